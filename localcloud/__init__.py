@@ -1,0 +1,1 @@
+"""A Tencent Cloud on one Linux machine. Knows nothing of Tandem."""

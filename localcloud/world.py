@@ -1,0 +1,202 @@
+"""The boundary between what the API's records say and what really runs.
+
+`localcloud.state` decides (records in SQLite, rules); a `World` makes it so (namespaces, machines).
+The records are the truth: every method here is idempotent and may be called again after a crash.
+Two worlds exist: `localcloud.machines.world.LinuxWorld` (root, real machines) and `PaperWorld` below
+(no root: `localcloud api`, and tests of the API alone).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network
+from typing import Literal, Protocol
+
+Verdict = Literal["ACCEPT", "DROP"]
+IpProtocol = Literal["TCP", "UDP", "ICMP", "ICMPV6", "GRE", "ALL"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule of a security group, references already resolved (a group became its members' addresses)."""
+
+    verdict: Verdict
+    protocol: IpProtocol
+    ports: tuple[tuple[int, int], ...]  # inclusive ranges; empty = every port
+    peers: tuple[IPv4Network, ...]  # source of ingress, destination of egress; empty = nobody
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityGroup:
+    """Rules in order: the first that matches decides; none matches = DROP."""
+
+    group_id: str
+    ingress: tuple[Rule, ...]
+    egress: tuple[Rule, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """An elastic network interface (ENI) that a machine has as eth0, eth1 ..."""
+
+    interface_id: str  # eni-xxxxxxxx
+    instance_id: str
+    mac: str  # 52:54:00:...
+    address: IPv4Address
+    group_ids: tuple[str, ...]  # in order of precedence
+    device_index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualAddress:
+    """A HAVIP: whoever of `announcers` last announced it by gratuitous ARP holds it."""
+
+    havip_id: str
+    address: IPv4Address
+    announcers: tuple[str, ...]  # interface ids that may announce it
+    holder: str | None = None  # instance id last seen announcing, to restore after a restart
+
+
+@dataclass(frozen=True, slots=True)
+class Subnet:
+    subnet_id: str
+    cidr: IPv4Network
+    gateway: IPv4Address
+    interfaces: tuple[Interface, ...]
+    virtual_addresses: tuple[VirtualAddress, ...]
+    nat_public_address: IPv4Address | None = None  # default route through a NAT gateway, if its route table has one
+
+
+@dataclass(frozen=True, slots=True)
+class PublicAddress:
+    """An EIP bound one-to-one to a private address (an interface's or a HAVIP's)."""
+
+    address_id: str
+    public: IPv4Address
+    private: IPv4Address
+    bandwidth_mbps: int
+
+
+@dataclass(frozen=True, slots=True)
+class Vpc:
+    vpc_id: str
+    cidrs: tuple[IPv4Network, ...]
+    subnets: tuple[Subnet, ...]
+    public_addresses: tuple[PublicAddress, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkPlan:
+    """The whole network as the records want it. Value: compare two to see what changed."""
+
+    vpcs: tuple[Vpc, ...] = ()
+    groups: tuple[SecurityGroup, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    disk_id: str
+    size_gib: int
+
+
+@dataclass(frozen=True, slots=True)
+class MachineSpec:
+    """Everything a machine is born with. `metadata` is served at 169.254.0.23 as Tencent's tree."""
+
+    instance_id: str
+    name: str
+    hostname: str
+    uuid: str
+    region: str
+    zone: str
+    image_id: str
+    instance_type: str
+    cpu: int  # cores
+    memory_mib: int
+    system_disk: Disk
+    data_disks: tuple[Disk, ...]
+    vpc_id: str
+    subnet_id: str
+    interface: Interface
+    public_keys: tuple[str, ...]  # OpenSSH lines for the image's default user
+    user_data: bytes = b""
+    metadata: dict[str, str] = field(default_factory=dict)  # further paths below /latest/meta-data/
+
+
+class WorldEvents(Protocol):
+    """What the world tells the records; called from any thread."""
+
+    def havip_announced(self, vpc_id: str, address: IPv4Address, instance_id: str) -> None: ...
+    def machine_stopped(self, instance_id: str) -> None:
+        """The machine powered itself off (a reboot from inside is restarted by the world and not told)."""
+
+
+class World(Protocol):
+    def listen(self, events: WorldEvents) -> None: ...
+
+    def apply_network(self, plan: NetworkPlan) -> None:
+        """Make the network so. Returns when rules and addresses work (200 ms or less for a rule change)."""
+
+    def start_machine(self, spec: MachineSpec) -> None:
+        """Boot it; returns when its PID 1 runs. A machine already running is left alone."""
+
+    def stop_machine(self, instance_id: str, *, hard: bool) -> None:
+        """Shut down (or cut the power). Its disks stay. A stopped machine is left alone."""
+
+    def destroy_machine(self, instance_id: str) -> None:
+        """Stop hard and forget its system disk."""
+
+    def reset_machine(self, spec: MachineSpec) -> None:
+        """Reinstall the system disk from the spec's image and boot."""
+
+    def attach_disk(self, disk: Disk, instance_id: str) -> None: ...
+    def detach_disk(self, disk_id: str) -> None: ...
+    def destroy_disk(self, disk_id: str) -> None: ...
+
+    def running(self) -> frozenset[str]:
+        """Instance ids whose PID 1 runs now."""
+
+    def console(self, instance_id: str) -> str:
+        """The last 64 KiB of the console."""
+
+
+class PaperWorld:
+    """A world of records only: every machine boots at once and nothing carries traffic."""
+
+    def __init__(self) -> None:
+        self._running: set[str] = set()
+
+    def listen(self, events: WorldEvents) -> None:
+        del events
+
+    def apply_network(self, plan: NetworkPlan) -> None:
+        del plan
+
+    def start_machine(self, spec: MachineSpec) -> None:
+        self._running.add(spec.instance_id)
+
+    def stop_machine(self, instance_id: str, *, hard: bool) -> None:
+        del hard
+        self._running.discard(instance_id)
+
+    def destroy_machine(self, instance_id: str) -> None:
+        self._running.discard(instance_id)
+
+    def reset_machine(self, spec: MachineSpec) -> None:
+        self._running.add(spec.instance_id)
+
+    def attach_disk(self, disk: Disk, instance_id: str) -> None:
+        del disk, instance_id
+
+    def detach_disk(self, disk_id: str) -> None:
+        del disk_id
+
+    def destroy_disk(self, disk_id: str) -> None:
+        del disk_id
+
+    def running(self) -> frozenset[str]:
+        return frozenset(self._running)
+
+    def console(self, instance_id: str) -> str:
+        del instance_id
+        return ""
