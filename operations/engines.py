@@ -1,0 +1,106 @@
+"""Which engine runs the program: `pulumi` wherever it is on the PATH, localcloud's own engine otherwise.
+
+localcloud is a command here, never an import: Tandem and localcloud know nothing of each other.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from operations.errors import EngineError, OperationError
+from operations.workspace import PROJECT_ROOT, Workspace, find_workspace
+
+
+class Engine(Protocol):
+    name: str
+
+    def up(self) -> None:
+        """Deploy the stack, showing the engine's own progress. Raises EngineError."""
+
+    def outputs(self, *, show_secrets: bool) -> dict[str, Any]:
+        """The stack's exports; empty when nothing was deployed. Raises EngineError."""
+
+
+class PulumiEngine:
+    name = "pulumi"
+
+    def __init__(self, stack: str, workspace: Workspace | None) -> None:
+        self._stack = stack
+        self._directory = workspace.project if workspace else PROJECT_ROOT
+        self._environment = workspace.prepare_for_pulumi(stack) if workspace else {}
+        self._owns_backend = workspace is not None
+
+    def up(self) -> None:
+        if self._owns_backend:  # on localcloud nobody ran `pulumi stack init`
+            _run(self._pulumi("stack", "select", "--create", self._stack), self._environment, capture=True)
+        _run(self._pulumi("up", "--stack", self._stack, "--yes", "--skip-preview"), self._environment)
+
+    def outputs(self, *, show_secrets: bool) -> dict[str, Any]:
+        if self._owns_backend and not any((Path(self._directory).parent / "pulumi").rglob(f"{self._stack}.json*")):
+            return {}
+        shown = ["--show-secrets"] if show_secrets else []
+        command = self._pulumi("stack", "output", "--json", "--stack", self._stack, *shown)
+        return json.loads(_run(command, self._environment, capture=True))
+
+    def _pulumi(self, *arguments: str) -> list[str]:
+        return ["pulumi", "--cwd", str(self._directory), "--non-interactive", *arguments]
+
+
+class LocalcloudEngine:
+    name = "localcloud engine"
+
+    def __init__(self, stack: str, workspace: Workspace) -> None:
+        self._options = ["--stack", stack, "--cwd", str(workspace.program), "--state-dir", str(workspace.engine_state)]
+        self._state = workspace.engine_state / f"{stack}.json"
+
+    def up(self) -> None:
+        _run([_localcloud(), "engine", "up", "--yes", *self._options], {})
+
+    def outputs(self, *, show_secrets: bool) -> dict[str, Any]:
+        if not self._state.exists():
+            return {}
+        shown = ["--show-secrets"] if show_secrets else []
+        return json.loads(_run([_localcloud(), "engine", "output", "--json", *shown, *self._options], {}, capture=True))
+
+
+def choose_engine(stack: str, environment: Mapping[str, str] | None = None) -> Engine:
+    """The engine that owns the stack's state, or would own a new one's.
+
+    Raises OperationError where a real cloud's stack meets a machine without `pulumi`.
+    """
+    environment = os.environ if environment is None else environment
+    workspace = find_workspace(stack, environment)
+    pulumi = shutil.which("pulumi", path=environment.get("PATH"))
+    if workspace is None:
+        if pulumi is None:
+            raise OperationError(
+                f"stack {stack} needs the pulumi command, which is not on the PATH.\n"
+                "  Install it: https://www.pulumi.com/docs/install/ (localcloud's own engine is for stack local only)"
+            )
+        return PulumiEngine(stack, None)
+    # A state made by one engine cannot be read by the other: whoever began goes on.
+    if pulumi is None or (workspace.engine_state / f"{stack}.json").exists():
+        return LocalcloudEngine(stack, workspace)
+    return PulumiEngine(stack, workspace)
+
+
+def _localcloud() -> str:
+    beside = Path(sys.executable).with_name("localcloud")
+    return str(beside) if beside.exists() else "localcloud"
+
+
+def _run(command: Sequence[str], environment: Mapping[str, str], *, capture: bool = False) -> str:
+    result = subprocess.run(
+        command, env={**os.environ, **environment}, text=True, check=False, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE if capture else None, stderr=subprocess.PIPE if capture else None,
+    )  # fmt: skip
+    if result.returncode != 0:
+        raise EngineError(" ".join(command), result.returncode, result.stderr or "")
+    return result.stdout or ""

@@ -1,0 +1,85 @@
+"""Where a stack on localcloud keeps its state: copies under .tandem/, so that `git status` stays clean.
+
+Pulumi writes an encryption salt into the stack's file (`pulumi stack init`), and its local backend wants a directory
+and a passphrase. On localcloud nobody should have to choose these, so the project and the stack's file are copied.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+LOCAL_STACK = "local"
+_SALT = "encryptionsalt"
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """One localcloud's corner of .tandem/: `directory` is removed by `make down`."""
+
+    directory: Path
+    program: Path  # where Pulumi.yaml and __main__.py are
+
+    @property
+    def engine_state(self) -> Path:
+        return self.directory / "engine"
+
+    @property
+    def project(self) -> Path:
+        return self.directory / "project"
+
+    @property
+    def passphrase_file(self) -> Path:
+        return self.directory / "passphrase"
+
+    @property
+    def backend(self) -> Path:
+        return self.directory / "pulumi"
+
+    def prepare_for_pulumi(self, stack: str) -> dict[str, str]:
+        """Write the copies that `pulumi` works on; return the environment it needs. A second call changes nothing."""
+        self.backend.mkdir(parents=True, exist_ok=True)
+        (self.project / "stacks").mkdir(parents=True, exist_ok=True)
+        if not self.passphrase_file.exists():
+            descriptor = os.open(self.passphrase_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(secrets.token_urlsafe(24))
+        project = _read(self.program / "Pulumi.yaml")
+        copy = self.project / "stacks" / f"Pulumi.{stack}.yaml"
+        settings = _read(self.program / str(project.get("stackConfigDir", ".")) / copy.name)
+        if copy.exists() and (salt := _read(copy).get(_SALT)):
+            settings[_SALT] = salt
+        project["stackConfigDir"] = "stacks"
+        project["main"] = os.path.relpath(self.program, self.project)
+        project["runtime"] = {"name": "python", "options": {"virtualenv": str(self.program / ".venv")}}
+        (self.project / "Pulumi.yaml").write_text(yaml.safe_dump(project, sort_keys=False, allow_unicode=True))
+        copy.write_text(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
+        return {
+            "PULUMI_BACKEND_URL": self.backend.as_uri(),
+            "PULUMI_CONFIG_PASSPHRASE_FILE": str(self.passphrase_file),
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            # Plugins on the PATH are used; without this each run loses seconds looking for others on the internet.
+            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+        }
+
+
+def find_workspace(stack: str, environment: Mapping[str, str]) -> Workspace | None:
+    """The workspace of a stack that lives on localcloud; None for a stack on the real cloud.
+
+    Inside `localcloud exec` the variable LOCALCLOUD_NAME tells which of several localclouds it is.
+    """
+    name = environment.get("LOCALCLOUD_NAME")
+    if name is None and stack != LOCAL_STACK:
+        return None
+    return Workspace(PROJECT_ROOT / ".tandem" / (name or "default"), PROJECT_ROOT)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    return yaml.safe_load(file.read_text()) or {}
