@@ -1,0 +1,35 @@
+"""What this machine cannot prove is left out, counted and said: `not proven here`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+
+import pytest
+
+_left_out: Counter[str] = Counter()
+
+
+def _missing(item: pytest.Item) -> str | None:
+    if item.get_closest_marker("root") and os.geteuid() != 0:
+        return "needs root (sudo make test)"
+    if item.get_closest_marker("real_engine") and not (
+        shutil.which("pulumi") and shutil.which("pulumi-resource-tencentcloud")
+    ):
+        return "needs the pulumi command and pulumi-resource-tencentcloud on the PATH"
+    return None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    reasons = {item: _missing(item) for item in items}
+    _left_out.update(reason for reason in reasons.values() if reason)
+    left_out = [item for item in items if reasons[item]]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not reasons[item]]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for reason, count in sorted(_left_out.items()):
+        terminalreporter.write_line(f"not proven here: {count} tests ({reason})", yellow=True)
