@@ -1,0 +1,59 @@
+"""One deployment as the machines see it: built from settings alone, so a preview knows all of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from provisioning.settings.data import DataSettings
+    from provisioning.settings.iam import IamSettings
+    from provisioning.settings.keepalived import KeepalivedSettings
+    from provisioning.settings.nginx import NginxSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    name: str  # "iam-a"
+    private_address: str
+    holder: bool = True  # may hold the virtual IP
+    primary: bool = False  # has the data, where data is on-primary
+
+
+@dataclass(frozen=True, slots=True)
+class Domains:
+    """The names under which the two services are asked for."""
+
+    api: str
+    authz: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    group: str  # project and stack: "tandem-local"
+    machines: tuple[Machine, ...]  # in order; the first holders take the address
+    virtual_ips: tuple[str, ...]  # one, or two in dual-master mode
+    domains: Domains
+    nginx: NginxSettings
+    keepalived: KeepalivedSettings
+    iam: IamSettings
+    data: DataSettings
+    subnet_cidr: str
+    admin_cidrs: tuple[str, ...] = ()
+    data_disk: bool = False  # the primary has a disk of its own for the data
+
+    @property
+    def holders(self) -> tuple[Machine, ...]:
+        return tuple(machine for machine in self.machines if machine.holder)
+
+    @property
+    def primary(self) -> Machine:
+        """The machine with the data. Raises ValueError when none has it."""
+        for machine in self.machines:
+            if machine.primary:
+                return machine
+        raise ValueError(f"no machine of {self.group} has the data: one of {self.machines} must be primary")
+
+    def peers(self, machine: Machine) -> tuple[Machine, ...]:
+        """The other machines that may hold the address."""
+        return tuple(other for other in self.holders if other.name != machine.name)

@@ -1,0 +1,71 @@
+"""What may go wrong between the operator and the machines.
+
+    ProvisioningError
+    ├── TemplateError        a template or a setting cannot be rendered (a fault of ours; nothing was touched)
+    ├── UnreachableError     no SSH to a machine within the deadline
+    │   └── HostKeyError     somebody answered, but with another host key than the pinned one
+    ├── LockedError          another rollout is at work on the group
+    ├── CandidateError       a machine refused a candidate; nothing was changed on any machine
+    ├── MachineError         a step on a machine failed; says which, and with what words
+    ├── GateError            a machine took its files but does not serve; the rollout stopped there
+    ├── HandOverError        the virtual IP could not be handed over in a planned way; nobody was cut off
+    └── HealthError          the group does not answer as it should through the public IP
+
+Every text says what, where, the value seen, and where to look next: it is read at 3 in the morning,
+often as the only thing on the screen (a dynamic provider's error carries no traceback).
+"""
+
+from __future__ import annotations
+
+
+class ProvisioningError(Exception):
+    """What happened (one line), what was seen (the machine's own words), and where to look next."""
+
+    def __init__(self, message: str, *, seen: str = "", look_at: str = "") -> None:
+        self.message = message
+        self.seen = seen.strip()
+        self.look_at = look_at
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        lines = [self.message]
+        lines += [f"  {line}" for line in self.seen.splitlines()]
+        if self.look_at:
+            lines.append(f"  look at: {self.look_at}")
+        return "\n".join(lines)
+
+
+class TemplateError(ProvisioningError):
+    pass
+
+
+class UnreachableError(ProvisioningError):
+    pass
+
+
+class HostKeyError(UnreachableError):
+    pass
+
+
+class LockedError(ProvisioningError):
+    pass
+
+
+class CandidateError(ProvisioningError):
+    pass
+
+
+class MachineError(ProvisioningError):
+    pass
+
+
+class GateError(ProvisioningError):
+    pass
+
+
+class HandOverError(ProvisioningError):
+    pass
+
+
+class HealthError(ProvisioningError):
+    pass

@@ -1,0 +1,31 @@
+"""Text from templates. A value that a template names and nobody gave is an error, never an empty string."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import jinja2
+
+from provisioning.errors import TemplateError
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("provisioning", "templates"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - configuration files, not HTML; values come from validated settings
+    )
+
+
+def render(template: str, **values: object) -> str:
+    """The text of `templates/<template>`. Raises TemplateError."""
+    try:
+        return _environment().get_template(template).render(values)
+    except jinja2.TemplateError as error:
+        line = getattr(error, "lineno", None)
+        where = f"provisioning/templates/{template}" + (f":{line}" if line else "")
+        raise TemplateError(f"{where} cannot be rendered: {error}", look_at=where) from error

@@ -1,0 +1,23 @@
+"""What every machine has, whatever it serves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from provisioning.desired import Absent, Directory, Thing, Unit, reload
+
+if TYPE_CHECKING:
+    from provisioning.deployment import Deployment, Machine
+
+
+def desired(deployment: Deployment, machine: Machine) -> list[Thing]:
+    del deployment, machine
+    return [
+        Directory("/etc/tandem"),
+        Directory("/usr/local/lib/tandem"),
+        # The temporary key that came with the user data (design.md, data flow 4): whoever may read the metadata
+        # service could use it to pose as this machine. By now the long-term key is known and pinned.
+        Absent("/etc/ssh/ssh_host_ecdsa_key", after=(reload("ssh"),)),
+        Absent("/etc/ssh/ssh_host_ecdsa_key.pub", after=(reload("ssh"),)),
+        Unit("ssh"),
+    ]
