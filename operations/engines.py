@@ -23,18 +23,20 @@ class Engine(Protocol):
 
     def up(self) -> None:
         """Deploy the stack, showing the engine's own progress. Raises EngineError."""
+        ...
 
     def outputs(self, *, show_secrets: bool) -> dict[str, Any]:
         """The stack's exports; empty when nothing was deployed. Raises EngineError."""
+        ...
 
 
 class PulumiEngine:
     name = "pulumi"
 
-    def __init__(self, stack: str, workspace: Workspace | None) -> None:
+    def __init__(self, stack: str, workspace: Workspace | None, config_file: Path | None = None) -> None:
         self._stack = stack
         self._directory = workspace.project if workspace else PROJECT_ROOT
-        self._environment = workspace.prepare_for_pulumi(stack) if workspace else {}
+        self._environment = workspace.prepare_for_pulumi(stack, config_file) if workspace else {}
         self._owns_backend = workspace is not None
 
     def up(self) -> None:
@@ -56,12 +58,13 @@ class PulumiEngine:
 class LocalcloudEngine:
     name = "localcloud engine"
 
-    def __init__(self, stack: str, workspace: Workspace) -> None:
+    def __init__(self, stack: str, workspace: Workspace, config_file: Path | None = None) -> None:
+        self._settings = ["--config-file", str(config_file.resolve())] if config_file else []
         self._options = ["--stack", stack, "--cwd", str(workspace.program), "--state-dir", str(workspace.engine_state)]
         self._state = workspace.engine_state / f"{stack}.json"
 
     def up(self) -> None:
-        _run([_localcloud(), "engine", "up", "--yes", *self._options], {})
+        _run([_localcloud(), "engine", "up", "--yes", *self._options, *self._settings], {})
 
     def outputs(self, *, show_secrets: bool) -> dict[str, Any]:
         if not self._state.exists():
@@ -70,10 +73,13 @@ class LocalcloudEngine:
         return json.loads(_run([_localcloud(), "engine", "output", "--json", *shown, *self._options], {}, capture=True))
 
 
-def choose_engine(stack: str, environment: Mapping[str, str] | None = None) -> Engine:
+def choose_engine(
+    stack: str, environment: Mapping[str, str] | None = None, *, config_file: Path | None = None
+) -> Engine:
     """The engine that owns the stack's state, or would own a new one's.
 
-    Raises OperationError where a real cloud's stack meets a machine without `pulumi`.
+    `config_file` replaces the settings of a stack on localcloud. Raises OperationError where a real cloud's stack
+    meets a machine without `pulumi`.
     """
     environment = os.environ if environment is None else environment
     workspace = find_workspace(stack, environment)
@@ -87,8 +93,8 @@ def choose_engine(stack: str, environment: Mapping[str, str] | None = None) -> E
         return PulumiEngine(stack, None)
     # A state made by one engine cannot be read by the other: whoever began goes on.
     if pulumi is None or (workspace.engine_state / f"{stack}.json").exists():
-        return LocalcloudEngine(stack, workspace)
-    return PulumiEngine(stack, workspace)
+        return LocalcloudEngine(stack, workspace, config_file)
+    return PulumiEngine(stack, workspace, config_file)
 
 
 def _localcloud() -> str:

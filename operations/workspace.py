@@ -43,7 +43,7 @@ class Workspace:
     def backend(self) -> Path:
         return self.directory / "pulumi"
 
-    def prepare_for_pulumi(self, stack: str) -> dict[str, str]:
+    def prepare_for_pulumi(self, stack: str, config_file: Path | None = None) -> dict[str, str]:
         """Write the copies that `pulumi` works on; return the environment it needs. A second call changes nothing."""
         self.backend.mkdir(parents=True, exist_ok=True)
         (self.project / "stacks").mkdir(parents=True, exist_ok=True)
@@ -53,7 +53,7 @@ class Workspace:
                 file.write(secrets.token_urlsafe(24))
         project = _read(self.program / "Pulumi.yaml")
         copy = self.project / "stacks" / f"Pulumi.{stack}.yaml"
-        settings = _read(self.program / str(project.get("stackConfigDir", ".")) / copy.name)
+        settings = _read(config_file or self.program / str(project.get("stackConfigDir", ".")) / copy.name)
         if copy.exists() and (salt := _read(copy).get(_SALT)):
             settings[_SALT] = salt
         project["stackConfigDir"] = "stacks"
