@@ -1,0 +1,84 @@
+"""Which engine is chosen, and that a stack on localcloud leaves the checkout clean."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from operations.engines import LocalcloudEngine, PulumiEngine, choose_engine
+from operations.errors import OperationError
+from operations.workspace import PROJECT_ROOT, Workspace, find_workspace
+
+
+@pytest.fixture
+def path_with_pulumi(tmp_path: Path) -> str:
+    program = tmp_path / "bin" / "pulumi"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\nexit 0\n")
+    program.chmod(0o755)
+    return str(program.parent)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    program = tmp_path / "program"
+    (program / "stacks").mkdir(parents=True)
+    (program / "Pulumi.yaml").write_text("name: tandem\nruntime: python\nstackConfigDir: stacks\n")
+    (program / "stacks" / "Pulumi.local.yaml").write_text("config:\n  tandem:region: ap-guangzhou\n")
+    return Workspace(tmp_path / "state", program)
+
+
+def test_a_stack_of_the_real_cloud_needs_pulumi_and_the_error_says_where_to_get_it() -> None:
+    with pytest.raises(OperationError, match=r"stack prod needs the pulumi command.*\n.*Install it"):
+        choose_engine("prod", {"PATH": "/nonexistent"})
+
+
+def test_a_stack_of_the_real_cloud_uses_pulumi_as_it_is(path_with_pulumi: str) -> None:
+    assert isinstance(choose_engine("prod", {"PATH": path_with_pulumi}), PulumiEngine)
+
+
+def test_without_pulumi_the_local_stack_runs_on_localclouds_engine() -> None:
+    environment = {"PATH": "/nonexistent", "LOCALCLOUD_NAME": "no-such-cloud"}
+    assert isinstance(choose_engine("local", environment), LocalcloudEngine)
+
+
+def test_each_localcloud_has_a_corner_of_its_own() -> None:
+    first, second = find_workspace("local", {}), find_workspace("local", {"LOCALCLOUD_NAME": "second"})
+    assert first == Workspace(PROJECT_ROOT / ".tandem" / "default", PROJECT_ROOT)
+    assert second is not None
+    assert second.directory == PROJECT_ROOT / ".tandem" / "second"
+    assert find_workspace("prod", {}) is None
+
+
+def test_the_copies_point_back_at_the_program_and_the_originals_stay_untouched(workspace: Workspace) -> None:
+    before = {file: file.read_text() for file in workspace.program.rglob("*.yaml")}
+    environment = workspace.prepare_for_pulumi("local")
+    project = yaml.safe_load((workspace.project / "Pulumi.yaml").read_text())
+    assert (workspace.project / project["main"]).resolve() == workspace.program
+    assert environment["PULUMI_BACKEND_URL"].startswith("file://")
+    assert workspace.passphrase_file.stat().st_mode & 0o777 == 0o600
+    assert {file: file.read_text() for file in workspace.program.rglob("*.yaml")} == before
+
+
+def test_a_second_preparation_keeps_passphrase_and_salt_and_takes_new_settings(workspace: Workspace) -> None:
+    workspace.prepare_for_pulumi("local")
+    copy = workspace.project / "stacks" / "Pulumi.local.yaml"
+    copy.write_text(copy.read_text() + "encryptionsalt: v1:abc\n")
+    passphrase = workspace.passphrase_file.read_text()
+    (workspace.program / "stacks" / "Pulumi.local.yaml").write_text("config:\n  tandem:region: ap-shanghai\n")
+    workspace.prepare_for_pulumi("local")
+    assert yaml.safe_load(copy.read_text()) == {
+        "config": {"tandem:region": "ap-shanghai"},
+        "encryptionsalt": "v1:abc",
+    }
+    assert workspace.passphrase_file.read_text() == passphrase
+
+
+def test_other_settings_may_stand_in_for_the_stacks_own(workspace: Workspace, tmp_path: Path) -> None:
+    other = tmp_path / "seed.yaml"
+    other.write_text("config:\n  tandem:keepalived: {profile: seed}\n")
+    workspace.prepare_for_pulumi("local", other)
+    copy = yaml.safe_load((workspace.project / "stacks" / "Pulumi.local.yaml").read_text())
+    assert copy["config"] == {"tandem:keepalived": {"profile": "seed"}}
