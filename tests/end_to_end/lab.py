@@ -1,0 +1,76 @@
+"""A localcloud for the tests, driven by the same commands that a person types."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+T = TypeVar("T")  # 3.11 has no generic functions with brackets
+
+
+class CommandError(AssertionError):
+    def __init__(self, command: list[str], result: subprocess.CompletedProcess[str]) -> None:
+        super().__init__(f"{' '.join(command)} exited with {result.returncode}\n{result.stdout}\n{result.stderr}")
+
+
+@dataclass(frozen=True)
+class Lab:
+    """One localcloud, by name, and the stack `local` on it."""
+
+    name: str
+
+    def run(self, *command: str, check: bool = True, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "LOCALCLOUD_NAME": self.name, "PATH": f"{BIN}:{os.environ['PATH']}"}
+        result = subprocess.run(
+            command, env=environment, cwd=ROOT, text=True, capture_output=True, check=False, timeout=timeout_s,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        if check and result.returncode != 0:
+            raise CommandError(list(command), result)
+        return result
+
+    def localcloud(self, *arguments: str, timeout_s: float = 300) -> str:
+        return self.run("localcloud", *arguments, timeout_s=timeout_s).stdout
+
+    def operator(self, *command: str, check: bool = True, timeout_s: float = 600) -> subprocess.CompletedProcess[str]:
+        """Run a command where `pulumi` would run: the operator's namespace."""
+        return self.run("localcloud", "exec", "--", *command, check=check, timeout_s=timeout_s)
+
+    def client(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command somewhere on the internet."""
+        return self.run("localcloud", "client", "--", *command, check=check, timeout_s=60)
+
+    def on(self, machine: str, script: str, *, check: bool = True) -> str:
+        """Run a shell script as root on a machine; returns what it prints."""
+        return self.run("localcloud", "ssh", machine, "--", "sh", "-c", script, check=check, timeout_s=60).stdout
+
+    def up(self, *options: str) -> str:
+        return self.operator("tandem", "up", "--stack", "local", *options).stdout
+
+    def outputs(self) -> dict[str, Any]:
+        return json.loads(self.run("tandem", "outputs", "--stack", "local", "--json", "--show-secrets").stdout)
+
+    def holders(self, address: str, machines: list[str]) -> list[str]:
+        """The machines that have the virtual IP on an interface."""
+        return [name for name in machines if address in self.on(name, "ip -4 -o addr show scope global")]
+
+
+def wait_until(look: Callable[[], T], right: Callable[[T], bool], *, deadline_s: float, what: str) -> T:
+    """Look again until it is right. Raises AssertionError with the last thing seen."""
+    ends = time.monotonic() + deadline_s
+    while True:
+        seen = look()
+        if right(seen):
+            return seen
+        if time.monotonic() > ends:
+            raise AssertionError(f"{what}: not within {deadline_s} s; last seen: {seen!r}")
+        time.sleep(0.1)

@@ -1,0 +1,147 @@
+"""What lecture 001 shows a reader: load balancing, and three failures, on its own timing (profile `seed`).
+
+The lecture's log lines are compared as printed there: `[2020-10-14 14:01:51] notify_stop`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.end_to_end.lab import Lab, wait_until
+from tests.end_to_end.seed import write_seed_settings
+
+pytestmark = pytest.mark.root
+
+MACHINES = ["iam-a", "iam-b"]
+VIRTUAL_IP = "10.0.4.99"
+LINE = re.compile(r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\] (notify_(?:master|backup|fault|stop))")
+# Master down after 3 adverts of 1 s and a skew of up to 0.8 s; the check runs every 5 s; then the ARP delay of 1 s.
+TAKE_OVER_S = 12
+
+
+def ask(lab: Lab, domain: str, public_ip: str) -> str:
+    return lab.client(
+        "curl", "--silent", "--insecure", "--max-time", "3",
+        "--connect-to", f"::{public_ip}", f"https://{domain}/healthz", check=False,
+    ).stdout  # fmt: skip
+
+
+def requests_seen(lab: Lab, machine: str, service: str) -> int:
+    """How many /healthz requests from nginx the service's own log holds."""
+    return int(lab.on(machine, f"grep -c 'GET /healthz' /var/log/iam/{service}.log || true").strip() or 0)
+
+
+@pytest.mark.parametrize(
+    ("domain", "service"),
+    [("iam.api.example.com", "iam-apiserver"), ("iam.authz.example.com", "iam-authz-server")],
+)
+def test_ten_requests_to_a_domain_are_five_on_each_machine(deployed: Lab, domain: str, service: str) -> None:
+    public_ip = deployed.outputs()["public_ip"]
+    before = {machine: requests_seen(deployed, machine, service) for machine in MACHINES}
+    for _ in range(10):
+        assert ask(deployed, domain, public_ip) == '{"status":"ok"}'
+    seen = {machine: requests_seen(deployed, machine, service) - before[machine] for machine in MACHINES}
+    assert seen == {"iam-a": 5, "iam-b": 5}
+
+
+@pytest.fixture(scope="module")
+def seed(lab: Lab, first_up: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """The same deployment, changed in place to the lecture's keepalived; and back afterwards."""
+    del first_up
+    lab.up("--config-file", str(write_seed_settings(tmp_path_factory.mktemp("seed") / "seed.yaml")))
+    yield lab
+    for machine in MACHINES:
+        lab.on(machine, "systemctl start nginx keepalived")
+    lab.up()
+
+
+class Watch:
+    """What the three scenarios look at."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.public_ip = lab.outputs()["public_ip"]
+        self.before = {machine: self._log(machine) for machine in MACHINES}
+
+    def _log(self, machine: str) -> list[str]:
+        return self.lab.on(machine, "cat /var/log/keepalived.log 2>/dev/null || true").splitlines()
+
+    def new_lines(self, machine: str) -> list[str]:
+        lines = self._log(machine)[len(self.before[machine]) :]
+        return [match[1] if (match := LINE.fullmatch(line)) else line for line in lines]
+
+    def wait_until_held_by(self, machine: str) -> None:
+        def holders() -> list[str]:
+            return self.lab.holders(VIRTUAL_IP, MACHINES)
+
+        wait_until(holders, lambda seen: seen == [machine], deadline_s=TAKE_OVER_S, what=f"{machine} holds")
+
+    def wait_until_answered(self) -> None:
+        """The traffic through the EIP follows."""
+
+        def answer() -> str:
+            return ask(self.lab, "iam.api.example.com", self.public_ip)
+
+        wait_until(
+            answer, lambda seen: seen == '{"status":"ok"}', deadline_s=TAKE_OVER_S, what="answer through the EIP"
+        )
+
+    def wait_until_logged(self, machine: str, lines: list[str]) -> None:
+        wait_until(
+            lambda: self.new_lines(machine),
+            lambda seen: seen == lines,
+            deadline_s=TAKE_OVER_S,
+            what=f"log of {machine}",
+        )
+
+
+def start_on_a(lab: Lab) -> None:
+    """The lecture's starting point: 10.0.4.20 holds the address (restart of both, its priority is higher)."""
+    for machine in MACHINES:
+        lab.on(machine, "systemctl start nginx; systemctl stop keepalived")
+    for machine in MACHINES:
+        lab.on(machine, "systemctl start keepalived")
+        if machine == "iam-a":
+            wait_until(
+                lambda: lab.holders(VIRTUAL_IP, MACHINES),
+                lambda seen: seen == ["iam-a"],
+                deadline_s=TAKE_OVER_S,
+                what="start",
+            )
+    # The second writes its first line (notify_backup) when it hears the master.
+    wait_until(
+        lambda: lab.on("iam-b", "tail -n 1 /var/log/keepalived.log"),
+        lambda line: "notify_backup" in line,
+        deadline_s=TAKE_OVER_S,
+        what="iam-b is backup",
+    )
+
+
+def test_scenario_1_keepalived_stopped(seed: Lab) -> None:
+    start_on_a(seed)
+    watch = Watch(seed)
+    seed.on("iam-a", "systemctl stop keepalived")
+    watch.wait_until_held_by("iam-b")
+    watch.wait_until_answered()
+    watch.wait_until_logged("iam-a", ["notify_stop"])
+    watch.wait_until_logged("iam-b", ["notify_master"])
+
+
+def test_scenarios_2_and_3_nginx_stopped_and_back_without_preemption(seed: Lab) -> None:
+    start_on_a(seed)
+    watch = Watch(seed)
+    seed.on("iam-a", "systemctl stop nginx")
+    watch.wait_until_held_by("iam-b")
+    watch.wait_until_answered()
+    watch.wait_until_logged("iam-a", ["notify_fault"])
+    watch.wait_until_logged("iam-b", ["notify_master"])
+
+    recovered = Watch(seed)
+    seed.on("iam-a", "systemctl start nginx")
+    recovered.wait_until_logged("iam-a", ["notify_backup"])
+    recovered.wait_until_held_by("iam-b")
+    recovered.wait_until_answered()
+    assert recovered.new_lines("iam-b") == []
