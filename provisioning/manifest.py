@@ -66,6 +66,8 @@ def _thing_to_data(thing: Thing) -> dict[str, Any]:
             continue
         if field.name == "after":
             data["after"] = [f"{after.action} {after.unit}" for after in value]
+        elif field.name == "mode":
+            data["mode"] = f"{value:04o}"
         else:
             data[field.name] = list(value) if isinstance(value, tuple) else value
     return data
@@ -79,6 +81,8 @@ def _thing_from_data(data: Mapping[str, Any], files: Mapping[str, str]) -> Thing
             continue
         if key == "after":
             values[key] = tuple(_after_from_text(text) for text in value)
+        elif key == "mode":
+            values[key] = int(value, 8)
         elif isinstance(value, (list, tuple)):
             values[key] = tuple(value)
         elif isinstance(value, float):
