@@ -1,0 +1,1 @@
+"""Releases to deploy where no real one is at hand."""

@@ -1,0 +1,127 @@
+"""iam-apiserver: routes, listeners and its process."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from .accounts import Accounts
+from .codes import DATABASE, Coded
+from .config import Config, ConfigError, load
+from .grants import Feed, Policies, Secrets, publishing
+from .login import Tokens
+from .messages import Response, Router, healthz, version
+from .process import Ports, run
+from .stores import CHANNEL, Messages, MessagesError, Store, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from .journal import Journal
+    from .messages import Request
+
+NAME = "iam-apiserver"
+SECRETS_PATH = "/proto.Cache/ListSecrets"  # the gRPC method's path; here a POST over HTTPS with JSON
+POLICIES_PATH = "/proto.Cache/ListPolicies"
+
+
+@dataclass(frozen=True, slots=True)
+class Notices:
+    """Tells every authz-server to reload. A lost notice fails no request: the change is stored (iam.md 7, 10)."""
+
+    messages: Messages
+    journal: Journal
+
+    def sender(self, command: str) -> Callable[[], None]:
+        text = json.dumps({"command": command, "payload": "", "signature": "", "algorithm": 0})
+
+        def send() -> None:
+            try:
+                self.messages.publish(CHANNEL, text)
+            except MessagesError as error:
+                self.journal.error("publish redis message failed", command=command, error=str(error))
+
+        return send
+
+
+def routes(store: Store, tokens: Tokens, notices: Notices, realm: str) -> Callable[[Request], Response]:
+    """The public API, as one function."""
+    accounts, secrets, policies = Accounts(store, tokens, realm), Secrets(store), Policies(store)
+    guarded = accounts.authenticated
+    router = Router(otherwise=guarded(accounts.no_such_page))
+    router.add("GET", "/healthz", healthz)
+    router.add("GET", "/version", version)
+    router.add("POST", "/login", accounts.login)
+    router.add("POST", "/logout", accounts.logout)
+    router.add("POST", "/refresh", accounts.refresh)
+
+    router.add("POST", "/v1/users", accounts.create)
+    router.add("GET", "/v1/users", guarded(accounts.administrator(accounts.list)))
+    router.add("DELETE", "/v1/users", guarded(accounts.administrator(accounts.delete_collection)))
+    router.add("GET", "/v1/users/:name", guarded(accounts.administrator_or_self(accounts.get)))
+    router.add("PUT", "/v1/users/:name", guarded(accounts.administrator_or_self(accounts.update)))
+    router.add("DELETE", "/v1/users/:name", guarded(accounts.administrator(accounts.delete)))
+    router.add("PUT", "/v1/users/:name/change-password", guarded(accounts.change_password))
+
+    secret_changed, policy_changed = notices.sender("SecretChanged"), notices.sender("PolicyChanged")
+    router.add("GET", "/v1/secrets", guarded(secrets.list))
+    router.add("GET", "/v1/secrets/:name", guarded(secrets.get))
+    router.add("POST", "/v1/secrets", guarded(publishing(secrets.create, secret_changed)))
+    router.add("PUT", "/v1/secrets/:name", guarded(publishing(secrets.update, secret_changed)))
+    router.add("DELETE", "/v1/secrets/:name", guarded(publishing(secrets.delete, secret_changed)))
+
+    router.add("GET", "/v1/policies", guarded(policies.list))
+    router.add("GET", "/v1/policies/:name", guarded(policies.get))
+    router.add("POST", "/v1/policies", guarded(publishing(policies.create, policy_changed)))
+    router.add("PUT", "/v1/policies/:name", guarded(publishing(policies.update, policy_changed)))
+    router.add("DELETE", "/v1/policies/:name", guarded(publishing(policies.delete, policy_changed)))
+    router.add("DELETE", "/v1/policies", guarded(publishing(policies.delete_collection, policy_changed)))
+    return _with_store_errors(router)
+
+
+def feed_routes(store: Store) -> Callable[[Request], Response]:
+    """What an authz-server reads, on the port that is gRPC in the real server."""
+    feed = Feed(store)
+    router = Router(otherwise=lambda _: Response(HTTPStatus.NOT_FOUND, ""))
+    router.add("POST", SECRETS_PATH, feed.secrets)
+    router.add("POST", POLICIES_PATH, feed.policies)
+    return _with_store_errors(router)
+
+
+def _with_store_errors(router: Router) -> Callable[[Request], Response]:
+    def answer(request: Request) -> Response:
+        try:
+            return router(request)
+        except StoreError as error:
+            raise Coded(DATABASE, str(error)) from error
+
+    return answer
+
+
+def tokens_of(config: Config) -> Tokens:
+    """Raises ConfigError for a key that the real server would refuse."""
+    key = config.text("jwt.key")
+    if not 6 <= len(key) <= 32:  # noqa: PLR2004 - the real server's bounds
+        msg = f"{NAME}: jwt.key has {len(key)} characters; 6 to 32 are expected, the same on every machine"
+        raise ConfigError(msg)
+    return Tokens(key, config.seconds("jwt.timeout"), config.seconds("jwt.max-refresh"))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The process: exits 1 where the database does not answer at the start, as the real one (systemd tries again)."""
+    # The drivers are wanted by this process alone: tests of the routes run without them.
+    from .mariadb import MariaDbStore  # noqa: PLC0415
+    from .redis_messages import RedisMessages  # noqa: PLC0415
+
+    def prepare(config: Config, journal: Journal) -> Ports:
+        store = MariaDbStore.connect(config)
+        notices = Notices(RedisMessages.connect(config), journal)
+        return Ports(
+            public=routes(store, tokens_of(config), notices, config.text("jwt.realm")),
+            internal=feed_routes(store),
+        )
+
+    return run(lambda: load(NAME, arguments, os.environ), prepare)

@@ -1,0 +1,145 @@
+"""One record for each decision: from the authz-server's buffer through a Redis list to the pump."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from . import msgpack
+from .jsontext import dump
+from .stores import AUDIT_LIST, Messages, MessagesError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from .journal import Journal
+    from .ladon import Asked, Decision
+
+FIELDS = ("TimeStamp", "Username", "Effect", "Conclusion", "Request", "Policies", "Deciders", "ExpireAt")
+_KEPT = timedelta(days=365 * 100)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    timestamp: int  # unix seconds
+    username: str  # whose policies were judged
+    effect: str  # allow | deny
+    conclusion: str  # in words
+    request: str  # JSON, as the two below
+    policies: str
+    deciders: str
+    expire_at: datetime
+
+    @classmethod
+    def of(cls, asked: Asked, policies: Sequence[Mapping[str, Any]], decision: Decision) -> Record:
+        now = datetime.now(UTC)
+        return cls(
+            timestamp=int(now.timestamp()),
+            username=str(asked.context["username"]),
+            effect="allow" if decision.allowed else "deny",
+            conclusion=_conclusion(decision),
+            request=dump(asked.to_json()),
+            policies=dump(list(policies)),
+            deciders=dump(list(decision.deciders)),
+            expire_at=now + _KEPT,
+        )
+
+    def pack(self) -> bytes:
+        values = (
+            self.timestamp, self.username, self.effect, self.conclusion,
+            self.request, self.policies, self.deciders, self.expire_at,
+        )  # fmt: skip
+        return msgpack.pack(dict(zip(FIELDS, values, strict=True)))
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Record:
+        """Raises PackError."""
+        given = msgpack.unpack(data)
+        expire_at, timestamp = given.get("ExpireAt"), given.get("TimeStamp")
+        if not isinstance(expire_at, datetime) or not isinstance(timestamp, int):
+            msg = f"no audit record: it has {', '.join(given) or 'no fields'}"
+            raise msgpack.PackError(msg)
+        words = [str(given.get(name, "")) for name in FIELDS[1:-1]]
+        return cls(timestamp, *words, expire_at)  # type: ignore[arg-type,misc]
+
+    def to_row(self, *, detailed: bool) -> list[str]:
+        """A line of the csv sink; `omit-detailed-recording` blanks the policies and deciders."""
+        return [
+            str(self.timestamp),
+            self.username,
+            self.effect,
+            self.conclusion,
+            self.request,
+            self.policies if detailed else "",
+            self.deciders if detailed else "",
+            f"{self.expire_at:%Y-%m-%d %H:%M:%S.%f} +0000 UTC",
+        ]
+
+
+def _conclusion(decision: Decision) -> str:
+    names = [str(policy["id"]) for policy in decision.deciders]
+    if decision.allowed:
+        return f"policies {', '.join(names)} allow access"
+    if not names:
+        return "no policy allowed access"
+    if len(names) == 1:
+        return f"policy {names[0]} forcefully denied the access"
+    return f"policies {', '.join(names[:-1])} allow access, but policy {names[-1]} forcefully denied it"
+
+
+class Recorder:
+    """Collects records and sends them in batches from a thread of its own, so that no request waits for Redis."""
+
+    def __init__(self, messages: Messages, journal: Journal, *, size: int, flush_s: float) -> None:
+        self._messages = messages
+        self._journal = journal
+        self._records = queue.Queue[bytes](maxsize=size)
+        self._flush_s = flush_s
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._dropped = 0
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def record(self, record: Record) -> None:
+        """Never blocks: with Redis down the newest records are dropped once the buffer is full, and counted."""
+        try:
+            self._records.put_nowait(record.pack())
+        except queue.Full:
+            self._dropped += 1
+
+    def finish(self, deadline_s: float = 3.0) -> None:
+        """Send what is left. Call it when no request is under way any more."""
+        self._stop.set()
+        self._thread.join(deadline_s)
+
+    def _work(self) -> None:
+        while not self._stop.is_set():
+            self._stop.wait(self._flush_s)
+            self._send(self._collect())
+        self._send(self._collect())
+
+    def _collect(self) -> list[bytes]:
+        batch: list[bytes] = []
+        while True:
+            try:
+                batch.append(self._records.get_nowait())
+            except queue.Empty:
+                return batch
+
+    def _send(self, batch: list[bytes]) -> None:
+        if not batch:
+            return
+        try:
+            self._messages.append(AUDIT_LIST, batch)
+        except MessagesError as error:
+            self._journal.error("audit records lost", records=len(batch), error=str(error))
+            time.sleep(self._flush_s)
+        if self._dropped:
+            self._journal.error("audit records dropped, the buffer was full", records=self._dropped)
+            self._dropped = 0

@@ -1,0 +1,45 @@
+"""Log lines: time, level, message, fields as JSON, to stdout (systemd's journal) and to files."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Journal:
+    """Writes whole lines; safe to share between threads. Files are opened for append, so copytruncate rotates them."""
+
+    def __init__(self, outputs: Sequence[TextIO]) -> None:
+        self._outputs = tuple(outputs)
+        self._lock = threading.Lock()
+
+    @classmethod
+    def open(cls, output_paths: Sequence[str]) -> Journal:
+        """`stdout`, `stderr` or file names. Raises OSError where a file's directory is missing."""
+        streams = {"stdout": sys.stdout, "stderr": sys.stderr}
+        return cls([streams.get(path) or Path(path).open("a", encoding="utf-8", buffering=1) for path in output_paths])
+
+    def info(self, message: str, **fields: object) -> None:
+        self._write("INFO", message, fields)
+
+    def warn(self, message: str, **fields: object) -> None:
+        self._write("WARN", message, fields)
+
+    def error(self, message: str, **fields: object) -> None:
+        self._write("ERROR", message, fields)
+
+    def _write(self, level: str, message: str, fields: dict[str, object]) -> None:
+        stamp = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+        suffix = f" {json.dumps(fields, default=str)}" if fields else ""
+        line = f"{stamp}\t{level}\tiam\t{message}{suffix}\n"
+        with self._lock:
+            for output in self._outputs:
+                output.write(line)
+                output.flush()

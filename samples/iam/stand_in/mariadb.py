@@ -1,0 +1,285 @@
+"""The store in MariaDB (or MySQL), with a pool of connections."""
+
+from __future__ import annotations
+
+import queue
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pymysql
+from pymysql.constants import CLIENT, ER
+from pymysql.cursors import DictCursor
+
+from .records import Metadata, Policy, Secret, User, instance_id, load_shadow
+from .stores import DuplicateNameError, Page, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pymysql.connections import Connection
+
+    from .config import Config
+
+_TIMEOUT_S = 5  # the real server has none, and hangs with a hung database
+_LIFE_S = 10  # as the real server's pool
+_USER_COLUMNS = "name, status, nickname, password, email, phone, isAdmin, extendShadow, loginedAt"
+_SECRET_COLUMNS = "name, username, secretID, secretKey, expires, description, extendShadow"  # noqa: S105 - columns
+_POLICY_COLUMNS = "name, username, policyShadow, extendShadow"
+
+
+class MariaDbStore:
+    """See `stores.Store`. Connections are made when wanted and live for ten seconds."""
+
+    def __init__(self, *, host: str, port: int, user: str, password: str, database: str, size: int) -> None:
+        self._arguments = {"host": host, "port": port, "user": user, "password": password, "database": database}
+        self._idle: queue.LifoQueue[tuple[Connection[DictCursor], float]] = queue.LifoQueue()
+        self._slots = queue.Queue[None]()
+        for _ in range(size):
+            self._slots.put(None)
+
+    @classmethod
+    def connect(cls, config: Config) -> MariaDbStore:
+        """Raises StoreError where the database does not answer or has no table `user`."""
+        host, _, port = config.text("mysql.host").rpartition(":")
+        store = cls(
+            host=host,
+            port=int(port),
+            user=config.text("mysql.username"),
+            password=config.text("mysql.password"),
+            database=config.text("mysql.database"),
+            size=config.number("mysql.max-open-connections"),
+        )
+        store.list_users(Page(limit=0))
+        return store
+
+    # -- users -------------------------------------------------------------------------------------------------------
+
+    def find_user(self, name: str) -> User | None:
+        rows = self._rows("SELECT * FROM user WHERE name = %s AND status = 1", name)
+        return _user(rows[0]) if rows else None
+
+    def list_users(self, page: Page) -> tuple[int, list[User]]:
+        total, rows = self._page("user", "status = 1", (), page)
+        return total, [_user(row) for row in rows]
+
+    def create_user(self, user: User) -> None:
+        self._create("user", _USER_COLUMNS, _user_values(user), user.metadata)
+
+    def save_user(self, user: User) -> None:
+        self._save("user", _USER_COLUMNS, _user_values(user), user.metadata)
+
+    def delete_users(self, names: Sequence[str]) -> None:
+        # The policies first: a trigger on `user` removes them too, but then without a line in policy_audit's order.
+        self._delete("policy", "username IN %s", names)
+        self._delete("user", "name IN %s", names)
+
+    # -- secrets -----------------------------------------------------------------------------------------------------
+
+    def find_secret(self, username: str, name: str) -> Secret | None:
+        rows = self._rows("SELECT * FROM secret WHERE username = %s AND name = %s ORDER BY id LIMIT 1", username, name)
+        return _secret(rows[0]) if rows else None
+
+    def list_secrets(self, username: str | None, page: Page) -> tuple[int, list[Secret]]:
+        total, rows = self._page("secret", *_owned_by(username), page)
+        return total, [_secret(row) for row in rows]
+
+    def create_secret(self, secret: Secret) -> None:
+        self._create("secret", _SECRET_COLUMNS, _secret_values(secret), secret.metadata)
+
+    def save_secret(self, secret: Secret) -> None:
+        self._save("secret", _SECRET_COLUMNS, _secret_values(secret), secret.metadata)
+
+    def delete_secrets(self, username: str, names: Sequence[str]) -> None:
+        self._delete("secret", "name IN %s AND username = %s", names, username)
+
+    # -- policies ----------------------------------------------------------------------------------------------------
+
+    def find_policy(self, username: str, name: str) -> Policy | None:
+        rows = self._rows("SELECT * FROM policy WHERE username = %s AND name = %s ORDER BY id LIMIT 1", username, name)
+        return _policy(rows[0]) if rows else None
+
+    def list_policies(self, username: str | None, page: Page) -> tuple[int, list[Policy]]:
+        total, rows = self._page("policy", *_owned_by(username), page)
+        return total, [_policy(row) for row in rows]
+
+    def create_policy(self, policy: Policy) -> None:
+        self._create("policy", _POLICY_COLUMNS, _policy_values(policy), policy.metadata)
+
+    def save_policy(self, policy: Policy) -> None:
+        self._save("policy", _POLICY_COLUMNS, _policy_values(policy), policy.metadata)
+
+    def delete_policies(self, username: str, names: Sequence[str]) -> None:
+        self._delete("policy", "name IN %s AND username = %s", names, username)
+
+    # -- statements; table and column names are this file's own, values always parameters ---------------------------------
+
+    def _create(self, table: str, columns: str, values: Sequence[Any], metadata: Metadata) -> None:
+        now = datetime.now(UTC)
+        marks = ", ".join(["%s"] * len(values))
+        with self._cursor() as cursor:
+            cursor.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})", values)  # noqa: S608
+            metadata.id = int(cursor.lastrowid)
+            metadata.instance_id = instance_id(table, metadata.id)
+            cursor.execute(f"UPDATE {table} SET instanceID = %s WHERE id = %s", (metadata.instance_id, metadata.id))  # noqa: S608
+        metadata.created_at = metadata.updated_at = now
+
+    def _save(self, table: str, columns: str, values: Sequence[Any], metadata: Metadata) -> None:
+        assignments = ", ".join(f"{column} = %s" for column in columns.split(", "))
+        with self._cursor() as cursor:
+            cursor.execute(
+                f"UPDATE {table} SET {assignments}, updatedAt = UTC_TIMESTAMP() WHERE id = %s",  # noqa: S608
+                (*values, metadata.id),
+            )
+        metadata.updated_at = datetime.now(UTC)
+
+    def _delete(self, table: str, where: str, names: Sequence[str], *values: Any) -> None:
+        if names:
+            with self._cursor() as cursor:
+                cursor.execute(f"DELETE FROM {table} WHERE {where}", (tuple(names), *values))  # noqa: S608
+
+    def _page(self, table: str, where: str, values: Sequence[Any], page: Page) -> tuple[int, list[dict[str, Any]]]:
+        condition = f"{where} AND name LIKE %s"
+        pattern = f"%{page.name_contains}%"
+        limit = page.limit if page.limit >= 0 else 2**63 - 1
+        with self._cursor() as cursor:
+            cursor.execute(f"SELECT COUNT(*) AS total FROM {table} WHERE {condition}", (*values, pattern))  # noqa: S608
+            total = int((cursor.fetchone() or {"total": 0})["total"])
+            if limit == 0:
+                return total, []
+            cursor.execute(
+                f"SELECT * FROM {table} WHERE {condition} ORDER BY id DESC LIMIT %s OFFSET %s",  # noqa: S608
+                (*values, pattern, limit, max(page.offset, 0)),
+            )
+            return total, list(cursor.fetchall())
+
+    def _rows(self, statement: str, *values: Any) -> list[dict[str, Any]]:
+        with self._cursor() as cursor:
+            cursor.execute(statement, values)
+            return list(cursor.fetchall())
+
+    # -- connections -------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _cursor(self) -> Iterator[DictCursor]:
+        """One transaction. Raises StoreError; a connection that failed is thrown away."""
+        try:
+            self._slots.get(timeout=_TIMEOUT_S)
+        except queue.Empty as error:
+            msg = f"no connection became free within {_TIMEOUT_S} s"
+            raise StoreError(msg) from error
+        try:
+            connection, born = self._take()
+            try:
+                with connection.cursor() as cursor:
+                    yield cursor
+                connection.commit()
+            except BaseException:
+                connection.close()
+                raise
+            self._idle.put((connection, born))
+        except pymysql.IntegrityError as error:
+            if error.args[0] == ER.DUP_ENTRY and "idx_name" in str(error.args[1]):
+                raise DuplicateNameError(str(error)) from error
+            raise StoreError(str(error)) from error
+        except (pymysql.Error, OSError) as error:
+            raise StoreError(str(error)) from error
+        finally:
+            self._slots.put(None)
+
+    def _take(self) -> tuple[Connection[DictCursor], float]:
+        now = time.monotonic()
+        while True:
+            try:
+                connection, born = self._idle.get_nowait()
+            except queue.Empty:
+                return self._connect(), now
+            if now - born < _LIFE_S:
+                return connection, born
+            connection.close()
+
+    def _connect(self) -> Connection[DictCursor]:
+        return pymysql.connect(
+            **self._arguments,  # type: ignore[arg-type]
+            charset="utf8mb4",
+            init_command="SET time_zone = '+00:00'",
+            connect_timeout=_TIMEOUT_S,
+            read_timeout=_TIMEOUT_S,
+            write_timeout=_TIMEOUT_S,
+            client_flag=CLIENT.FOUND_ROWS,
+            cursorclass=DictCursor,
+        )
+
+
+def _owned_by(username: str | None) -> tuple[str, tuple[str, ...]]:
+    return ("username = %s", (username,)) if username is not None else ("1 = 1", ())
+
+
+def _metadata(row: dict[str, Any]) -> Metadata:
+    return Metadata(
+        name=row["name"],
+        id=row["id"],
+        instance_id=row["instanceID"] or "",
+        extend=load_shadow(row["extendShadow"]),
+        created_at=row["createdAt"].replace(tzinfo=UTC),
+        updated_at=row["updatedAt"].replace(tzinfo=UTC),
+    )
+
+
+def _user(row: dict[str, Any]) -> User:
+    return User(
+        metadata=_metadata(row),
+        nickname=row["nickname"],
+        password=row["password"],
+        email=row["email"],
+        phone=row["phone"] or "",
+        is_admin=row["isAdmin"],
+        status=row["status"],
+        logined_at=row["loginedAt"].replace(tzinfo=UTC) if row["loginedAt"] else None,
+    )
+
+
+def _user_values(user: User) -> tuple[Any, ...]:
+    return (
+        user.metadata.name,
+        user.status,
+        user.nickname,
+        user.password,
+        user.email,
+        user.phone,
+        user.is_admin,
+        user.metadata.extend_shadow,
+        user.logined_at.astimezone(UTC).replace(tzinfo=None) if user.logined_at else None,
+    )
+
+
+def _secret(row: dict[str, Any]) -> Secret:
+    return Secret(
+        metadata=_metadata(row),
+        username=row["username"],
+        secret_id=row["secretID"],
+        secret_key=row["secretKey"],
+        expires=row["expires"],
+        description=row["description"],
+    )
+
+
+def _secret_values(secret: Secret) -> tuple[Any, ...]:
+    return (
+        secret.metadata.name,
+        secret.username,
+        secret.secret_id,
+        secret.secret_key,
+        secret.expires,
+        secret.description,
+        secret.metadata.extend_shadow,
+    )
+
+
+def _policy(row: dict[str, Any]) -> Policy:
+    return Policy(metadata=_metadata(row), username=row["username"], policy=load_shadow(row["policyShadow"]))
+
+
+def _policy_values(policy: Policy) -> tuple[Any, ...]:
+    return policy.metadata.name, policy.username, policy.policy_shadow, policy.metadata.extend_shadow

@@ -1,0 +1,81 @@
+"""What the two HTTP services share as processes: configuration, listeners, signals, an orderly end."""
+
+from __future__ import annotations
+
+import signal
+import ssl
+import sys
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .codes import IamError
+from .journal import Journal
+from .web import Listener, server_context
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .config import Config
+    from .messages import Request, Response
+
+_DRAIN_S = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What is answered where, and what to do after the last answer."""
+
+    public: Callable[[Request], Response]
+    internal: Callable[[Request], Response] | None = None
+    finish: Callable[[], None] = lambda: None
+
+
+def run(read_config: Callable[[], Config], prepare: Callable[[Config, Journal], Ports]) -> int:
+    """Serve until SIGTERM or SIGINT, then answer what is under way. The process's exit code."""
+    stop = stop_event()
+    try:
+        config = read_config()
+        journal = Journal.open(config.words("log.output-paths"))
+        ports = prepare(config, journal)
+        listeners = _listen(config, ports, journal)
+    except (IamError, OSError, ssl.SSLError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    for listener in listeners:
+        listener.start()
+    journal.info(f"{config.server} serves", ports=[listener.port for listener in listeners])
+    stop.wait()
+    drained = [listener.drain(_DRAIN_S) for listener in listeners]
+    ports.finish()
+    journal.info(f"{config.server} stopped", drained=all(drained))
+    return 0
+
+
+def stop_event() -> threading.Event:
+    """Set by SIGTERM or SIGINT."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def _listen(config: Config, ports: Ports, journal: Journal) -> list[Listener]:
+    log_requests = "logger" in config.words("server.middlewares")
+    tls = server_context(
+        config.text("secure.tls.cert-key.cert-file"), config.text("secure.tls.cert-key.private-key-file")
+    )
+
+    def bound(section: str, context: ssl.SSLContext | None) -> Listener:
+        address = (config.text(f"{section}.bind-address"), config.number(f"{section}.bind-port"))
+        answer = ports.internal if section == "grpc" and ports.internal else ports.public
+        try:
+            return Listener(address, answer, journal, tls=context, log_requests=log_requests and section != "grpc")
+        except OSError as error:
+            msg = f"{config.server}: cannot listen on {address[0]}:{address[1]} ({section}): {error}"
+            raise OSError(msg) from error
+
+    listeners = [bound("insecure", None), bound("secure", tls)]
+    if ports.internal:
+        listeners.append(bound("grpc", tls))
+    return listeners

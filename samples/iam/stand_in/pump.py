@@ -1,0 +1,176 @@
+"""iam-pump: moves audit records from the Redis list into its sinks, one pump of the group at a time."""
+
+from __future__ import annotations
+
+import csv
+import os
+import sys
+import time
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from . import msgpack
+from .audit import FIELDS, Record
+from .codes import IamError
+from .config import Config, ConfigError, load
+from .journal import Journal
+from .messages import Request, Response, Router
+from .process import stop_event
+from .stores import AUDIT_LIST, PUMP_LOCK, PUMP_LOCK_S, Messages, MessagesError
+from .web import Listener
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+NAME = "iam-pump"
+_DRAIN_S = 2
+
+
+class SinkError(IamError):
+    """A sink cannot be used; nothing is taken from Redis."""
+
+
+class Sink(Protocol):
+    def write(self, records: Sequence[Record]) -> None:
+        """Raises OSError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CsvSink:
+    """One file for each local hour, `2026-November-20-22.csv`. Never deleted here."""
+
+    directory: Path
+    detailed: bool
+    now: Callable[[], datetime] = datetime.now
+
+    def write(self, records: Sequence[Record]) -> None:
+        moment = self.now()
+        path = self.directory / f"{moment.year}-{moment:%B}-{moment.day}-{moment.hour}.csv"
+        new = not path.exists()
+        with path.open("a", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            if new:
+                writer.writerow(FIELDS)
+            writer.writerows(record.to_row(detailed=self.detailed) for record in records)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+@dataclass(frozen=True, slots=True)
+class DummySink:
+    """Takes everything and keeps nothing."""
+
+    def write(self, records: Sequence[Record]) -> None:
+        del records
+
+
+def make_sinks(pumps: Mapping[str, Mapping[str, Any]], *, detailed: bool) -> list[Sink]:
+    """Raises SinkError at the start: the real pump finds out when the batch is already out of Redis, and loses it."""
+    sinks: list[Sink] = []
+    for name, pump in pumps.items():
+        kind, meta = pump.get("type") or name, pump.get("meta") or {}
+        if kind == "csv":
+            directory = Path(meta.get("csv_dir") or "./analytics-data")
+            try:
+                directory.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                msg = f"{NAME}: pumps.{name}.meta.csv_dir {directory} cannot be made: {error}"
+                raise SinkError(msg) from error
+            sinks.append(CsvSink(directory, detailed and not pump.get("omit-detailed-recording")))
+        elif kind == "dummy":
+            sinks.append(DummySink())
+        else:
+            msg = f"{NAME}: pumps.{name} is of type {kind}; the stand-in has csv and dummy"
+            raise SinkError(msg)
+    return sinks
+
+
+@dataclass(frozen=True, slots=True)
+class Pump:
+    messages: Messages
+    sinks: Sequence[Sink]
+    journal: Journal
+
+    def move(self) -> int:
+        """One round: take the lock, empty the list into every sink. How many records were moved."""
+        owner = str(uuid.uuid4())
+        try:
+            if not self.messages.acquire(PUMP_LOCK, owner, PUMP_LOCK_S):
+                self.journal.info("another iam-pump is at work")
+                return 0
+            try:
+                return self._write(self.messages.take_all(AUDIT_LIST))
+            finally:
+                self.messages.release(PUMP_LOCK, owner)
+        except MessagesError as error:
+            self.journal.error("cannot reach redis", error=str(error))
+            return 0
+
+    def _write(self, batch: Sequence[bytes]) -> int:
+        if not batch:
+            return 0
+        records = [record for data in batch if (record := self._unpack(data))]
+        try:
+            for sink in self.sinks:
+                sink.write(records)
+        except OSError as error:
+            # Back to where they came from: a full disk costs time, not records (the real pump loses the batch).
+            self.messages.append(AUDIT_LIST, batch)
+            self.journal.error("cannot write audit records; they stay in redis", records=len(batch), error=str(error))
+            return 0
+        self.journal.info("moved audit records", records=len(records))
+        return len(records)
+
+    def _unpack(self, data: bytes) -> Record | None:
+        try:
+            return Record.unpack(data)
+        except msgpack.PackError as error:
+            self.journal.error("left out an audit record that cannot be read", error=str(error))
+            return None
+
+
+def health_routes(path: str) -> Callable[[Request], Response]:
+    """The one page of the pump. HEAD works here, as in the real one."""
+    found = Response(200, '{"status": "ok"}', "application/json")
+    lost = Response(404, "404 page not found\n", "text/plain; charset=utf-8")
+    router = Router(otherwise=lambda _: lost)
+    for method in ("GET", "HEAD"):
+        router.add(method, f"/{path.lstrip('/')}", lambda _: found)
+    return router
+
+
+def main(arguments: Sequence[str]) -> int:
+    # See apiserver.main.
+    from .redis_messages import RedisMessages  # noqa: PLC0415
+
+    stop = stop_event()
+    try:
+        config = load(NAME, arguments, os.environ)
+        journal = Journal.open(config.words("log.output-paths"))
+        sinks = make_sinks(config.pumps, detailed=not config.flag("omit-detailed-recording"))
+        listener = Listener(_address(config), health_routes(config.text("health-check-path")), journal)
+    except (IamError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    listener.start()
+    pump = Pump(RedisMessages.connect(config), sinks, journal)
+    journal.info(f"{NAME} serves", ports=[listener.port])
+    began = time.monotonic()
+    while not stop.wait(max(0.0, config.number("purge-delay") - (time.monotonic() - began))):
+        began = time.monotonic()
+        pump.move()
+    listener.drain(_DRAIN_S)
+    journal.info(f"{NAME} stopped")
+    return 0
+
+
+def _address(config: Config) -> tuple[str, int]:
+    host, _, port = config.text("health-check-address").rpartition(":")
+    if not port.isdecimal():
+        msg = f"{NAME}: health-check-address is {config.text('health-check-address')!r}; ADDRESS:PORT is expected"
+        raise ConfigError(msg)
+    return host, int(port)

@@ -1,0 +1,87 @@
+"""Notices, audit list and lock in Redis."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import redis
+
+from .stores import MessagesError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from .config import Config
+
+_TIMEOUT_S = 3
+_SILENCE_S = 30  # a subscription without a sign of life for so long is made anew
+# Only the owner's lock goes: it may have run out and be another's by now.
+_RELEASE = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) else return 0 end"
+
+
+class RedisMessages:
+    """See `stores.Messages`. Connections are made when wanted, so that Redis may be down at the start."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+
+    @classmethod
+    def connect(cls, config: Config) -> RedisMessages:
+        return cls(
+            redis.Redis(
+                host=config.text("redis.host"),
+                port=config.number("redis.port"),
+                password=config.text("redis.password") or None,
+                db=config.number("redis.database"),
+                socket_timeout=_TIMEOUT_S,
+                socket_connect_timeout=_TIMEOUT_S,
+            )
+        )
+
+    def publish(self, channel: str, text: str) -> None:
+        with _errors():
+            self._client.publish(channel, text)
+
+    def subscribe(self, channel: str, on_subscribed: Callable[[], None], on_message: Callable[[str], None]) -> None:
+        with _errors(), self._client.pubsub() as subscription:
+            subscription.subscribe(channel)
+            silent_s = 0
+            while True:
+                message = subscription.get_message(timeout=1.0)
+                silent_s = 0 if message else silent_s + 1
+                if silent_s and silent_s % 10 == 0:
+                    subscription.ping()
+                if silent_s > _SILENCE_S:
+                    msg = f"no sign of life on {channel} for {_SILENCE_S} s"
+                    raise MessagesError(msg)
+                if message and message["type"] == "subscribe":
+                    on_subscribed()
+                elif message and message["type"] == "message":
+                    on_message(message["data"].decode())
+
+    def append(self, key: str, records: Sequence[bytes]) -> None:
+        with _errors():
+            self._client.rpush(key, *records)
+
+    def take_all(self, key: str) -> list[bytes]:
+        with _errors(), self._client.pipeline(transaction=True) as transaction:
+            transaction.lrange(key, 0, -1)
+            transaction.delete(key)
+            return list(transaction.execute()[0])
+
+    def acquire(self, key: str, owner: str, seconds: int) -> bool:
+        with _errors():
+            return bool(self._client.set(key, owner, nx=True, ex=seconds))
+
+    def release(self, key: str, owner: str) -> None:
+        with _errors():
+            self._client.eval(_RELEASE, 1, key, owner)
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    try:
+        yield
+    except (redis.RedisError, OSError) as error:
+        raise MessagesError(str(error)) from error

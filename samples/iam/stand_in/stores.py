@@ -1,0 +1,86 @@
+"""The two boundaries of the services: the database and the messages between machines.
+
+Production has `mariadb.MariaDbStore` and `redis_messages.RedisMessages`; tests pass in-memory ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from .codes import IamError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from .records import Policy, Secret, User
+
+CHANNEL = "iam.cluster.notifications"
+AUDIT_LIST = "analytics-iam-system-analytics"
+PUMP_LOCK = "iam-pump"
+PUMP_LOCK_S = 600
+
+
+class StoreError(IamError):
+    """The database did not do it. The message says why."""
+
+
+class DuplicateNameError(StoreError):
+    """A user of that name is there already."""
+
+
+class MessagesError(IamError):
+    """Redis did not do it. The message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Part of a list, newest first. A limit below zero means all."""
+
+    offset: int = 0
+    limit: int = 1000
+    name_contains: str = ""
+
+
+class Store(Protocol):
+    """Users, and the secrets and policies of each. Every method raises StoreError.
+
+    `find_*` gives None where there is none; of several rows with one name, the first made.
+    `create_*` fills in id, instance id and times. `delete_*` of what is not there does nothing.
+    """
+
+    def find_user(self, name: str) -> User | None: ...
+    def list_users(self, page: Page) -> tuple[int, list[User]]: ...
+    def create_user(self, user: User) -> None: ...
+    def save_user(self, user: User) -> None: ...
+    def delete_users(self, names: Sequence[str]) -> None: ...
+
+    def find_secret(self, username: str, name: str) -> Secret | None: ...
+    def list_secrets(self, username: str | None, page: Page) -> tuple[int, list[Secret]]: ...
+    def create_secret(self, secret: Secret) -> None: ...
+    def save_secret(self, secret: Secret) -> None: ...
+    def delete_secrets(self, username: str, names: Sequence[str]) -> None: ...
+
+    def find_policy(self, username: str, name: str) -> Policy | None: ...
+    def list_policies(self, username: str | None, page: Page) -> tuple[int, list[Policy]]: ...
+    def create_policy(self, policy: Policy) -> None: ...
+    def save_policy(self, policy: Policy) -> None: ...
+    def delete_policies(self, username: str, names: Sequence[str]) -> None: ...
+
+
+class Messages(Protocol):
+    """Notices, the audit list and the pump's lock. Every method raises MessagesError."""
+
+    def publish(self, channel: str, text: str) -> None: ...
+
+    def subscribe(self, channel: str, on_subscribed: Callable[[], None], on_message: Callable[[str], None]) -> None:
+        """Block and call back for ever; `on_subscribed` first, and again never in the same call."""
+        ...
+
+    def append(self, key: str, records: Sequence[bytes]) -> None: ...
+    def take_all(self, key: str) -> list[bytes]:
+        """The whole list, emptied in the same step."""
+        ...
+
+    def acquire(self, key: str, owner: str, seconds: int) -> bool: ...
+    def release(self, key: str, owner: str) -> None: ...

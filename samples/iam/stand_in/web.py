@@ -1,0 +1,212 @@
+"""HTTP and HTTPS listeners: a thread for each connection, an access log line for each request, and a drain."""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import ssl
+import sys
+import threading
+import time
+import uuid
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+from .codes import Coded
+from .messages import Request, Response, failure, unforeseen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .journal import Journal
+
+_IDLE_S = 75  # longer than nginx's upstream keepalive of 60 s, so that nginx is the one to close
+_BODY_LIMIT = 32 * 1024 * 1024
+
+
+class Listener:
+    """One bound address, serving in a thread of its own from `start` until `drain`.
+
+    Raises OSError on construction where the address cannot be bound.
+    """
+
+    def __init__(
+        self,
+        address: tuple[str, int],
+        answer: Callable[[Request], Response],
+        journal: Journal,
+        *,
+        tls: ssl.SSLContext | None = None,
+        log_requests: bool = True,
+    ) -> None:
+        self._server = _Server(address, _Handler)
+        self._server.answer = answer
+        self._server.journal = journal
+        self._server.tls = tls
+        self._server.log_requests = log_requests
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+
+    @property
+    def port(self) -> int:
+        return self._server.server_address[1]
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def drain(self, deadline_s: float) -> bool:
+        """Take no new connection, finish what is under way. False where the deadline came first."""
+        self._server.draining = True
+        self._server.shutdown()
+        self._server.accept_waiting()
+        self._server.socket.close()
+        return self._server.wait_until_idle(deadline_s)
+
+
+def server_context(certificate: str, private_key: str) -> ssl.SSLContext:
+    """Raises OSError where a file is missing, ssl.SSLError where the pair does not fit."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(certificate, private_key)
+    return context
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 1024
+    answer: Callable[[Request], Response]
+    journal: Journal
+    tls: ssl.SSLContext | None
+    log_requests: bool
+    draining = False
+
+    def __init__(self, *arguments: Any) -> None:
+        self._idle = threading.Condition()
+        self._connections: dict[socket.socket, bool] = {}  # True while a request is being answered
+        super().__init__(*arguments)
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        request.settimeout(_IDLE_S)
+        # The handshake belongs to the connection's own thread: in accept() one slow client would stop them all.
+        connection = self.tls.wrap_socket(request, server_side=True) if self.tls else request
+        with self._idle:
+            self._connections[connection] = False
+        try:
+            super().finish_request(connection, client_address)
+        finally:
+            with self._idle:
+                del self._connections[connection]
+                self._idle.notify_all()
+            if self.tls:
+                connection.close()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        error = sys.exc_info()[1]
+        self.journal.warn("connection ended early", client=client_address[0], error=str(error))
+
+    def busy(self, connection: socket.socket, *, answering: bool) -> None:
+        with self._idle:
+            self._connections[connection] = answering
+
+    def accept_waiting(self) -> None:
+        """Serve connections that the kernel has taken already; closing the socket would reset them."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.socket, selectors.EVENT_READ)
+            while selector.select(timeout=0):
+                request, client_address = self.get_request()
+                self.process_request(request, client_address)
+
+    def wait_until_idle(self, deadline_s: float) -> bool:
+        until = time.monotonic() + deadline_s
+        with self._idle:
+            while self._connections:
+                for connection, answering in self._connections.items():
+                    if not answering:
+                        _stop_reading(connection)
+                remaining = until - time.monotonic()
+                if remaining <= 0:
+                    return False
+                self._idle.wait(min(remaining, 0.1))
+        return True
+
+
+def _stop_reading(connection: socket.socket) -> None:
+    # What has arrived can still be read afterwards (Linux); the peer sees an orderly end.
+    try:
+        socket.socket.shutdown(connection, socket.SHUT_RD)
+    except OSError:
+        return  # already gone
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    timeout = _IDLE_S
+
+    def _serve(self) -> None:
+        started = time.perf_counter()
+        self.server.busy(self.connection, answering=True)
+        request_id = self.headers.get("X-Request-Id") or str(uuid.uuid4())
+        request = Request(self.command, self.path, self.headers)
+        response = self._read_body(request) or self._answer(request)
+        self._send(response, request_id)
+        if self.server.log_requests:
+            self._log(request, response, time.perf_counter() - started, request_id)
+        self.server.busy(self.connection, answering=False)
+
+    # The base class looks for a method of each HTTP method's name.
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = _serve  # noqa: N815
+
+    def _read_body(self, request: Request) -> Response | None:
+        if self.headers.get("Transfer-Encoding"):
+            self.close_connection = True
+            return Response(HTTPStatus.LENGTH_REQUIRED, "")
+        length = self.headers.get("Content-Length", "0")
+        if not length.isdecimal() or int(length) > _BODY_LIMIT:
+            self.close_connection = True
+            return Response(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "")
+        request.body = self.rfile.read(int(length))
+        return None
+
+    def _answer(self, request: Request) -> Response:
+        try:
+            return self.server.answer(request)
+        except Coded as error:
+            if error.code.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                self.server.journal.error(str(error), path=request.path)
+            return failure(error)
+        except Exception as error:  # noqa: BLE001 - one request's fault must not end the connection without an answer
+            self.server.journal.error("request failed", path=request.path, error=repr(error))
+            return unforeseen()
+
+    def _send(self, response: Response, request_id: str) -> None:
+        body = response.body.encode()
+        self.close_connection = self.close_connection or self.server.draining
+        self.send_response_only(response.status)
+        for name, value in (
+            ("Content-Type", response.content_type),
+            *response.headers,
+            ("X-Request-Id", request_id),
+            ("Date", self.date_time_string()),
+            ("Content-Length", str(len(body))),
+            *((("Connection", "close"),) if self.close_connection else ()),
+        ):
+            self.send_header(name, value)
+        # One write: two small segments would wait for each other's acknowledgement.
+        self._headers_buffer.append(b"\r\n")
+        if self.command != "HEAD":
+            self._headers_buffer.append(body)
+        self.flush_headers()
+
+    def _log(self, request: Request, response: Response, seconds: float, request_id: str) -> None:
+        forwarded = self.headers.get("X-Forwarded-For", "").split(",")[0].strip()
+        client = forwarded or self.headers.get("X-Real-IP") or self.client_address[0]
+        self.server.journal.info(
+            f'{response.status:3d} - [{client}] "{seconds * 1000:.3f}ms {request.method} {request.target}"',
+            requestID=request_id,
+            username=request.username,
+        )
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+        self.server.journal.warn(format % args, client=self.client_address[0])
