@@ -1,0 +1,7 @@
+"""Runs a Pulumi Python program where no `pulumi` command is to be had. For localcloud only.
+
+The program runs unchanged in a child process and talks, through the Pulumi SDK, to the resource monitor
+here. What it declares is compared with the state of the last run, and made so:
+
+    monitor -> deployment (what to do) -> steps (do it, write the state) -> providers (dynamic, random, tls, tencent)
+"""

@@ -1,0 +1,19 @@
+"""The providers that this engine has."""
+
+from __future__ import annotations
+
+from localcloud.engine.project import Project
+from localcloud.engine.providers.dynamic import DynamicProvider
+from localcloud.engine.providers.local import LocalProvider
+from localcloud.engine.providers.random import RANDOM_TYPES
+from localcloud.engine.providers.registry import Providers
+
+
+def make_providers(project: Project) -> Providers:
+    """Nothing is started or called until a resource needs it."""
+    return Providers(
+        {
+            "pulumi-python": DynamicProvider(project),
+            "random": LocalProvider(RANDOM_TYPES),
+        }
+    )

@@ -1,0 +1,1 @@
+"""The providers that this engine has inside: no plugin is ever started."""
