@@ -682,7 +682,9 @@ class Agent:
             return facts
         told = self.run(
             ["mariadb", "--batch", "--skip-column-names", "--raw"],
-            text="SELECT schema_name, schema_comment FROM information_schema.schemata;"
+            text="SELECT s.schema_name, IF(s.schema_comment = '' AND EXISTS (SELECT 1 FROM information_schema.tables t"
+            " WHERE t.table_schema = s.schema_name), 'filled by somebody else', s.schema_comment)"
+            " FROM information_schema.schemata s;"
             "SELECT '--accounts', '';"
             "SELECT CONCAT(user, '@', host), authentication_string FROM mysql.user;",
         )
@@ -716,9 +718,12 @@ class Agent:
         self._sql(f"CREATE DATABASE IF NOT EXISTS `{name}` DEFAULT CHARACTER SET utf8mb4;")
         if not schema:
             return [f"created database {name}"]
+        # The mark travels with the data, onto another machine too. A load that was cut off is repeated; a database
+        # that somebody else filled is left alone, since a schema may begin by dropping its tables.
+        self._sql(f"ALTER DATABASE `{name}` COMMENT 'schema loading by tandem';")
+        self.before(f"load database {name}")
         self._sql(self.at(schema).read_text(), name)
         self.before(f"mark database {name}")
-        # The mark travels with the data, onto another machine too; a load that was cut off has none and is repeated.
         self._sql(f"ALTER DATABASE `{name}` COMMENT 'schema loaded by tandem';")
         return [f"loaded {schema} into database {name}"]
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from provisioning.desired import Committed, Prepared, Thing
 
 _SYSTEMD_FILES = "/etc/systemd/system/"
-_SCHEMA_MARK = "schema loaded by tandem"
+_SCHEMA_MISSING = ("", "schema loading by tandem")  # the comment of an empty database, of one whose load was cut off
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +136,8 @@ def _commit_step(
         case Database():
             if thing.name not in facts.mariadb.databases:
                 return Step(thing, "is not there")
-            marked = facts.mariadb.databases[thing.name] == _SCHEMA_MARK
-            return None if marked or not thing.schema else Step(thing, "has no complete schema")
+            missing = thing.schema and facts.mariadb.databases[thing.name] in _SCHEMA_MISSING
+            return Step(thing, "has no complete schema") if missing else None
         case Account():
             hashed = facts.mariadb.accounts.get(f"{thing.user}@{thing.host}")
             if hashed is None:

@@ -1,12 +1,156 @@
+"""keepalived: who holds the virtual IP. Profiles say how quickly that is decided."""
+
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
+from importlib import resources
 from typing import TYPE_CHECKING
+
+from provisioning import placeholders
+from provisioning.desired import Check, Directory, File, Package, Thing, Unit, reload, restart
+from provisioning.rendering import render
 
 if TYPE_CHECKING:
     from provisioning.deployment import Deployment, Machine
-    from provisioning.desired import Thing
+    from provisioning.settings.keepalived import KeepalivedSettings, ProfileName
+
+SETTINGS = "provisioning/templates/keepalived/ and the stack's tandem:keepalived"
+HOLDER_FILE = "/etc/tandem/holder.json"  # what the agent reads for a planned hand-over
+_HIGHEST = 250
+_STEP = 10  # between the first choice and the second, where there is one
+_SEED_HIGHEST = 100
+_SEED_STEP = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """The times of one profile, in seconds, and what the track_file may say."""
+
+    name: ProfileName
+    advert_s: float
+    restart_s: float  # systemd starts a killed keepalived after this
+    probe_s: float = 0.0  # interval and time-out of the health daemon; 0 = there is none
+    fall: int = 3  # failed probes that make a fault
+    garp_refresh_s: int = 0
+    drain: int = -10
+    fault: int = -254
+
+    @property
+    def master_down_s(self) -> float:
+        """How long a backup waits for a silent master at most (RFC 5798, 6.1; 2.2.7 counts v2's skew alike)."""
+        return 4 * self.advert_s
+
+
+# Figures: failover.md and lab.md, 7 to 9. `restart_s` lies above the time in which the peer takes over.
+PROFILES: dict[ProfileName, Profile] = {
+    "fast": Profile("fast", advert_s=0.1, restart_s=0.5, probe_s=0.1),
+    # Tencent's guide asks for garp_master_refresh 5; a machine that stalls for a second must not split the pair.
+    "balanced": Profile("balanced", advert_s=0.5, restart_s=2.5, probe_s=0.3, garp_refresh_s=5),
+    "seed": Profile("seed", advert_s=1, restart_s=5, garp_refresh_s=5),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One virtual router: one address and this machine's claim to it."""
+
+    name: str
+    virtual_router_id: int
+    address: str
+    priority: int
+
+
+def profile_of(settings: KeepalivedSettings) -> Profile:
+    profile = PROFILES[settings.profile]
+    if settings.mode == "non-preempt":
+        return profile
+    # There, priorities differ by a step: a drain must take more than that to reverse the order.
+    return Profile(
+        profile.name, profile.advert_s, profile.restart_s, profile.probe_s, profile.fall, profile.garp_refresh_s,
+        drain=-2 * _STEP,
+    )  # fmt: skip
+
+
+def instances_of(deployment: Deployment, machine: Machine) -> list[Instance]:
+    """One for each address. In dual-master mode, each machine is the first choice for one of them."""
+    settings = deployment.keepalived
+    position = [holder.name for holder in deployment.holders].index(machine.name)
+    instances: list[Instance] = []
+    for number, address in enumerate(deployment.virtual_ips):
+        # Equal priorities do not take the address back: that is the non-preemptive pair.
+        behind = 0 if settings.mode == "non-preempt" else (position - number) % len(deployment.holders)
+        instances.append(
+            Instance(f"VI_{number + 1}", settings.virtual_router_id + number, address, _HIGHEST - _STEP * behind)
+        )
+    return instances
 
 
 def desired(deployment: Deployment, machine: Machine) -> list[Thing]:
-    del deployment, machine
-    return []
+    if not machine.holder:
+        return []
+    settings, profile = deployment.keepalived, profile_of(deployment.keepalived)
+    peers = [peer.private_address for peer in deployment.peers(machine)]
+    holder = {"virtual_ips": list(deployment.virtual_ips), "peers": peers, "drain": profile.drain,
+              "drain_s": settings.drain_s, "tracked": profile.probe_s > 0}  # fmt: skip
+    return [
+        Package("keepalived"),
+        Directory("/etc/keepalived"),
+        Check("keepalived", ("keepalived", "-t"), ("/etc/keepalived",), look_at=SETTINGS),
+        File(HOLDER_FILE, json.dumps(holder, indent=2) + "\n"),
+        *(_health_daemon(profile, peers) if profile.probe_s else []),
+        _script("/etc/keepalived/keepalived_notify.sh", "keepalived_notify.sh.j2"),
+        _configuration(deployment, machine, profile),
+        # What systemd reads of it counts at the next start; a restart now would move the address for nothing.
+        File(
+            "/etc/systemd/system/keepalived.service.d/tandem.conf",
+            render("keepalived/restart.conf.j2", profile=profile),
+        ),
+        *([_script("/etc/keepalived/check_nginx.sh", "check_nginx.sh.j2")] if profile.name == "seed" else []),
+        Unit("keepalived"),
+    ]
+
+
+def _configuration(deployment: Deployment, machine: Machine, profile: Profile) -> File:
+    settings = deployment.keepalived
+    peers = deployment.peers(machine)
+    if profile.name == "seed":
+        position = [holder.name for holder in deployment.holders].index(machine.name)
+        text = render(
+            "keepalived/seed.conf.j2",
+            keepalived=settings,
+            machine=machine,
+            peers=peers,
+            address=deployment.virtual_ips[0],
+            priority=max(1, _SEED_HIGHEST - _SEED_STEP * position),
+            password=placeholders.placeholder(placeholders.VRRP_PASSWORD),
+        )
+    else:
+        text = render(
+            "keepalived/keepalived.conf.j2",
+            keepalived=settings,
+            profile=profile,
+            machine=machine,
+            peers=peers,
+            instances=instances_of(deployment, machine),
+        )
+    # A reload keeps the addresses, a restart drops them: so never a restart. It holds VRRP's password: 0640.
+    return File("/etc/keepalived/keepalived.conf", text, mode=0o640, after=(reload("keepalived"),))
+
+
+def _health_daemon(profile: Profile, peers: list[str]) -> list[Thing]:
+    settings = {"interval_s": profile.probe_s, "timeout_s": profile.probe_s, "fall": profile.fall,
+                "fault": profile.fault, "drain": profile.drain, "peers": peers}  # fmt: skip
+    program = resources.files("provisioning").joinpath("health_daemon.py").read_text(encoding="utf-8")
+    changed = (restart("tandem-health"),)
+    return [
+        File("/usr/local/lib/tandem/health_daemon.py", program, after=changed),
+        File("/etc/tandem/health.json", json.dumps(settings, indent=2) + "\n", after=changed),
+        _script("/usr/local/lib/tandem/nginx-stopped", "nginx-stopped.j2", profile=profile),
+        File("/etc/systemd/system/tandem-health.service", render("health/tandem-health.service.j2"), after=changed),
+        Unit("tandem-health"),
+    ]
+
+
+def _script(path: str, template: str, **values: object) -> File:
+    return File(path, render(f"keepalived/{template}", **values), mode=0o755)

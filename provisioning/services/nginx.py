@@ -1,12 +1,67 @@
+"""nginx: TLS, two domains, and the requests spread over all machines."""
+
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from provisioning import placeholders
+from provisioning.desired import Absent, Check, Directory, File, Gate, Package, Thing, Unit, reload
+from provisioning.rendering import render
 
 if TYPE_CHECKING:
     from provisioning.deployment import Deployment, Machine
-    from provisioning.desired import Thing
+
+SETTINGS = "provisioning/templates/nginx/ and the stack's tandem:nginx"
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One upstream and the domain in front of it."""
+
+    name: str
+    port: int
+    domain: str
+    variable: str  # its name in nginx's variables, which know no hyphen
+    login: bool
+    max_body_size: str = ""
 
 
 def desired(deployment: Deployment, machine: Machine) -> list[Thing]:
-    del deployment, machine
-    return []
+    if not machine.holder:
+        return []
+    nginx = deployment.nginx
+    services = (
+        Service("iam-apiserver", 8080, deployment.domains.api, "apiserver", login=True),
+        Service("iam-authz-server", 9090, deployment.domains.authz, "authz", login=False),
+    )
+    changed = (reload("nginx"),)
+
+    def file(path: str, template: str, **values: object) -> File:
+        return File(path, render(f"nginx/{template}", nginx=nginx, **values), after=changed)
+
+    return [
+        Package("nginx"),
+        Directory("/etc/nginx/tls", mode=0o700),
+        Directory("/etc/nginx/tandem"),
+        Check("nginx", ("nginx", "-t", "-q"), ("/etc/nginx",), look_at=SETTINGS),
+        Absent("/etc/nginx/sites-enabled/default", after=changed),
+        file("/etc/nginx/nginx.conf", "nginx.conf.j2"),
+        file("/etc/nginx/tandem/keepalive_timeout.conf", "keepalive_timeout.conf.j2"),
+        file("/etc/nginx/conf.d/default.conf", "default.conf.j2"),
+        file("/etc/nginx/conf.d/upstreams.conf", "upstreams.conf.j2", services=services, machines=deployment.machines),
+        *(file(f"/etc/nginx/conf.d/{service.name}.conf", "site.conf.j2", service=service) for service in services),
+        _secret_file("/etc/nginx/tls/server.pem", placeholders.SERVER_CERTIFICATE, 0o644),
+        _secret_file("/etc/nginx/tls/server.key", placeholders.SERVER_PRIVATE_KEY, 0o600),
+        # A drop-in is read by systemd alone: daemon-reload follows by itself, and nginx runs on.
+        File(
+            "/etc/systemd/system/nginx.service.d/tandem.conf",
+            render("nginx/restart.conf.j2", tracked=deployment.keepalived.profile != "seed"),
+        ),
+        Unit("nginx"),
+        Gate("nginx", f"http://{machine.private_address}/healthz"),
+    ]
+
+
+def _secret_file(path: str, secret: str, mode: int) -> File:
+    return File(path, placeholders.placeholder(secret) + "\n", mode=mode, after=(reload("nginx"),))

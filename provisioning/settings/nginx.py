@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network  # noqa: TC003 - pydantic reads it
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
@@ -54,6 +55,14 @@ class NginxSettings(FrozenModel):
     fail_timeout_s: int = Field(default=10, ge=1, le=600, description="for how long, and within which time")
     hsts_max_age_s: int = Field(
         default=63_072_000, ge=0, description="Strict-Transport-Security; two years as Mozilla advises; 0 = no header"
+    )
+    login_rate_per_s: int = Field(default=5, ge=1, le=1000, description="/login of one address; each costs 50 ms of a core")
+    login_burst: int = Field(default=10, ge=0, le=1000, description="how many may come at once before 429")
+    open_registration: bool = Field(
+        default=False, description="let anybody POST /v1/users: the service asks for no login and lets them be administrators"
+    )
+    registration_cidrs: tuple[IPv4Network, ...] = Field(
+        default=(), description="addresses from which users may be created while registration is closed"
     )
     gzip: GzipSettings = Field(default_factory=GzipSettings)
     cors: CorsSettings = Field(default_factory=CorsSettings)
