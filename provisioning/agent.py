@@ -766,6 +766,83 @@ class Agent:
         journal = self.run(["journalctl", "--no-pager", "-o", "cat", "-n", "12", "-u", name]).out
         raise StepError("gate", f"{url} did not answer {status} within {deadline_s:.0f} s", f"{seen}\n{journal}")
 
+    # ---- handing the address over --------------------------------------------------------------------------------
+
+    def do_serves(self) -> bool:
+        """Could this machine take the address: keepalived runs, nginx answers, no drain is on?"""
+        active = self._unit_facts(["keepalived"]).get("keepalived", {}).get("ActiveState") == "active"
+        draining = self.at("/run/tandem/drain").exists()
+        return active and not draining and probe("http://127.0.0.1/healthz") == "200"
+
+    def do_held(self, *, virtual_ips: list[str], deadline_s: float) -> list[str]:
+        """Which of the addresses this machine has, waiting until it has any."""
+        deadline = self.now() + deadline_s
+        while not (held := self._held(virtual_ips)) and self.now() < deadline:
+            self.sleep(0.05)
+        return held
+
+    def do_drain(self, *, virtual_ips: list[str], deadline_s: float) -> dict[str, list[Any]]:
+        """Ask clients to go, then let the addresses go. A machine that holds none only gets the mark.
+
+        The changed time-out is a file that differs from its manifest: killed here, the next rollout puts it right.
+        """
+        settings = json.loads(self._read("/etc/tandem/holder.json") or "{}")
+        held = self._held(virtual_ips)
+        if held and settings.get("drain_s"):
+            self._keepalive_timeout("0")
+            self.sleep(settings["drain_s"])
+        cut = len(self._clients(held)) if held else 0
+        self.before("drain")
+        self.at("/run/tandem").mkdir(exist_ok=True)
+        self.at("/run/tandem/drain").write_text("")
+        if settings.get("tracked"):
+            self._track(settings["drain"])
+        deadline = self.now() + deadline_s
+        while held and self._held(held) and self.now() < deadline:
+            self.sleep(0.02)
+        left = self._held(held)
+        if left:
+            self.do_end_drain()
+            raise StepError("drain", f"{', '.join(left)} did not leave within {deadline_s:.0f} s; the drain was ended")
+        return {"moved": held, "cut": [cut]}
+
+    def do_end_drain(self) -> None:
+        settings = json.loads(self._read("/etc/tandem/holder.json") or "{}")
+        self.before("end drain")
+        with contextlib.suppress(FileNotFoundError):
+            self.at("/run/tandem/drain").unlink()
+        if settings.get("tracked") and self._read("/run/tandem/nginx") == str(settings["drain"]):
+            self._track(0)
+        self._keepalive_timeout(None)
+
+    def _track(self, value: int) -> None:
+        new = self.at("/run/tandem/nginx.drain")
+        new.write_text(f"{value}\n")
+        new.replace(self.at("/run/tandem/nginx"))
+
+    def _keepalive_timeout(self, seconds: str | None) -> None:
+        """Let nginx close each connection after its answer (0), or put its own time-out back (None)."""
+        place = self.at("/etc/nginx/tandem/keepalive_timeout.conf")
+        kept = self._path("keepalive_timeout.conf")
+        if seconds is not None:
+            if not kept.exists():
+                shutil.copy2(place, kept)
+            new = place.with_name(".keepalive_timeout.conf.tandem")
+            new.write_text(f"keepalive_timeout {seconds};\n")
+            new.replace(place)
+        elif kept.exists():
+            now = place.read_text() if place.exists() else ""
+            if now == "keepalive_timeout 0;\n":  # otherwise a rollout has written a new one meanwhile
+                shutil.copy2(kept, place)
+            kept.unlink()
+        else:
+            return
+        self.run(["systemctl", "reload", "nginx"])
+
+    def _clients(self, addresses: list[str]) -> list[str]:
+        told = self.run(["ss", "-Htn", "state", "established"])
+        return [line for line in told.out.splitlines() if line.split()[2].rsplit(":", 1)[0] in addresses]
+
     def do_run(self, *, step: str, command: list[str], timeout_s: float = 60) -> str:
         """One command that must succeed: hand-over's and draining's small steps."""
         told = self.run(command, timeout_s=timeout_s)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from provisioning.releases import Release
     from provisioning.settings.data import DataSettings
     from provisioning.settings.iam import IamSettings
     from provisioning.settings.keepalived import KeepalivedSettings
@@ -41,6 +42,7 @@ class Deployment:
     subnet_cidr: str
     admin_cidrs: tuple[str, ...] = ()
     data_disk: bool = False  # the primary has a disk of its own for the data
+    release: Release | None = None  # of the IAM services; None = found from `iam.release` when it is rendered
 
     @property
     def holders(self) -> tuple[Machine, ...]:

@@ -1,14 +1,154 @@
-"""Placeholder by provisioning so that the manifest can be imported: iam owns this file."""
+"""The IAM services on every machine: release, configuration, units."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from provisioning import placeholders
+from provisioning.desired import (
+    Archive,
+    Check,
+    Directory,
+    File,
+    Gate,
+    Link,
+    Package,
+    Thing,
+    Unit,
+    User,
+    restart,
+)
+from provisioning.releases import get_release
+from provisioning.rendering import render
+from provisioning.services.data import POOL_SIZE, is_here, mariadb_address, redis_address
+
 if TYPE_CHECKING:
     from provisioning.deployment import Deployment, Machine
-    from provisioning.desired import Thing
+
+CURRENT = "/opt/iam/current"
+APISERVER_PORT = 8080
+AUTHZ_PORT = 9090
+PUMP_PORT = 7070
+_SERVICES = {
+    "iam-apiserver": "users, secrets and policies",
+    "iam-authz-server": "decides who may do what",
+    "iam-pump": "moves audit records out of Redis",
+}
+_CERTIFICATE = "/etc/iam/node.crt"
+_PRIVATE_KEY = "/etc/iam/node.key"
+_CA = "/etc/iam/ca.crt"
+_STAND_IN_PACKAGES = ("python3-pymysql", "python3-redis", "python3-bcrypt", "python3-yaml", "python3-jwt")
 
 
 def desired(deployment: Deployment, machine: Machine) -> list[Thing]:
-    del deployment, machine
-    return []
+    release = get_release(deployment)
+    everything = tuple(restart(name) for name in _SERVICES)
+    return [
+        *(Package(name) for name in (*(_STAND_IN_PACKAGES if release.stand_in else ()), "redis-tools", "openssl")),
+        User("iam", home="/var/lib/iam"),
+        Directory("/etc/iam", group="iam", mode=0o750),
+        Directory("/var/log/iam", owner="iam", group="adm", mode=0o2750),
+        Directory("/var/lib/iam", owner="iam", group="iam", mode=0o750),
+        Directory("/var/lib/iam/audit", owner="iam", group="iam", mode=0o750),
+        Directory("/opt/iam"),
+        Archive(release.source, release.sha256, release.path),
+        *_checks(),
+        *_identity(machine),
+        *_configuration(deployment, machine),
+        *_units(deployment, machine),
+        *_housekeeping(deployment),
+        Link(CURRENT, release.path, after=everything),
+        *(Unit(name) for name in _SERVICES),
+        Unit("iam-refresh.timer"),
+        Gate("iam-apiserver", f"http://{machine.private_address}:{APISERVER_PORT}/healthz"),
+        Gate("iam-authz-server", f"http://{machine.private_address}:{AUTHZ_PORT}/healthz"),
+        Gate("iam-pump", f"http://127.0.0.1:{PUMP_PORT}/healthz"),
+    ]
+
+
+def _checks() -> list[Thing]:
+    """A certificate that does not fit makes the real authz-server wait in silence for ever (iam.md 7, 6)."""
+    look_at = "components/credentials.py (node certificates)"
+    trusted = ("openssl", "verify", "-CAfile", _CA, "-verify_ip", "127.0.0.1", _CERTIFICATE)
+    same_key = (
+        f"test \"$(openssl x509 -in {_CERTIFICATE} -noout -pubkey)\" = \"$(openssl pkey -in {_PRIVATE_KEY} -pubout)\""
+    )
+    return [
+        Check("the IAM services' certificate", trusted, ("/etc/iam",), look_at),
+        Check("the IAM services' private key", ("sh", "-c", same_key), ("/etc/iam",), look_at),
+    ]
+
+
+def _secret_file(path: str, text: str, *services: str) -> File:
+    return File(path, text, group="iam", mode=0o640, after=tuple(restart(service) for service in services))
+
+
+def _identity(machine: Machine) -> list[Thing]:
+    def pem(name: str) -> str:
+        return placeholders.placeholder(name) + "\n"
+
+    https = ("iam-apiserver", "iam-authz-server")
+    return [
+        _secret_file(_CA, pem(placeholders.CA_CERTIFICATE), "iam-authz-server"),
+        _secret_file(_CERTIFICATE, pem(placeholders.node_certificate(machine.name)), *https),
+        _secret_file(_PRIVATE_KEY, pem(placeholders.node_private_key(machine.name)), *https),
+    ]
+
+
+def _configuration(deployment: Deployment, machine: Machine) -> list[Thing]:
+    redis_host, redis_port = redis_address(deployment)
+    values = {
+        "settings": deployment.iam,
+        "data": deployment.data,
+        "address": machine.private_address,
+        "mariadb_address": mariadb_address(deployment),
+        "mariadb_password": placeholders.placeholder(placeholders.MARIADB_IAM_PASSWORD),
+        "redis_host": redis_host,
+        "redis_port": redis_port,
+        "redis_password": placeholders.placeholder(placeholders.REDIS_PASSWORD),
+        "jwt_key": placeholders.placeholder(placeholders.JWT_KEY),
+        "pool_size": POOL_SIZE,
+        "certificate": _CERTIFICATE,
+        "private_key": _PRIVATE_KEY,
+        "ca": _CA,
+        "apiserver_port": APISERVER_PORT,
+        "authz_port": AUTHZ_PORT,
+        "pump_port": PUMP_PORT,
+    }
+    configurations = [
+        _secret_file(f"/etc/iam/{name}.yaml", render(f"iam/{name}.yaml.j2", **values), name) for name in _SERVICES
+    ]
+    return [*configurations, _secret_file("/etc/iam/redis.env", render("iam/redis.env.j2", **values))]
+
+
+def _units(deployment: Deployment, machine: Machine) -> list[Thing]:
+    data_here = is_here(deployment, machine)
+    services = [
+        File(
+            f"/etc/systemd/system/{name}.service",
+            render("iam/service.j2", name=name, purpose=purpose, current=CURRENT, data_here=data_here),
+            after=(restart(name),),
+        )
+        for name, purpose in _SERVICES.items()
+    ]
+    redis_host, redis_port = redis_address(deployment)
+    timer = restart("iam-refresh.timer")
+    return [
+        *services,
+        File(
+            "/etc/systemd/system/iam-refresh.service",
+            render("iam/iam-refresh.service.j2", redis_host=redis_host, redis_port=redis_port),
+        ),
+        File(
+            "/etc/systemd/system/iam-refresh.timer",
+            render("iam/iam-refresh.timer.j2", interval_s=deployment.iam.refresh_interval_s),
+            after=(timer,),
+        ),
+    ]
+
+
+def _housekeeping(deployment: Deployment) -> list[Thing]:
+    return [
+        File("/etc/logrotate.d/iam", render("iam/logrotate.j2")),
+        File("/etc/tmpfiles.d/iam.conf", render("iam/tmpfiles.conf.j2", keep_days=deployment.iam.audit_keep_days)),
+    ]

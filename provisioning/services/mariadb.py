@@ -1,14 +1,77 @@
-"""Placeholder by provisioning so that the manifest can be imported: iam owns this file."""
+"""MariaDB on the first machine: its configuration, the schema, and accounts for the group's machines alone."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from provisioning import placeholders
+from provisioning.desired import Account, Database, File, Grant, Package, Query, Thing, Unit, restart
+from provisioning.releases import get_release
+from provisioning.rendering import render
+from provisioning.services.data import MARIADB_PORT, POOL_SIZE, is_here
+
 if TYPE_CHECKING:
     from provisioning.deployment import Deployment, Machine
-    from provisioning.desired import Thing
+
+# The schema's triggers act as this account, whoever deletes a row (iam.md 2). MariaDB does not listen on loopback,
+# so nobody logs in with it.
+_DEFINER_HOST = "127.0.0.1"
+_DATA_RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE")
+# For monitoring, `mariadb` as root and the notices of a full pool.
+_SPARE_CONNECTIONS = 30
 
 
 def desired(deployment: Deployment, machine: Machine) -> list[Thing]:
-    del deployment, machine
-    return []
+    """Nothing where the data is elsewhere."""
+    if not is_here(deployment, machine):
+        return []
+    settings, unit = deployment.data, restart("mariadb")
+    return [
+        Package("mariadb-server"),
+        File(
+            "/etc/mysql/mariadb.conf.d/60-tandem.cnf",
+            render(
+                "mariadb/server.cnf.j2",
+                address=machine.private_address,
+                port=MARIADB_PORT,
+                max_connections=POOL_SIZE * len(deployment.machines) + _SPARE_CONNECTIONS,
+                buffer_pool_mib=settings.buffer_pool_mib,
+            ),
+            after=(unit,),
+        ),
+        File("/etc/systemd/system/mariadb.service.d/tandem.conf", render("mariadb/unit.conf.j2"), after=(unit,)),
+        Unit("mariadb"),
+        *_accounts(deployment),
+        Database(settings.database, schema=f"{get_release(deployment).path}/sql/iam.sql"),
+        _administrator(settings.database),
+    ]
+
+
+def _accounts(deployment: Deployment) -> list[Thing]:
+    user, database = deployment.data.username, deployment.data.database
+    password = placeholders.placeholder(placeholders.MARIADB_IAM_PASSWORD)
+    things: list[Thing] = [
+        Account("iam", _DEFINER_HOST, password),
+        Grant("iam", _DEFINER_HOST, database, (*_DATA_RIGHTS, "TRIGGER")),
+    ]
+    for machine in deployment.machines:
+        things += [
+            Account(user, machine.private_address, password),
+            Grant(user, machine.private_address, database, _DATA_RIGHTS),
+        ]
+    return things
+
+
+def _administrator(database: str) -> Query:
+    """The account `admin` with our password: once, and again when the secret changes.
+
+    The hash that we set last is kept in extendShadow. So a password changed by its owner stays, and upstream's
+    published default (its schema brings the row) goes.
+    """
+    hashed = placeholders.placeholder(placeholders.IAM_ADMIN_PASSWORD_HASH)
+    return Query(
+        "the administrator's account",
+        database,
+        render("mariadb/administrator.sql.j2", password_hash=hashed).strip(),
+        unless=f"SELECT 1 FROM `user` WHERE `name` = 'admin' AND `extendShadow` LIKE '%{hashed}%'",
+    )

@@ -1,14 +1,40 @@
-"""Placeholder by provisioning so that the manifest can be imported: iam owns this file."""
+"""Redis on the first machine: notices between the IAM services, and audit records on their way to the pump."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from provisioning import placeholders
+from provisioning.desired import File, Package, Thing, Unit, restart
+from provisioning.rendering import render
+from provisioning.services.data import REDIS_PORT, is_here
+
 if TYPE_CHECKING:
     from provisioning.deployment import Deployment, Machine
-    from provisioning.desired import Thing
+
+_UNIT = "redis-server"
 
 
 def desired(deployment: Deployment, machine: Machine) -> list[Thing]:
-    del deployment, machine
-    return []
+    """Nothing where the data is elsewhere."""
+    if not is_here(deployment, machine):
+        return []
+    return [
+        Package("redis-server"),
+        File(
+            "/etc/redis/redis.conf",
+            render(
+                "redis/redis.conf.j2",
+                address=machine.private_address,
+                port=REDIS_PORT,
+                password=placeholders.placeholder(placeholders.REDIS_PASSWORD),
+                max_memory_mib=deployment.data.redis_max_memory_mib,
+            ),
+            owner="redis",
+            group="redis",
+            mode=0o640,
+            after=(restart(_UNIT),),
+        ),
+        File(f"/etc/systemd/system/{_UNIT}.service.d/tandem.conf", render("redis/unit.conf.j2"), after=(restart(_UNIT),)),
+        Unit(_UNIT),
+    ]

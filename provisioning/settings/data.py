@@ -1,9 +1,47 @@
-"""Placeholder by provisioning so that Deployment can be built: iam owns this file."""
+"""Settings of the two databases: on the first machine, or wherever somebody else runs them."""
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, model_validator
+
 from provisioning.settings.base import FrozenModel
+
+Address = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.-]+:[0-9]{1,5}$")]
+Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 
 
 class DataSettings(FrozenModel):
-    pass
+    placement: Literal["on-primary", "external"] = Field(
+        default="on-primary",
+        description="on-primary = MariaDB and Redis on the first machine, whose loss stops every database write; "
+        "external = addresses of your own (TencentDB, say), where nothing is installed",
+    )
+    mariadb_address: Address | None = Field(
+        default=None, description="HOST:PORT of MariaDB or MySQL, for external only; schema and account are yours"
+    )
+    redis_address: Address | None = Field(default=None, description="HOST:PORT of Redis, for external only")
+    database: Identifier = Field(default="iam", description="name of the database")
+    username: Identifier = Field(default="iam", description="MariaDB account of the IAM services")
+    buffer_pool_mib: int = Field(
+        default=128, ge=16, le=65536, description="memory in which MariaDB keeps tables; a quarter of the machine's"
+    )
+    redis_max_memory_mib: int = Field(
+        default=256, ge=16, le=65536, description="audit records wait in Redis; beyond this new ones are refused"
+    )
+
+    @model_validator(mode="after")
+    def _addresses_fit_the_placement(self) -> DataSettings:
+        given = {"mariadbAddress": self.mariadb_address, "redisAddress": self.redis_address}
+        if self.placement == "external" and None in given.values():
+            missing = " and ".join(name for name, value in given.items() if value is None)
+            raise ValueError(f"placement external needs {missing} (HOST:PORT)")
+        if self.placement == "on-primary" and any(given.values()):
+            named = " and ".join(name for name, value in given.items() if value)
+            raise ValueError(f"{named} has no meaning with placement on-primary; leave it out or set external")
+        return self
+
+    @property
+    def external(self) -> bool:
+        return self.placement == "external"

@@ -1,0 +1,101 @@
+"""Give the virtual IP to a peer in a planned way, so that nobody is cut off who can be spared.
+
+In order: a peer must serve; nginx here answers with `Connection: close` for the drain time, so that clients come
+back on new connections; then the drain mark lowers this machine's priority and the peer takes the address. What is
+then still open on the old address is dead and is counted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from provisioning.errors import HandOverError, ProvisioningError, UnreachableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from provisioning.inventory import Host, Inventory
+    from provisioning.transport import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """What happened."""
+
+    addresses: tuple[str, ...] = ()  # those that moved
+    to: str = ""  # the machine that has them now
+    cut_connections: int = 0  # client connections that were still open when the address went
+
+
+def hand_over(inventory: Inventory, host_name: str, connect: Callable[[Host], Connection]) -> HandOver:
+    """Leave `host_name` drained. It may be dead already: then a peer must hold the address. Raises HandOverError."""
+    peers: list[Connection] = []
+    try:
+        for host in inventory.hosts:
+            if host.name != host_name and host.holder:
+                try:
+                    peers.append(connect(host))
+                except UnreachableError:
+                    continue
+        try:
+            leaving = connect(inventory.get(host_name))
+        except UnreachableError:
+            return _already_gone(inventory, host_name, peers)
+        try:
+            return give_away(leaving, peers, inventory.virtual_ips)
+        finally:
+            leaving.close()
+    finally:
+        for peer in peers:
+            peer.close()
+
+
+def give_away(leaving: Connection, peers: Sequence[Connection], virtual_ips: Iterable[str]) -> HandOver:
+    """Move what `leaving` holds to a serving peer. It stays drained until `end_drain`. Raises HandOverError."""
+    wanted = list(virtual_ips)
+    serving = [peer for peer in peers if _serves(peer)]
+    if not serving:
+        raise HandOverError(
+            f"{leaving.host.name} cannot hand {', '.join(wanted)} over: no other machine serves; nothing was changed",
+            seen="\n".join(f"{peer.host.name}: nginx or keepalived does not run or answer" for peer in peers)
+            or "no other machine could be reached",
+            look_at="tandem status; journalctl -u nginx -u keepalived on those machines",
+        )
+    moved: dict[str, list[str]] = leaving.call([{"do": "drain", "virtual_ips": wanted, "deadline_s": 30}], deadline_s=400)[0]
+    addresses = tuple(moved["moved"])
+    if not addresses:
+        return HandOver()
+    for peer in serving:
+        held = peer.call([{"do": "held", "virtual_ips": list(addresses), "deadline_s": 5}])[0]
+        if held:
+            return HandOver(tuple(held), peer.host.name, int(moved["cut"][0]))
+    leaving.call([{"do": "end_drain"}])
+    raise HandOverError(
+        f"{leaving.host.name} let {', '.join(addresses)} go and no peer took it within 5 s; the drain was ended",
+        look_at="journalctl -u keepalived on all machines; does the security group let VRRP (protocol 112) pass",
+    )
+
+
+def end_drain(connection: Connection) -> None:
+    """The machine may hold the address again (it does not take it back by that)."""
+    connection.call([{"do": "end_drain"}])
+
+
+def _serves(peer: Connection) -> bool:
+    try:
+        return bool(peer.call([{"do": "serves"}], deadline_s=15)[0])
+    except ProvisioningError:
+        return False
+
+
+def _already_gone(inventory: Inventory, host_name: str, peers: Sequence[Connection]) -> HandOver:
+    addresses = list(inventory.virtual_ips)
+    for peer in peers:
+        held = peer.call([{"do": "held", "virtual_ips": addresses, "deadline_s": 0}])[0]
+        if held and _serves(peer):
+            return HandOver((), peer.host.name)
+    raise HandOverError(
+        f"{host_name} cannot be reached, and no other machine holds {', '.join(addresses)} and serves; nothing was changed",
+        look_at="tandem status; the machines' consoles",
+    )

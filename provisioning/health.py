@@ -1,0 +1,97 @@
+"""Does the group answer as it should, seen from outside: through each public address, for each domain, over TLS."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import httpx
+
+from provisioning.errors import HealthError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+REQUEST_TIMEOUT_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One question to the service and what came back."""
+
+    name: str  # "api through 203.0.113.10"
+    url: str
+    ok: bool
+    seen: str  # "200 {"status":"ok"}" or why there was no answer
+    took_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class HealthReport:
+    probes: tuple[Probe, ...]
+
+    @property
+    def healthy(self) -> bool:
+        return all(probe.ok for probe in self.probes)
+
+    def __str__(self) -> str:
+        width = max((len(probe.name) for probe in self.probes), default=0)
+        return "\n".join(
+            f"{'ok  ' if probe.ok else 'FAIL'} {probe.name:<{width}}  {probe.took_ms:6.1f} ms  {probe.seen}"
+            for probe in self.probes
+        )
+
+
+def check(
+    public_ips: Sequence[str],
+    domains: Mapping[str, str],
+    ca_certificate: str,
+    *,
+    deadline_s: float = 60.0,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> HealthReport:
+    """Ask until all is well or the deadline has passed. Raises HealthError with the last answers.
+
+    `domains` maps a short name to a domain. The names need not be in any DNS: the address is asked with the domain
+    as TLS server name. `ca_certificate` is PEM; "" stands for the system's own authorities.
+    """
+    deadline = clock() + deadline_s
+    while True:
+        report = look(public_ips, domains, ca_certificate)
+        if report.healthy:
+            return report
+        if clock() > deadline:
+            raise HealthError(
+                f"the group does not answer as it should after {deadline_s:.0f} s",
+                seen=str(report),
+                look_at="tandem status; journalctl -u nginx -u keepalived -u iam-apiserver on the machines",
+            )
+        sleep(0.3)
+
+
+def look(public_ips: Sequence[str], domains: Mapping[str, str], ca_certificate: str) -> HealthReport:
+    """One question for each address and domain."""
+    context = ssl.create_default_context(cadata=ca_certificate or None)
+    probes: list[Probe] = []
+    for address in public_ips:
+        for name, domain in domains.items():
+            probes.append(_probe(f"{name} through {address}", address, domain, context))
+    return HealthReport(tuple(probes))
+
+
+def _probe(name: str, address: str, domain: str, context: ssl.SSLContext) -> Probe:
+    url = f"https://{domain}/healthz"
+    began = time.monotonic()
+    # A connection of its own for each question: a kept one would say nothing about the address.
+    try:
+        with httpx.Client(verify=context, timeout=REQUEST_TIMEOUT_S, trust_env=False) as client:
+            answer = client.get(
+                f"https://{address}/healthz", headers={"Host": domain}, extensions={"sni_hostname": domain}
+            )
+        ok, seen = answer.status_code == httpx.codes.OK, f"{answer.status_code} {answer.text.strip()[:120]}"
+    except httpx.HTTPError as error:
+        ok, seen = False, f"{type(error).__name__}: {error}"
+    return Probe(name, url, ok, seen, (time.monotonic() - began) * 1000)

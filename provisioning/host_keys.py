@@ -1,0 +1,34 @@
+"""Read a new machine's long-term host keys over a connection that is pinned to its temporary one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from provisioning.errors import HostKeyError, MachineError, UnreachableError
+from provisioning.transport import wait_until_reachable
+
+if TYPE_CHECKING:
+    from provisioning.inventory import Host
+
+BOOT_DEADLINE_S = 300.0
+
+
+def read_host_keys(
+    host: Host, private_key: str, bastion: Host | None = None, *, deadline_s: float = BOOT_DEADLINE_S
+) -> tuple[str, ...]:
+    """The machine's own public host keys, "ssh-ed25519 AAAA...". `host.host_keys` is the temporary key alone.
+
+    A machine may show its image's keys for a moment before cloud-init has put the right ones in place: that is
+    waited out, nothing is sent meanwhile. Raises UnreachableError, HostKeyError, MachineError.
+    """
+    patient = (UnreachableError, HostKeyError)
+    with wait_until_reachable(host, private_key, bastion, deadline_s=deadline_s, retry=patient) as connection:
+        out, err, code = connection.run("cat /etc/ssh/ssh_host_ed25519_key.pub", deadline_s=30)
+    keys = tuple(" ".join(line.split()[:2]) for line in out.splitlines() if line.startswith("ssh-ed25519 "))
+    if code or not keys:
+        raise MachineError(
+            f"{host.name} ({host.private_address}): it has no long-term host key",
+            seen=err or out,
+            look_at="/var/log/cloud-init-output.log on the machine; provisioning/first_boot.py",
+        )
+    return keys

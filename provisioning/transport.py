@@ -1,0 +1,340 @@
+"""SSH to the machines: pinned host keys, deadlines everywhere, one agent call for one channel.
+
+The only importer of paramiko. Nothing is trusted on first use: a machine that shows another key than the pinned
+one is refused before anything is sent to it.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import io
+import json
+import socket
+import threading
+import time
+import zlib
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+import paramiko
+from cryptography.hazmat.primitives import serialization
+
+from provisioning.errors import CandidateError, GateError, HostKeyError, LockedError, MachineError, UnreachableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    from provisioning.inventory import Host, Inventory
+
+CONNECT_DEADLINE_S = 10.0
+CALL_DEADLINE_S = 120.0
+
+# Read from stdin, so that neither the agent nor what it is told is ever on a command line.
+_BOOTSTRAP = (
+    "import sys,zlib;i=sys.stdin.buffer;n=int(i.readline());"
+    'exec(compile(zlib.decompress(i.read(n)),"tandem-agent","exec"),{"__name__":"__main__"})'
+)
+
+
+class Connection(Protocol):
+    """A way to one machine's agent. `SshConnection` is the real one; tests bring their own."""
+
+    host: Host
+
+    def call(
+        self,
+        operations: Sequence[dict[str, Any]],
+        *,
+        token: str = "",
+        archive: Path | None = None,
+        deadline_s: float = CALL_DEADLINE_S,
+    ) -> list[Any]:
+        """Have the agent do the operations in order; their results. Raises MachineError, UnreachableError."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@cache
+def _agent_program() -> bytes:
+    source = resources.files("provisioning").joinpath("agent.py").read_bytes()
+    packed = zlib.compress(source, 9)
+    return str(len(packed)).encode() + b"\n" + packed
+
+
+def load_private_key(text: str) -> paramiko.PKey:
+    """A key as pulumi_tls or ssh-keygen writes it: OpenSSH or PEM. Raises MachineError without showing it."""
+    data = text.strip().encode() + b"\n"
+    try:
+        if b"BEGIN OPENSSH PRIVATE KEY" in data:
+            key = serialization.load_ssh_private_key(data, None)
+        else:
+            key = serialization.load_pem_private_key(data, None)
+        form = (serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption())
+        openssh = key.private_bytes(*form).decode()  # pyright: ignore[reportUnknownMemberType, reportAttributeAccessIssue]
+    except (ValueError, TypeError) as error:
+        raise MachineError("the deployment key cannot be read", seen=type(error).__name__) from None
+    for kind in (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey):
+        with contextlib.suppress(paramiko.SSHException, ValueError):
+            return kind.from_private_key(io.StringIO(openssh))
+    raise MachineError("the deployment key is of no kind that SSH knows", look_at="components/credentials.py")
+
+
+class SshConnection:
+    """One SSH connection to one machine, by way of a bastion or directly."""
+
+    def __init__(self, host: Host, transport: paramiko.Transport) -> None:
+        self.host = host
+        self._transport = transport
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def call(
+        self,
+        operations: Sequence[dict[str, Any]],
+        *,
+        token: str = "",
+        archive: Path | None = None,
+        deadline_s: float = CALL_DEADLINE_S,
+    ) -> list[Any]:
+        python = f"python3 -I -c '{_BOOTSTRAP}'"
+        command = python if self.host.user == "root" else f"sudo -n {python}"
+        request = json.dumps({"token": token, "operations": list(operations)}).encode() + b"\n"
+        out, err, code = self.run(command, _agent_program() + request, archive=archive, deadline_s=deadline_s)
+        try:
+            answer = json.loads(out)
+        except ValueError:
+            step = operations[0]["do"]
+            if code < 0:
+                raise UnreachableError(f"{_name(self.host)}: the SSH connection broke during {step}", seen=err) from None
+            said = "\n".join(err.splitlines()[-12:]) or out[-500:] or "nothing"
+            raise MachineError(
+                f"{_name(self.host)}: the agent ended without an answer at {step} (exit code {code})",
+                seen=said,
+                look_at="python3 and sudo -n on that machine; provisioning/agent.py",
+            ) from None
+        if "error" in answer:
+            raise _to_exception(self.host, answer["error"])
+        return answer["results"]
+
+    def run(
+        self, command: str, stdin: bytes = b"", *, archive: Path | None = None, deadline_s: float = CALL_DEADLINE_S
+    ) -> tuple[str, str, int]:
+        """One command: its stdout, stderr and exit code. Raises UnreachableError when the connection breaks."""
+        deadline = time.monotonic() + deadline_s
+        try:
+            with self._transport.open_session(timeout=CONNECT_DEADLINE_S) as channel:
+                channel.settimeout(min(deadline_s, CONNECT_DEADLINE_S))
+                channel.exec_command(command)
+                # stdin goes from a thread of its own: a command that ends early, or talks a lot, must not block us.
+                sender = threading.Thread(target=_send, args=(channel, stdin, archive), daemon=True)
+                sender.start()
+                out, err = _receive(channel, deadline)
+                code = channel.recv_exit_status() if channel.exit_status_ready() else -1
+                sender.join(1)
+        except TimeoutError:
+            raise UnreachableError(
+                f"{_name(self.host)}: no end of the call after {deadline_s:.0f} s", look_at="tandem doctor; the machine's load"
+            ) from None
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            raise UnreachableError(
+                f"{_name(self.host)}: the SSH connection broke", seen=f"{type(error).__name__}: {error}"
+            ) from None
+        else:
+            return out.decode(errors="replace"), err.decode(errors="replace"), code
+
+
+def _send(channel: paramiko.Channel, stdin: bytes, archive: Path | None) -> None:
+    with contextlib.suppress(OSError, paramiko.SSHException):  # the reader sees the broken connection too
+        channel.sendall(stdin)
+        if archive is not None:
+            with archive.open("rb") as file:
+                for block in iter(lambda: file.read(1 << 18), b""):
+                    channel.sendall(block)
+        channel.shutdown_write()
+
+
+def _receive(channel: paramiko.Channel, deadline: float) -> tuple[bytes, bytes]:
+    out, err = bytearray(), bytearray()
+    arrived = threading.Event()
+    # paramiko tells a buffer's reader through an event; stdout and stderr share this one, so nothing polls.
+    for stream in (channel.in_buffer, channel.in_stderr_buffer):
+        stream.set_event(arrived)
+    while True:
+        arrived.clear()
+        moved = False
+        while channel.recv_ready():
+            out += channel.recv(1 << 18)
+            moved = True
+        while channel.recv_stderr_ready():
+            err += channel.recv_stderr(1 << 18)
+            moved = True
+        if moved:
+            continue
+        if channel.closed or (channel.eof_received and channel.exit_status_ready()):
+            return bytes(out), bytes(err)
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        arrived.wait(min(left, 0.05 if channel.eof_received else 1.0))
+
+
+def _name(host: Host) -> str:
+    return f"{host.name} ({host.private_address})"
+
+
+def _to_exception(host: Host, error: dict[str, Any]) -> MachineError | CandidateError | GateError | LockedError:
+    step, message, seen, detail = error["step"], error["message"], error["seen"], error["detail"] if "detail" in error else None
+    if step == "check":
+        return CandidateError(f"{_name(host)}: {message} refused the new configuration", seen=seen)
+    if step == "gate":
+        return GateError(f"{_name(host)}: {message}", seen=seen, look_at="the journal of that unit on the machine")
+    if step == "lock":
+        return MachineLockedError(f"{_name(host)}: {message}", holder=detail)
+    return MachineError(f"{_name(host)}: {step}: {message}", seen=seen)
+
+
+class MachineLockedError(LockedError):
+    """One machine's lock is taken; `holder` says by whom."""
+
+    def __init__(self, message: str, *, holder: dict[str, Any] | None) -> None:
+        owner = (holder or {}).get("owner", {})
+        age = f", last heard of {holder['age_s']:.0f} s ago" if holder and "age_s" in holder else ""
+        super().__init__(
+            message,
+            seen=f"taken by {owner.get('user', '?')} on {owner.get('host', '?')}, process {owner.get('pid', '?')}{age}",
+            look_at="that process; a lock whose owner is dead expires by itself",
+        )
+        self.holder = holder
+
+
+# ---- connecting ------------------------------------------------------------------------------------------------
+
+
+def connect(host: Host, private_key: str, bastion: Host | None = None) -> SshConnection:
+    """Log in, once. Raises HostKeyError, UnreachableError."""
+    if bastion is None:
+        return SshConnection(host, _handshake(host, private_key, _dial(host)))
+    outer = _handshake(bastion, private_key, _dial(bastion))
+    try:
+        inner = outer.open_channel(
+            "direct-tcpip", (host.ssh_address, host.ssh_port), ("127.0.0.1", 0), timeout=CONNECT_DEADLINE_S
+        )
+        transport = _handshake(host, private_key, inner)
+    except (paramiko.SSHException, OSError, EOFError) as error:
+        outer.close()
+        raise UnreachableError(
+            f"{_name(host)}: no SSH through the bastion {bastion.name}", seen=f"{type(error).__name__}: {error}"
+        ) from None
+    except UnreachableError:
+        outer.close()
+        raise
+    # The connection through the bastion lives as long as the one inside it.
+    transport.tandem_bastion = outer  # pyright: ignore[reportAttributeAccessIssue]
+    return SshConnection(host, transport)
+
+
+def wait_until_reachable(
+    host: Host,
+    private_key: str,
+    bastion: Host | None = None,
+    *,
+    deadline_s: float,
+    retry: tuple[type[UnreachableError], ...] = (UnreachableError,),
+    sleep: Callable[[float], None] = time.sleep,
+) -> SshConnection:
+    """Log in, trying again until the deadline: a machine boots, sshd starts before its keys and users are there.
+
+    A wrong host key is not tried again unless `retry` holds HostKeyError: nothing gets better by waiting.
+    Raises the last error.
+    """
+    deadline = time.monotonic() + deadline_s
+    while True:
+        try:
+            return connect(host, private_key, bastion)
+        except UnreachableError as error:
+            wrong_key = isinstance(error, HostKeyError) and HostKeyError not in retry
+            if wrong_key or time.monotonic() > deadline:
+                raise
+        sleep(0.2)
+
+
+def connector(inventory: Inventory, *, deadline_s: float = 60.0) -> Callable[[Host], Connection]:
+    """How a rollout reaches the machines of an inventory."""
+
+    def to(host: Host) -> Connection:
+        return wait_until_reachable(host, inventory.private_key, inventory.bastion, deadline_s=deadline_s)
+
+    return to
+
+
+def _dial(host: Host) -> socket.socket:
+    try:
+        connected = socket.create_connection((host.ssh_address, host.ssh_port), CONNECT_DEADLINE_S)
+    except OSError as error:
+        raise UnreachableError(
+            f"{_name(host)}: no connection to {host.ssh_address} port {host.ssh_port}",
+            seen=str(error),
+            look_at="is the machine up; does its security group let this address in on that port",
+        ) from None
+    connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connected
+
+
+def _handshake(host: Host, private_key: str, over: socket.socket | paramiko.Channel) -> paramiko.Transport:
+    pinned = [paramiko.PKey.from_type_string(*_split_key(line)) for line in host.host_keys]
+    if not pinned:
+        raise HostKeyError(f"{_name(host)}: no host key is pinned for it, so nothing is sent to it")
+    key = load_private_key(private_key)
+    transport = paramiko.Transport(over)
+    try:
+        transport.banner_timeout = transport.auth_timeout = transport.handshake_timeout = CONNECT_DEADLINE_S
+        # Only kinds that are pinned: a server with several keys must show one of those.
+        transport.get_security_options().key_types = tuple(dict.fromkeys(key.get_name() for key in pinned))
+        transport.start_client(timeout=CONNECT_DEADLINE_S)
+        shown = transport.get_remote_server_key()
+        if shown not in pinned:
+            raise HostKeyError(
+                f"{_name(host)}: {host.ssh_address} shows another host key than the pinned one; nothing was sent to it",
+                seen=f"shown:  {shown.get_name()} {shown.get_base64()}\n"
+                + "\n".join(f"pinned: {key.get_name()} {key.get_base64()}" for key in pinned),
+                look_at="was the machine replaced behind the program's back; does somebody else answer there",
+            )
+        transport.auth_publickey(host.user, key)
+        transport.set_keepalive(5)
+    except HostKeyError:
+        transport.close()
+        raise
+    except paramiko.IncompatiblePeer as error:
+        transport.close()
+        raise HostKeyError(f"{_name(host)}: it has no host key of a pinned kind", seen=str(error)) from None
+    except paramiko.AuthenticationException as error:
+        transport.close()
+        raise UnreachableError(
+            f"{_name(host)}: user {host.user} is not let in with the deployment key", seen=str(error),
+            look_at="/var/log/cloud-init.log on the machine; the key pair of the instance",
+        ) from None  # fmt: skip
+    except (paramiko.SSHException, EOFError, OSError) as error:
+        transport.close()
+        raise UnreachableError(
+            f"{_name(host)}: no SSH handshake with {host.ssh_address}", seen=f"{type(error).__name__}: {error}"
+        ) from None
+    return transport
+
+
+def _split_key(line: str) -> tuple[str, bytes]:
+    kind, data = line.split()[:2]
+    return kind, base64.b64decode(data)
