@@ -71,7 +71,7 @@ def _checks() -> list[Thing]:
     look_at = "components/credentials.py (node certificates)"
     trusted = ("openssl", "verify", "-CAfile", _CA, "-verify_ip", "127.0.0.1", _CERTIFICATE)
     same_key = (
-        f"test \"$(openssl x509 -in {_CERTIFICATE} -noout -pubkey)\" = \"$(openssl pkey -in {_PRIVATE_KEY} -pubout)\""
+        f'test "$(openssl x509 -in {_CERTIFICATE} -noout -pubkey)" = "$(openssl pkey -in {_PRIVATE_KEY} -pubout)"'
     )
     return [
         Check("the IAM services' certificate", trusted, ("/etc/iam",), look_at),

@@ -35,6 +35,8 @@ def desired(deployment: Deployment, machine: Machine) -> list[Thing]:
             mode=0o640,
             after=(restart(_UNIT),),
         ),
-        File(f"/etc/systemd/system/{_UNIT}.service.d/tandem.conf", render("redis/unit.conf.j2"), after=(restart(_UNIT),)),
+        File(
+            f"/etc/systemd/system/{_UNIT}.service.d/tandem.conf", render("redis/unit.conf.j2"), after=(restart(_UNIT),)
+        ),
         Unit(_UNIT),
     ]
