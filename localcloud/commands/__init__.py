@@ -1,0 +1,1 @@
+"""The `localcloud` command, a file for each family of subcommands."""

@@ -1,0 +1,271 @@
+"""Makes a NetworkPlan real: a bridge per subnet, a router per VPC, and the ways between them.
+
+internet (clients, 198.51.100.10) -- router of each VPC -- bridge of each subnet -- machines
+operator (198.51.100.20) -- internet, and a private line to each router;  API -- internet
+
+Every step looks first and makes only what is not there, so that a plan may be applied again, also by the next daemon
+after one that was killed. Rule sets are replaced as a whole, each in one transaction.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from ipaddress import IPv4Address, IPv4Network
+
+from localcloud.fabric import names, nft
+from localcloud.fabric.bridge_rules import bridge_rules, state_rules
+from localcloud.fabric.links import Links, links_inside, set_sysctls
+from localcloud.fabric.namespaces import Namespaces
+from localcloud.fabric.router_rules import router_rules
+from localcloud.fabric.shaping import shape
+from localcloud.world import Interface, NetworkPlan, Subnet, Vpc
+
+_QUIET = {"net.ipv6.conf.all.disable_ipv6": 1, "net.ipv6.conf.default.disable_ipv6": 1}
+_ROUTING = {
+    **_QUIET,
+    "net.ipv4.ip_forward": 1,
+    "net.ipv4.conf.all.rp_filter": 0,
+    "net.ipv4.conf.default.rp_filter": 0,
+    "net.ipv4.conf.all.send_redirects": 0,
+    "net.ipv4.conf.default.send_redirects": 0,
+    "net.ipv4.conf.all.accept_redirects": 0,
+}
+
+Hook = Callable[[str], None]
+
+
+class Fabric:
+    """The network of one cloud. Methods may be called from any thread; they take turns."""
+
+    def __init__(self, namespaces: Namespaces) -> None:
+        self.namespaces = namespaces
+        self._lock = threading.RLock()
+        self._loaded: dict[str, list[nft.Statement]] = {}
+        self._plan = NetworkPlan()
+        self._live: set[str] = set()  # machines whose ports are up
+
+    @property
+    def plan(self) -> NetworkPlan:
+        return self._plan
+
+    def open(self) -> None:
+        """The part that is there before any VPC: internet, operator, API."""
+        with self._lock:
+            for what in (names.INTERNET, names.OPERATOR, names.API):
+                self.namespaces.ensure(what)
+                set_sysctls(self.namespaces, what, _ROUTING if what == names.INTERNET else _QUIET)
+            with links_inside(self.namespaces, names.INTERNET) as links:
+                links.set_up("lo")
+                links.add_address("lo", names.CLIENT_ADDRESS, 32)
+                # A public address that is bound to nothing swallows what is sent to it, as on the internet.
+                links.ensure_void("nowhere")
+                links.add_route(names.PUBLIC_POOL, name="nowhere")
+            self._connect_to_internet(names.OPERATOR, names.OPERATOR_ADDRESS)
+            self._connect_to_internet(names.API, names.API_ADDRESS)
+            with links_inside(self.namespaces, names.OPERATOR) as links:
+                links.add_address("lo", names.LINE_OPERATOR, 32)
+
+    def apply(self, plan: NetworkPlan) -> None:
+        """Make the network so. Returns when rules and addresses work."""
+        with self._lock:
+            groups = {group.group_id: group for group in plan.groups}
+            for vpc in plan.vpcs:
+                self._ensure_router(vpc)
+                for subnet in vpc.subnets:
+                    self._ensure_subnet(vpc, subnet)
+                    for interface in subnet.interfaces:
+                        self._ensure_interface(subnet, interface)
+                    self._remove_ports(subnet)
+                    self._load(subnet.subnet_id, "vpc", bridge_rules(subnet, groups))
+                self._load(vpc.vpc_id, "router", router_rules(vpc))
+                self._route_public_addresses(vpc)
+                self._remove_subnet_links(vpc)
+                shape(self.namespaces, vpc)
+            self._plan = plan
+            self._remove_unplanned(plan)
+
+    def set_live(self, interface: Interface, subnet: Subnet, *, live: bool) -> None:
+        """Address the machine's interface and open its port; or shut the port and forget its addresses.
+
+        The namespace outlives the machine, and its kernel would go on answering ARP for what the machine held.
+        """
+        device = f"eth{interface.device_index}"
+        port = names.port(interface.interface_id)
+        with self._lock:
+            if not live:
+                with links_inside(self.namespaces, subnet.subnet_id) as links:
+                    if links.find(port) is not None:
+                        links.set_down(port)
+            if not self.namespaces.path(interface.instance_id).exists():
+                return
+            with links_inside(self.namespaces, interface.instance_id) as links:
+                if links.find(device) is None:
+                    return
+                links.set_down(device)
+                links.flush_addresses(device)
+                if live:
+                    links.set_up("lo")
+                    links.set_mac(device, interface.mac)
+                    links.set_up(device)
+                    links.add_address(device, interface.address, subnet.cidr.prefixlen)
+                    links.add_route(IPv4Network("0.0.0.0/0"), name=device, gateway=subnet.gateway)
+            if live:
+                with links_inside(self.namespaces, subnet.subnet_id) as links:
+                    links.set_up(port)
+
+    def set_holder(self, vpc: Vpc, subnet: Subnet, address: IPv4Address, mac: str) -> None:
+        """From now on the router sends the HAVIP's packets to this MAC."""
+        with links_inside(self.namespaces, vpc.vpc_id) as links:
+            links.set_neighbour(names.subnet_link(subnet.subnet_id), address, mac)
+
+    def remove(self) -> None:
+        """Every namespace of this cloud, and with them their links, addresses and rules."""
+        with self._lock:
+            for what in self.namespaces.present():
+                self.namespaces.remove(what)
+            self._loaded.clear()
+            self._plan = NetworkPlan()
+
+    def _connect_to_internet(self, what: str, address: IPv4Address) -> None:
+        with links_inside(self.namespaces, names.INTERNET) as links:
+            links.ensure_pair(f"to-{what}", peer=names.WAN, peer_namespace=self.namespaces.path(what))
+            links.set_up(f"to-{what}")
+        with links_inside(self.namespaces, what) as links:
+            links.set_up("lo")
+            links.set_up(names.WAN)
+            links.add_address(names.WAN, address, 32)
+            links.add_route(
+                IPv4Network("0.0.0.0/0"), name=names.WAN, gateway=names.CLIENT_ADDRESS, source=address, onlink=True
+            )
+        with links_inside(self.namespaces, names.INTERNET) as links:
+            links.add_route(IPv4Network(f"{address}/32"), name=f"to-{what}")
+
+    def _ensure_router(self, vpc: Vpc) -> None:
+        if self.namespaces.ensure(vpc.vpc_id):
+            set_sysctls(self.namespaces, vpc.vpc_id, _ROUTING)
+        link = names.vpc_link(vpc.vpc_id)
+        ways = ((names.INTERNET, names.WAN), (names.OPERATOR, names.LINE))
+        for far, near in ways:
+            with links_inside(self.namespaces, far) as links:
+                links.ensure_pair(link, peer=near, peer_namespace=self.namespaces.path(vpc.vpc_id))
+                links.set_up(link)
+                if far == names.INTERNET:
+                    links.add_address(link, names.TRANSIT_INTERNET, 32)
+        with links_inside(self.namespaces, vpc.vpc_id) as links:
+            links.set_up("lo")
+            for address in (names.METADATA, names.MIRROR, *names.NAME_SERVERS):
+                links.add_address("lo", address, 32)
+            links.set_up(names.WAN)
+            links.add_address(names.WAN, names.TRANSIT_ROUTER, 32)
+            links.add_route(
+                IPv4Network("0.0.0.0/0"), name=names.WAN, gateway=names.TRANSIT_INTERNET, onlink=True
+            )
+            links.set_up(names.LINE)
+            links.add_address(names.LINE, names.LINE_ROUTER, 32)
+            links.add_route(IPv4Network(f"{names.LINE_OPERATOR}/32"), name=names.LINE)
+        with links_inside(self.namespaces, names.OPERATOR) as links:
+            for number, cidr in enumerate(vpc.cidrs):
+                # Two VPCs may have the same addresses; the older one's way stays the one in use.
+                metric = 100 + sorted([*(each.vpc_id for each in self._plan.vpcs), vpc.vpc_id]).index(vpc.vpc_id) + number
+                links.add_route(
+                    cidr, name=link, gateway=names.LINE_ROUTER, source=names.LINE_OPERATOR, onlink=True, metric=metric
+                )
+
+    def _ensure_subnet(self, vpc: Vpc, subnet: Subnet) -> None:
+        if self.namespaces.ensure(subnet.subnet_id):
+            set_sysctls(self.namespaces, subnet.subnet_id, _QUIET)
+            nft.load(self.namespaces, subnet.subnet_id, state_rules())
+        link = names.subnet_link(subnet.subnet_id)
+        with links_inside(self.namespaces, vpc.vpc_id) as links:
+            links.ensure_pair(
+                link,
+                peer=names.UPLINK,
+                peer_namespace=self.namespaces.path(subnet.subnet_id),
+                mac=names.gateway_mac(subnet.subnet_id),
+            )
+            links.set_up(link)
+            links.add_address(link, subnet.gateway, subnet.cidr.prefixlen)
+            self._keep_neighbours(links, link, subnet)
+        with links_inside(self.namespaces, subnet.subnet_id) as links:
+            links.ensure_bridge(names.BRIDGE)
+            links.set_up("lo")
+            links.set_master(names.UPLINK, names.BRIDGE)
+            links.set_up(names.UPLINK)
+
+    def _keep_neighbours(self, links: Links, link: str, subnet: Subnet) -> None:
+        """A HAVIP that nobody has announced leads nowhere; one that is gone is forgotten."""
+        present = links.permanent_neighbours(link)
+        wanted = {str(havip.address): havip for havip in subnet.virtual_addresses}
+        macs = {interface.instance_id: interface.mac for interface in subnet.interfaces}
+        for address in present - set(wanted):
+            links.delete_neighbour(link, IPv4Address(address))
+        for address in set(wanted) - present:
+            holder = wanted[address].holder
+            links.set_neighbour(link, IPv4Address(address), macs.get(holder or "", names.NOBODY_MAC))
+
+    def _ensure_interface(self, subnet: Subnet, interface: Interface) -> None:
+        if self.namespaces.ensure(interface.instance_id):
+            set_sysctls(self.namespaces, interface.instance_id, _QUIET)
+        port = names.port(interface.interface_id)
+        with links_inside(self.namespaces, subnet.subnet_id) as links:
+            made = links.ensure_pair(
+                port,
+                peer=f"eth{interface.device_index}",
+                peer_namespace=self.namespaces.path(interface.instance_id),
+                peer_mac=interface.mac,
+            )
+            if made:
+                links.set_master(port, names.BRIDGE)
+
+    def _remove_ports(self, subnet: Subnet) -> None:
+        wanted = {names.port(interface.interface_id) for interface in subnet.interfaces}
+        with links_inside(self.namespaces, subnet.subnet_id) as links:
+            for name in links.names():
+                if name.startswith("p-") and name not in wanted:
+                    links.delete(name)
+
+    def _remove_subnet_links(self, vpc: Vpc) -> None:
+        wanted = {names.subnet_link(subnet.subnet_id) for subnet in vpc.subnets}
+        with links_inside(self.namespaces, vpc.vpc_id) as links:
+            for name in links.names():
+                if name.startswith("s-") and name not in wanted:
+                    links.delete(name)
+
+    def _load(self, what: str, table: str, commands: list[nft.Statement]) -> None:
+        """A rule set that is loaded already is not loaded again: it would lose its counters."""
+        key = f"{what}/{table}"
+        if self._loaded.get(key) != commands:
+            nft.load(self.namespaces, what, commands)
+            self._loaded[key] = commands
+
+    def _route_public_addresses(self, vpc: Vpc) -> None:
+        link = names.vpc_link(vpc.vpc_id)
+        wanted = {f"{eip.public}/32" for eip in vpc.public_addresses}
+        wanted |= {f"{subnet.nat_public_address}/32" for subnet in vpc.subnets if subnet.nat_public_address}
+        with links_inside(self.namespaces, names.INTERNET) as links:
+            present = links.routes(link)
+            for destination in wanted - present:
+                links.add_route(IPv4Network(destination), name=link, gateway=names.TRANSIT_ROUTER, onlink=True)
+            for destination in present - wanted:
+                links.delete_route(IPv4Network(destination), name=link)
+        # An address that was unbound is nobody's: the router must not answer for it, nor forward it.
+
+    def _remove_unplanned(self, plan: NetworkPlan) -> None:
+        wanted = {names.INTERNET, names.OPERATOR, names.API}
+        links_wanted: set[str] = set()
+        for vpc in plan.vpcs:
+            wanted.add(vpc.vpc_id)
+            links_wanted.add(names.vpc_link(vpc.vpc_id))
+            for subnet in vpc.subnets:
+                wanted.add(subnet.subnet_id)
+                wanted |= {interface.instance_id for interface in subnet.interfaces}
+        for what in self.namespaces.present() - wanted:
+            self.namespaces.remove(what)
+            for key in [key for key in self._loaded if key.startswith(f"{what}/")]:
+                del self._loaded[key]
+        for far in (names.INTERNET, names.OPERATOR):
+            with links_inside(self.namespaces, far) as links:
+                for name in links.names():
+                    if name.startswith("v-") and name not in links_wanted:
+                        links.delete(name)

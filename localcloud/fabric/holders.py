@@ -1,0 +1,91 @@
+"""Which machine holds each HAVIP: the one that announced it last. The router's neighbour entry follows."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from localcloud.fabric.announcements import Announcement
+from localcloud.fabric.fabric import Fabric
+from localcloud.world import NetworkPlan, Subnet, VirtualAddress, Vpc
+
+_log = logging.getLogger(__name__)
+
+Tell = Callable[[str, IPv4Address, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    vpc: Vpc
+    subnet: Subnet
+    havip: VirtualAddress
+
+
+class Holders:
+    """Knows the holder of every HAVIP. `tell(vpc_id, address, instance_id)` at each change, after the delay.
+
+    An announcement by the present holder changes nothing, and nothing is told.
+    """
+
+    def __init__(self, fabric: Fabric, tell: Tell, takeover_delay_s: float = 0.0) -> None:
+        self._fabric = fabric
+        self._tell = tell
+        self.takeover_delay_s = takeover_delay_s
+        self._lock = threading.Lock()
+        self._places: dict[tuple[str, IPv4Address], _Place] = {}
+        self._held: dict[str, str] = {}  # havip -> instance
+        self._coming: dict[str, threading.Timer] = {}
+
+    def follow(self, plan: NetworkPlan) -> None:
+        """Take over what the plan says of HAVIPs that are new here."""
+        with self._lock:
+            self._places = {
+                (subnet.subnet_id, havip.address): _Place(vpc, subnet, havip)
+                for vpc in plan.vpcs
+                for subnet in vpc.subnets
+                for havip in subnet.virtual_addresses
+            }
+            present = {place.havip.havip_id for place in self._places.values()}
+            for gone in set(self._held) - present:
+                del self._held[gone]
+            for place in self._places.values():
+                if place.havip.holder and place.havip.havip_id not in self._held:
+                    self._held[place.havip.havip_id] = place.havip.holder
+
+    def holder(self, havip_id: str) -> str | None:
+        with self._lock:
+            return self._held.get(havip_id)
+
+    def heard(self, announcement: Announcement) -> None:
+        with self._lock:
+            place = self._places.get((announcement.subnet_id, announcement.address))
+            if place is None:
+                return  # a machine announced its own address
+            sender = next((each for each in place.subnet.interfaces if each.mac == announcement.mac), None)
+            if sender is None or sender.interface_id not in place.havip.announcers:
+                return
+            havip_id = place.havip.havip_id
+            waiting = self._coming.pop(havip_id, None)
+            if waiting is not None:
+                waiting.cancel()
+            if self._held.get(havip_id) == sender.instance_id:
+                return
+            if self.takeover_delay_s > 0:
+                timer = threading.Timer(self.takeover_delay_s, self._move, (place, sender.instance_id, announcement.mac))
+                timer.daemon = True
+                self._coming[havip_id] = timer
+                timer.start()
+                return
+        self._move(place, sender.instance_id, announcement.mac)
+
+    def _move(self, place: _Place, instance_id: str, mac: str) -> None:
+        with self._lock:
+            self._coming.pop(place.havip.havip_id, None)
+            self._held[place.havip.havip_id] = instance_id
+            # The packets first: who asks the API must not see a holder that does not hold yet.
+            self._fabric.set_holder(place.vpc, place.subnet, place.havip.address, mac)
+        _log.info("HAVIP %s is now held by %s", place.havip.address, instance_id)
+        self._tell(place.vpc.vpc_id, place.havip.address, instance_id)

@@ -1,0 +1,1 @@
+"""Real machines: images, systemd-nspawn, cloud-init, metadata, console, disks."""

@@ -1,0 +1,199 @@
+"""A control group for each machine, in every hierarchy of this host: cgroup v1, hybrid or v2.
+
+Two nspawn machines that start from one cgroup share `/payload`, and their systemds then meet: a unit stopped in one
+can hit the other (shared/reference/failover.md). So each machine gets a group of its own before its first process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_PERIOD_US = 100_000
+
+# What a machine may open besides what is on its own disk: the devices that every system has, and pseudo terminals.
+_DEVICES = ("c 1:3", "c 1:5", "c 1:7", "c 1:8", "c 1:9", "c 5:0", "c 5:1", "c 5:2", "c 136:*", "c 10:200")
+
+
+@dataclass(frozen=True, slots=True)
+class Hierarchy:
+    """One mounted cgroup tree. `controllers` is empty for v2 and for the named one of systemd."""
+
+    mount: Path
+    controllers: frozenset[str]
+    unified: bool
+
+
+def hierarchies() -> tuple[Hierarchy, ...]:
+    found: list[Hierarchy] = []
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        before, _, after = line.partition(" - ")
+        kind, _, options = after.split(" ", 2)
+        mount = Path(before.split()[4])
+        if kind == "cgroup2":
+            found.append(Hierarchy(mount, frozenset(), unified=True))
+        elif kind == "cgroup":
+            found.append(Hierarchy(mount, frozenset(options.split(" ")[-1].split(",")), unified=False))
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Cgroup:
+    """The groups of one thing (a machine, or a whole cloud), under the same path in every hierarchy."""
+
+    path: str  # e.g. "localcloud/default/ins-1a2b3c4d"
+
+    def directories(self) -> list[Path]:
+        return [each.mount / self.path for each in hierarchies()]
+
+    def create(self) -> None:
+        for hierarchy in hierarchies():
+            directory = hierarchy.mount
+            for part in self.path.split("/"):
+                parent = directory
+                directory = directory / part
+                if hierarchy.unified:
+                    _pass_down(parent)
+                directory.mkdir(exist_ok=True)
+                if "cpuset" in hierarchy.controllers:
+                    # A new cpuset group is empty, and nothing may enter it so.
+                    for name in ("cpuset.cpus", "cpuset.mems"):
+                        if not (directory / name).read_text().strip():
+                            (directory / name).write_text((parent / name).read_text())
+
+    def limit(self, *, cpus: int, memory_bytes: int, cpu_list: str) -> None:
+        """So many cores, so much memory; and the list of cores that the machine sees."""
+        quota = cpus * _PERIOD_US
+        self._write("memory", "memory.limit_in_bytes", memory_bytes, unified=("memory.max", memory_bytes))
+        self._write("cpu", "cpu.cfs_quota_us", quota, unified=("cpu.max", f"{quota} {_PERIOD_US}"))
+        self._write("cpuset", "cpuset.cpus", cpu_list, unified=("cpuset.cpus", cpu_list))
+
+    def restrict_devices(self) -> None:
+        """With all capabilities a machine could make a node for the host's disk; opening it is refused here."""
+        for directory in self._of("devices"):
+            (directory / "devices.deny").write_text("a")
+            (directory / "devices.allow").write_text("c *:* m")
+            (directory / "devices.allow").write_text("b *:* m")
+            for device in _DEVICES:
+                (directory / "devices.allow").write_text(f"{device} rwm")
+
+    def allow_device(self, major: int, minor: int, *, allowed: bool = True) -> None:
+        for directory in self._of("devices"):
+            (directory / ("devices.allow" if allowed else "devices.deny")).write_text(f"b {major}:{minor} rw")
+
+    def freeze(self, *, frozen: bool, timeout_s: float = 5.0) -> None:
+        """Stop every process where it is, or let all go on. Raises TimeoutError."""
+        deadline = time.monotonic() + timeout_s
+        wanted = "FROZEN" if frozen else "THAWED"
+        for directory in self._of("freezer"):
+            state = directory / "freezer.state"
+            state.write_text(wanted)
+            while state.read_text().strip() != wanted:
+                if time.monotonic() > deadline:
+                    message = f"{state} says {state.read_text().strip()}, not {wanted}, after {timeout_s:g} s"
+                    raise TimeoutError(message)
+                time.sleep(0.001)
+            return
+        for hierarchy in hierarchies():
+            if hierarchy.unified and (hierarchy.mount / self.path / "cgroup.freeze").exists():
+                (hierarchy.mount / self.path / "cgroup.freeze").write_text("1" if frozen else "0")
+
+    def frozen(self) -> bool:
+        for directory in self._of("freezer"):
+            with contextlib.suppress(FileNotFoundError):
+                return (directory / "freezer.state").read_text().strip() != "THAWED"
+        return False
+
+    def pids(self) -> list[int]:
+        """Every process in here or below, in any hierarchy."""
+        found: set[int] = set()
+        for directory in self.directories():
+            for group in _below(directory):
+                with contextlib.suppress(OSError):
+                    found |= {int(line) for line in (group / "cgroup.procs").read_text().split()}
+        return sorted(found)
+
+    def kill(self, timeout_s: float = 10.0) -> None:
+        """Kill every process in here, until there is none. Raises TimeoutError with what is left."""
+        deadline = time.monotonic() + timeout_s
+        while pids := self.pids():
+            for directory in self._of("freezer"):
+                with contextlib.suppress(OSError):
+                    (directory / "freezer.state").write_text("THAWED")  # a frozen process cannot die
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            if time.monotonic() > deadline:
+                message = f"processes {pids} of {self.path} would not die"
+                raise TimeoutError(message)
+            time.sleep(0.005)
+
+    def remove(self) -> None:
+        """Take the (empty) groups away, in every hierarchy, with `localcloud` itself when it was the last."""
+        for hierarchy in hierarchies():
+            for group in reversed(list(_below(hierarchy.mount / self.path))):
+                with contextlib.suppress(OSError):
+                    group.rmdir()
+            for parent in list(Path(self.path).parents)[:-1]:
+                with contextlib.suppress(OSError):
+                    (hierarchy.mount / parent).rmdir()
+
+    def memory_bytes(self) -> int:
+        """Resident memory of its processes, without the page cache (which counts in usage_in_bytes)."""
+        for directory in self._of("memory"):
+            if not directory.is_dir():
+                return 0
+            for line in (directory / "memory.stat").read_text().splitlines():
+                key, _, value = line.partition(" ")
+                if key == "total_rss":
+                    return int(value)
+        for hierarchy in hierarchies():
+            path = hierarchy.mount / self.path / "memory.stat"
+            if hierarchy.unified and path.exists():
+                return next(int(line.split()[1]) for line in path.read_text().splitlines() if line.startswith("anon "))
+        return 0
+
+    def write_throttle(self, major: int, minor: int, bytes_per_s: int) -> None:
+        """Hold writes to a block device to a rate; 0 lifts it."""
+        for directory in self._of("blkio"):
+            (directory / "blkio.throttle.write_bps_device").write_text(f"{major}:{minor} {bytes_per_s}")
+        for hierarchy in hierarchies():
+            path = hierarchy.mount / self.path / "io.max"
+            if hierarchy.unified and path.exists():
+                path.write_text(f"{major}:{minor} wbps={bytes_per_s or 'max'}")
+
+    def _of(self, controller: str) -> Iterator[Path]:
+        for hierarchy in hierarchies():
+            if controller in hierarchy.controllers:
+                yield hierarchy.mount / self.path
+
+    def _write(self, controller: str, name: str, value: object, *, unified: tuple[str, object]) -> None:
+        for directory in self._of(controller):
+            (directory / name).write_text(str(value))
+        for hierarchy in hierarchies():
+            path = hierarchy.mount / self.path / unified[0]
+            if hierarchy.unified and path.exists():
+                path.write_text(str(unified[1]))
+
+
+def _below(directory: Path) -> Iterator[Path]:
+    """The directory and every group below it, parents first."""
+    if not directory.is_dir():
+        return
+    yield directory
+    for child in sorted(directory.iterdir()):
+        if child.is_dir():
+            yield from _below(child)
+
+
+def _pass_down(parent: Path) -> None:
+    """In v2 a group's children have a controller only if the group hands it on."""
+    available = (parent / "cgroup.controllers").read_text().split()
+    for controller in {"cpu", "memory", "io", "cpuset", "pids"} & set(available):
+        with contextlib.suppress(OSError):
+            (parent / "cgroup.subtree_control").write_text(f"+{controller}")

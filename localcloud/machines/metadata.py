@@ -1,0 +1,119 @@
+"""The metadata service of a VPC: 169.254.0.23, metadata.tencentyun.com.
+
+Tencent's tree is the one that EC2 made common, at another address; Debian's cloud-init reads it with its Ec2
+datasource when it also stands below a dated version and answers the token request (shared/reference/lab.md, 5).
+A machine is known by its address, which the ARP and IP guard lets nobody else use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler
+from ipaddress import IPv4Address
+
+from localcloud.world import MachineSpec
+
+# The version that cloud-init falls back to, and the one that people type.
+_VERSIONS = ("latest", "2009-04-04", "2017-09-19", "meta-data")
+
+FindMachine = Callable[[IPv4Address], tuple[MachineSpec, IPv4Address | None] | None]
+
+
+def tree(spec: MachineSpec, public: IPv4Address | None) -> dict[str, str]:
+    """Path below `meta-data/` -> value. `public` is the machine's EIP as it is now."""
+    interface = spec.interface
+    mac = interface.mac
+    card = f"network/interfaces/macs/{mac}"
+    values = {
+        "instance-id": spec.instance_id,
+        "hostname": spec.hostname,
+        "local-hostname": spec.hostname,
+        "local-ipv4": str(interface.address),
+        "mac": mac,
+        "instance-type": spec.instance_type,
+        "instance/instance-type": spec.instance_type,
+        "instance/image-id": spec.image_id,
+        "ami-id": spec.image_id,
+        "placement/region": spec.region,
+        "placement/zone": spec.zone,
+        "placement/availability-zone": spec.zone,
+        f"{card}/mac": mac,
+        f"{card}/primary-local-ipv4": str(interface.address),
+        f"{card}/local-ipv4s/{interface.address}/local-ipv4": str(interface.address),
+        f"{card}/vpc-id": spec.vpc_id,
+        f"{card}/subnet-id": spec.subnet_id,
+    }
+    # Bound or unbound while the machine runs: what the records said at its birth may be old.
+    said = "" if public is None else str(public)
+    values["public-ipv4"] = said
+    values[f"{card}/public-ipv4s"] = said
+    values[f"{card}/local-ipv4s/{interface.address}/public-ipv4"] = said
+    for number, key in enumerate(spec.public_keys):
+        values[f"public-keys/{number}/openssh-key"] = key
+    return spec.metadata | values
+
+
+def answer(path: str, spec: MachineSpec, public: IPv4Address | None) -> bytes | None:
+    """The body for a path, or None where there is nothing."""
+    parts = [part for part in path.split("?")[0].split("/") if part]
+    if not parts:
+        return "\n".join(_VERSIONS[:-1]).encode()
+    if parts[0] not in _VERSIONS:
+        return None
+    if parts[0] != "meta-data":
+        parts = parts[1:]
+    if not parts:
+        return b"meta-data\nuser-data"
+    if parts == ["user-data"]:
+        return spec.user_data or None
+    if parts[0] != "meta-data":
+        return None
+    return _browse(tree(spec, public), "/".join(parts[1:]))
+
+
+def _browse(values: dict[str, str], path: str) -> bytes | None:
+    if path in values:
+        return values[path].encode()
+    prefix = f"{path}/" if path else ""
+    names: dict[str, None] = {}
+    for key in values:
+        if not key.startswith(prefix):
+            continue
+        name, slash, _ = key.removeprefix(prefix).partition("/")
+        # Keys are listed as "number=name": this is how EC2's tree tells a directory of keys.
+        names[f"{name}=key-{name}" if path == "public-keys" else name + slash] = None
+    if not names:
+        return None
+    return "\n".join(name for name in names if name.rstrip("/") + "/" not in names or name.endswith("/")).encode()
+
+
+def make_handler(find: FindMachine) -> type[BaseHTTPRequestHandler]:
+    """A request handler for one VPC."""
+
+    class MetadataHandler(BaseHTTPRequestHandler):
+        server_version = "metadata"
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            machine = find(IPv4Address(self.client_address[0]))
+            body = answer(self.path, *machine) if machine else None
+            self._send(HTTPStatus.OK if body is not None else HTTPStatus.NOT_FOUND, body or b"")
+
+        def do_PUT(self) -> None:
+            # The token that EC2's second version wants; nothing here asks for it back.
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            known = self.path == "/latest/api/token"
+            self._send(HTTPStatus.OK if known else HTTPStatus.NOT_FOUND, b"localcloud" if known else b"")
+
+        def _send(self, status: HTTPStatus, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", "text/plain; charset=utf-8")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+            del format, args
+
+    return MetadataHandler

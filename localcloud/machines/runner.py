@@ -1,0 +1,145 @@
+"""What runs around a machine: a shell that mounts its disk, starts systemd-nspawn, and starts it again at a reboot.
+
+It needs no daemon: killed -9, the daemon leaves the machines running, also through a reboot from inside. Its mounts
+are in a mount namespace of its own, so they go when it goes, whatever killed it. It stays in memory as one `sh`.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from localcloud.machines.cgroups import Cgroup
+from localcloud.world import MachineSpec
+
+# nspawn's exit code when the machine asked for a reboot (systemd: EXIT_REBOOT).
+_REBOOT = 133
+
+# A machine needs every right inside itself (nftables, mounts, ARP), but none that reaches the host: the clock is the
+# host's own, so are modules, hardware ports and kernel logs.
+_WITHHELD = "CAP_SYS_TIME,CAP_SYS_MODULE,CAP_SYS_RAWIO,CAP_SYSLOG,CAP_WAKE_ALARM,CAP_MAC_ADMIN,CAP_MAC_OVERRIDE,CAP_BPF"
+
+_SCRIPT = r"""
+directory=$1 namespace=$2 lower=$3 device=$4 address=$5 gateway=$6
+shift 6
+# First the cloud's group (whoever tears the cloud down finds this process there), and the machine's own only after
+# the mounts: that one may not open loop devices.
+for group in $LOCALCLOUD_CGROUPS; do echo $$ >"${group%/*}/cgroup.procs" || exit 90; done
+# Copies of other machines' namespaces in here would keep those alive after their removal.
+for other in /run/netns/lc-*; do [ "$other" = "$namespace" ] || umount -l "$other" 2>/dev/null; done
+# nspawn keeps locks and sockets here and does not always take them away.
+mkdir -p /run/systemd/nspawn && mount -t tmpfs -o mode=755 tmpfs /run/systemd/nspawn || exit 91
+mount -o loop,noatime,noinit_itable "$directory/disk.img" "$directory/disk" || exit 92
+mkdir -p "$directory/disk/upper" "$directory/disk/work"
+mount -t overlay overlay -o "lowerdir=$lower,upperdir=$directory/disk/upper,workdir=$directory/disk/work" \
+  "$directory/root" || exit 93
+if [ -d "$directory/seed" ]; then cp -a "$directory/seed/." "$directory/root/" && rm -r "$directory/seed"; fi
+cp "$directory/meminfo" "$directory/root/etc/meminfo"
+for group in $LOCALCLOUD_CGROUPS; do echo $$ >"$group/cgroup.procs" || exit 94; done
+while :; do
+  "$@" </dev/null
+  code=$?
+  [ "$code" = REBOOT ] || break
+  # The namespace outlives the machine: what it had added to its interface would still be answered for.
+  nsenter --net="$namespace" sh -c "ip addr flush dev $device; ip link set $device down; ip link set $device up; \
+    ip addr add $address dev $device; ip route add default via $gateway"
+done
+echo "$code" >"$directory/exit"
+""".replace("REBOOT", str(_REBOOT))
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """All that the runner is told."""
+
+    spec: MachineSpec
+    directory: Path
+    namespace: Path
+    lower: list[Path]
+    cgroup: Cgroup
+    machine_name: str
+    address: str  # with prefix: "10.0.4.20/24"
+    gateway: str
+
+
+def start(launch: Launch) -> int:
+    """Start it, detached from this process; returns the runner's process id."""
+    directory = launch.directory
+    device = f"eth{launch.spec.interface.device_index}"
+    nspawn = [
+        "systemd-nspawn",
+        "--quiet",
+        "--boot",
+        f"--directory={directory / 'root'}",
+        f"--machine={launch.machine_name}",
+        f"--hostname={launch.spec.hostname}",
+        f"--uuid={launch.spec.uuid}",
+        f"--network-namespace-path={launch.namespace}",
+        "--register=no",
+        "--keep-unit",
+        "--capability=all",
+        f"--drop-capability={_WITHHELD}",
+        "--link-journal=no",
+        "--resolv-conf=off",
+        "--timezone=off",
+        "--console=read-only",
+    ]
+    environment = {
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "LC_ALL": "C.UTF-8",
+        # Without it /sys/class/net inside is the host's, and /proc/sys/net read-only.
+        "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network",
+        "LOCALCLOUD_CGROUPS": " ".join(str(path) for path in launch.cgroup.directories()),
+    }
+    command = [
+        "unshare", "--mount", "--propagation", "private",
+        "sh", "-c", _SCRIPT, f"localcloud-{launch.machine_name}",
+        str(directory), str(launch.namespace), ":".join(str(path) for path in launch.lower),
+        device, launch.address, launch.gateway,
+        *nspawn,
+    ]  # fmt: skip
+    with (directory / "console.log").open("ab") as console:
+        runner = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=console,
+            stderr=console,
+            env=environment,
+            cwd="/",
+            start_new_session=True,
+        )
+    (directory / "runner.pid").write_text(str(runner.pid))
+    # Reaped by whoever watches it (`Watch`), by its id.
+    runner.returncode = 0
+    return runner.pid
+
+
+def find_init(cgroup: Cgroup) -> int | None:
+    """The machine's PID 1 as the host numbers it: the one that is number 1 in a PID namespace below ours."""
+    for pid in cgroup.pids():
+        try:
+            status = Path(f"/proc/{pid}/status").read_text()
+        except OSError:
+            continue
+        numbers = next((line.split()[1:] for line in status.splitlines() if line.startswith("NSpid:")), [])
+        if len(numbers) > 1 and numbers[-1] == "1" and "State:\tZ" not in status:
+            return pid
+    return None
+
+
+def exit_code(directory: Path) -> int | None:
+    """What nspawn ended with, once the runner has ended in order."""
+    try:
+        return int((directory / "exit").read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def reap(pid: int) -> None:
+    """Let go of an ended runner, if it was a child of this very process."""
+    try:
+        os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        return

@@ -1,0 +1,124 @@
+"""Where this host gets its packages from: read at run time, so that no mirror's name stands in this repository."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from localcloud.errors import HostError
+
+# Options of the host's apt that decide whether its sources can be reached and believed.
+_CARRIED_OPTIONS = re.compile(r"^Acquire::(https?::|ftp::|Check-|Retries|Max-FutureTime|AllowInsecure)")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One line of apt's sources."""
+
+    uri: str
+    suite: str
+    components: tuple[str, ...]
+    signed_by: str | None = None
+    trusted: bool = False
+
+    def line(self) -> str:
+        options = [f"signed-by={self.signed_by}"] if self.signed_by else []
+        if self.trusted:
+            options.append("trusted=yes")
+        prefix = f"[{' '.join(options)}] " if options else ""
+        return f"deb {prefix}{self.uri} {self.suite} {' '.join(self.components)}"
+
+
+def read_sources(etc_apt: Path = Path("/etc/apt")) -> tuple[Source, ...]:
+    """Every binary package source of this host, of both of apt's formats."""
+    found: list[Source] = []
+    for path in [etc_apt / "sources.list", *sorted((etc_apt / "sources.list.d").glob("*"))]:
+        if not path.is_file():
+            continue
+        text = path.read_text(errors="replace")
+        if path.suffix == ".sources":
+            found += _parse_deb822(text)
+        elif path.suffix == ".list":
+            found += _parse_lines(text)
+    return tuple(dict.fromkeys(found))
+
+
+def sources_for(codename: str, sources: tuple[Source, ...] | None = None) -> tuple[Source, ...]:
+    """The host's sources of one Debian release: itself, its updates and its security. Raises HostError for none."""
+    wanted = {codename, f"{codename}-updates", f"{codename}-security"}
+    every = read_sources() if sources is None else sources
+    # "main" keeps third parties out that name their own repository after the release they are made for.
+    chosen = tuple(source for source in every if source.suite in wanted and "main" in source.components)
+    chosen = tuple(source for source in chosen if _is_distribution(source))
+    if not any(source.suite == codename for source in chosen):
+        message = (
+            f"this host's apt has no source of Debian's {codename!r} (seen: "
+            f"{', '.join(sorted({source.suite for source in every})) or 'none'}); images are built from the host's own "
+            f"sources only: add one to /etc/apt/sources.list.d/ and run `apt-get update`"
+        )
+        raise HostError(message)
+    return chosen
+
+
+def apt_options() -> tuple[str, ...]:
+    """The host's apt settings that reaching those sources may depend on (proxy, date checks), as `-o` values."""
+    dump = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, check=True).stdout
+    values: list[str] = []
+    for line in dump.splitlines():
+        key, _, value = line.partition(" ")
+        if _CARRIED_OPTIONS.match(key) and value.strip('";'):
+            values.append(f"{key}={value.rstrip(';').strip(chr(34))}")
+    return tuple(values)
+
+
+def _is_distribution(source: Source) -> bool:
+    keyring = source.signed_by or ""
+    named = source.uri.rstrip("/").rsplit("/", 1)[-1]
+    return "debian-archive" in keyring or named in {"debian", "debian-security"} or source.uri.startswith("file:")
+
+
+def _parse_lines(text: str) -> list[Source]:
+    found: list[Source] = []
+    for raw in text.splitlines():
+        line = raw.partition("#")[0].strip()
+        match = re.match(r"^deb\s+(?:\[([^\]]*)\]\s+)?(\S+)\s+(\S+)\s*(.*)$", line)
+        if not match:
+            continue
+        options = dict(part.split("=", 1) for part in (match[1] or "").split() if "=" in part)
+        found.append(
+            Source(match[2], match[3], tuple(match[4].split()), options.get("signed-by"), options.get("trusted") == "yes")
+        )
+    return found
+
+
+def _parse_deb822(text: str) -> list[Source]:
+    found: list[Source] = []
+    for paragraph in re.split(r"\n\s*\n", text):
+        fields: dict[str, str] = {}
+        last = ""
+        for line in paragraph.splitlines():
+            if line.startswith("#"):
+                continue
+            if line[:1] in " \t" and last:
+                fields[last] += "\n" + line.strip()
+            elif ":" in line:
+                name, _, value = line.partition(":")
+                last = name.strip().lower()
+                fields[last] = value.strip()
+        if "deb" not in fields.get("types", "").split() or fields.get("enabled", "yes").lower() == "no":
+            continue
+        signed_by = fields.get("signed-by", "")
+        found += [
+            Source(
+                uri,
+                suite,
+                tuple(fields.get("components", "").split()),
+                signed_by if signed_by.startswith("/") else None,
+                fields.get("trusted") == "yes",
+            )
+            for uri in fields.get("uris", "").split()
+            for suite in fields.get("suites", "").split()
+        ]
+    return found

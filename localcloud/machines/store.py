@@ -1,0 +1,169 @@
+"""The images of this host: built once, verified, shared read-only by every cloud on it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import stat
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from localcloud.errors import ImageError
+from localcloud.machines import builder
+from localcloud.machines.distributions import IMAGES, Image, lineage
+from localcloud.machines.image_files import MASKED_UNITS, base_files
+
+DEFAULT_DIRECTORY = Path("/var/cache/localcloud/images")
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageStore:
+    """A directory with `<image id>-<recipe digest>/{root,manifest,image.json}` for each finished image."""
+
+    directory: Path = DEFAULT_DIRECTORY
+
+    def path(self, image: Image) -> Path:
+        return self.directory / f"{image.image_id}-{recipe_digest(image)}"
+
+    def layers(self, image_id: str) -> list[Path]:
+        """Directories for overlayfs's lowerdir, top first. Raises ImageError when one is not there."""
+        if image_id not in IMAGES:
+            message = f"there is no image {image_id!r}; known: {', '.join(IMAGES)}"
+            raise ImageError(message)
+        paths = [self.path(image) / "root" for image in lineage(image_id)]
+        for path in paths:
+            if not path.is_dir():
+                message = f"image {image_id} is not built ({path} is not there); run `localcloud up`"
+                raise ImageError(message)
+        return paths
+
+    def missing(self) -> list[Image]:
+        """Images that are yet to be built, in the order to build them."""
+        return [image for image in IMAGES.values() if self._finished(image) is None]
+
+    def ensure(self, report: Report) -> None:
+        """Build what is missing or damaged. Two callers at once: one builds, the other waits."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with self._lock(report):
+            self._remove_stale()
+            for image in IMAGES.values():
+                damage = self.damage(image)
+                if damage is None:
+                    continue
+                if self.path(image).exists():
+                    report(f"{image.image_id}: {damage}; building it again")
+                self._build(image, report)
+
+    def damage(self, image: Image, *, thorough: bool = False) -> str | None:
+        """What is wrong with an image, or None. Quick: every file's kind, size and mode; thorough: contents too."""
+        finished = self._finished(image)
+        if finished is None:
+            return "not built"
+        manifest = self.path(image) / "manifest"
+        try:
+            text = manifest.read_bytes()
+        except OSError as error:
+            return f"its manifest cannot be read ({error})"
+        if hashlib.sha256(text).hexdigest() != finished["manifest_sha256"]:
+            return "its manifest is not the one that was written"
+        root = self.path(image) / "root"
+        wanted = text.decode("utf-8", "surrogateescape").splitlines()
+        seen = list(_entries(root, thorough=thorough))
+        if not thorough:
+            wanted = [_without_digest(line) for line in wanted]
+        for line, other in zip(wanted, seen, strict=False):
+            if line != other:
+                return f"{(line if line < other else other).split(chr(9))[0]} is not as it was built"
+        if len(wanted) != len(seen):
+            return f"it has {len(seen)} files, and was built with {len(wanted)}"
+        return None
+
+    def _finished(self, image: Image) -> dict[str, str] | None:
+        try:
+            return json.loads((self.path(image) / "image.json").read_text())
+        except (OSError, ValueError):
+            return None
+
+    def _build(self, image: Image, report: Report) -> None:
+        started = time.monotonic()
+        target = self.directory / f".building-{image.image_id}-{os.getpid()}"
+        shutil.rmtree(target, ignore_errors=True)
+        lower = [self.path(parent) / "root" for parent in lineage(image.image_id)[1:]]
+        try:
+            builder.build(image, target, lower, report)
+            manifest = "".join(line + "\n" for line in _entries(target / "root", thorough=True))
+            data = manifest.encode("utf-8", "surrogateescape")
+            (target / "manifest").write_bytes(data)
+            built_s = time.monotonic() - started
+            record = {
+                "image": asdict(image),
+                "manifest_sha256": hashlib.sha256(data).hexdigest(),
+                "files": data.count(b"\n"),
+                "built_s": round(built_s, 1),
+            }
+            (target / "image.json").write_text(json.dumps(record, indent=2) + "\n")
+            final = self.path(image)
+            shutil.rmtree(final, ignore_errors=True)
+            os.sync()  # a rename that outlives its contents in a power cut would pass for an image
+            target.rename(final)
+        finally:
+            shutil.rmtree(target, ignore_errors=True)
+        report(f"{image.image_id}: built in {built_s:.0f} s")
+
+    def _remove_stale(self) -> None:
+        """Under the lock nobody builds: whatever is half-made was killed."""
+        for path in self.directory.glob(".building-*"):
+            shutil.rmtree(path, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def _lock(self, report: Report) -> Iterator[None]:
+        with (self.directory / ".lock").open("w") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                report("another localcloud is building images; waiting for it")
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+
+def recipe_digest(image: Image) -> str:
+    """A name for what the image is made of: another recipe is another image, and old machines keep theirs."""
+    parts = [asdict(each) for each in lineage(image.image_id)]
+    text = json.dumps([parts, base_files(image.codename), MASKED_UNITS, builder.RECIPE_VERSION], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _entries(root: Path, *, thorough: bool) -> Iterator[str]:
+    """A line for each file, sorted: path, kind and mode, owner, size or target, and the digest when thorough."""
+    pending = [root]
+    lines: list[str] = []
+    while pending:
+        directory = pending.pop()
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                info = entry.stat(follow_symlinks=False)
+                name = os.path.relpath(entry.path, root).replace("\n", "\\n")
+                kind = stat.S_IFMT(info.st_mode)
+                value = str(info.st_size) if kind == stat.S_IFREG else ""
+                if kind == stat.S_IFLNK:
+                    value = os.readlink(entry.path)
+                line = f"{name}\t{info.st_mode:o}\t{info.st_uid}:{info.st_gid}\t{value}"
+                if thorough and kind == stat.S_IFREG:
+                    with open(entry.path, "rb") as handle:
+                        line += "\t" + hashlib.file_digest(handle, "sha256").hexdigest()
+                lines.append(line)
+                if kind == stat.S_IFDIR:
+                    pending.append(Path(entry.path))
+    yield from sorted(lines)
+
+
+def _without_digest(line: str) -> str:
+    return "\t".join(line.split("\t")[:4])

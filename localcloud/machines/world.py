@@ -1,0 +1,301 @@
+"""The world that really runs: machines by systemd-nspawn on a network of namespaces."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+from pathlib import Path
+
+from localcloud.errors import MachineError
+from localcloud.fabric import mirror, names
+from localcloud.fabric.announcements import Announcement, AnnouncementWatch
+from localcloud.fabric.fabric import Fabric
+from localcloud.fabric.holders import Holders
+from localcloud.fabric.namespaces import CLOUD_NAME, Namespaces
+from localcloud.fabric.platform import PlatformServers
+from localcloud.machines import disks, metadata
+from localcloud.machines.cgroups import Cgroup
+from localcloud.machines.machine import Machine
+from localcloud.machines.sources import sources_for
+from localcloud.machines.store import ImageStore
+from localcloud.machines.watch import Watch
+from localcloud.world import Disk, Interface, MachineSpec, NetworkPlan, Subnet, Vpc, WorldEvents
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Where one cloud keeps its things."""
+
+    cloud: str
+    state_root: Path = Path("/var/lib/localcloud")
+    run_root: Path = Path("/run/localcloud")
+    images: ImageStore = field(default_factory=ImageStore)
+
+    @property
+    def state(self) -> Path:
+        return self.state_root / self.cloud
+
+    @property
+    def run(self) -> Path:
+        return self.run_root / self.cloud
+
+    @property
+    def machines(self) -> Path:
+        return self.state / "machines"
+
+    @property
+    def disks(self) -> Path:
+        return self.state / "disks"
+
+    @property
+    def control_socket(self) -> Path:
+        return self.run / "control.sock"
+
+    @property
+    def cgroup(self) -> str:
+        return f"localcloud/{self.cloud}"
+
+
+class _Silence:
+    """Nobody listens yet."""
+
+    def havip_announced(self, vpc_id: str, address: IPv4Address, instance_id: str) -> None:
+        del vpc_id, address, instance_id
+
+    def machine_stopped(self, instance_id: str) -> None:
+        del instance_id
+
+
+class LinuxWorld:
+    """Implements `localcloud.world.World`. Root only; one for each cloud at a time.
+
+    `takeover_delay_s`: how long a HAVIP's traffic takes to follow an announcement (a real one "may take 10 seconds").
+    """
+
+    def __init__(self, paths: Paths, *, takeover_delay_s: float = 0.0) -> None:
+        if not CLOUD_NAME.match(paths.cloud):
+            message = f"{paths.cloud!r} is no name for a cloud: 1 to 20 of a-z and 0-9"
+            raise MachineError(message)
+        self.paths = paths
+        self.namespaces = Namespaces(paths.cloud)
+        self.fabric = Fabric(self.namespaces)
+        self._events: WorldEvents = _Silence()
+        self._lock = threading.RLock()
+        self._machines: dict[str, Machine] = {}
+        self._changing: dict[str, threading.RLock] = {}
+        self._watch = Watch(self._ended)
+        self.holders = Holders(self.fabric, self._announced, takeover_delay_s)
+        self._announcements = AnnouncementWatch(self.namespaces, self._heard)
+        package_mirror = mirror.Mirror(mirror.roots(sources_for("bookworm")))
+        self._servers = PlatformServers(
+            self.namespaces,
+            metadata=lambda vpc_id: metadata.make_handler(lambda address: self._find_by_address(vpc_id, address)),
+            mirror=lambda vpc_id: mirror.make_handler(package_mirror),
+        )
+
+    def open(self) -> None:
+        """The network's outer part, and the machines that a killed daemon has left running."""
+        for directory in (self.paths.machines, self.paths.disks, self.paths.run):
+            directory.mkdir(parents=True, exist_ok=True)
+        self.fabric.open()
+        for directory in sorted(self.paths.machines.iterdir()):
+            machine = Machine.resume(directory, self.paths)
+            if machine is None:
+                continue
+            self._machines[machine.instance_id] = machine
+            if machine.is_running():
+                self._watch.add(machine.instance_id, machine.runner_pid())
+
+    def close(self) -> None:
+        """Let go of everything; machines and network go on."""
+        self._servers.close()
+        self._announcements.close()
+        self._watch.close()
+
+    def listen(self, events: WorldEvents) -> None:
+        self._events = events
+
+    # --- network
+
+    def apply_network(self, plan: NetworkPlan) -> None:
+        self.fabric.apply(plan)
+        self.holders.follow(plan)
+        subnets = {subnet.subnet_id for vpc in plan.vpcs for subnet in vpc.subnets}
+        self._announcements.keep(frozenset(subnets))
+        self._servers.keep(frozenset(vpc.vpc_id for vpc in plan.vpcs))
+
+    def _heard(self, announcement: Announcement) -> None:
+        self.holders.heard(announcement)
+
+    def _announced(self, vpc_id: str, address: IPv4Address, instance_id: str) -> None:
+        self._events.havip_announced(vpc_id, address, instance_id)
+
+    def _find_by_address(self, vpc_id: str, address: IPv4Address) -> tuple[MachineSpec, IPv4Address | None] | None:
+        for machine in list(self._machines.values()):
+            spec = machine.spec
+            if spec.vpc_id == vpc_id and spec.interface.address == address:
+                return spec, self._public_address(vpc_id, address)
+        return None
+
+    def _public_address(self, vpc_id: str, private: IPv4Address) -> IPv4Address | None:
+        for vpc in self.fabric.plan.vpcs:
+            for eip in vpc.public_addresses:
+                if vpc.vpc_id == vpc_id and eip.private == private:
+                    return eip.public
+        return None
+
+    # --- machines
+
+    def machines(self) -> list[Machine]:
+        """All that are known here, running or not."""
+        with self._lock:
+            return sorted(self._machines.values(), key=lambda machine: (machine.spec.name, machine.instance_id))
+
+    def get(self, name: str) -> Machine:
+        """By name or instance id. Raises MachineError for none, or for a name that two have."""
+        found = [machine for machine in self.machines() if name in {machine.spec.name, machine.instance_id}]
+        if len(found) == 1:
+            return found[0]
+        known = ", ".join(f"{machine.spec.name} ({machine.instance_id})" for machine in self.machines()) or "none"
+        what = "no machine is" if not found else f"{len(found)} machines are"
+        message = f"{what} called {name!r}; known: {known}"
+        raise MachineError(message)
+
+    def start_machine(self, spec: MachineSpec) -> None:
+        with self._turn(spec.instance_id):
+            machine = self._known(spec)
+            if machine.is_running():
+                return
+            machine.update(spec)
+            interface, subnet = self.interface_of(spec)
+            machine.prepare(self.paths.images.layers(spec.image_id))
+            self.fabric.set_live(interface, subnet, live=True)
+            try:
+                pid = machine.start(self.paths.images.layers(spec.image_id), interface, subnet)
+            except BaseException:
+                self.fabric.set_live(interface, subnet, live=False)
+                raise
+            self._watch.add(spec.instance_id, pid)
+
+    def stop_machine(self, instance_id: str, *, hard: bool) -> None:
+        with self._turn(instance_id):
+            machine = self._machines.get(instance_id)
+            if machine is None or not machine.is_running():
+                return
+            self._watch.forget(instance_id)
+            if hard:
+                self._cut(machine)
+                machine.kill()
+            else:
+                machine.shut_down()
+                self._cut(machine)
+
+    def destroy_machine(self, instance_id: str) -> None:
+        self.stop_machine(instance_id, hard=True)
+        with self._turn(instance_id), self._lock:
+            machine = self._machines.pop(instance_id, None)
+            if machine is not None:
+                machine.remove()
+
+    def reset_machine(self, spec: MachineSpec) -> None:
+        self.destroy_machine(spec.instance_id)
+        self.start_machine(spec)
+
+    def attach_disk(self, disk: Disk, instance_id: str) -> None:
+        path = self.paths.disks / f"{disk.disk_id}.img"
+        disks.ensure_data_disk(path, disk.size_gib)
+        with self._turn(instance_id):
+            machine = self._machines.get(instance_id)
+            if machine is not None:
+                machine.attach(disk.disk_id, path)
+
+    def detach_disk(self, disk_id: str) -> None:
+        for machine in self.machines():
+            with self._turn(machine.instance_id):
+                machine.detach(disk_id)
+
+    def destroy_disk(self, disk_id: str) -> None:
+        self.detach_disk(disk_id)
+        (self.paths.disks / f"{disk_id}.img").unlink(missing_ok=True)
+
+    def running(self) -> frozenset[str]:
+        return frozenset(machine.instance_id for machine in self.machines() if machine.is_running())
+
+    def console(self, instance_id: str) -> str:
+        machine = self._machines.get(instance_id)
+        return machine.console() if machine else ""
+
+    def remove(self) -> None:
+        """Everything of this cloud: machines, disks, network, state."""
+        tear_down(self.paths, keep_state=False)
+
+    def interface_of(self, spec: MachineSpec) -> tuple[Interface, Subnet]:
+        """Its interface as the plan has it now. Raises MachineError when the plan has none."""
+        for vpc in self.fabric.plan.vpcs:
+            for subnet in vpc.subnets:
+                for interface in subnet.interfaces:
+                    if interface.interface_id == spec.interface.interface_id:
+                        return interface, subnet
+        message = f"{spec.instance_id}: its interface {spec.interface.interface_id} is not in the network's plan"
+        raise MachineError(message)
+
+    def _known(self, spec: MachineSpec) -> Machine:
+        with self._lock:
+            machine = self._machines.get(spec.instance_id)
+            if machine is None:
+                machine = Machine(spec, self.paths)
+                self._machines[spec.instance_id] = machine
+            return machine
+
+    def _turn(self, instance_id: str) -> threading.RLock:
+        """Two calls for one machine take turns; for two machines they run side by side."""
+        with self._lock:
+            return self._changing.setdefault(instance_id, threading.RLock())
+
+    def _cut(self, machine: Machine) -> None:
+        """Shut its port first: a machine without power answers nothing, but its namespace's kernel would."""
+        try:
+            interface, subnet = self.interface_of(machine.spec)
+        except MachineError:
+            return
+        self.fabric.set_live(interface, subnet, live=False)
+
+    def _ended(self, instance_id: str) -> None:
+        """A runner ended without having been told to: the machine powered itself off, or was killed."""
+        with self._turn(instance_id):
+            machine = self._machines.get(instance_id)
+            if machine is None or machine.is_running():
+                return
+            self._cut(machine)
+            machine.kill()
+        self._events.machine_stopped(instance_id)
+
+
+def tear_down(paths: Paths, *, keep_state: bool, report: Callable[[str], None] = lambda text: None) -> None:
+    """Remove whatever is left of a cloud, found by its name alone: also after everything was killed."""
+    cgroup = Cgroup(paths.cgroup)
+    if cgroup.pids():
+        report("stopping machines")
+    cgroup.kill()
+    cgroup.remove()
+    disks.detach_loops(paths.state)
+    present = Namespaces(paths.cloud).present()
+    if present:
+        report(f"removing {len(present)} network namespaces")
+    Fabric(Namespaces(paths.cloud)).remove()
+    shutil.rmtree(paths.run, ignore_errors=True)
+    if not keep_state:
+        shutil.rmtree(paths.state, ignore_errors=True)
+
+
+def vpc_of(plan: NetworkPlan, vpc_id: str) -> Vpc | None:
+    return next((vpc for vpc in plan.vpcs if vpc.vpc_id == vpc_id), None)
+
+
+__all__ = ["LinuxWorld", "Paths", "names", "tear_down", "vpc_of"]
