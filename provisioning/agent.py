@@ -102,6 +102,19 @@ def fsync_directory(path: Path) -> None:
         os.close(handle)
 
 
+def probe(url: str, timeout_s: float = 2) -> str:
+    """The status of one GET, or why there was none."""
+    parts = urllib.parse.urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=timeout_s)
+    try:
+        connection.request("GET", parts.path or "/", headers={"Connection": "close"})
+        return str(connection.getresponse().status)
+    except (OSError, http.client.HTTPException) as failed:
+        return f"{type(failed).__name__}: {failed}"
+    finally:
+        connection.close()
+
+
 class Agent:
     """The operations. `root` and `runner` are given so that a test has a machine of its own."""
 
@@ -114,6 +127,7 @@ class Agent:
         now: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
         before: Callable[[str], None] = lambda _effect: None,
+        probe: Callable[[str], str] = probe,
     ) -> None:
         self.root = Path(root)
         self.state = self.at(STATE)
@@ -122,6 +136,7 @@ class Agent:
         self.now = now
         self.sleep = sleep
         self.before = before  # called with each effect's name before it happens: where a test pulls the plug
+        self.probe = probe
         self.token = ""
 
     def at(self, path: str) -> Path:
@@ -141,7 +156,8 @@ class Agent:
             return {"results": results, "error": error}
         except OSError as failed:
             reason = failed.strerror or str(failed)
-            error = {"step": operation["do"], "message": f"{reason}: {failed.filename}", "seen": self._disk_words(failed)}
+            words = f"{reason}: {failed.filename}" if failed.filename else reason
+            error = {"step": operation["do"], "message": words, "seen": self._disk_words(failed), "detail": None}
             return {"results": results, "error": error}
         return {"results": results}
 
@@ -317,7 +333,7 @@ class Agent:
 
     def _write_json(self, name: str, value: Any) -> None:
         place = self._path(name)
-        new = place.with_name(name + ".new")
+        new = place.with_name(place.name + ".new")
         with new.open("w") as file:
             json.dump(value, file)
             file.flush()
@@ -757,7 +773,7 @@ class Agent:
         began = self.now()
         seen = ""
         while True:
-            seen = probe(url)
+            seen = self.probe(url)
             if seen == str(status):
                 return round(self.now() - began, 3)
             if self.now() - began > deadline_s:
@@ -772,7 +788,7 @@ class Agent:
         """Could this machine take the address: keepalived runs, nginx answers, no drain is on?"""
         active = self._unit_facts(["keepalived"]).get("keepalived", {}).get("ActiveState") == "active"
         draining = self.at("/run/tandem/drain").exists()
-        return active and not draining and probe("http://127.0.0.1/healthz") == "200"
+        return active and not draining and self.probe("http://127.0.0.1/healthz") == "200"
 
     def do_held(self, *, virtual_ips: list[str], deadline_s: float) -> list[str]:
         """Which of the addresses this machine has, waiting until it has any."""
@@ -793,7 +809,7 @@ class Agent:
             self.sleep(settings["drain_s"])
         cut = len(self._clients(held)) if held else 0
         self.before("drain")
-        self.at("/run/tandem").mkdir(exist_ok=True)
+        self.at("/run/tandem").mkdir(parents=True, exist_ok=True)
         self.at("/run/tandem/drain").write_text("")
         if settings.get("tracked"):
             self._track(settings["drain"])
@@ -843,32 +859,12 @@ class Agent:
         told = self.run(["ss", "-Htn", "state", "established"])
         return [line for line in told.out.splitlines() if line.split()[2].rsplit(":", 1)[0] in addresses]
 
-    def do_run(self, *, step: str, command: list[str], timeout_s: float = 60) -> str:
-        """One command that must succeed: hand-over's and draining's small steps."""
-        told = self.run(command, timeout_s=timeout_s)
-        if told.code:
-            raise StepError(step, f"exit code {told.code} of: {' '.join(command)}", told.err or told.out)
-        return told.out
-
 
 def account(user: str, host: str) -> str:
     for part in (user, host):
         if re.search(r"['\\`\s]", part):
             raise StepError("mariadb", f"{part!r} is no name for an account")
     return f"'{user}'@'{host}'"
-
-
-def probe(url: str, timeout_s: float = 2) -> str:
-    """The status of one GET, or why there was none."""
-    parts = urllib.parse.urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=timeout_s)
-    try:
-        connection.request("GET", parts.path or "/", headers={"Connection": "close"})
-        return str(connection.getresponse().status)
-    except (OSError, http.client.HTTPException) as failed:
-        return f"{type(failed).__name__}: {failed}"
-    finally:
-        connection.close()
 
 
 def main() -> None:

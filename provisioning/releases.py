@@ -20,7 +20,7 @@ _WANTED = ("bin/iam-apiserver", "bin/iam-authz-server", "bin/iam-pump", "sql/iam
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    source: str  # the archive, on the operator's side
+    source: str  # the archive, on the operator's side; relative to the project's directory or absolute
     sha256: str
     stand_in: bool = False  # ours in Python: wants Debian's Python packages on the machines
 
@@ -46,7 +46,8 @@ def _build_stand_in() -> Release:
     from samples.iam.build import archive, build  # noqa: PLC0415
 
     sha256 = hashlib.sha256(archive()).hexdigest()
-    source = (_STORE / f"iam-stand-in-{sha256[:12]}.tar.gz").absolute()
+    # Relative to the project: an absolute path would show as a change in another checkout's preview.
+    source = _STORE / f"iam-stand-in-{sha256[:12]}.tar.gz"
     build(source)
     return Release(str(source), sha256, stand_in=True)
 
@@ -68,4 +69,4 @@ def _read_release(path: Path) -> Release:
             seen=f"it has: {', '.join(sorted(names)[:20])}",
             look_at=look_at,
         )
-    return Release(str(path.absolute()), sha256)
+    return Release(str(path), sha256)

@@ -290,8 +290,11 @@ def _stage(machines: Sequence[_Machine], revision: str, token: str) -> None:
     refusals = [(machine, error) for machine, error in zip(machines, _at_once(machines, stage), strict=True) if error]
     if not refusals:
         return
-    machine, error = refusals[0]
-    others = "".join(f"\nalso {other.host.name}: {also.message}" for other, also in refusals[1:])
+    machine, error = min(refusals, key=lambda refusal: not isinstance(refusal[1], CandidateError))
+    if not isinstance(error, CandidateError):
+        error.message += "; nothing was changed on any machine"
+        raise error
+    others = "".join(f"\nalso {other.host.name}: {also.message}" for other, also in refusals if also is not error)
     look_at = next(
         (check.look_at for check in machine.plan.checks if check.look_at and f": {check.name} " in error.message),
         error.look_at,

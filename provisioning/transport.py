@@ -21,7 +21,15 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import paramiko
 from cryptography.hazmat.primitives import serialization
 
-from provisioning.errors import CandidateError, GateError, HostKeyError, LockedError, MachineError, UnreachableError
+from provisioning.errors import (
+    CandidateError,
+    GateError,
+    HostKeyError,
+    LockedError,
+    MachineError,
+    ProvisioningError,
+    UnreachableError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -127,7 +135,7 @@ class SshConnection:
                 look_at="python3 and sudo -n on that machine; provisioning/agent.py",
             ) from None
         if "error" in answer:
-            raise _to_exception(self.host, answer["error"])
+            raise to_exception(self.host, answer["error"])
         return answer["results"]
 
     def run(
@@ -196,8 +204,9 @@ def _name(host: Host) -> str:
     return f"{host.name} ({host.private_address})"
 
 
-def _to_exception(host: Host, error: dict[str, Any]) -> MachineError | CandidateError | GateError | LockedError:
-    step, message, seen, detail = error["step"], error["message"], error["seen"], error["detail"] if "detail" in error else None
+def to_exception(host: Host, error: dict[str, Any]) -> ProvisioningError:
+    """What an agent answered with, as the error that the operator sees."""
+    step, message, seen, detail = error["step"], error["message"], error["seen"], error["detail"]
     if step == "check":
         return CandidateError(f"{_name(host)}: {message} refused the new configuration", seen=seen)
     if step == "gate":

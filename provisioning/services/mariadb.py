@@ -73,5 +73,5 @@ def _administrator(database: str) -> Query:
         "the administrator's account",
         database,
         render("mariadb/administrator.sql.j2", password_hash=hashed).strip(),
-        unless=f"SELECT 1 FROM `user` WHERE `name` = 'admin' AND `extendShadow` LIKE '%{hashed}%'",
+        unless=render("mariadb/administrator_is_set.sql.j2", password_hash=hashed).strip(),
     )

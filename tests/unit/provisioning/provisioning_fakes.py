@@ -1,0 +1,213 @@
+"""Machines without machines: the real agent on a temporary directory, over a system that is played."""
+
+from __future__ import annotations
+
+import grp
+import json
+import os
+import pwd
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from provisioning.agent import Agent, Result
+from provisioning.errors import UnreachableError
+from provisioning.inventory import Host, Inventory
+from provisioning.transport import to_exception
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+ME = pwd.getpwuid(os.getuid()).pw_name
+MY_GROUP = grp.getgrgid(os.getgid()).gr_name
+
+
+class PowerCutError(BaseException):
+    """The machine, the connection or the operator died here. No `except Exception` may answer it."""
+
+
+@dataclass
+class FakeSystem:
+    """systemd, apt, MariaDB and the network of one machine, as far as the agent asks them."""
+
+    root: Path
+    packages: set[str] = field(default_factory=set[str])
+    units: dict[str, str] = field(default_factory=dict[str, str])  # name -> active | inactive | failed
+    enabled: set[str] = field(default_factory=set[str])
+    addresses: set[str] = field(default_factory=set[str])
+    log: list[str] = field(default_factory=list[str])  # what had an effect, in order
+    loaded: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])  # what each unit has read
+    refuse: Callable[[dict[str, str]], str] = field(default=lambda _files: "")
+    on_command: Callable[[list[str]], None] = field(default=lambda _argv: None)
+
+    def run(self, argv: list[str], *, text: str = "", timeout_s: float = 60, env: object = None) -> Result:
+        del timeout_s, env
+        self.on_command(argv)
+        return getattr(self, "_" + argv[0].replace("-", "_"))(argv[1:], text)
+
+    def _files(self) -> dict[str, str]:
+        etc = self.root / "etc"
+        return {
+            "/" + str(path.relative_to(self.root)): path.read_text()
+            for path in sorted(etc.rglob("*"))
+            if path.is_file() and not path.is_symlink()
+        }
+
+    def _dpkg_query(self, argv: list[str], _text: str) -> Result:
+        return Result(0, "".join(f"{name}\tinstalled\t1.0\n" for name in argv[3:] if name in self.packages), "")
+
+    def _dpkg(self, _argv: list[str], _text: str) -> Result:
+        return Result(0, "", "")
+
+    def _apt_get(self, argv: list[str], _text: str) -> Result:
+        if "update" in argv:
+            return Result(0, "", "")
+        wanted = argv[argv.index("install") + 1 :]
+        if "no-such-package" in wanted:
+            return Result(100, "", "E: Unable to locate package no-such-package")
+        self.packages |= set(wanted)
+        self.log.append("installed " + " ".join(wanted))
+        return Result(0, "", "")
+
+    def _systemctl(self, argv: list[str], _text: str) -> Result:
+        if argv[0] == "show":
+            blocks = [
+                f"Id={name}.service\nLoadState=loaded\nActiveState={self.units.get(name, 'inactive')}\n"
+                f"UnitFileState={'enabled' if name in self.enabled else 'disabled'}\nNeedDaemonReload=no"
+                for name in argv[3:]
+            ]
+            return Result(0, "\n\n".join(blocks) + "\n", "")
+        verb, unit = argv[0], argv[-1]
+        if verb in ("enable", "disable"):
+            (self.enabled.add if verb == "enable" else self.enabled.discard)(unit)
+        elif verb in ("start", "restart", "reload"):
+            if unit == "broken":
+                return Result(1, "", "Job for broken.service failed.")
+            self.units[unit] = "active"
+            self.loaded[unit] = self._files()
+        elif verb == "stop":
+            self.units[unit] = "inactive"
+        if verb != "reset-failed":
+            self.log.append(" ".join([verb, *([unit] if unit != verb else [])]))
+        return Result(0, "", "")
+
+    def _journalctl(self, _argv: list[str], _text: str) -> Result:
+        return Result(0, "the journal's last words\n", "")
+
+    def _ip(self, _argv: list[str], _text: str) -> Result:
+        return Result(0, json.dumps([{"addr_info": [{"local": address} for address in sorted(self.addresses)]}]), "")
+
+    def _ss(self, _argv: list[str], _text: str) -> Result:
+        return Result(0, "", "")
+
+    def _sysctl(self, argv: list[str], _text: str) -> Result:
+        self.log.append("sysctl " + argv[-1])
+        key, value = argv[-1].split("=")
+        place = self.root / "proc/sys" / key.replace(".", "/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(value + "\n")
+        return Result(0, "", "")
+
+    def _useradd(self, argv: list[str], _text: str) -> Result:
+        with (self.root / "etc/passwd").open("a") as file:
+            file.write(f"{argv[-1]}:x:999:999::/:/usr/sbin/nologin\n")
+        return Result(0, "", "")
+
+    def _unshare(self, argv: list[str], _text: str) -> Result:
+        """A check: hand the candidates, at their final paths, to whoever judges."""
+        words = argv[argv.index("tandem") + 1 :]
+        mounts = words[: words.index("--")]
+        files: dict[str, str] = {}
+        for source, target in zip(mounts[::2], mounts[1::2], strict=True):
+            copy, below = self.root / source.lstrip("/"), target.removeprefix(str(self.root))
+            copy = copy if copy.exists() else type(self.root)(source)
+            for path in copy.rglob("*"):
+                if path.is_file():
+                    files[f"{below}/{path.relative_to(copy)}"] = path.read_text()
+        refusal = self.refuse(files)
+        return Result(1 if refusal else 0, "", refusal)
+
+
+class FakeConnection:
+    """Calls the real agent. `link` may break the wire before a call is done or after (its answer lost)."""
+
+    def __init__(self, host: Host, agent: Callable[[], Agent], link: Callable[[str, list[str]], None]) -> None:
+        self.host = host
+        self._agent = agent
+        self._link = link
+        self.calls: list[list[str]] = []
+
+    def call(
+        self,
+        operations: Sequence[dict[str, Any]],
+        *,
+        token: str = "",
+        archive: Path | None = None,
+        deadline_s: float = 0,
+    ) -> list[Any]:
+        del deadline_s
+        names = [operation["do"] for operation in operations]
+        self.calls.append(names)
+        self._link("before", names)
+        agent = self._agent()
+        request = json.loads(json.dumps({"token": token, "operations": list(operations)}))  # as it travels
+        if archive is None:
+            answer = agent.answer(request)
+        else:
+            with archive.open("rb") as file:
+                agent.stdin = file
+                answer = agent.answer(request)
+        self._link("after", names)
+        if "error" in answer:
+            raise to_exception(self.host, answer["error"])
+        return json.loads(json.dumps(answer["results"]))
+
+    def close(self) -> None:
+        pass
+
+
+class FakeGroup:
+    """Two machines and the way to them, with a place to pull each plug."""
+
+    def __init__(self, root: Path, names: Sequence[str] = ("iam-a", "iam-b")) -> None:
+        hosts = tuple(
+            Host(name, f"ins-{name}", f"10.0.4.{20 + n}", f"10.0.4.{20 + n}", "debian", ("ssh-ed25519 AAAA",), holder=True)
+            for n, name in enumerate(names)
+        )
+        self.inventory = Inventory("test", hosts, ("10.0.4.99",), "key")
+        self.systems = {host.name: FakeSystem(root / host.name) for host in hosts}
+        for system in self.systems.values():
+            (system.root / "etc").mkdir(parents=True)
+        self.connections: list[FakeConnection] = []
+        self.unreachable: set[str] = set()
+        self.before_effect: Callable[[str, str], None] = lambda _host, _effect: None
+        self.link: Callable[[str, str, list[str]], None] = lambda _host, _when, _names: None
+        self.clock = 1000.0
+        self.gates_pass = True
+
+    def tick(self, seconds: float) -> None:
+        self.clock += seconds
+
+    def connect(self, host: Host) -> FakeConnection:
+        if host.name in self.unreachable:
+            raise UnreachableError(f"{host.name}: no connection")
+        system = self.systems[host.name]
+        connection = FakeConnection(
+            host,
+            lambda: Agent(
+                root=str(system.root),
+                runner=system.run,
+                now=lambda: self.clock,
+                sleep=self.tick,
+                before=lambda effect: self.before_effect(host.name, effect),
+                probe=lambda _url: "200" if self.gates_pass else "ConnectionRefusedError",
+            ),
+            lambda when, names: self.link(host.name, when, names),
+        )
+        self.connections.append(connection)
+        return connection
+
+    def held_by(self, name: str) -> None:
+        for other, system in self.systems.items():
+            system.addresses = {"10.0.4.99"} if other == name else set()
+
