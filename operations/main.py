@@ -12,6 +12,7 @@ from rich.console import Console
 
 from operations.engines import choose_engine
 from operations.errors import NoDeploymentError, OperationError
+from operations.health import examine, make_table
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -53,6 +54,19 @@ def outputs(
         typer.echo(json.dumps(values, indent=2))
     else:
         _print_table(values)
+
+
+@app.command()
+def health(stack: Stack = "local") -> None:
+    """Ask the service through its public IP, and each machine. Exit code 1 unless all is well."""
+    values = choose_engine(stack).outputs(show_secrets=True)
+    if "public_ip" not in values:
+        raise NoDeploymentError(stack, "public_ip", f"nothing is deployed; try `tandem up --stack {stack}`")
+    seen = examine(values)
+    # Without a terminal Rich would cut the table at 80 columns.
+    Console(width=None if sys.stdout.isatty() else 140).print(make_table(seen, values))
+    if not seen.well:
+        raise typer.Exit(1)
 
 
 def _print_table(values: dict[str, Any]) -> None:

@@ -1,0 +1,89 @@
+"""`tandem health`: the service through the public IP, and what each machine says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from rich.table import Table
+
+from operations.deployment import read_inventory
+from provisioning.errors import ProvisioningError
+from provisioning.health import HealthReport, look
+from provisioning.inventory import Host
+from provisioning.transport import Connection, connector
+
+SSH_DEADLINE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class MachineHealth:
+    """What one machine says of itself over SSH."""
+
+    host: Host
+    serves: bool
+    held: tuple[str, ...]  # virtual IPs that it holds now
+    seen: str  # why not, in a line
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    through_public_ip: HealthReport
+    machines: tuple[MachineHealth, ...]
+
+    @property
+    def well(self) -> bool:
+        return self.through_public_ip.healthy and all(machine.serves for machine in self.machines)
+
+
+def examine(outputs: Mapping[str, Any], connect: Callable[[Host], Connection] | None = None) -> Health:
+    """Look once: every domain through every public IP, and every machine. Raises nothing for what is merely sick."""
+    inventory = read_inventory(outputs)
+    connect = connect or connector(inventory, deadline_s=SSH_DEADLINE_S)
+
+    def ask(host: Host) -> MachineHealth:
+        try:
+            connection = connect(host)
+        except ProvisioningError as error:
+            return MachineHealth(host, serves=False, held=(), seen=_line(error))
+        try:
+            questions = [{"do": "serves"}, {"do": "held", "virtual_ips": list(inventory.virtual_ips), "deadline_s": 0}]
+            serves, held = connection.call(questions, deadline_s=SSH_DEADLINE_S)
+        except ProvisioningError as error:
+            return MachineHealth(host, serves=False, held=(), seen=_line(error))
+        finally:
+            connection.close()
+        return MachineHealth(
+            host, bool(serves), tuple(held), "" if serves else "nginx or keepalived does not run or answer"
+        )
+
+    domains = {name: str(url).removeprefix("https://") for name, url in outputs["urls"].items()}
+    with ThreadPoolExecutor(max_workers=len(inventory.hosts) + 1) as pool:
+        report = pool.submit(look, list(outputs["public_ips"]), domains, str(outputs["ca_certificate"]))
+        machines = tuple(pool.map(ask, inventory.hosts))
+        return Health(report.result(), machines)
+
+
+def make_table(health: Health, outputs: Mapping[str, Any]) -> Table:
+    table = Table(
+        "", "what", "where", "answer", "time", title="Health, seen through the public IP", title_justify="left"
+    )
+    for probe in health.through_public_ip.probes:
+        table.add_row(_mark(probe.ok), probe.url, probe.name, probe.seen, f"{probe.took_ms:.0f} ms")
+    table.add_section()
+    for machine in health.machines:
+        held = f"holds {', '.join(machine.held)}" if machine.held else "stands by" if machine.host.holder else "serves"
+        answer = held if machine.serves else machine.seen
+        table.add_row(_mark(machine.serves), machine.host.name, machine.host.private_address, answer, "")
+    table.caption = f"profile {outputs['profile']}"
+    return table
+
+
+def _mark(ok: bool) -> str:  # noqa: FBT001 - a cell of the table, not a switch
+    return "[green]ok[/]" if ok else "[red]FAIL[/]"
+
+
+def _line(error: ProvisioningError) -> str:
+    return str(error).splitlines()[0]
