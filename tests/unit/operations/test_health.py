@@ -1,0 +1,69 @@
+"""What `tandem health` shows, from outputs and answers."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from rich.console import Console
+
+from operations.deployment import read_inventory
+from operations.health import Health, MachineHealth, make_table
+from provisioning.health import HealthReport, Probe
+
+
+def node(name: str, address: str) -> dict[str, Any]:
+    return {
+        "name": name, "instance_id": f"ins-{name}", "private_address": address, "ssh_address": address,
+        "user": "debian", "host_keys": ["ssh-ed25519 AAAA"], "holder": True,
+    }  # fmt: skip
+
+
+OUTPUTS: dict[str, Any] = {
+    "group": "tandem-local",
+    "nodes": [node("iam-a", "10.0.4.20"), node("iam-b", "10.0.4.21")],
+    "virtual_ips": ["10.0.4.99"],
+    "profile": "fast",
+    "ssh": {"private_key": "KEY"},
+}
+
+
+def shown(health: Health) -> str:
+    console = Console(file=io.StringIO(), width=140)
+    console.print(make_table(health, OUTPUTS))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def probe(*, ok: bool, seen: str) -> HealthReport:
+    return HealthReport((Probe("api through 203.0.113.10", "https://iam.api.example.com/healthz", ok, seen, 3.2),))
+
+
+def test_the_inventory_is_what_the_outputs_say() -> None:
+    inventory = read_inventory(OUTPUTS)
+    assert [host.name for host in inventory.hosts] == ["iam-a", "iam-b"]
+    assert inventory.get("iam-b").private_address == "10.0.4.21"
+    assert inventory.private_key == "KEY"
+
+
+def test_a_healthy_group_names_who_holds_the_address() -> None:
+    first, second = read_inventory(OUTPUTS).hosts
+    health = Health(
+        probe(ok=True, seen='200 {"status":"ok"}'),
+        (MachineHealth(first, True, ("10.0.4.99",), ""), MachineHealth(second, True, (), "")),
+    )
+    assert health.well
+    text = shown(health)
+    assert "holds 10.0.4.99" in text
+    assert "stands by" in text
+    assert "FAIL" not in text
+
+
+def test_a_sick_machine_is_named_with_what_was_seen_and_the_whole_is_not_well() -> None:
+    first, second = read_inventory(OUTPUTS).hosts
+    health = Health(
+        probe(ok=True, seen='200 {"status":"ok"}'),
+        (MachineHealth(first, True, ("10.0.4.99",), ""), MachineHealth(second, False, (), "no SSH within 10 s")),
+    )
+    assert not health.well
+    assert "no SSH within 10 s" in shown(health)
