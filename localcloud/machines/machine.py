@@ -16,7 +16,6 @@ import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
@@ -24,10 +23,8 @@ from localcloud.errors import MachineError
 from localcloud.fabric import names
 from localcloud.machines import disks, runner
 from localcloud.machines.cgroups import Cgroup
+from localcloud.machines.paths import Paths
 from localcloud.world import Interface, MachineSpec, Subnet
-
-if TYPE_CHECKING:
-    from localcloud.machines.world import Paths
 
 _CONSOLE_BYTES = 64 * 1024
 _START_TIMEOUT_S = 20.0

@@ -3,63 +3,25 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from ipaddress import IPv4Address
-from pathlib import Path
 
 from localcloud.errors import MachineError
-from localcloud.fabric import mirror, names
+from localcloud.fabric import mirror
 from localcloud.fabric.announcements import Announcement, AnnouncementWatch
 from localcloud.fabric.fabric import Fabric
 from localcloud.fabric.holders import Holders
 from localcloud.fabric.namespaces import CLOUD_NAME, Namespaces
 from localcloud.fabric.platform import PlatformServers
 from localcloud.machines import disks, metadata
-from localcloud.machines.cgroups import Cgroup
 from localcloud.machines.machine import Machine
+from localcloud.machines.paths import Paths
 from localcloud.machines.sources import sources_for
 from localcloud.machines.store import ImageStore
 from localcloud.machines.watch import Watch
-from localcloud.world import Disk, Interface, MachineSpec, NetworkPlan, Subnet, Vpc, WorldEvents
+from localcloud.world import Disk, Interface, MachineSpec, NetworkPlan, Subnet, WorldEvents
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Paths:
-    """Where one cloud keeps its things."""
-
-    cloud: str
-    state_root: Path = Path("/var/lib/localcloud")
-    run_root: Path = Path("/run/localcloud")
-    images: ImageStore = field(default_factory=ImageStore)
-
-    @property
-    def state(self) -> Path:
-        return self.state_root / self.cloud
-
-    @property
-    def run(self) -> Path:
-        return self.run_root / self.cloud
-
-    @property
-    def machines(self) -> Path:
-        return self.state / "machines"
-
-    @property
-    def disks(self) -> Path:
-        return self.state / "disks"
-
-    @property
-    def control_socket(self) -> Path:
-        return self.run / "control.sock"
-
-    @property
-    def cgroup(self) -> str:
-        return f"localcloud/{self.cloud}"
 
 
 class _Silence:
@@ -78,11 +40,14 @@ class LinuxWorld:
     `takeover_delay_s`: how long a HAVIP's traffic takes to follow an announcement (a real one "may take 10 seconds").
     """
 
-    def __init__(self, paths: Paths, *, takeover_delay_s: float = 0.0) -> None:
+    def __init__(
+        self, paths: Paths, *, takeover_delay_s: float = 0.0, images: ImageStore | None = None
+    ) -> None:
         if not CLOUD_NAME.match(paths.cloud):
             message = f"{paths.cloud!r} is no name for a cloud: 1 to 20 of a-z and 0-9"
             raise MachineError(message)
         self.paths = paths
+        self.images = images or ImageStore()
         self.namespaces = Namespaces(paths.cloud)
         self.fabric = Fabric(self.namespaces)
         self._events: WorldEvents = _Silence()
@@ -174,10 +139,10 @@ class LinuxWorld:
                 return
             machine.update(spec)
             interface, subnet = self.interface_of(spec)
-            machine.prepare(self.paths.images.layers(spec.image_id))
+            machine.prepare(self.images.layers(spec.image_id))
             self.fabric.set_live(interface, subnet, live=True)
             try:
-                pid = machine.start(self.paths.images.layers(spec.image_id), interface, subnet)
+                pid = machine.start(self.images.layers(spec.image_id), interface, subnet)
             except BaseException:
                 self.fabric.set_live(interface, subnet, live=False)
                 raise
@@ -231,10 +196,6 @@ class LinuxWorld:
         machine = self._machines.get(instance_id)
         return machine.console() if machine else ""
 
-    def remove(self) -> None:
-        """Everything of this cloud: machines, disks, network, state."""
-        tear_down(self.paths, keep_state=False)
-
     def interface_of(self, spec: MachineSpec) -> tuple[Interface, Subnet]:
         """Its interface as the plan has it now. Raises MachineError when the plan has none."""
         for vpc in self.fabric.plan.vpcs:
@@ -275,27 +236,3 @@ class LinuxWorld:
             self._cut(machine)
             machine.kill()
         self._events.machine_stopped(instance_id)
-
-
-def tear_down(paths: Paths, *, keep_state: bool, report: Callable[[str], None] = lambda text: None) -> None:
-    """Remove whatever is left of a cloud, found by its name alone: also after everything was killed."""
-    cgroup = Cgroup(paths.cgroup)
-    if cgroup.pids():
-        report("stopping machines")
-    cgroup.kill()
-    cgroup.remove()
-    disks.detach_loops(paths.state)
-    present = Namespaces(paths.cloud).present()
-    if present:
-        report(f"removing {len(present)} network namespaces")
-    Fabric(Namespaces(paths.cloud)).remove()
-    shutil.rmtree(paths.run, ignore_errors=True)
-    if not keep_state:
-        shutil.rmtree(paths.state, ignore_errors=True)
-
-
-def vpc_of(plan: NetworkPlan, vpc_id: str) -> Vpc | None:
-    return next((vpc for vpc in plan.vpcs if vpc.vpc_id == vpc_id), None)
-
-
-__all__ = ["LinuxWorld", "Paths", "names", "tear_down", "vpc_of"]

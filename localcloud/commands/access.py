@@ -1,0 +1,118 @@
+"""`localcloud exec | client | ssh | console`: commands in the operator's place, on the internet, on a machine."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from localcloud.commands.context import DEFAULT_NAME, Control, Name, fail, paths_of, require_root
+from localcloud.errors import LocalcloudError
+from localcloud.fabric import names
+from localcloud.fabric.namespaces import Namespaces
+from localcloud.machines.cgroups import Cgroup
+from localcloud.machines.enter import become
+from localcloud.machines.operator import enter_client, enter_operator
+from localcloud.machines.paths import Paths
+
+# Everything after the first word of CMD belongs to CMD, dashes and all.
+PASS_THROUGH = {"allow_interspersed_args": False, "ignore_unknown_options": False}
+
+Command = Annotated[list[str], typer.Argument(help="The command and its arguments.", metavar="CMD ...")]
+Node = Annotated[str, typer.Argument(help="A machine's name or instance id.", metavar="NODE")]
+
+
+def exec_(command: Command, name: Name = DEFAULT_NAME) -> None:
+    """Run CMD as the operator: the API under its real names, and a private line into every VPC."""
+    paths = _enterable(name, names.OPERATOR)
+    _run_here(command, lambda: enter_operator(paths, command[0]))
+
+
+def client(command: Command, name: Name = DEFAULT_NAME) -> None:
+    """Run CMD as a client on the internet: nothing but public addresses is reached."""
+    paths = _enterable(name, names.INTERNET)
+    _run_here(command, lambda: enter_client(paths))
+
+
+def ssh(
+    node: Node,
+    command: Annotated[list[str] | None, typer.Argument(help="A command; a shell without it.", metavar="CMD ...")] = None,
+    name: Name = DEFAULT_NAME,
+) -> None:
+    """Run CMD, or a shell, as root on a machine, as the cloud's own console login would: no key, no network."""
+    try:
+        paths = paths_of(name)
+        require_root()
+        machine = _find(Control(paths).get("/control/status"), node)
+        if not machine["running"]:
+            message = f"{node} does not run; start it, or `localcloud fault {node} power-on`"
+            raise LocalcloudError(message)
+    except LocalcloudError as error:
+        fail(error)
+    group = Cgroup(f"{paths.cgroup}/{machine['instance']}")
+    interactive = not command
+    become(machine["pid"], group, command or ["/bin/bash", "--login"], interactive=interactive)
+
+
+def console(
+    node: Node,
+    name: Name = DEFAULT_NAME,
+    *,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on printing what comes.")] = False,
+) -> None:
+    """Print the end of a machine's console log."""
+    try:
+        control = Control(paths_of(name))
+        seen = control.get(f"/control/console/{node}")["console"]
+        typer.echo(seen, nl=False)
+        while follow:
+            time.sleep(0.3)
+            now = control.get(f"/control/console/{node}")["console"]
+            # The log moves on below us: print what follows the last line already printed.
+            anchor = seen[-200:]
+            position = now.rfind(anchor)
+            typer.echo(now[position + len(anchor) :] if position >= 0 else now, nl=False)
+            seen = now
+    except LocalcloudError as error:
+        fail(error)
+
+
+def _enterable(name: str, what: str) -> Paths:
+    try:
+        paths = paths_of(name)
+        require_root()
+        if not Namespaces(name).path(what).exists():
+            message = f"cloud {name} is not up; start it with `localcloud up`"
+            raise LocalcloudError(message)
+    except LocalcloudError as error:
+        fail(error)
+    return paths
+
+
+def _run_here(command: list[str], enter: Any) -> None:
+    """Become the command: its exit code, its terminal and its signals are its own."""
+    try:
+        environment = enter()
+    except (LocalcloudError, OSError) as error:
+        fail(LocalcloudError(str(error)))
+    try:
+        os.execvpe(command[0], command, environment)
+    except OSError as error:
+        typer.echo(f"localcloud: {command[0]}: {error.strerror}", err=True)
+        sys.exit(127 if isinstance(error, FileNotFoundError) else 126)
+
+
+def _find(status: dict[str, Any], node: str) -> dict[str, Any]:
+    found = [machine for machine in status["machines"] if node in {machine["name"], machine["instance"]}]
+    if len(found) == 1:
+        return found[0]
+    known = ", ".join(f"{machine['name']} ({machine['instance']})" for machine in status["machines"]) or "none"
+    message = f"{'no machine is' if not found else f'{len(found)} machines are'} called {node!r}; known: {known}"
+    raise LocalcloudError(message)
+
+
+__all__ = ["PASS_THROUGH", "Path", "client", "console", "exec_", "ssh"]

@@ -1,0 +1,96 @@
+"""What every subcommand needs: which cloud, and how to talk to its daemon."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+import sys
+from http import HTTPStatus
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from localcloud.errors import HostError, LocalcloudError
+from localcloud.fabric.namespaces import CLOUD_NAME
+from localcloud.machines.paths import Paths
+
+Name = Annotated[
+    str, typer.Option("--name", envvar="LOCALCLOUD_NAME", help="Which cloud on this host.", metavar="NAME")
+]
+DEFAULT_NAME = "default"
+
+
+def paths_of(name: str) -> Paths:
+    """Raises LocalcloudError for a name that no cloud can have."""
+    if not CLOUD_NAME.match(name):
+        message = f"{name!r} is no name for a cloud: 1 to 20 of a-z and 0-9"
+        raise LocalcloudError(message)
+    return Paths(name)
+
+
+def require_root() -> None:
+    if os.geteuid() != 0:
+        message = f"this needs root (you are uid {os.geteuid()}): try `sudo {' '.join(['localcloud', *sys.argv[1:]])}`"
+        raise HostError(message)
+
+
+class Control:
+    """The daemon's control socket."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
+
+    def get(self, path: str) -> dict[str, Any]:
+        return self._ask("GET", path, None, 10.0)
+
+    def post(self, path: str, data: dict[str, Any] | None = None, *, timeout_s: float = 60.0) -> dict[str, Any]:
+        return self._ask("POST", path, data or {}, timeout_s)
+
+    def answers(self) -> bool:
+        try:
+            self.get("/control/status")
+        except LocalcloudError:
+            return False
+        return True
+
+    def _ask(self, method: str, path: str, data: dict[str, Any] | None, timeout_s: float) -> dict[str, Any]:
+        connection = _UnixConnection(str(self._paths.control_socket), timeout_s)
+        try:
+            body = None if data is None else json.dumps(data)
+            connection.request(method, path, body, {"Content-Type": "application/json", "Host": "localcloud"})
+            answer = connection.getresponse()
+            text = answer.read().decode()
+        except OSError as error:
+            message = (
+                f"cloud {self._paths.cloud} does not answer at {self._paths.control_socket} "
+                f"({error.strerror or type(error).__name__}); start it with `localcloud up`"
+            )
+            raise LocalcloudError(message) from error
+        finally:
+            connection.close()
+        try:
+            found = json.loads(text)
+        except ValueError:
+            found = {"error": f"{path}: {answer.status} {text[:500]}"}
+        if answer.status >= HTTPStatus.BAD_REQUEST:
+            raise LocalcloudError(found.get("error", text))
+        return found
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str, timeout_s: float) -> None:
+        super().__init__("localcloud", timeout=timeout_s)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def fail(error: LocalcloudError) -> NoReturn:
+    """A person sees our text alone, and the shell sees 1."""
+    typer.echo(f"localcloud: {error}", err=True)
+    raise typer.Exit(1)

@@ -1,0 +1,138 @@
+"""`localcloud doctor`: what this host lacks, and the command that installs it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from localcloud.commands.context import fail
+from localcloud.errors import HostError, LocalcloudError
+from localcloud.machines.sources import sources_for
+
+# Tool -> Debian package.
+TOOLS = {
+    "systemd-nspawn": "systemd-container",
+    "mmdebstrap": "mmdebstrap",
+    "nft": "nftables",
+    "ip": "iproute2",
+    "tc": "iproute2",
+    "nsenter": "util-linux",
+    "unshare": "util-linux",
+    "mount": "mount",
+    "losetup": "mount",
+    "mkfs.ext4": "e2fsprogs",
+    "apt-config": "apt",
+}
+
+_FREE_BYTES = 4 * 1024**3
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong, and what to do about it."""
+
+    what: str
+    remedy: str
+    packages: tuple[str, ...] = ()
+
+
+def doctor(
+    *,
+    install: Annotated[bool, typer.Option("--install", help="Install what is missing, by apt-get.")] = False,
+) -> None:
+    """Say what is missing on this host and the command that installs it. Exit 1 when something is."""
+    problems = list(find_problems())
+    packages = sorted({package for problem in problems for package in problem.packages})
+    if install and packages:
+        try:
+            _install(packages)
+        except LocalcloudError as error:
+            fail(error)
+        problems = list(find_problems())
+    for problem in problems:
+        typer.echo(f"missing: {problem.what}\n    {problem.remedy}")
+    if problems:
+        raise typer.Exit(1)
+    typer.echo("this host has all that localcloud needs")
+
+
+def require_tools() -> None:
+    """Raises HostError, with every problem, before anything is made."""
+    problems = list(find_problems())
+    if problems:
+        text = "".join(f"\n  {problem.what}\n      {problem.remedy}" for problem in problems)
+        message = f"this host lacks what localcloud needs:{text}"
+        raise HostError(message)
+
+
+def find_problems() -> Iterator[Problem]:
+    """Root first: without it the others cannot be known."""
+    if platform.system() != "Linux":
+        yield Problem(f"Linux (this is {platform.system()})", "run it on a Linux machine, or in a virtual one")
+        return
+    if os.geteuid() != 0:
+        yield Problem("root", "run it with sudo")
+    yield from _missing_tools()
+    yield from _missing_kernel_features()
+    try:
+        sources_for("bookworm")
+    except (HostError, OSError) as error:
+        yield Problem("package sources of Debian 12", str(error))
+    place = next(path for path in (Path("/var/cache/localcloud"), Path("/var/cache"), Path("/")) if path.exists())
+    free = shutil.disk_usage(place).free
+    if free < _FREE_BYTES:
+        yield Problem(f"disk space: {free / 1024**3:.1f} GiB free at {place}", "4 GiB are needed for images and disks")
+
+
+def _missing_tools() -> Iterator[Problem]:
+    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+    missing: dict[str, list[str]] = {}
+    for tool, package in TOOLS.items():
+        if shutil.which(tool, path=path) is None:
+            missing.setdefault(package, []).append(tool)
+    for package, tools in missing.items():
+        yield Problem(f"{', '.join(tools)} (package {package})", f"apt-get install {package}", (package,))
+
+
+def _missing_kernel_features() -> Iterator[Problem]:
+    known = Path("/proc/filesystems").read_text().split()
+    for kind in ("overlay", "ext4"):
+        if kind not in known and _load(kind):
+            yield Problem(f"the kernel's {kind} file system", f"modprobe {kind}")
+    if not Path("/dev/loop-control").exists() and _load("loop"):
+        yield Problem("loop devices (/dev/loop-control)", "modprobe loop")
+    if not Path("/proc/self/ns/net").exists():
+        yield Problem("network namespaces in the kernel", "use a kernel with CONFIG_NET_NS")
+    if not Path("/proc/sys/net/bridge").exists() and _load("br_netfilter"):
+        yield Problem("br_netfilter, without which security groups keep no state", "modprobe br_netfilter")
+
+
+def _load(module: str) -> bool:
+    """True when the module cannot be had."""
+    return subprocess.run(["modprobe", module], check=False, capture_output=True).returncode != 0 if _has_modprobe() else True
+
+
+def _has_modprobe() -> bool:
+    return shutil.which("modprobe", path="/sbin:/usr/sbin:/bin:/usr/bin") is not None
+
+
+def _install(packages: list[str]) -> None:
+    if os.geteuid() != 0:
+        message = f"installing {' '.join(packages)} needs root: try `sudo localcloud doctor --install`"
+        raise HostError(message)
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    typer.echo(f"installing {' '.join(packages)}")
+    for command in (["apt-get", "-q", "update"], ["apt-get", "-q", "-y", "--no-install-recommends", "install", *packages]):
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            tail = "\n  ".join((done.stdout + done.stderr).splitlines()[-10:])
+            message = f"{' '.join(command)} ended with {done.returncode}:\n  {tail}"
+            raise HostError(message)

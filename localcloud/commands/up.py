@@ -1,0 +1,183 @@
+"""`localcloud up | down | status`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from localcloud.commands.context import DEFAULT_NAME, Control, Name, fail, paths_of, require_root
+from localcloud.commands.doctor import require_tools
+from localcloud.errors import LocalcloudError
+from localcloud.machines.paths import Paths
+from localcloud.machines.store import ImageStore
+from localcloud.machines.tear_down import tear_down
+
+_READY_TIMEOUT_S = 60.0
+
+
+def up(
+    name: Name = DEFAULT_NAME,
+    *,
+    timing: Annotated[str, typer.Option(help="How long the API's transitions take: short, or realistic.")] = "short",
+    takeover_delay: Annotated[
+        float | None, typer.Option(help="Seconds until a HAVIP's traffic follows (0, 1, 4, 10 ...).")
+    ] = None,
+) -> None:
+    """Start the cloud: build what images are missing, then network, API and machines. Resumes what was there."""
+    try:
+        paths = paths_of(name)
+        require_root()
+        control = Control(paths)
+        if control.answers():
+            typer.echo(f"cloud {name} is up already")
+            return
+        require_tools()
+        began = time.monotonic()
+        ImageStore().ensure(_report)
+        _start_daemon(paths, timing, takeover_delay)
+        status = control.get("/control/status")
+    except LocalcloudError as error:
+        fail(error)
+    resumed = sum(machine["running"] for machine in status["machines"])
+    machines = f", {resumed} machines running" if status["machines"] else ""
+    typer.echo(f"cloud {name} is up after {time.monotonic() - began:.1f} s{machines}")
+
+
+def down(
+    name: Name = DEFAULT_NAME,
+    *,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep records and disks for the next `up`.")] = False,
+) -> None:
+    """Stop everything and leave nothing: also after everything was killed."""
+    try:
+        paths = paths_of(name)
+        require_root()
+        _stop_daemon(paths)
+        tear_down(paths, keep_state=keep, report=_report)
+    except (LocalcloudError, TimeoutError) as error:
+        fail(LocalcloudError(str(error)))
+    typer.echo(f"cloud {name} is down" + (", its records and disks are kept" if keep else ""))
+
+
+def status(
+    name: Name = DEFAULT_NAME,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """What runs: machines, networks, who holds which HAVIP."""
+    try:
+        found = Control(paths_of(name)).get("/control/status")
+    except LocalcloudError as error:
+        if as_json:
+            typer.echo(json.dumps({"cloud": name, "up": False}))
+            raise typer.Exit(1) from None
+        fail(error)
+    if as_json:
+        typer.echo(json.dumps({"up": True, **found}, indent=2))
+        return
+    _print_status(found)
+
+
+def _report(text: str) -> None:
+    typer.echo(f"  {text}", err=True)
+
+
+def _start_daemon(paths: Paths, timing: str, takeover_delay_s: float | None) -> None:
+    """Raises LocalcloudError with the end of the daemon's log when it does not come up."""
+    for directory in (paths.run, paths.state):
+        directory.mkdir(parents=True, exist_ok=True)
+    log = paths.state / "daemon.log"
+    command = [sys.executable, "-m", "localcloud.daemon", paths.cloud, "--timing", timing]
+    if takeover_delay_s is not None:
+        command += ["--takeover-delay", str(takeover_delay_s)]
+    package = Path(__file__).resolve().parents[2]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(package), os.environ.get("PYTHONPATH", "")]).rstrip(":")}
+    with log.open("ab") as output:
+        began = output.tell()
+        daemon = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd="/",
+            env=environment,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + _READY_TIMEOUT_S
+    control = Control(paths)
+    while not control.answers():
+        if daemon.poll() is not None or time.monotonic() > deadline:
+            with contextlib.suppress(ProcessLookupError):
+                daemon.kill()
+            said = log.read_bytes()[began:].decode(errors="replace").strip().splitlines()[-15:]
+            message = "the daemon did not come up:\n  " + "\n  ".join(said) + f"\n  look at: {log}"
+            raise LocalcloudError(message)
+        time.sleep(0.05)
+    daemon.returncode = 0  # it outlives this command on purpose
+
+
+def _stop_daemon(paths: Paths) -> None:
+    """Ask it, then kill it: the process that holds the lock, whatever its number is now."""
+    pid = _daemon_pid(paths)
+    if pid is None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + 10
+    while _daemon_pid(paths) == pid:
+        if time.monotonic() > deadline:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.02)
+
+
+def _daemon_pid(paths: Paths) -> int | None:
+    """The daemon of this cloud, found by its command line: a pid file may lie."""
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        with contextlib.suppress(OSError):
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+            if b"localcloud.daemon" in words and words[words.index(b"localcloud.daemon") + 1] == paths.cloud.encode():
+                return int(entry.name)
+    return None
+
+
+def _print_status(found: dict[str, Any]) -> None:
+    console = Console(soft_wrap=True, highlight=False)
+    holders = {entry["holder"]: entry["address"] for entry in found["virtual_addresses"] if entry["holder"]}
+    public = {entry["private"]: entry["public"] for entry in found["public_addresses"]}
+    table = Table("NAME", "INSTANCE", "ADDRESS", "PUBLIC", "STATE", "HOLDS", "MiB", box=None)
+    for machine in found["machines"]:
+        state = "paused" if machine["paused"] else "running" if machine["running"] else "stopped"
+        table.add_row(
+            machine["name"],
+            machine["instance"],
+            machine["address"],
+            public.get(machine["address"], ""),
+            state,
+            holders.get(machine["instance"], ""),
+            str(machine["memory_mib"]),
+        )
+    console.print(f"cloud {found['cloud']} is up")
+    if found["machines"]:
+        console.print(table)
+    for entry in found["virtual_addresses"]:
+        console.print(
+            f"virtual IP {entry['address']} ({entry['havip']}): held by {entry['holder'] or 'nobody'}, "
+            f"public {public.get(entry['address'], 'none')}"
+        )
+    error = found["records"].get("network", {}).get("error")
+    if error:
+        console.print(f"network: {error}")

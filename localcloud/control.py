@@ -1,0 +1,102 @@
+"""What the control socket answers: the state of the whole, and faults. Everything else there is the API's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp
+
+from localcloud.errors import LocalcloudError
+from localcloud.machines.machine import Machine
+from localcloud.machines.world import LinuxWorld
+from localcloud.state.cloud import Cloud
+
+
+def make_control_app(world: LinuxWorld, cloud: Cloud, api: ASGIApp, stop: Callable[[], None]) -> Starlette:
+    """`stop` ends the daemon; machines go on."""
+
+    async def status(request: Request) -> Response:
+        del request
+        return JSONResponse(await asyncio.to_thread(describe, world, cloud))
+
+    async def end(request: Request) -> Response:
+        del request
+        stop()
+        return JSONResponse({"stopping": True})
+
+    async def console(request: Request) -> Response:
+        machine = world.get(request.path_params["node"])
+        return JSONResponse({"console": await asyncio.to_thread(machine.console)})
+
+    routes = [
+        Route("/control/status", status),
+        Route("/control/stop", end, methods=["POST"]),
+        Route("/control/console/{node}", console),
+        Mount("/", api),
+    ]
+    return Starlette(routes=routes, exception_handlers={LocalcloudError: _refuse})
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    del request
+    return JSONResponse({"error": str(error)}, status_code=409)
+
+
+def describe(world: LinuxWorld, cloud: Cloud) -> dict[str, Any]:
+    """What `localcloud status --json` prints."""
+    plan = world.fabric.plan
+    machines = [_describe_machine(machine) for machine in world.machines()]
+    return {
+        "cloud": world.paths.cloud,
+        "machines": machines,
+        "virtual_addresses": [
+            {
+                "havip": havip.havip_id,
+                "address": str(havip.address),
+                "vpc": vpc.vpc_id,
+                "subnet": subnet.subnet_id,
+                "holder": world.holders.holder(havip.havip_id),
+            }
+            for vpc in plan.vpcs
+            for subnet in vpc.subnets
+            for havip in subnet.virtual_addresses
+        ],
+        "public_addresses": [
+            {"eip": eip.address_id, "public": str(eip.public), "private": str(eip.private), "vpc": vpc.vpc_id}
+            for vpc in plan.vpcs
+            for eip in vpc.public_addresses
+        ],
+        "vpcs": [
+            {
+                "vpc": vpc.vpc_id,
+                "cidrs": [str(cidr) for cidr in vpc.cidrs],
+                "subnets": [{"subnet": subnet.subnet_id, "cidr": str(subnet.cidr)} for subnet in vpc.subnets],
+            }
+            for vpc in plan.vpcs
+        ],
+        "takeover_delay_s": world.holders.takeover_delay_s,
+        "records": cloud.status(),
+    }
+
+
+def _describe_machine(machine: Machine) -> dict[str, Any]:
+    spec = machine.spec
+    pid = machine.init_pid()
+    return {
+        "instance": machine.instance_id,
+        "name": spec.name,
+        "address": str(spec.interface.address),
+        "vpc": spec.vpc_id,
+        "image": spec.image_id,
+        "type": spec.instance_type,
+        "running": pid is not None,
+        "paused": machine.cgroup.frozen(),
+        "pid": pid,
+        "memory_mib": round(machine.cgroup.memory_bytes() / 1024**2, 1),
+    }

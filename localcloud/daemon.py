@@ -1,0 +1,159 @@
+"""The process behind `localcloud up`: the world, its records, the API in front of them, and the control socket.
+
+    python -m localcloud.daemon NAME        (started detached by `up`; stopped by SIGTERM, or asked through the socket)
+
+Killed -9, machines and network go on without it; the next one resumes from the records.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import uvicorn
+
+from localcloud.api.app import make_app
+from localcloud.authority import API_NAMES, Authority
+from localcloud.control import make_control_app
+from localcloud.errors import LocalcloudError
+from localcloud.fabric import names
+from localcloud.machines.paths import Paths
+from localcloud.machines.world import LinuxWorld
+from localcloud.state.cloud import Cloud
+from localcloud.state.timing import REALISTIC, SHORT, Timing
+
+_log = logging.getLogger("localcloud")
+
+_HTTPS = 443
+_HTTP = 80
+TIMINGS = {"short": SHORT, "realistic": REALISTIC}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run until told to stop. Exit code 1 with the reason in the log when it cannot start."""
+    parser = argparse.ArgumentParser(prog="localcloud.daemon")
+    parser.add_argument("name")
+    parser.add_argument("--timing", choices=tuple(TIMINGS), default="short")
+    parser.add_argument("--takeover-delay", type=float, default=None)
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    paths = Paths(options.name)
+    paths.state.mkdir(parents=True, exist_ok=True)
+    paths.run.mkdir(parents=True, exist_ok=True)
+    with _only_one(paths) as alone:
+        if not alone:
+            _log.error("another daemon serves cloud %s", paths.cloud)
+            return 1
+        try:
+            world = _open_world(paths, options.takeover_delay, TIMINGS[options.timing])
+            cloud = Cloud(paths.state / "state.sqlite", world, timing=TIMINGS[options.timing])
+            asyncio.run(_serve(paths, world, cloud))
+        except LocalcloudError as error:
+            _log.error("%s", error)  # noqa: TRY400 - the message is the whole of it
+            return 1
+        finally:
+            (paths.run / "daemon.pid").unlink(missing_ok=True)
+    return 0
+
+
+def _open_world(paths: Paths, takeover_delay_s: float | None, timing: Timing) -> LinuxWorld:
+    """Before the event loop runs: pyroute2 has loops of its own, and two in one thread do not go together."""
+    delay_s = timing.havip_takeover_s if takeover_delay_s is None else takeover_delay_s
+    world = LinuxWorld(paths, takeover_delay_s=delay_s)
+    world.open()
+    return world
+
+
+async def _serve(paths: Paths, world: LinuxWorld, cloud: Cloud) -> None:
+    app = make_app(cloud)
+    certificate, key = _server_certificate(paths)
+    servers = [
+        _Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", **extra))
+        for extra in ({"ssl_certfile": str(certificate), "ssl_keyfile": str(key)}, {})
+    ]
+    stop = asyncio.Event()
+    control = _Server(
+        uvicorn.Config(make_control_app(world, cloud, app, stop.set), log_config=None, access_log=False, lifespan="off")
+    )
+    sockets = [_listen_inside(world, port) for port in (_HTTPS, _HTTP)]
+    sockets.append(_listen_for_control(paths))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await asyncio.to_thread(cloud.start)
+    tasks = [
+        asyncio.create_task(server.serve(sockets=[each]))
+        for server, each in zip([*servers, control], sockets, strict=True)
+    ]
+    (paths.run / "daemon.pid").write_text(f"{os.getpid()}\n")
+    _log.info("cloud %s is up", paths.cloud)
+    await stop.wait()
+    for server in [*servers, control]:
+        server.should_exit = True
+        server.force_exit = True
+    await asyncio.gather(*tasks)
+    await asyncio.to_thread(cloud.close)
+    world.close()
+    _log.info("cloud %s: the daemon ends, machines are left as they are", paths.cloud)
+
+
+class _Server(uvicorn.Server):
+    """One of several in a process: signals are the daemon's."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _listen_inside(world: LinuxWorld, port: int) -> socket.socket:
+    """A listener that belongs to the API's namespace: nothing of the host answers there."""
+    with world.namespaces.inside(names.API):
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((str(names.API_ADDRESS), port))
+    listener.listen(256)
+    return listener
+
+
+def _listen_for_control(paths: Paths) -> socket.socket:
+    """For root alone: whoever may talk to it may do everything with the machines."""
+    paths.control_socket.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    try:
+        listener.bind(str(paths.control_socket))
+    finally:
+        os.umask(before)
+    listener.listen(64)
+    return listener
+
+
+def _server_certificate(paths: Paths) -> tuple[Path, Path]:
+    authority = Authority.ensure(paths.state / "ca.pem", paths.state / "ca.key")
+    certificate, key = paths.state / "server.pem", paths.state / "server.key"
+    authority.issue(API_NAMES, [str(names.API_ADDRESS), "127.0.0.1"], certificate, key)
+    return certificate, key
+
+
+@contextlib.contextmanager
+def _only_one(paths: Paths) -> Iterator[bool]:
+    with (paths.run / "daemon.lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
+if __name__ == "__main__":
+    sys.exit(main())

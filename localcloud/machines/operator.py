@@ -1,0 +1,142 @@
+"""The operator's place: its network, the API's names, and certificates that trust the local API.
+
+Names and certificates are files that are mounted over the host's own in a mount namespace of the command's own, so
+that every program, in any language, sees them, and nothing else on the host does.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from localcloud.errors import LocalcloudError
+from localcloud.fabric import names
+from localcloud.fabric.namespaces import Namespaces
+from localcloud.machines.paths import Paths
+
+_CLONE_NEWNS = 0x00020000
+_CLONE_NEWNET = 0x40000000
+_MS_BIND = 0x1000
+_MS_REC = 0x4000
+_MS_PRIVATE = 1 << 18
+
+_BUNDLES = (Path("/etc/ssl/certs/ca-certificates.crt"), Path("/etc/pki/tls/certs/ca-bundle.crt"))
+_BUNDLE_VARIABLES = (
+    "SSL_CERT_FILE",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
+    "NODE_EXTRA_CA_CERTS",
+    "GIT_SSL_CAINFO",
+)
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+
+_SERVICES = (
+    "account", "antiddos", "as", "billing", "cam", "cbs", "cdb", "cdn", "clb", "cvm", "cynosdb", "dnspod", "lighthouse",
+    "mariadb", "monitor", "organization", "redis", "region", "scf", "ses", "sms", "ssl", "ssm", "sts", "tag", "tat",
+    "tke", "vpc",
+)  # fmt: skip
+_REGIONS = ("ap-guangzhou", "ap-shanghai", "ap-beijing")
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def hosts_text() -> str:
+    """Every API host name at the local API. (A hosts file knows no wildcards: a service that is not in the list has
+    no address, which is what a machine without any network would say.)"""
+    address = names.API_ADDRESS
+    lines = ["127.0.0.1 localhost", "::1 localhost"]
+    for service in _SERVICES:
+        regional = [f"{service}.{region}.tencentcloudapi.com" for region in _REGIONS]
+        lines.append(f"{address} {service}.tencentcloudapi.com {' '.join(regional)}")
+    return "\n".join(lines) + "\n"
+
+
+def enter_operator(paths: Paths, command: str) -> dict[str, str]:
+    """Move this process (it must have one thread) to the operator's place; returns the environment for a command."""
+    bundle = _write_bundle(paths)
+    hosts = paths.run / "hosts"
+    hosts.write_text(hosts_text())
+    resolv = paths.run / "resolv.conf"
+    resolv.write_text("# Names are in /etc/hosts: nothing outside is reached from here.\noptions timeout:1 attempts:1\n")
+    _enter(paths, names.OPERATOR)
+    _private_mounts()
+    _bind(hosts, Path("/etc/hosts"))
+    _bind(resolv, Path("/etc/resolv.conf"))
+    for place in [*_BUNDLES, *_certifi_bundles(command)]:
+        _bind(bundle, place)
+    environment = _environment(paths)
+    for variable in _BUNDLE_VARIABLES:
+        environment[variable] = str(bundle)
+    environment.setdefault("TENCENTCLOUD_SECRET_ID", "localcloud")
+    environment.setdefault("TENCENTCLOUD_SECRET_KEY", "localcloud-secret")
+    environment.setdefault("TENCENTCLOUD_REGION", "ap-guangzhou")
+    return environment
+
+
+def enter_client(paths: Paths) -> dict[str, str]:
+    """Move this process to the internet."""
+    _enter(paths, names.INTERNET)
+    return _environment(paths)
+
+
+def _environment(paths: Paths) -> dict[str, str]:
+    # The host's proxies are not reached from in here, and what is in here needs none.
+    environment = {key: value for key, value in os.environ.items() if key not in _PROXIES}
+    environment["LOCALCLOUD_NAME"] = paths.cloud
+    return environment
+
+
+def _write_bundle(paths: Paths) -> Path:
+    """The system's certificates and ours."""
+    ours = (paths.state / "ca.pem").read_text()
+    system = next((place.read_text() for place in _BUNDLES if place.exists()), "")
+    bundle = paths.run / "ca-bundle.pem"
+    text = system + ours
+    if not bundle.exists() or bundle.read_text() != text:
+        partial = bundle.with_suffix(f".{os.getpid()}")
+        partial.write_text(text)
+        partial.rename(bundle)
+    return bundle
+
+
+def _certifi_bundles(command: str) -> set[Path]:
+    """certifi's own file in every Python environment that the command may run.
+
+    Tencent's SDK names that file outright and so hears of no environment variable.
+    """
+    programs = [shutil.which(name) for name in (command, "python3", "python", "pulumi", "tccli")]
+    prefixes = {Path(program).parent.parent for program in programs if program}
+    prefixes |= {Path(program).resolve().parent.parent for program in programs if program}
+    prefixes |= {Path(sys.prefix), Path(os.environ.get("VIRTUAL_ENV", sys.prefix)), Path.cwd() / ".venv"}
+    return {
+        bundle
+        for prefix in prefixes
+        for packages in ("site-packages", "dist-packages")
+        for bundle in prefix.glob(f"lib/python3*/{packages}/certifi/cacert.pem")
+    }
+
+
+def _enter(paths: Paths, what: str) -> None:
+    with Namespaces(paths.cloud).path(what).open("rb") as namespace:
+        _check(_libc.setns(namespace.fileno(), _CLONE_NEWNET), f"entering {what}")
+
+
+def _private_mounts() -> None:
+    _check(_libc.unshare(_CLONE_NEWNS), "a mount namespace")
+    _check(_libc.mount(None, b"/", None, _MS_REC | _MS_PRIVATE, None), "private mounts")
+
+
+def _bind(source: Path, target: Path) -> None:
+    if target.exists():
+        _check(_libc.mount(os.fsencode(source), os.fsencode(target.resolve()), None, _MS_BIND, None), f"mounting {target}")
+
+
+def _check(result: int, what: str) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        message = f"{what}: {os.strerror(number)}"
+        raise LocalcloudError(message)
