@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import NoReturn
 
 from localcloud.engine.comparison import Difference, changed_names, keep_ignored, parse_path
 from localcloud.engine.deletion import delete_in_order
+from localcloud.engine.display import Operation
 from localcloud.engine.errors import ResourceError
 from localcloud.engine.goal import Goal
 from localcloud.engine.providers.base import ProviderError
@@ -94,11 +96,14 @@ class Deployment:
             return False
         if self._dry_run:
             for one in gone:
-                self._display.begin("delete", one.urn)
-                self._display.count("delete")
+                self._plan("discard" if one.delete else "delete", one.urn)
             return True
         urns = {one.urn for one in gone if not one.delete}
-        return delete_in_order(gone, lambda one: self._steps.delete(one, keep=one.deleted_with in urns))
+
+        def delete(one: Resource) -> None:
+            self._steps.delete(one, keep=one.deleted_with in urns, operation="discard" if one.delete else "delete")
+
+        return delete_in_order(gone, delete)
 
     # One resource
 
@@ -142,11 +147,11 @@ class Deployment:
         made = self._steps.update(old, wanted, difference.changes)
         return Registered(made.urn, made.id, made.outputs)
 
-    def _create(self, wanted: Resource, operation: str) -> Registered:
+    def _create(self, wanted: Resource, operation: Operation) -> Registered:
         if self._dry_run:
-            self._plan("replace" if operation == "replace" else "create", wanted.urn)
+            self._plan(operation, wanted.urn)
             return Registered(wanted.urn, outputs=without_unknowns(wanted.inputs))
-        made = self._steps.create(wanted, operation="replace" if operation == "replace" else "create")
+        made = self._steps.create(wanted, operation=operation)
         return Registered(made.urn, made.id, made.outputs)
 
     def _keep(self, old: Resource, wanted: Resource) -> Registered:
@@ -179,7 +184,7 @@ class Deployment:
         for one in doomed:
             if one.protect:
                 self._refuse(one.urn, f"it must be replaced together with {old.urn}, and it is protected")
-        if not delete_in_order(doomed, self._steps.delete):
+        if not delete_in_order(doomed, lambda one: self._steps.delete(one, operation="discard")):
             raise CancelledError
 
     def _doomed_with(self, old: Resource) -> list[Resource]:
@@ -198,16 +203,13 @@ class Deployment:
                 urns.add(one.urn)
         return doomed
 
-    def _plan(self, operation: str, urn: str, names: Iterable[str] = ()) -> None:
-        if operation == "same":
-            self._display.count("same")
-            return
-        known = {"create": "create", "update": "update", "replace": "replace"}[operation]
-        detail = ", ".join(names)
-        self._display.begin(known, urn, f"[{detail}]" if detail else "")  # type: ignore[arg-type]
-        self._display.count(known)  # type: ignore[arg-type]
+    def _plan(self, operation: Operation, urn: str, names: Iterable[str] = ()) -> None:
+        if operation != "same":
+            detail = ", ".join(names)
+            self._display.begin(operation, urn, f"[{detail}]" if detail else "")
+        self._display.count(operation)
 
-    def _refuse(self, urn: str, message: str) -> None:
+    def _refuse(self, urn: str, message: str) -> NoReturn:
         self._steps.stopped.set()
         self._display.error(message, urn)
         raise ResourceError(urn, message)

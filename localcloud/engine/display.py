@@ -16,7 +16,7 @@ from rich.text import Text
 from localcloud.engine.urns import name_of, type_of
 from localcloud.engine.values import mask
 
-Operation = Literal["create", "update", "delete", "replace", "same", "adopt"]
+Operation = Literal["create", "update", "delete", "replace", "same", "adopt", "discard"]
 
 _SIGN: Final[dict[Operation, tuple[str, str]]] = {
     "create": ("+", "green"),
@@ -25,15 +25,19 @@ _SIGN: Final[dict[Operation, tuple[str, str]]] = {
     "replace": ("+-", "magenta"),
     "same": (" ", "dim"),
     "adopt": ("=", "cyan"),
+    "discard": ("--", "red"),  # the old one of a replacement; counted with its replacement
 }
 _DOING: Final = {
-    "create": "creating", "update": "updating", "delete": "deleting", "replace": "replacing", "adopt": "adopting"
+    "create": "creating", "update": "updating", "delete": "deleting", "replace": "replacing", "adopt": "adopting",
+    "discard": "deleting the replaced",
 }
 _DONE: Final = {
-    "create": "created", "update": "updated", "delete": "deleted", "replace": "replaced", "adopt": "adopted"
+    "create": "created", "update": "updated", "delete": "deleted", "replace": "replaced", "adopt": "adopted",
+    "discard": "deleted the replaced",
 }
 _PLANNED: Final = {
-    "create": "to create", "update": "to update", "delete": "to delete", "replace": "to replace", "adopt": "to adopt"
+    "create": "to create", "update": "to update", "delete": "to delete", "replace": "to replace", "adopt": "to adopt",
+    "discard": "to delete once replaced",
 }
 
 

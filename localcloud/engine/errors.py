@@ -1,11 +1,11 @@
 """What can go wrong in the engine.
 
-    EngineError
-    ├── ProjectError      Pulumi.yaml or Pulumi.<stack>.yaml cannot be used
-    ├── StateError        the state file cannot be read, or its secrets cannot be opened
-    ├── LockedError       another run has the stack
-    ├── ProgramError      the program itself failed, and has said why
-    └── ResourceError     a step on one resource failed; carries its URN
+EngineError
+├── ProjectError      Pulumi.yaml or Pulumi.<stack>.yaml cannot be used
+├── StateError        the state file cannot be read, or its secrets cannot be opened
+├── LockedError       another run has the stack
+├── ProgramError      the program itself failed, and has said why
+└── ResourceError     a step on one resource failed; carries its URN
 """
 
 from __future__ import annotations

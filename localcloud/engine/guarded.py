@@ -24,7 +24,7 @@ def start(
     """The child, with piped output, and the descriptor whose closing ends it."""
     ours, theirs = os.pipe()[::-1]
     try:
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter
+        process = subprocess.Popen(
             [sys.executable, "-u", "-m", __name__, str(theirs), module, *arguments],
             cwd=directory,
             env=_with_import_path(environment),
@@ -52,7 +52,7 @@ def _with_import_path(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _end_with_parent(descriptor: int) -> None:
-    os.set_inheritable(descriptor, False)  # noqa: FBT003 - the standard library's signature
+    os.set_inheritable(descriptor, False)
 
     def wait() -> None:
         os.read(descriptor, 1)

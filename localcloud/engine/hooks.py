@@ -60,7 +60,7 @@ class Hooks:
         self._add(request.name, hook)
 
     def register_error_hook(self, request: resource_pb2.RegisterErrorHookRequest) -> None:
-        self._add(request.name, _Hook(request.callback.target, request.callback.token, False, False))  # noqa: FBT003
+        self._add(request.name, _Hook(request.callback.target, request.callback.token, False, False))
 
     def _add(self, name: str, hook: _Hook) -> None:
         with self._mutex:

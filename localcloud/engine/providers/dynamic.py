@@ -121,7 +121,7 @@ class DynamicProvider:
         directory = self._project.main if self._project.main.is_dir() else self._project.main.parent
         environment = {**os.environ, "PULUMI_PROJECT": self._project.name, "PULUMI_STACK": self._project.stack}
         self._process, self._guard = guarded.start("pulumi.dynamic", [], directory=directory, environment=environment)
-        assert self._process.stdout is not None and self._process.stderr is not None  # noqa: S101, PT018 - piped
+        assert self._process.stdout is not None and self._process.stderr is not None  # noqa: PT018 - piped
         threading.Thread(target=_pass_on, args=(self._process.stderr,), daemon=True).start()
         port = self._process.stdout.readline().strip()
         if not port.isdigit():

@@ -19,8 +19,6 @@ class LocalType:
     required: tuple[str, ...] = ()
     defaults: Mapping[str, Any] = field(default_factory=dict)
     in_place: frozenset[str] = frozenset()
-    # Outputs that follow from the inputs alone, recomputed at an update in place.
-    refresh: Callable[[Properties, Properties], Properties] | None = None
     # Why it must be replaced although no input changed, as the name of the property to blame.
     expired: Callable[[Properties], str | None] | None = None
 
@@ -74,9 +72,7 @@ class LocalProvider:
         self, resource_type: str, resource_id: str, old: Properties, outputs: Properties, new: Properties
     ) -> Properties:
         del resource_id, old
-        described = self._get(resource_type)
-        merged = {**outputs, **described.defaults, **new}
-        return {**merged, **described.refresh(reveal(outputs), reveal(merged))} if described.refresh else merged
+        return {**outputs, **self._get(resource_type).defaults, **new}
 
     def delete(self, resource_type: str, resource_id: str, inputs: Properties, outputs: Properties) -> None:
         del resource_type, resource_id, inputs, outputs
