@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -36,8 +36,12 @@ _HERE = Path()
 
 @app.command("up")
 def up_command(
-    stack: _Stack, directory: _Directory = _HERE, config_file: _ConfigFile = None,
-    state_directory: _StateDirectory = None, *, yes: _Yes = False,
+    stack: _Stack,
+    directory: _Directory = _HERE,
+    config_file: _ConfigFile = None,
+    state_directory: _StateDirectory = None,
+    *,
+    yes: _Yes = False,
 ) -> None:
     """Create, update and delete resources until they are what the program declares."""
     del yes  # `up` never asks: it is for a cloud on this machine, which costs nothing
@@ -46,7 +50,9 @@ def up_command(
 
 @app.command("preview")
 def preview_command(
-    stack: _Stack, directory: _Directory = _HERE, config_file: _ConfigFile = None,
+    stack: _Stack,
+    directory: _Directory = _HERE,
+    config_file: _ConfigFile = None,
     state_directory: _StateDirectory = None,
 ) -> None:
     """Show what `up` would do."""
@@ -55,8 +61,12 @@ def preview_command(
 
 @app.command("destroy")
 def destroy_command(
-    stack: _Stack, directory: _Directory = _HERE, config_file: _ConfigFile = None,
-    state_directory: _StateDirectory = None, *, yes: _Yes = False,
+    stack: _Stack,
+    directory: _Directory = _HERE,
+    config_file: _ConfigFile = None,
+    state_directory: _StateDirectory = None,
+    *,
+    yes: _Yes = False,
 ) -> None:
     """Delete everything in the stack's state, dependents first."""
     if not yes and not (sys.stdin.isatty() and typer.confirm(f"Delete every resource of stack {stack}?")):
@@ -67,8 +77,12 @@ def destroy_command(
 
 @app.command("output")
 def output_command(
-    stack: _Stack, name: Annotated[str | None, typer.Argument(help="One output; all of them without it.")] = None,
-    directory: _Directory = _HERE, config_file: _ConfigFile = None, state_directory: _StateDirectory = None, *,
+    stack: _Stack,
+    name: Annotated[str | None, typer.Argument(help="One output; all of them without it.")] = None,
+    directory: _Directory = _HERE,
+    config_file: _ConfigFile = None,
+    state_directory: _StateDirectory = None,
+    *,
     as_json: Annotated[bool, typer.Option("--json", "-j", help="As JSON.")] = False,
     show_secrets: Annotated[bool, typer.Option("--show-secrets", help="Secrets in plain text.")] = False,
 ) -> None:
@@ -109,7 +123,7 @@ def _run(command: Callable[[Options], bool], options: Options) -> None:
         raise typer.Exit(1)
 
 
-def _fail(error: EngineError) -> None:
+def _fail(error: EngineError) -> NoReturn:
     typer.echo(f"error: {error}", err=True)
     raise typer.Exit(1)
 

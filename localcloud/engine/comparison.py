@@ -89,5 +89,8 @@ def _get(value: Any, key: str | int) -> Any:
 
 
 def _set(value: Any, key: str | int, item: Any) -> None:
-    if isinstance(value, dict) or (isinstance(value, list) and isinstance(key, int) and key < len(value)):
+    if isinstance(value, list):
+        if isinstance(key, int) and key < len(value):
+            value[key] = item
+    elif isinstance(value, dict):
         value[key] = item

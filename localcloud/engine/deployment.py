@@ -163,8 +163,11 @@ class Deployment:
 
     def _replace(self, goal: Goal, old: Resource, wanted: Resource, difference: Difference) -> Registered:
         if old.protect:
-            self._refuse(goal.urn, f"{', '.join(difference.replaces)} cannot change without a replacement, and the "
-                                   "resource is protected; take `protect` off it first")
+            self._refuse(
+                goal.urn,
+                f"{', '.join(difference.replaces)} cannot change without a replacement, and the "
+                "resource is protected; take `protect` off it first",
+            )
         if self._dry_run:
             self._plan("replace", goal.urn, difference.replaces)
             return Registered(goal.urn, outputs=without_unknowns(wanted.inputs))

@@ -28,15 +28,27 @@ _SIGN: Final[dict[Operation, tuple[str, str]]] = {
     "discard": ("--", "red"),  # the old one of a replacement; counted with its replacement
 }
 _DOING: Final = {
-    "create": "creating", "update": "updating", "delete": "deleting", "replace": "replacing", "adopt": "adopting",
+    "create": "creating",
+    "update": "updating",
+    "delete": "deleting",
+    "replace": "replacing",
+    "adopt": "adopting",
     "discard": "deleting the replaced",
 }
 _DONE: Final = {
-    "create": "created", "update": "updated", "delete": "deleted", "replace": "replaced", "adopt": "adopted",
+    "create": "created",
+    "update": "updated",
+    "delete": "deleted",
+    "replace": "replaced",
+    "adopt": "adopted",
     "discard": "deleted the replaced",
 }
 _PLANNED: Final = {
-    "create": "to create", "update": "to update", "delete": "to delete", "replace": "to replace", "adopt": "to adopt",
+    "create": "to create",
+    "update": "to update",
+    "delete": "to delete",
+    "replace": "to replace",
+    "adopt": "to adopt",
     "discard": "to delete once replaced",
 }
 
@@ -54,7 +66,8 @@ class Display:
         self.errors = 0
 
     def header(self, command: str, project: str, stack: str) -> None:
-        self._line(Text(f"{command} {project}/{stack} by localcloud's engine (for localcloud only, not Pulumi's)", "bold"))
+        who = "by localcloud's engine (for localcloud only, not Pulumi's)"
+        self._line(Text(f"{command} {project}/{stack} {who}", "bold"))
 
     def begin(self, operation: Operation, urn: str, detail: str = "") -> None:
         self._began[urn, operation] = time.monotonic()

@@ -17,7 +17,13 @@ When = Literal[
     "before_create", "after_create", "before_update", "after_update", "before_delete", "after_delete", "on_error"
 ]
 WHENS: Final[tuple[When, ...]] = (
-    "before_create", "after_create", "before_update", "after_update", "before_delete", "after_delete", "on_error"
+    "before_create",
+    "after_create",
+    "before_update",
+    "after_update",
+    "before_delete",
+    "after_delete",
+    "on_error",
 )
 
 
@@ -91,8 +97,13 @@ class Hooks:
         for name in names:
             hook = self._get(name)
             request = resource_pb2.ErrorHookRequest(
-                urn=call.urn, id=call.id, name=name_of(call.urn), type=type_of(call.urn),
-                failed_operation=operation, errors=list(errors), **_structs(call, ("new_outputs",)),
+                urn=call.urn,
+                id=call.id,
+                name=name_of(call.urn),
+                type=type_of(call.urn),
+                failed_operation=operation,
+                errors=list(errors),
+                **_structs(call, ("new_outputs",)),
             )
             answer = resource_pb2.ErrorHookResponse.FromString(self._call(hook, request.SerializeToString()))
             if answer.error:
@@ -114,9 +125,11 @@ class Hooks:
 
     def _call(self, hook: _Hook, request: bytes) -> bytes:
         try:
-            return self._stub(hook.target).Invoke(
-                callback_pb2.CallbackInvokeRequest(token=hook.token, request=request)
-            ).response
+            return (
+                self._stub(hook.target)
+                .Invoke(callback_pb2.CallbackInvokeRequest(token=hook.token, request=request))
+                .response
+            )
         except grpc.RpcError as error:
             raise HookError((error.details() or str(error)).strip()) from None
 

@@ -39,8 +39,14 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
     """Each call runs in a thread of its own, and blocks the program's side until the step is done."""
 
     def __init__(
-        self, project: Project, deployment: Deployment, hooks: Hooks, display: Display,
-        stack_outputs: Callable[[str], Properties], *, dry_run: bool,
+        self,
+        project: Project,
+        deployment: Deployment,
+        hooks: Hooks,
+        display: Display,
+        *,
+        stack_outputs: Callable[[str], Properties],
+        dry_run: bool,
     ) -> None:
         self._project = project
         self._deployment = deployment

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,8 +107,12 @@ class _Run:
         project = self.session.project
         earlier = self.session.store.stack_outputs()
         monitor = Monitor(
-            project, self.deployment, self._hooks, self.display,
-            lambda name: self._outputs_of(name, earlier), dry_run=self._dry_run,
+            project,
+            self.deployment,
+            self._hooks,
+            self.display,
+            stack_outputs=lambda name: self._outputs_of(name, earlier),
+            dry_run=self._dry_run,
         )
         server, address = serve(monitor, EngineService(self.display))
         try:
@@ -178,7 +182,7 @@ class _Run:
 
 
 @contextmanager
-def _run(options: Options, command: str, *, dry_run: bool, destroying: bool = False) -> Iterator[_Run]:
+def _run(options: Options, command: str, *, dry_run: bool, destroying: bool = False) -> Generator[_Run]:
     session = open_session(options)
     session.store.lock()
     session.store.reload()

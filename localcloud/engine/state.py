@@ -28,7 +28,7 @@ class Resource:
 
     urn: str
     type: str
-    custom: bool
+    custom: bool = False
     id: str = ""
     inputs: Properties = field(default_factory=dict)
     outputs: Properties = field(default_factory=dict)
@@ -289,9 +289,9 @@ def _encode(resource: Resource, crypter: Crypter) -> dict[str, Any]:
 
 
 def _decode(data: Mapping[str, Any], crypter: Crypter) -> Resource:
-    plain = {name: data[key] for name, key in _PLAIN_FIELDS.items() if key in data}
+    plain: dict[str, Any] = {name: data[key] for name, key in _PLAIN_FIELDS.items() if key in data}
     return Resource(
-        **{"custom": False, **plain},
+        **plain,
         inputs=_unseal(data["inputs"], crypter),
         outputs=_unseal(data["outputs"], crypter),
         dependencies=tuple(data["dependencies"]),

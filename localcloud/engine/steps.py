@@ -41,7 +41,9 @@ class Steps:
     display: Display
     stopped: threading.Event
 
-    def create(self, wanted: Resource, *, replacing: Resource | None = None, operation: Operation = "create") -> Resource:
+    def create(
+        self, wanted: Resource, *, replacing: Resource | None = None, operation: Operation = "create"
+    ) -> Resource:
         """Make `wanted` (its id and outputs are still empty); what it replaces stays known, to be deleted later."""
         self._begin(operation, wanted.urn)
         call = HookCall(wanted.urn, "", new_inputs=wanted.inputs)
@@ -92,9 +94,7 @@ class Steps:
 
     def update(self, old: Resource, wanted: Resource, changes: tuple[str, ...]) -> Resource:
         self._begin("update", old.urn, f"[{', '.join(changes)}]")
-        call = HookCall(
-            old.urn, old.id, new_inputs=wanted.inputs, old_inputs=old.inputs, old_outputs=old.outputs
-        )
+        call = HookCall(old.urn, old.id, new_inputs=wanted.inputs, old_inputs=old.inputs, old_outputs=old.outputs)
 
         def act() -> Resource:
             self._hook(wanted, "before_update", call)
@@ -127,9 +127,7 @@ class Steps:
             raise CancelledError
         self.display.begin(operation, urn, detail)
 
-    def _attempt(
-        self, operation: Operation, resource: Resource, call: HookCall, act: Callable[[], _Result]
-    ) -> _Result:
+    def _attempt(self, operation: Operation, resource: Resource, call: HookCall, act: Callable[[], _Result]) -> _Result:
         errors: list[str] = []
         while True:
             try:

@@ -46,7 +46,11 @@ class Provider(Protocol):
         ...
 
     def diff(
-        self, resource_type: str, resource_id: str, old: Mapping[str, Any], outputs: Mapping[str, Any],
+        self,
+        resource_type: str,
+        resource_id: str,
+        old: Mapping[str, Any],
+        outputs: Mapping[str, Any],
         new: Mapping[str, Any],
     ) -> Difference: ...
 

@@ -19,8 +19,15 @@ from localcloud.engine.providers.local import LocalType
 from localcloud.engine.values import Properties
 
 _KEY_USAGES: Final = (
-    "digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
-    "cert_signing", "crl_signing", "encipher_only", "decipher_only",
+    "digital_signature",
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+    "cert_signing",
+    "crl_signing",
+    "encipher_only",
+    "decipher_only",
 )
 _EXTENDED_KEY_USAGES: Final[dict[str, ObjectIdentifier]] = {
     "any_extended": ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,
@@ -50,7 +57,7 @@ _NAMES: Final = (
 
 
 def _name(subject: Properties | None) -> x509.Name:
-    attributes: list[x509.NameAttribute] = []
+    attributes: list[x509.NameAttribute[str]] = []
     for key, oid in _NAMES:
         value = (subject or {}).get(key)
         values = value if isinstance(value, list) else [value]

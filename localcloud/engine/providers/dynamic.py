@@ -44,7 +44,11 @@ class DynamicProvider:
         return mark_secrets(from_struct(answer.inputs), new)
 
     def diff(
-        self, resource_type: str, resource_id: str, old: Mapping[str, Any], outputs: Mapping[str, Any],
+        self,
+        resource_type: str,
+        resource_id: str,
+        old: Mapping[str, Any],
+        outputs: Mapping[str, Any],
         new: Mapping[str, Any],
     ) -> Difference:
         del resource_type
@@ -130,8 +134,10 @@ class DynamicProvider:
         threading.Thread(target=_pass_on, args=(self._process.stdout,), daemon=True).start()
         channel = grpc.insecure_channel(f"127.0.0.1:{port}", options=_NO_LIMIT)
         stub = provider_pb2_grpc.ResourceProviderStub(channel)
-        config = {key: Secret(text) if key in self._project.secret_keys else text
-                  for key, text in self._project.config.items()}
+        config = {
+            key: Secret(text) if key in self._project.secret_keys else text
+            for key, text in self._project.config.items()
+        }
         stub.Configure(provider_pb2.ConfigureRequest(args=to_struct(config), acceptSecrets=True))
         return stub
 

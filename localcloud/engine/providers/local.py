@@ -37,7 +37,11 @@ class LocalProvider:
         return {key: value for key, value in new.items() if value is not None}
 
     def diff(
-        self, resource_type: str, resource_id: str, old: Mapping[str, Any], outputs: Mapping[str, Any],
+        self,
+        resource_type: str,
+        resource_id: str,
+        old: Mapping[str, Any],
+        outputs: Mapping[str, Any],
         new: Mapping[str, Any],
     ) -> Difference:
         del resource_id

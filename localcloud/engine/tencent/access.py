@@ -32,7 +32,7 @@ def _create_key(api: Api, inputs: Properties, token: str) -> str:
 
 
 def _settle_key(api: Api, key_id: str, inputs: Properties) -> None:
-    tags.change(api, "cvm", "keypair", key_id, {}, inputs)
+    tags.change(api, "cvm/keypair", key_id, {}, inputs)
 
 
 def _read_key(api: Api, key_id: str, inputs: Properties) -> Properties | None:
@@ -48,14 +48,14 @@ def _read_key(api: Api, key_id: str, inputs: Properties) -> Properties | None:
         "publicKey": public_key,
         "createdTime": key["CreatedTime"],
         "privateKey": "",
-        "tags": tags.read(api, "cvm", "keypair", key_id),
+        "tags": tags.read(api, "cvm/keypair", key_id),
     }
 
 
 def _update_key(api: Api, key_id: str, old: Properties, new: Properties) -> None:
     if new["keyName"] != old["keyName"]:
         api.cvm("ModifyKeyPairAttribute", {"KeyId": key_id, "KeyName": new["keyName"]})
-    tags.change(api, "cvm", "keypair", key_id, old, new)
+    tags.change(api, "cvm/keypair", key_id, old, new)
 
 
 def _delete_key(api: Api, key_id: str, outputs: Properties) -> None:
@@ -133,7 +133,7 @@ def _update_group(api: Api, group_id: str, old: Properties, new: Properties) -> 
         api.cvm(
             "ModifyDisasterRecoverGroupAttribute", {"DisasterRecoverGroupId": group_id, "Name": new.get("name", "")}
         )
-    tags.change(api, "cvm", "ps", group_id, old, new)
+    tags.change(api, "cvm/ps", group_id, old, new)
 
 
 def _delete_group(api: Api, group_id: str, outputs: Properties) -> None:

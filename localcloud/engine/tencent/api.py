@@ -29,16 +29,18 @@ _VERSIONS: Final = {
     "dnspod": "2021-03-23",
 }
 # The real provider retries these, by the whole code or by the part before its first dot (provider-api.md, 1).
-_BUSY: Final = frozenset({
-    "RequestLimitExceeded",
-    "ResourceInUse",
-    "ResourceUnavailable",
-    "ResourceBusy",
-    "InvalidParameter.ActionInProgress",
-    "OperationDenied.InstanceStatusLimitError",
-    "OperationDenied.MutexTaskRunning",
-    "DesOperation.MutexTaskRunning",
-})
+_BUSY: Final = frozenset(
+    {
+        "RequestLimitExceeded",
+        "ResourceInUse",
+        "ResourceUnavailable",
+        "ResourceBusy",
+        "InvalidParameter.ActionInProgress",
+        "OperationDenied.InstanceStatusLimitError",
+        "OperationDenied.MutexTaskRunning",
+        "DesOperation.MutexTaskRunning",
+    }
+)
 _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 2.0
 _BUSY_FOR_S: Final = 60.0

@@ -78,7 +78,7 @@ def _read(api: Api, disk_id: str, inputs: Properties) -> Properties | None:
         "encrypt": bool(disk.get("Encrypt")),
         "attached": bool(disk.get("Attached")),
         "storageStatus": disk["DiskState"],
-        "tags": tags.read(api, "cvm", "volume", disk_id),
+        "tags": tags.read(api, "cvm/volume", disk_id),
     }
 
 
@@ -96,7 +96,7 @@ def _update(api: Api, disk_id: str, old: Properties, new: Properties) -> None:
             return True if disk.get("DiskSize") == new["storageSize"] and disk["DiskState"] != "EXPANDING" else None
 
         wait_until(f"{disk_id} has not grown", resized, timeout_s=_TIMEOUT_S)
-    tags.change(api, "cvm", "volume", disk_id, old, new)
+    tags.change(api, "cvm/volume", disk_id, old, new)
 
 
 def _delete(api: Api, disk_id: str, outputs: Properties) -> None:
@@ -125,10 +125,18 @@ STORAGE = Kind(
     delete=_delete,
     find=_find,
     required=("storageName", "storageType", "storageSize", "availabilityZone"),
-    replaces=frozenset({
-        "storageType", "availabilityZone", "encrypt", "encryptType", "kmsKeyId", "dedicatedClusterId", "snapshotId",
-        "throughputPerformance",
-    }),
+    replaces=frozenset(
+        {
+            "storageType",
+            "availabilityZone",
+            "encrypt",
+            "encryptType",
+            "kmsKeyId",
+            "dedicatedClusterId",
+            "snapshotId",
+            "throughputPerformance",
+        }
+    ),
     computed=frozenset({"projectId", "snapshotId", "encrypt", "throughputPerformance"}),
     defaults={"chargeType": "POSTPAID_BY_HOUR"},
 )
@@ -159,9 +167,7 @@ def _detach(api: Api, disk_id: str, outputs: Properties) -> None:
     disk = _get(api, disk_id)
     if disk is None or disk["DiskState"] == "UNATTACHED" or disk.get("InstanceId") != outputs["instanceId"]:
         return
-    ignore_missing(
-        lambda: api.call("cbs", "DetachDisks", {"DiskIds": [disk_id], "InstanceId": outputs["instanceId"]})
-    )
+    ignore_missing(lambda: api.call("cbs", "DetachDisks", {"DiskIds": [disk_id], "InstanceId": outputs["instanceId"]}))
     _wait_for(api, disk_id, "UNATTACHED")
 
 

@@ -72,7 +72,7 @@ def _read(api: Api, eip_id: str, inputs: Properties) -> Properties | None:
         "status": address["AddressStatus"],
         "internetChargeType": address.get("InternetChargeType") or "",
         "internetMaxBandwidthOut": address.get("Bandwidth") or 0,
-        "tags": tags.read(api, "vpc", "eip", eip_id),
+        "tags": tags.read(api, "vpc/eip", eip_id),
     }
 
 
@@ -91,7 +91,7 @@ def _update(api: Api, eip_id: str, old: Properties, new: Properties) -> None:
             api,
             api.vpc("ModifyAddressesBandwidth", {"AddressIds": [eip_id], "InternetMaxBandwidthOut": bandwidth}),
         )
-    tags.change(api, "vpc", "eip", eip_id, old, new)
+    tags.change(api, "vpc/eip", eip_id, old, new)
 
 
 def _delete(api: Api, eip_id: str, outputs: Properties) -> None:
@@ -103,7 +103,8 @@ def _delete(api: Api, eip_id: str, outputs: Properties) -> None:
         _unbind(api, eip_id, found[0])
     ignore_missing(lambda: wait_for_task(api, api.vpc("ReleaseAddresses", {"AddressIds": [eip_id]})))
     wait_until(
-        f"{eip_id} is still there", lambda: None if describe_addresses(api, AddressIds=[eip_id]) else True,
+        f"{eip_id} is still there",
+        lambda: None if describe_addresses(api, AddressIds=[eip_id]) else True,
         timeout_s=_TIMEOUT_S,
     )
 
@@ -111,9 +112,7 @@ def _delete(api: Api, eip_id: str, outputs: Properties) -> None:
 def _unbind(api: Api, eip_id: str, address: dict[str, Any]) -> None:
     holder = str(address.get("InstanceId") or "")
     if holder.startswith("nat-"):
-        api.vpc(
-            "DisassociateNatGatewayAddress", {"NatGatewayId": holder, "PublicIpAddresses": [address["AddressIp"]]}
-        )
+        api.vpc("DisassociateNatGatewayAddress", {"NatGatewayId": holder, "PublicIpAddresses": [address["AddressIp"]]})
     else:
         ignore_missing(lambda: wait_for_task(api, api.vpc("DisassociateAddress", {"AddressId": eip_id})))
 

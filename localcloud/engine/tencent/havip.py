@@ -78,7 +78,8 @@ def _delete(api: Api, havip_id: str, outputs: Properties) -> None:
 
     wait_until(f"{havip_id} cannot be deleted: it is still bound", deleted, timeout_s=_TIMEOUT_S)
     wait_until(
-        f"{havip_id} is still there", lambda: None if _describe(api, HaVipIds=[havip_id]) else True,
+        f"{havip_id} is still there",
+        lambda: None if _describe(api, HaVipIds=[havip_id]) else True,
         timeout_s=_TIMEOUT_S,
     )
 

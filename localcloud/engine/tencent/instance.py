@@ -148,7 +148,7 @@ def _read(api: Api, instance_id: str, inputs: Properties) -> Properties | None:
         "memory": one.get("Memory") or 0,
         "osName": one.get("OsName") or "",
         "uuid": one.get("Uuid") or "",
-        "tags": tags.read(api, "cvm", "instance", instance_id),
+        "tags": tags.read(api, "cvm/instance", instance_id),
     }
     groups = one.get("SecurityGroupIds") or []
     read["orderlySecurityGroups" if inputs.get("orderlySecurityGroups") else "securityGroups"] = groups
@@ -222,17 +222,48 @@ INSTANCE = Kind(
     delete=_delete,
     find=_find,
     required=("availabilityZone",),
-    replaces=frozenset({
-        "availabilityZone", "allocatePublicIp", "dataDisks", "dedicatedClusterId", "spotMaxPrice", "cdhHostId",
-        "hpcClusterId", "launchTemplateId", "launchTemplateVersion", "ipv4AddressType", "ipv6AddressType",
-        "ipv6AddressCount", "antiDdosPackageId",
-    }),
-    computed=frozenset({
-        "availabilityZone", "imageId", "instanceType", "instanceName", "hostname", "privateIp", "vpcId", "subnetId",
-        "placementGroupId", "keyIds", "securityGroups", "orderlySecurityGroups", "projectId", "systemDiskId",
-        "systemDiskSize", "systemDiskType", "internetChargeType", "internetMaxBandwidthOut", "instanceChargeType",
-        "disableApiTermination", "dataDisks",
-    }),
+    replaces=frozenset(
+        {
+            "availabilityZone",
+            "allocatePublicIp",
+            "dataDisks",
+            "dedicatedClusterId",
+            "spotMaxPrice",
+            "cdhHostId",
+            "hpcClusterId",
+            "launchTemplateId",
+            "launchTemplateVersion",
+            "ipv4AddressType",
+            "ipv6AddressType",
+            "ipv6AddressCount",
+            "antiDdosPackageId",
+        }
+    ),
+    computed=frozenset(
+        {
+            "availabilityZone",
+            "imageId",
+            "instanceType",
+            "instanceName",
+            "hostname",
+            "privateIp",
+            "vpcId",
+            "subnetId",
+            "placementGroupId",
+            "keyIds",
+            "securityGroups",
+            "orderlySecurityGroups",
+            "projectId",
+            "systemDiskId",
+            "systemDiskSize",
+            "systemDiskType",
+            "internetChargeType",
+            "internetMaxBandwidthOut",
+            "instanceChargeType",
+            "disableApiTermination",
+            "dataDisks",
+        }
+    ),
     unordered=frozenset({"securityGroups", "keyIds"}),
     defaults={"allocatePublicIp": False, "runningFlag": True},
     check=_check,

@@ -127,12 +127,12 @@ def _network(api: Api, instance_id: str, old: Properties, new: Properties) -> No
 
 
 def _tags(api: Api, instance_id: str, old: Properties, new: Properties) -> None:
-    tags.change(api, "cvm", "instance", instance_id, old, new)
+    tags.change(api, "cvm/instance", instance_id, old, new)
     one = describe_instances(api, instance_id)[0]
     disks = [one["SystemDisk"], *(one.get("DataDisks") or [])]
     for disk_id in [disk.get("DiskId") or "" for disk in disks]:
         if disk_id.startswith("disk-"):
-            tags.change(api, "cvm", "volume", disk_id, old, new)
+            tags.change(api, "cvm/volume", disk_id, old, new)
 
 
 def _bandwidth(api: Api, instance_id: str, old: Properties, new: Properties) -> None:
@@ -166,9 +166,9 @@ def _placement_group(api: Api, instance_id: str, old: Properties, new: Propertie
 _CHANGES: Final[tuple[tuple[frozenset[str], Change], ...]] = (
     (frozenset({"projectId"}), _project),
     (
-        frozenset({
-            "imageId", "disableSecurityService", "disableMonitorService", "disableAutomationService", "keepImageLogin"
-        }),
+        frozenset(
+            {"imageId", "disableSecurityService", "disableMonitorService", "disableAutomationService", "keepImageLogin"}
+        ),
         _reset,
     ),
     (frozenset({"instanceName"}), _attributes("InstanceName", "instanceName")),
@@ -188,10 +188,17 @@ _CHANGES: Final[tuple[tuple[frozenset[str], Change], ...]] = (
     (frozenset({"placementGroupId"}), _placement_group),
 )
 # What needs no call: how it is to be deleted, or replaced.
-_QUIET: Final = frozenset({
-    "forceDelete", "releaseAddress", "userDataReplaceOnChange", "forceReplacePlacementGroupId", "stoppedMode",
-    "stopType", "systemDiskResizeOnline",
-})
+_QUIET: Final = frozenset(
+    {
+        "forceDelete",
+        "releaseAddress",
+        "userDataReplaceOnChange",
+        "forceReplacePlacementGroupId",
+        "stoppedMode",
+        "stopType",
+        "systemDiskResizeOnline",
+    }
+)
 
 
 def update(api: Api, instance_id: str, old: Properties, new: Properties) -> None:
@@ -199,11 +206,7 @@ def update(api: Api, instance_id: str, old: Properties, new: Properties) -> None
     # A property that the program no longer gives keeps its value, as all of these are computed by the cloud,
     # save tags and user data.
     gone = {"tags", "userData", "userDataRaw", "placementGroupId"}
-    changed = {
-        name
-        for name in {*old, *new}
-        if old.get(name) != new.get(name) and (name in new or name in gone)
-    }
+    changed = {name for name in {*old, *new} if old.get(name) != new.get(name) and (name in new or name in gone)}
     if "userData" not in new and old.get("userData") is None:
         changed.discard("userData")
     if "placementGroupId" not in new:

@@ -69,7 +69,7 @@ def _read(api: Api, nat_id: str, inputs: Properties) -> Properties | None:
         "createdTime": nat["CreatedTime"],
         "zone": nat.get("Zone") or "",
         "assignedEipSets": [one["PublicIpAddress"] for one in nat.get("PublicIpAddressSet") or []],
-        "tags": tags.read(api, "vpc", "nat", nat_id),
+        "tags": tags.read(api, "vpc/nat", nat_id),
     }
 
 
@@ -87,7 +87,7 @@ def _update(api: Api, nat_id: str, old: Properties, new: Properties) -> None:
             {"NatGatewayId": nat_id, "MaxConcurrentConnection": new["maxConcurrent"]},
         )
     _change_addresses(api, nat_id, set(old["assignedEipSets"]), set(new["assignedEipSets"]))
-    tags.change(api, "vpc", "nat", nat_id, old, new)
+    tags.change(api, "vpc/nat", nat_id, old, new)
 
 
 def _change_addresses(api: Api, nat_id: str, before: set[str], after: set[str]) -> None:

@@ -34,15 +34,17 @@ class TencentProvider:
         return inputs
 
     def diff(
-        self, resource_type: str, resource_id: str, old: Mapping[str, Any], outputs: Mapping[str, Any],
+        self,
+        resource_type: str,
+        resource_id: str,
+        old: Mapping[str, Any],
+        outputs: Mapping[str, Any],
         new: Mapping[str, Any],
     ) -> Difference:
         del resource_id
         kind = self._kind(resource_type)
         before, after, now = reveal(old), reveal(new), reveal(outputs)
-        changes = tuple(
-            name for name in sorted({*before, *after}) if _differs(kind, name, before, after, now)
-        )
+        changes = tuple(name for name in sorted({*before, *after}) if _differs(kind, name, before, after, now))
         replaces = tuple(name for name in changes if kind.update is None or name in kind.replaces)
         return Difference(changes, replaces, kind.delete_before_replace)
 
@@ -101,10 +103,7 @@ class TencentProvider:
     def _kind(self, resource_type: str) -> Kind:
         kind = self._kinds.get(resource_type)
         if kind is None:
-            msg = (
-                f"{resource_type} is not known to localcloud's engine\n"
-                f"  it knows: {', '.join(sorted(self._kinds))}"
-            )
+            msg = f"{resource_type} is not known to localcloud's engine\n  it knows: {', '.join(sorted(self._kinds))}"
             raise ProviderError(msg)
         return kind
 

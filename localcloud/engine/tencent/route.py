@@ -45,14 +45,14 @@ def _read(api: Api, table_id: str, inputs: Properties) -> Properties | None:
         "createTime": table["CreatedTime"],
         "subnetIds": [one["SubnetId"] for one in table.get("AssociationSet") or []],
         "routeEntryIds": [f"{one['RouteId']}.{table_id}" for one in table.get("RouteSet") or []],
-        "tags": tags.read(api, "vpc", "rtb", table_id),
+        "tags": tags.read(api, "vpc/rtb", table_id),
     }
 
 
 def _update(api: Api, table_id: str, old: Properties, new: Properties) -> None:
     if new.get("name") != old.get("name"):
         api.vpc("ModifyRouteTableAttribute", {"RouteTableId": table_id, "RouteTableName": new.get("name", "")})
-    tags.change(api, "vpc", "rtb", table_id, old, new)
+    tags.change(api, "vpc/rtb", table_id, old, new)
 
 
 def _delete(api: Api, table_id: str, outputs: Properties) -> None:

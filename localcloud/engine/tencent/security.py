@@ -46,7 +46,7 @@ def _read(api: Api, group_id: str, inputs: Properties) -> Properties | None:
         "name": group["SecurityGroupName"],
         "description": group["SecurityGroupDesc"],
         "projectId": int(group["ProjectId"] or 0),
-        "tags": tags.read(api, "cvm", "sg", group_id),
+        "tags": tags.read(api, "cvm/sg", group_id),
     }
 
 
@@ -58,7 +58,7 @@ def _update(api: Api, group_id: str, old: Properties, new: Properties) -> None:
     }
     if changed:
         api.vpc("ModifySecurityGroupAttribute", {"SecurityGroupId": group_id, **changed})
-    tags.change(api, "cvm", "sg", group_id, old, new)
+    tags.change(api, "cvm/sg", group_id, old, new)
 
 
 def _delete(api: Api, group_id: str, outputs: Properties) -> None:
@@ -120,7 +120,11 @@ def _policy(rule: Properties) -> dict[str, Any]:
         for name, key in (("serviceTemplateId", "ServiceId"), ("serviceTemplateGroup", "ServiceGroupId"))
         if rule.get(name)
     }
-    return {**policy, **({"AddressTemplate": address} if address else {}), **({"ServiceTemplate": service} if service else {})}
+    if address:
+        policy["AddressTemplate"] = address
+    if service:
+        policy["ServiceTemplate"] = service
+    return policy
 
 
 def _policies(inputs: Properties, version: str | None) -> dict[str, Any]:

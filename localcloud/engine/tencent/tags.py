@@ -20,7 +20,9 @@ def specification(resource: str, tags: Mapping[str, str] | None) -> list[dict[st
     return [{"ResourceType": resource, "Tags": listed}] if listed else None
 
 
-def read(api: Api, service: str, prefix: str, resource_id: str) -> dict[str, str]:
+def read(api: Api, kind: str, resource_id: str) -> dict[str, str]:
+    """`kind` is the service and the resource prefix, as in "cvm/instance"."""
+    service, prefix = kind.split("/")
     found: dict[str, str] = {}
     offset = 0
     while True:
@@ -43,8 +45,9 @@ def read(api: Api, service: str, prefix: str, resource_id: str) -> dict[str, str
         offset += _PAGE
 
 
-def change(api: Api, service: str, prefix: str, resource_id: str, old: Properties, new: Properties) -> None:
+def change(api: Api, kind: str, resource_id: str, old: Properties, new: Properties) -> None:
     """Make the tags those of the new inputs; calls nothing when they are."""
+    service, prefix = kind.split("/")
     before, after = old.get("tags") or {}, new.get("tags") or {}
     replaced = [{"TagKey": key, "TagValue": value} for key, value in after.items() if before.get(key) != value]
     deleted = [{"TagKey": key} for key in before if key not in after]

@@ -98,7 +98,7 @@ def _update_vpc(api: Api, vpc_id: str, old: Properties, new: Properties) -> None
                 "NewCidrBlocks": sorted(after - before) or None,
             },
         )
-    tags.change(api, "vpc", "vpc", vpc_id, old, new)
+    tags.change(api, "vpc/vpc", vpc_id, old, new)
 
 
 def _delete_vpc(api: Api, vpc_id: str, outputs: Properties) -> None:
@@ -165,7 +165,7 @@ def _read_subnet(api: Api, subnet_id: str, inputs: Properties) -> Properties | N
         "createTime": subnet["CreatedTime"],
         "availableIpCount": subnet["AvailableIpAddressCount"],
         "cdcId": subnet.get("CdcId") or "",
-        "tags": tags.read(api, "vpc", "subnet", subnet_id),
+        "tags": tags.read(api, "vpc/subnet", subnet_id),
     }
 
 
@@ -173,7 +173,7 @@ def _update_subnet(api: Api, subnet_id: str, old: Properties, new: Properties) -
     _modify_subnet(api, subnet_id, new)
     if new.get("routeTableId") and new["routeTableId"] != old.get("routeTableId"):
         _associate(api, subnet_id, new["routeTableId"])
-    tags.change(api, "vpc", "subnet", subnet_id, old, new)
+    tags.change(api, "vpc/subnet", subnet_id, old, new)
 
 
 def _delete_subnet(api: Api, subnet_id: str, outputs: Properties) -> None:
