@@ -813,21 +813,29 @@ class Agent:
         self.at("/run/tandem/drain").write_text("")
         if settings.get("tracked"):
             self._track(settings["drain"])
-        deadline = self.now() + deadline_s
-        while held and self._held(held) and self.now() < deadline:
-            self.sleep(0.02)
-        left = self._held(held)
+        left = self._wait_until_gone(held, 5)
+        if left and settings.get("tracked"):
+            # The peer does not hear that our priority is lower. FAULT lets go in any case; that the peer serves was asked.
+            self._track(settings["fault"])
+        if left:
+            left = self._wait_until_gone(held, deadline_s)
         if left:
             self.do_end_drain()
             raise StepError("drain", f"{', '.join(left)} did not leave within {deadline_s:.0f} s; the drain was ended")
         return {"moved": held, "cut": [cut]}
+
+    def _wait_until_gone(self, addresses: list[str], deadline_s: float) -> list[str]:
+        deadline = self.now() + deadline_s
+        while (left := self._held(addresses)) and self.now() < deadline:
+            self.sleep(0.02)
+        return left
 
     def do_end_drain(self) -> None:
         settings = json.loads(self._read("/etc/tandem/holder.json") or "{}")
         self.before("end drain")
         with contextlib.suppress(FileNotFoundError):
             self.at("/run/tandem/drain").unlink()
-        if settings.get("tracked") and self._read("/run/tandem/nginx") == str(settings["drain"]):
+        if settings.get("tracked") and self._read("/run/tandem/nginx") in (str(settings["drain"]), str(settings["fault"])):
             self._track(0)
         self._keepalive_timeout(None)
 

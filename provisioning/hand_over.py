@@ -62,6 +62,10 @@ def give_away(leaving: Connection, peers: Sequence[Connection], virtual_ips: Ite
             or "no other machine could be reached",
             look_at="tandem status; journalctl -u nginx -u keepalived on those machines",
         )
+    for peer in serving:
+        # While two of them speak different versions of VRRP (a rollout that changes the profile), each holds it.
+        if already := peer.call([{"do": "held", "virtual_ips": wanted, "deadline_s": 0}])[0]:
+            return HandOver(tuple(already), peer.host.name)
     moved: dict[str, list[str]] = leaving.call([{"do": "drain", "virtual_ips": wanted, "deadline_s": 30}], deadline_s=400)[0]
     addresses = tuple(moved["moved"])
     if not addresses:

@@ -164,7 +164,7 @@ def _owner_step(thing: File | Directory, facts: Facts) -> Step | None:
 def _unit_step(thing: Unit, facts: Facts, waiting: set[str]) -> Step | None:
     fact = facts.units.get(thing.name)
     if fact is None or not fact.loaded:
-        return Step(thing, "is not there")
+        return Step(thing, "is not there") if thing.enabled or thing.running else None
     if fact.enabled != thing.enabled:
         return Step(thing, "is not enabled" if thing.enabled else "is enabled")
     if fact.active != thing.running:

@@ -8,7 +8,7 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from provisioning import placeholders
-from provisioning.desired import Check, Directory, File, Package, Thing, Unit, reload, restart
+from provisioning.desired import Absent, Check, Directory, File, Package, Thing, Unit, reload, restart
 from provisioning.rendering import render
 
 if TYPE_CHECKING:
@@ -92,13 +92,13 @@ def desired(deployment: Deployment, machine: Machine) -> list[Thing]:
     settings, profile = deployment.keepalived, profile_of(deployment.keepalived)
     peers = [peer.private_address for peer in deployment.peers(machine)]
     holder = {"virtual_ips": list(deployment.virtual_ips), "peers": peers, "drain": profile.drain,
-              "drain_s": settings.drain_s, "tracked": profile.probe_s > 0}  # fmt: skip
+              "fault": profile.fault, "drain_s": settings.drain_s, "tracked": profile.probe_s > 0}  # fmt: skip
     return [
         Package("keepalived"),
         Directory("/etc/keepalived"),
         Check("keepalived", ("keepalived", "-t"), ("/etc/keepalived",), look_at=SETTINGS),
         File(HOLDER_FILE, json.dumps(holder, indent=2) + "\n"),
-        *(_health_daemon(profile, peers) if profile.probe_s else []),
+        *(_health_daemon(profile, peers) if profile.probe_s else _no_health_daemon()),
         _script("/etc/keepalived/keepalived_notify.sh", "keepalived_notify.sh.j2"),
         _configuration(deployment, machine, profile),
         # What systemd reads of it counts at the next start; a restart now would move the address for nothing.
@@ -149,6 +149,14 @@ def _health_daemon(profile: Profile, peers: list[str]) -> list[Thing]:
         _script("/usr/local/lib/tandem/nginx-stopped", "nginx-stopped.j2", profile=profile),
         File("/etc/systemd/system/tandem-health.service", render("health/tandem-health.service.j2"), after=changed),
         Unit("tandem-health"),
+    ]
+
+
+def _no_health_daemon() -> list[Thing]:
+    return [
+        Unit("tandem-health", enabled=False, running=False),
+        Absent("/etc/systemd/system/tandem-health.service"),
+        Absent("/usr/local/lib/tandem/nginx-stopped"),
     ]
 
 
