@@ -1,0 +1,97 @@
+"""TC3-HMAC-SHA256 (api/213/30654): who sent this, and is it what they signed?"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from localcloud.api.refusals import (
+    AuthorizationMalformed,
+    CredentialUnknown,
+    MissingParameter,
+    SignatureExpired,
+    SignatureWrong,
+)
+
+ALGORITHM = "TC3-HMAC-SHA256"
+TOLERANCE_S = 300
+
+_FORM = re.compile(
+    r"TC3-HMAC-SHA256 +Credential=(?P<secret_id>[^/,\s]+)/(?P<date>[^/,\s]*)/(?P<service>[^/,\s]*)/(?P<end>[^/,\s]*) *,"
+    r" *SignedHeaders=(?P<headers>[^,\s]+) *, *Signature=(?P<signature>[0-9a-fA-F]+) *"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """What was signed. Header names are in lower case."""
+
+    method: str
+    query: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who signed, and for which service."""
+
+    secret_id: str
+    service: str
+
+
+def verify(request: Signed, credentials: Mapping[str, str], now: float) -> Identity:
+    """Raises the AuthFailure that fits."""
+    authorization = request.headers.get("authorization", "")
+    if not authorization:
+        raise MissingParameter(name="Authorization")
+    timestamp = _timestamp(request.headers)
+    found = _FORM.fullmatch(authorization)
+    if found is None:
+        raise AuthorizationMalformed(reason=f"it does not read `{ALGORITHM} Credential=.../date/service/tc3_request, ...`")
+    signed = found["headers"].split(";")
+    if not {"content-type", "host"} <= set(signed):
+        raise AuthorizationMalformed(reason="content-type and host must be signed")
+    if found["end"] != "tc3_request":
+        raise AuthorizationMalformed(reason="the credential scope does not end in tc3_request")
+    if abs(now - timestamp) > TOLERANCE_S:
+        raise SignatureExpired(timestamp=timestamp, now=int(now))
+    date = datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%d")
+    if found["date"] != date:
+        raise AuthorizationMalformed(reason=f"the scope's date {found['date']} is not the timestamp's {date} (UTC)")
+    key = credentials.get(found["secret_id"])
+    if key is None:
+        raise CredentialUnknown
+    expected = sign(request, signed, key, timestamp, found["service"])
+    if not hmac.compare_digest(expected, found["signature"].lower()):
+        raise SignatureWrong(hint=f"signed headers {found['headers']}, host {request.headers.get('host', '')}")
+    return Identity(found["secret_id"], found["service"])
+
+
+def _timestamp(headers: Mapping[str, str]) -> int:
+    text = headers.get("x-tc-timestamp", "")
+    if not text:
+        raise MissingParameter(name="X-TC-Timestamp")
+    if not (text.isascii() and text.isdigit() and len(text) <= 11):
+        raise SignatureExpired(timestamp=text[:20], now="seconds since the epoch")
+    return int(text)
+
+
+def sign(request: Signed, signed_headers: list[str], key: str, timestamp: int, service: str) -> str:
+    """The signature, in hexadecimal."""
+    canonical_headers = "".join(
+        f"{name}:{request.headers.get(name, '').strip().lower()}\n" for name in signed_headers
+    )
+    payload = hashlib.sha256(request.body).hexdigest()
+    canonical = f"{request.method}\n/\n{request.query}\n{canonical_headers}\n{';'.join(signed_headers)}\n{payload}"
+    date = datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%d")
+    scope = f"{date}/{service}/tc3_request"
+    to_sign = f"{ALGORITHM}\n{timestamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+    secret = f"TC3{key}".encode()
+    for part in (date, service, "tc3_request"):
+        secret = hmac.new(secret, part.encode(), hashlib.sha256).digest()
+    return hmac.new(secret, to_sign.encode(), hashlib.sha256).hexdigest()

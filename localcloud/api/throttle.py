@@ -1,0 +1,29 @@
+"""How often one account may call one action."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from localcloud.api.refusals import TooManyRequests
+
+_WINDOW_S = 1.0
+
+
+class Throttle:
+    """At most so many calls of one action by one account within any second; 0 switches it off."""
+
+    def __init__(self, requests_per_second: int) -> None:
+        self.requests_per_second = requests_per_second
+        self._calls: dict[tuple[str, str, str], deque[float]] = {}
+
+    def count(self, secret_id: str, service: str, action: str, now: float) -> None:
+        """Count a call. Raises TooManyRequests; a refused call is not counted."""
+        limit = self.requests_per_second
+        if not limit:
+            return
+        calls = self._calls.setdefault((secret_id, service, action), deque())
+        while calls and calls[0] <= now - _WINDOW_S:
+            calls.popleft()
+        if len(calls) >= limit:
+            raise TooManyRequests(count=len(calls) + 1, limit=limit)
+        calls.append(now)

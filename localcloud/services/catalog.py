@@ -1,0 +1,122 @@
+"""Regions, zones, instance types, images: what is sold."""
+
+from __future__ import annotations
+
+from localcloud.api.actions import Answer, Call, action
+from localcloud.services.listing import UnknownFilterOfMachines, page
+from localcloud.state.catalog import INSTANCE_TYPES, REGION_NAMES, ZONES, Image, InstanceType, zone_ids
+
+
+def _image(image: Image) -> Answer:
+    return {
+        "ImageId": image.image_id,
+        "OsName": image.os_name,
+        "ImageType": "PUBLIC_IMAGE",
+        "CreatedTime": "2026-01-01T00:00:00Z",
+        "ImageName": image.name,
+        "ImageDescription": image.description,
+        "ImageSize": image.size_gib,
+        "Architecture": "x86_64",
+        "ImageState": "NORMAL",
+        "Platform": image.platform,
+        "ImageSource": "OFFICIAL",
+        "IsSupportCloudinit": True,
+    }
+
+
+def _values(call: Call, known: tuple[str, ...]) -> dict[str, set[str]]:
+    wanted: dict[str, set[str]] = {}
+    for entry in call.parameters.each("Filters"):
+        name = entry.text("Name")
+        if name not in known:
+            raise UnknownFilterOfMachines(name=name, action="this action", known=", ".join(known))
+        wanted[name] = set(entry.texts("Values"))
+    return wanted
+
+
+@action("cvm", "DescribeImages", UnknownFilterOfMachines)
+def describe_images(call: Call) -> Answer:
+    """List images."""
+    rows = [_image(image) for image in call.tx.images]
+    wanted_ids = call.parameters.texts("ImageIds")
+    rows = [row for row in rows if not wanted_ids or row["ImageId"] in wanted_ids]
+    fields = {"image-id": "ImageId", "image-type": "ImageType", "image-name": "ImageName", "platform": "Platform"}
+    for name, values in _values(call, tuple(fields)).items():
+        rows = [row for row in rows if row[fields[name]] in values]
+    return {"TotalCount": len(rows), "ImageSet": list(page(call, rows))}
+
+
+@action("cvm", "DescribeRegions")
+def describe_regions(call: Call) -> Answer:
+    """List regions."""
+    rows = [
+        {"Region": region, "RegionName": name, "RegionState": "AVAILABLE"} for region, name in REGION_NAMES.items()
+    ]
+    return {"TotalCount": len(rows), "RegionSet": rows}
+
+
+@action("cvm", "DescribeZones")
+def describe_zones(call: Call) -> Answer:
+    """List the region's zones."""
+    rows = [
+        {"Zone": zone, "ZoneName": f"{REGION_NAMES[call.region]} {zone}", "ZoneId": number, "ZoneState": "AVAILABLE"}
+        for zone, number in zone_ids(call.region).items()
+    ]
+    return {"TotalCount": len(rows), "ZoneSet": rows}
+
+
+def _offers(call: Call) -> list[tuple[str, InstanceType]]:
+    wanted = _values(call, ("zone", "instance-family", "instance-type", "instance-charge-type"))
+    return [
+        (zone, kind)
+        for zone in ZONES[call.region]
+        if not wanted.get("zone") or zone in wanted["zone"]
+        for kind in INSTANCE_TYPES.values()
+        if not wanted.get("instance-family") or kind.family in wanted["instance-family"]
+        if not wanted.get("instance-type") or kind.name in wanted["instance-type"]
+    ]
+
+
+@action("cvm", "DescribeInstanceTypeConfigs", UnknownFilterOfMachines)
+def describe_instance_type_configs(call: Call) -> Answer:
+    """List instance types, zone by zone."""
+    rows = [
+        {
+            "Zone": zone,
+            "InstanceType": kind.name,
+            "InstanceFamily": kind.family,
+            "CPU": kind.cpu,
+            "Memory": kind.memory_gib,
+        }
+        for zone, kind in _offers(call)
+    ]
+    return {"InstanceTypeConfigSet": rows}
+
+
+@action("cvm", "DescribeInstanceFamilyConfigs")
+def describe_instance_family_configs(call: Call) -> Answer:
+    """List families of instance types."""
+    families = sorted({kind.family for kind in INSTANCE_TYPES.values()})
+    rows = [{"InstanceFamily": family, "InstanceFamilyName": f"Standard {family}"} for family in families]
+    return {"InstanceFamilyConfigSet": rows}
+
+
+@action("cvm", "DescribeZoneInstanceConfigInfos", UnknownFilterOfMachines)
+def describe_zone_instance_config_infos(call: Call) -> Answer:
+    """List what is for sale in which zone. Prices are not emulated: they are 0."""
+    rows = [
+        {
+            "Zone": zone,
+            "InstanceType": kind.name,
+            "InstanceChargeType": "POSTPAID_BY_HOUR",
+            "NetworkCard": 0,
+            "Cpu": kind.cpu,
+            "Memory": kind.memory_gib,
+            "InstanceFamily": kind.family,
+            "TypeName": f"Standard {kind.family}",
+            "LocalDiskTypeList": [],
+            "Status": "SELL",
+        }
+        for zone, kind in _offers(call)
+    ]
+    return {"InstanceTypeQuotaSet": rows}

@@ -1,0 +1,170 @@
+"""Cloud disks."""
+
+from __future__ import annotations
+
+from localcloud.api.actions import Answer, Call, action
+from localcloud.services import tagging
+from localcloud.services.listing import UnknownFilterOfMachines, chosen, page
+from localcloud.state import disk, instance, subnet
+from localcloud.state.catalog import ZONES
+from localcloud.state.disk import Disk
+from localcloud.state.errors import InvalidParameterValue, ParameterOutOfRange
+from localcloud.state.records import beijing_time
+
+_ONE = (disk.DiskNotFound, disk.DiskBusy)
+
+
+def show(call: Call, found: Disk) -> Answer:
+    """A disk as answers show it."""
+    return {
+        "DiskId": found.id,
+        "DiskName": found.name,
+        "DiskState": found.state,
+        "DiskType": found.type,
+        "DiskSize": found.size_gib,
+        "DiskUsage": found.usage,
+        "DiskChargeType": "POSTPAID_BY_HOUR",
+        "Placement": {"Zone": found.zone, "ProjectId": found.project_id},
+        "InstanceId": found.instance_id,
+        "InstanceType": "CVM" if found.instance_id else "",
+        "Attached": bool(found.instance_id) and found.state != "ATTACHING",
+        "Portable": found.portable,
+        "Encrypt": found.encrypted,
+        "DeleteWithInstance": found.delete_with_instance,
+        "ThroughputPerformance": found.throughput,
+        "CreateTime": beijing_time(found.created),
+        "Tags": tagging.shown(call, found.id),
+    }
+
+
+@action(
+    "cbs",
+    "CreateDisks",
+    disk.DiskTypeUnknown,
+    disk.DiskSizeOutOfRange,
+    subnet.ZoneUnknown,
+)
+def create_disks(call: Call) -> Answer:
+    """Create data disks."""
+    given = call.parameters
+    place, kind = given.required_inside("Placement"), given.text("DiskType")
+    charge_type = given.find_text("DiskChargeType") or "POSTPAID_BY_HOUR"
+    if charge_type != "POSTPAID_BY_HOUR":
+        raise InvalidParameterValue(name="DiskChargeType", value=charge_type, wanted="POSTPAID_BY_HOUR")
+    zone = place.text("Zone")
+    if zone not in ZONES[call.region]:
+        raise subnet.ZoneUnknown(zone=zone, region=call.region)
+    count = given.find_integer("DiskCount")
+    count = 1 if count is None else count
+    if not 1 <= count <= 100:
+        raise ParameterOutOfRange(name="DiskCount", value=count, low=1, high=100)
+    made = [
+        disk.create(
+            call.tx,
+            name=given.find_text("DiskName") or "",
+            type=kind,
+            size_gib=given.integer("DiskSize"),
+            zone=zone,
+            encrypted=given.find_text("Encrypt") == "ENCRYPT",
+            throughput=given.find_integer("ThroughputPerformance") or 0,
+            project_id=place.find_integer("ProjectId") or 0,
+            tags=tagging.given(given),
+        )
+        for _ in range(count)
+    ]
+    return {"DiskIdSet": [one.id for one in made]}
+
+
+@action("cbs", "DescribeDisks", UnknownFilterOfMachines)
+def describe_disks(call: Call) -> Answer:
+    """List disks."""
+    found = chosen(
+        call,
+        call.tx.all(Disk),
+        {
+            "disk-usage": lambda one: [one.usage],
+            "disk-charge-type": lambda _: ["POSTPAID_BY_HOUR"],
+            "portable": lambda one: ["TRUE" if one.portable else "FALSE"],
+            "project-id": lambda one: [str(one.project_id)],
+            "disk-id": lambda one: [one.id],
+            "disk-name": lambda one: [one.name],
+            "disk-type": lambda one: [one.type],
+            "disk-state": lambda one: [one.state],
+            "instance-id": lambda one: [one.instance_id],
+            "zone": lambda one: [one.zone],
+            "encrypt": lambda one: ["TRUE" if one.encrypted else "FALSE"],
+        },
+        ids="DiskIds",
+        refusal=UnknownFilterOfMachines,
+    )
+    return {"TotalCount": len(found), "DiskSet": [show(call, one) for one in page(call, found)]}
+
+
+@action(
+    "cbs",
+    "AttachDisks",
+    *_ONE,
+    disk.DiskAttached,
+    disk.DiskNotPortable,
+    disk.DiskZoneMismatch,
+    instance.InstanceNotFound,
+    instance.InstanceIdMalformed,
+)
+def attach_disks(call: Call) -> Answer:
+    """Attach data disks to an instance."""
+    given = call.parameters
+    target = instance.get(call.tx, given.text("InstanceId"))
+    for disk_id in given.required_texts("DiskIds"):
+        disk.attach(
+            call.tx, disk_id, target.id, target.zone, delete_with_instance=given.flag("DeleteWithInstance")
+        )
+    return {}
+
+
+@action("cbs", "DetachDisks", *_ONE, disk.DiskNotAttached, disk.DiskNotPortable)
+def detach_disks(call: Call) -> Answer:
+    """Detach data disks."""
+    for disk_id in call.parameters.required_texts("DiskIds"):
+        disk.detach(call.tx, disk_id)
+    return {}
+
+
+@action("cbs", "ResizeDisk", *_ONE, disk.DiskShrinks, disk.DiskSizeOutOfRange)
+def resize_disk(call: Call) -> Answer:
+    """Let a disk grow."""
+    given = call.parameters
+    disk.resize(call.tx, given.text("DiskId"), given.integer("DiskSize"))
+    return {}
+
+
+@action("cbs", "ModifyDiskAttributes", disk.DiskNotFound)
+def modify_disk_attributes(call: Call) -> Answer:
+    """Change disks' names, or whether they go with their instance."""
+    given = call.parameters
+    for disk_id in given.required_texts("DiskIds"):
+        disk.modify(
+            call.tx,
+            disk_id,
+            name=given.find_text("DiskName"),
+            delete_with_instance=given.find_flag("DeleteWithInstance"),
+        )
+    return {}
+
+
+@action("cbs", "TerminateDisks", *_ONE, disk.DiskAttached, disk.DiskNotPortable)
+def terminate_disks(call: Call) -> Answer:
+    """Destroy data disks that are attached to nothing."""
+    for disk_id in call.parameters.required_texts("DiskIds"):
+        disk.terminate(call.tx, disk_id)
+    return {}
+
+
+@action("cbs", "DescribeInstancesDiskNum", instance.InstanceNotFound)
+def describe_instances_disk_num(call: Call) -> Answer:
+    """Count the disks of instances."""
+    rows: list[Answer] = []
+    for instance_id in call.parameters.required_texts("InstanceIds"):
+        attached = disk.of_instance(call.tx, instance.get(call.tx, instance_id).id)
+        data = sum(one.usage == "DATA_DISK" for one in attached)
+        rows.append({"InstanceId": instance_id, "AttachedDiskCount": data, "MaxAttachCount": 20})
+    return {"AttachDetail": rows}

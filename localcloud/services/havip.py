@@ -1,0 +1,186 @@
+"""HAVIPs, the machines that may announce them, and the EIP in front."""
+
+from __future__ import annotations
+
+from localcloud.api.actions import Answer, Call, action
+from localcloud.services import tagging
+from localcloud.services.listing import chosen, page
+from localcloud.state import address, havip, instance, interface, subnet, vpc
+from localcloud.state.havip import Association, HaVip
+from localcloud.state.records import beijing_time
+
+
+def _public_ip(call: Call, found: HaVip) -> str:
+    bound = [one for one in address.of_target(call.tx, found.id) if one.status in {"BIND", "UNBINDING"}]
+    return str(bound[0].ip) if bound else ""
+
+
+def _holding_card(call: Call, found: HaVip) -> str:
+    holder = call.tx.find(instance.Instance, found.holder)
+    return holder.interface_id if holder is not None else ""
+
+
+def show(call: Call, found: HaVip, associations: tuple[Association, ...] | None = None) -> Answer:
+    """A HAVIP as answers show it. The instance and interface are those that last announced it."""
+    return {
+        "HaVipId": found.id,
+        "HaVipName": found.name,
+        "Vip": str(found.address),
+        "VpcId": found.vpc_id,
+        "SubnetId": found.subnet_id,
+        "NetworkInterfaceId": _holding_card(call, found),
+        "InstanceId": found.holder,
+        "AddressIp": _public_ip(call, found),
+        "State": "AVAILABLE" if found.holder else "UNBIND",
+        "CreatedTime": beijing_time(found.created),
+        "HaVipAssociationSet": [
+            {"HaVipId": found.id, "InstanceId": one.target_id, "InstanceType": one.type}
+            for one in (found.associations if associations is None else associations)
+        ],
+        "CheckAssociate": found.check_associate,
+        "FlushedTime": beijing_time(found.announced) if found.announced else "",
+        "TagSet": tagging.shown(call, found.id),
+    }
+
+
+@action(
+    "vpc",
+    "CreateHaVip",
+    vpc.VpcNotFound,
+    subnet.SubnetNotFound,
+    subnet.AddressOutsideSubnet,
+    subnet.AddressTaken,
+    subnet.SubnetFull,
+    instance.SubnetNotInVpc,
+    havip.HaVipQuota,
+)
+def create_ha_vip(call: Call) -> Answer:
+    """Create a HAVIP in a subnet."""
+    given = call.parameters
+    vpc_id, name = given.text("VpcId"), given.text("HaVipName")
+    place = subnet.get(call.tx, given.text("SubnetId"))
+    vpc.get(call.tx, vpc_id)
+    if place.vpc_id != vpc_id:
+        raise instance.SubnetNotInVpc(subnet_id=place.id, vpc_id=vpc_id)
+    made = havip.create(
+        call.tx,
+        name=name,
+        vpc_id=vpc_id,
+        place=place,
+        address=given.find_address("Vip"),
+        check_associate=given.flag("CheckAssociate"),
+        tags=tagging.given(given),
+    )
+    for entry in given.each("HaVipAssociationSet"):
+        havip.associate(call.tx, made.id, Association(entry.text("InstanceId"), entry.find_text("InstanceType") or "CVM"))
+    return {"HaVip": show(call, havip.get(call.tx, made.id))}
+
+
+@action("vpc", "DescribeHaVips")
+def describe_ha_vips(call: Call) -> Answer:
+    """List HAVIPs."""
+    found = chosen(
+        call,
+        call.tx.all(HaVip),
+        {
+            "havip-id": lambda one: [one.id],
+            "havip-name": lambda one: [one.name],
+            "vpc-id": lambda one: [one.vpc_id],
+            "subnet-id": lambda one: [one.subnet_id],
+            "vip": lambda one: [str(one.address)],
+            "address-ip": lambda one: [_public_ip(call, one)],
+            "havip-association.instance-id": lambda one: [at.target_id for at in one.associations],
+            "havip-association.instance-type": lambda one: [at.type for at in one.associations],
+            "check-associate": lambda one: ["true" if one.check_associate else "false"],
+        },
+        ids="HaVipIds",
+    )
+    return {"TotalCount": len(found), "HaVipSet": [show(call, one, _asked_for(call, one)) for one in page(call, found)]}
+
+
+def _asked_for(call: Call, found: HaVip) -> tuple[Association, ...]:
+    """The associations; only those with the instance that a filter names, if one does.
+
+    The provider takes the first association of the answer to be the one that it asked for.
+    """
+    for entry in call.parameters.each("Filters"):
+        if entry.text("Name") == "havip-association.instance-id":
+            wanted = entry.texts("Values")
+            return tuple(one for one in found.associations if one.target_id in wanted)
+    return found.associations
+
+
+@action("vpc", "ModifyHaVipAttribute", havip.HaVipNotFound)
+def modify_ha_vip_attribute(call: Call) -> Answer:
+    """Rename a HAVIP."""
+    given = call.parameters
+    havip.modify(call.tx, given.text("HaVipId"), name=given.find_text("HaVipName"))
+    return {}
+
+
+@action("vpc", "DeleteHaVip", havip.HaVipNotFound, havip.HaVipInUse)
+def delete_ha_vip(call: Call) -> Answer:
+    """Delete a HAVIP that is bound to nothing."""
+    havip.delete(call.tx, call.parameters.text("HaVipId"))
+    return {}
+
+
+@action(
+    "vpc",
+    "AssociateHaVipInstance",
+    havip.HaVipNotFound,
+    havip.TargetKindUnknown,
+    havip.TargetInOtherVpc,
+    havip.AssociationExists,
+    havip.AssociationQuota,
+    havip.TooManyHaVips,
+    instance.InstanceNotFound,
+    interface.InterfaceNotFound,
+)
+def associate_ha_vip_instance(call: Call) -> Answer:
+    """Let instances or interfaces announce HAVIPs."""
+    for entry in call.parameters.required_each("HaVipAssociationSet"):
+        target = Association(entry.text("InstanceId"), entry.find_text("InstanceType") or "CVM")
+        havip.associate(call.tx, entry.text("HaVipId"), target)
+    return {}
+
+
+@action("vpc", "DisassociateHaVipInstance", havip.HaVipNotFound, havip.AssociationNotFound)
+def disassociate_ha_vip_instance(call: Call) -> Answer:
+    """Forbid instances or interfaces to announce HAVIPs."""
+    for entry in call.parameters.required_each("HaVipAssociationSet"):
+        havip.disassociate(call.tx, entry.text("HaVipId"), entry.text("InstanceId"))
+    return {}
+
+
+@action(
+    "vpc",
+    "HaVipAssociateAddressIp",
+    havip.HaVipNotFound,
+    address.PublicAddressNotFound,
+    address.HaVipHasAddress,
+    address.AddressBusy,
+    address.AddressAlreadyBound,
+)
+def ha_vip_associate_address_ip(call: Call) -> Answer:
+    """Bind an EIP to a HAVIP; AddressIp shows it as soon as it is bound."""
+    given = call.parameters
+    havip_id = given.text("HaVipId")
+    havip.get(call.tx, havip_id)
+    ip = given.find_address("AddressIp")
+    address.bind_to_havip(call.tx, address.by_ip(call.tx, str(ip or "")), havip_id)
+    return {}
+
+
+@action(
+    "vpc",
+    "HaVipDisassociateAddressIp",
+    havip.HaVipNotFound,
+    address.HaVipHasNoAddress,
+    address.AddressBusy,
+    address.AddressNotBound,
+)
+def ha_vip_disassociate_address_ip(call: Call) -> Answer:
+    """Unbind a HAVIP's EIP."""
+    address.unbind_havip(call.tx, call.parameters.text("HaVipId"))
+    return {}

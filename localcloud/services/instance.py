@@ -1,0 +1,314 @@
+"""Instances: run them, look at them."""
+
+from __future__ import annotations
+
+import re
+
+from localcloud.api.actions import Answer, Call, action
+from localcloud.api.parameters import Parameters
+from localcloud.services import tagging
+from localcloud.services.listing import UnknownFilterOfMachines, chosen, page
+from localcloud.state import address, disk, instance, interface, key_pair, placement, security_group, subnet
+from localcloud.state.errors import InvalidParameterValue, ParameterOutOfRange, Refusal, documented
+from localcloud.state.instance import DiskWish, Instance, Wish
+from localcloud.state.records import iso_time
+
+_NUMBER = re.compile(r"\{R:(\d+)(?:,F:(\d))?\}")
+
+
+class InstanceNeedsVpc(Refusal):
+    """An instance is born in a VPC: localcloud has no default one, nor the classic network."""
+
+    code = "InvalidParameterValue.VpcIdNotExist"
+    template = "VirtualPrivateCloud.VpcId and SubnetId must name a VPC and a subnet."
+    source = documented("the SDK's errorcodes.py (cvm); that there is no default VPC: assumed")
+
+
+class InstanceNeedsGroup(Refusal):
+    """An instance is born with a security group: localcloud makes no default one."""
+
+    code = "MissingParameter"
+    template = "The request is missing a required parameter `SecurityGroupIds`: localcloud has no default group."
+    source = documented("api/213/15730, RunInstances: SecurityGroupIds; that there is no default group: assumed")
+
+
+class AmountsDiffer(Refusal):
+    """As many private addresses are given as instances are asked for."""
+
+    code = "InvalidParameterValue.AmountNotEqual"
+    template = "{count} instances and {addresses} private addresses were given."
+    source = documented("the SDK's errorcodes.py (cvm)")
+
+
+class PasswordNotEmulated(Refusal):
+    """Machines of localcloud are entered by key: a password is refused."""
+
+    code = "InvalidParameter.PasswordNotSupported"
+    template = "localcloud's images take keys, no password."
+    source = documented("the SDK's errorcodes.py (cvm); that no image takes one: localcloud's own")
+
+
+_RUN_RULES = (
+    InstanceNeedsVpc,
+    InstanceNeedsGroup,
+    AmountsDiffer,
+    PasswordNotEmulated,
+    instance.InstanceQuota,
+    instance.ZoneMismatch,
+    instance.ImageNotFound,
+    instance.ImageIdMalformed,
+    instance.InstanceTypeUnknown,
+    instance.SubnetNotExist,
+    instance.SubnetNotInVpc,
+    instance.SubnetInOtherZone,
+    instance.AddressNotInSubnet,
+    instance.AddressInUse,
+    instance.UserDataTooLong,
+    instance.UserDataNotBase64,
+    instance.HostNameIllegal,
+    instance.NameTooLong,
+    subnet.SubnetFull,
+    key_pair.KeyPairNotFound,
+    key_pair.KeyPairIdMalformed,
+    placement.PlacementGroupNotFound,
+    placement.PlacementGroupFull,
+    security_group.SecurityGroupNotFound,
+    interface.TooManyGroups,
+    disk.DiskTypeUnknown,
+    disk.DiskSizeOutOfRange,
+)
+
+
+@action("cvm", "RunInstances", *_RUN_RULES)
+def run_instances(call: Call) -> Answer:
+    """Create instances; they are PENDING until they have booted."""
+    given = call.parameters
+    count = given.find_integer("InstanceCount")
+    count = 1 if count is None else count
+    if not 1 <= count <= 100:
+        raise ParameterOutOfRange(name="InstanceCount", value=count, low=1, high=100)
+    wishes = [_wish(call, number, count) for number in range(count)]
+    if given.flag("DryRun"):
+        return {"InstanceIdSet": []}
+    return {"InstanceIdSet": [instance.run(call.tx, wish, call.request_id).id for wish in wishes]}
+
+
+def _wish(call: Call, number: int, count: int) -> Wish:
+    given = call.parameters
+    place, network = given.required_inside("Placement"), given.inside("VirtualPrivateCloud")
+    internet, login = given.inside("InternetAccessible"), given.inside("LoginSettings")
+    addresses = network.addresses("PrivateIpAddresses")
+    if addresses and len(addresses) != count:
+        raise AmountsDiffer(count=count, addresses=len(addresses))
+    if not network.find_text("VpcId") or not network.find_text("SubnetId"):
+        raise InstanceNeedsVpc
+    if not given.texts("SecurityGroupIds"):
+        raise InstanceNeedsGroup
+    if login.find_text("Password"):
+        raise PasswordNotEmulated
+    groups = given.texts("DisasterRecoverGroupIds")
+    name, hostname = given.find_text("InstanceName") or "未命名", given.find_text("HostName") or ""
+    return Wish(
+        name=numbered(name, number, count),
+        hostname=numbered(hostname, number, count) if hostname else "",
+        zone=place.text("Zone"),
+        instance_type=given.find_text("InstanceType") or "S5.SMALL2",
+        image_id=given.text("ImageId"),
+        vpc_id=network.text("VpcId"),
+        subnet_id=network.text("SubnetId"),
+        address=addresses[number] if addresses else None,
+        group_ids=given.texts("SecurityGroupIds"),
+        key_ids=login.texts("KeyIds"),
+        system_disk=_disk(given.inside("SystemDisk")),
+        data_disks=tuple(_disk(entry) for entry in given.each("DataDisks")),
+        placement_group_id=groups[0] if groups else "",
+        project_id=place.find_integer("ProjectId") or 0,
+        charge_type=_charge_type(given),
+        internet_charge_type=internet.find_text("InternetChargeType") or "TRAFFIC_POSTPAID_BY_HOUR",
+        bandwidth_mbps=_bandwidth(internet),
+        public=internet.flag("PublicIpAssigned", default=_bandwidth(internet) > 0),
+        user_data=given.find_text("UserData") or "",
+        cam_role_name=given.find_text("CamRoleName") or "",
+        protected=given.flag("DisableApiTermination"),
+        tags=tagging.specified(given, "instance"),
+        disk_tags=tagging.specified(given, "disk"),
+    )
+
+
+def numbered(pattern: str, number: int, count: int) -> str:
+    """The name of one of several: `{R:3}` counts from 3, `{R:3,F:3}` with three digits; else 1, 2 ... is appended."""
+
+    def counted(found: re.Match[str]) -> str:
+        return str(int(found[1]) + number).zfill(int(found[2] or 0))
+
+    if _NUMBER.search(pattern):
+        return _NUMBER.sub(counted, pattern)
+    return pattern if count == 1 else f"{pattern}{number + 1}"
+
+
+def _charge_type(given: Parameters) -> str:
+    charge_type = given.find_text("InstanceChargeType") or "POSTPAID_BY_HOUR"
+    if charge_type not in {"POSTPAID_BY_HOUR", "SPOTPAID"}:
+        raise InvalidParameterValue(
+            name="InstanceChargeType", value=charge_type, wanted="POSTPAID_BY_HOUR (localcloud sells by the hour)"
+        )
+    return charge_type
+
+
+def _bandwidth(internet: Parameters) -> int:
+    bandwidth = internet.find_integer("InternetMaxBandwidthOut") or 0
+    if not 0 <= bandwidth <= 200:
+        raise ParameterOutOfRange(name="InternetAccessible.InternetMaxBandwidthOut", value=bandwidth, low=0, high=200)
+    return bandwidth
+
+
+def _disk(given: Parameters) -> DiskWish:
+    size = given.find_integer("DiskSize")
+    return DiskWish(
+        type=given.find_text("DiskType") or "CLOUD_PREMIUM",
+        size_gib=50 if size is None else size,
+        name=given.find_text("DiskName") or "",
+        delete_with_instance=given.flag("DeleteWithInstance", default=True),
+        encrypted=given.flag("Encrypt"),
+        throughput=given.find_integer("ThroughputPerformance") or 0,
+    )
+
+
+def _public_addresses(call: Call, found: Instance) -> list[str]:
+    bound = [str(one.ip) for one in address.of_target(call.tx, found.id) if one.status == "BIND"]
+    return bound if found.public_address is None else [str(found.public_address), *bound]
+
+
+def show(call: Call, found: Instance) -> Answer:
+    """An instance as answers show it."""
+    cards = interface.of_instance(call.tx, found.id)
+    disks = disk.of_instance(call.tx, found.id)
+    kind = found.type
+    return {
+        "Placement": {"Zone": found.zone, "ProjectId": found.project_id},
+        "InstanceId": found.id,
+        "InstanceType": found.instance_type,
+        "CPU": kind.cpu,
+        "Memory": kind.memory_gib,
+        "RestrictState": "NORMAL",
+        "InstanceName": found.name,
+        "InstanceChargeType": found.charge_type,
+        "SystemDisk": next(_system_disk(one) for one in disks if one.usage == "SYSTEM_DISK"),
+        "DataDisks": [_data_disk(one) for one in disks if one.usage == "DATA_DISK"],
+        "PrivateIpAddresses": [str(entry.address) for card in cards for entry in card.addresses],
+        "PublicIpAddresses": _public_addresses(call, found),
+        "InternetAccessible": {
+            "InternetChargeType": found.internet_charge_type,
+            "InternetMaxBandwidthOut": found.bandwidth_mbps,
+            "PublicIpAssigned": found.public_address is not None,
+        },
+        "VirtualPrivateCloud": {"VpcId": found.vpc_id, "SubnetId": found.subnet_id, "AsVpcGateway": False},
+        "ImageId": found.image_id,
+        "RenewFlag": "NOTIFY_AND_MANUAL_RENEW",
+        "CreatedTime": iso_time(found.created),
+        "ExpiredTime": None,
+        "OsName": instance.image(call.tx, found.image_id).os_name,
+        "SecurityGroupIds": list(interface.get(call.tx, found.interface_id).group_ids),
+        "LoginSettings": {"KeyIds": list(found.key_ids)},
+        "InstanceState": found.state,
+        "StopChargingMode": _stop_mode(found),
+        "Uuid": found.uuid,
+        "LatestOperation": found.operation,
+        "LatestOperationState": found.operation_state,
+        "LatestOperationRequestId": found.operation_id,
+        "LatestOperationErrorMsg": found.operation_error,
+        "DisasterRecoverGroupId": found.placement_group_id,
+        "CamRoleName": found.cam_role_name,
+        "DisableApiTermination": found.protected,
+        "DefaultLoginUser": "debian",
+        "DefaultLoginPort": 22,
+        "IsolatedSource": "NOTISOLATED",
+        "Tags": tagging.shown(call, found.id),
+    }
+
+
+def _stop_mode(found: Instance) -> str:
+    if found.state != "STOPPED":
+        return "NOT_APPLICABLE"
+    return "STOP_CHARGING" if found.stop_charging else "KEEP_CHARGING"
+
+
+def _system_disk(one: disk.Disk) -> Answer:
+    return {"DiskType": one.type, "DiskId": one.id, "DiskSize": one.size_gib, "DiskName": one.name}
+
+
+def _data_disk(one: disk.Disk) -> Answer:
+    return {
+        "DiskType": one.type,
+        "DiskId": one.id,
+        "DiskSize": one.size_gib,
+        "DiskName": one.name,
+        "DeleteWithInstance": one.delete_with_instance,
+        "Encrypt": one.encrypted,
+        "ThroughputPerformance": one.throughput,
+    }
+
+
+def found_instances(call: Call) -> list[Instance]:
+    """The instances that InstanceIds or Filters choose."""
+    tx = call.tx
+    for instance_id in call.parameters.texts("InstanceIds"):
+        if not re.fullmatch(r"ins-[0-9a-z]{8}", instance_id):
+            raise instance.InstanceIdMalformed(instance_id=instance_id)
+
+    def cards(one: Instance) -> list[interface.Interface]:
+        return interface.of_instance(tx, one.id)
+
+    return chosen(
+        call,
+        tx.all(Instance),
+        {
+            "zone": lambda one: [one.zone],
+            "project-id": lambda one: [str(one.project_id)],
+            "instance-id": lambda one: [one.id],
+            "instance-name": lambda one: [one.name],
+            "instance-charge-type": lambda one: [one.charge_type],
+            "instance-state": lambda one: [one.state],
+            "instance-type": lambda one: [one.instance_type],
+            "image-id": lambda one: [one.image_id],
+            "uuid": lambda one: [one.uuid],
+            "vpc-id": lambda one: [one.vpc_id],
+            "subnet-id": lambda one: [one.subnet_id],
+            "disaster-recover-group-id": lambda one: [one.placement_group_id],
+            "security-group-id": lambda one: [group for card in cards(one) for group in card.group_ids],
+            "private-ip-address": lambda one: [str(at.address) for card in cards(one) for at in card.addresses],
+            "public-ip-address": lambda one: _public_addresses(call, one),
+            "login-settings.key-ids": lambda one: one.key_ids,
+        },
+        ids="InstanceIds",
+        refusal=UnknownFilterOfMachines,
+    )
+
+
+@action("cvm", "DescribeInstances", instance.InstanceIdMalformed, UnknownFilterOfMachines)
+def describe_instances(call: Call) -> Answer:
+    """List instances."""
+    found = found_instances(call)
+    return {"TotalCount": len(found), "InstanceSet": [show(call, one) for one in page(call, found)]}
+
+
+@action("cvm", "DescribeInstancesStatus", instance.InstanceIdMalformed)
+def describe_instances_status(call: Call) -> Answer:
+    """List the states of instances."""
+    found = call.tx.all(Instance)
+    wanted = call.parameters.texts("InstanceIds")
+    found = [one for one in found if not wanted or one.id in wanted]
+    rows = [{"InstanceId": one.id, "InstanceState": one.state} for one in page(call, found)]
+    return {"TotalCount": len(found), "InstanceStatusSet": rows}
+
+
+@action("cvm", "DescribeInstancesAttributes", instance.InstanceNotFound, instance.InstanceIdMalformed)
+def describe_instances_attributes(call: Call) -> Answer:
+    """Show user data of instances."""
+    given = call.parameters
+    given.required_texts("Attributes")
+    rows = [
+        {"InstanceId": one.id, "Attributes": {"UserData": one.user_data}}
+        for one in (instance.get(call.tx, instance_id) for instance_id in given.required_texts("InstanceIds"))
+    ]
+    return {"TotalCount": len(rows), "InstanceSet": rows}

@@ -1,0 +1,135 @@
+"""SSH key pairs."""
+
+from __future__ import annotations
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from localcloud.api.actions import Answer, Call, action
+from localcloud.services import tagging
+from localcloud.services.listing import UnknownFilterOfMachines, chosen, page
+from localcloud.state import instance, instance_change, key_pair, references
+from localcloud.state.key_pair import KeyPair
+from localcloud.state.records import iso_time
+
+_NAMES = (
+    key_pair.KeyPairNameEmpty,
+    key_pair.KeyPairNameTooLong,
+    key_pair.KeyPairNameIllegal,
+    key_pair.KeyPairNameTaken,
+)
+
+
+def _show(call: Call, pair: KeyPair, private_key: str = "") -> Answer:
+    return {
+        "KeyId": pair.id,
+        "KeyName": pair.name,
+        "ProjectId": pair.project_id,
+        "Description": pair.description,
+        "PublicKey": pair.public_key,
+        "PrivateKey": private_key,
+        "CreatedTime": iso_time(pair.created),
+        "AssociatedInstanceIds": references.users(call.tx, pair),
+        "Tags": tagging.shown(call, pair.id),
+    }
+
+
+@action("cvm", "ImportKeyPair", *_NAMES, key_pair.PublicKeyMalformed, key_pair.PublicKeyTaken, key_pair.KeyPairQuota)
+def import_key_pair(call: Call) -> Answer:
+    """Import a public key."""
+    given = call.parameters
+    pair = key_pair.add(
+        call.tx,
+        name=given.text("KeyName"),
+        public_key=given.text("PublicKey"),
+        private_key="",
+        project_id=given.find_integer("ProjectId") or 0,
+        tags=tagging.specified(given, "keypair"),
+    )
+    return {"KeyId": pair.id}
+
+
+@action("cvm", "CreateKeyPair", *_NAMES, key_pair.KeyPairQuota)
+def create_key_pair(call: Call) -> Answer:
+    """Make a key pair; the private key is shown this once."""
+    given = call.parameters
+    name = given.text("KeyName")
+    secret = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    private = secret.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+    ).decode()
+    public = secret.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    pair = key_pair.add(
+        call.tx,
+        name=name,
+        public_key=public.decode(),
+        private_key="",
+        project_id=given.integer("ProjectId"),
+        tags=tagging.specified(given, "keypair"),
+    )
+    return {"KeyPair": _show(call, pair, private)}
+
+
+@action("cvm", "DescribeKeyPairs", UnknownFilterOfMachines)
+def describe_key_pairs(call: Call) -> Answer:
+    """List key pairs."""
+    found = chosen(
+        call,
+        call.tx.all(KeyPair),
+        {"project-id": lambda one: [str(one.project_id)], "key-name": lambda one: [one.name]},
+        ids="KeyIds",
+        refusal=UnknownFilterOfMachines,
+    )
+    return {"TotalCount": len(found), "KeyPairSet": [_show(call, one) for one in page(call, found)]}
+
+
+@action("cvm", "ModifyKeyPairAttribute", key_pair.KeyPairNotFound, key_pair.KeyPairIdMalformed, *_NAMES)
+def modify_key_pair_attribute(call: Call) -> Answer:
+    """Change a key pair's name or description."""
+    given = call.parameters
+    key_pair.modify(
+        call.tx, given.text("KeyId"), name=given.find_text("KeyName"), description=given.find_text("Description")
+    )
+    return {}
+
+
+@action("cvm", "DeleteKeyPairs", key_pair.KeyPairNotFound, key_pair.KeyPairIdMalformed, key_pair.KeyPairInUse)
+def delete_key_pairs(call: Call) -> Answer:
+    """Delete key pairs that no instance uses."""
+    for key_id in call.parameters.required_texts("KeyIds"):
+        key_pair.delete(call.tx, key_id)
+    return {}
+
+
+@action(
+    "cvm",
+    "AssociateInstancesKeyPairs",
+    instance.InstanceNotFound,
+    key_pair.KeyPairNotFound,
+    instance_change.InstanceBusy,
+    instance_change.InstanceIsRunning,
+)
+def associate_instances_key_pairs(call: Call) -> Answer:
+    """Give instances key pairs; a running one needs ForceStop."""
+    given = call.parameters
+    instance_change.associate_keys(
+        call.tx, given.required_texts("InstanceIds"), given.required_texts("KeyIds"), force=given.flag("ForceStop")
+    )
+    return {}
+
+
+@action(
+    "cvm",
+    "DisassociateInstancesKeyPairs",
+    instance.InstanceNotFound,
+    instance_change.KeyNotOnInstance,
+    instance_change.InstanceBusy,
+    instance_change.InstanceIsRunning,
+)
+def disassociate_instances_key_pairs(call: Call) -> Answer:
+    """Take key pairs from instances; a running one needs ForceStop."""
+    given = call.parameters
+    instance_change.disassociate_keys(
+        call.tx, given.required_texts("InstanceIds"), given.required_texts("KeyIds"), force=given.flag("ForceStop")
+    )
+    return {}

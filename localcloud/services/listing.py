@@ -1,0 +1,109 @@
+"""What every Describe* does: choose by ids, by filters, and cut a page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
+
+from localcloud.api.actions import Call
+from localcloud.state import tag
+from localcloud.state.errors import InvalidParameterValue, ParameterOutOfRange, Refusal, documented
+from localcloud.state.records import Record
+
+R = TypeVar("R", bound=Record)
+T = TypeVar("T")
+
+Extract = Callable[[R], Iterable[str]]
+
+LIMIT = 100
+DEFAULT = 20
+
+
+class UnknownFilter(Refusal):
+    """A filter's name is one of those that the action documents."""
+
+    code = "InvalidParameter.FilterInvalidKey"
+    template = "The filter `{name}` is not supported by {action}; supported: {known}."
+    source = documented("the SDK's errorcodes.py (vpc)")
+
+
+class UnknownFilterOfMachines(Refusal):
+    """A filter's name is one of those that the action documents (services cvm and cbs)."""
+
+    code = "InvalidFilter"
+    template = "The filter `{name}` is not supported by {action}; supported: {known}."
+    source = documented("the SDK's errorcodes.py (cvm, cbs)")
+
+
+class TooManyFilterValues(Refusal):
+    """A request has at most 10 filters of at most 100 values."""
+
+    code = "InvalidFilterValue.LimitExceeded"
+    template = "At most 10 filters of at most 100 values each may be given."
+    source = documented("api/213/15728, DescribeInstances: Filters; the 100 of vpc are assumed for all")
+
+
+def chosen(
+    call: Call,
+    records: Iterable[R],
+    filters: Mapping[str, Extract[R]],
+    *,
+    ids: str = "",
+    refusal: type[Refusal] = UnknownFilter,
+) -> list[R]:
+    """The records with one of the given ids (if any are given) that pass every filter."""
+    found = list(records)
+    if ids and call.parameters.texts(ids):
+        wanted = set(call.parameters.texts(ids))
+        found = [record for record in found if record.id in wanted]
+    given = call.parameters.each("Filters")
+    if len(given) > 10:
+        raise TooManyFilterValues
+    for entry in given:
+        name = entry.text("Name")
+        values = set(entry.texts("Values"))
+        if len(values) > 100:
+            raise TooManyFilterValues
+        extract = _extractor(call, name, filters, refusal)
+        found = [record for record in found if values & set(extract(record))]
+    return found
+
+
+def _extractor(call: Call, name: str, filters: Mapping[str, Extract[R]], refusal: type[Refusal]) -> Extract[R]:
+    if name in filters:
+        return filters[name]
+    if name == "tag-key":
+        return lambda record: tag.of(call.tx, record.id).keys()
+    if name == "tag-value":
+        return lambda record: tag.of(call.tx, record.id).values()
+    if name.startswith("tag:"):
+        key = name.removeprefix("tag:")
+        return lambda record: [value for at, value in tag.of(call.tx, record.id).items() if at == key]
+    known = ", ".join((*filters, "tag-key", "tag-value", "tag:KEY"))
+    raise refusal(name=name, action="this action", known=known)
+
+
+def page(call: Call, found: Sequence[T], *, default: int = DEFAULT, highest: int = LIMIT) -> Sequence[T]:
+    """The rows that Offset and Limit choose. They are integers, or (DescribeVpcs and its like) strings."""
+    offset = _number(call, "Offset", 0)
+    limit = _number(call, "Limit", default)
+    if offset < 0:
+        raise ParameterOutOfRange(name="Offset", value=offset, low=0, high="2^63-1")
+    if not 0 <= limit <= highest:
+        raise ParameterOutOfRange(name="Limit", value=limit, low=0, high=highest)
+    return found[offset : offset + limit]
+
+
+def _number(call: Call, name: str, default: int) -> int:
+    value = call.parameters.values.get(name, default)
+    if isinstance(value, str):
+        digits = value.removeprefix("-")
+        if not (digits.isascii() and digits.isdigit() and len(digits) < 19):
+            raise InvalidParameterValue(name=name, value=value, wanted="an integer")
+        return int(value)
+    return int(value)
+
+
+def flag(value: object) -> list[str]:
+    """A boolean as filters write it."""
+    return ["true" if value else "false"]

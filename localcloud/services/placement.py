@@ -1,0 +1,81 @@
+"""Placement groups (the API says: disaster recover groups)."""
+
+from __future__ import annotations
+
+from localcloud.api.actions import Answer, Call, action
+from localcloud.services import tagging
+from localcloud.services.listing import UnknownFilterOfMachines, chosen, page
+from localcloud.state import placement
+from localcloud.state.placement import PlacementGroup
+from localcloud.state.records import iso_time
+
+
+def _show(call: Call, group: PlacementGroup) -> Answer:
+    members = placement.members(call.tx, group)
+    return {
+        "DisasterRecoverGroupId": group.id,
+        "Name": group.name,
+        "Type": group.type,
+        "CvmQuotaTotal": group.quota,
+        "CurrentNum": len(members),
+        "InstanceIds": members,
+        "CreateTime": iso_time(group.created),
+        "Affinity": group.affinity,
+        "Tags": tagging.shown(call, group.id),
+    }
+
+
+@action("cvm", "CreateDisasterRecoverGroup", placement.PlacementGroupQuota)
+def create_disaster_recover_group(call: Call) -> Answer:
+    """Create a placement group."""
+    given = call.parameters
+    affinity = given.find_integer("Affinity")
+    group = placement.create(
+        call.tx,
+        name=given.text("Name"),
+        type=given.text("Type"),
+        affinity=1 if affinity is None else affinity,
+        tags=tagging.specified(given, "ps"),
+    )
+    shown = _show(call, group)
+    del shown["InstanceIds"], shown["Tags"]
+    return shown
+
+
+@action("cvm", "DescribeDisasterRecoverGroups")
+def describe_disaster_recover_groups(call: Call) -> Answer:
+    """List placement groups."""
+    found = chosen(call, call.tx.all(PlacementGroup), {}, ids="DisasterRecoverGroupIds", refusal=UnknownFilterOfMachines)
+    name = call.parameters.find_text("Name")
+    found = [one for one in found if not name or name in one.name]
+    return {"TotalCount": len(found), "DisasterRecoverGroupSet": [_show(call, one) for one in page(call, found)]}
+
+
+@action("cvm", "DescribeDisasterRecoverGroupQuota")
+def describe_disaster_recover_group_quota(call: Call) -> Answer:
+    """Tell how many placement groups there may be, and how many instances in one."""
+    return {
+        "GroupQuota": placement.QUOTA,
+        "CurrentNum": len(call.tx.all(PlacementGroup)),
+        "CvmInHostGroupQuota": placement.INSTANCES["HOST"],
+        "CvmInSwGroupQuota": placement.INSTANCES["SW"],
+        "CvmInRackGroupQuota": placement.INSTANCES["RACK"],
+    }
+
+
+@action("cvm", "ModifyDisasterRecoverGroupAttribute", placement.PlacementGroupNotFound)
+def modify_disaster_recover_group_attribute(call: Call) -> Answer:
+    """Rename a placement group."""
+    given = call.parameters
+    placement.rename(call.tx, given.text("DisasterRecoverGroupId"), given.text("Name"))
+    return {}
+
+
+@action(
+    "cvm", "DeleteDisasterRecoverGroups", placement.PlacementGroupNotFound, placement.PlacementGroupNotEmpty
+)
+def delete_disaster_recover_groups(call: Call) -> Answer:
+    """Delete empty placement groups."""
+    for group_id in call.parameters.required_texts("DisasterRecoverGroupIds"):
+        placement.delete(call.tx, group_id)
+    return {}

@@ -1,0 +1,19 @@
+"""Who is calling."""
+
+from __future__ import annotations
+
+from localcloud.api.actions import Answer, Call, action
+
+ACCOUNT = "100000000001"
+
+
+@action("sts", "GetCallerIdentity")
+def get_caller_identity(call: Call) -> Answer:
+    """Tell the account and user of the credentials."""
+    return {
+        "Arn": f"qcs::cam::uin/{ACCOUNT}:uin/{ACCOUNT}",
+        "AccountId": ACCOUNT,
+        "UserId": ACCOUNT,
+        "PrincipalId": ACCOUNT,
+        "Type": "CAMUser",
+    }

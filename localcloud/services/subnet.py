@@ -1,0 +1,155 @@
+"""Subnets, and who has which private address in them."""
+
+from __future__ import annotations
+
+from localcloud.api.actions import Answer, Call, action
+from localcloud.services import tagging
+from localcloud.services.listing import chosen, flag, page
+from localcloud.state import route_table, subnet, vpc
+from localcloud.state.records import beijing_time
+
+
+def show(call: Call, found: subnet.Subnet) -> Answer:
+    """A subnet as answers show it."""
+    return {
+        "SubnetId": found.id,
+        "SubnetName": found.name,
+        "VpcId": found.vpc_id,
+        "CidrBlock": str(found.cidr),
+        "Zone": found.zone,
+        "IsDefault": False,
+        "EnableBroadcast": found.broadcast,
+        "RouteTableId": found.route_table_id,
+        "CreatedTime": beijing_time(found.created),
+        "AvailableIpAddressCount": subnet.available(call.tx, found),
+        "TotalIpAddressCount": found.usable,
+        "TagSet": tagging.shown(call, found.id),
+    }
+
+
+@action(
+    "vpc",
+    "CreateSubnet",
+    vpc.VpcNotFound,
+    subnet.ZoneUnknown,
+    subnet.SubnetRange,
+    subnet.SubnetOutsideVpc,
+    subnet.SubnetConflict,
+    subnet.SubnetQuota,
+)
+def create_subnet(call: Call) -> Answer:
+    """Create a subnet in one zone of a VPC."""
+    given = call.parameters
+    made = subnet.create(
+        call.tx,
+        vpc_id=given.text("VpcId"),
+        name=given.text("SubnetName"),
+        cidr=given.cidr("CidrBlock"),
+        zone=given.text("Zone"),
+        tags=tagging.given(given),
+    )
+    return {"Subnet": show(call, made)}
+
+
+@action(
+    "vpc",
+    "CreateSubnets",
+    vpc.VpcNotFound,
+    subnet.ZoneUnknown,
+    subnet.SubnetRange,
+    subnet.SubnetOutsideVpc,
+    subnet.SubnetConflict,
+    subnet.SubnetQuota,
+)
+def create_subnets(call: Call) -> Answer:
+    """Create several subnets of a VPC: all of them, or none."""
+    given = call.parameters
+    vpc_id, tags = given.text("VpcId"), tagging.given(given)
+    made = [
+        subnet.create(
+            call.tx,
+            vpc_id=vpc_id,
+            name=entry.text("SubnetName"),
+            cidr=entry.cidr("CidrBlock"),
+            zone=entry.text("Zone"),
+            tags=tags,
+        )
+        for entry in given.required_each("Subnets")
+    ]
+    return {"SubnetSet": [show(call, one) for one in made]}
+
+
+@action("vpc", "DescribeSubnets")
+def describe_subnets(call: Call) -> Answer:
+    """List subnets."""
+    found = chosen(
+        call,
+        call.tx.all(subnet.Subnet),
+        {
+            "subnet-id": lambda one: [one.id],
+            "vpc-id": lambda one: [one.vpc_id],
+            "cidr-block": lambda one: [str(one.cidr)],
+            "is-default": lambda _: flag(value=False),
+            "subnet-name": lambda one: [one.name],
+            "zone": lambda one: [one.zone],
+        },
+        ids="SubnetIds",
+    )
+    return {"TotalCount": len(found), "SubnetSet": [show(call, one) for one in page(call, found)]}
+
+
+@action("vpc", "ModifySubnetAttribute", subnet.SubnetNotFound)
+def modify_subnet_attribute(call: Call) -> Answer:
+    """Change a subnet's name or broadcast."""
+    given = call.parameters
+    subnet.modify(
+        call.tx,
+        given.text("SubnetId"),
+        name=given.find_text("SubnetName"),
+        broadcast=given.find_text_flag("EnableBroadcast"),
+    )
+    return {}
+
+
+@action(
+    "vpc",
+    "ReplaceRouteTableAssociation",
+    subnet.SubnetNotFound,
+    route_table.RouteTableNotFound,
+    subnet.RouteTableOfOtherVpc,
+)
+def replace_route_table_association(call: Call) -> Answer:
+    """Move a subnet to another route table."""
+    given = call.parameters
+    subnet.associate_route_table(call.tx, given.text("SubnetId"), given.text("RouteTableId"))
+    return {}
+
+
+@action("vpc", "DeleteSubnet", subnet.SubnetNotFound, subnet.SubnetInUse)
+def delete_subnet(call: Call) -> Answer:
+    """Delete an empty subnet."""
+    subnet.delete(call.tx, call.parameters.text("SubnetId"))
+    return {}
+
+
+@action("vpc", "DescribeUsedIpAddress", vpc.VpcNotFound, subnet.SubnetNotFound)
+def describe_used_ip_address(call: Call) -> Answer:
+    """List the private addresses that something holds."""
+    given = call.parameters
+    owner = vpc.get(call.tx, given.text("VpcId"))
+    only = given.find_text("SubnetId")
+    places = [subnet.get(call.tx, only)] if only else subnet.in_vpc(call.tx, owner.id)
+    wanted = set(given.texts("IpAddresses"))
+    rows = [
+        {
+            "VpcId": owner.id,
+            "SubnetId": place.id,
+            "IpAddress": str(taken.address),
+            "ResourceType": taken.resource_type,
+            "ResourceId": taken.resource_id,
+        }
+        for place in places
+        for taken in subnet.occupied(call.tx, place.id)
+        if not wanted or str(taken.address) in wanted
+    ]
+    return {"TotalCount": len(rows), "IpAddressStates": list(page(call, rows))}

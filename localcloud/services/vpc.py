@@ -1,0 +1,123 @@
+"""VPCs."""
+
+from __future__ import annotations
+
+from localcloud.api.actions import Answer, Call, action
+from localcloud.services import tagging
+from localcloud.services.listing import chosen, flag, page
+from localcloud.state import vpc
+from localcloud.state.records import beijing_time
+
+
+def show(call: Call, found: vpc.Vpc) -> Answer:
+    """A VPC as answers show it."""
+    return {
+        "VpcId": found.id,
+        "VpcName": found.name,
+        "CidrBlock": str(found.cidr),
+        "IsDefault": False,
+        "EnableMulticast": found.multicast,
+        "CreatedTime": beijing_time(found.created),
+        "DnsServerSet": list(found.dns_servers),
+        "DomainName": found.domain_name,
+        "EnableDhcp": True,
+        "AssistantCidrSet": _assistants(found),
+        "TagSet": tagging.shown(call, found.id),
+    }
+
+
+def _assistants(found: vpc.Vpc) -> list[Answer]:
+    return [{"VpcId": found.id, "CidrBlock": str(cidr), "AssistantType": 0} for cidr in found.assistant_cidrs]
+
+
+@action("vpc", "CreateVpc", vpc.VpcCidrNotPrivate, vpc.VpcQuota, vpc.TooManyDnsServers)
+def create_vpc(call: Call) -> Answer:
+    """Create a VPC with its main route table."""
+    given = call.parameters
+    name, cidr = given.text("VpcName"), given.cidr("CidrBlock")
+    made = vpc.create(
+        call.tx,
+        name=name,
+        cidr=cidr,
+        multicast=given.find_text_flag("EnableMulticast") or False,
+        dns_servers=given.texts("DnsServers"),
+        domain_name=given.find_text("DomainName") or "",
+        tags=tagging.given(given),
+    )
+    return {"Vpc": show(call, made)}
+
+
+@action("vpc", "DescribeVpcs")
+def describe_vpcs(call: Call) -> Answer:
+    """List VPCs."""
+    found = chosen(
+        call,
+        call.tx.all(vpc.Vpc),
+        {
+            "vpc-id": lambda one: [one.id],
+            "vpc-name": lambda one: [one.name],
+            "cidr-block": lambda one: [str(one.cidr)],
+            "is-default": lambda _: flag(value=False),
+        },
+        ids="VpcIds",
+    )
+    return {"TotalCount": len(found), "VpcSet": [show(call, one) for one in page(call, found)]}
+
+
+@action("vpc", "ModifyVpcAttribute", vpc.VpcNotFound, vpc.TooManyDnsServers)
+def modify_vpc_attribute(call: Call) -> Answer:
+    """Change a VPC's name, multicast, DNS servers or domain name."""
+    given = call.parameters
+    vpc.modify(
+        call.tx,
+        given.text("VpcId"),
+        name=given.find_text("VpcName"),
+        multicast=given.find_text_flag("EnableMulticast"),
+        dns_servers=given.texts("DnsServers"),
+        domain_name=given.find_text("DomainName"),
+    )
+    return {}
+
+
+@action("vpc", "CreateAssistantCidr", vpc.VpcNotFound, vpc.VpcCidrNotPrivate, vpc.AssistantCidrOverlaps)
+def create_assistant_cidr(call: Call) -> Answer:
+    """Add ranges to a VPC."""
+    given = call.parameters
+    vpc_id = given.text("VpcId")
+    given.required_texts("CidrBlocks")
+    changed = vpc.change_assistant_cidrs(call.tx, vpc_id, added=given.cidrs("CidrBlocks"), removed=())
+    return {"AssistantCidrSet": _assistants(changed)}
+
+
+@action(
+    "vpc",
+    "ModifyAssistantCidr",
+    vpc.VpcNotFound,
+    vpc.VpcCidrNotPrivate,
+    vpc.AssistantCidrOverlaps,
+    vpc.AssistantCidrInUse,
+)
+def modify_assistant_cidr(call: Call) -> Answer:
+    """Add ranges to a VPC and remove others."""
+    given = call.parameters
+    changed = vpc.change_assistant_cidrs(
+        call.tx, given.text("VpcId"), added=given.cidrs("NewCidrBlocks"), removed=given.cidrs("OldCidrBlocks")
+    )
+    return {"AssistantCidrSet": _assistants(changed)}
+
+
+@action("vpc", "DeleteAssistantCidr", vpc.VpcNotFound, vpc.AssistantCidrInUse)
+def delete_assistant_cidr(call: Call) -> Answer:
+    """Remove ranges from a VPC."""
+    given = call.parameters
+    vpc_id = given.text("VpcId")
+    given.required_texts("CidrBlocks")
+    vpc.change_assistant_cidrs(call.tx, vpc_id, added=(), removed=given.cidrs("CidrBlocks"))
+    return {}
+
+
+@action("vpc", "DeleteVpc", vpc.VpcNotFound, vpc.VpcInUse)
+def delete_vpc(call: Call) -> Answer:
+    """Delete an empty VPC."""
+    vpc.delete(call.tx, call.parameters.text("VpcId"))
+    return {}

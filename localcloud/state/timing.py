@@ -1,0 +1,40 @@
+"""How long things take. Every delay in seconds; zero means: done by the next request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Least times of the transitions. Real machines take as long as they take on top of it."""
+
+    instance_start_s: float = 0.0  # PENDING or STARTING to RUNNING
+    instance_stop_s: float = 0.0  # STOPPING to STOPPED
+    instance_change_s: float = 0.0  # resize, reset, key and bandwidth changes: OPERATING to SUCCESS
+    instance_terminate_s: float = 0.0  # TERMINATING until it is gone
+    address_s: float = 0.0  # allocate, bind, unbind an EIP
+    nat_gateway_s: float = 0.0  # PENDING to AVAILABLE, DELETING until it is gone
+    disk_s: float = 0.0  # ATTACHING, DETACHING, EXPANDING
+    interface_s: float = 0.0  # an ENI's PENDING, ATTACHING, DETACHING
+    load_balancer_s: float = 0.0  # every write of the CLB is a task
+    # A real HAVIP "may take 10 seconds" to move. The world delays the traffic by this, and tells the
+    # records when the new holder has it.
+    havip_takeover_s: float = 0.0
+
+
+SHORT = Timing()
+
+# Orders of magnitude as users of the real cloud see them (assumed: Tencent publishes no figures but the HAVIP's).
+REALISTIC = Timing(
+    instance_start_s=20.0,
+    instance_stop_s=10.0,
+    instance_change_s=5.0,
+    instance_terminate_s=15.0,
+    address_s=2.0,
+    nat_gateway_s=5.0,
+    disk_s=3.0,
+    interface_s=2.0,
+    load_balancer_s=3.0,
+    havip_takeover_s=10.0,
+)
