@@ -19,7 +19,7 @@ from .codes import (
     SIGNATURE_INVALID,
     USER_ALREADY_EXISTS,
     USER_NOT_FOUND,
-    Coded,
+    CodedError,
 )
 from .jsontext import dump
 from .login import TokenError, Tokens
@@ -28,6 +28,7 @@ from .records import User
 from .stores import DuplicateNameError, Page, Store, StoreError
 
 Handler = Callable[[Request], Response]
+_LIMIT = 1000  # of a list that asks for none
 _WRONG_LOGIN = "incorrect Username or Password"
 
 
@@ -43,7 +44,7 @@ class Accounts:
 
     def login(self, request: Request) -> Response:
         """By JSON body or Basic. Whatever is wrong, the database included, the answer is the same 401."""
-        name = _basic(request) if request.headers.get("Authorization") else _json_login(request)
+        name = _basic(request) if request.header("Authorization") else _json_login(request)
         if not name or not self._check(*name):
             return self._refused(_WRONG_LOGIN)
         return self._with_token(*self.tokens.issue(name[0]))
@@ -53,7 +54,7 @@ class Accounts:
         return Response(HTTPStatus.OK, "null", headers=(("Set-Cookie", "jwt=; Path=/; Max-Age=0"),))
 
     def refresh(self, request: Request) -> Response:
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        scheme, _, token = request.header("Authorization").partition(" ")
         if scheme != "Bearer":
             return self._refused("auth header is invalid" if scheme else "cookie token is empty")
         try:
@@ -65,9 +66,9 @@ class Accounts:
         """The handler behind a check of the Authorization header: Basic or Bearer."""
 
         def checked(request: Request) -> Response:
-            scheme, blank, credentials = request.headers.get("Authorization", "").partition(" ")
+            scheme, blank, credentials = request.header("Authorization").partition(" ")
             if not blank:
-                raise Coded(INVALID_AUTH_HEADER)
+                raise CodedError(INVALID_AUTH_HEADER)
             if scheme == "Bearer":
                 try:
                     request.username = self.tokens.username(credentials)
@@ -76,14 +77,14 @@ class Accounts:
                 return handler(request)
             name = _basic(request)
             if not name or not self._check(*name):
-                raise Coded(SIGNATURE_INVALID)
+                raise CodedError(SIGNATURE_INVALID)
             request.username = name[0]
             return handler(request)
 
         return checked
 
     def no_such_page(self, request: Request) -> Response:
-        raise Coded(PAGE_NOT_FOUND, request.path)
+        raise CodedError(PAGE_NOT_FOUND, request.path)
 
     def _check(self, name: str, password: str) -> bool:
         try:
@@ -115,7 +116,7 @@ class Accounts:
 
         def checked(request: Request) -> Response:
             if not self._is_admin(request.username):
-                raise Coded(PERMISSION_DENIED, request.username)
+                raise CodedError(PERMISSION_DENIED, request.username)
             return handler(request)
 
         return checked
@@ -123,7 +124,7 @@ class Accounts:
     def administrator_or_self(self, handler: Handler) -> Handler:
         def checked(request: Request) -> Response:
             if request.username != request.parameters["name"] and not self._is_admin(request.username):
-                raise Coded(PERMISSION_DENIED, request.username)
+                raise CodedError(PERMISSION_DENIED, request.username)
             return handler(request)
 
         return checked
@@ -147,9 +148,9 @@ class Accounts:
         try:
             self.store.create_user(user)
         except DuplicateNameError as error:
-            raise Coded(USER_ALREADY_EXISTS, str(error)) from error
+            raise CodedError(USER_ALREADY_EXISTS, str(error)) from error
         except StoreError as error:
-            raise Coded(DATABASE, str(error)) from error
+            raise CodedError(DATABASE, str(error)) from error
         return ok(user.to_json())
 
     def get(self, request: Request) -> Response:
@@ -176,7 +177,7 @@ class Accounts:
         body = request.json()
         user = self._user(request)
         if not passwords.matches(rules.text(body, "oldPassword"), user.password):
-            raise Coded(PASSWORD_INCORRECT)
+            raise CodedError(PASSWORD_INCORRECT)
         rules.check_password(rules.text(body, "newPassword"))
         user.password = passwords.encrypt(rules.text(body, "newPassword"))
         self.store.save_user(user)
@@ -193,7 +194,7 @@ class Accounts:
     def _user(self, request: Request) -> User:
         user = self.store.find_user(request.parameters["name"])
         if user is None:
-            raise Coded(USER_NOT_FOUND, request.parameters["name"])
+            raise CodedError(USER_NOT_FOUND, request.parameters["name"])
         return user
 
     def _is_admin(self, name: str) -> bool:
@@ -219,11 +220,11 @@ def page_of(request: Request) -> Page:
 
     selector = query.get("fieldSelector", [""])[0]
     name = selector.removeprefix("name=").removeprefix("=") if selector.startswith("name=") else ""
-    return Page(offset=number("offset", 0), limit=number("limit", Page.limit), name_contains=name)
+    return Page(offset=number("offset", 0), limit=number("limit", _LIMIT), name_contains=name)
 
 
 def _basic(request: Request) -> tuple[str, str] | None:
-    scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
+    scheme, _, encoded = request.header("Authorization").partition(" ")
     if scheme != "Basic":
         return None
     try:
@@ -238,6 +239,6 @@ def _json_login(request: Request) -> tuple[str, str] | None:
     try:
         body = request.json()
         name, password = rules.text(body, "username"), rules.text(body, "password")
-    except Coded:
+    except CodedError:
         return None
     return (name, password) if name and rules.is_password(password) else None

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from .accounts import Accounts
-from .codes import DATABASE, Coded
+from .codes import DATABASE, CodedError
 from .config import Config, ConfigError, load
 from .grants import Feed, Policies, Secrets, publishing
 from .login import Tokens
@@ -96,7 +96,7 @@ def _with_store_errors(router: Router) -> Callable[[Request], Response]:
         try:
             return router(request)
         except StoreError as error:
-            raise Coded(DATABASE, str(error)) from error
+            raise CodedError(DATABASE, str(error)) from error
 
     return answer
 
@@ -105,8 +105,7 @@ def tokens_of(config: Config) -> Tokens:
     """Raises ConfigError for a key that the real server would refuse."""
     key = config.text("jwt.key")
     if not 6 <= len(key) <= 32:  # noqa: PLR2004 - the real server's bounds
-        msg = f"{NAME}: jwt.key has {len(key)} characters; 6 to 32 are expected, the same on every machine"
-        raise ConfigError(msg)
+        raise ConfigError(f"{NAME}: jwt.key has {len(key)} characters; 6 to 32 are expected, the same on every machine")
     return Tokens(key, config.seconds("jwt.timeout"), config.seconds("jwt.max-refresh"))
 
 

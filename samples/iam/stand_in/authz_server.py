@@ -13,7 +13,7 @@ import jwt
 from . import ladon
 from .audit import Record, Recorder
 from .cache import ApiserverSource, Cache, CachedSecret
-from .codes import BIND, EXPIRED, MISSING_HEADER, PAGE_NOT_FOUND, SIGNATURE_INVALID, Coded
+from .codes import BIND, EXPIRED, MISSING_HEADER, PAGE_NOT_FOUND, SIGNATURE_INVALID, CodedError
 from .config import Config, ConfigError, load
 from .messages import Request, Response, Router, healthz, ok, version
 from .process import Ports, run
@@ -53,32 +53,32 @@ class Authorizer:
 
     def no_such_page(self, request: Request) -> Response:
         self._authenticate(request, self.cache.snapshot.secrets)
-        raise Coded(PAGE_NOT_FOUND, request.path)
+        raise CodedError(PAGE_NOT_FOUND, request.path)
 
     def _authenticate(self, request: Request, secrets: Mapping[str, CachedSecret]) -> CachedSecret:
         """The secret that signed the token: its `kid` names it. aud and iss are not looked at, exp and nbf are."""
-        header = request.headers.get("Authorization", "")
+        header = request.header("Authorization")
         if not header:
-            raise Coded(MISSING_HEADER)
+            raise CodedError(MISSING_HEADER)
         token = header.removeprefix("Bearer ").strip()
         try:
             secret = secrets[jwt.get_unverified_header(token)["kid"]]
             jwt.decode(token, secret.key, algorithms=["HS256", "HS384", "HS512"], options={"verify_aud": False})
         except (jwt.InvalidTokenError, KeyError) as error:
-            raise Coded(SIGNATURE_INVALID, repr(error)) from error
+            raise CodedError(SIGNATURE_INVALID, repr(error)) from error
         if 0 < secret.expires < self.now():
-            raise Coded(EXPIRED, f"secret of {secret.username}, at {secret.expires}")
+            raise CodedError(EXPIRED, f"secret of {secret.username}, at {secret.expires}")
         return secret
 
 
 def _asked(request: Request, owner: str) -> ladon.Asked:
     # Without the content type the real server reads the body as a form, finds nothing, and judges an empty request.
-    is_json = request.headers.get("Content-Type", "").split(";")[0].strip() == "application/json"
+    is_json = request.header("Content-Type").split(";")[0].strip() == "application/json"
     body: dict[str, Any] = request.json() if is_json else {}
     context = body.get("context") or {}
     words = [body.get(key) or "" for key in ("subject", "action", "resource")]
     if not isinstance(context, dict) or not all(isinstance(word, str) for word in words):
-        raise Coded(BIND, "subject, action and resource are strings, context is an object")
+        raise CodedError(BIND, "subject, action and resource are strings, context is an object")
     return ladon.Asked(*words, context={**context, "username": owner})
 
 
@@ -111,8 +111,9 @@ def main(arguments: Sequence[str]) -> int:
 
     def prepare(config: Config, journal: Journal) -> Ports:
         if not config.text("client-ca-file"):
-            msg = f"{NAME}: client-ca-file is empty; the CA that signed the apiserver's certificate is expected"
-            raise ConfigError(msg)
+            raise ConfigError(
+                f"{NAME}: client-ca-file is empty; the CA that signed the apiserver's certificate is expected"
+            )
         cache = Cache(ApiserverSource(config.text("rpcserver"), config.text("client-ca-file")), journal)
         messages, never = RedisMessages.connect(config), threading.Event()
         recorder = Recorder(
@@ -133,4 +134,4 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _ignore(_: Record) -> None:
-    """No audit wanted. (The real server drops the connection then.)"""
+    """No audit wanted. The real server drops the connection then."""

@@ -63,8 +63,7 @@ class ApiserverSource:
             secrets = self._ask(connection, SECRETS_PATH)
             policies = self._ask(connection, POLICIES_PATH)
         except (OSError, ssl.SSLError, http.client.HTTPException, ValueError) as error:
-            msg = f"apiserver at {self._address[0]}:{self._address[1]}: {error}"
-            raise SourceError(msg) from error
+            raise SourceError(f"apiserver at {self._address[0]}:{self._address[1]}: {error}") from error
         finally:
             connection.close()
         return Snapshot({kid: CachedSecret(**secret) for kid, secret in secrets.items()}, policies)

@@ -1,7 +1,7 @@
 """The error codes of the IAM API: the table that the real project generates at build time.
 
 IamError
-└── Coded      a request's failure with one of the codes below
+└── CodedError      a request's failure with one of the codes below
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class IamError(Exception):
     """Base of what the stand-in raises on purpose."""
 
 
-class Coded(IamError):
+class CodedError(IamError):
     """A request failed with a code. The cause goes to the log, never to the caller."""
 
     def __init__(self, code: Code, cause: str = "") -> None:

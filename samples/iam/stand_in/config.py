@@ -113,8 +113,7 @@ class Config:
         text = self.text(key)
         parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h)", text)
         if not parts or "".join(number + unit for number, unit in parts) != text:
-            msg = f"{self.server}: {key} is {text!r}; a duration like 90s or 1h30m is expected"
-            raise ConfigError(msg)
+            raise ConfigError(f"{self.server}: {key} is {text!r}; a duration like 90s or 1h30m is expected")
         return sum(float(number) * _UNITS_S[unit] for number, unit in parts)
 
     @property
@@ -148,10 +147,8 @@ def _read(server: str, name: str | None) -> Mapping[str, Any]:
         except FileNotFoundError:
             continue
         except (OSError, yaml.YAMLError) as error:
-            msg = f"{server}: cannot read {path}: {error}"
-            raise ConfigError(msg) from error
-    msg = f"{server}: no configuration file; tried {', '.join(map(str, candidates))}"
-    raise ConfigError(msg)
+            raise ConfigError(f"{server}: cannot read {path}: {error}") from error
+    raise ConfigError(f"{server}: no configuration file; tried {', '.join(map(str, candidates))}")
 
 
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

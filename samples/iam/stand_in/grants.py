@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from . import ladon, passwords, rules
 from .accounts import listing, page_of
-from .codes import DATABASE, POLICY_NOT_FOUND, SECRET_MAX_COUNT, SECRET_NOT_FOUND, Coded
+from .codes import DATABASE, POLICY_NOT_FOUND, SECRET_MAX_COUNT, SECRET_NOT_FOUND, CodedError
 from .messages import Request, Response, ok
 from .records import Policy, Secret
 from .stores import Page, Store
@@ -36,7 +36,7 @@ class Secrets:
         rules.check_name(secret.metadata.name)
         rules.check_description(secret.description)
         if self.store.list_secrets(request.username, Page(limit=0))[0] >= _MAX_SECRETS:
-            raise Coded(SECRET_MAX_COUNT, request.username)
+            raise CodedError(SECRET_MAX_COUNT, request.username)
         self.store.create_secret(secret)
         return ok(secret.to_json())
 
@@ -51,7 +51,7 @@ class Secrets:
         body = request.json()
         secret = self.store.find_secret(request.username, request.parameters["name"])
         if secret is None:
-            raise Coded(DATABASE, "no such secret")  # the real server's answer here, not 110102
+            raise CodedError(DATABASE, "no such secret")  # the real server's answer here, not 110102
         secret.expires = rules.number(body, "expires")
         secret.description = rules.text(body, "description")
         secret.metadata.extend = rules.metadata(body).extend
@@ -66,7 +66,7 @@ class Secrets:
     def _find(self, request: Request) -> Secret:
         secret = self.store.find_secret(request.username, request.parameters["name"])
         if secret is None:
-            raise Coded(SECRET_NOT_FOUND, request.parameters["name"])
+            raise CodedError(SECRET_NOT_FOUND, request.parameters["name"])
         return secret
 
 
@@ -108,7 +108,7 @@ class Policies:
     def _find(self, request: Request) -> Policy:
         policy = self.store.find_policy(request.username, request.parameters["name"])
         if policy is None:
-            raise Coded(POLICY_NOT_FOUND, request.parameters["name"])
+            raise CodedError(POLICY_NOT_FOUND, request.parameters["name"])
         return policy
 
 
@@ -122,7 +122,7 @@ class Feed:
     store: Store
 
     def secrets(self, _: Request) -> Response:
-        _, secrets = self.store.list_secrets(None, _EVERYTHING)
+        secrets = self.store.list_secrets(None, _EVERYTHING)[1]
         return ok(
             {
                 secret.secret_id: {"username": secret.username, "key": secret.secret_key, "expires": secret.expires}
@@ -132,7 +132,7 @@ class Feed:
 
     def policies(self, _: Request) -> Response:
         """In the order of their rows' numbers, newest first, by owner."""
-        _, policies = self.store.list_policies(None, _EVERYTHING)
+        policies = self.store.list_policies(None, _EVERYTHING)[1]
         owned: dict[str, list[object]] = {}
         for policy in policies:
             owned.setdefault(policy.username, []).append(policy.policy)

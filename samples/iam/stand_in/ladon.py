@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from .codes import BIND, VALIDATION, Coded, IamError
+from .codes import BIND, VALIDATION, CodedError, IamError
 from .conditions import CONDITIONS
 
 if TYPE_CHECKING:
@@ -99,24 +99,22 @@ def compiled(template: str) -> re.Pattern[str]:
                 parts.append(f"({template[start:position]})")
                 start = position + 1
     if depth != 0:
-        msg = f'Unbalanced braces in "{template}"'
-        raise PatternError(msg)
+        raise PatternError(f'Unbalanced braces in "{template}"')
     parts.append(re.escape(template[start:]))
     try:
         return re.compile("".join(parts))
     except re.error as error:
-        msg = f'error parsing regexp in "{template}": {error}'
-        raise PatternError(msg) from error
+        raise PatternError(f'error parsing regexp in "{template}": {error}') from error
 
 
 def to_json(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """A policy as sent -> as stored and shown: every field there, its id the policy's name.
 
-    Raises Coded: BIND where a field has another type or a condition is unknown, VALIDATION for an unknown effect.
+    Raises CodedError: BIND where a field has another type or a condition is unknown, VALIDATION for an unknown effect.
     """
     effect = given.get("effect") or "deny"
     if effect not in {"allow", "deny"}:
-        raise Coded(VALIDATION, f"effect {effect!r} is neither allow nor deny")
+        raise CodedError(VALIDATION, f"effect {effect!r} is neither allow nor deny")
     return {
         "id": name,
         "description": str(given.get("description") or ""),
@@ -134,15 +132,15 @@ def _strings(given: Mapping[str, Any], key: str) -> list[str] | None:
     if value is None:
         return None
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise Coded(BIND, f"policy.{key} is {value!r}, a list of strings is expected")
+        raise CodedError(BIND, f"policy.{key} is {value!r}, a list of strings is expected")
     return value
 
 
 def _conditions(given: Mapping[str, Any]) -> dict[str, Any]:
     value = given.get("conditions") or {}
     if not isinstance(value, dict):
-        raise Coded(BIND, f"policy.conditions is {value!r}, an object is expected")
+        raise CodedError(BIND, f"policy.conditions is {value!r}, an object is expected")
     for key, condition in value.items():
         if not isinstance(condition, dict) or condition.get("type") not in CONDITIONS:
-            raise Coded(BIND, f"policy.conditions.{key}: unknown type; known are {', '.join(CONDITIONS)}")
+            raise CodedError(BIND, f"policy.conditions.{key}: unknown type; known are {', '.join(CONDITIONS)}")
     return value

@@ -37,23 +37,21 @@ class Tokens:
     now: Callable[[], float] = time.time
 
     def issue(self, username: str) -> tuple[str, float]:
-        """(token, moment of expiry)"""
+        """The token, and the moment when it expires."""
         return self._sign({"aud": AUDIENCE, "iss": ISSUER, "identity": username, "sub": username})
 
     def username(self, token: str) -> str:
         """Raises TokenError."""
         claims = self._claims(token)
         if claims["exp"] < self.now():
-            msg = "Token is expired"
-            raise TokenError(msg)
+            raise TokenError("Token is expired")
         return str(claims["identity"])
 
     def refresh(self, token: str) -> tuple[str, float]:
         """A new token for an old one, expired or not, until `max_refresh_s` after the login. Raises TokenError."""
         claims = self._claims(token)
         if claims["orig_iat"] < self.now() - self.max_refresh_s:
-            msg = "token is expired"
-            raise TokenError(msg)
+            raise TokenError("token is expired")
         return self._sign(claims)
 
     def _sign(self, claims: dict[str, Any]) -> tuple[str, float]:
@@ -70,13 +68,11 @@ class Tokens:
                 token, self.key, algorithms=["HS256"], options={"verify_exp": False, "verify_aud": False}
             )
         except jwt.InvalidSignatureError as error:
-            msg = "signature is invalid"
-            raise TokenError(msg) from error
+            raise TokenError("signature is invalid") from error
         except jwt.InvalidTokenError as error:
             raise TokenError(str(error)) from error
         if not isinstance(claims.get("exp"), int) or not isinstance(claims.get("orig_iat"), int):
-            msg = "missing exp field"
-            raise TokenError(msg)
+            raise TokenError("missing exp field")
         return claims
 
 
@@ -84,13 +80,10 @@ def _check_header(token: str) -> None:
     """Go's words for a token that is none."""
     parts = token.split(".")
     if len(parts) != 3:  # noqa: PLR2004 - header, claims, signature
-        msg = "token contains an invalid number of segments"
-        raise TokenError(msg)
+        raise TokenError("token contains an invalid number of segments")
     try:
         header = base64.urlsafe_b64decode(parts[0] + "=" * (-len(parts[0]) % 4))
     except (binascii.Error, ValueError) as error:
-        msg = "illegal base64 data at input byte 0"
-        raise TokenError(msg) from error
+        raise TokenError("illegal base64 data at input byte 0") from error
     if not header.startswith(b"{"):
-        msg = f"invalid character {header[:1].decode('latin-1')!r} looking for beginning of value"
-        raise TokenError(msg)
+        raise TokenError(f"invalid character {header[:1].decode('latin-1')!r} looking for beginning of value")

@@ -16,7 +16,7 @@ from .records import Metadata, Policy, Secret, User, instance_id, load_shadow
 from .stores import DuplicateNameError, Page, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Sequence
 
     from pymysql.connections import Connection
 
@@ -113,9 +113,9 @@ class MariaDbStore:
     def delete_policies(self, username: str, names: Sequence[str]) -> None:
         self._delete("policy", "name IN %s AND username = %s", names, username)
 
-    # -- statements; table and column names are this file's own, values always parameters ---------------------------------
+    # -- statements: table and column names are this file's own, values always parameters --
 
-    def _create(self, table: str, columns: str, values: Sequence[Any], metadata: Metadata) -> None:
+    def _create(self, table: str, columns: str, values: tuple[Any, ...], metadata: Metadata) -> None:
         now = datetime.now(UTC)
         marks = ", ".join(["%s"] * len(values))
         with self._cursor() as cursor:
@@ -125,7 +125,7 @@ class MariaDbStore:
             cursor.execute(f"UPDATE {table} SET instanceID = %s WHERE id = %s", (metadata.instance_id, metadata.id))  # noqa: S608
         metadata.created_at = metadata.updated_at = now
 
-    def _save(self, table: str, columns: str, values: Sequence[Any], metadata: Metadata) -> None:
+    def _save(self, table: str, columns: str, values: tuple[Any, ...], metadata: Metadata) -> None:
         assignments = ", ".join(f"{column} = %s" for column in columns.split(", "))
         with self._cursor() as cursor:
             cursor.execute(
@@ -162,13 +162,12 @@ class MariaDbStore:
     # -- connections -------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _cursor(self) -> Iterator[DictCursor]:
+    def _cursor(self) -> Generator[DictCursor]:
         """One transaction. Raises StoreError; a connection that failed is thrown away."""
         try:
             self._slots.get(timeout=_TIMEOUT_S)
         except queue.Empty as error:
-            msg = f"no connection became free within {_TIMEOUT_S} s"
-            raise StoreError(msg) from error
+            raise StoreError(f"no connection became free within {_TIMEOUT_S} s") from error
         try:
             connection, born = self._take()
             try:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from . import VERSION
-from .codes import BIND, Coded
+from .codes import BIND, CodedError
 from .jsontext import dump
 
 if TYPE_CHECKING:
@@ -25,10 +25,14 @@ class Request:
 
     method: str
     target: str  # path and query as sent
-    headers: Mapping[str, str]  # looked up without regard to case
+    headers: Mapping[str, str]  # names as in Content-Type; see `header`
     body: bytes = b""
     username: str = ""
     parameters: dict[str, str] = field(default_factory=dict[str, str])
+
+    def header(self, name: str) -> str:
+        """Empty where the request has none."""
+        return self.headers.get(name, "")
 
     @property
     def path(self) -> str:
@@ -39,13 +43,13 @@ class Request:
         return parse_qs(urlsplit(self.target).query)
 
     def json(self) -> dict[str, Any]:
-        """The body as a JSON object. Raises Coded(BIND)."""
+        """The body as a JSON object. Raises CodedError(BIND)."""
         try:
             value = json.loads(self.body)
         except ValueError as error:
-            raise Coded(BIND, str(error)) from error
+            raise CodedError(BIND, str(error)) from error
         if not isinstance(value, dict):
-            raise Coded(BIND, f"a JSON object is expected, not {type(value).__name__}")
+            raise CodedError(BIND, f"a JSON object is expected, not {type(value).__name__}")
         return value
 
 
@@ -61,7 +65,7 @@ def ok(value: Any = None) -> Response:
     return Response(HTTPStatus.OK, dump(value))
 
 
-def failure(error: Coded) -> Response:
+def failure(error: CodedError) -> Response:
     return Response(error.code.status, dump({"code": error.code.number, "message": error.code.message}))
 
 

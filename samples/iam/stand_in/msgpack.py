@@ -25,8 +25,7 @@ class PackError(IamError):
 
 def pack(record: Mapping[str, Value]) -> bytes:
     if len(record) > 15:  # noqa: PLR2004 - the short form of a map
-        msg = f"{len(record)} fields; a record has at most 15"
-        raise PackError(msg)
+        raise PackError(f"{len(record)} fields; a record has at most 15")
     return bytes([0x80 | len(record)]) + b"".join(_string(key) + _value(value) for key, value in record.items())
 
 
@@ -49,8 +48,7 @@ def _string(text: str) -> bytes:
     for limit, mark, form in ((1 << 8, 0xD9, ">B"), (1 << 16, 0xDA, ">H"), (1 << 32, 0xDB, ">I")):
         if len(raw) < limit:
             return bytes([mark]) + struct.pack(form, len(raw)) + raw
-    msg = "a string of 4 GiB"
-    raise PackError(msg)
+    raise PackError("a string of 4 GiB")
 
 
 def unpack(data: bytes) -> dict[str, Value]:
@@ -58,8 +56,7 @@ def unpack(data: bytes) -> dict[str, Value]:
     try:
         return _Reader(data).record()
     except (IndexError, struct.error, UnicodeDecodeError) as error:
-        msg = f"broken off or garbled: {error}"
-        raise PackError(msg) from error
+        raise PackError(f"broken off or garbled: {error}") from error
 
 
 _NUMBERS = {0xCC: ">B", 0xCD: ">H", 0xCE: ">I", 0xCF: ">Q", 0xD0: ">b", 0xD1: ">h", 0xD2: ">i", 0xD3: ">q"}
@@ -79,8 +76,7 @@ class _Reader:
             return {str(self._next()): self._next() for _ in range(mark & 0x0F)}
         if mark == 0xDE:  # noqa: PLR2004
             return {str(self._next()): self._next() for _ in range(self._number(">H"))}
-        msg = f"starts with {mark:#x}, a map is expected"
-        raise PackError(msg)
+        raise PackError(f"starts with {mark:#x}, a map is expected")
 
     def _next(self) -> Value:
         mark = self._data[self._at]
@@ -99,15 +95,13 @@ class _Reader:
             return self._timestamp(_EXTENSIONS.get(mark) or self._number(">B"))
         if mark == 0xC0:  # noqa: PLR2004
             return None
-        msg = f"holds a value of type {mark:#x}, which no audit record has"
-        raise PackError(msg)
+        raise PackError(f"holds a value of type {mark:#x}, which no audit record has")
 
     def _timestamp(self, size: int) -> datetime:
         kind = self._number(">b")
         raw = self._take(size)
         if kind != _TIMESTAMP:
-            msg = f"holds an extension of type {kind}, a timestamp is expected"
-            raise PackError(msg)
+            raise PackError(f"holds an extension of type {kind}, a timestamp is expected")
         if size == 4:  # noqa: PLR2004
             return datetime.fromtimestamp(struct.unpack(">I", raw)[0], UTC)
         if size == 8:  # noqa: PLR2004
@@ -123,7 +117,6 @@ class _Reader:
     def _take(self, size: int) -> bytes:
         raw = self._data[self._at : self._at + size]
         if len(raw) != size:
-            msg = "broken off"
-            raise PackError(msg)
+            raise PackError("broken off")
         self._at += size
         return raw

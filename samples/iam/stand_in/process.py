@@ -55,8 +55,12 @@ def run(read_config: Callable[[], Config], prepare: Callable[[Config, Journal], 
 def stop_event() -> threading.Event:
     """Set by SIGTERM or SIGINT."""
     stop = threading.Event()
+
+    def on_signal(_number: int, _frame: object) -> None:
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, on_signal)
     return stop
 
 
@@ -72,8 +76,9 @@ def _listen(config: Config, ports: Ports, journal: Journal) -> list[Listener]:
         try:
             return Listener(address, answer, journal, tls=context, log_requests=log_requests and section != "grpc")
         except OSError as error:
-            msg = f"{config.server}: cannot listen on {address[0]}:{address[1]} ({section}): {error}"
-            raise OSError(msg) from error
+            raise OSError(
+                f"{config.server}: cannot listen on {address[0]}:{address[1]} ({section}): {error}"
+            ) from error
 
     listeners = [bound("insecure", None), bound("secure", tls)]
     if ports.internal:

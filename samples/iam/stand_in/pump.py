@@ -78,14 +78,12 @@ def make_sinks(pumps: Mapping[str, Mapping[str, Any]], *, detailed: bool) -> lis
             try:
                 directory.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                msg = f"{NAME}: pumps.{name}.meta.csv_dir {directory} cannot be made: {error}"
-                raise SinkError(msg) from error
+                raise SinkError(f"{NAME}: pumps.{name}.meta.csv_dir {directory} cannot be made: {error}") from error
             sinks.append(CsvSink(directory, detailed and not pump.get("omit-detailed-recording")))
         elif kind == "dummy":
             sinks.append(DummySink())
         else:
-            msg = f"{NAME}: pumps.{name} is of type {kind}; the stand-in has csv and dummy"
-            raise SinkError(msg)
+            raise SinkError(f"{NAME}: pumps.{name} is of type {kind}; the stand-in has csv and dummy")
     return sinks
 
 
@@ -171,6 +169,7 @@ def main(arguments: Sequence[str]) -> int:
 def _address(config: Config) -> tuple[str, int]:
     host, _, port = config.text("health-check-address").rpartition(":")
     if not port.isdecimal():
-        msg = f"{NAME}: health-check-address is {config.text('health-check-address')!r}; ADDRESS:PORT is expected"
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"{NAME}: health-check-address is {config.text('health-check-address')!r}; ADDRESS:PORT is expected"
+        )
     return host, int(port)

@@ -10,7 +10,7 @@ import redis
 from .stores import MessagesError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from .config import Config
 
@@ -53,12 +53,12 @@ class RedisMessages:
                 if silent_s and silent_s % 10 == 0:
                     subscription.ping()
                 if silent_s > _SILENCE_S:
-                    msg = f"no sign of life on {channel} for {_SILENCE_S} s"
-                    raise MessagesError(msg)
+                    raise MessagesError(f"no sign of life on {channel} for {_SILENCE_S} s")
                 if message and message["type"] == "subscribe":
                     on_subscribed()
                 elif message and message["type"] == "message":
-                    on_message(message["data"].decode())
+                    data = message["data"]
+                    on_message(data.decode() if isinstance(data, bytes) else str(data))
 
     def append(self, key: str, records: Sequence[bytes]) -> None:
         with _errors():
@@ -80,7 +80,7 @@ class RedisMessages:
 
 
 @contextmanager
-def _errors() -> Iterator[None]:
+def _errors() -> Generator[None]:
     try:
         yield
     except (redis.RedisError, OSError) as error:

@@ -1,11 +1,11 @@
-"""What the API accepts in a body. Every function raises Coded(VALIDATION)."""
+"""What the API accepts in a body. Every function raises CodedError(VALIDATION)."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
 
-from .codes import BIND, VALIDATION, Coded
+from .codes import BIND, VALIDATION, CodedError
 from .records import Metadata
 
 if TYPE_CHECKING:
@@ -22,21 +22,21 @@ def text(body: Mapping[str, Any], key: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise Coded(BIND, f"{key} is a {type(value).__name__}, a string is expected")
+        raise CodedError(BIND, f"{key} is a {type(value).__name__}, a string is expected")
     return value
 
 
 def number(body: Mapping[str, Any], key: str) -> int:
     value = body.get(key) or 0
     if not isinstance(value, int) or isinstance(value, bool):
-        raise Coded(BIND, f"{key} is {value!r}, a whole number is expected")
+        raise CodedError(BIND, f"{key} is {value!r}, a whole number is expected")
     return value
 
 
 def tree(body: Mapping[str, Any], key: str) -> dict[str, Any]:
     value = body.get(key) or {}
     if not isinstance(value, dict):
-        raise Coded(BIND, f"{key} is {value!r}, an object is expected")
+        raise CodedError(BIND, f"{key} is {value!r}, an object is expected")
     return value
 
 
@@ -47,7 +47,7 @@ def metadata(body: Mapping[str, Any]) -> Metadata:
 
 def check_name(name: str) -> None:
     if not _NAME.fullmatch(name):
-        raise Coded(VALIDATION, f"metadata.name {name!r}: letters, digits, '-', '_', '.', at most 63")
+        raise CodedError(VALIDATION, f"metadata.name {name!r}: letters, digits, '-', '_', '.', at most 63")
 
 
 def is_password(password: str) -> bool:
@@ -57,16 +57,16 @@ def is_password(password: str) -> bool:
 
 def check_password(password: str) -> None:
     if not is_password(password):
-        raise Coded(VALIDATION, "password: 8 to 16 characters with upper, lower, digit and special")
+        raise CodedError(VALIDATION, "password: 8 to 16 characters with upper, lower, digit and special")
 
 
 def check_profile(nickname: str, email: str) -> None:
     if not 1 <= len(nickname) <= 30:  # noqa: PLR2004
-        raise Coded(VALIDATION, f"nickname {nickname!r}: 1 to 30 characters")
+        raise CodedError(VALIDATION, f"nickname {nickname!r}: 1 to 30 characters")
     if not _EMAIL.fullmatch(email) or len(email) > 100:  # noqa: PLR2004
-        raise Coded(VALIDATION, f"email {email!r} is none")
+        raise CodedError(VALIDATION, f"email {email!r} is none")
 
 
 def check_description(description: str) -> None:
     if len(description) > 255:  # noqa: PLR2004
-        raise Coded(VALIDATION, "description: at most 255 characters")
+        raise CodedError(VALIDATION, "description: at most 255 characters")

@@ -13,7 +13,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
-from .codes import Coded
+from .codes import CodedError
 from .messages import Request, Response, failure, unforeseen
 
 if TYPE_CHECKING:
@@ -101,6 +101,7 @@ class _Server(ThreadingHTTPServer):
                 connection.close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
+        del request
         error = sys.exc_info()[1]
         self.journal.warn("connection ended early", client=client_address[0], error=str(error))
 
@@ -139,21 +140,25 @@ def _stop_reading(connection: socket.socket) -> None:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: _Server
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     timeout = _IDLE_S
 
+    @property
+    def _listener(self) -> _Server:
+        assert isinstance(self.server, _Server)
+        return self.server
+
     def _serve(self) -> None:
         started = time.perf_counter()
-        self.server.busy(self.connection, answering=True)
+        self._listener.busy(self.connection, answering=True)
         request_id = self.headers.get("X-Request-Id") or str(uuid.uuid4())
-        request = Request(self.command, self.path, self.headers)
+        request = Request(self.command, self.path, {name.title(): value for name, value in self.headers.items()})
         response = self._read_body(request) or self._answer(request)
         self._send(response, request_id)
-        if self.server.log_requests:
+        if self._listener.log_requests:
             self._log(request, response, time.perf_counter() - started, request_id)
-        self.server.busy(self.connection, answering=False)
+        self._listener.busy(self.connection, answering=False)
 
     # The base class looks for a method of each HTTP method's name.
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = _serve  # noqa: N815
@@ -171,42 +176,39 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, request: Request) -> Response:
         try:
-            return self.server.answer(request)
-        except Coded as error:
+            return self._listener.answer(request)
+        except CodedError as error:
             if error.code.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-                self.server.journal.error(str(error), path=request.path)
+                self._listener.journal.error(str(error), path=request.path)
             return failure(error)
         except Exception as error:  # noqa: BLE001 - one request's fault must not end the connection without an answer
-            self.server.journal.error("request failed", path=request.path, error=repr(error))
+            self._listener.journal.error("request failed", path=request.path, error=repr(error))
             return unforeseen()
 
     def _send(self, response: Response, request_id: str) -> None:
         body = response.body.encode()
-        self.close_connection = self.close_connection or self.server.draining
-        self.send_response_only(response.status)
-        for name, value in (
+        self.close_connection = self.close_connection or self._listener.draining
+        fields = (
             ("Content-Type", response.content_type),
             *response.headers,
             ("X-Request-Id", request_id),
             ("Date", self.date_time_string()),
             ("Content-Length", str(len(body))),
             *((("Connection", "close"),) if self.close_connection else ()),
-        ):
-            self.send_header(name, value)
+        )
+        head = f"{self.protocol_version} {int(response.status)} {HTTPStatus(response.status).phrase}\r\n"
+        head += "".join(f"{name}: {value}\r\n" for name, value in fields)
         # One write: two small segments would wait for each other's acknowledgement.
-        self._headers_buffer.append(b"\r\n")
-        if self.command != "HEAD":
-            self._headers_buffer.append(body)
-        self.flush_headers()
+        self.wfile.write(head.encode("latin-1") + b"\r\n" + (b"" if self.command == "HEAD" else body))
 
     def _log(self, request: Request, response: Response, seconds: float, request_id: str) -> None:
         forwarded = self.headers.get("X-Forwarded-For", "").split(",")[0].strip()
         client = forwarded or self.headers.get("X-Real-IP") or self.client_address[0]
-        self.server.journal.info(
+        self._listener.journal.info(
             f'{response.status:3d} - [{client}] "{seconds * 1000:.3f}ms {request.method} {request.target}"',
             requestID=request_id,
             username=request.username,
         )
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        self.server.journal.warn(format % args, client=self.client_address[0])
+        self._listener.journal.warn(format % args, client=self.client_address[0])
