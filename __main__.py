@@ -1,0 +1,60 @@
+"""The whole program on one screen: settings -> components -> rollout -> health -> exports."""
+
+from __future__ import annotations
+
+import pulumi
+
+from components.credentials import Credentials, CredentialsArgs
+from components.deployment import has_local_data, make_deployment
+from components.dns import Dns, DnsArgs
+from components.exports import export
+from components.firewall import Firewall, FirewallArgs
+from components.health import Health
+from components.hooks import machine_hooks
+from components.host_keys import GroupHostKeys, HostKeysArgs
+from components.labels import Labels
+from components.last_deployment import LastDeployment
+from components.machines import HOLDERS, Machines, MachinesArgs
+from components.network import Network, NetworkArgs
+from components.rollout import Rollout, RolloutArgs
+from components.turns import Turns
+from components.virtual_ip import VirtualIp, VirtualIpArgs
+from stacks.settings import Settings
+
+s = Settings.load()
+labels = Labels(s.project, s.stack, s.tags)
+
+credentials = Credentials(
+    "credentials",
+    CredentialsArgs(s.credentials, s.machines, s.domains, s.virtual_ip, s.access.mode == "bastion", labels),
+)
+network = Network("network", NetworkArgs(s.network, labels))
+firewall = Firewall("firewall", FirewallArgs(s.machines, s.access, labels))
+machines = Machines(
+    "machines",
+    MachinesArgs(
+        s.machines, s.access, s.network.zone, has_local_data(s), network, firewall, credentials.deployment_key,
+        credentials.temporary_host_keys, machine_hooks(Turns(LastDeployment().hand_over)), s.protect, labels,
+    ),
+)  # fmt: skip
+virtual_ips = [
+    VirtualIp(what, VirtualIpArgs(s.virtual_ip, address, what, machines.servers[:HOLDERS], network, s.protect, labels))
+    for what, address in zip(("vip", "vip2"), map(str, s.virtual_ip.addresses), strict=False)
+]
+Dns("dns", DnsArgs(s.dns, s.domains, virtual_ips))
+
+host_keys = GroupHostKeys("host-keys", HostKeysArgs(machines, credentials, s.machines.user))
+rollout = Rollout(
+    "rollout",
+    RolloutArgs(make_deployment(s, labels.group), host_keys, credentials, machines.data_disk_id),
+    # Addresses are announced as soon as keepalived starts, and packages come through the network's way out.
+    pulumi.ResourceOptions(depends_on=[network, *virtual_ips]),
+)
+Health(
+    "health",
+    revision=rollout.revision,
+    public_ips=[each.public_ip for each in virtual_ips],
+    domains=s.domains.model_dump(),
+    ca_certificate=credentials.ca_certificate,
+)
+export(s, labels.group, machines, host_keys, credentials, virtual_ips)

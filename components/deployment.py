@@ -1,0 +1,42 @@
+"""From settings to what the machines see of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from components.machines import HOLDERS
+from provisioning.deployment import Deployment, Domains, Machine
+
+if TYPE_CHECKING:
+    from stacks.settings import Settings
+
+
+def make_deployment(settings: Settings, group: str) -> Deployment:
+    """Built from settings alone, never from a resource's outputs: so a preview can show every line of every file."""
+    machines = tuple(
+        Machine(
+            name=node.name,
+            private_address=str(node.address),
+            holder=position < HOLDERS,
+            primary=position == 0 and has_local_data(settings),
+        )
+        for position, node in enumerate(settings.machines.nodes)
+    )
+    return Deployment(
+        group=group,
+        machines=machines,
+        virtual_ips=tuple(str(address) for address in settings.virtual_ip.addresses),
+        domains=Domains(api=settings.domains.api, authz=settings.domains.authz),
+        nginx=settings.nginx,
+        keepalived=settings.keepalived,
+        iam=settings.iam,
+        data=settings.data,
+        subnet_cidr=str(settings.network.subnet_cidr),
+        admin_cidrs=tuple(str(cidr) for cidr in settings.access.admin_cidrs),
+        data_disk=has_local_data(settings),
+    )
+
+
+def has_local_data(settings: Settings) -> bool:
+    """Whether the first machine holds the databases."""
+    return getattr(settings.data, "placement", "on-primary") == "on-primary"

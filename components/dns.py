@@ -1,0 +1,45 @@
+"""Names for the public addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+from tencentcloud_iac_pulumi import dnspod
+
+from components.virtual_ip import VirtualIp
+from stacks.virtual_ip import DnsSettings, DomainsSettings
+
+
+@dataclass(frozen=True, slots=True)
+class DnsArgs:
+    settings: DnsSettings
+    domains: DomainsSettings
+    virtual_ips: Sequence[VirtualIp]
+
+
+class Dns(pulumi.ComponentResource):
+    """One A record per domain and public address: with two masters, clients find both."""
+
+    def __init__(self, name: str, args: DnsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("tandem:cloud:Dns", name, None, opts)
+        zone = args.settings.zone
+        for service, domain in {"api": args.domains.api, "authz": args.domains.authz}.items() if zone else ():
+            for number, virtual_ip in enumerate(args.virtual_ips, start=1):
+                dnspod.Record(
+                    f"{name}-{service}-{number}",
+                    domain=zone,
+                    sub_domain=sub_domain(domain, zone or ""),
+                    record_type="A",
+                    record_line=args.settings.line,
+                    value=virtual_ip.public_ip,
+                    ttl=args.settings.ttl_s,
+                    opts=pulumi.ResourceOptions(parent=self),
+                )
+        self.register_outputs({})
+
+
+def sub_domain(domain: str, zone: str) -> str:
+    """What stands before the zone's name; "@" is the zone itself."""
+    return domain.removesuffix(zone).rstrip(".") or "@"

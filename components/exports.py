@@ -1,0 +1,58 @@
+"""What the stack tells: to people, to `tandem`, and to the next run's hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pulumi
+
+from components.credentials import Credentials
+from components.host_keys import GroupHostKeys
+from components.machines import Machines
+from components.virtual_ip import VirtualIp
+from stacks.settings import Settings
+
+
+def export(
+    settings: Settings,
+    group: str,
+    machines: Machines,
+    host_keys: GroupHostKeys,
+    credentials: Credentials,
+    virtual_ips: Sequence[VirtualIp],
+) -> None:
+    """Every export of the stack, in one place."""
+    public_ips = [each.public_ip for each in virtual_ips]
+    addresses = [each.address for each in virtual_ips]
+    pulumi.export("group", group)
+    pulumi.export("public_ip", public_ips[0])
+    pulumi.export("public_ips", public_ips)
+    pulumi.export("virtual_ip", addresses[0])
+    pulumi.export("virtual_ips", addresses)
+    pulumi.export("urls", {"api": f"https://{settings.domains.api}", "authz": f"https://{settings.domains.authz}"})
+    pulumi.export("nodes", list(host_keys.hosts))
+    pulumi.export("ssh", _ssh(settings, machines, host_keys, credentials))
+    pulumi.export("known_hosts", pulumi.Output.all(*_known(host_keys)).apply(known_hosts))
+    pulumi.export("profile", settings.keepalived.profile)
+    pulumi.export("ca_certificate", credentials.ca_certificate)
+
+
+def _ssh(settings: Settings, machines: Machines, host_keys: GroupHostKeys, credentials: Credentials) -> dict[str, Any]:
+    reached: dict[str, Any] = {
+        "user": settings.machines.user,
+        "port": 22,
+        "addresses": {server.name: server.ssh_address for server in machines.servers},
+        "private_key": pulumi.Output.secret(credentials.deployment_key.private_key),
+    }
+    return reached if host_keys.bastion is None else {**reached, "bastion": host_keys.bastion}
+
+
+def _known(host_keys: GroupHostKeys) -> list[pulumi.Output[dict[str, Any]]]:
+    return [*host_keys.hosts, *([host_keys.bastion] if host_keys.bastion is not None else [])]
+
+
+def known_hosts(hosts: Sequence[Mapping[str, Any]]) -> str:
+    """Text for `ssh -o UserKnownHostsFile`: each machine by name and by address."""
+    lines = [f"{host['name']},{host['ssh_address']} {key}" for host in hosts for key in host["host_keys"]]
+    return "".join(f"{line}\n" for line in lines)

@@ -1,0 +1,39 @@
+"""How an error leaves a dynamic provider: as our text alone."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from provisioning.errors import ProvisioningError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def without_traceback(method: Callable[P, R]) -> Callable[P, R]:
+    """Let a ProvisioningError through as text alone; a fault of our own keeps its traceback.
+
+    pulumi.dynamic sends `traceback.format_exc()` to the person: a limit of 0 leaves the error's own line(s).
+    """
+
+    @functools.wraps(method)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        sys.tracebacklimit = 1000
+        try:
+            return method(*args, **kwargs)
+        except ProvisioningError as error:
+            sys.tracebacklimit = 0
+            raise _plain(error) from None
+
+    return wrapper
+
+
+def _plain(error: ProvisioningError) -> Exception:
+    """The same text under the same name, without the module's path in front of it."""
+    name = type(error).__name__
+    return type(name, (Exception,), {"__module__": "builtins"})(str(error))

@@ -1,0 +1,94 @@
+"""Who may speak to whom: security groups with ordered, exclusive rule sets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+from tencentcloud_iac_pulumi import security
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from components.labels import Labels
+    from stacks.access import AccessSettings
+    from stacks.machines import MachinesSettings
+
+_HOLDERS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class FirewallArgs:
+    machines: MachinesSettings
+    access: AccessSettings
+    labels: Labels
+
+
+class Firewall(pulumi.ComponentResource):
+    """A group for the machines that may hold the address, one for the others, one for the bastion.
+
+    Protocols are written in capitals: the provider reads them back so, and small ones would differ for ever.
+    The cloud has no word for VRRP (protocol 112), so ALL is opened between the machines' own addresses;
+    which ports a machine offers to another is enforced by its own nftables.
+    """
+
+    holders_id: pulumi.Output[str]
+    others_id: pulumi.Output[str] | None
+    bastion_id: pulumi.Output[str] | None
+
+    def __init__(self, name: str, args: FirewallArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("tandem:cloud:Firewall", name, None, opts)
+        ssh = [_accept(cidr, "TCP", "22", "SSH") for cidr in ssh_sources(args.access)]
+        peers = [
+            _accept(f"{node.address}/32", "ALL", "ALL", f"{node.name}: heartbeats and services")
+            for node in args.machines.nodes
+        ]
+        web = [
+            _accept("0.0.0.0/0", "TCP", "443", "clients"),
+            _accept("0.0.0.0/0", "TCP", "80", "clients, to be sent on to 443"),
+        ]
+        self.holders_id = self._group(f"{name}-holders", args.labels, "machines with the address", [*web, *ssh, *peers])
+        self.others_id = None
+        if len(args.machines.nodes) > _HOLDERS:
+            self.others_id = self._group(f"{name}-others", args.labels, "application machines", [*ssh, *peers])
+        self.bastion_id = None
+        if args.access.mode == "bastion":
+            from_people = [_accept(str(cidr), "TCP", "22", "SSH") for cidr in args.access.admin_cidrs]
+            self.bastion_id = self._group(f"{name}-bastion", args.labels, "the way in for SSH", from_people)
+        self.register_outputs({"holders_id": self.holders_id})
+
+    def _group(
+        self, name: str, labels: Labels, description: str, ingress: Iterable[dict[str, Any]]
+    ) -> pulumi.Output[str]:
+        child = pulumi.ResourceOptions(parent=self)
+        group = security.Group(
+            name, name=labels.name(name), description=f"{labels.group}: {description}", tags=labels.tags, opts=child
+        )
+        rules = security.GroupRuleSet(
+            f"{name}-rules",
+            security_group_id=group.id,
+            # What no rule lets in is dropped.
+            ingresses=list(ingress),
+            egresses=[_accept("0.0.0.0/0", "ALL", "ALL", "outgoing")],
+            opts=child,
+        )
+        # A machine that starts before its rules are there would be out of reach for its first minutes.
+        return rules.security_group_id
+
+
+def ssh_sources(access: AccessSettings) -> list[str]:
+    """The networks that machines take SSH from."""
+    if access.mode == "bastion":
+        return [f"{access.bastion.address}/32"]
+    return [str(cidr) for cidr in access.admin_cidrs]
+
+
+def _accept(cidr: str, protocol: str, port: str, description: str) -> dict[str, Any]:
+    return {
+        "action": "ACCEPT",
+        "cidr_block": cidr,
+        "protocol": protocol,
+        "port": port,
+        "description": description,
+    }

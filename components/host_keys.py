@@ -1,0 +1,95 @@
+"""The machines' long-term host keys, read once over the temporary key that each machine was born with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider
+
+from components.credentials import Credentials
+from components.failures import without_traceback
+from components.machine_data import host_data
+from components.machines import Machines, Server
+
+
+class HostKeysProvider(ResourceProvider):
+    """Only reads: the rollout alone removes the temporary key. (A create that fails leaves nothing in the state;
+    had it removed the key by then, nobody could ever verify the machine again.)
+    """
+
+    # Nothing secret is in it, and a preview may show that it did not change.
+    serialize_as_secret_always = False
+
+    @without_traceback
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        from provisioning.host_keys import read_host_keys
+
+        from components.machine_data import to_host
+
+        bastion = props.get("bastion")
+        keys = read_host_keys(
+            to_host(props["machine"]), props["private_key"], bastion=to_host(bastion) if bastion else None
+        )
+        return CreateResult(props["machine"]["instance_id"], {**props, "host_keys": list(keys)})
+
+    def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
+        replaced = _olds["machine"]["instance_id"] != _news["machine"]["instance_id"]
+        # Keys belong to a machine: whatever else changes, they stay.
+        return DiffResult(changes=replaced, replaces=["machine"] if replaced else [], delete_before_replace=True)
+
+
+class HostKeys(Resource, module="tandem", name="HostKeys"):
+    """Public host keys of one machine, as pinned lines `ssh-ed25519 AAAA...`."""
+
+    host_keys: pulumi.Output[Sequence[str]]
+
+    def __init__(
+        self,
+        name: str,
+        machine: pulumi.Input[Mapping[str, Any]],
+        private_key: pulumi.Input[str],
+        bastion: pulumi.Input[Mapping[str, Any]] | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        inputs = {"machine": machine, "private_key": private_key, "bastion": bastion, "host_keys": None}
+        secret = pulumi.ResourceOptions(additional_secret_outputs=["private_key"])
+        super().__init__(HostKeysProvider(), name, inputs, pulumi.ResourceOptions.merge(opts, secret))
+
+
+@dataclass(frozen=True, slots=True)
+class HostKeysArgs:
+    machines: Machines
+    credentials: Credentials
+    user: str
+
+
+class GroupHostKeys(pulumi.ComponentResource):
+    """The long-term host keys of every machine, and with them the machines as a rollout reaches them."""
+
+    hosts: tuple[pulumi.Output[dict[str, Any]], ...]
+    bastion: pulumi.Output[dict[str, Any]] | None
+
+    def __init__(self, name: str, args: HostKeysArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("tandem:cloud:HostKeys", name, None, opts)
+        self._name, self._args = name, args
+        self.bastion = None
+        if args.machines.bastion is not None:
+            self.bastion = self._verified(args.machines.bastion)
+        self.hosts = tuple(self._verified(server) for server in args.machines.servers)
+        self.register_outputs({})
+
+    def _verified(self, server: Server) -> pulumi.Output[dict[str, Any]]:
+        """The machine under its long-term keys."""
+        user = self._args.user
+        born_with = self._args.credentials.temporary_host_keys[server.name].public_key
+        read = HostKeys(
+            f"{self._name}-{server.name}",
+            machine=host_data(server, user, [born_with]),
+            private_key=self._args.credentials.deployment_key.private_key,
+            bastion=self.bastion,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        return host_data(server, user, read.host_keys)

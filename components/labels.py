@@ -1,0 +1,50 @@
+"""Names and tags: project and stack in every one, so that two stacks in one account never meet."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# ImportKeyPair takes letters, digits and underscores only (checked by the provider before any call).
+_LONGEST_KEY_NAME = 25
+# The tightest of the others: VPC, subnet, security group, route table, NAT gateway, HAVIP, placement group, disk.
+_LONGEST_NAME = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What tells this stack's things from another's."""
+
+    project: str
+    stack: str
+    extra_tags: Mapping[str, str]
+
+    @property
+    def group(self) -> str:
+        """The group of machines as a whole, e.g. "tandem-local"."""
+        return f"{self.project}-{self.stack}"
+
+    @property
+    def tags(self) -> dict[str, str]:
+        return {**self.extra_tags, "project": self.project, "stack": self.stack, "managed-by": "pulumi"}
+
+    def name(self, what: str) -> str:
+        """The name in the cloud of one thing of this stack, e.g. "tandem-local-vpc"."""
+        return _shortened(f"{self.group}-{what}", _LONGEST_NAME, "-")
+
+    def key_name(self, what: str) -> str:
+        """The same for a key pair, whose names have rules of their own."""
+        return _shortened(re.sub(r"[^A-Za-z0-9]+", "_", f"{self.group}_{what}"), _LONGEST_KEY_NAME, "_")
+
+
+def _shortened(name: str, longest: int, separator: str) -> str:
+    """The name itself, or its start and a digest of all of it: cut names must still differ."""
+    if len(name) <= longest:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:6]
+    return f"{name[: longest - len(digest) - 1].rstrip(separator)}{separator}{digest}"

@@ -1,0 +1,53 @@
+"""The group as it was when the last deployment ended: what hooks need to reach it.
+
+Hooks run before this run's own resources are known (a machine's keys depend on the machine), so they cannot wait
+for these. The stack's own exports can be read at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+
+from components.machine_data import to_inventory
+from provisioning import rollout
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from provisioning.inventory import Inventory
+
+
+class LastDeployment:
+    """Reads this stack's exports by a reference of the stack to itself."""
+
+    def __init__(self) -> None:
+        name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
+        self._reference = pulumi.StackReference("last-deployment", name)
+
+    async def hand_over(self, machine: str) -> None:
+        """Drain a machine and hand its addresses to a peer. Raises HandOverError unless a peer serves."""
+        outputs: Mapping[str, Any] = await self._reference.outputs.future() or {}
+        inventory = inventory_of(outputs)
+        if inventory is None or machine not in {host.name for host in inventory.hosts}:
+            # Never deployed to its end: nobody can be served by it yet.
+            pulumi.log.warn(f"{machine}: no finished deployment knows this machine, so nothing is handed over")
+            return
+        await asyncio.to_thread(rollout.hand_over, inventory, machine)
+
+
+def inventory_of(exports: Mapping[str, Any]) -> Inventory | None:
+    """The group that a stack's exports describe; None before the first finished deployment."""
+    if "nodes" not in exports or "ssh" not in exports:
+        return None
+    return to_inventory(
+        {
+            "group": exports["group"],
+            "hosts": exports["nodes"],
+            "virtual_ips": exports["virtual_ips"],
+            "private_key": exports["ssh"]["private_key"],
+            "bastion": exports["ssh"].get("bastion"),
+        }
+    )

@@ -1,0 +1,222 @@
+"""The servers, their placement, their login key, the bastion in front and the databases' disk behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pulumi
+from provisioning.first_boot import user_data
+from tencentcloud_iac_pulumi import cbs, eip, instance, key, placement
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from components.credentials import KeyPair
+    from components.firewall import Firewall
+    from components.labels import Labels
+    from components.network import Network
+    from stacks.access import AccessSettings
+    from stacks.machines import MachinesSettings, NodeSettings
+
+HOLDERS = 2
+BASTION = "bastion"
+_PLACEMENT_TYPES = {"host": "HOST", "rack": "RACK", "switch": "SW"}
+# These stop or reinstall a machine, or cannot be changed at all; `tandem replace NODE` applies them, one at a time.
+# What a machine was born with (user data, keys) says nothing about what it is now.
+_FIXED_AT_BIRTH = [
+    "availability_zone",
+    "disable_automation_service",
+    "disable_monitor_service",
+    "disable_security_service",
+    "image_id",
+    "key_ids",
+    "user_data_raw",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class MachinesArgs:
+    settings: MachinesSettings
+    access: AccessSettings
+    zone: str
+    data_disk: bool  # the first machine holds the databases
+    network: Network
+    firewall: Firewall
+    deployment_key: KeyPair
+    temporary_host_keys: Mapping[str, KeyPair]
+    hooks: pulumi.ResourceHookBinding
+    protect: bool
+    labels: Labels
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One machine as others need it."""
+
+    name: str
+    private_address: str
+    holder: bool
+    instance_id: pulumi.Output[str]
+    ssh_address: pulumi.Output[str]
+
+
+class Machines(pulumi.ComponentResource):
+    """2 to 16 CVMs with fixed private addresses, kept apart by a placement group."""
+
+    servers: tuple[Server, ...]
+    bastion: Server | None
+    data_disk_id: pulumi.Output[str] | None
+
+    def __init__(self, name: str, args: MachinesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("tandem:cloud:Machines", name, None, opts)
+        self._name, self._args = name, args
+        self._child = pulumi.ResourceOptions(parent=self)
+        self._key_id = key.Pair(
+            f"{name}-key",
+            key_name=args.labels.key_name("deploy"),
+            public_key=args.deployment_key.public_key,
+            tags=args.labels.tags,
+            opts=self._child,
+        ).id
+        self._group_id = placement.Group(
+            f"{name}-placement",
+            name=args.labels.name("placement"),
+            type=_PLACEMENT_TYPES[args.settings.placement],
+            tags=args.labels.tags,
+            opts=self._child,
+        ).id
+        self.servers = tuple(self._server(position, node) for position, node in enumerate(args.settings.nodes))
+        self.bastion = self._bastion() if args.access.mode == "bastion" else None
+        self.data_disk_id = self._data_disk(self.servers[0]) if args.data_disk else None
+        self.register_outputs({"instance_ids": [server.instance_id for server in self.servers]})
+
+    def _server(self, position: int, node: NodeSettings) -> Server:
+        args, settings = self._args, self._args.settings
+        holder = position < HOLDERS
+        others_id = args.firewall.others_id
+        group_id = args.firewall.holders_id if holder or others_id is None else others_id
+        machine = self._instance(
+            node.name,
+            address=str(node.address),
+            instance_type=node.type or settings.type,
+            group_id=group_id,
+            # A machine with a fixed address must be gone before its successor can have it.
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                delete_before_replace=True,
+                ignore_changes=_FIXED_AT_BIRTH,
+                hooks=args.hooks,
+            ),
+        )
+        ssh_address = pulumi.Output.from_input(str(node.address))
+        if args.access.mode == "public":
+            ssh_address = self._public_address(node.name, machine, args.access.public_bandwidth_mbps)
+        return Server(node.name, str(node.address), holder, machine.id, ssh_address)
+
+    def _bastion(self) -> Server:
+        settings = self._args.access.bastion
+        group_id = self._args.firewall.bastion_id
+        if group_id is None:
+            message = "a bastion without a security group: Firewall and Machines were given different access settings"
+            raise ValueError(message)
+        machine = self._instance(
+            BASTION,
+            address=str(settings.address),
+            instance_type=settings.type,
+            group_id=group_id,
+            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True, ignore_changes=_FIXED_AT_BIRTH),
+        )
+        ssh_address = self._public_address(BASTION, machine, settings.bandwidth_mbps)
+        return Server(BASTION, str(settings.address), holder=False, instance_id=machine.id, ssh_address=ssh_address)
+
+    def _instance(
+        self,
+        name: str,
+        *,
+        address: str,
+        instance_type: str,
+        group_id: pulumi.Output[str],
+        opts: pulumi.ResourceOptions,
+    ) -> instance.Instance:
+        args, settings = self._args, self._args.settings
+        return instance.Instance(
+            f"{self._name}-{name}",
+            instance_name=args.labels.name(name),
+            hostname=name,
+            availability_zone=args.zone,
+            instance_type=instance_type,
+            image_id=settings.image,
+            system_disk_type=settings.system_disk.type,
+            system_disk_size=settings.system_disk.size_gib,
+            vpc_id=args.network.vpc_id,
+            subnet_id=args.network.subnet_id,
+            private_ip=address,
+            # A public address comes by EIP: this one would replace the machine when it changes.
+            allocate_public_ip=False,
+            orderly_security_groups=[group_id],
+            key_ids=[self._key_id],
+            placement_group_id=self._group_id if name != BASTION else None,
+            disable_security_service=not settings.security_agent,
+            disable_monitor_service=not settings.monitoring_agent,
+            disable_api_termination=settings.termination_protection,
+            user_data_raw=self._user_data(name),
+            tags={**args.labels.tags, "machine": name},
+            opts=opts,
+        )
+
+    def _user_data(self, name: str) -> pulumi.Output[str]:
+        """What the machine reads at its first boot. It holds the temporary host key, so it is a secret."""
+        host_key, access, user = self._args.temporary_host_keys[name], self._args.access, self._args.settings.user
+        return pulumi.Output.secret(
+            pulumi.Output.all(host_key.private_key, host_key.public_key, self._args.deployment_key.public_key).apply(
+                lambda keys: user_data(
+                    hostname=name,
+                    host_key_private=keys[0],
+                    host_key_public=keys[1],
+                    user=user,
+                    public_keys=(keys[2], *access.public_keys),
+                )
+            )
+        )
+
+    def _public_address(self, name: str, machine: instance.Instance, bandwidth_mbps: int) -> pulumi.Output[str]:
+        labels = self._args.labels
+        address = eip.Instance(
+            f"{self._name}-{name}-address",
+            name=labels.name(name),
+            internet_charge_type="TRAFFIC_POSTPAID_BY_HOUR",
+            internet_max_bandwidth_out=bandwidth_mbps,
+            tags=labels.tags,
+            opts=self._child,
+        )
+        bound = eip.Association(
+            f"{self._name}-{name}-address-binding",
+            eip_id=address.id,
+            instance_id=machine.id,
+            # An address is bound to one machine at a time.
+            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
+        )
+        # Whoever connects must wait for the binding, not for the address alone.
+        return pulumi.Output.all(address.public_ip, bound.id).apply(lambda known: known[0])
+
+    def _data_disk(self, primary: Server) -> pulumi.Output[str]:
+        """The databases' disk. It is no part of the machine: a rebuilt machine gets it back with all that is on it."""
+        args = self._args
+        disk = cbs.Storage(
+            f"{self._name}-data",
+            storage_name=args.labels.name("data"),
+            storage_type=args.settings.data_disk.type,
+            storage_size=args.settings.data_disk.size_gib,
+            availability_zone=args.zone,
+            tags=args.labels.tags,
+            opts=pulumi.ResourceOptions(parent=self, protect=args.protect),
+        )
+        attached = cbs.StorageAttachment(
+            f"{self._name}-data-attachment",
+            storage_id=disk.id,
+            instance_id=primary.instance_id,
+            # One disk is attached to one machine at a time.
+            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
+        )
+        return attached.storage_id

@@ -1,0 +1,42 @@
+"""What the rollout's provider does, apart from it: the provider is pickled into the state and must stay the same."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from components.machine_data import to_inventory
+from provisioning import rollout
+from provisioning.errors import ProvisioningError
+from provisioning.manifest import Manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def roll_out(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Make every machine so. Returns the resource's outputs. Raises ProvisioningError."""
+    result = rollout.roll_out(to_inventory(inputs), _manifests(inputs), _secrets(inputs), _report)
+    return {**inputs, "revision": result.revision, "drift": {}}
+
+
+def find_drift(outputs: Mapping[str, Any]) -> dict[str, list[str]]:
+    """What is no longer as the last rollout left it, by machine. A machine out of reach is drift, no error."""
+    try:
+        found = rollout.drift(to_inventory(outputs), _manifests(outputs), _secrets(outputs))
+    except ProvisioningError as error:
+        return {outputs["group"]: [str(error)]}
+    return {host: list(lines) for host, lines in found.items() if lines}
+
+
+def _manifests(inputs: Mapping[str, Any]) -> dict[str, Manifest]:
+    return {host: Manifest.from_data(host, data, inputs["files"][host]) for host, data in inputs["manifests"].items()}
+
+
+def _secrets(inputs: Mapping[str, Any]) -> dict[str, str]:
+    return {**inputs["values"], **inputs["secrets"]}
+
+
+def _report(line: str) -> None:
+    # The provider's stdout belongs to its talk with the engine; what it writes here is shown as it comes.
+    sys.stderr.write(f"{line}\n")

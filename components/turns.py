@@ -1,0 +1,83 @@
+"""One machine at a time: who may go out of service next, decided without Pulumi and without a machine."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol
+
+from provisioning.errors import HandOverError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+# A resized machine boots, starts its services and passes its checks within this.
+_PATIENCE_S = 300
+_PAUSE_S = 5
+
+
+class HandOver(Protocol):
+    """Drains a machine and hands its addresses to a peer. Raises HandOverError unless a peer serves."""
+
+    def __call__(self, machine: str) -> Awaitable[None]: ...
+
+
+class Turns:
+    """Changes of a group's machines, one after the other; every method is for one event loop."""
+
+    def __init__(self, hand_over: HandOver, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        self._hand_over = hand_over
+        self._sleep = sleep
+        self._turn = asyncio.Lock()
+        self._holder: str | None = None
+        self._changed: str | None = None
+        self._removed: str | None = None
+
+    async def begin_change(self, machine: str) -> None:
+        """Wait for the turn and take the machine out of service; `end` gives the turn back.
+
+        Raises HandOverError: then nothing was changed, and the turn is free again.
+        """
+        await self._turn.acquire()
+        try:
+            self._refuse_after_a_removal(machine)
+            await self._hand_over_patiently(machine)
+        except BaseException:
+            self._turn.release()
+            raise
+        self._holder = machine
+
+    def end(self, machine: str) -> None:
+        """The change is done, or has failed. Without a turn taken this does nothing."""
+        if self._holder == machine:
+            self._holder = None
+            self._changed = machine
+            self._turn.release()
+
+    async def begin_removal(self, machine: str) -> None:
+        """Take the machine out of service for good. Its successor, if any, serves after the rollout only:
+        so one machine can be removed in one run. Raises HandOverError.
+        """
+        async with self._turn:
+            self._refuse_after_a_removal(machine)
+            await self._hand_over_patiently(machine)
+            self._removed = machine
+
+    def _refuse_after_a_removal(self, machine: str) -> None:
+        if self._removed is None or self._removed == machine:
+            return
+        raise HandOverError(
+            f"{machine}: not touched, because {self._removed} goes in this same run and serves again only after it",
+            seen="with both gone at once nobody would answer",
+            look_at=f"one at a time: `tandem replace {self._removed}`, then `tandem replace {machine}`; "
+            "or `pulumi up --target` with one machine's resources",
+        )
+
+    async def _hand_over_patiently(self, machine: str) -> None:
+        """The peer may be the machine that was changed a moment ago, and still be starting."""
+        waits = _PATIENCE_S // _PAUSE_S if self._changed else 0
+        for _ in range(waits):
+            try:
+                return await self._hand_over(machine)
+            except HandOverError:
+                await self._sleep(_PAUSE_S)
+        return await self._hand_over(machine)

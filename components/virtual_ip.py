@@ -1,0 +1,77 @@
+"""The address that machines share, and the public address in front of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pulumi
+from tencentcloud_iac_pulumi import eip, ha
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from components.labels import Labels
+    from components.machines import Server
+    from components.network import Network
+    from stacks.virtual_ip import VirtualIpSettings
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualIpArgs:
+    settings: VirtualIpSettings
+    address: str  # which of the settings' addresses this one is
+    what: str  # for its name in the cloud: "vip", "vip2"
+    holders: Sequence[Server]  # the machines that may announce it
+    network: Network
+    protect: bool
+    labels: Labels
+
+
+class VirtualIp(pulumi.ComponentResource):
+    """One HAVIP, the machines that may announce it, and the public address in front of it."""
+
+    address: pulumi.Output[str]
+    public_ip: pulumi.Output[str]  # known once it is bound
+    eip_id: pulumi.Output[str]
+
+    def __init__(self, name: str, args: VirtualIpArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("tandem:cloud:VirtualIp", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        havip = ha.Vip(
+            f"{name}-havip",
+            name=args.labels.name(args.what),
+            vpc_id=args.network.vpc_id,
+            subnet_id=args.network.subnet_id,
+            vip=args.address,
+            # Only attached machines may announce it: no other machine of the subnet can take it.
+            check_associate=True,
+            opts=pulumi.ResourceOptions(parent=self, protect=args.protect),
+        )
+        for server in args.holders:
+            ha.VipInstanceAttachment(
+                f"{name}-{server.name}",
+                ha_vip_id=havip.id,
+                instance_id=server.instance_id,
+                instance_type="CVM",
+                # Created first, the successor of an equal pair would be undone by the removal of the old one.
+                opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
+            )
+        public = eip.Instance(
+            f"{name}-address",
+            name=args.labels.name(args.what),
+            internet_charge_type=args.settings.charge_type,
+            internet_max_bandwidth_out=args.settings.bandwidth_mbps,
+            tags=args.labels.tags,
+            opts=pulumi.ResourceOptions(parent=self, protect=args.protect),
+        )
+        bound = ha.VipEipAttachment(
+            f"{name}-binding",
+            havip_id=havip.id,
+            address_ip=public.public_ip,
+            opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(delete_before_replace=True)),
+        )
+        self.address = havip.vip
+        self.public_ip = bound.address_ip
+        self.eip_id = public.id
+        self.register_outputs({"address": self.address, "public_ip": self.public_ip})

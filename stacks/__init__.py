@@ -1,0 +1,1 @@
+"""How deployments differ: the settings of a stack, parsed once into frozen typed data."""

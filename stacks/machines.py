@@ -1,0 +1,113 @@
+"""`tandem:machines`: the servers."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from provisioning.settings.base import FrozenModel
+
+MACHINE_COUNT = (2, 16)
+# A host name: the cloud takes 2 to 60 characters of these, without a leading or trailing hyphen.
+_NAME = r"^[a-z][a-z0-9-]{0,28}[a-z0-9]$"
+# Family, generation, size: "S5.MEDIUM2".
+_INSTANCE_TYPE = r"^[A-Z][A-Z0-9]*\.[A-Z0-9]+$"
+
+DiskType = Literal["CLOUD_PREMIUM", "CLOUD_SSD", "CLOUD_HSSD", "CLOUD_BSSD"]
+
+
+class NodeSettings(FrozenModel):
+    """One machine."""
+
+    name: Annotated[
+        str, Field(pattern=_NAME, description="Host name: small letters, digits and hyphens, 2 to 30 characters.")
+    ]
+    address: Annotated[IPv4Address, Field(description="Private address, fixed for the machine's life.")]
+    type: Annotated[
+        str | None,
+        Field(
+            pattern=_INSTANCE_TYPE,
+            description="Instance type of this machine alone; `machines.type` otherwise. "
+            "To resize a group one machine at a time, set it on one machine, run `up`, then on the next.",
+        ),
+    ] = None
+
+
+class SystemDiskSettings(FrozenModel):
+    """The disk that a machine boots from. It goes with the machine: nothing of value may live there."""
+
+    type: Annotated[DiskType, Field(description="Kind of disk.")] = "CLOUD_PREMIUM"
+    size_gib: Annotated[int, Field(ge=20, le=1024, description="Size; it can grow, never shrink.")] = 50
+
+
+class DataDiskSettings(FrozenModel):
+    """The disk that holds the databases of `data: on-primary`. It outlives the machine."""
+
+    type: Annotated[DiskType, Field(description="Kind of disk.")] = "CLOUD_PREMIUM"
+    size_gib: Annotated[
+        int, Field(ge=10, le=32000, multiple_of=10, description="Size in steps of 10; it can grow, never shrink.")
+    ] = 20
+
+
+class MachinesSettings(FrozenModel):
+    """The group: the first two machines may hold the virtual IP, further ones are application nodes."""
+
+    image: Annotated[
+        str,
+        Field(
+            pattern=r"^img-[0-9a-z]+$",
+            description="Image id. A later change is ignored by `up`; `tandem replace NODE` applies it, "
+            "one machine at a time.",
+        ),
+    ]
+    type: Annotated[str, Field(pattern=_INSTANCE_TYPE, description="Instance type of every machine.")] = "S5.MEDIUM2"
+    user: Annotated[
+        str,
+        Field(
+            pattern=r"^[a-z_][a-z0-9_-]{0,30}$",
+            description="The image's login user: `debian`, `ubuntu`. It logs in by key and may sudo.",
+        ),
+    ] = "debian"
+    nodes: Annotated[
+        tuple[NodeSettings, ...],
+        Field(
+            min_length=MACHINE_COUNT[0],
+            max_length=MACHINE_COUNT[1],
+            description="The machines, 2 to 16, in order. The first also holds the databases of `data: on-primary`.",
+        ),
+    ] = (
+        NodeSettings(name="iam-a", address=IPv4Address("10.0.4.20")),
+        NodeSettings(name="iam-b", address=IPv4Address("10.0.4.21")),
+    )
+    placement: Annotated[
+        Literal["host", "rack", "switch"],
+        Field(
+            description="What two machines never share: a host, a rack, or a switch "
+            "(so that a failing switch takes one machine at most)."
+        ),
+    ] = "host"
+    system_disk: Annotated[SystemDiskSettings, Field(description="The disk each machine boots from.")] = (
+        SystemDiskSettings()
+    )
+    data_disk: Annotated[
+        DataDiskSettings, Field(description="The databases' disk, made when `data` is on the first machine.")
+    ] = DataDiskSettings()
+    security_agent: Annotated[
+        bool, Field(description="Host security agent (CWP). A later change is ignored: it reinstalls the machine.")
+    ] = True
+    monitoring_agent: Annotated[
+        bool, Field(description="Monitoring agent; memory and disk alarms need it. A later change is ignored.")
+    ] = True
+    termination_protection: Annotated[
+        bool, Field(description="The API refuses to terminate these machines until this is switched off.")
+    ] = False
+
+    @field_validator("user")
+    @classmethod
+    def _not_root(cls, user: str) -> str:
+        if user == "root":
+            message = "is root: the machines are set up by a login user with sudo, and root's login stays closed"
+            raise ValueError(message)
+        return user

@@ -1,0 +1,110 @@
+"""Rules about networks and addresses."""
+
+from __future__ import annotations
+
+from collections import Counter
+from ipaddress import IPv4Address, IPv4Network
+from typing import TYPE_CHECKING
+
+from stacks.problems import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from stacks.access import AccessSettings
+    from stacks.machines import MachinesSettings
+    from stacks.network import NetworkSettings
+    from stacks.virtual_ip import VirtualIpSettings
+
+# A VPC's addresses come from these (documented: cloud.tencent.com/document/product/215/20046).
+_PRIVATE = (IPv4Network("10.0.0.0/8"), IPv4Network("172.16.0.0/12"), IPv4Network("192.168.0.0/16"))
+_VPC_PREFIX = (12, 28)
+_SUBNET_PREFIX = (16, 29)
+_EVERYWHERE = 0
+
+
+def a_vpc_is_private_and_of_a_size_that_the_cloud_makes(network: NetworkSettings) -> Iterator[Problem]:
+    cidr = network.vpc_cidr
+    if not any(cidr.subnet_of(block) for block in _PRIVATE):
+        yield Problem("tandem:network.vpcCidr", f"{cidr} lies outside 10.0.0.0/8, 172.16.0.0/12 and 192.168.0.0/16")
+    if not _VPC_PREFIX[0] <= cidr.prefixlen <= _VPC_PREFIX[1]:
+        yield Problem("tandem:network.vpcCidr", f"{cidr} is not between /12 and /28, which a VPC can be")
+
+
+def a_subnet_lies_in_its_vpc(network: NetworkSettings) -> Iterator[Problem]:
+    cidr = network.subnet_cidr
+    if not cidr.subnet_of(network.vpc_cidr):
+        yield Problem("tandem:network.subnetCidr", f"{cidr} lies outside the VPC's {network.vpc_cidr}")
+    if not _SUBNET_PREFIX[0] <= cidr.prefixlen <= _SUBNET_PREFIX[1]:
+        yield Problem("tandem:network.subnetCidr", f"{cidr} is not between /16 and /29, which a subnet can be")
+
+
+def a_zone_belongs_to_its_region(network: NetworkSettings, region: str) -> Iterator[Problem]:
+    of_zone = network.zone.rpartition("-")[0]
+    if of_zone != region:
+        yield Problem(
+            "tandem:network.zone", f"{network.zone} is a zone of {of_zone}, but tencentcloud:region is {region}"
+        )
+
+
+def an_existing_network_routes_by_itself(network: NetworkSettings) -> Iterator[Problem]:
+    if network.existing is not None and network.egress == "nat":
+        yield Problem(
+            "tandem:network.egress",
+            "nat would need a route in a network that is not this stack's; set none, and give the network its own NAT",
+        )
+
+
+def every_address_is_free_and_in_the_subnet(
+    network: NetworkSettings, machines: MachinesSettings, virtual_ip: VirtualIpSettings, access: AccessSettings
+) -> Iterator[Problem]:
+    wanted = [(f"tandem:machines.nodes[{i}].address", node.address) for i, node in enumerate(machines.nodes)]
+    wanted += [("tandem:virtualIp.address", virtual_ip.address)]
+    if virtual_ip.second_address is not None:
+        wanted += [("tandem:virtualIp.secondAddress", virtual_ip.second_address)]
+    if access.mode == "bastion":
+        wanted += [("tandem:access.bastion.address", access.bastion.address)]
+    uses = Counter(address for _, address in wanted)
+    for key, address in wanted:
+        if address not in network.subnet_cidr:
+            yield Problem(key, f"{address} is not in the subnet {network.subnet_cidr}")
+        elif address in _reserved(network.subnet_cidr):
+            reserved = ", ".join(str(each) for each in _reserved(network.subnet_cidr))
+            yield Problem(key, f"{address} is reserved by the cloud in {network.subnet_cidr} (it keeps {reserved})")
+        elif uses[address] > 1:
+            others = ", ".join(other for other, same in wanted if same == address and other != key)
+            yield Problem(key, f"{address} is used twice: also by {others}")
+
+
+def _reserved(subnet: IPv4Network) -> tuple[IPv4Address, ...]:
+    """The network's own address, the gateway and the broadcast address."""
+    return (subnet.network_address, subnet.network_address + 1, subnet.broadcast_address)
+
+
+def machines_have_names_of_their_own(machines: MachinesSettings) -> Iterator[Problem]:
+    uses = Counter(node.name for node in machines.nodes)
+    for index, node in enumerate(machines.nodes):
+        if uses[node.name] > 1:
+            yield Problem(f"tandem:machines.nodes[{index}].name", f"{node.name} is used by {uses[node.name]} machines")
+
+
+def ssh_is_not_open_to_everyone(access: AccessSettings) -> Iterator[Problem]:
+    for index, cidr in enumerate(access.admin_cidrs):
+        if cidr.prefixlen == _EVERYWHERE:
+            yield Problem(
+                f"tandem:access.adminCidrs[{index}]", f"{cidr} lets everyone try; name the networks you come from"
+            )
+    for index, cidr in enumerate(access.admin_cidrs):
+        if cidr in access.admin_cidrs[:index]:
+            yield Problem(f"tandem:access.adminCidrs[{index}]", f"{cidr} is listed twice")
+
+
+RULES = (
+    a_vpc_is_private_and_of_a_size_that_the_cloud_makes,
+    a_subnet_lies_in_its_vpc,
+    a_zone_belongs_to_its_region,
+    an_existing_network_routes_by_itself,
+    every_address_is_free_and_in_the_subnet,
+    machines_have_names_of_their_own,
+    ssh_is_not_open_to_everyone,
+)

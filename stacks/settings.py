@@ -1,0 +1,106 @@
+"""The settings of one stack: read once, checked as a whole, frozen. The only reader of `pulumi.Config`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Self
+
+import pulumi
+from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
+from pydantic import Field
+
+from provisioning.settings.base import FrozenModel
+from provisioning.settings.data import DataSettings
+from provisioning.settings.iam import IamSettings
+from provisioning.settings.keepalived import KeepalivedSettings
+from provisioning.settings.nginx import NginxSettings
+from stacks.access import AccessSettings
+from stacks.alarms import AlarmsSettings
+from stacks.credentials import CredentialsSettings
+from stacks.machines import MachinesSettings
+from stacks.network import NetworkSettings
+from stacks.parsing import parse_sections
+from stacks.problems import Problem, SettingsError
+from stacks.rules import find_contradictions
+from stacks.virtual_ip import DnsSettings, DomainsSettings, VirtualIpSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_NAMESPACE = "tandem"
+# Pulumi's own key: the provider reads it too, so that the two cannot differ.
+_REGION = "tencentcloud:region"
+_TAG_TEXT = r"^[A-Za-z0-9_.:/+=@-]{1,127}$"
+
+
+class Sections(FrozenModel):
+    """What a stack's file may say below `tandem:`."""
+
+    network: Annotated[NetworkSettings, Field(description="The VPC and subnet.")]
+    machines: Annotated[MachinesSettings, Field(description="The servers.")]
+    access: Annotated[AccessSettings, Field(description="SSH.")]
+    domains: Annotated[DomainsSettings, Field(description="The names that clients ask for.")]
+    virtual_ip: Annotated[VirtualIpSettings, Field(description="The shared address.")] = VirtualIpSettings()
+    dns: Annotated[DnsSettings, Field(description="Records for the domains.")] = DnsSettings()
+    alarms: Annotated[AlarmsSettings, Field(description="What is watched, and who is told.")] = AlarmsSettings()
+    credentials: Annotated[CredentialsSettings, Field(description="Certificates and secrets.")] = CredentialsSettings()
+    nginx: Annotated[NginxSettings, Field(description="The reverse proxy and load balancer.")] = NginxSettings()
+    keepalived: Annotated[KeepalivedSettings, Field(description="Who holds the virtual IP.")] = KeepalivedSettings()
+    iam: Annotated[IamSettings, Field(description="The IAM services.")] = IamSettings()
+    data: Annotated[DataSettings, Field(description="The databases.")] = DataSettings()
+    tags: Annotated[
+        dict[Annotated[str, Field(pattern=_TAG_TEXT)], Annotated[str, Field(pattern=_TAG_TEXT)]],
+        Field(description="Tags for everything that can have tags, beside `project`, `stack` and `managed-by`."),
+    ] = {}
+    protect: Annotated[
+        bool, Field(description="Protect what holds data or addresses from deletion (see README: unprotect).")
+    ] = False
+
+
+class Settings(Sections):
+    """All of one stack's settings; a wrong value cannot exist here."""
+
+    project: str
+    stack: str
+    region: str
+
+    @classmethod
+    def load(cls) -> Self:
+        """Read the current stack's configuration. Raises SettingsError with every problem."""
+        raw = {
+            key.partition(":")[2]: value for key, value in _configuration().items() if key.startswith(f"{_NAMESPACE}:")
+        }
+        secret = frozenset(key for key in raw if is_config_secret(f"{_NAMESPACE}:{key}"))
+        region = pulumi.Config("tencentcloud").get("region")
+        return cls.parse(pulumi.get_project(), pulumi.get_stack(), region, raw, secret)
+
+    @classmethod
+    def parse(
+        cls,
+        project: str,
+        stack: str,
+        region: str | None,
+        raw: Mapping[str, object],
+        secret: frozenset[str] = frozenset(),
+    ) -> Self:
+        """Check raw values, by section. `secret` names the sections that Pulumi keeps encrypted."""
+        parsed = parse_sections(Sections, {key: _decoded(value) for key, value in raw.items()}, _NAMESPACE)
+        facts = {**parsed.sections, "region": region, "stack": stack, "project": project, "secret": secret}
+        problems = [*parsed.problems, *find_contradictions(facts)]
+        if region is None:
+            problems.append(Problem(_REGION, "is missing; wanted: the region of every resource, e.g. ap-guangzhou"))
+        if problems:
+            raise SettingsError(stack, tuple(problems))
+        return cls.model_construct(project=project, stack=stack, region=region, **parsed.sections)
+
+
+def _configuration() -> dict[str, object]:
+    """Every key of the stack. `pulumi.Config` reads only keys that one can name, and would hide a misspelt one."""
+    return {**get_config_env(), **CONFIG.get()}
+
+
+def _decoded(value: object) -> object:
+    """Pulumi hands mappings and lists over as JSON text."""
+    if isinstance(value, str) and value[:1] in {"{", "["}:
+        return json.loads(value)
+    return value

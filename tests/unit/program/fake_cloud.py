@@ -1,0 +1,174 @@
+"""Runs the whole program against Pulumi's mocks, and keeps what it declared."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import runpy
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pulumi.runtime import mocks, rpc
+from pulumi.runtime.config import set_all_config
+from pulumi.runtime.proto.resource_pb2 import (
+    ReadResourceRequest,
+    ReadResourceResponse,
+    RegisterResourceRequest,
+    RegisterResourceResponse,
+)
+from pulumi.runtime.stack import run_pulumi_func
+
+ROOT = Path(__file__).parents[3]
+PROJECT = "tandem"
+
+
+@dataclass(frozen=True)
+class Declared:
+    """One resource as the program declared it."""
+
+    type: str  # "tencentcloud:Vpc/instance:Instance"
+    name: str
+    inputs: Mapping[str, Any]  # secrets are in clear here; `secret_inputs` names them
+    secret_inputs: frozenset[str]
+    request: RegisterResourceRequest
+
+    @property
+    def kind(self) -> str:
+        """The middle of the type: "Vpc/instance"."""
+        return self.type.split(":")[1]
+
+    @property
+    def depends_on(self) -> frozenset[str]:
+        """Names of the resources that must be there first."""
+        return frozenset(urn.rsplit("::", 1)[-1] for urn in self.request.dependencies)
+
+    @property
+    def ignores(self) -> frozenset[str]:
+        return frozenset(self.request.ignoreChanges)
+
+
+@dataclass
+class Run:
+    """All that one run of the program declared and exported."""
+
+    resources: list[Declared] = field(default_factory=list)
+    exports: dict[str, Any] = field(default_factory=dict)
+
+    def of_kind(self, kind: str) -> list[Declared]:
+        return [each for each in self.resources if each.kind == kind]
+
+    def get(self, name: str) -> Declared:
+        """The one resource of that name. Raises LookupError with the names there are."""
+        for each in self.resources:
+            if each.name == name:
+                return each
+        raise LookupError(f"{name}: not among {sorted(each.name for each in self.resources)}")
+
+
+class _NoCalls(mocks.Mocks):
+    """Answers as the cloud would, as far as the program looks at it."""
+
+    def __init__(self, *, preview: bool) -> None:
+        self._preview = preview
+
+    def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
+        raise AssertionError(f"the program asked {args.token}: it should decide from its settings alone")
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        inputs = {key: _plain(value) for key, value in args.inputs.items()}
+        if args.typ == "pulumi:pulumi:StackReference":
+            return args.name, {"name": inputs["name"], "outputs": {}, "secretOutputNames": []}
+        if self._preview:
+            return None, inputs
+        made: dict[str, Any] = {name: f"{args.name}.{name}" for name in _MADE.get(args.typ.split(":")[1], ())}
+        if args.typ.endswith(":HostKeys"):
+            made["host_keys"] = [f"ssh-ed25519 {args.name}"]
+        if args.typ.endswith(":Rollout"):
+            made["revision"] = "revision-1"
+        return f"{args.name}.id", {**inputs, **made}
+
+
+# What the cloud adds to what it was given.
+_MADE = {
+    "Eip/instance": ("publicIp",),
+    "index/privateKey": ("privateKeyPem", "privateKeyOpenssh", "publicKeyPem", "publicKeyOpenssh"),
+    "index/selfSignedCert": ("certPem",),
+    "index/certRequest": ("certRequestPem",),
+    "index/locallySignedCert": ("certPem",),
+    "index/randomPassword": ("result", "bcryptHash"),
+}
+
+
+class _Monitor(mocks.MockMonitor):
+    """Keeps every request, which says more than `Mocks` is told: options, dependencies, what is secret."""
+
+    def __init__(self, answers: mocks.Mocks, run: Run) -> None:
+        super().__init__(answers)
+        self._run = run
+        self._lock = threading.Lock()
+
+    # The SDK's own versions of these two leave an open event loop behind on every worker thread.
+    def RegisterResource(self, request: RegisterResourceRequest) -> RegisterResourceResponse:  # noqa: N802 - gRPC's name
+        urn = self.make_urn(request.parent, request.type, request.name)
+        if request.type == "pulumi:pulumi:Stack":
+            return RegisterResourceResponse(urn=urn)
+        inputs = rpc.deserialize_properties(request.object, keep_unknowns=True)
+        secret = frozenset(key for key, value in inputs.items() if rpc.is_rpc_secret(value))
+        plain = {key: _plain(value) for key, value in inputs.items()}
+        with self._lock:
+            self._run.resources.append(Declared(request.type, request.name, plain, secret, request))
+        id_, state = self.mocks.new_resource(mocks.MockResourceArgs(request.type, request.name, plain))
+        return RegisterResourceResponse(urn=urn, id=id_, object=_to_wire(state))
+
+    def ReadResource(self, request: ReadResourceRequest) -> ReadResourceResponse:  # noqa: N802
+        inputs = rpc.deserialize_properties(request.properties)
+        _, state = self.mocks.new_resource(mocks.MockResourceArgs(request.type, request.name, inputs))
+        urn = self.make_urn(request.parent, request.type, request.name)
+        return ReadResourceResponse(urn=urn, properties=_to_wire(state))
+
+    def RegisterResourceOutputs(self, request: Any) -> Any:  # noqa: N802
+        if "::pulumi:pulumi:Stack::" in request.urn:
+            self._run.exports.update(rpc.deserialize_properties(request.outputs, keep_unknowns=True))
+        return super().RegisterResourceOutputs(request)
+
+
+def _to_wire(state: Mapping[str, Any]) -> Any:
+    return asyncio.run(rpc.serialize_properties(dict(state), {}))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        if rpc.is_rpc_secret(value):
+            return _plain(rpc.unwrap_rpc_secret(value))
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return value
+
+
+def stack_config(stack: str) -> dict[str, Any]:
+    """The values of a ready stack's file."""
+    text = (ROOT / "stacks" / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8")
+    return dict(yaml.safe_load(text)["config"])
+
+
+def run_program(stack: str, config: Mapping[str, Any], *, preview: bool = False) -> Run:
+    """Run `__main__.py` on these settings. Raises what the program raises."""
+    run = Run()
+
+    async def main() -> None:
+        monitor = _Monitor(_NoCalls(preview=preview), run)
+        mocks.set_mocks(_NoCalls(preview=preview), project=PROJECT, stack=stack, preview=preview, monitor=monitor)
+        set_all_config({key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()})
+        await run_pulumi_func(lambda: _execute())
+
+    asyncio.run(main())
+    return run
+
+
+def _execute() -> None:
+    runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
