@@ -629,9 +629,13 @@ class Agent:
     def _commit_unit(self, action: dict[str, Any]) -> list[str]:
         """Do what was pending for a unit, then see that it is enabled and runs as wanted."""
         unit = action["name"]
-        done = self._settle("daemon-reload") if "daemon-reload" in self._pending() else []
-        pending = [after for after in self._pending() if after.split(" ", 1)[-1] == unit]
         state = self._unit_facts([unit]).get(unit, {})
+        done: list[str] = []
+        # Asked of systemd too: the pending one may have been done for an earlier unit, before this one's files came.
+        if state.get("NeedDaemonReload") == "yes" or "daemon-reload" in self._pending():
+            done = self._settle("daemon-reload")
+            state = self._unit_facts([unit]).get(unit, {})
+        pending = [after for after in self._pending() if after.split(" ", 1)[-1] == unit]
         enabled = state.get("UnitFileState") in ("enabled", "enabled-runtime", "static", "alias", "generated")
         if action["enabled"] != enabled:
             self.before("enable " + unit)

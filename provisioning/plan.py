@@ -169,6 +169,8 @@ def _unit_step(thing: Unit, facts: Facts, waiting: set[str]) -> Step | None:
         return Step(thing, "is not enabled" if thing.enabled else "is enabled")
     if fact.active != thing.running:
         return Step(thing, "does not run" if thing.running else "runs")
+    if fact.needs_daemon_reload:
+        return Step(thing, "has unit files that systemd has not read")
     return Step(thing, "has changed files") if thing.name in waiting else None
 
 

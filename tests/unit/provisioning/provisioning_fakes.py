@@ -37,6 +37,7 @@ class FakeSystem:
     addresses: set[str] = field(default_factory=set[str])
     log: list[str] = field(default_factory=list[str])  # what had an effect, in order
     loaded: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])  # what each unit has read
+    unit_files: dict[str, str] = field(default_factory=dict[str, str])  # as systemd has read them
     refuse: Callable[[dict[str, str]], str] = field(default=lambda _files: "")
     on_command: Callable[[list[str]], None] = field(default=lambda _argv: None)
 
@@ -73,11 +74,14 @@ class FakeSystem:
         if argv[0] == "show":
             blocks = [
                 f"Id={name}.service\nLoadState=loaded\nActiveState={self.units.get(name, 'inactive')}\n"
-                f"UnitFileState={'enabled' if name in self.enabled else 'disabled'}\nNeedDaemonReload=no"
+                f"UnitFileState={'enabled' if name in self.enabled else 'disabled'}\n"
+                f"NeedDaemonReload={'no' if self._unit_files(name) == self._read_unit_files(name) else 'yes'}"
                 for name in argv[3:]
             ]
             return Result(0, "\n\n".join(blocks) + "\n", "")
         verb, unit = argv[0], argv[-1]
+        if verb == "daemon-reload":
+            self.unit_files = {path: text for path, text in self._files().items() if "/systemd/system/" in path}
         if verb in ("enable", "disable"):
             (self.enabled.add if verb == "enable" else self.enabled.discard)(unit)
         elif verb in ("start", "restart", "reload"):
@@ -90,6 +94,12 @@ class FakeSystem:
         if verb != "reset-failed":
             self.log.append(" ".join([verb, *([unit] if unit != verb else [])]))
         return Result(0, "", "")
+
+    def _unit_files(self, unit: str) -> dict[str, str]:
+        return {path: text for path, text in self._files().items() if f"/systemd/system/{unit}." in path}
+
+    def _read_unit_files(self, unit: str) -> dict[str, str]:
+        return {path: text for path, text in self.unit_files.items() if f"/systemd/system/{unit}." in path}
 
     def _journalctl(self, _argv: list[str], _text: str) -> Result:
         return Result(0, "the journal's last words\n", "")

@@ -52,6 +52,7 @@ def things(version: str = "1", port: int = 80) -> tuple[Thing, ...]:
         Link("/opt/iam/current", f"/opt/iam/{version}", after=(restart("iam-apiserver"),)),
         Unit("iam-apiserver"),
         file("/etc/keepalived/keepalived.conf", f"# {version}\n", "keepalived"),
+        file("/etc/systemd/system/keepalived.service.d/tandem.conf", f"# {version}\n"),
         Unit("keepalived"),
         Gate("nginx", "http://10.0.4.20/healthz"),
     )
@@ -112,7 +113,13 @@ def test_a_changed_unit_file_is_read_by_systemd_before_the_unit_is_touched(group
     group.systems["iam-a"].log.clear()
     go(group, manifests(things(version="2")))
     log = group.systems["iam-a"].log
-    assert log == ["daemon-reload", "reload nginx", "restart iam-apiserver", "reload keepalived"]
+    assert log == [
+        "daemon-reload",
+        "reload nginx",
+        "restart iam-apiserver",
+        "daemon-reload",
+        "reload keepalived",
+    ]
 
 
 def test_one_invalid_candidate_changes_nothing_on_any_machine(group: FakeGroup) -> None:
@@ -314,6 +321,7 @@ def effects_of_a_run(root: Path) -> int:
 def settled(group: FakeGroup) -> None:
     """All is as the manifest says, and every unit has read what is on the disk now."""
     assert drift(group.inventory, manifests(things(version="2", port=8080)), SECRETS, connect=group.connect) == {}
+    assert all(system.unit_files for system in group.systems.values())
     for system in group.systems.values():
         etc = system.root / "etc"
         for unit, path in (("nginx", "nginx/conf.d/site.conf"), ("nginx", "nginx/nginx.conf"),
