@@ -31,7 +31,8 @@ class Labels:
 
     @property
     def tags(self) -> dict[str, str]:
-        return {**self.extra_tags, "project": self.project, "stack": self.stack, "managed-by": "pulumi"}
+        # A key of its own name, "project", is reserved by the cloud.
+        return {**self.extra_tags, "pulumi-project": self.project, "pulumi-stack": self.stack, "managed-by": "pulumi"}
 
     def name(self, what: str) -> str:
         """The name in the cloud of one thing of this stack, e.g. "tandem-local-vpc"."""
