@@ -10,15 +10,15 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
-from starlette.types import ASGIApp
 
+from localcloud.api.operator import make_operator_app
 from localcloud.errors import LocalcloudError
 from localcloud.machines.machine import Machine
 from localcloud.machines.world import LinuxWorld
 from localcloud.state.cloud import Cloud
 
 
-def make_control_app(world: LinuxWorld, cloud: Cloud, api: ASGIApp, stop: Callable[[], None]) -> Starlette:
+def make_control_app(world: LinuxWorld, cloud: Cloud, api: Starlette, stop: Callable[[], None]) -> Starlette:
     """`stop` ends the daemon; machines go on."""
 
     async def status(request: Request) -> Response:
@@ -38,6 +38,7 @@ def make_control_app(world: LinuxWorld, cloud: Cloud, api: ASGIApp, stop: Callab
         Route("/control/status", status),
         Route("/control/stop", end, methods=["POST"]),
         Route("/control/console/{node}", console),
+        Mount("/operator", make_operator_app(api.state.gateway)),
         Mount("/", api),
     ]
     return Starlette(routes=routes, exception_handlers={LocalcloudError: _refuse})

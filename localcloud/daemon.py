@@ -16,7 +16,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import uvicorn
@@ -58,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
             cloud = Cloud(paths.state / "state.sqlite", world, timing=TIMINGS[options.timing])
             asyncio.run(_serve(paths, world, cloud))
         except LocalcloudError as error:
-            _log.error("%s", error)  # noqa: TRY400 - the message is the whole of it
+            _log.error("%s", error)
             return 1
         finally:
             (paths.run / "daemon.pid").unlink(missing_ok=True)
@@ -77,8 +77,12 @@ async def _serve(paths: Paths, world: LinuxWorld, cloud: Cloud) -> None:
     app = make_app(cloud)
     certificate, key = _server_certificate(paths)
     servers = [
-        _Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", **extra))
-        for extra in ({"ssl_certfile": str(certificate), "ssl_keyfile": str(key)}, {})
+        _Server(
+            uvicorn.Config(
+                app, log_config=None, access_log=False, lifespan="off", ssl_certfile=certificate, ssl_keyfile=str(key)
+            )
+        ),
+        _Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")),
     ]
     stop = asyncio.Event()
     control = _Server(
@@ -110,7 +114,7 @@ class _Server(uvicorn.Server):
     """One of several in a process: signals are the daemon's."""
 
     @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
+    def capture_signals(self) -> Generator[None]:
         yield
 
 
@@ -145,7 +149,7 @@ def _server_certificate(paths: Paths) -> tuple[Path, Path]:
 
 
 @contextlib.contextmanager
-def _only_one(paths: Paths) -> Iterator[bool]:
+def _only_one(paths: Paths) -> Generator[bool]:
     with (paths.run / "daemon.lock").open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

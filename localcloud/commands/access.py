@@ -40,7 +40,9 @@ def client(command: Command, name: Name = DEFAULT_NAME) -> None:
 
 def ssh(
     node: Node,
-    command: Annotated[list[str] | None, typer.Argument(help="A command; a shell without it.", metavar="CMD ...")] = None,
+    command: Annotated[
+        list[str] | None, typer.Argument(help="A command; a shell without it.", metavar="CMD ...")
+    ] = None,
     name: Name = DEFAULT_NAME,
 ) -> None:
     """Run CMD, or a shell, as root on a machine, as the cloud's own console login would: no key, no network."""
@@ -54,8 +56,9 @@ def ssh(
     except LocalcloudError as error:
         fail(error)
     group = Cgroup(f"{paths.cgroup}/{machine['instance']}")
-    interactive = not command
-    become(machine["pid"], group, command or ["/bin/bash", "--login"], interactive=interactive)
+    # With NODE before it, the `--` that keeps CMD's dashes apart is still here.
+    words = command[1:] if command and command[0] == "--" else command
+    become(machine["pid"], group, words or ["/bin/bash", "--login"], interactive=not words)
 
 
 def console(
@@ -100,7 +103,7 @@ def _run_here(command: list[str], enter: Any) -> None:
     except (LocalcloudError, OSError) as error:
         fail(LocalcloudError(str(error)))
     try:
-        os.execvpe(command[0], command, environment)
+        os.execvpe(command[0], command, environment)  # noqa: S606 - to become the command is the point
     except OSError as error:
         typer.echo(f"localcloud: {command[0]}: {error.strerror}", err=True)
         sys.exit(127 if isinstance(error, FileNotFoundError) else 126)

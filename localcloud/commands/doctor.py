@@ -117,7 +117,11 @@ def _missing_kernel_features() -> Iterator[Problem]:
 
 def _load(module: str) -> bool:
     """True when the module cannot be had."""
-    return subprocess.run(["modprobe", module], check=False, capture_output=True).returncode != 0 if _has_modprobe() else True
+    return (
+        subprocess.run(["modprobe", module], check=False, capture_output=True).returncode != 0
+        if _has_modprobe()
+        else True
+    )
 
 
 def _has_modprobe() -> bool:
@@ -130,7 +134,10 @@ def _install(packages: list[str]) -> None:
         raise HostError(message)
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     typer.echo(f"installing {' '.join(packages)}")
-    for command in (["apt-get", "-q", "update"], ["apt-get", "-q", "-y", "--no-install-recommends", "install", *packages]):
+    for command in (
+        ["apt-get", "-q", "update"],
+        ["apt-get", "-q", "-y", "--no-install-recommends", "install", *packages],
+    ):
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
             tail = "\n  ".join((done.stdout + done.stderr).splitlines()[-10:])

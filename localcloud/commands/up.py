@@ -102,7 +102,10 @@ def _start_daemon(paths: Paths, timing: str, takeover_delay_s: float | None) -> 
     if takeover_delay_s is not None:
         command += ["--takeover-delay", str(takeover_delay_s)]
     package = Path(__file__).resolve().parents[2]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(package), os.environ.get("PYTHONPATH", "")]).rstrip(":")}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(package), os.environ.get("PYTHONPATH", "")]).rstrip(":"),
+    }
     with log.open("ab") as output:
         began = output.tell()
         daemon = subprocess.Popen(

@@ -52,7 +52,8 @@ def _add_guard(table: Table, subnet: Subnet) -> None:
         if announcer in by_id
     ]
     triples = [
-        nft.concat(names.port(interface.interface_id), interface.mac, str(address)) for interface, address in own + virtual
+        nft.concat(names.port(interface.interface_id), interface.mac, str(address))
+        for interface, address in own + virtual
     ]
     kinds = ["ifname", "ether_addr", "ipv4_addr"]
     sources = table.set("own_addresses", kinds, triples)
@@ -80,7 +81,7 @@ def _add_guard(table: Table, subnet: Subnet) -> None:
     announced = nft.concat(nft.meta("iifname"), nft.field("arp", "saddr ether"), nft.field("arp", "saddr ip"))
     table.rule("arp_guard", nft.match(announced, sources), ACCEPT)
     # A probe for a duplicate address claims nothing.
-    probe = nft.match(nft.field("arp", "saddr ip"), "0.0.0.0")
+    probe = nft.match(nft.field("arp", "saddr ip"), str(IPv4Address(0)))
     table.rule("arp_guard", probe, nft.match(nft.field("arp", "operation"), "request"), ACCEPT)
     table.rule("arp_guard", DROP)
 
@@ -119,7 +120,7 @@ def _add_groups(table: Table, subnet: Subnet, groups: Mapping[str, SecurityGroup
 
 
 def _accept_platform(table: Table) -> None:
-    """Metadata, names and packages are the platform's: no group closes them. (Assumed: no page says so for all.)"""
+    """Metadata, names and packages are the platform's: no group closes them (assumed: no page says so)."""
     to_router = nft.match(nft.meta("oifname"), names.UPLINK)
     target = nft.field("ip", "daddr")
     web = nft.match(nft.field("tcp", "dport"), 80)
@@ -166,9 +167,7 @@ def _look_up_ports(table: Table, chain: str, protocol: str, address: nft.Express
         # The usual web server: everybody, some ports.
         table.rule(chain, nft.among(destination, [nft.span(*ports) for ports in boxes[0].ports]), RETURN)
         return
-    elements = [
-        nft.concat(nft.span(box.low, box.high), nft.span(*ports)) for box in boxes for ports in box.ports
-    ]
+    elements = [nft.concat(nft.span(box.low, box.high), nft.span(*ports)) for box in boxes for ports in box.ports]
     known = table.set(f"{chain}_{protocol}", ["ipv4_addr", "inet_service"], elements, interval=True)
     table.rule(chain, nft.match(nft.concat(address, destination), known), RETURN)
 

@@ -30,4 +30,4 @@ def answer(query: bytes) -> bytes | None:
         reply.header.rcode = RCODE.NXDOMAIN
     elif question.qtype == QTYPE.A:
         reply.add_answer(RR(question.qname, QTYPE.A, ttl=60, rdata=A(str(address))))
-    return reply.pack()
+    return bytes(reply.pack())

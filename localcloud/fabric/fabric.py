@@ -10,7 +10,6 @@ after one that was killed. Rule sets are replaced as a whole, each in one transa
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Network
 
 from localcloud.fabric import names, nft
@@ -21,8 +20,8 @@ from localcloud.fabric.router_rules import router_rules
 from localcloud.fabric.shaping import shape
 from localcloud.world import Interface, NetworkPlan, Subnet, Vpc
 
-_QUIET = {"net.ipv6.conf.all.disable_ipv6": 1, "net.ipv6.conf.default.disable_ipv6": 1}
-_ROUTING = {
+_QUIET: dict[str, str | int] = {"net.ipv6.conf.all.disable_ipv6": 1, "net.ipv6.conf.default.disable_ipv6": 1}
+_ROUTING: dict[str, str | int] = {
     **_QUIET,
     "net.ipv4.ip_forward": 1,
     "net.ipv4.conf.all.rp_filter": 0,
@@ -31,8 +30,6 @@ _ROUTING = {
     "net.ipv4.conf.default.send_redirects": 0,
     "net.ipv4.conf.all.accept_redirects": 0,
 }
-
-Hook = Callable[[str], None]
 
 
 class Fabric:
@@ -158,16 +155,16 @@ class Fabric:
                 links.add_address("lo", address, 32)
             links.set_up(names.WAN)
             links.add_address(names.WAN, names.TRANSIT_ROUTER, 32)
-            links.add_route(
-                IPv4Network("0.0.0.0/0"), name=names.WAN, gateway=names.TRANSIT_INTERNET, onlink=True
-            )
+            links.add_route(IPv4Network("0.0.0.0/0"), name=names.WAN, gateway=names.TRANSIT_INTERNET, onlink=True)
             links.set_up(names.LINE)
             links.add_address(names.LINE, names.LINE_ROUTER, 32)
             links.add_route(IPv4Network(f"{names.LINE_OPERATOR}/32"), name=names.LINE)
         with links_inside(self.namespaces, names.OPERATOR) as links:
             for number, cidr in enumerate(vpc.cidrs):
                 # Two VPCs may have the same addresses; the older one's way stays the one in use.
-                metric = 100 + sorted([*(each.vpc_id for each in self._plan.vpcs), vpc.vpc_id]).index(vpc.vpc_id) + number
+                metric = (
+                    100 + sorted([*(each.vpc_id for each in self._plan.vpcs), vpc.vpc_id]).index(vpc.vpc_id) + number
+                )
                 links.add_route(
                     cidr, name=link, gateway=names.LINE_ROUTER, source=names.LINE_OPERATOR, onlink=True, metric=metric
                 )

@@ -74,7 +74,9 @@ class Holders:
             if self._held.get(havip_id) == sender.instance_id:
                 return
             if self.takeover_delay_s > 0:
-                timer = threading.Timer(self.takeover_delay_s, self._move, (place, sender.instance_id, announcement.mac))
+                timer = threading.Timer(
+                    self.takeover_delay_s, self._move, (place, sender.instance_id, announcement.mac)
+                )
                 timer.daemon = True
                 self._coming[havip_id] = timer
                 timer.start()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-from collections.abc import Iterator
+from collections.abc import Generator
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
@@ -106,7 +106,7 @@ class Links:
             if route.get("dst")
         }
 
-    def add_route(  # noqa: PLR0913 - each is one word of the command `ip route`
+    def add_route(
         self,
         destination: IPv4Network,
         *,
@@ -153,7 +153,7 @@ class Links:
 
 
 @contextlib.contextmanager
-def links_inside(namespaces: Namespaces, what: str) -> Iterator[Links]:
+def links_inside(namespaces: Namespaces, what: str) -> Generator[Links]:
     """Netlink in a namespace. The socket stays with the namespace it was made in, so the block runs outside it."""
     with namespaces.inside(what):
         route = IPRoute()
@@ -173,7 +173,7 @@ def set_sysctls(namespaces: Namespaces, what: str, values: dict[str, str | int])
 
 
 @contextlib.contextmanager
-def _ignoring(*numbers: int) -> Iterator[None]:
+def _ignoring(*numbers: int) -> Generator[None]:
     try:
         yield
     except NetlinkError as error:

@@ -7,7 +7,7 @@ import ctypes
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,9 +82,9 @@ class Namespaces:
         path.unlink(missing_ok=True)
 
     @contextlib.contextmanager
-    def inside(self, what: str) -> Iterator[None]:
+    def inside(self, what: str) -> Generator[None]:
         """Run the block with this thread in the namespace: sockets and processes made there belong to it."""
-        with open(f"/proc/self/task/{threading.get_native_id()}/ns/net", "rb") as home:
+        with Path(f"/proc/self/task/{threading.get_native_id()}/ns/net").open("rb") as home:
             try:
                 target = self.path(what).open("rb")
             except FileNotFoundError:
@@ -100,7 +100,7 @@ class Namespaces:
 
 def _is_namespace(path: Path) -> bool:
     wanted = str(path)
-    with open("/proc/self/mountinfo", encoding="utf-8") as mounts:
+    with Path("/proc/self/mountinfo").open(encoding="utf-8") as mounts:
         return any(line.split()[4] == wanted and f" - {_NSFS_MAGIC_TYPE} " in line for line in mounts)
 
 

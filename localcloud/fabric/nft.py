@@ -37,9 +37,7 @@ class Table:
     def rule(self, chain: str, *statements: Statement) -> None:
         self._add("rule", chain=chain, expr=list(statements))
 
-    def set(
-        self, name: str, kinds: Sequence[str], elements: Iterable[Expression], *, interval: bool = False
-    ) -> str:
+    def set(self, name: str, kinds: Sequence[str], elements: Iterable[Expression], *, interval: bool = False) -> str:
         """A named set; returns the reference to it (`@name`)."""
         listed = list(elements)
         extra: dict[str, Any] = {"elem": listed} if listed else {}

@@ -1,4 +1,4 @@
-"""Bandwidth of public addresses. (Made by the wider part of issue 6; the slice lets everything through.)"""
+"""Bandwidth of public addresses: not limited yet."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from localcloud.errors import ImageError
 from localcloud.machines.distributions import Image
 from localcloud.machines.image_files import MASKED_UNITS, base_files
-from localcloud.machines.sources import Source, apt_options, sources_for
+from localcloud.machines.sources import apt_options, sources_for
 
 Report = Callable[[str], None]
 
@@ -41,7 +41,9 @@ mount -t overlay overlay -o "lowerdir=$2,upperdir=$3,workdir=$4" "$root"
 mount -t proc proc "$root/proc"
 mount -t sysfs -o ro sysfs "$root/sys"
 mount -t tmpfs -o mode=755 tmpfs "$root/dev"
-for node in null zero full random urandom tty; do touch "$root/dev/$node"; mount --bind "/dev/$node" "$root/dev/$node"; done
+for node in null zero full random urandom tty; do
+  touch "$root/dev/$node"; mount --bind "/dev/$node" "$root/dev/$node"
+done
 ln -s /proc/self/fd "$root/dev/fd"
 mount -t tmpfs tmpfs "$root/run"
 mount -t tmpfs tmpfs "$root/tmp"
@@ -76,16 +78,18 @@ def build(image: Image, target: Path, lower: list[Path], report: Report) -> None
     log = target / "build.log"
     root = target / "root"
     root.mkdir(parents=True)
+    listing = target / "sources.list"
+    listing.write_text("".join(source.line() + "\n" for source in sources))
     if image.parent is None:
         report(f"{image.image_id}: fetching and unpacking {len(image.packages)} packages and what they need")
-        _build_system(image, root, sources, target, log)
+        _build_system(image, root, listing, log)
         _write_files(root, base_files(image.codename))
         for unit in MASKED_UNITS:
             _mask(root, unit)
         report(f"{image.image_id}: tidying up")
     else:
         report(f"{image.image_id}: adding {len(image.packages)} packages to {image.parent}")
-        _build_layer(image, root, lower, sources, target, log)
+        _build_layer(image, target, lower, listing)
         for unit in image.disabled_units:
             _disable(root, lower, unit)
     _remove_identity(root)
@@ -97,9 +101,7 @@ def build(image: Image, target: Path, lower: list[Path], report: Report) -> None
             path.unlink(missing_ok=True)
 
 
-def _build_system(image: Image, root: Path, sources: tuple[Source, ...], target: Path, log: Path) -> None:
-    listing = target / "sources.list"
-    listing.write_text("".join(source.line() + "\n" for source in sources))
+def _build_system(image: Image, root: Path, listing: Path, log: Path) -> None:
     root.rmdir()
     command = [
         *_UNSHARED,
@@ -119,11 +121,7 @@ def _build_system(image: Image, root: Path, sources: tuple[Source, ...], target:
     _run(command, log, image)
 
 
-def _build_layer(
-    image: Image, root: Path, lower: list[Path], sources: tuple[Source, ...], target: Path, log: Path
-) -> None:
-    listing = target / "sources.list"
-    listing.write_text("".join(source.line() + "\n" for source in sources))
+def _build_layer(image: Image, target: Path, lower: list[Path], listing: Path) -> None:
     settings = [
         'Dir::Etc::sourcelist "/tmp/apt/sources.list";',
         'Dir::Etc::sourceparts "-";',
@@ -144,16 +142,18 @@ def _build_layer(
     merged.mkdir()
     command = [
         *_UNSHARED, "sh", "-c", _LAYER_SCRIPT, "build-layer",
-        str(merged), ":".join(str(path) for path in lower), str(root), str(work), str(listing), str(configuration),
+        str(merged), ":".join(str(path) for path in lower), str(target / "root"), str(work), str(listing), str(configuration),
         *image.packages,
     ]  # fmt: skip
-    _run(command, log, image)
+    _run(command, target / "build.log", image)
 
 
 def _run(command: list[str], log: Path, image: Image) -> None:
-    environment = {**os.environ, "LC_ALL": "C.UTF-8", "TMPDIR": "/var/tmp"}
+    environment = {**os.environ, "LC_ALL": "C.UTF-8", "TMPDIR": str(log.parent)}
     with log.open("ab") as output:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment, check=False)
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment, check=False
+        )
     if done.returncode:
         tail = "\n  ".join(log.read_text(errors="replace").splitlines()[-12:])
         message = (
@@ -169,6 +169,8 @@ def _as_statement(option: str) -> str:
 
 
 def _write_files(root: Path, files: dict[str, str]) -> None:
+    for leftover in root.glob("etc/apt/sources.list.d/*"):
+        leftover.unlink()  # the host's sources: a machine reaches the mirror in its VPC alone
     for name, text in files.items():
         path = root / name.lstrip("/")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -189,13 +191,19 @@ def _disable(root: Path, lower: list[Path], unit: str) -> None:
     del lower  # the links were made by the packages of this very layer
     system = root / "etc/systemd/system"
     for link in list(system.rglob("*")):
-        if link.is_symlink() and Path(os.readlink(link)).name == unit and link.parent != system / "sockets.target.wants":
+        if link.is_symlink() and link.readlink().name == unit and link.parent != system / "sockets.target.wants":
             link.unlink()
 
 
 def _remove_identity(root: Path) -> None:
     """What must not be the same on two machines, and what building has left behind."""
-    for pattern in ("etc/ssh/ssh_host_*", "var/log/*.log", "var/log/apt/*", "var/lib/apt/lists/*_*", "var/cache/apt/*.bin"):
+    for pattern in (
+        "etc/ssh/ssh_host_*",
+        "var/log/*.log",
+        "var/log/apt/*",
+        "var/lib/apt/lists/*_*",
+        "var/cache/apt/*.bin",
+    ):
         for path in root.glob(pattern):
             if path.is_file():
                 path.unlink()

@@ -64,7 +64,7 @@ def detach_loops(directory: Path) -> None:
 
 
 def device_numbers(device: str) -> tuple[int, int]:
-    number = os.stat(device)
+    number = Path(device).stat()
     if not stat.S_ISBLK(number.st_mode):
         message = f"{device} is no block device"
         raise MachineError(message)

@@ -1,5 +1,6 @@
 """Becomes a process of a machine: in its namespaces, and in its control groups too (nsenter alone would stay outside
-the machine's limits; shared/reference/lab.md, 3)."""
+the machine's limits; shared/reference/lab.md, 3).
+"""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ _ENVIRONMENT = {
 def nsenter(pid: int) -> list[str]:
     """The command prefix that puts a command into all namespaces of the machine whose PID 1 is `pid`."""
     return [
-        "nsenter", f"--target={pid}", "--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wd=/root", "--",
+        "nsenter", f"--target={pid}", "--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wdns=/root", "--",
     ]  # fmt: skip
 
 
@@ -45,7 +46,7 @@ def become(pid: int, group: Cgroup, command: list[str], *, interactive: bool = F
     if interactive:
         environment["TERM"] = os.environ.get("TERM", "dumb")
     words = [*nsenter(pid), *command]
-    os.execvpe(_find_nsenter(), words, environment)
+    os.execvpe(_find_nsenter(), words, environment)  # noqa: S606 - to become the command is the point
 
 
 def _find_nsenter() -> str:

@@ -52,8 +52,6 @@ PasswordAuthentication no
 KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
 UseDNS no
-# The second file is where `localcloud ssh` leaves its own key, in memory: the cloud's console login.
-AuthorizedKeysFile .ssh/authorized_keys /run/localcloud/authorized_keys
 """
 
 _JOURNAL = """\

@@ -15,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -64,7 +65,7 @@ class Machine:
             return None
         data = (directory / "user-data").read_bytes() if (directory / "user-data").exists() else b""
         spec = _SPEC.validate_json(text)
-        return cls(MachineSpec(**{**{name: getattr(spec, name) for name in spec.__slots__}, "user_data": data}), paths)
+        return cls(replace(spec, user_data=data), paths)
 
     def update(self, spec: MachineSpec) -> None:
         self.spec = spec
@@ -89,16 +90,15 @@ class Machine:
             raise MachineError(message)
         return Path(f"/proc/{pid}/root")
 
-    def prepare(self, layers: list[Path]) -> None:
+    def prepare(self) -> None:
         """Its directory, written anew; its system disk, made once."""
-        del layers
         for name in ("root", "disk"):
             (self.directory / name).mkdir(parents=True, exist_ok=True)
-        (self.directory / "user-data").write_bytes(self.spec.user_data)
-        bare = MachineSpec(
-            **{**{name: getattr(self.spec, name) for name in self.spec.__slots__}, "user_data": b""}
-        )
-        (self.directory / "spec.json").write_bytes(_SPEC.dump_json(bare, indent=1))
+        user_data = self.directory / "user-data"
+        user_data.touch(mode=0o600)
+        user_data.write_bytes(self.spec.user_data)
+        # Beside the rest: user data are bytes of any kind, and may hold secrets.
+        (self.directory / "spec.json").write_bytes(_SPEC.dump_json(replace(self.spec, user_data=b""), indent=1))
         (self.directory / "meminfo").write_text(_meminfo(self.spec.memory_mib))
         (self.directory / "exit").unlink(missing_ok=True)
         disk = self.directory / "disk.img"
@@ -204,9 +204,9 @@ class Machine:
         major, minor = disks.device_numbers(device)
         self.cgroup.allow_device(major, minor)
         script = (
-            f'mkdir -p /dev/disk/by-id; [ -e /dev/disk/by-id/virtio-{disk_id} ] && exit 0; '
-            f'for letter in b c d e f g h i j k l m n o p q r s t u v; do [ -e /dev/vd$letter ] || break; done; '
-            f'mknod -m 660 /dev/vd$letter b {major} {minor} && ln -s ../../vd$letter /dev/disk/by-id/virtio-{disk_id}'
+            f"mkdir -p /dev/disk/by-id; [ -e /dev/disk/by-id/virtio-{disk_id} ] && exit 0; "
+            f"for letter in b c d e f g h i j k l m n o p q r s t u v; do [ -e /dev/vd$letter ] || break; done; "
+            f"mknod -m 660 /dev/vd$letter b {major} {minor} && ln -s ../../vd$letter /dev/disk/by-id/virtio-{disk_id}"
         )
         self._inside(pid, script)
 
@@ -218,7 +218,7 @@ class Machine:
             return
         if pid is not None:
             script = (
-                f'link=/dev/disk/by-id/virtio-{disk_id}; [ -L $link ] || exit 0; node=$(readlink -f $link); '
+                f"link=/dev/disk/by-id/virtio-{disk_id}; [ -L $link ] || exit 0; node=$(readlink -f $link); "
                 f'while umount "$node" 2>/dev/null; do :; done; rm -f "$node" $link; echo mine'
             )
             if "mine" not in self._inside(pid, script):
@@ -243,7 +243,7 @@ class Machine:
             subprocess.run(["losetup", "--detach", device], check=False, capture_output=True)
 
     def _inside(self, pid: int, script: str) -> str:
-        command = ["nsenter", f"--target={pid}", "--mount", "--pid", "--root", "--wd=/", "sh", "-c", script]
+        command = ["nsenter", f"--target={pid}", "--mount", "--pid", "--root", "--wdns=/", "sh", "-c", script]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             message = f"{self.spec.name} ({self.instance_id}): {script!r} ended with {done.returncode}: {done.stderr}"

@@ -56,7 +56,7 @@ def tree(spec: MachineSpec, public: IPv4Address | None) -> dict[str, str]:
 
 def answer(path: str, spec: MachineSpec, public: IPv4Address | None) -> bytes | None:
     """The body for a path, or None where there is nothing."""
-    parts = [part for part in path.split("?")[0].split("/") if part]
+    parts = [part for part in path.split("?", maxsplit=1)[0].split("/") if part]
     if not parts:
         return "\n".join(_VERSIONS[:-1]).encode()
     if parts[0] not in _VERSIONS:

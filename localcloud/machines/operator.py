@@ -46,7 +46,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 def hosts_text() -> str:
     """Every API host name at the local API. (A hosts file knows no wildcards: a service that is not in the list has
-    no address, which is what a machine without any network would say.)"""
+    no address, which is what a machine without any network would say.)
+    """
     address = names.API_ADDRESS
     lines = ["127.0.0.1 localhost", "::1 localhost"]
     for service in _SERVICES:
@@ -61,7 +62,9 @@ def enter_operator(paths: Paths, command: str) -> dict[str, str]:
     hosts = paths.run / "hosts"
     hosts.write_text(hosts_text())
     resolv = paths.run / "resolv.conf"
-    resolv.write_text("# Names are in /etc/hosts: nothing outside is reached from here.\noptions timeout:1 attempts:1\n")
+    resolv.write_text(
+        "# Names are in /etc/hosts: nothing outside is reached from here.\noptions timeout:1 attempts:1\n"
+    )
     _enter(paths, names.OPERATOR)
     _private_mounts()
     _bind(hosts, Path("/etc/hosts"))
@@ -104,7 +107,7 @@ def _write_bundle(paths: Paths) -> Path:
 
 
 def _certifi_bundles(command: str) -> set[Path]:
-    """certifi's own file in every Python environment that the command may run.
+    """Certifi's own file in every Python environment that the command may run.
 
     Tencent's SDK names that file outright and so hears of no environment variable.
     """
@@ -132,7 +135,9 @@ def _private_mounts() -> None:
 
 def _bind(source: Path, target: Path) -> None:
     if target.exists():
-        _check(_libc.mount(os.fsencode(source), os.fsencode(target.resolve()), None, _MS_BIND, None), f"mounting {target}")
+        _check(
+            _libc.mount(os.fsencode(source), os.fsencode(target.resolve()), None, _MS_BIND, None), f"mounting {target}"
+        )
 
 
 def _check(result: int, what: str) -> None:

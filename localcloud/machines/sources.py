@@ -88,7 +88,9 @@ def _parse_lines(text: str) -> list[Source]:
             continue
         options = dict(part.split("=", 1) for part in (match[1] or "").split() if "=" in part)
         found.append(
-            Source(match[2], match[3], tuple(match[4].split()), options.get("signed-by"), options.get("trusted") == "yes")
+            Source(
+                match[2], match[3], tuple(match[4].split()), options.get("signed-by"), options.get("trusted") == "yes"
+            )
         )
     return found
 

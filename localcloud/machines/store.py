@@ -10,7 +10,7 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -61,6 +61,7 @@ class ImageStore:
                 if self.path(image).exists():
                     report(f"{image.image_id}: {damage}; building it again")
                 self._build(image, report)
+                self._remove_old(image)
 
     def damage(self, image: Image, *, thorough: bool = False) -> str | None:
         """What is wrong with an image, or None. Quick: every file's kind, size and mode; thorough: contents too."""
@@ -81,7 +82,7 @@ class ImageStore:
             wanted = [_without_digest(line) for line in wanted]
         for line, other in zip(wanted, seen, strict=False):
             if line != other:
-                return f"{(line if line < other else other).split(chr(9))[0]} is not as it was built"
+                return f"{(min(other, line)).split(chr(9))[0]} is not as it was built"
         if len(wanted) != len(seen):
             return f"it has {len(seen)} files, and was built with {len(wanted)}"
         return None
@@ -123,8 +124,15 @@ class ImageStore:
         for path in self.directory.glob(".building-*"):
             shutil.rmtree(path, ignore_errors=True)
 
+    def _remove_old(self, image: Image) -> None:
+        """Earlier recipes of the image, unless a machine still stands on them."""
+        used = "".join(_mounts_of_all_processes())
+        for path in self.directory.glob(f"{image.image_id}-*"):
+            if path != self.path(image) and f"{path}/" not in used:
+                shutil.rmtree(path, ignore_errors=True)
+
     @contextlib.contextmanager
-    def _lock(self, report: Report) -> Iterator[None]:
+    def _lock(self, report: Report) -> Generator[None]:
         with (self.directory / ".lock").open("w") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -154,15 +162,23 @@ def _entries(root: Path, *, thorough: bool) -> Iterator[str]:
                 kind = stat.S_IFMT(info.st_mode)
                 value = str(info.st_size) if kind == stat.S_IFREG else ""
                 if kind == stat.S_IFLNK:
-                    value = os.readlink(entry.path)
+                    value = str(Path(entry.path).readlink())
                 line = f"{name}\t{info.st_mode:o}\t{info.st_uid}:{info.st_gid}\t{value}"
                 if thorough and kind == stat.S_IFREG:
-                    with open(entry.path, "rb") as handle:
+                    with Path(entry.path).open("rb") as handle:
                         line += "\t" + hashlib.file_digest(handle, "sha256").hexdigest()
                 lines.append(line)
                 if kind == stat.S_IFDIR:
                     pending.append(Path(entry.path))
     yield from sorted(lines)
+
+
+def _mounts_of_all_processes() -> set[str]:
+    found: set[str] = set()
+    for path in Path("/proc").glob("[0-9]*/mountinfo"):
+        with contextlib.suppress(OSError):
+            found.add(path.read_text())
+    return found
 
 
 def _without_digest(line: str) -> str:

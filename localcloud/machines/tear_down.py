@@ -32,4 +32,3 @@ def tear_down(paths: Paths, *, keep_state: bool, report: Callable[[str], None] =
     shutil.rmtree(paths.run, ignore_errors=True)
     if not keep_state:
         shutil.rmtree(paths.state, ignore_errors=True)
-

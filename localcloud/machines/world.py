@@ -40,9 +40,7 @@ class LinuxWorld:
     `takeover_delay_s`: how long a HAVIP's traffic takes to follow an announcement (a real one "may take 10 seconds").
     """
 
-    def __init__(
-        self, paths: Paths, *, takeover_delay_s: float = 0.0, images: ImageStore | None = None
-    ) -> None:
+    def __init__(self, paths: Paths, *, takeover_delay_s: float = 0.0, images: ImageStore | None = None) -> None:
         if not CLOUD_NAME.match(paths.cloud):
             message = f"{paths.cloud!r} is no name for a cloud: 1 to 20 of a-z and 0-9"
             raise MachineError(message)
@@ -139,7 +137,7 @@ class LinuxWorld:
                 return
             machine.update(spec)
             interface, subnet = self.interface_of(spec)
-            machine.prepare(self.images.layers(spec.image_id))
+            machine.prepare()
             self.fabric.set_live(interface, subnet, live=True)
             try:
                 pid = machine.start(self.images.layers(spec.image_id), interface, subnet)

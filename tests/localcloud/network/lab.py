@@ -1,0 +1,405 @@
+"""Two VPCs with real machines, made from hand-written plans: the world alone, without the API in front of it.
+
+VPC one, 10.0.0.0/16: subnet four 10.0.4.0/24 with ann .20, bob .21, cat .22; subnet five 10.0.5.0/24 with dan .20
+VPC two, 10.0.0.0/16 as well: its subnet 10.0.4.0/24 with eve .23
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any
+
+from localcloud.fabric import names
+from localcloud.machines.cgroups import Cgroup
+from localcloud.machines.enter import join, nsenter
+from localcloud.machines.paths import Paths
+from localcloud.machines.tear_down import tear_down
+from localcloud.machines.world import LinuxWorld
+from localcloud.world import (
+    Disk,
+    Interface,
+    MachineSpec,
+    NetworkPlan,
+    PublicAddress,
+    Rule,
+    SecurityGroup,
+    Subnet,
+    VirtualAddress,
+    Vpc,
+)
+
+ANYWHERE = IPv4Network("0.0.0.0/0")
+HAVIP = IPv4Address("10.0.4.99")
+OTHER_HAVIP = IPv4Address("10.0.4.98")
+PUBLIC = IPv4Address("203.0.113.7")
+
+OPEN = SecurityGroup("sg-open", (Rule("ACCEPT", "ALL", (), (ANYWHERE,)),), (Rule("ACCEPT", "ALL", (), (ANYWHERE,)),))
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a machine of the lab is."""
+
+    name: str
+    vpc: str
+    subnet: str
+    address: str
+    number: int
+
+    @property
+    def instance_id(self) -> str:
+        return f"ins-0000000{self.number}"
+
+    @property
+    def interface_id(self) -> str:
+        return f"eni-0000000{self.number}"
+
+    @property
+    def mac(self) -> str:
+        return f"52:54:00:00:00:0{self.number}"
+
+
+PLACES = {
+    place.name: place
+    for place in (
+        Place("ann", "one", "four", "10.0.4.20", 1),
+        Place("bob", "one", "four", "10.0.4.21", 2),
+        Place("cat", "one", "four", "10.0.4.22", 3),
+        Place("dan", "one", "five", "10.0.5.20", 4),
+        Place("eve", "two", "far", "10.0.4.23", 5),
+    )
+}
+VPCS = {"one": "vpc-00000001", "two": "vpc-00000002"}
+SUBNETS = {
+    "four": ("subnet-00000004", "10.0.4.0/24"),
+    "five": ("subnet-00000005", "10.0.5.0/24"),
+    "far": ("subnet-00000006", "10.0.4.0/24"),
+}
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a test wants of the network; the default is open doors and one HAVIP that ann and bob may hold."""
+
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # machine -> group ids; default sg-open
+    rules: tuple[SecurityGroup, ...] = ()
+    announcers: tuple[str, ...] = ("ann", "bob")
+    public: Mapping[IPv4Address, IPv4Address] = field(default_factory=lambda: {PUBLIC: HAVIP})
+    bandwidth_mbps: int = 1000
+    nat: IPv4Address | None = None  # of subnet five
+
+    def plan(self) -> NetworkPlan:
+        return NetworkPlan(tuple(self._vpc(name) for name in VPCS), (OPEN, *self.rules))
+
+    def _vpc(self, name: str) -> Vpc:
+        public = tuple(
+            PublicAddress(f"eip-{int(address)}", address, private, self.bandwidth_mbps)
+            for address, private in self.public.items()
+        )
+        mine = [
+            subnet
+            for subnet in SUBNETS
+            if any(place.vpc == name and place.subnet == subnet for place in PLACES.values())
+        ]
+        return Vpc(
+            VPCS[name],
+            (IPv4Network("10.0.0.0/16"),),
+            tuple(self._subnet(subnet) for subnet in mine),
+            public if name == "one" else (),
+        )
+
+    def _subnet(self, name: str) -> Subnet:
+        identifier, cidr = SUBNETS[name]
+        interfaces = tuple(self.interface(place) for place in PLACES.values() if place.subnet == name)
+        havips = (
+            (
+                VirtualAddress("havip-00000001", HAVIP, tuple(PLACES[who].interface_id for who in self.announcers)),
+                VirtualAddress("havip-00000002", OTHER_HAVIP, (PLACES["cat"].interface_id,)),
+            )
+            if name == "four"
+            else ()
+        )
+        network = IPv4Network(cidr)
+        return Subnet(identifier, network, network[1], interfaces, havips, self.nat if name == "five" else None)
+
+    def interface(self, place: Place) -> Interface:
+        groups = self.groups.get(place.name, ("sg-open",))
+        return Interface(place.interface_id, place.instance_id, place.mac, IPv4Address(place.address), groups)
+
+
+class Lab:
+    """The running thing. `wish` makes the network another one; every test begins with the default."""
+
+    def __init__(self, *, image: str = "img-debian12", machines: tuple[str, ...] = tuple(PLACES)) -> None:
+        self.cloud = f"t{os.getpid()}"
+        self.paths = Paths(self.cloud)
+        tear_down(self.paths, keep_state=False)
+        self.world = LinuxWorld(self.paths)
+        self.told: list[tuple[str, str]] = []
+        self.stopped: list[str] = []
+        self._image = image
+        self._names = machines
+        self._wish = Wish()
+        self._servers: list[subprocess.Popen[str]] = []
+
+    def open(self) -> None:
+        self.world.listen(self)
+        self.world.open()
+        self.world.apply_network(self._wish.plan())
+        threads = [threading.Thread(target=self.world.start_machine, args=(self.spec(name),)) for name in self._names]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for name in self._names:
+            self.wait_for_boot(name)
+
+    def close(self) -> None:
+        self.world.close()
+        tear_down(self.paths, keep_state=False)
+        for server in self._servers:
+            server.communicate(timeout=5)
+
+    def havip_announced(self, vpc_id: str, address: IPv4Address, instance_id: str) -> None:
+        del vpc_id
+        self.told.append((str(address), instance_id))
+
+    def machine_stopped(self, instance_id: str) -> None:
+        self.stopped.append(instance_id)
+
+    def spec(self, name: str) -> MachineSpec:
+        place = PLACES[name]
+        return MachineSpec(
+            instance_id=place.instance_id,
+            name=name,
+            hostname=name,
+            uuid=f"00000000-0000-4000-8000-00000000000{place.number}",
+            region="ap-guangzhou",
+            zone="ap-guangzhou-6",
+            image_id=self._image,
+            instance_type="S5.MEDIUM2",
+            cpu=2,
+            memory_mib=2048,
+            system_disk=Disk(f"disk-0000000{place.number}", 10),
+            data_disks=(),
+            vpc_id=VPCS[place.vpc],
+            subnet_id=SUBNETS[place.subnet][0],
+            interface=self._wish.interface(place),
+            public_keys=("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGRvbid0IHVzZSB0aGlzIGtleSBmb3IgYW55dGhpbmcgISE= lab",),
+            user_data=f"#cloud-config\nruncmd:\n  - echo {name} >/root/booted\n".encode(),
+        )
+
+    def wish(self, **changes: Any) -> None:
+        """Apply the default network with these differences."""
+        self._wish = replace(Wish(), **changes)
+        self.world.apply_network(self._wish.plan())
+
+    # --- doing things in places
+
+    def run(self, name: str, *command: str, text: str = "", timeout_s: float = 20) -> subprocess.CompletedProcess[str]:
+        """Run a command on a machine, as root, in its control groups."""
+        return subprocess.run(
+            self._words(name, *command),
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+            preexec_fn=lambda: join(self.cgroup(name)),
+        )
+
+    def start(self, name: str, *command: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            self._words(name, *command),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            preexec_fn=lambda: join(self.cgroup(name)),
+        )
+
+    def cgroup(self, name: str) -> Cgroup:
+        return self.world.get(name).cgroup
+
+    def _words(self, name: str, *command: str) -> list[str]:
+        pid = self.world.get(name).init_pid()
+        assert pid is not None, f"{name} does not run"
+        return [*nsenter(pid), *command]
+
+    def python(self, name: str, code: str, *arguments: object) -> Any:
+        """Run Python on a machine (or in `client`, `operator`); returns what it printed, as JSON."""
+        words = ["python3", "-c", textwrap.dedent(_PRELUDE) + textwrap.dedent(code), *(str(each) for each in arguments)]
+        if name in {"client", "operator"}:
+            place = names.INTERNET if name == "client" else names.OPERATOR
+            with self.world.namespaces.inside(place):
+                done = subprocess.run(words, capture_output=True, text=True, timeout=20, check=False)
+        else:
+            done = self.run(name, *words)
+        assert done.returncode == 0, f"on {name}: {done.stderr}"
+        return json.loads(done.stdout) if done.stdout.strip() else None
+
+    def connect(self, name: str, address: object, port: int, *, timeout_s: float = 0.6, source: str = "") -> str:
+        """Try a TCP connection: what it says ("hello from bob"), or "refused", "timeout", "unreachable"."""
+        return self.python(name, "show(connect(*sys.argv[1:]))", address, port, timeout_s, source)
+
+    def send(self, name: str, *frames: bytes) -> None:
+        """Put raw Ethernet frames on the machine's eth0."""
+        self.python(name, "send(sys.argv[1:])", *(frame.hex() for frame in frames))
+
+    @contextmanager
+    def listening(self, name: str, seconds: float = 0.5) -> Generator[list[bytes]]:
+        """Collect the frames that reach a machine during the block and a little longer."""
+        seen: list[bytes] = []
+        words = ["python3", "-c", textwrap.dedent(_PRELUDE) + "\nsniff(float(sys.argv[1]))", str(seconds)]
+        process = self.start(name, *words)
+        assert process.stdout is not None
+        assert process.stdout.readline().strip() == "ready"
+        yield seen
+        # The time runs from the last thing that was done: a slow host must not end the test too early.
+        time.sleep(seconds)
+        # nsenter's child is the one that listens: end it where it is.
+        self.run(name, "pkill", "-INT", "-f", r"sniff\(float")
+        said, _ = process.communicate(timeout=5)
+        seen += [bytes.fromhex(line) for line in said.split()]
+
+    def serve(self, name: str, port: int, *, udp: bool = False) -> None:
+        """A server that says who it is, until the machine goes."""
+        process = self.start(name, "python3", "-c", textwrap.dedent(_PRELUDE) + f"\nserve({port}, {udp})")
+        assert process.stdout is not None
+        self._servers.append(process)
+        said = process.stdout.readline().strip()
+        assert said == "ready", said
+
+    def announce(self, name: str, address: IPv4Address = HAVIP) -> None:
+        """Take a HAVIP as keepalived does: the address on the interface, and gratuitous ARP."""
+        self.run(name, "ip", "address", "replace", f"{address}/32", "dev", "eth0")
+        self.send(name, gratuitous(PLACES[name].mac, address))
+
+    def release(self, name: str, address: IPv4Address = HAVIP) -> None:
+        self.run(name, "ip", "address", "delete", f"{address}/32", "dev", "eth0")
+
+    def wait_for_boot(self, name: str, timeout_s: float = 60) -> None:
+        wait_until(
+            lambda: self.run(name, "test", "-e", "/root/booted").returncode == 0, f"{name} has booted", timeout_s
+        )
+
+    def holder(self) -> str | None:
+        return self.world.holders.holder("havip-00000001")
+
+
+def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 5.0) -> float:
+    """Seconds it took. Raises AssertionError after the time."""
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < timeout_s, f"after {timeout_s:g} s it is not so that {what}"
+        time.sleep(0.01)
+    return time.monotonic() - began
+
+
+# --- frames
+
+
+def mac_bytes(mac: str) -> bytes:
+    return bytes.fromhex(mac.replace(":", ""))
+
+
+BROADCAST = "ff:ff:ff:ff:ff:ff"
+
+
+def arp(  # noqa: PLR0913 - the fields of an ARP packet
+    sender_mac: str,
+    sender: object,
+    target: object,
+    *,
+    operation: int = 1,
+    ether_source: str = "",
+    ether_target: str = BROADCAST,
+    hardware: int = 1,
+    protocol: int = 0x0800,
+) -> bytes:
+    head = mac_bytes(ether_target) + mac_bytes(ether_source or sender_mac) + b"\x08\x06"
+    kinds = hardware.to_bytes(2, "big") + protocol.to_bytes(2, "big") + b"\x06\x04" + operation.to_bytes(2, "big")
+    ends = mac_bytes(sender_mac) + IPv4Address(str(sender)).packed + b"\0" * 6 + IPv4Address(str(target)).packed
+    return (head + kinds + ends).ljust(60, b"\0")
+
+
+def gratuitous(mac: str, address: object, *, operation: int = 1, **extra: Any) -> bytes:
+    return arp(mac, address, address, operation=operation, **extra)
+
+
+def udp(  # noqa: PLR0913 - the fields of a datagram
+    source_mac: str,
+    target_mac: str,
+    source: object,
+    target: object,
+    *,
+    port: int = 7777,
+    protocol: int = 17,
+    text: bytes = b"boo",
+) -> bytes:
+    """An Ethernet frame with an IPv4 datagram; `protocol` other than 17 sends the same bytes under another number."""
+    body = (7000).to_bytes(2, "big") + port.to_bytes(2, "big") + (8 + len(text)).to_bytes(2, "big") + b"\0\0" + text
+    head = bytearray(b"\x45\x00" + (20 + len(body)).to_bytes(2, "big") + b"\0\0\0\0" + bytes([64, protocol]) + b"\0\0")
+    head += IPv4Address(str(source)).packed + IPv4Address(str(target)).packed
+    total = sum(int.from_bytes(head[at : at + 2], "big") for at in range(0, 20, 2))
+    total = (total & 0xFFFF) + (total >> 16)
+    total = (total & 0xFFFF) + (total >> 16)
+    head[10:12] = (total ^ 0xFFFF).to_bytes(2, "big")
+    return mac_bytes(target_mac) + mac_bytes(source_mac) + b"\x08\x00" + bytes(head) + body
+
+
+_PRELUDE = """
+import json, select, signal, socket, struct, sys, time
+def show(value): print(json.dumps(value))
+def send(frames):
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
+        raw.bind(("eth0", 0))
+        for frame in frames:
+            raw.send(bytes.fromhex(frame))
+def sniff(seconds):
+    raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+    raw.bind(("eth0", 3))
+    seen = []
+    def end(*_):
+        for frame in seen: print(frame.hex())
+        sys.stdout.flush(); raise SystemExit
+    signal.signal(signal.SIGINT, end)
+    print("ready", flush=True)
+    while True:
+        frame, where = raw.recvfrom(65535)
+        if where[2] != socket.PACKET_OUTGOING: seen.append(frame)
+def connect(address, port, timeout, source=""):
+    with socket.socket() as s:
+        s.settimeout(float(timeout))
+        try:
+            if source: s.bind((source, 0))
+            s.connect((address, int(port)))
+            return s.recv(200).decode() or "closed"
+        except ConnectionRefusedError: return "refused"
+        except TimeoutError: return "timeout"
+        except OSError as error: return "unreachable" if error.errno in (101, 113) else str(error)
+def serve(port, udp):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM if udp else socket.SOCK_STREAM)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind(("", port))
+    if not udp: s.listen(50)
+    print("ready", flush=True)
+    name = socket.gethostname()
+    while True:
+        if udp:
+            data, peer = s.recvfrom(65535)
+            s.sendto(f"hello from {name}, {len(data)} bytes from {peer[0]}".encode(), peer)
+        else:
+            c, peer = s.accept()
+            try: c.sendall(f"hello from {name} to {peer[0]}".encode()); c.close()
+            except OSError: pass
+"""
