@@ -198,7 +198,7 @@ def describe_task_result(call: Call) -> Answer:
     if number < 0:
         raise TaskIdWrong(task_id=number)
     found = task.get(call.tx, str(number))
-    return {"TaskId": number, "Result": found.result, "Output": found.output}
+    return {"TaskId": number, "Result": found.result}
 
 
 @action("vpc", "DescribeBandwidthPackages")

@@ -38,7 +38,7 @@ def create_disaster_recover_group(call: Call) -> Answer:
         tags=tagging.specified(given, "ps"),
     )
     shown = _show(call, group)
-    del shown["InstanceIds"], shown["Tags"]
+    del shown["InstanceIds"], shown["Tags"], shown["Affinity"]
     return shown
 
 

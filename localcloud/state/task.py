@@ -15,7 +15,6 @@ class Task(Record):
     """RUNNING, then SUCCESS or FAILED. The id is a decimal number, or the RequestId of the call that began it."""
 
     result: str = "RUNNING"
-    output: str = ""
     resource_ids: tuple[str, ...] = ()
 
 
