@@ -1,0 +1,270 @@
+"""Elastic network interfaces (ENI)."""
+
+from __future__ import annotations
+
+from localcloud.api.actions import Answer, Call, action
+from localcloud.services import tagging
+from localcloud.services.listing import chosen, flag, page
+from localcloud.services.sts import ACCOUNT
+from localcloud.state import address, instance, interface, interface_attachment, security_group, subnet, vpc
+from localcloud.state.errors import ParameterOutOfRange, Refusal, documented
+from localcloud.state.interface import Interface, PrivateAddress
+from localcloud.state.records import beijing_time
+
+_ADDRESSES = (
+    subnet.AddressOutsideSubnet,
+    subnet.AddressTaken,
+    subnet.SubnetFull,
+    interface.TooManyAddresses,
+)
+
+
+class AddressesOrCount(Refusal):
+    """Secondary addresses are asked for by a list or by their number."""
+
+    code = "MissingParameter"
+    template = "The request is missing a required parameter: `PrivateIpAddresses` or `SecondaryPrivateIpAddressCount`."
+    source = documented("api/215/15818, AssignPrivateIpAddresses")
+
+
+class InterfaceHasAddress(Refusal):
+    """An interface with an EIP is not deleted, nor a private address with one taken from it."""
+
+    code = "UnsupportedOperation.BindEIP"
+    template = "The network interface `{interface_id}` has the address `{user}`."
+    source = documented("the SDK's errorcodes.py: UnsupportedOperation.BindEIP")
+
+
+def _show_address(call: Call, card: Interface, entry: PrivateAddress) -> Answer:
+    bound = [
+        one
+        for one in call.tx.all(address.Address)
+        if one.interface_id == card.id and one.private_address == entry.address
+    ]
+    return {
+        "PrivateIpAddress": str(entry.address),
+        "Primary": entry.primary,
+        "PublicIpAddress": str(bound[0].ip) if bound else "",
+        "AddressId": bound[0].id if bound else "",
+        "Description": entry.description,
+        "State": "AVAILABLE",
+    }
+
+
+def _attachment(card: Interface) -> Answer | None:
+    if not card.instance_id:
+        return None
+    return {
+        "InstanceId": card.instance_id,
+        "DeviceIndex": card.device_index,
+        "InstanceAccountId": ACCOUNT,
+        "AttachTime": beijing_time(card.attached),
+    }
+
+
+def show(call: Call, card: Interface) -> Answer:
+    """An interface as answers show it."""
+    return {
+        "NetworkInterfaceId": card.id,
+        "NetworkInterfaceName": card.name,
+        "NetworkInterfaceDescription": card.description,
+        "SubnetId": card.subnet_id,
+        "VpcId": card.vpc_id,
+        "GroupSet": list(card.group_ids),
+        "Primary": card.primary,
+        "MacAddress": card.mac,
+        "State": card.state,
+        "PrivateIpAddressSet": [_show_address(call, card, entry) for entry in card.addresses],
+        "Attachment": _attachment(card),
+        "Zone": subnet.get(call.tx, card.subnet_id).zone,
+        "CreatedTime": beijing_time(card.created),
+        "TagSet": tagging.shown(call, card.id),
+    }
+
+
+@action(
+    "vpc",
+    "CreateNetworkInterface",
+    vpc.VpcNotFound,
+    subnet.SubnetNotFound,
+    instance.SubnetNotInVpc,
+    security_group.SecurityGroupNotFound,
+    interface.TooManyGroups,
+    *_ADDRESSES,
+)
+def create_network_interface(call: Call) -> Answer:
+    """Create a network interface in a subnet."""
+    given = call.parameters
+    vpc_id, name, subnet_id = given.text("VpcId"), given.text("NetworkInterfaceName"), given.text("SubnetId")
+    vpc.get(call.tx, vpc_id)
+    if subnet.get(call.tx, subnet_id).vpc_id != vpc_id:
+        raise instance.SubnetNotInVpc(subnet_id=subnet_id, vpc_id=vpc_id)
+    entries = sorted(given.each("PrivateIpAddresses"), key=lambda entry: not entry.flag("Primary"))
+    wanted = tuple(at for at in (entry.find_address("PrivateIpAddress") for entry in entries) if at is not None)
+    made = interface.create(
+        call.tx,
+        name=name,
+        description=given.find_text("NetworkInterfaceDescription") or "",
+        vpc_id=vpc_id,
+        subnet_id=subnet_id,
+        wanted=wanted,
+        extra=_count(call),
+        group_ids=given.texts("SecurityGroupIds"),
+        tags=tagging.given(given),
+    )
+    return {"NetworkInterface": show(call, made)}
+
+
+def _count(call: Call) -> int:
+    count = call.parameters.find_integer("SecondaryPrivateIpAddressCount") or 0
+    if not 0 <= count <= 30:
+        raise ParameterOutOfRange(name="SecondaryPrivateIpAddressCount", value=count, low=0, high=30)
+    return count
+
+
+@action("vpc", "DescribeNetworkInterfaces")
+def describe_network_interfaces(call: Call) -> Answer:
+    """List network interfaces, instances' primary ones among them."""
+    found = chosen(
+        call,
+        call.tx.all(Interface),
+        {
+            "vpc-id": lambda one: [one.vpc_id],
+            "subnet-id": lambda one: [one.subnet_id],
+            "network-interface-id": lambda one: [one.id],
+            "attachment.instance-id": lambda one: [one.instance_id],
+            "groups.security-group-id": lambda one: one.group_ids,
+            "network-interface-name": lambda one: [one.name],
+            "network-interface-description": lambda one: [one.description],
+            "address-ip": lambda one: [str(entry.address) for entry in one.addresses],
+            "is-primary": lambda one: flag(one.primary),
+            "mac-address": lambda one: [one.mac],
+        },
+        ids="NetworkInterfaceIds",
+    )
+    return {"TotalCount": len(found), "NetworkInterfaceSet": [show(call, one) for one in page(call, found)]}
+
+
+@action("vpc", "DescribeNetworkInterfaceLimit", instance.InstanceNotFound, interface.InterfaceNotFound)
+def describe_network_interface_limit(call: Call) -> Answer:
+    """Tell how many interfaces and addresses an instance may have."""
+    resource_id = call.parameters.text("InstanceId")
+    if resource_id.startswith("eni-"):
+        interface.get(call.tx, resource_id)
+        return {"EniQuantity": 1, "EniPrivateIpAddressQuantity": 30}
+    kind = instance.get(call.tx, resource_id).type
+    return {"EniQuantity": kind.interfaces, "EniPrivateIpAddressQuantity": kind.private_addresses}
+
+
+@action(
+    "vpc",
+    "ModifyNetworkInterfaceAttribute",
+    interface.InterfaceNotFound,
+    security_group.SecurityGroupNotFound,
+    interface.TooManyGroups,
+)
+def modify_network_interface_attribute(call: Call) -> Answer:
+    """Change an interface's name, description or security groups."""
+    given = call.parameters
+    interface.modify(
+        call.tx,
+        given.text("NetworkInterfaceId"),
+        name=given.find_text("NetworkInterfaceName"),
+        description=given.find_text("NetworkInterfaceDescription"),
+        group_ids=given.texts("SecurityGroupIds"),
+    )
+    return {}
+
+
+@action(
+    "vpc",
+    "AttachNetworkInterface",
+    interface.InterfaceNotFound,
+    interface.InterfaceAttached,
+    interface.InterfaceBusy,
+    instance.InstanceNotFound,
+    interface_attachment.InterfaceOfOtherVpc,
+    interface_attachment.InterfaceInOtherZone,
+    interface_attachment.InstanceStateForbidsInterface,
+    interface_attachment.TooManyInterfaces,
+)
+def attach_network_interface(call: Call) -> Answer:
+    """Attach an interface to an instance."""
+    given = call.parameters
+    interface_attachment.attach(call.tx, given.text("NetworkInterfaceId"), given.text("InstanceId"))
+    return {}
+
+
+@action(
+    "vpc",
+    "DetachNetworkInterface",
+    interface.InterfaceNotFound,
+    interface.InterfaceNotAttached,
+    interface.InterfaceBusy,
+    interface.PrimaryInterfaceStays,
+)
+def detach_network_interface(call: Call) -> Answer:
+    """Take an interface off an instance."""
+    given = call.parameters
+    interface.detach(call.tx, given.text("NetworkInterfaceId"), given.text("InstanceId"))
+    return {}
+
+
+@action(
+    "vpc",
+    "DeleteNetworkInterface",
+    interface.InterfaceNotFound,
+    interface.InterfaceAttached,
+    interface.InterfaceBusy,
+    interface.PrimaryInterfaceStays,
+    InterfaceHasAddress,
+)
+def delete_network_interface(call: Call) -> Answer:
+    """Delete an interface that is attached to nothing."""
+    interface_id = call.parameters.text("NetworkInterfaceId")
+    interface.get(call.tx, interface_id)
+    for one in call.tx.all(address.Address):
+        if one.interface_id == interface_id and not one.target_id.startswith("ins-"):
+            raise InterfaceHasAddress(interface_id=interface_id, user=one.id)
+    interface.delete(call.tx, interface_id)
+    return {}
+
+
+@action("vpc", "AssignPrivateIpAddresses", interface.InterfaceNotFound, AddressesOrCount, *_ADDRESSES)
+def assign_private_ip_addresses(call: Call) -> Answer:
+    """Give an interface secondary private addresses."""
+    given = call.parameters
+    interface_id = given.text("NetworkInterfaceId")
+    wanted = tuple(
+        at for at in (entry.find_address("PrivateIpAddress") for entry in given.each("PrivateIpAddresses")) if at
+    )
+    if not wanted and not _count(call):
+        raise AddressesOrCount
+    limit = interface_attachment.addresses_allowed(call.tx, interface_id)
+    added = interface.add_addresses(call.tx, interface_id, wanted, _count(call), limit)
+    card = interface.get(call.tx, interface_id)
+    return {"PrivateIpAddressSet": [_show_address(call, card, entry) for entry in added]}
+
+
+@action(
+    "vpc",
+    "UnassignPrivateIpAddresses",
+    interface.InterfaceNotFound,
+    interface.AddressNotOnInterface,
+    interface.PrimaryAddressStays,
+    InterfaceHasAddress,
+)
+def unassign_private_ip_addresses(call: Call) -> Answer:
+    """Take secondary private addresses from an interface."""
+    given = call.parameters
+    interface_id = given.text("NetworkInterfaceId")
+    doomed = tuple(
+        at
+        for at in (entry.find_address("PrivateIpAddress") for entry in given.required_each("PrivateIpAddresses"))
+        if at is not None
+    )
+    for one in call.tx.all(address.Address):
+        if one.interface_id == interface_id and one.private_address in doomed:
+            raise InterfaceHasAddress(interface_id=interface_id, user=one.id)
+    interface.remove_addresses(call.tx, interface_id, doomed)
+    return {}

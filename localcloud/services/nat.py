@@ -1,0 +1,222 @@
+"""NAT gateways and their SNAT rules."""
+
+from __future__ import annotations
+
+from localcloud.api.actions import Answer, Call, action
+from localcloud.api.parameters import Parameters
+from localcloud.services import tagging
+from localcloud.services.listing import UnknownFilter, chosen, page
+from localcloud.state import address, nat, task, vpc
+from localcloud.state.catalog import ZONES
+from localcloud.state.nat import NatGateway, SnatRule
+from localcloud.state.records import beijing_time
+
+_ONE = (nat.NatGatewayNotFound, nat.NatGatewayBusy)
+_TAKING = (
+    nat.TooManyGatewayAddresses,
+    nat.GatewayAddressNotFound,
+    address.AddressBusy,
+    address.AddressAlreadyBound,
+    address.AddressQuota,
+)
+_RULE = (nat.SnatOfOtherVpc, nat.AddressNotOnGateway)
+
+
+def show(call: Call, found: NatGateway) -> Answer:
+    """A NAT gateway as answers show it."""
+    return {
+        "NatGatewayId": found.id,
+        "NatGatewayName": found.name,
+        "CreatedTime": beijing_time(found.created),
+        "State": found.state,
+        "InternetMaxBandwidthOut": found.bandwidth_mbps,
+        "MaxConcurrentConnection": found.connections,
+        "PublicIpAddressSet": [
+            {"AddressId": one.id, "PublicIpAddress": str(one.ip), "IsBlocked": False}
+            for one in nat.addresses(call.tx, found.id)
+        ],
+        "NetworkState": "AVAILABLE",
+        "VpcId": found.vpc_id,
+        "Zone": found.zone,
+        "SubnetId": found.subnet_id,
+        "RestrictState": "NORMAL",
+        "NatProductVersion": found.product_version,
+        "TagSet": tagging.shown(call, found.id),
+    }
+
+
+@action("vpc", "CreateNatGateway", vpc.VpcNotFound, nat.NatGatewayQuota, *_TAKING)
+def create_nat_gateway(call: Call) -> Answer:
+    """Create a NAT gateway with existing EIPs, or new ones; it is PENDING first."""
+    given = call.parameters
+    name, vpc_id = given.text("NatGatewayName"), given.text("VpcId")
+    bandwidth, connections = given.find_integer("InternetMaxBandwidthOut"), given.find_integer("MaxConcurrentConnection")
+    made = nat.create(
+        call.tx,
+        name=name,
+        vpc_id=vpc_id,
+        zone=given.find_text("Zone") or ZONES[call.region][0],
+        subnet_id=given.find_text("SubnetId") or "",
+        bandwidth_mbps=100 if bandwidth is None else bandwidth,
+        connections=1_000_000 if connections is None else connections,
+        product_version=given.find_integer("NatProductVersion") or 1,
+        ips=given.texts("PublicIpAddresses"),
+        new_addresses=given.find_integer("AddressCount") or 0,
+        tags=tagging.given(given),
+    )
+    return {"NatGatewaySet": [show(call, made)], "TotalCount": 1}
+
+
+@action("vpc", "DescribeNatGateways")
+def describe_nat_gateways(call: Call) -> Answer:
+    """List NAT gateways."""
+    found = chosen(
+        call,
+        call.tx.all(NatGateway),
+        {
+            "nat-gateway-id": lambda one: [one.id],
+            "vpc-id": lambda one: [one.vpc_id],
+            "nat-gateway-name": lambda one: [one.name],
+            "zone": lambda one: [one.zone],
+        },
+        ids="NatGatewayIds",
+    )
+    return {"TotalCount": len(found), "NatGatewaySet": [show(call, one) for one in page(call, found)]}
+
+
+@action("vpc", "ModifyNatGatewayAttribute", *_ONE)
+def modify_nat_gateway_attribute(call: Call) -> Answer:
+    """Change a NAT gateway's name or bandwidth."""
+    given = call.parameters
+    nat.modify(
+        call.tx,
+        given.text("NatGatewayId"),
+        name=given.find_text("NatGatewayName"),
+        bandwidth_mbps=given.find_integer("InternetMaxBandwidthOut"),
+        connections=None,
+    )
+    return {}
+
+
+@action("vpc", "ResetNatGatewayConnection", *_ONE)
+def reset_nat_gateway_connection(call: Call) -> Answer:
+    """Change how many connections a NAT gateway carries."""
+    given = call.parameters
+    gateway_id, connections = given.text("NatGatewayId"), given.integer("MaxConcurrentConnection")
+    nat.modify(call.tx, gateway_id, name=None, bandwidth_mbps=None, connections=connections)
+    return {}
+
+
+@action("vpc", "AssociateNatGatewayAddress", *_ONE, *_TAKING)
+def associate_nat_gateway_address(call: Call) -> Answer:
+    """Give a NAT gateway more EIPs; the RequestId is the task's id."""
+    given = call.parameters
+    nat.add_addresses(
+        call.tx,
+        given.text("NatGatewayId"),
+        given.texts("PublicIpAddresses"),
+        given.find_integer("AddressCount") or 0,
+    )
+    task.begin(call.tx, call.tx.timing.address_s, task_id=call.request_id)
+    return {}
+
+
+@action("vpc", "DisassociateNatGatewayAddress", *_ONE, nat.AddressNotOnGateway, nat.LastAddressStays)
+def disassociate_nat_gateway_address(call: Call) -> Answer:
+    """Take EIPs from a NAT gateway; the RequestId is the task's id."""
+    given = call.parameters
+    nat.remove_addresses(call.tx, given.text("NatGatewayId"), given.required_texts("PublicIpAddresses"))
+    task.begin(call.tx, call.tx.timing.address_s, task_id=call.request_id)
+    return {}
+
+
+@action("vpc", "DescribeVpcTaskResult", task.TaskNotFound)
+def describe_vpc_task_result(call: Call) -> Answer:
+    """Tell how the task of a request stands."""
+    found = task.get(call.tx, call.parameters.text("TaskId"))
+    return {"Status": found.result, "Output": "", "Result": []}
+
+
+@action("vpc", "DeleteNatGateway", *_ONE, nat.NatGatewayHasRoute)
+def delete_nat_gateway(call: Call) -> Answer:
+    """Delete a NAT gateway that no route leads to; its EIPs become free."""
+    nat.delete(call.tx, call.parameters.text("NatGatewayId"))
+    return {}
+
+
+def _rule(given: Parameters) -> SnatRule:
+    return SnatRule(
+        rule_id=given.find_text("NatGatewaySnatId") or "",
+        resource_type=given.text("ResourceType"),
+        resource_id=given.text("ResourceId"),
+        private_address=given.find_text("PrivateIpAddress") or "",
+        public_addresses=given.required_texts("PublicIpAddresses"),
+        description=given.find_text("Description") or "",
+        created=0.0,
+    )
+
+
+def _show_rule(gateway: NatGateway, rule: SnatRule) -> Answer:
+    return {
+        "ResourceId": rule.resource_id,
+        "ResourceType": rule.resource_type,
+        "PrivateIpAddress": rule.private_address,
+        "PublicIpAddresses": list(rule.public_addresses),
+        "Description": rule.description,
+        "NatGatewaySnatId": rule.rule_id,
+        "NatGatewayId": gateway.id,
+        "VpcId": gateway.vpc_id,
+        "CreatedTime": beijing_time(rule.created),
+    }
+
+
+@action("vpc", "CreateNatGatewaySourceIpTranslationNatRule", *_ONE, *_RULE, nat.SnatRuleExists)
+def create_nat_gateway_source_ip_translation_nat_rule(call: Call) -> Answer:
+    """Add SNAT rules."""
+    given = call.parameters
+    gateway_id = given.text("NatGatewayId")
+    for entry in given.required_each("SourceIpTranslationNatRules"):
+        nat.add_rule(call.tx, gateway_id, _rule(entry))
+    return {}
+
+
+@action("vpc", "DescribeNatGatewaySourceIpTranslationNatRules", nat.NatGatewayNotFound, UnknownFilter)
+def describe_nat_gateway_source_ip_translation_nat_rules(call: Call) -> Answer:
+    """List a NAT gateway's SNAT rules."""
+    given = call.parameters
+    gateway = nat.get(call.tx, given.text("NatGatewayId"))
+    rows = [_show_rule(gateway, rule) for rule in gateway.rules]
+    fields = {
+        "resource-id": "ResourceId",
+        "public-ip-address": "PublicIpAddresses",
+        "description": "Description",
+        "nat-gateway-snat-id": "NatGatewaySnatId",
+        "private-ip-address": "PrivateIpAddress",
+    }
+    for entry in given.each("Filters"):
+        name, values = entry.text("Name"), entry.texts("Values")
+        if name not in fields:
+            raise UnknownFilter(name=name, action="this action", known=", ".join(fields))
+        rows = [row for row in rows if _has(row[fields[name]], values)]
+    return {"TotalCount": len(rows), "SourceIpTranslationNatRuleSet": list(page(call, rows))}
+
+
+def _has(field: str | list[str], values: tuple[str, ...]) -> bool:
+    return bool(set(values) & ({field} if isinstance(field, str) else set(field)))
+
+
+@action("vpc", "ModifyNatGatewaySourceIpTranslationNatRule", *_ONE, *_RULE, nat.SnatRuleNotFound)
+def modify_nat_gateway_source_ip_translation_nat_rule(call: Call) -> Answer:
+    """Change a SNAT rule."""
+    given = call.parameters
+    gateway_id = given.text("NatGatewayId")
+    nat.change_rule(call.tx, gateway_id, _rule(given.required_inside("SourceIpTranslationNatRule")))
+    return {}
+
+
+@action("vpc", "DeleteNatGatewaySourceIpTranslationNatRule", *_ONE, nat.SnatRuleNotFound)
+def delete_nat_gateway_source_ip_translation_nat_rule(call: Call) -> Answer:
+    """Remove SNAT rules."""
+    given = call.parameters
+    nat.remove_rules(call.tx, given.text("NatGatewayId"), given.required_texts("NatGatewaySnatIds"))
+    return {}

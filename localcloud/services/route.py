@@ -1,0 +1,191 @@
+"""Route tables and routes."""
+
+from __future__ import annotations
+
+from localcloud.api.actions import Answer, Call, action
+from localcloud.api.parameters import Parameters
+from localcloud.services import tagging
+from localcloud.services.listing import chosen, flag, page
+from localcloud.state import references, route, route_table, vpc
+from localcloud.state.errors import Refusal, documented
+from localcloud.state.records import beijing_time
+from localcloud.state.route_table import Route, RouteTable
+
+_ROUTE_RULES = (
+    route_table.RouteTableNotFound,
+    route.NextHopInvalid,
+    route.NextHopTypeUnsupported,
+    route.DestinationInVpc,
+    route.DestinationTaken,
+)
+
+
+class RouteNotNamed(Refusal):
+    """A route that is meant is named by RouteId, RouteItemId or its destination."""
+
+    code = "MissingParameter"
+    template = "The request is missing a required parameter: `RouteId`, `RouteItemId` or `DestinationCidrBlock`."
+    source = documented("api/215/15772, DeleteRoutes")
+
+
+def _show_route(table: RouteTable, one: Route) -> Answer:
+    return {
+        "RouteId": one.route_id,
+        "RouteItemId": one.item_id,
+        "DestinationCidrBlock": str(one.destination),
+        "GatewayType": one.gateway_type,
+        "GatewayId": one.gateway_id,
+        "RouteDescription": one.description,
+        "Enabled": one.enabled,
+        "RouteType": "USER",
+        "RouteTableId": table.id,
+        "CreatedTime": beijing_time(one.created),
+    }
+
+
+def show(call: Call, table: RouteTable, routes: tuple[Route, ...] | None = None) -> Answer:
+    """A route table as answers show it."""
+    return {
+        "RouteTableId": table.id,
+        "RouteTableName": table.name,
+        "VpcId": table.vpc_id,
+        "Main": table.main,
+        "CreatedTime": beijing_time(table.created),
+        "AssociationSet": [
+            {"SubnetId": subnet_id, "RouteTableId": table.id} for subnet_id in references.users(call.tx, table)
+        ],
+        "RouteSet": [_show_route(table, one) for one in (table.routes if routes is None else routes)],
+        "TagSet": tagging.shown(call, table.id),
+    }
+
+
+def _wanted(given: Parameters) -> Route:
+    return Route(
+        route_id=given.find_integer("RouteId") or 0,
+        item_id=given.find_text("RouteItemId") or "",
+        destination=given.cidr("DestinationCidrBlock"),
+        gateway_type=given.text("GatewayType"),
+        gateway_id=given.text("GatewayId"),
+        description=given.find_text("RouteDescription") or "",
+        enabled=given.flag("Enabled", default=True),
+        created=0.0,
+    )
+
+
+@action("vpc", "CreateRouteTable", vpc.VpcNotFound, route_table.RouteTableQuota)
+def create_route_table(call: Call) -> Answer:
+    """Create a route table."""
+    given = call.parameters
+    vpc_id, name = given.text("VpcId"), given.text("RouteTableName")
+    owner = vpc.get(call.tx, vpc_id)
+    made = route_table.create(call.tx, vpc_id=owner.id, name=name, tags=tagging.given(given))
+    return {"RouteTable": show(call, made)}
+
+
+@action("vpc", "DescribeRouteTables")
+def describe_route_tables(call: Call) -> Answer:
+    """List route tables and their routes."""
+    found = chosen(
+        call,
+        call.tx.all(RouteTable),
+        {
+            "route-table-id": lambda one: [one.id],
+            "route-table-name": lambda one: [one.name],
+            "vpc-id": lambda one: [one.vpc_id],
+            "association.main": lambda one: flag(one.main),
+            "next-hop-type": lambda one: [entry.gateway_type for entry in one.routes],
+        },
+        ids="RouteTableIds",
+    )
+    return {"TotalCount": len(found), "RouteTableSet": [show(call, one) for one in page(call, found)]}
+
+
+@action("vpc", "ModifyRouteTableAttribute", route_table.RouteTableNotFound)
+def modify_route_table_attribute(call: Call) -> Answer:
+    """Rename a route table."""
+    given = call.parameters
+    table_id, name = given.text("RouteTableId"), given.find_text("RouteTableName")
+    table = route_table.get(call.tx, table_id)
+    route_table.rename(call.tx, table_id, table.name if name is None else name)
+    return {}
+
+
+@action(
+    "vpc",
+    "DeleteRouteTable",
+    route_table.RouteTableNotFound,
+    route_table.MainRouteTableStays,
+    route_table.RouteTableHasSubnets,
+)
+def delete_route_table(call: Call) -> Answer:
+    """Delete a route table that no subnet uses."""
+    route_table.delete(call.tx, call.parameters.text("RouteTableId"))
+    return {}
+
+
+@action("vpc", "CreateRoutes", *_ROUTE_RULES, route.RouteQuota)
+def create_routes(call: Call) -> Answer:
+    """Add routes; the answer holds the new ones alone."""
+    given = call.parameters
+    table_id = given.text("RouteTableId")
+    wanted = tuple(_wanted(entry) for entry in given.required_each("Routes"))
+    table, added = route.add(call.tx, table_id, wanted)
+    return {"TotalCount": 1, "RouteTableSet": [show(call, table, added)]}
+
+
+@action("vpc", "ReplaceRoutes", *_ROUTE_RULES, route.RouteNotFound)
+def replace_routes(call: Call) -> Answer:
+    """Put routes in the place of those with the same ids."""
+    given = call.parameters
+    table_id = given.text("RouteTableId")
+    table = route_table.get(call.tx, table_id)
+    changed = tuple(_wanted(entry) for entry in given.required_each("Routes"))
+    old = tuple(route.find(table, one.route_id, one.item_id) for one in changed)
+    route.change(call.tx, table_id, changed)
+    table = route_table.get(call.tx, table_id)
+    new = tuple(route.find(table, one.route_id, one.item_id) for one in old)
+    return {
+        "OldRouteSet": [_show_route(table, one) for one in old],
+        "NewRouteSet": [_show_route(table, one) for one in new],
+    }
+
+
+def _meant(table: RouteTable, given: Parameters) -> Route:
+    number, item_id = given.find_integer("RouteId"), given.find_text("RouteItemId")
+    if number is not None or item_id is not None:
+        return route.find(table, -1 if number is None else number, item_id or "")
+    if "DestinationCidrBlock" in given:
+        return route.by_destination(table, given.cidr("DestinationCidrBlock"))
+    raise RouteNotNamed
+
+
+@action("vpc", "DeleteRoutes", route_table.RouteTableNotFound, route.RouteNotFound, RouteNotNamed)
+def delete_routes(call: Call) -> Answer:
+    """Remove routes."""
+    given = call.parameters
+    table_id, entries = given.text("RouteTableId"), given.required_each("Routes")
+    table = route_table.get(call.tx, table_id)
+    doomed = tuple(_meant(table, entry) for entry in entries)
+    route.remove(call.tx, table_id, doomed)
+    return {"RouteSet": [_show_route(table, one) for one in doomed]}
+
+
+def _switch(call: Call, *, on: bool) -> Answer:
+    given = call.parameters
+    table_id = given.text("RouteTableId")
+    if "RouteIds" not in given and "RouteItemIds" not in given:
+        raise RouteNotNamed
+    route.switch(call.tx, table_id, given.integers("RouteIds"), given.texts("RouteItemIds"), on=on)
+    return {}
+
+
+@action("vpc", "EnableRoutes", route_table.RouteTableNotFound, route.RouteNotFound, RouteNotNamed)
+def enable_routes(call: Call) -> Answer:
+    """Let routes take effect."""
+    return _switch(call, on=True)
+
+
+@action("vpc", "DisableRoutes", route_table.RouteTableNotFound, route.RouteNotFound, RouteNotNamed)
+def disable_routes(call: Call) -> Answer:
+    """Keep routes without effect."""
+    return _switch(call, on=False)
