@@ -104,22 +104,27 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         if request.type != "pulumi:pulumi:StackReference":
             self._display.error("reading existing resources (.get) is not known to localcloud's engine", urn)
             _stop(context)
-        name = str(from_struct(request.properties).get("name", request.id))
+        properties = self._read_stack(str(from_struct(request.properties).get("name", request.id)), context)
+        return resource_pb2.ReadResourceResponse(urn=urn, id=properties["name"], properties=to_struct(properties))
+
+    def Invoke(self, request: Any, context: grpc.ServicerContext) -> resource_pb2.ResourceInvokeResponse:  # noqa: N802
+        """Only reading a stack's outputs is known, as Pulumi's built-in provider does it."""
+        if request.tok != "pulumi:pulumi:readStackOutputs":
+            self._display.error(f"function {request.tok}: functions are not known to localcloud's engine")
+            _stop(context)
+        properties = self._read_stack(str(from_struct(request.args).get("name", "")), context)
+        answer = resource_pb2.ResourceInvokeResponse()
+        getattr(answer, "return").CopyFrom(to_struct(properties))  # the field's name is a keyword of Python
+        return answer
+
+    def _read_stack(self, name: str, context: grpc.ServicerContext) -> Properties:
         try:
             outputs = self._stack_outputs(name)
         except EngineError as error:
-            self._display.error(str(error), urn)
+            self._display.error(str(error))
             _stop(context)
-        properties: Properties = {
-            "name": name,
-            "outputs": outputs,
-            "secretOutputNames": sorted(key for key, value in outputs.items() if has_secret(value)),
-        }
-        return resource_pb2.ReadResourceResponse(urn=urn, id=name, properties=to_struct(properties))
-
-    def Invoke(self, request: Any, context: grpc.ServicerContext) -> NoReturn:  # noqa: N802
-        self._display.error(f"function {request.tok}: functions are not known to localcloud's engine")
-        _stop(context)
+        secret = sorted(key for key, value in outputs.items() if has_secret(value))
+        return {"name": name, "outputs": outputs, "secretOutputNames": secret}
 
     def Call(self, request: Any, context: grpc.ServicerContext) -> NoReturn:  # noqa: N802
         self._display.error(f"method {request.tok}: methods are not known to localcloud's engine")

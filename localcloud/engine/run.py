@@ -105,13 +105,12 @@ class _Run:
     def with_program(self, when_done: Callable[[], bool]) -> bool:
         """Run the program; once it has registered everything, and while its hooks are there, call `when_done`."""
         project = self.session.project
-        earlier = self.session.store.stack_outputs()
         monitor = Monitor(
             project,
             self.deployment,
             self._hooks,
             self.display,
-            stack_outputs=lambda name: self._outputs_of(name, earlier),
+            stack_outputs=self._outputs_of,
             dry_run=self._dry_run,
         )
         server, address = serve(monitor, EngineService(self.display))
@@ -168,11 +167,11 @@ class _Run:
         for line in stream:
             self.display.plain(line.rstrip("\n"))
 
-    def _outputs_of(self, name: str, own: Properties) -> Properties:
+    def _outputs_of(self, name: str) -> Properties:
         """Outputs of a stack named `stack` or `organization/project/stack`, as its last run left them."""
         *_, stack = name.split("/")
         if stack == self.session.project.stack:
-            return own
+            return self.session.store.stack_outputs()
         directory = self.session.store.path.parent
         if not (directory / f"{stack}.json").exists():
             msg = f"unknown stack {name!r}: {directory} has no state of it"
