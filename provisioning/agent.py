@@ -30,11 +30,13 @@ import tarfile
 import time
 import urllib.parse
 from pathlib import Path
-from typing import IO, Any, Callable, Iterator, NamedTuple
+from typing import IO, Any, Callable, Generator, NamedTuple
 
 STATE = "/var/lib/tandem"
+DRAIN_MARK = "/run/tandem/drain"  # there during a planned hand-over
+KEEPALIVE_TIMEOUT = "/etc/nginx/tandem/keepalive_timeout.conf"
+UPSTREAMS = "/etc/nginx/conf.d/upstreams.conf"
 TEXT_LIMIT = 256 * 1024  # a larger file is compared by its checksum alone
-SYSTEMD_FILES = "/etc/systemd/system/"
 
 
 class Result(NamedTuple):
@@ -146,18 +148,20 @@ class Agent:
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """Do the operations of one request in order, up to the first that fails."""
         self.token = request.get("token", "")
+        step = ""
         results: list[Any] = []
         try:
             for operation in request["operations"]:
+                step = operation["do"]
                 arguments = {key: value for key, value in operation.items() if key != "do"}
-                results.append(getattr(self, "do_" + operation["do"])(**arguments))
+                results.append(getattr(self, "do_" + step)(**arguments))
         except StepError as failed:
             error = {"step": failed.step, "message": failed.message, "seen": failed.seen, "detail": failed.detail}
             return {"results": results, "error": error}
         except OSError as failed:
             reason = failed.strerror or str(failed)
             words = f"{reason}: {failed.filename}" if failed.filename else reason
-            error = {"step": operation["do"], "message": words, "seen": self._disk_words(failed), "detail": None}
+            error = {"step": step, "message": words, "seen": self._disk_words(failed), "detail": None}
             return {"results": results, "error": error}
         return {"results": results}
 
@@ -185,7 +189,7 @@ class Agent:
     ) -> dict[str, Any]:
         """What is there of what is asked for. `paths` maps a path to the sha256 that it should have ("" = any)."""
         return {
-            "paths": {path: self._path_fact(path, wanted, with_texts) for path, wanted in paths.items()},
+            "paths": {path: self._path_fact(path, wanted if with_texts else "") for path, wanted in paths.items()},
             "packages": self._package_facts(packages),
             "users": [name for name in users if self._user_exists(name)],
             "units": self._unit_facts(units),
@@ -193,6 +197,7 @@ class Agent:
             "addresses": self._held(virtual_ips),
             "mariadb": self._mariadb_facts(databases, accounts, queries),
             "pending": self._pending(),
+            "draining": self.at(DRAIN_MARK).exists(),
             "hostname": os.uname().nodename,
             "boot_id": self._read("/proc/sys/kernel/random/boot_id"),
         }
@@ -203,7 +208,8 @@ class Agent:
         except OSError:
             return ""
 
-    def _path_fact(self, path: str, wanted: str, with_texts: bool) -> dict[str, Any] | None:
+    def _path_fact(self, path: str, wanted: str) -> dict[str, Any] | None:
+        """`wanted`, where given, is the checksum of a file whose text is asked for when it has another."""
         place = self.at(path)
         try:
             status = place.lstat()
@@ -215,11 +221,11 @@ class Agent:
             "mode": status.st_mode & 0o7777,
         }
         if place.is_symlink():
-            return {"kind": "link", "target": os.readlink(place)}
+            return {"kind": "link", "target": str(place.readlink())}
         if place.is_dir():
             return {"kind": "directory", **fact}
         fact = {"kind": "file", "sha256": sha256_of(place), **fact}
-        if with_texts and wanted and fact["sha256"] != wanted and status.st_size <= TEXT_LIMIT:
+        if wanted and fact["sha256"] != wanted and status.st_size <= TEXT_LIMIT:
             fact["text"] = place.read_text(errors="replace")
         return fact
 
@@ -241,7 +247,7 @@ class Agent:
         told = self.run(["systemctl", "show", "--property", ",".join(wanted), *units])
         blocks = [dict(line.split("=", 1) for line in block.splitlines()) for block in told.out.split("\n\n") if block]
         # systemctl answers in the order of the question, one block each.
-        return dict(zip(units, blocks))
+        return dict(zip(units, blocks))  # noqa: B905 - Python 3.9 has no strict
 
     def _sysctl_fact(self, key: str) -> dict[str, str]:
         now = self._read("/proc/sys/" + key.replace(".", "/"))
@@ -273,7 +279,8 @@ class Agent:
                 if 0 <= age < held["ttl_s"]:
                     raise StepError("lock", "another rollout has this machine", detail={**held, "age_s": age})
             self.before("lock")
-            lock = {"token": self.token, "owner": owner, "ttl_s": ttl_s, "taken_at": self.now(), "renewed_at": self.now()}
+            now = self.now()
+            lock = {"token": self.token, "owner": owner, "ttl_s": ttl_s, "taken_at": now, "renewed_at": now}
             self._write_json("lock.json", lock)
 
     def do_unlock(self) -> None:
@@ -285,7 +292,7 @@ class Agent:
         return self._read_json("lock.json", None)
 
     @contextlib.contextmanager
-    def _mine(self) -> Iterator[None]:
+    def _mine(self) -> Generator[None, None, None]:
         """For everything that changes the machine: only with the lock, and one such call at a time.
 
         A call whose SSH connection was cut works on to its end; the next rollout waits for it here.
@@ -301,7 +308,7 @@ class Agent:
         self._write_json("lock.json", {**held, "renewed_at": self.now()})
 
     @contextlib.contextmanager
-    def _one_at_a_time(self, name: str, wait_s: float) -> Iterator[None]:
+    def _one_at_a_time(self, name: str, wait_s: float) -> Generator[None, None, None]:
         self._make_state()
         deadline = self.now() + wait_s
         with self._path(name + ".flock").open("a") as file:
@@ -413,7 +420,7 @@ class Agent:
                     left -= len(block)
             seen = sha256_of(part)
             if seen != sha256:
-                raise StepError("receive", f"{path}: checksum differs from the one announced", f"got {seen}\nnot {sha256}")
+                raise StepError("receive", f"{path}: another checksum than announced", f"got {seen}\nnot {sha256}")
             self.before("unpack " + path)
             self._unpack(part, self.at(path))
         finally:
@@ -428,15 +435,14 @@ class Agent:
         new.mkdir(parents=True, mode=0o755)
         with tarfile.open(archive) as tar:
             for member in tar.getmembers():
-                inside = os.path.normpath(os.path.join("/", member.name))
-                if member.name.startswith("/") or ".." in member.name.split("/") or not (member.isfile() or member.isdir()):
-                    raise StepError("receive", f"{place}: the archive holds {member.name!r} ({inside}), which is refused")
+                outside = member.name.startswith("/") or ".." in member.name.split("/")
+                if outside or not (member.isfile() or member.isdir()):
+                    raise StepError("receive", f"{place}: the archive holds {member.name!r}, which is refused")
                 member.uid = member.gid = 0
                 member.uname = member.gname = "root"
-            if hasattr(tarfile, "data_filter"):
-                tar.extractall(new, filter="fully_trusted")
-            else:
-                tar.extractall(new)
+            # Every member was looked at above; what newer Pythons ask for here, older ones do not know.
+            trusted: dict[str, Any] = {"filter": "fully_trusted"} if hasattr(tarfile, "fully_trusted_filter") else {}
+            tar.extractall(new, **trusted)  # noqa: S202
         with contextlib.suppress(OSError):  # another call may have been quicker; its content is the same
             new.rename(place)
         shutil.rmtree(new, ignore_errors=True)
@@ -522,7 +528,8 @@ class Agent:
         # The command sees the candidates where they will be; the mounts end with it, and nobody else sees them.
         script = 'while [ "$1" != -- ]; do mount --bind "$1" "$2" || exit 120; shift 2; done; shift; exec "$@"'
         told = self.run(
-            ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "tandem", *mounts, "--", *check["command"]],
+            ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "tandem", *mounts, "--"]
+            + check["command"],
             timeout_s=60,
         )
         shutil.rmtree(trial, ignore_errors=True)
@@ -695,7 +702,9 @@ class Agent:
         argv = ["mariadb", "--batch", "--skip-column-names", "--raw", *([database] if database else [])]
         return self._must("mariadb", argv, statements)
 
-    def _mariadb_facts(self, databases: list[str], accounts: list[list[str]], queries: list[list[str]]) -> dict[str, Any]:
+    def _mariadb_facts(
+        self, databases: list[str], accounts: list[list[str]], queries: list[list[str]]
+    ) -> dict[str, Any]:
         """Databases with their schema's marker, accounts with their password's hash, grants as MariaDB words them."""
         facts: dict[str, Any] = {"databases": {}, "accounts": {}, "grants": {}, "met": []}
         if not (databases or accounts or queries):
@@ -760,7 +769,8 @@ class Agent:
         self.before(f"grant {who}")
         self._sql(f"GRANT {', '.join(wanted)} ON `{database}`.* TO {who};")
         # What is too much goes after what was missing came: the services never stand without their rights.
-        surplus = [right for right in self._grants(action["user"], action["host"]).get(database, []) if right not in wanted]
+        has = self._grants(action["user"], action["host"]).get(database, [])
+        surplus = [right for right in has if right not in wanted]
         if surplus:
             self._sql(f"REVOKE {', '.join(surplus)} ON `{database}`.* FROM {who};")
         return [f"granted {', '.join(wanted)} on {database} to {who}"]
@@ -791,7 +801,7 @@ class Agent:
     def do_serves(self) -> bool:
         """Could this machine take the address: keepalived runs, nginx answers, no drain is on?"""
         active = self._unit_facts(["keepalived"]).get("keepalived", {}).get("ActiveState") == "active"
-        draining = self.at("/run/tandem/drain").exists()
+        draining = self.at(DRAIN_MARK).exists()
         return active and not draining and self.probe("http://127.0.0.1/healthz") == "200"
 
     def do_held(self, *, virtual_ips: list[str], deadline_s: float) -> list[str]:
@@ -809,17 +819,17 @@ class Agent:
         settings = json.loads(self._read("/etc/tandem/holder.json") or "{}")
         held = self._held(virtual_ips)
         if held and settings.get("drain_s"):
-            self._keepalive_timeout("0")
+            self._edit(KEEPALIVE_TIMEOUT, lambda _text: "keepalive_timeout 0;\n")
             self.sleep(settings["drain_s"])
         cut = len(self._clients(held)) if held else 0
         self.before("drain")
         self.at("/run/tandem").mkdir(parents=True, exist_ok=True)
-        self.at("/run/tandem/drain").write_text("")
+        self.at(DRAIN_MARK).write_text("")
         if settings.get("tracked"):
             self._track(settings["drain"])
         left = self._wait_until_gone(held, 5)
         if left and settings.get("tracked"):
-            # The peer does not hear that our priority is lower. FAULT lets go in any case; that the peer serves was asked.
+            # The peer does not hear that our priority is lower. FAULT lets go in any case; the peer serves, we asked.
             self._track(settings["fault"])
         if left:
             left = self._wait_until_gone(held, deadline_s)
@@ -838,34 +848,67 @@ class Agent:
         settings = json.loads(self._read("/etc/tandem/holder.json") or "{}")
         self.before("end drain")
         with contextlib.suppress(FileNotFoundError):
-            self.at("/run/tandem/drain").unlink()
-        if settings.get("tracked") and self._read("/run/tandem/nginx") in (str(settings["drain"]), str(settings["fault"])):
+            self.at(DRAIN_MARK).unlink()
+        ours = [str(settings.get("drain")), str(settings.get("fault"))]
+        if settings.get("tracked") and self._read("/run/tandem/nginx") in ours:
             self._track(0)
-        self._keepalive_timeout(None)
+        self._restore(KEEPALIVE_TIMEOUT)
 
     def _track(self, value: int) -> None:
         new = self.at("/run/tandem/nginx.drain")
         new.write_text(f"{value}\n")
         new.replace(self.at("/run/tandem/nginx"))
 
-    def _keepalive_timeout(self, seconds: str | None) -> None:
-        """Let nginx close each connection after its answer (0), or put its own time-out back (None)."""
-        place = self.at("/etc/nginx/tandem/keepalive_timeout.conf")
-        kept = self._path("keepalive_timeout.conf")
-        if seconds is not None:
-            if not kept.exists():
-                shutil.copy2(place, kept)
-            new = place.with_name(".keepalive_timeout.conf.tandem")
-            new.write_text(f"keepalive_timeout {seconds};\n")
-            new.replace(place)
-        elif kept.exists():
-            now = place.read_text() if place.exists() else ""
-            if now == "keepalive_timeout 0;\n":  # otherwise a rollout has written a new one meanwhile
-                shutil.copy2(kept, place)
-            kept.unlink()
-        else:
+    # ---- passing changes of a file -------------------------------------------------------------------------------
+
+    def do_leave(self, *, endpoints: list[str], wait_s: float) -> None:
+        """Let this machine's nginx send nothing more to these `address:port`; what is under way has wait_s."""
+
+        def mark(text: str) -> str:
+            for endpoint in endpoints:
+                text = re.sub(rf"^(\s*server {re.escape(endpoint)})\b(?! down)", r"\1 down", text, flags=re.MULTILINE)
+            return text
+
+        if self._edit(UPSTREAMS, mark):
+            self.sleep(wait_s)
+
+    def do_join(self) -> None:
+        self._restore(UPSTREAMS)
+
+    def _edit(self, path: str, change: Callable[[str], str]) -> bool:
+        """Change a file of nginx for a while. Then it differs from its manifest: killed here, the next run heals it."""
+        place, record = self.at(path), "passing." + path.rpartition("/")[2]
+        if not place.exists():
+            return False
+        now, kept = place.read_text(), self._read_json(record, {})
+        original = kept["original"] if kept.get("edited") == now else now
+        edited = change(now)
+        if edited == now:
+            return False
+        self._write_json(record, {"original": original, "edited": edited})
+        self.before("edit " + path)
+        self._replace_text(place, edited)
+        self._systemctl("reload", "nginx")
+        return True
+
+    def _restore(self, path: str) -> None:
+        place, record = self.at(path), "passing." + path.rpartition("/")[2]
+        kept = self._read_json(record, {})
+        if not kept:
             return
-        self.run(["systemctl", "reload", "nginx"])
+        # A rollout may have written another text meanwhile: then that one stays.
+        if place.exists() and place.read_text() == kept["edited"]:
+            self.before("restore " + path)
+            self._replace_text(place, kept["original"])
+            self._systemctl("reload", "nginx")
+        self._path(record).unlink()
+
+    def _replace_text(self, place: Path, text: str) -> None:
+        new, status = place.with_name(f".{place.name}.tandem"), place.stat()
+        new.write_text(text)
+        os.chown(new, status.st_uid, status.st_gid)
+        new.chmod(status.st_mode & 0o7777)
+        new.replace(place)
 
     def _clients(self, addresses: list[str]) -> list[str]:
         told = self.run(["ss", "-Htn", "state", "established"])

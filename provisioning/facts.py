@@ -66,10 +66,12 @@ class Facts:
     packages: frozenset[str] = frozenset()
     users: frozenset[str] = frozenset()
     units: Mapping[str, UnitFact] = field(default_factory=dict[str, UnitFact])
-    sysctls: Mapping[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])  # now, text for the next boot
+    # What is set now, and the text for the next boot.
+    sysctls: Mapping[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
     addresses: tuple[str, ...] = ()  # of the virtual IPs, those that the machine has now
     mariadb: MariadbFacts = field(default_factory=MariadbFacts)
     pending: tuple[str, ...] = ()  # "reload nginx": changes of an earlier run that nothing has followed yet
+    draining: bool = False  # a planned hand-over was begun and not ended
     hostname: str = ""
     boot_id: str = ""
 
@@ -93,6 +95,7 @@ class Facts:
                 met=frozenset(mariadb["met"]),
             ),
             pending=tuple(answer["pending"]),
+            draining=answer["draining"],
             hostname=answer["hostname"],
             boot_id=answer["boot_id"],
         )

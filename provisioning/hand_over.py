@@ -66,7 +66,8 @@ def give_away(leaving: Connection, peers: Sequence[Connection], virtual_ips: Ite
         # While two of them speak different versions of VRRP (a rollout that changes the profile), each holds it.
         if already := peer.call([{"do": "held", "virtual_ips": wanted, "deadline_s": 0}])[0]:
             return HandOver(tuple(already), peer.host.name)
-    moved: dict[str, list[str]] = leaving.call([{"do": "drain", "virtual_ips": wanted, "deadline_s": 30}], deadline_s=400)[0]
+    drain = {"do": "drain", "virtual_ips": wanted, "deadline_s": 30}
+    moved: dict[str, list[str]] = leaving.call([drain], deadline_s=400)[0]
     addresses = tuple(moved["moved"])
     if not addresses:
         return HandOver()
@@ -100,6 +101,7 @@ def _already_gone(inventory: Inventory, host_name: str, peers: Sequence[Connecti
         if held and _serves(peer):
             return HandOver((), peer.host.name)
     raise HandOverError(
-        f"{host_name} cannot be reached, and no other machine holds {', '.join(addresses)} and serves; nothing was changed",
+        f"{host_name} cannot be reached, and no other machine holds {', '.join(addresses)} and serves; "
+        "nothing was changed",
         look_at="tandem status; the machines' consoles",
     )

@@ -91,7 +91,7 @@ def _probe(name: str, address: str, domain: str, context: ssl.SSLContext) -> Pro
             answer = client.get(
                 f"https://{address}/healthz", headers={"Host": domain}, extensions={"sni_hostname": domain}
             )
-        ok, seen = answer.status_code == httpx.codes.OK, f"{answer.status_code} {answer.text.strip()[:120]}"
+        ok, seen = answer.is_success, f"{answer.status_code} {answer.text.strip()[:120]}"
     except httpx.HTTPError as error:
         ok, seen = False, f"{type(error).__name__}: {error}"
     return Probe(name, url, ok, seen, (time.monotonic() - began) * 1000)

@@ -5,6 +5,8 @@ A fault is reported only while the peer answers: two machines in fault would be 
 both are sick, or this daemon cannot tell, whoever holds the address keeps it.
 """
 
+# Plain open() and os: pathlib and what it imports would cost this daemon a megabyte for nothing.
+# ruff: noqa: PTH105, PTH110, PTH123
 from __future__ import annotations
 
 import json
@@ -73,9 +75,7 @@ def main() -> None:
         if read(PEER_FILE) != said:
             write(PEER_FILE, said)
         value = str(
-            judge.value(
-                nginx_answers=nginx_answers, peer_answers=peer_answers, draining=os.path.exists(DRAIN_FILE)
-            )
+            judge.value(nginx_answers=nginx_answers, peer_answers=peer_answers, draining=os.path.exists(DRAIN_FILE))
         )
         # A failed probe that is not yet a fault says nothing: systemd may just have written one.
         if read(TRACK_FILE) != value and (nginx_answers or judge.failures >= judge.fall):

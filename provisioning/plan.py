@@ -56,9 +56,10 @@ class Plan:
     checks: tuple[Check, ...] = ()  # those that see one of the candidates
     afters: tuple[str, ...] = ()  # "reload nginx", in order: what the changes ask for
     pending: tuple[str, ...] = ()  # the same, left over by a run that was cut off
+    drained: bool = False  # by a run that was cut off, too
 
     def __bool__(self) -> bool:
-        return bool(self.prepare or self.commit or self.pending)
+        return bool(self.prepare or self.commit or self.pending or self.drained)
 
     def restarts(self) -> tuple[str, ...]:
         """Units that running connections will be cut from."""
@@ -92,6 +93,7 @@ def make_plan(host: str, things: Sequence[Thing], facts: Facts) -> Plan:
         ),
         afters=afters,
         pending=facts.pending,
+        drained=facts.draining,
     )
 
 
@@ -202,7 +204,12 @@ def password_hash(password: str) -> str:
 def describe(plan: Plan) -> list[str]:
     """One line for each change, in order; no secret in any."""
     lines = [f"{_name(step.thing)} {step.why}" for step in (*plan.prepare, *plan.commit)]
-    return [*lines, *(f"{after} was cut off in an earlier run" for after in plan.pending)]
+    return [*lines, *_left_over(plan)]
+
+
+def _left_over(plan: Plan) -> list[str]:
+    lines = [f"{after} was cut off in an earlier run" for after in plan.pending]
+    return [*lines, "it is still drained from an earlier hand-over"] if plan.drained else lines
 
 
 def _name(thing: Thing) -> str:
@@ -232,7 +239,7 @@ def changed_lines(plan: Plan, facts: Facts, secret_paths: frozenset[str]) -> lis
             if there is not None:
                 diff = difflib.unified_diff(there.splitlines(), step.thing.text.splitlines(), lineterm="", n=0)
                 lines += [f"  {line}" for line in diff if line[:3] not in ("---", "+++") and not line.startswith("@@")]
-    return [*lines, *(f"{after} was cut off in an earlier run" for after in plan.pending)]
+    return [*lines, *_left_over(plan)]
 
 
 # ---- as operations for the agent -------------------------------------------------------------------------------
@@ -288,8 +295,8 @@ def _action(step: Step) -> dict[str, Any]:
             hashed = password_hash(thing.password)
             return {"kind": "account", "user": thing.user, "host": thing.host, "password_hash": hashed}
         case Grant() as thing:
-            rights = list(thing.privileges)
-            return {"kind": "grant", "user": thing.user, "host": thing.host, "database": thing.database, "privileges": rights}
+            who = {"user": thing.user, "host": thing.host}
+            return {"kind": "grant", **who, "database": thing.database, "privileges": list(thing.privileges)}
         case Query() as thing:
             return {"kind": "query", "name": thing.name, "database": thing.database, "statement": thing.statement}
         case Unit() as thing:

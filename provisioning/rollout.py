@@ -16,10 +16,11 @@ import hashlib
 import json
 import secrets as random_secrets
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
 
 from provisioning import hand_over as handing_over
 from provisioning import owner as owners
@@ -39,7 +40,7 @@ from provisioning.plan import (
 from provisioning.transport import MachineLockedError, connector
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     from provisioning.desired import Thing
     from provisioning.inventory import Host, Inventory
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from provisioning.transport import Connection
 
 LOCK_TTL_S = 180
+UPSTREAM_DRAIN_S = 1.0  # authz's audit records are sent within 0.3 s (iam.md, 1)
 PREPARE_DEADLINE_S = 1200.0
 ARCHIVE_DEADLINE_S = 1800.0
 
@@ -149,7 +151,8 @@ def hand_over(
 
 def revision_of(desired: Mapping[str, Sequence[Thing]]) -> str:
     data = {
-        name: [[type(thing).__name__, dataclasses.asdict(thing)] for thing in things] for name, things in desired.items()
+        name: [[type(thing).__name__, dataclasses.asdict(thing)] for thing in things]
+        for name, things in desired.items()
     }
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -194,7 +197,7 @@ def _at_once(of: Sequence[S], do: Callable[[S], T]) -> list[T]:
 
 
 @contextmanager
-def _connected(inventory: Inventory, connect: Callable[[Host], Connection]) -> Iterator[dict[str, Connection]]:
+def _connected(inventory: Inventory, connect: Callable[[Host], Connection]) -> Generator[dict[str, Connection]]:
     connections: dict[str, Connection] = {}
 
     def to(host: Host) -> None:
@@ -236,7 +239,7 @@ def _send_archives(machine: _Machine, report: Callable[[str], None]) -> None:
 
 
 @contextmanager
-def _locked(machines: Sequence[_Machine]) -> Iterator[str]:
+def _locked(machines: Sequence[_Machine]) -> Generator[str]:
     """The lock on every machine, taken in the order of their names so that two rollouts cannot each hold half."""
     token = random_secrets.token_hex(8)
     taken: list[_Machine] = []
@@ -261,10 +264,8 @@ def _lock(machine: _Machine, token: str) -> None:
 
 
 def _unlock(machine: _Machine, token: str) -> None:
-    try:
+    with suppress(ProvisioningError):  # it expires; the error that brought us here, if any, says more
         machine.connection.call([{"do": "unlock"}], token=token, deadline_s=10)
-    except ProvisioningError:
-        pass  # it expires; the error that brought us here, if any, says more
 
 
 # ---- changing --------------------------------------------------------------------------------------------------
@@ -345,20 +346,41 @@ def _commit_one(
     token: str,
     report: Callable[[str], None],
 ) -> tuple[str, ...]:
+    """One machine while the others serve: without the address, and out of the upstreams where it restarts services."""
     peers = [peer.connection for peer in machines if peer is not machine and peer.host.holder]
-    disturbs = bool(machine.plan.afters or machine.plan.pending or any(_is_unit(step.thing) for step in machine.plan.commit))
-    if not (machine.facts.addresses and peers and disturbs):
-        return _commit(machine, token)
-    report(f"{machine.host.name}: handing {', '.join(machine.facts.addresses)} over")
-    handing_over.give_away(machine.connection, peers, inventory.virtual_ips)
+    disturbs = any(isinstance(step.thing, Unit) for step in machine.plan.commit) or machine.plan.pending
+    handed = machine.facts.addresses and peers and disturbs
+    if handed:
+        report(f"{machine.host.name}: handing {', '.join(machine.facts.addresses)} over")
+        handing_over.give_away(machine.connection, peers, inventory.virtual_ips)
     try:
-        return _commit(machine, token)
+        with _out_of_upstreams(machine, machines, report):
+            return _commit(machine, token)
     finally:
-        handing_over.end_drain(machine.connection)
+        if handed or machine.plan.drained:
+            handing_over.end_drain(machine.connection)
 
 
-def _is_unit(thing: Thing) -> bool:
-    return isinstance(thing, Unit)
+@contextmanager
+def _out_of_upstreams(
+    machine: _Machine, machines: Sequence[_Machine], report: Callable[[str], None]
+) -> Generator[None]:
+    """No nginx sends to the services that this machine is about to restart: they cut what they are answering.
+
+    A machine whose gate fails stays out: the others serve. The next rollout finds the changed upstreams and heals.
+    """
+    restarts = machine.plan.restarts()
+    gates = [thing for thing in machine.things if isinstance(thing, Gate) and thing.name in restarts]
+    endpoints = [urlsplit(gate.url).netloc for gate in gates]
+    others = [other for other in machines if other is not machine]
+    if not (endpoints and others):
+        yield
+        return
+    report(f"{machine.host.name}: out of the upstreams, since {', '.join(gate.name for gate in gates)} will restart")
+    leave = {"do": "leave", "endpoints": endpoints, "wait_s": UPSTREAM_DRAIN_S}
+    _at_once(machines, lambda one: one.connection.call([leave]))
+    yield
+    _at_once(machines, lambda one: one.connection.call([{"do": "join"}]))
 
 
 def _commit(machine: _Machine, token: str) -> tuple[str, ...]:
@@ -383,8 +405,6 @@ def _report_plans(machines: Sequence[_Machine], report: Callable[[str], None]) -
             report(f"{machine.host.name}: {line}")
 
 
-def _report_done(
-    machines: Sequence[_Machine], done: Sequence[tuple[str, ...]], report: Callable[[str], None]
-) -> None:
+def _report_done(machines: Sequence[_Machine], done: Sequence[tuple[str, ...]], report: Callable[[str], None]) -> None:
     for machine, words in zip(machines, done, strict=True):
-        report(f"{machine.host.name}: {len(words)} changes, gates passed" if words else f"{machine.host.name}: as it was")
+        report(f"{machine.host.name}: " + (f"{len(words)} changes, gates passed" if words else "as it was"))

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import paramiko
 from cryptography.hazmat.primitives import serialization
+from paramiko.ssh_exception import IncompatiblePeer
 
 from provisioning.errors import (
     CandidateError,
@@ -127,7 +128,8 @@ class SshConnection:
         except ValueError:
             step = operations[0]["do"]
             if code < 0:
-                raise UnreachableError(f"{_name(self.host)}: the SSH connection broke during {step}", seen=err) from None
+                broke = f"{_name(self.host)}: the SSH connection broke during {step}"
+                raise UnreachableError(broke, seen=err) from None
             said = "\n".join(err.splitlines()[-12:]) or out[-500:] or "nothing"
             raise MachineError(
                 f"{_name(self.host)}: the agent ended without an answer at {step} (exit code {code})",
@@ -155,7 +157,8 @@ class SshConnection:
                 sender.join(1)
         except TimeoutError:
             raise UnreachableError(
-                f"{_name(self.host)}: no end of the call after {deadline_s:.0f} s", look_at="tandem doctor; the machine's load"
+                f"{_name(self.host)}: no end of the call after {deadline_s:.0f} s",
+                look_at="tandem doctor; the machine's load",
             ) from None
         except (paramiko.SSHException, EOFError, OSError) as error:
             raise UnreachableError(
@@ -327,7 +330,7 @@ def _handshake(host: Host, private_key: str, over: socket.socket | paramiko.Chan
     except HostKeyError:
         transport.close()
         raise
-    except paramiko.IncompatiblePeer as error:
+    except IncompatiblePeer as error:
         transport.close()
         raise HostKeyError(f"{_name(host)}: it has no host key of a pinned kind", seen=str(error)) from None
     except paramiko.AuthenticationException as error:

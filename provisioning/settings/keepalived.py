@@ -37,5 +37,5 @@ class KeepalivedSettings(FrozenModel):
         if self.mode == "dual-master" and self.virtual_router_id == 255:  # noqa: PLR2004 - the last VRID (RFC 5798, 5.2.3)
             raise ValueError("virtualRouterId 255 leaves no next one for the second address; use 1 to 254")
         if self.mode != "non-preempt" and self.profile == "seed":
-            raise ValueError(f"profile seed is the lecture's non-preemptive pair; mode {self.mode} needs fast or balanced")
+            raise ValueError(f"profile seed is the lecture's non-preemptive pair; mode {self.mode} needs another")
         return self

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network  # noqa: TC003 - pydantic reads it
+from ipaddress import IPv4Network
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
@@ -27,7 +27,7 @@ class CorsSettings(FrozenModel):
 
     @model_validator(mode="after")
     def _refuse_credentials_for_everyone(self) -> CorsSettings:
-        # Browsers refuse the pair (Fetch standard, CORS protocol and credentials); echoing any origin instead is a hole.
+        # Browsers refuse the pair (Fetch standard, 3.2.5); echoing any origin instead would be a hole.
         if self.allow_credentials and "*" in self.allow_origins:
             raise ValueError("allowOrigins * together with allowCredentials: name the origins instead")
         return self
@@ -56,10 +56,10 @@ class NginxSettings(FrozenModel):
     hsts_max_age_s: int = Field(
         default=63_072_000, ge=0, description="Strict-Transport-Security; two years as Mozilla advises; 0 = no header"
     )
-    login_rate_per_s: int = Field(default=5, ge=1, le=1000, description="/login of one address; each costs 50 ms of a core")
+    login_rate_per_s: int = Field(default=5, ge=1, le=1000, description="/login of one address; each costs 50 ms")
     login_burst: int = Field(default=10, ge=0, le=1000, description="how many may come at once before 429")
     open_registration: bool = Field(
-        default=False, description="let anybody POST /v1/users: the service asks for no login and lets them be administrators"
+        default=False, description="let anybody POST /v1/users: the service asks for no login, administrators included"
     )
     registration_cidrs: tuple[IPv4Network, ...] = Field(
         default=(), description="addresses from which users may be created while registration is closed"

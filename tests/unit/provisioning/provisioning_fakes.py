@@ -181,7 +181,15 @@ class FakeGroup:
 
     def __init__(self, root: Path, names: Sequence[str] = ("iam-a", "iam-b")) -> None:
         hosts = tuple(
-            Host(name, f"ins-{name}", f"10.0.4.{20 + n}", f"10.0.4.{20 + n}", "debian", ("ssh-ed25519 AAAA",), holder=True)
+            Host(
+                name,
+                f"ins-{name}",
+                f"10.0.4.{20 + n}",
+                f"10.0.4.{20 + n}",
+                "debian",
+                ("ssh-ed25519 AAAA",),
+                holder=True,
+            )
             for n, name in enumerate(names)
         )
         self.inventory = Inventory("test", hosts, ("10.0.4.99",), "key")
@@ -220,4 +228,3 @@ class FakeGroup:
     def held_by(self, name: str) -> None:
         for other, system in self.systems.items():
             system.addresses = {"10.0.4.99"} if other == name else set()
-
