@@ -54,6 +54,14 @@ class MariaDbStore:
         store.list_users(Page(limit=0))
         return store
 
+    def close(self) -> None:
+        """Close the connections that nobody uses."""
+        while True:
+            try:
+                self._idle.get_nowait()[0].close()
+            except queue.Empty:
+                return
+
     # -- users -------------------------------------------------------------------------------------------------------
 
     def find_user(self, name: str) -> User | None:

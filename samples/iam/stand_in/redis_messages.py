@@ -39,6 +39,10 @@ class RedisMessages:
             )
         )
 
+    def close(self) -> None:
+        """Close the connections that nobody uses."""
+        self._client.close()
+
     def publish(self, channel: str, text: str) -> None:
         with _errors():
             self._client.publish(channel, text)

@@ -56,10 +56,11 @@ class Listener:
 
     def drain(self, deadline_s: float) -> bool:
         """Take no new connection, finish what is under way. False where the deadline came first."""
-        self._server.draining = True
-        self._server.shutdown()
-        self._server.accept_waiting()
-        self._server.socket.close()
+        if not self._server.draining:
+            self._server.draining = True
+            self._server.shutdown()
+            self._server.accept_waiting()
+            self._server.socket.close()
         return self._server.wait_until_idle(deadline_s)
 
 

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from iam_certificates import write_certificates
 from iam_site import Site, site
 

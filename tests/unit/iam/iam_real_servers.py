@@ -1,284 +1,291 @@
-"""MariaDB, Redis and the three services as processes on loopback, in a temporary directory. Ends what it started."""
+"""One group on loopback: what provisioning renders, run for real, each machine on a loopback address of its own.
+
+127.0.0.20 stands for the first machine's private address, 127.0.0.21 for the second's. Only paths are changed (below
+a temporary directory), and what a machine has on its own 127.0.0.1 moves to its address, since here is only one
+127.0.0.1. Every process is a child of the test and ends with it.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tarfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pymysql
 import redis
+from iam_certificates import write_certificates
 
-from samples.iam.build import build
+from provisioning import placeholders
+from provisioning.deployment import Deployment, Domains, Machine
+from provisioning.desired import Account, Database, File, Grant, Query, Thing
+from provisioning.releases import Release, find_release
+from provisioning.services import iam as iam_service
+from provisioning.services import mariadb as mariadb_service
+from provisioning.services import redis as redis_service
+from provisioning.settings.data import DataSettings
+from provisioning.settings.iam import IamSettings
+from provisioning.settings.keepalived import KeepalivedSettings
+from provisioning.settings.nginx import NginxSettings
 
-ACCOUNT_PASSWORD = "only-for-this-test"
-REDIS_PASSWORD = "redis-only-for-this-test"
-JWT_KEY = "a-key-of-thirty-two-characters-x"
-# Admin@2021 with bcrypt at cost 4, so that the test's logins are quick.
-ADMIN_HASH = "$2a$04$6SfFA1X0BEhQRbiz/qLYUuGoz3gtWy.V9diduv5hZRaersetRAQXy"
-_MARIADB_COMMANDS = ("mariadbd", "mariadb-install-db", "mariadb")
+A = Machine("iam-a", "127.0.0.20", primary=True)
+B = Machine("iam-b", "127.0.0.21")
+ADMIN_PASSWORD = "Admin@2021"
+SERVICES = ("iam-apiserver", "iam-authz-server", "iam-pump")
+API, AUTHZ, PUMP = 8080, 9090, 7070
+_PORTS = {"iam-apiserver": API, "iam-authz-server": AUTHZ, "iam-pump": PUMP}
+REDIS_PASSWORD = "redisOnlyForThisTest"
+_SECRETS = {
+    placeholders.MARIADB_IAM_PASSWORD: "mariadbOnlyForThisTest",
+    placeholders.REDIS_PASSWORD: REDIS_PASSWORD,
+    placeholders.JWT_KEY: "a-key-of-thirty-two-characters-x",
+    # Of Admin@2021 at cost 4, so that logins are quick.
+    placeholders.IAM_ADMIN_PASSWORD_HASH: "$2a$04$6SfFA1X0BEhQRbiz/qLYUuGoz3gtWy.V9diduv5hZRaersetRAQXy",
+}
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def wait_until(true: Callable[[], bool], what: str, deadline_s: float = 30) -> None:
+def wait_until(true: Callable[[], object], what: str, deadline_s: float = 30) -> None:
     until = time.monotonic() + deadline_s
     while not true():
         if time.monotonic() > until:
-            raise TimeoutError(f"{what} did not come about within {deadline_s} s")
-        time.sleep(0.05)
+            raise TimeoutError(f"{what}: not within {deadline_s} s")
+        time.sleep(0.02)
 
 
 @dataclass
 class Process:
-    """A child in a session of its own, so that a signal to the test's terminal does not reach it."""
-
     arguments: list[str]
     log: Path
-    environment: dict[str, str] = field(default_factory=dict[str, str])
     child: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         with self.log.open("ab") as output:
+            # A session of its own: an interrupt at the terminal is the test's to handle.
             self.child = subprocess.Popen(
-                self.arguments, stdout=output, stderr=output, start_new_session=True,
-                env={**os.environ, **self.environment},
-            )  # fmt: skip
+                self.arguments, stdout=output, stderr=output, start_new_session=True, cwd=self.log.parent
+            )
 
-    def stop(self, number: int = signal.SIGTERM, deadline_s: float = 20) -> int:
+    def signal(self, number: int) -> None:
         assert self.child
-        self.child.send_signal(number)
+        os.kill(self.child.pid, number)
+
+    def stop(self, deadline_s: float = 30) -> int:
+        """SIGTERM and wait; the exit code."""
+        assert self.child
+        self.child.terminate()
         return self.child.wait(deadline_s)
 
     @property
     def runs(self) -> bool:
         return self.child is not None and self.child.poll() is None
 
-    def end(self) -> None:
+    def kill(self) -> None:
         if self.child and self.runs:
+            self.child.send_signal(signal.SIGCONT)
             self.child.kill()
             self.child.wait()
 
 
-@dataclass
-class MariaDb:
-    directory: Path
-    port: int
-    process: Process
+def http_status(url: str, timeout_s: float = 2) -> int:
+    """0 where nobody answers."""
+    try:
+        with urllib.request.urlopen(url, timeout=timeout_s) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return 0
 
-    def root(self, statements: str, database: str = "") -> str:
-        command = ["mariadb", f"--socket={self.directory}/s", "--user=root", "--batch", "--skip-column-names"]
+
+@dataclass
+class Node:
+    """One machine's files and processes."""
+
+    deployment: Deployment
+    machine: Machine
+    directory: Path
+    release: Path  # unpacked
+    processes: dict[str, Process] = field(default_factory=dict[str, Process])
+
+    @property
+    def things(self) -> list[Thing]:
+        services = (mariadb_service, redis_service, iam_service)
+        return [thing for service in services for thing in service.desired(self.deployment, self.machine)]
+
+    def write_files(self) -> None:
+        write_certificates(self.directory, self.machine.private_address)
+        for below in ("etc/iam", "var/log/iam", "var/log/redis", "var/lib/redis", "var/lib/iam/audit", "run/redis"):
+            (self.directory / below).mkdir(parents=True, exist_ok=True)
+        for file in self.things:
+            if isinstance(file, File) and file.path.startswith(("/etc/iam/", "/etc/mysql/", "/etc/redis/")):
+                path = self.directory / file.path.lstrip("/")
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(self._on_loopback(file.text))
+
+    def secrets(self) -> dict[str, str]:
+        def pem(name: str) -> str:
+            return (self.directory / name).read_text().strip()
+
+        return {
+            **_SECRETS,
+            placeholders.CA_CERTIFICATE: pem("ca.crt"),
+            placeholders.node_certificate(self.machine.name): pem("node.crt"),
+            placeholders.node_private_key(self.machine.name): pem("node.key"),
+        }
+
+    def _on_loopback(self, text: str) -> str:
+        text = placeholders.substitute(text, self.secrets(), self.machine.name)
+        text = text.replace("127.0.0.1", self.machine.private_address).replace("supervised systemd", "supervised no")
+        for place in ("/etc/iam/", "/var/log/", "/var/lib/", "/run/redis/"):
+            text = text.replace(f" {place}", f" {self.directory}{place}").replace(
+                f",{place}", f",{self.directory}{place}"
+            )
+        return text
+
+    # -- databases ---------------------------------------------------------------------------------------------------
+
+    def start_mariadb(self) -> None:
+        data, configuration = self.directory / "d", self.directory / "etc/mysql/mariadb.conf.d/60-tandem.cnf"
+        if not data.exists():
+            told = subprocess.run(
+                ["mariadb-install-db", "--no-defaults", f"--datadir={data}", "--user=root", "--skip-test-db",
+                 "--auth-root-authentication-method=normal"],
+                capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            assert told.returncode == 0, told.stdout + told.stderr
+        self._start("mariadb", [
+            "mariadbd", f"--defaults-file={configuration}", f"--datadir={data}", "--user=root",
+            f"--socket={self.directory}/s", f"--pid-file={self.directory}/pid", "--innodb-flush-log-at-trx-commit=0",
+        ])  # fmt: skip
+        wait_until(self._mariadb_answers, f"mariadbd, see {self.processes['mariadb'].log}")
+
+    def _mariadb_answers(self) -> bool:
+        ping = ["mariadb-admin", "--no-defaults", f"--socket={self.directory}/s", "--user=root", "ping"]
+        return subprocess.run(ping, capture_output=True, check=False).returncode == 0
+
+    def sql(self, statements: str, database: str = "") -> str:
+        """As root over the socket, like the agent."""
         told = subprocess.run(
-            [*command, *([database] if database else [])], input=statements, text=True, capture_output=True, check=False
-        )
+            ["mariadb", "--no-defaults", f"--socket={self.directory}/s", "--user=root", "--batch", "--skip-column-names",
+             *([database] if database else [])],
+            input=statements, text=True, capture_output=True, check=False,
+        )  # fmt: skip
         assert told.returncode == 0, told.stderr
         return told.stdout
 
-    def wait_until_ready(self) -> None:
-        wait_until(lambda: self._answers(), f"mariadbd, see {self.process.log}")
+    def fill_mariadb(self) -> None:
+        """The agent's work: accounts, grants, schema, queries."""
+        for thing in self.things:
+            match thing:
+                case Account():
+                    password = placeholders.substitute(thing.password, self.secrets(), thing.host)
+                    self.sql(f"CREATE USER '{thing.user}'@'{thing.host}' IDENTIFIED BY '{password}';")
+                case Grant():
+                    rights = ", ".join(thing.privileges)
+                    self.sql(f"GRANT {rights} ON `{thing.database}`.* TO '{thing.user}'@'{thing.host}';")
+                case Database():
+                    self.sql(f"CREATE DATABASE `{thing.name}` DEFAULT CHARACTER SET utf8mb4;")
+                    self.sql((self.release / "sql" / "iam.sql").read_text(), thing.name)
+                case Query():
+                    self.run_query(thing)
+                case _:
+                    pass
 
-    def _answers(self) -> bool:
-        try:
-            pymysql.connect(unix_socket=f"{self.directory}/s", user="root").close()
-        except pymysql.Error:
+    def run_query(self, query: Query) -> bool:
+        """Whether it had to be run."""
+        secrets = self.secrets()
+        if self.sql(placeholders.substitute(query.unless, secrets, query.name) + ";", query.database).strip():
             return False
+        self.sql(placeholders.substitute(query.statement, secrets, query.name) + ";", query.database)
         return True
 
+    def start_redis(self) -> None:
+        self._start("redis", ["redis-server", str(self.directory / "etc/redis/redis.conf")])
+        wait_until(self.redis_answers, f"redis-server, see {self.directory}/var/log/redis/redis-server.log")
 
-@contextmanager
-def mariadb_server(directory: Path) -> Iterator[MariaDb]:
-    """An empty server, or a skip-worthy FileNotFoundError where MariaDB is not installed."""
-    for command in _MARIADB_COMMANDS:
-        if not shutil.which(command):
-            raise FileNotFoundError(command)
-    data = directory / "d"
-    subprocess.run(
-        ["mariadb-install-db", f"--datadir={data}", "--user=root", "--skip-test-db", "--auth-root-authentication-method=normal"],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    port = free_port()
-    arguments = [
-        "mariadbd", "--no-defaults", f"--datadir={data}", "--user=root", f"--socket={directory}/s",
-        "--bind-address=127.0.0.1", f"--port={port}", "--skip-name-resolve", "--innodb-flush-log-at-trx-commit=0",
-        "--innodb-buffer-pool-size=32M", f"--pid-file={directory}/pid",
-    ]  # fmt: skip
-    process = Process(arguments, directory / "mariadbd.log")
-    process.start()
-    try:
-        server = MariaDb(directory, port, process)
-        server.wait_until_ready()
-        yield server
-    finally:
-        process.end()
+    def redis(self) -> redis.Redis:
+        return redis.Redis(host=A.private_address, password=REDIS_PASSWORD, socket_timeout=5)
 
+    def redis_answers(self) -> bool:
+        try:
+            with self.redis() as client:
+                return bool(client.ping())
+        except redis.RedisError:
+            return False
 
-@contextmanager
-def redis_server(directory: Path) -> Iterator[tuple[Process, int]]:
-    if not shutil.which("redis-server"):
-        raise FileNotFoundError("redis-server")
-    port = free_port()
-    arguments = [
-        "redis-server", "--bind", "127.0.0.1", "--port", str(port), "--requirepass", REDIS_PASSWORD,
-        "--dir", str(directory), "--save", "",
-    ]  # fmt: skip
-    process = Process(arguments, directory / "redis.log")
-    process.start()
-    try:
-        wait_until(lambda: redis_answers(port), f"redis-server, see {process.log}")
-        yield process, port
-    finally:
-        process.end()
+    # -- services ----------------------------------------------------------------------------------------------------
 
+    def start(self, *names: str) -> None:
+        for name in names or SERVICES:
+            program = self.release / "bin" / name
+            # Python programs run with the interpreter of the tests, which has their libraries.
+            interpreter = [sys.executable] if program.read_bytes()[:2] == b"#!" else []
+            self._start(name, [*interpreter, str(program), "-c", str(self.directory / f"etc/iam/{name}.yaml")])
 
-def redis_client(port: int) -> redis.Redis:
-    return redis.Redis(port=port, password=REDIS_PASSWORD, socket_timeout=5)
+    def wait_until_healthy(self, *names: str) -> None:
+        for name in names or SERVICES:
+            url = f"http://{self.machine.private_address}:{_PORTS[name]}/healthz"
+            wait_until(lambda url=url: http_status(url) == 200, f"{name}, see {self.processes[name].log}")
 
+    def url(self, port: int, path: str) -> str:
+        return f"http://{self.machine.private_address}:{port}{path}"
 
-def redis_answers(port: int) -> bool:
-    try:
-        with redis_client(port) as client:
-            return bool(client.ping())
-    except redis.RedisError:
-        return False
-
-
-def load_schema(server: MariaDb, release: Path, accounts: tuple[str, ...] = ("127.0.0.1",)) -> None:
-    """What provisioning does: database, accounts, schema, the administrator."""
-    server.root("CREATE DATABASE iam DEFAULT CHARACTER SET utf8mb4;")
-    rights = "SELECT, INSERT, UPDATE, DELETE, TRIGGER"
-    for host in accounts:
-        server.root(
-            f"CREATE USER iam@'{host}' IDENTIFIED BY '{ACCOUNT_PASSWORD}'; GRANT {rights} ON iam.* TO iam@'{host}';"
-        )
-    server.root((release / "sql" / "iam.sql").read_text(), "iam")
-    server.root(
-        "INSERT INTO user (instanceID, name, nickname, password, email, phone, isAdmin, extendShadow) VALUES "
-        f"('user-admin', 'admin', 'admin', '{ADMIN_HASH}', 'admin@example.com', '10000000000', 1, '{{}}') "
-        "ON DUPLICATE KEY UPDATE password = VALUES(password);",
-        "iam",
-    )
-
-
-@dataclass
-class Services:
-    """The three services of one machine; `address` is a loopback address that stands for its private one."""
-
-    release: Path
-    directory: Path
-    mariadb_port: int
-    redis_port: int
-    address: str = "127.0.0.1"
-    processes: dict[str, Process] = field(default_factory=dict[str, Process])
-    ports: dict[str, int] = field(default_factory=dict[str, int])
-
-    def start(self, name: str) -> Process:
-        """Without waiting."""
-        process = self.processes.setdefault(
-            name, Process([*_launcher(self.release, name), "-c", str(self.write(name))], self.directory / f"{name}.out")
-        )
+    def _start(self, name: str, arguments: list[str]) -> None:
+        process = self.processes.setdefault(name, Process(arguments, self.directory / f"{name}.out"))
         process.start()
-        return process
-
-    def write(self, name: str) -> Path:
-        for key in ("api", "api-tls", "grpc", "authz", "authz-tls", "pump"):
-            self.ports.setdefault(key, free_port())
-        path = self.directory / f"{name}.yaml"
-        path.write_text(_CONFIGURATIONS[name].format(**self._values(name)))
-        return path
-
-    def wait_until_healthy(self, name: str) -> None:
-        port, log = self.ports[_HEALTH[name]], self.directory / f"{name}.out"
-        wait_until(lambda: answers(f"http://{self.address}:{port}/healthz"), f"{name}, see {log}")
 
     def end(self) -> None:
-        for process in self.processes.values():
-            process.end()
+        for process in reversed(self.processes.values()):
+            process.kill()
 
-    def _values(self, name: str) -> dict[str, object]:
-        return {
-            "name": name,
-            "address": self.address,
-            "directory": self.directory,
-            "mariadb_port": self.mariadb_port,
-            "mariadb_password": ACCOUNT_PASSWORD,
-            "redis_port": self.redis_port,
-            "redis_password": REDIS_PASSWORD,
-            "jwt_key": JWT_KEY,
-            **{key.replace("-", "_"): port for key, port in self.ports.items()},
-        }
+    def log_of(self, name: str) -> str:
+        """What a person would read: /var/log/iam/NAME.log."""
+        return (self.directory / f"var/log/iam/{name}.log").read_text()
 
 
-_HEALTH = {"iam-apiserver": "api", "iam-authz-server": "authz", "iam-pump": "pump"}
+def missing_programs() -> list[str]:
+    wanted = ("mariadbd", "mariadb", "mariadb-install-db", "redis-server")
+    return [name for name in wanted if not shutil.which(name)]
 
 
-def answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
-            return answer.status == 200
-    except OSError:
-        return False
+@contextmanager
+def group(directory: Path, release_path: str = "") -> Iterator[tuple[Node, Node]]:
+    """Both machines with their files, the databases running and filled on the first; services not started."""
+    release = find_release(release_path)
+    unpacked = directory / "release"
+    with tarfile.open(release.source) as archive:
+        archive.extractall(unpacked, filter="data")
+    deployment = _deployment(release)
+    with ExitStack() as stack:
+        nodes = [Node(deployment, machine, directory / machine.name, unpacked) for machine in deployment.machines]
+        for node in nodes:
+            node.directory.mkdir()
+            node.write_files()
+            stack.callback(node.end)
+        first, second = nodes
+        first.start_mariadb()
+        first.fill_mariadb()
+        first.start_redis()
+        yield first, second
 
 
-def unpack_release(directory: Path) -> Path:
-    """The stand-in as it lies on a machine."""
-    archive = directory / "release.tar.gz"
-    build(archive)
-    target = directory / "release"
-    with tarfile.open(archive) as tar:
-        tar.extractall(target, filter="data")
-    return target
-
-
-def _launcher(release: Path, name: str) -> list[str]:
-    """Programs in Python run with the interpreter of the tests, which has their libraries; real ones by themselves."""
-    program = release / "bin" / name
-    is_script = program.read_bytes()[:2] == b"#!"
-    return [sys.executable, str(program)] if is_script else [str(program)]
-
-
-_SERVING = """
-server: {{mode: release, middlewares: "recovery,logger,secure,nocache"}}
-secure: {{bind-address: {address}, bind-port: {SECURE}, tls: {{cert-key: {{cert-file: {directory}/node.crt, private-key-file: {directory}/node.key}}}}}}
-insecure: {{bind-address: {address}, bind-port: {PLAIN}}}
-feature: {{profiling: false, enable-metrics: false}}
-"""
-_COMMON = """
-redis: {{host: 127.0.0.1, port: {redis_port}, password: "{redis_password}", database: 0}}
-log: {{level: info, format: console, disable-stacktrace: true, output-paths: "stdout,{directory}/{name}.log"}}
-"""
-_CONFIGURATIONS = {
-    "iam-apiserver": _SERVING.replace("{SECURE}", "{api_tls}").replace("{PLAIN}", "{api}")
-    + _COMMON
-    + """
-grpc: {{bind-address: {address}, bind-port: {grpc}}}
-mysql: {{host: "127.0.0.1:{mariadb_port}", username: iam, password: "{mariadb_password}", database: iam}}
-jwt: {{realm: iam jwt, key: "{jwt_key}", timeout: 7200s, max-refresh: 7200s}}
-""",
-    "iam-authz-server": _SERVING.replace("{SECURE}", "{authz_tls}").replace("{PLAIN}", "{authz}")
-    + _COMMON
-    + """
-rpcserver: "{address}:{grpc}"
-client-ca-file: {directory}/ca.crt
-analytics: {{enable: true, flush-interval: 100}}
-""",
-    "iam-pump": _COMMON
-    + """
-purge-delay: 1
-health-check-address: "{address}:{pump}"
-pumps: {{csv: {{type: csv, meta: {{csv_dir: {directory}/audit}}}}}}
-""",
-}
+def _deployment(release: Release) -> Deployment:
+    return Deployment(
+        group="test",
+        machines=(A, B),
+        virtual_ips=("127.0.0.99",),
+        domains=Domains("iam.api.example.com", "iam.authz.example.com"),
+        nginx=NginxSettings(),
+        keepalived=KeepalivedSettings(),
+        iam=IamSettings(audit_interval_s=1),
+        data=DataSettings(buffer_pool_mib=32),
+        subnet_cidr="127.0.0.0/24",
+        release=release,
+    )

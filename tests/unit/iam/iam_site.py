@@ -9,14 +9,16 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import jwt
+from iam_fakes import MemoryMessages, MemoryStore
 
-from samples.iam.stand_in import apiserver, authz_server, passwords, pump
+from samples.iam.stand_in import apiserver, authz_server, pump
 from samples.iam.stand_in.audit import Recorder
 from samples.iam.stand_in.cache import ApiserverSource, Cache
 from samples.iam.stand_in.journal import Journal
@@ -25,10 +27,11 @@ from samples.iam.stand_in.messages import Request, Response
 from samples.iam.stand_in.records import Metadata, User
 from samples.iam.stand_in.stores import Messages, Store
 from samples.iam.stand_in.web import Listener, server_context
-from iam_fakes import MemoryMessages, MemoryStore
 
 KEY = "a-key-of-thirty-two-characters-x"
 ADMIN_PASSWORD = "Admin@2021"
+# Of that password at cost 4, so that a login is quick; `test_passwords` makes one at full cost.
+_ADMIN_HASH = "$2a$04$6SfFA1X0BEhQRbiz/qLYUuGoz3gtWy.V9diduv5hZRaersetRAQXy"
 LIFETIME_S = 7200
 
 
@@ -37,7 +40,7 @@ def make_admin(store: Store) -> None:
         User(
             metadata=Metadata("admin"),
             nickname="admin",
-            password=passwords.encrypt(ADMIN_PASSWORD),
+            password=_ADMIN_HASH,
             email="admin@example.com",
             phone="10000000000",
             is_admin=1,
@@ -116,13 +119,13 @@ def site(directory: Path) -> Iterator[Site]:
     make_admin(it.store)
     stop = threading.Event()
     with ExitStack() as stack:
+        stack.callback(_drain_all, it.listeners)
         tls = server_context(str(directory / "node.crt"), str(directory / "node.key"))
 
         def listen(name: str, answer: Any, context: ssl.SSLContext | None = None) -> None:
             listener = Listener(("127.0.0.1", 0), answer, it.journal, tls=context)
             listener.start()
             it.listeners[name], it.ports[name] = listener, listener.port
-            stack.callback(lambda: name in it.listeners and listener.drain(2))
 
         notices = apiserver.Notices(it.messages, it.journal)
         public = apiserver.routes(it.store, it.tokens, notices, "iam jwt")
@@ -150,11 +153,14 @@ def site(directory: Path) -> Iterator[Site]:
         yield it
 
 
+def _drain_all(listeners: Mapping[str, Listener]) -> None:
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda listener: listener.drain(2), listeners.values()))
+
+
 def _follow(messages: Messages, cache: Cache, journal: Journal, stop: threading.Event) -> None:
     threading.Thread(target=cache.follow, args=(stop,), daemon=True).start()
-    threading.Thread(
-        target=authz_server.follow_notices, args=(messages, cache, journal, stop), daemon=True
-    ).start()
+    threading.Thread(target=authz_server.follow_notices, args=(messages, cache, journal, stop), daemon=True).start()
 
 
 def call(answer: Any, method: str, path: str, body: object = None, **headers: str) -> Response:

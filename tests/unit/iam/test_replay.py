@@ -15,7 +15,6 @@ from typing import Any
 
 import jwt
 import pytest
-
 from iam_site import ADMIN_PASSWORD, KEY, Site, sign
 
 _EXCHANGES = [

@@ -1,0 +1,310 @@
+"""What the settings become on each machine."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import pydantic
+import pytest
+import yaml
+
+from provisioning.deployment import Deployment, Domains, Machine
+from provisioning.desired import (
+    Account,
+    Archive,
+    Check,
+    Database,
+    Directory,
+    File,
+    Gate,
+    Grant,
+    Link,
+    Package,
+    Query,
+    Thing,
+    Unit,
+)
+from provisioning.manifest import render
+from provisioning.placeholders import find_names
+from provisioning.releases import Release
+from provisioning.services import iam, mariadb, redis
+from provisioning.settings.data import DataSettings
+from provisioning.settings.iam import IamSettings
+from provisioning.settings.keepalived import KeepalivedSettings
+from provisioning.settings.nginx import NginxSettings
+
+A = Machine("iam-a", "10.0.4.20", primary=True)
+B = Machine("iam-b", "10.0.4.21")
+STAND_IN = Release("r.tar.gz", "5f" * 32, stand_in=True)
+EXTERNAL = DataSettings(placement="external", mariadb_address="db.example.com:3307", redis_address="10.9.9.9:6380")
+Kind = TypeVar("Kind")
+
+
+def deployment(**changed: Any) -> Deployment:
+    usual = Deployment(
+        group="tandem-local",
+        machines=(A, B),
+        virtual_ips=("10.0.4.99",),
+        domains=Domains("iam.api.example.com", "iam.authz.example.com"),
+        nginx=NginxSettings(),
+        keepalived=KeepalivedSettings(),
+        iam=IamSettings(),
+        data=DataSettings(),
+        subnet_cidr="10.0.4.0/24",
+        release=STAND_IN,
+    )
+    return replace(usual, **changed)
+
+
+def everything(wanted: Deployment, machine: Machine) -> list[Thing]:
+    return [thing for service in (mariadb, redis, iam) for thing in service.desired(wanted, machine)]
+
+
+def of_kind(kind: type[Kind], things: list[Thing]) -> list[Kind]:
+    return [thing for thing in things if isinstance(thing, kind)]
+
+
+def text_of(path: str, machine: Machine = A, **changed: Any) -> str:
+    return {file.path: file.text for file in of_kind(File, everything(deployment(**changed), machine))}[path]
+
+
+def configuration(name: str, machine: Machine = A, **changed: Any) -> dict[str, Any]:
+    return yaml.safe_load(text_of(f"/etc/iam/{name}.yaml", machine, **changed))
+
+
+# ---- where the data is -----------------------------------------------------------------------------------------------
+
+
+def test_the_databases_are_on_the_first_machine_alone() -> None:
+    assert [
+        unit.name for unit in of_kind(Unit, [*mariadb.desired(deployment(), A), *redis.desired(deployment(), A)])
+    ] == [
+        "mariadb",
+        "redis-server",
+    ]
+    assert mariadb.desired(deployment(), B) == redis.desired(deployment(), B) == []
+
+
+def test_external_data_installs_nothing_and_is_what_the_services_are_told() -> None:
+    external = deployment(data=EXTERNAL, machines=(replace(A, primary=False), B))
+    for machine in external.machines:
+        assert mariadb.desired(external, machine) == redis.desired(external, machine) == []
+    apiserver = configuration("iam-apiserver", data=EXTERNAL)
+    assert apiserver["mysql"]["host"] == "db.example.com:3307"
+    assert (apiserver["redis"]["host"], apiserver["redis"]["port"]) == ("10.9.9.9", 6380)
+    assert "mariadb.service" not in text_of("/etc/systemd/system/iam-apiserver.service", data=EXTERNAL)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"placement": "external"}, "mariadbAddress and redisAddress"),
+        ({"placement": "external", "redisAddress": "r:1"}, "needs mariadbAddress"),
+        ({"redisAddress": "r:1"}, "no meaning with placement on-primary"),
+        ({"placement": "external", "mariadbAddress": "nohost", "redisAddress": "r:1"}, "mariadbAddress"),
+    ],
+)
+def test_addresses_that_do_not_fit_the_placement_are_refused(values: dict[str, str], words: str) -> None:
+    with pytest.raises(pydantic.ValidationError, match=words):
+        DataSettings.model_validate(values)
+
+
+# ---- MariaDB and Redis -----------------------------------------------------------------------------------------------
+
+
+def test_both_listen_on_the_private_address_only() -> None:
+    assert "bind-address = 10.0.4.20\n" in text_of("/etc/mysql/mariadb.conf.d/60-tandem.cnf")
+    assert "\nbind 10.0.4.20\n" in text_of("/etc/redis/redis.conf")
+
+
+@pytest.mark.parametrize(
+    ("machines", "connections"), [((A,), 130), ((A, B), 230), ((A, B, Machine("iam-c", "10.0.4.22")), 330)]
+)
+def test_connections_are_enough_for_every_machines_pool(machines: tuple[Machine, ...], connections: int) -> None:
+    text = text_of("/etc/mysql/mariadb.conf.d/60-tandem.cnf", machines=machines)
+    assert f"max_connections = {connections}\n" in text
+    assert configuration("iam-apiserver")["mysql"]["max-open-connections"] * len(machines) < connections
+
+
+def test_accounts_exist_for_the_groups_addresses_and_the_definer_and_for_nobody_else() -> None:
+    things = mariadb.desired(deployment(), A)
+    assert [(account.user, account.host) for account in of_kind(Account, things)] == [
+        ("iam", "127.0.0.1"),
+        ("iam", "10.0.4.20"),
+        ("iam", "10.0.4.21"),
+    ]
+
+
+def test_only_the_triggers_definer_has_more_than_data_rights() -> None:
+    rights = {grant.host: set(grant.privileges) for grant in of_kind(Grant, mariadb.desired(deployment(), A))}
+    data = {"SELECT", "INSERT", "UPDATE", "DELETE"}
+    assert rights == {"127.0.0.1": data | {"TRIGGER"}, "10.0.4.20": data, "10.0.4.21": data}
+
+
+def test_the_definer_is_there_before_the_schema_whose_triggers_name_it() -> None:
+    things = mariadb.desired(deployment(), A)
+    kinds = [type(thing) for thing in things]
+    assert kinds.index(Unit) < kinds.index(Account) < kinds.index(Database) < kinds.index(Query)
+    (database,) = of_kind(Database, things)
+    assert database.schema == f"{STAND_IN.path}/sql/iam.sql"
+
+
+def test_the_administrator_is_set_again_only_when_our_secret_changes() -> None:
+    (query,) = of_kind(Query, mariadb.desired(deployment(), A))
+    assert find_names(query.statement) == find_names(query.unless) == {"iam_admin_password_hash"}
+    assert "Admin@2021" not in query.statement
+
+
+# ---- the services' configuration -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("machine", [A, B], ids=lambda machine: machine.name)
+@pytest.mark.parametrize(("name", "ports"), [("iam-apiserver", (8080, 8443)), ("iam-authz-server", (9090, 9443))])
+def test_http_is_offered_on_the_machines_private_address(machine: Machine, name: str, ports: tuple[int, int]) -> None:
+    given = configuration(name, machine)
+    for section, port in zip(("insecure", "secure"), ports, strict=True):
+        assert (given[section]["bind-address"], given[section]["bind-port"]) == (machine.private_address, port)
+
+
+def test_what_hands_out_secrets_and_the_pumps_page_are_on_loopback() -> None:
+    assert configuration("iam-apiserver")["grpc"] == {"bind-address": "127.0.0.1", "bind-port": 8081}
+    assert configuration("iam-authz-server")["rpcserver"] == "127.0.0.1:8081"
+    assert configuration("iam-pump")["health-check-address"] == "127.0.0.1:7070"
+
+
+def test_everything_but_addresses_and_certificates_is_the_same_on_all_machines() -> None:
+    def neutral(machine: Machine) -> dict[str, str]:
+        files = {file.path: file.text for file in of_kind(File, iam.desired(deployment(), machine))}
+        own = (machine.private_address, machine.name)
+        primary_only = "After=mariadb.service redis-server.service\n"
+        return {
+            path: re.sub("|".join(map(re.escape, own)), "OWN", text.replace(primary_only, ""))
+            for path, text in files.items()
+        }
+
+    a, b = neutral(A), neutral(B)
+    # The first machine's own address is also where everybody finds the data.
+    assert {path: text.replace("10.0.4.20", "OWN") for path, text in b.items()} == a
+
+
+@pytest.mark.parametrize("name", ["iam-apiserver", "iam-authz-server"])
+def test_nothing_is_open_that_needs_no_login_and_no_bodies_are_logged(name: str) -> None:
+    given = configuration(name)
+    assert given["feature"] == {"profiling": False, "enable-metrics": False}
+    middlewares = given["server"]["middlewares"].split(",")
+    assert "logger" in middlewares
+    assert "dump" not in middlewares
+
+
+def test_audit_is_on_and_the_pumps_own_sink_is_overridden_by_name() -> None:
+    assert configuration("iam-authz-server")["analytics"]["enable"] is True
+    assert configuration("iam-pump")["pumps"] == {"csv": {"type": "csv", "meta": {"csv_dir": "/var/lib/iam/audit"}}}
+    directories = {directory.path: directory for directory in of_kind(Directory, iam.desired(deployment(), A))}
+    assert directories["/var/lib/iam/audit"].owner == "iam"
+
+
+def test_every_service_uses_the_same_redis_database() -> None:
+    names = ("iam-apiserver", "iam-authz-server", "iam-pump")
+    assert {configuration(name)["redis"]["database"] for name in names} == {0}
+    assert all("username" not in configuration(name)["redis"] for name in names)
+
+
+def test_the_jwt_key_and_lifetimes_come_from_one_place() -> None:
+    jwt = configuration("iam-apiserver", B, iam=IamSettings(token_lifetime_s=900))["jwt"]
+    assert (jwt["key"], jwt["timeout"], jwt["max-refresh"]) == ("@@secret:jwt_key@@", "900s", "7200s")
+
+
+def test_each_service_logs_to_the_journal_and_to_its_file() -> None:
+    for name in ("iam-apiserver", "iam-authz-server", "iam-pump"):
+        assert configuration(name)["log"]["output-paths"] == f"stdout,/var/log/iam/{name}.log"
+
+
+# ---- secrets ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_with_a_secret_is_readable_by_its_service_alone() -> None:
+    for machine in (A, B):
+        for file in of_kind(File, everything(deployment(), machine)):
+            if find_names(file.text):
+                assert file.mode == 0o640
+                assert (file.owner, file.group) in {("root", "iam"), ("redis", "redis")}, file.path
+
+
+def test_the_secrets_that_are_waited_for_are_those_that_the_program_makes() -> None:
+    def names(machine: Machine) -> set[str]:
+        things = everything(deployment(), machine)
+        texts = [file.text for file in of_kind(File, things)]
+        texts += [query.statement for query in of_kind(Query, things)]
+        texts += [account.password for account in of_kind(Account, things)]
+        return {name for text in texts for name in find_names(text)}
+
+    common = {"ca_certificate", "jwt_key", "mariadb_iam_password", "redis_password"}
+    assert names(A) == common | {"node_certificate.iam-a", "node_private_key.iam-a", "iam_admin_password_hash"}
+    assert names(B) == common | {"node_certificate.iam-b", "node_private_key.iam-b"}
+
+
+# ---- release and units -----------------------------------------------------------------------------------------------
+
+
+def test_a_release_lies_beside_the_old_one_and_the_link_restarts_the_services() -> None:
+    things = iam.desired(deployment(), A)
+    (archive,), (link,) = of_kind(Archive, things), of_kind(Link, things)
+    assert archive.path == link.target == "/opt/iam/5f5f5f5f5f5f"
+    assert link.path == "/opt/iam/current"
+    assert {after.unit for after in link.after} == {"iam-apiserver", "iam-authz-server", "iam-pump"}
+    assert {after.action for after in link.after} == {"restart"}
+
+
+def test_only_the_stand_in_wants_pythons_packages() -> None:
+    def packages(release: Release) -> set[str]:
+        return {package.name for package in of_kind(Package, iam.desired(deployment(release=release), A))}
+
+    assert "python3-pymysql" in packages(STAND_IN)
+    assert not [name for name in packages(replace(STAND_IN, stand_in=False)) if name.startswith("python3")]
+
+
+def test_services_are_started_again_for_ever_and_after_the_databases_where_those_are() -> None:
+    for name in ("iam-apiserver", "iam-authz-server", "iam-pump"):
+        on_a, on_b = (text_of(f"/etc/systemd/system/{name}.service", machine) for machine in (A, B))
+        assert "Restart=always\n" in on_a
+        assert "StartLimitIntervalSec=0\n" in on_a
+        assert "After=mariadb.service redis-server.service\n" in on_a
+        assert "mariadb" not in on_b.split("[Service]")[0].replace("where MariaDB", "")
+        assert "User=iam\n" in on_a
+
+
+def test_every_unit_is_named_after_its_files_and_passes_a_gate() -> None:
+    things = iam.desired(deployment(), B)
+    positions = {thing.name: number for number, thing in enumerate(things) if isinstance(thing, Unit)}
+    for number, thing in enumerate(things):
+        if isinstance(thing, (File, Link)):
+            assert all(positions[after.unit] > number for after in thing.after), thing.path
+    gates = {gate.name: gate.url for gate in of_kind(Gate, things)}
+    assert gates == {
+        "iam-apiserver": "http://10.0.4.21:8080/healthz",
+        "iam-authz-server": "http://10.0.4.21:9090/healthz",
+        "iam-pump": "http://127.0.0.1:7070/healthz",
+    }
+
+
+def test_a_certificate_that_would_make_the_authz_server_wait_for_ever_is_refused_before_anything_changes() -> None:
+    checks = of_kind(Check, iam.desired(deployment(), A))
+    (trusted,) = [check for check in checks if "verify" in check.command]
+    assert trusted.command[4:6] == ("-verify_ip", "127.0.0.1")
+    assert all(check.directories == ("/etc/iam",) for check in checks)
+
+
+def test_a_lost_notice_is_made_up_for_within_the_interval_of_the_settings() -> None:
+    timer = text_of("/etc/systemd/system/iam-refresh.timer", iam=IamSettings(refresh_interval_s=20))
+    assert "OnUnitActiveSec=20\n" in timer
+    service = text_of("/etc/systemd/system/iam-refresh.service", B)
+    assert "-h 10.0.4.20 -p 6379 PUBLISH iam.cluster.notifications" in service
+    assert "secret" not in service.replace("secrets", "")
+
+
+def test_the_whole_manifest_can_be_stored_and_read_again() -> None:
+    for name, manifest in render(deployment()).items():
+        again = type(manifest).from_data(name, manifest.to_data(), manifest.files())
+        assert again == manifest

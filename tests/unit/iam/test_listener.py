@@ -1,0 +1,177 @@
+"""Sockets: what nginx and the balancer's tests see of the services."""
+
+from __future__ import annotations
+
+import io
+import re
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from iam_site import Site
+
+from samples.iam.stand_in.journal import Journal
+from samples.iam.stand_in.messages import Request, Response, healthz
+from samples.iam.stand_in.web import Listener, server_context
+
+
+class Slow:
+    """Answers when told to."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self.go_on = threading.Event()
+
+    def __call__(self, request: Request) -> Response:
+        self.asked.set()
+        assert self.go_on.wait(5)
+        return healthz(request)
+
+
+@pytest.fixture
+def log() -> io.StringIO:
+    return io.StringIO()
+
+
+@pytest.fixture
+def slow(log: io.StringIO) -> Iterator[tuple[Slow, Listener]]:
+    answer = Slow()
+    listener = Listener(("127.0.0.1", 0), answer, Journal([log]))
+    listener.start()
+    yield answer, listener
+    answer.go_on.set()
+    listener.drain(2)
+
+
+def connect(listener: Listener) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", listener.port), timeout=5)
+
+
+REQUEST = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def read_all(connection: socket.socket) -> bytes:
+    data = b""
+    while chunk := connection.recv(65536):
+        data += chunk
+    return data
+
+
+def test_a_drain_waits_for_the_request_under_way_and_ends_its_connection(slow: tuple[Slow, Listener]) -> None:
+    answer, listener = slow
+    with connect(listener) as connection:
+        connection.sendall(REQUEST)
+        assert answer.asked.wait(5)
+        drained: list[bool] = []
+        thread = threading.Thread(target=lambda: drained.append(listener.drain(5)))
+        thread.start()
+        time.sleep(0.2)
+        answer.go_on.set()
+        received = read_all(connection)
+        thread.join(5)
+    assert received.startswith(b"HTTP/1.1 200 OK")
+    assert b"Connection: close" in received
+    assert drained == [True]
+
+
+def test_a_drain_does_not_wait_for_idle_connections(slow: tuple[Slow, Listener]) -> None:
+    answer, listener = slow
+    answer.go_on.set()
+    with connect(listener) as connection:
+        connection.sendall(REQUEST)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 OK")
+        began = time.monotonic()
+        assert listener.drain(5)
+        assert time.monotonic() - began < 1
+        assert connection.recv(10) == b""
+
+
+def test_a_drain_gives_up_at_its_deadline(slow: tuple[Slow, Listener]) -> None:
+    answer, listener = slow
+    with connect(listener) as connection:
+        connection.sendall(REQUEST)
+        assert answer.asked.wait(5)
+        assert not listener.drain(0.2)
+
+
+def test_after_a_drain_nothing_listens(log: io.StringIO) -> None:
+    listener = Listener(("127.0.0.1", 0), healthz, Journal([log]))
+    listener.start()
+    assert listener.drain(1)
+    with pytest.raises(ConnectionRefusedError):
+        connect(listener).close()
+
+
+def test_a_client_that_never_finishes_its_handshake_stops_nobody_else(certificates: Path, log: io.StringIO) -> None:
+    context = server_context(str(certificates / "node.crt"), str(certificates / "node.key"))
+    listener = Listener(("127.0.0.1", 0), healthz, Journal([log]), tls=context)
+    listener.start()
+    client = ssl.create_default_context(cafile=str(certificates / "ca.crt"))
+    with connect(listener), connect(listener) as raw:
+        with client.wrap_socket(raw, server_hostname="127.0.0.1") as connection:
+            connection.sendall(REQUEST.replace(b"Host: x", b"Host: x\r\nConnection: close"))
+            assert read_all(connection).startswith(b"HTTP/1.1 200 OK")
+        listener.drain(0.1)
+
+
+def test_a_client_that_knows_another_ca_is_logged_as_one_line(certificates: Path, log: io.StringIO) -> None:
+    context = server_context(str(certificates / "node.crt"), str(certificates / "node.key"))
+    listener = Listener(("127.0.0.1", 0), healthz, Journal([log]), tls=context)
+    listener.start()
+    with connect(listener) as raw, pytest.raises(ssl.SSLCertVerificationError):
+        ssl.create_default_context().wrap_socket(raw, server_hostname="127.0.0.1")
+    until = time.monotonic() + 5
+    while "connection ended early" not in log.getvalue():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    listener.drain(1)
+    assert "Traceback" not in log.getvalue()
+
+
+def test_each_request_is_one_access_line_with_the_client_that_nginx_named(iam: Site) -> None:
+    iam.ask("apiserver", "GET", "/healthz?probe=7", None, {"X-Forwarded-For": "198.51.100.10"})
+    (line,) = [line for line in iam.log.getvalue().splitlines() if "probe=7" in line]
+    assert re.search(
+        r'^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}\tINFO\t.*200 - \[198\.51\.100\.10\] "[0-9.]+ms GET /healthz\?probe=7"',
+        line,
+    )
+
+
+def test_one_connection_serves_many_requests(iam: Site) -> None:
+    connection = iam.connect("apiserver")
+    for _ in range(3):
+        connection.request("GET", "/healthz")
+        answer = connection.getresponse()
+        assert (answer.status, answer.read()) == (200, b'{"status":"ok"}')
+    connection.close()
+
+
+def test_a_body_without_a_length_is_refused(iam: Site) -> None:
+    assert iam.ask("apiserver", "POST", "/login", "0\r\n\r\n", {"Transfer-Encoding": "chunked"})[0] == 411
+
+
+def test_a_fault_of_ours_is_an_answer_and_a_log_line(log: io.StringIO) -> None:
+    def broken(_: Request) -> Response:
+        raise ZeroDivisionError
+
+    listener = Listener(("127.0.0.1", 0), broken, Journal([log]))
+    listener.start()
+    with connect(listener) as connection:
+        connection.sendall(REQUEST)
+        received = connection.recv(65536)
+    listener.drain(1)
+    assert received.startswith(b"HTTP/1.1 500 ")
+    assert b'"code":1' in received
+    assert "ZeroDivisionError" in log.getvalue()
+
+
+def test_an_address_in_use_is_an_error_at_the_start(log: io.StringIO) -> None:
+    listener = Listener(("127.0.0.1", 0), healthz, Journal([log]))
+    with pytest.raises(OSError, match="Address already in use"):
+        Listener(("127.0.0.1", listener.port), healthz, Journal([log]))
+    listener.start()
+    listener.drain(1)

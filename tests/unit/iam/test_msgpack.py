@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from samples.iam.stand_in import msgpack
+
+_MOMENTS = st.datetimes(
+    min_value=datetime(1970, 1, 2),
+    max_value=datetime(2400, 1, 1),
+    timezones=st.just(UTC),
+)
+_VALUES = st.one_of(st.text(max_size=400), st.integers(-(2**63), 2**63 - 1), _MOMENTS, st.none())
+_RECORDS = st.dictionaries(st.text(min_size=1, max_size=40), _VALUES, max_size=15)
+
+
+@given(_RECORDS)
+def test_what_was_packed_is_unpacked(record: dict[str, msgpack.Value]) -> None:
+    assert msgpack.unpack(msgpack.pack(record)) == record
+
+
+@given(_RECORDS.filter(bool), st.data())
+def test_a_record_that_is_broken_off_is_an_error(record: dict[str, msgpack.Value], data: st.DataObject) -> None:
+    packed = msgpack.pack(record)
+    with pytest.raises(msgpack.PackError):
+        msgpack.unpack(packed[: data.draw(st.integers(0, len(packed) - 1))])
+
+
+@pytest.mark.parametrize(
+    ("packed", "record"),
+    [
+        # From the specification's own examples and from what Go's vmihailenco/msgpack writes.
+        pytest.param(b"\x81\xa1a\x01", {"a": 1}, id="a small integer is its own byte"),
+        pytest.param(b"\x81\xa1a\xff", {"a": -1}, id="a small negative too"),
+        pytest.param(b"\x81\xa1a\xcd\x01\x00", {"a": 256}, id="16 bits"),
+        pytest.param(b"\x81\xa1a\xd2\xff\xff\xff\x00", {"a": -256}, id="32 bits with a sign"),
+        pytest.param(b"\xde\x00\x01\xa1a\xc0", {"a": None}, id="a map with a long header"),
+        pytest.param(
+            b"\x81\xa1t\xd6\xff\x00\x00\x00\x3c", {"t": datetime(1970, 1, 1, 0, 1, tzinfo=UTC)}, id="a timestamp of 32 bits"
+        ),
+        pytest.param(
+            b"\x81\xa1t\xc7\x0c\xff\x00\x00\x03\xe8\x00\x00\x00\x00\x00\x00\x00\x3c",
+            {"t": datetime(1970, 1, 1, 0, 1, 0, 1, tzinfo=UTC)},
+            id="a timestamp of 96 bits",
+        ),
+    ],
+)  # fmt: skip
+def test_forms_that_the_real_services_write_are_read(packed: bytes, record: dict[str, msgpack.Value]) -> None:
+    assert msgpack.unpack(packed) == record
+
+
+@pytest.mark.parametrize("packed", [b"", b"\x93\x01\x02\x03", b"{}", b"\x81\xa1a\xca\x00\x00\x00\x00"])
+def test_anything_else_is_an_error(packed: bytes) -> None:
+    with pytest.raises(msgpack.PackError):
+        msgpack.unpack(packed)

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from iam_fakes import MemoryMessages
+
+from samples.iam.stand_in import ladon, pump
+from samples.iam.stand_in.audit import Record
+from samples.iam.stand_in.journal import Journal
+from samples.iam.stand_in.stores import AUDIT_LIST, PUMP_LOCK
+
+_RECORDED = {
+    line["label"]: line
+    for text in (Path(__file__).parent / "data" / "exchanges.jsonl").read_text().splitlines()
+    if "request" not in (line := json.loads(text))
+}
+_POLICIES = [
+    ladon.to_json(
+        "deny-secret",
+        {"description": "d", "subjects": ["users:<hc|bob>"], "effect": "deny", "resources": ["res:a:secret"], "actions": ["<.*>"]},
+    ),
+    ladon.to_json(
+        "allow-read",
+        {"description": "d", "subjects": ["users:<hc|bob>"], "effect": "allow", "resources": ["res:a:<.*>"], "actions": ["<read|list>"]},
+    ),
+]  # fmt: skip
+
+
+def record(resource: str = "res:a:hc-1795213918-3") -> Record:
+    asked = ladon.Asked("users:hc", "read", resource, {"username": "demo1"})
+    return Record.of(asked, _POLICIES, ladon.decide(asked, _POLICIES))
+
+
+def make_pump(directory: Path, messages: MemoryMessages, *, detailed: bool = True) -> tuple[pump.Pump, io.StringIO]:
+    log = io.StringIO()
+    sink = pump.CsvSink(directory, detailed, now=lambda: datetime(2026, 11, 20, 22, 31, 58))  # noqa: DTZ001 - local
+    return pump.Pump(messages, [sink], Journal([log])), log
+
+
+def test_a_row_of_the_csv_file_is_the_one_that_was_recorded(tmp_path: Path) -> None:
+    messages = MemoryMessages()
+    messages.append(AUDIT_LIST, [record().pack()])
+    mover, _ = make_pump(tmp_path, messages)
+    assert mover.move() == 1
+    recorded = _RECORDED["csv-record"]
+    with (tmp_path / recorded["file_name"]).open() as file:
+        header, row = csv.reader(file)
+    assert header == recorded["header"]
+    assert row[1:-1] == recorded["row"][1:-1]
+    assert row[-1].endswith(" +0000 UTC")
+
+
+def test_a_packed_record_has_the_recorded_fields_in_their_order() -> None:
+    from samples.iam.stand_in import msgpack  # noqa: PLC0415
+
+    recorded = _RECORDED["redis-record"]["record"]
+    packed = msgpack.unpack(record("res:a:hc-1795213907-0").pack())
+    assert list(packed) == list(recorded)
+    volatile = {"TimeStamp", "ExpireAt"}
+    assert {k: v for k, v in packed.items() if k not in volatile} == {
+        k: v for k, v in recorded.items() if k not in volatile
+    }
+
+
+def test_one_header_for_each_file_however_many_rounds(tmp_path: Path) -> None:
+    messages = MemoryMessages()
+    mover, _ = make_pump(tmp_path, messages)
+    for _ in range(3):
+        messages.append(AUDIT_LIST, [record().pack()] * 2)
+        mover.move()
+    (file,) = tmp_path.iterdir()
+    assert len(file.read_text().splitlines()) == 7
+
+
+def test_without_details_the_policies_are_blank(tmp_path: Path) -> None:
+    messages = MemoryMessages()
+    messages.append(AUDIT_LIST, [record().pack()])
+    make_pump(tmp_path, messages, detailed=False)[0].move()
+    (file,) = tmp_path.iterdir()
+    assert list(csv.reader(file.read_text().splitlines()))[1][5:7] == ["", ""]
+
+
+def test_records_that_cannot_be_written_stay_in_redis(tmp_path: Path) -> None:
+    messages = MemoryMessages()
+    messages.append(AUDIT_LIST, [record().pack()] * 3)
+    mover, log = make_pump(tmp_path / "gone", messages)
+    assert mover.move() == 0
+    assert len(messages.lists[AUDIT_LIST]) == 3
+    assert "they stay in redis" in log.getvalue()
+    assert not messages.locks
+
+
+def test_a_record_that_cannot_be_read_is_left_out_and_said(tmp_path: Path) -> None:
+    messages = MemoryMessages()
+    messages.append(AUDIT_LIST, [b"garbage", record().pack()])
+    mover, log = make_pump(tmp_path, messages)
+    assert mover.move() == 1
+    assert "cannot be read" in log.getvalue()
+
+
+def test_only_one_pump_of_the_group_works_at_a_time(tmp_path: Path) -> None:
+    messages = MemoryMessages()
+    messages.append(AUDIT_LIST, [record().pack()])
+    messages.acquire(PUMP_LOCK, "another machine", 600)
+    mover, log = make_pump(tmp_path, messages)
+    assert mover.move() == 0
+    assert "another iam-pump" in log.getvalue()
+    assert len(messages.lists[AUDIT_LIST]) == 1
+
+
+def test_with_redis_away_a_round_does_nothing_and_says_so(tmp_path: Path) -> None:
+    messages = MemoryMessages()
+    messages.down = True
+    mover, log = make_pump(tmp_path, messages)
+    assert mover.move() == 0
+    assert "cannot reach redis" in log.getvalue()
+
+
+def test_a_sink_of_an_unknown_type_stops_the_start_not_the_first_batch() -> None:
+    with pytest.raises(pump.SinkError, match="kafka"):
+        pump.make_sinks({"k": {"type": "kafka"}}, detailed=True)
+
+
+def test_a_directory_that_cannot_be_made_stops_the_start(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(pump.SinkError, match="csv_dir"):
+        pump.make_sinks({"csv": {"meta": {"csv_dir": str(tmp_path / "file" / "below")}}}, detailed=True)
