@@ -92,6 +92,7 @@ def _describe_machine(machine: Machine) -> dict[str, Any]:
     return {
         "instance": machine.instance_id,
         "name": spec.name,
+        "hostname": spec.hostname,
         "address": str(spec.interface.address),
         "vpc": spec.vpc_id,
         "image": spec.image_id,

@@ -110,10 +110,11 @@ def _run_here(command: list[str], enter: Any) -> None:
 
 
 def _find(status: dict[str, Any], node: str) -> dict[str, Any]:
-    found = [machine for machine in status["machines"] if node in {machine["name"], machine["instance"]}]
+    named = ("name", "hostname", "instance")
+    found = [machine for machine in status["machines"] if node in {machine[key] for key in named}]
     if len(found) == 1:
         return found[0]
-    known = ", ".join(f"{machine['name']} ({machine['instance']})" for machine in status["machines"]) or "none"
+    known = ", ".join(f"{machine['hostname']} ({machine['instance']})" for machine in status["machines"]) or "none"
     message = f"{'no machine is' if not found else f'{len(found)} machines are'} called {node!r}; known: {known}"
     raise LocalcloudError(message)
 
