@@ -33,10 +33,15 @@ def state_rules() -> list[Statement]:
     return table.replace()
 
 
-def bridge_rules(subnet: Subnet, groups: Mapping[str, SecurityGroup]) -> list[Statement]:
-    """The whole table of one subnet."""
+def bridge_rules(
+    subnet: Subnet, groups: Mapping[str, SecurityGroup], held: Mapping[str, str | None] | None = None
+) -> list[Statement]:
+    """The whole table of one subnet. `held` (HAVIP -> instance): only the holder is heard about a HAVIP."""
     table = Table.new("bridge", "vpc")
     _add_guard(table, subnet)
+    table.base_chain("forward", "forward", 10)
+    if held is not None and subnet.virtual_addresses:
+        _add_holders(table, subnet, held)
     _add_groups(table, subnet, groups)
     return table.replace()
 
@@ -93,6 +98,24 @@ def _add_guard(table: Table, subnet: Subnet) -> None:
     table.rule("ip_guard", DROP)
 
 
+def _add_holders(table: Table, subnet: Subnet, held: Mapping[str, str | None]) -> None:
+    """Forwarding only: the bridge itself, where announcements are read, hears everybody who passed the guard."""
+    ports = {interface.instance_id: names.port(interface.interface_id) for interface in subnet.interfaces}
+    holding = [
+        nft.concat(ports[holder], str(havip.address))
+        for havip in subnet.virtual_addresses
+        if (holder := held.get(havip.havip_id)) in ports
+    ]
+    known = table.set("holding", ["ifname", "ipv4_addr"], holding)
+    sender = nft.field("arp", "saddr ip")
+    table.rule(
+        "forward",
+        nft.among(sender, [str(havip.address) for havip in subnet.virtual_addresses]),
+        nft.match(nft.concat(nft.meta("iifname"), sender), known, "!="),
+        DROP,
+    )
+
+
 def _add_groups(table: Table, subnet: Subnet, groups: Mapping[str, SecurityGroup]) -> None:
     """After br_netfilter: packets of known flows pass, new ones as the groups say, going out and coming in."""
     outward: list[tuple[nft.Expression, Statement]] = []
@@ -111,7 +134,6 @@ def _add_groups(table: Table, subnet: Subnet, groups: Mapping[str, SecurityGroup
         outward.append((name, nft.jump(f"out_{chain}")))
         inward.append((name, nft.jump(f"in_{chain}")))
 
-    table.base_chain("forward", "forward", 10)
     table.rule("forward", nft.match(nft.field("ether", "type"), "arp"), ACCEPT)
     _accept_platform(table)
     if outward:

@@ -9,7 +9,9 @@ after one that was killed. Rule sets are replaced as a whole, each in one transa
 
 from __future__ import annotations
 
+import socket
 import threading
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 
 from localcloud.fabric import names, nft
@@ -40,7 +42,7 @@ class Fabric:
         self._lock = threading.RLock()
         self._loaded: dict[str, list[nft.Statement]] = {}
         self._plan = NetworkPlan()
-        self._live: set[str] = set()  # machines whose ports are up
+        self._held: dict[str, str | None] | None = None  # HAVIP -> instance, where only the holder may be heard
 
     @property
     def plan(self) -> NetworkPlan:
@@ -67,20 +69,24 @@ class Fabric:
         """Make the network so. Returns when rules and addresses work."""
         with self._lock:
             groups = {group.group_id: group for group in plan.groups}
+            before = {_structure(vpc) for vpc in self._plan.vpcs}
             for vpc in plan.vpcs:
-                self._ensure_router(vpc)
+                # A changed rule must work at once: links are looked at only when there are others than before.
+                same = _structure(vpc) in before
+                if not same:
+                    self._ensure_router(vpc)
                 for subnet in vpc.subnets:
-                    self._ensure_subnet(vpc, subnet)
-                    for interface in subnet.interfaces:
-                        self._ensure_interface(subnet, interface)
-                    self._remove_ports(subnet)
-                    self._load(subnet.subnet_id, "vpc", bridge_rules(subnet, groups))
+                    if not same:
+                        self._ensure_subnet(vpc, subnet)
+                    self._load(subnet.subnet_id, "vpc", bridge_rules(subnet, groups, self._held))
                 self._load(vpc.vpc_id, "router", router_rules(vpc))
-                self._route_public_addresses(vpc)
-                self._remove_subnet_links(vpc)
-                shape(self.namespaces, vpc)
+                if not same:
+                    self._remove_subnet_links(vpc)
+                    self._route_public_addresses(vpc)
+                    shape(self.namespaces, vpc)
             self._plan = plan
-            self._remove_unplanned(plan)
+            if before != {_structure(vpc) for vpc in plan.vpcs}:
+                self._remove_unplanned(plan)
 
     def set_live(self, interface: Interface, subnet: Subnet, *, live: bool) -> None:
         """Address the machine's interface and open its port; or shut the port and forget its addresses.
@@ -115,6 +121,27 @@ class Fabric:
         """From now on the router sends the HAVIP's packets to this MAC."""
         with links_inside(self.namespaces, vpc.vpc_id) as links:
             links.set_neighbour(names.subnet_link(subnet.subnet_id), address, mac)
+
+    def guard_holders(self, held: dict[str, str | None] | None) -> None:
+        """Let only the holder of a HAVIP be heard about it in its subnet; None: everybody who may announce it."""
+        with self._lock:
+            self._held = held
+            groups = {group.group_id: group for group in self._plan.groups}
+            for vpc in self._plan.vpcs:
+                for subnet in vpc.subnets:
+                    self._load(subnet.subnet_id, "vpc", bridge_rules(subnet, groups, held))
+
+    def announce(self, subnet: Subnet, address: IPv4Address, mac: str) -> None:
+        """Tell the subnet's machines where the address is, as the holder itself would."""
+        sender = bytes.fromhex(mac.replace(":", ""))
+        frame = b"\xff" * 6 + sender + bytes.fromhex("0806 0001 0800 06 04 0001")
+        frame += sender + address.packed + b"\0" * 6 + address.packed
+        with (
+            self.namespaces.inside(subnet.subnet_id),
+            socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw,
+        ):
+            raw.bind((names.BRIDGE, 0))
+            raw.send(frame.ljust(60, b"\0"))
 
     def remove(self) -> None:
         """Every namespace of this cloud, and with them their links, addresses and rules."""
@@ -189,6 +216,9 @@ class Fabric:
             links.set_up("lo")
             links.set_master(names.UPLINK, names.BRIDGE)
             links.set_up(names.UPLINK)
+        for interface in subnet.interfaces:
+            self._ensure_interface(subnet, interface)
+        self._remove_ports(subnet)
 
     def _keep_neighbours(self, links: Links, link: str, subnet: Subnet) -> None:
         """A HAVIP that nobody has announced leads nowhere; one that is gone is forgotten."""
@@ -243,10 +273,15 @@ class Fabric:
         with links_inside(self.namespaces, names.INTERNET) as links:
             present = links.routes(link)
             for destination in wanted - present:
-                links.add_route(IPv4Network(destination), name=link, gateway=names.TRANSIT_ROUTER, onlink=True)
+                links.add_route(
+                    IPv4Network(destination),
+                    name=link,
+                    gateway=names.TRANSIT_ROUTER,
+                    source=names.CLIENT_ADDRESS,
+                    onlink=True,
+                )
             for destination in present - wanted:
                 links.delete_route(IPv4Network(destination), name=link)
-        # An address that was unbound is nobody's: the router must not answer for it, nor forward it.
 
     def _remove_unplanned(self, plan: NetworkPlan) -> None:
         wanted = {names.INTERNET, names.OPERATOR, names.API}
@@ -266,3 +301,16 @@ class Fabric:
                 for name in links.names():
                     if name.startswith("v-") and name not in links_wanted:
                         links.delete(name)
+
+
+def _structure(vpc: Vpc) -> Vpc:
+    """What of a VPC is made of namespaces, links, addresses and routes: all but rules and HAVIPs' announcers."""
+    subnets = tuple(
+        replace(
+            subnet,
+            interfaces=tuple(replace(interface, group_ids=()) for interface in subnet.interfaces),
+            virtual_addresses=tuple(replace(havip, announcers=(), holder=None) for havip in subnet.virtual_addresses),
+        )
+        for subnet in vpc.subnets
+    )
+    return replace(vpc, subnets=subnets)

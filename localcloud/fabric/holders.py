@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -37,6 +38,7 @@ class Holders:
         self._lock = threading.Lock()
         self._places: dict[tuple[str, IPv4Address], _Place] = {}
         self._held: dict[str, str] = {}  # havip -> instance
+        self._moved_at: dict[str, float] = {}
         self._coming: dict[str, threading.Timer] = {}
 
     def follow(self, plan: NetworkPlan) -> None:
@@ -54,10 +56,23 @@ class Holders:
             for place in self._places.values():
                 if place.havip.holder and place.havip.havip_id not in self._held:
                     self._held[place.havip.havip_id] = place.havip.holder
+            if self.takeover_delay_s > 0:
+                self._guard()
 
     def holder(self, havip_id: str) -> str | None:
         with self._lock:
             return self._held.get(havip_id)
+
+    def moved_at(self, havip_id: str) -> float:
+        """When it last changed hands, by time.monotonic(). Raises KeyError when it never did."""
+        with self._lock:
+            return self._moved_at[havip_id]
+
+    def set_delay(self, seconds: float) -> None:
+        """From now on traffic follows an announcement after this time."""
+        with self._lock:
+            self.takeover_delay_s = seconds
+            self._guard()
 
     def heard(self, announcement: Announcement) -> None:
         with self._lock:
@@ -83,11 +98,24 @@ class Holders:
                 return
         self._move(place, sender.instance_id, announcement.mac)
 
+    def _guard(self) -> None:
+        """With a delay, the subnet's machines must not hear of the new holder before the router does."""
+        if self.takeover_delay_s <= 0:
+            self._fabric.guard_holders(None)
+            return
+        self._fabric.guard_holders(
+            {place.havip.havip_id: self._held.get(place.havip.havip_id) for place in self._places.values()}
+        )
+
     def _move(self, place: _Place, instance_id: str, mac: str) -> None:
         with self._lock:
             self._coming.pop(place.havip.havip_id, None)
             self._held[place.havip.havip_id] = instance_id
             # The packets first: who asks the API must not see a holder that does not hold yet.
             self._fabric.set_holder(place.vpc, place.subnet, place.havip.address, mac)
+            self._moved_at[place.havip.havip_id] = time.monotonic()
+            if self.takeover_delay_s > 0:
+                self._guard()
+                self._fabric.announce(place.subnet, place.havip.address, mac)
         _log.info("HAVIP %s is now held by %s", place.havip.address, instance_id)
         self._tell(place.vpc.vpc_id, place.havip.address, instance_id)

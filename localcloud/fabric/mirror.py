@@ -13,6 +13,7 @@ import shutil
 import tempfile
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -24,7 +25,7 @@ from localcloud.machines.sources import Source
 DEFAULT_CACHE = Path("/var/cache/localcloud/packages")
 _INDEX_LIFE_S = 60
 _FOR_EVER = re.compile(r"/(pool|by-hash)/")
-_PLAIN = re.compile(r"^[A-Za-z0-9._+~:@%=,/-]+$")
+_PLAIN = re.compile(r"^[A-Za-z0-9._+~:@=,/-]+$")
 
 
 def roots(sources: tuple[Source, ...]) -> dict[str, str]:
@@ -49,6 +50,7 @@ class Mirror:
         Raises:
             OSError: the source cannot be reached, and there is no copy.
         """
+        path = urllib.parse.unquote(path)  # apt writes some letters as %7e
         archive, _, rest = path.strip("/").partition("/")
         base = self._upstream.get(archive)
         if base is None or not rest or not _PLAIN.match(rest) or ".." in rest.split("/"):
@@ -57,7 +59,7 @@ class Mirror:
         if local.is_file() and (_FOR_EVER.search(path) or time.time() - local.stat().st_mtime < _INDEX_LIFE_S):
             return local
         try:
-            self._fetch(f"{base}/{rest}", local)
+            self._fetch(f"{base}/{urllib.parse.quote(rest)}", local)
         except urllib.error.HTTPError as error:
             if error.code in {HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN, HTTPStatus.GONE}:
                 return None

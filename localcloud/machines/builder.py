@@ -142,8 +142,8 @@ def _build_layer(image: Image, target: Path, lower: list[Path], listing: Path) -
     merged.mkdir()
     command = [
         *_UNSHARED, "sh", "-c", _LAYER_SCRIPT, "build-layer",
-        str(merged), ":".join(str(path) for path in lower), str(target / "root"), str(work), str(listing), str(configuration),
-        *image.packages,
+        str(merged), ":".join(str(path) for path in lower), str(target / "root"), str(work), str(listing),
+        str(configuration), *image.packages,
     ]  # fmt: skip
     _run(command, target / "build.log", image)
 

@@ -45,8 +45,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def hosts_text() -> str:
-    """Every API host name at the local API. (A hosts file knows no wildcards: a service that is not in the list has
-    no address, which is what a machine without any network would say.)
+    """Every API host name at the local API.
+
+    A hosts file knows no wildcards: a service that is not in the list has no address at all.
     """
     address = names.API_ADDRESS
     lines = ["127.0.0.1 localhost", "::1 localhost"]

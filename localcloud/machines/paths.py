@@ -1,4 +1,4 @@
-"""Where one cloud keeps its things. (Alone in its file: the command needs it long before it needs a machine.)"""
+"""Where one cloud keeps its things; alone in its file, for the command needs it long before it needs a machine."""
 
 from __future__ import annotations
 

@@ -11,22 +11,23 @@ from localcloud.machines.cgroups import Cgroup
 from localcloud.machines.paths import Paths
 
 
-def tear_down(paths: Paths, *, keep_state: bool, report: Callable[[str], None] = lambda text: None) -> None:
+def tear_down(paths: Paths, *, keep_state: bool, report: Callable[[str], None] | None = None) -> None:
     """Machines first, then their loop devices, then the network; records and disks unless they are kept.
 
     Raises:
         TimeoutError: a process would not die.
     """
+    say = report or (lambda _: None)
     cgroup = Cgroup(paths.cgroup)
     if cgroup.pids():
-        report("stopping machines")
+        say("stopping machines")
     cgroup.kill()
     cgroup.remove()
     disks.detach_loops(paths.state)
     namespaces = Namespaces(paths.cloud)
     present = namespaces.present()
     if present:
-        report(f"removing {len(present)} network namespaces")
+        say(f"removing {len(present)} network namespaces")
     for what in present:
         namespaces.remove(what)
     shutil.rmtree(paths.run, ignore_errors=True)

@@ -59,7 +59,7 @@ class LinuxWorld:
         self._servers = PlatformServers(
             self.namespaces,
             metadata=lambda vpc_id: metadata.make_handler(lambda address: self._find_by_address(vpc_id, address)),
-            mirror=lambda vpc_id: mirror.make_handler(package_mirror),
+            mirror=lambda _: mirror.make_handler(package_mirror),
         )
 
     def open(self) -> None:
@@ -92,6 +92,10 @@ class LinuxWorld:
         subnets = {subnet.subnet_id for vpc in plan.vpcs for subnet in vpc.subnets}
         self._announcements.keep(frozenset(subnets))
         self._servers.keep(frozenset(vpc.vpc_id for vpc in plan.vpcs))
+
+    def set_takeover_delay(self, seconds: float) -> None:
+        """How long a HAVIP's traffic takes to follow an announcement."""
+        self.holders.set_delay(seconds)
 
     def _heard(self, announcement: Announcement) -> None:
         self.holders.heard(announcement)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network
@@ -278,6 +279,64 @@ class Lab:
         self._servers.append(process)
         said = process.stdout.readline().strip()
         assert said == "ready", said
+
+    @contextmanager
+    def talking(self, name: str, code: str, *arguments: object) -> Generator[list[Any]]:
+        """Run Python on a machine beside the block, from its first line on; what it prints then, as JSON, in the list."""
+        said: list[Any] = []
+        words = ["python3", "-c", textwrap.dedent(_PRELUDE) + textwrap.dedent(code), *(str(each) for each in arguments)]
+        process = self.start(name, *words)
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        assert first.strip() in {"ready", "talking"}, first
+        yield said
+        rest, _ = process.communicate(timeout=20)
+        said += [json.loads(line) for line in rest.splitlines()]
+
+    @contextmanager
+    def internet_server(self, port: int = 9000) -> Generator[None]:
+        """A server on the internet, which says from where it was asked."""
+        with self.world.namespaces.inside(names.INTERNET):
+            server = socket.create_server((str(names.CLIENT_ADDRESS), port))
+        server.settimeout(0.1)
+        closing = threading.Event()
+
+        def answer() -> None:
+            while not closing.is_set():
+                try:
+                    connection, peer = server.accept()
+                except TimeoutError:
+                    continue
+                with connection:
+                    connection.sendall(f"hello from {peer[0]}".encode())
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        try:
+            yield
+        finally:
+            closing.set()
+            thread.join()
+            server.close()
+
+    def host_addresses(self) -> list[str]:
+        """This host's own addresses, which no machine may reach."""
+        listed = subprocess.run(["ip", "-4", "-j", "address"], capture_output=True, text=True, check=True).stdout
+        return [
+            entry["local"] for link in json.loads(listed) if link["ifname"] != "lo" for entry in link["addr_info"]
+        ]
+
+    def time_of_moves(self, who: Iterable[str]) -> list[float]:
+        """Let machines take the HAVIP in turn; for each the seconds from its announcement until the router follows."""
+        took: list[float] = []
+        for name in who:
+            place = PLACES[name]
+            code = "show([send([sys.argv[1]]), time.clock_gettime(time.CLOCK_MONOTONIC)][1])"
+            self.run(name, "ip", "address", "replace", f"{HAVIP}/32", "dev", "eth0")
+            sent = self.python(name, code, gratuitous(place.mac, HAVIP).hex())
+            wait_until(lambda place=place: self.holder() == place.instance_id, f"{name} holds it")
+            took.append(self.world.holders.moved_at("havip-00000001") - sent)
+        return took
 
     def announce(self, name: str, address: IPv4Address = HAVIP) -> None:
         """Take a HAVIP as keepalived does: the address on the interface, and gratuitous ARP."""

@@ -1,0 +1,216 @@
+"""Which ways lead where: VPCs apart, public addresses, no way out, the platform's own services."""
+
+from __future__ import annotations
+
+import time
+from ipaddress import IPv4Address
+
+import pytest
+
+from .lab import HAVIP, PLACES, PUBLIC, Lab, gratuitous, wait_until
+
+pytestmark = pytest.mark.root
+
+ANN, BOB, CAT, DAN, EVE = (PLACES[name] for name in ("ann", "bob", "cat", "dan", "eve"))
+CLIENT = "198.51.100.10"
+API = "198.51.100.30"
+GATEWAY = "10.0.4.1"
+
+
+def test_subnets_of_one_vpc_reach_each_other(lab: Lab) -> None:
+    assert lab.connect("ann", DAN.address, 80).startswith("hello from dan to 10.0.4.20")
+
+
+def test_a_machine_of_another_vpc_is_not_reached_though_the_addresses_are_of_one_range(lab: Lab) -> None:
+    assert lab.connect("ann", EVE.address, 80) in {"timeout", "unreachable"}
+    assert lab.connect("eve", ANN.address, 80) in {"timeout", "unreachable"}
+    assert lab.connect("eve", DAN.address, 80) in {"timeout", "unreachable"}
+
+
+def test_a_route_made_by_hand_leads_into_no_other_vpc(lab: Lab) -> None:
+    lab.run("eve", "ip", "route", "replace", "10.0.4.20/32", "via", GATEWAY)
+    try:
+        assert lab.connect("eve", ANN.address, 80) in {"timeout", "unreachable"}
+    finally:
+        lab.run("eve", "ip", "route", "delete", "10.0.4.20/32")
+
+
+def test_each_machine_is_told_its_own_metadata_though_two_vpcs_have_the_same_addresses(lab: Lab) -> None:
+    for place in (ANN, EVE):
+        done = lab.run(place.name, "curl", "-s", "--max-time", "2", "http://169.254.0.23/latest/meta-data/instance-id")
+        assert done.stdout == place.instance_id
+
+
+def test_the_internet_reaches_a_public_address_and_is_seen_as_itself(lab: Lab) -> None:
+    lab.wish(public={PUBLIC: IPv4Address(BOB.address)})
+    assert lab.connect("client", PUBLIC, 80) == f"hello from bob to {CLIENT}"
+
+
+def test_the_operator_reaches_a_public_address_too(lab: Lab) -> None:
+    assert lab.connect("operator", PUBLIC, 80) == "hello from ann to 198.51.100.20"
+
+
+def test_an_unbound_public_address_swallows_what_is_sent_to_it(lab: Lab) -> None:
+    assert lab.connect("client", "203.0.113.200", 80) == "timeout"
+
+
+def test_an_address_that_was_unbound_leads_nowhere_at_once(lab: Lab) -> None:
+    assert lab.connect("client", PUBLIC, 80).startswith("hello")
+    lab.wish(public={})
+    assert lab.connect("client", PUBLIC, 80) == "timeout"
+
+
+def test_a_public_address_moves_to_another_machine(lab: Lab) -> None:
+    lab.wish(public={PUBLIC: IPv4Address(BOB.address)})
+    assert lab.connect("client", PUBLIC, 80).startswith("hello from bob")
+    lab.wish(public={PUBLIC: IPv4Address(DAN.address)})
+    assert lab.connect("client", PUBLIC, 80).startswith("hello from dan")
+
+
+def test_the_internet_reaches_no_private_address(lab: Lab) -> None:
+    assert lab.connect("client", ANN.address, 80) in {"timeout", "unreachable"}
+
+
+def test_without_a_public_address_there_is_no_way_out(lab: Lab) -> None:
+    with lab.internet_server():
+        assert lab.connect("cat", CLIENT, 9000) in {"timeout", "unreachable"}
+        assert lab.connect("operator", CLIENT, 9000) == "hello from 198.51.100.20"
+
+
+def test_with_a_public_address_of_its_own_a_machine_goes_out_as_that_address(lab: Lab) -> None:
+    lab.wish(public={PUBLIC: IPv4Address(BOB.address)})
+    with lab.internet_server():
+        assert lab.connect("bob", CLIENT, 9000) == f"hello from {PUBLIC}"
+        assert lab.connect("cat", CLIENT, 9000) in {"timeout", "unreachable"}
+
+
+def test_from_the_havip_a_machine_goes_out_as_the_havips_public_address_and_from_its_own_it_does_not(lab: Lab) -> None:
+    with lab.internet_server():
+        assert lab.connect("ann", CLIENT, 9000, source=str(HAVIP)) == f"hello from {PUBLIC}"
+        assert lab.connect("ann", CLIENT, 9000) in {"timeout", "unreachable"}
+
+
+def test_through_a_nat_gateway_a_subnet_goes_out_and_nobody_comes_in(lab: Lab) -> None:
+    gateway = IPv4Address("203.0.113.50")
+    lab.wish(nat=gateway)
+    with lab.internet_server():
+        assert lab.connect("dan", CLIENT, 9000) == f"hello from {gateway}"
+        assert lab.connect("cat", CLIENT, 9000) in {"timeout", "unreachable"}
+    assert lab.connect("client", gateway, 80) == "timeout"
+
+
+def test_a_machine_reaches_itself_through_its_public_address(lab: Lab) -> None:
+    lab.wish(public={PUBLIC: IPv4Address(BOB.address), IPv4Address("203.0.113.8"): IPv4Address(CAT.address)})
+    assert lab.connect("bob", "203.0.113.8", 80) == f"hello from cat to {PUBLIC}"
+
+
+def test_nothing_of_the_host_is_reached_from_a_machine(lab: Lab) -> None:
+    for address in lab.host_addresses():
+        assert lab.connect("ann", address, 22, timeout_s=0.3) in {"timeout", "unreachable"}
+
+
+def test_the_api_is_not_reached_from_a_machine_without_a_way_out(lab: Lab) -> None:
+    assert lab.connect("ann", API, 443) in {"timeout", "unreachable"}
+
+
+def test_the_router_answers_pings_and_nothing_else(lab: Lab) -> None:
+    assert lab.run("ann", "ping", "-c1", "-W1", GATEWAY).returncode == 0
+    for port in (22, 53, 80, 443):
+        assert lab.connect("ann", GATEWAY, port, timeout_s=0.3) == "timeout"
+
+
+def test_the_platforms_services_are_not_reached_from_outside_the_vpc(lab: Lab) -> None:
+    assert lab.connect("client", "169.254.0.23", 80, timeout_s=0.3) in {"timeout", "unreachable"}
+    assert lab.connect("operator", "169.254.0.23", 80, timeout_s=0.3) in {"timeout", "unreachable"}
+
+
+_ASK_NAME = """
+def ask(name, kind, server):
+    labels = b"".join(bytes([len(p)]) + p.encode() for p in name.split("."))
+    query = b"\\x12\\x34\\x01\\x00\\x00\\x01" + bytes(6) + labels + b"\\0" + kind.to_bytes(2, "big") + b"\\0\\1"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.settimeout(1); began = time.monotonic(); s.sendto(query, (server, 53)); reply = s.recv(512)
+        return [reply[3] & 15, int.from_bytes(reply[6:8], "big"), list(reply[-4:]), time.monotonic() - began]
+show(ask(sys.argv[1], int(sys.argv[2]), sys.argv[3]))
+"""
+
+
+@pytest.mark.parametrize("server", ["183.60.83.19", "183.60.82.98"])
+def test_the_name_servers_know_the_platforms_names_and_deny_the_rest_at_once(lab: Lab, server: str) -> None:
+    code, answers, address, _ = lab.python("ann", _ASK_NAME, "mirrors.tencentyun.com", 1, server)
+    assert (code, answers, address) == (0, 1, [169, 254, 0, 3])
+    code, answers, *_ = lab.python("ann", _ASK_NAME, "mirrors.tencentyun.com", 28, server)
+    assert (code, answers) == (0, 0)
+    code, answers, _, took_s = lab.python("ann", _ASK_NAME, "www.example.com", 1, server)
+    assert (code, answers) == (3, 0)
+    assert took_s < 0.2
+
+
+def test_the_package_mirror_has_packages_and_nothing_else(lab: Lab) -> None:
+    def fetch(path: str) -> str:
+        words = ("curl", "-s", "--path-as-is", "--max-time", "20", "-o", "/dev/null", "-w", "%{http_code}")
+        return lab.run("ann", *words, f"http://mirrors.tencentyun.com{path}").stdout
+
+    assert fetch("/debian/dists/bookworm/InRelease") == "200"
+    assert fetch("/debian-security/dists/bookworm-security/InRelease") == "200"
+    assert fetch("/etc/passwd") == "404"
+    assert fetch("/debian/../../etc/passwd") == "404"
+    assert fetch("/debian/%2e%2e/%2e%2e/etc/passwd") == "404"
+    assert fetch("/") == "404"
+
+
+def test_a_machine_cannot_ask_for_anothers_metadata_by_using_its_address(lab: Lab) -> None:
+    lab.run("cat", "ip", "address", "add", f"{BOB.address}/32", "dev", "eth0")
+    try:
+        done = lab.run(
+            "cat", "curl", "-s", "--max-time", "1", "--interface", BOB.address, "http://169.254.0.23/latest/meta-data/"
+        )
+        assert done.stdout == ""
+    finally:
+        lab.run("cat", "ip", "address", "delete", f"{BOB.address}/32", "dev", "eth0")
+
+
+def test_a_havip_leads_nowhere_until_somebody_has_announced_it(lab: Lab) -> None:
+    other = IPv4Address("10.0.4.98")
+    lab.wish(public={PUBLIC: other})
+    lab.run("cat", "ip", "address", "add", f"{other}/32", "dev", "eth0")
+    try:
+        assert lab.connect("client", PUBLIC, 80) == "timeout"
+        lab.send("cat", gratuitous(CAT.mac, other))
+        assert lab.connect("client", PUBLIC, 80).startswith("hello from cat")
+    finally:
+        lab.run("cat", "ip", "address", "delete", f"{other}/32", "dev", "eth0")
+
+
+def test_the_one_who_announced_last_holds_the_havip_and_the_records_are_told(lab: Lab) -> None:
+    lab.told.clear()
+    for name in ("bob", "ann", "bob"):
+        place = PLACES[name]
+        lab.announce(name)
+        took_s = wait_until(lambda place=place: lab.holder() == place.instance_id, f"{name} holds it")
+        assert took_s < 0.1
+        assert lab.connect("client", PUBLIC, 80).startswith(f"hello from {name}")
+    assert [instance for _, instance in lab.told] == [BOB.instance_id, ANN.instance_id, BOB.instance_id]
+
+
+def test_traffic_follows_an_announcement_within_five_milliseconds(lab: Lab) -> None:
+    took = lab.time_of_moves(("bob", "ann") * 5)
+    assert sorted(took)[len(took) // 2] < 0.005
+    assert max(took) < 0.05
+
+
+@pytest.mark.parametrize("delay_s", [0.5, 1.0])
+def test_traffic_follows_only_after_the_take_over_delay_that_is_set(lab: Lab, delay_s: float) -> None:
+    lab.world.set_takeover_delay(delay_s)
+    try:
+        began = time.monotonic()
+        lab.announce("bob")
+        assert lab.connect("client", PUBLIC, 80).startswith("hello from ann")
+        assert lab.connect("cat", HAVIP, 80).startswith("hello from ann")
+        assert lab.holder() == ANN.instance_id
+        wait_until(lambda: lab.holder() == BOB.instance_id, "bob holds it")
+        assert delay_s - 0.05 < time.monotonic() - began < delay_s + 1
+        assert lab.connect("client", PUBLIC, 80).startswith("hello from bob")
+        assert lab.connect("cat", HAVIP, 80).startswith("hello from bob")
+    finally:
+        lab.world.set_takeover_delay(0.0)
