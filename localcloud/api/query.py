@@ -31,7 +31,9 @@ def _object(schema: Schema, model: str, tree: dict[str, Any], path: str) -> dict
         if name not in members:
             raise UnknownParameter(name=path + name)
         member = members[name]
-        shaped[name] = _list(schema, member, value, path + name) if member.many else _value(schema, member, value, path + name)
+        shaped[name] = (
+            _list(schema, member, value, path + name) if member.many else _value(schema, member, value, path + name)
+        )
     return shaped
 
 

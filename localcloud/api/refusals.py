@@ -21,8 +21,7 @@ class SignatureWrong(Refusal):
 
     code = "AuthFailure.SignatureFailure"
     template = (
-        "The provided credentials could not be validated. Please check your signature is correct. "
-        "(localcloud: {hint})"
+        "The provided credentials could not be validated. Please check your signature is correct. (localcloud: {hint})"
     )
     source = _SIGNATURE
 
@@ -98,7 +97,9 @@ class ActionNotEmulated(Refusal):
     """An action that Tencent has and localcloud has not answers with this, naming the page that lists what there is."""
 
     code = "UnsupportedOperation"
-    template = "localcloud does not emulate {service} {action}; docs/localcloud.md and `localcloud actions` list what it does."
+    template = (
+        "localcloud does not emulate {service} {action}; docs/localcloud.md and `localcloud actions` list what it does."
+    )
     source = assumed("localcloud's own limit; the real cloud has the action")
 
 

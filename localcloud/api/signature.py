@@ -52,7 +52,9 @@ def verify(request: Signed, credentials: Mapping[str, str], now: float) -> Ident
     timestamp = _timestamp(request.headers)
     found = _FORM.fullmatch(authorization)
     if found is None:
-        raise AuthorizationMalformed(reason=f"it does not read `{ALGORITHM} Credential=.../date/service/tc3_request, ...`")
+        raise AuthorizationMalformed(
+            reason=f"it does not read `{ALGORITHM} Credential=.../date/service/tc3_request, ...`"
+        )
     signed = found["headers"].split(";")
     if not {"content-type", "host"} <= set(signed):
         raise AuthorizationMalformed(reason="content-type and host must be signed")
@@ -83,9 +85,7 @@ def _timestamp(headers: Mapping[str, str]) -> int:
 
 def sign(request: Signed, signed_headers: list[str], key: str, timestamp: int, service: str) -> str:
     """The signature, in hexadecimal."""
-    canonical_headers = "".join(
-        f"{name}:{request.headers.get(name, '').strip().lower()}\n" for name in signed_headers
-    )
+    canonical_headers = "".join(f"{name}:{request.headers.get(name, '').strip().lower()}\n" for name in signed_headers)
     payload = hashlib.sha256(request.body).hexdigest()
     canonical = f"{request.method}\n/\n{request.query}\n{canonical_headers}\n{';'.join(signed_headers)}\n{payload}"
     date = datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%d")

@@ -49,9 +49,7 @@ def describe_images(call: Call) -> Answer:
 @action("cvm", "DescribeRegions")
 def describe_regions(call: Call) -> Answer:
     """List regions."""
-    rows = [
-        {"Region": region, "RegionName": name, "RegionState": "AVAILABLE"} for region, name in REGION_NAMES.items()
-    ]
+    rows = [{"Region": region, "RegionName": name, "RegionState": "AVAILABLE"} for region, name in REGION_NAMES.items()]
     return {"TotalCount": len(rows), "RegionSet": rows}
 
 

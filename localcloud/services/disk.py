@@ -115,9 +115,7 @@ def attach_disks(call: Call) -> Answer:
     given = call.parameters
     target = instance.get(call.tx, given.text("InstanceId"))
     for disk_id in given.required_texts("DiskIds"):
-        disk.attach(
-            call.tx, disk_id, target.id, target.zone, delete_with_instance=given.flag("DeleteWithInstance")
-        )
+        disk.attach(call.tx, disk_id, target.id, target.zone, delete_with_instance=given.flag("DeleteWithInstance"))
     return {}
 
 

@@ -72,7 +72,9 @@ def create_ha_vip(call: Call) -> Answer:
         tags=tagging.given(given),
     )
     for entry in given.each("HaVipAssociationSet"):
-        havip.associate(call.tx, made.id, Association(entry.text("InstanceId"), entry.find_text("InstanceType") or "CVM"))
+        havip.associate(
+            call.tx, made.id, Association(entry.text("InstanceId"), entry.find_text("InstanceType") or "CVM")
+        )
     return {"HaVip": show(call, havip.get(call.tx, made.id))}
 
 

@@ -63,9 +63,7 @@ def terminate_instances(call: Call) -> Answer:
     return {}
 
 
-@action(
-    "cvm", "ResetInstancesType", *_STATES, instance.InstanceTypeUnknown, instance_change.InstanceIsRunning
-)
+@action("cvm", "ResetInstancesType", *_STATES, instance.InstanceTypeUnknown, instance_change.InstanceIsRunning)
 def reset_instances_type(call: Call) -> Answer:
     """Change the size of instances; running ones need ForceStop, and are restarted."""
     given = call.parameters

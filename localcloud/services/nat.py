@@ -50,7 +50,10 @@ def create_nat_gateway(call: Call) -> Answer:
     """Create a NAT gateway with existing EIPs, or new ones; it is PENDING first."""
     given = call.parameters
     name, vpc_id = given.text("NatGatewayName"), given.text("VpcId")
-    bandwidth, connections = given.find_integer("InternetMaxBandwidthOut"), given.find_integer("MaxConcurrentConnection")
+    bandwidth, connections = (
+        given.find_integer("InternetMaxBandwidthOut"),
+        given.find_integer("MaxConcurrentConnection"),
+    )
     made = nat.create(
         call.tx,
         name=name,

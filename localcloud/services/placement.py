@@ -45,7 +45,9 @@ def create_disaster_recover_group(call: Call) -> Answer:
 @action("cvm", "DescribeDisasterRecoverGroups")
 def describe_disaster_recover_groups(call: Call) -> Answer:
     """List placement groups."""
-    found = chosen(call, call.tx.all(PlacementGroup), {}, ids="DisasterRecoverGroupIds", refusal=UnknownFilterOfMachines)
+    found = chosen(
+        call, call.tx.all(PlacementGroup), {}, ids="DisasterRecoverGroupIds", refusal=UnknownFilterOfMachines
+    )
     name = call.parameters.find_text("Name")
     found = [one for one in found if not name or name in one.name]
     return {"TotalCount": len(found), "DisasterRecoverGroupSet": [_show(call, one) for one in page(call, found)]}
@@ -71,9 +73,7 @@ def modify_disaster_recover_group_attribute(call: Call) -> Answer:
     return {}
 
 
-@action(
-    "cvm", "DeleteDisasterRecoverGroups", placement.PlacementGroupNotFound, placement.PlacementGroupNotEmpty
-)
+@action("cvm", "DeleteDisasterRecoverGroups", placement.PlacementGroupNotFound, placement.PlacementGroupNotEmpty)
 def delete_disaster_recover_groups(call: Call) -> Answer:
     """Delete empty placement groups."""
     for group_id in call.parameters.required_texts("DisasterRecoverGroupIds"):

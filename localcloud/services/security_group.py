@@ -82,7 +82,9 @@ def _cidr(given: Parameters) -> str:
     text = given.find_text("CidrBlock") or ""
     try:
         # Hosts may stand without a mask; bits behind the mask are taken off, as the real console does.
-        return text and str(IPv4Network(text, strict=False) if "/" in text else IPv4Network(f"{text}/32").network_address)
+        return text and str(
+            IPv4Network(text, strict=False) if "/" in text else IPv4Network(f"{text}/32").network_address
+        )
     except ValueError:
         raise CidrMalformed(name="CidrBlock", value=text) from None
 

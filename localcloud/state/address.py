@@ -266,12 +266,8 @@ def _check_bindable(found: Address) -> None:
         raise AddressAlreadyBound(address_id=found.id, status=found.status)
 
 
-def _bind(
-    tx: Transaction, found: Address, target_id: str, interface_id: str, private: IPv4Address | None
-) -> str:
-    tx.put(
-        replace(found, status="BINDING", target_id=target_id, interface_id=interface_id, private_address=private)
-    )
+def _bind(tx: Transaction, found: Address, target_id: str, interface_id: str, private: IPv4Address | None) -> str:
+    tx.put(replace(found, status="BINDING", target_id=target_id, interface_id=interface_id, private_address=private))
     after(tx, tx.timing.address_s, "address.settled", found.id)
     return task.begin(tx, tx.timing.address_s)
 

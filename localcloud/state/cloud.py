@@ -90,7 +90,9 @@ class Cloud:
             self._commit(tx)
 
     def _begin(self, region: str | None) -> Transaction:
-        return Transaction(self._store, self.region if region is None else region, self.clock(), self.timing, self.images)
+        return Transaction(
+            self._store, self.region if region is None else region, self.clock(), self.timing, self.images
+        )
 
     def _commit(self, tx: Transaction) -> None:
         self._store.commit(tx.changes, tx.facts)

@@ -197,9 +197,7 @@ def create_system(tx: Transaction, *, type: str, size_gib: int, zone: str, insta
 
 def born_attached(tx: Transaction, disk: Disk, instance_id: str, *, delete_with_instance: bool) -> Disk:
     """A data disk that RunInstances makes: the machine is born with it."""
-    return tx.put(
-        replace(disk, instance_id=instance_id, state="ATTACHED", delete_with_instance=delete_with_instance)
-    )
+    return tx.put(replace(disk, instance_id=instance_id, state="ATTACHED", delete_with_instance=delete_with_instance))
 
 
 def of_instance(tx: Transaction, instance_id: str) -> list[Disk]:

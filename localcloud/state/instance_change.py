@@ -229,7 +229,15 @@ def resize(tx: Transaction, instance_ids: tuple[str, ...], instance_type: str, *
         _restart_with(tx, replace(found, instance_type=instance_type), "ResetInstancesType", force=force)
 
 
-def reset(tx: Transaction, instance_id: str, *, image_id: str | None, hostname: str | None, key_ids: tuple[str, ...] | None, user_data: str | None) -> None:
+def reset(
+    tx: Transaction,
+    instance_id: str,
+    *,
+    image_id: str | None,
+    hostname: str | None,
+    key_ids: tuple[str, ...] | None,
+    user_data: str | None,
+) -> None:
     """ResetInstance: the system disk is made anew."""
     found = _get_in(tx, instance_id, "RUNNING", "STOPPED")
     if image_id is not None:
@@ -250,7 +258,9 @@ def reset(tx: Transaction, instance_id: str, *, image_id: str | None, hostname: 
     _begin(tx, changed, "ResetInstance", "reset", delay_s=tx.timing.instance_change_s)
 
 
-def resize_system_disk(tx: Transaction, instance_id: str, *, type: str | None, size_gib: int | None, force: bool) -> None:
+def resize_system_disk(
+    tx: Transaction, instance_id: str, *, type: str | None, size_gib: int | None, force: bool
+) -> None:
     """ResizeInstanceDisks."""
     found = _get_in(tx, instance_id, "RUNNING", "STOPPED")
     present = disk.get(tx, found.system_disk_id)
@@ -283,7 +293,9 @@ def disassociate_keys(tx: Transaction, instance_ids: tuple[str, ...], key_ids: t
         _restart_with(tx, replace(found, key_ids=keys), "DisassociateInstancesKeyPairs", force=force)
 
 
-def change_bandwidth(tx: Transaction, instance_ids: tuple[str, ...], *, charge_type: str | None, bandwidth_mbps: int) -> None:
+def change_bandwidth(
+    tx: Transaction, instance_ids: tuple[str, ...], *, charge_type: str | None, bandwidth_mbps: int
+) -> None:
     """ResetInstancesInternetMaxBandwidth."""
     for instance_id in instance_ids:
         found = _get_in(tx, instance_id, "RUNNING", "STOPPED")
@@ -295,7 +307,9 @@ def change_bandwidth(tx: Transaction, instance_ids: tuple[str, ...], *, charge_t
         _begin(tx, changed, "ResetInstancesInternetMaxBandwidth", delay_s=tx.timing.instance_change_s)
 
 
-def move(tx: Transaction, instance_id: str, vpc_id: str, subnet_id: str, address: IPv4Address | None, *, force: bool) -> None:
+def move(
+    tx: Transaction, instance_id: str, vpc_id: str, subnet_id: str, address: IPv4Address | None, *, force: bool
+) -> None:
     """ModifyInstancesVpcAttribute: another subnet of the zone, or another address."""
     found = _get_in(tx, instance_id, "RUNNING", "STOPPED")
     present = interface.get(tx, found.interface_id)
@@ -339,7 +353,12 @@ def modify(
         tx.put(changed)
     else:
         settled = _get_in(tx, instance_id, "RUNNING", "STOPPED")
-        _begin(tx, replace(changed, operation=settled.operation), "ModifyInstancesAttribute", delay_s=tx.timing.instance_change_s)
+        _begin(
+            tx,
+            replace(changed, operation=settled.operation),
+            "ModifyInstancesAttribute",
+            delay_s=tx.timing.instance_change_s,
+        )
 
 
 def change_placement(tx: Transaction, instance_ids: tuple[str, ...], group_id: str) -> None:

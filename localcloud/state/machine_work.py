@@ -171,4 +171,3 @@ class MachineWork:
 def loose_disks(tx: Transaction) -> list[str]:
     """Ids of all data disks."""
     return [one.id for one in tx.everywhere(Disk) if one.portable]
-

@@ -226,9 +226,7 @@ def _allocate(tx: Transaction, count: int) -> list[str]:
 
 def _check_size(bandwidth_mbps: int, connections: int) -> None:
     if bandwidth_mbps not in BANDWIDTHS:
-        raise InvalidParameterValue(
-            name="InternetMaxBandwidthOut", value=bandwidth_mbps, wanted=f"one of {BANDWIDTHS}"
-        )
+        raise InvalidParameterValue(name="InternetMaxBandwidthOut", value=bandwidth_mbps, wanted=f"one of {BANDWIDTHS}")
     if connections not in CONNECTIONS:
         raise InvalidParameterValue(name="MaxConcurrentConnection", value=connections, wanted=f"one of {CONNECTIONS}")
 
@@ -308,9 +306,7 @@ def _check_rule(tx: Transaction, gateway: NatGateway, rule: SnatRule) -> None:
         else:
             vpc_id = instance.get(tx, rule.resource_id).vpc_id
     else:
-        raise InvalidParameterValue(
-            name="ResourceType", value=rule.resource_type, wanted="SUBNET or NETWORKINTERFACE"
-        )
+        raise InvalidParameterValue(name="ResourceType", value=rule.resource_type, wanted="SUBNET or NETWORKINTERFACE")
     if vpc_id != gateway.vpc_id:
         raise SnatOfOtherVpc(resource_id=rule.resource_id, vpc_id=gateway.vpc_id, gateway_id=gateway.id)
     own = {str(one.ip) for one in addresses(tx, gateway.id)}

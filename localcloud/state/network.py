@@ -15,7 +15,10 @@ _EVERYWHERE = IPv4Network("0.0.0.0/0")
 
 def plan(tx: Transaction) -> world.NetworkPlan:
     """The whole network, of all regions, in the order of ids: equal records give equal plans."""
-    regions = sorted({one.region for one in tx.everywhere(vpc.Vpc)} | {one.region for one in tx.everywhere(security_group.SecurityGroup)})
+    regions = sorted(
+        {one.region for one in tx.everywhere(vpc.Vpc)}
+        | {one.region for one in tx.everywhere(security_group.SecurityGroup)}
+    )
     vpcs: list[world.Vpc] = []
     groups: list[world.SecurityGroup] = []
     for region in regions:

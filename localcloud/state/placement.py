@@ -85,9 +85,7 @@ def create(tx: Transaction, *, name: str, type: str, affinity: int, tags: tag.Ta
     if len(tx.all(PlacementGroup)) >= QUOTA:
         raise PlacementGroupQuota(limit=QUOTA)
     group = tx.put(
-        PlacementGroup(
-            id=tx.new_id("ps"), region=tx.region, created=tx.now, name=name, type=type, affinity=affinity
-        )
+        PlacementGroup(id=tx.new_id("ps"), region=tx.region, created=tx.now, name=name, type=type, affinity=affinity)
     )
     tag.attach(tx, group.id, tags)
     return group

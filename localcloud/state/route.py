@@ -82,9 +82,7 @@ def _machine_in(tx: Transaction, vpc_id: str, gateway_id: str) -> bool:
 
 
 def _havip_in(tx: Transaction, vpc_id: str, gateway_id: str) -> bool:
-    return any(
-        one.vpc_id == vpc_id and gateway_id in {one.id, str(one.address)} for one in tx.all(havip.HaVip)
-    )
+    return any(one.vpc_id == vpc_id and gateway_id in {one.id, str(one.address)} for one in tx.all(havip.HaVip))
 
 
 def _own_address(tx: Transaction, vpc_id: str, gateway_id: str) -> bool:
@@ -188,7 +186,5 @@ def _through_havip(tx: Transaction, havip_id: str) -> list[str]:
     return [
         table.id
         for table in tx.all(RouteTable)
-        if any(
-            route.gateway_type == "HAVIP" and route.gateway_id in {havip_id, str(address)} for route in table.routes
-        )
+        if any(route.gateway_type == "HAVIP" and route.gateway_id in {havip_id, str(address)} for route in table.routes)
     ]

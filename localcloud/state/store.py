@@ -62,7 +62,9 @@ class Store:
 
     def _load(self) -> None:
         known = kinds()
-        for kind_name, record_id, place, body in self._file.execute("SELECT kind, id, place, body FROM records ORDER BY place"):
+        for kind_name, record_id, place, body in self._file.execute(
+            "SELECT kind, id, place, body FROM records ORDER BY place"
+        ):
             kind = known[kind_name]
             self.records.setdefault(kind, {})[record_id] = _adapter(kind).validate_json(body)
             self._places[kind, record_id] = place
@@ -205,4 +207,3 @@ class Transaction:
     def shapes_network(self) -> bool:
         """Whether a record has changed that the network plan is made from."""
         return any(kind.shapes_network for kind, _ in self.changes)
-

@@ -139,7 +139,9 @@ class AddressOutsideSubnet(Refusal):
 
     code = "InvalidParameterValue.Range"
     template = "The address `{address}` is not an assignable address of the subnet's CIDR `{cidr}`."
-    source = documented("api/215/30632, CreateHaVip, and api/215/15818: the address must be in the subnet; errorcodes.py")
+    source = documented(
+        "api/215/30632, CreateHaVip, and api/215/15818: the address must be in the subnet; errorcodes.py"
+    )
 
 
 class AddressTaken(Refusal):

@@ -49,7 +49,9 @@ class VpcCidrNotPrivate(Refusal):
     """A VPC's range lies in 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16, with a mask of 12 to 28 bits (16 to 28 outside 10/8)."""
 
     code = "InvalidParameterValue.Malformed"
-    template = "The CIDR block `{cidr}` is not valid for a VPC: use 10.0.0.0/8-28, 172.16.0.0/12-28 or 192.168.0.0/16-28."
+    template = (
+        "The CIDR block `{cidr}` is not valid for a VPC: use 10.0.0.0/8-28, 172.16.0.0/12-28 or 192.168.0.0/16-28."
+    )
     source = documented("product/215/36515, VPC and subnet planning: allowed ranges and masks")
 
 
@@ -66,7 +68,9 @@ class VpcInUse(Refusal):
 
     code = "ResourceInUse"
     template = "The VPC `{vpc_id}` is in use by `{user}`."
-    source = documented("api/215/15775, DeleteVpc: everything in the VPC must be deleted first; ResourceInUse in errorcodes.py")
+    source = documented(
+        "api/215/15775, DeleteVpc: everything in the VPC must be deleted first; ResourceInUse in errorcodes.py"
+    )
 
 
 class TooManyDnsServers(Refusal):

@@ -1,0 +1,352 @@
+"""Alarm policies, notices and bindings (service monitor)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from localcloud.api.actions import Answer, Call, action
+from localcloud.services import tagging
+from localcloud.services.sts import ACCOUNT
+from localcloud.state import alarm
+from localcloud.state.alarm import AlarmNotice, AlarmPolicy
+from localcloud.state.errors import InvalidParameterValue, ParameterOutOfRange
+from localcloud.state.records import beijing_time
+
+# The monitor has short names of its own for regions.
+REGIONS = {"ap-guangzhou": "gz", "ap-shanghai": "sh", "ap-beijing": "bj"}
+
+
+def _check_module(call: Call) -> None:
+    module = call.parameters.text("Module")
+    if module != "monitor":
+        raise alarm.ModuleUnknown(module=module)
+
+
+def _page(call: Call, found: list[Any]) -> list[Any]:
+    number, size = call.parameters.find_integer("PageNumber") or 1, call.parameters.find_integer("PageSize")
+    size = 20 if size is None else size
+    if number < 1 or not 1 <= size <= 200:
+        raise ParameterOutOfRange(name="PageNumber, PageSize", value=f"{number}, {size}", low=1, high=200)
+    return found[(number - 1) * size : number * size]
+
+
+def _show_notice(call: Call, notice: AlarmNotice) -> Answer:
+    return {
+        "Id": notice.id,
+        "Name": notice.name,
+        "UpdatedAt": beijing_time(notice.updated),
+        "UpdatedBy": ACCOUNT,
+        "NoticeType": notice.type,
+        "UserNotices": list(notice.users),
+        "URLNotices": list(notice.urls),
+        "NoticeLanguage": notice.language,
+        "PolicyIds": alarm.senders(call.tx, notice.id),
+        "CLSNotices": list(notice.logs),
+        "Tags": tagging.shown(call, notice.id),
+    }
+
+
+def _notice(call: Call, notice_id: str) -> AlarmNotice:
+    given = call.parameters
+    kind = given.text("NoticeType")
+    if kind not in {"ALARM", "OK", "ALL"}:
+        raise InvalidParameterValue(name="NoticeType", value=kind, wanted="ALARM, OK or ALL")
+    return AlarmNotice(
+        id=notice_id,
+        region="",
+        created=0.0,
+        updated=0.0,
+        name=given.text("Name"),
+        type=kind,
+        language=given.text("NoticeLanguage"),
+        users=tuple(dict(entry.values) for entry in given.each("UserNotices")),
+        urls=tuple(dict(entry.values) for entry in given.each("URLNotices")),
+        logs=tuple(dict(entry.values) for entry in given.each("CLSNotices")),
+    )
+
+
+@action("monitor", "CreateAlarmNotice", alarm.ModuleUnknown, alarm.NameTooLong)
+def create_alarm_notice(call: Call) -> Answer:
+    """Create a notice."""
+    _check_module(call)
+    return {"NoticeId": alarm.create_notice(call.tx, _notice(call, ""), tagging.given(call.parameters)).id}
+
+
+@action("monitor", "DescribeAlarmNotices", alarm.ModuleUnknown)
+def describe_alarm_notices(call: Call) -> Answer:
+    """List notices."""
+    _check_module(call)
+    given = call.parameters
+    order, wanted, name = given.text("Order"), given.texts("NoticeIds"), given.find_text("Name")
+    given.integer("PageNumber")
+    given.integer("PageSize")
+    found = [
+        one for one in call.tx.all(AlarmNotice) if (not wanted or one.id in wanted) and (not name or name in one.name)
+    ]
+    found.sort(key=lambda one: one.updated, reverse=order.upper() == "DESC")
+    return {"TotalCount": len(found), "Notices": [_show_notice(call, one) for one in _page(call, found)]}
+
+
+@action("monitor", "DescribeAlarmNotice", alarm.ModuleUnknown, alarm.NoticeNotFound)
+def describe_alarm_notice(call: Call) -> Answer:
+    """Show one notice."""
+    _check_module(call)
+    return {"Notice": _show_notice(call, alarm.get_notice(call.tx, call.parameters.text("NoticeId")))}
+
+
+@action("monitor", "ModifyAlarmNotice", alarm.ModuleUnknown, alarm.NoticeNotFound, alarm.NameTooLong)
+def modify_alarm_notice(call: Call) -> Answer:
+    """Give a notice anew."""
+    _check_module(call)
+    alarm.change_notice(call.tx, _notice(call, call.parameters.text("NoticeId")))
+    return {}
+
+
+@action("monitor", "DeleteAlarmNotices", alarm.ModuleUnknown, alarm.NoticeNotFound, alarm.NoticeInUse)
+def delete_alarm_notices(call: Call) -> Answer:
+    """Delete notices that no policy sends."""
+    _check_module(call)
+    alarm.delete_notices(call.tx, call.parameters.required_texts("NoticeIds"))
+    return {}
+
+
+def _show_policy(call: Call, policy: AlarmPolicy) -> Answer:
+    # The provider ends its process where Condition or EventCondition is null.
+    return {
+        "PolicyId": policy.id,
+        "PolicyName": policy.name,
+        "Remark": policy.remark,
+        "MonitorType": policy.monitor_type,
+        "Enable": int(policy.enabled),
+        "UseSum": len(policy.objects),
+        "ProjectId": policy.project_id,
+        "Namespace": policy.namespace,
+        "Condition": policy.condition or {"IsUnionRule": 0, "Rules": []},
+        "EventCondition": policy.event_condition or {"Rules": []},
+        "NoticeIds": list(policy.notice_ids),
+        "Notices": [_show_notice(call, alarm.get_notice(call.tx, notice_id)) for notice_id in policy.notice_ids],
+        "TriggerTasks": list(policy.trigger_tasks),
+        "LastEditUin": ACCOUNT,
+        "UpdateTime": int(policy.updated),
+        "InsertTime": int(policy.created),
+        "Region": sorted({one.region for one in policy.objects}),
+        "NamespaceShowName": policy.namespace,
+        "InstanceSum": len(policy.objects),
+        "RuleType": "STATIC",
+        "OriginId": str(policy.number),
+        "Tags": tagging.shown(call, policy.id),
+    }
+
+
+def _flag(value: int | None, default: int) -> bool:
+    value = default if value is None else value
+    if value not in {0, 1}:
+        raise InvalidParameterValue(name="Enable", value=value, wanted="0 or 1")
+    return bool(value)
+
+
+@action(
+    "monitor",
+    "CreateAlarmPolicy",
+    alarm.ModuleUnknown,
+    alarm.NameTooLong,
+    alarm.PolicyNameTaken,
+    alarm.PolicyNeedsCondition,
+    alarm.NoticeNotFound,
+)
+def create_alarm_policy(call: Call) -> Answer:
+    """Create an alarm policy."""
+    _check_module(call)
+    given = call.parameters
+    wanted = AlarmPolicy(
+        id="",
+        region="",
+        created=0.0,
+        updated=0.0,
+        number=0,
+        name=given.text("PolicyName"),
+        remark=given.find_text("Remark") or "",
+        monitor_type=given.text("MonitorType"),
+        namespace=given.text("Namespace"),
+        project_id=given.find_integer("ProjectId") or 0,
+        enabled=_flag(given.find_integer("Enable"), 1),
+        condition=dict(given.inside("Condition").values),
+        event_condition=dict(given.inside("EventCondition").values),
+        notice_ids=given.texts("NoticeIds"),
+        trigger_tasks=tuple(dict(entry.values) for entry in given.each("TriggerTasks")),
+    )
+    made = alarm.create_policy(call.tx, wanted, tagging.given(given))
+    return {"PolicyId": made.id, "OriginId": str(made.number)}
+
+
+@action("monitor", "DescribeAlarmPolicy", alarm.ModuleUnknown)
+def describe_alarm_policy(call: Call) -> Answer:
+    """Show one alarm policy; null if it is not there."""
+    _check_module(call)
+    found = call.tx.find(AlarmPolicy, call.parameters.text("PolicyId"))
+    return {"Policy": None if found is None else _show_policy(call, found)}
+
+
+@action("monitor", "DescribeAlarmPolicies", alarm.ModuleUnknown)
+def describe_alarm_policies(call: Call) -> Answer:
+    """List alarm policies."""
+    _check_module(call)
+    given = call.parameters
+    name, namespaces, notices = given.find_text("PolicyName"), given.texts("Namespaces"), set(given.texts("NoticeIds"))
+    found = [
+        one
+        for one in call.tx.all(AlarmPolicy)
+        if (not name or name in one.name)
+        and (not namespaces or one.namespace in namespaces)
+        and (not notices or notices & set(one.notice_ids))
+    ]
+    return {"TotalCount": len(found), "Policies": [_show_policy(call, one) for one in _page(call, found)]}
+
+
+@action(
+    "monitor",
+    "ModifyAlarmPolicyInfo",
+    alarm.ModuleUnknown,
+    alarm.PolicyNotFound,
+    alarm.PolicyNameTaken,
+    alarm.NameTooLong,
+)
+def modify_alarm_policy_info(call: Call) -> Answer:
+    """Change an alarm policy's name or remark."""
+    _check_module(call)
+    given = call.parameters
+    policy_id, key, value = given.text("PolicyId"), given.text("Key"), given.text("Value")
+    match key:
+        case "NAME":
+            alarm.rename_policy(call.tx, policy_id, value)
+        case "REMARK":
+            alarm.remark_policy(call.tx, policy_id, value)
+        case _:
+            raise InvalidParameterValue(name="Key", value=key, wanted="NAME or REMARK")
+    return {}
+
+
+@action("monitor", "ModifyAlarmPolicyStatus", alarm.ModuleUnknown, alarm.PolicyNotFound)
+def modify_alarm_policy_status(call: Call) -> Answer:
+    """Switch an alarm policy on or off."""
+    _check_module(call)
+    given = call.parameters
+    alarm.switch_policy(call.tx, given.text("PolicyId"), on=_flag(given.integer("Enable"), 1))
+    return {}
+
+
+@action("monitor", "ModifyAlarmPolicyCondition", alarm.ModuleUnknown, alarm.PolicyNotFound, alarm.PolicyNeedsCondition)
+def modify_alarm_policy_condition(call: Call) -> Answer:
+    """Change an alarm policy's conditions."""
+    _check_module(call)
+    given = call.parameters
+    condition, event_condition = given.find_inside("Condition"), given.find_inside("EventCondition")
+    alarm.change_conditions(
+        call.tx,
+        given.text("PolicyId"),
+        None if condition is None else dict(condition.values),
+        None if event_condition is None else dict(event_condition.values),
+    )
+    return {}
+
+
+@action("monitor", "ModifyAlarmPolicyNotice", alarm.ModuleUnknown, alarm.PolicyNotFound, alarm.NoticeNotFound)
+def modify_alarm_policy_notice(call: Call) -> Answer:
+    """Change the notices that alarm policies send."""
+    _check_module(call)
+    given = call.parameters
+    ids = given.texts("PolicyIds") or (given.text("PolicyId"),)
+    for policy_id in ids:
+        alarm.change_notices(call.tx, policy_id, given.texts("NoticeIds"))
+    return {}
+
+
+@action("monitor", "ModifyAlarmPolicyTasks", alarm.ModuleUnknown, alarm.PolicyNotFound)
+def modify_alarm_policy_tasks(call: Call) -> Answer:
+    """Change what an alarm policy triggers."""
+    _check_module(call)
+    given = call.parameters
+    tasks = tuple(dict(entry.values) for entry in given.each("TriggerTasks"))
+    alarm.change_tasks(call.tx, given.text("PolicyId"), tasks)
+    return {}
+
+
+@action("monitor", "DeleteAlarmPolicy", alarm.ModuleUnknown, alarm.PolicyNotFound)
+def delete_alarm_policy(call: Call) -> Answer:
+    """Delete alarm policies."""
+    _check_module(call)
+    alarm.delete_policies(call.tx, call.parameters.required_texts("PolicyIds"))
+    return {}
+
+
+def _policy_of(call: Call) -> AlarmPolicy:
+    """PolicyId names it; GroupId does too, by the policy's older number."""
+    policy_id, number = call.parameters.find_text("PolicyId"), call.parameters.find_integer("GroupId")
+    if policy_id:
+        return alarm.get_policy(call.tx, policy_id)
+    for one in call.tx.all(AlarmPolicy):
+        if one.number == number:
+            return one
+    raise alarm.PolicyNotFound(policy_id=number)
+
+
+@action("monitor", "BindingPolicyObject", alarm.ModuleUnknown, alarm.PolicyNotFound)
+def binding_policy_object(call: Call) -> Answer:
+    """Let an alarm policy watch objects."""
+    _check_module(call)
+    given = call.parameters
+    pairs = tuple(
+        (entry.text("Region"), entry.find_text("Dimensions") or entry.find_text("EventDimensions") or "")
+        for entry in given.each("Dimensions")
+    )
+    for region, _ in pairs:
+        if region not in REGIONS.values():
+            raise InvalidParameterValue(name="Region", value=region, wanted=f"one of {', '.join(REGIONS.values())}")
+    alarm.bind(call.tx, _policy_of(call).id, pairs)
+    return {}
+
+
+@action("monitor", "UnBindingPolicyObject", alarm.ModuleUnknown, alarm.PolicyNotFound)
+def un_binding_policy_object(call: Call) -> Answer:
+    """Let an alarm policy watch objects no longer."""
+    _check_module(call)
+    call.parameters.integer("GroupId")
+    alarm.unbind(call.tx, _policy_of(call).id, call.parameters.required_texts("UniqueId"))
+    return {}
+
+
+@action("monitor", "UnBindingAllPolicyObject", alarm.ModuleUnknown, alarm.PolicyNotFound)
+def un_binding_all_policy_object(call: Call) -> Answer:
+    """Let an alarm policy watch nothing in this region."""
+    _check_module(call)
+    call.parameters.integer("GroupId")
+    alarm.unbind_region(call.tx, _policy_of(call).id, REGIONS[call.region])
+    return {}
+
+
+@action("monitor", "DescribeBindingPolicyObjectList", alarm.ModuleUnknown, alarm.PolicyNotFound)
+def describe_binding_policy_object_list(call: Call) -> Answer:
+    """List what an alarm policy watches in this region."""
+    _check_module(call)
+    given = call.parameters
+    given.integer("GroupId")
+    found = [one for one in _policy_of(call).objects if one.region == REGIONS[call.region]]
+    offset, limit = given.find_integer("Offset") or 0, given.find_integer("Limit")
+    limit = 20 if limit is None else limit
+    if offset < 0 or not 0 <= limit <= 100:
+        raise ParameterOutOfRange(name="Offset, Limit", value=f"{offset}, {limit}", low=0, high=100)
+    rows = [
+        {"UniqueId": one.unique_id, "Dimensions": one.dimensions, "IsShielded": 0, "Region": one.region}
+        for one in found[offset : offset + limit]
+    ]
+    return {"List": rows, "Total": len(found), "NoShieldedSum": len(found)}
+
+
+@action("monitor", "DescribePolicyObjectCount", alarm.ModuleUnknown, alarm.PolicyNotFound)
+def describe_policy_object_count(call: Call) -> Answer:
+    """Count what an alarm policy watches, region by region."""
+    _check_module(call)
+    call.parameters.integer("GroupId")
+    regions = [one.region for one in _policy_of(call).objects]
+    rows = [{"Region": region, "Count": regions.count(region)} for region in sorted(set(regions))]
+    return {"IsMultiRegion": len(rows) > 1, "RegionList": rows}

@@ -1,0 +1,234 @@
+"""DNS records (service dnspod)."""
+
+from __future__ import annotations
+
+from localcloud.api.actions import Answer, Call, action
+from localcloud.services.listing import page
+from localcloud.state import dns
+from localcloud.state.dns import DnsRecord, Domain
+from localcloud.state.errors import InvalidParameterValue, Refusal, documented
+from localcloud.state.records import beijing_time
+
+NAME_SERVERS = ["ns1.localcloud.example", "ns2.localcloud.example"]
+_WRITE = (
+    dns.DomainNotFound,
+    dns.RecordTypeInvalid,
+    dns.RecordLineInvalid,
+    dns.RecordValueInvalid,
+    dns.SubdomainInvalid,
+    dns.TtlOutOfRange,
+    dns.MxInvalid,
+    dns.RecordExists,
+    dns.RecordConflict,
+)
+
+
+class NoRecords(Refusal):
+    """A list of records that is empty is an error, unless ErrorOnEmpty is `no`."""
+
+    code = "ResourceNotFound.NoDataOfRecord"
+    template = "The domain `{domain}` has no such records."
+    source = documented("api/1427/56166, DescribeRecordList: ErrorOnEmpty; ResourceNotFound.NoDataOfRecord")
+
+
+def _record(call: Call, record_id: str, present: DnsRecord | None) -> DnsRecord:
+    given = call.parameters
+    status = given.find_text("Status") or "ENABLE"
+    if status not in {"ENABLE", "DISABLE"}:
+        raise InvalidParameterValue(name="Status", value=status, wanted="ENABLE or DISABLE")
+    ttl, remark = given.find_integer("TTL"), given.find_text("Remark")
+    return DnsRecord(
+        id=record_id,
+        region="",
+        created=0.0,
+        updated=0.0,
+        domain=given.text("Domain"),
+        name=given.find_text("SubDomain") or "@",
+        type=given.text("RecordType").upper(),
+        line=given.text("RecordLine"),
+        value=given.text("Value"),
+        ttl=600 if ttl is None else ttl,
+        mx=given.find_integer("MX") or 0,
+        weight=given.find_integer("Weight"),
+        enabled=status == "ENABLE",
+        remark=remark if remark is not None else present.remark if present else "",
+    )
+
+
+@action("dnspod", "CreateRecord", *_WRITE)
+def create_record(call: Call) -> Answer:
+    """Create a record."""
+    return {"RecordId": dns.create(call.tx, _record(call, "0", None)).number}
+
+
+@action("dnspod", "DescribeRecord", dns.DomainNotFound, dns.RecordNotFound)
+def describe_record(call: Call) -> Answer:
+    """Show one record."""
+    given = call.parameters
+    domain = given.text("Domain")
+    found = dns.get(call.tx, domain, given.integer("RecordId"))
+    return {
+        "RecordInfo": {
+            "Id": found.number,
+            "SubDomain": found.name,
+            "RecordType": found.type,
+            "RecordLine": found.line,
+            "RecordLineId": "0",
+            "Value": found.value,
+            "Weight": found.weight,
+            "MX": found.mx,
+            "TTL": found.ttl,
+            "Enabled": int(found.enabled),
+            "Remark": found.remark,
+            "UpdatedOn": beijing_time(found.updated),
+            "DomainId": dns.get_domain(call.tx, domain).number,
+        }
+    }
+
+
+def _listed(found: DnsRecord) -> Answer:
+    return {
+        "RecordId": found.number,
+        "Value": found.value,
+        "Status": "ENABLE" if found.enabled else "DISABLE",
+        "UpdatedOn": beijing_time(found.updated),
+        "Name": found.name,
+        "Line": found.line,
+        "LineId": "0",
+        "Type": found.type,
+        "Weight": found.weight,
+        "Remark": found.remark,
+        "TTL": found.ttl,
+        "MX": found.mx,
+    }
+
+
+def _list(call: Call, found: list[DnsRecord]) -> Answer:
+    rows = [_listed(one) for one in page(call, found, default=100, highest=3000)]
+    names = {one.name for one in found}
+    count = {"SubdomainCount": len(names), "ListCount": len(rows), "TotalCount": len(found)}
+    return {"RecordCountInfo": count, "RecordList": rows}
+
+
+@action("dnspod", "DescribeRecordList", dns.DomainNotFound, NoRecords)
+def describe_record_list(call: Call) -> Answer:
+    """List a domain's records."""
+    given = call.parameters
+    domain = dns.get_domain(call.tx, given.text("Domain"))
+    name = given.find_text("Subdomain") or given.find_text("SubDomain")
+    kind, line, keyword = given.find_text("RecordType"), given.find_text("RecordLine"), given.find_text("Keyword")
+    found = [
+        one
+        for one in dns.of_domain(call.tx, domain.id)
+        if (not name or one.name == name)
+        and (not kind or one.type == kind)
+        and (not line or one.line == line)
+        and (not keyword or keyword in one.name or keyword in one.value)
+    ]
+    if not found and given.find_text("ErrorOnEmpty") != "no":
+        raise NoRecords(domain=domain.id)
+    return _list(call, found)
+
+
+@action("dnspod", "DescribeRecordFilterList", dns.DomainNotFound)
+def describe_record_filter_list(call: Call) -> Answer:
+    """List a domain's records by type, name, line, value and status."""
+    given = call.parameters
+    domain = dns.get_domain(call.tx, given.text("Domain"))
+    name, kinds, value = given.find_text("SubDomain"), given.texts("RecordType"), given.find_text("RecordValue")
+    lines, states = given.texts("RecordLine"), given.texts("RecordStatus")
+    exact = given.flag("IsExactSubDomain")
+    found = [
+        one
+        for one in dns.of_domain(call.tx, domain.id)
+        if (not name or one.name == name or (not exact and name in one.name))
+        and (not kinds or one.type in kinds)
+        and (not lines or one.line in lines)
+        and (not value or one.value == value)
+        and (not states or ("ENABLE" if one.enabled else "DISABLE") in states)
+    ]
+    return _list(call, found)
+
+
+@action("dnspod", "ModifyRecord", *_WRITE, dns.RecordNotFound)
+def modify_record(call: Call) -> Answer:
+    """Give a record anew."""
+    given = call.parameters
+    number = given.integer("RecordId")
+    present = dns.get(call.tx, given.text("Domain"), number)
+    dns.change(call.tx, _record(call, str(number), present))
+    return {"RecordId": number}
+
+
+@action("dnspod", "ModifyRecordStatus", dns.DomainNotFound, dns.RecordNotFound, dns.RecordConflict)
+def modify_record_status(call: Call) -> Answer:
+    """Switch a record on or off."""
+    given = call.parameters
+    domain, number, status = given.text("Domain"), given.integer("RecordId"), given.text("Status")
+    if status not in {"ENABLE", "DISABLE"}:
+        raise InvalidParameterValue(name="Status", value=status, wanted="ENABLE or DISABLE")
+    dns.switch(call.tx, domain, number, on=status == "ENABLE")
+    return {"RecordId": number}
+
+
+@action("dnspod", "ModifyRecordRemark", dns.DomainNotFound, dns.RecordNotFound)
+def modify_record_remark(call: Call) -> Answer:
+    """Change a record's remark."""
+    given = call.parameters
+    dns.remark(call.tx, given.text("Domain"), given.integer("RecordId"), given.find_text("Remark") or "")
+    return {}
+
+
+@action("dnspod", "DeleteRecord", dns.DomainNotFound, dns.RecordNotFound)
+def delete_record(call: Call) -> Answer:
+    """Delete a record."""
+    given = call.parameters
+    dns.delete(call.tx, given.text("Domain"), given.integer("RecordId"))
+    return {}
+
+
+@action("dnspod", "CreateDomain", dns.DomainInvalid, dns.DomainExists)
+def create_domain(call: Call) -> Answer:
+    """Add a domain."""
+    made = dns.add_domain(call.tx, call.parameters.text("Domain"))
+    info = {"Id": made.number, "Domain": made.id, "Punycode": made.id, "GradeNsList": NAME_SERVERS}
+    return {"DomainInfo": info}
+
+
+def _domain(call: Call, found: Domain) -> Answer:
+    return {
+        "DomainId": found.number,
+        "Status": "ENABLE",
+        "Grade": "DP_FREE",
+        "GradeTitle": "Free",
+        "TTL": 600,
+        "Punycode": found.id,
+        "RecordCount": len(dns.of_domain(call.tx, found.id)),
+        "CreatedOn": beijing_time(found.created),
+        "UpdatedOn": beijing_time(found.created),
+        "IsVip": "NO",
+    }
+
+
+@action("dnspod", "DescribeDomain", dns.DomainNotFound)
+def describe_domain(call: Call) -> Answer:
+    """Show one domain."""
+    found = dns.get_domain(call.tx, call.parameters.text("Domain"))
+    return {"DomainInfo": _domain(call, found) | {"Domain": found.id, "DnspodNsList": NAME_SERVERS}}
+
+
+@action("dnspod", "DescribeDomainList")
+def describe_domain_list(call: Call) -> Answer:
+    """List domains."""
+    keyword = call.parameters.find_text("Keyword") or ""
+    found = [one for one in dns.domains(call.tx) if keyword in one.id]
+    rows = [_domain(call, one) | {"Name": one.id} for one in page(call, found, default=3000, highest=3000)]
+    total = len(found)
+    return {"DomainCountInfo": {"DomainTotal": total, "AllTotal": total, "MineTotal": total}, "DomainList": rows}
+
+
+@action("dnspod", "DeleteDomain", dns.DomainNotFound)
+def delete_domain(call: Call) -> Answer:
+    """Delete a domain with its records."""
+    dns.delete_domain(call.tx, call.parameters.text("Domain"))
+    return {}

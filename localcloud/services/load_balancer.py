@@ -1,0 +1,286 @@
+"""Load balancers (service clb). The RequestId of every write is the id of its task."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from localcloud.api.actions import Answer, Call, action
+from localcloud.api.parameters import Parameters
+from localcloud.services import tagging
+from localcloud.services.listing import page
+from localcloud.state import instance, interface, load_balancer, security_group, subnet, task, vpc
+from localcloud.state.load_balancer import Listener, LoadBalancer, Target
+from localcloud.state.records import beijing_time, iso_time
+
+_ONE = (load_balancer.LoadBalancerNotFound,)
+_LISTENER = (*_ONE, load_balancer.ListenerNotFound)
+_STATUS = {"SUCCESS": 0, "FAILED": 1, "RUNNING": 2}
+
+
+def _begin_task(call: Call, resource_ids: tuple[str, ...] = ()) -> None:
+    task.begin(call.tx, call.tx.timing.load_balancer_s, task_id=call.request_id, resource_ids=resource_ids)
+
+
+@action("clb", "DescribeTaskStatus", task.TaskNotFound)
+def describe_task_status(call: Call) -> Answer:
+    """Tell how the task of a request stands: 0 done, 1 failed, 2 running."""
+    found = task.get(call.tx, call.parameters.text("TaskId"))
+    done = found.result == "SUCCESS"
+    return {"Status": _STATUS[found.result], "LoadBalancerIds": list(found.resource_ids) if done else []}
+
+
+def show(call: Call, found: LoadBalancer) -> Answer:
+    """A load balancer as answers show it."""
+    return {
+        "LoadBalancerId": found.id,
+        "LoadBalancerName": found.name,
+        "LoadBalancerType": found.type,
+        "Forward": 1,
+        "LoadBalancerVips": [str(found.address)],
+        "Status": 1,
+        "CreateTime": beijing_time(found.created),
+        "StatusTime": beijing_time(found.created),
+        "ProjectId": found.project_id,
+        "VpcId": found.vpc_id,
+        "SubnetId": found.subnet_id,
+        "SecureGroups": list(found.group_ids),
+        "Tags": [{"TagKey": row["Key"], "TagValue": row["Value"]} for row in tagging.shown(call, found.id)],
+        # The provider ends its process where this is null.
+        "TargetRegionInfo": {"Region": found.region, "VpcId": found.vpc_id},
+        "AddressIPVersion": "ipv4",
+        "LoadBalancerPassToTarget": found.pass_to_target,
+        "ChargeType": "POSTPAID_BY_HOUR",
+    }
+
+
+@action(
+    "clb",
+    "CreateLoadBalancer",
+    load_balancer.OpenNotEmulated,
+    vpc.VpcNotFound,
+    subnet.SubnetNotFound,
+    subnet.SubnetFull,
+    instance.SubnetNotInVpc,
+)
+def create_load_balancer(call: Call) -> Answer:
+    """Create an internal load balancer."""
+    given = call.parameters
+    made = load_balancer.create(
+        call.tx,
+        name=given.find_text("LoadBalancerName") or "",
+        type=given.text("LoadBalancerType"),
+        vpc_id=given.find_text("VpcId") or "",
+        subnet_id=given.find_text("SubnetId") or "",
+        project_id=given.find_integer("ProjectId") or 0,
+        pass_to_target=given.flag("LoadBalancerPassToTarget"),
+        tags=tagging.given(given),
+    )
+    _begin_task(call, (made.id,))
+    return {"LoadBalancerIds": [made.id]}
+
+
+@action("clb", "DescribeLoadBalancers")
+def describe_load_balancers(call: Call) -> Answer:
+    """List load balancers."""
+    given = call.parameters
+    ids, name = given.texts("LoadBalancerIds"), given.find_text("LoadBalancerName")
+    vpc_id, vips = given.find_text("VpcId"), given.texts("LoadBalancerVips")
+    found = [
+        one
+        for one in call.tx.all(LoadBalancer)
+        if (not ids or one.id in ids)
+        and (not name or name in one.name)
+        and (not vpc_id or one.vpc_id == vpc_id)
+        and (not vips or str(one.address) in vips)
+    ]
+    return {"TotalCount": len(found), "LoadBalancerSet": [show(call, one) for one in page(call, found)]}
+
+
+@action("clb", "ModifyLoadBalancerAttributes", *_ONE)
+def modify_load_balancer_attributes(call: Call) -> Answer:
+    """Change a load balancer's name, or whether targets see it as trusted."""
+    given = call.parameters
+    load_balancer.modify(
+        call.tx,
+        given.text("LoadBalancerId"),
+        name=given.find_text("LoadBalancerName"),
+        pass_to_target=given.find_flag("LoadBalancerPassToTarget"),
+    )
+    _begin_task(call)
+    return {}
+
+
+@action("clb", "SetLoadBalancerSecurityGroups", *_ONE, security_group.SecurityGroupNotFound)
+def set_load_balancer_security_groups(call: Call) -> Answer:
+    """Give a load balancer its security groups."""
+    given = call.parameters
+    load_balancer.set_groups(call.tx, given.text("LoadBalancerId"), given.texts("SecurityGroups"))
+    _begin_task(call)
+    return {}
+
+
+@action("clb", "DeleteLoadBalancer", *_ONE)
+def delete_load_balancer(call: Call) -> Answer:
+    """Delete load balancers with their listeners."""
+    load_balancer.delete(call.tx, call.parameters.required_texts("LoadBalancerIds"))
+    _begin_task(call)
+    return {}
+
+
+def _health_check(given: Parameters) -> dict[str, Any]:
+    """As given; a CheckPort of -1 means none, and is answered as none, else the provider sees a change."""
+    check = dict(given.inside("HealthCheck").values)
+    if check.get("CheckPort") == -1:
+        check["CheckPort"] = 0
+    return {"HealthSwitch": 1, **check}
+
+
+@action("clb", "CreateListener", *_ONE, load_balancer.PortTaken)
+def create_listener(call: Call) -> Answer:
+    """Create listeners on ports of a load balancer."""
+    given = call.parameters
+    balancer_id, protocol = given.text("LoadBalancerId"), given.text("Protocol")
+    names = given.texts("ListenerNames")
+    made = [
+        load_balancer.add_listener(
+            call.tx,
+            balancer_id,
+            Listener(
+                listener_id="",
+                name=names[index] if index < len(names) else "",
+                protocol=protocol,
+                port=port,
+                scheduler=given.find_text("Scheduler") or "WRR",
+                health_check=_health_check(given),
+                session_expire_s=given.find_integer("SessionExpireTime") or 0,
+                target_type=given.find_text("TargetType") or "NODE",
+                created=0.0,
+            ),
+        )
+        for index, port in enumerate(given.required_integers("Ports"))
+    ]
+    _begin_task(call)
+    return {"ListenerIds": [one.listener_id for one in made]}
+
+
+def _listeners(call: Call) -> list[Listener]:
+    given = call.parameters
+    balancer = load_balancer.get(call.tx, given.text("LoadBalancerId"))
+    ids, protocol, port = given.texts("ListenerIds"), given.find_text("Protocol"), given.find_integer("Port")
+    return [
+        one
+        for one in balancer.listeners
+        if (not ids or one.listener_id in ids)
+        and (not protocol or one.protocol == protocol)
+        and (port is None or one.port == port)
+    ]
+
+
+@action("clb", "DescribeListeners", *_ONE)
+def describe_listeners(call: Call) -> Answer:
+    """List a load balancer's listeners."""
+    rows = [
+        {
+            "ListenerId": one.listener_id,
+            "ListenerName": one.name,
+            "Protocol": one.protocol,
+            "Port": one.port,
+            "Scheduler": one.scheduler,
+            "SessionExpireTime": one.session_expire_s,
+            "SessionType": "NORMAL",
+            "HealthCheck": {"CheckType": one.protocol, **one.health_check},
+            "CreateTime": beijing_time(one.created),
+            "TargetType": one.target_type,
+        }
+        for one in _listeners(call)
+    ]
+    return {"Listeners": rows, "TotalCount": len(rows)}
+
+
+@action("clb", "ModifyListener", *_LISTENER)
+def modify_listener(call: Call) -> Answer:
+    """Change a listener's name, scheduler, session or health check."""
+    given = call.parameters
+    balancer_id = given.text("LoadBalancerId")
+    present = load_balancer.get_listener(load_balancer.get(call.tx, balancer_id), given.text("ListenerId"))
+    name, scheduler, expire = (
+        given.find_text("ListenerName"),
+        given.find_text("Scheduler"),
+        given.find_integer("SessionExpireTime"),
+    )
+    changed = replace(
+        present,
+        name=present.name if name is None else name,
+        scheduler=scheduler or present.scheduler,
+        session_expire_s=present.session_expire_s if expire is None else expire,
+        health_check=_health_check(given) if "HealthCheck" in given else present.health_check,
+    )
+    load_balancer.change_listener(call.tx, balancer_id, changed)
+    _begin_task(call)
+    return {}
+
+
+@action("clb", "DeleteListener", *_LISTENER)
+def delete_listener(call: Call) -> Answer:
+    """Delete a listener with its targets."""
+    given = call.parameters
+    load_balancer.delete_listener(call.tx, given.text("LoadBalancerId"), given.text("ListenerId"))
+    _begin_task(call)
+    return {}
+
+
+@action("clb", "RegisterTargets", *_LISTENER, load_balancer.TargetTaken, instance.InstanceNotFound)
+def register_targets(call: Call) -> Answer:
+    """Put machines behind a listener."""
+    given = call.parameters
+    balancer_id, listener_id = given.text("LoadBalancerId"), given.text("ListenerId")
+    targets = tuple(_target(call, entry) for entry in given.required_each("Targets"))
+    load_balancer.register(call.tx, balancer_id, listener_id, targets)
+    _begin_task(call)
+    return {}
+
+
+def _target(call: Call, entry: Parameters) -> Target:
+    weight = entry.find_integer("Weight")
+    return Target(entry.text("InstanceId"), entry.integer("Port"), 10 if weight is None else weight, call.tx.now)
+
+
+@action("clb", "DeregisterTargets", *_LISTENER, load_balancer.TargetNotFound)
+def deregister_targets(call: Call) -> Answer:
+    """Take machines from behind a listener."""
+    given = call.parameters
+    balancer_id, listener_id = given.text("LoadBalancerId"), given.text("ListenerId")
+    doomed = tuple((entry.text("InstanceId"), entry.integer("Port")) for entry in given.required_each("Targets"))
+    load_balancer.deregister(call.tx, balancer_id, listener_id, doomed)
+    _begin_task(call)
+    return {}
+
+
+@action("clb", "DescribeTargets", *_ONE)
+def describe_targets(call: Call) -> Answer:
+    """List the machines behind a load balancer's listeners."""
+    rows = [
+        {
+            "ListenerId": one.listener_id,
+            "Protocol": one.protocol,
+            "Port": one.port,
+            "Targets": [_show_target(call, target) for target in one.targets],
+        }
+        for one in _listeners(call)
+    ]
+    return {"Listeners": rows}
+
+
+def _show_target(call: Call, target: Target) -> Answer:
+    found = call.tx.find(instance.Instance, target.instance_id)
+    cards = interface.of_instance(call.tx, target.instance_id)
+    return {
+        "Type": "CVM",
+        "InstanceId": target.instance_id,
+        "Port": target.port,
+        "Weight": target.weight,
+        "PrivateIpAddresses": [str(card.address) for card in cards],
+        "InstanceName": found.name if found is not None else "",
+        "RegisteredTime": iso_time(target.registered),
+    }
