@@ -87,7 +87,7 @@ def _program_traceback(main: str) -> str:
     frames = traceback.extract_tb(error.__traceback__ if error else None)
     home = str(Path(main).resolve())
     for index, frame in enumerate(frames):
-        if str(Path(frame.filename).resolve()).startswith(home):
+        if not frame.filename.startswith("<") and str(Path(frame.filename).resolve()).startswith(home):
             return traceback.format_exc(limit=index - len(frames))
     return traceback.format_exc()
 

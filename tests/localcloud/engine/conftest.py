@@ -42,7 +42,8 @@ class Recorder(ResourceProvider):
 
     def create(self, props):
         self._do("create", props)
-        return CreateResult(f"id-{props['label']}-{time.time_ns()}", {**props, "result": f"made of {props.get('value')}"})
+        made = {**props, "result": f"made of {props.get('value')}"}
+        return CreateResult(f"id-{props['label']}-{time.time_ns()}", made)
 
     def diff(self, id, olds, news):
         keys = {key for key in {*olds, *news} - {"result", "__provider"} if olds.get(key) != news.get(key)}
@@ -94,7 +95,16 @@ class Project:
         (self.path / "__main__.py").write_text(head + textwrap.dedent(program))
 
     def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "localcloud.commands.engine", *arguments, "--stack", "dev", "--cwd", str(self.path)]
+        return [
+            sys.executable,
+            "-m",
+            "localcloud.commands.engine",
+            *arguments,
+            "--stack",
+            "dev",
+            "--cwd",
+            str(self.path),
+        ]
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(

@@ -73,7 +73,9 @@ def test_ignored_changes_change_nothing_and_the_rest_is_updated(project: Project
         pytest.param("*", {"a": 1}, {"a": 2, "b": 3}, {"a": 1}, id="everything"),
     ],
 )  # fmt: skip
-def test_an_ignored_path_keeps_what_was(path: str, old: dict[str, object], new: dict[str, object], kept: object) -> None:
+def test_an_ignored_path_keeps_what_was(
+    path: str, old: dict[str, object], new: dict[str, object], kept: object
+) -> None:
     assert keep_ignored(old, new, [path]) == kept
 
 
