@@ -311,4 +311,4 @@ def describe_instances_attributes(call: Call) -> Answer:
         {"InstanceId": one.id, "Attributes": {"UserData": one.user_data}}
         for one in (instance.get(call.tx, instance_id) for instance_id in given.required_texts("InstanceIds"))
     ]
-    return {"TotalCount": len(rows), "InstanceSet": rows}
+    return {"InstanceSet": rows}

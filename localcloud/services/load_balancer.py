@@ -18,8 +18,8 @@ _LISTENER = (*_ONE, load_balancer.ListenerNotFound)
 _STATUS = {"SUCCESS": 0, "FAILED": 1, "RUNNING": 2}
 
 
-def _begin_task(call: Call, resource_ids: tuple[str, ...] = ()) -> None:
-    task.begin(call.tx, call.tx.timing.load_balancer_s, task_id=call.request_id, resource_ids=resource_ids)
+def _begin_task(call: Call, *balancer_ids: str) -> None:
+    task.begin(call.tx, call.tx.timing.load_balancer_s, task_id=call.request_id, resource_ids=balancer_ids)
 
 
 @action("clb", "DescribeTaskStatus", task.TaskNotFound)
@@ -76,7 +76,7 @@ def create_load_balancer(call: Call) -> Answer:
         pass_to_target=given.flag("LoadBalancerPassToTarget"),
         tags=tagging.given(given),
     )
-    _begin_task(call, (made.id,))
+    _begin_task(call, made.id)
     return {"LoadBalancerIds": [made.id]}
 
 
@@ -107,7 +107,7 @@ def modify_load_balancer_attributes(call: Call) -> Answer:
         name=given.find_text("LoadBalancerName"),
         pass_to_target=given.find_flag("LoadBalancerPassToTarget"),
     )
-    _begin_task(call)
+    _begin_task(call, call.parameters.text("LoadBalancerId"))
     return {}
 
 
@@ -116,15 +116,16 @@ def set_load_balancer_security_groups(call: Call) -> Answer:
     """Give a load balancer its security groups."""
     given = call.parameters
     load_balancer.set_groups(call.tx, given.text("LoadBalancerId"), given.texts("SecurityGroups"))
-    _begin_task(call)
+    _begin_task(call, call.parameters.text("LoadBalancerId"))
     return {}
 
 
 @action("clb", "DeleteLoadBalancer", *_ONE)
 def delete_load_balancer(call: Call) -> Answer:
     """Delete load balancers with their listeners."""
-    load_balancer.delete(call.tx, call.parameters.required_texts("LoadBalancerIds"))
-    _begin_task(call)
+    ids = call.parameters.required_texts("LoadBalancerIds")
+    load_balancer.delete(call.tx, ids)
+    _begin_task(call, *ids)
     return {}
 
 
@@ -160,7 +161,7 @@ def create_listener(call: Call) -> Answer:
         )
         for index, port in enumerate(given.required_integers("Ports"))
     ]
-    _begin_task(call)
+    _begin_task(call, call.parameters.text("LoadBalancerId"))
     return {"ListenerIds": [one.listener_id for one in made]}
 
 
@@ -217,7 +218,7 @@ def modify_listener(call: Call) -> Answer:
         health_check=_health_check(given) if "HealthCheck" in given else present.health_check,
     )
     load_balancer.change_listener(call.tx, balancer_id, changed)
-    _begin_task(call)
+    _begin_task(call, call.parameters.text("LoadBalancerId"))
     return {}
 
 
@@ -226,7 +227,7 @@ def delete_listener(call: Call) -> Answer:
     """Delete a listener with its targets."""
     given = call.parameters
     load_balancer.delete_listener(call.tx, given.text("LoadBalancerId"), given.text("ListenerId"))
-    _begin_task(call)
+    _begin_task(call, call.parameters.text("LoadBalancerId"))
     return {}
 
 
@@ -237,7 +238,7 @@ def register_targets(call: Call) -> Answer:
     balancer_id, listener_id = given.text("LoadBalancerId"), given.text("ListenerId")
     targets = tuple(_target(call, entry) for entry in given.required_each("Targets"))
     load_balancer.register(call.tx, balancer_id, listener_id, targets)
-    _begin_task(call)
+    _begin_task(call, call.parameters.text("LoadBalancerId"))
     return {}
 
 
@@ -253,7 +254,7 @@ def deregister_targets(call: Call) -> Answer:
     balancer_id, listener_id = given.text("LoadBalancerId"), given.text("ListenerId")
     doomed = tuple((entry.text("InstanceId"), entry.integer("Port")) for entry in given.required_each("Targets"))
     load_balancer.deregister(call.tx, balancer_id, listener_id, doomed)
-    _begin_task(call)
+    _begin_task(call, call.parameters.text("LoadBalancerId"))
     return {}
 
 
