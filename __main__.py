@@ -8,12 +8,13 @@ from components.credentials import Credentials, CredentialsArgs
 from components.deployment import has_local_data, make_deployment
 from components.dns import Dns, DnsArgs
 from components.exports import export
+from components.failures import end_without_traceback_when_cancelled
 from components.firewall import Firewall, FirewallArgs
 from components.health import Health
-from components.hooks import machine_hooks
+from components.hooks import Hooks
 from components.host_keys import GroupHostKeys, HostKeysArgs
 from components.labels import Labels
-from components.last_deployment import LastDeployment
+from components.last_deployment import hand_over
 from components.machines import HOLDERS, Machines, MachinesArgs
 from components.network import Network, NetworkArgs
 from components.rollout import Rollout, RolloutArgs
@@ -21,8 +22,10 @@ from components.turns import Turns
 from components.virtual_ip import VirtualIp, VirtualIpArgs
 from stacks.settings import Settings
 
+end_without_traceback_when_cancelled()
 s = Settings.load()
 labels = Labels(s.project, s.stack, s.tags)
+hooks = Hooks(Turns(hand_over))
 
 credentials = Credentials(
     "credentials",
@@ -34,11 +37,13 @@ machines = Machines(
     "machines",
     MachinesArgs(
         s.machines, s.access, s.network.zone, has_local_data(s), network, firewall, credentials.deployment_key,
-        credentials.temporary_host_keys, machine_hooks(Turns(LastDeployment().hand_over)), s.protect, labels,
+        credentials.temporary_host_keys, hooks, s.protect, labels,
     ),
 )  # fmt: skip
 virtual_ips = [
-    VirtualIp(what, VirtualIpArgs(s.virtual_ip, address, what, machines.servers[:HOLDERS], network, s.protect, labels))
+    VirtualIp(
+        what, VirtualIpArgs(s.virtual_ip, address, what, machines.servers[:HOLDERS], network, hooks, s.protect, labels)
+    )
     for what, address in zip(("vip", "vip2"), map(str, s.virtual_ip.addresses), strict=False)
 ]
 Dns("dns", DnsArgs(s.dns, s.domains, virtual_ips))

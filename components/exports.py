@@ -33,7 +33,7 @@ def export(
     pulumi.export("urls", {"api": f"https://{settings.domains.api}", "authz": f"https://{settings.domains.authz}"})
     pulumi.export("nodes", list(host_keys.hosts))
     pulumi.export("ssh", _ssh(settings, machines, host_keys, credentials))
-    pulumi.export("known_hosts", pulumi.Output.all(*_known(host_keys)).apply(known_hosts))
+    pulumi.export("known_hosts", pulumi.Output.from_input(_known(host_keys)).apply(known_hosts))
     pulumi.export("profile", settings.keepalived.profile)
     pulumi.export("ca_certificate", credentials.ca_certificate)
 
@@ -48,7 +48,7 @@ def _ssh(settings: Settings, machines: Machines, host_keys: GroupHostKeys, crede
     return reached if host_keys.bastion is None else {**reached, "bastion": host_keys.bastion}
 
 
-def _known(host_keys: GroupHostKeys) -> list[pulumi.Output[dict[str, Any]]]:
+def _known(host_keys: GroupHostKeys) -> list[dict[str, Any]]:
     return [*host_keys.hosts, *([host_keys.bastion] if host_keys.bastion is not None else [])]
 
 

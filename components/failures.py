@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import signal
 import sys
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -37,3 +38,14 @@ def _plain(error: ProvisioningError) -> Exception:
     """The same text under the same name, without the module's path in front of it."""
     name = type(error).__name__
     return type(name, (Exception,), {"__module__": "builtins"})(str(error))
+
+
+def end_without_traceback_when_cancelled() -> None:
+    """Let the engine's interrupt end this process as it would end any other.
+
+    When a resource fails, the engine interrupts the program, which still waits for that resource: Python would print
+    a KeyboardInterrupt below the error that matters, and take seconds to leave. Only Pulumi's own launcher is alone
+    in its process; where the program runs inside another one, signals are that one's.
+    """
+    if any("pulumi-language-python-exec" in word for word in sys.orig_argv):
+        signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -22,50 +22,70 @@ _UNNOTICED = frozenset(
 _FOR_LIFE = ("privateIp", "subnetId", "vpcId")
 
 
-def machine_hooks(turns: Turns) -> ResourceHookBinding:
-    """The hooks of every machine of one group."""
+class Hooks:
+    """The hooks of one group. Each is registered once, under a name that stays: a machine that is no longer in the
+    program is deleted with the hooks that its name in the state finds in the program.
+    """
 
-    def refuse_a_new_address(args: ResourceHookArgs) -> None:
-        old, new = args.old_inputs or {}, args.new_inputs or {}
-        for key in _FOR_LIFE:
-            if _differ(old.get(key), new.get(key)):
-                raise HandOverError(
-                    f"{machine_of(args.old_inputs)}: its {key} is for life: it is {old.get(key)}, wanted is {new.get(key)}",
-                    seen="nothing was changed",
-                    look_at="tandem:machines.nodes: add a machine with the new address under a new name, "
-                    "then take the old one out in another `up`",
-                )
+    machine: ResourceHookBinding  # of the machines themselves
+    attachment: ResourceHookBinding  # of what hangs on one machine: replaced with it, and deleted before it
 
-    async def take_turn(args: ResourceHookArgs) -> None:
+    def __init__(self, turns: Turns) -> None:
+        self._turns = turns
+        leave = ResourceHook("leave-group", self._leave)
+        self.machine = ResourceHookBinding(
+            before_update=[
+                # In a preview too: what cannot be done should not look as if it could.
+                ResourceHook("refuse-a-new-address", _refuse_a_new_address, ResourceHookOptions(on_dry_run=True)),
+                ResourceHook("take-turn", self._take_turn),
+            ],
+            after_update=[ResourceHook("end-turn", self._end_turn)],
+            before_delete=[leave],
+            on_error=[ErrorHook("end-failed-turn", self._end_failed_turn)],
+        )
+        # Else a refused machine would have lost its address and its disk by the time it is asked.
+        self.attachment = ResourceHookBinding(before_delete=[leave])
+
+    def declare(self, machine: str) -> None:
+        """The machine is now as this run wants it."""
+        self._turns.declare(machine)
+
+    async def _take_turn(self, args: ResourceHookArgs) -> None:
         if changed_keys(args.old_inputs, args.new_inputs) - _UNNOTICED:
-            await turns.begin_change(machine_of(args.old_inputs))
+            await self._turns.begin_change(machine_of(args.name))
 
-    async def leave(args: ResourceHookArgs) -> None:
-        await turns.begin_removal(machine_of(args.old_inputs))
+    def _end_turn(self, args: ResourceHookArgs) -> None:
+        self._turns.end(machine_of(args.name))
 
-    def end_turn(args: ResourceHookArgs) -> None:
-        turns.end(machine_of(args.old_inputs))
-
-    def end_failed_turn(args: ErrorHookArgs) -> bool:
+    def _end_failed_turn(self, args: ErrorHookArgs) -> bool:
         # Others wait for the turn; without this a failed change would leave them waiting for ever.
-        turns.end(machine_of(args.old_inputs or args.new_inputs))
+        self._turns.end(machine_of(args.name))
         return False
 
-    return ResourceHookBinding(
-        before_update=[
-            # In a preview too: what cannot be done should not look as if it could.
-            ResourceHook("refuse-a-new-address", refuse_a_new_address, ResourceHookOptions(on_dry_run=True)),
-            ResourceHook("take-turn", take_turn),
-        ],
-        after_update=[ResourceHook("end-turn", end_turn)],
-        before_delete=[ResourceHook("leave-group", leave)],
-        on_error=[ErrorHook("end-failed-turn", end_failed_turn)],
-    )
+    async def _leave(self, args: ResourceHookArgs) -> None:
+        await self._turns.begin_removal(machine_of(args.name))
 
 
-def machine_of(inputs: Mapping[str, Any] | None) -> str:
-    """The machine's host name."""
-    return str((inputs or {})["hostname"])
+def _refuse_a_new_address(args: ResourceHookArgs) -> None:
+    old, new = args.old_inputs or {}, args.new_inputs or {}
+    for key in _FOR_LIFE:
+        if _differ(old.get(key), new.get(key)):
+            raise HandOverError(
+                f"{machine_of(args.name)}: its {key} is for life: it is {old.get(key)}, wanted is {new.get(key)}",
+                seen="nothing was changed",
+                look_at="tandem:machines.nodes: add a machine with the new address under a new name, "
+                "then take the old one out in another `up`",
+            )
+
+
+def of_machine(what: str, machine: str) -> str:
+    """The name of a resource that belongs to one machine. No machine's name has a dot in it."""
+    return f"{what}.{machine}"
+
+
+def machine_of(resource: str) -> str:
+    """The machine in such a name."""
+    return resource.rpartition(".")[2]
 
 
 def changed_keys(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> frozenset[str]:

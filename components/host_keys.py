@@ -11,6 +11,7 @@ from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider
 
 from components.credentials import Credentials
 from components.failures import without_traceback
+from components.hooks import of_machine
 from components.machine_data import host_data
 from components.machines import Machines, Server
 
@@ -25,20 +26,20 @@ class HostKeysProvider(ResourceProvider):
 
     @without_traceback
     def create(self, props: dict[str, Any]) -> CreateResult:
-        from provisioning.host_keys import read_host_keys
-
         from components.machine_data import to_host
+        from provisioning.host_keys import read_host_keys
 
         bastion = props.get("bastion")
         keys = read_host_keys(
             to_host(props["machine"]), props["private_key"], bastion=to_host(bastion) if bastion else None
         )
-        return CreateResult(props["machine"]["instance_id"], {**props, "host_keys": list(keys)})
+        return CreateResult(props["instance_id"], {**props, "host_keys": list(keys)})
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
-        replaced = _olds["machine"]["instance_id"] != _news["machine"]["instance_id"]
+        # An id that is still unknown is another one, too.
+        replaced = bool(_olds.get("instance_id") != _news.get("instance_id"))
         # Keys belong to a machine: whatever else changes, they stay.
-        return DiffResult(changes=replaced, replaces=["machine"] if replaced else [], delete_before_replace=True)
+        return DiffResult(changes=replaced, replaces=["instance_id"] if replaced else [], delete_before_replace=True)
 
 
 class HostKeys(Resource, module="tandem", name="HostKeys"):
@@ -49,12 +50,19 @@ class HostKeys(Resource, module="tandem", name="HostKeys"):
     def __init__(
         self,
         name: str,
-        machine: pulumi.Input[Mapping[str, Any]],
+        machine: Mapping[str, Any],
         private_key: pulumi.Input[str],
-        bastion: pulumi.Input[Mapping[str, Any]] | None = None,
+        bastion: Mapping[str, Any] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        inputs = {"machine": machine, "private_key": private_key, "bastion": bastion, "host_keys": None}
+        inputs = {
+            # Apart from the machine's other values: the engine asks for a difference with all of an input unknown.
+            "instance_id": machine["instance_id"],
+            "machine": machine,
+            "private_key": private_key,
+            "bastion": bastion,
+            "host_keys": None,
+        }
         secret = pulumi.ResourceOptions(additional_secret_outputs=["private_key"])
         super().__init__(HostKeysProvider(), name, inputs, pulumi.ResourceOptions.merge(opts, secret))
 
@@ -69,8 +77,8 @@ class HostKeysArgs:
 class GroupHostKeys(pulumi.ComponentResource):
     """The long-term host keys of every machine, and with them the machines as a rollout reaches them."""
 
-    hosts: tuple[pulumi.Output[dict[str, Any]], ...]
-    bastion: pulumi.Output[dict[str, Any]] | None
+    hosts: tuple[dict[str, Any], ...]
+    bastion: dict[str, Any] | None
 
     def __init__(self, name: str, args: HostKeysArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("tandem:cloud:HostKeys", name, None, opts)
@@ -81,12 +89,12 @@ class GroupHostKeys(pulumi.ComponentResource):
         self.hosts = tuple(self._verified(server) for server in args.machines.servers)
         self.register_outputs({})
 
-    def _verified(self, server: Server) -> pulumi.Output[dict[str, Any]]:
+    def _verified(self, server: Server) -> dict[str, Any]:
         """The machine under its long-term keys."""
         user = self._args.user
         born_with = self._args.credentials.temporary_host_keys[server.name].public_key
         read = HostKeys(
-            f"{self._name}-{server.name}",
+            of_machine(self._name, server.name),
             machine=host_data(server, user, [born_with]),
             private_key=self._args.credentials.deployment_key.private_key,
             bastion=self.bastion,

@@ -10,6 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pulumi
+from pulumi.runtime.invoke import invoke_output
 
 from components.machine_data import to_inventory
 from provisioning import rollout
@@ -20,22 +21,21 @@ if TYPE_CHECKING:
     from provisioning.inventory import Inventory
 
 
-class LastDeployment:
-    """Reads this stack's exports by a reference of the stack to itself."""
+async def hand_over(machine: str) -> None:
+    """Drain a machine and hand its addresses to a peer. Raises HandOverError unless a peer serves."""
+    inventory = inventory_of(await _exports())
+    if inventory is None or machine not in {host.name for host in inventory.hosts}:
+        # Never deployed to its end: nobody can be served by it yet.
+        pulumi.log.warn(f"{machine}: no finished deployment knows this machine, so nothing is handed over")
+        return
+    await asyncio.to_thread(rollout.hand_over, inventory, machine)
 
-    def __init__(self) -> None:
-        name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
-        self._reference = pulumi.StackReference("last-deployment", name)
 
-    async def hand_over(self, machine: str) -> None:
-        """Drain a machine and hand its addresses to a peer. Raises HandOverError unless a peer serves."""
-        outputs: Mapping[str, Any] = await self._reference.outputs.future() or {}
-        inventory = inventory_of(outputs)
-        if inventory is None or machine not in {host.name for host in inventory.hosts}:
-            # Never deployed to its end: nobody can be served by it yet.
-            pulumi.log.warn(f"{machine}: no finished deployment knows this machine, so nothing is handed over")
-            return
-        await asyncio.to_thread(rollout.hand_over, inventory, machine)
+async def _exports() -> Mapping[str, Any]:
+    # What a StackReference asks too; but that would be a resource, and show every export in every preview.
+    name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
+    answer = await invoke_output("pulumi:pulumi:readStackOutputs", {"name": name}).future()
+    return (answer or {}).get("outputs") or {}
 
 
 def inventory_of(exports: Mapping[str, Any]) -> Inventory | None:

@@ -11,17 +11,19 @@ from components.machines import Server
 from provisioning.inventory import Host, Inventory
 
 
-def host_data(server: Server, user: str, host_keys: pulumi.Input[Sequence[str]]) -> pulumi.Output[dict[str, Any]]:
-    """One machine, as the dynamic resources take it."""
-    return pulumi.Output.all(
-        name=server.name,
-        instance_id=server.instance_id,
-        private_address=server.private_address,
-        ssh_address=server.ssh_address,
-        user=user,
-        host_keys=host_keys,
-        holder=server.holder,
-    )
+def host_data(server: Server, user: str, host_keys: pulumi.Input[Sequence[str]]) -> dict[str, Any]:
+    """One machine, as the dynamic resources take it. Values are outputs one by one: of a machine that is about to be
+    replaced a preview then knows all but the new id.
+    """
+    return {
+        "name": server.name,
+        "instance_id": server.instance_id,
+        "private_address": server.private_address,
+        "ssh_address": server.ssh_address,
+        "user": user,
+        "host_keys": host_keys,
+        "holder": server.holder,
+    }
 
 
 def to_host(data: Mapping[str, Any]) -> Host:

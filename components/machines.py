@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pulumi
-from provisioning.first_boot import user_data
 from tencentcloud_iac_pulumi import cbs, eip, instance, key, placement
+
+from components.hooks import of_machine
+from provisioning.first_boot import user_data
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from components.credentials import KeyPair
     from components.firewall import Firewall
+    from components.hooks import Hooks
     from components.labels import Labels
     from components.network import Network
     from stacks.access import AccessSettings
@@ -45,7 +48,7 @@ class MachinesArgs:
     firewall: Firewall
     deployment_key: KeyPair
     temporary_host_keys: Mapping[str, KeyPair]
-    hooks: pulumi.ResourceHookBinding
+    hooks: Hooks
     protect: bool
     labels: Labels
 
@@ -106,9 +109,10 @@ class Machines(pulumi.ComponentResource):
                 parent=self,
                 delete_before_replace=True,
                 ignore_changes=_FIXED_AT_BIRTH,
-                hooks=args.hooks,
+                hooks=args.hooks.machine,
             ),
         )
+        machine.id.apply(lambda _: args.hooks.declare(node.name))
         ssh_address = pulumi.Output.from_input(str(node.address))
         if args.access.mode == "public":
             ssh_address = self._public_address(node.name, machine, args.access.public_bandwidth_mbps)
@@ -141,7 +145,7 @@ class Machines(pulumi.ComponentResource):
     ) -> instance.Instance:
         args, settings = self._args, self._args.settings
         return instance.Instance(
-            f"{self._name}-{name}",
+            of_machine(self._name, name),
             instance_name=args.labels.name(name),
             hostname=name,
             availability_zone=args.zone,
@@ -183,7 +187,7 @@ class Machines(pulumi.ComponentResource):
     def _public_address(self, name: str, machine: instance.Instance, bandwidth_mbps: int) -> pulumi.Output[str]:
         labels = self._args.labels
         address = eip.Instance(
-            f"{self._name}-{name}-address",
+            of_machine(f"{self._name}-address", name),
             name=labels.name(name),
             internet_charge_type="TRAFFIC_POSTPAID_BY_HOUR",
             internet_max_bandwidth_out=bandwidth_mbps,
@@ -191,11 +195,13 @@ class Machines(pulumi.ComponentResource):
             opts=self._child,
         )
         bound = eip.Association(
-            f"{self._name}-{name}-address-binding",
+            of_machine(f"{self._name}-binding", name),
             eip_id=address.id,
             instance_id=machine.id,
             # An address is bound to one machine at a time.
-            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
+            opts=pulumi.ResourceOptions(
+                parent=self, delete_before_replace=True, hooks=self._args.hooks.attachment if name != BASTION else None
+            ),
         )
         # Whoever connects must wait for the binding, not for the address alone.
         return pulumi.Output.all(address.public_ip, bound.id).apply(lambda known: known[0])
@@ -213,10 +219,10 @@ class Machines(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, protect=args.protect),
         )
         attached = cbs.StorageAttachment(
-            f"{self._name}-data-attachment",
+            of_machine(f"{self._name}-data", primary.name),
             storage_id=disk.id,
             instance_id=primary.instance_id,
             # One disk is attached to one machine at a time.
-            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
+            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True, hooks=args.hooks.attachment),
         )
         return attached.storage_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -79,9 +80,14 @@ def _inputs(args: RolloutArgs) -> dict[str, Any]:
         "hosts": list(args.host_keys.hosts),
         "virtual_ips": list(args.deployment.virtual_ips),
         "files": {host: manifest.files() for host, manifest in manifests.items()},
-        "manifests": {host: manifest.to_data() for host, manifest in manifests.items()},
+        "manifests": {host: [_one_line(thing) for thing in manifest.to_data()] for host, manifest in manifests.items()},
         "values": values,
         "secrets": args.credentials.secrets,
         "private_key": args.credentials.deployment_key.private_key,
         "bastion": args.host_keys.bastion,
     }
+
+
+def _one_line(thing: Mapping[str, Any]) -> str:
+    """One thing as one line: a preview shows every value of a changed resource, and people read it."""
+    return json.dumps(thing, sort_keys=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,10 @@ def find_drift(outputs: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def _manifests(inputs: Mapping[str, Any]) -> dict[str, Manifest]:
-    return {host: Manifest.from_data(host, data, inputs["files"][host]) for host, data in inputs["manifests"].items()}
+    return {
+        host: Manifest.from_data(host, [json.loads(thing) for thing in things], inputs["files"][host])
+        for host, things in inputs["manifests"].items()
+    }
 
 
 def _secrets(inputs: Mapping[str, Any]) -> dict[str, str]:

@@ -31,6 +31,11 @@ class Turns:
         self._holder: str | None = None
         self._changed: str | None = None
         self._removed: str | None = None
+        self._declared: set[str] = set()
+
+    def declare(self, machine: str) -> None:
+        """The machine is as this run wants it; whatever deletes it after this does not replace it."""
+        self._declared.add(machine)
 
     async def begin_change(self, machine: str) -> None:
         """Wait for the turn and take the machine out of service; `end` gives the turn back.
@@ -57,13 +62,18 @@ class Turns:
         """Take the machine out of service for good. Its successor, if any, serves after the rollout only:
         so one machine can be removed in one run. Raises HandOverError.
         """
+        if machine in self._declared:
+            # Wanted by the program and deleted all the same: `destroy`. The whole group goes, nobody is left to serve.
+            return
         async with self._turn:
+            if self._removed == machine:
+                return
             self._refuse_after_a_removal(machine)
             await self._hand_over_patiently(machine)
             self._removed = machine
 
     def _refuse_after_a_removal(self, machine: str) -> None:
-        if self._removed is None or self._removed == machine:
+        if self._removed is None:
             return
         raise HandOverError(
             f"{machine}: not touched, because {self._removed} goes in this same run and serves again only after it",

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 import pulumi
 from tencentcloud_iac_pulumi import eip, ha
 
+from components.hooks import of_machine
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from components.hooks import Hooks
     from components.labels import Labels
     from components.machines import Server
     from components.network import Network
@@ -24,6 +27,7 @@ class VirtualIpArgs:
     what: str  # for its name in the cloud: "vip", "vip2"
     holders: Sequence[Server]  # the machines that may announce it
     network: Network
+    hooks: Hooks
     protect: bool
     labels: Labels
 
@@ -50,12 +54,12 @@ class VirtualIp(pulumi.ComponentResource):
         )
         for server in args.holders:
             ha.VipInstanceAttachment(
-                f"{name}-{server.name}",
+                of_machine(name, server.name),
                 ha_vip_id=havip.id,
                 instance_id=server.instance_id,
                 instance_type="CVM",
                 # Created first, the successor of an equal pair would be undone by the removal of the old one.
-                opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
+                opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True, hooks=args.hooks.attachment),
             )
         public = eip.Instance(
             f"{name}-address",

@@ -50,7 +50,9 @@ class Sections(FrozenModel):
     data: Annotated[DataSettings, Field(description="The databases.")] = DataSettings()
     tags: Annotated[
         dict[Annotated[str, Field(pattern=_TAG_TEXT)], Annotated[str, Field(pattern=_TAG_TEXT)]],
-        Field(description="Tags for everything that can have tags, beside `pulumi-project`, `pulumi-stack`, `managed-by`."),
+        Field(
+            description="Tags for everything that can have tags, beside `pulumi-project`, `pulumi-stack`, `managed-by`."
+        ),
     ] = {}
     protect: Annotated[
         bool, Field(description="Protect what holds data or addresses from deletion (see README: unprotect).")

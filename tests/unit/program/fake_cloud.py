@@ -15,8 +15,6 @@ import yaml
 from pulumi.runtime import mocks, rpc
 from pulumi.runtime.config import set_all_config
 from pulumi.runtime.proto.resource_pb2 import (
-    ReadResourceRequest,
-    ReadResourceResponse,
     RegisterResourceRequest,
     RegisterResourceResponse,
 )
@@ -80,8 +78,6 @@ class _NoCalls(mocks.Mocks):
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
         inputs = {key: _plain(value) for key, value in args.inputs.items()}
-        if args.typ == "pulumi:pulumi:StackReference":
-            return args.name, {"name": inputs["name"], "outputs": {}, "secretOutputNames": []}
         if self._preview:
             return None, inputs
         made: dict[str, Any] = {name: f"{args.name}.{name}" for name in _MADE.get(args.typ.split(":")[1], ())}
@@ -111,7 +107,7 @@ class _Monitor(mocks.MockMonitor):
         self._run = run
         self._lock = threading.Lock()
 
-    # The SDK's own versions of these two leave an open event loop behind on every worker thread.
+    # The SDK's own version of this leaves an open event loop behind on every worker thread.
     def RegisterResource(self, request: RegisterResourceRequest) -> RegisterResourceResponse:  # noqa: N802 - gRPC's name
         urn = self.make_urn(request.parent, request.type, request.name)
         if request.type == "pulumi:pulumi:Stack":
@@ -123,12 +119,6 @@ class _Monitor(mocks.MockMonitor):
             self._run.resources.append(Declared(request.type, request.name, plain, secret, request))
         id_, state = self.mocks.new_resource(mocks.MockResourceArgs(request.type, request.name, plain))
         return RegisterResourceResponse(urn=urn, id=id_, object=_to_wire(state))
-
-    def ReadResource(self, request: ReadResourceRequest) -> ReadResourceResponse:  # noqa: N802
-        inputs = rpc.deserialize_properties(request.properties)
-        _, state = self.mocks.new_resource(mocks.MockResourceArgs(request.type, request.name, inputs))
-        urn = self.make_urn(request.parent, request.type, request.name)
-        return ReadResourceResponse(urn=urn, properties=_to_wire(state))
 
     def RegisterResourceOutputs(self, request: Any) -> Any:  # noqa: N802
         if "::pulumi:pulumi:Stack::" in request.urn:
