@@ -20,10 +20,10 @@ PEER_FILE = "/run/tandem/peer"  # what systemd's ExecStopPost of nginx reads
 DRAIN_FILE = "/run/tandem/drain"  # there during a planned hand-over
 
 
-def answers(address: str, timeout_s: float) -> bool:
+def answers(address: str, timeout_s: float, port: int = 80) -> bool:
     """Does an nginx answer there, over HTTP, in time? A hung one still accepts connections."""
     try:
-        with socket.create_connection((address, 80), timeout_s) as connection:
+        with socket.create_connection((address, port), timeout_s) as connection:
             connection.sendall(b"GET /healthz HTTP/1.0\r\nHost: health\r\n\r\n")
             return connection.recv(64).startswith((b"HTTP/1.1 200", b"HTTP/1.0 200"))
     except OSError:

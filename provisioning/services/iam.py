@@ -37,6 +37,7 @@ _SERVICES = {
 _CERTIFICATE = "/etc/iam/node.crt"
 _PRIVATE_KEY = "/etc/iam/node.key"
 _CA = "/etc/iam/ca.crt"
+_RUNNER = "/usr/local/lib/tandem/run-censored"
 _STAND_IN_PACKAGES = ("python3-pymysql", "python3-redis", "python3-bcrypt", "python3-yaml", "python3-jwt")
 
 
@@ -126,14 +127,24 @@ def _units(deployment: Deployment, machine: Machine) -> list[Thing]:
     services = [
         File(
             f"/etc/systemd/system/{name}.service",
-            render("iam/service.j2", name=name, purpose=purpose, current=CURRENT, data_here=data_here),
+            render(
+                "iam/service.j2",
+                name=name,
+                purpose=purpose,
+                current=CURRENT,
+                data_here=data_here,
+                censored=not get_release(deployment).stand_in,
+                runner=_RUNNER,
+            ),
             after=(restart(name),),
         )
         for name, purpose in _SERVICES.items()
     ]
+    runner = File(_RUNNER, render("iam/run-censored.sh.j2"), mode=0o755)
     redis_host, redis_port = redis_address(deployment)
     timer = restart("iam-refresh.timer")
     return [
+        *([] if get_release(deployment).stand_in else [runner]),
         *services,
         File(
             "/etc/systemd/system/iam-refresh.service",

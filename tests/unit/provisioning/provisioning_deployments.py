@@ -1,0 +1,38 @@
+"""Deployments for tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from provisioning.deployment import Deployment, Domains, Machine
+from provisioning.settings.data import DataSettings
+from provisioning.settings.iam import IamSettings
+from provisioning.settings.keepalived import KeepalivedSettings
+from provisioning.settings.nginx import NginxSettings
+
+
+def deployment(
+    *,
+    profile: str = "fast",
+    mode: str = "non-preempt",
+    nginx: dict[str, Any] | None = None,
+    application_machines: int = 0,
+    virtual_ips: tuple[str, ...] = ("10.0.4.99",),
+) -> Deployment:
+    machines = (
+        Machine("iam-a", "10.0.4.20", primary=True),
+        Machine("iam-b", "10.0.4.21"),
+        *(Machine(f"iam-{'cdefgh'[n]}", f"10.0.4.{22 + n}", holder=False) for n in range(application_machines)),
+    )
+    return Deployment(
+        group="tandem-test",
+        machines=machines,
+        virtual_ips=virtual_ips,
+        domains=Domains("iam.api.example.com", "iam.authz.example.com"),
+        nginx=NginxSettings.model_validate(nginx or {}),
+        keepalived=KeepalivedSettings.model_validate({"profile": profile, "mode": mode}),
+        iam=IamSettings(),
+        data=DataSettings(),
+        subnet_cidr="10.0.4.0/24",
+        admin_cidrs=("172.31.255.2/32",),
+    )

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from provisioning.errors import TemplateError
+from provisioning.first_boot import LIMIT_BYTES, user_data
+
+PRIVATE = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\n-----END OPENSSH PRIVATE KEY-----\n"
+
+
+def data(keys: tuple[str, ...] = ("ssh-ed25519 AAAA deploy",)) -> str:
+    return user_data(
+        hostname="iam-a", host_key_private=PRIVATE, host_key_public="ecdsa-sha2-nistp256 AAAA\n", user="debian",
+        public_keys=keys,
+    )  # fmt: skip
+
+
+def test_it_is_a_cloud_config_that_yaml_reads() -> None:
+    text = data()
+    assert text.startswith("#cloud-config\n")
+    config = yaml.safe_load(text)
+    assert config["hostname"] == "iam-a"
+    assert config["ssh_keys"] == {"ecdsa_private": PRIVATE, "ecdsa_public": "ecdsa-sha2-nistp256 AAAA"}
+    assert config["users"][1]["ssh_authorized_keys"] == ["ssh-ed25519 AAAA deploy"]
+
+
+def test_the_machine_makes_its_long_term_key_itself_before_the_ssh_module_runs() -> None:
+    config = yaml.safe_load(data())
+    assert "ssh-keygen -q -t ed25519" in config["bootcmd"][0][-1]
+    assert config["ssh_deletekeys"] is False, "else cloud-init's ssh module removes what bootcmd made"
+    assert config["ssh_genkeytypes"] == []
+
+
+def test_nobody_logs_in_by_password_or_as_root() -> None:
+    config = yaml.safe_load(data())
+    assert (config["ssh_pwauth"], config["disable_root"]) == (False, True)
+
+
+def test_more_than_the_cloud_takes_is_refused_with_its_size() -> None:
+    assert len(data().encode()) < 3000
+    with pytest.raises(TemplateError, match=f"the cloud takes {LIMIT_BYTES}"):
+        data(tuple(f"ssh-rsa {'A' * 700} user{n}" for n in range(25)))

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import socket
+import threading
+
+import pytest
+
+from provisioning.health_daemon import Judge, answers
+
+UP, DOWN = True, False
+
+
+@pytest.mark.parametrize(
+    ("probes", "peer", "draining", "expected"),
+    [
+        pytest.param([UP, UP], UP, False, [0, 0], id="healthy"),
+        pytest.param([DOWN, DOWN], UP, False, [0, 0], id="two failures are not yet a fault"),
+        pytest.param([DOWN, DOWN, DOWN], UP, False, [0, 0, -254], id="three are"),
+        pytest.param([DOWN, DOWN, UP, DOWN, DOWN], UP, False, [0] * 5, id="one success starts the count anew"),
+        pytest.param([DOWN] * 4, DOWN, False, [0] * 4, id="while the peer is silent nothing is a fault"),
+        pytest.param([UP, UP], UP, True, [-10, -10], id="a drain lowers the priority"),
+        pytest.param([DOWN] * 3, UP, True, [-10, -10, -254], id="a fault says more than a drain"),
+        pytest.param([DOWN, DOWN, DOWN, UP], UP, False, [0, 0, -254, 0], id="nginx is back"),
+    ],
+)
+def test_what_keepalived_is_told(probes: list[bool], peer: bool, draining: bool, expected: list[int]) -> None:  # noqa: FBT001
+    judge = Judge(fall=3, fault=-254, drain=-10)
+    told = [judge.value(nginx_answers=probe, peer_answers=peer, draining=draining) for probe in probes]
+    assert told == expected
+
+
+def serve(answer: bytes) -> socket.socket:
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def once() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            if answer:
+                connection.recv(200)
+                connection.sendall(answer)
+            else:
+                connection.recv(200)
+                connection.recv(200)  # hang until the other side gives up
+
+    threading.Thread(target=once, daemon=True).start()
+    return listener
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        pytest.param(b"HTTP/1.1 200 OK\r\n\r\n", True, id="200"),
+        pytest.param(b"HTTP/1.1 503 Sorry\r\n\r\n", False, id="503"),
+        pytest.param(b"", False, id="a hang, though it accepts connections"),
+    ],
+)
+def test_a_probe_is_an_http_answer_in_time(answer: bytes, expected: bool) -> None:  # noqa: FBT001
+    with serve(answer) as listener:
+        assert answers("127.0.0.1", 0.2, port=listener.getsockname()[1]) is expected
+
+
+def test_nobody_listening_is_no_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    assert not answers("127.0.0.1", 0.2, port=port)

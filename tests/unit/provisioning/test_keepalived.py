@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from provisioning_deployments import deployment
+from pydantic import ValidationError
+
+from provisioning.desired import File, Unit
+from provisioning.manifest import render
+from provisioning.services.keepalived import PROFILES, Profile
+from provisioning.settings.keepalived import KeepalivedSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CONF = "/etc/keepalived/keepalived.conf"
+
+
+def conf(host: str = "iam-a", **options: Any) -> str:
+    text = render(deployment(**options))[host].files()[CONF]
+    return re.sub(r"^\s*#.*\n", "", text, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("profile", ["fast", "balanced"])
+def test_a_non_preemptive_pair_has_the_same_high_priority_on_both_and_no_nopreempt(profile: str) -> None:
+    for host in ("iam-a", "iam-b"):
+        text = conf(host, profile=profile)
+        assert "priority 250\n" in text
+        assert "state BACKUP" in text
+        assert "nopreempt" not in text
+        assert "vrrp_version 3" in text
+
+
+def test_vrrp_is_unicast_to_the_peers_alone() -> None:
+    text = conf("iam-a", application_machines=2)
+    assert "unicast_src_ip 10.0.4.20" in text
+    assert re.findall(r"unicast_peer \{\s+([\d.\s]+?)\s+\}", text) == ["10.0.4.21"]
+    assert "vrrp_strict" not in text
+
+
+def test_only_balanced_and_seed_repeat_their_announcement() -> None:
+    assert "garp_master_refresh" not in conf(profile="fast")
+    assert "garp_master_refresh 5" in conf(profile="balanced")
+    assert "garp_master_refresh 5" in conf(profile="seed")
+
+
+def test_the_seed_profile_has_the_lectures_timing() -> None:
+    a, b = conf("iam-a", profile="seed"), conf("iam-b", profile="seed")
+    for text in (a, b):
+        for line in ("nopreempt", "advert_int 1", "interval 5", "weight 0", "garp_master_delay 1", "auth_type PASS"):
+            assert f"{line}\n" in text
+    assert "priority 100\n" in a
+    assert "priority 50\n" in b
+    assert "vrrp_garp_interval" not in a, "keepalived 2.2.7 refuses 0"
+
+
+def test_the_seed_profile_runs_no_health_daemon() -> None:
+    units = {thing.name: thing for thing in render(deployment(profile="seed"))["iam-a"].things if isinstance(thing, Unit)}
+    assert not units["tandem-health"].running
+    assert not units["tandem-health"].enabled
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
+def test_a_killed_keepalived_starts_after_its_peer_took_over(profile: Profile) -> None:
+    # 3 advertisements and the skew; in VRRPv2 the skew of priority 50 is 0.8 s.
+    assert profile.restart_s > 3 * profile.advert_s + (206 / 256 if profile.name == "seed" else profile.advert_s)
+
+
+@pytest.mark.parametrize("mode", ["preempt", "dual-master"])
+def test_a_drain_reverses_the_order_where_priorities_differ(mode: str) -> None:
+    addresses = ("10.0.4.99", "10.0.4.98") if mode == "dual-master" else ("10.0.4.99",)
+    priorities = {
+        host: [int(found) for found in re.findall(r"priority (\d+)", conf(host, mode=mode, virtual_ips=addresses))]
+        for host in ("iam-a", "iam-b")
+    }
+    assert priorities["iam-a"] == ([250] if mode == "preempt" else [250, 240])
+    assert priorities["iam-b"] == ([240] if mode == "preempt" else [240, 250])
+    holder = render(deployment(mode=mode, virtual_ips=addresses))["iam-a"].files()["/etc/tandem/holder.json"]
+    assert '"drain": -20' in holder
+
+
+def test_in_dual_master_each_address_has_a_virtual_router_of_its_own() -> None:
+    text = conf(mode="dual-master", virtual_ips=("10.0.4.99", "10.0.4.98"))
+    assert re.findall(r"virtual_router_id (\d+)", text) == ["51", "52"]
+
+
+@pytest.mark.parametrize("profile", ["fast", "balanced", "seed"])
+def test_the_notify_script_writes_the_lectures_lines(tmp_path: Path, profile: str) -> None:
+    files = render(deployment(profile=profile))["iam-a"].files()
+    log = tmp_path / "keepalived.log"
+    script = tmp_path / "notify.sh"
+    script.write_text(files["/etc/keepalived/keepalived_notify.sh"].replace("/var/log/keepalived.log", str(log)))
+    for state in ("MASTER", "BACKUP", "FAULT", "STOP"):
+        assert f'keepalived_notify.sh {state}"' in files[CONF]
+        subprocess.run(["sh", str(script), state], check=True)
+    lines = log.read_text().splitlines()
+    assert [line.split("] ")[1] for line in lines] == ["notify_master", "notify_backup", "notify_fault", "notify_stop"]
+    assert all(re.match(r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\] ", line) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        pytest.param({"virtualRouterId": 256}, "less than", id="a VRID that does not exist"),
+        pytest.param({"virtualRouterId": 255, "mode": "dual-master"}, "no next one", id="no VRID for the second"),
+        pytest.param({"profile": "seed", "mode": "preempt"}, "non-preemptive", id="the lecture's pair, preempting"),
+        pytest.param({"interface": "eth 0"}, "pattern", id="no interface"),
+    ],
+)
+def test_a_wrong_setting_is_refused(settings: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValidationError, match=says):
+        KeepalivedSettings.model_validate(settings)
+
+
+@pytest.mark.parametrize("profile", ["fast", "balanced", "seed"])
+@pytest.mark.parametrize("mode", ["non-preempt", "preempt", "dual-master"])
+@pytest.mark.root
+@pytest.mark.skipif(shutil.which("keepalived") is None, reason="no keepalived here: its -t is run on the machines")
+def test_keepalived_itself_accepts_what_is_rendered(tmp_path: Path, profile: str, mode: str) -> None:
+    if profile == "seed" and mode != "non-preempt":
+        with pytest.raises(ValidationError):
+            deployment(profile=profile, mode=mode)
+        return
+    addresses = ("10.0.4.99", "10.0.4.98") if mode == "dual-master" else ("10.0.4.99",)
+    things = render(deployment(profile=profile, mode=mode, virtual_ips=addresses))["iam-a"].things
+    for thing in things:
+        if isinstance(thing, File) and thing.path.startswith("/etc/keepalived/"):
+            place = tmp_path / thing.path.rpartition("/")[2]
+            text = thing.text.replace("@@secret:vrrp_password@@", "abcd1234").replace("/etc/keepalived", str(tmp_path))
+            place.write_text(re.sub(r"interface eth0", f"interface {an_interface()}", text))
+            place.chmod(thing.mode)
+    told = subprocess.run(
+        ["keepalived", "-t", "-f", str(tmp_path / "keepalived.conf")], capture_output=True, text=True, check=False
+    )
+    assert told.returncode in (0, 5 if unsafe(tmp_path) else 0), told.stderr
+
+
+def unsafe(path: Path) -> bool:
+    """keepalived warns (5) of scripts below a directory that others may write to, as /tmp is."""
+    return any(parent.stat().st_mode & 0o022 for parent in path.parents)
+
+
+def an_interface() -> str:
+    shown = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout
+    return next(line.split(": ")[1].split("@")[0] for line in shown.splitlines() if "LOOPBACK" not in line)

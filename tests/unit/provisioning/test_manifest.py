@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from provisioning_deployments import deployment
+
+from provisioning.desired import Absent, Directory, File, Gate, Unit, reload
+from provisioning.manifest import Manifest, render
+from provisioning.placeholders import find_names
+
+THINGS = (
+    Directory("/etc/iam", mode=0o750),
+    File("/etc/nginx/nginx.conf", "user www-data;\n", mode=0o640, after=(reload("nginx"),)),
+    Unit("nginx"),
+    Gate("nginx", "http://10.0.4.20/healthz", deadline_s=30),
+)
+
+
+def as_pulumi_returns_it(value: Any) -> Any:
+    """Through JSON, and every number a float."""
+    return json.loads(json.dumps(value), parse_int=float)
+
+
+@pytest.mark.parametrize("profile", ["fast", "balanced", "seed"])
+def test_a_manifest_survives_its_way_through_pulumis_state(profile: str) -> None:
+    for name, manifest in render(deployment(profile=profile)).items():
+        data = as_pulumi_returns_it(manifest.to_data())
+        assert Manifest.from_data(name, data, manifest.files()) == manifest
+
+
+def test_the_data_holds_no_text_of_any_file_and_no_default() -> None:
+    manifest = Manifest("iam-a", THINGS)
+    assert manifest.to_data() == [
+        {"kind": "Directory", "path": "/etc/iam", "mode": "0750"},
+        {"kind": "File", "path": "/etc/nginx/nginx.conf", "mode": "0640", "after": ["reload nginx"]},
+        {"kind": "Unit", "name": "nginx"},
+        {"kind": "Gate", "name": "nginx", "url": "http://10.0.4.20/healthz", "deadline_s": 30},
+    ]
+    assert manifest.files() == {"/etc/nginx/nginx.conf": "user www-data;\n"}
+
+
+def test_one_path_is_one_thing() -> None:
+    with pytest.raises(ValueError, match="two things claim /etc/x"):
+        Manifest("iam-a", (File("/etc/x", ""), Absent("/etc/x")))
+
+
+def test_rendering_twice_gives_the_same() -> None:
+    assert render(deployment()) == render(deployment())
+
+
+def test_changing_one_setting_changes_one_line_on_each_machine() -> None:
+    before, after = render(deployment()), render(deployment(nginx={"workerConnections": 5000}))
+    for name in before:
+        assert before[name].to_data() == after[name].to_data()
+        changed = [path for path, text in before[name].files().items() if after[name].files()[path] != text]
+        assert changed == ["/etc/nginx/nginx.conf"]
+        old, new = (set(files.files()[changed[0]].splitlines()) for files in (before[name], after[name]))
+        assert (old - new, new - old) == ({"    worker_connections 4096;"}, {"    worker_connections 5000;"})
+
+
+def test_another_machine_changes_nothing_on_the_first_ones_but_who_their_peers_are() -> None:
+    before, after = render(deployment()), render(deployment(application_machines=1))
+    assert list(after) == ["iam-a", "iam-b", "iam-c"]
+    for name in before:
+        changed = {path for path, text in before[name].files().items() if after[name].files()[path] != text}
+        assert "/etc/nginx/conf.d/upstreams.conf" in changed
+        assert not {path for path in changed if "keepalived" in path or path.startswith("/etc/nginx/tls")}
+
+
+def test_a_machine_that_may_not_hold_the_address_runs_neither_nginx_nor_keepalived() -> None:
+    things = render(deployment(application_machines=1))["iam-c"].things
+    assert not {"nginx", "keepalived"} & {thing.name for thing in things if isinstance(thing, Unit)}
+
+
+def test_no_rendered_file_holds_a_secret_but_names_of_secrets() -> None:
+    names: set[str] = set()
+    for manifest in render(deployment(profile="seed")).values():
+        for path, text in manifest.files().items():
+            names |= find_names(text)
+            assert "BEGIN" not in text or "PRIVATE" not in text, path
+    assert {"server_certificate", "server_private_key", "vrrp_password"} <= names
+
+
+def test_files_that_hold_secrets_are_not_for_everyone() -> None:
+    public = {"server_certificate", "ca_certificate"}
+    for profile in ("fast", "seed"):
+        for manifest in render(deployment(profile=profile)).values():
+            for thing in manifest.things:
+                if isinstance(thing, File) and {
+                    name for name in find_names(thing.text) if name not in public and "certificate" not in name
+                }:
+                    assert thing.mode & 0o007 == 0, thing.path

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import datetime
+import re
+import shutil
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from provisioning_deployments import deployment
+from pydantic import ValidationError
+
+from provisioning.desired import Absent, File
+from provisioning.manifest import render
+from provisioning.settings.nginx import NginxSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def files(**settings: Any) -> dict[str, str]:
+    return render(deployment(nginx=settings))["iam-a"].files()
+
+
+def site(text: str) -> str:
+    """Without comments, which may say anything."""
+    return re.sub(r"^\s*#.*$", "", text, flags=re.MULTILINE)
+
+
+def test_the_upstreams_are_the_same_on_every_machine_and_name_all_of_them() -> None:
+    path = "/etc/nginx/conf.d/upstreams.conf"
+    a, b = (manifest.files()[path] for manifest in render(deployment()).values())
+    assert a == b
+    for server in ("10.0.4.20:8080", "10.0.4.21:8080", "10.0.4.20:9090", "10.0.4.21:9090"):
+        assert f"server {server} " in a
+    assert "127.0.0.1" not in a
+
+
+def test_each_upstream_has_a_zone_so_that_workers_count_together() -> None:
+    upstreams = files()["/etc/nginx/conf.d/upstreams.conf"]
+    assert upstreams.count("zone iam-") == upstreams.count("upstream iam-") == 2
+
+
+@pytest.mark.parametrize("name", ["iam-apiserver", "iam-authz-server"])
+def test_a_dead_machine_costs_a_second_and_a_post_is_never_sent_twice(name: str) -> None:
+    text = site(files()[f"/etc/nginx/conf.d/{name}.conf"])
+    assert "proxy_connect_timeout 1s;" in text
+    assert "proxy_next_upstream_tries 2;" in text
+    assert "non_idempotent" not in text
+
+
+@pytest.mark.parametrize("name", ["iam-apiserver", "iam-authz-server"])
+def test_what_the_client_says_about_its_address_is_not_passed_on(name: str) -> None:
+    text = site(files()[f"/etc/nginx/conf.d/{name}.conf"])
+    assert "X-Forwarded-For $remote_addr;" in text
+    assert "proxy_add_x_forwarded_for" not in text
+
+
+def test_anybody_may_not_create_a_user_unless_the_stack_says_so() -> None:
+    path = "/etc/nginx/conf.d/iam-apiserver.conf"
+    assert "deny all;" in files()[path]
+    assert "allow 192.0.2.0/24;" in files(registrationCidrs=["192.0.2.0/24"])[path]
+    assert "deny all;" not in files(openRegistration=True)[path]
+
+
+def test_the_distributions_site_is_removed() -> None:
+    things = render(deployment())["iam-a"].things
+    assert "/etc/nginx/sites-enabled/default" in [thing.path for thing in things if isinstance(thing, Absent)]
+
+
+def test_the_access_log_shows_which_machine_answered() -> None:
+    assert "upstream=$upstream_addr" in files()["/etc/nginx/nginx.conf"]
+
+
+def test_hsts_is_two_years_and_can_be_left_out() -> None:
+    path = "/etc/nginx/conf.d/iam-apiserver.conf"
+    assert 'Strict-Transport-Security "max-age=63072000"' in files()[path]
+    assert "Strict-Transport-Security" not in files(hstsMaxAgeS=0)[path]
+
+
+def test_only_named_origins_get_cors_headers() -> None:
+    path = "/etc/nginx/conf.d/iam-apiserver.conf"
+    assert "Access-Control" not in files()[path]
+    text = files(cors={"allowOrigins": ["https://shop.example.com"], "allowCredentials": True})[path]
+    assert '"https://shop.example.com" $http_origin;' in text
+    assert "Access-Control-Allow-Credentials true" in text
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        pytest.param({"user": "root"}, "hand the machine to whoever", id="workers as root"),
+        pytest.param({"cors": {"allowOrigins": ["*"], "allowCredentials": True}}, "name the origins", id="open cors"),
+        pytest.param({"clientMaxBodySize": "5 m"}, "pattern", id="a size with a space"),
+        pytest.param({"workerConnection": 5}, "Extra inputs", id="an unknown key"),
+        pytest.param({"workerProcesses": 0}, "greater than", id="no worker"),
+        pytest.param({"connectTimeoutS": 60}, "less than", id="nginx's own connect time-out"),
+    ],
+)
+def test_a_wrong_setting_is_refused(settings: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValidationError, match=says):
+        NginxSettings.model_validate(settings)
+
+
+def certificate() -> tuple[str, str]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now)
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return made.public_bytes(pem).decode(), private.decode()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param({}, id="as it comes"),
+        pytest.param(
+            {
+                "balance": "least-conn",
+                "cors": {"allowOrigins": ["https://a.example.com", "http://b.example.com:8080"]},
+                "hstsMaxAgeS": 0,
+                "gzip": {"enabled": False},
+                "registrationCidrs": ["192.0.2.0/24"],
+                "workerProcesses": 2,
+            },
+            id="with everything else than the defaults",
+        ),
+        pytest.param({"balance": "ip-hash", "openRegistration": True, "cors": {"allowOrigins": ["*"]}}, id="wide open"),
+    ],
+)
+@pytest.mark.skipif(shutil.which("nginx") is None, reason="no nginx on this machine: its -t is run on the machines")
+def test_nginx_itself_accepts_what_is_rendered(tmp_path: Path, settings: dict[str, Any]) -> None:
+    public, private = certificate()
+    for thing in render(deployment(nginx=settings))["iam-a"].things:
+        if not (isinstance(thing, File) and thing.path.startswith("/etc/nginx/")):
+            continue
+        text = thing.text.replace("@@secret:server_certificate@@", public).replace("@@secret:server_private_key@@", private)
+        # Its paths below our own directory, and nothing that needs root.
+        text = text.replace("/etc/nginx/", f"{tmp_path}/").replace("/var/log/nginx/", f"{tmp_path}/")
+        text = re.sub(r"^(user|include .*modules-enabled).*$", "", text, flags=re.MULTILINE)
+        text = text.replace("/run/nginx.pid", f"{tmp_path}/nginx.pid").replace("listen 80", "listen 8980")
+        text = text.replace("listen 443", "listen 8943")
+        place = tmp_path / thing.path.removeprefix("/etc/nginx/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text)
+    (tmp_path / "mime.types").write_text("types { text/html html; }\n")
+    told = subprocess.run(
+        ["nginx", "-t", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf"), "-e", str(tmp_path / "e.log")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 0, told.stderr
+    assert "[warn]" not in told.stderr
