@@ -1,0 +1,117 @@
+"""The API in this process: called directly, or over HTTP by official clients."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from tencentcloud.common.common_client import CommonClient
+from tencentcloud.common.credential import Credential
+from tencentcloud.common.profile.client_profile import ClientProfile
+from tencentcloud.common.profile.http_profile import HttpProfile
+
+from localcloud.api.actions import VERSIONS
+from localcloud.api.app import make_app
+from localcloud.api.dispatch import dispatch, find_action
+from localcloud.api.gateway import Gateway
+from localcloud.state import SHORT, Cloud, Timing
+from localcloud.state.catalog import IMAGES, Image
+from localcloud.world import PaperWorld, World
+
+REGION = "ap-guangzhou"
+ZONE = "ap-guangzhou-6"
+SECRET_ID, SECRET_KEY = "localcloud", "localcloud-secret"
+PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHUqTDx2CTl6yUK8kfv5BnKBSpUjw5DMUZeOMqzZl0Pb iam"
+
+
+class Direct:
+    """Calls a cloud's actions without HTTP: parameters in, answer or ApiError out."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self.cloud = cloud
+
+    def __call__(self, target: str, /, region: str = REGION, **parameters: Any) -> dict[str, Any]:
+        """`call("vpc:CreateVpc", VpcName="x", CidrBlock="10.0.0.0/16")`."""
+        service, _, name = target.partition(":")
+        action = find_action(service, name, VERSIONS[service])
+        return dispatch(
+            self.cloud, action, parameters, region=region, secret_id=SECRET_ID, request_id=str(uuid.uuid4())
+        )
+
+    def settle(self) -> None:
+        """Wait until nothing is under way."""
+        self.cloud.wait_until_settled()
+
+
+@contextlib.contextmanager
+def running_cloud(
+    path: Path | None = None,
+    *,
+    world: World | None = None,
+    timing: Timing = SHORT,
+    seed: str = "0",
+    images: tuple[Image, ...] = IMAGES,
+) -> Iterator[Cloud]:
+    """A started cloud that is closed at the end."""
+    cloud = Cloud(path, world or PaperWorld(), timing=timing, seed=seed, images=images)
+    cloud.start()
+    try:
+        yield cloud
+    finally:
+        cloud.close()
+
+
+@dataclass(frozen=True)
+class Server:
+    """The API on a port of the loopback."""
+
+    cloud: Cloud
+    gateway: Gateway
+    port: int
+
+    def client(self, service: str, region: str = REGION, **credentials: str) -> CommonClient:
+        """The official SDK's client; nothing is changed but the endpoint."""
+        secret = Credential(credentials.get("secret_id", SECRET_ID), credentials.get("secret_key", SECRET_KEY))
+        http = HttpProfile(protocol="http", endpoint=f"127.0.0.1:{self.port}", reqTimeout=10)
+        return CommonClient(service, VERSIONS[service], secret, region, profile=ClientProfile(httpProfile=http))
+
+    def call(self, target: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """One call by the SDK. Raises TencentCloudSDKException."""
+        service, _, action = target.partition(":")
+        return self.client(service).call_json(action, dict(parameters))["Response"]
+
+
+class _Quiet(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+
+@contextlib.contextmanager
+def serving(cloud: Cloud, *, requests_per_second: int = 0) -> Iterator[Server]:
+    """The cloud's API over HTTP, served by a thread."""
+    gateway = Gateway(cloud, requests_per_second=requests_per_second)
+    listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+    config = uvicorn.Config(make_app(cloud, gateway), log_config=None, access_log=False, lifespan="off")
+    server = _Quiet(config)
+    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 10
+    while not server.started:
+        assert time.monotonic() < deadline, "the server did not start"
+        time.sleep(0.005)
+    try:
+        yield Server(cloud, gateway, listener.getsockname()[1])
+    finally:
+        server.should_exit = True
+        server.force_exit = True
+        thread.join(10)
+        listener.close()
