@@ -339,6 +339,7 @@ class Agent:
             return default
 
     def _write_json(self, name: str, value: Any) -> None:
+        self._make_state()
         place = self._path(name)
         new = place.with_name(place.name + ".new")
         with new.open("w") as file:

@@ -63,9 +63,9 @@ def give_away(leaving: Connection, peers: Sequence[Connection], virtual_ips: Ite
             look_at="tandem status; journalctl -u nginx -u keepalived on those machines",
         )
     for peer in serving:
-        # While two of them speak different versions of VRRP (a rollout that changes the profile), each holds it.
-        if already := peer.call([{"do": "held", "virtual_ips": wanted, "deadline_s": 0}])[0]:
-            return HandOver(tuple(already), peer.host.name)
+        # Nothing to move. (Both may hold it: while a rollout changes the profile, they speak different versions of VRRP.)
+        if peer.call([{"do": "held", "virtual_ips": wanted, "deadline_s": 0}])[0]:
+            return HandOver((), peer.host.name)
     drain = {"do": "drain", "virtual_ips": wanted, "deadline_s": 30}
     moved: dict[str, list[str]] = leaving.call([drain], deadline_s=400)[0]
     addresses = tuple(moved["moved"])

@@ -238,6 +238,9 @@ class MachineLockedError(LockedError):
 
 def connect(host: Host, private_key: str, bastion: Host | None = None) -> SshConnection:
     """Log in, once. Raises HostKeyError, UnreachableError."""
+    for pinned in (host, bastion):
+        if pinned is not None and not pinned.host_keys:
+            raise HostKeyError(f"{_name(pinned)}: no host key is pinned for it, so nothing is sent to it")
     if bastion is None:
         return SshConnection(host, _handshake(host, private_key, _dial(host)))
     outer = _handshake(bastion, private_key, _dial(bastion))
@@ -308,8 +311,6 @@ def _dial(host: Host) -> socket.socket:
 
 def _handshake(host: Host, private_key: str, over: socket.socket | paramiko.Channel) -> paramiko.Transport:
     pinned = [paramiko.PKey.from_type_string(*_split_key(line)) for line in host.host_keys]
-    if not pinned:
-        raise HostKeyError(f"{_name(host)}: no host key is pinned for it, so nothing is sent to it")
     key = load_private_key(private_key)
     transport = paramiko.Transport(over)
     try:

@@ -1,0 +1,263 @@
+"""The transport against a real SSH server in this process (paramiko's), which runs commands as this user."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import socket
+import subprocess
+import threading
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import paramiko
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+
+from provisioning.errors import HostKeyError, MachineError, UnreachableError
+from provisioning.inventory import Host
+from provisioning.transport import connect, load_private_key, wait_until_reachable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FORMATS = {
+    "openssh": serialization.PrivateFormat.OpenSSH,
+    "pkcs8": serialization.PrivateFormat.PKCS8,
+}
+
+
+def new_key(form: str = "openssh") -> str:
+    key = ed25519.Ed25519PrivateKey.generate()
+    return key.private_bytes(serialization.Encoding.PEM, FORMATS[form], serialization.NoEncryption()).decode()
+
+
+class _Rules(paramiko.ServerInterface):
+    def __init__(self, client_key: paramiko.PKey) -> None:
+        self._client_key = client_key
+
+    def get_allowed_auths(self, username: str) -> str:
+        del username
+        return "publickey"
+
+    def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
+        return paramiko.AUTH_SUCCESSFUL if (username, key) == ("root", self._client_key) else paramiko.AUTH_FAILED
+
+    def check_channel_request(self, kind: str, chanid: int) -> int:
+        del kind, chanid
+        return paramiko.OPEN_SUCCEEDED
+
+    def check_channel_direct_tcpip_request(
+        self, chanid: int, origin: tuple[str, int], destination: tuple[str, int]
+    ) -> int:
+        del chanid, origin
+        self.destination = destination
+        return paramiko.OPEN_SUCCEEDED
+
+    def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
+        threading.Thread(target=_execute, args=(channel, command.decode()), daemon=True).start()
+        return True
+
+
+def _execute(channel: paramiko.Channel, command: str) -> None:
+    with contextlib.suppress(OSError):
+        if command == "cut":
+            transport = channel.get_transport()
+            time.sleep(0.1)
+            transport.close()
+            return
+        if command == "hang":
+            time.sleep(5)
+            return
+        stdin = channel.makefile("rb").read()
+        done = subprocess.run(["sh", "-c", command], input=stdin, capture_output=True, check=False)
+        channel.sendall(done.stdout)
+        channel.sendall_stderr(done.stderr)
+        channel.send_exit_status(done.returncode)
+        channel.close()
+
+
+class Server:
+    """An SSH server with one host key that lets one key in as root; also a jump host."""
+
+    def __init__(self, client_key: paramiko.PKey) -> None:
+        self.key = paramiko.Ed25519Key.from_private_key(io.StringIO(new_key()))
+        self._client_key = client_key
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.connections: list[paramiko.Transport] = []
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
+
+    def _talk(self, connection: socket.socket) -> None:
+        transport = paramiko.Transport(connection)
+        self.connections.append(transport)
+        transport.add_server_key(self.key)
+        rules = _Rules(self._client_key)
+        with contextlib.suppress(paramiko.SSHException, EOFError):
+            transport.start_server(server=rules)
+            while transport.is_active():
+                channel = transport.accept(1)
+                if channel is not None and hasattr(rules, "destination"):
+                    threading.Thread(target=_forward, args=(channel, rules.destination), daemon=True).start()
+
+    def host(self) -> Host:
+        public = f"{self.key.get_name()} {self.key.get_base64()}"
+        return Host("iam-a", "ins-a", "10.0.4.20", "127.0.0.1", "root", (public,), holder=True, ssh_port=self.port)
+
+    def close(self) -> None:
+        self._listener.close()
+        for transport in self.connections:
+            transport.close()
+
+
+def _forward(channel: paramiko.Channel, to: tuple[str, int]) -> None:
+    with contextlib.suppress(OSError), socket.create_connection(to) as other:
+
+        def back() -> None:
+            with contextlib.suppress(OSError):
+                while data := other.recv(1 << 16):
+                    channel.sendall(data)
+
+        threading.Thread(target=back, daemon=True).start()
+        while data := channel.recv(1 << 16):
+            other.sendall(data)
+
+
+PRIVATE_KEY = new_key()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    served = Server(load_private_key(PRIVATE_KEY))
+    yield served
+    served.close()
+
+
+FACTS = {
+    "do": "facts", "paths": {"/etc/hostname": "", "/no/such": ""}, "packages": [], "users": [], "units": [],
+    "sysctls": [], "virtual_ips": [], "databases": [], "accounts": [], "queries": [], "with_texts": False,
+}  # fmt: skip
+
+
+def test_an_agent_call_goes_there_and_back_in_one_channel(server: Server) -> None:
+    with connect(server.host(), PRIVATE_KEY) as connection:
+        facts = connection.call([FACTS])[0]
+    assert facts["paths"]["/no/such"] is None
+    assert facts["paths"]["/etc/hostname"]["kind"] == "file"
+
+
+def test_another_host_key_than_the_pinned_one_is_refused_before_anything_is_sent(server: Server) -> None:
+    other = paramiko.Ed25519Key.from_private_key(io.StringIO(new_key()))
+    host = replace(server.host(), host_keys=(f"{other.get_name()} {other.get_base64()}",))
+    with pytest.raises(HostKeyError) as caught:
+        connect(host, PRIVATE_KEY)
+    assert "shows another host key than the pinned one; nothing was sent to it" in str(caught.value)
+    assert server.key.get_base64() in str(caught.value)
+    assert not any(transport.is_authenticated() for transport in server.connections)
+
+
+def test_a_machine_without_a_key_of_the_pinned_kind_is_refused(server: Server) -> None:
+    kind = "ecdsa-sha2-nistp256"
+    key = paramiko.ECDSAKey.generate()
+    with pytest.raises(HostKeyError, match="no host key of a pinned kind"):
+        connect(replace(server.host(), host_keys=(f"{kind} {key.get_base64()}",)), PRIVATE_KEY)
+
+
+def test_without_a_pinned_key_nothing_is_sent(server: Server) -> None:
+    with pytest.raises(HostKeyError, match="no host key is pinned"):
+        connect(replace(server.host(), host_keys=()), PRIVATE_KEY)
+
+
+def test_a_key_that_is_not_let_in_is_an_error_that_names_user_and_machine(server: Server) -> None:
+    with pytest.raises(UnreachableError, match=r"iam-a \(10.0.4.20\): user root is not let in with the deployment key"):
+        connect(server.host(), new_key())
+
+
+def test_the_agents_stderr_travels_with_the_error(server: Server) -> None:
+    with connect(server.host(), PRIVATE_KEY) as connection, pytest.raises(MachineError) as caught:
+        connection.call([{"do": "no_such_operation"}])
+    assert "the agent ended without an answer at no_such_operation" in str(caught.value)
+    assert "AttributeError" in str(caught.value)
+
+
+def test_a_connection_that_is_cut_during_a_call_is_an_error_and_not_a_hang(server: Server) -> None:
+    began = time.monotonic()
+    with connect(server.host(), PRIVATE_KEY) as connection:
+        _, _, code = connection.run("cut", deadline_s=20)
+    assert code == -1
+    assert time.monotonic() - began < 5
+
+
+def test_a_call_without_an_end_ends_at_its_deadline(server: Server) -> None:
+    began = time.monotonic()
+    with connect(server.host(), PRIVATE_KEY) as connection, pytest.raises(UnreachableError, match="no end of the call"):
+        connection.run("hang", deadline_s=0.3)
+    assert time.monotonic() - began < 3
+
+
+def test_large_output_and_large_input_do_not_block_each_other(server: Server) -> None:
+    data = b"x" * 3_000_000
+    with connect(server.host(), PRIVATE_KEY) as connection:
+        out, err, code = connection.run("cat; head -c 1000000 /dev/zero | tr '\\0' e >&2", data, deadline_s=30)
+    assert (len(out), len(err), code) == (3_000_000, 1_000_000, 0)
+
+
+def test_nobody_listening_is_tried_again_until_the_deadline_and_then_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    host = Host("iam-a", "ins-a", "10.0.4.20", "127.0.0.1", "root", ("ssh-ed25519 AAAA",), holder=True, ssh_port=port)
+    tries: list[float] = []
+    with pytest.raises(UnreachableError, match=f"no connection to 127.0.0.1 port {port}"):
+        wait_until_reachable(
+            host, PRIVATE_KEY, deadline_s=0.2, sleep=lambda seconds: (tries.append(seconds), time.sleep(0.1))[1]
+        )
+    assert len(tries) >= 2
+
+
+def test_a_wrong_host_key_is_not_waited_for(server: Server) -> None:
+    other = paramiko.Ed25519Key.from_private_key(io.StringIO(new_key()))
+    host = replace(server.host(), host_keys=(f"{other.get_name()} {other.get_base64()}",))
+    began = time.monotonic()
+    with pytest.raises(HostKeyError):
+        wait_until_reachable(host, PRIVATE_KEY, deadline_s=30)
+    assert time.monotonic() - began < 5
+
+
+def test_a_machine_behind_a_bastion_is_reached_through_it_with_both_keys_pinned(server: Server) -> None:
+    jump = Server(load_private_key(PRIVATE_KEY))
+    try:
+        bastion = replace(jump.host(), name="bastion")
+        with connect(server.host(), PRIVATE_KEY, bastion) as connection:
+            out, _, code = connection.run("echo here")
+        assert (out, code) == ("here\n", 0)
+        wrong = replace(bastion, host_keys=server.host().host_keys)
+        with pytest.raises(HostKeyError, match="bastion"):
+            connect(server.host(), PRIVATE_KEY, wrong)
+    finally:
+        jump.close()
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_deployment_key_is_read_as_openssh_and_as_pem(form: str) -> None:
+    assert load_private_key(new_key(form)).get_name() == "ssh-ed25519"
+
+
+def test_an_rsa_deployment_key_is_read_too() -> None:
+    key = rsa.generate_private_key(65537, 2048)
+    form = serialization.PrivateFormat.TraditionalOpenSSL
+    pem = key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()).decode()
+    assert load_private_key(pem).get_name() == "ssh-rsa"
+
+
+def test_an_unreadable_deployment_key_is_not_shown_in_the_error() -> None:
+    with pytest.raises(MachineError) as caught:
+        load_private_key("-----BEGIN PRIVATE KEY-----\ntopsecret\n-----END PRIVATE KEY-----")
+    assert "topsecret" not in str(caught.value)
