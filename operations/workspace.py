@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +79,23 @@ def find_workspace(stack: str, environment: Mapping[str, str]) -> Workspace | No
     name = environment.get("LOCALCLOUD_NAME")
     if name is None and stack != LOCAL_STACK:
         return None
-    return Workspace(PROJECT_ROOT / ".tandem" / (name or "default"), PROJECT_ROOT)
+    workspace = Workspace(PROJECT_ROOT / ".tandem" / (name or "default"), PROJECT_ROOT)
+    if cloud_id := environment.get("LOCALCLOUD_ID"):
+        set_aside_if_of_another_cloud(workspace.directory, cloud_id)
+    return workspace
+
+
+def set_aside_if_of_another_cloud(directory: Path, cloud_id: str) -> None:
+    """Begin anew when the state describes a cloud that is gone (`localcloud down`, then `up`): it would name machines
+    that nobody has, and the engine would look for each of them for minutes. What is set aside is kept until the next.
+    """
+    mark = directory / "cloud-id"
+    if directory.exists() and (not mark.exists() or mark.read_text() != cloud_id):
+        aside = directory.with_name(f"{directory.name}.gone")
+        shutil.rmtree(aside, ignore_errors=True)
+        directory.rename(aside)
+    directory.mkdir(parents=True, exist_ok=True)
+    mark.write_text(cloud_id)
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 
 import pytest
 
 from tests.end_to_end import host
-from tests.end_to_end.lab import Lab
+from tests.end_to_end.lab import ROOT, Lab
 
 NAME = "e2e"
 
@@ -27,6 +28,7 @@ def lab(before: host.Traces) -> Iterator[Lab]:
     del before
     lab = Lab(NAME)
     lab.localcloud("down")
+    shutil.rmtree(ROOT / ".tandem" / NAME, ignore_errors=True)
     lab.localcloud("up", timeout_s=900)
     yield lab
     lab.localcloud("down")

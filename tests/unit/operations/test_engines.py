@@ -9,7 +9,7 @@ import yaml
 
 from operations.engines import LocalcloudEngine, PulumiEngine, choose_engine
 from operations.errors import OperationError
-from operations.workspace import PROJECT_ROOT, Workspace, find_workspace
+from operations.workspace import PROJECT_ROOT, Workspace, find_workspace, set_aside_if_of_another_cloud
 
 
 @pytest.fixture
@@ -82,3 +82,14 @@ def test_other_settings_may_stand_in_for_the_stacks_own(workspace: Workspace, tm
     workspace.prepare_for_pulumi("local", other)
     copy = yaml.safe_load((workspace.project / "stacks" / "Pulumi.local.yaml").read_text())
     assert copy["config"] == {"tandem:keepalived": {"profile": "seed"}}
+
+
+def test_the_state_of_a_cloud_that_is_gone_is_set_aside_not_used_and_not_lost(tmp_path: Path) -> None:
+    directory = tmp_path / "default"
+    set_aside_if_of_another_cloud(directory, "first")
+    (directory / "state").write_text("machines of the first cloud")
+    set_aside_if_of_another_cloud(directory, "first")
+    assert (directory / "state").exists()
+    set_aside_if_of_another_cloud(directory, "second")
+    assert not (directory / "state").exists()
+    assert (tmp_path / "default.gone" / "state").read_text() == "machines of the first cloud"
