@@ -12,7 +12,7 @@ from typing import Any, cast
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from localcloud.api import faults
 from localcloud.api.actions import VERSIONS
@@ -33,11 +33,13 @@ def make_app(cloud: Cloud, gateway: Gateway | None = None) -> Starlette:
     """The public API. `gateway` holds throttle, faults and log; its operator's side is `make_control_app`."""
     shared = gateway or Gateway(cloud)
 
-    async def answer(request: Request) -> Response:
-        return await _answer(shared, request)
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        response = await _answer(shared, Request(scope, receive))
+        await response(scope, receive, send)
 
-    methods = ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]
-    app = Starlette(routes=[Route("/{path:path}", answer, methods=methods)])
+    app = Starlette()
+    # No routes: the action is in a header, and a client behind an HTTP proxy sends a whole URL where the path is.
+    app.router.default = answer
     app.state.gateway = shared
     return app
 
