@@ -34,7 +34,8 @@ from typing import IO, Any, Callable, Generator, NamedTuple
 
 STATE = "/var/lib/tandem"
 DRAIN_MARK = "/run/tandem/drain"  # there during a planned hand-over
-KEEPALIVE_TIMEOUT = "/etc/nginx/tandem/keepalive_timeout.conf"
+DRAIN_CONF = "/run/tandem/nginx-drain.conf"  # included by every server; gone after a reboot, like the mark
+MACHINE_FILE = "/etc/tandem/machine.json"  # the units of this machine's manifest, in order
 UPSTREAMS = "/etc/nginx/conf.d/upstreams.conf"
 TEXT_LIMIT = 256 * 1024  # a larger file is compared by its checksum alone
 
@@ -197,7 +198,7 @@ class Agent:
             "addresses": self._held(virtual_ips),
             "mariadb": self._mariadb_facts(databases, accounts, queries),
             "pending": self._pending(),
-            "draining": self.at(DRAIN_MARK).exists(),
+            "draining": self.at(DRAIN_MARK).exists() or self.at(DRAIN_CONF).exists(),
             "hostname": os.uname().nodename,
             "boot_id": self._read("/proc/sys/kernel/random/boot_id"),
         }
@@ -813,18 +814,19 @@ class Agent:
         return held
 
     def do_drain(self, *, virtual_ips: list[str], deadline_s: float) -> dict[str, list[Any]]:
-        """Ask clients to go, then let the addresses go. A machine that holds none only gets the mark.
+        """Ask clients to go, then let the addresses go.
 
-        The changed time-out is a file that differs from its manifest: killed here, the next rollout puts it right.
+        Killed here, the next rollout finds the mark and ends the drain; so does a reboot.
         """
         settings = json.loads(self._read("/etc/tandem/holder.json") or "{}")
         held = self._held(virtual_ips)
-        if held and settings.get("drain_s"):
-            self._edit(KEEPALIVE_TIMEOUT, lambda _text: "keepalive_timeout 0;\n")
-            self.sleep(settings["drain_s"])
-        cut = len(self._clients(held)) if held else 0
         self.before("drain")
         self.at("/run/tandem").mkdir(parents=True, exist_ok=True)
+        if held and settings.get("drain_s"):
+            self.at(DRAIN_CONF).write_text("keepalive_timeout 0;\n")
+            self._systemctl("reload", "nginx")
+            self.sleep(settings["drain_s"])
+        cut = len(self._clients(held)) if held else 0
         self.at(DRAIN_MARK).write_text("")
         if settings.get("tracked"):
             self._track(settings["drain"])
@@ -853,12 +855,23 @@ class Agent:
         ours = [str(settings.get("drain")), str(settings.get("fault"))]
         if settings.get("tracked") and self._read("/run/tandem/nginx") in ours:
             self._track(0)
-        self._restore(KEEPALIVE_TIMEOUT)
+        if self.at(DRAIN_CONF).exists():
+            self.at(DRAIN_CONF).unlink()
+            self._systemctl("reload", "nginx")
 
     def _track(self, value: int) -> None:
         new = self.at("/run/tandem/nginx.drain")
         new.write_text(f"{value}\n")
         new.replace(self.at("/run/tandem/nginx"))
+
+    def do_retire(self) -> list[str]:
+        """Stop everything that the last rollout started here, the last first, so that disks can be taken away."""
+        units = json.loads(self._read(MACHINE_FILE) or '{"units": []}')["units"]
+        running = [unit for unit in reversed(units) if self._unit_facts([unit])[unit].get("ActiveState") == "active"]
+        for unit in running:
+            self.before("stop " + unit)
+            self._systemctl("stop", unit)
+        return running
 
     # ---- passing changes of a file -------------------------------------------------------------------------------
 

@@ -51,6 +51,23 @@ def hand_over(inventory: Inventory, host_name: str, connect: Callable[[Host], Co
             peer.close()
 
 
+def retire(inventory: Inventory, host_name: str, connect: Callable[[Host], Connection]) -> HandOver:
+    """Hand over, then stop all that runs there: the machine is about to go, and its disks before it.
+
+    A machine that does not answer is no error, if a peer holds the address and serves. Raises HandOverError.
+    """
+    moved = hand_over(inventory, host_name, connect)
+    try:
+        leaving = connect(inventory.get(host_name))
+    except UnreachableError:
+        return moved
+    try:
+        leaving.call([{"do": "retire"}], deadline_s=300)
+    finally:
+        leaving.close()
+    return moved
+
+
 def give_away(leaving: Connection, peers: Sequence[Connection], virtual_ips: Iterable[str]) -> HandOver:
     """Move what `leaving` holds to a serving peer. It stays drained until `end_drain`. Raises HandOverError."""
     wanted = list(virtual_ips)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -106,4 +107,9 @@ def render(deployment: Deployment) -> dict[str, Manifest]:
 
 def _render_machine(deployment: Deployment, machine: Machine) -> Manifest:
     things = [thing for service in _SERVICES for thing in service.desired(deployment, machine)]
-    return Manifest(machine.name, tuple(things))
+    # What to stop, and in which order, before the machine's disks are taken away: it must be known there by itself.
+    units = [
+        thing.name for thing in things if isinstance(thing, desired.Unit) and thing.running and thing.name != "ssh"
+    ]
+    known = File("/etc/tandem/machine.json", json.dumps({"units": units}, indent=2) + "\n")
+    return Manifest(machine.name, (*things, known))

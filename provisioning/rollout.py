@@ -27,6 +27,7 @@ from provisioning import owner as owners
 from provisioning.desired import Account, Archive, File, Gate, Query, Unit
 from provisioning.errors import CandidateError, GateError, ProvisioningError, UnreachableError
 from provisioning.facts import Facts, question
+from provisioning.manifest import Manifest
 from provisioning.placeholders import find_names, substitute
 from provisioning.plan import (
     Plan,
@@ -37,6 +38,7 @@ from provisioning.plan import (
     prepare_operation,
     stage_operation,
 )
+from provisioning.services import base
 from provisioning.transport import MachineLockedError, connector
 
 if TYPE_CHECKING:
@@ -44,7 +46,6 @@ if TYPE_CHECKING:
 
     from provisioning.desired import Thing
     from provisioning.inventory import Host, Inventory
-    from provisioning.manifest import Manifest
     from provisioning.transport import Connection
 
 LOCK_TTL_S = 180
@@ -82,6 +83,7 @@ def roll_out(
     connect: Callable[[Host], Connection] | None = None,
 ) -> RolloutResult:
     """Make the manifests true. A second call changes nothing. Raises ProvisioningError."""
+    inventory, manifests = _with_bastion(inventory, manifests)
     desired = _with_secrets(inventory, manifests, secrets)
     revision = revision_of(desired)
     with _connected(inventory, connect or connector(inventory)) as connections:
@@ -113,6 +115,7 @@ def drift(
 
     A machine that is gone or unreachable is drift too, never an error: it is what a refresh is there to find.
     """
+    inventory, manifests = _with_bastion(inventory, manifests)
     desired = _with_secrets(inventory, manifests, secrets)
     secret_paths = {
         name: frozenset(path for path, text in manifest.files().items() if find_names(text))
@@ -149,12 +152,29 @@ def hand_over(
     return handing_over.hand_over(inventory, host_name, connect or connector(inventory, deadline_s=10))
 
 
+def retire(
+    inventory: Inventory, host_name: str, *, connect: Callable[[Host], Connection] | None = None
+) -> handing_over.HandOver:
+    """Hand over and stop everything on a machine that is about to be removed. Raises HandOverError as `hand_over`."""
+    return handing_over.retire(inventory, host_name, connect or connector(inventory, deadline_s=10))
+
+
 def revision_of(desired: Mapping[str, Sequence[Thing]]) -> str:
     data = {
         name: [[type(thing).__name__, dataclasses.asdict(thing)] for thing in things]
         for name, things in desired.items()
     }
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _with_bastion(inventory: Inventory, manifests: Mapping[str, Manifest]) -> tuple[Inventory, Mapping[str, Manifest]]:
+    """A bastion serves nothing; but its temporary host key has to go like that of any machine."""
+    bastion = inventory.bastion
+    if bastion is None:
+        return inventory, manifests
+    alone = Manifest(bastion.name, tuple(base.without_temporary_key()))
+    hosts = (*inventory.hosts, dataclasses.replace(bastion, holder=False))
+    return dataclasses.replace(inventory, hosts=hosts), {**manifests, bastion.name: alone}
 
 
 def _with_secrets(

@@ -291,7 +291,9 @@ def connector(inventory: Inventory, *, deadline_s: float = 60.0) -> Callable[[Ho
     """How a rollout reaches the machines of an inventory."""
 
     def to(host: Host) -> Connection:
-        return wait_until_reachable(host, inventory.private_key, inventory.bastion, deadline_s=deadline_s)
+        itself = inventory.bastion is not None and host.name == inventory.bastion.name
+        bastion = None if itself else inventory.bastion
+        return wait_until_reachable(host, inventory.private_key, bastion, deadline_s=deadline_s)
 
     return to
 

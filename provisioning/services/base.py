@@ -12,9 +12,12 @@ if TYPE_CHECKING:
 
 def desired(deployment: Deployment, machine: Machine) -> list[Thing]:
     del deployment, machine
+    return [Directory("/etc/tandem"), Directory("/usr/local/lib/tandem"), *without_temporary_key()]
+
+
+def without_temporary_key() -> list[Thing]:
+    """All that a bastion needs, too."""
     return [
-        Directory("/etc/tandem"),
-        Directory("/usr/local/lib/tandem"),
         # The temporary key that came with the user data (design.md, data flow 4): whoever may read the metadata
         # service could use it to pose as this machine. By now the long-term key is known and pinned.
         Absent("/etc/ssh/ssh_host_ecdsa_key", after=(reload("ssh"),)),

@@ -43,11 +43,9 @@ def desired(deployment: Deployment, machine: Machine) -> list[Thing]:
     return [
         Package("nginx"),
         Directory("/etc/nginx/tls", mode=0o700),
-        Directory("/etc/nginx/tandem"),
         Check("nginx", ("nginx", "-t", "-q"), ("/etc/nginx",), look_at=SETTINGS),
         Absent("/etc/nginx/sites-enabled/default", after=changed),
         file("/etc/nginx/nginx.conf", "nginx.conf.j2"),
-        file("/etc/nginx/tandem/keepalive_timeout.conf", "keepalive_timeout.conf.j2"),
         file("/etc/nginx/conf.d/default.conf", "default.conf.j2"),
         file("/etc/nginx/conf.d/upstreams.conf", "upstreams.conf.j2", services=services, machines=deployment.machines),
         *(file(f"/etc/nginx/conf.d/{service.name}.conf", "site.conf.j2", service=service) for service in services),

@@ -6,7 +6,7 @@ import pytest
 from provisioning_fakes import FakeGroup
 
 from provisioning.errors import HandOverError
-from provisioning.rollout import hand_over
+from provisioning.rollout import hand_over, retire
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,15 +22,14 @@ def group(tmp_path: Path) -> FakeGroup:
         (system.root / "etc/tandem/holder.json").write_text(
             '{"drain": -10, "fault": -254, "drain_s": 2, "tracked": true}'
         )
-        (system.root / "etc/nginx/tandem").mkdir(parents=True)
-        (system.root / "etc/nginx/tandem/keepalive_timeout.conf").write_text("keepalive_timeout 65s;\n")
+        (system.root / "etc/tandem/machine.json").write_text('{"units": ["mariadb", "nginx", "keepalived"]}')
         (system.root / "run/tandem").mkdir(parents=True)
         (system.root / "run/tandem/nginx").write_text("0\n")
     return made
 
 
 def move_on(group: FakeGroup, value: str) -> None:
-    """keepalived as it is: the peer takes the address when it reads this value."""
+    """Keepalived as it is: the peer takes the address when it reads this value."""
 
     def watch(argv: list[str]) -> None:
         if argv[0] == "ip" and (group.systems["iam-a"].root / "run/tandem/nginx").read_text().strip() == value:
@@ -46,10 +45,11 @@ def test_the_address_goes_to_a_serving_peer_after_clients_were_asked_to_go(group
     began = group.clock
     moved = hand_over(group.inventory, "iam-a", connect=group.connect)
     assert (moved.addresses, moved.to) == (("10.0.4.99",), "iam-b")
-    assert told == ["iam-a: edit /etc/nginx/tandem/keepalive_timeout.conf", "iam-a: drain"]
+    assert told == ["iam-a: drain"]
     assert group.clock - began >= 2
     root = group.systems["iam-a"].root
-    assert (root / "etc/nginx/tandem/keepalive_timeout.conf").read_text() == "keepalive_timeout 0;\n"
+    assert (root / "run/tandem/nginx-drain.conf").read_text() == "keepalive_timeout 0;\n"
+    assert group.systems["iam-a"].log == ["reload nginx"]
     assert (root / "run/tandem/drain").exists(), "the machine is about to stop: it stays drained"
 
 
@@ -80,7 +80,7 @@ def test_an_address_that_does_not_leave_ends_the_drain_with_an_error(group: Fake
     root = group.systems["iam-a"].root
     assert not (root / "run/tandem/drain").exists()
     assert (root / "run/tandem/nginx").read_text() == "0\n"
-    assert (root / "etc/nginx/tandem/keepalive_timeout.conf").read_text() == "keepalive_timeout 65s;\n"
+    assert not (root / "run/tandem/nginx-drain.conf").exists()
 
 
 def test_a_machine_without_the_address_has_nothing_to_hand_over_and_stays_as_it_was(group: FakeGroup) -> None:
@@ -101,3 +101,23 @@ def test_a_dead_machine_whose_address_nobody_has_is_an_error(group: FakeGroup) -
     group.unreachable.add("iam-a")
     with pytest.raises(HandOverError, match="cannot be reached, and no other machine holds"):
         hand_over(group.inventory, "iam-a", connect=group.connect)
+
+
+def test_a_retired_machine_has_handed_over_and_stopped_the_last_unit_first(group: FakeGroup) -> None:
+    move_on(group, "-10")
+    group.systems["iam-a"].units["mariadb"] = "active"
+    assert retire(group.inventory, "iam-a", connect=group.connect).to == "iam-b"
+    assert group.systems["iam-a"].log == ["reload nginx", "stop keepalived", "stop nginx", "stop mariadb"]
+
+
+def test_a_machine_is_not_retired_while_no_peer_serves(group: FakeGroup) -> None:
+    group.systems["iam-b"].units["keepalived"] = "failed"
+    with pytest.raises(HandOverError):
+        retire(group.inventory, "iam-a", connect=group.connect)
+    assert group.systems["iam-a"].log == []
+
+
+def test_retiring_a_dead_machine_is_no_error_when_a_peer_serves(group: FakeGroup) -> None:
+    group.held_by("iam-b")
+    group.unreachable.add("iam-a")
+    assert retire(group.inventory, "iam-a", connect=group.connect).to == "iam-b"

@@ -59,7 +59,9 @@ def test_the_seed_profile_has_the_lectures_timing() -> None:
 
 
 def test_the_seed_profile_runs_no_health_daemon() -> None:
-    units = {thing.name: thing for thing in render(deployment(profile="seed"))["iam-a"].things if isinstance(thing, Unit)}
+    units = {
+        thing.name: thing for thing in render(deployment(profile="seed"))["iam-a"].things if isinstance(thing, Unit)
+    }
     assert not units["tandem-health"].running
     assert not units["tandem-health"].enabled
 
@@ -140,7 +142,7 @@ def test_keepalived_itself_accepts_what_is_rendered(tmp_path: Path, profile: str
 
 
 def unsafe(path: Path) -> bool:
-    """keepalived warns (5) of scripts below a directory that others may write to, as /tmp is."""
+    """Keepalived warns (5) of scripts below a directory that others may write to, as /tmp is."""
     return any(parent.stat().st_mode & 0o022 for parent in path.parents)
 
 

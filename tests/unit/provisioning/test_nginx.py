@@ -149,7 +149,9 @@ def test_nginx_itself_accepts_what_is_rendered(tmp_path: Path, settings: dict[st
     for thing in render(deployment(nginx=settings))["iam-a"].things:
         if not (isinstance(thing, File) and thing.path.startswith("/etc/nginx/")):
             continue
-        text = thing.text.replace("@@secret:server_certificate@@", public).replace("@@secret:server_private_key@@", private)
+        text = thing.text.replace("@@secret:server_certificate@@", public).replace(
+            "@@secret:server_private_key@@", private
+        )
         # Its paths below our own directory, and nothing that needs root.
         text = text.replace("/etc/nginx/", f"{tmp_path}/").replace("/var/log/nginx/", f"{tmp_path}/")
         text = re.sub(r"^(user|include .*modules-enabled).*$", "", text, flags=re.MULTILINE)

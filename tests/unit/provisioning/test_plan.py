@@ -92,10 +92,12 @@ def with_path(path: str, fact: PathFact) -> Facts:
             id="a link to an older release is switched",
         ),
         pytest.param(Package("nginx"), Facts(packages=frozenset({"nginx"})), [], id="an installed package stays"),
-        pytest.param(Package("nginx"), Facts(), ["package nginx is not installed"], id="a missing package is installed"),
+        pytest.param(
+            Package("nginx"), Facts(), ["package nginx is not installed"], id="a missing package is installed"
+        ),
         pytest.param(User("iam"), Facts(), ["user iam is not there"], id="a missing user is made"),
         pytest.param(
-            Archive("/tmp/x.tar.gz", "abc", "/opt/iam/abc"),  # noqa: S108
+            Archive("/tmp/x.tar.gz", "abc", "/opt/iam/abc"),
             with_path("/opt/iam/abc", PathFact("directory")),
             [],
             id="an unpacked release is not sent again",

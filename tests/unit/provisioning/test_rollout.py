@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -309,6 +310,19 @@ def test_an_unreachable_machine_stops_a_rollout_before_anything_is_touched(group
     with pytest.raises(UnreachableError):
         go(group, manifests())
     assert group.systems["iam-a"].log == []
+
+
+def test_the_bastions_temporary_host_key_goes_too(tmp_path: Path) -> None:
+    group = FakeGroup(tmp_path, ("iam-a", "iam-b", "bastion"))
+    key = group.systems["bastion"].root / "etc/ssh/ssh_host_ecdsa_key"
+    key.parent.mkdir()
+    key.write_text("private\n")
+    *hosts, bastion = group.inventory.hosts
+    group.inventory = replace(group.inventory, hosts=tuple(hosts), bastion=bastion)
+    assert go(group, manifests()).changed["bastion"]
+    assert not key.exists()
+    assert group.systems["bastion"].log == ["enable ssh", "start ssh"]
+    assert go(group, manifests()).changed == {}
 
 
 # ---- killed anywhere, the next run converges ---------------------------------------------------------------------
