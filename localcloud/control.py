@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import asdict
+from ipaddress import IPv4Address
 from typing import Any
 
 from starlette.applications import Starlette
@@ -13,6 +15,8 @@ from starlette.routing import Mount, Route
 
 from localcloud.api.operator import make_operator_app
 from localcloud.errors import LocalcloudError
+from localcloud.expose import Exposed
+from localcloud.machines.faults import Faults
 from localcloud.machines.machine import Machine
 from localcloud.machines.world import LinuxWorld
 from localcloud.state.cloud import Cloud
@@ -20,10 +24,13 @@ from localcloud.state.cloud import Cloud
 
 def make_control_app(world: LinuxWorld, cloud: Cloud, api: Starlette, stop: Callable[[], None]) -> Starlette:
     """`stop` ends the daemon; machines go on."""
+    faults = Faults(world)
+    exposed = Exposed(world.namespaces)
 
     async def status(request: Request) -> Response:
         del request
-        return JSONResponse(await asyncio.to_thread(describe, world, cloud))
+        found = await asyncio.to_thread(describe, world, cloud)
+        return JSONResponse(found | {"exposed": exposed.listing()})
 
     async def end(request: Request) -> Response:
         del request
@@ -34,7 +41,32 @@ def make_control_app(world: LinuxWorld, cloud: Cloud, api: Starlette, stop: Call
         machine = world.get(request.path_params["node"])
         return JSONResponse({"console": await asyncio.to_thread(machine.console)})
 
+    async def inject(request: Request) -> Response:
+        wanted = await request.json()
+        report = await asyncio.to_thread(faults.inject, wanted["node"], wanted["fault"], wanted["arguments"])
+        return JSONResponse(asdict(report))
+
+    async def expose(request: Request) -> Response:
+        wanted = await request.json()
+        if "stop" in wanted:
+            return JSONResponse({"closed": await exposed.close(wanted["stop"])})
+        try:
+            public = IPv4Address(wanted["public"])
+        except ValueError:
+            message = f"{wanted['public']!r} is no IPv4 address"
+            raise LocalcloudError(message) from None
+        await exposed.open(public, wanted["port"], wanted["local"])
+        return JSONResponse({"exposed": exposed.listing()})
+
+    async def takeover_delay(request: Request) -> Response:
+        seconds = float((await request.json())["seconds"])
+        await asyncio.to_thread(world.set_takeover_delay, seconds)
+        return JSONResponse({"takeover_delay_s": seconds})
+
     routes = [
+        Route("/control/fault", inject, methods=["POST"]),
+        Route("/control/expose", expose, methods=["POST"]),
+        Route("/control/takeover-delay", takeover_delay, methods=["POST"]),
         Route("/control/status", status),
         Route("/control/stop", end, methods=["POST"]),
         Route("/control/console/{node}", console),

@@ -33,6 +33,26 @@ def state_rules() -> list[Statement]:
     return table.replace()
 
 
+def isolation_rules(subnet: Subnet, isolated: Iterable[frozenset[Interface]]) -> list[Statement]:
+    """A fault: pairs of machines between which nothing passes, of this subnet or with one end in another."""
+    table = Table.new("bridge", "faults")
+    table.base_chain("forward", "forward", -10)
+    here = {interface.interface_id for interface in subnet.interfaces}
+    for pair in isolated:
+        for near in pair:
+            (far,) = pair - {near}
+            if near.interface_id not in here:
+                continue
+            sent = nft.match(nft.meta("iifname"), names.port(near.interface_id))
+            heard = nft.match(nft.meta("oifname"), names.port(near.interface_id))
+            if far.interface_id in here:
+                table.rule("forward", sent, nft.match(nft.meta("oifname"), names.port(far.interface_id)), DROP)
+            else:
+                table.rule("forward", sent, nft.match(nft.field("ip", "daddr"), str(far.address)), DROP)
+                table.rule("forward", heard, nft.match(nft.field("ip", "saddr"), str(far.address)), DROP)
+    return table.replace()
+
+
 def bridge_rules(
     subnet: Subnet, groups: Mapping[str, SecurityGroup], held: Mapping[str, str | None] | None = None
 ) -> list[Statement]:

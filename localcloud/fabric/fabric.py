@@ -15,11 +15,11 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 
 from localcloud.fabric import names, nft
-from localcloud.fabric.bridge_rules import bridge_rules, state_rules
+from localcloud.fabric.bridge_rules import bridge_rules, isolation_rules, state_rules
 from localcloud.fabric.links import Links, links_inside, set_sysctls
 from localcloud.fabric.namespaces import Namespaces
 from localcloud.fabric.router_rules import router_rules
-from localcloud.fabric.shaping import shape
+from localcloud.fabric.shaping import shape, unshape
 from localcloud.world import Interface, NetworkPlan, Subnet, Vpc
 
 _QUIET: dict[str, str | int] = {"net.ipv6.conf.all.disable_ipv6": 1, "net.ipv6.conf.default.disable_ipv6": 1}
@@ -42,6 +42,7 @@ class Fabric:
         self._lock = threading.RLock()
         self._loaded: dict[str, list[nft.Statement]] = {}
         self._plan = NetworkPlan()
+        self._isolated: set[frozenset[Interface]] = set()
         self._held: dict[str, str | None] | None = None  # HAVIP -> instance, where only the holder may be heard
 
     @property
@@ -116,6 +117,35 @@ class Fabric:
             if live:
                 with links_inside(self.namespaces, subnet.subnet_id) as links:
                     links.set_up(port)
+
+    def set_port(self, interface: Interface, subnet: Subnet, *, up: bool) -> None:
+        """The bridge's end of a machine's link."""
+        with links_inside(self.namespaces, subnet.subnet_id) as links:
+            (links.set_up if up else links.set_down)(names.port(interface.interface_id))
+
+    def port_is_up(self, interface: Interface, subnet: Subnet) -> bool:
+        with links_inside(self.namespaces, subnet.subnet_id) as links:
+            return links.is_up(names.port(interface.interface_id))
+
+    def isolate(self, one: Interface, other: Interface) -> None:
+        """Let nothing pass between the two, on their subnets' bridges."""
+        with self._lock:
+            self._isolated.add(frozenset({one, other}))
+            self._load_isolation()
+
+    def rejoin(self, interface: Interface) -> bool:
+        """Let everything pass to and from it again; True when it was isolated from anybody."""
+        with self._lock:
+            ids = {interface.interface_id}
+            cut = {pair for pair in self._isolated if ids & {each.interface_id for each in pair}}
+            self._isolated -= cut
+            self._load_isolation()
+            return bool(cut)
+
+    def _load_isolation(self) -> None:
+        for vpc in self._plan.vpcs:
+            for subnet in vpc.subnets:
+                self._load(subnet.subnet_id, "faults", isolation_rules(subnet, self._isolated))
 
     def set_holder(self, vpc: Vpc, subnet: Subnet, address: IPv4Address, mac: str) -> None:
         """From now on the router sends the HAVIP's packets to this MAC."""
@@ -301,6 +331,8 @@ class Fabric:
                 for name in links.names():
                     if name.startswith("v-") and name not in links_wanted:
                         links.delete(name)
+                        if far == names.INTERNET:
+                            unshape(self.namespaces, name)
 
 
 def _structure(vpc: Vpc) -> Vpc:

@@ -15,6 +15,8 @@ from pyroute2.netlink.exceptions import NetlinkError
 from localcloud.fabric.namespaces import Namespaces
 
 NUD_PERMANENT = 0x80
+_IFF_UP = 0x1
+_HTB_ROOT = 0x10000
 _IFF_NOARP = 0x80
 
 
@@ -77,6 +79,10 @@ class Links:
     def set_down(self, name: str) -> None:
         self._route.link("set", index=self.get(name), state="down")
 
+    def is_up(self, name: str) -> bool:
+        (link,) = self._route.get_links(self.get(name))
+        return bool(link["flags"] & _IFF_UP)
+
     def set_master(self, name: str, bridge: str) -> None:
         self._route.link("set", index=self.get(name), master=self.get(bridge))
 
@@ -132,6 +138,27 @@ class Links:
     def delete_route(self, destination: IPv4Network, *, name: str) -> None:
         with _ignoring(errno.ESRCH):
             self._route.route("del", dst=str(destination), oif=self.get(name))
+
+    def set_classes(self, name: str, classes: dict[int, int]) -> None:
+        """HTB on a device: class -> Mbit/s. Packets of no class pass without a limit."""
+        index = self.get(name)
+        present = {
+            message["handle"]
+            for message in self._route.get_classes(index)
+            if message.get("TCA_KIND") == "htb" and message["handle"] != _HTB_ROOT
+        }
+        if not classes and not present:
+            return
+        if not any(message.get("TCA_KIND") == "htb" for message in self._route.get_qdiscs(index)):
+            self._route.tc("add", "htb", index, _HTB_ROOT, default=0)
+        for handle in present - set(classes):
+            self._route.tc("del-class", index=index, handle=handle, parent=_HTB_ROOT)
+        for handle, mbps in classes.items():
+            verb = "change-class" if handle in present else "add-class"
+            bytes_per_s = mbps * 125_000
+            # What may go at once: 20 ms of the rate, so that the pace is even and the rate still reached.
+            burst = max(bytes_per_s // 50, 16_000)
+            self._route.tc(verb, "htb", index, handle, parent=_HTB_ROOT, rate=bytes_per_s, burst=burst, cburst=burst)
 
     def set_neighbour(self, name: str, address: IPv4Address, mac: str) -> None:
         """A neighbour that the kernel takes as given: ARP from the network does not change it any more."""

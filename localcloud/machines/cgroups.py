@@ -167,6 +167,16 @@ class Cgroup:
             if hierarchy.unified and path.exists():
                 path.write_text(f"{major}:{minor} wbps={bytes_per_s or 'max'}")
 
+    def write_throttled(self) -> bool:
+        for directory in self._of("blkio"):
+            with contextlib.suppress(OSError):
+                return bool((directory / "blkio.throttle.write_bps_device").read_text().strip())
+        for hierarchy in hierarchies():
+            path = hierarchy.mount / self.path / "io.max"
+            if hierarchy.unified and path.exists():
+                return "wbps=" in path.read_text()
+        return False
+
     def _of(self, controller: str) -> Iterator[Path]:
         for hierarchy in hierarchies():
             if controller in hierarchy.controllers:

@@ -17,7 +17,11 @@ def tear_down(paths: Paths, *, keep_state: bool, report: Callable[[str], None] |
     Raises:
         TimeoutError: a process would not die.
     """
-    say = report or (lambda _: None)
+
+    def say(text: str) -> None:
+        if report is not None:
+            report(text)
+
     cgroup = Cgroup(paths.cgroup)
     if cgroup.pids():
         say("stopping machines")

@@ -11,6 +11,7 @@ from localcloud.fabric import mirror
 from localcloud.fabric.announcements import Announcement, AnnouncementWatch
 from localcloud.fabric.fabric import Fabric
 from localcloud.fabric.holders import Holders
+from localcloud.fabric.names import port
 from localcloud.fabric.namespaces import CLOUD_NAME, Namespaces
 from localcloud.fabric.platform import PlatformServers
 from localcloud.machines import disks, metadata
@@ -125,11 +126,15 @@ class LinuxWorld:
             return sorted(self._machines.values(), key=lambda machine: (machine.spec.name, machine.instance_id))
 
     def get(self, name: str) -> Machine:
-        """By name or instance id. Raises MachineError for none, or for a name that two have."""
-        found = [machine for machine in self.machines() if name in {machine.spec.name, machine.instance_id}]
+        """By name, host name or instance id. Raises MachineError for none, or for a name that two have."""
+        found = [
+            machine
+            for machine in self.machines()
+            if name in {machine.spec.name, machine.spec.hostname, machine.instance_id}
+        ]
         if len(found) == 1:
             return found[0]
-        known = ", ".join(f"{machine.spec.name} ({machine.instance_id})" for machine in self.machines()) or "none"
+        known = ", ".join(f"{machine.spec.hostname} ({machine.instance_id})" for machine in self.machines()) or "none"
         what = "no machine is" if not found else f"{len(found)} machines are"
         message = f"{what} called {name!r}; known: {known}"
         raise MachineError(message)
@@ -173,6 +178,19 @@ class LinuxWorld:
     def reset_machine(self, spec: MachineSpec) -> None:
         self.destroy_machine(spec.instance_id)
         self.start_machine(spec)
+
+    def set_link(self, machine: Machine, *, up: bool) -> str:
+        """Put the machine's port up or down, as pulling its cable does; returns the port's name."""
+        interface, subnet = self.interface_of(machine.spec)
+        if not machine.is_running():
+            message = f"{machine.spec.hostname} ({machine.instance_id}) does not run: it has no link"
+            raise MachineError(message)
+        self.fabric.set_port(interface, subnet, up=up)
+        return port(interface.interface_id)
+
+    def link_is_down(self, machine: Machine) -> bool:
+        interface, subnet = self.interface_of(machine.spec)
+        return not self.fabric.port_is_up(interface, subnet)
 
     def attach_disk(self, disk: Disk, instance_id: str) -> None:
         path = self.paths.disks / f"{disk.disk_id}.img"

@@ -225,7 +225,7 @@ class Lab:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            preexec_fn=lambda: join(self.cgroup(name)),
+            preexec_fn=lambda: join(self.cgroup(name)),  # noqa: PLW1509 - it only writes files
         )
 
     def cgroup(self, name: str) -> Cgroup:
@@ -282,7 +282,7 @@ class Lab:
 
     @contextmanager
     def talking(self, name: str, code: str, *arguments: object) -> Generator[list[Any]]:
-        """Run Python on a machine beside the block, from its first line on; what it prints then, as JSON, in the list."""
+        """Run Python on a machine beside the block, once it said `ready`; what it prints after that, as JSON."""
         said: list[Any] = []
         words = ["python3", "-c", textwrap.dedent(_PRELUDE) + textwrap.dedent(code), *(str(each) for each in arguments)]
         process = self.start(name, *words)
@@ -322,9 +322,7 @@ class Lab:
     def host_addresses(self) -> list[str]:
         """This host's own addresses, which no machine may reach."""
         listed = subprocess.run(["ip", "-4", "-j", "address"], capture_output=True, text=True, check=True).stdout
-        return [
-            entry["local"] for link in json.loads(listed) if link["ifname"] != "lo" for entry in link["addr_info"]
-        ]
+        return [entry["local"] for link in json.loads(listed) if link["ifname"] != "lo" for entry in link["addr_info"]]
 
     def time_of_moves(self, who: Iterable[str]) -> list[float]:
         """Let machines take the HAVIP in turn; for each the seconds from its announcement until the router follows."""
@@ -374,7 +372,7 @@ def mac_bytes(mac: str) -> bytes:
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 
 
-def arp(  # noqa: PLR0913 - the fields of an ARP packet
+def arp(
     sender_mac: str,
     sender: object,
     target: object,
@@ -395,7 +393,7 @@ def gratuitous(mac: str, address: object, *, operation: int = 1, **extra: Any) -
     return arp(mac, address, address, operation=operation, **extra)
 
 
-def udp(  # noqa: PLR0913 - the fields of a datagram
+def udp(
     source_mac: str,
     target_mac: str,
     source: object,

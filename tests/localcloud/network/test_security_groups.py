@@ -153,7 +153,7 @@ def test_without_an_icmp_rule_a_ping_is_lost(lab: Lab) -> None:
         pytest.param(Rule("ACCEPT", "ALL", (), (IPv4Network("10.0.4.22/32"),)), False, id="ALL from another"),
     ],
 )
-def test_vrrp_needs_a_rule_for_all_protocols(lab: Lab, rule: Rule, arrives: bool) -> None:
+def test_vrrp_needs_a_rule_for_all_protocols(lab: Lab, rule: Rule, *, arrives: bool) -> None:
     _guard_bob(lab, rule)
     advertisement = udp(ANN.mac, BOB.mac, ANN.address, BOB.address, protocol=112)
     with lab.listening("bob", 0.3) as seen:
@@ -245,7 +245,12 @@ def test_an_established_flow_goes_on_over_a_change_that_shuts_new_ones_out(lab: 
 
 def test_a_thousand_rules_load_at_once_and_decide_rightly(lab: Lab) -> None:
     rules = [
-        Rule("DROP" if number % 2 else "ACCEPT", "TCP", ((1000 + number, 1000 + number),), (IPv4Network(f"10.{number % 200}.0.0/16"),))
+        Rule(
+            "DROP" if number % 2 else "ACCEPT",
+            "TCP",
+            ((1000 + number, 1000 + number),),
+            (IPv4Network(f"10.{number % 200}.0.0/16"),),
+        )
         for number in range(998)
     ]
     began = time.monotonic()
@@ -258,5 +263,7 @@ def test_a_thousand_rules_load_at_once_and_decide_rightly(lab: Lab) -> None:
 
 def test_the_platforms_services_answer_whatever_the_groups_say(lab: Lab) -> None:
     _guard_bob(lab, egress=())
-    done = lab.run("bob", "curl", "-s", "--max-time", "2", "http://metadata.tencentyun.com/latest/meta-data/instance-id")
+    done = lab.run(
+        "bob", "curl", "-s", "--max-time", "2", "http://metadata.tencentyun.com/latest/meta-data/instance-id"
+    )
     assert done.stdout == BOB.instance_id

@@ -1,0 +1,46 @@
+"""`localcloud expose`: a public address on a port of 127.0.0.1."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from localcloud.commands.context import DEFAULT_NAME, Control, Name, fail, paths_of
+from localcloud.errors import LocalcloudError
+
+
+def expose(
+    address: Annotated[
+        str | None, typer.Argument(metavar="[PUBLIC[:PORT]]", help="Default: the one public address there is, port 80.")
+    ] = None,
+    name: Name = DEFAULT_NAME,
+    *,
+    port: Annotated[int, typer.Option("--port", "-p", help="The port of 127.0.0.1.")] = 8000,
+    stop: Annotated[bool, typer.Option("--stop", help="Close the port again.")] = False,
+) -> None:
+    """Make a public address of the cloud reachable at http://127.0.0.1:PORT, for a browser on this host."""
+    try:
+        control = Control(paths_of(name))
+        if stop:
+            was_open = control.post("/control/expose", {"stop": port})["closed"]
+            typer.echo(f"127.0.0.1:{port} is closed" + ("" if was_open else " (it was not open)"))
+            return
+        public, _, public_port = (address or "").partition(":")
+        if public_port and not public_port.isdigit():
+            message = f"{address!r} is not PUBLIC or PUBLIC:PORT, such as 203.0.113.10:443"
+            raise LocalcloudError(message)
+        wanted = {"public": public or _only_public_address(control), "port": int(public_port or 80), "local": port}
+        control.post("/control/expose", wanted)
+    except LocalcloudError as error:
+        fail(error)
+    scheme = "https" if wanted["port"] == 443 else "http"  # noqa: PLR2004 - the port everybody knows
+    typer.echo(f"{scheme}://127.0.0.1:{port} leads to {wanted['public']}:{wanted['port']} until `localcloud down`")
+
+
+def _only_public_address(control: Control) -> str:
+    found = [entry["public"] for entry in control.get("/control/status")["public_addresses"]]
+    if len(found) != 1:
+        message = f"name the public address to expose; there are: {', '.join(found) or 'none'}"
+        raise LocalcloudError(message)
+    return found[0]

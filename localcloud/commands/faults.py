@@ -1,0 +1,49 @@
+"""`localcloud fault NODE ...` and `localcloud fault api ...`."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from localcloud.commands.context import DEFAULT_NAME, Control, Name, fail, paths_of
+from localcloud.errors import LocalcloudError
+
+_HELP = """Put a fault on a machine, or take all of them away again with `heal`.
+
+    localcloud fault NODE link-down | link-up | isolate-from PEER | heal | pause | resume | power-off | power-on
+                          | kill PROCESS SIGNAL | fill-disk | cpu-stress [LOOPS] | slow-disk [MIB_PER_SECOND]
+    localcloud fault api TARGET ...       (let API calls fail: `localcloud fault api --help`)
+"""
+
+
+class _NodeFirst(TyperGroup):
+    """The first word is a machine's name unless it is `api`."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # typer has its click under changing names
+        if args and args[0] in self.commands:
+            return super().resolve_command(ctx, args)
+        return "node", self.commands["node"], args
+
+
+app = typer.Typer(name="fault", cls=_NodeFirst, help=_HELP, no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.command("node", help="A fault on one machine: what `localcloud fault NODE FAULT` runs.")
+def fault(
+    node: Annotated[str, typer.Argument(metavar="NODE", help="A machine's name, host name or instance id.")],
+    fault_name: Annotated[str, typer.Argument(metavar="FAULT")],
+    arguments: Annotated[list[str] | None, typer.Argument(metavar="...")] = None,
+    name: Name = DEFAULT_NAME,
+) -> None:
+    """Do it, and say what was done, to the millisecond."""
+    try:
+        done: dict[str, Any] = Control(paths_of(name)).post(
+            "/control/fault", {"node": node, "fault": fault_name, "arguments": arguments or []}
+        )
+    except LocalcloudError as error:
+        fail(error)
+    at = time.strftime("%H:%M:%S", time.localtime(done["at"])) + f".{int(done['at'] * 1000) % 1000:03d}"
+    typer.echo(f"{at} {done['node']} {done['fault']}: {done['did']} ({done['took_ms']:.1f} ms)")
