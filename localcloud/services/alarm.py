@@ -150,7 +150,6 @@ def _flag(value: int | None, default: int) -> bool:
     "CreateAlarmPolicy",
     alarm.ModuleUnknown,
     alarm.NameTooLong,
-    alarm.PolicyNameTaken,
     alarm.PolicyNeedsCondition,
     alarm.NoticeNotFound,
 )
@@ -158,6 +157,7 @@ def create_alarm_policy(call: Call) -> Answer:
     """Create an alarm policy."""
     _check_module(call)
     given = call.parameters
+    project = given.find_integer("ProjectId")
     wanted = AlarmPolicy(
         id="",
         region="",
@@ -168,7 +168,7 @@ def create_alarm_policy(call: Call) -> Answer:
         remark=given.find_text("Remark") or "",
         monitor_type=given.text("MonitorType"),
         namespace=given.text("Namespace"),
-        project_id=given.find_integer("ProjectId") or 0,
+        project_id=-1 if project is None else project,
         enabled=_flag(given.find_integer("Enable"), 1),
         condition=dict(given.inside("Condition").values),
         event_condition=dict(given.inside("EventCondition").values),
@@ -208,7 +208,6 @@ def describe_alarm_policies(call: Call) -> Answer:
     "ModifyAlarmPolicyInfo",
     alarm.ModuleUnknown,
     alarm.PolicyNotFound,
-    alarm.PolicyNameTaken,
     alarm.NameTooLong,
 )
 def modify_alarm_policy_info(call: Call) -> Answer:

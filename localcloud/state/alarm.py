@@ -89,20 +89,12 @@ class NoticeInUse(Refusal):
     source = assumed("the console refuses it; the page api/248/51285 names no code")
 
 
-class PolicyNameTaken(Refusal):
-    """Two alarm policies have different names."""
-
-    code = "FailedOperation.DuplicateName"
-    template = "The name `{name}` is in use by alarm policy `{policy_id}`."
-    source = documented("the SDK's errorcodes.py (monitor)")
-
-
 class NameTooLong(Refusal):
     """An alarm policy's name has 1 to 60 characters, a notice's too."""
 
     code = "InvalidParameterValue"
     template = "The name `{name}` must have 1 to 60 characters."
-    source = documented("api/248/51281, CreateAlarmNotice: Name, at most 60 characters; the policy's by analogy")
+    source = documented("api.json: CreateAlarmPolicy.PolicyName, CreateAlarmNotice.Name")
 
 
 class PolicyNeedsCondition(Refusal):
@@ -166,7 +158,7 @@ def senders(tx: Transaction, notice_id: str) -> list[str]:
 
 def create_policy(tx: Transaction, wanted: AlarmPolicy, tags: tag.Tags) -> AlarmPolicy:
     """A new policy; id, number and times are given here."""
-    _check_policy_name(tx, wanted.name)
+    _check_name(wanted.name)
     if not wanted.condition and not wanted.event_condition:
         raise PolicyNeedsCondition
     for notice_id in wanted.notice_ids:
@@ -177,17 +169,10 @@ def create_policy(tx: Transaction, wanted: AlarmPolicy, tags: tag.Tags) -> Alarm
     return made
 
 
-def _check_policy_name(tx: Transaction, name: str, own: str = "") -> None:
-    _check_name(name)
-    for other in tx.all(AlarmPolicy):
-        if other.name == name and other.id != own:
-            raise PolicyNameTaken(name=name, policy_id=other.id)
-
-
 def rename_policy(tx: Transaction, policy_id: str, name: str) -> None:
     """ModifyAlarmPolicyInfo with Key NAME."""
     found = get_policy(tx, policy_id)
-    _check_policy_name(tx, name, policy_id)
+    _check_name(name)
     tx.put(replace(found, name=name, updated=tx.now))
 
 
