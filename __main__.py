@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import pulumi
 
+from components.alarms import Alarms, AlarmsArgs
 from components.credentials import Credentials, CredentialsArgs
 from components.deployment import has_local_data, make_deployment
 from components.dns import Dns, DnsArgs
 from components.exports import export
 from components.failures import end_without_traceback_when_cancelled
 from components.firewall import Firewall, FirewallArgs
-from components.health import Health
+from components.health import Health, HealthArgs
 from components.hooks import Hooks
 from components.host_keys import GroupHostKeys, HostKeysArgs
 from components.labels import Labels
-from components.last_deployment import hand_over
+from components.last_deployment import LastDeployment
 from components.machines import HOLDERS, Machines, MachinesArgs
 from components.network import Network, NetworkArgs
 from components.rollout import Rollout, RolloutArgs
@@ -25,7 +26,7 @@ from stacks.settings import Settings
 end_without_traceback_when_cancelled()
 s = Settings.load()
 labels = Labels(s.project, s.stack, s.tags)
-hooks = Hooks(Turns(hand_over))
+hooks = Hooks(Turns(LastDeployment()))
 
 credentials = Credentials(
     "credentials",
@@ -47,6 +48,7 @@ virtual_ips = [
     for what, address in zip(("vip", "vip2"), map(str, s.virtual_ip.addresses), strict=False)
 ]
 Dns("dns", DnsArgs(s.dns, s.domains, virtual_ips))
+Alarms("alarms", AlarmsArgs(s.alarms, machines, virtual_ips, s.virtual_ip.bandwidth_mbps, labels))
 
 host_keys = GroupHostKeys("host-keys", HostKeysArgs(machines, credentials, s.machines.user))
 rollout = Rollout(
@@ -55,11 +57,5 @@ rollout = Rollout(
     # Addresses are announced as soon as keepalived starts, and packages come through the network's way out.
     pulumi.ResourceOptions(depends_on=[network, *virtual_ips]),
 )
-Health(
-    "health",
-    revision=rollout.revision,
-    public_ips=[each.public_ip for each in virtual_ips],
-    domains=s.domains.model_dump(),
-    ca_certificate=credentials.ca_certificate,
-)
-export(s, labels.group, machines, host_keys, credentials, virtual_ips)
+Health("health", HealthArgs(rollout.revision, virtual_ips, s.domains, credentials.ca_certificate))
+export(s, labels, machines, host_keys, credentials, virtual_ips)

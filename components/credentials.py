@@ -14,6 +14,8 @@ from provisioning import placeholders
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pydantic import SecretStr
+
     from components.labels import Labels
     from stacks.credentials import CredentialsSettings, SecretName
     from stacks.machines import MachinesSettings, NodeSettings
@@ -86,17 +88,23 @@ class Credentials(pulumi.ComponentResource):
         return KeyPair(pulumi.Output.secret(key.private_key_openssh), key.public_key_openssh.apply(str.strip))
 
     def _passwords(self) -> dict[str, pulumi.Output[str]]:
+        given = self._args.settings.given
         admin = self._password("adminPassword", length=16, special=_SPECIAL)
         return {
-            placeholders.MARIADB_IAM_PASSWORD: self._password("mariadbPassword", length=32).result,
-            placeholders.REDIS_PASSWORD: self._password("redisPassword", length=32).result,
-            placeholders.JWT_KEY: self._password("jwtKey", length=32).result,
+            placeholders.MARIADB_IAM_PASSWORD: self._given_or_made("mariadbPassword", given.mariadb_password),
+            placeholders.REDIS_PASSWORD: self._given_or_made("redisPassword", given.redis_password),
+            placeholders.JWT_KEY: self._given_or_made("jwtKey", given.jwt_key),
             placeholders.IAM_ADMIN_PASSWORD: admin.result,
             # The database's row holds this, never the password.
             "iam_admin_password_hash": admin.bcrypt_hash,
             # VRRPv2 takes 8 characters and sends them in clear: a guard against mistakes, not against people.
             placeholders.VRRP_PASSWORD: self._password("vrrpPassword", length=8).result,
         }
+
+    def _given_or_made(self, name: SecretName, given: SecretStr | None) -> pulumi.Output[str]:
+        if given is not None:
+            return pulumi.Output.secret(given.get_secret_value())
+        return self._password(name, length=32).result
 
     def _password(self, name: SecretName, *, length: int, special: str = "") -> random.RandomPassword:
         return random.RandomPassword(

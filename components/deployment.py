@@ -34,9 +34,10 @@ def make_deployment(settings: Settings, group: str) -> Deployment:
         subnet_cidr=str(settings.network.subnet_cidr),
         admin_cidrs=tuple(str(cidr) for cidr in settings.access.admin_cidrs),
         data_disk=has_local_data(settings),
+        release=settings.release,
     )
 
 
 def has_local_data(settings: Settings) -> bool:
     """Whether the first machine holds the databases."""
-    return getattr(settings.data, "placement", "on-primary") == "on-primary"
+    return not settings.data.external

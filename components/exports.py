@@ -9,14 +9,15 @@ import pulumi
 
 from components.credentials import Credentials
 from components.host_keys import GroupHostKeys
+from components.labels import Labels
 from components.machines import Machines
 from components.virtual_ip import VirtualIp
 from stacks.settings import Settings
 
 
-def export(
+def export(  # noqa: PLR0917 - one call, in the order of the program
     settings: Settings,
-    group: str,
+    labels: Labels,
     machines: Machines,
     host_keys: GroupHostKeys,
     credentials: Credentials,
@@ -25,7 +26,7 @@ def export(
     """Every export of the stack, in one place."""
     public_ips = [each.public_ip for each in virtual_ips]
     addresses = [each.address for each in virtual_ips]
-    pulumi.export("group", group)
+    pulumi.export("group", labels.group)
     pulumi.export("public_ip", public_ips[0])
     pulumi.export("public_ips", public_ips)
     pulumi.export("virtual_ip", addresses[0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 import pulumi
 from tencentcloud_iac_pulumi import security
@@ -25,10 +25,19 @@ class FirewallArgs:
     labels: Labels
 
 
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What is let through. Protocols in capitals: the provider reads them back so, and small ones differ for ever."""
+
+    cidr: str
+    protocol: Literal["TCP", "UDP", "ICMP", "ALL"]
+    port: str  # "443", or "ALL"
+    description: str
+
+
 class Firewall(pulumi.ComponentResource):
     """A group for the machines that may hold the address, one for the others, one for the bastion.
 
-    Protocols are written in capitals: the provider reads them back so, and small ones would differ for ever.
     The cloud has no word for VRRP (protocol 112), so ALL is opened between the machines' own addresses;
     which ports a machine offers to another is enforced by its own nftables.
     """
@@ -39,14 +48,14 @@ class Firewall(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: FirewallArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("tandem:cloud:Firewall", name, None, opts)
-        ssh = [_accept(cidr, "TCP", "22", "SSH") for cidr in ssh_sources(args.access)]
+        ssh = [Rule(cidr, "TCP", "22", "SSH") for cidr in ssh_sources(args.access)]
         peers = [
-            _accept(f"{node.address}/32", "ALL", "ALL", f"{node.name}: heartbeats and services")
+            Rule(f"{node.address}/32", "ALL", "ALL", f"{node.name}: heartbeats and services")
             for node in args.machines.nodes
         ]
         web = [
-            _accept("0.0.0.0/0", "TCP", "443", "clients"),
-            _accept("0.0.0.0/0", "TCP", "80", "clients, to be sent on to 443"),
+            Rule("0.0.0.0/0", "TCP", "443", "clients"),
+            Rule("0.0.0.0/0", "TCP", "80", "clients, to be sent on to 443"),
         ]
         self.holders_id = self._group(f"{name}-holders", args.labels, "machines with the address", [*web, *ssh, *peers])
         self.others_id = None
@@ -54,13 +63,11 @@ class Firewall(pulumi.ComponentResource):
             self.others_id = self._group(f"{name}-others", args.labels, "application machines", [*ssh, *peers])
         self.bastion_id = None
         if args.access.mode == "bastion":
-            from_people = [_accept(str(cidr), "TCP", "22", "SSH") for cidr in args.access.admin_cidrs]
+            from_people = [Rule(str(cidr), "TCP", "22", "SSH") for cidr in args.access.admin_cidrs]
             self.bastion_id = self._group(f"{name}-bastion", args.labels, "the way in for SSH", from_people)
         self.register_outputs({"holders_id": self.holders_id})
 
-    def _group(
-        self, name: str, labels: Labels, description: str, ingress: Iterable[dict[str, Any]]
-    ) -> pulumi.Output[str]:
+    def _group(self, name: str, labels: Labels, description: str, ingress: Iterable[Rule]) -> pulumi.Output[str]:
         child = pulumi.ResourceOptions(parent=self)
         group = security.Group(
             name, name=labels.name(name), description=f"{labels.group}: {description}", tags=labels.tags, opts=child
@@ -69,8 +76,8 @@ class Firewall(pulumi.ComponentResource):
             f"{name}-rules",
             security_group_id=group.id,
             # What no rule lets in is dropped.
-            ingresses=list(ingress),
-            egresses=[_accept("0.0.0.0/0", "ALL", "ALL", "outgoing")],
+            ingresses=[_ingress(rule) for rule in ingress],
+            egresses=[_egress(Rule("0.0.0.0/0", "ALL", "ALL", "outgoing"))],
             opts=child,
         )
         # A machine that starts before its rules are there would be out of reach for its first minutes.
@@ -84,11 +91,13 @@ def ssh_sources(access: AccessSettings) -> list[str]:
     return [str(cidr) for cidr in access.admin_cidrs]
 
 
-def _accept(cidr: str, protocol: str, port: str, description: str) -> dict[str, Any]:
-    return {
-        "action": "ACCEPT",
-        "cidr_block": cidr,
-        "protocol": protocol,
-        "port": port,
-        "description": description,
-    }
+def _ingress(rule: Rule) -> security.GroupRuleSetIngressArgs:
+    return security.GroupRuleSetIngressArgs(
+        action="ACCEPT", cidr_block=rule.cidr, protocol=rule.protocol, port=rule.port, description=rule.description
+    )
+
+
+def _egress(rule: Rule) -> security.GroupRuleSetEgressArgs:
+    return security.GroupRuleSetEgressArgs(
+        action="ACCEPT", cidr_block=rule.cidr, protocol=rule.protocol, port=rule.port, description=rule.description
+    )

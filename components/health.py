@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
 
 from components.failures import without_traceback
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+from components.health_work import check
+from components.virtual_ip import VirtualIp
+from stacks.virtual_ip import DomainsSettings
 
 
 class HealthProvider(ResourceProvider):
@@ -20,19 +22,23 @@ class HealthProvider(ResourceProvider):
 
     @without_traceback
     def create(self, props: dict[str, Any]) -> CreateResult:
-        from components.health_work import check
-
         return CreateResult("health", check(props))
 
     @without_traceback
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
-        from components.health_work import check
-
         return UpdateResult(check(_news))
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         inputs = ("revision", "public_ips", "domains", "ca_certificate")
         return DiffResult(changes=any(_olds.get(key) != _news.get(key) for key in inputs), replaces=[])
+
+
+@dataclass(frozen=True, slots=True)
+class HealthArgs:
+    revision: pulumi.Output[str]  # of the rollout: another one is asked after again
+    virtual_ips: Sequence[VirtualIp]
+    domains: DomainsSettings
+    ca_certificate: pulumi.Output[str]
 
 
 class Health(Resource, module="tandem", name="Health"):
@@ -41,16 +47,13 @@ class Health(Resource, module="tandem", name="Health"):
     def __init__(
         self,
         name: str,
-        revision: pulumi.Input[str],
-        public_ips: pulumi.Input[Sequence[str]],
-        domains: pulumi.Input[Mapping[str, str]],
-        ca_certificate: pulumi.Input[str],
+        args: HealthArgs,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        inputs = {
-            "revision": revision,
-            "public_ips": public_ips,
-            "domains": domains,
-            "ca_certificate": ca_certificate,
+        inputs: dict[str, Any] = {
+            "revision": args.revision,
+            "public_ips": [each.public_ip for each in args.virtual_ips],
+            "domains": {"api": args.domains.api, "authz": args.domains.authz},
+            "ca_certificate": args.ca_certificate,
         }
         super().__init__(HealthProvider(), name, inputs, opts)

@@ -7,18 +7,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import pulumi
-from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider
+from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
 
 from components.credentials import Credentials
 from components.failures import without_traceback
 from components.hooks import of_machine
+from components.host_keys_work import read
 from components.machine_data import host_data
 from components.machines import Machines, Server
 
 
 class HostKeysProvider(ResourceProvider):
-    """Only reads: the rollout alone removes the temporary key. (A create that fails leaves nothing in the state;
-    had it removed the key by then, nobody could ever verify the machine again.)
+    """Only reads: the rollout alone removes the temporary key.
+
+    A create that fails leaves nothing in the state; had it removed the key by then, nobody could ever verify the
+    machine again.
     """
 
     # Nothing secret is in it, and a preview may show that it did not change.
@@ -26,20 +29,16 @@ class HostKeysProvider(ResourceProvider):
 
     @without_traceback
     def create(self, props: dict[str, Any]) -> CreateResult:
-        from components.machine_data import to_host
-        from provisioning.host_keys import read_host_keys
+        return CreateResult(props["machine"]["name"], read(props))
 
-        bastion = props.get("bastion")
-        keys = read_host_keys(
-            to_host(props["machine"]), props["private_key"], bastion=to_host(bastion) if bastion else None
-        )
-        return CreateResult(props["instance_id"], {**props, "host_keys": list(keys)})
+    @without_traceback
+    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
+        return UpdateResult(read(_news))
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
-        # An id that is still unknown is another one, too.
-        replaced = bool(_olds.get("instance_id") != _news.get("instance_id"))
-        # Keys belong to a machine: whatever else changes, they stay.
-        return DiffResult(changes=replaced, replaces=["instance_id"] if replaced else [], delete_before_replace=True)
+        # Keys belong to a machine: whatever else changes, they stay. A new machine is an update, not a replacement:
+        # a replacement would be deleted before its machine is, and could not be read again if that one then stays.
+        return DiffResult(changes=bool(_olds.get("instance_id") != _news.get("instance_id")), replaces=[])
 
 
 class HostKeys(Resource, module="tandem", name="HostKeys"):
@@ -93,11 +92,11 @@ class GroupHostKeys(pulumi.ComponentResource):
         """The machine under its long-term keys."""
         user = self._args.user
         born_with = self._args.credentials.temporary_host_keys[server.name].public_key
-        read = HostKeys(
+        known = HostKeys(
             of_machine(self._name, server.name),
             machine=host_data(server, user, [born_with]),
             private_key=self._args.credentials.deployment_key.private_key,
             bastion=self.bastion,
             opts=pulumi.ResourceOptions(parent=self),
         )
-        return host_data(server, user, read.host_keys)
+        return host_data(server, user, known.host_keys)

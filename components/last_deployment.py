@@ -7,28 +7,36 @@ for these. The stack's own exports can be read at once.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pulumi
 from pulumi.runtime.invoke import invoke_output
 
 from components.machine_data import to_inventory
 from provisioning import rollout
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from provisioning.inventory import Inventory
+from provisioning.inventory import Inventory
 
 
-async def hand_over(machine: str) -> None:
-    """Drain a machine and hand its addresses to a peer. Raises HandOverError unless a peer serves."""
+class LastDeployment:
+    """The machines of the last finished deployment."""
+
+    async def hand_over(self, machine: str) -> None:
+        """Drain a machine and hand its addresses to a peer. Raises HandOverError unless a peer serves."""
+        await _do(rollout.hand_over, machine)
+
+    async def retire(self, machine: str) -> None:
+        """The same, then stop all that runs there and let go of its data disk. Raises HandOverError."""
+        await _do(rollout.retire, machine)
+
+
+async def _do(leave: Callable[[Inventory, str], object], machine: str) -> None:
     inventory = inventory_of(await _exports())
     if inventory is None or machine not in {host.name for host in inventory.hosts}:
         # Never deployed to its end: nobody can be served by it yet.
         pulumi.log.warn(f"{machine}: no finished deployment knows this machine, so nothing is handed over")
         return
-    await asyncio.to_thread(rollout.hand_over, inventory, machine)
+    await asyncio.to_thread(leave, inventory, machine)
 
 
 async def _exports() -> Mapping[str, Any]:

@@ -11,7 +11,9 @@ from components.machines import Server
 from provisioning.inventory import Host, Inventory
 
 
-def host_data(server: Server, user: str, host_keys: pulumi.Input[Sequence[str]]) -> dict[str, Any]:
+def host_data(
+    server: Server, user: str, host_keys: pulumi.Output[Sequence[str]] | list[pulumi.Output[str]]
+) -> dict[str, Any]:
     """One machine, as the dynamic resources take it. Values are outputs one by one: of a machine that is about to be
     replaced a preview then knows all but the new id.
     """

@@ -13,6 +13,7 @@ from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, Resou
 from components.credentials import Credentials
 from components.failures import without_traceback
 from components.host_keys import GroupHostKeys
+from components.rollout_work import find_drift, roll_out
 from provisioning.deployment import Deployment
 from provisioning.manifest import render
 
@@ -26,19 +27,13 @@ class RolloutProvider(ResourceProvider):
 
     @without_traceback
     def create(self, props: dict[str, Any]) -> CreateResult:
-        from components.rollout_work import roll_out
-
         return CreateResult(props["group"], roll_out(props))
 
     @without_traceback
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
-        from components.rollout_work import roll_out
-
         return UpdateResult(roll_out(_news))
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        from components.rollout_work import find_drift
-
         return ReadResult(id_, {**props, "drift": find_drift(props)})
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:

@@ -15,17 +15,23 @@ _PATIENCE_S = 300
 _PAUSE_S = 5
 
 
-class HandOver(Protocol):
-    """Drains a machine and hands its addresses to a peer. Raises HandOverError unless a peer serves."""
+class Group(Protocol):
+    """The machines, as they were deployed last."""
 
-    def __call__(self, machine: str) -> Awaitable[None]: ...
+    def hand_over(self, machine: str) -> Awaitable[None]:
+        """Drain a machine and hand its addresses to a peer. Raises HandOverError unless a peer serves."""
+        ...
+
+    def retire(self, machine: str) -> Awaitable[None]:
+        """The same, and then stop all that runs there and let go of its data disk."""
+        ...
 
 
 class Turns:
     """Changes of a group's machines, one after the other; every method is for one event loop."""
 
-    def __init__(self, hand_over: HandOver, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
-        self._hand_over = hand_over
+    def __init__(self, group: Group, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        self._group = group
         self._sleep = sleep
         self._turn = asyncio.Lock()
         self._holder: str | None = None
@@ -45,7 +51,7 @@ class Turns:
         await self._turn.acquire()
         try:
             self._refuse_after_a_removal(machine)
-            await self._hand_over_patiently(machine)
+            await self._patiently(self._group.hand_over, machine)
         except BaseException:
             self._turn.release()
             raise
@@ -69,7 +75,7 @@ class Turns:
             if self._removed == machine:
                 return
             self._refuse_after_a_removal(machine)
-            await self._hand_over_patiently(machine)
+            await self._patiently(self._group.retire, machine)
             self._removed = machine
 
     def _refuse_after_a_removal(self, machine: str) -> None:
@@ -82,12 +88,12 @@ class Turns:
             "or `pulumi up --target` with one machine's resources",
         )
 
-    async def _hand_over_patiently(self, machine: str) -> None:
+    async def _patiently(self, leave: Callable[[str], Awaitable[None]], machine: str) -> None:
         """The peer may be the machine that was changed a moment ago, and still be starting."""
         waits = _PATIENCE_S // _PAUSE_S if self._changed else 0
         for _ in range(waits):
             try:
-                return await self._hand_over(machine)
+                return await leave(machine)
             except HandOverError:
                 await self._sleep(_PAUSE_S)
-        return await self._hand_over(machine)
+        return await leave(machine)

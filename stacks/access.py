@@ -29,8 +29,8 @@ class AccessSettings(FrozenModel):
         tuple[IPv4Network, ...],
         Field(
             min_length=1,
-            description="Networks that SSH may come from: to the bastion, or with `direct` and `public` to the machines. "
-            "Never 0.0.0.0/0.",
+            description="Networks that SSH may come from: to the bastion, or with `direct` and `public` to the "
+            "machines. Never 0.0.0.0/0.",
         ),
     ]
     mode: Annotated[

@@ -30,17 +30,34 @@ class GivenCertificate(FrozenModel):
     private_key: Annotated[SecretStr, Field(description="PEM, not encrypted. Set with `--secret`.")]
 
 
+class GivenSecrets(FrozenModel):
+    """Secrets that exist already; whatever is not given is made. Set each with `--secret`."""
+
+    mariadb_password: Annotated[
+        SecretStr | None,
+        Field(min_length=8, max_length=128, description="Of the IAM services' account; `data: external` needs it."),
+    ] = None
+    redis_password: Annotated[
+        SecretStr | None, Field(min_length=8, max_length=128, description="Of Redis; `data: external` needs it.")
+    ] = None
+    jwt_key: Annotated[
+        SecretStr | None,
+        Field(min_length=6, max_length=32, description="What tokens are signed with; given, older ones stay good."),
+    ] = None
+
+
 class CredentialsSettings(FrozenModel):
     """Nothing here is ever shown: not in the state, a preview, a log or an output."""
 
     generation: Annotated[
         dict[SecretName, Annotated[int, Field(ge=1)]],
         Field(description="Raise one secret's number to make that secret anew; each starts at 1."),
-    ] = {}
+    ] = Field(default_factory=dict)
     server: Annotated[
         GivenCertificate | None,
         Field(description="The certificate for both domains; none = one signed by a CA of this stack's own."),
     ] = None
+    given: Annotated[GivenSecrets, Field(description="Secrets that exist already.")] = GivenSecrets()
     validity_hours: Annotated[int, Field(ge=24, le=19_800, description="Life of the certificates made here.")] = 8760
     early_renewal_hours: Annotated[
         int, Field(ge=1, description="An `up` within this time before the end makes them anew.")

@@ -41,7 +41,7 @@ def parse_sections(model: type[BaseModel], raw: Mapping[str, object], namespace:
             continue
         # A section that is missing is read as an empty one: the report then names each key that it needs.
         value = raw.get(alias, {} if find_model(field.annotation) else None)
-        adapter: TypeAdapter[Any] = TypeAdapter(field.annotation)
+        adapter: TypeAdapter[Any] = TypeAdapter(cast("Any", field.annotation))
         try:
             sections[name] = adapter.validate_python(value)
         except ValidationError as error:

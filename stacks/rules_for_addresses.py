@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 _PRIVATE = (IPv4Network("10.0.0.0/8"), IPv4Network("172.16.0.0/12"), IPv4Network("192.168.0.0/16"))
 _VPC_PREFIX = (12, 28)
 _SUBNET_PREFIX = (16, 29)
-_EVERYWHERE = 0
+# The widest network that one organisation comes from; /0 is everyone, and two /1 are so too.
+_WIDEST_ADMIN_PREFIX = 8
 
 
 def a_vpc_is_private_and_of_a_size_that_the_cloud_makes(network: NetworkSettings) -> Iterator[Problem]:
@@ -45,6 +46,14 @@ def a_zone_belongs_to_its_region(network: NetworkSettings, region: str) -> Itera
         yield Problem(
             "tandem:network.zone", f"{network.zone} is a zone of {of_zone}, but tencentcloud:region is {region}"
         )
+
+
+def an_existing_network_says_which_addresses_it_has(network: NetworkSettings) -> Iterator[Problem]:
+    if network.existing is None:
+        return
+    for field, key in (("vpc_cidr", "vpcCidr"), ("subnet_cidr", "subnetCidr")):
+        if field not in network.model_fields_set:
+            yield Problem(f"tandem:network.{key}", "is missing; an existing network has addresses of its own")
 
 
 def an_existing_network_routes_by_itself(network: NetworkSettings) -> Iterator[Problem]:
@@ -88,11 +97,18 @@ def machines_have_names_of_their_own(machines: MachinesSettings) -> Iterator[Pro
             yield Problem(f"tandem:machines.nodes[{index}].name", f"{node.name} is used by {uses[node.name]} machines")
 
 
+def the_bastion_keeps_its_name(machines: MachinesSettings, access: AccessSettings) -> Iterator[Problem]:
+    for index, node in enumerate(machines.nodes):
+        if access.mode == "bastion" and node.name == "bastion":
+            yield Problem(f"tandem:machines.nodes[{index}].name", "bastion is the name of the bastion itself")
+
+
 def ssh_is_not_open_to_everyone(access: AccessSettings) -> Iterator[Problem]:
     for index, cidr in enumerate(access.admin_cidrs):
-        if cidr.prefixlen == _EVERYWHERE:
+        if cidr.prefixlen < _WIDEST_ADMIN_PREFIX:
             yield Problem(
-                f"tandem:access.adminCidrs[{index}]", f"{cidr} lets everyone try; name the networks you come from"
+                f"tandem:access.adminCidrs[{index}]",
+                f"{cidr} lets (nearly) everyone try; name your own networks",
             )
     for index, cidr in enumerate(access.admin_cidrs):
         if cidr in access.admin_cidrs[:index]:
@@ -100,6 +116,8 @@ def ssh_is_not_open_to_everyone(access: AccessSettings) -> Iterator[Problem]:
 
 
 RULES = (
+    an_existing_network_says_which_addresses_it_has,
+    the_bastion_keeps_its_name,
     a_vpc_is_private_and_of_a_size_that_the_cloud_makes,
     a_subnet_lies_in_its_vpc,
     a_zone_belongs_to_its_region,

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
+from provisioning.settings.data import DataSettings
+from provisioning.settings.keepalived import KeepalivedSettings
+from stacks.alarms import AlarmsSettings
+from stacks.certificates import find_faults
+from stacks.credentials import CredentialsSettings
+from stacks.machines import MachinesSettings
 from stacks.problems import Problem
+from stacks.virtual_ip import DnsSettings, DomainsSettings, VirtualIpSettings
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from provisioning.settings.keepalived import KeepalivedSettings
-    from stacks.virtual_ip import DnsSettings, DomainsSettings, VirtualIpSettings
+_RESERVED_TAGS = ("qcs", "qcloud", "tencent", "project", "项目")
+_OWN_TAGS = frozenset({"pulumi-project", "pulumi-stack", "managed-by", "machine"})
+_MOST_TAGS = 50 - len(_OWN_TAGS)
 
 
 def two_masters_share_two_addresses(keepalived: KeepalivedSettings, virtual_ip: VirtualIpSettings) -> Iterator[Problem]:
@@ -37,7 +42,91 @@ def records_are_made_in_the_zone_of_the_domains(domains: DomainsSettings, dns: D
             yield Problem(f"tandem:domains.{key}", f"{domain} is not in the DNS zone {dns.zone} (tandem:dns.zone)")
 
 
+def alarms_reach_somebody(alarms: AlarmsSettings, machines: MachinesSettings) -> Iterator[Problem]:
+    if not alarms.enabled:
+        return
+    receivers = alarms.receivers
+    if not (receivers.user_ids or receivers.group_ids or receivers.urls):
+        yield Problem("tandem:alarms.receivers", "is empty; give userIds, groupIds or urls, or an alarm wakes nobody")
+    if not machines.monitoring_agent:
+        yield Problem(
+            "tandem:machines.monitoringAgent",
+            "is off; only this agent sees memory and disk (tandem:alarms)",
+        )
+
+
+def an_external_database_has_its_passwords(data: DataSettings, credentials: CredentialsSettings) -> Iterator[Problem]:
+    if not data.external:
+        return
+    given = credentials.given
+    for key, value in (("mariadbPassword", given.mariadb_password), ("redisPassword", given.redis_password)):
+        if value is None:
+            yield Problem(
+                f"tandem:credentials.given.{key}",
+                "is missing; data.placement is external, so only you know it "
+                f"(pulumi config set --secret --path tandem:credentials.given.{key})",
+            )
+
+
+def secrets_are_kept_encrypted(credentials: CredentialsSettings, secret: frozenset[str]) -> Iterator[Problem]:
+    if "credentials" in secret:
+        return
+    given = credentials.given
+    shown = {
+        "given.mariadbPassword": given.mariadb_password,
+        "given.redisPassword": given.redis_password,
+        "given.jwtKey": given.jwt_key,
+        "server.privateKey": credentials.server.private_key if credentials.server else None,
+    }
+    for key, value in shown.items():
+        if value is not None:
+            yield Problem(
+                f"tandem:credentials.{key}",
+                "stands in the file in clear; make it anew, then "
+                f"`pulumi config set --secret --path tandem:credentials.{key}`",
+            )
+
+
+def certificates_are_renewed_within_their_life(credentials: CredentialsSettings) -> Iterator[Problem]:
+    if credentials.early_renewal_hours >= credentials.validity_hours:
+        yield Problem(
+            "tandem:credentials.earlyRenewalHours",
+            f"{credentials.early_renewal_hours} is not below validityHours {credentials.validity_hours}: "
+            "every `up` would make new certificates",
+        )
+    if credentials.ca_validity_hours < credentials.validity_hours:
+        yield Problem(
+            "tandem:credentials.caValidityHours",
+            f"{credentials.ca_validity_hours} is below validityHours {credentials.validity_hours}: "
+            "a certificate would outlive the CA that vouches for it",
+        )
+
+
+def a_given_certificate_is_for_both_domains(
+    credentials: CredentialsSettings, domains: DomainsSettings
+) -> Iterator[Problem]:
+    if credentials.server is not None:
+        for key, text in find_faults(credentials.server, (domains.api, domains.authz)):
+            yield Problem(f"tandem:credentials.server.{key}", text)
+
+
+def tags_keep_clear_of_the_reserved_ones(tags: dict[str, str]) -> Iterator[Problem]:
+    for key in tags:
+        if key.lower().startswith(_RESERVED_TAGS) or key in _OWN_TAGS:
+            yield Problem(
+                f"tandem:tags.{key}", "is reserved by the cloud (qcs, qcloud, tencent, project) or by this program"
+            )
+    if len(tags) > _MOST_TAGS:
+        yield Problem("tandem:tags", f"has {len(tags)}; one resource takes 50, {len(_OWN_TAGS)} are taken")
+
+
 RULES = (
+    alarms_reach_somebody,
+    an_external_database_has_its_passwords,
+    secrets_are_kept_encrypted,
+    certificates_are_renewed_within_their_life,
+    a_given_certificate_is_for_both_domains,
+    tags_keep_clear_of_the_reserved_ones,
     two_masters_share_two_addresses,
     the_two_services_have_names_of_their_own,
     records_are_made_in_the_zone_of_the_domains,

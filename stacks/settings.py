@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Self
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Self
 
 import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
 from pydantic import Field
 
+from provisioning.errors import ProvisioningError
+from provisioning.releases import Release, find_release
 from provisioning.settings.base import FrozenModel
 from provisioning.settings.data import DataSettings
 from provisioning.settings.iam import IamSettings
@@ -23,9 +27,6 @@ from stacks.parsing import parse_sections
 from stacks.problems import Problem, SettingsError
 from stacks.rules import find_contradictions
 from stacks.virtual_ip import DnsSettings, DomainsSettings, VirtualIpSettings
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _NAMESPACE = "tandem"
 # Pulumi's own key: the provider reads it too, so that the two cannot differ.
@@ -53,10 +54,19 @@ class Sections(FrozenModel):
         Field(
             description="Tags for everything that can have tags, beside `pulumi-project`, `pulumi-stack`, `managed-by`."
         ),
-    ] = {}
+    ] = Field(default_factory=dict)
     protect: Annotated[
         bool, Field(description="Protect what holds data or addresses from deletion (see README: unprotect).")
     ] = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Which stack it is."""
+
+    project: str
+    name: str
+    region: str | None
 
 
 class Settings(Sections):
@@ -65,6 +75,7 @@ class Settings(Sections):
     project: str
     stack: str
     region: str
+    release: Release  # of the IAM services, found by `iam.release`
 
     @classmethod
     def load(cls) -> Self:
@@ -74,26 +85,34 @@ class Settings(Sections):
         }
         secret = frozenset(key for key in raw if is_config_secret(f"{_NAMESPACE}:{key}"))
         region = pulumi.Config("tencentcloud").get("region")
-        return cls.parse(pulumi.get_project(), pulumi.get_stack(), region, raw, secret)
+        stack = Stack(pulumi.get_project(), pulumi.get_stack(), region)
+        return cls.parse(stack, raw, secret)
 
     @classmethod
     def parse(
         cls,
-        project: str,
-        stack: str,
-        region: str | None,
+        stack: Stack,
         raw: Mapping[str, object],
         secret: frozenset[str] = frozenset(),
+        find_release: Callable[[str], Release] = find_release,
     ) -> Self:
         """Check raw values, by section. `secret` names the sections that Pulumi keeps encrypted."""
         parsed = parse_sections(Sections, {key: _decoded(value) for key, value in raw.items()}, _NAMESPACE)
-        facts = {**parsed.sections, "region": region, "stack": stack, "project": project, "secret": secret}
+        facts = {**parsed.sections, "region": stack.region, "secret": secret}
         problems = [*parsed.problems, *find_contradictions(facts)]
-        if region is None:
+        if stack.region is None:
             problems.append(Problem(_REGION, "is missing; wanted: the region of every resource, e.g. ap-guangzhou"))
+        release: Release | None = None
+        if "iam" in parsed.sections:
+            try:
+                release = find_release(parsed.sections["iam"].release)
+            except ProvisioningError as error:
+                problems.append(Problem(f"{_NAMESPACE}:iam.release", error.message))
         if problems:
-            raise SettingsError(stack, tuple(problems))
-        return cls.model_construct(project=project, stack=stack, region=region, **parsed.sections)
+            raise SettingsError(stack.name, tuple(problems))
+        return cls.model_construct(
+            project=stack.project, stack=stack.name, region=stack.region, release=release, **parsed.sections
+        )
 
 
 def _configuration() -> dict[str, object]:
@@ -104,5 +123,9 @@ def _configuration() -> dict[str, object]:
 def _decoded(value: object) -> object:
     """Pulumi hands mappings and lists over as JSON text."""
     if isinstance(value, str) and value[:1] in {"{", "["}:
-        return json.loads(value)
+        try:
+            return json.loads(value)
+        except ValueError:
+            # Not what Pulumi writes; the section says what it wants instead.
+            return value
     return value

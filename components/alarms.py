@@ -1,0 +1,152 @@
+"""What is watched while nobody looks, and who is told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pulumi
+from tencentcloud_iac_pulumi import monitor
+
+from components.labels import Labels
+from components.machines import Machines
+from components.virtual_ip import VirtualIp
+from stacks.alarms import AlarmsSettings, ReceiversSettings
+
+_PERIOD_S = 60
+_PERIODS = 5
+_REPEAT_S = 3600
+_WHOLE_DAY = (0, 86_399)  # seconds of the day
+_CVM = "cvm_device"
+_EIP = "EIP"
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmsArgs:
+    settings: AlarmsSettings
+    machines: Machines
+    virtual_ips: Sequence[VirtualIp]
+    bandwidth_mbps: int  # of each public address
+    labels: Labels
+
+
+class Alarms(pulumi.ComponentResource):
+    """Two policies, each with its binding: a policy that is bound to nothing watches nothing."""
+
+    def __init__(self, name: str, args: AlarmsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("tandem:cloud:Alarms", name, None, opts)
+        self._name, self._args = name, args
+        self._child = pulumi.ResourceOptions(parent=self)
+        if args.settings.enabled:
+            notice = self._notice()
+            self._watch_machines(notice)
+            self._watch_addresses(notice)
+        self.register_outputs({})
+
+    def _notice(self) -> pulumi.Output[str]:
+        settings = self._args.settings
+        return monitor.AlarmNotice(
+            f"{self._name}-notice",
+            name=self._args.labels.name("notice"),
+            notice_type="ALL",
+            notice_language=settings.language,
+            user_notices=_user_notices(settings.receivers),
+            url_notices=[
+                monitor.AlarmNoticeUrlNoticeArgs(url=url, start_time=_WHOLE_DAY[0], end_time=_WHOLE_DAY[1])
+                for url in settings.receivers.urls
+            ],
+            opts=self._child,
+        ).id
+
+    def _watch_machines(self, notice: pulumi.Output[str]) -> None:
+        settings = self._args.settings
+        limits = {
+            # The last two are seen by the monitoring agent on the machine only.
+            "CpuUsage": settings.cpu_percent,
+            "MemUsage": settings.memory_percent,
+            "CvmDiskUsage": settings.disk_percent,
+        }
+        policy = self._policy("machines", _CVM, [_rule(metric, limit, "%") for metric, limit in limits.items()], notice)
+        watched = [server.instance_id for server in self._args.machines.servers]
+        self._bind("machines", policy, [instance_id.apply(_instance_dimension) for instance_id in watched])
+
+    def _watch_addresses(self, notice: pulumi.Output[str]) -> None:
+        args = self._args
+        limit_mbps = args.bandwidth_mbps * args.settings.traffic_percent / 100
+        policy = self._policy("traffic", _EIP, [_rule("VipOuttraffic", limit_mbps, "Mbps")], notice)
+        self._bind("traffic", policy, [each.public_ip.apply(_address_dimension) for each in args.virtual_ips])
+
+    def _policy(
+        self,
+        what: str,
+        namespace: str,
+        rules: list[monitor.AlarmPolicyConditionsRuleArgs],
+        notice: pulumi.Output[str],
+    ) -> pulumi.Output[str]:
+        return monitor.AlarmPolicy(
+            f"{self._name}-{what}",
+            policy_name=self._args.labels.name(what),
+            monitor_type="MT_QCE",
+            namespace=namespace,
+            enable=1,
+            # Any one of the rules is enough.
+            conditions=monitor.AlarmPolicyConditionsArgs(is_union_rule=0, rules=rules),
+            notice_ids=[notice],
+            opts=self._child,
+        ).id
+
+    def _bind(self, what: str, policy: pulumi.Output[str], dimensions: list[pulumi.Output[str]]) -> None:
+        monitor.PolicyBindingObject(
+            f"{self._name}-{what}-binding",
+            policy_id=policy,
+            dimensions=[
+                monitor.PolicyBindingObjectDimensionArgs(dimensions_json=dimension) for dimension in dimensions
+            ],
+            # A binding is one object for all that it binds: made first, the new one would go with the old one.
+            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
+        )
+
+
+def _rule(metric: str, limit: float, unit: str) -> monitor.AlarmPolicyConditionsRuleArgs:
+    return monitor.AlarmPolicyConditionsRuleArgs(
+        metric_name=metric,
+        operator="gt",
+        value=f"{limit:g}",
+        unit=unit,
+        period=_PERIOD_S,
+        continue_period=_PERIODS,
+        notice_frequency=_REPEAT_S,
+        is_power_notice=0,
+        rule_type="STATIC",
+    )
+
+
+def _user_notices(receivers: ReceiversSettings) -> list[monitor.AlarmNoticeUserNoticeArgs]:
+    """Users and groups are told apart: a notice is for the one kind or for the other."""
+    return [
+        monitor.AlarmNoticeUserNoticeArgs(
+            receiver_type=kind,
+            notice_ways=list(receivers.ways),
+            start_time=_WHOLE_DAY[0],
+            end_time=_WHOLE_DAY[1],
+            user_ids=list(ids) if kind == "USER" else None,
+            group_ids=list(ids) if kind == "GROUP" else None,
+        )
+        for kind, ids in (("USER", receivers.user_ids), ("GROUP", receivers.group_ids))
+        if ids
+    ]
+
+
+def _instance_dimension(instance_id: str) -> str:
+    return _compact({"unInstanceId": instance_id})
+
+
+def _address_dimension(public_ip: str) -> str:
+    # By the address, as the metric's page says (EIP monitoring metrics: dimension `eip`).
+    return _compact({"eip": public_ip})
+
+
+def _compact(dimension: Mapping[str, str]) -> str:
+    # Compared as text with what the API gives back, which has no spaces.
+    return json.dumps(dimension, separators=(",", ":"))
