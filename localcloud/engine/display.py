@@ -27,6 +27,7 @@ _SIGN: Final[dict[Operation, tuple[str, str]]] = {
     "adopt": ("=", "cyan"),
     "discard": ("--", "red"),  # the old one of a replacement; counted with its replacement
 }
+_SHOWN: Final = 160  # characters of an output; `output` prints the whole of it
 _DOING: Final = {
     "create": "creating",
     "update": "updating",
@@ -109,7 +110,8 @@ class Display:
         width = max(len(name) for name in outputs)
         for name, value in sorted(mask(outputs).items()):
             shown = json.dumps(value, ensure_ascii=False)
-            self._line(Text(f"    {name:{width}}: {shown}"))
+            more = "..." if len(shown) > _SHOWN else ""
+            self._line(Text(f"    {name:{width}}: {shown[:_SHOWN]}{more}"))
 
     def summary(self) -> None:
         """`+ 23 created`, `~ 1 updated`, `23 unchanged`, and how long it took."""

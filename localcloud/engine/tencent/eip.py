@@ -184,9 +184,11 @@ def _read_association(api: Api, association_id: str, inputs: Properties) -> Prop
         return None
     return {
         "eipId": eip_id,
-        "instanceId": address.get("InstanceId") or "",
-        "networkInterfaceId": address.get("NetworkInterfaceId") or "",
-        "privateIp": address.get("PrivateAddressIp") or "",
+        **(
+            {"instanceId": holder}
+            if holder == address.get("InstanceId")
+            else {"networkInterfaceId": holder, "privateIp": address.get("PrivateAddressIp") or ""}
+        ),
     }
 
 

@@ -115,6 +115,7 @@ def _settle(api: Api, instance_id: str, inputs: Properties) -> None:
 
 
 def _read(api: Api, instance_id: str, inputs: Properties) -> Properties | None:
+    del inputs
     found = describe_instances(api, instance_id)
     if not found:
         return None
@@ -150,8 +151,9 @@ def _read(api: Api, instance_id: str, inputs: Properties) -> Properties | None:
         "uuid": one.get("Uuid") or "",
         "tags": tags.read(api, "cvm/instance", instance_id),
     }
-    groups = one.get("SecurityGroupIds") or []
-    read["orderlySecurityGroups" if inputs.get("orderlySecurityGroups") else "securityGroups"] = groups
+    # One list in two forms: as given in order of precedence, and as a set.
+    read["orderlySecurityGroups"] = one.get("SecurityGroupIds") or []
+    read["securityGroups"] = sorted(read["orderlySecurityGroups"])
     return read
 
 
