@@ -89,6 +89,7 @@ class BrokenResponse(Response):
         send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
     ) -> None:
         """Send a part of the answer, or nothing, and break off."""
+        del scope, receive
         if self._half:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             half = bytes(self.body)[: len(self.body) // 2]

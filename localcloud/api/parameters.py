@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from localcloud.api.refusals import MissingParameter, UnknownParameter, WrongType
 from localcloud.api.schema import Member, Schema
-from localcloud.state.errors import Refusal, documented
+from localcloud.state.errors import Refusal, check_range, documented
 
 _LARGEST = 2**63 - 1
 
@@ -110,9 +110,9 @@ class Parameters:
         """An integer, or None where it is not given."""
         return self.values.get(name)
 
-    def number(self, name: str, default: float) -> float:
-        """A number, or the default."""
-        return self.values.get(name, default)
+    def integer_in(self, name: str, low: int, high: int, default: int) -> int:
+        """An integer within a range, or the default. Raises ParameterOutOfRange."""
+        return check_range(self._path + name, self.values.get(name, default), low, high)
 
     def flag(self, name: str, *, default: bool = False) -> bool:
         """A boolean, or the default."""
@@ -123,7 +123,7 @@ class Parameters:
         return self.values.get(name)
 
     def find_text_flag(self, name: str) -> bool | None:
-        """A boolean that travels as the string "true" or "false"."""
+        """A boolean that travels as a string, true or false."""
         value = self.find_text(name)
         if value is None:
             return None

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from localcloud import services
 from localcloud.api import parameters, refusals
 from localcloud.api.actions import ACTIONS, VERSIONS
 from localcloud.state import client_token, errors
 from localcloud.state.errors import Refusal, rule_in_words
+
+services.load()
 
 # Rules that every action has.
 COMMON: tuple[type[Refusal], ...] = (
@@ -65,8 +68,8 @@ def page() -> str:
     """docs/localcloud.md's generated part, in Markdown."""
     data = actions_as_data()
     lines = [
-        "Each rule says where it comes from: **documented** (a public page `https://cloud.tencent.com/document/<where>`,",
-        "or the official SDK's text), **provider** (terraform-provider-tencentcloud relies on it), **assumed** (nothing",
+        "Each rule says where it comes from: **documented** (a public page of Tencent's, or the text of its SDK),",
+        "**provider** (terraform-provider-tencentcloud relies on it), **assumed** (nothing",
         "public says so). A rule that stands at several actions is printed at each.",
         "",
         "### Every action",

@@ -77,7 +77,7 @@ async def _serve(options: Options, cloud: Cloud, gateway: Gateway) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     cloud.start()
     tasks = [asyncio.create_task(server.serve(sockets=[at])) for server, at in pairs]
-    while not all(server.started for server, _ in pairs):
+    while not all(server.started for server, _ in pairs):  # noqa: ASYNC110  uvicorn offers no event
         await asyncio.sleep(0.005)
     # Where port 0 was asked for, this tells which one it became.
     sys.stdout.write("ready" + "".join(f" {_where(at)}" for _, at in pairs) + "\n")

@@ -78,7 +78,7 @@ def _timestamp(headers: Mapping[str, str]) -> int:
     text = headers.get("x-tc-timestamp", "")
     if not text:
         raise MissingParameter(name="X-TC-Timestamp")
-    if not (text.isascii() and text.isdigit() and len(text) <= 11):
+    if not re.fullmatch(r"[0-9]{1,11}", text):
         raise SignatureExpired(timestamp=text[:20], now="seconds since the epoch")
     return int(text)
 

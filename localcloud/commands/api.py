@@ -33,7 +33,7 @@ def _credentials(texts: list[str]) -> dict[str, str]:
 
 
 @app.command()
-def api(
+def api(  # noqa: PLR0917  Typer makes options of them
     https: Annotated[str, typer.Option(help="HOST:PORT to serve HTTPS on; port 0 chooses one.")] = "",
     http: Annotated[str, typer.Option(help="HOST:PORT to serve HTTP on.")] = "",
     state: Annotated[Path | None, typer.Option(help="SQLite file; without it, records live in memory.")] = None,
@@ -47,9 +47,9 @@ def api(
 ) -> None:
     """Serve the API alone: no machines, no root. Prints `ready` and the addresses, and runs until it is stopped."""
     # The API's imports take a third of a second, and the other commands need none of them.
-    from localcloud.api.serve import Options, run
-    from localcloud.state.cloud import DEFAULT_CREDENTIALS
-    from localcloud.state.timing import REALISTIC, SHORT
+    from localcloud.api.serve import Options, run  # noqa: PLC0415
+    from localcloud.state.cloud import DEFAULT_CREDENTIALS  # noqa: PLC0415
+    from localcloud.state.timing import REALISTIC, SHORT  # noqa: PLC0415
 
     if not https and not http:
         msg = "give --https HOST:PORT or --http HOST:PORT"
@@ -99,8 +99,8 @@ def actions(
     service: Annotated[str, typer.Option(help="Only this service.")] = "",
 ) -> None:
     """List the actions, and each rule that they enforce with its source."""
-    import localcloud.api.dispatch  # noqa: F401  registers the actions
-    from localcloud.api.rules import actions_as_data, page
+    # For the same reason.
+    from localcloud.api.rules import actions_as_data, page  # noqa: PLC0415
 
     data = actions_as_data()
     if as_json:
@@ -161,7 +161,7 @@ def reset(
     _ask(name, control, "POST", "/reset")
 
 
-def fault_api(
+def fault_api(  # noqa: PLR0917  Typer makes options of them
     target: Annotated[str, typer.Argument(help="vpc:CreateVpc, 'vpc:*' or '*'; `clear` or `list` instead.")],
     name: Name = DEFAULT_NAME,
     control: Control = None,

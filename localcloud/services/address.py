@@ -7,7 +7,7 @@ from localcloud.services import tagging
 from localcloud.services.listing import chosen, page
 from localcloud.state import address, havip, instance, interface, public_pool, task
 from localcloud.state.address import Address
-from localcloud.state.errors import InvalidParameterValue, ParameterOutOfRange, Refusal, documented
+from localcloud.state.errors import InvalidParameterValue, Refusal, documented
 from localcloud.state.records import iso_time
 
 _ONE = (address.AddressNotFound, address.AddressIdMalformed, address.AddressBusy)
@@ -59,10 +59,8 @@ def _target_kind(found: Address) -> str:
 def allocate_addresses(call: Call) -> Answer:
     """Allocate EIPs; they are CREATING until the task has ended."""
     given = call.parameters
-    count, bandwidth = given.find_integer("AddressCount"), given.find_integer("InternetMaxBandwidthOut")
-    count = 1 if count is None else count
-    if not 1 <= count <= 20:
-        raise ParameterOutOfRange(name="AddressCount", value=count, low=1, high=20)
+    bandwidth = given.find_integer("InternetMaxBandwidthOut")
+    count = given.integer_in("AddressCount", 1, 20, default=1)
     kind = given.find_text("AddressType") or "EIP"
     if kind != "EIP":
         raise InvalidParameterValue(name="AddressType", value=kind, wanted="EIP (localcloud has no other)")
@@ -70,7 +68,7 @@ def allocate_addresses(call: Call) -> Answer:
         call.tx,
         count,
         name=given.find_text("AddressName") or "",
-        type=kind,
+        kind=kind,
         charge_type=given.find_text("InternetChargeType") or "TRAFFIC_POSTPAID_BY_HOUR",
         bandwidth_mbps=1 if bandwidth is None else bandwidth,
         isp=given.find_text("InternetServiceProvider") or "BGP",

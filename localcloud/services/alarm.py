@@ -6,10 +6,11 @@ from typing import Any
 
 from localcloud.api.actions import Answer, Call, action
 from localcloud.services import tagging
+from localcloud.services.listing import page
 from localcloud.services.sts import ACCOUNT
 from localcloud.state import alarm
 from localcloud.state.alarm import AlarmNotice, AlarmPolicy
-from localcloud.state.errors import InvalidParameterValue, ParameterOutOfRange
+from localcloud.state.errors import InvalidParameterValue
 from localcloud.state.records import beijing_time
 
 # The monitor has short names of its own for regions.
@@ -23,10 +24,8 @@ def _check_module(call: Call) -> None:
 
 
 def _page(call: Call, found: list[Any]) -> list[Any]:
-    number, size = call.parameters.find_integer("PageNumber") or 1, call.parameters.find_integer("PageSize")
-    size = 20 if size is None else size
-    if number < 1 or not 1 <= size <= 200:
-        raise ParameterOutOfRange(name="PageNumber, PageSize", value=f"{number}, {size}", low=1, high=200)
+    number = call.parameters.integer_in("PageNumber", 1, 2**31, default=1)
+    size = call.parameters.integer_in("PageSize", 1, 200, default=20)
     return found[(number - 1) * size : number * size]
 
 
@@ -330,13 +329,9 @@ def describe_binding_policy_object_list(call: Call) -> Answer:
     given = call.parameters
     given.integer("GroupId")
     found = [one for one in _policy_of(call).objects if one.region == REGIONS[call.region]]
-    offset, limit = given.find_integer("Offset") or 0, given.find_integer("Limit")
-    limit = 20 if limit is None else limit
-    if offset < 0 or not 0 <= limit <= 100:
-        raise ParameterOutOfRange(name="Offset, Limit", value=f"{offset}, {limit}", low=0, high=100)
     rows = [
         {"UniqueId": one.unique_id, "Dimensions": one.dimensions, "IsShielded": 0, "Region": one.region}
-        for one in found[offset : offset + limit]
+        for one in page(call, found)
     ]
     return {"List": rows, "Total": len(found), "NoShieldedSum": len(found)}
 

@@ -49,6 +49,7 @@ def describe_images(call: Call) -> Answer:
 @action("cvm", "DescribeRegions")
 def describe_regions(call: Call) -> Answer:
     """List regions."""
+    del call
     rows = [{"Region": region, "RegionName": name, "RegionState": "AVAILABLE"} for region, name in REGION_NAMES.items()]
     return {"TotalCount": len(rows), "RegionSet": rows}
 
@@ -94,6 +95,7 @@ def describe_instance_type_configs(call: Call) -> Answer:
 @action("cvm", "DescribeInstanceFamilyConfigs")
 def describe_instance_family_configs(call: Call) -> Answer:
     """List families of instance types."""
+    del call
     families = sorted({kind.family for kind in INSTANCE_TYPES.values()})
     rows = [{"InstanceFamily": family, "InstanceFamilyName": f"Standard {family}"} for family in families]
     return {"InstanceFamilyConfigSet": rows}

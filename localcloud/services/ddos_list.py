@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Network
+from typing import cast
 
 from localcloud.api.actions import Answer, Call, action
 from localcloud.api.parameters import CidrMalformed, Parameters
@@ -13,8 +14,8 @@ from localcloud.state.errors import InvalidParameterValue
 
 def _type(given: Parameters, name: str) -> ListType:
     kind = given.text(name)
-    if kind == "black" or kind == "white":
-        return kind
+    if kind in {"black", "white"}:
+        return cast("ListType", kind)
     raise InvalidParameterValue(name=name, value=kind, wanted="black or white")
 
 

@@ -8,7 +8,7 @@ from localcloud.services.listing import UnknownFilterOfMachines, chosen, page
 from localcloud.state import disk, instance, subnet
 from localcloud.state.catalog import ZONES
 from localcloud.state.disk import Disk
-from localcloud.state.errors import InvalidParameterValue, ParameterOutOfRange
+from localcloud.state.errors import InvalidParameterValue
 from localcloud.state.records import beijing_time
 
 _ONE = (disk.DiskNotFound, disk.DiskBusy)
@@ -54,15 +54,12 @@ def create_disks(call: Call) -> Answer:
     zone = place.text("Zone")
     if zone not in ZONES[call.region]:
         raise subnet.ZoneUnknown(zone=zone, region=call.region)
-    count = given.find_integer("DiskCount")
-    count = 1 if count is None else count
-    if not 1 <= count <= 100:
-        raise ParameterOutOfRange(name="DiskCount", value=count, low=1, high=100)
+    count = given.integer_in("DiskCount", 1, 100, default=1)
     made = [
         disk.create(
             call.tx,
             name=given.find_text("DiskName") or "",
-            type=kind,
+            kind=kind,
             size_gib=given.integer("DiskSize"),
             zone=zone,
             encrypted=given.find_text("Encrypt") == "ENCRYPT",

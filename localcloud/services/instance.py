@@ -9,7 +9,7 @@ from localcloud.api.parameters import Parameters
 from localcloud.services import tagging
 from localcloud.services.listing import UnknownFilterOfMachines, chosen, page
 from localcloud.state import address, disk, instance, interface, key_pair, placement, security_group, subnet
-from localcloud.state.errors import InvalidParameterValue, ParameterOutOfRange, Refusal, documented
+from localcloud.state.errors import InvalidParameterValue, Refusal, documented
 from localcloud.state.instance import DiskWish, Instance, Wish
 from localcloud.state.records import iso_time
 
@@ -83,10 +83,7 @@ _RUN_RULES = (
 def run_instances(call: Call) -> Answer:
     """Create instances; they are PENDING until they have booted."""
     given = call.parameters
-    count = given.find_integer("InstanceCount")
-    count = 1 if count is None else count
-    if not 1 <= count <= 100:
-        raise ParameterOutOfRange(name="InstanceCount", value=count, low=1, high=100)
+    count = given.integer_in("InstanceCount", 1, 100, default=1)
     wishes = [_wish(call, number, count) for number in range(count)]
     if given.flag("DryRun"):
         return {"InstanceIdSet": []}
@@ -156,10 +153,7 @@ def _charge_type(given: Parameters) -> str:
 
 
 def _bandwidth(internet: Parameters) -> int:
-    bandwidth = internet.find_integer("InternetMaxBandwidthOut") or 0
-    if not 0 <= bandwidth <= 200:
-        raise ParameterOutOfRange(name="InternetAccessible.InternetMaxBandwidthOut", value=bandwidth, low=0, high=200)
-    return bandwidth
+    return internet.integer_in("InternetMaxBandwidthOut", 0, 200, default=0)
 
 
 def _disk(given: Parameters) -> DiskWish:

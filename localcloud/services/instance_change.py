@@ -5,7 +5,7 @@ from __future__ import annotations
 from localcloud.api.actions import Answer, Call, action
 from localcloud.services.instance import PasswordNotEmulated
 from localcloud.state import disk, instance, instance_change, interface, key_pair, placement, security_group
-from localcloud.state.errors import InvalidParameterValue, ParameterOutOfRange
+from localcloud.state.errors import InvalidParameterValue
 
 _STATES = (
     instance.InstanceNotFound,
@@ -124,7 +124,7 @@ def resize_instance_disks(call: Call) -> Answer:
         instance_change.resize_system_disk(
             call.tx,
             instance_id,
-            type=system.find_text("DiskType"),
+            kind=system.find_text("DiskType"),
             size_gib=system.find_integer("DiskSize"),
             force=given.flag("ForceStop"),
         )
@@ -137,9 +137,7 @@ def reset_instances_internet_max_bandwidth(call: Call) -> Answer:
     given = call.parameters
     ids = given.required_texts("InstanceIds")
     internet = given.required_inside("InternetAccessible")
-    bandwidth = internet.find_integer("InternetMaxBandwidthOut") or 0
-    if not 0 <= bandwidth <= 200:
-        raise ParameterOutOfRange(name="InternetAccessible.InternetMaxBandwidthOut", value=bandwidth, low=0, high=200)
+    bandwidth = internet.integer_in("InternetMaxBandwidthOut", 0, 200, default=0)
     instance_change.change_bandwidth(
         call.tx, ids, charge_type=internet.find_text("InternetChargeType"), bandwidth_mbps=bandwidth
     )

@@ -7,7 +7,7 @@ from localcloud.services import tagging
 from localcloud.services.listing import chosen, flag, page
 from localcloud.services.sts import ACCOUNT
 from localcloud.state import address, instance, interface, interface_attachment, security_group, subnet, vpc
-from localcloud.state.errors import ParameterOutOfRange, Refusal, documented
+from localcloud.state.errors import Refusal, documented
 from localcloud.state.interface import Interface, PrivateAddress
 from localcloud.state.records import beijing_time
 
@@ -116,10 +116,7 @@ def create_network_interface(call: Call) -> Answer:
 
 
 def _count(call: Call) -> int:
-    count = call.parameters.find_integer("SecondaryPrivateIpAddressCount") or 0
-    if not 0 <= count <= 30:
-        raise ParameterOutOfRange(name="SecondaryPrivateIpAddressCount", value=count, low=0, high=30)
-    return count
+    return call.parameters.integer_in("SecondaryPrivateIpAddressCount", 0, 30, default=0)
 
 
 @action("vpc", "DescribeNetworkInterfaces")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from localcloud.api.actions import Call
 from localcloud.state import tag
-from localcloud.state.errors import InvalidParameterValue, ParameterOutOfRange, Refusal, documented
+from localcloud.state.errors import InvalidParameterValue, Refusal, check_range, documented
 from localcloud.state.records import Record
 
 R = TypeVar("R", bound=Record)
@@ -17,6 +18,8 @@ Extract = Callable[[R], Iterable[str]]
 
 LIMIT = 100
 DEFAULT = 20
+FILTERS = 10
+VALUES = 100
 
 
 class UnknownFilter(Refusal):
@@ -57,12 +60,12 @@ def chosen(
         wanted = set(call.parameters.texts(ids))
         found = [record for record in found if record.id in wanted]
     given = call.parameters.each("Filters")
-    if len(given) > 10:
+    if len(given) > FILTERS:
         raise TooManyFilterValues
     for entry in given:
         name = entry.text("Name")
         values = set(entry.texts("Values"))
-        if len(values) > 100:
+        if len(values) > VALUES:
             raise TooManyFilterValues
         extract = _extractor(call, name, filters, refusal)
         found = [record for record in found if values & set(extract(record))]
@@ -85,20 +88,15 @@ def _extractor(call: Call, name: str, filters: Mapping[str, Extract[R]], refusal
 
 def page(call: Call, found: Sequence[T], *, default: int = DEFAULT, highest: int = LIMIT) -> Sequence[T]:
     """The rows that Offset and Limit choose. They are integers, or (DescribeVpcs and its like) strings."""
-    offset = _number(call, "Offset", 0)
-    limit = _number(call, "Limit", default)
-    if offset < 0:
-        raise ParameterOutOfRange(name="Offset", value=offset, low=0, high="2^63-1")
-    if not 0 <= limit <= highest:
-        raise ParameterOutOfRange(name="Limit", value=limit, low=0, high=highest)
+    offset = check_range("Offset", _number(call, "Offset", 0), 0, 2**63 - 1)
+    limit = check_range("Limit", _number(call, "Limit", default), 0, highest)
     return found[offset : offset + limit]
 
 
 def _number(call: Call, name: str, default: int) -> int:
     value = call.parameters.values.get(name, default)
     if isinstance(value, str):
-        digits = value.removeprefix("-")
-        if not (digits.isascii() and digits.isdigit() and len(digits) < 19):
+        if not re.fullmatch(r"-?[0-9]{1,18}", value):
             raise InvalidParameterValue(name=name, value=value, wanted="an integer")
         return int(value)
     return int(value)

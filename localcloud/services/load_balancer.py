@@ -69,7 +69,7 @@ def create_load_balancer(call: Call) -> Answer:
     made = load_balancer.create(
         call.tx,
         name=given.find_text("LoadBalancerName") or "",
-        type=given.text("LoadBalancerType"),
+        kind=given.text("LoadBalancerType"),
         vpc_id=given.find_text("VpcId") or "",
         subnet_id=given.find_text("SubnetId") or "",
         project_id=given.find_integer("ProjectId") or 0,

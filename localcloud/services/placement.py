@@ -29,12 +29,11 @@ def _show(call: Call, group: PlacementGroup) -> Answer:
 def create_disaster_recover_group(call: Call) -> Answer:
     """Create a placement group."""
     given = call.parameters
-    affinity = given.find_integer("Affinity")
     group = placement.create(
         call.tx,
         name=given.text("Name"),
-        type=given.text("Type"),
-        affinity=1 if affinity is None else affinity,
+        kind=given.text("Type"),
+        affinity=given.integer_in("Affinity", 1, 10, default=1),
         tags=tagging.specified(given, "ps"),
     )
     shown = _show(call, group)

@@ -10,6 +10,7 @@ ACCOUNT = "100000000001"
 @action("sts", "GetCallerIdentity")
 def get_caller_identity(call: Call) -> Answer:
     """Tell the account and user of the credentials."""
+    del call
     return {
         "Arn": f"qcs::cam::uin/{ACCOUNT}:uin/{ACCOUNT}",
         "AccountId": ACCOUNT,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from localcloud.api.actions import Answer, Call, action
 from localcloud.services.listing import page
 from localcloud.state import tag
@@ -66,12 +68,12 @@ class TagBothSetAndRemoved(Refusal):
 
 def _resource(call: Call, text: str) -> str:
     """The id of the resource that a six-part name names. Raises the refusal that fits."""
-    parts = text.split(":")
-    if len(parts) != 6 or parts[0] != "qcs" or "/" not in parts[5]:
+    found = re.fullmatch(r"qcs:[^:]*:([^:]*):[^:]*:[^:]*:([^:/]*)/([^:]*)", text)
+    if found is None:
         raise ResourceDescriptionWrong(resource=text)
-    prefix, _, resource_id = parts[5].partition("/")
-    if (parts[2], prefix) not in RESOURCES:
-        raise ServiceTypeUnknown(service=parts[2], prefix=prefix)
+    service, prefix, resource_id = found.groups()
+    if (service, prefix) not in RESOURCES:
+        raise ServiceTypeUnknown(service=service, prefix=prefix)
     if not _exists(call, resource_id):
         raise ResourceIdWrong(resource_id=resource_id)
     return resource_id

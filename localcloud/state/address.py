@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from typing import ClassVar
@@ -181,7 +182,7 @@ class TargetUnsupported(Refusal):
 
 def get(tx: Transaction, address_id: str) -> Address:
     """The EIP. Raises AddressIdMalformed or AddressNotFound."""
-    if not address_id.startswith("eip-") or len(address_id) != 12:
+    if not re.fullmatch(r"eip-[0-9a-z]{8}", address_id):
         raise AddressIdMalformed(address_id=address_id)
     found = tx.find(Address, address_id)
     if found is None:
@@ -218,7 +219,7 @@ def allocate(
     count: int,
     *,
     name: str,
-    type: str,
+    kind: str,
     charge_type: str,
     bandwidth_mbps: int,
     isp: str,
@@ -241,7 +242,7 @@ def allocate(
                 name=name,
                 ip=public_pool.free_address(tx),
                 status="CREATING",
-                type=type,
+                type=kind,
                 charge_type=charge_type,
                 bandwidth_mbps=bandwidth_mbps,
                 isp=isp,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -81,7 +81,7 @@ class Cloud:
             self._store.close()
 
     @contextmanager
-    def transaction(self, region: str | None = None) -> Iterator[Transaction]:
+    def transaction(self, region: str | None = None) -> Generator[Transaction]:
         """One request's view of the records; what it changed is kept unless it raises."""
         with self._lock:
             self._run_due_jobs()
@@ -116,7 +116,7 @@ class Cloud:
             tx = self._begin(job.region)
             try:
                 run_due(tx, job)
-            except Exception:
+            except Exception:  # noqa: BLE001
                 # A step that fails must not come back at every request: it is dropped, and seen in the log.
                 _log.exception("step %s of %s failed", job.step, job.subject)
                 tx = self._begin(job.region)

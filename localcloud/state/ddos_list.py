@@ -52,15 +52,15 @@ def of(tx: Transaction, instance_id: str) -> AddressLists:
     return found or AddressLists(id=instance_id, region="", created=tx.now)
 
 
-def _entries(lists: AddressLists, type: ListType) -> tuple[IPv4Network, ...]:
-    return lists.black if type == "black" else lists.white
+def _entries(lists: AddressLists, kind: ListType) -> tuple[IPv4Network, ...]:
+    return lists.black if kind == "black" else lists.white
 
 
-def _with(lists: AddressLists, type: ListType, entries: tuple[IPv4Network, ...]) -> AddressLists:
-    return replace(lists, black=entries) if type == "black" else replace(lists, white=entries)
+def _with(lists: AddressLists, kind: ListType, entries: tuple[IPv4Network, ...]) -> AddressLists:
+    return replace(lists, black=entries) if kind == "black" else replace(lists, white=entries)
 
 
-def add(tx: Transaction, instance_id: str, type: ListType, networks: tuple[IPv4Network, ...]) -> None:
+def add(tx: Transaction, instance_id: str, kind: ListType, networks: tuple[IPv4Network, ...]) -> None:
     """Put ranges into a list."""
     for network in networks:
         lists = of(tx, instance_id)
@@ -68,13 +68,13 @@ def add(tx: Transaction, instance_id: str, type: ListType, networks: tuple[IPv4N
             raise AlreadyListed(network=network, instance_id=instance_id)
         if len(lists.black) + len(lists.white) >= QUOTA:
             raise ListFull(instance_id=instance_id)
-        tx.put(_with(lists, type, (*_entries(lists, type), network)))
+        tx.put(_with(lists, kind, (*_entries(lists, kind), network)))
 
 
-def remove(tx: Transaction, instance_id: str, type: ListType, networks: tuple[IPv4Network, ...]) -> None:
+def remove(tx: Transaction, instance_id: str, kind: ListType, networks: tuple[IPv4Network, ...]) -> None:
     """Take ranges out of a list."""
     for network in networks:
         lists = of(tx, instance_id)
-        if network not in _entries(lists, type):
-            raise NotListed(network=network, type=type, instance_id=instance_id)
-        tx.put(_with(lists, type, tuple(one for one in _entries(lists, type) if one != network)))
+        if network not in _entries(lists, kind):
+            raise NotListed(network=network, type=kind, instance_id=instance_id)
+        tx.put(_with(lists, kind, tuple(one for one in _entries(lists, kind) if one != network)))

@@ -130,20 +130,20 @@ def get(tx: Transaction, disk_id: str) -> Disk:
     return found
 
 
-def check_size(type: str, size_gib: int, *, system: bool) -> None:
+def check_size(kind: str, size_gib: int, *, system: bool) -> None:
     """Raises DiskTypeUnknown or DiskSizeOutOfRange."""
-    if type not in SIZES:
-        raise DiskTypeUnknown(type=type)
-    low, high = SYSTEM_SIZES if system else SIZES[type]
+    if kind not in SIZES:
+        raise DiskTypeUnknown(type=kind)
+    low, high = SYSTEM_SIZES if system else SIZES[kind]
     if not low <= size_gib <= high:
-        raise DiskSizeOutOfRange(size=size_gib, type=type, low=low, high=high)
+        raise DiskSizeOutOfRange(size=size_gib, type=kind, low=low, high=high)
 
 
 def create(
     tx: Transaction,
     *,
     name: str,
-    type: str,
+    kind: str,
     size_gib: int,
     zone: str,
     encrypted: bool = False,
@@ -154,7 +154,7 @@ def create(
     """A new data disk that is attached to nothing."""
     if len(name) > NAME_LIMIT:
         raise ParameterTooLong(name="DiskName", limit=NAME_LIMIT)
-    check_size(type, size_gib, system=False)
+    check_size(kind, size_gib, system=False)
     made = tx.put(
         Disk(
             id=tx.new_id("disk"),
@@ -162,7 +162,7 @@ def create(
             created=tx.now,
             name=name,
             usage="DATA_DISK",
-            type=type,
+            type=kind,
             size_gib=size_gib,
             zone=zone,
             encrypted=encrypted,
@@ -174,9 +174,9 @@ def create(
     return made
 
 
-def create_system(tx: Transaction, *, type: str, size_gib: int, zone: str, instance_id: str, name: str) -> Disk:
+def create_system(tx: Transaction, *, kind: str, size_gib: int, zone: str, instance_id: str, name: str) -> Disk:
     """The disk that an instance boots from."""
-    check_size(type, size_gib, system=True)
+    check_size(kind, size_gib, system=True)
     return tx.put(
         Disk(
             id=tx.new_id("disk"),
@@ -184,7 +184,7 @@ def create_system(tx: Transaction, *, type: str, size_gib: int, zone: str, insta
             created=tx.now,
             name=name,
             usage="SYSTEM_DISK",
-            type=type,
+            type=kind,
             size_gib=size_gib,
             zone=zone,
             instance_id=instance_id,

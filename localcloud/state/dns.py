@@ -16,6 +16,9 @@ LINE = "默认"
 BORN_WITH = "example.com"
 TYPES = ("A", "AAAA", "CNAME", "MX", "NS", "TXT", "SRV", "CAA")
 TTL = (1, 604_800)
+PREFERENCES = range(1, 21)  # of MX records
+NAME_LIMIT = 253
+VALUE_LIMIT = 2048
 _ERRORS = documented("the SDK's errorcodes.py (dnspod)")
 
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
@@ -170,7 +173,7 @@ def _add(tx: Transaction, name: str) -> Domain:
 def add_domain(tx: Transaction, name: str) -> Domain:
     """CreateDomain."""
     labels = name.lower().split(".")
-    if len(labels) < 2 or len(name) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
+    if "." not in name or len(name) > NAME_LIMIT or not all(_LABEL.fullmatch(label) for label in labels):
         raise DomainInvalid(domain=name)
     if any(one.id == name.lower() for one in domains(tx)):
         raise DomainExists(domain=name)
@@ -222,7 +225,7 @@ def _check_value(record: DnsRecord) -> None:
         case "CNAME" | "MX" | "NS":
             fits = _is_name(record.value)
         case _:
-            fits = 0 < len(record.value) <= 2048
+            fits = 0 < len(record.value) <= VALUE_LIMIT
     if not fits:
         raise RecordValueInvalid(value=record.value, type=record.type)
 
@@ -234,7 +237,7 @@ def _check(tx: Transaction, record: DnsRecord) -> None:
         raise RecordLineInvalid(line=record.line)
     if not TTL[0] <= record.ttl <= TTL[1]:
         raise TtlOutOfRange(ttl=record.ttl)
-    if record.type == "MX" and not 1 <= record.mx <= 20:
+    if record.type == "MX" and record.mx not in PREFERENCES:
         raise MxInvalid(mx=record.mx)
     if record.name != "@" and not _is_name(record.name.removeprefix("*.") if record.name != "*" else "x"):
         raise SubdomainInvalid(name=record.name)

@@ -49,7 +49,7 @@ class ApiError(Exception):
         self.message = message
 
 
-class Refusal(ApiError):
+class Refusal(ApiError):  # noqa: N818  "Refusal" is what it is: a rule that says no
     """One rule that says no. Subclasses set the three class attributes; values fill the message's braces."""
 
     code: str = ""
@@ -82,6 +82,13 @@ class ParameterOutOfRange(Refusal):
     code = "InvalidParameterValue.Range"
     template = "The value `{value}` of parameter `{name}` is not in the range [{low}, {high}]."
     source = documented(_ERRORS)
+
+
+def check_range(name: str, value: int, low: int, high: int) -> int:
+    """The value. Raises ParameterOutOfRange."""
+    if not low <= value <= high:
+        raise ParameterOutOfRange(name=name, value=value, low=low, high=high)
+    return value
 
 
 class ParameterTooLong(Refusal):

@@ -17,6 +17,7 @@ from localcloud.state.records import Record
 from localcloud.state.store import Transaction
 
 NAME_LIMIT = 128
+HOSTNAME_LENGTHS = range(2, 61)
 USER_DATA_LIMIT = 16 * 1024
 QUOTA = 100
 _ERRORS = documented("the SDK's errorcodes.py (cvm)")
@@ -242,7 +243,7 @@ def check_user_data(text: str) -> None:
 
 def check_hostname(hostname: str) -> None:
     """Raises HostNameIllegal."""
-    if not 2 <= len(hostname) <= 60 or not re.fullmatch(r"[A-Za-z0-9]+([.-][A-Za-z0-9]+)*", hostname):
+    if len(hostname) not in HOSTNAME_LENGTHS or not re.fullmatch(r"[A-Za-z0-9]+([.-][A-Za-z0-9]+)*", hostname):
         raise HostNameIllegal(hostname=hostname)
 
 
@@ -343,7 +344,7 @@ def run(tx: Transaction, wish: Wish, operation_id: str) -> Instance:
     )
     system = disk.create_system(
         tx,
-        type=wish.system_disk.type,
+        kind=wish.system_disk.type,
         size_gib=wish.system_disk.size_gib,
         zone=wish.zone,
         instance_id=instance_id,
@@ -391,7 +392,7 @@ def _give_data_disk(tx: Transaction, wish: Wish, data: DiskWish, instance_id: st
     made = disk.create(
         tx,
         name=data.name,
-        type=data.type,
+        kind=data.type,
         size_gib=data.size_gib,
         zone=wish.zone,
         encrypted=data.encrypted,

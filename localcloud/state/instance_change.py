@@ -259,7 +259,7 @@ def reset(
 
 
 def resize_system_disk(
-    tx: Transaction, instance_id: str, *, type: str | None, size_gib: int | None, force: bool
+    tx: Transaction, instance_id: str, *, kind: str | None, size_gib: int | None, force: bool
 ) -> None:
     """ResizeInstanceDisks."""
     found = _get_in(tx, instance_id, "RUNNING", "STOPPED")
@@ -267,8 +267,8 @@ def resize_system_disk(
     size_gib = present.size_gib if size_gib is None else size_gib
     if size_gib < present.size_gib:
         raise SystemDiskShrinks(instance_id=instance_id, present=present.size_gib, size=size_gib)
-    disk.check_size(type or present.type, size_gib, system=True)
-    tx.put(replace(present, size_gib=size_gib, type=type or present.type))
+    disk.check_size(kind or present.type, size_gib, system=True)
+    tx.put(replace(present, size_gib=size_gib, type=kind or present.type))
     _restart_with(tx, found, "ResizeInstanceDisks", force=force)
 
 

@@ -133,7 +133,7 @@ def _check_name(tx: Transaction, name: str) -> None:
 def _blob(line: str) -> bytes:
     """The key itself, without type and comment. Raises PublicKeyMalformed."""
     words = line.split()
-    if len(words) < 2:
+    if len(words) == 1 or not words:
         raise PublicKeyMalformed(reason="it needs a type and a key")
     kind = words[0]
     if kind not in {"ssh-rsa", "ssh-ed25519"} and not kind.startswith("ecdsa-sha2-nistp"):

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 from typing import Any
 
 from localcloud.state import instance, security_group, subnet, tag, vpc
-from localcloud.state.errors import InvalidParameterValue, Refusal, documented, provider
+from localcloud.state.errors import InvalidParameterValue, Refusal, check_range, documented, provider
 from localcloud.state.records import Record
 from localcloud.state.store import Transaction
 
@@ -126,7 +126,7 @@ def create(
     tx: Transaction,
     *,
     name: str,
-    type: str,
+    kind: str,
     vpc_id: str,
     subnet_id: str,
     project_id: int,
@@ -134,8 +134,8 @@ def create(
     tags: tag.Tags,
 ) -> LoadBalancer:
     """A new internal load balancer."""
-    if type != "INTERNAL":
-        raise OpenNotEmulated(type=type)
+    if kind != "INTERNAL":
+        raise OpenNotEmulated(type=kind)
     _check_name(name)
     vpc.get(tx, vpc_id)
     place = subnet.get(tx, subnet_id)
@@ -146,7 +146,7 @@ def create(
         region=tx.region,
         created=tx.now,
         name=name,
-        type=type,
+        type=kind,
         vpc_id=vpc_id,
         subnet_id=subnet_id,
         address=subnet.free_address(tx, place),
@@ -197,8 +197,7 @@ def add_listener(tx: Transaction, balancer_id: str, wanted: Listener) -> Listene
     found = get(tx, balancer_id)
     if wanted.protocol not in PROTOCOLS:
         raise InvalidParameterValue(name="Protocol", value=wanted.protocol, wanted=f"one of {', '.join(PROTOCOLS)}")
-    if not 1 <= wanted.port <= 65535:
-        raise InvalidParameterValue(name="Ports", value=wanted.port, wanted="1 to 65535")
+    check_range("Ports", wanted.port, 1, 65535)
     for other in found.listeners:
         if other.port == wanted.port and (other.protocol == "UDP") == (wanted.protocol == "UDP"):
             raise PortTaken(port=wanted.port, protocol=wanted.protocol, balancer_id=balancer_id)

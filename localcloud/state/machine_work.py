@@ -43,9 +43,7 @@ class MachineWork:
     def follow(self, tx: Transaction) -> None:
         """Begin what the changed records ask for."""
         for record in tx.changes.values():
-            if isinstance(record, Instance) and record.steps:
-                self._begin(record)
-            elif isinstance(record, Disk) and record.step is not None:
+            if (isinstance(record, Instance) and record.steps) or (isinstance(record, Disk) and record.step):
                 self._begin(record)
 
     def resume(self) -> None:
@@ -76,7 +74,7 @@ class MachineWork:
     def _run(self, target: Any, record_id: str, region: str) -> None:
         try:
             target(record_id, region)
-        except Exception:
+        except Exception:  # noqa: BLE001  a thread has nobody to raise to; the log has it
             _log.exception("work on %s failed", record_id)
             with self._lock:
                 self._under_way.pop(record_id, None)
@@ -97,7 +95,7 @@ class MachineWork:
         try:
             for step in found.steps:
                 self._do_step(step, spec, doomed)
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001  whatever the world raises, the instance has failed
             _log.exception("%s: %s failed", instance_id, ", ".join(found.steps))
             error = f"{type(problem).__name__}: {problem}"
         if not self._wait(found.steps_began + found.steps_delay_s):

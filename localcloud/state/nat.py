@@ -212,7 +212,7 @@ def _allocate(tx: Transaction, count: int) -> list[str]:
         tx,
         count,
         name="",
-        type="EIP",
+        kind="EIP",
         charge_type="TRAFFIC_POSTPAID_BY_HOUR",
         bandwidth_mbps=100,
         isp="BGP",

@@ -87,7 +87,7 @@ class NetworkWork:
         began = time.monotonic()
         try:
             self._world.apply_network(plan)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             # The world may recover (a namespace that is being made again): keep trying, and say so in `status`.
             _log.exception("the network plan could not be applied")
             self._error = f"{type(error).__name__}: {error}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from localcloud.state import references, tag
-from localcloud.state.errors import InvalidParameterValue, ParameterTooLong, Refusal, documented
+from localcloud.state.errors import InvalidParameterValue, ParameterTooLong, Refusal, check_range, documented
 from localcloud.state.records import Record
 from localcloud.state.store import Transaction
 
@@ -75,17 +75,16 @@ def _check_name(name: str) -> None:
         raise ParameterTooLong(name="Name", limit=NAME_LIMIT)
 
 
-def create(tx: Transaction, *, name: str, type: str, affinity: int, tags: tag.Tags) -> PlacementGroup:
+def create(tx: Transaction, *, name: str, kind: str, affinity: int, tags: tag.Tags) -> PlacementGroup:
     """A new, empty group."""
     _check_name(name)
-    if type not in INSTANCES:
-        raise InvalidParameterValue(name="Type", value=type, wanted="HOST, SW or RACK")
-    if not 1 <= affinity <= 10:
-        raise InvalidParameterValue(name="Affinity", value=affinity, wanted="1 to 10")
+    if kind not in INSTANCES:
+        raise InvalidParameterValue(name="Type", value=kind, wanted="HOST, SW or RACK")
+    check_range("Affinity", affinity, 1, 10)
     if len(tx.all(PlacementGroup)) >= QUOTA:
         raise PlacementGroupQuota(limit=QUOTA)
     group = tx.put(
-        PlacementGroup(id=tx.new_id("ps"), region=tx.region, created=tx.now, name=name, type=type, affinity=affinity)
+        PlacementGroup(id=tx.new_id("ps"), region=tx.region, created=tx.now, name=name, type=kind, affinity=affinity)
     )
     tag.attach(tx, group.id, tags)
     return group

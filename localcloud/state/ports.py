@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from localcloud.state.errors import Refusal, documented
 
+LAST = 65535
+
 
 class PortMalformed(Refusal):
     """A policy's port is ALL, a number, a range, or a list of numbers and ranges."""
@@ -25,6 +27,6 @@ def _range(part: str, whole: str) -> tuple[int, int]:
     if not low.isascii() or not low.isdigit() or (dash and not (high.isascii() and high.isdigit())):
         raise PortMalformed(port=whole)
     first, last = int(low), int(high or low)
-    if not 0 <= first <= last <= 65535:
+    if not 0 <= first <= last <= LAST:
         raise PortMalformed(port=whole)
     return first, last

@@ -14,6 +14,7 @@ from localcloud.state.records import Record
 from localcloud.state.store import Transaction
 
 QUOTA = 100
+LONGEST_MASK = 29
 NAME_LIMIT = 60
 
 
@@ -192,7 +193,7 @@ def create(tx: Transaction, *, vpc_id: str, name: str, cidr: IPv4Network, zone: 
 
 
 def _check_cidr(tx: Transaction, owner: vpc.Vpc, cidr: IPv4Network) -> None:
-    if cidr.prefixlen > 29:
+    if cidr.prefixlen > LONGEST_MASK:
         raise SubnetRange(cidr=cidr, low=owner.cidr.prefixlen)
     if not any(cidr.subnet_of(outer) for outer in owner.cidrs):
         raise SubnetOutsideVpc(cidr=cidr, vpc_cidr=", ".join(str(outer) for outer in owner.cidrs))

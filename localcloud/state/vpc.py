@@ -14,6 +14,8 @@ from localcloud.state.store import Transaction
 DNS_SERVERS = ("183.60.83.19", "183.60.82.98")
 QUOTA = 20
 NAME_LIMIT = 60
+DNS_LIMIT = 4
+SHORTEST_MASK, LONGEST_MASK = 12, 28
 
 _PRIVATE_RANGES = tuple(IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 
@@ -46,12 +48,10 @@ class VpcNotFound(Refusal):
 
 
 class VpcCidrNotPrivate(Refusal):
-    """A VPC's range lies in 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16, with a mask of 12 to 28 bits (16 to 28 outside 10/8)."""
+    """A VPC's range lies in 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16, with a mask of 12 (16 in the last) to 28 bits."""
 
     code = "InvalidParameterValue.Malformed"
-    template = (
-        "The CIDR block `{cidr}` is not valid for a VPC: use 10.0.0.0/8-28, 172.16.0.0/12-28 or 192.168.0.0/16-28."
-    )
+    template = "The CIDR block `{cidr}` is not valid for a VPC: a mask of 12 to 28 bits in 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16."
     source = documented("product/215/36515, VPC and subnet planning: allowed ranges and masks")
 
 
@@ -107,7 +107,7 @@ def get(tx: Transaction, vpc_id: str) -> Vpc:
 
 def _check_cidr(cidr: IPv4Network) -> None:
     for allowed in _PRIVATE_RANGES:
-        if cidr.subnet_of(allowed) and max(12, allowed.prefixlen) <= cidr.prefixlen <= 28:
+        if cidr.subnet_of(allowed) and max(SHORTEST_MASK, allowed.prefixlen) <= cidr.prefixlen <= LONGEST_MASK:
             return
     raise VpcCidrNotPrivate(cidr=cidr)
 
@@ -118,7 +118,7 @@ def _check_name(name: str) -> None:
 
 
 def _check_dns(servers: tuple[str, ...]) -> None:
-    if len(servers) > 4:
+    if len(servers) > DNS_LIMIT:
         raise TooManyDnsServers(count=len(servers))
 
 

@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,7 @@ def running_cloud(
     timing: Timing = SHORT,
     seed: str = "0",
     images: tuple[Image, ...] = IMAGES,
-) -> Iterator[Cloud]:
+) -> Generator[Cloud]:
     """A started cloud that is closed at the end."""
     cloud = Cloud(path, world or PaperWorld(), timing=timing, seed=seed, images=images)
     cloud.start()
@@ -96,7 +96,7 @@ class _Quiet(uvicorn.Server):
 
 
 @contextlib.contextmanager
-def serving(cloud: Cloud, *, requests_per_second: int = 0) -> Iterator[Server]:
+def serving(cloud: Cloud, *, requests_per_second: int = 0) -> Generator[Server]:
     """The cloud's API over HTTP, served by a thread."""
     gateway = Gateway(cloud, requests_per_second=requests_per_second)
     listener = socket.create_server(("127.0.0.1", 0), backlog=128)

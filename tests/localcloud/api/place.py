@@ -18,9 +18,9 @@ class Place:
     @classmethod
     def build(cls, call: Direct) -> Place:
         vpc_id = call("vpc:CreateVpc", VpcName="net", CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
-        subnet_id = call(
-            "vpc:CreateSubnet", VpcId=vpc_id, SubnetName="front", CidrBlock="10.0.4.0/24", Zone=ZONE
-        )["Subnet"]["SubnetId"]
+        subnet_id = call("vpc:CreateSubnet", VpcId=vpc_id, SubnetName="front", CidrBlock="10.0.4.0/24", Zone=ZONE)[
+            "Subnet"
+        ]["SubnetId"]
         group = call("vpc:CreateSecurityGroup", GroupName="web", GroupDescription="")["SecurityGroup"]
         return cls(call, vpc_id, subnet_id, group["SecurityGroupId"])
 

@@ -75,7 +75,7 @@ def pulumi(tmp_path: Path) -> Iterator[Pulumi]:
 @pytest.mark.timeout(600)
 def test_the_real_provider_creates_keeps_refreshes_changes_replaces_and_destroys_everything(pulumi: Pulumi) -> None:
     assert "27 created" in pulumi.up("first")
-    # The first refresh reads what later resources did to earlier ones (a subnet's free addresses); nothing is to change.
+    # The first refresh reads what later resources did to earlier ones (a subnet's free addresses).
     pulumi("first", "refresh", "--yes", "--stack", "life")
     pulumi.up("first", "--expect-no-changes")
     pulumi("first", "refresh", "--yes", "--stack", "life", "--expect-no-changes")

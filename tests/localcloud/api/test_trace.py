@@ -1,4 +1,4 @@
-"""Everything that the real provider was recorded to ask is answered as it must be (shared/reference/provider-api.md)."""
+"""What the real provider was recorded to ask is answered as it must be (shared/reference/provider-api.md)."""
 
 from __future__ import annotations
 
