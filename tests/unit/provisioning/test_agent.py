@@ -1,0 +1,306 @@
+"""The agent itself, on temporary directories; what a whole rollout shows of it is in test_rollout.py."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import io
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from provisioning_fakes import ME, MY_GROUP, FakeSystem
+
+from provisioning import agent as agent_module
+from provisioning.agent import Agent, Result, account, probe, run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Machine:
+    def __init__(self, root: Path) -> None:
+        self.system = FakeSystem(root)
+        self.clock = 1000.0
+        (root / "etc").mkdir(parents=True, exist_ok=True)
+
+    def agent(self, **other: Any) -> Agent:
+        return Agent(
+            root=str(self.system.root), runner=self.system.run, now=lambda: self.clock, sleep=self._sleep, **other
+        )
+
+    def _sleep(self, seconds: float) -> None:
+        self.clock += seconds
+
+    def ask(self, *operations: dict[str, Any], token: str = "me", **other: Any) -> dict[str, Any]:
+        return self.agent(**other).answer({"token": token, "operations": list(operations)})
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+def lock(host: str = "here", **more: Any) -> dict[str, Any]:
+    return {"do": "lock", "owner": {"host": host, "pid": 1}, "ttl_s": 180, **more}
+
+
+def stage(*files: dict[str, Any], afters: tuple[str, ...] = ()) -> dict[str, Any]:
+    return {"do": "stage", "revision": "r1", "files": list(files), "links": [], "absent": [], "afters": list(afters),
+            "checks": []}  # fmt: skip
+
+
+def file(path: str, text: str = "text\n", mode: int = 0o640) -> dict[str, Any]:
+    return {"path": path, "text": text, "owner": ME, "group": MY_GROUP, "mode": mode}
+
+
+def archive(members: dict[str, bytes]) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            info.mode = 0o755
+            tar.addfile(info, io.BytesIO(data))
+    return packed.getvalue()
+
+
+def receive(data: bytes, path: str = "/opt/iam/abc", sha256: str = "") -> dict[str, Any]:
+    return {"do": "receive", "path": path, "sha256": sha256 or hashlib.sha256(data).hexdigest(), "size": len(data)}
+
+
+# ---- the lock ------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_changed_without_the_lock(machine: Machine) -> None:
+    answer = machine.ask(stage(file("/etc/x")))
+    assert answer["error"]["message"] == "this rollout no longer has the machine"
+    assert not (machine.system.root / "var/lib/tandem/staged").exists()
+
+
+def test_a_rollout_whose_lock_was_taken_over_changes_nothing_more(machine: Machine) -> None:
+    machine.ask(lock())
+    machine.clock += 500
+    assert "error" not in machine.ask(lock("there"), token="other")
+    assert machine.ask(stage(file("/etc/x")))["error"]["step"] == "lock"
+
+
+def test_each_call_renews_the_lock(machine: Machine) -> None:
+    machine.ask(lock())
+    for _ in range(5):
+        machine.clock += 100
+        assert "error" not in machine.ask(stage(file("/etc/x")))
+    refused = machine.ask(lock("there"), token="other")["error"]
+    assert refused["message"] == "another rollout has this machine"
+    assert refused["detail"]["owner"]["host"] == "here"
+
+
+def test_a_dead_owners_lock_is_taken_over_by_name(machine: Machine) -> None:
+    machine.ask(lock())
+    assert "error" in machine.ask(lock("there", take_from="somebody else"), token="other")
+    assert "error" not in machine.ask(lock("there", take_from="me"), token="other")
+
+
+def test_a_clock_that_was_set_back_does_not_make_a_lock_immortal(machine: Machine) -> None:
+    machine.ask(lock())
+    machine.clock -= 10_000
+    assert "error" not in machine.ask(lock("there"), token="other")
+
+
+def test_only_its_owner_unlocks(machine: Machine) -> None:
+    machine.ask(lock())
+    machine.ask({"do": "unlock"}, token="other")
+    assert "error" in machine.ask(lock("there"), token="other")
+    machine.ask({"do": "unlock"})
+    assert "error" not in machine.ask(lock("there"), token="other")
+
+
+# ---- files ---------------------------------------------------------------------------------------------------------
+
+
+def commit(*actions: dict[str, Any]) -> dict[str, Any]:
+    return {"do": "commit", "actions": list(actions)}
+
+
+def write(path: str, mode: int = 0o640) -> dict[str, Any]:
+    return {"kind": "write", "path": path, "owner": ME, "group": MY_GROUP, "mode": mode}
+
+
+def test_a_file_is_replaced_by_a_rename_with_its_mode_already_set(machine: Machine) -> None:
+    place = machine.system.root / "etc/x"
+    place.write_text("old\n")
+    place.chmod(0o600)
+    seen: list[tuple[str, int]] = []
+
+    def look(effect: str) -> None:
+        if effect.startswith("write"):
+            staged = machine.system.root / "var/lib/tandem/staged/etc/x"
+            seen.append((place.read_text(), staged.stat().st_mode & 0o777))
+
+    machine.ask(lock(), stage(file("/etc/x", "new\n")), commit(write("/etc/x")), before=look)
+    assert seen == [("old\n", 0o640)]
+    assert (place.read_text(), place.stat().st_mode & 0o777) == ("new\n", 0o640)
+
+
+def test_a_reader_never_sees_half_a_file(machine: Machine) -> None:
+    machine.ask(lock(), stage(file("/etc/x", "old\n")), commit(write("/etc/x")))
+    with (machine.system.root / "etc/x").open() as reader:
+        machine.ask(lock(), stage(file("/etc/x", "new\n")), commit(write("/etc/x")))
+        assert reader.read() == "old\n"
+
+
+def test_the_previous_version_is_kept_and_a_repeated_run_does_not_overwrite_it(machine: Machine) -> None:
+    (machine.system.root / "etc/x").write_text("first\n")
+    kept = machine.system.root / "var/lib/tandem/previous/files/etc/x"
+    for _ in range(2):  # the same revision twice: the second run goes on where the first was killed
+        machine.ask(lock(), stage(file("/etc/x", "second\n")), commit(write("/etc/x")))
+        assert kept.read_text() == "first\n"
+
+
+def test_an_owner_that_does_not_exist_is_an_error_before_anything_is_touched(machine: Machine) -> None:
+    answer = machine.ask(lock(), stage({**file("/etc/x"), "owner": "nobody-here"}))
+    assert "nobody-here" in answer["error"]["message"]
+    assert not (machine.system.root / "etc/x").exists()
+
+
+def test_candidates_and_state_are_for_root_alone(machine: Machine) -> None:
+    machine.ask(lock(), stage(file("/etc/secret/x", mode=0o644)))
+    state = machine.system.root / "var/lib/tandem"
+    assert state.stat().st_mode & 0o777 == 0o700
+    assert (state / "staged").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    root = tmp_path / "small"
+    root.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(root)], check=True)
+    yield root
+    subprocess.run(["umount", str(root)], check=True)
+
+
+@pytest.mark.root
+def test_a_full_disk_is_found_while_staging_and_said_with_its_figures(small_disk: Path) -> None:
+    machine = Machine(small_disk)
+    (small_disk / "etc/x").write_text("old\n")
+    answer = machine.ask(lock(), stage(file("/etc/x", "y" * 200_000), afters=("reload nginx",)))
+    assert answer["error"]["step"] == "stage"
+    assert "No space left on device" in answer["error"]["message"]
+    assert "KiB free of 64 KiB" in answer["error"]["seen"]
+    assert (small_disk / "etc/x").read_text() == "old\n"
+    assert machine.agent().do_facts(**NOTHING)["pending"] == []
+
+
+NOTHING: dict[str, Any] = {
+    "paths": {}, "packages": [], "users": [], "units": [], "sysctls": [], "virtual_ips": [], "databases": [],
+    "accounts": [], "queries": [], "with_texts": False,
+}  # fmt: skip
+
+
+# ---- archives ------------------------------------------------------------------------------------------------------
+
+
+def test_a_release_is_unpacked_complete_beside_the_old_one(machine: Machine) -> None:
+    data = archive({"bin/iam-apiserver": b"#!/bin/sh\n", "sql/iam.sql": b"-- \n"})
+    assert "error" not in machine.ask(receive(data), stdin=io.BytesIO(data))
+    place = machine.system.root / "opt/iam/abc"
+    assert (place / "bin/iam-apiserver").stat().st_mode & 0o777 == 0o755
+    assert sorted(path.name for path in place.parent.iterdir()) == ["abc"]
+    assert list((machine.system.root / "var/lib/tandem/incoming").iterdir()) == []
+
+
+def test_a_release_that_arrives_in_part_is_not_there(machine: Machine) -> None:
+    data = archive({"x": b"y" * 1000})
+    answer = machine.ask(receive(data), stdin=io.BytesIO(data[:-10]))
+    assert "the connection ended 10 of" in answer["error"]["message"]
+    assert not (machine.system.root / "opt/iam/abc").exists()
+
+
+def test_a_release_with_another_checksum_is_refused(machine: Machine) -> None:
+    data = archive({"x": b"y"})
+    answer = machine.ask(receive(data, sha256="0" * 64), stdin=io.BytesIO(data))
+    assert "another checksum than announced" in answer["error"]["message"]
+
+
+@pytest.mark.parametrize("name", ["../etc/passwd", "/etc/passwd", "a/../../x"])
+def test_an_archive_that_reaches_outside_is_refused(machine: Machine, name: str) -> None:
+    data = archive({name: b"root::0:0\n"})
+    assert "which is refused" in machine.ask(receive(data), stdin=io.BytesIO(data))["error"]["message"]
+    assert not (machine.system.root / "opt/iam/abc").exists()
+
+
+# ---- other things --------------------------------------------------------------------------------------------------
+
+
+def test_an_installation_starts_no_service_and_leaves_no_trace_of_how(machine: Machine) -> None:
+    seen: list[int] = []
+    policy = machine.system.root / "usr/sbin/policy-rc.d"
+    machine.system.on_command = lambda argv: seen.append(policy.stat().st_mode) if argv[0] == "apt-get" else None
+    machine.ask(lock(), {"do": "prepare", "packages": ["nginx"], "users": [], "directories": []})
+    assert machine.system.packages == {"nginx"}
+    assert seen
+    assert all(mode & 0o111 for mode in seen)
+    assert not policy.exists()
+
+
+def test_a_services_endpoints_leave_the_upstreams_and_join_them_again(machine: Machine) -> None:
+    place = machine.system.root / "etc/nginx/conf.d/upstreams.conf"
+    place.parent.mkdir(parents=True)
+    text = "upstream a {\n    server 10.0.4.20:8080 max_fails=1; # iam-a\n    server 10.0.4.21:8080 max_fails=1;\n}\n"
+    place.write_text(text)
+    for _ in range(2):  # a second time changes nothing more
+        machine.ask({"do": "leave", "endpoints": ["10.0.4.20:8080"], "wait_s": 1})
+        assert place.read_text() == text.replace("10.0.4.20:8080 max", "10.0.4.20:8080 down max")
+    assert machine.system.log == ["reload nginx"]
+    machine.ask({"do": "join"})
+    assert place.read_text() == text
+    assert machine.system.log == ["reload nginx", "reload nginx"]
+
+
+def test_a_file_that_a_rollout_wrote_meanwhile_is_not_put_back(machine: Machine) -> None:
+    place = machine.system.root / "etc/nginx/conf.d/upstreams.conf"
+    place.parent.mkdir(parents=True)
+    place.write_text("    server 10.0.4.20:8080;\n")
+    machine.ask({"do": "leave", "endpoints": ["10.0.4.20:8080"], "wait_s": 1})
+    place.write_text("    server 10.0.4.20:9999;\n")
+    machine.ask({"do": "join"})
+    assert place.read_text() == "    server 10.0.4.20:9999;\n"
+
+
+@pytest.mark.parametrize("name", ["o'brien", "a b", "a\\", "a`b"])
+def test_a_name_that_could_leave_its_quotes_is_refused(name: str) -> None:
+    with pytest.raises(agent_module.StepError, match="is no name for an account"):
+        account(name, "%")
+
+
+def test_a_command_that_does_not_end_is_stopped_and_says_so() -> None:
+    code, _, err = run(["sleep", "5"], timeout_s=0.1)
+    assert code == 124
+    assert "stopped after 0 s without an end" in err
+
+
+def test_a_missing_program_is_a_result_and_no_traceback() -> None:
+    assert run(["no-such-program"]) == Result(127, "", "no-such-program: no such program on this machine")
+
+
+def test_a_probe_of_nobody_says_why() -> None:
+    assert probe("http://127.0.0.1:1/healthz").startswith("ConnectionRefusedError")
+
+
+def test_the_agent_needs_nothing_but_the_standard_library() -> None:
+    source = Path(agent_module.__file__).read_text()
+    told = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", source],
+        input='{"token": "", "operations": []}\n',
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (told.stdout, told.stderr) == ('{"results": []}\n', "")
+
+
+def test_the_agent_is_written_in_python_3_9() -> None:
+    ast.parse(Path(agent_module.__file__).read_text(), feature_version=(3, 9))
