@@ -32,7 +32,7 @@ credentials = Credentials(
     "credentials",
     CredentialsArgs(s.credentials, s.machines, s.domains, s.virtual_ip, s.access.mode == "bastion", labels),
 )
-network = Network("network", NetworkArgs(s.network, labels))
+network = Network("network", NetworkArgs(s.network, s.protect, labels))
 firewall = Firewall("firewall", FirewallArgs(s.machines, s.access, labels))
 machines = Machines(
     "machines",

@@ -19,6 +19,7 @@ _NAT_CONNECTIONS = 1_000_000
 @dataclass(frozen=True, slots=True)
 class NetworkArgs:
     settings: NetworkSettings
+    protect: bool
     labels: Labels
 
 
@@ -72,7 +73,8 @@ class Network(pulumi.ComponentResource):
             internet_charge_type="TRAFFIC_POSTPAID_BY_HOUR",
             internet_max_bandwidth_out=args.settings.nat_bandwidth_mbps,
             tags=labels.tags,
-            opts=child,
+            # Others know the group by this address.
+            opts=pulumi.ResourceOptions(parent=self, protect=args.protect),
         )
         gateway = nat.Gateway(
             f"{name}-nat",

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pulumi
 import yaml
 from pulumi.runtime import mocks, rpc
 from pulumi.runtime.config import set_all_config
@@ -18,6 +19,7 @@ from pulumi.runtime.proto.resource_pb2 import (
     RegisterResourceRequest,
     RegisterResourceResponse,
 )
+from pulumi.runtime.settings import get_root_resource
 from pulumi.runtime.stack import run_pulumi_func
 
 ROOT = Path(__file__).parents[3]
@@ -55,6 +57,7 @@ class Run:
 
     resources: list[Declared] = field(default_factory=list)
     exports: dict[str, Any] = field(default_factory=dict)
+    secret_exports: set[str] = field(default_factory=set)
 
     def of_kind(self, kind: str) -> list[Declared]:
         return [each for each in self.resources if each.kind == kind]
@@ -120,11 +123,6 @@ class _Monitor(mocks.MockMonitor):
         id_, state = self.mocks.new_resource(mocks.MockResourceArgs(request.type, request.name, plain))
         return RegisterResourceResponse(urn=urn, id=id_, object=_to_wire(state))
 
-    def RegisterResourceOutputs(self, request: Any) -> Any:  # noqa: N802
-        if "::pulumi:pulumi:Stack::" in request.urn:
-            self._run.exports.update(rpc.deserialize_properties(request.outputs, keep_unknowns=True))
-        return super().RegisterResourceOutputs(request)
-
 
 def _to_wire(state: Mapping[str, Any]) -> Any:
     return asyncio.run(rpc.serialize_properties(dict(state), {}))
@@ -153,8 +151,15 @@ def run_program(stack: str, config: Mapping[str, Any], *, preview: bool = False)
     async def main() -> None:
         monitor = _Monitor(_NoCalls(preview=preview), run)
         mocks.set_mocks(_NoCalls(preview=preview), project=PROJECT, stack=stack, preview=preview, monitor=monitor)
-        set_all_config({key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()})
-        await run_pulumi_func(lambda: _execute())
+        texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
+        # What Pulumi would keep encrypted, since it holds secrets.
+        set_all_config(texts, ["tandem:credentials"])
+        await run_pulumi_func(_execute)
+        for name, value in getattr(get_root_resource(), "outputs", {}).items():
+            output = pulumi.Output.from_input(value)
+            run.exports[name] = await output.future()
+            if await output.is_secret():
+                run.secret_exports.add(name)
 
     asyncio.run(main())
     return run

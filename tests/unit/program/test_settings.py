@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from settings_samples import ABSENT, ED25519, parse, problems_of, sections, with_value, with_values
+
+from provisioning.errors import ProvisioningError
+from provisioning.releases import Release
+from stacks.problems import SettingsError
+from stacks.settings import Settings, Stack
+
+_NODES = [{"name": f"n{number}", "address": f"10.0.4.{20 + number}"} for number in range(17)]
+_TWICE = [{"name": "iam-a", "address": "10.0.4.20"}, {"name": "iam-a", "address": "10.0.4.21"}]
+
+# What is changed in the local stack, the key that is complained about, and words of the complaint.
+BAD: list[tuple[str, dict[str, Any], str, str]] = [
+    # network
+    ("a zone of another region", {"network.zone": "ap-shanghai-2"}, "network.zone", "is a zone of ap-shanghai"),
+    ("a zone that is none", {"network.zone": "here"}, "network.zone", "does not look right"),
+    ("no zone", {"network.zone": ABSENT}, "network.zone", "is missing"),
+    ("a public VPC", {"network.vpcCidr": "8.0.0.0/16"}, "network.vpcCidr", "lies outside 10.0.0.0/8"),
+    ("a VPC too wide", {"network.vpcCidr": "10.0.0.0/8"}, "network.vpcCidr", "is not between /12 and /28"),
+    ("a VPC too narrow", {"network.vpcCidr": "10.0.4.0/29"}, "network.vpcCidr", "is not between /12 and /28"),
+    ("a VPC with host bits", {"network.vpcCidr": "10.0.0.1/16"}, "network.vpcCidr", "not a valid IPv4 network"),
+    ("a VPC of IPv6", {"network.vpcCidr": "fd00::/64"}, "network.vpcCidr", "not a valid IPv4 network"),
+    ("a subnet outside", {"network.subnetCidr": "10.1.4.0/24"}, "network.subnetCidr", "outside the VPC's 10.0.0.0/16"),
+    ("a subnet too narrow", {"network.subnetCidr": "10.0.4.0/30"}, "network.subnetCidr", "/16 and /29"),
+    ("a misspelt key", {"network.subnetCider": "10.0.4.0/24"}, "network.subnetCider", "did you mean subnetCidr?"),
+    ("a key in snake case", {"network.vpc_cidr": "10.0.0.0/16"}, "network.vpc_cidr", "did you mean vpcCidr?"),
+    ("a key from nowhere", {"network.colour": "red"}, "network.colour", "known are: zone, vpcCidr"),
+    ("another way out", {"network.egress": "proxy"}, "network.egress", "'none' or 'nat'"),
+    ("a NAT size that is none", {"network.natBandwidthMbps": 70}, "network.natBandwidthMbps", "70 is refused"),
+    (
+        "NAT in somebody's network",
+        {"network.existing": {"vpcId": "vpc-1234abcd", "subnetId": "subnet-1234abcd"}, "network.egress": "nat"},
+        "network.egress",
+        "in a network that is not this stack's",
+    ),
+    (
+        "an existing network of unknown addresses",
+        {"network.existing": {"vpcId": "vpc-1234abcd", "subnetId": "subnet-1234abcd"}, "network.vpcCidr": ABSENT},
+        "network.vpcCidr",
+        "has addresses of its own",
+    ),
+    ("an existing VPC by name", {"network.existing": {"vpcId": "mine", "subnetId": "subnet-1234abcd"}},
+     "network.existing.vpcId", "mine does not look right"),
+    ("half an existing network", {"network.existing": {"vpcId": "vpc-1234abcd"}}, "network.existing.subnetId", "missing"),
+    # machines
+    ("one machine", {"machines.nodes": _NODES[:1]}, "machines.nodes", "at least 2"),
+    ("17 machines", {"machines.nodes": _NODES}, "machines.nodes", "at most 16"),
+    ("no image", {"machines.image": ABSENT}, "machines.image", "is missing"),
+    ("the newest image", {"machines.image": "latest"}, "machines.image", "latest does not look right"),
+    ("a machine outside", {"machines.nodes.1.address": "10.0.5.21"}, "machines.nodes[1].address", "not in the subnet"),
+    ("the gateway", {"machines.nodes.1.address": "10.0.4.1"}, "machines.nodes[1].address", "reserved by the cloud"),
+    ("the network's address", {"machines.nodes.1.address": "10.0.4.0"}, "machines.nodes[1].address", "reserved"),
+    ("the broadcast address", {"machines.nodes.1.address": "10.0.4.255"}, "machines.nodes[1].address", "reserved"),
+    ("an address twice", {"machines.nodes.1.address": "10.0.4.20"}, "machines.nodes[1].address", "used twice: also by"),
+    ("no address at all", {"machines.nodes.1.address": ABSENT}, "machines.nodes[1].address", "is missing"),
+    ("an address that is none", {"machines.nodes.1.address": "10.0.4"}, "machines.nodes[1].address", "valid IPv4"),
+    ("a name twice", {"machines.nodes": _TWICE}, "machines.nodes[1].name", "is used by 2 machines"),
+    ("a name in capitals", {"machines.nodes.0.name": "IAM-A"}, "machines.nodes[0].name", "IAM-A does not look right"),
+    ("a name with a dot", {"machines.nodes.0.name": "iam.a"}, "machines.nodes[0].name", "does not look right"),
+    ("login as root", {"machines.user": "root"}, "machines.user", "root's login stays closed"),
+    ("a type that is none", {"machines.type": "large"}, "machines.type", "large does not look right"),
+    ("a placement that is none", {"machines.placement": "continent"}, "machines.placement", "'host', 'rack' or 'switch'"),
+    ("a tiny system disk", {"machines.systemDisk": {"sizeGib": 5}}, "machines.systemDisk.sizeGib", "5 is refused"),
+    ("an odd data disk", {"machines.dataDisk": {"sizeGib": 25}}, "machines.dataDisk.sizeGib", "multiple of 10"),
+    ("a disk of another kind", {"machines.dataDisk": {"type": "FLOPPY"}}, "machines.dataDisk.type", "FLOPPY is refused"),
+    ("a number for a switch", {"machines.securityAgent": 7}, "machines.securityAgent", "7 is refused"),
+    ("machines as a word", {"machines": "two"}, "machines", "two is refused"),
+    # access
+    ("SSH for everyone", {"access.adminCidrs": ["0.0.0.0/0"]}, "access.adminCidrs[0]", "lets (nearly) everyone try"),
+    ("SSH for half of everyone", {"access.adminCidrs": ["128.0.0.0/1"]}, "access.adminCidrs[0]", "everyone"),
+    ("SSH for nobody", {"access.adminCidrs": []}, "access.adminCidrs", "at least 1"),
+    ("no administrators", {"access.adminCidrs": ABSENT}, "access.adminCidrs", "is missing"),
+    ("administrators twice", {"access.adminCidrs": ["1.2.3.0/24", "1.2.3.0/24"]}, "access.adminCidrs[1]", "listed twice"),
+    ("an administrator's host bits", {"access.adminCidrs": ["1.2.3.4/24"]}, "access.adminCidrs[0]", "not a valid IPv4"),
+    ("another way in", {"access.mode": "telnet"}, "access.mode", "'bastion', 'direct' or 'public'"),
+    ("a private key", {"access.publicKeys": ["-----BEGIN OPENSSH PRIVATE KEY-----"]}, "access.publicKeys[0]", "look right"),
+    ("a bastion on a machine's address", {"access.mode": "bastion", "access.bastion": {"address": "10.0.4.20"}},
+     "access.bastion.address", "used twice"),
+    ("a machine called bastion", {"access.mode": "bastion", "machines.nodes.1.name": "bastion"},
+     "machines.nodes[1].name", "the name of the bastion"),
+    # addresses and names
+    ("a virtual IP outside", {"virtualIp.address": "10.0.5.99"}, "virtualIp.address", "is not in the subnet 10.0.4.0/24"),
+    ("a virtual IP of a machine", {"virtualIp.address": "10.0.4.20"}, "virtualIp.address", "used twice"),
+    ("a second address without masters", {"virtualIp.secondAddress": "10.0.4.98"}, "virtualIp.secondAddress", "no master"),
+    ("two masters, one address", {"keepalived": {"mode": "dual-master"}}, "virtualIp.secondAddress", "needs two addresses"),
+    ("too much bandwidth", {"virtualIp.bandwidthMbps": 9000}, "virtualIp.bandwidthMbps", "9000 is refused"),
+    ("no domains", {"domains": ABSENT}, "domains.api", "is missing"),
+    ("a domain with a scheme", {"domains.api": "https://a.example.com"}, "domains.api", "does not look right"),
+    ("one domain for both", {"domains.authz": "iam.api.example.com"}, "domains.authz", "of the other service too"),
+    ("domains of another zone", {"dns": {"zone": "example.org"}}, "domains.api", "is not in the DNS zone example.org"),
+    ("a TTL of nothing", {"dns": {"zone": "example.com", "ttlS": 0}}, "dns.ttlS", "0 is refused"),
+    # alarms
+    ("alarms for nobody", {"alarms": {"enabled": True}}, "alarms.receivers", "wakes nobody"),
+    ("four call-backs", {"alarms": {"receivers": {"urls": [f"https://x.example.com/{i}" for i in range(4)]}}},
+     "alarms.receivers.urls", "at most 3"),
+    ("a call-back that is none", {"alarms": {"receivers": {"urls": ["mailto:a"]}}}, "alarms.receivers.urls[0]", "right"),
+    ("a receiver by name", {"alarms": {"receivers": {"userIds": ["joe"]}}}, "alarms.receivers.userIds[0]", "joe is refused"),
+    ("alarms without an agent", {"alarms": {"enabled": True, "receivers": {"userIds": [1]}}, "machines.monitoringAgent": False},
+     "machines.monitoringAgent", "only this agent sees"),
+    ("a percentage of 200", {"alarms": {"cpuPercent": 200}}, "alarms.cpuPercent", "200 is refused"),
+    # credentials
+    ("a password in clear", {"credentials": {"given": {"redisPassword": "hunter2hunter2"}}},
+     "credentials.given.redisPassword", "stands in the file in clear"),
+    ("a short JWT key", {"credentials": {"given": {"jwtKey": "abc"}}}, "credentials.given.jwtKey", "a secret, not shown"),
+    ("a generation of nothing", {"credentials": {"generation": {"nonesuch": 2}}}, "credentials.generation.nonesuch", "refused"),
+    ("a generation of 0", {"credentials": {"generation": {"jwtKey": 0}}}, "credentials.generation.jwtKey", "0 is refused"),
+    ("renewal before issue", {"credentials": {"validityHours": 100, "earlyRenewalHours": 100}},
+     "credentials.earlyRenewalHours", "every `up` would make new certificates"),
+    ("a CA that dies young", {"credentials": {"caValidityHours": 9000, "validityHours": 9001}},
+     "credentials.caValidityHours", "outlive the CA"),
+    ("a certificate that is none", {"credentials": {"server": {"certificate": "x", "privateKey": "y"}}},
+     "credentials.server.certificate", "does not look right"),
+    # services
+    ("nginx as root", {"nginx": {"user": "root"}}, "nginx.user", "www-data"),
+    ("any origin with cookies", {"nginx": {"cors": {"allowOrigins": ["*"], "allowCredentials": True}}},
+     "nginx.cors", "name the origins instead"),
+    ("no connections", {"nginx": {"workerConnections": 1}}, "nginx.workerConnections", "1 is refused"),
+    ("workers by word", {"nginx": {"workerProcesses": "many"}}, "nginx.workerProcesses", "many is refused"),
+    ("VRID 0", {"keepalived": {"virtualRouterId": 0}}, "keepalived.virtualRouterId", "0 is refused"),
+    ("VRID 256", {"keepalived": {"virtualRouterId": 256}}, "keepalived.virtualRouterId", "256 is refused"),
+    ("no VRID for the second address", {"keepalived": {"mode": "dual-master", "virtualRouterId": 255},
+     "virtualIp.secondAddress": "10.0.4.98"}, "keepalived", "leaves no next one"),
+    ("a profile that is none", {"keepalived": {"profile": "ludicrous"}}, "keepalived.profile", "'balanced' or 'seed'"),
+    ("databases nowhere", {"data": {"placement": "external"}}, "data", "needs mariadbAddress"),
+    ("external without passwords", {"data": {"placement": "external", "mariadbAddress": "10.0.9.1:3306",
+     "redisAddress": "10.0.9.2:6379"}}, "credentials.given.mariadbPassword", "only you know it"),
+    ("a token for ever", {"iam": {"tokenLifetimeS": 99_999_999}}, "iam.tokenLifetimeS", "99999999 is refused"),
+    # the rest
+    ("a section that is none", {"machine": {}}, "machine", "did you mean machines?"),
+    ("a reserved tag", {"tags": {"project": "x"}}, "tags.project", "is reserved"),
+    ("a tag of the cloud's", {"tags": {"qcs:owner": "x"}}, "tags.qcs:owner", "is reserved"),
+    ("a tag of ours", {"tags": {"pulumi-stack": "x"}}, "tags.pulumi-stack", "is reserved"),
+    ("an empty tag", {"tags": {"owner": ""}}, "tags.owner", "does not look right"),
+    ("60 tags", {"tags": {f"t{i}": "x" for i in range(60)}}, "tags", "has 60"),
+    ("protection by word", {"protect": "perhaps"}, "protect", "perhaps is refused"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "key", "words"), [pytest.param(*row[1:], id=row[0]) for row in BAD])
+def test_a_wrong_value_is_named_with_what_would_be_right(changes: dict[str, Any], key: str, words: str) -> None:
+    found = problems_of(with_values(sections(), changes))
+    texts = [problem.text for problem in found if problem.key == f"tandem:{key}"]
+    assert texts, f"nothing about {key}, but: {found}"
+    assert any(words in text for text in texts), texts
+
+
+def test_the_table_is_as_long_as_promised() -> None:
+    assert len({row[0] for row in BAD}) >= 60
+
+
+def test_all_problems_are_reported_at_once_with_their_keys() -> None:
+    values = with_values(
+        sections(), {"network.subnetCidr": "10.1.4.0/24", "machines.type": "large", "nginx": {"workerConnection": 5}}
+    )
+    with pytest.raises(SettingsError) as caught:
+        parse(values)
+    lines = str(caught.value).splitlines()
+    assert lines[0].startswith("Pulumi.local.yaml has ")
+    keys = [line.split()[0] for line in lines[1:]]
+    assert {"tandem:network.subnetCidr", "tandem:machines.type", "tandem:nginx.workerConnection"} <= set(keys)
+    assert all(line.startswith("  tandem:") for line in lines[1:])
+
+
+def test_a_secret_is_never_repeated_in_the_report() -> None:
+    given = {
+        "given": {"jwtKey": "abc", "redisPassword": 12345},
+        "server": {"certificate": "x", "privateKey": ["abcdef"]},
+    }
+    text = "\n".join(problem.text for problem in problems_of(with_value(sections(), "credentials", given)))
+    assert "abc" not in text
+    assert "12345" not in text
+
+
+def test_secrets_that_pulumi_keeps_encrypted_are_taken() -> None:
+    values = with_values(
+        sections(),
+        {
+            "credentials": {"given": {"mariadbPassword": "a-password", "redisPassword": "a-password"}},
+            "data": {"placement": "external", "mariadbAddress": "10.0.9.1:3306", "redisAddress": "10.0.9.2:6379"},
+        },
+    )
+    assert problems_of(values, secret=frozenset({"credentials"})) == ()
+
+
+def test_a_missing_region_is_named() -> None:
+    assert "tencentcloud:region" in {problem.key for problem in problems_of(sections(), region=None)}
+
+
+def test_a_release_that_cannot_be_read_is_a_problem_of_the_settings() -> None:
+    def fail(path: str) -> Release:
+        raise ProvisioningError(f"the IAM release {path} cannot be read")
+
+    with pytest.raises(SettingsError, match=r"tandem:iam\.release +the IAM release /nowhere cannot be read"):
+        Settings.parse(
+            Stack("tandem", "local", "ap-guangzhou"),
+            with_value(sections(), "iam", {"release": "/nowhere"}),
+            find_release=fail,
+        )
+
+
+@pytest.mark.parametrize("stack", ["local", "staging", "prod"])
+def test_the_ready_stacks_are_right(stack: str) -> None:
+    assert problems_of(sections(stack)) == ()
+
+
+def test_a_newcomer_chooses_five_things() -> None:
+    values = {
+        "network": {"zone": "ap-guangzhou-6"},
+        "machines": {"image": "img-jzvbbed6"},
+        "access": {"adminCidrs": ["198.51.100.0/24"], "publicKeys": [ED25519]},
+        "domains": {"api": "iam.api.example.com", "authz": "iam.authz.example.com"},
+    }
+    settings = parse(values)
+    assert [node.name for node in settings.machines.nodes] == ["iam-a", "iam-b"]
+    assert settings.access.mode == "bastion"
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        parse(sections()).machines.image = "img-other"  # pyright: ignore[reportAttributeAccessIssue]
