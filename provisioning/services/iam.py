@@ -38,6 +38,7 @@ _CERTIFICATE = "/etc/iam/node.crt"
 _PRIVATE_KEY = "/etc/iam/node.key"
 _CA = "/etc/iam/ca.crt"
 _RUNNER = "/usr/local/lib/tandem/run-censored"
+_REFRESH = "/usr/local/lib/tandem/iam-refresh"
 _STAND_IN_PACKAGES = ("python3-pymysql", "python3-redis", "python3-bcrypt", "python3-yaml", "python3-jwt")
 
 
@@ -147,9 +148,17 @@ def _units(deployment: Deployment, machine: Machine) -> list[Thing]:
         *([] if get_release(deployment).stand_in else [runner]),
         *services,
         File(
-            "/etc/systemd/system/iam-refresh.service",
-            render("iam/iam-refresh.service.j2", redis_host=redis_host, redis_port=redis_port),
+            _REFRESH,
+            render(
+                "iam/refresh.sh.j2",
+                redis_host=redis_host,
+                redis_port=redis_port,
+                interval_s=deployment.iam.refresh_interval_s,
+                seen="/var/lib/iam/pump-lock-seen",
+            ),
+            mode=0o755,
         ),
+        File("/etc/systemd/system/iam-refresh.service", render("iam/iam-refresh.service.j2", script=_REFRESH)),
         File(
             "/etc/systemd/system/iam-refresh.timer",
             render("iam/iam-refresh.timer.j2", interval_s=deployment.iam.refresh_interval_s),

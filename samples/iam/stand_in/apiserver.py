@@ -14,7 +14,7 @@ from .config import Config, ConfigError, load
 from .grants import Feed, Policies, Secrets, publishing
 from .login import Tokens
 from .messages import Response, Router, healthz, version
-from .process import Ports, run
+from .process import Ports, Stop, run
 from .stores import CHANNEL, Messages, MessagesError, Store, StoreError
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def main(arguments: Sequence[str]) -> int:
     from .mariadb import MariaDbStore  # noqa: PLC0415
     from .redis_messages import RedisMessages  # noqa: PLC0415
 
-    def prepare(config: Config, journal: Journal) -> Ports:
+    def prepare(config: Config, journal: Journal, _: Stop) -> Ports:
         store = MariaDbStore.connect(config)
         notices = Notices(RedisMessages.connect(config), journal)
         return Ports(

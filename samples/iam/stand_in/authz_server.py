@@ -16,7 +16,7 @@ from .cache import ApiserverSource, Cache, CachedSecret
 from .codes import BIND, EXPIRED, MISSING_HEADER, PAGE_NOT_FOUND, SIGNATURE_INVALID, CodedError
 from .config import Config, ConfigError, load
 from .messages import Request, Response, Router, healthz, ok, version
-from .process import Ports, run
+from .process import Ports, Stop, StoppedError, run
 from .stores import CHANNEL, Messages, MessagesError
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def main(arguments: Sequence[str]) -> int:
     # See apiserver.main.
     from .redis_messages import RedisMessages  # noqa: PLC0415
 
-    def prepare(config: Config, journal: Journal) -> Ports:
+    def prepare(config: Config, journal: Journal, stop: Stop) -> Ports:
         if not config.text("client-ca-file"):
             raise ConfigError(
                 f"{NAME}: client-ca-file is empty; the CA that signed the apiserver's certificate is expected"
@@ -123,7 +123,8 @@ def main(arguments: Sequence[str]) -> int:
             flush_s=config.number("analytics.flush-interval") / 1000,
         )
         while not cache.reload():
-            time.sleep(1.0)
+            if stop.wait(1.0):
+                raise StoppedError
         recorder.start()
         threading.Thread(target=cache.follow, args=(never,), daemon=True).start()
         threading.Thread(target=follow_notices, args=(messages, cache, journal, never), daemon=True).start()

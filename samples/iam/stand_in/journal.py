@@ -16,15 +16,18 @@ if TYPE_CHECKING:
 class Journal:
     """Writes whole lines; safe to share between threads. Files are opened for append, so copytruncate rotates them."""
 
-    def __init__(self, outputs: Sequence[TextIO]) -> None:
+    def __init__(self, name: str, outputs: Sequence[TextIO]) -> None:
+        self._name = name
         self._outputs = tuple(outputs)
         self._lock = threading.Lock()
 
     @classmethod
-    def open(cls, output_paths: Sequence[str]) -> Journal:
+    def open(cls, name: str, output_paths: Sequence[str]) -> Journal:
         """`stdout`, `stderr` or file names. Raises OSError where a file's directory is missing."""
         streams = {"stdout": sys.stdout, "stderr": sys.stderr}
-        return cls([streams.get(path) or Path(path).open("a", encoding="utf-8", buffering=1) for path in output_paths])
+        return cls(
+            name, [streams.get(path) or Path(path).open("a", encoding="utf-8", buffering=1) for path in output_paths]
+        )
 
     def info(self, message: str, **fields: object) -> None:
         self._write("INFO", message, fields)
@@ -37,8 +40,8 @@ class Journal:
 
     def _write(self, level: str, message: str, fields: dict[str, object]) -> None:
         stamp = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
-        suffix = f" {json.dumps(fields, default=str)}" if fields else ""
-        line = f"{stamp}\t{level}\tiam\t{message}{suffix}\n"
+        suffix = f"\t{json.dumps(fields, default=str)}" if fields else ""
+        line = f"{stamp}\t{level}\t{self._name}\t{message}{suffix}\n"
         with self._lock:
             for output in self._outputs:
                 output.write(line)

@@ -202,7 +202,7 @@ class MariaDbStore:
                 connection, born = self._idle.get_nowait()
             except queue.Empty:
                 return self._connect(), now
-            if now - born < _LIFE_S:
+            if now - born < _LIFE_S and _is_alive(connection):
                 return connection, born
             connection.close()
 
@@ -217,6 +217,15 @@ class MariaDbStore:
             client_flag=CLIENT.FOUND_ROWS,
             cursorclass=DictCursor,
         )
+
+
+def _is_alive(connection: Connection[DictCursor]) -> bool:
+    # After a restart of MariaDB every idle connection is dead; the first requests must not pay for it.
+    try:
+        connection.ping(reconnect=False)
+    except (pymysql.Error, OSError):
+        return False
+    return True
 
 
 def _owned_by(username: str | None) -> tuple[str, tuple[str, ...]]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import ssl
 import sys
 import threading
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from .messages import Request, Response
 
 _DRAIN_S = 10
+_TURN_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +34,16 @@ class Ports:
     finish: Callable[[], None] = lambda: None
 
 
-def run(read_config: Callable[[], Config], prepare: Callable[[Config, Journal], Ports]) -> int:
+def run(read_config: Callable[[], Config], prepare: Callable[[Config, Journal, Stop], Ports]) -> int:
     """Serve until SIGTERM or SIGINT, then answer what is under way. The process's exit code."""
-    stop = stop_event()
+    stop = Stop()
     try:
         config = read_config()
-        journal = Journal.open(config.words("log.output-paths"))
-        ports = prepare(config, journal)
+        journal = Journal.open(config.server, config.words("log.output-paths"))
+        ports = prepare(config, journal, stop)
         listeners = _listen(config, ports, journal)
+    except StoppedError:
+        return 0
     except (IamError, OSError, ssl.SSLError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -52,16 +57,32 @@ def run(read_config: Callable[[], Config], prepare: Callable[[Config, Journal], 
     return 0
 
 
-def stop_event() -> threading.Event:
-    """Set by SIGTERM or SIGINT."""
-    stop = threading.Event()
+class StoppedError(IamError):
+    """Asked to stop before it served."""
 
-    def on_signal(_number: int, _frame: object) -> None:
-        stop.set()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, on_signal)
-    return stop
+class Stop:
+    """Asked for by SIGTERM or SIGINT. For the main thread alone, where Python runs its signal handlers."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, _number: int, _frame: object) -> None:
+        self._event.set()
+
+    def wait(self, seconds: float = math.inf) -> bool:
+        """Whether it was asked for within that time.
+
+        The kernel gives a signal to any thread, and a main thread that sleeps on a lock does not wake for it: so it
+        sleeps in short turns.
+        """
+        until = time.monotonic() + seconds
+        while not self._event.wait(max(0.0, min(until - time.monotonic(), _TURN_S))):
+            if time.monotonic() >= until:
+                return False
+        return True
 
 
 def _listen(config: Config, ports: Ports, journal: Journal) -> list[Listener]:

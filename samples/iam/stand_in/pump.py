@@ -18,7 +18,7 @@ from .codes import IamError
 from .config import Config, ConfigError, load
 from .journal import Journal
 from .messages import Request, Response, Router
-from .process import stop_event
+from .process import Stop
 from .stores import AUDIT_LIST, PUMP_LOCK, PUMP_LOCK_S, Messages, MessagesError
 from .web import Listener
 
@@ -145,10 +145,10 @@ def main(arguments: Sequence[str]) -> int:
     # See apiserver.main.
     from .redis_messages import RedisMessages  # noqa: PLC0415
 
-    stop = stop_event()
+    stop = Stop()
     try:
         config = load(NAME, arguments, os.environ)
-        journal = Journal.open(config.words("log.output-paths"))
+        journal = Journal.open(NAME, config.words("log.output-paths"))
         sinks = make_sinks(config.pumps, detailed=not config.flag("omit-detailed-recording"))
         listener = Listener(_address(config), health_routes(config.text("health-check-path")), journal)
     except (IamError, OSError) as error:

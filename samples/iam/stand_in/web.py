@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .journal import Journal
 
 _IDLE_S = 75  # longer than nginx's upstream keepalive of 60 s, so that nginx is the one to close
+_LAST_CONNECTIONS_S = 0.25
 _BODY_LIMIT = 32 * 1024 * 1024
 
 
@@ -111,10 +112,14 @@ class _Server(ThreadingHTTPServer):
             self._connections[connection] = answering
 
     def accept_waiting(self) -> None:
-        """Serve connections that the kernel has taken already; closing the socket would reset them."""
+        """Serve connections that the kernel has taken already; closing the socket would reset them.
+
+        Only for a moment: clients that go on connecting would keep this busy for ever.
+        """
+        until = time.monotonic() + _LAST_CONNECTIONS_S
         with selectors.DefaultSelector() as selector:
             selector.register(self.socket, selectors.EVENT_READ)
-            while selector.select(timeout=0):
+            while time.monotonic() < until and selector.select(timeout=0):
                 request, client_address = self.get_request()
                 self.process_request(request, client_address)
 
@@ -156,9 +161,10 @@ class _Handler(BaseHTTPRequestHandler):
         request_id = self.headers.get("X-Request-Id") or str(uuid.uuid4())
         request = Request(self.command, self.path, {name.title(): value for name, value in self.headers.items()})
         response = self._read_body(request) or self._answer(request)
-        self._send(response, request_id)
+        # Logged first: who has the answer finds the line.
         if self._listener.log_requests:
             self._log(request, response, time.perf_counter() - started, request_id)
+        self._send(response, request_id)
         self._listener.busy(self.connection, answering=False)
 
     # The base class looks for a method of each HTTP method's name.

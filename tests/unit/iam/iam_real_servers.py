@@ -40,6 +40,7 @@ B = Machine("iam-b", "127.0.0.21")
 ADMIN_PASSWORD = "Admin@2021"
 SERVICES = ("iam-apiserver", "iam-authz-server", "iam-pump")
 API, AUTHZ, PUMP = 8080, 9090, 7070
+_WRITTEN = ("/etc/iam/", "/etc/mysql/", "/etc/redis/", "/usr/local/")
 _PORTS = {"iam-apiserver": API, "iam-authz-server": AUTHZ, "iam-pump": PUMP}
 REDIS_PASSWORD = "redisOnlyForThisTest"
 _SECRETS = {
@@ -124,7 +125,7 @@ class Node:
         for below in ("etc/iam", "var/log/iam", "var/log/redis", "var/lib/redis", "var/lib/iam/audit", "run/redis"):
             (self.directory / below).mkdir(parents=True, exist_ok=True)
         for file in self.things:
-            if isinstance(file, File) and file.path.startswith(("/etc/iam/", "/etc/mysql/", "/etc/redis/")):
+            if isinstance(file, File) and file.path.startswith(_WRITTEN):
                 path = self.directory / file.path.lstrip("/")
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(self._on_loopback(file.text))
@@ -144,9 +145,8 @@ class Node:
         text = placeholders.substitute(text, self.secrets(), self.machine.name)
         text = text.replace("127.0.0.1", self.machine.private_address).replace("supervised systemd", "supervised no")
         for place in ("/etc/iam/", "/var/log/", "/var/lib/", "/run/redis/"):
-            text = text.replace(f" {place}", f" {self.directory}{place}").replace(
-                f",{place}", f",{self.directory}{place}"
-            )
+            for before in " ,=":
+                text = text.replace(f"{before}{place}", f"{before}{self.directory}{place}")
         return text
 
     # -- databases ---------------------------------------------------------------------------------------------------
@@ -205,6 +205,15 @@ class Node:
             return False
         self.sql(placeholders.substitute(query.statement, secrets, query.name) + ";", query.database)
         return True
+
+    def refresh(self) -> str:
+        """What iam-refresh.service does; what it says."""
+        script = self.directory / "usr/local/lib/tandem/iam-refresh"
+        told = subprocess.run(
+            ["sh", str(script)], capture_output=True, text=True, check=True,
+            env={**os.environ, "REDISCLI_AUTH": REDIS_PASSWORD},
+        )  # fmt: skip
+        return told.stdout
 
     def start_redis(self) -> None:
         self._start("redis", ["redis-server", str(self.directory / "etc/redis/redis.conf")])

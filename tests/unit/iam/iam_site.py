@@ -69,7 +69,7 @@ class Site:
 
     @property
     def journal(self) -> Journal:
-        return Journal([self.log])
+        return Journal("iam", [self.log])
 
     @property
     def tokens(self) -> Tokens:

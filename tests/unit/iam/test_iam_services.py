@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pydantic
@@ -177,7 +179,7 @@ def test_what_hands_out_secrets_and_the_pumps_page_are_on_loopback() -> None:
 def test_everything_but_addresses_and_certificates_is_the_same_on_all_machines() -> None:
     def neutral(machine: Machine) -> dict[str, str]:
         files = {file.path: file.text for file in of_kind(File, iam.desired(deployment(), machine))}
-        own = (machine.private_address, machine.name)
+        own = (machine.private_address, f".{machine.name}@@")
         primary_only = "After=mariadb.service redis-server.service\n"
         return {
             path: re.sub("|".join(map(re.escape, own)), "OWN", text.replace(primary_only, ""))
@@ -299,12 +301,36 @@ def test_a_certificate_that_would_make_the_authz_server_wait_for_ever_is_refused
 def test_a_lost_notice_is_made_up_for_within_the_interval_of_the_settings() -> None:
     timer = text_of("/etc/systemd/system/iam-refresh.timer", iam=IamSettings(refresh_interval_s=20))
     assert "OnUnitActiveSec=20\n" in timer
-    service = text_of("/etc/systemd/system/iam-refresh.service", B)
-    assert "-h 10.0.4.20 -p 6379 PUBLISH iam.cluster.notifications" in service
-    assert "secret" not in service.replace("secrets", "")
+    script = text_of("/usr/local/lib/tandem/iam-refresh", B)
+    assert "redis-cli -h 10.0.4.20 -p 6379" in script
+    assert "PUBLISH iam.cluster.notifications" in script
+    assert not find_names(script), "the password comes in the environment"
 
 
 def test_the_whole_manifest_can_be_stored_and_read_again() -> None:
     for name, manifest in render(deployment()).items():
         again = type(manifest).from_data(name, manifest.to_data(), manifest.files())
         assert again == manifest
+
+
+def test_the_real_servers_start_log_reaches_the_journal_without_secrets(tmp_path: Path) -> None:
+    real = deployment(release=replace(STAND_IN, stand_in=False))
+    files = {file.path: file for file in of_kind(File, iam.desired(real, A))}
+    runner = files["/usr/local/lib/tandem/run-censored"]
+    assert (
+        f"ExecStart={runner.path} /opt/iam/current/bin/iam-pump" in files["/etc/systemd/system/iam-pump.service"].text
+    )
+    assert runner.path not in {file.path for file in of_kind(File, iam.desired(deployment(), A))}
+
+    script = tmp_path / "run-censored"
+    script.write_text(runner.text)
+    line = '{"jwt":{"realm":"x","key":"abc"},"redis":{"password":"d/e","port":1},"mysql":{"password":""}}'
+    told = subprocess.run(
+        ["bash", str(script), "sh", "-c", f"echo '{line}'; sleep 0.1; exit 3"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 3
+    wanted = '{"jwt":{"realm":"x","key":"***"},"redis":{"password":"***","port":1},"mysql":{"password":"***"}}\n'
+    assert told.stdout == wanted

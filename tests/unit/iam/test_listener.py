@@ -40,7 +40,7 @@ def log() -> io.StringIO:
 @pytest.fixture
 def slow(log: io.StringIO) -> Iterator[tuple[Slow, Listener]]:
     answer = Slow()
-    listener = Listener(("127.0.0.1", 0), answer, Journal([log]))
+    listener = Listener(("127.0.0.1", 0), answer, Journal("iam", [log]))
     listener.start()
     yield answer, listener
     answer.go_on.set()
@@ -99,7 +99,7 @@ def test_a_drain_gives_up_at_its_deadline(slow: tuple[Slow, Listener]) -> None:
 
 
 def test_after_a_drain_nothing_listens(log: io.StringIO) -> None:
-    listener = Listener(("127.0.0.1", 0), healthz, Journal([log]))
+    listener = Listener(("127.0.0.1", 0), healthz, Journal("iam", [log]))
     listener.start()
     assert listener.drain(1)
     with pytest.raises(ConnectionRefusedError):
@@ -108,7 +108,7 @@ def test_after_a_drain_nothing_listens(log: io.StringIO) -> None:
 
 def test_a_client_that_never_finishes_its_handshake_stops_nobody_else(certificates: Path, log: io.StringIO) -> None:
     context = server_context(str(certificates / "node.crt"), str(certificates / "node.key"))
-    listener = Listener(("127.0.0.1", 0), healthz, Journal([log]), tls=context)
+    listener = Listener(("127.0.0.1", 0), healthz, Journal("iam", [log]), tls=context)
     listener.start()
     client = ssl.create_default_context(cafile=str(certificates / "ca.crt"))
     with connect(listener), connect(listener) as raw:
@@ -120,7 +120,7 @@ def test_a_client_that_never_finishes_its_handshake_stops_nobody_else(certificat
 
 def test_a_client_that_knows_another_ca_is_logged_as_one_line(certificates: Path, log: io.StringIO) -> None:
     context = server_context(str(certificates / "node.crt"), str(certificates / "node.key"))
-    listener = Listener(("127.0.0.1", 0), healthz, Journal([log]), tls=context)
+    listener = Listener(("127.0.0.1", 0), healthz, Journal("iam", [log]), tls=context)
     listener.start()
     with connect(listener) as raw, pytest.raises(ssl.SSLCertVerificationError):
         ssl.create_default_context().wrap_socket(raw, server_hostname="127.0.0.1")
@@ -158,7 +158,7 @@ def test_a_fault_of_ours_is_an_answer_and_a_log_line(log: io.StringIO) -> None:
     def broken(_: Request) -> Response:
         raise ZeroDivisionError
 
-    listener = Listener(("127.0.0.1", 0), broken, Journal([log]))
+    listener = Listener(("127.0.0.1", 0), broken, Journal("iam", [log]))
     listener.start()
     with connect(listener) as connection:
         connection.sendall(REQUEST)
@@ -170,8 +170,8 @@ def test_a_fault_of_ours_is_an_answer_and_a_log_line(log: io.StringIO) -> None:
 
 
 def test_an_address_in_use_is_an_error_at_the_start(log: io.StringIO) -> None:
-    listener = Listener(("127.0.0.1", 0), healthz, Journal([log]))
+    listener = Listener(("127.0.0.1", 0), healthz, Journal("iam", [log]))
     with pytest.raises(OSError, match="Address already in use"):
-        Listener(("127.0.0.1", listener.port), healthz, Journal([log]))
+        Listener(("127.0.0.1", listener.port), healthz, Journal("iam", [log]))
     listener.start()
     listener.drain(1)

@@ -39,7 +39,7 @@ def record(resource: str = "res:a:hc-1795213918-3") -> Record:
 def make_pump(directory: Path, messages: MemoryMessages, *, detailed: bool = True) -> tuple[pump.Pump, io.StringIO]:
     log = io.StringIO()
     sink = pump.CsvSink(directory, detailed, now=lambda: datetime(2026, 11, 20, 22, 31, 58))  # noqa: DTZ001 - local
-    return pump.Pump(messages, [sink], Journal([log])), log
+    return pump.Pump(messages, [sink], Journal("iam-pump", [log])), log
 
 
 def test_a_row_of_the_csv_file_is_the_one_that_was_recorded(tmp_path: Path) -> None:

@@ -233,6 +233,14 @@ def test_a_database_that_is_hung_is_an_error_within_seconds(databases: Node, mar
 
 
 @pytest.mark.root
+def test_a_restart_of_the_database_costs_no_request_afterwards(databases: Node, mariadb: MariaDbStore) -> None:
+    mariadb.list_users(Page())
+    databases.processes["mariadb"].stop()
+    databases.start_mariadb()
+    assert mariadb.list_users(Page())[0] >= 0
+
+
+@pytest.mark.root
 def test_more_threads_than_connections_wait_for_their_turn(mariadb: MariaDbStore) -> None:
     failures: list[BaseException] = []
 

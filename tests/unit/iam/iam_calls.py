@@ -1,0 +1,65 @@
+"""Calls that tests make to the services of a loopback group."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from typing import Any
+
+import jwt
+from iam_real_servers import ADMIN_PASSWORD, API, AUTHZ, Node, wait_until
+
+ALLOW = {"subjects": ["users:<.*>"], "actions": ["read"], "resources": ["res:<.*>"], "effect": "allow"}
+
+
+def ask(
+    node: Node, port: int, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
+) -> tuple[int, Any]:
+    data = None if body is None else json.dumps(body).encode()
+    sent = {**(headers or {}), **({"Content-Type": "application/json"} if data else {})}
+    request = urllib.request.Request(node.url(port, path), data, sent, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return answer.status, json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.loads(error.read() or b"null")
+
+
+def login(node: Node) -> dict[str, str]:
+    status, answer = ask(node, API, "POST", "/login", {"username": "admin", "password": ADMIN_PASSWORD})
+    assert status == 200, answer
+    return {"Authorization": f"Bearer {answer['token']}"}
+
+
+class Grant:
+    """A user of their own with a secret and a policy, made through one machine; asks any machine for decisions."""
+
+    def __init__(self, node: Node, name: str) -> None:
+        self.node, self.name = node, name
+        password = "Demo@2026x"
+        body = {"metadata": {"name": name}, "nickname": name, "password": password, "email": f"{name}@example.com"}
+        assert ask(node, API, "POST", "/v1/users", body)[0] == 200
+        answer = ask(node, API, "POST", "/login", {"username": name, "password": password})[1]
+        self.bearer = {"Authorization": f"Bearer {answer['token']}"}
+        self.secret = ask(node, API, "POST", "/v1/secrets", {"metadata": {"name": "s"}}, self.bearer)[1]
+        self.set_policy("POST", "/v1/policies", ALLOW)
+
+    def set_policy(self, method: str, path: str, policy: object) -> None:
+        body = {"metadata": {"name": "p"}, "policy": policy}
+        assert ask(self.node, API, method, path, body, self.bearer)[0] == 200
+
+    def decision(self, node: Node, resource: str = "res:1") -> Any:
+        claims = {"exp": int(time.time()) + 60}
+        token = jwt.encode(claims, self.secret["secretKey"], headers={"kid": self.secret["secretID"]})
+        question = {"subject": "users:hc", "action": "read", "resource": resource}
+        return ask(node, AUTHZ, "POST", "/v1/authz", question, {"Authorization": f"Bearer {token}"})[1]
+
+    def wait_until_allowed(self, *nodes: Node) -> None:
+        for node in nodes:
+            wait_until(
+                lambda node=node: self.decision(node) == {"allowed": True}, f"{self.name} on {node.machine.name}"
+            )

@@ -1,0 +1,96 @@
+"""What the stand-in does better than the real servers, and has to go on doing: nothing that it accepted is lost."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from iam_calls import Grant, ask, login
+from iam_real_servers import ADMIN_PASSWORD, API, Node, group, http_status, missing_programs, wait_until
+
+from samples.iam.stand_in.stores import AUDIT_LIST
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Node, Node]]:
+    assert not missing_programs(), f"apt-get install mariadb-server redis-server: {missing_programs()} are missing"
+    with group(tmp_path_factory.mktemp("group")) as both:
+        for node in both:
+            node.start()
+        for node in both:
+            node.wait_until_healthy()
+        yield both
+
+
+def test_a_stop_under_load_answers_everything_that_was_accepted(nodes: tuple[Node, Node]) -> None:
+    _, b = nodes
+    results: list[int] = []
+    stop = threading.Event()
+
+    def load() -> None:
+        while not stop.is_set():
+            results.append(http_status(b.url(API, "/healthz"), timeout_s=10))
+
+    def log_in() -> str:
+        """The status, or how the connection failed."""
+        try:
+            return str(ask(b, API, "POST", "/login", {"username": "admin", "password": ADMIN_PASSWORD})[0])
+        except OSError as error:
+            return str(error)
+
+    # A refused connection is what nginx tries elsewhere; one that was accepted and cut is what it may not repeat.
+    with ThreadPoolExecutor() as pool:
+        try:
+            for _ in range(4):
+                pool.submit(load)
+            wait_until(lambda: len(results) > 20, "some load")
+            logins = [pool.submit(log_in) for _ in range(8)]
+            wait_until(lambda: any(login.done() for login in logins), "the first login")
+            code = b.processes["iam-apiserver"].stop()
+        finally:
+            stop.set()
+        outcomes = [login.result() for login in logins]
+    b.start("iam-apiserver")
+    b.wait_until_healthy("iam-apiserver")
+    assert code == 0
+    accepted = [outcome for outcome in outcomes if "refused" not in outcome]
+    assert accepted
+    assert set(accepted) == {"200"}, outcomes
+
+
+def test_a_stop_straight_after_decisions_loses_no_audit_record(nodes: tuple[Node, Node]) -> None:
+    a, b = nodes
+    grant = Grant(a, "audit-stop")
+    grant.wait_until_allowed(a, b)
+    for node in nodes:
+        node.processes["iam-pump"].stop()
+    with a.redis() as client:
+        client.delete(AUDIT_LIST)
+        for number in range(100):
+            grant.decision(b, f"res:{number}")
+        assert b.processes["iam-authz-server"].stop() == 0
+        count = client.llen(AUDIT_LIST)
+        client.delete(AUDIT_LIST)
+    b.start("iam-authz-server")
+    for node in nodes:
+        node.start("iam-pump")
+        node.wait_until_healthy()
+    assert count == 100
+
+
+def test_a_hung_mariadb_costs_a_login_seconds_and_not_for_ever(nodes: tuple[Node, Node]) -> None:
+    a, b = nodes
+    a.processes["mariadb"].signal(signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        assert ask(b, API, "POST", "/login", {"username": "admin", "password": ADMIN_PASSWORD})[0] == 401
+        assert time.monotonic() - began < 15
+    finally:
+        a.processes["mariadb"].signal(signal.SIGCONT)
+    wait_until(lambda: login(b), "login after the hang")
