@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from localcloud.api.refusals import MissingParameter, UnknownParameter, WrongType
 from localcloud.api.schema import Member, Schema
-from localcloud.state.errors import Refusal, check_range, documented
+from localcloud.state.errors import Refusal, TooManyValues, check_range, documented
 
 _LARGEST = 2**63 - 1
 
@@ -80,7 +80,7 @@ def _check_value(schema: Schema, member: Member, value: Any, path: str) -> Any:
 
 
 class Parameters:
-    """Checked parameters, or one object among them. `path` names it in error messages: `Filters.0.`"""
+    """Checked parameters, or one object among them; `path` (as `Filters.0.`) names it in error messages."""
 
     def __init__(self, values: Mapping[str, Any], path: str = "") -> None:
         self.values = values
@@ -135,11 +135,13 @@ class Parameters:
         """A list of strings; empty where it is not given."""
         return tuple(self.values.get(name, ()))
 
-    def required_texts(self, name: str) -> tuple[str, ...]:
-        """A list of at least one string."""
+    def required_texts(self, name: str, limit: int = 100) -> tuple[str, ...]:
+        """A list of at least one string. Raises TooManyValues."""
         values = tuple(self._required(name))
         if not values:
             raise MissingParameter(name=self._path + name)
+        if len(values) > limit:
+            raise TooManyValues(name=self._path + name, count=len(values), limit=limit)
         return values
 
     def integers(self, name: str) -> tuple[int, ...]:
@@ -165,11 +167,12 @@ class Parameters:
         """An object's members, or None where it is not given."""
         return self.inside(name) if name in self.values else None
 
-    def each(self, name: str) -> list[Parameters]:
-        """A list of objects; empty where it is not given."""
-        return [
-            Parameters(entry, f"{self._path}{name}.{index}.") for index, entry in enumerate(self.values.get(name, ()))
-        ]
+    def each(self, name: str, limit: int = 100) -> list[Parameters]:
+        """A list of objects; empty where it is not given. Raises TooManyValues."""
+        entries = self.values.get(name, ())
+        if len(entries) > limit:
+            raise TooManyValues(name=self._path + name, count=len(entries), limit=limit)
+        return [Parameters(entry, f"{self._path}{name}.{index}.") for index, entry in enumerate(entries)]
 
     def required_each(self, name: str) -> list[Parameters]:
         """A list of at least one object."""

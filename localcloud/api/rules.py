@@ -37,6 +37,7 @@ COMMON: tuple[type[Refusal], ...] = (
     errors.InvalidParameterValue,
     errors.ParameterOutOfRange,
     errors.ParameterTooLong,
+    errors.TooManyValues,
     errors.ClientTokenReused,
     client_token.ClientTokenTooLong,
     refusals.InternalError,

@@ -98,6 +98,7 @@ def describe_addresses(call: Call) -> Answer:
             "business-type": lambda _: ["NORMAL"],
         },
         ids="AddressIds",
+        both=True,  # the provider does so, and DescribeAddresses' page forbids it not
     )
     return {"TotalCount": len(found), "AddressSet": [show(call, one) for one in page(call, found)]}
 
@@ -143,7 +144,7 @@ def associate_address(call: Call) -> Answer:
     raise address.TargetUnsupported(target_id=target or card)
 
 
-@action("vpc", "DisassociateAddress", *_ONE, address.AddressNotBound)
+@action("vpc", "DisassociateAddress", *_ONE, address.AddressNotBound, address.GatewayKeepsAddress)
 def disassociate_address(call: Call) -> Answer:
     """Unbind an EIP."""
     found = address.get(call.tx, call.parameters.text("AddressId"))

@@ -124,7 +124,7 @@ def detach_disks(call: Call) -> Answer:
     return {}
 
 
-@action("cbs", "ResizeDisk", *_ONE, disk.DiskShrinks, disk.DiskSizeOutOfRange)
+@action("cbs", "ResizeDisk", *_ONE, disk.DiskShrinks, disk.DiskSizeOutOfRange, disk.DiskNotPortable)
 def resize_disk(call: Call) -> Answer:
     """Let a disk grow."""
     given = call.parameters

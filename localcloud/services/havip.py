@@ -5,7 +5,7 @@ from __future__ import annotations
 from localcloud.api.actions import Answer, Call, action
 from localcloud.services import tagging
 from localcloud.services.listing import chosen, page
-from localcloud.state import address, havip, instance, interface, subnet, vpc
+from localcloud.state import address, havip, instance, interface, subnet, task, vpc
 from localcloud.state.havip import Association, HaVip
 from localcloud.state.records import beijing_time
 
@@ -41,6 +41,11 @@ def show(call: Call, found: HaVip, associations: tuple[Association, ...] | None 
         "FlushedTime": beijing_time(found.announced) if found.announced else "",
         "TagSet": tagging.shown(call, found.id),
     }
+
+
+def _begin_task(call: Call) -> None:
+    """What takes time is asked for by DescribeVpcTaskResult with the RequestId."""
+    task.begin(call.tx, call.tx.timing.address_s, task_id=call.request_id)
 
 
 @action(
@@ -124,6 +129,7 @@ def modify_ha_vip_attribute(call: Call) -> Answer:
 def delete_ha_vip(call: Call) -> Answer:
     """Delete a HAVIP that is bound to nothing."""
     havip.delete(call.tx, call.parameters.text("HaVipId"))
+    _begin_task(call)
     return {}
 
 
@@ -171,6 +177,7 @@ def ha_vip_associate_address_ip(call: Call) -> Answer:
     havip.get(call.tx, havip_id)
     ip = given.find_address("AddressIp")
     address.bind_to_havip(call.tx, address.by_ip(call.tx, str(ip or "")), havip_id)
+    _begin_task(call)
     return {}
 
 
@@ -185,4 +192,5 @@ def ha_vip_associate_address_ip(call: Call) -> Answer:
 def ha_vip_disassociate_address_ip(call: Call) -> Answer:
     """Unbind a HAVIP's EIP."""
     address.unbind_havip(call.tx, call.parameters.text("HaVipId"))
+    _begin_task(call)
     return {}

@@ -99,7 +99,7 @@ def create_network_interface(call: Call) -> Answer:
     vpc.get(call.tx, vpc_id)
     if subnet.get(call.tx, subnet_id).vpc_id != vpc_id:
         raise instance.SubnetNotInVpc(subnet_id=subnet_id, vpc_id=vpc_id)
-    entries = sorted(given.each("PrivateIpAddresses"), key=lambda entry: not entry.flag("Primary"))
+    entries = sorted(given.each("PrivateIpAddresses", limit=10), key=lambda entry: not entry.flag("Primary"))
     wanted = tuple(at for at in (entry.find_address("PrivateIpAddress") for entry in entries) if at is not None)
     made = interface.create(
         call.tx,

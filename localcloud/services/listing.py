@@ -38,6 +38,22 @@ class UnknownFilterOfMachines(Refusal):
     source = documented("the SDK's errorcodes.py (cvm, cbs)")
 
 
+class IdsAndFilters(Refusal):
+    """Resources are chosen by ids or by filters, not by both."""
+
+    code = "InvalidParameter.Coexist"
+    template = "`{ids}` and `Filters` can't be given together."
+    source = documented("the pages of DescribeVpcs, DescribeSubnets and the others of vpc; errorcodes.py")
+
+
+class IdsAndFiltersOfMachines(Refusal):
+    """Resources are chosen by ids or by filters, not by both (services cvm and cbs)."""
+
+    code = "InvalidParameter"
+    template = "`{ids}` and `Filters` can't be given together."
+    source = documented("the page of DescribeInstances; which code it is: assumed")
+
+
 class TooManyFilterValues(Refusal):
     """A request has at most 10 filters of at most 100 values."""
 
@@ -53,13 +69,19 @@ def chosen(
     *,
     ids: str = "",
     refusal: type[Refusal] = UnknownFilter,
+    both: bool = False,
 ) -> list[R]:
-    """The records with one of the given ids (if any are given) that pass every filter."""
+    """The records with one of the given ids (if any are given) that pass every filter.
+
+    With `both`, ids and filters may be given together.
+    """
     found = list(records)
-    if ids and call.parameters.texts(ids):
-        wanted = set(call.parameters.texts(ids))
-        found = [record for record in found if record.id in wanted]
     given = call.parameters.each("Filters")
+    wanted = set(call.parameters.texts(ids)) if ids else set[str]()
+    if wanted:
+        found = [record for record in found if record.id in wanted]
+    if wanted and given and not both:
+        raise (IdsAndFiltersOfMachines if refusal is UnknownFilterOfMachines else IdsAndFilters)(ids=ids)
     if len(given) > FILTERS:
         raise TooManyFilterValues
     for entry in given:

@@ -45,7 +45,7 @@ def show(call: Call, found: NatGateway) -> Answer:
     }
 
 
-@action("vpc", "CreateNatGateway", vpc.VpcNotFound, nat.NatGatewayQuota, *_TAKING)
+@action("vpc", "CreateNatGateway", vpc.VpcNotFound, nat.NatGatewayQuota, nat.NatGatewayNeedsAddress, *_TAKING)
 def create_nat_gateway(call: Call) -> Answer:
     """Create a NAT gateway with existing EIPs, or new ones; it is PENDING first."""
     given = call.parameters
@@ -140,9 +140,9 @@ def describe_vpc_task_result(call: Call) -> Answer:
     return {"Status": found.result, "Output": "", "Result": []}
 
 
-@action("vpc", "DeleteNatGateway", *_ONE, nat.NatGatewayHasRoute)
+@action("vpc", "DeleteNatGateway", *_ONE)
 def delete_nat_gateway(call: Call) -> Answer:
-    """Delete a NAT gateway that no route leads to; its EIPs become free."""
+    """Delete a NAT gateway with the routes that lead to it; its EIPs become free."""
     nat.delete(call.tx, call.parameters.text("NatGatewayId"))
     return {}
 

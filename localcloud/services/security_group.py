@@ -9,9 +9,26 @@ from localcloud.api.parameters import CidrMalformed, Parameters
 from localcloud.services import tagging
 from localcloud.services.listing import chosen, page
 from localcloud.state import instance, interface, ports, security_group
-from localcloud.state.errors import InvalidParameterValue
+from localcloud.state.errors import InvalidParameterValue, Refusal, documented
 from localcloud.state.records import beijing_time
 from localcloud.state.security_group import Direction, Policy, SecurityGroup
+
+
+class PortWithoutProtocol(Refusal):
+    """A policy has ports only where its protocol is TCP or UDP."""
+
+    code = "InvalidParameterValue"
+    template = "The port `{port}` can't be given for protocol {protocol}: use TCP or UDP, or port ALL."
+    source = documented("the page of CreateSecurityGroupPolicies; no code is given there")
+
+
+class OnePeer(Refusal):
+    """A policy names its peer by one of CidrBlock, Ipv6CidrBlock and SecurityGroupId."""
+
+    code = "InvalidParameter.Coexist"
+    template = "A policy takes one of CidrBlock, Ipv6CidrBlock and SecurityGroupId; given: {given}."
+    source = documented("the page of CreateSecurityGroupPolicies; code in errorcodes.py")
+
 
 PROTOCOLS = ("TCP", "UDP", "ICMP", "ICMPV6", "GRE", "ALL")
 _POLICY_RULES = (
@@ -19,6 +36,8 @@ _POLICY_RULES = (
     security_group.PolicyQuota,
     security_group.DuplicatePolicy,
     ports.PortMalformed,
+    PortWithoutProtocol,
+    OnePeer,
 )
 
 
@@ -59,13 +78,17 @@ def _policy(call: Call, given: Parameters) -> Policy:
     if protocol.upper() not in PROTOCOLS:
         raise InvalidParameterValue(name="Protocol", value=protocol, wanted=f"one of {', '.join(PROTOCOLS)}")
     port = given.find_text("Port") or "ALL"
-    ports.port_ranges(port)
+    if ports.port_ranges(port) and protocol.upper() not in {"TCP", "UDP"}:
+        raise PortWithoutProtocol(protocol=protocol, port=port)
     verdict = given.text("Action")
     if verdict.upper() not in {"ACCEPT", "DROP"}:
         raise InvalidParameterValue(name="Action", value=verdict, wanted="ACCEPT or DROP")
     for template in ("ServiceTemplate", "AddressTemplate"):
         if any(given.inside(template).values.values()):
             raise InvalidParameterValue(name=template, value="...", wanted="localcloud has no parameter templates")
+    peers = [name for name in ("CidrBlock", "Ipv6CidrBlock", "SecurityGroupId") if given.find_text(name)]
+    if len(peers) != 1:
+        raise OnePeer(given=" and ".join(peers) or "none of them")
     return Policy(
         protocol=protocol,
         port=port,
@@ -191,13 +214,21 @@ def _one_direction(given: Parameters) -> tuple[Direction, list[Parameters]]:
     return "ingress", wanted.required_each("Ingress")
 
 
-@action("vpc", "CreateSecurityGroupPolicies", *_POLICY_RULES, security_group.OneDirectionOnly)
+@action(
+    "vpc",
+    "CreateSecurityGroupPolicies",
+    *_POLICY_RULES,
+    security_group.VersionStale,
+    security_group.OneDirectionOnly,
+)
 def create_security_group_policies(call: Call) -> Answer:
-    """Insert policies of one direction, before all others unless an index is given."""
+    """Insert policies of one direction at an index, or behind all others."""
     group_id = call.parameters.text("SecurityGroupId")
     direction, entries = _one_direction(call.parameters)
+    version = call.parameters.inside("SecurityGroupPolicySet").find_text("Version") or ""
+    security_group.check_version(call.tx, group_id, version)
     policies = tuple(_policy(call, entry) for entry in entries)
-    security_group.insert(call.tx, group_id, direction, policies, entries[0].find_integer("PolicyIndex") or 0)
+    security_group.insert(call.tx, group_id, direction, policies, entries[0].find_integer("PolicyIndex"))
     return {}
 
 
@@ -206,12 +237,15 @@ def create_security_group_policies(call: Call) -> Answer:
     "DeleteSecurityGroupPolicies",
     security_group.SecurityGroupNotFound,
     security_group.PolicyNotFound,
+    security_group.VersionStale,
     security_group.OneDirectionOnly,
 )
 def delete_security_group_policies(call: Call) -> Answer:
     """Delete policies of one direction, by index or by content."""
     group_id = call.parameters.text("SecurityGroupId")
     direction, entries = _one_direction(call.parameters)
+    version = call.parameters.inside("SecurityGroupPolicySet").find_text("Version") or ""
+    security_group.check_version(call.tx, group_id, version)
     if "PolicyIndex" in entries[0]:
         indexes = tuple(entry.integer("PolicyIndex") for entry in entries)
         security_group.remove_at(call.tx, group_id, direction, indexes)
@@ -225,12 +259,15 @@ def delete_security_group_policies(call: Call) -> Answer:
     "ReplaceSecurityGroupPolicy",
     *_POLICY_RULES,
     security_group.PolicyNotFound,
+    security_group.VersionStale,
     security_group.OneDirectionOnly,
 )
 def replace_security_group_policy(call: Call) -> Answer:
     """Put one policy in the place of another."""
     group_id = call.parameters.text("SecurityGroupId")
     direction, entries = _one_direction(call.parameters)
+    version = call.parameters.inside("SecurityGroupPolicySet").find_text("Version") or ""
+    security_group.check_version(call.tx, group_id, version)
     index = entries[0].integer("PolicyIndex")
     security_group.put_at(call.tx, group_id, direction, index, _policy(call, entries[0]))
     return {}

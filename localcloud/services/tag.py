@@ -58,6 +58,14 @@ class ResourceIdWrong(Refusal):
     source = _ERRORS
 
 
+class NothingToChange(Refusal):
+    """ReplaceTags or DeleteTags is given, and is not an empty list."""
+
+    code = "MissingParameter"
+    template = "The request is missing a required parameter: `ReplaceTags` or `DeleteTags`."
+    source = documented("the page of ModifyResourceTags")
+
+
 class TagBothSetAndRemoved(Refusal):
     """A key is not set and removed by one request."""
 
@@ -93,6 +101,7 @@ def _exists(call: Call, resource_id: str) -> bool:
     ServiceTypeUnknown,
     ResourceIdWrong,
     TagBothSetAndRemoved,
+    NothingToChange,
     tag.TooManyTags,
     tag.TagKeyEmpty,
     tag.TagKeyTooLong,
@@ -105,6 +114,8 @@ def modify_resource_tags(call: Call) -> Answer:
     resource_id = _resource(call, given.text("Resource"))
     replaced = {entry.text("TagKey"): entry.text("TagValue") for entry in given.each("ReplaceTags")}
     removed = tuple(entry.text("TagKey") for entry in given.each("DeleteTags"))
+    if not replaced and not removed:
+        raise NothingToChange
     for key in removed:
         if key in replaced:
             raise TagBothSetAndRemoved(key=key)

@@ -19,7 +19,7 @@ CHARGE_TYPES = {
     "TRAFFIC_POSTPAID_BY_HOUR": 100,
     "BANDWIDTH_POSTPAID_BY_HOUR": 100,
     "BANDWIDTH_PREPAID_BY_MONTH": 200,
-    "BANDWIDTH_PACKAGE": 1000,
+    "BANDWIDTH_PACKAGE": 2000,
 }
 _ERRORS = documented("the SDK's errorcodes.py")
 
@@ -106,6 +106,14 @@ class AddressNotBound(Refusal):
     code = "InvalidAddressIdStatus.NotPermit"
     template = "The address `{address_id}` in status {status} is not bound."
     source = documented("api/215/16703, DisassociateAddress: InvalidAddressIdStatus.NotPermit")
+
+
+class GatewayKeepsAddress(Refusal):
+    """A NAT gateway's EIP is taken from it by DisassociateNatGatewayAddress alone."""
+
+    code = "UnsupportedOperation.IncorrectAddressResourceType"
+    template = "The address `{address_id}` is bound to NAT gateway `{gateway_id}`: use DisassociateNatGatewayAddress."
+    source = documented("the page of DisassociateAddress; code in errorcodes.py")
 
 
 class InstanceHasAddress(Refusal):
@@ -326,6 +334,8 @@ def unbind(tx: Transaction, found: Address) -> str:
     check_idle(found)
     if found.status not in {"BIND", "BIND_ENI"}:
         raise AddressNotBound(address_id=found.id, status=found.status)
+    if found.target_id.startswith("nat-"):
+        raise GatewayKeepsAddress(address_id=found.id, gateway_id=found.target_id)
     tx.put(replace(found, status="UNBINDING"))
     after(tx, tx.timing.address_s, "address.settled", found.id)
     return task.begin(tx, tx.timing.address_s)

@@ -99,7 +99,7 @@ class DiskNotAttached(Refusal):
 
 
 class DiskNotPortable(Refusal):
-    """A system disk is neither attached, detached nor terminated by itself."""
+    """A system disk is neither attached, detached, resized nor terminated by itself."""
 
     code = "ResourceUnavailable.NotPortable"
     template = "The disk `{disk_id}` is not an elastic disk."
@@ -278,10 +278,12 @@ def forget(tx: Transaction, disk: Disk) -> None:
 def resize(tx: Transaction, disk_id: str, size_gib: int) -> None:
     """Let it grow."""
     disk = get(tx, disk_id)
+    if not disk.portable:
+        raise DiskNotPortable(disk_id=disk_id)
     check_idle(disk)
     if size_gib <= disk.size_gib:
         raise DiskShrinks(disk_id=disk_id, present=disk.size_gib, size=size_gib)
-    check_size(disk.type, size_gib, system=disk.usage == "SYSTEM_DISK")
+    check_size(disk.type, size_gib, system=False)
     tx.put(replace(disk, size_gib=size_gib, state="EXPANDING"))
     after(tx, tx.timing.disk_s, "disk.expanded", disk_id)
 

@@ -16,7 +16,7 @@ LINE = "默认"
 BORN_WITH = "example.com"
 TYPES = ("A", "AAAA", "CNAME", "MX", "NS", "TXT", "SRV", "CAA")
 TTL = (1, 604_800)
-PREFERENCES = range(1, 21)  # of MX records
+PREFERENCES = range(65_536)  # of MX records
 NAME_LIMIT = 253
 VALUE_LIMIT = 2048
 _ERRORS = documented("the SDK's errorcodes.py (dnspod)")
@@ -142,11 +142,11 @@ class TtlOutOfRange(Refusal):
 
 
 class MxInvalid(Refusal):
-    """An MX record's preference is 1 to 20."""
+    """An MX record's preference is 0 to 65535."""
 
     code = "InvalidParameter.MxInvalid"
-    template = "The MX preference {mx} is not in [1, 20]."
-    source = documented("api/1427/56180, CreateRecord: MX, 1 to 20; errorcodes.py")
+    template = "The MX preference {mx} is not in [0, 65535]."
+    source = documented("the page of CreateRecord: MX; errorcodes.py")
 
 
 def get_domain(tx: Transaction, name: str) -> Domain:

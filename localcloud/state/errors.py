@@ -92,11 +92,25 @@ def check_range(name: str, value: int, low: int, high: int) -> int:
 
 
 class ParameterTooLong(Refusal):
-    """A name or description is longer than documented."""
+    """A name or description is at most as long as its page says, mostly 60 bytes of UTF-8."""
 
     code = "InvalidParameterValue.TooLong"
-    template = "The value of parameter `{name}` exceeds {limit} characters."
+    template = "The value of parameter `{name}` is longer than {limit}."
     source = documented(_ERRORS)
+
+
+def check_bytes(name: str, value: str, limit: int) -> None:
+    """Raises ParameterTooLong for a text of more bytes; Chinese characters count three each."""
+    if len(value.encode()) > limit:
+        raise ParameterTooLong(name=name, limit=limit)
+
+
+class TooManyValues(Refusal):
+    """A list has at most as many entries as its page says, mostly 100."""
+
+    code = "InvalidParameterValue.LimitExceeded"
+    template = "The parameter `{name}` has {count} values; the limit is {limit}."
+    source = documented("the SDK's errorcodes.py (vpc, cvm, cbs); the actions' pages")
 
 
 class ResourceNotFound(Refusal):

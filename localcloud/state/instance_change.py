@@ -273,13 +273,14 @@ def resize_system_disk(
 
 
 def associate_keys(tx: Transaction, instance_ids: tuple[str, ...], key_ids: tuple[str, ...], *, force: bool) -> None:
-    """AssociateInstancesKeyPairs."""
+    """AssociateInstancesKeyPairs: the keys that were there before are no longer valid."""
     for key_id in key_ids:
         key_pair.get(tx, key_id)
     for instance_id in instance_ids:
         found = _get_in(tx, instance_id, "RUNNING", "STOPPED")
-        keys = tuple(dict.fromkeys((*found.key_ids, *key_ids)))
-        _restart_with(tx, replace(found, key_ids=keys), "AssociateInstancesKeyPairs", force=force)
+        _restart_with(
+            tx, replace(found, key_ids=tuple(dict.fromkeys(key_ids))), "AssociateInstancesKeyPairs", force=force
+        )
 
 
 def disassociate_keys(tx: Transaction, instance_ids: tuple[str, ...], key_ids: tuple[str, ...], *, force: bool) -> None:

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address
 from typing import ClassVar
 
 from localcloud.state import references, security_group, subnet, tag, vpc
-from localcloud.state.errors import ParameterTooLong, Refusal, documented
+from localcloud.state.errors import Refusal, check_bytes, documented
 from localcloud.state.jobs import after, step
 from localcloud.state.records import Record
 from localcloud.state.store import Transaction
@@ -144,6 +144,11 @@ def check_groups(tx: Transaction, group_ids: tuple[str, ...]) -> None:
         security_group.get(tx, group_id)
 
 
+def _check_texts(name: str, description: str) -> None:
+    check_bytes("NetworkInterfaceName", name, NAME_LIMIT)
+    check_bytes("NetworkInterfaceDescription", description, NAME_LIMIT)
+
+
 def create(
     tx: Transaction,
     *,
@@ -157,8 +162,7 @@ def create(
     tags: tag.Tags,
 ) -> Interface:
     """A new interface with these addresses (the first is the primary), and so many more."""
-    if len(name) > NAME_LIMIT:
-        raise ParameterTooLong(name="NetworkInterfaceName", limit=NAME_LIMIT)
+    _check_texts(name, description)
     vpc.get(tx, vpc_id)
     place = subnet.get(tx, subnet_id)
     if group_ids:
@@ -240,8 +244,7 @@ def modify(
 ) -> None:
     """Change what is given."""
     present = get(tx, interface_id)
-    if name is not None and len(name) > NAME_LIMIT:
-        raise ParameterTooLong(name="NetworkInterfaceName", limit=NAME_LIMIT)
+    _check_texts(name or "", description or "")
     if group_ids:
         check_groups(tx, group_ids)
     tx.put(

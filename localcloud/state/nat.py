@@ -13,6 +13,7 @@ from localcloud.state.records import Record
 from localcloud.state.store import Transaction
 
 NAME_LIMIT = 60
+STANDARD = 2  # NatProductVersion of the standard type, whose size is fixed
 PER_VPC = 3
 ADDRESSES = 10
 CONNECTIONS = (1_000_000, 3_000_000, 10_000_000)
@@ -98,12 +99,12 @@ class AddressNotOnGateway(Refusal):
     source = _ERRORS
 
 
-class NatGatewayHasRoute(Refusal):
-    """A NAT gateway that a route leads to is not deleted."""
+class NatGatewayNeedsAddress(Refusal):
+    """A NAT gateway is born with an EIP, an existing one or a new one."""
 
-    code = "UnsupportedOperation.NatGatewayHaveRoute"
-    template = "The NAT gateway `{gateway_id}` is the next hop of a route in `{user}`."
-    source = documented("the SDK's errorcodes.py: UnsupportedOperation.NatGatewayHaveRoute (NAT网关存在路由)")
+    code = "InvalidParameterValue.MustHasOne"
+    template = "Give PublicIpAddresses, or an AddressCount of at least 1."
+    source = documented("the page of CreateNatGateway; code in errorcodes.py")
 
 
 class NatGatewayBusy(Refusal):
@@ -180,7 +181,12 @@ def create(
     if len(name) > NAME_LIMIT:
         raise ParameterTooLong(name="NatGatewayName", limit=NAME_LIMIT)
     vpc.get(tx, vpc_id)
-    _check_size(bandwidth_mbps, connections)
+    if product_version == STANDARD:
+        bandwidth_mbps, connections = 5000, 2_000_000
+    else:
+        _check_size(bandwidth_mbps, connections)
+    if not ips and new_addresses < 1:
+        raise NatGatewayNeedsAddress
     if sum(one.vpc_id == vpc_id for one in tx.all(NatGateway)) >= PER_VPC:
         raise NatGatewayQuota(vpc_id=vpc_id, limit=PER_VPC)
     made = tx.put(
@@ -265,7 +271,8 @@ def modify(
         bandwidth_mbps=found.bandwidth_mbps if bandwidth_mbps is None else bandwidth_mbps,
         connections=found.connections if connections is None else connections,
     )
-    _check_size(changed.bandwidth_mbps, changed.connections)
+    if found.product_version != STANDARD:
+        _check_size(changed.bandwidth_mbps, changed.connections)
     tx.put(changed)
 
 
@@ -289,10 +296,9 @@ def remove_addresses(tx: Transaction, gateway_id: str, ips: tuple[str, ...]) -> 
 
 
 def delete(tx: Transaction, gateway_id: str) -> None:
-    """Begin to remove a gateway that no route leads to."""
+    """Begin to remove a gateway: routes that lead to it go at once, its EIPs become free at the end."""
     found = _get_ready(tx, gateway_id)
-    for user in references.users(tx, found):
-        raise NatGatewayHasRoute(gateway_id=gateway_id, user=user)
+    references.release(tx, found)
     tx.put(replace(found, state="DELETING"))
     after(tx, tx.timing.nat_gateway_s, "nat.settled", gateway_id)
 

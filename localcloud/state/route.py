@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from localcloud.state import havip, instance, interface, nat, references, route_table, vpc
 from localcloud.state.errors import Refusal, documented
+from localcloud.state.records import Record
 from localcloud.state.route_table import Route, RouteTable
 from localcloud.state.store import Transaction
 
@@ -171,13 +172,12 @@ def by_destination(table: RouteTable, destination: IPv4Network) -> Route:
     raise RouteNotFound(route_id=destination, table_id=table.id)
 
 
-@references.uses(nat.NatGateway)
-def _through_gateway(tx: Transaction, gateway_id: str) -> list[str]:
-    return [
-        table.id
-        for table in tx.all(RouteTable)
-        if any(route.gateway_type == "NAT" and route.gateway_id == gateway_id for route in table.routes)
-    ]
+@references.on_release(nat.NatGateway)
+def _gateway_gone(tx: Transaction, gone: Record) -> None:
+    for table in tx.all(RouteTable):
+        kept = tuple(one for one in table.routes if (one.gateway_type, one.gateway_id) != ("NAT", gone.id))
+        if kept != table.routes:
+            tx.put(replace(table, routes=kept))
 
 
 @references.uses(havip.HaVip)

@@ -92,6 +92,14 @@ class VersionMismatch(Refusal):
     source = provider("sends the stored version + 1 (provider-api.md, security.GroupRuleSet); code in errorcodes.py")
 
 
+class VersionStale(Refusal):
+    """A change of single policies names the present version (or none)."""
+
+    code = "UnsupportedOperation.VersionMismatch"
+    template = "The security group policies' version is `{current}`, not `{given}`."
+    source = documented("the pages of CreateSecurityGroupPolicies and DeleteSecurityGroupPolicies")
+
+
 class DuplicatePolicy(Refusal):
     """A policy is not added or kept twice in one direction."""
 
@@ -184,10 +192,10 @@ def replace_all(
 ) -> None:
     """ModifySecurityGroupPolicies: a direction that is given replaces what was there.
 
-    Version "0" with no policies at all empties the group and begins to count anew.
+    Version "0" empties the group, whatever else is given, and begins to count anew.
     """
     group = get(tx, group_id)
-    if version == "0" and ingress is None and egress is None:
+    if version == "0":
         tx.put(replace(group, ingress=(), egress=(), version=0, updated=tx.now))
         return
     if version and version != str(group.version + 1):
@@ -224,10 +232,20 @@ def _in_words(policy: Policy) -> str:
     return " ".join(_essence(policy))
 
 
-def insert(tx: Transaction, group_id: str, direction: Direction, policies: tuple[Policy, ...], index: int) -> None:
-    """CreateSecurityGroupPolicies: new policies stand at the index; what was there moves down."""
+def check_version(tx: Transaction, group_id: str, version: str) -> None:
+    """Raises VersionStale for a version that is given and is not the present one."""
+    current = get(tx, group_id).version
+    if version and version != str(current):
+        raise VersionStale(given=version, current=current)
+
+
+def insert(
+    tx: Transaction, group_id: str, direction: Direction, policies: tuple[Policy, ...], index: int | None
+) -> None:
+    """CreateSecurityGroupPolicies: new policies stand at the index, without one behind all others."""
     group = get(tx, group_id)
     present = group.policies(direction)
+    index = len(present) if index is None else index
     if not 0 <= index <= len(present):
         raise InvalidParameterValue(name="PolicyIndex", value=index, wanted=f"0 to {len(present)}")
     _keep(tx, _with(group, direction, (*present[:index], *policies, *present[index:])))

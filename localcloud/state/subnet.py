@@ -9,12 +9,12 @@ from typing import ClassVar
 
 from localcloud.state import references, route_table, tag, vpc
 from localcloud.state.catalog import ZONES
-from localcloud.state.errors import ParameterTooLong, Refusal, documented, provider
+from localcloud.state.errors import Refusal, check_bytes, documented, provider
 from localcloud.state.records import Record
 from localcloud.state.store import Transaction
 
 QUOTA = 100
-LONGEST_MASK = 29
+SHORTEST_MASK, LONGEST_MASK = 16, 28
 NAME_LIMIT = 60
 
 
@@ -72,11 +72,11 @@ class SubnetNotFound(Refusal):
 
 
 class SubnetRange(Refusal):
-    """A subnet has a mask of at most 29 bits."""
+    """A subnet has a mask of 16 to 28 bits."""
 
     code = "InvalidParameterValue.SubnetRange"
-    template = "The subnet CIDR `{cidr}` is not valid: its mask must be {low} to 29 bits."
-    source = documented("product/215/36517, subnets: the mask ranges from the VPC's to 29")
+    template = "The subnet CIDR `{cidr}` is not valid: its mask must be 16 to 28 bits."
+    source = documented("the page of CreateSubnet")
 
 
 class SubnetOutsideVpc(Refusal):
@@ -169,8 +169,7 @@ def in_vpc(tx: Transaction, vpc_id: str) -> list[Subnet]:
 def create(tx: Transaction, *, vpc_id: str, name: str, cidr: IPv4Network, zone: str, tags: tag.Tags) -> Subnet:
     """A new subnet, on the VPC's main route table."""
     owner = vpc.get(tx, vpc_id)
-    if len(name) > NAME_LIMIT:
-        raise ParameterTooLong(name="SubnetName", limit=NAME_LIMIT)
+    check_bytes("SubnetName", name, NAME_LIMIT)
     if zone not in ZONES[tx.region]:
         raise ZoneUnknown(zone=zone, region=tx.region)
     _check_cidr(tx, owner, cidr)
@@ -193,8 +192,8 @@ def create(tx: Transaction, *, vpc_id: str, name: str, cidr: IPv4Network, zone: 
 
 
 def _check_cidr(tx: Transaction, owner: vpc.Vpc, cidr: IPv4Network) -> None:
-    if cidr.prefixlen > LONGEST_MASK:
-        raise SubnetRange(cidr=cidr, low=owner.cidr.prefixlen)
+    if not SHORTEST_MASK <= cidr.prefixlen <= LONGEST_MASK:
+        raise SubnetRange(cidr=cidr)
     if not any(cidr.subnet_of(outer) for outer in owner.cidrs):
         raise SubnetOutsideVpc(cidr=cidr, vpc_cidr=", ".join(str(outer) for outer in owner.cidrs))
     for other in in_vpc(tx, owner.id):
@@ -205,8 +204,8 @@ def _check_cidr(tx: Transaction, owner: vpc.Vpc, cidr: IPv4Network) -> None:
 def modify(tx: Transaction, subnet_id: str, *, name: str | None, broadcast: bool | None) -> None:
     """Change what is given."""
     subnet = get(tx, subnet_id)
-    if name is not None and len(name) > NAME_LIMIT:
-        raise ParameterTooLong(name="SubnetName", limit=NAME_LIMIT)
+    if name is not None:
+        check_bytes("SubnetName", name, NAME_LIMIT)
     tx.put(
         replace(
             subnet,

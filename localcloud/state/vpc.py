@@ -7,7 +7,7 @@ from ipaddress import IPv4Network
 from typing import ClassVar
 
 from localcloud.state import references, route_table, tag
-from localcloud.state.errors import ParameterTooLong, Refusal, assumed, documented, provider
+from localcloud.state.errors import Refusal, assumed, check_bytes, documented, provider
 from localcloud.state.records import Record
 from localcloud.state.store import Transaction
 
@@ -48,11 +48,14 @@ class VpcNotFound(Refusal):
 
 
 class VpcCidrNotPrivate(Refusal):
-    """A VPC's range lies in 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16, with a mask of 12 (16 in the last) to 28 bits."""
+    """A VPC's range lies in 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16; its mask has 12 (there 16) to 28 bits."""
 
     code = "InvalidParameterValue.Malformed"
-    template = "The CIDR block `{cidr}` is not valid for a VPC: a mask of 12 to 28 bits in 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16."
-    source = documented("product/215/36515, VPC and subnet planning: allowed ranges and masks")
+    template = (
+        "The CIDR block `{cidr}` is not valid for a VPC: "
+        "a mask of 12 to 28 bits in 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16."
+    )
+    source = documented("the page of CreateVpc: ranges and masks (it writes 10.0.0.0/12 for the first)")
 
 
 class VpcQuota(Refusal):
@@ -113,8 +116,7 @@ def _check_cidr(cidr: IPv4Network) -> None:
 
 
 def _check_name(name: str) -> None:
-    if len(name) > NAME_LIMIT:
-        raise ParameterTooLong(name="VpcName", limit=NAME_LIMIT)
+    check_bytes("VpcName", name, NAME_LIMIT)
 
 
 def _check_dns(servers: tuple[str, ...]) -> None:
