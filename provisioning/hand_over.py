@@ -80,7 +80,7 @@ def give_away(leaving: Connection, peers: Sequence[Connection], virtual_ips: Ite
             look_at="tandem status; journalctl -u nginx -u keepalived on those machines",
         )
     for peer in serving:
-        # Nothing to move. (Both may hold it: while a rollout changes the profile, they speak different versions of VRRP.)
+        # Nothing to move. (While a rollout changes the profile both hold it: two versions of VRRP.)
         if peer.call([{"do": "held", "virtual_ips": wanted, "deadline_s": 0}])[0]:
             return HandOver((), peer.host.name)
     drain = {"do": "drain", "virtual_ips": wanted, "deadline_s": 30}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from importlib import resources
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 SETTINGS = "provisioning/templates/keepalived/ and the stack's tandem:keepalived"
 HOLDER_FILE = "/etc/tandem/holder.json"  # what the agent reads for a planned hand-over
 _HIGHEST = 250
-_STEP = 10  # between the first choice and the second, where there is one
 _SEED_HIGHEST = 100
 _SEED_STEP = 50
 
@@ -65,11 +65,8 @@ def profile_of(settings: KeepalivedSettings) -> Profile:
     profile = PROFILES[settings.profile]
     if settings.mode == "non-preempt":
         return profile
-    # There, priorities differ by a step: a drain must take more than that to reverse the order.
-    return Profile(
-        profile.name, profile.advert_s, profile.restart_s, profile.probe_s, profile.fall, profile.garp_refresh_s,
-        drain=-2 * _STEP,
-    )  # fmt: skip
+
+    return dataclasses.replace(profile, drain=settings.drain_weight)
 
 
 def instances_of(deployment: Deployment, machine: Machine) -> list[Instance]:
@@ -81,7 +78,12 @@ def instances_of(deployment: Deployment, machine: Machine) -> list[Instance]:
         # Equal priorities do not take the address back: that is the non-preemptive pair.
         behind = 0 if settings.mode == "non-preempt" else (position - number) % len(deployment.holders)
         instances.append(
-            Instance(f"VI_{number + 1}", settings.virtual_router_id + number, address, _HIGHEST - _STEP * behind)
+            Instance(
+                f"VI_{number + 1}",
+                settings.virtual_router_id + number,
+                address,
+                _HIGHEST - settings.priority_step * behind,
+            )
         )
     return instances
 
@@ -99,7 +101,13 @@ def desired(deployment: Deployment, machine: Machine) -> list[Thing]:
         Check("keepalived", ("keepalived", "-t"), ("/etc/keepalived",), look_at=SETTINGS),
         File(HOLDER_FILE, json.dumps(holder, indent=2) + "\n"),
         *(_health_daemon(profile, peers) if profile.probe_s else _no_health_daemon()),
-        _script("/etc/keepalived/keepalived_notify.sh", "keepalived_notify.sh.j2"),
+        _script(
+            "/etc/keepalived/keepalived_notify.sh",
+            "keepalived_notify.sh.j2",
+            urls=settings.notify_urls,
+            group=deployment.group,
+            machine=machine,
+        ),
         _configuration(deployment, machine, profile),
         # What systemd reads of it counts at the next start; a restart now would move the address for nothing.
         File(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from provisioning.settings.base import FrozenModel
 
+NotifyUrl = Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9._~:/?#@!$&()*+,;=%\[\]-]+$")]
 ProfileName = Literal["fast", "balanced", "seed"]
 Mode = Literal["non-preempt", "preempt", "dual-master"]
 
@@ -31,6 +32,28 @@ class KeepalivedSettings(FrozenModel):
     drain_s: int = Field(
         default=2, ge=0, le=300, description="before a planned hand-over: how long clients are asked to go"
     )
+
+    priority_step: int = Field(
+        default=10,
+        ge=1,
+        le=100,
+        description="preempt, dual-master: how far each next machine comes after the first",
+    )
+    drain_weight: int = Field(
+        default=-20, ge=-200, le=-1, description="preempt, dual-master: a planned hand-over lowers the priority by this"
+    )
+    notify_urls: tuple[NotifyUrl, ...] = Field(
+        default=(), max_length=3, description="told by POST (group, machine, state) of each change of master"
+    )
+
+    @model_validator(mode="after")
+    def _reverse_the_order_by_a_drain(self) -> KeepalivedSettings:
+        if self.mode != "non-preempt" and -self.drain_weight <= self.priority_step:
+            raise ValueError(
+                f"drainWeight {self.drain_weight} does not reverse an order of steps of {self.priority_step}; "
+                f"use {-self.priority_step - 1} or less"
+            )
+        return self
 
     @model_validator(mode="after")
     def _need_room_for_a_second_router(self) -> KeepalivedSettings:

@@ -18,6 +18,7 @@ def deployment(
     nginx: dict[str, Any] | None = None,
     application_machines: int = 0,
     virtual_ips: tuple[str, ...] = ("10.0.4.99",),
+    notify_urls: tuple[str, ...] = (),
 ) -> Deployment:
     machines = (
         Machine("iam-a", "10.0.4.20", primary=True),
@@ -30,7 +31,7 @@ def deployment(
         virtual_ips=virtual_ips,
         domains=Domains("iam.api.example.com", "iam.authz.example.com"),
         nginx=NginxSettings.model_validate(nginx or {}),
-        keepalived=KeepalivedSettings.model_validate({"profile": profile, "mode": mode}),
+        keepalived=KeepalivedSettings.model_validate({"profile": profile, "mode": mode, "notifyUrls": notify_urls}),
         iam=IamSettings(),
         data=DataSettings(),
         subnet_cidr="10.0.4.0/24",

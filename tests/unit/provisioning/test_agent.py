@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+MINE = "me"
+
+
 class Machine:
     def __init__(self, root: Path) -> None:
         self.system = FakeSystem(root)
@@ -35,7 +38,7 @@ class Machine:
     def _sleep(self, seconds: float) -> None:
         self.clock += seconds
 
-    def ask(self, *operations: dict[str, Any], token: str = "me", **other: Any) -> dict[str, Any]:
+    def ask(self, *operations: dict[str, Any], token: str = MINE, **other: Any) -> dict[str, Any]:
         return self.agent(**other).answer({"token": token, "operations": list(operations)})
 
 

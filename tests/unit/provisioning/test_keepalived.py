@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import http.server
 import re
 import shutil
 import subprocess
+import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -104,12 +107,42 @@ def test_the_notify_script_writes_the_lectures_lines(tmp_path: Path, profile: st
     assert all(re.match(r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\] ", line) for line in lines)
 
 
+def test_receivers_are_told_of_a_change(tmp_path: Path) -> None:
+    got: list[bytes] = []
+
+    class Receiver(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            got.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Receiver) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        made = deployment(notify_urls=(f"http://127.0.0.1:{server.server_port}/x",))
+        text = render(made)["iam-a"].files()["/etc/keepalived/keepalived_notify.sh"]
+        script = tmp_path / "notify.sh"
+        script.write_text(text.replace("/var/log/keepalived.log", str(tmp_path / "log")))
+        subprocess.run(["sh", str(script), "MASTER"], check=True)
+        deadline = time.monotonic() + 10
+        while not got and time.monotonic() < deadline:
+            time.sleep(0.05)
+    assert got == [b"group=tandem-test&machine=iam-a&state=master"]
+
+
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
         pytest.param({"virtualRouterId": 256}, "less than", id="a VRID that does not exist"),
         pytest.param({"virtualRouterId": 255, "mode": "dual-master"}, "no next one", id="no VRID for the second"),
         pytest.param({"profile": "seed", "mode": "preempt"}, "non-preemptive", id="the lecture's pair, preempting"),
+        pytest.param({"mode": "preempt", "drainWeight": -10}, "does not reverse", id="a weight too small"),
+        pytest.param({"mode": "dual-master", "priorityStep": 20}, "use -21 or less", id="a step too large"),
+        pytest.param({"notifyUrls": ["ftp://x"]}, "pattern", id="a receiver that is no URL"),
+        pytest.param({"notifyUrls": ["http://x/';reboot;'"]}, "pattern", id="a receiver that leaves its quotes"),
+        pytest.param({"notifyUrls": ["http://x/"] * 4}, "at most 3", id="four receivers"),
         pytest.param({"interface": "eth 0"}, "pattern", id="no interface"),
     ],
 )
