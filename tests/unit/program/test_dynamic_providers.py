@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import base64
+import json
+import sys
+import traceback
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from program_runs import run
+from pulumi.dynamic.dynamic import ResourceProvider, serialize_provider
+
+from components.failures import without_traceback
+from components.health import HealthProvider
+from components.host_keys import HostKeysProvider
+from components.last_deployment import inventory_of
+from components.machine_data import to_host, to_inventory
+from components.rollout import RolloutProvider
+from provisioning.errors import GateError
+from provisioning.manifest import Manifest
+
+_HOST = {
+    "name": "iam-a",
+    "instance_id": "ins-1",
+    "private_address": "10.0.4.20",
+    "ssh_address": "10.0.4.20",
+    "user": "debian",
+    "host_keys": ["ssh-ed25519 AAAA"],
+    "holder": True,
+}
+
+
+@pytest.fixture(autouse=True)
+def _tracebacks_as_before() -> Iterator[None]:
+    before = getattr(sys, "tracebacklimit", 1000)
+    yield
+    sys.tracebacklimit = before
+
+
+@pytest.mark.parametrize("provider", [HostKeysProvider(), RolloutProvider(), HealthProvider()])
+def test_what_goes_into_the_state_is_a_name_only(provider: ResourceProvider) -> None:
+    pickled = base64.b64decode(serialize_provider(provider))
+    assert type(provider).__name__.encode() in pickled
+    # Code in it would make every change of the code a change of the deployment.
+    assert len(pickled) < 120
+    assert pickled == base64.b64decode(serialize_provider(type(provider)()))
+
+
+def test_an_error_for_people_carries_no_traceback() -> None:
+    @without_traceback
+    def fail() -> None:
+        raise GateError("iam-b (10.0.4.21): does not serve", seen="502 Bad Gateway", look_at="/var/log/nginx/error.log")
+
+    # As pulumi.dynamic does it.
+    try:
+        fail()
+    except Exception:  # noqa: BLE001
+        text = traceback.format_exc()
+    assert text == (
+        "GateError: iam-b (10.0.4.21): does not serve\n  502 Bad Gateway\n  look at: /var/log/nginx/error.log\n"
+    )
+
+
+def test_a_fault_of_our_own_keeps_its_traceback() -> None:
+    @without_traceback
+    def fail() -> None:
+        raise KeyError("oops")
+
+    try:
+        fail()
+    except Exception:  # noqa: BLE001
+        text = traceback.format_exc()
+    assert "in fail" in text
+
+
+def test_host_keys_are_read_again_for_a_new_machine_only() -> None:
+    provider = HostKeysProvider()
+    old = {"instance_id": "ins-1", "machine": _HOST, "private_key": "k", "host_keys": ["x"]}
+    assert (
+        provider.diff("iam-a", old, {**old, "private_key": "another", "machine": {**_HOST, "user": "u"}}).changes
+        is False
+    )
+    new = provider.diff("iam-a", old, {**old, "instance_id": "ins-2"})
+    assert (new.changes, new.replaces) == (True, [])
+    # The engine asks so when the machine is about to be replaced: all of an input that depends on it is unknown.
+    assert provider.diff("iam-a", old, {**old, "instance_id": object(), "machine": object()}).changes is True
+
+
+def _rollout_inputs() -> dict[str, Any]:
+    inputs = dict(run("local").get("rollout").inputs)
+    return {**inputs, "bastion": None}
+
+
+def test_an_unchanged_rollout_is_no_change() -> None:
+    inputs = _rollout_inputs()
+    assert RolloutProvider().diff("x", {**inputs, "revision": "r", "drift": {}}, inputs).changes is False
+
+
+@pytest.mark.parametrize("key", ["hosts", "files", "manifests", "values", "secrets", "virtual_ips", "private_key"])
+def test_every_input_of_a_rollout_makes_it_run(key: str) -> None:
+    inputs = _rollout_inputs()
+    old = {**inputs, "revision": "r", "drift": {}}
+    found = RolloutProvider().diff("x", old, {**inputs, key: "another"})
+    assert (found.changes, found.replaces) == (True, [])
+
+
+def test_drift_that_a_refresh_found_is_healed() -> None:
+    inputs = _rollout_inputs()
+    old = {**inputs, "revision": "r", "drift": {"iam-a": ["/etc/nginx/nginx.conf differs"]}}
+    assert RolloutProvider().diff("x", old, inputs).changes is True
+
+
+def test_health_is_asked_again_after_another_rollout_only() -> None:
+    old = {"revision": "1", "public_ips": ["203.0.113.10"], "domains": {"api": "a"}, "ca_certificate": "c"}
+    assert HealthProvider().diff("x", old, dict(old)).changes is False
+    assert HealthProvider().diff("x", old, {**old, "revision": "2"}).changes is True
+
+
+def test_manifests_survive_the_way_through_pulumi() -> None:
+    inputs = _rollout_inputs()
+    # Numbers come back as floats.
+    things = [json.loads(text, parse_int=float) for text in inputs["manifests"]["iam-a"]]
+    manifest = Manifest.from_data("iam-a", things, inputs["files"]["iam-a"])
+    assert manifest.files() == inputs["files"]["iam-a"]
+
+
+def test_machines_survive_the_way_through_pulumi() -> None:
+    host = to_host(_HOST)
+    assert (host.name, host.ssh_port, host.host_keys) == ("iam-a", 22, ("ssh-ed25519 AAAA",))
+    inventory = to_inventory(
+        {"group": "tandem-local", "hosts": [_HOST], "virtual_ips": ["10.0.4.99"], "private_key": "k", "bastion": _HOST}
+    )
+    assert inventory.bastion == host
+
+
+def test_hooks_find_the_group_in_the_exports() -> None:
+    exports = run("local", {"access.mode": "bastion"}).exports
+    inventory = inventory_of(exports)
+    assert inventory is not None
+    assert [host.name for host in inventory.hosts] == ["iam-a", "iam-b"]
+    assert inventory.private_key == "credentials-deployment-key.privateKeyOpenssh"
+    assert inventory.bastion is not None
+    assert inventory_of({}) is None

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from program_runs import run
+from pulumi import ErrorHookArgs, Output, ResourceHookArgs
+from pulumi.runtime import mocks
+from pulumi.runtime.stack import run_pulumi_func
+from test_turns import FakeGroup
+
+from components.hooks import Hooks, changed_keys, machine_of, of_machine
+from components.turns import Turns
+from provisioning.errors import HandOverError
+
+
+def _in_pulumi(test: Callable[[], Any]) -> Callable[[], None]:
+    """Run a test where hooks can be registered."""
+
+    class Silent(mocks.Mocks):
+        def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], None]:
+            return {}, None
+
+        def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+            return "", {}
+
+    @functools.wraps(test)
+    def wrapper() -> None:
+        async def main() -> None:
+            mocks.set_mocks(Silent())
+            # Waits for what Pulumi has begun, so that nothing of it is left for the next test.
+            await run_pulumi_func(test)
+
+        asyncio.run(main())
+
+    return wrapper
+
+
+def _args(machine: str, old: dict[str, Any], new: dict[str, Any]) -> ResourceHookArgs:
+    return ResourceHookArgs("urn", "id", of_machine("machines", machine), "type", new_inputs=new, old_inputs=old)
+
+
+def _update_hooks(hooks: Hooks) -> tuple[Any, Any]:
+    refuse, take = hooks.machine.before_update or []
+    return refuse, take
+
+
+@_in_pulumi
+async def test_resized_machines_take_turns() -> None:
+    group = FakeGroup()
+    hooks = Hooks(Turns(group))
+    _, take = _update_hooks(hooks)
+    (end,) = hooks.machine.after_update or []
+    sizes = {"instanceType": "S5.MEDIUM2"}, {"instanceType": "S5.MEDIUM4"}
+    await take(_args("a", *sizes))
+    second = asyncio.create_task(take(_args("b", *sizes)))
+    await asyncio.sleep(0.01)
+    assert group.asked == ["a hands over"]
+    end(_args("a", *sizes))
+    await second
+    assert group.asked == ["a hands over", "b hands over"]
+
+
+@_in_pulumi
+async def test_changes_that_nobody_notices_take_no_turn() -> None:
+    group = FakeGroup()
+    _, take = _update_hooks(Hooks(Turns(group)))
+    await take(_args("a", {"tags": {"x": "1"}, "instanceName": "n"}, {"tags": {"x": "2"}, "instanceName": "m"}))
+    await take(_args("a", {"orderlySecurityGroups": ["sg-1"]}, {"orderlySecurityGroups": ["sg-2"]}))
+    assert group.asked == []
+
+
+@_in_pulumi
+async def test_an_unknown_kind_of_change_takes_a_turn() -> None:
+    group = FakeGroup()
+    _, take = _update_hooks(Hooks(Turns(group)))
+    await take(_args("a", {}, {"somethingNew": True}))
+    assert group.asked == ["a hands over"]
+
+
+@_in_pulumi
+async def test_a_new_address_is_refused_in_the_preview_too() -> None:
+    refuse, _ = _update_hooks(Hooks(Turns(FakeGroup())))
+    assert refuse.opts.on_dry_run
+    with pytest.raises(
+        HandOverError, match=r"a: its privateIp is for life: it is 10\.0\.4\.20, wanted is 10\.0\.4\.22"
+    ):
+        refuse(_args("a", {"privateIp": "10.0.4.20"}, {"privateIp": "10.0.4.22"}))
+
+
+@_in_pulumi
+async def test_a_change_that_fails_gives_the_turn_back_and_is_not_tried_again() -> None:
+    group = FakeGroup()
+    hooks = Hooks(Turns(group))
+    _, take = _update_hooks(hooks)
+    (on_error,) = hooks.machine.on_error or []
+    await take(_args("a", {"instanceType": "1"}, {"instanceType": "2"}))
+    assert on_error(ErrorHookArgs("urn", "id", "machines.a", "type", failed_operation="update")) is False
+    await asyncio.wait_for(take(_args("b", {"instanceType": "1"}, {"instanceType": "2"})), 1)
+
+
+@_in_pulumi
+async def test_what_hangs_on_a_machine_waits_for_it_to_retire() -> None:
+    group = FakeGroup()
+    hooks = Hooks(Turns(group))
+    (leave,) = hooks.attachment.before_delete or []
+    assert hooks.machine.before_delete == [leave]
+    await leave.callback(ResourceHookArgs("urn", "id", "vip.a", "type"))
+    await leave.callback(ResourceHookArgs("urn", "id", "machines-data.a", "type"))
+    await leave.callback(ResourceHookArgs("urn", "id", "machines.a", "type"))
+    assert group.asked == ["a retires"]
+
+
+def test_secrets_and_defaults_are_no_changes() -> None:
+    old = {"__defaults": ["x"], "userDataRaw": "old", "same": 1}
+    new = {"__defaults": [], "userDataRaw": _some_output(), "same": 1}
+    assert changed_keys(old, new) == frozenset()
+
+
+def test_a_resource_knows_its_machine_by_its_name() -> None:
+    assert machine_of(of_machine("vip2", "iam-a")) == "iam-a"
+
+
+def test_machines_and_what_hangs_on_them_have_the_hooks() -> None:
+    declared = run("local", {"access.mode": "public"})
+    hooked = {"Instance/instance", "Ha/vipInstanceAttachment", "Cbs/storageAttachment", "Eip/association"}
+    for each in declared.resources:
+        before_delete = list(each.request.hooks.before_delete)
+        assert before_delete == (["leave-group"] if each.type.split(":")[1] in hooked else []), each.name
+    machine = declared.get("machines.iam-a").request.hooks
+    assert list(machine.before_update) == ["refuse-a-new-address", "take-turn"]
+    assert list(machine.after_update) == ["end-turn"]
+    assert list(machine.on_error) == ["end-failed-turn"]
+
+
+def _some_output() -> Output[str]:
+    return Output.__new__(Output)  # pyright: ignore[reportUnknownVariableType] - only its type is looked at
