@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from localcloud.state.errors import Refusal, assumed, documented
 
-_SIGNATURE = documented("api/213/30654, signature v3 (TC3-HMAC-SHA256); common error codes")
-_COMMON = documented("api/213/30435, common error codes")
+_SIGNATURE = documented("signature v3 (TC3-HMAC-SHA256), and the common error codes, of API 3.0")
+_COMMON = documented("the common error codes of API 3.0")
 
 
 class CredentialUnknown(Refusal):
@@ -82,7 +82,7 @@ class ContentTypeWrong(Refusal):
 
     code = "InvalidParameter"
     template = "The content type `{content_type}` is not supported: use application/json."
-    source = documented("api/213/30654, signature v3: Content-Type; multipart/form-data is not emulated")
+    source = documented("signature v3 of API 3.0: Content-Type; multipart/form-data is not emulated")
 
 
 class InvalidAction(Refusal):
@@ -140,7 +140,7 @@ class RequestTooLarge(Refusal):
 
     code = "RequestSizeLimitExceeded"
     template = "The request body exceeds {limit} bytes."
-    source = documented("api/213/30654, signature v3: at most 10 MB")
+    source = documented("signature v3 of API 3.0: at most 10 MB")
 
 
 class TooManyRequests(Refusal):

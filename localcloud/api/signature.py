@@ -1,4 +1,4 @@
-"""TC3-HMAC-SHA256 (api/213/30654): who sent this, and is it what they signed?"""
+"""TC3-HMAC-SHA256 (API 3.0, signature method v3): who sent this, and is it what they signed?"""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class TaskIdWrong(Refusal):
 
     code = "InvalidParameterValue.Range"
     template = "The task id `{task_id}` is out of range."
-    source = documented("api/215/36271, DescribeTaskResult: TaskId")
+    source = documented("the page of DescribeTaskResult: TaskId")
 
 
 def show(call: Call, found: Address) -> Answer:

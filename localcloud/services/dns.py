@@ -28,7 +28,7 @@ class NoRecords(Refusal):
 
     code = "ResourceNotFound.NoDataOfRecord"
     template = "The domain `{domain}` has no such records."
-    source = documented("api/1427/56166, DescribeRecordList: ErrorOnEmpty; ResourceNotFound.NoDataOfRecord")
+    source = documented("the page of DescribeRecordList: ErrorOnEmpty; ResourceNotFound.NoDataOfRecord")
 
 
 def _record(call: Call, record_id: str, present: DnsRecord | None) -> DnsRecord:

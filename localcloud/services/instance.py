@@ -29,7 +29,7 @@ class InstanceNeedsGroup(Refusal):
 
     code = "MissingParameter"
     template = "The request is missing a required parameter `SecurityGroupIds`: localcloud has no default group."
-    source = documented("api/213/15730, RunInstances: SecurityGroupIds; that there is no default group: assumed")
+    source = documented("the page of RunInstances: SecurityGroupIds; that there is no default group: assumed")
 
 
 class AmountsDiffer(Refusal):

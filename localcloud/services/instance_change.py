@@ -5,7 +5,16 @@ from __future__ import annotations
 from localcloud.api.actions import Answer, Call, action
 from localcloud.services.instance import PasswordNotEmulated
 from localcloud.state import disk, instance, instance_change, interface, key_pair, placement, security_group
-from localcloud.state.errors import InvalidParameterValue
+from localcloud.state.errors import InvalidParameterValue, Refusal, documented
+
+
+class NothingToModify(Refusal):
+    """A change of attributes names an attribute."""
+
+    code = "MissingParameter.AtLeastOne"
+    template = "The request names no attribute to change."
+    source = documented("the page of ModifyInstancesAttribute; code in errorcodes.py (cvm)")
+
 
 _STATES = (
     instance.InstanceNotFound,
@@ -177,6 +186,7 @@ def modify_instances_vpc_attribute(call: Call) -> Answer:
     "cvm",
     "ModifyInstancesAttribute",
     *_STATES,
+    NothingToModify,
     instance.NameTooLong,
     instance.HostNameIllegal,
     instance.UserDataNotBase64,
@@ -187,7 +197,10 @@ def modify_instances_vpc_attribute(call: Call) -> Answer:
 def modify_instances_attribute(call: Call) -> Answer:
     """Change names, security groups, user data or protection of instances."""
     given = call.parameters
-    for instance_id in given.required_texts("InstanceIds"):
+    ids = given.required_texts("InstanceIds")
+    if given.values.keys() == {"InstanceIds"}:
+        raise NothingToModify
+    for instance_id in ids:
         instance_change.modify(
             call.tx,
             instance_id,

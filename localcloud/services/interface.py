@@ -6,7 +6,7 @@ from localcloud.api.actions import Answer, Call, action
 from localcloud.services import tagging
 from localcloud.services.listing import chosen, flag, page
 from localcloud.services.sts import ACCOUNT
-from localcloud.state import address, instance, interface, interface_attachment, security_group, subnet, vpc
+from localcloud.state import address, instance, interface, interface_attachment, security_group, subnet, task, vpc
 from localcloud.state.errors import Refusal, documented
 from localcloud.state.interface import Interface, PrivateAddress
 from localcloud.state.records import beijing_time
@@ -24,7 +24,7 @@ class AddressesOrCount(Refusal):
 
     code = "MissingParameter"
     template = "The request is missing a required parameter: `PrivateIpAddresses` or `SecondaryPrivateIpAddressCount`."
-    source = documented("api/215/15818, AssignPrivateIpAddresses")
+    source = documented("the page of AssignPrivateIpAddresses")
 
 
 class InterfaceHasAddress(Refusal):
@@ -49,6 +49,11 @@ def _show_address(call: Call, card: Interface, entry: PrivateAddress) -> Answer:
         "Description": entry.description,
         "State": "AVAILABLE",
     }
+
+
+def _begin_task(call: Call) -> None:
+    """What takes time is asked for by DescribeVpcTaskResult with the RequestId."""
+    task.begin(call.tx, call.tx.timing.interface_s, task_id=call.request_id)
 
 
 def _attachment(card: Interface) -> Answer | None:
@@ -112,6 +117,7 @@ def create_network_interface(call: Call) -> Answer:
         group_ids=given.texts("SecurityGroupIds"),
         tags=tagging.given(given),
     )
+    _begin_task(call)
     return {"NetworkInterface": show(call, made)}
 
 
@@ -189,6 +195,7 @@ def attach_network_interface(call: Call) -> Answer:
     """Attach an interface to an instance."""
     given = call.parameters
     interface_attachment.attach(call.tx, given.text("NetworkInterfaceId"), given.text("InstanceId"))
+    _begin_task(call)
     return {}
 
 
@@ -204,6 +211,7 @@ def detach_network_interface(call: Call) -> Answer:
     """Take an interface off an instance."""
     given = call.parameters
     interface.detach(call.tx, given.text("NetworkInterfaceId"), given.text("InstanceId"))
+    _begin_task(call)
     return {}
 
 
@@ -224,6 +232,7 @@ def delete_network_interface(call: Call) -> Answer:
         if one.interface_id == interface_id and not one.target_id.startswith("ins-"):
             raise InterfaceHasAddress(interface_id=interface_id, user=one.id)
     interface.delete(call.tx, interface_id)
+    _begin_task(call)
     return {}
 
 
@@ -240,6 +249,7 @@ def assign_private_ip_addresses(call: Call) -> Answer:
     limit = interface_attachment.addresses_allowed(call.tx, interface_id)
     added = interface.add_addresses(call.tx, interface_id, wanted, _count(call), limit)
     card = interface.get(call.tx, interface_id)
+    _begin_task(call)
     return {"PrivateIpAddressSet": [_show_address(call, card, entry) for entry in added]}
 
 

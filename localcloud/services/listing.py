@@ -21,6 +21,9 @@ DEFAULT = 20
 FILTERS = 10
 VALUES = 100
 
+# Filters that look for a part of the text, as their actions' pages say.
+_FUZZY = frozenset({"vpc-name"})
+
 
 class UnknownFilter(Refusal):
     """A filter's name is one of those that the action documents."""
@@ -59,7 +62,7 @@ class TooManyFilterValues(Refusal):
 
     code = "InvalidFilterValue.LimitExceeded"
     template = "At most 10 filters of at most 100 values each may be given."
-    source = documented("api/213/15728, DescribeInstances: Filters; the 100 of vpc are assumed for all")
+    source = documented("the page of DescribeInstances: Filters; the 100 of vpc are assumed for all")
 
 
 def chosen(
@@ -90,8 +93,17 @@ def chosen(
         if len(values) > VALUES:
             raise TooManyFilterValues
         extract = _extractor(call, name, filters, refusal)
-        found = [record for record in found if values & set(extract(record))]
+        fits = _contains if name in _FUZZY else _is_one_of
+        found = [record for record in found if fits(set(extract(record)), values)]
     return found
+
+
+def _is_one_of(present: set[str], wanted: set[str]) -> bool:
+    return bool(present & wanted)
+
+
+def _contains(present: set[str], wanted: set[str]) -> bool:
+    return any(part in text for text in present for part in wanted)
 
 
 def _extractor(call: Call, name: str, filters: Mapping[str, Extract[R]], refusal: type[Refusal]) -> Extract[R]:

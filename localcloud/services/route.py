@@ -25,7 +25,7 @@ class RouteNotNamed(Refusal):
 
     code = "MissingParameter"
     template = "The request is missing a required parameter: `RouteId`, `RouteItemId` or `DestinationCidrBlock`."
-    source = documented("api/215/15772, DeleteRoutes")
+    source = documented("the page of DeleteRoutes")
 
 
 def _show_route(table: RouteTable, one: Route) -> Answer:

@@ -73,7 +73,7 @@ class BandwidthOutOfRange(Refusal):
 
     code = "InvalidParameterValue.BandwidthOutOfRange"
     template = "The bandwidth {bandwidth} Mbps is not in [{low}, {high}]."
-    source = documented("api/215/16699, AllocateAddresses: InternetMaxBandwidthOut; errorcodes.py")
+    source = documented("the page of AllocateAddresses: InternetMaxBandwidthOut; errorcodes.py")
 
 
 class AddressAlreadyBound(Refusal):
@@ -105,7 +105,7 @@ class AddressNotBound(Refusal):
 
     code = "InvalidAddressIdStatus.NotPermit"
     template = "The address `{address_id}` in status {status} is not bound."
-    source = documented("api/215/16703, DisassociateAddress: InvalidAddressIdStatus.NotPermit")
+    source = documented("the page of DisassociateAddress: InvalidAddressIdStatus.NotPermit")
 
 
 class GatewayKeepsAddress(Refusal):

@@ -62,7 +62,7 @@ class ModuleUnknown(Refusal):
 
     code = "InvalidParameterValue"
     template = "The Module `{module}` is not `monitor`."
-    source = documented("api/248/51289, CreateAlarmPolicy: Module, fixed value")
+    source = documented("the page of CreateAlarmPolicy: Module, fixed value")
 
 
 class PolicyNotFound(Refusal):
@@ -86,7 +86,7 @@ class NoticeInUse(Refusal):
 
     code = "FailedOperation.ResourceConflict"
     template = "The alarm notice `{notice_id}` is in use by `{policy_id}`."
-    source = assumed("the console refuses it; the page api/248/51285 names no code")
+    source = assumed("the console refuses it; the page of DeleteAlarmNotices names no code")
 
 
 class NameTooLong(Refusal):

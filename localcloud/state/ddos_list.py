@@ -43,7 +43,7 @@ class ListFull(Refusal):
 
     code = "LimitExceeded"
     template = "The lists of `{instance_id}` can't hold more than 100 ranges."
-    source = documented("product/297/60588, limits of the lists; errorcodes.py")
+    source = documented("the SDK's errorcodes.py (antiddos); the figure is assumed")
 
 
 def of(tx: Transaction, instance_id: str) -> AddressLists:

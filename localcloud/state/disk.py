@@ -79,7 +79,7 @@ class DiskShrinks(Refusal):
 
     code = "InvalidParameterValue"
     template = "The disk `{disk_id}` has {present} GiB; the new size {size} GiB must be larger."
-    source = documented("api/362/16310, ResizeDisk: the new size must exceed the present one")
+    source = documented("the page of ResizeDisk: the new size must exceed the present one")
 
 
 class DiskAttached(Refusal):

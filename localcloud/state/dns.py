@@ -138,7 +138,7 @@ class TtlOutOfRange(Refusal):
 
     code = "LimitExceeded.RecordTtlLimit"
     template = "The TTL {ttl} is not in [1, 604800]."
-    source = documented("api/1427/56180, CreateRecord: TTL; errorcodes.py")
+    source = documented("the page of CreateRecord: TTL; errorcodes.py")
 
 
 class MxInvalid(Refusal):

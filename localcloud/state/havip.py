@@ -54,7 +54,7 @@ class HaVipQuota(Refusal):
 
     code = "LimitExceeded"
     template = "The number of HAVIPs in VPC `{vpc_id}` has reached the limit {limit}."
-    source = documented("product/215/36691, HAVIP: limits")
+    source = documented("the quota is named on the page of DescribeVpcLimits; its figure is assumed")
 
 
 class HaVipInUse(Refusal):
@@ -102,7 +102,7 @@ class TargetInOtherVpc(Refusal):
 
     code = "UnsupportedOperation.VpcMismatch"
     template = "`{target_id}` is not in subnet `{subnet_id}` of HAVIP `{havip_id}`."
-    source = documented("product/215/36691, HAVIP: the instances are in the same subnet; errorcodes.py")
+    source = documented("product/215/31817: a HAVIP is bound to machines of its own subnet; errorcodes.py")
 
 
 class TargetKindUnknown(Refusal):

@@ -169,7 +169,7 @@ class UserDataTooLong(Refusal):
 
     code = "InvalidParameterValue.TooLong"
     template = "The user data has {size} bytes; the limit is 16384."
-    source = documented("api/213/15730, RunInstances: UserData, at most 16 KB")
+    source = documented("the page of RunInstances: UserData, at most 16 KB")
 
 
 class UserDataNotBase64(Refusal):
@@ -185,7 +185,7 @@ class HostNameIllegal(Refusal):
 
     code = "InvalidParameterValue.IllegalHostName"
     template = "The host name `{hostname}` is not valid."
-    source = documented("api/213/15730, RunInstances: HostName; errorcodes.py")
+    source = documented("the page of RunInstances: HostName; errorcodes.py")
 
 
 class NameTooLong(Refusal):
@@ -193,7 +193,7 @@ class NameTooLong(Refusal):
 
     code = "InvalidInstanceName.TooLong"
     template = "The instance name exceeds 128 characters."
-    source = documented("api/213/15730, RunInstances: InstanceName; errorcodes.py")
+    source = documented("the page of RunInstances: InstanceName; errorcodes.py")
 
 
 class InstanceProtected(Refusal):

@@ -97,7 +97,7 @@ class SystemDiskShrinks(Refusal):
 
     code = "InvalidParameterValue"
     template = "The system disk of `{instance_id}` has {present} GiB; {size} GiB is less."
-    source = documented("api/213/15731, ResizeInstanceDisks")
+    source = documented("the page of ResizeInstanceDisks")
 
 
 _BY_STATE: dict[str, type[_WrongState]] = {
@@ -350,7 +350,11 @@ def modify(
         protected=found.protected if protected is None else protected,
         cam_role_name=found.cam_role_name if cam_role_name is None else cam_role_name,
     )
-    if user_data is None:
+    if hostname is not None and found.state == "RUNNING":
+        # The page of ModifyInstancesAttribute: the instance is restarted at once.
+        _get_in(tx, instance_id, "RUNNING")
+        _restart_with(tx, changed, "ModifyInstancesAttribute", force=True)
+    elif user_data is None:
         tx.put(changed)
     else:
         settled = _get_in(tx, instance_id, "RUNNING", "STOPPED")

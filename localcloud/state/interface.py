@@ -56,7 +56,7 @@ class InterfaceNotFound(Refusal):
 
     code = "ResourceNotFound"
     template = "The network interface `{interface_id}` does not exist."
-    source = documented("api/215/15822, DeleteNetworkInterface: ResourceNotFound")
+    source = documented("the page of DeleteNetworkInterface: ResourceNotFound")
 
 
 class PrimaryInterfaceStays(Refusal):
@@ -72,7 +72,7 @@ class InterfaceAttached(Refusal):
 
     code = "UnsupportedOperation.InvalidState"
     template = "The network interface `{interface_id}` is attached to `{instance_id}`."
-    source = documented("api/215/15822, DeleteNetworkInterface: detach it first; errorcodes.py")
+    source = documented("the page of DeleteNetworkInterface: detach it first; errorcodes.py")
 
 
 class InterfaceNotAttached(Refusal):
@@ -80,7 +80,7 @@ class InterfaceNotAttached(Refusal):
 
     code = "UnsupportedOperation.InvalidState"
     template = "The network interface `{interface_id}` is not attached to `{instance_id}`."
-    source = documented("api/215/15823, DetachNetworkInterface; errorcodes.py")
+    source = documented("the page of DetachNetworkInterface; errorcodes.py")
 
 
 class InterfaceBusy(Refusal):

@@ -90,7 +90,7 @@ class PublicKeyMalformed(Refusal):
 
     code = "InvalidPublicKey.Malformed"
     template = "The public key is not in OpenSSH format: {reason}."
-    source = documented("api/213/15703, ImportKeyPair (RSA); ED25519 and ECDSA: assumed")
+    source = documented("the page of ImportKeyPair (RSA); ED25519 and ECDSA: assumed")
 
 
 class PublicKeyTaken(Refusal):

@@ -51,7 +51,7 @@ def world_interface(card: interface.Interface) -> world.Interface:
 
 
 def _metadata(tx: Transaction, found: instance.Instance, card: interface.Interface) -> dict[str, str]:
-    """Paths below /latest/meta-data/, as product/213/4934 lists them."""
+    """Paths below /latest/meta-data/, named as the metadata service of the real cloud names them."""
     place = subnet.get(tx, found.subnet_id)
     one_card = f"network/interfaces/macs/{card.mac}"
     one_address = f"{one_card}/local-ipv4s/{card.address}"

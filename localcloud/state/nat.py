@@ -56,7 +56,7 @@ class NatGatewayNotFound(Refusal):
 
     code = "ResourceNotFound"
     template = "The NAT gateway `{gateway_id}` does not exist."
-    source = documented("api/215/36044, DeleteNatGateway: ResourceNotFound")
+    source = documented("the page of DeleteNatGateway: ResourceNotFound")
 
 
 class NatGatewayQuota(Refusal):
@@ -64,7 +64,7 @@ class NatGatewayQuota(Refusal):
 
     code = "LimitExceeded.NatGatewayPerVpcLimitExceeded"
     template = "The number of NAT gateways in VPC `{vpc_id}` has reached the limit {limit}."
-    source = documented("product/552/18188, NAT gateway: limits; errorcodes.py")
+    source = documented("the quota is named on the page of DescribeVpcLimits; its figure is assumed; errorcodes.py")
 
 
 class TooManyGatewayAddresses(Refusal):
@@ -72,7 +72,7 @@ class TooManyGatewayAddresses(Refusal):
 
     code = "LimitExceeded.PublicIpAddressPerNatGatewayLimitExceeded"
     template = "A NAT gateway takes at most {limit} public addresses."
-    source = documented("product/552/18188, NAT gateway: limits; errorcodes.py")
+    source = documented("the quota is named on the page of DescribeVpcLimits; its figure is assumed; errorcodes.py")
 
 
 class LastAddressStays(Refusal):

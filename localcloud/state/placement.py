@@ -43,7 +43,7 @@ class PlacementGroupQuota(Refusal):
 
     code = "LimitExceeded.DisasterRecoverGroup"
     template = "The number of placement groups has reached the limit {limit}."
-    source = documented("product/213/15486, placement groups: quota; errorcodes.py")
+    source = documented("product/213/15486, placement groups; the figure is assumed; errorcodes.py")
 
 
 class PlacementGroupNotEmpty(Refusal):
@@ -59,7 +59,7 @@ class PlacementGroupFull(Refusal):
 
     code = "ResourceInsufficient.DisasterRecoverGroupCvmQuota"
     template = "The placement group `{group_id}` can't hold more than {quota} instances."
-    source = documented("api/213/17813: CvmQuotaTotal; errorcodes.py (cvm)")
+    source = documented("the page of DescribeDisasterRecoverGroups: CvmQuotaTotal; errorcodes.py (cvm)")
 
 
 def get(tx: Transaction, group_id: str) -> PlacementGroup:

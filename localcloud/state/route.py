@@ -29,7 +29,7 @@ class RouteQuota(Refusal):
 
     code = "LimitExceeded"
     template = "The number of routes in `{table_id}` has reached the limit {limit}."
-    source = documented("product/215/537, VPC quotas")
+    source = documented("the quota is named on the page of DescribeVpcLimits; its figure is assumed")
 
 
 class NextHopInvalid(Refusal):

@@ -54,7 +54,7 @@ class RouteTableQuota(Refusal):
 
     code = "LimitExceeded"
     template = "The number of route tables in VPC `{vpc_id}` has reached the limit {limit}."
-    source = documented("product/215/537, VPC quotas")
+    source = documented("the quota is named on the page of DescribeVpcLimits; its figure is assumed")
 
 
 class MainRouteTableStays(Refusal):

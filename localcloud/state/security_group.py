@@ -65,7 +65,7 @@ class SecurityGroupQuota(Refusal):
 
     code = "LimitExceeded"
     template = "The number of security groups has reached the limit {limit}."
-    source = documented("product/215/38750, limits of security groups")
+    source = documented("the example of DescribeSecurityGroupLimits")
 
 
 class SecurityGroupInUse(Refusal):
@@ -73,7 +73,9 @@ class SecurityGroupInUse(Refusal):
 
     code = "InvalidParameterValue.Reserved"
     template = "The security group `{group_id}` is in use by `{user}`."
-    source = assumed("api/215/15809 says a bound group can't be deleted; no code is documented for it")
+    source = assumed(
+        "the console refuses it, and the page of DeleteSecurityGroup a referenced group; neither names a code"
+    )
 
 
 class PolicyQuota(Refusal):
@@ -81,7 +83,7 @@ class PolicyQuota(Refusal):
 
     code = "LimitExceeded.SecurityGroupPolicySet"
     template = "The security group `{group_id}` would have {count} {direction} policies; the limit is 100."
-    source = documented("product/215/38750, limits of security groups; errorcodes.py")
+    source = documented("the example of DescribeSecurityGroupLimits; errorcodes.py")
 
 
 class VersionMismatch(Refusal):
@@ -105,7 +107,7 @@ class DuplicatePolicy(Refusal):
 
     code = "UnsupportedOperation.DuplicatePolicy"
     template = "The security group policy is repeated: {policy}."
-    source = documented("api/215/15807, CreateSecurityGroupPolicies: UnsupportedOperation.DuplicatePolicy")
+    source = documented("the page of CreateSecurityGroupPolicies: UnsupportedOperation.DuplicatePolicy")
 
 
 class PolicyNotFound(Refusal):
@@ -113,7 +115,7 @@ class PolicyNotFound(Refusal):
 
     code = "ResourceNotFound"
     template = "The {direction} policy {policy} does not exist in security group `{group_id}`."
-    source = documented("api/215/15810, DeleteSecurityGroupPolicies: ResourceNotFound")
+    source = documented("the page of DeleteSecurityGroupPolicies: ResourceNotFound")
 
 
 class OneDirectionOnly(Refusal):
@@ -121,7 +123,7 @@ class OneDirectionOnly(Refusal):
 
     code = "InvalidParameter.Coexist"
     template = "Ingress and Egress can't be given together."
-    source = documented("api/215/15807, CreateSecurityGroupPolicies: one direction in one request; errorcodes.py")
+    source = documented("the page of CreateSecurityGroupPolicies: one direction in one request; errorcodes.py")
 
 
 def get(tx: Transaction, group_id: str) -> SecurityGroup:

@@ -84,7 +84,7 @@ class SubnetOutsideVpc(Refusal):
 
     code = "InvalidParameterValue.SubnetRange"
     template = "The subnet CIDR `{cidr}` is not within the VPC's CIDR `{vpc_cidr}`."
-    source = documented("api/215/15782, CreateSubnet: CidrBlock must be inside the VPC's; errorcodes.py")
+    source = documented("the page of CreateSubnet: CidrBlock must be inside the VPC's; errorcodes.py")
 
 
 class SubnetConflict(Refusal):
@@ -92,7 +92,7 @@ class SubnetConflict(Refusal):
 
     code = "InvalidParameterValue.SubnetConflict"
     template = "The subnet CIDR `{cidr}` conflicts with `{other}` of subnet `{subnet_id}`."
-    source = documented("api/215/15782, CreateSubnet: InvalidParameterValue.SubnetConflict")
+    source = documented("the page of CreateSubnet: InvalidParameterValue.SubnetConflict")
 
 
 class ZoneUnknown(Refusal):
@@ -108,7 +108,7 @@ class SubnetQuota(Refusal):
 
     code = "LimitExceeded"
     template = "The number of subnets in VPC `{vpc_id}` has reached the limit {limit}."
-    source = documented("product/215/537, VPC quotas")
+    source = documented("the quota is named on the page of DescribeVpcLimits; its figure is assumed")
 
 
 class SubnetInUse(Refusal):
@@ -116,7 +116,7 @@ class SubnetInUse(Refusal):
 
     code = "ResourceInUse"
     template = "The subnet `{subnet_id}` is in use by `{user}`."
-    source = documented("api/215/15783, DeleteSubnet: remove all resources in it first; ResourceInUse in errorcodes.py")
+    source = documented("the page of DeleteSubnet: remove all resources in it first; ResourceInUse in errorcodes.py")
 
 
 class SubnetFull(Refusal):
@@ -141,7 +141,7 @@ class AddressOutsideSubnet(Refusal):
     code = "InvalidParameterValue.Range"
     template = "The address `{address}` is not an assignable address of the subnet's CIDR `{cidr}`."
     source = documented(
-        "api/215/30632, CreateHaVip, and api/215/15818: the address must be in the subnet; errorcodes.py"
+        "the page of CreateHaVip, and of AssignPrivateIpAddresses: the address must be in the subnet; errorcodes.py"
     )
 
 

@@ -23,7 +23,7 @@ class TaskNotFound(Refusal):
 
     code = "ResourceNotFound"
     template = "The task `{task_id}` does not exist."
-    source = documented("api/215/36271, DescribeTaskResult: ResourceNotFound")
+    source = documented("the page of DescribeTaskResult: ResourceNotFound")
 
 
 def begin(tx: Transaction, delay_s: float, *, task_id: str = "", resource_ids: tuple[str, ...] = ()) -> str:

@@ -63,7 +63,9 @@ class VpcQuota(Refusal):
 
     code = "VpcLimitExceeded"
     template = "The number of VPCs in region `{region}` has reached the limit {limit}."
-    source = documented("product/215/537, VPC quotas; the SDK's errorcodes.py")
+    source = documented(
+        "the quota is named on the page of DescribeVpcLimits; its figure is assumed; code in errorcodes.py"
+    )
 
 
 class VpcInUse(Refusal):
@@ -72,7 +74,7 @@ class VpcInUse(Refusal):
     code = "ResourceInUse"
     template = "The VPC `{vpc_id}` is in use by `{user}`."
     source = documented(
-        "api/215/15775, DeleteVpc: everything in the VPC must be deleted first; ResourceInUse in errorcodes.py"
+        "the page of DeleteVpc: everything in the VPC must be deleted first; ResourceInUse in errorcodes.py"
     )
 
 
@@ -81,7 +83,7 @@ class TooManyDnsServers(Refusal):
 
     code = "InvalidParameterValue.LimitExceeded"
     template = "A VPC takes at most 4 DNS servers; {count} were given."
-    source = documented("api/215/15774, CreateVpc: DnsServers, at most 4")
+    source = documented("the page of CreateVpc: DnsServers, at most 4")
 
 
 class AssistantCidrOverlaps(Refusal):
