@@ -69,6 +69,28 @@ class Cloud:
         }
         return {kind: len(found) for kind, found in asked.items() if found}
 
+    def more_counts(self) -> dict[str, int]:
+        """How many of what only some stacks have."""
+        api = self.api
+        page = {"Module": "monitor", "PageNumber": 1, "PageSize": 100}
+        tables = api.vpc("DescribeRouteTables", {"Offset": "0", "Limit": "100"})["RouteTableSet"]
+        named = [one for one in tables if not one["Main"]]
+        asked = {
+            "table": named,
+            "route": [route for one in named for route in one["RouteSet"] if route["GatewayType"] == "NAT"],
+            "nat": api.vpc("DescribeNatGateways", {"Offset": 0, "Limit": 100})["NatGatewaySet"],
+            "notice": api.call("monitor", "DescribeAlarmNotices", {**page, "Order": "ASC"})["Notices"],
+            "policy": api.call("monitor", "DescribeAlarmPolicies", page)["Policies"],
+            "record": [
+                one
+                for one in api.call("dnspod", "DescribeRecordList", {"Domain": "example.com", "ErrorOnEmpty": "no"})[
+                    "RecordList"
+                ]
+                if one["Name"] == "api"
+            ],
+        }
+        return {kind: len(found) for kind, found in asked.items() if found}
+
     def _ask(self, method: str, path: str, **arguments: Any) -> Any:
         with httpx.Client(transport=httpx.HTTPTransport(uds=str(self.control)), timeout=30) as client:
             return client.request(method, f"http://localcloud{path}", **arguments).json()
@@ -148,7 +170,29 @@ pulumi.export("public_ip", eip.public_ip)
 pulumi.export("user_data", machines[0].user_data)
 """
 
-# What the program above makes.
+# What only some stacks have: a way out by NAT, alarms, DNS.
+MORE_PROGRAM = """
+table = tc.route.Table("table", name="net-dev", vpc_id=vpc.id, tags=tags)
+nat_eip = tc.eip.Instance("nat-eip", name="net-dev-nat")
+nat = tc.nat.Gateway("nat", name="net-dev", vpc_id=vpc.id, bandwidth=config.get_int("bandwidth") or 100,
+                     max_concurrent=1000000, assigned_eip_sets=[nat_eip.public_ip], tags=tags)
+entry = tc.route.TableEntry("entry", route_table_id=table.id, destination_cidr_block="0.0.0.0/0", next_type="NAT",
+                            next_hub=nat.id, description="out")
+tc.route.TableAssociation("table-association", route_table_id=table.id, subnet_id=subnet.id,
+                          opts=ResourceOptions(depends_on=[entry]))
+notice = tc.monitor.AlarmNotice("notice", name="net-dev", notice_type="ALL", notice_language="en-US",
+                                url_notices=[{"url": "https://example.com/" + label}])
+rule = {"metric_name": "CpuUsage", "period": 60, "operator": "gt", "value": config.get("cpu") or "90",
+        "continue_period": 5, "notice_frequency": 3600}
+policy = tc.monitor.AlarmPolicy("policy", policy_name="net-dev", monitor_type="MT_QCE", namespace="cvm_device",
+                                notice_ids=[notice.id], conditions={"is_union_rule": 1, "rules": [rule]})
+dimensions = [{"dimensions_json": one.id.apply(lambda id: json.dumps({"unInstanceId": id}))} for one in machines]
+tc.monitor.PolicyBindingObject("policy-binding", policy_id=policy.id, dimensions=dimensions)
+tc.dnspod.Record("record", domain="example.com", sub_domain="api", record_type="A", record_line="默认",
+                 value=eip.public_ip, ttl=config.get_int("ttl") or 600, remark=label)
+"""
+
+# What the first program makes.
 NETWORK = {
     "vpc": 1,
     "subnet": 1,
@@ -160,3 +204,4 @@ NETWORK = {
     "eip": 2,
     "disk": 1,
 }
+MORE = {"table": 1, "route": 1, "nat": 1, "notice": 1, "policy": 1, "record": 1}

@@ -9,7 +9,7 @@ import pytest
 
 from localcloud.engine.tencent.api import ApiError, Endpoint
 
-from .cloud import NETWORK, NETWORK_PROGRAM, Cloud, running_cloud
+from .cloud import MORE, MORE_PROGRAM, NETWORK, NETWORK_PROGRAM, Cloud, running_cloud
 from .conftest import Project
 
 
@@ -54,6 +54,50 @@ def test_a_whole_network_lives_and_goes(network: Project, cloud: Cloud) -> None:
 
     assert "- 19 deleted" in network.destroy()
     assert cloud.counts() == {}
+
+
+def test_a_way_out_alarms_and_names_live_and_go_too(project: Project, cloud: Cloud) -> None:
+    project.environment.update(cloud.environment)
+    project.write(NETWORK_PROGRAM + MORE_PROGRAM, recorder=False)
+    assert "+ 28 created" in project.up()
+    assert (cloud.counts(), cloud.more_counts()) == (NETWORK | {"eip": 3}, MORE)
+    assert "28 unchanged" in project.up()
+
+    config = "little:label: two\nlittle:bandwidth: 200\nlittle:cpu: 80\nlittle:ttl: 300"
+    project.write(NETWORK_PROGRAM + MORE_PROGRAM, config=config, recorder=False)
+    assert "~ 12 updated" in project.up()
+    assert cloud.api.vpc("DescribeNatGateways", {})["NatGatewaySet"][0]["InternetMaxBandwidthOut"] == 200
+    policy = cloud.api.call(
+        "monitor", "DescribeAlarmPolicy", {"Module": "monitor", "PolicyId": project.resources()["policy"]["id"]}
+    )
+    assert policy["Policy"]["Condition"]["Rules"][0]["Value"] == "80"
+    assert "28 unchanged" in project.up()
+    project.destroy()
+    assert (cloud.counts(), cloud.more_counts()) == ({}, {})
+
+
+_MAKING = (
+    *("vpc:CreateVpc", "vpc:CreateSubnet", "vpc:CreateSecurityGroup", "vpc:CreateHaVip", "vpc:CreateRouteTable"),
+    *("vpc:CreateRoutes", "vpc:CreateNatGateway", "vpc:AssociateHaVipInstance", "vpc:HaVipAssociateAddressIp"),
+    *("vpc:AllocateAddresses", "vpc:AssociateAddress", "vpc:ReplaceRouteTableAssociation"),
+    *("cvm:ImportKeyPair", "cvm:CreateDisasterRecoverGroup", "cvm:RunInstances"),
+    *("cbs:CreateDisks", "cbs:AttachDisks", "dnspod:CreateRecord"),
+    *("monitor:CreateAlarmNotice", "monitor:CreateAlarmPolicy", "monitor:BindingPolicyObject"),
+)
+
+
+def test_each_thing_that_was_made_without_an_answer_is_found_again(project: Project, cloud: Cloud) -> None:
+    project.environment.update(cloud.environment)
+    project.write(NETWORK_PROGRAM + MORE_PROGRAM, recorder=False)
+    for action in _MAKING:
+        cloud.fault(action, drop=True)
+    for _ in range(15):
+        if project.run("up", "--yes").code == 0:
+            break
+    assert (cloud.counts(), cloud.more_counts()) == (NETWORK | {"eip": 3}, MORE)
+    assert "28 unchanged" in project.up()
+    project.destroy()
+    assert (cloud.counts(), cloud.more_counts()) == ({}, {})
 
 
 def test_a_replaced_machine_takes_its_attachments_along_and_keeps_its_address(network: Project, cloud: Cloud) -> None:
