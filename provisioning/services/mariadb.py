@@ -65,8 +65,8 @@ def _accounts(deployment: Deployment) -> list[Thing]:
 def _administrator(database: str) -> Query:
     """The account `admin` with our password: once, and again when the secret changes.
 
-    The mark of the hash that we set last is kept in extendShadow. So a password changed by its owner stays, and upstream's
-    published default (its schema brings the row) goes.
+    The mark of the hash that we set last is kept in extendShadow. So a password changed by its owner stays, and the
+    published default that upstream's schema brings goes.
     """
     hashed = placeholders.placeholder(placeholders.IAM_ADMIN_PASSWORD_HASH)
     return Query(

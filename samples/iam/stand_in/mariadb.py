@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from .config import Config
 
-_TIMEOUT_S = 5  # the real server has none, and hangs with a hung database
+_TIMEOUT_S = 3  # the real server has none, and hangs with a hung database
 _LIFE_S = 10  # as the real server's pool
 _USER_COLUMNS = "name, status, nickname, password, email, phone, isAdmin, extendShadow, loginedAt"
 _SECRET_COLUMNS = "name, username, secretID, secretKey, expires, description, extendShadow"  # noqa: S105 - columns

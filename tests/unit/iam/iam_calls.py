@@ -15,7 +15,7 @@ from iam_real_servers import ADMIN_PASSWORD, API, AUTHZ, Node, wait_until
 ALLOW = {"subjects": ["users:<.*>"], "actions": ["read"], "resources": ["res:<.*>"], "effect": "allow"}
 
 
-def ask(
+def ask(  # noqa: PLR0917 - a request in the order in which one says it
     node: Node, port: int, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
 ) -> tuple[int, Any]:
     data = None if body is None else json.dumps(body).encode()

@@ -147,7 +147,8 @@ class MemoryMessages:
         on_subscribed()
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: len(self.published) > seen or self._generation != generation)
+                while len(self.published) == seen and self._generation == generation:
+                    self._changed.wait()
                 if self._generation != generation:
                     raise MessagesError("connection lost")
                 fresh, seen = self.published[seen:], len(self.published)

@@ -14,8 +14,9 @@ import subprocess
 import sys
 import tarfile
 import time
+import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -172,9 +173,9 @@ class Node:
 
     def sql(self, statements: str, database: str = "") -> str:
         """As root over the socket, like the agent."""
+        client = ["mariadb", "--no-defaults", f"--socket={self.directory}/s", "--user=root", "--batch"]
         told = subprocess.run(
-            ["mariadb", "--no-defaults", f"--socket={self.directory}/s", "--user=root", "--batch", "--skip-column-names",
-             *([database] if database else [])],
+            [*client, "--skip-column-names", *([database] if database else [])],
             input=statements, text=True, capture_output=True, check=False,
         )  # fmt: skip
         assert told.returncode == 0, told.stderr
@@ -265,7 +266,7 @@ def missing_programs() -> list[str]:
 
 
 @contextmanager
-def group(directory: Path, release_path: str = "") -> Iterator[tuple[Node, Node]]:
+def group(directory: Path, release_path: str = "") -> Generator[tuple[Node, Node]]:
     """Both machines with their files, the databases running and filled on the first; services not started."""
     release = find_release(release_path)
     unpacked = directory / "release"

@@ -8,7 +8,7 @@ import json
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -113,7 +113,7 @@ class Site:
 
 
 @contextmanager
-def site(directory: Path) -> Iterator[Site]:
+def site(directory: Path) -> Generator[Site]:
     """Two apiservers over one store (B, and one with another key), one authz-server, the pump's page."""
     it = Site(directory)
     make_admin(it.store)
@@ -155,7 +155,8 @@ def site(directory: Path) -> Iterator[Site]:
 
 def _drain_all(listeners: Mapping[str, Listener]) -> None:
     with ThreadPoolExecutor() as pool:
-        list(pool.map(lambda listener: listener.drain(2), listeners.values()))
+        for listener in listeners.values():
+            pool.submit(listener.drain, 2)
 
 
 def _follow(messages: Messages, cache: Cache, journal: Journal, stop: threading.Event) -> None:

@@ -22,7 +22,7 @@ READ = ladon.Asked("users:hc", "read", "res:1")
         pytest.param(READ, [policy()], True, "", id="an allowing policy that matches allows"),
         pytest.param(READ, [], False, ladon.BY_DEFAULT, id="no policy at all denies"),
         pytest.param(
-            ladon.Asked("users:eve", "read", "res:1"), [policy()], False, ladon.BY_DEFAULT, id="another subject is denied"
+            ladon.Asked("users:eve", "read", "res:1"), [policy()], False, ladon.BY_DEFAULT, id="another subject"
         ),
         pytest.param(
             READ, [policy(), policy("d", "deny")], False, ladon.FORCEFULLY, id="a deny wins over an allow before it"
@@ -31,10 +31,10 @@ READ = ladon.Asked("users:hc", "read", "res:1")
             READ, [policy("d", "deny"), policy()], False, ladon.FORCEFULLY, id="a deny wins over an allow after it"
         ),
         pytest.param(
-            ladon.Asked("users:hc", "read", "res:1"), [policy(effect="")], False, ladon.FORCEFULLY, id="no effect means deny"
+            ladon.Asked("users:hc", "read", "res:1"), [policy(effect="")], False, ladon.FORCEFULLY, id="none = deny"
         ),
         pytest.param(
-            ladon.Asked("users:hcx", "read", "res:1"), [policy()], False, ladon.BY_DEFAULT, id="patterns match whole words"
+            ladon.Asked("users:hcx", "read", "res:1"), [policy()], False, ladon.BY_DEFAULT, id="whole words"
         ),
         pytest.param(
             ladon.Asked("a.c", "x", "y"),
@@ -53,7 +53,7 @@ READ = ladon.Asked("users:hc", "read", "res:1")
         ),
     ],
 )  # fmt: skip
-def test_policies_decide(asked: ladon.Asked, policies: list[Any], allowed: bool, reason: str) -> None:
+def test_policies_decide(asked: ladon.Asked, policies: list[Any], *, allowed: bool, reason: str) -> None:
     decision = ladon.decide(asked, policies)
     assert (decision.allowed, decision.reason) == (allowed, reason)
 
@@ -82,7 +82,7 @@ def test_policies_decide(asked: ladon.Asked, policies: list[Any], allowed: bool,
     ],
 )
 def test_a_condition_must_hold_beside_the_match(
-    kind: str, options: dict[str, Any], value: Any, fulfilled: bool
+    kind: str, options: dict[str, Any], value: Any, *, fulfilled: bool
 ) -> None:
     conditioned = policy(conditions={"key": {"type": kind, "options": options}})
     asked = ladon.Asked("users:hc", "read", "res:1", context={} if value is None else {"key": value})

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -8,10 +8,8 @@ from hypothesis import strategies as st
 
 from samples.iam.stand_in import msgpack
 
-_MOMENTS = st.datetimes(
-    min_value=datetime(1970, 1, 2),
-    max_value=datetime(2400, 1, 1),
-    timezones=st.just(UTC),
+_MOMENTS = st.integers(86_400, 13_000_000_000_000_000).map(
+    lambda microseconds: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
 )
 _VALUES = st.one_of(st.text(max_size=400), st.integers(-(2**63), 2**63 - 1), _MOMENTS, st.none())
 _RECORDS = st.dictionaries(st.text(min_size=1, max_size=40), _VALUES, max_size=15)
@@ -39,7 +37,7 @@ def test_a_record_that_is_broken_off_is_an_error(record: dict[str, msgpack.Value
         pytest.param(b"\x81\xa1a\xd2\xff\xff\xff\x00", {"a": -256}, id="32 bits with a sign"),
         pytest.param(b"\xde\x00\x01\xa1a\xc0", {"a": None}, id="a map with a long header"),
         pytest.param(
-            b"\x81\xa1t\xd6\xff\x00\x00\x00\x3c", {"t": datetime(1970, 1, 1, 0, 1, tzinfo=UTC)}, id="a timestamp of 32 bits"
+            b"\x81\xa1t\xd6\xff\x00\x00\x00\x3c", {"t": datetime(1970, 1, 1, 0, 1, tzinfo=UTC)}, id="32 bits of time"
         ),
         pytest.param(
             b"\x81\xa1t\xc7\x0c\xff\x00\x00\x03\xe8\x00\x00\x00\x00\x00\x00\x00\x3c",

@@ -19,16 +19,13 @@ _RECORDED = {
     for text in (Path(__file__).parent / "data" / "exchanges.jsonl").read_text().splitlines()
     if "request" not in (line := json.loads(text))
 }
+_SUBJECTS = {"description": "d", "subjects": ["users:<hc|bob>"]}
 _POLICIES = [
+    ladon.to_json("deny-secret", {**_SUBJECTS, "effect": "deny", "resources": ["res:a:secret"], "actions": ["<.*>"]}),
     ladon.to_json(
-        "deny-secret",
-        {"description": "d", "subjects": ["users:<hc|bob>"], "effect": "deny", "resources": ["res:a:secret"], "actions": ["<.*>"]},
+        "allow-read", {**_SUBJECTS, "effect": "allow", "resources": ["res:a:<.*>"], "actions": ["<read|list>"]}
     ),
-    ladon.to_json(
-        "allow-read",
-        {"description": "d", "subjects": ["users:<hc|bob>"], "effect": "allow", "resources": ["res:a:<.*>"], "actions": ["<read|list>"]},
-    ),
-]  # fmt: skip
+]
 
 
 def record(resource: str = "res:a:hc-1795213918-3") -> Record:

@@ -155,10 +155,8 @@ CREDENTIALS: dict[str, Callable[[_Recording], str]] = {
     "authz-expired-token+codes": lambda it: it.authz_token("expired"),
     "authz-expired-secret+codes": lambda it: it.authz_token("of an expired secret"),
 }
-_BIG_POLICY = {
-    "metadata": {"name": "big"},
-    "policy": {"description": "d", "subjects": ["users:<hc|bob>"], "actions": ["x" * 70000], "effect": "allow", "resources": ["r"]},
-}  # fmt: skip
+_BIG = {"description": "d", "subjects": ["users:<hc|bob>"], "actions": ["x" * 70000], "effect": "allow"}
+_BIG_POLICY = {"metadata": {"name": "big"}, "policy": {**_BIG, "resources": ["r"]}}
 BODIES = {
     "oversize-login-20MB": {"username": "admin", "password": "x" * (20 << 20)},
     "oversize-authz-20MB": {"subject": "users:hc", "action": "x" * (20 << 20), "resource": "res:a:1"},
