@@ -180,6 +180,7 @@ class Agent:
         paths: dict[str, str],
         packages: list[str],
         users: list[str],
+        disks: list[str],
         units: list[str],
         sysctls: list[str],
         virtual_ips: list[str],
@@ -193,6 +194,7 @@ class Agent:
             "paths": {path: self._path_fact(path, wanted if with_texts else "") for path, wanted in paths.items()},
             "packages": self._package_facts(packages),
             "users": [name for name in users if self._user_exists(name)],
+            "disks": {device: self._disk_fact(device) for device in disks},
             "units": self._unit_facts(units),
             "sysctls": {key: self._sysctl_fact(key) for key in sysctls},
             "addresses": self._held(virtual_ips),
@@ -236,6 +238,30 @@ class Agent:
         told = self.run(["dpkg-query", "-W", "-f", "${Package}\t${db:Status-Status}\t${Version}\n", *packages])
         rows = (line.split("\t") for line in told.out.splitlines())
         return {row[0]: row[2] for row in rows if row[1] == "installed"}
+
+    def _disk_fact(self, device: str) -> str:
+        """What a disk holds, told by its first blocks and never by a cache: "" = nothing, or no such disk."""
+        if not self.at(device).exists():
+            return ""
+        told = self.run(["blkid", "-p", "-o", "export", device])
+        found = dict(line.split("=", 1) for line in told.out.splitlines() if "=" in line)
+        if told.code not in (0, 2):  # 2 = nothing found; 8 = several things: an ambivalent disk is not blank
+            return "something that blkid cannot tell"
+        return found.get("TYPE") or found.get("PTTYPE") or ("something" if found.keys() - {"DEVNAME"} else "")
+
+    def _make_file_system(self, device: str) -> None:
+        deadline = self.now() + 60
+        while not self.at(device).exists():  # attached a moment ago
+            if self.now() > deadline:
+                raise StepError("disk", f"{device} is not there after 60 s", self.run(["lsblk"]).out)
+            self.sleep(0.2)
+        held = self._disk_fact(device)
+        if held == "ext4":
+            return
+        if held:
+            raise StepError("disk", f"{device} holds {held}; only a blank disk is given a file system")
+        self.before("mkfs " + device)
+        self._must(f"disk {device}", ["mkfs.ext4", "-q", "-L", "tandem-data", device])
 
     def _user_exists(self, name: str) -> bool:
         # Read by hand: a test's machine has a passwd of its own, which the C library would not look at.
@@ -356,12 +382,19 @@ class Agent:
     # ---- preparing: nothing here disturbs what serves ----------------------------------------------------------
 
     def do_prepare(
-        self, *, packages: list[str], users: list[dict[str, str]], directories: list[dict[str, Any]]
+        self,
+        *,
+        packages: list[str],
+        disks: list[str],
+        users: list[dict[str, str]],
+        directories: list[dict[str, Any]],
     ) -> None:
         with self._mine():
             if packages:
                 self.before("install " + " ".join(packages))
                 self._install(packages)
+            for device in disks:
+                self._make_file_system(device)
             for user in users:
                 self.before("user " + user["name"])
                 self._must(
@@ -601,10 +634,21 @@ class Agent:
         fsync_directory(place.parent)
         return ["wrote " + action["path"]]
 
-    def _commit_own(self, action: dict[str, Any]) -> list[str]:
-        self.before("own " + action["path"])
-        self._own(self.at(action["path"]), action)
-        return ["set owner and mode of " + action["path"]]
+    def _commit_first_content(self, action: dict[str, Any]) -> list[str]:
+        place, source = self.at(action["path"]), self.at(action["source"])
+        if place.exists():
+            return []
+        self.before("copy " + action["path"])
+        if self._unit_facts([action["unit"]])[action["unit"]].get("ActiveState") == "active":
+            self._systemctl("stop", action["unit"])
+        near = place.with_name(f".{place.name}.tandem")
+        shutil.rmtree(near, ignore_errors=True)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        # cp keeps owners, modes and times of a whole tree; shutil would lose the owners.
+        self._must(f"copy {action['path']}", ["cp", "-a", str(source), str(near)])
+        self._must(f"copy {action['path']}", ["sync", "-f", str(near)])
+        near.rename(place)
+        return [f"copied {action['source']} to {action['path']}"]
 
     def _commit_link(self, action: dict[str, Any]) -> list[str]:
         place = self.at(action["path"])

@@ -70,6 +70,28 @@ class Archive:
 
 
 @dataclass(frozen=True, slots=True)
+class FileSystem:
+    """A disk that holds an ext4 file system: made when the disk is blank, and never otherwise.
+
+    A disk that comes back from another machine brings its data; one that holds anything else is an error.
+    """
+
+    device: str  # by id, so that no other disk can be meant; may hold a placeholder
+
+
+@dataclass(frozen=True, slots=True)
+class FirstContent:
+    """A directory whose first content is a copy of another one: complete or not at all, and never again.
+
+    The unit, which works on `source`, is stopped before the copy.
+    """
+
+    path: str
+    source: str
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
 class File:
     """A text file; `text` may hold `@@secret:NAME@@`."""
 
@@ -181,6 +203,6 @@ class Gate:
     deadline_s: int = 60
 
 
-Prepared = Package | User | Directory | Archive
-Committed = File | Link | Absent | Sysctl | Database | Account | Grant | Query | Unit
+Prepared = Package | User | FileSystem | Directory | Archive
+Committed = FirstContent | File | Link | Absent | Sysctl | Database | Account | Grant | Query | Unit
 Thing = Prepared | Check | Committed | Gate

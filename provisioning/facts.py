@@ -13,6 +13,8 @@ from provisioning.desired import (
     Database,
     Directory,
     File,
+    FileSystem,
+    FirstContent,
     Grant,
     Link,
     Package,
@@ -65,6 +67,7 @@ class Facts:
     paths: Mapping[str, PathFact] = field(default_factory=dict[str, PathFact])
     packages: frozenset[str] = frozenset()
     users: frozenset[str] = frozenset()
+    disks: Mapping[str, str] = field(default_factory=dict[str, str])  # device -> what it holds: "", "ext4", "gpt" ...
     units: Mapping[str, UnitFact] = field(default_factory=dict[str, UnitFact])
     # What is set now, and the text for the next boot.
     sysctls: Mapping[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
@@ -82,6 +85,7 @@ class Facts:
             paths={path: PathFact(**fact) for path, fact in answer["paths"].items() if fact is not None},
             packages=frozenset(answer["packages"]),
             users=frozenset(answer["users"]),
+            disks=answer["disks"],
             units={name: _unit_fact(fact) for name, fact in answer["units"].items()},
             sysctls={key: (fact["now"], fact["boot"]) for key, fact in answer["sysctls"].items()},
             addresses=tuple(answer["addresses"]),
@@ -122,6 +126,7 @@ def question(things: Iterable[Thing], virtual_ips: Iterable[str], *, with_texts:
         "paths": {},
         "packages": [],
         "users": [],
+        "disks": [],
         "units": [],
         "sysctls": [],
         "virtual_ips": list(virtual_ips),
@@ -134,7 +139,9 @@ def question(things: Iterable[Thing], virtual_ips: Iterable[str], *, with_texts:
         match thing:
             case File():
                 asked["paths"][thing.path] = text_sha256(thing.text)
-            case Link() | Absent() | Directory() | Archive():
+            case FileSystem():
+                asked["disks"].append(thing.device)
+            case Link() | Absent() | Directory() | Archive() | FirstContent():
                 asked["paths"][thing.path] = ""
             case Package():
                 asked["packages"].append(thing.name)

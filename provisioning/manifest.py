@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from provisioning import desired
 from provisioning.desired import After, Archive, File, Thing
-from provisioning.services import base, iam, keepalived, mariadb, nginx, redis
+from provisioning.services import base, data_disk, iam, keepalived, mariadb, nginx, redis
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,14 +19,15 @@ if TYPE_CHECKING:
 _KINDS: dict[str, type[Thing]] = {
     kind.__name__: kind
     for kind in (
-        desired.Package, desired.User, desired.Directory, desired.Archive, desired.Check, desired.File, desired.Link,
+        desired.Package, desired.User, desired.Directory, desired.Archive, desired.FileSystem, desired.FirstContent,
+        desired.Check, desired.File, desired.Link,
         desired.Absent, desired.Sysctl, desired.Database, desired.Account, desired.Grant, desired.Query, desired.Unit,
         desired.Gate,
     )
 }  # fmt: skip
 
 # Data first, then what reads it, then what stands in front: each starts on what it needs.
-_SERVICES = (base, mariadb, redis, iam, nginx, keepalived)
+_SERVICES = (base, data_disk, mariadb, redis, iam, nginx, keepalived)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ REDIS_PASSWORD = "redis_password"  # noqa: S105
 JWT_KEY = "jwt_key"
 IAM_ADMIN_PASSWORD = "iam_admin_password"  # noqa: S105
 IAM_ADMIN_PASSWORD_HASH = "iam_admin_password_hash"  # noqa: S105 - bcrypt, prefix $2a$ or $2b$: the database gets no more
+DATA_DISK_ID = "data_disk_id"  # no secret, but known to the cloud alone: disk-xxxxxxxx
 VRRP_PASSWORD = "vrrp_password"  # noqa: S105 - VRRPv2 PASS, 8 characters
 
 _PLACEHOLDER = re.compile(r"@@secret:([A-Za-z0-9_.-]+)@@")

@@ -19,6 +19,8 @@ from provisioning.desired import (
     Database,
     Directory,
     File,
+    FileSystem,
+    FirstContent,
     Grant,
     Link,
     Package,
@@ -71,14 +73,14 @@ def make_plan(host: str, things: Sequence[Thing], facts: Facts) -> Plan:
     """What to do so that `things` (texts with their secrets) become true on a machine with these facts."""
     prepare = tuple(
         step
-        for thing in things
-        if isinstance(thing, (Package, User, Directory, Archive)) and (step := _prepare_step(thing, facts))
+        for thing in dict.fromkeys(things)  # two services may ask for the same package
+        if isinstance(thing, (Package, User, FileSystem, Directory, Archive)) and (step := _prepare_step(thing, facts))
     )
     # MariaDB that is not up tells nothing about itself: then all of it is planned, and its operations are idempotent.
     changes = [
         step
         for thing in things
-        if isinstance(thing, (File, Link, Absent, Sysctl, Database, Account, Grant, Query))
+        if isinstance(thing, (FirstContent, File, Link, Absent, Sysctl, Database, Account, Grant, Query))
         and (step := _commit_step(thing, facts))
     ]
     afters = tuple(dict.fromkeys(after for step in changes for after in _afters(step.thing)))
@@ -97,8 +99,11 @@ def make_plan(host: str, things: Sequence[Thing], facts: Facts) -> Plan:
     )
 
 
-def _prepare_step(thing: Package | User | Directory | Archive, facts: Facts) -> Step | None:
+def _prepare_step(thing: Package | User | FileSystem | Directory | Archive, facts: Facts) -> Step | None:
     match thing:
+        case FileSystem():
+            held = facts.disks.get(thing.device, "")
+            return None if held == "ext4" else Step(thing, f"holds {held}" if held else "is blank or not there yet")
         case Package():
             return None if thing.name in facts.packages else Step(thing, "is not installed")
         case User():
@@ -113,9 +118,11 @@ def _prepare_step(thing: Package | User | Directory | Archive, facts: Facts) -> 
 
 
 def _commit_step(
-    thing: File | Link | Absent | Sysctl | Database | Account | Grant | Query, facts: Facts
+    thing: FirstContent | File | Link | Absent | Sysctl | Database | Account | Grant | Query, facts: Facts
 ) -> Step | None:
     match thing:
+        case FirstContent():
+            return None if thing.path in facts.paths else Step(thing, "is not there")
         case File():
             fact = facts.paths.get(thing.path)
             if fact is None:
@@ -214,8 +221,10 @@ def _left_over(plan: Plan) -> list[str]:
 
 def _name(thing: Thing) -> str:
     match thing:
-        case File() | Link() | Absent() | Directory() | Archive():
+        case FirstContent() | File() | Link() | Absent() | Directory() | Archive():
             return thing.path
+        case FileSystem():
+            return f"disk {thing.device}"
         case Account():
             return f"account {thing.user}@{thing.host}"
         case Grant():
@@ -250,6 +259,7 @@ def prepare_operation(plan: Plan) -> dict[str, Any]:
     return {
         "do": "prepare",
         "packages": [thing.name for thing in things if isinstance(thing, Package)],
+        "disks": [thing.device for thing in things if isinstance(thing, FileSystem)],
         "users": [{"name": thing.name, "home": thing.home} for thing in things if isinstance(thing, User)],
         "directories": [_owned(thing) for thing in things if isinstance(thing, Directory)],
     }
@@ -281,6 +291,8 @@ def _owned(thing: File | Directory) -> dict[str, Any]:
 
 def _action(step: Step) -> dict[str, Any]:
     match step.thing:
+        case FirstContent() as thing:
+            return {"kind": "first_content", "path": thing.path, "source": thing.source, "unit": thing.unit}
         case File() as thing:
             return {"kind": "write", **_owned(thing)}
         case Link() as thing:

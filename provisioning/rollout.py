@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 
 from provisioning import hand_over as handing_over
 from provisioning import owner as owners
-from provisioning.desired import Account, Archive, File, Gate, Query, Unit
+from provisioning.desired import Account, Archive, File, FileSystem, Gate, Query, Unit
 from provisioning.errors import CandidateError, GateError, ProvisioningError, UnreachableError
 from provisioning.facts import Facts, question
 from provisioning.manifest import Manifest
@@ -193,6 +193,8 @@ def _with_secret(thing: Thing, secrets: Mapping[str, str], host: str) -> Thing:
     match thing:
         case File():
             return dataclasses.replace(thing, text=substitute(thing.text, secrets, f"{host}: {thing.path}"))
+        case FileSystem():
+            return dataclasses.replace(thing, device=substitute(thing.device, secrets, f"{host}: the data disk"))
         case Account():
             password = substitute(thing.password, secrets, f"{host}: account {thing.user}")
             return dataclasses.replace(thing, password=password)

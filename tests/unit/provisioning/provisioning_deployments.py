@@ -19,6 +19,7 @@ def deployment(
     application_machines: int = 0,
     virtual_ips: tuple[str, ...] = ("10.0.4.99",),
     notify_urls: tuple[str, ...] = (),
+    data_disk: bool = False,
 ) -> Deployment:
     machines = (
         Machine("iam-a", "10.0.4.20", primary=True),
@@ -36,4 +37,5 @@ def deployment(
         data=DataSettings(),
         subnet_cidr="10.0.4.0/24",
         admin_cidrs=("172.31.255.2/32",),
+        data_disk=data_disk,
     )

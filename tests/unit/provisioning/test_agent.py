@@ -198,7 +198,8 @@ def test_a_full_disk_is_found_while_staging_and_said_with_its_figures(small_disk
 
 
 NOTHING: dict[str, Any] = {
-    "paths": {}, "packages": [], "users": [], "units": [], "sysctls": [], "virtual_ips": [], "databases": [],
+    "paths": {}, "packages": [], "users": [], "disks": [], "units": [], "sysctls": [], "virtual_ips": [],
+    "databases": [],
     "accounts": [], "queries": [], "with_texts": False,
 }  # fmt: skip
 
@@ -242,7 +243,7 @@ def test_an_installation_starts_no_service_and_leaves_no_trace_of_how(machine: M
     seen: list[int] = []
     policy = machine.system.root / "usr/sbin/policy-rc.d"
     machine.system.on_command = lambda argv: seen.append(policy.stat().st_mode) if argv[0] == "apt-get" else None
-    machine.ask(lock(), {"do": "prepare", "packages": ["nginx"], "users": [], "directories": []})
+    machine.ask(lock(), {"do": "prepare", "packages": ["nginx"], "disks": [], "users": [], "directories": []})
     assert machine.system.packages == {"nginx"}
     assert seen
     assert all(mode & 0o111 for mode in seen)

@@ -143,8 +143,8 @@ def server() -> Iterator[Server]:
 
 
 FACTS = {
-    "do": "facts", "paths": {"/etc/hostname": "", "/no/such": ""}, "packages": [], "users": [], "units": [],
-    "sysctls": [], "virtual_ips": [], "databases": [], "accounts": [], "queries": [], "with_texts": False,
+    "do": "facts", "paths": {"/etc/hostname": "", "/no/such": ""}, "packages": [], "users": [], "disks": [],
+    "units": [], "sysctls": [], "virtual_ips": [], "databases": [], "accounts": [], "queries": [], "with_texts": False,
 }  # fmt: skip
 
 

@@ -1,0 +1,52 @@
+"""The databases' own disk: it outlives its machine, and brings its data to the next one.
+
+The disk is mounted once, and each database's directory on it is bound to where the package expects it: so no
+configuration, and nobody who looks for the files, has to know of the disk.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from provisioning import placeholders
+from provisioning.desired import File, FileSystem, FirstContent, Package, Thing, Unit, restart
+from provisioning.rendering import render
+from provisioning.services.data import is_here
+
+if TYPE_CHECKING:
+    from provisioning.deployment import Deployment, Machine
+
+MOUNT_POINT = "/srv/tandem"
+# (package, unit, where it keeps its files)
+_DATABASES = (("mariadb-server", "mariadb", "/var/lib/mysql"), ("redis-server", "redis-server", "/var/lib/redis"))
+
+
+def desired(deployment: Deployment, machine: Machine) -> list[Thing]:
+    if not (deployment.data_disk and is_here(deployment, machine)):
+        return []
+    device = f"/dev/disk/by-id/virtio-{placeholders.placeholder(placeholders.DATA_DISK_ID)}"
+    things: list[Thing] = [
+        FileSystem(device),
+        *_mount(MOUNT_POINT, device, kind="ext4", options="noatime"),
+    ]
+    for package, unit, path in _DATABASES:
+        on_disk = f"{MOUNT_POINT}/{unit}"
+        things += [
+            Package(package),
+            FirstContent(on_disk, path, unit),
+            File(
+                f"/etc/systemd/system/{unit}.service.d/data-disk.conf",
+                render("data_disk/needs.conf.j2", path=path),
+                after=(restart(unit),),
+            ),
+            *_mount(path, on_disk, kind="none", options="bind"),
+        ]
+    return things
+
+
+def _mount(where: str, what: str, *, kind: str, options: str) -> list[Thing]:
+    # systemd wants the unit's name to be the path (systemd.mount); none of ours has a character to escape.
+    unit = where.strip("/").replace("/", "-") + ".mount"
+    below = "" if what.startswith("/dev/") else MOUNT_POINT
+    text = render("data_disk/mount.j2", where=where, what=what, type=kind, options=options, below=below)
+    return [File(f"/etc/systemd/system/{unit}", text), Unit(unit)]

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import json
+import struct
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+from provisioning_deployments import deployment
+
+from provisioning.agent import Agent, StepError
+from provisioning.desired import FileSystem, FirstContent, Unit
+from provisioning.facts import Facts
+from provisioning.manifest import Manifest, render
+from provisioning.plan import describe, make_plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+DEVICE = "/dev/disk/by-id/virtio-disk-1"
+
+
+def test_only_the_first_machine_has_the_disk_and_all_of_it_comes_before_the_databases() -> None:
+    manifests = render(deployment(data_disk=True))
+    units = [thing.name for thing in manifests["iam-a"].things if isinstance(thing, Unit)]
+    mounts = ["srv-tandem.mount", "var-lib-mysql.mount", "var-lib-redis.mount"]
+    assert [unit for unit in units if unit.endswith(".mount") or unit == "mariadb"] == [*mounts, "mariadb"]
+    assert not [thing for thing in manifests["iam-b"].things if isinstance(thing, (FileSystem, FirstContent))]
+
+
+def test_a_retired_machine_unmounts_the_disk_after_the_databases_have_stopped() -> None:
+    files = render(deployment(data_disk=True))["iam-a"].files()
+    units = json.loads(files["/etc/tandem/machine.json"])["units"]
+    assert units.index("srv-tandem.mount") < units.index("var-lib-mysql.mount") < units.index("mariadb")
+
+
+def test_the_disk_is_named_by_its_id_which_the_cloud_alone_knows() -> None:
+    manifest = render(deployment(data_disk=True))["iam-a"]
+    assert FileSystem("/dev/disk/by-id/virtio-@@secret:data_disk_id@@") in manifest.things
+    assert (
+        "What=/dev/disk/by-id/virtio-@@secret:data_disk_id@@"
+        in manifest.files()["/etc/systemd/system/srv-tandem.mount"]
+    )
+    assert Manifest.from_data("iam-a", manifest.to_data(), manifest.files()) == manifest
+
+
+@pytest.mark.parametrize(
+    ("held", "expected"),
+    [
+        pytest.param("ext4", [], id="a disk with data is left alone"),
+        pytest.param("", [f"disk {DEVICE} is blank or not there yet"], id="a blank one is given a file system"),
+        pytest.param("gpt", [f"disk {DEVICE} holds gpt"], id="anything else is planned, and refused on the machine"),
+    ],
+)
+def test_what_a_disk_holds_decides(held: str, expected: list[str]) -> None:
+    assert describe(make_plan("iam-a", (FileSystem(DEVICE),), Facts(disks={DEVICE: held}))) == expected
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Path:
+    image = tmp_path / "disk.img"
+    with image.open("wb") as file:
+        file.truncate(16 << 20)
+    return image
+
+
+def agent(tmp_path: Path) -> Agent:
+    return Agent(root=str(tmp_path / "root"), now=iter(range(1000)).__next__, sleep=lambda _seconds: None)
+
+
+def prepare(machine: Agent, disk: Path) -> dict[str, object]:
+    (machine.root / disk.parent.relative_to("/")).mkdir(parents=True, exist_ok=True)
+    inside = machine.at(str(disk))
+    if not inside.exists():
+        inside.symlink_to(disk)
+    lock = {"do": "lock", "owner": {}, "ttl_s": 10_000}
+    return machine.answer(
+        {
+            "token": "me",
+            "operations": [
+                lock,
+                {"do": "prepare", "packages": [], "disks": [str(disk)], "users": [], "directories": []},
+            ],
+        }
+    )
+
+
+def test_a_blank_disk_gets_a_file_system_and_keeps_it(tmp_path: Path, disk: Path) -> None:
+    assert "error" not in prepare(agent(tmp_path), disk)
+    first = disk.read_bytes()
+    assert b"tandem-data" in first
+    assert "error" not in prepare(agent(tmp_path), disk)
+    assert disk.read_bytes() == first
+
+
+def swap(disk: Path) -> None:
+    subprocess.run(["mkswap", str(disk)], check=True, capture_output=True)
+
+
+def partitioned(disk: Path) -> None:
+    """A PC partition table with one Linux partition, by hand."""
+    entry = struct.pack("<8B2I", 0, 0, 2, 0, 0x83, 0, 0, 0, 1, 2000)
+    with disk.open("r+b") as file:
+        file.seek(446)
+        file.write(entry)
+        file.seek(510)
+        file.write(b"\x55\xaa")
+
+
+@pytest.mark.parametrize("make", [swap, partitioned])
+def test_a_disk_that_holds_anything_else_is_refused_and_untouched(
+    tmp_path: Path, disk: Path, make: Callable[[Path], None]
+) -> None:
+    make(disk)
+    before = disk.read_bytes()
+    error = prepare(agent(tmp_path), disk)["error"]
+    assert isinstance(error, dict)
+    assert "only a blank disk is given a file system" in str(error["message"])
+    assert disk.read_bytes() == before
+
+
+def test_a_disk_that_never_comes_is_an_error_with_those_that_are_there(tmp_path: Path) -> None:
+    machine = agent(tmp_path)
+    with pytest.raises(StepError, match="is not there after 60 s"):
+        machine._make_file_system("/dev/disk/by-id/virtio-none")  # pyright: ignore[reportPrivateUsage]
