@@ -42,6 +42,7 @@ class Fabric:
         self._lock = threading.RLock()
         self._loaded: dict[str, list[nft.Statement]] = {}
         self._plan = NetworkPlan()
+        self._order: dict[str, int] = {}  # VPC -> how many were here before it
         self._isolated: set[frozenset[Interface]] = set()
         self._held: dict[str, str | None] | None = None  # HAVIP -> instance, where only the holder may be heard
 
@@ -217,11 +218,10 @@ class Fabric:
             links.add_address(names.LINE, names.LINE_ROUTER, 32)
             links.add_route(IPv4Network(f"{names.LINE_OPERATOR}/32"), name=names.LINE)
         with links_inside(self.namespaces, names.OPERATOR) as links:
-            for number, cidr in enumerate(vpc.cidrs):
-                # Two VPCs may have the same addresses; the older one's way stays the one in use.
-                metric = (
-                    100 + sorted([*(each.vpc_id for each in self._plan.vpcs), vpc.vpc_id]).index(vpc.vpc_id) + number
-                )
+            metric = 100 + self._order.setdefault(vpc.vpc_id, len(self._order))
+            for cidr in vpc.cidrs:
+                # Two VPCs may have the same addresses: the one that was there first stays the one that is reached.
+                links.delete_route(cidr, name=link)
                 links.add_route(
                     cidr, name=link, gateway=names.LINE_ROUTER, source=names.LINE_OPERATOR, onlink=True, metric=metric
                 )

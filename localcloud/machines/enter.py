@@ -1,16 +1,17 @@
-"""Becomes a process of a machine: in its namespaces, and in its control groups too (nsenter alone would stay outside
-the machine's limits; shared/reference/lab.md, 3).
-"""
+"""The words that run a command on a machine; `inside.py` does it."""
 
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import NoReturn
 
 from localcloud.machines.cgroups import Cgroup
 
-_ENVIRONMENT = {
+_SCRIPT = Path(__file__).with_name("inside.py")
+
+ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/root",
     "USER": "root",
@@ -20,34 +21,16 @@ _ENVIRONMENT = {
 }
 
 
-def nsenter(pid: int) -> list[str]:
-    """The command prefix that puts a command into all namespaces of the machine whose PID 1 is `pid`."""
-    return [
-        "nsenter", f"--target={pid}", "--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wdns=/root", "--",
-    ]  # fmt: skip
-
-
-def join(group: Cgroup) -> None:
-    """Put this very process into the machine's groups."""
-    for directory in group.directories():
-        procs = directory / "cgroup.procs"
-        if procs.exists():
-            try:
-                procs.write_text(str(os.getpid()))
-            except OSError:
-                # v2 lets no process into a group that has groups below it: then the limits of those hold.
-                continue
+def words(pid: int, group: Cgroup, command: list[str]) -> list[str]:
+    """A command line of this host that runs `command` as root on the machine whose PID 1 is `pid`."""
+    groups = ":".join(str(path) for path in group.directories())
+    return [sys.executable, "-IS", str(_SCRIPT), str(pid), groups, "--", *command]
 
 
 def become(pid: int, group: Cgroup, command: list[str], *, interactive: bool = False) -> NoReturn:
     """Replace this process by the command on the machine; argv goes through as it is."""
-    join(group)
-    environment = dict(_ENVIRONMENT)
+    environment = dict(ENVIRONMENT)
     if interactive:
         environment["TERM"] = os.environ.get("TERM", "dumb")
-    words = [*nsenter(pid), *command]
-    os.execvpe(_find_nsenter(), words, environment)  # noqa: S606 - to become the command is the point
-
-
-def _find_nsenter() -> str:
-    return next((path for path in ("/usr/bin/nsenter", "/bin/nsenter") if Path(path).exists()), "nsenter")
+    line = words(pid, group, command)
+    os.execve(line[0], line, environment)  # noqa: S606 - to become the command is the point

@@ -19,19 +19,14 @@ from pathlib import Path
 
 from localcloud.errors import MachineError
 from localcloud.machines import disks
-from localcloud.machines.enter import nsenter
+from localcloud.machines.enter import ENVIRONMENT, words
 from localcloud.machines.machine import Machine
 from localcloud.machines.world import LinuxWorld
 
 _STRESS = "localcloud-stress"
 _FILLER = "var/tmp/.localcloud-filler"
 _MIB = 1024**2
-
-# Joins the machine's groups first: nsenter alone would burn the host's time, outside the machine's limits.
-_STRESS_SCRIPT = r"""
-for group in $LOCALCLOUD_CGROUPS; do echo $$ >"$group/cgroup.procs"; done
-exec "$@" sh -c 'while :; do :; done' localcloud-stress
-"""
+_STRESS_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,17 +155,19 @@ class Faults:
         machine.root()
         pid = machine.init_pid()
         assert pid is not None
-        groups = " ".join(str(path) for path in machine.cgroup.directories())
         for _ in range(loops):
             process = subprocess.Popen(
-                ["sh", "-c", _STRESS_SCRIPT, "stress", *nsenter(pid)],
-                env={"PATH": os.defpath, "LOCALCLOUD_CGROUPS": groups},
+                words(pid, machine.cgroup, ["sh", "-c", "while :; do :; done", _STRESS]),
+                env=ENVIRONMENT,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
             )
             _reap_later(process)
+        deadline = time.monotonic() + _STRESS_TIMEOUT_S
+        while sum(_is_stress(pid) for pid in machine.cgroup.pids()) < 2 * loops and time.monotonic() < deadline:
+            time.sleep(0.005)  # each is two processes: the one inside, and the one that waits for it
         return f"{loops} busy loops run inside, within its limit of {machine.spec.cpu} cores"
 
     def _slow_disk(self, machine: Machine, arguments: list[str]) -> str:
@@ -239,11 +236,13 @@ class Faults:
             return started
         for unit in units:
             active = subprocess.run(
-                [*nsenter(pid), "systemctl", "is-active", "--quiet", unit], check=False, capture_output=True
+                words(pid, machine.cgroup, ["systemctl", "is-active", "--quiet", unit]),
+                check=False,
+                capture_output=True,
             )
             if active.returncode:
                 script = f"systemctl reset-failed {unit}; systemctl start {unit}"
-                subprocess.run([*nsenter(pid), "sh", "-c", script], check=False, capture_output=True)
+                subprocess.run(words(pid, machine.cgroup, ["sh", "-c", script]), check=False, capture_output=True)
                 started.append(f"{unit} started")
         return started
 

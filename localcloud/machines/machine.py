@@ -24,6 +24,7 @@ from localcloud.errors import MachineError
 from localcloud.fabric import names
 from localcloud.machines import disks, runner
 from localcloud.machines.cgroups import Cgroup
+from localcloud.machines.enter import ENVIRONMENT, words
 from localcloud.machines.paths import Paths
 from localcloud.world import Interface, MachineSpec, Subnet
 
@@ -243,8 +244,8 @@ class Machine:
             subprocess.run(["losetup", "--detach", device], check=False, capture_output=True)
 
     def _inside(self, pid: int, script: str) -> str:
-        command = ["nsenter", f"--target={pid}", "--mount", "--pid", "--root", "--wdns=/", "sh", "-c", script]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        command = words(pid, self.cgroup, ["sh", "-c", script])
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=ENVIRONMENT)
         if done.returncode:
             message = f"{self.spec.name} ({self.instance_id}): {script!r} ended with {done.returncode}: {done.stderr}"
             raise MachineError(message)

@@ -12,14 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from localcloud.machines.cgroups import Cgroup
+from localcloud.machines.inside import WITHHELD
 from localcloud.world import MachineSpec
 
 # nspawn's exit code when the machine asked for a reboot (systemd: EXIT_REBOOT).
 _REBOOT = 133
-
-# A machine needs every right inside itself (nftables, mounts, ARP), but none that reaches the host: the clock is the
-# host's own, so are modules, hardware ports and kernel logs.
-_WITHHELD = "CAP_SYS_TIME,CAP_SYS_MODULE,CAP_SYS_RAWIO,CAP_SYSLOG,CAP_WAKE_ALARM,CAP_MAC_ADMIN,CAP_MAC_OVERRIDE,CAP_BPF"
 
 _SCRIPT = r"""
 directory=$1 namespace=$2 lower=$3 device=$4 address=$5 gateway=$6
@@ -80,7 +77,7 @@ def start(launch: Launch) -> int:
         "--register=no",
         "--keep-unit",
         "--capability=all",
-        f"--drop-capability={_WITHHELD}",
+        f"--drop-capability={','.join(f'CAP_{name}' for name in WITHHELD)}",
         "--link-journal=no",
         "--resolv-conf=off",
         "--timezone=off",

@@ -21,7 +21,7 @@ from typing import Any
 
 from localcloud.fabric import names
 from localcloud.machines.cgroups import Cgroup
-from localcloud.machines.enter import join, nsenter
+from localcloud.machines.enter import ENVIRONMENT, words
 from localcloud.machines.paths import Paths
 from localcloud.machines.tear_down import tear_down
 from localcloud.machines.world import LinuxWorld
@@ -215,7 +215,7 @@ class Lab:
             text=True,
             timeout=timeout_s,
             check=False,
-            preexec_fn=lambda: join(self.cgroup(name)),
+            env=ENVIRONMENT,
         )
 
     def start(self, name: str, *command: str) -> subprocess.Popen[str]:
@@ -225,7 +225,7 @@ class Lab:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            preexec_fn=lambda: join(self.cgroup(name)),  # noqa: PLW1509 - it only writes files
+            env=ENVIRONMENT,
         )
 
     def cgroup(self, name: str) -> Cgroup:
@@ -234,7 +234,7 @@ class Lab:
     def _words(self, name: str, *command: str) -> list[str]:
         pid = self.world.get(name).init_pid()
         assert pid is not None, f"{name} does not run"
-        return [*nsenter(pid), *command]
+        return words(pid, self.cgroup(name), list(command))
 
     def python(self, name: str, code: str, *arguments: object) -> Any:
         """Run Python on a machine (or in `client`, `operator`); returns what it printed, as JSON."""
@@ -335,6 +335,26 @@ class Lab:
             wait_until(lambda place=place: self.holder() == place.instance_id, f"{name} holds it")
             took.append(self.world.holders.moved_at("havip-00000001") - sent)
         return took
+
+    def ensure_running(self, name: str) -> None:
+        """On, with the spec of the lab and nothing wrong with it."""
+        spec = self.spec(name)
+        running = spec.instance_id in self.world.running()
+        if running and self.world.get(name).spec.cpu == spec.cpu:
+            return
+        self.world.stop_machine(spec.instance_id, hard=True)
+        self.world.start_machine(spec)
+        wait_until(lambda: self.run(name, "systemctl", "is-active", "ssh").returncode == 0, f"{name} runs ssh", 30)
+        self.stopped.clear()
+
+    def ensure_server(self, name: str, port: int) -> None:
+        if self.run(name, "sh", "-c", f"ss -Htln sport = :{port} | grep -q .").returncode != 0:
+            self.serve(name, port)
+
+    def operator(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in the operator's network."""
+        with self.world.namespaces.inside(names.OPERATOR):
+            return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
 
     def announce(self, name: str, address: IPv4Address = HAVIP) -> None:
         """Take a HAVIP as keepalived does: the address on the interface, and gratuitous ARP."""

@@ -1,0 +1,28 @@
+"""Two machines of one subnet, booted once for all tests here."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import pytest
+from network.lab import Lab
+
+
+@pytest.fixture(scope="session")
+def booted() -> Generator[Lab]:
+    made = Lab(machines=("ann", "bob"))
+    try:
+        made.open()
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def lab(booted: Lab) -> Lab:
+    """Both machines on, with the default network; servers on port 80."""
+    booted.wish()
+    for name in ("ann", "bob"):
+        booted.ensure_running(name)
+        booted.ensure_server(name, 80)
+    return booted

@@ -1,0 +1,142 @@
+"""Every fault: what it does to the machine, and that `heal` undoes it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+from network.lab import PLACES, Lab, wait_until
+
+from localcloud.errors import MachineError
+from localcloud.machines.faults import Faults
+
+pytestmark = pytest.mark.root
+
+ANN, BOB = PLACES["ann"], PLACES["bob"]
+
+
+def _reached(lab: Lab) -> bool:
+    return lab.connect("bob", ANN.address, 80).startswith("hello")
+
+
+def _disk_is_free(lab: Lab) -> bool:
+    script = "dd if=/dev/zero of=/root/probe bs=1M count=5; code=$?; rm /root/probe; exit $code"
+    return lab.run("ann", "sh", "-c", script).returncode == 0
+
+
+def _full_speed(lab: Lab) -> bool:
+    began = time.monotonic()
+    lab.run("ann", "dd", "if=/dev/zero", "of=/root/probe", "bs=1M", "count=6", "oflag=direct", timeout_s=60)
+    return time.monotonic() - began < 2
+
+
+def _server_runs(lab: Lab) -> bool:
+    return lab.run("ann", "systemctl", "is-active", "--quiet", "ssh").returncode == 0
+
+
+def _idle(lab: Lab) -> bool:
+    return lab.run("ann", "pgrep", "-f", "localcloud-stress").returncode == 1
+
+
+def _on(lab: Lab) -> bool:
+    return ANN.instance_id in lab.world.running()
+
+
+@pytest.mark.parametrize(
+    ("fault", "arguments", "fine"),
+    [
+        pytest.param("link-down", [], _reached, id="link-down"),
+        pytest.param("isolate-from", ["bob"], _reached, id="isolate-from"),
+        pytest.param("pause", [], lambda lab: not lab.cgroup("ann").frozen(), id="pause"),
+        pytest.param("power-off", [], _on, id="power-off"),
+        pytest.param("kill", ["sshd", "STOP"], lambda lab: _ssh_answers(lab), id="kill STOP"),
+        pytest.param("kill", ["sshd", "KILL"], _server_runs, id="kill KILL"),
+        pytest.param("fill-disk", [], _disk_is_free, id="fill-disk"),
+        pytest.param("cpu-stress", ["2"], _idle, id="cpu-stress"),
+        pytest.param("slow-disk", ["1"], _full_speed, id="slow-disk"),
+    ],
+)
+def test_a_fault_does_what_it_says_and_heal_undoes_it(
+    lab: Lab, fault: str, arguments: list[str], fine: Callable[[Lab], bool]
+) -> None:
+    faults = Faults(lab.world)
+    wait_until(lambda: fine(lab), "all is well at first", 20)
+    began = time.time()
+    report = faults.inject("ann", fault, arguments)
+    assert began - 0.01 <= report.at <= time.time()
+    assert 0 < report.took_ms < 2000
+    assert not fine(lab)
+    healed = faults.inject("ann", "heal", [])
+    assert healed.did != "nothing was wrong with it"
+    wait_until(lambda: fine(lab), f"{fault} is undone", 20)
+    assert faults.inject("ann", "heal", []).did == "nothing was wrong with it"
+
+
+def _ssh_answers(lab: Lab) -> bool:
+    return lab.connect("bob", ANN.address, 22).startswith("SSH-2.0")
+
+
+def test_a_machine_that_is_isolated_from_one_reaches_the_others(lab: Lab) -> None:
+    faults = Faults(lab.world)
+    faults.inject("ann", "isolate-from", ["bob"])
+    assert not _reached(lab)
+    assert lab.connect("operator", ANN.address, 80).startswith("hello")
+    assert lab.connect("operator", BOB.address, 80).startswith("hello")
+    faults.inject("bob", "heal", [])
+    assert _reached(lab)
+
+
+def test_a_paused_machine_resumes_where_it_was(lab: Lab) -> None:
+    faults = Faults(lab.world)
+    faults.inject("ann", "pause", [])
+    # The kernel below completes the handshake; nobody answers.
+    assert lab.connect("bob", ANN.address, 80) == "timeout"
+    faults.inject("ann", "resume", [])
+    wait_until(lambda: _reached(lab), "it answers again", 5)
+
+
+def test_a_machine_without_power_answers_nothing_not_even_arp_for_the_virtual_ip(lab: Lab) -> None:
+    lab.announce("ann")
+    Faults(lab.world).inject("ann", "power-off", [])
+    lab.run("bob", "ip", "neighbour", "flush", "all")
+    assert lab.run("bob", "arping", "-c1", "-w1", "-I", "eth0", "10.0.4.99").returncode == 1
+    assert lab.run("bob", "arping", "-c1", "-w1", "-I", "eth0", ANN.address).returncode == 1
+    assert lab.stopped == [], "the records were told of a fault"
+
+
+def test_a_paused_machine_can_be_powered_off(lab: Lab) -> None:
+    faults = Faults(lab.world)
+    faults.inject("ann", "pause", [])
+    assert faults.inject("ann", "power-off", []).took_ms < 2000
+
+
+def test_busy_loops_stay_within_the_limits_of_the_machine(lab: Lab) -> None:
+    faults = Faults(lab.world)
+    faults.inject("ann", "cpu-stress", ["2"])
+    try:
+        pids = lab.run("ann", "pgrep", "-f", "localcloud-stress").stdout.split()
+        assert len(pids) == 2
+        groups = lab.run("ann", "cat", f"/proc/{pids[0]}/cgroup").stdout
+        assert f"/localcloud/{lab.cloud}/{ANN.instance_id}" in groups
+    finally:
+        faults.inject("ann", "heal", [])
+
+
+@pytest.mark.parametrize(
+    ("node", "fault", "arguments", "said"),
+    [
+        pytest.param("nobody", "pause", [], "known: ann (ins-00000001), bob (ins-00000002)", id="unknown machine"),
+        pytest.param("ann", "explode", [], "known: link-down, link-up", id="unknown fault"),
+        pytest.param("ann", "kill", ["nginx", "KILL"], "no process 'nginx' on ann; there are:", id="unknown process"),
+        pytest.param("ann", "kill", ["sshd", "LOUD"], "'LOUD' is no signal", id="unknown signal"),
+        pytest.param("ann", "kill", ["sshd"], "usage: localcloud fault NODE kill PROCESS SIGNAL", id="missing word"),
+        pytest.param("ann", "isolate-from", ["ann"], "cannot be isolated from itself", id="from itself"),
+    ],
+)
+def test_a_fault_that_cannot_be_is_refused_with_what_could_be(
+    lab: Lab, node: str, fault: str, arguments: list[str], said: str
+) -> None:
+    with pytest.raises(MachineError) as refused:
+        Faults(lab.world).inject(node, fault, arguments)
+    assert said in str(refused.value)

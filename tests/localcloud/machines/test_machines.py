@@ -1,0 +1,235 @@
+"""What a machine is and what it may not do, seen from inside; and its life from boot to destruction."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from network.lab import PLACES, Lab, wait_until
+
+from localcloud.machines.world import LinuxWorld
+from localcloud.world import Disk
+
+pytestmark = pytest.mark.root
+
+ANN, BOB = PLACES["ann"], PLACES["bob"]
+
+
+def _says(lab: Lab, name: str, *command: str) -> str:
+    done = lab.run(name, *command)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+# --- what it is
+
+
+def test_it_is_a_whole_system(lab: Lab) -> None:
+    lab.run("ann", "systemctl", "is-system-running", "--wait", timeout_s=60)
+    assert _says(lab, "ann", "systemctl", "is-system-running") == "running"
+    assert _says(lab, "ann", "ps", "-o", "comm=", "1") == "systemd"
+    assert _says(lab, "ann", "hostname") == "ann"
+    assert _says(lab, "ann", "systemctl", "is-active", "ssh", "cloud-final") == "active\nactive"
+
+
+def test_the_default_user_logs_in_by_key_and_may_do_everything(lab: Lab, tmp_path: Path) -> None:
+    assert "lab" in _says(lab, "ann", "cat", "/home/debian/.ssh/authorized_keys")
+    assert _says(lab, "ann", "sudo", "-u", "debian", "sudo", "-n", "id", "-un") == "root"
+    refused = lab.operator(
+        "ssh", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", f"UserKnownHostsFile={tmp_path}/known",
+        f"debian@{ANN.address}", "true",
+    )  # fmt: skip
+    assert refused.returncode == 255
+    assert "Permission denied (publickey)" in refused.stderr
+
+
+def test_two_machines_share_no_identity(lab: Lab) -> None:
+    for path in ("/etc/machine-id", "/etc/ssh/ssh_host_ed25519_key.pub", "/var/lib/cloud/data/instance-id"):
+        ann, bob = (_says(lab, name, "cat", path) for name in ("ann", "bob"))
+        assert ann
+        assert ann != bob
+
+
+def test_it_has_the_processors_memory_and_disk_of_its_type(lab: Lab) -> None:
+    assert _says(lab, "ann", "nproc") == "2"
+    assert _says(lab, "ann", "free", "-m").splitlines()[1].split()[1] == "2048"
+    size_gib = int(_says(lab, "ann", "df", "-B1", "--output=size", "/").splitlines()[1]) / 1024**3
+    assert 9 < size_gib <= 10
+
+
+def test_metadata_say_who_it_is(lab: Lab) -> None:
+    def ask(path: str) -> str:
+        return _says(lab, "ann", "curl", "-sf", f"http://metadata.tencentyun.com/latest/{path}")
+
+    assert ask("meta-data/instance-id") == ANN.instance_id
+    assert ask("meta-data/local-ipv4") == ANN.address
+    assert ask("meta-data/placement/zone") == "ap-guangzhou-6"
+    assert ask("meta-data/mac") == ANN.mac
+    assert ask("meta-data/public-keys/0/openssh-key").startswith("ssh-ed25519 ")
+    assert ask("user-data").startswith("#cloud-config")
+    assert "placement/" in ask("meta-data/").split()
+    assert lab.run("ann", "curl", "-sf", "http://169.254.0.23/latest/meta-data/nothing").returncode == 22
+
+
+def test_its_console_tells_of_its_boot(lab: Lab) -> None:
+    assert "Reached target" in lab.world.console(ANN.instance_id)
+
+
+# --- what it may not do
+
+
+def test_it_cannot_set_the_hosts_clock(lab: Lab) -> None:
+    # To the time that it is: should it ever be allowed, no harm is done.
+    done = lab.run("ann", "sh", "-c", "date -s @$(date +%s)")
+    assert done.returncode != 0
+    assert "not permitted" in done.stderr
+
+
+def test_it_cannot_open_the_hosts_disk(lab: Lab) -> None:
+    device = Path("/").stat().st_dev
+    major, minor = device >> 8, device & 0xFF
+    script = f"mknod /root/host b {major} {minor} && dd if=/root/host of=/dev/null count=1"
+    done = lab.run("ann", "sh", "-c", script)
+    assert done.returncode != 0
+    assert "not permitted" in done.stderr
+
+
+def test_it_cannot_load_modules_nor_read_the_hosts_kernel_log(lab: Lab) -> None:
+    has = int(_says(lab, "ann", "sh", "-c", "grep CapBnd /proc/1/status | cut -f2"), 16)
+    for number in (16, 17, 25, 34, 35):  # SYS_MODULE, SYS_RAWIO, SYS_TIME, SYSLOG, WAKE_ALARM
+        assert not has >> number & 1
+
+
+def test_a_process_beyond_the_memory_of_its_type_is_killed_and_the_machine_goes_on(lab: Lab) -> None:
+    done = lab.run("ann", "python3", "-c", "x = b'x' * (3 << 30)", timeout_s=60)
+    assert done.returncode != 0
+    assert _says(lab, "ann", "hostname") == "ann"
+
+
+def test_it_sees_no_process_and_no_interface_of_the_host(lab: Lab) -> None:
+    assert int(_says(lab, "ann", "sh", "-c", "ls -d /proc/[0-9]* | wc -l")) < 60
+    assert sorted(_says(lab, "ann", "ls", "/sys/class/net").split()) == ["eth0", "lo"]
+
+
+# --- its life
+
+
+def test_a_reboot_from_inside_comes_back_as_the_same_machine(lab: Lab) -> None:
+    _says(lab, "ann", "sh", "-c", "echo kept >/root/kept; rm /root/booted")
+    lab.run("ann", "ip", "address", "add", "10.0.4.99/32", "dev", "eth0")
+    identity = _says(lab, "ann", "cat", "/etc/machine-id")
+    before = lab.world.get("ann").init_pid()
+    lab.run("ann", "systemctl", "reboot")
+    wait_until(lambda: lab.world.get("ann").init_pid() not in {None, before}, "it has another PID 1", 30)
+    wait_until(lambda: lab.run("ann", "systemctl", "is-active", "ssh").returncode == 0, "ssh runs", 30)
+    assert _says(lab, "ann", "cat", "/root/kept") == "kept"
+    assert _says(lab, "ann", "cat", "/etc/machine-id") == identity
+    assert "10.0.4.99" not in _says(lab, "ann", "ip", "-br", "address")
+    assert lab.run("ann", "test", "-e", "/root/booted").returncode == 1, "user data ran again"
+    assert lab.stopped == []
+
+
+def test_a_machine_that_powers_itself_off_is_reported_and_answers_nothing_more(lab: Lab) -> None:
+    lab.stopped.clear()
+    lab.run("ann", "systemctl", "poweroff")
+    wait_until(lambda: lab.stopped == [ANN.instance_id], "the records are told", 30)
+    assert lab.world.running() == {BOB.instance_id}
+    assert lab.run("bob", "ping", "-c1", "-W1", ANN.address).returncode == 1
+
+
+def test_stopped_and_started_it_has_its_files(lab: Lab) -> None:
+    for hard in (False, True):
+        _says(lab, "ann", "sh", "-c", f"echo {hard} >/root/kept; sync")
+        lab.world.stop_machine(ANN.instance_id, hard=hard)
+        assert ANN.instance_id not in lab.world.running()
+        lab.world.start_machine(lab.spec("ann"))
+        assert _says(lab, "ann", "cat", "/root/kept") == str(hard)
+    assert lab.stopped == [] or lab.stopped == [ANN.instance_id]
+
+
+def test_a_machine_that_runs_is_left_alone_by_start(lab: Lab) -> None:
+    before = lab.world.get("ann").init_pid()
+    lab.world.start_machine(lab.spec("ann"))
+    assert lab.world.get("ann").init_pid() == before
+
+
+def test_resized_it_has_more_of_everything(lab: Lab) -> None:
+    lab.world.stop_machine(ANN.instance_id, hard=True)
+    larger = replace(
+        lab.spec("ann"), cpu=1, memory_mib=4096, instance_type="S5.LARGE4", system_disk=Disk("disk-00000001", 20)
+    )
+    lab.world.start_machine(larger)
+    wait_until(lambda: lab.run("ann", "grep", "-q", "4194304", "/proc/meminfo").returncode == 0, "it has 4 GiB", 20)
+    assert _says(lab, "ann", "nproc") == "1"
+    assert int(_says(lab, "ann", "df", "-BG", "--output=size", "/").split()[-1].rstrip("G")) in {19, 20}
+    lab.world.stop_machine(ANN.instance_id, hard=True)
+
+
+def test_reset_it_is_as_new(lab: Lab) -> None:
+    identity = _says(lab, "ann", "cat", "/etc/ssh/ssh_host_ed25519_key.pub")
+    _says(lab, "ann", "touch", "/root/old")
+    lab.world.reset_machine(lab.spec("ann"))
+    lab.wait_for_boot("ann")
+    assert lab.run("ann", "test", "-e", "/root/old").returncode == 1
+    assert _says(lab, "ann", "cat", "/etc/ssh/ssh_host_ed25519_key.pub") != identity
+
+
+def test_a_data_disk_keeps_its_data_when_it_is_attached_to_another_machine(lab: Lab) -> None:
+    disk = Disk("disk-0000000d", 1)
+    device = f"/dev/disk/by-id/virtio-{disk.disk_id}"
+    lab.world.attach_disk(disk, ANN.instance_id)
+    script = (
+        f"mkfs.ext4 -q {device} && mkdir -p /data && mount {device} /data && echo hello >/data/file && df -BM /data"
+    )
+    assert "9" in _says(lab, "ann", "sh", "-c", script)
+    lab.world.detach_disk(disk.disk_id)
+    assert lab.run("ann", "test", "-e", device).returncode == 1
+    lab.world.attach_disk(disk, BOB.instance_id)
+    assert _says(lab, "bob", "sh", "-c", f"mkdir -p /data && mount {device} /data && cat /data/file") == "hello"
+    lab.world.destroy_disk(disk.disk_id)
+    assert lab.run("bob", "test", "-e", device).returncode == 1
+    assert not (lab.paths.disks / f"{disk.disk_id}.img").exists()
+
+
+def test_a_data_disk_is_there_again_after_a_stop(lab: Lab) -> None:
+    disk = Disk("disk-0000000e", 1)
+    spec = replace(lab.spec("ann"), data_disks=(disk,))
+    device = f"/dev/disk/by-id/virtio-{disk.disk_id}"
+    for _ in range(2):
+        lab.world.stop_machine(ANN.instance_id, hard=True)
+        lab.world.start_machine(spec)
+        assert _says(lab, "ann", "blockdev", "--getsize64", device) == str(1024**3)
+    lab.world.destroy_disk(disk.disk_id)
+
+
+def test_another_world_takes_over_machines_that_a_killed_one_has_left(lab: Lab) -> None:
+    before = lab.world.get("ann").init_pid()
+    lab.world.close()
+    lab.world = LinuxWorld(lab.paths)
+    lab.world.listen(lab)
+    lab.world.open()
+    lab.wish()
+    assert lab.world.running() == {ANN.instance_id, BOB.instance_id}
+    assert lab.world.get("ann").init_pid() == before
+    done = lab.run("bob", "curl", "-s", "--max-time", "2", "http://169.254.0.23/latest/meta-data/instance-id")
+    assert done.stdout == BOB.instance_id
+    lab.stopped.clear()
+    lab.run("ann", "systemctl", "poweroff")
+    wait_until(lambda: lab.stopped == [ANN.instance_id], "the new world notices the end of a machine", 30)
+
+
+def test_packages_are_installed_from_the_mirror_in_the_vpc(lab: Lab) -> None:
+    done = lab.run(
+        "ann", "sh", "-c", "apt-get -q update && apt-get -q -y install tree && tree --version", timeout_s=180
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "tree v" in done.stdout
+
+
+def test_destroyed_it_leaves_nothing(lab: Lab) -> None:
+    machine = lab.world.get("ann")
+    cgroups = machine.cgroup.directories()
+    lab.world.destroy_machine(ANN.instance_id)
+    assert not machine.directory.exists()
+    assert not [path for path in cgroups if path.exists()]
