@@ -36,16 +36,18 @@ class Labels:
 
     def name(self, what: str) -> str:
         """The name in the cloud of one thing of this stack, e.g. "tandem-local-vpc"."""
-        return _shortened(f"{self.group}-{what}", _LONGEST_NAME, "-")
+        name = f"{self.group}-{what}"
+        return _shortened(name, _LONGEST_NAME, "-", name)
 
     def key_name(self, what: str) -> str:
         """The same for a key pair, whose names have rules of their own."""
-        return _shortened(re.sub(r"[^A-Za-z0-9]+", "_", f"{self.group}_{what}"), _LONGEST_KEY_NAME, "_")
+        wanted = f"{self.project}_{self.stack}_{what}"
+        return _shortened(re.sub(r"[^A-Za-z0-9]+", "_", wanted), _LONGEST_KEY_NAME, "_", wanted)
 
 
-def _shortened(name: str, longest: int, separator: str) -> str:
-    """The name itself, or its start and a digest of all of it: cut names must still differ."""
-    if len(name) <= longest:
+def _shortened(name: str, longest: int, separator: str, wanted: str) -> str:
+    """The name itself, or its start and a digest of what was wanted: names that lost something must still differ."""
+    if name == wanted and len(name) <= longest:
         return name
-    digest = hashlib.sha256(name.encode()).hexdigest()[:6]
+    digest = hashlib.sha256(wanted.encode()).hexdigest()[:6]
     return f"{name[: longest - len(digest) - 1].rstrip(separator)}{separator}{digest}"

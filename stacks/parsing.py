@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 _LONGEST_VALUE = 60
+_PLAIN_KEY = re.compile(r"[\w:./-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ def parse_sections(model: type[BaseModel], raw: Mapping[str, object], namespace:
     """Read each section of `model` by itself, so that a wrong one does not hide the problems of the others."""
     sections: dict[str, Any] = {}
     problems = [
-        Problem(f"{namespace}:{key}", _unknown_text(key, known_keys(model)))
+        Problem(_key(namespace, [key]), _unknown_text(key, known_keys(model)))
         for key in sorted(raw.keys() - known_keys(model).keys())
     ]
     for name, field in model.model_fields.items():
@@ -73,9 +75,10 @@ def _path_in_value(value: object, location: Sequence[str | int], kind: str) -> t
 
 
 def _key(namespace: str, path: Sequence[str | int]) -> str:
-    text = f"{namespace}:{path[0]}"
+    text = f"{namespace}:{path[0] if _PLAIN_KEY.fullmatch(str(path[0])) else repr(path[0])}"
     for part in path[1:]:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+        plain = isinstance(part, str) and _PLAIN_KEY.fullmatch(part)
+        text += f".{part}" if plain else f"[{part!r}]"
     return text
 
 

@@ -121,7 +121,7 @@ class _Monitor(mocks.MockMonitor):
         with self._lock:
             self._run.resources.append(Declared(request.type, request.name, plain, secret, request))
         id_, state = self.mocks.new_resource(mocks.MockResourceArgs(request.type, request.name, plain))
-        return RegisterResourceResponse(urn=urn, id=id_, object=_to_wire(state))
+        return RegisterResourceResponse(urn=urn, id=id_ or "", object=_to_wire(state))
 
 
 def _to_wire(state: Mapping[str, Any]) -> Any:

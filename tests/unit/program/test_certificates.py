@@ -56,7 +56,6 @@ def test_a_certificate_for_both_domains_is_taken(names: tuple[str, ...]) -> None
 )
 def test_a_certificate_that_clients_would_refuse_is_a_problem(server: dict[str, str], key: str, words: str) -> None:
     problems = problems_of(with_value(sections(), "credentials", {"server": server}), secret=_ENCRYPTED)
-    assert [words in problem.text for problem in problems if problem.key == f"tandem:credentials.server.{key}"] == [
-        True
-    ]
+    texts = [problem.text for problem in problems if problem.key == f"tandem:credentials.server.{key}"]
+    assert any(words in text for text in texts), problems
     assert "BEGIN PRIVATE KEY" not in str(problems)

@@ -4,7 +4,7 @@ import base64
 import json
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -47,17 +47,20 @@ def test_what_goes_into_the_state_is_a_name_only(provider: ResourceProvider) -> 
     assert pickled == base64.b64decode(serialize_provider(type(provider)()))
 
 
+def _as_pulumi_shows_it(fail: Callable[[], None]) -> str:
+    try:
+        fail()
+    except Exception:  # noqa: BLE001 - as pulumi.dynamic does it
+        return traceback.format_exc()
+    raise AssertionError("it did not fail")
+
+
 def test_an_error_for_people_carries_no_traceback() -> None:
     @without_traceback
     def fail() -> None:
         raise GateError("iam-b (10.0.4.21): does not serve", seen="502 Bad Gateway", look_at="/var/log/nginx/error.log")
 
-    # As pulumi.dynamic does it.
-    try:
-        fail()
-    except Exception:  # noqa: BLE001
-        text = traceback.format_exc()
-    assert text == (
+    assert _as_pulumi_shows_it(fail) == (
         "GateError: iam-b (10.0.4.21): does not serve\n  502 Bad Gateway\n  look at: /var/log/nginx/error.log\n"
     )
 
@@ -67,11 +70,7 @@ def test_a_fault_of_our_own_keeps_its_traceback() -> None:
     def fail() -> None:
         raise KeyError("oops")
 
-    try:
-        fail()
-    except Exception:  # noqa: BLE001
-        text = traceback.format_exc()
-    assert "in fail" in text
+    assert "in fail" in _as_pulumi_shows_it(fail)
 
 
 def test_host_keys_are_read_again_for_a_new_machine_only() -> None:

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
 
 import pytest
 from program_runs import run
@@ -22,10 +22,10 @@ def _in_pulumi(test: Callable[[], Any]) -> Callable[[], None]:
 
     class Silent(mocks.Mocks):
         def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], None]:
-            return {}, None
+            raise AssertionError(args.token)
 
         def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
-            return "", {}
+            raise AssertionError(args.name)
 
     @functools.wraps(test)
     def wrapper() -> None:
@@ -108,9 +108,8 @@ async def test_what_hangs_on_a_machine_waits_for_it_to_retire() -> None:
     hooks = Hooks(Turns(group))
     (leave,) = hooks.attachment.before_delete or []
     assert hooks.machine.before_delete == [leave]
-    await leave.callback(ResourceHookArgs("urn", "id", "vip.a", "type"))
-    await leave.callback(ResourceHookArgs("urn", "id", "machines-data.a", "type"))
-    await leave.callback(ResourceHookArgs("urn", "id", "machines.a", "type"))
+    for name in ("vip.a", "machines-data.a", "machines.a"):
+        await cast("Awaitable[None]", leave(ResourceHookArgs("urn", "id", name, "type")))
     assert group.asked == ["a retires"]
 
 

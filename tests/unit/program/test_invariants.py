@@ -139,7 +139,8 @@ def test_everything_that_has_tags_says_whose_it_is(stack: str, option: str) -> N
 def test_no_secret_stands_where_it_can_be_read(stack: str, option: str) -> None:
     declared = run_any(stack, option)
     private = re.compile(
-        r"\.privateKeyPem|\.privateKeyOpenssh|credentials-[a-z-]+\.(result|bcryptHash)|BEGIN [A-Z ]*PRIVATE|given-[a-z]+-password"
+        r"\.privateKeyPem|\.privateKeyOpenssh|credentials-[a-z-]+\.(result|bcryptHash)"
+        r"|BEGIN [A-Z ]*PRIVATE|given-[a-z]+-password"
     )
     for each in declared.resources:
         in_clear = {key: value for key, value in each.inputs.items() if key not in each.secret_inputs}

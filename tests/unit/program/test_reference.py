@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from fake_cloud import ROOT
+
+from stacks.reference import render_reference
+from stacks.schema import find_field, known_keys
+from stacks.settings import Sections
+
+
+def test_the_reference_is_true() -> None:
+    written = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    assert written == render_reference(), "run: python -m stacks.reference > docs/settings.md"
+
+
+def test_every_key_says_what_it_is_for() -> None:
+    rows = [line for line in render_reference().splitlines() if line.startswith("| `")]
+    assert len(rows) > 80
+    assert not [row for row in rows if row.endswith("|  |") and "keys below" not in row]
+
+
+def test_every_key_of_the_reference_is_a_key_of_the_settings() -> None:
+    for key in known_keys(Sections):
+        assert find_field(Sections, [key]) is not None

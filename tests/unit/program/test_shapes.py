@@ -1,0 +1,207 @@
+"""What each choice declares, and in which order."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from fake_cloud import Run
+from program_runs import ALL_RUNS, OPTIONS, run, run_any, run_option
+
+
+@pytest.mark.parametrize(("option", "count"), [("as it is", 2), ("three machines", 3), ("sixteen machines", 16)])
+def test_as_many_machines_as_asked_for_two_of_which_may_hold_the_address(option: str, count: int) -> None:
+    declared = run_option(option)
+    assert len(declared.of_kind("Instance/instance")) == count
+    attached = {each.name for each in declared.of_kind("Ha/vipInstanceAttachment")}
+    assert attached == {"vip.iam-a", "vip.iam-b"}
+    assert [node["holder"] for node in declared.exports["nodes"]] == [True, True] + [False] * (count - 2)
+    groups = {each.name: each.inputs["orderlySecurityGroups"] for each in declared.of_kind("Instance/instance")}
+    others = [group for name, group in groups.items() if name not in {"machines.iam-a", "machines.iam-b"}]
+    assert all(group != groups["machines.iam-a"] for group in others)
+
+
+def test_a_further_machine_touches_the_others_in_their_upstreams_only() -> None:
+    two, three = run_option("as it is"), run_option("three machines")
+    for each in two.resources:
+        if each.name in {"rollout", "firewall-holders-rules"}:
+            continue
+        assert three.get(each.name).inputs == each.inputs, each.name
+    before, after = two.get("rollout").inputs["files"]["iam-a"], three.get("rollout").inputs["files"]["iam-a"]
+    changed = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
+    # Where the machine is a peer: upstreams, and the packet filter that lets its connections in.
+    assert {path for path in changed if "nginx" in path} == {"/etc/nginx/conf.d/upstreams.conf"}
+    assert not [path for path in changed if "keepalived" in path or "iam/" in path]
+
+
+def test_a_bastion_is_the_only_way_in() -> None:
+    declared = run_option("through a bastion")
+    bastion = declared.get("machines.bastion")
+    assert bastion.inputs["privateIp"] == "10.0.4.5"
+    assert "placementGroupId" not in bastion.inputs
+    assert declared.get("machines-binding.bastion").inputs["instanceId"] == "machines.bastion.id"
+    assert declared.exports["ssh"]["bastion"]["ssh_address"] == "machines-address.bastion.publicIp"
+    assert set(declared.exports["ssh"]["addresses"].values()) == {"10.0.4.20", "10.0.4.21"}
+    assert declared.get("rollout").inputs["bastion"]["name"] == "bastion"
+    assert "bastion" in declared.exports["known_hosts"]
+
+
+def test_direct_access_needs_no_further_machine_and_no_further_address() -> None:
+    declared = run_option("as it is")
+    assert len(declared.of_kind("Eip/instance")) == 1
+    assert "bastion" not in declared.exports["ssh"]
+
+
+def test_public_machines_have_addresses_by_association() -> None:
+    declared = run_option("public machines")
+    assert {each.inputs["eipId"] for each in declared.of_kind("Eip/association")} == {
+        "machines-address.iam-a.id",
+        "machines-address.iam-b.id",
+    }
+    assert declared.exports["ssh"]["addresses"]["iam-b"] == "machines-address.iam-b.publicIp"
+
+
+def test_two_masters_have_two_of_each() -> None:
+    declared = run_option("names in DNS, with two masters")
+    assert [each.inputs["vip"] for each in declared.of_kind("Ha/vip")] == ["10.0.4.99", "10.0.4.98"]
+    assert len(declared.of_kind("Ha/vipEipAttachment")) == 2
+    assert len(declared.of_kind("Ha/vipInstanceAttachment")) == 4
+    assert declared.exports["public_ips"] == ["vip-address.publicIp", "vip2-address.publicIp"]
+    # Clients find both by name.
+    records = {(each.inputs["subDomain"], each.inputs["value"]) for each in declared.of_kind("Dnspod/record")}
+    assert records == {
+        (name, address)
+        for name in ("iam.api", "iam.authz")
+        for address in ("vip-address.publicIp", "vip2-address.publicIp")
+    }
+
+
+def test_an_existing_network_is_used_and_left_alone() -> None:
+    declared = run_option("an existing network")
+    assert not declared.of_kind("Vpc/instance")
+    assert not declared.of_kind("Subnet/instance")
+    for machine in declared.of_kind("Instance/instance"):
+        assert (machine.inputs["vpcId"], machine.inputs["subnetId"]) == ("vpc-1234abcd", "subnet-1234abcd")
+
+
+def test_external_databases_leave_no_disk_and_no_server_of_ours() -> None:
+    declared = run_option("external databases")
+    assert not declared.of_kind("Cbs/storage")
+    assert not [each.name for each in declared.resources if each.name == "credentials-mariadb-password"]
+    rollout = declared.get("rollout").inputs
+    assert rollout["secrets"]["mariadb_iam_password"] == "given-mariadb-password"
+    assert "data_disk_id" not in rollout["values"]
+    assert not [path for path in rollout["files"]["iam-a"] if "mysql" in path]
+
+
+def test_databases_live_on_a_disk_that_outlives_its_machine() -> None:
+    declared = run_option("as it is")
+    disk, attachment = declared.get("machines-data"), declared.get("machines-data.iam-a")
+    assert attachment.inputs == {"instanceId": "machines.iam-a.id", "storageId": "machines-data.id"}
+    assert "machines.iam-a" not in disk.depends_on
+    assert declared.get("rollout").inputs["values"]["data_disk_id"] == "machines-data.id"
+
+
+def test_a_way_out_is_a_route_to_a_nat_gateway_with_an_address_of_its_own() -> None:
+    declared = run_option("a way out")
+    entry = declared.get("network-way-out").inputs
+    assert (entry["destinationCidrBlock"], entry["nextType"], entry["nextHub"]) == (
+        "0.0.0.0/0",
+        "NAT",
+        "network-nat.id",
+    )
+    assert declared.get("network-routes-of-subnet").inputs["subnetId"] == "network-subnet.id"
+    # The association sets it; both would fight.
+    assert "routeTableId" not in declared.get("network-subnet").inputs
+
+
+def test_a_given_certificate_is_the_one_that_clients_see() -> None:
+    declared = run_option("a certificate of one's own")
+    given = OPTIONS["a certificate of one's own"]["credentials"]["server"]
+    assert declared.get("rollout").inputs["values"]["server_certificate"] == given["certificate"]
+    assert declared.get("rollout").inputs["secrets"]["server_private_key"] == given["privateKey"]
+    # The machines' own still come from our CA.
+    assert declared.get("credentials-iam-a-certificate")
+
+
+def test_the_ca_never_renews_with_its_leaves() -> None:
+    declared = run("prod")
+    assert "earlyRenewalHours" not in declared.get("credentials-ca").inputs
+    for each in declared.of_kind("index/locallySignedCert"):
+        assert each.inputs["earlyRenewalHours"] == 720
+
+
+@pytest.mark.parametrize(
+    ("name", "resource"),
+    [("jwtKey", "credentials-jwt-key"), ("adminPassword", "credentials-admin-password")],
+)
+def test_a_new_generation_makes_one_password_anew(name: str, resource: str) -> None:
+    before, after = run("local"), run("local", {"credentials": {"generation": {name: 2}}})
+    changed = {each.name for each in before.resources if after.get(each.name).inputs != each.inputs}
+    assert changed == {resource}
+    assert after.get(resource).inputs["keepers"] == {"generation": "2"}
+
+
+def test_a_new_generation_of_a_key_is_another_key() -> None:
+    after = run("local", {"credentials": {"generation": {"serverCertificate": 2}}})
+    assert after.get("credentials-server-request").inputs["privateKeyPem"] == "credentials-server-key-2.privateKeyPem"
+    assert after.get("credentials-ca").inputs == run("local").get("credentials-ca").inputs
+
+
+def _before(declared: Run, name: str) -> set[str]:
+    """All that must be there before a resource, directly or not."""
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        for each in declared.get(waiting.pop()).depends_on - found:
+            found.add(each)
+            waiting.append(each)
+    return found
+
+
+@pytest.mark.parametrize(("stack", "option"), ALL_RUNS, ids=[f"{stack}, {option}" for stack, option in ALL_RUNS])
+def test_everything_is_there_before_it_is_needed(stack: str, option: str) -> None:
+    declared = run_any(stack, option)
+    machines = {each.name for each in declared.of_kind("Instance/instance")}
+    before_rollout, before_health = _before(declared, "rollout"), _before(declared, "health")
+    # Rules first: a machine without them cannot be reached in its first minutes.
+    for machine in machines:
+        assert {"firewall-holders-rules", "firewall-others-rules", "firewall-bastion-rules"} & _before(
+            declared, machine
+        )
+    keys = {each.name for each in declared.resources if each.type.endswith("/tandem:HostKeys")}
+    attachments = {each.name for each in declared.of_kind("Ha/vipInstanceAttachment")}
+    assert before_rollout >= machines | keys | attachments
+    assert before_health >= {"rollout", "vip-binding"}
+    if declared.of_kind("Nat/gateway"):
+        assert "network-routes-of-subnet" in before_rollout
+
+
+def test_every_line_of_every_file_is_known_to_a_preview_of_new_machines() -> None:
+    declared = run("local", preview=True)
+    planned, done = declared.get("rollout").inputs, run("local").get("rollout").inputs
+    assert planned["files"] == done["files"]
+    assert planned["manifests"] == done["manifests"]
+
+
+def test_one_changed_setting_is_one_changed_line_on_each_machine() -> None:
+    before = run("local").get("rollout").inputs
+    after = run("local", {"nginx": {"workerConnections": 8192}}).get("rollout").inputs
+    assert before["manifests"] == after["manifests"]
+    for machine in ("iam-a", "iam-b"):
+        old, new = before["files"][machine], after["files"][machine]
+        lines = [(path, line) for path in new for line in set(new[path].splitlines()) ^ set(old[path].splitlines())]
+        assert len(lines) == 2, lines  # the line as it was and as it is
+        assert all(path == "/etc/nginx/nginx.conf" and "worker_connections" in line for path, line in lines)
+
+
+def test_exports_are_what_others_read() -> None:
+    exports = run("local").exports
+    assert set(exports) == {
+        "group", "public_ip", "public_ips", "virtual_ip", "virtual_ips", "urls", "nodes", "ssh", "known_hosts",
+        "profile", "ca_certificate",
+    }  # fmt: skip
+    assert exports["urls"] == {"api": "https://iam.api.example.com", "authz": "https://iam.authz.example.com"}
+    assert exports["known_hosts"].splitlines()[0] == "iam-a,10.0.4.20 ssh-ed25519 host-keys.iam-a"
+    assert exports["profile"] == "fast"
+    assert json.dumps(exports)  # plain data
