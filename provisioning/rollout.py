@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from provisioning.transport import Connection
 
 LOCK_TTL_S = 180
+REPORTED_LINES = 8  # of a machine's plan; a new machine's has a hundred
 UPSTREAM_DRAIN_S = 1.0  # authz's audit records are sent within 0.3 s (iam.md, 1)
 PREPARE_DEADLINE_S = 1200.0
 ARCHIVE_DEADLINE_S = 1800.0
@@ -423,8 +424,11 @@ def _commit(machine: _Machine, token: str) -> tuple[str, ...]:
 
 def _report_plans(machines: Sequence[_Machine], report: Callable[[str], None]) -> None:
     for machine in machines:
-        for line in describe(machine.plan):
+        lines = describe(machine.plan)
+        for line in lines[:REPORTED_LINES]:
             report(f"{machine.host.name}: {line}")
+        if more := len(lines[REPORTED_LINES:]):
+            report(f"{machine.host.name}: ... and {more} more")
 
 
 def _report_done(machines: Sequence[_Machine], done: Sequence[tuple[str, ...]], report: Callable[[str], None]) -> None:

@@ -107,6 +107,14 @@ def test_a_second_run_finds_nothing_to_do_with_one_call_to_each_machine(group: F
     assert [system.log for system in group.systems.values()] == logs
 
 
+def test_a_long_plan_is_reported_in_a_few_lines(group: FakeGroup) -> None:
+    said: list[str] = []
+    roll_out(group.inventory, manifests(), SECRETS, said.append, connect=group.connect)
+    of_a = [line for line in said if line.startswith("iam-a: ")]
+    assert len(of_a) == 8 + 1 + 1
+    assert of_a[8].startswith("iam-a: ... and ")
+
+
 def test_a_changed_file_is_followed_by_one_reload_and_nothing_else(group: FakeGroup) -> None:
     go(group, manifests())
     for system in group.systems.values():
