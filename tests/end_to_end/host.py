@@ -28,32 +28,45 @@ class Traces:
 
 
 def look(name: str) -> Traces:
-    """Read the host's state; of processes only those that belong to the localcloud of that name."""
+    """Read the host's state, but for what other localclouds (names that begin otherwise) hold."""
     return Traces(
         processes=frozenset(_processes(name)),
-        mounts=frozenset(line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()),
-        namespaces=frozenset(path.name for path in Path("/run/netns").glob("*")),
+        mounts=frozenset(path for path in _mounts() if _is_of(name, path)),
+        namespaces=frozenset(path.name for path in Path("/run/netns").glob(f"*{name}*")),
         links=frozenset(path.name for path in Path("/sys/class/net").iterdir()),
         nft_tables=frozenset(_nft_tables()),
-        control_groups=frozenset(
-            str(path) for path in Path("/sys/fs/cgroup").rglob("*") if path.is_dir() and name in path.name
+        control_groups=frozenset(str(path) for path in Path("/sys/fs/cgroup").rglob(name) if path.is_dir()),
+        loop_devices=frozenset(
+            line
+            for line in _output("losetup", "--list", "--noheadings", "--output", "BACK-FILE").splitlines()
+            if _is_of(name, line)
         ),
-        loop_devices=frozenset(_output("losetup", "--list", "--noheadings", "--output", "BACK-FILE").splitlines()),
     )
 
 
+def _is_of(name: str, text: str) -> bool:
+    return any(mark in f"{text} " for mark in (f"/{name}/", f"lc-{name}-", f"--name {name} ", f"/{name} "))
+
+
+def _mounts() -> list[str]:
+    return [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+
+
 def _processes(name: str) -> list[str]:
-    """Command lines of processes that are a localcloud's, or run inside one of its machines or namespaces."""
-    own = Path("/proc/self/ns/net").readlink()
+    """Command lines of processes that name the localcloud, or whose network namespace has lost its name.
+
+    A machine that outlived its cloud is found by that: its namespace was removed from /run/netns around it.
+    """
+    named = {path.stat().st_ino for path in Path("/run/netns").glob("*")} | {Path("/proc/self/ns/net").stat().st_ino}
     found: list[str] = []
     for directory in Path("/proc").glob("[0-9]*"):
         try:
             line = (directory / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-            elsewhere = (directory / "ns/net").readlink() != own
-            of_cloud = f"/{name}/" in line or f"lc-{name}-" in line or f"--name {name} " in f"{line} "
+            groups = (directory / "cgroup").read_text()
+            orphaned = (directory / "ns/net").stat().st_ino not in named
         except OSError:  # it ended meanwhile
             continue
-        if line and (elsewhere or of_cloud):
+        if line and (orphaned or _is_of(name, line) or f"/{name}/" in groups):
             found.append(f"{directory.name} {line[:120]}")
     return found
 
