@@ -216,7 +216,12 @@ class Machines(pulumi.ComponentResource):
             storage_size=args.settings.data_disk.size_gib,
             availability_zone=args.zone,
             tags=args.labels.tags,
-            opts=pulumi.ResourceOptions(parent=self, protect=args.protect),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                protect=args.protect,
+                # Another kind or zone would be another disk, and the databases gone: moving them is a person's work.
+                ignore_changes=["storage_type", "availability_zone"],
+            ),
         )
         attached = cbs.StorageAttachment(
             of_machine(f"{self._name}-data", primary.name),

@@ -44,7 +44,7 @@ class AccessSettings(FrozenModel):
         tuple[Annotated[str, Field(pattern=_PUBLIC_KEY)], ...],
         Field(
             description="Public keys of people, one line each, beside the deployment's own key. "
-            "Later changes are ignored: they are written at the first boot."
+            "Later changes are ignored: they are written at the first boot.",
         ),
     ] = ()
     public_bandwidth_mbps: Annotated[

@@ -45,7 +45,9 @@ class SystemDiskSettings(FrozenModel):
 class DataDiskSettings(FrozenModel):
     """The disk that holds the databases of `data: on-primary`. It outlives the machine."""
 
-    type: Annotated[DiskType, Field(description="Kind of disk.")] = "CLOUD_PREMIUM"
+    type: Annotated[
+        DiskType, Field(description="Kind of disk. A later change is ignored: it would be another disk.")
+    ] = "CLOUD_PREMIUM"
     size_gib: Annotated[
         int, Field(ge=10, le=32000, multiple_of=10, description="Size in steps of 10; it can grow, never shrink.")
     ] = 20

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import IPv4Network, ip_address
+from urllib.parse import urlsplit
 
 from provisioning.settings.data import DataSettings
 from provisioning.settings.keepalived import KeepalivedSettings
+from stacks.access import AccessSettings
 from stacks.alarms import AlarmsSettings
 from stacks.certificates import find_faults
 from stacks.credentials import CredentialsSettings
 from stacks.machines import MachinesSettings
+from stacks.network import NetworkSettings
 from stacks.problems import Problem
 from stacks.virtual_ip import DnsSettings, DomainsSettings, VirtualIpSettings
 
+# User data has 16 KiB in base64 (documented, RunInstances): half of it for keys.
+_MOST_KEY_BYTES = 6144
 _RESERVED_TAGS = ("qcs", "qcloud", "tencent", "project", "项目")
 _OWN_TAGS = frozenset({"pulumi-project", "pulumi-stack", "managed-by", "machine"})
 _MOST_TAGS = 50 - len(_OWN_TAGS)
@@ -110,6 +116,37 @@ def a_given_certificate_is_for_both_domains(
             yield Problem(f"tandem:credentials.server.{key}", text)
 
 
+def machines_can_reach_whom_they_tell(keepalived: KeepalivedSettings, network: NetworkSettings) -> Iterator[Problem]:
+    if network.egress != "none" or network.existing is not None:
+        # An existing network has routes that we do not know.
+        return
+    for index, url in enumerate(keepalived.notify_urls):
+        host = urlsplit(url).hostname or ""
+        if not _is_inside(host, network.vpc_cidr):
+            yield Problem(
+                f"tandem:keepalived.notifyUrls[{index}]",
+                f"{host} is outside the VPC, and network.egress none leads nowhere; give an address in "
+                f"{network.vpc_cidr}, or set network.egress nat",
+            )
+
+
+def _is_inside(host: str, network: IPv4Network) -> bool:
+    try:
+        return ip_address(host) in network
+    except ValueError:
+        # Names are only answered outside of the VPC.
+        return False
+
+
+def keys_fit_into_user_data(access: AccessSettings) -> Iterator[Problem]:
+    size = sum(len(key) for key in access.public_keys)
+    if size > _MOST_KEY_BYTES:
+        yield Problem(
+            "tandem:access.publicKeys",
+            f"have {size} characters, and {_MOST_KEY_BYTES} fit into user data; use ed25519 keys, or fewer",
+        )
+
+
 def tags_keep_clear_of_the_reserved_ones(tags: dict[str, str]) -> Iterator[Problem]:
     for key in tags:
         if key.lower().startswith(_RESERVED_TAGS) or key in _OWN_TAGS:
@@ -121,6 +158,8 @@ def tags_keep_clear_of_the_reserved_ones(tags: dict[str, str]) -> Iterator[Probl
 
 
 RULES = (
+    keys_fit_into_user_data,
+    machines_can_reach_whom_they_tell,
     alarms_reach_somebody,
     an_external_database_has_its_passwords,
     secrets_are_kept_encrypted,

@@ -126,6 +126,13 @@ BAD: list[tuple[str, dict[str, Any], str, str]] = [
     ("no VRID for the second address", {"keepalived": {"mode": "dual-master", "virtualRouterId": 255},
      "virtualIp.secondAddress": "10.0.4.98"}, "keepalived", "leaves no next one"),
     ("a profile that is none", {"keepalived": {"profile": "ludicrous"}}, "keepalived.profile", "'balanced' or 'seed'"),
+    ("a weight that reverses nothing", {"keepalived": {"mode": "preempt", "priorityStep": 30, "drainWeight": -20}},
+     "keepalived", "drainWeight"),
+    ("told in vain", {"keepalived": {"notifyUrls": ["https://hooks.example.com/x"]}},
+     "keepalived.notifyUrls[0]", "network.egress none leads nowhere"),
+    ("told in vain at an address", {"keepalived": {"notifyUrls": ["http://8.8.8.8/x"]}},
+     "keepalived.notifyUrls[0]", "outside the VPC"),
+    ("100 people", {"access.publicKeys": [ED25519] * 100}, "access.publicKeys", "fit into user data"),
     ("databases nowhere", {"data": {"placement": "external"}}, "data", "needs mariadbAddress"),
     ("external without passwords", {"data": {"placement": "external", "mariadbAddress": "10.0.9.1:3306",
      "redisAddress": "10.0.9.2:6379"}}, "credentials.given.mariadbPassword", "only you know it"),
@@ -185,6 +192,19 @@ def test_secrets_that_pulumi_keeps_encrypted_are_taken() -> None:
         },
     )
     assert problems_of(values, secret=frozenset({"credentials"})) == ()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"keepalived": {"notifyUrls": ["http://10.0.9.9/x"]}}, id="an address in the VPC"),
+        pytest.param(
+            {"keepalived": {"notifyUrls": ["https://hooks.example.com/x"]}, "network.egress": "nat"}, id="a way out"
+        ),
+    ],
+)
+def test_receivers_that_machines_can_reach_are_taken(changes: dict[str, Any]) -> None:
+    assert problems_of(with_values(sections(), changes)) == ()
 
 
 def test_a_missing_region_is_named() -> None:
