@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from localcloud.engine.values import Properties, reveal
@@ -21,7 +21,6 @@ class Difference:
     changes: tuple[str, ...] = ()
     replaces: tuple[str, ...] = ()
     delete_before_replace: bool = False
-    details: dict[str, str] = field(default_factory=dict)  # property to "old => new", where it may be shown
 
     @property
     def none(self) -> bool:

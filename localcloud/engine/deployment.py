@@ -42,12 +42,19 @@ class Deployment:
         self._replaced: dict[str, Resource] = {}  # deleted ahead of their replacement, by URN
 
     def recover(self) -> None:
-        """Find what a killed run made without recording it. Only then does this call any API."""
+        """Find what a killed run made without recording it. Only then does this call any API.
+
+        Raises ResourceError when that cannot be found out: going on could make things twice.
+        """
         for pending in self._store.pending():
             wanted = pending.resource
             known = frozenset(one.id for one in self._store.resources() if one.type == wanted.type)
-            provider = self._steps.providers.get(wanted.type)
-            found = provider.find(wanted.type, wanted.inputs, pending.token, known)
+            try:
+                provider = self._steps.providers.get(wanted.type)
+                found = provider.find(wanted.type, wanted.inputs, pending.token, known)
+            except ProviderError as error:
+                msg = f"cannot find out what the last run made: {error}"
+                raise ResourceError(wanted.urn, msg) from error
             if found is None:
                 self._store.drop_pending([wanted.urn])
                 continue
@@ -143,7 +150,8 @@ class Deployment:
             return self._replace(goal, old, wanted, difference)
         if self._dry_run:
             self._plan("update", goal.urn, difference.changes)
-            return Registered(goal.urn, old.id, without_unknowns({**old.outputs, **wanted.inputs}))
+            kept = old.outputs if provider.foresees_outputs else {}
+            return Registered(goal.urn, old.id, without_unknowns({**kept, **wanted.inputs}))
         made = self._steps.update(old, wanted, difference.changes)
         return Registered(made.urn, made.id, made.outputs)
 
@@ -192,19 +200,23 @@ class Deployment:
 
     def _doomed_with(self, old: Resource) -> list[Resource]:
         doomed = [old]
-        urns = {old.urn}
-        for one in self._store.resources():  # recorded in order of dependency
-            if one.urn in urns or one.delete or one.urn in self._registered or not one.custom:
-                continue
-            touched = [key for key, found in one.property_dependencies.items() if urns.intersection(found)]
-            if not touched:
-                continue
-            inputs = {**one.inputs, **dict.fromkeys((key for key in touched if key in one.inputs), UNKNOWN)}
-            provider = self._steps.providers.get(one.type)
-            if provider.diff(one.type, one.id, one.inputs, one.outputs, inputs).replaces:
-                doomed.append(one)
-                urns.add(one.urn)
-        return doomed
+        while True:
+            urns = {one.urn for one in doomed}
+            more = [one for one in self._store.resources() if one.urn not in urns and self._falls_with(one, urns)]
+            if not more:
+                return doomed
+            doomed += more
+
+    def _falls_with(self, one: Resource, urns: set[str]) -> bool:
+        """Whether it must be replaced once the outputs of those resources are no longer known."""
+        if one.delete or not one.custom or one.urn in self._registered:
+            return False
+        touched = [key for key, found in one.property_dependencies.items() if urns.intersection(found)]
+        inputs = {**one.inputs, **dict.fromkeys((key for key in touched if key in one.inputs), UNKNOWN)}
+        if not touched:
+            return False
+        provider = self._steps.providers.get(one.type)
+        return bool(provider.diff(one.type, one.id, one.inputs, one.outputs, inputs).replaces)
 
     def _plan(self, operation: Operation, urn: str, names: Iterable[str] = ()) -> None:
         if operation != "same":

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import os
 import threading
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from localcloud.engine.errors import ResourceError
@@ -136,6 +138,10 @@ class Steps:
                 raise self._failed(operation, resource, str(error)) from None
             except ProviderError as error:
                 errors.insert(0, str(error))
+            except Exception as error:
+                frame = traceback.extract_tb(error.__traceback__)[-1]
+                where = f"{Path(frame.filename).name}:{frame.lineno}"
+                raise self._failed(operation, resource, f"{type(error).__name__}: {error} ({where})") from error
             if self.stopped.is_set() or not self._retry(operation, resource, errors, call):
                 raise self._failed(operation, resource, errors[0])
 

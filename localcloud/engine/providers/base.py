@@ -41,6 +41,10 @@ class CreateRequest:
 class Provider(Protocol):
     """Inputs and outputs may hold secrets; a provider that does not care reveals them."""
 
+    # Whether outputs that are not inputs stay what they were through an update; where they may not, a preview
+    # shows what depends on them as changing too.
+    foresees_outputs: bool
+
     def check(self, resource_type: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Properties:
         """New inputs with defaults filled in. Raises ProviderError."""
         ...

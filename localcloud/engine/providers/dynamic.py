@@ -28,6 +28,8 @@ _NO_LIMIT: Final = [("grpc.max_receive_message_length", 1024 * 1024 * 400), ("gr
 class DynamicProvider:
     """Started at the first call. Its working directory is the program's, so that it imports the same modules."""
 
+    foresees_outputs = False
+
     def __init__(self, project: Project) -> None:
         self._project = project
         self._mutex = threading.Lock()

@@ -24,6 +24,8 @@ class LocalType:
 
 
 class LocalProvider:
+    foresees_outputs = True
+
     def __init__(self, types: Mapping[str, LocalType]) -> None:
         self._types = types
 

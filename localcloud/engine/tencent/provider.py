@@ -14,6 +14,8 @@ from localcloud.engine.values import Properties, has_unknown, reveal
 
 
 class TencentProvider:
+    foresees_outputs = True
+
     def __init__(self, kinds: Mapping[str, Kind], connect: Callable[[], Api]) -> None:
         self._kinds = kinds
         self._connect = connect

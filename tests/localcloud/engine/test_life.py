@@ -106,6 +106,23 @@ def test_delete_before_replace_takes_dependents_that_must_be_replaced_along(proj
     assert sorted(project.done()[3:]) == ["create b"]
 
 
+def test_all_that_must_be_replaced_goes_first_in_whatever_order_it_was_made(project: Project) -> None:
+    program = """
+        a = Thing("a", fixed=config.require("one"), opts=ResourceOptions(delete_before_replace=True))
+        b = Thing("b", fixed=Output.format("{} {}", a.result, config.require("two")))
+        c = Thing("c", fixed=b.result)
+    """
+    project.write(program, config="little:one: x\nlittle:two: x")
+    project.up()
+    # Made anew, b comes after c in the state.
+    project.write(program, config="little:one: x\nlittle:two: y")
+    project.up()
+    project.forget_calls()
+    project.write(program, config="little:one: y\nlittle:two: y")
+    assert "+- 3 replaced" in project.up()
+    assert project.done() == ["delete c", "delete b", "delete a", "create a", "create b", "create c"]
+
+
 def test_a_provider_may_ask_to_be_deleted_first(project: Project) -> None:
     program = 'Thing("a", first=True, fixed=config.require("fixed"))'
     project.write(program, config="little:fixed: one")
@@ -162,12 +179,20 @@ def test_a_preview_names_what_would_change_and_does_nothing(project: Project) ->
     before = project.state_file.read_bytes()
     project.forget_calls()
 
-    project.write('Thing("a", value="two"); Thing("c")')
+    project.write("""
+        a = Thing("a", value="two")
+        c = Thing("c", value=a.result)
+        Thing("d", value=c.result)
+    """)
     run = project.run("preview")
     assert run.code == 0
     assert "~ 1 to update" in run
     assert "[value]" in run
-    assert "+ 1 to create" in run
+    assert "+ 2 to create" in run
     assert "- 1 to delete" in run
+
+    # What a's update makes of its result is not known yet, so b may change too.
+    project.write(_TWO, config="little:value: two")
+    assert "~ 2 to update" in project.run("preview")
     assert project.calls() == []
     assert project.state_file.read_bytes() == before
