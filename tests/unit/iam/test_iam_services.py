@@ -275,6 +275,7 @@ def test_services_are_started_again_for_ever_and_after_the_databases_where_those
         assert "After=mariadb.service redis-server.service\n" in on_a
         assert "mariadb" not in on_b.split("[Service]")[0].replace("where MariaDB", "")
         assert "User=iam\n" in on_a
+        assert f"SyslogIdentifier={name}\n" in on_a
 
 
 def test_every_unit_is_named_after_its_files_and_passes_a_gate() -> None:
