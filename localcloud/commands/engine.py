@@ -13,9 +13,10 @@ from rich.console import Console
 from rich.table import Table
 
 from localcloud.engine.errors import EngineError
-from localcloud.engine.run import Options, destroy, open_session, preview, up
-from localcloud.engine.values import mask, reveal
+from localcloud.engine.options import Options
 
+# What runs the engine is imported inside the commands: Pulumi's SDK, gRPC and the cloud's SDK take most of a second,
+# and every `localcloud` command imports this file.
 app = typer.Typer(
     name="engine",
     help="Run a Pulumi Python program where there is no pulumi command. For localcloud only.",
@@ -44,6 +45,8 @@ def up_command(
     yes: _Yes = False,
 ) -> None:
     """Create, update and delete resources until they are what the program declares."""
+    from localcloud.engine.run import up  # noqa: PLC0415 - slow; see the top
+
     del yes  # `up` never asks: it is for a cloud on this machine, which costs nothing
     _run(up, Options(stack, directory, config_file, state_directory))
 
@@ -56,6 +59,8 @@ def preview_command(
     state_directory: _StateDirectory = None,
 ) -> None:
     """Show what `up` would do."""
+    from localcloud.engine.run import preview  # noqa: PLC0415 - slow; see the top
+
     _run(preview, Options(stack, directory, config_file, state_directory))
 
 
@@ -72,6 +77,8 @@ def destroy_command(
     if not yes and not (sys.stdin.isatty() and typer.confirm(f"Delete every resource of stack {stack}?")):
         typer.echo("nothing was deleted; confirm with --yes", err=True)
         raise typer.Exit(1)
+    from localcloud.engine.run import destroy  # noqa: PLC0415 - slow; see the top
+
     _run(destroy, Options(stack, directory, config_file, state_directory))
 
 
@@ -87,6 +94,9 @@ def output_command(
     show_secrets: Annotated[bool, typer.Option("--show-secrets", help="Secrets in plain text.")] = False,
 ) -> None:
     """Print the stack's outputs, in the form of `pulumi stack output`."""
+    from localcloud.engine.session import open_session  # noqa: PLC0415 - slow; see the top
+    from localcloud.engine.values import mask, reveal  # noqa: PLC0415 - slow; see the top
+
     try:
         outputs = open_session(Options(stack, directory, config_file, state_directory)).store.stack_outputs()
     except EngineError as error:

@@ -15,6 +15,7 @@ from localcloud.engine.goal import Goal
 from localcloud.engine.providers.base import ProviderError
 from localcloud.engine.state import Resource
 from localcloud.engine.steps import CancelledError, Steps
+from localcloud.engine.urns import STACK_TYPE, type_of
 from localcloud.engine.values import UNKNOWN, Properties, mark_secrets, without_unknowns
 
 
@@ -39,6 +40,7 @@ class Deployment:
         self._destroying = destroying
         self._mutex = threading.RLock()
         self._registered: set[str] = set()
+        self._stack_outputs: tuple[str, Properties] | None = None
         self._replaced: dict[str, Resource] = {}  # deleted ahead of their replacement, by URN
 
     def recover(self) -> None:
@@ -79,10 +81,20 @@ class Deployment:
             self._refuse(goal.urn, str(error))
 
     def register_outputs(self, urn: str, outputs: Properties) -> None:
-        if self._destroying:
+        """A component's outputs are recorded at once; the stack's when the program is through (`keep_outputs`)."""
+        if self._destroying or self._dry_run:
             return
-        if self._dry_run:
-            return
+        if type_of(urn) == STACK_TYPE:
+            self._stack_outputs = (urn, outputs)
+        else:
+            self._record_outputs(urn, outputs)
+
+    def keep_outputs(self) -> None:
+        """The program has succeeded: what it exported takes the place of what the last one did."""
+        if self._stack_outputs is not None:
+            self._record_outputs(*self._stack_outputs)
+
+    def _record_outputs(self, urn: str, outputs: Properties) -> None:
         resource = self._store.find(urn)
         if resource is not None:
             self._store.put(replace(resource, outputs=outputs))

@@ -9,8 +9,6 @@ import subprocess
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
 from localcloud.engine import guarded
@@ -20,9 +18,11 @@ from localcloud.engine.display import Display
 from localcloud.engine.errors import EngineError
 from localcloud.engine.hooks import Hooks
 from localcloud.engine.monitor import EngineService, Monitor, serve
+from localcloud.engine.options import Options
 from localcloud.engine.program import ProgramArguments
-from localcloud.engine.project import Project, read_project
+from localcloud.engine.project import Project
 from localcloud.engine.secrets import find_passphrase
+from localcloud.engine.session import Session, open_session
 from localcloud.engine.state import StateStore
 from localcloud.engine.steps import Steps
 
@@ -35,37 +35,11 @@ _PARALLEL: Final = 16
 _POLL_S: Final = 0.02
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What every command takes."""
-
-    stack: str
-    directory: Path
-    config_file: Path | None = None
-    state_directory: Path | None = None  # default: .tandem/engine beside Pulumi.yaml
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """An opened stack."""
-
-    project: Project
-    store: StateStore
-
-
-def open_session(options: Options) -> Session:
-    """Raises EngineError when project, configuration or state cannot be used."""
-    directory = options.state_directory or _default_state_directory(options.directory)
-    passphrase = find_passphrase(directory)
-    project = read_project(options.directory, options.stack, options.config_file, passphrase)
-    return Session(project, StateStore(directory, project.name, options.stack, passphrase))
-
-
 def up(options: Options) -> bool:
     """Make what the program declares; False when something failed, which has been shown."""
     with _run(options, "Updating", dry_run=False) as run:
         run.deployment.recover()
-        succeeded = run.with_program(run.deployment.delete_the_rest)
+        succeeded = run.with_program(run.keep_outputs_and_delete_the_rest)
         if succeeded:
             run.display.outputs(run.session.store.stack_outputs())
         return run.finish(succeeded=succeeded)
@@ -146,6 +120,10 @@ class _Run:
             self.display.error(f"the program ended with exit code {code}")
         return succeeded and code == 0 and not self.display.errors
 
+    def keep_outputs_and_delete_the_rest(self) -> bool:
+        self.deployment.keep_outputs()
+        return self.deployment.delete_the_rest()
+
     def interrupt(self) -> None:
         """Ask to stop; the second time, stop the program itself too."""
         if self.stopped.is_set() and self._process is not None:
@@ -201,12 +179,6 @@ def _run(options: Options, command: str, *, dry_run: bool, destroying: bool = Fa
             signal.signal(number, handler)
         run.close()
         session.store.unlock()
-
-
-def _default_state_directory(directory: Path) -> Path:
-    start = directory.resolve()
-    root = next((one for one in (start, *start.parents) if (one / "Pulumi.yaml").is_file()), start)
-    return root / ".tandem" / "engine"
 
 
 def _start_program(project: Project, address: str, *, dry_run: bool) -> tuple[subprocess.Popen[str], int]:

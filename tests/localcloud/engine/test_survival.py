@@ -151,10 +151,10 @@ def test_two_runs_at_once_are_refused_and_a_dead_owner_keeps_nothing(project: Pr
 
 
 def test_a_program_that_fails_says_where_and_deletes_nothing(project: Project) -> None:
-    project.write('Thing("a")')
+    project.write('Thing("a"); pulumi.export("word", "kept")')
     project.up()
     project.forget_calls()
-    project.write('raise ValueError("no such colour")')
+    project.write('pulumi.export("word", "lost"); raise ValueError("no such colour")')
     run = project.run("up", "--yes")
     assert run.code == 1
     assert "ValueError: no such colour" in run
@@ -162,6 +162,7 @@ def test_a_program_that_fails_says_where_and_deletes_nothing(project: Project) -
     assert "runpy" not in run
     assert project.calls() == []
     assert set(project.resources()) == {"a"}
+    assert project.outputs() == {"word": "kept"}
 
 
 @pytest.mark.parametrize(
