@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Generator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,6 +26,7 @@ from localcloud.machines.store import ImageStore
 from localcloud.machines.tear_down import tear_down
 
 _READY_TIMEOUT_S = 60.0
+_STOP_TIMEOUT_S = 10.0
 
 
 def up(
@@ -39,13 +42,14 @@ def up(
         paths = paths_of(name)
         require_root()
         control = Control(paths)
-        if control.answers():
-            typer.echo(f"cloud {name} is up already")
-            return
-        require_tools()
-        began = time.monotonic()
-        ImageStore().ensure(_report)
-        _start_daemon(paths, timing, takeover_delay)
+        with _one_at_a_time(paths):
+            if control.answers():
+                typer.echo(f"cloud {name} is up already")
+                return
+            require_tools()
+            began = time.monotonic()
+            ImageStore().ensure(_report)
+            _start_daemon(paths, timing, takeover_delay)
         status = control.get("/control/status")
     except LocalcloudError as error:
         fail(error)
@@ -63,8 +67,12 @@ def down(
     try:
         paths = paths_of(name)
         require_root()
-        _stop_daemon(paths)
-        tear_down(paths, keep_state=keep, report=_report)
+        with _one_at_a_time(paths) as lock:
+            _stop_daemon(paths)
+            tear_down(paths, keep_state=keep, report=_report)
+            lock.unlink()
+            with contextlib.suppress(OSError):
+                lock.parent.rmdir()
     except (LocalcloudError, TimeoutError) as error:
         fail(LocalcloudError(str(error)))
     typer.echo(f"cloud {name} is down" + (", its records and disks are kept" if keep else ""))
@@ -89,6 +97,20 @@ def status(
     _print_status(found)
 
 
+@contextlib.contextmanager
+def _one_at_a_time(paths: Paths) -> Generator[Path]:
+    """Two `up` or `down` of one cloud take turns."""
+    lock = paths.run_root / f"{paths.cloud}.lock"
+    while True:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with lock.open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            # `down` takes the file away: whoever waited for it then waits for nothing, and begins again.
+            if lock.exists() and lock.stat().st_ino == os.fstat(handle.fileno()).st_ino:
+                yield lock
+                return
+
+
 def _report(text: str) -> None:
     typer.echo(f"  {text}", err=True)
 
@@ -97,6 +119,7 @@ def _start_daemon(paths: Paths, timing: str, takeover_delay_s: float | None) -> 
     """Raises LocalcloudError with the end of the daemon's log when it does not come up."""
     for directory in (paths.run, paths.state):
         directory.mkdir(parents=True, exist_ok=True)
+    paths.identity()
     log = paths.state / "daemon.log"
     command = [sys.executable, "-m", "localcloud.daemon", paths.cloud, "--timing", timing]
     if takeover_delay_s is not None:
@@ -131,17 +154,15 @@ def _start_daemon(paths: Paths, timing: str, takeover_delay_s: float | None) -> 
 
 
 def _stop_daemon(paths: Paths) -> None:
-    """Ask it, then kill it: the process that holds the lock, whatever its number is now."""
-    pid = _daemon_pid(paths)
-    if pid is None:
-        return
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + 10
-    while _daemon_pid(paths) == pid:
-        if time.monotonic() > deadline:
+    """Ask it to end, then kill it."""
+    deadline = time.monotonic() + _STOP_TIMEOUT_S
+    asked: set[int] = set()
+    while (pid := _daemon_pid(paths)) is not None:
+        late = time.monotonic() > deadline
+        if late or pid not in asked:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+                os.kill(pid, signal.SIGKILL if late else signal.SIGTERM)
+            asked.add(pid)
         time.sleep(0.02)
 
 

@@ -91,6 +91,7 @@ def _environment(paths: Paths) -> dict[str, str]:
     # The host's proxies are not reached from in here, and what is in here needs none.
     environment = {key: value for key, value in os.environ.items() if key not in _PROXIES}
     environment["LOCALCLOUD_NAME"] = paths.cloud
+    environment["LOCALCLOUD_ID"] = paths.identity()
     return environment
 
 

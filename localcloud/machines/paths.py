@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +35,16 @@ class Paths:
     @property
     def control_socket(self) -> Path:
         return self.run / "control.sock"
+
+    def identity(self) -> str:
+        """Made with the cloud's first records, and gone with them: another id is another cloud of the same name."""
+        path = self.state / "id"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial = path.with_suffix(f".{os.getpid()}")
+            partial.write_text(f"{uuid.uuid4()}\n")
+            partial.rename(path)
+        return path.read_text().strip()
 
     @property
     def cgroup(self) -> str:

@@ -1,0 +1,114 @@
+"""The `localcloud` command as a person runs it, and what it may not leave on the host."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_REPOSITORY = Path(__file__).resolve().parents[3]
+_PAIR = Path(__file__).with_name("pair.py")
+
+
+@dataclass(frozen=True)
+class LocalCloud:
+    """One cloud of its own name."""
+
+    name: str
+
+    def run(self, *words: str, timeout_s: float = 120, text: str = "") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.words(*words),
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+            env=self._env(),
+        )
+
+    def words(self, *words: str) -> list[str]:
+        return [sys.executable, "-m", "localcloud.main", *words]
+
+    def _env(self) -> dict[str, str]:
+        return {**os.environ, "LOCALCLOUD_NAME": self.name, "PYTHONPATH": str(_REPOSITORY)}
+
+    def must(self, *words: str, timeout_s: float = 120) -> str:
+        done = self.run(*words, timeout_s=timeout_s)
+        assert done.returncode == 0, f"localcloud {' '.join(words)}: {done.returncode}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def up(self, *words: str) -> str:
+        return self.must("up", *words)
+
+    def down(self, *words: str) -> str:
+        return self.must("down", *words)
+
+    def status(self) -> dict[str, Any]:
+        return json.loads(self.must("status", "--json"))
+
+    def pair(self, image: str = "img-debian12", count: int = 2) -> dict[str, Any]:
+        return json.loads(self.must("exec", "--", sys.executable, str(_PAIR), image, str(count)))
+
+    def on(self, node: str, *command: str) -> str:
+        return self.must("ssh", node, "--", *command)
+
+    def processes(self) -> dict[int, str]:
+        """Everything that is this cloud's: by its cgroups, by its name in the command line, by its namespaces."""
+        found: dict[int, str] = {}
+        own = {path.stat().st_ino for path in Path("/run/netns").glob(f"lc-{self.name}-*")}
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            try:
+                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                groups = (entry / "cgroup").read_text()
+                network = (entry / "ns/net").stat().st_ino
+            except OSError:
+                continue
+            daemon = f"localcloud.daemon {self.name} " in line
+            if daemon or f"/localcloud/{self.name}/" in groups or f"/{self.name}/machines/" in line or network in own:
+                found[int(entry.name)] = line[:120]
+        return found
+
+    def kill_everything(self) -> None:
+        """As a host's out-of-memory killer on its worst day."""
+        while found := self.processes():
+            for pid in found:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    continue
+
+    def left(self) -> dict[str, list[str]]:
+        """What of this cloud is on the host; all empty after `down`."""
+        mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+        loops = subprocess.run(
+            ["losetup", "--noheadings", "--output", "BACK-FILE"], capture_output=True, text=True, check=True
+        )
+        return {
+            "processes": [f"{pid} {line}" for pid, line in self.processes().items()],
+            "namespaces": [str(path) for path in Path("/run/netns").glob(f"lc-{self.name}-*")],
+            "mounts": [line for line in mounts if f"lc-{self.name}-" in line or f"/{self.name}/machines" in line],
+            "cgroups": [str(path) for path in Path("/sys/fs/cgroup").glob(f"*/localcloud/{self.name}")],
+            "loops": [line for line in loops.stdout.splitlines() if f"/localcloud/{self.name}/" in line],
+            "run": [str(path) for path in Path("/run/localcloud").glob(self.name)],
+            "state": [str(path) for path in Path("/var/lib/localcloud").glob(self.name)],
+        }
+
+
+def host_network() -> tuple[str, str]:
+    """The host's own links and rules: none of the cloud's business."""
+    links = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout
+    names = "\n".join(sorted(line.split(": ")[1] for line in links.splitlines()))
+    return names, subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout
+
+
+NOTHING: dict[str, list[str]] = {
+    kind: [] for kind in ("processes", "namespaces", "mounts", "cgroups", "loops", "run", "state")
+}
