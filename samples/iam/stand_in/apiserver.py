@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from .accounts import Accounts
 from .codes import DATABASE, CodedError
 from .config import Config, ConfigError, load
 from .grants import Feed, Policies, Secrets, publishing
 from .login import Tokens
 from .messages import Response, Router, healthz, version
 from .process import Ports, Stop, run
+from .sessions import Sessions
 from .stores import CHANNEL, Messages, MessagesError, Store, StoreError
+from .users import Users
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,22 +50,23 @@ class Notices:
 
 def routes(store: Store, tokens: Tokens, notices: Notices, realm: str) -> Callable[[Request], Response]:
     """The public API, as one function."""
-    accounts, secrets, policies = Accounts(store, tokens, realm), Secrets(store), Policies(store)
-    guarded = accounts.authenticated
-    router = Router(otherwise=guarded(accounts.no_such_page))
+    sessions, users = Sessions(store, tokens, realm), Users(store)
+    secrets, policies = Secrets(store), Policies(store)
+    guarded = sessions.authenticated
+    router = Router(otherwise=guarded(sessions.no_such_page))
     router.add("GET", "/healthz", healthz)
     router.add("GET", "/version", version)
-    router.add("POST", "/login", accounts.login)
-    router.add("POST", "/logout", accounts.logout)
-    router.add("POST", "/refresh", accounts.refresh)
+    router.add("POST", "/login", sessions.login)
+    router.add("POST", "/logout", sessions.logout)
+    router.add("POST", "/refresh", sessions.refresh)
 
-    router.add("POST", "/v1/users", accounts.create)
-    router.add("GET", "/v1/users", guarded(accounts.administrator(accounts.list)))
-    router.add("DELETE", "/v1/users", guarded(accounts.administrator(accounts.delete_collection)))
-    router.add("GET", "/v1/users/:name", guarded(accounts.administrator_or_self(accounts.get)))
-    router.add("PUT", "/v1/users/:name", guarded(accounts.administrator_or_self(accounts.update)))
-    router.add("DELETE", "/v1/users/:name", guarded(accounts.administrator(accounts.delete)))
-    router.add("PUT", "/v1/users/:name/change-password", guarded(accounts.change_password))
+    router.add("POST", "/v1/users", users.create)
+    router.add("GET", "/v1/users", guarded(users.administrator(users.list)))
+    router.add("DELETE", "/v1/users", guarded(users.administrator(users.delete_collection)))
+    router.add("GET", "/v1/users/:name", guarded(users.administrator_or_self(users.get)))
+    router.add("PUT", "/v1/users/:name", guarded(users.administrator_or_self(users.update)))
+    router.add("DELETE", "/v1/users/:name", guarded(users.administrator(users.delete)))
+    router.add("PUT", "/v1/users/:name/change-password", guarded(users.change_password))
 
     secret_changed, policy_changed = notices.sender("SecretChanged"), notices.sender("PolicyChanged")
     router.add("GET", "/v1/secrets", guarded(secrets.list))

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from . import ladon, passwords, rules
-from .accounts import listing, page_of
 from .codes import DATABASE, POLICY_NOT_FOUND, SECRET_MAX_COUNT, SECRET_NOT_FOUND, CodedError
+from .lists import listing, page_of
 from .messages import Request, Response, ok
 from .records import Policy, Secret
 from .stores import Page, Store

@@ -1,49 +1,34 @@
-"""The store in MariaDB (or MySQL), with a pool of connections."""
+"""The store in MariaDB (or MySQL)."""
 
 from __future__ import annotations
 
-import queue
-import time
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import pymysql
-from pymysql.constants import CLIENT, ER
-from pymysql.cursors import DictCursor
-
+from .mariadb_pool import Pool
 from .records import Metadata, Policy, Secret, User, instance_id, load_shadow
-from .stores import DuplicateNameError, Page, StoreError
+from .stores import Page
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
-
-    from pymysql.connections import Connection
-
     from .config import Config
 
-_TIMEOUT_S = 3  # the real server has none, and hangs with a hung database
-_LIFE_S = 10  # as the real server's pool
 _USER_COLUMNS = "name, status, nickname, password, email, phone, isAdmin, extendShadow, loginedAt"
 _SECRET_COLUMNS = "name, username, secretID, secretKey, expires, description, extendShadow"  # noqa: S105 - columns
 _POLICY_COLUMNS = "name, username, policyShadow, extendShadow"
 
 
 class MariaDbStore:
-    """See `stores.Store`. Connections are made when wanted and live for ten seconds."""
+    """See `stores.Store`."""
 
-    def __init__(self, *, host: str, port: int, user: str, password: str, database: str, size: int) -> None:
-        self._arguments = {"host": host, "port": port, "user": user, "password": password, "database": database}
-        self._idle: queue.LifoQueue[tuple[Connection[DictCursor], float]] = queue.LifoQueue()
-        self._slots = queue.Queue[None]()
-        for _ in range(size):
-            self._slots.put(None)
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
 
     @classmethod
     def connect(cls, config: Config) -> MariaDbStore:
         """Raises StoreError where the database does not answer or has no table `user`."""
         host, _, port = config.text("mysql.host").rpartition(":")
-        store = cls(
+        pool = Pool(
             host=host,
             port=int(port),
             user=config.text("mysql.username"),
@@ -51,16 +36,13 @@ class MariaDbStore:
             database=config.text("mysql.database"),
             size=config.number("mysql.max-open-connections"),
         )
+        store = cls(pool)
         store.list_users(Page(limit=0))
         return store
 
     def close(self) -> None:
         """Close the connections that nobody uses."""
-        while True:
-            try:
-                self._idle.get_nowait()[0].close()
-            except queue.Empty:
-                return
+        self._pool.close()
 
     # -- users -------------------------------------------------------------------------------------------------------
 
@@ -126,7 +108,7 @@ class MariaDbStore:
     def _create(self, table: str, columns: str, values: tuple[Any, ...], metadata: Metadata) -> None:
         now = datetime.now(UTC)
         marks = ", ".join(["%s"] * len(values))
-        with self._cursor() as cursor:
+        with self._pool.transaction() as cursor:
             cursor.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})", values)  # noqa: S608
             metadata.id = int(cursor.lastrowid)
             metadata.instance_id = instance_id(table, metadata.id)
@@ -135,7 +117,7 @@ class MariaDbStore:
 
     def _save(self, table: str, columns: str, values: tuple[Any, ...], metadata: Metadata) -> None:
         assignments = ", ".join(f"{column} = %s" for column in columns.split(", "))
-        with self._cursor() as cursor:
+        with self._pool.transaction() as cursor:
             cursor.execute(
                 f"UPDATE {table} SET {assignments}, updatedAt = UTC_TIMESTAMP() WHERE id = %s",  # noqa: S608
                 (*values, metadata.id),
@@ -144,14 +126,14 @@ class MariaDbStore:
 
     def _delete(self, table: str, where: str, names: Sequence[str], *values: Any) -> None:
         if names:
-            with self._cursor() as cursor:
+            with self._pool.transaction() as cursor:
                 cursor.execute(f"DELETE FROM {table} WHERE {where}", (tuple(names), *values))  # noqa: S608
 
     def _page(self, table: str, where: str, values: Sequence[Any], page: Page) -> tuple[int, list[dict[str, Any]]]:
         condition = f"{where} AND name LIKE %s"
         pattern = f"%{page.name_contains}%"
         limit = page.limit if page.limit >= 0 else 2**63 - 1
-        with self._cursor() as cursor:
+        with self._pool.transaction() as cursor:
             cursor.execute(f"SELECT COUNT(*) AS total FROM {table} WHERE {condition}", (*values, pattern))  # noqa: S608
             total = int((cursor.fetchone() or {"total": 0})["total"])
             if limit == 0:
@@ -163,69 +145,9 @@ class MariaDbStore:
             return total, list(cursor.fetchall())
 
     def _rows(self, statement: str, *values: Any) -> list[dict[str, Any]]:
-        with self._cursor() as cursor:
+        with self._pool.transaction() as cursor:
             cursor.execute(statement, values)
             return list(cursor.fetchall())
-
-    # -- connections -------------------------------------------------------------------------------------------------
-
-    @contextmanager
-    def _cursor(self) -> Generator[DictCursor]:
-        """One transaction. Raises StoreError; a connection that failed is thrown away."""
-        try:
-            self._slots.get(timeout=_TIMEOUT_S)
-        except queue.Empty as error:
-            raise StoreError(f"no connection became free within {_TIMEOUT_S} s") from error
-        try:
-            connection, born = self._take()
-            try:
-                with connection.cursor() as cursor:
-                    yield cursor
-                connection.commit()
-            except BaseException:
-                connection.close()
-                raise
-            self._idle.put((connection, born))
-        except pymysql.IntegrityError as error:
-            if error.args[0] == ER.DUP_ENTRY and "idx_name" in str(error.args[1]):
-                raise DuplicateNameError(str(error)) from error
-            raise StoreError(str(error)) from error
-        except (pymysql.Error, OSError) as error:
-            raise StoreError(str(error)) from error
-        finally:
-            self._slots.put(None)
-
-    def _take(self) -> tuple[Connection[DictCursor], float]:
-        now = time.monotonic()
-        while True:
-            try:
-                connection, born = self._idle.get_nowait()
-            except queue.Empty:
-                return self._connect(), now
-            if now - born < _LIFE_S and _is_alive(connection):
-                return connection, born
-            connection.close()
-
-    def _connect(self) -> Connection[DictCursor]:
-        return pymysql.connect(
-            **self._arguments,  # type: ignore[arg-type]
-            charset="utf8mb4",
-            init_command="SET time_zone = '+00:00'",
-            connect_timeout=_TIMEOUT_S,
-            read_timeout=_TIMEOUT_S,
-            write_timeout=_TIMEOUT_S,
-            client_flag=CLIENT.FOUND_ROWS,
-            cursorclass=DictCursor,
-        )
-
-
-def _is_alive(connection: Connection[DictCursor]) -> bool:
-    # After a restart of MariaDB every idle connection is dead; the first requests must not pay for it.
-    try:
-        connection.ping(reconnect=False)
-    except (pymysql.Error, OSError):
-        return False
-    return True
 
 
 def _owned_by(username: str | None) -> tuple[str, tuple[str, ...]]:

@@ -7,7 +7,12 @@ from typing import Any
 
 import pytest
 from iam_fakes import MemoryStore
-from iam_site import ADMIN_PASSWORD, Site
+from iam_site import ADMIN_PASSWORD, KEY, Site, make_admin
+
+from samples.iam.stand_in.login import Tokens
+from samples.iam.stand_in.messages import Request
+from samples.iam.stand_in.sessions import Sessions
+from samples.iam.stand_in.stores import StoreError
 
 
 def code_of(answer: tuple[int, dict[str, str], str]) -> tuple[int, int]:
@@ -172,20 +177,13 @@ def test_with_the_database_away_login_is_refused_other_calls_fail_and_healthz_st
 class _ReadOnlyStore(MemoryStore):
     def save_user(self, user: Any) -> None:
         del user
-        from samples.iam.stand_in.stores import StoreError  # noqa: PLC0415
-
         raise StoreError("--read-only")
 
 
 def test_a_database_that_can_only_be_read_still_lets_people_in() -> None:
-    from iam_site import KEY, make_admin  # noqa: PLC0415
-
-    from samples.iam.stand_in.accounts import Accounts  # noqa: PLC0415
-    from samples.iam.stand_in.login import Tokens  # noqa: PLC0415
-    from samples.iam.stand_in.messages import Request  # noqa: PLC0415
 
     store = _ReadOnlyStore()
     make_admin(store)
     body = json.dumps({"username": "admin", "password": ADMIN_PASSWORD}).encode()
-    answer = Accounts(store, Tokens(KEY, 60, 60), "iam jwt").login(Request("POST", "/login", {}, body))
+    answer = Sessions(store, Tokens(KEY, 60, 60), "iam jwt").login(Request("POST", "/login", {}, body))
     assert answer.status == 200

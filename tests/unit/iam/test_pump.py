@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from iam_fakes import MemoryMessages
 
-from samples.iam.stand_in import ladon, pump
+from samples.iam.stand_in import ladon, msgpack, pump
 from samples.iam.stand_in.audit import Record
 from samples.iam.stand_in.journal import Journal
 from samples.iam.stand_in.stores import AUDIT_LIST, PUMP_LOCK
@@ -53,8 +53,6 @@ def test_a_row_of_the_csv_file_is_the_one_that_was_recorded(tmp_path: Path) -> N
 
 
 def test_a_packed_record_has_the_recorded_fields_in_their_order() -> None:
-    from samples.iam.stand_in import msgpack  # noqa: PLC0415
-
     recorded = _RECORDED["redis-record"]["record"]
     packed = msgpack.unpack(record("res:a:hc-1795213907-0").pack())
     assert list(packed) == list(recorded)

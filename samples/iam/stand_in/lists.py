@@ -1,0 +1,26 @@
+"""Pages of a list: what the query asks for, and how the answer shows it."""
+
+from __future__ import annotations
+
+from .messages import Request
+from .stores import Page
+
+_LIMIT = 1000  # of a list that asks for none
+
+
+def listing(total: int, items: list[dict[str, object]]) -> dict[str, object]:
+    """Go leaves a count of 0 out."""
+    return {**({"totalCount": total} if total else {}), "items": items}
+
+
+def page_of(request: Request) -> Page:
+    """offset, limit and fieldSelector=name=... of the query; what is no number counts as not given."""
+    query = request.query
+
+    def number(key: str, otherwise: int) -> int:
+        text = query.get(key, [""])[0]
+        return int(text) if text.removeprefix("-").isdecimal() else otherwise
+
+    selector = query.get("fieldSelector", [""])[0]
+    name = selector.removeprefix("name=").removeprefix("=") if selector.startswith("name=") else ""
+    return Page(offset=number("offset", 0), limit=number("limit", _LIMIT), name_contains=name)

@@ -1,0 +1,98 @@
+"""Connections to MariaDB: made when wanted, used again for a while, thrown away when they fail."""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pymysql
+from pymysql.constants import CLIENT, ER
+from pymysql.cursors import DictCursor
+
+from .stores import DuplicateNameError, StoreError
+
+if TYPE_CHECKING:
+    from pymysql.connections import Connection
+
+_TIMEOUT_S = 3  # the real server has none, and hangs with a hung database
+_LIFE_S = 10  # as the real server's pool
+
+
+class Pool:
+    """At most `size` connections at a time; whoever wants one more waits for a moment."""
+
+    def __init__(self, *, host: str, port: int, user: str, password: str, database: str, size: int) -> None:
+        self._arguments = {"host": host, "port": port, "user": user, "password": password, "database": database}
+        self._idle: queue.LifoQueue[tuple[Connection[DictCursor], float]] = queue.LifoQueue()
+        self._slots = queue.Queue[None]()
+        for _ in range(size):
+            self._slots.put(None)
+
+    def close(self) -> None:
+        """Close the connections that nobody uses."""
+        while True:
+            try:
+                self._idle.get_nowait()[0].close()
+            except queue.Empty:
+                return
+
+    @contextmanager
+    def transaction(self) -> Generator[DictCursor]:
+        """One transaction. Raises StoreError; a connection that failed is thrown away."""
+        try:
+            self._slots.get(timeout=_TIMEOUT_S)
+        except queue.Empty as error:
+            raise StoreError(f"no connection became free within {_TIMEOUT_S} s") from error
+        try:
+            connection, born = self._take()
+            try:
+                with connection.cursor() as cursor:
+                    yield cursor
+                connection.commit()
+            except BaseException:
+                connection.close()
+                raise
+            self._idle.put((connection, born))
+        except pymysql.IntegrityError as error:
+            if error.args[0] == ER.DUP_ENTRY and "idx_name" in str(error.args[1]):
+                raise DuplicateNameError(str(error)) from error
+            raise StoreError(str(error)) from error
+        except (pymysql.Error, OSError) as error:
+            raise StoreError(str(error)) from error
+        finally:
+            self._slots.put(None)
+
+    def _take(self) -> tuple[Connection[DictCursor], float]:
+        now = time.monotonic()
+        while True:
+            try:
+                connection, born = self._idle.get_nowait()
+            except queue.Empty:
+                return self._connect(), now
+            if now - born < _LIFE_S and _is_alive(connection):
+                return connection, born
+            connection.close()
+
+    def _connect(self) -> Connection[DictCursor]:
+        return pymysql.connect(
+            **self._arguments,  # type: ignore[arg-type]
+            charset="utf8mb4",
+            init_command="SET time_zone = '+00:00'",
+            connect_timeout=_TIMEOUT_S,
+            read_timeout=_TIMEOUT_S,
+            write_timeout=_TIMEOUT_S,
+            client_flag=CLIENT.FOUND_ROWS,
+            cursorclass=DictCursor,
+        )
+
+
+def _is_alive(connection: Connection[DictCursor]) -> bool:
+    # After a restart of MariaDB every idle connection is dead; the first requests must not pay for it.
+    try:
+        connection.ping(reconnect=False)
+    except (pymysql.Error, OSError):
+        return False
+    return True
