@@ -17,7 +17,6 @@ from starlette.applications import Starlette
 from localcloud.api.app import make_app
 from localcloud.api.gateway import Gateway
 from localcloud.api.operator import make_operator_app
-from localcloud.authority import API_NAMES, Authority
 from localcloud.state.cloud import Cloud
 from localcloud.state.timing import Timing
 from localcloud.world import PaperWorld
@@ -105,7 +104,8 @@ def _where(at: socket.socket) -> str:
 
 
 def _listen(address: tuple[str, int]) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # Named, the protocol lets asyncio switch Nagle's algorithm off: without, every answer waits 40 ms for an ACK.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(address)
     listener.listen(256)
@@ -125,6 +125,8 @@ def _listen_at(path: Path) -> socket.socket:
 
 def _certificate(options: Options) -> tuple[Path, Path]:
     """A server certificate of a CA that is kept beside the state, or made for this run."""
+    from localcloud.authority import API_NAMES, Authority  # noqa: PLC0415  slow to import; for HTTPS alone
+
     home = options.state.parent if options.state is not None else (options.ca_out or Path("ca.pem")).parent
     authority = Authority.ensure(home / "ca.pem", home / "ca.key")
     certificate, key = home / "server.pem", home / "server.key"

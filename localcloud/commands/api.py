@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 from typing import Annotated, Any
 
-import httpx
 import typer
 
 app = typer.Typer(no_args_is_help=True)
@@ -77,6 +76,8 @@ Control = Annotated[Path | None, typer.Option("--control", help="Socket of a `lo
 
 
 def _ask(name: str, control: Path | None, method: str, path: str, **arguments: Any) -> Any:
+    import httpx  # noqa: PLC0415  the server needs no client, and its start is measured
+
     # A daemon serves this below /operator on its control socket; `localcloud api` has a socket for it alone.
     socket_path = control or Path("/run/localcloud") / name / "control.sock"
     prefix = "" if control else "/operator"

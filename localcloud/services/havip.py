@@ -173,9 +173,8 @@ def disassociate_ha_vip_instance(call: Call) -> Answer:
 def ha_vip_associate_address_ip(call: Call) -> Answer:
     """Bind an EIP to a HAVIP; AddressIp shows it as soon as it is bound."""
     given = call.parameters
-    havip_id = given.text("HaVipId")
+    havip_id, ip = given.text("HaVipId"), given.find_address("AddressIp")
     havip.get(call.tx, havip_id)
-    ip = given.find_address("AddressIp")
     address.bind_to_havip(call.tx, address.by_ip(call.tx, str(ip or "")), havip_id)
     _begin_task(call)
     return {}

@@ -198,7 +198,7 @@ def modify_instances_attribute(call: Call) -> Answer:
     """Change names, security groups, user data or protection of instances."""
     given = call.parameters
     ids = given.required_texts("InstanceIds")
-    if given.values.keys() == {"InstanceIds"}:
+    if set(given.values) == {"InstanceIds"}:
         raise NothingToModify
     for instance_id in ids:
         instance_change.modify(

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-
 from localcloud.api.actions import Answer, Call, action
 from localcloud.services import tagging
 from localcloud.services.listing import UnknownFilterOfMachines, chosen, page
@@ -52,17 +49,15 @@ def import_key_pair(call: Call) -> Answer:
 @action("cvm", "CreateKeyPair", *_NAMES, key_pair.KeyPairQuota)
 def create_key_pair(call: Call) -> Answer:
     """Make a key pair; the private key is shown this once."""
+    from localcloud.state.key_maker import make_rsa_pair  # noqa: PLC0415  slow to import, and seldom needed
+
     given = call.parameters
     name = given.text("KeyName")
-    secret = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    private = secret.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
-    ).decode()
-    public = secret.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    private, public = make_rsa_pair()
     pair = key_pair.add(
         call.tx,
         name=name,
-        public_key=public.decode(),
+        public_key=public,
         private_key="",
         project_id=given.integer("ProjectId"),
         tags=tagging.specified(given, "keypair"),

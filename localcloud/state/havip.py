@@ -86,7 +86,7 @@ class AssociationQuota(Refusal):
 
     code = "LimitExceeded"
     template = "The HAVIP `{havip_id}` can't be associated with more than 10 instances."
-    source = documented("api/215, AssociateHaVipInstance: HaVipAssociationSet, at most 10")
+    source = documented("the page of AssociateHaVipInstance: HaVipAssociationSet, at most 10")
 
 
 class TooManyHaVips(Refusal):

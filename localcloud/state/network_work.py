@@ -81,18 +81,17 @@ class NetworkWork:
                     self._changed.wait(_RETRY_S)
 
     def _apply(self) -> bool:
-        plan = self._plan()
-        if plan == self._current:
-            return True
         began = time.monotonic()
         try:
-            self._world.apply_network(plan)
+            plan = self._plan()
+            if plan != self._current:
+                self._world.apply_network(plan)
+                self._last_ms = (time.monotonic() - began) * 1000
         except Exception as error:  # noqa: BLE001
             # The world may recover (a namespace that is being made again): keep trying, and say so in `status`.
             _log.exception("the network plan could not be applied")
             self._error = f"{type(error).__name__}: {error}"
             return False
-        self._last_ms = (time.monotonic() - began) * 1000
         self._current = plan
         self._error = ""
         return True

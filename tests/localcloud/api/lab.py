@@ -99,7 +99,9 @@ class _Quiet(uvicorn.Server):
 def serving(cloud: Cloud, *, requests_per_second: int = 0) -> Generator[Server]:
     """The cloud's API over HTTP, served by a thread."""
     gateway = Gateway(cloud, requests_per_second=requests_per_second)
-    listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(128)
     config = uvicorn.Config(make_app(cloud, gateway), log_config=None, access_log=False, lifespan="off")
     server = _Quiet(config)
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)

@@ -1,0 +1,442 @@
+"""What the network's rules refuse."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from localcloud.services import interface as interfaces
+from localcloud.services import listing
+from localcloud.services import route as routes
+from localcloud.services import security_group as groups
+from localcloud.state import (
+    errors,
+    havip,
+    instance,
+    interface,
+    interface_attachment,
+    nat,
+    ports,
+    route,
+    route_table,
+    security_group,
+    subnet,
+    vpc,
+)
+from tests.localcloud.api.lab import ZONE
+from tests.localcloud.api.place import Place
+from tests.localcloud.api.refused import (
+    Request,
+    Row,
+    associate,
+    card,
+    gateway,
+    main_table,
+    other_subnet,
+    other_vpc,
+    policies,
+    primary_card,
+    row,
+)
+
+_NAT = "vpc:CreateNatGatewaySourceIpTranslationNatRule"
+
+
+def _subnet(place: Place, cidr: str, zone: str = ZONE) -> Request:
+    return "vpc:CreateSubnet", {"VpcId": place.vpc_id, "SubnetName": "s", "CidrBlock": cidr, "Zone": zone}
+
+
+def _full_vpcs(place: Place) -> Request:
+    for _ in range(vpc.QUOTA - 1):
+        place.call("vpc:CreateVpc", VpcName="v", CidrBlock="10.0.0.0/16")
+    return "vpc:CreateVpc", {"VpcName": "v", "CidrBlock": "10.0.0.0/16"}
+
+
+def _assistant_in_use(place: Place) -> Request:
+    place.call("vpc:CreateAssistantCidr", VpcId=place.vpc_id, CidrBlocks=["192.168.0.0/16"])
+    other_subnet(place, cidr="192.168.1.0/24")
+    return "vpc:DeleteAssistantCidr", {"VpcId": place.vpc_id, "CidrBlocks": ["192.168.0.0/16"]}
+
+
+def _full_subnets(place: Place) -> Request:
+    for number in range(subnet.QUOTA - 1):
+        other_subnet(place, cidr=f"10.0.{100 + number}.0/28")
+    return _subnet(place, "10.0.250.0/28")
+
+
+def _small_subnet_full(place: Place) -> Request:
+    small = other_subnet(place, cidr="10.0.9.0/28")
+    for _ in range(13):
+        place.call("vpc:CreateNetworkInterface", VpcId=place.vpc_id, SubnetId=small, NetworkInterfaceName="x")
+    return "vpc:CreateNetworkInterface", {"VpcId": place.vpc_id, "SubnetId": small, "NetworkInterfaceName": "x"}
+
+
+def _table_of_other_vpc(place: Place) -> Request:
+    vpc_id, _ = other_vpc(place)
+    made = place.call("vpc:CreateRouteTable", VpcId=vpc_id, RouteTableName="t")["RouteTable"]["RouteTableId"]
+    return "vpc:ReplaceRouteTableAssociation", {"SubnetId": place.subnet_id, "RouteTableId": made}
+
+
+def _full_tables(place: Place) -> Request:
+    for _ in range(route_table.QUOTA - 1):
+        place.call("vpc:CreateRouteTable", VpcId=place.vpc_id, RouteTableName="t")
+    return "vpc:CreateRouteTable", {"VpcId": place.vpc_id, "RouteTableName": "t"}
+
+
+def _associated_table(place: Place) -> Request:
+    made = place.call("vpc:CreateRouteTable", VpcId=place.vpc_id, RouteTableName="t")["RouteTable"]["RouteTableId"]
+    place.call("vpc:ReplaceRouteTableAssociation", SubnetId=place.subnet_id, RouteTableId=made)
+    return "vpc:DeleteRouteTable", {"RouteTableId": made}
+
+
+def _route(place: Place, destination: str, kind: str = "EIP", hop: str = "0") -> Request:
+    entry = {"DestinationCidrBlock": destination, "GatewayType": kind, "GatewayId": hop}
+    return "vpc:CreateRoutes", {"RouteTableId": main_table(place), "Routes": [entry]}
+
+
+def _same_route_again(place: Place) -> Request:
+    target, parameters = _route(place, "8.8.8.0/24")
+    place.call(target, **parameters)
+    return target, parameters
+
+
+def _full_routes(place: Place) -> Request:
+    for number in range(route.QUOTA):
+        target, parameters = _route(place, f"100.64.{number}.0/24")
+        place.call(target, **parameters)
+    return _route(place, "100.65.0.0/24")
+
+
+def _replace(place: Place, wanted: dict[str, Any]) -> Request:
+    return "vpc:ModifySecurityGroupPolicies", {
+        "SecurityGroupId": place.group_id,
+        "SecurityGroupPolicySet": wanted,
+    }
+
+
+def _insert(place: Place, wanted: dict[str, Any]) -> Request:
+    return "vpc:CreateSecurityGroupPolicies", {"SecurityGroupId": place.group_id, "SecurityGroupPolicySet": wanted}
+
+
+def _delete_policy(place: Place, wanted: dict[str, Any]) -> Request:
+    return "vpc:DeleteSecurityGroupPolicies", {"SecurityGroupId": place.group_id, "SecurityGroupPolicySet": wanted}
+
+
+def _full_groups(place: Place) -> Request:
+    for _ in range(security_group.QUOTA - 1):
+        place.call("vpc:CreateSecurityGroup", GroupName="g", GroupDescription="")
+    return "vpc:CreateSecurityGroup", {"GroupName": "g", "GroupDescription": ""}
+
+
+def _group_in_use(place: Place) -> Request:
+    place.machine()
+    return "vpc:DeleteSecurityGroup", {"SecurityGroupId": place.group_id}
+
+
+def _too_many_policies(place: Place) -> Request:
+    wanted = [{"Protocol": "TCP", "Port": str(number), "CidrBlock": "0.0.0.0/0"} for number in range(1, 101)]
+    target, parameters = _replace(place, policies(*wanted))
+    place.call(target, **parameters)
+    return _insert(place, policies({"Protocol": "TCP", "Port": "200", "CidrBlock": "0.0.0.0/0"}))
+
+
+def _attach(interface_id: str, instance_id: str) -> Request:
+    return "vpc:AttachNetworkInterface", {"NetworkInterfaceId": interface_id, "InstanceId": instance_id}
+
+
+def _attached(place: Place) -> tuple[str, str]:
+    interface_id, instance_id = card(place, SecurityGroupIds=[place.group_id]), place.machine()
+    target, parameters = _attach(interface_id, instance_id)
+    place.call(target, **parameters)
+    place.call.settle()
+    return interface_id, instance_id
+
+
+def _attached_twice(place: Place) -> Request:
+    interface_id, instance_id = _attached(place)
+    return _attach(interface_id, instance_id)
+
+
+def _delete_attached(place: Place) -> Request:
+    interface_id, _ = _attached(place)
+    return "vpc:DeleteNetworkInterface", {"NetworkInterfaceId": interface_id}
+
+
+def _detach_loose(place: Place) -> Request:
+    return "vpc:DetachNetworkInterface", {"NetworkInterfaceId": card(place), "InstanceId": place.machine()}
+
+
+def _detach_primary(place: Place) -> Request:
+    instance_id = place.machine()
+    return "vpc:DetachNetworkInterface", {
+        "NetworkInterfaceId": primary_card(place, instance_id),
+        "InstanceId": instance_id,
+    }
+
+
+def _third_card(place: Place) -> Request:
+    _, instance_id = _attached(place)
+    return _attach(card(place), instance_id)
+
+
+def _card_of_other_vpc(place: Place) -> Request:
+    vpc_id, subnet_id = other_vpc(place)
+    return _attach(card(place, VpcId=vpc_id, SubnetId=subnet_id), place.machine())
+
+
+def _card_in_other_zone(place: Place) -> Request:
+    return _attach(card(place, SubnetId=other_subnet(place, "ap-guangzhou-3")), place.machine())
+
+
+def _card_with_eip(place: Place) -> tuple[str, str, str]:
+    address_id, _ = place.eip()
+    interface_id = card(place)
+    shown = place.call("vpc:DescribeNetworkInterfaces", NetworkInterfaceIds=[interface_id])["NetworkInterfaceSet"][0]
+    private = shown["PrivateIpAddressSet"][0]["PrivateIpAddress"]
+    place.call("vpc:AssociateAddress", AddressId=address_id, NetworkInterfaceId=interface_id, PrivateIpAddress=private)
+    place.call.settle()
+    return interface_id, private, address_id
+
+
+def _too_many_secondary(place: Place) -> Request:
+    interface_id, _ = _attached(place)
+    return "vpc:AssignPrivateIpAddresses", {"NetworkInterfaceId": interface_id, "SecondaryPrivateIpAddressCount": 6}
+
+
+def _unassign(interface_id: str, address: str) -> Request:
+    return "vpc:UnassignPrivateIpAddresses", {
+        "NetworkInterfaceId": interface_id,
+        "PrivateIpAddresses": [{"PrivateIpAddress": address}],
+    }
+
+
+def _unassign_primary(place: Place) -> Request:
+    interface_id = card(place, PrivateIpAddresses=[{"PrivateIpAddress": "10.0.4.50", "Primary": True}])
+    return _unassign(interface_id, "10.0.4.50")
+
+
+def _havip_at(place: Place, address: str) -> Request:
+    return "vpc:CreateHaVip", {
+        "VpcId": place.vpc_id,
+        "SubnetId": place.subnet_id,
+        "HaVipName": "vip",
+        "Vip": address,
+    }
+
+
+def _taken_by_a_machine(place: Place) -> Request:
+    place.machine(address="10.0.4.20")
+    return _havip_at(place, "10.0.4.20")
+
+
+def _full_havips(place: Place) -> Request:
+    for _ in range(havip.PER_VPC):
+        place.havip()
+    return _havip_at(place, "10.0.4.200")
+
+
+def _bound_havip(place: Place) -> Request:
+    havip_id, (_, ip) = place.havip(), place.eip()
+    place.call("vpc:HaVipAssociateAddressIp", HaVipId=havip_id, AddressIp=ip)
+    return "vpc:DeleteHaVip", {"HaVipId": havip_id}
+
+
+def _association(havip_id: str, target: str, kind: str = "CVM") -> Request:
+    entry = {"HaVipId": havip_id, "InstanceId": target, "InstanceType": kind}
+    return "vpc:AssociateHaVipInstance", {"HaVipAssociationSet": [entry]}
+
+
+def _associated_twice(place: Place) -> Request:
+    havip_id, instance_id = place.havip(), place.machine()
+    associate(place, havip_id, instance_id)
+    return _association(havip_id, instance_id)
+
+
+def _sixth_havip(place: Place) -> Request:
+    instance_id = place.machine()
+    for _ in range(havip.PER_INTERFACE):
+        associate(place, place.havip(), instance_id)
+    return _association(place.havip(), instance_id)
+
+
+def _eleventh_machine(place: Place) -> Request:
+    havip_id = place.havip()
+    for _ in range(havip.ASSOCIATIONS):
+        associate(place, havip_id, place.begin_machine())
+    return _association(havip_id, place.begin_machine())
+
+
+def _machine_of_other_subnet(place: Place) -> Request:
+    elsewhere = Place(place.call, place.vpc_id, other_subnet(place), place.group_id)
+    return _association(place.havip(), elsewhere.machine())
+
+
+def _nat(place: Place, **parameters: Any) -> Request:
+    return "vpc:CreateNatGateway", {"NatGatewayName": "nat", "VpcId": place.vpc_id, **parameters}
+
+
+def _full_gateways(place: Place) -> Request:
+    for _ in range(nat.PER_VPC):
+        target, parameters = _nat(place, AddressCount=1)
+        place.call(target, **parameters)
+        place.call.settle()
+    return _nat(place, AddressCount=1)
+
+
+def _snat(gateway_id: str, ip: str, resource: str) -> Request:
+    rule = {"ResourceId": resource, "ResourceType": "SUBNET", "PrivateIpAddress": "", "PublicIpAddresses": [ip]}
+    return _NAT, {"NatGatewayId": gateway_id, "SourceIpTranslationNatRules": [rule]}
+
+
+def _snat_twice(place: Place) -> Request:
+    gateway_id, ip = gateway(place)
+    target, parameters = _snat(gateway_id, ip, place.subnet_id)
+    place.call(target, **parameters)
+    return target, parameters
+
+
+def _snat_of_other_vpc(place: Place) -> Request:
+    gateway_id, ip = gateway(place)
+    return _snat(gateway_id, ip, other_vpc(place)[1])
+
+
+def _snat_by_foreign_address(place: Place) -> Request:
+    gateway_id, _ = gateway(place)
+    return _snat(gateway_id, "203.0.113.250", place.subnet_id)
+
+
+def _last_address(place: Place) -> Request:
+    gateway_id, ip = gateway(place)
+    return "vpc:DisassociateNatGatewayAddress", {"NatGatewayId": gateway_id, "PublicIpAddresses": [ip]}
+
+
+_ANY = {"Protocol": "TCP", "Port": "80", "CidrBlock": "0.0.0.0/0"}
+
+ROWS = [
+    row(vpc.VpcNotFound, "vpc:DeleteVpc", VpcId="vpc-00000000"),
+    row(vpc.VpcCidrNotPrivate, "vpc:CreateVpc", VpcName="v", CidrBlock="8.8.0.0/16"),
+    row(vpc.TooManyDnsServers, "vpc:CreateVpc", VpcName="v", CidrBlock="10.0.0.0/16", DnsServers=["1.1.1.1"] * 5),
+    row(errors.ParameterTooLong, "vpc:CreateVpc", VpcName="网" * 21, CidrBlock="10.0.0.0/16"),
+    Row(vpc.VpcQuota, _full_vpcs),
+    Row(vpc.VpcInUse, lambda p: ("vpc:DeleteVpc", {"VpcId": p.vpc_id})),
+    Row(
+        vpc.AssistantCidrOverlaps,
+        lambda p: ("vpc:CreateAssistantCidr", {"VpcId": p.vpc_id, "CidrBlocks": ["10.0.0.0/12"]}),
+    ),
+    Row(vpc.AssistantCidrInUse, _assistant_in_use),
+    row(subnet.SubnetNotFound, "vpc:DeleteSubnet", SubnetId="subnet-00000000"),
+    Row(subnet.SubnetRange, lambda p: _subnet(p, "10.0.8.0/29")),
+    Row(subnet.SubnetOutsideVpc, lambda p: _subnet(p, "10.1.0.0/24")),
+    Row(subnet.SubnetConflict, lambda p: _subnet(p, "10.0.4.128/25")),
+    Row(subnet.ZoneUnknown, lambda p: _subnet(p, "10.0.8.0/24", "ap-shanghai-2")),
+    Row(subnet.SubnetQuota, _full_subnets),
+    Row(subnet.SubnetFull, _small_subnet_full),
+    Row(subnet.SubnetInUse, lambda p: (p.havip(), ("vpc:DeleteSubnet", {"SubnetId": p.subnet_id}))[1]),
+    Row(subnet.RouteTableOfOtherVpc, _table_of_other_vpc),
+    Row(subnet.AddressOutsideSubnet, lambda p: _havip_at(p, "10.0.5.99")),
+    Row(subnet.AddressTaken, _taken_by_a_machine),
+    row(route_table.RouteTableNotFound, "vpc:DeleteRouteTable", RouteTableId="rtb-00000000"),
+    Row(route_table.RouteTableQuota, _full_tables),
+    Row(route_table.MainRouteTableStays, lambda p: ("vpc:DeleteRouteTable", {"RouteTableId": main_table(p)})),
+    Row(route_table.RouteTableHasSubnets, _associated_table),
+    Row(
+        route.RouteNotFound,
+        lambda p: ("vpc:DeleteRoutes", {"RouteTableId": main_table(p), "Routes": [{"RouteId": 7}]}),
+    ),
+    Row(routes.RouteNotNamed, lambda p: ("vpc:DeleteRoutes", {"RouteTableId": main_table(p), "Routes": [{}]})),
+    Row(route.NextHopInvalid, lambda p: _route(p, "8.8.8.0/24", "NAT", "nat-00000000")),
+    Row(route.NextHopTypeUnsupported, lambda p: _route(p, "8.8.8.0/24", "VPN", "vpngw-00000000")),
+    Row(route.DestinationInVpc, lambda p: _route(p, "10.0.9.0/24")),
+    Row(route.DestinationTaken, _same_route_again),
+    Row(route.RouteQuota, _full_routes),
+    row(security_group.SecurityGroupNotFound, "vpc:DeleteSecurityGroup", SecurityGroupId="sg-00000000"),
+    Row(security_group.SecurityGroupQuota, _full_groups),
+    Row(security_group.SecurityGroupInUse, _group_in_use),
+    Row(security_group.PolicyQuota, _too_many_policies),
+    Row(security_group.VersionMismatch, lambda p: _replace(p, policies(_ANY) | {"Version": "7"})),
+    Row(security_group.VersionStale, lambda p: _insert(p, policies(_ANY) | {"Version": "7"})),
+    Row(security_group.DuplicatePolicy, lambda p: _replace(p, policies(_ANY, _ANY))),
+    Row(security_group.PolicyNotFound, lambda p: _delete_policy(p, policies({"PolicyIndex": 3}))),
+    Row(
+        security_group.OneDirectionOnly,
+        lambda p: _insert(p, policies(_ANY) | policies(_ANY, direction="Egress")),
+    ),
+    Row(ports.PortMalformed, lambda p: _replace(p, policies(_ANY | {"Port": "80-"}))),
+    Row(groups.PortWithoutProtocol, lambda p: _replace(p, policies(_ANY | {"Protocol": "ICMP"}))),
+    Row(groups.OnePeer, lambda p: _replace(p, policies(_ANY | {"SecurityGroupId": p.group_id}))),
+    row(interface.InterfaceNotFound, "vpc:DeleteNetworkInterface", NetworkInterfaceId="eni-00000000"),
+    Row(interface.InterfaceAttached, _attached_twice),
+    Row(interface.InterfaceAttached, _delete_attached),
+    Row(interface.InterfaceNotAttached, _detach_loose),
+    Row(interface.PrimaryInterfaceStays, _detach_primary),
+    Row(
+        interface.TooManyGroups,
+        lambda p: (
+            "cvm:ModifyInstancesAttribute",
+            {"InstanceIds": [p.machine()], "SecurityGroups": [p.group_id] * 6},
+        ),
+    ),
+    Row(interface.TooManyAddresses, _too_many_secondary),
+    Row(interface.AddressNotOnInterface, lambda p: _unassign(card(p), "10.0.4.250")),
+    Row(interface.PrimaryAddressStays, _unassign_primary),
+    Row(
+        interfaces.AddressesOrCount,
+        lambda p: ("vpc:AssignPrivateIpAddresses", {"NetworkInterfaceId": card(p)}),
+    ),
+    Row(
+        interfaces.InterfaceHasAddress,
+        lambda p: ("vpc:DeleteNetworkInterface", {"NetworkInterfaceId": _card_with_eip(p)[0]}),
+    ),
+    Row(interface_attachment.TooManyInterfaces, _third_card),
+    Row(interface_attachment.InterfaceOfOtherVpc, _card_of_other_vpc),
+    Row(interface_attachment.InterfaceInOtherZone, _card_in_other_zone),
+    row(havip.HaVipNotFound, "vpc:DeleteHaVip", HaVipId="havip-00000000"),
+    Row(havip.HaVipQuota, _full_havips),
+    Row(havip.HaVipInUse, _bound_havip),
+    Row(havip.AssociationExists, _associated_twice),
+    Row(
+        havip.AssociationNotFound,
+        lambda p: (
+            "vpc:DisassociateHaVipInstance",
+            {"HaVipAssociationSet": [{"HaVipId": p.havip(), "InstanceId": p.machine()}]},
+        ),
+    ),
+    Row(havip.AssociationQuota, _eleventh_machine),
+    Row(havip.TooManyHaVips, _sixth_havip),
+    Row(havip.TargetInOtherVpc, _machine_of_other_subnet),
+    Row(havip.TargetKindUnknown, lambda p: _association(p.havip(), "lb-00000000", "CLB")),
+    row(nat.NatGatewayNotFound, "vpc:DeleteNatGateway", NatGatewayId="nat-00000000"),
+    Row(nat.NatGatewayNeedsAddress, _nat),
+    Row(nat.NatGatewayQuota, _full_gateways),
+    Row(nat.TooManyGatewayAddresses, lambda p: _nat(p, AddressCount=11)),
+    Row(nat.GatewayAddressNotFound, lambda p: _nat(p, PublicIpAddresses=["203.0.113.250"])),
+    Row(nat.LastAddressStays, _last_address),
+    Row(nat.AddressNotOnGateway, _snat_by_foreign_address),
+    Row(nat.SnatRuleExists, _snat_twice),
+    Row(nat.SnatOfOtherVpc, _snat_of_other_vpc),
+    Row(
+        nat.SnatRuleNotFound,
+        lambda p: (
+            "vpc:DeleteNatGatewaySourceIpTranslationNatRule",
+            {"NatGatewayId": gateway(p)[0], "NatGatewaySnatIds": ["snat-00000000"]},
+        ),
+    ),
+    Row(
+        instance.SubnetNotInVpc,
+        lambda p: ("vpc:CreateHaVip", {"VpcId": other_vpc(p)[0], "SubnetId": p.subnet_id, "HaVipName": "x"}),
+    ),
+    row(listing.UnknownFilter, "vpc:DescribeVpcs", Filters=[{"Name": "colour", "Values": ["blue"]}]),
+    row(listing.UnknownFilterOfMachines, "cvm:DescribeInstances", Filters=[{"Name": "colour", "Values": ["blue"]}]),
+    row(
+        listing.IdsAndFilters,
+        "vpc:DescribeVpcs",
+        VpcIds=["vpc-00000000"],
+        Filters=[{"Name": "vpc-id", "Values": ["vpc-00000000"]}],
+    ),
+    row(
+        listing.IdsAndFiltersOfMachines,
+        "cvm:DescribeInstances",
+        InstanceIds=["ins-00000000"],
+        Filters=[{"Name": "zone", "Values": [ZONE]}],
+    ),
+    row(listing.TooManyFilterValues, "vpc:DescribeVpcs", Filters=[{"Name": "vpc-id", "Values": ["x"]}] * 11),
+]

@@ -1,0 +1,137 @@
+"""Rows of the tables of refusals: a rule, and a request that it refuses, in a world prepared for it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from localcloud.state import Cloud
+from localcloud.state.errors import Refusal
+from localcloud.state.store import Key
+from localcloud.world import MachineSpec, PaperWorld
+from tests.localcloud.api.lab import ZONE
+from tests.localcloud.api.place import Place
+
+Request = tuple[str, dict[str, Any]]
+Prepare = Callable[[Place], Request]
+
+
+@dataclass(frozen=True)
+class Row:
+    refusal: type[Refusal]
+    prepare: Prepare
+    region: str = "ap-guangzhou"
+
+
+def row(refusal: type[Refusal], target: str, **parameters: Any) -> Row:
+    """A request that needs no preparation."""
+    return Row(refusal, lambda _: (target, parameters))
+
+
+def records(cloud: Cloud) -> tuple[dict[Key, object], dict[str, str]]:
+    """Everything that the cloud has recorded now."""
+    store = cloud._store
+    return {(kind, at): record for kind, of in store.records.items() for at, record in of.items()}, dict(store.facts)
+
+
+class HeldWorld(PaperWorld):
+    """A world in which a step of a machine can be held up, or made to fail."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: set[str] = set()
+        self.failing = False
+        self._released = threading.Event()
+
+    def release(self) -> None:
+        self._released.set()
+
+    def _wait(self, step: str) -> None:
+        if step in self.held:
+            self._released.wait(30)
+
+    def start_machine(self, spec: MachineSpec) -> None:
+        self._wait("start")
+        if self.failing:
+            msg = "no room for another machine"
+            raise RuntimeError(msg)
+        super().start_machine(spec)
+
+    def stop_machine(self, instance_id: str, *, hard: bool) -> None:
+        self._wait("stop")
+        super().stop_machine(instance_id, hard=hard)
+
+    def destroy_machine(self, instance_id: str) -> None:
+        self._wait("destroy")
+        super().destroy_machine(instance_id)
+
+
+def other_subnet(place: Place, zone: str = ZONE, cidr: str = "10.0.5.0/24") -> str:
+    """Another subnet of the same VPC."""
+    made = place.call("vpc:CreateSubnet", VpcId=place.vpc_id, SubnetName="other", CidrBlock=cidr, Zone=zone)
+    return made["Subnet"]["SubnetId"]
+
+
+def other_vpc(place: Place) -> tuple[str, str]:
+    """Another VPC with a subnet in it."""
+    vpc_id = place.call("vpc:CreateVpc", VpcName="other", CidrBlock="10.1.0.0/16")["Vpc"]["VpcId"]
+    made = place.call("vpc:CreateSubnet", VpcId=vpc_id, SubnetName="other", CidrBlock="10.1.1.0/24", Zone=ZONE)
+    return vpc_id, made["Subnet"]["SubnetId"]
+
+
+def associate(place: Place, havip_id: str, instance_id: str) -> None:
+    """Let the machine announce the HAVIP."""
+    wanted = [{"HaVipId": havip_id, "InstanceId": instance_id, "InstanceType": "CVM"}]
+    place.call("vpc:AssociateHaVipInstance", HaVipAssociationSet=wanted)
+
+
+def card(place: Place, **parameters: Any) -> str:
+    """A network interface in the subnet."""
+    wanted: dict[str, Any] = {"VpcId": place.vpc_id, "SubnetId": place.subnet_id, "NetworkInterfaceName": "card"}
+    made = place.call("vpc:CreateNetworkInterface", **(wanted | parameters))["NetworkInterface"]["NetworkInterfaceId"]
+    place.call.settle()
+    return made
+
+
+def primary_card(place: Place, instance_id: str) -> str:
+    """A machine's primary interface."""
+    wanted = [{"Name": "attachment.instance-id", "Values": [instance_id]}]
+    return place.call("vpc:DescribeNetworkInterfaces", Filters=wanted)["NetworkInterfaceSet"][0]["NetworkInterfaceId"]
+
+
+def disk(place: Place, **parameters: Any) -> str:
+    """A data disk."""
+    wanted: dict[str, Any] = {"Placement": {"Zone": ZONE}, "DiskType": "CLOUD_PREMIUM", "DiskSize": 50, **parameters}
+    return place.call("cbs:CreateDisks", **wanted)["DiskIdSet"][0]
+
+
+def gateway(place: Place) -> tuple[str, str]:
+    """A NAT gateway that is ready, and its public address."""
+    _, ip = place.eip()
+    made = place.call("vpc:CreateNatGateway", NatGatewayName="nat", VpcId=place.vpc_id, PublicIpAddresses=[ip])
+    place.call.settle()
+    return made["NatGatewaySet"][0]["NatGatewayId"], ip
+
+
+def main_table(place: Place) -> str:
+    """The VPC's main route table."""
+    wanted = [{"Name": "vpc-id", "Values": [place.vpc_id]}, {"Name": "association.main", "Values": ["true"]}]
+    return place.call("vpc:DescribeRouteTables", Filters=wanted)["RouteTableSet"][0]["RouteTableId"]
+
+
+def key(place: Place, name: str = "key") -> str:
+    """A key pair that the cloud makes."""
+    return place.call("cvm:CreateKeyPair", KeyName=name, ProjectId=0)["KeyPair"]["KeyId"]
+
+
+def policies(*entries: dict[str, Any], direction: str = "Ingress") -> dict[str, Any]:
+    """A rule set."""
+    return {direction: [{"Action": "ACCEPT", **entry} for entry in entries]}
+
+
+def spread(place: Place) -> str:
+    """A placement group."""
+    made = place.call("cvm:CreateDisasterRecoverGroup", Name="spread", Type="HOST")
+    return made["DisasterRecoverGroupId"]

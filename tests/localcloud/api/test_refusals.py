@@ -1,0 +1,249 @@
+"""Each rule is a test: a request that breaks it is refused with its code, and changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from localcloud import services
+from localcloud.api import refusals
+from localcloud.api.actions import ACTIONS
+from localcloud.api.rules import COMMON
+from localcloud.services import listing
+from localcloud.state import Timing, address, disk, instance_change, interface, interface_attachment, nat
+from localcloud.state.errors import ApiError, Refusal, ResourceNotFound, rule_in_words
+from localcloud.state.public_pool import PoolEmpty
+from tests.localcloud.api import refusals_machines, refusals_network, refusals_others
+from tests.localcloud.api.lab import Direct, running_cloud
+from tests.localcloud.api.place import Place
+from tests.localcloud.api.refused import HeldWorld, Request, Row, card, records, row
+from tests.localcloud.api.refused import disk as make_disk
+
+services.load()
+
+ROWS = [*refusals_network.ROWS, *refusals_machines.ROWS, *refusals_others.ROWS]
+
+
+def _id(entry: object) -> str:
+    assert isinstance(entry, Row)
+    return f"{entry.refusal.code} - {rule_in_words(entry.refusal)}"
+
+
+def _is_refused(call: Direct, entry: Row, request: Request) -> None:
+    target, parameters = request
+    before = records(call.cloud)
+    with pytest.raises(ApiError) as refused:
+        call(target, entry.region, **parameters)
+    assert type(refused.value) is entry.refusal, refused.value
+    assert refused.value.code == entry.refusal.code
+    assert records(call.cloud) == before
+
+
+@pytest.mark.parametrize("entry", ROWS, ids=_id)
+def test_a_request_that_breaks_the_rule_is_refused_and_changes_nothing(place: Place, entry: Row) -> None:
+    request = entry.prepare(place)
+    place.call.settle()
+    _is_refused(place.call, entry, request)
+
+
+# What takes a minute is under way when the last request comes.
+_SLOW = Timing(address_s=60, nat_gateway_s=60, disk_s=60, interface_s=60)
+
+
+@pytest.fixture
+def slow_place() -> Iterator[Place]:
+    with running_cloud(timing=_SLOW) as cloud:
+        yield Place.build(Direct(cloud))
+
+
+def _fresh_eip(place: Place) -> Request:
+    address_id = place.call("vpc:AllocateAddresses")["AddressSet"][0]
+    return "vpc:ReleaseAddresses", {"AddressIds": [address_id]}
+
+
+def _fresh_card(place: Place) -> Request:
+    wanted = {"VpcId": place.vpc_id, "SubnetId": place.subnet_id, "NetworkInterfaceName": "card"}
+    made = place.call("vpc:CreateNetworkInterface", **wanted)["NetworkInterface"]["NetworkInterfaceId"]
+    return "vpc:DeleteNetworkInterface", {"NetworkInterfaceId": made}
+
+
+def _growing_disk(place: Place) -> Request:
+    disk_id = make_disk(place)
+    place.call("cbs:ResizeDisk", DiskId=disk_id, DiskSize=60)
+    return "cbs:TerminateDisks", {"DiskIds": [disk_id]}
+
+
+def _fresh_gateway(place: Place) -> Request:
+    made = place.call("vpc:CreateNatGateway", NatGatewayName="n", VpcId=place.vpc_id, AddressCount=1)
+    return "vpc:DeleteNatGateway", {"NatGatewayId": made["NatGatewaySet"][0]["NatGatewayId"]}
+
+
+BUSY = [
+    Row(address.AddressBusy, _fresh_eip),
+    Row(interface.InterfaceBusy, _fresh_card),
+    Row(disk.DiskBusy, _growing_disk),
+    Row(nat.NatGatewayBusy, _fresh_gateway),
+]
+
+
+@pytest.mark.parametrize("entry", BUSY, ids=_id)
+def test_a_resource_that_is_changing_takes_no_other_change(slow_place: Place, entry: Row) -> None:
+    _is_refused(slow_place.call, entry, entry.prepare(slow_place))
+
+
+@pytest.fixture
+def held_place() -> Iterator[tuple[Place, HeldWorld]]:
+    world = HeldWorld()
+    with running_cloud(world=world) as cloud:
+        yield Place.build(Direct(cloud)), world
+        world.release()
+
+
+HELD: dict[type[Refusal], tuple[str, str]] = {
+    instance_change.InstanceIsPending: ("start", ""),
+    instance_change.InstanceIsStopping: ("stop", "StopInstances"),
+    instance_change.InstanceIsRebooting: ("stop", "RebootInstances"),
+    instance_change.InstanceIsTerminating: ("destroy", "TerminateInstances"),
+}
+
+
+@pytest.mark.parametrize("refusal", HELD)
+def test_a_machine_that_is_on_its_way_takes_no_operation(
+    held_place: tuple[Place, HeldWorld], refusal: type[Refusal]
+) -> None:
+    place, world = held_place
+    step, operation = HELD[refusal]
+    if operation:
+        instance_id = place.machine()
+        world.held.add(step)
+        place.call(f"cvm:{operation}", InstanceIds=[instance_id])
+    else:
+        world.held.add(step)
+        instance_id = place.begin_machine()
+    request = "cvm:TerminateInstances", {"InstanceIds": [instance_id]}
+    _is_refused(place.call, Row(refusal, lambda _: request), request)
+
+
+def test_a_machine_that_is_starting_or_being_changed_takes_no_operation(held_place: tuple[Place, HeldWorld]) -> None:
+    place, world = held_place
+    first, second = place.machine(), place.machine()
+    place.call("cvm:StopInstances", InstanceIds=[first])
+    place.call.settle()
+    world.held.add("start")
+    place.call("cvm:StartInstances", InstanceIds=[first])
+    starting = "cvm:StopInstances", {"InstanceIds": [first]}
+    _is_refused(place.call, row(instance_change.InstanceIsStarting, ""), starting)
+    place.call("cvm:ResetInstancesType", InstanceIds=[second], InstanceType="S5.LARGE8", ForceStop=True)
+    changing = "cvm:StopInstances", {"InstanceIds": [second]}
+    _is_refused(place.call, row(instance_change.InstanceBusy, ""), changing)
+
+
+def test_a_machine_that_did_not_come_up_says_why_and_is_only_terminated(held_place: tuple[Place, HeldWorld]) -> None:
+    place, world = held_place
+    world.failing = True
+    instance_id = place.machine()
+    shown = place.show(instance_id)
+    assert shown["InstanceState"] == "LAUNCH_FAILED"
+    assert "no room for another machine" in shown["LatestOperationErrorMsg"]
+    start = "cvm:StartInstances", {"InstanceIds": [instance_id]}
+    _is_refused(place.call, row(instance_change.InstanceLaunchFailed, ""), start)
+    place.call("cvm:TerminateInstances", InstanceIds=[instance_id])
+    place.call.settle()
+    assert place.call("cvm:DescribeInstances")["TotalCount"] == 0
+
+
+def test_nothing_is_bound_to_a_machine_that_is_not_up(held_place: tuple[Place, HeldWorld]) -> None:
+    place, world = held_place
+    (address_id, _), interface_id = place.eip(), card(place)
+    world.held.add("start")
+    instance_id = place.begin_machine()
+    bind = "vpc:AssociateAddress", {"AddressId": address_id, "InstanceId": instance_id}
+    _is_refused(place.call, row(address.InstanceStateForbidsBinding, ""), bind)
+    attach = "vpc:AttachNetworkInterface", {"NetworkInterfaceId": interface_id, "InstanceId": instance_id}
+    _is_refused(place.call, row(interface_attachment.InstanceStateForbidsInterface, ""), attach)
+
+
+def test_public_addresses_run_out() -> None:
+    with running_cloud() as cloud:
+        call = Direct(cloud)
+        for region in ("ap-guangzhou", "ap-shanghai", "ap-beijing"):
+            call("vpc:AllocateAddresses", region, AddressCount=20)
+            place = _place_in(call, region)
+            for _ in range(4):
+                _run_public(call, region, place, 15)
+            call.settle()
+        with pytest.raises(PoolEmpty):
+            _run_public(call, "ap-beijing", place, 30)
+
+
+def _place_in(call: Direct, region: str) -> tuple[str, str, str, str]:
+    zone = {"ap-guangzhou": "ap-guangzhou-6", "ap-shanghai": "ap-shanghai-2", "ap-beijing": "ap-beijing-3"}[region]
+    vpc_id = call("vpc:CreateVpc", region, VpcName="v", CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    made = call("vpc:CreateSubnet", region, VpcId=vpc_id, SubnetName="s", CidrBlock="10.0.0.0/20", Zone=zone)
+    group = call("vpc:CreateSecurityGroup", region, GroupName="g", GroupDescription="")["SecurityGroup"]
+    return zone, vpc_id, made["Subnet"]["SubnetId"], group["SecurityGroupId"]
+
+
+def _run_public(call: Direct, region: str, place: tuple[str, str, str, str], count: int) -> None:
+    zone, vpc_id, subnet_id, group_id = place
+    call(
+        "cvm:RunInstances",
+        region,
+        Placement={"Zone": zone},
+        ImageId="img-debian12",
+        VirtualPrivateCloud={"VpcId": vpc_id, "SubnetId": subnet_id},
+        InternetAccessible={"PublicIpAssigned": True, "InternetMaxBandwidthOut": 1},
+        SecurityGroupIds=[group_id],
+        InstanceCount=count,
+    )
+
+
+# Proved over HTTP, in test_gateway.py; the last one is a bug's.
+ELSEWHERE: set[type[Refusal]] = {
+    refusals.AuthorizationMalformed,
+    refusals.BodyNotJson,
+    refusals.ContentTypeWrong,
+    refusals.CredentialUnknown,
+    refusals.NoSuchVersion,
+    refusals.RequestTooLarge,
+    refusals.ServiceUnknown,
+    refusals.SignatureExpired,
+    refusals.SignatureWrong,
+    refusals.TooManyRequests,
+    refusals.UnsupportedProtocol,
+    refusals.UnsupportedRegion,
+    refusals.InternalError,
+}
+# Proved by the tests above that are not rows.
+ABOVE: set[type[Refusal]] = {
+    *HELD,
+    instance_change.InstanceIsStarting,
+    instance_change.InstanceBusy,
+    instance_change.InstanceLaunchFailed,
+    address.InstanceStateForbidsBinding,
+    interface_attachment.InstanceStateForbidsInterface,
+    PoolEmpty,
+}
+
+
+def test_every_rule_that_an_action_names_has_a_test() -> None:
+    named = {*COMMON, *(refusal for action in ACTIONS.values() for refusal in action.refuses)}
+    tested = {entry.refusal for entry in (*ROWS, *BUSY)} | ELSEWHERE | ABOVE
+    assert sorted(refusal.__name__ for refusal in named - tested) == []
+
+
+def test_every_rule_belongs_to_an_action_and_says_where_it_comes_from() -> None:
+    named = {*COMMON, *(refusal for action in ACTIONS.values() for refusal in action.refuses)}
+    of_lists = {listing.IdsAndFilters, listing.IdsAndFiltersOfMachines, listing.TooManyFilterValues}
+    for refusal in _all(Refusal):
+        if refusal.code and refusal not in of_lists | {ResourceNotFound}:
+            assert refusal in named, refusal
+            assert refusal.source.where
+            assert rule_in_words(refusal).endswith(".")
+
+
+def _all(refusal: type[Refusal]) -> Iterator[type[Refusal]]:
+    for below in refusal.__subclasses__():
+        yield below
+        yield from _all(below)
