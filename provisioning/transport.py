@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from provisioning.inventory import Host, Inventory
 
 CONNECT_DEADLINE_S = 10.0
+DEAD_AFTER_MS = 15_000
 CALL_DEADLINE_S = 120.0
 
 # Read from stdin, so that neither the agent nor what it is told is ever on a command line.
@@ -308,6 +309,10 @@ def _dial(host: Host) -> socket.socket:
             look_at="is the machine up; does its security group let this address in on that port",
         ) from None
     connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    # A machine that lost its power acknowledges nothing, the SSH keep-alives neither: known after this, not at the
+    # deadline of the call.
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_AFTER_MS)
     return connected
 
 
