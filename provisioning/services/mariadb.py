@@ -44,6 +44,7 @@ def desired(deployment: Deployment, machine: Machine) -> list[Thing]:
         *_accounts(deployment),
         Database(settings.database, schema=f"{get_release(deployment).path}/sql/iam.sql"),
         _administrator(settings.database),
+        _nobody_else(deployment),
     ]
 
 
@@ -60,6 +61,22 @@ def _accounts(deployment: Deployment) -> list[Thing]:
             Grant(user, machine.private_address, database, _DATA_RIGHTS),
         ]
     return things
+
+
+def _nobody_else(deployment: Deployment) -> Query:
+    """The accounts of machines that have left the group go: their addresses may be somebody else's by now."""
+    values = {
+        "users": ", ".join(f"'{user}'" for user in sorted({"iam", deployment.data.username})),
+        "hosts": ", ".join(
+            f"'{host}'" for host in (_DEFINER_HOST, *(machine.private_address for machine in deployment.machines))
+        ),
+    }
+    return Query(
+        "no accounts for other addresses",
+        deployment.data.database,
+        render("mariadb/drop_other_accounts.sql.j2", **values).strip(),
+        unless=render("mariadb/no_other_accounts.sql.j2", **values).strip(),
+    )
 
 
 def _administrator(database: str) -> Query:

@@ -74,9 +74,23 @@ def test_the_published_default_password_is_not_the_administrators_unless_it_was_
     nodes: tuple[Node, Node],
 ) -> None:
     a, _ = nodes
-    (query,) = [thing for thing in a.things if isinstance(thing, Query)]
+    query, _ = [thing for thing in a.things if isinstance(thing, Query)]
     assert not a.run_query(query), "set once"
     assert ask(a, API, "POST", "/login", {"username": "admin", "password": "Other@2021"})[0] == 401
+
+
+def test_accounts_of_machines_that_left_the_group_are_removed_and_others_stay(nodes: tuple[Node, Node]) -> None:
+    a, b = nodes
+    _, query = [thing for thing in a.things if isinstance(thing, Query)]
+    assert not a.run_query(query), "nothing to do"
+    a.sql("CREATE USER iam@'10.0.4.77' IDENTIFIED BY 'x'; CREATE USER iam@'%'; CREATE USER monitor@'10.0.4.77';")
+    assert a.run_query(query)
+    assert not a.run_query(query)
+    assert a.sql("SELECT host FROM mysql.user WHERE user = 'iam' ORDER BY host;").split() == [
+        "127.0.0.1", "127.0.0.20", "127.0.0.21",
+    ]  # fmt: skip
+    assert a.sql("SELECT host FROM mysql.user WHERE user = 'monitor';").split() == ["10.0.4.77"]
+    assert ask(b, API, "GET", "/v1/users/admin", None, login(b))[0] == 200
 
 
 def test_a_policy_made_on_one_machine_decides_on_both_within_seconds(nodes: tuple[Node, Node]) -> None:

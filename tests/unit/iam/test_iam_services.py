@@ -153,8 +153,15 @@ def test_the_definer_is_there_before_the_schema_whose_triggers_name_it() -> None
     assert database.schema == f"{STAND_IN.path}/sql/iam.sql"
 
 
+def test_accounts_of_machines_that_left_are_removed() -> None:
+    _, query = of_kind(Query, mariadb.desired(deployment(), A))
+    kept = "'127.0.0.1', '10.0.4.20', '10.0.4.21'"
+    assert kept in query.statement
+    assert kept in query.unless
+
+
 def test_the_administrator_is_set_again_only_when_our_secret_changes() -> None:
-    (query,) = of_kind(Query, mariadb.desired(deployment(), A))
+    query, _ = of_kind(Query, mariadb.desired(deployment(), A))
     assert find_names(query.statement) == find_names(query.unless) == {"iam_admin_password_hash"}
     assert "Admin@2021" not in query.statement
 
