@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from operations.workspace import find_workspace
+
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 T = TypeVar("T")  # 3.11 has no generic functions with brackets
@@ -55,6 +57,16 @@ class Lab:
 
     def up(self, *options: str) -> str:
         return self.operator("tandem", "up", "--stack", "local", *options).stdout
+
+    def pulumi(self, *arguments: str, settings: Path | None = None, check: bool = True) -> str:
+        """Run the real pulumi on the copies that `tandem up` works on, with other settings if given."""
+        workspace = find_workspace("local", {"LOCALCLOUD_NAME": self.name})
+        assert workspace is not None
+        environment = workspace.prepare_for_pulumi("local", settings)
+        words = [f"{key}={value}" for key, value in environment.items()]
+        command = ("env", *words, "pulumi", "--cwd", str(workspace.project), *arguments)
+        result = self.operator(*command, "--stack", "local", "--non-interactive", check=check)
+        return result.stdout + result.stderr
 
     def outputs(self) -> dict[str, Any]:
         return json.loads(self.run("tandem", "outputs", "--stack", "local", "--json", "--show-secrets").stdout)

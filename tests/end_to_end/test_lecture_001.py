@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.end_to_end.lab import Lab, wait_until
-from tests.end_to_end.seed import write_seed_settings
+from tests.end_to_end.settings import write_settings
 
 pytestmark = pytest.mark.root
 
@@ -49,7 +49,8 @@ def test_ten_requests_to_a_domain_are_five_on_each_machine(deployed: Lab, domain
 def seed(lab: Lab, first_up: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """The same deployment, changed in place to the lecture's keepalived; and back afterwards."""
     del first_up
-    lab.up("--config-file", str(write_seed_settings(tmp_path_factory.mktemp("seed") / "seed.yaml")))
+    settings = write_settings(tmp_path_factory.mktemp("seed") / "seed.yaml", keepalived={"profile": "seed"})
+    lab.up("--config-file", str(settings))
     yield lab
     for machine in MACHINES:
         lab.on(machine, "systemctl start nginx keepalived")

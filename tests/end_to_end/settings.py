@@ -1,0 +1,20 @@
+"""Stack `local` with other settings than its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.end_to_end.lab import ROOT
+
+
+def write_settings(file: Path, **changed: dict[str, Any]) -> Path:
+    """The local stack's own settings, but for some values: write_settings(f, keepalived={"profile": "seed"})."""
+    settings = yaml.safe_load((ROOT / "stacks" / "Pulumi.local.yaml").read_text())
+    for section, values in changed.items():
+        key = f"tandem:{section}"
+        settings["config"][key] = {**settings["config"].get(key, {}), **values}
+    file.write_text(yaml.safe_dump(settings))
+    return file
