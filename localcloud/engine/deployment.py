@@ -124,6 +124,10 @@ class Deployment:
 
         return delete_in_order(gone, delete)
 
+    def wait_until_idle(self) -> None:
+        """Return once no step is at work. A step that still waits in its before hook is not."""
+        self._steps.activity.wait_until_idle()
+
     # One resource
 
     def _as_it_was(self, goal: Goal) -> Registered:

@@ -85,6 +85,10 @@ class Display:
         with self._mutex:
             self._counts[operation] += 1
 
+    def not_begun(self, operation: Operation, urn: str) -> None:
+        self._began.pop((urn, operation), None)
+        self._step(operation, urn, "not begun: the run is stopping")
+
     def failed(self, operation: Operation, urn: str, message: str) -> None:
         self._began.pop((urn, operation), None)
         self._step(operation, urn, f"{_DOING.get(operation, operation)} failed")

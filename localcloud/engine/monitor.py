@@ -82,6 +82,8 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         try:
             answer = self._deployment.register(goal_of(request, urn))
         except (ResourceError, CancelledError):
+            # The program ends with this answer; what is at work may still need its hooks.
+            self._deployment.wait_until_idle()
             _stop(context)
         except Exception as error:  # noqa: BLE001 - a fault of the engine itself must stop the run, and be seen
             self._display.error(f"localcloud's engine failed: {type(error).__name__}: {error}", urn)

@@ -112,6 +112,8 @@ class _Run:
             monitor.may_leave.set()
             code = process.wait()
         finally:
+            # Whatever became of the program: what is at work is finished and recorded.
+            self.deployment.wait_until_idle()
             process.kill()
             os.close(guard)
         for reader in readers:

@@ -6,8 +6,9 @@ import base64
 import os
 import threading
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -26,6 +27,27 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 
 
+class Activity:
+    """Counts the steps that are at work: a run that stops waits for them."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._working = 0
+
+    def __enter__(self) -> None:
+        with self._condition:
+            self._working += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._condition:
+            self._working -= 1
+            self._condition.notify_all()
+
+    def wait_until_idle(self) -> None:
+        with self._condition:
+            self._condition.wait_for(lambda: self._working == 0)
+
+
 class CancelledError(Exception):
     """Another step failed, or the person asked to stop: nothing new is begun."""
 
@@ -42,23 +64,20 @@ class Steps:
     hooks: Hooks
     display: Display
     stopped: threading.Event
+    activity: Activity = field(default_factory=Activity)
 
     def create(
         self, wanted: Resource, *, replacing: Resource | None = None, operation: Operation = "create"
     ) -> Resource:
         """Make `wanted` (its id and outputs are still empty); what it replaces stays known, to be deleted later."""
-        self._begin(operation, wanted.urn)
         call = HookCall(wanted.urn, "", new_inputs=wanted.inputs)
 
         def act() -> Resource:
-            self._hook(wanted, "before_create", call)
-            if not wanted.custom:
-                return self.store.put(wanted)
-            return self._create_custom(wanted, replacing)
+            return self._create_custom(wanted, replacing) if wanted.custom else self.store.put(wanted)
 
-        made = self._attempt(operation, wanted, call, act)
-        self._after(made, "after_create", replace_call(call, made))
-        self.display.done(operation, wanted.urn)
+        with self._step(operation, wanted, "before_create", call):
+            made = self._attempt(operation, wanted, call, act)
+            self._after(made, "after_create", replace(call, id=made.id, new_outputs=made.outputs))
         return made
 
     def _create_custom(self, wanted: Resource, replacing: Resource | None) -> Resource:
@@ -81,61 +100,81 @@ class Steps:
         """Finish a create that an earlier run was cut off in; None when what it made is gone or will never be ready."""
         self._begin("adopt", unsettled.urn)
         provider = self.providers.get(unsettled.type)
-        try:
-            outputs = provider.settle(unsettled.type, unsettled.id, unsettled.inputs)
-        except ProviderError as error:
-            self.display.warning(f"what an earlier run made ({unsettled.id}) is not usable: {error}", unsettled.urn)
-            self.delete(unsettled)
-            return None
-        if outputs is None:
-            self.store.remove(unsettled)
-            return None
-        settled = self.store.put(_with_outputs(replace(unsettled, unsettled=False), Created(unsettled.id, outputs)))
+        with self.activity:
+            try:
+                outputs = provider.settle(unsettled.type, unsettled.id, unsettled.inputs)
+            except ProviderError as error:
+                self.display.warning(f"what an earlier run made ({unsettled.id}) is not usable: {error}", unsettled.urn)
+                self.delete(unsettled)
+                return None
+            if outputs is None:
+                self.store.remove(unsettled)
+                return None
+            settled = replace(unsettled, unsettled=False)
+            settled = self.store.put(_with_outputs(settled, Created(unsettled.id, outputs)))
         self.display.done("adopt", unsettled.urn)
         return settled
 
     def update(self, old: Resource, wanted: Resource, changes: tuple[str, ...]) -> Resource:
-        self._begin("update", old.urn, f"[{', '.join(changes)}]")
         call = HookCall(old.urn, old.id, new_inputs=wanted.inputs, old_inputs=old.inputs, old_outputs=old.outputs)
 
         def act() -> Resource:
-            self._hook(wanted, "before_update", call)
             provider = self.providers.get(old.type)
             outputs = provider.update(old.type, old.id, old.inputs, old.outputs, wanted.inputs)
             return self.store.put(_with_outputs(replace(wanted, created=old.created), Created(old.id, outputs)))
 
-        made = self._attempt("update", wanted, call, act)
-        self._after(made, "after_update", replace_call(call, made))
-        self.display.done("update", old.urn)
+        with self._step("update", wanted, "before_update", call, f"[{', '.join(changes)}]"):
+            made = self._attempt("update", wanted, call, act)
+            self._after(made, "after_update", replace(call, new_outputs=made.outputs))
         return made
 
     def delete(self, old: Resource, *, keep: bool = False, operation: Operation = "delete") -> None:
         """Delete it; with `keep`, only forget it (retain_on_delete, deleted_with)."""
-        self._begin(operation, old.urn)
         call = HookCall(old.urn, old.id, old_inputs=old.inputs, old_outputs=old.outputs)
 
         def act() -> None:
-            self._hook(old, "before_delete", call)
             if old.custom and not keep and not old.retain_on_delete:
                 self.providers.get(old.type).delete(old.type, old.id, old.inputs, old.outputs)
             self.store.remove(old)
 
-        self._attempt(operation, old, call, act)
-        self._after(old, "after_delete", call)
-        self.display.done(operation, old.urn)
+        with self._step(operation, old, "before_delete", call):
+            self._attempt(operation, old, call, act)
+            self._after(old, "after_delete", call)
+
+    @contextmanager
+    def _step(
+        self, operation: Operation, resource: Resource, before: When, call: HookCall, detail: str = ""
+    ) -> Generator[None]:
+        """The step's begin, its before hooks, and its end; inside, it is at work."""
+        self._begin(operation, resource.urn, detail)
+        try:
+            self._hook(resource, before, call)
+        except HookError as error:
+            if self.stopped.is_set():
+                # The program goes when a step has failed, and its hooks with it.
+                raise self._not_begun(operation, resource) from None
+            raise self._failed(operation, resource, str(error)) from None
+        with self.activity:
+            # What waited in its hook while another step failed is not begun any more.
+            if self.stopped.is_set():
+                raise self._not_begun(operation, resource)
+            yield
+        self.display.done(operation, resource.urn)
 
     def _begin(self, operation: Operation, urn: str, detail: str = "") -> None:
         if self.stopped.is_set():
             raise CancelledError
         self.display.begin(operation, urn, detail)
 
+    def _not_begun(self, operation: Operation, resource: Resource) -> CancelledError:
+        self.display.not_begun(operation, resource.urn)
+        return CancelledError()
+
     def _attempt(self, operation: Operation, resource: Resource, call: HookCall, act: Callable[[], _Result]) -> _Result:
         errors: list[str] = []
         while True:
             try:
                 return act()
-            except HookError as error:
-                raise self._failed(operation, resource, str(error)) from None
             except ProviderError as error:
                 errors.insert(0, str(error))
             except Exception as error:
@@ -167,10 +206,6 @@ class Steps:
             self._hook(resource, when, call)
         except HookError as error:
             self.display.warning(str(error), resource.urn)
-
-
-def replace_call(call: HookCall, made: Resource) -> HookCall:
-    return replace(call, id=made.id, new_outputs=made.outputs)
 
 
 def _with_outputs(wanted: Resource, created: Created) -> Resource:

@@ -136,3 +136,30 @@ def test_a_hook_that_the_program_no_longer_has_stops_the_deletion(project: Proje
     assert run.code == 1
     assert "hook 'hook' was not registered" in run
     assert set(project.resources()) == {"a"}
+
+
+def test_what_waits_in_its_hook_while_another_step_fails_is_not_begun(project: Project) -> None:
+    project.write("""
+        failed = asyncio.Event()
+
+        async def wait(args):
+            log("hook", "waits", args.name)
+            await asyncio.wait_for(failed.wait(), 20)
+
+        def release(args):
+            failed.set()
+            return False
+
+        Thing("bad", sleep=1.0, fail=["create"],
+              opts=ResourceOptions(hooks=ResourceHookBinding(on_error=[pulumi.ErrorHook("release", release)])))
+        Thing("waiting", opts=ResourceOptions(hooks=ResourceHookBinding(before_create=[ResourceHook("wait", wait)])))
+        Thing("working", sleep=3.0)
+    """)
+    run = project.run("up", "--yes")
+    assert run.code == 1
+    assert ["hook", "waits", "waiting"] in project.calls()
+    assert project.done() == ["create working"]
+    assert "waiting not begun: the run is stopping" in run
+    assert run.output.count("error: ") == 1
+    assert set(project.resources()) == {"working"}
+    assert project.state()["pendingCreates"] == []
