@@ -11,7 +11,7 @@ from tests.end_to_end.lab import ROOT
 
 
 def write_settings(file: Path, **changed: dict[str, Any]) -> Path:
-    """The local stack's own settings, but for some values: write_settings(f, keepalived={"profile": "seed"})."""
+    """The local stack's own settings, but for those given by section, e.g. keepalived={"profile": "seed"}."""
     settings = yaml.safe_load((ROOT / "stacks" / "Pulumi.local.yaml").read_text())
     for section, values in changed.items():
         key = f"tandem:{section}"

@@ -81,12 +81,11 @@ class Watch:
     def wait_until_answered(self) -> None:
         """The traffic through the EIP follows."""
 
-        def answer() -> str:
+        def answers() -> list[str]:
             return ask(self.lab, "iam.api.example.com", self.public_ip)
 
-        wait_until(
-            answer, lambda seen: seen == '{"status":"ok"}', deadline_s=TAKE_OVER_S, what="answer through the EIP"
-        )
+        right = ['{"status":"ok"}']
+        wait_until(answers, lambda seen: seen == right, deadline_s=TAKE_OVER_S, what="answer through the EIP")
 
     def wait_until_logged(self, machine: str, lines: list[str]) -> None:
         wait_until(
