@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from components.credentials import Credentials
 from components.failures import without_traceback
 from components.host_keys import GroupHostKeys
 from components.rollout_work import find_drift, roll_out
+from components.shown import shown_files, shown_things
 from provisioning.deployment import Deployment
 from provisioning.manifest import render
 
@@ -74,15 +74,10 @@ def _inputs(args: RolloutArgs) -> dict[str, Any]:
         "group": args.deployment.group,
         "hosts": list(args.host_keys.hosts),
         "virtual_ips": list(args.deployment.virtual_ips),
-        "files": {host: manifest.files() for host, manifest in manifests.items()},
-        "manifests": {host: [_one_line(thing) for thing in manifest.to_data()] for host, manifest in manifests.items()},
+        "files": {host: shown_files(manifest) for host, manifest in manifests.items()},
+        "manifests": {host: shown_things(manifest) for host, manifest in manifests.items()},
         "values": values,
         "secrets": args.credentials.secrets,
         "private_key": args.credentials.deployment_key.private_key,
         "bastion": args.host_keys.bastion,
     }
-
-
-def _one_line(thing: Mapping[str, Any]) -> str:
-    """One thing as one line: a preview shows every value of a changed resource, and people read it."""
-    return json.dumps(thing, sort_keys=True)

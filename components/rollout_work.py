@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING, Any
 
 from components.machine_data import to_inventory
+from components.shown import read_manifest
 from provisioning import rollout
 from provisioning.errors import ProvisioningError
 from provisioning.manifest import Manifest
@@ -31,10 +31,7 @@ def find_drift(outputs: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def _manifests(inputs: Mapping[str, Any]) -> dict[str, Manifest]:
-    return {
-        host: Manifest.from_data(host, [json.loads(thing) for thing in things], inputs["files"][host])
-        for host, things in inputs["manifests"].items()
-    }
+    return {host: read_manifest(host, things, inputs["files"][host]) for host, things in inputs["manifests"].items()}
 
 
 def _secrets(inputs: Mapping[str, Any]) -> dict[str, str]:

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import base64
-import json
 import sys
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import yaml
 from program_runs import run
 from pulumi.dynamic.dynamic import ResourceProvider, serialize_provider
 
@@ -17,8 +17,8 @@ from components.host_keys import HostKeysProvider
 from components.last_deployment import inventory_of
 from components.machine_data import to_host, to_inventory
 from components.rollout import RolloutProvider
+from components.shown import read_manifest, shown_files, shown_things
 from provisioning.errors import GateError
-from provisioning.manifest import Manifest
 
 _HOST = {
     "name": "iam-a",
@@ -118,10 +118,19 @@ def test_health_is_asked_again_after_another_rollout_only() -> None:
 
 def test_manifests_survive_the_way_through_pulumi() -> None:
     inputs = _rollout_inputs()
-    # Numbers come back as floats.
-    things = [json.loads(text, parse_int=float) for text in inputs["manifests"]["iam-a"]]
-    manifest = Manifest.from_data("iam-a", things, inputs["files"]["iam-a"])
-    assert manifest.files() == inputs["files"]["iam-a"]
+    for host in ("iam-a", "iam-b"):
+        manifest = read_manifest(host, inputs["manifests"][host], inputs["files"][host])
+        assert shown_files(manifest) == inputs["files"][host]
+        assert shown_things(manifest) == inputs["manifests"][host]
+
+
+def test_no_text_reads_as_yaml_or_json() -> None:
+    inputs = _rollout_inputs()
+    texts = [*inputs["manifests"].values(), *(text for files in inputs["files"].values() for text in files.values())]
+    for text in texts:
+        # The engine would write it out as a tree, unchanged or not.
+        with pytest.raises(yaml.YAMLError):
+            yaml.safe_load(text)
 
 
 def test_machines_survive_the_way_through_pulumi() -> None:
