@@ -1,5 +1,9 @@
 """What a subnet lets pass, as nftables rules: the guard against false addresses, and the security groups.
 
+Stateful, and new rules work at once: documented (Tencent's product/213/18197). Nothing is documented of flows that were
+established before a change: assumed that they go on, as connection tracking has it. A group without rules lets nothing
+through: documented there too.
+
 A pure function of the plan. The rule sets were measured on this kernel (shared/reference/lab.md, 1):
 - `ct` is refused in a bridge table, so br_netfilter's conntrack sets a mark in table `inet`, at prerouting, and the
   bridge's chains of a priority above 0 (br_netfilter's own) read it;

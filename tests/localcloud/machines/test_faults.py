@@ -39,6 +39,10 @@ def _idle(lab: Lab) -> bool:
     return lab.run("ann", "pgrep", "-f", "localcloud-stress").returncode == 1
 
 
+def _ssh_answers(lab: Lab) -> bool:
+    return lab.connect("bob", ANN.address, 22).startswith("SSH-2.0")
+
+
 def _on(lab: Lab) -> bool:
     return ANN.instance_id in lab.world.running()
 
@@ -50,7 +54,7 @@ def _on(lab: Lab) -> bool:
         pytest.param("isolate-from", ["bob"], _reached, id="isolate-from"),
         pytest.param("pause", [], lambda lab: not lab.cgroup("ann").frozen(), id="pause"),
         pytest.param("power-off", [], _on, id="power-off"),
-        pytest.param("kill", ["sshd", "STOP"], lambda lab: _ssh_answers(lab), id="kill STOP"),
+        pytest.param("kill", ["sshd", "STOP"], _ssh_answers, id="kill STOP"),
         pytest.param("kill", ["sshd", "KILL"], _server_runs, id="kill KILL"),
         pytest.param("fill-disk", [], _disk_is_free, id="fill-disk"),
         pytest.param("cpu-stress", ["2"], _idle, id="cpu-stress"),
@@ -71,10 +75,6 @@ def test_a_fault_does_what_it_says_and_heal_undoes_it(
     assert healed.did != "nothing was wrong with it"
     wait_until(lambda: fine(lab), f"{fault} is undone", 20)
     assert faults.inject("ann", "heal", []).did == "nothing was wrong with it"
-
-
-def _ssh_answers(lab: Lab) -> bool:
-    return lab.connect("bob", ANN.address, 22).startswith("SSH-2.0")
 
 
 def test_a_machine_that_is_isolated_from_one_reaches_the_others(lab: Lab) -> None:

@@ -6,6 +6,8 @@ VPC two, 10.0.0.0/16 as well: its subnet 10.0.4.0/24 with eve .23
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import json
 import os
 import socket
@@ -13,7 +15,7 @@ import subprocess
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network
@@ -68,6 +70,8 @@ class Place:
     def mac(self) -> str:
         return f"52:54:00:00:00:0{self.number}"
 
+
+_numbers = itertools.count(1)
 
 PLACES = {
     place.name: place
@@ -141,7 +145,7 @@ class Lab:
     """The running thing. `wish` makes the network another one; every test begins with the default."""
 
     def __init__(self, *, image: str = "img-debian12", machines: tuple[str, ...] = tuple(PLACES)) -> None:
-        self.cloud = f"t{os.getpid()}"
+        self.cloud = f"t{os.getpid()}x{next(_numbers)}"
         self.paths = Paths(self.cloud)
         tear_down(self.paths, keep_state=False)
         self.world = LinuxWorld(self.paths)
@@ -351,6 +355,17 @@ class Lab:
         if self.run(name, "sh", "-c", f"ss -Htln sport = :{port} | grep -q .").returncode != 0:
             self.serve(name, port)
 
+    def must(self, name: str, *command: str, text: str = "") -> str:
+        """Run a command on a machine that has to succeed."""
+        done = self.run(name, *command, text=text)
+        assert done.returncode == 0, f"{name}: {' '.join(command)}: {done.returncode}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def client(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command on the internet."""
+        with self.world.namespaces.inside(names.INTERNET):
+            return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+
     def operator(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command in the operator's network."""
         with self.world.namespaces.inside(names.OPERATOR):
@@ -371,6 +386,20 @@ class Lab:
 
     def holder(self) -> str | None:
         return self.world.holders.holder("havip-00000001")
+
+
+@contextmanager
+def in_a_loop() -> Generator[Callable[[Coroutine[Any, Any, Any]], Any]]:
+    """An event loop in a thread beside the test, and a function that runs coroutines in it."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        yield lambda coroutine: asyncio.run_coroutine_threadsafe(coroutine, loop).result(10)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
 
 
 def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 5.0) -> float:
