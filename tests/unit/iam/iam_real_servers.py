@@ -195,7 +195,7 @@ class Node:
                     self.sql(f"CREATE DATABASE `{thing.name}` DEFAULT CHARACTER SET utf8mb4;")
                     self.sql((self.release / "sql" / "iam.sql").read_text(), thing.name)
                 case Query():
-                    self.run_query(thing)
+                    self.run_statement(thing)
                 case _:
                     pass
 
@@ -204,8 +204,11 @@ class Node:
         secrets = self.secrets()
         if self.sql(placeholders.substitute(query.unless, secrets, query.name) + ";", query.database).strip():
             return False
-        self.sql(placeholders.substitute(query.statement, secrets, query.name) + ";", query.database)
+        self.run_statement(query)
         return True
+
+    def run_statement(self, query: Query) -> None:
+        self.sql(placeholders.substitute(query.statement, self.secrets(), query.name) + ";", query.database)
 
     def refresh(self) -> str:
         """What iam-refresh.service does; what it says."""
