@@ -97,14 +97,6 @@ def group_name(gid: int) -> str:
         return str(gid)
 
 
-def fsync_directory(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def probe(url: str, timeout_s: float = 2) -> str:
     """The status of one GET, or why there was none."""
     parts = urllib.parse.urlsplit(url)
@@ -131,6 +123,7 @@ class Agent:
         sleep: Callable[[float], None] = time.sleep,
         before: Callable[[str], None] = lambda _effect: None,
         probe: Callable[[str], str] = probe,
+        sync: Callable[[int], None] = os.fsync,
     ) -> None:
         self.root = Path(root)
         self.state = self.at(STATE)
@@ -140,6 +133,7 @@ class Agent:
         self.sleep = sleep
         self.before = before  # called with each effect's name before it happens: where a test pulls the plug
         self.probe = probe
+        self.sync = sync  # a test of many rollouts on a busy disk has no power to lose
         self.token = ""
 
     def at(self, path: str) -> Path:
@@ -372,7 +366,7 @@ class Agent:
         with new.open("w") as file:
             json.dump(value, file)
             file.flush()
-            os.fsync(file.fileno())
+            self.sync(file.fileno())
         new.replace(place)
 
     def _pending(self) -> list[str]:
@@ -517,7 +511,7 @@ class Agent:
             out.write(file["text"])
             out.flush()
             self._own(place, file)
-            os.fsync(out.fileno())
+            self.sync(out.fileno())
 
     def _own(self, place: Path, wanted: dict[str, Any]) -> None:
         try:
@@ -631,8 +625,15 @@ class Agent:
             shutil.copy2(staged, near)
             self._own(near, action)
             near.replace(place)
-        fsync_directory(place.parent)
+        self._sync_directory(place.parent)
         return ["wrote " + action["path"]]
+
+    def _sync_directory(self, path: Path) -> None:
+        handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            self.sync(handle)
+        finally:
+            os.close(handle)
 
     def _commit_first_content(self, action: dict[str, Any]) -> list[str]:
         place, source = self.at(action["path"]), self.at(action["source"])
@@ -659,7 +660,7 @@ class Agent:
         new.symlink_to(action["target"])
         self.before("link " + action["path"])
         new.replace(place)
-        fsync_directory(place.parent)
+        self._sync_directory(place.parent)
         return [f"linked {action['path']} to {action['target']}"]
 
     def _commit_remove(self, action: dict[str, Any]) -> list[str]:

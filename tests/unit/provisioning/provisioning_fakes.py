@@ -218,6 +218,7 @@ class FakeGroup:
                 now=lambda: self.clock,
                 sleep=self.tick,
                 before=lambda effect: self.before_effect(host.name, effect),
+                sync=lambda _handle: None,
                 probe=lambda _url: "200" if self.gates_pass else "ConnectionRefusedError",
             ),
             lambda when, names: self.link(host.name, when, names),

@@ -360,7 +360,7 @@ def settled(group: FakeGroup) -> None:
 def test_killed_before_any_effect_the_next_run_converges(tmp_path: Path, *, fresh: bool) -> None:
     total = effects_of_a_run(tmp_path / "count") + (20 if fresh else 0)
     assert total > 15
-    for number in range(0, total, 3 if fresh else 1):  # the fresh ones, in part: each takes its time
+    for number in range(0, total, 5 if fresh else 1):  # the fresh ones, in part: each takes its time
         group = FakeGroup(tmp_path / f"{fresh}-{number}")
         if not fresh:
             go(group, manifests())
