@@ -15,7 +15,7 @@ from samples.iam.build import archive, build
 
 def test_two_builds_give_the_same_bytes_whoever_builds_them(tmp_path: Path) -> None:
     here = build(tmp_path / "a.tar.gz")
-    root = Path(__file__).parents[3]
+    root = Path(__file__).parents[2]
     told = subprocess.run(
         [sys.executable, "-m", "samples.iam.build", str(tmp_path / "b.tar.gz")],
         capture_output=True, text=True, check=True, cwd=root, env={"TZ": "Asia/Shanghai", "PYTHONPATH": str(root)},
