@@ -36,8 +36,10 @@ from provisioning.settings.iam import IamSettings
 from provisioning.settings.keepalived import KeepalivedSettings
 from provisioning.settings.nginx import NginxSettings
 
-A = Machine("iam-a", "127.0.0.20", primary=True)
-B = Machine("iam-b", "127.0.0.21")
+# pytest-xdist's workers (gw0, gw1 ...) run side by side: each has a net of its own.
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+A = Machine("iam-a", f"127.0.{_WORKER}.20", primary=True)
+B = Machine("iam-b", f"127.0.{_WORKER}.21")
 ADMIN_PASSWORD = "Admin@2021"
 SERVICES = ("iam-apiserver", "iam-authz-server", "iam-pump")
 API, AUTHZ, PUMP = 8080, 9090, 7070

@@ -88,7 +88,7 @@ def test_accounts_of_machines_that_left_the_group_are_removed_and_others_stay(no
     assert a.run_query(query)
     assert not a.run_query(query)
     assert a.sql("SELECT host FROM mysql.user WHERE user = 'iam' ORDER BY host;").split() == [
-        "127.0.0.1", "127.0.0.20", "127.0.0.21",
+        "127.0.0.1", a.machine.private_address, b.machine.private_address,
     ]  # fmt: skip
     assert a.sql("SELECT host FROM mysql.user WHERE user = 'monitor';").split() == ["10.0.4.77"]
     assert ask(b, API, "GET", "/v1/users/admin", None, login(b))[0] == 200
@@ -258,4 +258,4 @@ def test_nothing_of_the_services_listens_beside_the_machines_addresses(nodes: tu
     addresses = {
         line.split()[3].rpartition(":")[0] for line in told.splitlines() if any(f"pid={pid}," in line for pid in ours)
     }
-    assert addresses == {"127.0.0.20", "127.0.0.21"}
+    assert addresses == {node.machine.private_address for node in nodes}
