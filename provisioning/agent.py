@@ -154,17 +154,19 @@ class Agent:
             error = {"step": failed.step, "message": failed.message, "seen": failed.seen, "detail": failed.detail}
             return {"results": results, "error": error}
         except OSError as failed:
-            reason = failed.strerror or str(failed)
-            words = f"{reason}: {failed.filename}" if failed.filename else reason
-            error = {"step": step, "message": words, "seen": self._disk_words(failed), "detail": None}
-            return {"results": results, "error": error}
+            return {"results": results, "error": self._system_error(step, failed)}
         return {"results": results}
 
-    def _disk_words(self, failed: OSError) -> str:
-        if failed.errno not in (errno.ENOSPC, errno.EDQUOT):
-            return ""
-        usage = shutil.disk_usage(self.root)
-        return f"disk: {usage.free // 1024} KiB free of {usage.total // 1024} KiB"
+    def _system_error(self, step: str, failed: OSError) -> dict[str, Any]:
+        words = f"{failed.strerror or failed}" + (f": {failed.filename}" if failed.filename else "")
+        if isinstance(failed, shutil.Error) and isinstance(failed.args[0], list):
+            words = failed.args[0][0][2]  # of a copied tree: a list of everything that failed, mostly for one reason
+        full = failed.errno in (errno.ENOSPC, errno.EDQUOT) or f"[Errno {errno.ENOSPC}]" in words
+        return {"step": step, "message": words, "seen": self._disk_words() if full else "", "detail": None}
+
+    def _disk_words(self) -> str:
+        usage = shutil.disk_usage(self.state)
+        return f"{STATE}: {usage.free // 1024} KiB free of {usage.total // 1024} KiB"
 
     # ---- facts -----------------------------------------------------------------------------------------------
 
