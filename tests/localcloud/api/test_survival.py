@@ -31,7 +31,7 @@ def api(tmp_path: Path) -> Iterator[ApiProcess]:
 def test_kill_9_loses_nothing_that_was_answered(api: ApiProcess) -> None:
     """Clients write without a pause while the process is killed, five times over."""
     answered: list[str] = []
-    chance = random.Random(1)
+    chance = random.Random(1)  # noqa: S311
     for _ in range(5):
         killer = threading.Timer(chance.uniform(0.05, 0.4), api.kill)
         killer.start()
@@ -64,7 +64,7 @@ def test_a_client_token_holds_across_a_kill(api: ApiProcess) -> None:
 
 
 def test_the_first_answer_takes_less_than_a_second_of_work_from_the_start(tmp_path: Path) -> None:
-    """Counted in processor time: other work on the machine does not slow it. tests/benchmarks has the clock's figure."""
+    """In processor time: other work on the machine does not count. tests/benchmarks has the clock's figure."""
     spent: list[float] = []
     for number in range(3):
         home = tmp_path / str(number)
