@@ -133,6 +133,13 @@ class _Run:
             return
         self.stopped.set()
         self.display.warning("stopping: steps that run now will be finished; once more abandons the program")
+        threading.Thread(target=self._end_when_idle, daemon=True).start()
+
+    def _end_when_idle(self) -> None:
+        # The program may wait in a hook for something that no longer comes; nothing that it does now counts any more.
+        self.deployment.wait_until_idle()
+        if self._process is not None:
+            self._process.kill()
 
     def finish(self, *, succeeded: bool) -> bool:
         self.display.summary()

@@ -138,6 +138,23 @@ def test_an_interrupted_run_finishes_its_steps_and_begins_no_other(project: Proj
     assert set(project.resources()) == {"a"}
 
 
+def test_an_interrupted_run_does_not_wait_for_hooks(project: Project) -> None:
+    project.write("""
+        async def wait(args):
+            log("hook", "waits", "a")
+            await asyncio.sleep(600)
+
+        Thing("a", opts=ResourceOptions(hooks=ResourceHookBinding(before_create=[ResourceHook("wait", wait)])))
+    """)
+    process = project.start("up", "--yes")
+    project.wait_for_call("hook", "waits", "a")
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "a not begun: the run is stopping" in output
+    assert project.resources() == {}
+
+
 def test_two_runs_at_once_are_refused_and_a_dead_owner_keeps_nothing(project: Project) -> None:
     project.write('Thing("a", sleep=3.0)')
     process = project.start("up", "--yes")
