@@ -64,6 +64,8 @@ def bridge_rules(
     table = Table.new("bridge", "vpc")
     _add_guard(table, subnet)
     table.base_chain("forward", "forward", 10)
+    # First: most packets are of known flows, and no chain below would say anything else about them.
+    table.rule("forward", nft.match(nft.meta("mark"), ESTABLISHED), ACCEPT)
     if held is not None and subnet.virtual_addresses:
         _add_holders(table, subnet, held)
     _add_groups(table, subnet, groups)
@@ -94,17 +96,16 @@ def _add_guard(table: Table, subnet: Subnet) -> None:
     for chain in ("arp_guard", "ip_guard"):
         table.chain(chain)
     sender = nft.concat(nft.meta("iifname"), nft.field("ether", "saddr"))
-    broadcast = nft.match(nft.field("ether", "daddr"), "ff:ff:ff:ff:ff:ff")
 
     table.base_chain("prerouting", "prerouting", -300)
     table.rule("prerouting", nft.match(nft.meta("iifname"), names.UPLINK), ACCEPT)
     table.rule("prerouting", nft.set_mark(0))
-    table.rule("prerouting", nft.match(nft.meta("pkttype"), "multicast"), DROP)
-    table.rule("prerouting", nft.match(sender, macs, "!="), DROP)
-    table.rule("prerouting", nft.match(nft.field("ether", "type"), "arp"), nft.goto("arp_guard"))
     table.rule("prerouting", nft.match(nft.field("ether", "type"), "ip"), nft.goto("ip_guard"))
+    table.rule("prerouting", nft.match(nft.field("ether", "type"), "arp"), nft.goto("arp_guard"))
     table.rule("prerouting", DROP)  # IPv6, VLANs, everything else: this VPC has none of it
 
+    table.rule("arp_guard", nft.match(nft.meta("pkttype"), "multicast"), DROP)
+    table.rule("arp_guard", nft.match(sender, macs, "!="), DROP)
     table.rule("arp_guard", nft.match(nft.field("arp", "htype"), 1, "!="), DROP)
     table.rule("arp_guard", nft.match(nft.field("arp", "ptype"), 0x0800, "!="), DROP)
     announced = nft.concat(nft.meta("iifname"), nft.field("arp", "saddr ether"), nft.field("arp", "saddr ip"))
@@ -114,7 +115,7 @@ def _add_guard(table: Table, subnet: Subnet) -> None:
     table.rule("arp_guard", probe, nft.match(nft.field("arp", "operation"), "request"), ACCEPT)
     table.rule("arp_guard", DROP)
 
-    table.rule("ip_guard", broadcast, DROP)
+    table.rule("ip_guard", nft.among(nft.meta("pkttype"), ["broadcast", "multicast"]), DROP)
     nowhere = [nft.network(IPv4Network("224.0.0.0/3")), str(subnet.cidr.broadcast_address)]
     table.rule("ip_guard", nft.among(nft.field("ip", "daddr"), nowhere), DROP)
     used = nft.concat(nft.meta("iifname"), nft.field("ether", "saddr"), nft.field("ip", "saddr"))
@@ -180,7 +181,6 @@ def _accept_platform(table: Table) -> None:
 def _add_chain(table: Table, chain: str, passes: Accepted, far_end: str) -> None:
     """`return` lets a packet on: the other end's chain is still to be asked."""
     table.chain(chain)
-    table.rule(chain, nft.match(nft.meta("mark"), ESTABLISHED), RETURN)
     table.rule(chain, nft.match(nft.meta("mark"), INVALID), DROP)
     address = nft.field("ip", far_end)
     classes: tuple[tuple[str, tuple[Box, ...]], ...] = (

@@ -36,8 +36,8 @@ def _filter(vpc: Vpc) -> list[Statement]:
     table = Table.new("ip", "filter")
     table.base_chain("forward", "forward", 0, policy="drop")
     state = nft.ct("state")
-    table.rule("forward", nft.match(state, "invalid", "in"), DROP)
     table.rule("forward", nft.among(state, ["established", "related"]), ACCEPT)
+    table.rule("forward", nft.match(state, "invalid", "in"), DROP)
     from_wan = nft.match(nft.meta("iifname"), names.WAN)
     to_wan = nft.match(nft.meta("oifname"), names.WAN)
     inside = [names.subnet_link(subnet.subnet_id) for subnet in vpc.subnets]

@@ -47,6 +47,8 @@ def _class(eip: PublicAddress) -> int:
 def _marks(name: str, device: str, end: str, classes: dict[str, int]) -> list[Statement]:
     """Before NAT, so that going out the private address is still seen."""
     table = Table.new("ip", name)
+    if not classes:
+        return table.replace()  # an empty table: no packet pays for limits that nobody has
     known = table.map(
         "classes", "ipv4_addr", "classid", [(address, _handle(number)) for address, number in classes.items()]
     )

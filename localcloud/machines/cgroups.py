@@ -193,12 +193,9 @@ class Cgroup:
 
 def _below(directory: Path) -> Iterator[Path]:
     """The directory and every group below it, parents first."""
-    if not directory.is_dir():
-        return
-    yield directory
-    for child in sorted(directory.iterdir()):
-        if child.is_dir():
-            yield from _below(child)
+    # os.walk goes on where a directory has gone: systemd inside makes and removes groups all the time.
+    for path, _, _ in os.walk(directory):
+        yield Path(path)
 
 
 def _pass_down(parent: Path) -> None:

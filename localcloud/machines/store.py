@@ -53,7 +53,7 @@ class ImageStore:
         """Build what is missing or damaged. Two callers at once: one builds, the other waits."""
         self.directory.mkdir(parents=True, exist_ok=True)
         with self._lock(report):
-            self._remove_stale()
+            self.remove_stale()
             for image in IMAGES.values():
                 damage = self.damage(image)
                 if damage is None:
@@ -80,11 +80,10 @@ class ImageStore:
         seen = list(_entries(root, thorough=thorough))
         if not thorough:
             wanted = [_without_digest(line) for line in wanted]
-        for line, other in zip(wanted, seen, strict=False):
-            if line != other:
-                return f"{(min(other, line)).split(chr(9))[0]} is not as it was built"
-        if len(wanted) != len(seen):
-            return f"it has {len(seen)} files, and was built with {len(wanted)}"
+        odd = sorted({line.split("\t")[0] for line in set(wanted) ^ set(seen)})
+        if odd:
+            more = f" (nor are {len(odd) - 1} others)" if len(odd) > 1 else ""
+            return f"{odd[0]} is not as it was built{more}"
         return None
 
     def _finished(self, image: Image) -> dict[str, str] | None:
@@ -100,17 +99,8 @@ class ImageStore:
         lower = [self.path(parent) / "root" for parent in lineage(image.image_id)[1:]]
         try:
             builder.build(image, target, lower, report)
-            manifest = "".join(line + "\n" for line in _entries(target / "root", thorough=True))
-            data = manifest.encode("utf-8", "surrogateescape")
-            (target / "manifest").write_bytes(data)
             built_s = time.monotonic() - started
-            record = {
-                "image": asdict(image),
-                "manifest_sha256": hashlib.sha256(data).hexdigest(),
-                "files": data.count(b"\n"),
-                "built_s": round(built_s, 1),
-            }
-            (target / "image.json").write_text(json.dumps(record, indent=2) + "\n")
+            self.seal(image, target, built_s)
             final = self.path(image)
             shutil.rmtree(final, ignore_errors=True)
             os.sync()  # a rename that outlives its contents in a power cut would pass for an image
@@ -119,7 +109,20 @@ class ImageStore:
             shutil.rmtree(target, ignore_errors=True)
         report(f"{image.image_id}: built in {built_s:.0f} s")
 
-    def _remove_stale(self) -> None:
+    def seal(self, image: Image, directory: Path, built_s: float) -> None:
+        """Write down every file of `directory`/root, and what this is."""
+        manifest = "".join(line + "\n" for line in _entries(directory / "root", thorough=True))
+        data = manifest.encode("utf-8", "surrogateescape")
+        (directory / "manifest").write_bytes(data)
+        record = {
+            "image": asdict(image),
+            "manifest_sha256": hashlib.sha256(data).hexdigest(),
+            "files": data.count(b"\n"),
+            "built_s": round(built_s, 1),
+        }
+        (directory / "image.json").write_text(json.dumps(record, indent=2) + "\n")
+
+    def remove_stale(self) -> None:
         """Under the lock nobody builds: whatever is half-made was killed."""
         for path in self.directory.glob(".building-*"):
             shutil.rmtree(path, ignore_errors=True)

@@ -85,9 +85,9 @@ def test_lecture_001_moves_the_address_in_its_three_scenarios_and_the_eip_follow
     ann, bob = _log(lab, "ann"), _log(lab, "bob")
     lab.must("ann", "systemctl", "stop", "keepalived")
     wait_until(lambda: lab.holder() == BOB.instance_id, "10.0.4.21 holds the address", _MASTER_DOWN_S + 3)
-    wait_until(lambda: _answers(lab) == "page of bob", "the EIP follows", 5)
-    wait_until(lambda: _new(lab, "ann", ann) == ["notify_stop"], "the log says so", 5)
-    wait_until(lambda: _new(lab, "bob", bob) == ["notify_master"], "the log says so", 5)
+    wait_until(lambda: _answers(lab) == "page of bob", "the EIP follows", 10)
+    wait_until(lambda: _new(lab, "ann", ann) == ["notify_stop"], "the log says so", 20)
+    wait_until(lambda: _new(lab, "bob", bob) == ["notify_master"], "the log says so", 20)
 
     # Scenario 2: nginx fails. First the address goes back, as the lecture does it.
     lab.must("ann", "systemctl", "restart", "keepalived")
@@ -98,14 +98,14 @@ def test_lecture_001_moves_the_address_in_its_three_scenarios_and_the_eip_follow
     ann, bob = _log(lab, "ann"), _log(lab, "bob")
     lab.must("ann", "systemctl", "stop", "nginx")
     wait_until(lambda: lab.holder() == BOB.instance_id, "10.0.4.21 holds the address", _SCRIPT_S + _MASTER_DOWN_S + 3)
-    wait_until(lambda: _answers(lab) == "page of bob", "the EIP follows", 5)
-    wait_until(lambda: _new(lab, "ann", ann) == ["notify_fault"], "the log says so", 5)
-    wait_until(lambda: _new(lab, "bob", bob) == ["notify_master"], "the log says so", 5)
+    wait_until(lambda: _answers(lab) == "page of bob", "the EIP follows", 10)
+    wait_until(lambda: _new(lab, "ann", ann) == ["notify_fault"], "the log says so", 20)
+    wait_until(lambda: _new(lab, "bob", bob) == ["notify_master"], "the log says so", 20)
 
     # Scenario 3: nginx is back, and the address stays where it is.
     ann, bob = _log(lab, "ann"), _log(lab, "bob")
     lab.must("ann", "systemctl", "start", "nginx")
-    wait_until(lambda: _new(lab, "ann", ann) == ["notify_backup"], "the log says so", _SCRIPT_S + 5)
+    wait_until(lambda: _new(lab, "ann", ann) == ["notify_backup"], "the log says so", 20)
     time.sleep(_MASTER_DOWN_S)
     assert _new(lab, "bob", bob) == []
     assert _answers(lab) == "page of bob"

@@ -1,0 +1,176 @@
+"""Images: where they come from, that they are whole or not there, and that damage is seen."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from localcloud.errors import HostError, ImageError
+from localcloud.machines.distributions import IMAGES
+from localcloud.machines.sources import Source, read_sources, sources_for
+from localcloud.machines.store import ImageStore
+
+_REPOSITORY = Path(__file__).resolve().parents[3]
+
+_DEB822 = """\
+Types: deb
+# a comment
+URIs: http://mirror.test/debian
+Suites: bookworm bookworm-updates
+Components: main
+Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+
+Types: deb deb-src
+URIs: http://mirror.test/debian-security
+Suites: bookworm-security
+Components: main contrib
+Enabled: yes
+
+Types: deb
+URIs: http://elsewhere.test/tool
+Suites: bookworm
+Components: main
+Signed-By: /usr/share/keyrings/tool.gpg
+
+Types: deb
+URIs: http://mirror.test/debian
+Suites: trixie
+Components: main
+Enabled: no
+"""
+
+
+@pytest.fixture
+def etc_apt(tmp_path: Path) -> Path:
+    (tmp_path / "sources.list.d").mkdir()
+    (tmp_path / "sources.list.d/debian.sources").write_text(_DEB822)
+    (tmp_path / "sources.list").write_text(
+        "# nothing\ndeb [signed-by=/k.gpg arch=amd64] http://other.test/debian bullseye main # old\ndeb-src http://x y z\n"
+    )
+    return tmp_path
+
+
+def test_sources_of_both_formats_are_read(etc_apt: Path) -> None:
+    found = read_sources(etc_apt)
+    assert Source("http://other.test/debian", "bullseye", ("main",), "/k.gpg") in found
+    assert {source.suite for source in found} == {"bullseye", "bookworm", "bookworm-updates", "bookworm-security"}
+
+
+def test_images_are_built_from_debians_own_sources_alone(etc_apt: Path) -> None:
+    chosen = sources_for("bookworm", read_sources(etc_apt))
+    assert [source.uri.rsplit("/", 1)[-1] for source in chosen] == ["debian", "debian", "debian-security"]
+    assert chosen[0].line() == (
+        "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://mirror.test/debian bookworm main"
+    )
+
+
+def test_a_host_without_such_a_source_is_told_what_to_do(etc_apt: Path) -> None:
+    with pytest.raises(HostError) as refused:
+        sources_for("sid", read_sources(etc_apt))
+    assert "no source of Debian's 'sid' (seen: bookworm, bookworm-security" in str(refused.value)
+
+
+def test_an_unknown_image_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="no image 'img-none'; known: img-debian12, img-services"):
+        ImageStore(tmp_path).layers("img-none")
+
+
+def test_an_image_that_is_not_built_is_not_used(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="is not built"):
+        ImageStore(tmp_path).layers("img-debian12")
+    assert [image.image_id for image in ImageStore(tmp_path).missing()] == list(IMAGES)
+
+
+@pytest.mark.root
+def test_the_images_of_this_host_are_as_they_were_built() -> None:
+    store = ImageStore()
+    store.ensure(print)
+    for image in IMAGES.values():
+        assert store.damage(image, thorough=True) is None
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        pytest.param("echo x >>root/bin/true", "bin/true is not as it was built", id="a longer file"),
+        pytest.param("rm root/etc/fstab", "etc/fstab is not as it was built", id="a file less"),
+        pytest.param("touch root/etc/zzz", "etc/zzz is not as it was built", id="a file more"),
+        pytest.param("chmod 4777 root/bin/true", "bin/true is not as it was built", id="another mode"),
+        pytest.param("echo >>manifest", "its manifest is not the one that was written", id="the manifest"),
+        pytest.param("rm image.json", "not built", id="no record"),
+    ],
+)
+def test_damage_to_an_image_is_seen(tmp_path: Path, damage: str, said: str) -> None:
+    image = IMAGES["img-debian12"]
+    store = ImageStore(tmp_path)
+    copy = _small_copy(store)
+    assert store.damage(image, thorough=True) is None
+    subprocess.run(["sh", "-c", damage], cwd=copy, check=True)
+    assert store.damage(image) == said
+
+
+@pytest.mark.root
+def test_a_changed_letter_is_seen_by_the_thorough_look(tmp_path: Path) -> None:
+    image = IMAGES["img-debian12"]
+    store = ImageStore(tmp_path)
+    copy = _small_copy(store)
+    target = copy / "root/bin/true"
+    target.write_bytes(b"X" + target.read_bytes()[1:])
+    assert store.damage(image, thorough=True) == "bin/true is not as it was built"
+
+
+def _small_copy(store: ImageStore) -> Path:
+    """An image of three files, with a manifest as a build writes it."""
+    copy = store.path(IMAGES["img-debian12"])
+    for name in ("bin/true", "etc/fstab"):
+        (copy / "root" / name).parent.mkdir(parents=True, exist_ok=True)
+        (copy / "root" / name).write_text(f"this is {name}\n")
+    store.seal(IMAGES["img-debian12"], copy, built_s=0.0)
+    return copy
+
+
+@pytest.mark.root
+def test_a_killed_build_leaves_nothing_half_made(tmp_path: Path) -> None:
+    before = Path("/proc/self/mountinfo").read_text().count(str(tmp_path))
+    code = "import sys; from pathlib import Path; from localcloud.machines.store import ImageStore; "
+    code += "ImageStore(Path(sys.argv[1])).ensure(print)"
+    build = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(_REPOSITORY)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob(".building-*/root/usr")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    build.send_signal(signal.SIGKILL)
+    build.wait()
+    store = ImageStore(tmp_path)
+    assert store.missing() == list(IMAGES.values()), "half an image passes for a whole one"
+    deadline = time.monotonic() + 10
+    while _processes_about(tmp_path):
+        assert time.monotonic() < deadline, _processes_about(tmp_path)
+        time.sleep(0.1)
+    assert Path("/proc/self/mountinfo").read_text().count(str(tmp_path)) == before
+    store.remove_stale()
+    assert list(tmp_path.glob(".building-*")) == []
+
+
+def _processes_about(path: Path) -> list[str]:
+    found: list[str] = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = entry.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if str(path) in line and "pytest" not in line:
+            found.append(line)
+    return found
