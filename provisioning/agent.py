@@ -307,9 +307,10 @@ class Agent:
             self._write_json("lock.json", lock)
 
     def do_unlock(self) -> None:
-        held = self._lock()
-        if held and held["token"] == self.token:
-            self._path("lock.json").unlink()
+        with self._one_at_a_time("lock", wait_s=10):
+            held = self._lock()
+            if held and held["token"] == self.token:
+                self._path("lock.json").unlink()
 
     def _lock(self) -> dict[str, Any] | None:
         return self._read_json("lock.json", None)
@@ -321,14 +322,16 @@ class Agent:
         A call whose SSH connection was cut works on to its end; the next rollout waits for it here.
         """
         with self._one_at_a_time("work", wait_s=120):
-            self._renew()
+            self.do_renew()
             yield
 
-    def _renew(self) -> None:
-        held = self._lock()
-        if not held or held["token"] != self.token:
-            raise StepError("lock", "this rollout no longer has the machine", detail=held)
-        self._write_json("lock.json", {**held, "renewed_at": self.now()})
+    def do_renew(self) -> None:
+        """The owner lives. Also called beside an operation that takes its time, such as an installation."""
+        with self._one_at_a_time("lock", wait_s=10):
+            held = self._lock()
+            if not held or held["token"] != self.token:
+                raise StepError("lock", "this rollout no longer has the machine", detail=held)
+            self._write_json("lock.json", {**held, "renewed_at": self.now()})
 
     @contextlib.contextmanager
     def _one_at_a_time(self, name: str, wait_s: float) -> Generator[None, None, None]:

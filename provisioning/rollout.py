@@ -15,6 +15,7 @@ import dataclasses
 import hashlib
 import json
 import secrets as random_secrets
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -266,12 +267,19 @@ def _locked(machines: Sequence[_Machine]) -> Generator[str]:
     """The lock on every machine, taken in the order of their names so that two rollouts cannot each hold half."""
     token = random_secrets.token_hex(8)
     taken: list[_Machine] = []
+    over = threading.Event()
+    # One machine may install packages for longer than another's lock lasts: all are renewed beside the work.
+    renewer = threading.Thread(target=_renew, args=(taken, token, over), daemon=True)
     try:
         for machine in sorted(machines, key=lambda machine: machine.host.name):
             _lock(machine, token)
             taken.append(machine)
+        renewer.start()
         yield token
     finally:
+        over.set()
+        if renewer.ident is not None:
+            renewer.join(10)
         _at_once(taken, lambda machine: _unlock(machine, token))
 
 
@@ -284,6 +292,13 @@ def _lock(machine: _Machine, token: str) -> None:
         if holder is None or not owners.is_dead(holder["owner"]):
             raise
         machine.connection.call([{**operation, "take_from": holder["token"]}], token=token)
+
+
+def _renew(machines: Sequence[_Machine], token: str, over: threading.Event) -> None:
+    while not over.wait(LOCK_TTL_S / 3):
+        for machine in machines:
+            with suppress(ProvisioningError):  # the next operation there finds out and says so
+                machine.connection.call([{"do": "renew"}], token=token, deadline_s=20)
 
 
 def _unlock(machine: _Machine, token: str) -> None:
@@ -335,6 +350,9 @@ def _commit_all(
     if not serving:
         done = _at_once(machines, lambda machine: _commit(machine, token))
         _report_done(machines, done, report)
+        for machine in machines:
+            if machine.plan.drained:
+                handing_over.end_drain(machine.connection)
         return {machine.host.name: words for machine, words in zip(machines, done, strict=True) if words}
     changed: dict[str, tuple[str, ...]] = {}
     reached: list[str] = []

@@ -101,6 +101,17 @@ def test_each_call_renews_the_lock(machine: Machine) -> None:
     assert refused["detail"]["owner"]["host"] == "here"
 
 
+def test_a_lock_is_renewed_beside_a_long_installation_but_never_taken_back(machine: Machine) -> None:
+    machine.ask(lock())
+    machine.clock += 170
+    assert "error" not in machine.ask({"do": "renew"})
+    machine.clock += 170
+    assert "error" in machine.ask(lock("there"), token="other")
+    machine.clock += 20
+    machine.ask(lock("there"), token="other")
+    assert machine.ask({"do": "renew"})["error"]["step"] == "lock"
+
+
 def test_a_dead_owners_lock_is_taken_over_by_name(machine: Machine) -> None:
     machine.ask(lock())
     assert "error" in machine.ask(lock("there", take_from="somebody else"), token="other")
