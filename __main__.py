@@ -16,7 +16,7 @@ from components.hooks import Hooks
 from components.host_keys import GroupHostKeys, HostKeysArgs
 from components.labels import Labels
 from components.last_deployment import LastDeployment
-from components.machines import HOLDERS, Machines, MachinesArgs
+from components.machines import Machines, MachinesArgs
 from components.network import Network, NetworkArgs
 from components.rollout import Rollout, RolloutArgs
 from components.turns import Turns
@@ -42,9 +42,7 @@ machines = Machines(
     ),
 )  # fmt: skip
 virtual_ips = [
-    VirtualIp(
-        what, VirtualIpArgs(s.virtual_ip, address, what, machines.servers[:HOLDERS], network, hooks, s.protect, labels)
-    )
+    VirtualIp(what, VirtualIpArgs(s.virtual_ip, address, what, machines, network, hooks, s.protect, labels))
     for what, address in zip(("vip", "vip2"), map(str, s.virtual_ip.addresses), strict=False)
 ]
 Dns("dns", DnsArgs(s.dns, s.domains, virtual_ips))

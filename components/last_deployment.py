@@ -21,29 +21,30 @@ from provisioning.inventory import Inventory
 class LastDeployment:
     """The machines of the last finished deployment."""
 
+    def __init__(self) -> None:
+        # Asked at once: what was taken out of the program is deleted after its end, when the engine answers no more.
+        # What a StackReference asks too; but that would be a resource, and show every export in every preview.
+        name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
+        self._answer: pulumi.Output[Mapping[str, Any]] | None = None
+        if not pulumi.runtime.is_dry_run():
+            self._answer = invoke_output("pulumi:pulumi:readStackOutputs", {"name": name})
+
     async def hand_over(self, machine: str) -> None:
         """Drain a machine and hand its addresses to a peer. Raises HandOverError unless a peer serves."""
-        await _do(rollout.hand_over, machine)
+        await self._do(rollout.hand_over, machine)
 
     async def retire(self, machine: str) -> None:
         """The same, then stop all that runs there and let go of its data disk. Raises HandOverError."""
-        await _do(rollout.retire, machine)
+        await self._do(rollout.retire, machine)
 
-
-async def _do(leave: Callable[[Inventory, str], object], machine: str) -> None:
-    inventory = inventory_of(await _exports())
-    if inventory is None or machine not in {host.name for host in inventory.hosts}:
-        # Never deployed to its end: nobody can be served by it yet.
-        pulumi.log.warn(f"{machine}: no finished deployment knows this machine, so nothing is handed over")
-        return
-    await asyncio.to_thread(leave, inventory, machine)
-
-
-async def _exports() -> Mapping[str, Any]:
-    # What a StackReference asks too; but that would be a resource, and show every export in every preview.
-    name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
-    answer = await invoke_output("pulumi:pulumi:readStackOutputs", {"name": name}).future()
-    return (answer or {}).get("outputs") or {}
+    async def _do(self, leave: Callable[[Inventory, str], object], machine: str) -> None:
+        answer = await self._answer.future() if self._answer is not None else None
+        inventory = inventory_of((answer or {}).get("outputs") or {})
+        if inventory is None or machine not in {host.name for host in inventory.hosts}:
+            # Never deployed to its end: nobody can be served by it yet.
+            pulumi.log.warn(f"{machine}: no finished deployment knows this machine, so nothing is handed over")
+            return
+        await asyncio.to_thread(leave, inventory, machine)
 
 
 def inventory_of(exports: Mapping[str, Any]) -> Inventory | None:

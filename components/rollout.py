@@ -12,7 +12,7 @@ from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, Resou
 from components.credentials import Credentials
 from components.failures import without_traceback
 from components.host_keys import GroupHostKeys
-from components.rollout_work import find_drift, roll_out
+from components.rollout_work import find_drift, retire_departed, roll_out
 from components.shown import shown_files, shown_things
 from provisioning.deployment import Deployment
 from provisioning.manifest import render
@@ -31,6 +31,7 @@ class RolloutProvider(ResourceProvider):
 
     @without_traceback
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
+        retire_departed(_olds, _news)
         return UpdateResult(roll_out(_news))
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:

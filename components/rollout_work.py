@@ -21,6 +21,17 @@ def roll_out(inputs: Mapping[str, Any]) -> dict[str, Any]:
     return {**inputs, "revision": result.revision, "drift": {}}
 
 
+def retire_departed(olds: Mapping[str, Any], news: Mapping[str, Any]) -> None:
+    """Let machines that are no longer in the group give their addresses away and stop. Raises HandOverError.
+
+    Before the others forget them: a pair that does not know of a third holder would share the address with it.
+    """
+    staying = {host["name"] for host in news["hosts"]}
+    for host in olds["hosts"]:
+        if host["name"] not in staying:
+            rollout.retire(to_inventory(olds), host["name"])
+
+
 def find_drift(outputs: Mapping[str, Any]) -> dict[str, list[str]]:
     """What is no longer as the last rollout left it, by machine. A machine out of reach is drift, no error."""
     try:

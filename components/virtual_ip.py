@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import pulumi
 from tencentcloud_iac_pulumi import eip, ha
 
-from components.hooks import of_machine
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from components.hooks import Hooks
-    from components.labels import Labels
-    from components.machines import Server
-    from components.network import Network
-    from stacks.virtual_ip import VirtualIpSettings
+from components.hooks import Hooks, of_machine
+from components.labels import Labels
+from components.machines import HOLDERS, Machines
+from components.network import Network
+from stacks.virtual_ip import VirtualIpSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +19,7 @@ class VirtualIpArgs:
     settings: VirtualIpSettings
     address: str  # which of the settings' addresses this one is
     what: str  # for its name in the cloud: "vip", "vip2"
-    holders: Sequence[Server]  # the machines that may announce it
+    machines: Machines  # the first two of them may announce it
     network: Network
     hooks: Hooks
     protect: bool
@@ -50,9 +44,11 @@ class VirtualIp(pulumi.ComponentResource):
             vip=args.address,
             # Only attached machines may announce it: no other machine of the subnet can take it.
             check_associate=True,
-            opts=pulumi.ResourceOptions(parent=self, protect=args.protect),
+            # After the machines: when this one is replaced, its attachments are asked whether their machine goes,
+            # and that must be known by then.
+            opts=pulumi.ResourceOptions(parent=self, protect=args.protect, depends_on=[args.machines]),
         )
-        for server in args.holders:
+        for server in args.machines.servers[:HOLDERS]:
             ha.VipInstanceAttachment(
                 of_machine(name, server.name),
                 ha_vip_id=havip.id,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from provisioning.settings.base import FrozenModel
+from stacks.addresses import Address, Network
 
 _PUBLIC_KEY = r"^(ssh-ed25519|ecdsa-sha2-nistp(256|384|521)|ssh-rsa|sk-ssh-ed25519@openssh\.com) [A-Za-z0-9+/=]+( .*)?$"
 
@@ -15,9 +16,7 @@ _PUBLIC_KEY = r"^(ssh-ed25519|ecdsa-sha2-nistp(256|384|521)|ssh-rsa|sk-ssh-ed255
 class BastionSettings(FrozenModel):
     """The small machine that SSH passes through, with `mode: bastion`."""
 
-    address: Annotated[IPv4Address, Field(description="Its private address, in the same subnet.")] = IPv4Address(
-        "10.0.4.5"
-    )
+    address: Annotated[Address, Field(description="Its private address, in the same subnet.")] = IPv4Address("10.0.4.5")
     type: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]*\.[A-Z0-9]+$", description="Its instance type.")] = "S5.SMALL2"
     bandwidth_mbps: Annotated[int, Field(ge=1, le=100, description="Limit of its public address.")] = 5
 
@@ -26,7 +25,7 @@ class AccessSettings(FrozenModel):
     """SSH comes from the administrators' networks only, and by key only."""
 
     admin_cidrs: Annotated[
-        tuple[IPv4Network, ...],
+        tuple[Network, ...],
         Field(
             min_length=1,
             description="Networks that SSH may come from: to the bastion, or with `direct` and `public` to the "

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from provisioning.settings.base import FrozenModel
+from stacks.addresses import Address
 
 MACHINE_COUNT = (2, 16)
 # A host name: the cloud takes 2 to 60 characters of these, without a leading or trailing hyphen.
@@ -24,7 +25,7 @@ class NodeSettings(FrozenModel):
     name: Annotated[
         str, Field(pattern=_NAME, description="Host name: small letters, digits and hyphens, 2 to 30 characters.")
     ]
-    address: Annotated[IPv4Address, Field(description="Private address, fixed for the machine's life.")]
+    address: Annotated[Address, Field(description="Private address, fixed for the machine's life.")]
     type: Annotated[
         str | None,
         Field(

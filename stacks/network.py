@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from provisioning.settings.base import FrozenModel
+from stacks.addresses import Network
 
 
 class ExistingNetwork(FrozenModel):
@@ -28,10 +29,10 @@ class NetworkSettings(FrozenModel):
         ),
     ]
     vpc_cidr: Annotated[
-        IPv4Network, Field(description="Addresses of the VPC, inside 10/8, 172.16/12 or 192.168/16; /12 to /28.")
+        Network, Field(description="Addresses of the VPC, inside 10/8, 172.16/12 or 192.168/16; /12 to /28.")
     ] = IPv4Network("10.0.0.0/16")
     subnet_cidr: Annotated[
-        IPv4Network, Field(description="Addresses of the subnet, inside `vpcCidr`; /29 at the smallest.")
+        Network, Field(description="Addresses of the subnet, inside `vpcCidr`; /29 at the smallest.")
     ] = IPv4Network("10.0.4.0/24")
     existing: Annotated[
         ExistingNetwork | None,

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from provisioning.settings.base import FrozenModel
+from stacks.addresses import Address
 
 # Labels of 1 to 63 characters (RFC 1035, 2.3.1), at least two of them.
 _DOMAIN = r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"
@@ -17,9 +18,9 @@ Domain = Annotated[str, Field(pattern=_DOMAIN, max_length=253)]
 class VirtualIpSettings(FrozenModel):
     """The address that the first two machines share, and the public address in front of it."""
 
-    address: Annotated[IPv4Address, Field(description="The HAVIP, inside the subnet.")] = IPv4Address("10.0.4.99")
+    address: Annotated[Address, Field(description="The HAVIP, inside the subnet.")] = IPv4Address("10.0.4.99")
     second_address: Annotated[
-        IPv4Address | None, Field(description="A second HAVIP, with `keepalived.mode: dual-master` and only then.")
+        Address | None, Field(description="A second HAVIP, with `keepalived.mode: dual-master` and only then.")
     ] = None
     bandwidth_mbps: Annotated[int, Field(ge=1, le=2000, description="Limit of each public address.")] = 10
     charge_type: Annotated[

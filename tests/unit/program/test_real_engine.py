@@ -195,6 +195,25 @@ def test_a_second_replacement_in_one_run_is_stopped_before_it_loses_anything(pro
     project.succeed(*_UP, "--expect-no-changes")
 
 
+def test_a_changed_virtual_ip_moves_without_a_machine_leaving(project: Project) -> None:
+    project.asked()
+    project.succeed(*_UP, changes={"virtualIp.address": "10.0.4.98"})
+    project.succeed(*_UP)
+    assert project.asked() == []
+
+
+def test_a_further_machine_comes_and_goes_alone(project: Project) -> None:
+    project.asked()
+    nodes = [*config_of("local", {})["tandem:machines"]["nodes"], {"name": "iam-c", "address": "10.0.4.22"}]
+    came = project.succeed(*_UP, changes={"machines.nodes": nodes})
+    assert "8 created" in came
+    assert "3 updated" in came  # the others' firewall, the rollout, and the health that it is asked after
+    assert project.asked() == []
+    project.succeed(*_UP)
+    # Before the others forget it, and once more before it is deleted: it may have been started again.
+    assert [line.split(maxsplit=1)[1] for line in project.asked()] == 2 * ["retire iam-c"]
+
+
 def test_a_failed_rollout_says_what_was_seen_and_nothing_else(project: Project) -> None:
     (project.folder / "fail-rollout").touch()
     try:

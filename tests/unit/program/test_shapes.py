@@ -173,6 +173,8 @@ def test_everything_is_there_before_it_is_needed(stack: str, option: str) -> Non
     attachments = {each.name for each in declared.of_kind("Ha/vipInstanceAttachment")}
     assert before_rollout >= machines | keys | attachments
     assert before_health >= {"rollout", "vip-binding"}
+    # A replaced virtual IP asks its attachments' hooks, which must know by then that no machine goes.
+    assert _before(declared, "vip-havip") >= machines
     if declared.of_kind("Nat/gateway"):
         assert "network-routes-of-subnet" in before_rollout
 
