@@ -26,10 +26,14 @@ def retire_departed(olds: Mapping[str, Any], news: Mapping[str, Any]) -> None:
 
     Before the others forget them: a pair that does not know of a third holder would share the address with it.
     """
+    for name in find_departed(olds, news):
+        rollout.retire(to_inventory(olds), name)
+
+
+def find_departed(olds: Mapping[str, Any], news: Mapping[str, Any]) -> list[str]:
+    """The machines that were in the group and are no more. One that was replaced has kept its name."""
     staying = {host["name"] for host in news["hosts"]}
-    for host in olds["hosts"]:
-        if host["name"] not in staying:
-            rollout.retire(to_inventory(olds), host["name"])
+    return [host["name"] for host in olds["hosts"] if host["name"] not in staying]
 
 
 def find_drift(outputs: Mapping[str, Any]) -> dict[str, list[str]]:

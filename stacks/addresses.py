@@ -1,4 +1,4 @@
-"""Networks and addresses as a person writes them: text. (A number or a switch would be taken for one, too.)"""
+"""Networks and addresses as a person writes them: text. A number or a switch would be taken for one, too."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from components.host_keys import HostKeysProvider
 from components.last_deployment import inventory_of
 from components.machine_data import to_host, to_inventory
 from components.rollout import RolloutProvider
+from components.rollout_work import find_departed
 from components.shown import read_manifest, shown_files, shown_things
 from provisioning.errors import GateError
 
@@ -102,6 +103,12 @@ def test_every_input_of_a_rollout_makes_it_run(key: str) -> None:
     old = {**inputs, "revision": "r", "drift": {}}
     found = RolloutProvider().diff("x", old, {**inputs, key: "another"})
     assert (found.changes, found.replaces) == (True, [])
+
+
+def test_a_machine_that_left_the_group_is_not_one_that_was_replaced() -> None:
+    old = {"hosts": [_HOST, {**_HOST, "name": "iam-b"}, {**_HOST, "name": "iam-c"}]}
+    new = {"hosts": [_HOST, {**_HOST, "name": "iam-b", "instance_id": "ins-9"}]}
+    assert find_departed(old, new) == ["iam-c"]
 
 
 def test_drift_that_a_refresh_found_is_healed() -> None:
