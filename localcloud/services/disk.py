@@ -5,7 +5,7 @@ from __future__ import annotations
 from localcloud.api.actions import Answer, Call, action
 from localcloud.services import tagging
 from localcloud.services.listing import UnknownFilterOfMachines, chosen, page
-from localcloud.state import disk, instance, subnet
+from localcloud.state import disk, instance
 from localcloud.state.catalog import ZONES
 from localcloud.state.disk import Disk
 from localcloud.state.errors import InvalidParameterValue
@@ -42,7 +42,6 @@ def show(call: Call, found: Disk) -> Answer:
     "CreateDisks",
     disk.DiskTypeUnknown,
     disk.DiskSizeOutOfRange,
-    subnet.ZoneUnknown,
 )
 def create_disks(call: Call) -> Answer:
     """Create data disks."""
@@ -53,7 +52,7 @@ def create_disks(call: Call) -> Answer:
         raise InvalidParameterValue(name="DiskChargeType", value=charge_type, wanted="POSTPAID_BY_HOUR")
     zone = place.text("Zone")
     if zone not in ZONES[call.region]:
-        raise subnet.ZoneUnknown(zone=zone, region=call.region)
+        raise InvalidParameterValue(name="Placement.Zone", value=zone, wanted=f"a zone of {call.region}")
     count = given.integer_in("DiskCount", 1, 100, default=1)
     made = [
         disk.create(
@@ -105,12 +104,14 @@ def describe_disks(call: Call) -> Answer:
     disk.DiskNotPortable,
     disk.DiskZoneMismatch,
     instance.InstanceNotFound,
-    instance.InstanceIdMalformed,
 )
 def attach_disks(call: Call) -> Answer:
     """Attach data disks to an instance."""
     given = call.parameters
-    target = instance.get(call.tx, given.text("InstanceId"))
+    instance_id = given.text("InstanceId")
+    target = call.tx.find(instance.Instance, instance_id)
+    if target is None:
+        raise instance.InstanceNotFound(instance_id=instance_id)
     for disk_id in given.required_texts("DiskIds"):
         disk.attach(call.tx, disk_id, target.id, target.zone, delete_with_instance=given.flag("DeleteWithInstance"))
     return {}

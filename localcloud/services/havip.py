@@ -56,17 +56,14 @@ def _begin_task(call: Call) -> None:
     subnet.AddressOutsideSubnet,
     subnet.AddressTaken,
     subnet.SubnetFull,
-    instance.SubnetNotInVpc,
+    subnet.SubnetOfOtherVpc,
     havip.HaVipQuota,
 )
 def create_ha_vip(call: Call) -> Answer:
     """Create a HAVIP in a subnet."""
     given = call.parameters
     vpc_id, name = given.text("VpcId"), given.text("HaVipName")
-    place = subnet.get(call.tx, given.text("SubnetId"))
-    vpc.get(call.tx, vpc_id)
-    if place.vpc_id != vpc_id:
-        raise instance.SubnetNotInVpc(subnet_id=place.id, vpc_id=vpc_id)
+    place = subnet.get_in_vpc(call.tx, given.text("SubnetId"), vpc_id)
     made = havip.create(
         call.tx,
         name=name,

@@ -8,7 +8,7 @@ from localcloud.api.actions import Answer, Call, action
 from localcloud.api.parameters import Parameters
 from localcloud.services import tagging
 from localcloud.services.listing import UnknownFilterOfMachines, chosen, page
-from localcloud.state import address, disk, instance, interface, key_pair, placement, security_group, subnet
+from localcloud.state import address, disk, instance, interface, key_pair, placement
 from localcloud.state.errors import InvalidParameterValue, Refusal, documented
 from localcloud.state.instance import DiskWish, Instance, Wish
 from localcloud.state.records import iso_time
@@ -67,14 +67,14 @@ _RUN_RULES = (
     instance.UserDataNotBase64,
     instance.HostNameIllegal,
     instance.NameTooLong,
-    subnet.SubnetFull,
+    instance.NoAddressLeft,
     key_pair.KeyPairNotFound,
     key_pair.KeyPairIdMalformed,
     placement.PlacementGroupNotFound,
     placement.PlacementGroupFull,
-    security_group.SecurityGroupNotFound,
-    interface.TooManyGroups,
-    disk.DiskTypeUnknown,
+    instance.GroupNotFound,
+    instance.TooManyGroups,
+    disk.DiskUnavailable,
     disk.DiskSizeOutOfRange,
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from localcloud.api.actions import Answer, Call, action
 from localcloud.services.instance import PasswordNotEmulated
-from localcloud.state import disk, instance, instance_change, interface, key_pair, placement, security_group
+from localcloud.state import disk, instance, instance_change, interface, key_pair, placement
 from localcloud.state.errors import InvalidParameterValue, Refusal, documented
 
 
@@ -191,8 +191,8 @@ def modify_instances_vpc_attribute(call: Call) -> Answer:
     instance.HostNameIllegal,
     instance.UserDataNotBase64,
     instance.UserDataTooLong,
-    security_group.SecurityGroupNotFound,
-    interface.TooManyGroups,
+    instance.GroupNotFound,
+    instance.TooManyGroups,
 )
 def modify_instances_attribute(call: Call) -> Answer:
     """Change names, security groups, user data or protection of instances."""
@@ -214,7 +214,7 @@ def modify_instances_attribute(call: Call) -> Answer:
     return {}
 
 
-@action("cvm", "AssociateSecurityGroups", *_STATES, security_group.SecurityGroupNotFound, interface.TooManyGroups)
+@action("cvm", "AssociateSecurityGroups", *_STATES, instance.GroupNotFound, instance.TooManyGroups)
 def associate_security_groups(call: Call) -> Answer:
     """Add security groups to instances."""
     given = call.parameters
@@ -222,11 +222,12 @@ def associate_security_groups(call: Call) -> Answer:
     for instance_id in given.required_texts("InstanceIds"):
         card = interface.get(call.tx, instance.get(call.tx, instance_id).interface_id)
         groups = tuple(dict.fromkeys((*card.group_ids, *added)))
+        instance.check_groups(call.tx, groups)
         interface.modify(call.tx, card.id, name=None, description=None, group_ids=groups)
     return {}
 
 
-@action("cvm", "DisassociateSecurityGroups", *_STATES, interface.TooManyGroups)
+@action("cvm", "DisassociateSecurityGroups", *_STATES, instance.TooManyGroups)
 def disassociate_security_groups(call: Call) -> Answer:
     """Take security groups from instances; one must stay."""
     given = call.parameters
@@ -234,7 +235,7 @@ def disassociate_security_groups(call: Call) -> Answer:
     for instance_id in given.required_texts("InstanceIds"):
         card = interface.get(call.tx, instance.get(call.tx, instance_id).interface_id)
         kept = tuple(group_id for group_id in card.group_ids if group_id not in removed)
-        interface.check_groups(call.tx, kept)
+        instance.check_groups(call.tx, kept)
         interface.modify(call.tx, card.id, name=None, description=None, group_ids=kept)
     return {}
 

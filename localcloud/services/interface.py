@@ -92,7 +92,7 @@ def show(call: Call, card: Interface) -> Answer:
     "CreateNetworkInterface",
     vpc.VpcNotFound,
     subnet.SubnetNotFound,
-    instance.SubnetNotInVpc,
+    subnet.SubnetOfOtherVpc,
     security_group.SecurityGroupNotFound,
     interface.TooManyGroups,
     *_ADDRESSES,
@@ -101,9 +101,7 @@ def create_network_interface(call: Call) -> Answer:
     """Create a network interface in a subnet."""
     given = call.parameters
     vpc_id, name, subnet_id = given.text("VpcId"), given.text("NetworkInterfaceName"), given.text("SubnetId")
-    vpc.get(call.tx, vpc_id)
-    if subnet.get(call.tx, subnet_id).vpc_id != vpc_id:
-        raise instance.SubnetNotInVpc(subnet_id=subnet_id, vpc_id=vpc_id)
+    subnet.get_in_vpc(call.tx, subnet_id, vpc_id)
     entries = sorted(given.each("PrivateIpAddresses", limit=10), key=lambda entry: not entry.flag("Primary"))
     wanted = tuple(at for at in (entry.find_address("PrivateIpAddress") for entry in entries) if at is not None)
     made = interface.create(

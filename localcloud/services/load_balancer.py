@@ -9,7 +9,7 @@ from localcloud.api.actions import Answer, Call, action
 from localcloud.api.parameters import Parameters
 from localcloud.services import tagging
 from localcloud.services.listing import page
-from localcloud.state import instance, interface, load_balancer, security_group, subnet, task, vpc
+from localcloud.state import instance, interface, load_balancer, security_group, task
 from localcloud.state.load_balancer import Listener, LoadBalancer, Target
 from localcloud.state.records import beijing_time, iso_time
 
@@ -58,10 +58,7 @@ def show(call: Call, found: LoadBalancer) -> Answer:
     "clb",
     "CreateLoadBalancer",
     load_balancer.OpenNotEmulated,
-    vpc.VpcNotFound,
-    subnet.SubnetNotFound,
-    subnet.SubnetFull,
-    instance.SubnetNotInVpc,
+    load_balancer.PlaceUnknown,
 )
 def create_load_balancer(call: Call) -> Answer:
     """Create an internal load balancer."""
@@ -231,7 +228,7 @@ def delete_listener(call: Call) -> Answer:
     return {}
 
 
-@action("clb", "RegisterTargets", *_LISTENER, load_balancer.TargetTaken, instance.InstanceNotFound)
+@action("clb", "RegisterTargets", *_LISTENER, load_balancer.TargetTaken, load_balancer.TargetUnknown)
 def register_targets(call: Call) -> Answer:
     """Put machines behind a listener."""
     given = call.parameters

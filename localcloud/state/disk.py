@@ -74,6 +74,14 @@ class DiskTypeUnknown(Refusal):
     source = _ERRORS
 
 
+class DiskUnavailable(Refusal):
+    """A disk that an instance is born with has a type that is sold."""
+
+    code = "ResourceInsufficient.CloudDiskUnavailable"
+    template = "The disk type `{type}` is not supported here."
+    source = documented("the SDK's errorcodes.py (cvm)")
+
+
 class DiskShrinks(Refusal):
     """A disk only grows."""
 

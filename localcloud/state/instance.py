@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from typing import ClassVar, Literal
 
-from localcloud.state import disk, interface, key_pair, placement, public_pool, references, subnet, tag
+from localcloud.state import disk, interface, key_pair, placement, public_pool, references, security_group, subnet, tag
 from localcloud.state.catalog import INSTANCE_TYPES, ZONES, Image, InstanceType
 from localcloud.state.errors import Refusal, documented
 from localcloud.state.records import Record
@@ -164,6 +164,30 @@ class AddressInUse(Refusal):
     source = _ERRORS
 
 
+class GroupNotFound(Refusal):
+    """A security group of an instance must exist."""
+
+    code = "InvalidSecurityGroupId.NotFound"
+    template = "The security group `{group_id}` does not exist."
+    source = _ERRORS
+
+
+class TooManyGroups(Refusal):
+    """An instance belongs to 1 to 5 security groups."""
+
+    code = "LimitExceeded.AssociateUSGLimitExceeded"
+    template = "An instance takes 1 to 5 security groups; {count} were given."
+    source = _ERRORS
+
+
+class NoAddressLeft(Refusal):
+    """An instance is created only while its subnet has an address left."""
+
+    code = "FailedOperation.NoAvailableIpAddressCountInSubnet"
+    template = "The subnet `{subnet_id}` has no address left."
+    source = _ERRORS
+
+
 class UserDataTooLong(Refusal):
     """User data has at most 16 KiB, before it is encoded."""
 
@@ -314,12 +338,24 @@ def check_place(tx: Transaction, vpc_id: str, subnet_id: str, zone: str, address
     return place
 
 
+def check_groups(tx: Transaction, group_ids: tuple[str, ...]) -> None:
+    """Raises TooManyGroups or GroupNotFound."""
+    if not 1 <= len(group_ids) <= interface.GROUPS_LIMIT:
+        raise TooManyGroups(count=len(group_ids))
+    for group_id in group_ids:
+        if tx.find(security_group.SecurityGroup, group_id) is None:
+            raise GroupNotFound(group_id=group_id)
+
+
 def _check(tx: Transaction, wish: Wish) -> subnet.Subnet:
     if wish.zone not in ZONES[tx.region]:
         raise ZoneMismatch(zone=wish.zone, region=tx.region)
     image(tx, wish.image_id)
     check_type(wish.instance_type)
     check_name(wish.name)
+    for wanted in (wish.system_disk, *wish.data_disks):
+        if wanted.type not in disk.SIZES:
+            raise disk.DiskUnavailable(type=wanted.type)
     if wish.hostname:
         check_hostname(wish.hostname)
     check_user_data(wish.user_data)
@@ -331,7 +367,9 @@ def _check(tx: Transaction, wish: Wish) -> subnet.Subnet:
     if count > QUOTA:
         raise InstanceQuota(count=count, limit=QUOTA)
     place = check_place(tx, wish.vpc_id, wish.subnet_id, wish.zone, wish.address)
-    interface.check_groups(tx, wish.group_ids)
+    check_groups(tx, wish.group_ids)
+    if wish.address is None and subnet.available(tx, place) < 1:
+        raise NoAddressLeft(subnet_id=place.id)
     return place
 
 

@@ -341,6 +341,7 @@ def modify(
     if user_data is not None:
         instance.check_user_data(user_data)
     if group_ids:
+        instance.check_groups(tx, group_ids)
         interface.modify(tx, found.interface_id, name=None, description=None, group_ids=group_ids)
     changed = replace(
         found,

@@ -94,9 +94,9 @@ class InterfaceBusy(Refusal):
 class TooManyGroups(Refusal):
     """An interface belongs to 1 to 5 security groups."""
 
-    code = "LimitExceeded.AssociateUSGLimitExceeded"
+    code = "LimitExceeded"
     template = "A network interface takes 1 to 5 security groups; {count} were given."
-    source = documented("the SDK's errorcodes.py (cvm): at most 5 security groups for an instance")
+    source = documented("the SDK's errorcodes.py: for an instance its cvm list says at most 5")
 
 
 class AddressNotOnInterface(Refusal):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from typing import Any
 
-from localcloud.state import instance, security_group, subnet, tag, vpc
+from localcloud.state import instance, security_group, subnet, tag
 from localcloud.state.errors import InvalidParameterValue, Refusal, check_range, documented, provider
 from localcloud.state.records import Record
 from localcloud.state.store import Transaction
@@ -82,6 +82,22 @@ class OpenNotEmulated(Refusal):
     source = documented("models.py (clb): LoadBalancerType; that OPEN is missing: localcloud's own")
 
 
+class PlaceUnknown(Refusal):
+    """An internal load balancer is in a subnet of a VPC, both of which exist."""
+
+    code = "InvalidParameterValue"
+    template = "There is no subnet `{subnet_id}` in VPC `{vpc_id}`."
+    source = documented("the page of CreateLoadBalancer: VpcId, SubnetId; errorcodes.py (clb)")
+
+
+class TargetUnknown(Refusal):
+    """A target is an instance that exists."""
+
+    code = "InvalidParameterValue"
+    template = "The instance `{instance_id}` does not exist."
+    source = documented("the page of RegisterTargets; errorcodes.py (clb)")
+
+
 class PortTaken(Refusal):
     """A port of one protocol has one listener."""
 
@@ -137,10 +153,7 @@ def create(
     if kind != "INTERNAL":
         raise OpenNotEmulated(type=kind)
     _check_name(name)
-    vpc.get(tx, vpc_id)
-    place = subnet.get(tx, subnet_id)
-    if place.vpc_id != vpc_id:
-        raise instance.SubnetNotInVpc(subnet_id=subnet_id, vpc_id=vpc_id)
+    place = _place(tx, vpc_id, subnet_id)
     made = LoadBalancer(
         id=tx.new_id("lb"),
         region=tx.region,
@@ -156,6 +169,13 @@ def create(
     made = replace(made, name=name or made.id)
     tag.attach(tx, made.id, tags)
     return tx.put(made)
+
+
+def _place(tx: Transaction, vpc_id: str, subnet_id: str) -> subnet.Subnet:
+    place = tx.find(subnet.Subnet, subnet_id)
+    if place is None or place.vpc_id != vpc_id:
+        raise PlaceUnknown(subnet_id=subnet_id, vpc_id=vpc_id)
+    return place
 
 
 def _check_name(name: str) -> None:
@@ -227,7 +247,8 @@ def register(tx: Transaction, balancer_id: str, listener_id: str, targets: tuple
     """Put machines behind a listener."""
     listener = get_listener(get(tx, balancer_id), listener_id)
     for target in targets:
-        instance.get(tx, target.instance_id)
+        if tx.find(instance.Instance, target.instance_id) is None:
+            raise TargetUnknown(instance_id=target.instance_id)
         if any((one.instance_id, one.port) == (target.instance_id, target.port) for one in listener.targets):
             raise TargetTaken(instance_id=target.instance_id, port=target.port, listener_id=listener_id)
         listener = replace(listener, targets=(*listener.targets, target))

@@ -135,6 +135,14 @@ class RouteTableOfOtherVpc(Refusal):
     source = documented("the SDK's errorcodes.py")
 
 
+class SubnetOfOtherVpc(Refusal):
+    """A subnet that a request names belongs to the VPC that it names."""
+
+    code = "UnsupportedOperation.VpcMismatch"
+    template = "The subnet `{subnet_id}` does not belong to VPC `{vpc_id}`."
+    source = documented("the SDK's errorcodes.py")
+
+
 class AddressOutsideSubnet(Refusal):
     """A private address lies in its subnet, and is neither network, gateway nor broadcast address."""
 
@@ -158,6 +166,15 @@ def get(tx: Transaction, subnet_id: str) -> Subnet:
     found = tx.find(Subnet, subnet_id)
     if found is None:
         raise SubnetNotFound(subnet_id=subnet_id)
+    return found
+
+
+def get_in_vpc(tx: Transaction, subnet_id: str, vpc_id: str) -> Subnet:
+    """The subnet of that VPC. Raises VpcNotFound, SubnetNotFound or SubnetOfOtherVpc."""
+    vpc.get(tx, vpc_id)
+    found = get(tx, subnet_id)
+    if found.vpc_id != vpc_id:
+        raise SubnetOfOtherVpc(subnet_id=subnet_id, vpc_id=vpc_id)
     return found
 
 

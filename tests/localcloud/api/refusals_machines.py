@@ -47,6 +47,13 @@ def _full(place: Place) -> Request:
     return _run(place)
 
 
+def _no_address_left(place: Place) -> Request:
+    network = {"VpcId": place.vpc_id, "SubnetId": other_subnet(place, cidr="10.0.9.0/28")}
+    target, parameters = _run(place, VirtualPrivateCloud=network)
+    place.call(target, **parameters, InstanceCount=13)
+    return target, parameters
+
+
 def _stopped(place: Place, **parameters: Any) -> str:
     instance_id = place.machine(**parameters)
     place.call("cvm:StopInstances", InstanceIds=[instance_id])
@@ -150,6 +157,10 @@ ROWS = [
     Row(instance.UserDataTooLong, lambda p: _run(p, UserData=base64.b64encode(bytes(16385)).decode())),
     Row(instance.UserDataNotBase64, lambda p: _run(p, UserData="#!/bin/sh")),
     Row(instance.HostNameIllegal, lambda p: _run(p, HostName="-web")),
+    Row(instance.GroupNotFound, lambda p: _run(p, SecurityGroupIds=["sg-00000000"])),
+    Row(instance.TooManyGroups, lambda p: _run(p, SecurityGroupIds=[p.group_id] * 6)),
+    Row(instance.NoAddressLeft, _no_address_left),
+    Row(disk.DiskUnavailable, lambda p: _run(p, SystemDisk={"DiskType": "FLOPPY"})),
     Row(instance.NameTooLong, lambda p: _run(p, InstanceName="x" * 129)),
     Row(instance.InstanceProtected, _protected),
     Row(instances.InstanceNeedsVpc, lambda p: _run(p, VirtualPrivateCloud={})),

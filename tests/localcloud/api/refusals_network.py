@@ -11,7 +11,6 @@ from localcloud.services import security_group as groups
 from localcloud.state import (
     errors,
     havip,
-    instance,
     interface,
     interface_attachment,
     nat,
@@ -371,8 +370,8 @@ ROWS = [
     Row(
         interface.TooManyGroups,
         lambda p: (
-            "cvm:ModifyInstancesAttribute",
-            {"InstanceIds": [p.machine()], "SecurityGroups": [p.group_id] * 6},
+            "vpc:ModifyNetworkInterfaceAttribute",
+            {"NetworkInterfaceId": card(p), "SecurityGroupIds": [p.group_id] * 6},
         ),
     ),
     Row(interface.TooManyAddresses, _too_many_secondary),
@@ -421,7 +420,7 @@ ROWS = [
         ),
     ),
     Row(
-        instance.SubnetNotInVpc,
+        subnet.SubnetOfOtherVpc,
         lambda p: ("vpc:CreateHaVip", {"VpcId": other_vpc(p)[0], "SubnetId": p.subnet_id, "HaVipName": "x"}),
     ),
     row(listing.UnknownFilter, "vpc:DescribeVpcs", Filters=[{"Name": "colour", "Values": ["blue"]}]),

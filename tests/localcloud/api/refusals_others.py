@@ -248,6 +248,8 @@ ROWS = [
         lambda p: ("clb:DeleteListener", {"LoadBalancerId": _balancer(p), "ListenerId": "lbl-00000000"}),
     ),
     row(load_balancer.OpenNotEmulated, "clb:CreateLoadBalancer", LoadBalancerType="OPEN"),
+    row(load_balancer.PlaceUnknown, "clb:CreateLoadBalancer", LoadBalancerType="INTERNAL", VpcId="vpc-00000000"),
+    Row(load_balancer.TargetUnknown, lambda p: _target(p, "RegisterTargets", "ins-00000000")),
     Row(
         load_balancer.PortTaken,
         lambda p: ("clb:CreateListener", {"LoadBalancerId": _listener(p)[0], "Ports": [80], "Protocol": "TCP"}),

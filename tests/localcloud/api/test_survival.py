@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from tencentcloud.common.exception.tencent_cloud_sdk_exception import TencentCloudSDKException
 
 from localcloud.state import Timing
@@ -40,7 +41,7 @@ def test_kill_9_loses_nothing_that_was_answered(api: ApiProcess) -> None:
                 made = api.call("vpc:CreateSecurityGroup", GroupName=f"g{len(answered)}", GroupDescription="")
                 answered.append(made["SecurityGroup"]["SecurityGroupId"])
                 api.call("vpc:DeleteSecurityGroup", SecurityGroupId=answered.pop(0)) if len(answered) > 20 else None
-        except TencentCloudSDKException:
+        except (TencentCloudSDKException, requests.RequestException):
             killer.join()
         api.start()
         found = api.call("vpc:DescribeSecurityGroups", Limit="100")["SecurityGroupSet"]

@@ -1,0 +1,150 @@
+"""From records to the network: what the world is told."""
+
+from __future__ import annotations
+
+import time
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any
+
+from localcloud.world import NetworkPlan, PaperWorld
+from tests.localcloud.api.lab import Direct, running_cloud
+from tests.localcloud.api.place import Place
+from tests.localcloud.api.refused import associate, card, gateway, main_table, primary_card
+
+
+def _plan(place: Place) -> NetworkPlan:
+    place.call.settle()
+    return place.call.cloud.network_plan()
+
+
+def _rules(place: Place, *ingress: dict[str, Any]) -> None:
+    place.call(
+        "vpc:ModifySecurityGroupPolicies",
+        SecurityGroupId=place.group_id,
+        SecurityGroupPolicySet={"Ingress": [{"Action": "ACCEPT", **rule} for rule in ingress]},
+    )
+
+
+def test_a_machine_is_an_interface_of_its_subnet(place: Place) -> None:
+    instance_id = place.machine(address="10.0.4.20")
+    (subnet,) = _plan(place).vpcs[0].subnets
+    assert (subnet.cidr, subnet.gateway) == (IPv4Network("10.0.4.0/24"), IPv4Address("10.0.4.1"))
+    (interface,) = subnet.interfaces
+    assert (interface.instance_id, interface.address) == (instance_id, IPv4Address("10.0.4.20"))
+    assert interface.group_ids == (place.group_id,)
+    assert interface.mac.startswith("52:54:00:")
+
+
+def test_an_interface_is_in_the_network_while_it_is_attached(place: Place) -> None:
+    interface_id, instance_id = card(place), place.machine()
+    assert len(_plan(place).vpcs[0].subnets[0].interfaces) == 1
+    given = {"NetworkInterfaceId": interface_id, "InstanceId": instance_id}
+    place.call("vpc:AttachNetworkInterface", **given)
+    assert {one.device_index for one in _plan(place).vpcs[0].subnets[0].interfaces} == {0, 1}
+    place.call("vpc:DetachNetworkInterface", **given)
+    assert len(_plan(place).vpcs[0].subnets[0].interfaces) == 1
+
+
+def test_rules_are_in_order_with_ports_and_peers_resolved(place: Place) -> None:
+    place.machine(address="10.0.4.20")
+    _rules(
+        place,
+        {"Protocol": "TCP", "Port": "80,8000-8010", "CidrBlock": "198.51.100.0/24"},
+        {"Protocol": "ALL", "SecurityGroupId": place.group_id},
+        {"Protocol": "ICMP", "CidrBlock": "0.0.0.0/0", "Action": "DROP"},
+    )
+    first, second, third = _plan(place).groups[0].ingress
+    assert (first.verdict, first.protocol, first.ports) == ("ACCEPT", "TCP", ((80, 80), (8000, 8010)))
+    assert first.peers == (IPv4Network("198.51.100.0/24"),)
+    assert (second.ports, second.peers) == ((), (IPv4Network("10.0.4.20/32"),))
+    assert (third.verdict, third.protocol) == ("DROP", "ICMP")
+
+
+def test_a_group_as_a_peer_counts_the_havip_that_a_member_may_hold(place: Place) -> None:
+    instance_id = place.machine(address="10.0.4.20")
+    associate(place, place.havip(Vip="10.0.4.99", CheckAssociate=True), instance_id)
+    _rules(place, {"Protocol": "ALL", "SecurityGroupId": place.group_id})
+    (rule,) = _plan(place).groups[0].ingress
+    assert rule.peers == (IPv4Network("10.0.4.20/32"), IPv4Network("10.0.4.99/32"))
+
+
+def test_a_havip_may_be_announced_by_its_machines_or_without_the_check_by_all(place: Place) -> None:
+    first, second = place.machine(), place.machine()
+    checked, free = place.havip(Vip="10.0.4.98", CheckAssociate=True), place.havip(Vip="10.0.4.99")
+    associate(place, checked, first)
+    may = {one.havip_id: set(one.announcers) for one in _plan(place).vpcs[0].subnets[0].virtual_addresses}
+    cards = {primary_card(place, instance_id) for instance_id in (first, second)}
+    assert may == {checked: {primary_card(place, first)}, free: cards}
+
+
+def test_public_addresses_lead_to_private_ones(place: Place) -> None:
+    internet = {"InternetMaxBandwidthOut": 5, "PublicIpAssigned": True}
+    born = place.machine(address="10.0.4.20", InternetAccessible=internet)
+    havip_id, (address_id, _) = place.havip(Vip="10.0.4.99"), place.eip()
+    place.call("vpc:AssociateAddress", AddressId=address_id, InstanceId=havip_id)
+    leads = {one.address_id: (str(one.private), one.bandwidth_mbps) for one in _plan(place).vpcs[0].public_addresses}
+    assert leads == {born: ("10.0.4.20", 5), address_id: ("10.0.4.99", 10)}
+
+
+def test_a_default_route_through_a_nat_gateway_gives_the_subnet_its_address(place: Place) -> None:
+    gateway_id, ip = gateway(place)
+    table_id = main_table(place)
+    entry = {"DestinationCidrBlock": "0.0.0.0/0", "GatewayType": "NAT", "GatewayId": gateway_id}
+    made = place.call("vpc:CreateRoutes", RouteTableId=table_id, Routes=[entry])
+    assert str(_plan(place).vpcs[0].subnets[0].nat_public_address) == ip
+    route_id = made["RouteTableSet"][0]["RouteSet"][0]["RouteId"]
+    place.call("vpc:DisableRoutes", RouteTableId=table_id, RouteIds=[route_id])
+    assert _plan(place).vpcs[0].subnets[0].nat_public_address is None
+    place.call("vpc:EnableRoutes", RouteTableId=table_id, RouteIds=[route_id])
+    place.call("vpc:DeleteNatGateway", NatGatewayId=gateway_id)
+    assert _plan(place).vpcs[0].subnets[0].nat_public_address is None
+    assert place.call("vpc:DescribeRouteTables")["RouteTableSet"][0]["RouteSet"] == []
+
+
+class Watched(PaperWorld):
+    """Counts the plans that it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.plans: list[NetworkPlan] = []
+        self.broken = False
+
+    def apply_network(self, plan: NetworkPlan) -> None:
+        if self.broken:
+            msg = "the bridge is gone"
+            raise RuntimeError(msg)
+        self.plans.append(plan)
+
+
+def test_the_world_gets_a_plan_after_each_change_to_it_and_after_no_other() -> None:
+    world = Watched()
+    with running_cloud(world=world) as cloud:
+        call = Direct(cloud)
+        place = Place.build(call)
+        call.settle()
+        count = len(world.plans)
+        call("vpc:ModifyVpcAttribute", VpcId=place.vpc_id, VpcName="renamed")
+        call("vpc:DescribeVpcs")
+        call.settle()
+        assert len(world.plans) == count
+        place.machine()
+        assert world.plans[-1] == cloud.network_plan()
+        assert len(world.plans) > count
+
+
+def test_a_plan_that_failed_is_tried_again_and_the_status_says_why() -> None:
+    world = Watched()
+    with running_cloud(world=world) as cloud:
+        call = Direct(cloud)
+        call.settle()
+        world.broken = True
+        Place.build(call)
+        deadline = time.monotonic() + 10
+        while not cloud.status()["network"]["error"]:
+            assert time.monotonic() < deadline, cloud.status()
+            time.sleep(0.01)
+        assert "the bridge is gone" in cloud.status()["network"]["error"]
+        world.broken = False
+        call.settle()
+        assert cloud.status()["network"]["error"] == ""
+        assert world.plans[-1] == cloud.network_plan()

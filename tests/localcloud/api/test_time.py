@@ -1,0 +1,116 @@
+"""Time as in the cloud: states move, with delays that can be set."""
+
+from __future__ import annotations
+
+import time
+from ipaddress import IPv4Address
+
+from localcloud.state import REALISTIC, SHORT, Timing
+from tests.localcloud.api.lab import Direct, running_cloud
+from tests.localcloud.api.place import Place
+from tests.localcloud.api.refused import associate, disk, primary_card
+
+_TENTHS = Timing(
+    instance_start_s=0.3, instance_stop_s=0.2, instance_change_s=0.2, address_s=0.2, nat_gateway_s=0.2, disk_s=0.2
+)
+
+
+def _states(place: Place, instance_id: str, until: str) -> tuple[list[str], float]:
+    """The states that a program sees, and how long the way took."""
+    began, seen = time.monotonic(), list[str]()
+    while True:
+        state = place.show(instance_id)["InstanceState"]
+        if not seen or seen[-1] != state:
+            seen.append(state)
+        if state == until:
+            return seen, time.monotonic() - began
+        assert time.monotonic() - began < 10, seen
+        time.sleep(0.01)
+
+
+def test_a_machine_passes_through_its_states_in_the_time_that_was_set() -> None:
+    with running_cloud(timing=_TENTHS) as cloud:
+        place = Place.build(Direct(cloud))
+        instance_id = place.begin_machine()
+        seen, took = _states(place, instance_id, "RUNNING")
+        assert seen == ["PENDING", "RUNNING"]
+        assert took >= 0.29
+        place.call("cvm:StopInstances", InstanceIds=[instance_id])
+        assert _states(place, instance_id, "STOPPED")[0] == ["STOPPING", "STOPPED"]
+        place.call("cvm:StartInstances", InstanceIds=[instance_id])
+        assert _states(place, instance_id, "RUNNING")[0] == ["STARTING", "RUNNING"]
+        place.call("cvm:RebootInstances", InstanceIds=[instance_id])
+        assert _states(place, instance_id, "RUNNING")[0] == ["REBOOTING", "RUNNING"]
+
+
+def test_an_address_is_created_bound_and_unbound_by_tasks() -> None:
+    with running_cloud(timing=_TENTHS) as cloud:
+        call = Direct(cloud)
+        place = Place.build(call)
+        made = call("vpc:AllocateAddresses")
+
+        def seen() -> tuple[str, str]:
+            status = call("vpc:DescribeAddresses", AddressIds=made["AddressSet"])["AddressSet"][0]["AddressStatus"]
+            return status, call("vpc:DescribeTaskResult", TaskId=int(made["TaskId"]))["Result"]
+
+        assert seen() == ("CREATING", "RUNNING")
+        time.sleep(0.25)
+        assert seen() == ("UNBIND", "SUCCESS")
+        havip_id = place.havip()
+        address = call("vpc:DescribeAddresses", AddressIds=made["AddressSet"])["AddressSet"][0]["AddressIp"]
+        call("vpc:HaVipAssociateAddressIp", HaVipId=havip_id, AddressIp=address)
+        assert seen()[0] == "BINDING"
+        assert call("vpc:DescribeHaVips", HaVipIds=[havip_id])["HaVipSet"][0]["AddressIp"] == ""
+        time.sleep(0.25)
+        assert seen()[0] == "BIND"
+        assert call("vpc:DescribeHaVips", HaVipIds=[havip_id])["HaVipSet"][0]["AddressIp"] == address
+
+
+def test_a_change_takes_effect_in_time_without_a_request_that_asks() -> None:
+    """The world follows by itself: an EIP is bound in the network as soon as its task is done."""
+    with running_cloud(timing=Timing(address_s=0.1)) as cloud:
+        place = Place.build(Direct(cloud))
+        address_id, ip = place.eip()
+        place.call("vpc:AssociateAddress", AddressId=address_id, InstanceId=place.machine())
+        assert cloud.network_plan().vpcs[0].public_addresses == ()
+        time.sleep(0.3)
+        bound = cloud.network_plan().vpcs[0].public_addresses
+        assert [(one.address_id, str(one.public)) for one in bound] == [(address_id, ip)]
+
+
+def test_a_disk_is_attached_and_grows_in_time() -> None:
+    with running_cloud(timing=_TENTHS) as cloud:
+        call = Direct(cloud)
+        place = Place.build(call)
+        disk_id, instance_id = disk(place), place.machine()
+        call("cbs:AttachDisks", DiskIds=[disk_id], InstanceId=instance_id)
+        assert call("cbs:DescribeDisks", DiskIds=[disk_id])["DiskSet"][0]["DiskState"] == "ATTACHING"
+        call.settle()
+        assert call("cbs:DescribeDisks", DiskIds=[disk_id])["DiskSet"][0]["DiskState"] == "ATTACHED"
+
+
+def test_the_realistic_times_are_longer_everywhere() -> None:
+    for name in Timing.__slots__:
+        assert getattr(REALISTIC, name) > getattr(SHORT, name)
+
+
+def test_whoever_announces_a_havip_is_shown_as_its_holder(place: Place) -> None:
+    havip_id, instance_id = place.havip(Vip="10.0.4.99", CheckAssociate=True), place.machine()
+    associate(place, havip_id, instance_id)
+
+    def shown() -> tuple[str, str, str]:
+        row = place.call("vpc:DescribeHaVips", HaVipIds=[havip_id])["HaVipSet"][0]
+        return row["State"], row["InstanceId"], row["NetworkInterfaceId"]
+
+    assert shown() == ("UNBIND", "", "")
+    place.call.cloud.havip_announced(place.vpc_id, IPv4Address("10.0.4.99"), instance_id)
+    assert shown() == ("AVAILABLE", instance_id, primary_card(place, instance_id))
+    wanted = [{"HaVipId": havip_id, "InstanceId": instance_id}]
+    place.call("vpc:DisassociateHaVipInstance", HaVipAssociationSet=wanted)
+    assert shown() == ("UNBIND", "", "")
+
+
+def test_a_machine_that_powers_itself_off_is_shown_as_stopped(place: Place) -> None:
+    instance_id = place.machine()
+    place.call.cloud.machine_stopped(instance_id)
+    assert place.show(instance_id)["InstanceState"] == "STOPPED"
