@@ -13,6 +13,7 @@ import contextlib
 import os
 import shutil
 import signal
+import string
 import subprocess
 import time
 from dataclasses import replace
@@ -21,28 +22,17 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from localcloud.errors import MachineError
-from localcloud.fabric import names
 from localcloud.machines import disks, runner
 from localcloud.machines.cgroups import Cgroup
 from localcloud.machines.enter import ENVIRONMENT, words
 from localcloud.machines.paths import Paths
-from localcloud.world import Interface, MachineSpec, Subnet
+from localcloud.machines.seed import DISKS_FILE, DISKS_SCRIPT, meminfo, write_seed
+from localcloud.world import Disk, Interface, MachineSpec, Subnet
 
 _CONSOLE_BYTES = 64 * 1024
 _START_TIMEOUT_S = 20.0
 _SHUTDOWN_TIMEOUT_S = 20.0
 _SIGNAL_POWER_OFF = signal.SIGRTMIN + 4  # systemd: start poweroff.target
-# nspawn mounts nothing below /proc, so the machine does it itself, early.
-_MEMINFO_UNIT = """\
-[Unit]
-Description=The memory that this machine's type has
-DefaultDependencies=no
-Before=sysinit.target
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart=mount --bind /etc/meminfo /proc/meminfo
-"""
 _SPEC: TypeAdapter[MachineSpec] = TypeAdapter(MachineSpec)
 
 
@@ -98,26 +88,14 @@ class Machine:
         user_data = self.directory / "user-data"
         user_data.touch(mode=0o600)
         user_data.write_bytes(self.spec.user_data)
-        # Beside the rest: user data are bytes of any kind, and may hold secrets.
-        (self.directory / "spec.json").write_bytes(_SPEC.dump_json(replace(self.spec, user_data=b""), indent=1))
-        (self.directory / "meminfo").write_text(_meminfo(self.spec.memory_mib))
+        self._write_spec()
+        (self.directory / "meminfo").write_text(meminfo(self.spec.memory_mib))
         (self.directory / "exit").unlink(missing_ok=True)
         disk = self.directory / "disk.img"
         if disk.exists():
             disks.grow_system_disk(disk, self.spec.system_disk.size_gib)
             return
-        seed = self.directory / "seed/etc"
-        seed.mkdir(parents=True, exist_ok=True)
-        servers = "".join(f"nameserver {address}\n" for address in names.NAME_SERVERS)
-        (seed / "resolv.conf").write_text(servers)
-        (seed / "hostname").write_text(f"{self.spec.hostname}\n")
-        (seed / "hosts").write_text(
-            f"127.0.0.1 localhost\n127.0.1.1 {self.spec.hostname}\n::1 localhost ip6-localhost ip6-loopback\n"
-        )
-        unit = seed / "systemd/system/meminfo.service"
-        (unit.parent / "sysinit.target.wants").mkdir(parents=True)
-        unit.write_text(_MEMINFO_UNIT)
-        (unit.parent / "sysinit.target.wants" / unit.name).symlink_to(f"../{unit.name}")
+        write_seed(self.directory / "seed", self.spec.hostname)
         # Under another name until it is whole: a killed start leaves no half-made disk to be taken for one.
         fresh = self.directory / "disk.new"
         disks.create_system_disk(fresh, self.spec.system_disk.size_gib)
@@ -134,6 +112,7 @@ class Machine:
             cpus=self.spec.cpu, memory_bytes=self.spec.memory_mib * 1024**2, cpu_list=self._cpu_list(self.spec.cpu)
         )
         self.cgroup.restrict_devices()
+        self._connect_disks()
         began = (self.directory / "console.log").stat().st_size if (self.directory / "console.log").exists() else 0
         pid = runner.start(
             runner.Launch(
@@ -156,10 +135,6 @@ class Machine:
                 message = f"{self.spec.name} ({self.instance_id}) did not start: {said or 'nothing was said'}"
                 raise MachineError(message)
             time.sleep(0.005)
-        for disk in self.spec.data_disks:
-            path = self._paths.disks / f"{disk.disk_id}.img"
-            disks.ensure_data_disk(path, disk.size_gib)
-            self.attach(disk.disk_id, path)
         return pid
 
     def shut_down(self) -> None:
@@ -196,37 +171,61 @@ class Machine:
         """Forget its system disk and everything else of it; data disks stay."""
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def attach(self, disk_id: str, path: Path) -> None:
-        """Show the disk to a running machine as /dev/vdb, vdc ... and by its id."""
+    def attach(self, disk: Disk) -> None:
+        """Show the disk to the machine as /dev/vdb, vdc ... and by its id, from now on at every boot."""
+        if disk.disk_id not in {each.disk_id for each in self.spec.data_disks}:
+            self.spec = replace(self.spec, data_disks=(*self.spec.data_disks, disk))
+            self._write_spec()
         pid = self.init_pid()
         if pid is None:
             return
-        device = disks.attach_loop(path)
-        major, minor = disks.device_numbers(device)
-        self.cgroup.allow_device(major, minor)
-        script = (
-            f"mkdir -p /dev/disk/by-id; [ -e /dev/disk/by-id/virtio-{disk_id} ] && exit 0; "
-            f"for letter in b c d e f g h i j k l m n o p q r s t u v; do [ -e /dev/vd$letter ] || break; done; "
-            f"mknod -m 660 /dev/vd$letter b {major} {minor} && ln -s ../../vd$letter /dev/disk/by-id/virtio-{disk_id}"
-        )
-        self._inside(pid, script)
+        self._connect_disks()
+        (self.root() / DISKS_FILE).write_bytes((self.directory / "disks").read_bytes())
+        self._inside(pid, f"sh /{DISKS_SCRIPT}")
 
     def detach(self, disk_id: str) -> None:
         """Take it away, as pulling a disk does: what is mounted of it inside is unmounted first."""
-        pid = self.init_pid()
-        device = disks.loop_devices(self._paths.disks).get(self._paths.disks / f"{disk_id}.img")
-        if device is None:
+        if disk_id not in {each.disk_id for each in self.spec.data_disks}:
             return
-        if pid is not None:
+        device = disks.loop_devices(self._paths.disks).get(self._disk_path(disk_id))
+        self.spec = replace(
+            self.spec, data_disks=tuple(each for each in self.spec.data_disks if each.disk_id != disk_id)
+        )
+        self._write_spec()
+        pid = self.init_pid()
+        if pid is not None and device is not None:
             script = (
                 f"link=/dev/disk/by-id/virtio-{disk_id}; [ -L $link ] || exit 0; node=$(readlink -f $link); "
-                f'while umount "$node" 2>/dev/null; do :; done; rm -f "$node" $link; echo mine'
+                f'while umount "$node" 2>/dev/null; do :; done; rm -f "$node" $link'
             )
-            if "mine" not in self._inside(pid, script):
-                return
-            major, minor = disks.device_numbers(device)
-            self.cgroup.allow_device(major, minor, allowed=False)
+            self._inside(pid, script)
+            self.cgroup.allow_device(*disks.device_numbers(device), allowed=False)
+            self._connect_disks()
+            (self.root() / DISKS_FILE).write_bytes((self.directory / "disks").read_bytes())
         self._release(disk_id)
+
+    def _connect_disks(self) -> None:
+        """A loop device for each data disk, and the list from which the machine makes its own nodes at every boot.
+
+        Its /dev is a new one at each boot, also when it reboots by itself while no daemon runs.
+        """
+        lines: list[str] = []
+        for letter, disk in zip(string.ascii_lowercase[1:], self.spec.data_disks, strict=False):
+            path = self._disk_path(disk.disk_id)
+            disks.ensure_data_disk(path, disk.size_gib)
+            major, minor = disks.device_numbers(disks.attach_loop(path))
+            self.cgroup.allow_device(major, minor)
+            lines.append(f"{disk.disk_id} vd{letter} {major} {minor}\n")
+        (self.directory / "disks").write_text("".join(lines))
+
+    def _disk_path(self, disk_id: str) -> Path:
+        return self._paths.disks / f"{disk_id}.img"
+
+    def _write_spec(self) -> None:
+        # Beside the rest: user data are bytes of any kind, and may hold secrets.
+        partial = self.directory / "spec.new"
+        partial.write_bytes(_SPEC.dump_json(replace(self.spec, user_data=b""), indent=1))
+        partial.rename(self.directory / "spec.json")
 
     def console(self) -> str:
         """The last 64 KiB of the console."""
@@ -238,8 +237,7 @@ class Machine:
             return ""
 
     def _release(self, disk_id: str) -> None:
-        path = self._paths.disks / f"{disk_id}.img"
-        device = disks.loop_devices(self._paths.disks).get(path)
+        device = disks.loop_devices(self._paths.disks).get(self._disk_path(disk_id))
         if device is not None:
             subprocess.run(["losetup", "--detach", device], check=False, capture_output=True)
 
@@ -284,22 +282,3 @@ def _alive(pid: int) -> bool:
         return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return False
-
-
-def _meminfo(memory_mib: int) -> str:
-    """There is no lxcfs here: without this, `free` inside would show the host's memory."""
-    total = memory_mib * 1024
-    rows = {
-        "MemTotal": total,
-        "MemFree": total * 3 // 4,
-        "MemAvailable": total * 7 // 8,
-        "Buffers": 0,
-        "Cached": total // 8,
-        "SwapTotal": 0,
-        "SwapFree": 0,
-        "Shmem": 0,
-        "Slab": 0,
-        "SReclaimable": 0,
-        "SUnreclaim": 0,
-    }
-    return "".join(f"{name + ':':<16}{value:>8} kB\n" for name, value in rows.items())

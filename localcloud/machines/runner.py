@@ -33,9 +33,10 @@ mkdir -p "$directory/disk/upper" "$directory/disk/work"
 mount -t overlay overlay -o "lowerdir=$lower,upperdir=$directory/disk/upper,workdir=$directory/disk/work" \
   "$directory/root" || exit 93
 if [ -d "$directory/seed" ]; then cp -a "$directory/seed/." "$directory/root/" && rm -r "$directory/seed"; fi
-cp "$directory/meminfo" "$directory/root/etc/meminfo"
 for group in $LOCALCLOUD_CGROUPS; do echo $$ >"$group/cgroup.procs" || exit 94; done
 while :; do
+  mkdir -p "$directory/root/etc/localcloud"
+  cp "$directory/meminfo" "$directory/disks" "$directory/root/etc/localcloud/"
   "$@" </dev/null
   code=$?
   [ "$code" = REBOOT ] || break

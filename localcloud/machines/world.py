@@ -198,7 +198,7 @@ class LinuxWorld:
         with self._turn(instance_id):
             machine = self._machines.get(instance_id)
             if machine is not None:
-                machine.attach(disk.disk_id, path)
+                machine.attach(disk)
 
     def detach_disk(self, disk_id: str) -> None:
         for machine in self.machines():

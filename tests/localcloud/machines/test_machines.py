@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from network.lab import PLACES, Lab, wait_until
 
+from localcloud.machines.faults import Faults
 from localcloud.machines.world import LinuxWorld
 from localcloud.world import Disk
 
@@ -200,7 +201,34 @@ def test_a_data_disk_is_there_again_after_a_stop(lab: Lab) -> None:
     for _ in range(2):
         lab.world.stop_machine(ANN.instance_id, hard=True)
         lab.world.start_machine(spec)
-        assert _says(lab, "ann", "blockdev", "--getsize64", device) == str(1024**3)
+        size = str(1024**3)
+        wait_until(
+            lambda: lab.run("ann", "blockdev", "--getsize64", device).stdout.strip() == size, "the disk is there", 20
+        )
+    lab.world.destroy_disk(disk.disk_id)
+
+
+def test_an_attached_disk_is_there_after_every_kind_of_boot_and_mounted_by_fstab(lab: Lab) -> None:
+    disk = Disk("disk-0000000f", 1)
+    device = f"/dev/disk/by-id/virtio-{disk.disk_id}"
+    lab.world.attach_disk(disk, ANN.instance_id)
+    script = f"mkfs.ext4 -q {device}; mkdir -p /data; echo {device} /data ext4 defaults 0 0 >>/etc/fstab; mount /data"
+    lab.must("ann", "sh", "-c", f"{script}; echo kept >/data/file; sync")
+    faults = Faults(lab.world)
+    before = lab.world.get("ann").init_pid()
+    for boot in (
+        lambda: (faults.inject("ann", "power-off", []), faults.inject("ann", "heal", [])),
+        lambda: lab.run("ann", "systemctl", "reboot"),
+        lambda: (
+            lab.world.stop_machine(ANN.instance_id, hard=False),
+            lab.world.start_machine(lab.world.get("ann").spec),
+        ),
+    ):
+        boot()
+        wait_until(lambda: lab.world.get("ann").init_pid() not in {None, before}, "it has another PID 1", 30)
+        wait_until(lambda: lab.run("ann", "cat", "/data/file").stdout == "kept\n", "the disk is mounted", 30)
+        before = lab.world.get("ann").init_pid()
+    lab.must("ann", "sed", "-i", "/ext4/d", "/etc/fstab")
     lab.world.destroy_disk(disk.disk_id)
 
 
