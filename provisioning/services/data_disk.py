@@ -27,6 +27,7 @@ def desired(deployment: Deployment, machine: Machine) -> list[Thing]:
     device = f"/dev/disk/by-id/virtio-{placeholders.placeholder(placeholders.DATA_DISK_ID)}"
     things: list[Thing] = [
         FileSystem(device),
+        File("/etc/systemd/system/tandem-disk.service", render("data_disk/tandem-disk.service.j2", device=device)),
         *_mount(MOUNT_POINT, device, kind="ext4", options="noatime"),
     ]
     for package, unit, path in _DATABASES:
