@@ -24,12 +24,13 @@ app.command(context_settings=access.PASS_THROUGH)(access.client)
 app.command(context_settings=access.PASS_THROUGH)(access.ssh)
 app.command()(access.console)
 app.command()(expose.expose)
+app.command("takeover-delay")(faults.takeover_delay)
 app.command()(doctor.doctor)
 app.add_typer(faults.app)
 
 
 # These need nothing of the API or the engine, whose imports take a second: they are loaded for the rest alone.
-_LIGHT = {"up", "down", "status", "exec", "client", "ssh", "console", "doctor", "expose"}
+_LIGHT = {"up", "down", "status", "exec", "client", "ssh", "console", "doctor", "expose", "takeover-delay"}
 
 
 def _add_families(words: list[str]) -> None:

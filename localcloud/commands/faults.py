@@ -31,6 +31,18 @@ class _NodeFirst(TyperGroup):
 app = typer.Typer(name="fault", cls=_NodeFirst, help=_HELP, no_args_is_help=True, rich_markup_mode=None)
 
 
+def takeover_delay(
+    seconds: Annotated[float, typer.Argument(min=0.0, help="0, 1, 4, 10 ...: a real HAVIP may take 10 seconds.")],
+    name: Name = DEFAULT_NAME,
+) -> None:
+    """Set how long a HAVIP's traffic takes to follow its announcement, from now on."""
+    try:
+        Control(paths_of(name)).post("/control/takeover-delay", {"seconds": seconds})
+    except LocalcloudError as error:
+        fail(error)
+    typer.echo(f"traffic follows a HAVIP's announcement after {seconds:g} s")
+
+
 @app.command("node", help="A fault on one machine: what `localcloud fault NODE FAULT` runs.")
 def fault(
     node: Annotated[str, typer.Argument(metavar="NODE", help="A machine's name, host name or instance id.")],

@@ -11,7 +11,7 @@ from localcloud.fabric import names
 
 ZONE = {
     "metadata.tencentyun.com": names.METADATA,
-    "mirrors.tencentyun.com": names.MIRROR,
+    "packages.internal": names.MIRROR,
 }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +22,7 @@ Report = Callable[[str], None]
 
 # Part of every recipe: raise it when this file makes something else of the same packages.
 RECIPE_VERSION = 1
+_PROGRESS_S = 10.0
 
 _UNSHARED = ("unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc")
 
@@ -75,21 +77,20 @@ def build(image: Image, target: Path, lower: list[Path], report: Report) -> None
         ImageError: a step failed; its output's end is in the message.
     """
     sources = sources_for(image.codename)
-    log = target / "build.log"
     root = target / "root"
     root.mkdir(parents=True)
     listing = target / "sources.list"
     listing.write_text("".join(source.line() + "\n" for source in sources))
     if image.parent is None:
         report(f"{image.image_id}: fetching and unpacking {len(image.packages)} packages and what they need")
-        _build_system(image, root, listing, log)
+        _build_system(image, root, listing, report)
         _write_files(root, base_files(image.codename))
         for unit in MASKED_UNITS:
             _mask(root, unit)
         report(f"{image.image_id}: tidying up")
     else:
         report(f"{image.image_id}: adding {len(image.packages)} packages to {image.parent}")
-        _build_layer(image, target, lower, listing)
+        _build_layer(image, target, lower, listing, report)
         for unit in image.disabled_units:
             _disable(root, lower, unit)
     _remove_identity(root)
@@ -101,7 +102,7 @@ def build(image: Image, target: Path, lower: list[Path], report: Report) -> None
             path.unlink(missing_ok=True)
 
 
-def _build_system(image: Image, root: Path, listing: Path, log: Path) -> None:
+def _build_system(image: Image, root: Path, listing: Path, report: Report) -> None:
     root.rmdir()
     command = [
         *_UNSHARED,
@@ -118,10 +119,10 @@ def _build_system(image: Image, root: Path, listing: Path, log: Path) -> None:
         str(root),
         str(listing),
     ]
-    _run(command, log, image)
+    _run(command, root.parent / "build.log", image, report)
 
 
-def _build_layer(image: Image, target: Path, lower: list[Path], listing: Path) -> None:
+def _build_layer(image: Image, target: Path, lower: list[Path], listing: Path, report: Report) -> None:
     settings = [
         'Dir::Etc::sourcelist "/tmp/apt/sources.list";',
         'Dir::Etc::sourceparts "-";',
@@ -145,22 +146,38 @@ def _build_layer(image: Image, target: Path, lower: list[Path], listing: Path) -
         str(merged), ":".join(str(path) for path in lower), str(target / "root"), str(work), str(listing),
         str(configuration), *image.packages,
     ]  # fmt: skip
-    _run(command, target / "build.log", image)
+    _run(command, target / "build.log", image, report)
 
 
-def _run(command: list[str], log: Path, image: Image) -> None:
+def _run(command: list[str], log: Path, image: Image, report: Report) -> None:
     environment = {**os.environ, "LC_ALL": "C.UTF-8", "TMPDIR": str(log.parent)}
+    began = time.monotonic()
     with log.open("ab") as output:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment, check=False
-        )
-    if done.returncode:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment)
+        try:
+            while True:
+                try:
+                    code = process.wait(timeout=_PROGRESS_S)
+                except subprocess.TimeoutExpired:
+                    report(f"{image.image_id}: {time.monotonic() - began:.0f} s so far: {_last_line(log)}")
+                else:
+                    break
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+    if code:
         tail = "\n  ".join(log.read_text(errors="replace").splitlines()[-12:])
         message = (
-            f"image {image.image_id} was not built: {command[len(_UNSHARED)]} ended with {done.returncode}\n  {tail}\n"
+            f"image {image.image_id} was not built: {command[len(_UNSHARED)]} ended with {code}\n  {tail}\n"
             f"  look at: this host's package sources (`apt-get update` must work), free disk space; then try again"
         )
         raise ImageError(message)
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").replace("\r", "\n").split("\n")
+    return next((line.strip()[:80] for line in reversed(lines) if line.strip()), "")
 
 
 def _as_statement(option: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-MIRROR_HOST = "mirrors.tencentyun.com"  # the cloud's own package mirror: a name that exists only inside a VPC
+MIRROR_HOST = "packages.internal"  # a name that exists only inside a VPC
 
 _CLOUD_INIT = """\
 # Debian's Ec2 datasource reads Tencent's tree unmodified (it is the same tree at another address).

@@ -15,6 +15,7 @@ from localcloud.fabric.names import port
 from localcloud.fabric.namespaces import CLOUD_NAME, Namespaces
 from localcloud.fabric.platform import PlatformServers
 from localcloud.machines import disks, metadata
+from localcloud.machines.distributions import IMAGES
 from localcloud.machines.machine import Machine
 from localcloud.machines.paths import Paths
 from localcloud.machines.sources import sources_for
@@ -56,7 +57,7 @@ class LinuxWorld:
         self._watch = Watch(self._ended)
         self.holders = Holders(self.fabric, self._announced, takeover_delay_s)
         self._announcements = AnnouncementWatch(self.namespaces, self._heard)
-        package_mirror = mirror.Mirror(mirror.roots(sources_for("bookworm")))
+        package_mirror = mirror.Mirror(mirror.roots(sources_for(next(iter(IMAGES.values())).codename)))
         self._servers = PlatformServers(
             self.namespaces,
             metadata=lambda vpc_id: metadata.make_handler(lambda address: self._find_by_address(vpc_id, address)),

@@ -134,9 +134,7 @@ def test_two_clouds_on_one_host_do_not_meet(cloud: LocalCloud) -> None:
         other.down()
 
 
-def test_exec_is_the_command_with_its_arguments_directory_input_and_exit_code(
-    cloud: LocalCloud, tmp_path: Path
-) -> None:
+def test_exec_keeps_words_directory_input_and_exit_code(cloud: LocalCloud, tmp_path: Path) -> None:
     cloud.up()
     words = (
         "exec",

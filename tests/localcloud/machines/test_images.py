@@ -51,7 +51,8 @@ def etc_apt(tmp_path: Path) -> Path:
     (tmp_path / "sources.list.d").mkdir()
     (tmp_path / "sources.list.d/debian.sources").write_text(_DEB822)
     (tmp_path / "sources.list").write_text(
-        "# nothing\ndeb [signed-by=/k.gpg arch=amd64] http://other.test/debian bullseye main # old\ndeb-src http://x y z\n"
+        "# nothing\ndeb [signed-by=/k.gpg arch=amd64] http://other.test/debian bullseye main # old\n"
+        "deb-src http://x y z\n"
     )
     return tmp_path
 

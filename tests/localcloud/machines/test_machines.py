@@ -23,6 +23,10 @@ def _says(lab: Lab, name: str, *command: str) -> str:
     return done.stdout.strip()
 
 
+def _wait_for_another_boot(lab: Lab, before: int | None) -> None:
+    wait_until(lambda: lab.world.get("ann").init_pid() not in {None, before}, "it has another PID 1", 30)
+
+
 # --- what it is
 
 
@@ -122,7 +126,7 @@ def test_a_reboot_from_inside_comes_back_as_the_same_machine(lab: Lab) -> None:
     identity = _says(lab, "ann", "cat", "/etc/machine-id")
     before = lab.world.get("ann").init_pid()
     lab.run("ann", "systemctl", "reboot")
-    wait_until(lambda: lab.world.get("ann").init_pid() not in {None, before}, "it has another PID 1", 30)
+    _wait_for_another_boot(lab, before)
     wait_until(lambda: lab.run("ann", "systemctl", "is-active", "ssh").returncode == 0, "ssh runs", 30)
     assert _says(lab, "ann", "cat", "/root/kept") == "kept"
     assert _says(lab, "ann", "cat", "/etc/machine-id") == identity
@@ -198,13 +202,11 @@ def test_a_data_disk_is_there_again_after_a_stop(lab: Lab) -> None:
     disk = Disk("disk-0000000e", 1)
     spec = replace(lab.spec("ann"), data_disks=(disk,))
     device = f"/dev/disk/by-id/virtio-{disk.disk_id}"
+    size = f"{1024**3}\n"
     for _ in range(2):
         lab.world.stop_machine(ANN.instance_id, hard=True)
         lab.world.start_machine(spec)
-        size = str(1024**3)
-        wait_until(
-            lambda: lab.run("ann", "blockdev", "--getsize64", device).stdout.strip() == size, "the disk is there", 20
-        )
+        wait_until(lambda: lab.run("ann", "blockdev", "--getsize64", device).stdout == size, "the disk is there", 20)
     lab.world.destroy_disk(disk.disk_id)
 
 
@@ -225,7 +227,7 @@ def test_an_attached_disk_is_there_after_every_kind_of_boot_and_mounted_by_fstab
         ),
     ):
         boot()
-        wait_until(lambda: lab.world.get("ann").init_pid() not in {None, before}, "it has another PID 1", 30)
+        _wait_for_another_boot(lab, before)
         wait_until(lambda: lab.run("ann", "cat", "/data/file").stdout == "kept\n", "the disk is mounted", 30)
         before = lab.world.get("ann").init_pid()
     lab.must("ann", "sed", "-i", "/ext4/d", "/etc/fstab")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from ipaddress import IPv4Address, IPv4Network
 
 from hypothesis import given, settings
@@ -10,10 +11,15 @@ from hypothesis import strategies as st
 from localcloud.fabric.security_groups import Accepted, Box, accepted
 from localcloud.world import IpProtocol, Rule
 
+
+def _network(address: IPv4Address, length: int) -> IPv4Network:
+    return IPv4Network((address, length), strict=False)
+
+
 # Few and close: rules that do not overlap prove nothing.
 _addresses = st.integers(0, 40).map(lambda number: IPv4Address((10 << 24) + number * 4))
 _networks = st.one_of(
-    st.builds(lambda address, length: IPv4Network((address, length), strict=False), _addresses, st.integers(24, 32)),
+    st.builds(_network, _addresses, st.integers(24, 32)),
     st.just(IPv4Network("0.0.0.0/0")),
 )
 _ports = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 10)).map(lambda pair: (pair[0], sum(pair))), max_size=3)
@@ -63,7 +69,7 @@ def test_no_two_boxes_overlap(rules: list[Rule]) -> None:
     # nftables refuses a set whose intervals overlap.
     for protocol in ("tcp", "udp", "icmp", "gre", "other"):
         boxes: tuple[Box, ...] = getattr(accepted(rules), protocol)
-        for before, after in zip(boxes, boxes[1:], strict=False):
+        for before, after in itertools.pairwise(boxes):
             assert before.high < after.low
 
 

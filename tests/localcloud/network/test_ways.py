@@ -137,9 +137,9 @@ show(ask(sys.argv[1], int(sys.argv[2]), sys.argv[3]))
 
 @pytest.mark.parametrize("server", ["183.60.83.19", "183.60.82.98"])
 def test_the_name_servers_know_the_platforms_names_and_deny_the_rest_at_once(lab: Lab, server: str) -> None:
-    code, answers, address, _ = lab.python("ann", _ASK_NAME, "mirrors.tencentyun.com", 1, server)
+    code, answers, address, _ = lab.python("ann", _ASK_NAME, "packages.internal", 1, server)
     assert (code, answers, address) == (0, 1, [169, 254, 0, 3])
-    code, answers, *_ = lab.python("ann", _ASK_NAME, "mirrors.tencentyun.com", 28, server)
+    code, answers, *_ = lab.python("ann", _ASK_NAME, "packages.internal", 28, server)
     assert (code, answers) == (0, 0)
     code, answers, _, took_s = lab.python("ann", _ASK_NAME, "www.example.com", 1, server)
     assert (code, answers) == (3, 0)
@@ -149,7 +149,7 @@ def test_the_name_servers_know_the_platforms_names_and_deny_the_rest_at_once(lab
 def test_the_package_mirror_has_packages_and_nothing_else(lab: Lab) -> None:
     def fetch(path: str) -> str:
         words = ("curl", "-s", "--path-as-is", "--max-time", "20", "-o", "/dev/null", "-w", "%{http_code}")
-        return lab.run("ann", *words, f"http://mirrors.tencentyun.com{path}").stdout
+        return lab.run("ann", *words, f"http://packages.internal{path}").stdout
 
     assert fetch("/debian/dists/bookworm/InRelease") == "200"
     assert fetch("/debian-security/dists/bookworm-security/InRelease") == "200"
