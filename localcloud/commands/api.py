@@ -81,6 +81,9 @@ def _ask(name: str, control: Path | None, method: str, path: str, **arguments: A
     # A daemon serves this below /operator on its control socket; `localcloud api` has a socket for it alone.
     socket_path = control or Path("/run/localcloud") / name / "control.sock"
     prefix = "" if control else "/operator"
+    if not socket_path.exists():
+        typer.echo(f"localcloud {name}: there is no {socket_path}; is it up?", err=True)
+        raise typer.Exit(1)
     try:
         with httpx.Client(transport=httpx.HTTPTransport(uds=str(socket_path)), timeout=30) as client:
             answer = client.request(method, f"http://localcloud{prefix}{path}", **arguments)
