@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import pulumi
 import pulumi_random as random
@@ -77,7 +77,7 @@ class Credentials(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _deployment_key(self) -> KeyPair:
-        key = self._key("deployment-key", "ED25519", "deploymentKey")
+        key = tls.PrivateKey(f"{self._name}-deployment-key", algorithm="ED25519", opts=self._child())
         return KeyPair(pulumi.Output.secret(key.private_key_openssh), key.public_key_openssh.apply(str.strip))
 
     def _temporary_host_key(self, machine: str) -> KeyPair:
@@ -122,7 +122,7 @@ class Credentials(pulumi.ComponentResource):
 
     def _authority(self) -> tuple[pulumi.Output[str], pulumi.Output[str]]:
         """The key and certificate of a CA of this stack's own."""
-        key = self._key("ca-key", "ECDSA", "ca")
+        key = self._key("ca-key", "ca")
         certificate = tls.SelfSignedCert(
             f"{self._name}-ca",
             private_key_pem=key.private_key_pem,
@@ -145,7 +145,7 @@ class Credentials(pulumi.ComponentResource):
             return pulumi.Output.secret(given.private_key.get_secret_value()), pulumi.Output.from_input(
                 given.certificate
             )
-        key = self._key("server-key", "ECDSA", "serverCertificate")
+        key = self._key("server-key", "serverCertificate")
         names = [self._args.domains.api, self._args.domains.authz]
         addresses = [str(address) for address in self._args.virtual_ip.addresses]
         return key.private_key_pem, self._leaf("server", key, names, addresses, authority)
@@ -154,7 +154,7 @@ class Credentials(pulumi.ComponentResource):
         self, node: NodeSettings, authority: tuple[pulumi.Output[str], pulumi.Output[str]]
     ) -> tuple[pulumi.Output[str], pulumi.Output[str]]:
         """The key and certificate of one machine's services: a further machine changes no other one's."""
-        key = self._key(f"{node.name}-key", "ECDSA", "nodeCertificates")
+        key = self._key(f"{node.name}-key", "nodeCertificates")
         names, addresses = [node.name, "localhost"], [str(node.address), "127.0.0.1"]
         return key.private_key_pem, self._leaf(node.name, key, names, addresses, authority)
 
@@ -187,14 +187,14 @@ class Credentials(pulumi.ComponentResource):
         )
         return certificate.cert_pem
 
-    def _key(self, what: str, algorithm: Literal["ECDSA", "ED25519"], secret: SecretName) -> tls.PrivateKey:
+    def _key(self, what: str, secret: SecretName) -> tls.PrivateKey:
         generation = self._args.settings.generation_of(secret)
         # A TLS key has no keepers: a new generation is a new resource, under a new name.
         suffix = "" if generation == "1" else f"-{generation}"
         return tls.PrivateKey(
             f"{self._name}-{what}{suffix}",
-            algorithm=algorithm,
-            ecdsa_curve="P256" if algorithm == "ECDSA" else None,
+            algorithm="ECDSA",
+            ecdsa_curve="P256",
             opts=self._child(),
         )
 

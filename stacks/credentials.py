@@ -8,8 +8,8 @@ from pydantic import Field, SecretStr
 
 from provisioning.settings.base import FrozenModel
 
+# Not the deployment key: machines know the one they were born with, and a new one could not log in to tell them.
 SecretName = Literal[
-    "deploymentKey",
     "ca",
     "serverCertificate",
     "nodeCertificates",

@@ -108,6 +108,8 @@ BAD: list[tuple[str, dict[str, Any], str, str]] = [
      "credentials.given.redisPassword", "stands in the file in clear"),
     ("a short JWT key", {"credentials": {"given": {"jwtKey": "abc"}}}, "credentials.given.jwtKey", "a secret, not shown"),
     ("a generation of nothing", {"credentials": {"generation": {"nonesuch": 2}}}, "credentials.generation.nonesuch", "refused"),
+    ("another deployment key", {"credentials": {"generation": {"deploymentKey": 2}}},
+     "credentials.generation.deploymentKey", "refused"),
     ("a generation of 0", {"credentials": {"generation": {"jwtKey": 0}}}, "credentials.generation.jwtKey", "0 is refused"),
     ("renewal before issue", {"credentials": {"validityHours": 100, "earlyRenewalHours": 100}},
      "credentials.earlyRenewalHours", "every `up` would make new certificates"),

@@ -16,7 +16,7 @@ from provisioning.manifest import render
 from stacks.problems import SettingsError
 from stacks.settings import Settings, Stack
 
-_quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+_quick = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 _PATHS = [
     "network", "network.zone", "network.vpcCidr", "network.existing", "machines.nodes", "machines.nodes.0",
     "machines.nodes.0.address", "machines.systemDisk", "access.adminCidrs", "access.mode", "virtualIp", "domains.api",
