@@ -5,7 +5,7 @@ from __future__ import annotations
 from localcloud.api.actions import Answer, Call, action
 from localcloud.services import tagging
 from localcloud.services.listing import chosen, page
-from localcloud.state import address, havip, instance, interface, public_pool, task
+from localcloud.state import address, address_binding, havip, instance, interface, public_pool, task
 from localcloud.state.address import Address
 from localcloud.state.errors import InvalidParameterValue, Refusal, documented
 from localcloud.state.records import iso_time
@@ -136,11 +136,11 @@ def associate_address(call: Call) -> Answer:
     if target and card:
         raise InstanceOrInterface
     if card and private is not None:
-        return {"TaskId": address.bind_to_interface(call.tx, address_id, card, private)}
+        return {"TaskId": address_binding.bind_to_interface(call.tx, address_id, card, private)}
     if target.startswith("ins-"):
-        return {"TaskId": address.bind_to_instance(call.tx, address_id, target)}
+        return {"TaskId": address_binding.bind_to_instance(call.tx, address_id, target)}
     if target.startswith("havip-"):
-        return {"TaskId": address.bind_to_havip(call.tx, address.get(call.tx, address_id), target)}
+        return {"TaskId": address_binding.bind_to_havip(call.tx, address.get(call.tx, address_id), target)}
     raise address.TargetUnsupported(target_id=target or card)
 
 
@@ -148,7 +148,7 @@ def associate_address(call: Call) -> Answer:
 def disassociate_address(call: Call) -> Answer:
     """Unbind an EIP."""
     found = address.get(call.tx, call.parameters.text("AddressId"))
-    return {"TaskId": address.unbind(call.tx, found)}
+    return {"TaskId": address_binding.unbind(call.tx, found)}
 
 
 @action("vpc", "ReleaseAddresses", *_ONE, address.AddressStillBound)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from localcloud.api.actions import Answer, Call, action
 from localcloud.services import tagging
 from localcloud.services.listing import chosen, page
-from localcloud.state import address, havip, instance, interface, subnet, task, vpc
+from localcloud.state import address, address_binding, havip, instance, interface, subnet, task, vpc
 from localcloud.state.havip import Association, HaVip
 from localcloud.state.records import beijing_time
 
@@ -172,7 +172,7 @@ def ha_vip_associate_address_ip(call: Call) -> Answer:
     given = call.parameters
     havip_id, ip = given.text("HaVipId"), given.find_address("AddressIp")
     havip.get(call.tx, havip_id)
-    address.bind_to_havip(call.tx, address.by_ip(call.tx, str(ip or "")), havip_id)
+    address_binding.bind_to_havip(call.tx, address.by_ip(call.tx, str(ip or "")), havip_id)
     _begin_task(call)
     return {}
 
@@ -187,6 +187,6 @@ def ha_vip_associate_address_ip(call: Call) -> Answer:
 )
 def ha_vip_disassociate_address_ip(call: Call) -> Answer:
     """Unbind a HAVIP's EIP."""
-    address.unbind_havip(call.tx, call.parameters.text("HaVipId"))
+    address_binding.unbind_havip(call.tx, call.parameters.text("HaVipId"))
     _begin_task(call)
     return {}

@@ -8,9 +8,10 @@ from localcloud.api.actions import Answer, Call, action
 from localcloud.api.parameters import Parameters
 from localcloud.services import tagging
 from localcloud.services.listing import UnknownFilterOfMachines, chosen, page
-from localcloud.state import address, disk, instance, interface, key_pair, placement
+from localcloud.state import address, disk, instance, instance_birth, interface, key_pair, placement
 from localcloud.state.errors import InvalidParameterValue, Refusal, documented
-from localcloud.state.instance import DiskWish, Instance, Wish
+from localcloud.state.instance import Instance
+from localcloud.state.instance_birth import DiskWish, Wish
 from localcloud.state.records import iso_time
 
 _NUMBER = re.compile(r"\{R:(\d+)(?:,F:(\d))?\}")
@@ -87,7 +88,7 @@ def run_instances(call: Call) -> Answer:
     wishes = [_wish(call, number, count) for number in range(count)]
     if given.flag("DryRun"):
         return {"InstanceIdSet": []}
-    return {"InstanceIdSet": [instance.run(call.tx, wish, call.request_id).id for wish in wishes]}
+    return {"InstanceIdSet": [instance_birth.run(call.tx, wish, call.request_id).id for wish in wishes]}
 
 
 def _wish(call: Call, number: int, count: int) -> Wish:

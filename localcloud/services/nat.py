@@ -6,7 +6,7 @@ from localcloud.api.actions import Answer, Call, action
 from localcloud.api.parameters import Parameters
 from localcloud.services import tagging
 from localcloud.services.listing import UnknownFilter, chosen, page
-from localcloud.state import address, nat, task, vpc
+from localcloud.state import address, nat, snat, task, vpc
 from localcloud.state.catalog import ZONES
 from localcloud.state.nat import NatGateway, SnatRule
 from localcloud.state.records import beijing_time
@@ -179,7 +179,7 @@ def create_nat_gateway_source_ip_translation_nat_rule(call: Call) -> Answer:
     given = call.parameters
     gateway_id = given.text("NatGatewayId")
     for entry in given.required_each("SourceIpTranslationNatRules"):
-        nat.add_rule(call.tx, gateway_id, _rule(entry))
+        snat.add_rule(call.tx, gateway_id, _rule(entry))
     return {}
 
 
@@ -213,7 +213,7 @@ def modify_nat_gateway_source_ip_translation_nat_rule(call: Call) -> Answer:
     """Change a SNAT rule."""
     given = call.parameters
     gateway_id = given.text("NatGatewayId")
-    nat.change_rule(call.tx, gateway_id, _rule(given.required_inside("SourceIpTranslationNatRule")))
+    snat.change_rule(call.tx, gateway_id, _rule(given.required_inside("SourceIpTranslationNatRule")))
     return {}
 
 
@@ -221,5 +221,5 @@ def modify_nat_gateway_source_ip_translation_nat_rule(call: Call) -> Answer:
 def delete_nat_gateway_source_ip_translation_nat_rule(call: Call) -> Answer:
     """Remove SNAT rules."""
     given = call.parameters
-    nat.remove_rules(call.tx, given.text("NatGatewayId"), given.required_texts("NatGatewaySnatIds"))
+    snat.remove_rules(call.tx, given.text("NatGatewayId"), given.required_texts("NatGatewaySnatIds"))
     return {}

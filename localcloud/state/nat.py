@@ -1,4 +1,4 @@
-"""NAT gateways and their SNAT rules."""
+"""NAT gateways. Their SNAT rules are changed in snat.py."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from typing import ClassVar
 
-from localcloud.state import address, instance, interface, references, subnet, tag, vpc
+from localcloud.state import address, address_binding, references, subnet, tag, vpc
 from localcloud.state.errors import InvalidParameterValue, ParameterTooLong, Refusal, documented
 from localcloud.state.jobs import after, step
 from localcloud.state.records import Record
@@ -160,7 +160,7 @@ def _take(tx: Transaction, gateway_id: str, ips: tuple[str, ...]) -> None:
             found = address.by_ip(tx, ip)
         except address.PublicAddressNotFound:
             raise GatewayAddressNotFound(ip=ip) from None
-        address.bind_to_gateway(tx, found, gateway_id)
+        address_binding.bind_to_gateway(tx, found, gateway_id)
 
 
 def create(
@@ -246,12 +246,13 @@ def _settled(tx: Transaction, gateway_id: str) -> None:
         tx.put(replace(found, state="AVAILABLE"))
         return
     for one in addresses(tx, gateway_id):
-        address.unbind_from_gateway(tx, one)
+        address_binding.unbind_from_gateway(tx, one)
     tag.detach_all(tx, gateway_id)
     tx.delete(found)
 
 
-def _get_ready(tx: Transaction, gateway_id: str) -> NatGateway:
+def get_ready(tx: Transaction, gateway_id: str) -> NatGateway:
+    """The gateway, if it takes changes now. Raises NatGatewayNotFound or NatGatewayBusy."""
     found = get(tx, gateway_id)
     if found.state != "AVAILABLE":
         raise NatGatewayBusy(gateway_id=gateway_id, state=found.state)
@@ -262,7 +263,7 @@ def modify(
     tx: Transaction, gateway_id: str, *, name: str | None, bandwidth_mbps: int | None, connections: int | None
 ) -> None:
     """Change what is given."""
-    found = _get_ready(tx, gateway_id)
+    found = get_ready(tx, gateway_id)
     if name is not None and len(name) > NAME_LIMIT:
         raise ParameterTooLong(name="NatGatewayName", limit=NAME_LIMIT)
     changed = replace(
@@ -278,13 +279,13 @@ def modify(
 
 def add_addresses(tx: Transaction, gateway_id: str, ips: tuple[str, ...], new_addresses: int) -> None:
     """AssociateNatGatewayAddress."""
-    _get_ready(tx, gateway_id)
+    get_ready(tx, gateway_id)
     _take(tx, gateway_id, (*ips, *_allocate(tx, new_addresses)))
 
 
 def remove_addresses(tx: Transaction, gateway_id: str, ips: tuple[str, ...]) -> None:
     """DisassociateNatGatewayAddress."""
-    _get_ready(tx, gateway_id)
+    get_ready(tx, gateway_id)
     own = {str(one.ip): one for one in addresses(tx, gateway_id)}
     for ip in ips:
         if ip not in own:
@@ -292,65 +293,15 @@ def remove_addresses(tx: Transaction, gateway_id: str, ips: tuple[str, ...]) -> 
     if len(set(ips)) >= len(own):
         raise LastAddressStays(gateway_id=gateway_id)
     for ip in set(ips):
-        address.unbind_from_gateway(tx, own[ip])
+        address_binding.unbind_from_gateway(tx, own[ip])
 
 
 def delete(tx: Transaction, gateway_id: str) -> None:
     """Begin to remove a gateway: routes that lead to it go at once, its EIPs become free at the end."""
-    found = _get_ready(tx, gateway_id)
+    found = get_ready(tx, gateway_id)
     references.release(tx, found)
     tx.put(replace(found, state="DELETING"))
     after(tx, tx.timing.nat_gateway_s, "nat.settled", gateway_id)
-
-
-def _check_rule(tx: Transaction, gateway: NatGateway, rule: SnatRule) -> None:
-    if rule.resource_type == "SUBNET":
-        vpc_id = subnet.get(tx, rule.resource_id).vpc_id
-    elif rule.resource_type == "NETWORKINTERFACE":
-        if rule.resource_id.startswith("eni-"):
-            vpc_id = interface.get(tx, rule.resource_id).vpc_id
-        else:
-            vpc_id = instance.get(tx, rule.resource_id).vpc_id
-    else:
-        raise InvalidParameterValue(name="ResourceType", value=rule.resource_type, wanted="SUBNET or NETWORKINTERFACE")
-    if vpc_id != gateway.vpc_id:
-        raise SnatOfOtherVpc(resource_id=rule.resource_id, vpc_id=gateway.vpc_id, gateway_id=gateway.id)
-    own = {str(one.ip) for one in addresses(tx, gateway.id)}
-    for ip in rule.public_addresses:
-        if ip not in own:
-            raise AddressNotOnGateway(ip=ip, gateway_id=gateway.id)
-
-
-def add_rule(tx: Transaction, gateway_id: str, rule: SnatRule) -> None:
-    """A new SNAT rule; its id is given here."""
-    gateway = _get_ready(tx, gateway_id)
-    _check_rule(tx, gateway, rule)
-    for other in gateway.rules:
-        if (other.resource_id, other.private_address) == (rule.resource_id, rule.private_address):
-            raise SnatRuleExists(gateway_id=gateway_id, resource_id=rule.resource_id)
-    made = replace(rule, rule_id=tx.new_id("snat"), created=tx.now)
-    tx.put(replace(gateway, rules=(*gateway.rules, made)))
-
-
-def change_rule(tx: Transaction, gateway_id: str, rule: SnatRule) -> None:
-    """The rule with the same id becomes this one."""
-    gateway = _get_ready(tx, gateway_id)
-    if all(other.rule_id != rule.rule_id for other in gateway.rules):
-        raise SnatRuleNotFound(rule_id=rule.rule_id, gateway_id=gateway_id)
-    _check_rule(tx, gateway, rule)
-    kept = tuple(
-        replace(rule, created=other.created) if other.rule_id == rule.rule_id else other for other in gateway.rules
-    )
-    tx.put(replace(gateway, rules=kept))
-
-
-def remove_rules(tx: Transaction, gateway_id: str, rule_ids: tuple[str, ...]) -> None:
-    """Take SNAT rules away."""
-    gateway = _get_ready(tx, gateway_id)
-    for rule_id in rule_ids:
-        if all(other.rule_id != rule_id for other in gateway.rules):
-            raise SnatRuleNotFound(rule_id=rule_id, gateway_id=gateway_id)
-    tx.put(replace(gateway, rules=tuple(rule for rule in gateway.rules if rule.rule_id not in rule_ids)))
 
 
 def public_address_for(tx: Transaction, gateway_id: str, subnet_id: str) -> IPv4Address | None:
