@@ -63,7 +63,7 @@ def test_a_failed_step_keeps_what_was_made_and_the_next_run_goes_on(project: Pro
 
 
 def test_what_runs_when_another_step_fails_is_finished_and_recorded(project: Project) -> None:
-    project.write('Thing("slow", sleep=2.0); Thing("bad", sleep=0.5, fail=["create"])')
+    project.write('Thing("slow", sleep=6.0); Thing("bad", sleep=1.5, fail=["create"])')
     assert project.run("up", "--yes").code == 1
     assert set(project.resources()) == {"slow"}
 
@@ -156,7 +156,7 @@ def test_an_interrupted_run_does_not_wait_for_hooks(project: Project) -> None:
 
 
 def test_two_runs_at_once_are_refused_and_a_dead_owner_keeps_nothing(project: Project) -> None:
-    project.write('Thing("a", sleep=3.0)')
+    project.write('Thing("a", sleep=600)')
     process = project.start("up", "--yes")
     project.wait_for_call("begin", "create", "a")
     second = project.run("up", "--yes")
@@ -164,6 +164,7 @@ def test_two_runs_at_once_are_refused_and_a_dead_owner_keeps_nothing(project: Pr
     assert f"locked by pid {process.pid}" in second
     process.kill()
     process.communicate()
+    project.write('Thing("a")')
     project.up()
 
 
