@@ -155,9 +155,11 @@ class World(Protocol):
 
     def running(self) -> frozenset[str]:
         """Instance ids whose PID 1 runs now."""
+        ...
 
     def console(self, instance_id: str) -> str:
         """The last 64 KiB of the console."""
+        ...
 
 
 class PaperWorld:

@@ -309,8 +309,8 @@ def _dial(host: Host) -> socket.socket:
             look_at="is the machine up; does its security group let this address in on that port",
         ) from None
     connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    # A machine that lost its power acknowledges nothing, the SSH keep-alive messages neither: known after this, not at the
-    # deadline of the call.
+    # A machine that lost its power acknowledges nothing, the SSH keep-alive messages neither: known after this, not at
+    # the deadline of the call.
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_AFTER_MS)
     return connected
