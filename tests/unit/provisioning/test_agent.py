@@ -319,3 +319,23 @@ def test_the_agent_needs_nothing_but_the_standard_library() -> None:
 
 def test_the_agent_is_written_in_python_3_9() -> None:
     ast.parse(Path(agent_module.__file__).read_text(), feature_version=(3, 9))
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(("text", "accepted"), [("good\n", True), ("bad\n", False)])
+def test_a_check_reads_the_candidate_at_its_final_path_and_nobody_else_does(
+    tmp_path: Path, *, text: str, accepted: bool
+) -> None:
+    """With the real unshare and mount, which the other tests play."""
+    conf = tmp_path / "etc/service/conf"
+    conf.parent.mkdir(parents=True)
+    conf.write_text("old\n")
+    check = {"name": "service", "command": ["grep", "-qx", "good", str(conf)], "directories": ["/etc/service"]}
+    operation = {**stage(file("/etc/service/conf", text)), "checks": [check]}
+    answer = Agent(root=str(tmp_path)).answer({"token": "me", "operations": [lock(), operation]})
+    assert ("error" not in answer) is accepted
+    if not accepted:
+        assert answer["error"]["step"] == "check"
+        assert "exit code 1 of: grep -qx good" in answer["error"]["seen"]
+    assert conf.read_text() == "old\n"
+    assert str(tmp_path) not in Path("/proc/self/mounts").read_text()
