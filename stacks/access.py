@@ -17,9 +17,7 @@ class BastionSettings(FrozenModel):
     """The small machine that SSH passes through, with `mode: bastion`."""
 
     address: Annotated[Address, Field(description="Its private address, in the same subnet.")] = IPv4Address("10.0.4.5")
-    type: Annotated[
-        str, Field(pattern=r"^[A-Z][A-Z0-9]*\.[A-Z0-9]+$", description="Its instance type, e.g. `S5.SMALL2`.")
-    ] = "S5.SMALL2"
+    type: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]*\.[A-Z0-9]+$", description="Its instance type.")] = "S5.SMALL2"
     bandwidth_mbps: Annotated[int, Field(ge=1, le=100, description="Limit of its public address.")] = 5
 
 

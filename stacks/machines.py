@@ -61,13 +61,12 @@ class MachinesSettings(FrozenModel):
         str,
         Field(
             pattern=r"^img-[0-9a-z]+$",
-            description="Image id, e.g. `img-jzvbbed6`: pinned, never 'the newest'. A later change is ignored by `up`; `tandem replace NODE` applies it, "
+            description="Image id, e.g. `img-jzvbbed6`; never `newest`. A later change is ignored by `up`; "
+            "`tandem replace NODE` applies it, "
             "one machine at a time.",
         ),
     ]
-    type: Annotated[
-        str, Field(pattern=_INSTANCE_TYPE, description="Instance type of every machine, e.g. `S5.MEDIUM2`.")
-    ] = "S5.MEDIUM2"
+    type: Annotated[str, Field(pattern=_INSTANCE_TYPE, description="Instance type, e.g. `S5.LARGE8`.")] = "S5.MEDIUM2"
     user: Annotated[
         str,
         Field(
