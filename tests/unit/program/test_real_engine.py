@@ -138,10 +138,10 @@ def test_a_changed_setting_of_nginx_is_one_changed_line_on_each_machine(project:
     diff = project.succeed(*_PREVIEW, changes={"nginx": {"workerConnections": 8192}})
     assert _changed_lines(diff) == 2 * ["-     worker_connections 4096;", "+     worker_connections 8192;"]
     assert "~ 2 to update" in diff  # the rollout, and the health that it is asked after
-    # A reviewer reads all of it: what did not change is one short line each.
+    # A reviewer reads all of it: what did not change is one line each, cut after its text's first three.
     lines = diff.splitlines()
     assert len(lines) <= 200, len(lines)
-    assert max(map(len, lines)) <= 300
+    assert max(map(len, lines)) <= 500
 
 
 def test_a_changed_image_is_left_to_tandem_replace(project: Project) -> None:
