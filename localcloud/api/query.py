@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qsl
 
 from localcloud.api.refusals import UnknownParameter, WrongType
@@ -38,9 +38,9 @@ def _object(schema: Schema, model: str, tree: dict[str, Any], path: str) -> dict
 
 
 def _list(schema: Schema, member: Member, value: Any, path: str) -> list[Any]:
-    if not isinstance(value, dict) or not all(str(index).isdigit() for index in value):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    entries = cast("dict[str, Any]", value) if isinstance(value, dict) else {"?": None}
+    if not all(index.isdigit() for index in entries):
         raise WrongType(name=path, wanted="a list")
-    entries: dict[str, Any] = value  # pyright: ignore[reportUnknownVariableType]
     return [_value(schema, member, entries[index], f"{path}.{index}") for index in sorted(entries, key=int)]
 
 
@@ -48,7 +48,7 @@ def _value(schema: Schema, member: Member, value: Any, path: str) -> Any:
     if member.kind == "object":
         if not isinstance(value, dict):
             raise WrongType(name=path, wanted="an object")
-        return _object(schema, member.model, value, f"{path}.")  # pyright: ignore[reportUnknownArgumentType]
+        return _object(schema, member.model, cast("dict[str, Any]", value), f"{path}.")
     if not isinstance(value, str):
         raise WrongType(name=path, wanted=f"a {member.kind}")
     try:

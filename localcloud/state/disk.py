@@ -277,6 +277,17 @@ def finished(tx: Transaction, disk_id: str) -> None:
         forget(tx, disk)
 
 
+def failed(tx: Transaction, disk_id: str) -> None:
+    """The world could not do the disk's step: it is where it was before."""
+    disk = tx.find(Disk, disk_id)
+    if disk is None or disk.step is None:
+        return
+    if disk.step == "detach":
+        tx.put(replace(disk, state="ATTACHED", step=None))
+    else:
+        tx.put(replace(disk, state="UNATTACHED", instance_id="", delete_with_instance=False, step=None))
+
+
 def forget(tx: Transaction, disk: Disk) -> None:
     """Remove it together with its instance."""
     tag.detach_all(tx, disk.id)

@@ -129,17 +129,25 @@ class MachineWork:
         with self._records.transaction(region) as tx:
             found = disk.get(tx, disk_id)
             delay_s = tx.timing.disk_s
+        outcome = disk.finished
+        try:
+            self._do_disk_step(found)
+        except Exception:  # noqa: BLE001  whatever the world raises, the disk stays where it was
+            _log.exception("%s: %s failed", disk_id, found.step)
+            outcome = disk.failed
+        if self._wait(found.step_began + delay_s):
+            with self._records.transaction(region) as tx:
+                outcome(tx, disk_id)
+                self._done(disk_id)
+
+    def _do_disk_step(self, found: Disk) -> None:
         match found.step:
             case "attach":
                 self._records.world.attach_disk(world.Disk(found.id, found.size_gib), found.instance_id)
             case "detach":
-                self._records.world.detach_disk(disk_id)
+                self._records.world.detach_disk(found.id)
             case _:
-                self._records.world.destroy_disk(disk_id)
-        if self._wait(found.step_began + delay_s):
-            with self._records.transaction(region) as tx:
-                disk.finished(tx, disk_id)
-                self._done(disk_id)
+                self._records.world.destroy_disk(found.id)
 
     def _done(self, record_id: str) -> None:
         # Inside the transaction: whoever changes the record next finds no work under way, and begins its own.

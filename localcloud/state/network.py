@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Network
+from typing import cast
 
 from localcloud import world
 from localcloud.state import address, havip, instance, interface, nat, route_table, security_group, subnet, vpc
@@ -94,10 +95,10 @@ def _group(tx: Transaction, group: security_group.SecurityGroup) -> world.Securi
 
 
 def _rule(tx: Transaction, policy: security_group.Policy) -> world.Rule:
-    protocol = policy.protocol.upper()
     return world.Rule(
         verdict="ACCEPT" if policy.action.upper() == "ACCEPT" else "DROP",
-        protocol=protocol if protocol in {"TCP", "UDP", "ICMP", "ICMPV6", "GRE"} else "ALL",  # pyright: ignore[reportArgumentType]
+        # A request's protocol was checked to be one of these.
+        protocol=cast("world.IpProtocol", policy.protocol.upper()),
         ports=port_ranges(policy.port),
         peers=_peers(tx, policy),
     )

@@ -6,6 +6,7 @@ import time
 from ipaddress import IPv4Address
 
 from localcloud.state import REALISTIC, SHORT, Timing
+from localcloud.world import Disk, PaperWorld
 from tests.localcloud.api.lab import Direct, running_cloud
 from tests.localcloud.api.place import Place
 from tests.localcloud.api.refused import associate, disk, primary_card
@@ -87,6 +88,26 @@ def test_a_disk_is_attached_and_grows_in_time() -> None:
         assert call("cbs:DescribeDisks", DiskIds=[disk_id])["DiskSet"][0]["DiskState"] == "ATTACHING"
         call.settle()
         assert call("cbs:DescribeDisks", DiskIds=[disk_id])["DiskSet"][0]["DiskState"] == "ATTACHED"
+
+
+class _NoRoom(PaperWorld):
+    """A world whose machines take no disk."""
+
+    def attach_disk(self, disk: Disk, instance_id: str) -> None:
+        msg = f"{instance_id} has no room for {disk.disk_id}"
+        raise RuntimeError(msg)
+
+
+def test_a_disk_that_could_not_be_attached_is_free_again() -> None:
+    with running_cloud(world=_NoRoom()) as cloud:
+        call = Direct(cloud)
+        place = Place.build(call)
+        disk_id, instance_id = disk(place), place.machine()
+        call("cbs:AttachDisks", DiskIds=[disk_id], InstanceId=instance_id)
+        call.settle()
+        shown = call("cbs:DescribeDisks", DiskIds=[disk_id])["DiskSet"][0]
+        assert (shown["DiskState"], shown["InstanceId"]) == ("UNATTACHED", "")
+        call("cbs:TerminateDisks", DiskIds=[disk_id])
 
 
 def test_the_realistic_times_are_longer_everywhere() -> None:
