@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
+import signal
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 from localcloud.fabric.namespaces import Namespaces
 from localcloud.machines import disks
 from localcloud.machines.cgroups import Cgroup
 from localcloud.machines.paths import Paths
+
+_PATIENCE_S = 2.0  # for a command to end by itself
 
 
 def tear_down(paths: Paths, *, keep_state: bool, report: Callable[[str], None] | None = None) -> None:
@@ -30,6 +37,7 @@ def tear_down(paths: Paths, *, keep_state: bool, report: Callable[[str], None] |
     disks.detach_loops(paths.state)
     namespaces = Namespaces(paths.cloud)
     present = namespaces.present()
+    _end_commands(namespaces, say)
     if present:
         say(f"removing {len(present)} network namespaces")
     for what in present:
@@ -37,3 +45,40 @@ def tear_down(paths: Paths, *, keep_state: bool, report: Callable[[str], None] |
     shutil.rmtree(paths.run, ignore_errors=True)
     if not keep_state:
         shutil.rmtree(paths.state, ignore_errors=True)
+
+
+def _end_commands(namespaces: Namespaces, say: Callable[[str], None]) -> None:
+    """End what still runs in the operator's place or on the internet (`exec`, `client`): its network goes away."""
+    deadline = time.monotonic() + _PATIENCE_S
+    said = False
+    while pids := _inside(namespaces):
+        late = time.monotonic() > deadline
+        if not said:
+            say(f"ending {len(pids)} commands that still run inside")
+            said = True
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL if late else signal.SIGTERM)
+        time.sleep(0.05)
+
+
+def _inside(namespaces: Namespaces) -> list[int]:
+    """Processes in the cloud's network namespaces; never this one, nor those that it runs under."""
+    own = {namespaces.path(what).stat().st_ino for what in namespaces.present()}
+    spared = _ancestors()
+    found: list[int] = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (entry / "ns/net").stat().st_ino in own and int(entry.name) not in spared:
+                found.append(int(entry.name))
+    return found
+
+
+def _ancestors() -> set[int]:
+    pid = os.getpid()
+    found: set[int] = set()
+    while pid > 1:
+        found.add(pid)
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        pid = int(fields[1])
+    return found

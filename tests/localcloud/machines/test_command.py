@@ -38,6 +38,8 @@ def test_up_pair_down_leaves_nothing_on_the_host(cloud: LocalCloud) -> None:
     cloud.on("node-1", "arping", "-c1", "-A", "-I", "eth0", "-s", "10.0.4.99", "10.0.4.99")
     (virtual,) = cloud.status()["virtual_addresses"]
     assert virtual["holder"] == pair["instances"][1]
+    (havip,) = cloud.call("vpc", "2017-03-12", "DescribeHaVips")["HaVipSet"]
+    assert (havip["InstanceId"], havip["State"]) == (pair["instances"][1], "AVAILABLE")
     assert cloud.left()["mounts"] == [] or all("/run/netns/" in line for line in cloud.left()["mounts"])
     cloud.down()
     assert cloud.left() == NOTHING
@@ -101,6 +103,17 @@ def test_after_everything_was_killed_down_leaves_nothing(cloud: LocalCloud) -> N
     assert cloud.left() == NOTHING
 
 
+def test_down_ends_a_command_that_still_runs_in_the_operators_place(cloud: LocalCloud) -> None:
+    cloud.up()
+    with subprocess.Popen(cloud.words("exec", "--name", cloud.name, "--", "sleep", "600")) as sleeper:
+        deadline = time.monotonic() + 10
+        while not any("sleep 600" in line for line in cloud.processes().values()):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        cloud.down()
+        assert sleeper.wait(timeout=5) != 0
+
+
 def test_kept_records_and_disks_are_there_at_the_next_up(cloud: LocalCloud) -> None:
     cloud.up()
     cloud.pair(count=1)
@@ -149,7 +162,8 @@ def test_exec_keeps_words_directory_input_and_exit_code(cloud: LocalCloud, tmp_p
     done = cloud.run(*words, text="hello")
     assert (done.returncode, done.stdout) == (7, "['a b', '--', '-x'] hello\n")
     done = subprocess.run(
-        cloud.words("exec", "--name", cloud.name, "--", "pwd"), capture_output=True, text=True, cwd=tmp_path, check=False,
+        cloud.words("exec", "--name", cloud.name, "--", "pwd"), capture_output=True, text=True, cwd=tmp_path,
+        check=False,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3])},
     )  # fmt: skip
     assert done.stdout == f"{tmp_path}\n"
