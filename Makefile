@@ -22,7 +22,7 @@ test: ## all tests that CI runs (root, Debian 12)
 
 test-unit: ## the program and the provisioning on Pulumi mocks and fakes: pip alone, no root
 	@scripts/bootstrap unit
-	@$(BIN)/python -m pytest tests/unit -q -n 2 -m "not real_engine"
+	@$(BIN)/python -m pytest tests/unit -q -n 2 -m "not real_engine and not exhaustive"
 
 test-long: ## the full counts (hours)
 	@scripts/bootstrap dev

@@ -356,6 +356,7 @@ def settled(group: FakeGroup) -> None:
             assert system.loaded[unit]["/etc/" + path] == (etc / path).read_text(), f"{unit} still runs on old files"
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("fresh", [True, False], ids=["on new machines", "on machines that serve"])
 def test_killed_before_any_effect_the_next_run_converges(tmp_path: Path, *, fresh: bool) -> None:
     total = effects_of_a_run(tmp_path / "count") + (20 if fresh else 0)
@@ -381,6 +382,7 @@ def test_killed_before_any_effect_the_next_run_converges(tmp_path: Path, *, fres
         settled(group)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_with_ssh_cut_at_any_call_the_next_run_converges(tmp_path: Path, when: str) -> None:
     for number in range(14):
