@@ -72,10 +72,11 @@ def api(  # noqa: PLR0917  Typer makes options of them
 
 
 Name = Annotated[str, typer.Option("--name", envvar="LOCALCLOUD_NAME", help="Which cloud.")]
-Control = Annotated[Path | None, typer.Option("--control", help="Socket of a `localcloud api`, instead of --name.")]
+ApiSocket = Annotated[Path | None, typer.Option("--control", help="Socket of a `localcloud api`, instead of --name.")]
 
 
-def _ask(name: str, control: Path | None, method: str, path: str, **arguments: Any) -> Any:
+def ask_operator(name: str, control: Path | None, method: str, path: str, **arguments: Any) -> Any:
+    """Ask a daemon, or a lone `localcloud api`, on its socket. Ends the command with a message where nobody answers."""
     import httpx  # noqa: PLC0415  the server needs no client, and its start is measured
 
     # A daemon serves this below /operator on its control socket; `localcloud api` has a socket for it alone.
@@ -128,13 +129,13 @@ def _print_service(service: str, of_service: dict[str, Any]) -> None:
 @app.command()
 def log(
     name: Name = DEFAULT_NAME,
-    control: Control = None,
+    control: ApiSocket = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as requests come.")] = False,
     last: Annotated[int, typer.Option(help="How many to begin with.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on each line.")] = False,
 ) -> None:
     """Show the last requests and how they ended."""
-    entries = _ask(name, control, "GET", "/log", params={"last": last})
+    entries = ask_operator(name, control, "GET", "/log", params={"last": last})
     number = 0
     while True:
         for entry in entries:
@@ -143,7 +144,7 @@ def log(
         if not follow:
             return
         time.sleep(0.3)
-        entries = _ask(name, control, "GET", "/log", params={"after": number})
+        entries = ask_operator(name, control, "GET", "/log", params={"after": number})
 
 
 def _in_words(entry: dict[str, Any]) -> str:
@@ -156,19 +157,19 @@ def _in_words(entry: dict[str, Any]) -> str:
 @app.command()
 def reset(
     name: Name = DEFAULT_NAME,
-    control: Control = None,
+    control: ApiSocket = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Forget every resource: machines, disks and networks of the cloud are destroyed."""
     if not yes:
         typer.confirm(f"Destroy everything in cloud {name}?", abort=True)
-    _ask(name, control, "POST", "/reset")
+    ask_operator(name, control, "POST", "/reset")
 
 
 def fault_api(  # noqa: PLR0917  Typer makes options of them
     target: Annotated[str, typer.Argument(help="vpc:CreateVpc, 'vpc:*' or '*'; `clear` or `list` instead.")],
     name: Name = DEFAULT_NAME,
-    control: Control = None,
+    control: ApiSocket = None,
     code: Annotated[str, typer.Option(help="Error code to answer with.")] = "",
     message: Annotated[str, typer.Option(help="Its message.")] = "A fault that localcloud was told to make.",
     latency_ms: Annotated[float, typer.Option(help="Wait before answering.")] = 0.0,
@@ -179,9 +180,9 @@ def fault_api(  # noqa: PLR0917  Typer makes options of them
 ) -> None:
     """Let API calls fail: an error code, latency, a dropped connection, half an answer."""
     if target == "list":
-        answer = _ask(name, control, "GET", "/faults")
+        answer = ask_operator(name, control, "GET", "/faults")
     elif target == "clear":
-        answer = _ask(name, control, "DELETE", "/faults")
+        answer = ask_operator(name, control, "DELETE", "/faults")
     else:
         wanted = {
             "target": target,
@@ -193,5 +194,5 @@ def fault_api(  # noqa: PLR0917  Typer makes options of them
             "times": times,
             "probability": probability,
         }
-        answer = _ask(name, control, "POST", "/faults", json=wanted)
+        answer = ask_operator(name, control, "POST", "/faults", json=wanted)
     typer.echo(json.dumps(answer, indent=2))

@@ -18,6 +18,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from localcloud.commands.api import ApiSocket, ask_operator
 from localcloud.commands.context import DEFAULT_NAME, Control, Name, fail, paths_of, require_root
 from localcloud.commands.doctor import require_tools
 from localcloud.errors import LocalcloudError
@@ -82,8 +83,12 @@ def status(
     name: Name = DEFAULT_NAME,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    control: ApiSocket = None,
 ) -> None:
-    """What runs: machines, networks, who holds which HAVIP."""
+    """What runs: machines, networks, who holds which HAVIP. With --control: what records a lone API keeps."""
+    if control is not None:
+        _print_api_status(ask_operator(name, control, "GET", "/status"), as_json=as_json)
+        return
     try:
         found = Control(paths_of(name)).get("/control/status")
     except LocalcloudError as error:
@@ -95,6 +100,15 @@ def status(
         typer.echo(json.dumps({"up": True, **found}, indent=2))
         return
     _print_status(found)
+
+
+def _print_api_status(found: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({"up": True, **found}, indent=2))
+        return
+    typer.echo(f"the API of {found['region']} is up for {found['uptime_s']:.0f} s and has answered {found['requests']}")
+    for kind, count in sorted(found["records"].items()):
+        typer.echo(f"  {count:>5} {kind}")
 
 
 @contextlib.contextmanager

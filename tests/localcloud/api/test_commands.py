@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from localcloud.api.schema import schema
 from localcloud.commands.api import app, fault_api
+from localcloud.main import app as localcloud
 from tests.localcloud.api.process import ApiProcess
 
 _fault = typer.Typer()
@@ -69,6 +70,16 @@ def test_the_log_shows_what_was_asked(api: ApiProcess) -> None:
     assert (last["service"], last["action"], last["error"]) == ("vpc", "DescribeVpcs", "")
     assert last["parameters"] == {"Limit": "7"}
     assert "vpc:DescribeVpcs ok" in _say(api, "log", "--last", "1")
+
+
+def test_the_status_of_a_lone_api_counts_its_records(api: ApiProcess) -> None:
+    api.call("vpc:CreateVpc", VpcName="counted", CidrBlock="10.9.0.0/16")
+    control = ("--control", str(api.home / "state.sqlite.sock"))
+    told = CliRunner().invoke(localcloud, ["status", "--json", *control])
+    assert json.loads(told.output)["records"]["Vpc"] >= 1
+    said = CliRunner().invoke(localcloud, ["status", *control])
+    assert "is up for" in said.output
+    assert " Vpc\n" in said.output
 
 
 def test_the_log_follows(api: ApiProcess) -> None:
