@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import stat
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -20,6 +21,7 @@ from localcloud.machines.distributions import IMAGES, Image, lineage
 from localcloud.machines.image_files import MASKED_UNITS, base_files
 
 DEFAULT_DIRECTORY = Path("/var/cache/localcloud/images")
+_STALE_S = 10.0  # for the children of a killed build to be gone
 
 Report = Callable[[str], None]
 
@@ -125,7 +127,11 @@ class ImageStore:
     def remove_stale(self) -> None:
         """Under the lock nobody builds: whatever is half-made was killed."""
         for path in self.directory.glob(".building-*"):
-            shutil.rmtree(path, ignore_errors=True)
+            deadline = time.monotonic() + _STALE_S
+            while path.exists() and time.monotonic() < deadline:
+                # The killed build's children may still write below it: what is removed would be there again.
+                _end_processes_below(path)
+                shutil.rmtree(path, ignore_errors=True)
 
     def _remove_old(self, image: Image) -> None:
         """Earlier recipes of the image, unless a machine still stands on them."""
@@ -143,6 +149,14 @@ class ImageStore:
                 report("another localcloud is building images; waiting for it")
                 fcntl.flock(handle, fcntl.LOCK_EX)
             yield
+
+
+def _end_processes_below(path: Path) -> None:
+    """Kill what has its root or its working directory there."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if any((process / link).readlink().is_relative_to(path) for link in ("root", "cwd")):
+                os.kill(int(process.name), signal.SIGKILL)
 
 
 def recipe_digest(image: Image) -> str:

@@ -42,7 +42,7 @@ def services() -> Generator[Lab]:
 
 def _install(lab: Lab, name: str, files: dict[str, Path]) -> None:
     for path, source in files.items():
-        lab.must(name, "sh", "-c", f"cat >{path}", text=source.read_text())
+        lab.must(name, "sh", "-c", f"mkdir -p {Path(path).parent} && cat >{path}", text=source.read_text())
     lab.must(name, "sh", "-c", "chmod 755 /etc/keepalived/*.sh 2>/dev/null; keepalived -t")
 
 
@@ -73,8 +73,10 @@ def test_lecture_001_moves_the_address_in_its_three_scenarios_and_the_eip_follow
                 "/etc/keepalived/keepalived.conf": folder / place.address / "keepalived.conf",
                 "/etc/keepalived/check_nginx.sh": folder / "check_nginx.sh",
                 "/etc/keepalived/keepalived_notify.sh": folder / "keepalived_notify.sh",
+                "/run/systemd/system/keepalived.service.d/notify.conf": folder / "keepalived.service.d.conf",
             },
         )
+        lab.must(place.name, "systemctl", "daemon-reload")
     lab.must("ann", "systemctl", "start", "keepalived")
     wait_until(lambda: lab.holder() == ANN.instance_id, "10.0.4.20 holds the address", 15)
     lab.must("bob", "systemctl", "start", "keepalived")
