@@ -47,7 +47,7 @@ _LEAST_WITH_RULES = 0.90
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -98,7 +98,7 @@ def _network(number: int) -> IPv4Network:
     return IPv4Network((int(IPv4Address("11.0.0.0")) + (number << 12), 20))
 
 
-def _measure(lab: Lab, seconds: float, rounds: int) -> dict[str, dict[str, float]]:
+def _measure(lab: Lab, seconds: int, rounds: int) -> dict[str, dict[str, float]]:
     """Medians of rounds. Shares are of ways measured one after the other: what else the host does weighs on both."""
     rates: dict[str, dict[str, list[float]]] = {kind: {"veth": [], "cloud": [], "rules": []} for kind in _KINDS}
     for _ in range(rounds):
@@ -120,9 +120,9 @@ def _median_share(parts: list[float], wholes: list[float]) -> float:
     return statistics.median(part / whole for part, whole in zip(parts, wholes, strict=True))
 
 
-def _rate(lab: Lab, kind: str, target: IPv4Address, seconds: float) -> float:
+def _rate(lab: Lab, kind: str, target: IPv4Address, seconds: int) -> float:
     scheme, new = _KINDS[kind]
-    words = ["wrk", "-t1", "-c32", f"-d{seconds:g}s"]
+    words = ["wrk", "-t1", "-c32", f"-d{seconds}s"]
     if new:
         words += ["-H", "Connection: close"]
     done = lab.client(*words, f"{scheme}://{target}/")
