@@ -13,7 +13,7 @@ import json
 import socket
 import threading
 import time
-import zlib
+import zipfile
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -43,10 +43,12 @@ CONNECT_DEADLINE_S = 10.0
 DEAD_AFTER_MS = 15_000
 CALL_DEADLINE_S = 120.0
 
-# Read from stdin, so that neither the agent nor what it is told is ever on a command line.
+# Read from stdin, so that neither the agent nor what it is told is ever on a command line; kept in memory alone,
+# so that a machine with a full disk still answers.
 _BOOTSTRAP = (
-    "import sys,zlib;i=sys.stdin.buffer;n=int(i.readline());"
-    'exec(compile(zlib.decompress(i.read(n)),"tandem-agent","exec"),{"__name__":"__main__"})'
+    'import os,runpy,sys;i=sys.stdin.buffer;f=open(os.memfd_create("agent"),"wb");'
+    "f.write(i.read(int(i.readline())));f.flush();"
+    'sys.path.insert(0,"/proc/self/fd/%d"%f.fileno());runpy.run_module("agent",run_name="__main__")'
 )
 
 
@@ -69,11 +71,20 @@ class Connection(Protocol):
     def close(self) -> None: ...
 
 
+def python_command() -> str:
+    """The shell's command that runs what `agent_program` gives it on stdin."""
+    return f"python3 -I -c '{_BOOTSTRAP}'"
+
+
 @cache
-def _agent_program() -> bytes:
-    source = resources.files("provisioning").joinpath("agent.py").read_bytes()
-    packed = zlib.compress(source, 9)
-    return str(len(packed)).encode() + b"\n" + packed
+def agent_program() -> bytes:
+    """The package `agent` as one archive that Python runs, behind its length in a line of its own."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+        for module in resources.files("provisioning.agent").iterdir():
+            if module.name.endswith(".py"):
+                packed.writestr(f"agent/{module.name}", module.read_bytes())
+    return str(len(archive.getvalue())).encode() + b"\n" + archive.getvalue()
 
 
 def load_private_key(text: str) -> paramiko.PKey:
@@ -120,10 +131,9 @@ class SshConnection:
         archive: Path | None = None,
         deadline_s: float = CALL_DEADLINE_S,
     ) -> list[Any]:
-        python = f"python3 -I -c '{_BOOTSTRAP}'"
-        command = python if self.host.user == "root" else f"sudo -n {python}"
+        command = python_command() if self.host.user == "root" else f"sudo -n {python_command()}"
         request = json.dumps({"token": token, "operations": list(operations)}).encode() + b"\n"
-        out, err, code = self.run(command, _agent_program() + request, archive=archive, deadline_s=deadline_s)
+        out, err, code = self.run(command, agent_program() + request, archive=archive, deadline_s=deadline_s)
         try:
             answer = json.loads(out)
         except ValueError:
@@ -135,7 +145,7 @@ class SshConnection:
             raise MachineError(
                 f"{_name(self.host)}: the agent ended without an answer at {step} (exit code {code})",
                 seen=said,
-                look_at="python3 and sudo -n on that machine; provisioning/agent.py",
+                look_at="python3 and sudo -n on that machine; provisioning/agent/",
             ) from None
         if "error" in answer:
             raise to_exception(self.host, answer["error"])

@@ -9,7 +9,8 @@ import pwd
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from provisioning.agent import Agent, Result
+from provisioning.agent.calls import answer
+from provisioning.agent.machine import Machine, Result
 from provisioning.errors import UnreachableError
 from provisioning.inventory import Host, Inventory
 from provisioning.transport import to_exception
@@ -141,9 +142,9 @@ class FakeSystem:
 class FakeConnection:
     """Calls the real agent. `link` may break the wire before a call is done or after (its answer lost)."""
 
-    def __init__(self, host: Host, agent: Callable[[], Agent], link: Callable[[str, list[str]], None]) -> None:
+    def __init__(self, host: Host, machine: Callable[[], Machine], link: Callable[[str, list[str]], None]) -> None:
         self.host = host
-        self._agent = agent
+        self._machine = machine
         self._link = link
         self.calls: list[list[str]] = []
 
@@ -159,18 +160,18 @@ class FakeConnection:
         names = [operation["do"] for operation in operations]
         self.calls.append(names)
         self._link("before", names)
-        agent = self._agent()
+        machine = self._machine()
         request = json.loads(json.dumps({"token": token, "operations": list(operations)}))  # as it travels
         if archive is None:
-            answer = agent.answer(request)
+            told = answer(machine, request)
         else:
             with archive.open("rb") as file:
-                agent.stdin = file
-                answer = agent.answer(request)
+                machine.stdin = file
+                told = answer(machine, request)
         self._link("after", names)
-        if "error" in answer:
-            raise to_exception(self.host, answer["error"])
-        return json.loads(json.dumps(answer["results"]))
+        if "error" in told:
+            raise to_exception(self.host, told["error"])
+        return json.loads(json.dumps(told["results"]))
 
     def close(self) -> None:
         pass
@@ -212,7 +213,7 @@ class FakeGroup:
         system = self.systems[host.name]
         connection = FakeConnection(
             host,
-            lambda: Agent(
+            lambda: Machine(
                 root=str(system.root),
                 runner=system.run,
                 now=lambda: self.clock,

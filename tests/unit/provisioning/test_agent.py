@@ -14,8 +14,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from provisioning_fakes import ME, MY_GROUP, FakeSystem
 
-from provisioning import agent as agent_module
-from provisioning.agent import Agent, Result, account, probe, run
+import provisioning.agent
+from provisioning.agent.calls import answer
+from provisioning.agent.facts import facts
+from provisioning.agent.machine import Machine, Result, StepError, probe, run
+from provisioning.agent.mariadb import account
+from provisioning.transport import agent_program, python_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,14 +28,14 @@ if TYPE_CHECKING:
 MINE = "me"
 
 
-class Machine:
+class FakeMachine:
     def __init__(self, root: Path) -> None:
         self.system = FakeSystem(root)
         self.clock = 1000.0
         (root / "etc").mkdir(parents=True, exist_ok=True)
 
-    def agent(self, **other: Any) -> Agent:
-        return Agent(
+    def machine(self, **other: Any) -> Machine:
+        return Machine(
             root=str(self.system.root), runner=self.system.run, now=lambda: self.clock, sleep=self._sleep, **other
         )
 
@@ -39,12 +43,12 @@ class Machine:
         self.clock += seconds
 
     def ask(self, *operations: dict[str, Any], token: str = MINE, **other: Any) -> dict[str, Any]:
-        return self.agent(**other).answer({"token": token, "operations": list(operations)})
+        return answer(self.machine(**other), {"token": token, "operations": list(operations)})
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Machine:
-    return Machine(tmp_path)
+def machine(tmp_path: Path) -> FakeMachine:
+    return FakeMachine(tmp_path)
 
 
 def lock(host: str = "here", **more: Any) -> dict[str, Any]:
@@ -78,20 +82,20 @@ def receive(data: bytes, path: str = "/opt/iam/abc", sha256: str = "") -> dict[s
 # ---- the lock ------------------------------------------------------------------------------------------------------
 
 
-def test_nothing_is_changed_without_the_lock(machine: Machine) -> None:
+def test_nothing_is_changed_without_the_lock(machine: FakeMachine) -> None:
     answer = machine.ask(stage(file("/etc/x")))
     assert answer["error"]["message"] == "this rollout no longer has the machine"
     assert not (machine.system.root / "var/lib/tandem/staged").exists()
 
 
-def test_a_rollout_whose_lock_was_taken_over_changes_nothing_more(machine: Machine) -> None:
+def test_a_rollout_whose_lock_was_taken_over_changes_nothing_more(machine: FakeMachine) -> None:
     machine.ask(lock())
     machine.clock += 500
     assert "error" not in machine.ask(lock("there"), token="other")
     assert machine.ask(stage(file("/etc/x")))["error"]["step"] == "lock"
 
 
-def test_each_call_renews_the_lock(machine: Machine) -> None:
+def test_each_call_renews_the_lock(machine: FakeMachine) -> None:
     machine.ask(lock())
     for _ in range(5):
         machine.clock += 100
@@ -101,7 +105,7 @@ def test_each_call_renews_the_lock(machine: Machine) -> None:
     assert refused["detail"]["owner"]["host"] == "here"
 
 
-def test_a_lock_is_renewed_beside_a_long_installation_but_never_taken_back(machine: Machine) -> None:
+def test_a_lock_is_renewed_beside_a_long_installation_but_never_taken_back(machine: FakeMachine) -> None:
     machine.ask(lock())
     machine.clock += 170
     assert "error" not in machine.ask({"do": "renew"})
@@ -112,19 +116,19 @@ def test_a_lock_is_renewed_beside_a_long_installation_but_never_taken_back(machi
     assert machine.ask({"do": "renew"})["error"]["step"] == "lock"
 
 
-def test_a_dead_owners_lock_is_taken_over_by_name(machine: Machine) -> None:
+def test_a_dead_owners_lock_is_taken_over_by_name(machine: FakeMachine) -> None:
     machine.ask(lock())
     assert "error" in machine.ask(lock("there", take_from="somebody else"), token="other")
     assert "error" not in machine.ask(lock("there", take_from="me"), token="other")
 
 
-def test_a_clock_that_was_set_back_does_not_make_a_lock_immortal(machine: Machine) -> None:
+def test_a_clock_that_was_set_back_does_not_make_a_lock_immortal(machine: FakeMachine) -> None:
     machine.ask(lock())
     machine.clock -= 10_000
     assert "error" not in machine.ask(lock("there"), token="other")
 
 
-def test_only_its_owner_unlocks(machine: Machine) -> None:
+def test_only_its_owner_unlocks(machine: FakeMachine) -> None:
     machine.ask(lock())
     machine.ask({"do": "unlock"}, token="other")
     assert "error" in machine.ask(lock("there"), token="other")
@@ -143,7 +147,7 @@ def write(path: str, mode: int = 0o640) -> dict[str, Any]:
     return {"kind": "write", "path": path, "owner": ME, "group": MY_GROUP, "mode": mode}
 
 
-def test_a_file_is_replaced_by_a_rename_with_its_mode_already_set(machine: Machine) -> None:
+def test_a_file_is_replaced_by_a_rename_with_its_mode_already_set(machine: FakeMachine) -> None:
     place = machine.system.root / "etc/x"
     place.write_text("old\n")
     place.chmod(0o600)
@@ -159,14 +163,14 @@ def test_a_file_is_replaced_by_a_rename_with_its_mode_already_set(machine: Machi
     assert (place.read_text(), place.stat().st_mode & 0o777) == ("new\n", 0o640)
 
 
-def test_a_reader_never_sees_half_a_file(machine: Machine) -> None:
+def test_a_reader_never_sees_half_a_file(machine: FakeMachine) -> None:
     machine.ask(lock(), stage(file("/etc/x", "old\n")), commit(write("/etc/x")))
     with (machine.system.root / "etc/x").open() as reader:
         machine.ask(lock(), stage(file("/etc/x", "new\n")), commit(write("/etc/x")))
         assert reader.read() == "old\n"
 
 
-def test_the_previous_version_is_kept_and_a_repeated_run_does_not_overwrite_it(machine: Machine) -> None:
+def test_the_previous_version_is_kept_and_a_repeated_run_does_not_overwrite_it(machine: FakeMachine) -> None:
     (machine.system.root / "etc/x").write_text("first\n")
     kept = machine.system.root / "var/lib/tandem/previous/files/etc/x"
     for _ in range(2):  # the same revision twice: the second run goes on where the first was killed
@@ -174,13 +178,13 @@ def test_the_previous_version_is_kept_and_a_repeated_run_does_not_overwrite_it(m
         assert kept.read_text() == "first\n"
 
 
-def test_an_owner_that_does_not_exist_is_an_error_before_anything_is_touched(machine: Machine) -> None:
+def test_an_owner_that_does_not_exist_is_an_error_before_anything_is_touched(machine: FakeMachine) -> None:
     answer = machine.ask(lock(), stage({**file("/etc/x"), "owner": "nobody-here"}))
     assert "nobody-here" in answer["error"]["message"]
     assert not (machine.system.root / "etc/x").exists()
 
 
-def test_candidates_and_state_are_for_root_alone(machine: Machine) -> None:
+def test_candidates_and_state_are_for_root_alone(machine: FakeMachine) -> None:
     machine.ask(lock(), stage(file("/etc/secret/x", mode=0o644)))
     state = machine.system.root / "var/lib/tandem"
     assert state.stat().st_mode & 0o777 == 0o700
@@ -198,14 +202,14 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.root
 def test_a_full_disk_is_found_while_staging_and_said_with_its_figures(small_disk: Path) -> None:
-    machine = Machine(small_disk)
+    machine = FakeMachine(small_disk)
     (small_disk / "etc/x").write_text("old\n")
     answer = machine.ask(lock(), stage(file("/etc/x", "y" * 200_000), afters=("reload nginx",)))
     assert answer["error"]["step"] == "stage"
     assert "No space left on device" in answer["error"]["message"]
     assert "KiB free of 64 KiB" in answer["error"]["seen"]
     assert (small_disk / "etc/x").read_text() == "old\n"
-    assert machine.agent().do_facts(**NOTHING)["pending"] == []
+    assert facts(machine.machine(), **NOTHING)["pending"] == []
 
 
 NOTHING: dict[str, Any] = {
@@ -218,7 +222,7 @@ NOTHING: dict[str, Any] = {
 # ---- archives ------------------------------------------------------------------------------------------------------
 
 
-def test_a_release_is_unpacked_complete_beside_the_old_one(machine: Machine) -> None:
+def test_a_release_is_unpacked_complete_beside_the_old_one(machine: FakeMachine) -> None:
     data = archive({"bin/iam-apiserver": b"#!/bin/sh\n", "sql/iam.sql": b"-- \n"})
     assert "error" not in machine.ask(receive(data), stdin=io.BytesIO(data))
     place = machine.system.root / "opt/iam/abc"
@@ -227,21 +231,21 @@ def test_a_release_is_unpacked_complete_beside_the_old_one(machine: Machine) -> 
     assert list((machine.system.root / "var/lib/tandem/incoming").iterdir()) == []
 
 
-def test_a_release_that_arrives_in_part_is_not_there(machine: Machine) -> None:
+def test_a_release_that_arrives_in_part_is_not_there(machine: FakeMachine) -> None:
     data = archive({"x": b"y" * 1000})
     answer = machine.ask(receive(data), stdin=io.BytesIO(data[:-10]))
     assert "the connection ended 10 of" in answer["error"]["message"]
     assert not (machine.system.root / "opt/iam/abc").exists()
 
 
-def test_a_release_with_another_checksum_is_refused(machine: Machine) -> None:
+def test_a_release_with_another_checksum_is_refused(machine: FakeMachine) -> None:
     data = archive({"x": b"y"})
     answer = machine.ask(receive(data, sha256="0" * 64), stdin=io.BytesIO(data))
     assert "another checksum than announced" in answer["error"]["message"]
 
 
 @pytest.mark.parametrize("name", ["../etc/passwd", "/etc/passwd", "a/../../x"])
-def test_an_archive_that_reaches_outside_is_refused(machine: Machine, name: str) -> None:
+def test_an_archive_that_reaches_outside_is_refused(machine: FakeMachine, name: str) -> None:
     data = archive({name: b"root::0:0\n"})
     assert "which is refused" in machine.ask(receive(data), stdin=io.BytesIO(data))["error"]["message"]
     assert not (machine.system.root / "opt/iam/abc").exists()
@@ -250,7 +254,7 @@ def test_an_archive_that_reaches_outside_is_refused(machine: Machine, name: str)
 # ---- other things --------------------------------------------------------------------------------------------------
 
 
-def test_an_installation_starts_no_service_and_leaves_no_trace_of_how(machine: Machine) -> None:
+def test_an_installation_starts_no_service_and_leaves_no_trace_of_how(machine: FakeMachine) -> None:
     seen: list[int] = []
     policy = machine.system.root / "usr/sbin/policy-rc.d"
     machine.system.on_command = lambda argv: seen.append(policy.stat().st_mode) if argv[0] == "apt-get" else None
@@ -261,7 +265,7 @@ def test_an_installation_starts_no_service_and_leaves_no_trace_of_how(machine: M
     assert not policy.exists()
 
 
-def test_a_services_endpoints_leave_the_upstreams_and_join_them_again(machine: Machine) -> None:
+def test_a_services_endpoints_leave_the_upstreams_and_join_them_again(machine: FakeMachine) -> None:
     place = machine.system.root / "etc/nginx/conf.d/upstreams.conf"
     place.parent.mkdir(parents=True)
     text = "upstream a {\n    server 10.0.4.20:8080 max_fails=1; # iam-a\n    server 10.0.4.21:8080 max_fails=1;\n}\n"
@@ -275,7 +279,7 @@ def test_a_services_endpoints_leave_the_upstreams_and_join_them_again(machine: M
     assert machine.system.log == ["reload nginx", "reload nginx"]
 
 
-def test_a_file_that_a_rollout_wrote_meanwhile_is_not_put_back(machine: Machine) -> None:
+def test_a_file_that_a_rollout_wrote_meanwhile_is_not_put_back(machine: FakeMachine) -> None:
     place = machine.system.root / "etc/nginx/conf.d/upstreams.conf"
     place.parent.mkdir(parents=True)
     place.write_text("    server 10.0.4.20:8080;\n")
@@ -287,7 +291,7 @@ def test_a_file_that_a_rollout_wrote_meanwhile_is_not_put_back(machine: Machine)
 
 @pytest.mark.parametrize("name", ["o'brien", "a b", "a\\", "a`b"])
 def test_a_name_that_could_leave_its_quotes_is_refused(name: str) -> None:
-    with pytest.raises(agent_module.StepError, match="is no name for an account"):
+    with pytest.raises(StepError, match="is no name for an account"):
         account(name, "%")
 
 
@@ -305,20 +309,22 @@ def test_a_probe_of_nobody_says_why() -> None:
     assert probe("http://127.0.0.1:1/healthz").startswith("ConnectionRefusedError")
 
 
-def test_the_agent_needs_nothing_but_the_standard_library() -> None:
-    source = Path(agent_module.__file__).read_text()
+def test_the_agent_that_is_sent_needs_nothing_but_the_standard_library(tmp_path: Path) -> None:
     told = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", source],
-        input='{"token": "", "operations": []}\n',
+        ["sh", "-c", python_command().replace("python3 -I", f"{sys.executable} -I -S")],
+        input=agent_program() + b'{"token": "", "operations": []}\n',
         capture_output=True,
-        text=True,
+        cwd=tmp_path,
         check=False,
     )
-    assert (told.stdout, told.stderr) == ('{"results": []}\n', "")
+    assert (told.stdout, told.stderr) == (b'{"results": []}\n', b"")
 
 
-def test_the_agent_is_written_in_python_3_9() -> None:
-    ast.parse(Path(agent_module.__file__).read_text(), feature_version=(3, 9))
+@pytest.mark.parametrize(
+    "module", sorted(Path(provisioning.agent.__file__).parent.glob("*.py")), ids=lambda at: at.stem
+)
+def test_the_agent_is_written_in_python_3_9(module: Path) -> None:
+    ast.parse(module.read_text(), feature_version=(3, 9))
 
 
 @pytest.mark.root
@@ -332,10 +338,10 @@ def test_a_check_reads_the_candidate_at_its_final_path_and_nobody_else_does(
     conf.write_text("old\n")
     check = {"name": "service", "command": ["grep", "-qx", "good", str(conf)], "directories": ["/etc/service"]}
     operation = {**stage(file("/etc/service/conf", text)), "checks": [check]}
-    answer = Agent(root=str(tmp_path)).answer({"token": "me", "operations": [lock(), operation]})
-    assert ("error" not in answer) is accepted
+    told = answer(Machine(root=str(tmp_path)), {"token": "me", "operations": [lock(), operation]})
+    assert ("error" not in told) is accepted
     if not accepted:
-        assert answer["error"]["step"] == "check"
-        assert "exit code 1 of: grep -qx good" in answer["error"]["seen"]
+        assert told["error"]["step"] == "check"
+        assert "exit code 1 of: grep -qx good" in told["error"]["seen"]
     assert conf.read_text() == "old\n"
     assert str(tmp_path) not in Path("/proc/self/mounts").read_text()

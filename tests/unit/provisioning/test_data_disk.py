@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 from provisioning_deployments import deployment
 
-from provisioning.agent import Agent, StepError
+from provisioning.agent.calls import answer
+from provisioning.agent.disks import make_file_system
+from provisioning.agent.machine import Machine, StepError
 from provisioning.desired import FileSystem, FirstContent, Unit
 from provisioning.facts import Facts
 from provisioning.manifest import Manifest, render
@@ -65,32 +67,33 @@ def disk(tmp_path: Path) -> Path:
     return image
 
 
-def agent(tmp_path: Path) -> Agent:
-    return Agent(root=str(tmp_path / "root"), now=iter(range(1000)).__next__, sleep=lambda _seconds: None)
+def make_machine(tmp_path: Path) -> Machine:
+    return Machine(root=str(tmp_path / "root"), now=iter(range(1000)).__next__, sleep=lambda _seconds: None)
 
 
-def prepare(machine: Agent, disk: Path) -> dict[str, object]:
+def prepare(machine: Machine, disk: Path) -> dict[str, object]:
     (machine.root / disk.parent.relative_to("/")).mkdir(parents=True, exist_ok=True)
     inside = machine.at(str(disk))
     if not inside.exists():
         inside.symlink_to(disk)
     lock = {"do": "lock", "owner": {}, "ttl_s": 10_000}
-    return machine.answer(
+    return answer(
+        machine,
         {
             "token": "me",
             "operations": [
                 lock,
                 {"do": "prepare", "packages": [], "disks": [str(disk)], "users": [], "directories": []},
             ],
-        }
+        },
     )
 
 
 def test_a_blank_disk_gets_a_file_system_and_keeps_it(tmp_path: Path, disk: Path) -> None:
-    assert "error" not in prepare(agent(tmp_path), disk)
+    assert "error" not in prepare(make_machine(tmp_path), disk)
     first = disk.read_bytes()
     assert b"tandem-data" in first
-    assert "error" not in prepare(agent(tmp_path), disk)
+    assert "error" not in prepare(make_machine(tmp_path), disk)
     assert disk.read_bytes() == first
 
 
@@ -114,13 +117,13 @@ def test_a_disk_that_holds_anything_else_is_refused_and_untouched(
 ) -> None:
     make(disk)
     before = disk.read_bytes()
-    error = prepare(agent(tmp_path), disk)["error"]
+    error = prepare(make_machine(tmp_path), disk)["error"]
     assert isinstance(error, dict)
     assert "only a blank disk is given a file system" in str(error["message"])
     assert disk.read_bytes() == before
 
 
 def test_a_disk_that_never_comes_is_an_error_with_those_that_are_there(tmp_path: Path) -> None:
-    machine = agent(tmp_path)
+    machine = make_machine(tmp_path)
     with pytest.raises(StepError, match="is not there after 60 s"):
-        machine._make_file_system("/dev/disk/by-id/virtio-none")  # pyright: ignore[reportPrivateUsage]
+        make_file_system(machine, "/dev/disk/by-id/virtio-none")

@@ -186,7 +186,7 @@ def test_the_agents_stderr_travels_with_the_error(server: Server) -> None:
     with connect(server.host(), PRIVATE_KEY) as connection, pytest.raises(MachineError) as caught:
         connection.call([{"do": "no_such_operation"}])
     assert "the agent ended without an answer at no_such_operation" in str(caught.value)
-    assert "AttributeError" in str(caught.value)
+    assert "KeyError" in str(caught.value)
 
 
 def test_a_connection_that_is_cut_during_a_call_is_an_error_and_not_a_hang(server: Server) -> None:

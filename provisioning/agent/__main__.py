@@ -1,0 +1,14 @@
+"""One call, as `transport.py` makes it: the request on stdin, the answer on stdout."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+from .calls import answer
+from .machine import Machine
+
+os.umask(0o022)
+_request = json.loads(sys.stdin.buffer.readline())
+sys.stdout.write(json.dumps(answer(Machine(stdin=sys.stdin.buffer), _request)) + "\n")
