@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+import zlib
 from collections.abc import Iterator
 
 import pytest
@@ -8,7 +9,8 @@ import pytest
 from tests.end_to_end import host
 from tests.end_to_end.lab import ROOT, Lab
 
-NAME = "e2e"
+# One for each checkout: two of them may be tested at once, and the next run clears away what a killed one left.
+NAME = f"e2e{zlib.crc32(str(ROOT).encode()):08x}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -145,6 +145,7 @@ def test_what_waits_in_its_hook_while_another_step_fails_is_not_begun(project: P
         async def wait(args):
             log("hook", "waits", args.name)
             await asyncio.wait_for(failed.wait(), 20)
+            await asyncio.sleep(1.5)  # a step has failed for good only once its error hook has answered
 
         def release(args):
             failed.set()
@@ -153,7 +154,7 @@ def test_what_waits_in_its_hook_while_another_step_fails_is_not_begun(project: P
         Thing("bad", sleep=1.0, fail=["create"],
               opts=ResourceOptions(hooks=ResourceHookBinding(on_error=[pulumi.ErrorHook("release", release)])))
         Thing("waiting", opts=ResourceOptions(hooks=ResourceHookBinding(before_create=[ResourceHook("wait", wait)])))
-        Thing("working", sleep=3.0)
+        Thing("working", sleep=4.0)
     """)
     run = project.run("up", "--yes")
     assert run.code == 1
