@@ -7,6 +7,7 @@ can hit the other (shared/reference/failover.md). So each machine gets a group o
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import time
@@ -15,6 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _PERIOD_US = 100_000
+
+# What the kernel says of a group that is removed while it is looked at: no such file, no such device.
+_GONE = frozenset({errno.ENOENT, errno.ENODEV})
 
 # What a machine may open besides what is on its own disk: the devices that every system has, and pseudo terminals.
 _DEVICES = ("c 1:3", "c 1:5", "c 1:7", "c 1:8", "c 1:9", "c 5:0", "c 5:1", "c 5:2", "c 136:*", "c 10:200")
@@ -52,19 +56,35 @@ class Cgroup:
         return [each.mount / self.path for each in hierarchies()]
 
     def create(self) -> None:
+        """Make it in every hierarchy.
+
+        Whoever removes the last machine of a cloud takes the groups above it away as well, perhaps between two steps
+        of this: then the steps are done again. Once its own group is there, those above it stay.
+        """
         for hierarchy in hierarchies():
-            directory = hierarchy.mount
-            for part in self.path.split("/"):
-                parent = directory
-                directory = directory / part
-                if hierarchy.unified:
-                    _pass_down(parent)
-                directory.mkdir(exist_ok=True)
-                if "cpuset" in hierarchy.controllers:
-                    # A new cpuset group is empty, and nothing may enter it so.
-                    for name in ("cpuset.cpus", "cpuset.mems"):
-                        if not (directory / name).read_text().strip():
-                            (directory / name).write_text((parent / name).read_text())
+            while True:
+                try:
+                    self._make_in(hierarchy)
+                except OSError as error:
+                    if error.errno not in _GONE:
+                        raise
+                else:
+                    break
+
+    def _make_in(self, hierarchy: Hierarchy) -> None:
+        directory = hierarchy.mount
+        for part in self.path.split("/"):
+            parent = directory
+            directory = directory / part
+            if hierarchy.unified:
+                _pass_down(parent)
+            with contextlib.suppress(FileExistsError):
+                directory.mkdir()
+            if "cpuset" in hierarchy.controllers:
+                # A new cpuset group is empty, and nothing may enter it so.
+                for name in ("cpuset.cpus", "cpuset.mems"):
+                    if not (directory / name).read_text().strip():
+                        (directory / name).write_text((parent / name).read_text())
 
     def limit(self, *, cpus: int, memory_bytes: int, cpu_list: str) -> None:
         """So many cores, so much memory; and the list of cores that the machine sees."""
@@ -87,7 +107,14 @@ class Cgroup:
             (directory / ("devices.allow" if allowed else "devices.deny")).write_text(f"b {major}:{minor} rw")
 
     def freeze(self, *, frozen: bool, timeout_s: float = 5.0) -> None:
-        """Stop every process where it is, or let all go on. Raises TimeoutError."""
+        """Stop every process where it is, or let all go on (a group that is gone has none).
+
+        Raises:
+            TimeoutError: some did not stop.
+            FileNotFoundError: there is no such group to stop.
+        """
+        if not frozen and not any(directory.is_dir() for directory in self.directories()):
+            return
         deadline = time.monotonic() + timeout_s
         wanted = "FROZEN" if frozen else "THAWED"
         for directory in self._of("freezer"):

@@ -160,13 +160,13 @@ def finished(tx: Transaction, instance_id: str) -> None:
     tx.put(replace(found, state=state, steps=(), operation_state="SUCCESS"))
 
 
-def failed(tx: Transaction, instance_id: str, error: str) -> None:
-    """The world could not do the instance's steps."""
+def failed(tx: Transaction, instance_id: str, error: str, *, running: bool) -> None:
+    """The world could not do the instance's steps; `running`: whether its machine runs all the same."""
     found = tx.find(Instance, instance_id)
     if found is None or not found.steps:
         return
     born = found.operation == "RunInstances"
-    state = "LAUNCH_FAILED" if born else "STOPPED"
+    state = "LAUNCH_FAILED" if born else "RUNNING" if running else "STOPPED"
     tx.put(replace(found, state=state, steps=(), operation_state="FAILED", operation_error=error))
 
 

@@ -102,7 +102,9 @@ class MachineWork:
             return
         with self._records.transaction(region) as tx:
             if error:
-                instance_change.failed(tx, instance_id, error)
+                # A machine that could not be stopped runs on: saying that it is stopped would hide it for ever.
+                running = instance_id in self._records.world.running()
+                instance_change.failed(tx, instance_id, error, running=running)
             else:
                 instance_change.finished(tx, instance_id)
             self._done(instance_id)

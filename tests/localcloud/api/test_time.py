@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from ipaddress import IPv4Address
 
+import pytest
+
 from localcloud.state import REALISTIC, SHORT, Timing
-from localcloud.world import Disk, PaperWorld
+from localcloud.world import Disk, MachineSpec, PaperWorld
 from tests.localcloud.api.lab import Direct, running_cloud
 from tests.localcloud.api.place import Place
 from tests.localcloud.api.refused import associate, disk, primary_card
@@ -108,6 +110,54 @@ def test_a_disk_that_could_not_be_attached_is_free_again() -> None:
         shown = call("cbs:DescribeDisks", DiskIds=[disk_id])["DiskSet"][0]
         assert (shown["DiskState"], shown["InstanceId"]) == ("UNATTACHED", "")
         call("cbs:TerminateDisks", DiskIds=[disk_id])
+
+
+class _FailsOnce(PaperWorld):
+    """A world in which one step fails, once."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__()
+        self._what = what
+        self.armed = False
+
+    def start_machine(self, spec: MachineSpec) -> None:
+        self._fail("start")
+        super().start_machine(spec)
+
+    def stop_machine(self, instance_id: str, *, hard: bool) -> None:
+        self._fail("stop")
+        super().stop_machine(instance_id, hard=hard)
+
+    def _fail(self, what: str) -> None:
+        if self.armed and what == self._what:
+            self.armed = False
+            msg = f"{what} went wrong"
+            raise RuntimeError(msg)
+
+
+@pytest.mark.parametrize(
+    ("what", "state"),
+    [
+        pytest.param("stop", "RUNNING", id="what could not be stopped still runs"),
+        pytest.param("start", "STOPPED", id="what could not be started is stopped"),
+    ],
+)
+def test_after_a_change_that_failed_the_state_is_the_machines_own(what: str, state: str) -> None:
+    world = _FailsOnce(what)
+    with running_cloud(world=world) as cloud:
+        call = Direct(cloud)
+        place = Place.build(call)
+        instance_id = place.machine()
+        world.armed = True
+        call("cvm:ResetInstancesType", InstanceIds=[instance_id], InstanceType="S5.LARGE8", ForceStop=True)
+        call.settle()
+        shown = place.show(instance_id)
+        assert (shown["InstanceState"], shown["LatestOperationState"]) == (state, "FAILED")
+        assert shown["LatestOperationErrorMsg"] == f"RuntimeError: {what} went wrong"
+        again = "RebootInstances" if state == "RUNNING" else "StartInstances"
+        call(f"cvm:{again}", InstanceIds=[instance_id])
+        call.settle()
+        assert place.show(instance_id)["InstanceState"] == "RUNNING"
 
 
 def test_the_realistic_times_are_longer_everywhere() -> None:

@@ -1,0 +1,94 @@
+"""Control groups come and go while they are looked at: other machines' here, and those that systemd makes inside."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from localcloud.machines.cgroups import Cgroup
+
+pytestmark = pytest.mark.root
+
+_CLOUD = f"localcloud/t{os.getpid()}g"
+_TIMES = 200
+
+
+@contextmanager
+def _meanwhile(action: Callable[[], None]) -> Generator[None]:
+    """Do it again and again beside the block; an error of it is an error of the test."""
+    ended = threading.Event()
+    problems: list[Exception] = []
+
+    def repeat() -> None:
+        while not ended.is_set() and not problems:
+            try:
+                action()
+            except Exception as problem:  # noqa: BLE001 - shown below
+                problems.append(problem)
+
+    thread = threading.Thread(target=repeat)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+    assert problems == []
+
+
+def test_groups_are_made_while_the_last_other_machine_takes_the_clouds_group_away() -> None:
+    ann, bob = Cgroup(f"{_CLOUD}/ins-ann"), Cgroup(f"{_CLOUD}/ins-bob")
+
+    def come_and_go() -> None:
+        bob.create()
+        bob.limit(cpus=1, memory_bytes=64 * 1024**2, cpu_list="0")
+        bob.remove()
+
+    with _meanwhile(come_and_go):
+        for _ in range(_TIMES):
+            ann.create()
+            assert all(directory.is_dir() for directory in ann.directories())
+            ann.limit(cpus=1, memory_bytes=64 * 1024**2, cpu_list="0")
+            ann.remove()
+    assert not any(directory.parent.exists() for directory in ann.directories())
+
+
+def test_a_machine_is_looked_at_and_removed_while_systemd_inside_takes_its_groups_down() -> None:
+    machine = Cgroup(f"{_CLOUD}2/ins-ann")
+
+    def inside(make: Callable[[Path], None], order: int) -> None:
+        for directory in machine.directories():
+            for group in ("payload", "payload/system.slice", "payload/system.slice/tmp.mount")[::order]:
+                try:
+                    make(directory / group)
+                except OSError:
+                    break  # the other thread was faster: that is the point
+
+    def come_and_go() -> None:
+        inside(lambda path: path.mkdir(exist_ok=True), 1)
+        inside(Path.rmdir, -1)
+
+    with _meanwhile(come_and_go):
+        for number in range(_TIMES):
+            machine.create()
+            assert machine.pids() == []
+            machine.freeze(frozen=False)
+            assert not machine.frozen()
+            machine.kill()
+            if number % 4 == 0:
+                machine.remove()
+    machine.remove()
+    assert not any(directory.exists() for directory in machine.directories())
+
+
+def test_a_group_that_is_gone_has_no_process_is_not_frozen_and_can_be_let_go() -> None:
+    gone = Cgroup(f"{_CLOUD}3/ins-none")
+    gone.freeze(frozen=False)
+    gone.kill()
+    gone.remove()
+    assert (gone.pids(), gone.frozen(), gone.memory_bytes(), gone.write_throttled()) == ([], False, 0, False)
