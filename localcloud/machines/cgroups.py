@@ -20,6 +20,9 @@ _PERIOD_US = 100_000
 # What the kernel says of a group that is removed while it is looked at: no such file, no such device.
 _GONE = frozenset({errno.ENOENT, errno.ENODEV})
 
+# Linux lets a machine have as many threads as fill an eighth of its memory with their stacks of 16 KiB (fork.c).
+_BYTES_PER_PROCESS = 8 * 16 * 1024
+
 # What a machine may open besides what is on its own disk: the devices that every system has, and pseudo terminals.
 _DEVICES = ("c 1:3", "c 1:5", "c 1:7", "c 1:8", "c 1:9", "c 5:0", "c 5:1", "c 5:2", "c 136:*", "c 10:200")
 
@@ -87,11 +90,13 @@ class Cgroup:
                         (directory / name).write_text((parent / name).read_text())
 
     def limit(self, *, cpus: int, memory_bytes: int, cpu_list: str) -> None:
-        """So many cores, so much memory; and the list of cores that the machine sees."""
+        """So many cores, so much memory; the list of cores that the machine sees; the processes it may have."""
         quota = cpus * _PERIOD_US
         self._write("memory", "memory.limit_in_bytes", memory_bytes, unified=("memory.max", memory_bytes))
         self._write("cpu", "cpu.cfs_quota_us", quota, unified=("cpu.max", f"{quota} {_PERIOD_US}"))
         self._write("cpuset", "cpuset.cpus", cpu_list, unified=("cpuset.cpus", cpu_list))
+        processes = memory_bytes // _BYTES_PER_PROCESS
+        self._write("pids", "pids.max", processes, unified=("pids.max", processes))
 
     def restrict_devices(self) -> None:
         """With all capabilities a machine could make a node for the host's disk; opening it is refused here."""

@@ -177,7 +177,7 @@ class Faults:
         return f"synced and direct writes to its system disk are held to {rate} MiB/s"
 
     def _disk_numbers(self, machine: Machine) -> tuple[int, int]:
-        device = disks.loop_devices(machine.directory).get(machine.directory / "disk.img")
+        device = disks.loop_devices(machine.directory).get(machine.directory / disks.SYSTEM_DISK)
         if device is None:
             message = f"{machine.spec.hostname}: its system disk has no loop device; does it run?"
             raise MachineError(message)

@@ -32,6 +32,9 @@ from localcloud.world import Disk, Interface, MachineSpec, Subnet
 _CONSOLE_BYTES = 64 * 1024
 _START_TIMEOUT_S = 20.0
 _SHUTDOWN_TIMEOUT_S = 20.0
+_ASK_AGAIN_S = 0.5
+_MOUNTS_GO_S = 10.0  # once the last process has ended
+_IN_USE_S = 0.3  # what has a disk open after it was unplugged may keep it open for ever
 _SIGNAL_POWER_OFF = signal.SIGRTMIN + 4  # systemd: start poweroff.target
 _SPEC: TypeAdapter[MachineSpec] = TypeAdapter(MachineSpec)
 
@@ -45,6 +48,7 @@ class Machine:
         self._paths = paths
         self.directory = paths.machines / spec.instance_id
         self.cgroup = Cgroup(f"{paths.cgroup}/{spec.instance_id}")
+        self._name = f"lc-{paths.cloud}-{spec.instance_id}"
         self._init: int | None = None
 
     @classmethod
@@ -70,8 +74,9 @@ class Machine:
     def is_running(self) -> bool:
         return self.init_pid() is not None
 
-    def runner_pid(self) -> int:
-        return int((self.directory / "runner.pid").read_text())
+    def find_runner(self) -> int | None:
+        """The process around it, whoever started that, or None when it does not run."""
+        return runner.find_runner(self.cgroup, self._name)
 
     def root(self) -> Path:
         """The machine's file system as seen from here. Raises MachineError when it does not run."""
@@ -91,7 +96,7 @@ class Machine:
         self._write_spec()
         (self.directory / "meminfo").write_text(meminfo(self.spec.memory_mib))
         (self.directory / "exit").unlink(missing_ok=True)
-        disk = self.directory / "disk.img"
+        disk = self.directory / disks.SYSTEM_DISK
         if disk.exists():
             disks.grow_system_disk(disk, self.spec.system_disk.size_gib)
             return
@@ -103,6 +108,9 @@ class Machine:
 
     def start(self, layers: list[Path], interface: Interface, subnet: Subnet) -> int:
         """Boot; returns the runner's process id once PID 1 runs. Raises MachineError with what nspawn said."""
+        self._await_runner()
+        if self.is_running() and (present := self.find_runner()):
+            return present
         self._trim_console()
         for leftover in self.cgroup.pids():
             message = f"{self.instance_id}: process {leftover} of an earlier run is still there"
@@ -121,7 +129,7 @@ class Machine:
                 namespace=Path(f"/run/netns/lc-{self._paths.cloud}-{self.instance_id}"),
                 lower=layers,
                 cgroup=self.cgroup,
-                machine_name=f"lc-{self._paths.cloud}-{self.instance_id}",
+                machine_name=self._name,
                 address=f"{interface.address}/{subnet.cidr.prefixlen}",
                 gateway=str(subnet.gateway),
             )
@@ -137,16 +145,32 @@ class Machine:
             time.sleep(0.005)
         return pid
 
+    def _await_runner(self) -> None:
+        """A daemon that was killed while it started the machine has left a runner, which goes on: let it come so far.
+
+        Raises MachineError when it neither starts the machine nor ends.
+        """
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while runner.is_under_way(self.directory) and not self.is_running():
+            if time.monotonic() > deadline:
+                message = f"{self.spec.name} ({self.instance_id}): a runner of an earlier start is still there"
+                raise MachineError(message)
+            time.sleep(0.005)
+
     def shut_down(self) -> None:
         """Ask it to power off, and cut the power when it does not."""
         pid = self.init_pid()
         if pid is None:
             return
         self.cgroup.freeze(frozen=False)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, _SIGNAL_POWER_OFF)
         deadline = time.monotonic() + _SHUTDOWN_TIMEOUT_S
+        asked = 0.0
         while self.cgroup.pids() and time.monotonic() < deadline:
+            if time.monotonic() - asked > _ASK_AGAIN_S:
+                # A systemd that has just begun to boot does not hear it yet.
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, _SIGNAL_POWER_OFF)
+                asked = time.monotonic()
             self._reap()
             time.sleep(0.01)
         self.kill()
@@ -164,7 +188,7 @@ class Machine:
         self.cgroup.remove()
         disks.detach_loops(self.directory)
         for disk in self.spec.data_disks:
-            self._release(disk.disk_id)
+            disks.release(self._disk_path(disk.disk_id), _MOUNTS_GO_S)
         self._init = None
 
     def remove(self) -> None:
@@ -184,39 +208,56 @@ class Machine:
         self._inside(pid, f"sh /{DISKS_SCRIPT}")
 
     def detach(self, disk_id: str) -> None:
-        """Take it away, as pulling a disk does: what is mounted of it inside is unmounted first."""
+        """Take it away: what is mounted of it inside is unmounted first, or ends with I/O errors where it is in use."""
         if disk_id not in {each.disk_id for each in self.spec.data_disks}:
             return
         device = disks.loop_devices(self._paths.disks).get(self._disk_path(disk_id))
         self.spec = replace(
             self.spec, data_disks=tuple(each for each in self.spec.data_disks if each.disk_id != disk_id)
         )
-        self._write_spec()
         pid = self.init_pid()
-        if pid is not None and device is not None:
-            script = (
-                f"link=/dev/disk/by-id/virtio-{disk_id}; [ -L $link ] || exit 0; node=$(readlink -f $link); "
-                f'while umount "$node" 2>/dev/null; do :; done; rm -f "$node" $link'
-            )
-            self._inside(pid, script)
-            self.cgroup.allow_device(*disks.device_numbers(device), allowed=False)
+        if pid is not None:
+            if device is not None:
+                self._unplug(pid, disk_id, device)
             self._connect_disks()
             (self.root() / DISKS_FILE).write_bytes((self.directory / "disks").read_bytes())
-        self._release(disk_id)
+        disks.release(self._disk_path(disk_id), _IN_USE_S)
+        # Last: whoever was killed on the way here does all of it again.
+        self._write_spec()
+
+    def _unplug(self, pid: int, disk_id: str, device: str) -> None:
+        node = (
+            f"link=/dev/disk/by-id/virtio-{disk_id}; [ -L $link ] || exit 0; node=$(readlink -f $link); "
+            'release() { while umount $1 "$node" 2>/dev/null; do :; done; }; '
+        )
+        self._inside(pid, f"{node} release")
+        disks.pull(pid, device)
+        self._inside(pid, f'{node} release --lazy; rm -f "$node" $link')
+        self.cgroup.allow_device(*disks.device_numbers(device), allowed=False)
 
     def _connect_disks(self) -> None:
         """A loop device for each data disk, and the list from which the machine makes its own nodes at every boot.
 
         Its /dev is a new one at each boot, also when it reboots by itself while no daemon runs.
         """
+        known = self._disk_names() if self.is_running() else {}
+        kept = {disk.disk_id: known[disk.disk_id] for disk in self.spec.data_disks if disk.disk_id in known}
+        free = (name for letter in string.ascii_lowercase[1:] if (name := f"vd{letter}") not in kept.values())
         lines: list[str] = []
-        for letter, disk in zip(string.ascii_lowercase[1:], self.spec.data_disks, strict=False):
+        for disk in self.spec.data_disks:
             path = self._disk_path(disk.disk_id)
             disks.ensure_data_disk(path, disk.size_gib)
             major, minor = disks.device_numbers(disks.attach_loop(path))
             self.cgroup.allow_device(major, minor)
-            lines.append(f"{disk.disk_id} vd{letter} {major} {minor}\n")
+            lines.append(f"{disk.disk_id} {kept.get(disk.disk_id) or next(free)} {major} {minor}\n")
         (self.directory / "disks").write_text("".join(lines))
+
+    def _disk_names(self) -> dict[str, str]:
+        """What the disks are called on the machine until it boots again."""
+        with contextlib.suppress(FileNotFoundError):
+            rows = [line.split() for line in (self.directory / "disks").read_text().splitlines()]
+            return {row[0]: row[1] for row in rows}
+        return {}
 
     def _disk_path(self, disk_id: str) -> Path:
         return self._paths.disks / f"{disk_id}.img"
@@ -235,11 +276,6 @@ class Machine:
                 return log.read().decode(errors="replace")
         except FileNotFoundError:
             return ""
-
-    def _release(self, disk_id: str) -> None:
-        device = disks.loop_devices(self._paths.disks).get(self._disk_path(disk_id))
-        if device is not None:
-            subprocess.run(["losetup", "--detach", device], check=False, capture_output=True)
 
     def _inside(self, pid: int, script: str) -> str:
         command = words(pid, self.cgroup, ["sh", "-c", script])
@@ -264,7 +300,7 @@ class Machine:
 
     def _reap(self) -> None:
         with contextlib.suppress(OSError, ValueError):
-            runner.reap(self.runner_pid())
+            runner.reap(int((self.directory / "runner.pid").read_text()))
 
 
 def _is_init(pid: int, cgroup: Cgroup) -> bool:

@@ -6,6 +6,8 @@ are in a mount namespace of its own, so they go when it goes, whatever killed it
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import subprocess
 from dataclasses import dataclass
@@ -21,7 +23,12 @@ _REBOOT = 133
 _SCRIPT = r"""
 directory=$1 namespace=$2 lower=$3 device=$4 address=$5 gateway=$6
 shift 6
-# First the cloud's group (whoever tears the cloud down finds this process there), and the machine's own only after
+# Two runners of one machine would be two systems on one disk; the lock goes with the last process that has it open.
+exec 9>"$directory/lock"
+# Without memory the kernel kills something of the machine; were it this or nspawn, nobody would know how it went on.
+echo -1000 >/proc/$$/oom_score_adj
+flock --nonblock 9 || { echo "another runner has this machine"; exit 95; }
+# Then the cloud's group (whoever tears the cloud down finds this process there), and the machine's own only after
 # the mounts: that one may not open loop devices.
 for group in $LOCALCLOUD_CGROUPS; do echo $$ >"${group%/*}/cgroup.procs" || exit 90; done
 # Copies of other machines' namespaces in here would keep those alive after their removal.
@@ -37,7 +44,7 @@ for group in $LOCALCLOUD_CGROUPS; do echo $$ >"$group/cgroup.procs" || exit 94; 
 while :; do
   mkdir -p "$directory/root/etc/localcloud"
   cp "$directory/meminfo" "$directory/disks" "$directory/root/etc/localcloud/"
-  "$@" </dev/null
+  "$@" </dev/null 9>&-
   code=$?
   [ "$code" = REBOOT ] || break
   # The namespace outlives the machine: what it had added to its interface would still be answered for.
@@ -83,6 +90,7 @@ def start(launch: Launch) -> int:
         "--resolv-conf=off",
         "--timezone=off",
         "--console=read-only",
+        "--oom-score-adjust=0",
     ]
     environment = {
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -112,6 +120,26 @@ def start(launch: Launch) -> int:
     # Reaped by whoever watches it (`Watch`), by its id.
     runner.returncode = 0
     return runner.pid
+
+
+def is_under_way(directory: Path) -> bool:
+    """Whether there is a runner, though its machine may not run yet (or run no more)."""
+    with contextlib.suppress(FileNotFoundError), (directory / "lock").open("rb") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def find_runner(cgroup: Cgroup, machine_name: str) -> int | None:
+    """The runner of a machine that runs, whoever started it."""
+    wanted = f"localcloud-{machine_name}".encode()
+    for pid in cgroup.pids():
+        with contextlib.suppress(OSError):
+            if wanted in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
+                return pid
+    return None
 
 
 def find_init(cgroup: Cgroup) -> int | None:

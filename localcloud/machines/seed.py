@@ -10,6 +10,8 @@ from localcloud.fabric import names
 DISKS_FILE = "etc/localcloud/disks"
 DISKS_SCRIPT = "etc/localcloud/make-disks"
 
+MEMORY_SCRIPT = "etc/localcloud/show-memory"
+
 # nspawn mounts nothing below /proc, so the machine does it itself, early.
 _MEMINFO_UNIT = """\
 [Unit]
@@ -19,7 +21,18 @@ Before=sysinit.target
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-ExecStart=mount --bind /etc/localcloud/meminfo /proc/meminfo
+ExecStart=sh /etc/localcloud/show-memory
+"""
+
+# nspawn makes its file systems in memory as large as they would be on the host: filling one would take more than the
+# machine may have, and the kernel would kill all that runs on it. A machine of that size has these.
+_SHOW_MEMORY = """\
+mount --bind /etc/localcloud/meminfo /proc/meminfo
+read -r _ total _ </etc/localcloud/meminfo
+for each in /dev/shm:50 /tmp:50 /run:20; do
+  place=${each%:*}
+  mountpoint -q "$place" && mount -o "remount,size=$((total * ${each#*:} / 100))k" "$place"
+done
 """
 
 # There is no udev in here that would make nodes; and /dev is a new one at every boot.
@@ -61,6 +74,7 @@ def write_seed(directory: Path, hostname: str) -> None:
         "etc/hostname": f"{hostname}\n",
         "etc/hosts": f"127.0.0.1 localhost\n127.0.1.1 {hostname}\n::1 localhost ip6-localhost ip6-loopback\n",
         DISKS_SCRIPT: _MAKE_DISKS,
+        MEMORY_SCRIPT: _SHOW_MEMORY,
     }
     for name, text in files.items():
         (directory / name).write_text(text)

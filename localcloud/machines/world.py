@@ -74,8 +74,8 @@ class LinuxWorld:
             if machine is None:
                 continue
             self._machines[machine.instance_id] = machine
-            if machine.is_running():
-                self._watch.add(machine.instance_id, machine.runner_pid())
+            if (pid := machine.find_runner()) is not None:
+                self._watch.add(machine.instance_id, pid)
 
     def close(self) -> None:
         """Let go of everything; machines and network go on."""

@@ -1,0 +1,183 @@
+"""The daemon is killed at a random moment of everything that can be done to a machine: the next one finishes it."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .command import NOTHING, LocalCloud
+
+pytestmark = pytest.mark.root
+
+_CALLER = Path(__file__).with_name("caller.py")
+_VERSIONS = {"cvm": "2017-03-12", "cbs": "2017-03-12"}
+_LONGEST_S = 1.5  # a start takes about as long, a stop less
+
+
+class _Operator:
+    """One client for the whole test, and the daemon's murderer."""
+
+    def __init__(self, cloud: LocalCloud, chance: random.Random) -> None:
+        self.cloud = cloud
+        self._chance = chance
+        words = cloud.words("exec", "--name", cloud.name, "--", sys.executable, str(_CALLER))
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3])}
+        self._client = subprocess.Popen(
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
+
+    def close(self) -> None:
+        self._client.communicate(timeout=10)
+
+    def call(self, action: str, **parameters: Any) -> dict[str, Any]:
+        service, name = action.split(":")
+        assert self._client.stdin is not None
+        assert self._client.stdout is not None
+        self._client.stdin.write(json.dumps([service, _VERSIONS[service], name, parameters]) + "\n")
+        self._client.stdin.flush()
+        answer = json.loads(self._client.stdout.readline())
+        assert "Error" not in answer, f"{action}: {answer['Error']}"
+        return answer
+
+    def call_and_kill(self, action: str, **parameters: Any) -> dict[str, Any]:
+        """Ask for it; when it is answered, and a random time later, kill the daemon; bring up the next."""
+        answer = self.call(action, **parameters)
+        # Often early: most of what is done is done in the first tenths of a second.
+        delay_s = self._chance.random() ** 2 * _LONGEST_S
+        time.sleep(delay_s)
+        for pid, line in self.cloud.processes().items():
+            if "localcloud.daemon" in line:
+                os.kill(pid, signal.SIGKILL)
+        print(f"{action}: killed after {delay_s * 1000:.0f} ms")
+        self.cloud.up()
+        return answer
+
+    def machine(self, instance_id: str) -> dict[str, Any]:
+        """The instance as soon as nothing is under way."""
+        return self.settled(
+            lambda: self.call("cvm:DescribeInstances", InstanceIds=[instance_id])["InstanceSet"][0],
+            lambda shown: shown["LatestOperationState"] != "OPERATING",
+        )
+
+    def disk(self, disk_id: str) -> dict[str, Any]:
+        return self.settled(
+            lambda: self.call("cbs:DescribeDisks", DiskIds=[disk_id])["DiskSet"][0],
+            lambda shown: shown["DiskState"] in {"ATTACHED", "UNATTACHED"},
+        )
+
+    @staticmethod
+    def settled(ask: Callable[[], dict[str, Any]], done: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        deadline = time.monotonic() + 40
+        while not done(shown := ask()):
+            assert time.monotonic() < deadline, shown
+            time.sleep(0.05)
+        return shown
+
+    def expect(self, instance_id: str, state: str, *, processors: int = 2) -> None:
+        """The records say so, and the machine is so."""
+        shown = self.machine(instance_id)
+        assert (shown["InstanceState"], shown["LatestOperationState"]) == (state, "SUCCESS"), shown
+        (machine,) = self.cloud.status()["machines"]
+        assert machine["running"] == (state == "RUNNING")
+        runners = [line for line in self.cloud.processes().values() if line.startswith("systemd-nspawn")]
+        assert len(runners) == (state == "RUNNING"), runners
+        if state == "RUNNING":
+            assert self.cloud.on("node-0", "nproc") == f"{processors}\n"
+            # Until a machine has booted it is told to stop in vain, as a real one would be.
+            self.cloud.must("ssh", "node-0", "--", "sh", "-c", "until systemctl is-active -q ssh; do sleep 0.1; done")
+
+
+@pytest.fixture
+def cloud() -> Generator[LocalCloud]:
+    made = LocalCloud(f"k{os.getpid()}")
+    yield made
+    made.down()
+    assert made.left() == NOTHING
+
+
+def _live(cloud: LocalCloud, seed: int) -> None:
+    """A machine's whole life, each step of it with a daemon that is killed."""
+    print(f"seed {seed}")
+    cloud.up()
+    cloud.pair(count=1)
+    operator = _Operator(cloud, random.Random(seed))  # noqa: S311 - the same moments at each run of a seed
+    try:
+        (old,) = operator.call("cvm:DescribeInstances")["InstanceSet"]
+        operator.call_and_kill("cvm:TerminateInstances", InstanceIds=[old["InstanceId"]])
+        operator.settled(lambda: operator.call("cvm:DescribeInstances"), lambda shown: shown["TotalCount"] == 0)
+        ids = operator.call_and_kill(
+            "cvm:RunInstances",
+            Placement={"Zone": old["Placement"]["Zone"]},
+            ImageId=old["ImageId"],
+            InstanceType=old["InstanceType"],
+            InstanceName="node-0",
+            HostName="node-0",
+            SystemDisk={"DiskType": "CLOUD_PREMIUM", "DiskSize": 20},
+            VirtualPrivateCloud={key: old["VirtualPrivateCloud"][key] for key in ("VpcId", "SubnetId")},
+            SecurityGroupIds=old["SecurityGroupIds"],
+        )["InstanceIdSet"]
+        operator.expect(ids[0], "RUNNING")
+        cloud.on("node-0", "sh", "-c", "echo kept >/root/kept; sync")
+        operator.call_and_kill("cvm:StopInstances", InstanceIds=ids)
+        operator.expect(ids[0], "STOPPED")
+        operator.call_and_kill("cvm:StartInstances", InstanceIds=ids)
+        operator.expect(ids[0], "RUNNING")
+        operator.call_and_kill("cvm:RebootInstances", InstanceIds=ids)
+        operator.expect(ids[0], "RUNNING")
+        operator.call_and_kill("cvm:ResetInstancesType", InstanceIds=ids, InstanceType="S5.SMALL2", ForceStop=True)
+        operator.expect(ids[0], "RUNNING", processors=1)
+        assert cloud.on("node-0", "cat", "/root/kept") == "kept\n"
+        operator.call_and_kill(
+            "cvm:ResizeInstanceDisks", InstanceId=ids[0], SystemDisk={"DiskSize": 30}, ForceStop=True
+        )
+        operator.expect(ids[0], "RUNNING", processors=1)
+        assert cloud.on("node-0", "df", "-BG", "--output=size", "/").split()[-1] in {"29G", "30G"}
+        _plug_a_disk(operator, ids[0], old["Placement"]["Zone"])
+        operator.call_and_kill("cvm:ResetInstance", InstanceId=ids[0])
+        operator.expect(ids[0], "RUNNING", processors=1)
+        assert cloud.run("ssh", "node-0", "--", "test", "-e", "/root/kept").returncode == 1
+    finally:
+        operator.close()
+    cloud.down()
+    assert cloud.left() == NOTHING
+
+
+def _plug_a_disk(operator: _Operator, instance_id: str, zone: str) -> None:
+    (disk_id,) = operator.call(
+        "cbs:CreateDisks", DiskType="CLOUD_PREMIUM", DiskSize=10, DiskChargeType="POSTPAID_BY_HOUR",
+        Placement={"Zone": zone},
+    )["DiskIdSet"]  # fmt: skip
+    node = f"/dev/disk/by-id/virtio-{disk_id}"
+    assert operator.disk(disk_id)["DiskState"] == "UNATTACHED"
+    operator.call_and_kill("cbs:AttachDisks", DiskIds=[disk_id], InstanceId=instance_id)
+    assert operator.disk(disk_id)["DiskState"] == "ATTACHED"
+    operator.cloud.on("node-0", "sh", "-c", f"mkfs.ext4 -q {node} && mount {node} /mnt && echo kept >/mnt/kept")
+    operator.call_and_kill("cbs:DetachDisks", DiskIds=[disk_id], InstanceId=instance_id)
+    assert operator.disk(disk_id)["DiskState"] == "UNATTACHED"
+    assert operator.cloud.run("ssh", "node-0", "--", "test", "-e", node).returncode == 1
+    operator.call("cbs:AttachDisks", DiskIds=[disk_id], InstanceId=instance_id)
+    assert operator.disk(disk_id)["DiskState"] == "ATTACHED"
+    assert operator.cloud.on("node-0", "sh", "-c", f"mount {node} /mnt && cat /mnt/kept") == "kept\n"
+    operator.call_and_kill("cbs:DetachDisks", DiskIds=[disk_id], InstanceId=instance_id)
+    assert operator.disk(disk_id)["DiskState"] == "UNATTACHED"
+    operator.call("cbs:TerminateDisks", DiskIds=[disk_id])
+
+
+def test_a_machines_life_with_a_daemon_that_is_killed_at_every_step(cloud: LocalCloud) -> None:
+    _live(cloud, random.SystemRandom().randrange(10**6))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(5))
+def test_five_lives_with_a_daemon_that_is_killed_at_every_step(cloud: LocalCloud, seed: int) -> None:
+    _live(cloud, seed)

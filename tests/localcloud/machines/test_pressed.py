@@ -1,0 +1,230 @@
+"""Machines that are pressed: out of memory, out of processes, a disk pulled while it is in use, switches hit twice."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import threading
+from collections.abc import Callable, Generator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from network.lab import PLACES, Lab, wait_until
+
+from localcloud.machines import disks
+from localcloud.machines.world import LinuxWorld
+from localcloud.world import Disk
+
+pytestmark = pytest.mark.root
+
+ANN, CAT = PLACES["ann"], PLACES["cat"]
+DATA = Disk("disk-0000000e", 1)
+_NODE = f"/dev/disk/by-id/virtio-{DATA.disk_id}"
+
+
+@pytest.fixture
+def disk(lab: Lab) -> Generator[Disk]:
+    """A data disk with a file system, mounted on ann at /mnt, with one file on it."""
+    lab.world.attach_disk(DATA, ANN.instance_id)
+    lab.must("ann", "sh", "-c", f"mkfs.ext4 -q {_NODE} && mount {_NODE} /mnt && echo kept >/mnt/file")
+    yield DATA
+    lab.run("ann", "pkill", "-f", "localcloud-test-writer")
+    for name in ("ann", "bob"):
+        lab.run(name, "umount", "-l", "/mnt")
+    lab.world.destroy_disk(DATA.disk_id)
+
+
+@pytest.mark.parametrize("place", ["/dev/shm", "/run", "/tmp"])
+def test_a_file_system_in_memory_is_full_before_the_machine_is(lab: Lab, place: str) -> None:
+    before = lab.world.get("ann").init_pid()
+    done = lab.run("ann", "sh", "-c", f"dd if=/dev/zero of={place}/filler bs=1M count=4096; rm -f {place}/filler")
+    assert "No space left on device" in done.stderr
+    assert lab.must("ann", "systemctl", "is-active", "ssh") == "active\n"
+    assert lab.world.get("ann").init_pid() == before
+
+
+def test_a_machine_without_memory_kills_its_own_and_nobody_elses(lab: Lab) -> None:
+    before = {name: lab.world.get(name).init_pid() for name in ("ann", "bob")}
+    hungry = "import os\nfor _ in range(4): os.fork()\nx = []\nwhile True: x.append(bytes(10**7))"
+    lab.run("ann", "timeout", "8", "python3", "-c", hungry, timeout_s=40)
+    lab.run("ann", "pkill", "-9", "python3")
+    wait_until(lambda: lab.run("ann", "systemctl", "is-active", "ssh").stdout == "active\n", "ssh runs", 30)
+    assert {name: lab.world.get(name).init_pid() for name in ("ann", "bob")} == before
+    used = max(int((path / "memory.max_usage_in_bytes").read_text()) for path in _memory_groups(lab))
+    assert used <= 2048 * 1024**2
+
+
+def _memory_groups(lab: Lab) -> list[Path]:
+    return [path for path in lab.cgroup("ann").directories() if (path / "memory.max_usage_in_bytes").exists()]
+
+
+def test_a_fork_bomb_ends_at_the_processes_that_its_memory_allows(lab: Lab) -> None:
+    limits = [path / "pids.max" for path in lab.cgroup("ann").directories() if (path / "pids.max").exists()]
+    assert [limit.read_text() for limit in limits] == ["16384\n"]
+
+
+def test_a_disk_that_is_detached_while_it_is_written_to_is_gone_there_and_whole_elsewhere(lab: Lab, disk: Disk) -> None:
+    """As a pulled disk: whoever still writes gets an error; and what the next machine writes stays as it is."""
+    writer = "exec 3>>/mnt/log; echo ready; while echo line >&3; do sleep 0.01; done; echo ended"
+    writer += "; while :; do sleep 0.1; done"
+    process = lab.start("ann", "sh", "-c", writer, "localcloud-test-writer")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    lab.world.detach_disk(disk.disk_id)
+    said = process.stdout.readline() + process.stdout.readline()
+    assert "I/O error" in said or "Input/output error" in said
+    assert lab.run("ann", "sh", "-c", f"test -e {_NODE} || grep /mnt /proc/mounts").returncode == 1
+    # The writer still has its file open: the disk's old device lives on, and must not be given to the next machine.
+    lab.world.attach_disk(disk, PLACES["bob"].instance_id)
+    lab.must("bob", "sh", "-c", f"fsck.ext4 -fp {_NODE}; test $? -le 1 && mount {_NODE} /mnt")
+    assert lab.must("bob", "cat", "/mnt/file") == "kept\n"
+    lab.must("bob", "sh", "-c", "echo new >/mnt/new; umount /mnt")
+    lab.must("ann", "pkill", "-f", "localcloud-test-writer")
+    process.communicate(timeout=5)
+    lab.must("bob", "sh", "-c", f"fsck.ext4 -fn {_NODE} && mount {_NODE} /mnt")
+    assert lab.must("bob", "cat", "/mnt/file", "/mnt/new") == "kept\nnew\n"
+
+
+def test_disks_that_come_and_go_never_take_each_others_place(lab: Lab) -> None:
+    some = [Disk(f"disk-000000{number}f", 1) for number in range(3)]
+
+    def file_of(disk: Disk) -> str:
+        return lab.must("ann", "cat", f"/sys/dev/block/{_numbers(lab, disk)}/loop/backing_file").strip()
+
+    try:
+        lab.world.attach_disk(some[0], ANN.instance_id)
+        lab.world.attach_disk(some[1], ANN.instance_id)
+        lab.world.detach_disk(some[0].disk_id)
+        lab.world.attach_disk(some[2], ANN.instance_id)
+        for disk in some[1:]:
+            assert file_of(disk).endswith(f"{disk.disk_id}.img")
+    finally:
+        for disk in some:
+            lab.world.destroy_disk(disk.disk_id)
+
+
+def _numbers(lab: Lab, disk: Disk) -> str:
+    found = lab.must("ann", "stat", "-L", "-c", "%Hr:%Lr", f"/dev/disk/by-id/virtio-{disk.disk_id}")
+    return found.strip()
+
+
+def test_a_destroyed_disk_leaves_no_loop_device(lab: Lab, disk: Disk) -> None:
+    lab.world.destroy_disk(disk.disk_id)
+    assert disks.loop_devices(lab.paths.disks) == {}
+    assert not (lab.paths.disks / f"{disk.disk_id}.img").exists()
+
+
+def _at_once(*actions: Callable[[], object]) -> list[BaseException]:
+    problems: list[BaseException] = []
+
+    def run(action: Callable[[], object]) -> None:
+        try:
+            action()
+        except BaseException as problem:  # noqa: BLE001 - handed to the test
+            problems.append(problem)
+
+    threads = [threading.Thread(target=run, args=(action,)) for action in actions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return problems
+
+
+def test_two_quick_stops_and_starts_end_with_one_running_machine(lab: Lab) -> None:
+    for hard in (True, False):
+        for _ in range(2):
+            lab.world.stop_machine(ANN.instance_id, hard=hard)
+            lab.world.start_machine(lab.spec("ann"))
+    stop, start = (
+        lambda: lab.world.stop_machine(ANN.instance_id, hard=True),
+        lambda: lab.world.start_machine(lab.spec("ann")),
+    )
+    assert _at_once(stop, start, stop, start) == []
+    lab.world.start_machine(lab.spec("ann"))
+    lab.wait_for_boot("ann")
+    inits = [pid for pid in lab.cgroup("ann").pids() if _is_nspawn(pid)]
+    assert len(inits) == 1
+
+
+def _is_nspawn(pid: int) -> bool:
+    return Path(f"/proc/{pid}/comm").read_text() == "systemd-nspawn\n"
+
+
+def test_a_start_waits_for_the_runner_that_a_killed_daemon_has_left(lab: Lab) -> None:
+    """Else two systems would run on one disk."""
+    lab.world.stop_machine(ANN.instance_id, hard=True)
+    ended: list[BaseException] = []
+    with (lab.world.get("ann").directory / "lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        starting = threading.Thread(
+            target=lambda: ended.extend(_at_once(lambda: lab.world.start_machine(lab.spec("ann"))))
+        )
+        starting.start()
+        starting.join(timeout=0.5)
+        assert starting.is_alive()
+        assert ANN.instance_id not in lab.world.running()
+    starting.join(timeout=30)
+    assert ended == []
+    lab.wait_for_boot("ann")
+
+
+def test_a_machine_whose_start_was_not_written_down_is_watched_by_the_next_daemon(lab: Lab) -> None:
+    (lab.world.get("ann").directory / "runner.pid").unlink()
+    lab.world.close()
+    lab.world = LinuxWorld(lab.paths)
+    lab.world.listen(lab)
+    lab.world.open()
+    lab.wish()
+    lab.stopped.clear()
+    lab.run("ann", "systemctl", "poweroff")
+    wait_until(lambda: lab.stopped == [ANN.instance_id], "the new world notices the end of a machine", 30)
+
+
+def test_a_machine_whose_first_process_is_killed_is_off_and_starts_again(lab: Lab) -> None:
+    lab.stopped.clear()
+    pid = lab.world.get("ann").init_pid()
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: lab.stopped == [ANN.instance_id], "the records are told", 10)
+    assert lab.world.running() == {PLACES["bob"].instance_id}
+    lab.world.start_machine(lab.spec("ann"))
+    lab.wait_for_boot("ann")
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 0.05, 0.2, 0.6, 1.2])
+def test_terminated_while_it_boots_it_leaves_nothing(lab: Lab, delay_s: float) -> None:
+    loops = disks.loop_devices(lab.paths.state)
+    starting = threading.Thread(target=lab.world.start_machine, args=(lab.spec("cat"),))
+    starting.start()
+    threading.Event().wait(delay_s)
+    lab.world.destroy_machine(CAT.instance_id)
+    starting.join()
+    lab.world.destroy_machine(CAT.instance_id)  # the thread may have had its turn second
+    assert CAT.instance_id not in lab.world.running()
+    assert not (lab.paths.machines / CAT.instance_id).exists()
+    assert disks.loop_devices(lab.paths.state) == loops
+    assert not list(Path("/sys/fs/cgroup").glob(f"*/localcloud/{lab.cloud}/{CAT.instance_id}"))
+
+
+def test_resized_to_less_it_keeps_its_files_and_the_size_of_its_disk(lab: Lab) -> None:
+    lab.must("ann", "sh", "-c", "echo kept >/root/kept; sync")
+    lab.world.stop_machine(ANN.instance_id, hard=False)
+    smaller = replace(lab.spec("ann"), cpu=1, memory_mib=1024, system_disk=Disk("disk-00000001", 5))
+    lab.world.start_machine(smaller)
+    wait_until(lambda: lab.run("ann", "systemctl", "is-active", "ssh").stdout == "active\n", "ssh runs", 30)
+    assert lab.must("ann", "cat", "/root/kept") == "kept\n"
+    assert lab.must("ann", "nproc") == "1\n"
+    assert lab.must("ann", "df", "-BG", "--output=size", "/").split()[-1] == "10G"
+    done = lab.run("ann", "python3", "-c", "x = b'x' * (1300 << 20)", timeout_s=60)
+    assert done.returncode != 0
+
+
+def test_a_disk_that_was_to_grow_when_the_power_went_grows_at_the_next_start(tmp_path: Path) -> None:
+    path = tmp_path / "disk.img"
+    disks.create_system_disk(path, 1)
+    os.truncate(path, 2 * 1024**3)  # as far as the daemon came
+    disks.grow_system_disk(path, 2)
+    assert disks.file_system_bytes(path) > 1.9 * 1024**3
