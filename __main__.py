@@ -15,18 +15,21 @@ from components.health import Health, HealthArgs
 from components.hooks import Hooks
 from components.host_keys import GroupHostKeys, HostKeysArgs
 from components.labels import Labels
-from components.last_deployment import LastDeployment
+from components.last_deployment import LastDeployment, read_exports
 from components.machines import Machines, MachinesArgs
 from components.network import Network, NetworkArgs
 from components.rollout import Rollout, RolloutArgs
 from components.turns import Turns
 from components.virtual_ip import VirtualIp, VirtualIpArgs
+from stacks.changes import refuse_impossible_changes
 from stacks.settings import Settings
 
 end_without_traceback_when_cancelled()
 s = Settings.load()
+last = read_exports()
+refuse_impossible_changes(s, last)
 labels = Labels(s.project, s.stack, s.tags)
-hooks = Hooks(Turns(LastDeployment()))
+hooks = Hooks(Turns(LastDeployment(last)))
 
 credentials = Credentials(
     "credentials",

@@ -8,10 +8,12 @@ from typing import Any
 import pulumi
 
 from components.credentials import Credentials
+from components.deployment import has_local_data
 from components.host_keys import GroupHostKeys
 from components.labels import Labels
 from components.machines import Machines
 from components.virtual_ip import VirtualIp
+from stacks.changes import describe_network
 from stacks.settings import Settings
 
 
@@ -37,6 +39,10 @@ def export(  # noqa: PLR0917 - one call, in the order of the program
     pulumi.export("known_hosts", pulumi.Output.from_input(_known(host_keys)).apply(known_hosts))
     pulumi.export("profile", settings.keepalived.profile)
     pulumi.export("ca_certificate", credentials.ca_certificate)
+    # What binds the next run (stacks/changes.py).
+    pulumi.export("primary", settings.machines.nodes[0].name if has_local_data(settings) else None)
+    pulumi.export("termination_protection", settings.machines.termination_protection)
+    pulumi.export("network", describe_network(settings))
 
 
 def _ssh(settings: Settings, machines: Machines, host_keys: GroupHostKeys, credentials: Credentials) -> dict[str, Any]:

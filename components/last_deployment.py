@@ -1,7 +1,7 @@
 """The group as it was when the last deployment ended: what hooks need to reach it.
 
 Hooks run before this run's own resources are known (a machine's keys depend on the machine), so they cannot wait
-for these. The stack's own exports can be read at once.
+for these. The stack's own exports can be read at once, also before anything is declared.
 """
 
 from __future__ import annotations
@@ -11,23 +11,25 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pulumi
-from pulumi.runtime.invoke import invoke_output
 
 from components.machine_data import to_inventory
 from provisioning import rollout
 from provisioning.inventory import Inventory
 
 
+def read_exports() -> Mapping[str, Any]:
+    """What the stack exported last; empty before its first finished deployment."""
+    # What a StackReference asks too; but that would be a resource, and show every export in every preview.
+    name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
+    return pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {"name": name}).value["outputs"] or {}
+
+
 class LastDeployment:
     """The machines of the last finished deployment."""
 
-    def __init__(self) -> None:
-        # Asked at once: what was taken out of the program is deleted after its end, when the engine answers no more.
-        # What a StackReference asks too; but that would be a resource, and show every export in every preview.
-        name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
-        self._answer: pulumi.Output[Mapping[str, Any]] | None = None
-        if not pulumi.runtime.is_dry_run():
-            self._answer = invoke_output("pulumi:pulumi:readStackOutputs", {"name": name})
+    def __init__(self, exports: Mapping[str, Any]) -> None:
+        # Read at once: what was taken out of the program is deleted after its end, when the engine answers no more.
+        self._inventory = inventory_of(exports)
 
     async def hand_over(self, machine: str) -> None:
         """Drain a machine and hand its addresses to a peer. Raises HandOverError unless a peer serves."""
@@ -38,13 +40,15 @@ class LastDeployment:
         await self._do(rollout.retire, machine)
 
     async def _do(self, leave: Callable[[Inventory, str], object], machine: str) -> None:
-        answer = await self._answer.future() if self._answer is not None else None
-        inventory = inventory_of((answer or {}).get("outputs") or {})
-        if inventory is None or machine not in {host.name for host in inventory.hosts}:
-            # Never deployed to its end: nobody can be served by it yet.
-            pulumi.log.warn(f"{machine}: no finished deployment knows this machine, so nothing is handed over")
+        if self._inventory is None or machine not in {host.name for host in self._inventory.hosts}:
+            # Either it was never deployed to its end, and nobody is served by it; or an earlier run, which got as far
+            # as its exports, had it leave the group and could not delete it.
+            pulumi.log.warn(
+                f"{machine}: the last finished deployment does not know this machine, so nobody is served by it; "
+                "it is changed or deleted without a hand-over"
+            )
             return
-        await asyncio.to_thread(leave, inventory, machine)
+        await asyncio.to_thread(leave, self._inventory, machine)
 
 
 def inventory_of(exports: Mapping[str, Any]) -> Inventory | None:

@@ -131,7 +131,8 @@ def pull(pid: int, device: str) -> None:
             if fields[2] != numbers:
                 continue
             mounted = f"/proc/{pid}/root{_unescaped(fields[4])}"
-            _run(["sync", "--file-system", mounted])
+            # 1 = an I/O error: the same file system, mounted or bound elsewhere too, was ended a moment ago.
+            _run(["sync", "--file-system", mounted], fine=(0, 1))
             place = os.open(mounted, os.O_RDONLY)
             try:
                 fcntl.ioctl(place, _IOC_SHUTDOWN, struct.pack("I", _SHUTDOWN_LOGFLUSH))

@@ -87,6 +87,19 @@ def test_a_disk_that_is_detached_while_it_is_written_to_is_gone_there_and_whole_
     assert lab.must("bob", "cat", "/mnt/file", "/mnt/new") == "kept\nnew\n"
 
 
+def test_a_disk_that_is_in_use_at_two_places_goes_too(lab: Lab, disk: Disk) -> None:
+    """As a database's directory that is bound to where its package looks for it."""
+    lab.must("ann", "sh", "-c", "mkdir -p /bound && mount --bind /mnt /bound")
+    user = "exec 3>>/bound/log; echo ready; while :; do sleep 0.1; done"
+    process = lab.start("ann", "sh", "-c", user, "localcloud-test-user")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    lab.world.detach_disk(disk.disk_id)
+    assert lab.run("ann", "sh", "-c", f"test -e {_NODE} || grep -E '/mnt|/bound' /proc/mounts").returncode == 1
+    lab.must("ann", "pkill", "-f", "localcloud-test-user")
+    process.communicate(timeout=5)
+
+
 def test_disks_that_come_and_go_never_take_each_others_place(lab: Lab) -> None:
     some = [Disk(f"disk-000000{number}f", 1) for number in range(3)]
 

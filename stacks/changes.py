@@ -1,0 +1,152 @@
+"""What a stack's file may not ask of a group that is deployed already: found before anything is declared.
+
+Each of these would be refused by the cloud half-way, with machines gone by then or data moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import pulumi
+
+from stacks.problems import Problem
+from stacks.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """What the last finished deployment exported, as far as it binds the next one."""
+
+    addresses: Mapping[str, str]  # of machines, by name, in order
+    virtual_ips: tuple[str, ...]
+    bastion: str | None  # its address
+    primary: str | None  # the machine with the databases
+    termination_protection: bool
+    network: Mapping[str, Any]
+
+    @classmethod
+    def from_exports(cls, exports: Mapping[str, Any]) -> Self | None:
+        """None before the first finished deployment, and after the last one was destroyed."""
+        if "nodes" not in exports:
+            return None
+        bastion = exports["ssh"].get("bastion")
+        return cls(
+            addresses={node["name"]: node["private_address"] for node in exports["nodes"]},
+            virtual_ips=tuple(exports["virtual_ips"]),
+            bastion=bastion["private_address"] if bastion else None,
+            primary=exports.get("primary"),
+            termination_protection=bool(exports.get("termination_protection")),
+            network=exports.get("network") or {},
+        )
+
+
+class ChangeError(pulumi.RunError):
+    """Every wanted change that cannot be made so."""
+
+    def __init__(self, stack: str, problems: tuple[Problem, ...]) -> None:
+        self.problems = problems
+        many = "a change" if len(problems) == 1 else f"{len(problems)} changes"
+        lines = [f"  {problem.key}\n    {problem.text.replace(chr(10), f'{chr(10)}    ')}" for problem in problems]
+        super().__init__(
+            "\n".join(
+                [f"Pulumi.{stack}.yaml asks for {many} that a deployed group cannot make; nothing was changed:", *lines]
+            )
+        )
+
+
+def refuse_impossible_changes(settings: Settings, exports: Mapping[str, Any]) -> None:
+    """Raises ChangeError."""
+    deployed = Deployed.from_exports(exports)
+    if deployed is None:
+        return
+    problems = tuple(problem for rule in _RULES for problem in rule(settings, deployed))
+    if problems:
+        raise ChangeError(settings.stack, problems)
+
+
+def the_network_is_for_life(settings: Settings, deployed: Deployed) -> Iterator[Problem]:
+    wanted = describe_network(settings)
+    for key, was in deployed.network.items():
+        if key in wanted and wanted[key] != was:
+            yield Problem(
+                f"tandem:network.{key}",
+                f"it is {was}, wanted is {wanted[key]}: the subnet would be deleted under its machines.\n"
+                "Bring up a stack of its own there, move the DNS names, then destroy this one.",
+            )
+
+
+def an_address_has_one_machine(settings: Settings, deployed: Deployed) -> Iterator[Problem]:
+    """New machines are made before others are deleted, so an address cannot pass from one to the other in one run."""
+    owners = {address: name for name, address in deployed.addresses.items()}
+    owners |= dict.fromkeys(deployed.virtual_ips, "the virtual IP")
+    if deployed.bastion:
+        owners[deployed.bastion] = "the bastion"
+    for index, node in enumerate(settings.machines.nodes):
+        key = f"tandem:machines.nodes[{index}].address"
+        was = deployed.addresses.get(node.name)
+        if was is not None and was != str(node.address):
+            yield Problem(
+                key,
+                f"{node.name} is at {was} for life, wanted is {node.address}.\n"
+                f"Add a machine with the new address under a new name, then take {node.name} out in another `up`.",
+            )
+        elif (owner := owners.get(str(node.address), node.name)) != node.name:
+            yield Problem(
+                key,
+                f"{node.address} is {owner}'s, wanted is {node.name}: a name is for life too.\n"
+                f"Give {node.name} an address of its own; {owner}'s is free after an `up` without it.",
+            )
+
+
+def the_databases_stay_on_their_machine(settings: Settings, deployed: Deployed) -> Iterator[Problem]:
+    primary, first = deployed.primary, settings.machines.nodes[0].name
+    if primary is None or settings.data.external or primary == first:
+        return
+    yield Problem(
+        "tandem:machines.nodes",
+        f"{primary} has the databases and their disk, and these do not move to {first} by themselves.\n"
+        f"Keep {primary} first. To have it anew with all its data: pulumi up --replace its URN (README: replace).\n"
+        "To do without it: bring the data to databases of your own and set data.placement external "
+        "(README: the first machine).",
+    )
+
+
+def machines_leave_one_at_a_time(settings: Settings, deployed: Deployed) -> Iterator[Problem]:
+    staying = {node.name for node in settings.machines.nodes}
+    leaving = [name for name in deployed.addresses if name not in staying]
+    if len(leaving) > 1:
+        yield Problem(
+            "tandem:machines.nodes",
+            f"{', '.join(leaving)} would leave in one run, and the others only learn of it at its end.\n"
+            f"Take one out, `up`, then the next: keep {', '.join(leaving[1:])} for now.",
+        )
+    if leaving and deployed.termination_protection:
+        yield Problem(
+            "tandem:machines.terminationProtection",
+            f"it is on, so the cloud would refuse to delete {', '.join(leaving)} after it has left the group.\n"
+            f"Set it to false with {', '.join(leaving)} still there, `up` (no machine notices), then take it out.",
+        )
+
+
+def describe_network(settings: Settings) -> dict[str, Any]:
+    """What of the network is for life, by its key in the stack's file."""
+    network = settings.network
+    if network.existing is not None:
+        # Its addresses are what somebody else made them, and what the file says of them may be put right.
+        return {"zone": network.zone, "existing": f"{network.existing.vpc_id}, {network.existing.subnet_id}"}
+    return {
+        "zone": network.zone,
+        "existing": "none",
+        "vpcCidr": str(network.vpc_cidr),
+        "subnetCidr": str(network.subnet_cidr),
+    }
+
+
+_RULES = (
+    the_network_is_for_life,
+    an_address_has_one_machine,
+    the_databases_stay_on_their_machine,
+    machines_leave_one_at_a_time,
+)
