@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pulumi
 import pulumi_random as random
@@ -90,7 +91,9 @@ class Credentials(pulumi.ComponentResource):
     def _passwords(self) -> dict[str, pulumi.Output[str]]:
         given = self._args.settings.given
         admin = self._password("adminPassword", length=16, special=_SPECIAL)
+        mongodb = given.mongodb_password
         return {
+            **({placeholders.MONGODB_PASSWORD: _for_a_url(mongodb)} if mongodb is not None else {}),
             placeholders.MARIADB_IAM_PASSWORD: self._given_or_made("mariadbPassword", given.mariadb_password),
             placeholders.REDIS_PASSWORD: self._given_or_made("redisPassword", given.redis_password),
             placeholders.JWT_KEY: self._given_or_made("jwtKey", given.jwt_key),
@@ -200,6 +203,10 @@ class Credentials(pulumi.ComponentResource):
 
     def _child(self) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions(parent=self)
+
+
+def _for_a_url(secret: SecretStr) -> pulumi.Output[str]:
+    return pulumi.Output.secret(quote(secret.get_secret_value(), safe=""))
 
 
 def _kebab(name: str) -> str:

@@ -33,6 +33,7 @@ def make_deployment(settings: Settings, group: str) -> Deployment:
         data=settings.data,
         subnet_cidr=str(settings.network.subnet_cidr),
         admin_cidrs=tuple(str(cidr) for cidr in settings.access.admin_cidrs),
+        peer_ports=settings.machines.peer_ports,
         data_disk=has_local_data(settings),
         release=settings.release,
     )

@@ -41,6 +41,7 @@ class Deployment:
     data: DataSettings
     subnet_cidr: str
     admin_cidrs: tuple[str, ...] = ()
+    peer_ports: tuple[int, ...] = ()  # further TCP ports that the machines offer to each other
     data_disk: bool = False  # the primary has a disk of its own for the data
     release: Release | None = None  # of the IAM services; None = found from `iam.release` when it is rendered
 

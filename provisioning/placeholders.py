@@ -19,6 +19,7 @@ SERVER_CERTIFICATE = "server_certificate"  # nginx's, with its chain; its names 
 SERVER_PRIVATE_KEY = "server_private_key"
 MARIADB_IAM_PASSWORD = "mariadb_iam_password"  # noqa: S105 - the name of a secret
 REDIS_PASSWORD = "redis_password"  # noqa: S105
+MONGODB_PASSWORD = "mongodb_password"  # noqa: S105 - as it stands in a URL: percent-encoded
 JWT_KEY = "jwt_key"
 IAM_ADMIN_PASSWORD = "iam_admin_password"  # noqa: S105
 IAM_ADMIN_PASSWORD_HASH = "iam_admin_password_hash"  # noqa: S105 - bcrypt, prefix $2a$ or $2b$: the database gets no more

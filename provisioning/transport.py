@@ -10,6 +10,7 @@ import base64
 import contextlib
 import io
 import json
+import logging
 import socket
 import threading
 import time
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from provisioning.inventory import Host, Inventory
+
+# Errors travel with the exceptions; without a handler of its own, paramiko's log is printed over the program's words.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 CONNECT_DEADLINE_S = 10.0
 DEAD_AFTER_MS = 15_000

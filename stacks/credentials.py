@@ -40,6 +40,9 @@ class GivenSecrets(FrozenModel):
     redis_password: Annotated[
         SecretStr | None, Field(min_length=8, max_length=128, description="Of Redis; `data: external` needs it.")
     ] = None
+    mongodb_password: Annotated[
+        SecretStr | None, Field(min_length=8, max_length=128, description="Of MongoDB; `data.mongodb` needs it.")
+    ] = None
     jwt_key: Annotated[
         SecretStr | None,
         Field(min_length=6, max_length=32, description="What tokens are signed with; given, older ones stay good."),

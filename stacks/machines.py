@@ -104,6 +104,13 @@ class MachinesSettings(FrozenModel):
     monitoring_agent: Annotated[
         bool, Field(description="Monitoring agent; memory and disk alarms need it. A later change is ignored.")
     ] = True
+    peer_ports: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=65535)], ...],
+        Field(
+            description="Further TCP ports that the machines offer to each other, for software of your own; each "
+            "machine's packet filter drops what nobody named. What others may reach is the security group's to say."
+        ),
+    ] = ()
     termination_protection: Annotated[
         bool, Field(description="The API refuses to terminate these machines until this is switched off.")
     ] = False

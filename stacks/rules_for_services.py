@@ -65,7 +65,10 @@ def an_external_database_has_its_passwords(data: DataSettings, credentials: Cred
     if not data.external:
         return
     given = credentials.given
-    for key, value in (("mariadbPassword", given.mariadb_password), ("redisPassword", given.redis_password)):
+    needed = {"mariadbPassword": given.mariadb_password, "redisPassword": given.redis_password}
+    if data.mongodb is not None:
+        needed["mongodbPassword"] = given.mongodb_password
+    for key, value in needed.items():
         if value is None:
             yield Problem(
                 f"tandem:credentials.given.{key}",
@@ -81,6 +84,7 @@ def secrets_are_kept_encrypted(credentials: CredentialsSettings, secret: frozens
     shown = {
         "given.mariadbPassword": given.mariadb_password,
         "given.redisPassword": given.redis_password,
+        "given.mongodbPassword": given.mongodb_password,
         "given.jwtKey": given.jwt_key,
         "server.privateKey": credentials.server.private_key if credentials.server else None,
     }

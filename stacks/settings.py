@@ -108,6 +108,10 @@ class Settings(Sections):
                 release = find_release(parsed.sections["iam"].release)
             except ProvisioningError as error:
                 problems.append(Problem(f"{_NAMESPACE}:iam.release", error.message))
+            data = parsed.sections.get("data")
+            if release is not None and release.stand_in and data is not None and data.mongodb is not None:
+                wanted = "needs a real release (tandem:iam.release): the stand-in's iam-pump writes csv files alone"
+                problems.append(Problem(f"{_NAMESPACE}:data.mongodb", wanted))
         if problems:
             raise SettingsError(stack.name, tuple(problems))
         return cls.model_construct(

@@ -24,6 +24,17 @@ def redis_address(deployment: Deployment) -> tuple[str, int]:
     return host, int(port)
 
 
+def external_addresses(deployment: Deployment) -> dict[str, str]:
+    """HOST:PORT of each database that somebody else runs, by the setting that names it; none with on-primary."""
+    data = deployment.data
+    named = {
+        "mariadbAddress": data.mariadb_address,
+        "redisAddress": data.redis_address,
+        "mongodb.address": data.mongodb.address if data.mongodb else None,
+    }
+    return {setting: address for setting, address in named.items() if address}
+
+
 def is_here(deployment: Deployment, machine: Machine) -> bool:
     """Whether this machine has the databases."""
     return not deployment.data.external and machine.name == deployment.primary.name

@@ -20,7 +20,7 @@ from provisioning.desired import (
 )
 from provisioning.releases import get_release
 from provisioning.rendering import render
-from provisioning.services.data import POOL_SIZE, is_here, mariadb_address, redis_address
+from provisioning.services.data import POOL_SIZE, external_addresses, is_here, mariadb_address, redis_address
 
 if TYPE_CHECKING:
     from provisioning.deployment import Deployment, Machine
@@ -55,6 +55,7 @@ def desired(deployment: Deployment, machine: Machine) -> list[Thing]:
         Directory("/opt/iam"),
         Archive(release.source, release.sha256, release.path),
         *_checks(),
+        *(_reachable(setting, address) for setting, address in external_addresses(deployment).items()),
         *_identity(machine),
         *_configuration(deployment, machine),
         *_units(deployment, machine),
@@ -79,6 +80,14 @@ def _checks() -> list[Thing]:
         Check("the IAM services' certificate", trusted, ("/etc/iam",), look_at),
         Check("the IAM services' private key", ("sh", "-c", same_key), ("/etc/iam",), look_at),
     ]
+
+
+def _reachable(setting: str, address: str) -> Check:
+    """A wrong address would be noticed only by a service that does not come up, or, MongoDB's, never (iam.md 4)."""
+    host, _, port = address.rpartition(":")
+    command = ("timeout", "5", "bash", "-c", f"exec 3<>/dev/tcp/{host}/{port}")
+    look_at = f"tandem:data.{setting}, and the security group and routes on the way there"
+    return Check(f"{setting} {address}: a connection from this machine", command, ("/etc/iam",), look_at)
 
 
 def _secret_file(path: str, text: str, *services: str) -> File:
@@ -108,6 +117,7 @@ def _configuration(deployment: Deployment, machine: Machine) -> list[Thing]:
         "redis_host": redis_host,
         "redis_port": redis_port,
         "redis_password": placeholders.placeholder(placeholders.REDIS_PASSWORD),
+        "mongodb_password": placeholders.placeholder(placeholders.MONGODB_PASSWORD),
         "jwt_key": placeholders.placeholder(placeholders.JWT_KEY),
         "pool_size": POOL_SIZE,
         "certificate": _CERTIFICATE,

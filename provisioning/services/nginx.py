@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from provisioning import placeholders
 from provisioning.desired import Absent, Check, Directory, File, Gate, Package, Thing, Unit, reload
 from provisioning.rendering import render
+from provisioning.services.iam import APISERVER_PORT, AUTHZ_PORT
 
 if TYPE_CHECKING:
     from provisioning.deployment import Deployment, Machine
@@ -32,8 +33,8 @@ def desired(deployment: Deployment, machine: Machine) -> list[Thing]:
         return []
     nginx = deployment.nginx
     services = (
-        Service("iam-apiserver", 8080, deployment.domains.api, "apiserver", login=True),
-        Service("iam-authz-server", 9090, deployment.domains.authz, "authz", login=False),
+        Service("iam-apiserver", APISERVER_PORT, deployment.domains.api, "apiserver", login=True),
+        Service("iam-authz-server", AUTHZ_PORT, deployment.domains.authz, "authz", login=False),
     )
     changed = (reload("nginx"),)
 

@@ -12,6 +12,16 @@ Address = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.-]+:[0-9]{1,5}$
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 
 
+class MongodbSettings(FrozenModel):
+    """A MongoDB for the audit records of all machines, instead of csv files on each."""
+
+    address: Address = Field(description="HOST:PORT")
+    database: Identifier = Field(default="iam_analytics", description="database of the audit records")
+    collection: Identifier = Field(default="iam_analytics", description="collection in it")
+    username: Identifier = Field(default="iam", description="account that iam-pump writes with")
+    auth_source: Identifier = Field(default="admin", description="database that knows the account")
+
+
 class DataSettings(FrozenModel):
     placement: Literal["on-primary", "external"] = Field(
         default="on-primary",
@@ -22,6 +32,10 @@ class DataSettings(FrozenModel):
         default=None, description="HOST:PORT of MariaDB or MySQL, for external only; schema and account are yours"
     )
     redis_address: Address | None = Field(default=None, description="HOST:PORT of Redis, for external only")
+    mongodb: MongodbSettings | None = Field(
+        default=None,
+        description="where iam-pump writes audit records, for external only; none = csv files on each machine",
+    )
     database: Identifier = Field(default="iam", description="name of the database")
     username: Identifier = Field(default="iam", description="MariaDB account of the IAM services")
     buffer_pool_mib: int = Field(
@@ -37,8 +51,9 @@ class DataSettings(FrozenModel):
         if self.placement == "external" and None in given.values():
             missing = " and ".join(name for name, value in given.items() if value is None)
             raise ValueError(f"placement external needs {missing} (HOST:PORT)")
-        if self.placement == "on-primary" and any(given.values()):
-            named = " and ".join(name for name, value in given.items() if value)
+        elsewhere = {**given, "mongodb": self.mongodb}
+        if self.placement == "on-primary" and any(elsewhere.values()):
+            named = " and ".join(name for name, value in elsewhere.items() if value)
             raise ValueError(f"{named} has no meaning with placement on-primary; leave it out or set external")
         return self
 

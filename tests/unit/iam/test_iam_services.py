@@ -32,7 +32,7 @@ from provisioning.manifest import render
 from provisioning.placeholders import find_names
 from provisioning.releases import Release
 from provisioning.services import iam, mariadb, redis
-from provisioning.settings.data import DataSettings
+from provisioning.settings.data import DataSettings, MongodbSettings
 from provisioning.settings.iam import IamSettings
 from provisioning.settings.keepalived import KeepalivedSettings
 from provisioning.settings.nginx import NginxSettings
@@ -99,16 +99,44 @@ def test_external_data_installs_nothing_and_is_what_the_services_are_told() -> N
     assert "mariadb.service" not in text_of("/etc/systemd/system/iam-apiserver.service", data=EXTERNAL)
 
 
+MONGODB = EXTERNAL.model_copy(update={"mongodb": MongodbSettings(address="10.9.9.8:27017", username="audit")})
+
+
+def test_audit_records_go_to_mongodb_and_no_csv_file_fills_the_disk_beside_it() -> None:
+    """The real pump's own csv sink stays on unless it is named (iam.md 1)."""
+    assert configuration("iam-pump")["pumps"] == {"csv": {"type": "csv", "meta": {"csv_dir": "/var/lib/iam/audit"}}}
+    url = "mongodb://audit:@@secret:mongodb_password@@@10.9.9.8:27017/iam_analytics?authSource=admin"
+    assert configuration("iam-pump", data=MONGODB)["pumps"] == {
+        "csv": {"type": "dummy"},
+        "mongo": {"type": "mongo", "meta": {"mongo_url": url, "collection_name": "iam_analytics"}},
+    }
+
+
+def test_each_external_address_must_take_a_connection_before_anything_is_changed() -> None:
+    def probes(**changed: Any) -> dict[str, str]:
+        things = of_kind(Check, iam.desired(deployment(**changed), A))
+        return {check.name.split(":")[0]: check.command[-1] for check in things if "/dev/tcp/" in check.command[-1]}
+
+    assert probes() == {}
+    assert probes(data=MONGODB) == {
+        "mariadbAddress db.example.com": "exec 3<>/dev/tcp/db.example.com/3307",
+        "redisAddress 10.9.9.9": "exec 3<>/dev/tcp/10.9.9.9/6380",
+        "mongodb.address 10.9.9.8": "exec 3<>/dev/tcp/10.9.9.8/27017",
+    }
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [
+        ({"mongodb": {"address": "m:1"}}, "mongodb has no meaning with placement on-primary"),
+        ({"placement": "external", "mariadbAddress": "m:1", "redisAddress": "r:1", "mongodb": {}}, "mongodb.address"),
         ({"placement": "external"}, "mariadbAddress and redisAddress"),
         ({"placement": "external", "redisAddress": "r:1"}, "needs mariadbAddress"),
         ({"redisAddress": "r:1"}, "no meaning with placement on-primary"),
         ({"placement": "external", "mariadbAddress": "nohost", "redisAddress": "r:1"}, "mariadbAddress"),
     ],
 )
-def test_addresses_that_do_not_fit_the_placement_are_refused(values: dict[str, str], words: str) -> None:
+def test_addresses_that_do_not_fit_the_placement_are_refused(values: dict[str, Any], words: str) -> None:
     with pytest.raises(pydantic.ValidationError, match=words):
         DataSettings.model_validate(values)
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import functools
 import json
+import tarfile
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import fake_cloud
@@ -13,6 +16,18 @@ from settings_samples import with_values
 _NODES = [
     {"name": f"iam-{letter}", "address": f"10.0.4.{20 + number}"} for number, letter in enumerate("abcdefghijklmnop")
 ]
+
+_PLACE = tempfile.TemporaryDirectory()  # gone with the process
+
+
+def make_release() -> str:
+    """The path of a release of somebody's own: the right names, and nothing in them."""
+    path = Path(_PLACE.name) / "iam.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        for name in ("bin/iam-apiserver", "bin/iam-authz-server", "bin/iam-pump", "sql/iam.sql"):
+            archive.addfile(tarfile.TarInfo(name))
+    return str(path)
+
 
 # Every choice that changes what is declared, as changes of the local stack.
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -27,6 +42,22 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "data": {"placement": "external", "mariadbAddress": "10.0.9.1:3306", "redisAddress": "10.0.9.2:6379"},
         "credentials": {
             "given": {"mariadbPassword": "given-mariadb-password", "redisPassword": "given-redis-password"}
+        },
+    },
+    "audit records in MongoDB": {
+        "iam": {"release": make_release()},
+        "data": {
+            "placement": "external",
+            "mariadbAddress": "10.0.9.1:3306",
+            "redisAddress": "10.0.9.2:6379",
+            "mongodb": {"address": "10.0.9.3:27017"},
+        },
+        "credentials": {
+            "given": {
+                "mariadbPassword": "given-mariadb-password",
+                "redisPassword": "given-redis-password",
+                "mongodbPassword": "gi/ven@mongodb%password",
+            }
         },
     },
     "a way out": {"network.egress": "nat"},

@@ -1,10 +1,11 @@
 # ruff: noqa: E501 - a table, one case to a line
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from settings_samples import ABSENT, ED25519, parse, problems_of, sections, with_value, with_values
+from settings_samples import ABSENT, ED25519, RELEASE, parse, problems_of, sections, with_value, with_values
 
 from provisioning.errors import ProvisioningError
 from provisioning.releases import Release
@@ -13,6 +14,8 @@ from stacks.settings import Settings, Stack
 
 _NODES = [{"name": f"n{number}", "address": f"10.0.4.{20 + number}"} for number in range(17)]
 _TWICE = [{"name": "iam-a", "address": "10.0.4.20"}, {"name": "iam-a", "address": "10.0.4.21"}]
+
+EXTERNAL = {"placement": "external", "mariadbAddress": "10.0.9.1:3306", "redisAddress": "10.0.9.2:6379"}
 
 # What is changed in the local stack, the key that is complained about, and words of the complaint.
 BAD: list[tuple[str, dict[str, Any], str, str]] = [
@@ -136,8 +139,11 @@ BAD: list[tuple[str, dict[str, Any], str, str]] = [
      "keepalived.notifyUrls[0]", "outside the VPC"),
     ("100 people", {"access.publicKeys": [ED25519] * 100}, "access.publicKeys", "fit into user data"),
     ("databases nowhere", {"data": {"placement": "external"}}, "data", "needs mariadbAddress"),
-    ("external without passwords", {"data": {"placement": "external", "mariadbAddress": "10.0.9.1:3306",
-     "redisAddress": "10.0.9.2:6379"}}, "credentials.given.mariadbPassword", "only you know it"),
+    ("external without passwords", {"data": EXTERNAL}, "credentials.given.mariadbPassword", "only you know it"),
+    ("audit records nowhere", {"data": {**EXTERNAL, "mongodb": {"address": "10.0.9.3"}}}, "data.mongodb.address",
+     "10.0.9.3"),
+    ("MongoDB without a password", {"data": {**EXTERNAL, "mongodb": {"address": "10.0.9.3:27017"}}},
+     "credentials.given.mongodbPassword", "only you know it"),
     ("a token for ever", {"iam": {"tokenLifetimeS": 99_999_999}}, "iam.tokenLifetimeS", "99999999 is refused"),
     # the rest
     ("a section that is none", {"machine": {}}, "machine", "did you mean machines?"),
@@ -185,12 +191,31 @@ def test_a_secret_is_never_repeated_in_the_report() -> None:
     assert "12345" not in text
 
 
+def test_a_stand_in_that_cannot_write_to_mongodb_is_not_asked_to() -> None:
+    values = with_values(
+        sections(),
+        {
+            "credentials": {
+                "given": dict.fromkeys(("mariadbPassword", "redisPassword", "mongodbPassword"), "a-password")
+            },
+            "data": {**EXTERNAL, "mongodb": {"address": "10.0.9.3:27017"}},
+        },
+    )
+    secret = frozenset({"credentials"})
+    assert problems_of(values, secret=secret) == ()
+    stand_in = replace(RELEASE, stand_in=True)
+    with pytest.raises(SettingsError) as caught:
+        Settings.parse(Stack("tandem", "local", "ap-guangzhou"), values, secret, find_release=lambda _: stand_in)
+    assert [problem.key for problem in caught.value.problems] == ["tandem:data.mongodb"]
+    assert "tandem:iam.release" in str(caught.value)
+
+
 def test_secrets_that_pulumi_keeps_encrypted_are_taken() -> None:
     values = with_values(
         sections(),
         {
             "credentials": {"given": {"mariadbPassword": "a-password", "redisPassword": "a-password"}},
-            "data": {"placement": "external", "mariadbAddress": "10.0.9.1:3306", "redisAddress": "10.0.9.2:6379"},
+            "data": EXTERNAL,
         },
     )
     assert problems_of(values, secret=frozenset({"credentials"})) == ()

@@ -94,6 +94,15 @@ def test_external_databases_leave_no_disk_and_no_server_of_ours() -> None:
     assert not [path for path in rollout["files"]["iam-a"] if "mysql" in path]
 
 
+def test_mongodbs_password_can_stand_in_a_url() -> None:
+    rollout = run_option("audit records in MongoDB").get("rollout").inputs
+    assert rollout["secrets"]["mongodb_password"] == "gi%2Fven%40mongodb%25password"
+    assert (
+        "mongodb://iam:@@secret:mongodb_password@@@10.0.9.3:27017/"
+        in rollout["files"]["iam-b"]["/etc/iam/iam-pump.yaml"]
+    )
+
+
 def test_databases_live_on_a_disk_that_outlives_its_machine() -> None:
     declared = run_option("as it is")
     disk, attachment = declared.get("machines-data"), declared.get("machines-data.iam-a")

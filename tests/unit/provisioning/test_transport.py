@@ -6,6 +6,7 @@ import contextlib
 import io
 import socket
 import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -262,3 +263,10 @@ def test_an_unreadable_deployment_key_is_not_shown_in_the_error() -> None:
     with pytest.raises(MachineError) as caught:
         load_private_key("-----BEGIN PRIVATE KEY-----\ntopsecret\n-----END PRIVATE KEY-----")
     assert "topsecret" not in str(caught.value)
+
+
+def test_paramikos_log_is_not_printed_over_the_programs_words() -> None:
+    """Waiting behind a bastion, each try would print `Secsh channel 0 open FAILED: Connection refused`."""
+    code = "import logging, provisioning.transport; logging.getLogger('paramiko.transport').error('open FAILED')"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (told.stdout, told.stderr) == ("", "")

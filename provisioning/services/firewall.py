@@ -1,0 +1,68 @@
+"""The machine's own packet filter: what the machines of the group may ask of each other.
+
+A security group has no word for VRRP (protocol 112), so it opens everything between the machines' addresses
+(`components/firewall.py`); this says which ports are meant. Everybody else is the security group's to judge: a second
+opinion here could only lock the operator out while access changes (docs/adr/0005).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from provisioning.desired import Check, Directory, File, Package, Thing, Unit, reload
+from provisioning.rendering import render
+from provisioning.services.data import MARIADB_PORT, REDIS_PORT, is_here
+from provisioning.services.iam import APISERVER_PORT, AUTHZ_PORT
+
+if TYPE_CHECKING:
+    from provisioning.deployment import Deployment, Machine
+
+UNIT = "tandem-firewall"
+RULES = "/etc/tandem/firewall/rules.nft"
+_HTTP_PORT = 80
+_HTTPS_PORT = 443
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A TCP port that this machine offers to others of the group."""
+
+    port: int
+    to: Literal["holders", "machines"]
+    what: str
+
+
+def offers(deployment: Deployment, machine: Machine) -> list[Offer]:
+    """What the other machines need of this one, and nothing else."""
+    found = [
+        Offer(APISERVER_PORT, "holders", "iam-apiserver, behind nginx"),
+        Offer(AUTHZ_PORT, "holders", "iam-authz-server, behind nginx"),
+    ]
+    if machine.holder:
+        found += [
+            Offer(_HTTP_PORT, "machines", "nginx; the peer's health daemon"),
+            Offer(_HTTPS_PORT, "machines", "nginx"),
+        ]
+    if is_here(deployment, machine):
+        found += [Offer(MARIADB_PORT, "machines", "MariaDB"), Offer(REDIS_PORT, "machines", "Redis")]
+    return [*found, *(Offer(port, "machines", "machines.peerPorts") for port in deployment.peer_ports)]
+
+
+def desired(deployment: Deployment, machine: Machine) -> list[Thing]:
+    others = [other for other in deployment.machines if other.name != machine.name]
+    rules = render(
+        "firewall/rules.nft.j2",
+        machines=others,
+        holders=[other for other in others if other.holder],
+        holder=machine.holder,
+        offers=offers(deployment, machine),
+    )
+    return [
+        Package("nftables"),
+        Directory("/etc/tandem/firewall"),
+        Check("nftables", ("nft", "--check", "--file", RULES), ("/etc/tandem/firewall",), look_at=__name__),
+        File(RULES, rules, after=(reload(UNIT),)),
+        File(f"/etc/systemd/system/{UNIT}.service", render("firewall/tandem-firewall.service.j2", rules=RULES)),
+        Unit(UNIT),
+    ]
