@@ -130,6 +130,9 @@ class WorldEvents(Protocol):
     def machine_stopped(self, instance_id: str) -> None:
         """The machine powered itself off (a reboot from inside is restarted by the world and not told)."""
 
+    def machine_started(self, instance_id: str) -> None:
+        """Somebody pressed the machine's power button: it runs, though no request has asked for it."""
+
 
 class World(Protocol):
     def listen(self, events: WorldEvents) -> None: ...

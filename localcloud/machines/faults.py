@@ -23,6 +23,10 @@ from localcloud.machines.enter import ENVIRONMENT, words
 from localcloud.machines.machine import Machine
 from localcloud.machines.world import LinuxWorld
 
+KINDS = (
+    "link-down", "link-up", "isolate-from", "heal", "pause", "resume", "power-off", "power-on", "kill", "fill-disk",
+    "cpu-stress", "slow-disk",
+)  # fmt: skip
 _STRESS = "localcloud-stress"
 _FILLER = "var/tmp/.localcloud-filler"
 _MIB = 1024**2
@@ -47,18 +51,7 @@ class Faults:
     def __init__(self, world: LinuxWorld) -> None:
         self._world = world
         self._kinds: dict[str, Callable[[Machine, list[str]], str]] = {
-            "link-down": self._link_down,
-            "link-up": self._link_up,
-            "isolate-from": self._isolate_from,
-            "heal": self._heal,
-            "pause": self._pause,
-            "resume": self._resume,
-            "power-off": self._power_off,
-            "power-on": self._power_on,
-            "kill": self._kill,
-            "fill-disk": self._fill_disk,
-            "cpu-stress": self._cpu_stress,
-            "slow-disk": self._slow_disk,
+            kind: getattr(self, f"_{kind.replace('-', '_')}") for kind in KINDS
         }
 
     def inject(self, node: str, fault: str, arguments: list[str]) -> Report:
@@ -118,7 +111,7 @@ class Faults:
         _expect(arguments, 0, "power-on")
         if machine.is_running():
             return "it was on already"
-        self._world.start_machine(machine.spec)
+        self._world.power_on(machine)
         return f"PID 1 runs (as {machine.init_pid()} on the host)"
 
     # --- processes, disk, processor
@@ -192,7 +185,7 @@ class Faults:
             machine.cgroup.freeze(frozen=False)
             done.append("resumed")
         if not machine.is_running():
-            self._world.start_machine(machine.spec)
+            self._world.power_on(machine)
             done.append("powered on")
         if self._world.fabric.rejoin(machine.spec.interface):
             done.append("no longer isolated")

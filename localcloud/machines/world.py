@@ -35,6 +35,9 @@ class _Silence:
     def machine_stopped(self, instance_id: str) -> None:
         del instance_id
 
+    def machine_started(self, instance_id: str) -> None:
+        del instance_id
+
 
 class LinuxWorld:
     """Implements `localcloud.world.World`. Root only; one for each cloud at a time.
@@ -155,6 +158,11 @@ class LinuxWorld:
                 self.fabric.set_live(interface, subnet, live=False)
                 raise
             self._watch.add(spec.instance_id, pid)
+
+    def power_on(self, machine: Machine) -> None:
+        """Start it as it was, and tell: a machine that had switched itself off is known as stopped."""
+        self.start_machine(machine.spec)
+        self._events.machine_started(machine.instance_id)
 
     def stop_machine(self, instance_id: str, *, hard: bool) -> None:
         with self._turn(instance_id):

@@ -185,3 +185,8 @@ class Cloud:
         """A machine has powered itself off."""
         with self.transaction("") as tx:
             instance.powered_off(tx, instance_id)
+
+    def machine_started(self, instance_id: str) -> None:
+        """A machine was powered on by hand."""
+        with self.transaction("") as tx:
+            instance.powered_on(tx, instance_id)

@@ -329,6 +329,13 @@ def powered_off(tx: Transaction, instance_id: str) -> None:
             tx.put(replace(found, state="STOPPED"))
 
 
+def powered_on(tx: Transaction, instance_id: str) -> None:
+    """Somebody pressed the machine's power button."""
+    for found in tx.everywhere(Instance):
+        if found.id == instance_id and found.state == "STOPPED" and not found.steps:
+            tx.put(replace(found, state="RUNNING"))
+
+
 @references.uses(key_pair.KeyPair)
 def _with_key(tx: Transaction, key_id: str) -> list[str]:
     return [one.id for one in tx.all(Instance) if key_id in one.key_ids]

@@ -185,3 +185,10 @@ def test_a_machine_that_powers_itself_off_is_shown_as_stopped(place: Place) -> N
     instance_id = place.machine()
     place.call.cloud.machine_stopped(instance_id)
     assert place.show(instance_id)["InstanceState"] == "STOPPED"
+
+
+def test_a_machine_that_is_powered_on_by_hand_is_shown_as_running(place: Place) -> None:
+    instance_id = place.machine()
+    place.call.cloud.machine_stopped(instance_id)
+    place.call.cloud.machine_started(instance_id)
+    assert place.show(instance_id)["InstanceState"] == "RUNNING"

@@ -103,19 +103,27 @@ class LocalCloud:
 
     def left(self) -> dict[str, list[str]]:
         """What of this cloud is on the host; all empty after `down`."""
-        mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+        # A copy of a mount in another mount namespace keeps what is mounted alive just as well.
+        mounts = {line for path in Path("/proc").glob("[0-9]*/mountinfo") for line in _lines(path)}
         loops = subprocess.run(
             ["losetup", "--noheadings", "--output", "BACK-FILE"], capture_output=True, text=True, check=True
         )
         return {
             "processes": [f"{pid} {line}" for pid, line in self.processes().items()],
             "namespaces": [str(path) for path in Path("/run/netns").glob(f"lc-{self.name}-*")],
-            "mounts": [line for line in mounts if f"lc-{self.name}-" in line or f"/{self.name}/machines" in line],
+            "mounts": sorted(line for line in mounts if f"lc-{self.name}-" in line or f"/{self.name}/machines" in line),
             "cgroups": [str(path) for path in Path("/sys/fs/cgroup").glob(f"*/localcloud/{self.name}")],
             "loops": [line for line in loops.stdout.splitlines() if f"/localcloud/{self.name}/" in line],
             "run": [str(path) for path in Path("/run/localcloud").glob(self.name)],
             "state": [str(path) for path in Path("/var/lib/localcloud").glob(self.name)],
         }
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text().splitlines()
+    except OSError:
+        return []  # that process has ended
 
 
 def host_network() -> tuple[str, str]:

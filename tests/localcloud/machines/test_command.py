@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import subprocess
 import threading
@@ -266,75 +265,3 @@ def test_a_name_that_no_cloud_can_have_is_refused(name: str) -> None:
     done = LocalCloud(name).run("up", "--name", name)
     assert done.returncode == 1
     assert "is no name for a cloud: 1 to 20 of a-z and 0-9" in done.stderr
-
-
-def _cycle(cloud: LocalCloud, count: int) -> None:
-    loops = len(list(Path("/sys/block").glob("loop*/loop")))
-    network = host_network()
-    for number in range(count):
-        cloud.up()
-        if number % 5 == 0:
-            cloud.pair(count=1)
-        cloud.down()
-        assert cloud.left() == NOTHING, f"after cycle {number + 1}"
-    assert host_network() == network
-    assert len(list(Path("/sys/block").glob("loop*/loop"))) <= loops + 2  # other tests may run beside this one
-
-
-def test_ten_cycles_of_up_and_down_leave_nothing(cloud: LocalCloud) -> None:
-    _cycle(cloud, 10)
-
-
-@pytest.mark.long
-def test_fifty_cycles_of_up_and_down_leave_nothing(cloud: LocalCloud) -> None:
-    _cycle(cloud, 50)
-
-
-_FAULTS = (
-    ("link-down",), ("link-up",), ("isolate-from", "PEER"), ("pause",), ("resume",), ("power-off",), ("power-on",),
-    ("kill", "sshd", "KILL"), ("kill", "dbus-daemon", "STOP"), ("fill-disk",), ("cpu-stress", "1"), ("slow-disk", "5"),
-    ("heal",),
-)  # fmt: skip
-
-
-def _shake(cloud: LocalCloud, count: int, seed: int) -> None:
-    """Random faults on two machines; then both are healed, whole, and nothing has piled up."""
-    chance = random.Random(seed)  # noqa: S311 - the same faults at each run
-    cloud.up()
-    cloud.pair()
-    before = _daemon_memory_mib(cloud)
-    for _ in range(count):
-        node, peer = chance.sample(["node-0", "node-1"], 2)
-        fault = [peer if word == "PEER" else word for word in chance.choice(_FAULTS)]
-        # Some make no sense in the state a machine is in (a link without power): refused, with 1, and that is right.
-        assert cloud.run("fault", node, *fault).returncode in {0, 1}
-    for node in ("node-0", "node-1"):
-        cloud.must("fault", node, "heal")
-    deadline = time.monotonic() + 40
-    while any(
-        cloud.run("ssh", node, "--", "systemctl", "is-active", "ssh").returncode for node in ("node-0", "node-1")
-    ):
-        assert time.monotonic() < deadline
-        time.sleep(0.3)
-    assert cloud.on("node-0", "ping", "-c1", "-W2", "10.0.4.21")
-    assert all(machine["running"] and not machine["paused"] for machine in cloud.status()["machines"])
-    assert [line for line in cloud.processes().values() if "localcloud-stress" in line] == []
-    assert _daemon_memory_mib(cloud) < before + 25
-    cloud.down()
-    assert cloud.left() == NOTHING
-
-
-def _daemon_memory_mib(cloud: LocalCloud) -> float:
-    (pid,) = [pid for pid, line in cloud.processes().items() if "localcloud.daemon" in line]
-    status = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in status if line.startswith("VmRSS")) / 1024
-
-
-def test_forty_random_faults_are_healed_and_leave_nothing(cloud: LocalCloud) -> None:
-    _shake(cloud, 40, seed=1)
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("seed", range(5))
-def test_two_hundred_random_faults_are_healed_and_leave_nothing(cloud: LocalCloud, seed: int) -> None:
-    _shake(cloud, 40, seed=100 + seed)

@@ -151,6 +151,7 @@ class Lab:
         self.world = LinuxWorld(self.paths)
         self.told: list[tuple[str, str]] = []
         self.stopped: list[str] = []
+        self.started: list[str] = []
         self._image = image
         self._names = machines
         self._wish = Wish()
@@ -180,6 +181,9 @@ class Lab:
 
     def machine_stopped(self, instance_id: str) -> None:
         self.stopped.append(instance_id)
+
+    def machine_started(self, instance_id: str) -> None:
+        self.started.append(instance_id)
 
     def spec(self, name: str) -> MachineSpec:
         place = PLACES[name]
