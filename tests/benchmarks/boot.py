@@ -1,9 +1,9 @@
 """From the power button to a login by key, for one machine and for two at once.
 
-    python tests/benchmarks/boot.py [--rounds 3] [--image img-debian12]
+    python tests/benchmarks/boot.py [--rounds 10] [--image img-debian12]
 
 A fresh disk each time: first boot with everything that cloud-init does. Root, ssh and the images of `localcloud up`.
-Exit 1 when the median is beyond issue 6's 3 s (one) or 4 s (the slower of two).
+Exit 1 when the worst is beyond issue 6's 3 s (one) or 4 s (the slower of two).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LIMITS = {1: 3.0, 2: 4.0}
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--image", default="img-debian12")
     options = parser.parse_args()
     lab = Lab(image=options.image, machines=("ann", "bob"))
@@ -41,10 +41,10 @@ def main() -> int:
             lab.wish()
             for count, limit in _LIMITS.items():
                 times = [max(_boot(lab, ("ann", "bob")[:count], key)) for _ in range(options.rounds)]
-                median = statistics.median(times)
-                missed += median > limit
+                missed += max(times) > limit
                 shown = ", ".join(f"{each:.2f}" for each in times)
-                print(f"{count} at once: {median:.2f} s until the slowest logs in ({shown}; wanted {limit:g})")
+                found = f"median {statistics.median(times):.2f} s, worst {max(times):.2f} s"
+                print(f"{count} at once: {found} until the slowest logs in ({shown}; wanted {limit:g})")
         finally:
             lab.close()
     return 1 if missed else 0

@@ -28,6 +28,13 @@ _ARGUMENTS: dict[str, Callable[[random.Random, str], list[str]]] = {
     "cpu-stress": lambda chance, _: [str(chance.randint(1, 3))],
     "slow-disk": lambda chance, _: [str(chance.randint(1, 50))],
 }
+
+
+def _no_arguments(chance: random.Random, peer: str) -> list[str]:
+    del chance, peer
+    return []
+
+
 # What a machine in another state may refuse, in its own words; any other failure is one of localcloud's.
 _REFUSALS = ("does not run", "no process '", "did not start in time")
 
@@ -105,7 +112,7 @@ def _shake(cloud: LocalCloud, count: int) -> None:
     refused = 0
     for kind in kinds:
         node, peer = chance.sample(sorted(NODES), 2)
-        words = [node, kind, *_ARGUMENTS.get(kind, lambda *_: [])(chance, peer)]
+        words = [node, kind, *_ARGUMENTS.get(kind, _no_arguments)(chance, peer)]
         done = cloud.run("fault", *words)
         print(" ".join(words), "->", done.returncode, done.stdout.strip() or done.stderr.strip())
         refused += done.returncode
