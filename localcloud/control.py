@@ -38,7 +38,7 @@ def make_control_app(world: LinuxWorld, cloud: Cloud, api: Starlette, stop: Call
         return JSONResponse({"stopping": True})
 
     async def console(request: Request) -> Response:
-        machine = world.get(request.path_params["node"])
+        machine = world.get(request.query_params["node"])
         return JSONResponse({"console": await asyncio.to_thread(machine.console)})
 
     async def inject(request: Request) -> Response:
@@ -55,6 +55,11 @@ def make_control_app(world: LinuxWorld, cloud: Cloud, api: Starlette, stop: Call
         except ValueError:
             message = f"{wanted['public']!r} is no IPv4 address"
             raise LocalcloudError(message) from None
+        bound = {eip.public for vpc in world.fabric.plan.vpcs for eip in vpc.public_addresses}
+        if public not in bound:
+            known = ", ".join(map(str, sorted(bound))) or "none; bind one first"
+            message = f"{public} is no public address that leads to a machine or a HAVIP here; there are: {known}"
+            raise LocalcloudError(message)
         await exposed.open(public, wanted["port"], wanted["local"])
         return JSONResponse({"exposed": exposed.listing()})
 
@@ -69,16 +74,22 @@ def make_control_app(world: LinuxWorld, cloud: Cloud, api: Starlette, stop: Call
         Route("/control/takeover-delay", takeover_delay, methods=["POST"]),
         Route("/control/status", status),
         Route("/control/stop", end, methods=["POST"]),
-        Route("/control/console/{node}", console),
+        Route("/control/console", console),
         Mount("/operator", make_operator_app(api.state.gateway)),
         Mount("/", api),
     ]
-    return Starlette(routes=routes, exception_handlers={LocalcloudError: _refuse})
+    return Starlette(routes=routes, exception_handlers={LocalcloudError: _refuse, Exception: _confess})
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
     del request
     return JSONResponse({"error": str(error)}, status_code=409)
+
+
+async def _confess(request: Request, error: Exception) -> Response:
+    """A fault of localcloud's own; the traceback is in the daemon's log."""
+    text = f"localcloud itself failed at {request.url.path}: {type(error).__name__}: {error}; look at: the daemon's log"
+    return JSONResponse({"error": text}, status_code=500)
 
 
 def describe(world: LinuxWorld, cloud: Cloud) -> dict[str, Any]:

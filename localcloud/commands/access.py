@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 import typer
 
@@ -53,6 +54,10 @@ def ssh(
         if not machine["running"]:
             message = f"{node} does not run; start it, or `localcloud fault {node} power-on`"
             raise LocalcloudError(message)
+        if machine["paused"]:
+            # The command would be frozen with the rest, and then hear of no signal, not even Ctrl-C.
+            message = f"{node} is paused: nothing runs on it until `localcloud fault {node} resume`"
+            raise LocalcloudError(message)
     except LocalcloudError as error:
         fail(error)
     group = Cgroup(f"{paths.cgroup}/{machine['instance']}")
@@ -70,11 +75,12 @@ def console(
     """Print the end of a machine's console log."""
     try:
         control = Control(paths_of(name))
-        seen = control.get(f"/control/console/{node}")["console"]
+        path = f"/control/console?{urlencode({'node': node})}"
+        seen = control.get(path)["console"]
         typer.echo(seen, nl=False)
         while follow:
             time.sleep(0.3)
-            now = control.get(f"/control/console/{node}")["console"]
+            now = control.get(path)["console"]
             # The log moves on below us: print what follows the last line already printed.
             anchor = seen[-200:]
             position = now.rfind(anchor)

@@ -20,6 +20,7 @@ Name = Annotated[
     str, typer.Option("--name", envvar="LOCALCLOUD_NAME", help="Which cloud on this host.", metavar="NAME")
 ]
 DEFAULT_NAME = "default"
+LONGEST_DELAY_S = 3600.0  # of a HAVIP's take-over; no VPC takes longer than some ten seconds
 
 
 def paths_of(name: str) -> Paths:

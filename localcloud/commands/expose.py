@@ -9,6 +9,8 @@ import typer
 from localcloud.commands.context import DEFAULT_NAME, Control, Name, fail, paths_of
 from localcloud.errors import LocalcloudError
 
+_LAST_PORT = 65535
+
 
 def expose(
     address: Annotated[
@@ -16,7 +18,7 @@ def expose(
     ] = None,
     name: Name = DEFAULT_NAME,
     *,
-    port: Annotated[int, typer.Option("--port", "-p", help="The port of 127.0.0.1.")] = 8000,
+    port: Annotated[int, typer.Option("--port", "-p", min=1, max=_LAST_PORT, help="The port of 127.0.0.1.")] = 8000,
     stop: Annotated[bool, typer.Option("--stop", help="Close the port again.")] = False,
 ) -> None:
     """Make a public address of the cloud reachable at http://127.0.0.1:PORT, for a browser on this host."""
@@ -26,9 +28,9 @@ def expose(
             was_open = control.post("/control/expose", {"stop": port})["closed"]
             typer.echo(f"127.0.0.1:{port} is closed" + ("" if was_open else " (it was not open)"))
             return
-        public, _, public_port = (address or "").partition(":")
-        if public_port and not public_port.isdigit():
-            message = f"{address!r} is not PUBLIC or PUBLIC:PORT, such as 203.0.113.10:443"
+        public, colon, public_port = (address or "").partition(":")
+        if colon and not (public_port.isdigit() and 0 < int(public_port) <= _LAST_PORT):
+            message = f"{address!r} is not PUBLIC or PUBLIC:PORT, such as 203.0.113.10:443; ports go to {_LAST_PORT}"
             raise LocalcloudError(message)
         wanted = {"public": public or _only_public_address(control), "port": int(public_port or 80), "local": port}
         control.post("/control/expose", wanted)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from localcloud.commands.context import DEFAULT_NAME, Control, Name, fail, paths_of
+from localcloud.commands.context import DEFAULT_NAME, LONGEST_DELAY_S, Control, Name, fail, paths_of
 from localcloud.errors import LocalcloudError
 
 _HELP = """Put a fault on a machine, or take all of them away again with `heal`.
@@ -32,7 +32,9 @@ app = typer.Typer(name="fault", cls=_NodeFirst, help=_HELP, no_args_is_help=True
 
 
 def takeover_delay(
-    seconds: Annotated[float, typer.Argument(min=0.0, help="0, 1, 4, 10 ...: a real HAVIP may take 10 seconds.")],
+    seconds: Annotated[
+        float, typer.Argument(min=0.0, max=LONGEST_DELAY_S, help="0, 1, 4, 10 ...: a real HAVIP may take 10 seconds.")
+    ],
     name: Name = DEFAULT_NAME,
 ) -> None:
     """Set how long a HAVIP's traffic takes to follow its announcement, from now on."""

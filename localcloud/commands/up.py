@@ -12,14 +12,14 @@ import sys
 import time
 from collections.abc import Generator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from localcloud.commands.api import ApiSocket, ask_operator
-from localcloud.commands.context import DEFAULT_NAME, Control, Name, fail, paths_of, require_root
+from localcloud.commands.context import DEFAULT_NAME, LONGEST_DELAY_S, Control, Name, fail, paths_of, require_root
 from localcloud.commands.doctor import require_tools
 from localcloud.errors import LocalcloudError
 from localcloud.machines.paths import Paths
@@ -33,9 +33,12 @@ _STOP_TIMEOUT_S = 10.0
 def up(
     name: Name = DEFAULT_NAME,
     *,
-    timing: Annotated[str, typer.Option(help="How long the API's transitions take: short, or realistic.")] = "short",
+    timing: Annotated[
+        Literal["short", "realistic"], typer.Option(help="How long the API's transitions take.")
+    ] = "short",
     takeover_delay: Annotated[
-        float | None, typer.Option(help="Seconds until a HAVIP's traffic follows (0, 1, 4, 10 ...).")
+        float | None,
+        typer.Option(min=0.0, max=LONGEST_DELAY_S, help="Seconds until a HAVIP's traffic follows (0, 1, 4, 10 ...)."),
     ] = None,
 ) -> None:
     """Start the cloud: build what images are missing, then network, API and machines. Resumes what was there."""
@@ -90,7 +93,11 @@ def status(
         _print_api_status(ask_operator(name, control, "GET", "/status"), as_json=as_json)
         return
     try:
-        found = Control(paths_of(name)).get("/control/status")
+        paths = paths_of(name)
+    except LocalcloudError as error:
+        fail(error)
+    try:
+        found = Control(paths).get("/control/status")
     except LocalcloudError as error:
         if as_json:
             typer.echo(json.dumps({"cloud": name, "up": False}))
@@ -216,6 +223,8 @@ def _print_status(found: dict[str, Any]) -> None:
             f"virtual IP {entry['address']} ({entry['havip']}): held by {entry['holder'] or 'nobody'}, "
             f"public {public.get(entry['address'], 'none')}"
         )
+    for entry in found["exposed"]:
+        console.print(f"{entry['public']} is at {entry['local']} of this host")
     error = found["records"].get("network", {}).get("error")
     if error:
         console.print(f"network: {error}")

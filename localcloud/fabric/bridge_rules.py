@@ -38,11 +38,15 @@ def state_rules() -> list[Statement]:
 
 
 def isolation_rules(subnet: Subnet, isolated: Iterable[frozenset[Interface]]) -> list[Statement]:
-    """A fault: pairs of machines between which nothing passes, of this subnet or with one end in another."""
+    """A fault: pairs of machines between which nothing passes, of this subnet or with one end in another.
+
+    Each rule names its pair, for the daemon that comes after one that was killed (`isolated_pairs`).
+    """
     table = Table.new("bridge", "faults")
     table.base_chain("forward", "forward", -10)
     here = {interface.interface_id for interface in subnet.interfaces}
     for pair in isolated:
+        said = " ".join(sorted(interface.interface_id for interface in pair))
         for near in pair:
             (far,) = pair - {near}
             if near.interface_id not in here:
@@ -50,11 +54,19 @@ def isolation_rules(subnet: Subnet, isolated: Iterable[frozenset[Interface]]) ->
             sent = nft.match(nft.meta("iifname"), names.port(near.interface_id))
             heard = nft.match(nft.meta("oifname"), names.port(near.interface_id))
             if far.interface_id in here:
-                table.rule("forward", sent, nft.match(nft.meta("oifname"), names.port(far.interface_id)), DROP)
+                table.rule(
+                    "forward", sent, nft.match(nft.meta("oifname"), names.port(far.interface_id)), DROP, comment=said
+                )
             else:
-                table.rule("forward", sent, nft.match(nft.field("ip", "daddr"), str(far.address)), DROP)
-                table.rule("forward", heard, nft.match(nft.field("ip", "saddr"), str(far.address)), DROP)
+                table.rule("forward", sent, nft.match(nft.field("ip", "daddr"), str(far.address)), DROP, comment=said)
+                table.rule("forward", heard, nft.match(nft.field("ip", "saddr"), str(far.address)), DROP, comment=said)
     return table.replace()
+
+
+def isolated_pairs(comments: Iterable[str], known: Mapping[str, Interface]) -> set[frozenset[Interface]]:
+    """The pairs that loaded isolation rules name."""
+    pairs = [comment.split() for comment in comments]
+    return {frozenset(known[end] for end in pair) for pair in pairs if set(pair) <= known.keys()}
 
 
 def bridge_rules(

@@ -14,8 +14,9 @@ import threading
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 
+from localcloud.errors import FabricError
 from localcloud.fabric import names, nft
-from localcloud.fabric.bridge_rules import bridge_rules, isolation_rules, state_rules
+from localcloud.fabric.bridge_rules import bridge_rules, isolated_pairs, isolation_rules, state_rules
 from localcloud.fabric.links import Links, links_inside, set_sysctls
 from localcloud.fabric.namespaces import Namespaces
 from localcloud.fabric.router_rules import router_rules
@@ -86,14 +87,17 @@ class Fabric:
                     self._remove_subnet_links(vpc)
                     self._route_public_addresses(vpc)
                     shape(self.namespaces, vpc)
+            if not self._plan.vpcs:
+                self._recall_isolation(plan)
             self._plan = plan
             if before != {_structure(vpc) for vpc in plan.vpcs}:
                 self._remove_unplanned(plan)
 
     def set_live(self, interface: Interface, subnet: Subnet, *, live: bool) -> None:
-        """Address the machine's interface and open its port; or shut the port and forget its addresses.
+        """Address the machine's interface in a network stack made anew, and open its port; or shut the port.
 
-        The namespace outlives the machine, and its kernel would go on answering ARP for what the machine held.
+        The namespace outlives the machine, and its kernel would go on answering ARP for what the machine held. At a
+        start there is nothing left of what the machine did in it: rules, routes, a link that was renamed or deleted.
         """
         device = f"eth{interface.device_index}"
         port = names.port(interface.interface_id)
@@ -102,6 +106,8 @@ class Fabric:
                 with links_inside(self.namespaces, subnet.subnet_id) as links:
                     if links.find(port) is not None:
                         links.set_down(port)
+            if live:
+                self._renew(interface.instance_id)
             if not self.namespaces.path(interface.instance_id).exists():
                 return
             with links_inside(self.namespaces, interface.instance_id) as links:
@@ -121,12 +127,17 @@ class Fabric:
 
     def set_port(self, interface: Interface, subnet: Subnet, *, up: bool) -> None:
         """The bridge's end of a machine's link."""
+        port = names.port(interface.interface_id)
         with links_inside(self.namespaces, subnet.subnet_id) as links:
-            (links.set_up if up else links.set_down)(names.port(interface.interface_id))
+            if links.find(port) is None:
+                message = f"{interface.instance_id} has deleted its own link; power-off and power-on make it anew"
+                raise FabricError(message)
+            (links.set_up if up else links.set_down)(port)
 
     def port_is_up(self, interface: Interface, subnet: Subnet) -> bool:
+        port = names.port(interface.interface_id)
         with links_inside(self.namespaces, subnet.subnet_id) as links:
-            return links.is_up(names.port(interface.interface_id))
+            return links.find(port) is None or links.is_up(port)
 
     def isolate(self, one: Interface, other: Interface) -> None:
         """Let nothing pass between the two, on their subnets' bridges."""
@@ -142,6 +153,14 @@ class Fabric:
             self._isolated -= cut
             self._load_isolation()
             return bool(cut)
+
+    def _recall_isolation(self, plan: NetworkPlan) -> None:
+        """What an earlier daemon of this cloud has cut is still cut, and still to be healed."""
+        subnets = [subnet for vpc in plan.vpcs for subnet in vpc.subnets]
+        known = {interface.interface_id: interface for subnet in subnets for interface in subnet.interfaces}
+        for subnet in subnets:
+            said = nft.comments(self.namespaces, subnet.subnet_id, "bridge", "faults")
+            self._isolated |= isolated_pairs(said, known)
 
     def _load_isolation(self) -> None:
         for vpc in self._plan.vpcs:
@@ -274,6 +293,23 @@ class Fabric:
             )
             if made:
                 links.set_master(port, names.BRIDGE)
+                links.bind_port(port, interface.mac)
+
+    def _renew(self, instance_id: str) -> None:
+        """A namespace of no past for a machine, with the links that the plan gives it."""
+        mine = [
+            (subnet, interface)
+            for vpc in self._plan.vpcs
+            for subnet in vpc.subnets
+            for interface in subnet.interfaces
+            if interface.instance_id == instance_id
+        ]
+        for subnet, interface in mine:
+            with links_inside(self.namespaces, subnet.subnet_id) as links:
+                links.delete(names.port(interface.interface_id))
+        self.namespaces.remove(instance_id)
+        for subnet, interface in mine:
+            self._ensure_interface(subnet, interface)
 
     def _remove_ports(self, subnet: Subnet) -> None:
         wanted = {names.port(interface.interface_id) for interface in subnet.interfaces}

@@ -15,6 +15,8 @@ from pyroute2.netlink.exceptions import NetlinkError
 from localcloud.fabric.namespaces import Namespaces
 
 NUD_PERMANENT = 0x80
+_NUD_STATIC = 0x42  # NOARP and REACHABLE: what bridge(8) calls static
+_NTF_MASTER = 0x4
 _IFF_UP = 0x1
 _HTB_ROOT = 0x10000
 _IFF_NOARP = 0x80
@@ -85,6 +87,12 @@ class Links:
 
     def set_master(self, name: str, bridge: str) -> None:
         self._route.link("set", index=self.get(name), master=self.get(bridge))
+
+    def bind_port(self, name: str, mac: str) -> None:
+        """On this bridge port there is this MAC and no other: it gets frames for it alone, known before it speaks."""
+        index = self.get(name)
+        self._route.brport("set", index=index, unicast_flood=0, learning=0)
+        self._route.fdb("add", ifindex=index, lladdr=mac, state=_NUD_STATIC, flags=_NTF_MASTER)
 
     def set_mac(self, name: str, mac: str) -> None:
         self._route.link("set", index=self.get(name), address=mac)

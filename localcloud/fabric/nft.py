@@ -34,8 +34,9 @@ class Table:
     def chain(self, name: str) -> None:
         self._add("chain", name=name)
 
-    def rule(self, chain: str, *statements: Statement) -> None:
-        self._add("rule", chain=chain, expr=list(statements))
+    def rule(self, chain: str, *statements: Statement, comment: str = "") -> None:
+        extra = {"comment": comment} if comment else {}
+        self._add("rule", chain=chain, expr=list(statements), **extra)
 
     def set(self, name: str, kinds: Sequence[str], elements: Iterable[Expression], *, interval: bool = False) -> str:
         """A named set; returns the reference to it (`@name`)."""
@@ -68,6 +69,18 @@ def load(namespaces: Namespaces, what: str, commands: Sequence[Statement]) -> No
     if done.returncode:
         message = f"nft refused the rules of {namespaces.full(what)}: {done.stderr.strip() or done.stdout.strip()}"
         raise FabricError(message)
+
+
+def comments(namespaces: Namespaces, what: str, family: str, table: str) -> frozenset[str]:
+    """What the rules of a table say of themselves; nothing when there is no such table."""
+    with namespaces.inside(what):
+        done = subprocess.run(
+            ["nft", "-j", "list", "table", family, table], capture_output=True, text=True, check=False
+        )
+    if done.returncode:
+        return frozenset()
+    rules = [entry["rule"] for entry in json.loads(done.stdout)["nftables"] if "rule" in entry]
+    return frozenset(rule["comment"] for rule in rules if "comment" in rule)
 
 
 def meta(key: str) -> Expression:

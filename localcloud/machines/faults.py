@@ -97,6 +97,9 @@ class Faults:
 
     def _resume(self, machine: Machine, arguments: list[str]) -> str:
         _expect(arguments, 0, "resume")
+        machine.root()
+        if not machine.cgroup.frozen():
+            return "it was not paused"
         machine.cgroup.freeze(frozen=False)
         return f"{len(machine.cgroup.pids())} processes go on"
 

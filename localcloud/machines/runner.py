@@ -48,7 +48,8 @@ while :; do
   code=$?
   [ "$code" = REBOOT ] || break
   # The namespace outlives the machine: what it had added to its interface would still be answered for.
-  nsenter --net="$namespace" sh -c "ip addr flush dev $device; ip link set $device down; ip link set $device up; \
+  nsenter --net="$namespace" sh -c "nft flush ruleset; ip addr flush dev $device; ip link set $device down; \
+    ip link set $device up; \
     ip addr add $address dev $device; ip route add default via $gateway"
 done
 echo "$code" >"$directory/exit"

@@ -1,0 +1,117 @@
+"""What the command says to a person who gets a word wrong: what is wrong, what would be right, and 1 or 2."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+from collections.abc import Generator
+
+import pytest
+
+from .command import NOTHING, LocalCloud
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Generator[LocalCloud]:
+    made = LocalCloud(f"w{os.getpid()}")
+    try:
+        made.up()
+        made.pair()
+        yield made
+    finally:
+        made.down()
+    assert made.left() == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("fault", "nobody", "pause"), 1, "no machine is called 'nobody'; known: node-0"),
+        (("fault", "node-0", "explode"), 1, "'explode' is no fault; known: link-down, link-up"),
+        (("fault", "node-0"), 2, "Missing argument 'FAULT'"),
+        (("fault", "node-0", "kill", "sshd"), 1, "usage: localcloud fault NODE kill PROCESS SIGNAL"),
+        (("fault", "node-0", "kill", "nosuch", "KILL"), 1, "no process 'nosuch' on node-0; there are:"),
+        (("fault", "node-0", "kill", "sshd", "LOUD"), 1, "'LOUD' is no signal; try KILL"),
+        (("fault", "node-0", "cpu-stress", "many"), 1, "usage: localcloud fault NODE cpu-stress [LOOPS]"),
+        (("fault", "node-0", "slow-disk", "0"), 1, "usage: localcloud fault NODE slow-disk [MIB_PER_SECOND]"),
+        (("fault", "node-0", "isolate-from", "node-0"), 1, "cannot be isolated from itself"),
+        (("ssh", "nobody", "--", "true"), 1, "no machine is called 'nobody'"),
+        (("console", "../x"), 1, "no machine is called '../x'"),
+        (("console", "a b\u4e3b"), 1, "no machine is called 'a b\u4e3b'"),
+        (("expose", "somewhere"), 1, "'somewhere' is no IPv4 address"),
+        (("expose", "203.0.113.10:x"), 1, "is not PUBLIC or PUBLIC:PORT, such as 203.0.113.10:443"),
+        (("expose", "203.0.113.10:0"), 1, "is not PUBLIC or PUBLIC:PORT"),
+        (("expose", "203.0.113.10:70000"), 1, "ports go to 65535"),
+        (("expose", "8.8.8.8"), 1, "8.8.8.8 is no public address that leads to a machine or a HAVIP here; there are:"),
+        (("expose", "203.0.113.99"), 1, "there are: 203.0.113.10"),
+        (("expose", "--port", "0"), 2, "Invalid value for '--port'"),
+        (("expose", "--port", "99999"), 2, "Invalid value for '--port'"),
+        (("takeover-delay", "inf"), 2, "Invalid value for 'seconds'"),
+        (("takeover-delay", "soon"), 2, "Invalid value for 'seconds'"),
+        (("up", "--timing", "wrong"), 2, "'wrong' is not one of 'short'"),
+        (("up", "--takeover-delay", "-1"), 2, "Invalid value for '--takeover-delay'"),
+        (("status", "--name", "nothere"), 1, "cloud nothere does not answer at"),
+        (("status", "--json", "--name", "Not_A_Name"), 1, "is no name for a cloud: 1 to 20 of a-z and 0-9"),
+        (("exec", "--name", "nothere", "--", "true"), 1, "cloud nothere is not up; start it with `localcloud up`"),
+        (("client", "--name", "nothere", "--", "true"), 1, "cloud nothere is not up; start it with `localcloud up`"),
+        (("exec",), 2, "Missing argument 'CMD ...'"),
+        (("exec", "--", "/etc/passwd"), 126, "/etc/passwd: Permission denied"),
+        (("ssh", "node-0", "--", "nosuchcmd"), 127, "nosuchcmd: No such file or directory"),
+        (("frobnicate",), 2, "No such command 'frobnicate'"),
+    ],
+)
+def test_a_wrong_word_is_answered_with_what_would_be_right(
+    cloud: LocalCloud, words: tuple[str, ...], code: int, said: str
+) -> None:
+    done = cloud.run(*words)
+    text = " ".join(re.sub(r"[│╭╮╰╯─]", " ", done.stderr).split())
+    assert (done.returncode, said in text, "Traceback" in text) == (code, True, False), text
+
+
+def test_a_port_that_is_taken_is_said_to_be_so(cloud: LocalCloud) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        done = cloud.run("expose", "--port", str(port))
+    assert done.returncode == 1
+    assert f"127.0.0.1:{port} cannot be had" in done.stderr
+    assert "choose another with --port" in done.stderr
+
+
+def test_a_shell_on_a_paused_machine_is_refused_instead_of_frozen(cloud: LocalCloud) -> None:
+    cloud.must("fault", "node-0", "pause")
+    try:
+        done = cloud.run("ssh", "node-0", "--", "true", timeout_s=10)
+        assert (done.returncode, "node-0 is paused" in done.stderr) == (1, True)
+    finally:
+        cloud.must("fault", "node-0", "resume")
+    assert cloud.run("ssh", "node-0", "--", "true").returncode == 0
+
+
+def test_a_machine_without_power_is_not_resumed_and_one_that_runs_was_not_paused(cloud: LocalCloud) -> None:
+    assert "it was not paused" in cloud.must("fault", "node-1", "resume")
+    cloud.must("fault", "node-1", "power-off")
+    done = cloud.run("fault", "node-1", "resume")
+    assert (done.returncode, "does not run" in done.stderr) == (1, True)
+    assert "powered on" in cloud.must("fault", "node-1", "heal")
+
+
+def test_each_report_has_the_time_to_the_millisecond(cloud: LocalCloud) -> None:
+    said = cloud.must("fault", "node-0", "link-down") + cloud.must("fault", "node-0", "heal")
+    form = r"\d\d:\d\d:\d\d\.\d{3} node-0 %s: .+ \(\d+\.\d ms\)\n"
+    assert re.fullmatch((form % "link-down") + (form % "heal"), said)
+
+
+def test_two_machines_stay_isolated_over_a_killed_daemon_and_heal_says_so(cloud: LocalCloud) -> None:
+    cloud.must("fault", "node-0", "isolate-from", "node-1")
+    for pid, line in cloud.processes().items():
+        if "localcloud.daemon" in line:
+            os.kill(pid, signal.SIGKILL)
+    cloud.up()
+    ping = ("ssh", "node-0", "--", "ping", "-c1", "-W1", "10.0.4.21")
+    assert cloud.run(*ping).returncode == 1
+    assert "no longer isolated" in cloud.must("fault", "node-1", "heal")
+    assert cloud.run(*ping).returncode == 0
