@@ -1,0 +1,131 @@
+"""`data: external` in `network.existing`: both are somebody else's, and the databases on a machine of theirs."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localcloud.engine.secrets import Crypter, new_crypter
+from tests.end_to_end.conftest import NAME
+from tests.end_to_end.lab import ROOT, CommandError, Lab
+from tests.end_to_end.settings import write_settings
+
+pytestmark = pytest.mark.root
+
+DATABASES = "10.0.4.50"
+PASSWORD = "p/ss@w0rd%"
+_SETUP = f"""
+set -e
+cat > /etc/mysql/mariadb.conf.d/60-open.cnf <<EOF
+[mysqld]
+bind-address = 0.0.0.0
+EOF
+systemctl restart mariadb
+mariadb -e "CREATE DATABASE iam; CREATE USER iam@'10.0.4.%' IDENTIFIED BY '{PASSWORD}';
+            GRANT ALL ON iam.* TO iam@'10.0.4.%'"
+printf 'bind 0.0.0.0\\nrequirepass %s\\n' '{PASSWORD}' > /etc/redis/redis.conf
+systemctl restart redis-server
+"""
+
+
+@dataclass(frozen=True)
+class Site:
+    """Somebody's network, and the machine with the databases."""
+
+    lab: Lab
+    vpc_id: str
+    subnet_id: str
+    crypter: Crypter
+
+    def settings(self, file: Path, **data: Any) -> Path:
+        """The local stack in this network, with these databases."""
+        given = {name: {"secure": self.crypter.encrypt(PASSWORD)} for name in ("mariadbPassword", "redisPassword")}
+        addresses = {"mariadbAddress": f"{DATABASES}:3306", "redisAddress": f"{DATABASES}:6379"}
+        written = write_settings(
+            file,
+            network={"existing": {"vpcId": self.vpc_id, "subnetId": self.subnet_id}},
+            data={"placement": "external", **addresses, **data},
+            credentials={"given": given},
+        )
+        written.write_text(f"encryptionsalt: '{self.crypter.salt}'\n{written.read_text()}")
+        return written
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Site]:
+    lab = Lab(f"{NAME}x")
+    lab.localcloud("down")
+    state = ROOT / ".tandem" / lab.name
+    shutil.rmtree(state, ignore_errors=True)
+    lab.localcloud("up", timeout_s=900)
+    phrase = os.urandom(8).hex()
+    before = os.environ.get("PULUMI_CONFIG_PASSPHRASE")
+    os.environ["PULUMI_CONFIG_PASSPHRASE"] = phrase  # for the commands that the lab runs
+    try:
+        yield _make_site(lab, new_crypter(phrase))
+    finally:
+        os.environ.pop("PULUMI_CONFIG_PASSPHRASE")
+        if before is not None:
+            os.environ["PULUMI_CONFIG_PASSPHRASE"] = before
+        lab.localcloud("down")
+        shutil.rmtree(state, ignore_errors=True)
+
+
+def _make_site(lab: Lab, crypter: Crypter) -> Site:
+    def call(service: str, action: str, **parameters: Any) -> dict[str, Any]:
+        words = [
+            word
+            for name, value in parameters.items()
+            for word in (f"--{name}", value if isinstance(value, str) else json.dumps(value))
+        ]
+        return json.loads(lab.operator("tccli", service, action, *words).stdout)
+
+    vpc_id = call("vpc", "CreateVpc", VpcName="theirs", CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    subnet = call(
+        "vpc", "CreateSubnet", VpcId=vpc_id, SubnetName="theirs", CidrBlock="10.0.4.0/24", Zone="ap-guangzhou-6"
+    )
+    subnet_id = subnet["Subnet"]["SubnetId"]
+    group = call("vpc", "CreateSecurityGroup", GroupName="databases", GroupDescription="databases")
+    group_id = group["SecurityGroup"]["SecurityGroupId"]
+    rule = {"Protocol": "TCP", "Port": "3306,6379", "CidrBlock": "10.0.4.0/24", "Action": "ACCEPT"}
+    call("vpc", "CreateSecurityGroupPolicies", SecurityGroupId=group_id, SecurityGroupPolicySet={"Ingress": [rule]})
+    call(
+        "cvm", "RunInstances", Placement={"Zone": "ap-guangzhou-6"}, ImageId="img-services",
+        InstanceType="S5.MEDIUM2", InstanceName="databases", HostName="databases", SecurityGroupIds=[group_id],
+        VirtualPrivateCloud={"VpcId": vpc_id, "SubnetId": subnet_id, "PrivateIpAddresses": [DATABASES]},
+    )  # fmt: skip
+    lab.on("databases", "until systemctl is-system-running --wait | grep -qE 'running|degraded'; do sleep 0.2; done")
+    lab.on("databases", _SETUP)
+    schema = (ROOT / "samples" / "iam" / "sql" / "iam.sql").read_text()
+    lab.on("databases", f"mariadb iam <<'SCHEMA'\n{schema}\nSCHEMA")
+    return Site(lab, vpc_id, subnet_id, crypter)
+
+
+def test_a_wrong_address_is_named_before_anything_is_changed(site: Site, tmp_path: Path) -> None:
+    settings = site.settings(tmp_path / "wrong.yaml", mariadbAddress=f"{DATABASES}:3399")
+    with pytest.raises(CommandError) as caught:
+        site.lab.up("--config-file", str(settings))
+    said = str(caught.value)
+    assert f"mariadbAddress {DATABASES}:3399" in said
+    assert "nothing was changed on any machine" in said
+    assert "tandem:data.mariadbAddress" in said
+    assert PASSWORD not in said
+
+
+def test_the_group_serves_from_databases_that_are_not_its_own(site: Site, tmp_path: Path) -> None:
+    site.lab.up("--config-file", str(site.settings(tmp_path / "right.yaml")))
+    assert "ok" in site.lab.operator("tandem", "health", "--stack", "local").stdout
+    for machine in ("iam-a", "iam-b"):
+        assert site.lab.on(machine, "systemctl is-active mariadb redis-server", check=False).split() == ["inactive"] * 2
+    # The services' own connections, seen from the databases.
+    seen = site.lab.on(
+        "databases", "mariadb -N -e \"SELECT host FROM information_schema.processlist WHERE user='iam'\""
+    )
+    assert {line.split(":")[0] for line in seen.split()} == {"10.0.4.20", "10.0.4.21"}
