@@ -7,6 +7,7 @@ for these. The stack's own exports can be read at once, also before anything is 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,18 +17,39 @@ from components.machine_data import to_inventory
 from provisioning import rollout
 from provisioning.inventory import Inventory
 
+Exports = Mapping[str, Any]
 
-def read_exports() -> Mapping[str, Any]:
+# A state in a directory or a bucket is not replaced in one step, and the engine writes it as the program starts: read
+# at that moment it is half a file ("failed to load checkpoint: EOF", in one of three first runs with pulumi 3.259).
+_PAUSES_S = (0.1, 0.3, 0.5, 1.0, 2.0)
+
+
+def read_exports() -> Exports:
     """What the stack exported last; empty before its first finished deployment."""
     # What a StackReference asks too; but that would be a resource, and show every export in every preview.
     name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
-    return pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {"name": name}).value["outputs"] or {}
+    return patiently(
+        lambda: pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {"name": name}).value["outputs"] or {}
+    )
+
+
+def patiently(read: Callable[[], Exports], sleep: Callable[[float], None] = time.sleep) -> Exports:
+    """Read again while what is found is half a state. Raises what `read` raises."""
+    for pause_s in _PAUSES_S:
+        try:
+            return read()
+        except Exception as failed:
+            # Pulumi raises no narrower kind.
+            if "checkpoint" not in str(failed):
+                raise
+        sleep(pause_s)
+    return read()
 
 
 class LastDeployment:
     """The machines of the last finished deployment."""
 
-    def __init__(self, exports: Mapping[str, Any]) -> None:
+    def __init__(self, exports: Exports) -> None:
         # Read at once: what was taken out of the program is deleted after its end, when the engine answers no more.
         self._inventory = inventory_of(exports)
 
@@ -51,7 +73,7 @@ class LastDeployment:
         await asyncio.to_thread(leave, self._inventory, machine)
 
 
-def inventory_of(exports: Mapping[str, Any]) -> Inventory | None:
+def inventory_of(exports: Exports) -> Inventory | None:
     """The group that a stack's exports describe; None before the first finished deployment."""
     if "nodes" not in exports or "ssh" not in exports:
         return None
