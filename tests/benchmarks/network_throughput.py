@@ -15,6 +15,7 @@ import json
 import re
 import statistics
 import sys
+import time
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
@@ -101,11 +102,13 @@ def _network(number: int) -> IPv4Network:
 def _measure(lab: Lab, seconds: int, rounds: int) -> dict[str, dict[str, float]]:
     """Medians of rounds. Shares are of ways measured one after the other: what else the host does weighs on both."""
     rates: dict[str, dict[str, list[float]]] = {kind: {"veth": [], "cloud": [], "rules": []} for kind in _KINDS}
-    for _ in range(rounds):
+    for number in range(rounds):
         for kind in _KINDS:
-            for way in ("veth", "cloud", "rules"):
+            # Every other round the other way round: what a measurement leaves behind is not always the same one's load.
+            for way in ("veth", "cloud", "rules")[:: -1 if number % 2 else 1]:
                 before = _thousand() if way == "rules" else ()
                 lab.wish(rules=(_group(before),), groups={"ann": ("sg-bench",)}, bandwidth_mbps=0)
+                time.sleep(0.3)  # the kernel still frees the rules that were there before
                 target = _FAR if way == "veth" else PUBLIC
                 rates[kind][way].append(_rate(lab, kind, target, seconds))
     found: dict[str, dict[str, float]] = {}
@@ -113,11 +116,17 @@ def _measure(lab: Lab, seconds: int, rounds: int) -> dict[str, dict[str, float]]
         found[kind] = {way: statistics.median(each) for way, each in ways.items()}
         found[kind]["share"] = _median_share(ways["cloud"], ways["veth"])
         found[kind]["kept"] = _median_share(ways["rules"], ways["cloud"])
+        found[kind]["worst share"] = min(_shares(ways["cloud"], ways["veth"]))
+        found[kind]["worst kept"] = min(_shares(ways["rules"], ways["cloud"]))
     return found
 
 
 def _median_share(parts: list[float], wholes: list[float]) -> float:
-    return statistics.median(part / whole for part, whole in zip(parts, wholes, strict=True))
+    return statistics.median(_shares(parts, wholes))
+
+
+def _shares(parts: list[float], wholes: list[float]) -> list[float]:
+    return [part / whole for part, whole in zip(parts, wholes, strict=True)]
 
 
 def _rate(lab: Lab, kind: str, target: IPv4Address, seconds: int) -> float:
@@ -135,12 +144,14 @@ def _rate(lab: Lab, kind: str, target: IPv4Address, seconds: int) -> float:
 
 def _judge(found: dict[str, dict[str, float]]) -> int:
     missed = 0
-    print(f"{'requests/s':<18}{'veth':>10}{'cloud':>10}{'share':>8}{'1,000 rules':>13}{'of cloud':>10}")
+    heads = f"{'veth':>10}{'cloud':>10}{'share':>8}{'worst':>7}{'1,000 rules':>13}{'of cloud':>10}{'worst':>7}"
+    print(f"{'requests/s':<18}{heads}")
     for kind, ways in found.items():
         share, kept = ways["share"], ways["kept"]
         fine = share >= _LEAST[kind] and kept >= _LEAST_WITH_RULES
         missed += not fine
-        row = f"{kind:<18}{ways['veth']:>10.0f}{ways['cloud']:>10.0f}{share:>8.0%}{ways['rules']:>13.0f}{kept:>10.0%}"
+        way = f"{kind:<18}{ways['veth']:>10.0f}{ways['cloud']:>10.0f}{share:>8.0%}{ways['worst share']:>7.0%}"
+        row = f"{way}{ways['rules']:>13.0f}{kept:>10.0%}{ways['worst kept']:>7.0%}"
         print(row, "" if fine else f"  missed: {_LEAST[kind]:.0%} and {_LEAST_WITH_RULES:.0%}")
     return 1 if missed else 0
 
