@@ -2,6 +2,9 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
+# Where somebody's environment forbids Python to keep what it compiled, each command compiles Pulumi and the others
+# anew: `make test-unit` takes twice the CPU (23 s instead of 11 s).
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help up down test test-unit test-long check format lock docs
 
@@ -22,7 +25,7 @@ test: ## all tests that CI runs (root, Debian 12)
 
 test-unit: ## the program and the provisioning on Pulumi mocks and fakes: pip alone, no root
 	@scripts/bootstrap unit
-	@$(BIN)/python -m pytest tests/unit -q -n 2 -m "not real_engine and not exhaustive"
+	@$(BIN)/python -m pytest tests/unit -q -n 2 --dist worksteal -m "not real_engine and not exhaustive"
 
 test-long: ## the full counts (hours)
 	@scripts/bootstrap dev

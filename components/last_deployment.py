@@ -62,12 +62,15 @@ class LastDeployment:
         await self._do(rollout.retire, machine)
 
     async def _do(self, leave: Callable[[Inventory, str], object], machine: str) -> None:
-        if self._inventory is None or machine not in {host.name for host in self._inventory.hosts}:
-            # Either it was never deployed to its end, and nobody is served by it; or an earlier run, which got as far
-            # as its exports, had it leave the group and could not delete it.
+        if self._inventory is None:
+            pulumi.log.warn(f"{machine}: no deployment was finished yet, so nobody is served by it: no hand-over")
+            return
+        if machine not in {host.name for host in self._inventory.hosts}:
+            # A run that fails after its rollout has exported the group as it wanted it: without the machine that it
+            # then could not delete. The rollout comes first, and has it hand over and stop.
             pulumi.log.warn(
-                f"{machine}: the last finished deployment does not know this machine, so nobody is served by it; "
-                "it is changed or deleted without a hand-over"
+                f"{machine}: an earlier run had it leave the group and could not delete it, or it was never finished: "
+                "nobody is served by it, no hand-over"
             )
             return
         await asyncio.to_thread(leave, self._inventory, machine)

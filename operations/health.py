@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -49,21 +49,29 @@ def examine(outputs: Mapping[str, Any], connect: Callable[[Host], Connection] | 
         except ProvisioningError as error:
             return MachineHealth(host, serves=False, held=(), seen=_line(error))
         try:
-            questions = [{"do": "serves"}, {"do": "held", "virtual_ips": list(inventory.virtual_ips), "deadline_s": 0}]
-            serves, held = connection.call(questions, deadline_s=SSH_DEADLINE_S)
+            return examine_machine(connection, inventory.virtual_ips)
         except ProvisioningError as error:
             return MachineHealth(host, serves=False, held=(), seen=_line(error))
         finally:
             connection.close()
-        return MachineHealth(
-            host, bool(serves), tuple(held), "" if serves else "nginx or keepalived does not run or answer"
-        )
 
     domains = {name: str(url).removeprefix("https://") for name, url in outputs["urls"].items()}
     with ThreadPoolExecutor(max_workers=len(inventory.hosts) + 1) as pool:
         report = pool.submit(look, list(outputs["public_ips"]), domains, str(outputs["ca_certificate"]))
         machines = tuple(pool.map(ask, inventory.hosts))
         return Health(report.result(), machines)
+
+
+def examine_machine(connection: Connection, virtual_ips: Sequence[str]) -> MachineHealth:
+    """Ask one machine what its part in the group is about. Raises ProvisioningError."""
+    host = connection.host
+    if not host.holder:  # neither nginx nor keepalived runs there, the services do
+        idle: list[str] = connection.call([{"do": "idle"}], deadline_s=SSH_DEADLINE_S)[0]
+        return MachineHealth(host, serves=not idle, held=(), seen=f"{', '.join(idle)} does not run" if idle else "")
+    questions = [{"do": "serves"}, {"do": "held", "virtual_ips": list(virtual_ips), "deadline_s": 0}]
+    serves, held = connection.call(questions, deadline_s=SSH_DEADLINE_S)
+    seen = "" if serves else "nginx or keepalived does not run or answer"
+    return MachineHealth(host, serves=bool(serves), held=tuple(held), seen=seen)
 
 
 def make_table(health: Health, outputs: Mapping[str, Any]) -> Table:

@@ -29,7 +29,7 @@ class Deployed:
     @classmethod
     def from_exports(cls, exports: Mapping[str, Any]) -> Self | None:
         """None before the first finished deployment, and after the last one was destroyed."""
-        if "nodes" not in exports:
+        if not {"nodes", "ssh", "virtual_ips"} <= exports.keys():
             return None
         bastion = exports["ssh"].get("bastion")
         return cls(

@@ -21,6 +21,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "commit": commit.commit,
     "gate": serving.gate,
     "serves": serving.serves,
+    "idle": serving.idle,
     "held": serving.wait_until_held,
     "drain": serving.drain,
     "end_drain": serving.end_drain,

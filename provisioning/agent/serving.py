@@ -93,9 +93,20 @@ def _track(machine: Machine, value: int) -> None:
     new.replace(machine.at("/run/tandem/nginx"))
 
 
+def idle(machine: Machine) -> list[str]:
+    """The units of the last rollout that do not run; where there was no rollout, "everything"."""
+    units = _units(machine)
+    facts = unit_facts(machine, units)
+    return [unit for unit in units if facts.get(unit, {}).get("ActiveState") != "active"] if units else ["everything"]
+
+
+def _units(machine: Machine) -> list[str]:
+    return json.loads(machine.read(MACHINE_FILE) or '{"units": []}')["units"]
+
+
 def retire(machine: Machine) -> list[str]:
     """Stop everything that the last rollout started here, the last first, so that disks can be taken away."""
-    units = json.loads(machine.read(MACHINE_FILE) or '{"units": []}')["units"]
+    units = _units(machine)
     running = [unit for unit in reversed(units) if unit_facts(machine, [unit])[unit].get("ActiveState") == "active"]
     for unit in running:
         machine.before("stop " + unit)

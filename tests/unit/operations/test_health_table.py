@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import pytest
 from rich.console import Console
 
 from operations.deployment import read_inventory
-from operations.health import Health, MachineHealth, make_table
+from operations.health import Health, MachineHealth, examine_machine, make_table
 from provisioning.health import HealthReport, Probe
+from provisioning.inventory import Host
 
 
 def node(name: str, address: str) -> dict[str, Any]:
@@ -67,3 +71,38 @@ def test_a_sick_machine_is_named_with_what_was_seen_and_the_whole_is_not_well() 
     )
     assert not health.well
     assert "no SSH within 10 s" in shown(health)
+
+
+class FakeMachine:
+    """Answers each operation by its name; what it was not given, it may not be asked."""
+
+    def __init__(self, host: Host, answers: dict[str, Any]) -> None:
+        self.host = host
+        self._answers = answers
+
+    def call(
+        self,
+        operations: Sequence[dict[str, Any]],
+        *,
+        token: str = "",
+        archive: Path | None = None,
+        deadline_s: float = 0,
+    ) -> list[Any]:
+        del token, archive, deadline_s
+        return [self._answers[operation["do"]] for operation in operations]
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("idle", "seen"), [([], ""), (["iam-apiserver"], "iam-apiserver does not run")])
+def test_an_application_machine_is_asked_for_its_services_and_not_for_nginx(idle: list[str], seen: str) -> None:
+    (host,) = read_inventory({**OUTPUTS, "nodes": [{**node("iam-c", "10.0.4.22"), "holder": False}]}).hosts
+    health = examine_machine(FakeMachine(host, {"idle": idle}), ["10.0.4.99"])
+    assert (health.serves, health.seen) == (not idle, seen)
+
+
+def test_a_holder_is_asked_whether_it_could_take_the_address() -> None:
+    host, _ = read_inventory(OUTPUTS).hosts
+    health = examine_machine(FakeMachine(host, {"serves": False, "held": []}), ["10.0.4.99"])
+    assert (health.serves, health.seen) == (False, "nginx or keepalived does not run or answer")

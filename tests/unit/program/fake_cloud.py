@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import functools
 import json
 import runpy
 import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,13 +78,14 @@ class Run:
 class _NoCalls(mocks.Mocks):
     """Answers as the cloud would, as far as the program looks at it."""
 
-    def __init__(self, *, preview: bool) -> None:
+    def __init__(self, *, preview: bool, last: Mapping[str, Any] | None = None) -> None:
         self._preview = preview
+        self._last = last or {}
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
         # The one thing that it may ask; all else it decides from its settings.
         assert args.token == "pulumi:pulumi:readStackOutputs"
-        return {"name": args.args["name"], "outputs": {}, "secretOutputNames": []}, []
+        return {"name": args.args["name"], "outputs": dict(self._last), "secretOutputNames": []}, []
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
         inputs = {key: _plain(value) for key, value in args.inputs.items()}
@@ -148,18 +152,33 @@ def _plain(value: Any) -> Any:
 
 
 def stack_config(stack: str) -> dict[str, Any]:
-    """The values of a ready stack's file."""
+    """The values of a ready stack's file; a copy, to be changed at will."""
+    return copy.deepcopy(_read_stack(stack))
+
+
+@functools.cache
+def _read_stack(stack: str) -> dict[str, Any]:
     text = (ROOT / "stacks" / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8")
-    return dict(yaml.safe_load(text)["config"])
+    return yaml.safe_load(text)["config"]
 
 
-def run_program(stack: str, config: Mapping[str, Any], *, preview: bool = False) -> Run:
-    """Run `__main__.py` on these settings. Raises what the program raises."""
-    run = Run()
+def run_program(
+    stack: str,
+    config: Mapping[str, Any],
+    *,
+    preview: bool = False,
+    last: Mapping[str, Any] | None = None,
+    run: Run | None = None,
+) -> Run:
+    """Run `__main__.py` on these settings, after a deployment that exported `last`. Raises what the program raises;
+    what it had declared by then is in `run`.
+    """
+    run = run or Run()
 
     async def main() -> None:
-        monitor = _Monitor(_NoCalls(preview=preview), run)
-        mocks.set_mocks(_NoCalls(preview=preview), project=PROJECT, stack=stack, preview=preview, monitor=monitor)
+        answers = _NoCalls(preview=preview, last=last)
+        monitor = _Monitor(answers, run)
+        mocks.set_mocks(answers, project=PROJECT, stack=stack, preview=preview, monitor=monitor)
         texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
         # What Pulumi would keep encrypted, since it holds secrets.
         set_all_config(texts, ["tandem:credentials"])
@@ -170,7 +189,9 @@ def run_program(stack: str, config: Mapping[str, Any], *, preview: bool = False)
             if await output.is_secret():
                 run.secret_exports.add(name)
 
-    asyncio.run(main())
+    # Pulumi looks at the whole stack for every resource; on a thread of its own that is a short one (half the time).
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(lambda: asyncio.run(main())).result()
     return run
 
 

@@ -121,3 +121,12 @@ def test_retiring_a_dead_machine_is_no_error_when_a_peer_serves(group: FakeGroup
     group.held_by("iam-b")
     group.unreachable.add("iam-a")
     assert retire(group.inventory, "iam-a", connect=group.connect).to == "iam-b"
+
+
+def test_a_machine_says_which_of_its_units_do_not_run(group: FakeGroup) -> None:
+    connection = group.connect(group.inventory.get("iam-a"))
+    assert connection.call([{"do": "idle"}]) == [["mariadb"]]
+    group.systems["iam-a"].units["mariadb"] = "active"
+    assert connection.call([{"do": "idle"}]) == [[]]
+    (group.systems["iam-a"].root / "etc/tandem/machine.json").unlink()
+    assert connection.call([{"do": "idle"}]) == [["everything"]]

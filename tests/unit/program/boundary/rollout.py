@@ -55,5 +55,7 @@ def _keep(what: str, inventory: Inventory, name: str) -> None:
     assert inventory.get(name)
     with Path("asked").open("a", encoding="utf-8") as asked:
         asked.write(f"{time.time():.1f} {what} {name}\n")
-    if Path("no-peer").exists():
+    times = Path("asked").read_text(encoding="utf-8").count(f" {what} ")
+    refused = Path("refuse").read_text(encoding="utf-8") if Path("refuse").exists() else ""
+    if Path("no-peer").exists() or refused == f"{what} {times}":
         raise HandOverError(f"{name}: no other machine serves", seen="connection refused")
