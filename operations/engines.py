@@ -97,16 +97,47 @@ def choose_engine(
     return PulumiEngine(stack, workspace, config_file)
 
 
+def command_inside(stack: str, arguments: Sequence[str], environment: Mapping[str, str]) -> list[str] | None:
+    """The same `tandem` command inside `localcloud exec`, for a stack that lives there; None where no such is needed.
+
+    Its machines have addresses that nobody outside can reach, and that may even be somebody else's there.
+    """
+    if find_workspace(stack, environment) is None or "LOCALCLOUD_ID" in environment:
+        return None
+    return [_localcloud(), "exec", "--", _beside_python("tandem"), *arguments]
+
+
+def enter_localcloud(stack: str, arguments: Sequence[str]) -> None:
+    """Go on inside localcloud, where the stack lives there; else return. Raises OperationError without localcloud."""
+    command = command_inside(stack, arguments, os.environ)
+    if command is not None:
+        try:
+            os.execvp(command[0], command)  # noqa: S606 - no shell is wanted
+        except OSError as error:
+            raise _cannot_run(command[0], error) from None
+
+
+def _cannot_run(program: str, error: OSError) -> OperationError:
+    return OperationError(f"{program} cannot be run: {error.strerror}\n  look at: may you read this checkout's .venv")
+
+
 def _localcloud() -> str:
-    beside = Path(sys.executable).with_name("localcloud")
-    return str(beside) if beside.exists() else "localcloud"
+    return _beside_python("localcloud")
+
+
+def _beside_python(command: str) -> str:
+    beside = Path(sys.executable).with_name(command)
+    return str(beside) if beside.exists() else command
 
 
 def _run(command: Sequence[str], environment: Mapping[str, str], *, capture: bool = False) -> str:
-    result = subprocess.run(
-        command, env={**os.environ, **environment}, text=True, check=False, stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE if capture else None, stderr=subprocess.PIPE if capture else None,
-    )  # fmt: skip
+    try:
+        result = subprocess.run(
+            command, env={**os.environ, **environment}, text=True, check=False, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE if capture else None, stderr=subprocess.PIPE if capture else None,
+        )  # fmt: skip
+    except OSError as error:
+        raise _cannot_run(command[0], error) from None
     if result.returncode != 0:
         raise EngineError(" ".join(command), result.returncode, result.stderr or "")
     return result.stdout or ""

@@ -14,7 +14,8 @@ class OperationError(Exception):
 
 class EngineError(OperationError):
     def __init__(self, command: str, exit_code: int, detail: str = "") -> None:
-        super().__init__(f"{command} failed with exit code {exit_code}" + (f":\n{detail.rstrip()}" if detail else ""))
+        what = f"{command} failed with exit code {exit_code}:\n{detail.rstrip()}" if detail else "it failed, see above"
+        super().__init__(what)
         self.exit_code = exit_code
 
 

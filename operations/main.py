@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from operations.engines import choose_engine
+from operations.engines import choose_engine, enter_localcloud
 from operations.errors import NoDeploymentError, OperationError
 from operations.health import examine, make_table
 
@@ -28,6 +28,7 @@ def up(
     config_file: Annotated[Path | None, typer.Option(help="Settings to use instead of the stack's own file.")] = None,
 ) -> None:
     """Deploy a stack that lives on localcloud (for others: `pulumi up --stack NAME`)."""
+    enter_localcloud(stack, sys.argv[1:])
     engine = choose_engine(stack, config_file=config_file)
     typer.echo(f"Deploying stack {stack} with {engine.name} ...")
     engine.up()
@@ -59,6 +60,7 @@ def outputs(
 @app.command()
 def health(stack: Stack = "local") -> None:
     """Ask the service through its public IP, and each machine. Exit code 1 unless all is well."""
+    enter_localcloud(stack, sys.argv[1:])
     values = choose_engine(stack).outputs(show_secrets=True)
     if "public_ip" not in values:
         raise NoDeploymentError(stack, "public_ip", f"nothing is deployed; try `tandem up --stack {stack}`")

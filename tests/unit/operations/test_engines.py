@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
-from operations.engines import LocalcloudEngine, PulumiEngine, choose_engine
+from operations.engines import LocalcloudEngine, PulumiEngine, choose_engine, command_inside
 from operations.errors import OperationError
 from operations.workspace import PROJECT_ROOT, Workspace, find_workspace, set_aside_if_of_another_cloud
 
@@ -42,6 +43,32 @@ def test_a_stack_of_the_real_cloud_uses_pulumi_as_it_is(path_with_pulumi: str) -
 def test_without_pulumi_the_local_stack_runs_on_localclouds_engine() -> None:
     environment = {"PATH": "/nonexistent", "LOCALCLOUD_NAME": "no-such-cloud"}
     assert isinstance(choose_engine("local", environment), LocalcloudEngine)
+
+
+def test_a_command_that_reaches_machines_of_localcloud_goes_on_inside_it() -> None:
+    outside = {"LOCALCLOUD_NAME": "second"}
+    command = command_inside("local", ["health", "--stack", "local"], outside)
+    assert command is not None
+    assert command[1:3] == ["exec", "--"]
+    assert command[3].endswith("tandem")
+    assert command[4:] == ["health", "--stack", "local"]
+    assert command_inside("local", ["health"], {**outside, "LOCALCLOUD_ID": "x"}) is None
+    assert command_inside("prod", ["health"], {}) is None
+
+
+def test_a_program_that_cannot_be_started_is_named_without_a_traceback(workspace: Workspace, tmp_path: Path) -> None:
+    engine = LocalcloudEngine("local", workspace)
+    workspace.engine_state.mkdir(parents=True)
+    (workspace.engine_state / "local.json").write_text("{}")
+    python = tmp_path / "venv" / "python"
+    python.parent.mkdir()
+    python.with_name("localcloud").write_text("#!/bin/sh\n")  # not executable
+    before, sys.executable = sys.executable, str(python)
+    try:
+        with pytest.raises(OperationError, match=r"localcloud cannot be run: Permission denied"):
+            engine.outputs(show_secrets=False)
+    finally:
+        sys.executable = before
 
 
 def test_each_localcloud_has_a_corner_of_its_own() -> None:
