@@ -63,6 +63,10 @@ class Control:
             connection.request(method, path, body, {"Content-Type": "application/json", "Host": "localcloud"})
             answer = connection.getresponse()
             text = answer.read().decode()
+        except PermissionError as error:
+            require_root()
+            message = f"{self._paths.control_socket} lets nobody in ({error.strerror})"
+            raise LocalcloudError(message) from error
         except OSError as error:
             message = (
                 f"cloud {self._paths.cloud} does not answer at {self._paths.control_socket} "
