@@ -84,7 +84,7 @@ def _key(namespace: str, path: Sequence[str | int]) -> str:
 
 def _text(model: type[BaseModel], path: Sequence[str | int], detail: ErrorDetails) -> str:
     field = find_field(model, path)
-    wanted = f"; wanted: {_sentence(field.description)}" if field is not None and field.description else ""
+    wanted = f"; what for: {_sentence(field.description)}" if field is not None and field.description else ""
     if detail["type"] == "missing":
         return f"is missing{wanted}"
     if detail["type"] == "extra_forbidden":

@@ -101,7 +101,7 @@ class Settings(Sections):
         facts = {**parsed.sections, "region": stack.region, "secret": secret}
         problems = [*parsed.problems, *find_contradictions(facts)]
         if stack.region is None:
-            problems.append(Problem(_REGION, "is missing; wanted: the region of every resource, e.g. ap-guangzhou"))
+            problems.append(Problem(_REGION, "is missing; what for: the region of every resource, e.g. ap-guangzhou"))
         release: Release | None = None
         if "iam" in parsed.sections:
             try:
