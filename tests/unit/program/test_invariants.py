@@ -10,6 +10,9 @@ import pytest
 from fake_cloud import Declared, Run
 from program_runs import ALL_RUNS, run, run_any
 
+# On one worker: each run of the program is made once in a process.
+pytestmark = pytest.mark.xdist_group("runs of the program")
+
 every_run = pytest.mark.parametrize(
     ("stack", "option"), ALL_RUNS, ids=[f"{stack}, {option}" for stack, option in ALL_RUNS]
 )

@@ -4,6 +4,9 @@ import pytest
 from program_runs import ALL_RUNS, run_any
 from replacement_table import NEVER_BY_A_SETTING, REPLACED_BY
 
+# On one worker: each run of the program is made once in a process.
+pytestmark = pytest.mark.xdist_group("runs of the program")
+
 
 def test_the_table_has_every_type_of_the_program() -> None:
     runs = [run_any(stack, option) for stack, option in ALL_RUNS]

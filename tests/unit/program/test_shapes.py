@@ -8,6 +8,9 @@ import pytest
 from fake_cloud import Run
 from program_runs import ALL_RUNS, OPTIONS, run, run_any, run_option
 
+# On one worker: each run of the program is made once in a process.
+pytestmark = pytest.mark.xdist_group("runs of the program")
+
 
 @pytest.mark.parametrize(("option", "count"), [("as it is", 2), ("three machines", 3), ("sixteen machines", 16)])
 def test_as_many_machines_as_asked_for_two_of_which_may_hold_the_address(option: str, count: int) -> None:

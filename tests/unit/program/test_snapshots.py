@@ -14,6 +14,9 @@ import pytest
 from fake_cloud import Declared
 from program_runs import run
 
+# On one worker: each run of the program is made once in a process.
+pytestmark = pytest.mark.xdist_group("runs of the program")
+
 _FOLDER = Path(__file__).parent / "snapshots"
 # Rendered by provisioning, and shown by its tests.
 _ELSEWHERE = {"files", "manifests"}
