@@ -102,7 +102,7 @@ def command_inside(stack: str, arguments: Sequence[str], environment: Mapping[st
 
     Its machines have addresses that nobody outside can reach, and that may even be somebody else's there.
     """
-    if find_workspace(stack, environment) is None or "LOCALCLOUD_ID" in environment:
+    if "LOCALCLOUD_ID" in environment or find_workspace(stack, environment) is None:
         return None
     return [_localcloud(), "exec", "--", _beside_python("tandem"), *arguments]
 
