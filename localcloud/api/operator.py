@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 from typing import Any
 
@@ -11,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from localcloud.api.actions import ACTIONS
 from localcloud.api.faults import Fault
 from localcloud.api.gateway import Gateway
 from localcloud.api.rules import actions_as_data
@@ -38,6 +40,9 @@ def make_operator_app(gateway: Gateway) -> Starlette:
 
     async def add_fault(request: Request) -> Response:
         given: dict[str, Any] = json.loads(await request.body())
+        target = str(given.get("target", ""))
+        if not any(fnmatch.fnmatchcase(f"{service}:{name}", target) for service, name in ACTIONS):
+            return JSONResponse(f"{target!r} fits no action; `localcloud actions` lists them: vpc:CreateVpc", 400)
         gateway.faults.add(Fault(**given))
         return JSONResponse(gateway.faults.all())
 

@@ -27,6 +27,7 @@ _SIGN: Final[dict[Operation, tuple[str, str]]] = {
     "adopt": ("=", "cyan"),
     "discard": ("--", "red"),  # the old one of a replacement; counted with its replacement
 }
+_STACK: Final = "pulumi:pulumi:Stack"
 _SHOWN: Final = 160  # characters of an output; `output` prints the whole of it
 _DOING: Final = {
     "create": "creating",
@@ -65,6 +66,7 @@ class Display:
         self._began: dict[tuple[str, Operation], float] = {}
         self._start = time.monotonic()
         self.errors = 0
+        self.touched = False  # something was begun that is more than the engine's own note of the stack
 
     def header(self, command: str, project: str, stack: str) -> None:
         who = "by localcloud's engine (for localcloud only, not Pulumi's)"
@@ -72,6 +74,7 @@ class Display:
 
     def begin(self, operation: Operation, urn: str, detail: str = "") -> None:
         self._began[urn, operation] = time.monotonic()
+        self.touched |= type_of(urn) != _STACK
         self._step(operation, urn, _PLANNED[operation] if self._preview else _DOING[operation], detail)
 
     def done(self, operation: Operation, urn: str) -> None:

@@ -41,8 +41,17 @@ def read_project(directory: Path, stack: str, config_file: Path | None, passphra
         raise ProjectError(msg)
     _check_runtime(root / "Pulumi.yaml", data.get("runtime"))
     stack_file = config_file or root / str(data.get("stackConfigDir") or ".") / f"Pulumi.{stack}.yaml"
+    _check_stack(stack, stack_file)
     config, secret_keys = _read_config(name, data, stack_file, must_exist=config_file is not None, phrase=passphrase)
     return Project(name, stack, root, (root / str(data.get("main") or ".")).resolve(), config, secret_keys)
+
+
+def _check_stack(stack: str, stack_file: Path) -> None:
+    """A misspelt name would be a new stack, whose settings are all missing. A project without settings has no files."""
+    others = sorted(path.name[len("Pulumi.") : -len(".yaml")] for path in stack_file.parent.glob("Pulumi.*.yaml"))
+    if others and not stack_file.exists():
+        msg = f"no stack {stack!r}: {stack_file} is not there; there are: {', '.join(others)}"
+        raise ProjectError(msg)
 
 
 def _find_root(directory: Path) -> Path:

@@ -144,7 +144,8 @@ class _Run:
     def finish(self, *, succeeded: bool) -> bool:
         self.display.summary()
         if not succeeded and not self._dry_run:
-            self.display.plain("failed; what was made is in the state, and `up` continues from there")
+            kept = "what was made is in the state, and `up` continues from there"
+            self.display.plain(f"failed; {kept if self.display.touched else 'nothing was changed'}")
         return succeeded
 
     def close(self) -> None:

@@ -54,6 +54,12 @@ def test_the_state_and_the_socket_are_the_owners_alone(api: ApiProcess) -> None:
         assert (api.home / name).stat().st_mode & 0o077 == 0
 
 
+def test_a_fault_for_no_action_is_refused_with_where_to_look(api: ApiProcess) -> None:
+    said = CliRunner().invoke(_fault, ["vpc:CreateVcp", "--control", str(api.home / "state.sqlite.sock")])
+    assert said.exit_code == 1
+    assert "'vpc:CreateVcp' fits no action; `localcloud actions` lists them" in said.output
+
+
 def test_a_fault_that_the_operator_sets_strikes_a_client(api: ApiProcess) -> None:
     _fail(api, "vpc:DescribeVpcs", "--code", "InternalError", "--times", "1")
     with pytest.raises(TencentCloudSDKException, match="InternalError"):

@@ -196,3 +196,23 @@ def test_a_preview_names_what_would_change_and_does_nothing(project: Project) ->
     assert "~ 2 to update" in project.run("preview")
     assert project.calls() == []
     assert project.state_file.read_bytes() == before
+
+
+def test_a_program_that_fails_before_it_declares_anything_has_changed_nothing_and_says_so(project: Project) -> None:
+    project.write("raise pulumi.RunError('these settings are wrong')")
+    run = project.run("up", "--yes")
+    assert run.code == 1
+    assert "these settings are wrong" in run.output
+    assert run.output.rstrip().endswith("failed; nothing was changed")
+    project.write("Thing('one'); Thing('bad', fail=['create'])")
+    assert "what was made is in the state" in project.run("up", "--yes").output
+
+
+def test_a_misspelt_stack_is_no_new_one(project: Project) -> None:
+    project.write("Thing('one')")
+    (project.path / "Pulumi.dev.yaml").rename(project.path / "Pulumi.prod.yaml")
+    run = project.run("up", "--yes")
+    assert run.code == 1
+    assert "no stack 'dev'" in run.output
+    assert "there are: prod" in run.output
+    assert project.calls() == []
