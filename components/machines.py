@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 HOLDERS = 2
 BASTION = "bastion"
 _PLACEMENT_TYPES = {"host": "HOST", "rack": "RACK", "switch": "SW"}
-# These stop or reinstall a machine, or cannot be changed at all; `tandem replace NODE` applies them, one at a time.
+# These stop or reinstall a machine, or cannot be changed at all: a machine that is added later has them.
 # What a machine was born with (user data, keys) says nothing about what it is now.
 _FIXED_AT_BIRTH = [
     "availability_zone",

@@ -84,8 +84,8 @@ class Turns:
         raise HandOverError(
             f"{machine}: not touched, because {self._removed} goes in this same run and serves again only after it",
             seen="with both gone at once nobody would answer",
-            look_at=f"one at a time: `tandem replace {self._removed}`, then `tandem replace {machine}`; "
-            "or `pulumi up --target` with one machine's resources",
+            look_at=f"one at a time: `pulumi up --replace` with the URN of {self._removed}, and when that is done with "
+            f"that of {machine} (`pulumi stack --show-urns`; docs/operations.md)",
         )
 
     async def _patiently(self, leave: Callable[[str], Awaitable[None]], machine: str) -> None:

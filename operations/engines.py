@@ -25,6 +25,10 @@ class Engine(Protocol):
         """Deploy the stack, showing the engine's own progress. Raises EngineError."""
         ...
 
+    def preview(self) -> None:
+        """Show what `up` would change; nothing is changed. Raises EngineError."""
+        ...
+
     def outputs(self, *, show_secrets: bool) -> dict[str, Any]:
         """The stack's exports; empty when nothing was deployed. Raises EngineError."""
         ...
@@ -40,9 +44,12 @@ class PulumiEngine:
         self._owns_backend = workspace is not None
 
     def up(self) -> None:
-        if self._owns_backend:  # on localcloud nobody ran `pulumi stack init`
-            _run(self._pulumi("stack", "select", "--create", self._stack), self._environment, capture=True)
+        self._ensure_stack()
         _run(self._pulumi("up", "--stack", self._stack, "--yes", "--skip-preview"), self._environment)
+
+    def preview(self) -> None:
+        self._ensure_stack()
+        _run(self._pulumi("preview", "--stack", self._stack, "--diff"), self._environment)
 
     def outputs(self, *, show_secrets: bool) -> dict[str, Any]:
         if self._owns_backend and not any((Path(self._directory).parent / "pulumi").rglob(f"{self._stack}.json*")):
@@ -50,6 +57,10 @@ class PulumiEngine:
         shown = ["--show-secrets"] if show_secrets else []
         command = self._pulumi("stack", "output", "--json", "--stack", self._stack, *shown)
         return json.loads(_run(command, self._environment, capture=True))
+
+    def _ensure_stack(self) -> None:
+        if self._owns_backend:  # on localcloud nobody ran `pulumi stack init`
+            _run(self._pulumi("stack", "select", "--create", self._stack), self._environment, capture=True)
 
     def _pulumi(self, *arguments: str) -> list[str]:
         return ["pulumi", "--cwd", str(self._directory), "--non-interactive", *arguments]
@@ -65,6 +76,9 @@ class LocalcloudEngine:
 
     def up(self) -> None:
         _run([_localcloud(), "engine", "up", "--yes", *self._options, *self._settings], {})
+
+    def preview(self) -> None:
+        _run([_localcloud(), "engine", "preview", *self._options, *self._settings], {})
 
     def outputs(self, *, show_secrets: bool) -> dict[str, Any]:
         if not self._state.exists():

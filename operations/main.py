@@ -35,6 +35,16 @@ def up(
 
 
 @app.command()
+def preview(
+    stack: Stack = "local",
+    config_file: Annotated[Path | None, typer.Option(help="Settings to use instead of the stack's own file.")] = None,
+) -> None:
+    """Show what `up` would change: with `pulumi`, each changed line of each file (`pulumi preview --diff`)."""
+    enter_localcloud(stack, sys.argv[1:])
+    choose_engine(stack, config_file=config_file).preview()
+
+
+@app.command()
 def outputs(
     name: Annotated[str | None, typer.Argument(help="One output only, as plain text.")] = None,
     stack: Stack = "local",

@@ -107,9 +107,9 @@ def the_databases_stay_on_their_machine(settings: Settings, deployed: Deployed) 
     yield Problem(
         "tandem:machines.nodes",
         f"{primary} has the databases and their disk, and these do not move to {first} by themselves.\n"
-        f"Keep {primary} first. To have it anew with all its data: pulumi up --replace its URN (README: replace).\n"
+        f"Keep {primary} first. To have it anew with all its data: pulumi up --replace its URN (docs/operations.md).\n"
         "To do without it: bring the data to databases of your own and set data.placement external "
-        "(README: the first machine).",
+        "(docs/operations.md).",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -38,6 +39,24 @@ def test_a_stack_of_the_real_cloud_needs_pulumi_and_the_error_says_where_to_get_
 
 def test_a_stack_of_the_real_cloud_uses_pulumi_as_it_is(path_with_pulumi: str) -> None:
     assert isinstance(choose_engine("prod", {"PATH": path_with_pulumi}), PulumiEngine)
+
+
+def test_a_preview_shows_the_diff_and_makes_the_stack_on_localcloud_first(
+    workspace: Workspace, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    program = tmp_path / "bin" / "pulumi"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\necho "$@" >> "$(dirname "$0")/asked"\necho shown\n')
+    program.chmod(0o755)
+    before = os.environ["PATH"]
+    os.environ["PATH"] = f"{program.parent}:{before}"
+    try:
+        PulumiEngine("local", workspace).preview()
+    finally:
+        os.environ["PATH"] = before
+    asked = [line.split("--non-interactive ")[1] for line in (program.parent / "asked").read_text().splitlines()]
+    assert asked == ["stack select --create local", "preview --stack local --diff"]
+    assert capfd.readouterr().out == "shown\n"
 
 
 def test_without_pulumi_the_local_stack_runs_on_localclouds_engine() -> None:

@@ -129,7 +129,7 @@ def test_a_second_replacement_in_one_run_is_stopped_with_advice() -> None:
             with pytest.raises(HandOverError) as caught:
                 await begin("b")
             assert "b: not touched, because a goes in this same run" in str(caught.value)
-            assert "`tandem replace a`, then `tandem replace b`" in str(caught.value)
+            assert "`pulumi up --replace` with the URN of a, and when that is done with that of b" in str(caught.value)
         assert group.asked == ["a retires"]
 
     _run(test)
