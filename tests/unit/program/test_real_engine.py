@@ -149,7 +149,7 @@ def test_a_changed_setting_of_nginx_is_one_changed_line_on_each_machine(project:
     assert max(map(len, lines)) <= 500
 
 
-def test_a_changed_image_is_left_to_tandem_replace(project: Project) -> None:
+def test_a_changed_image_leaves_the_machines_that_are_there_alone(project: Project) -> None:
     assert _nothing_to_do(project.succeed(*_PREVIEW, changes={"machines.image": "img-debian12"}))
 
 
