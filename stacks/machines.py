@@ -61,8 +61,8 @@ class MachinesSettings(FrozenModel):
         str,
         Field(
             pattern=r"^img-[0-9a-z]+$",
-            description="Image id, e.g. `img-jzvbbed6`; never `newest`. A machine keeps the image that it was made with; "
-            "one that is added later has the new one (docs/operations.md).",
+            description="Image id, e.g. `img-jzvbbed6`; never `newest`. A machine keeps the image "
+            "that it was made with; one that is added later has the new one (docs/operations.md).",
         ),
     ]
     type: Annotated[str, Field(pattern=_INSTANCE_TYPE, description="Instance type, e.g. `S5.LARGE8`.")] = "S5.MEDIUM2"
