@@ -56,3 +56,17 @@ def test_a_machine_that_is_off_is_drift_and_no_error(deployed: Lab) -> None:
         deployed.pulumi("up", "--yes", "--skip-preview")
     assert "iam-a" in seen
     assert "cannot be reached" in seen or "no answer" in seen or "unreachable" in seen, seen
+
+
+def test_the_first_machine_made_anew_has_its_databases_back(deployed: Lab) -> None:
+    """docs/operations.md, A machine anew: the data disk moves from the machine that goes to its successor."""
+    deployed.on("iam-a", "mariadb iam -e 'CREATE TABLE kept (number INT); INSERT INTO kept VALUES (42)'")
+    before = {node["name"]: node["instance_id"] for node in deployed.outputs()["nodes"]}
+    urns = deployed.pulumi("stack", "--show-urns").split()
+    (urn,) = [word for word in urns if word.endswith("Instance/instance:Instance::machines.iam-a")]
+    deployed.pulumi("up", "--yes", "--skip-preview", "--replace", urn)
+    after = {node["name"]: node["instance_id"] for node in deployed.outputs()["nodes"]}
+    assert after["iam-a"] != before["iam-a"]
+    assert after["iam-b"] == before["iam-b"]
+    assert deployed.on("iam-a", "mariadb -N iam -e 'SELECT number FROM kept; DROP TABLE kept'").strip() == "42"
+    deployed.pulumi("up", "--yes", "--skip-preview", "--expect-no-changes")
