@@ -14,7 +14,7 @@ import pytest
 
 from localcloud.engine.secrets import Crypter, new_crypter
 from tests.end_to_end.conftest import NAME
-from tests.end_to_end.lab import ROOT, CommandError, Lab
+from tests.end_to_end.lab import ROOT, CommandError, Lab, wait_until
 from tests.end_to_end.settings import write_settings
 
 pytestmark = pytest.mark.root
@@ -101,7 +101,13 @@ def _make_site(lab: Lab, crypter: Crypter) -> Site:
         InstanceType="S5.MEDIUM2", InstanceName="databases", HostName="databases", SecurityGroupIds=[group_id],
         VirtualPrivateCloud={"VpcId": vpc_id, "SubnetId": subnet_id, "PrivateIpAddresses": [DATABASES]},
     )  # fmt: skip
-    lab.on("databases", "until systemctl is-system-running --wait | grep -qE 'running|degraded'; do sleep 0.2; done")
+    # Until it has power, there is nowhere to log in.
+    wait_until(
+        lambda: lab.on("databases", "systemctl is-system-running", check=False).strip(),
+        {"running", "degraded"}.__contains__,
+        deadline_s=60,
+        what="the databases' machine boots",
+    )
     lab.on("databases", _SETUP)
     schema = (ROOT / "samples" / "iam" / "sql" / "iam.sql").read_text()
     lab.on("databases", f"mariadb iam <<'SCHEMA'\n{schema}\nSCHEMA")
