@@ -21,6 +21,7 @@ from localcloud.machines.distributions import IMAGES, Image, lineage
 from localcloud.machines.image_files import MASKED_UNITS, base_files
 
 DEFAULT_DIRECTORY = Path("/var/cache/localcloud/images")
+_REPLACED = ".replaced-"
 _STALE_S = 10.0  # for the children of a killed build to be gone
 
 Report = Callable[[str], None]
@@ -56,17 +57,24 @@ class ImageStore:
         self.directory.mkdir(parents=True, exist_ok=True)
         with self._lock(report):
             self.remove_stale()
+            built: set[str] = set()
             for image in IMAGES.values():
-                damage = self.damage(image)
+                # What stands upon an image knows its files: it goes with it.
+                damage = f"{image.parent} was built again" if image.parent in built else self.damage(image)
                 if damage is None:
                     continue
+                built.add(image.image_id)
                 if self.path(image).exists():
                     report(f"{image.image_id}: {damage}; building it again")
                 self._build(image, report)
                 self._remove_old(image)
 
     def damage(self, image: Image, *, thorough: bool = False) -> str | None:
-        """What is wrong with an image, or None. Quick: every file's kind, size and mode; thorough: contents too."""
+        """What is wrong with an image, or None.
+
+        Every file's kind, size, mode and owner; and the contents of those files that were touched since the image was
+        sealed (what changes a file's contents also sets its ctime, which no program can set back) - thorough: of all.
+        """
         finished = self._finished(image)
         if finished is None:
             return "not built"
@@ -79,10 +87,10 @@ class ImageStore:
             return "its manifest is not the one that was written"
         root = self.path(image) / "root"
         wanted = text.decode("utf-8", "surrogateescape").splitlines()
-        seen = list(_entries(root, thorough=thorough))
-        if not thorough:
-            wanted = [_without_digest(line) for line in wanted]
-        odd = sorted({line.split("\t")[0] for line in set(wanted) ^ set(seen)})
+        seen = set(_entries(root, touched_since_ns=0 if thorough else manifest.stat().st_mtime_ns))
+        right = {*wanted, *(_without_digest(line) for line in wanted)}
+        lost = {_name(line) for line in wanted} - {_name(line) for line in seen}
+        odd = sorted(lost | {_name(line) for line in seen - right})
         if odd:
             more = f" (nor are {len(odd) - 1} others)" if len(odd) > 1 else ""
             return f"{odd[0]} is not as it was built{more}"
@@ -103,17 +111,22 @@ class ImageStore:
             builder.build(image, target, lower, report)
             built_s = time.monotonic() - started
             self.seal(image, target, built_s)
-            final = self.path(image)
-            shutil.rmtree(final, ignore_errors=True)
-            os.sync()  # a rename that outlives its contents in a power cut would pass for an image
-            target.rename(final)
+            self.put_in_place(image, target)
         finally:
             shutil.rmtree(target, ignore_errors=True)
         report(f"{image.image_id}: built in {built_s:.0f} s")
 
+    def put_in_place(self, image: Image, target: Path) -> None:
+        """Make the finished directory `target` the image; machines that run on an earlier one go on running on it."""
+        final = self.path(image)
+        os.sync()  # a rename that outlives its contents in a power cut would pass for an image
+        if final.exists():
+            final.rename(self.directory / f"{_REPLACED}{final.name}.{time.time_ns()}")
+        target.rename(final)
+
     def seal(self, image: Image, directory: Path, built_s: float) -> None:
         """Write down every file of `directory`/root, and what this is."""
-        manifest = "".join(line + "\n" for line in _entries(directory / "root", thorough=True))
+        manifest = "".join(line + "\n" for line in _entries(directory / "root", touched_since_ns=0))
         data = manifest.encode("utf-8", "surrogateescape")
         (directory / "manifest").write_bytes(data)
         record = {
@@ -125,7 +138,11 @@ class ImageStore:
         (directory / "image.json").write_text(json.dumps(record, indent=2) + "\n")
 
     def remove_stale(self) -> None:
-        """Under the lock nobody builds: whatever is half-made was killed."""
+        """Under the lock nobody builds: whatever is half-made was killed. And images that no machine stands on."""
+        used = "".join(_mounts_of_all_processes())
+        for path in self.directory.glob(f"{_REPLACED}*"):
+            if f"{self.directory / path.name.removeprefix(_REPLACED).split('.')[0]}/" not in used:
+                shutil.rmtree(path, ignore_errors=True)
         for path in self.directory.glob(".building-*"):
             deadline = time.monotonic() + _STALE_S
             while path.exists() and time.monotonic() < deadline:
@@ -166,8 +183,8 @@ def recipe_digest(image: Image) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _entries(root: Path, *, thorough: bool) -> Iterator[str]:
-    """A line for each file, sorted: path, kind and mode, owner, size or target, and the digest when thorough."""
+def _entries(root: Path, *, touched_since_ns: int) -> Iterator[str]:
+    """A line for each file, sorted: path, kind and mode, owner, size or target; the digest of those touched since."""
     pending = [root]
     lines: list[str] = []
     while pending:
@@ -181,7 +198,7 @@ def _entries(root: Path, *, thorough: bool) -> Iterator[str]:
                 if kind == stat.S_IFLNK:
                     value = str(Path(entry.path).readlink())
                 line = f"{name}\t{info.st_mode:o}\t{info.st_uid}:{info.st_gid}\t{value}"
-                if thorough and kind == stat.S_IFREG:
+                if kind == stat.S_IFREG and info.st_ctime_ns >= touched_since_ns:
                     with Path(entry.path).open("rb") as handle:
                         line += "\t" + hashlib.file_digest(handle, "sha256").hexdigest()
                 lines.append(line)
@@ -196,6 +213,10 @@ def _mounts_of_all_processes() -> set[str]:
         with contextlib.suppress(OSError):
             found.add(path.read_text())
     return found
+
+
+def _name(line: str) -> str:
+    return line.split("\t", 1)[0]
 
 
 def _without_digest(line: str) -> str:

@@ -118,13 +118,49 @@ def test_damage_to_an_image_is_seen(tmp_path: Path, damage: str, said: str) -> N
 
 
 @pytest.mark.root
-def test_a_changed_letter_is_seen_by_the_thorough_look(tmp_path: Path) -> None:
+@pytest.mark.parametrize("thorough", [False, True])
+def test_a_changed_letter_is_seen_also_when_size_and_times_are_as_before(tmp_path: Path, *, thorough: bool) -> None:
     image = IMAGES["img-debian12"]
     store = ImageStore(tmp_path)
-    copy = _small_copy(store)
-    target = copy / "root/bin/true"
+    target = _small_copy(store) / "root/bin/true"
+    before = target.stat()
     target.write_bytes(b"X" + target.read_bytes()[1:])
-    assert store.damage(image, thorough=True) == "bin/true is not as it was built"
+    os.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert store.damage(image, thorough=thorough) == "bin/true is not as it was built"
+
+
+@pytest.mark.root
+def test_a_copied_image_is_as_it_was_built(tmp_path: Path) -> None:
+    """As a CI's cache brings it back: every file is new, none is another."""
+    store = ImageStore(tmp_path / "one")
+    _small_copy(store)
+    subprocess.run(["cp", "-a", tmp_path / "one", tmp_path / "two"], check=True)
+    assert ImageStore(tmp_path / "two").damage(IMAGES["img-debian12"]) is None
+
+
+@pytest.mark.root
+def test_a_machine_goes_on_upon_its_image_when_that_is_built_again(tmp_path: Path) -> None:
+    image, store = IMAGES["img-debian12"], ImageStore(tmp_path)
+    old = _small_copy(store)
+    for name in ("upper", "work", "merged"):
+        (tmp_path / name).mkdir()
+    options = f"lowerdir={old}/root,upperdir={tmp_path}/upper,workdir={tmp_path}/work"
+    script = f"mount -t overlay overlay -o {options} {tmp_path}/merged && echo ready; read line; cat merged/bin/true"
+    words = ["unshare", "--mount", "sh", "-c", script]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as machine:
+        assert machine.stdout is not None
+        assert machine.stdout.readline() == "ready\n"
+        fresh = tmp_path / "fresh"
+        (fresh / "root/bin").mkdir(parents=True)
+        (fresh / "root/bin/true").write_text("another\n")
+        store.seal(image, fresh, built_s=0.0)
+        store.put_in_place(image, fresh)
+        store.remove_stale()
+        assert store.damage(image) is None
+        assert machine.communicate("go on\n")[0] == "this is bin/true\n"
+    assert list(tmp_path.glob(".replaced-*"))
+    store.remove_stale()
+    assert list(tmp_path.glob(".replaced-*")) == []
 
 
 def _small_copy(store: ImageStore) -> Path:
