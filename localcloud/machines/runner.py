@@ -151,9 +151,17 @@ def find_init(cgroup: Cgroup) -> int | None:
         except OSError:
             continue
         numbers = next((line.split()[1:] for line in status.splitlines() if line.startswith("NSpid:")), [])
-        if len(numbers) > 1 and numbers[-1] == "1" and "State:\tZ" not in status:
+        if len(numbers) > 1 and numbers[-1] == "1" and "State:\tZ" not in status and _has_a_root_of_its_own(pid):
             return pid
     return None
+
+
+def _has_a_root_of_its_own(pid: int) -> bool:
+    """Nspawn's child is number 1 before it has left this host's file system: a full disk would be the host's."""
+    try:
+        return not Path(f"/proc/{pid}/root").samefile("/")
+    except OSError:
+        return False
 
 
 def exit_code(directory: Path) -> int | None:

@@ -116,7 +116,7 @@ def _shake(cloud: LocalCloud, count: int) -> None:
         done = cloud.run("fault", *words)
         print(" ".join(words), "->", done.returncode, done.stdout.strip() or done.stderr.strip())
         refused += done.returncode
-        assert done.returncode == 0 or any(text in done.stderr for text in _REFUSALS), done.stderr
+        assert done.returncode == 0 or any(text in done.stderr for text in _REFUSALS), _log(cloud)
         assert done.returncode == 0 or kind != "heal", done.stderr
     assert refused < count / 2, "most were refused: that tells of nothing"
     for node in NODES:
@@ -128,10 +128,15 @@ def _shake(cloud: LocalCloud, count: int) -> None:
     assert grown["MiB"] < 25
     assert grown["open files"] < 10
     assert grown["threads"] < 10
-    log = Path(f"/var/lib/localcloud/{cloud.name}/daemon.log").read_text()
-    assert "Traceback" not in log, log[log.index("Traceback") - 500 :][:3000]
+    assert "Traceback" not in _log(cloud), _log(cloud)
     cloud.down()
     assert cloud.left() == NOTHING
+
+
+def _log(cloud: LocalCloud) -> str:
+    """The daemon's, from its first problem on."""
+    text = Path(f"/var/lib/localcloud/{cloud.name}/daemon.log").read_text()
+    return text[max(0, text.find("Traceback") - 300) :][:6000]
 
 
 def _daemon(cloud: LocalCloud) -> dict[str, float]:
