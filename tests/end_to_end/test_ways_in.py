@@ -1,0 +1,96 @@
+"""Stacks of other shapes than the local one, from nothing, on machines: each is logged in to as an operator would."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.end_to_end.conftest import NAME
+from tests.end_to_end.lab import ROOT, Lab, wait_until
+from tests.end_to_end.settings import write_settings
+
+pytestmark = pytest.mark.root
+
+ADMINS = ["198.51.100.0/24"]  # the operator's own address on the internet, not the private line
+THREE = [{"name": f"iam-{name}", "address": f"10.0.4.2{number}"} for number, name in enumerate("abc")]
+
+
+@pytest.fixture
+def empty() -> Iterator[Lab]:
+    lab = Lab(f"{NAME}w")
+    state = ROOT / ".tandem" / lab.name
+    lab.localcloud("down")
+    shutil.rmtree(state, ignore_errors=True)
+    lab.localcloud("up", timeout_s=900)
+    yield lab
+    lab.localcloud("down")
+    shutil.rmtree(state, ignore_errors=True)
+
+
+def log_in(lab: Lab, folder: Path) -> dict[str, str]:
+    """What each machine calls itself, by SSH with pinned keys and the way that the exports tell."""
+    ssh: dict[str, Any] = lab.outputs()["ssh"]
+    key, known = folder / "key", folder / "known_hosts"
+    key.touch(mode=0o600)
+    key.write_text(ssh["private_key"])
+    known.write_text(lab.outputs()["known_hosts"])
+    options = ["-i", str(key), "-o", f"UserKnownHostsFile={known}", "-o", "StrictHostKeyChecking=yes"]
+    options += ["-o", "BatchMode=yes", "-o", "ConnectTimeout=10"]
+    way = list(options)
+    if "bastion" in ssh:
+        jump = " ".join(["ssh", *options, "-W", "%h:%p", f"{ssh['user']}@{ssh['bastion']['ssh_address']}"])
+        way += ["-o", f"ProxyCommand={jump}"]
+    return {
+        name: lab.operator("ssh", *way, f"{ssh['user']}@{address}", "hostname").stdout.strip()
+        for name, address in ssh["addresses"].items()
+    }
+
+
+def second_run_changes_nothing(lab: Lab, settings: Path) -> bool:
+    said = lab.up("--config-file", str(settings)).lower()
+    summary = said[said.rindex("resources:") :]
+    return "unchanged" in summary and not any(word in summary for word in ("created", "updated", "deleted", "replaced"))
+
+
+def test_three_machines_behind_a_bastion_with_a_way_out(empty: Lab, tmp_path: Path) -> None:
+    settings = write_settings(
+        tmp_path / "bastion.yaml",
+        access={"mode": "bastion", "adminCidrs": ADMINS},
+        network={"egress": "nat"},
+        machines={"nodes": THREE},
+    )
+    empty.up("--config-file", str(settings))
+    assert log_in(empty, tmp_path) == {"iam-a": "iam-a", "iam-b": "iam-b", "iam-c": "iam-c"}
+    # The third is an application machine, well without nginx and keepalived.
+    assert empty.operator("tandem", "health", "--stack", "local").returncode == 0
+    # A refusal is an answer: the way out leads to a client on the internet. Without one nothing comes back.
+    said = empty.on("iam-c", "timeout 5 bash -c 'echo > /dev/tcp/198.51.100.10/9' 2>&1", check=False)
+    assert "Connection refused" in said
+    assert second_run_changes_nothing(empty, settings)
+
+
+def test_public_machines_that_each_hold_an_address(empty: Lab, tmp_path: Path) -> None:
+    settings = write_settings(
+        tmp_path / "public.yaml",
+        access={"mode": "public", "adminCidrs": ADMINS},
+        keepalived={"mode": "dual-master"},
+        virtualIp={"secondAddress": "10.0.4.98"},
+    )
+    empty.up("--config-file", str(settings))
+    assert log_in(empty, tmp_path) == {"iam-a": "iam-a", "iam-b": "iam-b"}
+    assert all(address.startswith("203.0.113.") for address in empty.outputs()["ssh"]["addresses"].values())
+    for address, holder in (("10.0.4.99", "iam-a"), ("10.0.4.98", "iam-b")):
+        # Each takes its own address back a few seconds after the rollout has passed it on.
+        wait_until(
+            lambda address=address: empty.holders(address, ["iam-a", "iam-b"]),
+            [holder].__eq__,
+            deadline_s=15,
+            what=f"{holder} holds {address}",
+        )
+    assert len(empty.outputs()["public_ips"]) == 2
+    assert empty.operator("tandem", "health", "--stack", "local").returncode == 0
+    assert second_run_changes_nothing(empty, settings)
