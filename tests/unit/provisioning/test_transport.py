@@ -103,7 +103,7 @@ class Server:
         self.connections.append(transport)
         transport.add_server_key(self.key)
         rules = _Rules(self._client_key)
-        with contextlib.suppress(paramiko.SSHException, EOFError):
+        with contextlib.suppress(paramiko.SSHException, EOFError, OSError):
             transport.start_server(server=rules)
             while transport.is_active():
                 channel = transport.accept(1)
