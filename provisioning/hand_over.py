@@ -77,7 +77,7 @@ def give_away(leaving: Connection, peers: Sequence[Connection], virtual_ips: Ite
             f"{leaving.host.name} cannot hand {', '.join(wanted)} over: no other machine serves; nothing was changed",
             seen="\n".join(f"{peer.host.name}: nginx or keepalived does not run or answer" for peer in peers)
             or "no other machine could be reached",
-            look_at="tandem status; journalctl -u nginx -u keepalived on those machines",
+            look_at="tandem health; journalctl -u nginx -u keepalived on those machines",
         )
     for peer in serving:
         # Nothing to move. (While a rollout changes the profile both hold it: two versions of VRRP.)
@@ -120,5 +120,5 @@ def _already_gone(inventory: Inventory, host_name: str, peers: Sequence[Connecti
     raise HandOverError(
         f"{host_name} cannot be reached, and no other machine holds {', '.join(addresses)} and serves; "
         "nothing was changed",
-        look_at="tandem status; the machines' consoles",
+        look_at="tandem health; the machines' consoles",
     )

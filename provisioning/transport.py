@@ -173,7 +173,7 @@ class SshConnection:
         except TimeoutError:
             raise UnreachableError(
                 f"{_name(self.host)}: no end of the call after {deadline_s:.0f} s",
-                look_at="tandem doctor; the machine's load",
+                look_at="tandem health; the machine's load",
             ) from None
         except (paramiko.SSHException, EOFError, OSError) as error:
             raise UnreachableError(

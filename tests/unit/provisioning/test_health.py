@@ -89,7 +89,7 @@ def test_after_the_deadline_the_error_shows_what_came_back(service: Service, ca:
         check([service.address], DOMAINS, pem(ca), deadline_s=0)
     assert f"FAIL authz through {service.address}" in str(caught.value)
     assert "503" in str(caught.value)
-    assert "look at: tandem status" in str(caught.value)
+    assert "look at: tandem health" in str(caught.value)
 
 
 def test_a_certificate_of_another_authority_is_not_healthy(service: Service) -> None:

@@ -1,0 +1,35 @@
+"""Every command that a message or a page tells somebody to run is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from typer.main import get_group
+
+from localcloud.main import app as localcloud
+from operations.main import app as tandem
+
+ROOT = Path(__file__).resolve().parents[1]
+PLACES = ("README.md", "docs", "stacks", "components", "provisioning", "operations", "localcloud", "scripts")
+NAMED = re.compile(r"(?:`|look_at=\"(?:[^\"]*[ ;])?|try |^)(tandem|localcloud) ([a-z][a-z-]+)", re.MULTILINE)
+
+
+def _texts() -> list[Path]:
+    files = [file for place in PLACES for file in [ROOT / place, *(ROOT / place).rglob("*")] if file.is_file()]
+    return [file for file in files if file.suffix in {".py", ".md", ".yaml", ".j2", ".sh", ""}]
+
+
+@pytest.mark.parametrize("name", ["tandem", "localcloud"])
+def test_every_command_that_a_text_names_is_there(name: str) -> None:
+    there = set(get_group({"tandem": tandem, "localcloud": localcloud}[name]).commands)
+    named = {
+        (word, str(file.relative_to(ROOT)))
+        for file in _texts()
+        for program, word in NAMED.findall(file.read_text())
+        if program == name
+    }
+    assert len(named) > 4
+    there.add("is")  # a sentence of prose, not a command
+    assert {(word, file) for word, file in named if word not in there} == set()
