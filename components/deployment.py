@@ -35,6 +35,7 @@ def make_deployment(settings: Settings, group: str) -> Deployment:
         admin_cidrs=tuple(str(cidr) for cidr in settings.access.admin_cidrs),
         peer_ports=settings.machines.peer_ports,
         data_disk=has_local_data(settings),
+        former_data=has_former_data(settings),
         release=settings.release,
     )
 
@@ -42,3 +43,8 @@ def make_deployment(settings: Settings, group: str) -> Deployment:
 def has_local_data(settings: Settings) -> bool:
     """Whether the first machine holds the databases."""
     return not settings.data.external
+
+
+def has_former_data(settings: Settings) -> bool:
+    """Whether it held them, and their disk is kept."""
+    return settings.data.external and settings.machines.data_disk.keep

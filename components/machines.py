@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from stacks.access import AccessSettings
     from stacks.machines import MachinesSettings, NodeSettings
 
-HOLDERS = 2
+HOLDERS = 2  # so many machines, the first of them, may hold the virtual IP
 BASTION = "bastion"
 _PLACEMENT_TYPES = {"host": "HOST", "rack": "RACK", "switch": "SW"}
 # These stop or reinstall a machine, or cannot be changed at all: a machine that is added later has them.
@@ -43,7 +43,8 @@ class MachinesArgs:
     settings: MachinesSettings
     access: AccessSettings
     zone: str
-    data_disk: bool  # the first machine holds the databases
+    local_data: bool  # the first machine holds the databases
+    former_data: bool  # it held them, and their disk is kept
     network: Network
     firewall: Firewall
     deployment_key: KeyPair
@@ -91,7 +92,8 @@ class Machines(pulumi.ComponentResource):
         ).id
         self.servers = tuple(self._server(position, node) for position, node in enumerate(args.settings.nodes))
         self.bastion = self._bastion() if args.access.mode == "bastion" else None
-        self.data_disk_id = self._data_disk(self.servers[0]) if args.data_disk else None
+        disk = self._data_disk() if args.local_data or args.former_data else None
+        self.data_disk_id = self._attached(disk, self.servers[0]) if disk is not None and args.local_data else None
         self.register_outputs({"instance_ids": [server.instance_id for server in self.servers]})
 
     def _server(self, position: int, node: NodeSettings) -> Server:
@@ -206,10 +208,10 @@ class Machines(pulumi.ComponentResource):
         # Whoever connects must wait for the binding, not for the address alone.
         return pulumi.Output.all(address.public_ip, bound.id).apply(lambda known: known[0])
 
-    def _data_disk(self, primary: Server) -> pulumi.Output[str]:
+    def _data_disk(self) -> cbs.Storage:
         """The databases' disk. It is no part of the machine: a rebuilt machine gets it back with all that is on it."""
         args = self._args
-        disk = cbs.Storage(
+        return cbs.Storage(
             f"{self._name}-data",
             storage_name=args.labels.name("data"),
             storage_type=args.settings.data_disk.type,
@@ -223,11 +225,13 @@ class Machines(pulumi.ComponentResource):
                 ignore_changes=["storage_type", "availability_zone"],
             ),
         )
-        attached = cbs.StorageAttachment(
+
+    def _attached(self, disk: cbs.Storage, primary: Server) -> pulumi.Output[str]:
+        """The disk's id, once the machine has it."""
+        return cbs.StorageAttachment(
             of_machine(f"{self._name}-data", primary.name),
             storage_id=disk.id,
             instance_id=primary.instance_id,
             # One disk is attached to one machine at a time.
-            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True, hooks=args.hooks.attachment),
-        )
-        return attached.storage_id
+            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True, hooks=self._args.hooks.attachment),
+        ).storage_id

@@ -40,7 +40,9 @@ class PulumiEngine:
     def __init__(self, stack: str, workspace: Workspace | None, config_file: Path | None = None) -> None:
         self._stack = stack
         self._directory = workspace.project if workspace else PROJECT_ROOT
-        self._environment = workspace.prepare_for_pulumi(stack, config_file) if workspace else {}
+        self._environment = _say_file(config_file) | (
+            workspace.prepare_for_pulumi(stack, config_file) if workspace else {}
+        )
         self._owns_backend = workspace is not None
 
     def up(self) -> None:
@@ -71,14 +73,15 @@ class LocalcloudEngine:
 
     def __init__(self, stack: str, workspace: Workspace, config_file: Path | None = None) -> None:
         self._settings = ["--config-file", str(config_file.resolve())] if config_file else []
+        self._environment = _say_file(config_file)
         self._options = ["--stack", stack, "--cwd", str(workspace.program), "--state-dir", str(workspace.engine_state)]
         self._state = workspace.engine_state / f"{stack}.json"
 
     def up(self) -> None:
-        _run([_localcloud(), "engine", "up", "--yes", *self._options, *self._settings], {})
+        _run([_localcloud(), "engine", "up", "--yes", *self._options, *self._settings], self._environment)
 
     def preview(self) -> None:
-        _run([_localcloud(), "engine", "preview", *self._options, *self._settings], {})
+        _run([_localcloud(), "engine", "preview", *self._options, *self._settings], self._environment)
 
     def outputs(self, *, show_secrets: bool) -> dict[str, Any]:
         if not self._state.exists():
@@ -129,6 +132,11 @@ def enter_localcloud(stack: str, arguments: Sequence[str]) -> None:
             os.execvp(command[0], command)  # noqa: S606 - no shell is wanted
         except OSError as error:
             raise _cannot_run(command[0], error) from None
+
+
+def _say_file(config_file: Path | None) -> dict[str, str]:
+    """For the program's messages, which name the file that a person has to change (stacks/settings.py)."""
+    return {"TANDEM_CONFIG_FILE": str(config_file)} if config_file else {}
 
 
 def _cannot_run(program: str, error: OSError) -> OperationError:

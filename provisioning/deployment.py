@@ -43,6 +43,7 @@ class Deployment:
     admin_cidrs: tuple[str, ...] = ()
     peer_ports: tuple[int, ...] = ()  # further TCP ports that the machines offer to each other
     data_disk: bool = False  # the primary has a disk of its own for the data
+    former_data: bool = False  # the data was on the first machine, and its disk goes from there
     release: Release | None = None  # of the IAM services; None = found from `iam.release` when it is rendered
 
     @property

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from provisioning import desired
 from provisioning.desired import After, Archive, File, Thing
-from provisioning.services import base, data_disk, firewall, iam, keepalived, mariadb, nginx, redis
+from provisioning.services import base, data_disk, firewall, former_data, iam, keepalived, mariadb, nginx, redis
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +27,8 @@ _KINDS: dict[str, type[Thing]] = {
 }  # fmt: skip
 
 # Data first, then what reads it, then what stands in front: each starts on what it needs.
-_SERVICES = (base, firewall, data_disk, mariadb, redis, iam, nginx, keepalived)
+# Last what is needed no more.
+_SERVICES = (base, firewall, data_disk, mariadb, redis, iam, nginx, keepalived, former_data)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 
 from provisioning import hand_over as handing_over
 from provisioning import owner as owners
-from provisioning.desired import Account, Archive, File, FileSystem, Gate, Query, Unit
+from provisioning.desired import Account, Archive, Database, File, FileSystem, Gate, Query, Unit
 from provisioning.errors import CandidateError, GateError, ProvisioningError, UnreachableError
 from provisioning.facts import Facts, question
 from provisioning.manifest import Manifest
@@ -356,12 +356,12 @@ def _commit_all(
         return {machine.host.name: words for machine, words in zip(machines, done, strict=True) if words}
     changed: dict[str, tuple[str, ...]] = {}
     reached: list[str] = []
-    # The one that holds the address goes last, when the others already serve what it is about to serve.
-    for machine in sorted(machines, key=lambda machine: bool(machine.facts.addresses)):
+    holding = {machine.host.name for machine in machines if machine.facts.addresses}
+    for machine in sorted(machines, key=_turn):
         if not machine.plan:
             continue
         try:
-            words = _commit_one(inventory, machine, machines, token, report)
+            words = _commit_one(inventory, machine, machines, token, report, holding=holding)
         except GateError as error:
             raise GateError(
                 f"{error.message}; the rollout stopped there"
@@ -375,6 +375,18 @@ def _commit_all(
     return changed
 
 
+def _turn(machine: _Machine) -> tuple[bool, bool, bool]:
+    """The one that holds the address goes last, when the others already serve what it is about to serve.
+
+    But databases that are not there yet come first, since the others' services wait for them; and whatever is stopped
+    for good stops when nobody uses it any more.
+    """
+    things = [step.thing for step in machine.plan.commit]
+    brings = any(isinstance(thing, Database) for thing in things)
+    stops = any(isinstance(thing, Unit) and not thing.running for thing in things)
+    return not brings, stops, bool(machine.facts.addresses)
+
+
 def _runs(machine: _Machine, unit: str) -> bool:
     fact = machine.facts.units.get(unit)
     return fact is not None and fact.active
@@ -386,14 +398,19 @@ def _commit_one(
     machines: Sequence[_Machine],
     token: str,
     report: Callable[[str], None],
+    *,
+    holding: set[str],
 ) -> tuple[str, ...]:
-    """One machine while the others serve: without the address, and out of the upstreams where it restarts services."""
+    """One machine while the others serve: without the address, and out of the upstreams where it restarts services.
+
+    `holding` are the machines that hold an address by now; whoever takes one over is added.
+    """
     peers = [peer.connection for peer in machines if peer is not machine and peer.host.holder]
     disturbs = any(isinstance(step.thing, Unit) for step in machine.plan.commit) or machine.plan.pending
-    handed = machine.facts.addresses and peers and disturbs
+    handed = machine.host.name in holding and peers and disturbs
     if handed:
-        report(f"{machine.host.name}: handing {', '.join(machine.facts.addresses)} over")
-        handing_over.give_away(machine.connection, peers, inventory.virtual_ips)
+        report(f"{machine.host.name}: handing {', '.join(machine.facts.addresses or inventory.virtual_ips)} over")
+        holding.add(handing_over.give_away(machine.connection, peers, inventory.virtual_ips).to)
     try:
         with _out_of_upstreams(machine, machines, report):
             return _commit(machine, token)

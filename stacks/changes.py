@@ -45,14 +45,12 @@ class Deployed:
 class ChangeError(pulumi.RunError):
     """Every wanted change that cannot be made so."""
 
-    def __init__(self, stack: str, problems: tuple[Problem, ...]) -> None:
+    def __init__(self, file: str, problems: tuple[Problem, ...]) -> None:
         self.problems = problems
         many = "a change" if len(problems) == 1 else f"{len(problems)} changes"
         lines = [f"  {problem.key}\n    {problem.text.replace(chr(10), f'{chr(10)}    ')}" for problem in problems]
         super().__init__(
-            "\n".join(
-                [f"Pulumi.{stack}.yaml asks for {many} that a deployed group cannot make; nothing was changed:", *lines]
-            )
+            "\n".join([f"{file} asks for {many} that a deployed group cannot make; nothing was changed:", *lines])
         )
 
 
@@ -63,7 +61,7 @@ def refuse_impossible_changes(settings: Settings, exports: Mapping[str, Any]) ->
         return
     problems = tuple(problem for rule in _RULES for problem in rule(settings, deployed))
     if problems:
-        raise ChangeError(settings.stack, problems)
+        raise ChangeError(settings.file, problems)
 
 
 def the_network_is_for_life(settings: Settings, deployed: Deployed) -> Iterator[Problem]:
@@ -108,9 +106,31 @@ def the_databases_stay_on_their_machine(settings: Settings, deployed: Deployed) 
         "tandem:machines.nodes",
         f"{primary} has the databases and their disk, and these do not move to {first} by themselves.\n"
         f"Keep {primary} first. To have it anew with all its data: pulumi up --replace its URN (docs/operations.md).\n"
-        "To do without it: bring the data to databases of your own and set data.placement external "
-        "(docs/operations.md).",
+        "To do without it: bring the data to databases of your own and set data.placement external in an `up` of its "
+        "own (docs/operations.md).",
     )
+
+
+def the_disk_with_the_databases_outlives_their_move(settings: Settings, deployed: Deployed) -> Iterator[Problem]:
+    """No setting of where the databases are deletes what is in them; that takes an `up` of its own."""
+    primary, first = deployed.primary, settings.machines.nodes[0].name
+    if primary is None or not settings.data.external:
+        return
+    if not settings.machines.data_disk.keep:
+        yield Problem(
+            "tandem:data.placement",
+            f"it is on-primary, wanted is external: the disk with the databases of {primary} would be deleted "
+            "in this run.\n"
+            "Bring what is in them to yours (docs/operations.md), and set machines.dataDisk.keep to true: `up` then "
+            "leaves the disk as it is.\n"
+            "When nobody needs it any more, set machines.dataDisk.keep to false in an `up` of its own.",
+        )
+    elif primary != first:
+        yield Problem(
+            "tandem:machines.nodes",
+            f"{primary} has the databases and has to stop them before its disk is detached.\n"
+            f"Keep {primary} first in the `up` that sets data.placement external; after it, it may go.",
+        )
 
 
 def machines_leave_one_at_a_time(settings: Settings, deployed: Deployed) -> Iterator[Problem]:
@@ -148,5 +168,6 @@ _RULES = (
     the_network_is_for_life,
     an_address_has_one_machine,
     the_databases_stay_on_their_machine,
+    the_disk_with_the_databases_outlives_their_move,
     machines_leave_one_at_a_time,
 )

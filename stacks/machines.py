@@ -11,8 +11,8 @@ from provisioning.settings.base import FrozenModel
 from stacks.addresses import Address
 
 MACHINE_COUNT = (2, 16)
-# A host name: the cloud takes 2 to 60 characters of these, without a leading or trailing hyphen.
-_NAME = r"^[a-z][a-z0-9-]{0,28}[a-z0-9]$"
+# A host name: the cloud takes 2 to 60 characters of these, and no hyphen at an end or beside another one.
+_NAME = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
 # Family, generation, size: "S5.MEDIUM2".
 _INSTANCE_TYPE = r"^[A-Z][A-Z0-9]*\.[A-Z0-9]+$"
 
@@ -23,7 +23,13 @@ class NodeSettings(FrozenModel):
     """One machine."""
 
     name: Annotated[
-        str, Field(pattern=_NAME, description="Host name: small letters, digits and hyphens, 2 to 30 characters.")
+        str,
+        Field(
+            pattern=_NAME,
+            min_length=2,
+            max_length=30,
+            description="Host name: small letters, digits and single hyphens, 2 to 30 characters.",
+        ),
     ]
     address: Annotated[Address, Field(description="Private address, fixed for the machine's life.")]
     type: Annotated[
@@ -52,6 +58,13 @@ class DataDiskSettings(FrozenModel):
     size_gib: Annotated[
         int, Field(ge=10, le=32000, multiple_of=10, description="Size in steps of 10; it can grow, never shrink.")
     ] = 20
+    keep: Annotated[
+        bool,
+        Field(
+            description="With `data: external`: keep the disk, detached, that had the databases of `data: on-primary`. "
+            "Needed in the `up` that moves them; set to false later, it is deleted (docs/operations.md)."
+        ),
+    ] = False
 
 
 class MachinesSettings(FrozenModel):

@@ -19,13 +19,13 @@ class Problem:
 class SettingsError(pulumi.RunError):
     """Every problem of one stack's settings, found before any resource is declared."""
 
-    def __init__(self, stack: str, problems: tuple[Problem, ...]) -> None:
+    def __init__(self, file: str, problems: tuple[Problem, ...]) -> None:
         self.problems = problems
-        super().__init__(_report(stack, problems))
+        super().__init__(_report(file, problems))
 
 
-def _report(stack: str, problems: tuple[Problem, ...]) -> str:
+def _report(file: str, problems: tuple[Problem, ...]) -> str:
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
     width = max(len(problem.key) for problem in problems)
     lines = [f"  {problem.key.ljust(width)}  {problem.text}" for problem in problems]
-    return "\n".join([f"Pulumi.{stack}.yaml has {count}:", *lines])
+    return "\n".join([f"{file} has {count}:", *lines])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Self
@@ -31,6 +32,8 @@ from stacks.virtual_ip import DnsSettings, DomainsSettings, VirtualIpSettings
 _NAMESPACE = "tandem"
 # Pulumi's own key: the provider reads it too, so that the two cannot differ.
 _REGION = "tencentcloud:region"
+# Set by `tandem --config-file`: Pulumi does not tell a program which file it has read.
+_FILE = "TANDEM_CONFIG_FILE"
 _TAG_TEXT = r"^[A-Za-z0-9_.:/+=@-]{1,127}$"
 
 
@@ -67,6 +70,12 @@ class Stack:
     project: str
     name: str
     region: str | None
+    given_file: str | None = None  # instead of the stack's own
+
+    @property
+    def file(self) -> str:
+        """Where its settings stand, as a person would look for it."""
+        return self.given_file or f"Pulumi.{self.name}.yaml"
 
 
 class Settings(Sections):
@@ -74,6 +83,7 @@ class Settings(Sections):
 
     project: str
     stack: str
+    file: str  # where they stand
     region: str
     release: Release  # of the IAM services, found by `iam.release`
 
@@ -85,7 +95,7 @@ class Settings(Sections):
         }
         secret = frozenset(key for key in raw if is_config_secret(f"{_NAMESPACE}:{key}"))
         region = pulumi.Config("tencentcloud").get("region")
-        stack = Stack(pulumi.get_project(), pulumi.get_stack(), region)
+        stack = Stack(pulumi.get_project(), pulumi.get_stack(), region, os.environ.get(_FILE))
         return cls.parse(stack, raw, secret)
 
     @classmethod
@@ -113,9 +123,14 @@ class Settings(Sections):
                 wanted = "needs a real release (tandem:iam.release): the stand-in's iam-pump writes csv files alone"
                 problems.append(Problem(f"{_NAMESPACE}:data.mongodb", wanted))
         if problems:
-            raise SettingsError(stack.name, tuple(problems))
+            raise SettingsError(stack.file, tuple(problems))
         return cls.model_construct(
-            project=stack.project, stack=stack.name, region=stack.region, release=release, **parsed.sections
+            project=stack.project,
+            stack=stack.name,
+            file=stack.file,
+            region=stack.region,
+            release=release,
+            **parsed.sections,
         )
 
 

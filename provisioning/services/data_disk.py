@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MOUNT_POINT = "/srv/tandem"
 # (package, unit, where it keeps its files)
-_DATABASES = (("mariadb-server", "mariadb", "/var/lib/mysql"), ("redis-server", "redis-server", "/var/lib/redis"))
+DATABASES = (("mariadb-server", "mariadb", "/var/lib/mysql"), ("redis-server", "redis-server", "/var/lib/redis"))
 
 
 def desired(deployment: Deployment, machine: Machine) -> list[Thing]:
@@ -30,7 +30,7 @@ def desired(deployment: Deployment, machine: Machine) -> list[Thing]:
         File("/etc/systemd/system/tandem-disk.service", render("data_disk/tandem-disk.service.j2", device=device)),
         *_mount(MOUNT_POINT, device, kind="ext4", options="noatime"),
     ]
-    for package, unit, path in _DATABASES:
+    for package, unit, path in DATABASES:
         on_disk = f"{MOUNT_POINT}/{unit}"
         things += [
             Package(package),
@@ -45,9 +45,13 @@ def desired(deployment: Deployment, machine: Machine) -> list[Thing]:
     return things
 
 
+def mount_unit(where: str) -> str:
+    """The name that systemd wants, made of the path (systemd.mount); none of ours has a character to escape."""
+    return where.strip("/").replace("/", "-") + ".mount"
+
+
 def _mount(where: str, what: str, *, kind: str, options: str) -> list[Thing]:
-    # systemd wants the unit's name to be the path (systemd.mount); none of ours has a character to escape.
-    unit = where.strip("/").replace("/", "-") + ".mount"
+    unit = mount_unit(where)
     below = "" if what.startswith("/dev/") else MOUNT_POINT
     text = render("data_disk/mount.j2", where=where, what=what, type=kind, options=options, below=below)
     return [File(f"/etc/systemd/system/{unit}", text), Unit(unit)]

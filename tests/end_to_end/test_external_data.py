@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,18 +45,35 @@ class Site:
     subnet_id: str
     crypter: Crypter
 
-    def settings(self, file: Path, **data: Any) -> Path:
-        """The local stack in this network, with these databases."""
+    def settings_on_primary(self, file: Path) -> Path:
+        """The local stack in this network, with databases of its own."""
+        return write_settings(file, network={"existing": {"vpcId": self.vpc_id, "subnetId": self.subnet_id}})
+
+    def settings(self, file: Path, *, keep_disk: bool = False, **data: Any) -> Path:
+        """The same with these databases."""
         given = {name: {"secure": self.crypter.encrypt(PASSWORD)} for name in ("mariadbPassword", "redisPassword")}
         addresses = {"mariadbAddress": f"{DATABASES}:3306", "redisAddress": f"{DATABASES}:6379"}
         written = write_settings(
             file,
             network={"existing": {"vpcId": self.vpc_id, "subnetId": self.subnet_id}},
+            machines={"dataDisk": {"keep": keep_disk}},
             data={"placement": "external", **addresses, **data},
             credentials={"given": given},
         )
         written.write_text(f"encryptionsalt: '{self.crypter.salt}'\n{written.read_text()}")
         return written
+
+    def data_disks(self) -> list[dict[str, Any]]:
+        return [disk for disk in _call(self.lab, "cbs", "DescribeDisks")["DiskSet"] if disk["DiskUsage"] == "DATA_DISK"]
+
+
+def _call(lab: Lab, service: str, action: str, **parameters: Any) -> dict[str, Any]:
+    words = [
+        word
+        for name, value in parameters.items()
+        for word in (f"--{name}", value if isinstance(value, str) else json.dumps(value))
+    ]
+    return json.loads(lab.operator("tccli", service, action, *words).stdout)
 
 
 @pytest.fixture(scope="module")
@@ -79,14 +97,7 @@ def site() -> Iterator[Site]:
 
 
 def _make_site(lab: Lab, crypter: Crypter) -> Site:
-    def call(service: str, action: str, **parameters: Any) -> dict[str, Any]:
-        words = [
-            word
-            for name, value in parameters.items()
-            for word in (f"--{name}", value if isinstance(value, str) else json.dumps(value))
-        ]
-        return json.loads(lab.operator("tccli", service, action, *words).stdout)
-
+    call = partial(_call, lab)
     vpc_id = call("vpc", "CreateVpc", VpcName="theirs", CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
     subnet = call(
         "vpc", "CreateSubnet", VpcId=vpc_id, SubnetName="theirs", CidrBlock="10.0.4.0/24", Zone="ap-guangzhou-6"
@@ -135,3 +146,27 @@ def test_the_group_serves_from_databases_that_are_not_its_own(site: Site, tmp_pa
         "databases", "mariadb -N -e \"SELECT host FROM information_schema.processlist WHERE user='iam'\""
     )
     assert {line.split(":")[0] for line in seen.split()} == {"10.0.4.20", "10.0.4.21"}
+
+
+def test_databases_that_move_away_leave_their_disk_as_it_was(site: Site, tmp_path: Path) -> None:
+    """docs/operations.md, The first machine."""
+    on_primary = site.settings_on_primary(tmp_path / "on-primary.yaml")
+    site.lab.up("--config-file", str(on_primary))
+    site.lab.on("iam-a", "mariadb iam -e 'CREATE TABLE kept (number INT); INSERT INTO kept VALUES (42)'")
+
+    hasty = site.settings(tmp_path / "hasty.yaml")
+    with pytest.raises(CommandError) as caught:
+        site.lab.up("--config-file", str(hasty))
+    assert f"{hasty} asks for a change that a deployed group cannot make; nothing was changed" in str(caught.value)
+    assert "the disk with the databases of iam-a would be deleted in this run" in str(caught.value)
+    assert site.lab.on("iam-a", "mariadb -N iam -e 'SELECT number FROM kept'").strip() == "42"
+
+    site.lab.up("--config-file", str(site.settings(tmp_path / "moved.yaml", keep_disk=True)))
+    assert "ok" in site.lab.operator("tandem", "health", "--stack", "local").stdout
+    units = "mariadb redis-server var-lib-mysql.mount srv-tandem.mount"
+    assert site.lab.on("iam-a", f"systemctl is-active {units}", check=False).split() == ["inactive"] * 4
+    assert [disk["Attached"] for disk in site.data_disks()] == [False]
+
+    site.lab.up("--config-file", str(on_primary))
+    assert site.lab.on("iam-a", "mariadb -N iam -e 'SELECT number FROM kept'").strip() == "42"
+    assert "ok" in site.lab.operator("tandem", "health", "--stack", "local").stdout

@@ -44,18 +44,21 @@ def test_a_stack_of_the_real_cloud_uses_pulumi_as_it_is(path_with_pulumi: str) -
 def test_a_preview_shows_the_diff_and_makes_the_stack_on_localcloud_first(
     workspace: Workspace, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    other = tmp_path / "other.yaml"
+    other.write_text("config: {}\n")
     program = tmp_path / "bin" / "pulumi"
     program.parent.mkdir()
-    program.write_text('#!/bin/sh\necho "$@" >> "$(dirname "$0")/asked"\necho shown\n')
+    program.write_text('#!/bin/sh\necho "$@" "$TANDEM_CONFIG_FILE" >> "$(dirname "$0")/asked"\necho shown\n')
     program.chmod(0o755)
     before = os.environ["PATH"]
     os.environ["PATH"] = f"{program.parent}:{before}"
     try:
-        PulumiEngine("local", workspace).preview()
+        PulumiEngine("local", workspace, other).preview()
     finally:
         os.environ["PATH"] = before
     asked = [line.split("--non-interactive ")[1] for line in (program.parent / "asked").read_text().splitlines()]
-    assert asked == ["stack select --create local", "preview --stack local --diff"]
+    # The program's messages name the file that a person has to change.
+    assert asked == [f"stack select --create local {other}", f"preview --stack local --diff {other}"]
     assert capfd.readouterr().out == "shown\n"
 
 

@@ -44,6 +44,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
             "given": {"mariadbPassword": "given-mariadb-password", "redisPassword": "given-redis-password"}
         },
     },
+    "databases that have moved away": {
+        "machines.dataDisk": {"keep": True},
+        "data": {"placement": "external", "mariadbAddress": "10.0.9.1:3306", "redisAddress": "10.0.9.2:6379"},
+        "credentials": {
+            "given": {"mariadbPassword": "given-mariadb-password", "redisPassword": "given-redis-password"}
+        },
+    },
     "audit records in MongoDB": {
         "iam": {"release": make_release()},
         "data": {

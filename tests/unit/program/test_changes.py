@@ -17,6 +17,7 @@ _EXTERNAL = {
     "data": {"placement": "external", "mariadbAddress": "10.0.9.1:3306", "redisAddress": "10.0.9.2:6379"},
     "credentials": {"given": {"mariadbPassword": "given-mariadb-password", "redisPassword": "given-redis-password"}},
 }
+_KEPT = {**_EXTERNAL, "machines.dataDisk": {"keep": True}}
 _GROUP = {"machines.nodes": [_A, _B, _C]}
 _EXISTING = {"network.existing": {"vpcId": "vpc-1234abcd", "subnetId": "subnet-1234abcd"}}
 
@@ -25,6 +26,10 @@ REFUSED: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
     ("the first machine goes", _GROUP, {"machines.nodes": [_B, _C]},
      "machines.nodes", "iam-a has the databases and their disk"),
     ("the machines change places", _GROUP, {"machines.nodes": [_B, _A, _C]}, "machines.nodes", "Keep iam-a first"),
+    ("the databases move and their disk goes", {}, _EXTERNAL,
+     "data.placement", "the disk with the databases of iam-a would be deleted in this run"),
+    ("the databases move and their machine goes", _GROUP, {**_KEPT, "machines.nodes": [_B, _C]},
+     "machines.nodes", "Keep iam-a first in the `up` that sets data.placement external"),
     ("a machine has a new name", _GROUP, {"machines.nodes": [_A, {**_B, "name": "iam-x"}, _C]},
      "machines.nodes[1].address", "10.0.4.21 is iam-b's, wanted is iam-x: a name is for life too"),
     ("two machines change addresses", _GROUP,
@@ -58,7 +63,9 @@ TAKEN: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("the second machine goes", _GROUP, {"machines.nodes": [_A, _C]}),
     ("the protection goes first", {**_GROUP, "machines.terminationProtection": True}, _GROUP),
     ("the first machine goes, and holds no data", {**_GROUP, **_EXTERNAL}, {**_EXTERNAL, "machines.nodes": [_B, _C]}),
-    ("the first machine gives the data away", {**_GROUP}, {**_GROUP, **_EXTERNAL}),
+    ("the first machine gives the data away", {**_GROUP}, {**_GROUP, **_KEPT}),
+    ("the disk that is no longer used goes", {**_GROUP, **_KEPT}, {**_GROUP, **_EXTERNAL}),
+    ("the databases come back to their disk", _KEPT, {}),
     ("the virtual IP moves", {}, {"virtualIp.address": "10.0.4.98"}),
     ("the bastion goes", {"access.mode": "bastion"}, {}),
     ("somebody's network is described better", {**_EXISTING, "network.vpcCidr": "10.0.0.0/15"}, _EXISTING),
@@ -73,8 +80,9 @@ def _exports(changes: dict[str, Any]) -> dict[str, Any]:
 def test_an_impossible_change_is_refused_with_what_to_do(
     before: dict[str, Any], after: dict[str, Any], key: str, words: str
 ) -> None:
+    wanted, exports = parse(with_values(sections(), after), secret=frozenset({"credentials"})), _exports(before)
     with pytest.raises(ChangeError) as caught:
-        refuse_impossible_changes(parse(with_values(sections(), after)), _exports(before))
+        refuse_impossible_changes(wanted, exports)
     texts = [problem.text for problem in caught.value.problems if problem.key == f"tandem:{key}"]
     assert any(words in text for text in texts), caught.value.problems
     assert str(caught.value).startswith("Pulumi.local.yaml asks for ")

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import fake_cloud
+import pytest
+from program_runs import config_of
+
+from stacks.problems import SettingsError
 
 
 def test_the_local_stack_declares_a_pair_behind_one_address() -> None:
@@ -10,3 +14,15 @@ def test_the_local_stack_declares_a_pair_behind_one_address() -> None:
     assert run.get("vip-havip").inputs["vip"] == "10.0.4.99"
     assert len(run.of_kind("Ha/vipInstanceAttachment")) == 2
     assert run.get("vip-binding").inputs["addressIp"] == "vip-address.publicIp"
+
+
+@pytest.mark.parametrize("preview", [True, False])
+def test_wrong_settings_are_reported_before_anything_is_declared(
+    monkeypatch: pytest.MonkeyPatch, *, preview: bool
+) -> None:
+    monkeypatch.setenv("TANDEM_CONFIG_FILE", "/home/me/other.yaml")
+    declared = fake_cloud.Run()
+    with pytest.raises(SettingsError, match=r"^/home/me/other\.yaml has 1 problem:\n  tandem:machines\.type "):
+        fake_cloud.run_program("local", config_of("local", {"machines.type": "large"}), preview=preview, run=declared)
+    assert not declared.resources
+    assert not declared.exports

@@ -11,6 +11,7 @@ from provisioning_fakes import ME, MY_GROUP, FakeGroup, PowerCutError
 from provisioning.desired import (
     Absent,
     Check,
+    Database,
     Directory,
     File,
     Gate,
@@ -212,6 +213,47 @@ def test_the_machine_that_holds_the_address_goes_last_and_after_handing_it_over(
         "iam-a write /etc/nginx/conf.d/site.conf",
         "iam-a reload nginx",
         "iam-a end drain",
+    ]
+
+
+def commits(group: FakeGroup, of: dict[str, Manifest]) -> list[str]:
+    """What is done to which machine, in order. Whoever drains gives the address to the other one."""
+    order: list[str] = []
+
+    def effect(host: str, name: str) -> None:
+        order.append(f"{host} {name}")
+        if name == "drain":
+            group.held_by("iam-b" if host == "iam-a" else "iam-a")
+
+    group.before_effect = effect
+    go(group, of)
+    return [line for line in order if line.split(" ", 1)[1].startswith(("write", "drain", "database", "stop"))]
+
+
+def test_databases_that_are_not_there_yet_come_before_the_services_that_wait_for_them(group: FakeGroup) -> None:
+    go(group, manifests())
+    group.held_by("iam-a")
+    changed = manifests(things(port=8080))
+    with_databases = Manifest("iam-a", (Unit("mariadb"), Database("iam"), *changed["iam-a"].things))
+    assert commits(group, {**changed, "iam-a": with_databases}) == [
+        "iam-a drain",
+        "iam-a database iam",
+        "iam-a write /etc/nginx/conf.d/site.conf",
+        "iam-b drain",  # it holds the address by now
+        "iam-b write /etc/nginx/conf.d/site.conf",
+    ]
+
+
+def test_databases_stop_when_the_services_of_all_machines_have_others(group: FakeGroup) -> None:
+    go(group, {**manifests(), "iam-a": Manifest("iam-a", (Unit("mariadb"), *things()))})
+    group.held_by("iam-b")
+    changed, off = manifests(things(port=8080)), Unit("mariadb", enabled=False, running=False)
+    assert commits(group, {**changed, "iam-a": Manifest("iam-a", (*changed["iam-a"].things, off))}) == [
+        "iam-b drain",
+        "iam-b write /etc/nginx/conf.d/site.conf",
+        "iam-a drain",
+        "iam-a write /etc/nginx/conf.d/site.conf",
+        "iam-a stop mariadb",
     ]
 
 
