@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Literal
 import pulumi
 from tencentcloud_iac_pulumi import security
 
+from components.machines import HOLDERS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from components.labels import Labels
     from stacks.access import AccessSettings
     from stacks.machines import MachinesSettings
-
-_HOLDERS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,9 @@ class Rule:
 class Firewall(pulumi.ComponentResource):
     """A group for the machines that may hold the address, one for the others, one for the bastion.
 
-    The cloud has no word for VRRP (protocol 112), so ALL is opened between the machines' own addresses;
-    which ports a machine offers to another is enforced by its own nftables.
+    The cloud has no word for VRRP (protocol 112), so ALL is opened between the addresses of those that may hold the
+    virtual IP; the others speak TCP, and no heartbeats. Which ports a machine offers to another is enforced by its own
+    nftables.
     """
 
     holders_id: pulumi.Output[str]
@@ -49,18 +50,21 @@ class Firewall(pulumi.ComponentResource):
     def __init__(self, name: str, args: FirewallArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("tandem:cloud:Firewall", name, None, opts)
         ssh = [Rule(cidr, "TCP", "22", "SSH") for cidr in ssh_sources(args.access)]
-        peers = [
+        services = [Rule(f"{node.address}/32", "TCP", "ALL", f"{node.name}: services") for node in args.machines.nodes]
+        heartbeats = [
             Rule(f"{node.address}/32", "ALL", "ALL", f"{node.name}: heartbeats and services")
-            for node in args.machines.nodes
+            for node in args.machines.nodes[:HOLDERS]
         ]
         web = [
             Rule("0.0.0.0/0", "TCP", "443", "clients"),
             Rule("0.0.0.0/0", "TCP", "80", "clients, to be sent on to 443"),
         ]
-        self.holders_id = self._group(f"{name}-holders", args.labels, "machines with the address", [*web, *ssh, *peers])
+        self.holders_id = self._group(
+            f"{name}-holders", args.labels, "machines with the address", [*web, *ssh, *heartbeats, *services[HOLDERS:]]
+        )
         self.others_id = None
-        if len(args.machines.nodes) > _HOLDERS:
-            self.others_id = self._group(f"{name}-others", args.labels, "application machines", [*ssh, *peers])
+        if len(args.machines.nodes) > HOLDERS:
+            self.others_id = self._group(f"{name}-others", args.labels, "application machines", [*ssh, *services])
         self.bastion_id = None
         if args.access.mode == "bastion":
             from_people = [Rule(str(cidr), "TCP", "22", "SSH") for cidr in args.access.admin_cidrs]
@@ -69,9 +73,7 @@ class Firewall(pulumi.ComponentResource):
 
     def _group(self, name: str, labels: Labels, description: str, ingress: Iterable[Rule]) -> pulumi.Output[str]:
         child = pulumi.ResourceOptions(parent=self)
-        group = security.Group(
-            name, name=labels.name(name), description=f"{labels.group}: {description}", tags=labels.tags, opts=child
-        )
+        group = security.Group(name, name=labels.name(name), description=description, tags=labels.tags, opts=child)
         rules = security.GroupRuleSet(
             f"{name}-rules",
             security_group_id=group.id,

@@ -1,8 +1,9 @@
 """The machine's own packet filter: what the machines of the group may ask of each other.
 
-A security group has no word for VRRP (protocol 112), so it opens everything between the machines' addresses
-(`components/firewall.py`); this says which ports are meant. Everybody else is the security group's to judge: a second
-opinion here could only lock the operator out while access changes (docs/adr/0005).
+A security group has no word for VRRP (protocol 112), so it opens everything between the addresses of those that may
+hold the virtual IP, and every TCP port to the others (`components/firewall.py`); this says which ports are meant.
+Everybody else is the security group's to judge: a second opinion here could only lock the operator out while access
+changes (docs/adr/0005).
 """
 
 from __future__ import annotations

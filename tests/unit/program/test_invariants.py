@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import json
 import re
 from ipaddress import ip_network
 
 import pytest
-from fake_cloud import Declared, Run
+from fake_cloud import Declared, Run, stack_config
 from program_runs import ALL_RUNS, run, run_any
 
 # On one worker: each run of the program is made once in a process.
@@ -63,15 +65,39 @@ def test_ssh_comes_from_the_bastion_or_the_administrators_only(stack: str, optio
 
 
 @every_run
-def test_all_protocols_pass_between_single_machines_of_the_group_only(stack: str, option: str) -> None:
+def test_all_protocols_pass_between_those_that_may_hold_the_address_only(stack: str, option: str) -> None:
     declared = run_any(stack, option)
-    machines = {f"{each.inputs['privateIp']}/32" for each in declared.of_kind("Instance/instance")}
+    nodes = {f"{each['private_address']}/32": each["holder"] for each in declared.exports["nodes"]}
+    holders = {address for address, holder in nodes.items() if holder}
     for rules in declared.of_kind("Security/groupRuleSet"):
-        for rule in rules.inputs["ingresses"]:
-            assert rule["action"] == "ACCEPT"
-            assert rule["protocol"] in {"TCP", "ALL"}
-            if rule["protocol"] == "ALL":
-                assert rule["cidrBlock"] in machines
+        ingresses = rules.inputs["ingresses"]
+        assert {rule["action"] for rule in ingresses} == {"ACCEPT"}
+        everything = {rule["cidrBlock"] for rule in ingresses if rule["protocol"] == "ALL"}
+        assert everything == (holders if rules.name == "firewall-holders-rules" else set())
+        # All else is TCP in capitals, and a machine of the group is let in by all of its ports or by none.
+        assert {rule["protocol"] for rule in ingresses} <= {"TCP", "ALL"}
+        from_group = {rule["cidrBlock"]: rule["port"] for rule in ingresses if rule["cidrBlock"] in nodes}
+        assert from_group == ({} if rules.name == "firewall-bastion-rules" else dict.fromkeys(nodes, "ALL"))
+        assert {rule["port"] for rule in ingresses if rule["cidrBlock"] not in nodes} <= {"22", "80", "443"}
+
+
+@every_run
+def test_everything_may_go_out(stack: str, option: str) -> None:
+    for rules in run_any(stack, option).of_kind("Security/groupRuleSet"):
+        (rule,) = rules.inputs["egresses"]
+        assert (rule["action"], rule["cidrBlock"], rule["protocol"], rule["port"]) == (
+            "ACCEPT", "0.0.0.0/0", "ALL", "ALL",
+        )  # fmt: skip
+
+
+@every_run
+def test_clients_are_let_in_to_the_holders(stack: str, option: str) -> None:
+    web = {
+        rule["port"]
+        for rule in run_any(stack, option).get("firewall-holders-rules").inputs["ingresses"]
+        if rule["cidrBlock"] == "0.0.0.0/0"
+    }
+    assert web == {"80", "443"}
 
 
 @every_run
@@ -132,10 +158,24 @@ def test_every_name_says_project_and_stack_and_is_short_enough(stack: str, optio
 
 @every_run
 def test_everything_that_has_tags_says_whose_it_is(stack: str, option: str) -> None:
+    asked_for = stack_config(stack).get("tandem:tags", {})
+    ours = {"pulumi-project": "tandem", "pulumi-stack": stack, "managed-by": "pulumi"}
     for each in _cloud(run_any(stack, option)):
         assert (each.kind in _WITH_TAGS) != (each.kind in _WITHOUT_TAGS), f"new type: {each.kind}"
         if each.kind in _WITH_TAGS:
-            assert each.inputs["tags"].items() >= {"pulumi-project": "tandem", "pulumi-stack": stack}.items()
+            machine = each.inputs["tags"].get("machine")
+            assert each.inputs["tags"] == asked_for | ours | ({"machine": machine} if machine else {})
+
+
+def test_the_provider_agrees_on_what_has_tags() -> None:
+    def takes_tags(kind: str) -> bool:
+        module, name = kind.split("/")
+        resource = getattr(
+            importlib.import_module(f"tencentcloud_iac_pulumi.{module.lower()}"), name[0].upper() + name[1:]
+        )
+        return "tags" in inspect.signature(resource._internal_init).parameters
+
+    assert {kind for kind in _WITH_TAGS | _WITHOUT_TAGS if takes_tags(kind)} == _WITH_TAGS
 
 
 @every_run
