@@ -125,13 +125,16 @@ class Credentials(pulumi.ComponentResource):
 
     def _authority(self) -> tuple[pulumi.Output[str], pulumi.Output[str]]:
         """The key and certificate of a CA of this stack's own."""
-        key = self._key("ca-key", "ca")
+        key, labels = self._key("ca-key", "ca"), self._args.labels
         certificate = tls.SelfSignedCert(
             f"{self._name}-ca",
             private_key_pem=key.private_key_pem,
             is_ca_certificate=True,
             set_subject_key_id=True,
-            subject={"common_name": f"{self._args.labels.group} CA", "organization": self._args.labels.project},
+            subject={
+                "common_name": labels.subject(f"{labels.group} CA"),
+                "organization": labels.subject(labels.project),
+            },
             allowed_uses=["cert_signing", "crl_signing", "digital_signature"],
             validity_period_hours=self._args.settings.ca_validity_hours,
             # No early_renewal_hours: clients hold the CA, so that it must not change when a leaf does.
@@ -169,11 +172,11 @@ class Credentials(pulumi.ComponentResource):
         addresses: list[str],
         authority: tuple[pulumi.Output[str], pulumi.Output[str]],
     ) -> pulumi.Output[str]:
-        settings = self._args.settings
+        settings, labels = self._args.settings, self._args.labels
         request = tls.CertRequest(
             f"{self._name}-{what}-request",
             private_key_pem=key.private_key_pem,
-            subject={"common_name": names[0], "organization": self._args.labels.project},
+            subject={"common_name": names[0], "organization": labels.subject(labels.project)},
             dns_names=names,
             ip_addresses=addresses,
             opts=self._child(),

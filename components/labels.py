@@ -12,8 +12,11 @@ if TYPE_CHECKING:
 
 # ImportKeyPair takes letters, digits and underscores only (checked by the provider before any call).
 _LONGEST_KEY_NAME = 25
-# The tightest of the others: VPC, subnet, security group, route table, NAT gateway, HAVIP, placement group, disk.
+# The tightest of the others: VPC, subnet, security group, route table, NAT gateway, HAVIP, placement group, disk,
+# alarm policy and notice.
 _LONGEST_NAME = 60
+# Of a certificate's subject (RFC 5280, appendix A.1: ub-common-name, ub-organization-name).
+_LONGEST_SUBJECT = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +39,18 @@ class Labels:
 
     def name(self, what: str) -> str:
         """The name in the cloud of one thing of this stack, e.g. "tandem-local-vpc"."""
-        name = f"{self.group}-{what}"
-        return _shortened(name, _LONGEST_NAME, "-", name)
+        wanted = f"{self.group}-{what}"
+        # A stack may have a dot in its name, a public address none (ModifyAddressAttribute, AddressName).
+        return _shortened(re.sub(r"[^A-Za-z0-9_-]+", "-", wanted), _LONGEST_NAME, "-", wanted)
 
     def key_name(self, what: str) -> str:
         """The same for a key pair, whose names have rules of their own."""
         wanted = f"{self.project}_{self.stack}_{what}"
         return _shortened(re.sub(r"[^A-Za-z0-9]+", "_", wanted), _LONGEST_KEY_NAME, "_", wanted)
+
+    def subject(self, text: str) -> str:
+        """A name in a certificate."""
+        return _shortened(text, _LONGEST_SUBJECT, " ", text)
 
 
 def _shortened(name: str, longest: int, separator: str, wanted: str) -> str:

@@ -7,11 +7,12 @@ connects pinned to the temporary key reads the long-term one, pins that, and the
 
 from __future__ import annotations
 
+import base64
 import json
 
 from provisioning.errors import TemplateError
 
-LIMIT_BYTES = 16 * 1024  # of the cloud (CVM RunInstances, UserData), before base64
+LIMIT_BYTES = 16 * 1024  # of the cloud (CVM RunInstances, UserData), which takes it in base64
 
 
 def user_data(
@@ -50,10 +51,10 @@ def user_data(
         ],
     }  # fmt: skip
     text = "#cloud-config\n" + json.dumps(config, indent=1) + "\n"
-    size = len(text.encode())
+    size = len(base64.b64encode(text.encode()))
     if size > LIMIT_BYTES:
         raise TemplateError(
-            f"{hostname}: the user data has {size} bytes, the cloud takes {LIMIT_BYTES}",
+            f"{hostname}: the user data has {size} bytes in base64, the cloud takes {LIMIT_BYTES}",
             look_at="tandem:access.publicKeys: fewer or shorter keys",
         )
     return text

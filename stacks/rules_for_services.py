@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from ipaddress import IPv4Network, ip_address
 from urllib.parse import urlsplit
@@ -17,8 +18,9 @@ from stacks.network import NetworkSettings
 from stacks.problems import Problem
 from stacks.virtual_ip import DnsSettings, DomainsSettings, VirtualIpSettings
 
-# User data has 16 KiB in base64 (documented, RunInstances): half of it for keys.
-_MOST_KEY_BYTES = 6144
+# User data has 16 KiB in base64 (documented, RunInstances), so 12 KiB before it: 2 of them are for all but these keys.
+_MOST_KEY_BYTES = 10 * 1024
+_BYTES_AROUND_A_KEY = 6  # comma, line break and indentation, as provisioning.first_boot writes it
 _RESERVED_TAGS = ("qcs", "qcloud", "tencent", "project", "项目")
 _OWN_TAGS = frozenset({"pulumi-project", "pulumi-stack", "managed-by", "machine"})
 _MOST_TAGS = 50 - len(_OWN_TAGS)
@@ -143,11 +145,12 @@ def _is_inside(host: str, network: IPv4Network) -> bool:
 
 
 def keys_fit_into_user_data(access: AccessSettings) -> Iterator[Problem]:
-    size = sum(len(key) for key in access.public_keys)
+    # As user data has them: what is no ASCII (a comment in Chinese) takes six bytes a letter.
+    size = sum(len(json.dumps(key)) + _BYTES_AROUND_A_KEY for key in access.public_keys)
     if size > _MOST_KEY_BYTES:
         yield Problem(
             "tandem:access.publicKeys",
-            f"have {size} characters, and {_MOST_KEY_BYTES} fit into user data; use ed25519 keys, or fewer",
+            f"have {size} bytes, and {_MOST_KEY_BYTES} fit into user data; use ed25519 keys, or fewer",
         )
 
 

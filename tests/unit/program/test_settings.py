@@ -1,6 +1,7 @@
 # ruff: noqa: E501 - a table, one case to a line
 from __future__ import annotations
 
+import bisect
 from dataclasses import replace
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from settings_samples import ABSENT, ED25519, RELEASE, parse, problems_of, sections, with_value, with_values
 
 from provisioning.errors import ProvisioningError
+from provisioning.first_boot import user_data
 from provisioning.releases import Release
 from stacks.problems import SettingsError
 from stacks.settings import Settings, Stack
@@ -64,6 +66,10 @@ BAD: list[tuple[str, dict[str, Any], str, str]] = [
     ("an address that is none", {"machines.nodes.1.address": "10.0.4"}, "machines.nodes[1].address", "valid IPv4"),
     ("a name twice", {"machines.nodes": _TWICE}, "machines.nodes[1].name", "is used by 2 machines"),
     ("a name in capitals", {"machines.nodes.0.name": "IAM-A"}, "machines.nodes[0].name", "IAM-A does not look right"),
+    ("a name with two hyphens", {"machines.nodes.0.name": "iam--a"}, "machines.nodes[0].name", "does not look right"),
+    ("a name that ends in a hyphen", {"machines.nodes.0.name": "iam-"}, "machines.nodes[0].name", "does not look right"),
+    ("a name of one letter", {"machines.nodes.0.name": "a"}, "machines.nodes[0].name", "at least 2 characters"),
+    ("a name too long", {"machines.nodes.0.name": "a" * 31}, "machines.nodes[0].name", "at most 30 characters"),
     ("a name with a dot", {"machines.nodes.0.name": "iam.a"}, "machines.nodes[0].name", "does not look right"),
     ("login as root", {"machines.user": "root"}, "machines.user", "root's login stays closed"),
     ("a type that is none", {"machines.type": "large"}, "machines.type", "large does not look right"),
@@ -137,7 +143,8 @@ BAD: list[tuple[str, dict[str, Any], str, str]] = [
      "keepalived.notifyUrls[0]", "network.egress none leads nowhere"),
     ("told in vain at an address", {"keepalived": {"notifyUrls": ["http://8.8.8.8/x"]}},
      "keepalived.notifyUrls[0]", "outside the VPC"),
-    ("100 people", {"access.publicKeys": [ED25519] * 100}, "access.publicKeys", "fit into user data"),
+    ("120 people", {"access.publicKeys": [ED25519] * 120}, "access.publicKeys", "fit into user data"),
+    ("a long name in Chinese", {"access.publicKeys": [f"{ED25519} {'名' * 2000}"]}, "access.publicKeys", "fit into"),
     ("databases nowhere", {"data": {"placement": "external"}}, "data", "needs mariadbAddress"),
     ("external without passwords", {"data": EXTERNAL}, "credentials.given.mariadbPassword", "only you know it"),
     ("audit records nowhere", {"data": {**EXTERNAL, "mongodb": {"address": "10.0.9.3"}}}, "data.mongodb.address",
@@ -179,6 +186,12 @@ def test_all_problems_are_reported_at_once_with_their_keys() -> None:
     keys = [line.split()[0] for line in lines[1:]]
     assert {"tandem:network.subnetCidr", "tandem:machines.type", "tandem:nginx.workerConnection"} <= set(keys)
     assert all(line.startswith("  tandem:") for line in lines[1:])
+
+
+def test_the_report_names_the_file_that_was_given_instead() -> None:
+    stack = Stack("tandem", "local", "ap-guangzhou", given_file="other.yaml")
+    with pytest.raises(SettingsError, match=r"^other\.yaml has 1 problem:"):
+        Settings.parse(stack, with_value(sections(), "machines.type", "large"), find_release=lambda _: RELEASE)
 
 
 def test_a_secret_is_never_repeated_in_the_report() -> None:
@@ -234,6 +247,23 @@ def test_receivers_that_machines_can_reach_are_taken(changes: dict[str, Any]) ->
     assert problems_of(with_values(sections(), changes)) == ()
 
 
+@pytest.mark.parametrize("key", [ED25519, "ssh-rsa A", f"{ED25519} {'名' * 10}"])
+def test_as_many_keys_as_are_taken_fit_into_user_data(key: str) -> None:
+    def wrong(count: int) -> bool:
+        return bool(problems_of(with_value(sections(), "access.publicKeys", [key] * count)))
+
+    most = bisect.bisect_left(range(1, 1000), True, key=wrong)
+    assert wrong(most + 1)
+    text = user_data(
+        hostname="n" * 30,
+        host_key_private="k" * 700,
+        host_key_public="k" * 200,
+        user="u" * 31,
+        public_keys=(ED25519, *[key] * most),
+    )
+    assert len(text) > 9000
+
+
 def test_a_missing_region_is_named() -> None:
     assert "tencentcloud:region" in {problem.key for problem in problems_of(sections(), region=None)}
 
@@ -259,7 +289,7 @@ def test_a_newcomer_chooses_five_things() -> None:
     values = {
         "network": {"zone": "ap-guangzhou-6"},
         "machines": {"image": "img-jzvbbed6"},
-        "access": {"adminCidrs": ["198.51.100.0/24"], "publicKeys": [ED25519]},
+        "access": {"adminCidrs": ["198.51.100.0/24"]},
         "domains": {"api": "iam.api.example.com", "authz": "iam.authz.example.com"},
     }
     settings = parse(values)

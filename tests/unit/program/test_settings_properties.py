@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
@@ -78,7 +79,8 @@ def test_any_group_of_free_addresses_is_taken_and_rendered(group: tuple[IPv4Netw
 def test_two_stacks_never_meet_and_every_name_fits(project: str, stacks: list[str]) -> None:
     first, second = (Labels(project, stack, {}) for stack in stacks)
     for labels in (first, second):
-        assert len(labels.name("vpc")) <= 60
+        assert re.fullmatch(r"[A-Za-z0-9_-]{1,60}", labels.name("vpc"))
+        assert len(labels.subject(f"{labels.group} CA")) <= 64
         assert len(labels.key_name("deploy")) <= 25
         assert labels.key_name("deploy").replace("_", "").isalnum()
     assert first.name("vpc") != second.name("vpc")

@@ -5,11 +5,22 @@ from __future__ import annotations
 import json
 
 import pytest
+import yaml
 from fake_cloud import Run
 from program_runs import ALL_RUNS, OPTIONS, run, run_any, run_option
+from settings_samples import ED25519
+
+from components.dns import sub_domain
 
 # On one worker: each run of the program is made once in a process.
 pytestmark = pytest.mark.xdist_group("runs of the program")
+
+_OTHER_MACHINES = {
+    "machines.placement": "rack",
+    "machines.securityAgent": False,
+    "machines.monitoringAgent": False,
+    "access.publicKeys": [ED25519],
+}
 
 
 @pytest.mark.parametrize(("option", "count"), [("as it is", 2), ("three machines", 3), ("sixteen machines", 16)])
@@ -89,6 +100,40 @@ def test_an_existing_network_is_used_and_left_alone() -> None:
         assert (machine.inputs["vpcId"], machine.inputs["subnetId"]) == ("vpc-1234abcd", "subnet-1234abcd")
 
 
+def test_a_name_that_is_the_zones_own_is_a_record_of_the_zone_itself() -> None:
+    assert sub_domain("iam.api.example.com", "example.com") == "iam.api"
+    assert sub_domain("example.com", "example.com") == "@"
+
+
+def test_without_a_zone_there_is_no_record() -> None:
+    assert not run_option("as it is").of_kind("Dnspod/record")
+
+
+def test_machines_are_kept_apart_as_asked() -> None:
+    declared = {"host": run("local"), "switch": run("prod"), "rack": run("local", _OTHER_MACHINES)}
+    kinds = {kind: each.get("machines-placement").inputs["type"] for kind, each in declared.items()}
+    assert kinds == {"host": "HOST", "switch": "SW", "rack": "RACK"}
+    for each in declared.values():
+        for machine in each.of_kind("Instance/instance"):
+            together = machine.name != "machines.bastion"
+            assert machine.inputs.get("placementGroupId") == ("machines-placement.id" if together else None)
+
+
+def test_people_log_in_with_their_own_keys_beside_the_deployments() -> None:
+    machine = run("local", _OTHER_MACHINES).get("machines.iam-b").inputs
+    config = yaml.safe_load(machine["userDataRaw"])
+    deployment_key = "credentials-deployment-key.publicKeyOpenssh"
+    assert [user["ssh_authorized_keys"] for user in config["users"][1:]] == [[deployment_key, ED25519]]
+    assert config["ssh_keys"]["ecdsa_private"] == "credentials-iam-b-host-key.privateKeyOpenssh\n"
+
+
+def test_agents_are_there_unless_somebody_asked_for_none() -> None:
+    names = ("disableSecurityService", "disableMonitorService")
+    with_agents, without = run("local").get("machines.iam-a"), run("local", _OTHER_MACHINES).get("machines.iam-a")
+    assert [with_agents.inputs[name] for name in names] == [False, False]
+    assert [without.inputs[name] for name in names] == [True, True]
+
+
 def test_external_databases_leave_no_disk_and_no_server_of_ours() -> None:
     declared = run_option("external databases")
     assert not declared.of_kind("Cbs/storage")
@@ -97,6 +142,24 @@ def test_external_databases_leave_no_disk_and_no_server_of_ours() -> None:
     assert rollout["secrets"]["mariadb_iam_password"] == "given-mariadb-password"
     assert "data_disk_id" not in rollout["values"]
     assert not [path for path in rollout["files"]["iam-a"] if "mysql" in path]
+
+
+def test_a_disk_whose_databases_have_moved_away_is_kept_as_it_is_and_attached_to_nobody() -> None:
+    before, after = run_option("as it is"), run_option("databases that have moved away")
+    assert after.get("machines-data").inputs == before.get("machines-data").inputs
+    assert not after.of_kind("Cbs/storageAttachment")
+    assert "data_disk_id" not in after.get("rollout").inputs["values"]
+    # By then the machine has stopped them, in this order. Nobody is asked to where no disk is kept.
+    assert _units_to_stop(after, "iam-a") == [
+        "mariadb", "redis-server", "var-lib-mysql.mount", "var-lib-redis.mount", "srv-tandem.mount",
+    ]  # fmt: skip
+    assert _units_to_stop(after, "iam-b") == []
+    assert _units_to_stop(run_option("external databases"), "iam-a") == []
+
+
+def _units_to_stop(declared: Run, machine: str) -> list[str]:
+    things = map(json.loads, declared.get("rollout").inputs["manifests"][machine].splitlines()[1:])
+    return [thing["name"] for thing in things if thing["kind"] == "Unit" and not thing.get("running", True)]
 
 
 def test_mongodbs_password_can_stand_in_a_url() -> None:
@@ -136,30 +199,6 @@ def test_a_given_certificate_is_the_one_that_clients_see() -> None:
     assert declared.get("rollout").inputs["secrets"]["server_private_key"] == given["privateKey"]
     # The machines' own still come from our CA.
     assert declared.get("credentials-iam-a-certificate")
-
-
-def test_the_ca_never_renews_with_its_leaves() -> None:
-    declared = run("prod")
-    assert "earlyRenewalHours" not in declared.get("credentials-ca").inputs
-    for each in declared.of_kind("index/locallySignedCert"):
-        assert each.inputs["earlyRenewalHours"] == 720
-
-
-@pytest.mark.parametrize(
-    ("name", "resource"),
-    [("jwtKey", "credentials-jwt-key"), ("adminPassword", "credentials-admin-password")],
-)
-def test_a_new_generation_makes_one_password_anew(name: str, resource: str) -> None:
-    before, after = run("local"), run("local", {"credentials": {"generation": {name: 2}}})
-    changed = {each.name for each in before.resources if after.get(each.name).inputs != each.inputs}
-    assert changed == {resource}
-    assert after.get(resource).inputs["keepers"] == {"generation": "2"}
-
-
-def test_a_new_generation_of_a_key_is_another_key() -> None:
-    after = run("local", {"credentials": {"generation": {"serverCertificate": 2}}})
-    assert after.get("credentials-server-request").inputs["privateKeyPem"] == "credentials-server-key-2.privateKeyPem"
-    assert after.get("credentials-ca").inputs == run("local").get("credentials-ca").inputs
 
 
 def _before(declared: Run, name: str) -> set[str]:
