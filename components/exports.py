@@ -13,7 +13,7 @@ from components.host_keys import GroupHostKeys
 from components.labels import Labels
 from components.machines import Machines
 from components.virtual_ip import VirtualIp
-from stacks.changes import describe_network
+from stacks.changes import describe_disks, describe_network
 from stacks.settings import Settings
 
 
@@ -43,6 +43,7 @@ def export(  # noqa: PLR0917 - one call, in the order of the program
     pulumi.export("primary", settings.machines.nodes[0].name if has_local_data(settings) else None)
     pulumi.export("termination_protection", settings.machines.termination_protection)
     pulumi.export("network", describe_network(settings))
+    pulumi.export("disks", describe_disks(settings))
 
 
 def _ssh(settings: Settings, machines: Machines, host_keys: GroupHostKeys, credentials: Credentials) -> dict[str, Any]:

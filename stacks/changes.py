@@ -25,6 +25,7 @@ class Deployed:
     primary: str | None  # the machine with the databases
     termination_protection: bool
     network: Mapping[str, Any]
+    disks: Mapping[str, int]  # GiB, by their key below `machines`
 
     @classmethod
     def from_exports(cls, exports: Mapping[str, Any]) -> Self | None:
@@ -39,6 +40,7 @@ class Deployed:
             primary=exports.get("primary"),
             termination_protection=bool(exports.get("termination_protection")),
             network=exports.get("network") or {},
+            disks=exports.get("disks") or {},
         )
 
 
@@ -133,6 +135,17 @@ def the_disk_with_the_databases_outlives_their_move(settings: Settings, deployed
         )
 
 
+def a_disk_never_shrinks(settings: Settings, deployed: Deployed) -> Iterator[Problem]:
+    wanted = describe_disks(settings)
+    for key, was in deployed.disks.items():
+        if key in wanted and wanted[key] < was:
+            yield Problem(
+                f"tandem:machines.{key}.sizeGib",
+                f"it is {was:g}, wanted is {wanted[key]}: a disk can grow, never shrink, and the cloud would refuse "
+                f"after the machine has handed over.\nKeep {was:g}.",
+            )
+
+
 def machines_leave_one_at_a_time(settings: Settings, deployed: Deployed) -> Iterator[Problem]:
     staying = {node.name for node in settings.machines.nodes}
     leaving = [name for name in deployed.addresses if name not in staying]
@@ -164,10 +177,20 @@ def describe_network(settings: Settings) -> dict[str, Any]:
     }
 
 
+def describe_disks(settings: Settings) -> dict[str, int]:
+    """The sizes of those that are declared, in GiB, by their key in the stack's file."""
+    machines = settings.machines
+    has_data_disk = machines.data_disk.keep or not settings.data.external
+    return {"systemDisk": machines.system_disk.size_gib} | (
+        {"dataDisk": machines.data_disk.size_gib} if has_data_disk else {}
+    )
+
+
 _RULES = (
     the_network_is_for_life,
     an_address_has_one_machine,
     the_databases_stay_on_their_machine,
     the_disk_with_the_databases_outlives_their_move,
+    a_disk_never_shrinks,
     machines_leave_one_at_a_time,
 )

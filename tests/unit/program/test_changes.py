@@ -49,6 +49,9 @@ REFUSED: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
      {"machines.terminationProtection": True}, "machines.terminationProtection", "refuse to delete iam-c"),
     ("a machine and its protection go at once", {**_GROUP, "machines.terminationProtection": True}, {},
      "machines.terminationProtection", "Set it to false with iam-c still there"),
+    ("a smaller system disk", {"machines.systemDisk": {"sizeGib": 100}}, {},
+     "machines.systemDisk.sizeGib", "it is 100, wanted is 50: a disk can grow, never shrink"),
+    ("a smaller data disk", {"machines.dataDisk": {"sizeGib": 30}}, {}, "machines.dataDisk.sizeGib", "Keep 30"),
     ("another zone", {}, {"network.zone": "ap-guangzhou-7"}, "network.zone", "would be deleted under its machines"),
     ("another VPC", {}, {"network.vpcCidr": "10.0.0.0/12"}, "network.vpcCidr", "it is 10.0.0.0/16"),
     ("a wider subnet", {}, {"network.subnetCidr": "10.0.4.0/23"}, "network.subnetCidr", "a stack of its own"),
@@ -66,6 +69,8 @@ TAKEN: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("the first machine gives the data away", {**_GROUP}, {**_GROUP, **_KEPT}),
     ("the disk that is no longer used goes", {**_GROUP, **_KEPT}, {**_GROUP, **_EXTERNAL}),
     ("the databases come back to their disk", _KEPT, {}),
+    ("a disk grows", {}, {"machines.systemDisk": {"sizeGib": 100}, "machines.dataDisk": {"sizeGib": 30}}),
+    ("a new data disk is smaller than one that went", {**_EXTERNAL, "machines.dataDisk": {"sizeGib": 30}}, {}),
     ("the virtual IP moves", {}, {"virtualIp.address": "10.0.4.98"}),
     ("the bastion goes", {"access.mode": "bastion"}, {}),
     ("somebody's network is described better", {**_EXISTING, "network.vpcCidr": "10.0.0.0/15"}, _EXISTING),
@@ -129,5 +134,5 @@ def test_a_deployed_group_is_declared_again_as_it_is() -> None:
 
 def test_what_was_never_there_is_not_asked_for() -> None:
     """An export of an older version has none of what binds the next run."""
-    older = {key: value for key, value in _exports({}).items() if key not in {"primary", "network"}}
+    older = {key: value for key, value in _exports({}).items() if key not in {"primary", "network", "disks"}}
     refuse_impossible_changes(parse(with_values(sections(), {"dns": ABSENT})), older)

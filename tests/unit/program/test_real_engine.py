@@ -164,8 +164,9 @@ _A, _B, _C = ({"name": f"iam-{name}", "address": f"10.0.4.2{number}"} for number
         ({"machines.nodes.1.name": "iam-x"}, "10.0.4.21 is iam-b's, wanted is iam-x"),
         ({"machines.nodes": [_B, _C]}, "iam-a has the databases and their disk"),
         ({"network.zone": "ap-guangzhou-7"}, "the subnet would be deleted under its machines"),
+        ({"machines.systemDisk": {"sizeGib": 20}}, "it is 50, wanted is 20: a disk can grow, never shrink"),
     ],
-    ids=["another address", "another name", "without the first machine", "another zone"],
+    ids=["another address", "another name", "without the first machine", "another zone", "a smaller disk"],
 )
 def test_what_a_deployed_group_cannot_become_is_refused_before_anything_is_done(
     project: Project, command: tuple[str, ...], changes: dict[str, Any], words: str
@@ -307,6 +308,19 @@ def test_the_table_of_replacements_is_what_the_provider_says() -> None:
         }
         says = {key for key, value in by_kind[kind]["inputProperties"].items() if value.get("willReplaceOnChanges")}
         assert says & set_by_us == expected, kind
+
+
+def test_a_protected_group_goes_by_the_steps_of_the_readme_only(project: Project) -> None:
+    project.succeed(*_UP, changes={"protect": True, "machines.terminationProtection": True})
+    destroy = ("destroy", "--run-program", "--yes", "--skip-preview", "--stack", "local")
+    before = project.state().keys()
+    text = project.fail(*destroy, changes={"protect": True, "machines.terminationProtection": True})
+    assert "protected" in text
+    assert project.state().keys() == before
+    project.asked()
+    project.succeed(*_UP, changes={"protect": False, "machines.terminationProtection": False})
+    assert project.asked() == []  # no machine notices
+    # The next test destroys it.
 
 
 def test_destroy_leaves_nothing_and_asks_nobody(project: Project) -> None:
