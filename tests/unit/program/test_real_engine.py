@@ -70,7 +70,7 @@ class Project:
 
     def fail(self, *arguments: str, changes: dict[str, Any] | None = None) -> str:
         done = self.pulumi(*arguments, changes=changes)
-        assert done.returncode != 0, done.stdout[-6000:]
+        assert done.returncode == 1, done.stdout[-6000:]
         return done.stdout + done.stderr
 
     def state(self) -> dict[str, Any]:
@@ -214,7 +214,8 @@ def test_a_second_replacement_in_one_run_is_stopped_before_it_loses_anything(pro
     text = project.fail(*_UP, "--replace", f"{machine}-a", "--replace", f"{machine}-b")
     assert re.search(r"iam-[ab]: not touched, because iam-[ab] goes in this same run", text)
     assert len([line for line in project.asked() if "retire" in line]) == 1
-    project.succeed(*_UP)
+    # The engine breaks off what is under way when a step fails: the cloud may have done it, and the state not know it.
+    project.succeed(*_UP, "--refresh")
     project.succeed(*_UP, "--expect-no-changes")
 
 

@@ -188,6 +188,8 @@ def test_a_way_out_is_a_route_to_a_nat_gateway_with_an_address_of_its_own() -> N
         "network-nat.id",
     )
     assert declared.get("network-routes-of-subnet").inputs["subnetId"] == "network-subnet.id"
+    # Else the subnet would be led nowhere for a moment.
+    assert "network-way-out" in declared.get("network-routes-of-subnet").depends_on
     # The association sets it; both would fight.
     assert "routeTableId" not in declared.get("network-subnet").inputs
 

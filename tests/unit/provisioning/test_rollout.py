@@ -114,6 +114,7 @@ def test_a_long_plan_is_reported_in_a_few_lines(group: FakeGroup) -> None:
     of_a = [line for line in said if line.startswith("iam-a: ")]
     assert len(of_a) == 8 + 1 + 1
     assert of_a[8].startswith("iam-a: ... and ")
+    assert SECRETS["password"] not in str(said)
 
 
 def test_a_changed_file_is_followed_by_one_reload_and_nothing_else(group: FakeGroup) -> None:
