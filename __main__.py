@@ -48,8 +48,8 @@ virtual_ips = [
     VirtualIp(what, VirtualIpArgs(s.virtual_ip, address, what, machines, network, hooks, s.protect, labels))
     for what, address in zip(("vip", "vip2"), map(str, s.virtual_ip.addresses), strict=False)
 ]
-Dns("dns", DnsArgs(s.dns, s.domains, virtual_ips))
-Alarms("alarms", AlarmsArgs(s.alarms, machines, virtual_ips, s.virtual_ip.bandwidth_mbps, labels))
+dns = Dns("dns", DnsArgs(s.dns, s.domains, virtual_ips))
+alarms = Alarms("alarms", AlarmsArgs(s.alarms, machines, virtual_ips, s.virtual_ip.bandwidth_mbps, labels))
 
 host_keys = GroupHostKeys("host-keys", HostKeysArgs(machines, credentials, s.machines.user))
 rollout = Rollout(
@@ -58,5 +58,10 @@ rollout = Rollout(
     # Addresses are announced as soon as keepalived starts, and packages come through the network's way out.
     pulumi.ResourceOptions(depends_on=[network, *virtual_ips]),
 )
-Health("health", HealthArgs(rollout.revision, virtual_ips, s.domains, credentials.ca_certificate))
+Health(
+    "health",
+    HealthArgs(rollout.revision, virtual_ips, s.domains, credentials.ca_certificate),
+    # Last of all, and so the first that `destroy` meets: protected, it refuses before addresses and secrets are gone.
+    pulumi.ResourceOptions(depends_on=[dns, alarms], protect=s.protect),
+)
 export(s, labels, machines, host_keys, credentials, virtual_ips)

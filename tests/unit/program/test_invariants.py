@@ -218,6 +218,7 @@ def test_what_holds_data_or_addresses_is_protected_in_prod(stack: str, option: s
     for each in _cloud(run_any(stack, option)):
         holds = each.kind in {"Cbs/storage", "Ha/vip"} or each.name in {"vip-address", "network-nat-address"}
         assert each.request.protect == holds, each.name
+    assert run_any(stack, option).get("health").request.protect
 
 
 def test_nothing_is_protected_where_nobody_asked_for_it() -> None:

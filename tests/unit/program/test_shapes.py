@@ -214,6 +214,13 @@ def _before(declared: Run, name: str) -> set[str]:
     return found
 
 
+def _leaves(declared: Run) -> set[str]:
+    """What nothing stands on, but for components, of which there is nothing in the world."""
+    needed = set[str]().union(*(each.depends_on for each in declared.resources))
+    real = {each.name for each in declared.resources if not each.type.startswith("tandem:cloud:")}
+    return real - needed
+
+
 @pytest.mark.parametrize(("stack", "option"), ALL_RUNS, ids=[f"{stack}, {option}" for stack, option in ALL_RUNS])
 def test_everything_is_there_before_it_is_needed(stack: str, option: str) -> None:
     declared = run_any(stack, option)
@@ -232,6 +239,8 @@ def test_everything_is_there_before_it_is_needed(stack: str, option: str) -> Non
     assert _before(declared, "vip-havip") >= machines
     if declared.of_kind("Nat/gateway"):
         assert "network-routes-of-subnet" in before_rollout
+    # Where it is protected, `destroy` is refused there, before anything is taken away.
+    assert _leaves(declared) == {"health"}
 
 
 def test_every_line_of_every_file_is_known_to_a_preview_of_new_machines() -> None:
