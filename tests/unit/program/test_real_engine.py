@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -287,6 +288,25 @@ def test_drift_is_found_by_a_refresh_and_healed_by_the_next_run(project: Project
         (project.folder / "drifted").unlink()
     assert "Rollout" in project.succeed(*_PREVIEW)
     assert "1 updated" in project.succeed(*_UP)
+    project.succeed(*_UP, "--expect-no-changes")
+
+
+def test_certificates_near_their_end_are_made_anew_and_their_ca_is_not(project: Project) -> None:
+    exported = json.loads(project.succeed("stack", "export", "--stack", "local"))
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds").replace("+00:00", "Z")
+    before = {}
+    for each in exported["deployment"]["resources"]:
+        if each["type"].endswith(("SelfSignedCert", "LocallySignedCert")):
+            assert each["outputs"]["validityEndTime"] > tomorrow
+            each["outputs"]["validityEndTime"] = tomorrow
+            before[each["urn"]] = each["id"]
+    (project.folder / "aged.json").write_text(json.dumps(exported))
+    project.succeed("stack", "import", "--stack", "local", "--file", str(project.folder / "aged.json"))
+    project.succeed(*_UP)
+    after = project.state()
+    renewed = {urn for urn, id_ in before.items() if after[urn][0] != id_}
+    assert renewed == {urn for urn in before if "LocallySignedCert" in urn}
+    assert len(renewed) == 3  # clients' and one for each machine
     project.succeed(*_UP, "--expect-no-changes")
 
 
