@@ -213,14 +213,28 @@ def test_without_a_serving_peer_no_machine_is_changed(project: Project) -> None:
     assert _nothing_to_do(project.succeed(*_UP))
 
 
+def go_on_after_a_replacement_that_broke_off(project: Project) -> None:
+    """As docs/operations.md says, When something is wrong.
+
+    Where it broke off after the machine was deleted, the engine (3.259) deletes what hung on it once more, and no
+    refresh looks at that (step_generator.go: a dependent is not asked whether it is pending replacement).
+    """
+    for _ in range(3):
+        done = project.pulumi(*_UP)
+        if done.returncode == 0:
+            return
+        (urn,) = set(re.findall(r"error: deleting (urn:\S+): 1 error", done.stdout))
+        project.succeed("state", "delete", urn, "--target-dependents", "--force", "--yes", "--stack", "local")
+    raise AssertionError("three things that hung on one machine were in the way, and it is not over")
+
+
 def test_a_second_replacement_in_one_run_is_stopped_before_it_loses_anything(project: Project) -> None:
     project.asked()
     machine = "urn:pulumi:local::tandem::tandem:cloud:Machines$tencentcloud:Instance/instance:Instance::machines.iam"
     text = project.fail(*_UP, "--replace", f"{machine}-a", "--replace", f"{machine}-b")
     assert re.search(r"iam-[ab]: not touched, because iam-[ab] goes in this same run", text)
     assert len([line for line in project.asked() if "retire" in line]) == 1
-    # The engine breaks off what is under way when a step fails: the cloud may have done it, and the state not know it.
-    project.succeed(*_UP, "--refresh")
+    go_on_after_a_replacement_that_broke_off(project)
     project.succeed(*_UP, "--expect-no-changes")
 
 
