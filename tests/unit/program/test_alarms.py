@@ -8,8 +8,8 @@ import pytest
 from fake_cloud import Run
 from program_runs import run, run_option
 
-# On one worker: each run of the program is made once in a process.
-pytestmark = pytest.mark.xdist_group("runs of the program")
+# On one worker, beside the one of the other runs: each run of the program is made once in a process.
+pytestmark = pytest.mark.xdist_group("changes of the program")
 
 
 def _watched(declared: Run, policy: str) -> list[dict[str, str]]:

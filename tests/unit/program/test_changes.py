@@ -11,6 +11,9 @@ from settings_samples import ABSENT, parse, sections, with_values
 
 from stacks.changes import ChangeError, refuse_impossible_changes
 
+# On one worker, beside the one of the other runs: each run of the program is made once in a process.
+pytestmark = pytest.mark.xdist_group("changes of the program")
+
 _A, _B = {"name": "iam-a", "address": "10.0.4.20"}, {"name": "iam-b", "address": "10.0.4.21"}
 _C, _D = {"name": "iam-c", "address": "10.0.4.22"}, {"name": "iam-d", "address": "10.0.4.23"}
 _EXTERNAL = {

@@ -10,8 +10,8 @@ from program_runs import run
 
 from stacks.credentials import SecretName
 
-# On one worker: each run of the program is made once in a process.
-pytestmark = pytest.mark.xdist_group("runs of the program")
+# On one worker, beside the one of the other runs: each run of the program is made once in a process.
+pytestmark = pytest.mark.xdist_group("changes of the program")
 
 # What is another resource, or has other inputs, once one secret's number was raised. All else stays as it is.
 _MADE_ANEW: dict[str, set[str]] = {
