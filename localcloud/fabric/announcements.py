@@ -6,6 +6,7 @@ The kernel's own neighbour entry would not do: an ordinary ARP request with the 
 
 from __future__ import annotations
 
+import logging
 import os
 import selectors
 import socket
@@ -17,6 +18,8 @@ from ipaddress import IPv4Address
 
 from localcloud.fabric import names
 from localcloud.fabric.namespaces import Namespaces
+
+_log = logging.getLogger(__name__)
 
 _ETH_P_ARP = 0x0806
 _FRAME = struct.Struct("!6s6sHHHBBH6s4s6s4s")
@@ -113,4 +116,7 @@ class AnnouncementWatch:
                 return
             announcement = parse(subnet_id, frame)
             if announcement is not None:
-                self._heard(announcement)
+                try:
+                    self._heard(announcement)
+                except Exception:  # noqa: BLE001 - this thread hears for every HAVIP: one must not end it for all
+                    _log.exception("an announcement of %s could not be followed", announcement.address)

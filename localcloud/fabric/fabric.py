@@ -9,10 +9,13 @@ after one that was killed. Rule sets are replaced as a whole, each in one transa
 
 from __future__ import annotations
 
+import errno
 import socket
 import threading
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
+
+from pyroute2.netlink.exceptions import NetlinkError
 
 from localcloud.errors import FabricError
 from localcloud.fabric import names, nft
@@ -73,6 +76,9 @@ class Fabric:
         with self._lock:
             groups = {group.group_id: group for group in plan.groups}
             before = {_structure(vpc) for vpc in self._plan.vpcs}
+            restructured = before != {_structure(vpc) for vpc in plan.vpcs}
+            if restructured:
+                self._remove_ports(plan)
             for vpc in plan.vpcs:
                 # A changed rule must work at once: links are looked at only when there are others than before.
                 same = _structure(vpc) in before
@@ -90,7 +96,7 @@ class Fabric:
             if not self._plan.vpcs:
                 self._recall_isolation(plan)
             self._plan = plan
-            if before != {_structure(vpc) for vpc in plan.vpcs}:
+            if restructured:
                 self._remove_unplanned(plan)
 
     def set_live(self, interface: Interface, subnet: Subnet, *, live: bool) -> None:
@@ -128,7 +134,7 @@ class Fabric:
     def set_port(self, interface: Interface, subnet: Subnet, *, up: bool) -> None:
         """The bridge's end of a machine's link."""
         port = names.port(interface.interface_id)
-        with links_inside(self.namespaces, subnet.subnet_id) as links:
+        with self._lock, links_inside(self.namespaces, subnet.subnet_id) as links:
             if links.find(port) is None:
                 message = f"{interface.instance_id} has deleted its own link; power-off and power-on make it anew"
                 raise FabricError(message)
@@ -136,7 +142,7 @@ class Fabric:
 
     def port_is_up(self, interface: Interface, subnet: Subnet) -> bool:
         port = names.port(interface.interface_id)
-        with links_inside(self.namespaces, subnet.subnet_id) as links:
+        with self._lock, links_inside(self.namespaces, subnet.subnet_id) as links:
             return links.find(port) is None or links.is_up(port)
 
     def isolate(self, one: Interface, other: Interface) -> None:
@@ -267,7 +273,6 @@ class Fabric:
             links.set_up(names.UPLINK)
         for interface in subnet.interfaces:
             self._ensure_interface(subnet, interface)
-        self._remove_ports(subnet)
 
     def _keep_neighbours(self, links: Links, link: str, subnet: Subnet) -> None:
         """A HAVIP that nobody has announced leads nowhere; one that is gone is forgotten."""
@@ -285,12 +290,19 @@ class Fabric:
             set_sysctls(self.namespaces, interface.instance_id, _QUIET)
         port = names.port(interface.interface_id)
         with links_inside(self.namespaces, subnet.subnet_id) as links:
-            made = links.ensure_pair(
-                port,
-                peer=f"eth{interface.device_index}",
-                peer_namespace=self.namespaces.path(interface.instance_id),
-                peer_mac=interface.mac,
-            )
+            try:
+                made = links.ensure_pair(
+                    port,
+                    peer=f"eth{interface.device_index}",
+                    peer_namespace=self.namespaces.path(interface.instance_id),
+                    peer_mac=interface.mac,
+                )
+            except NetlinkError as error:
+                if error.code != errno.EEXIST:
+                    raise
+                # The machine has deleted its link and made one of its own by that name. It stays without until it is
+                # started anew: it must not keep the plan from all others.
+                return
             if made:
                 links.set_master(port, names.BRIDGE)
                 links.bind_port(port, interface.mac)
@@ -311,12 +323,19 @@ class Fabric:
         for subnet, interface in mine:
             self._ensure_interface(subnet, interface)
 
-    def _remove_ports(self, subnet: Subnet) -> None:
-        wanted = {names.port(interface.interface_id) for interface in subnet.interfaces}
-        with links_inside(self.namespaces, subnet.subnet_id) as links:
-            for name in links.names():
-                if name.startswith("p-") and name not in wanted:
-                    links.delete(name)
+    def _remove_ports(self, plan: NetworkPlan) -> None:
+        """First of all, everywhere: an interface that moves to another subnet keeps its name on its machine."""
+        wanted = {
+            subnet.subnet_id: {names.port(interface.interface_id) for interface in subnet.interfaces}
+            for vpc in plan.vpcs
+            for subnet in vpc.subnets
+        }
+        for what in self.namespaces.present():
+            if what.startswith("subnet-") and self.namespaces.is_made(what):
+                with links_inside(self.namespaces, what) as links:
+                    for name in links.names():
+                        if name.startswith("p-") and name not in wanted.get(what, set()):
+                            links.delete(name)
 
     def _remove_subnet_links(self, vpc: Vpc) -> None:
         wanted = {names.subnet_link(subnet.subnet_id) for subnet in vpc.subnets}

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
+from localcloud.fabric import names
 from localcloud.fabric.announcements import Announcement
 from localcloud.fabric.fabric import Fabric
-from localcloud.world import NetworkPlan, Subnet, VirtualAddress, Vpc
+from localcloud.world import Interface, NetworkPlan, Subnet, VirtualAddress, Vpc
 
 _log = logging.getLogger(__name__)
 
@@ -24,6 +25,18 @@ class _Place:
     subnet: Subnet
     havip: VirtualAddress
 
+    def may_hold(self, interface: Interface) -> bool:
+        return interface.interface_id in self.havip.announcers
+
+
+@dataclass(frozen=True, slots=True)
+class _Coming:
+    """Who will hold a HAVIP when its delay is over."""
+
+    instance_id: str
+    mac: str
+    timer: threading.Timer
+
 
 class Holders:
     """Knows the holder of every HAVIP. `tell(vpc_id, address, instance_id)` at each change, after the delay.
@@ -35,14 +48,14 @@ class Holders:
         self._fabric = fabric
         self._tell = tell
         self.takeover_delay_s = takeover_delay_s
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._places: dict[tuple[str, IPv4Address], _Place] = {}
         self._held: dict[str, str] = {}  # havip -> instance
         self._moved_at: dict[str, float] = {}
-        self._coming: dict[str, threading.Timer] = {}
+        self._coming: dict[str, _Coming] = {}
 
     def follow(self, plan: NetworkPlan) -> None:
-        """Take over what the plan says of HAVIPs that are new here."""
+        """Take over what the plan says of HAVIPs that are new here; who may hold one no more holds it no more."""
         with self._lock:
             self._places = {
                 (subnet.subnet_id, havip.address): _Place(vpc, subnet, havip)
@@ -54,8 +67,13 @@ class Holders:
             for gone in set(self._held) - present:
                 del self._held[gone]
             for place in self._places.values():
-                if place.havip.holder and place.havip.havip_id not in self._held:
-                    self._held[place.havip.havip_id] = place.havip.holder
+                havip_id, able = place.havip.havip_id, set(_able(place))
+                if havip_id not in self._held and place.havip.holder in able:
+                    self._held[havip_id] = place.havip.holder
+                if self._held.get(havip_id, "") not in {"", *able}:
+                    # Attached again, its next announcement must count as one.
+                    del self._held[havip_id]
+                    self._fabric.set_holder(place.vpc, place.subnet, place.havip.address, names.NOBODY_MAC)
             if self.takeover_delay_s > 0:
                 self._guard()
 
@@ -75,28 +93,41 @@ class Holders:
             self._guard()
 
     def heard(self, announcement: Announcement) -> None:
+        key = (announcement.subnet_id, announcement.address)
         with self._lock:
-            place = self._places.get((announcement.subnet_id, announcement.address))
+            place = self._places.get(key)
             if place is None:
                 return  # a machine announced its own address
             sender = next((each for each in place.subnet.interfaces if each.mac == announcement.mac), None)
-            if sender is None or sender.interface_id not in place.havip.announcers:
+            if sender is None or not place.may_hold(sender):
                 return
             havip_id = place.havip.havip_id
-            waiting = self._coming.pop(havip_id, None)
+            waiting = self._coming.get(havip_id)
+            if waiting is not None and waiting.instance_id == sender.instance_id and self.takeover_delay_s > 0:
+                return  # said again, as keepalived does every few seconds: the delay runs from the first time
             if waiting is not None:
-                waiting.cancel()
+                self._coming.pop(havip_id).timer.cancel()
             if self._held.get(havip_id) == sender.instance_id:
                 return
             if self.takeover_delay_s > 0:
-                timer = threading.Timer(
-                    self.takeover_delay_s, self._move, (place, sender.instance_id, announcement.mac)
-                )
+                timer = threading.Timer(self.takeover_delay_s, self._arrive, (key, havip_id, sender.instance_id))
                 timer.daemon = True
-                self._coming[havip_id] = timer
+                self._coming[havip_id] = _Coming(sender.instance_id, announcement.mac, timer)
                 timer.start()
                 return
         self._move(place, sender.instance_id, announcement.mac)
+
+    def _arrive(self, key: tuple[str, IPv4Address], havip_id: str, instance_id: str) -> None:
+        """The delay is over: whoever waited holds it, unless somebody else has announced it or the plan has changed."""
+        with self._lock:
+            coming = self._coming.get(havip_id)
+            if coming is None or coming.timer is not threading.current_thread():
+                return
+            del self._coming[havip_id]
+            place = self._places.get(key)
+            if place is None or place.havip.havip_id != havip_id or instance_id not in _able(place):
+                return
+        self._move(place, instance_id, coming.mac)
 
     def _guard(self) -> None:
         """With a delay, the subnet's machines must not hear of the new holder before the router does."""
@@ -109,13 +140,17 @@ class Holders:
 
     def _move(self, place: _Place, instance_id: str, mac: str) -> None:
         with self._lock:
-            self._coming.pop(place.havip.havip_id, None)
-            self._held[place.havip.havip_id] = instance_id
             # The packets first: who asks the API must not see a holder that does not hold yet.
             self._fabric.set_holder(place.vpc, place.subnet, place.havip.address, mac)
+            self._held[place.havip.havip_id] = instance_id
             self._moved_at[place.havip.havip_id] = time.monotonic()
             if self.takeover_delay_s > 0:
                 self._guard()
                 self._fabric.announce(place.subnet, place.havip.address, mac)
         _log.info("HAVIP %s is now held by %s", place.havip.address, instance_id)
         self._tell(place.vpc.vpc_id, place.havip.address, instance_id)
+
+
+def _able(place: _Place) -> list[str]:
+    """Instances that may hold the HAVIP."""
+    return [interface.instance_id for interface in place.subnet.interfaces if place.may_hold(interface)]

@@ -50,7 +50,7 @@ class Namespaces:
         """Make it if it is not there; True when it was made now."""
         path = self.path(what)
         if path.exists():
-            if _is_namespace(path):
+            if self.is_made(what):
                 return False
             path.unlink()  # a plain file: what a reboot of the host leaves of it
         _NETNS_DIRECTORY.mkdir(parents=True, exist_ok=True)
@@ -74,6 +74,9 @@ class Namespaces:
             message = f"network namespace {path.name} could not be made: {failure[0]}"
             raise FabricError(message) from failure[0]
         return True
+
+    def is_made(self, what: str) -> bool:
+        return _is_namespace(self.path(what))
 
     def remove(self, what: str) -> None:
         path = self.path(what)

@@ -200,9 +200,9 @@ def disassociate(tx: Transaction, havip_id: str, target_id: str) -> None:
     found = get(tx, havip_id)
     if all(one.target_id != target_id for one in found.associations):
         raise AssociationNotFound(havip_id=havip_id, target_id=target_id)
-    kept = tuple(one for one in found.associations if one.target_id != target_id)
-    lost = found.check_associate and found.holder == target_id
-    tx.put(replace(found, associations=kept, holder="" if lost else found.holder))
+    changed = replace(found, associations=tuple(one for one in found.associations if one.target_id != target_id))
+    able = {interface.get(tx, card_id).instance_id for card_id in announcers(tx, changed)}
+    tx.put(replace(changed, holder=found.holder if found.holder in able else ""))
 
 
 def announcers(tx: Transaction, found: HaVip) -> tuple[str, ...]:
