@@ -18,9 +18,13 @@ ZONE = {
 def answer(query: bytes) -> bytes | None:
     """The reply to a DNS query, or None when it is none."""
     try:
-        request = DNSRecord.parse(query)
-    except Exception:  # noqa: BLE001 - dnslib raises many kinds for bytes that are no query
+        return _reply(query)
+    except Exception:  # noqa: BLE001 - dnslib raises many kinds, also late: a name that it reads but does not write
         return None
+
+
+def _reply(query: bytes) -> bytes | None:
+    request = DNSRecord.parse(query)
     if not request.questions or request.header.qr:
         return None
     question = request.q

@@ -59,7 +59,8 @@ class Mirror:
         if local.is_file() and (_FOR_EVER.search(path) or time.time() - local.stat().st_mtime < _INDEX_LIFE_S):
             return local
         try:
-            self._fetch(f"{base}/{urllib.parse.quote(rest)}", local)
+            if not self._fetch(f"{base}/{urllib.parse.quote(rest)}", local):
+                return None
         except urllib.error.HTTPError as error:
             if error.code in {HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN, HTTPStatus.GONE}:
                 return None
@@ -70,9 +71,14 @@ class Mirror:
                 raise
         return local
 
-    def _fetch(self, url: str, local: Path) -> None:
-        local.parent.mkdir(parents=True, exist_ok=True)
+    def _fetch(self, url: str, local: Path) -> bool:
+        """False when the source shows a page there, such as a directory's list: kept, it would stand in the way of
+        every file below it, for every cloud of this host.
+        """
         with urllib.request.urlopen(url, timeout=60) as response:
+            if response.url.endswith("/") or response.headers.get_content_type() == "text/html":
+                return False
+            local.parent.mkdir(parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(dir=local.parent, prefix=".part-")
             try:
                 with os.fdopen(handle, "wb") as partial:
@@ -85,6 +91,7 @@ class Mirror:
             except BaseException:
                 Path(name).unlink(missing_ok=True)
                 raise
+        return True
 
 
 def make_handler(mirror: Mirror) -> type[BaseHTTPRequestHandler]:

@@ -9,12 +9,18 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+from collections import Counter
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import IPv4Address
+from typing import Any
 
 from localcloud.fabric import dns, names
 from localcloud.fabric.namespaces import Namespaces
+
+# A machine is one of many: it may neither hold all of the daemon's files open nor keep a thread for ever.
+_CONNECTIONS_EACH = 64
+_SILENCE_S = 30.0
 
 MakeHandler = Callable[[str], type[BaseHTTPRequestHandler]]
 
@@ -42,7 +48,9 @@ class PlatformServers:
         stops: list[Callable[[], None]] = []
         for address, make in self._make:
             listener = self._listen(vpc_id, socket.SOCK_STREAM, address, 80)
-            server = _QuietServer((str(address), 80), make(vpc_id), bind_and_activate=False)
+            handler = make(vpc_id)
+            handler.timeout = _SILENCE_S
+            server = _QuietServer((str(address), 80), handler, bind_and_activate=False)
             server.socket.close()
             server.socket = listener
             threading.Thread(target=server.serve_forever, args=(0.1,), name=f"http-{vpc_id}", daemon=True).start()
@@ -69,6 +77,27 @@ class PlatformServers:
 class _QuietServer(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._open: Counter[str] = Counter()
+        self._counting = threading.Lock()
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        del request
+        with self._counting:
+            allowed = self._open[client_address[0]] < _CONNECTIONS_EACH
+            self._open[client_address[0]] += allowed
+        return allowed
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            with self._counting:
+                self._open[client_address[0]] -= 1
+                if not self._open[client_address[0]]:
+                    del self._open[client_address[0]]
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A machine that is cut off in the middle of a request is nothing to report."""

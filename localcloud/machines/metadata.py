@@ -17,6 +17,8 @@ from localcloud.world import MachineSpec
 # The version that cloud-init falls back to, and the one that people type.
 _VERSIONS = ("latest", "2009-04-04", "2017-09-19", "meta-data")
 
+_BODY_BYTES = 64 * 1024
+
 FindMachine = Callable[[IPv4Address], tuple[MachineSpec, IPv4Address | None] | None]
 
 
@@ -102,7 +104,12 @@ def make_handler(find: FindMachine) -> type[BaseHTTPRequestHandler]:
 
         def do_PUT(self) -> None:
             # The token that EC2's second version wants; nothing here asks for it back.
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            length = self.headers.get("Content-Length") or "0"
+            if not length.isdigit() or int(length) > _BODY_BYTES:
+                self.close_connection = True  # what a machine sends would be kept in this host's memory
+                self._send(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, b"")
+                return
+            self.rfile.read(int(length))
             known = self.path == "/latest/api/token"
             self._send(HTTPStatus.OK if known else HTTPStatus.NOT_FOUND, b"localcloud" if known else b"")
 

@@ -284,6 +284,53 @@ def test_what_a_machine_does_to_its_own_network_is_gone_after_power_off_and_on(l
     assert lab.connect("ann", CAT.address, 80).startswith("hello from cat")
 
 
+def test_a_link_of_its_own_by_its_interfaces_name_keeps_nobody_elses_network_from_being_made(lab: Lab) -> None:
+    lab.must("cat", "sh", "-c", "ip link delete eth0 && ip link add eth0 type bridge")
+    lab.wish(public={PUBLIC: IPv4Address(BOB.address)})  # another structure: every machine's link is looked at
+    assert lab.connect("client", PUBLIC, 80).startswith("hello from bob")
+    lab.world.stop_machine(CAT.instance_id, hard=True)
+    lab.world.start_machine(lab.spec("cat"))
+    wait_until(lambda: lab.connect("ann", CAT.address, 22).startswith("SSH"), "cat is reached", 20)
+    for port in (80, 8080):
+        lab.ensure_server("cat", port)
+
+
+_HOLD = """
+held = []
+for _ in range(300):
+    s = socket.create_connection((sys.argv[1], 80), 3); s.sendall(b"GET / HT"); held.append(s)
+print("ready", flush=True); time.sleep(1)
+ended = select.select(held, [], [], 0)[0]
+show(len(held) - len(ended))
+"""
+
+
+@pytest.mark.parametrize("server", [METADATA, "169.254.0.3"])
+def test_connections_that_one_machine_keeps_open_shut_nobody_out(lab: Lab, server: str) -> None:
+    """Each is a file and a thread of the daemon's."""
+    with lab.talking("ann", _HOLD, server) as said:
+        assert lab.must("bob", "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", f"http://{server}/") in {
+            "200",
+            "404",
+        }
+    assert 0 < said[0] <= 64
+
+
+_POUR = """
+sent = 0
+with socket.create_connection((sys.argv[1], 80), 3) as s:
+    s.sendall(b"PUT /latest/api/token HTTP/1.1\\r\\nContent-Length: 100000000000\\r\\n\\r\\n")
+    try:
+        while sent < 50_000_000: sent += s.send(bytes(1 << 16))
+    except OSError: pass
+show(sent)
+"""
+
+
+def test_what_a_machine_sends_to_the_metadata_service_is_not_kept_in_the_hosts_memory(lab: Lab) -> None:
+    assert lab.python("ann", _POUR, METADATA) < 20_000_000
+
+
 def test_a_rule_for_one_address_does_not_open_the_next_subnet(lab: Lab) -> None:
     only = SecurityGroup("sg-five", (Rule("ACCEPT", "ALL", (), (IPv4Network("10.0.5.0/24"),)),), OPEN_80.egress)
     lab.wish(groups={"bob": ("sg-five",)}, rules=(only,))
