@@ -45,12 +45,12 @@ def up(
     try:
         paths = paths_of(name)
         require_root()
+        require_tools()  # before the first file is made
         control = Control(paths)
         with _one_at_a_time(paths):
             if control.answers():
                 typer.echo(f"cloud {name} is up already")
                 return
-            require_tools()
             began = time.monotonic()
             ImageStore().ensure(_report)
             _start_daemon(paths, timing, takeover_delay)

@@ -58,6 +58,9 @@ class Cgroup:
     def directories(self) -> list[Path]:
         return [each.mount / self.path for each in hierarchies()]
 
+    def exists(self) -> bool:
+        return any(directory.is_dir() for directory in self.directories())
+
     def create(self) -> None:
         """Make it in every hierarchy.
 
@@ -118,7 +121,7 @@ class Cgroup:
             TimeoutError: some did not stop.
             FileNotFoundError: there is no such group to stop.
         """
-        if not frozen and not any(directory.is_dir() for directory in self.directories()):
+        if not frozen and not self.exists():
             return
         deadline = time.monotonic() + timeout_s
         wanted = "FROZEN" if frozen else "THAWED"
@@ -128,6 +131,7 @@ class Cgroup:
             while state.read_text().strip() != wanted:
                 if time.monotonic() > deadline:
                     message = f"{state} says {state.read_text().strip()}, not {wanted}, after {timeout_s:g} s"
+                    state.write_text("THAWED")  # all or none: half a machine would go on
                     raise TimeoutError(message)
                 time.sleep(0.001)
             return
@@ -154,9 +158,7 @@ class Cgroup:
         """Kill every process in here, until there is none. Raises TimeoutError with what is left."""
         deadline = time.monotonic() + timeout_s
         while pids := self.pids():
-            for directory in self._of("freezer"):
-                with contextlib.suppress(OSError):
-                    (directory / "freezer.state").write_text("THAWED")  # a frozen process cannot die
+            self._thaw_all()
             for pid in pids:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
@@ -164,6 +166,17 @@ class Cgroup:
                 message = f"processes {pids} of {self.path} would not die"
                 raise TimeoutError(message)
             time.sleep(0.005)
+
+    def _thaw_all(self) -> None:
+        """A frozen process cannot die; and each group below is frozen by itself, as a paused machine of a cloud is."""
+        for directory in self._of("freezer"):
+            for group in _below(directory):
+                with contextlib.suppress(OSError):
+                    (group / "freezer.state").write_text("THAWED")
+        for hierarchy in hierarchies():
+            for group in _below(hierarchy.mount / self.path) if hierarchy.unified else ():
+                with contextlib.suppress(OSError):
+                    (group / "cgroup.freeze").write_text("0")
 
     def remove(self) -> None:
         """Take the (empty) groups away, in every hierarchy, with `localcloud` itself when it was the last."""

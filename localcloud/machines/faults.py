@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from localcloud.errors import MachineError
-from localcloud.machines import disks
+from localcloud.machines import disks, runner
 from localcloud.machines.enter import ENVIRONMENT, words
 from localcloud.machines.machine import Machine
 from localcloud.machines.world import LinuxWorld
@@ -63,9 +63,22 @@ class Faults:
         machine = self._world.get(node)
         at = time.time()
         began = time.perf_counter()
-        did = kind(machine, arguments)
+        did = self._do(kind, machine, arguments)
         took_ms = (time.perf_counter() - began) * 1000
         return Report(machine.spec.hostname, machine.instance_id, fault, did, at, round(took_ms, 1))
+
+    def _do(self, kind: Callable[[Machine, list[str]], str], machine: Machine, arguments: list[str]) -> str:
+        """Raises MachineError also where the machine ended while it was being done, or would not be done with."""
+        try:
+            return kind(machine, arguments)
+        except TimeoutError as error:
+            message = f"{machine.spec.hostname}: {error}"
+            raise MachineError(message) from error
+        except OSError as error:
+            if machine.is_running():
+                raise
+            message = f"{machine.spec.hostname} ({machine.instance_id}) does not run any more ({error})"
+            raise MachineError(message) from error
 
     # --- network
 
@@ -123,10 +136,12 @@ class Faults:
         _expect(arguments, 2, "kill PROCESS SIGNAL")
         process, name = arguments
         number = _signal(name)
-        found = [pid for pid in machine.cgroup.pids() if _name(pid) == process[:15]]
+        machine.root()
+        # Its groups have processes of this host's too, which start it again and know when it ends.
+        inside = [pid for pid in machine.cgroup.pids() if runner.is_inside(pid)]
+        found = [pid for pid in inside if _name(pid) == process[:15]]
         if not found:
-            machine.root()
-            running = sorted({_name(pid) for pid in machine.cgroup.pids()} - {"", "sh", "systemd-nspawn"})
+            running = sorted({_name(pid) for pid in inside} - {""})
             message = f"no process {process!r} on {machine.spec.hostname}; there are: {', '.join(running)}"
             raise MachineError(message)
         self._remember(machine, {unit for pid in found if (unit := _unit(pid))})
@@ -184,6 +199,16 @@ class Faults:
     def _heal(self, machine: Machine, arguments: list[str]) -> str:
         _expect(arguments, 0, "heal")
         done: list[str] = []
+        try:
+            self._heal_now(machine, done)
+        except (MachineError, OSError):
+            if machine.is_running() or "powered on" in done:
+                raise
+            # It was ending when this began, as its first process had been killed: now it is off.
+            self._heal_now(machine, done)
+        return ", ".join(done) or "nothing was wrong with it"
+
+    def _heal_now(self, machine: Machine, done: list[str]) -> None:
         if machine.cgroup.frozen():
             machine.cgroup.freeze(frozen=False)
             done.append("resumed")
@@ -195,11 +220,9 @@ class Faults:
         if self._world.link_is_down(machine):
             self._world.set_link(machine, up=True)
             done.append("link up")
-        done += self._heal_inside(machine)
-        return ", ".join(done) or "nothing was wrong with it"
+        self._heal_inside(machine, done)
 
-    def _heal_inside(self, machine: Machine) -> list[str]:
-        done: list[str] = []
+    def _heal_inside(self, machine: Machine, done: list[str]) -> None:
         with contextlib.suppress(FileNotFoundError):
             (machine.root() / _FILLER).unlink()
             done.append("disk space freed")
@@ -219,7 +242,6 @@ class Faults:
         if stopped:
             done.append(f"{len(stopped)} stopped processes go on")
         done += self._restart_units(machine)
-        return done
 
     def _restart_units(self, machine: Machine) -> list[str]:
         """Units whose processes were killed here, and that nothing has started again."""

@@ -108,13 +108,9 @@ class Machine:
 
     def start(self, layers: list[Path], interface: Interface, subnet: Subnet) -> int:
         """Boot; returns the runner's process id once PID 1 runs. Raises MachineError with what nspawn said."""
-        self._await_runner()
-        if self.is_running() and (present := self.find_runner()):
-            return present
         self._trim_console()
-        for leftover in self.cgroup.pids():
-            message = f"{self.instance_id}: process {leftover} of an earlier run is still there"
-            raise MachineError(message)
+        # What an earlier run has left, such as this host's end of a command that was running when PID 1 was killed.
+        self.cgroup.kill()
         self.cgroup.create()
         self.cgroup.limit(
             cpus=self.spec.cpu, memory_bytes=self.spec.memory_mib * 1024**2, cpu_list=self._cpu_list(self.spec.cpu)
@@ -136,7 +132,7 @@ class Machine:
         )
         deadline = time.monotonic() + _START_TIMEOUT_S
         while not self.is_running():
-            ended = not _alive(pid)
+            ended = not runner.is_alive(pid)
             if ended or time.monotonic() > deadline:
                 said = (self.directory / "console.log").read_bytes()[began:].decode(errors="replace").strip()
                 self.kill()
@@ -145,7 +141,7 @@ class Machine:
             time.sleep(0.005)
         return pid
 
-    def _await_runner(self) -> None:
+    def await_runner(self) -> None:
         """A daemon that was killed while it started the machine has left a runner, which goes on: let it come so far.
 
         Raises MachineError when it neither starts the machine nor ends.
@@ -306,15 +302,7 @@ class Machine:
 def _is_init(pid: int, cgroup: Cgroup) -> bool:
     """Still that process: numbers are used again."""
     try:
-        status = Path(f"/proc/{pid}/status").read_text()
         groups = Path(f"/proc/{pid}/cgroup").read_text()
     except OSError:
         return False
-    return "State:\tZ" not in status and f"/{cgroup.path}" in groups
-
-
-def _alive(pid: int) -> bool:
-    try:
-        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return False
+    return f"/{cgroup.path}" in groups and runner.is_alive(pid)

@@ -146,7 +146,11 @@ class LinuxWorld:
     def start_machine(self, spec: MachineSpec) -> None:
         with self._turn(spec.instance_id):
             machine = self._known(spec)
+            # Before anything is made ready: a runner on its way would lose its network and its disk under its feet.
+            machine.await_runner()
             if machine.is_running():
+                if (pid := machine.find_runner()) is not None:
+                    self._watch.add(spec.instance_id, pid)
                 return
             machine.update(spec)
             interface, subnet = self.interface_of(spec)
@@ -167,7 +171,11 @@ class LinuxWorld:
     def stop_machine(self, instance_id: str, *, hard: bool) -> None:
         with self._turn(instance_id):
             machine = self._machines.get(instance_id)
-            if machine is None or not machine.is_running():
+            if machine is None:
+                return
+            # One that is being started by a runner of a killed daemon, or is ending by itself, is to be off as well.
+            machine.await_runner()
+            if not (machine.is_running() or machine.cgroup.exists()):
                 return
             self._watch.forget(instance_id)
             if hard:

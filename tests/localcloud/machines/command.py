@@ -114,7 +114,9 @@ class LocalCloud:
             "mounts": sorted(line for line in mounts if f"lc-{self.name}-" in line or f"/{self.name}/machines" in line),
             "cgroups": [str(path) for path in Path("/sys/fs/cgroup").glob(f"*/localcloud/{self.name}")],
             "loops": [line for line in loops.stdout.splitlines() if f"/localcloud/{self.name}/" in line],
-            "run": [str(path) for path in Path("/run/localcloud").glob(self.name)],
+            "run": [
+                str(path) for name in (self.name, f"{self.name}.lock") for path in Path("/run/localcloud").glob(name)
+            ],
             "state": [str(path) for path in Path("/var/lib/localcloud").glob(self.name)],
         }
 
@@ -124,6 +126,16 @@ def _lines(path: Path) -> list[str]:
         return path.read_text().splitlines()
     except OSError:
         return []  # that process has ended
+
+
+# Memory that is nobody's cache: of processes, of files in memory, of the kernel itself.
+_HELD = {"AnonPages", "Shmem", "SUnreclaim", "KernelStack", "PageTables", "Percpu"}
+
+
+def held_mib() -> float:
+    """Memory of this host that would not be given back when it is asked for."""
+    rows = (line.split() for line in Path("/proc/meminfo").read_text().splitlines())
+    return sum(int(row[1]) for row in rows if row[0].rstrip(":") in _HELD) / 1024
 
 
 def host_network() -> tuple[str, str]:

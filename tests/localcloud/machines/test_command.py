@@ -104,6 +104,17 @@ def test_after_everything_was_killed_down_leaves_nothing(cloud: LocalCloud) -> N
     assert cloud.left() == NOTHING
 
 
+@pytest.mark.parametrize("delay_s", [0.6, 1.0, 1.4])
+def test_an_up_that_was_killed_on_the_way_is_finished_by_the_next(cloud: LocalCloud, delay_s: float) -> None:
+    with subprocess.Popen(cloud.words("up", "--name", cloud.name), stdout=subprocess.DEVNULL) as killed:
+        time.sleep(delay_s)
+        killed.kill()
+    cloud.kill_everything()
+    cloud.up()
+    assert cloud.status()["machines"] == []
+    assert cloud.must("exec", "--", "true") == ""
+
+
 def test_down_ends_a_command_that_still_runs_in_the_operators_place(cloud: LocalCloud) -> None:
     cloud.up()
     with subprocess.Popen(cloud.words("exec", "--name", cloud.name, "--", "sleep", "600")) as sleeper:

@@ -81,6 +81,48 @@ def test_a_fault_does_what_it_says_and_heal_undoes_it(
     assert faults.inject("ann", "heal", []).did == "nothing was wrong with it"
 
 
+@pytest.mark.parametrize(
+    ("fault", "undo", "fine"),
+    [
+        pytest.param("link-down", "link-up", _reached, id="link-up"),
+        pytest.param("pause", "resume", _goes_on, id="resume"),
+        pytest.param("power-off", "power-on", _on, id="power-on"),
+    ],
+)
+def test_a_fault_with_a_word_for_its_end_is_ended_by_that(
+    lab: Lab, fault: str, undo: str, fine: Callable[[Lab], bool]
+) -> None:
+    faults = Faults(lab.world)
+    faults.inject("ann", fault, [])
+    assert not fine(lab)
+    faults.inject("ann", undo, [])
+    wait_until(lambda: fine(lab), f"{undo} has undone {fault}", 20)
+    assert faults.inject("ann", "heal", []).did == "nothing was wrong with it"
+
+
+def test_a_kill_strikes_the_machines_processes_and_none_of_the_hosts_around_it(lab: Lab) -> None:
+    runner = lab.world.get("ann").find_runner()
+    assert runner is not None
+    faults = Faults(lab.world)
+    for name in ("sh", "systemd-nspawn"):
+        with pytest.raises(MachineError, match=f"no process '{name}' on ann"):
+            faults.inject("ann", "kill", [name, "KILL"])
+    lab.must("ann", "systemd-run", "--quiet", "sh", "-c", "sleep 600; true")
+    assert "1 processes sh" in faults.inject("ann", "kill", ["sh", "KILL"]).did
+    assert lab.world.get("ann").find_runner() == runner
+    faults.inject("ann", "heal", [])
+
+
+def test_a_machine_that_ends_while_it_is_healed_is_on_afterwards(lab: Lab) -> None:
+    faults = Faults(lab.world)
+    for _ in range(3):
+        faults.inject("ann", "cpu-stress", ["2"])
+        faults.inject("ann", "kill", ["systemd", "KILL"])
+        faults.inject("ann", "heal", [])
+        wait_until(lambda: _on(lab), "it is on", 10)
+        lab.wait_for_boot("ann")
+
+
 def test_a_machine_that_is_isolated_from_one_reaches_the_others(lab: Lab) -> None:
     faults = Faults(lab.world)
     faults.inject("ann", "isolate-from", ["bob"])
