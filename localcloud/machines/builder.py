@@ -119,7 +119,7 @@ def _build_system(image: Image, root: Path, listing: Path, report: Report) -> No
         str(root),
         str(listing),
     ]
-    _run(command, root.parent / "build.log", image, report)
+    run(command, root.parent / "build.log", image, report)
 
 
 def _build_layer(image: Image, target: Path, lower: list[Path], listing: Path, report: Report) -> None:
@@ -146,10 +146,11 @@ def _build_layer(image: Image, target: Path, lower: list[Path], listing: Path, r
         str(merged), ":".join(str(path) for path in lower), str(target / "root"), str(work), str(listing),
         str(configuration), *image.packages,
     ]  # fmt: skip
-    _run(command, target / "build.log", image, report)
+    run(command, target / "build.log", image, report)
 
 
-def _run(command: list[str], log: Path, image: Image, report: Report) -> None:
+def run(command: list[str], log: Path, image: Image, report: Report, *, progress_s: float = _PROGRESS_S) -> None:
+    """Run one step; every `progress_s` say how long it has been running and its last line. Raises ImageError."""
     environment = {**os.environ, "LC_ALL": "C.UTF-8", "TMPDIR": str(log.parent)}
     began = time.monotonic()
     with log.open("ab") as output:
@@ -157,7 +158,7 @@ def _run(command: list[str], log: Path, image: Image, report: Report) -> None:
         try:
             while True:
                 try:
-                    code = process.wait(timeout=_PROGRESS_S)
+                    code = process.wait(timeout=progress_s)
                 except subprocess.TimeoutExpired:
                     report(f"{image.image_id}: {time.monotonic() - began:.0f} s so far: {_last_line(log)}")
                 else:

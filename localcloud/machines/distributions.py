@@ -1,5 +1,7 @@
 """Which images there are. Another distribution (Ubuntu, TencentOS) would be one more row here.
 
+What the API says of an image is beside its other prices, in `state/catalog.py`: a test tells when one has no other.
+
 A row needs: a codename that the host's package sources carry, and a builder that makes a root file system of it
 (`builder.py` knows Debian's; TencentOS would bring a dnf one beside it).
 """

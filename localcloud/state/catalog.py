@@ -35,7 +35,14 @@ class InstanceType:
 
 IMAGES = (
     Image("img-debian12", "Debian 12", "Debian 12.0 64bit", "Debian", 10, "plain Debian 12"),
-    Image("img-services", "Debian 12 with services", "Debian 12.0 64bit", "Debian", 10, "Debian 12, nginx, keepalived"),
+    Image(
+        "img-services",
+        "Debian 12 with services",
+        "Debian 12.0 64bit",
+        "Debian",
+        10,
+        "Debian 12, nginx, keepalived, MariaDB, Redis",
+    ),
 )
 
 ZONES: dict[str, tuple[str, ...]] = {

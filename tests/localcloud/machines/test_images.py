@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from localcloud.errors import HostError, ImageError
+from localcloud.machines import builder
 from localcloud.machines.distributions import IMAGES
 from localcloud.machines.sources import Source, read_sources, sources_for
 from localcloud.machines.store import ImageStore
+from localcloud.state import catalog
 
 _REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -171,6 +174,18 @@ def _small_copy(store: ImageStore) -> Path:
         (copy / "root" / name).write_text(f"this is {name}\n")
     store.seal(IMAGES["img-debian12"], copy, built_s=0.0)
     return copy
+
+
+def test_who_waits_for_an_image_is_told_how_far_it_is(tmp_path: Path) -> None:
+    said: list[str] = []
+    command = ["sh", "-c", "echo Unpacking nginx; exec sleep 0.5"]
+    builder.run(command, tmp_path / "log", IMAGES["img-services"], said.append, progress_s=0.1)
+    assert said
+    assert all(re.fullmatch(r"img-services: \d+ s so far: Unpacking nginx", line) for line in said)
+
+
+def test_the_api_sells_the_images_that_can_be_built() -> None:
+    assert [image.image_id for image in catalog.IMAGES] == list(IMAGES)
 
 
 @pytest.mark.root

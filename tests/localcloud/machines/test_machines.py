@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from network.lab import PLACES, Lab, wait_until
 
+from localcloud.machines.distributions import IMAGES
 from localcloud.machines.faults import Faults
 from localcloud.machines.world import LinuxWorld
 from localcloud.world import Disk
@@ -61,6 +63,38 @@ def test_it_has_the_processors_memory_and_disk_of_its_type(lab: Lab) -> None:
     assert _says(lab, "ann", "free", "-m").splitlines()[1].split()[1] == "2048"
     size_gib = int(_says(lab, "ann", "df", "-B1", "--output=size", "/").splitlines()[1]) / 1024**3
     assert 9 < size_gib <= 10
+
+
+def test_it_has_control_groups_of_its_own_in_every_hierarchy(lab: Lab) -> None:
+    """Two machines that share one have systemds that meet."""
+    for place in (ANN, BOB):
+        pid = lab.world.get(place.name).init_pid()
+        rows = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+        assert rows
+        for row in rows:
+            assert f"/localcloud/{lab.cloud}/{place.instance_id}" in row
+
+
+def test_what_it_changes_is_its_own_and_the_image_stays_as_it_was_built(lab: Lab) -> None:
+    original = _says(lab, "bob", "sha256sum", "/usr/bin/env", "/etc/debian_version")
+    try:
+        _says(
+            lab,
+            "ann",
+            "sh",
+            "-c",
+            "echo other >/etc/debian_version; chmod 700 /usr/bin/env; rm /usr/share/zoneinfo/UTC",
+        )
+        assert _says(lab, "bob", "sha256sum", "/usr/bin/env", "/etc/debian_version") == original
+        assert _says(lab, "bob", "stat", "-c", "%a", "/usr/bin/env") == "755"
+        assert lab.world.images.damage(IMAGES["img-debian12"]) is None
+        # One copy on this host: the file of an image has the same place on the disk for every machine.
+        assert _says(lab, "ann", "stat", "-c", "%i", "/usr/bin/bash") == _says(
+            lab, "bob", "stat", "-c", "%i", "/usr/bin/bash"
+        )
+    finally:
+        lab.world.reset_machine(lab.spec("ann"))
+        lab.wait_for_boot("ann")
 
 
 def test_metadata_say_who_it_is(lab: Lab) -> None:
@@ -168,8 +202,16 @@ def test_resized_it_has_more_of_everything(lab: Lab) -> None:
     lab.world.start_machine(larger)
     wait_until(lambda: lab.run("ann", "grep", "-q", "4194304", "/proc/meminfo").returncode == 0, "it has 4 GiB", 20)
     assert _says(lab, "ann", "nproc") == "1"
+    assert _cores_used_by_two_loops(lab) < 1.2
     assert int(_says(lab, "ann", "df", "-BG", "--output=size", "/").split()[-1].rstrip("G")) in {19, 20}
     lab.world.stop_machine(ANN.instance_id, hard=True)
+
+
+def _cores_used_by_two_loops(lab: Lab) -> float:
+    (usage,) = [path / "cpuacct.usage" for path in lab.cgroup("ann").directories() if (path / "cpuacct.usage").exists()]
+    before, began = int(usage.read_text()), time.monotonic()
+    lab.run("ann", "sh", "-c", "for n in 1 2; do timeout 1 sh -c 'while :; do :; done' & done; wait")
+    return (int(usage.read_text()) - before) / 1e9 / (time.monotonic() - began)
 
 
 def test_reset_it_is_as_new(lab: Lab) -> None:

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 from collections.abc import Generator
 
 import pytest
@@ -97,6 +98,21 @@ def test_a_machine_without_power_is_not_resumed_and_one_that_runs_was_not_paused
     done = cloud.run("fault", "node-1", "resume")
     assert (done.returncode, "does not run" in done.stderr) == (1, True)
     assert "powered on" in cloud.must("fault", "node-1", "heal")
+
+
+def test_the_console_is_followed(cloud: LocalCloud) -> None:
+    with subprocess.Popen(
+        cloud.words("console", "--name", cloud.name, "node-0", "-f"), stdout=subprocess.PIPE
+    ) as shown:
+        assert shown.stdout is not None
+        cloud.on("node-0", "sh", "-c", "echo said just now >/dev/console")
+        lines = iter(shown.stdout.readline, b"")
+        assert any(b"said just now" in line for line in lines)
+        shown.terminate()
+
+
+def test_the_doctor_finds_nothing_missing_where_the_cloud_is_up(cloud: LocalCloud) -> None:
+    assert cloud.must("doctor") == "this host has all that localcloud needs\n"
 
 
 def test_each_report_has_the_time_to_the_millisecond(cloud: LocalCloud) -> None:

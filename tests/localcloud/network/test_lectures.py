@@ -40,6 +40,17 @@ def services() -> Generator[Lab]:
         made.close()
 
 
+def test_the_image_of_the_services_has_them_installed_and_none_runs_until_it_is_started(services: Lab) -> None:
+    units = ("nginx", "keepalived", "mariadb", "redis-server")
+    # The fixture has started nginx, as every test here wants it.
+    assert services.run("bob", "systemctl", "is-enabled", *units).stdout.split() == ["disabled"] * 4
+    assert services.run("bob", "systemctl", "is-active", *units[1:]).stdout.split() == ["inactive"] * 3
+    services.must("bob", "systemctl", "start", "mariadb", "redis-server")
+    assert services.must("bob", "mariadb", "-Ne", "SELECT 6 * 7") == "42\n"
+    assert services.must("bob", "redis-cli", "ping") == "PONG\n"
+    services.must("bob", "systemctl", "stop", "mariadb", "redis-server")
+
+
 def _install(lab: Lab, name: str, files: dict[str, Path]) -> None:
     for path, source in files.items():
         lab.must(name, "sh", "-c", f"mkdir -p {Path(path).parent} && cat >{path}", text=source.read_text())
