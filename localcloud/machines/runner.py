@@ -42,13 +42,23 @@ for other in /run/netns/lc-*; do [ "$other" = "$namespace" ] || umount -l "$othe
 mkdir -p /run/systemd/nspawn && mount -t tmpfs -o mode=755 tmpfs /run/systemd/nspawn || exit 91
 mount -o loop,noatime,noinit_itable "$directory/disk.img" "$directory/disk" || exit 92
 mkdir -p "$directory/disk/upper" "$directory/disk/work"
+# At each mount overlayfs makes a directory; with no room for it, it mounts without a word for reading alone. So some
+# room is kept from the machine and given back for this moment: one with a full disk boots as it would in the cloud.
+reserve="$directory/disk/reserve"
+rm -f "$reserve"
 mount -t overlay overlay -o "lowerdir=$lower,upperdir=$directory/disk/upper,workdir=$directory/disk/work" \
   "$directory/root" || exit 93
 if [ -d "$directory/seed" ]; then cp -a "$directory/seed/." "$directory/root/" && rm -r "$directory/seed"; fi
+touch "$directory/root/etc/localcloud" || { echo "its system disk has no room left to boot from"; exit 96; }
+for size in 1M 256K 64K; do fallocate -l "$size" "$reserve" 2>/dev/null && break; rm -f "$reserve"; done
 for group in $LOCALCLOUD_CGROUPS; do echo $$ >"$group/cgroup.procs" || exit 94; done
 while :; do
   mkdir -p "$directory/root/etc/localcloud"
-  cp "$directory/meminfo" "$directory/disks" "$directory/root/etc/localcloud/"
+  for each in meminfo disks; do
+    # Only if it must be: on a full disk a file that is written anew may end up empty.
+    there="$directory/root/etc/localcloud/$each"
+    cmp -s "$directory/$each" "$there" || cp "$directory/$each" "$there"
+  done
   "$@" </dev/null 9>&-
   code=$?
   [ "$code" = REBOOT ] || break

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from network.lab import PLACES, Lab, wait_until
@@ -104,11 +106,11 @@ def test_a_kill_strikes_the_machines_processes_and_none_of_the_hosts_around_it(l
     runner = lab.world.get("ann").find_runner()
     assert runner is not None
     faults = Faults(lab.world)
-    for name in ("sh", "systemd-nspawn"):
-        with pytest.raises(MachineError, match=f"no process '{name}' on ann"):
-            faults.inject("ann", "kill", [name, "KILL"])
+    with pytest.raises(MachineError, match="no process 'systemd-nspawn' on ann"):
+        faults.inject("ann", "kill", ["systemd-nspawn", "KILL"])
+    # The runner is a shell, too.
     lab.must("ann", "systemd-run", "--quiet", "sh", "-c", "sleep 600; true")
-    assert "1 processes sh" in faults.inject("ann", "kill", ["sh", "KILL"]).did
+    assert str(runner) not in faults.inject("ann", "kill", ["sh", "KILL"]).did
     assert lab.world.get("ann").find_runner() == runner
     faults.inject("ann", "heal", [])
 
@@ -155,6 +157,25 @@ def test_a_paused_machine_can_be_powered_off(lab: Lab) -> None:
     faults = Faults(lab.world)
     faults.inject("ann", "pause", [])
     assert faults.inject("ann", "power-off", []).took_ms < 2000
+
+
+def test_a_machine_whose_disk_is_full_to_the_last_block_comes_back_from_a_power_off(lab: Lab, tmp_path: Path) -> None:
+    faults = Faults(lab.world)
+    faults.inject("ann", "fill-disk", [])
+    faults.inject("ann", "power-off", [])
+    # What a machine writes on a full disk may take the file system's own last blocks; here overlayfs finds them taken.
+    script = (
+        'mount -o loop "$1" "$2" && rm -r "$2/work/work" && dd if=/dev/zero of="$2/upper/more" bs=4k 2>/dev/null; true'
+    )
+    disk = lab.world.get("ann").directory / "disk.img"
+    subprocess.run(["unshare", "--mount", "sh", "-c", script, "sh", str(disk), str(tmp_path)], check=True)
+    faults.inject("ann", "power-on", [])
+    wait_until(lambda: _server_runs(lab), "ssh runs", 30)
+    assert lab.must("ann", "findmnt", "-no", "OPTIONS", "/").startswith("rw,")
+    assert not _disk_is_free(lab)
+    lab.must("ann", "rm", "/more")
+    assert "disk space freed" in faults.inject("ann", "heal", []).did
+    assert _disk_is_free(lab)
 
 
 def test_busy_loops_stay_within_the_limits_of_the_machine(lab: Lab) -> None:
