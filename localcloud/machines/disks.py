@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from localcloud.errors import MachineError
+from localcloud.machines.inside_files import open_inside, sync_file_system
 
 _GIB = 1024**3
 SYSTEM_DISK = "disk.img"
@@ -130,12 +131,12 @@ def pull(pid: int, device: str) -> None:
             fields = line.split()
             if fields[2] != numbers:
                 continue
-            mounted = f"/proc/{pid}/root{_unescaped(fields[4])}"
-            # 1 = an I/O error: the same file system, mounted or bound elsewhere too, was ended a moment ago.
-            _run(["sync", "--file-system", mounted], fine=(0, 1))
-            place = os.open(mounted, os.O_RDONLY)
+            place = open_inside(Path(f"/proc/{pid}/root"), _unescaped(fields[4]), os.O_RDONLY)
             try:
-                fcntl.ioctl(place, _IOC_SHUTDOWN, struct.pack("I", _SHUTDOWN_LOGFLUSH))
+                # Mounted over, the path leads to another file system: that one is not to be ended.
+                if os.fstat(place).st_dev == os.makedev(*device_numbers(device)):
+                    sync_file_system(place)
+                    fcntl.ioctl(place, _IOC_SHUTDOWN, struct.pack("I", _SHUTDOWN_LOGFLUSH))
             finally:
                 os.close(place)
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from localcloud.errors import MachineError
 from localcloud.machines import disks, runner
 from localcloud.machines.enter import ENVIRONMENT, words
+from localcloud.machines.inside_files import open_file, remove_file
 from localcloud.machines.machine import Machine
 from localcloud.machines.world import LinuxWorld
 
@@ -152,13 +153,19 @@ class Faults:
 
     def _fill_disk(self, machine: Machine, arguments: list[str]) -> str:
         _expect(arguments, 0, "fill-disk")
-        filler = machine.root() / _FILLER
-        space = os.statvfs(filler.parent)
-        left = space.f_bavail * space.f_frsize
-        with filler.open("ab") as handle:
-            end = handle.seek(0, os.SEEK_END)
+        try:
+            filler = open_file(machine.root(), _FILLER)
+        except OSError as error:
+            machine.root()  # it may have ended just now
+            message = f"/{_FILLER} cannot be made on {machine.spec.hostname}: {error.strerror}"
+            raise MachineError(message) from error
+        try:
+            space = os.fstatvfs(filler)
+            left = space.f_bavail * space.f_frsize
             if left:
-                _allocate(handle.fileno(), end, left)
+                _allocate(filler, os.fstat(filler).st_size, left)
+        finally:
+            os.close(filler)
         return f"{left / _MIB:.0f} MiB taken in /{_FILLER}: the system disk is full"
 
     def _cpu_stress(self, machine: Machine, arguments: list[str]) -> str:
@@ -224,7 +231,7 @@ class Faults:
 
     def _heal_inside(self, machine: Machine, done: list[str]) -> None:
         with contextlib.suppress(FileNotFoundError):
-            (machine.root() / _FILLER).unlink()
+            remove_file(machine.root(), _FILLER)
             done.append("disk space freed")
         stressed = [pid for pid in machine.cgroup.pids() if _is_stress(pid)]
         for pid in stressed:

@@ -35,6 +35,7 @@ _SHUTDOWN_TIMEOUT_S = 20.0
 _ASK_AGAIN_S = 0.5
 _MOUNTS_GO_S = 10.0  # once the last process has ended
 _IN_USE_S = 0.3  # what has a disk open after it was unplugged may keep it open for ever
+_TAKE_DISKS = f"mkdir -p $(dirname /{DISKS_FILE}) && cat >/{DISKS_FILE}"
 _SIGNAL_POWER_OFF = signal.SIGRTMIN + 4  # systemd: start poweroff.target
 _SPEC: TypeAdapter[MachineSpec] = TypeAdapter(MachineSpec)
 
@@ -200,8 +201,7 @@ class Machine:
         if pid is None:
             return
         self._connect_disks()
-        (self.root() / DISKS_FILE).write_bytes((self.directory / "disks").read_bytes())
-        self._inside(pid, f"sh /{DISKS_SCRIPT}")
+        self._inside(pid, f"{_TAKE_DISKS}; sh /{DISKS_SCRIPT}", (self.directory / "disks").read_text())
 
     def detach(self, disk_id: str) -> None:
         """Take it away: what is mounted of it inside is unmounted first, or ends with I/O errors where it is in use."""
@@ -216,7 +216,7 @@ class Machine:
             if device is not None:
                 self._unplug(pid, disk_id, device)
             self._connect_disks()
-            (self.root() / DISKS_FILE).write_bytes((self.directory / "disks").read_bytes())
+            self._inside(pid, _TAKE_DISKS, (self.directory / "disks").read_text())
         disks.release(self._disk_path(disk_id), _IN_USE_S)
         # Last: whoever was killed on the way here does all of it again.
         self._write_spec()
@@ -273,9 +273,9 @@ class Machine:
         except FileNotFoundError:
             return ""
 
-    def _inside(self, pid: int, script: str) -> str:
+    def _inside(self, pid: int, script: str, text: str = "") -> str:
         command = words(pid, self.cgroup, ["sh", "-c", script])
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=ENVIRONMENT)
+        done = subprocess.run(command, input=text, capture_output=True, text=True, check=False, env=ENVIRONMENT)
         if done.returncode:
             message = f"{self.spec.name} ({self.instance_id}): {script!r} ended with {done.returncode}: {done.stderr}"
             raise MachineError(message)

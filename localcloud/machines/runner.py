@@ -49,15 +49,21 @@ rm -f "$reserve"
 mount -t overlay overlay -o "lowerdir=$lower,upperdir=$directory/disk/upper,workdir=$directory/disk/work" \
   "$directory/root" || exit 93
 if [ -d "$directory/seed" ]; then cp -a "$directory/seed/." "$directory/root/" && rm -r "$directory/seed"; fi
-touch "$directory/root/etc/localcloud" || { echo "its system disk has no room left to boot from"; exit 96; }
+touch "$directory/root" || { echo "its system disk has no room left to boot from"; exit 96; }
 for size in 1M 256K 64K; do fallocate -l "$size" "$reserve" 2>/dev/null && break; rm -f "$reserve"; done
 for group in $LOCALCLOUD_CGROUPS; do echo $$ >"$group/cgroup.procs" || exit 94; done
 while :; do
-  mkdir -p "$directory/root/etc/localcloud"
+  # A link there, of the machine's making, would lead to this host's files.
+  for place in "$directory/root/etc" "$directory/root/etc/localcloud"; do
+    [ -L "$place" ] && rm -f "$place"
+    mkdir -p "$place"
+  done
   for each in meminfo disks; do
-    # Only if it must be: on a full disk a file that is written anew may end up empty.
     there="$directory/root/etc/localcloud/$each"
-    cmp -s "$directory/$each" "$there" || cp "$directory/$each" "$there"
+    # Only if it must be: on a full disk a file that is written anew may end up empty.
+    [ -f "$there" ] && [ ! -L "$there" ] && cmp -s "$directory/$each" "$there" && continue
+    rm -rf "$there"
+    cp "$directory/$each" "$there"
   done
   "$@" </dev/null 9>&-
   code=$?

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import signal
@@ -13,7 +14,9 @@ from pathlib import Path
 import pytest
 from network.lab import PLACES, Lab, wait_until
 
+from localcloud.errors import MachineError
 from localcloud.machines import disks
+from localcloud.machines.faults import Faults
 from localcloud.machines.world import LinuxWorld
 from localcloud.world import Disk
 
@@ -85,6 +88,38 @@ def test_a_disk_that_is_detached_while_it_is_written_to_is_gone_there_and_whole_
     process.communicate(timeout=5)
     lab.must("bob", "sh", "-c", f"fsck.ext4 -fn {_NODE} && mount {_NODE} /mnt")
     assert lab.must("bob", "cat", "/mnt/file", "/mnt/new") == "kept\nnew\n"
+
+
+def test_a_disk_that_is_mounted_under_another_mount_takes_only_itself_away(lab: Lab, disk: Disk) -> None:
+    lab.must("ann", "mount", "-t", "tmpfs", "tmpfs", "/mnt")
+    lab.must("ann", "touch", "/mnt/above")
+    lab.world.detach_disk(disk.disk_id)
+    assert lab.run("ann", "test", "-e", _NODE).returncode == 1
+    assert lab.must("ann", "ls", "/mnt") == "above\n"
+    lab.must("ann", "umount", "/mnt")
+
+
+@pytest.mark.parametrize("place", ["/etc/localcloud", "/var/tmp"])
+def test_links_that_a_machine_makes_lead_to_no_file_of_the_host(lab: Lab, tmp_path: Path, place: str) -> None:
+    """Both are written to from this host: the list of disks at every boot, and what a full disk is full of."""
+    faults = Faults(lab.world)
+    before = lab.world.get("ann").init_pid()
+    lab.must("ann", "sh", "-c", f"rm -rf {place} && ln -s {tmp_path} {place}")
+    try:
+        with contextlib.suppress(MachineError):
+            faults.inject("ann", "fill-disk", [])
+        with contextlib.suppress(MachineError):
+            faults.inject("ann", "heal", [])
+        with contextlib.suppress(MachineError):
+            lab.world.attach_disk(DATA, ANN.instance_id)
+        lab.run("ann", "systemctl", "reboot", "--force")
+        wait_until(lambda: lab.world.get("ann").init_pid() not in {None, before}, "it has another PID 1", 30)
+        wait_until(lambda: lab.run("ann", "systemctl", "is-active", "ssh").stdout == "active\n", "ssh runs", 30)
+        assert list(tmp_path.iterdir()) == []
+    finally:
+        lab.world.destroy_disk(DATA.disk_id)
+        lab.world.reset_machine(lab.spec("ann"))
+        lab.wait_for_boot("ann")
 
 
 def test_a_disk_that_is_in_use_at_two_places_goes_too(lab: Lab, disk: Disk) -> None:
