@@ -16,7 +16,7 @@ pytestmark = pytest.mark.root
 
 # So much more than before may be held. A machine at rest holds 30 MiB and more: of one left behind in each of 10 cycles
 # this sees the half. What no name leads to is there for the moment only in which it is taken apart.
-_SLACK = {"MiB": 150.0, "namespaces": 5, "groups": 5, "loops": 2}
+_SLACK = {"MiB": 150.0, "namespaces": 5, "loops": 2}
 _SLAB = Path("/sys/kernel/slab/net_namespace")
 
 
@@ -33,7 +33,6 @@ def _held() -> dict[str, float]:
     return {
         "MiB": held_mib(),
         "namespaces": _network_namespaces() - _found_namespaces(),
-        "groups": sum(count - _found_groups(controller) for controller, count in _groups()),
         "loops": sum("(deleted)" in _text(path) for path in Path("/sys/block").glob("loop*/loop/backing_file")),
     }
 
@@ -50,16 +49,6 @@ def _found_namespaces() -> int:
         with contextlib.suppress(OSError):
             found.add(path.stat().st_ino)
     return len(found)
-
-
-def _groups() -> list[tuple[str, int]]:
-    """Controller and number of its groups. Those of memory and disks live on while a page of a file is theirs."""
-    rows = [line.split() for line in Path("/proc/cgroups").read_text().splitlines()[1:]]
-    return [(row[0], int(row[2])) for row in rows if row[1] != "0" and row[0] not in {"memory", "blkio"}]
-
-
-def _found_groups(controller: str) -> int:
-    return sum(1 for _ in os.walk(f"/sys/fs/cgroup/{controller}/"))
 
 
 def _text(path: Path) -> str:
