@@ -154,6 +154,9 @@ class World(Protocol):
 
     def attach_disk(self, disk: Disk, instance_id: str) -> None: ...
     def detach_disk(self, disk_id: str) -> None: ...
+    def grow_disk(self, disk: Disk) -> None:
+        """Make it as large as it says, also under a machine that has it."""
+
     def destroy_disk(self, disk_id: str) -> None: ...
 
     def running(self) -> frozenset[str]:
@@ -195,6 +198,9 @@ class PaperWorld:
 
     def detach_disk(self, disk_id: str) -> None:
         del disk_id
+
+    def grow_disk(self, disk: Disk) -> None:
+        del disk
 
     def destroy_disk(self, disk_id: str) -> None:
         del disk_id

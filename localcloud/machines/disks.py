@@ -102,6 +102,12 @@ def attach_loop(path: Path) -> str:
     return present or _run(["losetup", "--find", "--show", str(path)]).strip()
 
 
+def follow_size(path: Path) -> None:
+    """Let the file's loop device, if it has one, be as large as the file is now."""
+    if loop := loop_devices(path.parent).get(path):
+        _run(["losetup", "--set-capacity", loop])
+
+
 def release(path: Path, timeout_s: float) -> None:
     """Take the loop device from a data disk's file.
 

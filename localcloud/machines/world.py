@@ -222,6 +222,11 @@ class LinuxWorld:
             with self._turn(machine.instance_id):
                 machine.detach(disk_id)
 
+    def grow_disk(self, disk: Disk) -> None:
+        path = self.paths.disks / f"{disk.disk_id}.img"
+        disks.ensure_data_disk(path, disk.size_gib)
+        disks.follow_size(path)
+
     def destroy_disk(self, disk_id: str) -> None:
         self.detach_disk(disk_id)
         (self.paths.disks / f"{disk_id}.img").unlink(missing_ok=True)

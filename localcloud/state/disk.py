@@ -7,7 +7,6 @@ from typing import Literal
 
 from localcloud.state import tag
 from localcloud.state.errors import ParameterTooLong, Refusal, documented
-from localcloud.state.jobs import after, step
 from localcloud.state.records import Record
 from localcloud.state.store import Transaction
 
@@ -24,7 +23,7 @@ SIZES = {
 }
 SYSTEM_SIZES = (20, 2048)
 
-DiskStep = Literal["attach", "detach", "destroy"]
+DiskStep = Literal["attach", "detach", "grow", "destroy"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -273,6 +272,8 @@ def finished(tx: Transaction, disk_id: str) -> None:
         tx.put(replace(disk, state="ATTACHED", step=None))
     elif disk.step == "detach":
         tx.put(replace(disk, state="UNATTACHED", instance_id="", delete_with_instance=False, step=None))
+    elif disk.step == "grow":
+        tx.put(replace(disk, state="ATTACHED" if disk.instance_id else "UNATTACHED", step=None))
     else:
         forget(tx, disk)
 
@@ -282,7 +283,9 @@ def failed(tx: Transaction, disk_id: str) -> None:
     disk = tx.find(Disk, disk_id)
     if disk is None or disk.step is None:
         return
-    if disk.step == "detach":
+    if disk.step == "grow":  # the world makes it as large as it shall be whenever it connects it
+        finished(tx, disk_id)
+    elif disk.step == "detach":
         tx.put(replace(disk, state="ATTACHED", step=None))
     else:
         tx.put(replace(disk, state="UNATTACHED", instance_id="", delete_with_instance=False, step=None))
@@ -295,7 +298,7 @@ def forget(tx: Transaction, disk: Disk) -> None:
 
 
 def resize(tx: Transaction, disk_id: str, size_gib: int) -> None:
-    """Let it grow."""
+    """Begin to let it grow; the world does it, also under a machine that has it."""
     disk = get(tx, disk_id)
     if not disk.portable:
         raise DiskNotPortable(disk_id=disk_id)
@@ -303,15 +306,7 @@ def resize(tx: Transaction, disk_id: str, size_gib: int) -> None:
     if size_gib <= disk.size_gib:
         raise DiskShrinks(disk_id=disk_id, present=disk.size_gib, size=size_gib)
     check_size(disk.type, size_gib, system=False)
-    tx.put(replace(disk, size_gib=size_gib, state="EXPANDING"))
-    after(tx, tx.timing.disk_s, "disk.expanded", disk_id)
-
-
-@step("disk.expanded")
-def _expanded(tx: Transaction, disk_id: str) -> None:
-    disk = tx.find(Disk, disk_id)
-    if disk is not None and disk.state == "EXPANDING":
-        tx.put(replace(disk, state="ATTACHED" if disk.instance_id else "UNATTACHED"))
+    tx.put(replace(disk, size_gib=size_gib, state="EXPANDING", step="grow", step_began=tx.now))
 
 
 def modify(tx: Transaction, disk_id: str, *, name: str | None, delete_with_instance: bool | None) -> None:

@@ -148,6 +148,8 @@ class MachineWork:
                 self._records.world.attach_disk(world.Disk(found.id, found.size_gib), found.instance_id)
             case "detach":
                 self._records.world.detach_disk(found.id)
+            case "grow":
+                self._records.world.grow_disk(world.Disk(found.id, found.size_gib))
             case _:
                 self._records.world.destroy_disk(found.id)
 

@@ -240,6 +240,22 @@ def test_a_data_disk_keeps_its_data_when_it_is_attached_to_another_machine(lab: 
     assert not (lab.paths.disks / f"{disk.disk_id}.img").exists()
 
 
+def test_a_data_disk_grows_under_the_machine_that_has_it(lab: Lab) -> None:
+    disk = Disk("disk-0000000f", 1)
+    device = f"/dev/disk/by-id/virtio-{disk.disk_id}"
+    lab.world.attach_disk(disk, ANN.instance_id)
+    _says(lab, "ann", "sh", "-c", f"mkfs.ext4 -q {device} && mkdir -p /data && mount {device} /data && echo a >/data/f")
+    lab.world.grow_disk(replace(disk, size_gib=2))
+    assert _says(lab, "ann", "blockdev", "--getsize64", device) == str(2 * 1024**3)
+    # The file system is the machine's own work, as in the cloud. Not while it is mounted: that takes CAP_SYS_RESOURCE,
+    # which a host that is itself a guest may not have.
+    grow = f"umount /data && e2fsck -fp {device} && resize2fs {device} && mount {device} /data"
+    _says(lab, "ann", "sh", "-c", grow)
+    assert int(_says(lab, "ann", "df", "--output=size", "-BM", "/data").split()[-1].rstrip("M")) > 1800
+    assert _says(lab, "ann", "cat", "/data/f") == "a"
+    lab.world.destroy_disk(disk.disk_id)
+
+
 def test_a_data_disk_is_there_again_after_a_stop(lab: Lab) -> None:
     disk = Disk("disk-0000000e", 1)
     spec = replace(lab.spec("ann"), data_disks=(disk,))
