@@ -108,6 +108,7 @@ def test_links_that_a_machine_makes_lead_to_no_file_of_the_host(lab: Lab, tmp_pa
     try:
         with contextlib.suppress(MachineError):
             faults.inject("ann", "fill-disk", [])
+        assert list(tmp_path.iterdir()) == []
         with contextlib.suppress(MachineError):
             faults.inject("ann", "heal", [])
         with contextlib.suppress(MachineError):

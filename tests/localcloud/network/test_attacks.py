@@ -319,7 +319,7 @@ def test_connections_that_one_machine_keeps_open_shut_nobody_out(lab: Lab, serve
 _POUR = """
 sent = 0
 with socket.create_connection((sys.argv[1], 80), 3) as s:
-    s.sendall(b"PUT /latest/api/token HTTP/1.1\\r\\nContent-Length: 100000000000\\r\\n\\r\\n")
+    s.sendall(b"PUT /latest/api/token HTTP/1.1\\r\\nContent-Length: 50000000\\r\\n\\r\\n")
     try:
         while sent < 50_000_000: sent += s.send(bytes(1 << 16))
     except OSError: pass
