@@ -1,0 +1,40 @@
+"""What may stand in a committed file."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+# Where packages come from is each host's own affair: whoever builds behind a mirror has other names.
+REGISTRIES = re.compile(
+    rb"pypi\.(org|python)|pythonhosted\.org|registry\.npmjs|proxy\.golang|crates\.io|(deb|snapshot|ftp)\.debian\.org"
+    rb"|archive\.ubuntu\.com|mirrors?\.[a-z0-9.-]+\.(com|cn|org|net)|\s--(extra-)?index-url[ =]|\s--find-links[ =]"
+)
+
+
+def test_no_registry_or_mirror_is_named() -> None:
+    # No `git ls-files`: a copy without its history is tested too.
+    files = [
+        file
+        for file in ROOT.rglob("*")
+        if not any(
+            part.startswith((".venv", ".git", ".tandem", "__pycache__")) or part.endswith("cache")
+            for part in file.relative_to(ROOT).parts
+        )
+    ]
+    assert len(files) > 400
+    found = {
+        f"{file.relative_to(ROOT)}: {match.group().decode()}"
+        for file in files
+        if file.is_file() and file != Path(__file__).resolve()
+        for match in REGISTRIES.finditer(file.read_bytes())
+    }
+    assert found == set()
+
+
+def test_every_locked_package_has_hashes() -> None:
+    for file in (ROOT / "requirements").glob("*.txt"):
+        locked = re.findall(r"^[a-z0-9].*?(?=^[a-z0-9]|\Z)", file.read_text(), re.MULTILINE | re.DOTALL)
+        assert locked
+        assert [each.split()[0] for each in locked if "--hash=sha256:" not in each] == [], file.name
