@@ -56,7 +56,8 @@ def test_a_machine_without_memory_kills_its_own_and_nobody_elses(lab: Lab) -> No
     wait_until(lambda: lab.run("ann", "systemctl", "is-active", "ssh").stdout == "active\n", "ssh runs", 30)
     assert {name: lab.world.get(name).init_pid() for name in ("ann", "bob")} == before
     used = max(int((path / "memory.max_usage_in_bytes").read_text()) for path in _memory_groups(lab))
-    assert used <= 2048 * 1024**2
+    # The kernel lets those that it has killed go a little beyond, so that they can end (memcontrol.c: try_charge).
+    assert used <= 1.02 * 2048 * 1024**2
 
 
 def _memory_groups(lab: Lab) -> list[Path]:
