@@ -6,7 +6,7 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from .lab import PLACES, PUBLIC, Lab
+from .lab import HAVIP, PLACES, PUBLIC, Lab, wait_until
 
 pytestmark = pytest.mark.root
 
@@ -39,6 +39,16 @@ def test_a_public_address_carries_its_bandwidth_and_no_more(lab: Lab, way: str, 
     with lab.talking("bob", _SEND_MANY, way, size):
         measured = lab.python("client", _TRANSFER, PUBLIC, way, size)
     assert 0.7 * mbps < measured < 1.15 * mbps
+
+
+def test_a_virtual_ips_public_address_too_whoever_holds_it(lab: Lab) -> None:
+    lab.wish(public={PUBLIC: HAVIP}, bandwidth_mbps=40)
+    for holder in ("ann", "bob"):
+        lab.announce(holder)
+        wait_until(lambda holder=holder: lab.holder() == PLACES[holder].instance_id, "it holds the address")
+        with lab.talking(holder, _SEND_MANY, "out", 5_000_000):
+            assert 0.7 * 40 < lab.python("client", _TRANSFER, PUBLIC, "out", 5_000_000) < 1.15 * 40
+        lab.release(holder)
 
 
 def test_another_public_address_of_the_same_vpc_is_not_slowed_down(lab: Lab) -> None:
