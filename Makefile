@@ -27,7 +27,7 @@ test-unit: ## the program and the provisioning on Pulumi mocks and fakes: pip al
 	@scripts/bootstrap unit
 	@$(BIN)/python -m pytest tests/unit -q -n 2 --dist loadgroup -m "not real_engine and not exhaustive"
 
-test-long: ## the full counts (hours)
+test-long: ## the full counts (half an hour: 50 cycles, 200 faults, ...)
 	@scripts/bootstrap dev
 	@scripts/test --long
 
