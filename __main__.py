@@ -6,7 +6,7 @@ import pulumi
 
 from components.alarms import Alarms, AlarmsArgs
 from components.credentials import Credentials, CredentialsArgs
-from components.deployment import has_former_data, has_local_data, make_deployment
+from components.deployment import make_deployment
 from components.dns import Dns, DnsArgs
 from components.exports import export
 from components.failures import end_without_traceback_when_cancelled
@@ -40,7 +40,7 @@ firewall = Firewall("firewall", FirewallArgs(s.machines, s.access, labels))
 machines = Machines(
     "machines",
     MachinesArgs(
-        s.machines, s.access, s.network.zone, has_local_data(s), has_former_data(s), network, firewall,
+        s.machines, s.access, s.network.zone, s.has_local_data, s.has_former_data, network, firewall,
         credentials.deployment_key, credentials.temporary_host_keys, hooks, s.protect, labels,
     ),
 )  # fmt: skip

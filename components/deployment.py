@@ -18,7 +18,7 @@ def make_deployment(settings: Settings, group: str) -> Deployment:
             name=node.name,
             private_address=str(node.address),
             holder=position < HOLDERS,
-            primary=position == 0 and has_local_data(settings),
+            primary=position == 0 and settings.has_local_data,
         )
         for position, node in enumerate(settings.machines.nodes)
     )
@@ -34,17 +34,7 @@ def make_deployment(settings: Settings, group: str) -> Deployment:
         subnet_cidr=str(settings.network.subnet_cidr),
         admin_cidrs=tuple(str(cidr) for cidr in settings.access.admin_cidrs),
         peer_ports=settings.machines.peer_ports,
-        data_disk=has_local_data(settings),
-        former_data=has_former_data(settings),
+        data_disk=settings.has_local_data,
+        former_data=settings.has_former_data,
         release=settings.release,
     )
-
-
-def has_local_data(settings: Settings) -> bool:
-    """Whether the first machine holds the databases."""
-    return not settings.data.external
-
-
-def has_former_data(settings: Settings) -> bool:
-    """Whether it held them, and their disk is kept."""
-    return settings.data.external and settings.machines.data_disk.keep

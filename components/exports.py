@@ -8,7 +8,6 @@ from typing import Any
 import pulumi
 
 from components.credentials import Credentials
-from components.deployment import has_local_data
 from components.host_keys import GroupHostKeys
 from components.labels import Labels
 from components.machines import Machines
@@ -40,7 +39,7 @@ def export(  # noqa: PLR0917 - one call, in the order of the program
     pulumi.export("profile", settings.keepalived.profile)
     pulumi.export("ca_certificate", credentials.ca_certificate)
     # What binds the next run (stacks/changes.py).
-    pulumi.export("primary", settings.machines.nodes[0].name if has_local_data(settings) else None)
+    pulumi.export("primary", settings.machines.nodes[0].name if settings.has_local_data else None)
     pulumi.export("termination_protection", settings.machines.termination_protection)
     pulumi.export("network", describe_network(settings))
     pulumi.export("disks", describe_disks(settings))

@@ -102,7 +102,7 @@ def an_address_has_one_machine(settings: Settings, deployed: Deployed) -> Iterat
 
 def the_databases_stay_on_their_machine(settings: Settings, deployed: Deployed) -> Iterator[Problem]:
     primary, first = deployed.primary, settings.machines.nodes[0].name
-    if primary is None or settings.data.external or primary == first:
+    if primary is None or not settings.has_local_data or primary == first:
         return
     yield Problem(
         "tandem:machines.nodes",
@@ -116,9 +116,9 @@ def the_databases_stay_on_their_machine(settings: Settings, deployed: Deployed) 
 def the_disk_with_the_databases_outlives_their_move(settings: Settings, deployed: Deployed) -> Iterator[Problem]:
     """No setting of where the databases are deletes what is in them; that takes an `up` of its own."""
     primary, first = deployed.primary, settings.machines.nodes[0].name
-    if primary is None or not settings.data.external:
+    if primary is None or settings.has_local_data:
         return
-    if not settings.machines.data_disk.keep:
+    if not settings.has_former_data:
         yield Problem(
             "tandem:data.placement",
             f"it is on-primary, wanted is external: the disk with the databases of {primary} would be deleted "
@@ -180,10 +180,10 @@ def describe_network(settings: Settings) -> dict[str, Any]:
 def describe_disks(settings: Settings) -> dict[str, int]:
     """The sizes of those that are declared, in GiB, by their key in the stack's file."""
     machines = settings.machines
-    has_data_disk = machines.data_disk.keep or not settings.data.external
-    return {"systemDisk": machines.system_disk.size_gib} | (
-        {"dataDisk": machines.data_disk.size_gib} if has_data_disk else {}
-    )
+    sizes = {"systemDisk": machines.system_disk.size_gib}
+    if settings.has_local_data or settings.has_former_data:
+        sizes["dataDisk"] = machines.data_disk.size_gib
+    return sizes
 
 
 _RULES = (

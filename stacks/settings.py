@@ -87,6 +87,16 @@ class Settings(Sections):
     region: str
     release: Release  # of the IAM services, found by `iam.release`
 
+    @property
+    def has_local_data(self) -> bool:
+        """Whether the first machine holds the databases."""
+        return not self.data.external
+
+    @property
+    def has_former_data(self) -> bool:
+        """Whether it held them, and their disk is kept."""
+        return self.data.external and self.machines.data_disk.keep
+
     @classmethod
     def load(cls) -> Self:
         """Read the current stack's configuration. Raises SettingsError with every problem."""
