@@ -76,12 +76,13 @@ class Fabric:
         with self._lock:
             groups = {group.group_id: group for group in plan.groups}
             before = {_structure(vpc) for vpc in self._plan.vpcs}
-            restructured = before != {_structure(vpc) for vpc in plan.vpcs}
+            after = [_structure(vpc) for vpc in plan.vpcs]
+            restructured = before != set(after)
             if restructured:
                 self._remove_ports(plan)
-            for vpc in plan.vpcs:
+            for vpc, structure in zip(plan.vpcs, after, strict=True):
                 # A changed rule must work at once: links are looked at only when there are others than before.
-                same = _structure(vpc) in before
+                same = structure in before
                 if not same:
                     self._ensure_router(vpc)
                 for subnet in vpc.subnets:

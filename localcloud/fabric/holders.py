@@ -28,6 +28,10 @@ class _Place:
     def may_hold(self, interface: Interface) -> bool:
         return interface.interface_id in self.havip.announcers
 
+    def able(self) -> set[str]:
+        """Instances that may hold the HAVIP."""
+        return {interface.instance_id for interface in self.subnet.interfaces if self.may_hold(interface)}
+
 
 @dataclass(frozen=True, slots=True)
 class _Coming:
@@ -67,10 +71,11 @@ class Holders:
             for gone in set(self._held) - present:
                 del self._held[gone]
             for place in self._places.values():
-                havip_id, able = place.havip.havip_id, set(_able(place))
-                if havip_id not in self._held and place.havip.holder in able:
-                    self._held[havip_id] = place.havip.holder
-                if self._held.get(havip_id, "") not in {"", *able}:
+                havip_id, able = place.havip.havip_id, place.able()
+                if havip_id not in self._held:
+                    if place.havip.holder in able:
+                        self._held[havip_id] = place.havip.holder
+                elif self._held[havip_id] not in able:
                     # Attached again, its next announcement must count as one.
                     del self._held[havip_id]
                     self._fabric.set_holder(place.vpc, place.subnet, place.havip.address, names.NOBODY_MAC)
@@ -125,7 +130,7 @@ class Holders:
                 return
             del self._coming[havip_id]
             place = self._places.get(key)
-            if place is None or place.havip.havip_id != havip_id or instance_id not in _able(place):
+            if place is None or place.havip.havip_id != havip_id or instance_id not in place.able():
                 return
         self._move(place, instance_id, coming.mac)
 
@@ -149,8 +154,3 @@ class Holders:
                 self._fabric.announce(place.subnet, place.havip.address, mac)
         _log.info("HAVIP %s is now held by %s", place.havip.address, instance_id)
         self._tell(place.vpc.vpc_id, place.havip.address, instance_id)
-
-
-def _able(place: _Place) -> list[str]:
-    """Instances that may hold the HAVIP."""
-    return [interface.instance_id for interface in place.subnet.interfaces if place.may_hold(interface)]

@@ -131,16 +131,16 @@ def release(path: Path, timeout_s: float) -> None:
 
 def pull(pid: int, device: str) -> None:
     """End every file system of the device that is still mounted where process `pid` is, as if it were unplugged."""
-    numbers = "{}:{}".format(*device_numbers(device))
+    major, minor = device_numbers(device)
     with contextlib.suppress(FileNotFoundError):
         for line in Path(f"/proc/{pid}/mountinfo").read_text().splitlines():
             fields = line.split()
-            if fields[2] != numbers:
+            if fields[2] != f"{major}:{minor}":
                 continue
             place = open_inside(Path(f"/proc/{pid}/root"), _unescaped(fields[4]), os.O_RDONLY)
             try:
                 # Mounted over, the path leads to another file system: that one is not to be ended.
-                if os.fstat(place).st_dev == os.makedev(*device_numbers(device)):
+                if os.fstat(place).st_dev == os.makedev(major, minor):
                     sync_file_system(place)
                     fcntl.ioctl(place, _IOC_SHUTDOWN, struct.pack("I", _SHUTDOWN_LOGFLUSH))
             finally:

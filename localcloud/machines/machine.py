@@ -200,8 +200,7 @@ class Machine:
         pid = self.init_pid()
         if pid is None:
             return
-        self._connect_disks()
-        self._inside(pid, f"{_TAKE_DISKS}; sh /{DISKS_SCRIPT}", (self.directory / "disks").read_text())
+        self._list_disks_inside(pid, f"; sh /{DISKS_SCRIPT}")
 
     def detach(self, disk_id: str) -> None:
         """Take it away: what is mounted of it inside is unmounted first, or ends with I/O errors where it is in use."""
@@ -215,8 +214,7 @@ class Machine:
         if pid is not None:
             if device is not None:
                 self._unplug(pid, disk_id, device)
-            self._connect_disks()
-            self._inside(pid, _TAKE_DISKS, (self.directory / "disks").read_text())
+            self._list_disks_inside(pid)
         disks.release(self._disk_path(disk_id), _IN_USE_S)
         # Last: whoever was killed on the way here does all of it again.
         self._write_spec()
@@ -230,6 +228,11 @@ class Machine:
         disks.pull(pid, device)
         self._inside(pid, f'{node} release --lazy; rm -f "$node" $link')
         self.cgroup.allow_device(*disks.device_numbers(device), allowed=False)
+
+    def _list_disks_inside(self, pid: int, then: str = "") -> None:
+        """Connect them, and give the running machine the list as it is now."""
+        self._connect_disks()
+        self._inside(pid, _TAKE_DISKS + then, (self.directory / "disks").read_text())
 
     def _connect_disks(self) -> None:
         """A loop device for each data disk, and the list from which the machine makes its own nodes at every boot.
