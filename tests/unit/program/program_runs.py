@@ -11,7 +11,7 @@ from typing import Any
 
 import fake_cloud
 from certificate_samples import make_certificate
-from settings_samples import with_values
+from settings_samples import EXTERNAL, GIVEN, with_values
 
 _NODES = [
     {"name": f"iam-{letter}", "address": f"10.0.4.{20 + number}"} for number, letter in enumerate("abcdefghijklmnop")
@@ -38,34 +38,16 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "public machines": {"access.mode": "public", "access.adminCidrs": ["198.51.100.0/24"]},
     "two masters": {"keepalived": {"mode": "dual-master"}, "virtualIp.secondAddress": "10.0.4.98"},
     "an existing network": {"network.existing": {"vpcId": "vpc-1234abcd", "subnetId": "subnet-1234abcd"}},
-    "external databases": {
-        "data": {"placement": "external", "mariadbAddress": "10.0.9.1:3306", "redisAddress": "10.0.9.2:6379"},
-        "credentials": {
-            "given": {"mariadbPassword": "given-mariadb-password", "redisPassword": "given-redis-password"}
-        },
-    },
+    "external databases": {"data": EXTERNAL, "credentials": {"given": GIVEN}},
     "databases that have moved away": {
         "machines.dataDisk": {"keep": True},
-        "data": {"placement": "external", "mariadbAddress": "10.0.9.1:3306", "redisAddress": "10.0.9.2:6379"},
-        "credentials": {
-            "given": {"mariadbPassword": "given-mariadb-password", "redisPassword": "given-redis-password"}
-        },
+        "data": EXTERNAL,
+        "credentials": {"given": GIVEN},
     },
     "audit records in MongoDB": {
         "iam": {"release": make_release()},
-        "data": {
-            "placement": "external",
-            "mariadbAddress": "10.0.9.1:3306",
-            "redisAddress": "10.0.9.2:6379",
-            "mongodb": {"address": "10.0.9.3:27017"},
-        },
-        "credentials": {
-            "given": {
-                "mariadbPassword": "given-mariadb-password",
-                "redisPassword": "given-redis-password",
-                "mongodbPassword": "gi/ven@mongodb%password",
-            }
-        },
+        "data": {**EXTERNAL, "mongodb": {"address": "10.0.9.3:27017"}},
+        "credentials": {"given": {**GIVEN, "mongodbPassword": "gi/ven@mongodb%password"}},
     },
     "a way out": {"network.egress": "nat"},
     "names in DNS, with two masters": {

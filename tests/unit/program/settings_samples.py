@@ -15,6 +15,10 @@ ABSENT = object()
 RELEASE = Release(source="iam.tar.gz", sha256="0" * 64)
 ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ4jd2fBO9T1nJ0Z3ZQf0mXU3d8T5l5n1yqB2YV3c0aa somebody"
 
+# Databases of somebody's own, and their passwords.
+EXTERNAL = {"placement": "external", "mariadbAddress": "10.0.9.1:3306", "redisAddress": "10.0.9.2:6379"}
+GIVEN = {"mariadbPassword": "given-mariadb-password", "redisPassword": "given-redis-password"}
+
 
 def sections(stack: str = "local") -> dict[str, Any]:
     """A ready stack's values below `tandem:`."""

@@ -7,7 +7,7 @@ from typing import Any
 import fake_cloud
 import pytest
 from program_runs import config_of, run
-from settings_samples import ABSENT, parse, sections, with_values
+from settings_samples import ABSENT, EXTERNAL, GIVEN, parse, sections, with_values
 
 from stacks.changes import ChangeError, refuse_impossible_changes
 
@@ -16,10 +16,7 @@ pytestmark = pytest.mark.xdist_group("changes of the program")
 
 _A, _B = {"name": "iam-a", "address": "10.0.4.20"}, {"name": "iam-b", "address": "10.0.4.21"}
 _C, _D = {"name": "iam-c", "address": "10.0.4.22"}, {"name": "iam-d", "address": "10.0.4.23"}
-_EXTERNAL = {
-    "data": {"placement": "external", "mariadbAddress": "10.0.9.1:3306", "redisAddress": "10.0.9.2:6379"},
-    "credentials": {"given": {"mariadbPassword": "given-mariadb-password", "redisPassword": "given-redis-password"}},
-}
+_EXTERNAL = {"data": EXTERNAL, "credentials": {"given": GIVEN}}
 _KEPT = {**_EXTERNAL, "machines.dataDisk": {"keep": True}}
 _GROUP = {"machines.nodes": [_A, _B, _C]}
 _EXISTING = {"network.existing": {"vpcId": "vpc-1234abcd", "subnetId": "subnet-1234abcd"}}

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from settings_samples import ABSENT, ED25519, RELEASE, parse, problems_of, sections, with_value, with_values
+from settings_samples import ABSENT, ED25519, EXTERNAL, RELEASE, parse, problems_of, sections, with_value, with_values
 
 from provisioning.errors import ProvisioningError
 from provisioning.first_boot import user_data
@@ -17,7 +17,6 @@ from stacks.settings import Settings, Stack
 _NODES = [{"name": f"n{number}", "address": f"10.0.4.{20 + number}"} for number in range(17)]
 _TWICE = [{"name": "iam-a", "address": "10.0.4.20"}, {"name": "iam-a", "address": "10.0.4.21"}]
 
-EXTERNAL = {"placement": "external", "mariadbAddress": "10.0.9.1:3306", "redisAddress": "10.0.9.2:6379"}
 
 # What is changed in the local stack, the key that is complained about, and words of the complaint.
 BAD: list[tuple[str, dict[str, Any], str, str]] = [
