@@ -5,8 +5,7 @@ A fault is reported only while the peer answers: two machines in fault would be 
 both are sick, or this daemon cannot tell, whoever holds the address keeps it.
 """
 
-# Plain open() and os: pathlib and what it imports would cost this daemon a megabyte for nothing.
-# ruff: noqa: PTH105, PTH110, PTH123
+# ruff: noqa: PTH105, PTH110, PTH123 - pathlib and what it imports would cost this daemon a megabyte for nothing
 from __future__ import annotations
 
 import json

@@ -42,8 +42,7 @@ def get_release(deployment: Deployment) -> Release:
 
 @cache
 def _build_stand_in() -> Release:
-    # Only who has no release of their own needs the samples.
-    from samples.iam.build import archive, build  # noqa: PLC0415
+    from samples.iam.build import archive, build  # noqa: PLC0415 - only who has no release of their own needs the samples
 
     sha256 = hashlib.sha256(archive()).hexdigest()
     # Relative to the project: an absolute path would show as a change in another checkout's preview.

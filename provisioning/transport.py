@@ -100,7 +100,7 @@ def load_private_key(text: str) -> paramiko.PKey:
         else:
             key = serialization.load_pem_private_key(data, None)
         form = (serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption())
-        openssh = key.private_bytes(*form).decode()  # pyright: ignore[reportUnknownMemberType, reportAttributeAccessIssue]
+        openssh = key.private_bytes(*form).decode()  # pyright: ignore[reportUnknownMemberType, reportAttributeAccessIssue] - every private key has it
     except (ValueError, TypeError) as error:
         raise MachineError("the deployment key cannot be read", seen=type(error).__name__) from None
     for kind in (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey):
@@ -273,7 +273,7 @@ def connect(host: Host, private_key: str, bastion: Host | None = None) -> SshCon
         outer.close()
         raise
     # The connection through the bastion lives as long as the one inside it.
-    transport.tandem_bastion = outer  # pyright: ignore[reportAttributeAccessIssue]
+    transport.tandem_bastion = outer  # pyright: ignore[reportAttributeAccessIssue] - a place of our own on paramiko's object
     return SshConnection(host, transport)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,6 +32,25 @@ def test_no_registry_or_mirror_is_named() -> None:
         for match in REGISTRIES.finditer(file.read_bytes())
     }
     assert found == set()
+
+
+def test_every_check_that_is_silenced_says_why() -> None:
+    silenced = re.compile(
+        r"(?:noqa: [A-Z0-9, ]*[0-9]|(?:type|pyright): ignore(?:\[[A-Za-z, -]+\])?)(.*)$", re.MULTILINE
+    )
+    places = [
+        (f"{file.relative_to(ROOT)}: {match.group()}", match.group(1))
+        for file in ROOT.rglob("*.py")
+        if ".venv" not in file.parts and file != Path(__file__).resolve()
+        for match in silenced.finditer(file.read_text())
+    ]
+    assert len(places) > 50
+    assert [place for place, why in places if not re.search(r"\w{3}", why)] == []
+    ruff = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["ruff"]["lint"]
+    rules = {rule for given in (ruff["ignore"], *ruff["per-file-ignores"].values()) for rule in given}
+    lines = (ROOT / "pyproject.toml").read_text().splitlines()
+    bare = {rule for line in lines if " # " not in line for rule in re.findall(r'"([A-Z]+[0-9]*)"', line)}
+    assert bare & rules == set()
 
 
 def test_every_locked_package_has_hashes() -> None:

@@ -57,7 +57,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         self.program_done = threading.Event()
         self.may_leave = threading.Event()
 
-    def GetDeploymentInfo(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> resource_pb2.DeploymentInfo:  # noqa: N802
+    def GetDeploymentInfo(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> resource_pb2.DeploymentInfo:
         del request, context
         return resource_pb2.DeploymentInfo(
             project=self._project.name,
@@ -69,11 +69,11 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
             supportedFeatures=_FEATURES,
         )
 
-    def SupportsFeature(self, request: Any, context: grpc.ServicerContext) -> resource_pb2.SupportsFeatureResponse:  # noqa: N802
+    def SupportsFeature(self, request: Any, context: grpc.ServicerContext) -> resource_pb2.SupportsFeatureResponse:
         del context
         return resource_pb2.SupportsFeatureResponse(hasSupport=request.id in _FEATURE_NAMES)
 
-    def RegisterResource(self, request: Any, context: grpc.ServicerContext) -> resource_pb2.RegisterResourceResponse:  # noqa: N802
+    def RegisterResource(self, request: Any, context: grpc.ServicerContext) -> resource_pb2.RegisterResourceResponse:
         urn = make_urn(self._project.stack, self._project.name, request.parent, request.type, request.name)
         reason = unsupported(request)
         if reason:
@@ -96,12 +96,12 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
             unknown=answer.unknown,
         )
 
-    def RegisterResourceOutputs(self, request: Any, context: grpc.ServicerContext) -> empty_pb2.Empty:  # noqa: N802
+    def RegisterResourceOutputs(self, request: Any, context: grpc.ServicerContext) -> empty_pb2.Empty:
         del context
         self._deployment.register_outputs(request.urn, from_struct(request.outputs))
         return empty_pb2.Empty()
 
-    def ReadResource(self, request: Any, context: grpc.ServicerContext) -> resource_pb2.ReadResourceResponse:  # noqa: N802
+    def ReadResource(self, request: Any, context: grpc.ServicerContext) -> resource_pb2.ReadResourceResponse:
         urn = make_urn(self._project.stack, self._project.name, request.parent, request.type, request.name)
         if request.type != "pulumi:pulumi:StackReference":
             self._display.error("reading existing resources (.get) is not known to localcloud's engine", urn)
@@ -109,7 +109,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         properties = self._read_stack(str(from_struct(request.properties).get("name", request.id)), context)
         return resource_pb2.ReadResourceResponse(urn=urn, id=properties["name"], properties=to_struct(properties))
 
-    def Invoke(self, request: Any, context: grpc.ServicerContext) -> resource_pb2.ResourceInvokeResponse:  # noqa: N802
+    def Invoke(self, request: Any, context: grpc.ServicerContext) -> resource_pb2.ResourceInvokeResponse:
         """Only reading a stack's outputs is known, as Pulumi's built-in provider does it."""
         if request.tok != "pulumi:pulumi:readStackOutputs":
             self._display.error(f"function {request.tok}: functions are not known to localcloud's engine")
@@ -128,19 +128,19 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         secret = sorted(key for key, value in outputs.items() if has_secret(value))
         return {"name": name, "outputs": outputs, "secretOutputNames": secret}
 
-    def Call(self, request: Any, context: grpc.ServicerContext) -> NoReturn:  # noqa: N802
+    def Call(self, request: Any, context: grpc.ServicerContext) -> NoReturn:
         self._display.error(f"method {request.tok}: methods are not known to localcloud's engine")
         _stop(context)
 
-    def RegisterResourceHook(self, request: Any, context: grpc.ServicerContext) -> empty_pb2.Empty:  # noqa: N802
+    def RegisterResourceHook(self, request: Any, context: grpc.ServicerContext) -> empty_pb2.Empty:
         _register(self._hooks.register, request, context)
         return empty_pb2.Empty()
 
-    def RegisterErrorHook(self, request: Any, context: grpc.ServicerContext) -> empty_pb2.Empty:  # noqa: N802
+    def RegisterErrorHook(self, request: Any, context: grpc.ServicerContext) -> empty_pb2.Empty:
         _register(self._hooks.register_error_hook, request, context)
         return empty_pb2.Empty()
 
-    def SignalAndWaitForShutdown(self, request: Any, context: grpc.ServicerContext) -> empty_pb2.Empty:  # noqa: N802
+    def SignalAndWaitForShutdown(self, request: Any, context: grpc.ServicerContext) -> empty_pb2.Empty:
         """The program is done; it stays, because deletions may still need its hooks."""
         del request, context
         self.program_done.set()
@@ -155,7 +155,7 @@ class EngineService(engine_pb2_grpc.EngineServicer):
         self._display = display
         self._root = ""
 
-    def Log(self, request: Any, context: grpc.ServicerContext) -> empty_pb2.Empty:  # noqa: N802
+    def Log(self, request: Any, context: grpc.ServicerContext) -> empty_pb2.Empty:
         del context
         if request.severity == engine_pb2.ERROR:
             self._display.error(request.message, request.urn)
@@ -165,16 +165,16 @@ class EngineService(engine_pb2_grpc.EngineServicer):
             self._display.info(request.message, request.urn)
         return empty_pb2.Empty()
 
-    def GetRootResource(self, request: Any, context: grpc.ServicerContext) -> engine_pb2.GetRootResourceResponse:  # noqa: N802
+    def GetRootResource(self, request: Any, context: grpc.ServicerContext) -> engine_pb2.GetRootResourceResponse:
         del request, context
         return engine_pb2.GetRootResourceResponse(urn=self._root)
 
-    def SetRootResource(self, request: Any, context: grpc.ServicerContext) -> engine_pb2.SetRootResourceResponse:  # noqa: N802
+    def SetRootResource(self, request: Any, context: grpc.ServicerContext) -> engine_pb2.SetRootResourceResponse:
         del context
         self._root = request.urn
         return engine_pb2.SetRootResourceResponse()
 
-    def RequirePulumiVersion(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+    def RequirePulumiVersion(self, request: Any, context: grpc.ServicerContext) -> Any:
         # Whatever version is asked for: this engine speaks for the SDK that is installed beside it.
         del request, context
         return engine_pb2.RequirePulumiVersionResponse()

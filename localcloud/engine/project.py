@@ -96,8 +96,9 @@ def _read_config(
         full_key = key if ":" in key else f"{name}:{key}"
         if _holds_secure(value):
             secret_keys.add(full_key)
-            value = _decrypted(value, str(stack.get("encryptionsalt") or ""), phrase, path)  # noqa: PLW2901
-        config[full_key] = _as_text(value)
+            config[full_key] = _as_text(_decrypted(value, str(stack.get("encryptionsalt") or ""), phrase, path))
+        else:
+            config[full_key] = _as_text(value)
     return config, frozenset(secret_keys)
 
 

@@ -116,7 +116,7 @@ class Cloud:
             tx = self._begin(job.region)
             try:
                 run_due(tx, job)
-            except Exception:  # noqa: BLE001
+            except Exception:  # noqa: BLE001 - one step of one thing must not end the clock of all
                 # A step that fails must not come back at every request: it is dropped, and seen in the log.
                 _log.exception("step %s of %s failed", job.step, job.subject)
                 tx = self._begin(job.region)

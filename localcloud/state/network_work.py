@@ -87,7 +87,7 @@ class NetworkWork:
             if plan != self._current:
                 self._world.apply_network(plan)
                 self._last_ms = (time.monotonic() - began) * 1000
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001 - whatever the world raises, the next plan may work
             # The world may recover (a namespace that is being made again): keep trying, and say so in `status`.
             _log.exception("the network plan could not be applied")
             self._error = f"{type(error).__name__}: {error}"

@@ -54,9 +54,9 @@ def _unpack(archive: Path, place: Path) -> None:
                 raise StepError("receive", f"{place}: the archive holds {member.name!r}, which is refused")
             member.uid = member.gid = 0
             member.uname = member.gname = "root"
-        # Every member was looked at above; what newer Pythons ask for here, older ones do not know.
+        # What newer Pythons ask for here, older ones do not know.
         trusted: dict[str, Any] = {"filter": "fully_trusted"} if hasattr(tarfile, "fully_trusted_filter") else {}
-        tar.extractall(new, **trusted)  # noqa: S202
+        tar.extractall(new, **trusted)  # noqa: S202 - every member was looked at above
     with contextlib.suppress(OSError):  # another call may have been quicker; its content is the same
         new.rename(place)
     shutil.rmtree(new, ignore_errors=True)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "localcloud"), str(Path(__file__).resolve().parents[2])]
 
-from network.lab import PLACES, Lab  # noqa: E402
+from network.lab import PLACES, Lab
 
 _LIMITS = {1: 3.0, 2: 4.0}
 

@@ -20,7 +20,7 @@ from pathlib import Path
 _TESTS = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(_TESTS / "localcloud"), str(_TESTS.parent)]
 
-from machines.command import LocalCloud  # noqa: E402
+from machines.command import LocalCloud
 
 _AT_REST_S = 20.0
 _COLUMNS = {

@@ -21,11 +21,11 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "localcloud"), str(Path(__file__).resolve().parents[2])]
 
-from network.lab import ANYWHERE, PLACES, PUBLIC, Lab  # noqa: E402
+from network.lab import ANYWHERE, PLACES, PUBLIC, Lab
 
-from localcloud.fabric import names  # noqa: E402
-from localcloud.fabric.links import links_inside  # noqa: E402
-from localcloud.world import Rule, SecurityGroup  # noqa: E402
+from localcloud.fabric import names
+from localcloud.fabric.links import links_inside
+from localcloud.world import Rule, SecurityGroup
 
 _NEAR, _FAR = IPv4Address("198.51.100.129"), IPv4Address("198.51.100.130")
 _SERVER = """

@@ -114,8 +114,8 @@ def tokens_of(config: Config) -> Tokens:
 def main(arguments: Sequence[str]) -> int:
     """The process: exits 1 where the database does not answer at the start, as the real one (systemd tries again)."""
     # The drivers are wanted by this process alone: tests of the routes run without them.
-    from .mariadb import MariaDbStore  # noqa: PLC0415
-    from .redis_messages import RedisMessages  # noqa: PLC0415
+    from .mariadb import MariaDbStore  # noqa: PLC0415 - this process's alone
+    from .redis_messages import RedisMessages  # noqa: PLC0415 - this process's alone
 
     def prepare(config: Config, journal: Journal, _: Stop) -> Ports:
         store = MariaDbStore.connect(config)

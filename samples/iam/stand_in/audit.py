@@ -63,8 +63,8 @@ class Record:
         if not isinstance(expire_at, datetime) or not isinstance(timestamp, int):
             msg = f"no audit record: it has {', '.join(given) or 'no fields'}"
             raise msgpack.PackError(msg)
-        words = [str(given.get(name, "")) for name in FIELDS[1:-1]]
-        return cls(timestamp, *words, expire_at)  # type: ignore[arg-type,misc]
+        username, effect, conclusion, request, policies, deciders = (str(given.get(name, "")) for name in FIELDS[1:-1])
+        return cls(timestamp, username, effect, conclusion, request, policies, deciders, expire_at)
 
     def to_row(self, *, detailed: bool) -> list[str]:
         """A line of the csv sink; `omit-detailed-recording` blanks the policies and deciders."""

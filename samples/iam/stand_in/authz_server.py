@@ -106,8 +106,7 @@ def follow_notices(messages: Messages, cache: Cache, journal: Journal, stop: thr
 
 def main(arguments: Sequence[str]) -> int:
     """The process. It waits for the apiserver, listening on nothing, as the real one; but it says so."""
-    # See apiserver.main.
-    from .redis_messages import RedisMessages  # noqa: PLC0415
+    from .redis_messages import RedisMessages  # noqa: PLC0415 - see apiserver.main
 
     def prepare(config: Config, journal: Journal, stop: Stop) -> Ports:
         if not config.text("client-ca-file"):

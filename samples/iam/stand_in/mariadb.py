@@ -109,17 +109,17 @@ class MariaDbStore:
         now = datetime.now(UTC)
         marks = ", ".join(["%s"] * len(values))
         with self._pool.transaction() as cursor:
-            cursor.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})", values)  # noqa: S608
+            cursor.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})", values)  # noqa: S608 - our own names; values are parameters
             metadata.id = int(cursor.lastrowid)
             metadata.instance_id = instance_id(table, metadata.id)
-            cursor.execute(f"UPDATE {table} SET instanceID = %s WHERE id = %s", (metadata.instance_id, metadata.id))  # noqa: S608
+            cursor.execute(f"UPDATE {table} SET instanceID = %s WHERE id = %s", (metadata.instance_id, metadata.id))  # noqa: S608 - our own names; values are parameters
         metadata.created_at = metadata.updated_at = now
 
     def _save(self, table: str, columns: str, values: tuple[Any, ...], metadata: Metadata) -> None:
         assignments = ", ".join(f"{column} = %s" for column in columns.split(", "))
         with self._pool.transaction() as cursor:
             cursor.execute(
-                f"UPDATE {table} SET {assignments}, updatedAt = UTC_TIMESTAMP() WHERE id = %s",  # noqa: S608
+                f"UPDATE {table} SET {assignments}, updatedAt = UTC_TIMESTAMP() WHERE id = %s",  # noqa: S608 - our own names; values are parameters
                 (*values, metadata.id),
             )
         metadata.updated_at = datetime.now(UTC)
@@ -127,19 +127,19 @@ class MariaDbStore:
     def _delete(self, table: str, where: str, names: Sequence[str], *values: Any) -> None:
         if names:
             with self._pool.transaction() as cursor:
-                cursor.execute(f"DELETE FROM {table} WHERE {where}", (tuple(names), *values))  # noqa: S608
+                cursor.execute(f"DELETE FROM {table} WHERE {where}", (tuple(names), *values))  # noqa: S608 - our own names; values are parameters
 
     def _page(self, table: str, where: str, values: Sequence[Any], page: Page) -> tuple[int, list[dict[str, Any]]]:
         condition = f"{where} AND name LIKE %s"
         pattern = f"%{page.name_contains}%"
         limit = page.limit if page.limit >= 0 else 2**63 - 1
         with self._pool.transaction() as cursor:
-            cursor.execute(f"SELECT COUNT(*) AS total FROM {table} WHERE {condition}", (*values, pattern))  # noqa: S608
+            cursor.execute(f"SELECT COUNT(*) AS total FROM {table} WHERE {condition}", (*values, pattern))  # noqa: S608 - our own names; values are parameters
             total = int((cursor.fetchone() or {"total": 0})["total"])
             if limit == 0:
                 return total, []
             cursor.execute(
-                f"SELECT * FROM {table} WHERE {condition} ORDER BY id DESC LIMIT %s OFFSET %s",  # noqa: S608
+                f"SELECT * FROM {table} WHERE {condition} ORDER BY id DESC LIMIT %s OFFSET %s",  # noqa: S608 - our own names; values are parameters
                 (*values, pattern, limit, max(page.offset, 0)),
             )
             return total, list(cursor.fetchall())

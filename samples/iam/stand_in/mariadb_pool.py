@@ -6,7 +6,7 @@ import queue
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pymysql
 from pymysql.constants import CLIENT, ER
@@ -25,7 +25,9 @@ class Pool:
     """At most `size` connections at a time; whoever wants one more waits for a moment."""
 
     def __init__(self, *, host: str, port: int, user: str, password: str, database: str, size: int) -> None:
-        self._arguments = {"host": host, "port": port, "user": user, "password": password, "database": database}
+        self._arguments: dict[str, Any] = {
+            "host": host, "port": port, "user": user, "password": password, "database": database,
+        }  # fmt: skip
         self._idle: queue.LifoQueue[tuple[Connection[DictCursor], float]] = queue.LifoQueue()
         self._slots = queue.Queue[None]()
         for _ in range(size):
@@ -78,7 +80,7 @@ class Pool:
 
     def _connect(self) -> Connection[DictCursor]:
         return pymysql.connect(
-            **self._arguments,  # type: ignore[arg-type]
+            **self._arguments,
             charset="utf8mb4",
             init_command="SET time_zone = '+00:00'",
             connect_timeout=_TIMEOUT_S,

@@ -24,7 +24,7 @@ class PackError(IamError):
 
 
 def pack(record: Mapping[str, Value]) -> bytes:
-    if len(record) > 15:  # noqa: PLR2004 - the short form of a map
+    if len(record) > 15:
         raise PackError(f"{len(record)} fields; a record has at most 15")
     return bytes([0x80 | len(record)]) + b"".join(_string(key) + _value(value) for key, value in record.items())
 
@@ -43,7 +43,7 @@ def _value(value: Value) -> bytes:
 
 def _string(text: str) -> bytes:
     raw = text.encode()
-    if len(raw) < 32:  # noqa: PLR2004
+    if len(raw) < 32:
         return bytes([0xA0 | len(raw)]) + raw
     for limit, mark, form in ((1 << 8, 0xD9, ">B"), (1 << 16, 0xDA, ">H"), (1 << 32, 0xDB, ">I")):
         if len(raw) < limit:
@@ -72,28 +72,28 @@ class _Reader:
     def record(self) -> dict[str, Value]:
         mark = self._data[self._at]
         self._at += 1
-        if mark & 0xF0 == 0x80:  # noqa: PLR2004
+        if mark & 0xF0 == 0x80:
             return {str(self._next()): self._next() for _ in range(mark & 0x0F)}
-        if mark == 0xDE:  # noqa: PLR2004
+        if mark == 0xDE:
             return {str(self._next()): self._next() for _ in range(self._number(">H"))}
         raise PackError(f"starts with {mark:#x}, a map is expected")
 
     def _next(self) -> Value:
         mark = self._data[self._at]
         self._at += 1
-        if mark < 0x80:  # noqa: PLR2004
+        if mark < 0x80:
             return mark
-        if mark >= 0xE0:  # noqa: PLR2004
+        if mark >= 0xE0:
             return mark - 0x100
-        if mark & 0xE0 == 0xA0:  # noqa: PLR2004
+        if mark & 0xE0 == 0xA0:
             return self._take(mark & 0x1F).decode()
         if mark in _STRINGS:
             return self._take(self._number(_STRINGS[mark])).decode()
         if mark in _NUMBERS:
             return self._number(_NUMBERS[mark])
-        if mark in _EXTENSIONS or mark == 0xC7:  # noqa: PLR2004
+        if mark in _EXTENSIONS or mark == 0xC7:
             return self._timestamp(_EXTENSIONS.get(mark) or self._number(">B"))
-        if mark == 0xC0:  # noqa: PLR2004
+        if mark == 0xC0:
             return None
         raise PackError(f"holds a value of type {mark:#x}, which no audit record has")
 
@@ -102,9 +102,9 @@ class _Reader:
         raw = self._take(size)
         if kind != _TIMESTAMP:
             raise PackError(f"holds an extension of type {kind}, a timestamp is expected")
-        if size == 4:  # noqa: PLR2004
+        if size == 4:
             return datetime.fromtimestamp(struct.unpack(">I", raw)[0], UTC)
-        if size == 8:  # noqa: PLR2004
+        if size == 8:
             both = struct.unpack(">Q", raw)[0]
             nanoseconds, seconds = both >> 34, both & (1 << 34) - 1
         else:

@@ -142,8 +142,7 @@ def health_routes(path: str) -> Callable[[Request], Response]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    # See apiserver.main.
-    from .redis_messages import RedisMessages  # noqa: PLC0415
+    from .redis_messages import RedisMessages  # noqa: PLC0415 - see apiserver.main
 
     stop = Stop()
     try:

@@ -52,7 +52,7 @@ def check_name(name: str) -> None:
 
 def is_password(password: str) -> bool:
     """8 to 16 characters with upper case, lower case, digit and special character."""
-    return 8 <= len(password) <= 16 and all(re.search(kind, password) for kind in _PASSWORD_CLASSES)  # noqa: PLR2004
+    return 8 <= len(password) <= 16 and all(re.search(kind, password) for kind in _PASSWORD_CLASSES)  # noqa: PLR2004 - the real server's bounds
 
 
 def check_password(password: str) -> None:
@@ -61,12 +61,12 @@ def check_password(password: str) -> None:
 
 
 def check_profile(nickname: str, email: str) -> None:
-    if not 1 <= len(nickname) <= 30:  # noqa: PLR2004
+    if not 1 <= len(nickname) <= 30:  # noqa: PLR2004 - the real server's bounds
         raise CodedError(VALIDATION, f"nickname {nickname!r}: 1 to 30 characters")
-    if not _EMAIL.fullmatch(email) or len(email) > 100:  # noqa: PLR2004
+    if not _EMAIL.fullmatch(email) or len(email) > 100:  # noqa: PLR2004 - the real server's bounds
         raise CodedError(VALIDATION, f"email {email!r} is none")
 
 
 def check_description(description: str) -> None:
-    if len(description) > 255:  # noqa: PLR2004
+    if len(description) > 255:  # noqa: PLR2004 - the real server's bounds
         raise CodedError(VALIDATION, "description: at most 255 characters")

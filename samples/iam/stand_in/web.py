@@ -168,7 +168,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._listener.busy(self.connection, answering=False)
 
     # The base class looks for a method of each HTTP method's name.
-    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = _serve  # noqa: N815
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = _serve  # noqa: N815 - the base class's names
 
     def _read_body(self, request: Request) -> Response | None:
         if self.headers.get("Transfer-Encoding"):

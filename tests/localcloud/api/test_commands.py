@@ -119,7 +119,7 @@ def test_options_that_cannot_be_are_refused(words: list[str]) -> None:
 
 
 def test_bytes_that_are_no_request_never_get_a_status_of_500(api: ApiProcess) -> None:
-    chance = random.Random(7)  # noqa: S311
+    chance = random.Random(7)
     names = ["Authorization", "X-TC-Action", "X-TC-Version", "X-TC-Timestamp", "X-TC-Region", "Content-Type"]
     with httpx.Client(base_url=f"http://{api.addresses[0]}") as client:
         for _ in range(200):
@@ -135,7 +135,7 @@ def test_bytes_that_are_no_request_never_get_a_status_of_500(api: ApiProcess) ->
 
 def test_every_model_of_the_sdk_is_read_as_python_would_read_it() -> None:
     """The schema is cut out of the SDK's text; here the SDK is imported and asked."""
-    from tencentcloud.tag.v20180813 import models  # noqa: PLC0415
+    from tencentcloud.tag.v20180813 import models  # noqa: PLC0415 - takes a second, for this test alone
 
     read = schema("tag", "2018-08-13")
     names = [name for name, value in vars(models).items() if isinstance(value, type) and name != "AbstractModel"]

@@ -83,7 +83,7 @@ class Fuzzer:
     """Makes requests from the SDK's models, with ids that are there, ids that are not, and nonsense."""
 
     def __init__(self, seed: int, ids: list[str], required: dict[tuple[str, str], list[str]]) -> None:
-        self.chance = random.Random(seed)  # noqa: S311
+        self.chance = random.Random(seed)
         self.ids = ids
         self.required = required
 

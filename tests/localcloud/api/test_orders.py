@@ -96,7 +96,7 @@ def test_in_the_reverse_order_everything_in_use_is_refused_and_all_goes_in_the_e
 @pytest.mark.parametrize("seed", range(15))
 def test_in_any_order_the_codes_never_make_the_provider_wait_in_vain(place: Place, seed: int) -> None:
     deeds = list(_deployment(place).items())
-    random.Random(seed).shuffle(deeds)  # noqa: S311
+    random.Random(seed).shuffle(deeds)
     for name, code in _take_down(place.call, dict(deeds)):
         assert not code.startswith(_RETRIED) or name in _RETRIES_EVERYTHING, (name, code)
 

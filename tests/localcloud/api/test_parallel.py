@@ -89,7 +89,7 @@ class Model:
     def __init__(self, server: Server, number: int) -> None:
         self.server = server
         self.number = number
-        self.chance = random.Random(number)  # noqa: S311
+        self.chance = random.Random(number)
         self.names: dict[str, str] = {}
 
     def step(self) -> None:

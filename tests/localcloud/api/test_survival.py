@@ -32,7 +32,7 @@ def api(tmp_path: Path) -> Iterator[ApiProcess]:
 def test_kill_9_loses_nothing_that_was_answered(api: ApiProcess) -> None:
     """Clients write without a pause while the process is killed, five times over."""
     answered: list[str] = []
-    chance = random.Random(1)  # noqa: S311
+    chance = random.Random(1)
     for _ in range(5):
         killer = threading.Timer(chance.uniform(0.05, 0.4), api.kill)
         killer.start()

@@ -208,5 +208,5 @@ def test_the_service_is_in_the_host_name_where_there_is_one(domain: str, host: s
     ("code", "missing"),
     [("ResourceNotFound", True), ("InvalidVpcId.NotFound", True), ("UnsupportedOperation", False)],
 )
-def test_codes_of_missing_things_are_known(code: str, missing: bool) -> None:  # noqa: FBT001
+def test_codes_of_missing_things_are_known(code: str, missing: bool) -> None:  # noqa: FBT001 - from the table above it
     assert ApiError("DeleteVpc", code, "", "").missing is missing

@@ -30,7 +30,7 @@ _SIGNED = "tls:index/locallySignedCert:LocallySignedCert"
 
 def _make(resource_type: str, **inputs: Any) -> Created:
     checked = _PROVIDER.check(resource_type, {}, inputs)
-    return _PROVIDER.create(CreateRequest(resource_type, "x", checked, "token", lambda made: None))  # noqa: ARG005
+    return _PROVIDER.create(CreateRequest(resource_type, "x", checked, "token", lambda made: None))  # noqa: ARG005 - the provider's call
 
 
 def test_a_password_keeps_its_minimums_and_its_alphabet() -> None:

@@ -23,7 +23,7 @@ def _resource(name: str, *, needs: tuple[str, ...] = (), parent: str = "", **mor
     urn = f"urn:pulumi:dev::little::a:b:C::{name}"
     dependencies = tuple(f"urn:pulumi:dev::little::a:b:C::{one}" for one in needs)
     above = f"urn:pulumi:dev::little::a:b:C::{parent}" if parent else ""
-    return Resource(urn=urn, type="a:b:C", custom=True, dependencies=dependencies, parent=above, **more)  # type: ignore[arg-type]
+    return Resource(urn=urn, type="a:b:C", custom=True, dependencies=dependencies, parent=above, **more)  # type: ignore[arg-type] - fields by their names
 
 
 def test_what_is_written_is_read_back_with_its_secrets(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_killed_in_the_middle_the_next_run_makes_the_rest_only(project: Project)
 def test_killed_again_and_again_at_any_moment_no_thing_of_the_cloud_is_orphaned(
     project: Project, cloud: Cloud, seed: int
 ) -> None:
-    chance = random.Random(seed)  # noqa: S311
+    chance = random.Random(seed)
     project.environment.update(cloud.environment)
     project.write(NETWORK_PROGRAM, recorder=False)
     cloud.fault("*", latency_ms=60.0, times=0)

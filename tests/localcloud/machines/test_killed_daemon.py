@@ -110,7 +110,7 @@ def _live(cloud: LocalCloud, seed: int) -> None:
     print(f"seed {seed}")
     cloud.up()
     cloud.pair(count=1)
-    operator = _Operator(cloud, random.Random(seed))  # noqa: S311 - the same moments at each run of a seed
+    operator = _Operator(cloud, random.Random(seed))
     try:
         (old,) = operator.call("cvm:DescribeInstances")["InstanceSet"]
         operator.call_and_kill("cvm:TerminateInstances", InstanceIds=[old["InstanceId"]])

@@ -109,7 +109,7 @@ def shared() -> Generator[LocalCloud]:
 def _shake(cloud: LocalCloud, count: int) -> None:
     seed = int(os.environ.get("LOCALCLOUD_SEED") or random.SystemRandom().randrange(10**6))
     print(f"LOCALCLOUD_SEED={seed}, {count} faults")
-    chance = random.Random(seed)  # noqa: S311 - the same faults at each run of a seed
+    chance = random.Random(seed)
     before = _daemon(cloud)
     # Every kind at least once, whatever chance says; those that bring a machine back are more likely, else most of the
     # time it would be off.

@@ -118,7 +118,7 @@ class _Monitor(mocks.MockMonitor):
         self._run = run
         self._lock = threading.Lock()
 
-    def Invoke(self, request: ResourceInvokeRequest) -> ResourceInvokeResponse:  # noqa: N802
+    def Invoke(self, request: ResourceInvokeRequest) -> ResourceInvokeResponse:  # noqa: N802 - gRPC's name
         args = rpc.deserialize_properties(request.args)
         answer, _ = self.mocks.call(mocks.MockCallArgs(request.tok, args, request.provider))
         return ResourceInvokeResponse(**{"return": _to_wire(answer)})

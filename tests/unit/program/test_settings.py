@@ -298,4 +298,4 @@ def test_a_newcomer_chooses_five_things() -> None:
 
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        parse(sections()).machines.image = "img-other"  # pyright: ignore[reportAttributeAccessIssue]
+        parse(sections()).machines.image = "img-other"  # pyright: ignore[reportAttributeAccessIssue] - what is tried

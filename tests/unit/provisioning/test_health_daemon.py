@@ -23,7 +23,7 @@ UP, DOWN = True, False
         pytest.param([DOWN, DOWN, DOWN, UP], UP, False, [0, 0, -254, 0], id="nginx is back"),
     ],
 )
-def test_what_keepalived_is_told(probes: list[bool], peer: bool, draining: bool, expected: list[int]) -> None:  # noqa: FBT001
+def test_what_keepalived_is_told(probes: list[bool], peer: bool, draining: bool, expected: list[int]) -> None:  # noqa: FBT001 - from the table above it
     judge = Judge(fall=3, fault=-254, drain=-10)
     told = [judge.value(nginx_answers=probe, peer_answers=peer, draining=draining) for probe in probes]
     assert told == expected
@@ -54,7 +54,7 @@ def serve(answer: bytes) -> socket.socket:
         pytest.param(b"", False, id="a hang, though it accepts connections"),
     ],
 )
-def test_a_probe_is_an_http_answer_in_time(answer: bytes, expected: bool) -> None:  # noqa: FBT001
+def test_a_probe_is_an_http_answer_in_time(answer: bytes, expected: bool) -> None:  # noqa: FBT001 - from the table above it
     with serve(answer) as listener:
         assert answers("127.0.0.1", 0.2, port=listener.getsockname()[1]) is expected
 
