@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from .lab import BROADCAST, HAVIP, PLACES, Lab, arp, gratuitous, udp, wait_until
+from .frames import BROADCAST, arp, gratuitous, udp
+from .lab import HAVIP, PLACES, Lab, wait_until
 
 pytestmark = pytest.mark.root
 

@@ -12,7 +12,8 @@ import pytest
 
 from localcloud.world import Rule, SecurityGroup
 
-from .lab import ANYWHERE, BROADCAST, HAVIP, PLACES, PUBLIC, Lab, arp, gratuitous, udp, wait_until
+from .frames import BROADCAST, arp, gratuitous, udp
+from .lab import ANYWHERE, HAVIP, PLACES, PUBLIC, Lab, wait_until
 
 pytestmark = pytest.mark.root
 

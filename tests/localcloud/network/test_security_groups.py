@@ -9,7 +9,8 @@ import pytest
 
 from localcloud.world import Rule, SecurityGroup
 
-from .lab import ANYWHERE, PLACES, Lab, udp
+from .frames import udp
+from .lab import ANYWHERE, PLACES, Lab
 
 pytestmark = pytest.mark.root
 

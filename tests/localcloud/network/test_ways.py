@@ -8,7 +8,8 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from .lab import HAVIP, PLACES, PUBLIC, Lab, Wish, gratuitous, wait_until
+from .frames import gratuitous
+from .lab import HAVIP, PLACES, PUBLIC, Lab, Wish, wait_until
 
 pytestmark = pytest.mark.root
 
