@@ -19,7 +19,7 @@ from localcloud.expose import Exposed
 from localcloud.machines.faults import Faults
 from localcloud.machines.machine import Machine
 from localcloud.machines.world import LinuxWorld
-from localcloud.state.cloud import Cloud
+from localcloud.reconcile.cloud import Cloud
 
 
 def make_control_app(world: LinuxWorld, cloud: Cloud, api: Starlette, stop: Callable[[], None]) -> Starlette:
@@ -55,7 +55,7 @@ def make_control_app(world: LinuxWorld, cloud: Cloud, api: Starlette, stop: Call
         except ValueError:
             message = f"{wanted['public']!r} is no IPv4 address"
             raise LocalcloudError(message) from None
-        bound = {eip.public for vpc in world.fabric.plan.vpcs for eip in vpc.public_addresses}
+        bound = {eip.public for vpc in world.network.plan.vpcs for eip in vpc.public_addresses}
         if public not in bound:
             known = ", ".join(map(str, sorted(bound))) or "none; bind one first"
             message = f"{public} is no public address that leads to a machine or a HAVIP here; there are: {known}"
@@ -78,7 +78,7 @@ def make_control_app(world: LinuxWorld, cloud: Cloud, api: Starlette, stop: Call
         Mount("/operator", make_operator_app(api.state.gateway)),
         Mount("/", api),
     ]
-    return Starlette(routes=routes, exception_handlers={LocalcloudError: _refuse, Exception: _confess})
+    return Starlette(routes=routes, exception_handlers={LocalcloudError: _refuse, Exception: _internal_error})
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
@@ -86,7 +86,7 @@ async def _refuse(request: Request, error: Exception) -> Response:
     return JSONResponse({"error": str(error)}, status_code=409)
 
 
-async def _confess(request: Request, error: Exception) -> Response:
+async def _internal_error(request: Request, error: Exception) -> Response:
     """A fault of localcloud's own; the traceback is in the daemon's log."""
     text = f"localcloud itself failed at {request.url.path}: {type(error).__name__}: {error}; look at: the daemon's log"
     return JSONResponse({"error": text}, status_code=500)
@@ -94,7 +94,7 @@ async def _confess(request: Request, error: Exception) -> Response:
 
 def describe(world: LinuxWorld, cloud: Cloud) -> dict[str, Any]:
     """What `localcloud status --json` prints."""
-    plan = world.fabric.plan
+    plan = world.network.plan
     machines = [_describe_machine(machine) for machine in world.machines()]
     return {
         "cloud": world.paths.cloud,

@@ -25,11 +25,11 @@ from localcloud.api.app import make_app
 from localcloud.authority import API_NAMES, Authority
 from localcloud.control import make_control_app
 from localcloud.errors import LocalcloudError
-from localcloud.fabric import names
 from localcloud.machines.paths import Paths
 from localcloud.machines.world import LinuxWorld
-from localcloud.state.cloud import Cloud
-from localcloud.state.timing import REALISTIC, SHORT, Timing
+from localcloud.network import names
+from localcloud.reconcile.cloud import Cloud
+from localcloud.rules.timing import REALISTIC, SHORT, Timing
 
 _log = logging.getLogger("localcloud")
 

@@ -4,7 +4,7 @@
     ├── HostError       this host lacks something: root, a tool, a kernel feature, disk
     ├── ImageError      an image could not be built, or is not what was built
     ├── MachineError    a machine did not start, stop, or take a disk
-    └── FabricError     the network could not be made as planned
+    └── NetworkError     the network could not be made as planned
 
 Each message says what, where, the value seen, and what to do next; stderr of a failed tool travels with it.
 """
@@ -28,5 +28,5 @@ class MachineError(LocalcloudError):
     """A machine did not do what it was told."""
 
 
-class FabricError(LocalcloudError):
+class NetworkError(LocalcloudError):
     """The network could not be made as planned."""

@@ -8,9 +8,9 @@ import socket
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
-from localcloud.errors import FabricError
-from localcloud.fabric import names
-from localcloud.fabric.namespaces import Namespaces
+from localcloud.errors import NetworkError
+from localcloud.network import names
+from localcloud.network.namespaces import Namespaces
 
 _CHUNK = 1 << 16
 _CONNECT_S = 10.0
@@ -24,7 +24,7 @@ class Exposed:
     _servers: dict[int, tuple[IPv4Address, int, asyncio.Server]] = field(default_factory=dict)
 
     async def open(self, public: IPv4Address, public_port: int, local_port: int) -> None:
-        """Raises FabricError when the port is taken."""
+        """Raises NetworkError when the port is taken."""
         present = self._servers.get(local_port)
         if present is not None and present[:2] == (public, public_port):
             return
@@ -37,7 +37,7 @@ class Exposed:
             server = await asyncio.start_server(serve, "127.0.0.1", local_port)
         except OSError as error:
             message = f"127.0.0.1:{local_port} cannot be had ({error.strerror}); choose another with --port"
-            raise FabricError(message) from error
+            raise NetworkError(message) from error
         self._servers[local_port] = (public, public_port, server)
 
     async def close(self, local_port: int) -> bool:

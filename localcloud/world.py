@@ -1,6 +1,6 @@
 """The boundary between what the API's records say and what really runs.
 
-`localcloud.state` decides (records in SQLite, rules); a `World` makes it so (namespaces, machines).
+`localcloud.rules` decides (records in SQLite, rules); a `World` makes it so (namespaces, machines).
 The records are the truth: every method here is idempotent and may be called again after a crash.
 Two worlds exist: `localcloud.machines.world.LinuxWorld` (root, real machines) and `PaperWorld` below
 (no root: `localcloud api`, and tests of the API alone).

@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from typing import Any, cast
 
-from localcloud.api.schema import Member, Schema
+from localcloud.services.schema import Member, Schema
 
 _NOTHING: dict[str, Any] = {"string": "", "integer": 0, "float": 0.0, "boolean": False, "object": None}
 

@@ -15,16 +15,22 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from localcloud.api import faults
-from localcloud.api.actions import VERSIONS
 from localcloud.api.dispatch import dispatch, find_action, find_region
 from localcloud.api.gateway import Gateway
 from localcloud.api.query import parameters_of_query
-from localcloud.api.refusals import BodyNotJson, ContentTypeWrong, RequestTooLarge, ServiceUnknown, UnsupportedProtocol
 from localcloud.api.request_log import Entry
-from localcloud.api.schema import schema
+from localcloud.api.request_rules import (
+    BodyNotJson,
+    ContentTypeWrong,
+    RequestTooLarge,
+    ServiceUnknown,
+    UnsupportedProtocol,
+)
 from localcloud.api.signature import Identity, Signed, verify
-from localcloud.state.cloud import Cloud
-from localcloud.state.errors import ApiError
+from localcloud.reconcile.cloud import Cloud
+from localcloud.rules.refusal import ApiError
+from localcloud.services.actions import VERSIONS
+from localcloud.services.schema import schema
 
 _BODY_LIMIT = 10 * 1024 * 1024
 

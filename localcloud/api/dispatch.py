@@ -9,23 +9,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from localcloud import services
-from localcloud.api.actions import ACTIONS, VERSIONS, Action, Answer, Call
 from localcloud.api.answers import complete
-from localcloud.api.parameters import Parameters, check
-from localcloud.api.refusals import (
+from localcloud.api.request_rules import (
     ActionNotEmulated,
     InternalError,
     InvalidAction,
-    MissingParameter,
     NoSuchVersion,
     ServiceUnknown,
     UnsupportedRegion,
 )
-from localcloud.api.schema import schema
-from localcloud.state import client_token
-from localcloud.state.catalog import ZONES
-from localcloud.state.cloud import Cloud
-from localcloud.state.errors import ApiError
+from localcloud.reconcile.cloud import Cloud
+from localcloud.rules import client_token
+from localcloud.rules.catalog import ZONES
+from localcloud.rules.refusal import ApiError, MissingParameter
+from localcloud.services.actions import ACTIONS, VERSIONS, Action, Answer, Call
+from localcloud.services.parameters import Parameters, check
+from localcloud.services.schema import schema
 
 _log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from localcloud.api.faults import Faults
 from localcloud.api.request_log import RequestLog
 from localcloud.api.throttle import Throttle
-from localcloud.state.cloud import Cloud
+from localcloud.reconcile.cloud import Cloud
 
 
 class Gateway:

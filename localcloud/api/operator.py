@@ -12,10 +12,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from localcloud.api.actions import ACTIONS
 from localcloud.api.faults import Fault
 from localcloud.api.gateway import Gateway
-from localcloud.api.rules import actions_as_data
+from localcloud.api.reference import actions_as_data
+from localcloud.services.actions import ACTIONS
 
 
 def make_operator_app(gateway: Gateway) -> Starlette:

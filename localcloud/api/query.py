@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, cast
 from urllib.parse import parse_qsl
 
-from localcloud.api.refusals import UnknownParameter, WrongType
-from localcloud.api.schema import Member, Schema
+from localcloud.rules.refusal import UnknownParameter, WrongType
+from localcloud.services.schema import Member, Schema
 
 
 def parameters_of_query(schema: Schema, model: str, query: str) -> dict[str, Any]:

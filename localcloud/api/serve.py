@@ -17,8 +17,8 @@ from starlette.applications import Starlette
 from localcloud.api.app import make_app
 from localcloud.api.gateway import Gateway
 from localcloud.api.operator import make_operator_app
-from localcloud.state.cloud import Cloud
-from localcloud.state.timing import Timing
+from localcloud.reconcile.cloud import Cloud
+from localcloud.rules.timing import Timing
 from localcloud.world import PaperWorld
 
 

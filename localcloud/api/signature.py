@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from localcloud.api.refusals import (
+from localcloud.api.request_rules import (
     AuthorizationMalformed,
     CredentialUnknown,
-    MissingParameter,
     SignatureExpired,
     SignatureWrong,
 )
+from localcloud.rules.refusal import MissingParameter
 
 ALGORITHM = "TC3-HMAC-SHA256"
 TOLERANCE_S = 300

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from localcloud.api.refusals import TooManyRequests
+from localcloud.api.request_rules import TooManyRequests
 
 _WINDOW_S = 1.0
 

@@ -13,12 +13,12 @@ import typer
 
 from localcloud.commands.context import DEFAULT_NAME, Control, Name, fail, paths_of, require_root
 from localcloud.errors import LocalcloudError
-from localcloud.fabric import names
-from localcloud.fabric.namespaces import Namespaces
 from localcloud.machines.cgroups import Cgroup
 from localcloud.machines.enter import become
 from localcloud.machines.operator import enter_client, enter_operator
 from localcloud.machines.paths import Paths
+from localcloud.network import names
+from localcloud.network.namespaces import Namespaces
 
 # Everything after the first word of CMD belongs to CMD, dashes and all.
 PASS_THROUGH = {"allow_interspersed_args": False, "ignore_unknown_options": False}

@@ -47,8 +47,8 @@ def api(  # noqa: PLR0917  Typer makes options of them
     """Serve the API alone: no machines, no root. Prints `ready` and the addresses, and runs until it is stopped."""
     # The API's imports take a third of a second, and the other commands need none of them.
     from localcloud.api.serve import Options, run  # noqa: PLC0415 - slow
-    from localcloud.state.cloud import DEFAULT_CREDENTIALS  # noqa: PLC0415 - slow
-    from localcloud.state.timing import REALISTIC, SHORT  # noqa: PLC0415 - slow
+    from localcloud.reconcile.cloud import DEFAULT_CREDENTIALS  # noqa: PLC0415 - slow
+    from localcloud.rules.timing import REALISTIC, SHORT  # noqa: PLC0415 - slow
 
     if not https and not http:
         msg = "give --https HOST:PORT or --http HOST:PORT"
@@ -104,7 +104,7 @@ def actions(
     service: Annotated[str, typer.Option(help="Only this service.")] = "",
 ) -> None:
     """List the actions, and each rule that they enforce with its source."""
-    from localcloud.api.rules import actions_as_data, page  # noqa: PLC0415 - slow
+    from localcloud.api.reference import actions_as_data, page  # noqa: PLC0415 - slow
 
     data = actions_as_data()
     if as_json:

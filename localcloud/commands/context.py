@@ -13,8 +13,8 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from localcloud.errors import HostError, LocalcloudError
-from localcloud.fabric.namespaces import CLOUD_NAME
 from localcloud.machines.paths import Paths
+from localcloud.network.namespaces import CLOUD_NAME
 
 Name = Annotated[
     str, typer.Option("--name", envvar="LOCALCLOUD_NAME", help="Which cloud on this host.", metavar="NAME")

@@ -15,7 +15,7 @@ import typer
 
 from localcloud.commands.context import fail
 from localcloud.errors import HostError, LocalcloudError
-from localcloud.machines.sources import sources_for
+from localcloud.package_sources import sources_for
 
 # Tool -> Debian package.
 TOOLS = {

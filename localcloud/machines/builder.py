@@ -16,7 +16,7 @@ from pathlib import Path
 from localcloud.errors import ImageError
 from localcloud.machines.distributions import Image
 from localcloud.machines.image_files import MASKED_UNITS, base_files
-from localcloud.machines.sources import apt_options, sources_for
+from localcloud.package_sources import apt_options, sources_for
 
 Report = Callable[[str], None]
 

@@ -98,7 +98,7 @@ class Faults:
         if peer is machine:
             message = f"{machine.spec.hostname} cannot be isolated from itself"
             raise MachineError(message)
-        self._world.fabric.isolate(machine.spec.interface, peer.spec.interface)
+        self._world.network.isolate(machine.spec.interface, peer.spec.interface)
         return f"no packet passes between it and {peer.spec.hostname} any more; everybody else is reached"
 
     # --- the machine as a whole
@@ -222,7 +222,7 @@ class Faults:
         if not machine.is_running():
             self._world.power_on(machine)
             done.append("powered on")
-        if self._world.fabric.rejoin(machine.spec.interface):
+        if self._world.network.rejoin(machine.spec.interface):
             done.append("no longer isolated")
         if self._world.link_is_down(machine):
             self._world.set_link(machine, up=True)

@@ -13,9 +13,9 @@ import sys
 from pathlib import Path
 
 from localcloud.errors import LocalcloudError
-from localcloud.fabric import names
-from localcloud.fabric.namespaces import Namespaces
 from localcloud.machines.paths import Paths
+from localcloud.network import names
+from localcloud.network.namespaces import Namespaces
 
 _CLONE_NEWNS = 0x00020000
 _CLONE_NEWNET = 0x40000000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from localcloud.fabric import names
+from localcloud.network import names
 
 # Both are below the machine's root. The runner brings the first up to date before every boot.
 DISKS_FILE = "etc/localcloud/disks"

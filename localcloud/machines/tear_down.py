@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from localcloud.fabric.namespaces import Namespaces
 from localcloud.machines import disks
 from localcloud.machines.cgroups import Cgroup
 from localcloud.machines.paths import Paths
+from localcloud.network.namespaces import Namespaces
 
 _PATIENCE_S = 2.0  # for a command to end by itself
 

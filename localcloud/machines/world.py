@@ -7,20 +7,20 @@ import threading
 from ipaddress import IPv4Address
 
 from localcloud.errors import MachineError
-from localcloud.fabric import mirror
-from localcloud.fabric.announcements import Announcement, AnnouncementWatch
-from localcloud.fabric.fabric import Fabric
-from localcloud.fabric.holders import Holders
-from localcloud.fabric.names import port
-from localcloud.fabric.namespaces import CLOUD_NAME, Namespaces
-from localcloud.fabric.platform import PlatformServers
 from localcloud.machines import disks, metadata
 from localcloud.machines.distributions import IMAGES
 from localcloud.machines.machine import Machine
 from localcloud.machines.paths import Paths
-from localcloud.machines.sources import sources_for
 from localcloud.machines.store import ImageStore
 from localcloud.machines.watch import Watch
+from localcloud.network import mirror
+from localcloud.network.announcements import Announcement, AnnouncementWatch
+from localcloud.network.holders import Holders
+from localcloud.network.names import port
+from localcloud.network.namespaces import CLOUD_NAME, Namespaces
+from localcloud.network.network import Network
+from localcloud.network.platform_servers import PlatformServers
+from localcloud.package_sources import sources_for
 from localcloud.world import Disk, Interface, MachineSpec, NetworkPlan, Subnet, WorldEvents
 
 _log = logging.getLogger(__name__)
@@ -52,13 +52,13 @@ class LinuxWorld:
         self.paths = paths
         self.images = images or ImageStore()
         self.namespaces = Namespaces(paths.cloud)
-        self.fabric = Fabric(self.namespaces)
+        self.network = Network(self.namespaces)
         self._events: WorldEvents = _Silence()
         self._lock = threading.RLock()
         self._machines: dict[str, Machine] = {}
         self._changing: dict[str, threading.RLock] = {}
         self._watch = Watch(self._ended)
-        self.holders = Holders(self.fabric, self._announced, takeover_delay_s)
+        self.holders = Holders(self.network, self._announced, takeover_delay_s)
         self._announcements = AnnouncementWatch(self.namespaces, self._heard)
         package_mirror = mirror.Mirror(mirror.roots(sources_for(next(iter(IMAGES.values())).codename)))
         self._servers = PlatformServers(
@@ -71,7 +71,7 @@ class LinuxWorld:
         """The network's outer part, and the machines that a killed daemon has left running."""
         for directory in (self.paths.machines, self.paths.disks, self.paths.run):
             directory.mkdir(parents=True, exist_ok=True)
-        self.fabric.open()
+        self.network.open()
         for directory in sorted(self.paths.machines.iterdir()):
             machine = Machine.resume(directory, self.paths)
             if machine is None:
@@ -92,7 +92,7 @@ class LinuxWorld:
     # --- network
 
     def apply_network(self, plan: NetworkPlan) -> None:
-        self.fabric.apply(plan)
+        self.network.apply(plan)
         self.holders.follow(plan)
         subnets = {subnet.subnet_id for vpc in plan.vpcs for subnet in vpc.subnets}
         self._announcements.keep(frozenset(subnets))
@@ -116,7 +116,7 @@ class LinuxWorld:
         return None
 
     def _public_address(self, vpc_id: str, private: IPv4Address) -> IPv4Address | None:
-        for vpc in self.fabric.plan.vpcs:
+        for vpc in self.network.plan.vpcs:
             for eip in vpc.public_addresses:
                 if vpc.vpc_id == vpc_id and eip.private == private:
                     return eip.public
@@ -155,11 +155,11 @@ class LinuxWorld:
             machine.update(spec)
             interface, subnet = self.interface_of(spec)
             machine.prepare()
-            self.fabric.set_live(interface, subnet, live=True)
+            self.network.set_live(interface, subnet, live=True)
             try:
                 pid = machine.start(self.images.layers(spec.image_id), interface, subnet)
             except BaseException:
-                self.fabric.set_live(interface, subnet, live=False)
+                self.network.set_live(interface, subnet, live=False)
                 raise
             self._watch.add(spec.instance_id, pid)
 
@@ -202,12 +202,12 @@ class LinuxWorld:
         if not machine.is_running():
             message = f"{machine.spec.hostname} ({machine.instance_id}) does not run: it has no link"
             raise MachineError(message)
-        self.fabric.set_port(interface, subnet, up=up)
+        self.network.set_port(interface, subnet, up=up)
         return port(interface.interface_id)
 
     def link_is_down(self, machine: Machine) -> bool:
         interface, subnet = self.interface_of(machine.spec)
-        return not self.fabric.port_is_up(interface, subnet)
+        return not self.network.port_is_up(interface, subnet)
 
     def attach_disk(self, disk: Disk, instance_id: str) -> None:
         path = self.paths.disks / f"{disk.disk_id}.img"
@@ -240,7 +240,7 @@ class LinuxWorld:
 
     def interface_of(self, spec: MachineSpec) -> tuple[Interface, Subnet]:
         """Its interface as the plan has it now. Raises MachineError when the plan has none."""
-        for vpc in self.fabric.plan.vpcs:
+        for vpc in self.network.plan.vpcs:
             for subnet in vpc.subnets:
                 for interface in subnet.interfaces:
                     if interface.interface_id == spec.interface.interface_id:
@@ -267,7 +267,7 @@ class LinuxWorld:
             interface, subnet = self.interface_of(machine.spec)
         except MachineError:
             return
-        self.fabric.set_live(interface, subnet, live=False)
+        self.network.set_live(interface, subnet, live=False)
 
     def _ended(self, instance_id: str) -> None:
         """A runner ended without having been told to: the machine powered itself off, or was killed."""

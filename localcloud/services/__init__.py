@@ -1,4 +1,4 @@
-"""The handlers: they unpack a request, call the rules in `localcloud.state`, and pack the answer."""
+"""The handlers: they unpack a request, call the rules in `localcloud.rules`, and pack the answer."""
 
 from __future__ import annotations
 

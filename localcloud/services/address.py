@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from localcloud.api.actions import Answer, Call, action
+from localcloud.rules import address, address_binding, havip, instance, interface, public_pool, task
+from localcloud.rules.address import Address
+from localcloud.rules.records import iso_time
+from localcloud.rules.refusal import InvalidParameterValue, Refusal, documented
 from localcloud.services import tagging
+from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import chosen, page
-from localcloud.state import address, address_binding, havip, instance, interface, public_pool, task
-from localcloud.state.address import Address
-from localcloud.state.errors import InvalidParameterValue, Refusal, documented
-from localcloud.state.records import iso_time
 
 _ONE = (address.AddressNotFound, address.AddressIdMalformed, address.AddressBusy)
 

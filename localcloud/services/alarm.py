@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from localcloud.api.actions import Answer, Call, action
+from localcloud.rules import alarm
+from localcloud.rules.alarm import AlarmNotice, AlarmPolicy
+from localcloud.rules.records import beijing_time
+from localcloud.rules.refusal import InvalidParameterValue
 from localcloud.services import tagging
+from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import page
 from localcloud.services.sts import ACCOUNT
-from localcloud.state import alarm
-from localcloud.state.alarm import AlarmNotice, AlarmPolicy
-from localcloud.state.errors import InvalidParameterValue
-from localcloud.state.records import beijing_time
 
 # The monitor has short names of its own for regions.
 REGIONS = {"ap-guangzhou": "gz", "ap-shanghai": "sh", "ap-beijing": "bj"}

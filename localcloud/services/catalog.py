@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from localcloud.api.actions import Answer, Call, action
+from localcloud.rules.catalog import INSTANCE_TYPES, REGION_NAMES, ZONES, Image, InstanceType, zone_ids
+from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import UnknownFilterOfMachines, page
-from localcloud.state.catalog import INSTANCE_TYPES, REGION_NAMES, ZONES, Image, InstanceType, zone_ids
 
 
 def _image(image: Image) -> Answer:

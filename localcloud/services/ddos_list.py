@@ -5,11 +5,11 @@ from __future__ import annotations
 from ipaddress import IPv4Network
 from typing import cast
 
-from localcloud.api.actions import Answer, Call, action
-from localcloud.api.parameters import CidrMalformed, Parameters
-from localcloud.state import ddos_list
-from localcloud.state.ddos_list import ListType
-from localcloud.state.errors import InvalidParameterValue
+from localcloud.rules import ddos_list
+from localcloud.rules.ddos_list import ListType
+from localcloud.rules.refusal import InvalidParameterValue
+from localcloud.services.actions import Answer, Call, action
+from localcloud.services.parameters import CidrMalformed, Parameters
 
 
 def _type(given: Parameters, name: str) -> ListType:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from localcloud.api.actions import Answer, Call, action
+from localcloud.rules import disk, instance
+from localcloud.rules.catalog import ZONES
+from localcloud.rules.disk import Disk
+from localcloud.rules.records import beijing_time
+from localcloud.rules.refusal import InvalidParameterValue
 from localcloud.services import tagging
+from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import UnknownFilterOfMachines, chosen, page
-from localcloud.state import disk, instance
-from localcloud.state.catalog import ZONES
-from localcloud.state.disk import Disk
-from localcloud.state.errors import InvalidParameterValue
-from localcloud.state.records import beijing_time
 
 _ONE = (disk.DiskNotFound, disk.DiskBusy)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from localcloud.api.actions import Answer, Call, action
+from localcloud.rules import dns
+from localcloud.rules.dns import DnsRecord, Domain
+from localcloud.rules.records import beijing_time
+from localcloud.rules.refusal import InvalidParameterValue, Refusal, documented
+from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import page
-from localcloud.state import dns
-from localcloud.state.dns import DnsRecord, Domain
-from localcloud.state.errors import InvalidParameterValue, Refusal, documented
-from localcloud.state.records import beijing_time
 
 NAME_SERVERS = ["ns1.localcloud.example", "ns2.localcloud.example"]
 _WRITE = (

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from localcloud.api.actions import Answer, Call, action
+from localcloud.rules import address, address_binding, havip, instance, interface, subnet, task, vpc
+from localcloud.rules.havip import Association, HaVip
+from localcloud.rules.records import beijing_time
 from localcloud.services import tagging
+from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import chosen, page
-from localcloud.state import address, address_binding, havip, instance, interface, subnet, task, vpc
-from localcloud.state.havip import Association, HaVip
-from localcloud.state.records import beijing_time
 
 
 def _public_ip(call: Call, found: HaVip) -> str:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 
-from localcloud.api.actions import Answer, Call, action
-from localcloud.api.parameters import Parameters
+from localcloud.rules import address, disk, instance, interface, key_pair, placement
+from localcloud.rules.instance import Instance
+from localcloud.rules.records import iso_time
+from localcloud.rules.refusal import InvalidParameterValue, Refusal, documented
+from localcloud.rules.run_instances import DiskRequest, RunRequest, run_instance
 from localcloud.services import tagging
+from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import UnknownFilterOfMachines, chosen, page
-from localcloud.state import address, disk, instance, instance_birth, interface, key_pair, placement
-from localcloud.state.errors import InvalidParameterValue, Refusal, documented
-from localcloud.state.instance import Instance
-from localcloud.state.instance_birth import DiskWish, Wish
-from localcloud.state.records import iso_time
+from localcloud.services.parameters import Parameters
 
 _NUMBER = re.compile(r"\{R:(\d+)(?:,F:(\d))?\}")
 
@@ -85,13 +85,13 @@ def run_instances(call: Call) -> Answer:
     """Create instances; they are PENDING until they have booted."""
     given = call.parameters
     count = given.integer_in("InstanceCount", 1, 100, default=1)
-    wishes = [_wish(call, number, count) for number in range(count)]
+    requests = [_run_request(call, number, count) for number in range(count)]
     if given.flag("DryRun"):
         return {"InstanceIdSet": []}
-    return {"InstanceIdSet": [instance_birth.run(call.tx, wish, call.request_id).id for wish in wishes]}
+    return {"InstanceIdSet": [run_instance(call.tx, request, call.request_id).id for request in requests]}
 
 
-def _wish(call: Call, number: int, count: int) -> Wish:
+def _run_request(call: Call, number: int, count: int) -> RunRequest:
     given = call.parameters
     place, network = given.required_inside("Placement"), given.inside("VirtualPrivateCloud")
     internet, login = given.inside("InternetAccessible"), given.inside("LoginSettings")
@@ -106,7 +106,7 @@ def _wish(call: Call, number: int, count: int) -> Wish:
         raise PasswordNotEmulated
     groups = given.texts("DisasterRecoverGroupIds")
     name, hostname = given.find_text("InstanceName") or "未命名", given.find_text("HostName") or ""
-    return Wish(
+    return RunRequest(
         name=numbered(name, number, count),
         hostname=numbered(hostname, number, count) if hostname else "",
         zone=place.text("Zone"),
@@ -157,9 +157,9 @@ def _bandwidth(internet: Parameters) -> int:
     return internet.integer_in("InternetMaxBandwidthOut", 0, 200, default=0)
 
 
-def _disk(given: Parameters) -> DiskWish:
+def _disk(given: Parameters) -> DiskRequest:
     size = given.find_integer("DiskSize")
-    return DiskWish(
+    return DiskRequest(
         type=given.find_text("DiskType") or "CLOUD_PREMIUM",
         size_gib=50 if size is None else size,
         name=given.find_text("DiskName") or "",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from localcloud.api.actions import Answer, Call, action
+from localcloud.rules import disk, instance, instance_change, interface, key_pair, placement
+from localcloud.rules.refusal import InvalidParameterValue, Refusal, documented
+from localcloud.services.actions import Answer, Call, action
 from localcloud.services.instance import PasswordNotEmulated
-from localcloud.state import disk, instance, instance_change, interface, key_pair, placement
-from localcloud.state.errors import InvalidParameterValue, Refusal, documented
 
 
 class NothingToModify(Refusal):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from localcloud.api.actions import Answer, Call, action
+from localcloud.rules import address, instance, interface, interface_attachment, security_group, subnet, task, vpc
+from localcloud.rules.interface import Interface, PrivateAddress
+from localcloud.rules.records import beijing_time
+from localcloud.rules.refusal import Refusal, documented
 from localcloud.services import tagging
+from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import chosen, flag, page
 from localcloud.services.sts import ACCOUNT
-from localcloud.state import address, instance, interface, interface_attachment, security_group, subnet, task, vpc
-from localcloud.state.errors import Refusal, documented
-from localcloud.state.interface import Interface, PrivateAddress
-from localcloud.state.records import beijing_time
 
 _ADDRESSES = (
     subnet.AddressOutsideSubnet,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from localcloud.api.actions import Answer, Call, action
+from localcloud.rules import instance, instance_change, key_pair, references
+from localcloud.rules.key_pair import KeyPair
+from localcloud.rules.records import iso_time
 from localcloud.services import tagging
+from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import UnknownFilterOfMachines, chosen, page
-from localcloud.state import instance, instance_change, key_pair, references
-from localcloud.state.key_pair import KeyPair
-from localcloud.state.records import iso_time
 
 _NAMES = (
     key_pair.KeyPairNameEmpty,
@@ -49,7 +49,7 @@ def import_key_pair(call: Call) -> Answer:
 @action("cvm", "CreateKeyPair", *_NAMES, key_pair.KeyPairQuota)
 def create_key_pair(call: Call) -> Answer:
     """Make a key pair; the private key is shown this once."""
-    from localcloud.state.key_maker import make_rsa_pair  # noqa: PLC0415  slow to import, and seldom needed
+    from localcloud.rules.rsa_keys import make_rsa_pair  # noqa: PLC0415  slow to import, and seldom needed
 
     given = call.parameters
     name = given.text("KeyName")

@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
-from localcloud.api.actions import Call
-from localcloud.state import tag
-from localcloud.state.errors import InvalidParameterValue, Refusal, check_range, documented
-from localcloud.state.records import Record
+from localcloud.rules import tag
+from localcloud.rules.records import Record
+from localcloud.rules.refusal import InvalidParameterValue, Refusal, check_range, documented
+from localcloud.services.actions import Call
 
 R = TypeVar("R", bound=Record)
 T = TypeVar("T")

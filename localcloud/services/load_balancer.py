@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from localcloud.api.actions import Answer, Call, action
-from localcloud.api.parameters import Parameters
+from localcloud.rules import instance, interface, load_balancer, security_group, task
+from localcloud.rules.load_balancer import Listener, LoadBalancer, Target
+from localcloud.rules.records import beijing_time, iso_time
 from localcloud.services import tagging
+from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import page
-from localcloud.state import instance, interface, load_balancer, security_group, task
-from localcloud.state.load_balancer import Listener, LoadBalancer, Target
-from localcloud.state.records import beijing_time, iso_time
+from localcloud.services.parameters import Parameters
 
 _ONE = (load_balancer.LoadBalancerNotFound,)
 _LISTENER = (*_ONE, load_balancer.ListenerNotFound)

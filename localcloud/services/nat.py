@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from localcloud.api.actions import Answer, Call, action
-from localcloud.api.parameters import Parameters
+from localcloud.rules import address, nat, snat, task, vpc
+from localcloud.rules.catalog import ZONES
+from localcloud.rules.nat import NatGateway, SnatRule
+from localcloud.rules.records import beijing_time
 from localcloud.services import tagging
+from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import UnknownFilter, chosen, page
-from localcloud.state import address, nat, snat, task, vpc
-from localcloud.state.catalog import ZONES
-from localcloud.state.nat import NatGateway, SnatRule
-from localcloud.state.records import beijing_time
+from localcloud.services.parameters import Parameters
 
 _ONE = (nat.NatGatewayNotFound, nat.NatGatewayBusy)
 _TAKING = (

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from localcloud.api.actions import Answer, Call, action
+from localcloud.rules import placement
+from localcloud.rules.placement import PlacementGroup
+from localcloud.rules.records import iso_time
 from localcloud.services import tagging
+from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import UnknownFilterOfMachines, chosen, page
-from localcloud.state import placement
-from localcloud.state.placement import PlacementGroup
-from localcloud.state.records import iso_time
 
 
 def _show(call: Call, group: PlacementGroup) -> Answer:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from localcloud.api.actions import Answer, Call, action
-from localcloud.api.parameters import Parameters
+from localcloud.rules import references, route, route_table, vpc
+from localcloud.rules.records import beijing_time
+from localcloud.rules.refusal import Refusal, documented
+from localcloud.rules.route_table import Route, RouteTable
 from localcloud.services import tagging
+from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import chosen, flag, page
-from localcloud.state import references, route, route_table, vpc
-from localcloud.state.errors import Refusal, documented
-from localcloud.state.records import beijing_time
-from localcloud.state.route_table import Route, RouteTable
+from localcloud.services.parameters import Parameters
 
 _ROUTE_RULES = (
     route_table.RouteTableNotFound,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from ipaddress import IPv4Network, IPv6Network
 
-from localcloud.api.actions import Answer, Call, action
-from localcloud.api.parameters import CidrMalformed, Parameters
+from localcloud.rules import instance, interface, ports, security_group
+from localcloud.rules.records import beijing_time
+from localcloud.rules.refusal import InvalidParameterValue, Refusal, documented
+from localcloud.rules.security_group import Direction, Policy, SecurityGroup
 from localcloud.services import tagging
+from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import chosen, page
-from localcloud.state import instance, interface, ports, security_group
-from localcloud.state.errors import InvalidParameterValue, Refusal, documented
-from localcloud.state.records import beijing_time
-from localcloud.state.security_group import Direction, Policy, SecurityGroup
+from localcloud.services.parameters import CidrMalformed, Parameters
 
 
 class PortWithoutProtocol(Refusal):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from localcloud.api.actions import Answer, Call, action
+from localcloud.services.actions import Answer, Call, action
 
 ACCOUNT = "100000000001"
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from localcloud.api.actions import Answer, Call, action
+from localcloud.rules import route_table, subnet, vpc
+from localcloud.rules.records import beijing_time
 from localcloud.services import tagging
+from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import chosen, flag, page
-from localcloud.state import route_table, subnet, vpc
-from localcloud.state.records import beijing_time
 
 
 def show(call: Call, found: subnet.Subnet) -> Answer:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 
-from localcloud.api.actions import Answer, Call, action
+from localcloud.rules import tag
+from localcloud.rules.records import Record, kinds
+from localcloud.rules.refusal import Refusal, documented
+from localcloud.rules.tag import TagSet
+from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import page
-from localcloud.state import tag
-from localcloud.state.errors import Refusal, documented
-from localcloud.state.records import Record
-from localcloud.state.store import kinds
-from localcloud.state.tag import TagSet
 
 _ERRORS = documented("the SDK's errorcodes.py (tag)")
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from localcloud.api.actions import Call
-from localcloud.api.parameters import Parameters
-from localcloud.state import tag
+from localcloud.rules import tag
+from localcloud.services.actions import Call
+from localcloud.services.parameters import Parameters
 
 KeyValues = list[dict[str, str]]
 

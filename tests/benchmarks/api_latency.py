@@ -27,7 +27,7 @@ from tencentcloud.common.credential import Credential
 from tencentcloud.common.profile.client_profile import ClientProfile
 from tencentcloud.common.profile.http_profile import HttpProfile
 
-from localcloud.api.actions import VERSIONS
+from localcloud.services.actions import VERSIONS
 from tests.localcloud.api.process import ApiProcess
 
 

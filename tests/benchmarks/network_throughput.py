@@ -23,8 +23,8 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "localcloud"), str(Pat
 
 from network.lab import ANYWHERE, PLACES, PUBLIC, Lab
 
-from localcloud.fabric import names
-from localcloud.fabric.links import links_inside
+from localcloud.network import names
+from localcloud.network.links import links_inside
 from localcloud.world import Rule, SecurityGroup
 
 _NEAR, _FAR = IPv4Address("198.51.100.129"), IPv4Address("198.51.100.130")

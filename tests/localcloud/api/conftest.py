@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from localcloud import services
-from localcloud.api.actions import ACTIONS, VERSIONS
+from localcloud.services.actions import ACTIONS, VERSIONS
 from tests.localcloud.api.lab import Direct, Server, running_cloud, serving
 from tests.localcloud.api.place import Place
 

@@ -18,12 +18,13 @@ from tencentcloud.common.credential import Credential
 from tencentcloud.common.profile.client_profile import ClientProfile
 from tencentcloud.common.profile.http_profile import HttpProfile
 
-from localcloud.api.actions import VERSIONS
 from localcloud.api.app import make_app
 from localcloud.api.dispatch import dispatch, find_action
 from localcloud.api.gateway import Gateway
-from localcloud.state import SHORT, Cloud, Timing
-from localcloud.state.catalog import IMAGES, Image
+from localcloud.reconcile.cloud import Cloud
+from localcloud.rules.catalog import IMAGES, Image
+from localcloud.rules.timing import SHORT, Timing
+from localcloud.services.actions import VERSIONS
 from localcloud.world import PaperWorld, World
 
 REGION = "ap-guangzhou"

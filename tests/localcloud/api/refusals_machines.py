@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+from localcloud.rules import client_token, disk, instance, instance_change, key_pair, placement, refusal
 from localcloud.services import instance as instances
 from localcloud.services import instance_change as changes
-from localcloud.state import client_token, disk, errors, instance, instance_change, key_pair, placement
 from tests.localcloud.api import refused
 from tests.localcloud.api.lab import PUBLIC_KEY, ZONE
 from tests.localcloud.api.place import Place
@@ -193,8 +193,8 @@ ROWS = [
         ),
     ),
     Row(client_token.ClientTokenTooLong, lambda p: _run(p, ClientToken="x" * 65)),
-    Row(errors.ClientTokenReused, _token_twice),
-    row(errors.TooManyValues, "cvm:StopInstances", InstanceIds=["ins-00000000"] * 101),
+    Row(refusal.ClientTokenReused, _token_twice),
+    row(refusal.TooManyValues, "cvm:StopInstances", InstanceIds=["ins-00000000"] * 101),
     row(key_pair.KeyPairNotFound, "cvm:DeleteKeyPairs", KeyIds=["skey-00000000"]),
     row(key_pair.KeyPairIdMalformed, "cvm:DeleteKeyPairs", KeyIds=["skey-1122"]),
     row(key_pair.KeyPairNameEmpty, "cvm:CreateKeyPair", KeyName="", ProjectId=0),

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from localcloud.services import interface as interfaces
-from localcloud.services import listing
-from localcloud.services import route as routes
-from localcloud.services import security_group as groups
-from localcloud.state import (
-    errors,
+from localcloud.rules import (
     havip,
     interface,
     interface_attachment,
     nat,
     ports,
+    refusal,
     route,
     route_table,
     security_group,
     subnet,
     vpc,
 )
+from localcloud.services import interface as interfaces
+from localcloud.services import listing
+from localcloud.services import route as routes
+from localcloud.services import security_group as groups
 from tests.localcloud.api.lab import ZONE
 from tests.localcloud.api.place import Place
 from tests.localcloud.api.refused import (
@@ -314,7 +314,7 @@ ROWS = [
     row(vpc.VpcNotFound, "vpc:DeleteVpc", VpcId="vpc-00000000"),
     row(vpc.VpcCidrNotPrivate, "vpc:CreateVpc", VpcName="v", CidrBlock="8.8.0.0/16"),
     row(vpc.TooManyDnsServers, "vpc:CreateVpc", VpcName="v", CidrBlock="10.0.0.0/16", DnsServers=["1.1.1.1"] * 5),
-    row(errors.ParameterTooLong, "vpc:CreateVpc", VpcName="网" * 21, CidrBlock="10.0.0.0/16"),
+    row(refusal.ParameterTooLong, "vpc:CreateVpc", VpcName="网" * 21, CidrBlock="10.0.0.0/16"),
     Row(vpc.VpcQuota, _full_vpcs),
     Row(vpc.VpcInUse, lambda p: ("vpc:DeleteVpc", {"VpcId": p.vpc_id})),
     Row(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from localcloud.api import parameters, refusals
+from localcloud.api import request_rules
+from localcloud.rules import address, alarm, ddos_list, dns, interface, load_balancer, refusal, tag, task
 from localcloud.services import address as addresses
 from localcloud.services import dns as names
+from localcloud.services import parameters
 from localcloud.services import tag as tagging
-from localcloud.state import address, alarm, ddos_list, dns, errors, interface, load_balancer, tag, task
 from tests.localcloud.api.lab import PUBLIC_KEY
 from tests.localcloud.api.place import Place
 from tests.localcloud.api.refused import Request, Row, card, gateway, primary_card, row
@@ -262,12 +263,12 @@ ROWS = [
     row(parameters.AddressMalformed, "vpc:HaVipAssociateAddressIp", HaVipId="havip-00000000", AddressIp="x"),
     row(parameters.CidrMalformed, "vpc:CreateVpc", VpcName="v", CidrBlock="10.0.0.1/16"),
     row(parameters.FlagMalformed, "vpc:CreateVpc", VpcName="v", CidrBlock="10.0.0.0/16", EnableMulticast="perhaps"),
-    row(refusals.MissingParameter, "vpc:CreateVpc", VpcName="v"),
-    row(refusals.UnknownParameter, "vpc:CreateVpc", VpcName="v", CidrBlock="10.0.0.0/16", Colour="blue"),
-    row(refusals.WrongType, "vpc:CreateVpc", VpcName=7, CidrBlock="10.0.0.0/16"),
-    row(errors.InvalidParameterValue, "vpc:AllocateAddresses", InternetChargeType="FREE"),
-    row(errors.ParameterOutOfRange, "cvm:DescribeInstances", Limit=101),
-    row(refusals.ActionNotEmulated, "vpc:CreateCcn", CcnName="x"),
-    row(refusals.InvalidAction, "vpc:MakeCoffee"),
-    row(refusals.WrongType, "cvm:ImportKeyPair", KeyName="k", ProjectId="0", PublicKey=PUBLIC_KEY),
+    row(refusal.MissingParameter, "vpc:CreateVpc", VpcName="v"),
+    row(refusal.UnknownParameter, "vpc:CreateVpc", VpcName="v", CidrBlock="10.0.0.0/16", Colour="blue"),
+    row(refusal.WrongType, "vpc:CreateVpc", VpcName=7, CidrBlock="10.0.0.0/16"),
+    row(refusal.InvalidParameterValue, "vpc:AllocateAddresses", InternetChargeType="FREE"),
+    row(refusal.ParameterOutOfRange, "cvm:DescribeInstances", Limit=101),
+    row(request_rules.ActionNotEmulated, "vpc:CreateCcn", CcnName="x"),
+    row(request_rules.InvalidAction, "vpc:MakeCoffee"),
+    row(refusal.WrongType, "cvm:ImportKeyPair", KeyName="k", ProjectId="0", PublicKey=PUBLIC_KEY),
 ]

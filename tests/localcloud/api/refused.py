@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from localcloud.state import Cloud
-from localcloud.state.errors import Refusal
-from localcloud.state.store import Key
+from localcloud.reconcile.cloud import Cloud
+from localcloud.rules.refusal import Refusal
+from localcloud.rules.transaction import Key
 from localcloud.world import MachineSpec, PaperWorld
 from tests.localcloud.api.lab import ZONE
 from tests.localcloud.api.place import Place
@@ -32,7 +32,7 @@ def row(refusal: type[Refusal], target: str, **parameters: Any) -> Row:
 
 def records(cloud: Cloud) -> tuple[dict[Key, object], dict[str, str]]:
     """Everything that the cloud has recorded now."""
-    store = cloud._store
+    store = cloud._store.committed
     return {(kind, at): record for kind, of in store.records.items() for at, record in of.items()}, dict(store.facts)
 
 

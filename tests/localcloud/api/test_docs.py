@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from localcloud.api.actions import ACTIONS, VERSIONS
-from localcloud.api.rules import page
+from localcloud.api.reference import page
 from localcloud.commands.api import app
-from localcloud.state import disk
-from localcloud.state.errors import ApiError
+from localcloud.rules import disk
+from localcloud.rules.refusal import ApiError
+from localcloud.services.actions import ACTIONS, VERSIONS
 from tests.localcloud.api.lab import Direct
 
 _PAGE = Path(__file__).parents[3] / "docs" / "localcloud.md"

@@ -22,7 +22,7 @@ from tencentcloud.common.profile.client_profile import ClientProfile
 from tencentcloud.common.profile.http_profile import HttpProfile
 
 from localcloud import services
-from localcloud.api.actions import ACTIONS, VERSIONS
+from localcloud.services.actions import ACTIONS, VERSIONS
 from tests.localcloud.api.lives import LIVES, Client, Life, RefusedError
 from tests.localcloud.api.process import ApiProcess
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from localcloud.state.errors import ApiError
+from localcloud.rules.refusal import ApiError
 from tests.localcloud.api.lab import Direct
 from tests.localcloud.api.place import Place
 from tests.localcloud.api.refused import associate, key, records, spread

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 import pytest
 
 from localcloud import services
-from localcloud.api import refusals
-from localcloud.api.actions import ACTIONS
-from localcloud.api.rules import COMMON
+from localcloud.api import request_rules
+from localcloud.api.reference import COMMON
+from localcloud.rules import address, disk, instance_change, interface, interface_attachment, nat
+from localcloud.rules.public_pool import PoolEmpty
+from localcloud.rules.refusal import ApiError, Refusal, ResourceNotFound, rule_in_words
+from localcloud.rules.timing import Timing
 from localcloud.services import listing
-from localcloud.state import Timing, address, disk, instance_change, interface, interface_attachment, nat
-from localcloud.state.errors import ApiError, Refusal, ResourceNotFound, rule_in_words
-from localcloud.state.public_pool import PoolEmpty
+from localcloud.services.actions import ACTIONS
 from tests.localcloud.api import refusals_machines, refusals_network, refusals_others
 from tests.localcloud.api.lab import Direct, running_cloud
 from tests.localcloud.api.place import Place
@@ -201,19 +202,19 @@ def _run_public(call: Direct, region: str, place: tuple[str, str, str, str], cou
 
 # Proved over HTTP, in test_gateway.py; the last one is a bug's.
 ELSEWHERE: set[type[Refusal]] = {
-    refusals.AuthorizationMalformed,
-    refusals.BodyNotJson,
-    refusals.ContentTypeWrong,
-    refusals.CredentialUnknown,
-    refusals.NoSuchVersion,
-    refusals.RequestTooLarge,
-    refusals.ServiceUnknown,
-    refusals.SignatureExpired,
-    refusals.SignatureWrong,
-    refusals.TooManyRequests,
-    refusals.UnsupportedProtocol,
-    refusals.UnsupportedRegion,
-    refusals.InternalError,
+    request_rules.AuthorizationMalformed,
+    request_rules.BodyNotJson,
+    request_rules.ContentTypeWrong,
+    request_rules.CredentialUnknown,
+    request_rules.NoSuchVersion,
+    request_rules.RequestTooLarge,
+    request_rules.ServiceUnknown,
+    request_rules.SignatureExpired,
+    request_rules.SignatureWrong,
+    request_rules.TooManyRequests,
+    request_rules.UnsupportedProtocol,
+    request_rules.UnsupportedRegion,
+    request_rules.InternalError,
 }
 # Proved by the tests above that are not rows.
 ABOVE: set[type[Refusal]] = {

@@ -14,7 +14,7 @@ import pytest
 import requests
 from tencentcloud.common.exception.tencent_cloud_sdk_exception import TencentCloudSDKException
 
-from localcloud.state import Timing
+from localcloud.rules.timing import Timing
 from tests.localcloud.api.lab import Direct, running_cloud
 from tests.localcloud.api.place import Place
 from tests.localcloud.api.process import ApiProcess

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from localcloud.state import REALISTIC, SHORT, Timing
+from localcloud.rules.timing import REALISTIC, SHORT, Timing
 from localcloud.world import Disk, MachineSpec, PaperWorld
 from tests.localcloud.api.lab import Direct, running_cloud
 from tests.localcloud.api.place import Place

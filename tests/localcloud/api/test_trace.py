@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from localcloud.api.dispatch import dispatch, find_action
-from localcloud.state import Cloud
-from localcloud.state.catalog import IMAGES, Image
-from localcloud.state.errors import ApiError
+from localcloud.reconcile.cloud import Cloud
+from localcloud.rules.catalog import IMAGES, Image
+from localcloud.rules.refusal import ApiError
 from tests.localcloud.api.lab import Direct, running_cloud
 from tests.localcloud.api.place import Place
 from tests.localcloud.api.replay import Translation, missing, recorded

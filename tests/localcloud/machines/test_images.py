@@ -15,9 +15,9 @@ import pytest
 from localcloud.errors import HostError, ImageError
 from localcloud.machines import builder
 from localcloud.machines.distributions import IMAGES
-from localcloud.machines.sources import Source, read_sources, sources_for
 from localcloud.machines.store import ImageStore
-from localcloud.state import catalog
+from localcloud.package_sources import Source, read_sources, sources_for
+from localcloud.rules import catalog
 
 _REPOSITORY = Path(__file__).resolve().parents[3]
 

@@ -21,12 +21,12 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
-from localcloud.fabric import names
 from localcloud.machines.cgroups import Cgroup
 from localcloud.machines.enter import ENVIRONMENT, words
 from localcloud.machines.paths import Paths
 from localcloud.machines.tear_down import tear_down
 from localcloud.machines.world import LinuxWorld
+from localcloud.network import names
 from localcloud.world import (
     Disk,
     Interface,

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.fabric.mirror import Mirror, roots
-from localcloud.machines.sources import Source
+from localcloud.network.mirror import Mirror, roots
+from localcloud.package_sources import Source
 
 _PACKAGE = "/debian/pool/main/t/tree/tree_1.deb"
 _INDEX = "/debian/dists/bookworm/InRelease"

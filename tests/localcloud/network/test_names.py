@@ -6,7 +6,7 @@ from dnslib import DNSRecord
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from localcloud.fabric.dns import answer
+from localcloud.network.dns import answer
 
 _HEAD = bytes.fromhex("123401000001000000000000")
 _QUESTION = bytes(DNSRecord.question("packages.internal").pack())

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv4Network
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from localcloud.fabric.security_groups import Accepted, Box, accepted
+from localcloud.network.security_groups import Accepted, Box, accepted
 from localcloud.world import IpProtocol, Rule
 
 

@@ -1,0 +1,138 @@
+"""What the gateway refuses before any service sees the request."""
+
+from __future__ import annotations
+
+from localcloud.rules.refusal import Refusal, assumed, documented
+
+_SIGNATURE = documented("signature v3 (TC3-HMAC-SHA256), and the common error codes, of API 3.0")
+_COMMON = documented("the common error codes of API 3.0")
+
+
+class CredentialUnknown(Refusal):
+    """The secret id is one of the cloud's."""
+
+    code = "AuthFailure.SecretIdNotFound"
+    template = "The SecretId is not found, please ensure that your SecretId is correct."
+    source = _SIGNATURE
+
+
+class SignatureWrong(Refusal):
+    """The signature is the one that the request and the secret key give."""
+
+    code = "AuthFailure.SignatureFailure"
+    template = (
+        "The provided credentials could not be validated. Please check your signature is correct. (localcloud: {hint})"
+    )
+    source = _SIGNATURE
+
+
+class SignatureExpired(Refusal):
+    """X-TC-Timestamp lies within 5 minutes of the server's time."""
+
+    code = "AuthFailure.SignatureExpire"
+    template = (
+        "The provided credentials could not be validated because of exceeding request time limit. "
+        "(localcloud: request {timestamp}, server {now})"
+    )
+    source = _SIGNATURE
+
+
+class AuthorizationMalformed(Refusal):
+    """The Authorization header has the form of TC3-HMAC-SHA256, and its scope is the request's date and service."""
+
+    code = "AuthFailure.InvalidAuthorization"
+    template = "The Authorization header is not valid: {reason}."
+    source = _SIGNATURE
+
+
+class BodyNotJson(Refusal):
+    """The body is one JSON object."""
+
+    code = "InvalidParameter"
+    template = "The request body is not a JSON object: {reason}."
+    source = _COMMON
+
+
+class ContentTypeWrong(Refusal):
+    """A POST has the content type application/json."""
+
+    code = "InvalidParameter"
+    template = "The content type `{content_type}` is not supported: use application/json."
+    source = documented("signature v3 of API 3.0: Content-Type; multipart/form-data is not emulated")
+
+
+class InvalidAction(Refusal):
+    """The action is one of the service's."""
+
+    code = "InvalidAction"
+    template = "The requested action `{action}` is invalid or not found in {service} {version}."
+    source = _COMMON
+
+
+class ActionNotEmulated(Refusal):
+    """An action that Tencent has and localcloud has not answers with this, naming the page that lists what there is."""
+
+    code = "UnsupportedOperation"
+    template = (
+        "localcloud does not emulate {service} {action}; docs/localcloud.md and `localcloud actions` list what it does."
+    )
+    source = assumed("localcloud's own limit; the real cloud has the action")
+
+
+class NoSuchVersion(Refusal):
+    """X-TC-Version is the version of the service."""
+
+    code = "NoSuchVersion"
+    template = "The requested version `{version}` of {service} does not exist: use {known}."
+    source = _COMMON
+
+
+class UnsupportedRegion(Refusal):
+    """X-TC-Region is a region that the cloud has."""
+
+    code = "UnsupportedRegion"
+    template = "The region `{region}` is not supported by {service}."
+    source = _COMMON
+
+
+class ServiceUnknown(Refusal):
+    """The host's first label and the signature's scope name a service that localcloud has."""
+
+    code = "InvalidAction"
+    template = "There is no service `{service}` here: {known}."
+    source = assumed("the real gateway has no such host name at all")
+
+
+class UnsupportedProtocol(Refusal):
+    """A request is a POST, or a GET with its parameters in the query."""
+
+    code = "UnsupportedProtocol"
+    template = "The HTTP method {method} is not supported: use POST."
+    source = _COMMON
+
+
+class RequestTooLarge(Refusal):
+    """A body has at most 10 MiB."""
+
+    code = "RequestSizeLimitExceeded"
+    template = "The request body exceeds {limit} bytes."
+    source = documented("signature v3 of API 3.0: at most 10 MB")
+
+
+class TooManyRequests(Refusal):
+    """An account calls one action at most 20 times in a second."""
+
+    code = "RequestLimitExceeded"
+    template = (
+        "Your current request times equals to `{count}` in a second, which exceeds the frequency limit `{limit}` "
+        "for a second. Please reduce the frequency of calls."
+    )
+    source = documented("the actions' pages: default request rate limit 20 requests/second")
+
+
+class InternalError(Refusal):
+    """localcloud itself failed; its log has the traceback."""
+
+    code = "InternalError"
+    template = "An internal error has occurred in localcloud ({kind}); see its log. Request {action}."
+    source = _COMMON

@@ -1,0 +1,122 @@
+"""Who announced which HAVIP last: gratuitous ARP, read from each subnet's bridge behind the ARP guard.
+
+The kernel's own neighbour entry would not do: an ordinary ARP request with the HAVIP as sender changes it as well
+(shared/reference/lab.md, 2). So this reads announcements alone, and the network sets the entry.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import selectors
+import socket
+import struct
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from localcloud.network import names
+from localcloud.network.namespaces import Namespaces
+
+_log = logging.getLogger(__name__)
+
+_ETH_P_ARP = 0x0806
+_FRAME = struct.Struct("!6s6sHHHBBH6s4s6s4s")
+_ARP_FRAME_BYTES = _FRAME.size
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """Somebody on `subnet_id` said: this address is at this MAC."""
+
+    subnet_id: str
+    address: IPv4Address
+    mac: str
+
+
+def parse(subnet_id: str, frame: bytes) -> Announcement | None:
+    """The announcement in an Ethernet frame: sender's and target's address are the same, request or reply form."""
+    if len(frame) < _ARP_FRAME_BYTES:
+        return None
+    _, _, kind, _, _, _, _, _, sender_mac, sender, _, target = _FRAME.unpack_from(frame)
+    if kind != _ETH_P_ARP or sender != target or sender == b"\0\0\0\0":
+        return None
+    return Announcement(subnet_id, IPv4Address(sender), sender_mac.hex(":"))
+
+
+class AnnouncementWatch:
+    """One thread that listens on every subnet's bridge and tells `heard` in the order of arrival."""
+
+    def __init__(self, namespaces: Namespaces, heard: Callable[[Announcement], None]) -> None:
+        self._namespaces = namespaces
+        self._heard = heard
+        self._sockets: dict[str, socket.socket] = {}
+        self._selector = selectors.DefaultSelector()
+        self._wake_in, self._wake_out = os.pipe()
+        self._lock = threading.Lock()
+        self._closed = False
+        self._selector.register(self._wake_in, selectors.EVENT_READ, None)
+        self._thread = threading.Thread(target=self._run, name="announcements", daemon=True)
+        self._thread.start()
+
+    def keep(self, subnet_ids: frozenset[str]) -> None:
+        """Listen on these subnets, and on no others."""
+        for gone in set(self._sockets) - subnet_ids:
+            self.forget(gone)
+        for subnet_id in subnet_ids - set(self._sockets):
+            self.watch(subnet_id)
+
+    def watch(self, subnet_id: str) -> None:
+        with self._lock:
+            if subnet_id in self._sockets:
+                return
+            with self._namespaces.inside(subnet_id):
+                listener = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ARP))
+                listener.bind((names.BRIDGE, _ETH_P_ARP))
+            listener.setblocking(False)
+            self._sockets[subnet_id] = listener
+            self._selector.register(listener, selectors.EVENT_READ, subnet_id)
+        self._wake()
+
+    def forget(self, subnet_id: str) -> None:
+        with self._lock:
+            listener = self._sockets.pop(subnet_id, None)
+            if listener is not None:
+                self._selector.unregister(listener)
+                listener.close()
+        self._wake()
+
+    def close(self) -> None:
+        self._closed = True
+        self._wake()
+        self._thread.join(timeout=2)
+        for subnet_id in list(self._sockets):
+            self.forget(subnet_id)
+
+    def _wake(self) -> None:
+        os.write(self._wake_out, b".")
+
+    def _run(self) -> None:
+        while not self._closed:
+            for key, _ in self._selector.select():
+                if key.data is None:
+                    os.read(self._wake_in, 4096)
+                    continue
+                self._read(key.data)
+
+    def _read(self, subnet_id: str) -> None:
+        listener = self._sockets.get(subnet_id)
+        if listener is None:
+            return
+        while True:
+            try:
+                frame = listener.recv(2048)
+            except OSError:  # nothing more, or closed meanwhile
+                return
+            announcement = parse(subnet_id, frame)
+            if announcement is not None:
+                try:
+                    self._heard(announcement)
+                except Exception:  # noqa: BLE001 - this thread hears for every HAVIP: one must not end it for all
+                    _log.exception("an announcement of %s could not be followed", announcement.address)

@@ -1,0 +1,133 @@
+"""The package mirror inside a VPC: /debian and /debian-security, fed from this host's own package sources.
+
+A package never changes under its name, so it is kept for ever; an index is kept for a minute, and used for longer when
+the host's source does not answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import tempfile
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+from localcloud.package_sources import Source
+
+DEFAULT_CACHE = Path("/var/cache/localcloud/packages")
+_INDEX_LIFE_S = 60
+_FOR_EVER = re.compile(r"/(pool|by-hash)/")
+_PLAIN = re.compile(r"^[A-Za-z0-9._+~:@=,/-]+$")
+
+
+def roots(sources: tuple[Source, ...]) -> dict[str, str]:
+    """Path below the mirror -> where it comes from. A host may have both archives at one address or at two."""
+    found: dict[str, str] = {}
+    for source in sources:
+        name = "debian-security" if source.suite.endswith("-security") else "debian"
+        found.setdefault(name, source.uri.rstrip("/"))
+    return found
+
+
+class Mirror:
+    """Fetches and keeps files. Safe for many threads: a file appears whole, by a rename."""
+
+    def __init__(self, upstream: Mapping[str, str], cache: Path = DEFAULT_CACHE) -> None:
+        self._upstream = dict(upstream)
+        self._cache = cache
+
+    def get(self, path: str) -> Path | None:
+        """The local copy of `/debian/...`, fetched if need be; None when the source has no such file.
+
+        Raises:
+            OSError: the source cannot be reached, and there is no copy.
+        """
+        path = urllib.parse.unquote(path)  # apt writes some letters as %7e
+        archive, _, rest = path.strip("/").partition("/")
+        base = self._upstream.get(archive)
+        if base is None or not rest or not _PLAIN.match(rest) or ".." in rest.split("/"):
+            return None
+        local = self._cache / archive / rest
+        if local.is_file() and (_FOR_EVER.search(path) or time.time() - local.stat().st_mtime < _INDEX_LIFE_S):
+            return local
+        try:
+            if not self._fetch(f"{base}/{urllib.parse.quote(rest)}", local):
+                return None
+        except urllib.error.HTTPError as error:
+            if error.code in {HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN, HTTPStatus.GONE}:
+                return None
+            if not local.is_file():
+                raise
+        except OSError:
+            if not local.is_file():
+                raise
+        return local
+
+    def _fetch(self, url: str, local: Path) -> bool:
+        """False when the source shows a page there, such as a directory's list: kept, it would stand in the way of
+        every file below it, for every cloud of this host.
+        """
+        with urllib.request.urlopen(url, timeout=60) as response:
+            if response.url.endswith("/") or response.headers.get_content_type() == "text/html":
+                return False
+            local.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=local.parent, prefix=".part-")
+            try:
+                with os.fdopen(handle, "wb") as partial:
+                    shutil.copyfileobj(response, partial, 1 << 16)
+                wanted = response.headers.get("Content-Length")
+                if wanted is not None and Path(name).stat().st_size != int(wanted):
+                    message = f"{url}: {Path(name).stat().st_size} bytes came of {wanted}"
+                    raise OSError(message)
+                Path(name).rename(local)
+            except BaseException:
+                Path(name).unlink(missing_ok=True)
+                raise
+        return True
+
+
+def make_handler(mirror: Mirror) -> type[BaseHTTPRequestHandler]:
+    class MirrorHandler(BaseHTTPRequestHandler):
+        server_version = "mirror"
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self._answer(with_body=True)
+
+        def do_HEAD(self) -> None:
+            self._answer(with_body=False)
+
+        def _answer(self, *, with_body: bool) -> None:
+            try:
+                local = mirror.get(self.path)
+            except OSError as error:
+                text = f"the host's package source does not answer: {error}\n".encode()
+                self._head(HTTPStatus.BAD_GATEWAY, len(text))
+                self.wfile.write(text)
+                return
+            if local is None:
+                self._head(HTTPStatus.NOT_FOUND, 0)
+                return
+            with local.open("rb") as body, contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                self._head(HTTPStatus.OK, os.fstat(body.fileno()).st_size)
+                if with_body:
+                    shutil.copyfileobj(body, self.wfile, 1 << 16)
+
+        def _head(self, status: HTTPStatus, size: int) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", "application/octet-stream")
+            self.send_header("Content-Length", str(size))
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+            del format, args
+
+    return MirrorHandler

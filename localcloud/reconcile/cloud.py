@@ -1,0 +1,194 @@
+"""The cloud: its records behind one lock, and the workers that make the world follow them."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any
+
+from localcloud.reconcile import machine_worker, network_plan
+from localcloud.reconcile.network_worker import NetworkWorker
+from localcloud.reconcile.store import Store
+from localcloud.rules import havip, instance
+from localcloud.rules.catalog import IMAGES, Image
+from localcloud.rules.jobs import Job, run_due
+from localcloud.rules.timing import SHORT, Timing
+from localcloud.rules.transaction import Transaction
+from localcloud.world import NetworkPlan, World
+
+_log = logging.getLogger(__name__)
+
+DEFAULT_CREDENTIALS = {"localcloud": "localcloud-secret"}
+DEFAULT_REGION = "ap-guangzhou"
+
+
+class Cloud:
+    """A Tencent Cloud. Thread-safe; implements `WorldEvents`.
+
+    `path` is the SQLite file, or None for memory alone. The same `seed` gives the same ids to the same requests.
+    `credentials` maps secret ids to secret keys. `clock` gives seconds since the epoch.
+    Call `start` before the first request (it resumes what a killed process left), and `close` at the end.
+    """
+
+    def __init__(
+        self,
+        path: Path | None,
+        world: World,
+        *,
+        seed: int | str = 0,
+        timing: Timing = SHORT,
+        credentials: Mapping[str, str] | None = None,
+        region: str = DEFAULT_REGION,
+        images: tuple[Image, ...] = IMAGES,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.world = world
+        self.timing = timing
+        self.credentials = dict(DEFAULT_CREDENTIALS if credentials is None else credentials)
+        self.region = region
+        self.images = images
+        self.clock = clock
+        self.started = clock()
+        self._store = Store(path, str(seed))
+        self._lock = threading.RLock()
+        self._wake = threading.Condition()
+        self._closed = False
+        self._network = NetworkWorker(self.network_plan, world)
+        self._machines = machine_worker.MachineWorker(self, self._network)
+        self._timer = threading.Thread(target=self._run_timer, name="localcloud-timer", daemon=True)
+        world.listen(self)
+
+    def start(self) -> None:
+        """Bring the world to what the records say, and begin to follow them."""
+        self._network.start()
+        self._network.request()
+        self._machines.resume()
+        self._timer.start()
+
+    def close(self) -> None:
+        """Stop following. The world goes on as it is."""
+        self._closed = True
+        with self._wake:
+            self._wake.notify_all()
+        self._network.stop()
+        if self._timer.ident is not None:
+            self._timer.join()
+        self._machines.join()
+        with self._lock:
+            self._store.close()
+
+    @contextmanager
+    def transaction(self, region: str | None = None) -> Generator[Transaction]:
+        """One request's view of the records; what it changed is kept unless it raises."""
+        with self._lock:
+            self._run_due_jobs()
+            tx = self._begin(region)
+            yield tx
+            self._commit(tx)
+
+    def _begin(self, region: str | None) -> Transaction:
+        return Transaction(
+            self._store.committed, self.region if region is None else region, self.clock(), self.timing, self.images
+        )
+
+    def _commit(self, tx: Transaction) -> None:
+        self._store.commit(tx.changes, tx.facts)
+        if tx.shapes_network:
+            self._network.request()
+        kinds = {kind for kind, _ in tx.changes}
+        if kinds & machine_worker.KINDS:
+            self._machines.follow(tx)
+        if Job in kinds:
+            with self._wake:
+                self._wake.notify_all()
+
+    def _run_due_jobs(self) -> None:
+        jobs = self._store.committed.records.get(Job, {})
+        while jobs:
+            now = self.clock()
+            due = [job for job in jobs.values() if isinstance(job, Job) and job.due <= now]
+            if not due:
+                return
+            job = min(due, key=lambda job: job.due)
+            tx = self._begin(job.region)
+            try:
+                run_due(tx, job)
+            except Exception:  # noqa: BLE001 - one step of one thing must not end the clock of all
+                # A step that fails must not come back at every request: it is dropped, and seen in the log.
+                _log.exception("step %s of %s failed", job.step, job.subject)
+                tx = self._begin(job.region)
+                tx.delete(job)
+            self._commit(tx)
+
+    def _run_timer(self) -> None:
+        while not self._closed:
+            with self._lock:
+                self._run_due_jobs()
+                dues = [job.due for job in self._store.committed.records.get(Job, {}).values() if isinstance(job, Job)]
+            pause = max(0.0, min(dues) - self.clock()) if dues else None
+            with self._wake:
+                if not self._closed and (pause is None or pause > 0):
+                    self._wake.wait(pause if pause is not None else 1.0)
+
+    def network_plan(self) -> NetworkPlan:
+        """The whole network as the records want it now."""
+        with self._lock:
+            return network_plan.plan(self._begin(""))
+
+    def wait_until_settled(self, timeout_s: float = 10.0) -> None:
+        """Block until the world has caught up with the records. Raises TimeoutError."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            with self._lock:
+                self._run_due_jobs()
+                idle = not self._store.committed.records.get(Job)
+            if idle and self._machines.idle() and self._network.idle():
+                return
+            time.sleep(0.005)
+        msg = f"after {timeout_s} s the world still lags behind the records: {self.status()}"
+        raise TimeoutError(msg)
+
+    def status(self) -> dict[str, Any]:
+        """What `localcloud status` shows: counts of records, what the workers do, last errors."""
+        with self._lock:
+            counts = {kind.__name__: len(records) for kind, records in self._store.committed.records.items() if records}
+        return {
+            "region": self.region,
+            "uptime_s": round(self.clock() - self.started, 1),
+            "records": counts,
+            "network": self._network.status(),
+            "machines": self._machines.status(),
+        }
+
+    def reset(self) -> None:
+        """Forget every record; machines and disks of the world are destroyed, the network becomes empty."""
+        with self._lock:
+            tx = self._begin("")
+            doomed = [record.id for record in tx.everywhere(instance.Instance)]
+            disks = machine_worker.loose_disks(tx)
+            self._store.clear()
+            self._network.request()
+        for instance_id in doomed:
+            self.world.destroy_machine(instance_id)
+        for disk_id in disks:
+            self.world.destroy_disk(disk_id)
+
+    def havip_announced(self, vpc_id: str, address: IPv4Address, instance_id: str) -> None:
+        """A machine has taken a HAVIP over."""
+        with self.transaction("") as tx:
+            havip.announced(tx, vpc_id, address, instance_id)
+
+    def machine_stopped(self, instance_id: str) -> None:
+        """A machine has powered itself off."""
+        with self.transaction("") as tx:
+            instance.powered_off(tx, instance_id)
+
+    def machine_started(self, instance_id: str) -> None:
+        """A machine was powered on by hand."""
+        with self.transaction("") as tx:
+            instance.powered_on(tx, instance_id)

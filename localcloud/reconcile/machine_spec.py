@@ -1,0 +1,84 @@
+"""From an instance's records to what the world needs to boot it."""
+
+from __future__ import annotations
+
+import base64
+
+from localcloud import world
+from localcloud.rules import disk, instance, interface, key_pair, subnet
+from localcloud.rules.transaction import Transaction
+
+
+def machine_spec(tx: Transaction, found: instance.Instance) -> world.MachineSpec:
+    """Everything the machine is born with."""
+    card = interface.get(tx, found.interface_id)
+    disks = disk.of_instance(tx, found.id)
+    keys = [tx.find(key_pair.KeyPair, key_id) for key_id in found.key_ids]
+    return world.MachineSpec(
+        instance_id=found.id,
+        name=found.name,
+        hostname=found.hostname,
+        uuid=found.uuid,
+        region=found.region,
+        zone=found.zone,
+        image_id=found.image_id,
+        instance_type=found.instance_type,
+        cpu=found.type.cpu,
+        memory_mib=found.type.memory_gib * 1024,
+        system_disk=world.Disk(found.system_disk_id, disk.get(tx, found.system_disk_id).size_gib),
+        data_disks=tuple(
+            world.Disk(one.id, one.size_gib) for one in disks if one.usage == "DATA_DISK" and one.state == "ATTACHED"
+        ),
+        vpc_id=found.vpc_id,
+        subnet_id=found.subnet_id,
+        interface=world_interface(card),
+        public_keys=tuple(key.public_key for key in keys if key is not None),
+        user_data=base64.b64decode(found.user_data),
+        metadata=_metadata(tx, found, card),
+    )
+
+
+def world_interface(card: interface.Interface) -> world.Interface:
+    """The interface as the world wants it."""
+    return world.Interface(
+        interface_id=card.id,
+        instance_id=card.instance_id,
+        mac=card.mac,
+        address=card.address,
+        group_ids=card.group_ids,
+        device_index=card.device_index,
+    )
+
+
+def _metadata(tx: Transaction, found: instance.Instance, card: interface.Interface) -> dict[str, str]:
+    """Paths below /latest/meta-data/, named as the metadata service of the real cloud names them."""
+    place = subnet.get(tx, found.subnet_id)
+    one_card = f"network/interfaces/macs/{card.mac}"
+    one_address = f"{one_card}/local-ipv4s/{card.address}"
+    public = str(found.public_address or "")
+    return {
+        "instance-id": found.id,
+        "instance-name": found.name,
+        "uuid": found.uuid,
+        "local-hostname": found.hostname,
+        "local-ipv4": str(card.address),
+        "public-ipv4": public,
+        "mac": card.mac,
+        "placement/region": found.region,
+        "placement/zone": found.zone,
+        "app-id": "1250000000",
+        "payment/charge-type": found.charge_type,
+        "payment/create-time": "",
+        "instance/image-id": found.image_id,
+        "instance/instance-type": found.instance_type,
+        "instance/security-group": ",".join(card.group_ids),
+        f"{one_card}/mac": card.mac,
+        f"{one_card}/primary-local-ipv4": str(card.address),
+        f"{one_card}/public-ipv4s": public,
+        f"{one_card}/vpc-id": found.vpc_id,
+        f"{one_card}/subnet-id": found.subnet_id,
+        f"{one_address}/gateway": str(place.gateway),
+        f"{one_address}/local-ipv4": str(card.address),
+        f"{one_address}/public-ipv4": public,
+        f"{one_address}/subnet-mask": str(place.cidr.netmask),
+    }

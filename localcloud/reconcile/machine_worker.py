@@ -1,0 +1,183 @@
+"""Threads that do to the world what the records of instances and disks ask for, each in its own time."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from localcloud import world
+from localcloud.reconcile.machine_spec import machine_spec
+from localcloud.reconcile.network_worker import NetworkWorker
+from localcloud.rules import disk, instance, instance_change
+from localcloud.rules.disk import Disk
+from localcloud.rules.instance import Instance
+from localcloud.rules.records import Record
+from localcloud.rules.transaction import Transaction
+from localcloud.world import World
+
+_log = logging.getLogger(__name__)
+
+KINDS: set[type[Record]] = {Instance, Disk}
+
+
+class _Records(Protocol):
+    world: World
+
+    def transaction(self, region: str | None = None) -> AbstractContextManager[Transaction]: ...
+    def clock(self) -> float: ...
+
+
+class MachineWorker:
+    """One thread for each instance or disk that has something to be done; machines boot side by side."""
+
+    def __init__(self, records: _Records, network: NetworkWorker) -> None:
+        self._records = records
+        self._network = network
+        self._lock = threading.Lock()
+        self._under_way: dict[str, threading.Thread] = {}
+        self._closing = threading.Event()
+
+    def follow(self, tx: Transaction) -> None:
+        """Begin what the changed records ask for."""
+        for record in tx.changes.values():
+            if (isinstance(record, Instance) and record.steps) or (isinstance(record, Disk) and record.step):
+                self._begin(record)
+
+    def resume(self) -> None:
+        """After a restart: go on with what was under way, and start machines that should be running."""
+        with self._records.transaction("") as tx:
+            waiting = [one for one in tx.everywhere(Instance) if one.steps]
+            waiting_disks = [one for one in tx.everywhere(Disk) if one.step is not None]
+            running = [one for one in tx.everywhere(Instance) if one.state == "RUNNING" and not one.steps]
+        for record in (*waiting, *waiting_disks):
+            self._begin(record)
+        up = self._records.world.running() if running else frozenset[str]()
+        for lost in running:
+            if lost.id not in up:
+                with self._records.transaction(lost.region) as tx:
+                    instance_change.restore(tx, lost.id)
+
+    def _begin(self, record: Instance | Disk) -> None:
+        with self._lock:
+            if record.id in self._under_way or self._closing.is_set():
+                return
+            target = self._do_instance if isinstance(record, Instance) else self._do_disk
+            thread = threading.Thread(
+                target=self._run, args=(target, record.id, record.region), name=f"localcloud-{record.id}", daemon=True
+            )
+            self._under_way[record.id] = thread
+        thread.start()
+
+    def _run(self, target: Any, record_id: str, region: str) -> None:
+        try:
+            target(record_id, region)
+        except Exception:  # noqa: BLE001  a thread has nobody to raise to; the log has it
+            _log.exception("work on %s failed", record_id)
+            with self._lock:
+                self._under_way.pop(record_id, None)
+
+    def _wait(self, until: float) -> bool:
+        """Wait for the transition's least time. False: closing, the rest is for the next start."""
+        while (left := until - self._records.clock()) > 0:
+            if self._closing.wait(min(left, 1.0)):
+                return False
+        return not self._closing.is_set()
+
+    def _do_instance(self, instance_id: str, region: str) -> None:
+        with self._records.transaction(region) as tx:
+            found = instance.get(tx, instance_id)
+            spec = machine_spec(tx, found)
+            doomed = [one.id for one in disk.of_instance(tx, instance_id) if one.delete_with_instance and one.portable]
+        error = ""
+        try:
+            for step in found.steps:
+                self._do_step(step, spec, doomed)
+        except Exception as problem:  # noqa: BLE001  whatever the world raises, the instance has failed
+            _log.exception("%s: %s failed", instance_id, ", ".join(found.steps))
+            error = f"{type(problem).__name__}: {problem}"
+        if not self._wait(found.steps_began + found.steps_delay_s):
+            return
+        with self._records.transaction(region) as tx:
+            if error:
+                # A machine that could not be stopped runs on: saying that it is stopped would hide it for ever.
+                running = instance_id in self._records.world.running()
+                instance_change.failed(tx, instance_id, error, running=running)
+            else:
+                instance_change.finished(tx, instance_id)
+            self._done(instance_id)
+
+    def _do_step(self, step: instance.Step, spec: world.MachineSpec, doomed: list[str]) -> None:
+        match step:
+            case "start":
+                # The machine's port must be there before it boots.
+                self._network.wait_until_applied()
+                self._records.world.start_machine(spec)
+            case "stop":
+                self._records.world.stop_machine(spec.instance_id, hard=False)
+            case "cut":
+                self._records.world.stop_machine(spec.instance_id, hard=True)
+            case "reset":
+                self._network.wait_until_applied()
+                self._records.world.reset_machine(spec)
+            case "destroy":
+                self._records.world.destroy_machine(spec.instance_id)
+                for disk_id in doomed:
+                    self._records.world.destroy_disk(disk_id)
+
+    def _do_disk(self, disk_id: str, region: str) -> None:
+        with self._records.transaction(region) as tx:
+            found = disk.get(tx, disk_id)
+            delay_s = tx.timing.disk_s
+        outcome = disk.finished
+        try:
+            self._do_disk_step(found)
+        except Exception:  # noqa: BLE001  whatever the world raises, the disk stays where it was
+            _log.exception("%s: %s failed", disk_id, found.step)
+            outcome = disk.failed
+        if self._wait(found.step_began + delay_s):
+            with self._records.transaction(region) as tx:
+                outcome(tx, disk_id)
+                self._done(disk_id)
+
+    def _do_disk_step(self, found: Disk) -> None:
+        match found.step:
+            case "attach":
+                self._records.world.attach_disk(world.Disk(found.id, found.size_gib), found.instance_id)
+            case "detach":
+                self._records.world.detach_disk(found.id)
+            case "grow":
+                self._records.world.grow_disk(world.Disk(found.id, found.size_gib))
+            case _:
+                self._records.world.destroy_disk(found.id)
+
+    def _done(self, record_id: str) -> None:
+        # Inside the transaction: whoever changes the record next finds no work under way, and begins its own.
+        with self._lock:
+            self._under_way.pop(record_id, None)
+
+    def idle(self) -> bool:
+        """Whether nothing is under way."""
+        with self._lock:
+            return not self._under_way
+
+    def status(self) -> dict[str, Any]:
+        """What is under way."""
+        with self._lock:
+            return {"under_way": sorted(self._under_way)}
+
+    def join(self, timeout_s: float = 30.0) -> None:
+        """Let threads end after their present step."""
+        self._closing.set()
+        with self._lock:
+            threads = list(self._under_way.values())
+        deadline = time.monotonic() + timeout_s
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+
+def loose_disks(tx: Transaction) -> list[str]:
+    """Ids of all data disks."""
+    return [one.id for one in tx.everywhere(Disk) if one.portable]

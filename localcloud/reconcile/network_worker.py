@@ -1,0 +1,97 @@
+"""One thread that applies the network plan after every change to it, and knows how far it has got."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from localcloud.world import NetworkPlan, World
+
+_log = logging.getLogger(__name__)
+
+_RETRY_S = 1.0
+
+
+class NetworkWorker:
+    """Changes that come while one plan is being applied are applied together, next."""
+
+    def __init__(self, plan: Callable[[], NetworkPlan], world: World) -> None:
+        self._plan = plan
+        self._world = world
+        self._changed = threading.Condition()
+        self._requested = 0
+        self._applied = 0
+        self._current: NetworkPlan | None = None
+        self._error = ""
+        self._last_ms = 0.0
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, name="localcloud-network", daemon=True)
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish what is under way and end."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def request(self) -> None:
+        """The records have changed: apply their plan soon."""
+        with self._changed:
+            self._requested += 1
+            self._changed.notify_all()
+
+    def wait_until_applied(self) -> None:
+        """Block until everything requested so far is in force, or the worker is stopped."""
+        with self._changed:
+            wanted = self._requested
+            self._changed.wait_for(lambda: self._applied >= wanted or self._stopped)
+
+    def idle(self) -> bool:
+        """Whether all that was requested is in force."""
+        with self._changed:
+            return self._applied >= self._requested
+
+    def status(self) -> dict[str, Any]:
+        """How far it has got, the last error, and the time of the last application."""
+        with self._changed:
+            behind = self._requested - self._applied
+        return {"changes_behind": behind, "last_apply_ms": round(self._last_ms, 1), "error": self._error}
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._stopped or self._requested > self._applied)
+                if self._stopped:
+                    return
+                wanted = self._requested
+            if self._apply():
+                with self._changed:
+                    self._applied = wanted
+                    self._changed.notify_all()
+            else:
+                with self._changed:
+                    self._changed.wait(_RETRY_S)
+
+    def _apply(self) -> bool:
+        began = time.monotonic()
+        try:
+            plan = self._plan()
+            if plan != self._current:
+                self._world.apply_network(plan)
+                self._last_ms = (time.monotonic() - began) * 1000
+        except Exception as error:  # noqa: BLE001 - whatever the world raises, the next plan may work
+            # The world may recover (a namespace that is being made again): keep trying, and say so in `status`.
+            _log.exception("the network plan could not be applied")
+            self._error = f"{type(error).__name__}: {error}"
+            return False
+        self._current = plan
+        self._error = ""
+        return True

@@ -1,0 +1,108 @@
+"""Records in memory, written through to SQLite in one transaction for each request.
+
+What was answered is in the file: the commit comes before the answer. WAL with synchronous=NORMAL hands
+every commit to the kernel, which outlives a killed process (only a power cut could lose the last ones).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import TypeAdapter
+
+from localcloud.rules.records import Record, kinds
+from localcloud.rules.transaction import Committed, Key
+
+R = TypeVar("R", bound=Record)
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS records (
+    kind TEXT NOT NULL, id TEXT NOT NULL, place INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY (kind, id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+"""
+
+
+@cache
+def _adapter(kind: type[R]) -> TypeAdapter[R]:
+    return TypeAdapter(kind)
+
+
+class Store:
+    """The committed records and their file. Not thread-safe: `Cloud` holds the lock."""
+
+    def __init__(self, path: Path | None, seed: str) -> None:
+        self.committed = Committed(seed)
+        self._places: dict[Key, int] = {}
+        self._next_place = 0
+        self._file = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
+        if path is not None:
+            path.chmod(0o600)  # user data and private keys are in it
+            self._file.execute("PRAGMA journal_mode=WAL")
+        self._file.execute("PRAGMA synchronous=NORMAL")
+        self._file.executescript(_SCHEMA)
+        self._load()
+
+    def _load(self) -> None:
+        known = kinds()
+        for kind_name, record_id, place, body in self._file.execute(
+            "SELECT kind, id, place, body FROM records ORDER BY place"
+        ):
+            kind = known[kind_name]
+            self.committed.records.setdefault(kind, {})[record_id] = _adapter(kind).validate_json(body)
+            self._places[kind, record_id] = place
+            self._next_place = place + 1
+        self.committed.facts.update(self._file.execute("SELECT name, value FROM facts"))
+
+    def commit(self, changes: Mapping[Key, Record | None], facts: Mapping[str, str]) -> None:
+        """Write the changes to the file, then to memory. A None deletes."""
+        if not changes and not facts:
+            return
+        written: list[tuple[str, str, int, str]] = []
+        deleted: list[tuple[str, str]] = []
+        for key, record in changes.items():
+            kind, record_id = key
+            if record is None:
+                deleted.append((kind.__name__, record_id))
+                continue
+            if key not in self._places:
+                self._places[key] = self._next_place
+                self._next_place += 1
+            body = _adapter(kind).dump_json(record).decode()
+            written.append((kind.__name__, record_id, self._places[key], body))
+        self._file.execute("BEGIN IMMEDIATE")
+        try:
+            self._file.executemany("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?)", written)
+            self._file.executemany("DELETE FROM records WHERE kind = ? AND id = ?", deleted)
+            self._file.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", list(facts.items()))
+        except BaseException:
+            self._file.execute("ROLLBACK")
+            raise
+        self._file.execute("COMMIT")
+        self._remember(changes, facts)
+
+    def _remember(self, changes: Mapping[Key, Record | None], facts: Mapping[str, str]) -> None:
+        for (kind, record_id), record in changes.items():
+            of_kind = self.committed.records.setdefault(kind, {})
+            if record is None:
+                of_kind.pop(record_id, None)
+                self._places.pop((kind, record_id), None)
+            else:
+                of_kind[record_id] = record
+        self.committed.facts.update(facts)
+
+    def clear(self) -> None:
+        """Forget everything, ids' counters too."""
+        self._file.execute("DELETE FROM records")
+        self._file.execute("DELETE FROM facts")
+        self.committed.records.clear()
+        self.committed.facts.clear()
+        self._places.clear()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

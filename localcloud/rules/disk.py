@@ -1,0 +1,323 @@
+"""Cloud disks (CBS): system disks, which live with their instance, and data disks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from localcloud.rules import tag
+from localcloud.rules.records import Record
+from localcloud.rules.refusal import ParameterTooLong, Refusal, documented
+from localcloud.rules.transaction import Transaction
+
+NAME_LIMIT = 60
+
+# GiB that each type may have: least, most.
+SIZES = {
+    "CLOUD_BASIC": (10, 16000),
+    "CLOUD_PREMIUM": (10, 32000),
+    "CLOUD_BSSD": (10, 32000),
+    "CLOUD_SSD": (20, 32000),
+    "CLOUD_HSSD": (20, 32000),
+    "CLOUD_TSSD": (20, 32000),
+}
+SYSTEM_SIZES = (20, 2048)
+
+DiskStep = Literal["attach", "detach", "grow", "destroy"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disk(Record):
+    """A disk. `instance_id` is empty while it is attached to none."""
+
+    name: str
+    usage: str  # SYSTEM_DISK, DATA_DISK
+    type: str
+    size_gib: int
+    zone: str
+    instance_id: str = ""
+    portable: bool = True  # outlives its instance's lease; system disks do not
+    delete_with_instance: bool = False
+    encrypted: bool = False
+    throughput: int = 0
+    project_id: int = 0
+    state: str = "UNATTACHED"  # ATTACHING, ATTACHED, DETACHING, EXPANDING, TORECYCLE
+    step: DiskStep | None = None  # what the world has still to do
+    step_began: float = 0.0
+
+
+_ERRORS = documented("the SDK's errorcodes.py (cbs)")
+
+
+class DiskNotFound(Refusal):
+    """A disk that a request names must exist."""
+
+    code = "InvalidDiskId.NotFound"
+    template = "The disk `{disk_id}` does not exist."
+    source = _ERRORS
+
+
+class DiskSizeOutOfRange(Refusal):
+    """A disk's size lies in its type's range."""
+
+    code = "InvalidParameterValue"
+    template = "The size {size} GiB of a {type} disk is not in [{low}, {high}]."
+    source = documented("product/362/5145, disk types and sizes")
+
+
+class DiskTypeUnknown(Refusal):
+    """A disk's type is one that is sold."""
+
+    code = "InvalidParameter.DiskConfigNotSupported"
+    template = "The disk type `{type}` is not supported here."
+    source = _ERRORS
+
+
+class DiskUnavailable(Refusal):
+    """A disk that an instance is born with has a type that is sold."""
+
+    code = "ResourceInsufficient.CloudDiskUnavailable"
+    template = "The disk type `{type}` is not supported here."
+    source = documented("the SDK's errorcodes.py (cvm)")
+
+
+class DiskShrinks(Refusal):
+    """A disk only grows."""
+
+    code = "InvalidParameterValue"
+    template = "The disk `{disk_id}` has {present} GiB; the new size {size} GiB must be larger."
+    source = documented("the page of ResizeDisk: the new size must exceed the present one")
+
+
+class DiskAttached(Refusal):
+    """A disk is attached to one instance, and not deleted while it is."""
+
+    code = "ResourceUnavailable.Attached"
+    template = "The disk `{disk_id}` is attached to `{instance_id}`."
+    source = _ERRORS
+
+
+class DiskNotAttached(Refusal):
+    """A disk is detached only from the instance that it is attached to."""
+
+    code = "UnsupportedOperation.StateError"
+    template = "The disk `{disk_id}` is not attached."
+    source = _ERRORS
+
+
+class DiskNotPortable(Refusal):
+    """A system disk is neither attached, detached, resized nor terminated by itself."""
+
+    code = "ResourceUnavailable.NotPortable"
+    template = "The disk `{disk_id}` is not an elastic disk."
+    source = _ERRORS
+
+
+class DiskBusy(Refusal):
+    """A disk that is being attached, detached or expanded takes no other change."""
+
+    code = "InvalidDisk.Busy"
+    template = "The disk `{disk_id}` is in state {state}."
+    source = _ERRORS
+
+
+class DiskZoneMismatch(Refusal):
+    """A disk and its instance are in the same zone."""
+
+    code = "ResourceUnavailable.ZoneNotMatch"
+    template = "The disk `{disk_id}` is in zone {zone}, the instance in {other}."
+    source = _ERRORS
+
+
+def get(tx: Transaction, disk_id: str) -> Disk:
+    """The disk. Raises DiskNotFound."""
+    found = tx.find(Disk, disk_id)
+    if found is None:
+        raise DiskNotFound(disk_id=disk_id)
+    return found
+
+
+def check_size(kind: str, size_gib: int, *, system: bool) -> None:
+    """Raises DiskTypeUnknown or DiskSizeOutOfRange."""
+    if kind not in SIZES:
+        raise DiskTypeUnknown(type=kind)
+    low, high = SYSTEM_SIZES if system else SIZES[kind]
+    if not low <= size_gib <= high:
+        raise DiskSizeOutOfRange(size=size_gib, type=kind, low=low, high=high)
+
+
+def create(
+    tx: Transaction,
+    *,
+    name: str,
+    kind: str,
+    size_gib: int,
+    zone: str,
+    encrypted: bool = False,
+    throughput: int = 0,
+    project_id: int = 0,
+    tags: tag.Tags,
+) -> Disk:
+    """A new data disk that is attached to nothing."""
+    if len(name) > NAME_LIMIT:
+        raise ParameterTooLong(name="DiskName", limit=NAME_LIMIT)
+    check_size(kind, size_gib, system=False)
+    made = tx.put(
+        Disk(
+            id=tx.new_id("disk"),
+            region=tx.region,
+            created=tx.now,
+            name=name,
+            usage="DATA_DISK",
+            type=kind,
+            size_gib=size_gib,
+            zone=zone,
+            encrypted=encrypted,
+            throughput=throughput,
+            project_id=project_id,
+        )
+    )
+    tag.attach(tx, made.id, tags)
+    return made
+
+
+def create_system(tx: Transaction, *, kind: str, size_gib: int, zone: str, instance_id: str, name: str) -> Disk:
+    """The disk that an instance boots from."""
+    check_size(kind, size_gib, system=True)
+    return tx.put(
+        Disk(
+            id=tx.new_id("disk"),
+            region=tx.region,
+            created=tx.now,
+            name=name,
+            usage="SYSTEM_DISK",
+            type=kind,
+            size_gib=size_gib,
+            zone=zone,
+            instance_id=instance_id,
+            portable=False,
+            delete_with_instance=True,
+            state="ATTACHED",
+        )
+    )
+
+
+def born_attached(tx: Transaction, disk: Disk, instance_id: str, *, delete_with_instance: bool) -> Disk:
+    """A data disk that RunInstances makes: the machine is born with it."""
+    return tx.put(replace(disk, instance_id=instance_id, state="ATTACHED", delete_with_instance=delete_with_instance))
+
+
+def of_instance(tx: Transaction, instance_id: str) -> list[Disk]:
+    """An instance's disks, the system disk first."""
+    found = [one for one in tx.all(Disk) if one.instance_id == instance_id]
+    return sorted(found, key=lambda one: one.usage != "SYSTEM_DISK")
+
+
+def check_idle(disk: Disk) -> None:
+    """Raises DiskBusy."""
+    if disk.state not in {"ATTACHED", "UNATTACHED"}:
+        raise DiskBusy(disk_id=disk.id, state=disk.state)
+
+
+def attach(tx: Transaction, disk_id: str, instance_id: str, zone: str, *, delete_with_instance: bool) -> None:
+    """Begin to attach it; the world does it."""
+    disk = get(tx, disk_id)
+    if not disk.portable:
+        raise DiskNotPortable(disk_id=disk_id)
+    if disk.instance_id:
+        raise DiskAttached(disk_id=disk_id, instance_id=disk.instance_id)
+    check_idle(disk)
+    if disk.zone != zone:
+        raise DiskZoneMismatch(disk_id=disk_id, zone=disk.zone, other=zone)
+    tx.put(
+        replace(
+            disk,
+            instance_id=instance_id,
+            delete_with_instance=delete_with_instance,
+            state="ATTACHING",
+            step="attach",
+            step_began=tx.now,
+        )
+    )
+
+
+def detach(tx: Transaction, disk_id: str) -> None:
+    """Begin to detach it; the world does it."""
+    disk = get(tx, disk_id)
+    if not disk.portable:
+        raise DiskNotPortable(disk_id=disk_id)
+    if not disk.instance_id:
+        raise DiskNotAttached(disk_id=disk_id)
+    check_idle(disk)
+    tx.put(replace(disk, state="DETACHING", step="detach", step_began=tx.now))
+
+
+def terminate(tx: Transaction, disk_id: str) -> None:
+    """Begin to destroy it; the world does it."""
+    disk = get(tx, disk_id)
+    if not disk.portable:
+        raise DiskNotPortable(disk_id=disk_id)
+    if disk.instance_id:
+        raise DiskAttached(disk_id=disk_id, instance_id=disk.instance_id)
+    check_idle(disk)
+    tx.put(replace(disk, state="TORECYCLE", step="destroy", step_began=tx.now))
+
+
+def finished(tx: Transaction, disk_id: str) -> None:
+    """The world has done the disk's step."""
+    disk = tx.find(Disk, disk_id)
+    if disk is None or disk.step is None:
+        return
+    if disk.step == "attach":
+        tx.put(replace(disk, state="ATTACHED", step=None))
+    elif disk.step == "detach":
+        tx.put(replace(disk, state="UNATTACHED", instance_id="", delete_with_instance=False, step=None))
+    elif disk.step == "grow":
+        tx.put(replace(disk, state="ATTACHED" if disk.instance_id else "UNATTACHED", step=None))
+    else:
+        forget(tx, disk)
+
+
+def failed(tx: Transaction, disk_id: str) -> None:
+    """The world could not do the disk's step: it is where it was before."""
+    disk = tx.find(Disk, disk_id)
+    if disk is None or disk.step is None:
+        return
+    if disk.step == "grow":  # the world makes it as large as it shall be whenever it connects it
+        finished(tx, disk_id)
+    elif disk.step == "detach":
+        tx.put(replace(disk, state="ATTACHED", step=None))
+    else:
+        tx.put(replace(disk, state="UNATTACHED", instance_id="", delete_with_instance=False, step=None))
+
+
+def forget(tx: Transaction, disk: Disk) -> None:
+    """Remove it together with its instance."""
+    tag.detach_all(tx, disk.id)
+    tx.delete(disk)
+
+
+def resize(tx: Transaction, disk_id: str, size_gib: int) -> None:
+    """Begin to let it grow; the world does it, also under a machine that has it."""
+    disk = get(tx, disk_id)
+    if not disk.portable:
+        raise DiskNotPortable(disk_id=disk_id)
+    check_idle(disk)
+    if size_gib <= disk.size_gib:
+        raise DiskShrinks(disk_id=disk_id, present=disk.size_gib, size=size_gib)
+    check_size(disk.type, size_gib, system=False)
+    tx.put(replace(disk, size_gib=size_gib, state="EXPANDING", step="grow", step_began=tx.now))
+
+
+def modify(tx: Transaction, disk_id: str, *, name: str | None, delete_with_instance: bool | None) -> None:
+    """Change what is given."""
+    disk = get(tx, disk_id)
+    if name is not None and len(name) > NAME_LIMIT:
+        raise ParameterTooLong(name="DiskName", limit=NAME_LIMIT)
+    tx.put(
+        replace(
+            disk,
+            name=disk.name if name is None else name,
+            delete_with_instance=disk.delete_with_instance if delete_with_instance is None else delete_with_instance,
+        )
+    )

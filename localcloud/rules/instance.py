@@ -1,0 +1,351 @@
+"""Instances (CVM): the record, what may be in it, and its end. How it is born: run_instances.py."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address
+from typing import ClassVar, Literal
+
+from localcloud.rules import disk, interface, key_pair, placement, public_pool, references, security_group, subnet, tag
+from localcloud.rules.catalog import INSTANCE_TYPES, Image, InstanceType
+from localcloud.rules.records import Record
+from localcloud.rules.refusal import Refusal, documented
+from localcloud.rules.transaction import Transaction
+
+NAME_LIMIT = 128
+HOSTNAME_LENGTHS = range(2, 61)
+USER_DATA_LIMIT = 16 * 1024
+QUOTA = 100
+_ERRORS = documented("the SDK's errorcodes.py (cvm)")
+
+# What the world has to do, in order.
+Step = Literal["start", "stop", "cut", "reset", "destroy"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance(Record):
+    """A machine as the records want it. `steps` is what the world has still to do for that."""
+
+    shapes_network: ClassVar[bool] = True
+
+    name: str
+    hostname: str
+    uuid: str
+    zone: str
+    instance_type: str
+    image_id: str
+    vpc_id: str
+    subnet_id: str
+    interface_id: str
+    system_disk_id: str
+    key_ids: tuple[str, ...] = ()
+    placement_group_id: str = ""
+    project_id: int = 0
+    charge_type: str = "POSTPAID_BY_HOUR"
+    internet_charge_type: str = "TRAFFIC_POSTPAID_BY_HOUR"
+    bandwidth_mbps: int = 0
+    public_address: IPv4Address | None = None  # given at birth; not an EIP
+    user_data: str = ""  # base64, as given
+    cam_role_name: str = ""
+    protected: bool = False  # DisableApiTermination
+    state: str = "PENDING"
+    stop_charging: bool = False
+    steps: tuple[Step, ...] = ()
+    steps_began: float = 0.0
+    steps_delay_s: float = 0.0
+    operation: str = "RunInstances"
+    operation_id: str = ""
+    operation_state: str = "OPERATING"  # SUCCESS, FAILED
+    operation_error: str = ""
+
+    @property
+    def type(self) -> InstanceType:
+        """Its size."""
+        return INSTANCE_TYPES[self.instance_type]
+
+
+class InstanceNotFound(Refusal):
+    """An instance that a request names must exist."""
+
+    code = "InvalidInstanceId.NotFound"
+    template = "The instance `{instance_id}` does not exist."
+    source = _ERRORS
+
+
+class InstanceIdMalformed(Refusal):
+    """An instance's id is `ins-` and 8 letters or digits."""
+
+    code = "InvalidInstanceId.Malformed"
+    template = "The instance id `{instance_id}` is malformed."
+    source = _ERRORS
+
+
+class InstanceQuota(Refusal):
+    """A zone sells at most 100 instances by the hour."""
+
+    code = "LimitExceeded.InstanceQuota"
+    template = "The number of instances would be {count}; the limit is {limit}."
+    source = documented("product/213/2664, purchase limits; the figure is assumed")
+
+
+class ZoneMismatch(Refusal):
+    """An instance's zone is one of the request's region."""
+
+    code = "InvalidZone.MismatchRegion"
+    template = "The zone `{zone}` is not in region `{region}`."
+    source = _ERRORS
+
+
+class ImageNotFound(Refusal):
+    """An image that a request names must exist."""
+
+    code = "InvalidImageId.NotFound"
+    template = "The image `{image_id}` does not exist."
+    source = _ERRORS
+
+
+class ImageIdMalformed(Refusal):
+    """An image's id begins with `img-`."""
+
+    code = "InvalidImageId.Malformed"
+    template = "The image id `{image_id}` is malformed."
+    source = _ERRORS
+
+
+class InstanceTypeUnknown(Refusal):
+    """An instance's type is one that is sold."""
+
+    code = "InvalidParameterValue.InstanceTypeNotFound"
+    template = "The instance type `{instance_type}` is not sold here."
+    source = _ERRORS
+
+
+class SubnetNotInVpc(Refusal):
+    """An instance's subnet belongs to its VPC."""
+
+    code = "InvalidParameterValue.VpcIdSubnetIdNotMatch"
+    template = "The subnet `{subnet_id}` does not belong to VPC `{vpc_id}`."
+    source = _ERRORS
+
+
+class SubnetInOtherZone(Refusal):
+    """An instance is in its subnet's zone."""
+
+    code = "InvalidParameterValue.SubnetIdZoneIdNotMatch"
+    template = "The subnet `{subnet_id}` is in zone {zone}, the instance in {other}."
+    source = _ERRORS
+
+
+class SubnetNotExist(Refusal):
+    """The subnet that RunInstances names must exist."""
+
+    code = "InvalidParameterValue.SubnetNotExist"
+    template = "The subnet `{subnet_id}` does not exist."
+    source = _ERRORS
+
+
+class AddressNotInSubnet(Refusal):
+    """An instance's private address lies in its subnet."""
+
+    code = "VpcAddrNotInSubNet"
+    template = "The address `{address}` is not an assignable address of subnet `{subnet_id}` ({cidr})."
+    source = _ERRORS
+
+
+class AddressInUse(Refusal):
+    """An instance's private address is nobody else's."""
+
+    code = "VpcIpIsUsed"
+    template = "The address `{address}` is in use by `{user}`."
+    source = _ERRORS
+
+
+class GroupNotFound(Refusal):
+    """A security group of an instance must exist."""
+
+    code = "InvalidSecurityGroupId.NotFound"
+    template = "The security group `{group_id}` does not exist."
+    source = _ERRORS
+
+
+class TooManyGroups(Refusal):
+    """An instance belongs to 1 to 5 security groups."""
+
+    code = "LimitExceeded.AssociateUSGLimitExceeded"
+    template = "An instance takes 1 to 5 security groups; {count} were given."
+    source = _ERRORS
+
+
+class NoAddressLeft(Refusal):
+    """An instance is created only while its subnet has an address left."""
+
+    code = "FailedOperation.NoAvailableIpAddressCountInSubnet"
+    template = "The subnet `{subnet_id}` has no address left."
+    source = _ERRORS
+
+
+class UserDataTooLong(Refusal):
+    """User data has at most 16 KiB, before it is encoded."""
+
+    code = "InvalidParameterValue.TooLong"
+    template = "The user data has {size} bytes; the limit is 16384."
+    source = documented("the page of RunInstances: UserData, at most 16 KB")
+
+
+class UserDataNotBase64(Refusal):
+    """User data is given in base64."""
+
+    code = "InvalidParameterValue.InvalidUserDataFormat"
+    template = "The user data is not base64."
+    source = _ERRORS
+
+
+class HostNameIllegal(Refusal):
+    """A host name has 2 to 60 letters, digits, hyphens and dots, with no hyphen or dot at its ends or doubled."""
+
+    code = "InvalidParameterValue.IllegalHostName"
+    template = "The host name `{hostname}` is not valid."
+    source = documented("the page of RunInstances: HostName; errorcodes.py")
+
+
+class NameTooLong(Refusal):
+    """An instance's name has at most 128 characters."""
+
+    code = "InvalidInstanceName.TooLong"
+    template = "The instance name exceeds 128 characters."
+    source = documented("the page of RunInstances: InstanceName; errorcodes.py")
+
+
+class InstanceProtected(Refusal):
+    """An instance with DisableApiTermination is not terminated."""
+
+    code = "UnsupportedOperation.InstancesProtected"
+    template = "The instance `{instance_id}` is protected against termination."
+    source = _ERRORS
+
+
+def get(tx: Transaction, instance_id: str) -> Instance:
+    """The instance. Raises InstanceIdMalformed or InstanceNotFound."""
+    if not re.fullmatch(r"ins-[0-9a-z]{8}", instance_id):
+        raise InstanceIdMalformed(instance_id=instance_id)
+    found = tx.find(Instance, instance_id)
+    if found is None:
+        raise InstanceNotFound(instance_id=instance_id)
+    return found
+
+
+def image(tx: Transaction, image_id: str) -> Image:
+    """The image. Raises ImageIdMalformed or ImageNotFound."""
+    if not image_id.startswith("img-"):
+        raise ImageIdMalformed(image_id=image_id)
+    for known in tx.images:
+        if known.image_id == image_id:
+            return known
+    raise ImageNotFound(image_id=image_id)
+
+
+def check_type(name: str) -> InstanceType:
+    """Raises InstanceTypeUnknown."""
+    if name not in INSTANCE_TYPES:
+        raise InstanceTypeUnknown(instance_type=name)
+    return INSTANCE_TYPES[name]
+
+
+def check_user_data(text: str) -> None:
+    """Raises UserDataNotBase64 or UserDataTooLong."""
+    try:
+        size = len(base64.b64decode(text, validate=True))
+    except (binascii.Error, ValueError):
+        raise UserDataNotBase64 from None
+    if size > USER_DATA_LIMIT:
+        raise UserDataTooLong(size=size)
+
+
+def check_hostname(hostname: str) -> None:
+    """Raises HostNameIllegal."""
+    if len(hostname) not in HOSTNAME_LENGTHS or not re.fullmatch(r"[A-Za-z0-9]+([.-][A-Za-z0-9]+)*", hostname):
+        raise HostNameIllegal(hostname=hostname)
+
+
+def check_name(name: str) -> None:
+    """Raises NameTooLong."""
+    if len(name) > NAME_LIMIT:
+        raise NameTooLong
+
+
+def check_place(tx: Transaction, vpc_id: str, subnet_id: str, zone: str, address: IPv4Address | None) -> subnet.Subnet:
+    """The subnet, if an instance in that zone may be there. The service cvm has its own codes for these rules."""
+    place = tx.find(subnet.Subnet, subnet_id)
+    if place is None:
+        raise SubnetNotExist(subnet_id=subnet_id)
+    if place.vpc_id != vpc_id:
+        raise SubnetNotInVpc(subnet_id=subnet_id, vpc_id=vpc_id)
+    if place.zone != zone:
+        raise SubnetInOtherZone(subnet_id=subnet_id, zone=place.zone, other=zone)
+    if address is not None:
+        try:
+            subnet.check_free(tx, place, address)
+        except subnet.AddressOutsideSubnet:
+            raise AddressNotInSubnet(address=address, subnet_id=subnet_id, cidr=place.cidr) from None
+        except subnet.AddressTaken:
+            user = next(taken.resource_id for taken in subnet.occupied(tx, subnet_id) if taken.address == address)
+            raise AddressInUse(address=address, user=user) from None
+    return place
+
+
+def check_groups(tx: Transaction, group_ids: tuple[str, ...]) -> None:
+    """Raises TooManyGroups or GroupNotFound."""
+    if not 1 <= len(group_ids) <= interface.GROUPS_LIMIT:
+        raise TooManyGroups(count=len(group_ids))
+    for group_id in group_ids:
+        if tx.find(security_group.SecurityGroup, group_id) is None:
+            raise GroupNotFound(group_id=group_id)
+
+
+def forget(tx: Transaction, gone: Instance) -> None:
+    """The machine is destroyed: the record goes, and all that lived with it."""
+    for card in interface.of_instance(tx, gone.id):
+        if card.primary:
+            interface.forget(tx, card)
+        else:
+            tx.put(replace(card, instance_id="", device_index=0, attached=0.0, state="AVAILABLE"))
+    for one in disk.of_instance(tx, gone.id):
+        if one.delete_with_instance:
+            disk.forget(tx, one)
+        else:
+            tx.put(replace(one, instance_id="", state="UNATTACHED", delete_with_instance=False, step=None))
+    tag.detach_all(tx, gone.id)
+    references.release(tx, gone)
+    tx.delete(gone)
+
+
+def powered_off(tx: Transaction, instance_id: str) -> None:
+    """The machine shut itself down from inside."""
+    for found in tx.everywhere(Instance):
+        if found.id == instance_id and found.state == "RUNNING" and not found.steps:
+            tx.put(replace(found, state="STOPPED"))
+
+
+def powered_on(tx: Transaction, instance_id: str) -> None:
+    """Somebody pressed the machine's power button."""
+    for found in tx.everywhere(Instance):
+        if found.id == instance_id and found.state == "STOPPED" and not found.steps:
+            tx.put(replace(found, state="RUNNING"))
+
+
+@references.uses(key_pair.KeyPair)
+def _with_key(tx: Transaction, key_id: str) -> list[str]:
+    return [one.id for one in tx.all(Instance) if key_id in one.key_ids]
+
+
+@references.uses(placement.PlacementGroup)
+def _in_placement_group(tx: Transaction, group_id: str) -> list[str]:
+    return [one.id for one in tx.all(Instance) if one.placement_group_id == group_id]
+
+
+@public_pool.holds
+def _public_addresses(tx: Transaction) -> list[IPv4Address]:
+    return [one.public_address for one in tx.everywhere(Instance) if one.public_address is not None]

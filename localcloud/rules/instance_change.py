@@ -1,0 +1,395 @@
+"""What may be done to an instance that is there: start, stop, reboot, terminate, resize, reset, attributes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import IPv4Address
+
+from localcloud.rules import disk, instance, interface, key_pair, placement
+from localcloud.rules.catalog import INSTANCE_TYPES
+from localcloud.rules.instance import Instance, Step
+from localcloud.rules.jobs import after, step
+from localcloud.rules.refusal import Refusal, documented
+from localcloud.rules.transaction import Transaction
+
+_ERRORS = documented("the SDK's errorcodes.py (cvm)")
+
+
+class InstanceBusy(Refusal):
+    """An instance with an operation under way takes no other."""
+
+    code = "OperationDenied.InstanceOperationInProgress"
+    template = "The instance `{instance_id}` is in operation {operation}."
+    source = _ERRORS
+
+
+class _WrongState(Refusal):
+    template = "The instance `{instance_id}` in state {state} does not support this operation."
+    source = _ERRORS
+
+
+class InstanceIsPending(_WrongState):
+    """An instance that is being created takes no operation."""
+
+    code = "UnsupportedOperation.InstanceStatePending"
+
+
+class InstanceIsRunning(_WrongState):
+    """A running instance is not started, and is changed only with ForceStop."""
+
+    code = "UnsupportedOperation.InstanceStateRunning"
+
+
+class InstanceIsStopped(_WrongState):
+    """A stopped instance is neither stopped nor rebooted."""
+
+    code = "UnsupportedOperation.InstanceStateStopped"
+
+
+class InstanceIsStarting(_WrongState):
+    """An instance that is starting takes no operation."""
+
+    code = "UnsupportedOperation.InstanceStateStarting"
+
+
+class InstanceIsStopping(_WrongState):
+    """An instance that is stopping takes no operation."""
+
+    code = "UnsupportedOperation.InstanceStateStopping"
+
+
+class InstanceIsRebooting(_WrongState):
+    """An instance that is rebooting takes no operation."""
+
+    code = "UnsupportedOperation.InstanceStateRebooting"
+
+
+class InstanceIsTerminating(_WrongState):
+    """An instance that is being terminated takes no operation."""
+
+    code = "UnsupportedOperation.InstanceStateTerminating"
+
+
+class InstanceLaunchFailed(_WrongState):
+    """An instance that never came up is only terminated."""
+
+    code = "InvalidInstanceState"
+
+
+class AlreadyInPlacementGroup(Refusal):
+    """An instance is moved to a placement group that it is not in."""
+
+    code = "FailedOperation.AlreadyInDisasterRecoverGroup"
+    template = "The instance `{instance_id}` is already in placement group `{group_id}`."
+    source = _ERRORS
+
+
+class KeyNotOnInstance(Refusal):
+    """A key pair is taken from an instance that has it."""
+
+    code = "InvalidParameterValue.KeyPairNotFound"
+    template = "The key pair `{key_id}` is not associated with `{instance_id}`."
+    source = _ERRORS
+
+
+class SystemDiskShrinks(Refusal):
+    """A system disk only grows."""
+
+    code = "InvalidParameterValue"
+    template = "The system disk of `{instance_id}` has {present} GiB; {size} GiB is less."
+    source = documented("the page of ResizeInstanceDisks")
+
+
+_BY_STATE: dict[str, type[_WrongState]] = {
+    "PENDING": InstanceIsPending,
+    "RUNNING": InstanceIsRunning,
+    "STOPPED": InstanceIsStopped,
+    "STARTING": InstanceIsStarting,
+    "STOPPING": InstanceIsStopping,
+    "REBOOTING": InstanceIsRebooting,
+    "TERMINATING": InstanceIsTerminating,
+    "LAUNCH_FAILED": InstanceLaunchFailed,
+}
+
+
+def _get_in(tx: Transaction, instance_id: str, *states: str) -> Instance:
+    found = instance.get(tx, instance_id)
+    if found.state not in states:
+        raise _BY_STATE[found.state](instance_id=instance_id, state=found.state)
+    if found.operation_state == "OPERATING":
+        raise InstanceBusy(instance_id=instance_id, operation=found.operation)
+    return found
+
+
+def _begin(
+    tx: Transaction, found: Instance, operation: str, *steps: Step, state: str | None = None, delay_s: float
+) -> Instance:
+    """The operation is OPERATING until the world has done the steps."""
+    changed = replace(
+        found,
+        state=state or found.state,
+        steps=steps,
+        steps_began=tx.now,
+        steps_delay_s=delay_s,
+        operation=operation,
+        operation_id=tx.request_id,
+        operation_state="OPERATING",
+        operation_error="",
+    )
+    if not steps:
+        after(tx, delay_s, "instance.changed", found.id)
+    return tx.put(changed)
+
+
+@step("instance.changed")
+def _changed(tx: Transaction, instance_id: str) -> None:
+    found = tx.find(Instance, instance_id)
+    if found is not None and not found.steps and found.operation_state == "OPERATING":
+        tx.put(replace(found, operation_state="SUCCESS"))
+
+
+def finished(tx: Transaction, instance_id: str) -> None:
+    """The world has done the instance's steps."""
+    found = tx.find(Instance, instance_id)
+    if found is None or not found.steps:
+        return
+    if "destroy" in found.steps:
+        instance.forget(tx, found)
+        return
+    state = "STOPPED" if found.steps[-1] in {"stop", "cut"} else "RUNNING"
+    tx.put(replace(found, state=state, steps=(), operation_state="SUCCESS"))
+
+
+def failed(tx: Transaction, instance_id: str, error: str, *, running: bool) -> None:
+    """The world could not do the instance's steps; `running`: whether its machine runs all the same."""
+    found = tx.find(Instance, instance_id)
+    if found is None or not found.steps:
+        return
+    born = found.operation == "RunInstances"
+    state = "LAUNCH_FAILED" if born else "RUNNING" if running else "STOPPED"
+    tx.put(replace(found, state=state, steps=(), operation_state="FAILED", operation_error=error))
+
+
+def restore(tx: Transaction, instance_id: str) -> None:
+    """A machine that should run was found dead after a restart of localcloud: boot it again."""
+    found = tx.find(Instance, instance_id)
+    if found is not None:
+        tx.put(replace(found, steps=("start",), steps_began=tx.now, steps_delay_s=0.0))
+
+
+def start(tx: Transaction, instance_ids: tuple[str, ...]) -> None:
+    """StartInstances."""
+    for instance_id in instance_ids:
+        found = _get_in(tx, instance_id, "STOPPED")
+        _begin(tx, found, "StartInstances", "start", state="STARTING", delay_s=tx.timing.instance_start_s)
+
+
+def stop(tx: Transaction, instance_ids: tuple[str, ...], *, hard: bool, stop_charging: bool) -> None:
+    """StopInstances."""
+    for instance_id in instance_ids:
+        found = replace(_get_in(tx, instance_id, "RUNNING"), stop_charging=stop_charging)
+        kind: Step = "cut" if hard else "stop"
+        _begin(tx, found, "StopInstances", kind, state="STOPPING", delay_s=tx.timing.instance_stop_s)
+
+
+def reboot(tx: Transaction, instance_ids: tuple[str, ...], *, hard: bool) -> None:
+    """RebootInstances."""
+    for instance_id in instance_ids:
+        found = _get_in(tx, instance_id, "RUNNING")
+        kind: Step = "cut" if hard else "stop"
+        delay_s = tx.timing.instance_stop_s + tx.timing.instance_start_s
+        _begin(tx, found, "RebootInstances", kind, "start", state="REBOOTING", delay_s=delay_s)
+
+
+def terminate(tx: Transaction, instance_ids: tuple[str, ...]) -> None:
+    """TerminateInstances. An instance by the hour is gone at once, without a recycle bin."""
+    for instance_id in instance_ids:
+        found = _get_in(tx, instance_id, "RUNNING", "STOPPED", "LAUNCH_FAILED")
+        if found.protected:
+            raise instance.InstanceProtected(instance_id=instance_id)
+        delay_s = tx.timing.instance_terminate_s
+        _begin(tx, found, "TerminateInstances", "destroy", state="TERMINATING", delay_s=delay_s)
+
+
+def _restart_with(tx: Transaction, changed: Instance, operation: str, *, force: bool) -> None:
+    """A change that needs the machine stopped: it is restarted if it runs, and force allows it."""
+    if changed.state == "STOPPED":
+        _begin(tx, changed, operation, delay_s=tx.timing.instance_change_s)
+        return
+    if not force:
+        raise InstanceIsRunning(instance_id=changed.id, state=changed.state)
+    _begin(tx, changed, operation, "stop", "start", delay_s=tx.timing.instance_change_s)
+
+
+def resize(tx: Transaction, instance_ids: tuple[str, ...], instance_type: str, *, force: bool) -> None:
+    """ResetInstancesType."""
+    instance.check_type(instance_type)
+    for instance_id in instance_ids:
+        found = _get_in(tx, instance_id, "RUNNING", "STOPPED")
+        _restart_with(tx, replace(found, instance_type=instance_type), "ResetInstancesType", force=force)
+
+
+def reset(
+    tx: Transaction,
+    instance_id: str,
+    *,
+    image_id: str | None,
+    hostname: str | None,
+    key_ids: tuple[str, ...] | None,
+    user_data: str | None,
+) -> None:
+    """ResetInstance: the system disk is made anew."""
+    found = _get_in(tx, instance_id, "RUNNING", "STOPPED")
+    if image_id is not None:
+        instance.image(tx, image_id)
+    if hostname is not None:
+        instance.check_hostname(hostname)
+    if user_data is not None:
+        instance.check_user_data(user_data)
+    for key_id in key_ids or ():
+        key_pair.get(tx, key_id)
+    changed = replace(
+        found,
+        image_id=found.image_id if image_id is None else image_id,
+        hostname=found.hostname if hostname is None else hostname,
+        key_ids=found.key_ids if key_ids is None else key_ids,
+        user_data=found.user_data if user_data is None else user_data,
+    )
+    _begin(tx, changed, "ResetInstance", "reset", delay_s=tx.timing.instance_change_s)
+
+
+def resize_system_disk(
+    tx: Transaction, instance_id: str, *, kind: str | None, size_gib: int | None, force: bool
+) -> None:
+    """ResizeInstanceDisks."""
+    found = _get_in(tx, instance_id, "RUNNING", "STOPPED")
+    present = disk.get(tx, found.system_disk_id)
+    size_gib = present.size_gib if size_gib is None else size_gib
+    if size_gib < present.size_gib:
+        raise SystemDiskShrinks(instance_id=instance_id, present=present.size_gib, size=size_gib)
+    disk.check_size(kind or present.type, size_gib, system=True)
+    tx.put(replace(present, size_gib=size_gib, type=kind or present.type))
+    _restart_with(tx, found, "ResizeInstanceDisks", force=force)
+
+
+def associate_keys(tx: Transaction, instance_ids: tuple[str, ...], key_ids: tuple[str, ...], *, force: bool) -> None:
+    """AssociateInstancesKeyPairs: the keys that were there before are no longer valid."""
+    for key_id in key_ids:
+        key_pair.get(tx, key_id)
+    for instance_id in instance_ids:
+        found = _get_in(tx, instance_id, "RUNNING", "STOPPED")
+        _restart_with(
+            tx, replace(found, key_ids=tuple(dict.fromkeys(key_ids))), "AssociateInstancesKeyPairs", force=force
+        )
+
+
+def disassociate_keys(tx: Transaction, instance_ids: tuple[str, ...], key_ids: tuple[str, ...], *, force: bool) -> None:
+    """DisassociateInstancesKeyPairs."""
+    for instance_id in instance_ids:
+        found = _get_in(tx, instance_id, "RUNNING", "STOPPED")
+        for key_id in key_ids:
+            if key_id not in found.key_ids:
+                raise KeyNotOnInstance(key_id=key_id, instance_id=instance_id)
+        keys = tuple(key_id for key_id in found.key_ids if key_id not in key_ids)
+        _restart_with(tx, replace(found, key_ids=keys), "DisassociateInstancesKeyPairs", force=force)
+
+
+def change_bandwidth(
+    tx: Transaction, instance_ids: tuple[str, ...], *, charge_type: str | None, bandwidth_mbps: int
+) -> None:
+    """ResetInstancesInternetMaxBandwidth."""
+    for instance_id in instance_ids:
+        found = _get_in(tx, instance_id, "RUNNING", "STOPPED")
+        changed = replace(
+            found,
+            bandwidth_mbps=bandwidth_mbps,
+            internet_charge_type=charge_type or found.internet_charge_type,
+        )
+        _begin(tx, changed, "ResetInstancesInternetMaxBandwidth", delay_s=tx.timing.instance_change_s)
+
+
+def move(
+    tx: Transaction, instance_id: str, vpc_id: str, subnet_id: str, address: IPv4Address | None, *, force: bool
+) -> None:
+    """ModifyInstancesVpcAttribute: another subnet of the zone, or another address."""
+    found = _get_in(tx, instance_id, "RUNNING", "STOPPED")
+    present = interface.get(tx, found.interface_id)
+    unchanged = present.address == address and present.subnet_id == subnet_id
+    place = instance.check_place(tx, vpc_id, subnet_id, found.zone, None if unchanged else address)
+    interface.move(tx, found.interface_id, place, address)
+    changed = replace(found, vpc_id=vpc_id, subnet_id=subnet_id)
+    _restart_with(tx, changed, "ModifyInstancesVpcAttribute", force=force)
+
+
+def modify(
+    tx: Transaction,
+    instance_id: str,
+    *,
+    name: str | None,
+    hostname: str | None,
+    user_data: str | None,
+    group_ids: tuple[str, ...],
+    protected: bool | None,
+    cam_role_name: str | None,
+) -> None:
+    """ModifyInstancesAttribute."""
+    found = instance.get(tx, instance_id)
+    if name is not None:
+        instance.check_name(name)
+    if hostname is not None:
+        instance.check_hostname(hostname)
+    if user_data is not None:
+        instance.check_user_data(user_data)
+    if group_ids:
+        instance.check_groups(tx, group_ids)
+        interface.modify(tx, found.interface_id, name=None, description=None, group_ids=group_ids)
+    changed = replace(
+        found,
+        name=found.name if name is None else name,
+        hostname=found.hostname if hostname is None else hostname,
+        user_data=found.user_data if user_data is None else user_data,
+        protected=found.protected if protected is None else protected,
+        cam_role_name=found.cam_role_name if cam_role_name is None else cam_role_name,
+    )
+    if hostname is not None and found.state == "RUNNING":
+        # The page of ModifyInstancesAttribute: the instance is restarted at once.
+        _get_in(tx, instance_id, "RUNNING")
+        _restart_with(tx, changed, "ModifyInstancesAttribute", force=True)
+    elif user_data is None:
+        tx.put(changed)
+    else:
+        settled = _get_in(tx, instance_id, "RUNNING", "STOPPED")
+        _begin(
+            tx,
+            replace(changed, operation=settled.operation),
+            "ModifyInstancesAttribute",
+            delay_s=tx.timing.instance_change_s,
+        )
+
+
+def change_placement(tx: Transaction, instance_ids: tuple[str, ...], group_id: str) -> None:
+    """ModifyInstancesDisasterRecoverGroup; an empty group id takes it out of its group."""
+    for instance_id in instance_ids:
+        found = _get_in(tx, instance_id, "RUNNING", "STOPPED")
+        if group_id:
+            group = placement.get(tx, group_id)
+            if found.placement_group_id == group_id:
+                raise AlreadyInPlacementGroup(instance_id=instance_id, group_id=group_id)
+            placement.check_room(tx, group, 1)
+        _begin(
+            tx,
+            replace(found, placement_group_id=group_id),
+            "ModifyInstancesDisasterRecoverGroup",
+            delay_s=tx.timing.instance_change_s,
+        )
+
+
+def change_project(tx: Transaction, instance_ids: tuple[str, ...], project_id: int) -> None:
+    """ModifyInstancesProject."""
+    for instance_id in instance_ids:
+        tx.put(replace(instance.get(tx, instance_id), project_id=project_id))
+
+
+def interfaces_allowed(found: Instance) -> int:
+    """How many ENIs its type allows."""
+    return INSTANCE_TYPES[found.instance_type].interfaces

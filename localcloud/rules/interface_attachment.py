@@ -1,0 +1,76 @@
+"""Attaching a network interface to an instance: rules that need both."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from localcloud.rules import instance, interface, subnet
+from localcloud.rules.interface import Interface
+from localcloud.rules.jobs import after
+from localcloud.rules.refusal import Refusal, documented
+from localcloud.rules.transaction import Transaction
+
+
+class InterfaceOfOtherVpc(Refusal):
+    """An interface is attached to an instance of its own VPC."""
+
+    code = "UnsupportedOperation.VpcMismatch"
+    template = "The network interface `{interface_id}` and the instance `{instance_id}` are in different VPCs."
+    source = documented("the SDK's errorcodes.py")
+
+
+class InterfaceInOtherZone(Refusal):
+    """An interface is attached to an instance of its subnet's zone."""
+
+    code = "UnsupportedOperation.ZoneMismatch"
+    template = "The network interface `{interface_id}` is in zone {zone}, the instance in {other}."
+    source = documented("the SDK's errorcodes.py")
+
+
+class TooManyInterfaces(Refusal):
+    """An instance has as many interfaces as its type allows."""
+
+    code = "LimitExceeded"
+    template = "The instance `{instance_id}` of type {type} can't have more than {limit} network interfaces."
+    source = documented("product/576/18527, limits of ENIs for each instance type")
+
+
+class InstanceStateForbidsInterface(Refusal):
+    """An interface is attached to an instance that is running or stopped."""
+
+    code = "UnsupportedOperation.InvalidInstanceState"
+    template = "The instance `{instance_id}` is in state {state}."
+    source = documented("the SDK's errorcodes.py")
+
+
+def attach(tx: Transaction, interface_id: str, instance_id: str) -> None:
+    """AttachNetworkInterface."""
+    found = interface.get(tx, interface_id)
+    if found.instance_id:
+        raise interface.InterfaceAttached(interface_id=interface_id, instance_id=found.instance_id)
+    interface.check_idle(found)
+    target = instance.get(tx, instance_id)
+    _check(tx, found, target)
+    indexes = {card.device_index for card in interface.of_instance(tx, instance_id)}
+    if len(indexes) >= target.type.interfaces:
+        raise TooManyInterfaces(instance_id=instance_id, type=target.instance_type, limit=target.type.interfaces)
+    index = next(number for number in range(1, target.type.interfaces) if number not in indexes)
+    tx.put(replace(found, state="ATTACHING", instance_id=instance_id, device_index=index, attached=tx.now))
+    after(tx, tx.timing.interface_s, "interface.settled", interface_id)
+
+
+def _check(tx: Transaction, found: Interface, target: instance.Instance) -> None:
+    if found.vpc_id != target.vpc_id:
+        raise InterfaceOfOtherVpc(interface_id=found.id, instance_id=target.id)
+    zone = subnet.get(tx, found.subnet_id).zone
+    if zone != target.zone:
+        raise InterfaceInOtherZone(interface_id=found.id, zone=zone, other=target.zone)
+    if target.state not in {"RUNNING", "STOPPED"}:
+        raise InstanceStateForbidsInterface(instance_id=target.id, state=target.state)
+
+
+def addresses_allowed(tx: Transaction, interface_id: str) -> int:
+    """How many private addresses the interface may have: as its instance's type says, else 30."""
+    found = interface.get(tx, interface_id)
+    owner = tx.find(instance.Instance, found.instance_id)
+    return owner.type.private_addresses if owner is not None else 30

@@ -1,0 +1,275 @@
+"""Load balancers (CLB): records only. No traffic passes through them, and every write is a task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address
+from typing import Any
+
+from localcloud.rules import instance, security_group, subnet, tag
+from localcloud.rules.records import Record
+from localcloud.rules.refusal import InvalidParameterValue, Refusal, check_range, documented, provider
+from localcloud.rules.transaction import Transaction
+
+NAME_LIMIT = 60
+LISTENERS = 50
+PROTOCOLS = ("TCP", "UDP", "HTTP", "HTTPS", "TCP_SSL", "QUIC")
+_ERRORS = documented("the SDK's errorcodes.py (clb)")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One machine behind a listener."""
+
+    instance_id: str
+    port: int
+    weight: int
+    registered: float
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One port of a load balancer. The health check is kept as it was given."""
+
+    listener_id: str
+    name: str
+    protocol: str
+    port: int
+    scheduler: str
+    health_check: dict[str, Any]
+    session_expire_s: int
+    target_type: str
+    created: float
+    targets: tuple[Target, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadBalancer(Record):
+    """An address in front of machines: a private one (INTERNAL)."""
+
+    name: str
+    type: str
+    vpc_id: str
+    subnet_id: str
+    address: IPv4Address
+    project_id: int
+    pass_to_target: bool
+    group_ids: tuple[str, ...] = ()
+    listeners: tuple[Listener, ...] = ()
+
+
+class LoadBalancerNotFound(Refusal):
+    """A load balancer that a request names must exist."""
+
+    code = "InvalidParameter.LBIdNotFound"
+    template = "The load balancer `{balancer_id}` does not exist."
+    source = provider("this code counts as gone (provider-api.md, clb.Instance)")
+
+
+class ListenerNotFound(Refusal):
+    """A listener that a request names must exist."""
+
+    code = "InvalidParameter.ListenerIdNotFound"
+    template = "The listener `{listener_id}` does not exist on `{balancer_id}`."
+    source = _ERRORS
+
+
+class OpenNotEmulated(Refusal):
+    """localcloud has internal load balancers alone."""
+
+    code = "InvalidParameterValue"
+    template = "The load balancer type `{type}` is not emulated: use INTERNAL."
+    source = documented("models.py (clb): LoadBalancerType; that OPEN is missing: localcloud's own")
+
+
+class PlaceUnknown(Refusal):
+    """An internal load balancer is in a subnet of a VPC, both of which exist."""
+
+    code = "InvalidParameterValue"
+    template = "There is no subnet `{subnet_id}` in VPC `{vpc_id}`."
+    source = documented("the page of CreateLoadBalancer: VpcId, SubnetId; errorcodes.py (clb)")
+
+
+class TargetUnknown(Refusal):
+    """A target is an instance that exists."""
+
+    code = "InvalidParameterValue"
+    template = "The instance `{instance_id}` does not exist."
+    source = documented("the page of RegisterTargets; errorcodes.py (clb)")
+
+
+class PortTaken(Refusal):
+    """A port of one protocol has one listener."""
+
+    code = "InvalidParameter.PortCheckFailed"
+    template = "The port {port}/{protocol} of `{balancer_id}` has a listener already."
+    source = _ERRORS
+
+
+class TargetNotFound(Refusal):
+    """A target that is taken from a listener stands behind it."""
+
+    code = "InvalidParameter"
+    template = "The target `{instance_id}`:{port} is not registered with `{listener_id}`."
+    source = provider("DeregisterTargets with InvalidParameter counts as done (provider-api.md, clb.Attachment)")
+
+
+class TargetTaken(Refusal):
+    """A machine's port stands behind a listener once."""
+
+    code = "InvalidParameterValue.Duplicate"
+    template = "The target `{instance_id}`:{port} is already registered with `{listener_id}`."
+    source = _ERRORS
+
+
+def get(tx: Transaction, balancer_id: str) -> LoadBalancer:
+    """The load balancer. Raises LoadBalancerNotFound."""
+    found = tx.find(LoadBalancer, balancer_id)
+    if found is None:
+        raise LoadBalancerNotFound(balancer_id=balancer_id)
+    return found
+
+
+def get_listener(balancer: LoadBalancer, listener_id: str) -> Listener:
+    """The listener. Raises ListenerNotFound."""
+    for listener in balancer.listeners:
+        if listener.listener_id == listener_id:
+            return listener
+    raise ListenerNotFound(listener_id=listener_id, balancer_id=balancer.id)
+
+
+def create(
+    tx: Transaction,
+    *,
+    name: str,
+    kind: str,
+    vpc_id: str,
+    subnet_id: str,
+    project_id: int,
+    pass_to_target: bool,
+    tags: tag.Tags,
+) -> LoadBalancer:
+    """A new internal load balancer."""
+    if kind != "INTERNAL":
+        raise OpenNotEmulated(type=kind)
+    _check_name(name)
+    place = _place(tx, vpc_id, subnet_id)
+    made = LoadBalancer(
+        id=tx.new_id("lb"),
+        region=tx.region,
+        created=tx.now,
+        name=name,
+        type=kind,
+        vpc_id=vpc_id,
+        subnet_id=subnet_id,
+        address=subnet.free_address(tx, place),
+        project_id=project_id,
+        pass_to_target=pass_to_target,
+    )
+    made = replace(made, name=name or made.id)
+    tag.attach(tx, made.id, tags)
+    return tx.put(made)
+
+
+def _place(tx: Transaction, vpc_id: str, subnet_id: str) -> subnet.Subnet:
+    place = tx.find(subnet.Subnet, subnet_id)
+    if place is None or place.vpc_id != vpc_id:
+        raise PlaceUnknown(subnet_id=subnet_id, vpc_id=vpc_id)
+    return place
+
+
+def _check_name(name: str) -> None:
+    if len(name) > NAME_LIMIT:
+        raise InvalidParameterValue(name="LoadBalancerName", value=name, wanted=f"at most {NAME_LIMIT} characters")
+
+
+def modify(tx: Transaction, balancer_id: str, *, name: str | None, pass_to_target: bool | None) -> None:
+    """Change what is given."""
+    found = get(tx, balancer_id)
+    _check_name(name or "")
+    tx.put(
+        replace(
+            found,
+            name=found.name if name is None else name,
+            pass_to_target=found.pass_to_target if pass_to_target is None else pass_to_target,
+        )
+    )
+
+
+def set_groups(tx: Transaction, balancer_id: str, group_ids: tuple[str, ...]) -> None:
+    """SetLoadBalancerSecurityGroups."""
+    found = get(tx, balancer_id)
+    for group_id in group_ids:
+        security_group.get(tx, group_id)
+    tx.put(replace(found, group_ids=group_ids))
+
+
+def delete(tx: Transaction, balancer_ids: tuple[str, ...]) -> None:
+    """Remove load balancers with their listeners."""
+    for balancer_id in balancer_ids:
+        found = get(tx, balancer_id)
+        tag.detach_all(tx, balancer_id)
+        tx.delete(found)
+
+
+def add_listener(tx: Transaction, balancer_id: str, wanted: Listener) -> Listener:
+    """A new listener; its id is given here."""
+    found = get(tx, balancer_id)
+    if wanted.protocol not in PROTOCOLS:
+        raise InvalidParameterValue(name="Protocol", value=wanted.protocol, wanted=f"one of {', '.join(PROTOCOLS)}")
+    check_range("Ports", wanted.port, 1, 65535)
+    for other in found.listeners:
+        if other.port == wanted.port and (other.protocol == "UDP") == (wanted.protocol == "UDP"):
+            raise PortTaken(port=wanted.port, protocol=wanted.protocol, balancer_id=balancer_id)
+    if len(found.listeners) >= LISTENERS:
+        raise InvalidParameterValue(name="Ports", value=wanted.port, wanted=f"at most {LISTENERS} listeners")
+    made = replace(wanted, listener_id=tx.new_id("lbl"), created=tx.now)
+    tx.put(replace(found, listeners=(*found.listeners, made)))
+    return made
+
+
+def change_listener(tx: Transaction, balancer_id: str, changed: Listener) -> None:
+    """The listener with the same id becomes this one."""
+    found = get(tx, balancer_id)
+    get_listener(found, changed.listener_id)
+    listeners = tuple(changed if one.listener_id == changed.listener_id else one for one in found.listeners)
+    tx.put(replace(found, listeners=listeners))
+
+
+def delete_listener(tx: Transaction, balancer_id: str, listener_id: str) -> None:
+    """Remove a listener with its targets."""
+    found = get(tx, balancer_id)
+    get_listener(found, listener_id)
+    tx.put(replace(found, listeners=tuple(one for one in found.listeners if one.listener_id != listener_id)))
+
+
+def register(tx: Transaction, balancer_id: str, listener_id: str, targets: tuple[Target, ...]) -> None:
+    """Put machines behind a listener."""
+    listener = get_listener(get(tx, balancer_id), listener_id)
+    for target in targets:
+        if tx.find(instance.Instance, target.instance_id) is None:
+            raise TargetUnknown(instance_id=target.instance_id)
+        if any((one.instance_id, one.port) == (target.instance_id, target.port) for one in listener.targets):
+            raise TargetTaken(instance_id=target.instance_id, port=target.port, listener_id=listener_id)
+        listener = replace(listener, targets=(*listener.targets, target))
+    change_listener(tx, balancer_id, listener)
+
+
+def deregister(tx: Transaction, balancer_id: str, listener_id: str, doomed: tuple[tuple[str, int], ...]) -> None:
+    """Take machines from behind a listener."""
+    listener = get_listener(get(tx, balancer_id), listener_id)
+    present = {(one.instance_id, one.port) for one in listener.targets}
+    for instance_id, port in doomed:
+        if (instance_id, port) not in present:
+            raise TargetNotFound(instance_id=instance_id, port=port, listener_id=listener_id)
+    kept = tuple(one for one in listener.targets if (one.instance_id, one.port) not in doomed)
+    change_listener(tx, balancer_id, replace(listener, targets=kept))
+
+
+@subnet.occupies
+def _addresses(tx: Transaction, subnet_id: str) -> list[subnet.Occupied]:
+    return [
+        subnet.Occupied(one.address, "CLB", one.id, one.created)
+        for one in tx.all(LoadBalancer)
+        if one.subnet_id == subnet_id
+    ]

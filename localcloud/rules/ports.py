@@ -1,0 +1,32 @@
+"""Port lists of security group policies: "ALL", "80", "80,443", "8000-8010"."""
+
+from __future__ import annotations
+
+from localcloud.rules.refusal import Refusal, documented
+
+LAST = 65535
+
+
+class PortMalformed(Refusal):
+    """A policy's port is ALL, a number, a range, or a list of numbers and ranges."""
+
+    code = "InvalidParameterValue.Malformed"
+    template = "The port `{port}` is not valid: use ALL, 80, 80,443 or 8000-8010."
+    source = documented("the SDK's models.py: SecurityGroupPolicy.Port; errorcodes.py")
+
+
+def port_ranges(port: str) -> tuple[tuple[int, int], ...]:
+    """Inclusive ranges; none for every port. Raises PortMalformed."""
+    if port.upper() in {"ALL", ""}:
+        return ()
+    return tuple(_range(part, port) for part in port.split(","))
+
+
+def _range(part: str, whole: str) -> tuple[int, int]:
+    low, dash, high = part.strip().partition("-")
+    if not low.isascii() or not low.isdigit() or (dash and not (high.isascii() and high.isdigit())):
+        raise PortMalformed(port=whole)
+    first, last = int(low), int(high or low)
+    if not 0 <= first <= last <= LAST:
+        raise PortMalformed(port=whole)
+    return first, last

@@ -1,0 +1,190 @@
+"""Routes of route tables, and which next hops they may name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network
+
+from localcloud.rules import havip, instance, interface, nat, references, route_table, vpc
+from localcloud.rules.records import Record
+from localcloud.rules.refusal import Refusal, documented
+from localcloud.rules.route_table import Route, RouteTable
+from localcloud.rules.transaction import Transaction
+
+QUOTA = 50
+_ERRORS = documented("the SDK's errorcodes.py")
+
+
+class RouteNotFound(Refusal):
+    """A route that is changed or removed must be in the table."""
+
+    code = "InvalidRouteId.NotFound"
+    template = "The route `{route_id}` does not exist in route table `{table_id}`."
+    source = _ERRORS
+
+
+class RouteQuota(Refusal):
+    """A route table holds at most 50 routes."""
+
+    code = "LimitExceeded"
+    template = "The number of routes in `{table_id}` has reached the limit {limit}."
+    source = documented("the quota is named on the page of DescribeVpcLimits; its figure is assumed")
+
+
+class NextHopInvalid(Refusal):
+    """A next hop exists, in the table's VPC."""
+
+    code = "InvalidParameterValue.RouteNextHopInvalid"
+    template = "The next hop `{gateway_id}` of type {gateway_type} does not exist in VPC `{vpc_id}`."
+    source = _ERRORS
+
+
+class NextHopTypeUnsupported(Refusal):
+    """A next hop is of a type that localcloud has: NAT, NORMAL_CVM, EIP, HAVIP, CVM."""
+
+    code = "UnsupportedOperation.NotSupportRouteType"
+    template = "localcloud has no next hop of type {gateway_type}."
+    source = _ERRORS
+
+
+class DestinationInVpc(Refusal):
+    """A route leads out of the VPC: the way inside is the VPC's own."""
+
+    code = "InvalidParameterValue.VpcCidrConflict"
+    template = "The destination `{destination}` lies within the VPC's `{cidr}`."
+    source = _ERRORS
+
+
+class DestinationTaken(Refusal):
+    """A table has one route for a destination."""
+
+    code = "UnsupportedOperation.Ecmp"
+    template = "The route table `{table_id}` already has a route to `{destination}`."
+    source = documented("the SDK's errorcodes.py: UnsupportedOperation.Ecmp (不支持ECMP)")
+
+
+def _nat_in(tx: Transaction, vpc_id: str, gateway_id: str) -> bool:
+    found = tx.find(nat.NatGateway, gateway_id)
+    return found is not None and found.vpc_id == vpc_id
+
+
+def _machine_in(tx: Transaction, vpc_id: str, gateway_id: str) -> bool:
+    """NORMAL_CVM names a private address; an instance id is taken too."""
+    if gateway_id.startswith("ins-"):
+        found = tx.find(instance.Instance, gateway_id)
+        return found is not None and found.vpc_id == vpc_id
+    return any(
+        str(entry.address) == gateway_id
+        for card in tx.all(interface.Interface)
+        if card.vpc_id == vpc_id
+        for entry in card.addresses
+    )
+
+
+def _havip_in(tx: Transaction, vpc_id: str, gateway_id: str) -> bool:
+    return any(one.vpc_id == vpc_id and gateway_id in {one.id, str(one.address)} for one in tx.all(havip.HaVip))
+
+
+def _own_address(tx: Transaction, vpc_id: str, gateway_id: str) -> bool:
+    """EIP: the machine's own public address; the id says nothing and is "0"."""
+    del tx, vpc_id, gateway_id
+    return True
+
+
+_NEXT_HOPS: dict[str, Callable[[Transaction, str, str], bool]] = {
+    "NAT": _nat_in,
+    "NORMAL_CVM": _machine_in,
+    "CVM": _machine_in,
+    "HAVIP": _havip_in,
+    "EIP": _own_address,
+}
+
+
+def _check(tx: Transaction, table: RouteTable, route: Route) -> None:
+    next_hop = _NEXT_HOPS.get(route.gateway_type)
+    if next_hop is None:
+        raise NextHopTypeUnsupported(gateway_type=route.gateway_type)
+    if not next_hop(tx, table.vpc_id, route.gateway_id):
+        raise NextHopInvalid(gateway_id=route.gateway_id, gateway_type=route.gateway_type, vpc_id=table.vpc_id)
+    for cidr in vpc.get(tx, table.vpc_id).cidrs:
+        if route.destination.subnet_of(cidr):
+            raise DestinationInVpc(destination=route.destination, cidr=cidr)
+    for other in table.routes:
+        if other.destination == route.destination and other.route_id != route.route_id:
+            raise DestinationTaken(table_id=table.id, destination=route.destination)
+
+
+def add(tx: Transaction, table_id: str, wanted: tuple[Route, ...]) -> tuple[RouteTable, tuple[Route, ...]]:
+    """Put routes into a table; their ids are given here. Gives the table and the new routes."""
+    table = route_table.get(tx, table_id)
+    added: list[Route] = []
+    for route in wanted:
+        if len(table.routes) >= QUOTA:
+            raise RouteQuota(table_id=table_id, limit=QUOTA)
+        made = replace(route, route_id=1000 + tx.count("route"), item_id=tx.new_id("rti"), created=tx.now)
+        _check(tx, table, made)
+        table = tx.put(replace(table, routes=(*table.routes, made)))
+        added.append(made)
+    return table, tuple(added)
+
+
+def find(table: RouteTable, route_id: int, item_id: str) -> Route:
+    """The table's route of that number, or of that item id. Raises RouteNotFound."""
+    for route in table.routes:
+        if route.route_id == route_id or (item_id and route.item_id == item_id):
+            return route
+    raise RouteNotFound(route_id=item_id or route_id, table_id=table.id)
+
+
+def change(tx: Transaction, table_id: str, changed: tuple[Route, ...]) -> None:
+    """ReplaceRoutes: routes take the place of those with the same ids."""
+    for route in changed:
+        table = route_table.get(tx, table_id)
+        present = find(table, route.route_id, route.item_id)
+        kept = replace(route, route_id=present.route_id, item_id=present.item_id, created=present.created)
+        _check(tx, table, kept)
+        routes = tuple(kept if one.route_id == present.route_id else one for one in table.routes)
+        tx.put(replace(table, routes=routes))
+
+
+def remove(tx: Transaction, table_id: str, doomed: tuple[Route, ...]) -> None:
+    """Take routes away."""
+    table = route_table.get(tx, table_id)
+    ids = {one.route_id for one in doomed}
+    tx.put(replace(table, routes=tuple(route for route in table.routes if route.route_id not in ids)))
+
+
+def switch(tx: Transaction, table_id: str, route_ids: tuple[int, ...], item_ids: tuple[str, ...], *, on: bool) -> None:
+    """EnableRoutes and DisableRoutes."""
+    table = route_table.get(tx, table_id)
+    meant = {find(table, route_id, "").route_id for route_id in route_ids}
+    meant |= {find(table, -1, item_id).route_id for item_id in item_ids}
+    routes = tuple(replace(one, enabled=on) if one.route_id in meant else one for one in table.routes)
+    tx.put(replace(table, routes=routes))
+
+
+def by_destination(table: RouteTable, destination: IPv4Network) -> Route:
+    """The table's route to a destination. Raises RouteNotFound."""
+    for route in table.routes:
+        if route.destination == destination:
+            return route
+    raise RouteNotFound(route_id=destination, table_id=table.id)
+
+
+@references.on_release(nat.NatGateway)
+def _gateway_gone(tx: Transaction, gone: Record) -> None:
+    for table in tx.all(RouteTable):
+        kept = tuple(one for one in table.routes if (one.gateway_type, one.gateway_id) != ("NAT", gone.id))
+        if kept != table.routes:
+            tx.put(replace(table, routes=kept))
+
+
+@references.uses(havip.HaVip)
+def _through_havip(tx: Transaction, havip_id: str) -> list[str]:
+    address: IPv4Address = havip.get(tx, havip_id).address
+    return [
+        table.id
+        for table in tx.all(RouteTable)
+        if any(route.gateway_type == "HAVIP" and route.gateway_id in {havip_id, str(address)} for route in table.routes)
+    ]

@@ -1,0 +1,296 @@
+"""Subnets, and which private addresses in them are taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv4Network
+from typing import ClassVar
+
+from localcloud.rules import references, route_table, tag, vpc
+from localcloud.rules.catalog import ZONES
+from localcloud.rules.records import Record
+from localcloud.rules.refusal import Refusal, check_bytes, documented, provider
+from localcloud.rules.transaction import Transaction
+
+QUOTA = 100
+SHORTEST_MASK, LONGEST_MASK = 16, 28
+NAME_LIMIT = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subnet(Record):
+    """A range of a VPC's addresses in one zone."""
+
+    shapes_network: ClassVar[bool] = True
+
+    name: str
+    vpc_id: str
+    cidr: IPv4Network
+    zone: str
+    route_table_id: str
+    broadcast: bool = False
+
+    @property
+    def gateway(self) -> IPv4Address:
+        """The first address, where the VPC's router answers."""
+        return self.cidr[1]
+
+    @property
+    def usable(self) -> int:
+        """Addresses that may be given out: all but network, gateway and broadcast."""
+        return self.cidr.num_addresses - 3
+
+
+@dataclass(frozen=True, slots=True)
+class Occupied:
+    """One taken address: by what kind of resource, and by which."""
+
+    address: IPv4Address
+    resource_type: str
+    resource_id: str
+    since: float
+
+
+Occupancy = Callable[[Transaction, str], Iterable[Occupied]]
+
+_OCCUPANCIES: list[Occupancy] = []
+
+
+def occupies(finder: Occupancy) -> Occupancy:
+    """Register a function that lists the addresses that one kind of resource holds in a subnet."""
+    _OCCUPANCIES.append(finder)
+    return finder
+
+
+class SubnetNotFound(Refusal):
+    """A subnet that a request names must exist."""
+
+    code = "ResourceNotFound"
+    template = "The subnet `{subnet_id}` does not exist."
+    source = provider("DeleteSubnet with ResourceNotFound counts as deleted (provider-api.md, subnet.Instance)")
+
+
+class SubnetRange(Refusal):
+    """A subnet has a mask of 16 to 28 bits."""
+
+    code = "InvalidParameterValue.SubnetRange"
+    template = "The subnet CIDR `{cidr}` is not valid: its mask must be 16 to 28 bits."
+    source = documented("the page of CreateSubnet")
+
+
+class SubnetOutsideVpc(Refusal):
+    """A subnet lies within one of its VPC's ranges."""
+
+    code = "InvalidParameterValue.SubnetRange"
+    template = "The subnet CIDR `{cidr}` is not within the VPC's CIDR `{vpc_cidr}`."
+    source = documented("the page of CreateSubnet: CidrBlock must be inside the VPC's; errorcodes.py")
+
+
+class SubnetConflict(Refusal):
+    """Subnets of one VPC do not overlap."""
+
+    code = "InvalidParameterValue.SubnetConflict"
+    template = "The subnet CIDR `{cidr}` conflicts with `{other}` of subnet `{subnet_id}`."
+    source = documented("the page of CreateSubnet: InvalidParameterValue.SubnetConflict")
+
+
+class ZoneUnknown(Refusal):
+    """A zone is one of the request's region."""
+
+    code = "InvalidParameterValue.UnavailableZone"
+    template = "The zone `{zone}` is not available in region `{region}`."
+    source = documented("the SDK's errorcodes.py")
+
+
+class SubnetQuota(Refusal):
+    """A VPC holds at most 100 subnets."""
+
+    code = "LimitExceeded"
+    template = "The number of subnets in VPC `{vpc_id}` has reached the limit {limit}."
+    source = documented("the quota is named on the page of DescribeVpcLimits; its figure is assumed")
+
+
+class SubnetInUse(Refusal):
+    """A subnet with an interface, a HAVIP or another address holder in it is not deleted."""
+
+    code = "ResourceInUse"
+    template = "The subnet `{subnet_id}` is in use by `{user}`."
+    source = documented("the page of DeleteSubnet: remove all resources in it first; ResourceInUse in errorcodes.py")
+
+
+class SubnetFull(Refusal):
+    """An address is given out only while the subnet has one left."""
+
+    code = "ResourceInsufficient.Subnet"
+    template = "The subnet `{subnet_id}` has no address left."
+    source = documented("the SDK's errorcodes.py")
+
+
+class RouteTableOfOtherVpc(Refusal):
+    """A subnet uses a route table of its own VPC."""
+
+    code = "UnsupportedOperation.VpcMismatch"
+    template = "The route table `{table_id}` does not belong to VPC `{vpc_id}`."
+    source = documented("the SDK's errorcodes.py")
+
+
+class SubnetOfOtherVpc(Refusal):
+    """A subnet that a request names belongs to the VPC that it names."""
+
+    code = "UnsupportedOperation.VpcMismatch"
+    template = "The subnet `{subnet_id}` does not belong to VPC `{vpc_id}`."
+    source = documented("the SDK's errorcodes.py")
+
+
+class AddressOutsideSubnet(Refusal):
+    """A private address lies in its subnet, and is neither network, gateway nor broadcast address."""
+
+    code = "InvalidParameterValue.Range"
+    template = "The address `{address}` is not an assignable address of the subnet's CIDR `{cidr}`."
+    source = documented(
+        "the page of CreateHaVip, and of AssignPrivateIpAddresses: the address must be in the subnet; errorcodes.py"
+    )
+
+
+class AddressTaken(Refusal):
+    """A private address has one holder."""
+
+    code = "ResourceInUse.Address"
+    template = "The address `{address}` is in use by `{user}`."
+    source = documented("the SDK's errorcodes.py: ResourceInUse.Address")
+
+
+def get(tx: Transaction, subnet_id: str) -> Subnet:
+    """The subnet. Raises SubnetNotFound."""
+    found = tx.find(Subnet, subnet_id)
+    if found is None:
+        raise SubnetNotFound(subnet_id=subnet_id)
+    return found
+
+
+def get_in_vpc(tx: Transaction, subnet_id: str, vpc_id: str) -> Subnet:
+    """The subnet of that VPC. Raises VpcNotFound, SubnetNotFound or SubnetOfOtherVpc."""
+    vpc.get(tx, vpc_id)
+    found = get(tx, subnet_id)
+    if found.vpc_id != vpc_id:
+        raise SubnetOfOtherVpc(subnet_id=subnet_id, vpc_id=vpc_id)
+    return found
+
+
+def in_vpc(tx: Transaction, vpc_id: str) -> list[Subnet]:
+    """The VPC's subnets, oldest first."""
+    return [subnet for subnet in tx.all(Subnet) if subnet.vpc_id == vpc_id]
+
+
+def create(tx: Transaction, *, vpc_id: str, name: str, cidr: IPv4Network, zone: str, tags: tag.Tags) -> Subnet:
+    """A new subnet, on the VPC's main route table."""
+    owner = vpc.get(tx, vpc_id)
+    check_bytes("SubnetName", name, NAME_LIMIT)
+    if zone not in ZONES[tx.region]:
+        raise ZoneUnknown(zone=zone, region=tx.region)
+    _check_cidr(tx, owner, cidr)
+    if len(in_vpc(tx, vpc_id)) >= QUOTA:
+        raise SubnetQuota(vpc_id=vpc_id, limit=QUOTA)
+    created = tx.put(
+        Subnet(
+            id=tx.new_id("subnet"),
+            region=tx.region,
+            created=tx.now,
+            name=name,
+            vpc_id=vpc_id,
+            cidr=cidr,
+            zone=zone,
+            route_table_id=route_table.main_of(tx, vpc_id).id,
+        )
+    )
+    tag.attach(tx, created.id, tags)
+    return created
+
+
+def _check_cidr(tx: Transaction, owner: vpc.Vpc, cidr: IPv4Network) -> None:
+    if not SHORTEST_MASK <= cidr.prefixlen <= LONGEST_MASK:
+        raise SubnetRange(cidr=cidr)
+    if not any(cidr.subnet_of(outer) for outer in owner.cidrs):
+        raise SubnetOutsideVpc(cidr=cidr, vpc_cidr=", ".join(str(outer) for outer in owner.cidrs))
+    for other in in_vpc(tx, owner.id):
+        if cidr.overlaps(other.cidr):
+            raise SubnetConflict(cidr=cidr, other=other.cidr, subnet_id=other.id)
+
+
+def modify(tx: Transaction, subnet_id: str, *, name: str | None, broadcast: bool | None) -> None:
+    """Change what is given."""
+    subnet = get(tx, subnet_id)
+    if name is not None:
+        check_bytes("SubnetName", name, NAME_LIMIT)
+    tx.put(
+        replace(
+            subnet,
+            name=subnet.name if name is None else name,
+            broadcast=subnet.broadcast if broadcast is None else broadcast,
+        )
+    )
+
+
+def delete(tx: Transaction, subnet_id: str) -> None:
+    """Remove a subnet that nothing holds an address in."""
+    subnet = get(tx, subnet_id)
+    for taken in occupied(tx, subnet_id):
+        raise SubnetInUse(subnet_id=subnet_id, user=taken.resource_id)
+    for user in references.users(tx, subnet):
+        raise SubnetInUse(subnet_id=subnet_id, user=user)
+    tag.detach_all(tx, subnet_id)
+    tx.delete(subnet)
+
+
+def occupied(tx: Transaction, subnet_id: str) -> list[Occupied]:
+    """Every address in the subnet that something holds."""
+    return [taken for finder in _OCCUPANCIES for taken in finder(tx, subnet_id)]
+
+
+def available(tx: Transaction, subnet: Subnet) -> int:
+    """How many addresses may still be given out."""
+    return subnet.usable - len(occupied(tx, subnet.id))
+
+
+def check_free(tx: Transaction, subnet: Subnet, address: IPv4Address) -> None:
+    """Raises AddressOutsideSubnet or AddressTaken."""
+    edges = {subnet.cidr.network_address, subnet.gateway, subnet.cidr.broadcast_address}
+    if address not in subnet.cidr or address in edges:
+        raise AddressOutsideSubnet(address=address, cidr=subnet.cidr)
+    for taken in occupied(tx, subnet.id):
+        if taken.address == address:
+            raise AddressTaken(address=address, user=taken.resource_id)
+
+
+def free_address(tx: Transaction, subnet: Subnet) -> IPv4Address:
+    """The lowest address that nobody holds. Raises SubnetFull."""
+    taken = {entry.address for entry in occupied(tx, subnet.id)}
+    for address in subnet.cidr.hosts():
+        if address != subnet.gateway and address not in taken:
+            return address
+    raise SubnetFull(subnet_id=subnet.id)
+
+
+def associate_route_table(tx: Transaction, subnet_id: str, table_id: str) -> None:
+    """Move the subnet to another route table of its VPC."""
+    subnet = get(tx, subnet_id)
+    table = route_table.get(tx, table_id)
+    if table.vpc_id != subnet.vpc_id:
+        raise RouteTableOfOtherVpc(table_id=table_id, vpc_id=subnet.vpc_id)
+    tx.put(replace(subnet, route_table_id=table_id))
+
+
+@references.uses(vpc.Vpc)
+def _subnets(tx: Transaction, vpc_id: str) -> list[str]:
+    return [subnet.id for subnet in in_vpc(tx, vpc_id)]
+
+
+@references.uses(route_table.RouteTable)
+def _associated(tx: Transaction, table_id: str) -> list[str]:
+    return [subnet.id for subnet in tx.all(Subnet) if subnet.route_table_id == table_id]
+
+
+@references.uses_range
+def _cut_from(tx: Transaction, vpc_id: str, cidr: IPv4Network) -> list[str]:
+    return [subnet.id for subnet in in_vpc(tx, vpc_id) if subnet.cidr.subnet_of(cidr)]

@@ -1,0 +1,51 @@
+"""Asynchronous tasks whose result a client asks for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from localcloud.rules.jobs import after, step
+from localcloud.rules.records import Record
+from localcloud.rules.refusal import Refusal, documented
+from localcloud.rules.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task(Record):
+    """RUNNING, then SUCCESS or FAILED. The id is a decimal number, or the RequestId of the call that began it."""
+
+    result: str = "RUNNING"
+    resource_ids: tuple[str, ...] = ()
+
+
+class TaskNotFound(Refusal):
+    """A task that a request asks for must exist."""
+
+    code = "ResourceNotFound"
+    template = "The task `{task_id}` does not exist."
+    source = documented("the page of DescribeTaskResult: ResourceNotFound")
+
+
+def begin(tx: Transaction, delay_s: float, *, task_id: str = "", resource_ids: tuple[str, ...] = ()) -> str:
+    """A task that succeeds after a time. Gives its id."""
+    if not task_id:
+        number = tx.count("task")
+        task_id = str(10_000_000 + int.from_bytes(tx.scramble("task", number).encode()) % 80_000_000 + number)
+    tx.put(Task(id=task_id, region=tx.region, created=tx.now, resource_ids=resource_ids))
+    after(tx, delay_s, "task.done", task_id)
+    return task_id
+
+
+def get(tx: Transaction, task_id: str) -> Task:
+    """The task. Raises TaskNotFound."""
+    found = tx.find(Task, task_id)
+    if found is None:
+        raise TaskNotFound(task_id=task_id)
+    return found
+
+
+@step("task.done")
+def _done(tx: Transaction, task_id: str) -> None:
+    found = tx.find(Task, task_id)
+    if found is not None:
+        tx.put(replace(found, result="SUCCESS"))

@@ -1,0 +1,217 @@
+"""Virtual private clouds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Network
+from typing import ClassVar
+
+from localcloud.rules import references, route_table, tag
+from localcloud.rules.records import Record
+from localcloud.rules.refusal import Refusal, assumed, check_bytes, documented, provider
+from localcloud.rules.transaction import Transaction
+
+DNS_SERVERS = ("183.60.83.19", "183.60.82.98")
+QUOTA = 20
+NAME_LIMIT = 60
+DNS_LIMIT = 4
+SHORTEST_MASK, LONGEST_MASK = 12, 28
+
+_PRIVATE_RANGES = tuple(IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vpc(Record):
+    """A private network; its addresses are `cidr` and what was added later."""
+
+    shapes_network: ClassVar[bool] = True
+
+    name: str
+    cidr: IPv4Network
+    assistant_cidrs: tuple[IPv4Network, ...] = ()
+    multicast: bool = False
+    dns_servers: tuple[str, ...] = DNS_SERVERS
+    domain_name: str = ""
+
+    @property
+    def cidrs(self) -> tuple[IPv4Network, ...]:
+        """Everything that subnets may be cut from."""
+        return (self.cidr, *self.assistant_cidrs)
+
+
+class VpcNotFound(Refusal):
+    """A VPC that a request names must exist."""
+
+    code = "ResourceNotFound"
+    template = "The VPC `{vpc_id}` does not exist."
+    source = provider("DeleteVpc with ResourceNotFound counts as deleted (provider-api.md, vpc.Instance)")
+
+
+class VpcCidrNotPrivate(Refusal):
+    """A VPC's range lies in 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16; its mask has 12 (there 16) to 28 bits."""
+
+    code = "InvalidParameterValue.Malformed"
+    template = (
+        "The CIDR block `{cidr}` is not valid for a VPC: "
+        "a mask of 12 to 28 bits in 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16."
+    )
+    source = documented("the page of CreateVpc: ranges and masks (it writes 10.0.0.0/12 for the first)")
+
+
+class VpcQuota(Refusal):
+    """A region holds at most 20 VPCs."""
+
+    code = "VpcLimitExceeded"
+    template = "The number of VPCs in region `{region}` has reached the limit {limit}."
+    source = documented(
+        "the quota is named on the page of DescribeVpcLimits; its figure is assumed; code in errorcodes.py"
+    )
+
+
+class VpcInUse(Refusal):
+    """A VPC with a subnet, a NAT gateway or a route table of one's own in it is not deleted."""
+
+    code = "ResourceInUse"
+    template = "The VPC `{vpc_id}` is in use by `{user}`."
+    source = documented(
+        "the page of DeleteVpc: everything in the VPC must be deleted first; ResourceInUse in errorcodes.py"
+    )
+
+
+class TooManyDnsServers(Refusal):
+    """A VPC names at most 4 DNS servers."""
+
+    code = "InvalidParameterValue.LimitExceeded"
+    template = "A VPC takes at most 4 DNS servers; {count} were given."
+    source = documented("the page of CreateVpc: DnsServers, at most 4")
+
+
+class AssistantCidrOverlaps(Refusal):
+    """An assistant range overlaps none of the VPC's own ranges."""
+
+    code = "InvalidParameterValue.SubnetOverlapAssistCidr"
+    template = "The CIDR block `{cidr}` overlaps `{other}` of VPC `{vpc_id}`."
+    source = documented("the SDK's errorcodes.py")
+
+
+class AssistantCidrInUse(Refusal):
+    """An assistant range that a subnet was cut from is not removed."""
+
+    code = "ResourceInUse"
+    template = "The CIDR block `{cidr}` is in use by subnet `{subnet_id}`."
+    source = assumed("by analogy with DeleteVpc")
+
+
+def get(tx: Transaction, vpc_id: str) -> Vpc:
+    """The VPC. Raises VpcNotFound."""
+    found = tx.find(Vpc, vpc_id)
+    if found is None:
+        raise VpcNotFound(vpc_id=vpc_id)
+    return found
+
+
+def _check_cidr(cidr: IPv4Network) -> None:
+    for allowed in _PRIVATE_RANGES:
+        if cidr.subnet_of(allowed) and max(SHORTEST_MASK, allowed.prefixlen) <= cidr.prefixlen <= LONGEST_MASK:
+            return
+    raise VpcCidrNotPrivate(cidr=cidr)
+
+
+def _check_name(name: str) -> None:
+    check_bytes("VpcName", name, NAME_LIMIT)
+
+
+def _check_dns(servers: tuple[str, ...]) -> None:
+    if len(servers) > DNS_LIMIT:
+        raise TooManyDnsServers(count=len(servers))
+
+
+def create(
+    tx: Transaction,
+    *,
+    name: str,
+    cidr: IPv4Network,
+    multicast: bool,
+    dns_servers: tuple[str, ...],
+    domain_name: str,
+    tags: tag.Tags,
+) -> Vpc:
+    """A new VPC, with its main route table."""
+    _check_name(name)
+    _check_cidr(cidr)
+    _check_dns(dns_servers)
+    if len(tx.all(Vpc)) >= QUOTA:
+        raise VpcQuota(region=tx.region, limit=QUOTA)
+    vpc = tx.put(
+        Vpc(
+            id=tx.new_id("vpc"),
+            region=tx.region,
+            created=tx.now,
+            name=name,
+            cidr=cidr,
+            multicast=multicast,
+            dns_servers=dns_servers or DNS_SERVERS,
+            domain_name=domain_name,
+        )
+    )
+    tag.attach(tx, vpc.id, tags)
+    route_table.create(tx, vpc_id=vpc.id, name="default", main=True)
+    return vpc
+
+
+def modify(
+    tx: Transaction,
+    vpc_id: str,
+    *,
+    name: str | None,
+    multicast: bool | None,
+    dns_servers: tuple[str, ...],
+    domain_name: str | None,
+) -> None:
+    """Change what is given."""
+    vpc = get(tx, vpc_id)
+    _check_dns(dns_servers)
+    if name is not None:
+        _check_name(name)
+    tx.put(
+        replace(
+            vpc,
+            name=vpc.name if name is None else name,
+            multicast=vpc.multicast if multicast is None else multicast,
+            dns_servers=dns_servers or vpc.dns_servers,
+            domain_name=vpc.domain_name if domain_name is None else domain_name,
+        )
+    )
+
+
+def change_assistant_cidrs(
+    tx: Transaction, vpc_id: str, *, added: tuple[IPv4Network, ...], removed: tuple[IPv4Network, ...]
+) -> Vpc:
+    """Add and remove ranges; removals come first."""
+    vpc = get(tx, vpc_id)
+    for cidr in removed:
+        for user in references.users_of_range(tx, vpc_id, cidr):
+            raise AssistantCidrInUse(cidr=cidr, subnet_id=user)
+    kept = tuple(cidr for cidr in vpc.assistant_cidrs if cidr not in removed)
+    for cidr in added:
+        _check_cidr(cidr)
+        for other in (vpc.cidr, *kept):
+            if cidr.overlaps(other):
+                raise AssistantCidrOverlaps(cidr=cidr, other=other, vpc_id=vpc_id)
+        kept = (*kept, cidr)
+    return tx.put(replace(vpc, assistant_cidrs=kept))
+
+
+def delete(tx: Transaction, vpc_id: str) -> None:
+    """Remove an empty VPC, and its main route table with it."""
+    vpc = get(tx, vpc_id)
+    for user in references.users(tx, vpc):
+        raise VpcInUse(vpc_id=vpc_id, user=user)
+    route_table.forget(tx, route_table.main_of(tx, vpc_id))
+    tag.detach_all(tx, vpc.id)
+    tx.delete(vpc)
+
+
+@references.uses(Vpc)
+def _route_tables(tx: Transaction, vpc_id: str) -> list[str]:
+    return [table.id for table in route_table.of_vpc(tx, vpc_id) if not table.main]

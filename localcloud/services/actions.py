@@ -1,0 +1,68 @@
+"""The register of actions: which handler answers what, and which rules may refuse it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from localcloud.rules.refusal import Refusal
+from localcloud.rules.transaction import Transaction
+from localcloud.services.parameters import Parameters
+
+Answer = dict[str, Any]
+
+# The one version of each service that is emulated.
+VERSIONS = {
+    "antiddos": "2020-03-09",
+    "cbs": "2017-03-12",
+    "clb": "2018-03-17",
+    "cvm": "2017-03-12",
+    "dnspod": "2021-03-23",
+    "monitor": "2018-07-24",
+    "sts": "2018-08-13",
+    "tag": "2018-08-13",
+    "vpc": "2017-03-12",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request as a handler sees it."""
+
+    tx: Transaction
+    parameters: Parameters
+    region: str
+    secret_id: str
+    request_id: str
+
+
+Handler = Callable[[Call], Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A handler and what is said about it."""
+
+    service: str
+    name: str
+    handler: Handler
+    refuses: tuple[type[Refusal], ...] = field(default=())
+
+    @property
+    def summary(self) -> str:
+        """The first line of the handler's docstring."""
+        return (self.handler.__doc__ or "").strip().partition("\n")[0]
+
+
+ACTIONS: dict[tuple[str, str], Action] = {}
+
+
+def action(service: str, name: str, *refuses: type[Refusal]) -> Callable[[Handler], Handler]:
+    """Register a handler: `@action("vpc", "CreateVpc", vpc.VpcCidrNotPrivate, vpc.VpcQuota)`."""
+
+    def register(handler: Handler) -> Handler:
+        ACTIONS[service, name] = Action(service, name, handler, refuses)
+        return handler
+
+    return register

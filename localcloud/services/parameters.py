@@ -1,0 +1,223 @@
+"""A request's parameters: checked against the SDK's model, then read by handlers with their types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any, cast
+
+from localcloud.rules.refusal import (
+    MissingParameter,
+    Refusal,
+    TooManyValues,
+    UnknownParameter,
+    WrongType,
+    check_range,
+    documented,
+)
+from localcloud.services.schema import Member, Schema
+
+_LARGEST = 2**63 - 1
+
+
+class AddressMalformed(Refusal):
+    """An IPv4 address is four numbers from 0 to 255."""
+
+    code = "InvalidParameterValue.Malformed"
+    template = "The value `{value}` of parameter `{name}` is not an IPv4 address."
+    source = documented("the SDK's errorcodes.py")
+
+
+class CidrMalformed(Refusal):
+    """A CIDR block is a network's first address, a slash, and the mask's length."""
+
+    code = "InvalidParameterValue.Malformed"
+    template = "The value `{value}` of parameter `{name}` is not an IPv4 CIDR block."
+    source = documented("the SDK's errorcodes.py")
+
+
+class FlagMalformed(Refusal):
+    """A flag that travels as a string is `true` or `false`."""
+
+    code = "InvalidParameterValue"
+    template = "The value `{value}` of parameter `{name}` is not `true` or `false`."
+    source = documented("the SDK's models.py")
+
+
+def check(schema: Schema, model: str, given: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """The parameters without nulls. Raises UnknownParameter or WrongType."""
+    members = schema.members(model)
+    checked: dict[str, Any] = {}
+    for name, value in given.items():
+        member = members.get(name)
+        if member is None:
+            raise UnknownParameter(name=path + name)
+        if value is not None:
+            checked[name] = _check_member(schema, member, value, path + name)
+    return checked
+
+
+def _check_member(schema: Schema, member: Member, value: Any, path: str) -> Any:
+    if not member.many:
+        return _check_value(schema, member, value, path)
+    if not isinstance(value, list):
+        raise WrongType(name=path, wanted="a list")
+    entries = cast("list[Any]", value)
+    return [_check_value(schema, member, entry, f"{path}.{index}") for index, entry in enumerate(entries)]
+
+
+def _check_value(schema: Schema, member: Member, value: Any, path: str) -> Any:
+    match member.kind:
+        case "object":
+            if not isinstance(value, dict):
+                raise WrongType(name=path, wanted="an object")
+            if not schema.has(member.model):
+                return cast("dict[str, Any]", value)
+            return check(schema, member.model, cast("dict[str, Any]", value), f"{path}.")
+        case "string" if not isinstance(value, str):
+            raise WrongType(name=path, wanted="a string")
+        case "boolean" if not isinstance(value, bool):
+            raise WrongType(name=path, wanted="a boolean")
+        case "integer" if isinstance(value, bool) or not isinstance(value, int) or abs(value) > _LARGEST:
+            raise WrongType(name=path, wanted="an integer")
+        case "float" if isinstance(value, bool) or not isinstance(value, int | float):
+            raise WrongType(name=path, wanted="a number")
+        case _:
+            return value
+
+
+class Parameters:
+    """Checked parameters, or one object among them; `path` (as `Filters.0.`) names it in error messages."""
+
+    def __init__(self, values: Mapping[str, Any], path: str = "") -> None:
+        self.values = values
+        self._path = path
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.values
+
+    def _required(self, name: str) -> Any:
+        if name not in self.values:
+            raise MissingParameter(name=self._path + name)
+        return self.values[name]
+
+    def text(self, name: str) -> str:
+        """A required string."""
+        return self._required(name)
+
+    def find_text(self, name: str) -> str | None:
+        """A string, or None where it is not given."""
+        return self.values.get(name)
+
+    def integer(self, name: str) -> int:
+        """A required integer."""
+        return self._required(name)
+
+    def find_integer(self, name: str) -> int | None:
+        """An integer, or None where it is not given."""
+        return self.values.get(name)
+
+    def integer_in(self, name: str, low: int, high: int, default: int) -> int:
+        """An integer within a range, or the default. Raises ParameterOutOfRange."""
+        return check_range(self._path + name, self.values.get(name, default), low, high)
+
+    def flag(self, name: str, *, default: bool = False) -> bool:
+        """A boolean, or the default."""
+        return self.values.get(name, default)
+
+    def find_flag(self, name: str) -> bool | None:
+        """A boolean, or None where it is not given."""
+        return self.values.get(name)
+
+    def find_text_flag(self, name: str) -> bool | None:
+        """A boolean that travels as a string, true or false."""
+        value = self.find_text(name)
+        if value is None:
+            return None
+        if value.lower() not in {"true", "false"}:
+            raise FlagMalformed(name=self._path + name, value=value)
+        return value.lower() == "true"
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """A list of strings; empty where it is not given."""
+        return tuple(self.values.get(name, ()))
+
+    def required_texts(self, name: str, limit: int = 100) -> tuple[str, ...]:
+        """A list of at least one string. Raises TooManyValues."""
+        values = tuple(self._required(name))
+        if not values:
+            raise MissingParameter(name=self._path + name)
+        if len(values) > limit:
+            raise TooManyValues(name=self._path + name, count=len(values), limit=limit)
+        return values
+
+    def integers(self, name: str) -> tuple[int, ...]:
+        """A list of integers; empty where it is not given."""
+        return tuple(self.values.get(name, ()))
+
+    def required_integers(self, name: str) -> tuple[int, ...]:
+        """A list of at least one integer."""
+        values = tuple(self._required(name))
+        if not values:
+            raise MissingParameter(name=self._path + name)
+        return values
+
+    def inside(self, name: str) -> Parameters:
+        """An object's members; none of them where it is not given."""
+        return Parameters(self.values.get(name, {}), f"{self._path}{name}.")
+
+    def required_inside(self, name: str) -> Parameters:
+        """A required object's members."""
+        return Parameters(self._required(name), f"{self._path}{name}.")
+
+    def find_inside(self, name: str) -> Parameters | None:
+        """An object's members, or None where it is not given."""
+        return self.inside(name) if name in self.values else None
+
+    def each(self, name: str, limit: int = 100) -> list[Parameters]:
+        """A list of objects; empty where it is not given. Raises TooManyValues."""
+        entries = self.values.get(name, ())
+        if len(entries) > limit:
+            raise TooManyValues(name=self._path + name, count=len(entries), limit=limit)
+        return [Parameters(entry, f"{self._path}{name}.{index}.") for index, entry in enumerate(entries)]
+
+    def required_each(self, name: str) -> list[Parameters]:
+        """A list of at least one object."""
+        if not self._required(name):
+            raise MissingParameter(name=self._path + name)
+        return self.each(name)
+
+    def cidr(self, name: str) -> IPv4Network:
+        """A required CIDR block."""
+        return as_cidr(self.text(name), self._path + name)
+
+    def cidrs(self, name: str) -> tuple[IPv4Network, ...]:
+        """A list of CIDR blocks; empty where it is not given."""
+        return tuple(as_cidr(value, f"{self._path}{name}.{index}") for index, value in enumerate(self.texts(name)))
+
+    def find_address(self, name: str) -> IPv4Address | None:
+        """An IPv4 address, or None where it is not given or empty."""
+        value = self.find_text(name)
+        return as_address(value, self._path + name) if value else None
+
+    def addresses(self, name: str) -> tuple[IPv4Address, ...]:
+        """A list of IPv4 addresses; empty where it is not given."""
+        return tuple(as_address(value, f"{self._path}{name}.{index}") for index, value in enumerate(self.texts(name)))
+
+
+def as_cidr(value: str, name: str) -> IPv4Network:
+    """Raises CidrMalformed, also where bits are set behind the mask."""
+    if "/" not in value:
+        raise CidrMalformed(name=name, value=value)
+    try:
+        return IPv4Network(value)
+    except ValueError:
+        raise CidrMalformed(name=name, value=value) from None
+
+
+def as_address(value: str, name: str) -> IPv4Address:
+    """Raises AddressMalformed."""
+    try:
+        return IPv4Address(value)
+    except ValueError:
+        raise AddressMalformed(name=name, value=value) from None
