@@ -5,6 +5,7 @@ from __future__ import annotations
 import pulumi
 
 from components.alarms import Alarms, AlarmsArgs
+from components.changes import refuse_impossible_changes
 from components.credentials import Credentials, CredentialsArgs
 from components.deployment import make_deployment
 from components.dns import Dns, DnsArgs
@@ -21,11 +22,10 @@ from components.network import Network, NetworkArgs
 from components.rollout import Rollout, RolloutArgs
 from components.turns import Turns
 from components.virtual_ip import VirtualIp, VirtualIpArgs
-from stacks.changes import refuse_impossible_changes
-from stacks.settings import Settings
+from settings.load import load
 
 end_without_traceback_when_cancelled()
-s = Settings.load()
+s = load()
 last = read_exports()
 refuse_impossible_changes(s, last)
 labels = Labels(s.project, s.stack, s.tags)

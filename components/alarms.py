@@ -12,7 +12,7 @@ from tencentcloud_iac_pulumi import monitor
 from components.labels import Labels
 from components.machines import Machines
 from components.virtual_ip import VirtualIp
-from stacks.alarms import AlarmsSettings, ReceiversSettings
+from settings.alarms import AlarmsSettings, ReceiversSettings
 
 _PERIOD_S = 60
 _PERIODS = 5

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from components.labels import Labels
-    from stacks.credentials import CredentialsSettings, SecretName
-    from stacks.machines import MachinesSettings, NodeSettings
-    from stacks.virtual_ip import DomainsSettings, VirtualIpSettings
+    from settings.credentials import CredentialsSettings, SecretName
+    from settings.domains import DomainsSettings
+    from settings.machines import MachinesSettings, NodeSettings
+    from settings.virtual_ip import VirtualIpSettings
 
 # What IAM's API takes in a password besides letters and digits, and what SQL, YAML and shells leave alone.
 _SPECIAL = "!@#%^*-_=+"

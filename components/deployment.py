@@ -8,7 +8,7 @@ from components.machines import HOLDERS
 from provisioning.deployment import Deployment, Domains, Machine
 
 if TYPE_CHECKING:
-    from stacks.settings import Settings
+    from settings.sections import Settings
 
 
 def make_deployment(settings: Settings, group: str) -> Deployment:

@@ -9,7 +9,7 @@ import pulumi
 from tencentcloud_iac_pulumi import dnspod
 
 from components.virtual_ip import VirtualIp
-from stacks.virtual_ip import DnsSettings, DomainsSettings
+from settings.domains import DnsSettings, DomainsSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,13 @@ from typing import Any
 
 import pulumi
 
+from components.changes import describe_disks, describe_network
 from components.credentials import Credentials
 from components.host_keys import GroupHostKeys
 from components.labels import Labels
 from components.machines import Machines
 from components.virtual_ip import VirtualIp
-from stacks.changes import describe_disks, describe_network
-from stacks.settings import Settings
+from settings.sections import Settings
 
 
 def export(  # noqa: PLR0917 - one call, in the order of the program
@@ -38,7 +38,7 @@ def export(  # noqa: PLR0917 - one call, in the order of the program
     pulumi.export("known_hosts", pulumi.Output.from_input(_known(host_keys)).apply(known_hosts))
     pulumi.export("profile", settings.keepalived.profile)
     pulumi.export("ca_certificate", credentials.ca_certificate)
-    # What binds the next run (stacks/changes.py).
+    # What binds the next run (components/changes.py).
     pulumi.export("primary", settings.machines.nodes[0].name if settings.has_local_data else None)
     pulumi.export("termination_protection", settings.machines.termination_protection)
     pulumi.export("network", describe_network(settings))

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from components.labels import Labels
-    from stacks.access import AccessSettings
-    from stacks.machines import MachinesSettings
+    from settings.access import AccessSettings
+    from settings.machines import MachinesSettings
 
 
 @dataclass(frozen=True, slots=True)

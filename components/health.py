@@ -12,7 +12,7 @@ from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider,
 from components.failures import without_traceback
 from components.health_work import check
 from components.virtual_ip import VirtualIp
-from stacks.virtual_ip import DomainsSettings
+from settings.domains import DomainsSettings
 
 
 class HealthProvider(ResourceProvider):

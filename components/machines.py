@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from components.hooks import Hooks
     from components.labels import Labels
     from components.network import Network
-    from stacks.access import AccessSettings
-    from stacks.machines import MachinesSettings, NodeSettings
+    from settings.access import AccessSettings
+    from settings.machines import MachinesSettings, NodeSettings
 
 HOLDERS = 2  # so many machines, the first of them, may hold the virtual IP
 BASTION = "bastion"

@@ -10,7 +10,7 @@ from tencentcloud_iac_pulumi import eip, nat, route, subnet, vpc
 
 if TYPE_CHECKING:
     from components.labels import Labels
-    from stacks.network import NetworkSettings
+    from settings.network import NetworkSettings
 
 # What the provider allows a NAT gateway to have; the smallest serves 16 machines by far.
 _NAT_CONNECTIONS = 1_000_000

@@ -11,7 +11,7 @@ from components.hooks import Hooks, of_machine
 from components.labels import Labels
 from components.machines import HOLDERS, Machines
 from components.network import Network
-from stacks.virtual_ip import VirtualIpSettings
+from settings.virtual_ip import VirtualIpSettings
 
 
 @dataclass(frozen=True, slots=True)

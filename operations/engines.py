@@ -135,7 +135,7 @@ def enter_localcloud(stack: str, arguments: Sequence[str]) -> None:
 
 
 def _say_file(config_file: Path | None) -> dict[str, str]:
-    """For the program's messages, which name the file that a person has to change (stacks/settings.py)."""
+    """For the program's messages, which name the file that a person has to change (settings/load.py)."""
     return {"TANDEM_CONFIG_FILE": str(config_file)} if config_file else {}
 
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from provisioning.releases import Release
-    from provisioning.settings.data import DataSettings
-    from provisioning.settings.iam import IamSettings
-    from provisioning.settings.keepalived import KeepalivedSettings
-    from provisioning.settings.nginx import NginxSettings
+    from settings.data import DataSettings
+    from settings.iam import IamSettings
+    from settings.keepalived import KeepalivedSettings
+    from settings.nginx import NginxSettings
+    from settings.releases import Release
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +39,12 @@ class Deployment:
     keepalived: KeepalivedSettings
     iam: IamSettings
     data: DataSettings
+    release: Release  # of the IAM services
     subnet_cidr: str
     admin_cidrs: tuple[str, ...] = ()
     peer_ports: tuple[int, ...] = ()  # further TCP ports that the machines offer to each other
     data_disk: bool = False  # the primary has a disk of its own for the data
     former_data: bool = False  # the data was on the first machine, and its disk goes from there
-    release: Release | None = None  # of the IAM services; None = found from `iam.release` when it is rendered
 
     @property
     def holders(self) -> tuple[Machine, ...]:

@@ -12,7 +12,17 @@ from localcloud.main import app as localcloud
 from operations.main import app as tandem
 
 ROOT = Path(__file__).resolve().parents[1]
-PLACES = ("README.md", "docs", "stacks", "components", "provisioning", "operations", "localcloud", "scripts")
+PLACES = (
+    "README.md",
+    "docs",
+    "stacks",
+    "settings",
+    "components",
+    "provisioning",
+    "operations",
+    "localcloud",
+    "scripts",
+)
 NAMED = re.compile(r"(?:`|look_at=\"(?:[^\"]*[ ;])?|try |^)(tandem|localcloud) ([a-z][a-z-]+)", re.MULTILINE)
 
 

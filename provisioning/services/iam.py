@@ -18,7 +18,6 @@ from provisioning.desired import (
     User,
     restart,
 )
-from provisioning.releases import get_release
 from provisioning.rendering import render
 from provisioning.services.data import POOL_SIZE, external_addresses, is_here, mariadb_address, redis_address
 
@@ -43,7 +42,7 @@ _STAND_IN_PACKAGES = ("python3-pymysql", "python3-redis", "python3-bcrypt", "pyt
 
 
 def desired(deployment: Deployment, machine: Machine) -> list[Thing]:
-    release = get_release(deployment)
+    release = deployment.release
     everything = tuple(restart(name) for name in _SERVICES)
     return [
         *(Package(name) for name in (*(_STAND_IN_PACKAGES if release.stand_in else ()), "redis-tools", "openssl")),
@@ -144,7 +143,7 @@ def _units(deployment: Deployment, machine: Machine) -> list[Thing]:
                 purpose=purpose,
                 current=CURRENT,
                 data_here=data_here,
-                censored=not get_release(deployment).stand_in,
+                censored=not deployment.release.stand_in,
                 runner=_RUNNER,
             ),
             after=(restart(name),),
@@ -155,7 +154,7 @@ def _units(deployment: Deployment, machine: Machine) -> list[Thing]:
     redis_host, redis_port = redis_address(deployment)
     timer = restart("iam-refresh.timer")
     return [
-        *([] if get_release(deployment).stand_in else [runner]),
+        *([] if deployment.release.stand_in else [runner]),
         *services,
         File(
             _REFRESH,

@@ -14,7 +14,7 @@ from provisioning.rendering import render
 
 if TYPE_CHECKING:
     from provisioning.deployment import Deployment, Machine
-    from provisioning.settings.keepalived import KeepalivedSettings, ProfileName
+    from settings.keepalived import KeepalivedSettings, ProfileName
 
 SETTINGS = "provisioning/templates/keepalived/ and the stack's tandem:keepalived"
 HOLDER_FILE = "/etc/tandem/holder.json"  # what the agent reads for a planned hand-over

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from provisioning import placeholders
 from provisioning.desired import Account, Database, File, Grant, Package, Query, Thing, Unit, restart
-from provisioning.releases import get_release
 from provisioning.rendering import render
 from provisioning.services.data import MARIADB_PORT, POOL_SIZE, is_here
 
@@ -42,7 +41,7 @@ def desired(deployment: Deployment, machine: Machine) -> list[Thing]:
         File("/etc/systemd/system/mariadb.service.d/tandem.conf", render("mariadb/unit.conf.j2"), after=(unit,)),
         Unit("mariadb"),
         *_accounts(deployment),
-        Database(settings.database, schema=f"{get_release(deployment).path}/sql/iam.sql"),
+        Database(settings.database, schema=f"{deployment.release.path}/sql/iam.sql"),
         _administrator(settings.database),
         _nobody_else(deployment),
     ]

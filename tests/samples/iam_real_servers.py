@@ -27,14 +27,15 @@ from iam_certificates import write_certificates
 from provisioning import placeholders
 from provisioning.deployment import Deployment, Domains, Machine
 from provisioning.desired import Account, Database, File, Grant, Query, Thing
-from provisioning.releases import Release, find_release
 from provisioning.services import iam as iam_service
 from provisioning.services import mariadb as mariadb_service
 from provisioning.services import redis as redis_service
-from provisioning.settings.data import DataSettings
-from provisioning.settings.iam import IamSettings
-from provisioning.settings.keepalived import KeepalivedSettings
-from provisioning.settings.nginx import NginxSettings
+from settings.data import DataSettings
+from settings.iam import IamSettings
+from settings.keepalived import KeepalivedSettings
+from settings.load import find_release
+from settings.nginx import NginxSettings
+from settings.releases import Release
 
 # pytest-xdist's workers (gw0, gw1 ...) run side by side: each has a net of its own.
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))

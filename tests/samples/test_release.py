@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from provisioning.errors import ProvisioningError
-from provisioning.releases import Release, find_release
 from samples.iam.build import archive, build
+from settings.load import find_release
+from settings.releases import Release, ReleaseError
 
 
 def test_two_builds_give_the_same_bytes_whoever_builds_them(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_a_release_of_ones_own_is_known_by_its_content(tmp_path: Path, prefix: s
 
 def test_a_release_without_its_schema_is_refused_before_anything_happens(tmp_path: Path) -> None:
     path = make_release(tmp_path / "own.tar.gz", *_WHOLE[:-1])
-    with pytest.raises(ProvisioningError, match=r"no sql/iam\.sql") as error:
+    with pytest.raises(ReleaseError, match=r"no sql/iam\.sql") as error:
         find_release(str(path))
     assert "tandem:iam.release" in str(error.value)
 
@@ -90,5 +90,5 @@ def test_a_path_that_is_no_archive_is_refused(tmp_path: Path, content: bytes | N
     path = tmp_path / "own.tar.gz"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(ProvisioningError, match="cannot be read"):
+    with pytest.raises(ReleaseError, match="cannot be read"):
         find_release(str(path))

@@ -30,12 +30,12 @@ from provisioning.desired import (
 )
 from provisioning.manifest import render
 from provisioning.placeholders import find_names
-from provisioning.releases import Release
 from provisioning.services import iam, mariadb, redis
-from provisioning.settings.data import DataSettings, MongodbSettings
-from provisioning.settings.iam import IamSettings
-from provisioning.settings.keepalived import KeepalivedSettings
-from provisioning.settings.nginx import NginxSettings
+from settings.data import DataSettings, MongodbSettings
+from settings.iam import IamSettings
+from settings.keepalived import KeepalivedSettings
+from settings.nginx import NginxSettings
+from settings.releases import Release
 
 A = Machine("iam-a", "10.0.4.20", primary=True)
 B = Machine("iam-b", "10.0.4.21")

@@ -7,9 +7,11 @@ from typing import Any
 
 from fake_cloud import stack_config
 
-from provisioning.releases import Release
-from stacks.problems import Problem, SettingsError
-from stacks.settings import Settings, Stack
+from settings import load
+from settings.load import Stack
+from settings.problems import Problem, SettingsError
+from settings.releases import Release
+from settings.sections import Settings
 
 ABSENT = object()
 RELEASE = Release(source="iam.tar.gz", sha256="0" * 64)
@@ -48,7 +50,7 @@ def with_values(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, An
 def parse(
     values: dict[str, Any], region: str | None = "ap-guangzhou", secret: frozenset[str] = frozenset()
 ) -> Settings:
-    return Settings.parse(Stack("tandem", "local", region), values, secret, find_release=lambda _: RELEASE)
+    return load.parse(Stack("tandem", "local", region), values, secret, find_release=lambda _: RELEASE)
 
 
 def problems_of(

@@ -9,7 +9,7 @@ import pytest
 from program_runs import config_of, run
 from settings_samples import ABSENT, EXTERNAL, GIVEN, parse, sections, with_values
 
-from stacks.changes import ChangeError, refuse_impossible_changes
+from components.changes import ChangeError, refuse_impossible_changes
 
 # On one worker, beside the one of the other runs: each run of the program is made once in a process.
 pytestmark = pytest.mark.xdist_group("changes of the program")

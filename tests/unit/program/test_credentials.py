@@ -8,7 +8,7 @@ import pytest
 from fake_cloud import Run
 from program_runs import run
 
-from stacks.credentials import SecretName
+from settings.credentials import SecretName
 
 # On one worker, beside the one of the other runs: each run of the program is made once in a process.
 pytestmark = pytest.mark.xdist_group("changes of the program")

@@ -4,7 +4,7 @@ import fake_cloud
 import pytest
 from program_runs import config_of
 
-from stacks.problems import SettingsError
+from settings.problems import SettingsError
 
 
 def test_the_local_stack_declares_a_pair_behind_one_address() -> None:

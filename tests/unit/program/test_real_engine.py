@@ -24,7 +24,7 @@ from replacement_table import REPLACED_BY
 
 pytestmark = [pytest.mark.real_engine, pytest.mark.timeout(600)]
 _HERE = Path(__file__).parent
-_PROGRAM = ("__main__.py", "Pulumi.yaml", "stacks", "components", "provisioning", "samples")
+_PROGRAM = ("__main__.py", "Pulumi.yaml", "stacks", "settings", "components", "provisioning", "samples")
 
 
 class Project:

@@ -2,14 +2,14 @@ from __future__ import annotations
 
 from fake_cloud import ROOT
 
-from stacks.reference import render_reference
-from stacks.schema import find_field, known_keys
-from stacks.settings import Sections
+from settings.reference import render_reference
+from settings.schema import find_field, known_keys
+from settings.sections import Sections
 
 
 def test_the_reference_is_true() -> None:
     written = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
-    assert written == render_reference(), "run: python -m stacks.reference > docs/settings.md"
+    assert written == render_reference(), "run: python -m settings.reference > docs/settings.md"
 
 
 def test_every_key_says_what_it_is_for() -> None:

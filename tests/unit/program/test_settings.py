@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from settings_samples import ABSENT, ED25519, EXTERNAL, RELEASE, parse, problems_of, sections, with_value, with_values
 
-from provisioning.errors import ProvisioningError
 from provisioning.first_boot import user_data
-from provisioning.releases import Release
-from stacks.problems import SettingsError
-from stacks.settings import Settings, Stack
+from settings import load
+from settings.load import Stack
+from settings.problems import SettingsError
+from settings.releases import Release, ReleaseError
 
 _NODES = [{"name": f"n{number}", "address": f"10.0.4.{20 + number}"} for number in range(17)]
 _TWICE = [{"name": "iam-a", "address": "10.0.4.20"}, {"name": "iam-a", "address": "10.0.4.21"}]
@@ -190,7 +190,7 @@ def test_all_problems_are_reported_at_once_with_their_keys() -> None:
 def test_the_report_names_the_file_that_was_given_instead() -> None:
     stack = Stack("tandem", "local", "ap-guangzhou", given_file="other.yaml")
     with pytest.raises(SettingsError, match=r"^other\.yaml has 1 problem:"):
-        Settings.parse(stack, with_value(sections(), "machines.type", "large"), find_release=lambda _: RELEASE)
+        load.parse(stack, with_value(sections(), "machines.type", "large"), find_release=lambda _: RELEASE)
 
 
 def test_a_secret_is_never_repeated_in_the_report() -> None:
@@ -217,7 +217,7 @@ def test_a_stand_in_that_cannot_write_to_mongodb_is_not_asked_to() -> None:
     assert problems_of(values, secret=secret) == ()
     stand_in = replace(RELEASE, stand_in=True)
     with pytest.raises(SettingsError) as caught:
-        Settings.parse(Stack("tandem", "local", "ap-guangzhou"), values, secret, find_release=lambda _: stand_in)
+        load.parse(Stack("tandem", "local", "ap-guangzhou"), values, secret, find_release=lambda _: stand_in)
     assert [problem.key for problem in caught.value.problems] == ["tandem:data.mongodb"]
     assert "tandem:iam.release" in str(caught.value)
 
@@ -269,10 +269,10 @@ def test_a_missing_region_is_named() -> None:
 
 def test_a_release_that_cannot_be_read_is_a_problem_of_the_settings() -> None:
     def fail(path: str) -> Release:
-        raise ProvisioningError(f"the IAM release {path} cannot be read")
+        raise ReleaseError(f"the IAM release {path} cannot be read", seen="")
 
     with pytest.raises(SettingsError, match=r"tandem:iam\.release +the IAM release /nowhere cannot be read"):
-        Settings.parse(
+        load.parse(
             Stack("tandem", "local", "ap-guangzhou"),
             with_value(sections(), "iam", {"release": "/nowhere"}),
             find_release=fail,

@@ -14,8 +14,9 @@ from settings_samples import RELEASE, parse, problems_of, sections, with_value
 from components.deployment import make_deployment
 from components.labels import Labels
 from provisioning.manifest import render
-from stacks.problems import SettingsError
-from stacks.settings import Settings, Stack
+from settings import load
+from settings.load import Stack
+from settings.problems import SettingsError
 
 _quick = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 _PATHS = [
@@ -43,7 +44,7 @@ def test_any_value_is_taken_or_refused_with_its_key(path: str, value: Any) -> No
 @given(values=st.dictionaries(st.sampled_from([path for path in _PATHS if "." not in path]), _anything, max_size=5))
 def test_any_sections_are_taken_or_refused(values: dict[str, Any]) -> None:
     with contextlib.suppress(SettingsError):
-        Settings.parse(Stack("tandem", "local", "ap-guangzhou"), values, find_release=lambda _: RELEASE)
+        load.parse(Stack("tandem", "local", "ap-guangzhou"), values, find_release=lambda _: RELEASE)
 
 
 @st.composite

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from provisioning.deployment import Deployment, Domains, Machine
-from provisioning.settings.data import DataSettings
-from provisioning.settings.iam import IamSettings
-from provisioning.settings.keepalived import KeepalivedSettings
-from provisioning.settings.nginx import NginxSettings
+from settings.data import DataSettings
+from settings.iam import IamSettings
+from settings.keepalived import KeepalivedSettings
+from settings.nginx import NginxSettings
+from settings.releases import Release
 
 
 def deployment(
@@ -35,6 +36,7 @@ def deployment(
         keepalived=KeepalivedSettings.model_validate({"profile": profile, "mode": mode, "notifyUrls": notify_urls}),
         iam=IamSettings(),
         data=DataSettings(),
+        release=Release("iam-stand-in.tar.gz", "0" * 64, stand_in=True),
         subnet_cidr="10.0.4.0/24",
         admin_cidrs=("172.31.255.2/32",),
         data_disk=data_disk,

@@ -12,7 +12,7 @@ from provisioning_deployments import deployment
 from provisioning.desired import Check, File, Package, Unit
 from provisioning.manifest import render
 from provisioning.services.firewall import RULES, desired, offers
-from provisioning.settings.data import DataSettings
+from settings.data import DataSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from provisioning.desired import File, Unit
 from provisioning.manifest import render
 from provisioning.services.keepalived import PROFILES, Profile
-from provisioning.settings.keepalived import KeepalivedSettings
+from settings.keepalived import KeepalivedSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

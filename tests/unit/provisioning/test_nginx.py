@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from provisioning.desired import Absent, File
 from provisioning.manifest import render
-from provisioning.settings.nginx import NginxSettings
+from settings.nginx import NginxSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

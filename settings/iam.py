@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from provisioning.settings.base import FrozenModel
+from settings.base import FrozenModel
 
 
 class IamSettings(FrozenModel):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from provisioning.settings.base import FrozenModel
+from settings.base import FrozenModel
 
 # The API takes at most three call-back addresses in one notice.
 _MOST_URLS = 3

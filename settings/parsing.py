@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from stacks.problems import Problem
-from stacks.schema import find_field, find_model, is_secret, known_keys
+from settings.problems import Problem
+from settings.schema import find_field, find_model, is_secret, known_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

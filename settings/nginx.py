@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from provisioning.settings.base import FrozenModel
+from settings.base import FrozenModel
 
 Size = Annotated[str, StringConstraints(pattern=r"^[0-9]+[kmg]?$")]
 Origin = Annotated[str, StringConstraints(pattern=r"^(\*|https?://[A-Za-z0-9.-]+(:[0-9]+)?)$")]

@@ -1,6 +1,6 @@
 """Writes docs/settings.md: every key of a stack's file, with type, default and what it is for.
 
-python -m stacks.reference > docs/settings.md
+python -m settings.reference > docs/settings.md
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from stacks.schema import find_model, known_keys
-from stacks.settings import Sections
+from settings.schema import find_model, known_keys
+from settings.sections import Sections
 
 _HEAD = """# Settings of a stack
 
-Generated from the models in `stacks/` and `provisioning/settings/` by `python -m stacks.reference`; a test keeps it so.
+Generated from the models in `settings/` by `python -m settings.reference`; a test keeps it so.
 
 A stack's file is `stacks/Pulumi.STACK.yaml`; `local`, `staging` and `prod` are there to start from. A stack needs
 `tencentcloud:region`, and of what follows `network.zone`, `machines.image`, `access.adminCidrs` and both `domains`;

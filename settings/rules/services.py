@@ -7,16 +7,17 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network, ip_address
 from urllib.parse import urlsplit
 
-from provisioning.settings.data import DataSettings
-from provisioning.settings.keepalived import KeepalivedSettings
-from stacks.access import AccessSettings
-from stacks.alarms import AlarmsSettings
-from stacks.certificates import find_faults
-from stacks.credentials import CredentialsSettings
-from stacks.machines import MachinesSettings
-from stacks.network import NetworkSettings
-from stacks.problems import Problem
-from stacks.virtual_ip import DnsSettings, DomainsSettings, VirtualIpSettings
+from settings.access import AccessSettings
+from settings.alarms import AlarmsSettings
+from settings.credentials import CredentialsSettings
+from settings.data import DataSettings
+from settings.domains import DnsSettings, DomainsSettings
+from settings.keepalived import KeepalivedSettings
+from settings.machines import MachinesSettings
+from settings.network import NetworkSettings
+from settings.problems import Problem
+from settings.rules.certificates import find_faults
+from settings.virtual_ip import VirtualIpSettings
 
 # User data has 16 KiB in base64 (documented, RunInstances), so 12 KiB before it: 2 of them are for all but these keys.
 _MOST_KEY_BYTES = 10 * 1024

@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from provisioning.settings.base import FrozenModel
-from stacks.addresses import Network
+from settings.base import FrozenModel, Network
 
 
 class ExistingNetwork(FrozenModel):

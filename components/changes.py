@@ -11,8 +11,8 @@ from typing import Any, Self
 
 import pulumi
 
-from stacks.problems import Problem
-from stacks.settings import Settings
+from settings.problems import Problem
+from settings.sections import Settings
 
 
 @dataclass(frozen=True, slots=True)

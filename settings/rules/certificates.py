@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from stacks.credentials import GivenCertificate
+from settings.credentials import GivenCertificate
 
 
 def find_faults(given: GivenCertificate, domains: Sequence[str]) -> Iterator[tuple[str, str]]:

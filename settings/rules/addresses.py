@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
-from typing import TYPE_CHECKING
 
-from stacks.problems import Problem
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from stacks.access import AccessSettings
-    from stacks.machines import MachinesSettings
-    from stacks.network import NetworkSettings
-    from stacks.virtual_ip import VirtualIpSettings
+from settings.access import AccessSettings
+from settings.machines import MachinesSettings
+from settings.network import NetworkSettings
+from settings.problems import Problem
+from settings.virtual_ip import VirtualIpSettings
 
 # A VPC's addresses come from these (documented: cloud.tencent.com/document/product/215/20046).
 _PRIVATE = (IPv4Network("10.0.0.0/8"), IPv4Network("172.16.0.0/12"), IPv4Network("192.168.0.0/16"))

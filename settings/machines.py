@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from provisioning.settings.base import FrozenModel
-from stacks.addresses import Address
+from settings.base import Address, FrozenModel
 
 MACHINE_COUNT = (2, 16)
 # A host name: the cloud takes 2 to 60 characters of these, and no hyphen at an end or beside another one.

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
-from provisioning.settings.base import FrozenModel
+from settings.base import FrozenModel
 
 # Not the deployment key: machines know the one they were born with, and a new one could not log in to tell them.
 SecretName = Literal[

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from provisioning.settings.base import FrozenModel
+from settings.base import FrozenModel
 
 NotifyUrl = Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9._~:/?#@!$&()*+,;=%\[\]-]+$")]
 ProfileName = Literal["fast", "balanced", "seed"]

@@ -1,0 +1,30 @@
+"""`tandem:domains` and `tandem:dns`: the public host names, and their DNS records."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from settings.base import FrozenModel
+
+# Labels of 1 to 63 characters (RFC 1035, 2.3.1), at least two of them.
+_DOMAIN = r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"
+Domain = Annotated[str, Field(pattern=_DOMAIN, max_length=253)]
+
+
+class DomainsSettings(FrozenModel):
+    """The names that clients ask for."""
+
+    api: Annotated[Domain, Field(description="Of iam-apiserver.")]
+    authz: Annotated[Domain, Field(description="Of iam-authz-server.")]
+
+
+class DnsSettings(FrozenModel):
+    """A records in DNSPod, one per domain and public address."""
+
+    zone: Annotated[
+        Domain | None, Field(description="The DNSPod domain that both names are in; none = no records.")
+    ] = None
+    ttl_s: Annotated[int, Field(ge=1, le=604800, description="How long resolvers may keep a record.")] = 600
+    line: Annotated[str, Field(min_length=1, description="DNSPod's line; `默认` is the default one.")] = "默认"

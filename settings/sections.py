@@ -1,0 +1,69 @@
+"""The settings of one stack: every section below `tandem:`, and what the stack itself adds to them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from settings.access import AccessSettings
+from settings.alarms import AlarmsSettings
+from settings.base import FrozenModel
+from settings.credentials import CredentialsSettings
+from settings.data import DataSettings
+from settings.domains import DnsSettings, DomainsSettings
+from settings.iam import IamSettings
+from settings.keepalived import KeepalivedSettings
+from settings.machines import MachinesSettings
+from settings.network import NetworkSettings
+from settings.nginx import NginxSettings
+from settings.releases import Release
+from settings.virtual_ip import VirtualIpSettings
+
+_TAG_TEXT = r"^[A-Za-z0-9_.:/+=@-]{1,127}$"
+
+
+class Sections(FrozenModel):
+    """What a stack's file may say below `tandem:`."""
+
+    network: Annotated[NetworkSettings, Field(description="The VPC and subnet.")]
+    machines: Annotated[MachinesSettings, Field(description="The servers.")]
+    access: Annotated[AccessSettings, Field(description="SSH.")]
+    domains: Annotated[DomainsSettings, Field(description="The names that clients ask for.")]
+    virtual_ip: Annotated[VirtualIpSettings, Field(description="The shared address.")] = VirtualIpSettings()
+    dns: Annotated[DnsSettings, Field(description="Records for the domains.")] = DnsSettings()
+    alarms: Annotated[AlarmsSettings, Field(description="What is watched, and who is told.")] = AlarmsSettings()
+    credentials: Annotated[CredentialsSettings, Field(description="Certificates and secrets.")] = CredentialsSettings()
+    nginx: Annotated[NginxSettings, Field(description="The reverse proxy and load balancer.")] = NginxSettings()
+    keepalived: Annotated[KeepalivedSettings, Field(description="Who holds the virtual IP.")] = KeepalivedSettings()
+    iam: Annotated[IamSettings, Field(description="The IAM services.")] = IamSettings()
+    data: Annotated[DataSettings, Field(description="The databases.")] = DataSettings()
+    tags: Annotated[
+        dict[Annotated[str, Field(pattern=_TAG_TEXT)], Annotated[str, Field(pattern=_TAG_TEXT)]],
+        Field(
+            description="Tags for everything that can have tags, beside `pulumi-project`, `pulumi-stack`, `managed-by`."
+        ),
+    ] = Field(default_factory=dict)
+    protect: Annotated[
+        bool, Field(description="Protect what holds data or addresses from deletion (see README: unprotect).")
+    ] = False
+
+
+class Settings(Sections):
+    """All of one stack's settings; a wrong value cannot exist here."""
+
+    project: str
+    stack: str
+    file: str  # where they stand
+    region: str
+    release: Release  # of the IAM services, found by `iam.release`
+
+    @property
+    def has_local_data(self) -> bool:
+        """Whether the first machine holds the databases."""
+        return not self.data.external
+
+    @property
+    def has_former_data(self) -> bool:
+        """Whether it held them, and their disk is kept."""
+        return self.data.external and self.machines.data_disk.keep

@@ -1,0 +1,29 @@
+"""`tandem:virtualIp`: the virtual IP and its public address."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from settings.base import Address, FrozenModel
+
+
+class VirtualIpSettings(FrozenModel):
+    """The address that the first two machines share, and the public address in front of it."""
+
+    address: Annotated[Address, Field(description="The HAVIP, inside the subnet.")] = IPv4Address("10.0.4.99")
+    second_address: Annotated[
+        Address | None, Field(description="A second HAVIP, with `keepalived.mode: dual-master` and only then.")
+    ] = None
+    bandwidth_mbps: Annotated[int, Field(ge=1, le=2000, description="Limit of each public address.")] = 10
+    charge_type: Annotated[
+        Literal["TRAFFIC_POSTPAID_BY_HOUR", "BANDWIDTH_POSTPAID_BY_HOUR"],
+        Field(description="What the public address costs by: traffic or bandwidth."),
+    ] = "TRAFFIC_POSTPAID_BY_HOUR"
+
+    @property
+    def addresses(self) -> tuple[IPv4Address, ...]:
+        """One address, or two."""
+        return (self.address,) if self.second_address is None else (self.address, self.second_address)

@@ -1,1 +1,0 @@
-"""How deployments differ: the settings of a stack, parsed once into frozen typed data."""
