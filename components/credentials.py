@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pulumi
 import pulumi_random as random
 import pulumi_tls as tls
+from pydantic import SecretStr
 
+from components.labels import Labels
 from provisioning import placeholders
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from pydantic import SecretStr
-
-    from components.labels import Labels
-    from settings.credentials import CredentialsSettings, SecretName
-    from settings.domains import DomainsSettings
-    from settings.machines import MachinesSettings, NodeSettings
-    from settings.virtual_ip import VirtualIpSettings
+from settings.credentials import CredentialsSettings, SecretName
+from settings.domains import DomainsSettings
+from settings.machines import MachinesSettings, NodeSettings
+from settings.virtual_ip import VirtualIpSettings
 
 # What IAM's API takes in a password besides letters and digits, and what SQL, YAML and shells leave alone.
 _SPECIAL = "!@#%^*-_=+"

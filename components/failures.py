@@ -5,12 +5,10 @@ from __future__ import annotations
 import functools
 import signal
 import sys
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
 
 from provisioning.errors import ProvisioningError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from provisioning import hand_over as handing_over
-from provisioning.desired import Database, Gate, Unit
+from provisioning.desired import Database, Gate, Thing, Unit
 from provisioning.errors import CandidateError, GateError, ProvisioningError
+from provisioning.facts import Facts
+from provisioning.inventory import Host, Inventory
 from provisioning.parallel import at_once
 from provisioning.plan import Plan, commit_operation, describe, prepare_operation, stage_operation
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
-
-    from provisioning.desired import Thing
-    from provisioning.facts import Facts
-    from provisioning.inventory import Host, Inventory
-    from provisioning.transport import Connection
+from provisioning.switchover import end_drain, move_to_peer
+from provisioning.transport import Connection
 
 REPORTED_LINES = 8  # of a machine's plan; a new machine's has a hundred
 UPSTREAM_DRAIN_S = 1.0  # authz's audit records are sent within 0.3 s (iam.md, 1)
@@ -82,7 +77,7 @@ def commit_all(
         _report_done(machines, done, report)
         for machine in machines:
             if machine.plan.drained:
-                handing_over.end_drain(machine.connection)
+                end_drain(machine.connection)
         return {machine.host.name: words for machine, words in zip(machines, done, strict=True) if words}
     changed: dict[str, tuple[str, ...]] = {}
     reached: list[str] = []
@@ -140,13 +135,13 @@ def _commit_one(
     handed = machine.host.name in holding and peers and disturbs
     if handed:
         report(f"{machine.host.name}: handing {', '.join(machine.facts.addresses or inventory.virtual_ips)} over")
-        holding.add(handing_over.give_away(machine.connection, peers, inventory.virtual_ips).to)
+        holding.add(move_to_peer(machine.connection, peers, inventory.virtual_ips).to)
     try:
         with _out_of_upstreams(machine, machines, report):
             return _commit(machine, token)
     finally:
         if handed or machine.plan.drained:
-            handing_over.end_drain(machine.connection)
+            end_drain(machine.connection)
 
 
 @contextmanager

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from provisioning.desired import (
     Absent,
@@ -20,14 +21,10 @@ from provisioning.desired import (
     Package,
     Query,
     Sysctl,
+    Thing,
     Unit,
     User,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from provisioning.desired import Thing
 
 
 @dataclass(frozen=True, slots=True)

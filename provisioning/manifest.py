@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from provisioning import desired
+from provisioning.deployment import Deployment, Machine
 from provisioning.desired import After, Archive, File, Thing
-from provisioning.services import base, data_disk, firewall, former_data, iam, keepalived, mariadb, nginx, redis
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from provisioning.deployment import Deployment, Machine
+from provisioning.services import base, data_disk, firewall, iam, keepalived, mariadb, nginx, redis
 
 _KINDS: dict[str, type[Thing]] = {
     kind.__name__: kind
@@ -27,8 +24,11 @@ _KINDS: dict[str, type[Thing]] = {
 }  # fmt: skip
 
 # Data first, then what reads it, then what stands in front: each starts on what it needs.
-# Last what is needed no more.
-_SERVICES = (base, firewall, data_disk, mariadb, redis, iam, nginx, keepalived, former_data)
+# Last, what is no longer needed.
+_SERVICES = (
+    base.desired, firewall.desired, data_disk.desired, mariadb.desired, redis.desired, iam.desired, nginx.desired,
+    keepalived.desired, data_disk.desired_without_data,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def render(deployment: Deployment) -> dict[str, Manifest]:
 
 
 def _render_machine(deployment: Deployment, machine: Machine) -> Manifest:
-    things = [thing for service in _SERVICES for thing in service.desired(deployment, machine)]
+    things = [thing for desired_of in _SERVICES for thing in desired_of(deployment, machine)]
     # What to stop, and in which order, before the machine's disks are taken away: it must be known there by itself.
     units = [
         thing.name for thing in things if isinstance(thing, desired.Unit) and thing.running and thing.name != "ssh"

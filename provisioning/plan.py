@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from provisioning.desired import (
     Absent,
@@ -16,6 +17,7 @@ from provisioning.desired import (
     After,
     Archive,
     Check,
+    Committed,
     Database,
     Directory,
     File,
@@ -24,17 +26,14 @@ from provisioning.desired import (
     Grant,
     Link,
     Package,
+    Prepared,
     Query,
     Sysctl,
+    Thing,
     Unit,
     User,
 )
 from provisioning.facts import Facts, text_sha256
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from provisioning.desired import Committed, Prepared, Thing
 
 _SYSTEMD_FILES = "/etc/systemd/system/"
 _SCHEMA_MISSING = ("", "schema loading by tandem")  # the comment of an empty database, of one whose load was cut off

@@ -14,30 +14,23 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from provisioning import hand_over as handing_over
+from provisioning.change_lock import locked
 from provisioning.commit import Target, commit_all, prepare, report_plans, stage
-from provisioning.desired import Account, Archive, File, FileSystem, Query
+from provisioning.desired import Account, Archive, File, FileSystem, Query, Thing
 from provisioning.errors import ProvisioningError, UnreachableError
 from provisioning.facts import Facts, question
-from provisioning.group_lock import locked
+from provisioning.inventory import Host, Inventory
 from provisioning.manifest import Manifest
 from provisioning.parallel import at_once
 from provisioning.placeholders import find_names, substitute
 from provisioning.plan import changed_lines, make_plan
 from provisioning.services import base
-from provisioning.transport import connector
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping, Sequence
-
-    from provisioning.desired import Thing
-    from provisioning.inventory import Host, Inventory
-    from provisioning.transport import Connection
+from provisioning.transport import Connection, connector
 
 ARCHIVE_DEADLINE_S = 1800.0
 
@@ -114,23 +107,6 @@ def drift(
 
     found = at_once(inventory.hosts, look)
     return {host.name: lines for host, lines in zip(inventory.hosts, found, strict=True) if lines}
-
-
-def hand_over(
-    inventory: Inventory, host_name: str, *, connect: Callable[[Host], Connection] | None = None
-) -> handing_over.HandOver:
-    """Drain a machine and give its virtual IP to a peer, for good: the machine is about to stop.
-
-    Raises HandOverError unless a peer serves; then nothing was changed.
-    """
-    return handing_over.hand_over(inventory, host_name, connect or connector(inventory, deadline_s=10))
-
-
-def retire(
-    inventory: Inventory, host_name: str, *, connect: Callable[[Host], Connection] | None = None
-) -> handing_over.HandOver:
-    """Hand over and stop everything on a machine that is about to be removed. Raises HandOverError as `hand_over`."""
-    return handing_over.retire(inventory, host_name, connect or connector(inventory, deadline_s=10))
 
 
 def revision_of(desired: Mapping[str, Sequence[Thing]]) -> str:

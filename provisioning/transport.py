@@ -15,9 +15,12 @@ import socket
 import threading
 import time
 import zipfile
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
 
 import paramiko
 from cryptography.hazmat.primitives import serialization
@@ -32,13 +35,7 @@ from provisioning.errors import (
     ProvisioningError,
     UnreachableError,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
-    from types import TracebackType
-
-    from provisioning.inventory import Host, Inventory
+from provisioning.inventory import Host, Inventory
 
 # Errors travel with the exceptions; without a handler of its own, paramiko's log is printed over the program's words.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())

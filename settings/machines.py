@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 from settings.base import Address, FrozenModel
 
 MACHINE_COUNT = (2, 16)
+ELIGIBLE_NODES = 2  # so many machines, the first of them, may hold the virtual IP
 # A host name: the cloud takes 2 to 60 characters of these, and no hyphen at an end or beside another one.
 _NAME = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
 # Family, generation, size: "S5.MEDIUM2".

@@ -7,14 +7,14 @@ import shutil
 from collections.abc import Callable
 from typing import Any
 
-from . import commit, facts, lock, passing, prepare, receive, serving, stage
+from . import change_lock, commit, facts, prepare, receive, serving, stage, upstreams
 from .machine import STATE, Machine, StepError
 
 OPERATIONS: dict[str, Callable[..., Any]] = {
     "facts": facts.facts,
-    "lock": lock.lock,
-    "renew": lock.renew,
-    "unlock": lock.unlock,
+    "lock": change_lock.lock,
+    "renew": change_lock.renew,
+    "unlock": change_lock.unlock,
     "receive": receive.receive,
     "prepare": prepare.prepare,
     "stage": stage.stage,
@@ -26,8 +26,8 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "drain": serving.drain,
     "end_drain": serving.end_drain,
     "retire": serving.retire,
-    "leave": passing.leave,
-    "join": passing.join,
+    "leave": upstreams.leave,
+    "join": upstreams.join,
 }
 
 

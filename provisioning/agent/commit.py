@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 from . import mariadb
+from .change_lock import mine
 from .files import own, sync_directory, sysctl_path
-from .lock import mine
 from .machine import Machine
 from .pending import forget, read_pending, settle
 from .units import systemctl, unit_facts

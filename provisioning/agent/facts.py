@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from .addresses import addresses_held
 from .disks import disk_fact
 from .files import group_name, owner_name, sha256_of, sysctl_path
 from .machine import Machine
 from .mariadb import mariadb_facts
 from .pending import read_pending
-from .serving import DRAIN_CONF, DRAIN_MARK
+from .serving import DRAIN_CONF, DRAIN_MARK, addresses_held
 from .units import unit_facts
 
 TEXT_LIMIT = 256 * 1024  # a larger file is compared by its checksum alone

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from .change_lock import mine
 from .disks import make_file_system
 from .files import own
-from .lock import mine
 from .machine import Machine, StepError
 
 

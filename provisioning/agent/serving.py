@@ -6,7 +6,6 @@ import contextlib
 import json
 from typing import Any
 
-from .addresses import addresses_held, clients, wait_until_gone
 from .machine import Machine, StepError
 from .units import systemctl, unit_facts
 
@@ -58,16 +57,16 @@ def drain(machine: Machine, *, virtual_ips: list[str], deadline_s: float) -> dic
         machine.at(DRAIN_CONF).write_text("keepalive_timeout 0;\n")
         systemctl(machine, "reload", "nginx")
         machine.sleep(settings["drain_s"])
-    cut = len(clients(machine, held)) if held else 0
+    cut = len(_clients(machine, held)) if held else 0
     machine.at(DRAIN_MARK).write_text("")
     if settings.get("tracked"):
         _track(machine, settings["drain"])
-    left = wait_until_gone(machine, held, 5)
+    left = _wait_until_gone(machine, held, 5)
     if left and settings.get("tracked"):
         # The peer does not hear that our priority is lower. FAULT lets go in any case; the peer serves, we asked.
         _track(machine, settings["fault"])
     if left:
-        left = wait_until_gone(machine, held, deadline_s)
+        left = _wait_until_gone(machine, held, deadline_s)
     if left:
         end_drain(machine)
         raise StepError("drain", f"{', '.join(left)} did not leave within {deadline_s:.0f} s; the drain was ended")
@@ -112,3 +111,26 @@ def retire(machine: Machine) -> list[str]:
         machine.before("stop " + unit)
         systemctl(machine, "stop", unit)
     return running
+
+
+def addresses_held(machine: Machine, virtual_ips: list[str]) -> list[str]:
+    if not virtual_ips:
+        return []
+    told = machine.run(["ip", "-j", "-4", "address", "show"])
+    try:
+        here = {entry.get("local") for link in json.loads(told.out or "[]") for entry in link.get("addr_info", [])}
+    except ValueError:
+        return []
+    return [address for address in virtual_ips if address in here]
+
+
+def _wait_until_gone(machine: Machine, addresses: list[str], deadline_s: float) -> list[str]:
+    deadline = machine.now() + deadline_s
+    while (left := addresses_held(machine, addresses)) and machine.now() < deadline:
+        machine.sleep(0.02)
+    return left
+
+
+def _clients(machine: Machine, addresses: list[str]) -> list[str]:
+    told = machine.run(["ss", "-Htn", "state", "established"])
+    return [line for line in told.out.splitlines() if line.split()[2].rsplit(":", 1)[0] in addresses]

@@ -8,8 +8,8 @@ import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from .change_lock import mine
 from .files import own
-from .lock import mine
 from .machine import Machine, StepError
 from .pending import merge, read_pending
 

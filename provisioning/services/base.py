@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from provisioning.deployment import Deployment, Machine
 from provisioning.desired import Absent, Directory, Thing, Unit, reload
-
-if TYPE_CHECKING:
-    from provisioning.deployment import Deployment, Machine
 
 
 def desired(deployment: Deployment, machine: Machine) -> list[Thing]:

@@ -9,15 +9,13 @@ changes (docs/adr/0005).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from provisioning.deployment import Deployment, Machine
 from provisioning.desired import Check, Directory, File, Package, Thing, Unit, reload
 from provisioning.rendering import render
 from provisioning.services.data import MARIADB_PORT, REDIS_PORT, is_here
 from provisioning.services.iam import APISERVER_PORT, AUTHZ_PORT
-
-if TYPE_CHECKING:
-    from provisioning.deployment import Deployment, Machine
 
 UNIT = "tandem-firewall"
 RULES = "/etc/tandem/firewall/rules.nft"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from provisioning import placeholders
+from provisioning.deployment import Deployment, Machine
 from provisioning.desired import (
     Archive,
     Check,
@@ -20,9 +19,6 @@ from provisioning.desired import (
 )
 from provisioning.rendering import render
 from provisioning.services.data import POOL_SIZE, external_addresses, is_here, mariadb_address, redis_address
-
-if TYPE_CHECKING:
-    from provisioning.deployment import Deployment, Machine
 
 CURRENT = "/opt/iam/current"
 APISERVER_PORT = 8080

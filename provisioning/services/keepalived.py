@@ -6,15 +6,12 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from importlib import resources
-from typing import TYPE_CHECKING
 
 from provisioning import placeholders
+from provisioning.deployment import Deployment, Machine
 from provisioning.desired import Absent, Check, Directory, File, Package, Thing, Unit, reload, restart
 from provisioning.rendering import render
-
-if TYPE_CHECKING:
-    from provisioning.deployment import Deployment, Machine
-    from settings.keepalived import KeepalivedSettings, ProfileName
+from settings.keepalived import KeepalivedSettings, ProfileName
 
 SETTINGS = "provisioning/templates/keepalived/ and the stack's tandem:keepalived"
 HOLDER_FILE = "/etc/tandem/holder.json"  # what the agent reads for a planned hand-over

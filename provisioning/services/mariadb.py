@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from provisioning import placeholders
+from provisioning.deployment import Deployment, Machine
 from provisioning.desired import Account, Database, File, Grant, Package, Query, Thing, Unit, restart
 from provisioning.rendering import render
 from provisioning.services.data import MARIADB_PORT, POOL_SIZE, is_here
-
-if TYPE_CHECKING:
-    from provisioning.deployment import Deployment, Machine
 
 # The schema's triggers act as this account, whoever deletes a row (iam.md 2). MariaDB does not listen on loopback,
 # so nobody logs in with it.

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from provisioning import placeholders
+from provisioning.deployment import Deployment, Machine
 from provisioning.desired import Absent, Check, Directory, File, Gate, Package, Thing, Unit, reload
 from provisioning.rendering import render
 from provisioning.services.iam import APISERVER_PORT, AUTHZ_PORT
-
-if TYPE_CHECKING:
-    from provisioning.deployment import Deployment, Machine
 
 SETTINGS = "provisioning/templates/nginx/ and the stack's tandem:nginx"
 

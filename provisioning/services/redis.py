@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from provisioning import placeholders
+from provisioning.deployment import Deployment, Machine
 from provisioning.desired import File, Package, Thing, Unit, restart
 from provisioning.rendering import render
 from provisioning.services.data import REDIS_PORT, is_here
-
-if TYPE_CHECKING:
-    from provisioning.deployment import Deployment, Machine
 
 _UNIT = "redis-server"
 

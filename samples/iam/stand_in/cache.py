@@ -6,16 +6,13 @@ import http.client
 import json
 import ssl
 import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from .apiserver import POLICIES_PATH, SECRETS_PATH
 from .codes import IamError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from .journal import Journal
+from .journal import Journal
 
 _TIMEOUT_S = 5
 # After a notice wait for more of them: a script that makes ten policies costs one or two reloads, not ten.

@@ -6,18 +6,16 @@ import grp
 import json
 import os
 import pwd
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from provisioning.agent.calls import answer
 from provisioning.agent.machine import Machine, Result
 from provisioning.errors import UnreachableError
 from provisioning.inventory import Host, Inventory
 from provisioning.transport import to_exception
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
 
 ME = pwd.getpwuid(os.getuid()).pw_name
 MY_GROUP = grp.getgrgid(os.getgid()).gr_name

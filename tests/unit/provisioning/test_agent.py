@@ -8,8 +8,9 @@ import io
 import subprocess
 import sys
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from provisioning_fakes import ME, MY_GROUP, FakeSystem
@@ -20,10 +21,6 @@ from provisioning.agent.facts import facts
 from provisioning.agent.machine import Machine, Result, StepError, probe, run
 from provisioning.agent.mariadb import account
 from provisioning.transport import agent_program, python_command
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 
 MINE = "me"
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 import json
 import struct
 import subprocess
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from provisioning_deployments import deployment
@@ -15,10 +16,6 @@ from provisioning.desired import FileSystem, FirstContent, Unit
 from provisioning.facts import Facts
 from provisioning.manifest import Manifest, render
 from provisioning.plan import describe, make_plan
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 DEVICE = "/dev/disk/by-id/virtio-disk-1"
 

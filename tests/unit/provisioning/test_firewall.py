@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import subprocess
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from provisioning_deployments import deployment
 
+from provisioning.deployment import Deployment
 from provisioning.desired import Check, File, Package, Unit
 from provisioning.manifest import render
 from provisioning.services.firewall import RULES, desired, offers
 from settings.data import DataSettings
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from provisioning.deployment import Deployment
 
 HEARTBEATS = "        ip saddr @holders ip protocol 112 accept"
 

@@ -6,7 +6,8 @@ import shutil
 import subprocess
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from provisioning_deployments import deployment
@@ -16,9 +17,6 @@ from provisioning.desired import File, Unit
 from provisioning.manifest import render
 from provisioning.services.keepalived import PROFILES, Profile
 from settings.keepalived import KeepalivedSettings
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 CONF = "/etc/keepalived/keepalived.conf"
 

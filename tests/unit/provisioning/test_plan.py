@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -19,6 +18,7 @@ from provisioning.desired import (
     Package,
     Query,
     Sysctl,
+    Thing,
     Unit,
     User,
     reload,
@@ -26,9 +26,6 @@ from provisioning.desired import (
 )
 from provisioning.facts import Facts, MariadbFacts, PathFact, UnitFact, question, text_sha256
 from provisioning.plan import Plan, changed_lines, commit_operation, describe, make_plan, password_hash, stage_operation
-
-if TYPE_CHECKING:
-    from provisioning.desired import Thing
 
 CONF = File("/etc/nginx/nginx.conf", "user www-data;\n", after=(reload("nginx"),))
 RIGHT = PathFact("file", sha256=text_sha256(CONF.text), owner="root", group="root", mode=0o644)

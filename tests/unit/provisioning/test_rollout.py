@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from provisioning_fakes import ME, MY_GROUP, FakeGroup, PowerCutError
@@ -18,6 +18,7 @@ from provisioning.desired import (
     Link,
     Package,
     Sysctl,
+    Thing,
     Unit,
     User,
     reload,
@@ -33,11 +34,6 @@ from provisioning.errors import (
 )
 from provisioning.manifest import Manifest
 from provisioning.rollout import RolloutResult, drift, roll_out
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from provisioning.desired import Thing
 
 SECRETS = {"password": "hunter2"}
 

@@ -9,8 +9,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import paramiko
 import pytest
@@ -21,9 +21,6 @@ from paramiko.common import AUTH_FAILED, AUTH_SUCCESSFUL, OPEN_SUCCEEDED
 from provisioning.errors import HostKeyError, MachineError, UnreachableError
 from provisioning.inventory import Host
 from provisioning.transport import connect, load_private_key, wait_until_reachable
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 FORMATS = {
     "openssh": serialization.PrivateFormat.OpenSSH,

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from provisioning.errors import GateError, HandOverError
+from provisioning.errors import GateError
 from provisioning.inventory import Inventory
 from provisioning.manifest import Manifest
 
@@ -41,21 +40,3 @@ def drift(inventory: Inventory, manifests: Mapping[str, Manifest], secrets: Mapp
     assert manifests
     assert secrets
     return {"iam-a": ["/etc/nginx/nginx.conf: worker_connections 1;"]} if Path("drifted").exists() else {}
-
-
-def hand_over(inventory: Inventory, name: str) -> None:
-    _keep("hand over", inventory, name)
-
-
-def retire(inventory: Inventory, name: str) -> None:
-    _keep("retire", inventory, name)
-
-
-def _keep(what: str, inventory: Inventory, name: str) -> None:
-    assert inventory.get(name)
-    with Path("asked").open("a", encoding="utf-8") as asked:
-        asked.write(f"{time.time():.1f} {what} {name}\n")
-    times = Path("asked").read_text(encoding="utf-8").count(f" {what} ")
-    refused = Path("refuse").read_text(encoding="utf-8") if Path("refuse").exists() else ""
-    if Path("no-peer").exists() or refused == f"{what} {times}":
-        raise HandOverError(f"{name}: no other machine serves", seen="connection refused")

@@ -1,4 +1,4 @@
-"""Passing changes of nginx's upstreams, taken back later."""
+"""Takes servers out of nginx's upstreams for a while, and puts them back."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def join(machine: Machine) -> None:
 
 def _edit(machine: Machine, path: str, change: Callable[[str], str]) -> bool:
     """Change a file of nginx for a while. Then it differs from its manifest: killed here, the next run heals it."""
-    place, record = machine.at(path), "passing." + path.rpartition("/")[2]
+    place, record = machine.at(path), "upstreams." + path.rpartition("/")[2]
     if not place.exists():
         return False
     now, kept = place.read_text(), machine.read_json(record, {})
@@ -47,7 +47,7 @@ def _edit(machine: Machine, path: str, change: Callable[[str], str]) -> bool:
 
 
 def _restore(machine: Machine, path: str) -> None:
-    place, record = machine.at(path), "passing." + path.rpartition("/")[2]
+    place, record = machine.at(path), "upstreams." + path.rpartition("/")[2]
     kept = machine.read_json(record, {})
     if not kept:
         return

@@ -1,15 +1,12 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from provisioning_fakes import FakeGroup
 
-from provisioning.errors import HandOverError
-from provisioning.rollout import hand_over, retire
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from provisioning.errors import SwitchoverError
+from provisioning.switchover import retire, switch_over
 
 
 @pytest.fixture
@@ -43,7 +40,7 @@ def test_the_address_goes_to_a_serving_peer_after_clients_were_asked_to_go(group
     told: list[str] = []
     group.before_effect = lambda host, effect: told.append(f"{host}: {effect}")
     began = group.clock
-    moved = hand_over(group.inventory, "iam-a", connect=group.connect)
+    moved = switch_over(group.inventory, "iam-a", connect=group.connect)
     assert (moved.addresses, moved.to) == (("10.0.4.99",), "iam-b")
     assert told == ["iam-a: drain"]
     assert group.clock - began >= 2
@@ -55,8 +52,8 @@ def test_the_address_goes_to_a_serving_peer_after_clients_were_asked_to_go(group
 
 def test_it_is_refused_and_nothing_changed_while_no_peer_serves(group: FakeGroup) -> None:
     group.systems["iam-b"].units["keepalived"] = "inactive"
-    with pytest.raises(HandOverError) as caught:
-        hand_over(group.inventory, "iam-a", connect=group.connect)
+    with pytest.raises(SwitchoverError) as caught:
+        switch_over(group.inventory, "iam-a", connect=group.connect)
     assert "iam-a cannot hand 10.0.4.99 over: no other machine serves; nothing was changed" in str(caught.value)
     assert group.systems["iam-a"].addresses == {"10.0.4.99"}
     assert not (group.systems["iam-a"].root / "run/tandem/drain").exists()
@@ -64,46 +61,46 @@ def test_it_is_refused_and_nothing_changed_while_no_peer_serves(group: FakeGroup
 
 def test_it_is_refused_while_the_peer_cannot_be_reached(group: FakeGroup) -> None:
     group.unreachable.add("iam-b")
-    with pytest.raises(HandOverError) as caught:
-        hand_over(group.inventory, "iam-a", connect=group.connect)
+    with pytest.raises(SwitchoverError) as caught:
+        switch_over(group.inventory, "iam-a", connect=group.connect)
     assert "no other machine could be reached" in str(caught.value)
 
 
 def test_a_peer_that_does_not_hear_the_lower_priority_takes_over_when_this_one_is_in_fault(group: FakeGroup) -> None:
     move_on(group, "-254")
-    assert hand_over(group.inventory, "iam-a", connect=group.connect).to == "iam-b"
+    assert switch_over(group.inventory, "iam-a", connect=group.connect).to == "iam-b"
 
 
 def test_an_address_that_does_not_leave_ends_the_drain_with_an_error(group: FakeGroup) -> None:
     with pytest.raises(Exception, match="did not leave within 30 s; the drain was ended"):
-        hand_over(group.inventory, "iam-a", connect=group.connect)
+        switch_over(group.inventory, "iam-a", connect=group.connect)
     root = group.systems["iam-a"].root
     assert not (root / "run/tandem/drain").exists()
     assert (root / "run/tandem/nginx").read_text() == "0\n"
     assert not (root / "run/tandem/nginx-drain.conf").exists()
 
 
-def test_a_machine_without_the_address_has_nothing_to_hand_over_and_stays_as_it_was(group: FakeGroup) -> None:
+def test_a_machine_without_the_address_has_nothing_to_switch_over_and_stays_as_it_was(group: FakeGroup) -> None:
     group.held_by("iam-b")
-    moved = hand_over(group.inventory, "iam-a", connect=group.connect)
+    moved = switch_over(group.inventory, "iam-a", connect=group.connect)
     assert (moved.addresses, moved.to) == ((), "iam-b")
     assert not (group.systems["iam-a"].root / "run/tandem/drain").exists()
 
 
-def test_a_dead_machine_needs_no_hand_over_when_a_peer_has_the_address_and_serves(group: FakeGroup) -> None:
+def test_a_dead_machine_needs_no_switchover_when_a_peer_has_the_address_and_serves(group: FakeGroup) -> None:
     group.held_by("iam-b")
     group.unreachable.add("iam-a")
-    assert hand_over(group.inventory, "iam-a", connect=group.connect).to == "iam-b"
+    assert switch_over(group.inventory, "iam-a", connect=group.connect).to == "iam-b"
 
 
 def test_a_dead_machine_whose_address_nobody_has_is_an_error(group: FakeGroup) -> None:
     group.held_by("nobody")
     group.unreachable.add("iam-a")
-    with pytest.raises(HandOverError, match="cannot be reached, and no other machine holds"):
-        hand_over(group.inventory, "iam-a", connect=group.connect)
+    with pytest.raises(SwitchoverError, match="cannot be reached, and no other machine holds"):
+        switch_over(group.inventory, "iam-a", connect=group.connect)
 
 
-def test_a_retired_machine_has_handed_over_and_stopped_the_last_unit_first(group: FakeGroup) -> None:
+def test_a_retired_machine_has_switched_over_and_stopped_the_last_unit_first(group: FakeGroup) -> None:
     move_on(group, "-10")
     group.systems["iam-a"].units["mariadb"] = "active"
     assert retire(group.inventory, "iam-a", connect=group.connect).to == "iam-b"
@@ -112,7 +109,7 @@ def test_a_retired_machine_has_handed_over_and_stopped_the_last_unit_first(group
 
 def test_a_machine_is_not_retired_while_no_peer_serves(group: FakeGroup) -> None:
     group.systems["iam-b"].units["keepalived"] = "failed"
-    with pytest.raises(HandOverError):
+    with pytest.raises(SwitchoverError):
         retire(group.inventory, "iam-a", connect=group.connect)
     assert group.systems["iam-a"].log == []
 

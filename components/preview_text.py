@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from provisioning.manifest import Manifest
 
 
-def shown_files(manifest: Manifest) -> dict[str, str]:
+def show_files(manifest: Manifest) -> dict[str, str]:
     """Each file's text by its path, below a first line of ours."""
     return {path: f"@@ {manifest.host}:{path}\n{text}" for path, text in manifest.files().items()}
 
 
-def shown_things(manifest: Manifest) -> str:
+def show_things(manifest: Manifest) -> str:
     """All the rest, one thing to a line."""
     lines = [json.dumps(thing, sort_keys=True) for thing in manifest.to_data()]
     return "\n".join([f"@@ {manifest.host}", *lines])

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import socket
 import threading
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
-from provisioning import owner as owners
 from provisioning.errors import ProvisioningError
 from provisioning.parallel import at_once
-from provisioning.transport import MachineLockedError
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
-
-    from provisioning.transport import Connection
+from provisioning.transport import Connection, MachineLockedError
 
 LOCK_TTL_S = 180
 
@@ -42,12 +40,12 @@ def locked(connections: Sequence[Connection]) -> Generator[str]:
 
 
 def _lock(connection: Connection, token: str) -> None:
-    operation = {"do": "lock", "owner": owners.this_process(), "ttl_s": LOCK_TTL_S}
+    operation = {"do": "lock", "owner": this_process(), "ttl_s": LOCK_TTL_S}
     try:
         connection.call([operation], token=token)
     except MachineLockedError as error:
         holder = error.holder
-        if holder is None or not owners.is_dead(holder["owner"]):
+        if holder is None or not is_dead(holder["owner"]):
             raise
         connection.call([{**operation, "take_from": holder["token"]}], token=token)
 
@@ -62,3 +60,43 @@ def _renew(connections: Sequence[Connection], token: str, over: threading.Event)
 def _unlock(connection: Connection, token: str) -> None:
     with suppress(ProvisioningError):  # it expires; the error that brought us here, if any, says more
         connection.call([{"do": "unlock"}], token=token, deadline_s=10)
+
+
+# ---- the owner of a lock ---------------------------------------------------------------------------------------------
+
+
+def this_process() -> dict[str, Any]:
+    """Who takes a lock: enough to tell later, from the same host, whether that process still lives."""
+    return {
+        "user": os.environ.get("USER", str(os.getuid())),
+        "host": socket.gethostname(),
+        "boot": _boot_id(),
+        "pid": os.getpid(),
+        "started": _started(os.getpid()),
+    }
+
+
+def is_dead(owner: dict[str, Any]) -> bool:
+    """Did this very host start that process, and is it gone? What cannot be told from here is not dead."""
+    if owner.get("host") != socket.gethostname() or not owner.get("boot"):
+        return False
+    if owner["boot"] != _boot_id():
+        return True
+    return _started(owner["pid"]) != owner.get("started")
+
+
+def _boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+def _started(pid: int) -> str:
+    """A process's start time in clock ticks: a number that its successor under the same id does not have."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return ""
+    fields = stat.rpartition(")")[2].split()
+    return "" if fields[0] == "Z" else fields[19]

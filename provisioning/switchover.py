@@ -1,4 +1,4 @@
-"""Give the virtual IP to a peer in a planned way, so that nobody is cut off who can be spared.
+"""Planned moves of the virtual IP to a peer, which cut off as few clients as possible.
 
 In order: a peer must serve; nginx here answers with `Connection: close` for the drain time, so that clients come
 back on new connections; then the drain mark lowers this machine's priority and the peer takes the address. What is
@@ -7,20 +7,18 @@ then still open on the old address is dead and is counted.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from provisioning.errors import HandOverError, ProvisioningError, UnreachableError
+from provisioning.errors import ProvisioningError, SwitchoverError, UnreachableError
+from provisioning.inventory import Host, Inventory
+from provisioning.transport import Connection, connector
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
-    from provisioning.inventory import Host, Inventory
-    from provisioning.transport import Connection
+CONNECT_DEADLINE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class HandOver:
+class Switchover:
     """What happened."""
 
     addresses: tuple[str, ...] = ()  # those that moved
@@ -28,8 +26,14 @@ class HandOver:
     cut_connections: int = 0  # client connections that were still open when the address went
 
 
-def hand_over(inventory: Inventory, host_name: str, connect: Callable[[Host], Connection]) -> HandOver:
-    """Leave `host_name` drained. It may be dead already: then a peer must hold the address. Raises HandOverError."""
+def switch_over(
+    inventory: Inventory, host_name: str, connect: Callable[[Host], Connection] | None = None
+) -> Switchover:
+    """Move the virtual IP to a peer and leave `host_name` drained: it is about to stop, or is dead already.
+
+    Raises SwitchoverError unless a peer serves (or, for a dead one, holds the address); then nothing was changed.
+    """
+    connect = connect or connector(inventory, deadline_s=CONNECT_DEADLINE_S)
     peers: list[Connection] = []
     try:
         for host in inventory.hosts:
@@ -43,7 +47,7 @@ def hand_over(inventory: Inventory, host_name: str, connect: Callable[[Host], Co
         except UnreachableError:
             return _already_gone(inventory, host_name, peers)
         try:
-            return give_away(leaving, peers, inventory.virtual_ips)
+            return move_to_peer(leaving, peers, inventory.virtual_ips)
         finally:
             leaving.close()
     finally:
@@ -51,12 +55,13 @@ def hand_over(inventory: Inventory, host_name: str, connect: Callable[[Host], Co
             peer.close()
 
 
-def retire(inventory: Inventory, host_name: str, connect: Callable[[Host], Connection]) -> HandOver:
-    """Hand over, then stop all that runs there: the machine is about to go, and its disks before it.
+def retire(inventory: Inventory, host_name: str, connect: Callable[[Host], Connection] | None = None) -> Switchover:
+    """Switch over, then stop all that runs there: the machine is about to go, and its disks before it.
 
-    A machine that does not answer is no error, if a peer holds the address and serves. Raises HandOverError.
+    A machine that does not answer is no error, if a peer holds the address and serves. Raises SwitchoverError.
     """
-    moved = hand_over(inventory, host_name, connect)
+    connect = connect or connector(inventory, deadline_s=CONNECT_DEADLINE_S)
+    moved = switch_over(inventory, host_name, connect)
     try:
         leaving = connect(inventory.get(host_name))
     except UnreachableError:
@@ -68,12 +73,12 @@ def retire(inventory: Inventory, host_name: str, connect: Callable[[Host], Conne
     return moved
 
 
-def give_away(leaving: Connection, peers: Sequence[Connection], virtual_ips: Iterable[str]) -> HandOver:
-    """Move what `leaving` holds to a serving peer. It stays drained until `end_drain`. Raises HandOverError."""
+def move_to_peer(leaving: Connection, peers: Sequence[Connection], virtual_ips: Iterable[str]) -> Switchover:
+    """Move what `leaving` holds to a serving peer. It stays drained until `end_drain`. Raises SwitchoverError."""
     wanted = list(virtual_ips)
     serving = [peer for peer in peers if _serves(peer)]
     if not serving:
-        raise HandOverError(
+        raise SwitchoverError(
             f"{leaving.host.name} cannot hand {', '.join(wanted)} over: no other machine serves; nothing was changed",
             seen="\n".join(f"{peer.host.name}: nginx or keepalived does not run or answer" for peer in peers)
             or "no other machine could be reached",
@@ -82,18 +87,18 @@ def give_away(leaving: Connection, peers: Sequence[Connection], virtual_ips: Ite
     for peer in serving:
         # Nothing to move. (While a rollout changes the profile both hold it: two versions of VRRP.)
         if peer.call([{"do": "held", "virtual_ips": wanted, "deadline_s": 0}])[0]:
-            return HandOver((), peer.host.name)
+            return Switchover((), peer.host.name)
     drain = {"do": "drain", "virtual_ips": wanted, "deadline_s": 30}
     moved: dict[str, list[str]] = leaving.call([drain], deadline_s=400)[0]
     addresses = tuple(moved["moved"])
     if not addresses:
-        return HandOver()
+        return Switchover()
     for peer in serving:
         held = peer.call([{"do": "held", "virtual_ips": list(addresses), "deadline_s": 5}])[0]
         if held:
-            return HandOver(tuple(held), peer.host.name, int(moved["cut"][0]))
+            return Switchover(tuple(held), peer.host.name, int(moved["cut"][0]))
     leaving.call([{"do": "end_drain"}])
-    raise HandOverError(
+    raise SwitchoverError(
         f"{leaving.host.name} let {', '.join(addresses)} go and no peer took it within 5 s; the drain was ended",
         look_at="journalctl -u keepalived on all machines; does the security group let VRRP (protocol 112) pass",
     )
@@ -111,13 +116,13 @@ def _serves(peer: Connection) -> bool:
         return False
 
 
-def _already_gone(inventory: Inventory, host_name: str, peers: Sequence[Connection]) -> HandOver:
+def _already_gone(inventory: Inventory, host_name: str, peers: Sequence[Connection]) -> Switchover:
     addresses = list(inventory.virtual_ips)
     for peer in peers:
         held = peer.call([{"do": "held", "virtual_ips": addresses, "deadline_s": 0}])[0]
         if held and _serves(peer):
-            return HandOver((), peer.host.name)
-    raise HandOverError(
+            return Switchover((), peer.host.name)
+    raise SwitchoverError(
         f"{host_name} cannot be reached, and no other machine holds {', '.join(addresses)} and serves; "
         "nothing was changed",
         look_at="tandem health; the machines' consoles",
