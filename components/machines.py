@@ -118,8 +118,9 @@ class Machines(pulumi.ComponentResource):
         settings = self._args.access.bastion
         group_id = self._args.firewall.bastion_id
         if group_id is None:
-            message = "a bastion without a security group: Firewall and Machines were given different access settings"
-            raise ValueError(message)
+            raise ValueError(
+                "a bastion without a security group: Firewall and Machines were given different access settings"
+            )
         machine = self._instance(
             BASTION,
             address=str(settings.address),

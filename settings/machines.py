@@ -131,6 +131,7 @@ class MachinesSettings(FrozenModel):
     @classmethod
     def _not_root(cls, user: str) -> str:
         if user == "root":
-            message = "is root: the machines are set up by a login user with sudo, and root's login stays closed"
-            raise ValueError(message)
+            raise ValueError(
+                "is root: the machines are set up by a login user with sudo, and root's login stays closed"
+            )
         return user

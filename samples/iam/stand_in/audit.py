@@ -58,8 +58,7 @@ class Record:
         given = msgpack.unpack(data)
         expire_at, timestamp = given.get("ExpireAt"), given.get("TimeStamp")
         if not isinstance(expire_at, datetime) or not isinstance(timestamp, int):
-            msg = f"no audit record: it has {', '.join(given) or 'no fields'}"
-            raise msgpack.PackError(msg)
+            raise msgpack.PackError(f"no audit record: it has {', '.join(given) or 'no fields'}")
         username, effect, conclusion, request, policies, deciders = (str(given.get(name, "")) for name in FIELDS[1:-1])
         return cls(timestamp, username, effect, conclusion, request, policies, deciders, expire_at)
 

@@ -71,8 +71,7 @@ class ApiserverSource:
         answer = connection.getresponse()
         body = answer.read()
         if answer.status != http.client.OK:
-            msg = f"POST {path} gave {answer.status} {body[:200]!r}"
-            raise http.client.HTTPException(msg)
+            raise http.client.HTTPException(f"POST {path} gave {answer.status} {body[:200]!r}")
         return json.loads(body)
 
 
