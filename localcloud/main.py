@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from localcloud.commands import access, doctor, expose, faults, up
+from localcloud.commands import access, doctor, expose, fault, up
 
 app = typer.Typer(
     name="localcloud",
@@ -24,9 +24,9 @@ app.command(context_settings=access.PASS_THROUGH)(access.client)
 app.command(context_settings=access.PASS_THROUGH)(access.ssh)
 app.command()(access.console)
 app.command()(expose.expose)
-app.command("takeover-delay")(faults.takeover_delay)
+app.command("takeover-delay")(fault.takeover_delay)
 app.command()(doctor.doctor)
-app.add_typer(faults.app)
+app.add_typer(fault.app)
 
 
 # These need nothing of the API or the engine, whose imports take a second: they are loaded for the rest alone.
@@ -41,7 +41,7 @@ def _add_families(words: list[str]) -> None:
     api = importlib.import_module("localcloud.commands.api")
     app.add_typer(engine.app)
     app.add_typer(api.app)
-    faults.app.command("api")(api.fault_api)
+    fault.app.command("api")(api.fault_api)
 
 
 _add_families(sys.argv[1:])

@@ -46,7 +46,7 @@ def api(  # noqa: PLR0917  Typer makes options of them
 ) -> None:
     """Serve the API alone: no machines, no root. Prints `ready` and the addresses, and runs until it is stopped."""
     # The API's imports take a third of a second, and the other commands need none of them.
-    from localcloud.api.serve import Options, run  # noqa: PLC0415 - slow
+    from localcloud.api.standalone import Options, run  # noqa: PLC0415 - slow
     from localcloud.reconcile.cloud import DEFAULT_CREDENTIALS  # noqa: PLC0415 - slow
     from localcloud.rules.timing import REALISTIC, SHORT  # noqa: PLC0415 - slow
 
@@ -75,13 +75,13 @@ Name = Annotated[str, typer.Option("--name", envvar="LOCALCLOUD_NAME", help="Whi
 ApiSocket = Annotated[Path | None, typer.Option("--control", help="Socket of a `localcloud api`, instead of --name.")]
 
 
-def ask_operator(name: str, control: Path | None, method: str, path: str, **arguments: Any) -> Any:
+def ask_admin(name: str, control: Path | None, method: str, path: str, **arguments: Any) -> Any:
     """Ask a daemon, or a lone `localcloud api`, on its socket. Ends the command with a message where nobody answers."""
     import httpx  # noqa: PLC0415  the server needs no client, and its start is measured
 
-    # A daemon serves this below /operator on its control socket; `localcloud api` has a socket for it alone.
+    # A daemon serves this below /admin on its control socket; `localcloud api` has a socket for it alone.
     socket_path = control or Path("/run/localcloud") / name / "control.sock"
-    prefix = "" if control else "/operator"
+    prefix = "" if control else "/admin"
     if not socket_path.exists():
         typer.echo(f"localcloud {name}: there is no {socket_path}; is it up?", err=True)
         raise typer.Exit(1)
@@ -134,7 +134,7 @@ def log(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on each line.")] = False,
 ) -> None:
     """Show the last requests and how they ended."""
-    entries = ask_operator(name, control, "GET", "/log", params={"last": last})
+    entries = ask_admin(name, control, "GET", "/log", params={"last": last})
     number = 0
     while True:
         for entry in entries:
@@ -143,7 +143,7 @@ def log(
         if not follow:
             return
         time.sleep(0.3)
-        entries = ask_operator(name, control, "GET", "/log", params={"after": number})
+        entries = ask_admin(name, control, "GET", "/log", params={"after": number})
 
 
 def _in_words(entry: dict[str, Any]) -> str:
@@ -162,7 +162,7 @@ def reset(
     """Forget every resource: machines, disks and networks of the cloud are destroyed."""
     if not yes:
         typer.confirm(f"Destroy everything in cloud {name}?", abort=True)
-    ask_operator(name, control, "POST", "/reset")
+    ask_admin(name, control, "POST", "/reset")
 
 
 def fault_api(  # noqa: PLR0917  Typer makes options of them
@@ -179,9 +179,9 @@ def fault_api(  # noqa: PLR0917  Typer makes options of them
 ) -> None:
     """Let API calls fail: an error code, latency, a dropped connection, half an answer."""
     if target == "list":
-        answer = ask_operator(name, control, "GET", "/faults")
+        answer = ask_admin(name, control, "GET", "/faults")
     elif target == "clear":
-        answer = ask_operator(name, control, "DELETE", "/faults")
+        answer = ask_admin(name, control, "DELETE", "/faults")
     else:
         wanted = {
             "target": target,
@@ -193,5 +193,5 @@ def fault_api(  # noqa: PLR0917  Typer makes options of them
             "times": times,
             "probability": probability,
         }
-        answer = ask_operator(name, control, "POST", "/faults", json=wanted)
+        answer = ask_admin(name, control, "POST", "/faults", json=wanted)
     typer.echo(json.dumps(answer, indent=2))

@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from localcloud.commands.api import ApiSocket, ask_operator
+from localcloud.commands.api import ApiSocket, ask_admin
 from localcloud.commands.context import DEFAULT_NAME, LONGEST_DELAY_S, Control, Name, fail, paths_of, require_root
 from localcloud.commands.doctor import require_tools
 from localcloud.errors import LocalcloudError
@@ -90,7 +90,7 @@ def status(
 ) -> None:
     """What runs: machines, networks, who holds which HAVIP. With --control: what records a lone API keeps."""
     if control is not None:
-        _print_api_status(ask_operator(name, control, "GET", "/status"), as_json=as_json)
+        _print_api_status(ask_admin(name, control, "GET", "/status"), as_json=as_json)
         return
     try:
         paths = paths_of(name)

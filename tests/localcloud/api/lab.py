@@ -19,8 +19,8 @@ from tencentcloud.common.profile.client_profile import ClientProfile
 from tencentcloud.common.profile.http_profile import HttpProfile
 
 from localcloud.api.app import make_app
-from localcloud.api.dispatch import dispatch, find_action
 from localcloud.api.gateway import Gateway
+from localcloud.api.request_path import find_action, run_action
 from localcloud.reconcile.cloud import Cloud
 from localcloud.rules.catalog import IMAGES, Image
 from localcloud.rules.timing import SHORT, Timing
@@ -43,7 +43,7 @@ class Direct:
         """`call("vpc:CreateVpc", VpcName="x", CidrBlock="10.0.0.0/16")`."""
         service, _, name = target.partition(":")
         action = find_action(service, name, VERSIONS[service])
-        return dispatch(
+        return run_action(
             self.cloud, action, parameters, region=region, secret_id=SECRET_ID, request_id=str(uuid.uuid4())
         )
 
@@ -103,7 +103,7 @@ def serving(cloud: Cloud, *, requests_per_second: int = 0) -> Generator[Server]:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     listener.listen(128)
-    config = uvicorn.Config(make_app(cloud, gateway), log_config=None, access_log=False, lifespan="off")
+    config = uvicorn.Config(make_app(gateway), log_config=None, access_log=False, lifespan="off")
     server = _Quiet(config)
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()

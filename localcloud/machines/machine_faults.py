@@ -1,4 +1,4 @@
-"""Faults that a person puts on a machine, each undone by `heal`; each as measured in shared/reference/lab.md, 6.
+"""MachineFaults that a person puts on a machine, each undone by `heal`; each as measured in shared/reference/lab.md, 6.
 
 Undoing looks at what is there, not at what was remembered: it also works after the daemon was killed. Only units whose
 processes were killed are written down (in the cloud's run directory), to start them again.
@@ -46,7 +46,7 @@ class Report:
     took_ms: float
 
 
-class Faults:
+class MachineFaults:
     """One method for each fault; each returns what it did, in words. `inject` finds it by its name."""
 
     def __init__(self, world: LinuxWorld) -> None:

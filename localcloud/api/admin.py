@@ -12,13 +12,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from localcloud.api.faults import Fault
+from localcloud.api.api_faults import ApiFault
 from localcloud.api.gateway import Gateway
 from localcloud.api.reference import actions_as_data
 from localcloud.services.actions import ACTIONS
 
 
-def make_operator_app(gateway: Gateway) -> Starlette:
+def make_admin_app(gateway: Gateway) -> Starlette:
     """GET /status /log /actions /faults, POST /faults /reset, DELETE /faults."""
 
     async def status(_: Request) -> Response:
@@ -43,7 +43,7 @@ def make_operator_app(gateway: Gateway) -> Starlette:
         target = str(given.get("target", ""))
         if not any(fnmatch.fnmatchcase(f"{service}:{name}", target) for service, name in ACTIONS):
             return JSONResponse(f"{target!r} fits no action; `localcloud actions` lists them: vpc:CreateVpc", 400)
-        gateway.faults.add(Fault(**given))
+        gateway.faults.add(ApiFault(**given))
         return JSONResponse(gateway.faults.all())
 
     async def clear_faults(_: Request) -> Response:

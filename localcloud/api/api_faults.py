@@ -1,4 +1,4 @@
-"""Faults on demand: an error code, latency, a dropped connection, half an answer; once, N times, by chance."""
+"""ApiFaults on demand: an error code, latency, a dropped connection, half an answer; once, N times, by chance."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 
 @dataclass(slots=True)
-class Fault:
+class ApiFault:
     """`target` is `vpc:CreateVpc`, `vpc:*` or `*`; shell patterns. `times` 0 means until it is taken away."""
 
     target: str
@@ -32,15 +32,15 @@ class Fault:
         return self.drop or self.half
 
 
-class Faults:
+class ApiFaults:
     """The faults that are set, in order; the first that fits a request strikes."""
 
     def __init__(self, seed: int = 0) -> None:
-        self._faults: list[Fault] = []
+        self._faults: list[ApiFault] = []
         self._numbers = 0
         self._chance = random.Random(seed)  # noqa: S311  a repeatable choice, no secret
 
-    def add(self, fault: Fault) -> Fault:
+    def add(self, fault: ApiFault) -> ApiFault:
         """Set one."""
         self._numbers += 1
         fault.number = self._numbers
@@ -57,7 +57,7 @@ class Faults:
         """Every fault that is set, as JSON-able data."""
         return [asdict(fault) for fault in self._faults]
 
-    def draw(self, service: str, action: str) -> Fault | None:
+    def draw(self, service: str, action: str) -> ApiFault | None:
         """The fault that strikes this request, if any."""
         for fault in self._faults:
             if not fnmatch.fnmatchcase(f"{service}:{action}", fault.target):
@@ -79,7 +79,7 @@ class ConnectionBrokenError(Exception):
 class BrokenResponse(Response):
     """An answer that does not arrive whole."""
 
-    def __init__(self, content: bytes, fault: Fault) -> None:
+    def __init__(self, content: bytes, fault: ApiFault) -> None:
         super().__init__(content, media_type="application/json")
         self._half = fault.half
 
