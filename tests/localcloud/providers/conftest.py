@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,5 +17,6 @@ def cloud(tmp_path: Path) -> Iterator[Cloud]:
 
 
 @pytest.fixture
-def project(tmp_path: Path, cloud: Cloud) -> Project:
-    return Project(tmp_path / "project", cloud.environment)
+def project(tmp_path: Path, cloud: Cloud) -> Iterator[Project]:
+    with closing(Project(tmp_path / "project", cloud.environment)) as small:
+        yield small

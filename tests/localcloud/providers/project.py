@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pulumi import automation
-
 from localcloud.providers.plugins import with_plugins
 
+_DRIVER = Path(__file__).with_name("driver.py")
 _ENGINE_ENVIRONMENT = {
     "PULUMI_CONFIG_PASSPHRASE": "open sesame",
     "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
@@ -26,7 +28,7 @@ class Step:
     """What the engine does with one resource."""
 
     operation: str  # same, create, update, replace, delete ...
-    differences: Mapping[str, str] = field(default_factory=dict)  # path -> add, update-replace ...
+    differences: Mapping[str, str] = field(default_factory=dict[str, str])  # path -> add, update-replace ...
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Project:
         self.environment = {**_ENGINE_ENVIRONMENT, **environment}
         self._program = ""
         self._config: dict[str, str] = {}
+        self._driver: subprocess.Popen[str] | None = None
 
     def write(self, program: str, **config: str) -> None:
         self._program, self._config = textwrap.dedent(program), config
@@ -67,63 +70,43 @@ class Project:
         return _successful(self._run("destroy"))
 
     def outputs(self) -> dict[str, Any]:
-        return {name: "[secret]" if one.secret else one.value for name, one in self._stack().outputs().items()}
+        return self._ask("outputs")
 
     def resources(self) -> dict[str, dict[str, Any]]:
         """Those of providers, by name; secrets are encrypted."""
-        deployment = self._stack().export_stack().deployment or {}
-        return {
-            one["urn"].rsplit("::", 1)[1]: one
-            for one in deployment.get("resources", ())
-            if not one["type"].startswith("pulumi:")
-        }
+        found = (self._ask("export") or {}).get("resources", ())
+        return {one["urn"].rsplit("::", 1)[1]: one for one in found if not one["type"].startswith("pulumi:")}
+
+    def close(self) -> None:
+        if self._driver is not None:
+            self._driver.communicate()
+            self._driver = None
 
     def _run(self, command: str) -> Run:
-        stack = self._stack()
-        events: list[automation.EngineEvent] = []
-        failure, written = "", []
-        try:
-            getattr(stack, command)(on_event=events.append, on_output=written.append)
-        except automation.CommandError:
-            failure = "".join(written)
-        summary = next((one.summary_event for one in events if one.summary_event), None)
-        changes = {str(operation): count for operation, count in (summary.resource_changes if summary else {}).items()}
-        return Run(failure, changes, dict(_steps(events)))
+        answer = self._ask(command)
+        steps = {one["name"]: Step(one["operation"], one["differences"]) for one in answer["steps"]}
+        return Run(answer["failure"], answer["changes"], steps)
 
-    def _stack(self) -> automation.Stack:
+    def _ask(self, command: str) -> Any:
         self.directory.mkdir(exist_ok=True)
-        settings = automation.ProjectSettings(
-            "little", "python", backend=automation.ProjectBackend(f"file://{self.directory}")
-        )
-        stack = automation.create_or_select_stack(
-            "dev",
-            "little",
-            program=self._execute,
-            opts=automation.LocalWorkspaceOptions(
-                work_dir=str(self.directory),
-                project_settings=settings,
-                env_vars=with_plugins({**os.environ, **self.environment}, self.directory / "plugins"),
-                pulumi_home=str(self.directory / "home"),
-            ),
-        )
-        stack.set_all_config({name: automation.ConfigValue(value) for name, value in self._config.items()})
-        return stack
-
-    def _execute(self) -> None:
-        exec(compile(self._program, "program", "exec"), {})  # noqa: S102 - the test's own program
+        if self._driver is None:
+            self._driver = subprocess.Popen(
+                [sys.executable, str(_DRIVER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+        assert self._driver.stdin is not None
+        assert self._driver.stdout is not None
+        request = {
+            "command": command,
+            "directory": str(self.directory),
+            "environment": with_plugins({**os.environ, **self.environment}, self.directory / "plugins"),
+            "program": self._program,
+            "config": self._config,
+        }
+        self._driver.stdin.write(json.dumps(request) + "\n")
+        self._driver.stdin.flush()
+        return json.loads(self._driver.stdout.readline())
 
 
 def _successful(run: Run) -> Run:
     assert not run.failure, run.failure
     return run
-
-
-def _steps(events: list[automation.EngineEvent]) -> Any:
-    for event in events:
-        if event.resource_pre_event:
-            metadata = event.resource_pre_event.metadata
-            differences = {
-                path: str(getattr(one.diff_kind, "value", one.diff_kind))
-                for path, one in (metadata.detailed_diff or {}).items()
-            }
-            yield metadata.urn.rsplit("::", 1)[1], Step(str(getattr(metadata.op, "value", metadata.op)), differences)

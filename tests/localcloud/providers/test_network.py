@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 
 from localcloud.providers.tencentcloud.api import ApiError
@@ -186,16 +188,17 @@ def test_what_is_gone_already_is_no_error_in_a_destroy(network: Project, cloud: 
 def test_an_existing_resource_is_imported(network: Project) -> None:
     network.up()
     vpc_id = network.resources()["vpc"]["id"]
-    second = Project(network.directory / "second", network.environment)
-    program = f"""
-        import pulumi, tencentcloud_iac_pulumi as tc
-        tc.vpc.Instance("vpc", name="net-dev", cidr_block="10.0.0.0/16", tags={{"label": "one"}},
-                        opts=pulumi.ResourceOptions(import_="{vpc_id}"))
-    """
-    second.write(program)
-    assert second.up().changes == {"create": 1, "import": 1}
-    assert second.resources()["vpc"]["outputs"] == network.resources()["vpc"]["outputs"]
-    assert second.up().changes == {"same": 2}
+    with closing(Project(network.directory / "second", network.environment)) as second:
+        second.write(
+            f"""
+            import pulumi, tencentcloud_iac_pulumi as tc
+            tc.vpc.Instance("vpc", name="net-dev", cidr_block="10.0.0.0/16", tags={{"label": "one"}},
+                            opts=pulumi.ResourceOptions(import_="{vpc_id}"))
+            """
+        )
+        assert second.up().changes == {"create": 1, "import": 1}
+        assert second.resources()["vpc"]["outputs"] == network.resources()["vpc"]["outputs"]
+        assert second.up().changes == {"same": 2}
 
 
 def test_nothing_is_begun_without_credentials(network: Project) -> None:
