@@ -19,6 +19,7 @@ from localcloud.machines.operator import enter_client, enter_operator
 from localcloud.machines.paths import Paths
 from localcloud.network import names
 from localcloud.network.namespaces import Namespaces
+from localcloud.providers.plugins import with_plugins
 
 # Everything after the first word of CMD belongs to CMD, dashes and all.
 PASS_THROUGH = {"allow_interspersed_args": False, "ignore_unknown_options": False}
@@ -30,7 +31,7 @@ Node = Annotated[str, typer.Argument(help="A machine's name or instance id.", me
 def exec_(command: Command, name: Name = DEFAULT_NAME) -> None:
     """Run CMD as the operator: the API under its real names, and a private line into every VPC."""
     paths = _enterable(name, names.OPERATOR)
-    _run_here(command, lambda: enter_operator(paths, command[0]))
+    _run_here(command, lambda: with_plugins(enter_operator(paths, command[0]), paths.run / "plugins"))
 
 
 def client(command: Command, name: Name = DEFAULT_NAME) -> None:
