@@ -10,9 +10,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from operations.engines import choose_engine, enter_localcloud
+from operations.engine import Selection, open_engine
 from operations.errors import NoDeploymentError, OperationError
 from operations.health import examine, make_table
+from operations.localcloud import enter_localcloud
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -22,26 +23,87 @@ app = typer.Typer(
 Stack = Annotated[str, typer.Option("--stack", "-s", help="The Pulumi stack, e.g. prod.")]
 
 
+ConfigFile = Annotated[
+    Path | None, typer.Option(help="Settings to use instead of the stack's own file; stacks on localcloud only.")
+]
+Target = Annotated[list[str] | None, typer.Option("--target", "-t", help="Only this URN; `**` stands for any text.")]
+Exclude = Annotated[list[str] | None, typer.Option("--exclude", help="All but this URN.")]
+Replace = Annotated[list[str] | None, typer.Option("--replace", help="Replace this URN, though it did not change.")]
+Dependents = Annotated[bool, typer.Option("--target-dependents", help="And what depends on the targets.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; on localcloud nothing is ever asked.")]
+
+
 @app.command()
 def up(
     stack: Stack = "local",
-    config_file: Annotated[Path | None, typer.Option(help="Settings to use instead of the stack's own file.")] = None,
+    *,
+    config_file: ConfigFile = None,
+    target: Target = None,
+    exclude: Exclude = None,
+    replace: Replace = None,
+    target_dependents: Dependents = False,
+    refresh: Annotated[bool, typer.Option(help="First read back what there is, so that drift is healed.")] = True,
+    diff: Annotated[bool, typer.Option("--diff", help="Show each changed line.")] = False,
+    yes: Yes = False,
 ) -> None:
-    """Deploy a stack that lives on localcloud (for others: `pulumi up --stack NAME`)."""
+    """Deploy a stack: `pulumi up --refresh`."""
     enter_localcloud(stack, sys.argv[1:])
-    engine = choose_engine(stack, config_file=config_file)
-    typer.echo(f"Deploying stack {stack} with {engine.name} ...")
-    engine.up()
+    selection = Selection(target or (), exclude or (), replace or (), target_dependents)
+    open_engine(stack, config_file, ask=not yes).up(selection, refresh=refresh, diff=diff)
 
 
 @app.command()
 def preview(
     stack: Stack = "local",
-    config_file: Annotated[Path | None, typer.Option(help="Settings to use instead of the stack's own file.")] = None,
+    *,
+    config_file: ConfigFile = None,
+    target: Target = None,
+    exclude: Exclude = None,
+    replace: Replace = None,
+    target_dependents: Dependents = False,
+    refresh: Annotated[bool, typer.Option(help="First read back what there is.")] = False,
 ) -> None:
-    """Show what `up` would change: with `pulumi`, each changed line of each file (`pulumi preview --diff`)."""
+    """Show each line that `up` would change, by the recorded state: `pulumi preview --diff`."""
     enter_localcloud(stack, sys.argv[1:])
-    choose_engine(stack, config_file=config_file).preview()
+    selection = Selection(target or (), exclude or (), replace or (), target_dependents)
+    open_engine(stack, config_file).preview(selection, refresh=refresh)
+
+
+@app.command()
+def refresh(
+    stack: Stack = "local",
+    *,
+    config_file: ConfigFile = None,
+    target: Target = None,
+    exclude: Exclude = None,
+    diff: Annotated[bool, typer.Option("--diff", help="Show each changed line.")] = False,
+    yes: Yes = False,
+) -> None:
+    """Read back what there is into the state: `pulumi refresh`."""
+    enter_localcloud(stack, sys.argv[1:])
+    open_engine(stack, config_file, ask=not yes).refresh(Selection(target or (), exclude or ()), diff=diff)
+
+
+@app.command()
+def destroy(
+    stack: Stack = "local",
+    *,
+    config_file: ConfigFile = None,
+    target: Target = None,
+    target_dependents: Dependents = False,
+    yes: Yes = False,
+) -> None:
+    """Delete everything that the stack has: `pulumi destroy --run-program`."""
+    enter_localcloud(stack, sys.argv[1:])
+    selection = Selection(target or (), target_dependents=target_dependents)
+    open_engine(stack, config_file, ask=not yes).destroy(selection)
+
+
+@app.command()
+def cancel(stack: Stack = "local") -> None:
+    """Release the stack's lock: `pulumi cancel`. Only for a lock whose owner is gone."""
+    enter_localcloud(stack, sys.argv[1:])
+    open_engine(stack).cancel()
 
 
 @app.command()
@@ -52,7 +114,7 @@ def outputs(
     show_secrets: Annotated[bool, typer.Option(help="Show secrets in plain text.")] = False,
 ) -> None:
     """Show what the deployment exports."""
-    values = choose_engine(stack).outputs(show_secrets=show_secrets)
+    values = open_engine(stack).outputs(show_secrets=show_secrets)
     if not values:
         raise NoDeploymentError(stack, name or "public_ip", f"nothing is deployed; try `tandem up --stack {stack}`")
     if name is not None:
@@ -71,7 +133,7 @@ def outputs(
 def health(stack: Stack = "local") -> None:
     """Ask the service through its public IP, and each machine. Exit code 1 unless all is well."""
     enter_localcloud(stack, sys.argv[1:])
-    values = choose_engine(stack).outputs(show_secrets=True)
+    values = open_engine(stack).outputs(show_secrets=True)
     if "public_ip" not in values:
         raise NoDeploymentError(stack, "public_ip", f"nothing is deployed; try `tandem up --stack {stack}`")
     seen = examine(values)

@@ -1,0 +1,146 @@
+"""Pulumi as the `tandem` command drives it: one stack, the program in this process."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pulumi.automation import LocalWorkspace, PulumiCommand, Stack, StackNotFoundError
+from pulumi.automation.errors import CommandError
+
+from operations.cli import TerminalCommand, find_cli
+from operations.errors import OperationError
+from operations.program import run_program
+from operations.workspace import PROJECT_ROOT, find_workspace
+
+_PLUGINS = Path(__file__).with_name("plugins")
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which resources an operation is limited to, and which it replaces: URNs, or patterns of them with `*`."""
+
+    target: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    replace: Sequence[str] = ()
+    target_dependents: bool = False
+
+
+EVERYTHING = Selection()
+
+
+class _Workspace(LocalWorkspace):
+    def select_stack(self, stack_name: str) -> None:
+        """Check that there is such a stack. Which one `pulumi` takes by default stays the person's choice."""
+        self.ask("stack", "--stack", stack_name)
+
+    def ask(self, *words: str) -> str:
+        """What a command prints. Raises CommandError."""
+        return self.pulumi_command.run([*words], self.work_dir, self.env_vars).stdout
+
+
+class Engine:
+    """One stack."""
+
+    def __init__(self, stack: Stack, workspace: _Workspace) -> None:
+        self._stack = stack
+        self._workspace = workspace
+
+    def up(self, selection: Selection = EVERYTHING, *, refresh: bool, diff: bool = False) -> None:
+        """Deploy. Raises EngineError, after Pulumi has said why."""
+        self._stack.up(
+            refresh=refresh,
+            diff=diff,
+            target=list(selection.target),
+            exclude=list(selection.exclude),
+            replace=list(selection.replace),
+            target_dependents=selection.target_dependents,
+        )
+
+    def preview(self, selection: Selection = EVERYTHING, *, refresh: bool = False) -> None:
+        """Show each line that `up` would change. Raises EngineError."""
+        self._stack.preview(
+            refresh=refresh,
+            diff=True,
+            target=list(selection.target),
+            exclude=list(selection.exclude),
+            replace=list(selection.replace),
+            target_dependents=selection.target_dependents,
+        )
+
+    def refresh(self, selection: Selection = EVERYTHING, *, diff: bool = False) -> None:
+        """Read back what there is into the state. Raises EngineError."""
+        self._stack.refresh(target=list(selection.target), exclude=list(selection.exclude), diff=diff)
+
+    def destroy(self, selection: Selection = EVERYTHING) -> None:
+        """Delete everything, with the program's hooks. Raises EngineError."""
+        self._stack.destroy(
+            target=list(selection.target), target_dependents=selection.target_dependents, run_program=True
+        )
+
+    def cancel(self) -> None:
+        """Release the lock of an operation that runs or was killed. Raises OperationError."""
+        self._ask("cancel", "--yes")
+
+    def outputs(self, *, show_secrets: bool) -> dict[str, Any]:
+        """The stack's exports; empty before the first deployment. Raises OperationError."""
+        return json.loads(self._ask("stack", "output", "--json", *(["--show-secrets"] if show_secrets else [])))
+
+    def _ask(self, *words: str) -> str:
+        try:
+            return self._workspace.ask(*words, "--stack", self._stack.name)
+        except CommandError as error:
+            raise OperationError(_said(error)) from None
+
+
+def open_engine(stack: str, config_file: Path | None = None, *, ask: bool = False) -> Engine:
+    """A stack that exists, or that lives on localcloud. `config_file` replaces the settings of the latter.
+
+    Raises OperationError where pulumi or the stack is missing.
+    """
+    here = find_workspace(stack, os.environ)
+    command = TerminalCommand(find_cli(os.environ), ask=ask and here is None)
+    if here is None:
+        return open_stack(stack, PROJECT_ROOT, run_program, command, create=False)
+    if config_file:
+        # For the program's messages, which name the file that has to be changed (stacks/settings.py).
+        os.environ["TANDEM_CONFIG_FILE"] = str(config_file)
+    environment = here.prepare_for_pulumi(stack, config_file)
+    return open_stack(stack, here.project, run_program, command, environment, create=True)
+
+
+def open_stack(
+    name: str,
+    project: Path,
+    program: Callable[[], None],
+    command: PulumiCommand,
+    environment: Mapping[str, str] | None = None,
+    *,
+    create: bool,
+) -> Engine:
+    """A stack of the project in that directory. Raises OperationError where it is missing."""
+    path = os.pathsep.join((os.environ["PATH"], str(_PLUGINS)))
+    workspace = _Workspace(
+        work_dir=str(project),
+        program=program,
+        env_vars={**(environment or {}), "PATH": path},
+        pulumi_command=command,
+    )
+    try:
+        return Engine((Stack.create_or_select if create else Stack.select)(name, workspace), workspace)
+    except StackNotFoundError:
+        raise OperationError(
+            f"there is no stack {name} in the backend that pulumi is logged in to\n"
+            f"  create it: {command.command} stack init {name}"
+        ) from None
+    except CommandError as error:
+        raise OperationError(_said(error)) from None
+
+
+def _said(error: CommandError) -> str:
+    """What pulumi has written to stderr, of an error that holds its exit code and stdout too."""
+    return str(error).partition("stderr: ")[2].strip() or str(error)
