@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from pulumi.automation.errors import CommandError
 
 from operations.cli import TerminalCommand, find_cli
 from operations.errors import OperationError
+from operations.locks import release_dead_locks
+from operations.pending import apply_recovery, plan_recovery, read_pending
 from operations.program import run_program
 from operations.workspace import PROJECT_ROOT, find_workspace
 
@@ -81,6 +84,39 @@ class Engine:
         self._stack.destroy(
             target=list(selection.target), target_dependents=selection.target_dependents, run_program=True
         )
+
+    def recover(self, report: Callable[[str], None]) -> None:
+        """Make the stack usable after a killed run: its lock released, what it was creating found or forgotten.
+
+        Raises OperationError where only a person can tell what to do, and EngineError.
+        """
+        backend = self._workspace.who_am_i().url or ""
+        for lock in release_dead_locks(backend, self._workspace.project_settings().name, self._stack.name):
+            report(f"Released the state's lock: its owner, process {lock.pid} of {lock.username}, has ended.")
+        state = json.loads(self._ask("stack", "export"))
+        deployment = state.get("deployment") or {}
+        pending = read_pending(deployment)
+        if not pending:
+            return
+        known = frozenset((one["type"], one.get("id", "")) for one in deployment.get("resources") or [])
+        recovery = plan_recovery(pending, known, self._connect)
+        for urn, id_ in recovery.found.items():
+            report(f"An interrupted run may have created {urn}: {id_} is imported.")
+        for urn in recovery.absent:
+            report(f"An interrupted run was creating {urn}: it does not exist.")
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:  # secrets in it are encrypted
+            json.dump({**state, "deployment": apply_recovery(deployment, recovery)}, file)
+            file.flush()
+            self._ask("stack", "import", "--file", file.name)
+        if recovery.found:
+            self.refresh(Selection(target=list(recovery.found)))
+
+    def _connect(self) -> Ask:
+        from operations.cloud_api import connect  # noqa: PLC0415 - the cloud's SDK is slow, and seldom needed
+
+        config = self._stack.get_all_config()
+        settings = {key.partition(":")[2]: item.value for key, item in config.items() if key.startswith("tencentcloud:")}
+        return connect({**os.environ, **settings})
 
     def cancel(self) -> None:
         """Release the lock of an operation that runs or was killed. Raises OperationError."""

@@ -39,9 +39,18 @@ def owner_lives(lock: Lock) -> bool:
         return False
     except PermissionError:
         pass
-    started = _find_process_start(lock.pid)
+    try:
+        state, *_, ticks = Path(f"/proc/{lock.pid}/stat").read_text().rpartition(")")[2].split()[:20]
+        boot = re.search(r"^btime (\d+)$", Path("/proc/stat").read_text(), re.MULTILINE)
+    except OSError:  # it has just ended, or this system has no /proc
+        return True
+    if state in {"Z", "X"}:  # ended, but its parent has not waited for it yet
+        return False
+    if boot is None:
+        return True
+    started = datetime.fromtimestamp(int(boot[1]) + int(ticks) / os.sysconf("SC_CLK_TCK"), UTC)
     # A process that started after the lock was taken has the process id of its dead owner.
-    return started is None or (started - lock.timestamp).total_seconds() <= _TOLERANCE_S
+    return (started - lock.timestamp).total_seconds() <= _TOLERANCE_S
 
 
 def release_dead_locks(
@@ -58,17 +67,6 @@ def release_dead_locks(
             file.unlink(missing_ok=True)
             released.append(lock)
     return released
-
-
-def _find_process_start(pid: int) -> datetime | None:
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        boot = re.search(r"^btime (\d+)$", Path("/proc/stat").read_text(), re.MULTILINE)
-    except OSError:  # it has ended, or this system has no /proc
-        return None
-    if boot is None:
-        return None
-    return datetime.fromtimestamp(int(boot[1]) + int(fields[19]) / os.sysconf("SC_CLK_TCK"), UTC)
 
 
 def _lock_files(backend_url: str, project: str, stack: str) -> Iterator[Path]:

@@ -49,7 +49,9 @@ def up(
     """Deploy a stack: `pulumi up --refresh`."""
     enter_localcloud(stack, sys.argv[1:])
     selection = Selection(target or (), exclude or (), replace or (), target_dependents)
-    open_engine(stack, config_file, ask=not yes).up(selection, refresh=refresh, diff=diff)
+    engine = open_engine(stack, config_file, ask=not yes)
+    engine.recover(typer.echo)
+    engine.up(selection, refresh=refresh, diff=diff)
 
 
 @app.command()
@@ -81,7 +83,9 @@ def refresh(
 ) -> None:
     """Read back what there is into the state: `pulumi refresh`."""
     enter_localcloud(stack, sys.argv[1:])
-    open_engine(stack, config_file, ask=not yes).refresh(Selection(target or (), exclude or ()), diff=diff)
+    engine = open_engine(stack, config_file, ask=not yes)
+    engine.recover(typer.echo)
+    engine.refresh(Selection(target or (), exclude or ()), diff=diff)
 
 
 @app.command()
@@ -96,7 +100,9 @@ def destroy(
     """Delete everything that the stack has: `pulumi destroy --run-program`."""
     enter_localcloud(stack, sys.argv[1:])
     selection = Selection(target or (), target_dependents=target_dependents)
-    open_engine(stack, config_file, ask=not yes).destroy(selection)
+    engine = open_engine(stack, config_file, ask=not yes)
+    engine.recover(typer.echo)
+    engine.destroy(selection)
 
 
 @app.command()

@@ -42,6 +42,16 @@ def test_a_lock_of_a_process_that_has_ended_is_released(tmp_path: Path) -> None:
     assert release(tmp_path) == []
 
 
+def test_a_lock_of_a_process_that_its_parent_has_not_waited_for_is_released(tmp_path: Path) -> None:
+    process = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    try:
+        lock(tmp_path, pid=process.pid)
+        assert len(release(tmp_path)) == 1
+    finally:
+        process.wait()
+
+
 def test_a_lock_of_a_process_that_runs_is_left_alone(tmp_path: Path) -> None:
     file = lock(tmp_path, pid=os.getpid())
     assert release(tmp_path) == []
