@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from tencentcloud.common.common_client import CommonClient
 from tencentcloud.common.credential import Credential
@@ -13,6 +13,7 @@ from tencentcloud.common.profile.client_profile import ClientProfile
 from tencentcloud.common.profile.http_profile import HttpProfile
 
 from operations.errors import OperationError
+from operations.pending_types import Ask
 
 _VERSIONS = {
     "vpc": "2017-03-12",
@@ -23,12 +24,6 @@ _VERSIONS = {
 }
 # How the API says that a list is empty.
 _EMPTY = ("ResourceNotFound.NoDataOfRecord",)
-
-
-class Ask(Protocol):
-    def __call__(self, service: str, action: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """The answer to one Describe action. Raises OperationError."""
-        ...
 
 
 def connect(settings: Mapping[str, str]) -> Ask:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +16,11 @@ from operations.cli import TerminalCommand, find_cli
 from operations.errors import OperationError
 from operations.locks import release_dead_locks
 from operations.pending import apply_recovery, plan_recovery, read_pending
+from operations.pending_types import Ask
+from operations.plugins import OWN_PLUGINS, find_plugins
 from operations.program import run_program
+from operations.selection import EVERYTHING, Selection
 from operations.workspace import PROJECT_ROOT, find_workspace
-
-_PLUGINS = Path(__file__).with_name("plugins")
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Which resources an operation is limited to, and which it replaces: URNs, or patterns of them with `*`."""
-
-    target: Sequence[str] = ()
-    exclude: Sequence[str] = ()
-    replace: Sequence[str] = ()
-    target_dependents: bool = False
-
-
-EVERYTHING = Selection()
 
 
 class _Workspace(LocalWorkspace):
@@ -115,7 +102,9 @@ class Engine:
         from operations.cloud_api import connect  # noqa: PLC0415 - the cloud's SDK is slow, and seldom needed
 
         config = self._stack.get_all_config()
-        settings = {key.partition(":")[2]: item.value for key, item in config.items() if key.startswith("tencentcloud:")}
+        settings = {
+            key.partition(":")[2]: item.value for key, item in config.items() if key.startswith("tencentcloud:")
+        }
         return connect({**os.environ, **settings})
 
     def cancel(self) -> None:
@@ -143,9 +132,9 @@ def open_engine(stack: str, config_file: Path | None = None, *, ask: bool = Fals
     if here is None:
         return open_stack(stack, PROJECT_ROOT, run_program, command, create=False)
     if config_file:
-        # For the program's messages, which name the file that has to be changed (stacks/settings.py).
+        # For the program's messages, which name the file that has to be changed (settings/load.py).
         os.environ["TANDEM_CONFIG_FILE"] = str(config_file)
-    environment = here.prepare_for_pulumi(stack, config_file)
+    environment = here.prepare_for_pulumi(stack, config_file, find_plugins(command.command, os.environ))
     return open_stack(stack, here.project, run_program, command, environment, create=True)
 
 
@@ -159,7 +148,7 @@ def open_stack(
     create: bool,
 ) -> Engine:
     """A stack of the project in that directory. Raises OperationError where it is missing."""
-    path = os.pathsep.join((os.environ["PATH"], str(_PLUGINS)))
+    path = os.pathsep.join((os.environ["PATH"], str(OWN_PLUGINS)))
     workspace = _Workspace(
         work_dir=str(project),
         program=program,

@@ -9,9 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from operations.cloud_api import Ask
 from operations.errors import OperationError
-from operations.pending_types import TYPES
+from operations.pending_types import TYPES, Ask
 
 # Their resources exist in the state alone, or (dynamic ones) are made again without harm.
 _WITHOUT_OBJECTS = ("pulumi-python:", "random:", "tls:", "pulumi:")
@@ -43,7 +42,9 @@ def read_pending(deployment: Mapping[str, Any]) -> list[Pending]:
     ]
 
 
-def plan_recovery(pending: Sequence[Pending], known: frozenset[tuple[str, str]], connect: Callable[[], Ask]) -> Recovery:
+def plan_recovery(
+    pending: Sequence[Pending], known: frozenset[tuple[str, str]], connect: Callable[[], Ask]
+) -> Recovery:
     """Look for what each create may have made; `known` has the type and id of what the state has already.
 
     Raises OperationError where only a person can tell: several objects have the name, or the type is not known.

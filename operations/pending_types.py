@@ -7,13 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from operations.cloud_api import Ask
+from typing import Any, Protocol
 
 Inputs = Mapping[str, Any]
 _MOST = 100
 _GOING = {"SHUTDOWN", "TERMINATING"}  # InstanceState of an instance that is being deleted
+
+
+class Ask(Protocol):
+    def __call__(self, service: str, action: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer to one Describe action. Raises OperationError."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,9 @@ class Things(ResourceProvider):
 
     def read(self, id_, props):
         file = FOLDER / f"thing-{props['label']}"
-        return ReadResult(id_, {**props, "value": json.loads(file.read_text())}) if file.exists() else ReadResult("", {})
+        if not file.exists():
+            return ReadResult("", {})
+        return ReadResult(id_, {**props, "value": json.loads(file.read_text())})
 
     def diff(self, id_, olds, news):
         keys = {key for key in {*olds, *news} - {"result", "__provider"} if olds.get(key) != news.get(key)}

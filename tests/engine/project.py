@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
 
@@ -21,7 +21,7 @@ from operations.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 _COMMAND = ("operations", "provisioning", "tools", "Pulumi.yaml")
-PROGRAM = ("__main__.py", "stacks", "components", "samples")
+PROGRAM = ("__main__.py", "stacks", "settings", "components", "samples")
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Project:
     environment: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def copy(cls, folder: Path, *more: str) -> Project:
+    def copy(cls, folder: Path, *more: str) -> Self:
         """A project with the `tandem` command and those files."""
         folder.mkdir(parents=True, exist_ok=True)
         for name in (*_COMMAND, *more):
@@ -63,10 +63,10 @@ class Project:
         (self.folder / "stacks").mkdir(exist_ok=True)
         (self.folder / "stacks" / "Pulumi.local.yaml").write_text(yaml.safe_dump({"config": config}))
 
-    def start(self, *words: str, **options: Any) -> subprocess.Popen[str]:
+    def start(self, *words: str) -> subprocess.Popen[str]:
         """`tandem ...` on the stack, in a process group of its own."""
         command = [sys.executable, "-m", "operations.main", *words, "--stack", "local"]
-        return self._start(command, {"PYTHONPATH": str(self.folder), "NO_COLOR": "1"}, **options)
+        return self._start(command, {"PYTHONPATH": str(self.folder), "NO_COLOR": "1"})
 
     def run(self, *words: str) -> Run:
         process = self.start(*words)
@@ -103,11 +103,11 @@ class Project:
         found = self.state().get("resources") or []
         return {one["urn"].rsplit("::", 1)[1]: one for one in found if not one["type"].startswith("pulumi:p")}
 
-    def _start(self, command: list[str], environment: dict[str, str], **options: Any) -> subprocess.Popen[str]:
+    def _start(self, command: list[str], environment: dict[str, str]) -> subprocess.Popen[str]:
         return subprocess.Popen(
             command, cwd=self.folder, text=True, start_new_session=True,
             env={**os.environ, **self.environment, **environment, "LOCALCLOUD_ID": "none"},
-            **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, **options},
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
 
 

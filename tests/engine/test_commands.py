@@ -14,7 +14,7 @@ pytestmark = pytest.mark.timeout(300)
 
 @pytest.fixture
 def project(tmp_path: Path) -> LittleProject:
-    return LittleProject.copy(tmp_path / "project")  # type: ignore[return-value]
+    return LittleProject.copy(tmp_path / "project")
 
 
 def test_up_deploys_and_a_second_one_changes_nothing(project: LittleProject) -> None:
@@ -38,7 +38,9 @@ def test_destroy_runs_the_programs_delete_hooks_and_leaves_nothing(project: Litt
 
 
 def test_a_lock_of_a_killed_up_is_released_and_the_rest_is_created(project: LittleProject) -> None:
-    program = 'a = Thing("a"); b = Thing("b", value=a.result, sleep_s=config.get_int("sleep")); Thing("c", value=b.result)'
+    program = (
+        'a = Thing("a"); b = Thing("b", value=a.result, sleep_s=config.get_int("sleep")); Thing("c", value=b.result)'
+    )
     project.write(program, sleep=60)
     process = project.start("up")
     project.wait_for_call("begin", "create", "b")
