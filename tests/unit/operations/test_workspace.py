@@ -1,26 +1,16 @@
-"""Which engine is chosen, and that a stack on localcloud leaves the checkout clean."""
+"""Where a stack on localcloud lives, and that it leaves the checkout clean."""
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
-from operations.engines import LocalcloudEngine, PulumiEngine, choose_engine, command_inside
-from operations.errors import OperationError
+from operations.localcloud import command_inside
+from operations.main import find_stack
+from operations.plugins import OWN_PLUGINS, find_plugins
 from operations.workspace import PROJECT_ROOT, Workspace, find_workspace, set_aside_if_of_another_cloud
-
-
-@pytest.fixture
-def path_with_pulumi(tmp_path: Path) -> str:
-    program = tmp_path / "bin" / "pulumi"
-    program.parent.mkdir()
-    program.write_text("#!/bin/sh\nexit 0\n")
-    program.chmod(0o755)
-    return str(program.parent)
 
 
 @pytest.fixture
@@ -30,41 +20,6 @@ def workspace(tmp_path: Path) -> Workspace:
     (program / "Pulumi.yaml").write_text("name: tandem\nruntime: python\nstackConfigDir: stacks\n")
     (program / "stacks" / "Pulumi.local.yaml").write_text("config:\n  tandem:region: ap-guangzhou\n")
     return Workspace(tmp_path / "state", program)
-
-
-def test_a_stack_of_the_real_cloud_needs_pulumi_and_the_error_says_where_to_get_it() -> None:
-    with pytest.raises(OperationError, match=r"stack prod needs the pulumi command.*\n.*Install it"):
-        choose_engine("prod", {"PATH": "/nonexistent"})
-
-
-def test_a_stack_of_the_real_cloud_uses_pulumi_as_it_is(path_with_pulumi: str) -> None:
-    assert isinstance(choose_engine("prod", {"PATH": path_with_pulumi}), PulumiEngine)
-
-
-def test_a_preview_shows_the_diff_and_makes_the_stack_on_localcloud_first(
-    workspace: Workspace, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    other = tmp_path / "other.yaml"
-    other.write_text("config: {}\n")
-    program = tmp_path / "bin" / "pulumi"
-    program.parent.mkdir()
-    program.write_text('#!/bin/sh\necho "$@" "$TANDEM_CONFIG_FILE" >> "$(dirname "$0")/asked"\necho shown\n')
-    program.chmod(0o755)
-    before = os.environ["PATH"]
-    os.environ["PATH"] = f"{program.parent}:{before}"
-    try:
-        PulumiEngine("local", workspace, other).preview()
-    finally:
-        os.environ["PATH"] = before
-    asked = [line.split("--non-interactive ")[1] for line in (program.parent / "asked").read_text().splitlines()]
-    # The program's messages name the file that a person has to change.
-    assert asked == [f"stack select --create local {other}", f"preview --stack local --diff {other}"]
-    assert capfd.readouterr().out == "shown\n"
-
-
-def test_without_pulumi_the_local_stack_runs_on_localclouds_engine() -> None:
-    environment = {"PATH": "/nonexistent", "LOCALCLOUD_NAME": "no-such-cloud"}
-    assert isinstance(choose_engine("local", environment), LocalcloudEngine)
 
 
 def test_a_command_that_reaches_machines_of_localcloud_goes_on_inside_it() -> None:
@@ -78,19 +33,37 @@ def test_a_command_that_reaches_machines_of_localcloud_goes_on_inside_it() -> No
     assert command_inside("prod", ["health"], {}) is None
 
 
-def test_a_program_that_cannot_be_started_is_named_without_a_traceback(workspace: Workspace, tmp_path: Path) -> None:
-    engine = LocalcloudEngine("local", workspace)
-    workspace.engine_state.mkdir(parents=True)
-    (workspace.engine_state / "local.json").write_text("{}")
-    python = tmp_path / "venv" / "python"
-    python.parent.mkdir()
-    python.with_name("localcloud").write_text("#!/bin/sh\n")  # not executable
-    before, sys.executable = sys.executable, str(python)
-    try:
-        with pytest.raises(OperationError, match=r"localcloud cannot be run: Permission denied"):
-            engine.outputs(show_secrets=False)
-    finally:
-        sys.executable = before
+@pytest.mark.parametrize(
+    ("words", "stack"),
+    [
+        (["up"], "local"),
+        (["up", "--stack", "prod"], "prod"),
+        (["up", "--stack=prod"], "prod"),
+        (["up", "-sprod"], "prod"),
+    ],
+)
+def test_the_stack_is_read_from_the_words_before_anything_slow_is_imported(words: list[str], stack: str) -> None:
+    assert find_stack([*words, "--target", "urn"]) == stack
+
+
+def test_a_plugin_that_is_installed_is_not_replaced(tmp_path: Path) -> None:
+    ours, path, home = tmp_path / "ours", tmp_path / "bin", tmp_path / "home"
+    for name in ("tencentcloud", "random", "tls"):
+        make_executable(ours / f"pulumi-resource-{name}")
+    make_executable(path / "pulumi-resource-random")
+    make_executable(home / "plugins" / "resource-tls-v5.6.2" / "pulumi-resource-tls")
+    environment = {"LOCALCLOUD_PLUGINS": str(ours), "PATH": str(path), "PULUMI_HOME": str(home)}
+    found = find_plugins("/nonexistent/pulumi", environment)
+    assert found == {"pulumi-python": OWN_PLUGINS, "tencentcloud": ours}
+    # The official installation has it beside its command.
+    make_executable(tmp_path / "official" / "pulumi-resource-pulumi-python")
+    assert list(find_plugins(str(tmp_path / "official" / "pulumi"), environment)) == ["tencentcloud"]
+
+
+def make_executable(file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("#!/bin/sh\n")
+    file.chmod(0o755)
 
 
 def test_each_localcloud_has_a_corner_of_its_own() -> None:
@@ -123,6 +96,12 @@ def test_a_second_preparation_keeps_passphrase_and_salt_and_takes_new_settings(w
         "encryptionsalt": "v1:abc",
     }
     assert workspace.passphrase_file.read_text() == passphrase
+
+
+def test_plugins_that_are_not_installed_are_named_in_the_copy(workspace: Workspace, tmp_path: Path) -> None:
+    workspace.prepare_for_pulumi("local", plugins={"tls": tmp_path})
+    project = yaml.safe_load((workspace.project / "Pulumi.yaml").read_text())
+    assert project["plugins"] == {"providers": [{"name": "tls", "path": str(tmp_path)}]}
 
 
 def test_other_settings_may_stand_in_for_the_stacks_own(workspace: Workspace, tmp_path: Path) -> None:
