@@ -16,21 +16,7 @@ import typer
 from localcloud.commands.context import fail
 from localcloud.errors import HostError, LocalcloudError
 from localcloud.package_sources import sources_for
-
-# Tool -> Debian package.
-TOOLS = {
-    "systemd-nspawn": "systemd-container",
-    "mmdebstrap": "mmdebstrap",
-    "nft": "nftables",
-    "ip": "iproute2",
-    "tc": "iproute2",
-    "nsenter": "util-linux",
-    "unshare": "util-linux",
-    "mount": "mount",
-    "losetup": "mount",
-    "mkfs.ext4": "e2fsprogs",
-    "apt-config": "apt",
-}
+from localcloud.tools import TOOLS
 
 _FREE_BYTES = 4 * 1024**3
 

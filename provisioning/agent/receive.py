@@ -36,27 +36,38 @@ def receive(machine: Machine, *, path: str, sha256: str, size: int) -> None:
         if seen != sha256:
             raise StepError("receive", f"{path}: another checksum than announced", f"got {seen}\nnot {sha256}")
         machine.before("unpack " + path)
-        _unpack(part, machine.at(path))
+        unpack(part, machine.at(path))
     finally:
         part.unlink()
 
 
-def _unpack(archive: Path, place: Path) -> None:
+def unpack(archive: Path, place: Path) -> None:
+    """Unpack regular files and directories below `place`, complete or not at all; an existing `place` is kept.
+
+    The only caller of `extractall` in this project (tests/test_committed_files.py): `filter="data"` does not exist
+    before Python 3.11.4, so the members are checked here.
+
+    Raises:
+        StepError: a member is a link or a device, or would lie outside `place`. Nothing was unpacked.
+    """
     if place.exists():
         return
     new = place.with_name(f".{place.name}.{os.getpid()}")
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(parents=True, mode=0o755)
-    with tarfile.open(archive) as tar:
-        for member in tar.getmembers():
-            outside = member.name.startswith("/") or ".." in member.name.split("/")
-            if outside or not (member.isfile() or member.isdir()):
-                raise StepError("receive", f"{place}: the archive holds {member.name!r}, which is refused")
-            member.uid = member.gid = 0
-            member.uname = member.gname = "root"
-        # What newer Pythons ask for here, older ones do not know.
-        trusted: dict[str, Any] = {"filter": "fully_trusted"} if hasattr(tarfile, "fully_trusted_filter") else {}
-        tar.extractall(new, **trusted)  # noqa: S202 - every member was looked at above
-    with contextlib.suppress(OSError):  # another call may have been quicker; its content is the same
-        new.rename(place)
-    shutil.rmtree(new, ignore_errors=True)
+    try:
+        with tarfile.open(archive) as tar:
+            for member in tar.getmembers():
+                outside = member.name.startswith("/") or ".." in member.name.split("/")
+                if outside or not (member.isfile() or member.isdir()):
+                    raise StepError("receive", f"{place}: the archive holds {member.name!r}, which is refused")
+                member.uid = member.gid = 0
+                member.uname = member.gname = "root"
+                member.mode &= 0o755  # as filter="data" does: no set-user-ID bit, only root may write
+            # Python 3.12 and 3.13 warn without a filter; Python 3.11.3 and earlier have none.
+            trusted: dict[str, Any] = {"filter": "fully_trusted"} if hasattr(tarfile, "fully_trusted_filter") else {}
+            tar.extractall(new, **trusted)  # noqa: S202 - every member was checked above
+        with contextlib.suppress(OSError):  # another call may have been quicker; its content is the same
+            new.rename(place)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)

@@ -61,13 +61,13 @@ def file(path: str, text: str = "text\n", mode: int = 0o640) -> dict[str, Any]:
     return {"path": path, "text": text, "owner": ME, "group": MY_GROUP, "mode": mode}
 
 
-def archive(members: dict[str, bytes]) -> bytes:
+def archive(members: dict[str, bytes], mode: int = 0o755) -> bytes:
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as tar:
         for name, data in members.items():
             info = tarfile.TarInfo(name)
             info.size = len(data)
-            info.mode = 0o755
+            info.mode = mode
             tar.addfile(info, io.BytesIO(data))
     return packed.getvalue()
 
@@ -245,7 +245,13 @@ def test_a_release_with_another_checksum_is_refused(machine: FakeMachine) -> Non
 def test_an_archive_that_reaches_outside_is_refused(machine: FakeMachine, name: str) -> None:
     data = archive({name: b"root::0:0\n"})
     assert "which is refused" in machine.ask(receive(data), stdin=io.BytesIO(data))["error"]["message"]
-    assert not (machine.system.root / "opt/iam/abc").exists()
+    assert list((machine.system.root / "opt/iam").iterdir()) == []
+
+
+def test_a_release_gives_nobody_but_root_a_right_to_write_or_another_users_rights(machine: FakeMachine) -> None:
+    data = archive({"bin/tool": b"#!/bin/sh\n"}, mode=0o6777)
+    assert "error" not in machine.ask(receive(data), stdin=io.BytesIO(data))
+    assert (machine.system.root / "opt/iam/abc/bin/tool").stat().st_mode & 0o7777 == 0o755
 
 
 # ---- other things --------------------------------------------------------------------------------------------------
