@@ -54,13 +54,13 @@ def make_control_app(world: LinuxWorld, gateway: Gateway, api: Starlette, stop: 
         try:
             public = IPv4Address(wanted["public"])
         except ValueError:
-            message = f"{wanted['public']!r} is no IPv4 address"
-            raise LocalcloudError(message) from None
+            raise LocalcloudError(f"{wanted['public']!r} is no IPv4 address") from None
         bound = {eip.public for vpc in world.network.plan.vpcs for eip in vpc.public_addresses}
         if public not in bound:
             known = ", ".join(map(str, sorted(bound))) or "none; bind one first"
-            message = f"{public} is no public address that leads to a machine or a HAVIP here; there are: {known}"
-            raise LocalcloudError(message)
+            raise LocalcloudError(
+                f"{public} is no public address that leads to a machine or a HAVIP here; there are: {known}"
+            )
         await exposed.open(public, wanted["port"], wanted["local"])
         return JSONResponse({"exposed": exposed.listing()})
 

@@ -38,7 +38,7 @@ class ApiFaults:
     def __init__(self, seed: int = 0) -> None:
         self._faults: list[ApiFault] = []
         self._numbers = 0
-        self._chance = random.Random(seed)  # noqa: S311  a repeatable choice, no secret
+        self._chance = random.Random(seed)  # noqa: S311 - a repeatable choice, no secret
 
     def add(self, fault: ApiFault) -> ApiFault:
         """Set one."""

@@ -46,8 +46,9 @@ class Schema:
         package = f"tencentcloud.{self.service}.v{self.version.replace('-', '')}"
         spec = importlib.util.find_spec(package)
         if spec is None or spec.origin is None:
-            msg = f"{package} is not installed: the extra `localcloud` wants tencentcloud-sdk-python"
-            raise ModuleNotFoundError(msg)
+            raise ModuleNotFoundError(
+                f"{package} is not installed: the extra `localcloud` wants tencentcloud-sdk-python"
+            )
         return (Path(spec.origin).parent / "models.py").read_text(encoding="utf-8")
 
     @cached_property

@@ -17,8 +17,7 @@ DEFAULT_NAME = "default"
 def _address(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
     if not colon or not port.isdigit():
-        msg = f"{text!r} is not HOST:PORT, as 127.0.0.1:8443"
-        raise typer.BadParameter(msg)
+        raise typer.BadParameter(f"{text!r} is not HOST:PORT, as 127.0.0.1:8443")
     return host or "127.0.0.1", int(port)
 
 
@@ -26,13 +25,12 @@ def _credentials(texts: list[str]) -> dict[str, str]:
     pairs = [text.partition(":") for text in texts]
     for secret_id, colon, key in pairs:
         if not (secret_id and colon and key):
-            msg = "credentials read ID:KEY"
-            raise typer.BadParameter(msg)
+            raise typer.BadParameter("credentials read ID:KEY")
     return {secret_id: key for secret_id, _, key in pairs}
 
 
 @app.command()
-def api(  # noqa: PLR0917  Typer makes options of them
+def api(  # noqa: PLR0917 - Typer makes options of them
     https: Annotated[str, typer.Option(help="HOST:PORT to serve HTTPS on; port 0 chooses one.")] = "",
     http: Annotated[str, typer.Option(help="HOST:PORT to serve HTTP on.")] = "",
     state: Annotated[Path | None, typer.Option(help="SQLite file; without it, records live in memory.")] = None,
@@ -51,8 +49,7 @@ def api(  # noqa: PLR0917  Typer makes options of them
     from localcloud.rules.timing import REALISTIC, SHORT  # noqa: PLC0415 - slow
 
     if not https and not http:
-        msg = "give --https HOST:PORT or --http HOST:PORT"
-        raise typer.BadParameter(msg)
+        raise typer.BadParameter("give --https HOST:PORT or --http HOST:PORT")
     if control is None and state is not None:
         control = state.with_name(f"{state.name}.sock")
     run(
@@ -77,7 +74,7 @@ ApiSocket = Annotated[Path | None, typer.Option("--control", help="Socket of a `
 
 def ask_admin(name: str, control: Path | None, method: str, path: str, **arguments: Any) -> Any:
     """Ask a daemon, or a lone `localcloud api`, on its socket. Ends the command with a message where nobody answers."""
-    import httpx  # noqa: PLC0415  the server needs no client, and its start is measured
+    import httpx  # noqa: PLC0415 - the server needs no client, and its start is measured
 
     # A daemon serves this below /admin on its control socket; `localcloud api` has a socket for it alone.
     socket_path = control or Path("/run/localcloud") / name / "control.sock"
@@ -165,7 +162,7 @@ def reset(
     ask_admin(name, control, "POST", "/reset")
 
 
-def fault_api(  # noqa: PLR0917  Typer makes options of them
+def fault_api(  # noqa: PLR0917 - Typer makes options of them
     target: Annotated[str, typer.Argument(help="vpc:CreateVpc, 'vpc:*' or '*'; `clear` or `list` instead.")],
     name: Name = DEFAULT_NAME,
     control: ApiSocket = None,

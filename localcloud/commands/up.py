@@ -168,8 +168,7 @@ def _start_daemon(paths: Paths, timing: str, takeover_delay_s: float | None) -> 
             with contextlib.suppress(ProcessLookupError):
                 daemon.kill()
             said = log.read_bytes()[began:].decode(errors="replace").strip().splitlines()[-15:]
-            message = "the daemon did not come up:\n  " + "\n  ".join(said) + f"\n  look at: {log}"
-            raise LocalcloudError(message)
+            raise LocalcloudError("the daemon did not come up:\n  " + "\n  ".join(said) + f"\n  look at: {log}")
         time.sleep(0.05)
     daemon.returncode = 0  # it outlives this command on purpose
 

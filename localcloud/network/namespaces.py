@@ -71,8 +71,7 @@ class Namespaces:
         thread.join()
         if failure:
             path.unlink(missing_ok=True)
-            message = f"network namespace {path.name} could not be made: {failure[0]}"
-            raise NetworkError(message) from failure[0]
+            raise NetworkError(f"network namespace {path.name} could not be made: {failure[0]}") from failure[0]
         return True
 
     def is_made(self, what: str) -> bool:
@@ -91,8 +90,9 @@ class Namespaces:
             try:
                 target = self.path(what).open("rb")
             except FileNotFoundError:
-                message = f"network namespace {self.full(what)} is not there; is the cloud up? (`localcloud status`)"
-                raise NetworkError(message) from None
+                raise NetworkError(
+                    f"network namespace {self.full(what)} is not there; is the cloud up? (`localcloud status`)"
+                ) from None
             with target:
                 _check(_libc.setns(target.fileno(), _CLONE_NEWNET), "setns")
             try:

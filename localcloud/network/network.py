@@ -137,8 +137,9 @@ class Network:
         port = names.port(interface.interface_id)
         with self._lock, links_inside(self.namespaces, subnet.subnet_id) as links:
             if links.find(port) is None:
-                message = f"{interface.instance_id} has deleted its own link; power-off and power-on make it anew"
-                raise NetworkError(message)
+                raise NetworkError(
+                    f"{interface.instance_id} has deleted its own link; power-off and power-on make it anew"
+                )
             (links.set_up if up else links.set_down)(port)
 
     def port_is_up(self, interface: Interface, subnet: Subnet) -> bool:

@@ -49,7 +49,7 @@ class ApiError(Exception):
         self.message = message
 
 
-class Refusal(ApiError):  # noqa: N818  "Refusal" is what it is: a rule that says no
+class Refusal(ApiError):  # noqa: N818 - "Refusal" is what it is: a rule that says no
     """One rule that says no. Subclasses set the three class attributes; values fill the message's braces."""
 
     code: str = ""

@@ -49,7 +49,7 @@ def import_key_pair(call: Call) -> Answer:
 @action("cvm", "CreateKeyPair", *_NAMES, key_pair.KeyPairQuota)
 def create_key_pair(call: Call) -> Answer:
     """Make a key pair; the private key is shown this once."""
-    from localcloud.rules.rsa_keys import make_rsa_pair  # noqa: PLC0415  slow to import, and seldom needed
+    from localcloud.rules.rsa_keys import make_rsa_pair  # noqa: PLC0415 - slow to import, and seldom needed
 
     given = call.parameters
     name = given.text("KeyName")
