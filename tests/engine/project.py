@@ -89,16 +89,16 @@ class Project:
         """Pulumi's own commands, on the same state."""
         environment = self.workspace.prepare_for_pulumi("local")
         cli = str(find_cli(os.environ) / "pulumi")
-        process = self._start([cli, *words, "--non-interactive", "--color", "never"], environment)
+        process = self._start(
+            [cli, "--cwd", str(self.workspace.project), *words, "--non-interactive", "--color", "never"], environment
+        )
         output, _ = process.communicate(timeout=120)
         assert process.returncode == 0, output
         return output
 
     def state(self) -> dict[str, Any]:
         """The exported state: `resources`, `pending_operations`."""
-        return json.loads(self.pulumi("--cwd", str(self.workspace.project), "stack", "export", "--stack", "local"))[
-            "deployment"
-        ]
+        return json.loads(self.pulumi("stack", "export", "--stack", "local"))["deployment"]
 
     def resources(self) -> dict[str, dict[str, Any]]:
         """By name, without the stack and providers."""

@@ -46,18 +46,15 @@ def test_the_stack_is_read_from_the_words_before_anything_slow_is_imported(words
     assert find_stack([*words, "--target", "urn"]) == stack
 
 
-def test_a_plugin_that_is_installed_is_not_replaced(tmp_path: Path) -> None:
-    ours, path, home = tmp_path / "ours", tmp_path / "bin", tmp_path / "home"
-    for name in ("tencentcloud", "random", "tls"):
-        make_executable(ours / f"pulumi-resource-{name}")
-    make_executable(path / "pulumi-resource-random")
-    make_executable(home / "plugins" / "resource-tls-v5.6.2" / "pulumi-resource-tls")
-    environment = {"LOCALCLOUD_PLUGINS": str(ours), "PATH": str(path), "PULUMI_HOME": str(home)}
+def test_plugins_are_those_of_localcloud_and_the_one_that_the_official_installation_has(tmp_path: Path) -> None:
+    places = [tmp_path / "tls", tmp_path / "random"]
+    for place in places:
+        make_executable(place / f"pulumi-resource-{place.name}")
+    environment = {"LOCALCLOUD_PLUGINS": ":".join(map(str, places))}
     found = find_plugins("/nonexistent/pulumi", environment)
-    assert found == {"pulumi-python": OWN_PLUGINS, "tencentcloud": ours}
-    # The official installation has it beside its command.
+    assert found == {"tls": places[0], "random": places[1], "pulumi-python": OWN_PLUGINS}
     make_executable(tmp_path / "official" / "pulumi-resource-pulumi-python")
-    assert list(find_plugins(str(tmp_path / "official" / "pulumi"), environment)) == ["tencentcloud"]
+    assert find_plugins(str(tmp_path / "official" / "pulumi"), {}) == {}
 
 
 def make_executable(file: Path) -> None:
