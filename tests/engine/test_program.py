@@ -238,6 +238,6 @@ def test_a_protected_group_goes_by_the_steps_of_the_readme_only(project: WholePr
 
 def test_destroy_leaves_nothing_and_asks_nobody(project: WholeProject) -> None:
     project.asked()
-    project.succeed"destroy"
+    project.succeed("destroy")
     assert project.asked() == []
     assert not project.state().get("resources")
