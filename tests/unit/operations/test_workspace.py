@@ -101,6 +101,16 @@ def test_plugins_that_are_not_installed_are_named_in_the_copy(workspace: Workspa
     assert project["plugins"] == {"providers": [{"name": "tls", "path": str(tmp_path)}]}
 
 
+def test_settings_with_encrypted_values_keep_the_salt_that_they_were_encrypted_with(workspace: Workspace) -> None:
+    copy = workspace.project / "stacks" / "Pulumi.local.yaml"
+    workspace.prepare_for_pulumi("local")
+    copy.write_text(copy.read_text() + "encryptionsalt: v1:copy\n")
+    original = workspace.program / "stacks" / "Pulumi.local.yaml"
+    original.write_text("encryptionsalt: v1:own\n" + original.read_text())
+    workspace.prepare_for_pulumi("local")
+    assert yaml.safe_load(copy.read_text())["encryptionsalt"] == "v1:own"
+
+
 def test_other_settings_may_stand_in_for_the_stacks_own(workspace: Workspace, tmp_path: Path) -> None:
     other = tmp_path / "seed.yaml"
     other.write_text("config:\n  tandem:keepalived: {profile: seed}\n")
