@@ -25,7 +25,7 @@ test: ## all tests that CI runs (root, Debian 12)
 
 test-unit: ## the program and the provisioning on Pulumi mocks and fakes: pip alone, no root
 	@scripts/bootstrap unit
-	@$(BIN)/python -m pytest tests/unit -q -n 2 --dist loadgroup -m "not real_engine and not exhaustive"
+	@$(BIN)/python -m pytest tests/unit -q -n 2 --dist loadgroup -m "not exhaustive"
 
 test-long: ## the full counts (half an hour: 50 cycles, 200 faults, ...)
 	@scripts/bootstrap dev

@@ -29,7 +29,7 @@ app.command()(doctor.doctor)
 app.add_typer(fault.app)
 
 
-# These need nothing of the API or the engine, whose imports take a second: they are loaded for the rest alone.
+# These need nothing of the API, whose imports take a second: it is imported only for the others.
 _LIGHT = {"up", "down", "status", "exec", "client", "ssh", "console", "doctor", "expose", "takeover-delay"}
 
 
@@ -37,9 +37,7 @@ def _add_families(words: list[str]) -> None:
     asked = [word for word in words if not word.startswith("-")]
     if asked and (asked[0] in _LIGHT or (asked[0] == "fault" and asked[1:2] != ["api"])):
         return
-    engine = importlib.import_module("localcloud.commands.engine")
     api = importlib.import_module("localcloud.commands.api")
-    app.add_typer(engine.app)
     app.add_typer(api.app)
     fault.app.command("api")(api.fault_api)
 

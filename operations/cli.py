@@ -63,7 +63,7 @@ def _pinned_version() -> str:
 class TerminalCommand(PulumiCommand):
     """The pulumi command on this process's own terminal: Pulumi's live display, its questions, its colours.
 
-    pulumi.automation itself runs everything through pipes, which leaves plain lines (docs/adr/0015).
+    pulumi.automation itself runs everything through pipes, which leaves plain lines (docs/adr/0016).
     """
 
     def __init__(self, directory: Path, *, ask: bool) -> None:

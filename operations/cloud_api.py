@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from tencentcloud.common.common_client import CommonClient
 from tencentcloud.common.credential import Credential
@@ -47,8 +49,16 @@ def connect(settings: Mapping[str, str]) -> Ask:
     protocol = find("protocol", "TENCENTCLOUD_PROTOCOL", "https").lower()
     domain = find("domain", "TENCENTCLOUD_DOMAIN", "tencentcloudapi.com")
 
+    try:
+        host = urlsplit(f"//{domain}").hostname or ""
+        ipaddress.ip_address(host)
+    except ValueError:
+        endpoint = "{service}." + domain
+    else:
+        endpoint = domain  # an API without names: localcloud's on loopback
+
     def ask(service: str, action: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        http = HttpProfile(protocol=protocol, endpoint=f"{service}.{domain}", reqTimeout=30)
+        http = HttpProfile(protocol=protocol, endpoint=endpoint.format(service=service), reqTimeout=30)
         client = CommonClient(service, _VERSIONS[service], credential, region, profile=ClientProfile(httpProfile=http))
         try:
             answer = client.call_json(action, dict(parameters))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,21 +13,14 @@ _PREFIX = "pulumi-resource-"
 def find_plugins(pulumi: str, environment: Mapping[str, str]) -> dict[str, Path]:
     """The directory of each plugin for a stack on localcloud, by the plugin's name.
 
-    `localcloud exec` says in LOCALCLOUD_PLUGINS where its own are.
+    `localcloud exec` says in LOCALCLOUD_PLUGINS which of its own it has for plugins that are not installed.
     """
-    found: dict[str, Path] = {}
-    for directory in (OWN_PLUGINS, environment.get("LOCALCLOUD_PLUGINS")):
-        for file in sorted(Path(directory).glob(f"{_PREFIX}*")) if directory else ():
-            name = file.name.removeprefix(_PREFIX)
-            if not _is_installed(name, pulumi, environment):
-                found[name] = file.parent
-    return found
-
-
-def _is_installed(name: str, pulumi: str, environment: Mapping[str, str]) -> bool:
-    home = Path(environment.get("PULUMI_HOME") or Path(environment.get("HOME", "/"), ".pulumi"))
-    return (
-        Path(pulumi).resolve().with_name(f"{_PREFIX}{name}").exists()
-        or shutil.which(f"{_PREFIX}{name}", path=environment.get("PATH")) is not None
-        or any((home / "plugins").glob(f"resource-{name}-v*/{_PREFIX}{name}"))
-    )
+    directories = [Path(one) for one in environment.get("LOCALCLOUD_PLUGINS", "").split(os.pathsep) if one]
+    # The official installation has this one beside its command.
+    if not Path(pulumi).resolve().with_name(f"{_PREFIX}pulumi-python").exists():
+        directories.append(OWN_PLUGINS)
+    return {
+        file.name.removeprefix(_PREFIX): directory
+        for directory in directories
+        for file in directory.glob(f"{_PREFIX}*")
+    }

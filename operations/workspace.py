@@ -57,7 +57,7 @@ class Workspace:
         copy = self.project / "stacks" / f"Pulumi.{stack}.yaml"
         settings = _read(config_file or self.program / str(project.get("stackConfigDir", ".")) / copy.name)
         if copy.exists() and (salt := _read(copy).get(_SALT)):
-            settings[_SALT] = salt
+            settings.setdefault(_SALT, salt)  # encrypted settings come with their own
         project["stackConfigDir"] = "stacks"
         project["main"] = os.path.relpath(self.program, self.project)
         project["runtime"] = {"name": "python", "options": {"virtualenv": str(self.program / ".venv")}}

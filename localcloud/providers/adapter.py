@@ -99,16 +99,18 @@ class Adapter(Provider):
         return ConfigureResponse(supports_preview=True)
 
     async def check(self, request: CheckRequest) -> CheckResponse:
-        schema, given = self._schema(request.type), to_plain(request.new_inputs)
+        schema, given = self._schema(_type(request.urn)), to_plain(request.new_inputs)
         described = schema.properties
         inputs = _with_defaults(described, given)
         failures = [
-            CheckFailure(name, f"{name} is required by {request.type}")
+            CheckFailure(name, f"{name} is required by {_type(request.urn)}")
             for name, one in described.items()
             if one.required and name not in inputs
         ]
         failures += [
-            CheckFailure(name, f"{name} of {request.type} is not emulated by localcloud's provider; use the real one")
+            CheckFailure(
+                name, f"{name} of {_type(request.urn)} is not emulated by localcloud's provider; use the real one"
+            )
             for name in inputs
             if name not in described
         ]
@@ -118,7 +120,7 @@ class Adapter(Provider):
         return CheckResponse(inputs=to_values(inputs), failures=failures)
 
     async def diff(self, request: DiffRequest) -> DiffResponse:
-        changes = compare(self._schema(request.type), to_plain(request.old_state), to_plain(request.new_inputs))
+        changes = compare(self._schema(_type(request.urn)), to_plain(request.old_state), to_plain(request.new_inputs))
         return DiffResponse(
             changes=bool(changes),
             replaces=sorted({change.name for change in changes if change.replaces}),
@@ -131,12 +133,12 @@ class Adapter(Provider):
         )
 
     async def create(self, request: CreateRequest) -> CreateResponse:
-        schema, inputs = self._schema(request.type), to_plain(request.properties)
+        schema, inputs = self._schema(_type(request.urn)), to_plain(request.properties)
         if request.preview:
             return CreateResponse("", to_values(inputs, schema.secrets))
         known: list[str] = []
         try:
-            created = await self._run(self._backend.create, request.type, inputs, known.append)
+            created = await self._run(self._backend.create, _type(request.urn), inputs, known.append)
         except ProviderError as error:
             if not known:
                 raise
@@ -144,8 +146,8 @@ class Adapter(Provider):
         return CreateResponse(created.id, to_values({**inputs, **created.outputs}, schema.secrets))
 
     async def read(self, request: ReadRequest) -> ReadResponse:
-        schema, state, inputs = self._schema(request.type), to_plain(request.properties), to_plain(request.inputs)
-        found = await self._run(self._backend.read, request.type, request.resource_id, {**inputs, **state})
+        schema, state, inputs = self._schema(_type(request.urn)), to_plain(request.properties), to_plain(request.inputs)
+        found = await self._run(self._backend.read, _type(request.urn), request.resource_id, {**inputs, **state})
         if found is None:
             return ReadResponse()
         outputs = {**_unread(schema, inputs), **found}
@@ -156,25 +158,27 @@ class Adapter(Provider):
         )
 
     async def update(self, request: UpdateRequest) -> UpdateResponse:
-        schema, state, inputs = self._schema(request.type), to_plain(request.olds), to_plain(request.news)
+        schema, state, inputs = self._schema(_type(request.urn)), to_plain(request.olds), to_plain(request.news)
         if request.preview:
             return UpdateResponse(to_values({**state, **inputs}, schema.secrets))
         changed = frozenset(change.name for change in compare(schema, state, inputs))
         try:
-            outputs = await self._run(self._backend.update, request.type, request.resource_id, state, inputs, changed)
+            outputs = await self._run(
+                self._backend.update, _type(request.urn), request.resource_id, state, inputs, changed
+            )
         except ProviderError as error:
             raise await self._partial_update(request, state, inputs, error) from error
         return UpdateResponse(to_values({**inputs, **outputs}, schema.secrets))
 
     async def delete(self, request: DeleteRequest) -> None:
-        await self._run(self._backend.delete, request.type, request.resource_id, to_plain(request.properties))
+        await self._run(self._backend.delete, _type(request.urn), request.resource_id, to_plain(request.properties))
 
     async def _partial_update(
         self, request: UpdateRequest, state: Properties, inputs: Properties, error: ProviderError
     ) -> ProviderError:
         """Some of the changes may have been made: the state keeps what can be read now."""
         try:
-            found = await self._run(self._backend.read, request.type, request.resource_id, state)
+            found = await self._run(self._backend.read, _type(request.urn), request.resource_id, state)
         except ProviderError:
             return error
         if found is None:
@@ -192,6 +196,11 @@ class Adapter(Provider):
             known = ", ".join(sorted(self._backend.schemas))
             raise ProviderError(f"{resource_type} is not emulated by localcloud's provider\n  it knows: {known}")
         return schema
+
+
+def _type(urn: str) -> str:
+    """`tencentcloud:Ha/vip:Vip`; the types of its parents come before it."""
+    return urn.split("::")[2].rpartition("$")[2]
 
 
 def _with_defaults(described: Mapping[str, Property], given: Properties) -> Properties:

@@ -37,7 +37,8 @@ def with_plugins(environment: Mapping[str, str], directory: Path) -> dict[str, s
     missing = [plugin for plugin in _PACKAGES if not _is_installed(plugin, environment)]
     places = [str(_write(plugin, directory)) for plugin in missing]
     path = [place for place in (*places, environment.get("PATH", "")) if place]
-    return {**environment, "PATH": os.pathsep.join(path)}
+    # Some ways to run the engine name its plugins themselves: it warns of those that it finds on the PATH.
+    return {**environment, "PATH": os.pathsep.join(path), "LOCALCLOUD_PLUGINS": os.pathsep.join(places)}
 
 
 def _is_installed(plugin: str, environment: Mapping[str, str]) -> bool:

@@ -63,9 +63,11 @@ class Project:
         (self.folder / "stacks").mkdir(exist_ok=True)
         (self.folder / "stacks" / "Pulumi.local.yaml").write_text(yaml.safe_dump({"config": config}))
 
-    def start(self, *words: str) -> subprocess.Popen[str]:
-        """`tandem ...` on the stack, in a process group of its own."""
+    def start(self, *words: str, terminal: int | None = None) -> subprocess.Popen[str]:
+        """`tandem ...` on the stack, in a session of its own, on a terminal or with its output in a pipe."""
         command = [sys.executable, "-m", "operations.main", *words, "--stack", "local"]
+        if terminal is not None:
+            return self._start(command, {"PYTHONPATH": str(self.folder), "TERM": "xterm-256color"}, terminal)
         return self._start(command, {"PYTHONPATH": str(self.folder), "NO_COLOR": "1"})
 
     def run(self, *words: str) -> Run:
@@ -87,27 +89,30 @@ class Project:
         """Pulumi's own commands, on the same state."""
         environment = self.workspace.prepare_for_pulumi("local")
         cli = str(find_cli(os.environ) / "pulumi")
-        process = self._start([cli, *words, "--non-interactive", "--color", "never"], environment)
+        process = self._start(
+            [cli, "--cwd", str(self.workspace.project), *words, "--non-interactive", "--color", "never"], environment
+        )
         output, _ = process.communicate(timeout=120)
         assert process.returncode == 0, output
         return output
 
     def state(self) -> dict[str, Any]:
         """The exported state: `resources`, `pending_operations`."""
-        return json.loads(self.pulumi("--cwd", str(self.workspace.project), "stack", "export", "--stack", "local"))[
-            "deployment"
-        ]
+        return json.loads(self.pulumi("stack", "export", "--stack", "local"))["deployment"]
 
     def resources(self) -> dict[str, dict[str, Any]]:
         """By name, without the stack and providers."""
         found = self.state().get("resources") or []
         return {one["urn"].rsplit("::", 1)[1]: one for one in found if not one["type"].startswith("pulumi:p")}
 
-    def _start(self, command: list[str], environment: dict[str, str]) -> subprocess.Popen[str]:
+    def _start(
+        self, command: list[str], environment: dict[str, str], terminal: int | None = None
+    ) -> subprocess.Popen[str]:
         return subprocess.Popen(
             command, cwd=self.folder, text=True, start_new_session=True,
             env={**os.environ, **self.environment, **environment, "LOCALCLOUD_ID": "none"},
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL if terminal is None else terminal,
+            stdout=subprocess.PIPE if terminal is None else terminal, stderr=subprocess.STDOUT,
         )  # fmt: skip
 
 

@@ -89,7 +89,8 @@ def test_a_new_cidr_replaces_the_vpc_and_all_that_is_in_it(project: Project, clo
         vpc = tc.vpc.Instance("vpc", name="net-dev", cidr_block=cidr)
         subnet = tc.subnet.Instance("subnet", name="net-dev", vpc_id=vpc.id, cidr_block="10.0.4.0/24",
                                     availability_zone="ap-guangzhou-6")
-        tc.ha.Vip("vip", name="net-dev", vpc_id=vpc.id, subnet_id=subnet.id, vip="10.0.4.99")
+        tc.ha.Vip("vip", name="net-dev", vpc_id=vpc.id, subnet_id=subnet.id, vip="10.0.4.99",
+                  opts=pulumi.ResourceOptions(parent=subnet))
     """
     project.write(program, cidr="10.0.0.0/16")
     project.up()

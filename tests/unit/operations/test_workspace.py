@@ -46,18 +46,15 @@ def test_the_stack_is_read_from_the_words_before_anything_slow_is_imported(words
     assert find_stack([*words, "--target", "urn"]) == stack
 
 
-def test_a_plugin_that_is_installed_is_not_replaced(tmp_path: Path) -> None:
-    ours, path, home = tmp_path / "ours", tmp_path / "bin", tmp_path / "home"
-    for name in ("tencentcloud", "random", "tls"):
-        make_executable(ours / f"pulumi-resource-{name}")
-    make_executable(path / "pulumi-resource-random")
-    make_executable(home / "plugins" / "resource-tls-v5.6.2" / "pulumi-resource-tls")
-    environment = {"LOCALCLOUD_PLUGINS": str(ours), "PATH": str(path), "PULUMI_HOME": str(home)}
+def test_plugins_are_those_of_localcloud_and_the_one_that_the_official_installation_has(tmp_path: Path) -> None:
+    places = [tmp_path / "tls", tmp_path / "random"]
+    for place in places:
+        make_executable(place / f"pulumi-resource-{place.name}")
+    environment = {"LOCALCLOUD_PLUGINS": ":".join(map(str, places))}
     found = find_plugins("/nonexistent/pulumi", environment)
-    assert found == {"pulumi-python": OWN_PLUGINS, "tencentcloud": ours}
-    # The official installation has it beside its command.
+    assert found == {"tls": places[0], "random": places[1], "pulumi-python": OWN_PLUGINS}
     make_executable(tmp_path / "official" / "pulumi-resource-pulumi-python")
-    assert list(find_plugins(str(tmp_path / "official" / "pulumi"), environment)) == ["tencentcloud"]
+    assert find_plugins(str(tmp_path / "official" / "pulumi"), {}) == {}
 
 
 def make_executable(file: Path) -> None:
@@ -102,6 +99,16 @@ def test_plugins_that_are_not_installed_are_named_in_the_copy(workspace: Workspa
     workspace.prepare_for_pulumi("local", plugins={"tls": tmp_path})
     project = yaml.safe_load((workspace.project / "Pulumi.yaml").read_text())
     assert project["plugins"] == {"providers": [{"name": "tls", "path": str(tmp_path)}]}
+
+
+def test_settings_with_encrypted_values_keep_the_salt_that_they_were_encrypted_with(workspace: Workspace) -> None:
+    copy = workspace.project / "stacks" / "Pulumi.local.yaml"
+    workspace.prepare_for_pulumi("local")
+    copy.write_text(copy.read_text() + "encryptionsalt: v1:copy\n")
+    original = workspace.program / "stacks" / "Pulumi.local.yaml"
+    original.write_text("encryptionsalt: v1:own\n" + original.read_text())
+    workspace.prepare_for_pulumi("local")
+    assert yaml.safe_load(copy.read_text())["encryptionsalt"] == "v1:own"
 
 
 def test_other_settings_may_stand_in_for_the_stacks_own(workspace: Workspace, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What only Pulumi's own engine and provider can prove; left out, and said so, where they are not on the PATH."""
+"""Previews, drift and replacement of a deployed group."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from tests.end_to_end.lab import Lab
 from tests.end_to_end.settings import write_settings
 
-pytestmark = [pytest.mark.root, pytest.mark.real_engine]
+pytestmark = pytest.mark.root
 
 
 def changed_lines(preview: str) -> list[str]:
@@ -20,7 +20,7 @@ def changed_lines(preview: str) -> list[str]:
 
 def test_one_changed_setting_of_nginx_is_one_changed_line_on_each_machine(deployed: Lab, tmp_path: Path) -> None:
     settings = write_settings(tmp_path / "changed.yaml", nginx={"workerConnections": 2048})
-    preview = deployed.pulumi("preview", "--diff", settings=settings)
+    preview = deployed.tandem("preview", "--config-file", str(settings))
     changes = [line for line in preview.splitlines() if "worker_connections" in line]
     assert [line.split() for line in changes if re.match(r"\s+[-+]", line)] == [
         ["-", "worker_connections", "4096;"],
@@ -33,27 +33,27 @@ def test_one_changed_setting_of_nginx_is_one_changed_line_on_each_machine(deploy
 
 
 def test_a_refresh_finds_nothing_to_change(deployed: Lab) -> None:
-    deployed.pulumi("up", "--yes", "--skip-preview")
-    seen = deployed.pulumi("refresh", "--yes")
+    deployed.up()
+    seen = deployed.tandem("refresh")
     assert re.search(r"Resources:\n\s+\d+ unchanged\n", seen), seen
 
 
 def test_a_file_changed_by_hand_is_drift_and_is_healed(deployed: Lab) -> None:
     deployed.on("iam-b", "sed -i s/4096/77/ /etc/nginx/nginx.conf")
-    drift = deployed.pulumi("refresh", "--yes", "--diff")
+    drift = deployed.tandem("refresh", "--diff")
     assert "worker_connections 77;" in drift
-    deployed.pulumi("up", "--yes", "--skip-preview")
+    deployed.up()
     assert "4096" in deployed.on("iam-b", "grep worker_connections /etc/nginx/nginx.conf")
 
 
 def test_a_machine_that_is_off_is_drift_and_no_error(deployed: Lab) -> None:
     deployed.localcloud("fault", "iam-a", "power-off")
     try:
-        seen = deployed.pulumi("refresh", "--yes", "--diff")
+        seen = deployed.tandem("refresh", "--diff")
     finally:
         deployed.localcloud("fault", "iam-a", "heal")
         # The refresh recorded the drift: the next `up` heals it, and the one after finds nothing to do.
-        deployed.pulumi("up", "--yes", "--skip-preview")
+        deployed.up()
     assert "iam-a" in seen
     assert "cannot be reached" in seen or "no answer" in seen or "unreachable" in seen, seen
 
@@ -62,11 +62,10 @@ def test_the_first_machine_made_anew_has_its_databases_back(deployed: Lab) -> No
     """docs/operations.md, A machine anew: the data disk moves from the machine that goes to its successor."""
     deployed.on("iam-a", "mariadb iam -e 'CREATE TABLE kept (number INT); INSERT INTO kept VALUES (42)'")
     before = {node["name"]: node["instance_id"] for node in deployed.outputs()["nodes"]}
-    urns = deployed.pulumi("stack", "--show-urns").split()
-    (urn,) = [word for word in urns if word.endswith("Instance/instance:Instance::machines.iam-a")]
-    deployed.pulumi("up", "--yes", "--skip-preview", "--replace", urn)
+    (urn,) = [word for word in deployed.urns() if word.endswith("Instance/instance:Instance::machines.iam-a")]
+    deployed.up("--replace", urn)
     after = {node["name"]: node["instance_id"] for node in deployed.outputs()["nodes"]}
     assert after["iam-a"] != before["iam-a"]
     assert after["iam-b"] == before["iam-b"]
     assert deployed.on("iam-a", "mariadb -N iam -e 'SELECT number FROM kept; DROP TABLE kept'").strip() == "42"
-    deployed.pulumi("up", "--yes", "--skip-preview", "--expect-no-changes")
+    assert re.search(r"Resources:\n\s+\d+ unchanged\n", deployed.up())
