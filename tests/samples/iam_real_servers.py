@@ -23,7 +23,7 @@ import redis
 from iam_certificates import write_certificates
 
 from provisioning import placeholders
-from provisioning.agent.receive import unpack
+from provisioning.agent.kinds.archive import unpack
 from provisioning.deployment import Deployment, Domains, Machine
 from provisioning.kinds.account import Account
 from provisioning.kinds.base import Thing
