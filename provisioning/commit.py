@@ -7,10 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from provisioning.desired import Database, Gate, Thing, Unit
 from provisioning.errors import CandidateError, GateError, ProvisioningError
 from provisioning.facts import Facts
 from provisioning.inventory import Host, Inventory
+from provisioning.kinds.base import Thing
+from provisioning.kinds.database import Database
+from provisioning.kinds.gate import Gate
+from provisioning.kinds.unit import Unit
 from provisioning.parallel import at_once
 from provisioning.plan import Plan, commit_operation, describe, prepare_operation, stage_operation
 from provisioning.switchover import end_drain, move_to_peer
@@ -113,8 +116,7 @@ def _turn(machine: Target) -> tuple[bool, bool, bool]:
 
 
 def _runs(machine: Target, unit: str) -> bool:
-    fact = machine.facts.units.get(unit)
-    return fact is not None and fact.active
+    return bool(machine.facts.answers.get("unit", {}).get(unit, {}).get("active"))
 
 
 def _commit_one(
@@ -171,10 +173,7 @@ def _commit(machine: Target, token: str) -> tuple[str, ...]:
     gates = [thing for thing in machine.things if isinstance(thing, Gate)]
     operations = [
         commit_operation(machine.plan),
-        *(
-            {"do": "gate", "name": gate.name, "url": gate.url, "status": gate.status, "deadline_s": gate.deadline_s}
-            for gate in gates
-        ),
+        *({"do": "gate", **gate.operation()} for gate in gates),
     ]
     deadline_s = 600.0 + sum(gate.deadline_s for gate in gates)
     return tuple(machine.connection.call(operations, token=token, deadline_s=deadline_s)[0])

@@ -21,13 +21,14 @@ from pathlib import Path
 
 from provisioning.change_lock import locked
 from provisioning.commit import Target, commit_all, prepare, report_plans, stage
-from provisioning.desired import Account, Archive, File, FileSystem, Query, Thing
 from provisioning.errors import ProvisioningError, UnreachableError
 from provisioning.facts import Facts, question
 from provisioning.inventory import Host, Inventory
+from provisioning.kinds.archive import Archive
+from provisioning.kinds.base import Thing
 from provisioning.manifest import Manifest
 from provisioning.parallel import at_once
-from provisioning.placeholders import find_names, substitute
+from provisioning.placeholders import find_names
 from provisioning.plan import changed_lines, make_plan
 from provisioning.services import base
 from provisioning.transport import Connection, connector
@@ -97,7 +98,7 @@ def drift(
             return [f"unreachable: {error.message}"]
         try:
             things = desired[host.name]
-            asked = question(things, inventory.virtual_ips, with_texts=True)
+            asked = question(things, inventory.virtual_ips)
             facts = Facts.from_answer(connection.call([asked])[0])
             return changed_lines(make_plan(host.name, things, facts), facts, secret_paths[host.name])
         except ProvisioningError as error:
@@ -134,28 +135,9 @@ def _with_secrets(
     if missing:
         raise ProvisioningError(f"no manifest was given for {', '.join(missing)}", look_at="components/rollout.py")
     return {
-        host.name: tuple(_with_secret(thing, secrets, host.name) for thing in manifests[host.name].things)
+        host.name: tuple(thing.with_secrets(secrets, host.name) for thing in manifests[host.name].things)
         for host in inventory.hosts
     }
-
-
-def _with_secret(thing: Thing, secrets: Mapping[str, str], host: str) -> Thing:
-    match thing:
-        case File():
-            return dataclasses.replace(thing, text=substitute(thing.text, secrets, f"{host}: {thing.path}"))
-        case FileSystem():
-            return dataclasses.replace(thing, device=substitute(thing.device, secrets, f"{host}: the data disk"))
-        case Account():
-            password = substitute(thing.password, secrets, f"{host}: account {thing.user}")
-            return dataclasses.replace(thing, password=password)
-        case Query():
-            return dataclasses.replace(
-                thing,
-                statement=substitute(thing.statement, secrets, f"{host}: {thing.name}"),
-                unless=substitute(thing.unless, secrets, f"{host}: {thing.name}"),
-            )
-        case _:
-            return thing
 
 
 # ---- reaching machines -----------------------------------------------------------------------------------------

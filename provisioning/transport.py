@@ -82,9 +82,10 @@ def agent_program() -> bytes:
     """The package `agent` as one archive that Python runs, behind its length in a line of its own."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
-        for module in resources.files("provisioning.agent").iterdir():
-            if module.name.endswith(".py"):
-                packed.writestr(f"agent/{module.name}", module.read_bytes())
+        for package, name in (("provisioning.agent", "agent"), ("provisioning.agent.kinds", "agent/kinds")):
+            for module in resources.files(package).iterdir():
+                if module.name.endswith(".py"):
+                    packed.writestr(f"{name}/{module.name}", module.read_bytes())
     return str(len(archive.getvalue())).encode() + b"\n" + archive.getvalue()
 
 

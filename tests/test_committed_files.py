@@ -61,11 +61,11 @@ def test_every_locked_package_has_hashes() -> None:
 
 
 def test_archives_are_unpacked_in_one_place() -> None:
-    """`extractall(filter=...)` does not exist in Debian 12's Python 3.11.2; provisioning/agent/receive.py copes."""
+    """Debian 12 has Python 3.11.2 without `extractall(filter=...)`; provisioning/agent/kinds/archive.py copes."""
     callers = {
         str(file.relative_to(ROOT))
         for file in ROOT.rglob("*.py")
         if not any(part.startswith(".") for part in file.relative_to(ROOT).parts)
         if file != Path(__file__).resolve() and re.search(r"\b(?:extractall|unpack_archive)\(", file.read_text())
     }
-    assert callers == {"provisioning/agent/receive.py"}
+    assert callers == {"provisioning/agent/kinds/archive.py"}

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from provisioning.deployment import Deployment, Machine
-from provisioning.desired import Absent, Directory, Thing, Unit, reload
+from provisioning.kinds.absent import Absent
+from provisioning.kinds.base import Thing, reload
+from provisioning.kinds.directory import Directory
+from provisioning.kinds.unit import Unit
 
 
 def desired(deployment: Deployment, machine: Machine) -> list[Thing]:

@@ -8,7 +8,12 @@ from __future__ import annotations
 
 from provisioning import placeholders
 from provisioning.deployment import Deployment, Machine
-from provisioning.desired import File, FileSystem, FirstContent, Package, Thing, Unit, restart
+from provisioning.kinds.base import Thing, restart
+from provisioning.kinds.file import File
+from provisioning.kinds.file_system import FileSystem
+from provisioning.kinds.first_content import FirstContent
+from provisioning.kinds.package import Package
+from provisioning.kinds.unit import Unit
 from provisioning.rendering import render
 from provisioning.services.data import is_here
 

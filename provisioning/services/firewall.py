@@ -12,7 +12,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from provisioning.deployment import Deployment, Machine
-from provisioning.desired import Check, Directory, File, Package, Thing, Unit, reload
+from provisioning.kinds.base import Thing, reload
+from provisioning.kinds.check import Check
+from provisioning.kinds.directory import Directory
+from provisioning.kinds.file import File
+from provisioning.kinds.package import Package
+from provisioning.kinds.unit import Unit
 from provisioning.rendering import render
 from provisioning.services.data import MARIADB_PORT, REDIS_PORT, is_here
 from provisioning.services.iam import APISERVER_PORT, AUTHZ_PORT

@@ -9,7 +9,13 @@ from importlib import resources
 
 from provisioning import placeholders
 from provisioning.deployment import Deployment, Machine
-from provisioning.desired import Absent, Check, Directory, File, Package, Thing, Unit, reload, restart
+from provisioning.kinds.absent import Absent
+from provisioning.kinds.base import Thing, reload, restart
+from provisioning.kinds.check import Check
+from provisioning.kinds.directory import Directory
+from provisioning.kinds.file import File
+from provisioning.kinds.package import Package
+from provisioning.kinds.unit import Unit
 from provisioning.rendering import render
 from settings.keepalived import KeepalivedSettings, ProfileName
 

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from provisioning import placeholders
 from provisioning.deployment import Deployment, Machine
-from provisioning.desired import Account, Database, File, Grant, Package, Query, Thing, Unit, restart
+from provisioning.kinds.account import Account
+from provisioning.kinds.base import Thing, restart
+from provisioning.kinds.database import Database
+from provisioning.kinds.file import File
+from provisioning.kinds.grant import Grant
+from provisioning.kinds.package import Package
+from provisioning.kinds.query import Query
+from provisioning.kinds.unit import Unit
 from provisioning.rendering import render
 from provisioning.services.data import MARIADB_PORT, POOL_SIZE, is_here
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from provisioning import placeholders
 from provisioning.deployment import Deployment, Machine
-from provisioning.desired import File, Package, Thing, Unit, restart
+from provisioning.kinds.base import Thing, restart
+from provisioning.kinds.file import File
+from provisioning.kinds.package import Package
+from provisioning.kinds.unit import Unit
 from provisioning.rendering import render
 from provisioning.services.data import REDIS_PORT, is_here
 

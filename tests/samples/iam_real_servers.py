@@ -23,9 +23,14 @@ import redis
 from iam_certificates import write_certificates
 
 from provisioning import placeholders
-from provisioning.agent.receive import unpack
+from provisioning.agent.kinds.archive import unpack
 from provisioning.deployment import Deployment, Domains, Machine
-from provisioning.desired import Account, Database, File, Grant, Query, Thing
+from provisioning.kinds.account import Account
+from provisioning.kinds.base import Thing
+from provisioning.kinds.database import Database
+from provisioning.kinds.file import File
+from provisioning.kinds.grant import Grant
+from provisioning.kinds.query import Query
 from provisioning.services import iam as iam_service
 from provisioning.services import mariadb as mariadb_service
 from provisioning.services import redis as redis_service

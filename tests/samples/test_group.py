@@ -29,7 +29,7 @@ from iam_real_servers import (
     wait_until,
 )
 
-from provisioning.desired import Query
+from provisioning.kinds.query import Query
 
 pytestmark = pytest.mark.root
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioning.agent.receive import unpack
+from provisioning.agent.kinds.archive import unpack
 from samples.iam.build import archive, build
 from settings.load import find_release
 from settings.releases import Release, ReleaseError

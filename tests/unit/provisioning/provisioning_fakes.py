@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from provisioning.agent.calls import answer
-from provisioning.agent.machine import Machine, Result
+from provisioning.agent.node import Node, Result
 from provisioning.errors import UnreachableError
 from provisioning.inventory import Host, Inventory
 from provisioning.transport import to_exception
@@ -144,7 +144,7 @@ class FakeSystem:
 class FakeConnection:
     """Calls the real agent. `link` may break the wire before a call is done or after (its answer lost)."""
 
-    def __init__(self, host: Host, machine: Callable[[], Machine], link: Callable[[str, list[str]], None]) -> None:
+    def __init__(self, host: Host, machine: Callable[[], Node], link: Callable[[str, list[str]], None]) -> None:
         self.host = host
         self._machine = machine
         self._link = link
@@ -215,7 +215,7 @@ class FakeGroup:
         system = self.systems[host.name]
         connection = FakeConnection(
             host,
-            lambda: Machine(
+            lambda: Node(
                 root=str(system.root),
                 runner=system.run,
                 now=lambda: self.clock,

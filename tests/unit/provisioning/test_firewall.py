@@ -10,7 +10,10 @@ import pytest
 from provisioning_deployments import deployment
 
 from provisioning.deployment import Deployment
-from provisioning.desired import Check, File, Package, Unit
+from provisioning.kinds.check import Check
+from provisioning.kinds.file import File
+from provisioning.kinds.package import Package
+from provisioning.kinds.unit import Unit
 from provisioning.manifest import render
 from provisioning.services.firewall import RULES, desired, offers
 from settings.data import DataSettings

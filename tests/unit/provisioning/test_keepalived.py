@@ -13,7 +13,8 @@ import pytest
 from provisioning_deployments import deployment
 from pydantic import ValidationError
 
-from provisioning.desired import File, Unit
+from provisioning.kinds.file import File
+from provisioning.kinds.unit import Unit
 from provisioning.manifest import render
 from provisioning.services.keepalived import PROFILES, Profile
 from settings.keepalived import KeepalivedSettings

@@ -15,7 +15,8 @@ from cryptography.x509.oid import NameOID
 from provisioning_deployments import deployment
 from pydantic import ValidationError
 
-from provisioning.desired import Absent, File
+from provisioning.kinds.absent import Absent
+from provisioning.kinds.file import File
 from provisioning.manifest import render
 from settings.nginx import NginxSettings
 

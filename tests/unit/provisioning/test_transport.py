@@ -141,16 +141,17 @@ def server() -> Iterator[Server]:
 
 
 FACTS = {
-    "do": "facts", "paths": {"/etc/hostname": "", "/no/such": ""}, "packages": [], "users": [], "disks": [],
-    "units": [], "sysctls": [], "virtual_ips": [], "databases": [], "accounts": [], "queries": [], "with_texts": False,
-}  # fmt: skip
+    "do": "facts",
+    "questions": {"file": [{"path": "/etc/hostname", "sha256": ""}, {"path": "/no/such", "sha256": ""}]},
+    "virtual_ips": [],
+}
 
 
 def test_an_agent_call_goes_there_and_back_in_one_channel(server: Server) -> None:
     with connect(server.host(), PRIVATE_KEY) as connection:
         facts = connection.call([FACTS])[0]
-    assert facts["paths"]["/no/such"] is None
-    assert facts["paths"]["/etc/hostname"]["kind"] == "file"
+    assert facts["answers"]["file"]["/no/such"] is None
+    assert len(facts["answers"]["file"]["/etc/hostname"]["sha256"]) == 64
 
 
 def test_another_host_key_than_the_pinned_one_is_refused_before_anything_is_sent(server: Server) -> None:

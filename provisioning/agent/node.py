@@ -1,4 +1,4 @@
-"""The machine as the operations see it: its files, its commands, its clock, and what the agent keeps there."""
+"""The node as the operations see it: its files, its commands, its clock, and what the agent keeps there."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Runner = Callable[..., Result]
 
 
 class StepError(Exception):
-    """A step failed: which, why, and what the machine said."""
+    """A step failed: which, why, and what the node said."""
 
     def __init__(self, step: str, message: str, seen: str = "", detail: Any = None) -> None:
         super().__init__(f"{step}: {message}")
@@ -43,7 +43,7 @@ def run(argv: list[str], *, text: str = "", timeout_s: float = 60, env: dict[str
             argv, input=text, capture_output=True, text=True, timeout=timeout_s, env=environment, check=False
         )
     except FileNotFoundError:
-        return Result(127, "", f"{argv[0]}: no such program on this machine")
+        return Result(127, "", f"{argv[0]}: no such program on this node")
     except subprocess.TimeoutExpired as late:
         said = late.stderr.decode(errors="replace") if isinstance(late.stderr, bytes) else (late.stderr or "")
         return Result(124, "", f"{said}\n{argv[0]} was stopped after {timeout_s:.0f} s without an end")
@@ -63,8 +63,8 @@ def probe(url: str, timeout_s: float = 2) -> str:
         connection.close()
 
 
-class Machine:
-    """`root`, `runner` and the rest are given so that a test has a machine of its own.
+class Node:
+    """`root`, `runner` and the rest are given so that a test has a node of its own.
 
     `token` is the rollout's that asks; `before` is called with each effect's name before it happens.
     """
@@ -93,7 +93,7 @@ class Machine:
         self.token = ""
 
     def at(self, path: str) -> Path:
-        """A machine's absolute path below its root."""
+        """A node's absolute path below its root."""
         return self.root / path.lstrip("/")
 
     def read(self, path: str) -> str:

@@ -1,4 +1,4 @@
-"""Archives: complete at their place, or not there at all."""
+"""Archives: unpacked completely, or not there at all."""
 
 from __future__ import annotations
 
@@ -9,25 +9,36 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-from .files import sha256_of
-from .machine import Machine, StepError
+from ..files import exist, sha256_of
+from ..node import Node, StepError
 
 
-def receive(machine: Machine, *, path: str, sha256: str, size: int) -> None:
+def facts(node: Node, questions: list[str]) -> dict[str, bool]:
+    return exist(node, questions)
+
+
+def prepare(node: Node, things: list[dict[str, Any]]) -> None:
+    """By now `receive` has unpacked them."""
+    for thing in things:
+        if not node.at(thing["path"]).exists():
+            raise StepError("receive", f"{thing['path']} was not sent")
+
+
+def receive(node: Node, *, path: str, sha256: str, size: int) -> None:
     """Read an archive of `size` bytes from stdin and unpack it at `path`, complete or not at all.
 
     Without the lock: a large file is sent before the lock is taken, and its path names its content.
     """
-    machine.make_state()
-    incoming = machine.state_path("incoming")
+    node.make_state()
+    incoming = node.state_path("incoming")
     incoming.mkdir(mode=0o700, exist_ok=True)
     part = incoming / f"{sha256}.{os.getpid()}"
-    assert machine.stdin is not None
+    assert node.stdin is not None
     try:
         with part.open("wb") as file:
             left = size
             while left:
-                block = machine.stdin.read(min(left, 1 << 20))
+                block = node.stdin.read(min(left, 1 << 20))
                 if not block:
                     raise StepError("receive", f"{path}: the connection ended {left} of {size} bytes early")
                 file.write(block)
@@ -35,8 +46,8 @@ def receive(machine: Machine, *, path: str, sha256: str, size: int) -> None:
         seen = sha256_of(part)
         if seen != sha256:
             raise StepError("receive", f"{path}: another checksum than announced", f"got {seen}\nnot {sha256}")
-        machine.before("unpack " + path)
-        unpack(part, machine.at(path))
+        node.before("unpack " + path)
+        unpack(part, node.at(path))
     finally:
         part.unlink()
 
