@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from localcloud.tools import TOOLS
+from localcloud.host_tools import TOOLS
 
 # The `-core` packages and redis-tools have no service; scripts/host-tools keeps the services of the others stopped.
 INSTALLED = {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.tools import TOOLS
+from localcloud.host_tools import TOOLS
 from tests.programs import ESSENTIAL, INSTALLED, find_undeclared
 
 ROOT = Path(__file__).resolve().parents[1]

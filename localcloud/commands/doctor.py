@@ -15,8 +15,8 @@ import typer
 
 from localcloud.commands.context import fail
 from localcloud.errors import HostError, LocalcloudError
+from localcloud.host_tools import TOOLS
 from localcloud.package_sources import sources_for
-from localcloud.tools import TOOLS
 
 _FREE_BYTES = 4 * 1024**3
 
