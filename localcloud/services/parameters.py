@@ -91,9 +91,12 @@ class Parameters:
             raise FlagMalformed(name=self._path + name, value=value)
         return value.lower() == "true"
 
-    def texts(self, name: str) -> tuple[str, ...]:
-        """A list of strings; empty where it is not given."""
-        return tuple(self.values.get(name, ()))
+    def texts(self, name: str, limit: int = _LARGEST) -> tuple[str, ...]:
+        """A list of strings; empty where it is not given. Raises TooManyValues."""
+        values = tuple(self.values.get(name, ()))
+        if len(values) > limit:
+            raise TooManyValues(name=self._path + name, count=len(values), limit=limit)
+        return values
 
     def required_texts(self, name: str, limit: int = 100) -> tuple[str, ...]:
         """A list of at least one string. Raises TooManyValues."""

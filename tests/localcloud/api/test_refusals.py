@@ -10,12 +10,19 @@ from localcloud import services
 from localcloud.api import request_rules
 from localcloud.api.reference import COMMON
 from localcloud.rules import address, disk, instance_change, interface, interface_attachment, nat
+from localcloud.rules.catalog import ZONES
 from localcloud.rules.public_pool import PoolEmpty
 from localcloud.rules.refusal import ApiError, Refusal, ResourceNotFound, rule_in_words
 from localcloud.rules.timing import Timing
 from localcloud.services import listing
 from localcloud.services.actions import ACTIONS
-from tests.localcloud.api import refusals_machines, refusals_network, refusals_others
+from tests.localcloud.api import (
+    refusals_machines,
+    refusals_network,
+    refusals_others,
+    refusals_services,
+    refusals_storage,
+)
 from tests.localcloud.api.lab import Direct, running_cloud
 from tests.localcloud.api.place import Place
 from tests.localcloud.api.refused import HeldWorld, Request, Row, card, records, row
@@ -23,7 +30,13 @@ from tests.localcloud.api.refused import disk as make_disk
 
 services.load()
 
-ROWS = [*refusals_network.ROWS, *refusals_machines.ROWS, *refusals_others.ROWS]
+ROWS = [
+    *refusals_network.ROWS,
+    *refusals_machines.ROWS,
+    *refusals_storage.ROWS,
+    *refusals_services.ROWS,
+    *refusals_others.ROWS,
+]
 
 
 def _id(entry: object) -> str:
@@ -75,6 +88,12 @@ def _growing_disk(place: Place) -> Request:
     return "cbs:TerminateDisks", {"DiskIds": [disk_id]}
 
 
+def _growing_again(place: Place) -> Request:
+    disk_id = make_disk(place)
+    place.call("cbs:ResizeDisk", DiskId=disk_id, DiskSize=60)
+    return "cbs:ResizeDisk", {"DiskId": disk_id, "DiskSize": 70}
+
+
 def _fresh_gateway(place: Place) -> Request:
     made = place.call("vpc:CreateNatGateway", NatGatewayName="n", VpcId=place.vpc_id, AddressCount=1)
     return "vpc:DeleteNatGateway", {"NatGatewayId": made["NatGatewaySet"][0]["NatGatewayId"]}
@@ -83,7 +102,8 @@ def _fresh_gateway(place: Place) -> Request:
 BUSY = [
     Row(address.AddressBusy, _fresh_eip),
     Row(interface.InterfaceBusy, _fresh_card),
-    Row(disk.DiskBusy, _growing_disk),
+    Row(disk.DiskChanging, _growing_disk),
+    Row(disk.DiskBusy, _growing_again),
     Row(nat.NatGatewayBusy, _fresh_gateway),
 ]
 
@@ -170,18 +190,16 @@ def test_public_addresses_run_out() -> None:
         call = Direct(cloud)
         for region in ("ap-guangzhou", "ap-shanghai", "ap-beijing"):
             call("vpc:AllocateAddresses", region, AddressCount=20)
-            place = _place_in(call, region)
-            for _ in range(4):
-                _run_public(call, region, place, 15)
+            for number, zone in enumerate(ZONES[region][:3]):
+                _run_public(call, region, _place_in(call, region, zone, number), 20)
             call.settle()
         with pytest.raises(PoolEmpty):
-            _run_public(call, "ap-beijing", place, 30)
+            _run_public(call, "ap-beijing", _place_in(call, "ap-beijing", ZONES["ap-beijing"][3], 3), 30)
 
 
-def _place_in(call: Direct, region: str) -> tuple[str, str, str, str]:
-    zone = {"ap-guangzhou": "ap-guangzhou-6", "ap-shanghai": "ap-shanghai-2", "ap-beijing": "ap-beijing-3"}[region]
-    vpc_id = call("vpc:CreateVpc", region, VpcName="v", CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
-    made = call("vpc:CreateSubnet", region, VpcId=vpc_id, SubnetName="s", CidrBlock="10.0.0.0/20", Zone=zone)
+def _place_in(call: Direct, region: str, zone: str, number: int) -> tuple[str, str, str, str]:
+    vpc_id = call("vpc:CreateVpc", region, VpcName="v", CidrBlock=f"10.{number}.0.0/16")["Vpc"]["VpcId"]
+    made = call("vpc:CreateSubnet", region, VpcId=vpc_id, SubnetName="s", CidrBlock=f"10.{number}.0.0/20", Zone=zone)
     group = call("vpc:CreateSecurityGroup", region, GroupName="g", GroupDescription="")["SecurityGroup"]
     return zone, vpc_id, made["Subnet"]["SubnetId"], group["SecurityGroupId"]
 
