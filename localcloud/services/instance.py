@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-from localcloud.rules import address, disk, instance, interface, key_pair, placement, run_instances
+from localcloud.rules import address, disk, instance, interface, key_pair, placement
 from localcloud.rules.instance import Instance
 from localcloud.rules.records import iso_time
 from localcloud.rules.refusal import InvalidParameterValue, Refusal, assumed, documented
-from localcloud.rules.run_instances import DiskRequest, RunRequest, run_instance
+from localcloud.rules.run_instances import DiskRequest, PublicAddressWithoutBandwidth, RunRequest, run_instance
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import UnknownFilterOfMachines, chosen, page
@@ -73,7 +73,7 @@ _RUN_RULES = (
     instance.NameTooLong,
     instance.NoAddressLeft,
     instance.RoleNameMalformed,
-    run_instances.PublicAddressWithoutBandwidth,
+    PublicAddressWithoutBandwidth,
     key_pair.KeyPairUnknown,
     key_pair.KeyPairIdMalformed,
     placement.PlacementGroupUnknown,

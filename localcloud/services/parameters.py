@@ -91,10 +91,10 @@ class Parameters:
             raise FlagMalformed(name=self._path + name, value=value)
         return value.lower() == "true"
 
-    def texts(self, name: str, limit: int = _LARGEST) -> tuple[str, ...]:
-        """A list of strings; empty where it is not given. Raises TooManyValues."""
+    def texts(self, name: str, limit: int | None = None) -> tuple[str, ...]:
+        """A list of strings, empty if it was not given; by default of any length. Raises TooManyValues."""
         values = tuple(self.values.get(name, ()))
-        if len(values) > limit:
+        if limit is not None and len(values) > limit:
             raise TooManyValues(name=self._path + name, count=len(values), limit=limit)
         return values
 
