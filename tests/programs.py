@@ -46,6 +46,7 @@ ESSENTIAL = frozenset(
         "setpriv",
         "sh",
         "sleep",
+        "true",
         "umount",
         "uname",
     ]
