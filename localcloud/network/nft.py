@@ -141,4 +141,3 @@ def network(cidr: IPv4Network) -> Expression:
 ACCEPT: Statement = {"accept": None}
 DROP: Statement = {"drop": None}
 RETURN: Statement = {"return": None}
-COUNT: Statement = {"counter": None}

@@ -41,7 +41,6 @@ class Address(Record):
     target_id: str = ""
     interface_id: str = ""
     private_address: IPv4Address | None = None
-    cascade_release: bool = False
 
 
 class AddressNotFound(Refusal):

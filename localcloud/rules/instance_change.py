@@ -6,7 +6,6 @@ from dataclasses import replace
 from ipaddress import IPv4Address
 
 from localcloud.rules import disk, instance, interface, key_pair, placement
-from localcloud.rules.catalog import INSTANCE_TYPES
 from localcloud.rules.instance import Instance, Step
 from localcloud.rules.jobs import after, step
 from localcloud.rules.refusal import Refusal, assumed, documented
@@ -458,8 +457,3 @@ def change_project(tx: Transaction, instance_ids: tuple[str, ...], project_id: i
     """ModifyInstancesProject."""
     for instance_id in instance_ids:
         tx.put(replace(instance.get(tx, instance_id), project_id=project_id))
-
-
-def interfaces_allowed(found: Instance) -> int:
-    """How many ENIs its type allows."""
-    return INSTANCE_TYPES[found.instance_type].interfaces

@@ -143,14 +143,6 @@ class TooManyValues(Refusal):
     source = documented("the SDK's errorcodes.py (vpc, cvm, cbs); the actions' pages")
 
 
-class ResourceNotFound(Refusal):
-    """A resource that a request names must exist in the request's region."""
-
-    code = "ResourceNotFound"
-    template = "The resource `{id}` does not exist."
-    source = documented(_ERRORS)
-
-
 class ClientTokenReused(Refusal):
     """A ClientToken names one request: the same token with other parameters is refused."""
 

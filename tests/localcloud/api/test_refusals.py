@@ -12,7 +12,7 @@ from localcloud.api.reference import COMMON
 from localcloud.rules import address, disk, instance_change, interface, interface_attachment, nat
 from localcloud.rules.catalog import ZONES
 from localcloud.rules.public_pool import PoolEmpty
-from localcloud.rules.refusal import ApiError, Refusal, ResourceNotFound, rule_in_words
+from localcloud.rules.refusal import ApiError, Refusal, rule_in_words
 from localcloud.rules.timing import Timing
 from localcloud.services import listing
 from localcloud.services.actions import ACTIONS
@@ -256,7 +256,7 @@ def test_every_rule_belongs_to_an_action_and_says_where_it_comes_from() -> None:
     named = {*COMMON, *(refusal for action in ACTIONS.values() for refusal in action.refuses)}
     of_lists = {listing.IdsAndFilters, listing.IdsAndFiltersOfMachines, listing.TooManyFilterValues}
     for refusal in _all(Refusal):
-        if refusal.code and refusal not in of_lists | {ResourceNotFound}:
+        if refusal.code and refusal not in of_lists:
             assert refusal in named, refusal
             assert refusal.source.where
             assert rule_in_words(refusal).endswith(".")
