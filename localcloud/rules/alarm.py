@@ -184,7 +184,7 @@ def _check_condition(condition: Document) -> None:
         raise ConditionWrong(name="Rules", value=[])
     for rule in condition.get("Rules", ()):
         for name, allowed in _ALLOWED:
-            if rule.get(name) is not None and rule[name] not in allowed:
+            if rule.get(name) not in allowed | {None, ""}:
                 raise ConditionWrong(name=name, value=rule[name])
 
 
