@@ -6,6 +6,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address
 
 from localcloud.rules import disk, instance, interface, key_pair, placement
+from localcloud.rules.catalog import INSTANCE_TYPES
 from localcloud.rules.instance import Instance, Step
 from localcloud.rules.jobs import after, step
 from localcloud.rules.refusal import Refusal, assumed, documented
