@@ -126,7 +126,8 @@ TYPES: dict[str, Named | Composed | Sought] = {
     ),
     "tencentcloud:Eip/association:Association": Sought(_association),
     "tencentcloud:Route/table:Table": Named(
-        "vpc", "DescribeRouteTables", "RouteTableSet", "RouteTableId", "RouteTableName", filter="route-table-name", page=_TEXT_PAGE
+        "vpc", "DescribeRouteTables", "RouteTableSet", "RouteTableId", "RouteTableName",
+        filter="route-table-name", page=_TEXT_PAGE,
     ),
     "tencentcloud:Route/tableEntry:TableEntry": Sought(_route),
     "tencentcloud:Route/tableAssociation:TableAssociation": Composed("{subnetId}"),
