@@ -10,7 +10,7 @@ from components.changes import refuse_impossible_changes
 from components.credentials import Credentials, CredentialsArgs
 from components.dns import Dns, DnsArgs
 from components.exports import export
-from components.failures import end_without_traceback_when_cancelled
+from components.failures import end_quietly_when_cancelled
 from components.firewall import Firewall, FirewallArgs
 from components.health import Health, HealthArgs
 from components.hooks import Hooks
@@ -24,7 +24,7 @@ from components.virtual_ip import VirtualIp, VirtualIpArgs
 from provisioning.deployment import make_deployment
 from settings.load import load
 
-end_without_traceback_when_cancelled()
+end_quietly_when_cancelled()
 s = load()
 last = read_exports()
 refuse_impossible_changes(s, last)

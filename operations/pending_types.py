@@ -6,11 +6,13 @@ Names are unique: the program puts project and stack in each of them (components
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 Inputs = Mapping[str, Any]
 _MOST = 100
+_TEXT_PAGE = {"Offset": "0", "Limit": str(_MOST)}  # some actions of vpc take these numbers as text only
+_MONITOR_PAGE = {"Module": "monitor", "PageNumber": 1, "PageSize": _MOST}
 _GOING = {"SHUTDOWN", "TERMINATING"}  # InstanceState of an instance that is being deleted
 
 
@@ -31,20 +33,14 @@ class Named:
     name: str
     key: str = "name"  # the input that holds the name
     filter: str | None = None  # the name of the filter for names; None: a parameter of the action, `name`
+    page: Mapping[str, Any] = field(default_factory=lambda: {"Offset": 0, "Limit": _MOST})
 
     def find(self, inputs: Inputs, ask: Ask) -> list[str]:
         """The ids of all that have the name."""
         name = inputs[self.key]
         wanted = {"Filters": [{"Name": self.filter, "Values": [name]}]} if self.filter else {self.name: name}
-        found = ask(self.service, self.action, {**wanted, **self._page()}).get(self.objects) or []
+        found = ask(self.service, self.action, {**wanted, **self.page}).get(self.objects) or []
         return [one[self.id] for one in found if one[self.name] == name and self._is_ours(one, inputs)]
-
-    def _page(self) -> dict[str, Any]:
-        if self.service == "monitor":
-            return {"Module": "monitor", "PageNumber": 1, "PageSize": _MOST}
-        # vpc takes these numbers as text in some actions, and only so.
-        text = self.action in {"DescribeVpcs", "DescribeSubnets", "DescribeSecurityGroups", "DescribeRouteTables"}
-        return {"Offset": "0", "Limit": str(_MOST)} if text else {"Offset": 0, "Limit": _MOST}
 
     def _is_ours(self, one: Mapping[str, Any], inputs: Inputs) -> bool:
         if one.get("InstanceState") in _GOING:
@@ -102,14 +98,14 @@ def _association(inputs: Inputs, ask: Ask) -> list[str]:
 
 TYPES: dict[str, Named | Composed | Sought] = {
     "tencentcloud:Vpc/instance:Instance": Named(
-        "vpc", "DescribeVpcs", "VpcSet", "VpcId", "VpcName", filter="vpc-name"
+        "vpc", "DescribeVpcs", "VpcSet", "VpcId", "VpcName", filter="vpc-name", page=_TEXT_PAGE
     ),
     "tencentcloud:Subnet/instance:Instance": Named(
-        "vpc", "DescribeSubnets", "SubnetSet", "SubnetId", "SubnetName", filter="subnet-name"
+        "vpc", "DescribeSubnets", "SubnetSet", "SubnetId", "SubnetName", filter="subnet-name", page=_TEXT_PAGE
     ),
     "tencentcloud:Security/group:Group": Named(
         "vpc", "DescribeSecurityGroups", "SecurityGroupSet", "SecurityGroupId", "SecurityGroupName",
-        filter="security-group-name",
+        filter="security-group-name", page=_TEXT_PAGE,
     ),
     "tencentcloud:Security/groupRuleSet:GroupRuleSet": Composed("{securityGroupId}"),
     "tencentcloud:Key/pair:Pair": Named(
@@ -130,7 +126,8 @@ TYPES: dict[str, Named | Composed | Sought] = {
     ),
     "tencentcloud:Eip/association:Association": Sought(_association),
     "tencentcloud:Route/table:Table": Named(
-        "vpc", "DescribeRouteTables", "RouteTableSet", "RouteTableId", "RouteTableName", filter="route-table-name"
+        "vpc", "DescribeRouteTables", "RouteTableSet", "RouteTableId", "RouteTableName",
+        filter="route-table-name", page=_TEXT_PAGE,
     ),
     "tencentcloud:Route/tableEntry:TableEntry": Sought(_route),
     "tencentcloud:Route/tableAssociation:TableAssociation": Composed("{subnetId}"),
@@ -141,9 +138,11 @@ TYPES: dict[str, Named | Composed | Sought] = {
         "cbs", "DescribeDisks", "DiskSet", "DiskId", "DiskName", key="storageName", filter="disk-name"
     ),
     "tencentcloud:Cbs/storageAttachment:StorageAttachment": Composed("{storageId}"),
-    "tencentcloud:Monitor/alarmNotice:AlarmNotice": Named("monitor", "DescribeAlarmNotices", "Notices", "Id", "Name"),
+    "tencentcloud:Monitor/alarmNotice:AlarmNotice": Named(
+        "monitor", "DescribeAlarmNotices", "Notices", "Id", "Name", page={**_MONITOR_PAGE, "Order": "ASC"}
+    ),
     "tencentcloud:Monitor/alarmPolicy:AlarmPolicy": Named(
-        "monitor", "DescribeAlarmPolicies", "Policies", "PolicyId", "PolicyName", key="policyName"
+        "monitor", "DescribeAlarmPolicies", "Policies", "PolicyId", "PolicyName", key="policyName", page=_MONITOR_PAGE
     ),
     "tencentcloud:Monitor/policyBindingObject:PolicyBindingObject": Composed("{policyId}"),
     "tencentcloud:Dnspod/record:Record": Sought(_record),

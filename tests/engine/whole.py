@@ -6,6 +6,7 @@ The boundary to machines (rollout, host keys, health) is replaced by boundary/*.
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,10 @@ class WholeProject(Project):
         """`tandem ...` with those settings, e.g. {"virtualIp.address": "10.0.4.98"}."""
         self.configure(settings(changes or {}))
         return super().run(*words)
+
+    def start_with(self, word: str, changes: dict[str, Any]) -> subprocess.Popen[str]:
+        self.configure(settings(changes))
+        return self.start(word)
 
     def succeed(self, *words: str, changes: dict[str, Any] | None = None) -> str:
         run = self.run(*words, changes=changes)
