@@ -142,15 +142,15 @@ class Adapter(Provider):
         except ProviderError as error:
             if not known:
                 raise
-            raise PartialError(str(error), known[0], inputs, inputs) from error
-        return CreateResponse(created.id, to_values({**inputs, **created.outputs}, schema.secrets))
+            raise PartialError(str(error), known[0], {**inputs, "id": known[0]}, inputs) from error
+        return CreateResponse(created.id, to_values({**inputs, **created.outputs, "id": created.id}, schema.secrets))
 
     async def read(self, request: ReadRequest) -> ReadResponse:
         schema, state, inputs = self._schema(_type(request.urn)), to_plain(request.properties), to_plain(request.inputs)
         found = await self._run(self._backend.read, _type(request.urn), request.resource_id, {**inputs, **state})
         if found is None:
             return ReadResponse()
-        outputs = {**_unread(schema, inputs), **found}
+        outputs = {**_unread(schema, inputs), **found, "id": request.resource_id}
         return ReadResponse(
             request.resource_id,
             to_values(outputs, schema.secrets),
@@ -168,7 +168,7 @@ class Adapter(Provider):
             )
         except ProviderError as error:
             raise await self._partial_update(request, state, inputs, error) from error
-        return UpdateResponse(to_values({**inputs, **outputs}, schema.secrets))
+        return UpdateResponse(to_values({**inputs, **outputs, "id": request.resource_id}, schema.secrets))
 
     async def delete(self, request: DeleteRequest) -> None:
         await self._run(self._backend.delete, _type(request.urn), request.resource_id, to_plain(request.properties))

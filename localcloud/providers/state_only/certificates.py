@@ -158,7 +158,7 @@ def _certificate(
         "certPem": pem,
         "validityStartTime": _timestamp(start),
         "validityEndTime": _timestamp(end),
-        "readyForRenewal": False,
+        "readyForRenewal": start >= _renewal(end, inputs),
     }
     return Created(str(serial), outputs)
 
@@ -226,8 +226,11 @@ def _make_locally_signed(inputs: Properties) -> Created:
 def _expired(outputs: Properties) -> str | None:
     """A certificate is replaced within `earlyRenewalHours` of its end."""
     end = datetime.fromisoformat(outputs["validityEndTime"])
-    early = timedelta(hours=outputs.get("earlyRenewalHours") or 0)
-    return "readyForRenewal" if datetime.now(UTC) >= end - early else None
+    return "readyForRenewal" if datetime.now(UTC) >= _renewal(end, outputs) else None
+
+
+def _renewal(end: datetime, inputs: Properties) -> datetime:
+    return end - timedelta(hours=inputs.get("earlyRenewalHours") or 0)
 
 
 _FIXED: Final = Property(replaces=True)

@@ -56,6 +56,7 @@ def _run(request: dict[str, Any]) -> dict[str, Any]:
                 "name": one.urn.rsplit("::", 1)[1],
                 "type": one.type,
                 "operation": _text(one.op),
+                "changed": sorted(one.diffs or ()),
                 "differences": {path: _text(each.diff_kind) for path, each in (one.detailed_diff or {}).items()},
             }
             for one in steps

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ class Step:
     """What the engine does with one resource."""
 
     operation: str  # same, create, update, replace, delete ...
+    changed: tuple[str, ...] = ()  # top-level properties
     differences: Mapping[str, str] = field(default_factory=dict[str, str])  # path -> add, update-replace ...
 
 
@@ -37,7 +38,12 @@ class Run:
 
     failure: str  # what Pulumi said; empty when it succeeded
     changes: Mapping[str, int]  # how many resources were created, updated, left the same ...
-    steps: Mapping[str, Step]  # by resource name
+    all_steps: Sequence[tuple[str, Step]] = ()  # with the resource's name, in order
+
+    @property
+    def steps(self) -> Mapping[str, Step]:
+        """The last one of each resource."""
+        return dict(self.all_steps)
 
 
 class Project:
@@ -84,7 +90,7 @@ class Project:
 
     def _run(self, command: str) -> Run:
         answer = self._ask(command)
-        steps = {one["name"]: Step(one["operation"], one["differences"]) for one in answer["steps"]}
+        steps = [(one["name"], Step(one["operation"], tuple(one["changed"]), one["differences"])) for one in answer["steps"]]
         return Run(answer["failure"], answer["changes"], steps)
 
     def _ask(self, command: str) -> Any:
