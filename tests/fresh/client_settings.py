@@ -47,7 +47,9 @@ class ClientSettings:
 
 def read_client_settings(environment: Mapping[str, str], root: Path = Path("/")) -> ClientSettings:
     """Settings by variable or file. A path that the fresh machine cannot have, such as a cache, is left out."""
-    chosen = {name: value for name, value in {**_go_settings(), **environment}.items() if name in _NAMES and value}
+    chosen = {
+        name: value for name, value in {**_go_settings(environment), **environment}.items() if name in _NAMES and value
+    }
     files = [root / name for name in _FILES if (root / name).is_file()]
     files += sorted((root / LOCAL_AUTHORITIES).rglob("*.crt"))
     for name in _CERTIFICATES:
@@ -59,9 +61,10 @@ def read_client_settings(environment: Mapping[str, str], root: Path = Path("/"))
     return ClientSettings(chosen, tuple(files))
 
 
-def _go_settings() -> dict[str, str]:
+def _go_settings(environment: Mapping[str, str]) -> dict[str, str]:
     """What `go env -w` has set on this host is not in the environment."""
-    if shutil.which("go") is None:
+    go = shutil.which("go", path=environment.get("PATH"))
+    if go is None:
         return {}
-    done = subprocess.run(["go", "env", "-json", *_GO], capture_output=True, text=True, check=True)
+    done = subprocess.run([go, "env", "-json", *_GO], capture_output=True, text=True, check=True)
     return json.loads(done.stdout)

@@ -14,7 +14,7 @@ def find_running_clouds(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/f
     found: set[str] = set()
     for file in proc.glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):  # it ended meanwhile
-            words = file.read_bytes().decode(errors="replace").split("\0")
+            words = file.read_bytes().decode(errors="replace").removesuffix("\0").split("\0")
             if "localcloud.daemon" in words[:-1]:
                 found.add(words[words.index("localcloud.daemon") + 1])
     for group in (each for place in (cgroups, *cgroups.glob("*")) for each in (place / "localcloud").glob("*/")):

@@ -47,6 +47,6 @@ def clone(repository: Path, root: Path) -> str:
     commit = subprocess.run(
         ["git", "-C", str(repository), "rev-parse", "HEAD"], capture_output=True, text=True, check=True
     ).stdout.strip()
-    subprocess.run(["git", "-C", str(place), "checkout", "--quiet", "--detach", commit], check=True)
+    subprocess.run(["git", "-C", str(place), "switch", "--quiet", "--detach", commit], check=True)
     place.parent.chmod(0o700)
     return commit
