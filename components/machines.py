@@ -28,6 +28,7 @@ _FIXED_AT_BIRTH = [
     "disable_security_service",
     "image_id",
     "key_ids",
+    "system_disk_type",
     "user_data_raw",
 ]
 
