@@ -51,6 +51,7 @@ def _rule(refusal: type[Refusal]) -> dict[str, str]:
         "rule": rule_in_words(refusal),
         "source": refusal.source.kind,
         "where": refusal.source.where,
+        "page": refusal.source.page,
     }
 
 
@@ -70,9 +71,14 @@ def page() -> str:
     """docs/localcloud.md's generated part, in Markdown."""
     data = actions_as_data()
     lines = [
-        "Each rule says where it comes from: **documented** (a public page of Tencent's, or the text of its SDK),",
-        "**provider** (terraform-provider-tencentcloud relies on it), **assumed** (nothing",
-        "public says so). A rule that stands at several actions is printed at each.",
+        "Each rule names its source: **documented** with the page (`215/15774` is",
+        "https://cloud.tencent.com/document/product/215/15774; `intl:` marks the numbers of tencentcloud.com),",
+        "**provider** (terraform-provider-tencentcloud relies on it), **assumed** (no page says so; the strict side).",
+        "A rule that applies to several actions is printed with each of them. The assumed ones are listed first.",
+        "",
+        "### Assumed",
+        "",
+        *_assumed(data),
         "",
         "### Every action",
         "",
@@ -86,4 +92,24 @@ def page() -> str:
 
 
 def _rules(rules: list[dict[str, str]]) -> list[str]:
-    return [f"- `{rule['code']}` {rule['rule']} ({rule['source']}: {rule['where']})" for rule in rules]
+    return [f"- `{rule['code']}` {rule['rule']} ({_source(rule)}: {rule['where']})" for rule in rules]
+
+
+def _source(rule: dict[str, str]) -> str:
+    return f"{rule['source']} {rule['page']}".rstrip()
+
+
+def _assumed(data: dict[str, Any]) -> list[str]:
+    """The assumed rules, each with the services that have it."""
+    of: dict[str, list[str]] = {line: ["every action"] for line in _rules(_only_assumed(data["common"]))}
+    for service, of_service in data["services"].items():
+        for action in of_service["actions"].values():
+            for line in _rules(_only_assumed(action["rules"])):
+                services = of.setdefault(line, [])
+                if service not in services:
+                    services.append(service)
+    return [f"{line} [{', '.join(services)}]" for line, services in of.items()]
+
+
+def _only_assumed(rules: list[dict[str, str]]) -> list[dict[str, str]]:
+    return [rule for rule in rules if rule["source"] == "assumed"]

@@ -16,18 +16,23 @@ from typing import ClassVar, Literal
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a rule comes from, so that a reader can judge how far to trust it."""
+    """Where a rule comes from, so that a reader can judge how far to trust it.
+
+    `page` is PRODUCT/DOCUMENT of cloud.tencent.com (`215/15774` is /document/product/215/15774), or `intl:`
+    and those of tencentcloud.com, which has other numbers.
+    """
 
     kind: Literal["documented", "provider", "assumed"]
     where: str
+    page: str = ""
 
     def __str__(self) -> str:
-        return f"{self.kind}: {self.where}"
+        return f"{self.kind} {self.page}: {self.where}" if self.page else f"{self.kind}: {self.where}"
 
 
-def documented(page: str) -> Source:
-    """A public page of Tencent's, or the official SDK's own text (errorcodes.py, models.py)."""
-    return Source("documented", page)
+def documented(says: str, *, page: str = "") -> Source:
+    """What a public page says. The SDK's errorcodes.py and models.py are made from these pages: name the page."""
+    return Source("documented", says, page)
 
 
 def provider(where: str) -> Source:
