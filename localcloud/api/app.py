@@ -15,24 +15,17 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from localcloud.api import faults
-from localcloud.api.dispatch import dispatch, find_action, find_region
+from localcloud.api.dispatch import dispatch, find_action, find_region, find_service
+from localcloud.api.envelope import Envelope, check_protocol, open_envelope, verify
 from localcloud.api.gateway import Gateway
 from localcloud.api.query import parameters_of_query
 from localcloud.api.request_log import Entry
-from localcloud.api.request_rules import (
-    BodyNotJson,
-    ContentTypeWrong,
-    RequestTooLarge,
-    ServiceUnknown,
-    UnsupportedProtocol,
-)
-from localcloud.api.signature import Identity, Signed, verify
+from localcloud.api.request_rules import BodyNotJson
+from localcloud.api.signature import Identity, Signed
 from localcloud.reconcile.cloud import Cloud
 from localcloud.rules.refusal import ApiError
 from localcloud.services.actions import VERSIONS
 from localcloud.services.schema import schema
-
-_BODY_LIMIT = 10 * 1024 * 1024
 
 
 def make_app(cloud: Cloud, gateway: Gateway | None = None) -> Starlette:
@@ -54,24 +47,23 @@ async def _answer(gateway: Gateway, request: Request) -> Response:
     began = time.perf_counter()
     request_id = str(uuid.uuid4())
     headers = {name.lower(): value for name, value in request.headers.items()}
+    envelope = open_envelope(Signed(request.method, request.url.query, headers, await request.body()))
     entry = Entry(
         at=gateway.cloud.clock(),
         service=headers.get("host", "").partition(".")[0],
-        action=headers.get("x-tc-action", ""),
-        region=headers.get("x-tc-region", ""),
-        client=headers.get("x-tc-requestclient", ""),
+        action=envelope.action,
+        region=envelope.region,
+        client=envelope.client,
         request_id=request_id,
     )
-    body = await request.body()
-    signed = Signed(request.method, request.url.query, headers, body)
     fault: faults.Fault | None = None
     try:
-        identity = verify(signed, gateway.cloud.credentials, gateway.cloud.clock())
-        entry.service = _service(headers.get("host", ""), identity)
+        identity = verify(envelope, gateway.cloud.credentials, gateway.cloud.clock())
+        entry.service = find_service(headers.get("host", ""), identity.service, envelope)
         fault = gateway.faults.draw(entry.service, entry.action)
         if fault is not None and fault.latency_ms:
             await asyncio.sleep(fault.latency_ms / 1000)
-        answer = _run(gateway, entry, signed, identity, fault)
+        answer = _run(gateway, entry, envelope, identity, fault)
     except ApiError as error:
         entry.error = error.code
         answer = {"Error": {"Code": error.code, "Message": error.message}, "RequestId": request_id}
@@ -83,28 +75,20 @@ async def _answer(gateway: Gateway, request: Request) -> Response:
     return Response(content, media_type="application/json")
 
 
-def _service(host: str, identity: Identity) -> str:
-    """The host's first label where it names a service; `127.0.0.1:8080` says nothing, so the signature's scope does."""
-    label = host.partition(".")[0]
-    if label in VERSIONS and label != identity.service:
-        raise ServiceUnknown(service=f"{identity.service} (at host {host})", known=label)
-    return identity.service
-
-
 def _run(
-    gateway: Gateway, entry: Entry, signed: Signed, identity: Identity, fault: faults.Fault | None
+    gateway: Gateway, entry: Entry, envelope: Envelope, identity: Identity, fault: faults.Fault | None
 ) -> dict[str, Any]:
-    headers = signed.headers
-    action = find_action(entry.service, entry.action, headers.get("x-tc-version", ""))
+    action = find_action(entry.service, entry.action, envelope.version)
     gateway.throttle.count(identity.secret_id, action.service, action.name, gateway.cloud.clock())
     if fault is not None and fault.code:
         raise ApiError(fault.code, fault.message)
     region = find_region(gateway.cloud, entry.service, entry.region)
-    if signed.method == "GET":
+    check_protocol(envelope)
+    if envelope.query is not None:
         models = schema(action.service, VERSIONS[action.service])
-        given = parameters_of_query(models, f"{action.name}Request", signed.query)
+        given = parameters_of_query(models, f"{action.name}Request", envelope.query)
     else:
-        given = _json(signed)
+        given = _json(envelope.signed)
     entry.parameters = given
     return dispatch(
         gateway.cloud,
@@ -117,13 +101,6 @@ def _run(
 
 
 def _json(signed: Signed) -> Mapping[str, Any]:
-    if signed.method != "POST":
-        raise UnsupportedProtocol(method=signed.method)
-    content_type = signed.headers.get("content-type", "")
-    if content_type.partition(";")[0].strip().lower() != "application/json":
-        raise ContentTypeWrong(content_type=content_type)
-    if len(signed.body) > _BODY_LIMIT:
-        raise RequestTooLarge(limit=_BODY_LIMIT)
     if not signed.body.strip():
         return {}
     try:

@@ -10,6 +10,7 @@ from typing import Any
 
 from localcloud import services
 from localcloud.api.answers import complete
+from localcloud.api.envelope import Envelope
 from localcloud.api.request_rules import (
     ActionNotEmulated,
     InternalError,
@@ -32,6 +33,22 @@ _log = logging.getLogger(__name__)
 _GLOBAL = frozenset({"antiddos", "dnspod", "monitor", "sts", "tag"})
 
 services.load()
+
+
+def find_service(host: str, claimed: str, envelope: Envelope) -> str:
+    """The service that the host's first label names; where the host is an address, what else tells it.
+
+    That is the scope of signature v3; with v1 the action and its version. Raises ServiceUnknown.
+    """
+    label = host.partition(".")[0]
+    if label in VERSIONS and label != claimed:
+        raise ServiceUnknown(service=f"{claimed} (at host {host})", known=label)
+    if not envelope.form or claimed in VERSIONS:
+        return claimed
+    found = [service for service, name in ACTIONS if (name, VERSIONS[service]) == (envelope.action, envelope.version)]
+    if len(found) != 1:
+        raise ServiceUnknown(service=host, known=", ".join(VERSIONS))
+    return found[0]
 
 
 def find_action(service: str, name: str, version: str) -> Action:

@@ -11,7 +11,7 @@ from localcloud.reconcile.cloud import Cloud
 class Gateway:
     """One for a cloud; the public application and the operator's application share it."""
 
-    def __init__(self, cloud: Cloud, *, requests_per_second: int = 20) -> None:
+    def __init__(self, cloud: Cloud, *, requests_per_second: int | None = None) -> None:
         self.cloud = cloud
         self.throttle = Throttle(requests_per_second)
         self.faults = Faults()

@@ -35,7 +35,7 @@ class Options:
     timing: Timing
     seed: str
     region: str
-    requests_per_second: int
+    requests_per_second: int | None
 
 
 class _Server(uvicorn.Server):

@@ -97,7 +97,7 @@ class _Quiet(uvicorn.Server):
 
 
 @contextlib.contextmanager
-def serving(cloud: Cloud, *, requests_per_second: int = 0) -> Generator[Server]:
+def serving(cloud: Cloud, *, requests_per_second: int | None = 0) -> Generator[Server]:
     """The cloud's API over HTTP, served by a thread."""
     gateway = Gateway(cloud, requests_per_second=requests_per_second)
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
