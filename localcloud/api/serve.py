@@ -19,6 +19,7 @@ from localcloud.api.gateway import Gateway
 from localcloud.api.operator import make_operator_app
 from localcloud.reconcile.cloud import Cloud
 from localcloud.rules.timing import Timing
+from localcloud.rules.transaction import AccountType
 from localcloud.world import PaperWorld
 
 
@@ -36,6 +37,7 @@ class Options:
     seed: str
     region: str
     requests_per_second: int | None
+    account: AccountType
 
 
 class _Server(uvicorn.Server):
@@ -56,6 +58,7 @@ def run(options: Options) -> None:
         timing=options.timing,
         credentials=options.credentials,
         region=options.region,
+        account=options.account,
     )
     gateway = Gateway(cloud, requests_per_second=options.requests_per_second)
     asyncio.run(_serve(options, cloud, gateway))

@@ -24,6 +24,7 @@ from localcloud.api.gateway import Gateway
 from localcloud.reconcile.cloud import Cloud
 from localcloud.rules.catalog import IMAGES, Image
 from localcloud.rules.timing import SHORT, Timing
+from localcloud.rules.transaction import AccountType
 from localcloud.services.actions import VERSIONS
 from localcloud.world import PaperWorld, World
 
@@ -60,9 +61,10 @@ def running_cloud(
     timing: Timing = SHORT,
     seed: str = "0",
     images: tuple[Image, ...] = IMAGES,
+    account: AccountType = "standard",
 ) -> Generator[Cloud]:
     """A started cloud that is closed at the end."""
-    cloud = Cloud(path, world or PaperWorld(), timing=timing, seed=seed, images=images)
+    cloud = Cloud(path, world or PaperWorld(), timing=timing, seed=seed, images=images, account=account)
     cloud.start()
     try:
         yield cloud
