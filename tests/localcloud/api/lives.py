@@ -436,9 +436,9 @@ def network_interface(client: Client) -> None:
     taken = [{"PrivateIpAddress": "10.0.4.60"}]
     client("vpc:AssignPrivateIpAddresses", NetworkInterfaceId=card_id, PrivateIpAddresses=wanted)
     assign = {"NetworkInterfaceId": card_id, "PrivateIpAddresses": taken}
-    refused(client, "ResourceInUse.Address", "vpc:AssignPrivateIpAddresses", **assign)
+    refused(client, "ResourceInUse", "vpc:AssignPrivateIpAddresses", **assign)
     client("vpc:UnassignPrivateIpAddresses", NetworkInterfaceId=card_id, PrivateIpAddresses=wanted)
-    assert client("vpc:DescribeNetworkInterfaceLimit", InstanceId=instance_id)["EniQuantity"] == 2
+    assert client("vpc:DescribeNetworkInterfaceLimit", InstanceId=instance_id)["EniQuantity"] == 4
     client("vpc:DetachNetworkInterface", NetworkInterfaceId=card_id, InstanceId=instance_id)
     wait_until(lambda: (show()["State"], show()["Attachment"]), ("AVAILABLE", None))
     client("vpc:DeleteNetworkInterface", NetworkInterfaceId=card_id)
