@@ -6,7 +6,7 @@ BIN := .venv/bin
 # anew: `make test-unit` takes twice the CPU (23 s instead of 11 s).
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help up down test test-unit test-long check format lock docs
+.PHONY: help up down test test-unit test-long test-fresh check format lock docs
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -19,17 +19,22 @@ down: ## remove everything that `make up` started or made (the cached image and 
 	@scripts/bootstrap localcloud
 	@scripts/down
 
-test: ## all tests that CI runs (root, Debian 12)
+test: ## all tests that CI runs, or TESTS=... (root, Debian 12)
 	@scripts/bootstrap dev
-	@scripts/test
+	@scripts/test $(TESTS)
 
 test-unit: ## the program and the provisioning on Pulumi mocks and fakes: pip alone, no root
 	@scripts/bootstrap unit
-	@$(BIN)/python -m pytest tests/unit -q -n 2 --dist loadgroup -m "not real_engine and not exhaustive"
+	@$(BIN)/python -m pytest tests/unit -q -n 2 --dist loadgroup -m "not exhaustive"
 
 test-long: ## the full counts (half an hour: 50 cycles, 200 faults, ...)
 	@scripts/bootstrap dev
 	@scripts/test --long
+	@scripts/test-fresh
+
+test-fresh: ## README's two commands on a minimal Debian 12 where nothing is installed (root; no localcloud may run)
+	@scripts/bootstrap dev
+	@scripts/test-fresh
 
 check: ## style, types, direction of imports, spelling
 	@scripts/bootstrap dev

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pulumi
 
 from components.alarms import Alarms, AlarmsArgs
+from components.change_lock import ChangeLock
 from components.changes import refuse_impossible_changes
 from components.credentials import Credentials, CredentialsArgs
-from components.deployment import make_deployment
 from components.dns import Dns, DnsArgs
 from components.exports import export
-from components.failures import end_without_traceback_when_cancelled
+from components.failures import end_quietly_when_cancelled
 from components.firewall import Firewall, FirewallArgs
 from components.health import Health, HealthArgs
 from components.hooks import Hooks
@@ -20,16 +20,16 @@ from components.last_deployment import LastDeployment, read_exports
 from components.machines import Machines, MachinesArgs
 from components.network import Network, NetworkArgs
 from components.rollout import Rollout, RolloutArgs
-from components.turns import Turns
 from components.virtual_ip import VirtualIp, VirtualIpArgs
+from provisioning.deployment import make_deployment
 from settings.load import load
 
-end_without_traceback_when_cancelled()
+end_quietly_when_cancelled()
 s = load()
 last = read_exports()
 refuse_impossible_changes(s, last)
 labels = Labels(s.project, s.stack, s.tags)
-hooks = Hooks(Turns(LastDeployment(last)))
+hooks = Hooks(ChangeLock(LastDeployment(last)))
 
 credentials = Credentials(
     "credentials",

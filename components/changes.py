@@ -5,43 +5,14 @@ Each of these would be refused by the cloud half-way, with machines gone by then
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Self
+from collections.abc import Iterator
+from typing import Any
 
 import pulumi
 
+from provisioning.exports import Exports
 from settings.problems import Problem
 from settings.sections import Settings
-
-
-@dataclass(frozen=True, slots=True)
-class Deployed:
-    """What the last finished deployment exported, as far as it binds the next one."""
-
-    addresses: Mapping[str, str]  # of machines, by name, in order
-    virtual_ips: tuple[str, ...]
-    bastion: str | None  # its address
-    primary: str | None  # the machine with the databases
-    termination_protection: bool
-    network: Mapping[str, Any]
-    disks: Mapping[str, int]  # GiB, by their key below `machines`
-
-    @classmethod
-    def from_exports(cls, exports: Mapping[str, Any]) -> Self | None:
-        """None before the first finished deployment, and after the last one was destroyed."""
-        if not {"nodes", "ssh", "virtual_ips"} <= exports.keys():
-            return None
-        bastion = exports["ssh"].get("bastion")
-        return cls(
-            addresses={node["name"]: node["private_address"] for node in exports["nodes"]},
-            virtual_ips=tuple(exports["virtual_ips"]),
-            bastion=bastion["private_address"] if bastion else None,
-            primary=exports.get("primary"),
-            termination_protection=bool(exports.get("termination_protection")),
-            network=exports.get("network") or {},
-            disks=exports.get("disks") or {},
-        )
 
 
 class ChangeError(pulumi.RunError):
@@ -56,9 +27,8 @@ class ChangeError(pulumi.RunError):
         )
 
 
-def refuse_impossible_changes(settings: Settings, exports: Mapping[str, Any]) -> None:
+def refuse_impossible_changes(settings: Settings, deployed: Exports | None) -> None:
     """Raises ChangeError."""
-    deployed = Deployed.from_exports(exports)
     if deployed is None:
         return
     problems = tuple(problem for rule in _RULES for problem in rule(settings, deployed))
@@ -66,7 +36,7 @@ def refuse_impossible_changes(settings: Settings, exports: Mapping[str, Any]) ->
         raise ChangeError(settings.file, problems)
 
 
-def the_network_is_for_life(settings: Settings, deployed: Deployed) -> Iterator[Problem]:
+def the_network_is_for_life(settings: Settings, deployed: Exports) -> Iterator[Problem]:
     wanted = describe_network(settings)
     for key, was in deployed.network.items():
         if key in wanted and wanted[key] != was:
@@ -77,15 +47,16 @@ def the_network_is_for_life(settings: Settings, deployed: Deployed) -> Iterator[
             )
 
 
-def an_address_has_one_machine(settings: Settings, deployed: Deployed) -> Iterator[Problem]:
+def an_address_has_one_machine(settings: Settings, deployed: Exports) -> Iterator[Problem]:
     """New machines are made before others are deleted, so an address cannot pass from one to the other in one run."""
-    owners = {address: name for name, address in deployed.addresses.items()}
-    owners |= dict.fromkeys(deployed.virtual_ips, "the virtual IP")
-    if deployed.bastion:
-        owners[deployed.bastion] = "the bastion"
+    addresses = {host.name: host.private_address for host in deployed.inventory.hosts}
+    owners = {address: name for name, address in addresses.items()}
+    owners |= dict.fromkeys(deployed.inventory.virtual_ips, "the virtual IP")
+    if deployed.inventory.bastion:
+        owners[deployed.inventory.bastion.private_address] = "the bastion"
     for index, node in enumerate(settings.machines.nodes):
         key = f"tandem:machines.nodes[{index}].address"
-        was = deployed.addresses.get(node.name)
+        was = addresses.get(node.name)
         if was is not None and was != str(node.address):
             yield Problem(
                 key,
@@ -100,7 +71,7 @@ def an_address_has_one_machine(settings: Settings, deployed: Deployed) -> Iterat
             )
 
 
-def the_databases_stay_on_their_machine(settings: Settings, deployed: Deployed) -> Iterator[Problem]:
+def the_databases_stay_on_their_machine(settings: Settings, deployed: Exports) -> Iterator[Problem]:
     primary, first = deployed.primary, settings.machines.nodes[0].name
     if primary is None or not settings.has_local_data or primary == first:
         return
@@ -113,7 +84,7 @@ def the_databases_stay_on_their_machine(settings: Settings, deployed: Deployed) 
     )
 
 
-def the_disk_with_the_databases_outlives_their_move(settings: Settings, deployed: Deployed) -> Iterator[Problem]:
+def the_disk_with_the_databases_outlives_their_move(settings: Settings, deployed: Exports) -> Iterator[Problem]:
     """No setting of where the databases are deletes what is in them; that takes an `up` of its own."""
     primary, first = deployed.primary, settings.machines.nodes[0].name
     if primary is None or settings.has_local_data:
@@ -135,7 +106,7 @@ def the_disk_with_the_databases_outlives_their_move(settings: Settings, deployed
         )
 
 
-def a_disk_never_shrinks(settings: Settings, deployed: Deployed) -> Iterator[Problem]:
+def a_disk_never_shrinks(settings: Settings, deployed: Exports) -> Iterator[Problem]:
     wanted = describe_disks(settings)
     for key, was in deployed.disks.items():
         if key in wanted and wanted[key] < was:
@@ -146,9 +117,9 @@ def a_disk_never_shrinks(settings: Settings, deployed: Deployed) -> Iterator[Pro
             )
 
 
-def machines_leave_one_at_a_time(settings: Settings, deployed: Deployed) -> Iterator[Problem]:
+def machines_leave_one_at_a_time(settings: Settings, deployed: Exports) -> Iterator[Problem]:
     staying = {node.name for node in settings.machines.nodes}
-    leaving = [name for name in deployed.addresses if name not in staying]
+    leaving = [host.name for host in deployed.inventory.hosts if host.name not in staying]
     if len(leaving) > 1:
         yield Problem(
             "tandem:machines.nodes",

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pulumi
 import pulumi_random as random
 import pulumi_tls as tls
+from pydantic import SecretStr
 
+from components.labels import Labels
 from provisioning import placeholders
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from pydantic import SecretStr
-
-    from components.labels import Labels
-    from settings.credentials import CredentialsSettings, SecretName
-    from settings.domains import DomainsSettings
-    from settings.machines import MachinesSettings, NodeSettings
-    from settings.virtual_ip import VirtualIpSettings
+from settings.credentials import CredentialsSettings, SecretName
+from settings.domains import DomainsSettings
+from settings.machines import MachinesSettings, NodeSettings
+from settings.virtual_ip import VirtualIpSettings
 
 # What IAM's API takes in a password besides letters and digits, and what SQL, YAML and shells leave alone.
 _SPECIAL = "!@#%^*-_=+"
+_DEPLOYMENT_KEY_BITS = 4096
 _SERVER_USES = ["digital_signature", "key_encipherment", "server_auth"]
 
 
@@ -79,7 +75,10 @@ class Credentials(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _deployment_key(self) -> KeyPair:
-        key = tls.PrivateKey(f"{self._name}-deployment-key", algorithm="ED25519", opts=self._child())
+        # ImportKeyPair takes RSA alone ("OpenSSH RSA format", document 213/15703).
+        key = tls.PrivateKey(
+            f"{self._name}-deployment-key", algorithm="RSA", rsa_bits=_DEPLOYMENT_KEY_BITS, opts=self._child()
+        )
         return KeyPair(pulumi.Output.secret(key.private_key_openssh), key.public_key_openssh.apply(str.strip))
 
     def _temporary_host_key(self, machine: str) -> KeyPair:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 import signal
 import sys
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+from pulumi.runtime import settings
 
 from provisioning.errors import ProvisioningError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -40,12 +40,33 @@ def _plain(error: ProvisioningError) -> Exception:
     return type(name, (Exception,), {"__module__": "builtins"})(str(error))
 
 
-def end_without_traceback_when_cancelled() -> None:
-    """Let the engine's interrupt end this process as it would end any other.
+def end_quietly_when_cancelled() -> None:
+    """Let the engine's error be the last word when it ends the program, which still waits for a failed resource.
 
-    When a resource fails, the engine interrupts the program, which still waits for that resource: Python would print
-    a KeyboardInterrupt below the error that matters, and take seconds to leave. Only Pulumi's own launcher is alone
-    in its process; where the program runs inside another one, signals are that one's.
+    Pulumi's own launcher is interrupted then: Python would print a KeyboardInterrupt, and take seconds to leave. Run
+    by pulumi.automation the program loses its connections, and each would be one more error, some with a traceback.
     """
     if any("pulumi-language-python-exec" in word for word in sys.orig_argv):
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    engine: Any = settings.get_engine()
+    if engine is not None:
+        settings.SETTINGS.engine = _EngineLog(engine)  # pyright: ignore[reportAttributeAccessIssue] - a property of the run
+
+
+class _EngineLog:
+    """The engine, to which nobody reports that it has ended the program."""
+
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
+
+    def Log(self, request: Any) -> Any:
+        return None if is_cancellation(request.message) else self._engine.Log(request)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+
+def is_cancellation(message: str) -> bool:
+    """Whether a program's error only says that the engine has gone."""
+    first = message.partition("\n")[0].removeprefix("python inline source runtime error: ")
+    return first in {"Resource monitor has terminated, shutting down", "context canceled"}

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import pulumi
 from tencentcloud_iac_pulumi import security
 
-from components.machines import HOLDERS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from components.labels import Labels
-    from settings.access import AccessSettings
-    from settings.machines import MachinesSettings
+from components.labels import Labels
+from settings.access import AccessSettings
+from settings.machines import ELIGIBLE_NODES, MachinesSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +49,20 @@ class Firewall(pulumi.ComponentResource):
         services = [Rule(f"{node.address}/32", "TCP", "ALL", f"{node.name}: services") for node in args.machines.nodes]
         heartbeats = [
             Rule(f"{node.address}/32", "ALL", "ALL", f"{node.name}: heartbeats and services")
-            for node in args.machines.nodes[:HOLDERS]
+            for node in args.machines.nodes[:ELIGIBLE_NODES]
         ]
         web = [
             Rule("0.0.0.0/0", "TCP", "443", "clients"),
             Rule("0.0.0.0/0", "TCP", "80", "clients, to be sent on to 443"),
         ]
         self.holders_id = self._group(
-            f"{name}-holders", args.labels, "machines with the address", [*web, *ssh, *heartbeats, *services[HOLDERS:]]
+            f"{name}-holders",
+            args.labels,
+            "machines with the address",
+            [*web, *ssh, *heartbeats, *services[ELIGIBLE_NODES:]],
         )
         self.others_id = None
-        if len(args.machines.nodes) > HOLDERS:
+        if len(args.machines.nodes) > ELIGIBLE_NODES:
             self.others_id = self._group(f"{name}-others", args.labels, "application machines", [*ssh, *services])
         self.bastion_id = None
         if args.access.mode == "bastion":

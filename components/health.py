@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +10,8 @@ import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
 
 from components.failures import without_traceback
-from components.health_work import check
 from components.virtual_ip import VirtualIp
+from provisioning import health
 from settings.domains import DomainsSettings
 
 
@@ -22,11 +22,11 @@ class HealthProvider(ResourceProvider):
 
     @without_traceback
     def create(self, props: dict[str, Any]) -> CreateResult:
-        return CreateResult("health", check(props))
+        return CreateResult("health", _check(props))
 
     @without_traceback
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
-        return UpdateResult(check(_news))
+        return UpdateResult(_check(_news))
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         inputs = ("revision", "public_ips", "domains", "ca_certificate")
@@ -57,3 +57,9 @@ class Health(Resource, module="tandem", name="Health"):
             "ca_certificate": args.ca_certificate,
         }
         super().__init__(HealthProvider(), name, inputs, opts)
+
+
+def _check(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Ask through every public address. Returns the resource's outputs. Raises HealthError."""
+    health.check(tuple(inputs["public_ips"]), inputs["domains"], inputs["ca_certificate"])
+    return dict(inputs)

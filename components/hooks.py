@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import pulumi
 from pulumi import ErrorHook, ErrorHookArgs, ResourceHook, ResourceHookArgs, ResourceHookBinding, ResourceHookOptions
 
-from provisioning.errors import HandOverError
+from components.change_lock import ChangeLock
+from provisioning.errors import SwitchoverError
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from components.turns import Turns
-
-# Changes that a running machine does not notice. Whatever is not listed takes a turn: that is the safe side.
+# Changes that a running machine does not notice. Whatever is not listed takes the change lock: that is the safe side.
 _UNNOTICED = frozenset(
     {"disableApiTermination", "instanceName", "orderlySecurityGroups", "projectId", "securityGroups", "tags"}
 )
@@ -30,47 +27,47 @@ class Hooks:
     machine: ResourceHookBinding  # of the machines themselves
     attachment: ResourceHookBinding  # of what hangs on one machine: replaced with it, and deleted before it
 
-    def __init__(self, turns: Turns) -> None:
-        self._turns = turns
+    def __init__(self, change_lock: ChangeLock) -> None:
+        self._change_lock = change_lock
         leave = ResourceHook("leave-group", self._leave)
         self.machine = ResourceHookBinding(
             before_update=[
                 # In a preview too: what cannot be done should not look as if it could.
                 ResourceHook("refuse-a-new-address", _refuse_a_new_address, ResourceHookOptions(on_dry_run=True)),
-                ResourceHook("take-turn", self._take_turn),
+                ResourceHook("take-change-lock", self._take_lock),
             ],
-            after_update=[ResourceHook("end-turn", self._end_turn)],
+            after_update=[ResourceHook("release-change-lock", self._release_lock)],
             before_delete=[leave],
-            on_error=[ErrorHook("end-failed-turn", self._end_failed_turn)],
+            on_error=[ErrorHook("release-change-lock-after-failure", self._release_lock_after_failure)],
         )
         # Else a refused machine would have lost its address and its disk by the time it is asked.
         self.attachment = ResourceHookBinding(before_delete=[leave])
 
     def declare(self, machine: str) -> None:
         """The machine is now as this run wants it."""
-        self._turns.declare(machine)
+        self._change_lock.declare(machine)
 
-    async def _take_turn(self, args: ResourceHookArgs) -> None:
+    async def _take_lock(self, args: ResourceHookArgs) -> None:
         if changed_keys(args.old_inputs, args.new_inputs) - _UNNOTICED:
-            await self._turns.begin_change(machine_of(args.name))
+            await self._change_lock.begin_change(machine_of(args.name))
 
-    def _end_turn(self, args: ResourceHookArgs) -> None:
-        self._turns.end(machine_of(args.name))
+    def _release_lock(self, args: ResourceHookArgs) -> None:
+        self._change_lock.end(machine_of(args.name))
 
-    def _end_failed_turn(self, args: ErrorHookArgs) -> bool:
-        # Others wait for the turn; without this a failed change would leave them waiting for ever.
-        self._turns.end(machine_of(args.name))
+    def _release_lock_after_failure(self, args: ErrorHookArgs) -> bool:
+        # Other changes wait for the lock; without this they would wait forever after a failed one.
+        self._change_lock.end(machine_of(args.name))
         return False
 
     async def _leave(self, args: ResourceHookArgs) -> None:
-        await self._turns.begin_removal(machine_of(args.name))
+        await self._change_lock.begin_removal(machine_of(args.name))
 
 
 def _refuse_a_new_address(args: ResourceHookArgs) -> None:
     old, new = args.old_inputs or {}, args.new_inputs or {}
     for key in _FOR_LIFE:
         if _differ(old.get(key), new.get(key)):
-            raise HandOverError(
+            raise SwitchoverError(
                 f"{machine_of(args.name)}: its {key} is for life: it is {old.get(key)}, wanted is {new.get(key)}",
                 seen="nothing was changed",
                 look_at="tandem:machines.nodes: add a machine with the new address under a new name, "

@@ -12,9 +12,9 @@ from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider,
 from components.credentials import Credentials
 from components.failures import without_traceback
 from components.hooks import of_machine
-from components.host_keys_work import read
-from components.machine_data import host_data
 from components.machines import Machines, Server
+from provisioning.exports import parse_host
+from provisioning.host_keys import read_host_keys
 
 
 class HostKeysProvider(ResourceProvider):
@@ -29,11 +29,11 @@ class HostKeysProvider(ResourceProvider):
 
     @without_traceback
     def create(self, props: dict[str, Any]) -> CreateResult:
-        return CreateResult(props["machine"]["name"], read(props))
+        return CreateResult(props["machine"]["name"], _read(props))
 
     @without_traceback
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
-        return UpdateResult(read(_news))
+        return UpdateResult(_read(_news))
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         # Keys belong to a machine: whatever else changes, they stay. A new machine is an update, not a replacement:
@@ -100,3 +100,29 @@ class GroupHostKeys(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         return host_data(server, user, known.host_keys)
+
+
+def _read(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Wait for the machine and read its keys. Returns the resource's outputs. Raises ProvisioningError."""
+    bastion = inputs.get("bastion")
+    keys = read_host_keys(
+        parse_host(inputs["machine"]), inputs["private_key"], bastion=parse_host(bastion) if bastion else None
+    )
+    return {**inputs, "host_keys": list(keys)}
+
+
+def host_data(
+    server: Server, user: str, host_keys: pulumi.Output[Sequence[str]] | list[pulumi.Output[str]]
+) -> dict[str, Any]:
+    """One machine, as the dynamic resources take it. Values are outputs one by one: of a machine that is about to be
+    replaced a preview then knows all but the new id.
+    """
+    return {
+        "name": server.name,
+        "instance_id": server.instance_id,
+        "private_address": server.private_address,
+        "ssh_address": server.ssh_address,
+        "user": user,
+        "host_keys": host_keys,
+        "holder": server.holder,
+    }

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 # ImportKeyPair takes letters, digits and underscores only (checked by the provider before any call).
 _LONGEST_KEY_NAME = 25

@@ -1,7 +1,8 @@
 """The group as it was when the last deployment ended: what hooks need to reach it.
 
 Hooks run before this run's own resources are known (a machine's keys depend on the machine), so they cannot wait
-for these. The stack's own exports can be read at once, also before anything is declared.
+for these. The stack's own exports can be read at once, before anything is declared; they must be read then, since what
+was taken out of the program is deleted after its end, when the engine no longer answers.
 """
 
 from __future__ import annotations
@@ -13,27 +14,28 @@ from typing import Any
 
 import pulumi
 
-from components.machine_data import to_inventory
-from provisioning import rollout
+from provisioning import switchover
+from provisioning.exports import Exports, parse_exports
 from provisioning.inventory import Inventory
 
-Exports = Mapping[str, Any]
+Outputs = Mapping[str, Any]
 
 # A state in a directory or a bucket is not replaced in one step, and the engine writes it as the program starts: read
 # at that moment it is half a file ("failed to load checkpoint: EOF", in one of three first runs with pulumi 3.259).
 _PAUSES_S = (0.1, 0.3, 0.5, 1.0, 2.0)
 
 
-def read_exports() -> Exports:
-    """What the stack exported last; empty before its first finished deployment."""
+def read_exports() -> Exports | None:
+    """What the stack exported last; None before its first finished deployment."""
     # What a StackReference asks too; but that would be a resource, and show every export in every preview.
     name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
-    return patiently(
+    outputs = patiently(
         lambda: pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {"name": name}).value["outputs"] or {}
     )
+    return parse_exports(outputs)
 
 
-def patiently(read: Callable[[], Exports], sleep: Callable[[float], None] = time.sleep) -> Exports:
+def patiently(read: Callable[[], Outputs], sleep: Callable[[float], None] = time.sleep) -> Outputs:
     """Read again while what is found is half a state. Raises what `read` raises."""
     for pause_s in _PAUSES_S:
         try:
@@ -49,17 +51,16 @@ def patiently(read: Callable[[], Exports], sleep: Callable[[float], None] = time
 class LastDeployment:
     """The machines of the last finished deployment."""
 
-    def __init__(self, exports: Exports) -> None:
-        # Read at once: what was taken out of the program is deleted after its end, when the engine answers no more.
-        self._inventory = inventory_of(exports)
+    def __init__(self, exports: Exports | None) -> None:
+        self._inventory = exports.inventory if exports else None
 
-    async def hand_over(self, machine: str) -> None:
-        """Drain a machine and hand its addresses to a peer. Raises HandOverError unless a peer serves."""
-        await self._do(rollout.hand_over, machine)
+    async def switch_over(self, machine: str) -> None:
+        """Drain a machine and hand its addresses to a peer. Raises SwitchoverError unless a peer serves."""
+        await self._do(switchover.switch_over, machine)
 
     async def retire(self, machine: str) -> None:
-        """The same, then stop all that runs there and let go of its data disk. Raises HandOverError."""
-        await self._do(rollout.retire, machine)
+        """The same, then stop all that runs there and let go of its data disk. Raises SwitchoverError."""
+        await self._do(switchover.retire, machine)
 
     async def _do(self, leave: Callable[[Inventory, str], object], machine: str) -> None:
         if self._inventory is None:
@@ -74,18 +75,3 @@ class LastDeployment:
             )
             return
         await asyncio.to_thread(leave, self._inventory, machine)
-
-
-def inventory_of(exports: Exports) -> Inventory | None:
-    """The group that a stack's exports describe; None before the first finished deployment."""
-    if "nodes" not in exports or "ssh" not in exports:
-        return None
-    return to_inventory(
-        {
-            "group": exports["group"],
-            "hosts": exports["nodes"],
-            "virtual_ips": exports["virtual_ips"],
-            "private_key": exports["ssh"]["private_key"],
-            "bastion": exports["ssh"].get("bastion"),
-        }
-    )

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import pulumi
 from tencentcloud_iac_pulumi import cbs, eip, instance, key, placement
 
-from components.hooks import of_machine
+from components.credentials import KeyPair
+from components.firewall import Firewall
+from components.hooks import Hooks, of_machine
+from components.labels import Labels
+from components.network import Network
 from provisioning.first_boot import user_data
+from settings.access import AccessSettings
+from settings.machines import ELIGIBLE_NODES, MachinesSettings, NodeSettings
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from components.credentials import KeyPair
-    from components.firewall import Firewall
-    from components.hooks import Hooks
-    from components.labels import Labels
-    from components.network import Network
-    from settings.access import AccessSettings
-    from settings.machines import MachinesSettings, NodeSettings
-
-HOLDERS = 2  # so many machines, the first of them, may hold the virtual IP
 BASTION = "bastion"
 _PLACEMENT_TYPES = {"host": "HOST", "rack": "RACK", "switch": "SW"}
 # These stop or reinstall a machine, or cannot be changed at all: a machine that is added later has them.
@@ -34,6 +28,7 @@ _FIXED_AT_BIRTH = [
     "disable_security_service",
     "image_id",
     "key_ids",
+    "system_disk_type",
     "user_data_raw",
 ]
 
@@ -98,7 +93,7 @@ class Machines(pulumi.ComponentResource):
 
     def _server(self, position: int, node: NodeSettings) -> Server:
         args, settings = self._args, self._args.settings
-        holder = position < HOLDERS
+        holder = position < ELIGIBLE_NODES
         others_id = args.firewall.others_id
         group_id = args.firewall.holders_id if holder or others_id is None else others_id
         machine = self._instance(
@@ -124,8 +119,9 @@ class Machines(pulumi.ComponentResource):
         settings = self._args.access.bastion
         group_id = self._args.firewall.bastion_id
         if group_id is None:
-            message = "a bastion without a security group: Firewall and Machines were given different access settings"
-            raise ValueError(message)
+            raise ValueError(
+                "a bastion without a security group: Firewall and Machines were given different access settings"
+            )
         machine = self._instance(
             BASTION,
             address=str(settings.address),

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import pulumi
 from tencentcloud_iac_pulumi import eip, nat, route, subnet, vpc
 
-if TYPE_CHECKING:
-    from components.labels import Labels
-    from settings.network import NetworkSettings
+from components.labels import Labels
+from settings.network import NetworkSettings
 
 # What the provider allows a NAT gateway to have; the smallest serves 16 machines by far.
 _NAT_CONNECTIONS = 1_000_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,30 +13,32 @@ from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, Resou
 from components.credentials import Credentials
 from components.failures import without_traceback
 from components.host_keys import GroupHostKeys
-from components.rollout_work import find_drift, retire_departed, roll_out
-from components.shown import shown_files, shown_things
+from components.preview_text import read_manifest, show_files, show_things
+from provisioning import rollout, switchover
 from provisioning.deployment import Deployment
-from provisioning.manifest import render
+from provisioning.errors import ProvisioningError
+from provisioning.exports import parse_inventory
+from provisioning.manifest import Manifest, render
 
 _INPUTS = ("group", "hosts", "virtual_ips", "files", "manifests", "values", "secrets", "private_key", "bastion")
 
 
 class RolloutProvider(ResourceProvider):
-    """Hands everything to `provisioning`, and nothing else."""
+    """Passes everything on to `provisioning`. The state holds the name of this class, not its code (ADR 0013)."""
 
     serialize_as_secret_always = False
 
     @without_traceback
     def create(self, props: dict[str, Any]) -> CreateResult:
-        return CreateResult(props["group"], roll_out(props))
+        return CreateResult(props["group"], _roll_out(props))
 
     @without_traceback
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
-        retire_departed(_olds, _news)
-        return UpdateResult(roll_out(_news))
+        _retire_departed(_olds, _news)
+        return UpdateResult(_roll_out(_news))
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        return ReadResult(id_, {**props, "drift": find_drift(props)})
+        return ReadResult(id_, {**props, "drift": _find_drift(props)})
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         # Old outputs against new inputs. Without this, what a refresh found would never be healed.
@@ -75,10 +78,53 @@ def _inputs(args: RolloutArgs) -> dict[str, Any]:
         "group": args.deployment.group,
         "hosts": list(args.host_keys.hosts),
         "virtual_ips": list(args.deployment.virtual_ips),
-        "files": {host: shown_files(manifest) for host, manifest in manifests.items()},
-        "manifests": {host: shown_things(manifest) for host, manifest in manifests.items()},
+        "files": {host: show_files(manifest) for host, manifest in manifests.items()},
+        "manifests": {host: show_things(manifest) for host, manifest in manifests.items()},
         "values": values,
         "secrets": args.credentials.secrets,
         "private_key": args.credentials.deployment_key.private_key,
         "bastion": args.host_keys.bastion,
     }
+
+
+def _roll_out(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Make every machine so. Returns the resource's outputs. Raises ProvisioningError."""
+    result = rollout.roll_out(parse_inventory(inputs), _manifests(inputs), _secrets(inputs), _report)
+    return {**inputs, "revision": result.revision, "drift": {}}
+
+
+def _retire_departed(olds: Mapping[str, Any], news: Mapping[str, Any]) -> None:
+    """Let machines that are no longer in the group give their addresses away and stop. Raises SwitchoverError.
+
+    Before the others forget them: a pair that does not know of a third holder would share the address with it.
+    """
+    for name in find_departed(olds, news):
+        switchover.retire(parse_inventory(olds), name)
+
+
+def find_departed(olds: Mapping[str, Any], news: Mapping[str, Any]) -> list[str]:
+    """The machines that were in the group and are no more. One that was replaced has kept its name."""
+    staying = {host["name"] for host in news["hosts"]}
+    return [host["name"] for host in olds["hosts"] if host["name"] not in staying]
+
+
+def _find_drift(outputs: Mapping[str, Any]) -> dict[str, list[str]]:
+    """What is no longer as the last rollout left it, by machine. A machine out of reach is drift, no error."""
+    try:
+        found = rollout.drift(parse_inventory(outputs), _manifests(outputs), _secrets(outputs))
+    except ProvisioningError as error:
+        return {outputs["group"]: [str(error)]}
+    return {host: list(lines) for host, lines in found.items() if lines}
+
+
+def _manifests(inputs: Mapping[str, Any]) -> dict[str, Manifest]:
+    return {host: read_manifest(host, things, inputs["files"][host]) for host, things in inputs["manifests"].items()}
+
+
+def _secrets(inputs: Mapping[str, Any]) -> dict[str, str]:
+    return {**inputs["values"], **inputs["secrets"]}
+
+
+def _report(line: str) -> None:
+    # The provider's stdout belongs to its talk with the engine; what it writes here is shown as it comes.
+    sys.stderr.write(f"{line}\n")

@@ -9,8 +9,9 @@ from tencentcloud_iac_pulumi import eip, ha
 
 from components.hooks import Hooks, of_machine
 from components.labels import Labels
-from components.machines import HOLDERS, Machines
+from components.machines import Machines
 from components.network import Network
+from settings.machines import ELIGIBLE_NODES
 from settings.virtual_ip import VirtualIpSettings
 
 
@@ -48,7 +49,7 @@ class VirtualIp(pulumi.ComponentResource):
             # and that must be known by then.
             opts=pulumi.ResourceOptions(parent=self, protect=args.protect, depends_on=[args.machines]),
         )
-        for server in args.machines.servers[:HOLDERS]:
+        for server in args.machines.servers[:ELIGIBLE_NODES]:
             ha.VipInstanceAttachment(
                 of_machine(name, server.name),
                 ha_vip_id=havip.id,

@@ -13,23 +13,24 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
-from localcloud.api.operator import make_operator_app
+from localcloud.api.admin import make_admin_app
+from localcloud.api.gateway import Gateway
 from localcloud.errors import LocalcloudError
 from localcloud.expose import Exposed
-from localcloud.machines.faults import Faults
 from localcloud.machines.machine import Machine
+from localcloud.machines.machine_faults import MachineFaults
 from localcloud.machines.world import LinuxWorld
 from localcloud.reconcile.cloud import Cloud
 
 
-def make_control_app(world: LinuxWorld, cloud: Cloud, api: Starlette, stop: Callable[[], None]) -> Starlette:
+def make_control_app(world: LinuxWorld, gateway: Gateway, api: Starlette, stop: Callable[[], None]) -> Starlette:
     """`stop` ends the daemon; machines go on."""
-    faults = Faults(world)
+    faults = MachineFaults(world)
     exposed = Exposed(world.namespaces)
 
     async def status(request: Request) -> Response:
         del request
-        found = await asyncio.to_thread(describe, world, cloud)
+        found = await asyncio.to_thread(describe, world, gateway.cloud)
         return JSONResponse(found | {"exposed": exposed.listing()})
 
     async def end(request: Request) -> Response:
@@ -53,13 +54,13 @@ def make_control_app(world: LinuxWorld, cloud: Cloud, api: Starlette, stop: Call
         try:
             public = IPv4Address(wanted["public"])
         except ValueError:
-            message = f"{wanted['public']!r} is no IPv4 address"
-            raise LocalcloudError(message) from None
+            raise LocalcloudError(f"{wanted['public']!r} is no IPv4 address") from None
         bound = {eip.public for vpc in world.network.plan.vpcs for eip in vpc.public_addresses}
         if public not in bound:
             known = ", ".join(map(str, sorted(bound))) or "none; bind one first"
-            message = f"{public} is no public address that leads to a machine or a HAVIP here; there are: {known}"
-            raise LocalcloudError(message)
+            raise LocalcloudError(
+                f"{public} is no public address that leads to a machine or a HAVIP here; there are: {known}"
+            )
         await exposed.open(public, wanted["port"], wanted["local"])
         return JSONResponse({"exposed": exposed.listing()})
 
@@ -75,7 +76,7 @@ def make_control_app(world: LinuxWorld, cloud: Cloud, api: Starlette, stop: Call
         Route("/control/status", status),
         Route("/control/stop", end, methods=["POST"]),
         Route("/control/console", console),
-        Mount("/operator", make_operator_app(api.state.gateway)),
+        Mount("/admin", make_admin_app(gateway)),
         Mount("/", api),
     ]
     return Starlette(routes=routes, exception_handlers={LocalcloudError: _refuse, Exception: _internal_error})

@@ -13,15 +13,12 @@ import contextlib
 import fcntl
 import logging
 import os
-import signal
-import socket
 import sys
 from collections.abc import Generator
-from pathlib import Path
-
-import uvicorn
 
 from localcloud.api.app import make_app
+from localcloud.api.gateway import Gateway
+from localcloud.api.servers import Endpoint, Tls, listen_tcp, listen_unix, serve, stop_on_signals
 from localcloud.authority import API_NAMES, Authority
 from localcloud.control import make_control_app
 from localcloud.errors import LocalcloudError
@@ -80,79 +77,34 @@ def _open_world(paths: Paths, takeover_delay_s: float | None, timing: Timing) ->
 
 
 async def _serve(paths: Paths, world: LinuxWorld, cloud: Cloud) -> None:
-    app = make_app(cloud)
-    certificate, key = _server_certificate(paths)
-    servers = [
-        _Server(
-            uvicorn.Config(
-                app, log_config=None, access_log=False, lifespan="off", ssl_certfile=certificate, ssl_keyfile=str(key)
-            )
-        ),
-        _Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")),
+    gateway = Gateway(cloud)
+    app = make_app(gateway)
+    stop = stop_on_signals()
+    # In the API's namespace: nothing of the host answers there.
+    with world.namespaces.inside(names.API):
+        https, http = (listen_tcp(str(names.API_ADDRESS), port) for port in (_HTTPS, _HTTP))
+    endpoints = [
+        Endpoint(app, https, _tls(paths)),
+        Endpoint(app, http),
+        Endpoint(make_control_app(world, gateway, app, stop.set), listen_unix(paths.control_socket)),
     ]
-    stop = asyncio.Event()
-    control = _Server(
-        uvicorn.Config(make_control_app(world, cloud, app, stop.set), log_config=None, access_log=False, lifespan="off")
-    )
-    sockets = [_listen_inside(world, port) for port in (_HTTPS, _HTTP)]
-    sockets.append(_listen_for_control(paths))
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+
+    def ready() -> None:
+        (paths.run / "daemon.pid").write_text(f"{os.getpid()}\n")
+        _log.info("cloud %s is up", paths.cloud)
+
     await asyncio.to_thread(cloud.start)
-    tasks = [
-        asyncio.create_task(server.serve(sockets=[each]))
-        for server, each in zip([*servers, control], sockets, strict=True)
-    ]
-    (paths.run / "daemon.pid").write_text(f"{os.getpid()}\n")
-    _log.info("cloud %s is up", paths.cloud)
-    await stop.wait()
-    for server in [*servers, control]:
-        server.should_exit = True
-        server.force_exit = True
-    await asyncio.gather(*tasks)
+    await serve(endpoints, stop, ready)
     await asyncio.to_thread(cloud.close)
     world.close()
     _log.info("cloud %s: the daemon ends, machines are left as they are", paths.cloud)
 
 
-class _Server(uvicorn.Server):
-    """One of several in a process: signals are the daemon's."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None]:
-        yield
-
-
-def _listen_inside(world: LinuxWorld, port: int) -> socket.socket:
-    """A listener that belongs to the API's namespace: nothing of the host answers there."""
-    with world.namespaces.inside(names.API):
-        # asyncio sets TCP_NODELAY only where the protocol is named; without it every answer waits 40 ms.
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((str(names.API_ADDRESS), port))
-    listener.listen(256)
-    return listener
-
-
-def _listen_for_control(paths: Paths) -> socket.socket:
-    """For root alone: whoever may talk to it may do everything with the machines."""
-    paths.control_socket.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(0o177)
-    try:
-        listener.bind(str(paths.control_socket))
-    finally:
-        os.umask(before)
-    listener.listen(64)
-    return listener
-
-
-def _server_certificate(paths: Paths) -> tuple[Path, Path]:
+def _tls(paths: Paths) -> Tls:
     authority = Authority.ensure(paths.state / "ca.pem", paths.state / "ca.key")
-    certificate, key = paths.state / "server.pem", paths.state / "server.key"
-    authority.issue(API_NAMES, [str(names.API_ADDRESS), "127.0.0.1"], certificate, key)
-    return certificate, key
+    tls = Tls(paths.state / "server.pem", paths.state / "server.key")
+    authority.issue(API_NAMES, [str(names.API_ADDRESS), "127.0.0.1"], tls.certificate, tls.key)
+    return tls
 
 
 @contextlib.contextmanager

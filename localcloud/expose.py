@@ -36,8 +36,9 @@ class Exposed:
         try:
             server = await asyncio.start_server(serve, "127.0.0.1", local_port)
         except OSError as error:
-            message = f"127.0.0.1:{local_port} cannot be had ({error.strerror}); choose another with --port"
-            raise NetworkError(message) from error
+            raise NetworkError(
+                f"127.0.0.1:{local_port} cannot be had ({error.strerror}); choose another with --port"
+            ) from error
         self._servers[local_port] = (public, public_port, server)
 
     async def close(self, local_port: int) -> bool:

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from localcloud.commands import access, doctor, expose, faults, up
+from localcloud.commands import access, doctor, expose, fault, up
 
 app = typer.Typer(
     name="localcloud",
@@ -24,12 +24,12 @@ app.command(context_settings=access.PASS_THROUGH)(access.client)
 app.command(context_settings=access.PASS_THROUGH)(access.ssh)
 app.command()(access.console)
 app.command()(expose.expose)
-app.command("takeover-delay")(faults.takeover_delay)
+app.command("takeover-delay")(fault.takeover_delay)
 app.command()(doctor.doctor)
-app.add_typer(faults.app)
+app.add_typer(fault.app)
 
 
-# These need nothing of the API or the engine, whose imports take a second: they are loaded for the rest alone.
+# These need nothing of the API, whose imports take a second: it is imported only for the others.
 _LIGHT = {"up", "down", "status", "exec", "client", "ssh", "console", "doctor", "expose", "takeover-delay"}
 
 
@@ -37,11 +37,9 @@ def _add_families(words: list[str]) -> None:
     asked = [word for word in words if not word.startswith("-")]
     if asked and (asked[0] in _LIGHT or (asked[0] == "fault" and asked[1:2] != ["api"])):
         return
-    engine = importlib.import_module("localcloud.commands.engine")
     api = importlib.import_module("localcloud.commands.api")
-    app.add_typer(engine.app)
     app.add_typer(api.app)
-    faults.app.command("api")(api.fault_api)
+    fault.app.command("api")(api.fault_api)
 
 
 _add_families(sys.argv[1:])

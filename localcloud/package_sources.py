@@ -53,12 +53,11 @@ def sources_for(codename: str, sources: tuple[Source, ...] | None = None) -> tup
     chosen = tuple(source for source in every if source.suite in wanted and "main" in source.components)
     chosen = tuple(source for source in chosen if _is_distribution(source))
     if not any(source.suite == codename for source in chosen):
-        message = (
+        raise HostError(
             f"this host's apt has no source of Debian's {codename!r} (seen: "
             f"{', '.join(sorted({source.suite for source in every})) or 'none'}); images are built from the host's own "
             f"sources only: add one to /etc/apt/sources.list.d/ and run `apt-get update`"
         )
-        raise HostError(message)
     return chosen
 
 

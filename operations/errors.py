@@ -1,7 +1,7 @@
 """What the `tandem` command says when it cannot do its work.
 
 OperationError
-├── EngineError       the engine (pulumi, or localcloud's) failed; its own words are above the message
+├── EngineError       pulumi failed; its own words are above the message
 └── NoDeploymentError there are no outputs to read: nothing was deployed under that stack's name
 """
 
@@ -13,9 +13,8 @@ class OperationError(Exception):
 
 
 class EngineError(OperationError):
-    def __init__(self, command: str, exit_code: int, detail: str = "") -> None:
-        what = f"{command} failed with exit code {exit_code}:\n{detail.rstrip()}" if detail else "it failed, see above"
-        super().__init__(what)
+    def __init__(self, command: str, exit_code: int) -> None:
+        super().__init__(f"{command} failed with exit code {exit_code}, see above")
         self.exit_code = exit_code
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from rich.table import Table
 
-from operations.deployment import read_inventory
 from provisioning.errors import ProvisioningError
+from provisioning.exports import parse_exports
 from provisioning.health import HealthReport, look
 from provisioning.inventory import Host
 from provisioning.transport import Connection, connector
@@ -40,7 +40,10 @@ class Health:
 
 def examine(outputs: Mapping[str, Any], connect: Callable[[Host], Connection] | None = None) -> Health:
     """Look once: every domain through every public IP, and every machine. Raises nothing for what is merely sick."""
-    inventory = read_inventory(outputs)
+    exports = parse_exports(outputs)
+    if exports is None:
+        raise ValueError("the outputs describe no deployment")
+    inventory = exports.inventory
     connect = connect or connector(inventory, deadline_s=SSH_DEADLINE_S)
 
     def ask(host: Host) -> MachineHealth:

@@ -29,10 +29,6 @@ class Workspace:
     program: Path  # where Pulumi.yaml and __main__.py are
 
     @property
-    def engine_state(self) -> Path:
-        return self.directory / "engine"
-
-    @property
     def project(self) -> Path:
         return self.directory / "project"
 
@@ -44,8 +40,13 @@ class Workspace:
     def backend(self) -> Path:
         return self.directory / "pulumi"
 
-    def prepare_for_pulumi(self, stack: str, config_file: Path | None = None) -> dict[str, str]:
-        """Write the copies that `pulumi` works on; return the environment it needs. A second call changes nothing."""
+    def prepare_for_pulumi(
+        self, stack: str, config_file: Path | None = None, plugins: Mapping[str, Path] | None = None
+    ) -> dict[str, str]:
+        """Write the copies that `pulumi` works on; return the environment it needs. A second call changes nothing.
+
+        `plugins` are the directories of provider plugins that are not installed, by name.
+        """
         self.backend.mkdir(parents=True, exist_ok=True)
         (self.project / "stacks").mkdir(parents=True, exist_ok=True)
         if not self.passphrase_file.exists():
@@ -56,10 +57,13 @@ class Workspace:
         copy = self.project / "stacks" / f"Pulumi.{stack}.yaml"
         settings = _read(config_file or self.program / str(project.get("stackConfigDir", ".")) / copy.name)
         if copy.exists() and (salt := _read(copy).get(_SALT)):
-            settings[_SALT] = salt
+            settings.setdefault(_SALT, salt)  # encrypted settings come with their own
         project["stackConfigDir"] = "stacks"
         project["main"] = os.path.relpath(self.program, self.project)
         project["runtime"] = {"name": "python", "options": {"virtualenv": str(self.program / ".venv")}}
+        if plugins:
+            # Found on the PATH, Pulumi would warn of each of them at each run.
+            project["plugins"] = {"providers": [{"name": name, "path": str(path)} for name, path in plugins.items()]}
         (self.project / "Pulumi.yaml").write_text(yaml.safe_dump(project, sort_keys=False, allow_unicode=True))
         copy.write_text(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
         return {

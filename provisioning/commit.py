@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from provisioning import hand_over as handing_over
-from provisioning.desired import Database, Gate, Unit
 from provisioning.errors import CandidateError, GateError, ProvisioningError
+from provisioning.facts import Facts
+from provisioning.inventory import Host, Inventory
+from provisioning.kinds.base import Thing
+from provisioning.kinds.database import Database
+from provisioning.kinds.gate import Gate
+from provisioning.kinds.unit import Unit
 from provisioning.parallel import at_once
 from provisioning.plan import Plan, commit_operation, describe, prepare_operation, stage_operation
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
-
-    from provisioning.desired import Thing
-    from provisioning.facts import Facts
-    from provisioning.inventory import Host, Inventory
-    from provisioning.transport import Connection
+from provisioning.switchover import end_drain, move_to_peer
+from provisioning.transport import Connection
 
 REPORTED_LINES = 8  # of a machine's plan; a new machine's has a hundred
 UPSTREAM_DRAIN_S = 1.0  # authz's audit records are sent within 0.3 s (iam.md, 1)
@@ -82,7 +80,7 @@ def commit_all(
         _report_done(machines, done, report)
         for machine in machines:
             if machine.plan.drained:
-                handing_over.end_drain(machine.connection)
+                end_drain(machine.connection)
         return {machine.host.name: words for machine, words in zip(machines, done, strict=True) if words}
     changed: dict[str, tuple[str, ...]] = {}
     reached: list[str] = []
@@ -118,8 +116,7 @@ def _turn(machine: Target) -> tuple[bool, bool, bool]:
 
 
 def _runs(machine: Target, unit: str) -> bool:
-    fact = machine.facts.units.get(unit)
-    return fact is not None and fact.active
+    return bool(machine.facts.answers.get("unit", {}).get(unit, {}).get("active"))
 
 
 def _commit_one(
@@ -140,13 +137,13 @@ def _commit_one(
     handed = machine.host.name in holding and peers and disturbs
     if handed:
         report(f"{machine.host.name}: handing {', '.join(machine.facts.addresses or inventory.virtual_ips)} over")
-        holding.add(handing_over.give_away(machine.connection, peers, inventory.virtual_ips).to)
+        holding.add(move_to_peer(machine.connection, peers, inventory.virtual_ips).to)
     try:
         with _out_of_upstreams(machine, machines, report):
             return _commit(machine, token)
     finally:
         if handed or machine.plan.drained:
-            handing_over.end_drain(machine.connection)
+            end_drain(machine.connection)
 
 
 @contextmanager
@@ -176,10 +173,7 @@ def _commit(machine: Target, token: str) -> tuple[str, ...]:
     gates = [thing for thing in machine.things if isinstance(thing, Gate)]
     operations = [
         commit_operation(machine.plan),
-        *(
-            {"do": "gate", "name": gate.name, "url": gate.url, "status": gate.status, "deadline_s": gate.deadline_s}
-            for gate in gates
-        ),
+        *({"do": "gate", **gate.operation()} for gate in gates),
     ]
     deadline_s = 600.0 + sum(gate.deadline_s for gate in gates)
     return tuple(machine.connection.call(operations, token=token, deadline_s=deadline_s)[0])

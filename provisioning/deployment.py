@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from settings.data import DataSettings
-    from settings.iam import IamSettings
-    from settings.keepalived import KeepalivedSettings
-    from settings.nginx import NginxSettings
-    from settings.releases import Release
+from settings.data import DataSettings
+from settings.iam import IamSettings
+from settings.keepalived import KeepalivedSettings
+from settings.machines import ELIGIBLE_NODES
+from settings.nginx import NginxSettings
+from settings.releases import Release
+from settings.sections import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +61,32 @@ class Deployment:
     def peers(self, machine: Machine) -> tuple[Machine, ...]:
         """The other machines that may hold the address."""
         return tuple(other for other in self.holders if other.name != machine.name)
+
+
+def make_deployment(settings: Settings, group: str) -> Deployment:
+    """Built from settings alone, never from a resource's outputs: so a preview can show every line of every file."""
+    machines = tuple(
+        Machine(
+            name=node.name,
+            private_address=str(node.address),
+            holder=position < ELIGIBLE_NODES,
+            primary=position == 0 and settings.has_local_data,
+        )
+        for position, node in enumerate(settings.machines.nodes)
+    )
+    return Deployment(
+        group=group,
+        machines=machines,
+        virtual_ips=tuple(str(address) for address in settings.virtual_ip.addresses),
+        domains=Domains(api=settings.domains.api, authz=settings.domains.authz),
+        nginx=settings.nginx,
+        keepalived=settings.keepalived,
+        iam=settings.iam,
+        data=settings.data,
+        subnet_cidr=str(settings.network.subnet_cidr),
+        admin_cidrs=tuple(str(cidr) for cidr in settings.access.admin_cidrs),
+        peer_ports=settings.machines.peer_ports,
+        data_disk=settings.has_local_data,
+        former_data=settings.has_former_data,
+        release=settings.release,
+    )

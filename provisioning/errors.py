@@ -8,7 +8,7 @@
     ├── CandidateError       a machine refused a candidate; nothing was changed on any machine
     ├── MachineError         a step on a machine failed; says which, and with what words
     ├── GateError            a machine took its files but does not serve; the rollout stopped there
-    ├── HandOverError        the virtual IP could not be handed over in a planned way; nobody was cut off
+    ├── SwitchoverError        the virtual IP could not be handed over in a planned way; nobody was cut off
     └── HealthError          the group does not answer as it should through the public IP
 
 Every text says what, where, the value seen, and where to look next: it is read at 3 in the morning,
@@ -63,7 +63,7 @@ class GateError(ProvisioningError):
     pass
 
 
-class HandOverError(ProvisioningError):
+class SwitchoverError(ProvisioningError):
     pass
 
 

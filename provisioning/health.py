@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import ssl
 import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import httpx
 
 from provisioning.errors import HealthError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
 
 REQUEST_TIMEOUT_S = 3.0
 

@@ -46,7 +46,7 @@ def read(path: str) -> str:
 
 
 class Judge:
-    """Turns single probes into what keepalived is told. Pure: `tests/unit/provisioning/test_health_daemon.py`."""
+    """ChangeLock single probes into what keepalived is told. Pure: `tests/unit/provisioning/test_health_daemon.py`."""
 
     def __init__(self, fall: int, fault: int, drain: int) -> None:
         self.fall = fall

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from provisioning.errors import HostKeyError, MachineError, UnreachableError
+from provisioning.inventory import Host
 from provisioning.transport import wait_until_reachable
-
-if TYPE_CHECKING:
-    from provisioning.inventory import Host
 
 BOOT_DEADLINE_S = 300.0
 

@@ -7,12 +7,9 @@ So manifests can be stored, compared and shown in a preview, and no secret with 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from provisioning.errors import ProvisioningError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 CA_CERTIFICATE = "ca_certificate"  # of our own CA, which signed the machines' certificates
 SERVER_CERTIFICATE = "server_certificate"  # nginx's, with its chain; its names are the domains

@@ -14,30 +14,24 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from provisioning import hand_over as handing_over
+from provisioning.change_lock import locked
 from provisioning.commit import Target, commit_all, prepare, report_plans, stage
-from provisioning.desired import Account, Archive, File, FileSystem, Query
 from provisioning.errors import ProvisioningError, UnreachableError
 from provisioning.facts import Facts, question
-from provisioning.group_lock import locked
+from provisioning.inventory import Host, Inventory
+from provisioning.kinds.archive import Archive
+from provisioning.kinds.base import Thing
 from provisioning.manifest import Manifest
 from provisioning.parallel import at_once
-from provisioning.placeholders import find_names, substitute
+from provisioning.placeholders import find_names
 from provisioning.plan import changed_lines, make_plan
 from provisioning.services import base
-from provisioning.transport import connector
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping, Sequence
-
-    from provisioning.desired import Thing
-    from provisioning.inventory import Host, Inventory
-    from provisioning.transport import Connection
+from provisioning.transport import Connection, connector
 
 ARCHIVE_DEADLINE_S = 1800.0
 
@@ -104,7 +98,7 @@ def drift(
             return [f"unreachable: {error.message}"]
         try:
             things = desired[host.name]
-            asked = question(things, inventory.virtual_ips, with_texts=True)
+            asked = question(things, inventory.virtual_ips)
             facts = Facts.from_answer(connection.call([asked])[0])
             return changed_lines(make_plan(host.name, things, facts), facts, secret_paths[host.name])
         except ProvisioningError as error:
@@ -114,23 +108,6 @@ def drift(
 
     found = at_once(inventory.hosts, look)
     return {host.name: lines for host, lines in zip(inventory.hosts, found, strict=True) if lines}
-
-
-def hand_over(
-    inventory: Inventory, host_name: str, *, connect: Callable[[Host], Connection] | None = None
-) -> handing_over.HandOver:
-    """Drain a machine and give its virtual IP to a peer, for good: the machine is about to stop.
-
-    Raises HandOverError unless a peer serves; then nothing was changed.
-    """
-    return handing_over.hand_over(inventory, host_name, connect or connector(inventory, deadline_s=10))
-
-
-def retire(
-    inventory: Inventory, host_name: str, *, connect: Callable[[Host], Connection] | None = None
-) -> handing_over.HandOver:
-    """Hand over and stop everything on a machine that is about to be removed. Raises HandOverError as `hand_over`."""
-    return handing_over.retire(inventory, host_name, connect or connector(inventory, deadline_s=10))
 
 
 def revision_of(desired: Mapping[str, Sequence[Thing]]) -> str:
@@ -158,28 +135,9 @@ def _with_secrets(
     if missing:
         raise ProvisioningError(f"no manifest was given for {', '.join(missing)}", look_at="components/rollout.py")
     return {
-        host.name: tuple(_with_secret(thing, secrets, host.name) for thing in manifests[host.name].things)
+        host.name: tuple(thing.with_secrets(secrets, host.name) for thing in manifests[host.name].things)
         for host in inventory.hosts
     }
-
-
-def _with_secret(thing: Thing, secrets: Mapping[str, str], host: str) -> Thing:
-    match thing:
-        case File():
-            return dataclasses.replace(thing, text=substitute(thing.text, secrets, f"{host}: {thing.path}"))
-        case FileSystem():
-            return dataclasses.replace(thing, device=substitute(thing.device, secrets, f"{host}: the data disk"))
-        case Account():
-            password = substitute(thing.password, secrets, f"{host}: account {thing.user}")
-            return dataclasses.replace(thing, password=password)
-        case Query():
-            return dataclasses.replace(
-                thing,
-                statement=substitute(thing.statement, secrets, f"{host}: {thing.name}"),
-                unless=substitute(thing.unless, secrets, f"{host}: {thing.name}"),
-            )
-        case _:
-            return thing
 
 
 # ---- reaching machines -----------------------------------------------------------------------------------------

@@ -15,9 +15,12 @@ import socket
 import threading
 import time
 import zipfile
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
 
 import paramiko
 from cryptography.hazmat.primitives import serialization
@@ -32,13 +35,7 @@ from provisioning.errors import (
     ProvisioningError,
     UnreachableError,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
-    from types import TracebackType
-
-    from provisioning.inventory import Host, Inventory
+from provisioning.inventory import Host, Inventory
 
 # Errors travel with the exceptions; without a handler of its own, paramiko's log is printed over the program's words.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
@@ -85,9 +82,10 @@ def agent_program() -> bytes:
     """The package `agent` as one archive that Python runs, behind its length in a line of its own."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
-        for module in resources.files("provisioning.agent").iterdir():
-            if module.name.endswith(".py"):
-                packed.writestr(f"agent/{module.name}", module.read_bytes())
+        for package, name in (("provisioning.agent", "agent"), ("provisioning.agent.kinds", "agent/kinds")):
+            for module in resources.files(package).iterdir():
+                if module.name.endswith(".py"):
+                    packed.writestr(f"{name}/{module.name}", module.read_bytes())
     return str(len(archive.getvalue())).encode() + b"\n" + archive.getvalue()
 
 

@@ -26,5 +26,12 @@ class DnsSettings(FrozenModel):
     zone: Annotated[
         Domain | None, Field(description="The DNSPod domain that both names are in; none = no records.")
     ] = None
-    ttl_s: Annotated[int, Field(ge=1, le=604800, description="How long resolvers may keep a record.")] = 600
+    ttl_s: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=604800,
+            description="How long resolvers may keep a record; DNSPod's free plan takes 600 at least.",
+        ),
+    ] = 600
     line: Annotated[str, Field(min_length=1, description="DNSPod's line; `默认` is the default one.")] = "默认"

@@ -5,17 +5,22 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from settings.base import Address, FrozenModel
 
 MACHINE_COUNT = (2, 16)
+ELIGIBLE_NODES = 2  # so many machines, the first of them, may hold the virtual IP
 # A host name: the cloud takes 2 to 60 characters of these, and no hyphen at an end or beside another one.
 _NAME = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
 # Family, generation, size: "S5.MEDIUM2".
 _INSTANCE_TYPE = r"^[A-Z][A-Z0-9]*\.[A-Z0-9]+$"
 
-DiskType = Literal["CLOUD_PREMIUM", "CLOUD_SSD", "CLOUD_HSSD", "CLOUD_BSSD"]
+# A machine whose system disk is of another kind cannot be resized (ResetInstancesType, document 213/15744).
+SystemDiskType = Literal["CLOUD_PREMIUM", "CLOUD_SSD", "CLOUD_BSSD"]
+DataDiskType = Literal["CLOUD_PREMIUM", "CLOUD_SSD", "CLOUD_HSSD", "CLOUD_BSSD"]
+# The least size of a data disk (CreateDisks, document 362/16312, and the table of kinds, 362/2353).
+_LEAST_GIB: dict[DataDiskType, int] = {"CLOUD_PREMIUM": 10, "CLOUD_BSSD": 20, "CLOUD_HSSD": 20, "CLOUD_SSD": 100}
 
 
 class NodeSettings(FrozenModel):
@@ -44,7 +49,13 @@ class NodeSettings(FrozenModel):
 class SystemDiskSettings(FrozenModel):
     """The disk that a machine boots from. It goes with the machine: nothing of value may live there."""
 
-    type: Annotated[DiskType, Field(description="Kind of disk.")] = "CLOUD_PREMIUM"
+    type: Annotated[
+        SystemDiskType,
+        Field(
+            description="Kind of disk. A machine keeps the kind that it was made with; one that is added later has "
+            "the new one."
+        ),
+    ] = "CLOUD_PREMIUM"
     size_gib: Annotated[int, Field(ge=20, le=1024, description="Size; it can grow, never shrink.")] = 50
 
 
@@ -52,7 +63,7 @@ class DataDiskSettings(FrozenModel):
     """The disk that holds the databases of `data: on-primary`. It outlives the machine."""
 
     type: Annotated[
-        DiskType, Field(description="Kind of disk. A later change is ignored: it would be another disk.")
+        DataDiskType, Field(description="Kind of disk. A later change is ignored: it would be another disk.")
     ] = "CLOUD_PREMIUM"
     size_gib: Annotated[
         int, Field(ge=10, le=32000, multiple_of=10, description="Size in steps of 10; it can grow, never shrink.")
@@ -64,6 +75,13 @@ class DataDiskSettings(FrozenModel):
             "Needed in the `up` that moves them; set to false later, it is deleted (docs/operations.md)."
         ),
     ] = False
+
+    @model_validator(mode="after")
+    def _as_large_as_its_kind_begins(self) -> DataDiskSettings:
+        least = _LEAST_GIB[self.type]
+        if self.size_gib < least:
+            raise ValueError(f"sizeGib {self.size_gib} is too small: {self.type} begins at {least}")
+        return self
 
 
 class MachinesSettings(FrozenModel):
@@ -130,6 +148,7 @@ class MachinesSettings(FrozenModel):
     @classmethod
     def _not_root(cls, user: str) -> str:
         if user == "root":
-            message = "is root: the machines are set up by a login user with sudo, and root's login stays closed"
-            raise ValueError(message)
+            raise ValueError(
+                "is root: the machines are set up by a login user with sudo, and root's login stays closed"
+            )
         return user

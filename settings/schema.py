@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, get_args
+from collections.abc import Sequence
+from typing import Any, get_args
 
 from pydantic import BaseModel, SecretStr
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pydantic.fields import FieldInfo
+from pydantic.fields import FieldInfo
 
 
 def find_field(model: type[BaseModel], path: Sequence[str | int]) -> FieldInfo | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from settings.access import AccessSettings
 from settings.alarms import AlarmsSettings
@@ -20,7 +21,29 @@ from settings.nginx import NginxSettings
 from settings.releases import Release
 from settings.virtual_ip import VirtualIpSettings
 
-_TAG_TEXT = r"^[A-Za-z0-9_.:/+=@-]{1,127}$"
+# Document 651/13354: Chinese and English letters, digits, these marks, and spaces but at an end.
+_TAG_MARK = r"[0-9A-Za-z\u4e00-\u9fff+\-=._:/@()\[\],;><＋－＝／＠（）【】：]"
+_TAG_TEXT = re.compile(rf"{_TAG_MARK}(?:(?:{_TAG_MARK}| )*{_TAG_MARK})?")
+
+
+def _tag_text(most: int) -> BeforeValidator:
+    def check(value: Any) -> str:
+        # YAML reads `ticket: 4711` as a number; of `1.10` and `yes` it forgets what was written.
+        text = str(value) if type(value) is int else value
+        if not isinstance(text, str):
+            raise ValueError(f"{value!r} is no text; put it in quotes")  # noqa: TRY004 - pydantic's contract
+        if not 1 <= len(text) <= most or not _TAG_TEXT.fullmatch(text):
+            raise ValueError(
+                f"{text!r} cannot be in a tag, which takes 1 to {most} Chinese or English letters, digits, "
+                "+ - = . _ : / @ ( ) [ ] , ; > < and, but at an end, spaces"
+            )
+        return text
+
+    return BeforeValidator(check)
+
+
+TagKey = Annotated[str, _tag_text(127)]
+TagValue = Annotated[str, _tag_text(255)]
 
 
 class Sections(FrozenModel):
@@ -39,9 +62,10 @@ class Sections(FrozenModel):
     iam: Annotated[IamSettings, Field(description="The IAM services.")] = IamSettings()
     data: Annotated[DataSettings, Field(description="The databases.")] = DataSettings()
     tags: Annotated[
-        dict[Annotated[str, Field(pattern=_TAG_TEXT)], Annotated[str, Field(pattern=_TAG_TEXT)]],
+        dict[TagKey, TagValue],
         Field(
-            description="Tags for everything that can have tags, beside `pulumi-project`, `pulumi-stack`, `managed-by`."
+            description="Up to 6 tags for everything that can have tags, beside `pulumi-project`, `pulumi-stack`, "
+            "`managed-by` and `machine`."
         ),
     ] = Field(default_factory=dict)
     protect: Annotated[

@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import os
-import shutil
+import sys
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 
+from tests.programs import StartedPrograms
+
+_started = StartedPrograms()
 _left_out: Counter[str] = Counter()
 
 
 def _missing(item: pytest.Item) -> str | None:
     if item.get_closest_marker("root") and os.geteuid() != 0:
         return "needs root (sudo make test)"
-    if item.get_closest_marker("real_engine") and not (
-        shutil.which("pulumi") and shutil.which("pulumi-resource-tencentcloud")
-    ):
-        return "needs the pulumi command and pulumi-resource-tencentcloud on the PATH"
     return None
+
+
+def pytest_configure() -> None:
+    sys.addaudithook(_started)
+
+
+@pytest.fixture(autouse=True)
+def declared_programs() -> Iterator[None]:
+    """Fails a test that starts a program which a fresh machine would not have."""
+    yield
+    found = _started.take_undeclared()
+    assert not found, f"started but declared nowhere: {', '.join(sorted(found))} (add to tests/programs.py)"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -9,7 +9,7 @@ import pytest
 from typer.main import get_group
 
 from localcloud.main import app as localcloud
-from operations.main import app as tandem
+from operations.commands import app as tandem
 
 ROOT = Path(__file__).resolve().parents[1]
 PLACES = (

@@ -58,3 +58,14 @@ def test_every_locked_package_has_hashes() -> None:
         locked = re.findall(r"^[a-z0-9].*?(?=^[a-z0-9]|\Z)", file.read_text(), re.MULTILINE | re.DOTALL)
         assert locked
         assert [each.split()[0] for each in locked if "--hash=sha256:" not in each] == [], file.name
+
+
+def test_archives_are_unpacked_in_one_place() -> None:
+    """Debian 12 has Python 3.11.2 without `extractall(filter=...)`; provisioning/agent/kinds/archive.py copes."""
+    callers = {
+        str(file.relative_to(ROOT))
+        for file in ROOT.rglob("*.py")
+        if not any(part.startswith(".") for part in file.relative_to(ROOT).parts)
+        if file != Path(__file__).resolve() and re.search(r"\b(?:extractall|unpack_archive)\(", file.read_text())
+    }
+    assert callers == {"provisioning/agent/kinds/archive.py"}

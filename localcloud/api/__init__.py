@@ -1,1 +1,1 @@
-"""Tencent Cloud API 3.0 over HTTP: signatures, dispatch, parameters, errors, throttling, faults."""
+"""Tencent Cloud API 3.0 over HTTP: the path of a request, the servers, the admin side."""

@@ -14,11 +14,12 @@ import typer
 from localcloud.commands.context import DEFAULT_NAME, Control, Name, fail, paths_of, require_root
 from localcloud.errors import LocalcloudError
 from localcloud.machines.cgroups import Cgroup
-from localcloud.machines.enter import become
+from localcloud.machines.inside import become
 from localcloud.machines.operator import enter_client, enter_operator
 from localcloud.machines.paths import Paths
 from localcloud.network import names
 from localcloud.network.namespaces import Namespaces
+from localcloud.providers.plugins import with_plugins
 
 # Everything after the first word of CMD belongs to CMD, dashes and all.
 PASS_THROUGH = {"allow_interspersed_args": False, "ignore_unknown_options": False}
@@ -30,7 +31,7 @@ Node = Annotated[str, typer.Argument(help="A machine's name or instance id.", me
 def exec_(command: Command, name: Name = DEFAULT_NAME) -> None:
     """Run CMD as the operator: the API under its real names, and a private line into every VPC."""
     paths = _enterable(name, names.OPERATOR)
-    _run_here(command, lambda: enter_operator(paths, command[0]))
+    _run_here(command, lambda: with_plugins(enter_operator(paths, command[0]), paths.run / "plugins"))
 
 
 def client(command: Command, name: Name = DEFAULT_NAME) -> None:
@@ -52,18 +53,16 @@ def ssh(
         require_root()
         machine = _find(Control(paths).get("/control/status"), node)
         if not machine["running"]:
-            message = f"{node} does not run; start it, or `localcloud fault {node} power-on`"
-            raise LocalcloudError(message)
+            raise LocalcloudError(f"{node} does not run; start it, or `localcloud fault {node} power-on`")
         if machine["paused"]:
             # The command would be frozen with the rest, and then hear of no signal, not even Ctrl-C.
-            message = f"{node} is paused: nothing runs on it until `localcloud fault {node} resume`"
-            raise LocalcloudError(message)
+            raise LocalcloudError(f"{node} is paused: nothing runs on it until `localcloud fault {node} resume`")
     except LocalcloudError as error:
         fail(error)
     group = Cgroup(f"{paths.cgroup}/{machine['instance']}")
     # With NODE before it, the `--` that keeps CMD's dashes apart is still here.
     words = command[1:] if command and command[0] == "--" else command
-    become(machine["pid"], group, words or ["/bin/bash", "--login"], interactive=not words)
+    become(machine["pid"], group.directories(), words or ["/bin/bash", "--login"], interactive=not words)
 
 
 def console(
@@ -95,8 +94,7 @@ def _enterable(name: str, what: str) -> Paths:
         paths = paths_of(name)
         require_root()
         if not Namespaces(name).path(what).exists():
-            message = f"cloud {name} is not up; start it with `localcloud up`"
-            raise LocalcloudError(message)
+            raise LocalcloudError(f"cloud {name} is not up; start it with `localcloud up`")
     except LocalcloudError as error:
         fail(error)
     return paths
@@ -121,8 +119,9 @@ def _find(status: dict[str, Any], node: str) -> dict[str, Any]:
     if len(found) == 1:
         return found[0]
     known = ", ".join(f"{machine['hostname']} ({machine['instance']})" for machine in status["machines"]) or "none"
-    message = f"{'no machine is' if not found else f'{len(found)} machines are'} called {node!r}; known: {known}"
-    raise LocalcloudError(message)
+    raise LocalcloudError(
+        f"{'no machine is' if not found else f'{len(found)} machines are'} called {node!r}; known: {known}"
+    )
 
 
 __all__ = ["PASS_THROUGH", "Path", "client", "console", "exec_", "ssh"]

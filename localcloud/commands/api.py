@@ -17,8 +17,7 @@ DEFAULT_NAME = "default"
 def _address(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
     if not colon or not port.isdigit():
-        msg = f"{text!r} is not HOST:PORT, as 127.0.0.1:8443"
-        raise typer.BadParameter(msg)
+        raise typer.BadParameter(f"{text!r} is not HOST:PORT, as 127.0.0.1:8443")
     return host or "127.0.0.1", int(port)
 
 
@@ -26,13 +25,12 @@ def _credentials(texts: list[str]) -> dict[str, str]:
     pairs = [text.partition(":") for text in texts]
     for secret_id, colon, key in pairs:
         if not (secret_id and colon and key):
-            msg = "credentials read ID:KEY"
-            raise typer.BadParameter(msg)
+            raise typer.BadParameter("credentials read ID:KEY")
     return {secret_id: key for secret_id, _, key in pairs}
 
 
 @app.command()
-def api(  # noqa: PLR0917  Typer makes options of them
+def api(  # noqa: PLR0917 - Typer makes options of them
     https: Annotated[str, typer.Option(help="HOST:PORT to serve HTTPS on; port 0 chooses one.")] = "",
     http: Annotated[str, typer.Option(help="HOST:PORT to serve HTTP on.")] = "",
     state: Annotated[Path | None, typer.Option(help="SQLite file; without it, records live in memory.")] = None,
@@ -51,13 +49,12 @@ def api(  # noqa: PLR0917  Typer makes options of them
 ) -> None:
     """Serve the API alone: no machines, no root. Prints `ready` and the addresses, and runs until it is stopped."""
     # The API's imports take a third of a second, and the other commands need none of them.
-    from localcloud.api.serve import Options, run  # noqa: PLC0415 - slow
+    from localcloud.api.standalone import Options, run  # noqa: PLC0415 - slow
     from localcloud.reconcile.cloud import DEFAULT_CREDENTIALS  # noqa: PLC0415 - slow
     from localcloud.rules.timing import REALISTIC, SHORT  # noqa: PLC0415 - slow
 
     if not https and not http:
-        msg = "give --https HOST:PORT or --http HOST:PORT"
-        raise typer.BadParameter(msg)
+        raise typer.BadParameter("give --https HOST:PORT or --http HOST:PORT")
     if control is None and state is not None:
         control = state.with_name(f"{state.name}.sock")
     run(
@@ -81,13 +78,13 @@ Name = Annotated[str, typer.Option("--name", envvar="LOCALCLOUD_NAME", help="Whi
 ApiSocket = Annotated[Path | None, typer.Option("--control", help="Socket of a `localcloud api`, instead of --name.")]
 
 
-def ask_operator(name: str, control: Path | None, method: str, path: str, **arguments: Any) -> Any:
+def ask_admin(name: str, control: Path | None, method: str, path: str, **arguments: Any) -> Any:
     """Ask a daemon, or a lone `localcloud api`, on its socket. Ends the command with a message where nobody answers."""
-    import httpx  # noqa: PLC0415  the server needs no client, and its start is measured
+    import httpx  # noqa: PLC0415 - the server needs no client, and its start is measured
 
-    # A daemon serves this below /operator on its control socket; `localcloud api` has a socket for it alone.
+    # A daemon serves this below /admin on its control socket; `localcloud api` has a socket for it alone.
     socket_path = control or Path("/run/localcloud") / name / "control.sock"
-    prefix = "" if control else "/operator"
+    prefix = "" if control else "/admin"
     if not socket_path.exists():
         typer.echo(f"localcloud {name}: there is no {socket_path}; is it up?", err=True)
         raise typer.Exit(1)
@@ -140,7 +137,7 @@ def log(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on each line.")] = False,
 ) -> None:
     """Show the last requests and how they ended."""
-    entries = ask_operator(name, control, "GET", "/log", params={"last": last})
+    entries = ask_admin(name, control, "GET", "/log", params={"last": last})
     number = 0
     while True:
         for entry in entries:
@@ -149,7 +146,7 @@ def log(
         if not follow:
             return
         time.sleep(0.3)
-        entries = ask_operator(name, control, "GET", "/log", params={"after": number})
+        entries = ask_admin(name, control, "GET", "/log", params={"after": number})
 
 
 def _in_words(entry: dict[str, Any]) -> str:
@@ -168,10 +165,10 @@ def reset(
     """Forget every resource: machines, disks and networks of the cloud are destroyed."""
     if not yes:
         typer.confirm(f"Destroy everything in cloud {name}?", abort=True)
-    ask_operator(name, control, "POST", "/reset")
+    ask_admin(name, control, "POST", "/reset")
 
 
-def fault_api(  # noqa: PLR0917  Typer makes options of them
+def fault_api(  # noqa: PLR0917 - Typer makes options of them
     target: Annotated[str, typer.Argument(help="vpc:CreateVpc, 'vpc:*' or '*'; `clear` or `list` instead.")],
     name: Name = DEFAULT_NAME,
     control: ApiSocket = None,
@@ -185,9 +182,9 @@ def fault_api(  # noqa: PLR0917  Typer makes options of them
 ) -> None:
     """Let API calls fail: an error code, latency, a dropped connection, half an answer."""
     if target == "list":
-        answer = ask_operator(name, control, "GET", "/faults")
+        answer = ask_admin(name, control, "GET", "/faults")
     elif target == "clear":
-        answer = ask_operator(name, control, "DELETE", "/faults")
+        answer = ask_admin(name, control, "DELETE", "/faults")
     else:
         wanted = {
             "target": target,
@@ -199,5 +196,5 @@ def fault_api(  # noqa: PLR0917  Typer makes options of them
             "times": times,
             "probability": probability,
         }
-        answer = ask_operator(name, control, "POST", "/faults", json=wanted)
+        answer = ask_admin(name, control, "POST", "/faults", json=wanted)
     typer.echo(json.dumps(answer, indent=2))

@@ -26,15 +26,15 @@ LONGEST_DELAY_S = 3600.0  # of a HAVIP's take-over; no VPC takes longer than som
 def paths_of(name: str) -> Paths:
     """Raises LocalcloudError for a name that no cloud can have."""
     if not CLOUD_NAME.match(name):
-        message = f"{name!r} is no name for a cloud: 1 to 20 of a-z and 0-9"
-        raise LocalcloudError(message)
+        raise LocalcloudError(f"{name!r} is no name for a cloud: 1 to 20 of a-z and 0-9")
     return Paths(name)
 
 
 def require_root() -> None:
     if os.geteuid() != 0:
-        message = f"this needs root (you are uid {os.geteuid()}): try `sudo {' '.join(['localcloud', *sys.argv[1:]])}`"
-        raise HostError(message)
+        raise HostError(
+            f"this needs root (you are uid {os.geteuid()}): try `sudo {' '.join(['localcloud', *sys.argv[1:]])}`"
+        )
 
 
 class Control:
@@ -65,14 +65,12 @@ class Control:
             text = answer.read().decode()
         except PermissionError as error:
             require_root()
-            message = f"{self._paths.control_socket} lets nobody in ({error.strerror})"
-            raise LocalcloudError(message) from error
+            raise LocalcloudError(f"{self._paths.control_socket} lets nobody in ({error.strerror})") from error
         except OSError as error:
-            message = (
+            raise LocalcloudError(
                 f"cloud {self._paths.cloud} does not answer at {self._paths.control_socket} "
                 f"({error.strerror or type(error).__name__}); start it with `localcloud up`"
-            )
-            raise LocalcloudError(message) from error
+            ) from error
         finally:
             connection.close()
         try:

@@ -15,22 +15,8 @@ import typer
 
 from localcloud.commands.context import fail
 from localcloud.errors import HostError, LocalcloudError
+from localcloud.host_tools import TOOLS
 from localcloud.package_sources import sources_for
-
-# Tool -> Debian package.
-TOOLS = {
-    "systemd-nspawn": "systemd-container",
-    "mmdebstrap": "mmdebstrap",
-    "nft": "nftables",
-    "ip": "iproute2",
-    "tc": "iproute2",
-    "nsenter": "util-linux",
-    "unshare": "util-linux",
-    "mount": "mount",
-    "losetup": "mount",
-    "mkfs.ext4": "e2fsprogs",
-    "apt-config": "apt",
-}
 
 _FREE_BYTES = 4 * 1024**3
 
@@ -69,8 +55,7 @@ def require_tools() -> None:
     problems = list(find_problems())
     if problems:
         text = "".join(f"\n  {problem.what}\n      {problem.remedy}" for problem in problems)
-        message = f"this host lacks what localcloud needs:{text}"
-        raise HostError(message)
+        raise HostError(f"this host lacks what localcloud needs:{text}")
 
 
 def find_problems() -> Iterator[Problem]:
@@ -130,8 +115,7 @@ def _has_modprobe() -> bool:
 
 def _install(packages: list[str]) -> None:
     if os.geteuid() != 0:
-        message = f"installing {' '.join(packages)} needs root: try `sudo localcloud doctor --install`"
-        raise HostError(message)
+        raise HostError(f"installing {' '.join(packages)} needs root: try `sudo localcloud doctor --install`")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     typer.echo(f"installing {' '.join(packages)}")
     for command in (
@@ -141,5 +125,4 @@ def _install(packages: list[str]) -> None:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
             tail = "\n  ".join((done.stdout + done.stderr).splitlines()[-10:])
-            message = f"{' '.join(command)} ended with {done.returncode}:\n  {tail}"
-            raise HostError(message)
+            raise HostError(f"{' '.join(command)} ended with {done.returncode}:\n  {tail}")

@@ -30,8 +30,9 @@ def expose(
             return
         public, colon, public_port = (address or "").partition(":")
         if colon and not (public_port.isdigit() and 0 < int(public_port) <= _LAST_PORT):
-            message = f"{address!r} is not PUBLIC or PUBLIC:PORT, such as 203.0.113.10:443; ports go to {_LAST_PORT}"
-            raise LocalcloudError(message)
+            raise LocalcloudError(
+                f"{address!r} is not PUBLIC or PUBLIC:PORT, such as 203.0.113.10:443; ports go to {_LAST_PORT}"
+            )
         wanted = {"public": public or _only_public_address(control), "port": int(public_port or 80), "local": port}
         control.post("/control/expose", wanted)
     except LocalcloudError as error:
@@ -43,6 +44,5 @@ def expose(
 def _only_public_address(control: Control) -> str:
     found = [entry["public"] for entry in control.get("/control/status")["public_addresses"]]
     if len(found) != 1:
-        message = f"name the public address to expose; there are: {', '.join(found) or 'none'}"
-        raise LocalcloudError(message)
+        raise LocalcloudError(f"name the public address to expose; there are: {', '.join(found) or 'none'}")
     return found[0]

@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from localcloud.commands.api import ApiSocket, ask_operator
+from localcloud.commands.api import ApiSocket, ask_admin
 from localcloud.commands.context import DEFAULT_NAME, LONGEST_DELAY_S, Control, Name, fail, paths_of, require_root
 from localcloud.commands.doctor import require_tools
 from localcloud.errors import LocalcloudError
@@ -93,7 +93,7 @@ def status(
 ) -> None:
     """What runs: machines, networks, who holds which HAVIP. With --control: what records a lone API keeps."""
     if control is not None:
-        _print_api_status(ask_operator(name, control, "GET", "/status"), as_json=as_json)
+        _print_api_status(ask_admin(name, control, "GET", "/status"), as_json=as_json)
         return
     try:
         paths = paths_of(name)
@@ -171,8 +171,7 @@ def _start_daemon(paths: Paths, timing: str, takeover_delay_s: float | None, acc
             with contextlib.suppress(ProcessLookupError):
                 daemon.kill()
             said = log.read_bytes()[began:].decode(errors="replace").strip().splitlines()[-15:]
-            message = "the daemon did not come up:\n  " + "\n  ".join(said) + f"\n  look at: {log}"
-            raise LocalcloudError(message)
+            raise LocalcloudError("the daemon did not come up:\n  " + "\n  ".join(said) + f"\n  look at: {log}")
         time.sleep(0.05)
     daemon.returncode = 0  # it outlives this command on purpose
 

@@ -169,11 +169,10 @@ def run(command: list[str], log: Path, image: Image, report: Report, *, progress
             raise
     if code:
         tail = "\n  ".join(log.read_text(errors="replace").splitlines()[-12:])
-        message = (
+        raise ImageError(
             f"image {image.image_id} was not built: {command[len(_UNSHARED)]} ended with {code}\n  {tail}\n"
             f"  look at: this host's package sources (`apt-get update` must work), free disk space; then try again"
         )
-        raise ImageError(message)
 
 
 def _last_line(log: Path) -> str:

@@ -163,8 +163,7 @@ class Cgroup:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             if time.monotonic() > deadline:
-                message = f"processes {pids} of {self.path} would not die"
-                raise TimeoutError(message)
+                raise TimeoutError(f"processes {pids} of {self.path} would not die")
             time.sleep(0.005)
 
     def _thaw_all(self) -> None:

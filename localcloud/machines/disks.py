@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from localcloud.errors import MachineError
-from localcloud.machines.inside_files import open_inside, sync_file_system
+from localcloud.machines.inside import open_inside, sync_file_system
 
 _GIB = 1024**3
 SYSTEM_DISK = "disk.img"
@@ -160,14 +160,12 @@ def detach_loops(directory: Path) -> None:
 def device_numbers(device: str) -> tuple[int, int]:
     number = Path(device).stat()
     if not stat.S_ISBLK(number.st_mode):
-        message = f"{device} is no block device"
-        raise MachineError(message)
+        raise MachineError(f"{device} is no block device")
     return os.major(number.st_rdev), os.minor(number.st_rdev)
 
 
 def _run(command: list[str], *, fine: tuple[int, ...] = (0,)) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode not in fine:
-        message = f"{' '.join(command)} ended with {done.returncode}: {done.stderr.strip()}"
-        raise MachineError(message)
+        raise MachineError(f"{' '.join(command)} ended with {done.returncode}: {done.stderr.strip()}")
     return done.stdout

@@ -1,21 +1,40 @@
-"""Runs a command on a machine: in its control groups and namespaces, with no more rights than the machine has.
+"""Commands and files inside a running machine, reached from this host with no more rights than the machine has.
+
+Commands run through this file as a script, in the machine's control groups and namespaces:
 
     python3 -IS inside.py PID GROUPS -- COMMAND ...          (GROUPS: directories of cgroups, with colons between)
 
-Standard library only, and no import of this package: it starts in 20 ms. It is there because nsenter(1)
-- stays outside the machine's limits, as it joins no control group;
-- leaves the command every right on the host (`date -s` inside would set the host's clock);
-- stops itself when its child is stopped, as systemd-shutdown does with everybody, and then never reaps it: the
-  machine's shutdown waits 90 s for that.
+nsenter(1) would not do: it joins no control group, so the command is outside the machine's limits; it leaves the
+command every right on the host (`date -s` would set the host's clock); and it stops itself when its child is stopped,
+as systemd-shutdown does with every process, and then never reaps it: the machine's shutdown waits 90 s for that.
+
+Files are opened with the machine's root as root: a path below /proc/PID/root is followed from the root of the process
+that opens it, so an absolute link that the machine has made would lead to the host's own files.
+
+Standard library only, and no import of this package: the script starts in 20 ms.
 """
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import signal
+import stat
+import struct
 import sys
-from pathlib import Path
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from typing import NoReturn
+
+ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "USER": "root",
+    "LOGNAME": "root",
+    "SHELL": "/bin/bash",
+    "LANG": "C.UTF-8",
+}
 
 # In the order of entering: once in the machine's mounts, the host's files are out of reach.
 _NAMESPACES = (("ipc", 0x08000000), ("uts", 0x04000000), ("net", 0x40000000), ("pid", 0x20000000), ("mnt", 0x00020000))
@@ -30,7 +49,67 @@ _PR_CAPBSET_DROP = 24
 _NOT_FOUND = 127
 _NOT_RUN = 126
 
+# openat2(2), a number that all architectures share; its structure has flags, mode, and how links are followed.
+_OPENAT2 = 437
+_HOW = struct.Struct("QQQ")
+_RESOLVE_IN_ROOT = 0x10
+
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+def command_inside(pid: int, groups: Iterable[Path], command: list[str]) -> list[str]:
+    """A command line of this host that runs `command` as root on the machine with that PID 1 and those cgroups."""
+    return [sys.executable, "-IS", __file__, str(pid), ":".join(str(path) for path in groups), "--", *command]
+
+
+def become(pid: int, groups: Iterable[Path], command: list[str], *, interactive: bool = False) -> NoReturn:
+    """Replace this process by the command on the machine; argv goes through as it is."""
+    environment = dict(ENVIRONMENT)
+    if interactive:
+        environment["TERM"] = os.environ.get("TERM", "dumb")
+    line = command_inside(pid, groups, command)
+    os.execve(line[0], line, environment)  # noqa: S606 - to become the command is the point
+
+
+def open_inside(root: Path, path: str, flags: int) -> int:
+    """A descriptor of `path` as a process with that root would open it. Raises OSError."""
+    flags |= os.O_CLOEXEC
+    if not flags & os.O_PATH:
+        flags |= os.O_NONBLOCK | os.O_NOCTTY  # a pipe or a terminal by that name must not hold up who opens it
+    how = _HOW.pack(flags, 0o600 if flags & os.O_CREAT else 0, _RESOLVE_IN_ROOT)
+    base = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        descriptor = _libc.syscall(_OPENAT2, base, os.fsencode(path), how, _HOW.size)
+    finally:
+        os.close(base)
+    if descriptor < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), path)
+    return descriptor
+
+
+def open_file(root: Path, path: str) -> int:
+    """A regular file opened for appending, created where there is none. Raises OSError."""
+    descriptor = open_inside(root, path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is not a regular file", path)
+    return descriptor
+
+
+def remove_file(root: Path, path: str) -> None:
+    """Raises FileNotFoundError and other OSErrors."""
+    name = PurePosixPath(path)
+    parent = open_inside(root, str(name.parent), os.O_PATH | os.O_DIRECTORY)
+    try:
+        os.unlink(name.name, dir_fd=parent)
+    finally:
+        os.close(parent)
+
+
+def sync_file_system(descriptor: int) -> None:
+    """syncfs(2): what was written to the file system of an open file is on its disk, or the disk has failed."""
+    _libc.syncfs(descriptor)
 
 
 def main(arguments: list[str]) -> int:
@@ -40,7 +119,7 @@ def main(arguments: list[str]) -> int:
     _enter(int(pid))
     child = os.fork()  # only a child is in the PID namespace
     if child == 0:
-        _become(command)
+        _execute(command)
     for number in (signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)  # the terminal sends them to the command as well
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -69,7 +148,7 @@ def _enter(pid: int) -> None:
         os.close(descriptor)
 
 
-def _become(command: list[str]) -> None:
+def _execute(command: list[str]) -> None:
     # Whoever started this and is killed takes the command along, as a closed connection does.
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGHUP, 0, 0, 0)
     for number in WITHHELD.values():

@@ -22,9 +22,9 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from localcloud.errors import MachineError
-from localcloud.machines import disks, runner
+from localcloud.machines import disks, processes, runner
 from localcloud.machines.cgroups import Cgroup
-from localcloud.machines.enter import ENVIRONMENT, words
+from localcloud.machines.inside import ENVIRONMENT, command_inside
 from localcloud.machines.paths import Paths
 from localcloud.machines.seed import DISKS_FILE, DISKS_SCRIPT, meminfo, write_seed
 from localcloud.world import Disk, Interface, MachineSpec, Subnet
@@ -83,8 +83,7 @@ class Machine:
         """The machine's file system as seen from here. Raises MachineError when it does not run."""
         pid = self.init_pid()
         if pid is None:
-            message = f"{self.spec.name} ({self.instance_id}) does not run; start it first"
-            raise MachineError(message)
+            raise MachineError(f"{self.spec.name} ({self.instance_id}) does not run; start it first")
         return Path(f"/proc/{pid}/root")
 
     def prepare(self) -> None:
@@ -133,12 +132,11 @@ class Machine:
         )
         deadline = time.monotonic() + _START_TIMEOUT_S
         while not self.is_running():
-            ended = not runner.is_alive(pid)
+            ended = not processes.is_alive(pid)
             if ended or time.monotonic() > deadline:
                 said = (self.directory / "console.log").read_bytes()[began:].decode(errors="replace").strip()
                 self.kill()
-                message = f"{self.spec.name} ({self.instance_id}) did not start: {said or 'nothing was said'}"
-                raise MachineError(message)
+                raise MachineError(f"{self.spec.name} ({self.instance_id}) did not start: {said or 'nothing was said'}")
             time.sleep(0.005)
         return pid
 
@@ -150,8 +148,9 @@ class Machine:
         deadline = time.monotonic() + _START_TIMEOUT_S
         while runner.is_under_way(self.directory) and not self.is_running():
             if time.monotonic() > deadline:
-                message = f"{self.spec.name} ({self.instance_id}): a runner of an earlier start is still there"
-                raise MachineError(message)
+                raise MachineError(
+                    f"{self.spec.name} ({self.instance_id}): a runner of an earlier start is still there"
+                )
             time.sleep(0.005)
 
     def shut_down(self) -> None:
@@ -277,11 +276,12 @@ class Machine:
             return ""
 
     def _inside(self, pid: int, script: str, text: str = "") -> str:
-        command = words(pid, self.cgroup, ["sh", "-c", script])
+        command = command_inside(pid, self.cgroup.directories(), ["sh", "-c", script])
         done = subprocess.run(command, input=text, capture_output=True, text=True, check=False, env=ENVIRONMENT)
         if done.returncode:
-            message = f"{self.spec.name} ({self.instance_id}): {script!r} ended with {done.returncode}: {done.stderr}"
-            raise MachineError(message)
+            raise MachineError(
+                f"{self.spec.name} ({self.instance_id}): {script!r} ended with {done.returncode}: {done.stderr}"
+            )
         return done.stdout
 
     def _cpu_list(self, cpus: int) -> str:
@@ -308,4 +308,4 @@ def _is_init(pid: int, cgroup: Cgroup) -> bool:
         groups = Path(f"/proc/{pid}/cgroup").read_text()
     except OSError:
         return False
-    return f"/{cgroup.path}" in groups and runner.is_alive(pid)
+    return f"/{cgroup.path}" in groups and processes.is_alive(pid)

@@ -145,5 +145,4 @@ def _bind(source: Path, target: Path) -> None:
 def _check(result: int, what: str) -> None:
     if result != 0:
         number = ctypes.get_errno()
-        message = f"{what}: {os.strerror(number)}"
-        raise LocalcloudError(message)
+        raise LocalcloudError(f"{what}: {os.strerror(number)}")

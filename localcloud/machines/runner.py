@@ -9,21 +9,17 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from localcloud.machines import processes
 from localcloud.machines.cgroups import Cgroup
 from localcloud.machines.inside import WITHHELD
 from localcloud.world import MachineSpec
 
 # nspawn's exit code when the machine asked for a reboot (systemd: EXIT_REBOOT).
 _REBOOT = 133
-
-# Of /proc/PID/stat, fields 9 and 31 (linux/sched.h; proc(5)).
-_PF_EXITING = 0x4
-_SIGKILL_PENDING = 1 << (signal.SIGKILL - 1)
 
 _SCRIPT = r"""
 directory=$1 namespace=$2 lower=$3 device=$4 address=$5 gateway=$6
@@ -156,43 +152,17 @@ def is_under_way(directory: Path) -> bool:
 
 def find_runner(cgroup: Cgroup, machine_name: str) -> int | None:
     """The runner of a machine that runs, whoever started it."""
-    wanted = f"localcloud-{machine_name}".encode()
-    for pid in cgroup.pids():
-        with contextlib.suppress(OSError):
-            if wanted in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
-                return pid
-    return None
+    found = (pid for pid in cgroup.pids() if processes.has_argument(pid, f"localcloud-{machine_name}"))
+    return next(found, None)
 
 
 def find_init(cgroup: Cgroup) -> int | None:
     """The machine's PID 1 as the host numbers it: the one that is number 1 in a PID namespace below ours."""
     for pid in cgroup.pids():
-        inside = _numbers(pid)[1:]
-        if inside and inside[-1] == "1" and is_alive(pid) and _has_a_root_of_its_own(pid):
+        inside = processes.pids_of(pid)[1:]
+        if inside and inside[-1] == "1" and processes.is_alive(pid) and _has_a_root_of_its_own(pid):
             return pid
     return None
-
-
-def is_inside(pid: int) -> bool:
-    """Whether it is a process of the machine, and not one of this host's that stands around it."""
-    return len(_numbers(pid)) > 1
-
-
-def is_alive(pid: int) -> bool:
-    """Not one that has ended, is ending, or was killed and has not noticed yet: a PID 1 takes its time to end all."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return False
-    return not (fields[0] in "ZX" or int(fields[6]) & _PF_EXITING or int(fields[28]) & _SIGKILL_PENDING)
-
-
-def _numbers(pid: int) -> list[str]:
-    """Its number in every PID namespace that it is in, ours first."""
-    with contextlib.suppress(OSError):
-        status = Path(f"/proc/{pid}/status").read_text()
-        return next((line.split()[1:] for line in status.splitlines() if line.startswith("NSpid:")), [])
-    return []
 
 
 def _has_a_root_of_its_own(pid: int) -> bool:
@@ -201,14 +171,6 @@ def _has_a_root_of_its_own(pid: int) -> bool:
         return not Path(f"/proc/{pid}/root").samefile("/")
     except OSError:
         return False
-
-
-def exit_code(directory: Path) -> int | None:
-    """What nspawn ended with, once the runner has ended in order."""
-    try:
-        return int((directory / "exit").read_text())
-    except (OSError, ValueError):
-        return None
 
 
 def reap(pid: int) -> None:

@@ -39,13 +39,11 @@ class ImageStore:
     def layers(self, image_id: str) -> list[Path]:
         """Directories for overlayfs's lowerdir, top first. Raises ImageError when one is not there."""
         if image_id not in IMAGES:
-            message = f"there is no image {image_id!r}; known: {', '.join(IMAGES)}"
-            raise ImageError(message)
+            raise ImageError(f"there is no image {image_id!r}; known: {', '.join(IMAGES)}")
         paths = [self.path(image) / "root" for image in lineage(image_id)]
         for path in paths:
             if not path.is_dir():
-                message = f"image {image_id} is not built ({path} is not there); run `localcloud up`"
-                raise ImageError(message)
+                raise ImageError(f"image {image_id} is not built ({path} is not there); run `localcloud up`")
         return paths
 
     def missing(self) -> list[Image]:

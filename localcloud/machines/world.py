@@ -47,8 +47,7 @@ class LinuxWorld:
 
     def __init__(self, paths: Paths, *, takeover_delay_s: float = 0.0, images: ImageStore | None = None) -> None:
         if not CLOUD_NAME.match(paths.cloud):
-            message = f"{paths.cloud!r} is no name for a cloud: 1 to 20 of a-z and 0-9"
-            raise MachineError(message)
+            raise MachineError(f"{paths.cloud!r} is no name for a cloud: 1 to 20 of a-z and 0-9")
         self.paths = paths
         self.images = images or ImageStore()
         self.namespaces = Namespaces(paths.cloud)
@@ -140,8 +139,7 @@ class LinuxWorld:
             return found[0]
         known = ", ".join(f"{machine.spec.hostname} ({machine.instance_id})" for machine in self.machines()) or "none"
         what = "no machine is" if not found else f"{len(found)} machines are"
-        message = f"{what} called {name!r}; known: {known}"
-        raise MachineError(message)
+        raise MachineError(f"{what} called {name!r}; known: {known}")
 
     def start_machine(self, spec: MachineSpec) -> None:
         with self._turn(spec.instance_id):
@@ -200,8 +198,7 @@ class LinuxWorld:
         """Put the machine's port up or down, as pulling its cable does; returns the port's name."""
         interface, subnet = self.interface_of(machine.spec)
         if not machine.is_running():
-            message = f"{machine.spec.hostname} ({machine.instance_id}) does not run: it has no link"
-            raise MachineError(message)
+            raise MachineError(f"{machine.spec.hostname} ({machine.instance_id}) does not run: it has no link")
         self.network.set_port(interface, subnet, up=up)
         return port(interface.interface_id)
 
@@ -245,8 +242,9 @@ class LinuxWorld:
                 for interface in subnet.interfaces:
                     if interface.interface_id == spec.interface.interface_id:
                         return interface, subnet
-        message = f"{spec.instance_id}: its interface {spec.interface.interface_id} is not in the network's plan"
-        raise MachineError(message)
+        raise MachineError(
+            f"{spec.instance_id}: its interface {spec.interface.interface_id} is not in the network's plan"
+        )
 
     def _known(self, spec: MachineSpec) -> Machine:
         with self._lock:

@@ -5,6 +5,9 @@ An answer matters even where there is none to give: without one, cloud-init wait
 
 from __future__ import annotations
 
+import contextlib
+import socket
+
 from dnslib import QTYPE, RCODE, RR, A, DNSHeader, DNSRecord
 
 from localcloud.network import names
@@ -35,3 +38,31 @@ def _reply(query: bytes) -> bytes | None:
     elif question.qtype == QTYPE.A:
         reply.add_answer(RR(question.qname, QTYPE.A, ttl=60, rdata=A(str(address))))
     return bytes(reply.pack())
+
+
+def serve_datagrams(datagrams: socket.socket) -> None:
+    datagrams.settimeout(1)  # closing a socket does not wake the thread that reads it
+    while True:
+        try:
+            query, client = datagrams.recvfrom(4096)
+            reply = answer(query)
+            if reply is not None:
+                datagrams.sendto(reply, client)
+        except OSError:
+            if datagrams.fileno() < 0:
+                return
+
+
+def serve_streams(streams: socket.socket) -> None:
+    """DNS over TCP, one question for each connection: what a resolver falls back to."""
+    while True:
+        try:
+            connection, _ = streams.accept()
+        except OSError:
+            return
+        with connection, contextlib.suppress(OSError):
+            connection.settimeout(2)
+            size = int.from_bytes(connection.recv(2), "big")
+            reply = answer(connection.recv(size))
+            if reply is not None:
+                connection.sendall(len(reply).to_bytes(2, "big") + reply)

@@ -85,8 +85,7 @@ class Mirror:
                     shutil.copyfileobj(response, partial, 1 << 16)
                 wanted = response.headers.get("Content-Length")
                 if wanted is not None and Path(name).stat().st_size != int(wanted):
-                    message = f"{url}: {Path(name).stat().st_size} bytes came of {wanted}"
-                    raise OSError(message)
+                    raise OSError(f"{url}: {Path(name).stat().st_size} bytes came of {wanted}")
                 Path(name).rename(local)
             except BaseException:
                 Path(name).unlink(missing_ok=True)

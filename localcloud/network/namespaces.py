@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
+import fcntl
 import os
 import re
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +17,12 @@ from localcloud.errors import NetworkError
 
 _NETNS_DIRECTORY = Path("/run/netns")
 _CLONE_NEWNET = 0x40000000
+_CLONE_NEWNS = 0x00020000
 _MS_BIND = 0x1000
+_MS_REC = 0x4000
+_MS_PRIVATE = 1 << 18
 _MNT_DETACH = 2
-_NSFS_MAGIC_TYPE = "nsfs"
+_NS_GET_NSTYPE = 0xB703  # ioctl_ns(2)
 
 # No dash: else cloud `a` would take the namespaces of cloud `a-b` for its own.
 CLOUD_NAME = re.compile(r"^[a-z0-9]{1,20}$")
@@ -52,37 +57,35 @@ class Namespaces:
         if path.exists():
             if self.is_made(what):
                 return False
-            path.unlink()  # a plain file: what a reboot of the host leaves of it
+            _unlink(path)  # a plain file: what a reboot of the host leaves of it
         _NETNS_DIRECTORY.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o444)
-        failure: list[OSError] = []
 
         def make() -> None:
-            try:
-                _check(_libc.unshare(_CLONE_NEWNET), "unshare")
-                source = f"/proc/self/task/{threading.get_native_id()}/ns/net"
-                _check(_libc.mount(source.encode(), os.fsencode(path), None, _MS_BIND, None), "mount")
-            except OSError as error:
-                failure.append(error)
+            _check(_libc.unshare(_CLONE_NEWNET), "unshare")
+            source = f"/proc/self/task/{threading.get_native_id()}/ns/net"
+            _check(_libc.mount(source.encode(), os.fsencode(path), None, _MS_BIND, None), "mount")
 
-        # unshare changes the calling thread alone, so a thread that ends right after is all it takes.
-        thread = threading.Thread(target=make)
-        thread.start()
-        thread.join()
-        if failure:
+        try:
+            _in_a_thread(make)
+        except OSError as error:
             path.unlink(missing_ok=True)
-            message = f"network namespace {path.name} could not be made: {failure[0]}"
-            raise NetworkError(message) from failure[0]
+            raise NetworkError(f"network namespace {path.name} could not be made: {error}") from error
         return True
 
     def is_made(self, what: str) -> bool:
-        return _is_namespace(self.path(what))
+        """Whether its path leads to a network namespace, and not to a plain file or to nothing."""
+        # The kernel's table of mounts would also name one that another mount hides.
+        try:
+            with self.path(what).open("rb") as opened:
+                return fcntl.ioctl(opened, _NS_GET_NSTYPE) == _CLONE_NEWNET
+        except OSError:
+            return False
 
     def remove(self, what: str) -> None:
         path = self.path(what)
-        while _libc.umount2(os.fsencode(path), _MNT_DETACH) == 0:
-            pass
-        path.unlink(missing_ok=True)
+        _unmount(path)
+        _unlink(path)
 
     @contextlib.contextmanager
     def inside(self, what: str) -> Generator[None]:
@@ -91,8 +94,9 @@ class Namespaces:
             try:
                 target = self.path(what).open("rb")
             except FileNotFoundError:
-                message = f"network namespace {self.full(what)} is not there; is the cloud up? (`localcloud status`)"
-                raise NetworkError(message) from None
+                raise NetworkError(
+                    f"network namespace {self.full(what)} is not there; is the cloud up? (`localcloud status`)"
+                ) from None
             with target:
                 _check(_libc.setns(target.fileno(), _CLONE_NEWNET), "setns")
             try:
@@ -101,10 +105,57 @@ class Namespaces:
                 _check(_libc.setns(home.fileno(), _CLONE_NEWNET), "setns")
 
 
-def _is_namespace(path: Path) -> bool:
-    wanted = str(path)
-    with Path("/proc/self/mountinfo").open(encoding="utf-8") as mounts:
-        return any(line.split()[4] == wanted and f" - {_NSFS_MAGIC_TYPE} " in line for line in mounts)
+def _unmount(path: Path) -> None:
+    """Take away every mount that the path leads to, one above the other."""
+    while _libc.umount2(os.fsencode(path), _MNT_DETACH) == 0:
+        pass
+
+
+def _unlink(path: Path) -> None:
+    """Delete the file of a namespace, and with it every mount on it, also one that no path leads to.
+
+    The first `ip netns add` on a host mounts /run/netns on itself. What was mounted on the files before is then hidden
+    below that mount, and the kernel deletes no file that is a mount point in the caller's mount namespace (EBUSY). In
+    other mount namespaces it takes the mounts away. So this happens in a mount namespace without them.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        _in_a_thread(lambda: _uncover_and_unlink(path))
+
+
+def _uncover_and_unlink(path: Path) -> None:
+    """In a mount namespace of its own, unmount the directory as often as it is mounted, and delete the file."""
+    _check(_libc.unshare(_CLONE_NEWNS), "unshare")
+    _check(_libc.mount(None, b"/", None, _MS_REC | _MS_PRIVATE, None), "private mounts")
+    while True:
+        _unmount(path)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            if error.errno != errno.EBUSY or _libc.umount2(os.fsencode(path.parent), _MNT_DETACH) != 0:
+                raise
+        else:
+            return
+
+
+def _in_a_thread(do: Callable[[], None]) -> None:
+    """`unshare` changes the calling thread alone: do it in one that ends right after. Raises its OSError."""
+    failure: list[OSError] = []
+
+    def run() -> None:
+        try:
+            do()
+        except OSError as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    if failure:
+        raise failure[0]
 
 
 def _check(result: int, call: str) -> None:

@@ -1,41 +1,21 @@
-"""Makes a NetworkPlan real: a bridge per subnet, a router per VPC, and the ways between them.
+"""Makes a NetworkPlan real: what wiring.py connects, and which packets pass there.
 
-internet (clients, 198.51.100.10) -- router of each VPC -- bridge of each subnet -- machines
-operator (198.51.100.20) -- internet, and a private line to each router;  API -- internet
-
-Every step looks first and makes only what is not there, so that a plan may be applied again, also by the next daemon
-after one that was killed. Rule sets are replaced as a whole, each in one transaction.
+Rule sets are replaced as a whole, each in one transaction.
 """
 
 from __future__ import annotations
 
-import errno
-import socket
 import threading
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
 
-from pyroute2.netlink.exceptions import NetlinkError
-
-from localcloud.errors import NetworkError
-from localcloud.network import names, nft
-from localcloud.network.bridge_rules import bridge_rules, isolated_pairs, isolation_rules, state_rules
-from localcloud.network.links import Links, links_inside, set_sysctls
+from localcloud.network import nft
+from localcloud.network.bridge_rules import bridge_rules, isolated_pairs, isolation_rules
 from localcloud.network.namespaces import Namespaces
 from localcloud.network.router_rules import router_rules
-from localcloud.network.shaping import shape, unshape
+from localcloud.network.shaping import shape
+from localcloud.network.wiring import Wiring
 from localcloud.world import Interface, NetworkPlan, Subnet, Vpc
-
-_QUIET: dict[str, str | int] = {"net.ipv6.conf.all.disable_ipv6": 1, "net.ipv6.conf.default.disable_ipv6": 1}
-_ROUTING: dict[str, str | int] = {
-    **_QUIET,
-    "net.ipv4.ip_forward": 1,
-    "net.ipv4.conf.all.rp_filter": 0,
-    "net.ipv4.conf.default.rp_filter": 0,
-    "net.ipv4.conf.all.send_redirects": 0,
-    "net.ipv4.conf.default.send_redirects": 0,
-    "net.ipv4.conf.all.accept_redirects": 0,
-}
 
 
 class Network:
@@ -43,10 +23,10 @@ class Network:
 
     def __init__(self, namespaces: Namespaces) -> None:
         self.namespaces = namespaces
+        self._wiring = Wiring(namespaces)
         self._lock = threading.RLock()
         self._loaded: dict[str, list[nft.Statement]] = {}
         self._plan = NetworkPlan()
-        self._order: dict[str, int] = {}  # VPC -> how many were here before it
         self._isolated: set[frozenset[Interface]] = set()
         self._held: dict[str, str | None] | None = None  # HAVIP -> instance, where only the holder may be heard
 
@@ -57,19 +37,7 @@ class Network:
     def open(self) -> None:
         """The part that is there before any VPC: internet, operator, API."""
         with self._lock:
-            for what in (names.INTERNET, names.OPERATOR, names.API):
-                self.namespaces.ensure(what)
-                set_sysctls(self.namespaces, what, _ROUTING if what == names.INTERNET else _QUIET)
-            with links_inside(self.namespaces, names.INTERNET) as links:
-                links.set_up("lo")
-                links.add_address("lo", names.CLIENT_ADDRESS, 32)
-                # A public address that is bound to nothing swallows what is sent to it, as on the internet.
-                links.ensure_void("nowhere")
-                links.add_route(names.PUBLIC_POOL, name="nowhere")
-            self._connect_to_internet(names.OPERATOR, names.OPERATOR_ADDRESS)
-            self._connect_to_internet(names.API, names.API_ADDRESS)
-            with links_inside(self.namespaces, names.OPERATOR) as links:
-                links.add_address("lo", names.LINE_OPERATOR, 32)
+            self._wiring.open()
 
     def apply(self, plan: NetworkPlan) -> None:
         """Make the network so. Returns when rules and addresses work."""
@@ -79,72 +47,48 @@ class Network:
             after = [_structure(vpc) for vpc in plan.vpcs]
             restructured = before != set(after)
             if restructured:
-                self._remove_ports(plan)
+                self._wiring.remove_ports(plan)
             for vpc, structure in zip(plan.vpcs, after, strict=True):
                 # A changed rule must work at once: links are looked at only when there are others than before.
                 same = structure in before
                 if not same:
-                    self._ensure_router(vpc)
+                    self._wiring.ensure_router(vpc)
                 for subnet in vpc.subnets:
                     if not same:
-                        self._ensure_subnet(vpc, subnet)
+                        self._wiring.ensure_subnet(vpc, subnet)
                     self._load(subnet.subnet_id, "vpc", bridge_rules(subnet, groups, self._held))
                 self._load(vpc.vpc_id, "router", router_rules(vpc))
                 if not same:
-                    self._remove_subnet_links(vpc)
-                    self._route_public_addresses(vpc)
+                    self._wiring.remove_subnet_links(vpc)
+                    self._wiring.route_public_addresses(vpc)
                     shape(self.namespaces, vpc)
             if not self._plan.vpcs:
                 self._recall_isolation(plan)
             self._plan = plan
             if restructured:
-                self._remove_unplanned(plan)
+                self._forget_rules(self._wiring.remove_unplanned(plan))
 
     def set_live(self, interface: Interface, subnet: Subnet, *, live: bool) -> None:
-        """Address the machine's interface in a network stack made anew, and open its port; or shut the port.
-
-        The namespace outlives the machine, and its kernel would go on answering ARP for what the machine held. At a
-        start there is nothing left of what the machine did in it: rules, routes, a link that was renamed or deleted.
-        """
-        device = f"eth{interface.device_index}"
-        port = names.port(interface.interface_id)
+        """Renew the machine's network and open its port (at a start), or shut the port."""
         with self._lock:
-            if not live:
-                with links_inside(self.namespaces, subnet.subnet_id) as links:
-                    if links.find(port) is not None:
-                        links.set_down(port)
-            if live:
-                self._renew(interface.instance_id)
-            if not self.namespaces.path(interface.instance_id).exists():
-                return
-            with links_inside(self.namespaces, interface.instance_id) as links:
-                if links.find(device) is None:
-                    return
-                links.set_down(device)
-                links.flush_addresses(device)
-                if live:
-                    links.set_up("lo")
-                    links.set_mac(device, interface.mac)
-                    links.set_up(device)
-                    links.add_address(device, interface.address, subnet.cidr.prefixlen)
-                    links.add_route(IPv4Network("0.0.0.0/0"), name=device, gateway=subnet.gateway)
-            if live:
-                with links_inside(self.namespaces, subnet.subnet_id) as links:
-                    links.set_up(port)
+            self._wiring.set_live(interface, subnet, self._plan, live=live)
 
     def set_port(self, interface: Interface, subnet: Subnet, *, up: bool) -> None:
-        """The bridge's end of a machine's link."""
-        port = names.port(interface.interface_id)
-        with self._lock, links_inside(self.namespaces, subnet.subnet_id) as links:
-            if links.find(port) is None:
-                message = f"{interface.instance_id} has deleted its own link; power-off and power-on make it anew"
-                raise NetworkError(message)
-            (links.set_up if up else links.set_down)(port)
+        """The bridge's end of a machine's link. Raises NetworkError where the machine has deleted it."""
+        with self._lock:
+            self._wiring.set_port(interface, subnet, up=up)
 
     def port_is_up(self, interface: Interface, subnet: Subnet) -> bool:
-        port = names.port(interface.interface_id)
-        with self._lock, links_inside(self.namespaces, subnet.subnet_id) as links:
-            return links.find(port) is None or links.is_up(port)
+        with self._lock:
+            return self._wiring.port_is_up(interface, subnet)
+
+    def set_holder(self, vpc: Vpc, subnet: Subnet, address: IPv4Address, mac: str) -> None:
+        """From now on the router sends the HAVIP's packets to this MAC."""
+        self._wiring.set_holder(vpc, subnet, address, mac)
+
+    def announce(self, subnet: Subnet, address: IPv4Address, mac: str) -> None:
+        """Tell the subnet's machines where the address is, as the holder itself would."""
+        self._wiring.announce(subnet, address, mac)
 
     def isolate(self, one: Interface, other: Interface) -> None:
         """Let nothing pass between the two, on their subnets' bridges."""
@@ -174,11 +118,6 @@ class Network:
             for subnet in vpc.subnets:
                 self._load(subnet.subnet_id, "faults", isolation_rules(subnet, self._isolated))
 
-    def set_holder(self, vpc: Vpc, subnet: Subnet, address: IPv4Address, mac: str) -> None:
-        """From now on the router sends the HAVIP's packets to this MAC."""
-        with links_inside(self.namespaces, vpc.vpc_id) as links:
-            links.set_neighbour(names.subnet_link(subnet.subnet_id), address, mac)
-
     def guard_holders(self, held: dict[str, str | None] | None) -> None:
         """Let only the holder of a HAVIP be heard about it in its subnet; None: everybody who may announce it."""
         with self._lock:
@@ -188,162 +127,9 @@ class Network:
                 for subnet in vpc.subnets:
                     self._load(subnet.subnet_id, "vpc", bridge_rules(subnet, groups, held))
 
-    def announce(self, subnet: Subnet, address: IPv4Address, mac: str) -> None:
-        """Tell the subnet's machines where the address is, as the holder itself would."""
-        sender = bytes.fromhex(mac.replace(":", ""))
-        frame = b"\xff" * 6 + sender + bytes.fromhex("0806 0001 0800 06 04 0001")
-        frame += sender + address.packed + b"\0" * 6 + address.packed
-        with (
-            self.namespaces.inside(subnet.subnet_id),
-            socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw,
-        ):
-            raw.bind((names.BRIDGE, 0))
-            raw.send(frame.ljust(60, b"\0"))
-
-    def remove(self) -> None:
-        """Every namespace of this cloud, and with them their links, addresses and rules."""
-        with self._lock:
-            for what in self.namespaces.present():
-                self.namespaces.remove(what)
-            self._loaded.clear()
-            self._plan = NetworkPlan()
-
-    def _connect_to_internet(self, what: str, address: IPv4Address) -> None:
-        with links_inside(self.namespaces, names.INTERNET) as links:
-            links.ensure_pair(f"to-{what}", peer=names.WAN, peer_namespace=self.namespaces.path(what))
-            links.set_up(f"to-{what}")
-        with links_inside(self.namespaces, what) as links:
-            links.set_up("lo")
-            links.set_up(names.WAN)
-            links.add_address(names.WAN, address, 32)
-            links.add_route(
-                IPv4Network("0.0.0.0/0"), name=names.WAN, gateway=names.CLIENT_ADDRESS, source=address, onlink=True
-            )
-        with links_inside(self.namespaces, names.INTERNET) as links:
-            links.add_route(IPv4Network(f"{address}/32"), name=f"to-{what}")
-
-    def _ensure_router(self, vpc: Vpc) -> None:
-        if self.namespaces.ensure(vpc.vpc_id):
-            set_sysctls(self.namespaces, vpc.vpc_id, _ROUTING)
-        link = names.vpc_link(vpc.vpc_id)
-        ways = ((names.INTERNET, names.WAN), (names.OPERATOR, names.LINE))
-        for far, near in ways:
-            with links_inside(self.namespaces, far) as links:
-                links.ensure_pair(link, peer=near, peer_namespace=self.namespaces.path(vpc.vpc_id))
-                links.set_up(link)
-                if far == names.INTERNET:
-                    links.add_address(link, names.TRANSIT_INTERNET, 32)
-        with links_inside(self.namespaces, vpc.vpc_id) as links:
-            links.set_up("lo")
-            for address in (names.METADATA, names.MIRROR, *names.NAME_SERVERS):
-                links.add_address("lo", address, 32)
-            links.set_up(names.WAN)
-            links.add_address(names.WAN, names.TRANSIT_ROUTER, 32)
-            links.add_route(IPv4Network("0.0.0.0/0"), name=names.WAN, gateway=names.TRANSIT_INTERNET, onlink=True)
-            links.set_up(names.LINE)
-            links.add_address(names.LINE, names.LINE_ROUTER, 32)
-            links.add_route(IPv4Network(f"{names.LINE_OPERATOR}/32"), name=names.LINE)
-        with links_inside(self.namespaces, names.OPERATOR) as links:
-            metric = 100 + self._order.setdefault(vpc.vpc_id, len(self._order))
-            for cidr in vpc.cidrs:
-                # Two VPCs may have the same addresses: the one that was there first stays the one that is reached.
-                links.delete_route(cidr, name=link)
-                links.add_route(
-                    cidr, name=link, gateway=names.LINE_ROUTER, source=names.LINE_OPERATOR, onlink=True, metric=metric
-                )
-
-    def _ensure_subnet(self, vpc: Vpc, subnet: Subnet) -> None:
-        if self.namespaces.ensure(subnet.subnet_id):
-            set_sysctls(self.namespaces, subnet.subnet_id, _QUIET)
-            nft.load(self.namespaces, subnet.subnet_id, state_rules())
-        link = names.subnet_link(subnet.subnet_id)
-        with links_inside(self.namespaces, vpc.vpc_id) as links:
-            links.ensure_pair(
-                link,
-                peer=names.UPLINK,
-                peer_namespace=self.namespaces.path(subnet.subnet_id),
-                mac=names.gateway_mac(subnet.subnet_id),
-            )
-            links.set_up(link)
-            links.add_address(link, subnet.gateway, subnet.cidr.prefixlen)
-            self._keep_neighbours(links, link, subnet)
-        with links_inside(self.namespaces, subnet.subnet_id) as links:
-            links.ensure_bridge(names.BRIDGE)
-            links.set_up("lo")
-            links.set_master(names.UPLINK, names.BRIDGE)
-            links.set_up(names.UPLINK)
-        for interface in subnet.interfaces:
-            self._ensure_interface(subnet, interface)
-
-    def _keep_neighbours(self, links: Links, link: str, subnet: Subnet) -> None:
-        """A HAVIP that nobody has announced leads nowhere; one that is gone is forgotten."""
-        present = links.permanent_neighbours(link)
-        wanted = {str(havip.address): havip for havip in subnet.virtual_addresses}
-        macs = {interface.instance_id: interface.mac for interface in subnet.interfaces}
-        for address in present - set(wanted):
-            links.delete_neighbour(link, IPv4Address(address))
-        for address in set(wanted) - present:
-            holder = wanted[address].holder
-            links.set_neighbour(link, IPv4Address(address), macs.get(holder or "", names.NOBODY_MAC))
-
-    def _ensure_interface(self, subnet: Subnet, interface: Interface) -> None:
-        if self.namespaces.ensure(interface.instance_id):
-            set_sysctls(self.namespaces, interface.instance_id, _QUIET)
-        port = names.port(interface.interface_id)
-        with links_inside(self.namespaces, subnet.subnet_id) as links:
-            try:
-                made = links.ensure_pair(
-                    port,
-                    peer=f"eth{interface.device_index}",
-                    peer_namespace=self.namespaces.path(interface.instance_id),
-                    peer_mac=interface.mac,
-                )
-            except NetlinkError as error:
-                if error.code != errno.EEXIST:
-                    raise
-                # The machine has deleted its link and made one of its own by that name. It stays without until it is
-                # started anew: it must not keep the plan from all others.
-                return
-            if made:
-                links.set_master(port, names.BRIDGE)
-                links.bind_port(port, interface.mac)
-
-    def _renew(self, instance_id: str) -> None:
-        """A namespace of no past for a machine, with the links that the plan gives it."""
-        mine = [
-            (subnet, interface)
-            for vpc in self._plan.vpcs
-            for subnet in vpc.subnets
-            for interface in subnet.interfaces
-            if interface.instance_id == instance_id
-        ]
-        for subnet, interface in mine:
-            with links_inside(self.namespaces, subnet.subnet_id) as links:
-                links.delete(names.port(interface.interface_id))
-        self.namespaces.remove(instance_id)
-        for subnet, interface in mine:
-            self._ensure_interface(subnet, interface)
-
-    def _remove_ports(self, plan: NetworkPlan) -> None:
-        """First of all, everywhere: an interface that moves to another subnet keeps its name on its machine."""
-        wanted = {
-            subnet.subnet_id: {names.port(interface.interface_id) for interface in subnet.interfaces}
-            for vpc in plan.vpcs
-            for subnet in vpc.subnets
-        }
-        for what in self.namespaces.present():
-            if what.startswith("subnet-") and self.namespaces.is_made(what):
-                with links_inside(self.namespaces, what) as links:
-                    for name in links.names():
-                        if name.startswith("p-") and name not in wanted.get(what, set()):
-                            links.delete(name)
-
-    def _remove_subnet_links(self, vpc: Vpc) -> None:
-        wanted = {names.subnet_link(subnet.subnet_id) for subnet in vpc.subnets}
-        with links_inside(self.namespaces, vpc.vpc_id) as links:
-            for name in links.names():
-                if name.startswith("s-") and name not in wanted:
-                    links.delete(name)
+    def _forget_rules(self, removed: frozenset[str]) -> None:
+        for key in [key for key in self._loaded if key.partition("/")[0] in removed]:
+            del self._loaded[key]
 
     def _load(self, what: str, table: str, commands: list[nft.Statement]) -> None:
         """A rule set that is loaded already is not loaded again: it would lose its counters."""
@@ -351,44 +137,6 @@ class Network:
         if self._loaded.get(key) != commands:
             nft.load(self.namespaces, what, commands)
             self._loaded[key] = commands
-
-    def _route_public_addresses(self, vpc: Vpc) -> None:
-        link = names.vpc_link(vpc.vpc_id)
-        wanted = {f"{eip.public}/32" for eip in vpc.public_addresses}
-        wanted |= {f"{subnet.nat_public_address}/32" for subnet in vpc.subnets if subnet.nat_public_address}
-        with links_inside(self.namespaces, names.INTERNET) as links:
-            present = links.routes(link)
-            for destination in wanted - present:
-                links.add_route(
-                    IPv4Network(destination),
-                    name=link,
-                    gateway=names.TRANSIT_ROUTER,
-                    source=names.CLIENT_ADDRESS,
-                    onlink=True,
-                )
-            for destination in present - wanted:
-                links.delete_route(IPv4Network(destination), name=link)
-
-    def _remove_unplanned(self, plan: NetworkPlan) -> None:
-        wanted = {names.INTERNET, names.OPERATOR, names.API}
-        links_wanted: set[str] = set()
-        for vpc in plan.vpcs:
-            wanted.add(vpc.vpc_id)
-            links_wanted.add(names.vpc_link(vpc.vpc_id))
-            for subnet in vpc.subnets:
-                wanted.add(subnet.subnet_id)
-                wanted |= {interface.instance_id for interface in subnet.interfaces}
-        for what in self.namespaces.present() - wanted:
-            self.namespaces.remove(what)
-            for key in [key for key in self._loaded if key.startswith(f"{what}/")]:
-                del self._loaded[key]
-        for far in (names.INTERNET, names.OPERATOR):
-            with links_inside(self.namespaces, far) as links:
-                for name in links.names():
-                    if name.startswith("v-") and name not in links_wanted:
-                        links.delete(name)
-                        if far == names.INTERNET:
-                            unshape(self.namespaces, name)
 
 
 def _structure(vpc: Vpc) -> Vpc:

@@ -67,8 +67,9 @@ def load(namespaces: Namespaces, what: str, commands: Sequence[Statement]) -> No
     with namespaces.inside(what):
         done = subprocess.run(["nft", "-j", "-f", "-"], input=text, capture_output=True, text=True, check=False)
     if done.returncode:
-        message = f"nft refused the rules of {namespaces.full(what)}: {done.stderr.strip() or done.stdout.strip()}"
-        raise NetworkError(message)
+        raise NetworkError(
+            f"nft refused the rules of {namespaces.full(what)}: {done.stderr.strip() or done.stdout.strip()}"
+        )
 
 
 def comments(namespaces: Namespaces, what: str, family: str, table: str) -> frozenset[str]:
@@ -140,4 +141,3 @@ def network(cidr: IPv4Network) -> Expression:
 ACCEPT: Statement = {"accept": None}
 DROP: Statement = {"drop": None}
 RETURN: Statement = {"return": None}
-COUNT: Statement = {"counter": None}

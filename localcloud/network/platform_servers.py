@@ -57,10 +57,10 @@ class PlatformServers:
             stops += [server.shutdown, server.server_close]
         for address in names.NAME_SERVERS:
             datagrams = self._listen(vpc_id, socket.SOCK_DGRAM, address, 53)
-            threading.Thread(target=_serve_names, args=(datagrams,), name=f"dns-{vpc_id}", daemon=True).start()
+            threading.Thread(target=dns.serve_datagrams, args=(datagrams,), name=f"dns-{vpc_id}", daemon=True).start()
             stops.append(lambda datagrams=datagrams: _shut(datagrams))
             streams = self._listen(vpc_id, socket.SOCK_STREAM, address, 53)
-            threading.Thread(target=_serve_long_names, args=(streams,), name=f"dns-{vpc_id}", daemon=True).start()
+            threading.Thread(target=dns.serve_streams, args=(streams,), name=f"dns-{vpc_id}", daemon=True).start()
             stops.append(lambda streams=streams: _shut(streams))
         return stops
 
@@ -101,34 +101,6 @@ class _QuietServer(ThreadingHTTPServer):
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A machine that is cut off in the middle of a request is nothing to report."""
-
-
-def _serve_names(datagrams: socket.socket) -> None:
-    datagrams.settimeout(1)  # closing a socket does not wake the thread that reads it
-    while True:
-        try:
-            query, client = datagrams.recvfrom(4096)
-            reply = dns.answer(query)
-            if reply is not None:
-                datagrams.sendto(reply, client)
-        except OSError:
-            if datagrams.fileno() < 0:
-                return
-
-
-def _serve_long_names(streams: socket.socket) -> None:
-    """DNS over TCP, one question for each connection: what a resolver falls back to."""
-    while True:
-        try:
-            connection, _ = streams.accept()
-        except OSError:
-            return
-        with connection, contextlib.suppress(OSError):
-            connection.settimeout(2)
-            size = int.from_bytes(connection.recv(2), "big")
-            reply = dns.answer(connection.recv(size))
-            if reply is not None:
-                connection.sendall(len(reply).to_bytes(2, "big") + reply)
 
 
 def _shut(listener: socket.socket) -> None:

@@ -157,8 +157,7 @@ class Cloud:
             if idle and self._machines.idle() and self._network.idle():
                 return
             time.sleep(0.005)
-        msg = f"after {timeout_s} s the world still lags behind the records: {self.status()}"
-        raise TimeoutError(msg)
+        raise TimeoutError(f"after {timeout_s} s the world still lags behind the records: {self.status()}")
 
     def status(self) -> dict[str, Any]:
         """What `localcloud status` shows: counts of records, what the workers do, last errors."""

@@ -74,7 +74,7 @@ class MachineWorker:
     def _run(self, target: Any, record_id: str, region: str) -> None:
         try:
             target(record_id, region)
-        except Exception:  # noqa: BLE001  a thread has nobody to raise to; the log has it
+        except Exception:  # noqa: BLE001 - a thread has nobody to raise to; the log has it
             _log.exception("work on %s failed", record_id)
             with self._lock:
                 self._under_way.pop(record_id, None)
@@ -95,7 +95,7 @@ class MachineWorker:
         try:
             for step in found.steps:
                 self._do_step(step, spec, doomed)
-        except Exception as problem:  # noqa: BLE001  whatever the world raises, the instance has failed
+        except Exception as problem:  # noqa: BLE001 - whatever the world raises, the instance has failed
             _log.exception("%s: %s failed", instance_id, ", ".join(found.steps))
             error = f"{type(problem).__name__}: {problem}"
         if not self._wait(found.steps_began + found.steps_delay_s):
@@ -134,7 +134,7 @@ class MachineWorker:
         outcome = disk.finished
         try:
             self._do_disk_step(found)
-        except Exception:  # noqa: BLE001  whatever the world raises, the disk stays where it was
+        except Exception:  # noqa: BLE001 - whatever the world raises, the disk stays where it was
             _log.exception("%s: %s failed", disk_id, found.step)
             outcome = disk.failed
         if self._wait(found.step_began + delay_s):

@@ -36,7 +36,6 @@ class Address(Record):
     target_id: str = ""
     interface_id: str = ""
     private_address: IPv4Address | None = None
-    cascade_release: bool = False
     charge_type_changes: int = 0
 
 

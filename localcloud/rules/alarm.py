@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from localcloud.rules import tag
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import Refusal, assumed, documented, provider
+from localcloud.rules.refusal import Refusal, assumed, documented
 from localcloud.rules.transaction import Transaction
 
-_NOTICE_NAME = 60
+_NAME_LIMIT = 60
+NOTICES_LIMIT = 3
+_CREATE_POLICY, _CREATE_NOTICE = "248/51287", "248/51288"
 
 Document = dict[str, Any]
 
@@ -60,9 +64,9 @@ class AlarmPolicy(Record):
 class ModuleUnknown(Refusal):
     """Every request to the monitor says Module `monitor`."""
 
-    code = "InvalidParameterValue"
+    code = "InvalidParameter"
     template = "The Module `{module}` is not `monitor`."
-    source = documented("the page of CreateAlarmPolicy: Module, fixed value")
+    source = documented("CreateAlarmPolicy: Module is monitor", page=_CREATE_POLICY)
 
 
 class PolicyNotFound(Refusal):
@@ -70,7 +74,7 @@ class PolicyNotFound(Refusal):
 
     code = "ResourceNotFound"
     template = "The alarm policy `{policy_id}` does not exist."
-    source = documented("the SDK's errorcodes.py (monitor)")
+    source = documented("CreateAlarmPolicy and the others: ResourceNotFound", page=_CREATE_POLICY)
 
 
 class NoticeNotFound(Refusal):
@@ -78,15 +82,15 @@ class NoticeNotFound(Refusal):
 
     code = "ResourceNotFound"
     template = "The alarm notice `{notice_id}` does not exist."
-    source = documented("the SDK's errorcodes.py (monitor)")
+    source = documented("CreateAlarmNotice and the others: ResourceNotFound", page=_CREATE_NOTICE)
 
 
 class NoticeInUse(Refusal):
     """A notice that a policy sends is not deleted."""
 
-    code = "FailedOperation.ResourceConflict"
+    code = "FailedOperation"
     template = "The alarm notice `{notice_id}` is in use by `{policy_id}`."
-    source = assumed("the console refuses it; the page of DeleteAlarmNotices names no code")
+    source = assumed("the console refuses it; DeleteAlarmNotices names no code for it")
 
 
 class NameTooLong(Refusal):
@@ -94,15 +98,129 @@ class NameTooLong(Refusal):
 
     code = "InvalidParameterValue"
     template = "The name `{name}` must have 1 to 60 characters."
-    source = documented("api.json: CreateAlarmPolicy.PolicyName, CreateAlarmNotice.Name")
+    source = documented("CreateAlarmPolicy: PolicyName, CreateAlarmNotice: Name, at most 60", page=_CREATE_POLICY)
 
 
 class PolicyNeedsCondition(Refusal):
     """An alarm policy has a condition for metrics or for events."""
 
-    code = "MissingParameter"
+    code = "InvalidParameter"
     template = "The request is missing a required parameter: `Condition`, `EventCondition` or `ConditionTemplateId`."
-    source = provider("requires one of conditions, event_conditions and conditon_template_id")
+    source = documented("CreateAlarmPolicy: Condition or ConditionTemplateId", page=_CREATE_POLICY)
+
+
+class ConditionWrong(Refusal):
+    """A condition has rules; their operator, interval, type and flags are ones of the list."""
+
+    code = "InvalidParameterValue"
+    template = "The condition's {name} {value!r} is not valid."
+    source = documented("CreateAlarmPolicy: AlarmPolicyCondition, AlarmPolicyRule", page=_CREATE_POLICY)
+
+
+class MonitorTypeUnknown(Refusal):
+    """An alarm policy's monitor type is MT_QCE."""
+
+    code = "InvalidParameterValue"
+    template = "The MonitorType `{kind}` is not MT_QCE."
+    source = documented("CreateAlarmPolicy: MonitorType MT_QCE", page=_CREATE_POLICY)
+
+
+class RemarkIllegal(Refusal):
+    """An alarm policy's remark has at most 100 Chinese and English letters, digits, `_` and `-`."""
+
+    code = "InvalidParameterValue"
+    template = "The remark is longer than 100 characters, or has one that is not allowed."
+    source = documented("CreateAlarmPolicy: Remark", page=_CREATE_POLICY)
+
+
+class TooManyNotices(Refusal):
+    """An alarm policy sends at most 3 notices."""
+
+    code = "LimitExceeded"
+    template = "The policy would send {count} notices; the limit is 3."
+    source = documented("creating alarm policies: at most three notification templates", page="248/50398")
+
+
+class ReceiversWrong(Refusal):
+    """A notice's receivers are ones that a notice can have."""
+
+    code = "InvalidParameterValue"
+    template = "The notice's {name} {value!r} is not valid."
+    source = documented("CreateAlarmNotice: UserNotice, URLNotice, at most 5, 6 and 1 of CLS", page=_CREATE_NOTICE)
+
+
+class DimensionsWrong(Refusal):
+    """What a policy watches is named in JSON, by the dimension of its namespace."""
+
+    code = "FailedOperation"
+    template = "The dimensions {value!r} are not those of the namespace `{namespace}`."
+    source = documented("policy types and their dimensions; EIP's: intl:248/34646", page="248/50397")
+
+
+_OPERATORS = frozenset(
+    {
+        *("intelligent", "eq", "ge", "gt", "le", "lt", "ne", "re"),
+        *(f"{span}_{change}" for span in ("day", "week", "cycle") for change in ("increase", "decrease", "wave")),
+    }
+)
+_INTERVALS_S = frozenset({0, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400})
+_ALLOWED: tuple[tuple[str, frozenset[object]], ...] = (
+    ("Operator", frozenset[object](_OPERATORS)),
+    ("NoticeFrequency", frozenset[object](_INTERVALS_S)),
+    ("IsPowerNotice", frozenset[object]({0, 1})),
+    ("RuleType", frozenset[object]({"STATIC", "DYNAMIC"})),
+)
+_DIMENSIONS = {"cvm_device": {"unInstanceId"}, "EIP": {"eip"}}
+_WAYS = frozenset({"EMAIL", "SMS", "CALL", "WECHAT", "RTX"})
+_DAY_S = range(86_400)
+_URL_LIMIT = 256
+_MOST = (("UserNotices", 5), ("URLNotices", 6), ("CLSNotices", 1))
+
+
+def _check_condition(condition: Document) -> None:
+    if condition and condition.get("IsUnionRule", 0) not in {0, 1, 2}:
+        raise ConditionWrong(name="IsUnionRule", value=condition["IsUnionRule"])
+    if condition and not condition.get("Rules"):
+        raise ConditionWrong(name="Rules", value=[])
+    for rule in condition.get("Rules", ()):
+        for name, allowed in _ALLOWED:
+            if rule.get(name) not in allowed | {None, ""}:
+                raise ConditionWrong(name=name, value=rule[name])
+
+
+def _check_remark(remark: str) -> None:
+    if not re.fullmatch(r"[\u4e00-\u9fffA-Za-z0-9_-]{0,100}", remark):
+        raise RemarkIllegal
+
+
+def _check_receivers(notice: AlarmNotice) -> None:
+    given = dict(zip((name for name, _ in _MOST), (notice.users, notice.urls, notice.logs), strict=True))
+    for name, most in _MOST:
+        if len(given[name]) > most:
+            raise ReceiversWrong(name=name, value=len(given[name]))
+    if notice.language not in {"zh-CN", "en-US"}:
+        raise ReceiversWrong(name="NoticeLanguage", value=notice.language)
+    for user in notice.users:
+        if user.get("ReceiverType") not in {"USER", "GROUP"}:
+            raise ReceiversWrong(name="ReceiverType", value=user.get("ReceiverType"))
+        if not set(user.get("NoticeWay", ())) <= _WAYS:
+            raise ReceiversWrong(name="NoticeWay", value=user["NoticeWay"])
+    for one in notice.urls:
+        if not re.match(r"https?://", one.get("URL", "")) or len(one["URL"]) > _URL_LIMIT:
+            raise ReceiversWrong(name="URL", value=one.get("URL"))
+    for one in (*notice.users, *notice.urls):
+        for name in ("StartTime", "EndTime"):
+            if one.get(name, 0) not in _DAY_S:
+                raise ReceiversWrong(name=name, value=one[name])
+
+
+def _check_dimensions(policy: AlarmPolicy, dimensions: str) -> None:
+    try:
+        names = set(json.loads(dimensions))
+    except (ValueError, TypeError):
+        names = set[str]()
+    if not names or names != _DIMENSIONS.get(policy.namespace, names):
+        raise DimensionsWrong(value=dimensions, namespace=policy.namespace)
 
 
 def get_policy(tx: Transaction, policy_id: str) -> AlarmPolicy:
@@ -122,13 +240,14 @@ def get_notice(tx: Transaction, notice_id: str) -> AlarmNotice:
 
 
 def _check_name(name: str) -> None:
-    if not 1 <= len(name) <= _NOTICE_NAME:
+    if not 1 <= len(name) <= _NAME_LIMIT:
         raise NameTooLong(name=name)
 
 
 def create_notice(tx: Transaction, wanted: AlarmNotice, tags: tag.Tags) -> AlarmNotice:
     """A new notice; id and times are given here."""
     _check_name(wanted.name)
+    _check_receivers(wanted)
     made = tx.put(replace(wanted, id=tx.new_id("notice"), created=tx.now, updated=tx.now))
     tag.attach(tx, made.id, tags)
     return made
@@ -138,6 +257,7 @@ def change_notice(tx: Transaction, changed: AlarmNotice) -> None:
     """ModifyAlarmNotice gives the whole notice anew."""
     present = get_notice(tx, changed.id)
     _check_name(changed.name)
+    _check_receivers(changed)
     tx.put(replace(changed, created=present.created, updated=tx.now))
 
 
@@ -156,13 +276,24 @@ def senders(tx: Transaction, notice_id: str) -> list[str]:
     return [policy.id for policy in tx.all(AlarmPolicy) if notice_id in policy.notice_ids]
 
 
+def _check_notices(tx: Transaction, notice_ids: tuple[str, ...]) -> None:
+    if len(notice_ids) > NOTICES_LIMIT:
+        raise TooManyNotices(count=len(notice_ids))
+    for notice_id in notice_ids:
+        get_notice(tx, notice_id)
+
+
 def create_policy(tx: Transaction, wanted: AlarmPolicy, tags: tag.Tags) -> AlarmPolicy:
     """A new policy; id, number and times are given here."""
     _check_name(wanted.name)
     if not wanted.condition and not wanted.event_condition:
         raise PolicyNeedsCondition
-    for notice_id in wanted.notice_ids:
-        get_notice(tx, notice_id)
+    if wanted.monitor_type != "MT_QCE":
+        raise MonitorTypeUnknown(kind=wanted.monitor_type)
+    _check_remark(wanted.remark)
+    _check_condition(wanted.condition)
+    _check_condition(wanted.event_condition)
+    _check_notices(tx, wanted.notice_ids)
     number = 7_000_000 + tx.count("alarm policy")
     made = tx.put(replace(wanted, id=tx.new_id("policy"), number=number, created=tx.now, updated=tx.now))
     tag.attach(tx, made.id, tags)
@@ -178,6 +309,7 @@ def rename_policy(tx: Transaction, policy_id: str, name: str) -> None:
 
 def remark_policy(tx: Transaction, policy_id: str, remark: str) -> None:
     """ModifyAlarmPolicyInfo with Key REMARK."""
+    _check_remark(remark)
     tx.put(replace(get_policy(tx, policy_id), remark=remark, updated=tx.now))
 
 
@@ -193,6 +325,8 @@ def change_conditions(
     found = get_policy(tx, policy_id)
     if condition is None and event_condition is None:
         raise PolicyNeedsCondition
+    _check_condition(condition or {})
+    _check_condition(event_condition or {})
     tx.put(
         replace(
             found,
@@ -206,8 +340,7 @@ def change_conditions(
 def change_notices(tx: Transaction, policy_id: str, notice_ids: tuple[str, ...]) -> None:
     """ModifyAlarmPolicyNotice."""
     found = get_policy(tx, policy_id)
-    for notice_id in notice_ids:
-        get_notice(tx, notice_id)
+    _check_notices(tx, notice_ids)
     tx.put(replace(found, notice_ids=notice_ids, updated=tx.now))
 
 
@@ -229,6 +362,7 @@ def bind(tx: Transaction, policy_id: str, wanted: tuple[tuple[str, str], ...]) -
     found = get_policy(tx, policy_id)
     objects = {one.unique_id: one for one in found.objects}
     for region, dimensions in wanted:
+        _check_dimensions(found, dimensions)
         unique_id = hashlib.sha256(f"{policy_id}/{region}/{dimensions}".encode()).hexdigest()[:32]
         objects.setdefault(unique_id, BoundObject(unique_id, region, dimensions))
     tx.put(replace(found, objects=tuple(objects.values())))

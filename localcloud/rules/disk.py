@@ -7,21 +7,28 @@ from typing import Literal
 
 from localcloud.rules import tag
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import ParameterTooLong, Refusal, documented
+from localcloud.rules.refusal import Refusal, documented
 from localcloud.rules.transaction import Transaction
 
-NAME_LIMIT = 60
+NAME_LIMIT = 60  # bytes; of a disk that is created by itself
+NAME_LIMIT_AT_BIRTH = 128  # characters; of a disk that RunInstances creates
+ATTACHED_LIMIT = 20  # data disks of one instance
+STEP_GIB = 10
 
-# GiB that each type may have: least, most.
+# GiB that each type may have as a data disk: least, most.
 SIZES = {
     "CLOUD_BASIC": (10, 16000),
     "CLOUD_PREMIUM": (10, 32000),
-    "CLOUD_BSSD": (10, 32000),
-    "CLOUD_SSD": (20, 32000),
+    "CLOUD_BSSD": (20, 32000),
+    "CLOUD_SSD": (100, 32000),
     "CLOUD_HSSD": (20, 32000),
     "CLOUD_TSSD": (20, 32000),
 }
-SYSTEM_SIZES = (20, 2048)
+SYSTEM_SIZES = (20, 1024)
+# Only with an instance (CreateDisks: DiskType, 362/16312).
+_NOT_ALONE = frozenset({"CLOUD_BASIC", "CLOUD_TSSD"})
+# A machine whose system disk has another type is neither resized nor reinstalled.
+CHANGEABLE = frozenset({"CLOUD_BASIC", "CLOUD_PREMIUM", "CLOUD_SSD", "CLOUD_BSSD"})
 
 DiskStep = Literal["attach", "detach", "grow", "destroy"]
 
@@ -46,31 +53,44 @@ class Disk(Record):
     step_began: float = 0.0
 
 
-_ERRORS = documented("the SDK's errorcodes.py (cbs)")
-
-
 class DiskNotFound(Refusal):
     """A disk that a request names must exist."""
 
     code = "InvalidDiskId.NotFound"
     template = "The disk `{disk_id}` does not exist."
-    source = _ERRORS
+    source = documented("AttachDisks: InvalidDiskId.NotFound", page="362/16313")
 
 
 class DiskSizeOutOfRange(Refusal):
-    """A disk's size lies in its type's range."""
+    """A data disk's size lies in its type's range; a system disk has 20 to 1024 GiB."""
 
     code = "InvalidParameterValue"
     template = "The size {size} GiB of a {type} disk is not in [{low}, {high}]."
-    source = documented("product/362/5145, disk types and sizes")
+    source = documented("to 32000 GB; SSD from 100 GB (362/5744); 20 for BSSD, HSSD, TSSD: assumed", page="362/2353")
+
+
+class SsdTooSmall(Refusal):
+    """An SSD disk that an instance is created with has at least 100 GiB, unless it boots from it."""
+
+    code = "InvalidParameterValue.CloudSsdDataDiskSizeTooSmall"
+    template = "The size {size} GiB of a CLOUD_SSD data disk is less than 100."
+    source = documented("RunInstances: InvalidParameterValue.CloudSsdDataDiskSizeTooSmall", page="213/15730")
+
+
+class DiskSizeOutOfStep(Refusal):
+    """A data disk's size is a multiple of 10 GiB."""
+
+    code = "InvalidParameterValue"
+    template = "The size {size} GiB is not a multiple of 10."
+    source = documented("RunInstances: DataDisks.DiskSize in steps of 10 GiB", page="213/15730")
 
 
 class DiskTypeUnknown(Refusal):
-    """A disk's type is one that is sold."""
+    """A disk that is created by itself has a type that is sold by itself."""
 
     code = "InvalidParameter.DiskConfigNotSupported"
     template = "The disk type `{type}` is not supported here."
-    source = _ERRORS
+    source = documented("CreateDisks: DiskType; InvalidParameter.DiskConfigNotSupported", page="362/16312")
 
 
 class DiskUnavailable(Refusal):
@@ -78,7 +98,7 @@ class DiskUnavailable(Refusal):
 
     code = "ResourceInsufficient.CloudDiskUnavailable"
     template = "The disk type `{type}` is not supported here."
-    source = documented("the SDK's errorcodes.py (cvm)")
+    source = documented("RunInstances: DiskType; ResourceInsufficient.CloudDiskUnavailable", page="213/15730")
 
 
 class DiskShrinks(Refusal):
@@ -86,39 +106,79 @@ class DiskShrinks(Refusal):
 
     code = "InvalidParameterValue"
     template = "The disk `{disk_id}` has {present} GiB; the new size {size} GiB must be larger."
-    source = documented("the page of ResizeDisk: the new size must exceed the present one")
+    source = documented("ResizeDisk: DiskSize must exceed the present size", page="362/16310")
 
 
 class DiskAttached(Refusal):
-    """A disk is attached to one instance, and not deleted while it is."""
+    """A disk is attached to one instance."""
 
     code = "ResourceUnavailable.Attached"
     template = "The disk `{disk_id}` is attached to `{instance_id}`."
-    source = _ERRORS
+    source = documented("AttachDisks: ResourceUnavailable.Attached", page="362/16313")
 
 
 class DiskNotAttached(Refusal):
     """A disk is detached only from the instance that it is attached to."""
 
-    code = "UnsupportedOperation.StateError"
-    template = "The disk `{disk_id}` is not attached."
-    source = _ERRORS
+    code = "ResourceUnavailable.NotSupported"
+    template = "The disk `{disk_id}` is not attached to `{instance_id}`."
+    source = documented("DetachDisks: InstanceId must be the one that has the disk; code of the page", page="362/16316")
 
 
 class DiskNotPortable(Refusal):
-    """A system disk is neither attached, detached, resized nor terminated by itself."""
+    """A system disk is neither attached nor detached by itself."""
 
     code = "ResourceUnavailable.NotPortable"
     template = "The disk `{disk_id}` is not an elastic disk."
-    source = _ERRORS
+    source = documented("AttachDisks, DetachDisks: elastic disks; ResourceUnavailable.NotPortable", page="362/16313")
 
 
 class DiskBusy(Refusal):
-    """A disk that is being attached, detached or expanded takes no other change."""
+    """A disk that is being attached, detached or expanded is not resized."""
 
     code = "InvalidDisk.Busy"
     template = "The disk `{disk_id}` is in state {state}."
-    source = _ERRORS
+    source = documented("ResizeDisk: InvalidDisk.Busy", page="362/16310")
+
+
+class DiskChanging(Refusal):
+    """A disk that is being attached, detached or expanded is neither attached, detached nor terminated."""
+
+    code = "ResourceBusy"
+    template = "The disk `{disk_id}` is in state {state}."
+    source = documented("AttachDisks, DetachDisks, TerminateDisks: ResourceBusy", page="362/16313")
+
+
+class DiskNotResizable(Refusal):
+    """A system disk is resized with its instance (ResizeInstanceDisks)."""
+
+    code = "ResourceUnavailable.NotSupported"
+    template = "The disk `{disk_id}` is not an elastic disk."
+    source = documented("ResizeDisk: elastic disks only", page="362/16310")
+
+
+class DiskNotRefundable(Refusal):
+    """A disk is terminated while it is attached to nothing; a system disk goes with its instance."""
+
+    code = "ResourceUnavailable.NotSupportRefund"
+    template = "The disk `{disk_id}` is attached to `{instance_id}`."
+    source = documented("TerminateDisks: ResourceUnavailable.NotSupportRefund", page="362/16321")
+
+
+class TooManyDisks(Refusal):
+    """An instance has at most 20 data disks."""
+
+    code = "LimitExceeded.InstanceAttachedDisk"
+    template = "The instance `{instance_id}` would have {count} data disks; the limit is 20."
+    source = documented("limits of CBS: at most 20 elastic disks for an instance; code: AttachDisks", page="362/5145")
+
+
+class DiskNameTooLong(Refusal):
+    """A disk's name has at most 60 bytes; one that an instance is created with, 128 characters."""
+
+    code = "InvalidParameterValue"
+    template = "The disk's name is longer than {limit}."
+    source = documented("CreateDisks: DiskName at most 60 bytes; RunInstances: 128 characters", page="362/16312")
 
 
 class DiskZoneMismatch(Refusal):
@@ -126,7 +186,7 @@ class DiskZoneMismatch(Refusal):
 
     code = "ResourceUnavailable.ZoneNotMatch"
     template = "The disk `{disk_id}` is in zone {zone}, the instance in {other}."
-    source = _ERRORS
+    source = documented("limits of CBS: the same zone; code: AttachDisks", page="362/5145")
 
 
 def get(tx: Transaction, disk_id: str) -> Disk:
@@ -137,13 +197,33 @@ def get(tx: Transaction, disk_id: str) -> Disk:
     return found
 
 
-def check_size(kind: str, size_gib: int, *, system: bool) -> None:
-    """Raises DiskTypeUnknown or DiskSizeOutOfRange."""
-    if kind not in SIZES:
-        raise DiskTypeUnknown(type=kind)
-    low, high = SYSTEM_SIZES if system else SIZES[kind]
+def check_system_size(size_gib: int) -> None:
+    """Raises DiskSizeOutOfRange."""
+    low, high = SYSTEM_SIZES
+    if not low <= size_gib <= high:
+        raise DiskSizeOutOfRange(size=size_gib, type="system", low=low, high=high)
+
+
+def check_size(kind: str, size_gib: int) -> None:
+    """Of a data disk. Raises DiskSizeOutOfRange or DiskSizeOutOfStep."""
+    low, high = SIZES[kind]
     if not low <= size_gib <= high:
         raise DiskSizeOutOfRange(size=size_gib, type=kind, low=low, high=high)
+    if size_gib % STEP_GIB:
+        raise DiskSizeOutOfStep(size=size_gib)
+
+
+def check_alone(kind: str, size_gib: int) -> None:
+    """Of a disk that CreateDisks makes. Raises DiskTypeUnknown, or what check_size raises."""
+    if kind not in SIZES or kind in _NOT_ALONE:
+        raise DiskTypeUnknown(type=kind)
+    check_size(kind, size_gib)
+
+
+def check_name(name: str, limit: int) -> None:
+    """Raises DiskNameTooLong. At birth characters are counted, later bytes."""
+    if (len(name) if limit == NAME_LIMIT_AT_BIRTH else len(name.encode())) > limit:
+        raise DiskNameTooLong(limit=limit)
 
 
 def create(
@@ -158,10 +238,7 @@ def create(
     project_id: int = 0,
     tags: tag.Tags,
 ) -> Disk:
-    """A new data disk that is attached to nothing."""
-    if len(name) > NAME_LIMIT:
-        raise ParameterTooLong(name="DiskName", limit=NAME_LIMIT)
-    check_size(kind, size_gib, system=False)
+    """A new data disk that is attached to nothing; what it is has been checked."""
     made = tx.put(
         Disk(
             id=tx.new_id("disk"),
@@ -183,7 +260,7 @@ def create(
 
 def create_system(tx: Transaction, *, kind: str, size_gib: int, zone: str, instance_id: str, name: str) -> Disk:
     """The disk that an instance boots from."""
-    check_size(kind, size_gib, system=True)
+    check_system_size(size_gib)
     return tx.put(
         Disk(
             id=tx.new_id("disk"),
@@ -213,10 +290,10 @@ def of_instance(tx: Transaction, instance_id: str) -> list[Disk]:
     return sorted(found, key=lambda one: one.usage != "SYSTEM_DISK")
 
 
-def check_idle(disk: Disk) -> None:
-    """Raises DiskBusy."""
+def check_idle(disk: Disk, refusal: type[Refusal] = DiskChanging) -> None:
+    """Raises DiskChanging, or the refusal that the action has for it."""
     if disk.state not in {"ATTACHED", "UNATTACHED"}:
-        raise DiskBusy(disk_id=disk.id, state=disk.state)
+        raise refusal(disk_id=disk.id, state=disk.state)
 
 
 def attach(tx: Transaction, disk_id: str, instance_id: str, zone: str, *, delete_with_instance: bool) -> None:
@@ -229,6 +306,9 @@ def attach(tx: Transaction, disk_id: str, instance_id: str, zone: str, *, delete
     check_idle(disk)
     if disk.zone != zone:
         raise DiskZoneMismatch(disk_id=disk_id, zone=disk.zone, other=zone)
+    count = sum(one.usage == "DATA_DISK" for one in of_instance(tx, instance_id)) + 1
+    if count > ATTACHED_LIMIT:
+        raise TooManyDisks(instance_id=instance_id, count=count)
     tx.put(
         replace(
             disk,
@@ -241,13 +321,13 @@ def attach(tx: Transaction, disk_id: str, instance_id: str, zone: str, *, delete
     )
 
 
-def detach(tx: Transaction, disk_id: str) -> None:
+def detach(tx: Transaction, disk_id: str, instance_id: str | None) -> None:
     """Begin to detach it; the world does it."""
     disk = get(tx, disk_id)
     if not disk.portable:
         raise DiskNotPortable(disk_id=disk_id)
-    if not disk.instance_id:
-        raise DiskNotAttached(disk_id=disk_id)
+    if not disk.instance_id or disk.instance_id != (instance_id or disk.instance_id):
+        raise DiskNotAttached(disk_id=disk_id, instance_id=instance_id or "an instance")
     check_idle(disk)
     tx.put(replace(disk, state="DETACHING", step="detach", step_began=tx.now))
 
@@ -255,11 +335,9 @@ def detach(tx: Transaction, disk_id: str) -> None:
 def terminate(tx: Transaction, disk_id: str) -> None:
     """Begin to destroy it; the world does it."""
     disk = get(tx, disk_id)
-    if not disk.portable:
-        raise DiskNotPortable(disk_id=disk_id)
-    if disk.instance_id:
-        raise DiskAttached(disk_id=disk_id, instance_id=disk.instance_id)
     check_idle(disk)
+    if disk.instance_id:
+        raise DiskNotRefundable(disk_id=disk_id, instance_id=disk.instance_id)
     tx.put(replace(disk, state="TORECYCLE", step="destroy", step_began=tx.now))
 
 
@@ -301,19 +379,19 @@ def resize(tx: Transaction, disk_id: str, size_gib: int) -> None:
     """Begin to let it grow; the world does it, also under a machine that has it."""
     disk = get(tx, disk_id)
     if not disk.portable:
-        raise DiskNotPortable(disk_id=disk_id)
-    check_idle(disk)
+        raise DiskNotResizable(disk_id=disk_id)
+    check_idle(disk, DiskBusy)
     if size_gib <= disk.size_gib:
         raise DiskShrinks(disk_id=disk_id, present=disk.size_gib, size=size_gib)
-    check_size(disk.type, size_gib, system=False)
+    check_size(disk.type, size_gib)
     tx.put(replace(disk, size_gib=size_gib, state="EXPANDING", step="grow", step_began=tx.now))
 
 
 def modify(tx: Transaction, disk_id: str, *, name: str | None, delete_with_instance: bool | None) -> None:
     """Change what is given."""
     disk = get(tx, disk_id)
-    if name is not None and len(name) > NAME_LIMIT:
-        raise ParameterTooLong(name="DiskName", limit=NAME_LIMIT)
+    if name is not None:
+        check_name(name, NAME_LIMIT)
     tx.put(
         replace(
             disk,

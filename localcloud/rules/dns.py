@@ -15,11 +15,17 @@ LINE = "默认"
 # The domain that every localcloud has from birth: reserved for documentation (RFC 2606).
 BORN_WITH = "example.com"
 TYPES = ("A", "AAAA", "CNAME", "MX", "NS", "TXT", "SRV", "CAA")
-TTL = (1, 604_800)
+GRADE = "DP_FREE"  # of every domain
+TTL = (600, 604_800)
 PREFERENCES = range(65_536)  # of MX records
+WEIGHTS = range(101)
 NAME_LIMIT = 253
 VALUE_LIMIT = 2048
-_ERRORS = documented("the SDK's errorcodes.py (dnspod)")
+REMARK_LIMIT = 200
+# Records with one name, type and line.
+ROLL_LIMIT = 2
+_CREATE = "1427/56180"
+_VALUES = documented("CreateRecord: the parameter and its code", page=_CREATE)
 
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 
@@ -41,7 +47,7 @@ class DnsRecord(Record):
     line: str
     value: str
     ttl: int
-    mx: int
+    mx: int | None
     weight: int | None
     enabled: bool
     remark: str
@@ -58,7 +64,7 @@ class DomainNotFound(Refusal):
 
     code = "InvalidParameterValue.DomainNotExists"
     template = "The domain `{domain}` does not exist; add it by CreateDomain."
-    source = _ERRORS
+    source = _VALUES
 
 
 class DomainInvalid(Refusal):
@@ -66,7 +72,7 @@ class DomainInvalid(Refusal):
 
     code = "InvalidParameter.DomainInvalid"
     template = "The domain `{domain}` is not valid."
-    source = _ERRORS
+    source = documented("CreateRecord: Domain; InvalidParameter.DomainInvalid", page=_CREATE)
 
 
 class DomainExists(Refusal):
@@ -74,7 +80,7 @@ class DomainExists(Refusal):
 
     code = "FailedOperation.DomainExists"
     template = "The domain `{domain}` is already there."
-    source = _ERRORS
+    source = assumed("the SDK has the code; the number of CreateDomain's page is not known here")
 
 
 class RecordNotFound(Refusal):
@@ -90,7 +96,7 @@ class RecordExists(Refusal):
 
     code = "InvalidParameter.DomainRecordExist"
     template = "The record `{name}` {type} {value} is already in domain `{domain}`."
-    source = _ERRORS
+    source = _VALUES
 
 
 class RecordConflict(Refusal):
@@ -98,15 +104,15 @@ class RecordConflict(Refusal):
 
     code = "InvalidParameter.DomainRecordExist"
     template = "A CNAME can't stand beside another record at `{name}`."
-    source = assumed("RFC 1034, 3.6.2; DNSPod's code for it is not on its page")
+    source = assumed("RFC 1034, 3.6.2; no page of DNSPod's says it")
 
 
 class RecordTypeInvalid(Refusal):
-    """A record's type is A, AAAA, CNAME, MX, NS, TXT, SRV or CAA."""
+    """A record's type is A, AAAA, CNAME, MX, NS, TXT, SRV or CAA, in capitals."""
 
     code = "InvalidParameter.RecordTypeInvalid"
     template = "The record type `{type}` is not valid."
-    source = _ERRORS
+    source = _VALUES
 
 
 class RecordLineInvalid(Refusal):
@@ -114,7 +120,9 @@ class RecordLineInvalid(Refusal):
 
     code = "InvalidParameter.RecordLineInvalid"
     template = "The record line `{line}` is not valid: localcloud has `默认` alone."
-    source = documented("the SDK's errorcodes.py (dnspod); that there is one line alone: localcloud's own")
+    source = documented(
+        "CreateRecord: RecordLine, in Chinese, such as 默认; that it is the only one: localcloud's own", page=_CREATE
+    )
 
 
 class RecordValueInvalid(Refusal):
@@ -122,7 +130,7 @@ class RecordValueInvalid(Refusal):
 
     code = "InvalidParameter.RecordValueInvalid"
     template = "The value `{value}` is not valid for a record of type {type}."
-    source = _ERRORS
+    source = _VALUES
 
 
 class SubdomainInvalid(Refusal):
@@ -130,23 +138,47 @@ class SubdomainInvalid(Refusal):
 
     code = "InvalidParameter.SubdomainInvalid"
     template = "The subdomain `{name}` is not valid."
-    source = _ERRORS
+    source = _VALUES
 
 
 class TtlOutOfRange(Refusal):
-    """A TTL is 1 to 604800 seconds."""
+    """A TTL is 600 to 604800 seconds: a domain of the free plan has no smaller one."""
 
     code = "LimitExceeded.RecordTtlLimit"
-    template = "The TTL {ttl} is not in [1, 604800]."
-    source = documented("the page of CreateRecord: TTL; errorcodes.py")
+    template = "The TTL {ttl} is not in [600, 604800], the range of a domain of grade DP_FREE."
+    source = assumed("CreateRecord (1427/56180): 1 to 604800, the least depends on the plan; no page read names it")
+
+
+class TooManyRecords(Refusal):
+    """A domain of the free plan has at most 2 records with the same name, type and line."""
+
+    code = "LimitExceeded.SubdomainRollLimit"
+    template = "`{name}` already has 2 records of type {type} on this line."
+    source = assumed("CreateRecord (1427/56180) has the code; no page read names the free plan's figure")
+
+
+class WeightInvalid(Refusal):
+    """A record's weight is 0 to 100."""
+
+    code = "InvalidParameter.InvalidWeight"
+    template = "The weight {weight} is not in [0, 100]."
+    source = documented("CreateRecord: Weight from 0 to 100", page=_CREATE)
+
+
+class RemarkTooLong(Refusal):
+    """A record's remark has at most 200 characters."""
+
+    code = "InvalidParameter.RemarkTooLong"
+    template = "The remark has {count} characters; the limit is 200."
+    source = documented("CreateRecord: Remark; InvalidParameter.RemarkTooLong, at most 200", page=_CREATE)
 
 
 class MxInvalid(Refusal):
-    """An MX record's preference is 0 to 65535."""
+    """An MX record has a preference, 0 to 65535."""
 
     code = "InvalidParameter.MxInvalid"
     template = "The MX preference {mx} is not in [0, 65535]."
-    source = documented("the page of CreateRecord: MX; errorcodes.py")
+    source = documented("CreateRecord: MX, required for MX records, 0 to 65535", page=_CREATE)
 
 
 def get_domain(tx: Transaction, name: str) -> Domain:
@@ -230,25 +262,38 @@ def _check_value(record: DnsRecord) -> None:
         raise RecordValueInvalid(value=record.value, type=record.type)
 
 
+def _check_remark(text: str) -> None:
+    if len(text) > REMARK_LIMIT:
+        raise RemarkTooLong(count=len(text))
+
+
 def _check(tx: Transaction, record: DnsRecord) -> None:
     if record.type not in TYPES:
         raise RecordTypeInvalid(type=record.type)
-    if record.line not in {LINE, "default"}:
+    if record.line != LINE:
         raise RecordLineInvalid(line=record.line)
     if not TTL[0] <= record.ttl <= TTL[1]:
         raise TtlOutOfRange(ttl=record.ttl)
     if record.type == "MX" and record.mx not in PREFERENCES:
         raise MxInvalid(mx=record.mx)
+    if record.weight is not None and record.weight not in WEIGHTS:
+        raise WeightInvalid(weight=record.weight)
+    _check_remark(record.remark)
     if record.name != "@" and not _is_name(record.name.removeprefix("*.") if record.name != "*" else "x"):
         raise SubdomainInvalid(name=record.name)
     _check_value(record)
-    for other in of_domain(tx, record.domain):
-        if other.id == record.id or (other.name, other.line) != (record.name, record.line):
-            continue
+    others = [
+        other
+        for other in of_domain(tx, record.domain)
+        if other.id != record.id and (other.name, other.line) == (record.name, record.line)
+    ]
+    for other in others:
         if (other.type, other.value) == (record.type, record.value):
             raise RecordExists(name=record.name, type=record.type, value=record.value, domain=record.domain)
         if other.enabled and record.enabled and "CNAME" in {other.type, record.type} and other.type != record.type:
             raise RecordConflict(name=record.name)
+    if sum(other.type == record.type for other in others) >= ROLL_LIMIT:
+        raise TooManyRecords(name=record.name, type=record.type)
 
 
 def create(tx: Transaction, wanted: DnsRecord) -> DnsRecord:
@@ -277,6 +322,7 @@ def switch(tx: Transaction, domain: str, number: int, *, on: bool) -> None:
 
 def remark(tx: Transaction, domain: str, number: int, text: str) -> None:
     """ModifyRecordRemark."""
+    _check_remark(text)
     tx.put(replace(get(tx, domain, number), remark=text, updated=tx.now))
 
 

@@ -235,11 +235,7 @@ def announced(tx: Transaction, vpc_id: str, address: IPv4Address, instance_id: s
 
 @subnet.occupies
 def _addresses(tx: Transaction, subnet_id: str) -> list[subnet.Occupied]:
-    return [
-        subnet.Occupied(one.address, "HAVIP", one.id, one.created)
-        for one in tx.all(HaVip)
-        if one.subnet_id == subnet_id
-    ]
+    return [subnet.Occupied(one.address, "HAVIP", one.id) for one in tx.all(HaVip) if one.subnet_id == subnet_id]
 
 
 @references.on_release(instance.Instance)

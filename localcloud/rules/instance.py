@@ -15,11 +15,13 @@ from localcloud.rules.records import Record
 from localcloud.rules.refusal import Refusal, documented
 from localcloud.rules.transaction import Transaction
 
-NAME_LIMIT = 128
+NAME_LIMIT = 128  # at birth
+NEW_NAME_LIMIT = 60  # afterwards
 HOSTNAME_LENGTHS = range(2, 61)
 USER_DATA_LIMIT = 16 * 1024
-QUOTA = 100
-_ERRORS = documented("the SDK's errorcodes.py (cvm)")
+QUOTA = 30
+_RUN = "213/15730"
+_PLACE = documented("RunInstances: VirtualPrivateCloud, and the codes for it", page=_RUN)
 
 # What the world has to do, in order.
 Step = Literal["start", "stop", "cut", "reset", "destroy"]
@@ -72,7 +74,7 @@ class InstanceNotFound(Refusal):
 
     code = "InvalidInstanceId.NotFound"
     template = "The instance `{instance_id}` does not exist."
-    source = _ERRORS
+    source = documented("StartInstances: InvalidInstanceId.NotFound", page="213/15735")
 
 
 class InstanceIdMalformed(Refusal):
@@ -80,15 +82,15 @@ class InstanceIdMalformed(Refusal):
 
     code = "InvalidInstanceId.Malformed"
     template = "The instance id `{instance_id}` is malformed."
-    source = _ERRORS
+    source = documented("DescribeInstances: ids such as ins-xxxxxxxx; InvalidInstanceId.Malformed", page="213/15728")
 
 
 class InstanceQuota(Refusal):
-    """A zone sells at most 100 instances by the hour."""
+    """A zone sells at most 30 instances by the hour."""
 
     code = "LimitExceeded.InstanceQuota"
     template = "The number of instances would be {count}; the limit is {limit}."
-    source = documented("product/213/2664, purchase limits; the figure is assumed")
+    source = documented("limits of CVM: 30 or 60 instances by the hour in each zone", page="213/15379")
 
 
 class ZoneMismatch(Refusal):
@@ -96,7 +98,7 @@ class ZoneMismatch(Refusal):
 
     code = "InvalidZone.MismatchRegion"
     template = "The zone `{zone}` is not in region `{region}`."
-    source = _ERRORS
+    source = documented("RunInstances: Placement.Zone; InvalidZone.MismatchRegion", page=_RUN)
 
 
 class ImageNotFound(Refusal):
@@ -104,7 +106,7 @@ class ImageNotFound(Refusal):
 
     code = "InvalidImageId.NotFound"
     template = "The image `{image_id}` does not exist."
-    source = _ERRORS
+    source = documented("RunInstances: ImageId; InvalidImageId.NotFound", page=_RUN)
 
 
 class ImageIdMalformed(Refusal):
@@ -112,7 +114,7 @@ class ImageIdMalformed(Refusal):
 
     code = "InvalidImageId.Malformed"
     template = "The image id `{image_id}` is malformed."
-    source = _ERRORS
+    source = documented("RunInstances: ImageId of the form img-xxx; InvalidImageId.Malformed", page=_RUN)
 
 
 class InstanceTypeUnknown(Refusal):
@@ -120,7 +122,7 @@ class InstanceTypeUnknown(Refusal):
 
     code = "InvalidParameterValue.InstanceTypeNotFound"
     template = "The instance type `{instance_type}` is not sold here."
-    source = _ERRORS
+    source = documented("RunInstances: InvalidParameterValue.InstanceTypeNotFound", page=_RUN)
 
 
 class SubnetNotInVpc(Refusal):
@@ -128,7 +130,7 @@ class SubnetNotInVpc(Refusal):
 
     code = "InvalidParameterValue.VpcIdSubnetIdNotMatch"
     template = "The subnet `{subnet_id}` does not belong to VPC `{vpc_id}`."
-    source = _ERRORS
+    source = _PLACE
 
 
 class SubnetInOtherZone(Refusal):
@@ -136,7 +138,7 @@ class SubnetInOtherZone(Refusal):
 
     code = "InvalidParameterValue.SubnetIdZoneIdNotMatch"
     template = "The subnet `{subnet_id}` is in zone {zone}, the instance in {other}."
-    source = _ERRORS
+    source = _PLACE
 
 
 class SubnetNotExist(Refusal):
@@ -144,7 +146,7 @@ class SubnetNotExist(Refusal):
 
     code = "InvalidParameterValue.SubnetNotExist"
     template = "The subnet `{subnet_id}` does not exist."
-    source = _ERRORS
+    source = _PLACE
 
 
 class AddressNotInSubnet(Refusal):
@@ -152,7 +154,7 @@ class AddressNotInSubnet(Refusal):
 
     code = "VpcAddrNotInSubNet"
     template = "The address `{address}` is not an assignable address of subnet `{subnet_id}` ({cidr})."
-    source = _ERRORS
+    source = _PLACE
 
 
 class AddressInUse(Refusal):
@@ -160,7 +162,7 @@ class AddressInUse(Refusal):
 
     code = "VpcIpIsUsed"
     template = "The address `{address}` is in use by `{user}`."
-    source = _ERRORS
+    source = _PLACE
 
 
 class GroupNotFound(Refusal):
@@ -168,7 +170,7 @@ class GroupNotFound(Refusal):
 
     code = "InvalidSecurityGroupId.NotFound"
     template = "The security group `{group_id}` does not exist."
-    source = _ERRORS
+    source = documented("RunInstances: SecurityGroupIds; InvalidSecurityGroupId.NotFound", page=_RUN)
 
 
 class TooManyGroups(Refusal):
@@ -176,7 +178,9 @@ class TooManyGroups(Refusal):
 
     code = "LimitExceeded.AssociateUSGLimitExceeded"
     template = "An instance takes 1 to 5 security groups; {count} were given."
-    source = _ERRORS
+    source = documented(
+        "limits of CVM: at most 5 groups for an instance; code: AssociateSecurityGroups", page="213/15379"
+    )
 
 
 class NoAddressLeft(Refusal):
@@ -184,15 +188,15 @@ class NoAddressLeft(Refusal):
 
     code = "FailedOperation.NoAvailableIpAddressCountInSubnet"
     template = "The subnet `{subnet_id}` has no address left."
-    source = _ERRORS
+    source = documented("RunInstances: FailedOperation.NoAvailableIpAddressCountInSubnet", page=_RUN)
 
 
 class UserDataTooLong(Refusal):
     """User data has at most 16 KiB, before it is encoded."""
 
-    code = "InvalidParameterValue.TooLong"
+    code = "InvalidParameterValue.TooLarge"
     template = "The user data has {size} bytes; the limit is 16384."
-    source = documented("the page of RunInstances: UserData, at most 16 KB")
+    source = documented("RunInstances: UserData, at most 16 KB of data; InvalidParameterValue.TooLarge", page=_RUN)
 
 
 class UserDataNotBase64(Refusal):
@@ -200,7 +204,7 @@ class UserDataNotBase64(Refusal):
 
     code = "InvalidParameterValue.InvalidUserDataFormat"
     template = "The user data is not base64."
-    source = _ERRORS
+    source = documented("RunInstances: InvalidParameterValue.InvalidUserDataFormat", page=_RUN)
 
 
 class HostNameIllegal(Refusal):
@@ -208,15 +212,23 @@ class HostNameIllegal(Refusal):
 
     code = "InvalidParameterValue.IllegalHostName"
     template = "The host name `{hostname}` is not valid."
-    source = documented("the page of RunInstances: HostName; errorcodes.py")
+    source = documented("RunInstances: HostName of Linux instances, 2 to 60 characters", page=_RUN)
 
 
 class NameTooLong(Refusal):
-    """An instance's name has at most 128 characters."""
+    """An instance's name has at most 128 characters when it is created, and at most 60 when it is changed."""
 
     code = "InvalidInstanceName.TooLong"
-    template = "The instance name exceeds 128 characters."
-    source = documented("the page of RunInstances: InstanceName; errorcodes.py")
+    template = "The instance name exceeds {limit} characters."
+    source = documented("RunInstances: InstanceName at most 128; ModifyInstancesAttribute (213/15739): 60", page=_RUN)
+
+
+class RoleNameMalformed(Refusal):
+    """A CAM role's name has letters, digits and `+ = , . @ _ -` alone."""
+
+    code = "InvalidParameterValue.CamRoleNameMalformed"
+    template = "The role name `{name}` is malformed."
+    source = documented("RunInstances: InvalidParameterValue.CamRoleNameMalformed", page=_RUN)
 
 
 class InstanceProtected(Refusal):
@@ -224,7 +236,7 @@ class InstanceProtected(Refusal):
 
     code = "UnsupportedOperation.InstancesProtected"
     template = "The instance `{instance_id}` is protected against termination."
-    source = _ERRORS
+    source = documented("TerminateInstances: UnsupportedOperation.InstancesProtected", page="213/15723")
 
 
 def get(tx: Transaction, instance_id: str) -> Instance:
@@ -270,10 +282,16 @@ def check_hostname(hostname: str) -> None:
         raise HostNameIllegal(hostname=hostname)
 
 
-def check_name(name: str) -> None:
+def check_name(name: str, limit: int = NAME_LIMIT) -> None:
     """Raises NameTooLong."""
-    if len(name) > NAME_LIMIT:
-        raise NameTooLong
+    if len(name) > limit:
+        raise NameTooLong(limit=limit)
+
+
+def check_role(name: str) -> None:
+    """Raises RoleNameMalformed."""
+    if not re.fullmatch(r"[A-Za-z0-9+=,.@_-]*", name):
+        raise RoleNameMalformed(name=name)
 
 
 def check_place(tx: Transaction, vpc_id: str, subnet_id: str, zone: str, address: IPv4Address | None) -> subnet.Subnet:

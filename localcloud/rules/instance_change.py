@@ -9,10 +9,10 @@ from localcloud.rules import disk, instance, interface, key_pair, placement
 from localcloud.rules.catalog import INSTANCE_TYPES
 from localcloud.rules.instance import Instance, Step
 from localcloud.rules.jobs import after, step
-from localcloud.rules.refusal import Refusal, documented
+from localcloud.rules.refusal import Refusal, assumed, documented
 from localcloud.rules.transaction import Transaction
 
-_ERRORS = documented("the SDK's errorcodes.py (cvm)")
+_RESIZE_DISKS = "213/15731"
 
 
 class InstanceBusy(Refusal):
@@ -20,12 +20,12 @@ class InstanceBusy(Refusal):
 
     code = "OperationDenied.InstanceOperationInProgress"
     template = "The instance `{instance_id}` is in operation {operation}."
-    source = _ERRORS
+    source = documented("StartInstances: OperationDenied.InstanceOperationInProgress", page="213/15735")
 
 
 class _WrongState(Refusal):
     template = "The instance `{instance_id}` in state {state} does not support this operation."
-    source = _ERRORS
+    source = documented("StopInstances, StartInstances (213/15735): the codes for each state", page="213/15743")
 
 
 class InstanceIsPending(_WrongState):
@@ -73,7 +73,15 @@ class InstanceIsTerminating(_WrongState):
 class InstanceLaunchFailed(_WrongState):
     """An instance that never came up is only terminated."""
 
-    code = "InvalidInstanceState"
+    code = "UnsupportedOperation.InstanceStateLaunchFailed"
+    source = documented("error codes of CVM: UnsupportedOperation.InstanceStateLaunchFailed", page="213/30435")
+
+
+class StoppedWithoutCharge(_WrongState):
+    """An instance that was stopped with STOP_CHARGING is started or terminated, not changed."""
+
+    code = "UnsupportedOperation.StoppedModeStopCharging"
+    source = documented("ResetInstancesType and others: UnsupportedOperation.StoppedModeStopCharging", page="213/15744")
 
 
 class AlreadyInPlacementGroup(Refusal):
@@ -81,15 +89,55 @@ class AlreadyInPlacementGroup(Refusal):
 
     code = "FailedOperation.AlreadyInDisasterRecoverGroup"
     template = "The instance `{instance_id}` is already in placement group `{group_id}`."
-    source = _ERRORS
+    source = documented("ModifyInstancesDisasterRecoverGroup: its code", page="213/115717")
 
 
 class KeyNotOnInstance(Refusal):
     """A key pair is taken from an instance that has it."""
 
-    code = "InvalidParameterValue.KeyPairNotFound"
+    code = "InvalidParameterValue"
     template = "The key pair `{key_id}` is not associated with `{instance_id}`."
-    source = _ERRORS
+    source = assumed("DisassociateInstancesKeyPairs (213/15697) doesn't say what a key that isn't there gives")
+
+
+class TypeNotOffered(Refusal):
+    """An instance is resized to a type that its zone has."""
+
+    code = "ResourceNotFound.InvalidZoneInstanceType"
+    template = "The instance type `{instance_type}` is not sold here."
+    source = documented("ResetInstancesType: ResourceNotFound.InvalidZoneInstanceType", page="213/15744")
+
+
+class SystemDiskTypeFixed(Refusal):
+    """An instance is resized or reinstalled while its system disk is CLOUD_BASIC, -PREMIUM, -SSD or -BSSD."""
+
+    code = "UnsupportedOperation.SystemDiskType"
+    template = "The system disk of `{instance_id}` is of type {type}, which does not support this operation."
+    source = documented("ResetInstancesType, ResetInstance (213/15724): system disk types", page="213/15744")
+
+
+class DataDiskElastic(Refusal):
+    """A data disk is resized by itself (ResizeDisk)."""
+
+    code = "UnsupportedOperation.InvalidDataDisk"
+    template = "Data disks are elastic: ResizeDisk makes them larger."
+    source = documented("ResizeInstanceDisks: DataDisks that are not elastic only", page=_RESIZE_DISKS)
+
+
+class SystemDiskTypeGiven(Refusal):
+    """A system disk grows; it stays of its type."""
+
+    code = "InvalidParameterValue"
+    template = "The system disk of `{instance_id}` is of type {present}: only its size can change."
+    source = documented("ResizeInstanceDisks: SystemDisk gives the new size only", page=_RESIZE_DISKS)
+
+
+class InterfaceInTheWay(Refusal):
+    """An instance with a second interface stays in its subnet."""
+
+    code = "UnsupportedOperation.ElasticNetworkInterface"
+    template = "The instance `{instance_id}` has an elastic network interface: detach it first."
+    source = documented("ModifyInstancesVpcAttribute: no elastic interface may be attached", page="213/15750")
 
 
 class SystemDiskShrinks(Refusal):
@@ -97,7 +145,7 @@ class SystemDiskShrinks(Refusal):
 
     code = "InvalidParameterValue"
     template = "The system disk of `{instance_id}` has {present} GiB; {size} GiB is less."
-    source = documented("the page of ResizeInstanceDisks")
+    source = documented("ResizeInstanceDisks: a system disk is not made smaller", page=_RESIZE_DISKS)
 
 
 _BY_STATE: dict[str, type[_WrongState]] = {
@@ -119,6 +167,19 @@ def _get_in(tx: Transaction, instance_id: str, *states: str) -> Instance:
     if found.operation_state == "OPERATING":
         raise InstanceBusy(instance_id=instance_id, operation=found.operation)
     return found
+
+
+def _get_changeable(tx: Transaction, instance_id: str) -> Instance:
+    found = _get_in(tx, instance_id, "RUNNING", "STOPPED")
+    if found.state == "STOPPED" and found.stop_charging:
+        raise StoppedWithoutCharge(instance_id=instance_id, state=found.state)
+    return found
+
+
+def _check_system_disk(tx: Transaction, found: Instance) -> None:
+    kind = disk.get(tx, found.system_disk_id).type
+    if kind not in disk.CHANGEABLE:
+        raise SystemDiskTypeFixed(instance_id=found.id, type=kind)
 
 
 def _begin(
@@ -223,9 +284,11 @@ def _restart_with(tx: Transaction, changed: Instance, operation: str, *, force: 
 
 def resize(tx: Transaction, instance_ids: tuple[str, ...], instance_type: str, *, force: bool) -> None:
     """ResetInstancesType."""
-    instance.check_type(instance_type)
+    if instance_type not in INSTANCE_TYPES:
+        raise TypeNotOffered(instance_type=instance_type)
     for instance_id in instance_ids:
-        found = _get_in(tx, instance_id, "RUNNING", "STOPPED")
+        found = _get_changeable(tx, instance_id)
+        _check_system_disk(tx, found)
         _restart_with(tx, replace(found, instance_type=instance_type), "ResetInstancesType", force=force)
 
 
@@ -239,7 +302,8 @@ def reset(
     user_data: str | None,
 ) -> None:
     """ResetInstance: the system disk is made anew."""
-    found = _get_in(tx, instance_id, "RUNNING", "STOPPED")
+    found = _get_changeable(tx, instance_id)
+    _check_system_disk(tx, found)
     if image_id is not None:
         instance.image(tx, image_id)
     if hostname is not None:
@@ -247,7 +311,7 @@ def reset(
     if user_data is not None:
         instance.check_user_data(user_data)
     for key_id in key_ids or ():
-        key_pair.get(tx, key_id)
+        key_pair.get_for_instance(tx, key_id)
     changed = replace(
         found,
         image_id=found.image_id if image_id is None else image_id,
@@ -262,13 +326,15 @@ def resize_system_disk(
     tx: Transaction, instance_id: str, *, kind: str | None, size_gib: int | None, force: bool
 ) -> None:
     """ResizeInstanceDisks."""
-    found = _get_in(tx, instance_id, "RUNNING", "STOPPED")
+    found = _get_changeable(tx, instance_id)
     present = disk.get(tx, found.system_disk_id)
     size_gib = present.size_gib if size_gib is None else size_gib
     if size_gib < present.size_gib:
         raise SystemDiskShrinks(instance_id=instance_id, present=present.size_gib, size=size_gib)
-    disk.check_size(kind or present.type, size_gib, system=True)
-    tx.put(replace(present, size_gib=size_gib, type=kind or present.type))
+    if kind is not None and kind != present.type:
+        raise SystemDiskTypeGiven(instance_id=instance_id, present=present.type)
+    disk.check_system_size(size_gib)
+    tx.put(replace(present, size_gib=size_gib))
     _restart_with(tx, found, "ResizeInstanceDisks", force=force)
 
 
@@ -277,7 +343,7 @@ def associate_keys(tx: Transaction, instance_ids: tuple[str, ...], key_ids: tupl
     for key_id in key_ids:
         key_pair.get(tx, key_id)
     for instance_id in instance_ids:
-        found = _get_in(tx, instance_id, "RUNNING", "STOPPED")
+        found = _get_changeable(tx, instance_id)
         _restart_with(
             tx, replace(found, key_ids=tuple(dict.fromkeys(key_ids))), "AssociateInstancesKeyPairs", force=force
         )
@@ -286,7 +352,7 @@ def associate_keys(tx: Transaction, instance_ids: tuple[str, ...], key_ids: tupl
 def disassociate_keys(tx: Transaction, instance_ids: tuple[str, ...], key_ids: tuple[str, ...], *, force: bool) -> None:
     """DisassociateInstancesKeyPairs."""
     for instance_id in instance_ids:
-        found = _get_in(tx, instance_id, "RUNNING", "STOPPED")
+        found = _get_changeable(tx, instance_id)
         for key_id in key_ids:
             if key_id not in found.key_ids:
                 raise KeyNotOnInstance(key_id=key_id, instance_id=instance_id)
@@ -299,7 +365,7 @@ def change_bandwidth(
 ) -> None:
     """ResetInstancesInternetMaxBandwidth."""
     for instance_id in instance_ids:
-        found = _get_in(tx, instance_id, "RUNNING", "STOPPED")
+        found = _get_changeable(tx, instance_id)
         changed = replace(
             found,
             bandwidth_mbps=bandwidth_mbps,
@@ -312,9 +378,11 @@ def move(
     tx: Transaction, instance_id: str, vpc_id: str, subnet_id: str, address: IPv4Address | None, *, force: bool
 ) -> None:
     """ModifyInstancesVpcAttribute: another subnet of the zone, or another address."""
-    found = _get_in(tx, instance_id, "RUNNING", "STOPPED")
+    found = _get_changeable(tx, instance_id)
     present = interface.get(tx, found.interface_id)
     unchanged = present.address == address and present.subnet_id == subnet_id
+    if present.subnet_id != subnet_id and len(interface.of_instance(tx, instance_id)) > 1:
+        raise InterfaceInTheWay(instance_id=instance_id)
     place = instance.check_place(tx, vpc_id, subnet_id, found.zone, None if unchanged else address)
     interface.move(tx, found.interface_id, place, address)
     changed = replace(found, vpc_id=vpc_id, subnet_id=subnet_id)
@@ -335,11 +403,13 @@ def modify(
     """ModifyInstancesAttribute."""
     found = instance.get(tx, instance_id)
     if name is not None:
-        instance.check_name(name)
+        instance.check_name(name, instance.NEW_NAME_LIMIT)
     if hostname is not None:
         instance.check_hostname(hostname)
     if user_data is not None:
         instance.check_user_data(user_data)
+    if cam_role_name is not None:
+        instance.check_role(cam_role_name)
     if group_ids:
         instance.check_groups(tx, group_ids)
         interface.modify(tx, found.interface_id, name=None, description=None, group_ids=group_ids)
@@ -358,7 +428,7 @@ def modify(
     elif user_data is None:
         tx.put(changed)
     else:
-        settled = _get_in(tx, instance_id, "RUNNING", "STOPPED")
+        settled = _get_changeable(tx, instance_id)
         _begin(
             tx,
             replace(changed, operation=settled.operation),
@@ -370,9 +440,9 @@ def modify(
 def change_placement(tx: Transaction, instance_ids: tuple[str, ...], group_id: str) -> None:
     """ModifyInstancesDisasterRecoverGroup; an empty group id takes it out of its group."""
     for instance_id in instance_ids:
-        found = _get_in(tx, instance_id, "RUNNING", "STOPPED")
+        found = _get_changeable(tx, instance_id)
         if group_id:
-            group = placement.get(tx, group_id)
+            group = placement.get_for_instance(tx, group_id)
             if found.placement_group_id == group_id:
                 raise AlreadyInPlacementGroup(instance_id=instance_id, group_id=group_id)
             placement.check_room(tx, group, 1)
@@ -388,8 +458,3 @@ def change_project(tx: Transaction, instance_ids: tuple[str, ...], project_id: i
     """ModifyInstancesProject."""
     for instance_id in instance_ids:
         tx.put(replace(instance.get(tx, instance_id), project_id=project_id))
-
-
-def interfaces_allowed(found: Instance) -> int:
-    """How many ENIs its type allows."""
-    return INSTANCE_TYPES[found.instance_type].interfaces

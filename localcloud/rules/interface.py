@@ -334,7 +334,6 @@ def _addresses(tx: Transaction, subnet_id: str) -> list[subnet.Occupied]:
             entry.address,
             "CVM" if one.primary else "ENI",
             one.instance_id if one.primary else one.id,
-            one.created,
         )
         for one in tx.all(Interface)
         if one.subnet_id == subnet_id

@@ -10,12 +10,14 @@ from dataclasses import dataclass, replace
 
 from localcloud.rules import references, tag
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import Refusal, documented, provider
+from localcloud.rules.refusal import Refusal, assumed, documented
 from localcloud.rules.transaction import Transaction
 
 NAME_LIMIT = 25
+DESCRIPTION_LIMIT = 60
 QUOTA = 100
-_ERRORS = documented("the SDK's errorcodes.py (cvm)")
+_RSA_FIELDS = 3  # type, exponent, modulus (RFC 4253, 6.6)
+_NAMES = documented("CreateKeyPair: KeyName: digits, letters, underscores, at most 25, unused", page="213/15702")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +36,15 @@ class KeyPairNotFound(Refusal):
 
     code = "InvalidKeyPairId.NotFound"
     template = "The key pair `{key_id}` does not exist."
-    source = _ERRORS
+    source = documented("DeleteKeyPairs: InvalidKeyPairId.NotFound", page="213/15700")
+
+
+class KeyPairUnknown(Refusal):
+    """A key pair that an instance is created with must exist."""
+
+    code = "InvalidParameterValue.KeyPairNotFound"
+    template = "The key pair `{key_id}` does not exist."
+    source = documented("RunInstances: InvalidParameterValue.KeyPairNotFound", page="213/15730")
 
 
 class KeyPairIdMalformed(Refusal):
@@ -42,7 +52,7 @@ class KeyPairIdMalformed(Refusal):
 
     code = "InvalidKeyPairId.Malformed"
     template = "The key pair id `{key_id}` is malformed."
-    source = _ERRORS
+    source = documented("DescribeKeyPairs: KeyIds such as skey-11112222", page="213/15699")
 
 
 class KeyPairNameEmpty(Refusal):
@@ -50,7 +60,7 @@ class KeyPairNameEmpty(Refusal):
 
     code = "InvalidKeyPairNameEmpty"
     template = "The key pair's name is empty."
-    source = _ERRORS
+    source = _NAMES
 
 
 class KeyPairNameTooLong(Refusal):
@@ -58,7 +68,7 @@ class KeyPairNameTooLong(Refusal):
 
     code = "InvalidKeyPairNameTooLong"
     template = "The key pair's name `{name}` exceeds 25 characters."
-    source = _ERRORS
+    source = _NAMES
 
 
 class KeyPairNameIllegal(Refusal):
@@ -66,7 +76,7 @@ class KeyPairNameIllegal(Refusal):
 
     code = "InvalidKeyPairNameIncludeIllegalChar"
     template = "The key pair's name `{name}` may hold letters, digits and underscores only."
-    source = _ERRORS
+    source = _NAMES
 
 
 class KeyPairNameTaken(Refusal):
@@ -74,7 +84,7 @@ class KeyPairNameTaken(Refusal):
 
     code = "InvalidKeyPairName.Duplicate"
     template = "The key pair's name `{name}` is in use."
-    source = _ERRORS
+    source = _NAMES
 
 
 class KeyPairQuota(Refusal):
@@ -82,15 +92,15 @@ class KeyPairQuota(Refusal):
 
     code = "InvalidKeyPair.LimitExceeded"
     template = "The number of key pairs has reached the limit {limit}."
-    source = documented("product/213/2664, purchase limits; errorcodes.py")
+    source = assumed("CreateKeyPair (213/15702) has the code; no page gives the figure")
 
 
 class PublicKeyMalformed(Refusal):
-    """An imported key is an OpenSSH line of type RSA, ED25519 or ECDSA."""
+    """An imported key is an OpenSSH line of type RSA."""
 
     code = "InvalidPublicKey.Malformed"
-    template = "The public key is not in OpenSSH format: {reason}."
-    source = documented("the page of ImportKeyPair (RSA); ED25519 and ECDSA: assumed")
+    template = "The public key is not in OpenSSH RSA format: {reason}."
+    source = documented("ImportKeyPair: PublicKey in OpenSSH RSA format", page="213/15703")
 
 
 class PublicKeyTaken(Refusal):
@@ -98,7 +108,7 @@ class PublicKeyTaken(Refusal):
 
     code = "InvalidPublicKey.Duplicate"
     template = "The public key is already there as `{key_id}`."
-    source = _ERRORS
+    source = documented("ImportKeyPair: InvalidPublicKey.Duplicate", page="213/15703")
 
 
 class KeyPairInUse(Refusal):
@@ -106,7 +116,23 @@ class KeyPairInUse(Refusal):
 
     code = "InvalidParameterValue.KeyPairNotSupported"
     template = "The key pair `{key_id}` is associated with `{user}`."
-    source = provider("DeleteKeyPairs retries this code (provider-api.md, key.Pair); errorcodes.py")
+    source = documented("DeleteKeyPairs: not one that an instance or an image refers to", page="213/15700")
+
+
+class KeyPairDescriptionTooLong(Refusal):
+    """A key pair's description has at most 60 characters."""
+
+    code = "InvalidParameterValue"
+    template = "The key pair's description exceeds 60 characters."
+    source = documented("ModifyKeyPairAttribute: Description at most 60 characters", page="213/15701")
+
+
+class KeyPairUnchanged(Refusal):
+    """A change of a key pair gives a name or a description."""
+
+    code = "MissingParameter"
+    template = "The request is missing a required parameter: `KeyName` or `Description`."
+    source = documented("ModifyKeyPairAttribute: name or description must be given", page="213/15701")
 
 
 def get(tx: Transaction, key_id: str) -> KeyPair:
@@ -117,6 +143,14 @@ def get(tx: Transaction, key_id: str) -> KeyPair:
     if found is None:
         raise KeyPairNotFound(key_id=key_id)
     return found
+
+
+def get_for_instance(tx: Transaction, key_id: str) -> KeyPair:
+    """The key pair. Raises KeyPairIdMalformed or KeyPairUnknown."""
+    try:
+        return get(tx, key_id)
+    except KeyPairNotFound:
+        raise KeyPairUnknown(key_id=key_id) from None
 
 
 def _check_name(tx: Transaction, name: str) -> None:
@@ -133,19 +167,28 @@ def _check_name(tx: Transaction, name: str) -> None:
 def _blob(line: str) -> bytes:
     """The key itself, without type and comment. Raises PublicKeyMalformed."""
     words = line.split()
-    if len(words) == 1 or not words:
-        raise PublicKeyMalformed(reason="it needs a type and a key")
-    kind = words[0]
-    if kind not in {"ssh-rsa", "ssh-ed25519"} and not kind.startswith("ecdsa-sha2-nistp"):
-        raise PublicKeyMalformed(reason=f"type {kind!r}")
+    if not words[1:] or "\n" in line.strip():
+        raise PublicKeyMalformed(reason="it must be one line with a type and a key")
+    if words[0] != "ssh-rsa":
+        raise PublicKeyMalformed(reason=f"its type is {words[0]!r}")
     try:
         blob = base64.b64decode(words[1], validate=True)
-        (length,) = struct.unpack_from(">I", blob)
+        fields = _fields(blob)
     except (binascii.Error, struct.error):
-        raise PublicKeyMalformed(reason="its second word is not base64") from None
-    if blob[4 : 4 + length] != kind.encode():
-        raise PublicKeyMalformed(reason="its type differs from the key's own")
+        raise PublicKeyMalformed(reason="its second word is not a key in base64") from None
+    if fields[:1] != [b"ssh-rsa"] or len(fields) != _RSA_FIELDS or not all(fields):
+        raise PublicKeyMalformed(reason="its second word is not an RSA key")
     return blob
+
+
+def _fields(blob: bytes) -> list[bytes]:
+    """The strings that a key consists of. Raises struct.error."""
+    fields: list[bytes] = []
+    while blob:
+        (length,) = struct.unpack_from(">I", blob)
+        fields.append(struct.unpack_from(f"{length}s", blob, 4)[0])
+        blob = blob[4 + length :]
+    return fields
 
 
 def add(tx: Transaction, *, name: str, public_key: str, private_key: str, project_id: int, tags: tag.Tags) -> KeyPair:
@@ -176,6 +219,10 @@ def add(tx: Transaction, *, name: str, public_key: str, private_key: str, projec
 def modify(tx: Transaction, key_id: str, *, name: str | None, description: str | None) -> None:
     """Change what is given."""
     pair = get(tx, key_id)
+    if name is None and description is None:
+        raise KeyPairUnchanged
+    if description is not None and len(description) > DESCRIPTION_LIMIT:
+        raise KeyPairDescriptionTooLong
     if name is not None and name != pair.name:
         _check_name(tx, name)
     tx.put(

@@ -268,8 +268,4 @@ def deregister(tx: Transaction, balancer_id: str, listener_id: str, doomed: tupl
 
 @subnet.occupies
 def _addresses(tx: Transaction, subnet_id: str) -> list[subnet.Occupied]:
-    return [
-        subnet.Occupied(one.address, "CLB", one.id, one.created)
-        for one in tx.all(LoadBalancer)
-        if one.subnet_id == subnet_id
-    ]
+    return [subnet.Occupied(one.address, "CLB", one.id) for one in tx.all(LoadBalancer) if one.subnet_id == subnet_id]

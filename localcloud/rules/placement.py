@@ -35,15 +35,31 @@ class PlacementGroupNotFound(Refusal):
 
     code = "ResourceNotFound.InvalidPlacementSet"
     template = "The placement group `{group_id}` does not exist."
-    source = documented("the SDK's errorcodes.py (cvm)")
+    source = documented("ModifyDisasterRecoverGroupAttribute: ResourceNotFound.InvalidPlacementSet", page="213/17809")
+
+
+class PlacementGroupUnknown(Refusal):
+    """A placement group that an instance is created in or moved to must exist."""
+
+    code = "FailedOperation.DisasterRecoverGroupNotFound"
+    template = "The placement group `{group_id}` does not exist."
+    source = documented("RunInstances: FailedOperation.DisasterRecoverGroupNotFound", page="213/15730")
 
 
 class PlacementGroupQuota(Refusal):
     """A region holds at most 10 placement groups."""
 
-    code = "LimitExceeded.DisasterRecoverGroup"
+    code = "ResourceInsufficient.InsufficientGroupQuota"
     template = "The number of placement groups has reached the limit {limit}."
-    source = documented("product/213/15486, placement groups; the figure is assumed; errorcodes.py")
+    source = documented("DescribeDisasterRecoverGroupQuota: GroupQuota 10; code: the creating page's", page="213/17811")
+
+
+class PlacementAffinityFalls(Refusal):
+    """A placement group's affinity is only raised."""
+
+    code = "InvalidParameterValue.Range"
+    template = "The affinity {present} of `{group_id}` can't become {wanted}: it is only raised."
+    source = documented("ModifyDisasterRecoverGroupAttribute: Affinity, only from small to large", page="213/17809")
 
 
 class PlacementGroupNotEmpty(Refusal):
@@ -51,7 +67,7 @@ class PlacementGroupNotEmpty(Refusal):
 
     code = "FailedOperation.PlacementSetNotEmpty"
     template = "The placement group `{group_id}` is not empty: it holds `{user}`."
-    source = documented("the SDK's errorcodes.py (cvm)")
+    source = documented("DeleteDisasterRecoverGroups: only empty groups", page="213/17812")
 
 
 class PlacementGroupFull(Refusal):
@@ -59,7 +75,7 @@ class PlacementGroupFull(Refusal):
 
     code = "ResourceInsufficient.DisasterRecoverGroupCvmQuota"
     template = "The placement group `{group_id}` can't hold more than {quota} instances."
-    source = documented("the page of DescribeDisasterRecoverGroups: CvmQuotaTotal; errorcodes.py (cvm)")
+    source = documented("DescribeDisasterRecoverGroupQuota: 50 HOST, 20 SW, 30 RACK", page="213/17811")
 
 
 def get(tx: Transaction, group_id: str) -> PlacementGroup:
@@ -67,6 +83,14 @@ def get(tx: Transaction, group_id: str) -> PlacementGroup:
     found = tx.find(PlacementGroup, group_id)
     if found is None:
         raise PlacementGroupNotFound(group_id=group_id)
+    return found
+
+
+def get_for_instance(tx: Transaction, group_id: str) -> PlacementGroup:
+    """The group. Raises PlacementGroupUnknown."""
+    found = tx.find(PlacementGroup, group_id)
+    if found is None:
+        raise PlacementGroupUnknown(group_id=group_id)
     return found
 
 
@@ -90,11 +114,22 @@ def create(tx: Transaction, *, name: str, kind: str, affinity: int, tags: tag.Ta
     return group
 
 
-def rename(tx: Transaction, group_id: str, name: str) -> None:
-    """Give it another name."""
+def change(tx: Transaction, group_id: str, *, name: str | None, affinity: int | None) -> None:
+    """Change what is given."""
     group = get(tx, group_id)
-    _check_name(name)
-    tx.put(replace(group, name=name))
+    if name is not None:
+        _check_name(name)
+    if affinity is not None:
+        check_range("Affinity", affinity, 1, 10)
+        if affinity < group.affinity:
+            raise PlacementAffinityFalls(group_id=group_id, present=group.affinity, wanted=affinity)
+    tx.put(
+        replace(
+            group,
+            name=group.name if name is None else name,
+            affinity=group.affinity if affinity is None else affinity,
+        )
+    )
 
 
 def members(tx: Transaction, group: PlacementGroup) -> list[str]:

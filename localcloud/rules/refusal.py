@@ -54,7 +54,7 @@ class ApiError(Exception):
         self.message = message
 
 
-class Refusal(ApiError):  # noqa: N818  "Refusal" is what it is: a rule that says no
+class Refusal(ApiError):  # noqa: N818 - "Refusal" is what it is: a rule that says no
     """One rule that says no. Subclasses set the three class attributes; values fill the message's braces."""
 
     code: str = ""
@@ -154,14 +154,6 @@ class IdMalformed(Refusal):
     code = "InvalidParameterValue.Malformed"
     template = "The value `{value}` of parameter `{name}` is malformed: it must read `{prefix}-` and 8 characters."
     source = documented("every action of vpc: ids as vpc-f49l6u0z; InvalidParameterValue.Malformed", page="215/15773")
-
-
-class ResourceNotFound(Refusal):
-    """A resource that a request names must exist in the request's region."""
-
-    code = "ResourceNotFound"
-    template = "The resource `{id}` does not exist."
-    source = _COMMON
 
 
 class ClientTokenReused(Refusal):

@@ -9,6 +9,7 @@ from ipaddress import IPv4Address
 from localcloud.rules import disk, instance, interface, key_pair, placement, public_pool, subnet, tag
 from localcloud.rules.catalog import ZONES
 from localcloud.rules.instance import Instance
+from localcloud.rules.refusal import Refusal, TooManyValues, documented
 from localcloud.rules.transaction import Transaction
 
 
@@ -49,8 +50,15 @@ class RunRequest:
     user_data: str
     cam_role_name: str
     protected: bool
-    tags: tag.Tags
-    disk_tags: tag.Tags
+    tags: tag.Tags  # of the instance and its disks
+
+
+class PublicAddressWithoutBandwidth(Refusal):
+    """An instance gets a public address only with a bandwidth above 0."""
+
+    code = "InvalidParameterCombination"
+    template = "PublicIpAssigned can't be true while InternetMaxBandwidthOut is 0."
+    source = documented("RunInstances: InternetAccessible.PublicIpAssigned", page="213/15730")
 
 
 def _check(tx: Transaction, request: RunRequest) -> subnet.Subnet:
@@ -59,17 +67,27 @@ def _check(tx: Transaction, request: RunRequest) -> subnet.Subnet:
     instance.image(tx, request.image_id)
     instance.check_type(request.instance_type)
     instance.check_name(request.name)
+    if len(request.data_disks) > disk.ATTACHED_LIMIT:
+        raise TooManyValues(name="DataDisks", count=len(request.data_disks), limit=disk.ATTACHED_LIMIT)
     for wanted in (request.system_disk, *request.data_disks):
         if wanted.type not in disk.SIZES:
             raise disk.DiskUnavailable(type=wanted.type)
+        disk.check_name(wanted.name, disk.NAME_LIMIT_AT_BIRTH)
+    for data in request.data_disks:
+        if data.type == "CLOUD_SSD" and data.size_gib < disk.SIZES["CLOUD_SSD"][0]:
+            raise disk.SsdTooSmall(size=data.size_gib)
+        disk.check_size(data.type, data.size_gib)
     if request.hostname:
         instance.check_hostname(request.hostname)
     instance.check_user_data(request.user_data)
+    instance.check_role(request.cam_role_name)
     for key_id in request.key_ids:
-        key_pair.get(tx, key_id)
+        key_pair.get_for_instance(tx, key_id)
     if request.placement_group_id:
-        placement.check_room(tx, placement.get(tx, request.placement_group_id), 1)
-    count = len(tx.all(Instance)) + 1
+        placement.check_room(tx, placement.get_for_instance(tx, request.placement_group_id), 1)
+    if request.public and not request.bandwidth_mbps:
+        raise PublicAddressWithoutBandwidth
+    count = sum(one.zone == request.zone for one in tx.all(Instance)) + 1
     if count > instance.QUOTA:
         raise instance.InstanceQuota(count=count, limit=instance.QUOTA)
     place = instance.check_place(tx, request.vpc_id, request.subnet_id, request.zone, request.address)
@@ -94,7 +112,7 @@ def run_instance(tx: Transaction, request: RunRequest, operation_id: str) -> Ins
         instance_id=instance_id,
         name=request.system_disk.name,
     )
-    tag.attach(tx, system.id, request.disk_tags)
+    tag.attach(tx, system.id, request.tags)
     for data in request.data_disks:
         _give_data_disk(tx, request, data, instance_id)
     made = tx.put(
@@ -118,7 +136,7 @@ def run_instance(tx: Transaction, request: RunRequest, operation_id: str) -> Ins
             charge_type=request.charge_type,
             internet_charge_type=request.internet_charge_type,
             bandwidth_mbps=request.bandwidth_mbps,
-            public_address=public_pool.free_address(tx) if request.public and request.bandwidth_mbps > 0 else None,
+            public_address=public_pool.free_address(tx) if request.public else None,
             user_data=request.user_data,
             cam_role_name=request.cam_role_name,
             protected=request.protected,
@@ -142,7 +160,7 @@ def _give_data_disk(tx: Transaction, request: RunRequest, data: DiskRequest, ins
         encrypted=data.encrypted,
         throughput=data.throughput,
         project_id=request.project_id,
-        tags=request.disk_tags,
+        tags=request.tags,
     )
     disk.born_attached(tx, made, instance_id, delete_with_instance=data.delete_with_instance)
 

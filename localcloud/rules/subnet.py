@@ -49,7 +49,6 @@ class Occupied:
     address: IPv4Address
     resource_type: str
     resource_id: str
-    since: float
 
 
 Occupancy = Callable[[Transaction, str], Iterable[Occupied]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from localcloud.rules.records import Record
@@ -22,12 +23,15 @@ class TagSet(Record):
     tags: Tags
 
 
+_LIMITS = "651/13354"
+
+
 class TooManyTags(Refusal):
     """A resource has at most 50 tags."""
 
     code = "LimitExceeded.ResourceAttachedTags"
     template = "The resource `{resource_id}` would have {count} tags; the limit is 50."
-    source = documented("product/651/13354, limits of tags")
+    source = documented("limits of tags: at most 50 on a resource", page=_LIMITS)
 
 
 class TagKeyEmpty(Refusal):
@@ -35,7 +39,7 @@ class TagKeyEmpty(Refusal):
 
     code = "InvalidParameterValue.TagKeyEmpty"
     template = "The tag key is empty."
-    source = documented("the SDK's errorcodes.py (tag)")
+    source = documented("limits of tags: a key has 1 to 127 characters", page=_LIMITS)
 
 
 class TagKeyTooLong(Refusal):
@@ -43,7 +47,31 @@ class TagKeyTooLong(Refusal):
 
     code = "InvalidParameterValue.TagKeyLengthExceeded"
     template = "The tag key `{key}` is longer than 127 characters."
-    source = documented("product/651/13354, limits of tags")
+    source = documented("limits of tags: a key has 1 to 127 characters", page=_LIMITS)
+
+
+class TagKeyIllegal(Refusal):
+    """A tag's key has Chinese and English letters, digits, inner spaces, and `+-=._:/@()[],;><` alone."""
+
+    code = "InvalidParameterValue.TagKeyCharacterIllegal"
+    template = "The tag key `{key}` has a character that a tag can't have, or a space at an end."
+    source = documented("limits of tags: characters of keys and values", page=_LIMITS)
+
+
+class TagKeyReserved(Refusal):
+    """Keys that begin with `qcs:`, `project`, `项目`, `qcloud` or `tencent` belong to the system."""
+
+    code = "InvalidParameter.ReservedTagKey"
+    template = "The tag key `{key}` is reserved by the system."
+    source = documented("limits of tags: reserved keys; qcloud, tencent: ModifyResourceTags' error text", page=_LIMITS)
+
+
+class TagValueEmpty(Refusal):
+    """A tag's value is not empty."""
+
+    code = "InvalidParameterValue.TagValueEmpty"
+    template = "The value of tag `{key}` is empty."
+    source = documented("limits of tags: a value has 1 to 255 characters", page=_LIMITS)
 
 
 class TagValueTooLong(Refusal):
@@ -51,27 +79,50 @@ class TagValueTooLong(Refusal):
 
     code = "InvalidParameterValue.TagValueLengthExceeded"
     template = "The value of tag `{key}` is longer than 255 characters."
-    source = documented("product/651/13354, limits of tags")
+    source = documented("limits of tags: a value has 1 to 255 characters", page=_LIMITS)
 
 
-class TagKeyReserved(Refusal):
-    """Keys that begin with qcloud, tencent or project belong to the system."""
+class TagValueIllegal(Refusal):
+    """A tag's value has the characters that a key may have."""
 
-    code = "InvalidParameterValue.ReservedTagKey"
-    template = "The tag key `{key}` is reserved by the system."
-    source = documented("the SDK's errorcodes.py (tag)")
+    code = "InvalidParameterValue.TagValueCharacterIllegal"
+    template = "The value of tag `{key}` has a character that a tag can't have, or a space at an end."
+    source = documented("limits of tags: characters of keys and values", page=_LIMITS)
 
 
-def _check(tags: Tags) -> None:
+# What any tag that is set may be refused for.
+RULES = (
+    TooManyTags,
+    TagKeyEmpty,
+    TagKeyTooLong,
+    TagKeyIllegal,
+    TagKeyReserved,
+    TagValueEmpty,
+    TagValueTooLong,
+    TagValueIllegal,
+)
+_RESERVED = ("qcs:", "project", "项目", "qcloud", "tencent")
+_MARK = r"[0-9A-Za-z\u4e00-\u9fff+\-=._:/@()\[\],;><＋－＝／＠（）【】：]"
+_TEXT = re.compile(rf"{_MARK}(?:(?:{_MARK}| )*{_MARK})?")
+
+
+def check(tags: Tags) -> None:
+    """Raises the refusal that fits."""
     for key, value in tags.items():
         if not key:
             raise TagKeyEmpty
         if len(key) > KEY_LIMIT:
             raise TagKeyTooLong(key=key)
+        if key.startswith(_RESERVED):
+            raise TagKeyReserved(key=key)
+        if not _TEXT.fullmatch(key):
+            raise TagKeyIllegal(key=key)
+        if not value:
+            raise TagValueEmpty(key=key)
         if len(value) > VALUE_LIMIT:
             raise TagValueTooLong(key=key)
-        if key in {"qcloud", "tencent", "project"}:
-            raise TagKeyReserved(key=key)
+        if not _TEXT.fullmatch(value):
+            raise TagValueIllegal(key=key)
 
 
 def of(tx: Transaction, resource_id: str) -> Tags:
@@ -87,7 +138,7 @@ def attach(tx: Transaction, resource_id: str, tags: Tags) -> None:
 
 def change(tx: Transaction, resource_id: str, *, replaced: Tags, removed: tuple[str, ...]) -> None:
     """Set some tags and take others away."""
-    _check(replaced)
+    check(replaced)
     tags = {key: value for key, value in of(tx, resource_id).items() if key not in removed} | replaced
     if len(tags) > PER_RESOURCE:
         raise TooManyTags(resource_id=resource_id, count=len(tags))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from localcloud.rules import alarm
+from localcloud.rules import alarm, tag
 from localcloud.rules.alarm import AlarmNotice, AlarmPolicy
 from localcloud.rules.records import beijing_time
 from localcloud.rules.refusal import InvalidParameterValue
@@ -13,6 +13,8 @@ from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import page
 from localcloud.services.sts import ACCOUNT
 
+# In one ModifyAlarmPolicyNotice (its parameter PolicyIds).
+POLICIES_AT_ONCE = 30
 # The monitor has short names of its own for regions.
 REGIONS = {"ap-guangzhou": "gz", "ap-shanghai": "sh", "ap-beijing": "bj"}
 
@@ -64,7 +66,7 @@ def _notice(call: Call, notice_id: str) -> AlarmNotice:
     )
 
 
-@action("monitor", "CreateAlarmNotice", alarm.ModuleUnknown, alarm.NameTooLong)
+@action("monitor", "CreateAlarmNotice", alarm.ModuleUnknown, alarm.NameTooLong, alarm.ReceiversWrong, *tag.RULES)
 def create_alarm_notice(call: Call) -> Answer:
     """Create a notice."""
     _check_module(call)
@@ -93,7 +95,14 @@ def describe_alarm_notice(call: Call) -> Answer:
     return {"Notice": _show_notice(call, alarm.get_notice(call.tx, call.parameters.text("NoticeId")))}
 
 
-@action("monitor", "ModifyAlarmNotice", alarm.ModuleUnknown, alarm.NoticeNotFound, alarm.NameTooLong)
+@action(
+    "monitor",
+    "ModifyAlarmNotice",
+    alarm.ModuleUnknown,
+    alarm.NoticeNotFound,
+    alarm.NameTooLong,
+    alarm.ReceiversWrong,
+)
 def modify_alarm_notice(call: Call) -> Answer:
     """Give a notice anew."""
     _check_module(call)
@@ -150,7 +159,12 @@ def _flag(value: int | None, default: int) -> bool:
     alarm.ModuleUnknown,
     alarm.NameTooLong,
     alarm.PolicyNeedsCondition,
+    alarm.MonitorTypeUnknown,
+    alarm.RemarkIllegal,
+    alarm.ConditionWrong,
     alarm.NoticeNotFound,
+    alarm.TooManyNotices,
+    *tag.RULES,
 )
 def create_alarm_policy(call: Call) -> Answer:
     """Create an alarm policy."""
@@ -208,6 +222,7 @@ def describe_alarm_policies(call: Call) -> Answer:
     alarm.ModuleUnknown,
     alarm.PolicyNotFound,
     alarm.NameTooLong,
+    alarm.RemarkIllegal,
 )
 def modify_alarm_policy_info(call: Call) -> Answer:
     """Change an alarm policy's name or remark."""
@@ -233,7 +248,14 @@ def modify_alarm_policy_status(call: Call) -> Answer:
     return {}
 
 
-@action("monitor", "ModifyAlarmPolicyCondition", alarm.ModuleUnknown, alarm.PolicyNotFound, alarm.PolicyNeedsCondition)
+@action(
+    "monitor",
+    "ModifyAlarmPolicyCondition",
+    alarm.ModuleUnknown,
+    alarm.PolicyNotFound,
+    alarm.PolicyNeedsCondition,
+    alarm.ConditionWrong,
+)
 def modify_alarm_policy_condition(call: Call) -> Answer:
     """Change an alarm policy's conditions."""
     _check_module(call)
@@ -248,12 +270,19 @@ def modify_alarm_policy_condition(call: Call) -> Answer:
     return {}
 
 
-@action("monitor", "ModifyAlarmPolicyNotice", alarm.ModuleUnknown, alarm.PolicyNotFound, alarm.NoticeNotFound)
+@action(
+    "monitor",
+    "ModifyAlarmPolicyNotice",
+    alarm.ModuleUnknown,
+    alarm.PolicyNotFound,
+    alarm.NoticeNotFound,
+    alarm.TooManyNotices,
+)
 def modify_alarm_policy_notice(call: Call) -> Answer:
     """Change the notices that alarm policies send."""
     _check_module(call)
     given = call.parameters
-    ids = given.texts("PolicyIds") or (given.text("PolicyId"),)
+    ids = given.texts("PolicyIds", limit=POLICIES_AT_ONCE) or (given.text("PolicyId"),)
     for policy_id in ids:
         alarm.change_notices(call.tx, policy_id, given.texts("NoticeIds"))
     return {}
@@ -288,7 +317,7 @@ def _policy_of(call: Call) -> AlarmPolicy:
     raise alarm.PolicyNotFound(policy_id=number)
 
 
-@action("monitor", "BindingPolicyObject", alarm.ModuleUnknown, alarm.PolicyNotFound)
+@action("monitor", "BindingPolicyObject", alarm.ModuleUnknown, alarm.PolicyNotFound, alarm.DimensionsWrong)
 def binding_policy_object(call: Call) -> Answer:
     """Let an alarm policy watch objects."""
     _check_module(call)

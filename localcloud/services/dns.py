@@ -8,6 +8,7 @@ from localcloud.rules.records import beijing_time
 from localcloud.rules.refusal import InvalidParameterValue, Refusal, documented
 from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import page
+from localcloud.services.parameters import Parameters
 
 NAME_SERVERS = ["ns1.localcloud.example", "ns2.localcloud.example"]
 _WRITE = (
@@ -17,6 +18,9 @@ _WRITE = (
     dns.RecordValueInvalid,
     dns.SubdomainInvalid,
     dns.TtlOutOfRange,
+    dns.TooManyRecords,
+    dns.WeightInvalid,
+    dns.RemarkTooLong,
     dns.MxInvalid,
     dns.RecordExists,
     dns.RecordConflict,
@@ -28,7 +32,15 @@ class NoRecords(Refusal):
 
     code = "ResourceNotFound.NoDataOfRecord"
     template = "The domain `{domain}` has no such records."
-    source = documented("the page of DescribeRecordList: ErrorOnEmpty; ResourceNotFound.NoDataOfRecord")
+    source = documented("DescribeRecordList: ErrorOnEmpty; ResourceNotFound.NoDataOfRecord", page="1427/56166")
+
+
+def _line(given: Parameters) -> str:
+    """The line's name. RecordLineId, where it is given, goes before RecordLine; the default line's is 0."""
+    name, number = given.text("RecordLine"), given.find_text("RecordLineId")
+    if number is None:
+        return name
+    return dns.LINE if number == "0" else number
 
 
 def _record(call: Call, record_id: str, present: DnsRecord | None) -> DnsRecord:
@@ -44,11 +56,11 @@ def _record(call: Call, record_id: str, present: DnsRecord | None) -> DnsRecord:
         updated=0.0,
         domain=given.text("Domain"),
         name=given.find_text("SubDomain") or "@",
-        type=given.text("RecordType").upper(),
-        line=given.text("RecordLine"),
+        type=given.text("RecordType"),
+        line=_line(given),
         value=given.text("Value"),
         ttl=600 if ttl is None else ttl,
-        mx=given.find_integer("MX") or 0,
+        mx=given.find_integer("MX"),
         weight=given.find_integer("Weight"),
         enabled=status == "ENABLE",
         remark=remark if remark is not None else present.remark if present else "",
@@ -76,7 +88,7 @@ def describe_record(call: Call) -> Answer:
             "RecordLineId": "0",
             "Value": found.value,
             "Weight": found.weight,
-            "MX": found.mx,
+            "MX": found.mx or 0,
             "TTL": found.ttl,
             "Enabled": int(found.enabled),
             "Remark": found.remark,
@@ -99,7 +111,7 @@ def _listed(found: DnsRecord) -> Answer:
         "Weight": found.weight,
         "Remark": found.remark,
         "TTL": found.ttl,
-        "MX": found.mx,
+        "MX": found.mx or 0,
     }
 
 
@@ -171,7 +183,7 @@ def modify_record_status(call: Call) -> Answer:
     return {"RecordId": number}
 
 
-@action("dnspod", "ModifyRecordRemark", dns.DomainNotFound, dns.RecordNotFound)
+@action("dnspod", "ModifyRecordRemark", dns.DomainNotFound, dns.RecordNotFound, dns.RemarkTooLong)
 def modify_record_remark(call: Call) -> Answer:
     """Change a record's remark."""
     given = call.parameters
@@ -199,7 +211,7 @@ def _domain(call: Call, found: Domain) -> Answer:
     return {
         "DomainId": found.number,
         "Status": "ENABLE",
-        "Grade": "DP_FREE",
+        "Grade": dns.GRADE,
         "GradeTitle": "Free",
         "TTL": 600,
         "Punycode": found.id,

@@ -7,13 +7,16 @@ import re
 from localcloud.rules import address, disk, instance, interface, key_pair, placement
 from localcloud.rules.instance import Instance
 from localcloud.rules.records import iso_time
-from localcloud.rules.refusal import InvalidParameterValue, Refusal, documented
-from localcloud.rules.run_instances import DiskRequest, RunRequest, run_instance
+from localcloud.rules.refusal import InvalidParameterValue, Refusal, assumed, documented
+from localcloud.rules.run_instances import DiskRequest, PublicAddressWithoutBandwidth, RunRequest, run_instance
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import UnknownFilterOfMachines, chosen, page
 from localcloud.services.parameters import Parameters
 
+_ADDRESSES_AT_ONCE = 20
+# Of an instance that is paid for by the hour (limits of CVM, 213/15379).
+BANDWIDTH_MBPS = 100
 _NUMBER = re.compile(r"\{R:(\d+)(?:,F:(\d))?\}")
 
 
@@ -22,7 +25,7 @@ class InstanceNeedsVpc(Refusal):
 
     code = "InvalidParameterValue.VpcIdNotExist"
     template = "VirtualPrivateCloud.VpcId and SubnetId must name a VPC and a subnet."
-    source = documented("the SDK's errorcodes.py (cvm); that there is no default VPC: assumed")
+    source = assumed("RunInstances (213/15730) takes the default VPC then; localcloud has none")
 
 
 class InstanceNeedsGroup(Refusal):
@@ -30,15 +33,15 @@ class InstanceNeedsGroup(Refusal):
 
     code = "MissingParameter"
     template = "The request is missing a required parameter `SecurityGroupIds`: localcloud has no default group."
-    source = documented("the page of RunInstances: SecurityGroupIds; that there is no default group: assumed")
+    source = assumed("RunInstances (213/15730) makes a default group then; localcloud makes none")
 
 
 class AmountsDiffer(Refusal):
     """As many private addresses are given as instances are asked for."""
 
-    code = "InvalidParameterValue.AmountNotEqual"
+    code = "InvalidParameterCombination"
     template = "{count} instances and {addresses} private addresses were given."
-    source = documented("the SDK's errorcodes.py (cvm)")
+    source = documented("RunInstances: as many PrivateIpAddresses as InstanceCount, at most 20", page="213/15730")
 
 
 class PasswordNotEmulated(Refusal):
@@ -46,7 +49,7 @@ class PasswordNotEmulated(Refusal):
 
     code = "InvalidParameter.PasswordNotSupported"
     template = "localcloud's images take keys, no password."
-    source = documented("the SDK's errorcodes.py (cvm); that no image takes one: localcloud's own")
+    source = assumed("localcloud's own limit: its images take keys alone (code: 213/30435)")
 
 
 _RUN_RULES = (
@@ -69,14 +72,20 @@ _RUN_RULES = (
     instance.HostNameIllegal,
     instance.NameTooLong,
     instance.NoAddressLeft,
-    key_pair.KeyPairNotFound,
+    instance.RoleNameMalformed,
+    PublicAddressWithoutBandwidth,
+    key_pair.KeyPairUnknown,
     key_pair.KeyPairIdMalformed,
-    placement.PlacementGroupNotFound,
+    placement.PlacementGroupUnknown,
     placement.PlacementGroupFull,
     instance.GroupNotFound,
     instance.TooManyGroups,
     disk.DiskUnavailable,
     disk.DiskSizeOutOfRange,
+    disk.DiskSizeOutOfStep,
+    disk.SsdTooSmall,
+    disk.DiskNameTooLong,
+    *tagging.MACHINE_RULES,
 )
 
 
@@ -84,7 +93,7 @@ _RUN_RULES = (
 def run_instances(call: Call) -> Answer:
     """Create instances; they are PENDING until they have booted."""
     given = call.parameters
-    count = given.integer_in("InstanceCount", 1, 100, default=1)
+    count = given.integer_in("InstanceCount", 1, 500, default=1)
     requests = [_run_request(call, number, count) for number in range(count)]
     if given.flag("DryRun"):
         return {"InstanceIdSet": []}
@@ -96,7 +105,7 @@ def _run_request(call: Call, number: int, count: int) -> RunRequest:
     place, network = given.required_inside("Placement"), given.inside("VirtualPrivateCloud")
     internet, login = given.inside("InternetAccessible"), given.inside("LoginSettings")
     addresses = network.addresses("PrivateIpAddresses")
-    if addresses and len(addresses) != count:
+    if addresses and (len(addresses) != count or count > _ADDRESSES_AT_ONCE):
         raise AmountsDiffer(count=count, addresses=len(addresses))
     if not network.find_text("VpcId") or not network.find_text("SubnetId"):
         raise InstanceNeedsVpc
@@ -104,7 +113,7 @@ def _run_request(call: Call, number: int, count: int) -> RunRequest:
         raise InstanceNeedsGroup
     if login.find_text("Password"):
         raise PasswordNotEmulated
-    groups = given.texts("DisasterRecoverGroupIds")
+    groups = given.texts("DisasterRecoverGroupIds", limit=1)
     name, hostname = given.find_text("InstanceName") or "未命名", given.find_text("HostName") or ""
     return RunRequest(
         name=numbered(name, number, count),
@@ -117,8 +126,9 @@ def _run_request(call: Call, number: int, count: int) -> RunRequest:
         address=addresses[number] if addresses else None,
         group_ids=given.texts("SecurityGroupIds"),
         key_ids=login.texts("KeyIds"),
-        system_disk=_disk(given.inside("SystemDisk")),
-        data_disks=tuple(_disk(entry) for entry in given.each("DataDisks")),
+        system_disk=_disk(given.inside("SystemDisk"), "CLOUD_PREMIUM", 50),
+        # Without a type a data disk is a local one, without a size there is none (DataDisk, 213/15730).
+        data_disks=tuple(_disk(entry, "LOCAL_BASIC", 0) for entry in given.each("DataDisks")),
         placement_group_id=groups[0] if groups else "",
         project_id=place.find_integer("ProjectId") or 0,
         charge_type=_charge_type(given),
@@ -129,7 +139,6 @@ def _run_request(call: Call, number: int, count: int) -> RunRequest:
         cam_role_name=given.find_text("CamRoleName") or "",
         protected=given.flag("DisableApiTermination"),
         tags=tagging.specified(given, "instance"),
-        disk_tags=tagging.specified(given, "disk"),
     )
 
 
@@ -154,14 +163,14 @@ def _charge_type(given: Parameters) -> str:
 
 
 def _bandwidth(internet: Parameters) -> int:
-    return internet.integer_in("InternetMaxBandwidthOut", 0, 200, default=0)
+    return internet.integer_in("InternetMaxBandwidthOut", 0, BANDWIDTH_MBPS, default=0)
 
 
-def _disk(given: Parameters) -> DiskRequest:
+def _disk(given: Parameters, default_type: str, default_gib: int) -> DiskRequest:
     size = given.find_integer("DiskSize")
     return DiskRequest(
-        type=given.find_text("DiskType") or "CLOUD_PREMIUM",
-        size_gib=50 if size is None else size,
+        type=given.find_text("DiskType") or default_type,
+        size_gib=default_gib if size is None else size,
         name=given.find_text("DiskName") or "",
         delete_with_instance=given.flag("DeleteWithInstance", default=True),
         encrypted=given.flag("Encrypt"),

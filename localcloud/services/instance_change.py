@@ -5,15 +5,44 @@ from __future__ import annotations
 from localcloud.rules import disk, instance, instance_change, interface, key_pair, placement
 from localcloud.rules.refusal import InvalidParameterValue, Refusal, documented
 from localcloud.services.actions import Answer, Call, action
-from localcloud.services.instance import PasswordNotEmulated
+from localcloud.services.instance import BANDWIDTH_MBPS, PasswordNotEmulated
+from localcloud.services.parameters import Parameters
 
 
 class NothingToModify(Refusal):
     """A change of attributes names an attribute."""
 
-    code = "MissingParameter.AtLeastOne"
+    code = "MissingParameter"
     template = "The request names no attribute to change."
-    source = documented("the page of ModifyInstancesAttribute; code in errorcodes.py (cvm)")
+    source = documented("ModifyInstancesAttribute: one attribute in each request", page="213/15739")
+
+
+class SeveralToModify(Refusal):
+    """A change of attributes names one attribute."""
+
+    code = "InvalidParameterValue"
+    template = "The request changes several attributes: {names}."
+    source = documented("ModifyInstancesAttribute: one attribute in each request", page="213/15739")
+
+
+class TwoStopTypes(Refusal):
+    """StopType is not given together with the older ForceStop or ForceReboot."""
+
+    code = "InvalidParameterCombination"
+    template = "`{old}` can't be given together with `StopType`."
+    source = documented("StopInstances, RebootInstances (213/15742): ForceStop not with StopType", page="213/15743")
+
+
+class OneOfTheDisks(Refusal):
+    """ResizeInstanceDisks names the system disk or data disks, not both."""
+
+    code = "InvalidParameterValue"
+    template = "Exactly one of `SystemDisk` and `DataDisks` must be given."
+    source = documented("ResizeInstanceDisks: DataDisks or SystemDisk, not both", page="213/15731")
+
+
+# What goes with an attribute (ModifyInstancesAttribute, 213/15739).
+_COMPANIONS = frozenset({"InstanceIds", "AutoReboot", "CamRoleType"})
 
 
 _STATES = (
@@ -29,6 +58,9 @@ _STATES = (
 )
 
 
+_CHANGE = (*_STATES, instance_change.StoppedWithoutCharge)
+
+
 @action("cvm", "StartInstances", *_STATES, instance_change.InstanceIsRunning)
 def start_instances(call: Call) -> Answer:
     """Start stopped instances."""
@@ -36,32 +68,36 @@ def start_instances(call: Call) -> Answer:
     return {}
 
 
-@action("cvm", "StopInstances", *_STATES, instance_change.InstanceIsStopped)
+@action("cvm", "StopInstances", *_STATES, instance_change.InstanceIsStopped, TwoStopTypes)
 def stop_instances(call: Call) -> Answer:
     """Stop running instances."""
     given = call.parameters
-    kind = given.find_text("StopType") or ("HARD" if given.flag("ForceStop") else "SOFT")
+    mode = given.find_text("StoppedMode") or "KEEP_CHARGING"
+    if mode not in {"KEEP_CHARGING", "STOP_CHARGING"}:
+        raise InvalidParameterValue(name="StoppedMode", value=mode, wanted="KEEP_CHARGING or STOP_CHARGING")
     instance_change.stop(
         call.tx,
         given.required_texts("InstanceIds"),
-        hard=_is_hard("StopType", kind),
-        stop_charging=given.find_text("StoppedMode") == "STOP_CHARGING",
+        hard=_is_hard(given, "ForceStop"),
+        stop_charging=mode == "STOP_CHARGING",
     )
     return {}
 
 
-def _is_hard(name: str, kind: str) -> bool:
+def _is_hard(given: Parameters, old: str) -> bool:
+    if "StopType" in given and old in given:
+        raise TwoStopTypes(old=old)
+    kind = given.find_text("StopType") or ("HARD" if given.flag(old) else "SOFT")
     if kind not in {"SOFT", "HARD", "SOFT_FIRST"}:
-        raise InvalidParameterValue(name=name, value=kind, wanted="SOFT, HARD or SOFT_FIRST")
+        raise InvalidParameterValue(name="StopType", value=kind, wanted="SOFT, HARD or SOFT_FIRST")
     return kind == "HARD"
 
 
-@action("cvm", "RebootInstances", *_STATES, instance_change.InstanceIsStopped)
+@action("cvm", "RebootInstances", *_STATES, instance_change.InstanceIsStopped, TwoStopTypes)
 def reboot_instances(call: Call) -> Answer:
     """Reboot running instances."""
     given = call.parameters
-    kind = given.find_text("StopType") or ("HARD" if given.flag("ForceReboot") else "SOFT")
-    instance_change.reboot(call.tx, given.required_texts("InstanceIds"), hard=_is_hard("StopType", kind))
+    instance_change.reboot(call.tx, given.required_texts("InstanceIds"), hard=_is_hard(given, "ForceReboot"))
     return {}
 
 
@@ -72,11 +108,18 @@ def terminate_instances(call: Call) -> Answer:
     return {}
 
 
-@action("cvm", "ResetInstancesType", *_STATES, instance.InstanceTypeUnknown, instance_change.InstanceIsRunning)
+@action(
+    "cvm",
+    "ResetInstancesType",
+    *_CHANGE,
+    instance_change.TypeNotOffered,
+    instance_change.SystemDiskTypeFixed,
+    instance_change.InstanceIsRunning,
+)
 def reset_instances_type(call: Call) -> Answer:
     """Change the size of instances; running ones need ForceStop, and are restarted."""
     given = call.parameters
-    ids, kind = given.required_texts("InstanceIds"), given.text("InstanceType")
+    ids, kind = given.required_texts("InstanceIds", limit=1), given.text("InstanceType")
     instance_change.resize(call.tx, ids, kind, force=given.flag("ForceStop"))
     return {}
 
@@ -84,13 +127,15 @@ def reset_instances_type(call: Call) -> Answer:
 @action(
     "cvm",
     "ResetInstance",
-    *_STATES,
+    *_CHANGE,
     instance.ImageNotFound,
     instance.ImageIdMalformed,
     instance.HostNameIllegal,
     instance.UserDataNotBase64,
     instance.UserDataTooLong,
-    key_pair.KeyPairNotFound,
+    instance_change.SystemDiskTypeFixed,
+    key_pair.KeyPairUnknown,
+    key_pair.KeyPairIdMalformed,
     PasswordNotEmulated,
 )
 def reset_instance(call: Call) -> Answer:
@@ -113,40 +158,40 @@ def reset_instance(call: Call) -> Answer:
 @action(
     "cvm",
     "ResizeInstanceDisks",
-    *_STATES,
+    *_CHANGE,
     instance_change.InstanceIsRunning,
     instance_change.SystemDiskShrinks,
-    disk.DiskNotFound,
-    disk.DiskShrinks,
-    disk.DiskBusy,
-    disk.DiskTypeUnknown,
+    instance_change.SystemDiskTypeGiven,
+    instance_change.DataDiskElastic,
+    OneOfTheDisks,
     disk.DiskSizeOutOfRange,
 )
 def resize_instance_disks(call: Call) -> Answer:
-    """Let an instance's disks grow; the system disk of a running one needs ForceStop."""
+    """Let an instance's system disk grow; a running one needs ForceStop."""
     given = call.parameters
     instance_id = given.text("InstanceId")
-    system = given.find_inside("SystemDisk")
-    for entry in given.each("DataDisks"):
-        disk.resize(call.tx, entry.text("DiskId"), entry.integer("DiskSize"))
-    if system is not None:
-        instance_change.resize_system_disk(
-            call.tx,
-            instance_id,
-            kind=system.find_text("DiskType"),
-            size_gib=system.find_integer("DiskSize"),
-            force=given.flag("ForceStop"),
-        )
+    system, data = given.find_inside("SystemDisk"), given.each("DataDisks")
+    if (system is None) == (not data):
+        raise OneOfTheDisks
+    if system is None:
+        raise instance_change.DataDiskElastic
+    instance_change.resize_system_disk(
+        call.tx,
+        instance_id,
+        kind=system.find_text("DiskType"),
+        size_gib=system.find_integer("DiskSize"),
+        force=given.flag("ForceStop"),
+    )
     return {}
 
 
-@action("cvm", "ResetInstancesInternetMaxBandwidth", *_STATES)
+@action("cvm", "ResetInstancesInternetMaxBandwidth", *_CHANGE)
 def reset_instances_internet_max_bandwidth(call: Call) -> Answer:
     """Change the bandwidth of instances' own public addresses."""
     given = call.parameters
     ids = given.required_texts("InstanceIds")
     internet = given.required_inside("InternetAccessible")
-    bandwidth = internet.integer_in("InternetMaxBandwidthOut", 0, 200, default=0)
+    bandwidth = internet.integer_in("InternetMaxBandwidthOut", 0, BANDWIDTH_MBPS, default=0)
     instance_change.change_bandwidth(
         call.tx, ids, charge_type=internet.find_text("InternetChargeType"), bandwidth_mbps=bandwidth
     )
@@ -156,13 +201,14 @@ def reset_instances_internet_max_bandwidth(call: Call) -> Answer:
 @action(
     "cvm",
     "ModifyInstancesVpcAttribute",
-    *_STATES,
+    *_CHANGE,
     instance_change.InstanceIsRunning,
     instance.SubnetNotExist,
     instance.SubnetNotInVpc,
     instance.SubnetInOtherZone,
     instance.AddressNotInSubnet,
     instance.AddressInUse,
+    instance_change.InterfaceInTheWay,
 )
 def modify_instances_vpc_attribute(call: Call) -> Answer:
     """Give instances other private addresses or another subnet; running ones are restarted."""
@@ -185,8 +231,10 @@ def modify_instances_vpc_attribute(call: Call) -> Answer:
 @action(
     "cvm",
     "ModifyInstancesAttribute",
-    *_STATES,
+    *_CHANGE,
     NothingToModify,
+    SeveralToModify,
+    instance.RoleNameMalformed,
     instance.NameTooLong,
     instance.HostNameIllegal,
     instance.UserDataNotBase64,
@@ -198,8 +246,11 @@ def modify_instances_attribute(call: Call) -> Answer:
     """Change names, security groups, user data or protection of instances."""
     given = call.parameters
     ids = given.required_texts("InstanceIds")
-    if set(given.values) == {"InstanceIds"}:
+    changed = sorted(given.values.keys() - _COMPANIONS)
+    if not changed:
         raise NothingToModify
+    if len(changed) > 1:
+        raise SeveralToModify(names=", ".join(changed))
     for instance_id in ids:
         instance_change.modify(
             call.tx,
@@ -214,11 +265,14 @@ def modify_instances_attribute(call: Call) -> Answer:
     return {}
 
 
-@action("cvm", "AssociateSecurityGroups", *_STATES, instance.GroupNotFound, instance.TooManyGroups)
+_GROUPS = (instance.InstanceNotFound, instance.InstanceIdMalformed, instance.TooManyGroups)
+
+
+@action("cvm", "AssociateSecurityGroups", *_GROUPS, instance.GroupNotFound)
 def associate_security_groups(call: Call) -> Answer:
     """Add security groups to instances."""
     given = call.parameters
-    added = given.required_texts("SecurityGroupIds")
+    added = given.required_texts("SecurityGroupIds", limit=1)
     for instance_id in given.required_texts("InstanceIds"):
         card = interface.get(call.tx, instance.get(call.tx, instance_id).interface_id)
         groups = tuple(dict.fromkeys((*card.group_ids, *added)))
@@ -227,11 +281,11 @@ def associate_security_groups(call: Call) -> Answer:
     return {}
 
 
-@action("cvm", "DisassociateSecurityGroups", *_STATES, instance.TooManyGroups)
+@action("cvm", "DisassociateSecurityGroups", *_GROUPS)
 def disassociate_security_groups(call: Call) -> Answer:
     """Take security groups from instances; one must stay."""
     given = call.parameters
-    removed = given.required_texts("SecurityGroupIds")
+    removed = given.required_texts("SecurityGroupIds", limit=1)
     for instance_id in given.required_texts("InstanceIds"):
         card = interface.get(call.tx, instance.get(call.tx, instance_id).interface_id)
         kept = tuple(group_id for group_id in card.group_ids if group_id not in removed)
@@ -243,8 +297,8 @@ def disassociate_security_groups(call: Call) -> Answer:
 @action(
     "cvm",
     "ModifyInstancesDisasterRecoverGroup",
-    *_STATES,
-    placement.PlacementGroupNotFound,
+    *_CHANGE,
+    placement.PlacementGroupUnknown,
     placement.PlacementGroupFull,
     instance_change.AlreadyInPlacementGroup,
 )

@@ -31,7 +31,15 @@ def _show(call: Call, pair: KeyPair, private_key: str = "") -> Answer:
     }
 
 
-@action("cvm", "ImportKeyPair", *_NAMES, key_pair.PublicKeyMalformed, key_pair.PublicKeyTaken, key_pair.KeyPairQuota)
+@action(
+    "cvm",
+    "ImportKeyPair",
+    *_NAMES,
+    key_pair.PublicKeyMalformed,
+    key_pair.PublicKeyTaken,
+    key_pair.KeyPairQuota,
+    *tagging.MACHINE_RULES,
+)
 def import_key_pair(call: Call) -> Answer:
     """Import a public key."""
     given = call.parameters
@@ -46,10 +54,10 @@ def import_key_pair(call: Call) -> Answer:
     return {"KeyId": pair.id}
 
 
-@action("cvm", "CreateKeyPair", *_NAMES, key_pair.KeyPairQuota)
+@action("cvm", "CreateKeyPair", *_NAMES, key_pair.KeyPairQuota, *tagging.MACHINE_RULES)
 def create_key_pair(call: Call) -> Answer:
     """Make a key pair; the private key is shown this once."""
-    from localcloud.rules.rsa_keys import make_rsa_pair  # noqa: PLC0415  slow to import, and seldom needed
+    from localcloud.rules.rsa_keys import make_rsa_pair  # noqa: PLC0415 - slow to import, and seldom needed
 
     given = call.parameters
     name = given.text("KeyName")
@@ -78,7 +86,15 @@ def describe_key_pairs(call: Call) -> Answer:
     return {"TotalCount": len(found), "KeyPairSet": [_show(call, one) for one in page(call, found)]}
 
 
-@action("cvm", "ModifyKeyPairAttribute", key_pair.KeyPairNotFound, key_pair.KeyPairIdMalformed, *_NAMES)
+@action(
+    "cvm",
+    "ModifyKeyPairAttribute",
+    key_pair.KeyPairNotFound,
+    key_pair.KeyPairIdMalformed,
+    *_NAMES,
+    key_pair.KeyPairUnchanged,
+    key_pair.KeyPairDescriptionTooLong,
+)
 def modify_key_pair_attribute(call: Call) -> Answer:
     """Change a key pair's name or description."""
     given = call.parameters
@@ -103,6 +119,7 @@ def delete_key_pairs(call: Call) -> Answer:
     key_pair.KeyPairNotFound,
     instance_change.InstanceBusy,
     instance_change.InstanceIsRunning,
+    instance_change.StoppedWithoutCharge,
 )
 def associate_instances_key_pairs(call: Call) -> Answer:
     """Give instances key pairs; a running one needs ForceStop."""
@@ -120,6 +137,7 @@ def associate_instances_key_pairs(call: Call) -> Answer:
     instance_change.KeyNotOnInstance,
     instance_change.InstanceBusy,
     instance_change.InstanceIsRunning,
+    instance_change.StoppedWithoutCharge,
 )
 def disassociate_instances_key_pairs(call: Call) -> Answer:
     """Take key pairs from instances; a running one needs ForceStop."""

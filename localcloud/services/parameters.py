@@ -1,25 +1,20 @@
-"""A request's parameters: checked against the SDK's model, then read by handlers with their types."""
+"""The parameters of a request, read by handlers with their types."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv4Network
-from typing import Any, cast
+from typing import Any
 
 from localcloud.rules.refusal import (
     IdMalformed,
     MissingParameter,
     Refusal,
-    UnknownParameter,
-    WrongType,
     check_count,
     check_range,
     documented,
 )
-from localcloud.services.schema import Member, Schema
-
-_LARGEST = 2**63 - 1
 
 
 class AddressMalformed(Refusal):
@@ -44,48 +39,6 @@ class FlagMalformed(Refusal):
     code = "InvalidParameterValue"
     template = "The value `{value}` of parameter `{name}` is not `true` or `false`."
     source = documented("CreateVpc: EnableMulticast true or false; InvalidParameterValue", page="215/15774")
-
-
-def check(schema: Schema, model: str, given: Mapping[str, Any], path: str = "") -> dict[str, Any]:
-    """The parameters without nulls. Raises UnknownParameter or WrongType."""
-    members = schema.members(model)
-    checked: dict[str, Any] = {}
-    for name, value in given.items():
-        member = members.get(name)
-        if member is None:
-            raise UnknownParameter(name=path + name)
-        if value is not None:
-            checked[name] = _check_member(schema, member, value, path + name)
-    return checked
-
-
-def _check_member(schema: Schema, member: Member, value: Any, path: str) -> Any:
-    if not member.many:
-        return _check_value(schema, member, value, path)
-    if not isinstance(value, list):
-        raise WrongType(name=path, wanted="a list")
-    entries = cast("list[Any]", value)
-    return [_check_value(schema, member, entry, f"{path}.{index}") for index, entry in enumerate(entries)]
-
-
-def _check_value(schema: Schema, member: Member, value: Any, path: str) -> Any:
-    match member.kind:
-        case "object":
-            if not isinstance(value, dict):
-                raise WrongType(name=path, wanted="an object")
-            if not schema.has(member.model):
-                return cast("dict[str, Any]", value)
-            return check(schema, member.model, cast("dict[str, Any]", value), f"{path}.")
-        case "string" if not isinstance(value, str):
-            raise WrongType(name=path, wanted="a string")
-        case "boolean" if not isinstance(value, bool):
-            raise WrongType(name=path, wanted="a boolean")
-        case "integer" if isinstance(value, bool) or not isinstance(value, int) or abs(value) > _LARGEST:
-            raise WrongType(name=path, wanted="an integer")
-        case "float" if isinstance(value, bool) or not isinstance(value, int | float):
-            raise WrongType(name=path, wanted="a number")
-        case _:
-            return value
 
 
 class Parameters:
@@ -147,9 +100,12 @@ class Parameters:
             raise FlagMalformed(name=self._path + name, value=value)
         return value.lower() == "true"
 
-    def texts(self, name: str) -> tuple[str, ...]:
-        """A list of strings; empty where it is not given."""
-        return tuple(self.values.get(name, ()))
+    def texts(self, name: str, limit: int | None = None) -> tuple[str, ...]:
+        """A list of strings, empty if it was not given; by default of any length. Raises TooManyValues."""
+        values = tuple(self.values.get(name, ()))
+        if limit is not None:
+            check_count(self._path + name, len(values), limit)
+        return values
 
     def required_texts(self, name: str, limit: int = 100) -> tuple[str, ...]:
         """A list of at least one string. Raises TooManyValues."""

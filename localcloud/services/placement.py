@@ -9,6 +9,9 @@ from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import UnknownFilterOfMachines, chosen, page
 
+# Groups in one request (DescribeDisasterRecoverGroups, 213/17810; DeleteDisasterRecoverGroups, 213/17812).
+GROUPS = 10
+
 
 def _show(call: Call, group: PlacementGroup) -> Answer:
     members = placement.members(call.tx, group)
@@ -25,7 +28,7 @@ def _show(call: Call, group: PlacementGroup) -> Answer:
     }
 
 
-@action("cvm", "CreateDisasterRecoverGroup", placement.PlacementGroupQuota)
+@action("cvm", "CreateDisasterRecoverGroup", placement.PlacementGroupQuota, *tagging.MACHINE_RULES)
 def create_disaster_recover_group(call: Call) -> Answer:
     """Create a placement group."""
     given = call.parameters
@@ -44,6 +47,7 @@ def create_disaster_recover_group(call: Call) -> Answer:
 @action("cvm", "DescribeDisasterRecoverGroups")
 def describe_disaster_recover_groups(call: Call) -> Answer:
     """List placement groups."""
+    call.parameters.texts("DisasterRecoverGroupIds", limit=GROUPS)
     found = chosen(
         call, call.tx.all(PlacementGroup), {}, ids="DisasterRecoverGroupIds", refusal=UnknownFilterOfMachines
     )
@@ -60,21 +64,32 @@ def describe_disaster_recover_group_quota(call: Call) -> Answer:
         "CurrentNum": len(call.tx.all(PlacementGroup)),
         "CvmInHostGroupQuota": placement.INSTANCES["HOST"],
         "CvmInSwGroupQuota": placement.INSTANCES["SW"],
+        "CvmInSwitchGroupQuota": placement.INSTANCES["SW"],
         "CvmInRackGroupQuota": placement.INSTANCES["RACK"],
     }
 
 
-@action("cvm", "ModifyDisasterRecoverGroupAttribute", placement.PlacementGroupNotFound)
+@action(
+    "cvm",
+    "ModifyDisasterRecoverGroupAttribute",
+    placement.PlacementGroupNotFound,
+    placement.PlacementAffinityFalls,
+)
 def modify_disaster_recover_group_attribute(call: Call) -> Answer:
-    """Rename a placement group."""
+    """Change a placement group's name or affinity."""
     given = call.parameters
-    placement.rename(call.tx, given.text("DisasterRecoverGroupId"), given.text("Name"))
+    placement.change(
+        call.tx,
+        given.text("DisasterRecoverGroupId"),
+        name=given.find_text("Name"),
+        affinity=given.find_integer("Affinity"),
+    )
     return {}
 
 
 @action("cvm", "DeleteDisasterRecoverGroups", placement.PlacementGroupNotFound, placement.PlacementGroupNotEmpty)
 def delete_disaster_recover_groups(call: Call) -> Answer:
     """Delete empty placement groups."""
-    for group_id in call.parameters.required_texts("DisasterRecoverGroupIds"):
+    for group_id in call.parameters.required_texts("DisasterRecoverGroupIds", limit=GROUPS):
         placement.delete(call.tx, group_id)
     return {}

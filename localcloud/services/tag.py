@@ -6,12 +6,16 @@ import re
 
 from localcloud.rules import tag
 from localcloud.rules.records import Record, kinds
-from localcloud.rules.refusal import Refusal, documented
+from localcloud.rules.refusal import InvalidParameterValue, Refusal, assumed, documented
 from localcloud.rules.tag import TagSet
 from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import page
+from localcloud.services.parameters import Parameters
 
-_ERRORS = documented("the SDK's errorcodes.py (tag)")
+_MODIFY = "651/35322"
+PER_REQUEST = 10
+RESOURCES_PER_REQUEST = 10
+RESOURCES_PER_LIST = 50
 
 # What `qcs::<service>:<region>:<account>:<prefix>/<id>` may name: the prefix of the ids that go with it.
 RESOURCES = {
@@ -34,27 +38,19 @@ RESOURCES = {
 
 
 class ResourceDescriptionWrong(Refusal):
-    """A resource is written `qcs::<service>:<region>:<account>:<prefix>/<id>`."""
+    """A resource is written `qcs::<service>:<region>:<account>:<prefix>/<id>`, of a kind that has tags."""
 
     code = "InvalidParameterValue.ResourceDescriptionError"
-    template = "The resource `{resource}` is not of the form qcs::service:region:uin/:prefix/id."
-    source = _ERRORS
+    template = "The resource `{resource}` is not of the form qcs::service:region:uin/:prefix/id, or can't have tags."
+    source = documented("ModifyResourceTags: Resource in six parts; ResourceDescriptionError", page=_MODIFY)
 
 
-class ServiceTypeUnknown(Refusal):
-    """A resource's service and prefix are ones that have tags."""
-
-    code = "InvalidParameterValue.ResourcePrefixInvalid"
-    template = "The service `{service}` has no taggable resource `{prefix}`."
-    source = _ERRORS
-
-
-class ResourceIdWrong(Refusal):
+class ResourceUnknown(Refusal):
     """A tagged resource exists."""
 
-    code = "InvalidParameterValue.ResourceIdInvalid"
+    code = "InvalidParameterValue.ResourceDescriptionError"
     template = "The resource `{resource_id}` does not exist."
-    source = _ERRORS
+    source = assumed("ModifyResourceTags (651/35322) doesn't say whether the tag service looks for the resource")
 
 
 class NothingToChange(Refusal):
@@ -62,7 +58,7 @@ class NothingToChange(Refusal):
 
     code = "MissingParameter"
     template = "The request is missing a required parameter: `ReplaceTags` or `DeleteTags`."
-    source = documented("the page of ModifyResourceTags")
+    source = documented("ModifyResourceTags: one of the two must be given, no empty list", page=_MODIFY)
 
 
 class TagBothSetAndRemoved(Refusal):
@@ -70,19 +66,45 @@ class TagBothSetAndRemoved(Refusal):
 
     code = "InvalidParameterValue.DeleteTagsParamError"
     template = "The key `{key}` stands in both ReplaceTags and DeleteTags."
-    source = _ERRORS
+    source = documented("ModifyResourceTags: no key in both lists", page=_MODIFY)
+
+
+class TooManyTagsInRequest(Refusal):
+    """A request sets, and removes, at most 10 tags."""
+
+    code = "LimitExceeded.TagNumPerRequest"
+    template = "The request has {count} tags; the limit is 10."
+    source = documented("ModifyResourceTags: at most 10 tags in ReplaceTags, and in DeleteTags", page=_MODIFY)
+
+
+class TooManyResourcesInRequest(Refusal):
+    """A request tags at most 10 resources."""
+
+    code = "LimitExceeded.ResourceNumPerRequest"
+    template = "The request has {count} resources; the limit is 10."
+    source = assumed("TagResources says ResourceList.N, N from 0 to 9, on a page whose number is not known here")
+
+
+def _few(count: int) -> None:
+    if count > PER_REQUEST:
+        raise TooManyTagsInRequest(count=count)
+
+
+def _listed(given: Parameters) -> tuple[str, ...]:
+    resources = given.required_texts("ResourceList")
+    if len(resources) > RESOURCES_PER_REQUEST:
+        raise TooManyResourcesInRequest(count=len(resources))
+    return resources
 
 
 def _resource(call: Call, text: str) -> str:
     """The id of the resource that a six-part name names. Raises the refusal that fits."""
     found = re.fullmatch(r"qcs:[^:]*:([^:]*):[^:]*:[^:]*:([^:/]*)/([^:]*)", text)
-    if found is None:
+    if found is None or found.groups()[:2] not in RESOURCES:
         raise ResourceDescriptionWrong(resource=text)
-    service, prefix, resource_id = found.groups()
-    if (service, prefix) not in RESOURCES:
-        raise ServiceTypeUnknown(service=service, prefix=prefix)
+    resource_id = found[3]
     if not _exists(call, resource_id):
-        raise ResourceIdWrong(resource_id=resource_id)
+        raise ResourceUnknown(resource_id=resource_id)
     return resource_id
 
 
@@ -97,15 +119,11 @@ def _exists(call: Call, resource_id: str) -> bool:
     "tag",
     "ModifyResourceTags",
     ResourceDescriptionWrong,
-    ServiceTypeUnknown,
-    ResourceIdWrong,
+    ResourceUnknown,
     TagBothSetAndRemoved,
     NothingToChange,
-    tag.TooManyTags,
-    tag.TagKeyEmpty,
-    tag.TagKeyTooLong,
-    tag.TagValueTooLong,
-    tag.TagKeyReserved,
+    TooManyTagsInRequest,
+    *tag.RULES,
 )
 def modify_resource_tags(call: Call) -> Answer:
     """Set and remove tags of one resource."""
@@ -115,6 +133,8 @@ def modify_resource_tags(call: Call) -> Answer:
     removed = tuple(entry.text("TagKey") for entry in given.each("DeleteTags"))
     if not replaced and not removed:
         raise NothingToChange
+    _few(len(replaced))
+    _few(len(removed))
     for key in removed:
         if key in replaced:
             raise TagBothSetAndRemoved(key=key)
@@ -122,22 +142,39 @@ def modify_resource_tags(call: Call) -> Answer:
     return {}
 
 
-@action("tag", "TagResources", ResourceDescriptionWrong, ServiceTypeUnknown, ResourceIdWrong, tag.TooManyTags)
+@action(
+    "tag",
+    "TagResources",
+    ResourceDescriptionWrong,
+    ResourceUnknown,
+    TooManyTagsInRequest,
+    TooManyResourcesInRequest,
+    *tag.RULES,
+)
 def tag_resources(call: Call) -> Answer:
     """Set tags of several resources."""
     given = call.parameters
     tags = {entry.text("TagKey"): entry.text("TagValue") for entry in given.required_each("Tags")}
-    for resource in given.required_texts("ResourceList"):
+    _few(len(tags))
+    for resource in _listed(given):
         tag.attach(call.tx, _resource(call, resource), tags)
     return {"FailedResources": []}
 
 
-@action("tag", "UnTagResources", ResourceDescriptionWrong, ServiceTypeUnknown, ResourceIdWrong)
+@action(
+    "tag",
+    "UnTagResources",
+    ResourceDescriptionWrong,
+    ResourceUnknown,
+    TooManyTagsInRequest,
+    TooManyResourcesInRequest,
+)
 def un_tag_resources(call: Call) -> Answer:
     """Remove tags of several resources."""
     given = call.parameters
     keys = given.required_texts("TagKeys")
-    for resource in given.required_texts("ResourceList"):
+    _few(len(keys))
+    for resource in _listed(given):
         tag.change(call.tx, _resource(call, resource), replaced={}, removed=keys)
     return {"FailedResources": []}
 
@@ -151,12 +188,15 @@ def describe_resource_tags_by_resource_ids(call: Call) -> Answer:
     given.text("ResourceRegion")
     rows = [
         {"TagKey": key, "TagValue": value, "ResourceId": resource_id, "ServiceType": service}
-        for resource_id in given.required_texts("ResourceIds")
+        for resource_id in given.required_texts("ResourceIds", limit=RESOURCES_PER_LIST)
         for key, value in tag.of(call.tx, resource_id).items()
     ]
+    offset, limit = given.find_integer("Offset") or 0, given.find_integer("Limit") or 15
+    if offset % limit:
+        raise InvalidParameterValue(name="Offset", value=offset, wanted="a multiple of Limit")
     return {
         "TotalCount": len(rows),
-        "Offset": given.find_integer("Offset") or 0,
-        "Limit": given.find_integer("Limit") or 15,
+        "Offset": offset,
+        "Limit": limit,
         "Tags": list(page(call, rows, default=15, highest=400)),
     }

@@ -3,10 +3,58 @@
 from __future__ import annotations
 
 from localcloud.rules import tag
+from localcloud.rules.refusal import InvalidParameterValue, Refusal, documented
 from localcloud.services.actions import Call
 from localcloud.services.parameters import Parameters
 
 KeyValues = list[dict[str, str]]
+
+# What TagSpecification of the service cvm may name (RunInstances: TagSpecification, 213/15730).
+_RESOURCE_TYPES = ("instance", "host", "image", "keypair", "ps", "hpc")
+
+
+class MachineTagKeyIllegal(Refusal):
+    """A tag key of TagSpecification is one that a tag may have (service cvm)."""
+
+    code = "FailedOperation.IllegalTagKey"
+    template = "{said}"
+    source = documented("RunInstances: FailedOperation.IllegalTagKey; limits of tags: 651/13354", page="213/15730")
+
+
+class MachineTagValueIllegal(Refusal):
+    """A tag value of TagSpecification is one that a tag may have (service cvm)."""
+
+    code = "FailedOperation.IllegalTagValue"
+    template = "{said}"
+    source = documented("RunInstances: FailedOperation.IllegalTagValue; limits of tags: 651/13354", page="213/15730")
+
+
+class MachineTagKeyReserved(Refusal):
+    """A tag key of TagSpecification is none of the system's (service cvm)."""
+
+    code = "FailedOperation.TagKeyReserved"
+    template = "{said}"
+    source = documented("RunInstances: FailedOperation.TagKeyReserved; limits of tags: 651/13354", page="213/15730")
+
+
+class MachineTagTwice(Refusal):
+    """TagSpecification names a key once (service cvm)."""
+
+    code = "InvalidParameterValue.DuplicateTags"
+    template = "The tag key `{key}` is given twice."
+    source = documented("RunInstances: InvalidParameterValue.DuplicateTags", page="213/15730")
+
+
+MACHINE_RULES = (MachineTagKeyIllegal, MachineTagValueIllegal, MachineTagKeyReserved, MachineTagTwice, tag.TooManyTags)
+_OF_MACHINES: dict[type[Refusal], type[Refusal]] = {
+    tag.TagKeyEmpty: MachineTagKeyIllegal,
+    tag.TagKeyTooLong: MachineTagKeyIllegal,
+    tag.TagKeyIllegal: MachineTagKeyIllegal,
+    tag.TagKeyReserved: MachineTagKeyReserved,
+    tag.TagValueEmpty: MachineTagValueIllegal,
+    tag.TagValueTooLong: MachineTagValueIllegal,
+    tag.TagValueIllegal: MachineTagValueIllegal,
+}
 
 
 def given(parameters: Parameters, name: str = "Tags") -> tag.Tags:
@@ -20,11 +68,22 @@ def given(parameters: Parameters, name: str = "Tags") -> tag.Tags:
 
 
 def specified(parameters: Parameters, resource_type: str) -> tag.Tags:
-    """TagSpecification[{ResourceType, Tags}] of the service cvm, for one type of resource."""
+    """TagSpecification[{ResourceType, Tags}] of the service cvm, for one type of resource. It has its own codes."""
     tags: tag.Tags = {}
     for entry in parameters.each("TagSpecification"):
-        if entry.text("ResourceType") == resource_type:
-            tags |= given(entry)
+        named = entry.text("ResourceType")
+        if named not in _RESOURCE_TYPES:
+            raise InvalidParameterValue(name="ResourceType", value=named, wanted=f"one of {', '.join(_RESOURCE_TYPES)}")
+        for one in entry.each("Tags"):
+            key, value = one.text("Key"), one.text("Value")
+            if named == resource_type and key in tags:
+                raise MachineTagTwice(key=key)
+            if named == resource_type:
+                tags[key] = value
+    try:
+        tag.check(tags)
+    except Refusal as refused:
+        raise _OF_MACHINES[type(refused)](said=refused.message) from None
     return tags
 
 

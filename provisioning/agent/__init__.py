@@ -1,4 +1,4 @@
-"""What runs on a machine: standard library only, Python 3.9 or later, JSON in, JSON out.
+"""What runs on a node: standard library only, Python 3.9 or later, JSON in, JSON out.
 
 It is sent over SSH with every call, packed as one archive, so it always fits the operator's side. A call is one JSON
 line on stdin, `{"token": ..., "operations": [{"do": ..., ...}]}`, followed by the raw bytes of archives, if any; the

@@ -7,8 +7,8 @@ import os
 import sys
 
 from .calls import answer
-from .machine import Machine
+from .node import Node
 
 os.umask(0o022)
 _request = json.loads(sys.stdin.buffer.readline())
-sys.stdout.write(json.dumps(answer(Machine(stdin=sys.stdin.buffer), _request)) + "\n")
+sys.stdout.write(json.dumps(answer(Node(stdin=sys.stdin.buffer), _request)) + "\n")

@@ -7,16 +7,17 @@ import shutil
 from collections.abc import Callable
 from typing import Any
 
-from . import commit, facts, lock, passing, prepare, receive, serving, stage
-from .machine import STATE, Machine, StepError
+from . import change_lock, commit, facts, serving, stage, upstreams
+from .kinds import archive
+from .node import STATE, Node, StepError
 
 OPERATIONS: dict[str, Callable[..., Any]] = {
     "facts": facts.facts,
-    "lock": lock.lock,
-    "renew": lock.renew,
-    "unlock": lock.unlock,
-    "receive": receive.receive,
-    "prepare": prepare.prepare,
+    "lock": change_lock.lock,
+    "renew": change_lock.renew,
+    "unlock": change_lock.unlock,
+    "receive": archive.receive,
+    "prepare": commit.prepare,
     "stage": stage.stage,
     "commit": commit.commit,
     "gate": serving.gate,
@@ -26,37 +27,37 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "drain": serving.drain,
     "end_drain": serving.end_drain,
     "retire": serving.retire,
-    "leave": passing.leave,
-    "join": passing.join,
+    "leave": upstreams.leave,
+    "join": upstreams.join,
 }
 
 
-def answer(machine: Machine, request: dict[str, Any]) -> dict[str, Any]:
+def answer(node: Node, request: dict[str, Any]) -> dict[str, Any]:
     """Do the operations of one request in order, up to the first that fails."""
-    machine.token = request.get("token", "")
+    node.token = request.get("token", "")
     step = ""
     results: list[Any] = []
     try:
         for operation in request["operations"]:
             step = operation["do"]
             arguments = {key: value for key, value in operation.items() if key != "do"}
-            results.append(OPERATIONS[step](machine, **arguments))
+            results.append(OPERATIONS[step](node, **arguments))
     except StepError as failed:
         error = {"step": failed.step, "message": failed.message, "seen": failed.seen, "detail": failed.detail}
         return {"results": results, "error": error}
     except OSError as failed:
-        return {"results": results, "error": _system_error(machine, step, failed)}
+        return {"results": results, "error": _system_error(node, step, failed)}
     return {"results": results}
 
 
-def _system_error(machine: Machine, step: str, failed: OSError) -> dict[str, Any]:
+def _system_error(node: Node, step: str, failed: OSError) -> dict[str, Any]:
     words = f"{failed.strerror or failed}" + (f": {failed.filename}" if failed.filename else "")
     if isinstance(failed, shutil.Error) and isinstance(failed.args[0], list):
         words = failed.args[0][0][2]  # of a copied tree: a list of everything that failed, mostly for one reason
     full = failed.errno in (errno.ENOSPC, errno.EDQUOT) or f"[Errno {errno.ENOSPC}]" in words
-    return {"step": step, "message": words, "seen": _disk_words(machine) if full else "", "detail": None}
+    return {"step": step, "message": words, "seen": _disk_words(node) if full else "", "detail": None}
 
 
-def _disk_words(machine: Machine) -> str:
-    usage = shutil.disk_usage(machine.state)
+def _disk_words(node: Node) -> str:
+    usage = shutil.disk_usage(node.state)
     return f"{STATE}: {usage.free // 1024} KiB free of {usage.total // 1024} KiB"

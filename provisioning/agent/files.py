@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import grp
 import hashlib
 import os
 import pwd
+import shutil
 from pathlib import Path
 from typing import Any
 
-from .machine import Machine, StepError
+from .node import Node, StepError
 
 
 def sha256_of(path: Path) -> str:
@@ -20,36 +22,63 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def owner_name(uid: int) -> str:
+def _owner_name(uid: int) -> str:
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return str(uid)
 
 
-def group_name(gid: int) -> str:
+def _group_name(gid: int) -> str:
     try:
         return grp.getgrgid(gid).gr_name
     except KeyError:
         return str(gid)
 
 
+def owner_facts(place: Path) -> dict[str, Any]:
+    status = place.stat()
+    return {
+        "owner": _owner_name(status.st_uid),
+        "group": _group_name(status.st_gid),
+        "mode": status.st_mode & 0o7777,
+    }
+
+
+def exist(node: Node, paths: list[str]) -> dict[str, bool]:
+    """Whether something is there, be it a link that leads nowhere."""
+    return {path: os.path.lexists(node.at(path)) for path in paths}
+
+
 def own(place: Path, wanted: dict[str, Any]) -> None:
     try:
         uid, gid = pwd.getpwnam(wanted["owner"]).pw_uid, grp.getgrnam(wanted["group"]).gr_gid
     except KeyError as missing:
-        raise StepError("owner", f"{wanted['path']}: {missing.args[0]} on this machine") from None
+        raise StepError("owner", f"{wanted['path']}: {missing.args[0]} on this node") from None
     os.chown(place, uid, gid)
     place.chmod(wanted["mode"])  # after chown, which clears the set-id bits
 
 
-def sync_directory(machine: Machine, path: Path) -> None:
+def sync_directory(node: Node, path: Path) -> None:
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        machine.sync(handle)
+        node.sync(handle)
     finally:
         os.close(handle)
 
 
-def sysctl_path(key: str) -> str:
-    return f"/etc/sysctl.d/60-tandem-{key}.conf"
+def put(node: Node, file: dict[str, Any]) -> None:
+    """Replace a file by its staged candidate."""
+    place, staged = node.at(file["path"]), node.state_path("staged") / file["path"].lstrip("/")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    node.before("write " + file["path"])
+    try:
+        staged.replace(place)
+    except OSError as failed:
+        if failed.errno != errno.EXDEV:
+            raise
+        near = place.with_name(f".{place.name}.tandem")
+        shutil.copy2(staged, near)
+        own(near, file)
+        near.replace(place)
+    sync_directory(node, place.parent)

@@ -6,109 +6,131 @@ import contextlib
 import json
 from typing import Any
 
-from .addresses import addresses_held, clients, wait_until_gone
-from .machine import Machine, StepError
-from .units import systemctl, unit_facts
+from .node import Node, StepError
+from .systemd import is_started, systemctl, unit_facts
 
 DRAIN_MARK = "/run/tandem/drain"  # there during a planned hand-over
 DRAIN_CONF = "/run/tandem/nginx-drain.conf"  # included by every server; gone after a reboot, like the mark
-MACHINE_FILE = "/etc/tandem/machine.json"  # the units of this machine's manifest, in order
+NODE_FILE = "/etc/tandem/machine.json"  # the units of this node's manifest, in order
 
 
-def gate(machine: Machine, *, name: str, url: str, status: int, deadline_s: float) -> float:
+def gate(node: Node, *, name: str, url: str, status: int, deadline_s: float) -> float:
     """Ask until the right answer comes. Returns the seconds that it took."""
-    began = machine.now()
+    began = node.now()
     seen = ""
     while True:
-        seen = machine.probe(url)
+        seen = node.probe(url)
         if seen == str(status):
-            return round(machine.now() - began, 3)
-        if machine.now() - began > deadline_s:
+            return round(node.now() - began, 3)
+        if node.now() - began > deadline_s:
             break
-        machine.sleep(0.1)
-    journal = machine.run(["journalctl", "--no-pager", "-o", "cat", "-n", "12", "-u", name]).out
+        node.sleep(0.1)
+    journal = node.run(["journalctl", "--no-pager", "-o", "cat", "-n", "12", "-u", name]).out
     raise StepError("gate", f"{url} did not answer {status} within {deadline_s:.0f} s", f"{seen}\n{journal}")
 
 
-def serves(machine: Machine) -> bool:
-    """Could this machine take the address: keepalived runs, nginx answers, no drain is on?"""
-    active = unit_facts(machine, ["keepalived"]).get("keepalived", {}).get("ActiveState") == "active"
-    draining = machine.at(DRAIN_MARK).exists()
-    return active and not draining and machine.probe("http://127.0.0.1/healthz") == "200"
+def serves(node: Node) -> bool:
+    """Could this node take the address: keepalived runs, nginx answers, no drain is on?"""
+    active = is_started(node, "keepalived")
+    draining = node.at(DRAIN_MARK).exists()
+    return active and not draining and node.probe("http://127.0.0.1/healthz") == "200"
 
 
-def wait_until_held(machine: Machine, *, virtual_ips: list[str], deadline_s: float) -> list[str]:
-    """Which of the addresses this machine has, waiting until it has any."""
-    deadline = machine.now() + deadline_s
-    while not (held := addresses_held(machine, virtual_ips)) and machine.now() < deadline:
-        machine.sleep(0.05)
+def wait_until_held(node: Node, *, virtual_ips: list[str], deadline_s: float) -> list[str]:
+    """Which of the addresses this node has, waiting until it has any."""
+    deadline = node.now() + deadline_s
+    while not (held := addresses_held(node, virtual_ips)) and node.now() < deadline:
+        node.sleep(0.05)
     return held
 
 
-def drain(machine: Machine, *, virtual_ips: list[str], deadline_s: float) -> dict[str, list[Any]]:
+def drain(node: Node, *, virtual_ips: list[str], deadline_s: float) -> dict[str, list[Any]]:
     """Ask clients to go, then let the addresses go.
 
     Killed here, the next rollout finds the mark and ends the drain; so does a reboot.
     """
-    settings = json.loads(machine.read("/etc/tandem/holder.json") or "{}")
-    held = addresses_held(machine, virtual_ips)
-    machine.before("drain")
-    machine.at("/run/tandem").mkdir(parents=True, exist_ok=True)
+    settings = json.loads(node.read("/etc/tandem/holder.json") or "{}")
+    held = addresses_held(node, virtual_ips)
+    node.before("drain")
+    node.at("/run/tandem").mkdir(parents=True, exist_ok=True)
     if held and settings.get("drain_s"):
-        machine.at(DRAIN_CONF).write_text("keepalive_timeout 0;\n")
-        systemctl(machine, "reload", "nginx")
-        machine.sleep(settings["drain_s"])
-    cut = len(clients(machine, held)) if held else 0
-    machine.at(DRAIN_MARK).write_text("")
+        node.at(DRAIN_CONF).write_text("keepalive_timeout 0;\n")
+        systemctl(node, "reload", "nginx")
+        node.sleep(settings["drain_s"])
+    cut = len(_clients(node, held)) if held else 0
+    node.at(DRAIN_MARK).write_text("")
     if settings.get("tracked"):
-        _track(machine, settings["drain"])
-    left = wait_until_gone(machine, held, 5)
+        _track(node, settings["drain"])
+    left = _wait_until_gone(node, held, 5)
     if left and settings.get("tracked"):
         # The peer does not hear that our priority is lower. FAULT lets go in any case; the peer serves, we asked.
-        _track(machine, settings["fault"])
+        _track(node, settings["fault"])
     if left:
-        left = wait_until_gone(machine, held, deadline_s)
+        left = _wait_until_gone(node, held, deadline_s)
     if left:
-        end_drain(machine)
+        end_drain(node)
         raise StepError("drain", f"{', '.join(left)} did not leave within {deadline_s:.0f} s; the drain was ended")
     return {"moved": held, "cut": [cut]}
 
 
-def end_drain(machine: Machine) -> None:
-    settings = json.loads(machine.read("/etc/tandem/holder.json") or "{}")
-    machine.before("end drain")
+def end_drain(node: Node) -> None:
+    settings = json.loads(node.read("/etc/tandem/holder.json") or "{}")
+    node.before("end drain")
     with contextlib.suppress(FileNotFoundError):
-        machine.at(DRAIN_MARK).unlink()
+        node.at(DRAIN_MARK).unlink()
     ours = [str(settings.get("drain")), str(settings.get("fault"))]
-    if settings.get("tracked") and machine.read("/run/tandem/nginx") in ours:
-        _track(machine, 0)
-    if machine.at(DRAIN_CONF).exists():
-        machine.at(DRAIN_CONF).unlink()
-        systemctl(machine, "reload", "nginx")
+    if settings.get("tracked") and node.read("/run/tandem/nginx") in ours:
+        _track(node, 0)
+    if node.at(DRAIN_CONF).exists():
+        node.at(DRAIN_CONF).unlink()
+        systemctl(node, "reload", "nginx")
 
 
-def _track(machine: Machine, value: int) -> None:
-    new = machine.at("/run/tandem/nginx.drain")
+def _track(node: Node, value: int) -> None:
+    new = node.at("/run/tandem/nginx.drain")
     new.write_text(f"{value}\n")
-    new.replace(machine.at("/run/tandem/nginx"))
+    new.replace(node.at("/run/tandem/nginx"))
 
 
-def idle(machine: Machine) -> list[str]:
+def idle(node: Node) -> list[str]:
     """The units of the last rollout that do not run; where there was no rollout, "everything"."""
-    units = _units(machine)
-    facts = unit_facts(machine, units)
-    return [unit for unit in units if facts.get(unit, {}).get("ActiveState") != "active"] if units else ["everything"]
+    units = _units(node)
+    facts = unit_facts(node, units)
+    return [unit for unit in units if not facts.get(unit, {}).get("started")] if units else ["everything"]
 
 
-def _units(machine: Machine) -> list[str]:
-    return json.loads(machine.read(MACHINE_FILE) or '{"units": []}')["units"]
+def _units(node: Node) -> list[str]:
+    return json.loads(node.read(NODE_FILE) or '{"units": []}')["units"]
 
 
-def retire(machine: Machine) -> list[str]:
+def retire(node: Node) -> list[str]:
     """Stop everything that the last rollout started here, the last first, so that disks can be taken away."""
-    units = _units(machine)
-    running = [unit for unit in reversed(units) if unit_facts(machine, [unit])[unit].get("ActiveState") == "active"]
+    units = _units(node)
+    running = [unit for unit in reversed(units) if is_started(node, unit)]
     for unit in running:
-        machine.before("stop " + unit)
-        systemctl(machine, "stop", unit)
+        node.before("stop " + unit)
+        systemctl(node, "stop", unit)
     return running
+
+
+def addresses_held(node: Node, virtual_ips: list[str]) -> list[str]:
+    if not virtual_ips:
+        return []
+    told = node.run(["ip", "-j", "-4", "address", "show"])
+    try:
+        here = {entry.get("local") for link in json.loads(told.out or "[]") for entry in link.get("addr_info", [])}
+    except ValueError:
+        return []
+    return [address for address in virtual_ips if address in here]
+
+
+def _wait_until_gone(node: Node, addresses: list[str], deadline_s: float) -> list[str]:
+    deadline = node.now() + deadline_s
+    while (left := addresses_held(node, addresses)) and node.now() < deadline:
+        node.sleep(0.02)
+    return left
+
+
+def _clients(node: Node, addresses: list[str]) -> list[str]:
+    told = node.run(["ss", "-Htn", "state", "established"])
+    return [line for line in told.out.splitlines() if line.split()[2].rsplit(":", 1)[0] in addresses]

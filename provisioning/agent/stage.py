@@ -8,10 +8,10 @@ import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from .change_lock import mine
 from .files import own
-from .lock import mine
-from .machine import Machine, StepError
-from .pending import merge, read_pending
+from .node import Node, StepError
+from .systemd import merge, read_pending
 
 
 class _Candidates(NamedTuple):
@@ -40,7 +40,7 @@ class _Candidates(NamedTuple):
 
 
 def stage(
-    machine: Machine,
+    node: Node,
     *,
     revision: str,
     files: list[dict[str, Any]],
@@ -50,40 +50,40 @@ def stage(
     checks: list[dict[str, Any]],
 ) -> None:
     """Write every candidate and let each check judge them. Nothing in use is touched."""
-    with mine(machine):
-        staged = machine.state_path("staged")
+    with mine(node):
+        staged = node.state_path("staged")
         shutil.rmtree(staged, ignore_errors=True)
         with contextlib.suppress(FileNotFoundError):  # of a run that was killed before its commit
-            machine.state_path("pending.next.json").unlink()
+            node.state_path("pending.next.json").unlink()
         staged.mkdir(mode=0o700)
         for file in files:
-            machine.before("stage " + file["path"])
-            _stage_file(machine, staged / file["path"].lstrip("/"), file)
+            node.before("stage " + file["path"])
+            _stage_file(node, staged / file["path"].lstrip("/"), file)
         for check in checks:
-            machine.before("check " + check["name"])
-            _check(machine, check, _Candidates(staged, files, links, absent))
-        _keep_previous(machine, revision, [entry["path"] for entry in [*files, *links]] + absent)
-        machine.write_json("pending.next.json", merge(read_pending(machine), afters))
+            node.before("check " + check["name"])
+            _check(node, check, _Candidates(staged, files, links, absent))
+        _keep_previous(node, revision, [entry["path"] for entry in [*files, *links]] + absent)
+        node.write_json("pending.next.json", merge(read_pending(node), afters))
 
 
-def _stage_file(machine: Machine, place: Path, file: dict[str, Any]) -> None:
+def _stage_file(node: Node, place: Path, file: dict[str, Any]) -> None:
     place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as out:
         out.write(file["text"])
         out.flush()
         own(place, file)
-        machine.sync(out.fileno())
+        node.sync(out.fileno())
 
 
-def _check(machine: Machine, check: dict[str, Any], candidates: _Candidates) -> None:
+def _check(node: Node, check: dict[str, Any], candidates: _Candidates) -> None:
     """Run a check that sees the candidates where they will be. Raises StepError with what it said."""
-    trial = machine.state_path("trial")
+    trial = node.state_path("trial")
     shutil.rmtree(trial, ignore_errors=True)
     trial.mkdir(mode=0o700)
     mounts: list[str] = []
     for number, directory in enumerate(check["directories"]):
-        here, copy = machine.at(directory), trial / str(number)
+        here, copy = node.at(directory), trial / str(number)
         here.mkdir(parents=True, exist_ok=True)
         shutil.copytree(here, copy, symlinks=True)
         shutil.copystat(here, copy)
@@ -91,7 +91,7 @@ def _check(machine: Machine, check: dict[str, Any], candidates: _Candidates) -> 
         mounts += [str(copy), str(here)]
     # The mounts end with the command, and nobody else sees them.
     script = 'while [ "$1" != -- ]; do mount --bind "$1" "$2" || exit 120; shift 2; done; shift; exec "$@"'
-    told = machine.run(
+    told = node.run(
         ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "tandem", *mounts, "--"]
         + check["command"],
         timeout_s=60,
@@ -102,22 +102,22 @@ def _check(machine: Machine, check: dict[str, Any], candidates: _Candidates) -> 
         raise StepError("check", check["name"], f"{words}\nexit code {told.code} of: {' '.join(check['command'])}")
 
 
-def _keep_previous(machine: Machine, revision: str, paths: list[str]) -> None:
+def _keep_previous(node: Node, revision: str, paths: list[str]) -> None:
     """Keep what is about to be replaced, so that a rollback has something to go back to.
 
     A hard link costs no room and cannot be half-written. A run that goes on where one was killed has the
     same revision and must not overwrite what that one kept.
     """
-    previous = machine.state_path("previous")
-    if machine.read_json("previous/journal.json", {}).get("revision") != revision:
+    previous = node.state_path("previous")
+    if node.read_json("previous/journal.json", {}).get("revision") != revision:
         shutil.rmtree(previous, ignore_errors=True)
         (previous / "files").mkdir(mode=0o700, parents=True)
-        machine.write_json("previous/journal.json", {"revision": revision, "existed": {}})
-    journal = machine.read_json("previous/journal.json", {})
+        node.write_json("previous/journal.json", {"revision": revision, "existed": {}})
+    journal = node.read_json("previous/journal.json", {})
     for path in paths:
         if path in journal["existed"]:
             continue
-        here, kept = machine.at(path), previous / "files" / path.lstrip("/")
+        here, kept = node.at(path), previous / "files" / path.lstrip("/")
         journal["existed"][path] = os.path.lexists(here)
         if journal["existed"][path]:
             kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -127,4 +127,4 @@ def _keep_previous(machine: Machine, revision: str, paths: list[str]) -> None:
                 os.link(here, kept, follow_symlinks=False)
             except OSError:  # another file system
                 shutil.copy2(here, kept, follow_symlinks=False)
-    machine.write_json("previous/journal.json", journal)
+    node.write_json("previous/journal.json", journal)

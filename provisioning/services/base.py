@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from provisioning.desired import Absent, Directory, Thing, Unit, reload
-
-if TYPE_CHECKING:
-    from provisioning.deployment import Deployment, Machine
+from provisioning.deployment import Deployment, Machine
+from provisioning.kinds.absent import Absent
+from provisioning.kinds.base import Thing, reload
+from provisioning.kinds.directory import Directory
+from provisioning.kinds.unit import Unit
 
 
 def desired(deployment: Deployment, machine: Machine) -> list[Thing]:

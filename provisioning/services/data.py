@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from provisioning.deployment import Deployment, Machine
+from provisioning.deployment import Deployment, Machine
 
 MARIADB_PORT = 3306
 REDIS_PORT = 6379

@@ -6,15 +6,16 @@ configuration, and nobody who looks for the files, has to know of the disk.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from provisioning import placeholders
-from provisioning.desired import File, FileSystem, FirstContent, Package, Thing, Unit, restart
+from provisioning.deployment import Deployment, Machine
+from provisioning.kinds.base import Thing, restart
+from provisioning.kinds.file import File
+from provisioning.kinds.file_system import FileSystem
+from provisioning.kinds.first_content import FirstContent
+from provisioning.kinds.package import Package
+from provisioning.kinds.unit import Unit
 from provisioning.rendering import render
 from provisioning.services.data import is_here
-
-if TYPE_CHECKING:
-    from provisioning.deployment import Deployment, Machine
 
 MOUNT_POINT = "/srv/tandem"
 # (package, unit, where it keeps its files)
@@ -55,3 +56,21 @@ def _mount(where: str, what: str, *, kind: str, options: str) -> list[Thing]:
     below = "" if what.startswith("/dev/") else MOUNT_POINT
     text = render("data_disk/mount.j2", where=where, what=what, type=kind, options=options, below=below)
     return [File(f"/etc/systemd/system/{unit}", text), Unit(unit)]
+
+
+def desired_without_data(deployment: Deployment, machine: Machine) -> list[Thing]:
+    """The databases stop before their directories are unmounted, and these before the disk that they are bound to.
+
+    Their packages and files stay: `data: on-primary` finds them again.
+    """
+    if not (deployment.former_data and machine == deployment.machines[0]):
+        return []
+    return [
+        *(_off(unit) for _, unit, _ in DATABASES),
+        *(_off(mount_unit(path)) for _, _, path in DATABASES),
+        _off(mount_unit(MOUNT_POINT)),
+    ]
+
+
+def _off(unit: str) -> Unit:
+    return Unit(unit, enabled=False, running=False)

@@ -9,15 +9,18 @@ changes (docs/adr/0005).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from provisioning.desired import Check, Directory, File, Package, Thing, Unit, reload
+from provisioning.deployment import Deployment, Machine
+from provisioning.kinds.base import Thing, reload
+from provisioning.kinds.check import Check
+from provisioning.kinds.directory import Directory
+from provisioning.kinds.file import File
+from provisioning.kinds.package import Package
+from provisioning.kinds.unit import Unit
 from provisioning.rendering import render
 from provisioning.services.data import MARIADB_PORT, REDIS_PORT, is_here
 from provisioning.services.iam import APISERVER_PORT, AUTHZ_PORT
-
-if TYPE_CHECKING:
-    from provisioning.deployment import Deployment, Machine
 
 UNIT = "tandem-firewall"
 RULES = "/etc/tandem/firewall/rules.nft"

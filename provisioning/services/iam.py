@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from provisioning import placeholders
-from provisioning.desired import (
-    Archive,
-    Check,
-    Directory,
-    File,
-    Gate,
-    Link,
-    Package,
-    Thing,
-    Unit,
-    User,
-    restart,
-)
+from provisioning.deployment import Deployment, Machine
+from provisioning.kinds.archive import Archive
+from provisioning.kinds.base import Thing, restart
+from provisioning.kinds.check import Check
+from provisioning.kinds.directory import Directory
+from provisioning.kinds.file import File
+from provisioning.kinds.gate import Gate
+from provisioning.kinds.link import Link
+from provisioning.kinds.package import Package
+from provisioning.kinds.timer import Timer
+from provisioning.kinds.unit import Unit
+from provisioning.kinds.user import User
 from provisioning.rendering import render
 from provisioning.services.data import POOL_SIZE, external_addresses, is_here, mariadb_address, redis_address
-
-if TYPE_CHECKING:
-    from provisioning.deployment import Deployment, Machine
 
 CURRENT = "/opt/iam/current"
 APISERVER_PORT = 8080
@@ -61,7 +55,7 @@ def desired(deployment: Deployment, machine: Machine) -> list[Thing]:
         *_housekeeping(deployment),
         Link(CURRENT, release.path, after=everything),
         *(Unit(name) for name in _SERVICES),
-        Unit("iam-refresh.timer"),
+        _refresh_timer(deployment.iam.refresh_interval_s),
         Gate("iam-apiserver", f"http://{machine.private_address}:{APISERVER_PORT}/healthz"),
         Gate("iam-authz-server", f"http://{machine.private_address}:{AUTHZ_PORT}/healthz"),
         Gate("iam-pump", f"http://127.0.0.1:{PUMP_PORT}/healthz"),
@@ -152,7 +146,6 @@ def _units(deployment: Deployment, machine: Machine) -> list[Thing]:
     ]
     runner = File(_RUNNER, render("iam/run-censored.sh.j2"), mode=0o755)
     redis_host, redis_port = redis_address(deployment)
-    timer = restart("iam-refresh.timer")
     return [
         *([] if deployment.release.stand_in else [runner]),
         *services,
@@ -168,12 +161,16 @@ def _units(deployment: Deployment, machine: Machine) -> list[Thing]:
             mode=0o755,
         ),
         File("/etc/systemd/system/iam-refresh.service", render("iam/iam-refresh.service.j2", script=_REFRESH)),
-        File(
-            "/etc/systemd/system/iam-refresh.timer",
-            render("iam/iam-refresh.timer.j2", interval_s=deployment.iam.refresh_interval_s),
-            after=(timer,),
-        ),
     ]
+
+
+def _refresh_timer(interval_s: int) -> Timer:
+    return Timer(
+        "iam-refresh",
+        f"Every {interval_s} s: refresh what the IAM services know (iam-refresh.service)",
+        interval_s,
+        random_delay_s=interval_s // 4,
+    )
 
 
 def _housekeeping(deployment: Deployment) -> list[Thing]:

@@ -6,15 +6,18 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from importlib import resources
-from typing import TYPE_CHECKING
 
 from provisioning import placeholders
-from provisioning.desired import Absent, Check, Directory, File, Package, Thing, Unit, reload, restart
+from provisioning.deployment import Deployment, Machine
+from provisioning.kinds.absent import Absent
+from provisioning.kinds.base import Thing, reload, restart
+from provisioning.kinds.check import Check
+from provisioning.kinds.directory import Directory
+from provisioning.kinds.file import File
+from provisioning.kinds.package import Package
+from provisioning.kinds.unit import Unit
 from provisioning.rendering import render
-
-if TYPE_CHECKING:
-    from provisioning.deployment import Deployment, Machine
-    from settings.keepalived import KeepalivedSettings, ProfileName
+from settings.keepalived import KeepalivedSettings, ProfileName
 
 SETTINGS = "provisioning/templates/keepalived/ and the stack's tandem:keepalived"
 HOLDER_FILE = "/etc/tandem/holder.json"  # what the agent reads for a planned hand-over

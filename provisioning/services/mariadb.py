@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from provisioning import placeholders
-from provisioning.desired import Account, Database, File, Grant, Package, Query, Thing, Unit, restart
+from provisioning.deployment import Deployment, Machine
+from provisioning.kinds.account import Account
+from provisioning.kinds.base import Thing, restart
+from provisioning.kinds.database import Database
+from provisioning.kinds.file import File
+from provisioning.kinds.grant import Grant
+from provisioning.kinds.package import Package
+from provisioning.kinds.query import Query
+from provisioning.kinds.unit import Unit
 from provisioning.rendering import render
 from provisioning.services.data import MARIADB_PORT, POOL_SIZE, is_here
-
-if TYPE_CHECKING:
-    from provisioning.deployment import Deployment, Machine
 
 # The schema's triggers act as this account, whoever deletes a row (iam.md 2). MariaDB does not listen on loopback,
 # so nobody logs in with it.

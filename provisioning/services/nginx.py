@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from provisioning import placeholders
-from provisioning.desired import Absent, Check, Directory, File, Gate, Package, Thing, Unit, reload
+from provisioning.deployment import Deployment, Machine
+from provisioning.kinds.absent import Absent
+from provisioning.kinds.base import Thing, reload
+from provisioning.kinds.check import Check
+from provisioning.kinds.directory import Directory
+from provisioning.kinds.file import File
+from provisioning.kinds.gate import Gate
+from provisioning.kinds.package import Package
+from provisioning.kinds.unit import Unit
 from provisioning.rendering import render
 from provisioning.services.iam import APISERVER_PORT, AUTHZ_PORT
-
-if TYPE_CHECKING:
-    from provisioning.deployment import Deployment, Machine
 
 SETTINGS = "provisioning/templates/nginx/ and the stack's tandem:nginx"
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from provisioning import placeholders
-from provisioning.desired import File, Package, Thing, Unit, restart
+from provisioning.deployment import Deployment, Machine
+from provisioning.kinds.base import Thing, restart
+from provisioning.kinds.file import File
+from provisioning.kinds.package import Package
+from provisioning.kinds.unit import Unit
 from provisioning.rendering import render
 from provisioning.services.data import REDIS_PORT, is_here
-
-if TYPE_CHECKING:
-    from provisioning.deployment import Deployment, Machine
 
 _UNIT = "redis-server"
 

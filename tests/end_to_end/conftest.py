@@ -2,20 +2,47 @@ from __future__ import annotations
 
 import shutil
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
 from tests.end_to_end import host
+from tests.end_to_end.group import Group
 from tests.end_to_end.lab import ROOT, Lab
 
 # One for each checkout: two of them may be tested at once, and the next run clears away what a killed one left.
 NAME = f"e2e{zlib.crc32(str(ROOT).encode()):08x}"
 
+GROUP = pytest.StashKey[Group]()
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The test of `down` takes away what the others stand on: it goes last."""
     items.sort(key=lambda item: item.get_closest_marker("last") is not None)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    group = item.config.stash.get(GROUP, None)
+    if group is not None and report.failed:
+        group.failed = True
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None]:
+    """A failed test, or a fixture that fails when it ends, leaves the next test a whole group."""
+    group = item.config.stash.get(GROUP, None)
+    try:
+        yield
+    except (Exception, pytest.fail.Exception):
+        if group is not None:
+            group.failed = True
+        raise
+    finally:
+        if group is not None and group.failed and nextitem is not None:
+            group.restore()
 
 
 @pytest.fixture(scope="session")
@@ -37,12 +64,14 @@ def lab(before: host.Traces) -> Iterator[Lab]:
 
 
 @pytest.fixture(scope="session")
-def first_up(lab: Lab) -> str:
-    """What `tandem up` prints on an empty cloud."""
-    return lab.up()
+def group(lab: Lab, pytestconfig: pytest.Config) -> Group:
+    """The nodes on an empty cloud after their first `tandem up`."""
+    group = Group(lab)
+    group.up()
+    pytestconfig.stash[GROUP] = group
+    return group
 
 
 @pytest.fixture
-def deployed(lab: Lab, first_up: str) -> Lab:
-    del first_up
-    return lab
+def deployed(group: Group) -> Lab:
+    return group.lab

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from operations.cli import find_cli
 from operations.workspace import find_workspace
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,17 +57,20 @@ class Lab:
         return self.run("localcloud", "ssh", machine, "--", "sh", "-c", script, check=check, timeout_s=60).stdout
 
     def up(self, *options: str) -> str:
-        return self.operator("tandem", "up", "--stack", "local", *options).stdout
+        return self.tandem("up", *options)
 
-    def pulumi(self, *arguments: str, settings: Path | None = None, check: bool = True) -> str:
-        """Run the real pulumi on the copies that `tandem up` works on, with other settings if given."""
+    def tandem(self, *words: str) -> str:
+        """Run one operation on the stack; what Pulumi says of it."""
+        return self.operator("tandem", *words, "--stack", "local").stdout
+
+    def urns(self) -> list[str]:
+        """Of everything in the stack's state."""
         workspace = find_workspace("local", {"LOCALCLOUD_NAME": self.name})
         assert workspace is not None
-        environment = workspace.prepare_for_pulumi("local", settings)
-        words = [f"{key}={value}" for key, value in environment.items()]
-        command = ("env", *words, "pulumi", "--cwd", str(workspace.project), *arguments)
-        result = self.operator(*command, "--stack", "local", "--non-interactive", check=check)
-        return result.stdout + result.stderr
+        environment = [f"{key}={value}" for key, value in workspace.prepare_for_pulumi("local").items()]
+        pulumi = ("env", *environment, str(find_cli(os.environ) / "pulumi"), "--cwd", str(workspace.project))
+        shown = self.operator(*pulumi, "stack", "--show-urns", "--stack", "local", "--non-interactive").stdout
+        return [word for word in shown.split() if word.startswith("urn:")]
 
     def outputs(self) -> dict[str, Any]:
         return json.loads(self.run("tandem", "outputs", "--stack", "local", "--json", "--show-secrets").stdout)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -12,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from localcloud.engine.secrets import Crypter, new_crypter
+from operations.cli import find_cli
 from tests.end_to_end.conftest import NAME
 from tests.end_to_end.lab import ROOT, CommandError, Lab, wait_until
 from tests.end_to_end.settings import write_settings
@@ -43,7 +45,8 @@ class Site:
     lab: Lab
     vpc_id: str
     subnet_id: str
-    crypter: Crypter
+    encrypted: str  # the databases' password
+    salt: str  # of the stack file with it
 
     def settings_on_primary(self, file: Path) -> Path:
         """The local stack in this network, with databases of its own."""
@@ -51,7 +54,7 @@ class Site:
 
     def settings(self, file: Path, *, keep_disk: bool = False, **data: Any) -> Path:
         """The same with these databases."""
-        given = {name: {"secure": self.crypter.encrypt(PASSWORD)} for name in ("mariadbPassword", "redisPassword")}
+        given = {name: {"secure": self.encrypted} for name in ("mariadbPassword", "redisPassword")}
         addresses = {"mariadbAddress": f"{DATABASES}:3306", "redisAddress": f"{DATABASES}:6379"}
         written = write_settings(
             file,
@@ -60,7 +63,7 @@ class Site:
             data={"placement": "external", **addresses, **data},
             credentials={"given": given},
         )
-        written.write_text(f"encryptionsalt: '{self.crypter.salt}'\n{written.read_text()}")
+        written.write_text(f"encryptionsalt: '{self.salt}'\n{written.read_text()}")
         return written
 
     def data_disks(self) -> list[dict[str, Any]]:
@@ -77,7 +80,7 @@ def _call(lab: Lab, service: str, action: str, **parameters: Any) -> dict[str, A
 
 
 @pytest.fixture(scope="module")
-def site() -> Iterator[Site]:
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     lab = Lab(f"{NAME}x")
     lab.localcloud("down")
     state = ROOT / ".tandem" / lab.name
@@ -87,7 +90,7 @@ def site() -> Iterator[Site]:
     before = os.environ.get("PULUMI_CONFIG_PASSPHRASE")
     os.environ["PULUMI_CONFIG_PASSPHRASE"] = phrase  # for the commands that the lab runs
     try:
-        yield _make_site(lab, new_crypter(phrase))
+        yield _make_site(lab, *_encrypt(PASSWORD, tmp_path_factory.mktemp("encrypted")))
     finally:
         os.environ.pop("PULUMI_CONFIG_PASSPHRASE")
         if before is not None:
@@ -96,7 +99,18 @@ def site() -> Iterator[Site]:
         shutil.rmtree(state, ignore_errors=True)
 
 
-def _make_site(lab: Lab, crypter: Crypter) -> Site:
+def _encrypt(text: str, folder: Path) -> tuple[str, str]:
+    """The text as a stack's file holds it, and the file's salt."""
+    (folder / "Pulumi.yaml").write_text("name: encrypted\nruntime: yaml\n")
+    pulumi = [str(find_cli(os.environ) / "pulumi"), "--cwd", str(folder), "--non-interactive"]
+    environment = {**os.environ, "PULUMI_BACKEND_URL": folder.as_uri(), "PULUMI_HOME": str(folder)}
+    for words in (["stack", "init", "one"], ["config", "set", "text", text, "--secret", "--stack", "one"]):
+        subprocess.run([*pulumi, *words], env=environment, check=True, capture_output=True)
+    written = yaml.safe_load((folder / "Pulumi.one.yaml").read_text())
+    return written["config"]["encrypted:text"]["secure"], written["encryptionsalt"]
+
+
+def _make_site(lab: Lab, encrypted: str, salt: str) -> Site:
     call = partial(_call, lab)
     vpc_id = call("vpc", "CreateVpc", VpcName="theirs", CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
     subnet = call(
@@ -122,7 +136,7 @@ def _make_site(lab: Lab, crypter: Crypter) -> Site:
     lab.on("databases", _SETUP)
     schema = (ROOT / "samples" / "iam" / "sql" / "iam.sql").read_text()
     lab.on("databases", f"mariadb iam <<'SCHEMA'\n{schema}\nSCHEMA")
-    return Site(lab, vpc_id, subnet_id, crypter)
+    return Site(lab, vpc_id, subnet_id, encrypted, salt)
 
 
 def test_a_wrong_address_is_named_before_anything_is_changed(site: Site, tmp_path: Path) -> None:

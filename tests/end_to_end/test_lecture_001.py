@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.end_to_end.group import Group
 from tests.end_to_end.lab import Lab, wait_until
 from tests.end_to_end.settings import write_settings
 
@@ -46,15 +47,11 @@ def test_ten_requests_to_a_domain_are_five_on_each_machine(deployed: Lab, domain
 
 
 @pytest.fixture(scope="module")
-def seed(lab: Lab, first_up: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def seed(group: Group, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """The same deployment, changed in place to the lecture's keepalived; and back afterwards."""
-    del first_up
     settings = write_settings(tmp_path_factory.mktemp("seed") / "seed.yaml", keepalived={"profile": "seed"})
-    lab.up("--config-file", str(settings))
-    yield lab
-    for machine in MACHINES:
-        lab.on(machine, "systemctl start nginx keepalived")
-    lab.up()
+    with group.changed_to(settings) as lab:
+        yield lab
 
 
 class Watch:

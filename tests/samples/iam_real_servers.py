@@ -8,11 +8,9 @@ a temporary directory), and what a machine has on its own 127.0.0.1 moves to its
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tarfile
 import time
 import urllib.error
 import urllib.request
@@ -25,8 +23,14 @@ import redis
 from iam_certificates import write_certificates
 
 from provisioning import placeholders
+from provisioning.agent.kinds.archive import unpack
 from provisioning.deployment import Deployment, Domains, Machine
-from provisioning.desired import Account, Database, File, Grant, Query, Thing
+from provisioning.kinds.account import Account
+from provisioning.kinds.base import Thing
+from provisioning.kinds.database import Database
+from provisioning.kinds.file import File
+from provisioning.kinds.grant import Grant
+from provisioning.kinds.query import Query
 from provisioning.services import iam as iam_service
 from provisioning.services import mariadb as mariadb_service
 from provisioning.services import redis as redis_service
@@ -170,15 +174,17 @@ class Node:
         ])  # fmt: skip
         wait_until(self._mariadb_answers, f"mariadbd, see {self.processes['mariadb'].log}")
 
+    @property
+    def _client(self) -> list[str]:
+        return ["mariadb", "--no-defaults", f"--socket={self.directory}/s", "--user=root", "--batch"]
+
     def _mariadb_answers(self) -> bool:
-        ping = ["mariadb-admin", "--no-defaults", f"--socket={self.directory}/s", "--user=root", "ping"]
-        return subprocess.run(ping, capture_output=True, check=False).returncode == 0
+        return subprocess.run([*self._client, "--execute=SELECT 1"], capture_output=True, check=False).returncode == 0
 
     def sql(self, statements: str, database: str = "") -> str:
         """As root over the socket, like the agent."""
-        client = ["mariadb", "--no-defaults", f"--socket={self.directory}/s", "--user=root", "--batch"]
         told = subprocess.run(
-            [*client, "--skip-column-names", *([database] if database else [])],
+            [*self._client, "--skip-column-names", *([database] if database else [])],
             input=statements, text=True, capture_output=True, check=False,
         )  # fmt: skip
         assert told.returncode == 0, told.stderr
@@ -266,18 +272,12 @@ class Node:
         return (self.directory / f"var/log/iam/{name}.log").read_text()
 
 
-def missing_programs() -> list[str]:
-    wanted = ("mariadbd", "mariadb", "mariadb-install-db", "redis-server")
-    return [name for name in wanted if not shutil.which(name)]
-
-
 @contextmanager
 def group(directory: Path, release_path: str = "") -> Generator[tuple[Node, Node]]:
     """Both machines with their files, the databases running and filled on the first; services not started."""
     release = find_release(release_path)
     unpacked = directory / "release"
-    with tarfile.open(release.source) as archive:
-        archive.extractall(unpacked, filter="data")
+    unpack(Path(release.source), unpacked)
     deployment = _deployment(release)
     with ExitStack() as stack:
         nodes = [Node(deployment, machine, directory / machine.name, unpacked) for machine in deployment.machines]

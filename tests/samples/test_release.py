@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from provisioning.agent.kinds.archive import unpack
 from samples.iam.build import archive, build
 from settings.load import find_release
 from settings.releases import Release, ReleaseError
@@ -44,8 +45,7 @@ def test_building_again_does_not_touch_the_file(tmp_path: Path) -> None:
 
 def test_the_programs_start_from_an_unpacked_release(tmp_path: Path) -> None:
     build(tmp_path / "a.tar.gz")
-    with tarfile.open(tmp_path / "a.tar.gz") as tar:
-        tar.extractall(tmp_path / "release", filter="data")
+    unpack(tmp_path / "a.tar.gz", tmp_path / "release")
     for name in ("iam-apiserver", "iam-authz-server", "iam-pump"):
         told = subprocess.run(
             [sys.executable, str(tmp_path / "release" / "bin" / name), "--version"],

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 
 from .codes import DATABASE, CodedError
 from .config import Config, ConfigError, load
 from .grants import Feed, Policies, Secrets, publishing
+from .journal import Journal
 from .login import Tokens
-from .messages import Response, Router, healthz, version
+from .messages import Request, Response, Router, healthz, version
 from .process import Ports, Stop, run
 from .sessions import Sessions
 from .stores import CHANNEL, Messages, MessagesError, Store, StoreError
 from .users import Users
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from .journal import Journal
-    from .messages import Request
 
 NAME = "iam-apiserver"
 SECRETS_PATH = "/proto.Cache/ListSecrets"  # the gRPC method's path; here a POST over HTTPS with JSON

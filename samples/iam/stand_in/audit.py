@@ -5,19 +5,16 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import msgpack
+from .journal import Journal
 from .jsontext import dump
+from .ladon import Asked, Decision
 from .stores import AUDIT_LIST, Messages, MessagesError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from .journal import Journal
-    from .ladon import Asked, Decision
 
 FIELDS = ("TimeStamp", "Username", "Effect", "Conclusion", "Request", "Policies", "Deciders", "ExpireAt")
 _KEPT = timedelta(days=365 * 100)
@@ -61,8 +58,7 @@ class Record:
         given = msgpack.unpack(data)
         expire_at, timestamp = given.get("ExpireAt"), given.get("TimeStamp")
         if not isinstance(expire_at, datetime) or not isinstance(timestamp, int):
-            msg = f"no audit record: it has {', '.join(given) or 'no fields'}"
-            raise msgpack.PackError(msg)
+            raise msgpack.PackError(f"no audit record: it has {', '.join(given) or 'no fields'}")
         username, effect, conclusion, request, policies, deciders = (str(given.get(name, "")) for name in FIELDS[1:-1])
         return cls(timestamp, username, effect, conclusion, request, policies, deciders, expire_at)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import jwt
 
@@ -15,15 +16,10 @@ from .audit import Record, Recorder
 from .cache import ApiserverSource, Cache, CachedSecret
 from .codes import BIND, EXPIRED, MISSING_HEADER, PAGE_NOT_FOUND, SIGNATURE_INVALID, CodedError
 from .config import Config, ConfigError, load
+from .journal import Journal
 from .messages import Request, Response, Router, healthz, ok, version
 from .process import Ports, Stop, StoppedError, run
 from .stores import CHANNEL, Messages, MessagesError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from typing import Any
-
-    from .journal import Journal
 
 NAME = "iam-authz-server"
 _NO_POLICIES = "list policies failed"

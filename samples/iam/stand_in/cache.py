@@ -6,16 +6,13 @@ import http.client
 import json
 import ssl
 import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from .apiserver import POLICIES_PATH, SECRETS_PATH
 from .codes import IamError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from .journal import Journal
+from .journal import Journal
 
 _TIMEOUT_S = 5
 # After a notice wait for more of them: a script that makes ten policies costs one or two reloads, not ten.
@@ -74,8 +71,7 @@ class ApiserverSource:
         answer = connection.getresponse()
         body = answer.read()
         if answer.status != http.client.OK:
-            msg = f"POST {path} gave {answer.status} {body[:200]!r}"
-            raise http.client.HTTPException(msg)
+            raise http.client.HTTPException(f"POST {path} gave {answer.status} {body[:200]!r}")
         return json.loads(body)
 
 

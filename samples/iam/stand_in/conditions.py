@@ -1,15 +1,32 @@
-"""Ladon's conditions: (options of the policy, value in the request's context, the request) -> fulfilled?"""
+"""A question to ladon, and the conditions of a policy on it:
+(options of the policy, value in the question's context, the question) -> fulfilled?
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
-    from .ladon import Asked
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One question: may `subject` do `action` to `resource`?"""
+
+    subject: str = ""
+    action: str = ""
+    resource: str = ""
+    context: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "resource": self.resource,
+            "action": self.action,
+            "subject": self.subject,
+            "context": dict(self.context),
+        }
 
 
 def _string_equal(options: Mapping[str, Any], value: Any, _: Asked) -> bool:

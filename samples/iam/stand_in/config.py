@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
 from . import VERSION
 from .codes import IamError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 _SERVING: dict[str, Any] = {
     "server.mode": "release",

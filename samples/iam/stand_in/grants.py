@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from . import ladon, passwords, rules
 from .codes import DATABASE, POLICY_NOT_FOUND, SECRET_MAX_COUNT, SECRET_NOT_FOUND, CodedError
@@ -11,9 +11,6 @@ from .lists import listing, page_of
 from .messages import Request, Response, ok
 from .records import Policy, Secret
 from .stores import Page, Store
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _MAX_SECRETS = 10
 _EVERYTHING = Page(limit=-1)

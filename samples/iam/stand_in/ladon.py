@@ -6,15 +6,13 @@ Differences from the Go library: Python's regular expressions, and no limit on t
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .codes import BIND, VALIDATION, CodedError, IamError
-from .conditions import CONDITIONS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+from .conditions import CONDITIONS, Asked
 
 BY_DEFAULT = "Request was denied by default"
 FORCEFULLY = "Request was forcefully denied"
@@ -22,24 +20,6 @@ FORCEFULLY = "Request was forcefully denied"
 
 class PatternError(IamError):
     """A policy's <...> is no regular expression; the request is denied with this reason."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """One question: may `subject` do `action` to `resource`?"""
-
-    subject: str = ""
-    action: str = ""
-    resource: str = ""
-    context: Mapping[str, Any] = field(default_factory=dict[str, Any])
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "resource": self.resource,
-            "action": self.action,
-            "subject": self.subject,
-            "context": dict(self.context),
-        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,15 +9,13 @@ from __future__ import annotations
 import base64
 import binascii
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jwt
 
 from .codes import IamError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 AUDIENCE = "iam.api.marmotedu.com"
 ISSUER = "iam-apiserver"

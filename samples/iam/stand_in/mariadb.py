@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from .config import Config
 from .mariadb_pool import Pool
 from .records import Metadata, Policy, Secret, User, instance_id, load_shadow
 from .stores import Page
-
-if TYPE_CHECKING:
-    from .config import Config
 
 _USER_COLUMNS = "name, status, nickname, password, email, phone, isAdmin, extendShadow, loginedAt"
 _SECRET_COLUMNS = "name, username, secretID, secretKey, expires, description, extendShadow"  # noqa: S105 - columns

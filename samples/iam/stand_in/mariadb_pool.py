@@ -6,16 +6,14 @@ import queue
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pymysql
+from pymysql.connections import Connection
 from pymysql.constants import CLIENT, ER
 from pymysql.cursors import DictCursor
 
 from .stores import DuplicateNameError, StoreError
-
-if TYPE_CHECKING:
-    from pymysql.connections import Connection
 
 _TIMEOUT_S = 3  # the real server has none, and hangs with a hung database
 _LIFE_S = 10  # as the real server's pool

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from . import VERSION
 from .codes import BIND, CodedError
 from .jsontext import dump
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 JSON_TYPE = "application/json; charset=utf-8"
 

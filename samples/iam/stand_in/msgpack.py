@@ -7,13 +7,10 @@ stand-in can share a group during a rollout. Debian's python3-msgpack is not amo
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from .codes import IamError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 Value = str | int | datetime | None
 _TIMESTAMP = -1  # the extension type of MessagePack's own

@@ -8,18 +8,14 @@ import ssl
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from .codes import IamError
+from .config import Config
 from .journal import Journal
+from .messages import Request, Response
 from .web import Listener, server_context
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from .config import Config
-    from .messages import Request, Response
 
 _DRAIN_S = 10
 _TURN_S = 0.1

@@ -7,10 +7,11 @@ import os
 import sys
 import time
 import uuid
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from . import msgpack
 from .audit import FIELDS, Record
@@ -21,9 +22,6 @@ from .messages import Request, Response, Router
 from .process import Stop
 from .stores import AUDIT_LIST, PUMP_LOCK, PUMP_LOCK_S, Messages, MessagesError
 from .web import Listener
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
 
 NAME = "iam-pump"
 _DRAIN_S = 2

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
 from .jsontext import dump, timestamp
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 
 @dataclass(slots=True)

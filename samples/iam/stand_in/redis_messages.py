@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import redis
 
+from .config import Config
 from .stores import MessagesError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
-
-    from .config import Config
 
 _TIMEOUT_S = 3
 _SILENCE_S = 30  # a subscription without a sign of life for so long is made anew

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from .codes import BIND, VALIDATION, CodedError
 from .records import Metadata
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 # A Kubernetes "qualified name" without its prefix; the column holds 45, which the real validator does not know.
 _NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")

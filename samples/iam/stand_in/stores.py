@@ -5,15 +5,12 @@ Production has `mariadb.MariaDbStore` and `redis_messages.RedisMessages`; tests 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from .codes import IamError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from .records import Policy, Secret, User
+from .records import Policy, Secret, User
 
 CHANNEL = "iam.cluster.notifications"
 AUDIT_LIST = "analytics-iam-system-analytics"

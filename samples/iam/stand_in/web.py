@@ -9,17 +9,14 @@ import sys
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .codes import CodedError
+from .journal import Journal
 from .messages import Request, Response, failure, unforeseen
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from .journal import Journal
 
 _IDLE_S = 75  # longer than nginx's upstream keepalive of 60 s, so that nginx is the one to close
 _LAST_CONNECTIONS_S = 0.25

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import socket
 import threading
@@ -19,8 +20,8 @@ from tencentcloud.common.profile.client_profile import ClientProfile
 from tencentcloud.common.profile.http_profile import HttpProfile
 
 from localcloud.api.app import make_app
-from localcloud.api.dispatch import dispatch, find_action
 from localcloud.api.gateway import Gateway
+from localcloud.api.request_path import find_action, run_action
 from localcloud.reconcile.cloud import Cloud
 from localcloud.rules.catalog import IMAGES, Image
 from localcloud.rules.timing import SHORT, Timing
@@ -31,7 +32,17 @@ from localcloud.world import PaperWorld, World
 REGION = "ap-guangzhou"
 ZONE = "ap-guangzhou-6"
 SECRET_ID, SECRET_KEY = "localcloud", "localcloud-secret"
-PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHUqTDx2CTl6yUK8kfv5BnKBSpUjw5DMUZeOMqzZl0Pb iam"
+
+
+def public_key(number: int = 0) -> str:
+    """An RSA key of 2048 bits that nobody has the private half of, as an OpenSSH line."""
+    modulus = (1 << 2047) + 2 * number + 1
+    fields = (b"ssh-rsa", (65537).to_bytes(3, "big"), modulus.to_bytes(257, "big"))
+    blob = b"".join(len(part).to_bytes(4, "big") + part for part in fields)
+    return f"ssh-rsa {base64.b64encode(blob).decode()} iam"
+
+
+PUBLIC_KEY = public_key()
 
 
 class Direct:
@@ -44,7 +55,7 @@ class Direct:
         """`call("vpc:CreateVpc", VpcName="x", CidrBlock="10.0.0.0/16")`."""
         service, _, name = target.partition(":")
         action = find_action(service, name, VERSIONS[service])
-        return dispatch(
+        return run_action(
             self.cloud, action, parameters, region=region, secret_id=SECRET_ID, request_id=str(uuid.uuid4())
         )
 
@@ -105,7 +116,7 @@ def serving(cloud: Cloud, *, requests_per_second: int | None = 0) -> Generator[S
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     listener.listen(128)
-    config = uvicorn.Config(make_app(cloud, gateway), log_config=None, access_log=False, lifespan="off")
+    config = uvicorn.Config(make_app(gateway), log_config=None, access_log=False, lifespan="off")
     server = _Quiet(config)
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()

@@ -242,7 +242,7 @@ def instance(client: Client) -> None:
         LoginSettings={"KeyIds": [key_id]},
         DisasterRecoverGroupIds=[group_id],
         TagSpecification=tags,
-        DataDisks=[{"DiskSize": 20}],
+        DataDisks=[{"DiskType": "CLOUD_PREMIUM", "DiskSize": 20}],
         UserData="IyEvYmluL3NoCg==",
     )
     for wanted in (named("tag:role", "web"), named("instance-name", "web"), named("zone", ZONE)):
@@ -457,7 +457,7 @@ def disk(client: Client) -> None:
 
     client("cbs:AttachDisks", DiskIds=[disk_id], InstanceId=instance_id)
     wait_until(state, "ATTACHED")
-    refused(client, "ResourceUnavailable.Attached", "cbs:TerminateDisks", DiskIds=[disk_id])
+    refused(client, "ResourceUnavailable.NotSupportRefund", "cbs:TerminateDisks", DiskIds=[disk_id])
     client("cbs:ResizeDisk", DiskId=disk_id, DiskSize=60)
     wait_until(state, "ATTACHED")
     refused(client, "InvalidParameterValue", "cbs:ResizeDisk", DiskId=disk_id, DiskSize=50)
@@ -492,7 +492,10 @@ def tags(client: Client) -> None:
     assert [row["TagSet"] for row in shown] == [[{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "2"}]]
     client("tag:UnTagResources", ResourceList=[resource], TagKeys=["b"])
     wrong = {"Resource": "qcs::vpc:ap-guangzhou:uin/:vpc/vpc-00000000", "DeleteTags": [{"TagKey": "a"}]}
-    refused(client, "InvalidParameterValue.ResourceIdInvalid", "tag:ModifyResourceTags", **wrong)
+    refused(client, "InvalidParameterValue.ResourceDescriptionError", "tag:ModifyResourceTags", **wrong)
+    chinese = [{"TagKey": "部门", "TagValue": "基础架构"}, {"TagKey": "cost center", "TagValue": "A 7"}]
+    client("tag:ModifyResourceTags", Resource=resource, ReplaceTags=chinese)
+    client("tag:ModifyResourceTags", Resource=resource, DeleteTags=[{"TagKey": "部门"}, {"TagKey": "cost center"}])
     client("tag:ModifyResourceTags", Resource=resource, DeleteTags=[{"TagKey": "a"}])
     assert client("vpc:DescribeSecurityGroups", Filters=named("tag-key", "a", "b"))["TotalCount"] == 0
     site.close()
@@ -535,7 +538,7 @@ def alarms(client: Client) -> None:
     client("monitor:UnBindingPolicyObject", **policy, GroupId=0, UniqueId=[bound["List"][0]["UniqueId"]])
     client("monitor:BindingPolicyObject", **policy, GroupId=0, Dimensions=[where])
     client("monitor:UnBindingAllPolicyObject", **policy, GroupId=0)
-    refused(client, "FailedOperation.ResourceConflict", "monitor:DeleteAlarmNotices", **module, NoticeIds=[notice_id])
+    refused(client, "FailedOperation", "monitor:DeleteAlarmNotices", **module, NoticeIds=[notice_id])
     client("monitor:ModifyAlarmPolicyNotice", **policy, NoticeIds=[])
     client("monitor:DeleteAlarmPolicy", **module, PolicyIds=[made["PolicyId"]])
     assert client("monitor:DescribeAlarmPolicy", **policy)["Policy"] is None
@@ -550,11 +553,11 @@ def dns(client: Client) -> None:
     record = {"Domain": "example.org", "RecordId": record_id}
     refused(client, "InvalidParameter.DomainRecordExist", "dnspod:CreateRecord", **wanted, Value="203.0.113.10")
     refused(client, "InvalidParameter.RecordValueInvalid", "dnspod:CreateRecord", **wanted, Value="no address")
-    client("dnspod:ModifyRecord", **wanted, RecordId=record_id, Value="203.0.113.11", TTL=300)
+    client("dnspod:ModifyRecord", **wanted, RecordId=record_id, Value="203.0.113.11", TTL=900)
     client("dnspod:ModifyRecordRemark", **record, Remark="of a test")
     client("dnspod:ModifyRecordStatus", **record, Status="DISABLE")
     shown = client("dnspod:DescribeRecord", **record)["RecordInfo"]
-    assert (shown["Value"], shown["TTL"], shown["Enabled"], shown["Remark"]) == ("203.0.113.11", 300, 0, "of a test")
+    assert (shown["Value"], shown["TTL"], shown["Enabled"], shown["Remark"]) == ("203.0.113.11", 900, 0, "of a test")
     listed = client("dnspod:DescribeRecordList", Domain="example.org", Subdomain="www")
     assert listed["RecordCountInfo"]["TotalCount"] == 1
     filtered = client("dnspod:DescribeRecordFilterList", Domain="example.org", RecordType=["A"], SubDomain="w")

@@ -1,70 +1,15 @@
-"""What the rules of tags, alarms, DNS, load balancers and lists refuse, and those of all actions."""
+"""What the rules of load balancers and lists refuse, and those of all actions."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from localcloud.api import request_rules
-from localcloud.rules import alarm, ddos_list, dns, load_balancer, refusal, tag
-from localcloud.services import dns as names
+from localcloud.rules import ddos_list, load_balancer, refusal
 from localcloud.services import parameters
-from localcloud.services import tag as tagging
 from tests.localcloud.api.lab import PUBLIC_KEY
 from tests.localcloud.api.place import Place
 from tests.localcloud.api.refused import Request, Row, row
-
-_MONITOR = {"Module": "monitor"}
-_CONDITION = {"IsUnionRule": 0, "Rules": [{"MetricName": "CpuUsage", "Operator": "gt", "Value": "90"}]}
-
-
-def _tag(place: Place, resource: str = "", **change: Any) -> Request:
-    resource = resource or f"qcs::vpc:ap-guangzhou:uin/:vpc/{place.vpc_id}"
-    return "tag:ModifyResourceTags", {"Resource": resource, **change}
-
-
-def _one_tag(place: Place, key: str, value: str = "x") -> Request:
-    return _tag(place, ReplaceTags=[{"TagKey": key, "TagValue": value}])
-
-
-def _fifty_tags(place: Place) -> Request:
-    many = [{"TagKey": f"key{number}", "TagValue": "x"} for number in range(50)]
-    target, given = _tag(place, ReplaceTags=many)
-    place.call(target, **given)
-    return _one_tag(place, "one more")
-
-
-def _notice(place: Place) -> str:
-    made = place.call("monitor:CreateAlarmNotice", **_MONITOR, Name="notice", NoticeType="ALL", NoticeLanguage="en-US")
-    return made["NoticeId"]
-
-
-def _policy(**given: Any) -> Request:
-    wanted = {"PolicyName": "cpu", "MonitorType": "MT_QCE", "Namespace": "cvm_device", "Condition": _CONDITION}
-    return "monitor:CreateAlarmPolicy", _MONITOR | wanted | given
-
-
-def _sent_notice(place: Place) -> Request:
-    notice_id = _notice(place)
-    target, given = _policy(NoticeIds=[notice_id])
-    place.call(target, **given)
-    return "monitor:DeleteAlarmNotices", _MONITOR | {"NoticeIds": [notice_id]}
-
-
-def _record(**given: Any) -> Request:
-    wanted = {"Domain": "example.com", "RecordType": "A", "RecordLine": "默认", "Value": "203.0.113.10"}
-    return "dnspod:CreateRecord", wanted | given
-
-
-def _record_twice(place: Place) -> Request:
-    target, given = _record(SubDomain="www")
-    place.call(target, **given)
-    return target, given
-
-
-def _beside_a_cname(place: Place) -> Request:
-    target, given = _record(SubDomain="www", RecordType="CNAME", Value="example.net")
-    place.call(target, **given)
-    return _record(SubDomain="www")
 
 
 def _balancer(place: Place) -> str:
@@ -107,44 +52,6 @@ def _full_list(place: Place) -> Request:
 
 
 ROWS = [
-    Row(tagging.ResourceDescriptionWrong, lambda p: _tag(p, "vpc-1", DeleteTags=[{"TagKey": "x"}])),
-    Row(
-        tagging.ServiceTypeUnknown,
-        lambda p: _tag(p, "qcs::moon:ap-guangzhou:uin/:rock/1", DeleteTags=[{"TagKey": "x"}]),
-    ),
-    Row(
-        tagging.ResourceIdWrong,
-        lambda p: _tag(p, "qcs::vpc:ap-guangzhou:uin/:vpc/vpc-00000000", DeleteTags=[{"TagKey": "x"}]),
-    ),
-    Row(tagging.NothingToChange, lambda p: _tag(p, ReplaceTags=[])),
-    Row(
-        tagging.TagBothSetAndRemoved,
-        lambda p: _tag(p, ReplaceTags=[{"TagKey": "x", "TagValue": "y"}], DeleteTags=[{"TagKey": "x"}]),
-    ),
-    Row(tag.TagKeyEmpty, lambda p: _one_tag(p, "")),
-    Row(tag.TagKeyTooLong, lambda p: _one_tag(p, "x" * 128)),
-    Row(tag.TagValueTooLong, lambda p: _one_tag(p, "x", "y" * 256)),
-    Row(tag.TagKeyReserved, lambda p: _one_tag(p, "qcloud")),
-    Row(tag.TooManyTags, _fifty_tags),
-    row(alarm.ModuleUnknown, "monitor:DescribeAlarmPolicy", Module="moon", PolicyId="policy-00000000"),
-    row(alarm.PolicyNotFound, "monitor:DeleteAlarmPolicy", **_MONITOR, PolicyIds=["policy-00000000"]),
-    row(alarm.NoticeNotFound, "monitor:DeleteAlarmNotices", **_MONITOR, NoticeIds=["notice-00000000"]),
-    Row(alarm.NoticeInUse, _sent_notice),
-    Row(alarm.NameTooLong, lambda _: _policy(PolicyName="x" * 61)),
-    Row(alarm.PolicyNeedsCondition, lambda _: _policy(Condition=None)),
-    Row(dns.DomainNotFound, lambda _: _record(Domain="example.net")),
-    row(dns.DomainInvalid, "dnspod:CreateDomain", Domain="nodots"),
-    row(dns.DomainExists, "dnspod:CreateDomain", Domain="example.com"),
-    row(dns.RecordNotFound, "dnspod:DeleteRecord", Domain="example.com", RecordId=7),
-    Row(dns.RecordExists, _record_twice),
-    Row(dns.RecordConflict, _beside_a_cname),
-    Row(dns.RecordTypeInvalid, lambda _: _record(RecordType="B")),
-    Row(dns.RecordLineInvalid, lambda _: _record(RecordLine="月球")),
-    Row(dns.RecordValueInvalid, lambda _: _record(Value="203.0.113")),
-    Row(dns.SubdomainInvalid, lambda _: _record(SubDomain="-x")),
-    Row(dns.TtlOutOfRange, lambda _: _record(TTL=0)),
-    Row(dns.MxInvalid, lambda _: _record(RecordType="MX", Value="mail.example.com", MX=70000)),
-    row(names.NoRecords, "dnspod:DescribeRecordList", Domain="example.com"),
     row(load_balancer.LoadBalancerNotFound, "clb:DeleteLoadBalancer", LoadBalancerIds=["lb-00000000"]),
     Row(
         load_balancer.ListenerNotFound,
@@ -175,7 +82,7 @@ ROWS = [
     row(
         refusal.TooManyValues,
         "vpc:DescribeHaVips",
-        Filters=[{"Name": "vip", "Values": [f"10.0.4.{n}" for n in range(6)]}],
+        Filters=[{"Name": "vip", "Values": [f"10.0.4.{number}" for number in range(6)]}],
     ),
     row(refusal.TooManyValues, "vpc:DescribeVpcs", Filters=[{"Name": "vpc-id", "Values": ["x"]}] * 11),
     row(parameters.AddressMalformed, "vpc:CreateVpc", VpcName="v", CidrBlock="10.0.0.0/16", DnsServers=["x"]),

@@ -55,8 +55,7 @@ class HeldWorld(PaperWorld):
     def start_machine(self, spec: MachineSpec) -> None:
         self._wait("start")
         if self.failing:
-            msg = "no room for another machine"
-            raise RuntimeError(msg)
+            raise RuntimeError("no room for another machine")
         super().start_machine(spec)
 
     def stop_machine(self, instance_id: str, *, hard: bool) -> None:

@@ -13,7 +13,7 @@ import sys
 
 lines, out = sys.stdin, os.fdopen(os.dup(1), "w")
 
-import tccli.main  # noqa: E402  it wraps sys.stdout when it is imported
+import tccli.main  # noqa: E402 - it wraps sys.stdout when it is imported
 
 
 class _Kept(io.BytesIO):

@@ -16,9 +16,9 @@ import typer
 from tencentcloud.common.exception.tencent_cloud_sdk_exception import TencentCloudSDKException
 from typer.testing import CliRunner
 
+from localcloud.api.schema import schema
 from localcloud.commands.api import app, fault_api
 from localcloud.main import app as localcloud
-from localcloud.services.schema import schema
 from tests.localcloud.api.process import ApiProcess
 
 _fault = typer.Typer()

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from localcloud import services
+from localcloud.api.schema import Member, schema
 from localcloud.rules.refusal import ApiError
 from localcloud.services.actions import ACTIONS, VERSIONS
-from localcloud.services.schema import Member, schema
 from tests.localcloud.api.lab import PUBLIC_KEY, ZONE, Direct, running_cloud
 from tests.localcloud.api.place import Place
 from tests.localcloud.api.refused import card, disk, gateway, key, main_table, records, spread

@@ -16,7 +16,7 @@ from tencentcloud.common.exception.tencent_cloud_sdk_exception import TencentClo
 from tencentcloud.common.sign import Sign
 
 from localcloud import services
-from localcloud.api.faults import Fault
+from localcloud.api.api_faults import ApiFault
 from localcloud.api.rates import RATES
 from localcloud.services.actions import ACTIONS
 from tests.localcloud.api.lab import SECRET_ID, SECRET_KEY, Server, running_cloud, serving
@@ -191,7 +191,7 @@ def _vpcs(server: Server) -> int:
 
 
 def test_a_fault_strikes_as_often_as_it_was_told_and_changes_nothing(server: Server) -> None:
-    server.gateway.faults.add(Fault("vpc:Create*", code="InternalError", times=2))
+    server.gateway.faults.add(ApiFault("vpc:Create*", code="InternalError", times=2))
     wanted = {"VpcName": "v", "CidrBlock": "10.0.0.0/16"}
     for _ in range(2):
         with pytest.raises(TencentCloudSDKException, match="InternalError"):
@@ -202,7 +202,7 @@ def test_a_fault_strikes_as_often_as_it_was_told_and_changes_nothing(server: Ser
 
 
 def test_a_fault_may_delay_an_answer(server: Server) -> None:
-    server.gateway.faults.add(Fault("*", latency_ms=200))
+    server.gateway.faults.add(ApiFault("*", latency_ms=200))
     began = time.monotonic()
     _vpcs(server)
     assert time.monotonic() - began >= 0.2
@@ -210,8 +210,8 @@ def test_a_fault_may_delay_an_answer(server: Server) -> None:
     assert time.monotonic() - began < 0.4
 
 
-@pytest.mark.parametrize("fault", [Fault("vpc:CreateVpc", drop=True), Fault("vpc:CreateVpc", half=True)])
-def test_a_broken_connection_loses_the_answer_and_not_the_work(server: Server, fault: Fault) -> None:
+@pytest.mark.parametrize("fault", [ApiFault("vpc:CreateVpc", drop=True), ApiFault("vpc:CreateVpc", half=True)])
+def test_a_broken_connection_loses_the_answer_and_not_the_work(server: Server, fault: ApiFault) -> None:
     """So is a client found out that asks again without a ClientToken."""
     server.gateway.faults.add(fault)
     body = json.dumps({"VpcName": "v", "CidrBlock": "10.0.0.0/16"}).encode()
@@ -221,7 +221,7 @@ def test_a_broken_connection_loses_the_answer_and_not_the_work(server: Server, f
 
 
 def test_a_fault_by_chance_strikes_about_so_often(server: Server) -> None:
-    server.gateway.faults.add(Fault("*", code="InternalError", times=0, probability=0.5))
+    server.gateway.faults.add(ApiFault("*", code="InternalError", times=0, probability=0.5))
     codes = [_code(Asked().send(server)) for _ in range(100)]
     assert 30 <= codes.count("InternalError") <= 70
     assert server.gateway.faults.clear() == 1

@@ -111,8 +111,7 @@ class Watched(PaperWorld):
 
     def apply_network(self, plan: NetworkPlan) -> None:
         if self.broken:
-            msg = "the bridge is gone"
-            raise RuntimeError(msg)
+            raise RuntimeError("the bridge is gone")
         self.plans.append(plan)
 
 

@@ -70,8 +70,7 @@ def _take_down(call: Direct, deeds: dict[str, Deed]) -> list[tuple[str, str]]:
                 del left[name]
         if not left:
             return refused
-    msg = f"never done: {', '.join(left)}"
-    raise AssertionError(msg)
+    raise AssertionError(f"never done: {', '.join(left)}")
 
 
 def test_in_the_right_order_nothing_is_refused(place: Place) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.localcloud.api.lab import Server, running_cloud, serving
+from tests.localcloud.api.lab import PUBLIC_KEY, Server, running_cloud, serving
 
 pytestmark = pytest.mark.real_engine
 
@@ -45,6 +45,7 @@ class Pulumi:
             "HTTP_PROXY": proxy,
             "NO_PROXY": "",
             "VARIANT": variant,
+            "PUBLIC_KEY": PUBLIC_KEY,
         }
         done = subprocess.run(
             ["pulumi", *arguments, "--non-interactive", "--color", "never"],

@@ -20,12 +20,20 @@ from localcloud.rules import (
     interface_attachment,
     nat,
 )
+from localcloud.rules.catalog import ZONES
 from localcloud.rules.public_pool import PoolEmpty
-from localcloud.rules.refusal import ApiError, Refusal, ResourceNotFound, rule_in_words
+from localcloud.rules.refusal import ApiError, Refusal, rule_in_words
 from localcloud.rules.timing import Timing
 from localcloud.services import listing
 from localcloud.services.actions import ACTIONS
-from tests.localcloud.api import refusals_addresses, refusals_machines, refusals_network, refusals_others
+from tests.localcloud.api import (
+    refusals_addresses,
+    refusals_machines,
+    refusals_network,
+    refusals_others,
+    refusals_services,
+    refusals_storage,
+)
 from tests.localcloud.api.lab import Direct, running_cloud
 from tests.localcloud.api.place import Place
 from tests.localcloud.api.refused import HeldWorld, Request, Row, card, other_subnet, records, row
@@ -33,7 +41,14 @@ from tests.localcloud.api.refused import disk as make_disk
 
 services.load()
 
-ROWS = [*refusals_network.ROWS, *refusals_addresses.ROWS, *refusals_machines.ROWS, *refusals_others.ROWS]
+ROWS = [
+    *refusals_network.ROWS,
+    *refusals_addresses.ROWS,
+    *refusals_machines.ROWS,
+    *refusals_storage.ROWS,
+    *refusals_services.ROWS,
+    *refusals_others.ROWS,
+]
 
 
 def _id(entry: object) -> str:
@@ -91,6 +106,12 @@ def _growing_disk(place: Place) -> Request:
     return "cbs:TerminateDisks", {"DiskIds": [disk_id]}
 
 
+def _growing_again(place: Place) -> Request:
+    disk_id = make_disk(place)
+    place.call("cbs:ResizeDisk", DiskId=disk_id, DiskSize=60)
+    return "cbs:ResizeDisk", {"DiskId": disk_id, "DiskSize": 70}
+
+
 def _fresh_gateway(place: Place) -> Request:
     made = place.call("vpc:CreateNatGateway", NatGatewayName="n", VpcId=place.vpc_id, AddressCount=1)
     return "vpc:DeleteNatGateway", {"NatGatewayId": made["NatGatewaySet"][0]["NatGatewayId"]}
@@ -100,7 +121,8 @@ BUSY = [
     Row(address.AddressBusy, _fresh_eip),
     Row(address_binding.AddressBusyForVpc, _fresh_eip_for_a_havip),
     Row(interface.InterfaceBusy, _fresh_card),
-    Row(disk.DiskBusy, _growing_disk),
+    Row(disk.DiskChanging, _growing_disk),
+    Row(disk.DiskBusy, _growing_again),
     Row(nat.NatGatewayBusy, _fresh_gateway),
 ]
 
@@ -240,18 +262,16 @@ def test_public_addresses_run_out() -> None:
         call = Direct(cloud)
         for region in ("ap-guangzhou", "ap-shanghai", "ap-beijing"):
             call("vpc:AllocateAddresses", region, AddressCount=20)
-            place = _place_in(call, region)
-            for _ in range(4):
-                _run_public(call, region, place, 15)
+            for number, zone in enumerate(ZONES[region][:3]):
+                _run_public(call, region, _place_in(call, region, zone, number), 20)
             call.settle()
         with pytest.raises(PoolEmpty):
-            _run_public(call, "ap-beijing", place, 30)
+            _run_public(call, "ap-beijing", _place_in(call, "ap-beijing", ZONES["ap-beijing"][3], 3), 30)
 
 
-def _place_in(call: Direct, region: str) -> tuple[str, str, str, str]:
-    zone = {"ap-guangzhou": "ap-guangzhou-6", "ap-shanghai": "ap-shanghai-2", "ap-beijing": "ap-beijing-3"}[region]
-    vpc_id = call("vpc:CreateVpc", region, VpcName="v", CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
-    made = call("vpc:CreateSubnet", region, VpcId=vpc_id, SubnetName="s", CidrBlock="10.0.0.0/20", Zone=zone)
+def _place_in(call: Direct, region: str, zone: str, number: int) -> tuple[str, str, str, str]:
+    vpc_id = call("vpc:CreateVpc", region, VpcName="v", CidrBlock=f"10.{number}.0.0/16")["Vpc"]["VpcId"]
+    made = call("vpc:CreateSubnet", region, VpcId=vpc_id, SubnetName="s", CidrBlock=f"10.{number}.0.0/20", Zone=zone)
     group = call("vpc:CreateSecurityGroup", region, GroupName="g", GroupDescription="")["SecurityGroup"]
     return zone, vpc_id, made["Subnet"]["SubnetId"], group["SecurityGroupId"]
 
@@ -309,7 +329,7 @@ def test_every_rule_belongs_to_an_action_and_says_where_it_comes_from() -> None:
     named = {*COMMON, *(refusal for action in ACTIONS.values() for refusal in action.refuses)}
     of_lists = {listing.IdsAndFilters, listing.IdsAndFiltersOfMachines, listing.TooManyFilterValues}
     for refusal in _all(Refusal):
-        if refusal.code and refusal not in of_lists | {ResourceNotFound}:
+        if refusal.code and refusal not in of_lists:
             assert refusal in named, refusal
             assert refusal.source.where
             assert rule_in_words(refusal).endswith(".")

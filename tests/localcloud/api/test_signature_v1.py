@@ -32,10 +32,10 @@ def _sdk(server: Server, method: str, verb: str, key: str = SECRET_KEY) -> Commo
 @_VERBS
 def test_the_official_sdk_may_sign_with_each_of_its_methods(server: Server, method: str, verb: str) -> None:
     sdk = _sdk(server, method, verb)
-    wanted = {"VpcName": "网络 1+2", "CidrBlock": "10.0.0.0/16", "Tags": [{"Key": "a", "Value": "b=c&d"}]}
+    wanted = {"VpcName": "网络 1+2", "CidrBlock": "10.0.0.0/16", "Tags": [{"Key": "a", "Value": "b=c+d"}]}
     made = sdk.call_json("CreateVpc", wanted)["Response"]["Vpc"]
     assert made["VpcName"] == "网络 1+2"
-    assert made["TagSet"] == [{"Key": "a", "Value": "b=c&d"}]
+    assert made["TagSet"] == [{"Key": "a", "Value": "b=c+d"}]
     asked = {"Filters": [{"Name": "vpc-id", "Values": [made["VpcId"]]}]}
     assert sdk.call_json("DescribeVpcs", asked)["Response"]["TotalCount"] == 1
 

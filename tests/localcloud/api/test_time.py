@@ -96,8 +96,7 @@ class _NoRoom(PaperWorld):
     """A world whose machines take no disk."""
 
     def attach_disk(self, disk: Disk, instance_id: str) -> None:
-        msg = f"{instance_id} has no room for {disk.disk_id}"
-        raise RuntimeError(msg)
+        raise RuntimeError(f"{instance_id} has no room for {disk.disk_id}")
 
 
 def test_a_disk_that_could_not_be_attached_is_free_again() -> None:
@@ -131,8 +130,7 @@ class _FailsOnce(PaperWorld):
     def _fail(self, what: str) -> None:
         if self.armed and what == self._what:
             self.armed = False
-            msg = f"{what} went wrong"
-            raise RuntimeError(msg)
+            raise RuntimeError(f"{what} went wrong")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from localcloud.api.dispatch import dispatch, find_action
+from localcloud.api.request_path import find_action, run_action
 from localcloud.reconcile.cloud import Cloud
 from localcloud.rules.catalog import IMAGES, Image
 from localcloud.rules.refusal import ApiError
@@ -48,7 +48,7 @@ class Player:
         try:
             action = find_action(line["service"], line["action"], line["version"])
             body = self.translation.request(line["body"])
-            answer = dispatch(
+            answer = run_action(
                 self.cloud, action, body, region=line["region"], secret_id="recorded", request_id=request_id
             )
         except ApiError as error:

@@ -40,13 +40,13 @@ class LocalCloud:
             text=True,
             timeout=timeout_s,
             check=False,
-            env=self._env(),
+            env=self.env(),
         )
 
     def words(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "localcloud.main", *words]
 
-    def _env(self) -> dict[str, str]:
+    def env(self) -> dict[str, str]:
         return {**os.environ, "LOCALCLOUD_NAME": self.name, "PYTHONPATH": str(_REPOSITORY)}
 
     def must(self, *words: str, timeout_s: float = 120) -> str:

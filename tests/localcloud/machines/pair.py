@@ -14,8 +14,6 @@ from typing import Any
 from tencentcloud.common import credential
 from tencentcloud.common.common_client import CommonClient
 
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGRvbid0IHVzZSB0aGlzIGtleSBmb3IgYW55dGhpbmcgISE= lab"
-
 
 def main(image: str, count: int) -> None:
     identity = credential.Credential(os.environ["TENCENTCLOUD_SECRET_ID"], os.environ["TENCENTCLOUD_SECRET_KEY"])
@@ -37,7 +35,7 @@ def main(image: str, count: int) -> None:
     for direction in ("Ingress", "Egress"):
         policies = {direction: everything}
         call("vpc", "CreateSecurityGroupPolicies", SecurityGroupId=group_id, SecurityGroupPolicySet=policies)
-    key = call("cvm", "ImportKeyPair", KeyName="pair", ProjectId=0, PublicKey=KEY)["KeyId"]
+    key = call("cvm", "CreateKeyPair", KeyName="pair", ProjectId=0)["KeyPair"]["KeyId"]
     instances: list[str] = []
     for number in range(count):
         instances += call(

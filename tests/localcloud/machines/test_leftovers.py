@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
+import subprocess
 import time
 from collections.abc import Generator
 from pathlib import Path
@@ -86,6 +88,25 @@ def _cycle(cloud: LocalCloud, count: int) -> None:
 
 def test_ten_cycles_of_up_and_down_leave_nothing(cloud: LocalCloud) -> None:
     _cycle(cloud, 10)
+
+
+def test_a_cloud_goes_down_where_another_program_has_mounted_the_directory_of_namespaces(cloud: LocalCloud) -> None:
+    """In a /run of its own: what `ip netns add` mounts there stays mounted until the host restarts."""
+    up, down = (shlex.join(cloud.words(command, "--name", cloud.name)) for command in ("up", "down"))
+    script = f"""
+        set -e
+        mount -t tmpfs tmpfs /run && mount --make-private /run
+        {up}; ip netns add other; {up}; {down}
+        ls /run/netns
+    """
+    try:
+        done = subprocess.run(
+            ["unshare", "--mount", "sh", "-c", script], capture_output=True, text=True, check=False, env=cloud.env()
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stdout.splitlines()[-2:] == [f"cloud {cloud.name} is down", "other"]
+    finally:
+        cloud.kill_everything()
 
 
 @pytest.mark.long

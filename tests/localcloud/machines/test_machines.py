@@ -10,7 +10,7 @@ import pytest
 from network.lab import PLACES, Lab, wait_until
 
 from localcloud.machines.distributions import IMAGES
-from localcloud.machines.faults import Faults
+from localcloud.machines.machine_faults import MachineFaults
 from localcloud.machines.world import LinuxWorld
 from localcloud.world import Disk
 
@@ -274,7 +274,7 @@ def test_an_attached_disk_is_there_after_every_kind_of_boot_and_mounted_by_fstab
     lab.world.attach_disk(disk, ANN.instance_id)
     script = f"mkfs.ext4 -q {device}; mkdir -p /data; echo {device} /data ext4 defaults 0 0 >>/etc/fstab; mount /data"
     lab.must("ann", "sh", "-c", f"{script}; echo kept >/data/file; sync")
-    faults = Faults(lab.world)
+    faults = MachineFaults(lab.world)
     before = lab.world.get("ann").init_pid()
     for boot in (
         lambda: (faults.inject("ann", "power-off", []), faults.inject("ann", "heal", [])),

@@ -16,7 +16,7 @@ from network.lab import PLACES, Lab, wait_until
 
 from localcloud.errors import MachineError
 from localcloud.machines import disks
-from localcloud.machines.faults import Faults
+from localcloud.machines.machine_faults import MachineFaults
 from localcloud.machines.world import LinuxWorld
 from localcloud.world import Disk
 
@@ -103,7 +103,7 @@ def test_a_disk_that_is_mounted_under_another_mount_takes_only_itself_away(lab: 
 @pytest.mark.parametrize("place", ["/etc/localcloud", "/var/tmp"])
 def test_links_that_a_machine_makes_lead_to_no_file_of_the_host(lab: Lab, tmp_path: Path, place: str) -> None:
     """Both are written to from this host: the list of disks at every boot, and what a full disk is full of."""
-    faults = Faults(lab.world)
+    faults = MachineFaults(lab.world)
     before = lab.world.get("ann").init_pid()
     lab.must("ann", "sh", "-c", f"rm -rf {place} && ln -s {tmp_path} {place}")
     try:

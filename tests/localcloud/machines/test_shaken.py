@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.machines.faults import KINDS
+from localcloud.machines.machine_faults import KINDS
 
 from .command import NOTHING, LocalCloud, held_mib
 from .wellness import NODES, wrong

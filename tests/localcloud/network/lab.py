@@ -22,7 +22,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from localcloud.machines.cgroups import Cgroup
-from localcloud.machines.enter import ENVIRONMENT, words
+from localcloud.machines.inside import ENVIRONMENT, command_inside
 from localcloud.machines.paths import Paths
 from localcloud.machines.tear_down import tear_down
 from localcloud.machines.world import LinuxWorld
@@ -244,7 +244,7 @@ class Lab:
     def _words(self, name: str, *command: str) -> list[str]:
         pid = self.world.get(name).init_pid()
         assert pid is not None, f"{name} does not run"
-        return words(pid, self.cgroup(name), list(command))
+        return command_inside(pid, self.cgroup(name).directories(), list(command))
 
     def python(self, name: str, code: str, *arguments: object) -> Any:
         """Run Python on a machine (or in `client`, `operator`); returns what it printed, as JSON."""

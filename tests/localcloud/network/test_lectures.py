@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from localcloud.expose import Exposed
-from localcloud.machines.faults import Faults
+from localcloud.machines.machine_faults import MachineFaults
 
 from .lab import PLACES, PUBLIC, Lab, in_a_loop, wait_until
 
@@ -149,7 +149,7 @@ def test_lecture_004_changes_the_page_while_the_master_is_paused_and_back_when_i
             },
         )
         lab.must(place.name, "systemctl", "start", "nginx", "keepalived")
-    faults = Faults(lab.world)
+    faults = MachineFaults(lab.world)
     exposed = Exposed(lab.world.namespaces)
     with in_a_loop() as run:
         run(exposed.open(IPv4Address(PUBLIC), 80, _PORT))

@@ -13,21 +13,20 @@ import pytest
 import yaml
 
 from provisioning.deployment import Deployment, Domains, Machine
-from provisioning.desired import (
-    Account,
-    Archive,
-    Check,
-    Database,
-    Directory,
-    File,
-    Gate,
-    Grant,
-    Link,
-    Package,
-    Query,
-    Thing,
-    Unit,
-)
+from provisioning.kinds.account import Account
+from provisioning.kinds.archive import Archive
+from provisioning.kinds.base import Thing
+from provisioning.kinds.check import Check
+from provisioning.kinds.database import Database
+from provisioning.kinds.directory import Directory
+from provisioning.kinds.file import File
+from provisioning.kinds.gate import Gate
+from provisioning.kinds.grant import Grant
+from provisioning.kinds.link import Link
+from provisioning.kinds.package import Package
+from provisioning.kinds.query import Query
+from provisioning.kinds.timer import Timer
+from provisioning.kinds.unit import Unit
 from provisioning.manifest import render
 from provisioning.placeholders import find_names
 from provisioning.services import iam, mariadb, redis
@@ -335,8 +334,9 @@ def test_a_certificate_that_would_make_the_authz_server_wait_for_ever_is_refused
 
 
 def test_a_lost_notice_is_made_up_for_within_the_interval_of_the_settings() -> None:
-    timer = text_of("/etc/systemd/system/iam-refresh.timer", iam=IamSettings(refresh_interval_s=20))
-    assert "OnUnitActiveSec=20\n" in timer
+    (timer,) = of_kind(Timer, iam.desired(deployment(iam=IamSettings(refresh_interval_s=20)), A))
+    assert timer.unit == "iam-refresh.timer"
+    assert "OnUnitActiveSec=20\n" in timer.text
     script = text_of("/usr/local/lib/tandem/iam-refresh", B)
     assert "redis-cli -h 10.0.4.20 -p 6379" in script
     assert "PUBLISH iam.cluster.notifications" in script

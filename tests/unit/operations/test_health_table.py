@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from operations.deployment import read_inventory
 from operations.health import Health, MachineHealth, examine_machine, make_table
+from provisioning.exports import parse_exports
 from provisioning.health import HealthReport, Probe
-from provisioning.inventory import Host
+from provisioning.inventory import Host, Inventory
 
 
 def node(name: str, address: str) -> dict[str, Any]:
@@ -30,6 +30,12 @@ OUTPUTS: dict[str, Any] = {
     "profile": "fast",
     "ssh": {"private_key": "KEY"},
 }
+
+
+def read_inventory(outputs: dict[str, Any]) -> Inventory:
+    exports = parse_exports(outputs)
+    assert exports is not None
+    return exports.inventory
 
 
 def shown(health: Health) -> str:

@@ -9,7 +9,10 @@ import pytest
 from program_runs import config_of, run
 from settings_samples import ABSENT, EXTERNAL, GIVEN, parse, sections, with_values
 
-from components.changes import ChangeError, refuse_impossible_changes
+from components.changes import ChangeError
+from components.changes import refuse_impossible_changes as refuse
+from provisioning.exports import parse_exports
+from settings.sections import Settings
 
 # On one worker, beside the one of the other runs: each run of the program is made once in a process.
 pytestmark = pytest.mark.xdist_group("changes of the program")
@@ -79,6 +82,10 @@ TAKEN: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 
 def _exports(changes: dict[str, Any]) -> dict[str, Any]:
     return run("local", changes).exports
+
+
+def refuse_impossible_changes(settings: Settings, exports: dict[str, Any]) -> None:
+    refuse(settings, parse_exports(exports))
 
 
 @pytest.mark.parametrize(("before", "after", "key", "words"), [pytest.param(*row[1:], id=row[0]) for row in REFUSED])

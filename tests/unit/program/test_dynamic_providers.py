@@ -14,12 +14,10 @@ from pulumi.dynamic.dynamic import ResourceProvider, serialize_provider
 from components.failures import without_traceback
 from components.health import HealthProvider
 from components.host_keys import HostKeysProvider
-from components.last_deployment import inventory_of
-from components.machine_data import to_host, to_inventory
-from components.rollout import RolloutProvider
-from components.rollout_work import find_departed
-from components.shown import read_manifest, shown_files, shown_things
+from components.preview_text import read_manifest, show_files, show_things
+from components.rollout import RolloutProvider, find_departed
 from provisioning.errors import GateError
+from provisioning.exports import parse_exports, parse_host, parse_inventory
 
 _HOST = {
     "name": "iam-a",
@@ -127,8 +125,8 @@ def test_manifests_survive_the_way_through_pulumi() -> None:
     inputs = _rollout_inputs()
     for host in ("iam-a", "iam-b"):
         manifest = read_manifest(host, inputs["manifests"][host], inputs["files"][host])
-        assert shown_files(manifest) == inputs["files"][host]
-        assert shown_things(manifest) == inputs["manifests"][host]
+        assert show_files(manifest) == inputs["files"][host]
+        assert show_things(manifest) == inputs["manifests"][host]
 
 
 def test_no_text_reads_as_yaml_or_json() -> None:
@@ -141,9 +139,9 @@ def test_no_text_reads_as_yaml_or_json() -> None:
 
 
 def test_machines_survive_the_way_through_pulumi() -> None:
-    host = to_host(_HOST)
+    host = parse_host(_HOST)
     assert (host.name, host.ssh_port, host.host_keys) == ("iam-a", 22, ("ssh-ed25519 AAAA",))
-    inventory = to_inventory(
+    inventory = parse_inventory(
         {"group": "tandem-local", "hosts": [_HOST], "virtual_ips": ["10.0.4.99"], "private_key": "k", "bastion": _HOST}
     )
     assert inventory.bastion == host
@@ -151,9 +149,10 @@ def test_machines_survive_the_way_through_pulumi() -> None:
 
 def test_hooks_find_the_group_in_the_exports() -> None:
     exports = run("local", {"access.mode": "bastion"}).exports
-    inventory = inventory_of(exports)
-    assert inventory is not None
+    parsed = parse_exports(exports)
+    assert parsed is not None
+    inventory = parsed.inventory
     assert [host.name for host in inventory.hosts] == ["iam-a", "iam-b"]
     assert inventory.private_key == "credentials-deployment-key.privateKeyOpenssh"
     assert inventory.bastion is not None
-    assert inventory_of({}) is None
+    assert parse_exports({}) is None

@@ -10,11 +10,11 @@ from program_runs import run
 from pulumi import ErrorHookArgs, Output, ResourceHookArgs
 from pulumi.runtime import mocks
 from pulumi.runtime.stack import run_pulumi_func
-from test_turns import FakeGroup
+from test_change_lock import FakeGroup
 
+from components.change_lock import ChangeLock
 from components.hooks import Hooks, changed_keys, machine_of, of_machine
-from components.turns import Turns
-from provisioning.errors import HandOverError
+from provisioning.errors import SwitchoverError
 
 
 def _in_pulumi(test: Callable[[], Any]) -> Callable[[], None]:
@@ -49,9 +49,9 @@ def _update_hooks(hooks: Hooks) -> tuple[Any, Any]:
 
 
 @_in_pulumi
-async def test_resized_machines_take_turns() -> None:
+async def test_resized_machines_are_changed_one_at_a_time() -> None:
     group = FakeGroup()
-    hooks = Hooks(Turns(group))
+    hooks = Hooks(ChangeLock(group))
     _, take = _update_hooks(hooks)
     (end,) = hooks.machine.after_update or []
     sizes = {"instanceType": "S5.MEDIUM2"}, {"instanceType": "S5.MEDIUM4"}
@@ -65,28 +65,28 @@ async def test_resized_machines_take_turns() -> None:
 
 
 @_in_pulumi
-async def test_changes_that_nobody_notices_take_no_turn() -> None:
+async def test_changes_that_clients_do_not_notice_take_no_lock() -> None:
     group = FakeGroup()
-    _, take = _update_hooks(Hooks(Turns(group)))
+    _, take = _update_hooks(Hooks(ChangeLock(group)))
     await take(_args("a", {"tags": {"x": "1"}, "instanceName": "n"}, {"tags": {"x": "2"}, "instanceName": "m"}))
     await take(_args("a", {"orderlySecurityGroups": ["sg-1"]}, {"orderlySecurityGroups": ["sg-2"]}))
     assert group.asked == []
 
 
 @_in_pulumi
-async def test_an_unknown_kind_of_change_takes_a_turn() -> None:
+async def test_an_unknown_kind_of_change_takes_the_lock() -> None:
     group = FakeGroup()
-    _, take = _update_hooks(Hooks(Turns(group)))
+    _, take = _update_hooks(Hooks(ChangeLock(group)))
     await take(_args("a", {}, {"somethingNew": True}))
     assert group.asked == ["a hands over"]
 
 
 @_in_pulumi
 async def test_a_new_address_is_refused_in_the_preview_too() -> None:
-    refuse, _ = _update_hooks(Hooks(Turns(FakeGroup())))
+    refuse, _ = _update_hooks(Hooks(ChangeLock(FakeGroup())))
     assert refuse.opts.on_dry_run
     with pytest.raises(
-        HandOverError, match=r"a: its privateIp is for life: it is 10\.0\.4\.20, wanted is 10\.0\.4\.22"
+        SwitchoverError, match=r"a: its privateIp is for life: it is 10\.0\.4\.20, wanted is 10\.0\.4\.22"
     ):
         refuse(_args("a", {"privateIp": "10.0.4.20"}, {"privateIp": "10.0.4.22"}))
 
@@ -94,7 +94,7 @@ async def test_a_new_address_is_refused_in_the_preview_too() -> None:
 @_in_pulumi
 async def test_a_change_that_fails_gives_the_turn_back_and_is_not_tried_again() -> None:
     group = FakeGroup()
-    hooks = Hooks(Turns(group))
+    hooks = Hooks(ChangeLock(group))
     _, take = _update_hooks(hooks)
     (on_error,) = hooks.machine.on_error or []
     await take(_args("a", {"instanceType": "1"}, {"instanceType": "2"}))
@@ -105,7 +105,7 @@ async def test_a_change_that_fails_gives_the_turn_back_and_is_not_tried_again() 
 @_in_pulumi
 async def test_what_hangs_on_a_machine_waits_for_it_to_retire() -> None:
     group = FakeGroup()
-    hooks = Hooks(Turns(group))
+    hooks = Hooks(ChangeLock(group))
     (leave,) = hooks.attachment.before_delete or []
     assert hooks.machine.before_delete == [leave]
     for name in ("vip.a", "machines-data.a", "machines.a"):
@@ -130,9 +130,9 @@ def test_machines_and_what_hangs_on_them_have_the_hooks() -> None:
         before_delete = list(each.request.hooks.before_delete)
         assert before_delete == (["leave-group"] if each.type.split(":")[1] in hooked else []), each.name
     machine = declared.get("machines.iam-a").request.hooks
-    assert list(machine.before_update) == ["refuse-a-new-address", "take-turn"]
-    assert list(machine.after_update) == ["end-turn"]
-    assert list(machine.on_error) == ["end-failed-turn"]
+    assert list(machine.before_update) == ["refuse-a-new-address", "take-change-lock"]
+    assert list(machine.after_update) == ["release-change-lock"]
+    assert list(machine.on_error) == ["release-change-lock-after-failure"]
 
 
 def _some_output() -> Output[str]:

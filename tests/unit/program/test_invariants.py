@@ -120,7 +120,7 @@ def test_user_data_is_secret_and_fits_in_16_kib(stack: str, option: str) -> None
 @every_run
 def test_what_a_machine_was_born_with_never_changes_it(stack: str, option: str) -> None:
     for machine in run_any(stack, option).of_kind("Instance/instance"):
-        wanted = {"imageId", "userDataRaw", "keyIds", "availabilityZone"}
+        wanted = {"imageId", "userDataRaw", "keyIds", "availabilityZone", "systemDiskType"}
         agents = {"disableSecurityService", "disableMonitorService", "disableAutomationService"}
         assert machine.ignores == wanted | agents
 

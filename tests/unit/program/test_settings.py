@@ -156,8 +156,13 @@ BAD: list[tuple[str, dict[str, Any], str, str]] = [
     ("a reserved tag", {"tags": {"project": "x"}}, "tags.project", "is reserved"),
     ("a tag of the cloud's", {"tags": {"qcs:owner": "x"}}, "tags.qcs:owner", "is reserved"),
     ("a tag of ours", {"tags": {"pulumi-stack": "x"}}, "tags.pulumi-stack", "is reserved"),
-    ("an empty tag", {"tags": {"owner": ""}}, "tags.owner", "does not look right"),
-    ("60 tags", {"tags": {f"t{i}": "x" for i in range(60)}}, "tags", "has 60"),
+    ("an empty tag", {"tags": {"owner": ""}}, "tags.owner", "'' cannot be in a tag, which takes 1 to 255"),
+    ("a space at a tag's end", {"tags": {"owner": "Ann "}}, "tags.owner", "but at an end, spaces"),
+    ("a tag's value of 256 letters", {"tags": {"owner": "x" * 256}}, "tags.owner", "1 to 255"),
+    ("a tag's key of 128 letters", {"tags": {"k" * 128: "x"}}, f"tags.{'k' * 128}", "1 to 127"),
+    ("a tag with an exclamation mark", {"tags": {"owner": "Ann!"}}, "tags.owner", "'Ann!' cannot be in a tag"),
+    ("a tag that YAML read", {"tags": {"release": 1.1}}, "tags.release", "1.1 is no text; put it in quotes"),
+    ("7 tags", {"tags": {f"t{i}": "x" for i in range(7)}}, "tags", "has 7; one request takes 10"),
     ("protection by word", {"protect": "perhaps"}, "protect", "perhaps is refused"),
 ]  # fmt: skip
 
@@ -246,6 +251,29 @@ def test_receivers_that_machines_can_reach_are_taken(changes: dict[str, Any]) ->
     assert problems_of(with_values(sections(), changes)) == ()
 
 
+def test_tags_are_what_the_cloud_takes() -> None:
+    # Document 651/13354; a number is what YAML makes of it.
+    tags = {"部门": "基础架构", "cost center": "A 7", "ticket": 4711, "k" * 127: "（x）;>"}
+    settings = parse(with_value(sections(), "tags", tags))
+    assert settings.tags == {**tags, "ticket": "4711"}
+
+
+@pytest.mark.parametrize(
+    ("disk", "refused"),
+    [
+        ({"type": "CLOUD_SSD", "sizeGib": 90}, True),
+        ({"type": "CLOUD_SSD", "sizeGib": 100}, False),
+        ({"type": "CLOUD_HSSD", "sizeGib": 10}, True),
+        ({"type": "CLOUD_BSSD", "sizeGib": 20}, False),
+        ({"type": "CLOUD_PREMIUM", "sizeGib": 10}, False),
+    ],
+)
+def test_a_data_disk_is_as_large_as_its_kind_begins(disk: dict[str, Any], *, refused: bool) -> None:
+    texts = [problem.text for problem in problems_of(with_value(sections(), "machines.dataDisk", disk))]
+    assert bool(texts) == refused
+    assert all(f"sizeGib {disk['sizeGib']} is too small: {disk['type']} begins at" in text for text in texts)
+
+
 @pytest.mark.parametrize("key", [ED25519, "ssh-rsa A", f"{ED25519} {'名' * 10}"])
 def test_as_many_keys_as_are_taken_fit_into_user_data(key: str) -> None:
     def wrong(count: int) -> bool:
@@ -258,9 +286,9 @@ def test_as_many_keys_as_are_taken_fit_into_user_data(key: str) -> None:
         host_key_private="k" * 700,
         host_key_public="k" * 200,
         user="u" * 31,
-        public_keys=(ED25519, *[key] * most),
+        public_keys=(f"ssh-rsa {'A' * 716}", *[key] * most),  # the deployment key has 4096 bits
     )
-    assert len(text) > 9000
+    assert len(text) > 8000
 
 
 def test_a_missing_region_is_named() -> None:

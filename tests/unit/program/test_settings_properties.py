@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from settings_samples import RELEASE, parse, problems_of, sections, with_value
 
-from components.deployment import make_deployment
 from components.labels import Labels
+from provisioning.deployment import make_deployment
 from provisioning.manifest import render
 from settings import load
 from settings.load import Stack

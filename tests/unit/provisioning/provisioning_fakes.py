@@ -6,18 +6,16 @@ import grp
 import json
 import os
 import pwd
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from provisioning.agent.calls import answer
-from provisioning.agent.machine import Machine, Result
+from provisioning.agent.node import Node, Result
 from provisioning.errors import UnreachableError
 from provisioning.inventory import Host, Inventory
 from provisioning.transport import to_exception
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
 
 ME = pwd.getpwuid(os.getuid()).pw_name
 MY_GROUP = grp.getgrgid(os.getgid()).gr_name
@@ -146,7 +144,7 @@ class FakeSystem:
 class FakeConnection:
     """Calls the real agent. `link` may break the wire before a call is done or after (its answer lost)."""
 
-    def __init__(self, host: Host, machine: Callable[[], Machine], link: Callable[[str, list[str]], None]) -> None:
+    def __init__(self, host: Host, machine: Callable[[], Node], link: Callable[[str, list[str]], None]) -> None:
         self.host = host
         self._machine = machine
         self._link = link
@@ -217,7 +215,7 @@ class FakeGroup:
         system = self.systems[host.name]
         connection = FakeConnection(
             host,
-            lambda: Machine(
+            lambda: Node(
                 root=str(system.root),
                 runner=system.run,
                 now=lambda: self.clock,

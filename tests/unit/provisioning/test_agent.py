@@ -8,8 +8,9 @@ import io
 import subprocess
 import sys
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from provisioning_fakes import ME, MY_GROUP, FakeSystem
@@ -17,13 +18,9 @@ from provisioning_fakes import ME, MY_GROUP, FakeSystem
 import provisioning.agent
 from provisioning.agent.calls import answer
 from provisioning.agent.facts import facts
-from provisioning.agent.machine import Machine, Result, StepError, probe, run
 from provisioning.agent.mariadb import account
+from provisioning.agent.node import Node, Result, StepError, probe, run
 from provisioning.transport import agent_program, python_command
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 
 MINE = "me"
 
@@ -34,8 +31,8 @@ class FakeMachine:
         self.clock = 1000.0
         (root / "etc").mkdir(parents=True, exist_ok=True)
 
-    def machine(self, **other: Any) -> Machine:
-        return Machine(
+    def machine(self, **other: Any) -> Node:
+        return Node(
             root=str(self.system.root), runner=self.system.run, now=lambda: self.clock, sleep=self._sleep, **other
         )
 
@@ -64,13 +61,13 @@ def file(path: str, text: str = "text\n", mode: int = 0o640) -> dict[str, Any]:
     return {"path": path, "text": text, "owner": ME, "group": MY_GROUP, "mode": mode}
 
 
-def archive(members: dict[str, bytes]) -> bytes:
+def archive(members: dict[str, bytes], mode: int = 0o755) -> bytes:
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as tar:
         for name, data in members.items():
             info = tarfile.TarInfo(name)
             info.size = len(data)
-            info.mode = 0o755
+            info.mode = mode
             tar.addfile(info, io.BytesIO(data))
     return packed.getvalue()
 
@@ -84,7 +81,7 @@ def receive(data: bytes, path: str = "/opt/iam/abc", sha256: str = "") -> dict[s
 
 def test_nothing_is_changed_without_the_lock(machine: FakeMachine) -> None:
     answer = machine.ask(stage(file("/etc/x")))
-    assert answer["error"]["message"] == "this rollout no longer has the machine"
+    assert answer["error"]["message"] == "this rollout no longer has the node"
     assert not (machine.system.root / "var/lib/tandem/staged").exists()
 
 
@@ -101,7 +98,7 @@ def test_each_call_renews_the_lock(machine: FakeMachine) -> None:
         machine.clock += 100
         assert "error" not in machine.ask(stage(file("/etc/x")))
     refused = machine.ask(lock("there"), token="other")["error"]
-    assert refused["message"] == "another rollout has this machine"
+    assert refused["message"] == "another rollout has this node"
     assert refused["detail"]["owner"]["host"] == "here"
 
 
@@ -144,7 +141,7 @@ def commit(*actions: dict[str, Any]) -> dict[str, Any]:
 
 
 def write(path: str, mode: int = 0o640) -> dict[str, Any]:
-    return {"kind": "write", "path": path, "owner": ME, "group": MY_GROUP, "mode": mode}
+    return {"kind": "file", "path": path, "owner": ME, "group": MY_GROUP, "mode": mode}
 
 
 def test_a_file_is_replaced_by_a_rename_with_its_mode_already_set(machine: FakeMachine) -> None:
@@ -209,14 +206,7 @@ def test_a_full_disk_is_found_while_staging_and_said_with_its_figures(small_disk
     assert "No space left on device" in answer["error"]["message"]
     assert "KiB free of 64 KiB" in answer["error"]["seen"]
     assert (small_disk / "etc/x").read_text() == "old\n"
-    assert facts(machine.machine(), **NOTHING)["pending"] == []
-
-
-NOTHING: dict[str, Any] = {
-    "paths": {}, "packages": [], "users": [], "disks": [], "units": [], "sysctls": [], "virtual_ips": [],
-    "databases": [],
-    "accounts": [], "queries": [], "with_texts": False,
-}  # fmt: skip
+    assert facts(machine.machine(), questions={}, virtual_ips=[])["pending"] == []
 
 
 # ---- archives ------------------------------------------------------------------------------------------------------
@@ -248,7 +238,13 @@ def test_a_release_with_another_checksum_is_refused(machine: FakeMachine) -> Non
 def test_an_archive_that_reaches_outside_is_refused(machine: FakeMachine, name: str) -> None:
     data = archive({name: b"root::0:0\n"})
     assert "which is refused" in machine.ask(receive(data), stdin=io.BytesIO(data))["error"]["message"]
-    assert not (machine.system.root / "opt/iam/abc").exists()
+    assert list((machine.system.root / "opt/iam").iterdir()) == []
+
+
+def test_a_release_gives_nobody_but_root_a_right_to_write_or_another_users_rights(machine: FakeMachine) -> None:
+    data = archive({"bin/tool": b"#!/bin/sh\n"}, mode=0o6777)
+    assert "error" not in machine.ask(receive(data), stdin=io.BytesIO(data))
+    assert (machine.system.root / "opt/iam/abc/bin/tool").stat().st_mode & 0o7777 == 0o755
 
 
 # ---- other things --------------------------------------------------------------------------------------------------
@@ -258,7 +254,7 @@ def test_an_installation_starts_no_service_and_leaves_no_trace_of_how(machine: F
     seen: list[int] = []
     policy = machine.system.root / "usr/sbin/policy-rc.d"
     machine.system.on_command = lambda argv: seen.append(policy.stat().st_mode) if argv[0] == "apt-get" else None
-    machine.ask(lock(), {"do": "prepare", "packages": ["nginx"], "disks": [], "users": [], "directories": []})
+    machine.ask(lock(), {"do": "prepare", "things": [{"kind": "package", "name": "nginx"}]})
     assert machine.system.packages == {"nginx"}
     assert seen
     assert all(mode & 0o111 for mode in seen)
@@ -302,7 +298,7 @@ def test_a_command_that_does_not_end_is_stopped_and_says_so() -> None:
 
 
 def test_a_missing_program_is_a_result_and_no_traceback() -> None:
-    assert run(["no-such-program"]) == Result(127, "", "no-such-program: no such program on this machine")
+    assert run(["no-such-program"]) == Result(127, "", "no-such-program: no such program on this node")
 
 
 def test_a_probe_of_nobody_says_why() -> None:
@@ -321,7 +317,7 @@ def test_the_agent_that_is_sent_needs_nothing_but_the_standard_library(tmp_path:
 
 
 @pytest.mark.parametrize(
-    "module", sorted(Path(provisioning.agent.__file__).parent.glob("*.py")), ids=lambda at: at.stem
+    "module", sorted(Path(provisioning.agent.__file__).parent.rglob("*.py")), ids=lambda at: at.stem
 )
 def test_the_agent_is_written_in_python_3_9(module: Path) -> None:
     ast.parse(module.read_text(), feature_version=(3, 9))
@@ -338,7 +334,7 @@ def test_a_check_reads_the_candidate_at_its_final_path_and_nobody_else_does(
     conf.write_text("old\n")
     check = {"name": "service", "command": ["grep", "-qx", "good", str(conf)], "directories": ["/etc/service"]}
     operation = {**stage(file("/etc/service/conf", text)), "checks": [check]}
-    told = answer(Machine(root=str(tmp_path)), {"token": "me", "operations": [lock(), operation]})
+    told = answer(Node(root=str(tmp_path)), {"token": "me", "operations": [lock(), operation]})
     assert ("error" not in told) is accepted
     if not accepted:
         assert told["error"]["step"] == "check"

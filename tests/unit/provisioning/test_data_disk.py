@@ -3,22 +3,21 @@ from __future__ import annotations
 import json
 import struct
 import subprocess
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from provisioning_deployments import deployment
 
 from provisioning.agent.calls import answer
-from provisioning.agent.disks import make_file_system
-from provisioning.agent.machine import Machine, StepError
-from provisioning.desired import FileSystem, FirstContent, Unit
+from provisioning.agent.kinds.file_system import make_file_system
+from provisioning.agent.node import Node, StepError
 from provisioning.facts import Facts
+from provisioning.kinds.file_system import FileSystem
+from provisioning.kinds.first_content import FirstContent
+from provisioning.kinds.unit import Unit
 from provisioning.manifest import Manifest, render
 from provisioning.plan import describe, make_plan
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 DEVICE = "/dev/disk/by-id/virtio-disk-1"
 
@@ -56,7 +55,7 @@ def test_the_disk_is_named_by_its_id_which_the_cloud_alone_knows() -> None:
     ],
 )
 def test_what_a_disk_holds_decides(held: str, expected: list[str]) -> None:
-    assert describe(make_plan("iam-a", (FileSystem(DEVICE),), Facts(disks={DEVICE: held}))) == expected
+    assert describe(make_plan("iam-a", (FileSystem(DEVICE),), Facts({"file_system": {DEVICE: held}}))) == expected
 
 
 @pytest.fixture
@@ -67,11 +66,11 @@ def disk(tmp_path: Path) -> Path:
     return image
 
 
-def make_machine(tmp_path: Path) -> Machine:
-    return Machine(root=str(tmp_path / "root"), now=iter(range(1000)).__next__, sleep=lambda _seconds: None)
+def make_machine(tmp_path: Path) -> Node:
+    return Node(root=str(tmp_path / "root"), now=iter(range(1000)).__next__, sleep=lambda _seconds: None)
 
 
-def prepare(machine: Machine, disk: Path) -> dict[str, object]:
+def prepare(machine: Node, disk: Path) -> dict[str, object]:
     (machine.root / disk.parent.relative_to("/")).mkdir(parents=True, exist_ok=True)
     inside = machine.at(str(disk))
     if not inside.exists():
@@ -83,7 +82,7 @@ def prepare(machine: Machine, disk: Path) -> dict[str, object]:
             "token": "me",
             "operations": [
                 lock,
-                {"do": "prepare", "packages": [], "disks": [str(disk)], "users": [], "directories": []},
+                {"do": "prepare", "things": [{"kind": "file_system", "device": str(disk)}]},
             ],
         },
     )

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import subprocess
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from provisioning_deployments import deployment
 
-from provisioning.desired import Check, File, Package, Unit
+from provisioning.deployment import Deployment
+from provisioning.kinds.check import Check
+from provisioning.kinds.file import File
+from provisioning.kinds.package import Package
+from provisioning.kinds.unit import Unit
 from provisioning.manifest import render
 from provisioning.services.firewall import RULES, desired, offers
 from settings.data import DataSettings
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from provisioning.deployment import Deployment
 
 HEARTBEATS = "        ip saddr @holders ip protocol 112 accept"
 

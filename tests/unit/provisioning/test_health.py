@@ -5,16 +5,13 @@ from __future__ import annotations
 import http.server
 import ssl
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import pytest
 import trustme
 
 from provisioning.errors import HealthError
 from provisioning.health import check
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 API, AUTHZ = "iam.api.example.com", "iam.authz.example.com"
 DOMAINS = {"api": API, "authz": AUTHZ}

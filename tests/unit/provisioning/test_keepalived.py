@@ -6,19 +6,18 @@ import shutil
 import subprocess
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from provisioning_deployments import deployment
 from pydantic import ValidationError
 
-from provisioning.desired import File, Unit
+from provisioning.kinds.file import File
+from provisioning.kinds.unit import Unit
 from provisioning.manifest import render
 from provisioning.services.keepalived import PROFILES, Profile
 from settings.keepalived import KeepalivedSettings
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 CONF = "/etc/keepalived/keepalived.conf"
 

@@ -6,7 +6,12 @@ from typing import Any
 import pytest
 from provisioning_deployments import deployment
 
-from provisioning.desired import Absent, Directory, File, Gate, Unit, reload
+from provisioning.kinds.absent import Absent
+from provisioning.kinds.base import reload
+from provisioning.kinds.directory import Directory
+from provisioning.kinds.file import File
+from provisioning.kinds.gate import Gate
+from provisioning.kinds.unit import Unit
 from provisioning.manifest import Manifest, render
 from provisioning.placeholders import find_names
 

@@ -4,7 +4,8 @@ import datetime as dt
 import re
 import shutil
 import subprocess
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -14,12 +15,10 @@ from cryptography.x509.oid import NameOID
 from provisioning_deployments import deployment
 from pydantic import ValidationError
 
-from provisioning.desired import Absent, File
+from provisioning.kinds.absent import Absent
+from provisioning.kinds.file import File
 from provisioning.manifest import render
 from settings.nginx import NginxSettings
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def files(**settings: Any) -> dict[str, str]:

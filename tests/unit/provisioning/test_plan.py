@@ -1,48 +1,49 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 
-from provisioning.desired import (
-    Absent,
-    Account,
-    Archive,
-    Check,
-    Database,
-    Directory,
-    File,
-    Gate,
-    Grant,
-    Link,
-    Package,
-    Query,
-    Sysctl,
-    Unit,
-    User,
-    reload,
-    restart,
-)
-from provisioning.facts import Facts, MariadbFacts, PathFact, UnitFact, question, text_sha256
-from provisioning.plan import Plan, changed_lines, commit_operation, describe, make_plan, password_hash, stage_operation
-
-if TYPE_CHECKING:
-    from provisioning.desired import Thing
+from provisioning.facts import Facts, question
+from provisioning.kinds.absent import Absent
+from provisioning.kinds.account import Account, password_hash
+from provisioning.kinds.archive import Archive
+from provisioning.kinds.base import Thing, reload, restart
+from provisioning.kinds.check import Check
+from provisioning.kinds.database import Database
+from provisioning.kinds.directory import Directory
+from provisioning.kinds.file import File, text_sha256
+from provisioning.kinds.gate import Gate
+from provisioning.kinds.grant import Grant
+from provisioning.kinds.link import Link
+from provisioning.kinds.package import Package
+from provisioning.kinds.query import Query
+from provisioning.kinds.sysctl import Sysctl
+from provisioning.kinds.timer import Timer
+from provisioning.kinds.unit import Unit
+from provisioning.kinds.user import User
+from provisioning.plan import Plan, changed_lines, commit_operation, describe, make_plan, stage_operation
 
 CONF = File("/etc/nginx/nginx.conf", "user www-data;\n", after=(reload("nginx"),))
-RIGHT = PathFact("file", sha256=text_sha256(CONF.text), owner="root", group="root", mode=0o644)
-RUNS = UnitFact(loaded=True, active=True, enabled=True)
+RIGHT = {"sha256": text_sha256(CONF.text), "owner": "root", "group": "root", "mode": 0o644}
+RUNS = {"loaded": True, "active": True, "enabled": True, "needs_daemon_reload": False}
 NGINX = Unit("nginx")
-GOOD = Facts(paths={CONF.path: RIGHT}, units={"nginx": RUNS})
+TIMER = Timer("refresh", "Refresh every minute", 60, random_delay_s=15)
+GOOD = Facts({"file": {CONF.path: RIGHT}, "unit": {"nginx": RUNS}})
 
 
 def lines(thing: Thing | tuple[Thing, ...], facts: Facts) -> list[str]:
     return describe(make_plan("iam-a", thing if isinstance(thing, tuple) else (thing,), facts))
 
 
-def with_path(path: str, fact: PathFact) -> Facts:
-    return Facts(paths={path: fact})
+def found(kind: str, **facts: Any) -> Facts:
+    """What the agent says of things of one kind."""
+    return Facts({kind: facts})
+
+
+def at(kind: str, path: str, fact: Any) -> Facts:
+    return Facts({kind: {path: fact}})
 
 
 @pytest.mark.parametrize(
@@ -52,74 +53,74 @@ def with_path(path: str, fact: PathFact) -> Facts:
         pytest.param(CONF, GOOD, [], id="a file that is already right changes nothing"),
         pytest.param(
             CONF,
-            with_path(CONF.path, replace(RIGHT, sha256="other")),
+            at("file", CONF.path, {**RIGHT, "sha256": "other"}),
             ["/etc/nginx/nginx.conf differs"],
             id="a file with another text is replaced",
         ),
         pytest.param(
             CONF,
-            with_path(CONF.path, replace(RIGHT, mode=0o600)),
+            at("file", CONF.path, {**RIGHT, "mode": 0o600}),
             ["/etc/nginx/nginx.conf has mode 0600, not 0644"],
             id="a file with another mode is put right",
         ),
         pytest.param(
             CONF,
-            with_path(CONF.path, replace(RIGHT, owner="www-data")),
+            at("file", CONF.path, {**RIGHT, "owner": "www-data"}),
             ["/etc/nginx/nginx.conf belongs to www-data:root, not root:root"],
             id="a file of another owner is put right",
         ),
         pytest.param(
             CONF,
-            with_path(CONF.path, PathFact("link", target="/etc/passwd")),
+            at("file", CONF.path, {"sha256": ""}),
             ["/etc/nginx/nginx.conf differs"],
             id="a link in a file's place is replaced",
         ),
         pytest.param(Directory("/etc/iam"), Facts(), ["/etc/iam is not there"], id="an absent directory is made"),
         pytest.param(
             Directory("/etc/iam", mode=0o2750),
-            with_path("/etc/iam", PathFact("directory", owner="root", group="root", mode=0o2750)),
+            at("directory", "/etc/iam", {"owner": "root", "group": "root", "mode": 0o2750}),
             [],
             id="the set-id bit of a directory counts",
         ),
         pytest.param(Absent("/etc/x"), Facts(), [], id="an absent file that must be absent changes nothing"),
         pytest.param(
-            Absent("/etc/x"), with_path("/etc/x", PathFact("file")), ["/etc/x is there"], id="a file too many goes"
+            Absent("/etc/x"), at("absent", "/etc/x", fact=True), ["/etc/x is there"], id="a file too many goes"
         ),
         pytest.param(
             Link("/opt/iam/current", "/opt/iam/2"),
-            with_path("/opt/iam/current", PathFact("link", target="/opt/iam/1")),
+            at("link", "/opt/iam/current", "/opt/iam/1"),
             ["/opt/iam/current points to /opt/iam/1"],
             id="a link to an older release is switched",
         ),
-        pytest.param(Package("nginx"), Facts(packages=frozenset({"nginx"})), [], id="an installed package stays"),
+        pytest.param(Package("nginx"), found("package", nginx="1.22"), [], id="an installed package stays"),
         pytest.param(
             Package("nginx"), Facts(), ["package nginx is not installed"], id="a missing package is installed"
         ),
         pytest.param(User("iam"), Facts(), ["user iam is not there"], id="a missing user is made"),
         pytest.param(
             Archive("/tmp/x.tar.gz", "abc", "/opt/iam/abc"),
-            with_path("/opt/iam/abc", PathFact("directory")),
+            at("archive", "/opt/iam/abc", fact=True),
             [],
             id="an unpacked release is not sent again",
         ),
         pytest.param(
             Sysctl("net.core.somaxconn", "1024"),
-            Facts(sysctls={"net.core.somaxconn": ("1024", "net.core.somaxconn = 1024")}),
+            at("sysctl", "net.core.somaxconn", {"now": "1024", "boot": "net.core.somaxconn = 1024"}),
             [],
             id="a kernel setting that is right now and at boot stays",
         ),
         pytest.param(
             Sysctl("net.core.somaxconn", "1024"),
-            Facts(sysctls={"net.core.somaxconn": ("128", "net.core.somaxconn = 1024")}),
+            at("sysctl", "net.core.somaxconn", {"now": "128", "boot": "net.core.somaxconn = 1024"}),
             ["sysctl net.core.somaxconn is 128"],
             id="a kernel setting that somebody changed is put right",
         ),
         pytest.param(
             Sysctl("net.ipv4.tcp_rmem", "4096 131072 6291456"),
-            Facts(
-                sysctls={
-                    "net.ipv4.tcp_rmem": ("4096 131072 6291456", "net.ipv4.tcp_rmem = 4096 131072 6291456"),
-                }
+            at(
+                "sysctl",
+                "net.ipv4.tcp_rmem",
+                {"now": "4096 131072 6291456", "boot": "net.ipv4.tcp_rmem = 4096 131072 6291456"},
             ),
             [],
             id="a kernel setting of several values is compared value by value",
@@ -128,19 +129,19 @@ def with_path(path: str, fact: PathFact) -> Facts:
         pytest.param(NGINX, GOOD, [], id="a unit that runs and is enabled stays"),
         pytest.param(
             NGINX,
-            Facts(units={"nginx": replace(RUNS, active=False, failed=True)}),
+            found("unit", nginx={**RUNS, "active": False}),
             ["unit nginx does not run"],
             id="a unit that failed is started",
         ),
         pytest.param(
             NGINX,
-            Facts(units={"nginx": replace(RUNS, enabled=False)}),
+            found("unit", nginx={**RUNS, "enabled": False}),
             ["unit nginx is not enabled"],
             id="a unit that would not start at boot is enabled",
         ),
         pytest.param(
             NGINX,
-            Facts(units={"nginx": replace(RUNS, needs_daemon_reload=True)}),
+            found("unit", nginx={**RUNS, "needs_daemon_reload": True}),
             ["unit nginx has unit files that systemd has not read"],
             id="a daemon-reload that was cut off is done",
         ),
@@ -152,50 +153,66 @@ def with_path(path: str, fact: PathFact) -> Facts:
         ),
         pytest.param(
             Unit("tandem-health", enabled=False, running=False),
-            Facts(units={"tandem-health": RUNS}),
+            at("unit", "tandem-health", RUNS),
             ["unit tandem-health is enabled"],
             id="a unit that must not run is stopped",
+        ),
+        pytest.param(TIMER, Facts(), ["timer refresh is not there"], id="an absent timer is set"),
+        pytest.param(
+            TIMER, at("timer", TIMER.unit, {**RUNS, "sha256": text_sha256(TIMER.text)}), [], id="a timer stays"
+        ),
+        pytest.param(
+            TIMER,
+            at("timer", TIMER.unit, {**RUNS, "sha256": "other"}),
+            ["timer refresh has another schedule"],
+            id="a timer with another schedule is set again",
+        ),
+        pytest.param(
+            TIMER,
+            at("timer", TIMER.unit, {**RUNS, "sha256": text_sha256(TIMER.text), "active": False}),
+            ["timer refresh does not run"],
+            id="a stopped timer is started",
         ),
         pytest.param(Database("iam"), Facts(), ["database iam is not there"], id="a missing database is made"),
         pytest.param(
             Database("iam", "/opt/iam/iam.sql"),
-            Facts(mariadb=MariadbFacts(databases={"iam": "schema loading by tandem"})),
+            found("database", iam="schema loading by tandem"),
             ["database iam has no complete schema"],
             id="a schema whose load was cut off is loaded again",
         ),
         pytest.param(
             Database("iam", "/opt/iam/iam.sql"),
-            Facts(mariadb=MariadbFacts(databases={"iam": "filled by somebody else"})),
+            found("database", iam="filled by somebody else"),
             [],
             id="a database that somebody else filled is left alone",
         ),
         pytest.param(
             Account("iam", "10.0.4.21", "secret"),
-            Facts(mariadb=MariadbFacts(accounts={"iam@10.0.4.21": password_hash("secret")})),
+            at("account", "iam@10.0.4.21", password_hash("secret")),
             [],
             id="an account with the right password stays",
         ),
         pytest.param(
             Account("iam", "10.0.4.21", "secret"),
-            Facts(mariadb=MariadbFacts(accounts={"iam@10.0.4.21": password_hash("old")})),
+            at("account", "iam@10.0.4.21", password_hash("old")),
             ["account iam@10.0.4.21 has another password"],
             id="an account with an old password gets the new one",
         ),
         pytest.param(
             Grant("iam", "%", "iam", ("SELECT", "INSERT")),
-            Facts(mariadb=MariadbFacts(grants={"iam@%": {"iam": ("INSERT", "SELECT")}})),
+            at("grant", "iam@%", {"iam": ("INSERT", "SELECT")}),
             [],
             id="rights are compared as a set",
         ),
         pytest.param(
             Grant("iam", "%", "iam", ("SELECT",)),
-            Facts(mariadb=MariadbFacts(grants={"iam@%": {"iam": ("DROP", "SELECT")}})),
+            at("grant", "iam@%", {"iam": ("DROP", "SELECT")}),
             ["grant of iam@% on iam has DROP, SELECT"],
             id="a right too many is a difference",
         ),
         pytest.param(
             Query("the administrator", "iam", "UPDATE ...", "SELECT 1"),
-            Facts(mariadb=MariadbFacts(met=frozenset({"the administrator"}))),
+            at("query", "the administrator", fact=True),
             [],
             id="a query whose condition holds is not run",
         ),
@@ -210,7 +227,7 @@ def test_what_differs_is_planned_and_nothing_else(thing: Thing, facts: Facts, ex
 
 def test_a_changed_file_reloads_its_unit_once() -> None:
     other = File("/etc/nginx/other.conf", "x", after=(reload("nginx"),))
-    plan = make_plan("iam-a", (CONF, other, NGINX), Facts(units={"nginx": RUNS}))
+    plan = make_plan("iam-a", (CONF, other, NGINX), found("unit", nginx=RUNS))
     assert plan.afters == ("reload nginx",)
     assert describe(plan)[-1] == "unit nginx has changed files"
     assert commit_operation(plan)["actions"][-1] == {"kind": "unit", "name": "nginx", "enabled": True, "running": True}
@@ -218,7 +235,7 @@ def test_a_changed_file_reloads_its_unit_once() -> None:
 
 def test_a_changed_unit_file_asks_for_a_daemon_reload_first() -> None:
     drop_in = File("/etc/systemd/system/nginx.service.d/x.conf", "x", after=(restart("nginx"),))
-    plan = make_plan("iam-a", (drop_in, NGINX), Facts(units={"nginx": RUNS}))
+    plan = make_plan("iam-a", (drop_in, NGINX), found("unit", nginx=RUNS))
     assert plan.afters == ("daemon-reload", "restart nginx")
     assert plan.restarts() == ("nginx",)
 
@@ -249,8 +266,8 @@ def test_the_order_is_the_manifests() -> None:
 
 
 def test_drift_shows_the_lines_that_differ() -> None:
-    there = replace(RIGHT, sha256="other", text="user root;\n# by hand\n")
-    facts = Facts(paths={CONF.path: there}, units={"nginx": RUNS})
+    there = {**RIGHT, "sha256": "other", "text": "user root;\n# by hand\n"}
+    facts = Facts({"file": {CONF.path: there}, "unit": {"nginx": RUNS}})
     plan = make_plan("iam-a", (CONF, NGINX), facts)
     assert changed_lines(plan, facts, frozenset()) == [
         "/etc/nginx/nginx.conf differs",
@@ -264,8 +281,10 @@ def test_drift_shows_the_lines_that_differ() -> None:
 
 def test_the_question_names_everything_that_can_differ() -> None:
     asked = question((CONF, NGINX, Package("nginx"), Account("iam", "%", "x"), Directory("/etc/iam")), ["10.0.4.99"])
-    assert asked["paths"] == {CONF.path: text_sha256(CONF.text), "/etc/iam": ""}
-    assert (asked["units"], asked["packages"], asked["accounts"]) == (["nginx"], ["nginx"], [["iam", "%"]])
+    questions = asked["questions"]
+    assert questions["file"] == [{"path": CONF.path, "sha256": text_sha256(CONF.text)}]
+    assert questions["directory"] == ["/etc/iam"]
+    assert (questions["unit"], questions["package"], questions["account"]) == (["nginx"], ["nginx"], ["iam@%"])
 
 
 def test_the_staged_operation_holds_only_what_changes() -> None:

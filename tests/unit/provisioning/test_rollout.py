@@ -3,26 +3,11 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from provisioning_fakes import ME, MY_GROUP, FakeGroup, PowerCutError
 
-from provisioning.desired import (
-    Absent,
-    Check,
-    Database,
-    Directory,
-    File,
-    Gate,
-    Link,
-    Package,
-    Sysctl,
-    Unit,
-    User,
-    reload,
-    restart,
-)
 from provisioning.errors import (
     CandidateError,
     GateError,
@@ -31,13 +16,21 @@ from provisioning.errors import (
     ProvisioningError,
     UnreachableError,
 )
+from provisioning.kinds.absent import Absent
+from provisioning.kinds.base import Thing, reload, restart
+from provisioning.kinds.check import Check
+from provisioning.kinds.database import Database
+from provisioning.kinds.directory import Directory
+from provisioning.kinds.file import File
+from provisioning.kinds.gate import Gate
+from provisioning.kinds.link import Link
+from provisioning.kinds.package import Package
+from provisioning.kinds.sysctl import Sysctl
+from provisioning.kinds.timer import Timer
+from provisioning.kinds.unit import Unit
+from provisioning.kinds.user import User
 from provisioning.manifest import Manifest
 from provisioning.rollout import RolloutResult, drift, roll_out
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from provisioning.desired import Thing
 
 SECRETS = {"password": "hunter2"}
 
@@ -138,6 +131,25 @@ def test_a_changed_unit_file_is_read_by_systemd_before_the_unit_is_touched(group
         "daemon-reload",
         "reload keepalived",
     ]
+
+
+def test_a_timer_is_set_and_set_again_when_its_schedule_changes(group: FakeGroup) -> None:
+    def with_timer(interval_s: int) -> dict[str, Manifest]:
+        return manifests((file("/etc/systemd/system/clean.service", "x\n"), Timer("clean", "Clean up", interval_s)))
+
+    go(group, with_timer(60))
+    system = group.systems["iam-a"]
+    assert "OnUnitActiveSec=60\n" in read(group, "iam-a", "/etc/systemd/system/clean.timer")
+    assert (system.units["clean.timer"], "clean.timer" in system.enabled) == ("active", True)
+    assert go(group, with_timer(60)).changed == {}
+    system.log.clear()
+    go(group, with_timer(30))
+    assert "OnUnitActiveSec=30\n" in read(group, "iam-a", "/etc/systemd/system/clean.timer")
+    assert system.log == ["daemon-reload", "restart clean.timer"]
+    system.units["clean.timer"] = "inactive"
+    assert drift(group.inventory, with_timer(30), SECRETS, connect=group.connect) == {
+        "iam-a": ["timer clean does not run"]
+    }
 
 
 def test_one_invalid_candidate_changes_nothing_on_any_machine(group: FakeGroup) -> None:
@@ -286,7 +298,7 @@ def test_the_lock_of_a_live_owner_stops_a_second_rollout(group: FakeGroup) -> No
 
     group.before_effect = interrupt
     assert set(go(group, manifests(things(port=8080))).changed) == {"iam-a", "iam-b"}
-    assert "iam-a (10.0.4.20): another rollout has this machine" in refused[0]
+    assert "iam-a (10.0.4.20): another rollout has this node" in refused[0]
     assert f"process {os.getpid()}, last heard of 0 s ago" in refused[0]
 
 
@@ -296,7 +308,7 @@ def test_a_lock_that_nobody_renews_expires(group: FakeGroup) -> None:
         (system.root / "var/lib/tandem/lock.json").write_text(
             '{"token": "x", "owner": {"host": "elsewhere", "pid": 1}, "ttl_s": 180, "renewed_at": 999.0, "taken_at": 1}'
         )
-    with pytest.raises(LockedError, match="another rollout has this machine"):
+    with pytest.raises(LockedError, match="another rollout has this node"):
         go(group, manifests(things(port=8080)))
     group.tick(200)
     assert set(go(group, manifests(things(port=8080))).changed) == {"iam-a", "iam-b"}

@@ -9,8 +9,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import paramiko
 import pytest
@@ -21,9 +21,6 @@ from paramiko.common import AUTH_FAILED, AUTH_SUCCESSFUL, OPEN_SUCCEEDED
 from provisioning.errors import HostKeyError, MachineError, UnreachableError
 from provisioning.inventory import Host
 from provisioning.transport import connect, load_private_key, wait_until_reachable
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 FORMATS = {
     "openssh": serialization.PrivateFormat.OpenSSH,
@@ -144,16 +141,17 @@ def server() -> Iterator[Server]:
 
 
 FACTS = {
-    "do": "facts", "paths": {"/etc/hostname": "", "/no/such": ""}, "packages": [], "users": [], "disks": [],
-    "units": [], "sysctls": [], "virtual_ips": [], "databases": [], "accounts": [], "queries": [], "with_texts": False,
-}  # fmt: skip
+    "do": "facts",
+    "questions": {"file": [{"path": "/etc/hostname", "sha256": ""}, {"path": "/no/such", "sha256": ""}]},
+    "virtual_ips": [],
+}
 
 
 def test_an_agent_call_goes_there_and_back_in_one_channel(server: Server) -> None:
     with connect(server.host(), PRIVATE_KEY) as connection:
         facts = connection.call([FACTS])[0]
-    assert facts["paths"]["/no/such"] is None
-    assert facts["paths"]["/etc/hostname"]["kind"] == "file"
+    assert facts["answers"]["file"]["/no/such"] is None
+    assert len(facts["answers"]["file"]["/etc/hostname"]["sha256"]) == 64
 
 
 def test_another_host_key_than_the_pinned_one_is_refused_before_anything_is_sent(server: Server) -> None:

@@ -14,7 +14,7 @@ VARIANT = os.environ["VARIANT"]
 CHANGED = VARIANT != "first"
 REPLACED = VARIANT == "replaced"
 ZONE = "ap-guangzhou-6"
-PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHUqTDx2CTl6yUK8kfv5BnKBSpUjw5DMUZeOMqzZl0Pb"
+PUBLIC_KEY = os.environ["PUBLIC_KEY"]
 
 tags = {"app": "iam", "env": "changed" if CHANGED else "first"}
 name = "after" if CHANGED else "before"
@@ -166,5 +166,5 @@ dnspod.Record(
     record_type="A",
     record_line="默认",
     value=public.public_ip,
-    ttl=300 if CHANGED else 600,
+    ttl=900 if CHANGED else 600,
 )

@@ -1,1 +1,0 @@
-"""The providers that this engine has inside: no plugin is ever started."""

@@ -1,0 +1,17 @@
+"""The programs of this host that localcloud runs, and the Debian package of each; imports nothing."""
+
+from __future__ import annotations
+
+TOOLS = {
+    "systemd-nspawn": "systemd-container",
+    "mmdebstrap": "mmdebstrap",
+    "nft": "nftables",
+    "ip": "iproute2",
+    "tc": "iproute2",
+    "nsenter": "util-linux",
+    "unshare": "util-linux",
+    "mount": "mount",
+    "losetup": "mount",
+    "mkfs.ext4": "e2fsprogs",
+    "apt-config": "apt",
+}

@@ -1,0 +1,130 @@
+"""Undoes the faults of a machine.
+
+It looks at the machine, not at a memory of what was done: so it also works after the daemon was killed. Only the units
+whose processes were killed are written down (in the cloud's run directory), so that they can be started again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+from localcloud.errors import MachineError
+from localcloud.machines import disks, processes
+from localcloud.machines.inside import command_inside, remove_file
+from localcloud.machines.machine import Machine
+from localcloud.machines.world import LinuxWorld
+
+STRESS = "localcloud-stress"  # an argument of each busy loop
+FILLER = "var/tmp/.localcloud-filler"  # the file that fills a disk
+
+
+class Healing:
+    """One pass over one machine; `done` lists what was undone, in words."""
+
+    def __init__(self, world: LinuxWorld, machine: Machine) -> None:
+        self._world = world
+        self._machine = machine
+        self.done: list[str] = []
+
+    def heal(self) -> None:
+        try:
+            self._heal()
+        except (MachineError, OSError):
+            if self._machine.is_running() or "powered on" in self.done:
+                raise
+            # It was ending when this began, as its first process had been killed: now it is off.
+            self._heal()
+
+    def _heal(self) -> None:
+        machine, world = self._machine, self._world
+        if machine.cgroup.frozen():
+            machine.cgroup.freeze(frozen=False)
+            self.done.append("resumed")
+        if not machine.is_running():
+            world.power_on(machine)
+            self.done.append("powered on")
+        if world.network.rejoin(machine.spec.interface):
+            self.done.append("no longer isolated")
+        if world.link_is_down(machine):
+            world.set_link(machine, up=True)
+            self.done.append("link up")
+        self._free_disk()
+        self._end_busy_loops()
+        self._continue_stopped()
+        self._restart_units()
+
+    def _free_disk(self) -> None:
+        machine = self._machine
+        with contextlib.suppress(FileNotFoundError):
+            remove_file(machine.root(), FILLER)
+            self.done.append("disk space freed")
+        if machine.cgroup.write_throttled():
+            machine.cgroup.write_throttle(*system_disk_numbers(machine), 0)
+            self.done.append("disk at full speed")
+
+    def _end_busy_loops(self) -> None:
+        if self._signal([pid for pid in self._machine.cgroup.pids() if is_stress(pid)], signal.SIGKILL):
+            self.done.append("busy loops ended")
+
+    def _continue_stopped(self) -> None:
+        stopped = [pid for pid in self._machine.cgroup.pids() if processes.is_stopped(pid)]
+        if self._signal(stopped, signal.SIGCONT):
+            self.done.append(f"{len(stopped)} stopped processes go on")
+
+    def _signal(self, pids: list[int], number: signal.Signals) -> bool:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+        return bool(pids)
+
+    def _restart_units(self) -> None:
+        """Units whose processes were killed here, and that nothing has started again."""
+        path = _killed_units_file(self._world, self._machine)
+        units = _read(path)
+        path.unlink(missing_ok=True)
+        pid = self._machine.init_pid()
+        if pid is None:
+            return
+        groups = self._machine.cgroup.directories()
+        for unit in units:
+            is_active = command_inside(pid, groups, ["systemctl", "is-active", "--quiet", unit])
+            if subprocess.run(is_active, check=False, capture_output=True).returncode:
+                script = f"systemctl reset-failed {unit}; systemctl start {unit}"
+                start = command_inside(pid, groups, ["sh", "-c", script])
+                subprocess.run(start, check=False, capture_output=True)
+                self.done.append(f"{unit} started")
+
+
+def remember_killed(world: LinuxWorld, machine: Machine, units: set[str]) -> None:
+    """Write down the units for the next healing."""
+    path = _killed_units_file(world, machine)
+    path.write_text(json.dumps(sorted(units | set(_read(path)))))
+
+
+def system_disk_numbers(machine: Machine) -> tuple[int, int]:
+    """Major and minor number of the system disk's loop device. Raises MachineError when it has none."""
+    device = disks.loop_devices(machine.directory).get(machine.directory / disks.SYSTEM_DISK)
+    if device is None:
+        raise MachineError(f"{machine.spec.hostname}: its system disk has no loop device; does it run?")
+    return disks.device_numbers(device)
+
+
+def is_stress(pid: int) -> bool:
+    """Whether it is one of the busy loops."""
+    return processes.has_argument(pid, STRESS)
+
+
+def _killed_units_file(world: LinuxWorld, machine: Machine) -> Path:
+    return world.paths.run / f"{machine.instance_id}.killed.json"
+
+
+def _read(path: Path) -> list[str]:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return []

@@ -1,0 +1,252 @@
+"""Faults that a person puts on a machine, each undone by `heal`; each as measured in shared/reference/lab.md, 6."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from localcloud.errors import MachineError
+from localcloud.machines import healing, processes
+from localcloud.machines.inside import ENVIRONMENT, command_inside, open_file
+from localcloud.machines.machine import Machine
+from localcloud.machines.world import LinuxWorld
+
+_MIB = 1024**2
+_STRESS_TIMEOUT_S = 5.0
+
+
+# Each returns what it did, in words.
+Do = Callable[[LinuxWorld, Machine, list[str]], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was done, when (seconds since the epoch), and how long it took."""
+
+    node: str
+    instance: str
+    fault: str
+    did: str
+    at: float
+    took_ms: float
+
+
+class MachineFaults:
+    """Puts faults on the machines of one world."""
+
+    def __init__(self, world: LinuxWorld) -> None:
+        self._world = world
+
+    def inject(self, node: str, fault: str, arguments: list[str]) -> Report:
+        """Raises MachineError for an unknown node or fault, and for one that cannot be done."""
+        kind = _FAULTS.get(fault)
+        if kind is None:
+            raise MachineError(f"{fault!r} is no fault; known: {', '.join(KINDS)}")
+        machine = self._world.get(node)
+        at = time.time()
+        began = time.perf_counter()
+        did = self._do(kind, machine, arguments)
+        took_ms = (time.perf_counter() - began) * 1000
+        return Report(machine.spec.hostname, machine.instance_id, fault, did, at, round(took_ms, 1))
+
+    def _do(self, kind: Do, machine: Machine, arguments: list[str]) -> str:
+        """Raises MachineError also where the machine ended while it was being done, or would not be done with."""
+        try:
+            return kind(self._world, machine, arguments)
+        except TimeoutError as error:
+            raise MachineError(f"{machine.spec.hostname}: {error}") from error
+        except OSError as error:
+            if machine.is_running():
+                raise
+            raise MachineError(
+                f"{machine.spec.hostname} ({machine.instance_id}) does not run any more ({error})"
+            ) from error
+
+
+def _link_down(world: LinuxWorld, machine: Machine, arguments: list[str]) -> str:
+    _expect(arguments, 0, "link-down")
+    port = world.set_link(machine, up=False)
+    return f"port {port} is down: no frame passes in either direction"
+
+
+def _link_up(world: LinuxWorld, machine: Machine, arguments: list[str]) -> str:
+    _expect(arguments, 0, "link-up")
+    return f"port {world.set_link(machine, up=True)} is up"
+
+
+def _isolate_from(world: LinuxWorld, machine: Machine, arguments: list[str]) -> str:
+    _expect(arguments, 1, "isolate-from PEER")
+    peer = world.get(arguments[0])
+    if peer is machine:
+        raise MachineError(f"{machine.spec.hostname} cannot be isolated from itself")
+    world.network.isolate(machine.spec.interface, peer.spec.interface)
+    return f"no packet passes between it and {peer.spec.hostname} any more; everybody else is reached"
+
+
+def _pause(world: LinuxWorld, machine: Machine, arguments: list[str]) -> str:
+    del world
+    _expect(arguments, 0, "pause")
+    machine.root()  # refuses for a machine that does not run
+    machine.cgroup.freeze(frozen=True)
+    return f"{len(machine.cgroup.pids())} processes are frozen (the kernel still completes TCP handshakes)"
+
+
+def _resume(world: LinuxWorld, machine: Machine, arguments: list[str]) -> str:
+    del world
+    _expect(arguments, 0, "resume")
+    machine.root()
+    if not machine.cgroup.frozen():
+        return "it was not paused"
+    machine.cgroup.freeze(frozen=False)
+    return f"{len(machine.cgroup.pids())} processes go on"
+
+
+def _power_off(world: LinuxWorld, machine: Machine, arguments: list[str]) -> str:
+    _expect(arguments, 0, "power-off")
+    machine.root()
+    count = len(machine.cgroup.pids())
+    world.stop_machine(machine.instance_id, hard=True)
+    return f"port down, then {count} processes killed at once; the API was told nothing"
+
+
+def _power_on(world: LinuxWorld, machine: Machine, arguments: list[str]) -> str:
+    _expect(arguments, 0, "power-on")
+    if machine.is_running():
+        return "it was on already"
+    world.power_on(machine)
+    return f"PID 1 runs (as {machine.init_pid()} on the host)"
+
+
+def _kill(world: LinuxWorld, machine: Machine, arguments: list[str]) -> str:
+    _expect(arguments, 2, "kill PROCESS SIGNAL")
+    process, name = arguments
+    number = _signal(name)
+    machine.root()
+    # Its groups have processes of this host's too, which start it again and know when it ends.
+    inside = [pid for pid in machine.cgroup.pids() if processes.is_inside(pid)]
+    found = [pid for pid in inside if processes.name_of(pid) == process[:15]]
+    if not found:
+        running = sorted({processes.name_of(pid) for pid in inside} - {""})
+        raise MachineError(f"no process {process!r} on {machine.spec.hostname}; there are: {', '.join(running)}")
+    units = {unit for pid in found if (unit := processes.unit_of(pid))}
+    healing.remember_killed(world, machine, units)
+    for pid in found:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+    return f"{number.name} to {len(found)} processes {process}: {', '.join(map(str, found))} on the host"
+
+
+def _fill_disk(world: LinuxWorld, machine: Machine, arguments: list[str]) -> str:
+    del world
+    _expect(arguments, 0, "fill-disk")
+    try:
+        filler = open_file(machine.root(), healing.FILLER)
+    except OSError as error:
+        machine.root()  # it may have ended just now
+        raise MachineError(f"/{healing.FILLER} cannot be made on {machine.spec.hostname}: {error.strerror}") from error
+    try:
+        space = os.fstatvfs(filler)
+        left = space.f_bavail * space.f_frsize
+        if left:
+            _allocate(filler, os.fstat(filler).st_size, left)
+    finally:
+        os.close(filler)
+    return f"{left / _MIB:.0f} MiB taken in /{healing.FILLER}: the system disk is full"
+
+
+def _cpu_stress(world: LinuxWorld, machine: Machine, arguments: list[str]) -> str:
+    del world
+    loops = _number(arguments, machine.spec.cpu * 2, "cpu-stress [LOOPS]")
+    machine.root()
+    pid = machine.init_pid()
+    assert pid is not None
+    for _ in range(loops):
+        process = subprocess.Popen(
+            command_inside(pid, machine.cgroup.directories(), ["sh", "-c", "while :; do :; done", healing.STRESS]),
+            env=ENVIRONMENT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        _reap_later(process)
+    deadline = time.monotonic() + _STRESS_TIMEOUT_S
+    while sum(healing.is_stress(pid) for pid in machine.cgroup.pids()) < 2 * loops and time.monotonic() < deadline:
+        time.sleep(0.005)  # each is two processes: the one inside, and the one that waits for it
+    return f"{loops} busy loops run inside, within its limit of {machine.spec.cpu} cores"
+
+
+def _slow_disk(world: LinuxWorld, machine: Machine, arguments: list[str]) -> str:
+    del world
+    rate = _number(arguments, 1, "slow-disk [MIB_PER_SECOND]")
+    machine.root()
+    machine.cgroup.write_throttle(*healing.system_disk_numbers(machine), rate * _MIB)
+    return f"synced and direct writes to its system disk are held to {rate} MiB/s"
+
+
+def _heal(world: LinuxWorld, machine: Machine, arguments: list[str]) -> str:
+    _expect(arguments, 0, "heal")
+    healer = healing.Healing(world, machine)
+    healer.heal()
+    return ", ".join(healer.done) or "nothing was wrong with it"
+
+
+_FAULTS: dict[str, Do] = {
+    "link-down": _link_down,
+    "link-up": _link_up,
+    "isolate-from": _isolate_from,
+    "heal": _heal,
+    "pause": _pause,
+    "resume": _resume,
+    "power-off": _power_off,
+    "power-on": _power_on,
+    "kill": _kill,
+    "fill-disk": _fill_disk,
+    "cpu-stress": _cpu_stress,
+    "slow-disk": _slow_disk,
+}
+KINDS = tuple(_FAULTS)
+
+
+def _expect(arguments: list[str], count: int, usage: str) -> None:
+    if len(arguments) != count:
+        raise MachineError(f"usage: localcloud fault NODE {usage} (seen: {' '.join(arguments) or 'nothing more'})")
+
+
+def _number(arguments: list[str], default: int, usage: str) -> int:
+    if not arguments:
+        return default
+    if len(arguments) > 1 or not arguments[0].isdigit() or int(arguments[0]) == 0:
+        _expect(arguments, -1, usage)
+    return int(arguments[0])
+
+
+def _signal(name: str) -> signal.Signals:
+    """`KILL`, `SIGKILL` or `9`."""
+    try:
+        return signal.Signals(int(name)) if name.isdigit() else signal.Signals[f"SIG{name.upper().removeprefix('SIG')}"]
+    except (KeyError, ValueError):
+        raise MachineError(f"{name!r} is no signal; try KILL, TERM, STOP, CONT, HUP or a number") from None
+
+
+def _allocate(descriptor: int, start: int, size: int) -> None:
+    """As much of it as there is: the file system keeps some blocks for its own bookkeeping."""
+    step = size
+    while step >= 4096:  # noqa: PLR2004 - one block
+        try:
+            os.posix_fallocate(descriptor, start, step)
+        except OSError:
+            step //= 2
+        else:
+            start += step
+
+
+def _reap_later(process: subprocess.Popen[bytes]) -> None:
+    """Nobody waits for a busy loop; but a dead child must not stay a zombie either."""
+    threading.Thread(target=process.wait, name="stress", daemon=True).start()

@@ -1,0 +1,70 @@
+"""The plugins' executables, for those plugins that are not installed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping
+from importlib import metadata, resources
+from pathlib import Path
+from typing import Final
+
+# Each plugin and the package of its SDK: the versions belong together.
+_PACKAGES: Final = {"tencentcloud": "tencentcloud_iac_pulumi", "random": "pulumi_random", "tls": "pulumi_tls"}
+_ROOT: Final = Path(__file__).resolve().parents[2]
+
+
+def version(plugin: str) -> str:
+    return metadata.version(_PACKAGES[plugin])
+
+
+def install_command(plugin: str) -> str:
+    """How the real plugin is installed, as the SDK itself says it."""
+    described = json.loads((resources.files(_PACKAGES[plugin]) / "pulumi-plugin.json").read_text())
+    server = f" --server {described['server']}" if described.get("server") else ""
+    return f"pulumi plugin install resource {plugin} {version(plugin)}{server}"
+
+
+def with_plugins(environment: Mapping[str, str], directory: Path) -> dict[str, str]:
+    """The environment with a stand-in on the PATH for each plugin that is not installed.
+
+    Executables are written below `directory`, one directory each: the engine prefers any plugin on the PATH to an
+    installed one.
+    """
+    missing = [plugin for plugin in _PACKAGES if not _is_installed(plugin, environment)]
+    places = [str(_write(plugin, directory)) for plugin in missing]
+    path = [place for place in (*places, environment.get("PATH", "")) if place]
+    # Some ways to run the engine name its plugins themselves: it warns of those that it finds on the PATH.
+    return {**environment, "PATH": os.pathsep.join(path), "LOCALCLOUD_PLUGINS": os.pathsep.join(places)}
+
+
+def _is_installed(plugin: str, environment: Mapping[str, str]) -> bool:
+    home = Path(environment.get("PULUMI_HOME") or Path.home() / ".pulumi")
+    installed = home / "plugins" / f"resource-{plugin}-v{version(plugin)}"
+    return installed.is_dir() or shutil.which(_executable(plugin), path=environment.get("PATH")) is not None
+
+
+def _executable(plugin: str) -> str:
+    return f"pulumi-resource-{plugin}"
+
+
+def _write(plugin: str, directory: Path) -> Path:
+    """The directory of a script that runs this interpreter, wherever and with whatever PATH the engine runs."""
+    place = directory / plugin
+    place.mkdir(parents=True, exist_ok=True)
+    script = place / _executable(plugin)
+    text = (
+        "#!/bin/sh\n"
+        f"PYTHONPATH={shlex.quote(str(_ROOT))}${{PYTHONPATH:+:$PYTHONPATH}}\n"
+        "export PYTHONPATH\n"
+        f'exec {shlex.quote(sys.executable)} -m localcloud.providers {plugin} "$@"\n'
+    )
+    if not script.exists() or script.read_text() != text:
+        partial = place / f".{os.getpid()}"
+        partial.write_text(text)
+        partial.chmod(0o755)
+        partial.rename(script)
+    return place

@@ -1,0 +1,101 @@
+"""Serves one provider: the SDK's server, with errors that the engine understands and no traceback in their text."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+import time
+from collections.abc import Awaitable
+from typing import Any, Final, TypeVar
+
+import grpc
+import grpc.aio
+from pulumi.provider.experimental.provider import Provider
+from pulumi.provider.experimental.server import ProviderServicer
+from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc, status_pb2
+
+from localcloud.providers.errors import PartialError, ProviderError
+from localcloud.providers.values import PropertyValue, to_values
+
+_Answer = TypeVar("_Answer")
+
+_OPTIONS: Final = [("grpc.max_receive_message_length", 400 * 1024 * 1024)]  # as the engine's own
+_PARENT_CHECK_S: Final = 0.5
+
+
+class Servicer(ProviderServicer):
+    """Answers a ProviderError with its text alone; a PartialError also with what the engine keeps in its state."""
+
+    async def Configure(self, request: Any, context: Any) -> Any:
+        return await _answer(super().Configure(request, context), context)
+
+    async def Check(self, request: Any, context: Any) -> Any:
+        return await _answer(super().Check(request, context), context)
+
+    async def Diff(self, request: Any, context: Any) -> Any:
+        return await _answer(super().Diff(request, context), context)
+
+    async def Create(self, request: Any, context: Any) -> Any:
+        return await _answer(super().Create(request, context), context)
+
+    async def Read(self, request: Any, context: Any) -> Any:
+        return await _answer(super().Read(request, context), context)
+
+    async def Update(self, request: Any, context: Any) -> Any:
+        return await _answer(super().Update(request, context), context)
+
+    async def Delete(self, request: Any, context: Any) -> Any:
+        return await _answer(super().Delete(request, context), context)
+
+
+async def _answer(call: Awaitable[_Answer], context: grpc.aio.ServicerContext[Any, Any]) -> _Answer:
+    try:
+        return await call
+    except Exception as wrapped:
+        # The SDK's server raises a new exception whose text ends in a traceback; ours is the one before it.
+        error = wrapped.__context__
+        if not isinstance(error, ProviderError):
+            raise
+        if isinstance(error, PartialError):
+            context.set_trailing_metadata((("grpc-status-details-bin", _details(error)),))
+        await context.abort(grpc.StatusCode.UNKNOWN, str(error))
+
+
+def _details(error: PartialError) -> bytes:
+    """google.rpc.Status with the detail by which the engine knows that the resource exists."""
+    status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=str(error))
+    status.details.add().Pack(
+        provider_pb2.ErrorResourceInitFailed(
+            id=error.resource_id,
+            properties=PropertyValue.marshal_map(to_values(error.outputs)),
+            inputs=PropertyValue.marshal_map(to_values(error.inputs)),
+            reasons=[str(error)],
+        )
+    )
+    return status.SerializeToString()
+
+
+def serve(arguments: list[str], version: str, provider: Provider) -> None:
+    """Tell the engine the port on stdout, and serve until the engine ends."""
+    engine = next((word for word in arguments if not word.startswith("-")), "")
+    asyncio.run(_serve(Servicer(arguments, version, provider, engine)))
+
+
+async def _serve(servicer: Servicer) -> None:
+    server = grpc.aio.server(options=_OPTIONS)
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    sys.stdout.write(f"{port}\n")
+    sys.stdout.flush()
+    threading.Thread(target=_end_with_engine, args=(os.getppid(),), daemon=True).start()
+    await server.wait_for_termination()
+
+
+def _end_with_engine(parent: int) -> None:
+    """An engine that was killed tells its plugins nothing."""
+    while os.getppid() == parent:
+        time.sleep(_PARENT_CHECK_S)
+    os._exit(0)

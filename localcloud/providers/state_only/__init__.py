@@ -1,0 +1,1 @@
+"""Resource types that exist in the state only: random values, keys, certificates."""

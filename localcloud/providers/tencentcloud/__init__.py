@@ -1,0 +1,1 @@
+"""Tencent Cloud's resource types, for localcloud's API only."""

@@ -1,0 +1,73 @@
+"""The order of API calls, the same for every resource type."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Callable, Mapping
+
+from localcloud.providers.adapter import Created
+from localcloud.providers.errors import ProviderError
+from localcloud.providers.schema import Schema
+from localcloud.providers.tencentcloud.api import Api
+from localcloud.providers.tencentcloud.endpoint import find_endpoint
+from localcloud.providers.tencentcloud.resource_type import ResourceType
+from localcloud.providers.values import Properties
+
+
+class TencentBackend:
+    def __init__(self, types: Mapping[str, ResourceType]) -> None:
+        self._types = types
+        self._connected: Api | None = None
+
+    @property
+    def schemas(self) -> Mapping[str, Schema]:
+        return {name: described.schema for name, described in self._types.items()}
+
+    def configure(self, config: Mapping[str, str]) -> None:
+        self._connected = Api(find_endpoint(config))
+
+    def create(self, resource_type: str, inputs: Properties, made: Callable[[str], None]) -> Created:
+        described = self._types[resource_type]
+        # As the real provider's: 16 random bytes, the same at every attempt.
+        token = base64.b64encode(os.urandom(16)).decode()
+        resource_id = described.create(self._api, inputs, token)
+        made(resource_id)
+        described.settle(self._api, resource_id, inputs)
+        return Created(resource_id, self._read(described, resource_id, inputs))
+
+    def read(self, resource_type: str, resource_id: str, state: Properties) -> Properties | None:
+        return self._types[resource_type].read(self._api, resource_id, state)
+
+    def update(
+        self, resource_type: str, resource_id: str, state: Properties, inputs: Properties, changed: frozenset[str]
+    ) -> Properties:
+        described = self._types[resource_type]
+        described.settle(self._api, resource_id, inputs)
+        if changed:
+            if described.update is None:
+                raise ProviderError(f"{resource_type} cannot be updated")
+            described.update(self._api, resource_id, *_old_and_new(state, inputs, changed))
+        return self._read(described, resource_id, inputs)
+
+    def delete(self, resource_type: str, resource_id: str, state: Properties) -> None:
+        self._types[resource_type].delete(self._api, resource_id, state)
+
+    def _read(self, described: ResourceType, resource_id: str, inputs: Properties) -> Properties:
+        found = described.read(self._api, resource_id, inputs)
+        if found is None:
+            raise ProviderError(f"{resource_id} does not exist, right after it was created or changed")
+        return found
+
+    @property
+    def _api(self) -> Api:
+        if self._connected is None:
+            raise ProviderError("the provider has not been configured")
+        return self._connected
+
+
+def _old_and_new(state: Properties, inputs: Properties, changed: frozenset[str]) -> tuple[Properties, Properties]:
+    """Both in full: what the program leaves to the cloud keeps its value, and they differ in `changed` only."""
+    new = {**{name: value for name, value in state.items() if name not in changed}, **inputs}
+    old = {**state, **{name: value for name, value in new.items() if name not in changed}}
+    return old, new

@@ -1,0 +1,180 @@
+"""Cbs/storage and Cbs/storageAttachment."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from localcloud.providers.errors import ProviderError
+from localcloud.providers.schema import COMPUTED, FIXED, OPTIONAL, REQUIRED, Property, Schema
+from localcloud.providers.tencentcloud import tags
+from localcloud.providers.tencentcloud.api import Api, ApiError, ignore_missing, wait_until
+from localcloud.providers.tencentcloud.resource_type import ResourceType
+from localcloud.providers.values import Properties
+
+_TIMEOUT_S: Final = 300.0
+
+
+def _describe(api: Api, **wanted: Any) -> list[dict[str, Any]]:
+    try:
+        return api.call("cbs", "DescribeDisks", wanted).get("DiskSet") or []
+    except ApiError as error:
+        if error.missing:
+            return []
+        raise
+
+
+def _get(api: Api, disk_id: str) -> dict[str, Any] | None:
+    return next(iter(_describe(api, DiskIds=[disk_id])), None)
+
+
+def _wait_for(api: Api, disk_id: str, *states: str) -> None:
+    def there() -> bool | None:
+        disk = _get(api, disk_id)
+        return True if disk is not None and disk["DiskState"] in states else None
+
+    wait_until(f"{disk_id} is not {' or '.join(states)}", there, timeout_s=_TIMEOUT_S)
+
+
+def _create(api: Api, inputs: Properties, token: str) -> str:
+    placement: dict[str, Any] = {"Zone": inputs["availabilityZone"]}
+    if inputs.get("projectId"):
+        placement["ProjectId"] = inputs["projectId"]
+    answer = api.call(
+        "cbs",
+        "CreateDisks",
+        {
+            "DiskName": inputs["storageName"],
+            "DiskType": inputs["storageType"],
+            "DiskSize": inputs["storageSize"],
+            "Placement": placement,
+            "DiskChargeType": inputs["chargeType"],
+            "SnapshotId": inputs.get("snapshotId"),
+            "Encrypt": "ENCRYPT" if inputs.get("encrypt") else None,
+            "KmsKeyId": inputs.get("kmsKeyId"),
+            "ThroughputPerformance": inputs.get("throughputPerformance"),
+            "Tags": tags.as_list(inputs.get("tags")),
+            "ClientToken": token,
+        },
+    )
+    return answer["DiskIdSet"][0]
+
+
+def _settle(api: Api, disk_id: str, inputs: Properties) -> None:
+    del inputs
+    _wait_for(api, disk_id, "UNATTACHED", "ATTACHED")
+
+
+def _read(api: Api, disk_id: str, inputs: Properties) -> Properties | None:
+    del inputs
+    disk = _get(api, disk_id)
+    if disk is None:
+        return None
+    return {
+        "storageName": disk["DiskName"],
+        "storageType": disk["DiskType"],
+        "storageSize": disk["DiskSize"],
+        "availabilityZone": disk["Placement"]["Zone"],
+        "projectId": disk["Placement"].get("ProjectId") or 0,
+        "chargeType": disk.get("DiskChargeType") or "POSTPAID_BY_HOUR",
+        "encrypt": bool(disk.get("Encrypt")),
+        "attached": bool(disk.get("Attached")),
+        "storageStatus": disk["DiskState"],
+        "tags": tags.read(api, "cvm/volume", disk_id),
+    }
+
+
+def _update(api: Api, disk_id: str, old: Properties, new: Properties) -> None:
+    if new["storageName"] != old["storageName"]:
+        api.call("cbs", "ModifyDiskAttributes", {"DiskIds": [disk_id], "DiskName": new["storageName"]})
+    if new["storageSize"] != old["storageSize"]:
+        if new["storageSize"] < old["storageSize"]:
+            raise ProviderError(f"storageSize {old['storageSize']} -> {new['storageSize']}: a disk cannot shrink")
+        api.call("cbs", "ResizeDisk", {"DiskId": disk_id, "DiskSize": new["storageSize"]})
+
+        def resized() -> bool | None:
+            disk = _get(api, disk_id) or {}
+            return True if disk.get("DiskSize") == new["storageSize"] and disk["DiskState"] != "EXPANDING" else None
+
+        wait_until(f"{disk_id} has not grown", resized, timeout_s=_TIMEOUT_S)
+    tags.change(api, "cvm/volume", disk_id, old, new)
+
+
+def _delete(api: Api, disk_id: str, outputs: Properties) -> None:
+    del outputs
+    if _get(api, disk_id) is None:
+        return
+    ignore_missing(lambda: api.call("cbs", "TerminateDisks", {"DiskIds": [disk_id]}))
+
+    def gone() -> bool | None:
+        disk = _get(api, disk_id)
+        return True if disk is None or disk["DiskState"] == "TORECYCLE" else None
+
+    wait_until(f"{disk_id} is still there", gone, timeout_s=_TIMEOUT_S)
+
+
+STORAGE = ResourceType(
+    schema=Schema(
+        properties={
+            "storageName": REQUIRED,
+            "storageType": FIXED,
+            "storageSize": REQUIRED,
+            "availabilityZone": FIXED,
+            "chargeType": Property(default="POSTPAID_BY_HOUR"),
+            "projectId": Property(default=0),
+            "snapshotId": COMPUTED,
+            "encrypt": Property(replaces=True),
+            "kmsKeyId": Property(computed=True, replaces=True),
+            "throughputPerformance": Property(default=0),
+            "forceDelete": Property(default=False),
+            "tags": OPTIONAL,
+        },
+    ),
+    create=_create,
+    settle=_settle,
+    read=_read,
+    update=_update,
+    delete=_delete,
+)
+
+
+def _attach(api: Api, inputs: Properties, token: str) -> str:
+    del token
+    api.call("cbs", "AttachDisks", {"DiskIds": [inputs["storageId"]], "InstanceId": inputs["instanceId"]})
+    return inputs["storageId"]
+
+
+def _settle_attachment(api: Api, disk_id: str, inputs: Properties) -> None:
+    del inputs
+    _wait_for(api, disk_id, "ATTACHED")
+
+
+def _read_attachment(api: Api, disk_id: str, inputs: Properties) -> Properties | None:
+    disk = _get(api, disk_id)
+    if disk is None or disk.get("InstanceId") not in (inputs.get("instanceId"), None, ""):
+        return None
+    # Still on its way is not gone: the settling waits for it.
+    if disk["DiskState"] == "UNATTACHED":
+        return None
+    return {"storageId": disk_id, "instanceId": disk.get("InstanceId") or inputs["instanceId"]}
+
+
+def _detach(api: Api, disk_id: str, outputs: Properties) -> None:
+    disk = _get(api, disk_id)
+    if disk is None or disk["DiskState"] == "UNATTACHED" or disk.get("InstanceId") != outputs["instanceId"]:
+        return
+    ignore_missing(lambda: api.call("cbs", "DetachDisks", {"DiskIds": [disk_id], "InstanceId": outputs["instanceId"]}))
+    _wait_for(api, disk_id, "UNATTACHED")
+
+
+STORAGE_ATTACHMENT = ResourceType(
+    schema=Schema(
+        properties={
+            "storageId": FIXED,
+            "instanceId": FIXED,
+        },
+    ),
+    create=_attach,
+    settle=_settle_attachment,
+    read=_read_attachment,
+    delete=_detach,
+)

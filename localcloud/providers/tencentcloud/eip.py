@@ -1,0 +1,213 @@
+"""Eip/instance and Eip/association."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from localcloud.providers.errors import ProviderError
+from localcloud.providers.schema import COMPUTED, FIXED, OPTIONAL, Property, Schema
+from localcloud.providers.tencentcloud import tags
+from localcloud.providers.tencentcloud.api import Api, ignore_missing, wait_until
+from localcloud.providers.tencentcloud.resource_type import ResourceType
+from localcloud.providers.values import Properties
+
+_TIMEOUT_S: Final = 180.0
+
+
+def describe_addresses(api: Api, **wanted: Any) -> list[dict[str, Any]]:
+    return api.vpc("DescribeAddresses", wanted).get("AddressSet") or []
+
+
+def wait_for_task(api: Api, answer: dict[str, Any]) -> None:
+    """Wait for the task of an asynchronous EIP call. Its id is a decimal string, and is asked for as a number."""
+    task = answer.get("TaskId")
+    if not task:
+        return
+
+    def ended() -> str | None:
+        result = api.vpc("DescribeTaskResult", {"TaskId": int(task)}).get("Result")
+        return None if result == "RUNNING" else str(result)
+
+    result = wait_until(f"task {task} is still running", ended, timeout_s=_TIMEOUT_S)
+    if result == "FAILED":
+        raise ProviderError(f"task {task} failed")
+
+
+def _create(api: Api, inputs: Properties, token: str) -> str:
+    answer = api.vpc(
+        "AllocateAddresses",
+        {
+            "AddressType": inputs["type"],
+            "AddressName": inputs.get("name"),
+            "InternetChargeType": inputs.get("internetChargeType"),
+            "InternetMaxBandwidthOut": inputs.get("internetMaxBandwidthOut"),
+            "InternetServiceProvider": inputs.get("internetServiceProvider"),
+            "Tags": tags.as_list(inputs.get("tags")),
+            "ClientToken": token,
+        },
+    )
+    return answer["AddressSet"][0]
+
+
+def _settle(api: Api, eip_id: str, inputs: Properties) -> None:
+    del inputs
+
+    def made() -> bool | None:
+        found = describe_addresses(api, AddressIds=[eip_id])
+        return True if found and found[0]["AddressStatus"] != "CREATING" else None
+
+    wait_until(f"{eip_id} is still being created", made, timeout_s=_TIMEOUT_S)
+
+
+def _read(api: Api, eip_id: str, inputs: Properties) -> Properties | None:
+    del inputs
+    found = describe_addresses(api, AddressIds=[eip_id])
+    if not found:
+        return None
+    address = found[0]
+    return {
+        "name": address.get("AddressName") or "",
+        "type": address["AddressType"],
+        "publicIp": address["AddressIp"],
+        "status": address["AddressStatus"],
+        "internetChargeType": address.get("InternetChargeType") or "",
+        "internetMaxBandwidthOut": address.get("Bandwidth") or 0,
+        "tags": tags.read(api, "vpc/eip", eip_id),
+    }
+
+
+def _update(api: Api, eip_id: str, old: Properties, new: Properties) -> None:
+    if new.get("name") != old.get("name"):
+        api.vpc("ModifyAddressAttribute", {"AddressId": eip_id, "AddressName": new.get("name", "")})
+    bandwidth = new.get("internetMaxBandwidthOut", old.get("internetMaxBandwidthOut"))
+    charge = new.get("internetChargeType")
+    if charge and charge != old.get("internetChargeType"):
+        api.vpc(
+            "ModifyAddressInternetChargeType",
+            {"AddressId": eip_id, "InternetChargeType": charge, "InternetMaxBandwidthOut": bandwidth},
+        )
+    elif bandwidth != old.get("internetMaxBandwidthOut"):
+        wait_for_task(
+            api,
+            api.vpc("ModifyAddressesBandwidth", {"AddressIds": [eip_id], "InternetMaxBandwidthOut": bandwidth}),
+        )
+    tags.change(api, "vpc/eip", eip_id, old, new)
+
+
+def _delete(api: Api, eip_id: str, outputs: Properties) -> None:
+    del outputs
+    found = describe_addresses(api, AddressIds=[eip_id])
+    if not found:
+        return
+    if found[0]["AddressStatus"] != "UNBIND":
+        _unbind(api, eip_id, found[0])
+    ignore_missing(lambda: wait_for_task(api, api.vpc("ReleaseAddresses", {"AddressIds": [eip_id]})))
+    wait_until(
+        f"{eip_id} is still there",
+        lambda: None if describe_addresses(api, AddressIds=[eip_id]) else True,
+        timeout_s=_TIMEOUT_S,
+    )
+
+
+def _unbind(api: Api, eip_id: str, address: dict[str, Any]) -> None:
+    holder = str(address.get("InstanceId") or "")
+    if holder.startswith("nat-"):
+        api.vpc("DisassociateNatGatewayAddress", {"NatGatewayId": holder, "PublicIpAddresses": [address["AddressIp"]]})
+    else:
+        ignore_missing(lambda: wait_for_task(api, api.vpc("DisassociateAddress", {"AddressId": eip_id})))
+
+    def unbound() -> bool | None:
+        now = describe_addresses(api, AddressIds=[eip_id])
+        return True if not now or now[0]["AddressStatus"] == "UNBIND" else None
+
+    wait_until(f"{eip_id} is still bound to {holder or 'something'}", unbound, timeout_s=_TIMEOUT_S)
+
+
+EIP = ResourceType(
+    schema=Schema(
+        properties={
+            "name": COMPUTED,
+            "type": Property(replaces=True, default="EIP"),
+            "internetChargeType": COMPUTED,
+            "internetMaxBandwidthOut": COMPUTED,
+            "internetServiceProvider": Property(replaces=True),
+            "tags": OPTIONAL,
+        },
+    ),
+    create=_create,
+    settle=_settle,
+    read=_read,
+    update=_update,
+    delete=_delete,
+)
+
+
+def _association_id(inputs: Properties) -> str:
+    if inputs.get("instanceId"):
+        return f"{inputs['eipId']}::{inputs['instanceId']}"
+    return f"{inputs['eipId']}::{inputs['networkInterfaceId']}::{inputs['privateIp']}"
+
+
+def _associate(api: Api, inputs: Properties, token: str) -> str:
+    del token
+    api.vpc(
+        "AssociateAddress",
+        {
+            "AddressId": inputs["eipId"],
+            "InstanceId": inputs.get("instanceId"),
+            "NetworkInterfaceId": inputs.get("networkInterfaceId"),
+            "PrivateIpAddress": inputs.get("privateIp"),
+        },
+    )
+    return _association_id(inputs)
+
+
+def _settle_association(api: Api, association_id: str, inputs: Properties) -> None:
+    del association_id
+
+    def bound() -> bool | None:
+        found = describe_addresses(api, AddressIds=[inputs["eipId"]])
+        return True if found and found[0]["AddressStatus"] in {"BIND", "BIND_ENI"} else None
+
+    wait_until(f"{inputs['eipId']} is not bound", bound, timeout_s=_TIMEOUT_S)
+
+
+def _read_association(api: Api, association_id: str, inputs: Properties) -> Properties | None:
+    del inputs
+    eip_id, holder, *_ = association_id.split("::")
+    found = describe_addresses(api, AddressIds=[eip_id])
+    if not found or found[0]["AddressStatus"] == "UNBIND":
+        return None
+    address = found[0]
+    if holder not in (address.get("InstanceId"), address.get("NetworkInterfaceId")):
+        return None
+    return {
+        "eipId": eip_id,
+        **(
+            {"instanceId": holder}
+            if holder == address.get("InstanceId")
+            else {"networkInterfaceId": holder, "privateIp": address.get("PrivateAddressIp") or ""}
+        ),
+    }
+
+
+def _disassociate(api: Api, association_id: str, outputs: Properties) -> None:
+    eip_id = association_id.split("::", maxsplit=1)[0]
+    if _read_association(api, association_id, outputs) is not None:
+        _unbind(api, eip_id, describe_addresses(api, AddressIds=[eip_id])[0])
+
+
+EIP_ASSOCIATION = ResourceType(
+    schema=Schema(
+        properties={
+            "eipId": FIXED,
+            "instanceId": Property(computed=True, replaces=True),
+            "networkInterfaceId": Property(computed=True, replaces=True),
+            "privateIp": Property(computed=True, replaces=True),
+        },
+    ),
+    create=_associate,
+    settle=_settle_association,
+    read=_read_association,
+    delete=_disassociate,
+)

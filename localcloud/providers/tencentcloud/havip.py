@@ -1,0 +1,212 @@
+"""Ha/vip, Ha/vipInstanceAttachment, Ha/vipEipAttachment."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from localcloud.providers.schema import FIXED, REQUIRED, Property, Schema
+from localcloud.providers.tencentcloud.api import Api, ApiError, ignore_missing, wait_until
+from localcloud.providers.tencentcloud.resource_type import ResourceType
+from localcloud.providers.values import Properties
+
+_TIMEOUT_S: Final = 180.0
+
+
+def _describe(api: Api, **wanted: Any) -> list[dict[str, Any]]:
+    try:
+        return api.vpc("DescribeHaVips", wanted).get("HaVipSet") or []
+    except ApiError as error:
+        if error.missing:
+            return []
+        raise
+
+
+def _create(api: Api, inputs: Properties, token: str) -> str:
+    del token
+    answer = api.vpc(
+        "CreateHaVip",
+        {
+            "VpcId": inputs["vpcId"],
+            "SubnetId": inputs["subnetId"],
+            "HaVipName": inputs.get("name", ""),
+            "Vip": inputs.get("vip"),
+            "CheckAssociate": inputs.get("checkAssociate"),
+        },
+    )
+    return answer["HaVip"]["HaVipId"]
+
+
+def _read(api: Api, havip_id: str, inputs: Properties) -> Properties | None:
+    del inputs
+    found = _describe(api, HaVipIds=[havip_id])
+    if not found:
+        return None
+    vip = found[0]
+    return {
+        "name": vip["HaVipName"],
+        "vip": vip["Vip"],
+        "vpcId": vip["VpcId"],
+        "subnetId": vip["SubnetId"],
+        "addressIp": vip.get("AddressIp") or "",
+        "state": vip.get("State") or "",
+        "networkInterfaceId": vip.get("NetworkInterfaceId") or "",
+        "instanceId": vip.get("InstanceId") or "",
+        "createTime": vip.get("CreatedTime") or "",
+        "checkAssociate": bool(vip.get("CheckAssociate")),
+    }
+
+
+def _update(api: Api, havip_id: str, old: Properties, new: Properties) -> None:
+    del old
+    api.vpc("ModifyHaVipAttribute", {"HaVipId": havip_id, "HaVipName": new.get("name", "")})
+
+
+def _delete(api: Api, havip_id: str, outputs: Properties) -> None:
+    del outputs
+
+    def deleted() -> bool | None:
+        try:
+            api.vpc("DeleteHaVip", {"HaVipId": havip_id})
+        except ApiError as error:
+            if error.missing:
+                return True
+            # Still bound: a disassociation that was answered may take a moment (provider-api.md, ha.Vip).
+            if error.code.startswith("UnsupportedOperation"):
+                return None
+            raise
+        return True
+
+    wait_until(f"{havip_id} cannot be deleted: it is still bound", deleted, timeout_s=_TIMEOUT_S)
+    wait_until(
+        f"{havip_id} is still there",
+        lambda: None if _describe(api, HaVipIds=[havip_id]) else True,
+        timeout_s=_TIMEOUT_S,
+    )
+
+
+VIP = ResourceType(
+    schema=Schema(
+        properties={
+            "name": REQUIRED,
+            "vpcId": FIXED,
+            "subnetId": FIXED,
+            "vip": Property(computed=True, replaces=True),
+            "checkAssociate": Property(computed=True, replaces=True),
+        },
+    ),
+    create=_create,
+    read=_read,
+    update=_update,
+    delete=_delete,
+)
+
+
+def _attachment(api: Api, havip_id: str, instance_id: str) -> dict[str, Any] | None:
+    wanted = [
+        {"Name": "havip-id", "Values": [havip_id]},
+        {"Name": "havip-association.instance-id", "Values": [instance_id]},
+    ]
+    for vip in _describe(api, Filters=wanted, Offset=0, Limit=100):
+        for one in vip.get("HaVipAssociationSet") or []:
+            if one["HaVipId"] == havip_id and one["InstanceId"] == instance_id:
+                return one
+    return None
+
+
+def _attach(api: Api, inputs: Properties, token: str) -> str:
+    del token
+    association = {
+        "HaVipId": inputs["haVipId"],
+        "InstanceId": inputs["instanceId"],
+        "InstanceType": inputs.get("instanceType", ""),
+    }
+    api.vpc("AssociateHaVipInstance", {"HaVipAssociationSet": [association]})
+    return f"{inputs['haVipId']}#{inputs['instanceId']}"
+
+
+def _read_attachment(api: Api, attachment_id: str, inputs: Properties) -> Properties | None:
+    del inputs
+    havip_id, instance_id = attachment_id.split("#")
+    found = _attachment(api, havip_id, instance_id)
+    if found is None:
+        return None
+    return {"haVipId": havip_id, "instanceId": instance_id, "instanceType": found.get("InstanceType") or ""}
+
+
+def _detach(api: Api, attachment_id: str, outputs: Properties) -> None:
+    del outputs
+    havip_id, instance_id = attachment_id.split("#")
+    if _attachment(api, havip_id, instance_id) is None:
+        return
+    association = {"HaVipId": havip_id, "InstanceId": instance_id}
+    ignore_missing(lambda: api.vpc("DisassociateHaVipInstance", {"HaVipAssociationSet": [association]}))
+
+
+VIP_INSTANCE_ATTACHMENT = ResourceType(
+    schema=Schema(
+        properties={
+            "haVipId": FIXED,
+            "instanceId": FIXED,
+            "instanceType": Property(replaces=True),
+        },
+    ),
+    create=_attach,
+    read=_read_attachment,
+    delete=_detach,
+)
+
+
+def _bind(api: Api, inputs: Properties, token: str) -> str:
+    del token
+    api.vpc("HaVipAssociateAddressIp", {"HaVipId": inputs["havipId"], "AddressIp": inputs["addressIp"]})
+    return f"{inputs['havipId']}#{inputs['addressIp']}"
+
+
+def _settle_binding(api: Api, binding_id: str, inputs: Properties) -> None:
+    del inputs
+    havip_id, address = binding_id.split("#")
+
+    def bound() -> bool | None:
+        found = _describe(api, HaVipIds=[havip_id])
+        return True if found and found[0].get("AddressIp") else None
+
+    wait_until(f"{havip_id} is not bound to {address}", bound, timeout_s=_TIMEOUT_S)
+
+
+def _read_binding(api: Api, binding_id: str, inputs: Properties) -> Properties | None:
+    del inputs
+    havip_id, address = binding_id.split("#")
+    found = _describe(api, HaVipIds=[havip_id])
+    # Not bound yet is not gone: after a create the settling waits for it.
+    if not found or found[0].get("AddressIp") not in (address, "", None):
+        return None
+    return {"havipId": havip_id, "addressIp": address}
+
+
+def _unbind(api: Api, binding_id: str, outputs: Properties) -> None:
+    del outputs
+    havip_id, address = binding_id.split("#")
+    found = _describe(api, HaVipIds=[havip_id])
+    if not found or found[0].get("AddressIp") != address:
+        return
+    ignore_missing(lambda: api.vpc("HaVipDisassociateAddressIp", {"HaVipId": havip_id}))
+
+    def unbound() -> bool | None:
+        now = _describe(api, HaVipIds=[havip_id])
+        return True if not now or not now[0].get("AddressIp") else None
+
+    wait_until(f"{havip_id} is still bound to {address}", unbound, timeout_s=_TIMEOUT_S)
+
+
+VIP_EIP_ATTACHMENT = ResourceType(
+    schema=Schema(
+        properties={
+            "havipId": FIXED,
+            "addressIp": FIXED,
+        },
+    ),
+    create=_bind,
+    settle=_settle_binding,
+    read=_read_binding,
+    delete=_unbind,
+)

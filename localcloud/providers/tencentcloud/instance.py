@@ -1,0 +1,259 @@
+"""Instance/instance: creating, reading and deleting machines. Changing them: instance_change.py."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any, Final
+
+from localcloud.providers.errors import ProviderError
+from localcloud.providers.schema import COMPUTED, FIXED, OPTIONAL, REQUIRED, Property, Schema
+from localcloud.providers.tencentcloud import tags
+from localcloud.providers.tencentcloud.api import Api, ignore_missing, wait_until
+from localcloud.providers.tencentcloud.instance_update import describe_instances, update
+from localcloud.providers.tencentcloud.resource_type import ResourceType
+from localcloud.providers.values import Properties
+
+_START_TIMEOUT_S: Final = 900.0
+_GONE_TIMEOUT_S: Final = 900.0
+_USER_DATA_LIMIT: Final = 16 * 1024
+
+
+def _check(inputs: Properties) -> str | None:
+    data = inputs.get("userData") or ""
+    # 16 KiB before it is encoded, as RunInstances has it.
+    if len(data) * 3 // 4 > _USER_DATA_LIMIT:
+        return f"userData is {len(data) * 3 // 4} bytes long; the API takes {_USER_DATA_LIMIT}"
+    if data and inputs.get("userDataRaw"):
+        return "userData and userDataRaw exclude each other"
+    return None
+
+
+def _user_data(inputs: Properties) -> str | None:
+    if inputs.get("userDataRaw"):
+        return base64.b64encode(inputs["userDataRaw"].encode()).decode()
+    return inputs.get("userData")
+
+
+def _disk(disk: Properties) -> dict[str, Any]:
+    keys = (
+        ("dataDiskType", "DiskType"),
+        ("dataDiskSize", "DiskSize"),
+        ("dataDiskSnapshotId", "SnapshotId"),
+        ("encrypt", "Encrypt"),
+        ("throughputPerformance", "ThroughputPerformance"),
+    )
+    return {
+        **{key: disk[name] for name, key in keys if disk.get(name) is not None},
+        "DeleteWithInstance": disk.get("deleteWithInstance", True),
+    }
+
+
+def _given(**values: Any) -> dict[str, Any] | None:
+    found = {key: value for key, value in values.items() if value is not None}
+    return found or None
+
+
+def _create(api: Api, inputs: Properties, token: str) -> str:
+    private_ip = inputs.get("privateIp")
+    group = inputs.get("placementGroupId")
+    services = ("SecurityService", "MonitorService", "AutomationService")
+    answer = api.cvm(
+        "RunInstances",
+        {
+            "Placement": _given(Zone=inputs["availabilityZone"], ProjectId=inputs.get("projectId")),
+            "InstanceType": inputs.get("instanceType"),
+            "ImageId": inputs.get("imageId"),
+            "InstanceChargeType": inputs.get("instanceChargeType"),
+            "SystemDisk": _given(DiskType=inputs.get("systemDiskType"), DiskSize=inputs.get("systemDiskSize")),
+            "DataDisks": [_disk(one) for one in inputs.get("dataDisks") or ()] or None,
+            "VirtualPrivateCloud": _given(
+                VpcId=inputs.get("vpcId"),
+                SubnetId=inputs.get("subnetId"),
+                PrivateIpAddresses=[private_ip] if private_ip else None,
+            ),
+            "InternetAccessible": _given(
+                PublicIpAssigned=inputs["allocatePublicIp"],
+                InternetChargeType=inputs.get("internetChargeType"),
+                InternetMaxBandwidthOut=inputs.get("internetMaxBandwidthOut"),
+            ),
+            "InstanceName": inputs.get("instanceName"),
+            "HostName": inputs.get("hostname"),
+            "LoginSettings": _given(
+                KeyIds=inputs.get("keyIds") or None,
+                Password=inputs.get("password"),
+                KeepImageLogin="true" if inputs.get("keepImageLogin") else None,
+            ),
+            "SecurityGroupIds": inputs.get("orderlySecurityGroups") or inputs.get("securityGroups"),
+            "EnhancedService": {
+                service: {"Enabled": not inputs.get(f"disable{service}", False)} for service in services
+            },
+            "DisasterRecoverGroupIds": [group] if group else None,
+            "DisableApiTermination": inputs.get("disableApiTermination"),
+            "TagSpecification": tags.specification("instance", inputs.get("tags")),
+            "UserData": _user_data(inputs),
+            "ClientToken": token,
+        },
+    )
+    return answer["InstanceIdSet"][0]
+
+
+def _settle(api: Api, instance_id: str, inputs: Properties) -> None:
+    def started() -> bool | None:
+        found = describe_instances(api, instance_id)
+        if not found:
+            raise ProviderError(f"{instance_id} vanished while it was being created")
+        state = found[0]["InstanceState"]
+        if state == "LAUNCH_FAILED":
+            reason = found[0].get("LatestOperationErrorMsg") or "no reason was given"
+            raise ProviderError(f"{instance_id} failed to launch: {reason}")
+        return True if state in {"RUNNING", "STOPPED"} else None
+
+    wait_until(f"{instance_id} is not running", started, timeout_s=_START_TIMEOUT_S)
+    if inputs.get("runningFlag") is False:
+        update(api, instance_id, {**inputs, "runningFlag": True}, inputs)
+
+
+def _read(api: Api, instance_id: str, inputs: Properties) -> Properties | None:
+    del inputs
+    found = describe_instances(api, instance_id)
+    if not found:
+        return None
+    one = found[0]
+    cloud, placement, login = one["VirtualPrivateCloud"], one["Placement"], one["LoginSettings"]
+    read: Properties = {
+        "availabilityZone": placement["Zone"],
+        "projectId": placement.get("ProjectId") or 0,
+        "instanceName": one["InstanceName"],
+        "instanceType": one["InstanceType"],
+        "imageId": one["ImageId"],
+        "instanceChargeType": one["InstanceChargeType"],
+        "instanceStatus": one["InstanceState"],
+        "runningFlag": one["InstanceState"] != "STOPPED",
+        "vpcId": cloud["VpcId"],
+        "subnetId": cloud["SubnetId"],
+        "privateIp": next(iter(one.get("PrivateIpAddresses") or []), ""),
+        "publicIp": next(iter(one.get("PublicIpAddresses") or []), ""),
+        "keyIds": login.get("KeyIds") or [],
+        "systemDiskType": one["SystemDisk"]["DiskType"],
+        "systemDiskSize": one["SystemDisk"]["DiskSize"],
+        "systemDiskId": one["SystemDisk"].get("DiskId") or "",
+        "dataDisks": [_read_disk(disk) for disk in one.get("DataDisks") or []],
+        "internetChargeType": one["InternetAccessible"].get("InternetChargeType") or "",
+        "internetMaxBandwidthOut": one["InternetAccessible"].get("InternetMaxBandwidthOut") or 0,
+        "placementGroupId": one.get("DisasterRecoverGroupId") or "",
+        "disableApiTermination": bool(one.get("DisableApiTermination")),
+        "createTime": one.get("CreatedTime") or "",
+        "expiredTime": one.get("ExpiredTime") or "",
+        "cpu": one.get("CPU") or 0,
+        "memory": one.get("Memory") or 0,
+        "osName": one.get("OsName") or "",
+        "uuid": one.get("Uuid") or "",
+        "tags": tags.read(api, "cvm/instance", instance_id),
+    }
+    # One list in two forms: as given in order of precedence, and as a set.
+    read["orderlySecurityGroups"] = one.get("SecurityGroupIds") or []
+    read["securityGroups"] = sorted(read["orderlySecurityGroups"])
+    return read
+
+
+def _read_disk(disk: dict[str, Any]) -> Properties:
+    return {
+        "dataDiskId": disk.get("DiskId") or "",
+        "dataDiskType": disk["DiskType"],
+        "dataDiskSize": disk["DiskSize"],
+        "deleteWithInstance": disk.get("DeleteWithInstance", True),
+    }
+
+
+def _delete(api: Api, instance_id: str, outputs: Properties) -> None:
+    if not describe_instances(api, instance_id):
+        return
+    ignore_missing(lambda: api.cvm("TerminateInstances", {"InstanceIds": [instance_id]}))
+
+    def gone() -> bool | None:
+        found = describe_instances(api, instance_id)
+        # SHUTDOWN with nothing under way is the recycle bin.
+        over = not found or (
+            found[0]["InstanceState"] == "SHUTDOWN" and found[0].get("LatestOperationState") != "OPERATING"
+        )
+        return True if over else None
+
+    wait_until(f"{instance_id} is still being terminated", gone, timeout_s=_GONE_TIMEOUT_S)
+    if outputs.get("vpcId") and outputs.get("privateIp"):
+        _wait_for_address(api, outputs)
+
+
+def _wait_for_address(api: Api, outputs: Properties) -> None:
+    """The address is free a moment after its machine is gone; a successor may want the same one."""
+
+    def free() -> bool | None:
+        answer = api.vpc(
+            "DescribeUsedIpAddress",
+            {
+                "VpcId": outputs["vpcId"],
+                "SubnetId": outputs["subnetId"],
+                "IpAddresses": [outputs["privateIp"]],
+                "Offset": 0,
+                "Limit": 20,
+            },
+        )
+        return None if answer.get("IpAddressStates") else True
+
+    wait_until(f"{outputs['privateIp']} is still in use", free, timeout_s=_GONE_TIMEOUT_S)
+
+
+_DATA_DISK: Final = {
+    "dataDiskType": FIXED,
+    "dataDiskSize": REQUIRED,
+    "dataDiskId": COMPUTED,
+    "dataDiskSnapshotId": Property(replaces=True),
+    "deleteWithInstance": Property(default=True, replaces=True),
+    "encrypt": Property(default=False, replaces=True),
+    "throughputPerformance": Property(default=0, replaces=True),
+}
+
+INSTANCE = ResourceType(
+    schema=Schema(
+        properties={
+            "availabilityZone": Property(required=True, computed=True, replaces=True),
+            "instanceName": COMPUTED,
+            "hostname": COMPUTED,
+            "instanceType": COMPUTED,
+            "imageId": COMPUTED,
+            "projectId": COMPUTED,
+            "instanceChargeType": COMPUTED,
+            "vpcId": COMPUTED,
+            "subnetId": COMPUTED,
+            "privateIp": COMPUTED,
+            "allocatePublicIp": Property(replaces=True, default=False),
+            "internetChargeType": COMPUTED,
+            "internetMaxBandwidthOut": COMPUTED,
+            "securityGroups": Property(computed=True, unordered=True),
+            "orderlySecurityGroups": COMPUTED,
+            "keyIds": Property(computed=True, unordered=True),
+            "password": OPTIONAL,
+            "keepImageLogin": COMPUTED,
+            "placementGroupId": COMPUTED,
+            "systemDiskType": COMPUTED,
+            "systemDiskSize": COMPUTED,
+            "dataDisks": Property(computed=True, replaces=True, nested=_DATA_DISK),
+            "runningFlag": COMPUTED,
+            "disableApiTermination": COMPUTED,
+            "disableSecurityService": Property(default=False),
+            "disableMonitorService": Property(default=False),
+            "disableAutomationService": Property(default=False),
+            "camRoleName": OPTIONAL,
+            "userData": COMPUTED,
+            "userDataRaw": COMPUTED,
+            "userDataReplaceOnChange": Property(default=False),
+            "forceDelete": Property(default=False),
+            "tags": COMPUTED,
+        },
+        check=_check,
+    ),
+    create=_create,
+    settle=_settle,
+    read=_read,
+    update=update,
+    delete=_delete,
+)

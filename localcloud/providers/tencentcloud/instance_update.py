@@ -1,0 +1,218 @@
+"""Changes of a machine in place: one entry for each property, in the order in which the real provider does them."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from typing import Any, Final
+
+from localcloud.providers.errors import ProviderError
+from localcloud.providers.tencentcloud import tags
+from localcloud.providers.tencentcloud.api import Api, wait_until
+from localcloud.providers.values import Properties
+
+_TIMEOUT_S: Final = 360.0
+
+Change = Callable[[Api, str, Properties, Properties], None]
+
+
+def describe_instances(api: Api, instance_id: str) -> list[dict[str, Any]]:
+    return api.cvm("DescribeInstances", {"InstanceIds": [instance_id]}).get("InstanceSet") or []
+
+
+def wait_until_operated(api: Api, instance_id: str) -> None:
+    """Wait for the operation that a call has begun. Raises ProviderError when it fails."""
+
+    def ended() -> dict[str, Any] | None:
+        found = describe_instances(api, instance_id)
+        if not found:
+            raise ProviderError(f"{instance_id} is gone")
+        return None if found[0].get("LatestOperationState") == "OPERATING" else found[0]
+
+    one = wait_until(f"{instance_id} is still busy with {'an operation'}", ended, timeout_s=_TIMEOUT_S)
+    if one.get("LatestOperationState") == "FAILED":
+        raise ProviderError(
+            f"{instance_id}: {one.get('LatestOperation')} failed: {one.get('LatestOperationErrorMsg') or 'no reason'}"
+        )
+
+
+def _attributes(key: str, name: str) -> Change:
+    def change(api: Api, instance_id: str, old: Properties, new: Properties) -> None:
+        del old
+        api.cvm("ModifyInstancesAttribute", {"InstanceIds": [instance_id], key: new[name]})
+
+    return change
+
+
+def _project(api: Api, instance_id: str, old: Properties, new: Properties) -> None:
+    del old
+    api.cvm("ModifyInstancesProject", {"InstanceIds": [instance_id], "ProjectId": new["projectId"]})
+
+
+def _reset(api: Api, instance_id: str, old: Properties, new: Properties) -> None:
+    """A new image, or other agents: the system disk is made anew."""
+    del old
+    services = ("SecurityService", "MonitorService", "AutomationService")
+    api.cvm(
+        "ResetInstance",
+        {
+            "InstanceId": instance_id,
+            "ImageId": new.get("imageId"),
+            "LoginSettings": {"KeyIds": new["keyIds"]} if new.get("keyIds") else None,
+            "EnhancedService": {service: {"Enabled": not new.get(f"disable{service}", False)} for service in services},
+        },
+    )
+    wait_until_operated(api, instance_id)
+
+
+def _keys(api: Api, instance_id: str, old: Properties, new: Properties) -> None:
+    before, after = set(old.get("keyIds") or ()), set(new.get("keyIds") or ())
+    for action, keys in (
+        ("DisassociateInstancesKeyPairs", before - after),
+        ("AssociateInstancesKeyPairs", after - before),
+    ):
+        if keys:
+            api.cvm(action, {"InstanceIds": [instance_id], "KeyIds": sorted(keys), "ForceStop": True})
+            wait_until_operated(api, instance_id)
+
+
+def _running(api: Api, instance_id: str, old: Properties, new: Properties) -> None:
+    del old
+    wanted = "RUNNING" if new["runningFlag"] else "STOPPED"
+    action = "StartInstances" if new["runningFlag"] else "StopInstances"
+    api.cvm(action, {"InstanceIds": [instance_id]})
+    wait_until_operated(api, instance_id)
+
+    def there() -> bool | None:
+        found = describe_instances(api, instance_id)
+        return True if found and found[0]["InstanceState"] == wanted else None
+
+    wait_until(f"{instance_id} is not {wanted}", there, timeout_s=_TIMEOUT_S)
+
+
+def _system_disk(api: Api, instance_id: str, old: Properties, new: Properties) -> None:
+    disk = {
+        "DiskType": new.get("systemDiskType", old.get("systemDiskType")),
+        "DiskSize": new.get("systemDiskSize", old.get("systemDiskSize")),
+    }
+    api.cvm("ResizeInstanceDisks", {"InstanceId": instance_id, "ForceStop": True, "SystemDisk": disk})
+
+    def resized() -> bool | None:
+        found = describe_instances(api, instance_id)
+        now = found[0]["SystemDisk"] if found else {}
+        return True if all(now.get(key) == value for key, value in disk.items() if value is not None) else None
+
+    wait_until(f"the system disk of {instance_id} is not {disk}", resized, timeout_s=_TIMEOUT_S)
+    wait_until_operated(api, instance_id)
+
+
+def _type(api: Api, instance_id: str, old: Properties, new: Properties) -> None:
+    del old
+    api.cvm(
+        "ResetInstancesType",
+        {"InstanceIds": [instance_id], "InstanceType": new["instanceType"], "ForceStop": True},
+    )
+    wait_until_operated(api, instance_id)
+
+
+def _network(api: Api, instance_id: str, old: Properties, new: Properties) -> None:
+    cloud: dict[str, Any] = {
+        "VpcId": new.get("vpcId", old.get("vpcId")),
+        "SubnetId": new.get("subnetId", old.get("subnetId")),
+    }
+    if new.get("privateIp"):
+        cloud["PrivateIpAddresses"] = [new["privateIp"]]
+    api.cvm("ModifyInstancesVpcAttribute", {"InstanceIds": [instance_id], "VirtualPrivateCloud": cloud})
+    wait_until_operated(api, instance_id)
+
+
+def _tags(api: Api, instance_id: str, old: Properties, new: Properties) -> None:
+    tags.change(api, "cvm/instance", instance_id, old, new)
+    one = describe_instances(api, instance_id)[0]
+    disks = [one["SystemDisk"], *(one.get("DataDisks") or [])]
+    for disk_id in [disk.get("DiskId") or "" for disk in disks]:
+        if disk_id.startswith("disk-"):
+            tags.change(api, "cvm/volume", disk_id, old, new)
+
+
+def _bandwidth(api: Api, instance_id: str, old: Properties, new: Properties) -> None:
+    accessible = {
+        "InternetMaxBandwidthOut": new.get("internetMaxBandwidthOut", old.get("internetMaxBandwidthOut")),
+        "InternetChargeType": new.get("internetChargeType"),
+    }
+    accessible = {key: value for key, value in accessible.items() if value is not None}
+    api.cvm("ResetInstancesInternetMaxBandwidth", {"InstanceIds": [instance_id], "InternetAccessible": accessible})
+    wait_until_operated(api, instance_id)
+
+
+def _user_data(api: Api, instance_id: str, old: Properties, new: Properties) -> None:
+    del old
+    data = new.get("userData") or base64.b64encode(str(new.get("userDataRaw") or "").encode()).decode()
+    api.cvm("ModifyInstancesAttribute", {"InstanceIds": [instance_id], "UserData": data})
+    wait_until_operated(api, instance_id)
+
+
+def _placement_group(api: Api, instance_id: str, old: Properties, new: Properties) -> None:
+    del old
+    if not new.get("placementGroupId"):
+        raise ProviderError(f"{instance_id}: a machine cannot leave its placement group; give another one")
+    api.cvm(
+        "ModifyInstancesDisasterRecoverGroup",
+        {"InstanceIds": [instance_id], "DisasterRecoverGroupId": new["placementGroupId"]},
+    )
+
+
+_CHANGES: Final[tuple[tuple[frozenset[str], Change], ...]] = (
+    (frozenset({"projectId"}), _project),
+    (
+        frozenset(
+            {"imageId", "disableSecurityService", "disableMonitorService", "disableAutomationService", "keepImageLogin"}
+        ),
+        _reset,
+    ),
+    (frozenset({"instanceName"}), _attributes("InstanceName", "instanceName")),
+    (frozenset({"hostname"}), _attributes("HostName", "hostname")),
+    (frozenset({"disableApiTermination"}), _attributes("DisableApiTermination", "disableApiTermination")),
+    (frozenset({"camRoleName"}), _attributes("CamRoleName", "camRoleName")),
+    (frozenset({"securityGroups"}), _attributes("SecurityGroups", "securityGroups")),
+    (frozenset({"orderlySecurityGroups"}), _attributes("SecurityGroups", "orderlySecurityGroups")),
+    (frozenset({"keyIds"}), _keys),
+    (frozenset({"runningFlag"}), _running),
+    (frozenset({"systemDiskSize", "systemDiskType"}), _system_disk),
+    (frozenset({"instanceType"}), _type),
+    (frozenset({"vpcId", "subnetId", "privateIp"}), _network),
+    (frozenset({"tags"}), _tags),
+    (frozenset({"internetMaxBandwidthOut", "internetChargeType"}), _bandwidth),
+    (frozenset({"userData", "userDataRaw"}), _user_data),
+    (frozenset({"placementGroupId"}), _placement_group),
+)
+# What needs no call: how it is to be deleted, or replaced.
+_QUIET: Final = frozenset(
+    {
+        "forceDelete",
+        "releaseAddress",
+        "userDataReplaceOnChange",
+        "forceReplacePlacementGroupId",
+        "stoppedMode",
+        "stopType",
+        "systemDiskResizeOnline",
+    }
+)
+
+
+def update(api: Api, instance_id: str, old: Properties, new: Properties) -> None:
+    """Raises ProviderError for a property that cannot be changed in place."""
+    # A property that the program no longer gives keeps its value, as all of these are computed by the cloud,
+    # save tags and user data.
+    gone = {"tags", "userData", "userDataRaw", "placementGroupId"}
+    changed = {name for name in {*old, *new} if old.get(name) != new.get(name) and (name in new or name in gone)}
+    if "userData" not in new and old.get("userData") is None:
+        changed.discard("userData")
+    if "placementGroupId" not in new:
+        changed.discard("placementGroupId")
+    known = frozenset().union(*(names for names, _ in _CHANGES)) | _QUIET
+    if changed - known:
+        raise ProviderError(f"{', '.join(sorted(changed - known))}: cannot be changed in place")
+    for names, change in _CHANGES:
+        if names & changed:
+            change(api, instance_id, old, new)

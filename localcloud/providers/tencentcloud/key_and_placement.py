@@ -1,0 +1,159 @@
+"""Key/pair and Placement/group: what instances are created with."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from localcloud.providers.schema import FIXED, OPTIONAL, REQUIRED, Property, Schema
+from localcloud.providers.tencentcloud import tags
+from localcloud.providers.tencentcloud.api import Api, ignore_missing
+from localcloud.providers.tencentcloud.resource_type import ResourceType
+from localcloud.providers.values import Properties
+
+_KEY_NAME: Final = re.compile(r"[A-Za-z0-9_]{1,25}")
+
+
+def _check_key(inputs: Properties) -> str | None:
+    if _KEY_NAME.fullmatch(inputs["keyName"]):
+        return None
+    return f"keyName {inputs['keyName']!r}: 1 to 25 letters, digits and underscores (no hyphen)"
+
+
+def _describe_keys(api: Api, **wanted: Any) -> list[dict[str, Any]]:
+    return api.cvm("DescribeKeyPairs", wanted).get("KeyPairSet") or []
+
+
+def _create_key(api: Api, inputs: Properties, token: str) -> str:
+    del token
+    named = {"KeyName": inputs["keyName"], "ProjectId": inputs["projectId"]}
+    if inputs.get("publicKey"):
+        return api.cvm("ImportKeyPair", {**named, "PublicKey": inputs["publicKey"]})["KeyId"]
+    return api.cvm("CreateKeyPair", named)["KeyPair"]["KeyId"]
+
+
+def _settle_key(api: Api, key_id: str, inputs: Properties) -> None:
+    tags.change(api, "cvm/keypair", key_id, {}, inputs)
+
+
+def _read_key(api: Api, key_id: str, inputs: Properties) -> Properties | None:
+    found = _describe_keys(api, KeyIds=[key_id])
+    if not found:
+        return None
+    key = found[0]
+    return {
+        "keyName": key["KeyName"],
+        "projectId": key["ProjectId"],
+        "publicKey": _without_comment(inputs.get("publicKey") or key["PublicKey"]),
+        "createdTime": key["CreatedTime"],
+        "privateKey": "",
+        "tags": tags.read(api, "cvm/keypair", key_id),
+    }
+
+
+def _update_key(api: Api, key_id: str, old: Properties, new: Properties) -> None:
+    if new["keyName"] != old["keyName"]:
+        api.cvm("ModifyKeyPairAttribute", {"KeyId": key_id, "KeyName": new["keyName"]})
+    tags.change(api, "cvm/keypair", key_id, old, new)
+
+
+def _delete_key(api: Api, key_id: str, outputs: Properties) -> None:
+    del outputs
+    found = _describe_keys(api, KeyIds=[key_id])
+    if not found:
+        return
+    instances = found[0].get("AssociatedInstanceIds") or []
+    if instances:
+        ignore_missing(
+            lambda: api.cvm(
+                "DisassociateInstancesKeyPairs", {"KeyIds": [key_id], "InstanceIds": instances, "ForceStop": True}
+            )
+        )
+    ignore_missing(lambda: api.cvm("DeleteKeyPairs", {"KeyIds": [key_id]}))
+
+
+def _without_comment(public_key: str) -> str:
+    """The state keeps the type and the key alone."""
+    return " ".join(public_key.split()[:2])
+
+
+KEY_PAIR = ResourceType(
+    schema=Schema(
+        properties={
+            "keyName": REQUIRED,
+            "publicKey": Property(computed=True, replaces=True, normal=_without_comment),
+            "projectId": Property(replaces=True, default=0),
+            "tags": OPTIONAL,
+        },
+        check=_check_key,
+    ),
+    create=_create_key,
+    settle=_settle_key,
+    read=_read_key,
+    update=_update_key,
+    delete=_delete_key,
+)
+
+
+def _describe_groups(api: Api, **wanted: Any) -> list[dict[str, Any]]:
+    return api.cvm("DescribeDisasterRecoverGroups", wanted).get("DisasterRecoverGroupSet") or []
+
+
+def _create_group(api: Api, inputs: Properties, token: str) -> str:
+    answer = api.cvm(
+        "CreateDisasterRecoverGroup",
+        {
+            "Name": inputs.get("name", ""),
+            "Type": inputs["type"],
+            "Affinity": inputs.get("affinity"),
+            "TagSpecification": tags.specification("ps", inputs.get("tags")),
+            "ClientToken": token,
+        },
+    )
+    return answer["DisasterRecoverGroupId"]
+
+
+def _read_group(api: Api, group_id: str, inputs: Properties) -> Properties | None:
+    del inputs
+    found = _describe_groups(api, DisasterRecoverGroupIds=[group_id])
+    if not found:
+        return None
+    group = found[0]
+    return {
+        "name": group["Name"],
+        "type": group["Type"],
+        "affinity": group["Affinity"],
+        "cvmQuotaTotal": group["CvmQuotaTotal"],
+        "currentNum": group["CurrentNum"],
+        "createTime": group["CreateTime"],
+        "tags": {one["Key"]: one["Value"] for one in group.get("Tags") or []},
+    }
+
+
+def _update_group(api: Api, group_id: str, old: Properties, new: Properties) -> None:
+    if new.get("name") != old.get("name"):
+        api.cvm(
+            "ModifyDisasterRecoverGroupAttribute", {"DisasterRecoverGroupId": group_id, "Name": new.get("name", "")}
+        )
+    tags.change(api, "cvm/ps", group_id, old, new)
+
+
+def _delete_group(api: Api, group_id: str, outputs: Properties) -> None:
+    del outputs
+    ignore_missing(lambda: api.cvm("DeleteDisasterRecoverGroups", {"DisasterRecoverGroupIds": [group_id]}))
+
+
+PLACEMENT_GROUP = ResourceType(
+    schema=Schema(
+        properties={
+            "name": REQUIRED,
+            "type": FIXED,
+            "affinity": Property(computed=True, replaces=True),
+            "tags": OPTIONAL,
+        },
+    ),
+    create=_create_group,
+    read=_read_group,
+    update=_update_group,
+    delete=_delete_group,
+)

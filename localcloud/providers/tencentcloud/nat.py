@@ -1,0 +1,135 @@
+"""Nat/gateway."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from localcloud.providers.errors import ProviderError
+from localcloud.providers.schema import COMPUTED, FIXED, OPTIONAL, REQUIRED, Property, Schema
+from localcloud.providers.tencentcloud import tags
+from localcloud.providers.tencentcloud.api import Api, ApiError, ignore_missing, wait_until
+from localcloud.providers.tencentcloud.resource_type import ResourceType
+from localcloud.providers.values import Properties
+
+_TIMEOUT_S: Final = 180.0
+
+
+def _describe(api: Api, **wanted: Any) -> list[dict[str, Any]]:
+    try:
+        return api.vpc("DescribeNatGateways", wanted).get("NatGatewaySet") or []
+    except ApiError as error:
+        if error.missing:
+            return []
+        raise
+
+
+def _create(api: Api, inputs: Properties, token: str) -> str:
+    del token
+    answer = api.vpc(
+        "CreateNatGateway",
+        {
+            "VpcId": inputs["vpcId"],
+            "NatGatewayName": inputs.get("name", ""),
+            "InternetMaxBandwidthOut": inputs.get("bandwidth"),
+            "MaxConcurrentConnection": inputs.get("maxConcurrent"),
+            "PublicIpAddresses": inputs["assignedEipSets"],
+            "Zone": inputs.get("zone"),
+            "SubnetId": inputs.get("subnetId"),
+            "NatProductVersion": inputs.get("natProductVersion"),
+            "Tags": tags.as_list(inputs.get("tags")),
+        },
+    )
+    return answer["NatGatewaySet"][0]["NatGatewayId"]
+
+
+def _settle(api: Api, nat_id: str, inputs: Properties) -> None:
+    del inputs
+
+    def available() -> bool | None:
+        found = _describe(api, NatGatewayIds=[nat_id])
+        state = found[0]["State"] if found else "PENDING"
+        if state == "FAILED":
+            raise ProviderError(f"{nat_id} failed to be created")
+        return True if state == "AVAILABLE" else None
+
+    wait_until(f"{nat_id} is not available", available, timeout_s=_TIMEOUT_S)
+
+
+def _read(api: Api, nat_id: str, inputs: Properties) -> Properties | None:
+    del inputs
+    found = _describe(api, NatGatewayIds=[nat_id])
+    if not found:
+        return None
+    nat = found[0]
+    return {
+        "vpcId": nat["VpcId"],
+        "name": nat["NatGatewayName"],
+        "maxConcurrent": nat["MaxConcurrentConnection"],
+        "bandwidth": nat["InternetMaxBandwidthOut"],
+        "createdTime": nat["CreatedTime"],
+        "zone": nat.get("Zone") or "",
+        "assignedEipSets": [one["PublicIpAddress"] for one in nat.get("PublicIpAddressSet") or []],
+        "tags": tags.read(api, "vpc/nat", nat_id),
+    }
+
+
+def _update(api: Api, nat_id: str, old: Properties, new: Properties) -> None:
+    changed = {
+        key: new[name]
+        for name, key in (("name", "NatGatewayName"), ("bandwidth", "InternetMaxBandwidthOut"))
+        if name in new and new[name] != old.get(name)
+    }
+    if changed:
+        api.vpc("ModifyNatGatewayAttribute", {"NatGatewayId": nat_id, **changed})
+    if "maxConcurrent" in new and new["maxConcurrent"] != old.get("maxConcurrent"):
+        api.vpc(
+            "ResetNatGatewayConnection",
+            {"NatGatewayId": nat_id, "MaxConcurrentConnection": new["maxConcurrent"]},
+        )
+    _change_addresses(api, nat_id, set(old["assignedEipSets"]), set(new["assignedEipSets"]))
+    tags.change(api, "vpc/nat", nat_id, old, new)
+
+
+def _change_addresses(api: Api, nat_id: str, before: set[str], after: set[str]) -> None:
+    # New ones first: a gateway is never without an address.
+    for action, addresses in (
+        ("AssociateNatGatewayAddress", after - before),
+        ("DisassociateNatGatewayAddress", before - after),
+    ):
+        if addresses:
+            api.vpc(action, {"NatGatewayId": nat_id, "PublicIpAddresses": sorted(addresses)})
+
+
+def _delete(api: Api, nat_id: str, outputs: Properties) -> None:
+    del outputs
+    ignore_missing(lambda: api.vpc("DeleteNatGateway", {"NatGatewayId": nat_id}))
+
+    def gone() -> bool | None:
+        found = _describe(api, NatGatewayIds=[nat_id])
+        if found and found[0]["State"] == "FAILED":
+            raise ProviderError(f"{nat_id} failed to be deleted")
+        return None if found else True
+
+    wait_until(f"{nat_id} is still there", gone, timeout_s=_TIMEOUT_S)
+
+
+NAT_GATEWAY = ResourceType(
+    schema=Schema(
+        properties={
+            "name": REQUIRED,
+            "vpcId": FIXED,
+            "assignedEipSets": Property(required=True, unordered=True),
+            "bandwidth": COMPUTED,
+            "maxConcurrent": COMPUTED,
+            "zone": COMPUTED,
+            "subnetId": Property(computed=True, replaces=True),
+            "natProductVersion": Property(computed=True, replaces=True),
+            "tags": OPTIONAL,
+        },
+    ),
+    create=_create,
+    settle=_settle,
+    read=_read,
+    update=_update,
+    delete=_delete,
+)

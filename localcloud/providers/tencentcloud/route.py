@@ -1,0 +1,205 @@
+"""Route/table, Route/tableEntry, Route/tableAssociation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from localcloud.providers.schema import COMPUTED, FIXED, OPTIONAL, REQUIRED, Property, Schema
+from localcloud.providers.tencentcloud import tags
+from localcloud.providers.tencentcloud.api import Api, ignore_missing
+from localcloud.providers.tencentcloud.resource_type import ResourceType
+from localcloud.providers.tencentcloud.vpc import describe_subnets, filters
+from localcloud.providers.values import Properties
+
+
+def _describe(api: Api, wanted: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    answer = api.vpc("DescribeRouteTables", {"Filters": wanted, "Offset": "0", "Limit": "100"})
+    return answer.get("RouteTableSet") or []
+
+
+def _get(api: Api, table_id: str) -> dict[str, Any] | None:
+    return next(iter(_describe(api, filters(route_table_id=table_id))), None)
+
+
+def _create(api: Api, inputs: Properties, token: str) -> str:
+    del token
+    answer = api.vpc(
+        "CreateRouteTable",
+        {
+            "VpcId": inputs["vpcId"],
+            "RouteTableName": inputs.get("name", ""),
+            "Tags": tags.as_list(inputs.get("tags")),
+        },
+    )
+    return answer["RouteTable"]["RouteTableId"]
+
+
+def _read(api: Api, table_id: str, inputs: Properties) -> Properties | None:
+    del inputs
+    table = _get(api, table_id)
+    if table is None:
+        return None
+    return {
+        "name": table["RouteTableName"],
+        "vpcId": table["VpcId"],
+        "isDefault": table["Main"],
+        "createTime": table["CreatedTime"],
+        "subnetIds": [one["SubnetId"] for one in table.get("AssociationSet") or []],
+        "routeEntryIds": [f"{one['RouteId']}.{table_id}" for one in table.get("RouteSet") or []],
+        "tags": tags.read(api, "vpc/rtb", table_id),
+    }
+
+
+def _update(api: Api, table_id: str, old: Properties, new: Properties) -> None:
+    if new.get("name") != old.get("name"):
+        api.vpc("ModifyRouteTableAttribute", {"RouteTableId": table_id, "RouteTableName": new.get("name", "")})
+    tags.change(api, "vpc/rtb", table_id, old, new)
+
+
+def _delete(api: Api, table_id: str, outputs: Properties) -> None:
+    del outputs
+    ignore_missing(lambda: api.vpc("DeleteRouteTable", {"RouteTableId": table_id}))
+
+
+ROUTE_TABLE = ResourceType(
+    schema=Schema(
+        properties={
+            "name": REQUIRED,
+            "vpcId": FIXED,
+            "tags": OPTIONAL,
+        },
+    ),
+    create=_create,
+    read=_read,
+    update=_update,
+    delete=_delete,
+)
+
+
+def _create_entry(api: Api, inputs: Properties, token: str) -> str:
+    del token
+    answer = api.vpc(
+        "CreateRoutes",
+        {
+            "RouteTableId": inputs["routeTableId"],
+            "Routes": [
+                {
+                    "DestinationCidrBlock": inputs["destinationCidrBlock"],
+                    "GatewayType": inputs["nextType"],
+                    "GatewayId": inputs["nextHub"],
+                    "RouteDescription": inputs.get("description", ""),
+                    "Enabled": True,
+                }
+            ],
+        },
+    )
+    route = answer["RouteTableSet"][0]["RouteSet"][0]
+    return f"{route['RouteId']}.{inputs['routeTableId']}"
+
+
+def _settle_entry(api: Api, entry_id: str, inputs: Properties) -> None:
+    if inputs.get("disabled"):
+        _switch(api, entry_id, disabled=True)
+
+
+def _switch(api: Api, entry_id: str, *, disabled: bool) -> None:
+    route_id, table_id = entry_id.split(".", 1)
+    action = "DisableRoutes" if disabled else "EnableRoutes"
+    api.vpc(action, {"RouteTableId": table_id, "RouteIds": [int(route_id)]})
+
+
+def _read_entry(api: Api, entry_id: str, inputs: Properties) -> Properties | None:
+    del inputs
+    route_id, table_id = entry_id.split(".", 1)
+    table = _get(api, table_id) or {}
+    for one in table.get("RouteSet") or []:
+        if str(one["RouteId"]) == route_id:
+            return {
+                "routeTableId": table_id,
+                "destinationCidrBlock": one["DestinationCidrBlock"],
+                "nextType": one["GatewayType"],
+                "nextHub": one["GatewayId"],
+                "description": one.get("RouteDescription") or "",
+                "disabled": not one["Enabled"],
+                "routeItemId": one.get("RouteItemId") or "",
+            }
+    return None
+
+
+def _update_entry(api: Api, entry_id: str, old: Properties, new: Properties) -> None:
+    del old
+    _switch(api, entry_id, disabled=bool(new.get("disabled")))
+
+
+def _delete_entry(api: Api, entry_id: str, outputs: Properties) -> None:
+    route_id, table_id = entry_id.split(".", 1)
+    if _read_entry(api, entry_id, outputs) is not None:
+        ignore_missing(
+            lambda: api.vpc("DeleteRoutes", {"RouteTableId": table_id, "Routes": [{"RouteId": int(route_id)}]})
+        )
+
+
+ROUTE_ENTRY = ResourceType(
+    schema=Schema(
+        properties={
+            "routeTableId": FIXED,
+            "destinationCidrBlock": FIXED,
+            "nextType": FIXED,
+            "nextHub": FIXED,
+            "description": Property(replaces=True),
+            "disabled": COMPUTED,
+        },
+    ),
+    create=_create_entry,
+    settle=_settle_entry,
+    read=_read_entry,
+    update=_update_entry,
+    delete=_delete_entry,
+)
+
+
+def _associate(api: Api, subnet_id: str, table_id: str) -> None:
+    api.vpc("ReplaceRouteTableAssociation", {"SubnetId": subnet_id, "RouteTableId": table_id})
+
+
+def _create_association(api: Api, inputs: Properties, token: str) -> str:
+    del token
+    _associate(api, inputs["subnetId"], inputs["routeTableId"])
+    return inputs["subnetId"]
+
+
+def _read_association(api: Api, subnet_id: str, inputs: Properties) -> Properties | None:
+    del inputs
+    found = describe_subnets(api, subnet_id=subnet_id)
+    return {"subnetId": subnet_id, "routeTableId": found[0]["RouteTableId"]} if found else None
+
+
+def _update_association(api: Api, subnet_id: str, old: Properties, new: Properties) -> None:
+    del old
+    _associate(api, subnet_id, new["routeTableId"])
+
+
+def _delete_association(api: Api, subnet_id: str, outputs: Properties) -> None:
+    """Back to the VPC's main table: a subnet always has one."""
+    del outputs
+    found = describe_subnets(api, subnet_id=subnet_id)
+    if not found:
+        return
+    main = {"Name": "association.main", "Values": ["true"]}
+    tables = _describe(api, [*filters(vpc_id=found[0]["VpcId"]), main])
+    if tables and tables[0]["RouteTableId"] != found[0]["RouteTableId"]:
+        _associate(api, subnet_id, tables[0]["RouteTableId"])
+
+
+ROUTE_ASSOCIATION = ResourceType(
+    schema=Schema(
+        properties={
+            "subnetId": FIXED,
+            "routeTableId": REQUIRED,
+        },
+    ),
+    create=_create_association,
+    read=_read_association,
+    update=_update_association,
+    delete=_delete_association,
+)

@@ -1,0 +1,233 @@
+"""Security/group and Security/groupRuleSet."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from localcloud.providers.schema import COMPUTED, FIXED, OPTIONAL, REQUIRED, Property, Schema
+from localcloud.providers.tencentcloud import tags
+from localcloud.providers.tencentcloud.api import Api, ApiError, ignore_missing, wait_until
+from localcloud.providers.tencentcloud.resource_type import ResourceType
+from localcloud.providers.values import Properties
+
+_RELEASE_TIMEOUT_S: Final = 180.0
+
+
+def _describe(api: Api, **wanted: Any) -> list[dict[str, Any]]:
+    try:
+        return api.vpc("DescribeSecurityGroups", wanted).get("SecurityGroupSet") or []
+    except ApiError as error:
+        if error.missing:
+            return []
+        raise
+
+
+def _create(api: Api, inputs: Properties, token: str) -> str:
+    del token
+    project = inputs.get("projectId")
+    answer = api.vpc(
+        "CreateSecurityGroup",
+        {
+            "GroupName": inputs.get("name", ""),
+            "GroupDescription": inputs.get("description", ""),
+            "ProjectId": None if project is None else str(project),
+            "Tags": tags.as_list(inputs.get("tags")),
+        },
+    )
+    return answer["SecurityGroup"]["SecurityGroupId"]
+
+
+def _read(api: Api, group_id: str, inputs: Properties) -> Properties | None:
+    del inputs
+    found = _describe(api, SecurityGroupIds=[group_id])
+    if not found:
+        return None
+    group = found[0]
+    return {
+        "name": group["SecurityGroupName"],
+        "description": group["SecurityGroupDesc"],
+        "projectId": int(group["ProjectId"] or 0),
+        "tags": tags.read(api, "cvm/sg", group_id),
+    }
+
+
+def _update(api: Api, group_id: str, old: Properties, new: Properties) -> None:
+    changed = {
+        key: new.get(name, "")
+        for name, key in (("name", "GroupName"), ("description", "GroupDescription"))
+        if new.get(name) != old.get(name)
+    }
+    if changed:
+        api.vpc("ModifySecurityGroupAttribute", {"SecurityGroupId": group_id, **changed})
+    tags.change(api, "cvm/sg", group_id, old, new)
+
+
+def _delete(api: Api, group_id: str, outputs: Properties) -> None:
+    del outputs
+
+    def unused() -> bool | None:
+        try:
+            answer = api.vpc("DescribeSecurityGroupAssociationStatistics", {"SecurityGroupIds": [group_id]})
+        except ApiError as error:
+            if error.missing:
+                return True
+            raise
+        rows = answer.get("SecurityGroupAssociationStatisticsSet") or []
+        used = any(row.get(key) for row in rows for key in ("CVM", "CLB", "CDB", "ENI", "SG"))
+        return None if used else True
+
+    wait_until(f"{group_id} is still used by something", unused, timeout_s=_RELEASE_TIMEOUT_S)
+    ignore_missing(lambda: api.vpc("DeleteSecurityGroup", {"SecurityGroupId": group_id}))
+
+
+GROUP = ResourceType(
+    schema=Schema(
+        properties={
+            "name": REQUIRED,
+            "description": Property(default=""),
+            "projectId": Property(computed=True, replaces=True),
+            "tags": OPTIONAL,
+        },
+    ),
+    create=_create,
+    read=_read,
+    update=_update,
+    delete=_delete,
+)
+
+
+_POLICY_KEYS: Final = (
+    ("action", "Action"),
+    ("cidrBlock", "CidrBlock"),
+    ("ipv6CidrBlock", "Ipv6CidrBlock"),
+    ("sourceSecurityId", "SecurityGroupId"),
+    ("protocol", "Protocol"),
+    ("port", "Port"),
+    ("description", "PolicyDescription"),
+)
+
+
+def _policy(rule: Properties) -> dict[str, Any]:
+    policy: dict[str, Any] = {key: rule[name] for name, key in _POLICY_KEYS if rule.get(name)}
+    address = {
+        key: rule[name]
+        for name, key in (("addressTemplateId", "AddressId"), ("addressTemplateGroup", "AddressGroupId"))
+        if rule.get(name)
+    }
+    service = {
+        key: rule[name]
+        for name, key in (("serviceTemplateId", "ServiceId"), ("serviceTemplateGroup", "ServiceGroupId"))
+        if rule.get(name)
+    }
+    if address:
+        policy["AddressTemplate"] = address
+    if service:
+        policy["ServiceTemplate"] = service
+    return policy
+
+
+def _policies(inputs: Properties, version: str | None) -> dict[str, Any]:
+    wanted = {
+        direction: [_policy(rule) for rule in inputs.get(name) or ()]
+        for name, direction in (("ingresses", "Ingress"), ("egresses", "Egress"))
+    }
+    policies: dict[str, Any] = {direction: rules for direction, rules in wanted.items() if rules}
+    if not policies:
+        return {"Version": "0"}  # empties both directions
+    return policies if version is None else {**policies, "Version": version}
+
+
+def _stored(api: Api, group_id: str) -> dict[str, Any]:
+    return api.vpc("DescribeSecurityGroupPolicies", {"SecurityGroupId": group_id})["SecurityGroupPolicySet"]
+
+
+def _create_rules(api: Api, inputs: Properties, token: str) -> str:
+    del token
+    group_id = inputs["securityGroupId"]
+    api.vpc(
+        "ModifySecurityGroupPolicies",
+        {"SecurityGroupId": group_id, "SecurityGroupPolicySet": _policies(inputs, None)},
+    )
+    return group_id
+
+
+def _read_rules(api: Api, group_id: str, inputs: Properties) -> Properties | None:
+    del inputs
+    try:
+        stored = _stored(api, group_id)
+    except ApiError as error:
+        if error.missing:
+            return None
+        raise
+    return {
+        "securityGroupId": group_id,
+        "version": stored["Version"],
+        "ingresses": [_rule(one) for one in stored.get("Ingress") or []],
+        "egresses": [_rule(one) for one in stored.get("Egress") or []],
+    }
+
+
+def _rule(policy: dict[str, Any]) -> Properties:
+    rule = {name: policy.get(key) or "" for name, key in _POLICY_KEYS}
+    rule["protocol"] = str(rule["protocol"]).upper()
+    rule["policyIndex"] = policy["PolicyIndex"]
+    return rule
+
+
+def _update_rules(api: Api, group_id: str, old: Properties, new: Properties) -> None:
+    version = int(_stored(api, group_id)["Version"])
+    for name, direction in (("ingresses", "Ingress"), ("egresses", "Egress")):
+        # A direction that is left out of a modification stays as it was, so one that is emptied is deleted first.
+        if old.get(name) and not new.get(name) and (new.get("ingresses") or new.get("egresses")):
+            there = _stored(api, group_id).get(direction) or []
+            api.vpc(
+                "DeleteSecurityGroupPolicies",
+                {
+                    "SecurityGroupId": group_id,
+                    "SecurityGroupPolicySet": {direction: [{"PolicyIndex": one["PolicyIndex"]} for one in there]},
+                },
+            )
+            version += 1
+    api.vpc(
+        "ModifySecurityGroupPolicies",
+        {
+            "SecurityGroupId": group_id,
+            "SecurityGroupPolicySet": _policies(new, str(version + 1)),
+            "SortPolicys": True,
+        },
+    )
+
+
+def _delete_rules(api: Api, group_id: str, outputs: Properties) -> None:
+    del outputs
+    ignore_missing(
+        lambda: api.vpc(
+            "ModifySecurityGroupPolicies",
+            {"SecurityGroupId": group_id, "SecurityGroupPolicySet": {"Version": "0"}},
+        )
+    )
+
+
+_RULE: Final = {
+    "action": REQUIRED,
+    "policyIndex": COMPUTED,
+    **dict.fromkeys(("protocol", "port"), COMPUTED),
+    **dict.fromkeys(("cidrBlock", "ipv6CidrBlock", "sourceSecurityId", "description"), OPTIONAL),
+    **dict.fromkeys(
+        ("addressTemplateId", "addressTemplateGroup", "serviceTemplateId", "serviceTemplateGroup"), OPTIONAL
+    ),
+}
+
+RULE_SET = ResourceType(
+    schema=Schema(
+        properties={
+            "securityGroupId": FIXED,
+            "ingresses": Property(nested=_RULE),
+            "egresses": Property(nested=_RULE),
+        },
+    ),
+    create=_create_rules,
+    read=_read_rules,
+    update=_update_rules,
+    delete=_delete_rules,
+)

@@ -1,0 +1,216 @@
+"""Vpc/instance and Subnet/instance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from localcloud.providers.schema import COMPUTED, FIXED, OPTIONAL, REQUIRED, Property, Schema
+from localcloud.providers.tencentcloud import tags
+from localcloud.providers.tencentcloud.api import Api, ignore_missing
+from localcloud.providers.tencentcloud.resource_type import ResourceType
+from localcloud.providers.values import Properties
+
+
+def filters(**wanted: str) -> list[dict[str, Any]]:
+    """`Filters` of a Describe call: `vpc_id="vpc-1"` becomes the filter `vpc-id`."""
+    return [{"Name": name.replace("_", "-"), "Values": [value]} for name, value in wanted.items()]
+
+
+def _text(flag: Any) -> str:
+    """The VPC API takes these booleans as strings."""
+    return "true" if flag else "false"
+
+
+def describe_vpcs(api: Api, **wanted: str) -> list[dict[str, Any]]:
+    answer = api.vpc("DescribeVpcs", {"Filters": filters(**wanted), "Offset": "0", "Limit": "100"})
+    return answer.get("VpcSet") or []
+
+
+def describe_subnets(api: Api, **wanted: str) -> list[dict[str, Any]]:
+    answer = api.vpc("DescribeSubnets", {"Filters": filters(**wanted), "Offset": "0", "Limit": "100"})
+    return answer.get("SubnetSet") or []
+
+
+def _create_vpc(api: Api, inputs: Properties, token: str) -> str:
+    del token
+    answer = api.vpc(
+        "CreateVpc",
+        {
+            "VpcName": inputs.get("name", ""),
+            "CidrBlock": inputs["cidrBlock"],
+            "EnableMulticast": _text(inputs["isMulticast"]),
+            "DnsServers": inputs.get("dnsServers"),
+            "Tags": tags.as_list(inputs.get("tags")),
+        },
+    )
+    return answer["Vpc"]["VpcId"]
+
+
+def _settle_vpc(api: Api, vpc_id: str, inputs: Properties) -> None:
+    wanted = inputs.get("assistantCidrs")
+    if wanted:
+        there = {one["CidrBlock"] for one in describe_vpcs(api, vpc_id=vpc_id)[0].get("AssistantCidrSet") or []}
+        missing = [cidr for cidr in wanted if cidr not in there]
+        if missing:
+            api.vpc("CreateAssistantCidr", {"VpcId": vpc_id, "CidrBlocks": missing})
+
+
+def _read_vpc(api: Api, vpc_id: str, inputs: Properties) -> Properties | None:
+    del inputs
+    found = describe_vpcs(api, vpc_id=vpc_id)
+    if not found:
+        return None
+    vpc = found[0]
+    tables = api.vpc(
+        "DescribeRouteTables",
+        {"Filters": [*filters(vpc_id=vpc_id), {"Name": "association.main", "Values": ["true"]}]},
+    )
+    return {
+        "name": vpc["VpcName"],
+        "cidrBlock": vpc["CidrBlock"],
+        "isMulticast": vpc["EnableMulticast"],
+        "isDefault": vpc["IsDefault"],
+        "createTime": vpc["CreatedTime"],
+        "dnsServers": vpc.get("DnsServerSet") or [],
+        "assistantCidrs": [one["CidrBlock"] for one in vpc.get("AssistantCidrSet") or [] if not one["AssistantType"]],
+        "dockerAssistantCidrs": [one["CidrBlock"] for one in vpc.get("AssistantCidrSet") or [] if one["AssistantType"]],
+        "defaultRouteTableId": next((one["RouteTableId"] for one in tables.get("RouteTableSet") or []), ""),
+        "tags": {one["Key"]: one["Value"] for one in vpc.get("TagSet") or []},
+    }
+
+
+def _update_vpc(api: Api, vpc_id: str, old: Properties, new: Properties) -> None:
+    api.vpc(
+        "ModifyVpcAttribute",
+        {
+            "VpcId": vpc_id,
+            "VpcName": new.get("name", ""),
+            "EnableMulticast": _text(new["isMulticast"]),
+            "DnsServers": new.get("dnsServers"),
+        },
+    )
+    if "assistantCidrs" in new and new["assistantCidrs"] != old.get("assistantCidrs"):
+        before, after = set(old.get("assistantCidrs") or ()), set(new["assistantCidrs"])
+        api.vpc(
+            "ModifyAssistantCidr",
+            {
+                "VpcId": vpc_id,
+                "OldCidrBlocks": sorted(before - after) or None,
+                "NewCidrBlocks": sorted(after - before) or None,
+            },
+        )
+    tags.change(api, "vpc/vpc", vpc_id, old, new)
+
+
+def _delete_vpc(api: Api, vpc_id: str, outputs: Properties) -> None:
+    del outputs
+    ignore_missing(lambda: api.vpc("DeleteVpc", {"VpcId": vpc_id}))
+
+
+def _create_subnet(api: Api, inputs: Properties, token: str) -> str:
+    del token
+    answer = api.vpc(
+        "CreateSubnet",
+        {
+            "VpcId": inputs["vpcId"],
+            "SubnetName": inputs.get("name", ""),
+            "CidrBlock": inputs["cidrBlock"],
+            "Zone": inputs["availabilityZone"],
+            "CdcId": inputs.get("cdcId"),
+            "Tags": tags.as_list(inputs.get("tags")),
+        },
+    )
+    return answer["Subnet"]["SubnetId"]
+
+
+def _settle_subnet(api: Api, subnet_id: str, inputs: Properties) -> None:
+    _modify_subnet(api, subnet_id, inputs)
+    if inputs.get("routeTableId"):
+        _associate(api, subnet_id, inputs["routeTableId"])
+
+
+def _modify_subnet(api: Api, subnet_id: str, inputs: Properties) -> None:
+    api.vpc(
+        "ModifySubnetAttribute",
+        {
+            "SubnetId": subnet_id,
+            "SubnetName": inputs.get("name", ""),
+            "EnableBroadcast": _text(inputs["isMulticast"]),
+        },
+    )
+
+
+def _associate(api: Api, subnet_id: str, route_table_id: str) -> None:
+    api.vpc("ReplaceRouteTableAssociation", {"SubnetId": subnet_id, "RouteTableId": route_table_id})
+
+
+def _read_subnet(api: Api, subnet_id: str, inputs: Properties) -> Properties | None:
+    del inputs
+    found = describe_subnets(api, subnet_id=subnet_id)
+    if not found:
+        return None
+    subnet = found[0]
+    return {
+        "name": subnet["SubnetName"],
+        "vpcId": subnet["VpcId"],
+        "cidrBlock": subnet["CidrBlock"],
+        "availabilityZone": subnet["Zone"],
+        "isDefault": subnet["IsDefault"],
+        "isMulticast": subnet["EnableBroadcast"],
+        "routeTableId": subnet["RouteTableId"],
+        "createTime": subnet["CreatedTime"],
+        "availableIpCount": subnet["AvailableIpAddressCount"],
+        "cdcId": subnet.get("CdcId") or "",
+        "tags": tags.read(api, "vpc/subnet", subnet_id),
+    }
+
+
+def _update_subnet(api: Api, subnet_id: str, old: Properties, new: Properties) -> None:
+    _modify_subnet(api, subnet_id, new)
+    if new.get("routeTableId") and new["routeTableId"] != old.get("routeTableId"):
+        _associate(api, subnet_id, new["routeTableId"])
+    tags.change(api, "vpc/subnet", subnet_id, old, new)
+
+
+def _delete_subnet(api: Api, subnet_id: str, outputs: Properties) -> None:
+    del outputs
+    ignore_missing(lambda: api.vpc("DeleteSubnet", {"SubnetId": subnet_id}))
+
+
+VPC = ResourceType(
+    schema=Schema(
+        properties={
+            "name": REQUIRED,
+            "cidrBlock": FIXED,
+            "isMulticast": Property(default=True),
+            "dnsServers": Property(computed=True, unordered=True),
+            "assistantCidrs": Property(computed=True, unordered=True),
+            "tags": OPTIONAL,
+        },
+    ),
+    create=_create_vpc,
+    settle=_settle_vpc,
+    read=_read_vpc,
+    update=_update_vpc,
+    delete=_delete_vpc,
+)
+
+SUBNET = ResourceType(
+    schema=Schema(
+        properties={
+            "name": REQUIRED,
+            "vpcId": FIXED,
+            "cidrBlock": FIXED,
+            "availabilityZone": FIXED,
+            "cdcId": Property(replaces=True),
+            "isMulticast": Property(default=True),
+            "routeTableId": COMPUTED,
+            "tags": OPTIONAL,
+        },
+    ),
+    create=_create_subnet,
+    settle=_settle_subnet,
+    read=_read_subnet,
+    update=_update_subnet,
+    delete=_delete_subnet,
+)

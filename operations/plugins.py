@@ -1,0 +1,26 @@
+"""Provider plugins that are used where the official ones are not installed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+OWN_PLUGINS = Path(__file__).with_name("plugin_commands")
+_PREFIX = "pulumi-resource-"
+
+
+def find_plugins(pulumi: str, environment: Mapping[str, str]) -> dict[str, Path]:
+    """The directory of each plugin for a stack on localcloud, by the plugin's name.
+
+    `localcloud exec` says in LOCALCLOUD_PLUGINS which of its own it has for plugins that are not installed.
+    """
+    directories = [Path(one) for one in environment.get("LOCALCLOUD_PLUGINS", "").split(os.pathsep) if one]
+    # The official installation has this one beside its command.
+    if not Path(pulumi).resolve().with_name(f"{_PREFIX}pulumi-python").exists():
+        directories.append(OWN_PLUGINS)
+    return {
+        file.name.removeprefix(_PREFIX): directory
+        for directory in directories
+        for file in directory.glob(f"{_PREFIX}*")
+    }

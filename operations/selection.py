@@ -1,0 +1,19 @@
+"""Which resources an operation is limited to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """URNs, or patterns of URNs in which `**` stands for any text."""
+
+    target: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    replace: Sequence[str] = ()
+    target_dependents: bool = False
+
+
+EVERYTHING = Selection()

@@ -1,0 +1,20 @@
+"""Files and links that must not exist."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from ..files import exist
+from ..node import Node
+
+
+def facts(node: Node, questions: list[str]) -> dict[str, bool]:
+    return exist(node, questions)
+
+
+def commit(node: Node, thing: dict[str, Any]) -> list[str]:
+    node.before("remove " + thing["path"])
+    with contextlib.suppress(FileNotFoundError):
+        node.at(thing["path"]).unlink()
+    return ["removed " + thing["path"]]

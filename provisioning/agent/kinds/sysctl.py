@@ -1,0 +1,34 @@
+"""Kernel settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..node import Node
+
+
+def _boot_file(key: str) -> str:
+    return f"/etc/sysctl.d/60-tandem-{key}.conf"
+
+
+def facts(node: Node, questions: list[str]) -> dict[str, dict[str, str]]:
+    """What is set now, and the text for the next boot."""
+    return {
+        key: {
+            "now": " ".join(node.read("/proc/sys/" + key.replace(".", "/")).split()),
+            "boot": node.read(_boot_file(key)),
+        }
+        for key in questions
+    }
+
+
+def commit(node: Node, thing: dict[str, Any]) -> list[str]:
+    key, value = thing["key"], thing["value"]
+    place = node.at(_boot_file(key))
+    place.parent.mkdir(parents=True, exist_ok=True)
+    new = place.with_name(place.name + ".new")
+    new.write_text(f"{key} = {value}\n")
+    node.before("sysctl " + key)
+    new.replace(place)
+    node.must(f"sysctl {key}", ["sysctl", "-q", "-w", f"{key}={value}"])
+    return [f"set {key} = {value}"]

@@ -1,0 +1,22 @@
+"""systemd timers: one file and its unit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..files import put, sha256_of
+from ..node import Node
+from ..systemd import bring_up, unit_facts
+
+
+def facts(node: Node, questions: list[str]) -> dict[str, dict[str, Any]]:
+    files = {unit: node.at(f"/etc/systemd/system/{unit}") for unit in questions}
+    return {
+        unit: {**fact, "sha256": sha256_of(files[unit]) if files[unit].is_file() else ""}
+        for unit, fact in unit_facts(node, questions).items()
+    }
+
+
+def commit(node: Node, thing: dict[str, Any]) -> list[str]:
+    put(node, thing)
+    return ["wrote " + thing["path"], *bring_up(node, thing["unit"], enabled=True, running=True)]

@@ -1,0 +1,69 @@
+"""A stack's exports and the inputs of its dynamic resources, parsed into frozen data. The only reader of both.
+
+Pulumi carries plain mappings; everything else in the program works on these classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from provisioning.inventory import Host, Inventory
+
+
+@dataclass(frozen=True, slots=True)
+class Exports:
+    """What the last finished deployment exported."""
+
+    inventory: Inventory
+    primary: str | None  # name of the machine with the databases
+    termination_protection: bool
+    network: Mapping[str, Any]  # by key of the section tandem:network
+    disks: Mapping[str, int]  # GiB, by key of the section tandem:machines
+
+
+def parse_exports(outputs: Mapping[str, Any]) -> Exports | None:
+    """None before the first finished deployment, and after the stack was destroyed."""
+    if not {"group", "nodes", "ssh", "virtual_ips"} <= outputs.keys():
+        return None
+    return Exports(
+        inventory=parse_inventory(
+            {
+                "group": outputs["group"],
+                "hosts": outputs["nodes"],
+                "virtual_ips": outputs["virtual_ips"],
+                "private_key": outputs["ssh"]["private_key"],
+                "bastion": outputs["ssh"].get("bastion"),
+            }
+        ),
+        primary=outputs.get("primary"),
+        termination_protection=bool(outputs.get("termination_protection")),
+        network=outputs.get("network") or {},
+        disks=outputs.get("disks") or {},
+    )
+
+
+def parse_inventory(inputs: Mapping[str, Any]) -> Inventory:
+    """The group in the inputs of a rollout: group, hosts, virtual_ips, private_key, and perhaps bastion."""
+    bastion = inputs.get("bastion")
+    return Inventory(
+        group=inputs["group"],
+        hosts=tuple(parse_host(host) for host in inputs["hosts"]),
+        virtual_ips=tuple(inputs["virtual_ips"]),
+        private_key=inputs["private_key"],
+        bastion=parse_host(bastion) if bastion else None,
+    )
+
+
+def parse_host(data: Mapping[str, Any]) -> Host:
+    return Host(
+        name=data["name"],
+        instance_id=data["instance_id"],
+        private_address=data["private_address"],
+        ssh_address=data["ssh_address"],
+        user=data["user"],
+        host_keys=tuple(data["host_keys"]),
+        holder=bool(data["holder"]),
+        ssh_port=int(data.get("ssh_port", 22)),
+    )

@@ -1,0 +1,36 @@
+"""Files and links that must not exist."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from provisioning.kinds.base import After, Candidate, Thing, followed_by
+
+
+@dataclass(frozen=True, slots=True)
+class Absent(Thing):
+    """A file or link that must not exist."""
+
+    path: str
+    after: tuple[After, ...] = ()
+
+    @property
+    def label(self) -> str:
+        return self.path
+
+    def question(self) -> str:
+        return self.path
+
+    def compare(self, answer: Mapping[str, Any]) -> str | None:
+        return "is there" if answer.get(self.path) else None
+
+    def operation(self) -> dict[str, Any]:
+        return {"path": self.path}
+
+    def candidates(self) -> Sequence[Candidate]:
+        return (Candidate(self.path),)
+
+    def followed_by(self) -> Sequence[str]:
+        return followed_by(self.path, self.after)

@@ -1,0 +1,33 @@
+"""Directories."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from provisioning.kinds.base import Phase, Thing, owned, owner_difference
+
+
+@dataclass(frozen=True, slots=True)
+class Directory(Thing):
+    phase: ClassVar[Phase] = Phase.PREPARE
+
+    path: str
+    owner: str = "root"
+    group: str = "root"
+    mode: int = 0o755
+
+    @property
+    def label(self) -> str:
+        return self.path
+
+    def question(self) -> str:
+        return self.path
+
+    def compare(self, answer: Mapping[str, Any]) -> str | None:
+        fact = answer.get(self.path)
+        return owner_difference(self, fact) if fact else "is not there"
+
+    def operation(self) -> dict[str, Any]:
+        return owned(self)

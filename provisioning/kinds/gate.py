@@ -1,0 +1,27 @@
+"""Health gates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from provisioning.kinds.base import Phase, Thing
+
+
+@dataclass(frozen=True, slots=True)
+class Gate(Thing):
+    """A URL on the node that must answer before the rollout goes on."""
+
+    phase: ClassVar[Phase] = Phase.GATE
+
+    name: str  # "nginx"
+    url: str  # http://10.0.4.20/healthz
+    status: int = 200
+    deadline_s: int = 60
+
+    @property
+    def label(self) -> str:
+        return f"gate {self.name}"
+
+    def operation(self) -> dict[str, Any]:
+        return {"name": self.name, "url": self.url, "status": self.status, "deadline_s": self.deadline_s}

@@ -1,0 +1,31 @@
+"""Debian packages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from provisioning.kinds.base import Phase, Thing
+
+
+@dataclass(frozen=True, slots=True)
+class Package(Thing):
+    """A Debian package; its services are not started by the installation."""
+
+    phase: ClassVar[Phase] = Phase.INSTALL
+
+    name: str
+
+    @property
+    def label(self) -> str:
+        return f"package {self.name}"
+
+    def question(self) -> str:
+        return self.name
+
+    def compare(self, answer: Mapping[str, Any]) -> str | None:
+        return None if self.name in answer else "is not installed"
+
+    def operation(self) -> dict[str, Any]:
+        return {"name": self.name}

@@ -1,0 +1,32 @@
+"""SQL statements that are run once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from provisioning.kinds.base import Thing
+
+
+@dataclass(frozen=True, slots=True)
+class Query(Thing):
+    """An SQL statement to run unless `unless` (a SELECT) returns a row. Both may hold placeholders."""
+
+    name: str  # what it achieves: "the administrator's account"
+    database: str
+    statement: str
+    unless: str
+
+    @property
+    def label(self) -> str:
+        return f"query {self.name}"
+
+    def question(self) -> dict[str, str]:
+        return {"name": self.name, "database": self.database, "unless": self.unless}
+
+    def compare(self, answer: Mapping[str, Any]) -> str | None:
+        return None if answer.get(self.name) else "is not so"
+
+    def operation(self) -> dict[str, Any]:
+        return {"name": self.name, "database": self.database, "statement": self.statement}

@@ -1,0 +1,65 @@
+"""systemd timers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from provisioning.kinds.base import Candidate, Thing, followed_by, owned, restart
+from provisioning.kinds.file import text_sha256
+from provisioning.kinds.unit import unit_difference
+
+
+@dataclass(frozen=True, slots=True)
+class Timer(Thing):
+    """A systemd timer that starts the service of the same name at a fixed interval, from the moment it is set."""
+
+    name: str  # "iam-refresh": starts iam-refresh.service
+    description: str
+    interval_s: int
+    random_delay_s: int = 0  # at most; so that nodes do not start the service at the same moment
+
+    @property
+    def unit(self) -> str:
+        return f"{self.name}.timer"
+
+    @property
+    def text(self) -> str:
+        lines = ["[Unit]", f"Description={self.description}", "", "[Timer]"]
+        lines += [f"OnActiveSec={self.interval_s}", f"OnUnitActiveSec={self.interval_s}", "AccuracySec=1"]
+        lines += [f"RandomizedDelaySec={self.random_delay_s}"] if self.random_delay_s else []
+        return "\n".join([*lines, "", "[Install]", "WantedBy=timers.target", ""])
+
+    @property
+    def label(self) -> str:
+        return f"timer {self.name}"
+
+    def question(self) -> str:
+        return self.unit
+
+    def compare(self, answer: Mapping[str, Any]) -> str | None:
+        fact = answer.get(self.unit)
+        if not fact or not fact["sha256"]:
+            return "is not there"
+        if fact["sha256"] != text_sha256(self.text):
+            return "has another schedule"
+        return unit_difference(fact, enabled=True, running=True)
+
+    def operation(self) -> dict[str, Any]:
+        return {**owned(self._candidate()), "unit": self.unit}
+
+    def _candidate(self) -> Candidate:
+        return Candidate(f"/etc/systemd/system/{self.unit}", text=self.text)
+
+    def candidates(self) -> Sequence[Candidate]:
+        return (self._candidate(),)
+
+    def followed_by(self) -> Sequence[str]:
+        return followed_by(self._candidate().path, (restart(self.unit),))
+
+    def follows(self) -> Sequence[str]:
+        return (self.unit,)
+
+    def units(self) -> Sequence[str]:
+        return (self.unit,)

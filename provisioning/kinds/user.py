@@ -1,0 +1,32 @@
+"""System users."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from provisioning.kinds.base import Phase, Thing
+
+
+@dataclass(frozen=True, slots=True)
+class User(Thing):
+    """A system user without a login, with a group of the same name."""
+
+    phase: ClassVar[Phase] = Phase.PREPARE
+
+    name: str
+    home: str = "/nonexistent"
+
+    @property
+    def label(self) -> str:
+        return f"user {self.name}"
+
+    def question(self) -> str:
+        return self.name
+
+    def compare(self, answer: Mapping[str, Any]) -> str | None:
+        return None if answer.get(self.name) else "is not there"
+
+    def operation(self) -> dict[str, Any]:
+        return {"name": self.name, "home": self.home}

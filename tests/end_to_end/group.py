@@ -1,0 +1,80 @@
+"""The group of nodes that the tests share, and what restores it after a failed test."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.end_to_end.lab import ROOT, Lab, wait_until
+
+NODES = ("iam-a", "iam-b")
+VIRTUAL_IP = "10.0.4.99"
+_BOOT_S = 60
+
+
+@dataclass
+class Group:
+    """The deployed group, with the settings that the tests which run now ask for."""
+
+    lab: Lab
+    settings: Path | None = None  # None: the stack's own
+    failed: bool = field(default=False, init=False)  # a test failed since the group was last known to be whole
+
+    def up(self) -> str:
+        return self.lab.up(*(("--config-file", str(self.settings)) if self.settings else ()))
+
+    @contextmanager
+    def changed_to(self, settings: Path) -> Generator[Lab]:
+        """The same deployment with other settings; the stack's own again afterwards."""
+        self.settings = settings
+        try:
+            self.up()
+            yield self.lab
+        finally:
+            self.settings = None
+            for node in NODES:
+                self.lab.on(node, "systemctl start nginx keepalived")
+            self.up()
+
+    def restore(self) -> None:
+        """Leave the next test a whole group: power-cycle the nodes and apply the settings, or else start from nothing.
+
+        Nothing that a test did to a running node (stopped services, packet rules, a split pair) survives its boot.
+        """
+        try:
+            self._power_cycle()
+            self._deploy()
+        except (AssertionError, subprocess.TimeoutExpired):
+            self.lab.localcloud("down")
+            shutil.rmtree(ROOT / ".tandem" / self.lab.name, ignore_errors=True)
+            self.lab.localcloud("up", timeout_s=900)
+            self._deploy()
+        self.failed = False
+
+    def _power_cycle(self) -> None:
+        for node in NODES:
+            self.lab.localcloud("fault", node, "heal")
+            self.lab.localcloud("fault", node, "power-off")
+        for node in NODES:
+            self.lab.localcloud("fault", node, "power-on")
+        for node in NODES:
+            wait_until(
+                lambda node=node: self.lab.on(node, "systemctl is-system-running", check=False).strip(),
+                {"running", "degraded"}.__contains__,
+                deadline_s=_BOOT_S,
+                what=f"{node} boots",
+            )
+
+    def _deploy(self) -> None:
+        self.up()
+        wait_until(
+            lambda: self.lab.holders(VIRTUAL_IP, list(NODES)),
+            lambda holders: len(holders) == 1,
+            deadline_s=30,
+            what=f"one node holds {VIRTUAL_IP}",
+        )
+        self.lab.operator("tandem", "health", "--stack", "local")

@@ -1,0 +1,71 @@
+"""Previews, drift and replacement of a deployed group."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.lab import Lab
+from tests.end_to_end.settings import write_settings
+
+pytestmark = pytest.mark.root
+
+
+def changed_lines(preview: str) -> list[str]:
+    """The lines of a text diff: `  -   worker_connections 4096;`, as against whole properties (`~ files: {`)."""
+    return [line.strip() for line in preview.splitlines() if re.match(r"\s+[-+] \s+\S", line)]
+
+
+def test_one_changed_setting_of_nginx_is_one_changed_line_on_each_machine(deployed: Lab, tmp_path: Path) -> None:
+    settings = write_settings(tmp_path / "changed.yaml", nginx={"workerConnections": 2048})
+    preview = deployed.tandem("preview", "--config-file", str(settings))
+    changes = [line for line in preview.splitlines() if "worker_connections" in line]
+    assert [line.split() for line in changes if re.match(r"\s+[-+]", line)] == [
+        ["-", "worker_connections", "4096;"],
+        ["+", "worker_connections", "2048;"],
+    ] * 2
+    assert len(changed_lines(preview)) == len(changes)
+    # No secret is shown, and what did not change takes a line each, not its whole text.
+    assert "PRIVATE KEY" not in preview
+    assert len(preview.splitlines()) < 300
+
+
+def test_a_refresh_finds_nothing_to_change(deployed: Lab) -> None:
+    deployed.up()
+    seen = deployed.tandem("refresh")
+    assert re.search(r"Resources:\n\s+\d+ unchanged\n", seen), seen
+
+
+def test_a_file_changed_by_hand_is_drift_and_is_healed(deployed: Lab) -> None:
+    deployed.on("iam-b", "sed -i s/4096/77/ /etc/nginx/nginx.conf")
+    drift = deployed.tandem("refresh", "--diff")
+    assert "worker_connections 77;" in drift
+    deployed.up()
+    assert "4096" in deployed.on("iam-b", "grep worker_connections /etc/nginx/nginx.conf")
+
+
+def test_a_machine_that_is_off_is_drift_and_no_error(deployed: Lab) -> None:
+    deployed.localcloud("fault", "iam-a", "power-off")
+    try:
+        seen = deployed.tandem("refresh", "--diff")
+    finally:
+        deployed.localcloud("fault", "iam-a", "heal")
+        # The refresh recorded the drift: the next `up` heals it, and the one after finds nothing to do.
+        deployed.up()
+    assert "iam-a" in seen
+    assert "cannot be reached" in seen or "no answer" in seen or "unreachable" in seen, seen
+
+
+def test_the_first_machine_made_anew_has_its_databases_back(deployed: Lab) -> None:
+    """docs/operations.md, A machine anew: the data disk moves from the machine that goes to its successor."""
+    deployed.on("iam-a", "mariadb iam -e 'CREATE TABLE kept (number INT); INSERT INTO kept VALUES (42)'")
+    before = {node["name"]: node["instance_id"] for node in deployed.outputs()["nodes"]}
+    (urn,) = [word for word in deployed.urns() if word.endswith("Instance/instance:Instance::machines.iam-a")]
+    deployed.up("--replace", urn)
+    after = {node["name"]: node["instance_id"] for node in deployed.outputs()["nodes"]}
+    assert after["iam-a"] != before["iam-a"]
+    assert after["iam-b"] == before["iam-b"]
+    assert deployed.on("iam-a", "mariadb -N iam -e 'SELECT number FROM kept; DROP TABLE kept'").strip() == "42"
+    assert re.search(r"Resources:\n\s+\d+ unchanged\n", deployed.up())

@@ -1,0 +1,42 @@
+"""Stands in for provisioning.rollout where there are no machines, only their records.
+
+Files beside the project tell it what to answer, and keep what it was asked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from provisioning.errors import GateError
+from provisioning.inventory import Inventory
+from provisioning.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class RolloutResult:
+    revision: str
+
+
+def roll_out(
+    inventory: Inventory,
+    manifests: Mapping[str, Manifest],
+    secrets: Mapping[str, str],
+    report: Callable[[str], None],
+) -> RolloutResult:
+    assert secrets
+    report(f"rolling out to {', '.join(host.name for host in inventory.hosts)}")
+    if Path("fail-rollout").exists():
+        raise GateError("iam-b (10.0.4.21): does not serve", seen="502 Bad Gateway", look_at="/var/log/nginx/error.log")
+    text = json.dumps({host: manifest.files() for host, manifest in sorted(manifests.items())})
+    return RolloutResult(hashlib.sha256(text.encode()).hexdigest()[:12])
+
+
+def drift(inventory: Inventory, manifests: Mapping[str, Manifest], secrets: Mapping[str, str]) -> dict[str, list[str]]:
+    assert inventory.hosts
+    assert manifests
+    assert secrets
+    return {"iam-a": ["/etc/nginx/nginx.conf: worker_connections 1;"]} if Path("drifted").exists() else {}

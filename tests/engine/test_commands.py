@@ -1,0 +1,237 @@
+"""`tandem up | preview | refresh | destroy | outputs | cancel` on the real engine, with little programs."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.engine.little import LittleProject
+from tests.engine.project import kill_all
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> LittleProject:
+    return LittleProject.copy(tmp_path / "project")
+
+
+def test_up_deploys_and_a_second_one_changes_nothing(project: LittleProject) -> None:
+    project.write('a = Thing("a", value="one"); b = Thing("b", value=a.result); pulumi.export("b", b.result)')
+    assert "3 created" in project.succeed("up")
+    assert project.done() == ["create a", "create b"]
+    assert "3 unchanged" in project.succeed("up")
+    assert project.done() == []
+    assert project.succeed("outputs", "b") == "one\n"
+
+
+def test_destroy_runs_the_programs_delete_hooks_and_leaves_nothing(project: LittleProject) -> None:
+    project.write("""
+        hooks = ResourceHookBinding(before_delete=[ResourceHook("leave", lambda args: log("hook", args.name))])
+        Thing("a", opts=ResourceOptions(hooks=hooks))
+    """)
+    project.succeed("up")
+    project.succeed("destroy")
+    assert project.calls()[-3:] == [["hook", "a"], ["begin", "delete", "a"], ["end", "delete", "a"]]
+    assert project.resources() == {}
+
+
+def test_a_lock_of_a_killed_up_is_released_and_the_rest_is_created(project: LittleProject) -> None:
+    program = (
+        'a = Thing("a"); b = Thing("b", value=a.result, sleep_s=config.get_int("sleep")); Thing("c", value=b.result)'
+    )
+    project.write(program, sleep=60)
+    process = project.start("up")
+    project.wait_for_call("begin", "create", "b")
+    second = project.fail("up")
+    assert "the stack is currently locked by 1 lock(s)" in second
+    kill_all(process)
+    assert [one["resource"]["urn"].rpartition("::")[2] for one in project.state()["pending_operations"]] == ["b"]
+    project.done()
+    project.write(program, sleep=0)
+    said = project.succeed("up")
+    assert "Released the state's lock" in said
+    assert "::b: it does not exist" in said
+    assert project.done() == ["create b", "create c"]
+    assert "pending_operations" not in project.state()
+
+
+def test_the_plugin_of_dynamic_resources_runs_the_projects_own_python(project: LittleProject, tmp_path: Path) -> None:
+    """From another folder, with the system's Python first on the PATH."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "pulumi").mkdir()  # a folder of that name must not stand in for the package
+    plugin = project.folder / "operations" / "plugin_commands" / "pulumi-resource-pulumi-python"
+    process = subprocess.Popen(
+        [plugin, "127.0.0.1:1"], cwd=elsewhere, env={"PATH": "/usr/bin:/bin", "PYTHONPATH": "/nonexistent"},
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline().strip().isdigit()  # the port
+        command = Path(f"/proc/{process.pid}/cmdline").read_bytes().split(b"\0")
+        variables = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
+        assert command[0] == str(project.folder / ".venv" / "bin" / "python").encode()
+        assert f"PYTHONPATH={project.folder}:/nonexistent".encode() in variables
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def test_a_resource_that_was_changed_outside_is_healed_by_up(project: LittleProject) -> None:
+    project.write('Thing("a", value="one")')
+    project.succeed("up")
+    project.thing("a").write_text('"changed by hand"')
+    assert re.search(r'~ value *: "one" => "changed by hand"', project.succeed("refresh", "--diff"))
+    project.succeed("up")
+    assert project.thing("a").read_text() == '"one"'
+    project.thing("a").write_text('"once more"')
+    project.succeed("up", "--no-refresh")
+    assert project.thing("a").read_text() == '"once more"'
+    project.succeed("up")
+    assert project.thing("a").read_text() == '"one"'
+
+
+def test_a_preview_shows_one_changed_line_of_a_text(project: LittleProject) -> None:
+    lines = [f"line {number}" for number in range(200)]
+    project.write("Thing('a', value=config.require('text'))", text="\n".join(lines))
+    project.succeed("up")
+    lines[100] = "another line"
+    project.configure({"tandem:text": "\n".join(lines)})
+    changed = [line.split() for line in project.succeed("preview").splitlines() if re.match(r"\s+[-+] ", line)]
+    assert changed == [["-", "line", "100"], ["+", "another", "line"]]
+
+
+def test_only_the_target_is_deployed(project: LittleProject) -> None:
+    project.write('Thing("a", value="one"); Thing("b", value="one")')
+    project.succeed("up")
+    project.done()
+    project.write('Thing("a", value="two"); Thing("b", value="two")')
+    project.succeed("up", "--target", "**::a")
+    assert project.done() == ["update a"]
+    project.succeed("up", "--exclude", "**::b")
+    assert project.done() == []
+    project.succeed("up")
+    assert project.done() == ["update b"]
+
+
+def test_what_depends_on_a_target_is_deployed_when_asked_for(project: LittleProject) -> None:
+    project.write('a = Thing("a", value="one"); Thing("b", value=a.result); Thing("c", value="one")')
+    project.succeed("up")
+    project.done()
+    project.write('a = Thing("a", value="two"); Thing("b", value=a.result); Thing("c", value="two")')
+    project.succeed("up", "--target", "**::a", "--target-dependents")
+    assert project.done() == ["update a", "update b"]
+
+
+def test_one_resource_is_replaced_on_demand(project: LittleProject) -> None:
+    project.write('Thing("a"); Thing("b")')
+    project.succeed("up")
+    project.done()
+    project.succeed("up", "--replace", "**::a")
+    assert sorted(project.done()) == ["create a", "delete a"]
+
+
+def test_what_is_protected_is_not_deleted(project: LittleProject) -> None:
+    project.write('Thing("a", opts=ResourceOptions(protect=True))')
+    project.succeed("up")
+    assert "protected" in project.fail("destroy")
+    assert "a" in project.resources()
+    project.write("")
+    assert "protected" in project.fail("up")
+    assert "a" in project.resources()
+    project.write('Thing("a")')
+    project.succeed("up")
+    project.succeed("destroy")
+    assert project.resources() == {}
+
+
+def test_an_ignored_change_is_no_change(project: LittleProject) -> None:
+    program = 'Thing("a", value=config.require("value"), opts=ResourceOptions(ignore_changes=["value"]))'
+    project.write(program, value="one")
+    project.succeed("up")
+    project.write(program, value="two")
+    assert "2 unchanged" in project.succeed("up")
+    assert project.thing("a").read_text() == '"one"'
+
+
+def test_resources_that_do_not_depend_on_each_other_are_created_in_parallel(project: LittleProject) -> None:
+    project.write('[Thing(name, sleep_s=3) for name in ("a", "b", "c")]')
+    project.succeed("up")
+    assert [words[0] for words in project.calls()] == ["begin"] * 3 + ["end"] * 3
+
+
+def test_a_failed_hook_fails_the_step(project: LittleProject) -> None:
+    project.write("""
+        def refuse(args):
+            raise Exception("no peer serves")
+
+        hooks = ResourceHookBinding(before_update=[ResourceHook("refuse", refuse)])
+        Thing("a", value=config.require("value"), opts=ResourceOptions(hooks=hooks))
+    """, value="one")  # fmt: skip
+    project.succeed("up")
+    project.configure({"tandem:value": "two"})
+    assert "no peer serves" in project.fail("up")
+    assert project.thing("a").read_text() == '"one"'
+
+
+def test_a_program_that_fails_changes_nothing_and_says_where(project: LittleProject) -> None:
+    project.write('Thing("a"); pulumi.export("word", "kept")')
+    project.succeed("up")
+    project.done()
+    project.write('raise ValueError("no such colour")')
+    said = project.fail("up")
+    assert "ValueError: no such colour" in said
+    assert "__main__.py" in said
+    assert project.done() == []
+    assert project.succeed("outputs", "word") == "kept\n"
+
+
+def test_an_interrupted_up_finishes_its_steps_and_begins_no_other(project: LittleProject) -> None:
+    project.write('a = Thing("a", sleep_s=3); Thing("b", value=a.result)')
+    process = project.start("up")
+    project.wait_for_call("begin", "create", "a")
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1, output
+    assert project.done() == ["create a"]
+    assert set(project.resources()) == {"a"}
+
+
+def test_a_terminal_gets_pulumis_live_display(project: LittleProject) -> None:
+    project.write('Thing("a", sleep_s=2)')
+    controller, terminal = pty.openpty()
+    process = project.start("up", terminal=terminal)
+    os.close(terminal)
+    seen = b""
+    try:
+        while chunk := os.read(controller, 65536):
+            seen += chunk
+    except OSError:  # how a terminal says that its last user has gone
+        pass
+    os.close(controller)
+    assert process.wait(60) == 0, seen
+    text = seen.decode()
+    assert "\x1b[" in text  # colours, and lines that are written over
+    assert "creating (" in text  # the seconds that count up while a step runs
+    assert "1 created" not in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text).split("Resources:")[0]
+
+
+def test_the_lock_of_a_running_up_can_be_cancelled(project: LittleProject) -> None:
+    project.write('Thing("a", sleep_s=60)')
+    process = project.start("up")
+    project.wait_for_call("begin", "create", "a")
+    try:
+        assert "locked" in project.fail("up")
+        project.succeed("cancel")
+        assert not list(project.workspace.backend.rglob("locks/**/*.json"))
+    finally:
+        kill_all(process)

@@ -1,0 +1,38 @@
+"""What localclouds have on this host: those that run, and what an interrupted one on the fresh machine has left."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+from pathlib import Path
+
+
+def find_running_clouds(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> list[str]:
+    """Names of the clouds that have a daemon or a machine, in whatever namespaces."""
+    found: set[str] = set()
+    for file in proc.glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            words = file.read_bytes().decode(errors="replace").removesuffix("\0").split("\0")
+            if "localcloud.daemon" in words[:-1]:
+                found.add(words[words.index("localcloud.daemon") + 1])
+    for group in (each for place in (cgroups, *cgroups.glob("*")) for each in (place / "localcloud").glob("*/")):
+        with contextlib.suppress(OSError):
+            if any(file.read_text().strip() for file in group.rglob("cgroup.procs")):
+                found.add(group.name)
+    return sorted(found)
+
+
+def remove_leftovers(directory: Path, cloud: str, cgroups: Path = Path("/sys/fs/cgroup")) -> None:
+    """Detach the loop devices on files below `directory`, and remove the empty control groups of `cloud`."""
+    listed = subprocess.run(
+        ["losetup", "--json", "--list", "--output", "NAME,BACK-FILE"], capture_output=True, text=True, check=True
+    ).stdout
+    for device in json.loads(listed or '{"loopdevices": []}')["loopdevices"]:
+        if str(device["back-file"]).startswith(f"{directory}/"):
+            subprocess.run(["losetup", "--detach", device["name"]], check=False)
+    for place in (cgroups, *cgroups.glob("*")):
+        for group, _, _ in os.walk(place / "localcloud" / cloud, topdown=False):
+            with contextlib.suppress(OSError):
+                Path(group).rmdir()

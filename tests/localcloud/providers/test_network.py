@@ -1,0 +1,236 @@
+"""Tencent Cloud's resource types together, on the real engine against localcloud's API on loopback."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import pytest
+
+from localcloud.providers.tencentcloud.api import ApiError
+from localcloud.providers.tencentcloud.endpoint import Endpoint
+
+from .cloud import MORE, MORE_PROGRAM, NETWORK, NETWORK_PROGRAM, Cloud
+from .project import Project
+
+
+@pytest.fixture
+def network(project: Project) -> Project:
+    """The program with a network, two instances, a virtual IP and what belongs to them; not yet run."""
+    project.write(NETWORK_PROGRAM)
+    return project
+
+
+def test_a_whole_network_lives_and_goes(network: Project, cloud: Cloud) -> None:
+    assert network.up().changes == {"create": 19}
+    assert cloud.counts() == NETWORK
+    outputs = network.outputs()
+    assert outputs["public_ip"].startswith("203.0.113.")
+    assert outputs["user_data"] == "[secret]"
+
+    asked = len(cloud.requests())
+    assert network.up().changes == {"same": 19}
+    assert len(cloud.requests()) == asked, "an unchanged run asks the API nothing"
+
+    network.write(NETWORK_PROGRAM, unused="unused", label="two", type="S5.MEDIUM4", port="80,443")
+    assert network.up().changes == {"same": 11, "update": 8}
+    assert network.outputs()["ids"] == outputs["ids"]
+    found = cloud.api.cvm("DescribeInstances", {})["InstanceSet"]
+    assert {one["InstanceType"] for one in found} == {"S5.MEDIUM4"}
+    assert {tag["Value"] for one in found for tag in one["Tags"]} == {"two"}
+    policies = cloud.api.vpc("DescribeSecurityGroupPolicies", {"SecurityGroupId": network.resources()["group"]["id"]})
+    assert policies["SecurityGroupPolicySet"]["Ingress"][0]["Port"] == "80,443"
+    assert network.refresh().changes == {"same": 19}
+    assert network.up().changes == {"same": 19}
+
+    assert network.destroy().changes == {"delete": 19}
+    assert cloud.counts() == {}
+
+
+def test_a_way_out_alarms_and_names_live_and_go_too(project: Project, cloud: Cloud) -> None:
+    project.write(NETWORK_PROGRAM + MORE_PROGRAM)
+    assert project.up().changes == {"create": 28}
+    assert (cloud.counts(), cloud.more_counts()) == (NETWORK | {"eip": 3}, MORE)
+    assert project.refresh().changes == {"same": 28}
+    assert project.up().changes == {"same": 28}
+
+    project.write(NETWORK_PROGRAM + MORE_PROGRAM, label="two", bandwidth="200", cpu="80", ttl="300")
+    assert project.up().changes == {"same": 16, "update": 12}
+    assert cloud.api.vpc("DescribeNatGateways", {})["NatGatewaySet"][0]["InternetMaxBandwidthOut"] == 200
+    policy = cloud.api.call(
+        "monitor", "DescribeAlarmPolicy", {"Module": "monitor", "PolicyId": project.resources()["policy"]["id"]}
+    )
+    assert policy["Policy"]["Condition"]["Rules"][0]["Value"] == "80"
+    assert project.up().changes == {"same": 28}
+    project.destroy()
+    assert (cloud.counts(), cloud.more_counts()) == ({}, {})
+
+
+def test_a_replaced_instance_takes_its_attachments_along_and_keeps_its_address(network: Project, cloud: Cloud) -> None:
+    network.up()
+    before = network.resources()
+    network.write(NETWORK_PROGRAM, public="true")
+    run = network.up()
+    after = network.resources()
+    for name in ("machine-a", "machine-b", "attachment-0", "attachment-1", "disk-attachment", "association", "binding"):
+        assert name in after
+    assert before["machine-a"]["id"] != after["machine-a"]["id"]
+    assert after["machine-a"]["outputs"]["privateIp"] == "10.0.4.20"
+    # The same disk: its id is its attachment's id.
+    assert before["disk"]["id"] == after["disk"]["id"]
+    assert run.changes["replace"] == 6
+    assert cloud.counts() == NETWORK
+    assert network.up().changes == {"same": 19}
+
+
+def test_a_new_cidr_replaces_the_vpc_and_all_that_is_in_it(project: Project, cloud: Cloud) -> None:
+    program = """
+        import pulumi, tencentcloud_iac_pulumi as tc
+        cidr = pulumi.Config().require("cidr")
+        vpc = tc.vpc.Instance("vpc", name="net-dev", cidr_block=cidr)
+        subnet = tc.subnet.Instance("subnet", name="net-dev", vpc_id=vpc.id, cidr_block="10.0.4.0/24",
+                                    availability_zone="ap-guangzhou-6")
+        tc.ha.Vip("vip", name="net-dev", vpc_id=vpc.id, subnet_id=subnet.id, vip="10.0.4.99",
+                  opts=pulumi.ResourceOptions(parent=subnet))
+    """
+    project.write(program, cidr="10.0.0.0/16")
+    project.up()
+    before = project.resources()
+    project.write(program, cidr="10.0.0.0/20")
+    assert project.up().changes == {"same": 1, "replace": 3}
+    after = project.resources()
+    assert all(before[name]["id"] != after[name]["id"] for name in ("vpc", "subnet", "vip"))
+    assert cloud.counts() == {"vpc": 1, "subnet": 1, "havip": 1}
+
+
+@pytest.mark.parametrize("action", ["vpc:CreateVpc", "vpc:CreateSecurityGroup"])
+def test_a_create_without_an_answer_is_reported_and_its_result_not_adopted(
+    network: Project, cloud: Cloud, action: str
+) -> None:
+    cloud.fault(action, drop=True)
+    run = network.try_up()
+    assert f"{action.partition(':')[2]}: no answer from" in run.failure
+    assert "look for its result in the cloud" in run.failure
+    kind = {"vpc:CreateVpc": "vpc", "vpc:CreateSecurityGroup": "group"}[action]
+    network.up()
+    assert cloud.counts()[kind] == 2
+
+
+def test_a_create_with_a_client_token_is_repeated_without_an_answer(network: Project, cloud: Cloud) -> None:
+    for action in ("vpc:AllocateAddresses", "cbs:CreateDisks", "cvm:RunInstances", "cvm:CreateDisasterRecoverGroup"):
+        cloud.fault(action, drop=True)
+    network.up()
+    assert cloud.counts() == NETWORK
+
+
+def test_an_error_names_the_resource_the_code_and_the_request_without_a_traceback(
+    network: Project, cloud: Cloud
+) -> None:
+    cloud.fault("vpc:CreateHaVip", code="LimitExceeded", message="too many of them")
+    run = network.try_up()
+    assert "tencentcloud:Ha:Vip (vip)" in run.failure
+    assert "CreateHaVip: [LimitExceeded] too many of them (RequestId " in run.failure
+    assert "localcloud/providers" not in run.failure
+    made = network.resources()
+    assert "vpc" in made
+    assert "vip" not in made
+    network.up()
+    assert cloud.counts() == NETWORK
+
+
+def test_what_a_failed_create_left_is_in_the_state_and_completed_by_the_next_run(
+    network: Project, cloud: Cloud
+) -> None:
+    # The instances exist by then: it is the wait for them that fails.
+    cloud.fault("cvm:DescribeInstances", code="InternalError", times=2)
+    run = network.try_up()
+    assert "[InternalError]" in run.failure
+    left = network.resources()["machine-a"]
+    assert left["id"].startswith("ins-")
+    assert left["initErrors"]
+    network.up()
+    after = network.resources()["machine-a"]
+    assert after["id"] == left["id"]
+    assert "initErrors" not in after
+    assert after["outputs"]["instanceStatus"] == "RUNNING"
+    assert cloud.counts() == NETWORK
+    assert network.up().changes == {"same": 19}
+
+
+def test_what_a_failed_update_changed_is_in_the_state(network: Project, cloud: Cloud) -> None:
+    network.up()
+    network.write(NETWORK_PROGRAM, label="two")
+    # The group's description is changed by then, its tags are not.
+    cloud.fault("tag:ModifyResourceTags", code="InternalError", times=20)
+    assert "[InternalError]" in network.try_up().failure
+    cloud.clear_faults()
+    outputs = network.resources()["group"]["outputs"]
+    assert (outputs["description"], outputs["tags"]) == ("two", {"label": "one"})
+    network.up()
+    assert network.resources()["group"]["outputs"]["tags"] == {"label": "two"}
+
+
+def test_a_busy_api_is_waited_for(network: Project, cloud: Cloud) -> None:
+    cloud.fault("vpc:CreateSubnet", code="RequestLimitExceeded", times=3)
+    cloud.fault("vpc:CreateHaVip", code="ResourceInUse.Whatever", times=2)
+    network.up()
+    assert cloud.requests().count("vpc:CreateSubnet") == 4
+
+
+def test_what_is_gone_already_is_no_error_in_a_destroy(network: Project, cloud: Cloud) -> None:
+    network.up()
+    ids = network.outputs()["ids"]
+    resources = network.resources()
+    cloud.api.vpc("HaVipDisassociateAddressIp", {"HaVipId": resources["vip"]["id"]})
+    cloud.api.call("cbs", "DetachDisks", {"DiskIds": [resources["disk"]["id"]], "InstanceId": ids[0]})
+    network.destroy()
+    assert cloud.counts() == {}
+
+
+def test_an_existing_resource_is_imported(network: Project) -> None:
+    network.up()
+    vpc_id = network.resources()["vpc"]["id"]
+    with closing(Project(network.directory / "second", network.environment)) as second:
+        second.write(
+            f"""
+            import pulumi, tencentcloud_iac_pulumi as tc
+            tc.vpc.Instance("vpc", name="net-dev", cidr_block="10.0.0.0/16", tags={{"label": "one"}},
+                            opts=pulumi.ResourceOptions(import_="{vpc_id}"))
+            """
+        )
+        assert second.up().changes == {"create": 1, "import": 1}
+        assert second.resources()["vpc"]["outputs"] == network.resources()["vpc"]["outputs"]
+        assert second.up().changes == {"same": 2}
+
+
+def test_nothing_is_begun_without_credentials(network: Project) -> None:
+    network.environment.update({"TENCENTCLOUD_SECRET_ID": "", "TENCENTCLOUD_SECRET_KEY": "", "TENCENTCLOUD_REGION": ""})
+    failure = network.try_up().failure
+    assert "TENCENTCLOUD_SECRET_ID" in failure
+    assert "localcloud exec" in failure
+
+
+def test_another_api_is_refused_with_the_way_to_install_the_real_plugin(network: Project) -> None:
+    network.environment["TENCENTCLOUD_DOMAIN"] = "192.0.2.1:443"
+    failure = network.try_up().failure
+    assert "192.0.2.1:443 is not localcloud's API" in failure
+    assert "pulumi plugin install resource tencentcloud 0.2.3 --server " in failure
+
+
+@pytest.mark.parametrize(
+    ("domain", "host"),
+    [
+        ("tencentcloudapi.com", "vpc.tencentcloudapi.com"),
+        ("internal.tencentcloudapi.com", "vpc.internal.tencentcloudapi.com"),
+        ("127.0.0.1:8080", "127.0.0.1:8080"),
+    ],
+)
+def test_the_service_is_in_the_host_name_where_there_is_one(domain: str, host: str) -> None:
+    assert Endpoint("https", domain, "", "", "").host("vpc") == host
+
+
+@pytest.mark.parametrize(
+    ("code", "missing"),
+    [("ResourceNotFound", True), ("InvalidVpcId.NotFound", True), ("UnsupportedOperation", False)],
+)
+def test_codes_of_missing_things_are_known(code: str, missing: bool) -> None:  # noqa: FBT001 - from the table above it
+    assert ApiError("DeleteVpc", code, "", "").missing is missing

@@ -1,0 +1,100 @@
+"""Programs that tests start on this host, and the Debian package of each one that `scripts/test` installs.
+
+tests/conftest.py fails a test that starts a program which is not listed here, so a test cannot rely on a program that
+happens to be installed. Programs that a shell script or another program starts in turn are seen by `make test-fresh`
+only.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from localcloud.host_tools import TOOLS
+
+# The `-core` packages and redis-tools have no service; scripts/host-tools keeps the services of the others stopped.
+INSTALLED = {
+    "curl": "curl",
+    "keepalived": "keepalived",
+    "mariadb": "mariadb-client-core",
+    "mariadb-install-db": "mariadb-server-core",
+    "mariadbd": "mariadb-server-core",
+    "nginx": "nginx",
+    "redis-cli": "redis-tools",
+    "redis-server": "redis-server",
+    "ss": "iproute2",
+    "ssh": "openssh-client",
+}
+
+# Of packages that every Debian system has: `Essential: yes` or `Priority: required`.
+ESSENTIAL = frozenset(
+    [
+        "apt-get",
+        "bash",
+        "blkid",
+        "cp",
+        "dpkg-query",
+        "env",
+        "grep",
+        "lsblk",
+        "mkswap",
+        "mount",
+        "setpriv",
+        "sh",
+        "sleep",
+        "true",
+        "umount",
+        "uname",
+    ]
+)
+
+# On the PATH, or built by scripts/bootstrap.
+BUILT = frozenset({"pulumi"})
+
+_SYSTEM = frozenset(Path(place) for place in ("/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin"))
+
+# `localcloud exec -- CMD` and `localcloud client -- CMD` run CMD on this host.
+_RUNS_HERE = frozenset({"exec", "client"})
+
+
+class StartedPrograms:
+    """An audit hook (PEP 578) that collects the undeclared programs that this process starts."""
+
+    def __init__(self) -> None:
+        self._undeclared: set[str] = set()
+
+    def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "subprocess.Popen":
+            executable, words, *_ = arguments
+            self._undeclared |= find_undeclared([os.fsdecode(executable), *(os.fsdecode(word) for word in words[1:])])
+
+    def take_undeclared(self) -> set[str]:
+        """The undeclared programs since the last call."""
+        taken, self._undeclared = self._undeclared, set()
+        return taken
+
+
+def find_undeclared(words: Sequence[str]) -> set[str]:
+    """The programs of a command line that neither every Debian system has nor a script of this project installs."""
+    named = {words[0]}
+    if "--" in words[:-1] and _RUNS_HERE & set(words[: words.index("--")]):
+        named.add(words[words.index("--") + 1])
+    return {program for program in named if not _is_declared(program)}
+
+
+def _is_declared(program: str) -> bool:
+    """Also true for what the checkout, its .venv or the test itself brings, and for what this host does not have."""
+    path = Path(program)
+    if path.name in {*INSTALLED, *ESSENTIAL, *BUILT, *TOOLS}:
+        return True
+    if path.is_absolute():
+        return path.parent not in _SYSTEM
+    return (Path(sys.executable).parent / program).exists() or shutil.which(program) is None
+
+
+if __name__ == "__main__":
+    print(*sorted({*INSTALLED.values()}))

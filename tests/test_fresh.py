@@ -1,0 +1,67 @@
+"""The parts of `make test-fresh` (tests/fresh/) that need no machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.fresh.client_settings import read_client_settings
+from tests.fresh.host import find_running_clouds
+from tests.fresh.readme import PREREQUISITES, README, find_commands
+
+
+def test_the_commands_are_those_of_readmes_first_block() -> None:
+    assert find_commands(README.read_text()) == ["make up", "make test"]
+
+
+def test_readme_names_what_its_commands_need() -> None:
+    introduction = README.read_text().split("## Try it")[1].split("```")[0]
+    assert [package for package in PREREQUISITES if package not in introduction] == []
+
+
+def test_a_readme_without_the_block_is_an_error() -> None:
+    with pytest.raises(ValueError, match="no code block"):
+        find_commands("# Tandem\n\n## Try it\n\nRun `make up`.\n")
+
+
+def test_the_fresh_machine_gets_the_settings_of_package_clients_and_nothing_else(tmp_path: Path) -> None:
+    for name in ("etc/pip.conf", "usr/local/share/ca-certificates/a/own.crt", "root/.ssh/id_rsa"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_text("x")
+    environment = {
+        "https_proxy": "http://192.0.2.1:3128",
+        "GOPROXY": "https://go.example.com",
+        "PIP_INDEX_URL": "https://pip.example.com/simple",
+        "PIP_CACHE_DIR": "/var/cache/pip",
+        "PIP_FIND_LINKS": "/opt/wheels",
+        "PIP_CERT": str(bundle),
+        "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt",
+        "CURL_CA_BUNDLE": "/no/such/bundle.pem",
+        "TENCENTCLOUD_SECRET_KEY": "secret",
+        "PATH": "/root/bin",
+    }
+    settings = read_client_settings(environment, tmp_path)
+    kept = {name: settings.environment.get(name) for name in environment if name in settings.environment}
+    assert sorted(kept) == ["GOPROXY", "PIP_CERT", "PIP_INDEX_URL", "SSL_CERT_FILE", "https_proxy"]
+    assert kept["GOPROXY"] == "https://go.example.com"
+    assert settings.files == (
+        tmp_path / "etc/pip.conf", tmp_path / "usr/local/share/ca-certificates/a/own.crt", bundle,
+    )  # fmt: skip
+
+
+def test_a_cloud_runs_while_it_has_a_daemon_or_a_process_of_a_node(tmp_path: Path) -> None:
+    proc, cgroups = tmp_path / "proc", tmp_path / "cgroup"
+    for place, content in {
+        proc / "10/cmdline": "python\0-m\0localcloud.daemon\0here\0--timing\0short\0",
+        proc / "11/cmdline": "vi\0localcloud.daemon\0",
+        proc / "self/cmdline": "python\0-m\0localcloud.daemon\0twice\0",
+        cgroups / "memory/localcloud/node/ins-1/payload/cgroup.procs": "123\n",
+        cgroups / "memory/localcloud/ended/ins-1/cgroup.procs": "",
+        cgroups / "localcloud/unified/cgroup.procs": "124\n",
+    }.items():
+        place.parent.mkdir(parents=True)
+        place.write_text(content)
+    assert find_running_clouds(proc, cgroups) == ["here", "node", "unified"]

@@ -1,0 +1,84 @@
+"""A killed pulumi's lock is released; a living one's is never stolen."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from operations.locks import Lock, release_dead_locks
+
+
+def lock(folder: Path, *, pid: int, hostname: str | None = None, age_s: float = 0) -> Path:
+    file = folder / ".pulumi" / "locks" / "organization" / "tandem" / "local" / f"{pid}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    taken = datetime.now(UTC) - timedelta(seconds=age_s)
+    # As pulumi writes it, with nanoseconds.
+    stamp = taken.strftime("%Y-%m-%dT%H:%M:%S.%f000Z")
+    owner = {"pid": pid, "username": "root", "hostname": hostname or socket.gethostname(), "timestamp": stamp}
+    file.write_text(json.dumps(owner))
+    return file
+
+
+def dead_pid() -> int:
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+def release(folder: Path) -> list[Lock]:
+    return release_dead_locks(folder.as_uri(), "tandem", "local")
+
+
+def test_a_lock_of_a_process_that_has_ended_is_released(tmp_path: Path) -> None:
+    file = lock(tmp_path, pid=dead_pid())
+    assert [released.username for released in release(tmp_path)] == ["root"]
+    assert not file.exists()
+    assert release(tmp_path) == []
+
+
+def test_a_lock_of_a_process_that_its_parent_has_not_waited_for_is_released(tmp_path: Path) -> None:
+    process = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    try:
+        lock(tmp_path, pid=process.pid)
+        assert len(release(tmp_path)) == 1
+    finally:
+        process.wait()
+
+
+def test_a_lock_of_a_process_that_runs_is_left_alone(tmp_path: Path) -> None:
+    file = lock(tmp_path, pid=os.getpid())
+    assert release(tmp_path) == []
+    assert file.exists()
+
+
+def test_a_lock_of_another_host_is_left_alone(tmp_path: Path) -> None:
+    file = lock(tmp_path, pid=dead_pid(), hostname="another-host")
+    assert release(tmp_path) == []
+    assert file.exists()
+
+
+def test_a_lock_older_than_the_process_with_its_owners_id_is_released(tmp_path: Path) -> None:
+    file = lock(tmp_path, pid=os.getpid(), age_s=365 * 24 * 3600)
+    assert len(release(tmp_path)) == 1
+    assert not file.exists()
+
+
+def test_locks_of_other_stacks_and_half_written_ones_are_left_alone(tmp_path: Path) -> None:
+    file = lock(tmp_path, pid=dead_pid())
+    half = file.with_name("half.json")
+    half.write_text('{"pid": 1')
+    assert release_dead_locks(tmp_path.as_uri(), "tandem", "prod") == []
+    release(tmp_path)
+    assert half.exists()
+
+
+@pytest.mark.parametrize("url", ["s3://bucket", "https://api.pulumi.com"])
+def test_locks_of_other_backends_are_left_alone(url: str) -> None:
+    assert release_dead_locks(url, "tandem", "local") == []
