@@ -41,6 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("name")
     parser.add_argument("--timing", choices=tuple(TIMINGS), default="short")
     parser.add_argument("--takeover-delay", type=float, default=None)
+    parser.add_argument("--account-type", choices=("standard", "traditional"), default="standard")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     paths = Paths(options.name)
@@ -52,7 +53,12 @@ def main(arguments: list[str] | None = None) -> int:
             return 1
         try:
             world = _open_world(paths, options.takeover_delay, TIMINGS[options.timing])
-            cloud = Cloud(paths.state / "state.sqlite", world, timing=TIMINGS[options.timing])
+            cloud = Cloud(
+                paths.state / "state.sqlite",
+                world,
+                timing=TIMINGS[options.timing],
+                account=options.account_type,
+            )
             asyncio.run(_serve(paths, world, cloud))
         except LocalcloudError as error:
             _log.error("%s", error)

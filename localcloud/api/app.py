@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from localcloud.api.api_faults import BrokenResponse
+from localcloud.api.envelope import open_envelope
 from localcloud.api.gateway import Gateway
 from localcloud.api.request_log import Entry
 from localcloud.api.request_path import STEPS, Exchange
@@ -52,13 +53,13 @@ async def _answer(gateway: Gateway, request: Request) -> Response:
 
 async def _receive(gateway: Gateway, request: Request) -> Exchange:
     headers = {name.lower(): value for name, value in request.headers.items()}
+    envelope = open_envelope(Signed(request.method, request.url.query, headers, await request.body()))
     entry = Entry(
         at=gateway.cloud.clock(),
         service=headers.get("host", "").partition(".")[0],
-        action=headers.get("x-tc-action", ""),
-        region=headers.get("x-tc-region", ""),
-        client=headers.get("x-tc-requestclient", ""),
+        action=envelope.action,
+        region=envelope.region,
+        client=envelope.client,
         request_id=str(uuid.uuid4()),
     )
-    signed = Signed(request.method, request.url.query, headers, await request.body())
-    return Exchange(gateway, signed, entry)
+    return Exchange(gateway, envelope, entry)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from localcloud.api.api_faults import ApiFaults
+from localcloud.api.rates import rate
 from localcloud.api.request_log import RequestLog
 from localcloud.api.request_rules import TooManyRequests
 from localcloud.reconcile.cloud import Cloud
@@ -13,15 +14,18 @@ _WINDOW_S = 1.0
 
 
 class Throttle:
-    """At most so many calls of one action by one account within any second; 0 switches it off."""
+    """At most so many calls of one action by one account within any second.
 
-    def __init__(self, requests_per_second: int) -> None:
+    `requests_per_second`: the same limit for every action; 0 for none; None for what each action's page says.
+    """
+
+    def __init__(self, requests_per_second: int | None) -> None:
         self.requests_per_second = requests_per_second
         self._calls: dict[tuple[str, str, str], deque[float]] = {}
 
     def count(self, secret_id: str, service: str, action: str, now: float) -> None:
         """Count a call. Raises TooManyRequests; a refused call is not counted."""
-        limit = self.requests_per_second
+        limit = rate(service, action) if self.requests_per_second is None else self.requests_per_second
         if not limit:
             return
         calls = self._calls.setdefault((secret_id, service, action), deque())
@@ -35,7 +39,7 @@ class Throttle:
 class Gateway:
     """One for each cloud; the public application and the admin application share it."""
 
-    def __init__(self, cloud: Cloud, *, requests_per_second: int = 20) -> None:
+    def __init__(self, cloud: Cloud, *, requests_per_second: int | None = None) -> None:
         self.cloud = cloud
         self.throttle = Throttle(requests_per_second)
         self.faults = ApiFaults()

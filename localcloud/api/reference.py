@@ -39,6 +39,7 @@ COMMON: tuple[type[Refusal], ...] = (
     refusal.ParameterOutOfRange,
     refusal.ParameterTooLong,
     refusal.TooManyValues,
+    refusal.IdMalformed,
     refusal.ClientTokenReused,
     client_token.ClientTokenTooLong,
     request_rules.InternalError,

@@ -12,22 +12,20 @@ from typing import Any, cast
 
 from localcloud import services
 from localcloud.api.api_faults import ApiFault
+from localcloud.api.envelope import Envelope, check_protocol, verify
 from localcloud.api.gateway import Gateway
 from localcloud.api.request_log import Entry
 from localcloud.api.request_rules import (
     ActionNotEmulated,
     BodyNotJson,
-    ContentTypeWrong,
     InternalError,
     InvalidAction,
     NoSuchVersion,
-    RequestTooLarge,
     ServiceUnknown,
-    UnsupportedProtocol,
     UnsupportedRegion,
 )
 from localcloud.api.schema import schema
-from localcloud.api.signature import Identity, Signed, verify
+from localcloud.api.signature import Identity
 from localcloud.api.validation import check_parameters, complete_answer, parameters_of_query
 from localcloud.reconcile.cloud import Cloud
 from localcloud.rules import client_token
@@ -37,8 +35,6 @@ from localcloud.services.actions import ACTIONS, VERSIONS, Action, Answer, Call
 from localcloud.services.parameters import Parameters
 
 _log = logging.getLogger(__name__)
-
-_BODY_LIMIT = 10 * 1024 * 1024
 
 # Services that belong to no region: X-TC-Region may be left out, and says nothing.
 _GLOBAL = frozenset({"antiddos", "dnspod", "monitor", "sts", "tag"})
@@ -51,7 +47,7 @@ class Exchange:
     """One request on its path. Each field after `entry` is set by the step that its comment names."""
 
     gateway: Gateway
-    signed: Signed
+    envelope: Envelope
     entry: Entry
     identity: Identity = field(init=False)  # _authenticate
     fault: ApiFault | None = None  # _draw_fault
@@ -63,16 +59,29 @@ class Exchange:
 
 async def _authenticate(exchange: Exchange) -> None:
     cloud = exchange.gateway.cloud
-    exchange.identity = verify(exchange.signed, cloud.credentials, cloud.clock())
+    exchange.identity = verify(exchange.envelope, cloud.credentials, cloud.clock())
 
 
 async def _find_service(exchange: Exchange) -> None:
-    """The host's first label where it names a service; `127.0.0.1:8080` names none, so the signature's scope does."""
-    host, service = exchange.signed.headers.get("host", ""), exchange.identity.service
+    """The host's first label where it names a service; where the host is an address, what else tells it.
+
+    That is the scope of a v3 signature; with v1 the action and its version.
+    """
+    envelope, claimed = exchange.envelope, exchange.identity.service
+    host = envelope.signed.headers.get("host", "")
     label = host.partition(".")[0]
-    if label in VERSIONS and label != service:
-        raise ServiceUnknown(service=f"{service} (at host {host})", known=label)
-    exchange.entry.service = service
+    if label in VERSIONS and label != claimed:
+        raise ServiceUnknown(service=f"{claimed} (at host {host})", known=label)
+    if envelope.form and claimed not in VERSIONS:
+        claimed = _service_of(host, envelope.action, envelope.version)
+    exchange.entry.service = claimed
+
+
+def _service_of(host: str, action: str, version: str) -> str:
+    found = [service for service, name in ACTIONS if (name, VERSIONS[service]) == (action, version)]
+    if len(found) != 1:
+        raise ServiceUnknown(service=host, known=", ".join(VERSIONS))
+    return found[0]
 
 
 async def _draw_fault(exchange: Exchange) -> None:
@@ -82,8 +91,7 @@ async def _draw_fault(exchange: Exchange) -> None:
 
 
 async def _find_action(exchange: Exchange) -> None:
-    version = exchange.signed.headers.get("x-tc-version", "")
-    exchange.action = find_action(exchange.entry.service, exchange.entry.action, version)
+    exchange.action = find_action(exchange.entry.service, exchange.entry.action, exchange.envelope.version)
 
 
 async def _throttle(exchange: Exchange) -> None:
@@ -101,12 +109,13 @@ async def _find_region(exchange: Exchange) -> None:
 
 
 async def _read_parameters(exchange: Exchange) -> None:
-    signed, action = exchange.signed, exchange.action
-    if signed.method == "GET":
+    envelope, action = exchange.envelope, exchange.action
+    check_protocol(envelope)
+    if envelope.query is not None:
         models = schema(action.service, VERSIONS[action.service])
-        exchange.given = parameters_of_query(models, f"{action.name}Request", signed.query)
+        exchange.given = parameters_of_query(models, f"{action.name}Request", envelope.query)
     else:
-        exchange.given = _parameters_of_body(signed)
+        exchange.given = _parameters_of_body(envelope.signed.body)
     exchange.entry.parameters = exchange.given
 
 
@@ -164,18 +173,11 @@ def find_region(cloud: Cloud, service: str, region: str) -> str:
     return region
 
 
-def _parameters_of_body(signed: Signed) -> Mapping[str, Any]:
-    if signed.method != "POST":
-        raise UnsupportedProtocol(method=signed.method)
-    content_type = signed.headers.get("content-type", "")
-    if content_type.partition(";")[0].strip().lower() != "application/json":
-        raise ContentTypeWrong(content_type=content_type)
-    if len(signed.body) > _BODY_LIMIT:
-        raise RequestTooLarge(limit=_BODY_LIMIT)
-    if not signed.body.strip():
+def _parameters_of_body(body: bytes) -> Mapping[str, Any]:
+    if not body.strip():
         return {}
     try:
-        given: object = json.loads(signed.body)
+        given: object = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise BodyNotJson(reason=error) from None
     if not isinstance(given, dict):

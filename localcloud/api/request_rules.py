@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from localcloud.rules.refusal import Refusal, assumed, documented
 
-_SIGNATURE = documented("signature v3 (TC3-HMAC-SHA256), and the common error codes, of API 3.0")
-_COMMON = documented("the common error codes of API 3.0")
+_SIGNATURE = documented("signature v3 (TC3-HMAC-SHA256); v1 (HmacSHA1, HmacSHA256) is 213/15693", page="213/30654")
+_COMMON = documented("the common error codes of API 3.0", page="213/30435")
+_STRUCTURE = "request structure: a GET, and a POST signed with v1, are forms; a POST signed with v3 is JSON"
 
 
 class CredentialUnknown(Refusal):
@@ -27,7 +28,7 @@ class SignatureWrong(Refusal):
 
 
 class SignatureExpired(Refusal):
-    """X-TC-Timestamp lies within 5 minutes of the server's time."""
+    """The timestamp lies within 5 minutes of the server's time."""
 
     code = "AuthFailure.SignatureExpire"
     template = (
@@ -54,11 +55,11 @@ class BodyNotJson(Refusal):
 
 
 class ContentTypeWrong(Refusal):
-    """A POST has the content type application/json."""
+    """A POST signed with v3 has the content type application/json; a GET, and a POST signed with v1, are forms."""
 
     code = "InvalidParameter"
-    template = "The content type `{content_type}` is not supported: use application/json."
-    source = documented("signature v3 of API 3.0: Content-Type; multipart/form-data is not emulated")
+    template = "The content type `{content_type}` is not supported here: use {wanted}."
+    source = documented(_STRUCTURE + "; multipart/form-data is not emulated", page="213/30654")
 
 
 class InvalidAction(Refusal):
@@ -98,9 +99,9 @@ class UnsupportedRegion(Refusal):
 class ServiceUnknown(Refusal):
     """The host's first label and the signature's scope name a service that localcloud has."""
 
-    code = "InvalidAction"
-    template = "There is no service `{service}` here: {known}."
-    source = assumed("the real gateway has no such host name at all")
+    code = "NoSuchProduct"
+    template = "There is no product `{service}` here: {known}."
+    source = documented("common error codes: NoSuchProduct, the product does not exist", page="213/30435")
 
 
 class UnsupportedProtocol(Refusal):
@@ -112,22 +113,24 @@ class UnsupportedProtocol(Refusal):
 
 
 class RequestTooLarge(Refusal):
-    """A body has at most 10 MiB."""
+    """A GET has at most 32 KiB, a POST signed with v1 at most 1 MiB, a POST signed with v3 at most 10 MiB."""
 
     code = "RequestSizeLimitExceeded"
-    template = "The request body exceeds {limit} bytes."
-    source = documented("signature v3 of API 3.0: at most 10 MB")
+    template = "The request exceeds {limit} bytes."
+    source = documented(
+        "request structure: GET 32 KB, POST 1 MB with HmacSHA1 or HmacSHA256, 10 MB with v3", page="213/30654"
+    )
 
 
 class TooManyRequests(Refusal):
-    """An account calls one action at most 20 times in a second."""
+    """An account calls one action at most as often in a second as the action's page says, mostly 20 times."""
 
     code = "RequestLimitExceeded"
     template = (
         "Your current request times equals to `{count}` in a second, which exceeds the frequency limit `{limit}` "
         "for a second. Please reduce the frequency of calls."
     )
-    source = documented("the actions' pages: default request rate limit 20 requests/second")
+    source = documented("RequestLimitExceeded; the figures and their pages: localcloud/api/rates.py", page="213/30435")
 
 
 class InternalError(Refusal):

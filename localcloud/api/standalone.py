@@ -14,6 +14,7 @@ from localcloud.api.gateway import Gateway
 from localcloud.api.servers import Endpoint, Tls, listen_tcp, listen_unix, serve, stop_on_signals
 from localcloud.reconcile.cloud import Cloud
 from localcloud.rules.timing import Timing
+from localcloud.rules.transaction import AccountType
 from localcloud.world import PaperWorld
 
 
@@ -30,7 +31,8 @@ class Options:
     timing: Timing
     seed: str
     region: str
-    requests_per_second: int
+    requests_per_second: int | None
+    account: AccountType
 
 
 def run(options: Options) -> None:
@@ -42,6 +44,7 @@ def run(options: Options) -> None:
         timing=options.timing,
         credentials=options.credentials,
         region=options.region,
+        account=options.account,
     )
     gateway = Gateway(cloud, requests_per_second=options.requests_per_second)
     asyncio.run(_serve(options, gateway))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -40,7 +40,12 @@ def api(  # noqa: PLR0917 - Typer makes options of them
     realistic: Annotated[bool, typer.Option(help="Transitions take as long as in the real cloud.")] = False,
     seed: Annotated[str, typer.Option(help="The same seed gives the same ids.")] = "0",
     region: Annotated[str, typer.Option(help="Region of requests that name none.")] = "ap-guangzhou",
-    requests_per_second: Annotated[int, typer.Option(help="Limit for each action; 0 for none.")] = 20,
+    requests_per_second: Annotated[
+        int | None, typer.Option(help="One limit for every action, 0 for none; without it, what each page says.")
+    ] = None,
+    account_type: Annotated[
+        Literal["standard", "traditional"], typer.Option(help="Whether EIPs have a bandwidth of their own.")
+    ] = "standard",
 ) -> None:
     """Serve the API alone: no machines, no root. Prints `ready` and the addresses, and runs until it is stopped."""
     # The API's imports take a third of a second, and the other commands need none of them.
@@ -64,6 +69,7 @@ def api(  # noqa: PLR0917 - Typer makes options of them
             seed=seed,
             region=region,
             requests_per_second=requests_per_second,
+            account=account_type,
         )
     )
 

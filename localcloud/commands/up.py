@@ -40,6 +40,9 @@ def up(
         float | None,
         typer.Option(min=0.0, max=LONGEST_DELAY_S, help="Seconds until a HAVIP's traffic follows (0, 1, 4, 10 ...)."),
     ] = None,
+    account_type: Annotated[
+        Literal["standard", "traditional"], typer.Option(help="Whether EIPs have a bandwidth of their own.")
+    ] = "standard",
 ) -> None:
     """Start the cloud: build what images are missing, then network, API and machines. Resumes what was there."""
     try:
@@ -53,7 +56,7 @@ def up(
                 return
             began = time.monotonic()
             ImageStore().ensure(_report)
-            _start_daemon(paths, timing, takeover_delay)
+            _start_daemon(paths, timing, takeover_delay, account_type)
         status = control.get("/control/status")
     except LocalcloudError as error:
         fail(error)
@@ -136,13 +139,13 @@ def _report(text: str) -> None:
     typer.echo(f"  {text}", err=True)
 
 
-def _start_daemon(paths: Paths, timing: str, takeover_delay_s: float | None) -> None:
+def _start_daemon(paths: Paths, timing: str, takeover_delay_s: float | None, account: str) -> None:
     """Raises LocalcloudError with the end of the daemon's log when it does not come up."""
     for directory in (paths.run, paths.state):
         directory.mkdir(parents=True, exist_ok=True)
     paths.identity()
     log = paths.state / "daemon.log"
-    command = [sys.executable, "-m", "localcloud.daemon", paths.cloud, "--timing", timing]
+    command = [sys.executable, "-m", "localcloud.daemon", paths.cloud, "--timing", timing, "--account-type", account]
     if takeover_delay_s is not None:
         command += ["--takeover-delay", str(takeover_delay_s)]
     package = Path(__file__).resolve().parents[2]

@@ -18,7 +18,7 @@ from localcloud.rules import havip, instance
 from localcloud.rules.catalog import IMAGES, Image
 from localcloud.rules.jobs import Job, run_due
 from localcloud.rules.timing import SHORT, Timing
-from localcloud.rules.transaction import Transaction
+from localcloud.rules.transaction import AccountType, Transaction
 from localcloud.world import NetworkPlan, World
 
 _log = logging.getLogger(__name__)
@@ -46,6 +46,7 @@ class Cloud:
         region: str = DEFAULT_REGION,
         images: tuple[Image, ...] = IMAGES,
         clock: Callable[[], float] = time.time,
+        account: AccountType = "standard",
     ) -> None:
         self.world = world
         self.timing = timing
@@ -53,6 +54,7 @@ class Cloud:
         self.region = region
         self.images = images
         self.clock = clock
+        self.account: AccountType = account
         self.started = clock()
         self._store = Store(path, str(seed))
         self._lock = threading.RLock()
@@ -93,7 +95,12 @@ class Cloud:
 
     def _begin(self, region: str | None) -> Transaction:
         return Transaction(
-            self._store.committed, self.region if region is None else region, self.clock(), self.timing, self.images
+            self._store.committed,
+            self.region if region is None else region,
+            self.clock(),
+            self.timing,
+            self.images,
+            account=self.account,
         )
 
     def _commit(self, tx: Transaction) -> None:

@@ -78,12 +78,21 @@ def _public_addresses(tx: Transaction, one: vpc.Vpc) -> tuple[world.PublicAddres
     for eip in tx.all(address.Address):
         home = homes.get(eip.interface_id or eip.target_id)
         if home == one.id and eip.status in {"BIND", "BIND_ENI"} and eip.private_address is not None:
-            found.append(world.PublicAddress(eip.id, eip.ip, eip.private_address, eip.bandwidth_mbps))
+            found.append(world.PublicAddress(eip.id, eip.ip, eip.private_address, _bandwidth(tx, eip)))
     for machine in tx.all(instance.Instance):
         if machine.vpc_id == one.id and machine.public_address is not None:
             private = interface.get(tx, machine.interface_id).address
             found.append(world.PublicAddress(machine.id, machine.public_address, private, machine.bandwidth_mbps))
     return tuple(sorted(found, key=lambda entry: entry.address_id))
+
+
+def _bandwidth(tx: Transaction, eip: address.Address) -> int:
+    """Its own; with a traditional account that of the instance that it leads to, 0 for no limit."""
+    if eip.charge_type:
+        return eip.bandwidth_mbps
+    virtual = tx.find(havip.HaVip, eip.target_id)
+    bound = tx.find(instance.Instance, virtual.holder if virtual is not None else eip.target_id)
+    return 0 if bound is None else bound.bandwidth_mbps
 
 
 def _group(tx: Transaction, group: security_group.SecurityGroup) -> world.SecurityGroup:

@@ -1,4 +1,4 @@
-"""Elastic public addresses (EIP): the record, and its life but for the binding (address_binding.py)."""
+"""Elastic public addresses (EIP): the record, and its life but for charge (address_charge.py) and binding."""
 
 from __future__ import annotations
 
@@ -9,19 +9,14 @@ from typing import ClassVar
 
 from localcloud.rules import havip, instance, interface, public_pool, references, tag, task
 from localcloud.rules.jobs import after, step
-from localcloud.rules.records import Record
-from localcloud.rules.refusal import InvalidParameterValue, Refusal, documented, provider
+from localcloud.rules.records import Record, beijing_time
+from localcloud.rules.refusal import Refusal, documented
 from localcloud.rules.transaction import Transaction
 
 QUOTA = 20
+DAILY_QUOTA = 2 * QUOTA
+DEFAULT_NAME = "未命名"
 NAME_LIMIT = 128
-CHARGE_TYPES = {
-    "TRAFFIC_POSTPAID_BY_HOUR": 100,
-    "BANDWIDTH_POSTPAID_BY_HOUR": 100,
-    "BANDWIDTH_PREPAID_BY_MONTH": 200,
-    "BANDWIDTH_PACKAGE": 2000,
-}
-_ERRORS = documented("the SDK's errorcodes.py")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,13 +29,21 @@ class Address(Record):
     ip: IPv4Address
     status: str  # CREATING, BINDING, BIND, BIND_ENI, UNBINDING, UNBIND, OFFLINING
     type: str
-    charge_type: str
-    bandwidth_mbps: int
+    charge_type: str  # "" with a traditional account
+    bandwidth_mbps: int  # 0 with a traditional account
     isp: str = "BGP"
     egress: str = "center_egress1"
     target_id: str = ""
     interface_id: str = ""
     private_address: IPv4Address | None = None
+    charge_type_changes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AllocationDay(Record):
+    """How many EIPs a region has allocated on a day of Beijing's; the id is `region/date`."""
+
+    count: int
 
 
 class AddressNotFound(Refusal):
@@ -48,7 +51,7 @@ class AddressNotFound(Refusal):
 
     code = "InvalidAddressId.NotFound"
     template = "The address `{address_id}` does not exist."
-    source = _ERRORS
+    source = documented("ReleaseAddresses and the other actions on EIPs: InvalidAddressId.NotFound", page="215/16705")
 
 
 class AddressIdMalformed(Refusal):
@@ -56,7 +59,7 @@ class AddressIdMalformed(Refusal):
 
     code = "InvalidParameterValue.AddressIdMalformed"
     template = "The address id `{address_id}` is malformed."
-    source = _ERRORS
+    source = documented("ReleaseAddresses: ids as eip-11112222; .AddressIdMalformed", page="215/16705")
 
 
 class AddressQuota(Refusal):
@@ -64,23 +67,34 @@ class AddressQuota(Refusal):
 
     code = "AddressQuotaLimitExceeded"
     template = "The number of addresses would be {count}; the limit is {limit}."
-    source = _ERRORS
+    source = documented("EIP limits: 20 in a region; AllocateAddresses: AddressQuotaLimitExceeded", page="1199/41648")
 
 
-class BandwidthOutOfRange(Refusal):
-    """An EIP's bandwidth is at least 1 Mbit/s (0 for a package) and at most what its charge type allows."""
+class DailyAddressQuota(Refusal):
+    """A region allocates at most 40 EIPs a day, released ones included."""
 
-    code = "InvalidParameterValue.BandwidthOutOfRange"
-    template = "The bandwidth {bandwidth} Mbps is not in [{low}, {high}]."
-    source = documented("the page of AllocateAddresses: InternetMaxBandwidthOut; errorcodes.py")
+    code = "AddressQuotaLimitExceeded.DailyAllocate"
+    template = "The number of addresses allocated today would be {count}; the limit is {limit}."
+    source = documented(
+        "EIP limits: twice the quota a day; AllocateAddresses: AddressQuotaLimitExceeded.DailyAllocate",
+        page="1199/41648",
+    )
 
 
-class AddressAlreadyBound(Refusal):
-    """Only an EIP in status UNBIND is bound."""
+class NameMalformed(Refusal):
+    """An EIP's name has letters, Chinese characters, digits, hyphens and underscores, and no spaces."""
 
-    code = "InvalidAddressIdStatus.NotPermit"
-    template = "The address `{address_id}` in status {status} can't be bound: it must be UNBIND."
-    source = _ERRORS
+    code = "InvalidParameterValue"
+    template = "The address name `{name}` is not valid: letters, Chinese characters, digits, `-` and `_` only."
+    source = documented("ModifyAddressAttribute: AddressName; InvalidParameterValue", page="215/16704")
+
+
+class NameTooLong(Refusal):
+    """An EIP's name has at most 128 characters."""
+
+    code = "InvalidParameterValue.TooLong"
+    template = "The value of parameter `AddressName` is longer than 128 characters."
+    source = documented("ModifyAddressAttribute: AddressName; InvalidParameterValue.TooLong", page="215/16704")
 
 
 class AddressBusy(Refusal):
@@ -88,7 +102,7 @@ class AddressBusy(Refusal):
 
     code = "OperationDenied.MutexTaskRunning"
     template = "A task is running on address `{address_id}`: status {status}."
-    source = provider("ReleaseAddresses retries this code (provider-api.md, eip.Instance); errorcodes.py")
+    source = documented("ReleaseAddresses and the others: OperationDenied.MutexTaskRunning", page="215/16705")
 
 
 class AddressStillBound(Refusal):
@@ -96,95 +110,15 @@ class AddressStillBound(Refusal):
 
     code = "InvalidAddressState"
     template = "The address `{address_id}` in status {status} can't be released: unbind it first."
-    source = _ERRORS
-
-
-class AddressNotBound(Refusal):
-    """Only a bound EIP is unbound."""
-
-    code = "InvalidAddressIdStatus.NotPermit"
-    template = "The address `{address_id}` in status {status} is not bound."
-    source = documented("the page of DisassociateAddress: InvalidAddressIdStatus.NotPermit")
-
-
-class GatewayKeepsAddress(Refusal):
-    """A NAT gateway's EIP is taken from it by DisassociateNatGatewayAddress alone."""
-
-    code = "UnsupportedOperation.IncorrectAddressResourceType"
-    template = "The address `{address_id}` is bound to NAT gateway `{gateway_id}`: use DisassociateNatGatewayAddress."
-    source = documented("the page of DisassociateAddress; code in errorcodes.py")
-
-
-class InstanceHasAddress(Refusal):
-    """An instance's primary address has one EIP."""
-
-    code = "InvalidInstanceId.AlreadyBindEip"
-    template = "The instance `{instance_id}` already has the address `{address_id}`."
-    source = _ERRORS
-
-
-class InstanceHasPublicAddress(Refusal):
-    """An instance with a public address from its birth takes no EIP."""
-
-    code = "InvalidParameterValue.InstanceHasWanIP"
-    template = "The instance `{instance_id}` has the public address {ip}."
-    source = _ERRORS
-
-
-class PrivateAddressHasAddress(Refusal):
-    """A private address has one EIP."""
-
-    code = "InvalidPrivateIpAddress.AlreadyBindEip"
-    template = "The private address `{private}` of `{target_id}` already has the address `{address_id}`."
-    source = _ERRORS
-
-
-class HaVipHasAddress(Refusal):
-    """A HAVIP has one EIP."""
-
-    code = "UnsupportedOperation.BindEIP"
-    template = "The HAVIP `{havip_id}` already has the address `{address_id}`."
-    source = documented("the SDK's errorcodes.py: UnsupportedOperation.BindEIP")
-
-
-class HaVipHasNoAddress(Refusal):
-    """An EIP is taken from a HAVIP that has one."""
-
-    code = "UnsupportedOperation.UnbindEIP"
-    template = "The HAVIP `{havip_id}` has no address."
-    source = documented("the SDK's errorcodes.py: UnsupportedOperation.UnbindEIP")
+    source = documented("ReleaseAddresses: only in status UNBIND; InvalidAddressState", page="215/16705")
 
 
 class PublicAddressNotFound(Refusal):
     """The public address that a request names is one of the region's EIPs."""
 
-    code = "InvalidParameterValue.AddressIpNotFound"
+    code = "ResourceNotFound"
     template = "The address `{ip}` does not exist."
-    source = _ERRORS
-
-
-class ChargeTypeNotChanged(Refusal):
-    """A charge type is changed to another one."""
-
-    code = "InvalidParameterValue.InternetChargeTypeNotChanged"
-    template = "The address `{address_id}` is already charged by {charge_type}."
-    source = _ERRORS
-
-
-class InstanceStateForbidsBinding(Refusal):
-    """An EIP is bound to an instance that is running or stopped."""
-
-    code = "InvalidParameterValue.InvalidInstanceState"
-    template = "The instance `{instance_id}` in state {state} can't be bound."
-    source = _ERRORS
-
-
-class TargetUnsupported(Refusal):
-    """An EIP is bound to an instance, a HAVIP, or an interface's private address."""
-
-    code = "InvalidInstance.NotSupported"
-    template = "`{target_id}` can't have an address."
-    source = _ERRORS
+    source = documented("HaVipAssociateAddressIp: AddressIp; ResourceNotFound", page="215/30649")
 
 
 def get(tx: Transaction, address_id: str) -> Address:
@@ -197,12 +131,17 @@ def get(tx: Transaction, address_id: str) -> Address:
     return found
 
 
+def find_by_ip(tx: Transaction, ip: str) -> Address | None:
+    """The EIP with that public address, or None."""
+    return next((found for found in tx.all(Address) if str(found.ip) == ip), None)
+
+
 def by_ip(tx: Transaction, ip: str) -> Address:
     """The EIP with that public address. Raises PublicAddressNotFound."""
-    for found in tx.all(Address):
-        if str(found.ip) == ip:
-            return found
-    raise PublicAddressNotFound(ip=ip)
+    found = find_by_ip(tx, ip)
+    if found is None:
+        raise PublicAddressNotFound(ip=ip)
+    return found
 
 
 def of_target(tx: Transaction, target_id: str) -> list[Address]:
@@ -210,15 +149,19 @@ def of_target(tx: Transaction, target_id: str) -> list[Address]:
     return [one for one in tx.all(Address) if one.target_id == target_id]
 
 
-def _check_bandwidth(charge_type: str, bandwidth_mbps: int) -> None:
-    high = CHARGE_TYPES[charge_type]
-    if not 1 <= bandwidth_mbps <= high:
-        raise BandwidthOutOfRange(bandwidth=bandwidth_mbps, low=1, high=high)
+def allocated_today(tx: Transaction) -> AllocationDay:
+    """How many EIPs this region has allocated today."""
+    day_id = f"{tx.region}/{beijing_time(tx.now)[:10]}"
+    found = tx.find(AllocationDay, day_id)
+    return found or AllocationDay(id=day_id, region=tx.region, created=tx.now, count=0)
 
 
-def _check_charge_type(charge_type: str) -> None:
-    if charge_type not in CHARGE_TYPES:
-        raise InvalidParameterValue(name="InternetChargeType", value=charge_type, wanted=" or ".join(CHARGE_TYPES))
+def _check_name(name: str) -> None:
+    if len(name) > NAME_LIMIT:
+        raise NameTooLong
+    # \w without the scripts that the page does not name.
+    if not re.fullmatch(r"[A-Za-z0-9_\u4e00-\u9fff-]*", name):
+        raise NameMalformed(name=name)
 
 
 def allocate(
@@ -234,11 +177,8 @@ def allocate(
     tags: tag.Tags,
 ) -> tuple[list[Address], str]:
     """New EIPs in status CREATING, and the id of the task that ends it."""
-    _check_charge_type(charge_type)
-    _check_bandwidth(charge_type, bandwidth_mbps)
-    total = len(tx.all(Address)) + count
-    if total > QUOTA:
-        raise AddressQuota(count=total, limit=QUOTA)
+    _check_name(name)
+    _count_allocation(tx, count)
     made: list[Address] = []
     for _ in range(count):
         one = tx.put(
@@ -246,7 +186,7 @@ def allocate(
                 id=tx.new_id("eip"),
                 region=tx.region,
                 created=tx.now,
-                name=name,
+                name=name or DEFAULT_NAME,
                 ip=public_pool.free_address(tx),
                 status="CREATING",
                 type=kind,
@@ -262,10 +202,20 @@ def allocate(
     return made, task.begin(tx, tx.timing.address_s)
 
 
-def check_idle(found: Address) -> None:
-    """Raises AddressBusy."""
+def _count_allocation(tx: Transaction, count: int) -> None:
+    total = len(tx.all(Address)) + count
+    if total > QUOTA:
+        raise AddressQuota(count=total, limit=QUOTA)
+    today = allocated_today(tx)
+    if today.count + count > DAILY_QUOTA:
+        raise DailyAddressQuota(count=today.count + count, limit=DAILY_QUOTA)
+    tx.put(replace(today, count=today.count + count))
+
+
+def check_idle(found: Address, busy: type[AddressBusy] = AddressBusy) -> None:
+    """Raises the refusal for an EIP with a task under way."""
     if found.status in {"CREATING", "BINDING", "UNBINDING", "OFFLINING"}:
-        raise AddressBusy(address_id=found.id, status=found.status)
+        raise busy(address_id=found.id, status=found.status)
 
 
 @step("address.settled")
@@ -302,30 +252,8 @@ def release(tx: Transaction, address_ids: tuple[str, ...]) -> str:
 def rename(tx: Transaction, address_id: str, name: str) -> None:
     """ModifyAddressAttribute."""
     found = get(tx, address_id)
-    if len(name) > NAME_LIMIT:
-        raise InvalidParameterValue(name="AddressName", value=name, wanted=f"at most {NAME_LIMIT} characters")
+    _check_name(name)
     tx.put(replace(found, name=name))
-
-
-def change_bandwidth(tx: Transaction, address_ids: tuple[str, ...], bandwidth_mbps: int) -> str:
-    """ModifyAddressesBandwidth. Gives the task's id."""
-    for address_id in address_ids:
-        found = get(tx, address_id)
-        check_idle(found)
-        _check_bandwidth(found.charge_type, bandwidth_mbps)
-        tx.put(replace(found, bandwidth_mbps=bandwidth_mbps))
-    return task.begin(tx, tx.timing.address_s)
-
-
-def change_charge_type(tx: Transaction, address_id: str, charge_type: str, bandwidth_mbps: int) -> None:
-    """ModifyAddressInternetChargeType."""
-    found = get(tx, address_id)
-    check_idle(found)
-    _check_charge_type(charge_type)
-    if found.charge_type == charge_type:
-        raise ChargeTypeNotChanged(address_id=address_id, charge_type=charge_type)
-    _check_bandwidth(charge_type, bandwidth_mbps)
-    tx.put(replace(found, charge_type=charge_type, bandwidth_mbps=bandwidth_mbps))
 
 
 @public_pool.holds

@@ -56,18 +56,18 @@ REGION_NAMES = {
     "ap-beijing": "North China (Beijing)",
 }
 
-# name of the size: cores, GiB, ENIs, addresses for each ENI (as the real S5 family has them).
+# Name of the size: cores, GiB, ENIs, addresses for each ENI (576/18527: S5 and SA2 have the same; S6 assumed to).
 _SIZES = {
-    "SMALL1": (1, 1, 2, 2),
-    "SMALL2": (1, 2, 2, 2),
-    "SMALL4": (1, 4, 2, 2),
-    "MEDIUM2": (2, 2, 2, 6),
-    "MEDIUM4": (2, 4, 2, 6),
-    "MEDIUM8": (2, 8, 2, 6),
+    "SMALL1": (1, 1, 2, 6),
+    "SMALL2": (1, 2, 2, 6),
+    "SMALL4": (1, 4, 2, 6),
+    "MEDIUM2": (2, 2, 4, 10),
+    "MEDIUM4": (2, 4, 4, 10),
+    "MEDIUM8": (2, 8, 4, 10),
     "LARGE8": (4, 8, 4, 10),
     "LARGE16": (4, 16, 4, 10),
-    "2XLARGE16": (8, 16, 4, 10),
-    "2XLARGE32": (8, 32, 4, 10),
+    "2XLARGE16": (8, 16, 6, 20),
+    "2XLARGE32": (8, 32, 6, 20),
 }
 INSTANCE_TYPES = {
     f"{family}.{size}": InstanceType(f"{family}.{size}", *figures)

@@ -24,7 +24,7 @@ class ClientTokenTooLong(Refusal):
 
     code = "InvalidClientToken.TooLong"
     template = "The ClientToken exceeds 64 characters."
-    source = documented("the SDK's errorcodes.py (cvm)")
+    source = documented("RunInstances: ClientToken at most 64 characters; InvalidClientToken.TooLong", page="213/15730")
 
 
 def former_answer(tx: Transaction, token: str, digest: str) -> str | None:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from localcloud.rules import instance, interface, references, subnet, tag
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import ParameterTooLong, Refusal, assumed, documented, provider
+from localcloud.rules.refusal import Refusal, assumed, check_bytes, documented
 from localcloud.rules.transaction import Transaction
 
 NAME_LIMIT = 60
@@ -46,7 +46,7 @@ class HaVipNotFound(Refusal):
 
     code = "ResourceNotFound"
     template = "The HAVIP `{havip_id}` does not exist."
-    source = provider("DescribeHaVips with ResourceNotFound counts as gone (provider-api.md, ha.Vip)")
+    source = documented("DeleteHaVip and the other actions on HAVIPs: ResourceNotFound", page="215/30651")
 
 
 class HaVipQuota(Refusal):
@@ -54,15 +54,15 @@ class HaVipQuota(Refusal):
 
     code = "LimitExceeded"
     template = "The number of HAVIPs in VPC `{vpc_id}` has reached the limit {limit}."
-    source = documented("the quota is named on the page of DescribeVpcLimits; its figure is assumed")
+    source = documented("VPC limits: 10 HAVIPs for a VPC", page="215/537")
 
 
 class HaVipInUse(Refusal):
     """A HAVIP with an EIP or with associated instances is not deleted."""
 
-    code = "UnsupportedOperation.InvalidState"
+    code = "UnsupportedOperation"
     template = "The HAVIP `{havip_id}` is bound to `{user}`."
-    source = provider("DeleteHaVip retries UnsupportedOperation*: 'still bound' (provider-api.md, ha.Vip)")
+    source = documented("DeleteHaVip: UnsupportedOperation (the provider takes it for `still bound`)", page="215/30651")
 
 
 class AssociationExists(Refusal):
@@ -70,15 +70,23 @@ class AssociationExists(Refusal):
 
     code = "InvalidParameterValue.DuplicatedHaVipAssociations"
     template = "The HAVIP `{havip_id}` is already associated with `{target_id}`."
-    source = documented("the SDK's errorcodes.py")
+    source = documented("AssociateHaVipInstance: InvalidParameterValue.DuplicatedHaVipAssociations", page="215/118882")
 
 
 class AssociationNotFound(Refusal):
-    """An association that is taken away must be there."""
+    """An association that is removed must exist."""
 
-    code = "UnsupportedOperation.AttachmentNotFound"
+    code = "ResourceNotFound"
     template = "The HAVIP `{havip_id}` is not associated with `{target_id}`."
-    source = documented("the SDK's errorcodes.py")
+    source = documented("DisassociateHaVipInstance: ResourceNotFound", page="215/118881")
+
+
+class TargetNotFound(Refusal):
+    """An instance or interface that a HAVIP is associated with must exist."""
+
+    code = "ResourceNotFound"
+    template = "`{target_id}` does not exist."
+    source = documented("AssociateHaVipInstance: ResourceNotFound", page="215/118882")
 
 
 class AssociationQuota(Refusal):
@@ -86,7 +94,7 @@ class AssociationQuota(Refusal):
 
     code = "LimitExceeded"
     template = "The HAVIP `{havip_id}` can't be associated with more than 10 instances."
-    source = documented("the page of AssociateHaVipInstance: HaVipAssociationSet, at most 10")
+    source = documented("CreateHaVip, AssociateHaVipInstance (215/118882): at most 10; LimitExceeded", page="215/30652")
 
 
 class TooManyHaVips(Refusal):
@@ -94,15 +102,17 @@ class TooManyHaVips(Refusal):
 
     code = "LimitExceeded"
     template = "The network interface `{interface_id}` can't have more than {limit} HAVIPs."
-    source = assumed("issue 5 wants 6 refused; no public page found that gives the figure")
+    source = assumed("no page gives a figure")
 
 
 class TargetInOtherVpc(Refusal):
     """A HAVIP is associated with instances of its own VPC and subnet."""
 
-    code = "UnsupportedOperation.VpcMismatch"
+    code = "InvalidParameterValue.ParameterMismatch"
     template = "`{target_id}` is not in subnet `{subnet_id}` of HAVIP `{havip_id}`."
-    source = documented("product/215/31817: a HAVIP is bound to machines of its own subnet; errorcodes.py")
+    source = documented(
+        "HAVIP overview: only instances of its own subnet announce it (code of 215/118882)", page="intl:215/31817"
+    )
 
 
 class TargetKindUnknown(Refusal):
@@ -110,7 +120,7 @@ class TargetKindUnknown(Refusal):
 
     code = "InvalidParameterValue"
     template = "The InstanceType `{type}` of `{target_id}` is not CVM or ENI, or does not fit."
-    source = documented("the SDK's models.py: HaVipAssociation.InstanceType")
+    source = documented("AssociateHaVipInstance: InstanceType CVM or ENI; InvalidParameterValue", page="215/118882")
 
 
 def get(tx: Transaction, havip_id: str) -> HaVip:
@@ -132,8 +142,7 @@ def create(
     tags: tag.Tags,
 ) -> HaVip:
     """A new HAVIP that nobody holds."""
-    if len(name) > NAME_LIMIT:
-        raise ParameterTooLong(name="HaVipName", limit=NAME_LIMIT)
+    check_bytes("HaVipName", name, NAME_LIMIT)
     if sum(one.vpc_id == vpc_id for one in tx.all(HaVip)) >= PER_VPC:
         raise HaVipQuota(vpc_id=vpc_id, limit=PER_VPC)
     if address is not None:
@@ -157,8 +166,7 @@ def create(
 def modify(tx: Transaction, havip_id: str, *, name: str | None) -> None:
     """Give it another name."""
     found = get(tx, havip_id)
-    if name is not None and len(name) > NAME_LIMIT:
-        raise ParameterTooLong(name="HaVipName", limit=NAME_LIMIT)
+    check_bytes("HaVipName", name or "", NAME_LIMIT)
     tx.put(replace(found, name=found.name if name is None else name))
 
 
@@ -173,10 +181,16 @@ def delete(tx: Transaction, havip_id: str) -> None:
 
 def _card_of(tx: Transaction, target: Association) -> interface.Interface:
     if target.type == "CVM" and target.target_id.startswith("ins-"):
-        return interface.get(tx, instance.get(tx, target.target_id).interface_id)
-    if target.type == "ENI" and target.target_id.startswith("eni-"):
-        return interface.get(tx, target.target_id)
-    raise TargetKindUnknown(type=target.type, target_id=target.target_id)
+        owner = tx.find(instance.Instance, target.target_id)
+        card_id = "" if owner is None else owner.interface_id
+    elif target.type == "ENI" and target.target_id.startswith("eni-"):
+        card_id = target.target_id
+    else:
+        raise TargetKindUnknown(type=target.type, target_id=target.target_id)
+    card = tx.find(interface.Interface, card_id)
+    if card is None:
+        raise TargetNotFound(target_id=target.target_id)
+    return card
 
 
 def associate(tx: Transaction, havip_id: str, target: Association) -> None:

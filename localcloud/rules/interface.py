@@ -15,6 +15,7 @@ from localcloud.rules.transaction import Transaction
 
 NAME_LIMIT = 60
 GROUPS_LIMIT = 5
+PER_VPC = 1000  # besides the primary ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class InterfaceNotFound(Refusal):
 
     code = "ResourceNotFound"
     template = "The network interface `{interface_id}` does not exist."
-    source = documented("the page of DeleteNetworkInterface: ResourceNotFound")
+    source = documented("DeleteNetworkInterface: ResourceNotFound", page="215/15822")
 
 
 class PrimaryInterfaceStays(Refusal):
@@ -64,15 +65,31 @@ class PrimaryInterfaceStays(Refusal):
 
     code = "UnsupportedOperation.InvalidState"
     template = "The primary network interface `{interface_id}` of `{instance_id}` can't be detached or deleted."
-    source = documented("product/576/18527, limits of ENIs; errorcodes.py")
+    source = documented(
+        "DeleteNetworkInterface, DetachNetworkInterface (215/15816): UnsupportedOperation.InvalidState; "
+        "the primary interface cannot be detached: 576/18527",
+        page="215/15822",
+    )
 
 
 class InterfaceAttached(Refusal):
-    """An interface that is attached to an instance is not deleted, nor attached again."""
+    """An interface that is attached to an instance is not deleted."""
 
     code = "UnsupportedOperation.InvalidState"
     template = "The network interface `{interface_id}` is attached to `{instance_id}`."
-    source = documented("the page of DeleteNetworkInterface: detach it first; errorcodes.py")
+    source = documented(
+        "DeleteNetworkInterface: it must be detached first; UnsupportedOperation.InvalidState", page="215/15822"
+    )
+
+
+class InterfaceAttachedAlready(Refusal):
+    """An interface is attached to one instance at a time."""
+
+    code = "UnsupportedOperation.AttachmentAlreadyExists"
+    template = "The network interface `{interface_id}` is attached to `{instance_id}`."
+    source = documented(
+        "AttachNetworkInterface: one instance; UnsupportedOperation.AttachmentAlreadyExists", page="215/15819"
+    )
 
 
 class InterfaceNotAttached(Refusal):
@@ -80,15 +97,17 @@ class InterfaceNotAttached(Refusal):
 
     code = "UnsupportedOperation.InvalidState"
     template = "The network interface `{interface_id}` is not attached to `{instance_id}`."
-    source = documented("the page of DetachNetworkInterface; errorcodes.py")
+    source = documented("DetachNetworkInterface: UnsupportedOperation.InvalidState", page="215/15816")
 
 
 class InterfaceBusy(Refusal):
     """An interface that is being attached or detached takes no other change."""
 
-    code = "UnsupportedOperation.ResourceProcessing"
+    code = "UnsupportedOperation.InvalidState"
     template = "The network interface `{interface_id}` is in state {state}."
-    source = documented("the SDK's errorcodes.py")
+    source = documented(
+        "AttachNetworkInterface, 215/15816, 215/15822: UnsupportedOperation.InvalidState", page="215/15819"
+    )
 
 
 class TooManyGroups(Refusal):
@@ -96,31 +115,27 @@ class TooManyGroups(Refusal):
 
     code = "LimitExceeded"
     template = "A network interface takes 1 to 5 security groups; {count} were given."
-    source = documented("the SDK's errorcodes.py: for an instance its cvm list says at most 5")
+    source = documented("VPC limits: 5 security groups for an instance; LimitExceeded (215/15815)", page="215/537")
 
 
-class AddressNotOnInterface(Refusal):
-    """A private address that is taken from an interface, or bound on it, is one of its own."""
+class InterfaceQuota(Refusal):
+    """A VPC holds at most 1,000 secondary interfaces."""
 
-    code = "InvalidNetworkInterfaceId.NotFound"
-    template = "The address `{address}` is not on network interface `{interface_id}`."
-    source = documented("the SDK's errorcodes.py")
-
-
-class PrimaryAddressStays(Refusal):
-    """An interface keeps its primary address."""
-
-    code = "UnsupportedOperation.PrimaryIp"
-    template = "The address `{address}` is the primary address of `{interface_id}`."
-    source = documented("the SDK's errorcodes.py")
+    code = "LimitExceeded.NetworkInterfaceLimitExceeded"
+    template = "The number of network interfaces in VPC `{vpc_id}` has reached the limit {limit}."
+    source = documented(
+        "VPC limits: 1000 secondary interfaces for a VPC; code of CreateNetworkInterface", page="215/537"
+    )
 
 
-class TooManyAddresses(Refusal):
-    """An interface has as many private addresses as its instance's type allows, 30 if it has none."""
+class DescriptionTooLong(Refusal):
+    """An interface's description has at most 60 characters."""
 
-    code = "LimitExceeded.EniPrivateIpLimit"
-    template = "The network interface `{interface_id}` can't have more than {limit} private addresses."
-    source = documented("product/576/18527, limits of ENIs; errorcodes.py")
+    code = "InvalidParameterValue.TooLong"
+    template = "The value of parameter `NetworkInterfaceDescription` is longer than 60 characters."
+    source = documented(
+        "CreateNetworkInterface: NetworkInterfaceDescription; InvalidParameterValue.TooLong", page="215/15818"
+    )
 
 
 def get(tx: Transaction, interface_id: str) -> Interface:
@@ -146,7 +161,8 @@ def check_groups(tx: Transaction, group_ids: tuple[str, ...]) -> None:
 
 def _check_texts(name: str, description: str) -> None:
     check_bytes("NetworkInterfaceName", name, NAME_LIMIT)
-    check_bytes("NetworkInterfaceDescription", description, NAME_LIMIT)
+    if len(description) > NAME_LIMIT:
+        raise DescriptionTooLong
 
 
 def create(
@@ -156,23 +172,22 @@ def create(
     description: str,
     vpc_id: str,
     subnet_id: str,
-    wanted: tuple[IPv4Address, ...],
-    extra: int,
+    wanted: IPv4Address | None,
     group_ids: tuple[str, ...],
     tags: tag.Tags,
 ) -> Interface:
-    """A new interface with these addresses (the first is the primary), and so many more."""
+    """A new interface with that primary address, or a free one."""
     _check_texts(name, description)
     vpc.get(tx, vpc_id)
     place = subnet.get(tx, subnet_id)
     if group_ids:
         check_groups(tx, group_ids)
-    made = _place(tx, name=name, description=description, place=place, wanted=wanted[:1], group_ids=group_ids)
-    tx.put(made)
+    if sum(one.vpc_id == vpc_id and not one.primary for one in tx.all(Interface)) >= PER_VPC:
+        raise InterfaceQuota(vpc_id=vpc_id, limit=PER_VPC)
+    made = _place(tx, name=name, description=description, place=place, wanted=wanted, group_ids=group_ids)
     tag.attach(tx, made.id, tags)
-    add_addresses(tx, made.id, wanted[1:], extra)
     after(tx, tx.timing.interface_s, "interface.settled", made.id)
-    return tx.put(replace(get(tx, made.id), state="PENDING"))
+    return tx.put(replace(made, state="PENDING"))
 
 
 def _place(
@@ -181,12 +196,12 @@ def _place(
     name: str,
     description: str,
     place: subnet.Subnet,
-    wanted: tuple[IPv4Address, ...],
+    wanted: IPv4Address | None,
     group_ids: tuple[str, ...],
 ) -> Interface:
-    for address in wanted:
-        subnet.check_free(tx, place, address)
-    address = wanted[0] if wanted else subnet.free_address(tx, place)
+    if wanted is not None:
+        subnet.check_free(tx, place, wanted)
+    address = wanted or subnet.free_address(tx, place)
     interface_id = tx.new_id("eni")
     return Interface(
         id=interface_id,
@@ -216,7 +231,7 @@ def create_primary(
         name="Primary ENI",
         description="Primary ENI",
         place=place,
-        wanted=() if wanted is None else (wanted,),
+        wanted=wanted,
         group_ids=group_ids,
     )
     return tx.put(replace(made, primary=True, instance_id=instance_id, attached=tx.now))
@@ -255,36 +270,6 @@ def modify(
             group_ids=group_ids or present.group_ids,
         )
     )
-
-
-def add_addresses(
-    tx: Transaction, interface_id: str, wanted: tuple[IPv4Address, ...], extra: int, limit: int = 30
-) -> tuple[PrivateAddress, ...]:
-    """Give it these secondary addresses, and so many more."""
-    added: list[PrivateAddress] = []
-    place = subnet.get(tx, get(tx, interface_id).subnet_id)
-    for address in (*wanted, *([None] * extra)):
-        present = get(tx, interface_id)
-        if len(present.addresses) >= limit:
-            raise TooManyAddresses(interface_id=interface_id, limit=limit)
-        if address is not None:
-            subnet.check_free(tx, place, address)
-        entry = PrivateAddress(address or subnet.free_address(tx, place), primary=False)
-        tx.put(replace(present, addresses=(*present.addresses, entry)))
-        added.append(entry)
-    return tuple(added)
-
-
-def remove_addresses(tx: Transaction, interface_id: str, doomed: tuple[IPv4Address, ...]) -> None:
-    """Take secondary addresses away."""
-    present = get(tx, interface_id)
-    for address in doomed:
-        entry = next((entry for entry in present.addresses if entry.address == address), None)
-        if entry is None:
-            raise AddressNotOnInterface(address=address, interface_id=interface_id)
-        if entry.primary:
-            raise PrimaryAddressStays(address=address, interface_id=interface_id)
-    tx.put(replace(present, addresses=tuple(entry for entry in present.addresses if entry.address not in doomed)))
 
 
 def check_idle(found: Interface) -> None:

@@ -16,7 +16,7 @@ class InterfaceOfOtherVpc(Refusal):
 
     code = "UnsupportedOperation.VpcMismatch"
     template = "The network interface `{interface_id}` and the instance `{instance_id}` are in different VPCs."
-    source = documented("the SDK's errorcodes.py")
+    source = documented("AttachNetworkInterface: UnsupportedOperation.VpcMismatch", page="215/15819")
 
 
 class InterfaceInOtherZone(Refusal):
@@ -24,7 +24,7 @@ class InterfaceInOtherZone(Refusal):
 
     code = "UnsupportedOperation.ZoneMismatch"
     template = "The network interface `{interface_id}` is in zone {zone}, the instance in {other}."
-    source = documented("the SDK's errorcodes.py")
+    source = documented("AttachNetworkInterface: same zone; UnsupportedOperation.ZoneMismatch", page="215/15819")
 
 
 class TooManyInterfaces(Refusal):
@@ -32,24 +32,49 @@ class TooManyInterfaces(Refusal):
 
     code = "LimitExceeded"
     template = "The instance `{instance_id}` of type {type} can't have more than {limit} network interfaces."
-    source = documented("product/576/18527, limits of ENIs for each instance type")
+    source = documented("ENI limits: interfaces by instance type; LimitExceeded (215/15819)", page="576/18527")
 
 
 class InstanceStateForbidsInterface(Refusal):
     """An interface is attached to an instance that is running or stopped."""
 
-    code = "UnsupportedOperation.InvalidInstanceState"
+    code = "UnsupportedOperation.InvalidState"
     template = "The instance `{instance_id}` is in state {state}."
-    source = documented("the SDK's errorcodes.py")
+    source = documented(
+        "AttachNetworkInterface: a running or stopped instance; UnsupportedOperation.InvalidState", page="215/15819"
+    )
+
+
+class InstanceToAttachNotFound(Refusal):
+    """The instance that an interface is attached to must exist."""
+
+    code = "ResourceNotFound"
+    template = "The instance `{instance_id}` does not exist."
+    source = documented("AttachNetworkInterface: ResourceNotFound", page="215/15819")
+
+
+class InterfaceWithoutGroup(Refusal):
+    """An interface that is attached belongs to at least one security group."""
+
+    code = "UnsupportedOperation"
+    template = "The network interface `{interface_id}` belongs to no security group."
+    source = documented(
+        "AttachNetworkInterface: bind at least one security group to the interface; UnsupportedOperation",
+        page="215/15819",
+    )
 
 
 def attach(tx: Transaction, interface_id: str, instance_id: str) -> None:
     """AttachNetworkInterface."""
     found = interface.get(tx, interface_id)
     if found.instance_id:
-        raise interface.InterfaceAttached(interface_id=interface_id, instance_id=found.instance_id)
+        raise interface.InterfaceAttachedAlready(interface_id=interface_id, instance_id=found.instance_id)
     interface.check_idle(found)
-    target = instance.get(tx, instance_id)
+    target = tx.find(instance.Instance, instance_id)
+    if target is None:
+        raise InstanceToAttachNotFound(instance_id=instance_id)
+    if not found.group_ids:
+        raise InterfaceWithoutGroup(interface_id=interface_id)
     _check(tx, found, target)
     indexes = {card.device_index for card in interface.of_instance(tx, instance_id)}
     if len(indexes) >= target.type.interfaces:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from typing import ClassVar
 
-from localcloud.rules import address, address_binding, references, subnet, tag, vpc
+from localcloud.rules import address_binding, instance, nat_addresses, references, subnet, tag, vpc
+from localcloud.rules.catalog import ZONES
 from localcloud.rules.jobs import after, step
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import InvalidParameterValue, ParameterTooLong, Refusal, documented
+from localcloud.rules.refusal import InvalidParameterValue, Refusal, check_bytes, documented
 from localcloud.rules.transaction import Transaction
 
 NAME_LIMIT = 60
 STANDARD = 2  # NatProductVersion of the standard type, whose size is fixed
 PER_VPC = 3
-ADDRESSES = 10
 CONNECTIONS = (1_000_000, 3_000_000, 10_000_000)
 BANDWIDTHS = (20, 50, 100, 200, 500, 1000, 2000, 5000)
-_ERRORS = documented("the SDK's errorcodes.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class NatGatewayNotFound(Refusal):
 
     code = "ResourceNotFound"
     template = "The NAT gateway `{gateway_id}` does not exist."
-    source = documented("the page of DeleteNatGateway: ResourceNotFound")
+    source = documented("DeleteNatGateway: ResourceNotFound", page="215/36719")
 
 
 class NatGatewayQuota(Refusal):
@@ -64,47 +64,26 @@ class NatGatewayQuota(Refusal):
 
     code = "LimitExceeded.NatGatewayPerVpcLimitExceeded"
     template = "The number of NAT gateways in VPC `{vpc_id}` has reached the limit {limit}."
-    source = documented("the quota is named on the page of DescribeVpcLimits; its figure is assumed; errorcodes.py")
+    source = documented("NAT gateway limits: 3 for a VPC (code of 215/36721)", page="intl:1015/30230")
 
 
-class TooManyGatewayAddresses(Refusal):
-    """A NAT gateway has 1 to 10 EIPs."""
+class GatewayZoneUnknown(Refusal):
+    """A NAT gateway's zone is one of the request's region."""
 
-    code = "LimitExceeded.PublicIpAddressPerNatGatewayLimitExceeded"
-    template = "A NAT gateway takes at most {limit} public addresses."
-    source = documented("the quota is named on the page of DescribeVpcLimits; its figure is assumed; errorcodes.py")
-
-
-class LastAddressStays(Refusal):
-    """A NAT gateway keeps at least one EIP."""
-
-    code = "UnsupportedOperation.PublicIpAddressDisassociate"
-    template = "The NAT gateway `{gateway_id}` must keep at least one public address."
-    source = _ERRORS
-
-
-class GatewayAddressNotFound(Refusal):
-    """An EIP for a NAT gateway must exist."""
-
-    code = "UnsupportedOperation.PublicIpAddressIsNotExisted"
-    template = "The public address `{ip}` does not exist."
-    source = _ERRORS
-
-
-class AddressNotOnGateway(Refusal):
-    """An EIP that a NAT gateway lets go, or that a rule names, is one of its own."""
-
-    code = "UnsupportedOperation.NatGatewayEipNotExists"
-    template = "The public address `{ip}` is not bound to NAT gateway `{gateway_id}`."
-    source = _ERRORS
+    code = "UnsupportedOperation.NotSupportZone"
+    template = "The zone `{zone}` is not available in region `{region}`."
+    source = documented("CreateNatGateway: Zone; UnsupportedOperation.NotSupportZone", page="215/36721")
 
 
 class NatGatewayNeedsAddress(Refusal):
-    """A NAT gateway is born with an EIP, an existing one or a new one."""
+    """A NAT gateway is created with an EIP, an existing one or a new one."""
 
-    code = "InvalidParameterValue.MustHasOne"
+    code = "InvalidParameterValue.Empty"
     template = "Give PublicIpAddresses, or an AddressCount of at least 1."
-    source = documented("the page of CreateNatGateway; code in errorcodes.py")
+    source = documented(
+        "CreateNatGateway: at least one of AddressCount and PublicIpAddresses; InvalidParameterValue.Empty",
+        page="215/36721",
+    )
 
 
 class NatGatewayBusy(Refusal):
@@ -112,31 +91,9 @@ class NatGatewayBusy(Refusal):
 
     code = "UnsupportedOperation.InvalidState"
     template = "The NAT gateway `{gateway_id}` is in state {state}."
-    source = _ERRORS
-
-
-class SnatRuleExists(Refusal):
-    """A subnet or interface has one SNAT rule on a gateway."""
-
-    code = "InvalidParameterValue.NatSnatRuleExists"
-    template = "The NAT gateway `{gateway_id}` already has a SNAT rule for `{resource_id}`."
-    source = _ERRORS
-
-
-class SnatRuleNotFound(Refusal):
-    """A SNAT rule that a request names must exist."""
-
-    code = "InvalidParameterValue.NatGatewaySnatRuleNotExists"
-    template = "The SNAT rule `{rule_id}` does not exist on NAT gateway `{gateway_id}`."
-    source = _ERRORS
-
-
-class SnatOfOtherVpc(Refusal):
-    """A SNAT rule is for a subnet or an interface of the gateway's VPC."""
-
-    code = "UnsupportedOperation.VpcMismatch"
-    template = "`{resource_id}` is not in VPC `{vpc_id}` of NAT gateway `{gateway_id}`."
-    source = _ERRORS
+    source = documented(
+        "CreateNatGateway: AVAILABLE before any other action; UnsupportedOperation.InvalidState", page="215/36721"
+    )
 
 
 def get(tx: Transaction, gateway_id: str) -> NatGateway:
@@ -145,22 +102,6 @@ def get(tx: Transaction, gateway_id: str) -> NatGateway:
     if found is None:
         raise NatGatewayNotFound(gateway_id=gateway_id)
     return found
-
-
-def addresses(tx: Transaction, gateway_id: str) -> list[address.Address]:
-    """Its EIPs, oldest binding first."""
-    return address.of_target(tx, gateway_id)
-
-
-def _take(tx: Transaction, gateway_id: str, ips: tuple[str, ...]) -> None:
-    if len(addresses(tx, gateway_id)) + len(ips) > ADDRESSES:
-        raise TooManyGatewayAddresses(limit=ADDRESSES)
-    for ip in ips:
-        try:
-            found = address.by_ip(tx, ip)
-        except address.PublicAddressNotFound:
-            raise GatewayAddressNotFound(ip=ip) from None
-        address_binding.bind_to_gateway(tx, found, gateway_id)
 
 
 def create(
@@ -178,9 +119,10 @@ def create(
     tags: tag.Tags,
 ) -> NatGateway:
     """A new gateway, PENDING, with existing EIPs or new ones."""
-    if len(name) > NAME_LIMIT:
-        raise ParameterTooLong(name="NatGatewayName", limit=NAME_LIMIT)
+    check_bytes("NatGatewayName", name, NAME_LIMIT)
     vpc.get(tx, vpc_id)
+    if zone not in ZONES[tx.region]:
+        raise GatewayZoneUnknown(zone=zone, region=tx.region)
     if product_version == STANDARD:
         bandwidth_mbps, connections = 5000, 2_000_000
     else:
@@ -204,30 +146,9 @@ def create(
         )
     )
     tag.attach(tx, made.id, tags)
-    _take(tx, made.id, (*ips, *_allocate(tx, new_addresses)))
+    nat_addresses.take(tx, made.id, ips, new_addresses)
     after(tx, tx.timing.nat_gateway_s, "nat.settled", made.id)
     return made
-
-
-def _allocate(tx: Transaction, count: int) -> list[str]:
-    if count > ADDRESSES:
-        raise TooManyGatewayAddresses(limit=ADDRESSES)
-    if count == 0:
-        return []
-    made, _ = address.allocate(
-        tx,
-        count,
-        name="",
-        kind="EIP",
-        charge_type="TRAFFIC_POSTPAID_BY_HOUR",
-        bandwidth_mbps=100,
-        isp="BGP",
-        egress="center_egress1",
-        tags={},
-    )
-    for one in made:
-        tx.put(replace(one, status="UNBIND"))
-    return [str(one.ip) for one in made]
 
 
 def _check_size(bandwidth_mbps: int, connections: int) -> None:
@@ -245,7 +166,7 @@ def _settled(tx: Transaction, gateway_id: str) -> None:
     if found.state != "DELETING":
         tx.put(replace(found, state="AVAILABLE"))
         return
-    for one in addresses(tx, gateway_id):
+    for one in nat_addresses.of_gateway(tx, gateway_id):
         address_binding.unbind_from_gateway(tx, one)
     tag.detach_all(tx, gateway_id)
     tx.delete(found)
@@ -264,8 +185,7 @@ def modify(
 ) -> None:
     """Change what is given."""
     found = get_ready(tx, gateway_id)
-    if name is not None and len(name) > NAME_LIMIT:
-        raise ParameterTooLong(name="NatGatewayName", limit=NAME_LIMIT)
+    check_bytes("NatGatewayName", name or "", NAME_LIMIT)
     changed = replace(
         found,
         name=found.name if name is None else name,
@@ -280,20 +200,26 @@ def modify(
 def add_addresses(tx: Transaction, gateway_id: str, ips: tuple[str, ...], new_addresses: int) -> None:
     """AssociateNatGatewayAddress."""
     get_ready(tx, gateway_id)
-    _take(tx, gateway_id, (*ips, *_allocate(tx, new_addresses)))
+    nat_addresses.take(tx, gateway_id, ips, new_addresses)
 
 
 def remove_addresses(tx: Transaction, gateway_id: str, ips: tuple[str, ...]) -> None:
-    """DisassociateNatGatewayAddress."""
+    """DisassociateNatGatewayAddress: SNAT rules lose the EIPs, and go with their last one."""
     get_ready(tx, gateway_id)
-    own = {str(one.ip): one for one in addresses(tx, gateway_id)}
-    for ip in ips:
-        if ip not in own:
-            raise AddressNotOnGateway(ip=ip, gateway_id=gateway_id)
-    if len(set(ips)) >= len(own):
-        raise LastAddressStays(gateway_id=gateway_id)
-    for ip in set(ips):
-        address_binding.unbind_from_gateway(tx, own[ip])
+    nat_addresses.release(tx, gateway_id, set(ips))
+    _keep_rules(tx, gateway_id, lambda rule: _without(rule, set(ips)))
+
+
+def _without(rule: SnatRule, gone: set[str]) -> SnatRule | None:
+    kept = tuple(ip for ip in rule.public_addresses if ip not in gone)
+    return replace(rule, public_addresses=kept) if kept else None
+
+
+def _keep_rules(tx: Transaction, gateway_id: str, change: Callable[[SnatRule], SnatRule | None]) -> None:
+    """Change or remove SNAT rules whose EIP or resource is gone (limits of NAT gateways, intl:1015/30230)."""
+    found = get(tx, gateway_id)
+    changed = (change(rule) for rule in found.rules)
+    tx.put(replace(found, rules=tuple(rule for rule in changed if rule is not None)))
 
 
 def delete(tx: Transaction, gateway_id: str) -> None:
@@ -312,13 +238,21 @@ def public_address_for(tx: Transaction, gateway_id: str, subnet_id: str) -> IPv4
     for rule in gateway.rules:
         if rule.resource_id == subnet_id and rule.public_addresses:
             return IPv4Address(rule.public_addresses[0])
-    own = addresses(tx, gateway_id)
+    own = nat_addresses.of_gateway(tx, gateway_id)
     return own[0].ip if own else None
 
 
 @references.uses(vpc.Vpc)
 def _in_vpc(tx: Transaction, vpc_id: str) -> list[str]:
     return [one.id for one in tx.all(NatGateway) if one.vpc_id == vpc_id]
+
+
+@references.on_release(subnet.Subnet)
+@references.on_release(instance.Instance)
+def _resource_gone(tx: Transaction, gone: Record) -> None:
+    for one in tx.all(NatGateway):
+        if any(rule.resource_id == gone.id for rule in one.rules):
+            _keep_rules(tx, one.id, lambda rule: None if rule.resource_id == gone.id else rule)
 
 
 @references.uses(subnet.Subnet)

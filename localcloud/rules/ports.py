@@ -12,7 +12,10 @@ class PortMalformed(Refusal):
 
     code = "InvalidParameterValue.Malformed"
     template = "The port `{port}` is not valid: use ALL, 80, 80,443 or 8000-8010."
-    source = documented("the SDK's models.py: SecurityGroupPolicy.Port; errorcodes.py")
+    source = documented(
+        "CreateSecurityGroupPolicies, SecurityGroupPolicy.Port (215/15824); InvalidParameterValue.Malformed",
+        page="215/15807",
+    )
 
 
 def port_ranges(port: str) -> tuple[tuple[int, int], ...]:

@@ -19,9 +19,9 @@ _HOLDERS: list[Holder] = []
 class PoolEmpty(Refusal):
     """A public address is given out only while the pool has one left."""
 
-    code = "LimitExceeded.Address"
+    code = "ResourceInsufficient"
     template = "No public address is left in {pool}."
-    source = documented("the SDK's errorcodes.py")
+    source = documented("AllocateAddresses: ResourceInsufficient", page="215/16699")
 
 
 def holds(holder: Holder) -> Holder:

@@ -70,8 +70,7 @@ def rule_in_words(refusal: type[Refusal]) -> str:
     return " ".join((refusal.__doc__ or "").split())
 
 
-_ERRORS = "the SDK's errorcodes.py"
-_COMMON = documented("the common error codes of API 3.0")
+_COMMON = documented("the common error codes of API 3.0", page="213/30435")
 
 
 class MissingParameter(Refusal):
@@ -103,15 +102,15 @@ class InvalidParameterValue(Refusal):
 
     code = "InvalidParameterValue"
     template = "Invalid value for parameter `{name}`: {value!r}; {wanted}."
-    source = documented(_ERRORS)
+    source = _COMMON
 
 
 class ParameterOutOfRange(Refusal):
-    """A number lies outside its documented range."""
+    """A number lies inside its documented range."""
 
     code = "InvalidParameterValue.Range"
     template = "The value `{value}` of parameter `{name}` is not in the range [{low}, {high}]."
-    source = documented(_ERRORS)
+    source = documented("DescribeVpcs and the other lists: InvalidParameterValue.Range", page="215/15778")
 
 
 def check_range(name: str, value: int, low: int, high: int) -> int:
@@ -126,7 +125,7 @@ class ParameterTooLong(Refusal):
 
     code = "InvalidParameterValue.TooLong"
     template = "The value of parameter `{name}` is longer than {limit}."
-    source = documented(_ERRORS)
+    source = documented("CreateVpc: VpcName at most 60 bytes; InvalidParameterValue.TooLong", page="215/15774")
 
 
 def check_bytes(name: str, value: str, limit: int) -> None:
@@ -140,7 +139,21 @@ class TooManyValues(Refusal):
 
     code = "InvalidParameterValue.LimitExceeded"
     template = "The parameter `{name}` has {count} values; the limit is {limit}."
-    source = documented("the SDK's errorcodes.py (vpc, cvm, cbs); the actions' pages")
+    source = documented("DescribeVpcs: at most 100 ids; InvalidParameterValue.LimitExceeded", page="215/15778")
+
+
+def check_count(name: str, count: int, limit: int = 100) -> None:
+    """Raises TooManyValues for a list of more than `limit` entries."""
+    if count > limit:
+        raise TooManyValues(name=name, count=count, limit=limit)
+
+
+class IdMalformed(Refusal):
+    """An id is its kind's prefix, a hyphen, and 8 lower-case letters or digits (service vpc)."""
+
+    code = "InvalidParameterValue.Malformed"
+    template = "The value `{value}` of parameter `{name}` is malformed: it must read `{prefix}-` and 8 characters."
+    source = documented("every action of vpc: ids as vpc-f49l6u0z; InvalidParameterValue.Malformed", page="215/15773")
 
 
 class ClientTokenReused(Refusal):
@@ -148,4 +161,6 @@ class ClientTokenReused(Refusal):
 
     code = "UnsupportedOperation.IdempotentParameterMismatch"
     template = "The client token `{token}` has already been used with other parameters."
-    source = documented(_ERRORS)
+    source = documented(
+        "CreateNetworkInterface: ClientToken; UnsupportedOperation.IdempotentParameterMismatch", page="215/15818"
+    )

@@ -8,20 +8,19 @@ from ipaddress import IPv4Address, IPv4Network
 
 from localcloud.rules import havip, instance, interface, nat, references, route_table, vpc
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import Refusal, documented
+from localcloud.rules.refusal import Refusal, assumed, documented
 from localcloud.rules.route_table import Route, RouteTable
 from localcloud.rules.transaction import Transaction
 
 QUOTA = 50
-_ERRORS = documented("the SDK's errorcodes.py")
 
 
 class RouteNotFound(Refusal):
     """A route that is changed or removed must be in the table."""
 
-    code = "InvalidRouteId.NotFound"
+    code = "ResourceNotFound"
     template = "The route `{route_id}` does not exist in route table `{table_id}`."
-    source = _ERRORS
+    source = documented("DeleteRoutes (and 215/19215, 215/19216, 215/15764): ResourceNotFound", page="215/16725")
 
 
 class RouteQuota(Refusal):
@@ -29,7 +28,7 @@ class RouteQuota(Refusal):
 
     code = "LimitExceeded"
     template = "The number of routes in `{table_id}` has reached the limit {limit}."
-    source = documented("the quota is named on the page of DescribeVpcLimits; its figure is assumed")
+    source = documented("VPC limits: 50 routes for a route table", page="215/537")
 
 
 class NextHopInvalid(Refusal):
@@ -37,7 +36,7 @@ class NextHopInvalid(Refusal):
 
     code = "InvalidParameterValue.RouteNextHopInvalid"
     template = "The next hop `{gateway_id}` of type {gateway_type} does not exist in VPC `{vpc_id}`."
-    source = _ERRORS
+    source = documented("CreateRoutes: InvalidParameterValue.RouteNextHopInvalid", page="215/16724")
 
 
 class NextHopTypeUnsupported(Refusal):
@@ -45,15 +44,18 @@ class NextHopTypeUnsupported(Refusal):
 
     code = "UnsupportedOperation.NotSupportRouteType"
     template = "localcloud has no next hop of type {gateway_type}."
-    source = _ERRORS
+    source = assumed("localcloud's own limit; the real cloud has more types")
 
 
 class DestinationInVpc(Refusal):
-    """A route leads out of the VPC: the way inside is the VPC's own."""
+    """A route's destination lies outside the VPC's CIDR blocks."""
 
     code = "InvalidParameterValue.VpcCidrConflict"
     template = "The destination `{destination}` lies within the VPC's `{cidr}`."
-    source = _ERRORS
+    source = documented(
+        "CreateRoutes: DestinationCidrBlock is not inside the VPC; InvalidParameterValue.VpcCidrConflict",
+        page="215/16724",
+    )
 
 
 class DestinationTaken(Refusal):
@@ -61,7 +63,7 @@ class DestinationTaken(Refusal):
 
     code = "UnsupportedOperation.Ecmp"
     template = "The route table `{table_id}` already has a route to `{destination}`."
-    source = documented("the SDK's errorcodes.py: UnsupportedOperation.Ecmp (不支持ECMP)")
+    source = documented("CreateRoutes, EnableRoutes (215/19215): UnsupportedOperation.Ecmp", page="215/16724")
 
 
 def _nat_in(tx: Transaction, vpc_id: str, gateway_id: str) -> bool:

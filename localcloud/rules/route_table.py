@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from localcloud.rules import references, tag
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import ParameterTooLong, Refusal, documented, provider
+from localcloud.rules.refusal import Refusal, check_bytes, documented
 from localcloud.rules.transaction import Transaction
 
 NAME_LIMIT = 60
@@ -46,7 +46,7 @@ class RouteTableNotFound(Refusal):
 
     code = "ResourceNotFound"
     template = "The route table `{table_id}` does not exist."
-    source = provider("DeleteRouteTable with ResourceNotFound counts as deleted (provider-api.md, route.Table)")
+    source = documented("DeleteRouteTable: ResourceNotFound", page="215/15771")
 
 
 class RouteTableQuota(Refusal):
@@ -54,7 +54,7 @@ class RouteTableQuota(Refusal):
 
     code = "LimitExceeded"
     template = "The number of route tables in VPC `{vpc_id}` has reached the limit {limit}."
-    source = documented("the quota is named on the page of DescribeVpcLimits; its figure is assumed")
+    source = documented("VPC limits: 10 route tables for a VPC", page="215/537")
 
 
 class MainRouteTableStays(Refusal):
@@ -62,7 +62,7 @@ class MainRouteTableStays(Refusal):
 
     code = "UnsupportedOperation.DelDefaultRoute"
     template = "The main route table `{table_id}` can't be deleted."
-    source = documented("the SDK's errorcodes.py")
+    source = documented("DeleteRouteTable: UnsupportedOperation.DelDefaultRoute", page="215/15771")
 
 
 class RouteTableHasSubnets(Refusal):
@@ -70,7 +70,7 @@ class RouteTableHasSubnets(Refusal):
 
     code = "UnsupportedOperation.DelRouteWithSubnet"
     template = "The route table `{table_id}` is associated with subnet `{subnet_id}`."
-    source = documented("the SDK's errorcodes.py")
+    source = documented("DeleteRouteTable: UnsupportedOperation.DelRouteWithSubnet", page="215/15771")
 
 
 def get(tx: Transaction, table_id: str) -> RouteTable:
@@ -93,8 +93,7 @@ def main_of(tx: Transaction, vpc_id: str) -> RouteTable:
 
 def create(tx: Transaction, *, vpc_id: str, name: str, main: bool = False, tags: tag.Tags | None = None) -> RouteTable:
     """A new table without routes."""
-    if len(name) > NAME_LIMIT:
-        raise ParameterTooLong(name="RouteTableName", limit=NAME_LIMIT)
+    check_bytes("RouteTableName", name, NAME_LIMIT)
     if len(of_vpc(tx, vpc_id)) >= QUOTA:
         raise RouteTableQuota(vpc_id=vpc_id, limit=QUOTA)
     table = tx.put(
@@ -107,8 +106,7 @@ def create(tx: Transaction, *, vpc_id: str, name: str, main: bool = False, tags:
 def rename(tx: Transaction, table_id: str, name: str) -> None:
     """Give it another name."""
     table = get(tx, table_id)
-    if len(name) > NAME_LIMIT:
-        raise ParameterTooLong(name="RouteTableName", limit=NAME_LIMIT)
+    check_bytes("RouteTableName", name, NAME_LIMIT)
     tx.put(replace(table, name=name))
 
 

@@ -7,13 +7,14 @@ from typing import ClassVar, Literal
 
 from localcloud.rules import references, tag
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import InvalidParameterValue, ParameterTooLong, Refusal, assumed, documented, provider
+from localcloud.rules.refusal import InvalidParameterValue, ParameterTooLong, Refusal, documented, provider
 from localcloud.rules.transaction import Transaction
 
 NAME_LIMIT = 60
 DESCRIPTION_LIMIT = 100
 QUOTA = 50
 POLICIES_PER_DIRECTION = 100
+REFERRED_GROUPS = 10
 
 Direction = Literal["ingress", "egress"]
 
@@ -57,7 +58,7 @@ class SecurityGroupNotFound(Refusal):
 
     code = "ResourceNotFound"
     template = "The security group `{group_id}` does not exist."
-    source = provider("DescribeSecurityGroups with ResourceNotFound counts as gone (provider-api.md, security.Group)")
+    source = documented("DeleteSecurityGroup and the others: ResourceNotFound", page="215/15803")
 
 
 class SecurityGroupQuota(Refusal):
@@ -65,25 +66,31 @@ class SecurityGroupQuota(Refusal):
 
     code = "LimitExceeded"
     template = "The number of security groups has reached the limit {limit}."
-    source = documented("the example of DescribeSecurityGroupLimits")
+    source = documented("VPC limits: 50 security groups in a region (215/41428: the same)", page="215/537")
 
 
 class SecurityGroupInUse(Refusal):
     """A group that an interface or another group's policy uses is not deleted."""
 
-    code = "InvalidParameterValue.Reserved"
+    code = "ResourceInUse"
     template = "The security group `{group_id}` is in use by `{user}`."
-    source = assumed(
-        "the console refuses it, and the page of DeleteSecurityGroup a referenced group; neither names a code"
-    )
+    source = documented("DeleteSecurityGroup: not while a policy refers to it; ResourceInUse", page="215/15803")
 
 
 class PolicyQuota(Refusal):
     """A group has at most 100 policies in each direction."""
 
-    code = "LimitExceeded.SecurityGroupPolicySet"
+    code = "LimitExceeded"
     template = "The security group `{group_id}` would have {count} {direction} policies; the limit is 100."
-    source = documented("the example of DescribeSecurityGroupLimits; errorcodes.py")
+    source = documented("VPC limits: 100 in each direction; LimitExceeded (215/15807, 215/15810)", page="215/537")
+
+
+class ReferredGroupsQuota(Refusal):
+    """The policies of a group refer to at most 10 other groups."""
+
+    code = "LimitExceeded"
+    template = "The policies of security group `{group_id}` would refer to {count} groups; the limit is 10."
+    source = documented("VPC limits: ids of 10 security groups in the policies of a group", page="215/537")
 
 
 class VersionMismatch(Refusal):
@@ -99,7 +106,9 @@ class VersionStale(Refusal):
 
     code = "UnsupportedOperation.VersionMismatch"
     template = "The security group policies' version is `{current}`, not `{given}`."
-    source = documented("the pages of CreateSecurityGroupPolicies and DeleteSecurityGroupPolicies")
+    source = documented(
+        "DeleteSecurityGroupPolicies, 215/15807: UnsupportedOperation.VersionMismatch", page="215/15809"
+    )
 
 
 class DuplicatePolicy(Refusal):
@@ -107,7 +116,7 @@ class DuplicatePolicy(Refusal):
 
     code = "UnsupportedOperation.DuplicatePolicy"
     template = "The security group policy is repeated: {policy}."
-    source = documented("the page of CreateSecurityGroupPolicies: UnsupportedOperation.DuplicatePolicy")
+    source = documented("CreateSecurityGroupPolicies: UnsupportedOperation.DuplicatePolicy", page="215/15807")
 
 
 class PolicyNotFound(Refusal):
@@ -115,7 +124,7 @@ class PolicyNotFound(Refusal):
 
     code = "ResourceNotFound"
     template = "The {direction} policy {policy} does not exist in security group `{group_id}`."
-    source = documented("the page of DeleteSecurityGroupPolicies: ResourceNotFound")
+    source = documented("DeleteSecurityGroupPolicies: ResourceNotFound", page="215/15809")
 
 
 class OneDirectionOnly(Refusal):
@@ -123,7 +132,9 @@ class OneDirectionOnly(Refusal):
 
     code = "InvalidParameter.Coexist"
     template = "Ingress and Egress can't be given together."
-    source = documented("the page of CreateSecurityGroupPolicies: one direction in one request; errorcodes.py")
+    source = documented(
+        "CreateSecurityGroupPolicies: one direction in a request; InvalidParameter.Coexist", page="215/15807"
+    )
 
 
 def get(tx: Transaction, group_id: str) -> SecurityGroup:
@@ -222,6 +233,9 @@ def _keep(tx: Transaction, group: SecurityGroup) -> None:
             seen.add(_essence(policy))
             if policy.group_id:
                 get(tx, policy.group_id)
+    referred = {policy.group_id for policy in (*group.ingress, *group.egress) if policy.group_id}
+    if len(referred) > REFERRED_GROUPS:
+        raise ReferredGroupsQuota(group_id=group.id, count=len(referred))
     tx.put(replace(group, version=group.version + 1, updated=tx.now))
 
 

@@ -4,10 +4,56 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from localcloud.rules import instance, interface, nat, subnet
+from localcloud.rules import instance, interface, nat, nat_addresses, subnet
 from localcloud.rules.nat import NatGateway, SnatRule
-from localcloud.rules.refusal import InvalidParameterValue
+from localcloud.rules.refusal import InvalidParameterValue, Refusal, assumed, documented
 from localcloud.rules.transaction import Transaction
+
+LIMIT = 200
+
+
+class AddressNotOnGateway(Refusal):
+    """An EIP that a SNAT rule names is one of its gateway's."""
+
+    code = "UnsupportedOperation.NatGatewayEipNotExists"
+    template = "The public address `{ip}` is not bound to NAT gateway `{gateway_id}`."
+    source = documented(
+        "CreateNatGatewaySourceIpTranslationNatRule: UnsupportedOperation.NatGatewayEipNotExists", page="215/52622"
+    )
+
+
+class SnatRuleExists(Refusal):
+    """A subnet or interface has one SNAT rule on a gateway."""
+
+    code = "InvalidParameterValue.NatSnatRuleExists"
+    template = "The NAT gateway `{gateway_id}` already has a SNAT rule for `{resource_id}`."
+    source = documented(
+        "CreateNatGatewaySourceIpTranslationNatRule: InvalidParameterValue.NatSnatRuleExists", page="215/52622"
+    )
+
+
+class SnatRuleQuota(Refusal):
+    """A NAT gateway has at most 200 SNAT rules."""
+
+    code = "LimitExceeded"
+    template = "The number of SNAT rules of NAT gateway `{gateway_id}` has reached the limit {limit}."
+    source = documented("NAT gateway limits: 200 SNAT rules (code of 215/52622)", page="intl:1015/30230")
+
+
+class SnatRuleNotFound(Refusal):
+    """A SNAT rule that a request names must exist."""
+
+    code = "InvalidParameterValue.NatGatewaySnatRuleNotExists"
+    template = "The SNAT rule `{rule_id}` does not exist on NAT gateway `{gateway_id}`."
+    source = assumed("the pages of the SNAT actions could not be read; the SDK lists the code for them")
+
+
+class SnatOfOtherVpc(Refusal):
+    """A SNAT rule is for a subnet or an interface of the gateway's VPC."""
+
+    code = "InvalidParameterValue"
+    template = "`{resource_id}` is not in VPC `{vpc_id}` of NAT gateway `{gateway_id}`."
+    source = documented("CreateNatGatewaySourceIpTranslationNatRule: InvalidParameterValue", page="215/52622")
 
 
 def _check_rule(tx: Transaction, gateway: NatGateway, rule: SnatRule) -> None:
@@ -21,11 +67,11 @@ def _check_rule(tx: Transaction, gateway: NatGateway, rule: SnatRule) -> None:
     else:
         raise InvalidParameterValue(name="ResourceType", value=rule.resource_type, wanted="SUBNET or NETWORKINTERFACE")
     if vpc_id != gateway.vpc_id:
-        raise nat.SnatOfOtherVpc(resource_id=rule.resource_id, vpc_id=gateway.vpc_id, gateway_id=gateway.id)
-    own = {str(one.ip) for one in nat.addresses(tx, gateway.id)}
+        raise SnatOfOtherVpc(resource_id=rule.resource_id, vpc_id=gateway.vpc_id, gateway_id=gateway.id)
+    own = {str(one.ip) for one in nat_addresses.of_gateway(tx, gateway.id)}
     for ip in rule.public_addresses:
         if ip not in own:
-            raise nat.AddressNotOnGateway(ip=ip, gateway_id=gateway.id)
+            raise AddressNotOnGateway(ip=ip, gateway_id=gateway.id)
 
 
 def add_rule(tx: Transaction, gateway_id: str, rule: SnatRule) -> None:
@@ -34,7 +80,9 @@ def add_rule(tx: Transaction, gateway_id: str, rule: SnatRule) -> None:
     _check_rule(tx, gateway, rule)
     for other in gateway.rules:
         if (other.resource_id, other.private_address) == (rule.resource_id, rule.private_address):
-            raise nat.SnatRuleExists(gateway_id=gateway_id, resource_id=rule.resource_id)
+            raise SnatRuleExists(gateway_id=gateway_id, resource_id=rule.resource_id)
+    if len(gateway.rules) >= LIMIT:
+        raise SnatRuleQuota(gateway_id=gateway_id, limit=LIMIT)
     made = replace(rule, rule_id=tx.new_id("snat"), created=tx.now)
     tx.put(replace(gateway, rules=(*gateway.rules, made)))
 
@@ -43,7 +91,7 @@ def change_rule(tx: Transaction, gateway_id: str, rule: SnatRule) -> None:
     """The rule with the same id becomes this one."""
     gateway = nat.get_ready(tx, gateway_id)
     if all(other.rule_id != rule.rule_id for other in gateway.rules):
-        raise nat.SnatRuleNotFound(rule_id=rule.rule_id, gateway_id=gateway_id)
+        raise SnatRuleNotFound(rule_id=rule.rule_id, gateway_id=gateway_id)
     _check_rule(tx, gateway, rule)
     kept = tuple(
         replace(rule, created=other.created) if other.rule_id == rule.rule_id else other for other in gateway.rules
@@ -56,5 +104,5 @@ def remove_rules(tx: Transaction, gateway_id: str, rule_ids: tuple[str, ...]) ->
     gateway = nat.get_ready(tx, gateway_id)
     for rule_id in rule_ids:
         if all(other.rule_id != rule_id for other in gateway.rules):
-            raise nat.SnatRuleNotFound(rule_id=rule_id, gateway_id=gateway_id)
+            raise SnatRuleNotFound(rule_id=rule_id, gateway_id=gateway_id)
     tx.put(replace(gateway, rules=tuple(rule for rule in gateway.rules if rule.rule_id not in rule_ids)))

@@ -10,7 +10,7 @@ from typing import ClassVar
 from localcloud.rules import references, route_table, tag, vpc
 from localcloud.rules.catalog import ZONES
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import Refusal, check_bytes, documented, provider
+from localcloud.rules.refusal import Refusal, check_bytes, documented
 from localcloud.rules.transaction import Transaction
 
 QUOTA = 100
@@ -67,7 +67,7 @@ class SubnetNotFound(Refusal):
 
     code = "ResourceNotFound"
     template = "The subnet `{subnet_id}` does not exist."
-    source = provider("DeleteSubnet with ResourceNotFound counts as deleted (provider-api.md, subnet.Instance)")
+    source = documented("DeleteSubnet: ResourceNotFound", page="215/15783")
 
 
 class SubnetRange(Refusal):
@@ -75,7 +75,7 @@ class SubnetRange(Refusal):
 
     code = "InvalidParameterValue.SubnetRange"
     template = "The subnet CIDR `{cidr}` is not valid: its mask must be 16 to 28 bits."
-    source = documented("the page of CreateSubnet")
+    source = documented("CreateSubnet: the mask is 16 to 28 bits; .SubnetRange", page="215/15782")
 
 
 class SubnetOutsideVpc(Refusal):
@@ -83,7 +83,7 @@ class SubnetOutsideVpc(Refusal):
 
     code = "InvalidParameterValue.SubnetRange"
     template = "The subnet CIDR `{cidr}` is not within the VPC's CIDR `{vpc_cidr}`."
-    source = documented("the page of CreateSubnet: CidrBlock must be inside the VPC's; errorcodes.py")
+    source = documented("CreateSubnet: CidrBlock must be inside the VPC's; .SubnetRange", page="215/15782")
 
 
 class SubnetConflict(Refusal):
@@ -91,15 +91,15 @@ class SubnetConflict(Refusal):
 
     code = "InvalidParameterValue.SubnetConflict"
     template = "The subnet CIDR `{cidr}` conflicts with `{other}` of subnet `{subnet_id}`."
-    source = documented("the page of CreateSubnet: InvalidParameterValue.SubnetConflict")
+    source = documented("CreateSubnet: CIDR blocks of one VPC do not overlap; .SubnetConflict", page="215/15782")
 
 
 class ZoneUnknown(Refusal):
     """A zone is one of the request's region."""
 
-    code = "InvalidParameterValue.UnavailableZone"
+    code = "InvalidParameterValue"
     template = "The zone `{zone}` is not available in region `{region}`."
-    source = documented("the SDK's errorcodes.py")
+    source = documented("CreateSubnet: Zone; its list has InvalidParameterValue for it", page="215/15782")
 
 
 class SubnetQuota(Refusal):
@@ -107,7 +107,7 @@ class SubnetQuota(Refusal):
 
     code = "LimitExceeded"
     template = "The number of subnets in VPC `{vpc_id}` has reached the limit {limit}."
-    source = documented("the quota is named on the page of DescribeVpcLimits; its figure is assumed")
+    source = documented("VPC limits: 100 subnets for a VPC", page="215/537")
 
 
 class SubnetInUse(Refusal):
@@ -115,15 +115,15 @@ class SubnetInUse(Refusal):
 
     code = "ResourceInUse"
     template = "The subnet `{subnet_id}` is in use by `{user}`."
-    source = documented("the page of DeleteSubnet: remove all resources in it first; ResourceInUse in errorcodes.py")
+    source = documented("DeleteSubnet: all resources in it must be removed first; ResourceInUse", page="215/15783")
 
 
 class SubnetFull(Refusal):
     """An address is given out only while the subnet has one left."""
 
-    code = "ResourceInsufficient.Subnet"
+    code = "ResourceInsufficient"
     template = "The subnet `{subnet_id}` has no address left."
-    source = documented("the SDK's errorcodes.py")
+    source = documented("CreateHaVip, CreateNetworkInterface (215/15818): ResourceInsufficient", page="215/30652")
 
 
 class RouteTableOfOtherVpc(Refusal):
@@ -131,15 +131,22 @@ class RouteTableOfOtherVpc(Refusal):
 
     code = "UnsupportedOperation.VpcMismatch"
     template = "The route table `{table_id}` does not belong to VPC `{vpc_id}`."
-    source = documented("the SDK's errorcodes.py")
+    source = documented("ReplaceRouteTableAssociation: UnsupportedOperation.VpcMismatch", page="215/15767")
 
 
 class SubnetOfOtherVpc(Refusal):
     """A subnet that a request names belongs to the VPC that it names."""
 
-    code = "UnsupportedOperation.VpcMismatch"
+    code = "UnsupportedOperation.SubnetNotExists"
     template = "The subnet `{subnet_id}` does not belong to VPC `{vpc_id}`."
-    source = documented("the SDK's errorcodes.py")
+    source = documented("CreateHaVip: UnsupportedOperation.SubnetNotExists", page="215/30652")
+
+
+class SubnetOfOtherVpcForInterface(SubnetOfOtherVpc):
+    """The subnet of a new network interface belongs to the VPC that the request names."""
+
+    code = "UnsupportedOperation.ResourceMismatch"
+    source = documented("CreateNetworkInterface: UnsupportedOperation.ResourceMismatch", page="215/15818")
 
 
 class AddressOutsideSubnet(Refusal):
@@ -148,16 +155,17 @@ class AddressOutsideSubnet(Refusal):
     code = "InvalidParameterValue.Range"
     template = "The address `{address}` is not an assignable address of the subnet's CIDR `{cidr}`."
     source = documented(
-        "the page of CreateHaVip, and of AssignPrivateIpAddresses: the address must be in the subnet; errorcodes.py"
+        "AssignPrivateIpAddresses, CreateNetworkInterface (215/15818): the address is in the subnet and free; .Range",
+        page="215/15813",
     )
 
 
 class AddressTaken(Refusal):
     """A private address has one holder."""
 
-    code = "ResourceInUse.Address"
+    code = "ResourceInUse"
     template = "The address `{address}` is in use by `{user}`."
-    source = documented("the SDK's errorcodes.py: ResourceInUse.Address")
+    source = documented("CreateHaVip: Vip is not in use; ResourceInUse (215/15813 and 215/15818 too)", page="215/30652")
 
 
 def get(tx: Transaction, subnet_id: str) -> Subnet:
@@ -168,12 +176,14 @@ def get(tx: Transaction, subnet_id: str) -> Subnet:
     return found
 
 
-def get_in_vpc(tx: Transaction, subnet_id: str, vpc_id: str) -> Subnet:
-    """The subnet of that VPC. Raises VpcNotFound, SubnetNotFound or SubnetOfOtherVpc."""
+def get_in_vpc(
+    tx: Transaction, subnet_id: str, vpc_id: str, mismatch: type[SubnetOfOtherVpc] = SubnetOfOtherVpc
+) -> Subnet:
+    """The subnet of that VPC. Raises VpcNotFound, SubnetNotFound or the mismatch."""
     vpc.get(tx, vpc_id)
     found = get(tx, subnet_id)
     if found.vpc_id != vpc_id:
-        raise SubnetOfOtherVpc(subnet_id=subnet_id, vpc_id=vpc_id)
+        raise mismatch(subnet_id=subnet_id, vpc_id=vpc_id)
     return found
 
 
@@ -238,6 +248,7 @@ def delete(tx: Transaction, subnet_id: str) -> None:
         raise SubnetInUse(subnet_id=subnet_id, user=taken.resource_id)
     for user in references.users(tx, subnet):
         raise SubnetInUse(subnet_id=subnet_id, user=user)
+    references.release(tx, subnet)
     tag.detach_all(tx, subnet_id)
     tx.delete(subnet)
 

@@ -23,7 +23,7 @@ class TaskNotFound(Refusal):
 
     code = "ResourceNotFound"
     template = "The task `{task_id}` does not exist."
-    source = documented("the page of DescribeTaskResult: ResourceNotFound")
+    source = documented("DescribeVpcTaskResult: TaskId; ResourceNotFound", page="215/59037")
 
 
 def begin(tx: Transaction, delay_s: float, *, task_id: str = "", resource_ids: tuple[str, ...] = ()) -> str:
@@ -36,11 +36,11 @@ def begin(tx: Transaction, delay_s: float, *, task_id: str = "", resource_ids: t
     return task_id
 
 
-def get(tx: Transaction, task_id: str) -> Task:
-    """The task. Raises TaskNotFound."""
+def get(tx: Transaction, task_id: str, refusal: type[TaskNotFound] = TaskNotFound) -> Task:
+    """The task. Raises the refusal."""
     found = tx.find(Task, task_id)
     if found is None:
-        raise TaskNotFound(task_id=task_id)
+        raise refusal(task_id=task_id)
     return found
 
 

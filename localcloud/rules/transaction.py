@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from localcloud.rules.catalog import Image
 from localcloud.rules.records import Record
@@ -13,6 +13,9 @@ from localcloud.rules.timing import Timing
 
 R = TypeVar("R", bound=Record)
 Key = tuple[type[Record], str]
+
+# Who pays for the bandwidth of an EIP: the EIP itself, or the instance that it is bound to (1199/49090).
+AccountType = Literal["standard", "traditional"]
 
 # No vowels and no look-alikes are left out: the real ids use the whole alphabet.
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -34,20 +37,28 @@ class Transaction:
     """
 
     def __init__(
-        self, committed: Committed, region: str, now: float, timing: Timing, images: tuple[Image, ...]
+        self,
+        committed: Committed,
+        region: str,
+        now: float,
+        timing: Timing,
+        images: tuple[Image, ...],
+        *,
+        account: AccountType = "standard",
     ) -> None:
         self._committed = committed
         self.region = region
         self.now = now
         self.timing = timing
         self.images = images
+        self.account: AccountType = account
         self.request_id = ""
         self.changes: dict[Key, Record | None] = {}
         self.facts: dict[str, str] = {}
 
     def in_region(self, region: str) -> Transaction:
         """The committed records as a request to another region would see them; for reading only."""
-        return Transaction(self._committed, region, self.now, self.timing, self.images)
+        return Transaction(self._committed, region, self.now, self.timing, self.images, account=self.account)
 
     def find(self, kind: type[R], record_id: str) -> R | None:
         """The record of that id in this region (or in none), or None."""

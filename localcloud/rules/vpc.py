@@ -8,13 +8,14 @@ from typing import ClassVar
 
 from localcloud.rules import references, route_table, tag
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import Refusal, assumed, check_bytes, documented, provider
+from localcloud.rules.refusal import Refusal, check_bytes, documented
 from localcloud.rules.transaction import Transaction
 
 DNS_SERVERS = ("183.60.83.19", "183.60.82.98")
 QUOTA = 20
 NAME_LIMIT = 60
 DNS_LIMIT = 4
+ASSISTANTS = 5
 SHORTEST_MASK, LONGEST_MASK = 12, 28
 
 _PRIVATE_RANGES = tuple(IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
@@ -44,7 +45,7 @@ class VpcNotFound(Refusal):
 
     code = "ResourceNotFound"
     template = "The VPC `{vpc_id}` does not exist."
-    source = provider("DeleteVpc with ResourceNotFound counts as deleted (provider-api.md, vpc.Instance)")
+    source = documented("DeleteVpc: ResourceNotFound", page="215/15775")
 
 
 class VpcCidrNotPrivate(Refusal):
@@ -55,17 +56,19 @@ class VpcCidrNotPrivate(Refusal):
         "The CIDR block `{cidr}` is not valid for a VPC: "
         "a mask of 12 to 28 bits in 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16."
     )
-    source = documented("the page of CreateVpc: ranges and masks (it writes 10.0.0.0/12 for the first)")
+    source = documented(
+        "VPC CIDR blocks: 10.0.0.0-10.255.255.255 and 172.16.0.0-172.31.255.255 with masks of 12 to 28, "
+        "192.168.0.0-192.168.255.255 with 16 to 28 (CreateVpc, 215/15774, writes 10.0.0.0/12)",
+        page="215/36515",
+    )
 
 
 class VpcQuota(Refusal):
     """A region holds at most 20 VPCs."""
 
-    code = "VpcLimitExceeded"
+    code = "LimitExceeded"
     template = "The number of VPCs in region `{region}` has reached the limit {limit}."
-    source = documented(
-        "the quota is named on the page of DescribeVpcLimits; its figure is assumed; code in errorcodes.py"
-    )
+    source = documented("VPC limits: 20 VPCs for an account in a region", page="215/537")
 
 
 class VpcInUse(Refusal):
@@ -73,9 +76,7 @@ class VpcInUse(Refusal):
 
     code = "ResourceInUse"
     template = "The VPC `{vpc_id}` is in use by `{user}`."
-    source = documented(
-        "the page of DeleteVpc: everything in the VPC must be deleted first; ResourceInUse in errorcodes.py"
-    )
+    source = documented("DeleteVpc: everything in the VPC must be deleted first; ResourceInUse", page="215/15775")
 
 
 class TooManyDnsServers(Refusal):
@@ -83,23 +84,31 @@ class TooManyDnsServers(Refusal):
 
     code = "InvalidParameterValue.LimitExceeded"
     template = "A VPC takes at most 4 DNS servers; {count} were given."
-    source = documented("the page of CreateVpc: DnsServers, at most 4")
+    source = documented("CreateVpc: DnsServers, at most 4; InvalidParameterValue.LimitExceeded", page="215/15774")
 
 
 class AssistantCidrOverlaps(Refusal):
-    """An assistant range overlaps none of the VPC's own ranges."""
+    """An assistant CIDR block overlaps none of the VPC's own."""
 
     code = "InvalidParameterValue.SubnetOverlapAssistCidr"
     template = "The CIDR block `{cidr}` overlaps `{other}` of VPC `{vpc_id}`."
-    source = documented("the SDK's errorcodes.py")
+    source = documented("CreateAssistantCidr: InvalidParameterValue.SubnetOverlapAssistCidr", page="215/43276")
+
+
+class AssistantCidrQuota(Refusal):
+    """A VPC has at most 5 assistant CIDR blocks."""
+
+    code = "LimitExceeded"
+    template = "The number of assistant CIDR blocks of VPC `{vpc_id}` has reached the limit {limit}."
+    source = documented("VPC limits: 5 assistant CIDR blocks for a VPC", page="215/537")
 
 
 class AssistantCidrInUse(Refusal):
-    """An assistant range that a subnet was cut from is not removed."""
+    """An assistant CIDR block that a subnet lies in is not removed."""
 
     code = "ResourceInUse"
     template = "The CIDR block `{cidr}` is in use by subnet `{subnet_id}`."
-    source = assumed("by analogy with DeleteVpc")
+    source = documented("DeleteAssistantCidr: ResourceInUse", page="215/43275")
 
 
 def get(tx: Transaction, vpc_id: str) -> Vpc:
@@ -199,6 +208,8 @@ def change_assistant_cidrs(
             if cidr.overlaps(other):
                 raise AssistantCidrOverlaps(cidr=cidr, other=other, vpc_id=vpc_id)
         kept = (*kept, cidr)
+    if len(kept) > ASSISTANTS:
+        raise AssistantCidrQuota(vpc_id=vpc_id, limit=ASSISTANTS)
     return tx.put(replace(vpc, assistant_cidrs=kept))
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from localcloud.rules import address, address_binding, havip, instance, interface, public_pool, task
+from localcloud.rules import address, address_binding, address_charge, instance, public_pool, task
 from localcloud.rules.address import Address
 from localcloud.rules.records import iso_time
-from localcloud.rules.refusal import InvalidParameterValue, Refusal, documented
+from localcloud.rules.refusal import InvalidParameterValue, MissingParameter, Refusal, documented
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
-from localcloud.services.listing import chosen, page
+from localcloud.services.listing import UnknownFilter, chosen, page
 
 _ONE = (address.AddressNotFound, address.AddressIdMalformed, address.AddressBusy)
 
@@ -18,15 +18,31 @@ class InstanceOrInterface(Refusal):
 
     code = "InvalidParameterConflict"
     template = "Give InstanceId, or NetworkInterfaceId and PrivateIpAddress, not both."
-    source = documented("the SDK's errorcodes.py")
+    source = documented(
+        "AssociateAddress: NetworkInterfaceId and InstanceId not together; InvalidParameterConflict", page="215/16700"
+    )
 
 
-class TaskIdWrong(Refusal):
-    """A task is asked for by its number, which lies in 0 to 2^63-1."""
+class TaskNotFoundByNumber(task.TaskNotFound):
+    """A task on an EIP is asked for by its number, and exists."""
 
-    code = "InvalidParameterValue.Range"
-    template = "The task id `{task_id}` is out of range."
-    source = documented("the page of DescribeTaskResult: TaskId")
+    code = "InvalidParameter"
+    source = documented("DescribeTaskResult: TaskId; InvalidParameter", page="215/36271")
+
+
+class UnknownAddressFilter(UnknownFilter):
+    """A filter's name is one of those on the page of DescribeAddresses."""
+
+    code = "InvalidParameter.InvalidFilter"
+    source = documented("DescribeAddresses: Filters; InvalidParameter.InvalidFilter", page="215/16702")
+
+
+class AddressIdsTwice(Refusal):
+    """EIPs are chosen by AddressIds or by the filter address-id, not by both."""
+
+    code = "InvalidParameter"
+    template = "AddressIds and the filter address-id can't be given together."
+    source = documented("DescribeAddresses: AddressIds not with Filters.address-id; InvalidParameter", page="215/16702")
 
 
 def show(call: Call, found: Address) -> Answer:
@@ -42,8 +58,9 @@ def show(call: Call, found: Address) -> Answer:
         "PrivateAddressIp": str(found.private_address or ""),
         "AddressType": found.type,
         "InternetServiceProvider": found.isp,
-        "Bandwidth": found.bandwidth_mbps,
-        "InternetChargeType": found.charge_type,
+        # The page: null with a traditional account.
+        "Bandwidth": found.bandwidth_mbps or None,
+        "InternetChargeType": found.charge_type or None,
         "Egress": found.egress,
         "InstanceType": _target_kind(found),
         "TagSet": tagging.shown(call, found.id),
@@ -55,22 +72,39 @@ def _target_kind(found: Address) -> str:
     return prefixes.get(found.target_id.partition("-")[0], "")
 
 
-@action("vpc", "AllocateAddresses", address.AddressQuota, address.BandwidthOutOfRange, public_pool.PoolEmpty)
+@action(
+    "vpc",
+    "AllocateAddresses",
+    address.AddressQuota,
+    address.DailyAddressQuota,
+    address.NameMalformed,
+    address.NameTooLong,
+    address_charge.BandwidthOutOfRange,
+    address_charge.TraditionalAccount,
+    address_charge.BandwidthPackageNotFound,
+    public_pool.PoolEmpty,
+)
 def allocate_addresses(call: Call) -> Answer:
     """Allocate EIPs; they are CREATING until the task has ended."""
     given = call.parameters
-    bandwidth = given.find_integer("InternetMaxBandwidthOut")
     count = given.integer_in("AddressCount", 1, 20, default=1)
     kind = given.find_text("AddressType") or "EIP"
     if kind != "EIP":
         raise InvalidParameterValue(name="AddressType", value=kind, wanted="EIP (localcloud has no other)")
+    charge_type, bandwidth_mbps = address_charge.check_new(
+        call.tx,
+        given.find_text("InternetChargeType"),
+        given.find_integer("InternetMaxBandwidthOut"),
+        package_id=given.find_text("BandwidthPackageId") or "",
+        prepaid="AddressChargePrepaid" in given,
+    )
     made, task_id = address.allocate(
         call.tx,
         count,
         name=given.find_text("AddressName") or "",
         kind=kind,
-        charge_type=given.find_text("InternetChargeType") or "TRAFFIC_POSTPAID_BY_HOUR",
-        bandwidth_mbps=1 if bandwidth is None else bandwidth,
+        charge_type=charge_type,
+        bandwidth_mbps=bandwidth_mbps,
         isp=given.find_text("InternetServiceProvider") or "BGP",
         egress=given.find_text("Egress") or "center_egress1",
         tags=tagging.given(given),
@@ -78,9 +112,13 @@ def allocate_addresses(call: Call) -> Answer:
     return {"AddressSet": [one.id for one in made], "TaskId": task_id}
 
 
-@action("vpc", "DescribeAddresses")
+@action("vpc", "DescribeAddresses", UnknownAddressFilter, AddressIdsTwice)
 def describe_addresses(call: Call) -> Answer:
     """List EIPs."""
+    if call.parameters.texts("AddressIds") and any(
+        entry.text("Name") == "address-id" for entry in call.parameters.each("Filters")
+    ):
+        raise AddressIdsTwice
     found = chosen(
         call,
         call.tx.all(Address),
@@ -93,12 +131,15 @@ def describe_addresses(call: Call) -> Answer:
             "private-ip-address": lambda one: [str(one.private_address or "")],
             "network-interface-id": lambda one: [one.interface_id],
             "is-arrears": lambda _: ["FALSE", "false"],
+            "instance-type": lambda one: [_target_kind(one)],
             "address-type": lambda one: [one.type],
             "address-isp": lambda one: [one.isp],
-            "business-type": lambda _: ["NORMAL"],
+            "business-type": lambda _: ["NORMAL"],  # not on the page; the provider sends it
         },
         ids="AddressIds",
-        both=True,  # the provider does so, and DescribeAddresses' page forbids it not
+        refusal=UnknownAddressFilter,
+        both=True,
+        tag_value=True,
     )
     return {"TotalCount": len(found), "AddressSet": [show(call, one) for one in page(call, found)]}
 
@@ -106,45 +147,60 @@ def describe_addresses(call: Call) -> Answer:
 @action("vpc", "DescribeAddressQuota")
 def describe_address_quota(call: Call) -> Answer:
     """Tell how many EIPs there may be."""
-    count = len(call.tx.all(Address))
-    return {"QuotaSet": [{"QuotaId": "TOTAL_EIP_QUOTA", "QuotaCurrent": count, "QuotaLimit": address.QUOTA}]}
+    quotas = {
+        "TOTAL_EIP_QUOTA": (len(call.tx.all(Address)), address.QUOTA),
+        "DAILY_EIP_APPLY": (address.allocated_today(call.tx).count, address.DAILY_QUOTA),
+    }
+    return {
+        "QuotaSet": [
+            {"QuotaId": quota_id, "QuotaCurrent": current, "QuotaLimit": limit}
+            for quota_id, (current, limit) in quotas.items()
+        ]
+    }
 
 
 @action(
     "vpc",
     "AssociateAddress",
     *_ONE,
-    address.AddressAlreadyBound,
-    address.InstanceHasAddress,
-    address.InstanceHasPublicAddress,
-    address.InstanceStateForbidsBinding,
-    address.PrivateAddressHasAddress,
-    address.HaVipHasAddress,
-    address.TargetUnsupported,
+    address_binding.AddressAlreadyBound,
+    address_binding.InstanceHasAddress,
+    address_binding.InstanceHasPublicAddress,
+    address_binding.InstanceAddressQuota,
+    address_binding.InstanceStateForbidsBinding,
+    address_binding.PrivateAddressHasAddress,
+    address_binding.PrivateAddressNotFound,
+    address_binding.TargetUnsupported,
+    address_binding.TargetMissing,
     instance.InstanceNotFound,
-    interface.InterfaceNotFound,
-    interface.AddressNotOnInterface,
-    havip.HaVipNotFound,
     InstanceOrInterface,
 )
 def associate_address(call: Call) -> Answer:
-    """Bind an EIP to an instance, a HAVIP, or an interface's private address."""
+    """Bind an EIP to an instance, or to an interface's private address."""
     given = call.parameters
     address_id = given.text("AddressId")
     target, card = given.find_text("InstanceId") or "", given.find_text("NetworkInterfaceId") or ""
     private = given.find_address("PrivateIpAddress")
     if target and card:
         raise InstanceOrInterface
-    if card and private is not None:
+    if card:
+        if private is None:
+            raise MissingParameter(name="PrivateIpAddress")
         return {"TaskId": address_binding.bind_to_interface(call.tx, address_id, card, private)}
-    if target.startswith("ins-"):
-        return {"TaskId": address_binding.bind_to_instance(call.tx, address_id, target)}
-    if target.startswith("havip-"):
-        return {"TaskId": address_binding.bind_to_havip(call.tx, address.get(call.tx, address_id), target)}
-    raise address.TargetUnsupported(target_id=target or card)
+    if not target:
+        raise address_binding.TargetMissing
+    if not target.startswith("ins-"):
+        raise address_binding.TargetUnsupported(target_id=target)
+    return {"TaskId": address_binding.bind_to_instance(call.tx, address_id, target)}
 
 
-@action("vpc", "DisassociateAddress", *_ONE, address.AddressNotBound, address.GatewayKeepsAddress)
+@action(
+    "vpc",
+    "DisassociateAddress",
+    *_ONE,
+    address_binding.AddressNotBound,
+    address_binding.UnboundByAnotherAction,
+)
 def disassociate_address(call: Call) -> Answer:
     """Unbind an EIP."""
     found = address.get(call.tx, call.parameters.text("AddressId"))
@@ -157,7 +213,14 @@ def release_addresses(call: Call) -> Answer:
     return {"TaskId": address.release(call.tx, call.parameters.required_texts("AddressIds"))}
 
 
-@action("vpc", "ModifyAddressAttribute", address.AddressNotFound, address.AddressIdMalformed)
+@action(
+    "vpc",
+    "ModifyAddressAttribute",
+    address.AddressNotFound,
+    address.AddressIdMalformed,
+    address.NameMalformed,
+    address.NameTooLong,
+)
 def modify_address_attribute(call: Call) -> Answer:
     """Rename an EIP."""
     given = call.parameters
@@ -166,37 +229,42 @@ def modify_address_attribute(call: Call) -> Answer:
     return {}
 
 
-@action("vpc", "ModifyAddressesBandwidth", *_ONE, address.BandwidthOutOfRange)
+@action("vpc", "ModifyAddressesBandwidth", *_ONE, address_charge.BandwidthOutOfRange)
 def modify_addresses_bandwidth(call: Call) -> Answer:
     """Change the bandwidth of EIPs."""
     given = call.parameters
     ids = given.required_texts("AddressIds")
-    return {"TaskId": address.change_bandwidth(call.tx, ids, given.integer("InternetMaxBandwidthOut"))}
+    return {"TaskId": address_charge.change_bandwidth(call.tx, ids, given.integer("InternetMaxBandwidthOut"))}
 
 
 @action(
     "vpc",
     "ModifyAddressInternetChargeType",
     *_ONE,
-    address.ChargeTypeNotChanged,
-    address.BandwidthOutOfRange,
+    address_charge.ChargeTypeNotChanged,
+    address_charge.ChargeTypeNotChangeable,
+    address_charge.ChargeTypeChangesUsedUp,
+    address_charge.NewBandwidthOutOfRange,
+    address_charge.TraditionalAccountKeepsChargeType,
 )
 def modify_address_internet_charge_type(call: Call) -> Answer:
     """Change how an EIP is paid for."""
     given = call.parameters
-    address.change_charge_type(
-        call.tx, given.text("AddressId"), given.text("InternetChargeType"), given.integer("InternetMaxBandwidthOut")
+    address_charge.change_charge_type(
+        call.tx,
+        given.text("AddressId"),
+        given.text("InternetChargeType"),
+        given.integer("InternetMaxBandwidthOut"),
+        prepaid="AddressChargePrepaid" in given,
     )
     return {}
 
 
-@action("vpc", "DescribeTaskResult", task.TaskNotFound, TaskIdWrong)
+@action("vpc", "DescribeTaskResult", TaskNotFoundByNumber)
 def describe_task_result(call: Call) -> Answer:
     """Tell how an EIP's task stands."""
     number = call.parameters.integer("TaskId")
-    if number < 0:
-        raise TaskIdWrong(task_id=number)
-    found = task.get(call.tx, str(number))
+    found = task.get(call.tx, str(number), TaskNotFoundByNumber)
     return {"TaskId": number, "Result": found.result}
 
 

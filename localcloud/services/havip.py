@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from localcloud.rules import address, address_binding, havip, instance, interface, subnet, task, vpc
+from localcloud.rules import address, address_binding, havip, instance, subnet, task, vpc
 from localcloud.rules.havip import Association, HaVip
 from localcloud.rules.records import beijing_time
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import chosen, page
+
+_ASSOCIATING = (
+    havip.TargetKindUnknown,
+    havip.TargetNotFound,
+    havip.TargetInOtherVpc,
+    havip.AssociationExists,
+    havip.AssociationQuota,
+    havip.TooManyHaVips,
+)
 
 
 def _public_ip(call: Call, found: HaVip) -> str:
@@ -58,12 +67,13 @@ def _begin_task(call: Call) -> None:
     subnet.SubnetFull,
     subnet.SubnetOfOtherVpc,
     havip.HaVipQuota,
+    *_ASSOCIATING,
 )
 def create_ha_vip(call: Call) -> Answer:
     """Create a HAVIP in a subnet."""
     given = call.parameters
-    vpc_id, name = given.text("VpcId"), given.text("HaVipName")
-    place = subnet.get_in_vpc(call.tx, given.text("SubnetId"), vpc_id)
+    vpc_id, name = given.resource_id("VpcId", "vpc"), given.text("HaVipName")
+    place = subnet.get_in_vpc(call.tx, given.resource_id("SubnetId", "subnet"), vpc_id)
     made = havip.create(
         call.tx,
         name=name,
@@ -73,7 +83,7 @@ def create_ha_vip(call: Call) -> Answer:
         check_associate=given.flag("CheckAssociate"),
         tags=tagging.given(given),
     )
-    for entry in given.each("HaVipAssociationSet"):
+    for entry in given.each("HaVipAssociationSet", havip.ASSOCIATIONS):
         havip.associate(
             call.tx, made.id, Association(entry.text("InstanceId"), entry.find_text("InstanceType") or "CVM")
         )
@@ -98,6 +108,7 @@ def describe_ha_vips(call: Call) -> Answer:
             "check-associate": lambda one: ["true" if one.check_associate else "false"],
         },
         ids="HaVipIds",
+        values_limit=5,
     )
     return {"TotalCount": len(found), "HaVipSet": [show(call, one, _asked_for(call, one)) for one in page(call, found)]}
 
@@ -118,14 +129,14 @@ def _asked_for(call: Call, found: HaVip) -> tuple[Association, ...]:
 def modify_ha_vip_attribute(call: Call) -> Answer:
     """Rename a HAVIP."""
     given = call.parameters
-    havip.modify(call.tx, given.text("HaVipId"), name=given.find_text("HaVipName"))
+    havip.modify(call.tx, given.resource_id("HaVipId", "havip"), name=given.find_text("HaVipName"))
     return {}
 
 
 @action("vpc", "DeleteHaVip", havip.HaVipNotFound, havip.HaVipInUse)
 def delete_ha_vip(call: Call) -> Answer:
     """Delete a HAVIP that is bound to nothing."""
-    havip.delete(call.tx, call.parameters.text("HaVipId"))
+    havip.delete(call.tx, call.parameters.resource_id("HaVipId", "havip"))
     _begin_task(call)
     return {}
 
@@ -134,27 +145,21 @@ def delete_ha_vip(call: Call) -> Answer:
     "vpc",
     "AssociateHaVipInstance",
     havip.HaVipNotFound,
-    havip.TargetKindUnknown,
-    havip.TargetInOtherVpc,
-    havip.AssociationExists,
-    havip.AssociationQuota,
-    havip.TooManyHaVips,
-    instance.InstanceNotFound,
-    interface.InterfaceNotFound,
+    *_ASSOCIATING,
 )
 def associate_ha_vip_instance(call: Call) -> Answer:
     """Let instances or interfaces announce HAVIPs."""
-    for entry in call.parameters.required_each("HaVipAssociationSet"):
+    for entry in call.parameters.required_each("HaVipAssociationSet", havip.ASSOCIATIONS):
         target = Association(entry.text("InstanceId"), entry.find_text("InstanceType") or "CVM")
-        havip.associate(call.tx, entry.text("HaVipId"), target)
+        havip.associate(call.tx, entry.resource_id("HaVipId", "havip"), target)
     return {}
 
 
 @action("vpc", "DisassociateHaVipInstance", havip.HaVipNotFound, havip.AssociationNotFound)
 def disassociate_ha_vip_instance(call: Call) -> Answer:
     """Forbid instances or interfaces to announce HAVIPs."""
-    for entry in call.parameters.required_each("HaVipAssociationSet"):
-        havip.disassociate(call.tx, entry.text("HaVipId"), entry.text("InstanceId"))
+    for entry in call.parameters.required_each("HaVipAssociationSet", havip.ASSOCIATIONS):
+        havip.disassociate(call.tx, entry.resource_id("HaVipId", "havip"), entry.text("InstanceId"))
     return {}
 
 
@@ -163,14 +168,14 @@ def disassociate_ha_vip_instance(call: Call) -> Answer:
     "HaVipAssociateAddressIp",
     havip.HaVipNotFound,
     address.PublicAddressNotFound,
-    address.HaVipHasAddress,
-    address.AddressBusy,
-    address.AddressAlreadyBound,
+    address_binding.HaVipHasAddress,
+    address_binding.AddressBusyForVpc,
+    address_binding.AddressBoundBeforeHaVip,
 )
 def ha_vip_associate_address_ip(call: Call) -> Answer:
     """Bind an EIP to a HAVIP; AddressIp shows it as soon as it is bound."""
     given = call.parameters
-    havip_id, ip = given.text("HaVipId"), given.find_address("AddressIp")
+    havip_id, ip = given.resource_id("HaVipId", "havip"), given.find_address("AddressIp")
     havip.get(call.tx, havip_id)
     address_binding.bind_to_havip(call.tx, address.by_ip(call.tx, str(ip or "")), havip_id)
     _begin_task(call)
@@ -181,12 +186,11 @@ def ha_vip_associate_address_ip(call: Call) -> Answer:
     "vpc",
     "HaVipDisassociateAddressIp",
     havip.HaVipNotFound,
-    address.HaVipHasNoAddress,
-    address.AddressBusy,
-    address.AddressNotBound,
+    address_binding.HaVipHasNoAddress,
+    address_binding.AddressBusyForVpc,
 )
 def ha_vip_disassociate_address_ip(call: Call) -> Answer:
     """Unbind a HAVIP's EIP."""
-    address_binding.unbind_havip(call.tx, call.parameters.text("HaVipId"))
+    address_binding.unbind_havip(call.tx, call.parameters.resource_id("HaVipId", "havip"))
     _begin_task(call)
     return {}

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from localcloud.rules import address, instance, interface, interface_attachment, security_group, subnet, task, vpc
+from localcloud.rules import (
+    address,
+    address_binding,
+    instance,
+    interface,
+    interface_addresses,
+    interface_attachment,
+    security_group,
+    subnet,
+    task,
+    vpc,
+)
 from localcloud.rules.interface import Interface, PrivateAddress
 from localcloud.rules.records import beijing_time
-from localcloud.rules.refusal import Refusal, documented
+from localcloud.rules.refusal import Refusal, assumed, documented
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import chosen, flag, page
@@ -15,7 +26,7 @@ _ADDRESSES = (
     subnet.AddressOutsideSubnet,
     subnet.AddressTaken,
     subnet.SubnetFull,
-    interface.TooManyAddresses,
+    interface_addresses.TooManyAddresses,
 )
 
 
@@ -24,15 +35,15 @@ class AddressesOrCount(Refusal):
 
     code = "MissingParameter"
     template = "The request is missing a required parameter: `PrivateIpAddresses` or `SecondaryPrivateIpAddressCount`."
-    source = documented("the page of AssignPrivateIpAddresses")
+    source = documented("AssignPrivateIpAddresses: one of both; MissingParameter", page="215/15813")
 
 
 class InterfaceHasAddress(Refusal):
-    """An interface with an EIP is not deleted, nor a private address with one taken from it."""
+    """An interface with an EIP is not deleted."""
 
-    code = "UnsupportedOperation.BindEIP"
+    code = "UnsupportedOperation.InvalidState"
     template = "The network interface `{interface_id}` has the address `{user}`."
-    source = documented("the SDK's errorcodes.py: UnsupportedOperation.BindEIP")
+    source = assumed("the page of DeleteNetworkInterface (215/15822) says nothing of EIPs")
 
 
 def _show_address(call: Call, card: Interface, entry: PrivateAddress) -> Answer:
@@ -92,16 +103,22 @@ def show(call: Call, card: Interface) -> Answer:
     "CreateNetworkInterface",
     vpc.VpcNotFound,
     subnet.SubnetNotFound,
-    subnet.SubnetOfOtherVpc,
+    subnet.SubnetOfOtherVpcForInterface,
     security_group.SecurityGroupNotFound,
     interface.TooManyGroups,
+    interface.InterfaceQuota,
+    interface.DescriptionTooLong,
     *_ADDRESSES,
 )
 def create_network_interface(call: Call) -> Answer:
     """Create a network interface in a subnet."""
     given = call.parameters
-    vpc_id, name, subnet_id = given.text("VpcId"), given.text("NetworkInterfaceName"), given.text("SubnetId")
-    subnet.get_in_vpc(call.tx, subnet_id, vpc_id)
+    vpc_id, name, subnet_id = (
+        given.resource_id("VpcId", "vpc"),
+        given.text("NetworkInterfaceName"),
+        given.resource_id("SubnetId", "subnet"),
+    )
+    subnet.get_in_vpc(call.tx, subnet_id, vpc_id, subnet.SubnetOfOtherVpcForInterface)
     entries = sorted(given.each("PrivateIpAddresses", limit=10), key=lambda entry: not entry.flag("Primary"))
     wanted = tuple(at for at in (entry.find_address("PrivateIpAddress") for entry in entries) if at is not None)
     made = interface.create(
@@ -110,13 +127,13 @@ def create_network_interface(call: Call) -> Answer:
         description=given.find_text("NetworkInterfaceDescription") or "",
         vpc_id=vpc_id,
         subnet_id=subnet_id,
-        wanted=wanted,
-        extra=_count(call),
+        wanted=wanted[0] if wanted else None,
         group_ids=given.texts("SecurityGroupIds"),
         tags=tagging.given(given),
     )
+    interface_addresses.add(call.tx, made.id, wanted[1:], _count(call))
     _begin_task(call)
-    return {"NetworkInterface": show(call, made)}
+    return {"NetworkInterface": show(call, interface.get(call.tx, made.id))}
 
 
 def _count(call: Call) -> int:
@@ -139,7 +156,6 @@ def describe_network_interfaces(call: Call) -> Answer:
             "network-interface-description": lambda one: [one.description],
             "address-ip": lambda one: [str(entry.address) for entry in one.addresses],
             "is-primary": lambda one: flag(one.primary),
-            "mac-address": lambda one: [one.mac],
         },
         ids="NetworkInterfaceIds",
     )
@@ -169,7 +185,7 @@ def modify_network_interface_attribute(call: Call) -> Answer:
     given = call.parameters
     interface.modify(
         call.tx,
-        given.text("NetworkInterfaceId"),
+        given.resource_id("NetworkInterfaceId", "eni"),
         name=given.find_text("NetworkInterfaceName"),
         description=given.find_text("NetworkInterfaceDescription"),
         group_ids=given.texts("SecurityGroupIds"),
@@ -181,9 +197,10 @@ def modify_network_interface_attribute(call: Call) -> Answer:
     "vpc",
     "AttachNetworkInterface",
     interface.InterfaceNotFound,
-    interface.InterfaceAttached,
+    interface.InterfaceAttachedAlready,
     interface.InterfaceBusy,
-    instance.InstanceNotFound,
+    interface_attachment.InstanceToAttachNotFound,
+    interface_attachment.InterfaceWithoutGroup,
     interface_attachment.InterfaceOfOtherVpc,
     interface_attachment.InterfaceInOtherZone,
     interface_attachment.InstanceStateForbidsInterface,
@@ -192,7 +209,7 @@ def modify_network_interface_attribute(call: Call) -> Answer:
 def attach_network_interface(call: Call) -> Answer:
     """Attach an interface to an instance."""
     given = call.parameters
-    interface_attachment.attach(call.tx, given.text("NetworkInterfaceId"), given.text("InstanceId"))
+    interface_attachment.attach(call.tx, given.resource_id("NetworkInterfaceId", "eni"), given.text("InstanceId"))
     _begin_task(call)
     return {}
 
@@ -208,7 +225,7 @@ def attach_network_interface(call: Call) -> Answer:
 def detach_network_interface(call: Call) -> Answer:
     """Take an interface off an instance."""
     given = call.parameters
-    interface.detach(call.tx, given.text("NetworkInterfaceId"), given.text("InstanceId"))
+    interface.detach(call.tx, given.resource_id("NetworkInterfaceId", "eni"), given.text("InstanceId"))
     _begin_task(call)
     return {}
 
@@ -224,7 +241,7 @@ def detach_network_interface(call: Call) -> Answer:
 )
 def delete_network_interface(call: Call) -> Answer:
     """Delete an interface that is attached to nothing."""
-    interface_id = call.parameters.text("NetworkInterfaceId")
+    interface_id = call.parameters.resource_id("NetworkInterfaceId", "eni")
     interface.get(call.tx, interface_id)
     for one in call.tx.all(address.Address):
         if one.interface_id == interface_id and not one.target_id.startswith("ins-"):
@@ -238,14 +255,14 @@ def delete_network_interface(call: Call) -> Answer:
 def assign_private_ip_addresses(call: Call) -> Answer:
     """Give an interface secondary private addresses."""
     given = call.parameters
-    interface_id = given.text("NetworkInterfaceId")
+    interface_id = given.resource_id("NetworkInterfaceId", "eni")
     wanted = tuple(
-        at for at in (entry.find_address("PrivateIpAddress") for entry in given.each("PrivateIpAddresses")) if at
+        at for at in (entry.find_address("PrivateIpAddress") for entry in given.each("PrivateIpAddresses", 10)) if at
     )
     if not wanted and not _count(call):
         raise AddressesOrCount
     limit = interface_attachment.addresses_allowed(call.tx, interface_id)
-    added = interface.add_addresses(call.tx, interface_id, wanted, _count(call), limit)
+    added = interface_addresses.add(call.tx, interface_id, wanted, _count(call), limit)
     card = interface.get(call.tx, interface_id)
     _begin_task(call)
     return {"PrivateIpAddressSet": [_show_address(call, card, entry) for entry in added]}
@@ -255,21 +272,19 @@ def assign_private_ip_addresses(call: Call) -> Answer:
     "vpc",
     "UnassignPrivateIpAddresses",
     interface.InterfaceNotFound,
-    interface.AddressNotOnInterface,
-    interface.PrimaryAddressStays,
-    InterfaceHasAddress,
+    interface_addresses.AddressNotOnInterface,
+    interface_addresses.PrimaryAddressStays,
 )
 def unassign_private_ip_addresses(call: Call) -> Answer:
-    """Take secondary private addresses from an interface."""
+    """Take secondary private addresses from an interface; their EIPs become free."""
     given = call.parameters
-    interface_id = given.text("NetworkInterfaceId")
+    interface_id = given.resource_id("NetworkInterfaceId", "eni")
     doomed = tuple(
         at
-        for at in (entry.find_address("PrivateIpAddress") for entry in given.required_each("PrivateIpAddresses"))
+        for at in (entry.find_address("PrivateIpAddress") for entry in given.required_each("PrivateIpAddresses", 10))
         if at is not None
     )
-    for one in call.tx.all(address.Address):
-        if one.interface_id == interface_id and one.private_address in doomed:
-            raise InterfaceHasAddress(interface_id=interface_id, user=one.id)
-    interface.remove_addresses(call.tx, interface_id, doomed)
+    interface_addresses.remove(call.tx, interface_id, doomed)
+    address_binding.unbind_private(call.tx, interface_id, doomed)
+    _begin_task(call)
     return {}

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from localcloud.rules import tag
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import InvalidParameterValue, Refusal, check_range, documented
+from localcloud.rules.refusal import InvalidParameterValue, Refusal, check_count, check_range, documented
 from localcloud.services.actions import Call
 
 R = TypeVar("R", bound=Record)
@@ -30,7 +30,7 @@ class UnknownFilter(Refusal):
 
     code = "InvalidParameter.FilterInvalidKey"
     template = "The filter `{name}` is not supported by {action}; supported: {known}."
-    source = documented("the SDK's errorcodes.py (vpc)")
+    source = documented("DescribeVpcs and the other lists of vpc: InvalidParameter.FilterInvalidKey", page="215/15778")
 
 
 class UnknownFilterOfMachines(Refusal):
@@ -46,7 +46,7 @@ class IdsAndFilters(Refusal):
 
     code = "InvalidParameter.Coexist"
     template = "`{ids}` and `Filters` can't be given together."
-    source = documented("the pages of DescribeVpcs, DescribeSubnets and the others of vpc; errorcodes.py")
+    source = documented("DescribeVpcs and the other lists of vpc: not both; InvalidParameter.Coexist", page="215/15778")
 
 
 class IdsAndFiltersOfMachines(Refusal):
@@ -58,7 +58,7 @@ class IdsAndFiltersOfMachines(Refusal):
 
 
 class TooManyFilterValues(Refusal):
-    """A request has at most 10 filters of at most 100 values."""
+    """A request has at most 10 filters of at most 100 values (services cvm and cbs)."""
 
     code = "InvalidFilterValue.LimitExceeded"
     template = "At most 10 filters of at most 100 values each may be given."
@@ -73,29 +73,39 @@ def chosen(
     ids: str = "",
     refusal: type[Refusal] = UnknownFilter,
     both: bool = False,
+    tag_value: bool = False,
+    values_limit: int = VALUES,
 ) -> list[R]:
     """The records with one of the given ids (if any are given) that pass every filter.
 
-    With `both`, ids and filters may be given together.
+    With `both`, ids and filters may be given together; with `tag_value`, tag-value is a filter.
     """
     found = list(records)
     given = call.parameters.each("Filters")
     wanted = set(call.parameters.texts(ids)) if ids else set[str]()
+    if issubclass(refusal, UnknownFilter):
+        check_count(ids, len(wanted))
     if wanted:
         found = [record for record in found if record.id in wanted]
     if wanted and given and not both:
         raise (IdsAndFiltersOfMachines if refusal is UnknownFilterOfMachines else IdsAndFilters)(ids=ids)
-    if len(given) > FILTERS:
-        raise TooManyFilterValues
+    _check_filters(refusal, "Filters", len(given), FILTERS)
     for entry in given:
         name = entry.text("Name")
         values = set(entry.texts("Values"))
-        if len(values) > VALUES:
-            raise TooManyFilterValues
-        extract = _extractor(call, name, filters, refusal)
+        _check_filters(refusal, f"Filters: {name}", len(values), values_limit)
+        tag_value = tag_value or refusal is UnknownFilterOfMachines
+        extract = _extractor(call, name, filters, refusal, tag_value=tag_value)
         fits = _contains if name in _FUZZY else _is_one_of
         found = [record for record in found if fits(set(extract(record)), values)]
     return found
+
+
+def _check_filters(refusal: type[Refusal], name: str, count: int, limit: int) -> None:
+    if count > limit and issubclass(refusal, UnknownFilter):
+        check_count(name, count, limit)
+    if count > limit:
+        raise TooManyFilterValues
 
 
 def _is_one_of(present: set[str], wanted: set[str]) -> bool:
@@ -106,17 +116,19 @@ def _contains(present: set[str], wanted: set[str]) -> bool:
     return any(part in text for text in present for part in wanted)
 
 
-def _extractor(call: Call, name: str, filters: Mapping[str, Extract[R]], refusal: type[Refusal]) -> Extract[R]:
+def _extractor(
+    call: Call, name: str, filters: Mapping[str, Extract[R]], refusal: type[Refusal], *, tag_value: bool
+) -> Extract[R]:
     if name in filters:
         return filters[name]
     if name == "tag-key":
         return lambda record: tag.of(call.tx, record.id).keys()
-    if name == "tag-value":
+    if name == "tag-value" and tag_value:
         return lambda record: tag.of(call.tx, record.id).values()
     if name.startswith("tag:"):
         key = name.removeprefix("tag:")
         return lambda record: [value for at, value in tag.of(call.tx, record.id).items() if at == key]
-    known = ", ".join((*filters, "tag-key", "tag-value", "tag:KEY"))
+    known = ", ".join((*filters, "tag-key", *(["tag-value"] if tag_value else []), "tag:KEY"))
     raise refusal(name=name, action="this action", known=known)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from localcloud.rules import address, nat, snat, task, vpc
+from localcloud.rules import address, address_binding, nat, nat_addresses, snat, task, vpc
 from localcloud.rules.catalog import ZONES
 from localcloud.rules.nat import NatGateway, SnatRule
 from localcloud.rules.records import beijing_time
@@ -13,13 +13,15 @@ from localcloud.services.parameters import Parameters
 
 _ONE = (nat.NatGatewayNotFound, nat.NatGatewayBusy)
 _TAKING = (
-    nat.TooManyGatewayAddresses,
-    nat.GatewayAddressNotFound,
-    address.AddressBusy,
-    address.AddressAlreadyBound,
-    address.AddressQuota,
+    nat_addresses.TooManyGatewayAddresses,
+    nat_addresses.GatewayAddressNotFound,
+    nat_addresses.AddressNotBilledByTraffic,
+    nat_addresses.GatewayAddressQuota,
+    address.DailyAddressQuota,
+    address_binding.AddressBusyForVpc,
+    address_binding.AddressBoundBeforeGateway,
 )
-_RULE = (nat.SnatOfOtherVpc, nat.AddressNotOnGateway)
+_RULE = (snat.SnatOfOtherVpc, snat.AddressNotOnGateway)
 
 
 def show(call: Call, found: NatGateway) -> Answer:
@@ -33,7 +35,7 @@ def show(call: Call, found: NatGateway) -> Answer:
         "MaxConcurrentConnection": found.connections,
         "PublicIpAddressSet": [
             {"AddressId": one.id, "PublicIpAddress": str(one.ip), "IsBlocked": False}
-            for one in nat.addresses(call.tx, found.id)
+            for one in nat_addresses.of_gateway(call.tx, found.id)
         ],
         "NetworkState": "AVAILABLE",
         "VpcId": found.vpc_id,
@@ -45,11 +47,19 @@ def show(call: Call, found: NatGateway) -> Answer:
     }
 
 
-@action("vpc", "CreateNatGateway", vpc.VpcNotFound, nat.NatGatewayQuota, nat.NatGatewayNeedsAddress, *_TAKING)
+@action(
+    "vpc",
+    "CreateNatGateway",
+    vpc.VpcNotFound,
+    nat.NatGatewayQuota,
+    nat.NatGatewayNeedsAddress,
+    nat.GatewayZoneUnknown,
+    *_TAKING,
+)
 def create_nat_gateway(call: Call) -> Answer:
     """Create a NAT gateway with existing EIPs, or new ones; it is PENDING first."""
     given = call.parameters
-    name, vpc_id = given.text("NatGatewayName"), given.text("VpcId")
+    name, vpc_id = given.text("NatGatewayName"), given.resource_id("VpcId", "vpc")
     bandwidth, connections = (
         given.find_integer("InternetMaxBandwidthOut"),
         given.find_integer("MaxConcurrentConnection"),
@@ -80,9 +90,10 @@ def describe_nat_gateways(call: Call) -> Answer:
             "nat-gateway-id": lambda one: [one.id],
             "vpc-id": lambda one: [one.vpc_id],
             "nat-gateway-name": lambda one: [one.name],
-            "zone": lambda one: [one.zone],
+            "nat-state": lambda one: [one.state],
         },
         ids="NatGatewayIds",
+        values_limit=5,
     )
     return {"TotalCount": len(found), "NatGatewaySet": [show(call, one) for one in page(call, found)]}
 
@@ -93,7 +104,7 @@ def modify_nat_gateway_attribute(call: Call) -> Answer:
     given = call.parameters
     nat.modify(
         call.tx,
-        given.text("NatGatewayId"),
+        given.resource_id("NatGatewayId", "nat"),
         name=given.find_text("NatGatewayName"),
         bandwidth_mbps=given.find_integer("InternetMaxBandwidthOut"),
         connections=None,
@@ -105,7 +116,7 @@ def modify_nat_gateway_attribute(call: Call) -> Answer:
 def reset_nat_gateway_connection(call: Call) -> Answer:
     """Change how many connections a NAT gateway carries."""
     given = call.parameters
-    gateway_id, connections = given.text("NatGatewayId"), given.integer("MaxConcurrentConnection")
+    gateway_id, connections = given.resource_id("NatGatewayId", "nat"), given.integer("MaxConcurrentConnection")
     nat.modify(call.tx, gateway_id, name=None, bandwidth_mbps=None, connections=connections)
     return {}
 
@@ -116,7 +127,7 @@ def associate_nat_gateway_address(call: Call) -> Answer:
     given = call.parameters
     nat.add_addresses(
         call.tx,
-        given.text("NatGatewayId"),
+        given.resource_id("NatGatewayId", "nat"),
         given.texts("PublicIpAddresses"),
         given.find_integer("AddressCount") or 0,
     )
@@ -124,11 +135,17 @@ def associate_nat_gateway_address(call: Call) -> Answer:
     return {}
 
 
-@action("vpc", "DisassociateNatGatewayAddress", *_ONE, nat.AddressNotOnGateway, nat.LastAddressStays)
+@action(
+    "vpc",
+    "DisassociateNatGatewayAddress",
+    *_ONE,
+    nat_addresses.AddressToReleaseNotFound,
+    nat_addresses.LastAddressStays,
+)
 def disassociate_nat_gateway_address(call: Call) -> Answer:
     """Take EIPs from a NAT gateway; the RequestId is the task's id."""
     given = call.parameters
-    nat.remove_addresses(call.tx, given.text("NatGatewayId"), given.required_texts("PublicIpAddresses"))
+    nat.remove_addresses(call.tx, given.resource_id("NatGatewayId", "nat"), given.required_texts("PublicIpAddresses"))
     task.begin(call.tx, call.tx.timing.address_s, task_id=call.request_id)
     return {}
 
@@ -143,7 +160,7 @@ def describe_vpc_task_result(call: Call) -> Answer:
 @action("vpc", "DeleteNatGateway", *_ONE)
 def delete_nat_gateway(call: Call) -> Answer:
     """Delete a NAT gateway with the routes that lead to it; its EIPs become free."""
-    nat.delete(call.tx, call.parameters.text("NatGatewayId"))
+    nat.delete(call.tx, call.parameters.resource_id("NatGatewayId", "nat"))
     return {}
 
 
@@ -173,11 +190,11 @@ def _show_rule(gateway: NatGateway, rule: SnatRule) -> Answer:
     }
 
 
-@action("vpc", "CreateNatGatewaySourceIpTranslationNatRule", *_ONE, *_RULE, nat.SnatRuleExists)
+@action("vpc", "CreateNatGatewaySourceIpTranslationNatRule", *_ONE, *_RULE, snat.SnatRuleExists, snat.SnatRuleQuota)
 def create_nat_gateway_source_ip_translation_nat_rule(call: Call) -> Answer:
     """Add SNAT rules."""
     given = call.parameters
-    gateway_id = given.text("NatGatewayId")
+    gateway_id = given.resource_id("NatGatewayId", "nat")
     for entry in given.required_each("SourceIpTranslationNatRules"):
         snat.add_rule(call.tx, gateway_id, _rule(entry))
     return {}
@@ -187,14 +204,12 @@ def create_nat_gateway_source_ip_translation_nat_rule(call: Call) -> Answer:
 def describe_nat_gateway_source_ip_translation_nat_rules(call: Call) -> Answer:
     """List a NAT gateway's SNAT rules."""
     given = call.parameters
-    gateway = nat.get(call.tx, given.text("NatGatewayId"))
+    gateway = nat.get(call.tx, given.resource_id("NatGatewayId", "nat"))
     rows = [_show_rule(gateway, rule) for rule in gateway.rules]
     fields = {
         "resource-id": "ResourceId",
         "public-ip-address": "PublicIpAddresses",
         "description": "Description",
-        "nat-gateway-snat-id": "NatGatewaySnatId",
-        "private-ip-address": "PrivateIpAddress",
     }
     for entry in given.each("Filters"):
         name, values = entry.text("Name"), entry.texts("Values")
@@ -208,18 +223,18 @@ def _has(field: str | list[str], values: tuple[str, ...]) -> bool:
     return bool(set(values) & ({field} if isinstance(field, str) else set(field)))
 
 
-@action("vpc", "ModifyNatGatewaySourceIpTranslationNatRule", *_ONE, *_RULE, nat.SnatRuleNotFound)
+@action("vpc", "ModifyNatGatewaySourceIpTranslationNatRule", *_ONE, *_RULE, snat.SnatRuleNotFound)
 def modify_nat_gateway_source_ip_translation_nat_rule(call: Call) -> Answer:
     """Change a SNAT rule."""
     given = call.parameters
-    gateway_id = given.text("NatGatewayId")
+    gateway_id = given.resource_id("NatGatewayId", "nat")
     snat.change_rule(call.tx, gateway_id, _rule(given.required_inside("SourceIpTranslationNatRule")))
     return {}
 
 
-@action("vpc", "DeleteNatGatewaySourceIpTranslationNatRule", *_ONE, nat.SnatRuleNotFound)
+@action("vpc", "DeleteNatGatewaySourceIpTranslationNatRule", *_ONE, snat.SnatRuleNotFound)
 def delete_nat_gateway_source_ip_translation_nat_rule(call: Call) -> Answer:
     """Remove SNAT rules."""
     given = call.parameters
-    snat.remove_rules(call.tx, given.text("NatGatewayId"), given.required_texts("NatGatewaySnatIds"))
+    snat.remove_rules(call.tx, given.resource_id("NatGatewayId", "nat"), given.required_texts("NatGatewaySnatIds"))
     return {}

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from localcloud.rules.refusal import (
+    IdMalformed,
     MissingParameter,
     Refusal,
-    TooManyValues,
+    check_count,
     check_range,
     documented,
 )
@@ -20,7 +22,7 @@ class AddressMalformed(Refusal):
 
     code = "InvalidParameterValue.Malformed"
     template = "The value `{value}` of parameter `{name}` is not an IPv4 address."
-    source = documented("the SDK's errorcodes.py")
+    source = documented("CreateHaVip: Vip; InvalidParameterValue.Malformed", page="215/30652")
 
 
 class CidrMalformed(Refusal):
@@ -28,7 +30,7 @@ class CidrMalformed(Refusal):
 
     code = "InvalidParameterValue.Malformed"
     template = "The value `{value}` of parameter `{name}` is not an IPv4 CIDR block."
-    source = documented("the SDK's errorcodes.py")
+    source = documented("CreateVpc: CidrBlock; InvalidParameterValue.Malformed", page="215/15774")
 
 
 class FlagMalformed(Refusal):
@@ -36,7 +38,7 @@ class FlagMalformed(Refusal):
 
     code = "InvalidParameterValue"
     template = "The value `{value}` of parameter `{name}` is not `true` or `false`."
-    source = documented("the SDK's models.py")
+    source = documented("CreateVpc: EnableMulticast true or false; InvalidParameterValue", page="215/15774")
 
 
 class Parameters:
@@ -57,6 +59,13 @@ class Parameters:
     def text(self, name: str) -> str:
         """A required string."""
         return self._required(name)
+
+    def resource_id(self, name: str, prefix: str) -> str:
+        """A required id as `vpc-8dwg2a5q`. Raises IdMalformed."""
+        value = self.text(name)
+        if not re.fullmatch(rf"{prefix}-[0-9a-z]{{8}}", value):
+            raise IdMalformed(name=self._path + name, value=value, prefix=prefix)
+        return value
 
     def find_text(self, name: str) -> str | None:
         """A string, or None where it is not given."""
@@ -94,8 +103,8 @@ class Parameters:
     def texts(self, name: str, limit: int | None = None) -> tuple[str, ...]:
         """A list of strings, empty if it was not given; by default of any length. Raises TooManyValues."""
         values = tuple(self.values.get(name, ()))
-        if limit is not None and len(values) > limit:
-            raise TooManyValues(name=self._path + name, count=len(values), limit=limit)
+        if limit is not None:
+            check_count(self._path + name, len(values), limit)
         return values
 
     def required_texts(self, name: str, limit: int = 100) -> tuple[str, ...]:
@@ -103,8 +112,7 @@ class Parameters:
         values = tuple(self._required(name))
         if not values:
             raise MissingParameter(name=self._path + name)
-        if len(values) > limit:
-            raise TooManyValues(name=self._path + name, count=len(values), limit=limit)
+        check_count(self._path + name, len(values), limit)
         return values
 
     def integers(self, name: str) -> tuple[int, ...]:
@@ -133,15 +141,14 @@ class Parameters:
     def each(self, name: str, limit: int = 100) -> list[Parameters]:
         """A list of objects; empty where it is not given. Raises TooManyValues."""
         entries = self.values.get(name, ())
-        if len(entries) > limit:
-            raise TooManyValues(name=self._path + name, count=len(entries), limit=limit)
+        check_count(self._path + name, len(entries), limit)
         return [Parameters(entry, f"{self._path}{name}.{index}.") for index, entry in enumerate(entries)]
 
-    def required_each(self, name: str) -> list[Parameters]:
+    def required_each(self, name: str, limit: int = 100) -> list[Parameters]:
         """A list of at least one object."""
         if not self._required(name):
             raise MissingParameter(name=self._path + name)
-        return self.each(name)
+        return self.each(name, limit)
 
     def cidr(self, name: str) -> IPv4Network:
         """A required CIDR block."""

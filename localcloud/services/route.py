@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from localcloud.rules import references, route, route_table, vpc
 from localcloud.rules.records import beijing_time
-from localcloud.rules.refusal import Refusal, documented
+from localcloud.rules.refusal import Refusal, check_count, documented
 from localcloud.rules.route_table import Route, RouteTable
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
@@ -25,7 +25,15 @@ class RouteNotNamed(Refusal):
 
     code = "MissingParameter"
     template = "The request is missing a required parameter: `RouteId`, `RouteItemId` or `DestinationCidrBlock`."
-    source = documented("the page of DeleteRoutes")
+    source = documented("DeleteRoutes: a Route's RouteId (or RouteItemId); EnableRoutes: one of both", page="215/16725")
+
+
+class RouteIdsTwice(Refusal):
+    """Routes that are switched are named by RouteIds or by RouteItemIds, not by both."""
+
+    code = "InvalidParameter.Coexist"
+    template = "RouteIds and RouteItemIds can't be given together."
+    source = documented("EnableRoutes, DisableRoutes (215/19216): not both; InvalidParameter.Coexist", page="215/19215")
 
 
 def _show_route(table: RouteTable, one: Route) -> Answer:
@@ -76,7 +84,7 @@ def _wanted(given: Parameters) -> Route:
 def create_route_table(call: Call) -> Answer:
     """Create a route table."""
     given = call.parameters
-    vpc_id, name = given.text("VpcId"), given.text("RouteTableName")
+    vpc_id, name = given.resource_id("VpcId", "vpc"), given.text("RouteTableName")
     owner = vpc.get(call.tx, vpc_id)
     made = route_table.create(call.tx, vpc_id=owner.id, name=name, tags=tagging.given(given))
     return {"RouteTable": show(call, made)}
@@ -104,7 +112,7 @@ def describe_route_tables(call: Call) -> Answer:
 def modify_route_table_attribute(call: Call) -> Answer:
     """Rename a route table."""
     given = call.parameters
-    table_id, name = given.text("RouteTableId"), given.find_text("RouteTableName")
+    table_id, name = given.resource_id("RouteTableId", "rtb"), given.find_text("RouteTableName")
     table = route_table.get(call.tx, table_id)
     route_table.rename(call.tx, table_id, table.name if name is None else name)
     return {}
@@ -119,7 +127,7 @@ def modify_route_table_attribute(call: Call) -> Answer:
 )
 def delete_route_table(call: Call) -> Answer:
     """Delete a route table that no subnet uses."""
-    route_table.delete(call.tx, call.parameters.text("RouteTableId"))
+    route_table.delete(call.tx, call.parameters.resource_id("RouteTableId", "rtb"))
     return {}
 
 
@@ -127,7 +135,7 @@ def delete_route_table(call: Call) -> Answer:
 def create_routes(call: Call) -> Answer:
     """Add routes; the answer holds the new ones alone."""
     given = call.parameters
-    table_id = given.text("RouteTableId")
+    table_id = given.resource_id("RouteTableId", "rtb")
     wanted = tuple(_wanted(entry) for entry in given.required_each("Routes"))
     table, added = route.add(call.tx, table_id, wanted)
     return {"TotalCount": 1, "RouteTableSet": [show(call, table, added)]}
@@ -137,7 +145,7 @@ def create_routes(call: Call) -> Answer:
 def replace_routes(call: Call) -> Answer:
     """Put routes in the place of those with the same ids."""
     given = call.parameters
-    table_id = given.text("RouteTableId")
+    table_id = given.resource_id("RouteTableId", "rtb")
     table = route_table.get(call.tx, table_id)
     changed = tuple(_wanted(entry) for entry in given.required_each("Routes"))
     old = tuple(route.find(table, one.route_id, one.item_id) for one in changed)
@@ -163,7 +171,7 @@ def _meant(table: RouteTable, given: Parameters) -> Route:
 def delete_routes(call: Call) -> Answer:
     """Remove routes."""
     given = call.parameters
-    table_id, entries = given.text("RouteTableId"), given.required_each("Routes")
+    table_id, entries = given.resource_id("RouteTableId", "rtb"), given.required_each("Routes")
     table = route_table.get(call.tx, table_id)
     doomed = tuple(_meant(table, entry) for entry in entries)
     route.remove(call.tx, table_id, doomed)
@@ -172,20 +180,25 @@ def delete_routes(call: Call) -> Answer:
 
 def _switch(call: Call, *, on: bool) -> Answer:
     given = call.parameters
-    table_id = given.text("RouteTableId")
+    table_id = given.resource_id("RouteTableId", "rtb")
     if "RouteIds" not in given and "RouteItemIds" not in given:
         raise RouteNotNamed
-    route.switch(call.tx, table_id, given.integers("RouteIds"), given.texts("RouteItemIds"), on=on)
+    if "RouteIds" in given and "RouteItemIds" in given:
+        raise RouteIdsTwice
+    numbers, item_ids = given.integers("RouteIds"), given.texts("RouteItemIds")
+    check_count("RouteIds", len(numbers))
+    check_count("RouteItemIds", len(item_ids))
+    route.switch(call.tx, table_id, numbers, item_ids, on=on)
     return {}
 
 
-@action("vpc", "EnableRoutes", route_table.RouteTableNotFound, route.RouteNotFound, RouteNotNamed)
+@action("vpc", "EnableRoutes", route_table.RouteTableNotFound, route.RouteNotFound, RouteNotNamed, RouteIdsTwice)
 def enable_routes(call: Call) -> Answer:
     """Let routes take effect."""
     return _switch(call, on=True)
 
 
-@action("vpc", "DisableRoutes", route_table.RouteTableNotFound, route.RouteNotFound, RouteNotNamed)
+@action("vpc", "DisableRoutes", route_table.RouteTableNotFound, route.RouteNotFound, RouteNotNamed, RouteIdsTwice)
 def disable_routes(call: Call) -> Answer:
     """Keep routes without effect."""
     return _switch(call, on=False)

@@ -42,7 +42,7 @@ def create_subnet(call: Call) -> Answer:
     given = call.parameters
     made = subnet.create(
         call.tx,
-        vpc_id=given.text("VpcId"),
+        vpc_id=given.resource_id("VpcId", "vpc"),
         name=given.text("SubnetName"),
         cidr=given.cidr("CidrBlock"),
         zone=given.text("Zone"),
@@ -64,7 +64,7 @@ def create_subnet(call: Call) -> Answer:
 def create_subnets(call: Call) -> Answer:
     """Create several subnets of a VPC: all of them, or none."""
     given = call.parameters
-    vpc_id, tags = given.text("VpcId"), tagging.given(given)
+    vpc_id, tags = given.resource_id("VpcId", "vpc"), tagging.given(given)
     made = [
         subnet.create(
             call.tx,
@@ -104,7 +104,7 @@ def modify_subnet_attribute(call: Call) -> Answer:
     given = call.parameters
     subnet.modify(
         call.tx,
-        given.text("SubnetId"),
+        given.resource_id("SubnetId", "subnet"),
         name=given.find_text("SubnetName"),
         broadcast=given.find_text_flag("EnableBroadcast"),
     )
@@ -121,14 +121,16 @@ def modify_subnet_attribute(call: Call) -> Answer:
 def replace_route_table_association(call: Call) -> Answer:
     """Move a subnet to another route table."""
     given = call.parameters
-    subnet.associate_route_table(call.tx, given.text("SubnetId"), given.text("RouteTableId"))
+    subnet.associate_route_table(
+        call.tx, given.resource_id("SubnetId", "subnet"), given.resource_id("RouteTableId", "rtb")
+    )
     return {}
 
 
 @action("vpc", "DeleteSubnet", subnet.SubnetNotFound, subnet.SubnetInUse)
 def delete_subnet(call: Call) -> Answer:
     """Delete an empty subnet."""
-    subnet.delete(call.tx, call.parameters.text("SubnetId"))
+    subnet.delete(call.tx, call.parameters.resource_id("SubnetId", "subnet"))
     return {}
 
 
@@ -136,7 +138,7 @@ def delete_subnet(call: Call) -> Answer:
 def describe_used_ip_address(call: Call) -> Answer:
     """List the private addresses that something holds."""
     given = call.parameters
-    owner = vpc.get(call.tx, given.text("VpcId"))
+    owner = vpc.get(call.tx, given.resource_id("VpcId", "vpc"))
     only = given.find_text("SubnetId")
     places = [subnet.get(call.tx, only)] if only else subnet.in_vpc(call.tx, owner.id)
     wanted = set(given.texts("IpAddresses"))

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from localcloud.rules import vpc
 from localcloud.rules.records import beijing_time
+from localcloud.rules.refusal import Refusal, documented
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import chosen, flag, page
+from localcloud.services.parameters import Parameters
+
+
+class NoCidrBlocks(Refusal):
+    """A change of a VPC's assistant CIDR blocks adds or removes at least one."""
+
+    code = "MissingParameter"
+    template = "The request is missing a required parameter: `NewCidrBlocks` or `OldCidrBlocks`."
+    source = documented("ModifyAssistantCidr: at least one of NewCidrBlocks and OldCidrBlocks", page="215/43272")
 
 
 def show(call: Call, found: vpc.Vpc) -> Answer:
@@ -30,6 +40,10 @@ def _assistants(found: vpc.Vpc) -> list[Answer]:
     return [{"VpcId": found.id, "CidrBlock": str(cidr), "AssistantType": 0} for cidr in found.assistant_cidrs]
 
 
+def _dns_servers(given: Parameters) -> tuple[str, ...]:
+    return tuple(str(server) for server in given.addresses("DnsServers"))
+
+
 @action("vpc", "CreateVpc", vpc.VpcCidrNotPrivate, vpc.VpcQuota, vpc.TooManyDnsServers)
 def create_vpc(call: Call) -> Answer:
     """Create a VPC with its main route table."""
@@ -40,7 +54,7 @@ def create_vpc(call: Call) -> Answer:
         name=name,
         cidr=cidr,
         multicast=given.find_text_flag("EnableMulticast") or False,
-        dns_servers=given.texts("DnsServers"),
+        dns_servers=_dns_servers(given),
         domain_name=given.find_text("DomainName") or "",
         tags=tagging.given(given),
     )
@@ -70,20 +84,27 @@ def modify_vpc_attribute(call: Call) -> Answer:
     given = call.parameters
     vpc.modify(
         call.tx,
-        given.text("VpcId"),
+        given.resource_id("VpcId", "vpc"),
         name=given.find_text("VpcName"),
         multicast=given.find_text_flag("EnableMulticast"),
-        dns_servers=given.texts("DnsServers"),
+        dns_servers=_dns_servers(given),
         domain_name=given.find_text("DomainName"),
     )
     return {}
 
 
-@action("vpc", "CreateAssistantCidr", vpc.VpcNotFound, vpc.VpcCidrNotPrivate, vpc.AssistantCidrOverlaps)
+@action(
+    "vpc",
+    "CreateAssistantCidr",
+    vpc.VpcNotFound,
+    vpc.VpcCidrNotPrivate,
+    vpc.AssistantCidrOverlaps,
+    vpc.AssistantCidrQuota,
+)
 def create_assistant_cidr(call: Call) -> Answer:
     """Add ranges to a VPC."""
     given = call.parameters
-    vpc_id = given.text("VpcId")
+    vpc_id = given.resource_id("VpcId", "vpc")
     given.required_texts("CidrBlocks")
     changed = vpc.change_assistant_cidrs(call.tx, vpc_id, added=given.cidrs("CidrBlocks"), removed=())
     return {"AssistantCidrSet": _assistants(changed)}
@@ -95,13 +116,18 @@ def create_assistant_cidr(call: Call) -> Answer:
     vpc.VpcNotFound,
     vpc.VpcCidrNotPrivate,
     vpc.AssistantCidrOverlaps,
+    vpc.AssistantCidrQuota,
     vpc.AssistantCidrInUse,
+    NoCidrBlocks,
 )
 def modify_assistant_cidr(call: Call) -> Answer:
     """Add ranges to a VPC and remove others."""
     given = call.parameters
+    vpc_id = given.resource_id("VpcId", "vpc")
+    if not given.texts("NewCidrBlocks") and not given.texts("OldCidrBlocks"):
+        raise NoCidrBlocks
     changed = vpc.change_assistant_cidrs(
-        call.tx, given.text("VpcId"), added=given.cidrs("NewCidrBlocks"), removed=given.cidrs("OldCidrBlocks")
+        call.tx, vpc_id, added=given.cidrs("NewCidrBlocks"), removed=given.cidrs("OldCidrBlocks")
     )
     return {"AssistantCidrSet": _assistants(changed)}
 
@@ -110,7 +136,7 @@ def modify_assistant_cidr(call: Call) -> Answer:
 def delete_assistant_cidr(call: Call) -> Answer:
     """Remove ranges from a VPC."""
     given = call.parameters
-    vpc_id = given.text("VpcId")
+    vpc_id = given.resource_id("VpcId", "vpc")
     given.required_texts("CidrBlocks")
     vpc.change_assistant_cidrs(call.tx, vpc_id, added=(), removed=given.cidrs("CidrBlocks"))
     return {}
@@ -119,5 +145,5 @@ def delete_assistant_cidr(call: Call) -> Answer:
 @action("vpc", "DeleteVpc", vpc.VpcNotFound, vpc.VpcInUse)
 def delete_vpc(call: Call) -> Answer:
     """Delete an empty VPC."""
-    vpc.delete(call.tx, call.parameters.text("VpcId"))
+    vpc.delete(call.tx, call.parameters.resource_id("VpcId", "vpc"))
     return {}

@@ -25,6 +25,7 @@ from localcloud.api.request_path import find_action, run_action
 from localcloud.reconcile.cloud import Cloud
 from localcloud.rules.catalog import IMAGES, Image
 from localcloud.rules.timing import SHORT, Timing
+from localcloud.rules.transaction import AccountType
 from localcloud.services.actions import VERSIONS
 from localcloud.world import PaperWorld, World
 
@@ -71,9 +72,10 @@ def running_cloud(
     timing: Timing = SHORT,
     seed: str = "0",
     images: tuple[Image, ...] = IMAGES,
+    account: AccountType = "standard",
 ) -> Generator[Cloud]:
     """A started cloud that is closed at the end."""
-    cloud = Cloud(path, world or PaperWorld(), timing=timing, seed=seed, images=images)
+    cloud = Cloud(path, world or PaperWorld(), timing=timing, seed=seed, images=images, account=account)
     cloud.start()
     try:
         yield cloud
@@ -108,7 +110,7 @@ class _Quiet(uvicorn.Server):
 
 
 @contextlib.contextmanager
-def serving(cloud: Cloud, *, requests_per_second: int = 0) -> Generator[Server]:
+def serving(cloud: Cloud, *, requests_per_second: int | None = 0) -> Generator[Server]:
     """The cloud's API over HTTP, served by a thread."""
     gateway = Gateway(cloud, requests_per_second=requests_per_second)
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)

@@ -209,7 +209,7 @@ def security_group(client: Client) -> None:
     client("vpc:CreateSecurityGroupPolicies", SecurityGroupId=nested, SecurityGroupPolicySet=inside)
     used = client("vpc:DescribeSecurityGroupAssociationStatistics", SecurityGroupIds=[group_id])
     assert used["SecurityGroupAssociationStatisticsSet"][0]["SG"] == 1
-    refused(client, "InvalidParameterValue.Reserved", "vpc:DeleteSecurityGroup", SecurityGroupId=group_id)
+    refused(client, "ResourceInUse", "vpc:DeleteSecurityGroup", SecurityGroupId=group_id)
     client("vpc:ModifySecurityGroupPolicies", SecurityGroupId=nested, SecurityGroupPolicySet={"Version": "0"})
     client("vpc:DeleteSecurityGroup", SecurityGroupId=group_id)
     client("vpc:DeleteSecurityGroup", SecurityGroupId=nested)
@@ -332,16 +332,20 @@ def havip_and_eip(client: Client) -> None:
     outside = {"VpcId": site.vpc_id, "SubnetId": site.subnet_id, "HaVipName": "x", "Vip": "10.0.5.99"}
     refused(client, "InvalidParameterValue.Range", "vpc:CreateHaVip", **outside)
     bind = {"AddressId": address_id, "InstanceId": instance_id}
-    refused(client, "InvalidAddressIdStatus.NotPermit", "vpc:AssociateAddress", **bind)
+    refused(client, "UnsupportedOperation.AddressStatusNotPermit", "vpc:AssociateAddress", **bind)
     refused(client, "InvalidAddressState", "vpc:ReleaseAddresses", AddressIds=[address_id])
-    refused(client, "UnsupportedOperation.InvalidState", "vpc:DeleteHaVip", HaVipId=havip_id)
+    refused(client, "UnsupportedOperation", "vpc:DeleteHaVip", HaVipId=havip_id)
     client("vpc:ModifyHaVipAttribute", HaVipId=havip_id, HaVipName="front")
     client("vpc:ModifyAddressAttribute", AddressId=address_id, AddressName="front")
     client("vpc:ModifyAddressesBandwidth", AddressIds=[address_id], InternetMaxBandwidthOut=20)
-    charge = {"InternetChargeType": "BANDWIDTH_POSTPAID_BY_HOUR", "InternetMaxBandwidthOut": 30}
+    charge = {
+        "InternetChargeType": "BANDWIDTH_PREPAID_BY_MONTH",
+        "InternetMaxBandwidthOut": 30,
+        "AddressChargePrepaid": {"Period": 1},
+    }
     client("vpc:ModifyAddressInternetChargeType", AddressId=address_id, **charge)
     shown = client("vpc:DescribeAddresses", Filters=named("address-name", "front"))["AddressSet"][0]
-    assert (shown["Bandwidth"], shown["InternetChargeType"]) == (30, "BANDWIDTH_POSTPAID_BY_HOUR")
+    assert (shown["Bandwidth"], shown["InternetChargeType"]) == (30, "BANDWIDTH_PREPAID_BY_MONTH")
     client("vpc:HaVipDisassociateAddressIp", HaVipId=havip_id)
     site.until_address(address_id, "UNBIND")
     client("vpc:AssociateAddress", **bind)
@@ -432,9 +436,9 @@ def network_interface(client: Client) -> None:
     taken = [{"PrivateIpAddress": "10.0.4.60"}]
     client("vpc:AssignPrivateIpAddresses", NetworkInterfaceId=card_id, PrivateIpAddresses=wanted)
     assign = {"NetworkInterfaceId": card_id, "PrivateIpAddresses": taken}
-    refused(client, "ResourceInUse.Address", "vpc:AssignPrivateIpAddresses", **assign)
+    refused(client, "ResourceInUse", "vpc:AssignPrivateIpAddresses", **assign)
     client("vpc:UnassignPrivateIpAddresses", NetworkInterfaceId=card_id, PrivateIpAddresses=wanted)
-    assert client("vpc:DescribeNetworkInterfaceLimit", InstanceId=instance_id)["EniQuantity"] == 2
+    assert client("vpc:DescribeNetworkInterfaceLimit", InstanceId=instance_id)["EniQuantity"] == 4
     client("vpc:DetachNetworkInterface", NetworkInterfaceId=card_id, InstanceId=instance_id)
     wait_until(lambda: (show()["State"], show()["Attachment"]), ("AVAILABLE", None))
     client("vpc:DeleteNetworkInterface", NetworkInterfaceId=card_id)

@@ -7,8 +7,8 @@ from typing import Any
 from localcloud.rules import (
     havip,
     interface,
+    interface_addresses,
     interface_attachment,
-    nat,
     ports,
     refusal,
     route,
@@ -20,7 +20,8 @@ from localcloud.rules import (
 from localcloud.services import interface as interfaces
 from localcloud.services import listing
 from localcloud.services import route as routes
-from localcloud.services import security_group as groups
+from localcloud.services import security_group_policy as groups
+from localcloud.services import vpc as vpcs
 from tests.localcloud.api.lab import ZONE
 from tests.localcloud.api.place import Place
 from tests.localcloud.api.refused import (
@@ -28,7 +29,6 @@ from tests.localcloud.api.refused import (
     Row,
     associate,
     card,
-    gateway,
     main_table,
     other_subnet,
     other_vpc,
@@ -36,8 +36,6 @@ from tests.localcloud.api.refused import (
     primary_card,
     row,
 )
-
-_NAT = "vpc:CreateNatGatewaySourceIpTranslationNatRule"
 
 
 def _subnet(place: Place, cidr: str, zone: str = ZONE) -> Request:
@@ -138,6 +136,19 @@ def _too_many_policies(place: Place) -> Request:
     return _insert(place, policies({"Protocol": "TCP", "Port": "200", "CidrBlock": "0.0.0.0/0"}))
 
 
+def _two_in_the_place_of_one(place: Place) -> Request:
+    target, given = _insert(place, policies(_ANY | {"PolicyIndex": 0}, _ANY | {"PolicyIndex": 0, "Port": "81"}))
+    return target.replace("CreateSecurityGroupPolicies", "ReplaceSecurityGroupPolicy"), given
+
+
+def _eleventh_group_referred_to(place: Place) -> Request:
+    made = [
+        place.call("vpc:CreateSecurityGroup", GroupName="g", GroupDescription="")["SecurityGroup"]["SecurityGroupId"]
+        for _ in range(security_group.REFERRED_GROUPS + 1)
+    ]
+    return _replace(place, policies(*({"Protocol": "TCP", "Port": "80", "SecurityGroupId": at} for at in made)))
+
+
 def _attach(interface_id: str, instance_id: str) -> Request:
     return "vpc:AttachNetworkInterface", {"NetworkInterfaceId": interface_id, "InstanceId": instance_id}
 
@@ -172,18 +183,27 @@ def _detach_primary(place: Place) -> Request:
     }
 
 
-def _third_card(place: Place) -> Request:
+def _attachable(place: Place, **parameters: Any) -> str:
+    return card(place, SecurityGroupIds=[place.group_id], **parameters)
+
+
+def _fifth_card(place: Place) -> Request:
+    """An instance of 2 cores has 4 interfaces, the primary one among them."""
     _, instance_id = _attached(place)
-    return _attach(card(place), instance_id)
+    for _ in range(2):
+        target, parameters = _attach(_attachable(place), instance_id)
+        place.call(target, **parameters)
+        place.call.settle()
+    return _attach(_attachable(place), instance_id)
 
 
 def _card_of_other_vpc(place: Place) -> Request:
     vpc_id, subnet_id = other_vpc(place)
-    return _attach(card(place, VpcId=vpc_id, SubnetId=subnet_id), place.machine())
+    return _attach(_attachable(place, VpcId=vpc_id, SubnetId=subnet_id), place.machine())
 
 
 def _card_in_other_zone(place: Place) -> Request:
-    return _attach(card(place, SubnetId=other_subnet(place, "ap-guangzhou-3")), place.machine())
+    return _attach(_attachable(place, SubnetId=other_subnet(place, "ap-guangzhou-3")), place.machine())
 
 
 def _card_with_eip(place: Place) -> tuple[str, str, str]:
@@ -198,7 +218,7 @@ def _card_with_eip(place: Place) -> tuple[str, str, str]:
 
 def _too_many_secondary(place: Place) -> Request:
     interface_id, _ = _attached(place)
-    return "vpc:AssignPrivateIpAddresses", {"NetworkInterfaceId": interface_id, "SecondaryPrivateIpAddressCount": 6}
+    return "vpc:AssignPrivateIpAddresses", {"NetworkInterfaceId": interface_id, "SecondaryPrivateIpAddressCount": 10}
 
 
 def _unassign(interface_id: str, address: str) -> Request:
@@ -269,45 +289,6 @@ def _machine_of_other_subnet(place: Place) -> Request:
     return _association(place.havip(), elsewhere.machine())
 
 
-def _nat(place: Place, **parameters: Any) -> Request:
-    return "vpc:CreateNatGateway", {"NatGatewayName": "nat", "VpcId": place.vpc_id, **parameters}
-
-
-def _full_gateways(place: Place) -> Request:
-    for _ in range(nat.PER_VPC):
-        target, parameters = _nat(place, AddressCount=1)
-        place.call(target, **parameters)
-        place.call.settle()
-    return _nat(place, AddressCount=1)
-
-
-def _snat(gateway_id: str, ip: str, resource: str) -> Request:
-    rule = {"ResourceId": resource, "ResourceType": "SUBNET", "PrivateIpAddress": "", "PublicIpAddresses": [ip]}
-    return _NAT, {"NatGatewayId": gateway_id, "SourceIpTranslationNatRules": [rule]}
-
-
-def _snat_twice(place: Place) -> Request:
-    gateway_id, ip = gateway(place)
-    target, parameters = _snat(gateway_id, ip, place.subnet_id)
-    place.call(target, **parameters)
-    return target, parameters
-
-
-def _snat_of_other_vpc(place: Place) -> Request:
-    gateway_id, ip = gateway(place)
-    return _snat(gateway_id, ip, other_vpc(place)[1])
-
-
-def _snat_by_foreign_address(place: Place) -> Request:
-    gateway_id, _ = gateway(place)
-    return _snat(gateway_id, "203.0.113.250", place.subnet_id)
-
-
-def _last_address(place: Place) -> Request:
-    gateway_id, ip = gateway(place)
-    return "vpc:DisassociateNatGatewayAddress", {"NatGatewayId": gateway_id, "PublicIpAddresses": [ip]}
-
-
 _ANY = {"Protocol": "TCP", "Port": "80", "CidrBlock": "0.0.0.0/0"}
 
 ROWS = [
@@ -322,6 +303,14 @@ ROWS = [
         lambda p: ("vpc:CreateAssistantCidr", {"VpcId": p.vpc_id, "CidrBlocks": ["10.0.0.0/12"]}),
     ),
     Row(vpc.AssistantCidrInUse, _assistant_in_use),
+    Row(
+        vpc.AssistantCidrQuota,
+        lambda p: (
+            "vpc:CreateAssistantCidr",
+            {"VpcId": p.vpc_id, "CidrBlocks": [f"192.168.{number}.0/24" for number in range(6)]},
+        ),
+    ),
+    Row(vpcs.NoCidrBlocks, lambda p: ("vpc:ModifyAssistantCidr", {"VpcId": p.vpc_id})),
     row(subnet.SubnetNotFound, "vpc:DeleteSubnet", SubnetId="subnet-00000000"),
     Row(subnet.SubnetRange, lambda p: _subnet(p, "10.0.8.0/29")),
     Row(subnet.SubnetOutsideVpc, lambda p: _subnet(p, "10.1.0.0/24")),
@@ -329,6 +318,17 @@ ROWS = [
     Row(subnet.ZoneUnknown, lambda p: _subnet(p, "10.0.8.0/24", "ap-shanghai-2")),
     Row(subnet.SubnetQuota, _full_subnets),
     Row(subnet.SubnetFull, _small_subnet_full),
+    Row(
+        subnet.SubnetOfOtherVpc,
+        lambda p: ("vpc:CreateHaVip", {"VpcId": other_vpc(p)[0], "SubnetId": p.subnet_id, "HaVipName": "vip"}),
+    ),
+    Row(
+        subnet.SubnetOfOtherVpcForInterface,
+        lambda p: (
+            "vpc:CreateNetworkInterface",
+            {"VpcId": other_vpc(p)[0], "SubnetId": p.subnet_id, "NetworkInterfaceName": "card"},
+        ),
+    ),
     Row(subnet.SubnetInUse, lambda p: (p.havip(), ("vpc:DeleteSubnet", {"SubnetId": p.subnet_id}))[1]),
     Row(subnet.RouteTableOfOtherVpc, _table_of_other_vpc),
     Row(subnet.AddressOutsideSubnet, lambda p: _havip_at(p, "10.0.5.99")),
@@ -342,6 +342,13 @@ ROWS = [
         lambda p: ("vpc:DeleteRoutes", {"RouteTableId": main_table(p), "Routes": [{"RouteId": 7}]}),
     ),
     Row(routes.RouteNotNamed, lambda p: ("vpc:DeleteRoutes", {"RouteTableId": main_table(p), "Routes": [{}]})),
+    Row(
+        routes.RouteIdsTwice,
+        lambda p: (
+            "vpc:EnableRoutes",
+            {"RouteTableId": main_table(p), "RouteIds": [7], "RouteItemIds": ["rti-00000000"]},
+        ),
+    ),
     Row(route.NextHopInvalid, lambda p: _route(p, "8.8.8.0/24", "NAT", "nat-00000000")),
     Row(route.NextHopTypeUnsupported, lambda p: _route(p, "8.8.8.0/24", "VPN", "vpngw-00000000")),
     Row(route.DestinationInVpc, lambda p: _route(p, "10.0.9.0/24")),
@@ -361,9 +368,23 @@ ROWS = [
     ),
     Row(ports.PortMalformed, lambda p: _replace(p, policies(_ANY | {"Port": "80-"}))),
     Row(groups.PortWithoutProtocol, lambda p: _replace(p, policies(_ANY | {"Protocol": "ICMP"}))),
+    Row(
+        groups.Ipv6NeedsIcmpV6,
+        lambda p: _replace(p, policies({"Protocol": "ICMP", "Ipv6CidrBlock": "::/0"})),
+    ),
+    Row(
+        groups.IndexesDiffer,
+        lambda p: _insert(p, policies(_ANY | {"PolicyIndex": 0}, _ANY | {"Port": "81", "PolicyIndex": 1})),
+    ),
+    Row(groups.IndexesDiffer, lambda p: _insert(p, policies(_ANY | {"PolicyIndex": 0}, _ANY | {"Port": "81"}))),
+    Row(groups.IndexNotTaken, lambda p: _replace(p, policies(_ANY | {"PolicyIndex": 0}))),
+    Row(groups.OnePolicyOnly, _two_in_the_place_of_one),
+    Row(groups.WaysMixed, lambda p: _delete_policy(p, policies({"PolicyIndex": 0}, _ANY))),
+    Row(groups.WaysMixed, lambda p: _delete_policy(p, policies({"CidrBlock": "0.0.0.0/0"}))),
+    Row(security_group.ReferredGroupsQuota, _eleventh_group_referred_to),
     Row(groups.OnePeer, lambda p: _replace(p, policies(_ANY | {"SecurityGroupId": p.group_id}))),
     row(interface.InterfaceNotFound, "vpc:DeleteNetworkInterface", NetworkInterfaceId="eni-00000000"),
-    Row(interface.InterfaceAttached, _attached_twice),
+    Row(interface.InterfaceAttachedAlready, _attached_twice),
     Row(interface.InterfaceAttached, _delete_attached),
     Row(interface.InterfaceNotAttached, _detach_loose),
     Row(interface.PrimaryInterfaceStays, _detach_primary),
@@ -374,9 +395,9 @@ ROWS = [
             {"NetworkInterfaceId": card(p), "SecurityGroupIds": [p.group_id] * 6},
         ),
     ),
-    Row(interface.TooManyAddresses, _too_many_secondary),
-    Row(interface.AddressNotOnInterface, lambda p: _unassign(card(p), "10.0.4.250")),
-    Row(interface.PrimaryAddressStays, _unassign_primary),
+    Row(interface_addresses.TooManyAddresses, _too_many_secondary),
+    Row(interface_addresses.AddressNotOnInterface, lambda p: _unassign(card(p), "10.0.4.250")),
+    Row(interface_addresses.PrimaryAddressStays, _unassign_primary),
     Row(
         interfaces.AddressesOrCount,
         lambda p: ("vpc:AssignPrivateIpAddresses", {"NetworkInterfaceId": card(p)}),
@@ -385,7 +406,16 @@ ROWS = [
         interfaces.InterfaceHasAddress,
         lambda p: ("vpc:DeleteNetworkInterface", {"NetworkInterfaceId": _card_with_eip(p)[0]}),
     ),
-    Row(interface_attachment.TooManyInterfaces, _third_card),
+    Row(interface_attachment.TooManyInterfaces, _fifth_card),
+    Row(interface_attachment.InterfaceWithoutGroup, lambda p: _attach(card(p), p.machine())),
+    Row(interface_attachment.InstanceToAttachNotFound, lambda p: _attach(_attachable(p), "ins-00000000")),
+    Row(
+        interface.DescriptionTooLong,
+        lambda p: (
+            "vpc:ModifyNetworkInterfaceAttribute",
+            {"NetworkInterfaceId": card(p), "NetworkInterfaceDescription": "网" * 61},
+        ),
+    ),
     Row(interface_attachment.InterfaceOfOtherVpc, _card_of_other_vpc),
     Row(interface_attachment.InterfaceInOtherZone, _card_in_other_zone),
     row(havip.HaVipNotFound, "vpc:DeleteHaVip", HaVipId="havip-00000000"),
@@ -401,28 +431,10 @@ ROWS = [
     ),
     Row(havip.AssociationQuota, _eleventh_machine),
     Row(havip.TooManyHaVips, _sixth_havip),
+    Row(havip.TargetNotFound, lambda p: _association(p.havip(), "ins-00000000")),
+    Row(havip.TargetNotFound, lambda p: _association(p.havip(), "eni-00000000", "ENI")),
     Row(havip.TargetInOtherVpc, _machine_of_other_subnet),
     Row(havip.TargetKindUnknown, lambda p: _association(p.havip(), "lb-00000000", "CLB")),
-    row(nat.NatGatewayNotFound, "vpc:DeleteNatGateway", NatGatewayId="nat-00000000"),
-    Row(nat.NatGatewayNeedsAddress, _nat),
-    Row(nat.NatGatewayQuota, _full_gateways),
-    Row(nat.TooManyGatewayAddresses, lambda p: _nat(p, AddressCount=11)),
-    Row(nat.GatewayAddressNotFound, lambda p: _nat(p, PublicIpAddresses=["203.0.113.250"])),
-    Row(nat.LastAddressStays, _last_address),
-    Row(nat.AddressNotOnGateway, _snat_by_foreign_address),
-    Row(nat.SnatRuleExists, _snat_twice),
-    Row(nat.SnatOfOtherVpc, _snat_of_other_vpc),
-    Row(
-        nat.SnatRuleNotFound,
-        lambda p: (
-            "vpc:DeleteNatGatewaySourceIpTranslationNatRule",
-            {"NatGatewayId": gateway(p)[0], "NatGatewaySnatIds": ["snat-00000000"]},
-        ),
-    ),
-    Row(
-        subnet.SubnetOfOtherVpc,
-        lambda p: ("vpc:CreateHaVip", {"VpcId": other_vpc(p)[0], "SubnetId": p.subnet_id, "HaVipName": "x"}),
-    ),
     row(listing.UnknownFilter, "vpc:DescribeVpcs", Filters=[{"Name": "colour", "Values": ["blue"]}]),
     row(listing.UnknownFilterOfMachines, "cvm:DescribeInstances", Filters=[{"Name": "colour", "Values": ["blue"]}]),
     row(
@@ -437,5 +449,5 @@ ROWS = [
         InstanceIds=["ins-00000000"],
         Filters=[{"Name": "zone", "Values": [ZONE]}],
     ),
-    row(listing.TooManyFilterValues, "vpc:DescribeVpcs", Filters=[{"Name": "vpc-id", "Values": ["x"]}] * 11),
+    row(listing.TooManyFilterValues, "cvm:DescribeInstances", Filters=[{"Name": "zone", "Values": ["x"]}] * 11),
 ]

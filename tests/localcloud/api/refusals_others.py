@@ -1,84 +1,15 @@
-"""What the rules of EIPs, load balancers and lists refuse, and those of all actions."""
+"""What the rules of load balancers and lists refuse, and those of all actions."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from localcloud.api import request_rules
-from localcloud.rules import address, ddos_list, interface, load_balancer, refusal, task
-from localcloud.services import address as addresses
+from localcloud.rules import ddos_list, load_balancer, refusal
 from localcloud.services import parameters
 from tests.localcloud.api.lab import PUBLIC_KEY
 from tests.localcloud.api.place import Place
-from tests.localcloud.api.refused import Request, Row, card, gateway, primary_card, row
-
-
-def _bind(address_id: str, **target: str) -> Request:
-    return "vpc:AssociateAddress", {"AddressId": address_id, **target}
-
-
-def _bound(place: Place) -> tuple[str, str]:
-    """An EIP that is bound to a machine, and the machine."""
-    (address_id, _), instance_id = place.eip(), place.machine()
-    target, given = _bind(address_id, InstanceId=instance_id)
-    place.call(target, **given)
-    place.call.settle()
-    return address_id, instance_id
-
-
-def _bound_twice(place: Place) -> Request:
-    return _bind(_bound(place)[0], InstanceId=place.machine())
-
-
-def _second_eip(place: Place) -> Request:
-    _, instance_id = _bound(place)
-    return _bind(place.eip()[0], InstanceId=instance_id)
-
-
-def _second_eip_on_an_address(place: Place) -> Request:
-    _, instance_id = _bound(place)
-    private = place.show(instance_id)["PrivateIpAddresses"][0]
-    return _bind(place.eip()[0], NetworkInterfaceId=primary_card(place, instance_id), PrivateIpAddress=private)
-
-
-def _public_machine(place: Place) -> Request:
-    internet = {"InternetMaxBandwidthOut": 5, "PublicIpAssigned": True}
-    return _bind(place.eip()[0], InstanceId=place.machine(InternetAccessible=internet))
-
-
-def _release_bound(place: Place) -> Request:
-    return "vpc:ReleaseAddresses", {"AddressIds": [_bound(place)[0]]}
-
-
-def _full(place: Place) -> Request:
-    place.call("vpc:AllocateAddresses", AddressCount=20)
-    return "vpc:AllocateAddresses", {}
-
-
-def _havip_with_eip(place: Place) -> str:
-    havip_id, (_, ip) = place.havip(), place.eip()
-    place.call("vpc:HaVipAssociateAddressIp", HaVipId=havip_id, AddressIp=ip)
-    place.call.settle()
-    return havip_id
-
-
-def _second_eip_of_a_havip(place: Place) -> Request:
-    return "vpc:HaVipAssociateAddressIp", {"HaVipId": _havip_with_eip(place), "AddressIp": place.eip()[1]}
-
-
-def _eip_of_a_gateway(place: Place) -> Request:
-    _, ip = gateway(place)
-    wanted = [{"Name": "address-ip", "Values": [ip]}]
-    found = place.call("vpc:DescribeAddresses", Filters=wanted)["AddressSet"][0]
-    return "vpc:DisassociateAddress", {"AddressId": found["AddressId"]}
-
-
-def _same_charge(place: Place) -> Request:
-    return "vpc:ModifyAddressInternetChargeType", {
-        "AddressId": place.eip()[0],
-        "InternetChargeType": "TRAFFIC_POSTPAID_BY_HOUR",
-        "InternetMaxBandwidthOut": 10,
-    }
+from tests.localcloud.api.refused import Request, Row, row
 
 
 def _balancer(place: Place) -> str:
@@ -121,35 +52,6 @@ def _full_list(place: Place) -> Request:
 
 
 ROWS = [
-    row(address.AddressNotFound, "vpc:ReleaseAddresses", AddressIds=["eip-00000000"]),
-    row(address.AddressIdMalformed, "vpc:ReleaseAddresses", AddressIds=["eip-1"]),
-    Row(address.AddressQuota, _full),
-    row(address.BandwidthOutOfRange, "vpc:AllocateAddresses", InternetMaxBandwidthOut=101),
-    Row(address.AddressAlreadyBound, _bound_twice),
-    Row(address.AddressStillBound, _release_bound),
-    Row(address.AddressNotBound, lambda p: ("vpc:DisassociateAddress", {"AddressId": p.eip()[0]})),
-    Row(address.GatewayKeepsAddress, _eip_of_a_gateway),
-    Row(address.InstanceHasAddress, _second_eip),
-    Row(address.InstanceHasPublicAddress, _public_machine),
-    Row(address.PrivateAddressHasAddress, _second_eip_on_an_address),
-    Row(address.HaVipHasAddress, _second_eip_of_a_havip),
-    Row(address.HaVipHasNoAddress, lambda p: ("vpc:HaVipDisassociateAddressIp", {"HaVipId": p.havip()})),
-    Row(
-        address.PublicAddressNotFound,
-        lambda p: ("vpc:HaVipAssociateAddressIp", {"HaVipId": p.havip(), "AddressIp": "203.0.113.250"}),
-    ),
-    Row(address.ChargeTypeNotChanged, _same_charge),
-    Row(address.TargetUnsupported, lambda p: _bind(p.eip()[0], InstanceId="lb-00000000")),
-    Row(
-        addresses.InstanceOrInterface,
-        lambda p: _bind(p.eip()[0], InstanceId="ins-00000000", NetworkInterfaceId="eni-00000000"),
-    ),
-    Row(
-        interface.AddressNotOnInterface,
-        lambda p: _bind(p.eip()[0], NetworkInterfaceId=card(p), PrivateIpAddress="10.0.4.250"),
-    ),
-    row(addresses.TaskIdWrong, "vpc:DescribeTaskResult", TaskId=-1),
-    row(task.TaskNotFound, "vpc:DescribeTaskResult", TaskId=1),
     row(load_balancer.LoadBalancerNotFound, "clb:DeleteLoadBalancer", LoadBalancerIds=["lb-00000000"]),
     Row(
         load_balancer.ListenerNotFound,
@@ -174,6 +76,16 @@ ROWS = [
     row(refusal.UnknownParameter, "vpc:CreateVpc", VpcName="v", CidrBlock="10.0.0.0/16", Colour="blue"),
     row(refusal.WrongType, "vpc:CreateVpc", VpcName=7, CidrBlock="10.0.0.0/16"),
     row(refusal.InvalidParameterValue, "vpc:AllocateAddresses", InternetChargeType="FREE"),
+    row(refusal.IdMalformed, "vpc:DeleteVpc", VpcId="vpc-1"),
+    row(refusal.IdMalformed, "vpc:DeleteVpc", VpcId="VPC-00000000"),
+    row(refusal.TooManyValues, "vpc:DescribeVpcs", VpcIds=[f"vpc-{number:08}" for number in range(101)]),
+    row(
+        refusal.TooManyValues,
+        "vpc:DescribeHaVips",
+        Filters=[{"Name": "vip", "Values": [f"10.0.4.{number}" for number in range(6)]}],
+    ),
+    row(refusal.TooManyValues, "vpc:DescribeVpcs", Filters=[{"Name": "vpc-id", "Values": ["x"]}] * 11),
+    row(parameters.AddressMalformed, "vpc:CreateVpc", VpcName="v", CidrBlock="10.0.0.0/16", DnsServers=["x"]),
     row(refusal.ParameterOutOfRange, "cvm:DescribeInstances", Limit=101),
     row(request_rules.ActionNotEmulated, "vpc:CreateCcn", CcnName="x"),
     row(request_rules.InvalidAction, "vpc:MakeCoffee"),

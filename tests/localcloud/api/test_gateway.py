@@ -15,8 +15,13 @@ import pytest
 from tencentcloud.common.exception.tencent_cloud_sdk_exception import TencentCloudSDKException
 from tencentcloud.common.sign import Sign
 
+from localcloud import services
 from localcloud.api.api_faults import ApiFault
+from localcloud.api.rates import RATES
+from localcloud.services.actions import ACTIONS
 from tests.localcloud.api.lab import SECRET_ID, SECRET_KEY, Server, running_cloud, serving
+
+_FORM = "application/x-www-form-urlencoded"
 
 # One for all: making a client reads every CA of the system. Nothing is kept open from test to test.
 _HTTP = httpx.Client(headers={"Connection": "close"})
@@ -87,8 +92,8 @@ REFUSED = [
     pytest.param(
         Asked(scope="2020-01-01/vpc/tc3_request"), "AuthFailure.InvalidAuthorization", id="a scope of another day"
     ),
-    pytest.param(Asked(service="cvm"), "InvalidAction", id="a scope of another service than the host's"),
-    pytest.param(Asked(service="moon", host="moon.example"), "InvalidAction", id="a service that is not there"),
+    pytest.param(Asked(service="cvm"), "NoSuchProduct", id="a scope of another service than the host's"),
+    pytest.param(Asked(service="moon", host="moon.example"), "NoSuchProduct", id="a service that is not there"),
     pytest.param(Asked(changed={"Host": "x.example"}), "AuthFailure.SignatureFailure", id="a host that was not signed"),
     pytest.param(Asked(changed={"X-TC-Action": ""}), "MissingParameter", id="no action"),
     pytest.param(Asked(changed={"X-TC-Version": ""}), "MissingParameter", id="no version"),
@@ -103,6 +108,13 @@ REFUSED = [
     pytest.param(Asked(body=b"[" * 200_000), "InvalidParameter", id="a body nested without end"),
     pytest.param(Asked(body=b'{"Limit": "\xff"}'), "InvalidParameter", id="a body that is no UTF-8"),
     pytest.param(Asked(body=b" " * (10 * 1024 * 1024 + 1)), "RequestSizeLimitExceeded", id="more than 10 MiB"),
+    pytest.param(Asked(content_type=_FORM), "InvalidParameter", id="a form that is signed with v3"),
+    pytest.param(Asked(method="GET", body=b""), "InvalidParameter", id="a GET that says it is JSON"),
+    pytest.param(
+        Asked(method="GET", body=b"", content_type=_FORM, query="Offset=" + "0" * 32768),
+        "RequestSizeLimitExceeded",
+        id="a GET of more than 32 KiB",
+    ),
 ]
 
 
@@ -139,11 +151,10 @@ def test_get_takes_its_parameters_from_the_query(server: Server) -> None:
     server.call("vpc:CreateVpc", {"VpcName": "one", "CidrBlock": "10.0.0.0/16"})
     server.call("vpc:CreateVpc", {"VpcName": "two", "CidrBlock": "10.0.0.0/16"})
     query = "Filters.0.Name=vpc-name&Filters.0.Values.0=two&Limit=5"
-    form = "application/x-www-form-urlencoded"
-    answer = Asked(method="GET", query=query, content_type=form, body=b"").send(server).json()["Response"]
+    answer = Asked(method="GET", query=query, content_type=_FORM, body=b"").send(server).json()["Response"]
     assert [row["VpcName"] for row in answer["VpcSet"]] == ["two"]
     for query, code in (("Colour=blue", "UnknownParameter"), ("Filters=x", "InvalidParameter")):
-        assert _code(Asked(method="GET", query=query, content_type=form, body=b"").send(server)) == code
+        assert _code(Asked(method="GET", query=query, content_type=_FORM, body=b"").send(server)) == code
 
 
 def test_errors_come_with_status_200_and_a_request_id_each(server: Server) -> None:
@@ -154,17 +165,25 @@ def test_errors_come_with_status_200_and_a_request_id_each(server: Server) -> No
 
 @pytest.fixture
 def throttled() -> Iterator[Server]:
-    with running_cloud() as cloud, serving(cloud, requests_per_second=20) as server:
+    with running_cloud() as cloud, serving(cloud, requests_per_second=None) as server:
         yield server
 
 
-def test_more_than_20_calls_of_an_action_in_a_second_are_refused(throttled: Server) -> None:
-    codes = [_code(Asked().send(throttled)) for _ in range(25)]
-    assert codes[:20] == [""] * 20
-    assert "RequestLimitExceeded" in codes[20:]
+@pytest.mark.parametrize(("action", "limit"), [("DescribeVpcs", 20), ("DescribeAddressQuota", 10)])
+def test_more_calls_of_an_action_in_a_second_than_its_page_says_are_refused(
+    throttled: Server, action: str, limit: int
+) -> None:
+    codes = [_code(Asked(action=action).send(throttled)) for _ in range(limit + 5)]
+    assert codes[:limit] == [""] * limit
+    assert "RequestLimitExceeded" in codes[limit:]
     assert _code(Asked(action="DescribeSubnets").send(throttled)) == ""
     time.sleep(1.0)
-    assert _code(Asked().send(throttled)) == ""
+    assert _code(Asked(action=action).send(throttled)) == ""
+
+
+def test_each_rate_is_of_an_action_that_there_is() -> None:
+    services.load()
+    assert set(RATES) <= set(ACTIONS)
 
 
 def _vpcs(server: Server) -> int:

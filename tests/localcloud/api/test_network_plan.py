@@ -36,7 +36,7 @@ def test_a_machine_is_an_interface_of_its_subnet(place: Place) -> None:
 
 
 def test_an_interface_is_in_the_network_while_it_is_attached(place: Place) -> None:
-    interface_id, instance_id = card(place), place.machine()
+    interface_id, instance_id = card(place, SecurityGroupIds=[place.group_id]), place.machine()
     assert len(_plan(place).vpcs[0].subnets[0].interfaces) == 1
     given = {"NetworkInterfaceId": interface_id, "InstanceId": instance_id}
     place.call("vpc:AttachNetworkInterface", **given)
@@ -80,8 +80,8 @@ def test_a_havip_may_be_announced_by_its_machines_or_without_the_check_by_all(pl
 def test_public_addresses_lead_to_private_ones(place: Place) -> None:
     internet = {"InternetMaxBandwidthOut": 5, "PublicIpAssigned": True}
     born = place.machine(address="10.0.4.20", InternetAccessible=internet)
-    havip_id, (address_id, _) = place.havip(Vip="10.0.4.99"), place.eip()
-    place.call("vpc:AssociateAddress", AddressId=address_id, InstanceId=havip_id)
+    havip_id, (address_id, ip) = place.havip(Vip="10.0.4.99"), place.eip()
+    place.call("vpc:HaVipAssociateAddressIp", HaVipId=havip_id, AddressIp=ip)
     leads = {one.address_id: (str(one.private), one.bandwidth_mbps) for one in _plan(place).vpcs[0].public_addresses}
     assert leads == {born: ("10.0.4.20", 5), address_id: ("10.0.4.99", 10)}
 

@@ -67,7 +67,7 @@ class Pulumi:
 def pulumi(tmp_path: Path) -> Iterator[Pulumi]:
     shutil.copytree(_PROGRAM, tmp_path / "program")
     (tmp_path / "home").mkdir()
-    with running_cloud() as cloud, serving(cloud, requests_per_second=20) as server:
+    with running_cloud() as cloud, serving(cloud, requests_per_second=None) as server:
         stack = Pulumi(tmp_path, server)
         stack("first", "stack", "init", "life")
         yield stack

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import IPv4Address
 
 import pytest
 
 from localcloud import services
 from localcloud.api import request_rules
 from localcloud.api.reference import COMMON
-from localcloud.rules import address, disk, instance_change, interface, interface_attachment, nat
+from localcloud.rules import (
+    address,
+    address_binding,
+    address_charge,
+    disk,
+    instance_change,
+    interface,
+    interface_attachment,
+    nat,
+)
 from localcloud.rules.catalog import ZONES
 from localcloud.rules.public_pool import PoolEmpty
 from localcloud.rules.refusal import ApiError, Refusal, rule_in_words
@@ -17,6 +27,7 @@ from localcloud.rules.timing import Timing
 from localcloud.services import listing
 from localcloud.services.actions import ACTIONS
 from tests.localcloud.api import (
+    refusals_addresses,
     refusals_machines,
     refusals_network,
     refusals_others,
@@ -25,13 +36,14 @@ from tests.localcloud.api import (
 )
 from tests.localcloud.api.lab import Direct, running_cloud
 from tests.localcloud.api.place import Place
-from tests.localcloud.api.refused import HeldWorld, Request, Row, card, records, row
+from tests.localcloud.api.refused import HeldWorld, Request, Row, card, other_subnet, records, row
 from tests.localcloud.api.refused import disk as make_disk
 
 services.load()
 
 ROWS = [
     *refusals_network.ROWS,
+    *refusals_addresses.ROWS,
     *refusals_machines.ROWS,
     *refusals_storage.ROWS,
     *refusals_services.ROWS,
@@ -76,6 +88,12 @@ def _fresh_eip(place: Place) -> Request:
     return "vpc:ReleaseAddresses", {"AddressIds": [address_id]}
 
 
+def _fresh_eip_for_a_havip(place: Place) -> Request:
+    address_id = place.call("vpc:AllocateAddresses")["AddressSet"][0]
+    ip = place.call("vpc:DescribeAddresses", AddressIds=[address_id])["AddressSet"][0]["AddressIp"]
+    return "vpc:HaVipAssociateAddressIp", {"HaVipId": place.havip(), "AddressIp": ip}
+
+
 def _fresh_card(place: Place) -> Request:
     wanted = {"VpcId": place.vpc_id, "SubnetId": place.subnet_id, "NetworkInterfaceName": "card"}
     made = place.call("vpc:CreateNetworkInterface", **wanted)["NetworkInterface"]["NetworkInterfaceId"]
@@ -101,6 +119,7 @@ def _fresh_gateway(place: Place) -> Request:
 
 BUSY = [
     Row(address.AddressBusy, _fresh_eip),
+    Row(address_binding.AddressBusyForVpc, _fresh_eip_for_a_havip),
     Row(interface.InterfaceBusy, _fresh_card),
     Row(disk.DiskChanging, _growing_disk),
     Row(disk.DiskBusy, _growing_again),
@@ -176,13 +195,66 @@ def test_a_machine_that_did_not_come_up_says_why_and_is_only_terminated(held_pla
 
 def test_nothing_is_bound_to_a_machine_that_is_not_up(held_place: tuple[Place, HeldWorld]) -> None:
     place, world = held_place
-    (address_id, _), interface_id = place.eip(), card(place)
+    (address_id, _), interface_id = place.eip(), card(place, SecurityGroupIds=[place.group_id])
     world.held.add("start")
     instance_id = place.begin_machine()
     bind = "vpc:AssociateAddress", {"AddressId": address_id, "InstanceId": instance_id}
-    _is_refused(place.call, row(address.InstanceStateForbidsBinding, ""), bind)
+    _is_refused(place.call, row(address_binding.InstanceStateForbidsBinding, ""), bind)
     attach = "vpc:AttachNetworkInterface", {"NetworkInterfaceId": interface_id, "InstanceId": instance_id}
     _is_refused(place.call, row(interface_attachment.InstanceStateForbidsInterface, ""), attach)
+
+
+TRADITIONAL = [
+    row(address_charge.TraditionalAccount, "vpc:AllocateAddresses", InternetChargeType="TRAFFIC_POSTPAID_BY_HOUR"),
+    row(address_charge.TraditionalAccount, "vpc:AllocateAddresses", InternetMaxBandwidthOut=5),
+    Row(
+        address_charge.TraditionalAccountKeepsChargeType,
+        lambda p: (
+            "vpc:ModifyAddressInternetChargeType",
+            {
+                "AddressId": p.call("vpc:AllocateAddresses")["AddressSet"][0],
+                "InternetChargeType": "BANDWIDTH_PREPAID_BY_MONTH",
+                "InternetMaxBandwidthOut": 5,
+            },
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize("entry", TRADITIONAL, ids=_id)
+def test_with_a_traditional_account_an_eip_has_no_charge_type_of_its_own(entry: Row) -> None:
+    with running_cloud(account="traditional") as cloud:
+        place = Place.build(Direct(cloud))
+        request = entry.prepare(place)
+        place.call.settle()
+        _is_refused(place.call, entry, request)
+        place.call("vpc:AllocateAddresses")
+        place.call.settle()
+        shown = place.call("vpc:DescribeAddresses")["AddressSet"][0]
+        assert shown["InternetChargeType"] is None
+        assert shown["Bandwidth"] is None
+
+
+def test_a_vpc_holds_so_many_network_interfaces() -> None:
+    with running_cloud() as cloud:
+        place = Place.build(Direct(cloud))
+        wide = other_subnet(place, cidr="10.0.16.0/20")
+        wanted = {"VpcId": place.vpc_id, "SubnetId": wide, "NetworkInterfaceName": "card"}
+        with cloud.transaction() as tx:
+            for number in range(interface.PER_VPC):
+                made = interface.create(
+                    tx,
+                    name="card",
+                    description="",
+                    vpc_id=place.vpc_id,
+                    subnet_id=wide,
+                    wanted=IPv4Address("10.0.16.2") + number,
+                    group_ids=(),
+                    tags={},
+                )
+                assert made.address == IPv4Address("10.0.16.2") + number
+        with pytest.raises(interface.InterfaceQuota):
+            place.call("vpc:CreateNetworkInterface", **wanted)
 
 
 def test_public_addresses_run_out() -> None:
@@ -240,15 +312,16 @@ ABOVE: set[type[Refusal]] = {
     instance_change.InstanceIsStarting,
     instance_change.InstanceBusy,
     instance_change.InstanceLaunchFailed,
-    address.InstanceStateForbidsBinding,
+    address_binding.InstanceStateForbidsBinding,
     interface_attachment.InstanceStateForbidsInterface,
+    interface.InterfaceQuota,
     PoolEmpty,
 }
 
 
 def test_every_rule_that_an_action_names_has_a_test() -> None:
     named = {*COMMON, *(refusal for action in ACTIONS.values() for refusal in action.refuses)}
-    tested = {entry.refusal for entry in (*ROWS, *BUSY)} | ELSEWHERE | ABOVE
+    tested = {entry.refusal for entry in (*ROWS, *BUSY, *TRADITIONAL)} | ELSEWHERE | ABOVE
     assert sorted(refusal.__name__ for refusal in named - tested) == []
 
 

@@ -1,0 +1,38 @@
+"""Signature method v1 (HmacSHA1, HmacSHA256; 213/15693): the common parameters and the signature are in the form."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Mapping
+
+from localcloud.api.request_rules import CredentialUnknown, SignatureExpired, SignatureWrong
+from localcloud.api.signature import TOLERANCE_S, Identity
+from localcloud.rules.refusal import MissingParameter, WrongType
+
+
+def verify(method: str, host: str, form: Mapping[str, str], credentials: Mapping[str, str], now: float) -> Identity:
+    """Whose request it is; the host's first label is the service. Raises the AuthFailure that fits."""
+    for name in ("SecretId", "Signature", "Timestamp", "Nonce"):
+        if not form.get(name):
+            raise MissingParameter(name=name)
+    for name in ("Timestamp", "Nonce"):
+        if not form[name].isascii() or not form[name].isdigit():
+            raise WrongType(name=name, wanted="a positive integer")
+    if abs(now - int(form["Timestamp"])) > TOLERANCE_S:
+        raise SignatureExpired(timestamp=form["Timestamp"], now=int(now))
+    key = credentials.get(form["SecretId"])
+    if key is None:
+        raise CredentialUnknown
+    if not hmac.compare_digest(sign(method, host, form, key).encode(), form["Signature"].encode()):
+        raise SignatureWrong(hint=f"{form.get('SignatureMethod') or 'HmacSHA1'} of {method}{host}/?...")
+    return Identity(form["SecretId"], host.partition(".")[0])
+
+
+def sign(method: str, host: str, form: Mapping[str, str], key: str) -> str:
+    """The signature in base64. The values are signed as they are, not as the form encodes them."""
+    signed = "&".join(f"{name}={form[name]}" for name in sorted(form) if name != "Signature")
+    # The page: HmacSHA256 only where the parameter says so, HmacSHA1 in every other case.
+    digest = hashlib.sha256 if form.get("SignatureMethod") == "HmacSHA256" else hashlib.sha1
+    return base64.b64encode(hmac.new(key.encode(), f"{method}{host}/?{signed}".encode(), digest).digest()).decode()

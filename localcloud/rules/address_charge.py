@@ -1,0 +1,160 @@
+"""What an EIP costs by, and the bandwidth that goes with it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from localcloud.rules import address, task
+from localcloud.rules.refusal import InvalidParameterValue, MissingParameter, Refusal, documented
+from localcloud.rules.transaction import Transaction
+
+DEFAULT = "TRAFFIC_POSTPAID_BY_HOUR"
+PREPAID = "BANDWIDTH_PREPAID_BY_MONTH"
+# Mbit/s that each charge type allows at most.
+CHARGE_TYPES = {DEFAULT: 100, "BANDWIDTH_POSTPAID_BY_HOUR": 100, PREPAID: 200, "BANDWIDTH_PACKAGE": 2000}
+CHANGES = 2
+
+
+class BandwidthOutOfRange(Refusal):
+    """An EIP's bandwidth is at least 1 Mbit/s and at most what its charge type allows."""
+
+    code = "InvalidParameterValue.BandwidthOutOfRange"
+    template = "The bandwidth {bandwidth} Mbps is not in [{low}, {high}]."
+    source = documented("AllocateAddresses: InternetMaxBandwidthOut for each InternetChargeType", page="215/16699")
+
+
+class NewBandwidthOutOfRange(BandwidthOutOfRange):
+    """The bandwidth that comes with a new charge type is at least 1 Mbit/s and at most what that type allows."""
+
+    code = "InvalidParameterValue.Range"
+    source = documented(
+        "ModifyAddressInternetChargeType: InternetMaxBandwidthOut; InvalidParameterValue.Range", page="215/43849"
+    )
+
+
+class TraditionalAccount(Refusal):
+    """With a traditional account an EIP has neither charge type nor bandwidth: the bound instance's count."""
+
+    code = "UnsupportedOperation.AccountNotSupported"
+    template = (
+        "This account is of the traditional type (bill-by-CVM): leave InternetChargeType and "
+        "InternetMaxBandwidthOut out; the instance that the address is bound to decides them."
+    )
+    source = documented(
+        "AllocateAddresses: a traditional account passes neither InternetChargeType nor InternetMaxBandwidthOut",
+        page="215/16699",
+    )
+
+
+class TraditionalAccountKeepsChargeType(TraditionalAccount):
+    """With a traditional account the charge type of an EIP cannot be changed."""
+
+    code = "InvalidAccount.NotSupported"
+    source = documented(
+        "ModifyAddressInternetChargeType: for EIPs with a bandwidth of their own; InvalidAccount.NotSupported",
+        page="215/43849",
+    )
+
+
+class BandwidthPackageNotFound(Refusal):
+    """The bandwidth package that an EIP joins must exist; localcloud has none."""
+
+    code = "InvalidParameterValue.BandwidthPackageNotFound"
+    template = "The bandwidth package `{package_id}` does not exist."
+    source = documented("AllocateAddresses: BandwidthPackageId; .BandwidthPackageNotFound", page="215/16699")
+
+
+class ChargeTypeNotChanged(Refusal):
+    """A charge type is changed to another one."""
+
+    code = "InvalidParameterValue.InternetChargeTypeNotChanged"
+    template = "The address `{address_id}` is already charged by {charge_type}."
+    source = documented("ModifyAddressInternetChargeType: .InternetChargeTypeNotChanged", page="215/43849")
+
+
+class ChargeTypeNotChangeable(Refusal):
+    """A charge type changes between BANDWIDTH_PREPAID_BY_MONTH and TRAFFIC_POSTPAID_BY_HOUR only."""
+
+    code = "UnsupportedOperation.InvalidAddressInternetChargeType"
+    template = (
+        "The charge type of address `{address_id}` can't be changed from {old} to {new}: "
+        "only between BANDWIDTH_PREPAID_BY_MONTH and TRAFFIC_POSTPAID_BY_HOUR."
+    )
+    source = documented(
+        "ModifyAddressInternetChargeType: between these two; UnsupportedOperation.InvalidAddressInternetChargeType",
+        page="215/43849",
+    )
+
+
+class ChargeTypeChangesUsedUp(Refusal):
+    """The charge type of an EIP is changed at most twice."""
+
+    code = "LimitExceeded.ModifyAddressInternetChargeTypeQuota"
+    template = "The charge type of address `{address_id}` has been changed {limit} times already."
+    source = documented("ModifyAddressInternetChargeType: each EIP at most twice", page="215/43849")
+
+
+def check_new(
+    tx: Transaction, charge_type: str | None, bandwidth_mbps: int | None, *, package_id: str, prepaid: bool
+) -> tuple[str, int]:
+    """Charge type and bandwidth of a new EIP. Raises what the account or the values forbid."""
+    if tx.account == "traditional":
+        if charge_type is not None or bandwidth_mbps is not None:
+            raise TraditionalAccount
+        return "", 0
+    charge_type = charge_type or DEFAULT
+    bandwidth_mbps = 1 if bandwidth_mbps is None else bandwidth_mbps
+    _check_charge_type(charge_type)
+    if not 1 <= bandwidth_mbps <= CHARGE_TYPES[charge_type]:
+        raise BandwidthOutOfRange(bandwidth=bandwidth_mbps, low=1, high=CHARGE_TYPES[charge_type])
+    if charge_type == PREPAID and not prepaid:
+        raise MissingParameter(name="AddressChargePrepaid")
+    if package_id:
+        raise BandwidthPackageNotFound(package_id=package_id)
+    return charge_type, bandwidth_mbps
+
+
+def _check_charge_type(charge_type: str) -> None:
+    if charge_type not in CHARGE_TYPES:
+        raise InvalidParameterValue(name="InternetChargeType", value=charge_type, wanted=" or ".join(CHARGE_TYPES))
+
+
+def change_bandwidth(tx: Transaction, address_ids: tuple[str, ...], bandwidth_mbps: int) -> str:
+    """ModifyAddressesBandwidth. Gives the task's id."""
+    for address_id in address_ids:
+        found = address.get(tx, address_id)
+        address.check_idle(found)
+        high = CHARGE_TYPES.get(found.charge_type, CHARGE_TYPES[DEFAULT])
+        if not 1 <= bandwidth_mbps <= high:
+            raise BandwidthOutOfRange(bandwidth=bandwidth_mbps, low=1, high=high)
+        tx.put(replace(found, bandwidth_mbps=bandwidth_mbps))
+    return task.begin(tx, tx.timing.address_s)
+
+
+def change_charge_type(
+    tx: Transaction, address_id: str, charge_type: str, bandwidth_mbps: int, *, prepaid: bool
+) -> None:
+    """ModifyAddressInternetChargeType."""
+    found = address.get(tx, address_id)
+    address.check_idle(found)
+    if tx.account == "traditional":
+        raise TraditionalAccountKeepsChargeType
+    _check_charge_type(charge_type)
+    if found.charge_type == charge_type:
+        raise ChargeTypeNotChanged(address_id=address_id, charge_type=charge_type)
+    if {found.charge_type, charge_type} != {DEFAULT, PREPAID}:
+        raise ChargeTypeNotChangeable(address_id=address_id, old=found.charge_type, new=charge_type)
+    if found.charge_type_changes >= CHANGES:
+        raise ChargeTypeChangesUsedUp(address_id=address_id, limit=CHANGES)
+    if not 1 <= bandwidth_mbps <= CHARGE_TYPES[charge_type]:
+        raise NewBandwidthOutOfRange(bandwidth=bandwidth_mbps, low=1, high=CHARGE_TYPES[charge_type])
+    if charge_type == PREPAID and not prepaid:
+        raise MissingParameter(name="AddressChargePrepaid")
+    tx.put(
+        replace(
+            found,
+            charge_type=charge_type,
+            bandwidth_mbps=bandwidth_mbps,
+            charge_type_changes=found.charge_type_changes + 1,
+        )
+    )

@@ -1,0 +1,119 @@
+"""The EIPs of NAT gateways."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from localcloud.rules import address, address_binding, address_charge
+from localcloud.rules.refusal import Refusal, documented
+from localcloud.rules.transaction import Transaction
+
+LIMIT = 10
+
+
+class TooManyGatewayAddresses(Refusal):
+    """A NAT gateway has 1 to 10 EIPs."""
+
+    code = "LimitExceeded.PublicIpAddressPerNatGatewayLimitExceeded"
+    template = "A NAT gateway takes at most {limit} public addresses."
+    source = documented("NAT gateway limits: 10 EIPs for a gateway (1199/41648 too)", page="intl:1015/30230")
+
+
+class LastAddressStays(Refusal):
+    """A NAT gateway keeps at least one EIP."""
+
+    code = "UnsupportedOperation.PublicIpAddressDisassociate"
+    template = "The NAT gateway `{gateway_id}` must keep at least one public address."
+    source = documented(
+        "DisassociateNatGatewayAddress: UnsupportedOperation.PublicIpAddressDisassociate", page="215/36716"
+    )
+
+
+class GatewayAddressNotFound(Refusal):
+    """An EIP for a NAT gateway must exist."""
+
+    code = "UnsupportedOperation.PublicIpAddressIsNotExisted"
+    template = "The public address `{ip}` does not exist."
+    source = documented(
+        "CreateNatGateway, 215/36722: UnsupportedOperation.PublicIpAddressIsNotExisted", page="215/36721"
+    )
+
+
+class AddressNotBilledByTraffic(Refusal):
+    """An EIP for a NAT gateway is billed by traffic."""
+
+    code = "UnsupportedOperation.PublicIpAddressNotBilledByTraffic"
+    template = "The public address `{ip}` is billed by {charge_type}; a NAT gateway takes those billed by traffic."
+    source = documented(
+        "CreateNatGateway, 215/36722: UnsupportedOperation.PublicIpAddressNotBilledByTraffic", page="215/36721"
+    )
+
+
+class GatewayAddressQuota(address.AddressQuota):
+    """With the EIPs that a NAT gateway is to have a region holds at most 20."""
+
+    code = "LimitExceeded.AddressQuotaLimitExceeded"
+    source = documented(
+        "CreateNatGateway, 215/36722: LimitExceeded.AddressQuotaLimitExceeded; figure: 1199/41648", page="215/36721"
+    )
+
+
+class AddressToReleaseNotFound(Refusal):
+    """An EIP that is taken from a NAT gateway is one of its own."""
+
+    code = "ResourceNotFound"
+    template = "The public address `{ip}` is not bound to NAT gateway `{gateway_id}`."
+    source = documented("DisassociateNatGatewayAddress: ResourceNotFound", page="215/36716")
+
+
+def of_gateway(tx: Transaction, gateway_id: str) -> list[address.Address]:
+    """A gateway's EIPs, oldest binding first."""
+    return address.of_target(tx, gateway_id)
+
+
+def take(tx: Transaction, gateway_id: str, ips: tuple[str, ...], new: int) -> None:
+    """Bind existing EIPs, and so many new ones, to a gateway."""
+    if len(of_gateway(tx, gateway_id)) + len(ips) + new > LIMIT:
+        raise TooManyGatewayAddresses(limit=LIMIT)
+    for ip in (*ips, *_allocate(tx, new)):
+        found = address.find_by_ip(tx, ip)
+        if found is None:
+            raise GatewayAddressNotFound(ip=ip)
+        if found.charge_type not in {address_charge.DEFAULT, ""}:
+            raise AddressNotBilledByTraffic(ip=ip, charge_type=found.charge_type)
+        address_binding.bind_to_gateway(tx, found, gateway_id)
+
+
+def _allocate(tx: Transaction, count: int) -> list[str]:
+    if count == 0:
+        return []
+    standard = tx.account == "standard"
+    try:
+        made, _ = address.allocate(
+            tx,
+            count,
+            name="",
+            kind="EIP",
+            charge_type=address_charge.DEFAULT if standard else "",
+            bandwidth_mbps=address_charge.CHARGE_TYPES[address_charge.DEFAULT] if standard else 0,
+            isp="BGP",
+            egress="center_egress1",
+            tags={},
+        )
+    except address.AddressQuota:
+        raise GatewayAddressQuota(count=len(tx.all(address.Address)) + count, limit=address.QUOTA) from None
+    for one in made:
+        tx.put(replace(one, status="UNBIND"))
+    return [str(one.ip) for one in made]
+
+
+def release(tx: Transaction, gateway_id: str, ips: set[str]) -> None:
+    """Unbind EIPs of a gateway; one stays."""
+    own = {str(one.ip): one for one in of_gateway(tx, gateway_id)}
+    for ip in sorted(ips):
+        if ip not in own:
+            raise AddressToReleaseNotFound(ip=ip, gateway_id=gateway_id)
+    if len(ips) >= len(own):
+        raise LastAddressStays(gateway_id=gateway_id)
+    for ip in sorted(ips):
+        address_binding.unbind_from_gateway(tx, own[ip])

@@ -1,0 +1,281 @@
+"""The policies of security groups, in order."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
+
+from localcloud.rules import ports, security_group
+from localcloud.rules.records import beijing_time
+from localcloud.rules.refusal import InvalidParameterValue, Refusal, documented
+from localcloud.rules.security_group import Direction, Policy
+from localcloud.services.actions import Answer, Call, action
+from localcloud.services.parameters import CidrMalformed, Parameters
+
+
+class PortWithoutProtocol(Refusal):
+    """A policy has ports only where its protocol is TCP or UDP."""
+
+    code = "InvalidParameter.Coexist"
+    template = "The port `{port}` can't be given for protocol {protocol}: use TCP or UDP, or port ALL."
+    source = documented(
+        "CreateSecurityGroupPolicies: Port only with TCP or UDP, exclusive otherwise; InvalidParameter.Coexist",
+        page="215/15807",
+    )
+
+
+class Ipv6NeedsIcmpV6(Refusal):
+    """A policy for an IPv6 range names ICMPV6, not ICMP."""
+
+    code = "InvalidParameter.Coexist"
+    template = "Ipv6CidrBlock can't be given for protocol ICMP: use ICMPV6."
+    source = documented(
+        "CreateSecurityGroupPolicies: Ipv6CidrBlock and ICMP are exclusive; InvalidParameter.Coexist", page="215/15807"
+    )
+
+
+class IndexesDiffer(Refusal):
+    """New policies of one request have the same PolicyIndex, or none."""
+
+    code = "InvalidParameterValue"
+    template = "The policies of a request must have the same PolicyIndex; given: {given}."
+    source = documented(
+        "CreateSecurityGroupPolicies: the indexes of several policies are the same; InvalidParameterValue",
+        page="215/15807",
+    )
+
+
+class IndexNotTaken(Refusal):
+    """A change of the whole rule set takes no PolicyIndex: the order of the policies counts."""
+
+    code = "InvalidParameterValue.Range"
+    template = "PolicyIndex can't be given here: policies keep the order of the request."
+    source = documented(
+        "ModifySecurityGroupPolicies: no PolicyIndex of one's own; InvalidParameterValue.Range", page="215/15810"
+    )
+
+
+class OnePolicyOnly(Refusal):
+    """One policy is replaced by one policy."""
+
+    code = "InvalidParameterValue.LimitExceeded"
+    template = "A request replaces one policy; {count} were given."
+    source = documented("ReplaceSecurityGroupPolicy: one policy; InvalidParameterValue.LimitExceeded", page="215/15811")
+
+
+class WaysMixed(Refusal):
+    """Policies are deleted by index or by content, and by content with action, protocol, CIDR block and port."""
+
+    code = "InvalidParameterValue"
+    template = "Give either PolicyIndex, or Action, Protocol, Port and CidrBlock, for all policies of a request."
+    source = documented(
+        "DeleteSecurityGroupPolicies: one way of matching; by content all four; InvalidParameterValue", page="215/15809"
+    )
+
+
+class OnePeer(Refusal):
+    """A policy names its peer by one of CidrBlock, Ipv6CidrBlock and SecurityGroupId."""
+
+    code = "InvalidParameter.Coexist"
+    template = "A policy takes one of CidrBlock, Ipv6CidrBlock and SecurityGroupId; given: {given}."
+    source = documented("CreateSecurityGroupPolicies: these are exclusive; InvalidParameter.Coexist", page="215/15807")
+
+
+PROTOCOLS = ("TCP", "UDP", "ICMP", "ICMPV6", "GRE", "ALL")
+_POLICY_RULES = (
+    security_group.SecurityGroupNotFound,
+    security_group.PolicyQuota,
+    security_group.DuplicatePolicy,
+    ports.PortMalformed,
+    security_group.ReferredGroupsQuota,
+    PortWithoutProtocol,
+    Ipv6NeedsIcmpV6,
+    OnePeer,
+)
+
+
+def _show_policy(index: int, policy: Policy) -> Answer:
+    # Empty strings, not absence: the provider reads SecurityGroupId only beside a non-null Ipv6CidrBlock.
+    return {
+        "PolicyIndex": index,
+        "Protocol": policy.protocol,
+        "Port": policy.port,
+        "ServiceTemplate": {"ServiceId": "", "ServiceGroupId": ""},
+        "CidrBlock": policy.cidr,
+        "Ipv6CidrBlock": policy.ipv6_cidr,
+        "SecurityGroupId": policy.group_id,
+        "AddressTemplate": {"AddressId": "", "AddressGroupId": ""},
+        "Action": policy.action,
+        "PolicyDescription": policy.description,
+        "ModifyTime": beijing_time(policy.modified),
+    }
+
+
+def _policy(call: Call, given: Parameters) -> Policy:
+    """One policy as a request writes it."""
+    protocol = given.find_text("Protocol") or "ALL"
+    if protocol.upper() not in PROTOCOLS:
+        raise InvalidParameterValue(name="Protocol", value=protocol, wanted=f"one of {', '.join(PROTOCOLS)}")
+    port = given.find_text("Port") or "ALL"
+    if ports.port_ranges(port) and protocol.upper() not in {"TCP", "UDP"}:
+        raise PortWithoutProtocol(protocol=protocol, port=port)
+    if protocol.upper() == "ICMP" and given.find_text("Ipv6CidrBlock"):
+        raise Ipv6NeedsIcmpV6
+    verdict = given.text("Action")
+    if verdict.upper() not in {"ACCEPT", "DROP"}:
+        raise InvalidParameterValue(name="Action", value=verdict, wanted="ACCEPT or DROP")
+    for template in ("ServiceTemplate", "AddressTemplate"):
+        if any(given.inside(template).values.values()):
+            raise InvalidParameterValue(name=template, value="...", wanted="localcloud has no parameter templates")
+    peers = [name for name in ("CidrBlock", "Ipv6CidrBlock", "SecurityGroupId") if given.find_text(name)]
+    if len(peers) != 1:
+        raise OnePeer(given=" and ".join(peers) or "none of them")
+    return Policy(
+        protocol=protocol,
+        port=port,
+        cidr=_cidr(given),
+        ipv6_cidr=_ipv6_cidr(given),
+        group_id=given.find_text("SecurityGroupId") or "",
+        action=verdict.upper(),
+        description=given.find_text("PolicyDescription") or "",
+        modified=call.tx.now,
+    )
+
+
+def _cidr(given: Parameters) -> str:
+    text = given.find_text("CidrBlock") or ""
+    if not text:
+        return ""
+    try:
+        if "/" not in text:
+            return str(IPv4Address(text))
+        # Host bits are cut off, as the console does; 0.0.0.0/n becomes 0.0.0.0/0 (215/15824, SecurityGroupPolicy).
+        block = IPv4Network(text, strict=False)
+        return "0.0.0.0/0" if int(block.network_address) == 0 else str(block)
+    except ValueError:
+        raise CidrMalformed(name="CidrBlock", value=text) from None
+
+
+def _ipv6_cidr(given: Parameters) -> str:
+    text = given.find_text("Ipv6CidrBlock") or ""
+    try:
+        return text and str(IPv6Network(text, strict=False))
+    except ValueError:
+        raise CidrMalformed(name="Ipv6CidrBlock", value=text) from None
+
+
+def _policies(call: Call, given: Parameters, name: str) -> tuple[Policy, ...] | None:
+    if name not in given:
+        return None
+    return tuple(_policy(call, entry) for entry in given.each(name))
+
+
+@action("vpc", "DescribeSecurityGroupPolicies", security_group.SecurityGroupNotFound)
+def describe_security_group_policies(call: Call) -> Answer:
+    """List a security group's policies in order."""
+    found = security_group.get(call.tx, call.parameters.resource_id("SecurityGroupId", "sg"))
+    return {
+        "SecurityGroupPolicySet": {
+            "Version": str(found.version),
+            "Ingress": [_show_policy(index, policy) for index, policy in enumerate(found.ingress)],
+            "Egress": [_show_policy(index, policy) for index, policy in enumerate(found.egress)],
+        }
+    }
+
+
+@action("vpc", "ModifySecurityGroupPolicies", *_POLICY_RULES, security_group.VersionMismatch, IndexNotTaken)
+def modify_security_group_policies(call: Call) -> Answer:
+    """Replace all policies of the directions that are given."""
+    given = call.parameters
+    group_id = given.resource_id("SecurityGroupId", "sg")
+    wanted = given.required_inside("SecurityGroupPolicySet")
+    if any("PolicyIndex" in entry for name in ("Ingress", "Egress") for entry in wanted.each(name)):
+        raise IndexNotTaken
+    security_group.replace_all(
+        call.tx,
+        group_id,
+        version=wanted.find_text("Version") or "",
+        ingress=_policies(call, wanted, "Ingress"),
+        egress=_policies(call, wanted, "Egress"),
+    )
+    return {}
+
+
+def _one_direction(given: Parameters) -> tuple[Direction, list[Parameters]]:
+    wanted = given.required_inside("SecurityGroupPolicySet")
+    if wanted.each("Ingress") and wanted.each("Egress"):
+        raise security_group.OneDirectionOnly
+    if wanted.each("Egress"):
+        return "egress", wanted.each("Egress")
+    return "ingress", wanted.required_each("Ingress")
+
+
+@action(
+    "vpc",
+    "CreateSecurityGroupPolicies",
+    *_POLICY_RULES,
+    security_group.VersionStale,
+    security_group.OneDirectionOnly,
+    IndexesDiffer,
+)
+def create_security_group_policies(call: Call) -> Answer:
+    """Insert policies of one direction at an index, or behind all others."""
+    group_id = call.parameters.resource_id("SecurityGroupId", "sg")
+    direction, entries = _one_direction(call.parameters)
+    version = call.parameters.inside("SecurityGroupPolicySet").find_text("Version") or ""
+    security_group.check_version(call.tx, group_id, version)
+    policies = tuple(_policy(call, entry) for entry in entries)
+    indexes = list(dict.fromkeys(entry.find_integer("PolicyIndex") for entry in entries))
+    if len(indexes) > 1:
+        raise IndexesDiffer(given=", ".join("none" if index is None else str(index) for index in indexes))
+    security_group.insert(call.tx, group_id, direction, policies, indexes[0])
+    return {}
+
+
+@action(
+    "vpc",
+    "DeleteSecurityGroupPolicies",
+    security_group.SecurityGroupNotFound,
+    security_group.PolicyNotFound,
+    security_group.VersionStale,
+    security_group.OneDirectionOnly,
+    WaysMixed,
+)
+def delete_security_group_policies(call: Call) -> Answer:
+    """Delete policies of one direction, by index or by content."""
+    group_id = call.parameters.resource_id("SecurityGroupId", "sg")
+    direction, entries = _one_direction(call.parameters)
+    version = call.parameters.inside("SecurityGroupPolicySet").find_text("Version") or ""
+    security_group.check_version(call.tx, group_id, version)
+    by_index = {"PolicyIndex" in entry for entry in entries}
+    if len(by_index) > 1:
+        raise WaysMixed
+    if by_index == {True}:
+        indexes = tuple(entry.integer("PolicyIndex") for entry in entries)
+        security_group.remove_at(call.tx, group_id, direction, indexes)
+    else:
+        if not all(name in entry for entry in entries for name in ("Action", "Protocol", "Port", "CidrBlock")):
+            raise WaysMixed
+        security_group.remove_equal(call.tx, group_id, direction, tuple(_policy(call, entry) for entry in entries))
+    return {}
+
+
+@action(
+    "vpc",
+    "ReplaceSecurityGroupPolicy",
+    *_POLICY_RULES,
+    security_group.PolicyNotFound,
+    security_group.VersionStale,
+    security_group.OneDirectionOnly,
+    OnePolicyOnly,
+)
+def replace_security_group_policy(call: Call) -> Answer:
+    """Put one policy in the place of another."""
+    group_id = call.parameters.resource_id("SecurityGroupId", "sg")
+    direction, entries = _one_direction(call.parameters)
+    version = call.parameters.inside("SecurityGroupPolicySet").find_text("Version") or ""
+    security_group.check_version(call.tx, group_id, version)
+    if len(entries) > 1:
+        raise OnePolicyOnly(count=len(entries))
+    index = entries[0].integer("PolicyIndex")
+    security_group.put_at(call.tx, group_id, direction, index, _policy(call, entries[0]))
+    return {}
