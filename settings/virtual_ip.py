@@ -11,7 +11,7 @@ from settings.base import Address, FrozenModel
 
 
 class VirtualIpSettings(FrozenModel):
-    """The address that the first two machines share, and the public address in front of it."""
+    """The address that the first two nodes share, and the public address in front of it."""
 
     address: Annotated[Address, Field(description="The HAVIP, inside the subnet.")] = IPv4Address("10.0.4.99")
     second_address: Annotated[

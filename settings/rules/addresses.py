@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
 
 from settings.access import AccessSettings
-from settings.machines import MachinesSettings
 from settings.network import NetworkSettings
+from settings.nodes import NodesSettings
 from settings.problems import Problem
 from settings.virtual_ip import VirtualIpSettings
 
@@ -61,9 +61,9 @@ def an_existing_network_routes_by_itself(network: NetworkSettings) -> Iterator[P
 
 
 def every_address_is_free_and_in_the_subnet(
-    network: NetworkSettings, machines: MachinesSettings, virtual_ip: VirtualIpSettings, access: AccessSettings
+    network: NetworkSettings, nodes: NodesSettings, virtual_ip: VirtualIpSettings, access: AccessSettings
 ) -> Iterator[Problem]:
-    wanted = [(f"tandem:machines.nodes[{i}].address", node.address) for i, node in enumerate(machines.nodes)]
+    wanted = [(f"tandem:nodes.members[{i}].address", node.address) for i, node in enumerate(nodes.members)]
     wanted += [("tandem:virtualIp.address", virtual_ip.address)]
     if virtual_ip.second_address is not None:
         wanted += [("tandem:virtualIp.secondAddress", virtual_ip.second_address)]
@@ -86,17 +86,17 @@ def _reserved(subnet: IPv4Network) -> tuple[IPv4Address, ...]:
     return (subnet.network_address, subnet.network_address + 1, subnet.broadcast_address)
 
 
-def machines_have_names_of_their_own(machines: MachinesSettings) -> Iterator[Problem]:
-    uses = Counter(node.name for node in machines.nodes)
-    for index, node in enumerate(machines.nodes):
+def nodes_have_names_of_their_own(nodes: NodesSettings) -> Iterator[Problem]:
+    uses = Counter(node.name for node in nodes.members)
+    for index, node in enumerate(nodes.members):
         if uses[node.name] > 1:
-            yield Problem(f"tandem:machines.nodes[{index}].name", f"{node.name} is used by {uses[node.name]} machines")
+            yield Problem(f"tandem:nodes.members[{index}].name", f"{node.name} is used by {uses[node.name]} nodes")
 
 
-def the_bastion_keeps_its_name(machines: MachinesSettings, access: AccessSettings) -> Iterator[Problem]:
-    for index, node in enumerate(machines.nodes):
+def the_bastion_keeps_its_name(nodes: NodesSettings, access: AccessSettings) -> Iterator[Problem]:
+    for index, node in enumerate(nodes.members):
         if access.mode == "bastion" and node.name == "bastion":
-            yield Problem(f"tandem:machines.nodes[{index}].name", "bastion is the name of the bastion itself")
+            yield Problem(f"tandem:nodes.members[{index}].name", "bastion is the name of the bastion itself")
 
 
 def ssh_is_not_open_to_everyone(access: AccessSettings) -> Iterator[Problem]:
@@ -119,6 +119,6 @@ RULES = (
     a_zone_belongs_to_its_region,
     an_existing_network_routes_by_itself,
     every_address_is_free_and_in_the_subnet,
-    machines_have_names_of_their_own,
+    nodes_have_names_of_their_own,
     ssh_is_not_open_to_everyone,
 )
