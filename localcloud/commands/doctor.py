@@ -67,6 +67,8 @@ def find_problems() -> Iterator[Problem]:
         yield Problem("root", "run it with sudo")
     yield from _missing_tools()
     yield from _missing_kernel_features()
+    if not Path("/etc/hosts").exists():
+        yield Problem("/etc/hosts, over which the API's names are mounted", "echo 127.0.0.1 localhost >/etc/hosts")
     try:
         sources_for("bookworm")
     except (HostError, OSError) as error:
