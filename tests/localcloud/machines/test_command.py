@@ -259,21 +259,20 @@ def test_without_root_it_says_so_and_makes_nothing() -> None:
     assert cloud.left() == NOTHING
 
 
+_WITHOUT = (
+    "mount -t tmpfs tmpfs /mnt && mkdir /mnt/upper /mnt/work && "
+    "mount -t overlay overlay -o lowerdir=/etc,upperdir=/mnt/upper,workdir=/mnt/work /etc && rm "
+)
+
+
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        pytest.param(
-            'mount --bind /dev/null "$(command -v nft)"',
-            ["nft (package nftables)", "apt-get install nftables"],
-            id="a tool",
-        ),
-        pytest.param(
-            "mount -t tmpfs tmpfs /mnt && mkdir /mnt/upper /mnt/work && "
-            "mount -t overlay overlay -o lowerdir=/etc,upperdir=/mnt/upper,workdir=/mnt/work /etc && rm /etc/hosts",
-            ["/etc/hosts, over which", "echo 127.0.0.1 localhost >/etc/hosts"],
-            id="the hosts file",
-        ),
+        ('mount --bind /dev/null "$(command -v nft)"', ["nft (package nftables)", "apt-get install nftables"]),
+        (f"{_WITHOUT} /etc/protocols", ["/etc/protocols (package netbase)", "apt-get install netbase"]),
+        (f"{_WITHOUT} /etc/hosts", ["/etc/hosts, over which", "echo 127.0.0.1 localhost >/etc/hosts"]),
     ],
+    ids=["a tool", "protocol names", "the hosts file"],
 )
 def test_what_is_missing_is_named_with_the_command_that_adds_it_and_nothing_is_made(
     damage: str, says: list[str]
