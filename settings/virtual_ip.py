@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -13,15 +13,14 @@ from settings.base import Address, FrozenModel
 class VirtualIpSettings(FrozenModel):
     """The address that the first two nodes share, and the public address in front of it."""
 
-    address: Annotated[Address, Field(description="The HAVIP, inside the subnet.")] = IPv4Address("10.0.4.99")
-    second_address: Annotated[
-        Address | None, Field(description="A second HAVIP, with `keepalived.mode: dual-master` and only then.")
-    ] = None
-    bandwidth_mbps: Annotated[int, Field(ge=1, le=2000, description="Limit of each public address.")] = 10
-    charge_type: Annotated[
-        Literal["TRAFFIC_POSTPAID_BY_HOUR", "BANDWIDTH_POSTPAID_BY_HOUR"],
-        Field(description="What the public address costs by: traffic or bandwidth."),
-    ] = "TRAFFIC_POSTPAID_BY_HOUR"
+    address: Address = Field(default=IPv4Address("10.0.4.99"), description="The HAVIP, inside the subnet.")
+    second_address: Address | None = Field(
+        default=None, description="A second HAVIP, with `keepalived.mode: dual-master` and only then."
+    )
+    bandwidth_mbps: int = Field(default=10, ge=1, le=2000, description="Limit of each public address.")
+    charge_type: Literal["TRAFFIC_POSTPAID_BY_HOUR", "BANDWIDTH_POSTPAID_BY_HOUR"] = Field(
+        default="TRAFFIC_POSTPAID_BY_HOUR", description="What the public address costs by: traffic or bandwidth."
+    )
 
     @property
     def addresses(self) -> tuple[IPv4Address, ...]:
