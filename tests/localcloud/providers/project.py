@@ -90,7 +90,9 @@ class Project:
 
     def _run(self, command: str) -> Run:
         answer = self._ask(command)
-        steps = [(one["name"], Step(one["operation"], tuple(one["changed"]), one["differences"])) for one in answer["steps"]]
+        steps = [
+            (one["name"], Step(one["operation"], tuple(one["changed"]), one["differences"])) for one in answer["steps"]
+        ]
         return Run(answer["failure"], answer["changes"], steps)
 
     def _ask(self, command: str) -> Any:

@@ -49,9 +49,7 @@ def _change_groups(api: Api, resources: Resources) -> None:
         "SecurityGroupId": ids["group"], "SecurityGroupPolicySet": {"Ingress": [{"PolicyIndex": 1}]}
     })  # fmt: skip
     api.cvm("ModifyKeyPairAttribute", {"KeyId": ids["pair"], "KeyName": "outside"})
-    api.cvm(
-        "ModifyDisasterRecoverGroupAttribute", {"DisasterRecoverGroupId": ids["placement"], "Name": "outside"}
-    )
+    api.cvm("ModifyDisasterRecoverGroupAttribute", {"DisasterRecoverGroupId": ids["placement"], "Name": "outside"})
     api.vpc("ModifyAddressAttribute", {"AddressId": ids["eip"], "AddressName": "outside"})
     api.call("cbs", "ModifyDiskAttributes", {"DiskIds": [ids["disk"]], "DiskName": "outside"})
 
