@@ -138,7 +138,7 @@ rules = tc.security.GroupRuleSet(
     ingresses=[{"action": "ACCEPT", "cidr_block": "0.0.0.0/0", "protocol": "TCP", "port": config.get("port") or "443"},
                {"action": "ACCEPT", "source_security_id": group.id, "protocol": "ALL", "port": "ALL"}],
     egresses=[{"action": "ACCEPT", "cidr_block": "0.0.0.0/0", "protocol": "ALL", "port": "ALL"}])
-key = tls.PrivateKey("key", algorithm="ED25519")
+key = tls.PrivateKey("key", algorithm="RSA", rsa_bits=4096)
 pair = tc.key.Pair("pair", key_name="net_dev", public_key=key.public_key_openssh.apply(str.strip), tags=tags)
 placement = tc.placement.Group("placement", name="net-dev", type="HOST")
 machines = [
