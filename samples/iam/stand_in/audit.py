@@ -8,9 +8,11 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
-from . import msgpack
+import msgpack
+
+from .codes import IamError
 from .journal import Journal
 from .jsontext import dump
 from .ladon import Asked, Decision
@@ -18,6 +20,29 @@ from .stores import AUDIT_LIST, Messages, MessagesError
 
 FIELDS = ("TimeStamp", "Username", "Effect", "Conclusion", "Request", "Policies", "Deciders", "ExpireAt")
 _KEPT = timedelta(days=365 * 100)
+
+
+Value = str | int | datetime | None
+
+
+class PackError(IamError):
+    """The bytes are not an audit record."""
+
+
+def pack_fields(fields: Mapping[str, Value]) -> bytes:
+    """MessagePack, as the real authz-server writes it: in a rollout it may share a group with the stand-in's pump."""
+    return cast("bytes", msgpack.packb(dict(fields), datetime=True))
+
+
+def unpack_fields(data: bytes) -> dict[str, Value]:
+    """Raises PackError."""
+    try:
+        fields = msgpack.unpackb(data, timestamp=3)  # 3 = as datetime
+    except (ValueError, TypeError, msgpack.UnpackException) as error:
+        raise PackError(f"truncated or invalid: {error}") from error
+    if not isinstance(fields, dict) or not all(isinstance(value, Value) for value in fields.values()):
+        raise PackError(f"must be a map of strings, integers and timestamps (got {type(fields).__name__})")
+    return fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +75,15 @@ class Record:
             self.timestamp, self.username, self.effect, self.conclusion,
             self.request, self.policies, self.deciders, self.expire_at,
         )  # fmt: skip
-        return msgpack.pack(dict(zip(FIELDS, values, strict=True)))
+        return pack_fields(dict(zip(FIELDS, values, strict=True)))
 
     @classmethod
     def unpack(cls, data: bytes) -> Record:
         """Raises PackError."""
-        given = msgpack.unpack(data)
+        given = unpack_fields(data)
         expire_at, timestamp = given.get("ExpireAt"), given.get("TimeStamp")
         if not isinstance(expire_at, datetime) or not isinstance(timestamp, int):
-            raise msgpack.PackError(f"no audit record: it has {', '.join(given) or 'no fields'}")
+            raise PackError(f"no audit record: it has {', '.join(given) or 'no fields'}")
         username, effect, conclusion, request, policies, deciders = (str(given.get(name, "")) for name in FIELDS[1:-1])
         return cls(timestamp, username, effect, conclusion, request, policies, deciders, expire_at)
 

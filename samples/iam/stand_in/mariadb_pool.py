@@ -1,4 +1,7 @@
-"""Connections to MariaDB: made when wanted, used again for a while, thrown away when they fail."""
+"""A pool of connections to MariaDB: opened on demand, reused for a while, closed when they fail.
+
+Written here because the stand-in runs on Debian's packages only, and Debian 12 has none of dbutils or another pool.
+"""
 
 from __future__ import annotations
 

@@ -13,8 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from . import msgpack
-from .audit import FIELDS, Record
+from .audit import FIELDS, PackError, Record
 from .codes import IamError
 from .config import Config, ConfigError, load
 from .journal import Journal
@@ -124,7 +123,7 @@ class Pump:
     def _unpack(self, data: bytes) -> Record | None:
         try:
             return Record.unpack(data)
-        except msgpack.PackError as error:
+        except PackError as error:
             self.journal.error("left out an audit record that cannot be read", error=str(error))
             return None
 
