@@ -1,4 +1,4 @@
-"""One record for each decision: from the authz-server's buffer through a Redis list to the pump."""
+"""Audit records, one for each decision. They go from the authz-server's buffer through a Redis list to the pump."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def unpack_fields(data: bytes) -> dict[str, Value]:
 @dataclass(frozen=True, slots=True)
 class Record:
     timestamp: int  # unix seconds
-    username: str  # whose policies were judged
+    username: str  # owner of the evaluated policies
     effect: str  # allow | deny
-    conclusion: str  # in words
-    request: str  # JSON, as the two below
+    conclusion: str  # conclusion as text
+    request: str  # JSON, like the next two fields
     policies: str
     deciders: str
     expire_at: datetime
@@ -83,7 +83,7 @@ class Record:
         given = unpack_fields(data)
         expire_at, timestamp = given.get("ExpireAt"), given.get("TimeStamp")
         if not isinstance(expire_at, datetime) or not isinstance(timestamp, int):
-            raise PackError(f"no audit record: it has {', '.join(given) or 'no fields'}")
+            raise PackError(f"not an audit record: it has {', '.join(given) or 'no fields'}")
         username, effect, conclusion, request, policies, deciders = (str(given.get(name, "")) for name in FIELDS[1:-1])
         return cls(timestamp, username, effect, conclusion, request, policies, deciders, expire_at)
 
@@ -113,7 +113,7 @@ def _conclusion(decision: Decision) -> str:
 
 
 class Recorder:
-    """Collects records and sends them in batches from a thread of its own, so that no request waits for Redis."""
+    """Collects records and sends them in batches from a separate thread, so that no request waits for Redis."""
 
     def __init__(self, messages: Messages, journal: Journal, *, size: int, flush_s: float) -> None:
         self._messages = messages
@@ -128,14 +128,14 @@ class Recorder:
         self._thread.start()
 
     def record(self, record: Record) -> None:
-        """Never blocks: with Redis down the newest records are dropped once the buffer is full, and counted."""
+        """Add a record without blocking. If Redis is down and the buffer is full, the record is dropped and counted."""
         try:
             self._records.put_nowait(record.pack())
         except queue.Full:
             self._dropped += 1
 
     def finish(self, deadline_s: float = 3.0) -> None:
-        """Send what is left. Call it when no request is under way any more."""
+        """Send the remaining records. Call this after the last request has finished."""
         self._stop.set()
         self._thread.join(deadline_s)
 
