@@ -31,7 +31,7 @@ class NetworkSettings(FrozenModel):
         Network, Field(description="Addresses of the VPC, inside 10/8, 172.16/12 or 192.168/16; /12 to /28.")
     ] = IPv4Network("10.0.0.0/16")
     subnet_cidr: Annotated[
-        Network, Field(description="Addresses of the subnet, inside `vpcCidr`; /29 at the smallest.")
+        Network, Field(description="Addresses of the subnet, inside `vpcCidr`; /28 at the smallest.")
     ] = IPv4Network("10.0.4.0/24")
     existing: Annotated[
         ExistingNetwork | None,
@@ -48,6 +48,6 @@ class NetworkSettings(FrozenModel):
         ),
     ] = "none"
     nat_bandwidth_mbps: Annotated[
-        Literal[20, 50, 100, 200, 500, 1000, 2000, 5000],
-        Field(description="Bandwidth of the NAT gateway, with `egress: nat`."),
+        Literal[20, 50, 100],
+        Field(description="Bandwidth of the NAT gateway and its public address, with `egress: nat`."),
     ] = 100

@@ -17,11 +17,23 @@ class VirtualIpSettings(FrozenModel):
     second_address: Annotated[
         Address | None, Field(description="A second HAVIP, with `keepalived.mode: dual-master` and only then.")
     ] = None
-    bandwidth_mbps: Annotated[int, Field(ge=1, le=2000, description="Limit of each public address.")] = 10
+    bandwidth_mbps: Annotated[
+        int,
+        Field(ge=1, le=2000, description="Limit of each public address; at most 100 but in a bandwidth package."),
+    ] = 10
     charge_type: Annotated[
-        Literal["TRAFFIC_POSTPAID_BY_HOUR", "BANDWIDTH_POSTPAID_BY_HOUR"],
-        Field(description="What the public address costs by: traffic or bandwidth."),
+        Literal["TRAFFIC_POSTPAID_BY_HOUR", "BANDWIDTH_POSTPAID_BY_HOUR", "BANDWIDTH_PACKAGE"],
+        Field(
+            description="What the public address costs by: traffic, bandwidth, or a bandwidth package. "
+            "Another one later takes another address."
+        ),
     ] = "TRAFFIC_POSTPAID_BY_HOUR"
+    bandwidth_package_id: Annotated[
+        str | None,
+        Field(
+            pattern=r"^bwp-[0-9a-z]{4,}$", description="Id of the package, with `chargeType: BANDWIDTH_PACKAGE` and only then."
+        ),
+    ] = None
 
     @property
     def addresses(self) -> tuple[IPv4Address, ...]:
