@@ -17,8 +17,8 @@ from components.hooks import Hooks
 from components.host_keys import GroupHostKeys, HostKeysArgs
 from components.labels import Labels
 from components.last_deployment import LastDeployment, read_exports
-from components.machines import Machines, MachinesArgs
 from components.network import Network, NetworkArgs
+from components.nodes import Nodes, NodesArgs
 from components.rollout import Rollout, RolloutArgs
 from components.virtual_ip import VirtualIp, VirtualIpArgs
 from provisioning.deployment import make_deployment
@@ -33,28 +33,28 @@ hooks = Hooks(ChangeLock(LastDeployment(last)))
 
 credentials = Credentials(
     "credentials",
-    CredentialsArgs(s.credentials, s.machines, s.domains, s.virtual_ip, s.access.mode == "bastion", labels),
+    CredentialsArgs(s.credentials, s.nodes, s.domains, s.virtual_ip, s.access.mode == "bastion", labels),
 )
 network = Network("network", NetworkArgs(s.network, s.protect, labels))
-firewall = Firewall("firewall", FirewallArgs(s.machines, s.access, labels))
-machines = Machines(
-    "machines",
-    MachinesArgs(
-        s.machines, s.access, s.network.zone, s.has_local_data, s.has_former_data, network, firewall,
+firewall = Firewall("firewall", FirewallArgs(s.nodes, s.access, labels))
+nodes = Nodes(
+    "nodes",
+    NodesArgs(
+        s.nodes, s.access, s.network.zone, s.data.location, network, firewall,
         credentials.deployment_key, credentials.temporary_host_keys, hooks, s.protect, labels,
     ),
 )  # fmt: skip
 virtual_ips = [
-    VirtualIp(what, VirtualIpArgs(s.virtual_ip, address, what, machines, network, hooks, s.protect, labels))
+    VirtualIp(what, VirtualIpArgs(s.virtual_ip, address, what, nodes, network, hooks, s.protect, labels))
     for what, address in zip(("vip", "vip2"), map(str, s.virtual_ip.addresses), strict=False)
 ]
 dns = Dns("dns", DnsArgs(s.dns, s.domains, virtual_ips))
-alarms = Alarms("alarms", AlarmsArgs(s.alarms, machines, virtual_ips, s.virtual_ip.bandwidth_mbps, labels))
+alarms = Alarms("alarms", AlarmsArgs(s.alarms, nodes, virtual_ips, s.virtual_ip.bandwidth_mbps, labels))
 
-host_keys = GroupHostKeys("host-keys", HostKeysArgs(machines, credentials, s.machines.user))
+host_keys = GroupHostKeys("host-keys", HostKeysArgs(nodes, credentials, s.nodes.user))
 rollout = Rollout(
     "rollout",
-    RolloutArgs(make_deployment(s, labels.group), host_keys, credentials, machines.data_disk_id),
+    RolloutArgs(make_deployment(s, labels.group), host_keys, credentials, nodes.data_disk_id),
     # Addresses are announced as soon as keepalived starts, and packages come through the network's way out.
     pulumi.ResourceOptions(depends_on=[network, *virtual_ips]),
 )
@@ -64,4 +64,4 @@ Health(
     # Last of all, and so the first that `destroy` meets: protected, it refuses before addresses and secrets are gone.
     pulumi.ResourceOptions(depends_on=[dns, alarms], protect=s.protect),
 )
-export(s, labels, machines, host_keys, credentials, virtual_ips)
+export(s, labels, nodes, host_keys, credentials, virtual_ips)

@@ -10,7 +10,7 @@ import pulumi
 from tencentcloud_iac_pulumi import monitor
 
 from components.labels import Labels
-from components.machines import Machines
+from components.nodes import Nodes
 from components.virtual_ip import VirtualIp
 from settings.alarms import AlarmsSettings, ReceiversSettings
 
@@ -25,7 +25,7 @@ _EIP = "EIP"
 @dataclass(frozen=True, slots=True)
 class AlarmsArgs:
     settings: AlarmsSettings
-    machines: Machines
+    nodes: Nodes
     virtual_ips: Sequence[VirtualIp]
     bandwidth_mbps: int  # of each public address
     labels: Labels
@@ -40,7 +40,7 @@ class Alarms(pulumi.ComponentResource):
         self._child = pulumi.ResourceOptions(parent=self)
         if args.settings.enabled:
             notice = self._notice()
-            self._watch_machines(notice)
+            self._watch_nodes(notice)
             self._watch_addresses(notice)
         self.register_outputs({})
 
@@ -59,17 +59,17 @@ class Alarms(pulumi.ComponentResource):
             opts=self._child,
         ).id
 
-    def _watch_machines(self, notice: pulumi.Output[str]) -> None:
+    def _watch_nodes(self, notice: pulumi.Output[str]) -> None:
         settings = self._args.settings
         limits = {
-            # The last two are seen by the monitoring agent on the machine only.
+            # The last two are seen by the monitoring agent on the node only.
             "CpuUsage": settings.cpu_percent,
             "MemUsage": settings.memory_percent,
             "CvmDiskUsage": settings.disk_percent,
         }
-        policy = self._policy("machines", _CVM, [_rule(metric, limit, "%") for metric, limit in limits.items()], notice)
-        watched = [server.instance_id for server in self._args.machines.servers]
-        self._bind("machines", policy, [instance_id.apply(_instance_dimension) for instance_id in watched])
+        policy = self._policy("nodes", _CVM, [_rule(metric, limit, "%") for metric, limit in limits.items()], notice)
+        watched = [instance.instance_id for instance in self._args.nodes.instances]
+        self._bind("nodes", policy, [instance_id.apply(_instance_dimension) for instance_id in watched])
 
     def _watch_addresses(self, notice: pulumi.Output[str]) -> None:
         args = self._args

@@ -1,6 +1,6 @@
 """What a stack's file may not ask of a group that is deployed already: found before anything is declared.
 
-Each of these would be refused by the cloud half-way, with machines gone by then or data moved.
+Each of these would be refused by the cloud half-way, with nodes gone by then or data moved.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 import pulumi
 
 from provisioning.exports import Exports
+from settings.data import DataLocation
 from settings.problems import Problem
 from settings.sections import Settings
 
@@ -42,26 +43,26 @@ def the_network_is_for_life(settings: Settings, deployed: Exports) -> Iterator[P
         if key in wanted and wanted[key] != was:
             yield Problem(
                 f"tandem:network.{key}",
-                f"it is {was}, wanted is {wanted[key]}: the subnet would be deleted under its machines.\n"
+                f"it is {was}, wanted is {wanted[key]}: the subnet would be deleted under its nodes.\n"
                 "Bring up a stack of its own there, move the DNS names, then destroy this one.",
             )
 
 
-def an_address_has_one_machine(settings: Settings, deployed: Exports) -> Iterator[Problem]:
-    """New machines are made before others are deleted, so an address cannot pass from one to the other in one run."""
-    addresses = {host.name: host.private_address for host in deployed.inventory.hosts}
+def an_address_has_one_node(settings: Settings, deployed: Exports) -> Iterator[Problem]:
+    """New nodes are made before others are deleted, so an address cannot pass from one to the other in one run."""
+    addresses = {node.name: node.private_address for node in deployed.inventory.nodes}
     owners = {address: name for name, address in addresses.items()}
     owners |= dict.fromkeys(deployed.inventory.virtual_ips, "the virtual IP")
     if deployed.inventory.bastion:
         owners[deployed.inventory.bastion.private_address] = "the bastion"
-    for index, node in enumerate(settings.machines.nodes):
-        key = f"tandem:machines.nodes[{index}].address"
+    for index, node in enumerate(settings.nodes.members):
+        key = f"tandem:nodes.members[{index}].address"
         was = addresses.get(node.name)
         if was is not None and was != str(node.address):
             yield Problem(
                 key,
                 f"{node.name} is at {was} for life, wanted is {node.address}.\n"
-                f"Add a machine with the new address under a new name, then take {node.name} out in another `up`.",
+                f"Add a node with the new address under a new name, then take {node.name} out in another `up`.",
             )
         elif (owner := owners.get(str(node.address), node.name)) != node.name:
             yield Problem(
@@ -71,38 +72,38 @@ def an_address_has_one_machine(settings: Settings, deployed: Exports) -> Iterato
             )
 
 
-def the_databases_stay_on_their_machine(settings: Settings, deployed: Exports) -> Iterator[Problem]:
-    primary, first = deployed.primary, settings.machines.nodes[0].name
-    if primary is None or not settings.has_local_data or primary == first:
+def the_databases_stay_on_their_node(settings: Settings, deployed: Exports) -> Iterator[Problem]:
+    data_node, first = deployed.data_node, settings.nodes.members[0].name
+    if data_node in {None, first} or settings.data.location is not DataLocation.FIRST_NODE:
         return
     yield Problem(
-        "tandem:machines.nodes",
-        f"{primary} has the databases and their disk, and these do not move to {first} by themselves.\n"
-        f"Keep {primary} first. To have it anew with all its data: pulumi up --replace its URN (docs/operations.md).\n"
-        "To do without it: bring the data to databases of your own and set data.placement external in an `up` of its "
+        "tandem:nodes.members",
+        f"{data_node} has the databases and their disk, and these do not move to {first} by themselves.\n"
+        f"Keep {data_node} first. To rebuild it with all its data: pulumi up --replace its URN (docs/operations.md).\n"
+        "To do without it: bring the data to databases of your own and set data.location moved in an `up` of its "
         "own (docs/operations.md).",
     )
 
 
 def the_disk_with_the_databases_outlives_their_move(settings: Settings, deployed: Exports) -> Iterator[Problem]:
     """No setting of where the databases are deletes what is in them; that takes an `up` of its own."""
-    primary, first = deployed.primary, settings.machines.nodes[0].name
-    if primary is None or settings.has_local_data:
+    data_node, first = deployed.data_node, settings.nodes.members[0].name
+    if data_node is None or settings.data.location is DataLocation.FIRST_NODE:
         return
-    if not settings.has_former_data:
+    if settings.data.location is DataLocation.EXTERNAL:
         yield Problem(
-            "tandem:data.placement",
-            f"it is on-primary, wanted is external: the disk with the databases of {primary} would be deleted "
+            "tandem:data.location",
+            f"it is first-node, wanted is external: the disk with the databases of {data_node} would be deleted "
             "in this run.\n"
-            "Bring what is in them to yours (docs/operations.md), and set machines.dataDisk.keep to true: `up` then "
-            "leaves the disk as it is.\n"
-            "When nobody needs it any more, set machines.dataDisk.keep to false in an `up` of its own.",
+            "Copy the data to your databases (docs/operations.md), and set data.location to moved: `up` then keeps "
+            "the disk.\n"
+            "When the disk is no longer needed, set data.location to external in a later `up`.",
         )
-    elif primary != first:
+    elif data_node != first:
         yield Problem(
-            "tandem:machines.nodes",
-            f"{primary} has the databases and has to stop them before its disk is detached.\n"
-            f"Keep {primary} first in the `up` that sets data.placement external; after it, it may go.",
+            "tandem:nodes.members",
+            f"{data_node} has the databases and has to stop them before its disk is detached.\n"
+            f"Keep {data_node} first in the `up` that sets data.location moved; after it, it may go.",
         )
 
 
@@ -111,26 +112,26 @@ def a_disk_never_shrinks(settings: Settings, deployed: Exports) -> Iterator[Prob
     for key, was in deployed.disks.items():
         if key in wanted and wanted[key] < was:
             yield Problem(
-                f"tandem:machines.{key}.sizeGib",
+                f"tandem:nodes.{key}.sizeGib",
                 f"it is {was:g}, wanted is {wanted[key]}: a disk can grow, never shrink, and the cloud would refuse "
-                f"after the machine has handed over.\nKeep {was:g}.",
+                f"after the node has handed over.\nKeep {was:g}.",
             )
 
 
-def machines_leave_one_at_a_time(settings: Settings, deployed: Exports) -> Iterator[Problem]:
-    staying = {node.name for node in settings.machines.nodes}
-    leaving = [host.name for host in deployed.inventory.hosts if host.name not in staying]
+def nodes_leave_one_at_a_time(settings: Settings, deployed: Exports) -> Iterator[Problem]:
+    staying = {node.name for node in settings.nodes.members}
+    leaving = [node.name for node in deployed.inventory.nodes if node.name not in staying]
     if len(leaving) > 1:
         yield Problem(
-            "tandem:machines.nodes",
+            "tandem:nodes.members",
             f"{', '.join(leaving)} would leave in one run, and the others only learn of it at its end.\n"
             f"Take one out, `up`, then the next: keep {', '.join(leaving[1:])} for now.",
         )
     if leaving and deployed.termination_protection:
         yield Problem(
-            "tandem:machines.terminationProtection",
+            "tandem:nodes.terminationProtection",
             f"it is on, so the cloud would refuse to delete {', '.join(leaving)} after it has left the group.\n"
-            f"Set it to false with {', '.join(leaving)} still there, `up` (no machine notices), then take it out.",
+            f"Set it to false with {', '.join(leaving)} still there, `up` (no node notices), then take it out.",
         )
 
 
@@ -150,18 +151,18 @@ def describe_network(settings: Settings) -> dict[str, Any]:
 
 def describe_disks(settings: Settings) -> dict[str, int]:
     """The sizes of those that are declared, in GiB, by their key in the stack's file."""
-    machines = settings.machines
-    sizes = {"systemDisk": machines.system_disk.size_gib}
-    if settings.has_local_data or settings.has_former_data:
-        sizes["dataDisk"] = machines.data_disk.size_gib
+    nodes = settings.nodes
+    sizes = {"systemDisk": nodes.system_disk.size_gib}
+    if settings.data.location is not DataLocation.EXTERNAL:
+        sizes["dataDisk"] = nodes.data_disk.size_gib
     return sizes
 
 
 _RULES = (
     the_network_is_for_life,
-    an_address_has_one_machine,
-    the_databases_stay_on_their_machine,
+    an_address_has_one_node,
+    the_databases_stay_on_their_node,
     the_disk_with_the_databases_outlives_their_move,
     a_disk_never_shrinks,
-    machines_leave_one_at_a_time,
+    nodes_leave_one_at_a_time,
 )

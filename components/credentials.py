@@ -15,7 +15,7 @@ from components.labels import Labels
 from provisioning import placeholders
 from settings.credentials import CredentialsSettings, SecretName
 from settings.domains import DomainsSettings
-from settings.machines import MachinesSettings, NodeSettings
+from settings.nodes import NodeSettings, NodesSettings
 from settings.virtual_ip import VirtualIpSettings
 
 # What IAM's API takes in a password besides letters and digits, and what SQL, YAML and shells leave alone.
@@ -27,7 +27,7 @@ _SERVER_USES = ["digital_signature", "key_encipherment", "server_auth"]
 @dataclass(frozen=True, slots=True)
 class CredentialsArgs:
     settings: CredentialsSettings
-    machines: MachinesSettings
+    nodes: NodesSettings
     domains: DomainsSettings
     virtual_ip: VirtualIpSettings
     bastion: bool
@@ -36,7 +36,7 @@ class CredentialsArgs:
 
 @dataclass(frozen=True, slots=True)
 class KeyPair:
-    """A key of one machine."""
+    """A key of one node."""
 
     private_key: pulumi.Output[str]
     public_key: pulumi.Output[str]  # "ecdsa-sha2-nistp256 AAAA..."
@@ -46,7 +46,7 @@ class Credentials(pulumi.ComponentResource):
     """All that must never be seen, and the public halves of it."""
 
     deployment_key: KeyPair
-    temporary_host_keys: Mapping[str, KeyPair]  # by machine: the identity of its first minutes
+    temporary_host_keys: Mapping[str, KeyPair]  # by node: the identity of its first minutes
     ca_certificate: pulumi.Output[str]
     server_certificate: pulumi.Output[str]
     secrets: pulumi.Output[Mapping[str, str]]  # by the names that files ask for
@@ -56,8 +56,8 @@ class Credentials(pulumi.ComponentResource):
         super().__init__("tandem:cloud:Credentials", name, None, opts)
         self._name, self._args = name, args
         self.deployment_key = self._deployment_key()
-        names = [node.name for node in args.machines.nodes] + (["bastion"] if args.bastion else [])
-        self.temporary_host_keys = {machine: self._temporary_host_key(machine) for machine in names}
+        names = [node.name for node in args.nodes.members] + (["bastion"] if args.bastion else [])
+        self.temporary_host_keys = {node: self._temporary_host_key(node) for node in names}
         secrets: dict[str, pulumi.Output[str]] = self._passwords()
         certificates: dict[str, pulumi.Output[str]] = {}
         authority = self._authority()
@@ -66,7 +66,7 @@ class Credentials(pulumi.ComponentResource):
         key, self.server_certificate = self._server_certificate(authority)
         certificates[placeholders.SERVER_CERTIFICATE] = self.server_certificate
         secrets[placeholders.SERVER_PRIVATE_KEY] = key
-        for node in args.machines.nodes:
+        for node in args.nodes.members:
             key, certificate = self._node_certificate(node, authority)
             certificates[placeholders.node_certificate(node.name)] = certificate
             secrets[placeholders.node_private_key(node.name)] = key
@@ -81,11 +81,9 @@ class Credentials(pulumi.ComponentResource):
         )
         return KeyPair(pulumi.Output.secret(key.private_key_openssh), key.public_key_openssh.apply(str.strip))
 
-    def _temporary_host_key(self, machine: str) -> KeyPair:
-        # Another type than the machine's own long-term key: sshd serves one key of each type.
-        key = tls.PrivateKey(
-            f"{self._name}-{machine}-host-key", algorithm="ECDSA", ecdsa_curve="P256", opts=self._child()
-        )
+    def _temporary_host_key(self, node: str) -> KeyPair:
+        # Another type than the node's own long-term key: sshd serves one key of each type.
+        key = tls.PrivateKey(f"{self._name}-{node}-host-key", algorithm="ECDSA", ecdsa_curve="P256", opts=self._child())
         return KeyPair(pulumi.Output.secret(key.private_key_openssh), key.public_key_openssh.apply(str.strip))
 
     def _passwords(self) -> dict[str, pulumi.Output[str]]:
@@ -159,7 +157,7 @@ class Credentials(pulumi.ComponentResource):
     def _node_certificate(
         self, node: NodeSettings, authority: tuple[pulumi.Output[str], pulumi.Output[str]]
     ) -> tuple[pulumi.Output[str], pulumi.Output[str]]:
-        """The key and certificate of one machine's services: a further machine changes no other one's."""
+        """The key and certificate of one node's services: a further node changes no other one's."""
         key = self._key(f"{node.name}-key", "nodeCertificates")
         names, addresses = [node.name, "localhost"], [str(node.address), "127.0.0.1"]
         return key.private_key_pem, self._leaf(node.name, key, names, addresses, authority)

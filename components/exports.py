@@ -11,15 +11,16 @@ from components.changes import describe_disks, describe_network
 from components.credentials import Credentials
 from components.host_keys import GroupHostKeys
 from components.labels import Labels
-from components.machines import Machines
+from components.nodes import Nodes
 from components.virtual_ip import VirtualIp
+from settings.data import DataLocation
 from settings.sections import Settings
 
 
 def export(  # noqa: PLR0917 - one call, in the order of the program
     settings: Settings,
     labels: Labels,
-    machines: Machines,
+    nodes: Nodes,
     host_keys: GroupHostKeys,
     credentials: Credentials,
     virtual_ips: Sequence[VirtualIp],
@@ -33,33 +34,34 @@ def export(  # noqa: PLR0917 - one call, in the order of the program
     pulumi.export("virtual_ip", addresses[0])
     pulumi.export("virtual_ips", addresses)
     pulumi.export("urls", {"api": f"https://{settings.domains.api}", "authz": f"https://{settings.domains.authz}"})
-    pulumi.export("nodes", list(host_keys.hosts))
-    pulumi.export("ssh", _ssh(settings, machines, host_keys, credentials))
+    pulumi.export("nodes", list(host_keys.nodes))
+    pulumi.export("ssh", _ssh(settings, nodes, host_keys, credentials))
     pulumi.export("known_hosts", pulumi.Output.from_input(_known(host_keys)).apply(known_hosts))
     pulumi.export("profile", settings.keepalived.profile)
     pulumi.export("ca_certificate", credentials.ca_certificate)
     # What binds the next run (components/changes.py).
-    pulumi.export("primary", settings.machines.nodes[0].name if settings.has_local_data else None)
-    pulumi.export("termination_protection", settings.machines.termination_protection)
+    local = settings.data.location is DataLocation.FIRST_NODE
+    pulumi.export("data_node", settings.nodes.members[0].name if local else None)
+    pulumi.export("termination_protection", settings.nodes.termination_protection)
     pulumi.export("network", describe_network(settings))
     pulumi.export("disks", describe_disks(settings))
 
 
-def _ssh(settings: Settings, machines: Machines, host_keys: GroupHostKeys, credentials: Credentials) -> dict[str, Any]:
+def _ssh(settings: Settings, nodes: Nodes, host_keys: GroupHostKeys, credentials: Credentials) -> dict[str, Any]:
     reached: dict[str, Any] = {
-        "user": settings.machines.user,
+        "user": settings.nodes.user,
         "port": 22,
-        "addresses": {server.name: server.ssh_address for server in machines.servers},
+        "addresses": {instance.name: instance.ssh_address for instance in nodes.instances},
         "private_key": pulumi.Output.secret(credentials.deployment_key.private_key),
     }
     return reached if host_keys.bastion is None else {**reached, "bastion": host_keys.bastion}
 
 
 def _known(host_keys: GroupHostKeys) -> list[dict[str, Any]]:
-    return [*host_keys.hosts, *([host_keys.bastion] if host_keys.bastion is not None else [])]
+    return [*host_keys.nodes, *([host_keys.bastion] if host_keys.bastion is not None else [])]
 
 
-def known_hosts(hosts: Sequence[Mapping[str, Any]]) -> str:
-    """Text for `ssh -o UserKnownHostsFile`: each machine by name and by address."""
-    lines = [f"{host['name']},{host['ssh_address']} {key}" for host in hosts for key in host["host_keys"]]
+def known_hosts(nodes: Sequence[Mapping[str, Any]]) -> str:
+    """Text for `ssh -o UserKnownHostsFile`: each node by name and by address."""
+    lines = [f"{node['name']},{node['ssh_address']} {key}" for node in nodes for key in node["host_keys"]]
     return "".join(f"{line}\n" for line in lines)

@@ -11,12 +11,12 @@ from tencentcloud_iac_pulumi import security
 
 from components.labels import Labels
 from settings.access import AccessSettings
-from settings.machines import ELIGIBLE_NODES, MachinesSettings
+from settings.nodes import ELIGIBLE_NODES, NodesSettings
 
 
 @dataclass(frozen=True, slots=True)
 class FirewallArgs:
-    machines: MachinesSettings
+    nodes: NodesSettings
     access: AccessSettings
     labels: Labels
 
@@ -32,43 +32,45 @@ class Rule:
 
 
 class Firewall(pulumi.ComponentResource):
-    """A group for the machines that may hold the address, one for the others, one for the bastion.
+    """A group for the nodes that may hold the address, one for the others, one for the bastion.
 
     The cloud has no word for VRRP (protocol 112), so ALL is opened between the addresses of those that may hold the
-    virtual IP; the others speak TCP, and no heartbeats. Which ports a machine offers to another is enforced by its own
+    virtual IP; the others speak TCP, and no heartbeats. Which ports a node offers to another is enforced by its own
     nftables.
     """
 
-    holders_id: pulumi.Output[str]
-    others_id: pulumi.Output[str] | None
+    eligible_id: pulumi.Output[str]
+    application_id: pulumi.Output[str] | None
     bastion_id: pulumi.Output[str] | None
 
     def __init__(self, name: str, args: FirewallArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("tandem:cloud:Firewall", name, None, opts)
         ssh = [Rule(cidr, "TCP", "22", "SSH") for cidr in ssh_sources(args.access)]
-        services = [Rule(f"{node.address}/32", "TCP", "ALL", f"{node.name}: services") for node in args.machines.nodes]
+        services = [Rule(f"{node.address}/32", "TCP", "ALL", f"{node.name}: services") for node in args.nodes.members]
         heartbeats = [
             Rule(f"{node.address}/32", "ALL", "ALL", f"{node.name}: heartbeats and services")
-            for node in args.machines.nodes[:ELIGIBLE_NODES]
+            for node in args.nodes.members[:ELIGIBLE_NODES]
         ]
         web = [
             Rule("0.0.0.0/0", "TCP", "443", "clients"),
             Rule("0.0.0.0/0", "TCP", "80", "clients, to be sent on to 443"),
         ]
-        self.holders_id = self._group(
-            f"{name}-holders",
+        self.eligible_id = self._group(
+            f"{name}-eligible",
             args.labels,
-            "machines with the address",
+            "eligible nodes",
             [*web, *ssh, *heartbeats, *services[ELIGIBLE_NODES:]],
         )
-        self.others_id = None
-        if len(args.machines.nodes) > ELIGIBLE_NODES:
-            self.others_id = self._group(f"{name}-others", args.labels, "application machines", [*ssh, *services])
+        self.application_id = None
+        if len(args.nodes.members) > ELIGIBLE_NODES:
+            self.application_id = self._group(
+                f"{name}-application", args.labels, "application nodes", [*ssh, *services]
+            )
         self.bastion_id = None
         if args.access.mode == "bastion":
             from_people = [Rule(str(cidr), "TCP", "22", "SSH") for cidr in args.access.admin_cidrs]
             self.bastion_id = self._group(f"{name}-bastion", args.labels, "the way in for SSH", from_people)
-        self.register_outputs({"holders_id": self.holders_id})
+        self.register_outputs({"eligible_id": self.eligible_id})
 
     def _group(self, name: str, labels: Labels, description: str, ingress: Iterable[Rule]) -> pulumi.Output[str]:
         child = pulumi.ResourceOptions(parent=self)
@@ -81,12 +83,12 @@ class Firewall(pulumi.ComponentResource):
             egresses=[_egress(Rule("0.0.0.0/0", "ALL", "ALL", "outgoing"))],
             opts=child,
         )
-        # A machine that starts before its rules are there would be out of reach for its first minutes.
+        # A node that starts before its rules are there would be out of reach for its first minutes.
         return rules.security_group_id
 
 
 def ssh_sources(access: AccessSettings) -> list[str]:
-    """The networks that machines take SSH from."""
+    """The networks that nodes take SSH from."""
     if access.mode == "bastion":
         return [f"{access.bastion.address}/32"]
     return [str(cidr) for cidr in access.admin_cidrs]

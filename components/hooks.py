@@ -1,4 +1,4 @@
-"""What must happen before a machine is changed or deleted. A before hook that fails, fails the step."""
+"""What must happen before a node is changed or deleted. A before hook that fails, fails the step."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from pulumi import ErrorHook, ErrorHookArgs, ResourceHook, ResourceHookArgs, Res
 from components.change_lock import ChangeLock
 from provisioning.errors import SwitchoverError
 
-# Changes that a running machine does not notice. Whatever is not listed takes the change lock: that is the safe side.
+# Changes that a running node does not notice. Whatever is not listed takes the change lock: that is the safe side.
 _UNNOTICED = frozenset(
     {"disableApiTermination", "instanceName", "orderlySecurityGroups", "projectId", "securityGroups", "tags"}
 )
-# The provider would move a running machine; firewall, heartbeats and certificates know it by its old address.
+# The provider would move a running node; firewall, heartbeats and certificates know it by its old address.
 _FOR_LIFE = ("privateIp", "subnetId", "vpcId")
 
 
 class Hooks:
-    """The hooks of one group. Each is registered once, under a name that stays: a machine that is no longer in the
+    """The hooks of one group. Each is registered once, under a name that stays: a node that is no longer in the
     program is deleted with the hooks that its name in the state finds in the program.
     """
 
-    machine: ResourceHookBinding  # of the machines themselves
-    attachment: ResourceHookBinding  # of what hangs on one machine: replaced with it, and deleted before it
+    node: ResourceHookBinding  # of the nodes themselves
+    attachment: ResourceHookBinding  # of what hangs on one node: replaced with it, and deleted before it
 
     def __init__(self, change_lock: ChangeLock) -> None:
         self._change_lock = change_lock
         leave = ResourceHook("leave-group", self._leave)
-        self.machine = ResourceHookBinding(
+        self.node = ResourceHookBinding(
             before_update=[
                 # In a preview too: what cannot be done should not look as if it could.
                 ResourceHook("refuse-a-new-address", _refuse_a_new_address, ResourceHookOptions(on_dry_run=True)),
@@ -40,27 +40,27 @@ class Hooks:
             before_delete=[leave],
             on_error=[ErrorHook("release-change-lock-after-failure", self._release_lock_after_failure)],
         )
-        # Else a refused machine would have lost its address and its disk by the time it is asked.
+        # Else a refused node would have lost its address and its disk by the time it is asked.
         self.attachment = ResourceHookBinding(before_delete=[leave])
 
-    def declare(self, machine: str) -> None:
-        """The machine is now as this run wants it."""
-        self._change_lock.declare(machine)
+    def declare(self, node: str) -> None:
+        """The node is now as this run wants it."""
+        self._change_lock.declare(node)
 
     async def _take_lock(self, args: ResourceHookArgs) -> None:
         if changed_keys(args.old_inputs, args.new_inputs) - _UNNOTICED:
-            await self._change_lock.begin_change(machine_of(args.name))
+            await self._change_lock.begin_change(node_of(args.name))
 
     def _release_lock(self, args: ResourceHookArgs) -> None:
-        self._change_lock.end(machine_of(args.name))
+        self._change_lock.end(node_of(args.name))
 
     def _release_lock_after_failure(self, args: ErrorHookArgs) -> bool:
         # Other changes wait for the lock; without this they would wait forever after a failed one.
-        self._change_lock.end(machine_of(args.name))
+        self._change_lock.end(node_of(args.name))
         return False
 
     async def _leave(self, args: ResourceHookArgs) -> None:
-        await self._change_lock.begin_removal(machine_of(args.name))
+        await self._change_lock.begin_removal(node_of(args.name))
 
 
 def _refuse_a_new_address(args: ResourceHookArgs) -> None:
@@ -68,20 +68,20 @@ def _refuse_a_new_address(args: ResourceHookArgs) -> None:
     for key in _FOR_LIFE:
         if _differ(old.get(key), new.get(key)):
             raise SwitchoverError(
-                f"{machine_of(args.name)}: its {key} is for life: it is {old.get(key)}, wanted is {new.get(key)}",
+                f"{node_of(args.name)}: its {key} is for life: it is {old.get(key)}, wanted is {new.get(key)}",
                 seen="nothing was changed",
-                look_at="tandem:machines.nodes: add a machine with the new address under a new name, "
+                look_at="tandem:nodes.members: add a node with the new address under a new name, "
                 "then take the old one out in another `up`",
             )
 
 
-def of_machine(what: str, machine: str) -> str:
-    """The name of a resource that belongs to one machine. No machine's name has a dot in it."""
-    return f"{what}.{machine}"
+def of_node(what: str, node: str) -> str:
+    """The name of a resource that belongs to one node. No node's name has a dot in it."""
+    return f"{what}.{node}"
 
 
-def machine_of(resource: str) -> str:
-    """The machine in such a name."""
+def node_of(resource: str) -> str:
+    """The node in such a name."""
     return resource.rpartition(".")[2]
 
 

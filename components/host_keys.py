@@ -1,4 +1,4 @@
-"""The machines' long-term host keys, read once over the temporary key that each machine was born with."""
+"""The nodes' long-term host keys, read once over the temporary key that each node was born with."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider,
 
 from components.credentials import Credentials
 from components.failures import without_traceback
-from components.hooks import of_machine
-from components.machines import Machines, Server
-from provisioning.exports import parse_host
+from components.hooks import of_node
+from components.nodes import Instance, Nodes
+from provisioning.exports import parse_node
 from provisioning.host_keys import read_host_keys
 
 
@@ -21,7 +21,7 @@ class HostKeysProvider(ResourceProvider):
     """Only reads: the rollout alone removes the temporary key.
 
     A create that fails leaves nothing in the state; had it removed the key by then, nobody could ever verify the
-    machine again.
+    node again.
     """
 
     # Nothing secret is in it, and a preview may show that it did not change.
@@ -29,35 +29,35 @@ class HostKeysProvider(ResourceProvider):
 
     @without_traceback
     def create(self, props: dict[str, Any]) -> CreateResult:
-        return CreateResult(props["machine"]["name"], _read(props))
+        return CreateResult(props["node"]["name"], _read(props))
 
     @without_traceback
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
         return UpdateResult(_read(_news))
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
-        # Keys belong to a machine: whatever else changes, they stay. A new machine is an update, not a replacement:
-        # a replacement would be deleted before its machine is, and could not be read again if that one then stays.
+        # Keys belong to a node: whatever else changes, they stay. A new node is an update, not a replacement:
+        # a replacement would be deleted before its node is, and could not be read again if that one then stays.
         return DiffResult(changes=bool(_olds.get("instance_id") != _news.get("instance_id")), replaces=[])
 
 
 class HostKeys(Resource, module="tandem", name="HostKeys"):
-    """Public host keys of one machine, as pinned lines `ssh-ed25519 AAAA...`."""
+    """Public host keys of one node, as pinned lines `ssh-ed25519 AAAA...`."""
 
     host_keys: pulumi.Output[Sequence[str]]
 
     def __init__(
         self,
         name: str,
-        machine: Mapping[str, Any],
+        node: Mapping[str, Any],
         private_key: pulumi.Input[str],
         bastion: Mapping[str, Any] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         inputs = {
-            # Apart from the machine's other values: the engine asks for a difference with all of an input unknown.
-            "instance_id": machine["instance_id"],
-            "machine": machine,
+            # Apart from the node's other values: the engine asks for a difference with all of an input unknown.
+            "instance_id": node["instance_id"],
+            "node": node,
             "private_key": private_key,
             "bastion": bastion,
             "host_keys": None,
@@ -68,61 +68,61 @@ class HostKeys(Resource, module="tandem", name="HostKeys"):
 
 @dataclass(frozen=True, slots=True)
 class HostKeysArgs:
-    machines: Machines
+    nodes: Nodes
     credentials: Credentials
     user: str
 
 
 class GroupHostKeys(pulumi.ComponentResource):
-    """The long-term host keys of every machine, and with them the machines as a rollout reaches them."""
+    """The long-term host keys of every node, and with them the nodes as a rollout reaches them."""
 
-    hosts: tuple[dict[str, Any], ...]
+    nodes: tuple[dict[str, Any], ...]
     bastion: dict[str, Any] | None
 
     def __init__(self, name: str, args: HostKeysArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("tandem:cloud:HostKeys", name, None, opts)
         self._name, self._args = name, args
         self.bastion = None
-        if args.machines.bastion is not None:
-            self.bastion = self._verified(args.machines.bastion)
-        self.hosts = tuple(self._verified(server) for server in args.machines.servers)
+        if args.nodes.bastion is not None:
+            self.bastion = self._verified(args.nodes.bastion)
+        self.nodes = tuple(self._verified(instance) for instance in args.nodes.instances)
         self.register_outputs({})
 
-    def _verified(self, server: Server) -> dict[str, Any]:
-        """The machine under its long-term keys."""
+    def _verified(self, instance: Instance) -> dict[str, Any]:
+        """The node under its long-term keys."""
         user = self._args.user
-        born_with = self._args.credentials.temporary_host_keys[server.name].public_key
+        born_with = self._args.credentials.temporary_host_keys[instance.name].public_key
         known = HostKeys(
-            of_machine(self._name, server.name),
-            machine=host_data(server, user, [born_with]),
+            of_node(self._name, instance.name),
+            node=node_data(instance, user, [born_with]),
             private_key=self._args.credentials.deployment_key.private_key,
             bastion=self.bastion,
             opts=pulumi.ResourceOptions(parent=self),
         )
-        return host_data(server, user, known.host_keys)
+        return node_data(instance, user, known.host_keys)
 
 
 def _read(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Wait for the machine and read its keys. Returns the resource's outputs. Raises ProvisioningError."""
+    """Wait for the node and read its keys. Returns the resource's outputs. Raises ProvisioningError."""
     bastion = inputs.get("bastion")
     keys = read_host_keys(
-        parse_host(inputs["machine"]), inputs["private_key"], bastion=parse_host(bastion) if bastion else None
+        parse_node(inputs["node"]), inputs["private_key"], bastion=parse_node(bastion) if bastion else None
     )
     return {**inputs, "host_keys": list(keys)}
 
 
-def host_data(
-    server: Server, user: str, host_keys: pulumi.Output[Sequence[str]] | list[pulumi.Output[str]]
+def node_data(
+    instance: Instance, user: str, host_keys: pulumi.Output[Sequence[str]] | list[pulumi.Output[str]]
 ) -> dict[str, Any]:
-    """One machine, as the dynamic resources take it. Values are outputs one by one: of a machine that is about to be
+    """One node, as the dynamic resources take it. Values are outputs one by one: of a node that is about to be
     replaced a preview then knows all but the new id.
     """
     return {
-        "name": server.name,
-        "instance_id": server.instance_id,
-        "private_address": server.private_address,
-        "ssh_address": server.ssh_address,
+        "name": instance.name,
+        "instance_id": instance.instance_id,
+        "private_address": instance.private_address,
+        "ssh_address": instance.ssh_address,
         "user": user,
         "host_keys": host_keys,
-        "holder": server.holder,
+        "eligible": instance.eligible,
     }

@@ -26,7 +26,7 @@ class Labels:
 
     @property
     def group(self) -> str:
-        """The group of machines as a whole, e.g. "tandem-local"."""
+        """The group of nodes as a whole, e.g. "tandem-local"."""
         return f"{self.project}-{self.stack}"
 
     @property

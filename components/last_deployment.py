@@ -1,6 +1,6 @@
 """The group as it was when the last deployment ended: what hooks need to reach it.
 
-Hooks run before this run's own resources are known (a machine's keys depend on the machine), so they cannot wait
+Hooks run before this run's own resources are known (a node's keys depend on the node), so they cannot wait
 for these. The stack's own exports can be read at once, before anything is declared; they must be read then, since what
 was taken out of the program is deleted after its end, when the engine no longer answers.
 """
@@ -49,29 +49,29 @@ def patiently(read: Callable[[], Outputs], sleep: Callable[[float], None] = time
 
 
 class LastDeployment:
-    """The machines of the last finished deployment."""
+    """The nodes of the last finished deployment."""
 
     def __init__(self, exports: Exports | None) -> None:
         self._inventory = exports.inventory if exports else None
 
-    async def switch_over(self, machine: str) -> None:
-        """Drain a machine and hand its addresses to a peer. Raises SwitchoverError unless a peer serves."""
-        await self._do(switchover.switch_over, machine)
+    async def switch_over(self, node: str) -> None:
+        """Drain a node and hand its addresses to a peer. Raises SwitchoverError unless a peer serves."""
+        await self._do(switchover.switch_over, node)
 
-    async def retire(self, machine: str) -> None:
+    async def retire(self, node: str) -> None:
         """The same, then stop all that runs there and let go of its data disk. Raises SwitchoverError."""
-        await self._do(switchover.retire, machine)
+        await self._do(switchover.retire, node)
 
-    async def _do(self, leave: Callable[[Inventory, str], object], machine: str) -> None:
+    async def _do(self, leave: Callable[[Inventory, str], object], node: str) -> None:
         if self._inventory is None:
-            pulumi.log.warn(f"{machine}: no deployment was finished yet, so nobody is served by it: no hand-over")
+            pulumi.log.warn(f"{node}: no deployment was finished yet, so nobody is served by it: no hand-over")
             return
-        if machine not in {host.name for host in self._inventory.hosts}:
-            # A run that fails after its rollout has exported the group as it wanted it: without the machine that it
+        if node not in {node.name for node in self._inventory.nodes}:
+            # A run that fails after its rollout has exported the group as it wanted it: without the node that it
             # then could not delete. The rollout comes first, and has it hand over and stop.
             pulumi.log.warn(
-                f"{machine}: an earlier run had it leave the group and could not delete it, or it was never finished: "
+                f"{node}: an earlier run had it leave the group and could not delete it, or it was never finished: "
                 "nobody is served by it, no hand-over"
             )
             return
-        await asyncio.to_thread(leave, self._inventory, machine)
+        await asyncio.to_thread(leave, self._inventory, node)

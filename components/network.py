@@ -1,4 +1,4 @@
-"""The VPC and subnet that the machines live in, new or given."""
+"""The VPC and subnet that the nodes live in, new or given."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tencentcloud_iac_pulumi import eip, nat, route, subnet, vpc
 from components.labels import Labels
 from settings.network import NetworkSettings
 
-# What the provider allows a NAT gateway to have; the smallest serves 16 machines by far.
+# What the provider allows a NAT gateway to have; the smallest serves 16 nodes by far.
 _NAT_CONNECTIONS = 1_000_000
 
 

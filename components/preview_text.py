@@ -14,16 +14,16 @@ from provisioning.manifest import Manifest
 
 def show_files(manifest: Manifest) -> dict[str, str]:
     """Each file's text by its path, below a first line of ours."""
-    return {path: f"@@ {manifest.host}:{path}\n{text}" for path, text in manifest.files().items()}
+    return {path: f"@@ {manifest.node}:{path}\n{text}" for path, text in manifest.files().items()}
 
 
 def show_things(manifest: Manifest) -> str:
     """All the rest, one thing to a line."""
     lines = [json.dumps(thing, sort_keys=True) for thing in manifest.to_data()]
-    return "\n".join([f"@@ {manifest.host}", *lines])
+    return "\n".join([f"@@ {manifest.node}", *lines])
 
 
-def read_manifest(host: str, things: str, files: Mapping[str, str]) -> Manifest:
+def read_manifest(node: str, things: str, files: Mapping[str, str]) -> Manifest:
     """The manifest that was shown so."""
     data = [json.loads(line) for line in things.splitlines()[1:]]
-    return Manifest.from_data(host, data, {path: text.partition("\n")[2] for path, text in files.items()})
+    return Manifest.from_data(node, data, {path: text.partition("\n")[2] for path, text in files.items()})

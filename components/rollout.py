@@ -1,4 +1,4 @@
-"""What goes on the machines, as one resource: a preview shows each changed line of each changed file."""
+"""What goes on the nodes, as one resource: a preview shows each changed line of each changed file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from provisioning.errors import ProvisioningError
 from provisioning.exports import parse_inventory
 from provisioning.manifest import Manifest, render
 
-_INPUTS = ("group", "hosts", "virtual_ips", "files", "manifests", "values", "secrets", "private_key", "bastion")
+_INPUTS = ("group", "nodes", "virtual_ips", "files", "manifests", "values", "secrets", "private_key", "bastion")
 
 
 class RolloutProvider(ResourceProvider):
@@ -69,17 +69,17 @@ class Rollout(Resource, module="tandem", name="Rollout"):
 
 
 def _inputs(args: RolloutArgs) -> dict[str, Any]:
-    # Rendered here, from settings: inside an apply a replaced machine would make every file unknown to the preview.
+    # Rendered here, from settings: inside an apply a replaced node would make every file unknown to the preview.
     manifests = render(args.deployment)
     values = args.credentials.certificates
     if args.data_disk_id is not None:
         values = pulumi.Output.all(values, args.data_disk_id).apply(lambda both: {**both[0], "data_disk_id": both[1]})
     return {
         "group": args.deployment.group,
-        "hosts": list(args.host_keys.hosts),
+        "nodes": list(args.host_keys.nodes),
         "virtual_ips": list(args.deployment.virtual_ips),
-        "files": {host: show_files(manifest) for host, manifest in manifests.items()},
-        "manifests": {host: show_things(manifest) for host, manifest in manifests.items()},
+        "files": {node: show_files(manifest) for node, manifest in manifests.items()},
+        "manifests": {node: show_things(manifest) for node, manifest in manifests.items()},
         "values": values,
         "secrets": args.credentials.secrets,
         "private_key": args.credentials.deployment_key.private_key,
@@ -88,13 +88,13 @@ def _inputs(args: RolloutArgs) -> dict[str, Any]:
 
 
 def _roll_out(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Make every machine so. Returns the resource's outputs. Raises ProvisioningError."""
+    """Make every node so. Returns the resource's outputs. Raises ProvisioningError."""
     result = rollout.roll_out(parse_inventory(inputs), _manifests(inputs), _secrets(inputs), _report)
     return {**inputs, "revision": result.revision, "drift": {}}
 
 
 def _retire_departed(olds: Mapping[str, Any], news: Mapping[str, Any]) -> None:
-    """Let machines that are no longer in the group give their addresses away and stop. Raises SwitchoverError.
+    """Let nodes that are no longer in the group give their addresses away and stop. Raises SwitchoverError.
 
     Before the others forget them: a pair that does not know of a third holder would share the address with it.
     """
@@ -103,22 +103,22 @@ def _retire_departed(olds: Mapping[str, Any], news: Mapping[str, Any]) -> None:
 
 
 def find_departed(olds: Mapping[str, Any], news: Mapping[str, Any]) -> list[str]:
-    """The machines that were in the group and are no more. One that was replaced has kept its name."""
-    staying = {host["name"] for host in news["hosts"]}
-    return [host["name"] for host in olds["hosts"] if host["name"] not in staying]
+    """The nodes that were in the group and are no more. One that was replaced has kept its name."""
+    staying = {node["name"] for node in news["nodes"]}
+    return [node["name"] for node in olds["nodes"] if node["name"] not in staying]
 
 
 def _find_drift(outputs: Mapping[str, Any]) -> dict[str, list[str]]:
-    """What is no longer as the last rollout left it, by machine. A machine out of reach is drift, no error."""
+    """What is no longer as the last rollout left it, by node. A node out of reach is drift, no error."""
     try:
         found = rollout.drift(parse_inventory(outputs), _manifests(outputs), _secrets(outputs))
     except ProvisioningError as error:
         return {outputs["group"]: [str(error)]}
-    return {host: list(lines) for host, lines in found.items() if lines}
+    return {node: list(lines) for node, lines in found.items() if lines}
 
 
 def _manifests(inputs: Mapping[str, Any]) -> dict[str, Manifest]:
-    return {host: read_manifest(host, things, inputs["files"][host]) for host, things in inputs["manifests"].items()}
+    return {node: read_manifest(node, things, inputs["files"][node]) for node, things in inputs["manifests"].items()}
 
 
 def _secrets(inputs: Mapping[str, Any]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The address that machines share, and the public address in front of it."""
+"""The address that nodes share, and the public address in front of it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import pulumi
 from tencentcloud_iac_pulumi import eip, ha
 
-from components.hooks import Hooks, of_machine
+from components.hooks import Hooks, of_node
 from components.labels import Labels
-from components.machines import Machines
 from components.network import Network
-from settings.machines import ELIGIBLE_NODES
+from components.nodes import Nodes
+from settings.nodes import ELIGIBLE_NODES
 from settings.virtual_ip import VirtualIpSettings
 
 
@@ -20,7 +20,7 @@ class VirtualIpArgs:
     settings: VirtualIpSettings
     address: str  # which of the settings' addresses this one is
     what: str  # for its name in the cloud: "vip", "vip2"
-    machines: Machines  # the first two of them may announce it
+    nodes: Nodes  # the first two of them may announce it
     network: Network
     hooks: Hooks
     protect: bool
@@ -28,7 +28,7 @@ class VirtualIpArgs:
 
 
 class VirtualIp(pulumi.ComponentResource):
-    """One HAVIP, the machines that may announce it, and the public address in front of it."""
+    """One HAVIP, the nodes that may announce it, and the public address in front of it."""
 
     address: pulumi.Output[str]
     public_ip: pulumi.Output[str]  # known once it is bound
@@ -43,17 +43,17 @@ class VirtualIp(pulumi.ComponentResource):
             vpc_id=args.network.vpc_id,
             subnet_id=args.network.subnet_id,
             vip=args.address,
-            # Only attached machines may announce it: no other machine of the subnet can take it.
+            # Only attached nodes may announce it: no other node of the subnet can take it.
             check_associate=True,
-            # After the machines: when this one is replaced, its attachments are asked whether their machine goes,
+            # After the nodes: when this one is replaced, its attachments are asked whether their node goes,
             # and that must be known by then.
-            opts=pulumi.ResourceOptions(parent=self, protect=args.protect, depends_on=[args.machines]),
+            opts=pulumi.ResourceOptions(parent=self, protect=args.protect, depends_on=[args.nodes]),
         )
-        for server in args.machines.servers[:ELIGIBLE_NODES]:
+        for instance in args.nodes.instances[:ELIGIBLE_NODES]:
             ha.VipInstanceAttachment(
-                of_machine(name, server.name),
+                of_node(name, instance.name),
                 ha_vip_id=havip.id,
-                instance_id=server.instance_id,
+                instance_id=instance.instance_id,
                 instance_type="CVM",
                 # Created first, the successor of an equal pair would be undone by the removal of the old one.
                 opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True, hooks=args.hooks.attachment),

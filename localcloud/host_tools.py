@@ -1,4 +1,4 @@
-"""The programs of this host that localcloud runs, and the Debian package of each; imports nothing."""
+"""The programs and files of this host that localcloud needs, and the Debian package of each; imports nothing."""
 
 from __future__ import annotations
 
@@ -15,3 +15,6 @@ TOOLS = {
     "mkfs.ext4": "e2fsprogs",
     "apt-config": "apt",
 }
+
+# nft looks up protocol names in it, also in its JSON form.
+FILES = {"/etc/protocols": "netbase"}

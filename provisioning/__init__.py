@@ -1,1 +1,1 @@
-"""What goes on a machine, and how it gets there. Knows nothing of Pulumi."""
+"""What goes on a node, and how it gets there. Knows nothing of Pulumi."""

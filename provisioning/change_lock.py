@@ -1,4 +1,4 @@
-"""One rollout at a time for one group: a lock on each of its machines, with owner and age."""
+"""One rollout at a time for one group: a lock on each of its nodes, with owner and age."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from typing import Any
 
 from provisioning.errors import ProvisioningError
 from provisioning.parallel import at_once
-from provisioning.transport import Connection, MachineLockedError
+from provisioning.transport import Connection, NodeLockedError
 
 LOCK_TTL_S = 180
 
 
 @contextmanager
 def locked(connections: Sequence[Connection]) -> Generator[str]:
-    """The lock on every machine, taken in the order of their names so that two rollouts cannot each hold half."""
+    """The lock on every node, taken in the order of their names so that two rollouts cannot each hold half."""
     token = secrets.token_hex(8)
     taken: list[Connection] = []
     over = threading.Event()
-    # One machine may install packages for longer than another's lock lasts: all are renewed beside the work.
+    # One node may install packages for longer than another's lock lasts: all are renewed beside the work.
     renewer = threading.Thread(target=_renew, args=(taken, token, over), daemon=True)
     try:
-        for connection in sorted(connections, key=lambda connection: connection.host.name):
+        for connection in sorted(connections, key=lambda connection: connection.node.name):
             _lock(connection, token)
             taken.append(connection)
         renewer.start()
@@ -43,11 +43,11 @@ def _lock(connection: Connection, token: str) -> None:
     operation = {"do": "lock", "owner": this_process(), "ttl_s": LOCK_TTL_S}
     try:
         connection.call([operation], token=token)
-    except MachineLockedError as error:
-        holder = error.holder
-        if holder is None or not is_dead(holder["owner"]):
+    except NodeLockedError as error:
+        held_by = error.held_by
+        if held_by is None or not is_dead(held_by["owner"]):
             raise
-        connection.call([{**operation, "take_from": holder["token"]}], token=token)
+        connection.call([{**operation, "take_from": held_by["token"]}], token=token)
 
 
 def _renew(connections: Sequence[Connection], token: str, over: threading.Event) -> None:

@@ -1,24 +1,25 @@
-"""One deployment as the machines see it: built from settings alone, so a preview knows all of it."""
+"""One deployment as the nodes see it: built from settings alone, so a preview knows all of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from settings.data import DataSettings
+from settings.data import DataLocation, DataSettings
 from settings.iam import IamSettings
 from settings.keepalived import KeepalivedSettings
-from settings.machines import ELIGIBLE_NODES
 from settings.nginx import NginxSettings
+from settings.nodes import ELIGIBLE_NODES
 from settings.releases import Release
 from settings.sections import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class Node:
+    """One node as the settings describe it."""
+
     name: str  # "iam-a"
     private_address: str
-    holder: bool = True  # may hold the virtual IP
-    primary: bool = False  # has the data, where data is on-primary
+    eligible: bool = True  # may hold the virtual IP
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Domains:
 @dataclass(frozen=True, slots=True)
 class Deployment:
     group: str  # project and stack: "tandem-local"
-    machines: tuple[Machine, ...]  # in order; the first holders take the address
+    nodes: tuple[Node, ...]  # in order; the eligible ones come first
     virtual_ips: tuple[str, ...]  # one, or two in dual-master mode
     domains: Domains
     nginx: NginxSettings
@@ -42,41 +43,35 @@ class Deployment:
     release: Release  # of the IAM services
     subnet_cidr: str
     admin_cidrs: tuple[str, ...] = ()
-    peer_ports: tuple[int, ...] = ()  # further TCP ports that the machines offer to each other
-    data_disk: bool = False  # the primary has a disk of its own for the data
-    former_data: bool = False  # the data was on the first machine, and its disk goes from there
+    peer_ports: tuple[int, ...] = ()  # further TCP ports that the nodes offer to each other
 
     @property
-    def holders(self) -> tuple[Machine, ...]:
-        return tuple(machine for machine in self.machines if machine.holder)
+    def eligible_nodes(self) -> tuple[Node, ...]:
+        return tuple(node for node in self.nodes if node.eligible)
 
     @property
-    def primary(self) -> Machine:
-        """The machine with the data. Raises ValueError when none has it."""
-        for machine in self.machines:
-            if machine.primary:
-                return machine
-        raise ValueError(f"no machine of {self.group} has the data: one of {self.machines} must be primary")
+    def data_node(self) -> Node | None:
+        """The node with the databases; None when they run elsewhere."""
+        return self.nodes[0] if self.data.location is DataLocation.FIRST_NODE else None
 
-    def peers(self, machine: Machine) -> tuple[Machine, ...]:
-        """The other machines that may hold the address."""
-        return tuple(other for other in self.holders if other.name != machine.name)
+    def peers(self, node: Node) -> tuple[Node, ...]:
+        """The other eligible nodes."""
+        return tuple(other for other in self.eligible_nodes if other.name != node.name)
 
 
 def make_deployment(settings: Settings, group: str) -> Deployment:
     """Built from settings alone, never from a resource's outputs: so a preview can show every line of every file."""
-    machines = tuple(
-        Machine(
+    nodes = tuple(
+        Node(
             name=node.name,
             private_address=str(node.address),
-            holder=position < ELIGIBLE_NODES,
-            primary=position == 0 and settings.has_local_data,
+            eligible=position < ELIGIBLE_NODES,
         )
-        for position, node in enumerate(settings.machines.nodes)
+        for position, node in enumerate(settings.nodes.members)
     )
     return Deployment(
         group=group,
-        machines=machines,
+        nodes=nodes,
         virtual_ips=tuple(str(address) for address in settings.virtual_ip.addresses),
         domains=Domains(api=settings.domains.api, authz=settings.domains.authz),
         nginx=settings.nginx,
@@ -85,8 +80,6 @@ def make_deployment(settings: Settings, group: str) -> Deployment:
         data=settings.data,
         subnet_cidr=str(settings.network.subnet_cidr),
         admin_cidrs=tuple(str(cidr) for cidr in settings.access.admin_cidrs),
-        peer_ports=settings.machines.peer_ports,
-        data_disk=settings.has_local_data,
-        former_data=settings.has_former_data,
+        peer_ports=settings.nodes.peer_ports,
         release=settings.release,
     )

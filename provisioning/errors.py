@@ -1,13 +1,13 @@
-"""What may go wrong between the operator and the machines.
+"""What may go wrong between the operator and the nodes.
 
     ProvisioningError
     ├── TemplateError        a template or a setting cannot be rendered (a fault of ours; nothing was touched)
-    ├── UnreachableError     no SSH to a machine within the deadline
+    ├── UnreachableError     no SSH to a node within the deadline
     │   └── HostKeyError     somebody answered, but with another host key than the pinned one
     ├── LockedError          another rollout is at work on the group
-    ├── CandidateError       a machine refused a candidate; nothing was changed on any machine
-    ├── MachineError         a step on a machine failed; says which, and with what words
-    ├── GateError            a machine took its files but does not serve; the rollout stopped there
+    ├── CandidateError       a node refused a candidate; nothing was changed on any node
+    ├── NodeError         a step on a node failed; says which, and with what words
+    ├── GateError            a node took its files but does not serve; the rollout stopped there
     ├── SwitchoverError        the virtual IP could not be handed over in a planned way; nobody was cut off
     └── HealthError          the group does not answer as it should through the public IP
 
@@ -19,7 +19,7 @@ from __future__ import annotations
 
 
 class ProvisioningError(Exception):
-    """What happened (one line), what was seen (the machine's own words), and where to look next."""
+    """What happened (one line), what was seen (the node's own words), and where to look next."""
 
     def __init__(self, message: str, *, seen: str = "", look_at: str = "") -> None:
         self.message = message
@@ -55,7 +55,7 @@ class CandidateError(ProvisioningError):
     pass
 
 
-class MachineError(ProvisioningError):
+class NodeError(ProvisioningError):
     pass
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from provisioning.inventory import Host, Inventory
+from provisioning.inventory import Inventory, RemoteNode
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +17,10 @@ class Exports:
     """What the last finished deployment exported."""
 
     inventory: Inventory
-    primary: str | None  # name of the machine with the databases
+    data_node: str | None  # name of the node with the databases
     termination_protection: bool
     network: Mapping[str, Any]  # by key of the section tandem:network
-    disks: Mapping[str, int]  # GiB, by key of the section tandem:machines
+    disks: Mapping[str, int]  # GiB, by key of the section tandem:nodes
 
 
 def parse_exports(outputs: Mapping[str, Any]) -> Exports | None:
@@ -31,13 +31,13 @@ def parse_exports(outputs: Mapping[str, Any]) -> Exports | None:
         inventory=parse_inventory(
             {
                 "group": outputs["group"],
-                "hosts": outputs["nodes"],
+                "nodes": outputs["nodes"],
                 "virtual_ips": outputs["virtual_ips"],
                 "private_key": outputs["ssh"]["private_key"],
                 "bastion": outputs["ssh"].get("bastion"),
             }
         ),
-        primary=outputs.get("primary"),
+        data_node=outputs.get("data_node"),
         termination_protection=bool(outputs.get("termination_protection")),
         network=outputs.get("network") or {},
         disks=outputs.get("disks") or {},
@@ -45,25 +45,25 @@ def parse_exports(outputs: Mapping[str, Any]) -> Exports | None:
 
 
 def parse_inventory(inputs: Mapping[str, Any]) -> Inventory:
-    """The group in the inputs of a rollout: group, hosts, virtual_ips, private_key, and perhaps bastion."""
+    """The group in the inputs of a rollout: group, nodes, virtual_ips, private_key, and perhaps bastion."""
     bastion = inputs.get("bastion")
     return Inventory(
         group=inputs["group"],
-        hosts=tuple(parse_host(host) for host in inputs["hosts"]),
+        nodes=tuple(parse_node(node) for node in inputs["nodes"]),
         virtual_ips=tuple(inputs["virtual_ips"]),
         private_key=inputs["private_key"],
-        bastion=parse_host(bastion) if bastion else None,
+        bastion=parse_node(bastion) if bastion else None,
     )
 
 
-def parse_host(data: Mapping[str, Any]) -> Host:
-    return Host(
+def parse_node(data: Mapping[str, Any]) -> RemoteNode:
+    return RemoteNode(
         name=data["name"],
         instance_id=data["instance_id"],
         private_address=data["private_address"],
         ssh_address=data["ssh_address"],
         user=data["user"],
         host_keys=tuple(data["host_keys"]),
-        holder=bool(data["holder"]),
+        eligible=bool(data["eligible"]),
         ssh_port=int(data.get("ssh_port", 22)),
     )

@@ -1,6 +1,6 @@
-"""User data for cloud-init: how a new machine can be told from an impostor before anybody has logged in. Pure.
+"""User data for cloud-init: how a new node can be told from an impostor before anybody has logged in. Pure.
 
-The user data carries a temporary host key of type ECDSA, whose public half the operator's side knows. The machine
+The user data carries a temporary host key of type ECDSA, whose public half the operator's side knows. The node
 makes its long-term ed25519 key itself, at first boot; sshd serves both (it cannot serve two of one type). Whoever
 connects pinned to the temporary key reads the long-term one, pins that, and the rollout removes the temporary one.
 """

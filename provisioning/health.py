@@ -64,7 +64,7 @@ def check(
             raise HealthError(
                 f"the group does not answer as it should after {deadline_s:.0f} s",
                 seen=str(report),
-                look_at="tandem health; journalctl -u nginx -u keepalived -u iam-apiserver on the machines",
+                look_at="tandem health; journalctl -u nginx -u keepalived -u iam-apiserver on the nodes",
             )
         sleep(0.3)
 

@@ -1,7 +1,7 @@
-"""Tells keepalived, through its track_file, whether nginx on this machine serves. Standard library, one loop.
+"""Tells keepalived, through its track_file, whether nginx on this node serves. Standard library, one loop.
 
 Blocking sockets: a third of a percent of a core and 10 MB (an event loop takes twice that).
-A fault is reported only while the peer answers: two machines in fault would be an address nowhere, so when
+A fault is reported only while the peer answers: two nodes in fault would be an address nowhere, so when
 both are sick, or this daemon cannot tell, whoever holds the address keeps it.
 """
 

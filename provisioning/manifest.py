@@ -1,4 +1,4 @@
-"""A manifest: all that one machine should hold and run, rendered and in order."""
+"""A manifest: all that one node should hold and run, rendered and in order."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from provisioning.deployment import Deployment, Machine
+from provisioning.deployment import Deployment, Node
 from provisioning.kinds import KINDS
 from provisioning.kinds.base import Thing
 from provisioning.kinds.file import File
@@ -17,20 +17,20 @@ from provisioning.services import base, data_disk, firewall, iam, keepalived, ma
 # Last, what is no longer needed.
 _SERVICES = (
     base.desired, firewall.desired, data_disk.desired, mariadb.desired, redis.desired, iam.desired, nginx.desired,
-    keepalived.desired, data_disk.desired_without_data,
+    keepalived.desired, data_disk.desired_after_move,
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    host: str
+    node: str
     things: tuple[Thing, ...]
 
     def __post_init__(self) -> None:
         seen: set[str] = set()
         for path in (candidate.path for thing in self.things for candidate in thing.candidates()):
             if path in seen:
-                raise ValueError(f"{self.host}: two things claim {path}; one path is one thing")
+                raise ValueError(f"{self.node}: two things claim {path}; one path is one thing")
             seen.add(path)
 
     def files(self) -> dict[str, str]:
@@ -42,9 +42,9 @@ class Manifest:
         return [thing.to_data() for thing in self.things]
 
     @classmethod
-    def from_data(cls, host: str, data: list[dict[str, Any]], files: Mapping[str, str]) -> Manifest:
+    def from_data(cls, node: str, data: list[dict[str, Any]], files: Mapping[str, str]) -> Manifest:
         """The inverse of `to_data` and `files`."""
-        return cls(host, tuple(_thing(item, files) for item in data))
+        return cls(node, tuple(_thing(item, files) for item in data))
 
 
 def _thing(data: Mapping[str, Any], files: Mapping[str, str]) -> Thing:
@@ -53,13 +53,13 @@ def _thing(data: Mapping[str, Any], files: Mapping[str, str]) -> Thing:
 
 
 def render(deployment: Deployment) -> dict[str, Manifest]:
-    """Each machine's manifest, by the machine's name. Pure: settings in, text out."""
-    return {machine.name: _render_machine(deployment, machine) for machine in deployment.machines}
+    """Each node's manifest, by the node's name. Pure: settings in, text out."""
+    return {node.name: _render_node(deployment, node) for node in deployment.nodes}
 
 
-def _render_machine(deployment: Deployment, machine: Machine) -> Manifest:
-    things = [thing for desired_of in _SERVICES for thing in desired_of(deployment, machine)]
+def _render_node(deployment: Deployment, node: Node) -> Manifest:
+    things = [thing for desired_of in _SERVICES for thing in desired_of(deployment, node)]
     # What to stop, and in which order, before the disks of the node are taken away; the node has to know it.
     units = [unit for thing in things for unit in thing.units() if unit != "ssh"]
-    known = File("/etc/tandem/machine.json", json.dumps({"units": units}, indent=2) + "\n")
-    return Manifest(machine.name, (*things, known))
+    known = File("/etc/tandem/node.json", json.dumps({"units": units}, indent=2) + "\n")
+    return Manifest(node.name, (*things, known))

@@ -1,4 +1,4 @@
-"""The same for several machines at a time."""
+"""The same for several nodes at a time."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from provisioning.errors import ProvisioningError
 
-CA_CERTIFICATE = "ca_certificate"  # of our own CA, which signed the machines' certificates
+CA_CERTIFICATE = "ca_certificate"  # of our own CA, which signed the nodes' certificates
 SERVER_CERTIFICATE = "server_certificate"  # nginx's, with its chain; its names are the domains
 SERVER_PRIVATE_KEY = "server_private_key"
 MARIADB_IAM_PASSWORD = "mariadb_iam_password"  # noqa: S105 - the name of a secret
@@ -26,13 +26,13 @@ VRRP_PASSWORD = "vrrp_password"  # noqa: S105 - VRRPv2 PASS, 8 characters
 _PLACEHOLDER = re.compile(r"@@secret:([A-Za-z0-9_.-]+)@@")
 
 
-def node_certificate(machine: str) -> str:
-    """The name of one machine's certificate (HTTPS and gRPC of the IAM services), signed by our CA."""
-    return f"node_certificate.{machine}"
+def node_certificate(node: str) -> str:
+    """The name of one node's certificate (HTTPS and gRPC of the IAM services), signed by our CA."""
+    return f"node_certificate.{node}"
 
 
-def node_private_key(machine: str) -> str:
-    return f"node_private_key.{machine}"
+def node_private_key(node: str) -> str:
+    return f"node_private_key.{node}"
 
 
 def placeholder(name: str) -> str:

@@ -29,7 +29,7 @@ class Step:
 class Plan:
     """What has to change on one node."""
 
-    host: str
+    node: str
     prepare: tuple[Step, ...] = ()  # disturbs nothing: packages, users, directories, archives
     commit: tuple[Step, ...] = ()
     checks: tuple[Check, ...] = ()  # those that see one of the candidates
@@ -46,7 +46,7 @@ class Plan:
         return tuple(dict.fromkeys(unit for verb, *rest in words if verb == "restart" for unit in rest))
 
 
-def make_plan(host: str, things: Sequence[Thing], facts: Facts) -> Plan:
+def make_plan(node: str, things: Sequence[Thing], facts: Facts) -> Plan:
     """What to change so that a node with these facts has `things` (texts with their secrets)."""
     # Two services may ask for the same package.
     differing = {thing: why for thing in dict.fromkeys(things) if (why := thing.compare(facts.of(thing)))}
@@ -59,7 +59,7 @@ def make_plan(host: str, things: Sequence[Thing], facts: Facts) -> Plan:
     changed_paths = [each.path for thing in committed if thing in differing for each in thing.candidates()]
     prepared = [thing for thing in differing if thing.phase in (Phase.INSTALL, Phase.PREPARE)]
     return Plan(
-        host=host,
+        node=node,
         prepare=tuple(Step(thing, differing[thing]) for thing in sorted(prepared, key=lambda thing: thing.phase)),
         commit=tuple(Step(thing, differing[thing]) for thing in committed if thing in differing),
         checks=tuple(thing for thing in things if isinstance(thing, Check) and thing.sees(changed_paths)),

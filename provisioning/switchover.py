@@ -1,7 +1,7 @@
 """Planned moves of the virtual IP to a peer, which cut off as few clients as possible.
 
 In order: a peer must serve; nginx here answers with `Connection: close` for the drain time, so that clients come
-back on new connections; then the drain mark lowers this machine's priority and the peer takes the address. What is
+back on new connections; then the drain mark lowers this node's priority and the peer takes the address. What is
 then still open on the old address is dead and is counted.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from provisioning.errors import ProvisioningError, SwitchoverError, UnreachableError
-from provisioning.inventory import Host, Inventory
+from provisioning.inventory import Inventory, RemoteNode
 from provisioning.transport import Connection, connector
 
 CONNECT_DEADLINE_S = 10.0
@@ -22,12 +22,12 @@ class Switchover:
     """What happened."""
 
     addresses: tuple[str, ...] = ()  # those that moved
-    to: str = ""  # the machine that has them now
+    to: str = ""  # the node that has them now
     cut_connections: int = 0  # client connections that were still open when the address went
 
 
 def switch_over(
-    inventory: Inventory, host_name: str, connect: Callable[[Host], Connection] | None = None
+    inventory: Inventory, name: str, connect: Callable[[RemoteNode], Connection] | None = None
 ) -> Switchover:
     """Move the virtual IP to a peer and leave `host_name` drained: it is about to stop, or is dead already.
 
@@ -36,16 +36,16 @@ def switch_over(
     connect = connect or connector(inventory, deadline_s=CONNECT_DEADLINE_S)
     peers: list[Connection] = []
     try:
-        for host in inventory.hosts:
-            if host.name != host_name and host.holder:
+        for node in inventory.nodes:
+            if node.name != name and node.eligible:
                 try:
-                    peers.append(connect(host))
+                    peers.append(connect(node))
                 except UnreachableError:
                     continue
         try:
-            leaving = connect(inventory.get(host_name))
+            leaving = connect(inventory.get(name))
         except UnreachableError:
-            return _already_gone(inventory, host_name, peers)
+            return _already_gone(inventory, name, peers)
         try:
             return move_to_peer(leaving, peers, inventory.virtual_ips)
         finally:
@@ -55,15 +55,15 @@ def switch_over(
             peer.close()
 
 
-def retire(inventory: Inventory, host_name: str, connect: Callable[[Host], Connection] | None = None) -> Switchover:
-    """Switch over, then stop all that runs there: the machine is about to go, and its disks before it.
+def retire(inventory: Inventory, name: str, connect: Callable[[RemoteNode], Connection] | None = None) -> Switchover:
+    """Switch over, then stop all that runs there: the node is about to go, and its disks before it.
 
-    A machine that does not answer is no error, if a peer holds the address and serves. Raises SwitchoverError.
+    A node that does not answer is no error, if a peer holds the address and serves. Raises SwitchoverError.
     """
     connect = connect or connector(inventory, deadline_s=CONNECT_DEADLINE_S)
-    moved = switch_over(inventory, host_name, connect)
+    moved = switch_over(inventory, name, connect)
     try:
-        leaving = connect(inventory.get(host_name))
+        leaving = connect(inventory.get(name))
     except UnreachableError:
         return moved
     try:
@@ -79,15 +79,15 @@ def move_to_peer(leaving: Connection, peers: Sequence[Connection], virtual_ips: 
     serving = [peer for peer in peers if _serves(peer)]
     if not serving:
         raise SwitchoverError(
-            f"{leaving.host.name} cannot hand {', '.join(wanted)} over: no other machine serves; nothing was changed",
-            seen="\n".join(f"{peer.host.name}: nginx or keepalived does not run or answer" for peer in peers)
-            or "no other machine could be reached",
-            look_at="tandem health; journalctl -u nginx -u keepalived on those machines",
+            f"{leaving.node.name} cannot hand {', '.join(wanted)} over: no other node serves; nothing was changed",
+            seen="\n".join(f"{peer.node.name}: nginx or keepalived does not run or answer" for peer in peers)
+            or "no other node could be reached",
+            look_at="tandem health; journalctl -u nginx -u keepalived on those nodes",
         )
     for peer in serving:
         # Nothing to move. (While a rollout changes the profile both hold it: two versions of VRRP.)
         if peer.call([{"do": "held", "virtual_ips": wanted, "deadline_s": 0}])[0]:
-            return Switchover((), peer.host.name)
+            return Switchover((), peer.node.name)
     drain = {"do": "drain", "virtual_ips": wanted, "deadline_s": 30}
     moved: dict[str, list[str]] = leaving.call([drain], deadline_s=400)[0]
     addresses = tuple(moved["moved"])
@@ -96,16 +96,16 @@ def move_to_peer(leaving: Connection, peers: Sequence[Connection], virtual_ips: 
     for peer in serving:
         held = peer.call([{"do": "held", "virtual_ips": list(addresses), "deadline_s": 5}])[0]
         if held:
-            return Switchover(tuple(held), peer.host.name, int(moved["cut"][0]))
+            return Switchover(tuple(held), peer.node.name, int(moved["cut"][0]))
     leaving.call([{"do": "end_drain"}])
     raise SwitchoverError(
-        f"{leaving.host.name} let {', '.join(addresses)} go and no peer took it within 5 s; the drain was ended",
-        look_at="journalctl -u keepalived on all machines; does the security group let VRRP (protocol 112) pass",
+        f"{leaving.node.name} let {', '.join(addresses)} go and no peer took it within 5 s; the drain was ended",
+        look_at="journalctl -u keepalived on all nodes; does the security group let VRRP (protocol 112) pass",
     )
 
 
 def end_drain(connection: Connection) -> None:
-    """The machine may hold the address again (it does not take it back by that)."""
+    """The node may hold the address again (it does not take it back by that)."""
     connection.call([{"do": "end_drain"}])
 
 
@@ -116,14 +116,13 @@ def _serves(peer: Connection) -> bool:
         return False
 
 
-def _already_gone(inventory: Inventory, host_name: str, peers: Sequence[Connection]) -> Switchover:
+def _already_gone(inventory: Inventory, name: str, peers: Sequence[Connection]) -> Switchover:
     addresses = list(inventory.virtual_ips)
     for peer in peers:
         held = peer.call([{"do": "held", "virtual_ips": addresses, "deadline_s": 0}])[0]
         if held and _serves(peer):
-            return Switchover((), peer.host.name)
+            return Switchover((), peer.node.name)
     raise SwitchoverError(
-        f"{host_name} cannot be reached, and no other machine holds {', '.join(addresses)} and serves; "
-        "nothing was changed",
-        look_at="tandem health; the machines' consoles",
+        f"{name} cannot be reached, and no other node holds {', '.join(addresses)} and serves; nothing was changed",
+        look_at="tandem health; the nodes' consoles",
     )

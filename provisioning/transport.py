@@ -1,6 +1,6 @@
-"""SSH to the machines: pinned host keys, deadlines everywhere, one agent call for one channel.
+"""SSH to the nodes: pinned host keys, deadlines everywhere, one agent call for one channel.
 
-The only importer of paramiko. Nothing is trusted on first use: a machine that shows another key than the pinned
+The only importer of paramiko. Nothing is trusted on first use: a node that shows another key than the pinned
 one is refused before anything is sent to it.
 """
 
@@ -31,11 +31,11 @@ from provisioning.errors import (
     GateError,
     HostKeyError,
     LockedError,
-    MachineError,
+    NodeError,
     ProvisioningError,
     UnreachableError,
 )
-from provisioning.inventory import Host, Inventory
+from provisioning.inventory import Inventory, RemoteNode
 
 # Errors travel with the exceptions; without a handler of its own, paramiko's log is printed over the program's words.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
@@ -45,7 +45,7 @@ DEAD_AFTER_MS = 15_000
 CALL_DEADLINE_S = 120.0
 
 # Read from stdin, so that neither the agent nor what it is told is ever on a command line; kept in memory alone,
-# so that a machine with a full disk still answers.
+# so that a node with a full disk still answers.
 _BOOTSTRAP = (
     'import os,runpy,sys;i=sys.stdin.buffer;f=open(os.memfd_create("agent"),"wb");'
     "f.write(i.read(int(i.readline())));f.flush();"
@@ -54,9 +54,9 @@ _BOOTSTRAP = (
 
 
 class Connection(Protocol):
-    """A way to one machine's agent. `SshConnection` is the real one; tests bring their own."""
+    """A way to one node's agent. `SshConnection` is the real one; tests bring their own."""
 
-    host: Host
+    node: RemoteNode
 
     def call(
         self,
@@ -66,7 +66,7 @@ class Connection(Protocol):
         archive: Path | None = None,
         deadline_s: float = CALL_DEADLINE_S,
     ) -> list[Any]:
-        """Have the agent do the operations in order; their results. Raises MachineError, UnreachableError."""
+        """Have the agent do the operations in order; their results. Raises NodeError, UnreachableError."""
         ...
 
     def close(self) -> None: ...
@@ -90,7 +90,7 @@ def agent_program() -> bytes:
 
 
 def load_private_key(text: str) -> paramiko.PKey:
-    """A key as pulumi_tls or ssh-keygen writes it: OpenSSH or PEM. Raises MachineError without showing it."""
+    """A key as pulumi_tls or ssh-keygen writes it: OpenSSH or PEM. Raises NodeError without showing it."""
     data = text.strip().encode() + b"\n"
     try:
         if b"BEGIN OPENSSH PRIVATE KEY" in data:
@@ -100,18 +100,18 @@ def load_private_key(text: str) -> paramiko.PKey:
         form = (serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption())
         openssh = key.private_bytes(*form).decode()  # pyright: ignore[reportUnknownMemberType, reportAttributeAccessIssue] - every private key has it
     except (ValueError, TypeError) as error:
-        raise MachineError("the deployment key cannot be read", seen=type(error).__name__) from None
+        raise NodeError("the deployment key cannot be read", seen=type(error).__name__) from None
     for kind in (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey):
         with contextlib.suppress(paramiko.SSHException, ValueError):
             return kind.from_private_key(io.StringIO(openssh))
-    raise MachineError("the deployment key is of no kind that SSH knows", look_at="components/credentials.py")
+    raise NodeError("the deployment key is of no kind that SSH knows", look_at="components/credentials.py")
 
 
 class SshConnection:
-    """One SSH connection to one machine, by way of a bastion or directly."""
+    """One SSH connection to one node, by way of a bastion or directly."""
 
-    def __init__(self, host: Host, transport: paramiko.Transport) -> None:
-        self.host = host
+    def __init__(self, node: RemoteNode, transport: paramiko.Transport) -> None:
+        self.node = node
         self._transport = transport
 
     def __enter__(self) -> Self:
@@ -133,7 +133,7 @@ class SshConnection:
         archive: Path | None = None,
         deadline_s: float = CALL_DEADLINE_S,
     ) -> list[Any]:
-        command = python_command() if self.host.user == "root" else f"sudo -n {python_command()}"
+        command = python_command() if self.node.user == "root" else f"sudo -n {python_command()}"
         request = json.dumps({"token": token, "operations": list(operations)}).encode() + b"\n"
         out, err, code = self.run(command, agent_program() + request, archive=archive, deadline_s=deadline_s)
         try:
@@ -141,16 +141,16 @@ class SshConnection:
         except ValueError:
             step = operations[0]["do"]
             if code < 0:
-                broke = f"{_name(self.host)}: the SSH connection broke during {step}"
+                broke = f"{_name(self.node)}: the SSH connection broke during {step}"
                 raise UnreachableError(broke, seen=err) from None
             said = "\n".join(err.splitlines()[-12:]) or out[-500:] or "nothing"
-            raise MachineError(
-                f"{_name(self.host)}: the agent ended without an answer at {step} (exit code {code})",
+            raise NodeError(
+                f"{_name(self.node)}: the agent ended without an answer at {step} (exit code {code})",
                 seen=said,
-                look_at="python3 and sudo -n on that machine; provisioning/agent/",
+                look_at="python3 and sudo -n on that node; provisioning/agent/",
             ) from None
         if "error" in answer:
-            raise to_exception(self.host, answer["error"])
+            raise to_exception(self.node, answer["error"])
         return answer["results"]
 
     def run(
@@ -170,12 +170,12 @@ class SshConnection:
                 sender.join(1)
         except TimeoutError:
             raise UnreachableError(
-                f"{_name(self.host)}: no end of the call after {deadline_s:.0f} s",
-                look_at="tandem health; the machine's load",
+                f"{_name(self.node)}: no end of the call after {deadline_s:.0f} s",
+                look_at="tandem health; the node's load",
             ) from None
         except (paramiko.SSHException, EOFError, OSError) as error:
             raise UnreachableError(
-                f"{_name(self.host)}: the SSH connection broke", seen=f"{type(error).__name__}: {error}"
+                f"{_name(self.node)}: the SSH connection broke", seen=f"{type(error).__name__}: {error}"
             ) from None
         else:
             return out.decode(errors="replace"), err.decode(errors="replace"), code
@@ -216,75 +216,75 @@ def _receive(channel: paramiko.Channel, deadline: float) -> tuple[bytes, bytes]:
         arrived.wait(min(left, 0.05 if channel.eof_received else 1.0))
 
 
-def _name(host: Host) -> str:
-    return f"{host.name} ({host.private_address})"
+def _name(node: RemoteNode) -> str:
+    return f"{node.name} ({node.private_address})"
 
 
-def to_exception(host: Host, error: dict[str, Any]) -> ProvisioningError:
+def to_exception(node: RemoteNode, error: dict[str, Any]) -> ProvisioningError:
     """What an agent answered with, as the error that the operator sees."""
     step, message, seen, detail = error["step"], error["message"], error["seen"], error["detail"]
     if step == "check":
-        return CandidateError(f"{_name(host)}: {message} refused the new configuration", seen=seen)
+        return CandidateError(f"{_name(node)}: {message} refused the new configuration", seen=seen)
     if step == "gate":
-        return GateError(f"{_name(host)}: {message}", seen=seen, look_at="the journal of that unit on the machine")
+        return GateError(f"{_name(node)}: {message}", seen=seen, look_at="the journal of that unit on the node")
     if step == "lock":
-        return MachineLockedError(f"{_name(host)}: {message}", holder=detail)
-    return MachineError(f"{_name(host)}: {step}: {message}", seen=seen)
+        return NodeLockedError(f"{_name(node)}: {message}", held_by=detail)
+    return NodeError(f"{_name(node)}: {step}: {message}", seen=seen)
 
 
-class MachineLockedError(LockedError):
-    """One machine's lock is taken; `holder` says by whom."""
+class NodeLockedError(LockedError):
+    """The lock of one node is taken; `held_by` is its content, with the owner."""
 
-    def __init__(self, message: str, *, holder: dict[str, Any] | None) -> None:
-        owner = (holder or {}).get("owner", {})
-        age = f", last heard of {holder['age_s']:.0f} s ago" if holder and "age_s" in holder else ""
+    def __init__(self, message: str, *, held_by: dict[str, Any] | None) -> None:
+        owner = (held_by or {}).get("owner", {})
+        age = f", last heard of {held_by['age_s']:.0f} s ago" if held_by and "age_s" in held_by else ""
         super().__init__(
             message,
             seen=f"taken by {owner.get('user', '?')} on {owner.get('host', '?')}, process {owner.get('pid', '?')}{age}",
             look_at="that process; a lock whose owner is dead expires by itself",
         )
-        self.holder = holder
+        self.held_by = held_by
 
 
 # ---- connecting ------------------------------------------------------------------------------------------------
 
 
-def connect(host: Host, private_key: str, bastion: Host | None = None) -> SshConnection:
+def connect(node: RemoteNode, private_key: str, bastion: RemoteNode | None = None) -> SshConnection:
     """Log in, once. Raises HostKeyError, UnreachableError."""
-    for pinned in (host, bastion):
+    for pinned in (node, bastion):
         if pinned is not None and not pinned.host_keys:
             raise HostKeyError(f"{_name(pinned)}: no host key is pinned for it, so nothing is sent to it")
     if bastion is None:
-        return SshConnection(host, _handshake(host, private_key, _dial(host)))
+        return SshConnection(node, _handshake(node, private_key, _dial(node)))
     outer = _handshake(bastion, private_key, _dial(bastion))
     try:
         inner = outer.open_channel(
-            "direct-tcpip", (host.ssh_address, host.ssh_port), ("127.0.0.1", 0), timeout=CONNECT_DEADLINE_S
+            "direct-tcpip", (node.ssh_address, node.ssh_port), ("127.0.0.1", 0), timeout=CONNECT_DEADLINE_S
         )
-        transport = _handshake(host, private_key, inner)
+        transport = _handshake(node, private_key, inner)
     except (paramiko.SSHException, OSError, EOFError) as error:
         outer.close()
         raise UnreachableError(
-            f"{_name(host)}: no SSH through the bastion {bastion.name}", seen=f"{type(error).__name__}: {error}"
+            f"{_name(node)}: no SSH through the bastion {bastion.name}", seen=f"{type(error).__name__}: {error}"
         ) from None
     except UnreachableError:
         outer.close()
         raise
     # The connection through the bastion lives as long as the one inside it.
     transport.tandem_bastion = outer  # pyright: ignore[reportAttributeAccessIssue] - a place of our own on paramiko's object
-    return SshConnection(host, transport)
+    return SshConnection(node, transport)
 
 
 def wait_until_reachable(
-    host: Host,
+    node: RemoteNode,
     private_key: str,
-    bastion: Host | None = None,
+    bastion: RemoteNode | None = None,
     *,
     deadline_s: float,
     retry: tuple[type[UnreachableError], ...] = (UnreachableError,),
     sleep: Callable[[float], None] = time.sleep,
 ) -> SshConnection:
-    """Log in, trying again until the deadline: a machine boots, sshd starts before its keys and users are there.
+    """Log in, trying again until the deadline: a node boots, sshd starts before its keys and users are there.
 
     A wrong host key is not tried again unless `retry` holds HostKeyError: nothing gets better by waiting.
     Raises the last error.
@@ -292,7 +292,7 @@ def wait_until_reachable(
     deadline = time.monotonic() + deadline_s
     while True:
         try:
-            return connect(host, private_key, bastion)
+            return connect(node, private_key, bastion)
         except UnreachableError as error:
             wrong_key = isinstance(error, HostKeyError) and HostKeyError not in retry
             if wrong_key or time.monotonic() > deadline:
@@ -300,36 +300,36 @@ def wait_until_reachable(
         sleep(0.2)
 
 
-def connector(inventory: Inventory, *, deadline_s: float = 60.0) -> Callable[[Host], Connection]:
-    """How a rollout reaches the machines of an inventory."""
+def connector(inventory: Inventory, *, deadline_s: float = 60.0) -> Callable[[RemoteNode], Connection]:
+    """How a rollout reaches the nodes of an inventory."""
 
-    def to(host: Host) -> Connection:
-        itself = inventory.bastion is not None and host.name == inventory.bastion.name
+    def to(node: RemoteNode) -> Connection:
+        itself = inventory.bastion is not None and node.name == inventory.bastion.name
         bastion = None if itself else inventory.bastion
-        return wait_until_reachable(host, inventory.private_key, bastion, deadline_s=deadline_s)
+        return wait_until_reachable(node, inventory.private_key, bastion, deadline_s=deadline_s)
 
     return to
 
 
-def _dial(host: Host) -> socket.socket:
+def _dial(node: RemoteNode) -> socket.socket:
     try:
-        connected = socket.create_connection((host.ssh_address, host.ssh_port), CONNECT_DEADLINE_S)
+        connected = socket.create_connection((node.ssh_address, node.ssh_port), CONNECT_DEADLINE_S)
     except OSError as error:
         raise UnreachableError(
-            f"{_name(host)}: no connection to {host.ssh_address} port {host.ssh_port}",
+            f"{_name(node)}: no connection to {node.ssh_address} port {node.ssh_port}",
             seen=str(error),
-            look_at="is the machine up; does its security group let this address in on that port",
+            look_at="is the node up; does its security group let this address in on that port",
         ) from None
     connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    # A machine that lost its power acknowledges nothing, the SSH keep-alive messages neither: known after this, not at
+    # A node that lost its power acknowledges nothing, the SSH keep-alive messages neither: known after this, not at
     # the deadline of the call.
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_AFTER_MS)
     return connected
 
 
-def _handshake(host: Host, private_key: str, over: socket.socket | paramiko.Channel) -> paramiko.Transport:
-    pinned = [paramiko.PKey.from_type_string(*_split_key(line)) for line in host.host_keys]
+def _handshake(node: RemoteNode, private_key: str, over: socket.socket | paramiko.Channel) -> paramiko.Transport:
+    pinned = [paramiko.PKey.from_type_string(*_split_key(line)) for line in node.host_keys]
     key = load_private_key(private_key)
     transport = paramiko.Transport(over)
     try:
@@ -340,29 +340,29 @@ def _handshake(host: Host, private_key: str, over: socket.socket | paramiko.Chan
         shown = transport.get_remote_server_key()
         if shown not in pinned:
             raise HostKeyError(
-                f"{_name(host)}: {host.ssh_address} shows another host key than the pinned one; nothing was sent to it",
+                f"{_name(node)}: {node.ssh_address} shows another host key than the pinned one; nothing was sent to it",
                 seen=f"shown:  {shown.get_name()} {shown.get_base64()}\n"
                 + "\n".join(f"pinned: {key.get_name()} {key.get_base64()}" for key in pinned),
-                look_at="was the machine replaced behind the program's back; does somebody else answer there",
+                look_at="was the node replaced behind the program's back; does somebody else answer there",
             )
-        transport.auth_publickey(host.user, key)
+        transport.auth_publickey(node.user, key)
         transport.set_keepalive(5)
     except HostKeyError:
         transport.close()
         raise
     except IncompatiblePeer as error:
         transport.close()
-        raise HostKeyError(f"{_name(host)}: it has no host key of a pinned kind", seen=str(error)) from None
+        raise HostKeyError(f"{_name(node)}: it has no host key of a pinned kind", seen=str(error)) from None
     except paramiko.AuthenticationException as error:
         transport.close()
         raise UnreachableError(
-            f"{_name(host)}: user {host.user} is not let in with the deployment key", seen=str(error),
-            look_at="/var/log/cloud-init.log on the machine; the key pair of the instance",
+            f"{_name(node)}: user {node.user} is not let in with the deployment key", seen=str(error),
+            look_at="/var/log/cloud-init.log on the node; the key pair of the instance",
         ) from None  # fmt: skip
     except (paramiko.SSHException, EOFError, OSError) as error:
         transport.close()
         raise UnreachableError(
-            f"{_name(host)}: no SSH handshake with {host.ssh_address}", seen=f"{type(error).__name__}: {error}"
+            f"{_name(node)}: no SSH handshake with {node.ssh_address}", seen=f"{type(error).__name__}: {error}"
         ) from None
     return transport
 

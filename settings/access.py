@@ -1,4 +1,4 @@
-"""`tandem:access`: who reaches the machines by SSH, and which way."""
+"""`tandem:access`: who reaches the nodes by SSH, and which way."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PUBLIC_KEY = r"^(ssh-ed25519|ecdsa-sha2-nistp(256|384|521)|ssh-rsa|sk-ssh-ed255
 
 
 class BastionSettings(FrozenModel):
-    """The small machine that SSH passes through, with `mode: bastion`."""
+    """The small instance that SSH passes through, with `mode: bastion`."""
 
     address: Annotated[Address, Field(description="Its private address, in the same subnet.")] = IPv4Address("10.0.4.5")
     type: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]*\.[A-Z0-9]+$", description="Its instance type.")] = "S5.SMALL2"
@@ -28,14 +28,14 @@ class AccessSettings(FrozenModel):
         Field(
             min_length=1,
             description="Networks that SSH may come from: to the bastion, or with `direct` and `public` to the "
-            "machines. Never 0.0.0.0/0.",
+            "nodes. Never 0.0.0.0/0.",
         ),
     ]
     mode: Annotated[
         Literal["bastion", "direct", "public"],
         Field(
-            description="`bastion`: through a small machine with a public address; `direct`: to the private addresses "
-            "(a VPN or a peered network leads there); `public`: each machine has a public address of its own."
+            description="`bastion`: through a small instance with a public address; `direct`: to the private addresses "
+            "(a VPN or a peered network leads there); `public`: each node has a public address of its own."
         ),
     ] = "bastion"
     public_keys: Annotated[
@@ -46,6 +46,6 @@ class AccessSettings(FrozenModel):
         ),
     ] = ()
     public_bandwidth_mbps: Annotated[
-        int, Field(ge=1, le=100, description="Limit of each machine's public address, with `mode: public`.")
+        int, Field(ge=1, le=100, description="Limit of each node's public address, with `mode: public`.")
     ] = 5
     bastion: Annotated[BastionSettings, Field(description="The bastion, with `mode: bastion`.")] = BastionSettings()

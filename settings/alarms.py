@@ -34,9 +34,9 @@ class AlarmsSettings(FrozenModel):
     enabled: Annotated[bool, Field(description="Make alarm policies.")] = False
     receivers: Annotated[ReceiversSettings, Field(description="Who is told.")] = ReceiversSettings()
     language: Annotated[Literal["zh-CN", "en-US"], Field(description="Of the messages.")] = "zh-CN"
-    cpu_percent: Annotated[Percent, Field(description="A machine's CPU use above this, for 5 minutes.")] = 90
-    memory_percent: Annotated[Percent, Field(description="A machine's memory use above this, for 5 minutes.")] = 90
-    disk_percent: Annotated[Percent, Field(description="A machine's disk use above this.")] = 85
+    cpu_percent: Annotated[Percent, Field(description="A node's CPU use above this, for 5 minutes.")] = 90
+    memory_percent: Annotated[Percent, Field(description="A node's memory use above this, for 5 minutes.")] = 90
+    disk_percent: Annotated[Percent, Field(description="A node's disk use above this.")] = 85
     traffic_percent: Annotated[
         Percent, Field(description="Outgoing traffic of a public address above this part of its bandwidth.")
     ] = 85

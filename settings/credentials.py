@@ -8,7 +8,7 @@ from pydantic import Field, SecretStr
 
 from settings.base import FrozenModel
 
-# Not the deployment key: machines know the one they were born with, and a new one could not log in to tell them.
+# Not the deployment key: nodes know the one they were born with, and a new one could not log in to tell them.
 SecretName = Literal[
     "ca",
     "serverCertificate",

@@ -21,8 +21,8 @@ class KeepalivedSettings(FrozenModel):
     )
     mode: Mode = Field(
         default="non-preempt",
-        description="non-preempt: a machine that comes back stays backup; preempt: the first machine takes the address "
-        "back; dual-master: two addresses, each machine holds one",
+        description="non-preempt: a node that comes back stays backup; preempt: the first node takes the address "
+        "back; dual-master: two addresses, each node holds one",
     )
     interface: str = Field(default="eth0", pattern=r"^[a-z][a-z0-9._-]{0,14}$", description="carries the virtual IP")
     virtual_router_id: int = Field(
@@ -37,13 +37,13 @@ class KeepalivedSettings(FrozenModel):
         default=10,
         ge=1,
         le=100,
-        description="preempt, dual-master: how far each next machine comes after the first",
+        description="preempt, dual-master: how far each next node comes after the first",
     )
     drain_weight: int = Field(
         default=-20, ge=-200, le=-1, description="preempt, dual-master: a planned hand-over lowers the priority by this"
     )
     notify_urls: tuple[NotifyUrl, ...] = Field(
-        default=(), max_length=3, description="told by POST (group, machine, state) of each change of master"
+        default=(), max_length=3, description="told by POST (group, node, state) of each change of master"
     )
 
     @model_validator(mode="after")

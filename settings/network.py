@@ -1,4 +1,4 @@
-"""`tandem:network`: the VPC and subnet that the machines live in."""
+"""`tandem:network`: the VPC and subnet that the nodes live in."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class NetworkSettings(FrozenModel):
     egress: Annotated[
         Literal["none", "nat"],
         Field(
-            description="How machines reach the internet: `none` (packages come from the mirror inside the VPC) "
+            description="How nodes reach the internet: `none` (packages come from the mirror inside the VPC) "
             "or `nat` (a NAT gateway with an address of its own, and a route table)."
         ),
     ] = "none"

@@ -1,4 +1,4 @@
-"""Settings of nginx: the reverse proxy and load balancer on every machine that may hold the address."""
+"""Settings of nginx: the reverse proxy and load balancer on every node that may hold the address."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ class NginxSettings(FrozenModel):
     client_max_body_size: Size = Field(default="5m", description="larger requests are refused with 413")
     keepalive_timeout_s: int = Field(default=65, ge=1, le=3600, description="how long an idle client may stay")
     balance: Literal["round-robin", "least-conn", "ip-hash"] = Field(
-        default="round-robin", description="how requests are spread over the machines"
+        default="round-robin", description="how requests are spread over the nodes"
     )
     upstream_keepalive: int = Field(
         default=32, ge=1, le=1024, description="idle connections that each worker keeps to the services"
     )
     connect_timeout_s: int = Field(
-        default=1, ge=1, le=10, description="a dead machine costs a request at most this; nginx's own default is 60"
+        default=1, ge=1, le=10, description="a dead node costs a request at most this; nginx's own default is 60"
     )
     read_timeout_s: int = Field(default=60, ge=1, le=3600, description="longest silence of a service in an answer")
-    max_fails: int = Field(default=1, ge=0, le=100, description="failures after which a machine is left out")
+    max_fails: int = Field(default=1, ge=0, le=100, description="failures after which a node is left out")
     fail_timeout_s: int = Field(default=10, ge=1, le=600, description="for how long, and within which time")
     hsts_max_age_s: int = Field(
         default=63_072_000, ge=0, description="Strict-Transport-Security; two years as Mozilla advises; 0 = no header"
@@ -71,5 +71,5 @@ class NginxSettings(FrozenModel):
     @classmethod
     def _refuse_root(cls, user: str) -> str:
         if user == "root":
-            raise ValueError("workers that run as root hand the machine to whoever breaks one; use www-data")
+            raise ValueError("workers that run as root hand the node to whoever breaks one; use www-data")
         return user

@@ -22,7 +22,7 @@ _HEAD = """# Settings of a stack
 Generated from the models in `settings/` by `python -m settings.reference`; a test keeps it so.
 
 A stack's file is `stacks/Pulumi.STACK.yaml`; `local`, `staging` and `prod` are there to start from. A stack needs
-`tencentcloud:region`, and of what follows `network.zone`, `machines.image`, `access.adminCidrs` and both `domains`;
+`tencentcloud:region`, and of what follows `network.zone`, `nodes.image`, `access.adminCidrs` and both `domains`;
 everything else has a default. Wrong values are reported all at once, before anything is declared, and the program
 ends with exit code 1. Secrets are set with `pulumi config set --secret --path tandem:SECTION.KEY`.
 """

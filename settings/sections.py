@@ -15,9 +15,9 @@ from settings.data import DataSettings
 from settings.domains import DnsSettings, DomainsSettings
 from settings.iam import IamSettings
 from settings.keepalived import KeepalivedSettings
-from settings.machines import MachinesSettings
 from settings.network import NetworkSettings
 from settings.nginx import NginxSettings
+from settings.nodes import NodesSettings
 from settings.releases import Release
 from settings.virtual_ip import VirtualIpSettings
 
@@ -50,7 +50,7 @@ class Sections(FrozenModel):
     """What a stack's file may say below `tandem:`."""
 
     network: Annotated[NetworkSettings, Field(description="The VPC and subnet.")]
-    machines: Annotated[MachinesSettings, Field(description="The servers.")]
+    nodes: Annotated[NodesSettings, Field(description="The CVMs of the group.")]
     access: Annotated[AccessSettings, Field(description="SSH.")]
     domains: Annotated[DomainsSettings, Field(description="The names that clients ask for.")]
     virtual_ip: Annotated[VirtualIpSettings, Field(description="The shared address.")] = VirtualIpSettings()
@@ -65,7 +65,7 @@ class Sections(FrozenModel):
         dict[TagKey, TagValue],
         Field(
             description="Up to 6 tags for everything that can have tags, beside `pulumi-project`, `pulumi-stack`, "
-            "`managed-by` and `machine`."
+            "`managed-by` and `node`."
         ),
     ] = Field(default_factory=dict)
     protect: Annotated[
@@ -81,13 +81,3 @@ class Settings(Sections):
     file: str  # where they stand
     region: str
     release: Release  # of the IAM services, found by `iam.release`
-
-    @property
-    def has_local_data(self) -> bool:
-        """Whether the first machine holds the databases."""
-        return not self.data.external
-
-    @property
-    def has_former_data(self) -> bool:
-        """Whether it held them, and their disk is kept."""
-        return self.data.external and self.machines.data_disk.keep

@@ -11,7 +11,7 @@ from settings.base import Address, FrozenModel
 
 
 class VirtualIpSettings(FrozenModel):
-    """The address that the first two machines share, and the public address in front of it."""
+    """The address that the first two nodes share, and the public address in front of it."""
 
     address: Annotated[Address, Field(description="The HAVIP, inside the subnet.")] = IPv4Address("10.0.4.99")
     second_address: Annotated[
@@ -19,19 +19,24 @@ class VirtualIpSettings(FrozenModel):
     ] = None
     bandwidth_mbps: Annotated[
         int,
-        Field(ge=1, le=2000, description="Limit of each public address; at most 100 but in a bandwidth package."),
+        Field(
+            ge=1,
+            le=2000,
+            description="Limit of each public address. The maximum is 100, and 2000 in a bandwidth package.",
+        ),
     ] = 10
     charge_type: Annotated[
         Literal["TRAFFIC_POSTPAID_BY_HOUR", "BANDWIDTH_POSTPAID_BY_HOUR", "BANDWIDTH_PACKAGE"],
         Field(
-            description="What the public address costs by: traffic, bandwidth, or a bandwidth package. "
-            "Another one later takes another address."
+            description="Billing of the public address: by traffic, by bandwidth, or in a bandwidth package. "
+            "A change replaces the address."
         ),
     ] = "TRAFFIC_POSTPAID_BY_HOUR"
     bandwidth_package_id: Annotated[
         str | None,
         Field(
-            pattern=r"^bwp-[0-9a-z]{4,}$", description="Id of the package, with `chargeType: BANDWIDTH_PACKAGE` and only then."
+            pattern=r"^bwp-[0-9a-z]{4,}$",
+            description="Id of the package. Only with `chargeType: BANDWIDTH_PACKAGE`.",
         ),
     ] = None
 

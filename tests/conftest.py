@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.localcloud.providers.conformance.plugin_sets import MISSING
 from tests.programs import StartedPrograms
 
 _started = StartedPrograms()
@@ -19,6 +20,12 @@ def _missing(item: pytest.Item) -> str | None:
     if item.get_closest_marker("root") and os.geteuid() != 0:
         return "needs root (sudo make test)"
     return None
+
+
+def pytest_report_header() -> str:
+    if MISSING:
+        return f"conformance: with localcloud's provider plugins only; real ones not on the PATH: {', '.join(MISSING)}"
+    return "conformance: with localcloud's provider plugins and with the real ones"
 
 
 def pytest_configure() -> None:

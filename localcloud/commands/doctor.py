@@ -15,7 +15,7 @@ import typer
 
 from localcloud.commands.context import fail
 from localcloud.errors import HostError, LocalcloudError
-from localcloud.host_tools import TOOLS
+from localcloud.host_tools import FILES, TOOLS
 from localcloud.package_sources import sources_for
 
 _FREE_BYTES = 4 * 1024**3
@@ -65,8 +65,10 @@ def find_problems() -> Iterator[Problem]:
         return
     if os.geteuid() != 0:
         yield Problem("root", "run it with sudo")
-    yield from _missing_tools()
+    yield from _missing_packages()
     yield from _missing_kernel_features()
+    if not Path("/etc/hosts").exists():
+        yield Problem("/etc/hosts, over which the API's names are mounted", "echo 127.0.0.1 localhost >/etc/hosts")
     try:
         sources_for("bookworm")
     except (HostError, OSError) as error:
@@ -77,14 +79,17 @@ def find_problems() -> Iterator[Problem]:
         yield Problem(f"disk space: {free / 1024**3:.1f} GiB free at {place}", "4 GiB are needed for images and disks")
 
 
-def _missing_tools() -> Iterator[Problem]:
+def _missing_packages() -> Iterator[Problem]:
     path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
     missing: dict[str, list[str]] = {}
     for tool, package in TOOLS.items():
         if shutil.which(tool, path=path) is None:
             missing.setdefault(package, []).append(tool)
-    for package, tools in missing.items():
-        yield Problem(f"{', '.join(tools)} (package {package})", f"apt-get install {package}", (package,))
+    for file, package in FILES.items():
+        if not Path(file).exists():
+            missing.setdefault(package, []).append(file)
+    for package, parts in missing.items():
+        yield Problem(f"{', '.join(parts)} (package {package})", f"apt-get install {package}", (package,))
 
 
 def _missing_kernel_features() -> Iterator[Problem]:

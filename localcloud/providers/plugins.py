@@ -7,13 +7,14 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Final
 
 # Each plugin and the package of its SDK: the versions belong together.
 _PACKAGES: Final = {"tencentcloud": "tencentcloud_iac_pulumi", "random": "pulumi_random", "tls": "pulumi_tls"}
+PLUGINS: Final = tuple(_PACKAGES)
 _ROOT: Final = Path(__file__).resolve().parents[2]
 
 
@@ -28,17 +29,22 @@ def install_command(plugin: str) -> str:
     return f"pulumi plugin install resource {plugin} {version(plugin)}{server}"
 
 
-def with_plugins(environment: Mapping[str, str], directory: Path) -> dict[str, str]:
-    """The environment with a stand-in on the PATH for each plugin that is not installed.
+def with_plugins(
+    environment: Mapping[str, str], directory: Path, plugins: Iterable[str] | None = None
+) -> dict[str, str]:
+    """The environment with a stand-in on the PATH for each plugin named, by default for each that is not installed.
 
     Executables are written below `directory`, one directory each: the engine prefers any plugin on the PATH to an
     installed one.
     """
-    missing = [plugin for plugin in _PACKAGES if not _is_installed(plugin, environment)]
-    places = [str(_write(plugin, directory)) for plugin in missing]
-    path = [place for place in (*places, environment.get("PATH", "")) if place]
-    # Some ways to run the engine name its plugins themselves: it warns of those that it finds on the PATH.
-    return {**environment, "PATH": os.pathsep.join(path), "LOCALCLOUD_PLUGINS": os.pathsep.join(places)}
+    named = find_missing(environment) if plugins is None else plugins
+    path = [*(str(_write(plugin, directory)) for plugin in named), environment.get("PATH", "")]
+    return {**environment, "PATH": os.pathsep.join(place for place in path if place)}
+
+
+def find_missing(environment: Mapping[str, str]) -> list[str]:
+    """The plugins that are not installed."""
+    return [plugin for plugin in PLUGINS if not _is_installed(plugin, environment)]
 
 
 def _is_installed(plugin: str, environment: Mapping[str, str]) -> bool:

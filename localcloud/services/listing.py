@@ -39,7 +39,7 @@ class UnknownFilterOfMachines(Refusal):
 
     code = "InvalidFilter"
     template = "The filter `{name}` is not supported by {action}; supported: {known}."
-    source = documented("DescribeInstances and the other lists of cvm and cbs: Filters; InvalidFilter", page="213/15728")
+    source = documented("DescribeInstances and other lists of cvm and cbs: Filters; InvalidFilter", page="213/15728")
 
 
 class IdsAndFilters(Refusal):

@@ -11,7 +11,7 @@ from .systemd import is_started, systemctl, unit_facts
 
 DRAIN_MARK = "/run/tandem/drain"  # there during a planned hand-over
 DRAIN_CONF = "/run/tandem/nginx-drain.conf"  # included by every server; gone after a reboot, like the mark
-NODE_FILE = "/etc/tandem/machine.json"  # the units of this node's manifest, in order
+NODE_FILE = "/etc/tandem/node.json"  # the units of this node's manifest, in order
 
 
 def gate(node: Node, *, name: str, url: str, status: int, deadline_s: float) -> float:
@@ -49,7 +49,7 @@ def drain(node: Node, *, virtual_ips: list[str], deadline_s: float) -> dict[str,
 
     Killed here, the next rollout finds the mark and ends the drain; so does a reboot.
     """
-    settings = json.loads(node.read("/etc/tandem/holder.json") or "{}")
+    settings = json.loads(node.read("/etc/tandem/switchover.json") or "{}")
     held = addresses_held(node, virtual_ips)
     node.before("drain")
     node.at("/run/tandem").mkdir(parents=True, exist_ok=True)
@@ -74,7 +74,7 @@ def drain(node: Node, *, virtual_ips: list[str], deadline_s: float) -> dict[str,
 
 
 def end_drain(node: Node) -> None:
-    settings = json.loads(node.read("/etc/tandem/holder.json") or "{}")
+    settings = json.loads(node.read("/etc/tandem/switchover.json") or "{}")
     node.before("end drain")
     with contextlib.suppress(FileNotFoundError):
         node.at(DRAIN_MARK).unlink()

@@ -1,4 +1,4 @@
-"""The databases' own disk: it outlives its machine, and brings its data to the next one.
+"""The databases' own disk: it outlives its node, and brings its data to the next one.
 
 The disk is mounted once, and each database's directory on it is bound to where the package expects it: so no
 configuration, and nobody who looks for the files, has to know of the disk.
@@ -7,7 +7,7 @@ configuration, and nobody who looks for the files, has to know of the disk.
 from __future__ import annotations
 
 from provisioning import placeholders
-from provisioning.deployment import Deployment, Machine
+from provisioning.deployment import Deployment, Node
 from provisioning.kinds.base import Thing, restart
 from provisioning.kinds.file import File
 from provisioning.kinds.file_system import FileSystem
@@ -15,15 +15,15 @@ from provisioning.kinds.first_content import FirstContent
 from provisioning.kinds.package import Package
 from provisioning.kinds.unit import Unit
 from provisioning.rendering import render
-from provisioning.services.data import is_here
+from settings.data import DataLocation
 
 MOUNT_POINT = "/srv/tandem"
 # (package, unit, where it keeps its files)
 DATABASES = (("mariadb-server", "mariadb", "/var/lib/mysql"), ("redis-server", "redis-server", "/var/lib/redis"))
 
 
-def desired(deployment: Deployment, machine: Machine) -> list[Thing]:
-    if not (deployment.data_disk and is_here(deployment, machine)):
+def desired(deployment: Deployment, node: Node) -> list[Thing]:
+    if node != deployment.data_node:
         return []
     device = f"/dev/disk/by-id/virtio-{placeholders.placeholder(placeholders.DATA_DISK_ID)}"
     things: list[Thing] = [
@@ -58,12 +58,12 @@ def _mount(where: str, what: str, *, kind: str, options: str) -> list[Thing]:
     return [File(f"/etc/systemd/system/{unit}", text), Unit(unit)]
 
 
-def desired_without_data(deployment: Deployment, machine: Machine) -> list[Thing]:
+def desired_after_move(deployment: Deployment, node: Node) -> list[Thing]:
     """The databases stop before their directories are unmounted, and these before the disk that they are bound to.
 
-    Their packages and files stay: `data: on-primary` finds them again.
+    Their packages and files stay: `data.location: first-node` finds them again.
     """
-    if not (deployment.former_data and machine == deployment.machines[0]):
+    if deployment.data.location is not DataLocation.MOVED or node != deployment.nodes[0]:
         return []
     return [
         *(_off(unit) for _, unit, _ in DATABASES),

@@ -1,4 +1,4 @@
-"""The machine's own packet filter: what the machines of the group may ask of each other.
+"""The node's own packet filter: what the nodes of the group may ask of each other.
 
 A security group has no word for VRRP (protocol 112), so it opens everything between the addresses of those that may
 hold the virtual IP, and every TCP port to the others (`components/firewall.py`); this says which ports are meant.
@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from provisioning.deployment import Deployment, Machine
+from provisioning.deployment import Deployment, Node
 from provisioning.kinds.base import Thing, reload
 from provisioning.kinds.check import Check
 from provisioning.kinds.directory import Directory
@@ -19,7 +19,7 @@ from provisioning.kinds.file import File
 from provisioning.kinds.package import Package
 from provisioning.kinds.unit import Unit
 from provisioning.rendering import render
-from provisioning.services.data import MARIADB_PORT, REDIS_PORT, is_here
+from provisioning.services.data import MARIADB_PORT, REDIS_PORT
 from provisioning.services.iam import APISERVER_PORT, AUTHZ_PORT
 
 UNIT = "tandem-firewall"
@@ -30,37 +30,37 @@ _HTTPS_PORT = 443
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A TCP port that this machine offers to others of the group."""
+    """A TCP port that this node offers to others of the group."""
 
     port: int
-    to: Literal["holders", "machines"]
+    to: Literal["eligible", "nodes"]
     what: str
 
 
-def offers(deployment: Deployment, machine: Machine) -> list[Offer]:
-    """What the other machines need of this one, and nothing else."""
+def offers(deployment: Deployment, node: Node) -> list[Offer]:
+    """What the other nodes need of this one, and nothing else."""
     found = [
-        Offer(APISERVER_PORT, "holders", "iam-apiserver, behind nginx"),
-        Offer(AUTHZ_PORT, "holders", "iam-authz-server, behind nginx"),
+        Offer(APISERVER_PORT, "eligible", "iam-apiserver, behind nginx"),
+        Offer(AUTHZ_PORT, "eligible", "iam-authz-server, behind nginx"),
     ]
-    if machine.holder:
+    if node.eligible:
         found += [
-            Offer(_HTTP_PORT, "machines", "nginx; the peer's health daemon"),
-            Offer(_HTTPS_PORT, "machines", "nginx"),
+            Offer(_HTTP_PORT, "nodes", "nginx; the peer's health daemon"),
+            Offer(_HTTPS_PORT, "nodes", "nginx"),
         ]
-    if is_here(deployment, machine):
-        found += [Offer(MARIADB_PORT, "machines", "MariaDB"), Offer(REDIS_PORT, "machines", "Redis")]
-    return [*found, *(Offer(port, "machines", "machines.peerPorts") for port in deployment.peer_ports)]
+    if node == deployment.data_node:
+        found += [Offer(MARIADB_PORT, "nodes", "MariaDB"), Offer(REDIS_PORT, "nodes", "Redis")]
+    return [*found, *(Offer(port, "nodes", "nodes.peerPorts") for port in deployment.peer_ports)]
 
 
-def desired(deployment: Deployment, machine: Machine) -> list[Thing]:
-    others = [other for other in deployment.machines if other.name != machine.name]
+def desired(deployment: Deployment, node: Node) -> list[Thing]:
+    others = [other for other in deployment.nodes if other.name != node.name]
     rules = render(
         "firewall/rules.nft.j2",
-        machines=others,
-        holders=[other for other in others if other.holder],
-        holder=machine.holder,
-        offers=offers(deployment, machine),
+        nodes=others,
+        eligible_nodes=[other for other in others if other.eligible],
+        eligible=node.eligible,
+        offers=offers(deployment, node),
     )
     return [
         Package("nftables"),

@@ -1,9 +1,9 @@
-"""The IAM services on every machine: release, configuration, units."""
+"""The IAM services on every node: release, configuration, units."""
 
 from __future__ import annotations
 
 from provisioning import placeholders
-from provisioning.deployment import Deployment, Machine
+from provisioning.deployment import Deployment, Node
 from provisioning.kinds.archive import Archive
 from provisioning.kinds.base import Thing, restart
 from provisioning.kinds.check import Check
@@ -16,7 +16,7 @@ from provisioning.kinds.timer import Timer
 from provisioning.kinds.unit import Unit
 from provisioning.kinds.user import User
 from provisioning.rendering import render
-from provisioning.services.data import POOL_SIZE, external_addresses, is_here, mariadb_address, redis_address
+from provisioning.services.data import POOL_SIZE, external_addresses, mariadb_address, redis_address
 
 CURRENT = "/opt/iam/current"
 APISERVER_PORT = 8080
@@ -35,7 +35,7 @@ _REFRESH = "/usr/local/lib/tandem/iam-refresh"
 _STAND_IN_PACKAGES = ("python3-pymysql", "python3-redis", "python3-bcrypt", "python3-yaml", "python3-jwt")
 
 
-def desired(deployment: Deployment, machine: Machine) -> list[Thing]:
+def desired(deployment: Deployment, node: Node) -> list[Thing]:
     release = deployment.release
     everything = tuple(restart(name) for name in _SERVICES)
     return [
@@ -49,15 +49,15 @@ def desired(deployment: Deployment, machine: Machine) -> list[Thing]:
         Archive(release.source, release.sha256, release.path),
         *_checks(),
         *(_reachable(setting, address) for setting, address in external_addresses(deployment).items()),
-        *_identity(machine),
-        *_configuration(deployment, machine),
-        *_units(deployment, machine),
+        *_identity(node),
+        *_configuration(deployment, node),
+        *_units(deployment, node),
         *_housekeeping(deployment),
         Link(CURRENT, release.path, after=everything),
         *(Unit(name) for name in _SERVICES),
         _refresh_timer(deployment.iam.refresh_interval_s),
-        Gate("iam-apiserver", f"http://{machine.private_address}:{APISERVER_PORT}/healthz"),
-        Gate("iam-authz-server", f"http://{machine.private_address}:{AUTHZ_PORT}/healthz"),
+        Gate("iam-apiserver", f"http://{node.private_address}:{APISERVER_PORT}/healthz"),
+        Gate("iam-authz-server", f"http://{node.private_address}:{AUTHZ_PORT}/healthz"),
         Gate("iam-pump", f"http://127.0.0.1:{PUMP_PORT}/healthz"),
     ]
 
@@ -80,31 +80,31 @@ def _reachable(setting: str, address: str) -> Check:
     host, _, port = address.rpartition(":")
     command = ("timeout", "5", "bash", "-c", f"exec 3<>/dev/tcp/{host}/{port}")
     look_at = f"tandem:data.{setting}, and the security group and routes on the way there"
-    return Check(f"{setting} {address}: a connection from this machine", command, ("/etc/iam",), look_at)
+    return Check(f"{setting} {address}: a connection from this node", command, ("/etc/iam",), look_at)
 
 
 def _secret_file(path: str, text: str, *services: str) -> File:
     return File(path, text, group="iam", mode=0o640, after=tuple(restart(service) for service in services))
 
 
-def _identity(machine: Machine) -> list[Thing]:
+def _identity(node: Node) -> list[Thing]:
     def pem(name: str) -> str:
         return placeholders.placeholder(name) + "\n"
 
     https = ("iam-apiserver", "iam-authz-server")
     return [
         _secret_file(_CA, pem(placeholders.CA_CERTIFICATE), "iam-authz-server"),
-        _secret_file(_CERTIFICATE, pem(placeholders.node_certificate(machine.name)), *https),
-        _secret_file(_PRIVATE_KEY, pem(placeholders.node_private_key(machine.name)), *https),
+        _secret_file(_CERTIFICATE, pem(placeholders.node_certificate(node.name)), *https),
+        _secret_file(_PRIVATE_KEY, pem(placeholders.node_private_key(node.name)), *https),
     ]
 
 
-def _configuration(deployment: Deployment, machine: Machine) -> list[Thing]:
+def _configuration(deployment: Deployment, node: Node) -> list[Thing]:
     redis_host, redis_port = redis_address(deployment)
     values = {
         "settings": deployment.iam,
         "data": deployment.data,
-        "address": machine.private_address,
+        "address": node.private_address,
         "mariadb_address": mariadb_address(deployment),
         "mariadb_password": placeholders.placeholder(placeholders.MARIADB_IAM_PASSWORD),
         "redis_host": redis_host,
@@ -126,8 +126,7 @@ def _configuration(deployment: Deployment, machine: Machine) -> list[Thing]:
     return [*configurations, _secret_file("/etc/iam/redis.env", render("iam/redis.env.j2", **values))]
 
 
-def _units(deployment: Deployment, machine: Machine) -> list[Thing]:
-    data_here = is_here(deployment, machine)
+def _units(deployment: Deployment, node: Node) -> list[Thing]:
     services = [
         File(
             f"/etc/systemd/system/{name}.service",
@@ -136,7 +135,7 @@ def _units(deployment: Deployment, machine: Machine) -> list[Thing]:
                 name=name,
                 purpose=purpose,
                 current=CURRENT,
-                data_here=data_here,
+                has_data=node == deployment.data_node,
                 censored=not deployment.release.stand_in,
                 runner=_RUNNER,
             ),

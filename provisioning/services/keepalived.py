@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib import resources
 
 from provisioning import placeholders
-from provisioning.deployment import Deployment, Machine
+from provisioning.deployment import Deployment, Node
 from provisioning.kinds.absent import Absent
 from provisioning.kinds.base import Thing, reload, restart
 from provisioning.kinds.check import Check
@@ -20,7 +20,7 @@ from provisioning.rendering import render
 from settings.keepalived import KeepalivedSettings, ProfileName
 
 SETTINGS = "provisioning/templates/keepalived/ and the stack's tandem:keepalived"
-HOLDER_FILE = "/etc/tandem/holder.json"  # what the agent reads for a planned hand-over
+SWITCHOVER_FILE = "/etc/tandem/switchover.json"  # what the agent reads for a switchover
 _HIGHEST = 250
 _SEED_HIGHEST = 100
 _SEED_STEP = 50
@@ -48,15 +48,15 @@ class Profile:
 # Figures: failover.md and lab.md, 7 to 9. `restart_s` lies above the time in which the peer takes over.
 PROFILES: dict[ProfileName, Profile] = {
     "fast": Profile("fast", advert_s=0.1, restart_s=0.5, probe_s=0.1),
-    # Tencent's guide asks for garp_master_refresh 5; a machine that stalls for a second must not split the pair.
+    # Tencent's guide asks for garp_master_refresh 5; a node that stalls for a second must not split the pair.
     "balanced": Profile("balanced", advert_s=0.5, restart_s=2.5, probe_s=0.3, garp_refresh_s=5),
     "seed": Profile("seed", advert_s=1, restart_s=5, garp_refresh_s=5),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Instance:
-    """One virtual router: one address and this machine's claim to it."""
+class VirtualRouter:
+    """One virtual router: one address and this node's claim to it."""
 
     name: str
     virtual_router_id: int
@@ -72,46 +72,46 @@ def profile_of(settings: KeepalivedSettings) -> Profile:
     return dataclasses.replace(profile, drain=settings.drain_weight)
 
 
-def instances_of(deployment: Deployment, machine: Machine) -> list[Instance]:
-    """One for each address. In dual-master mode, each machine is the first choice for one of them."""
+def virtual_routers(deployment: Deployment, node: Node) -> list[VirtualRouter]:
+    """One for each address. In dual-master mode, each node is the first choice for one of them."""
     settings = deployment.keepalived
-    position = [holder.name for holder in deployment.holders].index(machine.name)
-    instances: list[Instance] = []
+    position = [each.name for each in deployment.eligible_nodes].index(node.name)
+    routers: list[VirtualRouter] = []
     for number, address in enumerate(deployment.virtual_ips):
         # Equal priorities do not take the address back: that is the non-preemptive pair.
-        behind = 0 if settings.mode == "non-preempt" else (position - number) % len(deployment.holders)
-        instances.append(
-            Instance(
+        behind = 0 if settings.mode == "non-preempt" else (position - number) % len(deployment.eligible_nodes)
+        routers.append(
+            VirtualRouter(
                 f"VI_{number + 1}",
                 settings.virtual_router_id + number,
                 address,
                 _HIGHEST - settings.priority_step * behind,
             )
         )
-    return instances
+    return routers
 
 
-def desired(deployment: Deployment, machine: Machine) -> list[Thing]:
-    if not machine.holder:
+def desired(deployment: Deployment, node: Node) -> list[Thing]:
+    if not node.eligible:
         return []
     settings, profile = deployment.keepalived, profile_of(deployment.keepalived)
-    peers = [peer.private_address for peer in deployment.peers(machine)]
-    holder = {"virtual_ips": list(deployment.virtual_ips), "peers": peers, "drain": profile.drain,
-              "fault": profile.fault, "drain_s": settings.drain_s, "tracked": profile.probe_s > 0}  # fmt: skip
+    peers = [peer.private_address for peer in deployment.peers(node)]
+    switchover = {"virtual_ips": list(deployment.virtual_ips), "peers": peers, "drain": profile.drain,
+                  "fault": profile.fault, "drain_s": settings.drain_s, "tracked": profile.probe_s > 0}  # fmt: skip
     return [
         Package("keepalived"),
         Directory("/etc/keepalived"),
         Check("keepalived", ("keepalived", "-t"), ("/etc/keepalived",), look_at=SETTINGS),
-        File(HOLDER_FILE, json.dumps(holder, indent=2) + "\n"),
+        File(SWITCHOVER_FILE, json.dumps(switchover, indent=2) + "\n"),
         *(_health_daemon(profile, peers) if profile.probe_s else _no_health_daemon()),
         _script(
             "/etc/keepalived/keepalived_notify.sh",
             "keepalived_notify.sh.j2",
             urls=settings.notify_urls,
             group=deployment.group,
-            machine=machine,
+            node=node,
         ),
-        _configuration(deployment, machine, profile),
+        _configuration(deployment, node, profile),
         # What systemd reads of it counts at the next start; a restart now would move the address for nothing.
         File(
             "/etc/systemd/system/keepalived.service.d/tandem.conf",
@@ -122,15 +122,15 @@ def desired(deployment: Deployment, machine: Machine) -> list[Thing]:
     ]
 
 
-def _configuration(deployment: Deployment, machine: Machine, profile: Profile) -> File:
+def _configuration(deployment: Deployment, node: Node, profile: Profile) -> File:
     settings = deployment.keepalived
-    peers = deployment.peers(machine)
+    peers = deployment.peers(node)
     if profile.name == "seed":
-        position = [holder.name for holder in deployment.holders].index(machine.name)
+        position = [each.name for each in deployment.eligible_nodes].index(node.name)
         text = render(
             "keepalived/seed.conf.j2",
             keepalived=settings,
-            machine=machine,
+            node=node,
             peers=peers,
             address=deployment.virtual_ips[0],
             priority=max(1, _SEED_HIGHEST - _SEED_STEP * position),
@@ -141,9 +141,9 @@ def _configuration(deployment: Deployment, machine: Machine, profile: Profile) -
             "keepalived/keepalived.conf.j2",
             keepalived=settings,
             profile=profile,
-            machine=machine,
+            node=node,
             peers=peers,
-            instances=instances_of(deployment, machine),
+            instances=virtual_routers(deployment, node),
         )
     # A reload keeps the addresses, a restart drops them: so never a restart. It holds VRRP's password: 0640.
     return File("/etc/keepalived/keepalived.conf", text, mode=0o640, after=(reload("keepalived"),))

@@ -1,9 +1,9 @@
-"""MariaDB on the first machine: its configuration, the schema, and accounts for the group's machines alone."""
+"""MariaDB on the first node: its configuration, the schema, and accounts for the group's nodes alone."""
 
 from __future__ import annotations
 
 from provisioning import placeholders
-from provisioning.deployment import Deployment, Machine
+from provisioning.deployment import Deployment, Node
 from provisioning.kinds.account import Account
 from provisioning.kinds.base import Thing, restart
 from provisioning.kinds.database import Database
@@ -13,7 +13,7 @@ from provisioning.kinds.package import Package
 from provisioning.kinds.query import Query
 from provisioning.kinds.unit import Unit
 from provisioning.rendering import render
-from provisioning.services.data import MARIADB_PORT, POOL_SIZE, is_here
+from provisioning.services.data import MARIADB_PORT, POOL_SIZE
 
 # The schema's triggers act as this account, whoever deletes a row (iam.md 2). MariaDB does not listen on loopback,
 # so nobody logs in with it.
@@ -23,9 +23,9 @@ _DATA_RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE")
 _SPARE_CONNECTIONS = 30
 
 
-def desired(deployment: Deployment, machine: Machine) -> list[Thing]:
+def desired(deployment: Deployment, node: Node) -> list[Thing]:
     """Nothing where the data is elsewhere."""
-    if not is_here(deployment, machine):
+    if node != deployment.data_node:
         return []
     settings, unit = deployment.data, restart("mariadb")
     return [
@@ -34,9 +34,9 @@ def desired(deployment: Deployment, machine: Machine) -> list[Thing]:
             "/etc/mysql/mariadb.conf.d/60-tandem.cnf",
             render(
                 "mariadb/server.cnf.j2",
-                address=machine.private_address,
+                address=node.private_address,
                 port=MARIADB_PORT,
-                max_connections=POOL_SIZE * len(deployment.machines) + _SPARE_CONNECTIONS,
+                max_connections=POOL_SIZE * len(deployment.nodes) + _SPARE_CONNECTIONS,
                 buffer_pool_mib=settings.buffer_pool_mib,
             ),
             after=(unit,),
@@ -57,20 +57,20 @@ def _accounts(deployment: Deployment) -> list[Thing]:
         Account("iam", _DEFINER_HOST, password),
         Grant("iam", _DEFINER_HOST, database, (*_DATA_RIGHTS, "TRIGGER")),
     ]
-    for machine in deployment.machines:
+    for node in deployment.nodes:
         things += [
-            Account(user, machine.private_address, password),
-            Grant(user, machine.private_address, database, _DATA_RIGHTS),
+            Account(user, node.private_address, password),
+            Grant(user, node.private_address, database, _DATA_RIGHTS),
         ]
     return things
 
 
 def _nobody_else(deployment: Deployment) -> Query:
-    """The accounts of machines that have left the group go: their addresses may be somebody else's by now."""
+    """The accounts of nodes that have left the group go: their addresses may be somebody else's by now."""
     values = {
         "users": ", ".join(f"'{user}'" for user in sorted({"iam", deployment.data.username})),
         "hosts": ", ".join(
-            f"'{host}'" for host in (_DEFINER_HOST, *(machine.private_address for machine in deployment.machines))
+            f"'{host}'" for host in (_DEFINER_HOST, *(node.private_address for node in deployment.nodes))
         ),
     }
     return Query(

@@ -1,11 +1,11 @@
-"""nginx: TLS, two domains, and the requests spread over all machines."""
+"""nginx: TLS, two domains, and the requests spread over all nodes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from provisioning import placeholders
-from provisioning.deployment import Deployment, Machine
+from provisioning.deployment import Deployment, Node
 from provisioning.kinds.absent import Absent
 from provisioning.kinds.base import Thing, reload
 from provisioning.kinds.check import Check
@@ -32,8 +32,8 @@ class Service:
     max_body_size: str = ""
 
 
-def desired(deployment: Deployment, machine: Machine) -> list[Thing]:
-    if not machine.holder:
+def desired(deployment: Deployment, node: Node) -> list[Thing]:
+    if not node.eligible:
         return []
     nginx = deployment.nginx
     services = (
@@ -52,7 +52,7 @@ def desired(deployment: Deployment, machine: Machine) -> list[Thing]:
         Absent("/etc/nginx/sites-enabled/default", after=changed),
         file("/etc/nginx/nginx.conf", "nginx.conf.j2"),
         file("/etc/nginx/conf.d/default.conf", "default.conf.j2"),
-        file("/etc/nginx/conf.d/upstreams.conf", "upstreams.conf.j2", services=services, machines=deployment.machines),
+        file("/etc/nginx/conf.d/upstreams.conf", "upstreams.conf.j2", services=services, nodes=deployment.nodes),
         *(file(f"/etc/nginx/conf.d/{service.name}.conf", "site.conf.j2", service=service) for service in services),
         _secret_file("/etc/nginx/tls/server.pem", placeholders.SERVER_CERTIFICATE, 0o644),
         _secret_file("/etc/nginx/tls/server.key", placeholders.SERVER_PRIVATE_KEY, 0o600),
@@ -62,7 +62,7 @@ def desired(deployment: Deployment, machine: Machine) -> list[Thing]:
             render("nginx/restart.conf.j2", tracked=deployment.keepalived.profile != "seed"),
         ),
         Unit("nginx"),
-        Gate("nginx", f"http://{machine.private_address}/healthz"),
+        Gate("nginx", f"http://{node.private_address}/healthz"),
     ]
 
 

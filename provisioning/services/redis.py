@@ -1,22 +1,22 @@
-"""Redis on the first machine: notices between the IAM services, and audit records on their way to the pump."""
+"""Redis on the first node: notices between the IAM services, and audit records on their way to the pump."""
 
 from __future__ import annotations
 
 from provisioning import placeholders
-from provisioning.deployment import Deployment, Machine
+from provisioning.deployment import Deployment, Node
 from provisioning.kinds.base import Thing, restart
 from provisioning.kinds.file import File
 from provisioning.kinds.package import Package
 from provisioning.kinds.unit import Unit
 from provisioning.rendering import render
-from provisioning.services.data import REDIS_PORT, is_here
+from provisioning.services.data import REDIS_PORT
 
 _UNIT = "redis-server"
 
 
-def desired(deployment: Deployment, machine: Machine) -> list[Thing]:
+def desired(deployment: Deployment, node: Node) -> list[Thing]:
     """Nothing where the data is elsewhere."""
-    if not is_here(deployment, machine):
+    if node != deployment.data_node:
         return []
     return [
         Package("redis-server"),
@@ -24,7 +24,7 @@ def desired(deployment: Deployment, machine: Machine) -> list[Thing]:
             "/etc/redis/redis.conf",
             render(
                 "redis/redis.conf.j2",
-                address=machine.private_address,
+                address=node.private_address,
                 port=REDIS_PORT,
                 password=placeholders.placeholder(placeholders.REDIS_PASSWORD),
                 max_memory_mib=deployment.data.redis_max_memory_mib,

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
 
 from settings.access import AccessSettings
-from settings.machines import MachinesSettings
 from settings.network import NetworkSettings
+from settings.nodes import NodesSettings
 from settings.problems import Problem
 from settings.virtual_ip import VirtualIpSettings
 
@@ -64,9 +64,9 @@ def an_existing_network_routes_by_itself(network: NetworkSettings) -> Iterator[P
 
 
 def every_address_is_free_and_in_the_subnet(
-    network: NetworkSettings, machines: MachinesSettings, virtual_ip: VirtualIpSettings, access: AccessSettings
+    network: NetworkSettings, nodes: NodesSettings, virtual_ip: VirtualIpSettings, access: AccessSettings
 ) -> Iterator[Problem]:
-    wanted = [(f"tandem:machines.nodes[{i}].address", node.address) for i, node in enumerate(machines.nodes)]
+    wanted = [(f"tandem:nodes.members[{i}].address", node.address) for i, node in enumerate(nodes.members)]
     wanted += [("tandem:virtualIp.address", virtual_ip.address)]
     if virtual_ip.second_address is not None:
         wanted += [("tandem:virtualIp.secondAddress", virtual_ip.second_address)]
@@ -104,22 +104,22 @@ def a_public_address_is_no_faster_than_the_cloud_sells(virtual_ip: VirtualIpSett
     if virtual_ip.charge_type != "BANDWIDTH_PACKAGE" and virtual_ip.bandwidth_mbps > _MOST_MBPS:
         yield Problem(
             "tandem:virtualIp.bandwidthMbps",
-            f"{virtual_ip.bandwidth_mbps} is more than {_MOST_MBPS}, the most with chargeType {virtual_ip.charge_type}; "
-            "more takes a bandwidth package",
+            f"{virtual_ip.bandwidth_mbps} is more than {_MOST_MBPS}, the most with chargeType "
+            f"{virtual_ip.charge_type}; more takes a bandwidth package",
         )
 
 
-def machines_have_names_of_their_own(machines: MachinesSettings) -> Iterator[Problem]:
-    uses = Counter(node.name for node in machines.nodes)
-    for index, node in enumerate(machines.nodes):
+def nodes_have_names_of_their_own(nodes: NodesSettings) -> Iterator[Problem]:
+    uses = Counter(node.name for node in nodes.members)
+    for index, node in enumerate(nodes.members):
         if uses[node.name] > 1:
-            yield Problem(f"tandem:machines.nodes[{index}].name", f"{node.name} is used by {uses[node.name]} machines")
+            yield Problem(f"tandem:nodes.members[{index}].name", f"{node.name} is used by {uses[node.name]} nodes")
 
 
-def the_bastion_keeps_its_name(machines: MachinesSettings, access: AccessSettings) -> Iterator[Problem]:
-    for index, node in enumerate(machines.nodes):
+def the_bastion_keeps_its_name(nodes: NodesSettings, access: AccessSettings) -> Iterator[Problem]:
+    for index, node in enumerate(nodes.members):
         if access.mode == "bastion" and node.name == "bastion":
-            yield Problem(f"tandem:machines.nodes[{index}].name", "bastion is the name of the bastion itself")
+            yield Problem(f"tandem:nodes.members[{index}].name", "bastion is the name of the bastion itself")
 
 
 def ssh_is_not_open_to_everyone(access: AccessSettings) -> Iterator[Problem]:
@@ -144,6 +144,6 @@ RULES = (
     every_address_is_free_and_in_the_subnet,
     a_package_is_named_where_one_is_paid_for,
     a_public_address_is_no_faster_than_the_cloud_sells,
-    machines_have_names_of_their_own,
+    nodes_have_names_of_their_own,
     ssh_is_not_open_to_everyone,
 )

@@ -1,4 +1,4 @@
-"""Rules about what runs on the machines and around them."""
+"""Rules about what runs on the nodes and around them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from settings.credentials import CredentialsSettings
 from settings.data import DataSettings
 from settings.domains import DnsSettings, DomainsSettings
 from settings.keepalived import KeepalivedSettings
-from settings.machines import MachinesSettings
 from settings.network import NetworkSettings
+from settings.nodes import NodesSettings
 from settings.problems import Problem
 from settings.rules.certificates import find_faults
 from settings.virtual_ip import VirtualIpSettings
@@ -24,7 +24,7 @@ from settings.virtual_ip import VirtualIpSettings
 _MOST_KEY_BYTES = 9 * 1024
 _BYTES_AROUND_A_KEY = 6  # comma, line break and indentation, as provisioning.first_boot writes it
 _RESERVED_TAGS = ("qcs", "qcloud", "tencent", "project", "项目")
-_OWN_TAGS = frozenset({"pulumi-project", "pulumi-stack", "managed-by", "machine"})
+_OWN_TAGS = frozenset({"pulumi-project", "pulumi-stack", "managed-by", "node"})
 # ModifyResourceTags takes 10 in one request (document 651/35322), and the provider changes all of a resource's at once.
 _MOST_TAGS = 10 - len(_OWN_TAGS)
 
@@ -53,15 +53,15 @@ def records_are_made_in_the_zone_of_the_domains(domains: DomainsSettings, dns: D
             yield Problem(f"tandem:domains.{key}", f"{domain} is not in the DNS zone {dns.zone} (tandem:dns.zone)")
 
 
-def alarms_reach_somebody(alarms: AlarmsSettings, machines: MachinesSettings) -> Iterator[Problem]:
+def alarms_reach_somebody(alarms: AlarmsSettings, nodes: NodesSettings) -> Iterator[Problem]:
     if not alarms.enabled:
         return
     receivers = alarms.receivers
     if not (receivers.user_ids or receivers.group_ids or receivers.urls):
         yield Problem("tandem:alarms.receivers", "is empty; give userIds, groupIds or urls, or an alarm wakes nobody")
-    if not machines.monitoring_agent:
+    if not nodes.monitoring_agent:
         yield Problem(
-            "tandem:machines.monitoringAgent",
+            "tandem:nodes.monitoringAgent",
             "is off; only this agent sees memory and disk (tandem:alarms)",
         )
 
@@ -77,7 +77,7 @@ def an_external_database_has_its_passwords(data: DataSettings, credentials: Cred
         if value is None:
             yield Problem(
                 f"tandem:credentials.given.{key}",
-                "is missing; data.placement is external, so only you know it "
+                f"is missing; data.location is {data.location}, so only you know it "
                 f"(pulumi config set --secret --path tandem:credentials.given.{key})",
             )
 
@@ -125,7 +125,7 @@ def a_given_certificate_is_for_both_domains(
             yield Problem(f"tandem:credentials.server.{key}", text)
 
 
-def machines_can_reach_whom_they_tell(keepalived: KeepalivedSettings, network: NetworkSettings) -> Iterator[Problem]:
+def nodes_can_reach_whom_they_tell(keepalived: KeepalivedSettings, network: NetworkSettings) -> Iterator[Problem]:
     if network.egress != "none" or network.existing is not None:
         # An existing network has routes that we do not know.
         return
@@ -169,7 +169,7 @@ def tags_keep_clear_of_the_reserved_ones(tags: dict[str, str]) -> Iterator[Probl
 
 RULES = (
     keys_fit_into_user_data,
-    machines_can_reach_whom_they_tell,
+    nodes_can_reach_whom_they_tell,
     alarms_reach_somebody,
     an_external_database_has_its_passwords,
     secrets_are_kept_encrypted,

@@ -72,8 +72,8 @@ class Group:
     def _deploy(self) -> None:
         self.up()
         wait_until(
-            lambda: self.lab.holders(VIRTUAL_IP, list(NODES)),
-            lambda holders: len(holders) == 1,
+            lambda: self.lab.masters(VIRTUAL_IP, list(NODES)),
+            lambda masters: len(masters) == 1,
             deadline_s=30,
             what=f"one node holds {VIRTUAL_IP}",
         )

@@ -55,7 +55,7 @@ def _mounts() -> list[str]:
 def _processes(name: str) -> list[str]:
     """Command lines of processes that name the localcloud, or whose network namespace has lost its name.
 
-    A machine that outlived its cloud is found by that: its namespace was removed from /run/netns around it.
+    A node that outlived its cloud is found by that: its namespace was removed from /run/netns around it.
     """
     named = {path.stat().st_ino for path in Path("/run/netns").glob("*")} | {Path("/proc/self/ns/net").stat().st_ino}
     found: list[str] = []

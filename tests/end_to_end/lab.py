@@ -52,9 +52,9 @@ class Lab:
         """Run a command somewhere on the internet."""
         return self.run("localcloud", "client", "--", *command, check=check, timeout_s=60)
 
-    def on(self, machine: str, script: str, *, check: bool = True) -> str:
-        """Run a shell script as root on a machine; returns what it prints."""
-        return self.run("localcloud", "ssh", machine, "--", "sh", "-c", script, check=check, timeout_s=60).stdout
+    def on(self, node: str, script: str, *, check: bool = True) -> str:
+        """Run a shell script as root on a node; returns what it prints."""
+        return self.run("localcloud", "ssh", node, "--", "sh", "-c", script, check=check, timeout_s=60).stdout
 
     def up(self, *options: str) -> str:
         return self.tandem("up", *options)
@@ -75,9 +75,9 @@ class Lab:
     def outputs(self) -> dict[str, Any]:
         return json.loads(self.run("tandem", "outputs", "--stack", "local", "--json", "--show-secrets").stdout)
 
-    def holders(self, address: str, machines: list[str]) -> list[str]:
-        """The machines that have the virtual IP on an interface."""
-        return [name for name in machines if address in self.on(name, "ip -4 -o addr show scope global")]
+    def masters(self, address: str, nodes: list[str]) -> list[str]:
+        """The nodes that have the virtual IP on an interface."""
+        return [name for name in nodes if address in self.on(name, "ip -4 -o addr show scope global")]
 
 
 def wait_until(look: Callable[[], T], right: Callable[[T], bool], *, deadline_s: float, what: str) -> T:

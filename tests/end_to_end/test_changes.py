@@ -18,7 +18,7 @@ def changed_lines(preview: str) -> list[str]:
     return [line.strip() for line in preview.splitlines() if re.match(r"\s+[-+] \s+\S", line)]
 
 
-def test_one_changed_setting_of_nginx_is_one_changed_line_on_each_machine(deployed: Lab, tmp_path: Path) -> None:
+def test_one_changed_setting_of_nginx_is_one_changed_line_on_each_node(deployed: Lab, tmp_path: Path) -> None:
     settings = write_settings(tmp_path / "changed.yaml", nginx={"workerConnections": 2048})
     preview = deployed.tandem("preview", "--config-file", str(settings))
     changes = [line for line in preview.splitlines() if "worker_connections" in line]
@@ -46,7 +46,7 @@ def test_a_file_changed_by_hand_is_drift_and_is_healed(deployed: Lab) -> None:
     assert "4096" in deployed.on("iam-b", "grep worker_connections /etc/nginx/nginx.conf")
 
 
-def test_a_machine_that_is_off_is_drift_and_no_error(deployed: Lab) -> None:
+def test_a_node_that_is_off_is_drift_and_no_error(deployed: Lab) -> None:
     deployed.localcloud("fault", "iam-a", "power-off")
     try:
         seen = deployed.tandem("refresh", "--diff")
@@ -58,11 +58,11 @@ def test_a_machine_that_is_off_is_drift_and_no_error(deployed: Lab) -> None:
     assert "cannot be reached" in seen or "no answer" in seen or "unreachable" in seen, seen
 
 
-def test_the_first_machine_made_anew_has_its_databases_back(deployed: Lab) -> None:
-    """docs/operations.md, A machine anew: the data disk moves from the machine that goes to its successor."""
+def test_the_first_node_made_anew_has_its_databases_back(deployed: Lab) -> None:
+    """docs/operations.md, A node anew: the data disk moves from the node that goes to its successor."""
     deployed.on("iam-a", "mariadb iam -e 'CREATE TABLE kept (number INT); INSERT INTO kept VALUES (42)'")
     before = {node["name"]: node["instance_id"] for node in deployed.outputs()["nodes"]}
-    (urn,) = [word for word in deployed.urns() if word.endswith("Instance/instance:Instance::machines.iam-a")]
+    (urn,) = [word for word in deployed.urns() if word.endswith("Instance/instance:Instance::nodes.iam-a")]
     deployed.up("--replace", urn)
     after = {node["name"]: node["instance_id"] for node in deployed.outputs()["nodes"]}
     assert after["iam-a"] != before["iam-a"]

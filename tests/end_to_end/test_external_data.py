@@ -1,4 +1,4 @@
-"""`data: external` in `network.existing`: both are somebody else's, and the databases on a machine of theirs."""
+"""`data: external` in `network.existing`: both are somebody else's, and the databases on a node of theirs."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ systemctl restart redis-server
 
 @dataclass(frozen=True)
 class Site:
-    """Somebody's network, and the machine with the databases."""
+    """Somebody's network, and the node with the databases."""
 
     lab: Lab
     vpc_id: str
@@ -48,19 +48,18 @@ class Site:
     encrypted: str  # the databases' password
     salt: str  # of the stack file with it
 
-    def settings_on_primary(self, file: Path) -> Path:
+    def settings_on_first_node(self, file: Path) -> Path:
         """The local stack in this network, with databases of its own."""
         return write_settings(file, network={"existing": {"vpcId": self.vpc_id, "subnetId": self.subnet_id}})
 
-    def settings(self, file: Path, *, keep_disk: bool = False, **data: Any) -> Path:
+    def settings(self, file: Path, *, location: str = "external", **data: Any) -> Path:
         """The same with these databases."""
         given = {name: {"secure": self.encrypted} for name in ("mariadbPassword", "redisPassword")}
         addresses = {"mariadbAddress": f"{DATABASES}:3306", "redisAddress": f"{DATABASES}:6379"}
         written = write_settings(
             file,
             network={"existing": {"vpcId": self.vpc_id, "subnetId": self.subnet_id}},
-            machines={"dataDisk": {"keep": keep_disk}},
-            data={"placement": "external", **addresses, **data},
+            data={"location": location, **addresses, **data},
             credentials={"given": given},
         )
         written.write_text(f"encryptionsalt: '{self.salt}'\n{written.read_text()}")
@@ -131,7 +130,7 @@ def _make_site(lab: Lab, encrypted: str, salt: str) -> Site:
         lambda: lab.on("databases", "systemctl is-system-running", check=False).strip(),
         {"running", "degraded"}.__contains__,
         deadline_s=60,
-        what="the databases' machine boots",
+        what="the databases' node boots",
     )
     lab.on("databases", _SETUP)
     schema = (ROOT / "samples" / "iam" / "sql" / "iam.sql").read_text()
@@ -145,7 +144,7 @@ def test_a_wrong_address_is_named_before_anything_is_changed(site: Site, tmp_pat
         site.lab.up("--config-file", str(settings))
     said = str(caught.value)
     assert f"mariadbAddress {DATABASES}:3399" in said
-    assert "nothing was changed on any machine" in said
+    assert "nothing was changed on any node" in said
     assert "tandem:data.mariadbAddress" in said
     assert PASSWORD not in said
 
@@ -153,8 +152,8 @@ def test_a_wrong_address_is_named_before_anything_is_changed(site: Site, tmp_pat
 def test_the_group_serves_from_databases_that_are_not_its_own(site: Site, tmp_path: Path) -> None:
     site.lab.up("--config-file", str(site.settings(tmp_path / "right.yaml")))
     assert "ok" in site.lab.operator("tandem", "health", "--stack", "local").stdout
-    for machine in ("iam-a", "iam-b"):
-        assert site.lab.on(machine, "systemctl is-active mariadb redis-server", check=False).split() == ["inactive"] * 2
+    for node in ("iam-a", "iam-b"):
+        assert site.lab.on(node, "systemctl is-active mariadb redis-server", check=False).split() == ["inactive"] * 2
     # The services' own connections, seen from the databases.
     seen = site.lab.on(
         "databases", "mariadb -N -e \"SELECT host FROM information_schema.processlist WHERE user='iam'\""
@@ -163,8 +162,8 @@ def test_the_group_serves_from_databases_that_are_not_its_own(site: Site, tmp_pa
 
 
 def test_databases_that_move_away_leave_their_disk_as_it_was(site: Site, tmp_path: Path) -> None:
-    """docs/operations.md, The first machine."""
-    on_primary = site.settings_on_primary(tmp_path / "on-primary.yaml")
+    """docs/operations.md, The first node."""
+    on_primary = site.settings_on_first_node(tmp_path / "on-primary.yaml")
     site.lab.up("--config-file", str(on_primary))
     site.lab.on("iam-a", "mariadb iam -e 'CREATE TABLE kept (number INT); INSERT INTO kept VALUES (42)'")
 
@@ -177,7 +176,7 @@ def test_databases_that_move_away_leave_their_disk_as_it_was(site: Site, tmp_pat
     assert "the disk with the databases of iam-a would be deleted in this run" in str(caught.value)
     assert site.lab.on("iam-a", "mariadb -N iam -e 'SELECT number FROM kept'").strip() == "42"
 
-    site.lab.up("--config-file", str(site.settings(tmp_path / "moved.yaml", keep_disk=True)))
+    site.lab.up("--config-file", str(site.settings(tmp_path / "moved.yaml", location="moved")))
     assert "ok" in site.lab.operator("tandem", "health", "--stack", "local").stdout
     units = "mariadb redis-server var-lib-mysql.mount srv-tandem.mount"
     assert site.lab.on("iam-a", f"systemctl is-active {units}", check=False).split() == ["inactive"] * 4

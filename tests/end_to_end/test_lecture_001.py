@@ -16,7 +16,7 @@ from tests.end_to_end.settings import write_settings
 
 pytestmark = pytest.mark.root
 
-MACHINES = ["iam-a", "iam-b"]
+NODES = ["iam-a", "iam-b"]
 VIRTUAL_IP = "10.0.4.99"
 LINE = re.compile(r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\] (notify_(?:master|backup|fault|stop))")
 # Master down after 3 adverts of 1 s and a skew of up to 0.8 s; the check runs every 5 s; then the ARP delay of 1 s.
@@ -29,20 +29,20 @@ def ask(lab: Lab, domain: str, public_ip: str, *, times: int = 1) -> list[str]:
     return lab.client("sh", "-c", f"for n in $(seq {times}); do {curl}; done", check=False).stdout.splitlines()
 
 
-def requests_seen(lab: Lab, machine: str, service: str) -> int:
+def requests_seen(lab: Lab, node: str, service: str) -> int:
     """How many /healthz requests from nginx the service's own log holds."""
-    return int(lab.on(machine, f"grep -c 'GET /healthz' /var/log/iam/{service}.log || true").strip() or 0)
+    return int(lab.on(node, f"grep -c 'GET /healthz' /var/log/iam/{service}.log || true").strip() or 0)
 
 
 @pytest.mark.parametrize(
     ("domain", "service"),
     [("iam.api.example.com", "iam-apiserver"), ("iam.authz.example.com", "iam-authz-server")],
 )
-def test_ten_requests_to_a_domain_are_five_on_each_machine(deployed: Lab, domain: str, service: str) -> None:
+def test_ten_requests_to_a_domain_are_five_on_each_node(deployed: Lab, domain: str, service: str) -> None:
     public_ip = deployed.outputs()["public_ip"]
-    before = {machine: requests_seen(deployed, machine, service) for machine in MACHINES}
+    before = {node: requests_seen(deployed, node, service) for node in NODES}
     assert ask(deployed, domain, public_ip, times=10) == ['{"status":"ok"}'] * 10
-    seen = {machine: requests_seen(deployed, machine, service) - before[machine] for machine in MACHINES}
+    seen = {node: requests_seen(deployed, node, service) - before[node] for node in NODES}
     assert seen == {"iam-a": 5, "iam-b": 5}
 
 
@@ -60,20 +60,20 @@ class Watch:
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
         self.public_ip = lab.outputs()["public_ip"]
-        self.before = {machine: self._log(machine) for machine in MACHINES}
+        self.before = {node: self._log(node) for node in NODES}
 
-    def _log(self, machine: str) -> list[str]:
-        return self.lab.on(machine, "cat /var/log/keepalived.log 2>/dev/null || true").splitlines()
+    def _log(self, node: str) -> list[str]:
+        return self.lab.on(node, "cat /var/log/keepalived.log 2>/dev/null || true").splitlines()
 
-    def new_lines(self, machine: str) -> list[str]:
-        lines = self._log(machine)[len(self.before[machine]) :]
+    def new_lines(self, node: str) -> list[str]:
+        lines = self._log(node)[len(self.before[node]) :]
         return [match[1] if (match := LINE.fullmatch(line)) else line for line in lines]
 
-    def wait_until_held_by(self, machine: str) -> None:
-        def holders() -> list[str]:
-            return self.lab.holders(VIRTUAL_IP, MACHINES)
+    def wait_until_held_by(self, node: str) -> None:
+        def masters() -> list[str]:
+            return self.lab.masters(VIRTUAL_IP, NODES)
 
-        wait_until(holders, lambda seen: seen == [machine], deadline_s=TAKE_OVER_S, what=f"{machine} holds")
+        wait_until(masters, lambda seen: seen == [node], deadline_s=TAKE_OVER_S, what=f"{node} holds")
 
     def wait_until_answered(self) -> None:
         """The traffic through the EIP follows."""
@@ -84,24 +84,24 @@ class Watch:
         right = ['{"status":"ok"}']
         wait_until(answers, lambda seen: seen == right, deadline_s=TAKE_OVER_S, what="answer through the EIP")
 
-    def wait_until_logged(self, machine: str, lines: list[str]) -> None:
+    def wait_until_logged(self, node: str, lines: list[str]) -> None:
         wait_until(
-            lambda: self.new_lines(machine),
+            lambda: self.new_lines(node),
             lambda seen: seen == lines,
             deadline_s=TAKE_OVER_S,
-            what=f"log of {machine}",
+            what=f"log of {node}",
         )
 
 
 def start_on_a(lab: Lab) -> None:
     """The lecture's starting point: 10.0.4.20 holds the address (restart of both, its priority is higher)."""
-    for machine in MACHINES:
-        lab.on(machine, "systemctl start nginx; systemctl stop keepalived")
-    for machine in MACHINES:
-        lab.on(machine, "systemctl start keepalived")
-        if machine == "iam-a":
+    for node in NODES:
+        lab.on(node, "systemctl start nginx; systemctl stop keepalived")
+    for node in NODES:
+        lab.on(node, "systemctl start keepalived")
+        if node == "iam-a":
             wait_until(
-                lambda: lab.holders(VIRTUAL_IP, MACHINES),
+                lambda: lab.masters(VIRTUAL_IP, NODES),
                 lambda seen: seen == ["iam-a"],
                 deadline_s=TAKE_OVER_S,
                 what="start",

@@ -1,4 +1,4 @@
-"""Each machine's own packet filter, with real packets between two real machines."""
+"""Each node's own packet filter, with real packets between two real nodes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.end_to_end.lab import Lab, wait_until
 
 ADDRESS = {"iam-a": "10.0.4.20", "iam-b": "10.0.4.21"}
 VIRTUAL_IP = "10.0.4.99"
-MACHINES = list(ADDRESS)
+NODES = list(ADDRESS)
 # Not in the rules, though something listens: SSH, and the services' own HTTPS, which nginx does not use.
 CLOSED = ["22", "8443", "9443"]
 pytestmark = pytest.mark.root
@@ -25,11 +25,9 @@ def connects(lab: Lab, source: str, target: str, port: str) -> bool:
 def mended(deployed: Lab) -> Iterator[Lab]:
     """Whatever a test did to the rules, they are as they were afterwards."""
     yield deployed
-    for machine in MACHINES:
-        deployed.on(machine, "systemctl restart tandem-firewall")
-    wait_until(
-        lambda: deployed.holders(VIRTUAL_IP, MACHINES), lambda seen: len(seen) == 1, deadline_s=15, what="healed"
-    )
+    for node in NODES:
+        deployed.on(node, "systemctl restart tandem-firewall")
+    wait_until(lambda: deployed.masters(VIRTUAL_IP, NODES), lambda seen: len(seen) == 1, deadline_s=15, what="healed")
 
 
 @pytest.mark.parametrize(
@@ -39,14 +37,14 @@ def mended(deployed: Lab) -> Iterator[Lab]:
         ("iam-a", "iam-b", ["80", "443", "8080", "9090"]),
     ],
 )
-def test_what_a_machine_offers_is_reached_from_the_other_one(
+def test_what_a_node_offers_is_reached_from_the_other_one(
     deployed: Lab, source: str, target: str, ports: list[str]
 ) -> None:
     assert {port: connects(deployed, source, target, port) for port in ports} == dict.fromkeys(ports, True)
 
 
 @pytest.mark.parametrize("port", CLOSED)
-def test_a_port_that_nobody_named_is_closed_to_the_other_machine_by_these_rules_alone(mended: Lab, port: str) -> None:
+def test_a_port_that_nobody_named_is_closed_to_the_other_node_by_these_rules_alone(mended: Lab, port: str) -> None:
     assert not connects(mended, "iam-b", "iam-a", port)
     mended.on("iam-a", "systemctl stop tandem-firewall")
     assert connects(mended, "iam-b", "iam-a", port)
@@ -54,15 +52,13 @@ def test_a_port_that_nobody_named_is_closed_to_the_other_machine_by_these_rules_
 
 def test_a_pair_whose_heartbeats_are_dropped_splits_and_comes_together_again(mended: Lab) -> None:
     """Seed 003, 脑裂: a firewall that stops the heartbeats. It is the one rule that must never be missing."""
-    assert len(mended.holders(VIRTUAL_IP, MACHINES)) == 1
-    for machine in MACHINES:
-        mended.on(machine, "nft insert rule inet tandem from_machines ip protocol 112 drop")
-    wait_until(lambda: mended.holders(VIRTUAL_IP, MACHINES), MACHINES.__eq__, deadline_s=15, what="the pair splits")
-    for machine in MACHINES:
-        mended.on(machine, "systemctl reload tandem-firewall")
-    wait_until(
-        lambda: mended.holders(VIRTUAL_IP, MACHINES), lambda seen: len(seen) == 1, deadline_s=15, what="one again"
-    )
+    assert len(mended.masters(VIRTUAL_IP, NODES)) == 1
+    for node in NODES:
+        mended.on(node, "nft insert rule inet tandem from_nodes ip protocol 112 drop")
+    wait_until(lambda: mended.masters(VIRTUAL_IP, NODES), NODES.__eq__, deadline_s=15, what="the pair splits")
+    for node in NODES:
+        mended.on(node, "systemctl reload tandem-firewall")
+    wait_until(lambda: mended.masters(VIRTUAL_IP, NODES), lambda seen: len(seen) == 1, deadline_s=15, what="one again")
 
 
 def test_the_rules_are_there_after_the_systems_own_firewall_was_started_anew(mended: Lab) -> None:
@@ -71,7 +67,7 @@ def test_the_rules_are_there_after_the_systems_own_firewall_was_started_anew(men
         "iam-a",
         "for n in 1 2 3 4 5 6 7; do systemctl restart tandem-firewall || exit 1; done; systemctl restart nftables",
     )
-    assert "from_machines" in mended.on("iam-a", "nft list ruleset")
+    assert "from_nodes" in mended.on("iam-a", "nft list ruleset")
     mended.on("iam-a", "systemctl reload nftables; systemctl is-active tandem-firewall")
-    assert "from_machines" in mended.on("iam-a", "nft list ruleset")
+    assert "from_nodes" in mended.on("iam-a", "nft list ruleset")
     mended.on("iam-a", "systemctl stop nftables; systemctl start tandem-firewall")

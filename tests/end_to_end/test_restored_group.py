@@ -42,12 +42,12 @@ def test_a_group_that_cannot_be_restored_is_made_from_nothing() -> None:
 @pytest.mark.root
 def test_a_pair_that_a_failed_test_left_split_is_one_again(group: Group) -> None:
     for node in NODES:
-        group.lab.on(node, "nft insert rule inet tandem from_machines ip protocol 112 drop; systemctl stop iam-pump")
+        group.lab.on(node, "nft insert rule inet tandem from_nodes ip protocol 112 drop; systemctl stop iam-pump")
     wait_until(
-        lambda: group.lab.holders(VIRTUAL_IP, list(NODES)), list(NODES).__eq__, deadline_s=15, what="the pair splits"
+        lambda: group.lab.masters(VIRTUAL_IP, list(NODES)), list(NODES).__eq__, deadline_s=15, what="the pair splits"
     )
     group.restore()
-    assert len(group.lab.holders(VIRTUAL_IP, list(NODES))) == 1
+    assert len(group.lab.masters(VIRTUAL_IP, list(NODES))) == 1
     for node in NODES:
         assert "protocol 112 drop" not in group.lab.on(node, "nft list ruleset")
         assert group.lab.on(node, "systemctl is-active nginx keepalived iam-pump").split() == ["active"] * 3

@@ -1,4 +1,4 @@
-"""Stacks of other shapes than the local one, from nothing, on machines: each is logged in to as an operator would."""
+"""Stacks of other shapes than the local one, from nothing, on nodes: each is logged in to as an operator would."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def empty() -> Iterator[Lab]:
 
 
 def log_in(lab: Lab, folder: Path) -> dict[str, str]:
-    """What each machine calls itself, by SSH with pinned keys and the way that the exports tell."""
+    """What each node calls itself, by SSH with pinned keys and the way that the exports tell."""
     ssh: dict[str, Any] = lab.outputs()["ssh"]
     key, known = folder / "key", folder / "known_hosts"
     key.touch(mode=0o600)
@@ -56,16 +56,16 @@ def second_run_changes_nothing(lab: Lab, settings: Path) -> bool:
     return "unchanged" in summary and not any(word in summary for word in ("created", "updated", "deleted", "replaced"))
 
 
-def test_three_machines_behind_a_bastion_with_a_way_out(empty: Lab, tmp_path: Path) -> None:
+def test_three_nodes_behind_a_bastion_with_a_way_out(empty: Lab, tmp_path: Path) -> None:
     settings = write_settings(
         tmp_path / "bastion.yaml",
         access={"mode": "bastion", "adminCidrs": ADMINS},
         network={"egress": "nat"},
-        machines={"nodes": THREE},
+        nodes={"nodes": THREE},
     )
     empty.up("--config-file", str(settings))
     assert log_in(empty, tmp_path) == {"iam-a": "iam-a", "iam-b": "iam-b", "iam-c": "iam-c"}
-    # The third is an application machine, well without nginx and keepalived.
+    # The third is an application node, well without nginx and keepalived.
     assert empty.operator("tandem", "health", "--stack", "local").returncode == 0
     # A refusal is an answer: the way out leads to a client on the internet. Without one nothing comes back.
     said = empty.on("iam-c", "timeout 5 bash -c 'echo > /dev/tcp/198.51.100.10/9' 2>&1", check=False)
@@ -73,7 +73,7 @@ def test_three_machines_behind_a_bastion_with_a_way_out(empty: Lab, tmp_path: Pa
     assert second_run_changes_nothing(empty, settings)
 
 
-def test_public_machines_that_each_hold_an_address(empty: Lab, tmp_path: Path) -> None:
+def test_public_nodes_that_each_hold_an_address(empty: Lab, tmp_path: Path) -> None:
     settings = write_settings(
         tmp_path / "public.yaml",
         access={"mode": "public", "adminCidrs": ADMINS},
@@ -83,13 +83,13 @@ def test_public_machines_that_each_hold_an_address(empty: Lab, tmp_path: Path) -
     empty.up("--config-file", str(settings))
     assert log_in(empty, tmp_path) == {"iam-a": "iam-a", "iam-b": "iam-b"}
     assert all(address.startswith("203.0.113.") for address in empty.outputs()["ssh"]["addresses"].values())
-    for address, holder in (("10.0.4.99", "iam-a"), ("10.0.4.98", "iam-b")):
+    for address, master in (("10.0.4.99", "iam-a"), ("10.0.4.98", "iam-b")):
         # Each takes its own address back a few seconds after the rollout has passed it on.
         wait_until(
-            lambda address=address: empty.holders(address, ["iam-a", "iam-b"]),
-            [holder].__eq__,
+            lambda address=address: empty.masters(address, ["iam-a", "iam-b"]),
+            [master].__eq__,
             deadline_s=15,
-            what=f"{holder} holds {address}",
+            what=f"{master} holds {address}",
         )
     assert len(empty.outputs()["public_ips"]) == 2
     assert empty.operator("tandem", "health", "--stack", "local").returncode == 0

@@ -21,8 +21,8 @@ def test_from_nothing_to_healthy(deployed: Lab) -> None:
     report = deployed.operator("tandem", "health", "--stack", "local").stdout
     for domain in DOMAINS:
         assert domain in report
-    for machine in ("iam-a", "iam-b"):
-        assert machine in report
+    for node in ("iam-a", "iam-b"):
+        assert node in report
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
@@ -79,27 +79,27 @@ def test_anyone_with_the_exports_can_log_in_with_pinned_keys(deployed: Lab, tmp_
     assert answer.stdout.strip() == "iam-b"
 
 
-def test_only_one_machine_holds_the_virtual_address_and_the_cloud_agrees(deployed: Lab) -> None:
-    holders = deployed.holders("10.0.4.99", ["iam-a", "iam-b"])
-    assert len(holders) == 1
-    [held_by] = [node["instance_id"] for node in deployed.outputs()["nodes"] if node["name"] == holders[0]]
+def test_only_one_node_holds_the_virtual_address_and_the_cloud_agrees(deployed: Lab) -> None:
+    masters = deployed.masters("10.0.4.99", ["iam-a", "iam-b"])
+    assert len(masters) == 1
+    [held_by] = [node["instance_id"] for node in deployed.outputs()["nodes"] if node["name"] == masters[0]]
     assert held_by in deployed.localcloud("status", "--json")
 
 
 def test_the_temporary_host_key_is_gone(deployed: Lab) -> None:
-    for machine in ("iam-a", "iam-b"):
-        assert deployed.on(machine, "ls /etc/ssh/ssh_host_ecdsa_key 2>/dev/null || true") == ""
+    for node in ("iam-a", "iam-b"):
+        assert deployed.on(node, "ls /etc/ssh/ssh_host_ecdsa_key 2>/dev/null || true") == ""
 
 
 def test_a_second_up_changes_nothing(deployed: Lab) -> None:
     def state() -> str:
         return "".join(
             deployed.on(
-                machine,
+                node,
                 "stat -c '%n %i %y' /etc/nginx/nginx.conf /etc/keepalived/keepalived.conf; "
                 "systemctl show -p MainPID,ActiveEnterTimestamp nginx keepalived iam-apiserver",
             )
-            for machine in ("iam-a", "iam-b")
+            for node in ("iam-a", "iam-b")
         )
 
     before = state()

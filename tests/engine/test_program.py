@@ -1,4 +1,4 @@
-"""The whole program on the real engine, against localcloud's API without machines behind it (whole.py)."""
+"""The whole program on the real engine, against localcloud's API without nodes behind it (whole.py)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_second_run_changes_nothing(project: WholeProject) -> None:
     assert not _changed_lines(project.succeed("preview"))
 
 
-def test_a_changed_setting_of_nginx_is_one_changed_line_on_each_machine(project: WholeProject) -> None:
+def test_a_changed_setting_of_nginx_is_one_changed_line_on_each_node(project: WholeProject) -> None:
     diff = project.succeed("preview", changes={"nginx": {"workerConnections": 8192}})
     assert _changed_lines(diff) == 2 * ["-     worker_connections 4096;", "+     worker_connections 8192;"]
     assert "~ 2 to update" in diff  # the rollout, and the health that it is asked after
@@ -41,8 +41,8 @@ def test_a_changed_setting_of_nginx_is_one_changed_line_on_each_machine(project:
     assert max(map(len, lines)) <= 500
 
 
-def test_a_changed_image_leaves_the_machines_that_are_there_alone(project: WholeProject) -> None:
-    assert nothing_to_do(project.succeed("preview", changes={"machines.image": "img-debian12"}))
+def test_a_changed_image_leaves_the_nodes_that_are_there_alone(project: WholeProject) -> None:
+    assert nothing_to_do(project.succeed("preview", changes={"nodes.image": "img-debian12"}))
 
 
 _A, _B, _C = ({"name": f"iam-{name}", "address": f"10.0.4.2{number}"} for number, name in enumerate("abc"))
@@ -52,13 +52,13 @@ _A, _B, _C = ({"name": f"iam-{name}", "address": f"10.0.4.2{number}"} for number
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"machines.nodes.1.address": "10.0.4.22"}, "iam-b is at 10.0.4.21 for life, wanted is 10.0.4.22"),
-        ({"machines.nodes.1.name": "iam-x"}, "10.0.4.21 is iam-b's, wanted is iam-x"),
-        ({"machines.nodes": [_B, _C]}, "iam-a has the databases and their disk"),
-        ({"network.zone": "ap-guangzhou-7"}, "the subnet would be deleted under its machines"),
-        ({"machines.systemDisk": {"sizeGib": 20}}, "it is 50, wanted is 20: a disk can grow, never shrink"),
+        ({"nodes.members.1.address": "10.0.4.22"}, "iam-b is at 10.0.4.21 for life, wanted is 10.0.4.22"),
+        ({"nodes.members.1.name": "iam-x"}, "10.0.4.21 is iam-b's, wanted is iam-x"),
+        ({"nodes.members": [_B, _C]}, "iam-a has the databases and their disk"),
+        ({"network.zone": "ap-guangzhou-7"}, "the subnet would be deleted under its nodes"),
+        ({"nodes.systemDisk": {"sizeGib": 20}}, "it is 50, wanted is 20: a disk can grow, never shrink"),
     ],
-    ids=["another address", "another name", "without the first machine", "another zone", "a smaller disk"],
+    ids=["another address", "another name", "without the first node", "another zone", "a smaller disk"],
 )
 def test_what_a_deployed_group_cannot_become_is_refused_before_anything_is_done(
     project: WholeProject, command: str, changes: dict[str, Any], words: str
@@ -71,17 +71,17 @@ def test_what_a_deployed_group_cannot_become_is_refused_before_anything_is_done(
 
 
 def test_wrong_settings_are_one_report_before_anything_is_declared(project: WholeProject) -> None:
-    text = project.fail("preview", changes={"machines.type": "large", "network.subnetCidr": "10.9.4.0/24"})
+    text = project.fail("preview", changes={"nodes.type": "large", "network.subnetCidr": "10.9.4.0/24"})
     assert "Pulumi.local.yaml has" in text
-    assert "tandem:machines.type" in text
+    assert "tandem:nodes.type" in text
     assert "outside the VPC's 10.0.0.0/16" in text
     assert "Traceback" not in text
     assert "to create" not in text
 
 
-def test_a_changed_size_is_one_machine_after_the_other(project: WholeProject) -> None:
+def test_a_changed_size_is_one_node_after_the_other(project: WholeProject) -> None:
     project.asked()
-    project.succeed("up", changes={"machines.type": "S5.MEDIUM4"})
+    project.succeed("up", changes={"nodes.type": "S5.MEDIUM4"})
     (first, second) = (line.split() for line in project.asked())
     assert {first[-1], second[-1]} == {"iam-a", "iam-b"}
     # The provider waits 10 s in each change of size.
@@ -89,13 +89,13 @@ def test_a_changed_size_is_one_machine_after_the_other(project: WholeProject) ->
     project.succeed("up")
 
 
-def test_without_a_serving_peer_no_machine_is_changed(project: WholeProject) -> None:
+def test_without_a_serving_peer_no_node_is_changed(project: WholeProject) -> None:
     (project.folder / "no-peer").touch()
     try:
-        text = project.fail("up", changes={"machines.type": "S5.MEDIUM4"})
+        text = project.fail("up", changes={"nodes.type": "S5.MEDIUM4"})
     finally:
         (project.folder / "no-peer").unlink()
-    assert "no other machine serves" in text
+    assert "no other node serves" in text
     assert "Traceback" not in text
     assert nothing_to_do(project.succeed("up"))
 
@@ -103,7 +103,7 @@ def test_without_a_serving_peer_no_machine_is_changed(project: WholeProject) -> 
 def go_on_after_a_replacement_that_broke_off(project: WholeProject) -> None:
     """As docs/operations.md says, When something is wrong.
 
-    Where it broke off after the machine was deleted, the engine (3.259) deletes what hung on it once more, and no
+    Where it broke off after the node was deleted, the engine (3.259) deletes what hung on it once more, and no
     refresh looks at that (step_generator.go: a dependent is not asked whether it is pending replacement).
     """
     for _ in range(3):
@@ -112,30 +112,30 @@ def go_on_after_a_replacement_that_broke_off(project: WholeProject) -> None:
             return
         (urn,) = set(re.findall(r"error: deleting (urn:\S+): 1 error", done.output))
         project.pulumi("state", "delete", urn, "--target-dependents", "--force", "--yes", "--stack", "local")
-    raise AssertionError("three things that hung on one machine were in the way, and it is not over")
+    raise AssertionError("three things that hung on one node were in the way, and it is not over")
 
 
 def test_a_second_replacement_in_one_run_is_stopped_before_it_loses_anything(project: WholeProject) -> None:
     project.asked()
-    machine = "urn:pulumi:local::tandem::tandem:cloud:Machines$tencentcloud:Instance/instance:Instance::machines.iam"
-    text = project.fail("up", "--replace", f"{machine}-a", "--replace", f"{machine}-b")
+    node = "urn:pulumi:local::tandem::tandem:cloud:Nodes$tencentcloud:Instance/instance:Instance::nodes.iam"
+    text = project.fail("up", "--replace", f"{node}-a", "--replace", f"{node}-b")
     assert re.search(r"iam-[ab]: not touched, because iam-[ab] goes in this same run", text)
     assert len([line for line in project.asked() if "retire" in line]) == 1
     go_on_after_a_replacement_that_broke_off(project)
     assert nothing_to_do(project.succeed("up"))
 
 
-def test_a_changed_virtual_ip_moves_without_a_machine_leaving(project: WholeProject) -> None:
+def test_a_changed_virtual_ip_moves_without_a_node_leaving(project: WholeProject) -> None:
     project.asked()
     project.succeed("up", changes={"virtualIp.address": "10.0.4.98"})
     project.succeed("up")
     assert project.asked() == []
 
 
-def test_a_further_machine_comes_and_goes_alone(project: WholeProject) -> None:
+def test_a_further_node_comes_and_goes_alone(project: WholeProject) -> None:
     project.asked()
-    nodes = [*settings({})["tandem:machines"]["nodes"], {"name": "iam-c", "address": "10.0.4.22"}]
-    came = project.succeed("up", changes={"machines.nodes": nodes})
+    nodes = [*settings({})["tandem:nodes"]["members"], {"name": "iam-c", "address": "10.0.4.22"}]
+    came = project.succeed("up", changes={"nodes.members": nodes})
     assert "8 created" in came
     assert "3 updated" in came  # the others' firewall, the rollout, and the health that it is asked after
     assert project.asked() == []
@@ -152,18 +152,18 @@ def test_a_further_machine_comes_and_goes_alone(project: WholeProject) -> None:
 def test_a_removal_that_failed_half_way_is_finished_by_the_next_run(
     project: WholeProject, refused: str, asked: list[str]
 ) -> None:
-    project.succeed("up", changes={"machines.nodes": [_A, _B, _C]})
+    project.succeed("up", changes={"nodes.members": [_A, _B, _C]})
     project.asked()
     (project.folder / "refuse").write_text(refused)
     try:
         text = project.fail("up")
     finally:
         (project.folder / "refuse").unlink()
-    assert "iam-c: no other machine serves" in text
+    assert "iam-c: no other node serves" in text
     assert "Traceback" not in text
-    assert "machines.iam-c" in " ".join(project.records())
+    assert "nodes.iam-c" in " ".join(project.records())
     project.asked()
-    # The exports are those of the failed run already (the engine's way): they do not know the machine.
+    # The exports are those of the failed run already (the engine's way): they do not know the node.
     assert "iam-c: an earlier run had it leave the group and could not delete it" in project.succeed("up")
     assert [line.split(maxsplit=1)[1] for line in project.asked()] == asked
     assert "iam-c" not in " ".join(project.records())
@@ -207,7 +207,7 @@ def test_certificates_near_their_end_are_made_anew_and_their_ca_is_not(project: 
     after = project.records()
     renewed = {urn for urn, id_ in before.items() if after[urn][0] != id_}
     assert renewed == {urn for urn in before if "LocallySignedCert" in urn}
-    assert len(renewed) == 3  # clients' and one for each machine
+    assert len(renewed) == 3  # clients' and one for each node
     assert nothing_to_do(project.succeed("up"))
 
 
@@ -223,16 +223,16 @@ def test_the_state_holds_no_secret_in_clear(project: WholeProject) -> None:
 
 
 def test_a_protected_group_goes_by_the_steps_of_the_readme_only(project: WholeProject) -> None:
-    project.succeed("up", changes={"protect": True, "machines.terminationProtection": True})
+    project.succeed("up", changes={"protect": True, "nodes.terminationProtection": True})
     destroy = "destroy"
     before = project.objects()
-    text = project.fail(destroy, changes={"protect": True, "machines.terminationProtection": True})
+    text = project.fail(destroy, changes={"protect": True, "nodes.terminationProtection": True})
     assert "health" in text
     assert "cannot be deleted" in text
     assert project.objects() == before
     project.asked()
-    project.succeed("up", changes={"protect": False, "machines.terminationProtection": False})
-    assert project.asked() == []  # no machine notices
+    project.succeed("up", changes={"protect": False, "nodes.terminationProtection": False})
+    assert project.asked() == []  # no node notices
     # The next test destroys it.
 
 

@@ -1,6 +1,6 @@
-"""The whole program, deployed on an API without machines behind it.
+"""The whole program, deployed on an API without instances behind it.
 
-The boundary to machines (rollout, host keys, health) is replaced by boundary/*.py.
+The boundary to nodes (rollout, host keys, health) is replaced by boundary/*.py.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def whole_project(folder: Path) -> Generator[tuple[WholeProject, Cloud]]:
 
 
 def settings(changes: dict[str, Any]) -> dict[str, Any]:
-    """Those of stack `local`, but for some values: {"machines.nodes.1.address": ..., "nginx": {...}}."""
+    """Those of stack `local`, but for some values: {"nodes.members.1.address": ..., "nginx": {...}}."""
     config = yaml.safe_load((ROOT / "stacks" / "Pulumi.local.yaml").read_text())["config"]
     for path, value in changes.items():
         first, *inner = path.split(".")

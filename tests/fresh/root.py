@@ -36,6 +36,7 @@ def make_root(root: Path, settings: ClientSettings) -> None:
         if not place.exists():
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, place)
+    (root / "etc/hosts").write_text("127.0.0.1 localhost\n")  # which Debian's installer writes, and no package
     if any((root / LOCAL_AUTHORITIES).glob("**/*.crt")):
         subprocess.run(["chroot", str(root), "update-ca-certificates"], check=True, stdout=subprocess.DEVNULL)
 

@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import jwt
-from iam_real_servers import ADMIN_PASSWORD, API, AUTHZ, Node, wait_until
+from iam_real_servers import ADMIN_PASSWORD, API, AUTHZ, RealNode, wait_until
 
 ALLOW = {"subjects": ["users:<.*>"], "actions": ["read"], "resources": ["res:<.*>"], "effect": "allow"}
 
 
 def ask(  # noqa: PLR0917 - a request in the order in which one says it
-    node: Node, port: int, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
+    node: RealNode, port: int, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
 ) -> tuple[int, Any]:
     data = None if body is None else json.dumps(body).encode()
     sent = {**(headers or {}), **({"Content-Type": "application/json"} if data else {})}
@@ -29,16 +29,16 @@ def ask(  # noqa: PLR0917 - a request in the order in which one says it
             return error.code, json.loads(error.read() or b"null")
 
 
-def login(node: Node) -> dict[str, str]:
+def login(node: RealNode) -> dict[str, str]:
     status, answer = ask(node, API, "POST", "/login", {"username": "admin", "password": ADMIN_PASSWORD})
     assert status == 200, answer
     return {"Authorization": f"Bearer {answer['token']}"}
 
 
 class Grant:
-    """A user of their own with a secret and a policy, made through one machine; asks any machine for decisions."""
+    """A user of their own with a secret and a policy, made through one node; asks any node for decisions."""
 
-    def __init__(self, node: Node, name: str) -> None:
+    def __init__(self, node: RealNode, name: str) -> None:
         self.node, self.name = node, name
         password = "Demo@2026x"
         body = {"metadata": {"name": name}, "nickname": name, "password": password, "email": f"{name}@example.com"}
@@ -52,14 +52,12 @@ class Grant:
         body = {"metadata": {"name": "p"}, "policy": policy}
         assert ask(self.node, API, method, path, body, self.bearer)[0] == 200
 
-    def decision(self, node: Node, resource: str = "res:1") -> Any:
+    def decision(self, node: RealNode, resource: str = "res:1") -> Any:
         claims = {"exp": int(time.time()) + 60}
         token = jwt.encode(claims, self.secret["secretKey"], headers={"kid": self.secret["secretID"]})
         question = {"subject": "users:hc", "action": "read", "resource": resource}
         return ask(node, AUTHZ, "POST", "/v1/authz", question, {"Authorization": f"Bearer {token}"})[1]
 
-    def wait_until_allowed(self, *nodes: Node) -> None:
+    def wait_until_allowed(self, *nodes: RealNode) -> None:
         for node in nodes:
-            wait_until(
-                lambda node=node: self.decision(node) == {"allowed": True}, f"{self.name} on {node.machine.name}"
-            )
+            wait_until(lambda node=node: self.decision(node) == {"allowed": True}, f"{self.name} on {node.node.name}")

@@ -1,7 +1,7 @@
-"""One group on loopback: what provisioning renders, run for real, each machine on a loopback address of its own.
+"""One group on loopback: what provisioning renders, run for real, each node on a loopback address of its own.
 
-127.0.0.20 stands for the first machine's private address, 127.0.0.21 for the second's. Only paths are changed (below
-a temporary directory), and what a machine has on its own 127.0.0.1 moves to its address, since here is only one
+127.0.0.20 stands for the first node's private address, 127.0.0.21 for the second's. Only paths are changed (below
+a temporary directory), and what a node has on its own 127.0.0.1 moves to its address, since here is only one
 127.0.0.1. Every process is a child of the test and ends with it.
 """
 
@@ -24,7 +24,7 @@ from iam_certificates import write_certificates
 
 from provisioning import placeholders
 from provisioning.agent.kinds.archive import unpack
-from provisioning.deployment import Deployment, Domains, Machine
+from provisioning.deployment import Deployment, Domains, Node
 from provisioning.kinds.account import Account
 from provisioning.kinds.base import Thing
 from provisioning.kinds.database import Database
@@ -43,8 +43,8 @@ from settings.releases import Release
 
 # pytest-xdist's workers (gw0, gw1 ...) run side by side: each has a net of its own.
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-A = Machine("iam-a", f"127.0.{_WORKER}.20", primary=True)
-B = Machine("iam-b", f"127.0.{_WORKER}.21")
+A = Node("iam-a", f"127.0.{_WORKER}.20")
+B = Node("iam-b", f"127.0.{_WORKER}.21")
 ADMIN_PASSWORD = "Admin@2021"
 SERVICES = ("iam-apiserver", "iam-authz-server", "iam-pump")
 API, AUTHZ, PUMP = 8080, 9090, 7070
@@ -114,11 +114,11 @@ def http_status(url: str, timeout_s: float = 2) -> int:
 
 
 @dataclass
-class Node:
-    """One machine's files and processes."""
+class RealNode:
+    """One node's files and processes."""
 
     deployment: Deployment
-    machine: Machine
+    node: Node
     directory: Path
     release: Path  # unpacked
     processes: dict[str, Process] = field(default_factory=dict[str, Process])
@@ -126,10 +126,10 @@ class Node:
     @property
     def things(self) -> list[Thing]:
         services = (mariadb_service, redis_service, iam_service)
-        return [thing for service in services for thing in service.desired(self.deployment, self.machine)]
+        return [thing for service in services for thing in service.desired(self.deployment, self.node)]
 
     def write_files(self) -> None:
-        write_certificates(self.directory, self.machine.private_address)
+        write_certificates(self.directory, self.node.private_address)
         for below in ("etc/iam", "var/log/iam", "var/log/redis", "var/lib/redis", "var/lib/iam/audit", "run/redis"):
             (self.directory / below).mkdir(parents=True, exist_ok=True)
         for file in self.things:
@@ -145,13 +145,13 @@ class Node:
         return {
             **_SECRETS,
             placeholders.CA_CERTIFICATE: pem("ca.crt"),
-            placeholders.node_certificate(self.machine.name): pem("node.crt"),
-            placeholders.node_private_key(self.machine.name): pem("node.key"),
+            placeholders.node_certificate(self.node.name): pem("node.crt"),
+            placeholders.node_private_key(self.node.name): pem("node.key"),
         }
 
     def _on_loopback(self, text: str) -> str:
-        text = placeholders.substitute(text, self.secrets(), self.machine.name)
-        text = text.replace("127.0.0.1", self.machine.private_address).replace("supervised systemd", "supervised no")
+        text = placeholders.substitute(text, self.secrets(), self.node.name)
+        text = text.replace("127.0.0.1", self.node.private_address).replace("supervised systemd", "supervised no")
         for place in ("/etc/iam/", "/var/log/", "/var/lib/", "/run/redis/"):
             for before in " ,=":
                 text = text.replace(f"{before}{place}", f"{before}{self.directory}{place}")
@@ -253,11 +253,11 @@ class Node:
 
     def wait_until_healthy(self, *names: str) -> None:
         for name in names or SERVICES:
-            url = f"http://{self.machine.private_address}:{_PORTS[name]}/healthz"
+            url = f"http://{self.node.private_address}:{_PORTS[name]}/healthz"
             wait_until(lambda url=url: http_status(url) == 200, f"{name}, see {self.processes[name].log}")
 
     def url(self, port: int, path: str) -> str:
-        return f"http://{self.machine.private_address}:{port}{path}"
+        return f"http://{self.node.private_address}:{port}{path}"
 
     def _start(self, name: str, arguments: list[str]) -> None:
         process = self.processes.setdefault(name, Process(arguments, self.directory / f"{name}.out"))
@@ -273,14 +273,14 @@ class Node:
 
 
 @contextmanager
-def group(directory: Path, release_path: str = "") -> Generator[tuple[Node, Node]]:
-    """Both machines with their files, the databases running and filled on the first; services not started."""
+def group(directory: Path, release_path: str = "") -> Generator[tuple[RealNode, RealNode]]:
+    """Both nodes with their files, the databases running and filled on the first; services not started."""
     release = find_release(release_path)
     unpacked = directory / "release"
     unpack(Path(release.source), unpacked)
     deployment = _deployment(release)
     with ExitStack() as stack:
-        nodes = [Node(deployment, machine, directory / machine.name, unpacked) for machine in deployment.machines]
+        nodes = [RealNode(deployment, node, directory / node.name, unpacked) for node in deployment.nodes]
         for node in nodes:
             node.directory.mkdir()
             node.write_files()
@@ -295,7 +295,7 @@ def group(directory: Path, release_path: str = "") -> Generator[tuple[Node, Node
 def _deployment(release: Release) -> Deployment:
     return Deployment(
         group="test",
-        machines=(A, B),
+        nodes=(A, B),
         virtual_ips=("127.0.0.99",),
         domains=Domains("iam.api.example.com", "iam.authz.example.com"),
         nginx=NginxSettings(),

@@ -1,4 +1,4 @@
-"""Two machines with the configuration that provisioning renders: MariaDB, Redis and all services as processes.
+"""Two nodes with the configuration that provisioning renders: MariaDB, Redis and all services as processes.
 
 The same bodies run on a real release where TANDEM_REAL_IAM names a directory with iam-apiserver, iam-authz-server,
 iam-pump and iam.sql of marmotedu/iam (built with the error-code table).
@@ -23,7 +23,7 @@ from iam_real_servers import (
     API,
     AUTHZ,
     SERVICES,
-    Node,
+    RealNode,
     group,
     http_status,
     wait_until,
@@ -53,8 +53,8 @@ def release(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture(scope="module")
-def nodes(release: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Node, Node]]:
-    """Healthy machines, shared by the tests of one release: each test leaves them so."""
+def nodes(release: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RealNode, RealNode]]:
+    """Healthy nodes, shared by the tests of one release: each test leaves them so."""
     with group(tmp_path_factory.mktemp("group"), release) as both:
         for node in both:
             node.start()
@@ -63,13 +63,13 @@ def nodes(release: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tu
         yield both
 
 
-def test_a_token_of_one_machine_is_good_on_the_other(nodes: tuple[Node, Node]) -> None:
+def test_a_token_of_one_node_is_good_on_the_other(nodes: tuple[RealNode, RealNode]) -> None:
     a, b = nodes
     assert ask(b, API, "GET", "/v1/users/admin", None, login(a))[0] == 200
 
 
 def test_the_published_default_password_is_not_the_administrators_unless_it_was_chosen(
-    nodes: tuple[Node, Node],
+    nodes: tuple[RealNode, RealNode],
 ) -> None:
     a, _ = nodes
     query, _ = [thing for thing in a.things if isinstance(thing, Query)]
@@ -77,22 +77,22 @@ def test_the_published_default_password_is_not_the_administrators_unless_it_was_
     assert ask(a, API, "POST", "/login", {"username": "admin", "password": "Other@2021"})[0] == 401
 
 
-def test_accounts_of_machines_that_left_the_group_are_removed_and_others_stay(nodes: tuple[Node, Node]) -> None:
+def test_accounts_of_nodes_that_left_the_group_are_removed_and_others_stay(nodes: tuple[RealNode, RealNode]) -> None:
     a, b = nodes
     _, query = [thing for thing in a.things if isinstance(thing, Query)]
     assert not a.run_query(query), "nothing to do"
-    a.run_statement(query)  # as on a fresh machine, where the plan could not know that
+    a.run_statement(query)  # as on a fresh node, where the plan could not know that
     a.sql("CREATE USER iam@'10.0.4.77' IDENTIFIED BY 'x'; CREATE USER iam@'%'; CREATE USER monitor@'10.0.4.77';")
     assert a.run_query(query)
     assert not a.run_query(query)
     assert a.sql("SELECT host FROM mysql.user WHERE user = 'iam' ORDER BY host;").split() == [
-        "127.0.0.1", a.machine.private_address, b.machine.private_address,
+        "127.0.0.1", a.node.private_address, b.node.private_address,
     ]  # fmt: skip
     assert a.sql("SELECT host FROM mysql.user WHERE user = 'monitor';").split() == ["10.0.4.77"]
     assert ask(b, API, "GET", "/v1/users/admin", None, login(b))[0] == 200
 
 
-def test_a_policy_made_on_one_machine_decides_on_both_within_seconds(nodes: tuple[Node, Node]) -> None:
+def test_a_policy_made_on_one_node_decides_on_both_within_seconds(nodes: tuple[RealNode, RealNode]) -> None:
     a, b = nodes
     grant = Grant(a, "policy-both")
     began = time.monotonic()
@@ -100,7 +100,7 @@ def test_a_policy_made_on_one_machine_decides_on_both_within_seconds(nodes: tupl
     assert time.monotonic() - began < 5
 
 
-def test_audit_records_of_both_machines_arrive_in_csv_files_once_each(nodes: tuple[Node, Node]) -> None:
+def test_audit_records_of_both_nodes_arrive_in_csv_files_once_each(nodes: tuple[RealNode, RealNode]) -> None:
     grant = Grant(nodes[0], "audit")
     grant.wait_until_allowed(*nodes)
     resources = {f"res:audit-{number}" for number in range(40)}
@@ -116,7 +116,7 @@ def test_audit_records_of_both_machines_arrive_in_csv_files_once_each(nodes: tup
     assert sorted(written()) == sorted(resources)
 
 
-def test_each_machine_writes_the_requests_that_it_got_into_its_log(nodes: tuple[Node, Node]) -> None:
+def test_each_node_writes_the_requests_that_it_got_into_its_log(nodes: tuple[RealNode, RealNode]) -> None:
     for node, count in zip(nodes, (3, 5), strict=True):
         for port in (API, AUTHZ):
             for number in range(count):
@@ -127,7 +127,7 @@ def test_each_machine_writes_the_requests_that_it_got_into_its_log(nodes: tuple[
             assert len(lines) == count
 
 
-def test_a_deleted_users_policies_go_to_the_audit_table_by_the_trigger(nodes: tuple[Node, Node]) -> None:
+def test_a_deleted_users_policies_go_to_the_audit_table_by_the_trigger(nodes: tuple[RealNode, RealNode]) -> None:
     a, b = nodes
     grant = Grant(b, "to-delete")
     assert ask(b, API, "DELETE", "/v1/users/to-delete", None, login(a))[0] == 200
@@ -136,7 +136,7 @@ def test_a_deleted_users_policies_go_to_the_audit_table_by_the_trigger(nodes: tu
     assert grant
 
 
-def test_a_deleted_users_secret_stops_working_with_the_next_refresh(nodes: tuple[Node, Node]) -> None:
+def test_a_deleted_users_secret_stops_working_with_the_next_refresh(nodes: tuple[RealNode, RealNode]) -> None:
     a, b = nodes
     grant = Grant(a, "deleted-secret")
     grant.wait_until_allowed(a, b)
@@ -147,7 +147,7 @@ def test_a_deleted_users_secret_stops_working_with_the_next_refresh(nodes: tuple
     wait_until(lambda: "allowed" not in grant.decision(b), "the deleted user's secret is refused")
 
 
-def test_a_change_made_while_redis_was_away_is_seen_after_the_next_refresh(nodes: tuple[Node, Node]) -> None:
+def test_a_change_made_while_redis_was_away_is_seen_after_the_next_refresh(nodes: tuple[RealNode, RealNode]) -> None:
     a, b = nodes
     grant = Grant(a, "redis-away")
     grant.wait_until_allowed(a, b)
@@ -161,12 +161,12 @@ def test_a_change_made_while_redis_was_away_is_seen_after_the_next_refresh(nodes
         wait_until(lambda: dict(client.pubsub_numsub(_CHANNEL))[_CHANNEL.encode()] == 2, "both listen again")
     a.refresh()
     for node in nodes:
-        wait_until(lambda node=node: grant.decision(node).get("denied"), f"the change on {node.machine.name}")
+        wait_until(lambda node=node: grant.decision(node).get("denied"), f"the change on {node.node.name}")
     # The real apiserver asks once a second whether Redis is there, and sends no notice before it knows.
     time.sleep(2)
 
 
-def test_an_outage_of_mariadb_heals_by_itself(nodes: tuple[Node, Node]) -> None:
+def test_an_outage_of_mariadb_heals_by_itself(nodes: tuple[RealNode, RealNode]) -> None:
     a, b = nodes
     grant = Grant(a, "mariadb-away")
     grant.wait_until_allowed(a, b)
@@ -183,7 +183,9 @@ def test_an_outage_of_mariadb_heals_by_itself(nodes: tuple[Node, Node]) -> None:
         wait_until(lambda node=node: ask(node, API, "GET", "/v1/secrets", None, bearer)[0] == 200, "the API again")
 
 
-def test_an_apiserver_without_its_database_ends_so_that_systemd_starts_it_again(nodes: tuple[Node, Node]) -> None:
+def test_an_apiserver_without_its_database_ends_so_that_systemd_starts_it_again(
+    nodes: tuple[RealNode, RealNode],
+) -> None:
     a, b = nodes
     b.processes["iam-apiserver"].stop()
     a.processes["mariadb"].stop()
@@ -198,7 +200,7 @@ def test_an_apiserver_without_its_database_ends_so_that_systemd_starts_it_again(
         b.wait_until_healthy("iam-apiserver")
 
 
-def test_an_authz_server_waits_for_its_apiserver_and_then_serves(nodes: tuple[Node, Node]) -> None:
+def test_an_authz_server_waits_for_its_apiserver_and_then_serves(nodes: tuple[RealNode, RealNode]) -> None:
     _, b = nodes
     for name in ("iam-authz-server", "iam-apiserver"):
         b.processes[name].stop()
@@ -211,7 +213,7 @@ def test_an_authz_server_waits_for_its_apiserver_and_then_serves(nodes: tuple[No
     b.wait_until_healthy("iam-apiserver", "iam-authz-server")
 
 
-def test_a_pump_that_is_killed_is_followed_by_the_other_machines(nodes: tuple[Node, Node]) -> None:
+def test_a_pump_that_is_killed_is_followed_by_the_other_nodes(nodes: tuple[RealNode, RealNode]) -> None:
     a, b = nodes
     grant = Grant(a, "pump-killed")
     grant.wait_until_allowed(a, b)
@@ -227,12 +229,12 @@ def test_a_pump_that_is_killed_is_followed_by_the_other_machines(nodes: tuple[No
         a.wait_until_healthy("iam-pump")
 
 
-def test_a_lock_that_a_dead_pump_left_is_freed_by_the_second_refresh(nodes: tuple[Node, Node]) -> None:
+def test_a_lock_that_a_dead_pump_left_is_freed_by_the_second_refresh(nodes: tuple[RealNode, RealNode]) -> None:
     a, b = nodes
     grant = Grant(a, "dead-lock")
     grant.wait_until_allowed(a, b)
     with a.redis() as client:
-        wait_until(lambda: client.set("iam-pump", "of a machine that lost its power", nx=True, ex=600), "the lock")
+        wait_until(lambda: client.set("iam-pump", "of a node that lost its power", nx=True, ex=600), "the lock")
         grant.decision(b, "res:dead-lock")
         assert a.refresh() == ""
         assert client.exists("iam-pump")
@@ -241,19 +243,19 @@ def test_a_lock_that_a_dead_pump_left_is_freed_by_the_second_refresh(nodes: tupl
     assert b.refresh() == ""
 
 
-def test_https_is_served_with_the_machines_certificate(nodes: tuple[Node, Node]) -> None:
+def test_https_is_served_with_the_nodes_certificate(nodes: tuple[RealNode, RealNode]) -> None:
     for node in nodes:
         context = ssl.create_default_context(cafile=str(node.directory / "etc/iam/ca.crt"))
         for port in (8443, 9443):
-            url = f"https://{node.machine.private_address}:{port}/healthz"
+            url = f"https://{node.node.private_address}:{port}/healthz"
             with urllib.request.urlopen(url, timeout=5, context=context) as answer:
                 assert answer.status == 200
 
 
-def test_nothing_of_the_services_listens_beside_the_machines_addresses(nodes: tuple[Node, Node]) -> None:
+def test_nothing_of_the_services_listens_beside_the_nodes_addresses(nodes: tuple[RealNode, RealNode]) -> None:
     ours = {process.child.pid for node in nodes for process in node.processes.values() if process.child}
     told = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True, check=True).stdout
     addresses = {
         line.split()[3].rpartition(":")[0] for line in told.splitlines() if any(f"pid={pid}," in line for pid in ours)
     }
-    assert addresses == {node.machine.private_address for node in nodes}
+    assert addresses == {node.node.private_address for node in nodes}

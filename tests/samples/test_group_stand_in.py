@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from iam_calls import Grant, ask, login
-from iam_real_servers import ADMIN_PASSWORD, API, Node, group, http_status, wait_until
+from iam_real_servers import ADMIN_PASSWORD, API, RealNode, group, http_status, wait_until
 
 from samples.iam.stand_in.stores import AUDIT_LIST
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.root
 
 
 @pytest.fixture(scope="module")
-def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Node, Node]]:
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RealNode, RealNode]]:
     with group(tmp_path_factory.mktemp("group")) as both:
         for node in both:
             node.start()
@@ -27,7 +27,7 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Node, Node
         yield both
 
 
-def test_a_stop_under_load_answers_everything_that_was_accepted(nodes: tuple[Node, Node]) -> None:
+def test_a_stop_under_load_answers_everything_that_was_accepted(nodes: tuple[RealNode, RealNode]) -> None:
     _, b = nodes
     results: list[int] = []
     stop = threading.Event()
@@ -63,7 +63,7 @@ def test_a_stop_under_load_answers_everything_that_was_accepted(nodes: tuple[Nod
     assert set(accepted) == {"200"}, outcomes
 
 
-def test_a_stop_straight_after_decisions_loses_no_audit_record(nodes: tuple[Node, Node]) -> None:
+def test_a_stop_straight_after_decisions_loses_no_audit_record(nodes: tuple[RealNode, RealNode]) -> None:
     a, b = nodes
     grant = Grant(a, "audit-stop")
     grant.wait_until_allowed(a, b)
@@ -83,7 +83,7 @@ def test_a_stop_straight_after_decisions_loses_no_audit_record(nodes: tuple[Node
     assert count == 100
 
 
-def test_a_hung_mariadb_costs_a_login_seconds_and_not_for_ever(nodes: tuple[Node, Node]) -> None:
+def test_a_hung_mariadb_costs_a_login_seconds_and_not_for_ever(nodes: tuple[RealNode, RealNode]) -> None:
     a, b = nodes
     a.processes["mariadb"].signal(signal.SIGSTOP)
     try:

@@ -101,7 +101,7 @@ def test_a_record_that_cannot_be_read_is_left_out_and_said(tmp_path: Path) -> No
 def test_only_one_pump_of_the_group_works_at_a_time(tmp_path: Path) -> None:
     messages = MemoryMessages()
     messages.append(AUDIT_LIST, [record().pack()])
-    messages.acquire(PUMP_LOCK, "another machine", 600)
+    messages.acquire(PUMP_LOCK, "another node", 600)
     mover, log = make_pump(tmp_path, messages)
     assert mover.move() == 0
     assert "another iam-pump" in log.getvalue()

@@ -10,7 +10,7 @@ from contextlib import closing, suppress
 
 import pytest
 from iam_fakes import MemoryMessages, MemoryStore
-from iam_real_servers import A, Node, group
+from iam_real_servers import A, RealNode, group
 
 from samples.iam.stand_in.config import Config
 from samples.iam.stand_in.mariadb import MariaDbStore
@@ -22,14 +22,14 @@ _BOTH = ["in memory", pytest.param("for real", marks=pytest.mark.root)]
 
 
 @pytest.fixture(scope="module")
-def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealNode]:
     with group(tmp_path_factory.mktemp("stores")) as (first, _):
         yield first
 
 
 @pytest.fixture
 def config(request: pytest.FixtureRequest) -> Config:
-    node: Node = request.getfixturevalue("databases")
+    node: RealNode = request.getfixturevalue("databases")
     secrets = node.secrets()
     return Config(
         "iam-apiserver",
@@ -53,7 +53,7 @@ def store(request: pytest.FixtureRequest) -> Store:
     if request.param == "in memory":
         return MemoryStore()
     real: MariaDbStore = request.getfixturevalue("mariadb")
-    node: Node = request.getfixturevalue("databases")
+    node: RealNode = request.getfixturevalue("databases")
     node.sql("DELETE FROM user;", "iam")
     return real
 
@@ -219,7 +219,7 @@ def test_a_subscriber_hears_what_is_published_on_its_channel(messages: Messages)
 
 
 @pytest.mark.root
-def test_a_database_that_is_hung_is_an_error_within_seconds(databases: Node, mariadb: MariaDbStore) -> None:
+def test_a_database_that_is_hung_is_an_error_within_seconds(databases: RealNode, mariadb: MariaDbStore) -> None:
     databases.processes["mariadb"].signal(signal.SIGSTOP)
     try:
         began = time.monotonic()
@@ -232,7 +232,7 @@ def test_a_database_that_is_hung_is_an_error_within_seconds(databases: Node, mar
 
 
 @pytest.mark.root
-def test_a_restart_of_the_database_costs_no_request_afterwards(databases: Node, mariadb: MariaDbStore) -> None:
+def test_a_restart_of_the_database_costs_no_request_afterwards(databases: RealNode, mariadb: MariaDbStore) -> None:
     mariadb.list_users(Page())
     databases.processes["mariadb"].stop()
     databases.start_mariadb()

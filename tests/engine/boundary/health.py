@@ -1,4 +1,4 @@
-"""Stands in for provisioning.health where there are no machines, only their records."""
+"""Stands in for provisioning.health where there are no nodes, only their records."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Stands in for provisioning.host_keys where there are no machines, only their records."""
+"""Stands in for provisioning.host_keys where there are no nodes, only their records."""
 
 from __future__ import annotations
 
-from provisioning.inventory import Host
+from provisioning.inventory import RemoteNode
 
 
-def read_host_keys(host: Host, private_key: str, bastion: Host | None = None) -> tuple[str, ...]:
+def read_host_keys(node: RemoteNode, private_key: str, bastion: RemoteNode | None = None) -> tuple[str, ...]:
     assert private_key
     assert bastion is None or bastion.name == "bastion"
-    return (f"ssh-ed25519 AAAA{host.name}",)
+    return (f"ssh-ed25519 AAAA{node.name}",)

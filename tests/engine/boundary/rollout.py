@@ -1,4 +1,4 @@
-"""Stands in for provisioning.rollout where there are no machines, only their records.
+"""Stands in for provisioning.rollout where there are no nodes, only their records.
 
 Files beside the project tell it what to answer, and keep what it was asked.
 """
@@ -28,7 +28,7 @@ def roll_out(
     report: Callable[[str], None],
 ) -> RolloutResult:
     assert secrets
-    report(f"rolling out to {', '.join(host.name for host in inventory.hosts)}")
+    report(f"rolling out to {', '.join(host.name for host in inventory.nodes)}")
     if Path("fail-rollout").exists():
         raise GateError("iam-b (10.0.4.21): does not serve", seen="502 Bad Gateway", look_at="/var/log/nginx/error.log")
     text = json.dumps({host: manifest.files() for host, manifest in sorted(manifests.items())})
@@ -36,7 +36,7 @@ def roll_out(
 
 
 def drift(inventory: Inventory, manifests: Mapping[str, Manifest], secrets: Mapping[str, str]) -> dict[str, list[str]]:
-    assert inventory.hosts
+    assert inventory.nodes
     assert manifests
     assert secrets
     return {"iam-a": ["/etc/nginx/nginx.conf: worker_connections 1;"]} if Path("drifted").exists() else {}

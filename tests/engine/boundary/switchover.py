@@ -1,4 +1,4 @@
-"""Stands in for provisioning.switchover where there are no machines, only their records.
+"""Stands in for provisioning.switchover where there are no nodes, only their records.
 
 Files beside the project tell it what to answer, and keep what it was asked.
 """
@@ -27,4 +27,4 @@ def _keep(what: str, inventory: Inventory, name: str) -> None:
     times = Path("asked").read_text(encoding="utf-8").count(f" {what} ")
     refused = Path("refuse").read_text(encoding="utf-8") if Path("refuse").exists() else ""
     if Path("no-peer").exists() or refused == f"{what} {times}":
-        raise SwitchoverError(f"{name}: no other machine serves", seen="connection refused")
+        raise SwitchoverError(f"{name}: no other node serves", seen="connection refused")

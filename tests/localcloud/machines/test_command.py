@@ -259,18 +259,33 @@ def test_without_root_it_says_so_and_makes_nothing() -> None:
     assert cloud.left() == NOTHING
 
 
-def test_with_a_tool_missing_it_names_the_tool_its_package_and_the_command_and_makes_nothing() -> None:
+_WITHOUT = (
+    "mount -t tmpfs tmpfs /mnt && mkdir /mnt/upper /mnt/work && "
+    "mount -t overlay overlay -o lowerdir=/etc,upperdir=/mnt/upper,workdir=/mnt/work /etc && rm "
+)
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        ('mount --bind /dev/null "$(command -v nft)"', ["nft (package nftables)", "apt-get install nftables"]),
+        (f"{_WITHOUT} /etc/protocols", ["/etc/protocols (package netbase)", "apt-get install netbase"]),
+        (f"{_WITHOUT} /etc/hosts", ["/etc/hosts, over which", "echo 127.0.0.1 localhost >/etc/hosts"]),
+    ],
+    ids=["a tool", "protocol names", "the hosts file"],
+)
+def test_what_is_missing_is_named_with_the_command_that_adds_it_and_nothing_is_made(
+    damage: str, says: list[str]
+) -> None:
     cloud = LocalCloud(f"c{os.getpid()}")
-    script = 'mount --bind /dev/null "$(command -v nft)" && exec "$@"'
     for command in ("up", "doctor"):
-        words = ["unshare", "--mount", "sh", "-c", script, "sh", *cloud.words(command)]
+        words = ["unshare", "--mount", "sh", "-c", f'{damage} && exec "$@"', "sh", *cloud.words(command)]
         done = subprocess.run(
             words, capture_output=True, text=True, check=False,
             env={**os.environ, "LOCALCLOUD_NAME": cloud.name, "PYTHONPATH": str(Path(__file__).resolve().parents[3])},
         )  # fmt: skip
         assert done.returncode == 1
-        assert "nft (package nftables)" in done.stdout + done.stderr
-        assert "apt-get install nftables" in done.stdout + done.stderr
+        assert [text for text in says if text not in done.stdout + done.stderr] == []
     assert cloud.left() == NOTHING
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from localcloud.providers.plugins import with_plugins
+from localcloud.providers.plugins import PLUGINS, with_plugins
+from operations.cli import find_cli
 
 _DRIVER = Path(__file__).with_name("driver.py")
 _ENGINE_ENVIRONMENT = {
@@ -47,11 +48,12 @@ class Run:
 
 
 class Project:
-    """A program, its configuration and its state."""
+    """A program, its configuration and its state. Runs on localcloud's plugins, or on those of the PATH."""
 
-    def __init__(self, directory: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, directory: Path, environment: Mapping[str, str], stand_ins: Sequence[str] = PLUGINS) -> None:
         self.directory = directory
         self.environment = {**_ENGINE_ENVIRONMENT, **environment}
+        self._stand_ins = stand_ins
         self._program = ""
         self._config: dict[str, str] = {}
         self._driver: subprocess.Popen[str] | None = None
@@ -90,27 +92,38 @@ class Project:
 
     def _run(self, command: str) -> Run:
         answer = self._ask(command)
-        steps = [(one["name"], Step(one["operation"], tuple(one["changed"]), one["differences"])) for one in answer["steps"]]
+        steps = [
+            (one["name"], Step(one["operation"], tuple(one["changed"]), one["differences"])) for one in answer["steps"]
+        ]
         return Run(answer["failure"], answer["changes"], steps)
 
     def _ask(self, command: str) -> Any:
         self.directory.mkdir(exist_ok=True)
         if self._driver is None:
             self._driver = subprocess.Popen(
-                [sys.executable, str(_DRIVER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+                [sys.executable, str(_DRIVER)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env=self._complete_environment(),
             )
         assert self._driver.stdin is not None
         assert self._driver.stdout is not None
         request = {
             "command": command,
             "directory": str(self.directory),
-            "environment": with_plugins({**os.environ, **self.environment}, self.directory / "plugins"),
+            "environment": self._complete_environment(),
             "program": self._program,
             "config": self._config,
         }
         self._driver.stdin.write(json.dumps(request) + "\n")
         self._driver.stdin.flush()
         return json.loads(self._driver.stdout.readline())
+
+    def _complete_environment(self) -> dict[str, str]:
+        path = f"{find_cli(os.environ)}{os.pathsep}{os.environ['PATH']}"
+        environment = {**os.environ, **self.environment, "PATH": path}
+        return with_plugins(environment, self.directory / "plugins", self._stand_ins)
 
 
 def _successful(run: Run) -> Run:

@@ -1,4 +1,4 @@
-"""What the settings become on each machine."""
+"""What the settings become on each node."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pydantic
 import pytest
 import yaml
 
-from provisioning.deployment import Deployment, Domains, Machine
+from provisioning.deployment import Deployment, Domains, Node
 from provisioning.kinds.account import Account
 from provisioning.kinds.archive import Archive
 from provisioning.kinds.base import Thing
@@ -30,23 +30,25 @@ from provisioning.kinds.unit import Unit
 from provisioning.manifest import render
 from provisioning.placeholders import find_names
 from provisioning.services import iam, mariadb, redis
-from settings.data import DataSettings, MongodbSettings
+from settings.data import DataLocation, DataSettings, MongodbSettings
 from settings.iam import IamSettings
 from settings.keepalived import KeepalivedSettings
 from settings.nginx import NginxSettings
 from settings.releases import Release
 
-A = Machine("iam-a", "10.0.4.20", primary=True)
-B = Machine("iam-b", "10.0.4.21")
+A = Node("iam-a", "10.0.4.20")
+B = Node("iam-b", "10.0.4.21")
 STAND_IN = Release("r.tar.gz", "5f" * 32, stand_in=True)
-EXTERNAL = DataSettings(placement="external", mariadb_address="db.example.com:3307", redis_address="10.9.9.9:6380")
+EXTERNAL = DataSettings(
+    location=DataLocation.EXTERNAL, mariadb_address="db.example.com:3307", redis_address="10.9.9.9:6380"
+)
 Kind = TypeVar("Kind")
 
 
 def deployment(**changed: Any) -> Deployment:
     usual = Deployment(
         group="tandem-local",
-        machines=(A, B),
+        nodes=(A, B),
         virtual_ips=("10.0.4.99",),
         domains=Domains("iam.api.example.com", "iam.authz.example.com"),
         nginx=NginxSettings(),
@@ -59,26 +61,26 @@ def deployment(**changed: Any) -> Deployment:
     return replace(usual, **changed)
 
 
-def everything(wanted: Deployment, machine: Machine) -> list[Thing]:
-    return [thing for service in (mariadb, redis, iam) for thing in service.desired(wanted, machine)]
+def everything(wanted: Deployment, node: Node) -> list[Thing]:
+    return [thing for service in (mariadb, redis, iam) for thing in service.desired(wanted, node)]
 
 
 def of_kind(kind: type[Kind], things: list[Thing]) -> list[Kind]:
     return [thing for thing in things if isinstance(thing, kind)]
 
 
-def text_of(path: str, machine: Machine = A, **changed: Any) -> str:
-    return {file.path: file.text for file in of_kind(File, everything(deployment(**changed), machine))}[path]
+def text_of(path: str, node: Node = A, **changed: Any) -> str:
+    return {file.path: file.text for file in of_kind(File, everything(deployment(**changed), node))}[path]
 
 
-def configuration(name: str, machine: Machine = A, **changed: Any) -> dict[str, Any]:
-    return yaml.safe_load(text_of(f"/etc/iam/{name}.yaml", machine, **changed))
+def configuration(name: str, node: Node = A, **changed: Any) -> dict[str, Any]:
+    return yaml.safe_load(text_of(f"/etc/iam/{name}.yaml", node, **changed))
 
 
 # ---- where the data is -----------------------------------------------------------------------------------------------
 
 
-def test_the_databases_are_on_the_first_machine_alone() -> None:
+def test_the_databases_are_on_the_first_node_alone() -> None:
     assert [
         unit.name for unit in of_kind(Unit, [*mariadb.desired(deployment(), A), *redis.desired(deployment(), A)])
     ] == [
@@ -89,9 +91,9 @@ def test_the_databases_are_on_the_first_machine_alone() -> None:
 
 
 def test_external_data_installs_nothing_and_is_what_the_services_are_told() -> None:
-    external = deployment(data=EXTERNAL, machines=(replace(A, primary=False), B))
-    for machine in external.machines:
-        assert mariadb.desired(external, machine) == redis.desired(external, machine) == []
+    external = deployment(data=EXTERNAL, nodes=(replace(A), B))
+    for node in external.nodes:
+        assert mariadb.desired(external, node) == redis.desired(external, node) == []
     apiserver = configuration("iam-apiserver", data=EXTERNAL)
     assert apiserver["mysql"]["host"] == "db.example.com:3307"
     assert (apiserver["redis"]["host"], apiserver["redis"]["port"]) == ("10.9.9.9", 6380)
@@ -127,15 +129,15 @@ def test_each_external_address_must_take_a_connection_before_anything_is_changed
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"mongodb": {"address": "m:1"}}, "mongodb has no meaning with placement on-primary"),
-        ({"placement": "external", "mariadbAddress": "m:1", "redisAddress": "r:1", "mongodb": {}}, "mongodb.address"),
-        ({"placement": "external"}, "mariadbAddress and redisAddress"),
-        ({"placement": "external", "redisAddress": "r:1"}, "needs mariadbAddress"),
-        ({"redisAddress": "r:1"}, "no meaning with placement on-primary"),
-        ({"placement": "external", "mariadbAddress": "nohost", "redisAddress": "r:1"}, "mariadbAddress"),
+        ({"mongodb": {"address": "m:1"}}, "mongodb has no meaning with location first-node"),
+        ({"location": "external", "mariadbAddress": "m:1", "redisAddress": "r:1", "mongodb": {}}, "mongodb.address"),
+        ({"location": "external"}, "mariadbAddress and redisAddress"),
+        ({"location": "external", "redisAddress": "r:1"}, "needs mariadbAddress"),
+        ({"redisAddress": "r:1"}, "no meaning with location first-node"),
+        ({"location": "external", "mariadbAddress": "nohost", "redisAddress": "r:1"}, "mariadbAddress"),
     ],
 )
-def test_addresses_that_do_not_fit_the_placement_are_refused(values: dict[str, Any], words: str) -> None:
+def test_addresses_that_do_not_fit_the_location_are_refused(values: dict[str, Any], words: str) -> None:
     with pytest.raises(pydantic.ValidationError, match=words):
         DataSettings.model_validate(values)
 
@@ -149,12 +151,12 @@ def test_both_listen_on_the_private_address_only() -> None:
 
 
 @pytest.mark.parametrize(
-    ("machines", "connections"), [((A,), 130), ((A, B), 230), ((A, B, Machine("iam-c", "10.0.4.22")), 330)]
+    ("nodes", "connections"), [((A,), 130), ((A, B), 230), ((A, B, Node("iam-c", "10.0.4.22")), 330)]
 )
-def test_connections_are_enough_for_every_machines_pool(machines: tuple[Machine, ...], connections: int) -> None:
-    text = text_of("/etc/mysql/mariadb.conf.d/60-tandem.cnf", machines=machines)
+def test_connections_are_enough_for_every_nodes_pool(nodes: tuple[Node, ...], connections: int) -> None:
+    text = text_of("/etc/mysql/mariadb.conf.d/60-tandem.cnf", nodes=nodes)
     assert f"max_connections = {connections}\n" in text
-    assert configuration("iam-apiserver")["mysql"]["max-open-connections"] * len(machines) < connections
+    assert configuration("iam-apiserver")["mysql"]["max-open-connections"] * len(nodes) < connections
 
 
 def test_accounts_exist_for_the_groups_addresses_and_the_definer_and_for_nobody_else() -> None:
@@ -180,7 +182,7 @@ def test_the_definer_is_there_before_the_schema_whose_triggers_name_it() -> None
     assert database.schema == f"{STAND_IN.path}/sql/iam.sql"
 
 
-def test_accounts_of_machines_that_left_are_removed() -> None:
+def test_accounts_of_nodes_that_left_are_removed() -> None:
     _, query = of_kind(Query, mariadb.desired(deployment(), A))
     kept = "'127.0.0.1', '10.0.4.20', '10.0.4.21'"
     assert kept in query.statement
@@ -196,12 +198,12 @@ def test_the_administrator_is_set_again_only_when_our_secret_changes() -> None:
 # ---- the services' configuration -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("machine", [A, B], ids=lambda machine: machine.name)
+@pytest.mark.parametrize("node", [A, B], ids=lambda node: node.name)
 @pytest.mark.parametrize(("name", "ports"), [("iam-apiserver", (8080, 8443)), ("iam-authz-server", (9090, 9443))])
-def test_http_is_offered_on_the_machines_private_address(machine: Machine, name: str, ports: tuple[int, int]) -> None:
-    given = configuration(name, machine)
+def test_http_is_offered_on_the_nodes_private_address(node: Node, name: str, ports: tuple[int, int]) -> None:
+    given = configuration(name, node)
     for section, port in zip(("insecure", "secure"), ports, strict=True):
-        assert (given[section]["bind-address"], given[section]["bind-port"]) == (machine.private_address, port)
+        assert (given[section]["bind-address"], given[section]["bind-port"]) == (node.private_address, port)
 
 
 def test_what_hands_out_secrets_and_the_pumps_page_are_on_loopback() -> None:
@@ -210,10 +212,10 @@ def test_what_hands_out_secrets_and_the_pumps_page_are_on_loopback() -> None:
     assert configuration("iam-pump")["health-check-address"] == "127.0.0.1:7070"
 
 
-def test_everything_but_addresses_and_certificates_is_the_same_on_all_machines() -> None:
-    def neutral(machine: Machine) -> dict[str, str]:
-        files = {file.path: file.text for file in of_kind(File, iam.desired(deployment(), machine))}
-        own = (machine.private_address, f".{machine.name}@@")
+def test_everything_but_addresses_and_certificates_is_the_same_on_all_nodes() -> None:
+    def neutral(node: Node) -> dict[str, str]:
+        files = {file.path: file.text for file in of_kind(File, iam.desired(deployment(), node))}
+        own = (node.private_address, f".{node.name}@@")
         primary_only = "After=mariadb.service redis-server.service\n"
         return {
             path: re.sub("|".join(map(re.escape, own)), "OWN", text.replace(primary_only, ""))
@@ -221,7 +223,7 @@ def test_everything_but_addresses_and_certificates_is_the_same_on_all_machines()
         }
 
     a, b = neutral(A), neutral(B)
-    # The first machine's own address is also where everybody finds the data.
+    # The first node's own address is also where everybody finds the data.
     assert {path: text.replace("10.0.4.20", "OWN") for path, text in b.items()} == a
 
 
@@ -261,16 +263,16 @@ def test_each_service_logs_to_the_journal_and_to_its_file() -> None:
 
 
 def test_a_file_with_a_secret_is_readable_by_its_service_alone() -> None:
-    for machine in (A, B):
-        for file in of_kind(File, everything(deployment(), machine)):
+    for node in (A, B):
+        for file in of_kind(File, everything(deployment(), node)):
             if find_names(file.text):
                 assert file.mode == 0o640
                 assert (file.owner, file.group) in {("root", "iam"), ("redis", "redis")}, file.path
 
 
 def test_the_secrets_that_are_waited_for_are_those_that_the_program_makes() -> None:
-    def names(machine: Machine) -> set[str]:
-        things = everything(deployment(), machine)
+    def names(node: Node) -> set[str]:
+        things = everything(deployment(), node)
         texts = [file.text for file in of_kind(File, things)]
         texts += [query.statement for query in of_kind(Query, things)]
         texts += [account.password for account in of_kind(Account, things)]
@@ -303,7 +305,7 @@ def test_only_the_stand_in_wants_pythons_packages() -> None:
 
 def test_services_are_started_again_for_ever_and_after_the_databases_where_those_are() -> None:
     for name in ("iam-apiserver", "iam-authz-server", "iam-pump"):
-        on_a, on_b = (text_of(f"/etc/systemd/system/{name}.service", machine) for machine in (A, B))
+        on_a, on_b = (text_of(f"/etc/systemd/system/{name}.service", node) for node in (A, B))
         assert "Restart=always\n" in on_a
         assert "StartLimitIntervalSec=0\n" in on_a
         assert "After=mariadb.service redis-server.service\n" in on_a

@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from operations.health import Health, MachineHealth, examine_machine, make_table
+from operations.health import Health, NodeHealth, examine_node, make_table
 from provisioning.exports import parse_exports
 from provisioning.health import HealthReport, Probe
-from provisioning.inventory import Host, Inventory
+from provisioning.inventory import Inventory, RemoteNode
 
 
 def node(name: str, address: str) -> dict[str, Any]:
     return {
         "name": name, "instance_id": f"ins-{name}", "private_address": address, "ssh_address": address,
-        "user": "debian", "host_keys": ["ssh-ed25519 AAAA"], "holder": True,
+        "user": "debian", "host_keys": ["ssh-ed25519 AAAA"], "eligible": True,
     }  # fmt: skip
 
 
@@ -51,16 +51,16 @@ def probe(*, ok: bool, seen: str) -> HealthReport:
 
 def test_the_inventory_is_what_the_outputs_say() -> None:
     inventory = read_inventory(OUTPUTS)
-    assert [host.name for host in inventory.hosts] == ["iam-a", "iam-b"]
+    assert [host.name for host in inventory.nodes] == ["iam-a", "iam-b"]
     assert inventory.get("iam-b").private_address == "10.0.4.21"
     assert inventory.private_key == "KEY"
 
 
 def test_a_healthy_group_names_who_holds_the_address() -> None:
-    first, second = read_inventory(OUTPUTS).hosts
+    first, second = read_inventory(OUTPUTS).nodes
     health = Health(
         probe(ok=True, seen='200 {"status":"ok"}'),
-        (MachineHealth(first, True, ("10.0.4.99",), ""), MachineHealth(second, True, (), "")),
+        (NodeHealth(first, True, ("10.0.4.99",), ""), NodeHealth(second, True, (), "")),
     )
     assert health.well
     text = shown(health)
@@ -69,21 +69,21 @@ def test_a_healthy_group_names_who_holds_the_address() -> None:
     assert "FAIL" not in text
 
 
-def test_a_sick_machine_is_named_with_what_was_seen_and_the_whole_is_not_well() -> None:
-    first, second = read_inventory(OUTPUTS).hosts
+def test_a_sick_node_is_named_with_what_was_seen_and_the_whole_is_not_well() -> None:
+    first, second = read_inventory(OUTPUTS).nodes
     health = Health(
         probe(ok=True, seen='200 {"status":"ok"}'),
-        (MachineHealth(first, True, ("10.0.4.99",), ""), MachineHealth(second, False, (), "no SSH within 10 s")),
+        (NodeHealth(first, True, ("10.0.4.99",), ""), NodeHealth(second, False, (), "no SSH within 10 s")),
     )
     assert not health.well
     assert "no SSH within 10 s" in shown(health)
 
 
-class FakeMachine:
+class FakeNode:
     """Answers each operation by its name; what it was not given, it may not be asked."""
 
-    def __init__(self, host: Host, answers: dict[str, Any]) -> None:
-        self.host = host
+    def __init__(self, node: RemoteNode, answers: dict[str, Any]) -> None:
+        self.node = node
         self._answers = answers
 
     def call(
@@ -102,13 +102,13 @@ class FakeMachine:
 
 
 @pytest.mark.parametrize(("idle", "seen"), [([], ""), (["iam-apiserver"], "iam-apiserver does not run")])
-def test_an_application_machine_is_asked_for_its_services_and_not_for_nginx(idle: list[str], seen: str) -> None:
-    (host,) = read_inventory({**OUTPUTS, "nodes": [{**node("iam-c", "10.0.4.22"), "holder": False}]}).hosts
-    health = examine_machine(FakeMachine(host, {"idle": idle}), ["10.0.4.99"])
+def test_an_application_node_is_asked_for_its_services_and_not_for_nginx(idle: list[str], seen: str) -> None:
+    (host,) = read_inventory({**OUTPUTS, "nodes": [{**node("iam-c", "10.0.4.22"), "eligible": False}]}).nodes
+    health = examine_node(FakeNode(host, {"idle": idle}), ["10.0.4.99"])
     assert (health.serves, health.seen) == (not idle, seen)
 
 
-def test_a_holder_is_asked_whether_it_could_take_the_address() -> None:
-    host, _ = read_inventory(OUTPUTS).hosts
-    health = examine_machine(FakeMachine(host, {"serves": False, "held": []}), ["10.0.4.99"])
+def test_an_eligible_node_is_asked_whether_it_could_take_the_address() -> None:
+    host, _ = read_inventory(OUTPUTS).nodes
+    health = examine_node(FakeNode(host, {"serves": False, "held": []}), ["10.0.4.99"])
     assert (health.serves, health.seen) == (False, "nginx or keepalived does not run or answer")

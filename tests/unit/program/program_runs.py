@@ -32,16 +32,15 @@ def make_release() -> str:
 # Every choice that changes what is declared, as changes of the local stack.
 OPTIONS: dict[str, dict[str, Any]] = {
     "as it is": {},
-    "three machines": {"machines.nodes": _NODES[:3]},
-    "sixteen machines": {"machines.nodes": _NODES},
+    "three nodes": {"nodes.members": _NODES[:3]},
+    "sixteen nodes": {"nodes.members": _NODES},
     "through a bastion": {"access.mode": "bastion", "access.adminCidrs": ["198.51.100.0/24"]},
-    "public machines": {"access.mode": "public", "access.adminCidrs": ["198.51.100.0/24"]},
+    "public nodes": {"access.mode": "public", "access.adminCidrs": ["198.51.100.0/24"]},
     "two masters": {"keepalived": {"mode": "dual-master"}, "virtualIp.secondAddress": "10.0.4.98"},
     "an existing network": {"network.existing": {"vpcId": "vpc-1234abcd", "subnetId": "subnet-1234abcd"}},
     "external databases": {"data": EXTERNAL, "credentials": {"given": GIVEN}},
     "databases that have moved away": {
-        "machines.dataDisk": {"keep": True},
-        "data": EXTERNAL,
+        "data": {**EXTERNAL, "location": "moved"},
         "credentials": {"given": GIVEN},
     },
     "audit records in MongoDB": {
@@ -61,7 +60,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "a certificate of one's own": {
         "credentials": {"server": make_certificate("iam.api.example.com", "iam.authz.example.com")}
     },
-    "protected": {"protect": True, "machines.terminationProtection": True},
+    "protected": {"protect": True, "nodes.terminationProtection": True},
     "the lecture's timing": {"keepalived": {"profile": "seed"}},
 }
 

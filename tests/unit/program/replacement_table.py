@@ -9,7 +9,7 @@ REPLACED_BY: dict[str, set[str]] = {
     "Security/groupRuleSet": {"securityGroupId"},
     "Key/pair": {"publicKey"},
     "Placement/group": {"type"},
-    # Zone is ignored, and no public address is ever allocated: no setting replaces a machine.
+    # Zone is ignored, and no public address is ever allocated: no setting replaces a node.
     "Instance/instance": {"allocatePublicIp", "availabilityZone"},
     "Ha/vip": {"checkAssociate", "subnetId", "vip", "vpcId"},
     "Ha/vipInstanceAttachment": {"haVipId", "instanceId", "instanceType"},

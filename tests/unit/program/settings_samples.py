@@ -18,7 +18,7 @@ RELEASE = Release(source="iam.tar.gz", sha256="0" * 64)
 ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ4jd2fBO9T1nJ0Z3ZQf0mXU3d8T5l5n1yqB2YV3c0aa somebody"
 
 # Databases of somebody's own, and their passwords.
-EXTERNAL = {"placement": "external", "mariadbAddress": "10.0.9.1:3306", "redisAddress": "10.0.9.2:6379"}
+EXTERNAL = {"location": "external", "mariadbAddress": "10.0.9.1:3306", "redisAddress": "10.0.9.2:6379"}
 GIVEN = {"mariadbPassword": "given-mariadb-password", "redisPassword": "given-redis-password"}
 
 
@@ -28,7 +28,7 @@ def sections(stack: str = "local") -> dict[str, Any]:
 
 
 def with_value(values: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
-    """A copy with one value set ("machines.nodes.0.name"), or taken out with ABSENT."""
+    """A copy with one value set ("nodes.members.0.name"), or taken out with ABSENT."""
     changed = copy.deepcopy(values)
     *way, last = [int(part) if part.isdigit() else part for part in path.split(".")]
     holder: Any = changed

@@ -24,10 +24,10 @@ def _limits(declared: Run, policy: str) -> dict[str, str]:
     return {rule["metricName"]: f"{rule['value']} {rule['unit']}" for rule in found["conditions"]["rules"]}
 
 
-def test_cpu_memory_and_disk_of_every_machine_are_watched() -> None:
+def test_cpu_memory_and_disk_of_every_node_are_watched() -> None:
     declared = run_option("alarms")
-    assert _limits(declared, "machines") == {"CpuUsage": "90 %", "MemUsage": "90 %", "CvmDiskUsage": "85 %"}
-    assert _watched(declared, "machines") == [{"unInstanceId": f"machines.iam-{name}.id"} for name in "ab"]
+    assert _limits(declared, "nodes") == {"CpuUsage": "90 %", "MemUsage": "90 %", "CvmDiskUsage": "85 %"}
+    assert _watched(declared, "nodes") == [{"unInstanceId": f"nodes.iam-{name}.id"} for name in "ab"]
 
 
 def test_traffic_of_every_public_address_is_watched() -> None:

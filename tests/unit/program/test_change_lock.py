@@ -11,17 +11,17 @@ from provisioning.errors import SwitchoverError
 
 
 class FakeGroup:
-    """Two machines that serve, unless a test says otherwise. Keeps what was asked, in order."""
+    """Two nodes that serve, unless a test says otherwise. Keeps what was asked, in order."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.refusals = 0  # so many times no peer serves
 
-    async def switch_over(self, machine: str) -> None:
-        self._leave(f"{machine} hands over")
+    async def switch_over(self, node: str) -> None:
+        self._leave(f"{node} hands over")
 
-    async def retire(self, machine: str) -> None:
-        self._leave(f"{machine} retires")
+    async def retire(self, node: str) -> None:
+        self._leave(f"{node} retires")
 
     def _leave(self, what: str) -> None:
         self.asked.append(what)
@@ -44,7 +44,7 @@ def _run(test: Callable[[ChangeLock, FakeGroup, FakeClock], Coroutine[Any, Any, 
     asyncio.run(test(ChangeLock(group, clock.sleep), group, clock))
 
 
-def test_a_second_machine_waits_until_the_first_is_done() -> None:
+def test_a_second_node_waits_until_the_first_is_done() -> None:
     async def test(change_lock: ChangeLock, group: FakeGroup, _clock: FakeClock) -> None:
         await change_lock.begin_change("a")
         second = asyncio.create_task(change_lock.begin_change("b"))
@@ -71,7 +71,7 @@ def test_the_first_refusal_is_final_and_later_ones_are_waited_out() -> None:
     async def test(change_lock: ChangeLock, group: FakeGroup, clock: FakeClock) -> None:
         await change_lock.begin_change("a")
         change_lock.end("a")
-        # The machine changed a moment ago is still booting.
+        # The node changed a moment ago is still booting.
         group.refusals = 3
         await change_lock.begin_change("b")
         assert clock.waited_s == 15
@@ -80,7 +80,7 @@ def test_the_first_refusal_is_final_and_later_ones_are_waited_out() -> None:
     _run(test)
 
 
-def test_waiting_for_a_machine_that_never_comes_back_ends() -> None:
+def test_waiting_for_a_node_that_never_comes_back_ends() -> None:
     async def test(change_lock: ChangeLock, group: FakeGroup, clock: FakeClock) -> None:
         await change_lock.begin_change("a")
         change_lock.end("a")
@@ -92,7 +92,7 @@ def test_waiting_for_a_machine_that_never_comes_back_ends() -> None:
     _run(test)
 
 
-def test_a_failed_change_lets_the_next_machine_go_on() -> None:
+def test_a_failed_change_lets_the_next_node_go_on() -> None:
     async def test(change_lock: ChangeLock, _group: FakeGroup, _clock: FakeClock) -> None:
         await change_lock.begin_change("a")
         waiting = asyncio.create_task(change_lock.begin_change("b"))
@@ -113,7 +113,7 @@ def test_the_end_of_a_turn_that_was_never_taken_is_nothing() -> None:
     _run(test)
 
 
-def test_a_replaced_machine_retires_once_however_much_hangs_on_it() -> None:
+def test_a_replaced_node_retires_once_however_much_hangs_on_it() -> None:
     async def test(change_lock: ChangeLock, group: FakeGroup, _clock: FakeClock) -> None:
         # Its virtual IP, its data disk and itself, at the same time.
         await asyncio.gather(*(change_lock.begin_removal("a") for _ in range(3)))
@@ -145,7 +145,7 @@ def test_destroy_asks_nobody() -> None:
     _run(test)
 
 
-def test_a_machine_taken_out_of_the_settings_retires_while_the_others_stay() -> None:
+def test_a_node_taken_out_of_the_settings_retires_while_the_others_stay() -> None:
     async def test(change_lock: ChangeLock, group: FakeGroup, _clock: FakeClock) -> None:
         change_lock.declare("a")
         change_lock.declare("b")

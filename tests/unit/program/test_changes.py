@@ -20,42 +20,42 @@ pytestmark = pytest.mark.xdist_group("changes of the program")
 _A, _B = {"name": "iam-a", "address": "10.0.4.20"}, {"name": "iam-b", "address": "10.0.4.21"}
 _C, _D = {"name": "iam-c", "address": "10.0.4.22"}, {"name": "iam-d", "address": "10.0.4.23"}
 _EXTERNAL = {"data": EXTERNAL, "credentials": {"given": GIVEN}}
-_KEPT = {**_EXTERNAL, "machines.dataDisk": {"keep": True}}
-_GROUP = {"machines.nodes": [_A, _B, _C]}
+_KEPT = {**_EXTERNAL, "data": {**EXTERNAL, "location": "moved"}}
+_GROUP = {"nodes.members": [_A, _B, _C]}
 _EXISTING = {"network.existing": {"vpcId": "vpc-1234abcd", "subnetId": "subnet-1234abcd"}}
 
 # What was deployed and what is wanted, as changes of the local stack; then the key, and words of the advice.
 REFUSED: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
-    ("the first machine goes", _GROUP, {"machines.nodes": [_B, _C]},
-     "machines.nodes", "iam-a has the databases and their disk"),
-    ("the machines change places", _GROUP, {"machines.nodes": [_B, _A, _C]}, "machines.nodes", "Keep iam-a first"),
+    ("the first node goes", _GROUP, {"nodes.members": [_B, _C]},
+     "nodes.members", "iam-a has the databases and their disk"),
+    ("the nodes change places", _GROUP, {"nodes.members": [_B, _A, _C]}, "nodes.members", "Keep iam-a first"),
     ("the databases move and their disk goes", {}, _EXTERNAL,
-     "data.placement", "the disk with the databases of iam-a would be deleted in this run"),
-    ("the databases move and their machine goes", _GROUP, {**_KEPT, "machines.nodes": [_B, _C]},
-     "machines.nodes", "Keep iam-a first in the `up` that sets data.placement external"),
-    ("a machine has a new name", _GROUP, {"machines.nodes": [_A, {**_B, "name": "iam-x"}, _C]},
-     "machines.nodes[1].address", "10.0.4.21 is iam-b's, wanted is iam-x: a name is for life too"),
-    ("two machines change addresses", _GROUP,
-     {"machines.nodes": [_A, {**_B, "address": "10.0.4.22"}, {**_C, "address": "10.0.4.21"}]},
-     "machines.nodes[2].address", "iam-c is at 10.0.4.22 for life"),
-    ("a machine has a new address", _GROUP, {"machines.nodes": [_A, {**_B, "address": "10.0.4.30"}, _C]},
-     "machines.nodes[1].address", "Add a machine with the new address under a new name"),
-    ("a new machine wants the old virtual IP", {},
-     {"machines.nodes": [_A, _B, {"name": "iam-c", "address": "10.0.4.99"}], "virtualIp.address": "10.0.4.98"},
-     "machines.nodes[2].address", "10.0.4.99 is the virtual IP's"),
-    ("a new machine wants the bastion's address",
-     {"access.mode": "bastion"}, {"machines.nodes": [_A, _B, {"name": "iam-c", "address": "10.0.4.5"}]},
-     "machines.nodes[2].address", "10.0.4.5 is the bastion's"),
-    ("two machines go", {"machines.nodes": [_A, _B, _C, _D]}, {"machines.nodes": [_A, _B]},
-     "machines.nodes", "Take one out, `up`, then the next: keep iam-d for now"),
-    ("a machine goes that the cloud protects", {**_GROUP, "machines.terminationProtection": True},
-     {"machines.terminationProtection": True}, "machines.terminationProtection", "refuse to delete iam-c"),
-    ("a machine and its protection go at once", {**_GROUP, "machines.terminationProtection": True}, {},
-     "machines.terminationProtection", "Set it to false with iam-c still there"),
-    ("a smaller system disk", {"machines.systemDisk": {"sizeGib": 100}}, {},
-     "machines.systemDisk.sizeGib", "it is 100, wanted is 50: a disk can grow, never shrink"),
-    ("a smaller data disk", {"machines.dataDisk": {"sizeGib": 30}}, {}, "machines.dataDisk.sizeGib", "Keep 30"),
-    ("another zone", {}, {"network.zone": "ap-guangzhou-7"}, "network.zone", "would be deleted under its machines"),
+     "data.location", "the disk with the databases of iam-a would be deleted in this run"),
+    ("the databases move and their node goes", _GROUP, {**_KEPT, "nodes.members": [_B, _C]},
+     "nodes.members", "Keep iam-a first in the `up` that sets data.location moved"),
+    ("a node has a new name", _GROUP, {"nodes.members": [_A, {**_B, "name": "iam-x"}, _C]},
+     "nodes.members[1].address", "10.0.4.21 is iam-b's, wanted is iam-x: a name is for life too"),
+    ("two nodes change addresses", _GROUP,
+     {"nodes.members": [_A, {**_B, "address": "10.0.4.22"}, {**_C, "address": "10.0.4.21"}]},
+     "nodes.members[2].address", "iam-c is at 10.0.4.22 for life"),
+    ("a node has a new address", _GROUP, {"nodes.members": [_A, {**_B, "address": "10.0.4.30"}, _C]},
+     "nodes.members[1].address", "Add a node with the new address under a new name"),
+    ("a new node wants the old virtual IP", {},
+     {"nodes.members": [_A, _B, {"name": "iam-c", "address": "10.0.4.99"}], "virtualIp.address": "10.0.4.98"},
+     "nodes.members[2].address", "10.0.4.99 is the virtual IP's"),
+    ("a new node wants the bastion's address",
+     {"access.mode": "bastion"}, {"nodes.members": [_A, _B, {"name": "iam-c", "address": "10.0.4.5"}]},
+     "nodes.members[2].address", "10.0.4.5 is the bastion's"),
+    ("two nodes go", {"nodes.members": [_A, _B, _C, _D]}, {"nodes.members": [_A, _B]},
+     "nodes.members", "Take one out, `up`, then the next: keep iam-d for now"),
+    ("a node goes that the cloud protects", {**_GROUP, "nodes.terminationProtection": True},
+     {"nodes.terminationProtection": True}, "nodes.terminationProtection", "refuse to delete iam-c"),
+    ("a node and its protection go at once", {**_GROUP, "nodes.terminationProtection": True}, {},
+     "nodes.terminationProtection", "Set it to false with iam-c still there"),
+    ("a smaller system disk", {"nodes.systemDisk": {"sizeGib": 100}}, {},
+     "nodes.systemDisk.sizeGib", "it is 100, wanted is 50: a disk can grow, never shrink"),
+    ("a smaller data disk", {"nodes.dataDisk": {"sizeGib": 30}}, {}, "nodes.dataDisk.sizeGib", "Keep 30"),
+    ("another zone", {}, {"network.zone": "ap-guangzhou-7"}, "network.zone", "would be deleted under its nodes"),
     ("another VPC", {}, {"network.vpcCidr": "10.0.0.0/12"}, "network.vpcCidr", "it is 10.0.0.0/16"),
     ("a wider subnet", {}, {"network.subnetCidr": "10.0.4.0/23"}, "network.subnetCidr", "a stack of its own"),
     ("somebody's network", {}, _EXISTING, "network.existing", "it is none"),
@@ -64,16 +64,16 @@ REFUSED: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
 
 TAKEN: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("nothing changes", _GROUP, _GROUP),
-    ("a machine comes", {}, _GROUP),
-    ("the last machine goes", _GROUP, {}),
-    ("the second machine goes", _GROUP, {"machines.nodes": [_A, _C]}),
-    ("the protection goes first", {**_GROUP, "machines.terminationProtection": True}, _GROUP),
-    ("the first machine goes, and holds no data", {**_GROUP, **_EXTERNAL}, {**_EXTERNAL, "machines.nodes": [_B, _C]}),
-    ("the first machine gives the data away", {**_GROUP}, {**_GROUP, **_KEPT}),
+    ("a node comes", {}, _GROUP),
+    ("the last node goes", _GROUP, {}),
+    ("the second node goes", _GROUP, {"nodes.members": [_A, _C]}),
+    ("the protection goes first", {**_GROUP, "nodes.terminationProtection": True}, _GROUP),
+    ("the first node goes, and holds no data", {**_GROUP, **_EXTERNAL}, {**_EXTERNAL, "nodes.members": [_B, _C]}),
+    ("the first node gives the data away", {**_GROUP}, {**_GROUP, **_KEPT}),
     ("the disk that is no longer used goes", {**_GROUP, **_KEPT}, {**_GROUP, **_EXTERNAL}),
     ("the databases come back to their disk", _KEPT, {}),
-    ("a disk grows", {}, {"machines.systemDisk": {"sizeGib": 100}, "machines.dataDisk": {"sizeGib": 30}}),
-    ("a new data disk is smaller than one that went", {**_EXTERNAL, "machines.dataDisk": {"sizeGib": 30}}, {}),
+    ("a disk grows", {}, {"nodes.systemDisk": {"sizeGib": 100}, "nodes.dataDisk": {"sizeGib": 30}}),
+    ("a new data disk is smaller than one that went", {**_EXTERNAL, "nodes.dataDisk": {"sizeGib": 30}}, {}),
     ("the virtual IP moves", {}, {"virtualIp.address": "10.0.4.98"}),
     ("the bastion goes", {"access.mode": "bastion"}, {}),
     ("somebody's network is described better", {**_EXISTING, "network.vpcCidr": "10.0.0.0/15"}, _EXISTING),
@@ -113,7 +113,7 @@ def test_before_the_first_deployment_everything_is_possible() -> None:
 def test_all_of_them_are_reported_at_once() -> None:
     with pytest.raises(ChangeError, match="asks for 2 changes that a deployed group cannot make; nothing was changed"):
         refuse_impossible_changes(
-            parse(with_values(sections(), {"machines.nodes": [_B, _C], "network.zone": "ap-guangzhou-7"})),
+            parse(with_values(sections(), {"nodes.members": [_B, _C], "network.zone": "ap-guangzhou-7"})),
             _exports(_GROUP),
         )
 
@@ -124,7 +124,7 @@ def test_nothing_is_declared_by_then(*, preview: bool) -> None:
     with pytest.raises(ChangeError):
         fake_cloud.run_program(
             "local",
-            config_of("local", {"machines.nodes": [_B, _A]}),
+            config_of("local", {"nodes.members": [_B, _A]}),
             preview=preview,
             last=_exports({}),
             run=declared,
@@ -141,5 +141,5 @@ def test_a_deployed_group_is_declared_again_as_it_is() -> None:
 
 def test_what_was_never_there_is_not_asked_for() -> None:
     """An export of an older version has none of what binds the next run."""
-    older = {key: value for key, value in _exports({}).items() if key not in {"primary", "network", "disks"}}
+    older = {key: value for key, value in _exports({}).items() if key not in {"data_node", "network", "disks"}}
     refuse_impossible_changes(parse(with_values(sections(), {"dns": ABSENT})), older)

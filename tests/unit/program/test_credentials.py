@@ -57,11 +57,11 @@ def test_a_secret_that_was_given_is_not_made() -> None:
     assert "secrets" in rollout.secret_inputs
 
 
-def test_machines_are_logged_in_to_by_an_rsa_key_which_is_all_that_the_cloud_imports() -> None:
+def test_nodes_are_logged_in_to_by_an_rsa_key_which_is_all_that_the_cloud_imports() -> None:
     declared = run("local")
     key = declared.get("credentials-deployment-key").inputs
     assert (key["algorithm"], key["rsaBits"]) == ("RSA", 4096)
-    assert declared.get("machines-key").inputs["publicKey"] == "credentials-deployment-key.publicKeyOpenssh"
+    assert declared.get("nodes-key").inputs["publicKey"] == "credentials-deployment-key.publicKeyOpenssh"
 
 
 def test_the_ca_never_renews_with_its_leaves() -> None:

@@ -17,16 +17,16 @@ from components.host_keys import HostKeysProvider
 from components.preview_text import read_manifest, show_files, show_things
 from components.rollout import RolloutProvider, find_departed
 from provisioning.errors import GateError
-from provisioning.exports import parse_exports, parse_host, parse_inventory
+from provisioning.exports import parse_exports, parse_inventory, parse_node
 
-_HOST = {
+_NODE = {
     "name": "iam-a",
     "instance_id": "ins-1",
     "private_address": "10.0.4.20",
     "ssh_address": "10.0.4.20",
     "user": "debian",
     "host_keys": ["ssh-ed25519 AAAA"],
-    "holder": True,
+    "eligible": True,
 }
 
 
@@ -72,17 +72,16 @@ def test_a_fault_of_our_own_keeps_its_traceback() -> None:
     assert "in fail" in _as_pulumi_shows_it(fail)
 
 
-def test_host_keys_are_read_again_for_a_new_machine_only() -> None:
+def test_host_keys_are_read_again_for_a_new_node_only() -> None:
     provider = HostKeysProvider()
-    old = {"instance_id": "ins-1", "machine": _HOST, "private_key": "k", "host_keys": ["x"]}
+    old = {"instance_id": "ins-1", "node": _NODE, "private_key": "k", "host_keys": ["x"]}
     assert (
-        provider.diff("iam-a", old, {**old, "private_key": "another", "machine": {**_HOST, "user": "u"}}).changes
-        is False
+        provider.diff("iam-a", old, {**old, "private_key": "another", "node": {**_NODE, "user": "u"}}).changes is False
     )
     new = provider.diff("iam-a", old, {**old, "instance_id": "ins-2"})
     assert (new.changes, new.replaces) == (True, [])
-    # The engine asks so when the machine is about to be replaced: all of an input that depends on it is unknown.
-    assert provider.diff("iam-a", old, {**old, "instance_id": object(), "machine": object()}).changes is True
+    # The engine asks so when the node is about to be replaced: all of an input that depends on it is unknown.
+    assert provider.diff("iam-a", old, {**old, "instance_id": object(), "node": object()}).changes is True
 
 
 def _rollout_inputs() -> dict[str, Any]:
@@ -95,7 +94,7 @@ def test_an_unchanged_rollout_is_no_change() -> None:
     assert RolloutProvider().diff("x", {**inputs, "revision": "r", "drift": {}}, inputs).changes is False
 
 
-@pytest.mark.parametrize("key", ["hosts", "files", "manifests", "values", "secrets", "virtual_ips", "private_key"])
+@pytest.mark.parametrize("key", ["nodes", "files", "manifests", "values", "secrets", "virtual_ips", "private_key"])
 def test_every_input_of_a_rollout_makes_it_run(key: str) -> None:
     inputs = _rollout_inputs()
     old = {**inputs, "revision": "r", "drift": {}}
@@ -103,9 +102,9 @@ def test_every_input_of_a_rollout_makes_it_run(key: str) -> None:
     assert (found.changes, found.replaces) == (True, [])
 
 
-def test_a_machine_that_left_the_group_is_not_one_that_was_replaced() -> None:
-    old = {"hosts": [_HOST, {**_HOST, "name": "iam-b"}, {**_HOST, "name": "iam-c"}]}
-    new = {"hosts": [_HOST, {**_HOST, "name": "iam-b", "instance_id": "ins-9"}]}
+def test_a_node_that_left_the_group_is_not_one_that_was_replaced() -> None:
+    old = {"nodes": [_NODE, {**_NODE, "name": "iam-b"}, {**_NODE, "name": "iam-c"}]}
+    new = {"nodes": [_NODE, {**_NODE, "name": "iam-b", "instance_id": "ins-9"}]}
     assert find_departed(old, new) == ["iam-c"]
 
 
@@ -138,11 +137,11 @@ def test_no_text_reads_as_yaml_or_json() -> None:
             yaml.safe_load(text)
 
 
-def test_machines_survive_the_way_through_pulumi() -> None:
-    host = parse_host(_HOST)
+def test_nodes_survive_the_way_through_pulumi() -> None:
+    host = parse_node(_NODE)
     assert (host.name, host.ssh_port, host.host_keys) == ("iam-a", 22, ("ssh-ed25519 AAAA",))
     inventory = parse_inventory(
-        {"group": "tandem-local", "hosts": [_HOST], "virtual_ips": ["10.0.4.99"], "private_key": "k", "bastion": _HOST}
+        {"group": "tandem-local", "nodes": [_NODE], "virtual_ips": ["10.0.4.99"], "private_key": "k", "bastion": _NODE}
     )
     assert inventory.bastion == host
 
@@ -152,7 +151,7 @@ def test_hooks_find_the_group_in_the_exports() -> None:
     parsed = parse_exports(exports)
     assert parsed is not None
     inventory = parsed.inventory
-    assert [host.name for host in inventory.hosts] == ["iam-a", "iam-b"]
+    assert [host.name for host in inventory.nodes] == ["iam-a", "iam-b"]
     assert inventory.private_key == "credentials-deployment-key.privateKeyOpenssh"
     assert inventory.bastion is not None
     assert parse_exports({}) is None

@@ -13,7 +13,7 @@ from pulumi.runtime.stack import run_pulumi_func
 from test_change_lock import FakeGroup
 
 from components.change_lock import ChangeLock
-from components.hooks import Hooks, changed_keys, machine_of, of_machine
+from components.hooks import Hooks, changed_keys, node_of, of_node
 from provisioning.errors import SwitchoverError
 
 
@@ -39,21 +39,21 @@ def _in_pulumi(test: Callable[[], Any]) -> Callable[[], None]:
     return wrapper
 
 
-def _args(machine: str, old: dict[str, Any], new: dict[str, Any]) -> ResourceHookArgs:
-    return ResourceHookArgs("urn", "id", of_machine("machines", machine), "type", new_inputs=new, old_inputs=old)
+def _args(node: str, old: dict[str, Any], new: dict[str, Any]) -> ResourceHookArgs:
+    return ResourceHookArgs("urn", "id", of_node("nodes", node), "type", new_inputs=new, old_inputs=old)
 
 
 def _update_hooks(hooks: Hooks) -> tuple[Any, Any]:
-    refuse, take = hooks.machine.before_update or []
+    refuse, take = hooks.node.before_update or []
     return refuse, take
 
 
 @_in_pulumi
-async def test_resized_machines_are_changed_one_at_a_time() -> None:
+async def test_resized_nodes_are_changed_one_at_a_time() -> None:
     group = FakeGroup()
     hooks = Hooks(ChangeLock(group))
     _, take = _update_hooks(hooks)
-    (end,) = hooks.machine.after_update or []
+    (end,) = hooks.node.after_update or []
     sizes = {"instanceType": "S5.MEDIUM2"}, {"instanceType": "S5.MEDIUM4"}
     await take(_args("a", *sizes))
     second = asyncio.create_task(take(_args("b", *sizes)))
@@ -96,19 +96,19 @@ async def test_a_change_that_fails_gives_the_turn_back_and_is_not_tried_again() 
     group = FakeGroup()
     hooks = Hooks(ChangeLock(group))
     _, take = _update_hooks(hooks)
-    (on_error,) = hooks.machine.on_error or []
+    (on_error,) = hooks.node.on_error or []
     await take(_args("a", {"instanceType": "1"}, {"instanceType": "2"}))
-    assert on_error(ErrorHookArgs("urn", "id", "machines.a", "type", failed_operation="update")) is False
+    assert on_error(ErrorHookArgs("urn", "id", "nodes.a", "type", failed_operation="update")) is False
     await asyncio.wait_for(take(_args("b", {"instanceType": "1"}, {"instanceType": "2"})), 1)
 
 
 @_in_pulumi
-async def test_what_hangs_on_a_machine_waits_for_it_to_retire() -> None:
+async def test_what_hangs_on_a_node_waits_for_it_to_retire() -> None:
     group = FakeGroup()
     hooks = Hooks(ChangeLock(group))
     (leave,) = hooks.attachment.before_delete or []
-    assert hooks.machine.before_delete == [leave]
-    for name in ("vip.a", "machines-data.a", "machines.a"):
+    assert hooks.node.before_delete == [leave]
+    for name in ("vip.a", "nodes-data.a", "nodes.a"):
         await cast("Awaitable[None]", leave(ResourceHookArgs("urn", "id", name, "type")))
     assert group.asked == ["a retires"]
 
@@ -119,20 +119,20 @@ def test_secrets_and_defaults_are_no_changes() -> None:
     assert changed_keys(old, new) == frozenset()
 
 
-def test_a_resource_knows_its_machine_by_its_name() -> None:
-    assert machine_of(of_machine("vip2", "iam-a")) == "iam-a"
+def test_a_resource_knows_its_node_by_its_name() -> None:
+    assert node_of(of_node("vip2", "iam-a")) == "iam-a"
 
 
-def test_machines_and_what_hangs_on_them_have_the_hooks() -> None:
+def test_nodes_and_what_hangs_on_them_have_the_hooks() -> None:
     declared = run("local", {"access.mode": "public"})
     hooked = {"Instance/instance", "Ha/vipInstanceAttachment", "Cbs/storageAttachment", "Eip/association"}
     for each in declared.resources:
         before_delete = list(each.request.hooks.before_delete)
         assert before_delete == (["leave-group"] if each.type.split(":")[1] in hooked else []), each.name
-    machine = declared.get("machines.iam-a").request.hooks
-    assert list(machine.before_update) == ["refuse-a-new-address", "take-change-lock"]
-    assert list(machine.after_update) == ["release-change-lock"]
-    assert list(machine.on_error) == ["release-change-lock-after-failure"]
+    node = declared.get("nodes.iam-a").request.hooks
+    assert list(node.before_update) == ["refuse-a-new-address", "take-change-lock"]
+    assert list(node.after_update) == ["release-change-lock"]
+    assert list(node.on_error) == ["release-change-lock-after-failure"]
 
 
 def _some_output() -> Output[str]:

@@ -41,19 +41,19 @@ def _cloud(declared: Run) -> list[Declared]:
 
 
 @every_run
-def test_the_internet_reaches_web_ports_of_the_holders_only(stack: str, option: str) -> None:
+def test_the_internet_reaches_web_ports_of_the_eligible_nodes_only(stack: str, option: str) -> None:
     declared = run_any(stack, option)
     for rules in declared.of_kind("Security/groupRuleSet"):
         for rule in rules.inputs["ingresses"]:
             if ip_network(rule["cidrBlock"]).prefixlen < 8:
                 assert (rule["protocol"], rule["port"]) in {("TCP", "443"), ("TCP", "80")}
-                assert rules.name == "firewall-holders-rules"
+                assert rules.name == "firewall-eligible-rules"
 
 
 @every_run
 def test_ssh_comes_from_the_bastion_or_the_administrators_only(stack: str, option: str) -> None:
     declared = run_any(stack, option)
-    bastions = [m.inputs["privateIp"] for m in declared.of_kind("Instance/instance") if m.name == "machines.bastion"]
+    bastions = [m.inputs["privateIp"] for m in declared.of_kind("Instance/instance") if m.name == "nodes.bastion"]
     admins = {"172.31.255.2/32", "198.51.100.0/24"}
     for rules in declared.of_kind("Security/groupRuleSet"):
         wanted = {f"{bastion}/32" for bastion in bastions} if bastions else admins
@@ -65,16 +65,16 @@ def test_ssh_comes_from_the_bastion_or_the_administrators_only(stack: str, optio
 
 
 @every_run
-def test_all_protocols_pass_between_those_that_may_hold_the_address_only(stack: str, option: str) -> None:
+def test_all_protocols_pass_between_eligible_nodes_only(stack: str, option: str) -> None:
     declared = run_any(stack, option)
-    nodes = {f"{each['private_address']}/32": each["holder"] for each in declared.exports["nodes"]}
-    holders = {address for address, holder in nodes.items() if holder}
+    nodes = {f"{each['private_address']}/32": each["eligible"] for each in declared.exports["nodes"]}
+    eligible_nodes = {address for address, eligible in nodes.items() if eligible}
     for rules in declared.of_kind("Security/groupRuleSet"):
         ingresses = rules.inputs["ingresses"]
         assert {rule["action"] for rule in ingresses} == {"ACCEPT"}
         everything = {rule["cidrBlock"] for rule in ingresses if rule["protocol"] == "ALL"}
-        assert everything == (holders if rules.name == "firewall-holders-rules" else set())
-        # All else is TCP in capitals, and a machine of the group is let in by all of its ports or by none.
+        assert everything == (eligible_nodes if rules.name == "firewall-eligible-rules" else set())
+        # All else is TCP in capitals, and a node of the group is let in by all of its ports or by none.
         assert {rule["protocol"] for rule in ingresses} <= {"TCP", "ALL"}
         from_group = {rule["cidrBlock"]: rule["port"] for rule in ingresses if rule["cidrBlock"] in nodes}
         assert from_group == ({} if rules.name == "firewall-bastion-rules" else dict.fromkeys(nodes, "ALL"))
@@ -91,38 +91,38 @@ def test_everything_may_go_out(stack: str, option: str) -> None:
 
 
 @every_run
-def test_clients_are_let_in_to_the_holders(stack: str, option: str) -> None:
+def test_clients_are_let_in_to_the_eligible_nodes(stack: str, option: str) -> None:
     web = {
         rule["port"]
-        for rule in run_any(stack, option).get("firewall-holders-rules").inputs["ingresses"]
+        for rule in run_any(stack, option).get("firewall-eligible-rules").inputs["ingresses"]
         if rule["cidrBlock"] == "0.0.0.0/0"
     }
     assert web == {"80", "443"}
 
 
 @every_run
-def test_machines_take_keys_only_and_no_public_address_of_their_own(stack: str, option: str) -> None:
-    for machine in run_any(stack, option).of_kind("Instance/instance"):
-        assert machine.inputs["keyIds"]
-        assert "password" not in machine.inputs
-        assert machine.inputs["allocatePublicIp"] is False
-        assert len(machine.inputs["orderlySecurityGroups"]) == 1
-        assert re.fullmatch(r"img-[0-9a-z]+", machine.inputs["imageId"])
+def test_nodes_take_keys_only_and_no_public_address_of_their_own(stack: str, option: str) -> None:
+    for node in run_any(stack, option).of_kind("Instance/instance"):
+        assert node.inputs["keyIds"]
+        assert "password" not in node.inputs
+        assert node.inputs["allocatePublicIp"] is False
+        assert len(node.inputs["orderlySecurityGroups"]) == 1
+        assert re.fullmatch(r"img-[0-9a-z]+", node.inputs["imageId"])
 
 
 @every_run
 def test_user_data_is_secret_and_fits_in_16_kib(stack: str, option: str) -> None:
-    for machine in run_any(stack, option).of_kind("Instance/instance"):
-        assert "userDataRaw" in machine.secret_inputs
-        assert len(machine.inputs["userDataRaw"].encode()) * 4 / 3 <= 16 * 1024
+    for node in run_any(stack, option).of_kind("Instance/instance"):
+        assert "userDataRaw" in node.secret_inputs
+        assert len(node.inputs["userDataRaw"].encode()) * 4 / 3 <= 16 * 1024
 
 
 @every_run
-def test_what_a_machine_was_born_with_never_changes_it(stack: str, option: str) -> None:
-    for machine in run_any(stack, option).of_kind("Instance/instance"):
+def test_what_a_node_was_born_with_never_changes_it(stack: str, option: str) -> None:
+    for node in run_any(stack, option).of_kind("Instance/instance"):
         wanted = {"imageId", "userDataRaw", "keyIds", "availabilityZone", "systemDiskType"}
         agents = {"disableSecurityService", "disableMonitorService", "disableAutomationService"}
-        assert machine.ignores == wanted | agents
+        assert node.ignores == wanted | agents
 
 
 @every_run
@@ -133,7 +133,7 @@ def test_what_can_be_there_once_is_gone_before_its_successor_comes(stack: str, o
 
 
 @every_run
-def test_only_attached_machines_may_announce_a_virtual_ip(stack: str, option: str) -> None:
+def test_only_attached_nodes_may_announce_a_virtual_ip(stack: str, option: str) -> None:
     declared = run_any(stack, option)
     for havip in declared.of_kind("Ha/vip"):
         assert havip.inputs["checkAssociate"] is True
@@ -163,8 +163,8 @@ def test_everything_that_has_tags_says_whose_it_is(stack: str, option: str) -> N
     for each in _cloud(run_any(stack, option)):
         assert (each.kind in _WITH_TAGS) != (each.kind in _WITHOUT_TAGS), f"new type: {each.kind}"
         if each.kind in _WITH_TAGS:
-            machine = each.inputs["tags"].get("machine")
-            assert each.inputs["tags"] == asked_for | ours | ({"machine": machine} if machine else {})
+            node = each.inputs["tags"].get("node")
+            assert each.inputs["tags"] == asked_for | ours | ({"node": node} if node else {})
 
 
 def test_the_provider_agrees_on_what_has_tags() -> None:
@@ -225,5 +225,5 @@ def test_nothing_is_protected_where_nobody_asked_for_it() -> None:
     assert not [each.name for each in run("local").resources if each.request.protect]
 
 
-def test_prod_refuses_to_terminate_machines() -> None:
+def test_prod_refuses_to_terminate_nodes() -> None:
     assert all(each.inputs["disableApiTermination"] for each in run("prod").of_kind("Instance/instance"))

@@ -9,8 +9,8 @@ from settings.problems import SettingsError
 
 def test_the_local_stack_declares_a_pair_behind_one_address() -> None:
     run = fake_cloud.run_program("local", fake_cloud.stack_config("local"))
-    machines = run.of_kind("Instance/instance")
-    assert sorted(machine.inputs["privateIp"] for machine in machines) == ["10.0.4.20", "10.0.4.21"]
+    nodes = run.of_kind("Instance/instance")
+    assert sorted(node.inputs["privateIp"] for node in nodes) == ["10.0.4.20", "10.0.4.21"]
     assert run.get("vip-havip").inputs["vip"] == "10.0.4.99"
     assert len(run.of_kind("Ha/vipInstanceAttachment")) == 2
     assert run.get("vip-binding").inputs["addressIp"] == "vip-address.publicIp"
@@ -22,7 +22,7 @@ def test_wrong_settings_are_reported_before_anything_is_declared(
 ) -> None:
     monkeypatch.setenv("TANDEM_CONFIG_FILE", "/home/me/other.yaml")
     declared = fake_cloud.Run()
-    with pytest.raises(SettingsError, match=r"^/home/me/other\.yaml has 1 problem:\n  tandem:machines\.type "):
-        fake_cloud.run_program("local", config_of("local", {"machines.type": "large"}), preview=preview, run=declared)
+    with pytest.raises(SettingsError, match=r"^/home/me/other\.yaml has 1 problem:\n  tandem:nodes\.type "):
+        fake_cloud.run_program("local", config_of("local", {"nodes.type": "large"}), preview=preview, run=declared)
     assert not declared.resources
     assert not declared.exports

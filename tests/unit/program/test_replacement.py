@@ -15,7 +15,7 @@ def test_the_table_has_every_type_of_the_program() -> None:
 
 
 @pytest.mark.parametrize("kind", NEVER_BY_A_SETTING)
-def test_no_setting_replaces_a_machine_or_its_data(kind: str) -> None:
+def test_no_setting_replaces_a_node_or_its_data(kind: str) -> None:
     for stack, option in ALL_RUNS:
         for each in run_any(stack, option).of_kind(kind):
             # What is left is a constant of the program.

@@ -53,33 +53,33 @@ BAD: list[tuple[str, dict[str, Any], str, str]] = [
     ("an existing VPC by name", {"network.existing": {"vpcId": "mine", "subnetId": "subnet-1234abcd"}},
      "network.existing.vpcId", "mine does not look right"),
     ("half an existing network", {"network.existing": {"vpcId": "vpc-1234abcd"}}, "network.existing.subnetId", "missing"),
-    # machines
-    ("one machine", {"machines.nodes": _NODES[:1]}, "machines.nodes", "at least 2"),
-    ("17 machines", {"machines.nodes": _NODES}, "machines.nodes", "at most 16"),
-    ("no image", {"machines.image": ABSENT}, "machines.image", "is missing"),
-    ("the newest image", {"machines.image": "latest"}, "machines.image", "latest does not look right"),
-    ("a machine outside", {"machines.nodes.1.address": "10.0.5.21"}, "machines.nodes[1].address", "not in the subnet"),
-    ("the gateway", {"machines.nodes.1.address": "10.0.4.1"}, "machines.nodes[1].address", "reserved by the cloud"),
-    ("the network's address", {"machines.nodes.1.address": "10.0.4.0"}, "machines.nodes[1].address", "reserved"),
-    ("the broadcast address", {"machines.nodes.1.address": "10.0.4.255"}, "machines.nodes[1].address", "reserved"),
-    ("an address twice", {"machines.nodes.1.address": "10.0.4.20"}, "machines.nodes[1].address", "used twice: also by"),
-    ("no address at all", {"machines.nodes.1.address": ABSENT}, "machines.nodes[1].address", "is missing"),
-    ("an address that is none", {"machines.nodes.1.address": "10.0.4"}, "machines.nodes[1].address", "valid IPv4"),
-    ("a name twice", {"machines.nodes": _TWICE}, "machines.nodes[1].name", "is used by 2 machines"),
-    ("a name in capitals", {"machines.nodes.0.name": "IAM-A"}, "machines.nodes[0].name", "IAM-A does not look right"),
-    ("a name with two hyphens", {"machines.nodes.0.name": "iam--a"}, "machines.nodes[0].name", "does not look right"),
-    ("a name that ends in a hyphen", {"machines.nodes.0.name": "iam-"}, "machines.nodes[0].name", "does not look right"),
-    ("a name of one letter", {"machines.nodes.0.name": "a"}, "machines.nodes[0].name", "at least 2 characters"),
-    ("a name too long", {"machines.nodes.0.name": "a" * 31}, "machines.nodes[0].name", "at most 30 characters"),
-    ("a name with a dot", {"machines.nodes.0.name": "iam.a"}, "machines.nodes[0].name", "does not look right"),
-    ("login as root", {"machines.user": "root"}, "machines.user", "root's login stays closed"),
-    ("a type that is none", {"machines.type": "large"}, "machines.type", "large does not look right"),
-    ("a placement that is none", {"machines.placement": "continent"}, "machines.placement", "'host', 'rack' or 'switch'"),
-    ("a tiny system disk", {"machines.systemDisk": {"sizeGib": 5}}, "machines.systemDisk.sizeGib", "5 is refused"),
-    ("an odd data disk", {"machines.dataDisk": {"sizeGib": 25}}, "machines.dataDisk.sizeGib", "multiple of 10"),
-    ("a disk of another kind", {"machines.dataDisk": {"type": "FLOPPY"}}, "machines.dataDisk.type", "FLOPPY is refused"),
-    ("a number for a switch", {"machines.securityAgent": 7}, "machines.securityAgent", "7 is refused"),
-    ("machines as a word", {"machines": "two"}, "machines", "two is refused"),
+    # nodes
+    ("one node", {"nodes.members": _NODES[:1]}, "nodes.members", "at least 2"),
+    ("17 nodes", {"nodes.members": _NODES}, "nodes.members", "at most 16"),
+    ("no image", {"nodes.image": ABSENT}, "nodes.image", "is missing"),
+    ("the newest image", {"nodes.image": "latest"}, "nodes.image", "latest does not look right"),
+    ("a node outside", {"nodes.members.1.address": "10.0.5.21"}, "nodes.members[1].address", "not in the subnet"),
+    ("the gateway", {"nodes.members.1.address": "10.0.4.1"}, "nodes.members[1].address", "reserved by the cloud"),
+    ("the network's address", {"nodes.members.1.address": "10.0.4.0"}, "nodes.members[1].address", "reserved"),
+    ("the broadcast address", {"nodes.members.1.address": "10.0.4.255"}, "nodes.members[1].address", "reserved"),
+    ("an address twice", {"nodes.members.1.address": "10.0.4.20"}, "nodes.members[1].address", "used twice: also by"),
+    ("no address at all", {"nodes.members.1.address": ABSENT}, "nodes.members[1].address", "is missing"),
+    ("an address that is none", {"nodes.members.1.address": "10.0.4"}, "nodes.members[1].address", "valid IPv4"),
+    ("a name twice", {"nodes.members": _TWICE}, "nodes.members[1].name", "is used by 2 nodes"),
+    ("a name in capitals", {"nodes.members.0.name": "IAM-A"}, "nodes.members[0].name", "IAM-A does not look right"),
+    ("a name with two hyphens", {"nodes.members.0.name": "iam--a"}, "nodes.members[0].name", "does not look right"),
+    ("a name that ends in a hyphen", {"nodes.members.0.name": "iam-"}, "nodes.members[0].name", "does not look right"),
+    ("a name of one letter", {"nodes.members.0.name": "a"}, "nodes.members[0].name", "at least 2 characters"),
+    ("a name too long", {"nodes.members.0.name": "a" * 31}, "nodes.members[0].name", "at most 30 characters"),
+    ("a name with a dot", {"nodes.members.0.name": "iam.a"}, "nodes.members[0].name", "does not look right"),
+    ("login as root", {"nodes.user": "root"}, "nodes.user", "root's login stays closed"),
+    ("a type that is none", {"nodes.type": "large"}, "nodes.type", "large does not look right"),
+    ("a placement that is none", {"nodes.placement": "continent"}, "nodes.placement", "'host', 'rack' or 'switch'"),
+    ("a tiny system disk", {"nodes.systemDisk": {"sizeGib": 5}}, "nodes.systemDisk.sizeGib", "5 is refused"),
+    ("an odd data disk", {"nodes.dataDisk": {"sizeGib": 25}}, "nodes.dataDisk.sizeGib", "multiple of 10"),
+    ("a disk of another kind", {"nodes.dataDisk": {"type": "FLOPPY"}}, "nodes.dataDisk.type", "FLOPPY is refused"),
+    ("a number for a switch", {"nodes.securityAgent": 7}, "nodes.securityAgent", "7 is refused"),
+    ("nodes as a word", {"nodes": "two"}, "nodes", "two is refused"),
     # access
     ("SSH for everyone", {"access.adminCidrs": ["0.0.0.0/0"]}, "access.adminCidrs[0]", "lets (nearly) everyone try"),
     ("SSH for half of everyone", {"access.adminCidrs": ["128.0.0.0/1"]}, "access.adminCidrs[0]", "everyone"),
@@ -89,13 +89,13 @@ BAD: list[tuple[str, dict[str, Any], str, str]] = [
     ("an administrator's host bits", {"access.adminCidrs": ["1.2.3.4/24"]}, "access.adminCidrs[0]", "not a valid IPv4"),
     ("another way in", {"access.mode": "telnet"}, "access.mode", "'bastion', 'direct' or 'public'"),
     ("a private key", {"access.publicKeys": ["-----BEGIN OPENSSH PRIVATE KEY-----"]}, "access.publicKeys[0]", "look right"),
-    ("a bastion on a machine's address", {"access.mode": "bastion", "access.bastion": {"address": "10.0.4.20"}},
+    ("a bastion on a node's address", {"access.mode": "bastion", "access.bastion": {"address": "10.0.4.20"}},
      "access.bastion.address", "used twice"),
-    ("a machine called bastion", {"access.mode": "bastion", "machines.nodes.1.name": "bastion"},
-     "machines.nodes[1].name", "the name of the bastion"),
+    ("a node called bastion", {"access.mode": "bastion", "nodes.members.1.name": "bastion"},
+     "nodes.members[1].name", "the name of the bastion"),
     # addresses and names
     ("a virtual IP outside", {"virtualIp.address": "10.0.5.99"}, "virtualIp.address", "is not in the subnet 10.0.4.0/24"),
-    ("a virtual IP of a machine", {"virtualIp.address": "10.0.4.20"}, "virtualIp.address", "used twice"),
+    ("a virtual IP of a node", {"virtualIp.address": "10.0.4.20"}, "virtualIp.address", "used twice"),
     ("a second address without masters", {"virtualIp.secondAddress": "10.0.4.98"}, "virtualIp.secondAddress", "no master"),
     ("two masters, one address", {"keepalived": {"mode": "dual-master"}}, "virtualIp.secondAddress", "needs two addresses"),
     ("too much bandwidth", {"virtualIp.bandwidthMbps": 9000}, "virtualIp.bandwidthMbps", "9000 is refused"),
@@ -119,8 +119,8 @@ BAD: list[tuple[str, dict[str, Any], str, str]] = [
      "alarms.receivers.urls", "at most 3"),
     ("a call-back that is none", {"alarms": {"receivers": {"urls": ["mailto:a"]}}}, "alarms.receivers.urls[0]", "right"),
     ("a receiver by name", {"alarms": {"receivers": {"userIds": ["joe"]}}}, "alarms.receivers.userIds[0]", "joe is refused"),
-    ("alarms without an agent", {"alarms": {"enabled": True, "receivers": {"userIds": [1]}}, "machines.monitoringAgent": False},
-     "machines.monitoringAgent", "only this agent sees"),
+    ("alarms without an agent", {"alarms": {"enabled": True, "receivers": {"userIds": [1]}}, "nodes.monitoringAgent": False},
+     "nodes.monitoringAgent", "only this agent sees"),
     ("a percentage of 200", {"alarms": {"cpuPercent": 200}}, "alarms.cpuPercent", "200 is refused"),
     # credentials
     ("a password in clear", {"credentials": {"given": {"redisPassword": "hunter2hunter2"}}},
@@ -155,7 +155,7 @@ BAD: list[tuple[str, dict[str, Any], str, str]] = [
      "keepalived.notifyUrls[0]", "outside the VPC"),
     ("120 people", {"access.publicKeys": [ED25519] * 120}, "access.publicKeys", "fit into user data"),
     ("a long name in Chinese", {"access.publicKeys": [f"{ED25519} {'名' * 2000}"]}, "access.publicKeys", "fit into"),
-    ("databases nowhere", {"data": {"placement": "external"}}, "data", "needs mariadbAddress"),
+    ("databases nowhere", {"data": {"location": "external"}}, "data", "needs mariadbAddress"),
     ("external without passwords", {"data": EXTERNAL}, "credentials.given.mariadbPassword", "only you know it"),
     ("audit records nowhere", {"data": {**EXTERNAL, "mongodb": {"address": "10.0.9.3"}}}, "data.mongodb.address",
      "10.0.9.3"),
@@ -163,7 +163,7 @@ BAD: list[tuple[str, dict[str, Any], str, str]] = [
      "credentials.given.mongodbPassword", "only you know it"),
     ("a token for ever", {"iam": {"tokenLifetimeS": 99_999_999}}, "iam.tokenLifetimeS", "99999999 is refused"),
     # the rest
-    ("a section that is none", {"machine": {}}, "machine", "did you mean machines?"),
+    ("a section that is none", {"node": {}}, "node", "did you mean nodes?"),
     ("a reserved tag", {"tags": {"project": "x"}}, "tags.project", "is reserved"),
     ("a tag of the cloud's", {"tags": {"qcs:owner": "x"}}, "tags.qcs:owner", "is reserved"),
     ("a tag of ours", {"tags": {"pulumi-stack": "x"}}, "tags.pulumi-stack", "is reserved"),
@@ -192,21 +192,21 @@ def test_the_table_is_as_long_as_promised() -> None:
 
 def test_all_problems_are_reported_at_once_with_their_keys() -> None:
     values = with_values(
-        sections(), {"network.subnetCidr": "10.1.4.0/24", "machines.type": "large", "nginx": {"workerConnection": 5}}
+        sections(), {"network.subnetCidr": "10.1.4.0/24", "nodes.type": "large", "nginx": {"workerConnection": 5}}
     )
     with pytest.raises(SettingsError) as caught:
         parse(values)
     lines = str(caught.value).splitlines()
     assert lines[0].startswith("Pulumi.local.yaml has ")
     keys = [line.split()[0] for line in lines[1:]]
-    assert {"tandem:network.subnetCidr", "tandem:machines.type", "tandem:nginx.workerConnection"} <= set(keys)
+    assert {"tandem:network.subnetCidr", "tandem:nodes.type", "tandem:nginx.workerConnection"} <= set(keys)
     assert all(line.startswith("  tandem:") for line in lines[1:])
 
 
 def test_the_report_names_the_file_that_was_given_instead() -> None:
     stack = Stack("tandem", "local", "ap-guangzhou", given_file="other.yaml")
     with pytest.raises(SettingsError, match=r"^other\.yaml has 1 problem:"):
-        load.parse(stack, with_value(sections(), "machines.type", "large"), find_release=lambda _: RELEASE)
+        load.parse(stack, with_value(sections(), "nodes.type", "large"), find_release=lambda _: RELEASE)
 
 
 def test_a_secret_is_never_repeated_in_the_report() -> None:
@@ -258,7 +258,7 @@ def test_secrets_that_pulumi_keeps_encrypted_are_taken() -> None:
         ),
     ],
 )
-def test_receivers_that_machines_can_reach_are_taken(changes: dict[str, Any]) -> None:
+def test_receivers_that_nodes_can_reach_are_taken(changes: dict[str, Any]) -> None:
     assert problems_of(with_values(sections(), changes)) == ()
 
 
@@ -280,7 +280,7 @@ def test_tags_are_what_the_cloud_takes() -> None:
     ],
 )
 def test_a_data_disk_is_as_large_as_its_kind_begins(disk: dict[str, Any], *, refused: bool) -> None:
-    texts = [problem.text for problem in problems_of(with_value(sections(), "machines.dataDisk", disk))]
+    texts = [problem.text for problem in problems_of(with_value(sections(), "nodes.dataDisk", disk))]
     assert bool(texts) == refused
     assert all(f"sizeGib {disk['sizeGib']} is too small: {disk['type']} begins at" in text for text in texts)
 
@@ -326,15 +326,15 @@ def test_the_ready_stacks_are_right(stack: str) -> None:
 def test_a_newcomer_chooses_five_things() -> None:
     values = {
         "network": {"zone": "ap-guangzhou-6"},
-        "machines": {"image": "img-jzvbbed6"},
+        "nodes": {"image": "img-jzvbbed6"},
         "access": {"adminCidrs": ["198.51.100.0/24"]},
         "domains": {"api": "iam.api.example.com", "authz": "iam.authz.example.com"},
     }
     settings = parse(values)
-    assert [node.name for node in settings.machines.nodes] == ["iam-a", "iam-b"]
+    assert [node.name for node in settings.nodes.members] == ["iam-a", "iam-b"]
     assert settings.access.mode == "bastion"
 
 
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        parse(sections()).machines.image = "img-other"  # pyright: ignore[reportAttributeAccessIssue] - what is tried
+        parse(sections()).nodes.image = "img-other"  # pyright: ignore[reportAttributeAccessIssue] - what is tried

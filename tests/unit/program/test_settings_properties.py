@@ -20,8 +20,8 @@ from settings.problems import SettingsError
 
 _quick = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 _PATHS = [
-    "network", "network.zone", "network.vpcCidr", "network.existing", "machines.nodes", "machines.nodes.0",
-    "machines.nodes.0.address", "machines.systemDisk", "access.adminCidrs", "access.mode", "virtualIp", "domains.api",
+    "network", "network.zone", "network.vpcCidr", "network.existing", "nodes.members", "nodes.members.0",
+    "nodes.members.0.address", "nodes.systemDisk", "access.adminCidrs", "access.mode", "virtualIp", "domains.api",
     "keepalived", "nginx", "iam", "data", "alarms", "credentials", "dns", "tags", "protect",
 ]  # fmt: skip
 _anything = st.recursive(
@@ -62,13 +62,13 @@ def test_any_group_of_free_addresses_is_taken_and_rendered(group: tuple[IPv4Netw
     subnet, (*addresses, virtual) = group
     values = sections()
     values["network"] |= {"vpcCidr": str(subnet.supernet(new_prefix=16)), "subnetCidr": str(subnet)}
-    values["machines"]["nodes"] = [
+    values["nodes"]["members"] = [
         {"name": f"n{number}", "address": str(address)} for number, address in enumerate(addresses)
     ]
     values["virtualIp"] = {"address": str(virtual)}
     parsed = parse(values)
     manifests = render(make_deployment(parsed, "tandem-local"))
-    assert list(manifests) == [node.name for node in parsed.machines.nodes]
+    assert list(manifests) == [node.name for node in parsed.nodes.members]
 
 
 @_quick

@@ -15,64 +15,74 @@ from components.dns import sub_domain
 # On one worker: each run of the program is made once in a process.
 pytestmark = pytest.mark.xdist_group("runs of the program")
 
-_OTHER_MACHINES = {
-    "machines.placement": "rack",
-    "machines.securityAgent": False,
-    "machines.monitoringAgent": False,
+_OTHER_NODES = {
+    "nodes.placement": "rack",
+    "nodes.securityAgent": False,
+    "nodes.monitoringAgent": False,
     "access.publicKeys": [ED25519],
 }
 
 
-@pytest.mark.parametrize(("option", "count"), [("as it is", 2), ("three machines", 3), ("sixteen machines", 16)])
-def test_as_many_machines_as_asked_for_two_of_which_may_hold_the_address(option: str, count: int) -> None:
+@pytest.mark.parametrize(("option", "count"), [("as it is", 2), ("three nodes", 3), ("sixteen nodes", 16)])
+def test_as_many_nodes_as_asked_for_two_of_which_may_hold_the_address(option: str, count: int) -> None:
     declared = run_option(option)
     assert len(declared.of_kind("Instance/instance")) == count
     attached = {each.name for each in declared.of_kind("Ha/vipInstanceAttachment")}
     assert attached == {"vip.iam-a", "vip.iam-b"}
-    assert [node["holder"] for node in declared.exports["nodes"]] == [True, True] + [False] * (count - 2)
+    assert [node["eligible"] for node in declared.exports["nodes"]] == [True, True] + [False] * (count - 2)
     groups = {each.name: each.inputs["orderlySecurityGroups"] for each in declared.of_kind("Instance/instance")}
-    others = [group for name, group in groups.items() if name not in {"machines.iam-a", "machines.iam-b"}]
-    assert all(group != groups["machines.iam-a"] for group in others)
+    others = [group for name, group in groups.items() if name not in {"nodes.iam-a", "nodes.iam-b"}]
+    assert all(group != groups["nodes.iam-a"] for group in others)
 
 
-def test_a_further_machine_touches_the_others_in_their_upstreams_only() -> None:
-    two, three = run_option("as it is"), run_option("three machines")
+def test_a_further_node_touches_the_others_in_their_upstreams_only() -> None:
+    two, three = run_option("as it is"), run_option("three nodes")
     for each in two.resources:
-        if each.name in {"rollout", "firewall-holders-rules"}:
+        if each.name in {"rollout", "firewall-eligible-rules"}:
             continue
         assert three.get(each.name).inputs == each.inputs, each.name
     before, after = two.get("rollout").inputs["files"]["iam-a"], three.get("rollout").inputs["files"]["iam-a"]
     changed = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
-    # Where the machine is a peer: upstreams, and the packet filter that lets its connections in.
+    # Where the node is a peer: upstreams, and the packet filter that lets its connections in.
     assert {path for path in changed if "nginx" in path} == {"/etc/nginx/conf.d/upstreams.conf"}
     assert not [path for path in changed if "keepalived" in path or "iam/" in path]
 
 
 def test_a_bastion_is_the_only_way_in() -> None:
     declared = run_option("through a bastion")
-    bastion = declared.get("machines.bastion")
+    bastion = declared.get("nodes.bastion")
     assert bastion.inputs["privateIp"] == "10.0.4.5"
     assert "placementGroupId" not in bastion.inputs
-    assert declared.get("machines-binding.bastion").inputs["instanceId"] == "machines.bastion.id"
-    assert declared.exports["ssh"]["bastion"]["ssh_address"] == "machines-address.bastion.publicIp"
+    assert declared.get("nodes-binding.bastion").inputs["instanceId"] == "nodes.bastion.id"
+    assert declared.exports["ssh"]["bastion"]["ssh_address"] == "nodes-address.bastion.publicIp"
     assert set(declared.exports["ssh"]["addresses"].values()) == {"10.0.4.20", "10.0.4.21"}
     assert declared.get("rollout").inputs["bastion"]["name"] == "bastion"
     assert "bastion" in declared.exports["known_hosts"]
 
 
-def test_direct_access_needs_no_further_machine_and_no_further_address() -> None:
+def test_direct_access_needs_no_further_node_and_no_further_address() -> None:
     declared = run_option("as it is")
     assert len(declared.of_kind("Eip/instance")) == 1
     assert "bastion" not in declared.exports["ssh"]
 
 
-def test_public_machines_have_addresses_by_association() -> None:
-    declared = run_option("public machines")
+def test_public_nodes_have_addresses_by_association() -> None:
+    declared = run_option("public nodes")
     assert {each.inputs["eipId"] for each in declared.of_kind("Eip/association")} == {
-        "machines-address.iam-a.id",
-        "machines-address.iam-b.id",
+        "nodes-address.iam-a.id",
+        "nodes-address.iam-b.id",
     }
-    assert declared.exports["ssh"]["addresses"]["iam-b"] == "machines-address.iam-b.publicIp"
+    assert declared.exports["ssh"]["addresses"]["iam-b"] == "nodes-address.iam-b.publicIp"
+
+
+def test_an_address_in_a_bandwidth_package_has_more_and_another_way_to_pay_takes_another_address() -> None:
+    package = {"chargeType": "BANDWIDTH_PACKAGE", "bandwidthPackageId": "bwp-1234abcd", "bandwidthMbps": 2000}
+    address = run("local", {f"virtualIp.{key}": value for key, value in package.items()}).get("vip-address")
+    assert address.inputs["internetChargeType"] == "BANDWIDTH_PACKAGE"
+    assert address.inputs["bandwidthPackageId"] == "bwp-1234abcd"
+    assert address.inputs["internetMaxBandwidthOut"] == 2000
+    assert "bandwidthPackageId" not in run("local").get("vip-address").inputs
+    assert set(address.request.replaceOnChanges) == {"internetChargeType", "bandwidthPackageId"}
 
 
 def test_two_masters_have_two_of_each() -> None:
@@ -96,8 +106,8 @@ def test_an_existing_network_is_used_and_left_alone() -> None:
     declared = run_option("an existing network")
     assert not declared.of_kind("Vpc/instance")
     assert not declared.of_kind("Subnet/instance")
-    for machine in declared.of_kind("Instance/instance"):
-        assert (machine.inputs["vpcId"], machine.inputs["subnetId"]) == ("vpc-1234abcd", "subnet-1234abcd")
+    for node in declared.of_kind("Instance/instance"):
+        assert (node.inputs["vpcId"], node.inputs["subnetId"]) == ("vpc-1234abcd", "subnet-1234abcd")
 
 
 def test_a_name_that_is_the_zones_own_is_a_record_of_the_zone_itself() -> None:
@@ -109,19 +119,19 @@ def test_without_a_zone_there_is_no_record() -> None:
     assert not run_option("as it is").of_kind("Dnspod/record")
 
 
-def test_machines_are_kept_apart_as_asked() -> None:
-    declared = {"host": run("local"), "switch": run("prod"), "rack": run("local", _OTHER_MACHINES)}
-    kinds = {kind: each.get("machines-placement").inputs["type"] for kind, each in declared.items()}
+def test_nodes_are_kept_apart_as_asked() -> None:
+    declared = {"host": run("local"), "switch": run("prod"), "rack": run("local", _OTHER_NODES)}
+    kinds = {kind: each.get("nodes-placement").inputs["type"] for kind, each in declared.items()}
     assert kinds == {"host": "HOST", "switch": "SW", "rack": "RACK"}
     for each in declared.values():
-        for machine in each.of_kind("Instance/instance"):
-            together = machine.name != "machines.bastion"
-            assert machine.inputs.get("placementGroupId") == ("machines-placement.id" if together else None)
+        for node in each.of_kind("Instance/instance"):
+            together = node.name != "nodes.bastion"
+            assert node.inputs.get("placementGroupId") == ("nodes-placement.id" if together else None)
 
 
 def test_people_log_in_with_their_own_keys_beside_the_deployments() -> None:
-    machine = run("local", _OTHER_MACHINES).get("machines.iam-b").inputs
-    config = yaml.safe_load(machine["userDataRaw"])
+    node = run("local", _OTHER_NODES).get("nodes.iam-b").inputs
+    config = yaml.safe_load(node["userDataRaw"])
     deployment_key = "credentials-deployment-key.publicKeyOpenssh"
     assert [user["ssh_authorized_keys"] for user in config["users"][1:]] == [[deployment_key, ED25519]]
     assert config["ssh_keys"]["ecdsa_private"] == "credentials-iam-b-host-key.privateKeyOpenssh\n"
@@ -129,7 +139,7 @@ def test_people_log_in_with_their_own_keys_beside_the_deployments() -> None:
 
 def test_agents_are_there_unless_somebody_asked_for_none() -> None:
     names = ("disableSecurityService", "disableMonitorService")
-    with_agents, without = run("local").get("machines.iam-a"), run("local", _OTHER_MACHINES).get("machines.iam-a")
+    with_agents, without = run("local").get("nodes.iam-a"), run("local", _OTHER_NODES).get("nodes.iam-a")
     assert [with_agents.inputs[name] for name in names] == [False, False]
     assert [without.inputs[name] for name in names] == [True, True]
 
@@ -146,10 +156,10 @@ def test_external_databases_leave_no_disk_and_no_server_of_ours() -> None:
 
 def test_a_disk_whose_databases_have_moved_away_is_kept_as_it_is_and_attached_to_nobody() -> None:
     before, after = run_option("as it is"), run_option("databases that have moved away")
-    assert after.get("machines-data").inputs == before.get("machines-data").inputs
+    assert after.get("nodes-data").inputs == before.get("nodes-data").inputs
     assert not after.of_kind("Cbs/storageAttachment")
     assert "data_disk_id" not in after.get("rollout").inputs["values"]
-    # By then the machine has stopped them, in this order. Nobody is asked to where no disk is kept.
+    # By then the node has stopped them, in this order. Nobody is asked to where no disk is kept.
     assert _units_to_stop(after, "iam-a") == [
         "mariadb", "redis-server", "var-lib-mysql.mount", "var-lib-redis.mount", "srv-tandem.mount",
     ]  # fmt: skip
@@ -157,8 +167,8 @@ def test_a_disk_whose_databases_have_moved_away_is_kept_as_it_is_and_attached_to
     assert _units_to_stop(run_option("external databases"), "iam-a") == []
 
 
-def _units_to_stop(declared: Run, machine: str) -> list[str]:
-    things = map(json.loads, declared.get("rollout").inputs["manifests"][machine].splitlines()[1:])
+def _units_to_stop(declared: Run, node: str) -> list[str]:
+    things = map(json.loads, declared.get("rollout").inputs["manifests"][node].splitlines()[1:])
     return [thing["name"] for thing in things if thing["kind"] == "Unit" and not thing.get("running", True)]
 
 
@@ -171,12 +181,12 @@ def test_mongodbs_password_can_stand_in_a_url() -> None:
     )
 
 
-def test_databases_live_on_a_disk_that_outlives_its_machine() -> None:
+def test_databases_live_on_a_disk_that_outlives_its_node() -> None:
     declared = run_option("as it is")
-    disk, attachment = declared.get("machines-data"), declared.get("machines-data.iam-a")
-    assert attachment.inputs == {"instanceId": "machines.iam-a.id", "storageId": "machines-data.id"}
-    assert "machines.iam-a" not in disk.depends_on
-    assert declared.get("rollout").inputs["values"]["data_disk_id"] == "machines-data.id"
+    disk, attachment = declared.get("nodes-data"), declared.get("nodes-data.iam-a")
+    assert attachment.inputs == {"instanceId": "nodes.iam-a.id", "storageId": "nodes-data.id"}
+    assert "nodes.iam-a" not in disk.depends_on
+    assert declared.get("rollout").inputs["values"]["data_disk_id"] == "nodes-data.id"
 
 
 def test_a_way_out_is_a_route_to_a_nat_gateway_with_an_address_of_its_own() -> None:
@@ -199,7 +209,7 @@ def test_a_given_certificate_is_the_one_that_clients_see() -> None:
     given = OPTIONS["a certificate of one's own"]["credentials"]["server"]
     assert declared.get("rollout").inputs["values"]["server_certificate"] == given["certificate"]
     assert declared.get("rollout").inputs["secrets"]["server_private_key"] == given["privateKey"]
-    # The machines' own still come from our CA.
+    # The nodes' own still come from our CA.
     assert declared.get("credentials-iam-a-certificate")
 
 
@@ -224,38 +234,38 @@ def _leaves(declared: Run) -> set[str]:
 @pytest.mark.parametrize(("stack", "option"), ALL_RUNS, ids=[f"{stack}, {option}" for stack, option in ALL_RUNS])
 def test_everything_is_there_before_it_is_needed(stack: str, option: str) -> None:
     declared = run_any(stack, option)
-    machines = {each.name for each in declared.of_kind("Instance/instance")}
+    nodes = {each.name for each in declared.of_kind("Instance/instance")}
     before_rollout, before_health = _before(declared, "rollout"), _before(declared, "health")
-    # Rules first: a machine without them cannot be reached in its first minutes.
-    for machine in machines:
-        assert {"firewall-holders-rules", "firewall-others-rules", "firewall-bastion-rules"} & _before(
-            declared, machine
+    # Rules first: a node without them cannot be reached in its first minutes.
+    for node in nodes:
+        assert {"firewall-eligible-rules", "firewall-application-rules", "firewall-bastion-rules"} & _before(
+            declared, node
         )
     keys = {each.name for each in declared.resources if each.type.endswith("/tandem:HostKeys")}
     attachments = {each.name for each in declared.of_kind("Ha/vipInstanceAttachment")}
-    assert before_rollout >= machines | keys | attachments
+    assert before_rollout >= nodes | keys | attachments
     assert before_health >= {"rollout", "vip-binding"}
-    # A replaced virtual IP asks its attachments' hooks, which must know by then that no machine goes.
-    assert _before(declared, "vip-havip") >= machines
+    # A replaced virtual IP asks its attachments' hooks, which must know by then that no node goes.
+    assert _before(declared, "vip-havip") >= nodes
     if declared.of_kind("Nat/gateway"):
         assert "network-routes-of-subnet" in before_rollout
     # Where it is protected, `destroy` is refused there, before anything is taken away.
     assert _leaves(declared) == {"health"}
 
 
-def test_every_line_of_every_file_is_known_to_a_preview_of_new_machines() -> None:
+def test_every_line_of_every_file_is_known_to_a_preview_of_new_nodes() -> None:
     declared = run("local", preview=True)
     planned, done = declared.get("rollout").inputs, run("local").get("rollout").inputs
     assert planned["files"] == done["files"]
     assert planned["manifests"] == done["manifests"]
 
 
-def test_one_changed_setting_is_one_changed_line_on_each_machine() -> None:
+def test_one_changed_setting_is_one_changed_line_on_each_node() -> None:
     before = run("local").get("rollout").inputs
     after = run("local", {"nginx": {"workerConnections": 8192}}).get("rollout").inputs
     assert before["manifests"] == after["manifests"]
-    for machine in ("iam-a", "iam-b"):
-        old, new = before["files"][machine], after["files"][machine]
+    for node in ("iam-a", "iam-b"):
+        old, new = before["files"][node], after["files"][node]
         lines = [(path, line) for path in new for line in set(new[path].splitlines()) ^ set(old[path].splitlines())]
         assert len(lines) == 2, lines  # the line as it was and as it is
         assert all(path == "/etc/nginx/nginx.conf" and "worker_connections" in line for path, line in lines)
@@ -265,7 +275,7 @@ def test_exports_are_what_others_read() -> None:
     exports = run("local").exports
     assert set(exports) == {
         "group", "public_ip", "public_ips", "virtual_ip", "virtual_ips", "urls", "nodes", "ssh", "known_hosts",
-        "profile", "ca_certificate", "primary", "termination_protection", "network", "disks",
+        "profile", "ca_certificate", "data_node", "termination_protection", "network", "disks",
     }  # fmt: skip
     assert exports["urls"] == {"api": "https://iam.api.example.com", "authz": "https://iam.authz.example.com"}
     assert exports["known_hosts"].splitlines()[0] == "iam-a,10.0.4.20 ssh-ed25519 host-keys.iam-a"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from provisioning.deployment import Deployment, Domains, Machine
+from provisioning.deployment import Deployment, Domains, Node
 from settings.data import DataSettings
 from settings.iam import IamSettings
 from settings.keepalived import KeepalivedSettings
@@ -17,19 +17,18 @@ def deployment(
     profile: str = "fast",
     mode: str = "non-preempt",
     nginx: dict[str, Any] | None = None,
-    application_machines: int = 0,
+    application_nodes: int = 0,
     virtual_ips: tuple[str, ...] = ("10.0.4.99",),
     notify_urls: tuple[str, ...] = (),
-    data_disk: bool = False,
 ) -> Deployment:
-    machines = (
-        Machine("iam-a", "10.0.4.20", primary=True),
-        Machine("iam-b", "10.0.4.21"),
-        *(Machine(f"iam-{'cdefgh'[n]}", f"10.0.4.{22 + n}", holder=False) for n in range(application_machines)),
+    nodes = (
+        Node("iam-a", "10.0.4.20"),
+        Node("iam-b", "10.0.4.21"),
+        *(Node(f"iam-{'cdefgh'[n]}", f"10.0.4.{22 + n}", eligible=False) for n in range(application_nodes)),
     )
     return Deployment(
         group="tandem-test",
-        machines=machines,
+        nodes=nodes,
         virtual_ips=virtual_ips,
         domains=Domains("iam.api.example.com", "iam.authz.example.com"),
         nginx=NginxSettings.model_validate(nginx or {}),
@@ -39,5 +38,4 @@ def deployment(
         release=Release("iam-stand-in.tar.gz", "0" * 64, stand_in=True),
         subnet_cidr="10.0.4.0/24",
         admin_cidrs=("172.31.255.2/32",),
-        data_disk=data_disk,
     )

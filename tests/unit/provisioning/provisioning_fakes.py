@@ -1,4 +1,4 @@
-"""Machines without machines: the real agent on a temporary directory, over a system that is played."""
+"""Nodes without nodes: the real agent on a temporary directory, over a system that is played."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 from provisioning.agent.calls import answer
 from provisioning.agent.node import Node, Result
 from provisioning.errors import UnreachableError
-from provisioning.inventory import Host, Inventory
+from provisioning.inventory import Inventory, RemoteNode
 from provisioning.transport import to_exception
 
 ME = pwd.getpwuid(os.getuid()).pw_name
@@ -22,12 +22,12 @@ MY_GROUP = grp.getgrgid(os.getgid()).gr_name
 
 
 class PowerCutError(BaseException):
-    """The machine, the connection or the operator died here. No `except Exception` may answer it."""
+    """The node, the connection or the operator died here. No `except Exception` may answer it."""
 
 
 @dataclass
 class FakeSystem:
-    """systemd, apt, MariaDB and the network of one machine, as far as the agent asks them."""
+    """systemd, apt, MariaDB and the network of one node, as far as the agent asks them."""
 
     root: Path
     packages: set[str] = field(default_factory=set[str])
@@ -144,9 +144,9 @@ class FakeSystem:
 class FakeConnection:
     """Calls the real agent. `link` may break the wire before a call is done or after (its answer lost)."""
 
-    def __init__(self, host: Host, machine: Callable[[], Node], link: Callable[[str, list[str]], None]) -> None:
-        self.host = host
-        self._machine = machine
+    def __init__(self, node: RemoteNode, make: Callable[[], Node], link: Callable[[str, list[str]], None]) -> None:
+        self.node = node
+        self._make = make
         self._link = link
         self.calls: list[list[str]] = []
 
@@ -162,17 +162,17 @@ class FakeConnection:
         names = [operation["do"] for operation in operations]
         self.calls.append(names)
         self._link("before", names)
-        machine = self._machine()
+        node = self._make()
         request = json.loads(json.dumps({"token": token, "operations": list(operations)}))  # as it travels
         if archive is None:
-            told = answer(machine, request)
+            told = answer(node, request)
         else:
             with archive.open("rb") as file:
-                machine.stdin = file
-                told = answer(machine, request)
+                node.stdin = file
+                told = answer(node, request)
         self._link("after", names)
         if "error" in told:
-            raise to_exception(self.host, told["error"])
+            raise to_exception(self.node, told["error"])
         return json.loads(json.dumps(told["results"]))
 
     def close(self) -> None:
@@ -180,51 +180,51 @@ class FakeConnection:
 
 
 class FakeGroup:
-    """Two machines and the way to them, with a place to pull each plug."""
+    """Two nodes and the way to them, with a place to pull each plug."""
 
     def __init__(self, root: Path, names: Sequence[str] = ("iam-a", "iam-b")) -> None:
-        hosts = tuple(
-            Host(
+        nodes = tuple(
+            RemoteNode(
                 name,
                 f"ins-{name}",
                 f"10.0.4.{20 + n}",
                 f"10.0.4.{20 + n}",
                 "debian",
                 ("ssh-ed25519 AAAA",),
-                holder=True,
+                eligible=True,
             )
             for n, name in enumerate(names)
         )
-        self.inventory = Inventory("test", hosts, ("10.0.4.99",), "key")
-        self.systems = {host.name: FakeSystem(root / host.name) for host in hosts}
+        self.inventory = Inventory("test", nodes, ("10.0.4.99",), "key")
+        self.systems = {node.name: FakeSystem(root / node.name) for node in nodes}
         for system in self.systems.values():
             (system.root / "etc").mkdir(parents=True)
         self.connections: list[FakeConnection] = []
         self.unreachable: set[str] = set()
-        self.before_effect: Callable[[str, str], None] = lambda _host, _effect: None
-        self.link: Callable[[str, str, list[str]], None] = lambda _host, _when, _names: None
+        self.before_effect: Callable[[str, str], None] = lambda _node, _effect: None
+        self.link: Callable[[str, str, list[str]], None] = lambda _node, _when, _names: None
         self.clock = 1000.0
         self.gates_pass = True
 
     def tick(self, seconds: float) -> None:
         self.clock += seconds
 
-    def connect(self, host: Host) -> FakeConnection:
-        if host.name in self.unreachable:
-            raise UnreachableError(f"{host.name}: no connection")
-        system = self.systems[host.name]
+    def connect(self, node: RemoteNode) -> FakeConnection:
+        if node.name in self.unreachable:
+            raise UnreachableError(f"{node.name}: no connection")
+        system = self.systems[node.name]
         connection = FakeConnection(
-            host,
+            node,
             lambda: Node(
                 root=str(system.root),
                 runner=system.run,
                 now=lambda: self.clock,
                 sleep=self.tick,
-                before=lambda effect: self.before_effect(host.name, effect),
+                before=lambda effect: self.before_effect(node.name, effect),
                 sync=lambda _handle: None,
                 probe=lambda _url: "200" if self.gates_pass else "ConnectionRefusedError",
             ),
-            lambda when, names: self.link(host.name, when, names),
+            lambda when, names: self.link(node.name, when, names),
         )
         self.connections.append(connection)
         return connection

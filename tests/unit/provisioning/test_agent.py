@@ -25,13 +25,13 @@ from provisioning.transport import agent_program, python_command
 MINE = "me"
 
 
-class FakeMachine:
+class FakeNode:
     def __init__(self, root: Path) -> None:
         self.system = FakeSystem(root)
         self.clock = 1000.0
         (root / "etc").mkdir(parents=True, exist_ok=True)
 
-    def machine(self, **other: Any) -> Node:
+    def node(self, **other: Any) -> Node:
         return Node(
             root=str(self.system.root), runner=self.system.run, now=lambda: self.clock, sleep=self._sleep, **other
         )
@@ -40,12 +40,12 @@ class FakeMachine:
         self.clock += seconds
 
     def ask(self, *operations: dict[str, Any], token: str = MINE, **other: Any) -> dict[str, Any]:
-        return answer(self.machine(**other), {"token": token, "operations": list(operations)})
+        return answer(self.node(**other), {"token": token, "operations": list(operations)})
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> FakeMachine:
-    return FakeMachine(tmp_path)
+def node(tmp_path: Path) -> FakeNode:
+    return FakeNode(tmp_path)
 
 
 def lock(host: str = "here", **more: Any) -> dict[str, Any]:
@@ -79,58 +79,58 @@ def receive(data: bytes, path: str = "/opt/iam/abc", sha256: str = "") -> dict[s
 # ---- the lock ------------------------------------------------------------------------------------------------------
 
 
-def test_nothing_is_changed_without_the_lock(machine: FakeMachine) -> None:
-    answer = machine.ask(stage(file("/etc/x")))
+def test_nothing_is_changed_without_the_lock(node: FakeNode) -> None:
+    answer = node.ask(stage(file("/etc/x")))
     assert answer["error"]["message"] == "this rollout no longer has the node"
-    assert not (machine.system.root / "var/lib/tandem/staged").exists()
+    assert not (node.system.root / "var/lib/tandem/staged").exists()
 
 
-def test_a_rollout_whose_lock_was_taken_over_changes_nothing_more(machine: FakeMachine) -> None:
-    machine.ask(lock())
-    machine.clock += 500
-    assert "error" not in machine.ask(lock("there"), token="other")
-    assert machine.ask(stage(file("/etc/x")))["error"]["step"] == "lock"
+def test_a_rollout_whose_lock_was_taken_over_changes_nothing_more(node: FakeNode) -> None:
+    node.ask(lock())
+    node.clock += 500
+    assert "error" not in node.ask(lock("there"), token="other")
+    assert node.ask(stage(file("/etc/x")))["error"]["step"] == "lock"
 
 
-def test_each_call_renews_the_lock(machine: FakeMachine) -> None:
-    machine.ask(lock())
+def test_each_call_renews_the_lock(node: FakeNode) -> None:
+    node.ask(lock())
     for _ in range(5):
-        machine.clock += 100
-        assert "error" not in machine.ask(stage(file("/etc/x")))
-    refused = machine.ask(lock("there"), token="other")["error"]
+        node.clock += 100
+        assert "error" not in node.ask(stage(file("/etc/x")))
+    refused = node.ask(lock("there"), token="other")["error"]
     assert refused["message"] == "another rollout has this node"
     assert refused["detail"]["owner"]["host"] == "here"
 
 
-def test_a_lock_is_renewed_beside_a_long_installation_but_never_taken_back(machine: FakeMachine) -> None:
-    machine.ask(lock())
-    machine.clock += 170
-    assert "error" not in machine.ask({"do": "renew"})
-    machine.clock += 170
-    assert "error" in machine.ask(lock("there"), token="other")
-    machine.clock += 20
-    machine.ask(lock("there"), token="other")
-    assert machine.ask({"do": "renew"})["error"]["step"] == "lock"
+def test_a_lock_is_renewed_beside_a_long_installation_but_never_taken_back(node: FakeNode) -> None:
+    node.ask(lock())
+    node.clock += 170
+    assert "error" not in node.ask({"do": "renew"})
+    node.clock += 170
+    assert "error" in node.ask(lock("there"), token="other")
+    node.clock += 20
+    node.ask(lock("there"), token="other")
+    assert node.ask({"do": "renew"})["error"]["step"] == "lock"
 
 
-def test_a_dead_owners_lock_is_taken_over_by_name(machine: FakeMachine) -> None:
-    machine.ask(lock())
-    assert "error" in machine.ask(lock("there", take_from="somebody else"), token="other")
-    assert "error" not in machine.ask(lock("there", take_from="me"), token="other")
+def test_a_dead_owners_lock_is_taken_over_by_name(node: FakeNode) -> None:
+    node.ask(lock())
+    assert "error" in node.ask(lock("there", take_from="somebody else"), token="other")
+    assert "error" not in node.ask(lock("there", take_from="me"), token="other")
 
 
-def test_a_clock_that_was_set_back_does_not_make_a_lock_immortal(machine: FakeMachine) -> None:
-    machine.ask(lock())
-    machine.clock -= 10_000
-    assert "error" not in machine.ask(lock("there"), token="other")
+def test_a_clock_that_was_set_back_does_not_make_a_lock_immortal(node: FakeNode) -> None:
+    node.ask(lock())
+    node.clock -= 10_000
+    assert "error" not in node.ask(lock("there"), token="other")
 
 
-def test_only_its_owner_unlocks(machine: FakeMachine) -> None:
-    machine.ask(lock())
-    machine.ask({"do": "unlock"}, token="other")
-    assert "error" in machine.ask(lock("there"), token="other")
-    machine.ask({"do": "unlock"})
-    assert "error" not in machine.ask(lock("there"), token="other")
+def test_only_its_owner_unlocks(node: FakeNode) -> None:
+    node.ask(lock())
+    node.ask({"do": "unlock"}, token="other")
+    assert "error" in node.ask(lock("there"), token="other")
+    node.ask({"do": "unlock"})
+    assert "error" not in node.ask(lock("there"), token="other")
 
 
 # ---- files ---------------------------------------------------------------------------------------------------------
@@ -144,46 +144,46 @@ def write(path: str, mode: int = 0o640) -> dict[str, Any]:
     return {"kind": "file", "path": path, "owner": ME, "group": MY_GROUP, "mode": mode}
 
 
-def test_a_file_is_replaced_by_a_rename_with_its_mode_already_set(machine: FakeMachine) -> None:
-    place = machine.system.root / "etc/x"
+def test_a_file_is_replaced_by_a_rename_with_its_mode_already_set(node: FakeNode) -> None:
+    place = node.system.root / "etc/x"
     place.write_text("old\n")
     place.chmod(0o600)
     seen: list[tuple[str, int]] = []
 
     def look(effect: str) -> None:
         if effect.startswith("write"):
-            staged = machine.system.root / "var/lib/tandem/staged/etc/x"
+            staged = node.system.root / "var/lib/tandem/staged/etc/x"
             seen.append((place.read_text(), staged.stat().st_mode & 0o777))
 
-    machine.ask(lock(), stage(file("/etc/x", "new\n")), commit(write("/etc/x")), before=look)
+    node.ask(lock(), stage(file("/etc/x", "new\n")), commit(write("/etc/x")), before=look)
     assert seen == [("old\n", 0o640)]
     assert (place.read_text(), place.stat().st_mode & 0o777) == ("new\n", 0o640)
 
 
-def test_a_reader_never_sees_half_a_file(machine: FakeMachine) -> None:
-    machine.ask(lock(), stage(file("/etc/x", "old\n")), commit(write("/etc/x")))
-    with (machine.system.root / "etc/x").open() as reader:
-        machine.ask(lock(), stage(file("/etc/x", "new\n")), commit(write("/etc/x")))
+def test_a_reader_never_sees_half_a_file(node: FakeNode) -> None:
+    node.ask(lock(), stage(file("/etc/x", "old\n")), commit(write("/etc/x")))
+    with (node.system.root / "etc/x").open() as reader:
+        node.ask(lock(), stage(file("/etc/x", "new\n")), commit(write("/etc/x")))
         assert reader.read() == "old\n"
 
 
-def test_the_previous_version_is_kept_and_a_repeated_run_does_not_overwrite_it(machine: FakeMachine) -> None:
-    (machine.system.root / "etc/x").write_text("first\n")
-    kept = machine.system.root / "var/lib/tandem/previous/files/etc/x"
+def test_the_previous_version_is_kept_and_a_repeated_run_does_not_overwrite_it(node: FakeNode) -> None:
+    (node.system.root / "etc/x").write_text("first\n")
+    kept = node.system.root / "var/lib/tandem/previous/files/etc/x"
     for _ in range(2):  # the same revision twice: the second run goes on where the first was killed
-        machine.ask(lock(), stage(file("/etc/x", "second\n")), commit(write("/etc/x")))
+        node.ask(lock(), stage(file("/etc/x", "second\n")), commit(write("/etc/x")))
         assert kept.read_text() == "first\n"
 
 
-def test_an_owner_that_does_not_exist_is_an_error_before_anything_is_touched(machine: FakeMachine) -> None:
-    answer = machine.ask(lock(), stage({**file("/etc/x"), "owner": "nobody-here"}))
+def test_an_owner_that_does_not_exist_is_an_error_before_anything_is_touched(node: FakeNode) -> None:
+    answer = node.ask(lock(), stage({**file("/etc/x"), "owner": "nobody-here"}))
     assert "nobody-here" in answer["error"]["message"]
-    assert not (machine.system.root / "etc/x").exists()
+    assert not (node.system.root / "etc/x").exists()
 
 
-def test_candidates_and_state_are_for_root_alone(machine: FakeMachine) -> None:
-    machine.ask(lock(), stage(file("/etc/secret/x", mode=0o644)))
-    state = machine.system.root / "var/lib/tandem"
+def test_candidates_and_state_are_for_root_alone(node: FakeNode) -> None:
+    node.ask(lock(), stage(file("/etc/secret/x", mode=0o644)))
+    state = node.system.root / "var/lib/tandem"
     assert state.stat().st_mode & 0o777 == 0o700
     assert (state / "staged").stat().st_mode & 0o777 == 0o700
 
@@ -199,89 +199,89 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.root
 def test_a_full_disk_is_found_while_staging_and_said_with_its_figures(small_disk: Path) -> None:
-    machine = FakeMachine(small_disk)
+    node = FakeNode(small_disk)
     (small_disk / "etc/x").write_text("old\n")
-    answer = machine.ask(lock(), stage(file("/etc/x", "y" * 200_000), afters=("reload nginx",)))
+    answer = node.ask(lock(), stage(file("/etc/x", "y" * 200_000), afters=("reload nginx",)))
     assert answer["error"]["step"] == "stage"
     assert "No space left on device" in answer["error"]["message"]
     assert "KiB free of 64 KiB" in answer["error"]["seen"]
     assert (small_disk / "etc/x").read_text() == "old\n"
-    assert facts(machine.machine(), questions={}, virtual_ips=[])["pending"] == []
+    assert facts(node.node(), questions={}, virtual_ips=[])["pending"] == []
 
 
 # ---- archives ------------------------------------------------------------------------------------------------------
 
 
-def test_a_release_is_unpacked_complete_beside_the_old_one(machine: FakeMachine) -> None:
+def test_a_release_is_unpacked_complete_beside_the_old_one(node: FakeNode) -> None:
     data = archive({"bin/iam-apiserver": b"#!/bin/sh\n", "sql/iam.sql": b"-- \n"})
-    assert "error" not in machine.ask(receive(data), stdin=io.BytesIO(data))
-    place = machine.system.root / "opt/iam/abc"
+    assert "error" not in node.ask(receive(data), stdin=io.BytesIO(data))
+    place = node.system.root / "opt/iam/abc"
     assert (place / "bin/iam-apiserver").stat().st_mode & 0o777 == 0o755
     assert sorted(path.name for path in place.parent.iterdir()) == ["abc"]
-    assert list((machine.system.root / "var/lib/tandem/incoming").iterdir()) == []
+    assert list((node.system.root / "var/lib/tandem/incoming").iterdir()) == []
 
 
-def test_a_release_that_arrives_in_part_is_not_there(machine: FakeMachine) -> None:
+def test_a_release_that_arrives_in_part_is_not_there(node: FakeNode) -> None:
     data = archive({"x": b"y" * 1000})
-    answer = machine.ask(receive(data), stdin=io.BytesIO(data[:-10]))
+    answer = node.ask(receive(data), stdin=io.BytesIO(data[:-10]))
     assert "the connection ended 10 of" in answer["error"]["message"]
-    assert not (machine.system.root / "opt/iam/abc").exists()
+    assert not (node.system.root / "opt/iam/abc").exists()
 
 
-def test_a_release_with_another_checksum_is_refused(machine: FakeMachine) -> None:
+def test_a_release_with_another_checksum_is_refused(node: FakeNode) -> None:
     data = archive({"x": b"y"})
-    answer = machine.ask(receive(data, sha256="0" * 64), stdin=io.BytesIO(data))
+    answer = node.ask(receive(data, sha256="0" * 64), stdin=io.BytesIO(data))
     assert "another checksum than announced" in answer["error"]["message"]
 
 
 @pytest.mark.parametrize("name", ["../etc/passwd", "/etc/passwd", "a/../../x"])
-def test_an_archive_that_reaches_outside_is_refused(machine: FakeMachine, name: str) -> None:
+def test_an_archive_that_reaches_outside_is_refused(node: FakeNode, name: str) -> None:
     data = archive({name: b"root::0:0\n"})
-    assert "which is refused" in machine.ask(receive(data), stdin=io.BytesIO(data))["error"]["message"]
-    assert list((machine.system.root / "opt/iam").iterdir()) == []
+    assert "which is refused" in node.ask(receive(data), stdin=io.BytesIO(data))["error"]["message"]
+    assert list((node.system.root / "opt/iam").iterdir()) == []
 
 
-def test_a_release_gives_nobody_but_root_a_right_to_write_or_another_users_rights(machine: FakeMachine) -> None:
+def test_a_release_gives_nobody_but_root_a_right_to_write_or_another_users_rights(node: FakeNode) -> None:
     data = archive({"bin/tool": b"#!/bin/sh\n"}, mode=0o6777)
-    assert "error" not in machine.ask(receive(data), stdin=io.BytesIO(data))
-    assert (machine.system.root / "opt/iam/abc/bin/tool").stat().st_mode & 0o7777 == 0o755
+    assert "error" not in node.ask(receive(data), stdin=io.BytesIO(data))
+    assert (node.system.root / "opt/iam/abc/bin/tool").stat().st_mode & 0o7777 == 0o755
 
 
 # ---- other things --------------------------------------------------------------------------------------------------
 
 
-def test_an_installation_starts_no_service_and_leaves_no_trace_of_how(machine: FakeMachine) -> None:
+def test_an_installation_starts_no_service_and_leaves_no_trace_of_how(node: FakeNode) -> None:
     seen: list[int] = []
-    policy = machine.system.root / "usr/sbin/policy-rc.d"
-    machine.system.on_command = lambda argv: seen.append(policy.stat().st_mode) if argv[0] == "apt-get" else None
-    machine.ask(lock(), {"do": "prepare", "things": [{"kind": "package", "name": "nginx"}]})
-    assert machine.system.packages == {"nginx"}
+    policy = node.system.root / "usr/sbin/policy-rc.d"
+    node.system.on_command = lambda argv: seen.append(policy.stat().st_mode) if argv[0] == "apt-get" else None
+    node.ask(lock(), {"do": "prepare", "things": [{"kind": "package", "name": "nginx"}]})
+    assert node.system.packages == {"nginx"}
     assert seen
     assert all(mode & 0o111 for mode in seen)
     assert not policy.exists()
 
 
-def test_a_services_endpoints_leave_the_upstreams_and_join_them_again(machine: FakeMachine) -> None:
-    place = machine.system.root / "etc/nginx/conf.d/upstreams.conf"
+def test_a_services_endpoints_leave_the_upstreams_and_join_them_again(node: FakeNode) -> None:
+    place = node.system.root / "etc/nginx/conf.d/upstreams.conf"
     place.parent.mkdir(parents=True)
     text = "upstream a {\n    server 10.0.4.20:8080 max_fails=1; # iam-a\n    server 10.0.4.21:8080 max_fails=1;\n}\n"
     place.write_text(text)
     for _ in range(2):  # a second time changes nothing more
-        machine.ask({"do": "leave", "endpoints": ["10.0.4.20:8080"], "wait_s": 1})
+        node.ask({"do": "leave", "endpoints": ["10.0.4.20:8080"], "wait_s": 1})
         assert place.read_text() == text.replace("10.0.4.20:8080 max", "10.0.4.20:8080 down max")
-    assert machine.system.log == ["reload nginx"]
-    machine.ask({"do": "join"})
+    assert node.system.log == ["reload nginx"]
+    node.ask({"do": "join"})
     assert place.read_text() == text
-    assert machine.system.log == ["reload nginx", "reload nginx"]
+    assert node.system.log == ["reload nginx", "reload nginx"]
 
 
-def test_a_file_that_a_rollout_wrote_meanwhile_is_not_put_back(machine: FakeMachine) -> None:
-    place = machine.system.root / "etc/nginx/conf.d/upstreams.conf"
+def test_a_file_that_a_rollout_wrote_meanwhile_is_not_put_back(node: FakeNode) -> None:
+    place = node.system.root / "etc/nginx/conf.d/upstreams.conf"
     place.parent.mkdir(parents=True)
     place.write_text("    server 10.0.4.20:8080;\n")
-    machine.ask({"do": "leave", "endpoints": ["10.0.4.20:8080"], "wait_s": 1})
+    node.ask({"do": "leave", "endpoints": ["10.0.4.20:8080"], "wait_s": 1})
     place.write_text("    server 10.0.4.20:9999;\n")
-    machine.ask({"do": "join"})
+    node.ask({"do": "join"})
     assert place.read_text() == "    server 10.0.4.20:9999;\n"
 
 

@@ -22,22 +22,22 @@ from provisioning.plan import describe, make_plan
 DEVICE = "/dev/disk/by-id/virtio-disk-1"
 
 
-def test_only_the_first_machine_has_the_disk_and_all_of_it_comes_before_the_databases() -> None:
-    manifests = render(deployment(data_disk=True))
+def test_only_the_first_node_has_the_disk_and_all_of_it_comes_before_the_databases() -> None:
+    manifests = render(deployment())
     units = [thing.name for thing in manifests["iam-a"].things if isinstance(thing, Unit)]
     mounts = ["srv-tandem.mount", "var-lib-mysql.mount", "var-lib-redis.mount"]
     assert [unit for unit in units if unit.endswith(".mount") or unit == "mariadb"] == [*mounts, "mariadb"]
     assert not [thing for thing in manifests["iam-b"].things if isinstance(thing, (FileSystem, FirstContent))]
 
 
-def test_a_retired_machine_unmounts_the_disk_after_the_databases_have_stopped() -> None:
-    files = render(deployment(data_disk=True))["iam-a"].files()
-    units = json.loads(files["/etc/tandem/machine.json"])["units"]
+def test_a_retired_node_unmounts_the_disk_after_the_databases_have_stopped() -> None:
+    files = render(deployment())["iam-a"].files()
+    units = json.loads(files["/etc/tandem/node.json"])["units"]
     assert units.index("srv-tandem.mount") < units.index("var-lib-mysql.mount") < units.index("mariadb")
 
 
 def test_the_disk_is_named_by_its_id_which_the_cloud_alone_knows() -> None:
-    manifest = render(deployment(data_disk=True))["iam-a"]
+    manifest = render(deployment())["iam-a"]
     assert FileSystem("/dev/disk/by-id/virtio-@@secret:data_disk_id@@") in manifest.things
     assert (
         "What=/dev/disk/by-id/virtio-@@secret:data_disk_id@@"
@@ -51,7 +51,7 @@ def test_the_disk_is_named_by_its_id_which_the_cloud_alone_knows() -> None:
     [
         pytest.param("ext4", [], id="a disk with data is left alone"),
         pytest.param("", [f"disk {DEVICE} is blank or not there yet"], id="a blank one is given a file system"),
-        pytest.param("gpt", [f"disk {DEVICE} holds gpt"], id="anything else is planned, and refused on the machine"),
+        pytest.param("gpt", [f"disk {DEVICE} holds gpt"], id="anything else is planned, and refused on the node"),
     ],
 )
 def test_what_a_disk_holds_decides(held: str, expected: list[str]) -> None:
@@ -66,18 +66,18 @@ def disk(tmp_path: Path) -> Path:
     return image
 
 
-def make_machine(tmp_path: Path) -> Node:
+def make_node(tmp_path: Path) -> Node:
     return Node(root=str(tmp_path / "root"), now=iter(range(1000)).__next__, sleep=lambda _seconds: None)
 
 
-def prepare(machine: Node, disk: Path) -> dict[str, object]:
-    (machine.root / disk.parent.relative_to("/")).mkdir(parents=True, exist_ok=True)
-    inside = machine.at(str(disk))
+def prepare(node: Node, disk: Path) -> dict[str, object]:
+    (node.root / disk.parent.relative_to("/")).mkdir(parents=True, exist_ok=True)
+    inside = node.at(str(disk))
     if not inside.exists():
         inside.symlink_to(disk)
     lock = {"do": "lock", "owner": {}, "ttl_s": 10_000}
     return answer(
-        machine,
+        node,
         {
             "token": "me",
             "operations": [
@@ -89,10 +89,10 @@ def prepare(machine: Node, disk: Path) -> dict[str, object]:
 
 
 def test_a_blank_disk_gets_a_file_system_and_keeps_it(tmp_path: Path, disk: Path) -> None:
-    assert "error" not in prepare(make_machine(tmp_path), disk)
+    assert "error" not in prepare(make_node(tmp_path), disk)
     first = disk.read_bytes()
     assert b"tandem-data" in first
-    assert "error" not in prepare(make_machine(tmp_path), disk)
+    assert "error" not in prepare(make_node(tmp_path), disk)
     assert disk.read_bytes() == first
 
 
@@ -116,13 +116,13 @@ def test_a_disk_that_holds_anything_else_is_refused_and_untouched(
 ) -> None:
     make(disk)
     before = disk.read_bytes()
-    error = prepare(make_machine(tmp_path), disk)["error"]
+    error = prepare(make_node(tmp_path), disk)["error"]
     assert isinstance(error, dict)
     assert "only a blank disk is given a file system" in str(error["message"])
     assert disk.read_bytes() == before
 
 
 def test_a_disk_that_never_comes_is_an_error_with_those_that_are_there(tmp_path: Path) -> None:
-    machine = make_machine(tmp_path)
+    node = make_node(tmp_path)
     with pytest.raises(StepError, match="is not there after 60 s"):
-        make_file_system(machine, "/dev/disk/by-id/virtio-none")
+        make_file_system(node, "/dev/disk/by-id/virtio-none")

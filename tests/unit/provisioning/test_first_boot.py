@@ -25,7 +25,7 @@ def test_it_is_a_cloud_config_that_yaml_reads() -> None:
     assert config["users"][1]["ssh_authorized_keys"] == ["ssh-ed25519 AAAA deploy"]
 
 
-def test_the_machine_makes_its_long_term_key_itself_before_the_ssh_module_runs() -> None:
+def test_the_node_makes_its_long_term_key_itself_before_the_ssh_module_runs() -> None:
     config = yaml.safe_load(data())
     assert "ssh-keygen -q -t ed25519" in config["bootcmd"][0][-1]
     assert config["ssh_deletekeys"] is False, "else cloud-init's ssh module removes what bootcmd made"

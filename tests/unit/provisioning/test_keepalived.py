@@ -38,7 +38,7 @@ def test_a_non_preemptive_pair_has_the_same_high_priority_on_both_and_no_nopreem
 
 
 def test_vrrp_is_unicast_to_the_peers_alone() -> None:
-    text = conf("iam-a", application_machines=2)
+    text = conf("iam-a", application_nodes=2)
     assert "unicast_src_ip 10.0.4.20" in text
     assert re.findall(r"unicast_peer \{\s+([\d.\s]+?)\s+\}", text) == ["10.0.4.21"]
     assert "vrrp_strict" not in text
@@ -83,8 +83,8 @@ def test_a_drain_reverses_the_order_where_priorities_differ(mode: str) -> None:
     }
     assert priorities["iam-a"] == ([250] if mode == "preempt" else [250, 240])
     assert priorities["iam-b"] == ([240] if mode == "preempt" else [240, 250])
-    holder = render(deployment(mode=mode, virtual_ips=addresses))["iam-a"].files()["/etc/tandem/holder.json"]
-    assert '"drain": -20' in holder
+    switchover = render(deployment(mode=mode, virtual_ips=addresses))["iam-a"].files()["/etc/tandem/switchover.json"]
+    assert '"drain": -20' in switchover
 
 
 def test_in_dual_master_each_address_has_a_virtual_router_of_its_own() -> None:
@@ -128,7 +128,7 @@ def test_receivers_are_told_of_a_change(tmp_path: Path) -> None:
         deadline = time.monotonic() + 10
         while not got and time.monotonic() < deadline:
             time.sleep(0.05)
-    assert got == [b"group=tandem-test&machine=iam-a&state=master"]
+    assert got == [b"group=tandem-test&node=iam-a&state=master"]
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_a_wrong_setting_is_refused(settings: dict[str, Any], says: str) -> None
 @pytest.mark.parametrize("profile", ["fast", "balanced", "seed"])
 @pytest.mark.parametrize("mode", ["non-preempt", "preempt", "dual-master"])
 @pytest.mark.root
-@pytest.mark.skipif(shutil.which("keepalived") is None, reason="no keepalived here: its -t is run on the machines")
+@pytest.mark.skipif(shutil.which("keepalived") is None, reason="no keepalived here: its -t is run on the nodes")
 def test_keepalived_itself_accepts_what_is_rendered(tmp_path: Path, profile: str, mode: str) -> None:
     if profile == "seed" and mode != "non-preempt":
         with pytest.raises(ValidationError):

@@ -55,7 +55,7 @@ def test_rendering_twice_gives_the_same() -> None:
     assert render(deployment()) == render(deployment())
 
 
-def test_changing_one_setting_changes_one_line_on_each_machine() -> None:
+def test_changing_one_setting_changes_one_line_on_each_node() -> None:
     before, after = render(deployment()), render(deployment(nginx={"workerConnections": 5000}))
     for name in before:
         assert before[name].to_data() == after[name].to_data()
@@ -65,8 +65,8 @@ def test_changing_one_setting_changes_one_line_on_each_machine() -> None:
         assert (old - new, new - old) == ({"    worker_connections 4096;"}, {"    worker_connections 5000;"})
 
 
-def test_another_machine_changes_nothing_on_the_first_ones_but_who_their_peers_are() -> None:
-    before, after = render(deployment()), render(deployment(application_machines=1))
+def test_another_node_changes_nothing_on_the_first_ones_but_who_their_peers_are() -> None:
+    before, after = render(deployment()), render(deployment(application_nodes=1))
     assert list(after) == ["iam-a", "iam-b", "iam-c"]
     for name in before:
         changed = {path for path, text in before[name].files().items() if after[name].files()[path] != text}
@@ -74,8 +74,8 @@ def test_another_machine_changes_nothing_on_the_first_ones_but_who_their_peers_a
         assert not {path for path in changed if "keepalived" in path or path.startswith("/etc/nginx/tls")}
 
 
-def test_a_machine_that_may_not_hold_the_address_runs_neither_nginx_nor_keepalived() -> None:
-    things = render(deployment(application_machines=1))["iam-c"].things
+def test_a_node_that_may_not_hold_the_address_runs_neither_nginx_nor_keepalived() -> None:
+    things = render(deployment(application_nodes=1))["iam-c"].things
     assert not {"nginx", "keepalived"} & {thing.name for thing in things if isinstance(thing, Unit)}
 
 
@@ -89,7 +89,7 @@ def test_no_rendered_file_holds_a_secret_but_names_of_secrets() -> None:
 
 
 def test_files_that_hold_secrets_are_not_for_everyone() -> None:
-    public = {"server_certificate", "ca_certificate"}
+    public = {"server_certificate", "ca_certificate", "data_disk_id"}
     for profile in ("fast", "seed"):
         for manifest in render(deployment(profile=profile)).values():
             for thing in manifest.things:

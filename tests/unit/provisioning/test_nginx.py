@@ -30,7 +30,7 @@ def site(text: str) -> str:
     return re.sub(r"^\s*#.*$", "", text, flags=re.MULTILINE)
 
 
-def test_the_upstreams_are_the_same_on_every_machine_and_name_all_of_them() -> None:
+def test_the_upstreams_are_the_same_on_every_node_and_name_all_of_them() -> None:
     path = "/etc/nginx/conf.d/upstreams.conf"
     a, b = (manifest.files()[path] for manifest in render(deployment()).values())
     assert a == b
@@ -45,7 +45,7 @@ def test_each_upstream_has_a_zone_so_that_workers_count_together() -> None:
 
 
 @pytest.mark.parametrize("name", ["iam-apiserver", "iam-authz-server"])
-def test_a_dead_machine_costs_a_second_and_a_post_is_never_sent_twice(name: str) -> None:
+def test_a_dead_node_costs_a_second_and_a_post_is_never_sent_twice(name: str) -> None:
     text = site(files()[f"/etc/nginx/conf.d/{name}.conf"])
     assert "proxy_connect_timeout 1s;" in text
     assert "proxy_next_upstream_tries 2;" in text
@@ -71,7 +71,7 @@ def test_the_distributions_site_is_removed() -> None:
     assert "/etc/nginx/sites-enabled/default" in [thing.path for thing in things if isinstance(thing, Absent)]
 
 
-def test_the_access_log_shows_which_machine_answered() -> None:
+def test_the_access_log_shows_which_node_answered() -> None:
     assert "upstream=$upstream_addr" in files()["/etc/nginx/nginx.conf"]
 
 
@@ -92,7 +92,7 @@ def test_only_named_origins_get_cors_headers() -> None:
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        pytest.param({"user": "root"}, "hand the machine to whoever", id="workers as root"),
+        pytest.param({"user": "root"}, "hand the node to whoever", id="workers as root"),
         pytest.param({"cors": {"allowOrigins": ["*"], "allowCredentials": True}}, "name the origins", id="open cors"),
         pytest.param({"clientMaxBodySize": "5 m"}, "pattern", id="a size with a space"),
         pytest.param({"workerConnection": 5}, "Extra inputs", id="an unknown key"),
@@ -142,7 +142,7 @@ def certificate() -> tuple[str, str]:
         pytest.param({"balance": "ip-hash", "openRegistration": True, "cors": {"allowOrigins": ["*"]}}, id="wide open"),
     ],
 )
-@pytest.mark.skipif(shutil.which("nginx") is None, reason="no nginx on this machine: its -t is run on the machines")
+@pytest.mark.skipif(shutil.which("nginx") is None, reason="no nginx on this host: its -t is run on the nodes")
 def test_nginx_itself_accepts_what_is_rendered(tmp_path: Path, settings: dict[str, Any]) -> None:
     public, private = certificate()
     for thing in render(deployment(nginx=settings))["iam-a"].things:

@@ -12,7 +12,7 @@ from provisioning.errors import (
     CandidateError,
     GateError,
     LockedError,
-    MachineError,
+    NodeError,
     ProvisioningError,
     UnreachableError,
 )
@@ -78,7 +78,7 @@ def read(group: FakeGroup, host: str, path: str) -> str:
     return (group.systems[host].root / path.lstrip("/")).read_text()
 
 
-def test_the_first_run_makes_everything_true_on_every_machine(group: FakeGroup) -> None:
+def test_the_first_run_makes_everything_true_on_every_node(group: FakeGroup) -> None:
     result = go(group, manifests())
     assert set(result.changed) == {"iam-a", "iam-b"}
     for host in ("iam-a", "iam-b"):
@@ -92,7 +92,7 @@ def test_the_first_run_makes_everything_true_on_every_machine(group: FakeGroup) 
         assert "reload nginx" not in system.log, "a unit that is only now started needs no reload"
 
 
-def test_a_second_run_finds_nothing_to_do_with_one_call_to_each_machine(group: FakeGroup) -> None:
+def test_a_second_run_finds_nothing_to_do_with_one_call_to_each_node(group: FakeGroup) -> None:
     first = go(group, manifests())
     logs = [list(system.log) for system in group.systems.values()]
     group.connections.clear()
@@ -152,7 +152,7 @@ def test_a_timer_is_set_and_set_again_when_its_schedule_changes(group: FakeGroup
     }
 
 
-def test_one_invalid_candidate_changes_nothing_on_any_machine(group: FakeGroup) -> None:
+def test_one_invalid_candidate_changes_nothing_on_any_node(group: FakeGroup) -> None:
     go(group, manifests())
     trees = {host: tree(group, host) for host in group.systems}
     group.systems["iam-b"].refuse = lambda files: (
@@ -161,7 +161,7 @@ def test_one_invalid_candidate_changes_nothing_on_any_machine(group: FakeGroup) 
     with pytest.raises(CandidateError) as caught:
         go(group, manifests(things(port=8080)))
     assert str(caught.value) == (
-        "iam-b (10.0.4.21): nginx refused the new configuration; nothing was changed on any machine\n"
+        "iam-b (10.0.4.21): nginx refused the new configuration; nothing was changed on any node\n"
         "  nginx: [emerg] host not found in upstream\n"
         "  exit code 1 of: nginx -t\n"
         "  look at: provisioning/templates/nginx"
@@ -206,7 +206,7 @@ def test_a_check_does_not_run_when_nothing_below_its_directories_changes(group: 
     assert set(go(group, manifests(changed)).changed) == {"iam-a", "iam-b"}
 
 
-def test_the_machine_that_holds_the_address_goes_last_and_after_handing_it_over(group: FakeGroup) -> None:
+def test_the_node_that_holds_the_address_goes_last_and_after_handing_it_over(group: FakeGroup) -> None:
     go(group, manifests())
     group.held_by("iam-a")
     order: list[str] = []
@@ -230,7 +230,7 @@ def test_the_machine_that_holds_the_address_goes_last_and_after_handing_it_over(
 
 
 def commits(group: FakeGroup, of: dict[str, Manifest]) -> list[str]:
-    """What is done to which machine, in order. Whoever drains gives the address to the other one."""
+    """What is done to which node, in order. Whoever drains gives the address to the other one."""
     order: list[str] = []
 
     def effect(host: str, name: str) -> None:
@@ -257,7 +257,7 @@ def test_databases_that_are_not_there_yet_come_before_the_services_that_wait_for
     ]
 
 
-def test_databases_stop_when_the_services_of_all_machines_have_others(group: FakeGroup) -> None:
+def test_databases_stop_when_the_services_of_all_nodes_have_others(group: FakeGroup) -> None:
     go(group, {**manifests(), "iam-a": Manifest("iam-a", (Unit("mariadb"), *things()))})
     group.held_by("iam-b")
     changed, off = manifests(things(port=8080)), Unit("mariadb", enabled=False, running=False)
@@ -270,7 +270,7 @@ def test_databases_stop_when_the_services_of_all_machines_have_others(group: Fak
     ]
 
 
-def test_a_failed_gate_stops_the_rollout_before_the_next_machine(group: FakeGroup) -> None:
+def test_a_failed_gate_stops_the_rollout_before_the_next_node(group: FakeGroup) -> None:
     go(group, manifests())
     group.held_by("iam-a")
     group.gates_pass = False
@@ -323,13 +323,13 @@ def test_after_an_error_the_lock_is_free_again(group: FakeGroup) -> None:
 
 
 def test_a_package_that_does_not_exist_is_an_error_with_apts_words(group: FakeGroup) -> None:
-    with pytest.raises(MachineError) as caught:
+    with pytest.raises(NodeError) as caught:
         go(group, manifests((Package("no-such-package"),)))
     assert "Unable to locate package no-such-package" in str(caught.value)
 
 
 def test_a_unit_that_does_not_start_stops_the_rollout_with_its_journal(group: FakeGroup) -> None:
-    with pytest.raises(MachineError) as caught:
+    with pytest.raises(NodeError) as caught:
         go(group, manifests((Unit("broken"),)))
     assert "Job for broken.service failed." in str(caught.value)
     assert "the journal's last words" in str(caught.value)
@@ -360,7 +360,7 @@ def test_drift_shows_changed_lines_but_no_secret(group: FakeGroup) -> None:
     }
 
 
-def test_an_unreachable_machine_is_drift_and_not_an_error(group: FakeGroup) -> None:
+def test_an_unreachable_node_is_drift_and_not_an_error(group: FakeGroup) -> None:
     go(group, manifests())
     group.unreachable.add("iam-a")
     assert drift(group.inventory, manifests(), SECRETS, connect=group.connect) == {
@@ -368,7 +368,7 @@ def test_an_unreachable_machine_is_drift_and_not_an_error(group: FakeGroup) -> N
     }
 
 
-def test_an_unreachable_machine_stops_a_rollout_before_anything_is_touched(group: FakeGroup) -> None:
+def test_an_unreachable_node_stops_a_rollout_before_anything_is_touched(group: FakeGroup) -> None:
     group.unreachable.add("iam-b")
     with pytest.raises(UnreachableError):
         go(group, manifests())
@@ -380,8 +380,8 @@ def test_the_bastions_temporary_host_key_goes_too(tmp_path: Path) -> None:
     key = group.systems["bastion"].root / "etc/ssh/ssh_host_ecdsa_key"
     key.parent.mkdir()
     key.write_text("private\n")
-    *hosts, bastion = group.inventory.hosts
-    group.inventory = replace(group.inventory, hosts=tuple(hosts), bastion=bastion)
+    *nodes, bastion = group.inventory.nodes
+    group.inventory = replace(group.inventory, nodes=tuple(nodes), bastion=bastion)
     assert go(group, manifests()).changed["bastion"]
     assert not key.exists()
     assert group.systems["bastion"].log == ["enable ssh", "start ssh"]
@@ -412,7 +412,7 @@ def settled(group: FakeGroup) -> None:
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("fresh", [True, False], ids=["on new machines", "on machines that serve"])
+@pytest.mark.parametrize("fresh", [True, False], ids=["on new nodes", "on nodes that serve"])
 def test_killed_before_any_effect_the_next_run_converges(tmp_path: Path, *, fresh: bool) -> None:
     total = effects_of_a_run(tmp_path / "count") + (20 if fresh else 0)
     assert total > 15

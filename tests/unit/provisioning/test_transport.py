@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from paramiko.common import AUTH_FAILED, AUTH_SUCCESSFUL, OPEN_SUCCEEDED
 
-from provisioning.errors import HostKeyError, MachineError, UnreachableError
-from provisioning.inventory import Host
+from provisioning.errors import HostKeyError, NodeError, UnreachableError
+from provisioning.inventory import RemoteNode
 from provisioning.transport import connect, load_private_key, wait_until_reachable
 
 FORMATS = {
@@ -107,9 +107,11 @@ class Server:
                 if channel is not None and hasattr(rules, "destination"):
                     threading.Thread(target=_forward, args=(channel, rules.destination), daemon=True).start()
 
-    def host(self) -> Host:
+    def host(self) -> RemoteNode:
         public = f"{self.key.get_name()} {self.key.get_base64()}"
-        return Host("iam-a", "ins-a", "10.0.4.20", "127.0.0.1", "root", (public,), holder=True, ssh_port=self.port)
+        return RemoteNode(
+            "iam-a", "ins-a", "10.0.4.20", "127.0.0.1", "root", (public,), eligible=True, ssh_port=self.port
+        )
 
     def close(self) -> None:
         self._listener.close()
@@ -164,7 +166,7 @@ def test_another_host_key_than_the_pinned_one_is_refused_before_anything_is_sent
     assert not any(transport.is_authenticated() for transport in server.connections)
 
 
-def test_a_machine_without_a_key_of_the_pinned_kind_is_refused(server: Server) -> None:
+def test_a_node_without_a_key_of_the_pinned_kind_is_refused(server: Server) -> None:
     kind = "ecdsa-sha2-nistp256"
     key = paramiko.ECDSAKey.generate()
     with pytest.raises(HostKeyError, match="no host key of a pinned kind"):
@@ -176,13 +178,13 @@ def test_without_a_pinned_key_nothing_is_sent(server: Server) -> None:
         connect(replace(server.host(), host_keys=()), PRIVATE_KEY)
 
 
-def test_a_key_that_is_not_let_in_is_an_error_that_names_user_and_machine(server: Server) -> None:
+def test_a_key_that_is_not_let_in_is_an_error_that_names_user_and_node(server: Server) -> None:
     with pytest.raises(UnreachableError, match=r"iam-a \(10.0.4.20\): user root is not let in with the deployment key"):
         connect(server.host(), new_key())
 
 
 def test_the_agents_stderr_travels_with_the_error(server: Server) -> None:
-    with connect(server.host(), PRIVATE_KEY) as connection, pytest.raises(MachineError) as caught:
+    with connect(server.host(), PRIVATE_KEY) as connection, pytest.raises(NodeError) as caught:
         connection.call([{"do": "no_such_operation"}])
     assert "the agent ended without an answer at no_such_operation" in str(caught.value)
     assert "KeyError" in str(caught.value)
@@ -213,7 +215,9 @@ def test_large_output_and_large_input_do_not_block_each_other(server: Server) ->
 def test_nobody_listening_is_tried_again_until_the_deadline_and_then_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    host = Host("iam-a", "ins-a", "10.0.4.20", "127.0.0.1", "root", ("ssh-ed25519 AAAA",), holder=True, ssh_port=port)
+    host = RemoteNode(
+        "iam-a", "ins-a", "10.0.4.20", "127.0.0.1", "root", ("ssh-ed25519 AAAA",), eligible=True, ssh_port=port
+    )
     tries: list[float] = []
     with pytest.raises(UnreachableError, match=f"no connection to 127.0.0.1 port {port}"):
         wait_until_reachable(
@@ -231,7 +235,7 @@ def test_a_wrong_host_key_is_not_waited_for(server: Server) -> None:
     assert time.monotonic() - began < 5
 
 
-def test_a_machine_behind_a_bastion_is_reached_through_it_with_both_keys_pinned(server: Server) -> None:
+def test_a_node_behind_a_bastion_is_reached_through_it_with_both_keys_pinned(server: Server) -> None:
     jump = Server(load_private_key(PRIVATE_KEY))
     try:
         bastion = replace(jump.host(), name="bastion")
@@ -258,7 +262,7 @@ def test_an_rsa_deployment_key_is_read_too() -> None:
 
 
 def test_an_unreadable_deployment_key_is_not_shown_in_the_error() -> None:
-    with pytest.raises(MachineError) as caught:
+    with pytest.raises(NodeError) as caught:
         load_private_key("-----BEGIN PRIVATE KEY-----\ntopsecret\n-----END PRIVATE KEY-----")
     assert "topsecret" not in str(caught.value)
 

@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ..cloud import Cloud
-from ..project import Project, Run
+from tests.localcloud.providers.cloud import Cloud
+from tests.localcloud.providers.project import Project, Run
+
 from .scenes import Resources, Scene
 
 # What the engine and the Terraform bridge keep for themselves.

@@ -49,9 +49,7 @@ def _change_groups(api: Api, resources: Resources) -> None:
         "SecurityGroupId": ids["group"], "SecurityGroupPolicySet": {"Ingress": [{"PolicyIndex": 1}]}
     })  # fmt: skip
     api.cvm("ModifyKeyPairAttribute", {"KeyId": ids["pair"], "KeyName": "outside"})
-    api.cvm(
-        "ModifyDisasterRecoverGroupAttribute", {"DisasterRecoverGroupId": ids["placement"], "Name": "outside"}
-    )
+    api.cvm("ModifyDisasterRecoverGroupAttribute", {"DisasterRecoverGroupId": ids["placement"], "Name": "outside"})
     api.vpc("ModifyAddressAttribute", {"AddressId": ids["eip"], "AddressName": "outside"})
     api.call("cbs", "ModifyDiskAttributes", {"DiskIds": [ids["disk"]], "DiskName": "outside"})
 
@@ -71,7 +69,8 @@ vip = tc.ha.Vip("vip", name=given("name", "groups"), vpc_id=vpc.id, subnet_id=su
 group = tc.security.Group("group", name=given("name", "groups"), description=given("label", "one"),
                           project_id=int(given("project", "0")), tags=tags)
 rules = tc.security.GroupRuleSet("rules", security_group_id=group.id, ingresses=[
-    {"action": "ACCEPT", "cidr_block": "0.0.0.0/0", "protocol": "TCP", "port": given("port", "443"), "description": "in"},
+    {"action": "ACCEPT", "cidr_block": "0.0.0.0/0", "protocol": "TCP", "port": given("port", "443"),
+     "description": "in"},
     {"action": "ACCEPT", "source_security_id": group.id, "protocol": "ALL", "port": "ALL"}],
     egresses=[{"action": "ACCEPT", "cidr_block": "0.0.0.0/0", "protocol": "ALL", "port": "ALL"}])
 keys = [tls.PrivateKey(f"key-{n}", algorithm="RSA", rsa_bits=2048) for n in (0, 1)]

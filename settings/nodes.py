@@ -1,4 +1,4 @@
-"""`tandem:machines`: the servers."""
+"""`tandem:nodes`: the CVMs of the group."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pydantic import Field, field_validator, model_validator
 
 from settings.base import Address, FrozenModel
 
-MACHINE_COUNT = (2, 16)
-ELIGIBLE_NODES = 2  # so many machines, the first of them, may hold the virtual IP
+NODE_COUNT = (2, 16)
+ELIGIBLE_NODES = 2  # so many nodes, the first of them, may hold the virtual IP
 # A host name: the cloud takes 2 to 60 characters of these, and no hyphen at an end or beside another one.
 _NAME = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
 # Family, generation, size: "S5.MEDIUM2".
 _INSTANCE_TYPE = r"^[A-Z][A-Z0-9]*\.[A-Z0-9]+$"
 
-# A machine whose system disk is of another kind cannot be resized (ResetInstancesType, document 213/15744).
+# A node whose system disk is of another kind cannot be resized (ResetInstancesType, document 213/15744).
 SystemDiskType = Literal["CLOUD_PREMIUM", "CLOUD_SSD", "CLOUD_BSSD"]
 DataDiskType = Literal["CLOUD_PREMIUM", "CLOUD_SSD", "CLOUD_HSSD", "CLOUD_BSSD"]
 # The least size of a data disk (CreateDisks, document 362/16312, and the table of kinds, 362/2353).
@@ -24,7 +24,7 @@ _LEAST_GIB: dict[DataDiskType, int] = {"CLOUD_PREMIUM": 10, "CLOUD_BSSD": 20, "C
 
 
 class NodeSettings(FrozenModel):
-    """One machine."""
+    """One node."""
 
     name: Annotated[
         str,
@@ -35,24 +35,24 @@ class NodeSettings(FrozenModel):
             description="Host name: small letters, digits and single hyphens, 2 to 30 characters.",
         ),
     ]
-    address: Annotated[Address, Field(description="Private address, fixed for the machine's life.")]
+    address: Annotated[Address, Field(description="Private address, fixed for the node's life.")]
     type: Annotated[
         str | None,
         Field(
             pattern=_INSTANCE_TYPE,
-            description="Instance type of this machine alone; `machines.type` otherwise. "
-            "To resize a group one machine at a time, set it on one machine, run `up`, then on the next.",
+            description="Instance type of this node alone; `nodes.type` otherwise. "
+            "To resize a group one node at a time, set it on one node, run `up`, then on the next.",
         ),
     ] = None
 
 
 class SystemDiskSettings(FrozenModel):
-    """The disk that a machine boots from. It goes with the machine: nothing of value may live there."""
+    """The disk that a node boots from. It goes with the node: nothing of value may live there."""
 
     type: Annotated[
         SystemDiskType,
         Field(
-            description="Kind of disk. A machine keeps the kind that it was made with; one that is added later has "
+            description="Kind of disk. A node keeps the kind that it was made with; one that is added later has "
             "the new one."
         ),
     ] = "CLOUD_PREMIUM"
@@ -60,7 +60,7 @@ class SystemDiskSettings(FrozenModel):
 
 
 class DataDiskSettings(FrozenModel):
-    """The disk that holds the databases of `data: on-primary`. It outlives the machine."""
+    """The disk of the databases, with `data.location: first-node`. It outlives the node."""
 
     type: Annotated[
         DataDiskType, Field(description="Kind of disk. A later change is ignored: it would be another disk.")
@@ -68,13 +68,6 @@ class DataDiskSettings(FrozenModel):
     size_gib: Annotated[
         int, Field(ge=10, le=32000, multiple_of=10, description="Size in steps of 10; it can grow, never shrink.")
     ] = 20
-    keep: Annotated[
-        bool,
-        Field(
-            description="With `data: external`: keep the disk, detached, that had the databases of `data: on-primary`. "
-            "Needed in the `up` that moves them; set to false later, it is deleted (docs/operations.md)."
-        ),
-    ] = False
 
     @model_validator(mode="after")
     def _as_large_as_its_kind_begins(self) -> DataDiskSettings:
@@ -84,14 +77,14 @@ class DataDiskSettings(FrozenModel):
         return self
 
 
-class MachinesSettings(FrozenModel):
-    """The group: the first two machines may hold the virtual IP, further ones are application nodes."""
+class NodesSettings(FrozenModel):
+    """The group: the first two nodes may hold the virtual IP, further ones are application nodes."""
 
     image: Annotated[
         str,
         Field(
             pattern=r"^img-[0-9a-z]+$",
-            description="Image id, e.g. `img-jzvbbed6`; never `newest`. A machine keeps the image "
+            description="Image id, e.g. `img-jzvbbed6`; never `newest`. A node keeps the image "
             "that it was made with; one that is added later has the new one (docs/operations.md).",
         ),
     ]
@@ -103,12 +96,13 @@ class MachinesSettings(FrozenModel):
             description="The image's login user: `debian`, `ubuntu`. It logs in by key and may sudo.",
         ),
     ] = "debian"
-    nodes: Annotated[
+    members: Annotated[
         tuple[NodeSettings, ...],
         Field(
-            min_length=MACHINE_COUNT[0],
-            max_length=MACHINE_COUNT[1],
-            description="The machines, 2 to 16, in order. The first also holds the databases of `data: on-primary`.",
+            min_length=NODE_COUNT[0],
+            max_length=NODE_COUNT[1],
+            description="The nodes, 2 to 16, in order. The first also runs the databases, with "
+            "`data.location: first-node`.",
         ),
     ] = (
         NodeSettings(name="iam-a", address=IPv4Address("10.0.4.20")),
@@ -117,18 +111,18 @@ class MachinesSettings(FrozenModel):
     placement: Annotated[
         Literal["host", "rack", "switch"],
         Field(
-            description="What two machines never share: a host, a rack, or a switch "
-            "(so that a failing switch takes one machine at most)."
+            description="What two nodes never share: a host, a rack, or a switch "
+            "(so that a failing switch takes one node at most)."
         ),
     ] = "host"
-    system_disk: Annotated[SystemDiskSettings, Field(description="The disk each machine boots from.")] = (
+    system_disk: Annotated[SystemDiskSettings, Field(description="The disk each node boots from.")] = (
         SystemDiskSettings()
     )
     data_disk: Annotated[
-        DataDiskSettings, Field(description="The databases' disk, made when `data` is on the first machine.")
+        DataDiskSettings, Field(description="The disk of the databases, with `data.location` first-node or moved.")
     ] = DataDiskSettings()
     security_agent: Annotated[
-        bool, Field(description="Host security agent (CWP). A later change is ignored: it reinstalls the machine.")
+        bool, Field(description="Host security agent (CWP). A later change is ignored: it reinstalls the node.")
     ] = True
     monitoring_agent: Annotated[
         bool, Field(description="Monitoring agent; memory and disk alarms need it. A later change is ignored.")
@@ -136,19 +130,17 @@ class MachinesSettings(FrozenModel):
     peer_ports: Annotated[
         tuple[Annotated[int, Field(ge=1, le=65535)], ...],
         Field(
-            description="Further TCP ports that the machines offer to each other, for software of your own; each "
-            "machine's packet filter drops what nobody named. What others may reach is the security group's to say."
+            description="Further TCP ports that the nodes offer to each other, for software of your own; each "
+            "node's packet filter drops what nobody named. What others may reach is the security group's to say."
         ),
     ] = ()
     termination_protection: Annotated[
-        bool, Field(description="The API refuses to terminate these machines until this is switched off.")
+        bool, Field(description="The API refuses to terminate these nodes until this is switched off.")
     ] = False
 
     @field_validator("user")
     @classmethod
     def _not_root(cls, user: str) -> str:
         if user == "root":
-            raise ValueError(
-                "is root: the machines are set up by a login user with sudo, and root's login stays closed"
-            )
+            raise ValueError("is root: the nodes are set up by a login user with sudo, and root's login stays closed")
         return user

@@ -1,4 +1,4 @@
-"""The servers, their placement, their login key, the bastion in front and the databases' disk behind."""
+"""The nodes as CVM instances, their placement group and login key, the bastion, and the data disk."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from tencentcloud_iac_pulumi import cbs, eip, instance, key, placement
 
 from components.credentials import KeyPair
 from components.firewall import Firewall
-from components.hooks import Hooks, of_machine
+from components.hooks import Hooks, of_node
 from components.labels import Labels
 from components.network import Network
 from provisioning.first_boot import user_data
 from settings.access import AccessSettings
-from settings.machines import ELIGIBLE_NODES, MachinesSettings, NodeSettings
+from settings.data import DataLocation
+from settings.nodes import ELIGIBLE_NODES, NodeSettings, NodesSettings
 
 BASTION = "bastion"
 _PLACEMENT_TYPES = {"host": "HOST", "rack": "RACK", "switch": "SW"}
-# These stop or reinstall a machine, or cannot be changed at all: a machine that is added later has them.
-# What a machine was born with (user data, keys) says nothing about what it is now.
+# These stop or reinstall a node, or cannot be changed at all: a node that is added later has them.
+# What a node was born with (user data, keys) says nothing about what it is now.
 _FIXED_AT_BIRTH = [
     "availability_zone",
     "disable_automation_service",
@@ -34,12 +35,11 @@ _FIXED_AT_BIRTH = [
 
 
 @dataclass(frozen=True, slots=True)
-class MachinesArgs:
-    settings: MachinesSettings
+class NodesArgs:
+    settings: NodesSettings
     access: AccessSettings
     zone: str
-    local_data: bool  # the first machine holds the databases
-    former_data: bool  # it held them, and their disk is kept
+    data_location: DataLocation
     network: Network
     firewall: Firewall
     deployment_key: KeyPair
@@ -50,25 +50,25 @@ class MachinesArgs:
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
-    """One machine as others need it."""
+class Instance:
+    """One CVM as other components need it."""
 
     name: str
     private_address: str
-    holder: bool
+    eligible: bool  # may hold the virtual IP
     instance_id: pulumi.Output[str]
     ssh_address: pulumi.Output[str]
 
 
-class Machines(pulumi.ComponentResource):
+class Nodes(pulumi.ComponentResource):
     """2 to 16 CVMs with fixed private addresses, kept apart by a placement group."""
 
-    servers: tuple[Server, ...]
-    bastion: Server | None
+    instances: tuple[Instance, ...]
+    bastion: Instance | None
     data_disk_id: pulumi.Output[str] | None
 
-    def __init__(self, name: str, args: MachinesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("tandem:cloud:Machines", name, None, opts)
+    def __init__(self, name: str, args: NodesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("tandem:cloud:Nodes", name, None, opts)
         self._name, self._args = name, args
         self._child = pulumi.ResourceOptions(parent=self)
         self._key_id = key.Pair(
@@ -85,52 +85,55 @@ class Machines(pulumi.ComponentResource):
             tags=args.labels.tags,
             opts=self._child,
         ).id
-        self.servers = tuple(self._server(position, node) for position, node in enumerate(args.settings.nodes))
+        self.instances = tuple(self._node(position, node) for position, node in enumerate(args.settings.members))
         self.bastion = self._bastion() if args.access.mode == "bastion" else None
-        disk = self._data_disk() if args.local_data or args.former_data else None
-        self.data_disk_id = self._attached(disk, self.servers[0]) if disk is not None and args.local_data else None
-        self.register_outputs({"instance_ids": [server.instance_id for server in self.servers]})
+        self.data_disk_id = None
+        if args.data_location is not DataLocation.EXTERNAL:
+            disk = self._data_disk()
+            if args.data_location is DataLocation.FIRST_NODE:
+                self.data_disk_id = self._attached(disk, self.instances[0])
+        self.register_outputs({"instance_ids": [each.instance_id for each in self.instances]})
 
-    def _server(self, position: int, node: NodeSettings) -> Server:
+    def _node(self, position: int, node: NodeSettings) -> Instance:
         args, settings = self._args, self._args.settings
-        holder = position < ELIGIBLE_NODES
-        others_id = args.firewall.others_id
-        group_id = args.firewall.holders_id if holder or others_id is None else others_id
-        machine = self._instance(
+        eligible = position < ELIGIBLE_NODES
+        application_id = args.firewall.application_id
+        group_id = args.firewall.eligible_id if eligible or application_id is None else application_id
+        cvm = self._instance(
             node.name,
             address=str(node.address),
             instance_type=node.type or settings.type,
             group_id=group_id,
-            # A machine with a fixed address must be gone before its successor can have it.
+            # A node with a fixed address must be gone before its successor can have it.
             opts=pulumi.ResourceOptions(
                 parent=self,
                 delete_before_replace=True,
                 ignore_changes=_FIXED_AT_BIRTH,
-                hooks=args.hooks.machine,
+                hooks=args.hooks.node,
             ),
         )
-        machine.id.apply(lambda _: args.hooks.declare(node.name))
+        cvm.id.apply(lambda _: args.hooks.declare(node.name))
         ssh_address = pulumi.Output.from_input(str(node.address))
         if args.access.mode == "public":
-            ssh_address = self._public_address(node.name, machine, args.access.public_bandwidth_mbps)
-        return Server(node.name, str(node.address), holder, machine.id, ssh_address)
+            ssh_address = self._public_address(node.name, cvm, args.access.public_bandwidth_mbps)
+        return Instance(node.name, str(node.address), eligible, cvm.id, ssh_address)
 
-    def _bastion(self) -> Server:
+    def _bastion(self) -> Instance:
         settings = self._args.access.bastion
         group_id = self._args.firewall.bastion_id
         if group_id is None:
             raise ValueError(
-                "a bastion without a security group: Firewall and Machines were given different access settings"
+                "a bastion without a security group: Firewall and Nodes were given different access settings"
             )
-        machine = self._instance(
+        cvm = self._instance(
             BASTION,
             address=str(settings.address),
             instance_type=settings.type,
             group_id=group_id,
             opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True, ignore_changes=_FIXED_AT_BIRTH),
         )
-        ssh_address = self._public_address(BASTION, machine, settings.bandwidth_mbps)
-        return Server(BASTION, str(settings.address), holder=False, instance_id=machine.id, ssh_address=ssh_address)
+        ssh_address = self._public_address(BASTION, cvm, settings.bandwidth_mbps)
+        return Instance(BASTION, str(settings.address), eligible=False, instance_id=cvm.id, ssh_address=ssh_address)
 
     def _instance(
         self,
@@ -143,7 +146,7 @@ class Machines(pulumi.ComponentResource):
     ) -> instance.Instance:
         args, settings = self._args, self._args.settings
         return instance.Instance(
-            of_machine(self._name, name),
+            of_node(self._name, name),
             instance_name=args.labels.name(name),
             hostname=name,
             availability_zone=args.zone,
@@ -154,7 +157,7 @@ class Machines(pulumi.ComponentResource):
             vpc_id=args.network.vpc_id,
             subnet_id=args.network.subnet_id,
             private_ip=address,
-            # A public address comes by EIP: this one would replace the machine when it changes.
+            # A public address comes by EIP: this one would replace the node when it changes.
             allocate_public_ip=False,
             orderly_security_groups=[group_id],
             key_ids=[self._key_id],
@@ -163,12 +166,12 @@ class Machines(pulumi.ComponentResource):
             disable_monitor_service=not settings.monitoring_agent,
             disable_api_termination=settings.termination_protection,
             user_data_raw=self._user_data(name),
-            tags={**args.labels.tags, "machine": name},
+            tags={**args.labels.tags, "node": name},
             opts=opts,
         )
 
     def _user_data(self, name: str) -> pulumi.Output[str]:
-        """What the machine reads at its first boot. It holds the temporary host key, so it is a secret."""
+        """What the node reads at its first boot. It holds the temporary host key, so it is a secret."""
         host_key, access, user = self._args.temporary_host_keys[name], self._args.access, self._args.settings.user
         return pulumi.Output.secret(
             pulumi.Output.all(host_key.private_key, host_key.public_key, self._args.deployment_key.public_key).apply(
@@ -182,10 +185,10 @@ class Machines(pulumi.ComponentResource):
             )
         )
 
-    def _public_address(self, name: str, machine: instance.Instance, bandwidth_mbps: int) -> pulumi.Output[str]:
+    def _public_address(self, name: str, cvm: instance.Instance, bandwidth_mbps: int) -> pulumi.Output[str]:
         labels = self._args.labels
         address = eip.Instance(
-            of_machine(f"{self._name}-address", name),
+            of_node(f"{self._name}-address", name),
             name=labels.name(name),
             internet_charge_type="TRAFFIC_POSTPAID_BY_HOUR",
             internet_max_bandwidth_out=bandwidth_mbps,
@@ -193,10 +196,10 @@ class Machines(pulumi.ComponentResource):
             opts=self._child,
         )
         bound = eip.Association(
-            of_machine(f"{self._name}-binding", name),
+            of_node(f"{self._name}-binding", name),
             eip_id=address.id,
-            instance_id=machine.id,
-            # An address is bound to one machine at a time.
+            instance_id=cvm.id,
+            # An address is bound to one node at a time.
             opts=pulumi.ResourceOptions(
                 parent=self, delete_before_replace=True, hooks=self._args.hooks.attachment if name != BASTION else None
             ),
@@ -205,7 +208,7 @@ class Machines(pulumi.ComponentResource):
         return pulumi.Output.all(address.public_ip, bound.id).apply(lambda known: known[0])
 
     def _data_disk(self) -> cbs.Storage:
-        """The databases' disk. It is no part of the machine: a rebuilt machine gets it back with all that is on it."""
+        """The databases' disk. It is no part of the node: a rebuilt node gets it back with all that is on it."""
         args = self._args
         return cbs.Storage(
             f"{self._name}-data",
@@ -222,12 +225,12 @@ class Machines(pulumi.ComponentResource):
             ),
         )
 
-    def _attached(self, disk: cbs.Storage, primary: Server) -> pulumi.Output[str]:
-        """The disk's id, once the machine has it."""
+    def _attached(self, disk: cbs.Storage, node: Instance) -> pulumi.Output[str]:
+        """The disk's id, once the node has it."""
         return cbs.StorageAttachment(
-            of_machine(f"{self._name}-data", primary.name),
+            of_node(f"{self._name}-data", node.name),
             storage_id=disk.id,
-            instance_id=primary.instance_id,
-            # One disk is attached to one machine at a time.
+            instance_id=node.instance_id,
+            # One disk is attached to one node at a time.
             opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True, hooks=self._args.hooks.attachment),
         ).storage_id

@@ -1,0 +1,43 @@
+"""Where localcloud's plugins are known to differ from the real ones, and why. docs/providers.md lists each."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Difference:
+    types: str  # a pattern of resource types
+    path: tuple[str, ...]  # patterns of the keys that lead to what differs
+    reason: str
+
+    def without(self, record: dict[str, Any]) -> dict[str, Any]:
+        """The record of one resource without what differs."""
+        if not fnmatch(record["type"], self.types):
+            return record
+        left = copy.deepcopy(record)
+        _remove(left, self.path)
+        return left
+
+
+def _remove(value: Any, path: tuple[str, ...]) -> None:
+    if not isinstance(value, dict):
+        return
+    for key in [key for key in value if fnmatch(key, path[0])]:
+        if len(path) == 1:
+            del value[key]
+        else:
+            _remove(value[key], path[1:])
+
+
+KNOWN = (
+    Difference(
+        "[rt][al]*",
+        ("stages", "*", "differences"),
+        "The real random and tls plugins report which inputs changed, without the path inside them; localcloud's also "
+        "report the path.",
+    ),
+)

@@ -1,0 +1,83 @@
+"""Each resource type does and becomes what it does and becomes with the real provider plugins.
+
+`expected/` was recorded from the real plugins (`python -m tests.localcloud.providers.conformance`). Where they are on
+the PATH, the same tests run on them too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localcloud.providers.state_only.certificates import TYPES as TLS_TYPES
+from localcloud.providers.state_only.random import TYPES as RANDOM_TYPES
+from localcloud.providers.tencentcloud.types import TYPES
+from tests.localcloud.providers.cloud import running_cloud
+from tests.localcloud.providers.project import Project
+
+from .known import KNOWN
+from .plugin_sets import PLUGIN_SETS
+from .record import run_scene
+from .scenes import SCENES
+
+_DOCS = Path(__file__).resolve().parents[4] / "docs" / "providers.md"
+_EXPECTED = Path(__file__).with_name("expected")
+
+Record = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def record_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Record]:
+    """Runs a scene on a plugin set, once for all of its types."""
+    records: dict[tuple[str, str], Record] = {}
+
+    def find(scene: str, plugins: str) -> Record:
+        if (scene, plugins) not in records:
+            directory = tmp_path_factory.mktemp(scene)
+            with (
+                running_cloud(directory) as cloud,
+                closing(Project(directory / "project", cloud.environment, PLUGIN_SETS[plugins])) as project,
+            ):
+                records[scene, plugins] = run_scene(SCENES[scene], project, cloud)
+                assert cloud.counts() == {}, "nothing is left after the deletion"
+                assert cloud.more_counts() == {}, "nothing is left after the deletion"
+        return records[scene, plugins]
+
+    return find
+
+
+@pytest.mark.parametrize(
+    ("plugins", "scene", "resource"),
+    [
+        pytest.param(
+            plugins, scene.name, resource, id=f"{plugins}-{resource}", marks=pytest.mark.xdist_group(scene.name)
+        )
+        for plugins in PLUGIN_SETS
+        for scene in SCENES.values()
+        for resource in scene.types
+    ],
+)
+def test_a_resource_type_behaves_as_recorded_from_the_real_plugins(
+    record_of: Callable[[str, str], Record], plugins: str, scene: str, resource: str
+) -> None:
+    expected = json.loads((_EXPECTED / f"{scene}.json").read_text())[resource]
+    found = record_of(scene, plugins)[resource]
+    if plugins == "localcloud":
+        for difference in KNOWN:
+            expected, found = difference.without(expected), difference.without(found)
+    assert found == expected
+
+
+def test_each_resource_type_is_in_a_scene() -> None:
+    tested = {resource_type for scene in SCENES.values() for resource_type in scene.types.values()}
+    assert tested == {*TYPES, *RANDOM_TYPES, *TLS_TYPES}
+
+
+def test_each_known_difference_is_documented() -> None:
+    text = " ".join(_DOCS.read_text().split())
+    assert [one.reason for one in KNOWN if one.reason not in text] == []
