@@ -63,8 +63,14 @@ class VirtualIp(pulumi.ComponentResource):
             name=args.labels.name(args.what),
             internet_charge_type=args.settings.charge_type,
             internet_max_bandwidth_out=args.settings.bandwidth_mbps,
+            bandwidth_package_id=args.settings.bandwidth_package_id,
             tags=args.labels.tags,
-            opts=pulumi.ResourceOptions(parent=self, protect=args.protect),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                protect=args.protect,
+                # The cloud changes neither of an address (document 215/43849), and the provider does not know that.
+                replace_on_changes=["internet_charge_type", "bandwidth_package_id"],
+            ),
         )
         bound = ha.VipEipAttachment(
             f"{name}-binding",

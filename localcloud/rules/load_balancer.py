@@ -8,13 +8,12 @@ from typing import Any
 
 from localcloud.rules import instance, security_group, subnet, tag
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import InvalidParameterValue, Refusal, check_range, documented, provider
+from localcloud.rules.refusal import InvalidParameterValue, Refusal, assumed, check_range, documented, provider
 from localcloud.rules.transaction import Transaction
 
 NAME_LIMIT = 60
 LISTENERS = 50
 PROTOCOLS = ("TCP", "UDP", "HTTP", "HTTPS", "TCP_SSL", "QUIC")
-_ERRORS = documented("the SDK's errorcodes.py (clb)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +70,7 @@ class ListenerNotFound(Refusal):
 
     code = "InvalidParameter.ListenerIdNotFound"
     template = "The listener `{listener_id}` does not exist on `{balancer_id}`."
-    source = _ERRORS
+    source = documented("DescribeListeners: LoadBalancerId, ListenerIds; the SDK's errorcodes.py", page="214/30686")
 
 
 class OpenNotEmulated(Refusal):
@@ -79,7 +78,7 @@ class OpenNotEmulated(Refusal):
 
     code = "InvalidParameterValue"
     template = "The load balancer type `{type}` is not emulated: use INTERNAL."
-    source = documented("models.py (clb): LoadBalancerType; that OPEN is missing: localcloud's own")
+    source = assumed("localcloud's own limit: LoadBalancerType OPEN (214/30692) is not emulated")
 
 
 class PlaceUnknown(Refusal):
@@ -87,7 +86,7 @@ class PlaceUnknown(Refusal):
 
     code = "InvalidParameterValue"
     template = "There is no subnet `{subnet_id}` in VPC `{vpc_id}`."
-    source = documented("the page of CreateLoadBalancer: VpcId, SubnetId; errorcodes.py (clb)")
+    source = documented("CreateLoadBalancer: VpcId, SubnetId", page="214/30692")
 
 
 class TargetUnknown(Refusal):
@@ -95,7 +94,7 @@ class TargetUnknown(Refusal):
 
     code = "InvalidParameterValue"
     template = "The instance `{instance_id}` does not exist."
-    source = documented("the page of RegisterTargets; errorcodes.py (clb)")
+    source = documented("RegisterTargets: Targets", page="214/30676")
 
 
 class PortTaken(Refusal):
@@ -103,7 +102,7 @@ class PortTaken(Refusal):
 
     code = "InvalidParameter.PortCheckFailed"
     template = "The port {port}/{protocol} of `{balancer_id}` has a listener already."
-    source = _ERRORS
+    source = documented("CreateListener: Ports; the SDK's errorcodes.py", page="214/30693")
 
 
 class TargetNotFound(Refusal):
@@ -119,7 +118,7 @@ class TargetTaken(Refusal):
 
     code = "InvalidParameterValue.Duplicate"
     template = "The target `{instance_id}`:{port} is already registered with `{listener_id}`."
-    source = _ERRORS
+    source = documented("RegisterTargets: Targets; the SDK's errorcodes.py", page="214/30676")
 
 
 def get(tx: Transaction, balancer_id: str) -> LoadBalancer:

@@ -20,6 +20,7 @@ LIMIT = 100
 DEFAULT = 20
 FILTERS = 10
 VALUES = 100
+_VALUES_OF_MACHINES = 5
 
 # Filters that look for a part of the text, as their actions' pages say.
 _FUZZY = frozenset({"vpc-name"})
@@ -38,7 +39,7 @@ class UnknownFilterOfMachines(Refusal):
 
     code = "InvalidFilter"
     template = "The filter `{name}` is not supported by {action}; supported: {known}."
-    source = documented("the SDK's errorcodes.py (cvm, cbs)")
+    source = documented("DescribeInstances and other lists of cvm and cbs: Filters; InvalidFilter", page="213/15728")
 
 
 class IdsAndFilters(Refusal):
@@ -54,15 +55,15 @@ class IdsAndFiltersOfMachines(Refusal):
 
     code = "InvalidParameter"
     template = "`{ids}` and `Filters` can't be given together."
-    source = documented("the page of DescribeInstances; which code it is: assumed")
+    source = documented("DescribeInstances: not both; which code it is: assumed", page="213/15728")
 
 
 class TooManyFilterValues(Refusal):
-    """A request has at most 10 filters of at most 100 values (services cvm and cbs)."""
+    """A request has at most 10 filters of at most 5 values (services cvm and cbs)."""
 
     code = "InvalidFilterValue.LimitExceeded"
-    template = "At most 10 filters of at most 100 values each may be given."
-    source = documented("the page of DescribeInstances: Filters; the 100 of vpc are assumed for all")
+    template = "At most 10 filters of at most 5 values each may be given."
+    source = documented("DescribeInstances: Filters; InvalidFilterValue.LimitExceeded", page="213/15728")
 
 
 def chosen(
@@ -89,6 +90,8 @@ def chosen(
         found = [record for record in found if record.id in wanted]
     if wanted and given and not both:
         raise (IdsAndFiltersOfMachines if refusal is UnknownFilterOfMachines else IdsAndFilters)(ids=ids)
+    if refusal is UnknownFilterOfMachines:
+        values_limit = _VALUES_OF_MACHINES
     _check_filters(refusal, "Filters", len(given), FILTERS)
     for entry in given:
         name = entry.text("Name")

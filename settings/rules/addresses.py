@@ -15,7 +15,10 @@ from settings.virtual_ip import VirtualIpSettings
 # A VPC's addresses come from these (documented: cloud.tencent.com/document/product/215/20046).
 _PRIVATE = (IPv4Network("10.0.0.0/8"), IPv4Network("172.16.0.0/12"), IPv4Network("192.168.0.0/16"))
 _VPC_PREFIX = (12, 28)
-_SUBNET_PREFIX = (16, 29)
+# Document 215/15782.
+_SUBNET_PREFIX = (16, 28)
+# Document 215/16699: of an address that pays by itself.
+_MOST_MBPS = 100
 # The widest network that one organisation comes from; /0 is everyone, and two /1 are so too.
 _WIDEST_ADMIN_PREFIX = 8
 
@@ -33,7 +36,7 @@ def a_subnet_lies_in_its_vpc(network: NetworkSettings) -> Iterator[Problem]:
     if not cidr.subnet_of(network.vpc_cidr):
         yield Problem("tandem:network.subnetCidr", f"{cidr} lies outside the VPC's {network.vpc_cidr}")
     if not _SUBNET_PREFIX[0] <= cidr.prefixlen <= _SUBNET_PREFIX[1]:
-        yield Problem("tandem:network.subnetCidr", f"{cidr} is not between /16 and /29, which a subnet can be")
+        yield Problem("tandem:network.subnetCidr", f"{cidr} is not between /16 and /28, which a subnet can be")
 
 
 def a_zone_belongs_to_its_region(network: NetworkSettings, region: str) -> Iterator[Problem]:
@@ -86,6 +89,26 @@ def _reserved(subnet: IPv4Network) -> tuple[IPv4Address, ...]:
     return (subnet.network_address, subnet.network_address + 1, subnet.broadcast_address)
 
 
+def a_package_is_named_where_one_is_paid_for(virtual_ip: VirtualIpSettings) -> Iterator[Problem]:
+    in_package = virtual_ip.charge_type == "BANDWIDTH_PACKAGE"
+    if in_package and virtual_ip.bandwidth_package_id is None:
+        yield Problem("tandem:virtualIp.bandwidthPackageId", "is missing; chargeType BANDWIDTH_PACKAGE needs a package")
+    if not in_package and virtual_ip.bandwidth_package_id is not None:
+        yield Problem(
+            "tandem:virtualIp.bandwidthPackageId",
+            f"{virtual_ip.bandwidth_package_id} would not be used: chargeType is {virtual_ip.charge_type}",
+        )
+
+
+def a_public_address_is_no_faster_than_the_cloud_sells(virtual_ip: VirtualIpSettings) -> Iterator[Problem]:
+    if virtual_ip.charge_type != "BANDWIDTH_PACKAGE" and virtual_ip.bandwidth_mbps > _MOST_MBPS:
+        yield Problem(
+            "tandem:virtualIp.bandwidthMbps",
+            f"{virtual_ip.bandwidth_mbps} is more than {_MOST_MBPS}, the most with chargeType "
+            f"{virtual_ip.charge_type}; more takes a bandwidth package",
+        )
+
+
 def nodes_have_names_of_their_own(nodes: NodesSettings) -> Iterator[Problem]:
     uses = Counter(node.name for node in nodes.members)
     for index, node in enumerate(nodes.members):
@@ -119,6 +142,8 @@ RULES = (
     a_zone_belongs_to_its_region,
     an_existing_network_routes_by_itself,
     every_address_is_free_and_in_the_subnet,
+    a_package_is_named_where_one_is_paid_for,
+    a_public_address_is_no_faster_than_the_cloud_sells,
     nodes_have_names_of_their_own,
     ssh_is_not_open_to_everyone,
 )

@@ -75,6 +75,16 @@ def test_public_nodes_have_addresses_by_association() -> None:
     assert declared.exports["ssh"]["addresses"]["iam-b"] == "nodes-address.iam-b.publicIp"
 
 
+def test_an_address_in_a_bandwidth_package_has_more_and_another_way_to_pay_takes_another_address() -> None:
+    package = {"chargeType": "BANDWIDTH_PACKAGE", "bandwidthPackageId": "bwp-1234abcd", "bandwidthMbps": 2000}
+    address = run("local", {f"virtualIp.{key}": value for key, value in package.items()}).get("vip-address")
+    assert address.inputs["internetChargeType"] == "BANDWIDTH_PACKAGE"
+    assert address.inputs["bandwidthPackageId"] == "bwp-1234abcd"
+    assert address.inputs["internetMaxBandwidthOut"] == 2000
+    assert "bandwidthPackageId" not in run("local").get("vip-address").inputs
+    assert set(address.request.replaceOnChanges) == {"internetChargeType", "bandwidthPackageId"}
+
+
 def test_two_masters_have_two_of_each() -> None:
     declared = run_option("names in DNS, with two masters")
     # By name: nothing says which of the two is declared first.
