@@ -30,7 +30,7 @@ class NetworkSettings(FrozenModel):
     )
     subnet_cidr: Network = Field(
         default=IPv4Network("10.0.4.0/24"),
-        description="CIDR block of the subnet. Must be inside `vpcCidr`, at most a /28.",
+        description="CIDR block of the subnet. Must be inside `vpcCidr` and not smaller than a /28.",
     )
     existing: ExistingNetwork | None = Field(
         default=None,

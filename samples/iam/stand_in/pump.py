@@ -118,9 +118,7 @@ class Pump:
         except OSError as error:
             # Return the records to Redis: a full disk then loses no records (the real pump loses the batch).
             self.messages.append(AUDIT_LIST, batch)
-            self.journal.error(
-                "cannot write audit records; they stay in redis", records=len(batch), error=str(error)
-            )
+            self.journal.error("cannot write audit records; they stay in redis", records=len(batch), error=str(error))
             return 0
         self.journal.info("moved audit records", records=len(records))
         return len(records)
