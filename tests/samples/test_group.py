@@ -244,7 +244,7 @@ def test_a_lock_that_a_dead_pump_left_is_freed_by_the_second_refresh(nodes: tupl
         grant.decision(b, "res:dead-lock")
         assert a.refresh() == ""
         assert client.exists("iam-pump")
-        assert "freed the lock" in a.refresh()
+        assert "deleted the stale lock" in a.refresh()
         wait_until(lambda: not client.llen("analytics-iam-system-analytics"), "the records are moved again")
     assert b.refresh() == ""
 
