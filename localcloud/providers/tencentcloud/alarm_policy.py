@@ -13,7 +13,7 @@ from localcloud.providers.tencentcloud.monitor import call, from_api, to_api
 from localcloud.providers.tencentcloud.resource_type import ResourceType
 from localcloud.providers.values import Properties
 
-# The monitor API has short names of its own for regions (terraform-provider-tencentcloud: MonitorRegionMap).
+# The monitor API has its own short names for regions (terraform-provider-tencentcloud: MonitorRegionMap).
 _REGIONS: Final = {
     "ap-guangzhou": "gz",
     "ap-shanghai": "sh",

@@ -68,7 +68,7 @@ def run_scene(scene: Scene, project: Project, cloud: Cloud) -> dict[str, Any]:
 
 def _describe(run: Run, name: str, state: Resources) -> Any:
     steps = [step for one, step in run.all_steps if one == name]
-    # Some providers also name the outputs that a replacement makes anew.
+    # Some providers also name the outputs that a replacement changes.
     inputs = {*state[name]["inputs"], "readyForRenewal"}
     changed = sorted({one for step in steps for one in step.changed if one in inputs})
     differences = {path: kind for step in steps for path, kind in step.differences.items()}
