@@ -49,7 +49,7 @@ class Disk(Record):
     throughput: int = 0
     project_id: int = 0
     state: str = "UNATTACHED"  # ATTACHING, ATTACHED, DETACHING, EXPANDING, TORECYCLE
-    step: DiskStep | None = None  # what the world has still to do
+    step: DiskStep | None = None  # what the infrastructure has still to do
     step_began: float = 0.0
 
 
@@ -297,7 +297,7 @@ def check_idle(disk: Disk, refusal: type[Refusal] = DiskChanging) -> None:
 
 
 def attach(tx: Transaction, disk_id: str, instance_id: str, zone: str, *, delete_with_instance: bool) -> None:
-    """Begin to attach it; the world does it."""
+    """Begin to attach it; the infrastructure does it."""
     disk = get(tx, disk_id)
     if not disk.portable:
         raise DiskNotPortable(disk_id=disk_id)
@@ -322,7 +322,7 @@ def attach(tx: Transaction, disk_id: str, instance_id: str, zone: str, *, delete
 
 
 def detach(tx: Transaction, disk_id: str, instance_id: str | None) -> None:
-    """Begin to detach it; the world does it."""
+    """Begin to detach it; the infrastructure does it."""
     disk = get(tx, disk_id)
     if not disk.portable:
         raise DiskNotPortable(disk_id=disk_id)
@@ -333,7 +333,7 @@ def detach(tx: Transaction, disk_id: str, instance_id: str | None) -> None:
 
 
 def terminate(tx: Transaction, disk_id: str) -> None:
-    """Begin to destroy it; the world does it."""
+    """Begin to destroy it; the infrastructure does it."""
     disk = get(tx, disk_id)
     check_idle(disk)
     if disk.instance_id:
@@ -342,7 +342,7 @@ def terminate(tx: Transaction, disk_id: str) -> None:
 
 
 def finished(tx: Transaction, disk_id: str) -> None:
-    """The world has done the disk's step."""
+    """The infrastructure has done the disk's step."""
     disk = tx.find(Disk, disk_id)
     if disk is None or disk.step is None:
         return
@@ -357,11 +357,11 @@ def finished(tx: Transaction, disk_id: str) -> None:
 
 
 def failed(tx: Transaction, disk_id: str) -> None:
-    """The world could not do the disk's step: it is where it was before."""
+    """The infrastructure could not do the disk's step: it is where it was before."""
     disk = tx.find(Disk, disk_id)
     if disk is None or disk.step is None:
         return
-    if disk.step == "grow":  # the world makes it as large as it shall be whenever it connects it
+    if disk.step == "grow":  # the infrastructure makes it as large as it shall be whenever it connects it
         finished(tx, disk_id)
     elif disk.step == "detach":
         tx.put(replace(disk, state="ATTACHED", step=None))
@@ -376,7 +376,7 @@ def forget(tx: Transaction, disk: Disk) -> None:
 
 
 def resize(tx: Transaction, disk_id: str, size_gib: int) -> None:
-    """Begin to let it grow; the world does it, also under a machine that has it."""
+    """Begin to let it grow; the infrastructure does it, also under a machine that has it."""
     disk = get(tx, disk_id)
     if not disk.portable:
         raise DiskNotResizable(disk_id=disk_id)

@@ -23,13 +23,13 @@ QUOTA = 30
 _RUN = "213/15730"
 _PLACE = documented("RunInstances: VirtualPrivateCloud, and the codes for it", page=_RUN)
 
-# What the world has to do, in order.
+# What the infrastructure has to do, in order.
 Step = Literal["start", "stop", "cut", "reset", "destroy"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance(Record):
-    """A machine as the records want it. `steps` is what the world has still to do for that."""
+    """A machine as the records want it. `steps` is what the infrastructure has still to do for that."""
 
     shapes_network: ClassVar[bool] = True
 

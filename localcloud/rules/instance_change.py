@@ -185,7 +185,7 @@ def _check_system_disk(tx: Transaction, found: Instance) -> None:
 def _begin(
     tx: Transaction, found: Instance, operation: str, *steps: Step, state: str | None = None, delay_s: float
 ) -> Instance:
-    """The operation is OPERATING until the world has done the steps."""
+    """The operation is OPERATING until the infrastructure has done the steps."""
     changed = replace(
         found,
         state=state or found.state,
@@ -210,7 +210,7 @@ def _changed(tx: Transaction, instance_id: str) -> None:
 
 
 def finished(tx: Transaction, instance_id: str) -> None:
-    """The world has done the instance's steps."""
+    """The infrastructure has done the instance's steps."""
     found = tx.find(Instance, instance_id)
     if found is None or not found.steps:
         return
@@ -222,7 +222,7 @@ def finished(tx: Transaction, instance_id: str) -> None:
 
 
 def failed(tx: Transaction, instance_id: str, error: str, *, running: bool) -> None:
-    """The world could not do the instance's steps; `running`: whether its machine runs all the same."""
+    """The infrastructure could not do the instance's steps; `running`: whether its machine runs all the same."""
     found = tx.find(Instance, instance_id)
     if found is None or not found.steps:
         return

@@ -98,7 +98,7 @@ def _check(tx: Transaction, request: RunRequest) -> subnet.Subnet:
 
 
 def run_instance(tx: Transaction, request: RunRequest, operation_id: str) -> Instance:
-    """A new instance, PENDING; the world boots it."""
+    """A new instance, PENDING; the infrastructure boots it."""
     place = _check(tx, request)
     instance_id = tx.new_id("ins")
     primary = interface.create_primary(

@@ -52,7 +52,7 @@ class WholeProject(Project):
         return {each["urn"]: (each.get("id"), each.get("modified")) for each in self.state().get("resources") or []}
 
     def objects(self) -> set[str]:
-        """The ids of all that is something in the world: components and providers are not."""
+        """The ids of all that is something in the infrastructure: components and providers are not."""
         return {id_ for urn, (id_, _) in self.records().items() if id_ and "pulumi:providers:" not in urn}
 
     def asked(self) -> list[str]:

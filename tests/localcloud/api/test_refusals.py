@@ -36,7 +36,7 @@ from tests.localcloud.api import (
 )
 from tests.localcloud.api.lab import Direct, running_cloud
 from tests.localcloud.api.place import Place
-from tests.localcloud.api.refused import HeldWorld, Request, Row, card, other_subnet, records, row
+from tests.localcloud.api.refused import HeldInfrastructure, Request, Row, card, other_subnet, records, row
 from tests.localcloud.api.refused import disk as make_disk
 
 services.load()
@@ -133,11 +133,11 @@ def test_a_resource_that_is_changing_takes_no_other_change(slow_place: Place, en
 
 
 @pytest.fixture
-def held_place() -> Iterator[tuple[Place, HeldWorld]]:
-    world = HeldWorld()
-    with running_cloud(world=world) as cloud:
-        yield Place.build(Direct(cloud)), world
-        world.release()
+def held_place() -> Iterator[tuple[Place, HeldInfrastructure]]:
+    infrastructure = HeldInfrastructure()
+    with running_cloud(infrastructure=infrastructure) as cloud:
+        yield Place.build(Direct(cloud)), infrastructure
+        infrastructure.release()
 
 
 HELD: dict[type[Refusal], tuple[str, str]] = {
@@ -150,27 +150,29 @@ HELD: dict[type[Refusal], tuple[str, str]] = {
 
 @pytest.mark.parametrize("refusal", HELD)
 def test_a_machine_that_is_on_its_way_takes_no_operation(
-    held_place: tuple[Place, HeldWorld], refusal: type[Refusal]
+    held_place: tuple[Place, HeldInfrastructure], refusal: type[Refusal]
 ) -> None:
-    place, world = held_place
+    place, infrastructure = held_place
     step, operation = HELD[refusal]
     if operation:
         instance_id = place.machine()
-        world.held.add(step)
+        infrastructure.held.add(step)
         place.call(f"cvm:{operation}", InstanceIds=[instance_id])
     else:
-        world.held.add(step)
+        infrastructure.held.add(step)
         instance_id = place.begin_machine()
     request = "cvm:TerminateInstances", {"InstanceIds": [instance_id]}
     _is_refused(place.call, Row(refusal, lambda _: request), request)
 
 
-def test_a_machine_that_is_starting_or_being_changed_takes_no_operation(held_place: tuple[Place, HeldWorld]) -> None:
-    place, world = held_place
+def test_a_machine_that_is_starting_or_being_changed_takes_no_operation(
+    held_place: tuple[Place, HeldInfrastructure],
+) -> None:
+    place, infrastructure = held_place
     first, second = place.machine(), place.machine()
     place.call("cvm:StopInstances", InstanceIds=[first])
     place.call.settle()
-    world.held.add("start")
+    infrastructure.held.add("start")
     place.call("cvm:StartInstances", InstanceIds=[first])
     starting = "cvm:StopInstances", {"InstanceIds": [first]}
     _is_refused(place.call, row(instance_change.InstanceIsStarting, ""), starting)
@@ -179,9 +181,11 @@ def test_a_machine_that_is_starting_or_being_changed_takes_no_operation(held_pla
     _is_refused(place.call, row(instance_change.InstanceBusy, ""), changing)
 
 
-def test_a_machine_that_did_not_come_up_says_why_and_is_only_terminated(held_place: tuple[Place, HeldWorld]) -> None:
-    place, world = held_place
-    world.failing = True
+def test_a_machine_that_did_not_come_up_says_why_and_is_only_terminated(
+    held_place: tuple[Place, HeldInfrastructure],
+) -> None:
+    place, infrastructure = held_place
+    infrastructure.failing = True
     instance_id = place.machine()
     shown = place.show(instance_id)
     assert shown["InstanceState"] == "LAUNCH_FAILED"
@@ -193,10 +197,10 @@ def test_a_machine_that_did_not_come_up_says_why_and_is_only_terminated(held_pla
     assert place.call("cvm:DescribeInstances")["TotalCount"] == 0
 
 
-def test_nothing_is_bound_to_a_machine_that_is_not_up(held_place: tuple[Place, HeldWorld]) -> None:
-    place, world = held_place
+def test_nothing_is_bound_to_a_machine_that_is_not_up(held_place: tuple[Place, HeldInfrastructure]) -> None:
+    place, infrastructure = held_place
     (address_id, _), interface_id = place.eip(), card(place, SecurityGroupIds=[place.group_id])
-    world.held.add("start")
+    infrastructure.held.add("start")
     instance_id = place.begin_machine()
     bind = "vpc:AssociateAddress", {"AddressId": address_id, "InstanceId": instance_id}
     _is_refused(place.call, row(address_binding.InstanceStateForbidsBinding, ""), bind)
