@@ -15,7 +15,7 @@ from localcloud.rules import (
     address_binding,
     address_charge,
     disk,
-    instance_change,
+    instance_state,
     interface,
     interface_attachment,
     nat,
@@ -141,10 +141,10 @@ def held_place() -> Iterator[tuple[Place, HeldInfrastructure]]:
 
 
 HELD: dict[type[Refusal], tuple[str, str]] = {
-    instance_change.InstanceIsPending: ("start", ""),
-    instance_change.InstanceIsStopping: ("stop", "StopInstances"),
-    instance_change.InstanceIsRebooting: ("stop", "RebootInstances"),
-    instance_change.InstanceIsTerminating: ("destroy", "TerminateInstances"),
+    instance_state.InstanceIsPending: ("start", ""),
+    instance_state.InstanceIsStopping: ("stop", "StopInstances"),
+    instance_state.InstanceIsRebooting: ("stop", "RebootInstances"),
+    instance_state.InstanceIsTerminating: ("destroy", "TerminateInstances"),
 }
 
 
@@ -175,10 +175,10 @@ def test_a_machine_that_is_starting_or_being_changed_takes_no_operation(
     infrastructure.held.add("start")
     place.call("cvm:StartInstances", InstanceIds=[first])
     starting = "cvm:StopInstances", {"InstanceIds": [first]}
-    _is_refused(place.call, row(instance_change.InstanceIsStarting, ""), starting)
+    _is_refused(place.call, row(instance_state.InstanceIsStarting, ""), starting)
     place.call("cvm:ResetInstancesType", InstanceIds=[second], InstanceType="S5.LARGE8", ForceStop=True)
     changing = "cvm:StopInstances", {"InstanceIds": [second]}
-    _is_refused(place.call, row(instance_change.InstanceBusy, ""), changing)
+    _is_refused(place.call, row(instance_state.InstanceBusy, ""), changing)
 
 
 def test_a_machine_that_did_not_come_up_says_why_and_is_only_terminated(
@@ -191,7 +191,7 @@ def test_a_machine_that_did_not_come_up_says_why_and_is_only_terminated(
     assert shown["InstanceState"] == "LAUNCH_FAILED"
     assert "no room for another machine" in shown["LatestOperationErrorMsg"]
     start = "cvm:StartInstances", {"InstanceIds": [instance_id]}
-    _is_refused(place.call, row(instance_change.InstanceLaunchFailed, ""), start)
+    _is_refused(place.call, row(instance_state.InstanceLaunchFailed, ""), start)
     place.call("cvm:TerminateInstances", InstanceIds=[instance_id])
     place.call.settle()
     assert place.call("cvm:DescribeInstances")["TotalCount"] == 0
@@ -313,9 +313,9 @@ ELSEWHERE: set[type[Refusal]] = {
 # Proved by the tests above that are not rows.
 ABOVE: set[type[Refusal]] = {
     *HELD,
-    instance_change.InstanceIsStarting,
-    instance_change.InstanceBusy,
-    instance_change.InstanceLaunchFailed,
+    instance_state.InstanceIsStarting,
+    instance_state.InstanceBusy,
+    instance_state.InstanceLaunchFailed,
     address_binding.InstanceStateForbidsBinding,
     interface_attachment.InstanceStateForbidsInterface,
     interface.InterfaceQuota,
