@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-import json
+import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,6 +26,9 @@ _VERSIONS = {
 }
 # How the API says that a list is empty.
 _EMPTY = ("ResourceNotFound.NoDataOfRecord",)
+# Errors that pass, and how long to wait before the next attempt.
+_PASSING = ("RequestLimitExceeded", "ClientNetworkError", "ServerNetworkError", "InternalError")
+_PAUSES_S = (0.5, 1, 2, 4, 8)
 
 
 def connect(settings: Mapping[str, str]) -> Ask:
@@ -57,15 +60,29 @@ def connect(settings: Mapping[str, str]) -> Ask:
     else:
         endpoint = domain  # an API without names: localcloud's on loopback
 
+    # The SDK trusts certifi's list only; these variables name the bundle with other CAs, such as localcloud's.
+    bundle = settings.get("REQUESTS_CA_BUNDLE") or settings.get("SSL_CERT_FILE")
+
     def ask(service: str, action: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        http = HttpProfile(protocol=protocol, endpoint=endpoint.format(service=service), reqTimeout=30)
+        http = HttpProfile(protocol, endpoint.format(service=service), reqTimeout=30, certification=bundle)
         client = CommonClient(service, _VERSIONS[service], credential, region, profile=ClientProfile(httpProfile=http))
-        try:
-            answer = client.call_json(action, dict(parameters))
-        except TencentCloudSDKException as error:
-            if error.get_code() in _EMPTY:
-                return {}
-            raise OperationError(f"{service} {action}: [{error.get_code()}] {error.get_message()}") from None
-        return json.loads(answer)["Response"] if isinstance(answer, str) else answer["Response"]
+        return _ask_patiently(client, action, parameters)
 
     return ask
+
+
+def _ask_patiently(client: CommonClient, action: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    for pause_s in _PAUSES_S:
+        try:
+            return client.call_json(action, dict(parameters))["Response"]
+        except TencentCloudSDKException as error:
+            code = str(error.get_code())
+            if code in _EMPTY:
+                return {}
+            if not code.startswith(_PASSING) or pause_s == _PAUSES_S[-1]:
+                raise OperationError(
+                    f"{action}: [{code}] {error.get_message()}\n"
+                    "  an interrupted run was creating something that this would have found; nothing was changed"
+                ) from None
+        time.sleep(pause_s)
+    raise AssertionError("the last attempt returns or raises")

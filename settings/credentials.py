@@ -24,50 +24,52 @@ SecretName = Literal[
 class GivenCertificate(FrozenModel):
     """A certificate that somebody else issued, for the public names."""
 
-    certificate: Annotated[
-        str, Field(pattern=r"^\s*-----BEGIN CERTIFICATE-----", description="PEM: the certificate, then its chain.")
-    ]
-    private_key: Annotated[SecretStr, Field(description="PEM, not encrypted. Set with `--secret`.")]
+    certificate: str = Field(
+        pattern=r"^\s*-----BEGIN CERTIFICATE-----", description="PEM: the certificate, then its chain."
+    )
+    private_key: SecretStr = Field(description="PEM, not encrypted. Set with `--secret`.")
 
 
 class GivenSecrets(FrozenModel):
     """Secrets that exist already; whatever is not given is made. Set each with `--secret`."""
 
-    mariadb_password: Annotated[
-        SecretStr | None,
-        Field(min_length=8, max_length=128, description="Of the IAM services' account; `data: external` needs it."),
-    ] = None
-    redis_password: Annotated[
-        SecretStr | None, Field(min_length=8, max_length=128, description="Of Redis; `data: external` needs it.")
-    ] = None
-    mongodb_password: Annotated[
-        SecretStr | None, Field(min_length=8, max_length=128, description="Of MongoDB; `data.mongodb` needs it.")
-    ] = None
-    jwt_key: Annotated[
-        SecretStr | None,
-        Field(min_length=6, max_length=32, description="What tokens are signed with; given, older ones stay good."),
-    ] = None
+    mariadb_password: SecretStr | None = Field(
+        default=None,
+        min_length=8,
+        max_length=128,
+        description="Of the IAM services' account; `data: external` needs it.",
+    )
+    redis_password: SecretStr | None = Field(
+        default=None, min_length=8, max_length=128, description="Of Redis; `data: external` needs it."
+    )
+    mongodb_password: SecretStr | None = Field(
+        default=None, min_length=8, max_length=128, description="Of MongoDB; `data.mongodb` needs it."
+    )
+    jwt_key: SecretStr | None = Field(
+        default=None,
+        min_length=6,
+        max_length=32,
+        description="What tokens are signed with; given, older ones stay good.",
+    )
 
 
 class CredentialsSettings(FrozenModel):
     """Nothing here is ever shown: not in the state, a preview, a log or an output."""
 
-    generation: Annotated[
-        dict[SecretName, Annotated[int, Field(ge=1)]],
-        Field(description="Raise one secret's number to make that secret anew; each starts at 1."),
-    ] = Field(default_factory=dict)
-    server: Annotated[
-        GivenCertificate | None,
-        Field(description="The certificate for both domains; none = one signed by a CA of this stack's own."),
-    ] = None
-    given: Annotated[GivenSecrets, Field(description="Secrets that exist already.")] = GivenSecrets()
-    validity_hours: Annotated[int, Field(ge=24, le=19_800, description="Life of the certificates made here.")] = 8760
-    early_renewal_hours: Annotated[
-        int, Field(ge=1, description="An `up` within this time before the end makes them anew.")
-    ] = 720
-    ca_validity_hours: Annotated[
-        int, Field(ge=8760, description="Life of the CA. It never renews with its leaves: clients hold it.")
-    ] = 87_600
+    generation: dict[SecretName, Annotated[int, Field(ge=1)]] = Field(
+        default_factory=dict, description="Raise one secret's number to make that secret anew; each starts at 1."
+    )
+    server: GivenCertificate | None = Field(
+        default=None, description="The certificate for both domains; none = one signed by a CA of this stack's own."
+    )
+    given: GivenSecrets = Field(default=GivenSecrets(), description="Secrets that exist already.")
+    validity_hours: int = Field(default=8760, ge=24, le=19_800, description="Life of the certificates made here.")
+    early_renewal_hours: int = Field(
+        default=720, ge=1, description="An `up` within this time before the end makes them anew."
+    )
+    ca_validity_hours: int = Field(
+        default=87_600, ge=8760, description="Life of the CA. It never renews with its leaves: clients hold it."
+    )
 
     def generation_of(self, name: SecretName) -> str:
         """What a secret depends on: another text makes it anew."""

@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from settings.base import FrozenModel
 
-Address = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.-]+:[0-9]{1,5}$")]
+HostPort = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.-]+:[0-9]{1,5}$")]
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 
 
@@ -24,7 +24,7 @@ class DataLocation(StrEnum):
 class MongodbSettings(FrozenModel):
     """A MongoDB for the audit records of all nodes, instead of csv files on each."""
 
-    address: Address = Field(description="HOST:PORT")
+    address: HostPort = Field(description="HOST:PORT")
     database: Identifier = Field(default="iam_analytics", description="database of the audit records")
     collection: Identifier = Field(default="iam_analytics", description="collection in it")
     username: Identifier = Field(default="iam", description="account that iam-pump writes with")
@@ -39,10 +39,10 @@ class DataSettings(FrozenModel):
         "`external`, and the disk of the databases that ran on the first node is kept, detached "
         "(docs/operations.md).",
     )
-    mariadb_address: Address | None = Field(
+    mariadb_address: HostPort | None = Field(
         default=None, description="HOST:PORT of MariaDB or MySQL, for external only; schema and account are yours"
     )
-    redis_address: Address | None = Field(default=None, description="HOST:PORT of Redis, for external only")
+    redis_address: HostPort | None = Field(default=None, description="HOST:PORT of Redis, for external only")
     mongodb: MongodbSettings | None = Field(
         default=None,
         description="where iam-pump writes audit records, for external only; none = csv files on each node",

@@ -16,22 +16,20 @@ Domain = Annotated[str, Field(pattern=_DOMAIN, max_length=253)]
 class DomainsSettings(FrozenModel):
     """The names that clients ask for."""
 
-    api: Annotated[Domain, Field(description="Of iam-apiserver.")]
-    authz: Annotated[Domain, Field(description="Of iam-authz-server.")]
+    api: Domain = Field(description="Of iam-apiserver.")
+    authz: Domain = Field(description="Of iam-authz-server.")
 
 
 class DnsSettings(FrozenModel):
     """A records in DNSPod, one per domain and public address."""
 
-    zone: Annotated[
-        Domain | None, Field(description="The DNSPod domain that both names are in; none = no records.")
-    ] = None
-    ttl_s: Annotated[
-        int,
-        Field(
-            ge=1,
-            le=604800,
-            description="How long resolvers may keep a record; DNSPod's free plan takes 600 at least.",
-        ),
-    ] = 600
-    line: Annotated[str, Field(min_length=1, description="DNSPod's line; `默认` is the default one.")] = "默认"
+    zone: Domain | None = Field(
+        default=None, description="The DNSPod domain that both names are in; none = no records."
+    )
+    ttl_s: int = Field(
+        default=600,
+        ge=1,
+        le=604800,
+        description="How long resolvers may keep a record; DNSPod's free plan takes 600 at least.",
+    )
+    line: str = Field(default="默认", min_length=1, description="DNSPod's line; `默认` is the default one.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Network
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -13,41 +13,35 @@ from settings.base import FrozenModel, Network
 class ExistingNetwork(FrozenModel):
     """A network that somebody else made and keeps: nothing in it is changed or deleted."""
 
-    vpc_id: Annotated[str, Field(pattern=r"^vpc-[0-9a-z]{4,}$", description="Id of the VPC.")]
-    subnet_id: Annotated[str, Field(pattern=r"^subnet-[0-9a-z]{4,}$", description="Id of the subnet.")]
+    vpc_id: str = Field(pattern=r"^vpc-[0-9a-z]{4,}$", description="Id of the VPC.")
+    subnet_id: str = Field(pattern=r"^subnet-[0-9a-z]{4,}$", description="Id of the subnet.")
 
 
 class NetworkSettings(FrozenModel):
     """One VPC with one subnet. A subnet lies in one zone, so a group does too."""
 
-    zone: Annotated[
-        str,
-        Field(
-            pattern=r"^[a-z]+-[a-z]+(-[a-z]+)*-[0-9]+$",
-            description="Availability zone, e.g. `ap-guangzhou-6`. It must belong to the region.",
-        ),
-    ]
-    vpc_cidr: Annotated[
-        Network, Field(description="Addresses of the VPC, inside 10/8, 172.16/12 or 192.168/16; /12 to /28.")
-    ] = IPv4Network("10.0.0.0/16")
-    subnet_cidr: Annotated[
-        Network, Field(description="Addresses of the subnet, inside `vpcCidr`; /28 at the smallest.")
-    ] = IPv4Network("10.0.4.0/24")
-    existing: Annotated[
-        ExistingNetwork | None,
-        Field(
-            description="Use this VPC and subnet instead of making new ones. "
-            "`vpcCidr` and `subnetCidr` must then say what they have."
-        ),
-    ] = None
-    egress: Annotated[
-        Literal["none", "nat"],
-        Field(
-            description="How nodes reach the internet: `none` (packages come from the mirror inside the VPC) "
-            "or `nat` (a NAT gateway with an address of its own, and a route table)."
-        ),
-    ] = "none"
-    nat_bandwidth_mbps: Annotated[
-        Literal[20, 50, 100],
-        Field(description="Bandwidth of the NAT gateway and its public address, with `egress: nat`."),
-    ] = 100
+    zone: str = Field(
+        pattern=r"^[a-z]+-[a-z]+(-[a-z]+)*-[0-9]+$",
+        description="Availability zone, e.g. `ap-guangzhou-6`. It must belong to the region.",
+    )
+    vpc_cidr: Network = Field(
+        default=IPv4Network("10.0.0.0/16"),
+        description="Addresses of the VPC, inside 10/8, 172.16/12 or 192.168/16; /12 to /28.",
+    )
+    subnet_cidr: Network = Field(
+        default=IPv4Network("10.0.4.0/24"),
+        description="Addresses of the subnet, inside `vpcCidr`; /28 at the smallest.",
+    )
+    existing: ExistingNetwork | None = Field(
+        default=None,
+        description="Use this VPC and subnet instead of making new ones. "
+        "`vpcCidr` and `subnetCidr` must then say what they have.",
+    )
+    egress: Literal["none", "nat"] = Field(
+        default="none",
+        description="How nodes reach the internet: `none` (packages come from the mirror inside the VPC) "
+        "or `nat` (a NAT gateway with an address of its own, and a route table).",
+    )
+    nat_bandwidth_mbps: Literal[20, 50, 100] = Field(
+        default=100, description="Bandwidth of the NAT gateway and its public address, with `egress: nat`."
+    )

@@ -26,48 +26,41 @@ _LEAST_GIB: dict[DataDiskType, int] = {"CLOUD_PREMIUM": 10, "CLOUD_BSSD": 20, "C
 class NodeSettings(FrozenModel):
     """One node."""
 
-    name: Annotated[
-        str,
-        Field(
-            pattern=_NAME,
-            min_length=2,
-            max_length=30,
-            description="Host name: small letters, digits and single hyphens, 2 to 30 characters.",
-        ),
-    ]
-    address: Annotated[Address, Field(description="Private address, fixed for the node's life.")]
-    type: Annotated[
-        str | None,
-        Field(
-            pattern=_INSTANCE_TYPE,
-            description="Instance type of this node alone; `nodes.type` otherwise. "
-            "To resize a group one node at a time, set it on one node, run `up`, then on the next.",
-        ),
-    ] = None
+    name: str = Field(
+        pattern=_NAME,
+        min_length=2,
+        max_length=30,
+        description="Host name: small letters, digits and single hyphens, 2 to 30 characters.",
+    )
+    address: Address = Field(description="Private address, fixed for the node's life.")
+    type: str | None = Field(
+        default=None,
+        pattern=_INSTANCE_TYPE,
+        description="Instance type of this node alone; `nodes.type` otherwise. "
+        "To resize a group one node at a time, set it on one node, run `up`, then on the next.",
+    )
 
 
 class SystemDiskSettings(FrozenModel):
     """The disk that a node boots from. It goes with the node: nothing of value may live there."""
 
-    type: Annotated[
-        SystemDiskType,
-        Field(
-            description="Kind of disk. A node keeps the kind that it was made with; one that is added later has "
-            "the new one."
-        ),
-    ] = "CLOUD_PREMIUM"
-    size_gib: Annotated[int, Field(ge=20, le=1024, description="Size; it can grow, never shrink.")] = 50
+    type: SystemDiskType = Field(
+        default="CLOUD_PREMIUM",
+        description="Kind of disk. A node keeps the kind that it was made with; one that is added later has "
+        "the new one.",
+    )
+    size_gib: int = Field(default=50, ge=20, le=1024, description="Size; it can grow, never shrink.")
 
 
 class DataDiskSettings(FrozenModel):
     """The disk of the databases, with `data.location: first-node`. It outlives the node."""
 
-    type: Annotated[
-        DataDiskType, Field(description="Kind of disk. A later change is ignored: it would be another disk.")
-    ] = "CLOUD_PREMIUM"
-    size_gib: Annotated[
-        int, Field(ge=10, le=32000, multiple_of=10, description="Size in steps of 10; it can grow, never shrink.")
-    ] = 20
+    type: DataDiskType = Field(
+        default="CLOUD_PREMIUM", description="Kind of disk. A later change is ignored: it would be another disk."
+    )
+    size_gib: int = Field(
+        default=20, ge=10, le=32000, multiple_of=10, description="Size in steps of 10; it can grow, never shrink."
+    )
 
     @model_validator(mode="after")
     def _as_large_as_its_kind_begins(self) -> DataDiskSettings:
@@ -80,63 +73,50 @@ class DataDiskSettings(FrozenModel):
 class NodesSettings(FrozenModel):
     """The group: the first two nodes may hold the virtual IP, further ones are application nodes."""
 
-    image: Annotated[
-        str,
-        Field(
-            pattern=r"^img-[0-9a-z]+$",
-            description="Image id, e.g. `img-jzvbbed6`; never `newest`. A node keeps the image "
-            "that it was made with; one that is added later has the new one (docs/operations.md).",
-        ),
-    ]
-    type: Annotated[str, Field(pattern=_INSTANCE_TYPE, description="Instance type, e.g. `S5.LARGE8`.")] = "S5.MEDIUM2"
-    user: Annotated[
-        str,
-        Field(
-            pattern=r"^[a-z_][a-z0-9_-]{0,30}$",
-            description="The image's login user: `debian`, `ubuntu`. It logs in by key and may sudo.",
-        ),
-    ] = "debian"
-    members: Annotated[
-        tuple[NodeSettings, ...],
-        Field(
-            min_length=NODE_COUNT[0],
-            max_length=NODE_COUNT[1],
-            description="The nodes, 2 to 16, in order. The first also runs the databases, with "
-            "`data.location: first-node`.",
-        ),
-    ] = (
-        NodeSettings(name="iam-a", address=IPv4Address("10.0.4.20")),
-        NodeSettings(name="iam-b", address=IPv4Address("10.0.4.21")),
+    image: str = Field(
+        pattern=r"^img-[0-9a-z]+$",
+        description="Image id, e.g. `img-jzvbbed6`; never `newest`. A node keeps the image "
+        "that it was made with; one that is added later has the new one (docs/operations.md).",
     )
-    placement: Annotated[
-        Literal["host", "rack", "switch"],
-        Field(
-            description="What two nodes never share: a host, a rack, or a switch "
-            "(so that a failing switch takes one node at most)."
-        ),
-    ] = "host"
-    system_disk: Annotated[SystemDiskSettings, Field(description="The disk each node boots from.")] = (
-        SystemDiskSettings()
+    type: str = Field(default="S5.MEDIUM2", pattern=_INSTANCE_TYPE, description="Instance type, e.g. `S5.LARGE8`.")
+    user: str = Field(
+        default="debian",
+        pattern=r"^[a-z_][a-z0-9_-]{0,30}$",
+        description="The image's login user: `debian`, `ubuntu`. It logs in by key and may sudo.",
     )
-    data_disk: Annotated[
-        DataDiskSettings, Field(description="The disk of the databases, with `data.location` first-node or moved.")
-    ] = DataDiskSettings()
-    security_agent: Annotated[
-        bool, Field(description="Host security agent (CWP). A later change is ignored: it reinstalls the node.")
-    ] = True
-    monitoring_agent: Annotated[
-        bool, Field(description="Monitoring agent; memory and disk alarms need it. A later change is ignored.")
-    ] = True
-    peer_ports: Annotated[
-        tuple[Annotated[int, Field(ge=1, le=65535)], ...],
-        Field(
-            description="Further TCP ports that the nodes offer to each other, for software of your own; each "
-            "node's packet filter drops what nobody named. What others may reach is the security group's to say."
+    members: tuple[NodeSettings, ...] = Field(
+        default=(
+            NodeSettings(name="iam-a", address=IPv4Address("10.0.4.20")),
+            NodeSettings(name="iam-b", address=IPv4Address("10.0.4.21")),
         ),
-    ] = ()
-    termination_protection: Annotated[
-        bool, Field(description="The API refuses to terminate these nodes until this is switched off.")
-    ] = False
+        min_length=NODE_COUNT[0],
+        max_length=NODE_COUNT[1],
+        description="The nodes, 2 to 16, in order. The first also runs the databases, with "
+        "`data.location: first-node`.",
+    )
+    placement: Literal["host", "rack", "switch"] = Field(
+        default="host",
+        description="What two nodes never share: a host, a rack, or a switch "
+        "(so that a failing switch takes one node at most).",
+    )
+    system_disk: SystemDiskSettings = Field(default=SystemDiskSettings(), description="The disk each node boots from.")
+    data_disk: DataDiskSettings = Field(
+        default=DataDiskSettings(), description="The disk of the databases, with `data.location` first-node or moved."
+    )
+    security_agent: bool = Field(
+        default=True, description="Host security agent (CWP). A later change is ignored: it reinstalls the node."
+    )
+    monitoring_agent: bool = Field(
+        default=True, description="Monitoring agent; memory and disk alarms need it. A later change is ignored."
+    )
+    peer_ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = Field(
+        default=(),
+        description="Further TCP ports that the nodes offer to each other, for software of your own; each "
+        "node's packet filter drops what nobody named. What others may reach is the security group's to say.",
+    )
+    termination_protection: bool = Field(
+        default=False, description="The API refuses to terminate these nodes until this is switched off."
+    )
 
     @field_validator("user")
     @classmethod

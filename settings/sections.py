@@ -49,28 +49,26 @@ TagValue = Annotated[str, _tag_text(255)]
 class Sections(FrozenModel):
     """What a stack's file may say below `tandem:`."""
 
-    network: Annotated[NetworkSettings, Field(description="The VPC and subnet.")]
-    nodes: Annotated[NodesSettings, Field(description="The CVMs of the group.")]
-    access: Annotated[AccessSettings, Field(description="SSH.")]
-    domains: Annotated[DomainsSettings, Field(description="The names that clients ask for.")]
-    virtual_ip: Annotated[VirtualIpSettings, Field(description="The shared address.")] = VirtualIpSettings()
-    dns: Annotated[DnsSettings, Field(description="Records for the domains.")] = DnsSettings()
-    alarms: Annotated[AlarmsSettings, Field(description="What is watched, and who is told.")] = AlarmsSettings()
-    credentials: Annotated[CredentialsSettings, Field(description="Certificates and secrets.")] = CredentialsSettings()
-    nginx: Annotated[NginxSettings, Field(description="The reverse proxy and load balancer.")] = NginxSettings()
-    keepalived: Annotated[KeepalivedSettings, Field(description="Who holds the virtual IP.")] = KeepalivedSettings()
-    iam: Annotated[IamSettings, Field(description="The IAM services.")] = IamSettings()
-    data: Annotated[DataSettings, Field(description="The databases.")] = DataSettings()
-    tags: Annotated[
-        dict[TagKey, TagValue],
-        Field(
-            description="Up to 6 tags for everything that can have tags, beside `pulumi-project`, `pulumi-stack`, "
-            "`managed-by` and `node`."
-        ),
-    ] = Field(default_factory=dict)
-    protect: Annotated[
-        bool, Field(description="Protect what holds data or addresses from deletion (see README: unprotect).")
-    ] = False
+    network: NetworkSettings = Field(description="The VPC and subnet.")
+    nodes: NodesSettings = Field(description="The CVMs of the group.")
+    access: AccessSettings = Field(description="SSH.")
+    domains: DomainsSettings = Field(description="The names that clients ask for.")
+    virtual_ip: VirtualIpSettings = Field(default=VirtualIpSettings(), description="The shared address.")
+    dns: DnsSettings = Field(default=DnsSettings(), description="Records for the domains.")
+    alarms: AlarmsSettings = Field(default=AlarmsSettings(), description="What is watched, and who is told.")
+    credentials: CredentialsSettings = Field(default=CredentialsSettings(), description="Certificates and secrets.")
+    nginx: NginxSettings = Field(default=NginxSettings(), description="The reverse proxy and load balancer.")
+    keepalived: KeepalivedSettings = Field(default=KeepalivedSettings(), description="Who holds the virtual IP.")
+    iam: IamSettings = Field(default=IamSettings(), description="The IAM services.")
+    data: DataSettings = Field(default=DataSettings(), description="The databases.")
+    tags: dict[TagKey, TagValue] = Field(
+        default_factory=dict,
+        description="Up to 6 tags for everything that can have tags, beside `pulumi-project`, `pulumi-stack`, "
+        "`managed-by` and `node`.",
+    )
+    protect: bool = Field(
+        default=False, description="Protect what holds data or addresses from deletion (see README: unprotect)."
+    )
 
 
 class Settings(Sections):

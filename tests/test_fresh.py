@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.fresh.client_settings import read_client_settings
-from tests.fresh.host import find_running_clouds
+from tests.fresh.host import find_running_clouds, remove_leftovers
 from tests.fresh.readme import PREREQUISITES, README, find_commands
 
 
@@ -65,3 +67,19 @@ def test_a_cloud_runs_while_it_has_a_daemon_or_a_process_of_a_node(tmp_path: Pat
         place.parent.mkdir(parents=True)
         place.write_text(content)
     assert find_running_clouds(proc, cgroups) == ["here", "node", "unified"]
+
+
+@pytest.mark.root
+def test_an_interrupted_run_leaves_no_loop_device_and_no_control_group(tmp_path: Path) -> None:
+    disk = tmp_path / "root/var/lib/localcloud/fresh/disks/disk-1.img"
+    disk.parent.mkdir(parents=True)
+    disk.touch()
+    os.truncate(disk, 1024**2)
+    (tmp_path / "cgroup/memory/localcloud/fresh/ins-1").mkdir(parents=True)
+    (tmp_path / "cgroup/memory/localcloud/other").mkdir()
+    attached = ["losetup", "--associated", str(disk)]
+    subprocess.run(["losetup", "--find", str(disk)], check=True)
+    assert subprocess.run(attached, capture_output=True, check=True).stdout
+    remove_leftovers(tmp_path, "fresh", tmp_path / "cgroup")
+    assert not subprocess.run(attached, capture_output=True, check=True).stdout
+    assert [path.name for path in (tmp_path / "cgroup/memory/localcloud").iterdir()] == ["other"]

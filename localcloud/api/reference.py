@@ -1,4 +1,4 @@
-"""What the API does and refuses, as data and as a page: made from the register of actions, never by hand."""
+"""The actions and the rules of the API, as data and as a page; generated from the register of actions."""
 
 from __future__ import annotations
 
@@ -69,48 +69,59 @@ def actions_as_data() -> dict[str, Any]:
 
 
 def page() -> str:
-    """docs/localcloud.md's generated part, in Markdown."""
+    """docs/localcloud.md's generated part, in Markdown: the actions of each service, and one row for each rule."""
     data = actions_as_data()
     lines = [
         "Each rule names its source: **documented** with the page (`215/15774` is",
         "https://cloud.tencent.com/document/product/215/15774; `intl:` marks the numbers of tencentcloud.com),",
         "**provider** (terraform-provider-tencentcloud relies on it), **assumed** (no page says so; the strict side).",
-        "A rule that applies to several actions is printed with each of them. The assumed ones are listed first.",
+        "`localcloud actions` prints the same, action by action.",
         "",
-        "### Assumed",
+        *(f"- {service} {of['version']}: {', '.join(of['actions'])}" for service, of in data["services"].items()),
         "",
-        *_assumed(data),
-        "",
-        "### Every action",
-        "",
-        *_rules(data["common"]),
+        "| Code | Rule | Source | Actions |",
+        "|---|---|---|---|",
+        *(_row(rule, actions) for rule, actions in sorted(_by_rule(data).items(), key=_order)),
     ]
-    for service, of_service in data["services"].items():
-        lines += ["", f"### {service} {of_service['version']}"]
-        for name, action in of_service["actions"].items():
-            lines += ["", f"**{name}**: {action['summary']}", *_rules(action["rules"])]
     return "\n".join(lines) + "\n"
 
 
-def _rules(rules: list[dict[str, str]]) -> list[str]:
-    return [f"- `{rule['code']}` {rule['rule']} ({_source(rule)}: {rule['where']})" for rule in rules]
+# code, rule, source, where, page
+_Rule = tuple[str, str, str, str, str]
 
 
-def _source(rule: dict[str, str]) -> str:
-    return f"{rule['source']} {rule['page']}".rstrip()
+def _by_rule(data: dict[str, Any]) -> dict[_Rule, list[str]]:
+    """Each rule once, with the actions that have it as `service:Action`; none for the rules of every action."""
+    found: dict[_Rule, list[str]] = {_key(rule): [] for rule in data["common"]}
+    for service, of in data["services"].items():
+        for name, action in of["actions"].items():
+            for key in map(_key, action["rules"]):
+                if key in found and not found[key]:
+                    continue
+                found.setdefault(key, []).append(f"{service}:{name}")
+    return found
 
 
-def _assumed(data: dict[str, Any]) -> list[str]:
-    """The assumed rules, each with the services that have it."""
-    of: dict[str, list[str]] = {line: ["every action"] for line in _rules(_only_assumed(data["common"]))}
-    for service, of_service in data["services"].items():
-        for action in of_service["actions"].values():
-            for line in _rules(_only_assumed(action["rules"])):
-                services = of.setdefault(line, [])
-                if service not in services:
-                    services.append(service)
-    return [f"{line} [{', '.join(services)}]" for line, services in of.items()]
+def _key(rule: dict[str, str]) -> _Rule:
+    return rule["code"], rule["rule"], rule["source"], rule["where"], rule["page"]
 
 
-def _only_assumed(rules: list[dict[str, str]]) -> list[dict[str, str]]:
-    return [rule for rule in rules if rule["source"] == "assumed"]
+def _order(entry: tuple[_Rule, list[str]]) -> tuple[bool, bool, str, str, str]:
+    """Assumed rules first, then those of every action, then by service and code."""
+    (code, rule, source, _, _), actions = entry
+    return source != "assumed", bool(actions), actions[0].partition(":")[0] if actions else "", code, rule
+
+
+def _row(rule: _Rule, actions: list[str]) -> str:
+    code, text, source, where, page_number = rule
+    cells = (f"`{code}`", text, f"{source} {page_number}".rstrip() + f": {where}", _names(actions) or "every action")
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _names(actions: list[str]) -> str:
+    """`vpc: CreateVpc, DeleteVpc; cvm: RunInstances`."""
+    of: dict[str, list[str]] = {}
+    for action in actions:
+        service, _, name = action.partition(":")
+        of.setdefault(service, []).append(name)
+    return "; ".join(f"{service}: {', '.join(names)}" for service, names in of.items())

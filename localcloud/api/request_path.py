@@ -37,7 +37,7 @@ from localcloud.services.parameters import Parameters
 _log = logging.getLogger(__name__)
 
 # Services that belong to no region: X-TC-Region may be left out, and says nothing.
-_GLOBAL = frozenset({"antiddos", "dnspod", "monitor", "sts", "tag"})
+_GLOBAL = frozenset({"dnspod", "monitor", "sts", "tag"})
 
 services.load()
 

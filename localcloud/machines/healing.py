@@ -83,7 +83,7 @@ class Healing:
         return bool(pids)
 
     def _restart_units(self) -> None:
-        """Units whose processes were killed here, and that nothing has started again."""
+        """Start the units whose processes a fault killed, unless systemd has restarted them (Restart=on-failure)."""
         path = _killed_units_file(self._world, self._machine)
         units = _read(path)
         path.unlink(missing_ok=True)
@@ -93,11 +93,12 @@ class Healing:
         groups = self._machine.cgroup.directories()
         for unit in units:
             is_active = command_inside(pid, groups, ["systemctl", "is-active", "--quiet", unit])
-            if subprocess.run(is_active, check=False, capture_output=True).returncode:
-                script = f"systemctl reset-failed {unit}; systemctl start {unit}"
-                start = command_inside(pid, groups, ["sh", "-c", script])
-                subprocess.run(start, check=False, capture_output=True)
-                self.done.append(f"{unit} started")
+            if subprocess.run(is_active, check=False, capture_output=True).returncode == 0:
+                self.done.append(f"{unit} had restarted")
+                continue
+            script = f"systemctl reset-failed {unit}; systemctl start {unit}"
+            subprocess.run(command_inside(pid, groups, ["sh", "-c", script]), check=False, capture_output=True)
+            self.done.append(f"{unit} started")
 
 
 def remember_killed(world: LinuxWorld, machine: Machine, units: set[str]) -> None:

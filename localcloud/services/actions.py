@@ -14,7 +14,6 @@ Answer = dict[str, Any]
 
 # The one version of each service that is emulated.
 VERSIONS = {
-    "antiddos": "2020-03-09",
     "cbs": "2017-03-12",
     "clb": "2018-03-17",
     "cvm": "2017-03-12",

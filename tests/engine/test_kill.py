@@ -31,11 +31,11 @@ _MONITOR_PAGE = {"Module": "monitor", "PageNumber": 1, "PageSize": 100}
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[tuple[WholeProject, Cloud]]:
-    with whole_project(tmp_path) as (project, cloud):
+def project(tmp_path: Path) -> Iterator[WholeProject]:
+    with whole_project(tmp_path) as project:
         # Each answer comes late: some kills hit between what the API has done and what pulumi knows of it.
-        cloud.fault("*", latency_ms=100.0, times=0)
-        yield project, cloud
+        project.cloud.fault("*", latency_ms=100.0, times=0)
+        yield project
 
 
 def names_and_ids(cloud: Cloud) -> dict[str, list[str]]:
@@ -84,9 +84,9 @@ def changes(cloud: Cloud) -> list[str]:
     return [one for one in cloud.requests() if not one.partition(":")[2].startswith("Describe")]
 
 
-def test_every_kind_is_created_and_destroyed(place: tuple[WholeProject, Cloud]) -> None:
+def test_every_kind_is_created_and_destroyed(project: WholeProject) -> None:
     """What the tests below compare with."""
-    project, cloud = place
+    cloud = project.cloud
     project.succeed("up", changes=EVERYTHING)
     made = names_and_ids(cloud)
     assert {kind for kind, ids in made.items() if not ids} == set()
@@ -103,8 +103,8 @@ def test_every_kind_is_created_and_destroyed(place: tuple[WholeProject, Cloud]) 
 @pytest.mark.parametrize(
     "seed", [pytest.param(seed, marks=[] if seed < 5 else [pytest.mark.long]) for seed in range(20)]
 )
-def test_a_first_up_killed_at_any_moment_is_finished_by_the_next(place: tuple[WholeProject, Cloud], seed: int) -> None:
-    project, cloud = place
+def test_a_first_up_killed_at_any_moment_is_finished_by_the_next(project: WholeProject, seed: int) -> None:
+    cloud = project.cloud
     kill_a_first_up(project, cloud, after=random.Random(seed).randint(1, 40))
     said = project.succeed("up", changes=EVERYTHING)
     made = names_and_ids(cloud)

@@ -24,6 +24,8 @@ _BOUNDARY = Path(__file__).parent / "boundary"
 class WholeProject(Project):
     """A copy of the project whose settings are those of stack `local`, with some of them changed for one command."""
 
+    cloud: Cloud  # that it is deployed on
+
     def run(self, *words: str, changes: dict[str, Any] | None = None) -> Run:
         """`tandem ...` with those settings, e.g. {"virtualIp.address": "10.0.4.98"}."""
         self.configure(settings(changes or {}))
@@ -60,8 +62,8 @@ class WholeProject(Project):
 
 
 @contextmanager
-def whole_project(folder: Path) -> Generator[tuple[WholeProject, Cloud]]:
-    """The project, and the cloud that it is to be deployed on."""
+def whole_project(folder: Path) -> Generator[WholeProject]:
+    """The project, and a cloud for it."""
     project = WholeProject.copy(folder / "project", *PROGRAM)
     for stand_in in _BOUNDARY.glob("*.py"):
         module = project.folder / "provisioning" / stand_in.name
@@ -70,7 +72,8 @@ def whole_project(folder: Path) -> Generator[tuple[WholeProject, Cloud]]:
     with running_cloud(folder) as cloud:
         project.environment = with_plugins(cloud.environment, folder / "plugins")
         project.environment.pop("PATH")
-        yield project, cloud
+        project.cloud = cloud
+        yield project
 
 
 def settings(changes: dict[str, Any]) -> dict[str, Any]:

@@ -25,14 +25,21 @@ def find_running_clouds(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/f
 
 
 def remove_leftovers(directory: Path, cloud: str, cgroups: Path = Path("/sys/fs/cgroup")) -> None:
-    """Detach the loop devices on files below `directory`, and remove the empty control groups of `cloud`."""
+    """Detach the loop devices on disks below `directory`, and remove the empty control groups of `cloud`."""
+    columns = ("NAME", "BACK-INO", "BACK-MAJ:MIN")
     listed = subprocess.run(
-        ["losetup", "--json", "--list", "--output", "NAME,BACK-FILE"], capture_output=True, text=True, check=True
+        ["losetup", "--json", "--list", "--output", ",".join(columns)], capture_output=True, text=True, check=True
     ).stdout
+    # Known by inode: the path of a file is the one that the fresh machine knew.
+    disks = {(status.st_ino, _numbers(status.st_dev)) for status in map(Path.stat, directory.rglob("*.img"))}
     for device in json.loads(listed or '{"loopdevices": []}')["loopdevices"]:
-        if str(device["back-file"]).startswith(f"{directory}/"):
-            subprocess.run(["losetup", "--detach", device["name"]], check=False)
+        if (device["back-ino"], device["back-maj:min"].strip()) in disks:
+            subprocess.run(["losetup", "--detach", device["name"]], check=True)
     for place in (cgroups, *cgroups.glob("*")):
         for group, _, _ in os.walk(place / "localcloud" / cloud, topdown=False):
             with contextlib.suppress(OSError):
                 Path(group).rmdir()
+
+
+def _numbers(device: int) -> str:
+    return f"{os.major(device)}:{os.minor(device)}"

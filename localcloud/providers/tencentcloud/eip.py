@@ -72,6 +72,7 @@ def _read(api: Api, eip_id: str, inputs: Properties) -> Properties | None:
         "status": address["AddressStatus"],
         "internetChargeType": address.get("InternetChargeType") or "",
         "internetMaxBandwidthOut": address.get("Bandwidth") or 0,
+        "egress": address.get("Egress") or "",
         "tags": tags.read(api, "vpc/eip", eip_id),
     }
 

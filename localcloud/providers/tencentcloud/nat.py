@@ -8,6 +8,7 @@ from localcloud.providers.errors import ProviderError
 from localcloud.providers.schema import COMPUTED, FIXED, OPTIONAL, REQUIRED, Property, Schema
 from localcloud.providers.tencentcloud import tags
 from localcloud.providers.tencentcloud.api import Api, ApiError, ignore_missing, wait_until
+from localcloud.providers.tencentcloud.eip import describe_addresses
 from localcloud.providers.tencentcloud.resource_type import ResourceType
 from localcloud.providers.values import Properties
 
@@ -61,6 +62,8 @@ def _read(api: Api, nat_id: str, inputs: Properties) -> Properties | None:
     if not found:
         return None
     nat = found[0]
+    addresses = [one["PublicIpAddress"] for one in nat.get("PublicIpAddressSet") or []]
+    stock = describe_addresses(api, Filters=[{"Name": "address-ip", "Values": addresses}]) if addresses else []
     return {
         "vpcId": nat["VpcId"],
         "name": nat["NatGatewayName"],
@@ -68,7 +71,10 @@ def _read(api: Api, nat_id: str, inputs: Properties) -> Properties | None:
         "bandwidth": nat["InternetMaxBandwidthOut"],
         "createdTime": nat["CreatedTime"],
         "zone": nat.get("Zone") or "",
-        "assignedEipSets": [one["PublicIpAddress"] for one in nat.get("PublicIpAddressSet") or []],
+        "assignedEipSets": addresses,
+        "subnetId": nat.get("SubnetId") or "",
+        "natProductVersion": nat.get("NatProductVersion") or 0,
+        "stockPublicIpAddressesBandwidthOut": next((one.get("Bandwidth") or 0 for one in stock), 0),
         "tags": tags.read(api, "vpc/nat", nat_id),
     }
 

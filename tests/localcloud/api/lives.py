@@ -608,24 +608,6 @@ def load_balancer(client: Client) -> None:
     site.close()
 
 
-def black_and_white_list(client: Client) -> None:
-    one = {"Ip": "198.51.100.7", "Mask": 32}
-    client("antiddos:CreateDDoSBlackWhiteIpList", InstanceId="bgpip-1", IpList=[one], Type="black")
-    client(
-        "antiddos:ModifyDDoSBlackWhiteIpList",
-        InstanceId="bgpip-1",
-        OldIp=one,
-        OldIpType="black",
-        NewIp=one,
-        NewIpType="white",
-    )
-    shown = client("antiddos:DescribeDDoSBlackWhiteIpList", InstanceId="bgpip-1")
-    assert (shown["BlackIpList"], shown["WhiteIpList"]) == ([], [one])
-    client("antiddos:DeleteDDoSBlackWhiteIpList", InstanceId="bgpip-1", IpList=[one], Type="white")
-    gone = {"InstanceId": "bgpip-1", "IpList": [one], "Type": "white"}
-    refused(client, "ResourceNotFound", "antiddos:DeleteDDoSBlackWhiteIpList", **gone)
-
-
 def catalog(client: Client) -> None:
     assert client("sts:GetCallerIdentity")["Type"] == "CAMUser"
     assert [row["Zone"] for row in client("cvm:DescribeZones")["ZoneSet"]][2] == ZONE
@@ -655,6 +637,5 @@ LIVES: tuple[Life, ...] = (
     alarms,
     dns,
     load_balancer,
-    black_and_white_list,
     catalog,
 )

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from localcloud.api import request_rules
-from localcloud.rules import ddos_list, load_balancer, refusal
+from localcloud.rules import load_balancer, refusal
 from localcloud.services import parameters
 from tests.localcloud.api.lab import PUBLIC_KEY
 from tests.localcloud.api.place import Place
@@ -37,20 +35,6 @@ def _registered_twice(place: Place) -> Request:
     return target, given
 
 
-def _ips(*ips: str) -> dict[str, Any]:
-    return {"InstanceId": "bgp-1", "Type": "black", "IpList": [{"Ip": ip, "Mask": 32} for ip in ips]}
-
-
-def _listed_twice(place: Place) -> Request:
-    place.call("antiddos:CreateDDoSBlackWhiteIpList", **_ips("198.51.100.7"))
-    return "antiddos:CreateDDoSBlackWhiteIpList", _ips("198.51.100.7")
-
-
-def _full_list(place: Place) -> Request:
-    place.call("antiddos:CreateDDoSBlackWhiteIpList", **_ips(*(f"198.51.100.{number}" for number in range(100))))
-    return "antiddos:CreateDDoSBlackWhiteIpList", _ips("198.51.101.1")
-
-
 ROWS = [
     row(load_balancer.LoadBalancerNotFound, "clb:DeleteLoadBalancer", LoadBalancerIds=["lb-00000000"]),
     Row(
@@ -66,9 +50,6 @@ ROWS = [
     ),
     Row(load_balancer.TargetNotFound, lambda p: _target(p, "DeregisterTargets", p.machine())),
     Row(load_balancer.TargetTaken, _registered_twice),
-    Row(ddos_list.AlreadyListed, _listed_twice),
-    row(ddos_list.NotListed, "antiddos:DeleteDDoSBlackWhiteIpList", **_ips("198.51.100.7")),
-    Row(ddos_list.ListFull, _full_list),
     row(parameters.AddressMalformed, "vpc:HaVipAssociateAddressIp", HaVipId="havip-00000000", AddressIp="x"),
     row(parameters.CidrMalformed, "vpc:CreateVpc", VpcName="v", CidrBlock="10.0.0.1/16"),
     row(parameters.FlagMalformed, "vpc:CreateVpc", VpcName="v", CidrBlock="10.0.0.0/16", EnableMulticast="perhaps"),

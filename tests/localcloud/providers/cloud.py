@@ -138,7 +138,7 @@ rules = tc.security.GroupRuleSet(
     ingresses=[{"action": "ACCEPT", "cidr_block": "0.0.0.0/0", "protocol": "TCP", "port": config.get("port") or "443"},
                {"action": "ACCEPT", "source_security_id": group.id, "protocol": "ALL", "port": "ALL"}],
     egresses=[{"action": "ACCEPT", "cidr_block": "0.0.0.0/0", "protocol": "ALL", "port": "ALL"}])
-key = tls.PrivateKey("key", algorithm="ED25519")
+key = tls.PrivateKey("key", algorithm="RSA", rsa_bits=4096)
 pair = tc.key.Pair("pair", key_name="net_dev", public_key=key.public_key_openssh.apply(str.strip), tags=tags)
 placement = tc.placement.Group("placement", name="net-dev", type="HOST")
 machines = [
@@ -148,6 +148,7 @@ machines = [
         key_ids=[pair.id], orderly_security_groups=[group.id], placement_group_id=placement.id,
         system_disk_type="CLOUD_BSSD", system_disk_size=20, tags=tags,
         allocate_public_ip=config.get_bool("public") or False,
+        internet_max_bandwidth_out=10 if config.get_bool("public") else None,
         user_data=pulumi.Output.secret(base64.b64encode(b"#cloud-config\\n").decode()),
         opts=ResourceOptions(delete_before_replace=True, depends_on=[rules]))
     for name, address in (("a", "10.0.4.20"), ("b", "10.0.4.21"))

@@ -50,10 +50,17 @@ class Run:
 class Project:
     """A program, its configuration and its state. Runs on localcloud's plugins, or on those of the PATH."""
 
-    def __init__(self, directory: Path, environment: Mapping[str, str], stand_ins: Sequence[str] = PLUGINS) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        environment: Mapping[str, str],
+        stand_ins: Sequence[str] = PLUGINS,
+        launcher: Sequence[str] = (),
+    ) -> None:
         self.directory = directory
         self.environment = {**_ENGINE_ENVIRONMENT, **environment}
         self._stand_ins = stand_ins
+        self._launcher = launcher
         self._program = ""
         self._config: dict[str, str] = {}
         self._driver: subprocess.Popen[str] | None = None
@@ -101,7 +108,7 @@ class Project:
         self.directory.mkdir(exist_ok=True)
         if self._driver is None:
             self._driver = subprocess.Popen(
-                [sys.executable, str(_DRIVER)],
+                [*self._launcher, sys.executable, str(_DRIVER)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,

@@ -53,7 +53,7 @@ def test_a_way_out_alarms_and_names_live_and_go_too(project: Project, cloud: Clo
     assert project.refresh().changes == {"same": 28}
     assert project.up().changes == {"same": 28}
 
-    project.write(NETWORK_PROGRAM + MORE_PROGRAM, label="two", bandwidth="200", cpu="80", ttl="300")
+    project.write(NETWORK_PROGRAM + MORE_PROGRAM, label="two", bandwidth="200", cpu="80", ttl="1200")
     assert project.up().changes == {"same": 16, "update": 12}
     assert cloud.api.vpc("DescribeNatGateways", {})["NatGatewaySet"][0]["InternetMaxBandwidthOut"] == 200
     policy = cloud.api.call(

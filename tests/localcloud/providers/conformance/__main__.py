@@ -9,9 +9,8 @@ from contextlib import closing
 from pathlib import Path
 
 from tests.localcloud.providers.cloud import running_cloud
-from tests.localcloud.providers.project import Project
 
-from .plugin_sets import MISSING
+from .plugin_sets import MISSING, open_project
 from .record import run_scene
 from .scenes import SCENES
 
@@ -23,7 +22,7 @@ def main(names: list[str]) -> None:
         with (
             tempfile.TemporaryDirectory() as place,
             running_cloud(Path(place)) as cloud,
-            closing(Project(Path(place, "project"), cloud.environment, stand_ins=())) as project,
+            closing(open_project("real", Path(place), cloud)) as project,
         ):
             record = run_scene(SCENES[name], project, cloud)
         text = json.dumps(record, indent=1, sort_keys=True, ensure_ascii=False)

@@ -1,12 +1,34 @@
-"""On which provider plugins the conformance tests run: localcloud's always, the real ones where all are on the PATH."""
+"""The provider plugins that the conformance tests run on: localcloud's, and the real ones where all are on the PATH."""
 
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 from localcloud.providers.plugins import PLUGINS
+from tests.localcloud.providers.cloud import Cloud
+from tests.localcloud.providers.project import Project
 
 MISSING = [plugin for plugin in PLUGINS if shutil.which(f"pulumi-resource-{plugin}") is None]
+PLUGIN_SETS = ("localcloud",) if MISSING else ("localcloud", "real")
 
-# Each set's name, and the plugins that localcloud stands in for.
-PLUGIN_SETS: dict[str, tuple[str, ...]] = {"localcloud": PLUGINS, **({} if MISSING else {"real": ()})}
+# The real plugin puts the service's name before the domain, so an address alone does not reach the API.
+_DOMAIN = "localcloud.test"
+_SERVICES = ("cbs", "cvm", "dnspod", "monitor", "tag", "vpc")
+_WITH_HOSTS = 'mount --bind "$0" /etc/hosts && exec "$@"'
+
+
+def open_project(plugins: str, directory: Path, cloud: Cloud) -> Project:
+    """A project that runs on one of PLUGIN_SETS; the real plugins need root, for names of their own in /etc/hosts."""
+    if plugins == "localcloud":
+        return Project(directory / "project", cloud.environment)
+    hosts = directory / "hosts"
+    names = " ".join(f"{service}.{_DOMAIN}" for service in _SERVICES)
+    hosts.write_text(f"127.0.0.1 localhost {names}\n")
+    environment = {
+        **cloud.environment,
+        "TENCENTCLOUD_DOMAIN": f"{_DOMAIN}:{cloud.address.rpartition(':')[2]}",
+        "TENCENTCLOUD_WAIT_READ_TIMEOUT": "0",
+    }
+    launcher = ("unshare", "--mount", "sh", "-c", _WITH_HOSTS, str(hosts))
+    return Project(directory / "project", environment, stand_ins=(), launcher=launcher)

@@ -30,6 +30,8 @@ _PATTERNS: Final = (
     (re.compile(r"^([0-9a-f]{2}:){15}[0-9a-f]{2}$"), "<fingerprint>"),
 )
 _DRAWN: Final = {"result", "bcryptHash", "b64Std", "b64Url", "hex", "dec", "base64"}
+# Lists that stand for sets: their order means nothing.
+_SETS: Final = {"assignedEipSets", "assistantCidrs", "dnsServers", "keyIds", "policyIds", "securityGroups"}
 
 
 def run_scene(scene: Scene, project: Project, cloud: Cloud) -> dict[str, Any]:
@@ -42,6 +44,7 @@ def run_scene(scene: Scene, project: Project, cloud: Cloud) -> dict[str, Any]:
         stages[stage] = project.up()
         states[stage] = project.resources()
 
+    scene.prepare(cloud.api)
     up("create")
     up("unchanged")
     up("update", **scene.update)
@@ -85,7 +88,8 @@ def _normal(value: Any, key: str = "") -> Any:
         # Absent, null, zero and empty are the same to a program.
         return {name: item for name, item in sorted(found.items()) if item not in (None, "", 0, False, [], {})}
     if isinstance(value, list):
-        return [_normal(item, key) for item in value]
+        items = [_normal(item, key) for item in value]
+        return sorted(items) if key in _SETS else items
     if key in _DRAWN and value:
         return "<drawn>"
     if isinstance(value, str):

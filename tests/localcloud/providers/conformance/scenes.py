@@ -16,6 +16,11 @@ def nothing_outside(api: Api, resources: Resources) -> None:
     del api, resources
 
 
+def nothing_before(api: Api) -> None:
+    """For scenes that stand on nothing."""
+    del api
+
+
 @dataclass(frozen=True)
 class Scene:
     """The program reads `config`; a stage is run with the configuration of that name."""
@@ -25,6 +30,7 @@ class Scene:
     update: Mapping[str, str]
     replace: Mapping[str, str]
     outside: Callable[[Api, Resources], None] = nothing_outside
+    prepare: Callable[[Api], None] = nothing_before
     # Types by resource name; those of other resources are tested in another scene.
     types: Mapping[str, str] = field(default_factory=dict[str, str])
 
@@ -140,7 +146,7 @@ instance = tc.instance.Instance(
     image_id="img-services", instance_type=given("type", "S5.MEDIUM2"), vpc_id=vpc.id, subnet_id=subnet.id,
     private_ip="10.0.4.20", orderly_security_groups=[groups[int(given("group", "0"))].id],
     system_disk_type="CLOUD_BSSD", system_disk_size=20, disable_api_termination=False,
-    allocate_public_ip=given("public", "") == "yes",
+    data_disks=[{"data_disk_type": "CLOUD_BSSD", "data_disk_size": 20}] if given("disks", "") else None,
     user_data_raw=pulumi.Output.secret("#cloud-config\\n"), tags={"label": given("label", "one")},
     opts=ResourceOptions(delete_before_replace=True))
 attached = ResourceOptions(delete_before_replace=True)
@@ -154,7 +160,7 @@ tc.monitor.PolicyBindingObject("policy-binding", policy_id=policy.id, opts=attac
     dimensions=[{"dimensions_json": instance.id.apply(lambda one: json.dumps({"unInstanceId": one}))}])
 """,
     update={"name": "renamed", "label": "two", "type": "S5.MEDIUM4", "group": "1"},
-    replace={"public": "yes"},
+    replace={"disks": "yes"},
     outside=_change_instances,
     types={
         "instance": "tencentcloud:Instance/instance:Instance",
@@ -229,6 +235,10 @@ def _change_alarms(api: Api, resources: Resources) -> None:
     })  # fmt: skip
 
 
+def _add_domain(api: Api) -> None:
+    api.call("dnspod", "CreateDomain", {"Domain": "example.org"})
+
+
 _ALARMS = Scene(
     "alarms",
     _HEAD
@@ -245,6 +255,7 @@ tc.dnspod.Record("record", domain=given("domain", "example.com"), sub_domain="ap
     update={"name": "renamed", "cpu": "80", "value": "203.0.113.11"},
     replace={"namespace": "LB_PRIVATE", "domain": "example.org"},
     outside=_change_alarms,
+    prepare=_add_domain,
     types={
         "notice": "tencentcloud:Monitor/alarmNotice:AlarmNotice",
         "policy": "tencentcloud:Monitor/alarmPolicy:AlarmPolicy",

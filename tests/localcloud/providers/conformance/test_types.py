@@ -18,10 +18,9 @@ from localcloud.providers.state_only.certificates import TYPES as TLS_TYPES
 from localcloud.providers.state_only.random import TYPES as RANDOM_TYPES
 from localcloud.providers.tencentcloud.types import TYPES
 from tests.localcloud.providers.cloud import running_cloud
-from tests.localcloud.providers.project import Project
 
 from .known import KNOWN
-from .plugin_sets import PLUGIN_SETS
+from .plugin_sets import PLUGIN_SETS, open_project
 from .record import run_scene
 from .scenes import SCENES
 
@@ -41,7 +40,7 @@ def record_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], 
             directory = tmp_path_factory.mktemp(scene)
             with (
                 running_cloud(directory) as cloud,
-                closing(Project(directory / "project", cloud.environment, PLUGIN_SETS[plugins])) as project,
+                closing(open_project(plugins, directory, cloud)) as project,
             ):
                 records[scene, plugins] = run_scene(SCENES[scene], project, cloud)
                 assert cloud.counts() == {}, "nothing is left after the deletion"
