@@ -32,6 +32,8 @@ _FIXED_AT_BIRTH = [
     "system_disk_type",
     "user_data_raw",
 ]
+# The provider reads the user data back, which holds the temporary host key, and does not know that it is secret.
+_SECRET_OUTPUTS = ["user_data"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,7 @@ class Nodes(pulumi.ComponentResource):
                 parent=self,
                 delete_before_replace=True,
                 ignore_changes=_FIXED_AT_BIRTH,
+                additional_secret_outputs=_SECRET_OUTPUTS,
                 hooks=args.hooks.node,
             ),
         )
@@ -130,7 +133,12 @@ class Nodes(pulumi.ComponentResource):
             address=str(settings.address),
             instance_type=settings.type,
             group_id=group_id,
-            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True, ignore_changes=_FIXED_AT_BIRTH),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                delete_before_replace=True,
+                ignore_changes=_FIXED_AT_BIRTH,
+                additional_secret_outputs=_SECRET_OUTPUTS,
+            ),
         )
         ssh_address = self._public_address(BASTION, cvm, settings.bandwidth_mbps)
         return Instance(BASTION, str(settings.address), eligible=False, instance_id=cvm.id, ssh_address=ssh_address)

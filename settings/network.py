@@ -22,25 +22,25 @@ class NetworkSettings(FrozenModel):
 
     zone: str = Field(
         pattern=r"^[a-z]+-[a-z]+(-[a-z]+)*-[0-9]+$",
-        description="Availability zone, e.g. `ap-guangzhou-6`. It must belong to the region.",
+        description="Availability zone, for example `ap-guangzhou-6`. Must belong to the region.",
     )
     vpc_cidr: Network = Field(
         default=IPv4Network("10.0.0.0/16"),
-        description="Addresses of the VPC, inside 10/8, 172.16/12 or 192.168/16; /12 to /28.",
+        description="CIDR block of the VPC. Must be inside 10/8, 172.16/12 or 192.168/16, from /12 to /28.",
     )
     subnet_cidr: Network = Field(
         default=IPv4Network("10.0.4.0/24"),
-        description="Addresses of the subnet, inside `vpcCidr`; /28 at the smallest.",
+        description="CIDR block of the subnet. Must be inside `vpcCidr` and not smaller than a /28.",
     )
     existing: ExistingNetwork | None = Field(
         default=None,
-        description="Use this VPC and subnet instead of making new ones. "
-        "`vpcCidr` and `subnetCidr` must then say what they have.",
+        description="An existing VPC and subnet to use instead of creating them. "
+        "`vpcCidr` and `subnetCidr` must match them.",
     )
     egress: Literal["none", "nat"] = Field(
         default="none",
         description="How nodes reach the internet: `none` (packages come from the mirror inside the VPC) "
-        "or `nat` (a NAT gateway with an address of its own, and a route table).",
+        "or `nat` (a NAT gateway with its own address, and a route table).",
     )
     nat_bandwidth_mbps: Literal[20, 50, 100] = Field(
         default=100, description="Bandwidth of the NAT gateway and its public address, with `egress: nat`."

@@ -13,15 +13,15 @@ from settings.base import Address, FrozenModel
 class VirtualIpSettings(FrozenModel):
     """The address that the first two nodes share, and the public address in front of it."""
 
-    address: Address = Field(default=IPv4Address("10.0.4.99"), description="The HAVIP, inside the subnet.")
+    address: Address = Field(default=IPv4Address("10.0.4.99"), description="The HAVIP. Must be inside the subnet.")
     second_address: Address | None = Field(
-        default=None, description="A second HAVIP, with `keepalived.mode: dual-master` and only then."
+        default=None, description="A second HAVIP. Only with `keepalived.mode: dual-master`, and required there."
     )
     bandwidth_mbps: int = Field(
         default=10,
         ge=1,
         le=2000,
-        description="Limit of each public address. The maximum is 100, and 2000 in a bandwidth package.",
+        description="Bandwidth limit of each public address. The maximum is 100, and 2000 in a bandwidth package.",
     )
     charge_type: Literal["TRAFFIC_POSTPAID_BY_HOUR", "BANDWIDTH_POSTPAID_BY_HOUR", "BANDWIDTH_PACKAGE"] = Field(
         default="TRAFFIC_POSTPAID_BY_HOUR",
@@ -31,7 +31,7 @@ class VirtualIpSettings(FrozenModel):
     bandwidth_package_id: str | None = Field(
         default=None,
         pattern=r"^bwp-[0-9a-z]{4,}$",
-        description="Id of the package. Only with `chargeType: BANDWIDTH_PACKAGE`.",
+        description="Id of the bandwidth package. Only with `chargeType: BANDWIDTH_PACKAGE`.",
     )
 
     @property

@@ -47,6 +47,7 @@ _SERVICE_PACKAGES = (
     "python3-bcrypt",
     "python3-yaml",
     "python3-jwt",
+    "python3-msgpack",
 )
 
 

@@ -50,6 +50,9 @@ def _compare(path: str, described: Property, old: Any, given: Any, *, replaces: 
         # What the cloud filled in, or what is as good as absent, is no difference.
         if not described.computed and not _is_empty(old):
             yield Change(path, Kind.DELETE, replaces)
+    elif _is_empty(old):
+        if not _is_empty(new):
+            yield Change(path, Kind.ADD if old in (None, [], {}) else Kind.UPDATE, replaces)
     elif isinstance(old, Mapping) and isinstance(new, Mapping):
         for key in sorted({*old, *new} if not described.nested else described.nested):
             inner = described.nested.get(key, _PLAIN)
@@ -60,10 +63,8 @@ def _compare(path: str, described: Property, old: Any, given: Any, *, replaces: 
         item = Property(nested=described.nested)
         for index in range(max(len(old), len(new))):
             yield from _compare(f"{path}[{index}]", item, _at(old, index), _at(new, index), replaces=replaces)
-    elif _is_empty(old) and _is_empty(new):
-        return
     elif not _equal(old, described.normal(new) if described.normal else new, unordered=described.unordered):
-        yield Change(path, Kind.ADD if old is None else Kind.UPDATE, replaces)
+        yield Change(path, Kind.UPDATE, replaces)
 
 
 def _equal(old: Any, new: Any, *, unordered: bool) -> bool:

@@ -38,8 +38,10 @@ def with_plugins(
     installed one.
     """
     named = find_missing(environment) if plugins is None else plugins
-    path = [*(str(_write(plugin, directory)) for plugin in named), environment.get("PATH", "")]
-    return {**environment, "PATH": os.pathsep.join(place for place in path if place)}
+    places = [str(_write(plugin, directory)) for plugin in named]
+    path = [place for place in (*places, environment.get("PATH", "")) if place]
+    # `tandem` names its plugins in Pulumi.yaml: the engine warns about those that it finds on the PATH.
+    return {**environment, "PATH": os.pathsep.join(path), "LOCALCLOUD_PLUGINS": os.pathsep.join(places)}
 
 
 def find_missing(environment: Mapping[str, str]) -> list[str]:

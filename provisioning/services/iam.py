@@ -32,7 +32,9 @@ _PRIVATE_KEY = "/etc/iam/node.key"
 _CA = "/etc/iam/ca.crt"
 _RUNNER = "/usr/local/lib/tandem/run-censored"
 _REFRESH = "/usr/local/lib/tandem/iam-refresh"
-_STAND_IN_PACKAGES = ("python3-pymysql", "python3-redis", "python3-bcrypt", "python3-yaml", "python3-jwt")
+_STAND_IN_PACKAGES = (
+    "python3-pymysql", "python3-redis", "python3-bcrypt", "python3-yaml", "python3-jwt", "python3-msgpack",
+)  # fmt: skip
 
 
 def desired(deployment: Deployment, node: Node) -> list[Thing]:

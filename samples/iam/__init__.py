@@ -1,1 +1,1 @@
-"""A stand-in release of the IAM services, for stacks that have no real one at hand (see README.md)."""
+"""A stand-in release of the IAM services, for stacks without a real release (see README.md)."""

@@ -1,8 +1,8 @@
-"""How fast an IAM deployment answers: `python -m samples.iam.benchmark --api URL --authz URL [--seconds 3]`.
+"""Measure the latency of an IAM deployment: `python -m samples.iam.benchmark --api URL --authz URL [--seconds 3]`.
 
-Works on the stand-in and on the real services, on one machine's addresses or through the public one. Makes a user of
-its own (with a secret and a policy) and deletes it at the end. The login name and password of an administrator come
-from IAM_ADMIN_USERNAME and IAM_ADMIN_PASSWORD.
+Works with the stand-in and the real services, with the addresses of a node or through the public IP. Creates a user
+with a secret and a policy, and deletes it at the end. IAM_ADMIN_USERNAME and IAM_ADMIN_PASSWORD are an administrator's
+credentials.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from urllib.parse import urlsplit
 import jwt
 
 _CONNECTIONS = 8
-# A server that has just started may miss the notice; iam-refresh.timer repeats it (iam.refreshIntervalS).
+# A server that is starting may miss the notice; iam-refresh.timer repeats it (iam.refreshIntervalS).
 _NOTICE_S = 90
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     what: str
-    rate: float  # answers in a second, over all connections
+    rate: float  # responses per second over all connections
     median_ms: float
     p99_ms: float
-    wrong: int  # answers with another status than 200
+    wrong: int  # responses with a status other than 200
 
     def __str__(self) -> str:
         return f"{self.what:30} {self.rate:9.0f}/s {self.median_ms:8.2f} ms {self.p99_ms:8.2f} ms {self.wrong:6d}"
 
 
 class Server:
-    """One service; each thread keeps one connection of its own."""
+    """One service, with one connection per thread."""
 
     def __init__(self, url: str, host: str, ca_file: str | None) -> None:
         parts = urlsplit(url)
@@ -56,7 +56,7 @@ class Server:
     def ask_for_json(
         self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
     ) -> tuple[int, dict[str, str]]:
-        """(status, answer). Raises OSError."""
+        """Return (status, response). Raises OSError."""
         if not hasattr(self._local, "connection"):
             self._local.connection = self._connect()
         data = None if body is None else json.dumps(body)
@@ -77,7 +77,7 @@ class Server:
 
 
 def measure(what: str, ask: Callable[[], int], seconds: float) -> Row:
-    """Ask over all connections at once, as often as answers come."""
+    """Send requests over all connections concurrently, each as soon as the previous response has arrived."""
     took: list[float] = []
     wrong: list[int] = []
     until = time.monotonic() + seconds
@@ -104,7 +104,7 @@ def measure(what: str, ask: Callable[[], int], seconds: float) -> Row:
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """The benchmark's own user."""
+    """The user that the benchmark creates."""
 
     name: str
     password: str
@@ -117,10 +117,10 @@ class Guest:
 
 
 def make_guest(api: Server, administrator: Mapping[str, str]) -> Guest:
-    """Made by the administrator (the open registration is closed in front). Raises SystemExit with the answer."""
+    """Create the user as administrator, because nginx closes open registration. Raises SystemExit with the response."""
     name, password = f"bench-{secrets.token_hex(4)}", "Bench@2026x"
     body = {"metadata": {"name": name}, "nickname": name, "password": password, "email": f"{name}@example.com"}
-    _must(api.ask_for_json("POST", "/v1/users", body, administrator), "making a user")
+    _must(api.ask_for_json("POST", "/v1/users", body, administrator), "creating a user")
     token = _must(api.ask_for_json("POST", "/login", {"username": name, "password": password}), "login")["token"]
     bearer = {"Authorization": f"Bearer {token}"}
     policy = {"subjects": ["users:<.*>"], "actions": ["read"], "resources": ["res:<.*>"], "effect": "allow"}
@@ -157,10 +157,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m samples.iam.benchmark", description=__doc__)
     parser.add_argument("--api", required=True, help="URL of iam-apiserver, e.g. http://10.0.4.20:8080")
     parser.add_argument("--authz", required=True, help="URL of iam-authz-server, e.g. http://10.0.4.20:9090")
-    parser.add_argument("--api-host", default="", help="Host header, where the URL is an address behind nginx")
-    parser.add_argument("--authz-host", default="", help="the same for authz")
+    parser.add_argument("--api-host", default="", help="Host header, if the URL is an address behind nginx")
+    parser.add_argument("--authz-host", default="", help="Host header for --authz")
     parser.add_argument("--ca-file", default=None, help="CA certificate (PEM) of an https URL")
-    parser.add_argument("--seconds", type=float, default=3, help="for each row")
+    parser.add_argument("--seconds", type=float, default=3, help="seconds for each row")
     given = parser.parse_args()
     api = Server(given.api, given.api_host, given.ca_file)
     authz = Server(given.authz, given.authz_host, given.ca_file)

@@ -1,6 +1,7 @@
-"""Builds the stand-in's release: `python -m samples.iam.build OUTPUT.tar.gz`. The same sources give the same bytes.
+"""Build the stand-in's release: `python -m samples.iam.build OUTPUT.tar.gz`. The output is reproducible.
 
-Layout: bin/ (the three programs), lib/ (their modules), sql/iam.sql, VERSION. A real release has the same without lib/.
+Layout: bin/ (the three programs), lib/ (their modules), sql/iam.sql, VERSION. A real release has the same layout
+without lib/.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _HERE = Path(__file__).parent
 
 
 def archive() -> bytes:
-    """The .tar.gz, free of anything that differs from run to run: times, owners, order, umask."""
+    """The .tar.gz without anything that differs between runs: times, owners, order, umask."""
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for name, content, mode in _members():
@@ -30,7 +31,7 @@ def archive() -> bytes:
 
 
 def build(output: Path) -> str:
-    """Write the archive unless these bytes are there already; its SHA-256 in hex."""
+    """Write the archive unless the file already has these bytes. Returns its SHA-256 in hex."""
     content = archive()
     if not output.exists() or output.read_bytes() != content:
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -41,7 +42,7 @@ def build(output: Path) -> str:
 
 
 def _gzip(content: bytes) -> bytes:
-    """A gzip file of stored blocks (RFC 1951, 3.2.4): what a compressor makes differs between zlib's versions."""
+    """A gzip file of stored blocks (RFC 1951, 3.2.4): compressed output differs between versions of zlib."""
     parts = [b"\x1f\x8b\x08\x00", bytes(4), b"\x00\xff"]  # no name, no time, unknown system
     for start in range(0, len(content), 0xFFFF):
         block = content[start : start + 0xFFFF]

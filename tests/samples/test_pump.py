@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from iam_fakes import MemoryMessages
 
-from samples.iam.stand_in import ladon, msgpack, pump
+from samples.iam.stand_in import audit, ladon, pump
 from samples.iam.stand_in.audit import Record
 from samples.iam.stand_in.journal import Journal
 from samples.iam.stand_in.stores import AUDIT_LIST, PUMP_LOCK
@@ -54,7 +54,7 @@ def test_a_row_of_the_csv_file_is_the_one_that_was_recorded(tmp_path: Path) -> N
 
 def test_a_packed_record_has_the_recorded_fields_in_their_order() -> None:
     recorded = _RECORDED["redis-record"]["record"]
-    packed = msgpack.unpack(record("res:a:hc-1795213907-0").pack())
+    packed = audit.unpack_fields(record("res:a:hc-1795213907-0").pack())
     assert list(packed) == list(recorded)
     volatile = {"TimeStamp", "ExpireAt"}
     assert {k: v for k, v in packed.items() if k not in volatile} == {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from localcloud.providers.errors import ProviderError
 from localcloud.providers.schema import COMPUTED, FIXED, OPTIONAL, REQUIRED, Property, Schema
 from localcloud.providers.tencentcloud.api import Api, ApiError, ignore_missing
 from localcloud.providers.tencentcloud.resource_type import ResourceType
@@ -267,24 +268,13 @@ def _bind(api: Api, inputs: Properties, token: str) -> str:
     return inputs["policyId"]
 
 
-def _bound(api: Api, policy_id: str) -> list[dict[str, Any]]:
-    try:
-        answer = _call(
-            api,
-            "DescribeBindingPolicyObjectList",
-            {"GroupId": 0, "PolicyId": policy_id, "Limit": 100, "Offset": 0},
-        )
-    except ApiError as error:
-        if error.missing:
-            return []
-        raise
-    return answer.get("List") or []
-
-
 def _read_binding(api: Api, policy_id: str, inputs: Properties) -> Properties | None:
-    found = _bound(api, policy_id)
-    if not found:
-        return None
+    """As the real provider's, it is never gone: without its policy it is an error, without objects it is empty."""
+    if _read_policy(api, policy_id, {}) is None:
+        raise ProviderError(f"alarm policy {policy_id} does not exist")
+    found = _call(
+        api, "DescribeBindingPolicyObjectList", {"GroupId": 0, "PolicyId": policy_id, "Limit": 100, "Offset": 0}
+    )
     given = {one["dimensionsJson"]: one for one in inputs.get("dimensions") or ()}
     read = [
         {
@@ -292,7 +282,7 @@ def _read_binding(api: Api, policy_id: str, inputs: Properties) -> Properties | 
             "uniqueId": one.get("UniqueId") or "",
             "region": given.get(one["Dimensions"], {}).get("region") or api.region,
         }
-        for one in found
+        for one in found.get("List") or []
     ]
     return {"policyId": policy_id, "dimensions": read}
 

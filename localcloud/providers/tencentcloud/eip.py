@@ -174,28 +174,22 @@ def _settle_association(api: Api, association_id: str, inputs: Properties) -> No
 
 
 def _read_association(api: Api, association_id: str, inputs: Properties) -> Properties | None:
+    """As the real provider's, it is gone only with its EIP: that something unbound the EIP is not noticed."""
     del inputs
-    eip_id, holder, *_ = association_id.split("::")
-    found = describe_addresses(api, AddressIds=[eip_id])
-    if not found or found[0]["AddressStatus"] == "UNBIND":
+    eip_id, bound_to, *address = association_id.split("::")
+    if not describe_addresses(api, AddressIds=[eip_id]):
         return None
-    address = found[0]
-    if holder not in (address.get("InstanceId"), address.get("NetworkInterfaceId")):
-        return None
-    return {
-        "eipId": eip_id,
-        **(
-            {"instanceId": holder}
-            if holder == address.get("InstanceId")
-            else {"networkInterfaceId": holder, "privateIp": address.get("PrivateAddressIp") or ""}
-        ),
-    }
+    if not address:
+        return {"eipId": eip_id, "instanceId": bound_to}
+    return {"eipId": eip_id, "networkInterfaceId": bound_to, "privateIp": address[0]}
 
 
 def _disassociate(api: Api, association_id: str, outputs: Properties) -> None:
-    eip_id = association_id.split("::", maxsplit=1)[0]
-    if _read_association(api, association_id, outputs) is not None:
-        _unbind(api, eip_id, describe_addresses(api, AddressIds=[eip_id])[0])
+    del outputs
+    eip_id, bound_to, *_ = association_id.split("::")
+    for address in describe_addresses(api, AddressIds=[eip_id]):
+        if bound_to in (address.get("InstanceId"), address.get("NetworkInterfaceId")):
+            _unbind(api, eip_id, address)
 
 
 EIP_ASSOCIATION = ResourceType(

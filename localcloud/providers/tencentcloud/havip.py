@@ -177,8 +177,7 @@ def _read_binding(api: Api, binding_id: str, inputs: Properties) -> Properties |
     del inputs
     havip_id, address = binding_id.split("#")
     found = _describe(api, HaVipIds=[havip_id])
-    # Not bound yet is not gone: after a create the settling waits for it.
-    if not found or found[0].get("AddressIp") not in (address, "", None):
+    if not found or found[0].get("AddressIp") != address:
         return None
     return {"havipId": havip_id, "addressIp": address}
 

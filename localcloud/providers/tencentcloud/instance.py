@@ -114,7 +114,6 @@ def _settle(api: Api, instance_id: str, inputs: Properties) -> None:
 
 
 def _read(api: Api, instance_id: str, inputs: Properties) -> Properties | None:
-    del inputs
     found = describe_instances(api, instance_id)
     if not found:
         return None
@@ -127,6 +126,7 @@ def _read(api: Api, instance_id: str, inputs: Properties) -> Properties | None:
         "instanceType": one["InstanceType"],
         "imageId": one["ImageId"],
         "instanceChargeType": one["InstanceChargeType"],
+        "instanceChargeTypePrepaidRenewFlag": one.get("RenewFlag") or "",
         "instanceStatus": one["InstanceState"],
         "runningFlag": one["InstanceState"] != "STOPPED",
         "vpcId": cloud["VpcId"],
@@ -149,11 +149,18 @@ def _read(api: Api, instance_id: str, inputs: Properties) -> Properties | None:
         "osName": one.get("OsName") or "",
         "uuid": one.get("Uuid") or "",
         "tags": tags.read(api, "cvm/instance", instance_id),
+        "password": inputs.get("password") or "",
+        "userData": _read_user_data(api, instance_id),
     }
     # One list in two forms: as given in order of precedence, and as a set.
     read["orderlySecurityGroups"] = one.get("SecurityGroupIds") or []
     read["securityGroups"] = sorted(read["orderlySecurityGroups"])
     return read
+
+
+def _read_user_data(api: Api, instance_id: str) -> str:
+    answer = api.cvm("DescribeInstancesAttributes", {"InstanceIds": [instance_id], "Attributes": ["UserData"]})
+    return answer["InstanceSet"][0]["Attributes"].get("UserData") or ""
 
 
 def _read_disk(disk: dict[str, Any]) -> Properties:
@@ -250,6 +257,7 @@ INSTANCE = ResourceType(
             "tags": COMPUTED,
         },
         check=_check,
+        secrets=frozenset({"password"}),
     ),
     create=_create,
     settle=_settle,

@@ -20,13 +20,16 @@ from .stores import CHANNEL, Messages, MessagesError, Store, StoreError
 from .users import Users
 
 NAME = "iam-apiserver"
-SECRETS_PATH = "/proto.Cache/ListSecrets"  # the gRPC method's path; here a POST over HTTPS with JSON
+SECRETS_PATH = "/proto.Cache/ListSecrets"  # the path of the gRPC method; the stand-in uses a POST over HTTPS with JSON
 POLICIES_PATH = "/proto.Cache/ListPolicies"
 
 
 @dataclass(frozen=True, slots=True)
 class Notices:
-    """Tells every authz-server to reload. A lost notice fails no request: the change is stored (iam.md 7, 10)."""
+    """Notifies every authz-server to reload.
+
+    A lost notice does not fail the request: the change is stored (iam.md 7, 10).
+    """
 
     messages: Messages
     journal: Journal
@@ -44,7 +47,7 @@ class Notices:
 
 
 def routes(store: Store, tokens: Tokens, notices: Notices, realm: str) -> Callable[[Request], Response]:
-    """The public API, as one function."""
+    """The public API as one function."""
     sessions, users = Sessions(store, tokens, realm), Users(store)
     secrets, policies = Secrets(store), Policies(store)
     guarded = sessions.authenticated
@@ -80,7 +83,7 @@ def routes(store: Store, tokens: Tokens, notices: Notices, realm: str) -> Callab
 
 
 def feed_routes(store: Store) -> Callable[[Request], Response]:
-    """What an authz-server reads, on the port that is gRPC in the real server."""
+    """The endpoint that authz-servers read; the real server serves it over gRPC on the same port."""
     feed = Feed(store)
     router = Router(otherwise=lambda _: Response(HTTPStatus.NOT_FOUND, ""))
     router.add("POST", SECRETS_PATH, feed.secrets)
@@ -99,18 +102,21 @@ def _with_store_errors(router: Router) -> Callable[[Request], Response]:
 
 
 def tokens_of(config: Config) -> Tokens:
-    """Raises ConfigError for a key that the real server would refuse."""
+    """Raises ConfigError for a JWT key that the real server would refuse."""
     key = config.text("jwt.key")
     if not 6 <= len(key) <= 32:  # noqa: PLR2004 - the real server's bounds
-        raise ConfigError(f"{NAME}: jwt.key has {len(key)} characters; 6 to 32 are expected, the same on every machine")
+        raise ConfigError(f"{NAME}: jwt.key has {len(key)} characters; must have 6 to 32, the same on every node")
     return Tokens(key, config.seconds("jwt.timeout"), config.seconds("jwt.max-refresh"))
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The process: exits 1 where the database does not answer at the start, as the real one (systemd tries again)."""
-    # The drivers are wanted by this process alone: tests of the routes run without them.
-    from .mariadb import MariaDbStore  # noqa: PLC0415 - this process's alone
-    from .redis_messages import RedisMessages  # noqa: PLC0415 - this process's alone
+    """Run the process.
+
+    Exits with 1 if the database does not answer at start, like the real server (systemd restarts it).
+    """
+    # Only this process needs the drivers: tests of the routes run without them.
+    from .mariadb import MariaDbStore  # noqa: PLC0415 - only this process needs it
+    from .redis_messages import RedisMessages  # noqa: PLC0415 - only this process needs it
 
     def prepare(config: Config, journal: Journal, _: Stop) -> Ports:
         store = MariaDbStore.connect(config)

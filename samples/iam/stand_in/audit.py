@@ -1,4 +1,4 @@
-"""One record for each decision: from the authz-server's buffer through a Redis list to the pump."""
+"""Audit records, one for each decision. They go from the authz-server's buffer through a Redis list to the pump."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
-from . import msgpack
+import msgpack
+
+from .codes import IamError
 from .journal import Journal
 from .jsontext import dump
 from .ladon import Asked, Decision
@@ -20,13 +22,36 @@ FIELDS = ("TimeStamp", "Username", "Effect", "Conclusion", "Request", "Policies"
 _KEPT = timedelta(days=365 * 100)
 
 
+Value = str | int | datetime | None
+
+
+class PackError(IamError):
+    """The bytes are not an audit record."""
+
+
+def pack_fields(fields: Mapping[str, Value]) -> bytes:
+    """MessagePack, as the real authz-server writes it: in a rollout it may share a group with the stand-in's pump."""
+    return cast("bytes", msgpack.packb(dict(fields), datetime=True))
+
+
+def unpack_fields(data: bytes) -> dict[str, Value]:
+    """Raises PackError."""
+    try:
+        fields = msgpack.unpackb(data, timestamp=3)  # 3 = as datetime
+    except (ValueError, TypeError, msgpack.UnpackException) as error:
+        raise PackError(f"truncated or invalid: {error}") from error
+    if not isinstance(fields, dict) or not all(isinstance(value, Value) for value in fields.values()):
+        raise PackError(f"must be a map of strings, integers and timestamps (got {type(fields).__name__})")
+    return fields
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     timestamp: int  # unix seconds
-    username: str  # whose policies were judged
+    username: str  # owner of the evaluated policies
     effect: str  # allow | deny
-    conclusion: str  # in words
-    request: str  # JSON, as the two below
+    conclusion: str  # conclusion as text
+    request: str  # JSON, like the next two fields
     policies: str
     deciders: str
     expire_at: datetime
@@ -50,15 +75,15 @@ class Record:
             self.timestamp, self.username, self.effect, self.conclusion,
             self.request, self.policies, self.deciders, self.expire_at,
         )  # fmt: skip
-        return msgpack.pack(dict(zip(FIELDS, values, strict=True)))
+        return pack_fields(dict(zip(FIELDS, values, strict=True)))
 
     @classmethod
     def unpack(cls, data: bytes) -> Record:
         """Raises PackError."""
-        given = msgpack.unpack(data)
+        given = unpack_fields(data)
         expire_at, timestamp = given.get("ExpireAt"), given.get("TimeStamp")
         if not isinstance(expire_at, datetime) or not isinstance(timestamp, int):
-            raise msgpack.PackError(f"no audit record: it has {', '.join(given) or 'no fields'}")
+            raise PackError(f"not an audit record: it has {', '.join(given) or 'no fields'}")
         username, effect, conclusion, request, policies, deciders = (str(given.get(name, "")) for name in FIELDS[1:-1])
         return cls(timestamp, username, effect, conclusion, request, policies, deciders, expire_at)
 
@@ -88,7 +113,7 @@ def _conclusion(decision: Decision) -> str:
 
 
 class Recorder:
-    """Collects records and sends them in batches from a thread of its own, so that no request waits for Redis."""
+    """Collects records and sends them in batches from a separate thread, so that no request waits for Redis."""
 
     def __init__(self, messages: Messages, journal: Journal, *, size: int, flush_s: float) -> None:
         self._messages = messages
@@ -103,14 +128,14 @@ class Recorder:
         self._thread.start()
 
     def record(self, record: Record) -> None:
-        """Never blocks: with Redis down the newest records are dropped once the buffer is full, and counted."""
+        """Add a record without blocking. If Redis is down and the buffer is full, the record is dropped and counted."""
         try:
             self._records.put_nowait(record.pack())
         except queue.Full:
             self._dropped += 1
 
     def finish(self, deadline_s: float = 3.0) -> None:
-        """Send what is left. Call it when no request is under way any more."""
+        """Send the remaining records. Call this after the last request has finished."""
         self._stop.set()
         self._thread.join(deadline_s)
 

@@ -1,4 +1,4 @@
-"""iam-authz-server: decides requests that callers sign with their own secrets, from memory."""
+"""iam-authz-server: authorizes requests that callers sign with their secrets, from cached policies."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Authorizer:
         raise CodedError(PAGE_NOT_FOUND, request.path)
 
     def _authenticate(self, request: Request, secrets: Mapping[str, CachedSecret]) -> CachedSecret:
-        """The secret that signed the token: its `kid` names it. aud and iss are not looked at, exp and nbf are."""
+        """The secret that signed the token, found by its `kid`. Checks exp and nbf, but not aud and iss."""
         header = request.header("Authorization")
         if not header:
             raise CodedError(MISSING_HEADER)
@@ -68,7 +68,7 @@ class Authorizer:
 
 
 def _asked(request: Request, owner: str) -> ladon.Asked:
-    # Without the content type the real server reads the body as a form, finds nothing, and judges an empty request.
+    # Without the content type the real server parses the body as a form and evaluates an empty request.
     is_json = request.header("Content-Type").split(";")[0].strip() == "application/json"
     body: dict[str, Any] = request.json() if is_json else {}
     context = body.get("context") or {}
@@ -91,23 +91,26 @@ def routes(authorizer: Authorizer) -> Callable[[Request], Response]:
 
 
 def follow_notices(messages: Messages, cache: Cache, journal: Journal, stop: threading.Event) -> None:
-    """Reload on every notice, and after every new subscription: notices sent meanwhile never come again."""
+    """Reload on every notice and after every new subscription, because notices sent in between are lost."""
     while not stop.is_set():
         try:
             messages.subscribe(CHANNEL, cache.reload_soon, lambda _: cache.reload_soon())
         except MessagesError as error:
-            journal.warn("subscription lost, trying again", channel=CHANNEL, error=str(error))
+            journal.warn("subscription lost; retrying", channel=CHANNEL, error=str(error))
             stop.wait(_RESUBSCRIBE_S)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The process. It waits for the apiserver, listening on nothing, as the real one; but it says so."""
+    """Run the process.
+
+    Like the real server it opens no port until the apiserver answers; unlike it, it logs why it waits.
+    """
     from .redis_messages import RedisMessages  # noqa: PLC0415 - see apiserver.main
 
     def prepare(config: Config, journal: Journal, stop: Stop) -> Ports:
         if not config.text("client-ca-file"):
             raise ConfigError(
-                f"{NAME}: client-ca-file is empty; the CA that signed the apiserver's certificate is expected"
+                f"{NAME}: client-ca-file must be the CA that signed the apiserver's certificate (got an empty value)"
             )
         cache = Cache(ApiserverSource(config.text("rpcserver"), config.text("client-ca-file")), journal)
         messages, never = RedisMessages.connect(config), threading.Event()
@@ -130,4 +133,4 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _ignore(_: Record) -> None:
-    """No audit wanted. The real server drops the connection then."""
+    """Used if audit records are disabled. The real server drops the connection in that case."""

@@ -1,4 +1,4 @@
-"""What an authz-server knows: everybody's secrets and policies, read whole and swapped in one step."""
+"""The secrets and policies of all users, as an authz-server caches them. A reload replaces the whole snapshot."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from .codes import IamError
 from .journal import Journal
 
 _TIMEOUT_S = 5
-# After a notice wait for more of them: a script that makes ten policies costs one or two reloads, not ten.
+# Wait for further notices: a script that creates ten policies causes one or two reloads instead of ten.
 _QUIET_S = 0.05
 
 
 class SourceError(IamError):
-    """The apiserver did not give its secrets and policies. The message says why."""
+    """The apiserver did not return secrets and policies. The message contains the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class CachedSecret:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One reading. Never changed: a request works with one snapshot from beginning to end."""
+    """An immutable snapshot. A request uses one snapshot from start to end."""
 
     secrets: Mapping[str, CachedSecret] = field(default_factory=dict[str, CachedSecret])
     policies: Mapping[str, Sequence[Mapping[str, Any]]] = field(
@@ -47,7 +47,7 @@ class Source(Protocol):
 
 
 class ApiserverSource:
-    """Reads from the machine's own apiserver over HTTPS, whose certificate must name the host part of `rpcserver`."""
+    """Reads from the node's apiserver over HTTPS. Its certificate must contain the host part of `rpcserver`."""
 
     def __init__(self, rpcserver: str, ca_file: str) -> None:
         host, _, port = rpcserver.rpartition(":")
@@ -76,7 +76,7 @@ class ApiserverSource:
 
 
 class Cache:
-    """The current snapshot, and a thread that reads a new one whenever `reload_soon` was called."""
+    """The current snapshot, and a thread that reads a new one after `reload_soon` was called."""
 
     def __init__(self, source: Source, journal: Journal) -> None:
         self._source = source
@@ -85,12 +85,15 @@ class Cache:
         self.snapshot = Snapshot()
 
     def reload(self) -> bool:
-        """Read now. Where that fails the old snapshot stays: decisions go on without the apiserver."""
+        """Read a new snapshot.
+
+        If that fails the old one is kept, so that authorization continues without the apiserver.
+        """
         self._wanted.clear()
         try:
             self.snapshot = self._source.read()
         except SourceError as error:
-            self._journal.error("failed to reload secrets and policies; the old ones stay", error=str(error))
+            self._journal.error("failed to reload secrets and policies; keeping the old ones", error=str(error))
             return False
         self._journal.info(
             "reloaded", secrets=len(self.snapshot.secrets), owners_of_policies=len(self.snapshot.policies)
@@ -101,7 +104,7 @@ class Cache:
         self._wanted.set()
 
     def follow(self, stop: threading.Event, retry_s: float = 1.0) -> None:
-        """Until `stop`: reload when asked, and again after a failure, since the notice will not come twice."""
+        """Reload on request until `stop`, and retry after a failure, because the notice is not repeated."""
         while not stop.is_set():
             if not self._wanted.wait(timeout=0.5):
                 continue

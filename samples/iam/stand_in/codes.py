@@ -1,7 +1,7 @@
-"""The error codes of the IAM API: the table that the real project generates at build time.
+"""The error codes of the IAM API. The real project generates this table at build time.
 
 IamError
-└── CodedError      a request's failure with one of the codes below
+└── CodedError      a request failed with one of the codes below
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ POLICY_NOT_FOUND = Code(110201, HTTPStatus.NOT_FOUND, "Policy not found")
 
 
 class IamError(Exception):
-    """Base of what the stand-in raises on purpose."""
+    """Base class of the stand-in's exceptions."""
 
 
 class CodedError(IamError):
-    """A request failed with a code. The cause goes to the log, never to the caller."""
+    """A request failed with a code. The cause is logged and never returned to the caller."""
 
     def __init__(self, code: Code, cause: str = "") -> None:
         super().__init__(f"{code.message} ({code.number}){': ' + cause if cause else ''}")

@@ -1,5 +1,6 @@
-"""A question to ladon, and the conditions of a policy on it:
-(options of the policy, value in the question's context, the question) -> fulfilled?
+"""An authorization request, and the conditions of a policy on it.
+
+A condition is a function (options of the policy, value in the request's context, request) -> fulfilled.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One question: may `subject` do `action` to `resource`?"""
+    """One request: may `subject` perform `action` on `resource`?"""
 
     subject: str = ""
     action: str = ""

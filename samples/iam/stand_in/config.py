@@ -1,4 +1,4 @@
-"""Configuration as the real servers take it: flags over environment over the YAML file.
+"""Configuration as in the real servers: flags override the environment, which overrides the YAML file.
 
 Keys are dotted (`mysql.host`), flags are `--mysql.host VALUE`, the environment is `IAM_APISERVER_MYSQL_HOST`.
 """
@@ -74,18 +74,18 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "pumps": {},
     },
 }
-# As in the real pump: merged with what is configured, so that it stays active until it is overridden by name.
+# As in the real pump: merged with the configured sinks, so it stays active until `csv` overrides it.
 _DEFAULT_PUMPS = {"csv": {"type": "csv", "meta": {"csv_dir": "./analytics-data"}}}
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 class ConfigError(IamError):
-    """The configuration cannot be used; says which key."""
+    """The configuration is invalid. The message names the key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Every known key with its value; keys that the stand-in has no use for are read and left alone."""
+    """The value of every known key. Keys that the stand-in does not use are accepted and ignored."""
 
     server: str
     values: Mapping[str, Any]
@@ -101,7 +101,7 @@ class Config:
         return value if isinstance(value, bool) else str(value).lower() in {"1", "t", "true"}
 
     def words(self, key: str) -> tuple[str, ...]:
-        """A list, or one string with commas."""
+        """A list, or a comma-separated string."""
         value = self.values[key]
         parts = value.split(",") if isinstance(value, str) else value or []
         return tuple(str(part).strip() for part in parts)
@@ -111,7 +111,7 @@ class Config:
         text = self.text(key)
         parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h)", text)
         if not parts or "".join(number + unit for number, unit in parts) != text:
-            raise ConfigError(f"{self.server}: {key} is {text!r}; a duration like 90s or 1h30m is expected")
+            raise ConfigError(f"{self.server}: {key} is {text!r}; must be a duration such as 90s or 1h30m")
         return sum(float(number) * _UNITS_S[unit] for number, unit in parts)
 
     @property
@@ -120,7 +120,7 @@ class Config:
 
 
 def load(server: str, arguments: Sequence[str], environ: Mapping[str, str]) -> Config:
-    """Raises ConfigError; `--help` and `--version` end the process as they do in any command."""
+    """Raises ConfigError. `--help` and `--version` end the process."""
     parser = argparse.ArgumentParser(prog=server, allow_abbrev=False)
     parser.add_argument("-c", "--config", default=None, help="configuration file (YAML)")
     parser.add_argument("--version", action="version", version=f"{server} {VERSION}")
@@ -146,14 +146,14 @@ def _read(server: str, name: str | None) -> Mapping[str, Any]:
             continue
         except (OSError, yaml.YAMLError) as error:
             raise ConfigError(f"{server}: cannot read {path}: {error}") from error
-    raise ConfigError(f"{server}: no configuration file; tried {', '.join(map(str, candidates))}")
+    raise ConfigError(f"{server}: configuration file not found; tried {', '.join(map(str, candidates))}")
 
 
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in tree.items():
         name = f"{prefix}{key}"
-        # `pumps` is a map of sinks whose names are the user's: it stays whole.
+        # `pumps` maps names chosen by the user to sinks, so it is not flattened.
         if isinstance(value, dict) and name != "pumps":
             flat |= _flatten(value, f"{name}.")
         else:

@@ -1,4 +1,4 @@
-"""iam-apiserver's answers about what a user owns: secrets (keys to sign requests with) and policies."""
+"""Handlers of iam-apiserver for secrets (keys that sign requests) and policies."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Secrets:
         body = request.json()
         secret = self.store.find_secret(request.username, request.parameters["name"])
         if secret is None:
-            raise CodedError(DATABASE, "no such secret")  # the real server's answer here, not 110102
+            raise CodedError(DATABASE, "no such secret")  # as the real server, instead of 110102
         secret.expires = rules.number(body, "expires")
         secret.description = rules.text(body, "description")
         secret.metadata.extend = rules.metadata(body).extend
@@ -111,9 +111,10 @@ class Policies:
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """Everything that authz-servers cache: the real server gives it by gRPC, without asking who they are.
+    """Return all secrets and policies for the authz-servers. The real server serves this over gRPC without
+    authentication.
 
-    So this belongs on an address that only the machine's own authz-server reaches.
+    It must listen on an address that only the node's authz-server can reach.
     """
 
     store: Store
@@ -128,7 +129,7 @@ class Feed:
         )
 
     def policies(self, _: Request) -> Response:
-        """In the order of their rows' numbers, newest first, by owner."""
+        """By owner, newest row first."""
         policies = self.store.list_policies(None, _EVERYTHING)[1]
         owned: dict[str, list[object]] = {}
         for policy in policies:
@@ -137,7 +138,7 @@ class Feed:
 
 
 def publishing(handler: Callable[[Request], Response], notify: Callable[[], None]) -> Callable[[Request], Response]:
-    """The handler, and after a success a notice to every authz-server."""
+    """Wrap a handler: after a success it notifies every authz-server."""
 
     def published(request: Request) -> Response:
         response = handler(request)

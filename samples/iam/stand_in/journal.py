@@ -12,7 +12,7 @@ from typing import TextIO
 
 
 class Journal:
-    """Writes whole lines; safe to share between threads. Files are opened for append, so copytruncate rotates them."""
+    """Writes whole lines; thread-safe. Files are opened for append, so that logrotate's copytruncate works."""
 
     def __init__(self, name: str, outputs: Sequence[TextIO]) -> None:
         self._name = name
@@ -21,7 +21,7 @@ class Journal:
 
     @classmethod
     def open(cls, name: str, output_paths: Sequence[str]) -> Journal:
-        """`stdout`, `stderr` or file names. Raises OSError where a file's directory is missing."""
+        """Targets are `stdout`, `stderr` or file names. Raises OSError if a file's directory does not exist."""
         streams = {"stdout": sys.stdout, "stderr": sys.stderr}
         return cls(
             name, [streams.get(path) or Path(path).open("a", encoding="utf-8", buffering=1) for path in output_paths]

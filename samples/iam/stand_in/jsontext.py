@@ -1,4 +1,4 @@
-"""JSON as Go's encoding/json writes it: no blanks, and < > & as escapes (policies are full of <...>)."""
+"""JSON as Go's encoding/json writes it: no spaces, and < > & escaped (policies contain <...>)."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ def dump(value: Any) -> str:
 
 
 def timestamp(moment: datetime) -> str:
-    """RFC 3339 in UTC, in milliseconds, with trailing zeros of the fraction left out, e.g. 2026-11-20T22:02:53.54Z."""
+    """RFC 3339 in UTC with milliseconds, without trailing zeros of the fraction, e.g. 2026-11-20T22:02:53.54Z."""
     text = moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
     return text.rstrip("0").rstrip(".") + "Z"

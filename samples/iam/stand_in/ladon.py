@@ -1,6 +1,6 @@
-"""Policies in the manner of ladon: subjects, resources and actions with <regular expressions>, deny over allow.
+"""Policies as in ladon: subjects, resources and actions with <regular expressions>; deny overrides allow.
 
-Differences from the Go library: Python's regular expressions, and no limit on their running time.
+Differences from the Go library: Python's regular expressions, without a limit on their running time.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FORCEFULLY = "Request was forcefully denied"
 
 
 class PatternError(IamError):
-    """A policy's <...> is no regular expression; the request is denied with this reason."""
+    """A policy's <...> is not a valid regular expression. The request is denied with this reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Decision:
 
 
 def decide(asked: Asked, policies: Sequence[Mapping[str, Any]]) -> Decision:
-    """The first deny that matches decides; else any allow; else no."""
+    """The first matching deny decides, then any matching allow; otherwise the request is denied."""
     deciders: list[Mapping[str, Any]] = []
     for policy in policies:
         if not _applies(asked, policy):
@@ -62,7 +62,7 @@ def _any_matches(templates: Iterable[str] | None, value: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def compiled(template: str) -> re.Pattern[str]:
-    """`res:<.*>` as a regular expression; what stands outside of <...> is literal. Raises PatternError."""
+    """`res:<.*>` as a regular expression; text outside <...> is literal. Raises PatternError."""
     parts: list[str] = []
     depth = start = 0
     for position, letter in enumerate(template):
@@ -88,13 +88,13 @@ def compiled(template: str) -> re.Pattern[str]:
 
 
 def to_json(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """A policy as sent -> as stored and shown: every field there, its id the policy's name.
+    """Convert a policy from the request to the stored form: all fields present, and the policy's name as id.
 
-    Raises CodedError: BIND where a field has another type or a condition is unknown, VALIDATION for an unknown effect.
+    Raises CodedError: BIND if a field has a wrong type or a condition is unknown, VALIDATION for an unknown effect.
     """
     effect = given.get("effect") or "deny"
     if effect not in {"allow", "deny"}:
-        raise CodedError(VALIDATION, f"effect {effect!r} is neither allow nor deny")
+        raise CodedError(VALIDATION, f"effect {effect!r} must be allow or deny")
     return {
         "id": name,
         "description": str(given.get("description") or ""),
@@ -112,14 +112,14 @@ def _strings(given: Mapping[str, Any], key: str) -> list[str] | None:
     if value is None:
         return None
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise CodedError(BIND, f"policy.{key} is {value!r}, a list of strings is expected")
+        raise CodedError(BIND, f"policy.{key} is {value!r}, must be a list of strings")
     return value
 
 
 def _conditions(given: Mapping[str, Any]) -> dict[str, Any]:
     value = given.get("conditions") or {}
     if not isinstance(value, dict):
-        raise CodedError(BIND, f"policy.conditions is {value!r}, an object is expected")
+        raise CodedError(BIND, f"policy.conditions is {value!r}, must be an object")
     for key, condition in value.items():
         if not isinstance(condition, dict) or condition.get("type") not in CONDITIONS:
             raise CodedError(BIND, f"policy.conditions.{key}: unknown type; known are {', '.join(CONDITIONS)}")

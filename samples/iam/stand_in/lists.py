@@ -1,20 +1,20 @@
-"""Pages of a list: what the query asks for, and how the answer shows it."""
+"""Pagination: parse the query, and format the response."""
 
 from __future__ import annotations
 
 from .messages import Request
 from .stores import Page
 
-_LIMIT = 1000  # of a list that asks for none
+_LIMIT = 1000  # default
 
 
 def listing(total: int, items: list[dict[str, object]]) -> dict[str, object]:
-    """Go leaves a count of 0 out."""
+    """Go omits a count of 0."""
     return {**({"totalCount": total} if total else {}), "items": items}
 
 
 def page_of(request: Request) -> Page:
-    """offset, limit and fieldSelector=name=... of the query; what is no number counts as not given."""
+    """offset, limit and fieldSelector=name=... of the query. A value that is not a number is ignored."""
     query = request.query
 
     def number(key: str, otherwise: int) -> int:

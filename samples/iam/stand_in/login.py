@@ -22,12 +22,12 @@ ISSUER = "iam-apiserver"
 
 
 class TokenError(IamError):
-    """A token is refused; the message is what the caller is told."""
+    """A token was refused. The message is returned to the caller."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Makes and reads login tokens. Two machines with the same key accept each other's."""
+    """Creates and verifies login tokens. Nodes with the same key accept each other's tokens."""
 
     key: str
     timeout_s: float
@@ -35,7 +35,7 @@ class Tokens:
     now: Callable[[], float] = time.time
 
     def issue(self, username: str) -> tuple[str, float]:
-        """The token, and the moment when it expires."""
+        """Return the token and its expiry time."""
         return self._sign({"aud": AUDIENCE, "iss": ISSUER, "identity": username, "sub": username})
 
     def username(self, token: str) -> str:
@@ -61,7 +61,7 @@ class Tokens:
     def _claims(self, token: str) -> dict[str, Any]:
         _check_header(token)
         try:
-            # Expiry is judged by the callers: a refresh accepts an old token.
+            # Callers check the expiry: a refresh accepts an expired token.
             claims = jwt.decode(
                 token, self.key, algorithms=["HS256"], options={"verify_exp": False, "verify_aud": False}
             )
@@ -75,7 +75,7 @@ class Tokens:
 
 
 def _check_header(token: str) -> None:
-    """Go's words for a token that is none."""
+    """Go's error message for a malformed token."""
     parts = token.split(".")
     if len(parts) != 3:  # noqa: PLR2004 - header, claims, signature
         raise TokenError("token contains an invalid number of segments")

@@ -24,7 +24,7 @@ class MariaDbStore:
 
     @classmethod
     def connect(cls, config: Config) -> MariaDbStore:
-        """Raises StoreError where the database does not answer or has no table `user`."""
+        """Raises StoreError if the database does not answer or has no table `user`."""
         host, _, port = config.text("mysql.host").rpartition(":")
         pool = Pool(
             host=host,
@@ -39,7 +39,7 @@ class MariaDbStore:
         return store
 
     def close(self) -> None:
-        """Close the connections that nobody uses."""
+        """Close idle connections."""
         self._pool.close()
 
     # -- users -------------------------------------------------------------------------------------------------------
@@ -59,7 +59,7 @@ class MariaDbStore:
         self._save("user", _USER_COLUMNS, _user_values(user), user.metadata)
 
     def delete_users(self, names: Sequence[str]) -> None:
-        # The policies first: a trigger on `user` removes them too, but then without a line in policy_audit's order.
+        # Delete the policies first: the trigger on `user` also deletes them, but not in the order of policy_audit.
         self._delete("policy", "username IN %s", names)
         self._delete("user", "name IN %s", names)
 
@@ -101,23 +101,23 @@ class MariaDbStore:
     def delete_policies(self, username: str, names: Sequence[str]) -> None:
         self._delete("policy", "name IN %s AND username = %s", names, username)
 
-    # -- statements: table and column names are this file's own, values always parameters --
+    # -- statements: table and column names are constants of this file; values are always parameters --
 
     def _create(self, table: str, columns: str, values: tuple[Any, ...], metadata: Metadata) -> None:
         now = datetime.now(UTC)
         marks = ", ".join(["%s"] * len(values))
         with self._pool.transaction() as cursor:
-            cursor.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})", values)  # noqa: S608 - our own names; values are parameters
+            cursor.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})", values)  # noqa: S608 - names are constants; values are parameters
             metadata.id = int(cursor.lastrowid)
             metadata.instance_id = instance_id(table, metadata.id)
-            cursor.execute(f"UPDATE {table} SET instanceID = %s WHERE id = %s", (metadata.instance_id, metadata.id))  # noqa: S608 - our own names; values are parameters
+            cursor.execute(f"UPDATE {table} SET instanceID = %s WHERE id = %s", (metadata.instance_id, metadata.id))  # noqa: S608 - names are constants; values are parameters
         metadata.created_at = metadata.updated_at = now
 
     def _save(self, table: str, columns: str, values: tuple[Any, ...], metadata: Metadata) -> None:
         assignments = ", ".join(f"{column} = %s" for column in columns.split(", "))
         with self._pool.transaction() as cursor:
             cursor.execute(
-                f"UPDATE {table} SET {assignments}, updatedAt = UTC_TIMESTAMP() WHERE id = %s",  # noqa: S608 - our own names; values are parameters
+                f"UPDATE {table} SET {assignments}, updatedAt = UTC_TIMESTAMP() WHERE id = %s",  # noqa: S608 - names are constants; values are parameters
                 (*values, metadata.id),
             )
         metadata.updated_at = datetime.now(UTC)
@@ -125,19 +125,19 @@ class MariaDbStore:
     def _delete(self, table: str, where: str, names: Sequence[str], *values: Any) -> None:
         if names:
             with self._pool.transaction() as cursor:
-                cursor.execute(f"DELETE FROM {table} WHERE {where}", (tuple(names), *values))  # noqa: S608 - our own names; values are parameters
+                cursor.execute(f"DELETE FROM {table} WHERE {where}", (tuple(names), *values))  # noqa: S608 - names are constants; values are parameters
 
     def _page(self, table: str, where: str, values: Sequence[Any], page: Page) -> tuple[int, list[dict[str, Any]]]:
         condition = f"{where} AND name LIKE %s"
         pattern = f"%{page.name_contains}%"
         limit = page.limit if page.limit >= 0 else 2**63 - 1
         with self._pool.transaction() as cursor:
-            cursor.execute(f"SELECT COUNT(*) AS total FROM {table} WHERE {condition}", (*values, pattern))  # noqa: S608 - our own names; values are parameters
+            cursor.execute(f"SELECT COUNT(*) AS total FROM {table} WHERE {condition}", (*values, pattern))  # noqa: S608 - names are constants; values are parameters
             total = int((cursor.fetchone() or {"total": 0})["total"])
             if limit == 0:
                 return total, []
             cursor.execute(
-                f"SELECT * FROM {table} WHERE {condition} ORDER BY id DESC LIMIT %s OFFSET %s",  # noqa: S608 - our own names; values are parameters
+                f"SELECT * FROM {table} WHERE {condition} ORDER BY id DESC LIMIT %s OFFSET %s",  # noqa: S608 - names are constants; values are parameters
                 (*values, pattern, limit, max(page.offset, 0)),
             )
             return total, list(cursor.fetchall())

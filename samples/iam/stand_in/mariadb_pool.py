@@ -1,4 +1,7 @@
-"""Connections to MariaDB: made when wanted, used again for a while, thrown away when they fail."""
+"""A pool of connections to MariaDB: opened on demand, reused for a while, closed when they fail.
+
+Written here because the stand-in runs on Debian's packages only, and Debian 12 has none of dbutils or another pool.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,12 @@ from pymysql.cursors import DictCursor
 
 from .stores import DuplicateNameError, StoreError
 
-_TIMEOUT_S = 3  # the real server has none, and hangs with a hung database
-_LIFE_S = 10  # as the real server's pool
+_TIMEOUT_S = 3  # the real server has no timeout, and hangs if the database hangs
+_LIFE_S = 10  # as in the real server's pool
 
 
 class Pool:
-    """At most `size` connections at a time; whoever wants one more waits for a moment."""
+    """At most `size` connections; further callers wait for a free one."""
 
     def __init__(self, *, host: str, port: int, user: str, password: str, database: str, size: int) -> None:
         self._arguments: dict[str, Any] = {
@@ -32,7 +35,7 @@ class Pool:
             self._slots.put(None)
 
     def close(self) -> None:
-        """Close the connections that nobody uses."""
+        """Close idle connections."""
         while True:
             try:
                 self._idle.get_nowait()[0].close()
@@ -41,7 +44,7 @@ class Pool:
 
     @contextmanager
     def transaction(self) -> Generator[DictCursor]:
-        """One transaction. Raises StoreError; a connection that failed is thrown away."""
+        """Run one transaction. Raises StoreError; a failed connection is closed."""
         try:
             self._slots.get(timeout=_TIMEOUT_S)
         except queue.Empty as error:
@@ -90,7 +93,7 @@ class Pool:
 
 
 def _is_alive(connection: Connection[DictCursor]) -> bool:
-    # After a restart of MariaDB every idle connection is dead; the first requests must not pay for it.
+    # After a restart of MariaDB all idle connections are dead; do not let the next requests fail for that.
     try:
         connection.ping(reconnect=False)
     except (pymysql.Error, OSError):

@@ -1,4 +1,4 @@
-"""Requests, answers and routes: what a handler sees, without sockets."""
+"""Requests, responses and routes, as handlers see them, without sockets."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ JSON_TYPE = "application/json; charset=utf-8"
 
 @dataclass(slots=True)
 class Request:
-    """One request; `username` is filled in by whoever authenticated it, `parameters` by the router."""
+    """One request. Authentication sets `username`; the router sets `parameters`."""
 
     method: str
-    target: str  # path and query as sent
+    target: str  # path and query as received
     headers: Mapping[str, str]  # names as in Content-Type; see `header`
     body: bytes = b""
     username: str = ""
     parameters: dict[str, str] = field(default_factory=dict[str, str])
 
     def header(self, name: str) -> str:
-        """Empty where the request has none."""
+        """The header's value, empty if the request does not have it."""
         return self.headers.get(name, "")
 
     @property
@@ -47,7 +47,7 @@ class Request:
         except ValueError as error:
             raise CodedError(BIND, str(error)) from error
         if not isinstance(value, dict):
-            raise CodedError(BIND, f"a JSON object is expected, not {type(value).__name__}")
+            raise CodedError(BIND, f"the body must be a JSON object (got {type(value).__name__})")
         return value
 
 
@@ -68,7 +68,7 @@ def failure(error: CodedError) -> Response:
 
 
 def unforeseen() -> Response:
-    """What the real servers answer to an error that has no code."""
+    """The response of the real servers to an error without a code."""
     body = {
         "code": 1,
         "message": "An internal server error occurred",
@@ -78,7 +78,7 @@ def unforeseen() -> Response:
 
 
 def healthz(_: Request) -> Response:
-    """A constant, as in the real servers: it proves the process and its HTTP loop only."""
+    """A constant response, as in the real servers: it only shows that the process and its HTTP loop work."""
     return ok({"status": "ok"})
 
 
@@ -97,7 +97,7 @@ def version(_: Request) -> Response:
 
 
 class Router:
-    """Routes like `/v1/users/:name`; what matches none goes to `otherwise`."""
+    """Routes such as `/v1/users/:name`. `otherwise` handles requests that match none."""
 
     def __init__(self, otherwise: Callable[[Request], Response]) -> None:
         self._routes: list[tuple[str, re.Pattern[str], Callable[[Request], Response]]] = []

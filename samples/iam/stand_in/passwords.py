@@ -1,4 +1,4 @@
-"""bcrypt hashes as the real server makes them: `$2a$`, cost 10."""
+"""bcrypt hashes as in the real server: `$2a$`, cost 10."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def encrypt(password: str) -> str:
 
 
 def matches(password: str, hashed: str) -> bool:
-    """About 50 ms of one core. False for a hash that is none."""
+    """Takes about 50 ms of CPU. Returns False for a malformed hash."""
     try:
-        # bcrypt looks at 72 bytes; newer libraries refuse longer passwords, which can never match ours.
+        # bcrypt uses only 72 bytes; newer libraries refuse longer passwords, which cannot match a stored hash.
         return bcrypt.checkpw(password.encode()[:72], hashed.encode())
     except ValueError:
         return False

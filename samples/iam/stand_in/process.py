@@ -1,4 +1,4 @@
-"""What the two HTTP services share as processes: configuration, listeners, signals, an orderly end."""
+"""The process of the two HTTP services: configuration, listeners, signals, graceful shutdown."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TURN_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What is answered where, and what to do after the last answer."""
+    """The listeners with their handlers, and the steps after the last response."""
 
     public: Callable[[Request], Response]
     internal: Callable[[Request], Response] | None = None
@@ -31,7 +31,7 @@ class Ports:
 
 
 def run(read_config: Callable[[], Config], prepare: Callable[[Config, Journal, Stop], Ports]) -> int:
-    """Serve until SIGTERM or SIGINT, then answer what is under way. The process's exit code."""
+    """Serve until SIGTERM or SIGINT, then finish open requests. Returns the exit code."""
     stop = Stop()
     try:
         config = read_config()
@@ -54,11 +54,11 @@ def run(read_config: Callable[[], Config], prepare: Callable[[Config, Journal, S
 
 
 class StoppedError(IamError):
-    """Asked to stop before it served."""
+    """The process was asked to stop before it served."""
 
 
 class Stop:
-    """Asked for by SIGTERM or SIGINT. For the main thread alone, where Python runs its signal handlers."""
+    """A stop request by SIGTERM or SIGINT. Use it only in the main thread, where Python runs signal handlers."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
@@ -69,10 +69,10 @@ class Stop:
         self._event.set()
 
     def wait(self, seconds: float = math.inf) -> bool:
-        """Whether it was asked for within that time.
+        """Whether a stop was requested within that time.
 
-        The kernel gives a signal to any thread, and a main thread that sleeps on a lock does not wake for it: so it
-        sleeps in short turns.
+        The kernel delivers a signal to any thread and does not wake a main thread that sleeps on a lock, so the main
+        thread sleeps in short intervals.
         """
         until = time.monotonic() + seconds
         while not self._event.wait(max(0.0, min(until - time.monotonic(), _TURN_S))):

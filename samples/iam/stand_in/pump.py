@@ -1,4 +1,4 @@
-"""iam-pump: moves audit records from the Redis list into its sinks, one pump of the group at a time."""
+"""iam-pump: moves audit records from the Redis list to its sinks. Only one pump of the group runs at a time."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from . import msgpack
-from .audit import FIELDS, Record
+from .audit import FIELDS, PackError, Record
 from .codes import IamError
 from .config import Config, ConfigError, load
 from .journal import Journal
@@ -28,7 +27,7 @@ _DRAIN_S = 2
 
 
 class SinkError(IamError):
-    """A sink cannot be used; nothing is taken from Redis."""
+    """A sink cannot be used. No record is taken from Redis."""
 
 
 class Sink(Protocol):
@@ -39,7 +38,7 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CsvSink:
-    """One file for each local hour, `2026-November-20-22.csv`. Never deleted here."""
+    """One file for each local hour, for example `2026-November-20-22.csv`. The pump does not delete files."""
 
     directory: Path
     detailed: bool
@@ -60,14 +59,17 @@ class CsvSink:
 
 @dataclass(frozen=True, slots=True)
 class DummySink:
-    """Takes everything and keeps nothing."""
+    """Discards all records."""
 
     def write(self, records: Sequence[Record]) -> None:
         del records
 
 
 def make_sinks(pumps: Mapping[str, Mapping[str, Any]], *, detailed: bool) -> list[Sink]:
-    """Raises SinkError at the start: the real pump finds out when the batch is already out of Redis, and loses it."""
+    """Raises SinkError at start.
+
+    The real pump fails only after it has taken a batch from Redis, and loses the batch.
+    """
     sinks: list[Sink] = []
     for name, pump in pumps.items():
         kind, meta = pump.get("type") or name, pump.get("meta") or {}
@@ -76,12 +78,12 @@ def make_sinks(pumps: Mapping[str, Mapping[str, Any]], *, detailed: bool) -> lis
             try:
                 directory.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise SinkError(f"{NAME}: pumps.{name}.meta.csv_dir {directory} cannot be made: {error}") from error
+                raise SinkError(f"{NAME}: pumps.{name}.meta.csv_dir {directory} cannot be created: {error}") from error
             sinks.append(CsvSink(directory, detailed and not pump.get("omit-detailed-recording")))
         elif kind == "dummy":
             sinks.append(DummySink())
         else:
-            raise SinkError(f"{NAME}: pumps.{name} is of type {kind}; the stand-in has csv and dummy")
+            raise SinkError(f"{NAME}: pumps.{name} is of type {kind}; the stand-in supports csv and dummy")
     return sinks
 
 
@@ -92,11 +94,11 @@ class Pump:
     journal: Journal
 
     def move(self) -> int:
-        """One round: take the lock, empty the list into every sink. How many records were moved."""
+        """Run one round: take the lock and move the list to every sink. Returns the number of records."""
         owner = str(uuid.uuid4())
         try:
             if not self.messages.acquire(PUMP_LOCK, owner, PUMP_LOCK_S):
-                self.journal.info("another iam-pump is at work")
+                self.journal.info("another iam-pump is running")
                 return 0
             try:
                 return self._write(self.messages.take_all(AUDIT_LIST))
@@ -114,7 +116,7 @@ class Pump:
             for sink in self.sinks:
                 sink.write(records)
         except OSError as error:
-            # Back to where they came from: a full disk costs time, not records (the real pump loses the batch).
+            # Return the records to Redis: a full disk then loses no records (the real pump loses the batch).
             self.messages.append(AUDIT_LIST, batch)
             self.journal.error("cannot write audit records; they stay in redis", records=len(batch), error=str(error))
             return 0
@@ -124,13 +126,13 @@ class Pump:
     def _unpack(self, data: bytes) -> Record | None:
         try:
             return Record.unpack(data)
-        except msgpack.PackError as error:
-            self.journal.error("left out an audit record that cannot be read", error=str(error))
+        except PackError as error:
+            self.journal.error("skipped an unreadable audit record", error=str(error))
             return None
 
 
 def health_routes(path: str) -> Callable[[Request], Response]:
-    """The one page of the pump. HEAD works here, as in the real one."""
+    """The only page of the pump. It supports HEAD, as in the real pump."""
     found = Response(200, '{"status": "ok"}', "application/json")
     lost = Response(404, "404 page not found\n", "text/plain; charset=utf-8")
     router = Router(otherwise=lambda _: lost)
@@ -167,6 +169,6 @@ def _address(config: Config) -> tuple[str, int]:
     host, _, port = config.text("health-check-address").rpartition(":")
     if not port.isdecimal():
         raise ConfigError(
-            f"{NAME}: health-check-address is {config.text('health-check-address')!r}; ADDRESS:PORT is expected"
+            f"{NAME}: health-check-address is {config.text('health-check-address')!r}; must be ADDRESS:PORT"
         )
     return host, int(port)

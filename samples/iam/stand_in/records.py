@@ -1,4 +1,4 @@
-"""Users, secrets and policies: what the tables hold and how the API shows it."""
+"""Users, secrets and policies, as stored in the tables and as shown by the API."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class User:
         }
 
     def to_list_json(self, total_policy: int) -> dict[str, Any]:
-        """Lists leave the hash and the administrator's mark out, and always say status 0 (as the real server does)."""
+        """Lists omit the hash and the administrator flag, and always show status 0 (as in the real server)."""
         shown = self._outline(total_policy)
         return {"metadata": shown.pop("metadata"), "status": 0, **shown}
 
@@ -79,8 +79,8 @@ class User:
 class Secret:
     metadata: Metadata
     username: str
-    secret_id: str  # 36 characters: the `kid` of authz tokens
-    secret_key: str  # 32 characters: what signs them
+    secret_id: str  # 36 characters; the `kid` of authz tokens
+    secret_key: str  # 32 characters; signs them
     expires: int = 0  # unix seconds; 0 = never
     description: str = ""
 
@@ -111,7 +111,7 @@ class Policy:
 
 
 def load_shadow(text: str | None) -> dict[str, Any]:
-    """A shadow column's JSON; older rows may hold nothing."""
+    """Parse the JSON of a shadow column; it may be empty in older rows."""
     value = json.loads(text) if text else {}
     return value if isinstance(value, dict) else {}
 
@@ -121,7 +121,10 @@ _SIZE = 36**6
 
 
 def instance_id(kind: str, number: int) -> str:
-    """`user-j4lz3g`: six characters that do not show the row's number. Unique, since the factor is coprime to 36**6."""
+    """`user-j4lz3g`: six characters that do not reveal the row number.
+
+    Unique, because the factor is coprime to 36**6.
+    """
     scrambled = (number * 1_580_030_173 + 748_301) % _SIZE
     letters = ""
     for _ in range(6):

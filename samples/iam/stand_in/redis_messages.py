@@ -1,4 +1,4 @@
-"""Notices, audit list and lock in Redis."""
+"""Notices, the audit list and the pump's lock in Redis."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from .config import Config
 from .stores import MessagesError
 
 _TIMEOUT_S = 3
-_SILENCE_S = 30  # a subscription without a sign of life for so long is made anew
-# Only the owner's lock goes: it may have run out and be another's by now.
+_SILENCE_S = 30  # a subscription without a message or ping for this long is renewed
+# Delete only the owner's lock: it may have expired and belong to another pump.
 _RELEASE = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) else return 0 end"
 
 
 class RedisMessages:
-    """See `stores.Messages`. Connections are made when wanted, so that Redis may be down at the start."""
+    """See `stores.Messages`. Connections are opened on demand, so Redis may be down at start."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
@@ -36,7 +36,7 @@ class RedisMessages:
         )
 
     def close(self) -> None:
-        """Close the connections that nobody uses."""
+        """Close idle connections."""
         self._client.close()
 
     def publish(self, channel: str, text: str) -> None:
@@ -53,7 +53,7 @@ class RedisMessages:
                 if silent_s and silent_s % 10 == 0:
                     subscription.ping()
                 if silent_s > _SILENCE_S:
-                    raise MessagesError(f"no sign of life on {channel} for {_SILENCE_S} s")
+                    raise MessagesError(f"no message or ping on {channel} for {_SILENCE_S} s")
                 if message and message["type"] == "subscribe":
                     on_subscribed()
                 elif message and message["type"] == "message":

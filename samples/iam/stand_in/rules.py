@@ -1,4 +1,4 @@
-"""What the API accepts in a body. Every function raises CodedError(VALIDATION)."""
+"""Validation of request bodies. Every function raises CodedError(VALIDATION)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from .codes import BIND, VALIDATION, CodedError
 from .records import Metadata
 
-# A Kubernetes "qualified name" without its prefix; the column holds 45, which the real validator does not know.
+# A Kubernetes "qualified name" without its prefix. The column holds 45 characters, which the real validator ignores.
 _NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")
 _PASSWORD_CLASSES = (r"[A-Z]", r"[a-z]", r"[0-9]", r"[^A-Za-z0-9\s]")
@@ -20,21 +20,21 @@ def text(body: Mapping[str, Any], key: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise CodedError(BIND, f"{key} is a {type(value).__name__}, a string is expected")
+        raise CodedError(BIND, f"{key} is a {type(value).__name__}, must be a string")
     return value
 
 
 def number(body: Mapping[str, Any], key: str) -> int:
     value = body.get(key) or 0
     if not isinstance(value, int) or isinstance(value, bool):
-        raise CodedError(BIND, f"{key} is {value!r}, a whole number is expected")
+        raise CodedError(BIND, f"{key} is {value!r}, must be an integer")
     return value
 
 
 def tree(body: Mapping[str, Any], key: str) -> dict[str, Any]:
     value = body.get(key) or {}
     if not isinstance(value, dict):
-        raise CodedError(BIND, f"{key} is {value!r}, an object is expected")
+        raise CodedError(BIND, f"{key} is {value!r}, must be an object")
     return value
 
 

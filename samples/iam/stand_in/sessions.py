@@ -1,4 +1,4 @@
-"""iam-apiserver's login: who is asking, by password or by token."""
+"""Authentication of iam-apiserver, by password or by token."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class Sessions:
     realm: str
 
     def login(self, request: Request) -> Response:
-        """By JSON body or Basic. Whatever is wrong, the database included, the answer is the same 401."""
+        """Log in by JSON body or Basic. Every failure, including a database failure, returns the same 401."""
         name = _basic(request) if request.header("Authorization") else _json_login(request)
         if not name or not self._check(*name):
             return self._refused(_WRONG_LOGIN)
         return self._with_token(*self.tokens.issue(name[0]))
 
     def logout(self, _: Request) -> Response:
-        """Clears the cookie; the token itself stays valid."""
+        """Clear the cookie. The token stays valid."""
         return Response(HTTPStatus.OK, "null", headers=(("Set-Cookie", "jwt=; Path=/; Max-Age=0"),))
 
     def refresh(self, request: Request) -> Response:
@@ -47,7 +47,7 @@ class Sessions:
             return self._refused(str(error))
 
     def authenticated(self, handler: Handler) -> Handler:
-        """The handler behind a check of the Authorization header: Basic or Bearer."""
+        """Wrap a handler with a check of the Authorization header (Basic or Bearer)."""
 
         def checked(request: Request) -> Response:
             scheme, blank, credentials = request.header("Authorization").partition(" ")
@@ -76,12 +76,12 @@ class Sessions:
             if user is None or not passwords.matches(password, user.password):
                 return False
         except StoreError:
-            return False  # as the real server: it looks like a wrong password (iam.md 7, 8)
+            return False  # as in the real server: it looks like a wrong password (iam.md 7, 8)
         user.logined_at = datetime.now(UTC)
         try:
             self.store.save_user(user)
         except StoreError:
-            return True  # a database that can only be read still lets people in
+            return True  # a read-only database must not prevent a login
         return True
 
     def _with_token(self, token: str, expiry: float) -> Response:
@@ -106,7 +106,7 @@ def _basic(request: Request) -> tuple[str, str] | None:
 
 
 def _json_login(request: Request) -> tuple[str, str] | None:
-    """A password that breaks the format rule never reaches the database."""
+    """A password in a wrong format is refused without asking the database."""
     try:
         body = request.json()
         name, password = rules.text(body, "username"), rules.text(body, "password")

@@ -1,6 +1,6 @@
-"""The two boundaries of the services: the database and the messages between machines.
+"""The interfaces of the services to the database and to the messages between nodes.
 
-Production has `mariadb.MariaDbStore` and `redis_messages.RedisMessages`; tests pass in-memory ones.
+The programs use `mariadb.MariaDbStore` and `redis_messages.RedisMessages`; tests pass in-memory implementations.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ PUMP_LOCK_S = 600
 
 
 class StoreError(IamError):
-    """The database did not do it. The message says why."""
+    """The database failed. The message contains the reason."""
 
 
 class DuplicateNameError(StoreError):
-    """A user of that name is there already."""
+    """A user with this name exists already."""
 
 
 class MessagesError(IamError):
-    """Redis did not do it. The message says why."""
+    """Redis failed. The message contains the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,8 @@ class Page:
 class Store(Protocol):
     """Users, and the secrets and policies of each. Every method raises StoreError.
 
-    `find_*` gives None where there is none; of several rows with one name, the first made.
-    `create_*` fills in id, instance id and times. `delete_*` of what is not there does nothing.
+    `find_*` returns None if no row matches, and the oldest of several rows with one name. `create_*` sets id, instance
+    id and times. `delete_*` ignores missing rows.
     """
 
     def find_user(self, name: str) -> User | None: ...
@@ -71,12 +71,12 @@ class Messages(Protocol):
     def publish(self, channel: str, text: str) -> None: ...
 
     def subscribe(self, channel: str, on_subscribed: Callable[[], None], on_message: Callable[[str], None]) -> None:
-        """Block and call back for ever; `on_subscribed` first, and again never in the same call."""
+        """Block and call back for each message. Calls `on_subscribed` once, first."""
         ...
 
     def append(self, key: str, records: Sequence[bytes]) -> None: ...
     def take_all(self, key: str) -> list[bytes]:
-        """The whole list, emptied in the same step."""
+        """Return and delete the whole list atomically."""
         ...
 
     def acquire(self, key: str, owner: str, seconds: int) -> bool: ...

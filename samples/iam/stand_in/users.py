@@ -1,4 +1,4 @@
-"""iam-apiserver's answers about users, and who may ask for them."""
+"""Handlers of iam-apiserver for users, and their authorization."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Users:
     store: Store
 
     def administrator(self, handler: Handler) -> Handler:
-        """Administrators only. A database that is down looks like a missing right, as in the real server."""
+        """Require an administrator. A database failure looks like a missing permission, as in the real server."""
 
         def checked(request: Request) -> Response:
             if not self._is_admin(request.username):
@@ -46,7 +46,7 @@ class Users:
         return checked
 
     def create(self, request: Request) -> Response:
-        """Open to anyone, and isAdmin is honoured, as in the real server: nginx has to filter this (iam.md 7, 2)."""
+        """Needs no login and accepts isAdmin, as in the real server: nginx must filter this request (iam.md 7, 2)."""
         body = request.json()
         user = User(
             metadata=rules.metadata(body),

@@ -1,4 +1,4 @@
-"""HTTP and HTTPS listeners: a thread for each connection, an access log line for each request, and a drain."""
+"""HTTP and HTTPS listeners: one thread per connection, one access log line per request, and a graceful shutdown."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from .codes import CodedError
 from .journal import Journal
 from .messages import Request, Response, failure, unforeseen
 
-_IDLE_S = 75  # longer than nginx's upstream keepalive of 60 s, so that nginx is the one to close
+_IDLE_S = 75  # longer than nginx's upstream keepalive of 60 s, so that nginx closes first
 _LAST_CONNECTIONS_S = 0.25
 _BODY_LIMIT = 32 * 1024 * 1024
 
 
 class Listener:
-    """One bound address, serving in a thread of its own from `start` until `drain`.
+    """One bound address. Serves in a separate thread from `start` until `drain`.
 
-    Raises OSError on construction where the address cannot be bound.
+    The constructor raises OSError if the address cannot be bound.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Listener:
         self._thread.start()
 
     def drain(self, deadline_s: float) -> bool:
-        """Take no new connection, finish what is under way. False where the deadline came first."""
+        """Stop accepting connections and finish open requests. Returns False if the deadline passed first."""
         if not self._server.draining:
             self._server.draining = True
             self._server.shutdown()
@@ -63,7 +63,7 @@ class Listener:
 
 
 def server_context(certificate: str, private_key: str) -> ssl.SSLContext:
-    """Raises OSError where a file is missing, ssl.SSLError where the pair does not fit."""
+    """Raises OSError if a file is missing, ssl.SSLError if certificate and key do not match."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(certificate, private_key)
@@ -81,12 +81,12 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, *arguments: Any) -> None:
         self._idle = threading.Condition()
-        self._connections: dict[socket.socket, bool] = {}  # True while a request is being answered
+        self._connections: dict[socket.socket, bool] = {}  # True while a request is processed
         super().__init__(*arguments)
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         request.settimeout(_IDLE_S)
-        # The handshake belongs to the connection's own thread: in accept() one slow client would stop them all.
+        # Do the handshake in the connection's thread: in accept() one slow client would block all others.
         connection = self.tls.wrap_socket(request, server_side=True) if self.tls else request
         with self._idle:
             self._connections[connection] = False
@@ -109,9 +109,9 @@ class _Server(ThreadingHTTPServer):
             self._connections[connection] = answering
 
     def accept_waiting(self) -> None:
-        """Serve connections that the kernel has taken already; closing the socket would reset them.
+        """Serve connections that the kernel has accepted already; closing the socket would reset them.
 
-        Only for a moment: clients that go on connecting would keep this busy for ever.
+        Limited in time, because new connections could arrive forever.
         """
         until = time.monotonic() + _LAST_CONNECTIONS_S
         with selectors.DefaultSelector() as selector:
@@ -135,11 +135,11 @@ class _Server(ThreadingHTTPServer):
 
 
 def _stop_reading(connection: socket.socket) -> None:
-    # What has arrived can still be read afterwards (Linux); the peer sees an orderly end.
+    # Received data can still be read afterwards (Linux); the peer sees a regular close.
     try:
         socket.socket.shutdown(connection, socket.SHUT_RD)
     except OSError:
-        return  # already gone
+        return  # closed already
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -158,14 +158,14 @@ class _Handler(BaseHTTPRequestHandler):
         request_id = self.headers.get("X-Request-Id") or str(uuid.uuid4())
         request = Request(self.command, self.path, {name.title(): value for name, value in self.headers.items()})
         response = self._read_body(request) or self._answer(request)
-        # Logged first: who has the answer finds the line.
+        # Log first, so that a client that has the response finds the line.
         if self._listener.log_requests:
             self._log(request, response, time.perf_counter() - started, request_id)
         self._send(response, request_id)
         self._listener.busy(self.connection, answering=False)
 
-    # The base class looks for a method of each HTTP method's name.
-    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = _serve  # noqa: N815 - the base class's names
+    # The base class calls a method named after each HTTP method.
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = _serve  # noqa: N815 - names of the base class
 
     def _read_body(self, request: Request) -> Response | None:
         if self.headers.get("Transfer-Encoding"):
@@ -185,7 +185,7 @@ class _Handler(BaseHTTPRequestHandler):
             if error.code.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 self._listener.journal.error(str(error), path=request.path)
             return failure(error)
-        except Exception as error:  # noqa: BLE001 - one request's fault must not end the connection without an answer
+        except Exception as error:  # noqa: BLE001 - a failed request must not end the connection without a response
             self._listener.journal.error("request failed", path=request.path, error=repr(error))
             return unforeseen()
 
@@ -202,7 +202,7 @@ class _Handler(BaseHTTPRequestHandler):
         )
         head = f"{self.protocol_version} {int(response.status)} {HTTPStatus(response.status).phrase}\r\n"
         head += "".join(f"{name}: {value}\r\n" for name, value in fields)
-        # One write: two small segments would wait for each other's acknowledgement.
+        # One write: Nagle's algorithm would delay the second of two small segments.
         self.wfile.write(head.encode("latin-1") + b"\r\n" + (b"" if self.command == "HEAD" else body))
 
     def _log(self, request: Request, response: Response, seconds: float, request_id: str) -> None:
@@ -214,5 +214,5 @@ class _Handler(BaseHTTPRequestHandler):
             username=request.username,
         )
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - name of the base class
         self._listener.journal.warn(format % args, client=self.client_address[0])

@@ -114,6 +114,8 @@ def test_nodes_take_keys_only_and_no_public_address_of_their_own(stack: str, opt
 def test_user_data_is_secret_and_fits_in_16_kib(stack: str, option: str) -> None:
     for node in run_any(stack, option).of_kind("Instance/instance"):
         assert "userDataRaw" in node.secret_inputs
+        # The provider reads it back under this name, in clear.
+        assert "userData" in node.request.additionalSecretOutputs
         assert len(node.inputs["userDataRaw"].encode()) * 4 / 3 <= 16 * 1024
 
 
