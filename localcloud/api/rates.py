@@ -30,6 +30,7 @@ RATES: dict[tuple[str, str], tuple[int, str]] = {
     ("vpc", "CreateSubnet"): (100, "215/15782"),
     ("vpc", "CreateVpc"): (100, "215/15774"),
     ("vpc", "DeleteAssistantCidr"): (50, "215/43275"),
+    ("vpc", "DeleteNetworkInterface"): (100, "215/15822"),
     ("vpc", "DeleteRoutes"): (50, "215/16725"),
     ("vpc", "DescribeAddressQuota"): (10, "215/16701"),
     ("vpc", "DescribeSubnets"): (100, "215/15784"),

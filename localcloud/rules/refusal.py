@@ -30,7 +30,7 @@ class Source:
         return f"{self.kind} {self.page}: {self.where}" if self.page else f"{self.kind}: {self.where}"
 
 
-def documented(says: str, *, page: str = "") -> Source:
+def documented(says: str, *, page: str) -> Source:
     """What a public page says. The SDK's errorcodes.py and models.py are made from these pages: name the page."""
     return Source("documented", says, page)
 

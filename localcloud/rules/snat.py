@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from localcloud.rules import instance, interface, nat, nat_addresses, subnet
 from localcloud.rules.nat import NatGateway, SnatRule
-from localcloud.rules.refusal import InvalidParameterValue, Refusal, assumed, documented
+from localcloud.rules.refusal import InvalidParameterValue, Refusal, documented
 from localcloud.rules.transaction import Transaction
 
 LIMIT = 200
@@ -45,7 +45,21 @@ class SnatRuleNotFound(Refusal):
 
     code = "InvalidParameterValue.NatGatewaySnatRuleNotExists"
     template = "The SNAT rule `{rule_id}` does not exist on NAT gateway `{gateway_id}`."
-    source = assumed("the pages of the SNAT actions could not be read; the SDK lists the code for them")
+    source = documented(
+        "DeleteNatGatewaySourceIpTranslationNatRule: InvalidParameterValue.NatGatewaySnatRuleNotExists",
+        page="215/52621",
+    )
+
+
+class SnatRuleFixed(Refusal):
+    """Of a SNAT rule only the public addresses and the description can be changed."""
+
+    code = "InvalidParameterValue"
+    template = "Only PublicIpAddresses and Description of SNAT rule `{rule_id}` (for `{resource_id}`) can be changed."
+    source = documented(
+        "ModifyNatGatewaySourceIpTranslationNatRule: only PublicIpAddresses or Description, by NatGatewaySnatId",
+        page="215/52619",
+    )
 
 
 class SnatOfOtherVpc(Refusal):
@@ -87,11 +101,18 @@ def add_rule(tx: Transaction, gateway_id: str, rule: SnatRule) -> None:
     tx.put(replace(gateway, rules=(*gateway.rules, made)))
 
 
+def _whose(rule: SnatRule) -> tuple[str, str, str]:
+    return rule.resource_type, rule.resource_id, rule.private_address
+
+
 def change_rule(tx: Transaction, gateway_id: str, rule: SnatRule) -> None:
     """The rule with the same id becomes this one."""
     gateway = nat.get_ready(tx, gateway_id)
-    if all(other.rule_id != rule.rule_id for other in gateway.rules):
+    was = next((other for other in gateway.rules if other.rule_id == rule.rule_id), None)
+    if was is None:
         raise SnatRuleNotFound(rule_id=rule.rule_id, gateway_id=gateway_id)
+    if _whose(rule) != _whose(was):
+        raise SnatRuleFixed(rule_id=was.rule_id, resource_id=was.resource_id)
     _check_rule(tx, gateway, rule)
     kept = tuple(
         replace(rule, created=other.created) if other.rule_id == rule.rule_id else other for other in gateway.rules

@@ -223,7 +223,7 @@ def _has(field: str | list[str], values: tuple[str, ...]) -> bool:
     return bool(set(values) & ({field} if isinstance(field, str) else set(field)))
 
 
-@action("vpc", "ModifyNatGatewaySourceIpTranslationNatRule", *_ONE, *_RULE, snat.SnatRuleNotFound)
+@action("vpc", "ModifyNatGatewaySourceIpTranslationNatRule", *_ONE, *_RULE, snat.SnatRuleNotFound, snat.SnatRuleFixed)
 def modify_nat_gateway_source_ip_translation_nat_rule(call: Call) -> Answer:
     """Change a SNAT rule."""
     given = call.parameters

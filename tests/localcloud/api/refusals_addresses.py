@@ -173,6 +173,20 @@ def _snat_twice(place: Place) -> Request:
     return target, parameters
 
 
+def _snat_for_another_range(place: Place) -> Request:
+    gateway_id, ip = gateway(place)
+    target, parameters = _snat(gateway_id, ip, place.subnet_id)
+    place.call(target, **parameters)
+    listed = place.call("vpc:DescribeNatGatewaySourceIpTranslationNatRules", NatGatewayId=gateway_id)
+    made = listed["SourceIpTranslationNatRuleSet"][0]
+    names = ("NatGatewaySnatId", "ResourceId", "ResourceType", "PublicIpAddresses")
+    rule = {name: made[name] for name in names} | {"PrivateIpAddress": "10.0.4.99"}
+    return "vpc:ModifyNatGatewaySourceIpTranslationNatRule", {
+        "NatGatewayId": gateway_id,
+        "SourceIpTranslationNatRule": rule,
+    }
+
+
 def _full_snat(place: Place) -> Request:
     gateway_id, ip = gateway(place)
     for number in range(snat.LIMIT):
@@ -271,6 +285,7 @@ ROWS = [
     Row(nat_addresses.LastAddressStays, _last_address),
     Row(nat_addresses.AddressToReleaseNotFound, _foreign_address),
     Row(snat.SnatRuleExists, _snat_twice),
+    Row(snat.SnatRuleFixed, _snat_for_another_range),
     Row(snat.SnatRuleQuota, _full_snat),
     Row(snat.SnatOfOtherVpc, _snat_of_other_vpc),
     Row(snat.AddressNotOnGateway, _snat_by_foreign_address),
