@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from operations.engine import Engine, open_engine
+from operations.engine import open_engine
 from operations.errors import NoDeploymentError
 from operations.health import examine, make_table
 from operations.selection import Selection
@@ -48,7 +48,7 @@ def up(
 ) -> None:
     """Deploy a stack: `pulumi up --refresh`."""
     selection = Selection(target or (), exclude or (), replace or (), target_dependents)
-    _recovered(stack, config_file, yes=yes).up(selection, refresh=refresh, diff=diff)
+    open_engine(stack, config_file, ask=not yes, report=typer.echo).up(selection, refresh=refresh, diff=diff)
 
 
 @app.command()
@@ -78,7 +78,9 @@ def refresh(
     yes: Yes = False,
 ) -> None:
     """Read back what there is into the state: `pulumi refresh`."""
-    _recovered(stack, config_file, yes=yes).refresh(Selection(target or (), exclude or ()), diff=diff)
+    open_engine(stack, config_file, ask=not yes, report=typer.echo).refresh(
+        Selection(target or (), exclude or ()), diff=diff
+    )
 
 
 @app.command()
@@ -92,7 +94,7 @@ def destroy(
 ) -> None:
     """Delete everything that the stack has: `pulumi destroy --run-program`."""
     selection = Selection(target or (), target_dependents=target_dependents)
-    _recovered(stack, config_file, yes=yes).destroy(selection)
+    open_engine(stack, config_file, ask=not yes, report=typer.echo).destroy(selection)
 
 
 @app.command()
@@ -136,13 +138,6 @@ def health(stack: Stack = "local") -> None:
     Console(width=None if sys.stdout.isatty() else 140).print(make_table(seen, values))
     if not seen.well:
         raise typer.Exit(1)
-
-
-def _recovered(stack: str, config_file: Path | None, *, yes: bool) -> Engine:
-    """The stack, without what a killed run has left of itself."""
-    engine = open_engine(stack, config_file, ask=not yes)
-    engine.recover(typer.echo)
-    return engine
 
 
 def _print_table(values: dict[str, Any]) -> None:

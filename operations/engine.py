@@ -14,13 +14,15 @@ from pulumi.automation.errors import CommandError
 
 from operations.cli import TerminalCommand, find_cli
 from operations.errors import OperationError
-from operations.locks import release_dead_locks
 from operations.pending import apply_recovery, plan_recovery, read_pending
 from operations.pending_types import Ask
 from operations.plugins import OWN_PLUGINS, find_plugins
 from operations.program import run_program
 from operations.selection import EVERYTHING, Selection
+from operations.state_files import release_dead_locks, remove_half_written_files
 from operations.workspace import PROJECT_ROOT, find_workspace
+
+Report = Callable[[str], None]
 
 
 class _Workspace(LocalWorkspace):
@@ -72,14 +74,11 @@ class Engine:
             target=list(selection.target), target_dependents=selection.target_dependents, run_program=True
         )
 
-    def recover(self, report: Callable[[str], None]) -> None:
-        """Make the stack usable after a killed run: its lock released, what it was creating found or forgotten.
+    def recover(self, report: Report) -> None:
+        """Import or forget what a killed run was creating.
 
         Raises OperationError where only a person can tell what to do, and EngineError.
         """
-        backend = self._workspace.who_am_i().url or ""
-        for lock in release_dead_locks(backend, self._workspace.project_settings().name, self._stack.name):
-            report(f"Released the state's lock: its owner, process {lock.pid} of {lock.username}, has ended.")
         state = json.loads(self._ask("stack", "export"))
         deployment = state.get("deployment") or {}
         pending = read_pending(deployment)
@@ -122,20 +121,23 @@ class Engine:
             raise OperationError(_said(error)) from None
 
 
-def open_engine(stack: str, config_file: Path | None = None, *, ask: bool = False) -> Engine:
+def open_engine(
+    stack: str, config_file: Path | None = None, *, ask: bool = False, report: Report | None = None
+) -> Engine:
     """A stack that exists, or that lives on localcloud. `config_file` replaces the settings of the latter.
 
+    With `report`, what a killed run has left is cleaned up and reported.
     Raises OperationError where pulumi or the stack is missing.
     """
     here = find_workspace(stack, os.environ)
     command = TerminalCommand(find_cli(os.environ), ask=ask and here is None)
     if here is None:
-        return open_stack(stack, PROJECT_ROOT, run_program, command, create=False)
+        return open_stack(stack, PROJECT_ROOT, run_program, command, report=report, create=False)
     if config_file:
         # For the program's messages, which name the file that has to be changed (settings/load.py).
         os.environ["TANDEM_CONFIG_FILE"] = str(config_file)
     environment = here.prepare_for_pulumi(stack, config_file, find_plugins(command.command, os.environ))
-    return open_stack(stack, here.project, run_program, command, environment, create=True)
+    return open_stack(stack, here.project, run_program, command, environment, report=report, create=True)
 
 
 def open_stack(
@@ -145,6 +147,7 @@ def open_stack(
     command: PulumiCommand,
     environment: Mapping[str, str] | None = None,
     *,
+    report: Report | None = None,
     create: bool,
 ) -> Engine:
     """A stack of the project in that directory. Raises OperationError where it is missing."""
@@ -156,7 +159,9 @@ def open_stack(
         pulumi_command=command,
     )
     try:
-        return Engine((Stack.create_or_select if create else Stack.select)(name, workspace), workspace)
+        if report is not None:
+            _clean_up(workspace, name, report)
+        engine = Engine((Stack.create_or_select if create else Stack.select)(name, workspace), workspace)
     except StackNotFoundError:
         raise OperationError(
             f"there is no stack {name} in the backend that pulumi is logged in to\n"
@@ -164,6 +169,17 @@ def open_stack(
         ) from None
     except CommandError as error:
         raise OperationError(_said(error)) from None
+    if report is not None:
+        engine.recover(report)
+    return engine
+
+
+def _clean_up(workspace: _Workspace, stack: str, report: Report) -> None:
+    """Without this the stack could not be opened after a killed run."""
+    backend, project = workspace.who_am_i().url or "", workspace.project_settings().name
+    for lock in release_dead_locks(backend, project, stack):
+        report(f"Released the state's lock: its owner, process {lock.pid} of {lock.username}, has ended.")
+    remove_half_written_files(backend, project, stack)
 
 
 def _said(error: CommandError) -> str:

@@ -67,7 +67,8 @@ class Workspace:
         (self.project / "Pulumi.yaml").write_text(yaml.safe_dump(project, sort_keys=False, allow_unicode=True))
         copy.write_text(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
         return {
-            "PULUMI_BACKEND_URL": self.backend.as_uri(),
+            # Without sidecars, which are not replaced atomically (state_files.py).
+            "PULUMI_BACKEND_URL": f"{self.backend.as_uri()}?metadata=skip",
             "PULUMI_CONFIG_PASSPHRASE_FILE": str(self.passphrase_file),
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             # Plugins on the PATH are used; without this each run loses seconds looking for others on the internet.

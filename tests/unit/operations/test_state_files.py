@@ -1,4 +1,4 @@
-"""A killed pulumi's lock is released; a living one's is never stolen."""
+"""What a killed pulumi leaves is removed; a living one is never disturbed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from operations.locks import Lock, release_dead_locks
+from operations.state_files import Lock, release_dead_locks, remove_half_written_files
 
 
 def lock(folder: Path, *, pid: int, hostname: str | None = None, age_s: float = 0) -> Path:
@@ -77,6 +77,29 @@ def test_locks_of_other_stacks_and_half_written_ones_are_left_alone(tmp_path: Pa
     assert release_dead_locks(tmp_path.as_uri(), "tandem", "prod") == []
     release(tmp_path)
     assert half.exists()
+
+
+@pytest.fixture
+def sidecars(tmp_path: Path) -> dict[str, Path]:
+    folder = tmp_path / ".pulumi" / "stacks" / "tandem"
+    folder.mkdir(parents=True)
+    files = {name: folder / f"{name}.json.attrs" for name in ("whole", "half", "empty")}
+    for file, text in zip(files.values(), ('{"md5": "abc"}', '{"md5": "a', ""), strict=True):
+        file.write_text(text)
+    files["temporary"] = folder / "local.json.18a.tmp"
+    files["temporary"].write_text("{")
+    return files
+
+
+def test_half_written_sidecars_are_removed_and_whole_ones_are_not(tmp_path: Path, sidecars: dict[str, Path]) -> None:
+    remove_half_written_files(f"{tmp_path.as_uri()}?metadata=skip", "tandem", "local")
+    assert {name for name, file in sidecars.items() if file.exists()} == {"whole"}
+
+
+def test_nothing_is_removed_while_a_pulumi_writes(tmp_path: Path, sidecars: dict[str, Path]) -> None:
+    lock(tmp_path, pid=os.getpid())
+    remove_half_written_files(tmp_path.as_uri(), "tandem", "local")
+    assert all(file.exists() for file in sidecars.values())
 
 
 @pytest.mark.parametrize("url", ["s3://bucket", "https://api.pulumi.com"])

@@ -1,11 +1,14 @@
-"""Locks of a state in a directory: one file for each operation, which a killed `pulumi` leaves behind.
+"""What a killed `pulumi` leaves behind in a state that is kept in a directory.
 
-The format is of pulumi's backend/diy/lock.go: .pulumi/locks/organization/<project>/<stack>/<id>.json with the owner's
-process id, host name and the time of locking.
+- Its lock (pulumi's backend/diy/lock.go): .pulumi/locks/organization/<project>/<stack>/<id>.json with the owner's
+  process id, host name and the time of locking.
+- Half of a sidecar: each file is replaced atomically, but the <file>.attrs beside it (checksum and content type, by
+  gocloud.dev's fileblob) is not. Pulumi then fails with "failed to load checkpoint: EOF", although the state is whole.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
@@ -69,8 +72,34 @@ def release_dead_locks(
     return released
 
 
-def _lock_files(backend_url: str, project: str, stack: str) -> Iterator[Path]:
+def remove_half_written_files(backend_url: str, project: str, stack: str) -> None:
+    """Remove broken sidecars and temporary files of the stack. Does nothing while a lock of it is left."""
+    base = _base(backend_url)
+    if base is None or any(_lock_files(backend_url, project, stack)):
+        return
+    for file in (base / ".pulumi").rglob("*.attrs"):
+        if _is_half(file):
+            file.unlink(missing_ok=True)
+    for file in (base / ".pulumi" / "stacks" / project).glob(f"{stack}.json*.tmp"):
+        file.unlink(missing_ok=True)
+
+
+def _is_half(file: Path) -> bool:
+    try:
+        json.loads(file.read_text())
+    except FileNotFoundError:
+        return False
+    except ValueError:
+        return True
+    return False
+
+
+def _base(backend_url: str) -> Path | None:
+    """The directory of a backend; None for another kind of backend."""
     url = urlsplit(backend_url)
-    if url.scheme == "file":
-        base = Path(unquote(url.netloc + url.path)).expanduser()
+    return Path(unquote(url.netloc + url.path)).expanduser() if url.scheme == "file" else None
+
+
+def _lock_files(backend_url: str, project: str, stack: str) -> Iterator[Path]:
+    if base := _base(backend_url):
         yield from (base / ".pulumi" / "locks" / "organization" / project / stack).glob("*.json")
