@@ -99,7 +99,7 @@ def test_a_pulumi_that_is_too_old_is_not_used_and_the_script_says_so(host: Host)
     host.command("pulumi", "#!/bin/sh\necho v3.100.0\n")
     code, output = host.run()
     assert code == 0
-    assert "v3.100.0, older than 3.272.0: not used" in output
+    assert "older than 3.272.0" in output
     assert host.left() == {"v3.274.1"}
 
 
