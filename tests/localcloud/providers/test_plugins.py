@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,27 @@ def test_an_executable_serves_from_any_directory_with_any_python_on_the_path(
         assert process.stdout.readline().strip().isdigit()
         assert sys.executable in Path(command[0]).read_text()
         process.terminate()
+
+
+def test_a_plugin_ends_with_the_engine_that_started_it(environment: dict[str, str], tmp_path: Path) -> None:
+    complete = with_plugins(environment, tmp_path / "plugins", ["random"])
+    script = "pulumi-resource-random 127.0.0.1:1 & echo $!; wait"
+    with subprocess.Popen(["sh", "-c", script], env=complete, stdout=subprocess.PIPE, text=True) as engine:
+        assert engine.stdout is not None
+        plugin = Path("/proc", engine.stdout.readline().strip())
+        assert engine.stdout.readline().strip().isdigit()
+        engine.kill()
+        deadline = time.monotonic() + 10
+        while _runs(plugin) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not _runs(plugin)
+
+
+def _runs(process: Path) -> bool:
+    try:
+        return (process / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def test_the_way_to_install_a_plugin_is_the_one_that_its_package_names() -> None:
