@@ -133,10 +133,11 @@ def test_a_changed_unit_file_is_read_by_systemd_before_the_unit_is_touched(group
     ]
 
 
-def test_a_timer_is_set_and_set_again_when_its_schedule_changes(group: FakeGroup) -> None:
-    def with_timer(interval_s: int) -> dict[str, Manifest]:
-        return manifests((file("/etc/systemd/system/clean.service", "x\n"), Timer("clean", "Clean up", interval_s)))
+def with_timer(interval_s: int) -> dict[str, Manifest]:
+    return manifests((file("/etc/systemd/system/clean.service", "x\n"), Timer("clean", "Clean up", interval_s)))
 
+
+def test_a_timer_is_set_and_set_again_when_its_schedule_changes(group: FakeGroup) -> None:
     go(group, with_timer(60))
     system = group.systems["iam-a"]
     assert "OnUnitActiveSec=60\n" in read(group, "iam-a", "/etc/systemd/system/clean.timer")
@@ -435,6 +436,30 @@ def test_killed_before_any_effect_the_next_run_converges(tmp_path: Path, *, fres
         group.tick(200)  # the dead owner's lock expires
         go(group, manifests(things(version="2", port=8080)))
         settled(group)
+
+
+@pytest.mark.exhaustive
+def test_killed_while_a_timer_is_set_the_next_run_starts_the_new_schedule(tmp_path: Path) -> None:
+    for number in range(12):
+        group = FakeGroup(tmp_path / str(number))
+        go(group, with_timer(60))
+        left = number
+
+        def cut(_host: str, _effect: str) -> None:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise PowerCutError
+
+        group.before_effect = cut
+        with suppress(PowerCutError):
+            go(group, with_timer(30))
+        group.before_effect = lambda _host, _effect: None
+        group.tick(200)
+        go(group, with_timer(30))
+        assert drift(group.inventory, with_timer(30), SECRETS, connect=group.connect) == {}
+        for system in group.systems.values():
+            assert "OnUnitActiveSec=30" in system.loaded["clean.timer"]["/etc/systemd/system/clean.timer"]
 
 
 @pytest.mark.exhaustive
