@@ -1,4 +1,4 @@
-"""Faults on demand: an error code, latency, stale data, a dropped connection, half an answer; once, N times, by chance."""
+"""ApiFaults on demand: an error code, latency, stale data, a dropped or broken connection; once, N times, by chance."""
 
 from __future__ import annotations
 
