@@ -1,4 +1,4 @@
-"""ApiFaults on demand: an error code, latency, a dropped connection, half an answer; once, N times, by chance."""
+"""ApiFaults on demand: an error code, latency, stale data, a dropped or broken connection; once, N times, by chance."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ class ApiFault:
     latency_ms: float = 0.0
     drop: bool = False  # close the connection; the request has been done
     half: bool = False  # close it in the middle of the answer
+    stale_ms: float = 0.0  # a Describe* sees the records as they were this long ago, at most LONGEST_PAST_S
     times: int = 1
     probability: float = 1.0
     number: int = 0

@@ -127,6 +127,7 @@ async def _run_action(exchange: Exchange) -> None:
         region=exchange.region,
         secret_id=exchange.identity.secret_id,
         request_id=exchange.entry.request_id,
+        stale_s=exchange.fault.stale_ms / 1000 if exchange.fault is not None else 0.0,
     )
 
 
@@ -186,13 +187,24 @@ def _parameters_of_body(body: bytes) -> Mapping[str, Any]:
 
 
 def run_action(
-    cloud: Cloud, action: Action, given: Mapping[str, Any], *, region: str, secret_id: str, request_id: str
+    cloud: Cloud,
+    action: Action,
+    given: Mapping[str, Any],
+    *,
+    region: str,
+    secret_id: str,
+    request_id: str,
+    stale_s: float = 0.0,
 ) -> Answer:
-    """Check the parameters and run the handler in one transaction. Raises ApiError; then nothing has changed."""
+    """Check the parameters and run the handler in one transaction. Raises ApiError; then nothing has changed.
+
+    With `stale_s`, a Describe* sees the records as they were so long ago.
+    """
     models = schema(action.service, VERSIONS[action.service])
     parameters = Parameters(check_parameters(models, f"{action.name}Request", given))
     try:
-        with cloud.transaction(region) as tx:
+        stale = stale_s > 0 and action.name.startswith("Describe")
+        with cloud.past(region, stale_s) if stale else cloud.transaction(region) as tx:
             tx.request_id = request_id
             answer = _run_once(Call(tx, parameters, region, secret_id, request_id), action)
             return complete_answer(models, f"{action.name}Response", answer | {"RequestId": request_id})

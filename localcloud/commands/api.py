@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from localcloud.rules.timing import LONGEST_PAST_S
+
 app = typer.Typer(no_args_is_help=True)
 
 DEFAULT_NAME = "default"
@@ -177,10 +179,13 @@ def fault_api(  # noqa: PLR0917 - Typer makes options of them
     latency_ms: Annotated[float, typer.Option(help="Wait before answering.")] = 0.0,
     drop: Annotated[bool, typer.Option(help="Do the request, then close the connection without an answer.")] = False,
     half: Annotated[bool, typer.Option(help="Do the request, then break off in the middle of the answer.")] = False,
+    stale_ms: Annotated[
+        float, typer.Option(min=0, max=LONGEST_PAST_S * 1000, help="A Describe* sees the records as they were then.")
+    ] = 0.0,
     times: Annotated[int, typer.Option(help="How often; 0 until cleared.")] = 1,
     probability: Annotated[float, typer.Option(help="From 0 to 1.")] = 1.0,
 ) -> None:
-    """Let API calls fail: an error code, latency, a dropped connection, half an answer."""
+    """Let API calls fail: an error code, latency, stale data, a dropped connection, half an answer."""
     if target == "list":
         answer = ask_admin(name, control, "GET", "/faults")
     elif target == "clear":
@@ -193,6 +198,7 @@ def fault_api(  # noqa: PLR0917 - Typer makes options of them
             "latency_ms": latency_ms,
             "drop": drop,
             "half": half,
+            "stale_ms": stale_ms,
             "times": times,
             "probability": probability,
         }

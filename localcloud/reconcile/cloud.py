@@ -93,6 +93,15 @@ class Cloud:
             yield tx
             self._commit(tx)
 
+    @contextmanager
+    def past(self, region: str, age_s: float) -> Generator[Transaction]:
+        """A view of the records as they were `age_s` ago (at most LONGEST_PAST_S); nothing of it is kept."""
+        with self._lock:
+            self._run_due_jobs()
+            tx = self._begin(region)
+            tx.changes.update(self._store.undone_since(self.clock() - age_s))
+            yield tx
+
     def _begin(self, region: str | None) -> Transaction:
         return Transaction(
             self._store.committed,
@@ -104,7 +113,7 @@ class Cloud:
         )
 
     def _commit(self, tx: Transaction) -> None:
-        self._store.commit(tx.changes, tx.facts)
+        self._store.commit(tx.changes, tx.facts, self.clock())
         if tx.shapes_network:
             self._network.request()
         kinds = {kind for kind, _ in tx.changes}

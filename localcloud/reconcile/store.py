@@ -7,6 +7,7 @@ every commit to the kernel, which outlives a killed process (only a power cut co
 from __future__ import annotations
 
 import sqlite3
+from collections import deque
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TypeVar
 from pydantic import TypeAdapter
 
 from localcloud.rules.records import Record, kinds
+from localcloud.rules.timing import LONGEST_PAST_S
 from localcloud.rules.transaction import Committed, Key
 
 R = TypeVar("R", bound=Record)
@@ -39,6 +41,7 @@ class Store:
         self.committed = Committed(seed)
         self._places: dict[Key, int] = {}
         self._next_place = 0
+        self._former: deque[tuple[float, dict[Key, Record | None]]] = deque()
         self._file = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
         if path is not None:
             path.chmod(0o600)  # user data and private keys are in it
@@ -58,10 +61,11 @@ class Store:
             self._next_place = place + 1
         self.committed.facts.update(self._file.execute("SELECT name, value FROM facts"))
 
-    def commit(self, changes: Mapping[Key, Record | None], facts: Mapping[str, str]) -> None:
-        """Write the changes to the file, then to memory. A None deletes."""
+    def commit(self, changes: Mapping[Key, Record | None], facts: Mapping[str, str], now: float = 0.0) -> None:
+        """Write the changes to the file, then to memory. A None deletes. `now` is the time for `undone_since`."""
         if not changes and not facts:
             return
+        self._keep_former(changes, now)
         written: list[tuple[str, str, int, str]] = []
         deleted: list[tuple[str, str]] = []
         for key, record in changes.items():
@@ -95,6 +99,21 @@ class Store:
                 of_kind[record_id] = record
         self.committed.facts.update(facts)
 
+    def _keep_former(self, changes: Mapping[Key, Record | None], now: float) -> None:
+        while self._former and self._former[0][0] < now - LONGEST_PAST_S:
+            self._former.popleft()
+        records = self.committed.records
+        self._former.append((now, {key: records.get(key[0], {}).get(key[1]) for key in changes}))
+
+    def undone_since(self, moment: float) -> dict[Key, Record | None]:
+        """What the records that have changed since then were before; None for those that did not exist."""
+        undone: dict[Key, Record | None] = {}
+        for at, former in reversed(self._former):
+            if at <= moment:
+                break
+            undone.update(former)
+        return undone
+
     def clear(self) -> None:
         """Forget everything, ids' counters too."""
         self._file.execute("DELETE FROM records")
@@ -102,6 +121,7 @@ class Store:
         self.committed.records.clear()
         self.committed.facts.clear()
         self._places.clear()
+        self._former.clear()
 
     def close(self) -> None:
         """Close the file."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# A stale read sees the records as they were at most so long ago.
+LONGEST_PAST_S = 60.0
+
 
 @dataclass(frozen=True, slots=True)
 class Timing:

@@ -210,6 +210,20 @@ def test_a_fault_may_delay_an_answer(server: Server) -> None:
     assert time.monotonic() - began < 0.4
 
 
+def test_a_stale_read_shows_what_was_and_a_change_does_not_look_back(server: Server) -> None:
+    wanted = {"VpcName": "v", "CidrBlock": "10.0.0.0/16"}
+    gone = server.call("vpc:CreateVpc", wanted)["Vpc"]["VpcId"]
+    time.sleep(1.1)
+    server.gateway.faults.add(ApiFault("vpc:*", stale_ms=1000, times=0))
+    kept = server.call("vpc:CreateVpc", wanted)["Vpc"]["VpcId"]
+    server.call("vpc:ModifyVpcAttribute", {"VpcId": kept, "VpcName": "w"})
+    server.call("vpc:DeleteVpc", {"VpcId": gone})
+    assert [vpc["VpcId"] for vpc in server.call("vpc:DescribeVpcs", {})["VpcSet"]] == [gone]
+    time.sleep(1.1)
+    found = server.call("vpc:DescribeVpcs", {})["VpcSet"]
+    assert [(vpc["VpcId"], vpc["VpcName"]) for vpc in found] == [(kept, "w")]
+
+
 @pytest.mark.parametrize("fault", [ApiFault("vpc:CreateVpc", drop=True), ApiFault("vpc:CreateVpc", half=True)])
 def test_a_broken_connection_loses_the_answer_and_not_the_work(server: Server, fault: ApiFault) -> None:
     """So is a client found out that asks again without a ClientToken."""

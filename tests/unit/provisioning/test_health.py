@@ -80,6 +80,18 @@ def test_it_is_asked_again_until_all_is_well(service: Service, ca: trustme.CA) -
     assert len(slept) == 2
 
 
+def test_a_havip_whose_traffic_follows_after_two_minutes_is_waited_for(service: Service, ca: trustme.CA) -> None:
+    service.fails_first = 3
+    now = 0.0
+
+    def sleep(_: float) -> None:
+        nonlocal now
+        now += 60
+
+    assert check([service.address], DOMAINS, pem(ca), clock=lambda: now, sleep=sleep).healthy
+    assert now == 120
+
+
 def test_after_the_deadline_the_error_shows_what_came_back(service: Service, ca: trustme.CA) -> None:
     service.status[AUTHZ] = 503
     with pytest.raises(HealthError) as caught:
