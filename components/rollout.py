@@ -96,7 +96,7 @@ def _roll_out(inputs: Mapping[str, Any]) -> dict[str, Any]:
 def _retire_departed(olds: Mapping[str, Any], news: Mapping[str, Any]) -> None:
     """Let nodes that are no longer in the group give their addresses away and stop. Raises SwitchoverError.
 
-    Before the others forget them: a pair that does not know of a third holder would share the address with it.
+    Before the others forget them: a pair that does not know of a third eligible node would share the address with it.
     """
     for name in find_departed(olds, news):
         switchover.retire(parse_inventory(olds), name)

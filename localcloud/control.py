@@ -17,20 +17,22 @@ from localcloud.api.admin import make_admin_app
 from localcloud.api.gateway import Gateway
 from localcloud.errors import LocalcloudError
 from localcloud.expose import Exposed
+from localcloud.machines.linux_infrastructure import LinuxInfrastructure
 from localcloud.machines.machine import Machine
 from localcloud.machines.machine_faults import MachineFaults
-from localcloud.machines.world import LinuxWorld
 from localcloud.reconcile.cloud import Cloud
 
 
-def make_control_app(world: LinuxWorld, gateway: Gateway, api: Starlette, stop: Callable[[], None]) -> Starlette:
+def make_control_app(
+    infrastructure: LinuxInfrastructure, gateway: Gateway, api: Starlette, stop: Callable[[], None]
+) -> Starlette:
     """`stop` ends the daemon; machines go on."""
-    faults = MachineFaults(world)
-    exposed = Exposed(world.namespaces)
+    faults = MachineFaults(infrastructure)
+    exposed = Exposed(infrastructure.namespaces)
 
     async def status(request: Request) -> Response:
         del request
-        found = await asyncio.to_thread(describe, world, gateway.cloud)
+        found = await asyncio.to_thread(describe, infrastructure, gateway.cloud)
         return JSONResponse(found | {"exposed": exposed.listing()})
 
     async def end(request: Request) -> Response:
@@ -39,7 +41,7 @@ def make_control_app(world: LinuxWorld, gateway: Gateway, api: Starlette, stop: 
         return JSONResponse({"stopping": True})
 
     async def console(request: Request) -> Response:
-        machine = world.get(request.query_params["node"])
+        machine = infrastructure.get(request.query_params["node"])
         return JSONResponse({"console": await asyncio.to_thread(machine.console)})
 
     async def inject(request: Request) -> Response:
@@ -55,7 +57,7 @@ def make_control_app(world: LinuxWorld, gateway: Gateway, api: Starlette, stop: 
             public = IPv4Address(wanted["public"])
         except ValueError:
             raise LocalcloudError(f"{wanted['public']!r} is no IPv4 address") from None
-        bound = {eip.public for vpc in world.network.plan.vpcs for eip in vpc.public_addresses}
+        bound = {eip.public for vpc in infrastructure.network.plan.vpcs for eip in vpc.public_addresses}
         if public not in bound:
             known = ", ".join(map(str, sorted(bound))) or "none; bind one first"
             raise LocalcloudError(
@@ -66,7 +68,7 @@ def make_control_app(world: LinuxWorld, gateway: Gateway, api: Starlette, stop: 
 
     async def takeover_delay(request: Request) -> Response:
         seconds = float((await request.json())["seconds"])
-        await asyncio.to_thread(world.set_takeover_delay, seconds)
+        await asyncio.to_thread(infrastructure.set_takeover_delay, seconds)
         return JSONResponse({"takeover_delay_s": seconds})
 
     routes = [
@@ -93,12 +95,12 @@ async def _internal_error(request: Request, error: Exception) -> Response:
     return JSONResponse({"error": text}, status_code=500)
 
 
-def describe(world: LinuxWorld, cloud: Cloud) -> dict[str, Any]:
+def describe(infrastructure: LinuxInfrastructure, cloud: Cloud) -> dict[str, Any]:
     """What `localcloud status --json` prints."""
-    plan = world.network.plan
-    machines = [_describe_machine(machine) for machine in world.machines()]
+    plan = infrastructure.network.plan
+    machines = [_describe_machine(machine) for machine in infrastructure.machines()]
     return {
-        "cloud": world.paths.cloud,
+        "cloud": infrastructure.paths.cloud,
         "machines": machines,
         "virtual_addresses": [
             {
@@ -106,7 +108,7 @@ def describe(world: LinuxWorld, cloud: Cloud) -> dict[str, Any]:
                 "address": str(havip.address),
                 "vpc": vpc.vpc_id,
                 "subnet": subnet.subnet_id,
-                "holder": world.holders.holder(havip.havip_id),
+                "holder": infrastructure.holders.holder(havip.havip_id),
             }
             for vpc in plan.vpcs
             for subnet in vpc.subnets
@@ -125,7 +127,7 @@ def describe(world: LinuxWorld, cloud: Cloud) -> dict[str, Any]:
             }
             for vpc in plan.vpcs
         ],
-        "takeover_delay_s": world.holders.takeover_delay_s,
+        "takeover_delay_s": infrastructure.holders.takeover_delay_s,
         "records": cloud.status(),
     }
 

@@ -1,4 +1,4 @@
-"""The process behind `localcloud up`: the world, its records, the API in front of them, and the control socket.
+"""The process behind `localcloud up`: the records, the infrastructure, the API and the control socket.
 
     python -m localcloud.daemon NAME        (started detached by `up`; stopped by SIGTERM, or asked through the socket)
 
@@ -22,8 +22,8 @@ from localcloud.api.servers import Endpoint, Tls, listen_tcp, listen_unix, serve
 from localcloud.authority import API_NAMES, Authority
 from localcloud.control import make_control_app
 from localcloud.errors import LocalcloudError
+from localcloud.machines.linux_infrastructure import LinuxInfrastructure
 from localcloud.machines.paths import Paths
-from localcloud.machines.world import LinuxWorld
 from localcloud.network import names
 from localcloud.reconcile.cloud import Cloud
 from localcloud.rules.timing import REALISTIC, SHORT, Timing
@@ -52,14 +52,14 @@ def main(arguments: list[str] | None = None) -> int:
             _log.error("another daemon serves cloud %s", paths.cloud)
             return 1
         try:
-            world = _open_world(paths, options.takeover_delay, TIMINGS[options.timing])
+            infrastructure = _open_infrastructure(paths, options.takeover_delay, TIMINGS[options.timing])
             cloud = Cloud(
                 paths.state / "state.sqlite",
-                world,
+                infrastructure,
                 timing=TIMINGS[options.timing],
                 account=options.account_type,
             )
-            asyncio.run(_serve(paths, world, cloud))
+            asyncio.run(_serve(paths, infrastructure, cloud))
         except LocalcloudError as error:
             _log.error("%s", error)
             return 1
@@ -68,25 +68,25 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _open_world(paths: Paths, takeover_delay_s: float | None, timing: Timing) -> LinuxWorld:
+def _open_infrastructure(paths: Paths, takeover_delay_s: float | None, timing: Timing) -> LinuxInfrastructure:
     """Before the event loop runs: pyroute2 has loops of its own, and two in one thread do not go together."""
     delay_s = timing.havip_takeover_s if takeover_delay_s is None else takeover_delay_s
-    world = LinuxWorld(paths, takeover_delay_s=delay_s)
-    world.open()
-    return world
+    infrastructure = LinuxInfrastructure(paths, takeover_delay_s=delay_s)
+    infrastructure.open()
+    return infrastructure
 
 
-async def _serve(paths: Paths, world: LinuxWorld, cloud: Cloud) -> None:
+async def _serve(paths: Paths, infrastructure: LinuxInfrastructure, cloud: Cloud) -> None:
     gateway = Gateway(cloud)
     app = make_app(gateway)
     stop = stop_on_signals()
     # In the API's namespace: nothing of the host answers there.
-    with world.namespaces.inside(names.API):
+    with infrastructure.namespaces.inside(names.API):
         https, http = (listen_tcp(str(names.API_ADDRESS), port) for port in (_HTTPS, _HTTP))
     endpoints = [
         Endpoint(app, https, _tls(paths)),
         Endpoint(app, http),
-        Endpoint(make_control_app(world, gateway, app, stop.set), listen_unix(paths.control_socket)),
+        Endpoint(make_control_app(infrastructure, gateway, app, stop.set), listen_unix(paths.control_socket)),
     ]
 
     def ready() -> None:
@@ -96,7 +96,7 @@ async def _serve(paths: Paths, world: LinuxWorld, cloud: Cloud) -> None:
     await asyncio.to_thread(cloud.start)
     await serve(endpoints, stop, ready)
     await asyncio.to_thread(cloud.close)
-    world.close()
+    infrastructure.close()
     _log.info("cloud %s: the daemon ends, machines are left as they are", paths.cloud)
 
 

@@ -9,11 +9,12 @@ from typing import Any
 
 from rich.table import Table
 
+from provisioning.agent_calls import Connection
 from provisioning.errors import ProvisioningError
 from provisioning.exports import parse_exports
 from provisioning.health import HealthReport, look
 from provisioning.inventory import RemoteNode
-from provisioning.transport import Connection, connector
+from provisioning.transport import connector
 
 SSH_DEADLINE_S = 10.0
 

@@ -11,9 +11,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from provisioning.agent_calls import Connection, NodeLockedError
 from provisioning.errors import ProvisioningError
 from provisioning.parallel import at_once
-from provisioning.transport import Connection, NodeLockedError
 
 LOCK_TTL_S = 180
 

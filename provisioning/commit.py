@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from provisioning.agent_calls import Connection
 from provisioning.errors import CandidateError, GateError, ProvisioningError
 from provisioning.facts import Facts
 from provisioning.inventory import Inventory, RemoteNode
@@ -17,7 +18,6 @@ from provisioning.kinds.unit import Unit
 from provisioning.parallel import at_once
 from provisioning.plan import Plan, commit_operation, describe, prepare_operation, stage_operation
 from provisioning.switchover import end_drain, move_to_peer
-from provisioning.transport import Connection
 
 REPORTED_LINES = 8  # of a node's plan; a new node's has a hundred
 UPSTREAM_DRAIN_S = 1.0  # authz's audit records are sent within 0.3 s (iam.md, 1)

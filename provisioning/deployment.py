@@ -41,8 +41,6 @@ class Deployment:
     iam: IamSettings
     data: DataSettings
     release: Release  # of the IAM services
-    subnet_cidr: str
-    admin_cidrs: tuple[str, ...] = ()
     peer_ports: tuple[int, ...] = ()  # further TCP ports that the nodes offer to each other
 
     @property
@@ -78,8 +76,6 @@ def make_deployment(settings: Settings, group: str) -> Deployment:
         keepalived=settings.keepalived,
         iam=settings.iam,
         data=settings.data,
-        subnet_cidr=str(settings.network.subnet_cidr),
-        admin_cidrs=tuple(str(cidr) for cidr in settings.access.admin_cidrs),
         peer_ports=settings.nodes.peer_ports,
         release=settings.release,
     )

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from provisioning.agent_calls import Connection
 from provisioning.change_lock import locked
 from provisioning.commit import NodeChange, commit_all, prepare, report_plans, stage
 from provisioning.errors import ProvisioningError, UnreachableError
@@ -31,7 +32,7 @@ from provisioning.parallel import at_once
 from provisioning.placeholders import find_names
 from provisioning.plan import changed_lines, make_plan
 from provisioning.services import base
-from provisioning.transport import Connection, connector
+from provisioning.transport import connector
 
 ARCHIVE_DEADLINE_S = 1800.0
 

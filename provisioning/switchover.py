@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from provisioning.agent_calls import Connection
 from provisioning.errors import ProvisioningError, SwitchoverError, UnreachableError
 from provisioning.inventory import Inventory, RemoteNode
-from provisioning.transport import Connection, connector
+from provisioning.transport import connector
 
 CONNECT_DEADLINE_S = 10.0
 

@@ -14,27 +14,24 @@ import logging
 import socket
 import threading
 import time
-import zipfile
 from collections.abc import Callable, Sequence
-from functools import cache
-from importlib import resources
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import paramiko
 from cryptography.hazmat.primitives import serialization
 from paramiko.ssh_exception import IncompatiblePeer
 
-from provisioning.errors import (
-    CandidateError,
-    GateError,
-    HostKeyError,
-    LockedError,
-    NodeError,
-    ProvisioningError,
-    UnreachableError,
+from provisioning.agent_calls import (
+    CALL_DEADLINE_S,
+    Connection,
+    agent_program,
+    node_name,
+    python_command,
+    to_exception,
 )
+from provisioning.errors import HostKeyError, NodeError, UnreachableError
 from provisioning.inventory import Inventory, RemoteNode
 
 # Errors travel with the exceptions; without a handler of its own, paramiko's log is printed over the program's words.
@@ -42,51 +39,6 @@ logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 CONNECT_DEADLINE_S = 10.0
 DEAD_AFTER_MS = 15_000
-CALL_DEADLINE_S = 120.0
-
-# Read from stdin, so that neither the agent nor what it is told is ever on a command line; kept in memory alone,
-# so that a node with a full disk still answers.
-_BOOTSTRAP = (
-    'import os,runpy,sys;i=sys.stdin.buffer;f=open(os.memfd_create("agent"),"wb");'
-    "f.write(i.read(int(i.readline())));f.flush();"
-    'sys.path.insert(0,"/proc/self/fd/%d"%f.fileno());runpy.run_module("agent",run_name="__main__")'
-)
-
-
-class Connection(Protocol):
-    """A way to one node's agent. `SshConnection` is the real one; tests bring their own."""
-
-    node: RemoteNode
-
-    def call(
-        self,
-        operations: Sequence[dict[str, Any]],
-        *,
-        token: str = "",
-        archive: Path | None = None,
-        deadline_s: float = CALL_DEADLINE_S,
-    ) -> list[Any]:
-        """Have the agent do the operations in order; their results. Raises NodeError, UnreachableError."""
-        ...
-
-    def close(self) -> None: ...
-
-
-def python_command() -> str:
-    """The shell's command that runs what `agent_program` gives it on stdin."""
-    return f"python3 -I -c '{_BOOTSTRAP}'"
-
-
-@cache
-def agent_program() -> bytes:
-    """The package `agent` as one archive that Python runs, behind its length in a line of its own."""
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
-        for package, name in (("provisioning.agent", "agent"), ("provisioning.agent.kinds", "agent/kinds")):
-            for module in resources.files(package).iterdir():
-                if module.name.endswith(".py"):
-                    packed.writestr(f"{name}/{module.name}", module.read_bytes())
-    return str(len(archive.getvalue())).encode() + b"\n" + archive.getvalue()
 
 
 def load_private_key(text: str) -> paramiko.PKey:
@@ -141,11 +93,11 @@ class SshConnection:
         except ValueError:
             step = operations[0]["do"]
             if code < 0:
-                broke = f"{_name(self.node)}: the SSH connection broke during {step}"
+                broke = f"{node_name(self.node)}: the SSH connection broke during {step}"
                 raise UnreachableError(broke, seen=err) from None
             said = "\n".join(err.splitlines()[-12:]) or out[-500:] or "nothing"
             raise NodeError(
-                f"{_name(self.node)}: the agent ended without an answer at {step} (exit code {code})",
+                f"{node_name(self.node)}: the agent ended without an answer at {step} (exit code {code})",
                 seen=said,
                 look_at="python3 and sudo -n on that node; provisioning/agent/",
             ) from None
@@ -170,12 +122,12 @@ class SshConnection:
                 sender.join(1)
         except TimeoutError:
             raise UnreachableError(
-                f"{_name(self.node)}: no end of the call after {deadline_s:.0f} s",
+                f"{node_name(self.node)}: no end of the call after {deadline_s:.0f} s",
                 look_at="tandem health; the node's load",
             ) from None
         except (paramiko.SSHException, EOFError, OSError) as error:
             raise UnreachableError(
-                f"{_name(self.node)}: the SSH connection broke", seen=f"{type(error).__name__}: {error}"
+                f"{node_name(self.node)}: the SSH connection broke", seen=f"{type(error).__name__}: {error}"
             ) from None
         else:
             return out.decode(errors="replace"), err.decode(errors="replace"), code
@@ -216,36 +168,6 @@ def _receive(channel: paramiko.Channel, deadline: float) -> tuple[bytes, bytes]:
         arrived.wait(min(left, 0.05 if channel.eof_received else 1.0))
 
 
-def _name(node: RemoteNode) -> str:
-    return f"{node.name} ({node.private_address})"
-
-
-def to_exception(node: RemoteNode, error: dict[str, Any]) -> ProvisioningError:
-    """What an agent answered with, as the error that the operator sees."""
-    step, message, seen, detail = error["step"], error["message"], error["seen"], error["detail"]
-    if step == "check":
-        return CandidateError(f"{_name(node)}: {message} refused the new configuration", seen=seen)
-    if step == "gate":
-        return GateError(f"{_name(node)}: {message}", seen=seen, look_at="the journal of that unit on the node")
-    if step == "lock":
-        return NodeLockedError(f"{_name(node)}: {message}", held_by=detail)
-    return NodeError(f"{_name(node)}: {step}: {message}", seen=seen)
-
-
-class NodeLockedError(LockedError):
-    """The lock of one node is taken; `held_by` is its content, with the owner."""
-
-    def __init__(self, message: str, *, held_by: dict[str, Any] | None) -> None:
-        owner = (held_by or {}).get("owner", {})
-        age = f", last heard of {held_by['age_s']:.0f} s ago" if held_by and "age_s" in held_by else ""
-        super().__init__(
-            message,
-            seen=f"taken by {owner.get('user', '?')} on {owner.get('host', '?')}, process {owner.get('pid', '?')}{age}",
-            look_at="that process; a lock whose owner is dead expires by itself",
-        )
-        self.held_by = held_by
-
-
 # ---- connecting ------------------------------------------------------------------------------------------------
 
 
@@ -253,7 +175,7 @@ def connect(node: RemoteNode, private_key: str, bastion: RemoteNode | None = Non
     """Log in, once. Raises HostKeyError, UnreachableError."""
     for pinned in (node, bastion):
         if pinned is not None and not pinned.host_keys:
-            raise HostKeyError(f"{_name(pinned)}: no host key is pinned for it, so nothing is sent to it")
+            raise HostKeyError(f"{node_name(pinned)}: no host key is pinned for it, so nothing is sent to it")
     if bastion is None:
         return SshConnection(node, _handshake(node, private_key, _dial(node)))
     outer = _handshake(bastion, private_key, _dial(bastion))
@@ -265,7 +187,7 @@ def connect(node: RemoteNode, private_key: str, bastion: RemoteNode | None = Non
     except (paramiko.SSHException, OSError, EOFError) as error:
         outer.close()
         raise UnreachableError(
-            f"{_name(node)}: no SSH through the bastion {bastion.name}", seen=f"{type(error).__name__}: {error}"
+            f"{node_name(node)}: no SSH through the bastion {bastion.name}", seen=f"{type(error).__name__}: {error}"
         ) from None
     except UnreachableError:
         outer.close()
@@ -316,7 +238,7 @@ def _dial(node: RemoteNode) -> socket.socket:
         connected = socket.create_connection((node.ssh_address, node.ssh_port), CONNECT_DEADLINE_S)
     except OSError as error:
         raise UnreachableError(
-            f"{_name(node)}: no connection to {node.ssh_address} port {node.ssh_port}",
+            f"{node_name(node)}: no connection to {node.ssh_address} port {node.ssh_port}",
             seen=str(error),
             look_at="is the node up; does its security group let this address in on that port",
         ) from None
@@ -340,7 +262,8 @@ def _handshake(node: RemoteNode, private_key: str, over: socket.socket | paramik
         shown = transport.get_remote_server_key()
         if shown not in pinned:
             raise HostKeyError(
-                f"{_name(node)}: {node.ssh_address} shows another host key than the pinned one; nothing was sent to it",
+                f"{node_name(node)}: {node.ssh_address} shows another host key than the pinned one; "
+                "nothing was sent to it",
                 seen=f"shown:  {shown.get_name()} {shown.get_base64()}\n"
                 + "\n".join(f"pinned: {key.get_name()} {key.get_base64()}" for key in pinned),
                 look_at="was the node replaced behind the program's back; does somebody else answer there",
@@ -352,17 +275,17 @@ def _handshake(node: RemoteNode, private_key: str, over: socket.socket | paramik
         raise
     except IncompatiblePeer as error:
         transport.close()
-        raise HostKeyError(f"{_name(node)}: it has no host key of a pinned kind", seen=str(error)) from None
+        raise HostKeyError(f"{node_name(node)}: it has no host key of a pinned kind", seen=str(error)) from None
     except paramiko.AuthenticationException as error:
         transport.close()
         raise UnreachableError(
-            f"{_name(node)}: user {node.user} is not let in with the deployment key", seen=str(error),
+            f"{node_name(node)}: user {node.user} is not let in with the deployment key", seen=str(error),
             look_at="/var/log/cloud-init.log on the node; the key pair of the instance",
         ) from None  # fmt: skip
     except (paramiko.SSHException, EOFError, OSError) as error:
         transport.close()
         raise UnreachableError(
-            f"{_name(node)}: no SSH handshake with {node.ssh_address}", seen=f"{type(error).__name__}: {error}"
+            f"{node_name(node)}: no SSH handshake with {node.ssh_address}", seen=f"{type(error).__name__}: {error}"
         ) from None
     return transport
 

@@ -37,10 +37,10 @@ class GivenSecrets(FrozenModel):
         default=None,
         min_length=8,
         max_length=128,
-        description="Of the IAM services' account; `data: external` needs it.",
+        description="Of the IAM services' account; needed with `data.location: external`.",
     )
     redis_password: SecretStr | None = Field(
-        default=None, min_length=8, max_length=128, description="Of Redis; `data: external` needs it."
+        default=None, min_length=8, max_length=128, description="Of Redis; needed with `data.location: external`."
     )
     mongodb_password: SecretStr | None = Field(
         default=None, min_length=8, max_length=128, description="Of MongoDB; `data.mongodb` needs it."

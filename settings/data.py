@@ -59,16 +59,16 @@ class DataSettings(FrozenModel):
     @model_validator(mode="after")
     def _addresses_fit_the_location(self) -> DataSettings:
         given = {"mariadbAddress": self.mariadb_address, "redisAddress": self.redis_address}
-        if self.external and None in given.values():
+        if self.outside_group and None in given.values():
             missing = " and ".join(name for name, value in given.items() if value is None)
             raise ValueError(f"location {self.location} needs {missing} (HOST:PORT)")
         elsewhere = {**given, "mongodb": self.mongodb}
-        if not self.external and any(elsewhere.values()):
+        if not self.outside_group and any(elsewhere.values()):
             named = " and ".join(name for name, value in elsewhere.items() if value)
             raise ValueError(f"{named} has no meaning with location first-node; leave it out or set external")
         return self
 
     @property
-    def external(self) -> bool:
+    def outside_group(self) -> bool:
         """Whether the databases run outside the group."""
         return self.location is not DataLocation.FIRST_NODE

@@ -85,8 +85,8 @@ def _text(model: type[BaseModel], path: Sequence[str | int], detail: ErrorDetail
     if detail["type"] == "missing":
         return f"is missing{wanted}"
     if detail["type"] == "extra_forbidden":
-        holder = _holder(model, path)
-        return _unknown_text(str(path[-1]), known_keys(holder) if holder is not None else {})
+        model_above = _containing_model(model, path)
+        return _unknown_text(str(path[-1]), known_keys(model_above) if model_above is not None else {})
     if detail["type"] == "value_error":
         # Our own validators say all that there is to say.
         return str(detail.get("ctx", {}).get("error", detail["msg"]))
@@ -98,7 +98,7 @@ def _text(model: type[BaseModel], path: Sequence[str | int], detail: ErrorDetail
     return f"{seen} is refused: {_lower(detail['msg'])}{wanted}"
 
 
-def _holder(model: type[BaseModel], path: Sequence[str | int]) -> type[BaseModel] | None:
+def _containing_model(model: type[BaseModel], path: Sequence[str | int]) -> type[BaseModel] | None:
     """The model in which the last key of a path stands."""
     above = find_field(model, path[:-1])
     return find_model(above.annotation) if above is not None else None

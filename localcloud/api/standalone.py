@@ -12,10 +12,10 @@ from localcloud.api.admin import make_admin_app
 from localcloud.api.app import make_app
 from localcloud.api.gateway import Gateway
 from localcloud.api.servers import Endpoint, Tls, listen_tcp, listen_unix, serve, stop_on_signals
+from localcloud.infrastructure import NoInfrastructure
 from localcloud.reconcile.cloud import Cloud
 from localcloud.rules.timing import Timing
 from localcloud.rules.transaction import AccountType
-from localcloud.world import PaperWorld
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ def run(options: Options) -> None:
     """Serve until SIGTERM or SIGINT. Prints `ready` when the first request may come."""
     cloud = Cloud(
         options.state,
-        PaperWorld(),
+        NoInfrastructure(),
         seed=options.seed,
         timing=options.timing,
         credentials=options.credentials,

@@ -16,8 +16,8 @@ from pathlib import Path
 from localcloud.errors import MachineError
 from localcloud.machines import disks, processes
 from localcloud.machines.inside import command_inside, remove_file
+from localcloud.machines.linux_infrastructure import LinuxInfrastructure
 from localcloud.machines.machine import Machine
-from localcloud.machines.world import LinuxWorld
 
 STRESS = "localcloud-stress"  # an argument of each busy loop
 FILLER = "var/tmp/.localcloud-filler"  # the file that fills a disk
@@ -26,8 +26,8 @@ FILLER = "var/tmp/.localcloud-filler"  # the file that fills a disk
 class Healing:
     """One pass over one machine; `done` lists what was undone, in words."""
 
-    def __init__(self, world: LinuxWorld, machine: Machine) -> None:
-        self._world = world
+    def __init__(self, infrastructure: LinuxInfrastructure, machine: Machine) -> None:
+        self._infrastructure = infrastructure
         self._machine = machine
         self.done: list[str] = []
 
@@ -41,17 +41,17 @@ class Healing:
             self._heal()
 
     def _heal(self) -> None:
-        machine, world = self._machine, self._world
+        machine, infrastructure = self._machine, self._infrastructure
         if machine.cgroup.frozen():
             machine.cgroup.freeze(frozen=False)
             self.done.append("resumed")
         if not machine.is_running():
-            world.power_on(machine)
+            infrastructure.power_on(machine)
             self.done.append("powered on")
-        if world.network.rejoin(machine.spec.interface):
+        if infrastructure.network.rejoin(machine.spec.interface):
             self.done.append("no longer isolated")
-        if world.link_is_down(machine):
-            world.set_link(machine, up=True)
+        if infrastructure.link_is_down(machine):
+            infrastructure.set_link(machine, up=True)
             self.done.append("link up")
         self._free_disk()
         self._end_busy_loops()
@@ -84,7 +84,7 @@ class Healing:
 
     def _restart_units(self) -> None:
         """Start the units whose processes a fault killed, unless systemd has restarted them (Restart=on-failure)."""
-        path = _killed_units_file(self._world, self._machine)
+        path = _killed_units_file(self._infrastructure, self._machine)
         units = _read(path)
         path.unlink(missing_ok=True)
         pid = self._machine.init_pid()
@@ -101,9 +101,9 @@ class Healing:
             self.done.append(f"{unit} started")
 
 
-def remember_killed(world: LinuxWorld, machine: Machine, units: set[str]) -> None:
+def remember_killed(infrastructure: LinuxInfrastructure, machine: Machine, units: set[str]) -> None:
     """Write down the units for the next healing."""
-    path = _killed_units_file(world, machine)
+    path = _killed_units_file(infrastructure, machine)
     path.write_text(json.dumps(sorted(units | set(_read(path)))))
 
 
@@ -120,8 +120,8 @@ def is_stress(pid: int) -> bool:
     return processes.has_argument(pid, STRESS)
 
 
-def _killed_units_file(world: LinuxWorld, machine: Machine) -> Path:
-    return world.paths.run / f"{machine.instance_id}.killed.json"
+def _killed_units_file(infrastructure: LinuxInfrastructure, machine: Machine) -> Path:
+    return infrastructure.paths.run / f"{machine.instance_id}.killed.json"
 
 
 def _read(path: Path) -> list[str]:

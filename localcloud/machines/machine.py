@@ -22,12 +22,12 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from localcloud.errors import MachineError
+from localcloud.infrastructure import Disk, Interface, MachineSpec, Subnet
 from localcloud.machines import disks, processes, runner
 from localcloud.machines.cgroups import Cgroup
 from localcloud.machines.inside import ENVIRONMENT, command_inside
 from localcloud.machines.paths import Paths
 from localcloud.machines.seed import DISKS_FILE, DISKS_SCRIPT, meminfo, write_seed
-from localcloud.world import Disk, Interface, MachineSpec, Subnet
 
 _CONSOLE_BYTES = 64 * 1024
 _START_TIMEOUT_S = 20.0
@@ -41,7 +41,7 @@ _SPEC: TypeAdapter[MachineSpec] = TypeAdapter(MachineSpec)
 
 
 class Machine:
-    """Not thread-safe: `LinuxWorld` lets the calls for one machine take turns."""
+    """Not thread-safe: `LinuxInfrastructure` holds a lock for each machine."""
 
     def __init__(self, spec: MachineSpec, paths: Paths) -> None:
         self.spec = spec

@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from localcloud.errors import MachineError
 from localcloud.machines import healing, processes
 from localcloud.machines.inside import ENVIRONMENT, command_inside, open_file
+from localcloud.machines.linux_infrastructure import LinuxInfrastructure
 from localcloud.machines.machine import Machine
-from localcloud.machines.world import LinuxWorld
 
 _MIB = 1024**2
 _STRESS_TIMEOUT_S = 5.0
 
 
 # Each returns what it did, in words.
-Do = Callable[[LinuxWorld, Machine, list[str]], str]
+Do = Callable[[LinuxInfrastructure, Machine, list[str]], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +38,17 @@ class Report:
 
 
 class MachineFaults:
-    """Puts faults on the machines of one world."""
+    """Puts faults on the machines of one infrastructure."""
 
-    def __init__(self, world: LinuxWorld) -> None:
-        self._world = world
+    def __init__(self, infrastructure: LinuxInfrastructure) -> None:
+        self._infrastructure = infrastructure
 
     def inject(self, node: str, fault: str, arguments: list[str]) -> Report:
         """Raises MachineError for an unknown node or fault, and for one that cannot be done."""
         kind = _FAULTS.get(fault)
         if kind is None:
             raise MachineError(f"{fault!r} is no fault; known: {', '.join(KINDS)}")
-        machine = self._world.get(node)
+        machine = self._infrastructure.get(node)
         at = time.time()
         began = time.perf_counter()
         did = self._do(kind, machine, arguments)
@@ -58,7 +58,7 @@ class MachineFaults:
     def _do(self, kind: Do, machine: Machine, arguments: list[str]) -> str:
         """Raises MachineError also where the machine ended while it was being done, or would not be done with."""
         try:
-            return kind(self._world, machine, arguments)
+            return kind(self._infrastructure, machine, arguments)
         except TimeoutError as error:
             raise MachineError(f"{machine.spec.hostname}: {error}") from error
         except OSError as error:
@@ -69,36 +69,36 @@ class MachineFaults:
             ) from error
 
 
-def _link_down(world: LinuxWorld, machine: Machine, arguments: list[str]) -> str:
+def _link_down(infrastructure: LinuxInfrastructure, machine: Machine, arguments: list[str]) -> str:
     _expect(arguments, 0, "link-down")
-    port = world.set_link(machine, up=False)
+    port = infrastructure.set_link(machine, up=False)
     return f"port {port} is down: no frame passes in either direction"
 
 
-def _link_up(world: LinuxWorld, machine: Machine, arguments: list[str]) -> str:
+def _link_up(infrastructure: LinuxInfrastructure, machine: Machine, arguments: list[str]) -> str:
     _expect(arguments, 0, "link-up")
-    return f"port {world.set_link(machine, up=True)} is up"
+    return f"port {infrastructure.set_link(machine, up=True)} is up"
 
 
-def _isolate_from(world: LinuxWorld, machine: Machine, arguments: list[str]) -> str:
+def _isolate_from(infrastructure: LinuxInfrastructure, machine: Machine, arguments: list[str]) -> str:
     _expect(arguments, 1, "isolate-from PEER")
-    peer = world.get(arguments[0])
+    peer = infrastructure.get(arguments[0])
     if peer is machine:
         raise MachineError(f"{machine.spec.hostname} cannot be isolated from itself")
-    world.network.isolate(machine.spec.interface, peer.spec.interface)
+    infrastructure.network.isolate(machine.spec.interface, peer.spec.interface)
     return f"no packet passes between it and {peer.spec.hostname} any more; everybody else is reached"
 
 
-def _pause(world: LinuxWorld, machine: Machine, arguments: list[str]) -> str:
-    del world
+def _pause(infrastructure: LinuxInfrastructure, machine: Machine, arguments: list[str]) -> str:
+    del infrastructure
     _expect(arguments, 0, "pause")
     machine.root()  # refuses for a machine that does not run
     machine.cgroup.freeze(frozen=True)
     return f"{len(machine.cgroup.pids())} processes are frozen (the kernel still completes TCP handshakes)"
 
 
-def _resume(world: LinuxWorld, machine: Machine, arguments: list[str]) -> str:
-    del world
+def _resume(infrastructure: LinuxInfrastructure, machine: Machine, arguments: list[str]) -> str:
+    del infrastructure
     _expect(arguments, 0, "resume")
     machine.root()
     if not machine.cgroup.frozen():
@@ -107,23 +107,23 @@ def _resume(world: LinuxWorld, machine: Machine, arguments: list[str]) -> str:
     return f"{len(machine.cgroup.pids())} processes go on"
 
 
-def _power_off(world: LinuxWorld, machine: Machine, arguments: list[str]) -> str:
+def _power_off(infrastructure: LinuxInfrastructure, machine: Machine, arguments: list[str]) -> str:
     _expect(arguments, 0, "power-off")
     machine.root()
     count = len(machine.cgroup.pids())
-    world.stop_machine(machine.instance_id, hard=True)
+    infrastructure.stop_machine(machine.instance_id, hard=True)
     return f"port down, then {count} processes killed at once; the API was told nothing"
 
 
-def _power_on(world: LinuxWorld, machine: Machine, arguments: list[str]) -> str:
+def _power_on(infrastructure: LinuxInfrastructure, machine: Machine, arguments: list[str]) -> str:
     _expect(arguments, 0, "power-on")
     if machine.is_running():
         return "it was on already"
-    world.power_on(machine)
+    infrastructure.power_on(machine)
     return f"PID 1 runs (as {machine.init_pid()} on the host)"
 
 
-def _kill(world: LinuxWorld, machine: Machine, arguments: list[str]) -> str:
+def _kill(infrastructure: LinuxInfrastructure, machine: Machine, arguments: list[str]) -> str:
     _expect(arguments, 2, "kill PROCESS SIGNAL")
     process, name = arguments
     number = _signal(name)
@@ -135,15 +135,15 @@ def _kill(world: LinuxWorld, machine: Machine, arguments: list[str]) -> str:
         running = sorted({processes.name_of(pid) for pid in inside} - {""})
         raise MachineError(f"no process {process!r} on {machine.spec.hostname}; there are: {', '.join(running)}")
     units = {unit for pid in found if (unit := processes.unit_of(pid))}
-    healing.remember_killed(world, machine, units)
+    healing.remember_killed(infrastructure, machine, units)
     for pid in found:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
     return f"{number.name} to {len(found)} processes {process}: {', '.join(map(str, found))} on the host"
 
 
-def _fill_disk(world: LinuxWorld, machine: Machine, arguments: list[str]) -> str:
-    del world
+def _fill_disk(infrastructure: LinuxInfrastructure, machine: Machine, arguments: list[str]) -> str:
+    del infrastructure
     _expect(arguments, 0, "fill-disk")
     try:
         filler = open_file(machine.root(), healing.FILLER)
@@ -160,8 +160,8 @@ def _fill_disk(world: LinuxWorld, machine: Machine, arguments: list[str]) -> str
     return f"{left / _MIB:.0f} MiB taken in /{healing.FILLER}: the system disk is full"
 
 
-def _cpu_stress(world: LinuxWorld, machine: Machine, arguments: list[str]) -> str:
-    del world
+def _cpu_stress(infrastructure: LinuxInfrastructure, machine: Machine, arguments: list[str]) -> str:
+    del infrastructure
     loops = _number(arguments, machine.spec.cpu * 2, "cpu-stress [LOOPS]")
     machine.root()
     pid = machine.init_pid()
@@ -182,17 +182,17 @@ def _cpu_stress(world: LinuxWorld, machine: Machine, arguments: list[str]) -> st
     return f"{loops} busy loops run inside, within its limit of {machine.spec.cpu} cores"
 
 
-def _slow_disk(world: LinuxWorld, machine: Machine, arguments: list[str]) -> str:
-    del world
+def _slow_disk(infrastructure: LinuxInfrastructure, machine: Machine, arguments: list[str]) -> str:
+    del infrastructure
     rate = _number(arguments, 1, "slow-disk [MIB_PER_SECOND]")
     machine.root()
     machine.cgroup.write_throttle(*healing.system_disk_numbers(machine), rate * _MIB)
     return f"synced and direct writes to its system disk are held to {rate} MiB/s"
 
 
-def _heal(world: LinuxWorld, machine: Machine, arguments: list[str]) -> str:
+def _heal(infrastructure: LinuxInfrastructure, machine: Machine, arguments: list[str]) -> str:
     _expect(arguments, 0, "heal")
-    healer = healing.Healing(world, machine)
+    healer = healing.Healing(infrastructure, machine)
     healer.heal()
     return ", ".join(healer.done) or "nothing was wrong with it"
 

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from ipaddress import IPv4Address
 
-from localcloud.world import MachineSpec
+from localcloud.infrastructure import MachineSpec
 
 # The version that cloud-init falls back to, and the one that people type.
 _VERSIONS = ("latest", "2009-04-04", "2017-09-19", "meta-data")

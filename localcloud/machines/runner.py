@@ -13,10 +13,10 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from localcloud.infrastructure import MachineSpec
 from localcloud.machines import processes
 from localcloud.machines.cgroups import Cgroup
 from localcloud.machines.inside import WITHHELD
-from localcloud.world import MachineSpec
 
 # nspawn's exit code when the machine asked for a reboot (systemd: EXIT_REBOOT).
 _REBOOT = 133

@@ -16,10 +16,10 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv4Network
 
+from localcloud.infrastructure import Interface, SecurityGroup, Subnet
 from localcloud.network import names, nft
 from localcloud.network.nft import ACCEPT, DROP, RETURN, Statement, Table
 from localcloud.network.security_groups import Accepted, Box, accepted
-from localcloud.world import Interface, SecurityGroup, Subnet
 
 ESTABLISHED = 0x1
 INVALID = 0x2

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
+from localcloud.infrastructure import Interface, NetworkPlan, Subnet, VirtualAddress, Vpc
 from localcloud.network import names
 from localcloud.network.announcements import Announcement
 from localcloud.network.network import Network
-from localcloud.world import Interface, NetworkPlan, Subnet, VirtualAddress, Vpc
 
 _log = logging.getLogger(__name__)
 

@@ -9,13 +9,13 @@ import threading
 from dataclasses import replace
 from ipaddress import IPv4Address
 
+from localcloud.infrastructure import Interface, NetworkPlan, Subnet, Vpc
 from localcloud.network import nft
 from localcloud.network.bridge_rules import bridge_rules, isolated_pairs, isolation_rules
 from localcloud.network.namespaces import Namespaces
 from localcloud.network.router_rules import router_rules
 from localcloud.network.shaping import shape
 from localcloud.network.wiring import Wiring
-from localcloud.world import Interface, NetworkPlan, Subnet, Vpc
 
 
 class Network:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from localcloud.infrastructure import Vpc
 from localcloud.network import names, nft
 from localcloud.network.nft import ACCEPT, DROP, Statement, Table
-from localcloud.world import Vpc
 
 
 def router_rules(vpc: Vpc) -> list[Statement]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from localcloud.world import IpProtocol, Rule
+from localcloud.infrastructure import IpProtocol, Rule
 
 _ALL_PORTS = ((0, 65535),)
 

@@ -7,11 +7,11 @@ public bandwidth of CVM). What belongs to no address is not limited.
 
 from __future__ import annotations
 
+from localcloud.infrastructure import PublicAddress, Vpc
 from localcloud.network import names, nft
 from localcloud.network.links import links_inside
 from localcloud.network.namespaces import Namespaces
 from localcloud.network.nft import Statement, Table
-from localcloud.world import PublicAddress, Vpc
 
 _INCOMING_LEAST_MBPS = 10
 _MAJOR = 0x10000

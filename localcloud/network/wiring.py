@@ -16,12 +16,12 @@ from ipaddress import IPv4Address, IPv4Network
 from pyroute2.netlink.exceptions import NetlinkError
 
 from localcloud.errors import NetworkError
+from localcloud.infrastructure import Interface, NetworkPlan, Subnet, Vpc
 from localcloud.network import names, nft
 from localcloud.network.bridge_rules import state_rules
 from localcloud.network.links import Links, links_inside, set_sysctls
 from localcloud.network.namespaces import Namespaces
 from localcloud.network.shaping import unshape
-from localcloud.world import Interface, NetworkPlan, Subnet, Vpc
 
 _QUIET: dict[str, str | int] = {"net.ipv6.conf.all.disable_ipv6": 1, "net.ipv6.conf.default.disable_ipv6": 1}
 _ROUTING: dict[str, str | int] = {

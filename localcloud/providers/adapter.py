@@ -36,7 +36,7 @@ from localcloud.providers.values import Properties, has_unknown, to_plain, to_va
 _Given = ParamSpec("_Given")
 _Answer = TypeVar("_Answer")
 
-# Each call of the engine may wait for minutes; the engine limits how many it makes at once (`--parallel`).
+# Each call of the engine may wait for minutes; the engine limits how many it makes in parallel (`--parallel`).
 _THREADS: Final = 64
 _KINDS: Final = {
     (Kind.ADD, False): PropertyDiffKind.ADD,

@@ -47,7 +47,7 @@ def compare(schema: Schema, state: Properties, inputs: Properties) -> list[Chang
 def _compare(path: str, described: Property, old: Any, given: Any, *, replaces: bool) -> Iterator[Change]:
     new = described.implied if given is None else given
     if new is None:
-        # What the cloud filled in, or what is as good as absent, is no difference.
+        # Neither a value that the cloud filled in nor an empty one differs from an absent one.
         if not described.computed and not _is_empty(old):
             yield Change(path, Kind.DELETE, replaces)
     elif _is_empty(old):

@@ -60,7 +60,7 @@ def _executable(plugin: str) -> str:
 
 
 def _write(plugin: str, directory: Path) -> Path:
-    """The directory of a script that runs this interpreter, wherever and with whatever PATH the engine runs."""
+    """Write a script that runs this interpreter, in any directory and with any PATH. Returns its directory."""
     place = directory / plugin
     place.mkdir(parents=True, exist_ok=True)
     script = place / _executable(plugin)

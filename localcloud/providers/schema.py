@@ -15,7 +15,7 @@ class Property:
 
     required: bool = False
     replaces: bool = False  # a change replaces the resource
-    computed: bool = False  # the cloud fills it in: leaving it out is no change
+    computed: bool = False  # the cloud fills it in: leaving it out changes nothing
     unordered: bool = False  # a list that is a set
     default: Any = None  # what Check fills in
     implied: Any = None  # what leaving it out means, without being filled in
@@ -41,4 +41,4 @@ class Schema:
     check: Callable[[Properties], str | None] = accept  # why known inputs are refused
     # The property to blame when the resource must be replaced although no input changed; gets the state.
     expired: Callable[[Properties], str | None] | None = None
-    secrets: frozenset[str] = frozenset()  # outputs that are secret whatever the inputs are
+    secrets: frozenset[str] = frozenset()  # outputs that are always secret

@@ -26,7 +26,7 @@ _PARENT_CHECK_S: Final = 0.5
 
 
 class Servicer(ProviderServicer):
-    """Answers a ProviderError with its text alone; a PartialError also with what the engine keeps in its state."""
+    """Answers a ProviderError with its text, and a PartialError also with what the engine keeps in its state."""
 
     async def Configure(self, request: Any, context: Any) -> Any:
         return await _answer(super().Configure(request, context), context)

@@ -1,4 +1,4 @@
-"""The cloud: its records behind one lock, and the workers that make the world follow them."""
+"""The cloud: its records behind one lock, and the workers that make the infrastructure follow them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
+from localcloud.infrastructure import Infrastructure, NetworkPlan
 from localcloud.reconcile import machine_worker, network_plan
 from localcloud.reconcile.network_worker import NetworkWorker
 from localcloud.reconcile.store import Store
@@ -19,7 +20,6 @@ from localcloud.rules.catalog import IMAGES, Image
 from localcloud.rules.jobs import Job, run_due
 from localcloud.rules.timing import SHORT, Timing
 from localcloud.rules.transaction import AccountType, Transaction
-from localcloud.world import NetworkPlan, World
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ DEFAULT_REGION = "ap-guangzhou"
 
 
 class Cloud:
-    """A Tencent Cloud. Thread-safe; implements `WorldEvents`.
+    """A Tencent Cloud. Thread-safe; implements `InfrastructureEvents`.
 
     `path` is the SQLite file, or None for memory alone. The same `seed` gives the same ids to the same requests.
     `credentials` maps secret ids to secret keys. `clock` gives seconds since the epoch.
@@ -38,7 +38,7 @@ class Cloud:
     def __init__(
         self,
         path: Path | None,
-        world: World,
+        infrastructure: Infrastructure,
         *,
         seed: int | str = 0,
         timing: Timing = SHORT,
@@ -48,7 +48,7 @@ class Cloud:
         clock: Callable[[], float] = time.time,
         account: AccountType = "standard",
     ) -> None:
-        self.world = world
+        self.infrastructure = infrastructure
         self.timing = timing
         self.credentials = dict(DEFAULT_CREDENTIALS if credentials is None else credentials)
         self.region = region
@@ -60,20 +60,20 @@ class Cloud:
         self._lock = threading.RLock()
         self._wake = threading.Condition()
         self._closed = False
-        self._network = NetworkWorker(self.network_plan, world)
+        self._network = NetworkWorker(self.network_plan, infrastructure)
         self._machines = machine_worker.MachineWorker(self, self._network)
         self._timer = threading.Thread(target=self._run_timer, name="localcloud-timer", daemon=True)
-        world.listen(self)
+        infrastructure.listen(self)
 
     def start(self) -> None:
-        """Bring the world to what the records say, and begin to follow them."""
+        """Bring the infrastructure to what the records say, and begin to follow them."""
         self._network.start()
         self._network.request()
         self._machines.resume()
         self._timer.start()
 
     def close(self) -> None:
-        """Stop following. The world goes on as it is."""
+        """Stop following. The infrastructure goes on as it is."""
         self._closed = True
         with self._wake:
             self._wake.notify_all()
@@ -148,7 +148,7 @@ class Cloud:
             return network_plan.plan(self._begin(""))
 
     def wait_until_settled(self, timeout_s: float = 10.0) -> None:
-        """Block until the world has caught up with the records. Raises TimeoutError."""
+        """Block until the infrastructure has caught up with the records. Raises TimeoutError."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             with self._lock:
@@ -157,7 +157,7 @@ class Cloud:
             if idle and self._machines.idle() and self._network.idle():
                 return
             time.sleep(0.005)
-        raise TimeoutError(f"after {timeout_s} s the world still lags behind the records: {self.status()}")
+        raise TimeoutError(f"after {timeout_s} s the infrastructure still lags behind the records: {self.status()}")
 
     def status(self) -> dict[str, Any]:
         """What `localcloud status` shows: counts of records, what the workers do, last errors."""
@@ -172,7 +172,7 @@ class Cloud:
         }
 
     def reset(self) -> None:
-        """Forget every record; machines and disks of the world are destroyed, the network becomes empty."""
+        """Forget every record; machines and disks of the infrastructure are destroyed, the network becomes empty."""
         with self._lock:
             tx = self._begin("")
             doomed = [record.id for record in tx.everywhere(instance.Instance)]
@@ -180,9 +180,9 @@ class Cloud:
             self._store.clear()
             self._network.request()
         for instance_id in doomed:
-            self.world.destroy_machine(instance_id)
+            self.infrastructure.destroy_machine(instance_id)
         for disk_id in disks:
-            self.world.destroy_disk(disk_id)
+            self.infrastructure.destroy_disk(disk_id)
 
     def havip_announced(self, vpc_id: str, address: IPv4Address, instance_id: str) -> None:
         """A machine has taken a HAVIP over."""

@@ -1,20 +1,20 @@
-"""From an instance's records to what the world needs to boot it."""
+"""From an instance's records to what the infrastructure needs to boot it."""
 
 from __future__ import annotations
 
 import base64
 
-from localcloud import world
+from localcloud import infrastructure
 from localcloud.rules import disk, instance, interface, key_pair, subnet
 from localcloud.rules.transaction import Transaction
 
 
-def machine_spec(tx: Transaction, found: instance.Instance) -> world.MachineSpec:
+def machine_spec(tx: Transaction, found: instance.Instance) -> infrastructure.MachineSpec:
     """Everything the machine is born with."""
     card = interface.get(tx, found.interface_id)
     disks = disk.of_instance(tx, found.id)
     keys = [tx.find(key_pair.KeyPair, key_id) for key_id in found.key_ids]
-    return world.MachineSpec(
+    return infrastructure.MachineSpec(
         instance_id=found.id,
         name=found.name,
         hostname=found.hostname,
@@ -25,22 +25,24 @@ def machine_spec(tx: Transaction, found: instance.Instance) -> world.MachineSpec
         instance_type=found.instance_type,
         cpu=found.type.cpu,
         memory_mib=found.type.memory_gib * 1024,
-        system_disk=world.Disk(found.system_disk_id, disk.get(tx, found.system_disk_id).size_gib),
+        system_disk=infrastructure.Disk(found.system_disk_id, disk.get(tx, found.system_disk_id).size_gib),
         data_disks=tuple(
-            world.Disk(one.id, one.size_gib) for one in disks if one.usage == "DATA_DISK" and one.state == "ATTACHED"
+            infrastructure.Disk(one.id, one.size_gib)
+            for one in disks
+            if one.usage == "DATA_DISK" and one.state == "ATTACHED"
         ),
         vpc_id=found.vpc_id,
         subnet_id=found.subnet_id,
-        interface=world_interface(card),
+        interface=infrastructure_interface(card),
         public_keys=tuple(key.public_key for key in keys if key is not None),
         user_data=base64.b64decode(found.user_data),
         metadata=_metadata(tx, found, card),
     )
 
 
-def world_interface(card: interface.Interface) -> world.Interface:
-    """The interface as the world wants it."""
-    return world.Interface(
+def infrastructure_interface(card: interface.Interface) -> infrastructure.Interface:
+    """The interface as the infrastructure wants it."""
+    return infrastructure.Interface(
         interface_id=card.id,
         instance_id=card.instance_id,
         mac=card.mac,

@@ -1,4 +1,4 @@
-"""Threads that do to the world what the records of instances and disks ask for, each in its own time."""
+"""Threads that do to the infrastructure what the records of instances and disks ask for, each in its own time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import time
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from localcloud import world
+from localcloud import infrastructure
+from localcloud.infrastructure import Infrastructure
 from localcloud.reconcile.machine_spec import machine_spec
 from localcloud.reconcile.network_worker import NetworkWorker
 from localcloud.rules import disk, instance, instance_change
@@ -16,7 +17,6 @@ from localcloud.rules.disk import Disk
 from localcloud.rules.instance import Instance
 from localcloud.rules.records import Record
 from localcloud.rules.transaction import Transaction
-from localcloud.world import World
 
 _log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ KINDS: set[type[Record]] = {Instance, Disk}
 
 
 class _Records(Protocol):
-    world: World
+    infrastructure: Infrastructure
 
     def transaction(self, region: str | None = None) -> AbstractContextManager[Transaction]: ...
     def clock(self) -> float: ...
@@ -54,7 +54,7 @@ class MachineWorker:
             running = [one for one in tx.everywhere(Instance) if one.state == "RUNNING" and not one.steps]
         for record in (*waiting, *waiting_disks):
             self._begin(record)
-        up = self._records.world.running() if running else frozenset[str]()
+        up = self._records.infrastructure.running() if running else frozenset[str]()
         for lost in running:
             if lost.id not in up:
                 with self._records.transaction(lost.region) as tx:
@@ -95,7 +95,7 @@ class MachineWorker:
         try:
             for step in found.steps:
                 self._do_step(step, spec, doomed)
-        except Exception as problem:  # noqa: BLE001 - whatever the world raises, the instance has failed
+        except Exception as problem:  # noqa: BLE001 - whatever the infrastructure raises, the instance has failed
             _log.exception("%s: %s failed", instance_id, ", ".join(found.steps))
             error = f"{type(problem).__name__}: {problem}"
         if not self._wait(found.steps_began + found.steps_delay_s):
@@ -103,29 +103,29 @@ class MachineWorker:
         with self._records.transaction(region) as tx:
             if error:
                 # A machine that could not be stopped runs on: saying that it is stopped would hide it for ever.
-                running = instance_id in self._records.world.running()
+                running = instance_id in self._records.infrastructure.running()
                 instance_change.failed(tx, instance_id, error, running=running)
             else:
                 instance_change.finished(tx, instance_id)
             self._done(instance_id)
 
-    def _do_step(self, step: instance.Step, spec: world.MachineSpec, doomed: list[str]) -> None:
+    def _do_step(self, step: instance.Step, spec: infrastructure.MachineSpec, doomed: list[str]) -> None:
         match step:
             case "start":
                 # The machine's port must be there before it boots.
                 self._network.wait_until_applied()
-                self._records.world.start_machine(spec)
+                self._records.infrastructure.start_machine(spec)
             case "stop":
-                self._records.world.stop_machine(spec.instance_id, hard=False)
+                self._records.infrastructure.stop_machine(spec.instance_id, hard=False)
             case "cut":
-                self._records.world.stop_machine(spec.instance_id, hard=True)
+                self._records.infrastructure.stop_machine(spec.instance_id, hard=True)
             case "reset":
                 self._network.wait_until_applied()
-                self._records.world.reset_machine(spec)
+                self._records.infrastructure.reset_machine(spec)
             case "destroy":
-                self._records.world.destroy_machine(spec.instance_id)
+                self._records.infrastructure.destroy_machine(spec.instance_id)
                 for disk_id in doomed:
-                    self._records.world.destroy_disk(disk_id)
+                    self._records.infrastructure.destroy_disk(disk_id)
 
     def _do_disk(self, disk_id: str, region: str) -> None:
         with self._records.transaction(region) as tx:
@@ -134,7 +134,7 @@ class MachineWorker:
         outcome = disk.finished
         try:
             self._do_disk_step(found)
-        except Exception:  # noqa: BLE001 - whatever the world raises, the disk stays where it was
+        except Exception:  # noqa: BLE001 - whatever the infrastructure raises, the disk stays where it was
             _log.exception("%s: %s failed", disk_id, found.step)
             outcome = disk.failed
         if self._wait(found.step_began + delay_s):
@@ -145,13 +145,15 @@ class MachineWorker:
     def _do_disk_step(self, found: Disk) -> None:
         match found.step:
             case "attach":
-                self._records.world.attach_disk(world.Disk(found.id, found.size_gib), found.instance_id)
+                self._records.infrastructure.attach_disk(
+                    infrastructure.Disk(found.id, found.size_gib), found.instance_id
+                )
             case "detach":
-                self._records.world.detach_disk(found.id)
+                self._records.infrastructure.detach_disk(found.id)
             case "grow":
-                self._records.world.grow_disk(world.Disk(found.id, found.size_gib))
+                self._records.infrastructure.grow_disk(infrastructure.Disk(found.id, found.size_gib))
             case _:
-                self._records.world.destroy_disk(found.id)
+                self._records.infrastructure.destroy_disk(found.id)
 
     def _done(self, record_id: str) -> None:
         # Inside the transaction: whoever changes the record next finds no work under way, and begins its own.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network
 from typing import cast
 
-from localcloud import world
-from localcloud.reconcile.machine_spec import world_interface
+from localcloud import infrastructure
+from localcloud.reconcile.machine_spec import infrastructure_interface
 from localcloud.rules import address, havip, instance, interface, nat, route_table, security_group, subnet, vpc
 from localcloud.rules.ports import port_ranges
 from localcloud.rules.transaction import Transaction
@@ -14,26 +14,26 @@ from localcloud.rules.transaction import Transaction
 _EVERYWHERE = IPv4Network("0.0.0.0/0")
 
 
-def plan(tx: Transaction) -> world.NetworkPlan:
+def plan(tx: Transaction) -> infrastructure.NetworkPlan:
     """The whole network, of all regions, in the order of ids: equal records give equal plans."""
     regions = sorted(
         {one.region for one in tx.everywhere(vpc.Vpc)}
         | {one.region for one in tx.everywhere(security_group.SecurityGroup)}
     )
-    vpcs: list[world.Vpc] = []
-    groups: list[world.SecurityGroup] = []
+    vpcs: list[infrastructure.Vpc] = []
+    groups: list[infrastructure.SecurityGroup] = []
     for region in regions:
         view = tx.in_region(region)
         vpcs += [_vpc(view, one) for one in view.all(vpc.Vpc)]
         groups += [_group(view, one) for one in view.all(security_group.SecurityGroup)]
-    return world.NetworkPlan(
+    return infrastructure.NetworkPlan(
         vpcs=tuple(sorted(vpcs, key=lambda one: one.vpc_id)),
         groups=tuple(sorted(groups, key=lambda one: one.group_id)),
     )
 
 
-def _vpc(tx: Transaction, one: vpc.Vpc) -> world.Vpc:
-    return world.Vpc(
+def _vpc(tx: Transaction, one: vpc.Vpc) -> infrastructure.Vpc:
+    return infrastructure.Vpc(
         vpc_id=one.id,
         cidrs=one.cidrs,
         subnets=tuple(_subnet(tx, place) for place in sorted(subnet.in_vpc(tx, one.id), key=lambda at: at.id)),
@@ -41,21 +41,21 @@ def _vpc(tx: Transaction, one: vpc.Vpc) -> world.Vpc:
     )
 
 
-def _subnet(tx: Transaction, place: subnet.Subnet) -> world.Subnet:
+def _subnet(tx: Transaction, place: subnet.Subnet) -> infrastructure.Subnet:
     cards = [card for card in tx.all(interface.Interface) if card.subnet_id == place.id and card.instance_id]
     virtual = [one for one in tx.all(havip.HaVip) if one.subnet_id == place.id]
-    return world.Subnet(
+    return infrastructure.Subnet(
         subnet_id=place.id,
         cidr=place.cidr,
         gateway=place.gateway,
-        interfaces=tuple(world_interface(card) for card in sorted(cards, key=lambda card: card.id)),
+        interfaces=tuple(infrastructure_interface(card) for card in sorted(cards, key=lambda card: card.id)),
         virtual_addresses=tuple(_virtual(tx, one) for one in sorted(virtual, key=lambda one: one.id)),
         nat_public_address=_nat_address(tx, place),
     )
 
 
-def _virtual(tx: Transaction, one: havip.HaVip) -> world.VirtualAddress:
-    return world.VirtualAddress(
+def _virtual(tx: Transaction, one: havip.HaVip) -> infrastructure.VirtualAddress:
+    return infrastructure.VirtualAddress(
         havip_id=one.id,
         address=one.address,
         announcers=tuple(sorted(havip.announcers(tx, one))),
@@ -71,18 +71,20 @@ def _nat_address(tx: Transaction, place: subnet.Subnet) -> IPv4Address | None:
     return None
 
 
-def _public_addresses(tx: Transaction, one: vpc.Vpc) -> tuple[world.PublicAddress, ...]:
-    found: list[world.PublicAddress] = []
+def _public_addresses(tx: Transaction, one: vpc.Vpc) -> tuple[infrastructure.PublicAddress, ...]:
+    found: list[infrastructure.PublicAddress] = []
     homes = {card.id: card.vpc_id for card in tx.all(interface.Interface)}
     homes |= {virtual.id: virtual.vpc_id for virtual in tx.all(havip.HaVip)}
     for eip in tx.all(address.Address):
         home = homes.get(eip.interface_id or eip.target_id)
         if home == one.id and eip.status in {"BIND", "BIND_ENI"} and eip.private_address is not None:
-            found.append(world.PublicAddress(eip.id, eip.ip, eip.private_address, _bandwidth(tx, eip)))
+            found.append(infrastructure.PublicAddress(eip.id, eip.ip, eip.private_address, _bandwidth(tx, eip)))
     for machine in tx.all(instance.Instance):
         if machine.vpc_id == one.id and machine.public_address is not None:
             private = interface.get(tx, machine.interface_id).address
-            found.append(world.PublicAddress(machine.id, machine.public_address, private, machine.bandwidth_mbps))
+            found.append(
+                infrastructure.PublicAddress(machine.id, machine.public_address, private, machine.bandwidth_mbps)
+            )
     return tuple(sorted(found, key=lambda entry: entry.address_id))
 
 
@@ -95,19 +97,19 @@ def _bandwidth(tx: Transaction, eip: address.Address) -> int:
     return 0 if bound is None else bound.bandwidth_mbps
 
 
-def _group(tx: Transaction, group: security_group.SecurityGroup) -> world.SecurityGroup:
-    return world.SecurityGroup(
+def _group(tx: Transaction, group: security_group.SecurityGroup) -> infrastructure.SecurityGroup:
+    return infrastructure.SecurityGroup(
         group_id=group.id,
         ingress=tuple(_rule(tx, policy) for policy in group.ingress if not policy.ipv6_cidr),
         egress=tuple(_rule(tx, policy) for policy in group.egress if not policy.ipv6_cidr),
     )
 
 
-def _rule(tx: Transaction, policy: security_group.Policy) -> world.Rule:
-    return world.Rule(
+def _rule(tx: Transaction, policy: security_group.Policy) -> infrastructure.Rule:
+    return infrastructure.Rule(
         verdict="ACCEPT" if policy.action.upper() == "ACCEPT" else "DROP",
         # A request's protocol was checked to be one of these.
-        protocol=cast("world.IpProtocol", policy.protocol.upper()),
+        protocol=cast("infrastructure.IpProtocol", policy.protocol.upper()),
         ports=port_ranges(policy.port),
         peers=_peers(tx, policy),
     )

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from localcloud.world import NetworkPlan, World
+from localcloud.infrastructure import Infrastructure, NetworkPlan
 
 _log = logging.getLogger(__name__)
 
@@ -18,9 +18,9 @@ _RETRY_S = 1.0
 class NetworkWorker:
     """Changes that come while one plan is being applied are applied together, next."""
 
-    def __init__(self, plan: Callable[[], NetworkPlan], world: World) -> None:
+    def __init__(self, plan: Callable[[], NetworkPlan], infrastructure: Infrastructure) -> None:
         self._plan = plan
-        self._world = world
+        self._infrastructure = infrastructure
         self._changed = threading.Condition()
         self._requested = 0
         self._applied = 0
@@ -85,10 +85,10 @@ class NetworkWorker:
         try:
             plan = self._plan()
             if plan != self._current:
-                self._world.apply_network(plan)
+                self._infrastructure.apply_network(plan)
                 self._last_ms = (time.monotonic() - began) * 1000
-        except Exception as error:  # noqa: BLE001 - whatever the world raises, the next plan may work
-            # The world may recover (a namespace that is being made again): keep trying, and say so in `status`.
+        except Exception as error:  # noqa: BLE001 - whatever the infrastructure raises, the next plan may work
+            # It may recover (a namespace that is being made again): keep trying, and report the error in `status`.
             _log.exception("the network plan could not be applied")
             self._error = f"{type(error).__name__}: {error}"
             return False

@@ -8,29 +8,14 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from localcloud.rules import tag
+from localcloud.rules import alarm_notice, tag
+from localcloud.rules.alarm_notice import Document
 from localcloud.rules.records import Record
 from localcloud.rules.refusal import Refusal, assumed, documented
 from localcloud.rules.transaction import Transaction
 
-_NAME_LIMIT = 60
 NOTICES_LIMIT = 3
-_CREATE_POLICY, _CREATE_NOTICE = "248/51287", "248/51288"
-
-Document = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AlarmNotice(Record):
-    """Whom to tell, and how. The receivers are kept as they were given."""
-
-    name: str
-    type: str  # ALARM, OK, ALL
-    language: str
-    users: tuple[Document, ...] = ()
-    urls: tuple[Document, ...] = ()
-    logs: tuple[Document, ...] = ()
-    updated: float
+_CREATE_POLICY = "248/51287"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,28 +62,12 @@ class PolicyNotFound(Refusal):
     source = documented("CreateAlarmPolicy and the others: ResourceNotFound", page=_CREATE_POLICY)
 
 
-class NoticeNotFound(Refusal):
-    """A notice that is changed, or that a policy names, must exist."""
-
-    code = "ResourceNotFound"
-    template = "The alarm notice `{notice_id}` does not exist."
-    source = documented("CreateAlarmNotice and the others: ResourceNotFound", page=_CREATE_NOTICE)
-
-
 class NoticeInUse(Refusal):
     """A notice that a policy sends is not deleted."""
 
     code = "FailedOperation"
     template = "The alarm notice `{notice_id}` is in use by `{policy_id}`."
     source = assumed("the console refuses it; DeleteAlarmNotices names no code for it")
-
-
-class NameTooLong(Refusal):
-    """An alarm policy's name has 1 to 60 characters, a notice's too."""
-
-    code = "InvalidParameterValue"
-    template = "The name `{name}` must have 1 to 60 characters."
-    source = documented("CreateAlarmPolicy: PolicyName, CreateAlarmNotice: Name, at most 60", page=_CREATE_POLICY)
 
 
 class PolicyNeedsCondition(Refusal):
@@ -141,14 +110,6 @@ class TooManyNotices(Refusal):
     source = documented("creating alarm policies: at most three notification templates", page="248/50398")
 
 
-class ReceiversWrong(Refusal):
-    """A notice's receivers are ones that a notice can have."""
-
-    code = "InvalidParameterValue"
-    template = "The notice's {name} {value!r} is not valid."
-    source = documented("CreateAlarmNotice: UserNotice, URLNotice, at most 5, 6 and 1 of CLS", page=_CREATE_NOTICE)
-
-
 class DimensionsWrong(Refusal):
     """What a policy watches is named in JSON, by the dimension of its namespace."""
 
@@ -171,10 +132,6 @@ _ALLOWED: tuple[tuple[str, frozenset[object]], ...] = (
     ("RuleType", frozenset[object]({"STATIC", "DYNAMIC"})),
 )
 _DIMENSIONS = {"cvm_device": {"unInstanceId"}, "EIP": {"eip"}}
-_WAYS = frozenset({"EMAIL", "SMS", "CALL", "WECHAT", "RTX"})
-_DAY_S = range(86_400)
-_URL_LIMIT = 256
-_MOST = (("UserNotices", 5), ("URLNotices", 6), ("CLSNotices", 1))
 
 
 def _check_condition(condition: Document) -> None:
@@ -191,27 +148,6 @@ def _check_condition(condition: Document) -> None:
 def _check_remark(remark: str) -> None:
     if not re.fullmatch(r"[\u4e00-\u9fffA-Za-z0-9_-]{0,100}", remark):
         raise RemarkIllegal
-
-
-def _check_receivers(notice: AlarmNotice) -> None:
-    given = dict(zip((name for name, _ in _MOST), (notice.users, notice.urls, notice.logs), strict=True))
-    for name, most in _MOST:
-        if len(given[name]) > most:
-            raise ReceiversWrong(name=name, value=len(given[name]))
-    if notice.language not in {"zh-CN", "en-US"}:
-        raise ReceiversWrong(name="NoticeLanguage", value=notice.language)
-    for user in notice.users:
-        if user.get("ReceiverType") not in {"USER", "GROUP"}:
-            raise ReceiversWrong(name="ReceiverType", value=user.get("ReceiverType"))
-        if not set(user.get("NoticeWay", ())) <= _WAYS:
-            raise ReceiversWrong(name="NoticeWay", value=user["NoticeWay"])
-    for one in notice.urls:
-        if not re.match(r"https?://", one.get("URL", "")) or len(one["URL"]) > _URL_LIMIT:
-            raise ReceiversWrong(name="URL", value=one.get("URL"))
-    for one in (*notice.users, *notice.urls):
-        for name in ("StartTime", "EndTime"):
-            if one.get(name, 0) not in _DAY_S:
-                raise ReceiversWrong(name=name, value=one[name])
 
 
 def _check_dimensions(policy: AlarmPolicy, dimensions: str) -> None:
@@ -231,40 +167,10 @@ def get_policy(tx: Transaction, policy_id: str) -> AlarmPolicy:
     return found
 
 
-def get_notice(tx: Transaction, notice_id: str) -> AlarmNotice:
-    """The notice. Raises NoticeNotFound."""
-    found = tx.find(AlarmNotice, notice_id)
-    if found is None:
-        raise NoticeNotFound(notice_id=notice_id)
-    return found
-
-
-def _check_name(name: str) -> None:
-    if not 1 <= len(name) <= _NAME_LIMIT:
-        raise NameTooLong(name=name)
-
-
-def create_notice(tx: Transaction, wanted: AlarmNotice, tags: tag.Tags) -> AlarmNotice:
-    """A new notice; id and times are given here."""
-    _check_name(wanted.name)
-    _check_receivers(wanted)
-    made = tx.put(replace(wanted, id=tx.new_id("notice"), created=tx.now, updated=tx.now))
-    tag.attach(tx, made.id, tags)
-    return made
-
-
-def change_notice(tx: Transaction, changed: AlarmNotice) -> None:
-    """ModifyAlarmNotice gives the whole notice anew."""
-    present = get_notice(tx, changed.id)
-    _check_name(changed.name)
-    _check_receivers(changed)
-    tx.put(replace(changed, created=present.created, updated=tx.now))
-
-
 def delete_notices(tx: Transaction, notice_ids: tuple[str, ...]) -> None:
     """Remove notices that no policy sends."""
     for notice_id in notice_ids:
-        found = get_notice(tx, notice_id)
+        found = alarm_notice.get(tx, notice_id)
         for policy_id in senders(tx, notice_id):
             raise NoticeInUse(notice_id=notice_id, policy_id=policy_id)
         tag.detach_all(tx, notice_id)
@@ -280,12 +186,12 @@ def _check_notices(tx: Transaction, notice_ids: tuple[str, ...]) -> None:
     if len(notice_ids) > NOTICES_LIMIT:
         raise TooManyNotices(count=len(notice_ids))
     for notice_id in notice_ids:
-        get_notice(tx, notice_id)
+        alarm_notice.get(tx, notice_id)
 
 
 def create_policy(tx: Transaction, wanted: AlarmPolicy, tags: tag.Tags) -> AlarmPolicy:
     """A new policy; id, number and times are given here."""
-    _check_name(wanted.name)
+    alarm_notice.check_name(wanted.name)
     if not wanted.condition and not wanted.event_condition:
         raise PolicyNeedsCondition
     if wanted.monitor_type != "MT_QCE":
@@ -303,7 +209,7 @@ def create_policy(tx: Transaction, wanted: AlarmPolicy, tags: tag.Tags) -> Alarm
 def rename_policy(tx: Transaction, policy_id: str, name: str) -> None:
     """ModifyAlarmPolicyInfo with Key NAME."""
     found = get_policy(tx, policy_id)
-    _check_name(name)
+    alarm_notice.check_name(name)
     tx.put(replace(found, name=name, updated=tx.now))
 
 

@@ -5,30 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from localcloud.rules import tag
+from localcloud.rules import disk_types, tag
 from localcloud.rules.records import Record
 from localcloud.rules.refusal import Refusal, documented
 from localcloud.rules.transaction import Transaction
 
-NAME_LIMIT = 60  # bytes; of a disk that is created by itself
-NAME_LIMIT_AT_BIRTH = 128  # characters; of a disk that RunInstances creates
 ATTACHED_LIMIT = 20  # data disks of one instance
-STEP_GIB = 10
 
-# GiB that each type may have as a data disk: least, most.
-SIZES = {
-    "CLOUD_BASIC": (10, 16000),
-    "CLOUD_PREMIUM": (10, 32000),
-    "CLOUD_BSSD": (20, 32000),
-    "CLOUD_SSD": (100, 32000),
-    "CLOUD_HSSD": (20, 32000),
-    "CLOUD_TSSD": (20, 32000),
-}
-SYSTEM_SIZES = (20, 1024)
-# Only with an instance (CreateDisks: DiskType, 362/16312).
-_NOT_ALONE = frozenset({"CLOUD_BASIC", "CLOUD_TSSD"})
-# A machine whose system disk has another type is neither resized nor reinstalled.
-CHANGEABLE = frozenset({"CLOUD_BASIC", "CLOUD_PREMIUM", "CLOUD_SSD", "CLOUD_BSSD"})
 
 DiskStep = Literal["attach", "detach", "grow", "destroy"]
 
@@ -49,7 +32,7 @@ class Disk(Record):
     throughput: int = 0
     project_id: int = 0
     state: str = "UNATTACHED"  # ATTACHING, ATTACHED, DETACHING, EXPANDING, TORECYCLE
-    step: DiskStep | None = None  # what the world has still to do
+    step: DiskStep | None = None  # what the infrastructure has still to do
     step_began: float = 0.0
 
 
@@ -59,46 +42,6 @@ class DiskNotFound(Refusal):
     code = "InvalidDiskId.NotFound"
     template = "The disk `{disk_id}` does not exist."
     source = documented("AttachDisks: InvalidDiskId.NotFound", page="362/16313")
-
-
-class DiskSizeOutOfRange(Refusal):
-    """A data disk's size lies in its type's range; a system disk has 20 to 1024 GiB."""
-
-    code = "InvalidParameterValue"
-    template = "The size {size} GiB of a {type} disk is not in [{low}, {high}]."
-    source = documented("to 32000 GB; SSD from 100 GB (362/5744); 20 for BSSD, HSSD, TSSD: assumed", page="362/2353")
-
-
-class SsdTooSmall(Refusal):
-    """An SSD disk that an instance is created with has at least 100 GiB, unless it boots from it."""
-
-    code = "InvalidParameterValue.CloudSsdDataDiskSizeTooSmall"
-    template = "The size {size} GiB of a CLOUD_SSD data disk is less than 100."
-    source = documented("RunInstances: InvalidParameterValue.CloudSsdDataDiskSizeTooSmall", page="213/15730")
-
-
-class DiskSizeOutOfStep(Refusal):
-    """A data disk's size is a multiple of 10 GiB."""
-
-    code = "InvalidParameterValue"
-    template = "The size {size} GiB is not a multiple of 10."
-    source = documented("RunInstances: DataDisks.DiskSize in steps of 10 GiB", page="213/15730")
-
-
-class DiskTypeUnknown(Refusal):
-    """A disk that is created by itself has a type that is sold by itself."""
-
-    code = "InvalidParameter.DiskConfigNotSupported"
-    template = "The disk type `{type}` is not supported here."
-    source = documented("CreateDisks: DiskType; InvalidParameter.DiskConfigNotSupported", page="362/16312")
-
-
-class DiskUnavailable(Refusal):
-    """A disk that an instance is born with has a type that is sold."""
-
-    code = "ResourceInsufficient.CloudDiskUnavailable"
-    template = "The disk type `{type}` is not supported here."
-    source = documented("RunInstances: DiskType; ResourceInsufficient.CloudDiskUnavailable", page="213/15730")
 
 
 class DiskShrinks(Refusal):
@@ -173,14 +116,6 @@ class TooManyDisks(Refusal):
     source = documented("limits of CBS: at most 20 elastic disks for an instance; code: AttachDisks", page="362/5145")
 
 
-class DiskNameTooLong(Refusal):
-    """A disk's name has at most 60 bytes; one that an instance is created with, 128 characters."""
-
-    code = "InvalidParameterValue"
-    template = "The disk's name is longer than {limit}."
-    source = documented("CreateDisks: DiskName at most 60 bytes; RunInstances: 128 characters", page="362/16312")
-
-
 class DiskZoneMismatch(Refusal):
     """A disk and its instance are in the same zone."""
 
@@ -195,35 +130,6 @@ def get(tx: Transaction, disk_id: str) -> Disk:
     if found is None:
         raise DiskNotFound(disk_id=disk_id)
     return found
-
-
-def check_system_size(size_gib: int) -> None:
-    """Raises DiskSizeOutOfRange."""
-    low, high = SYSTEM_SIZES
-    if not low <= size_gib <= high:
-        raise DiskSizeOutOfRange(size=size_gib, type="system", low=low, high=high)
-
-
-def check_size(kind: str, size_gib: int) -> None:
-    """Of a data disk. Raises DiskSizeOutOfRange or DiskSizeOutOfStep."""
-    low, high = SIZES[kind]
-    if not low <= size_gib <= high:
-        raise DiskSizeOutOfRange(size=size_gib, type=kind, low=low, high=high)
-    if size_gib % STEP_GIB:
-        raise DiskSizeOutOfStep(size=size_gib)
-
-
-def check_alone(kind: str, size_gib: int) -> None:
-    """Of a disk that CreateDisks makes. Raises DiskTypeUnknown, or what check_size raises."""
-    if kind not in SIZES or kind in _NOT_ALONE:
-        raise DiskTypeUnknown(type=kind)
-    check_size(kind, size_gib)
-
-
-def check_name(name: str, limit: int) -> None:
-    """Raises DiskNameTooLong. At birth characters are counted, later bytes."""
-    if (len(name) if limit == NAME_LIMIT_AT_BIRTH else len(name.encode())) > limit:
-        raise DiskNameTooLong(limit=limit)
 
 
 def create(
@@ -260,7 +166,7 @@ def create(
 
 def create_system(tx: Transaction, *, kind: str, size_gib: int, zone: str, instance_id: str, name: str) -> Disk:
     """The disk that an instance boots from."""
-    check_system_size(size_gib)
+    disk_types.check_system_size(size_gib)
     return tx.put(
         Disk(
             id=tx.new_id("disk"),
@@ -297,7 +203,7 @@ def check_idle(disk: Disk, refusal: type[Refusal] = DiskChanging) -> None:
 
 
 def attach(tx: Transaction, disk_id: str, instance_id: str, zone: str, *, delete_with_instance: bool) -> None:
-    """Begin to attach it; the world does it."""
+    """Begin to attach it; the infrastructure does it."""
     disk = get(tx, disk_id)
     if not disk.portable:
         raise DiskNotPortable(disk_id=disk_id)
@@ -322,7 +228,7 @@ def attach(tx: Transaction, disk_id: str, instance_id: str, zone: str, *, delete
 
 
 def detach(tx: Transaction, disk_id: str, instance_id: str | None) -> None:
-    """Begin to detach it; the world does it."""
+    """Begin to detach it; the infrastructure does it."""
     disk = get(tx, disk_id)
     if not disk.portable:
         raise DiskNotPortable(disk_id=disk_id)
@@ -333,7 +239,7 @@ def detach(tx: Transaction, disk_id: str, instance_id: str | None) -> None:
 
 
 def terminate(tx: Transaction, disk_id: str) -> None:
-    """Begin to destroy it; the world does it."""
+    """Begin to destroy it; the infrastructure does it."""
     disk = get(tx, disk_id)
     check_idle(disk)
     if disk.instance_id:
@@ -342,7 +248,7 @@ def terminate(tx: Transaction, disk_id: str) -> None:
 
 
 def finished(tx: Transaction, disk_id: str) -> None:
-    """The world has done the disk's step."""
+    """The infrastructure has done the disk's step."""
     disk = tx.find(Disk, disk_id)
     if disk is None or disk.step is None:
         return
@@ -357,11 +263,11 @@ def finished(tx: Transaction, disk_id: str) -> None:
 
 
 def failed(tx: Transaction, disk_id: str) -> None:
-    """The world could not do the disk's step: it is where it was before."""
+    """The infrastructure could not do the disk's step: it is where it was before."""
     disk = tx.find(Disk, disk_id)
     if disk is None or disk.step is None:
         return
-    if disk.step == "grow":  # the world makes it as large as it shall be whenever it connects it
+    if disk.step == "grow":  # the infrastructure makes it as large as it shall be whenever it connects it
         finished(tx, disk_id)
     elif disk.step == "detach":
         tx.put(replace(disk, state="ATTACHED", step=None))
@@ -376,14 +282,14 @@ def forget(tx: Transaction, disk: Disk) -> None:
 
 
 def resize(tx: Transaction, disk_id: str, size_gib: int) -> None:
-    """Begin to let it grow; the world does it, also under a machine that has it."""
+    """Begin to let it grow; the infrastructure does it, also under a machine that has it."""
     disk = get(tx, disk_id)
     if not disk.portable:
         raise DiskNotResizable(disk_id=disk_id)
     check_idle(disk, DiskBusy)
     if size_gib <= disk.size_gib:
         raise DiskShrinks(disk_id=disk_id, present=disk.size_gib, size=size_gib)
-    check_size(disk.type, size_gib)
+    disk_types.check_size(disk.type, size_gib)
     tx.put(replace(disk, size_gib=size_gib, state="EXPANDING", step="grow", step_began=tx.now))
 
 
@@ -391,7 +297,7 @@ def modify(tx: Transaction, disk_id: str, *, name: str | None, delete_with_insta
     """Change what is given."""
     disk = get(tx, disk_id)
     if name is not None:
-        check_name(name, NAME_LIMIT)
+        disk_types.check_name(name, disk_types.NAME_LIMIT)
     tx.put(
         replace(
             disk,

@@ -227,7 +227,7 @@ def announcers(tx: Transaction, found: HaVip) -> tuple[str, ...]:
 
 
 def announced(tx: Transaction, vpc_id: str, address: IPv4Address, instance_id: str) -> None:
-    """The world has seen an instance take the address over."""
+    """The infrastructure has seen an instance take the address over."""
     for found in tx.everywhere(HaVip):
         if found.vpc_id == vpc_id and found.address == address and found.holder != instance_id:
             tx.put(replace(found, holder=instance_id, announced=tx.now))

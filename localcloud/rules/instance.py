@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from typing import ClassVar, Literal
 
-from localcloud.rules import disk, interface, key_pair, placement, public_pool, references, security_group, subnet, tag
+from localcloud.rules import (
+    disk,
+    interface,
+    key_pair,
+    placement,
+    public_pool,
+    references,
+    security_group,
+    subnet,
+    tag,
+)
 from localcloud.rules.catalog import INSTANCE_TYPES, Image, InstanceType
 from localcloud.rules.records import Record
 from localcloud.rules.refusal import Refusal, documented
 from localcloud.rules.transaction import Transaction
 
-NAME_LIMIT = 128  # at birth
-NEW_NAME_LIMIT = 60  # afterwards
-HOSTNAME_LENGTHS = range(2, 61)
-USER_DATA_LIMIT = 16 * 1024
 QUOTA = 30
 _RUN = "213/15730"
 _PLACE = documented("RunInstances: VirtualPrivateCloud, and the codes for it", page=_RUN)
 
-# What the world has to do, in order.
+# What the infrastructure has to do, in order.
 Step = Literal["start", "stop", "cut", "reset", "destroy"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance(Record):
-    """A machine as the records want it. `steps` is what the world has still to do for that."""
+    """A machine as the records want it. `steps` is what the infrastructure has still to do for that."""
 
     shapes_network: ClassVar[bool] = True
 
@@ -191,46 +195,6 @@ class NoAddressLeft(Refusal):
     source = documented("RunInstances: FailedOperation.NoAvailableIpAddressCountInSubnet", page=_RUN)
 
 
-class UserDataTooLong(Refusal):
-    """User data has at most 16 KiB, before it is encoded."""
-
-    code = "InvalidParameterValue.TooLarge"
-    template = "The user data has {size} bytes; the limit is 16384."
-    source = documented("RunInstances: UserData, at most 16 KB of data; InvalidParameterValue.TooLarge", page=_RUN)
-
-
-class UserDataNotBase64(Refusal):
-    """User data is given in base64."""
-
-    code = "InvalidParameterValue.InvalidUserDataFormat"
-    template = "The user data is not base64."
-    source = documented("RunInstances: InvalidParameterValue.InvalidUserDataFormat", page=_RUN)
-
-
-class HostNameIllegal(Refusal):
-    """A host name has 2 to 60 letters, digits, hyphens and dots, with no hyphen or dot at its ends or doubled."""
-
-    code = "InvalidParameterValue.IllegalHostName"
-    template = "The host name `{hostname}` is not valid."
-    source = documented("RunInstances: HostName of Linux instances, 2 to 60 characters", page=_RUN)
-
-
-class NameTooLong(Refusal):
-    """An instance's name has at most 128 characters when it is created, and at most 60 when it is changed."""
-
-    code = "InvalidInstanceName.TooLong"
-    template = "The instance name exceeds {limit} characters."
-    source = documented("RunInstances: InstanceName at most 128; ModifyInstancesAttribute (213/15739): 60", page=_RUN)
-
-
-class RoleNameMalformed(Refusal):
-    """A CAM role's name has letters, digits and `+ = , . @ _ -` alone."""
-
-    code = "InvalidParameterValue.CamRoleNameMalformed"
-    template = "The role name `{name}` is malformed."
-    source = documented("RunInstances: InvalidParameterValue.CamRoleNameMalformed", page=_RUN)
-
-
 class InstanceProtected(Refusal):
     """An instance with DisableApiTermination is not terminated."""
 
@@ -264,34 +228,6 @@ def check_type(name: str) -> InstanceType:
     if name not in INSTANCE_TYPES:
         raise InstanceTypeUnknown(instance_type=name)
     return INSTANCE_TYPES[name]
-
-
-def check_user_data(text: str) -> None:
-    """Raises UserDataNotBase64 or UserDataTooLong."""
-    try:
-        size = len(base64.b64decode(text, validate=True))
-    except (binascii.Error, ValueError):
-        raise UserDataNotBase64 from None
-    if size > USER_DATA_LIMIT:
-        raise UserDataTooLong(size=size)
-
-
-def check_hostname(hostname: str) -> None:
-    """Raises HostNameIllegal."""
-    if len(hostname) not in HOSTNAME_LENGTHS or not re.fullmatch(r"[A-Za-z0-9]+([.-][A-Za-z0-9]+)*", hostname):
-        raise HostNameIllegal(hostname=hostname)
-
-
-def check_name(name: str, limit: int = NAME_LIMIT) -> None:
-    """Raises NameTooLong."""
-    if len(name) > limit:
-        raise NameTooLong(limit=limit)
-
-
-def check_role(name: str) -> None:
-    """Raises RoleNameMalformed."""
-    if not re.fullmatch(r"[A-Za-z0-9+=,.@_-]*", name):
-        raise RoleNameMalformed(name=name)
 
 
 def check_place(tx: Transaction, vpc_id: str, subnet_id: str, zone: str, address: IPv4Address | None) -> subnet.Subnet:

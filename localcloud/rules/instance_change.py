@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from ipaddress import IPv4Address
 
-from localcloud.rules import disk, instance, interface, key_pair, placement
+from localcloud.rules import (
+    disk,
+    disk_types,
+    instance,
+    instance_attributes,
+    instance_state,
+    interface,
+    key_pair,
+    placement,
+)
 from localcloud.rules.catalog import INSTANCE_TYPES
 from localcloud.rules.instance import Instance, Step
 from localcloud.rules.jobs import after, step
@@ -13,75 +22,6 @@ from localcloud.rules.refusal import Refusal, assumed, documented
 from localcloud.rules.transaction import Transaction
 
 _RESIZE_DISKS = "213/15731"
-
-
-class InstanceBusy(Refusal):
-    """An instance with an operation under way takes no other."""
-
-    code = "OperationDenied.InstanceOperationInProgress"
-    template = "The instance `{instance_id}` is in operation {operation}."
-    source = documented("StartInstances: OperationDenied.InstanceOperationInProgress", page="213/15735")
-
-
-class _WrongState(Refusal):
-    template = "The instance `{instance_id}` in state {state} does not support this operation."
-    source = documented("StopInstances, StartInstances (213/15735): the codes for each state", page="213/15743")
-
-
-class InstanceIsPending(_WrongState):
-    """An instance that is being created takes no operation."""
-
-    code = "UnsupportedOperation.InstanceStatePending"
-
-
-class InstanceIsRunning(_WrongState):
-    """A running instance is not started, and is changed only with ForceStop."""
-
-    code = "UnsupportedOperation.InstanceStateRunning"
-
-
-class InstanceIsStopped(_WrongState):
-    """A stopped instance is neither stopped nor rebooted."""
-
-    code = "UnsupportedOperation.InstanceStateStopped"
-
-
-class InstanceIsStarting(_WrongState):
-    """An instance that is starting takes no operation."""
-
-    code = "UnsupportedOperation.InstanceStateStarting"
-
-
-class InstanceIsStopping(_WrongState):
-    """An instance that is stopping takes no operation."""
-
-    code = "UnsupportedOperation.InstanceStateStopping"
-
-
-class InstanceIsRebooting(_WrongState):
-    """An instance that is rebooting takes no operation."""
-
-    code = "UnsupportedOperation.InstanceStateRebooting"
-
-
-class InstanceIsTerminating(_WrongState):
-    """An instance that is being terminated takes no operation."""
-
-    code = "UnsupportedOperation.InstanceStateTerminating"
-
-
-class InstanceLaunchFailed(_WrongState):
-    """An instance that never came up is only terminated."""
-
-    code = "UnsupportedOperation.InstanceStateLaunchFailed"
-    source = documented("error codes of CVM: UnsupportedOperation.InstanceStateLaunchFailed", page="213/30435")
-
-
-class StoppedWithoutCharge(_WrongState):
-    """An instance that was stopped with STOP_CHARGING is started or terminated, not changed."""
-
-    code = "UnsupportedOperation.StoppedModeStopCharging"
-    source = documented("ResetInstancesType and others: UnsupportedOperation.StoppedModeStopCharging", page="213/15744")
 
 
 class AlreadyInPlacementGroup(Refusal):
@@ -148,44 +88,16 @@ class SystemDiskShrinks(Refusal):
     source = documented("ResizeInstanceDisks: a system disk is not made smaller", page=_RESIZE_DISKS)
 
 
-_BY_STATE: dict[str, type[_WrongState]] = {
-    "PENDING": InstanceIsPending,
-    "RUNNING": InstanceIsRunning,
-    "STOPPED": InstanceIsStopped,
-    "STARTING": InstanceIsStarting,
-    "STOPPING": InstanceIsStopping,
-    "REBOOTING": InstanceIsRebooting,
-    "TERMINATING": InstanceIsTerminating,
-    "LAUNCH_FAILED": InstanceLaunchFailed,
-}
-
-
-def _get_in(tx: Transaction, instance_id: str, *states: str) -> Instance:
-    found = instance.get(tx, instance_id)
-    if found.state not in states:
-        raise _BY_STATE[found.state](instance_id=instance_id, state=found.state)
-    if found.operation_state == "OPERATING":
-        raise InstanceBusy(instance_id=instance_id, operation=found.operation)
-    return found
-
-
-def _get_changeable(tx: Transaction, instance_id: str) -> Instance:
-    found = _get_in(tx, instance_id, "RUNNING", "STOPPED")
-    if found.state == "STOPPED" and found.stop_charging:
-        raise StoppedWithoutCharge(instance_id=instance_id, state=found.state)
-    return found
-
-
 def _check_system_disk(tx: Transaction, found: Instance) -> None:
     kind = disk.get(tx, found.system_disk_id).type
-    if kind not in disk.CHANGEABLE:
+    if kind not in disk_types.CHANGEABLE:
         raise SystemDiskTypeFixed(instance_id=found.id, type=kind)
 
 
 def _begin(
     tx: Transaction, found: Instance, operation: str, *steps: Step, state: str | None = None, delay_s: float
 ) -> Instance:
-    """The operation is OPERATING until the world has done the steps."""
+    """The operation is OPERATING until the infrastructure has done the steps."""
     changed = replace(
         found,
         state=state or found.state,
@@ -210,7 +122,7 @@ def _changed(tx: Transaction, instance_id: str) -> None:
 
 
 def finished(tx: Transaction, instance_id: str) -> None:
-    """The world has done the instance's steps."""
+    """The infrastructure has done the instance's steps."""
     found = tx.find(Instance, instance_id)
     if found is None or not found.steps:
         return
@@ -222,7 +134,7 @@ def finished(tx: Transaction, instance_id: str) -> None:
 
 
 def failed(tx: Transaction, instance_id: str, error: str, *, running: bool) -> None:
-    """The world could not do the instance's steps; `running`: whether its machine runs all the same."""
+    """The infrastructure could not do the instance's steps; `running`: whether its machine runs all the same."""
     found = tx.find(Instance, instance_id)
     if found is None or not found.steps:
         return
@@ -241,14 +153,14 @@ def restore(tx: Transaction, instance_id: str) -> None:
 def start(tx: Transaction, instance_ids: tuple[str, ...]) -> None:
     """StartInstances."""
     for instance_id in instance_ids:
-        found = _get_in(tx, instance_id, "STOPPED")
+        found = instance_state.get_in(tx, instance_id, "STOPPED")
         _begin(tx, found, "StartInstances", "start", state="STARTING", delay_s=tx.timing.instance_start_s)
 
 
 def stop(tx: Transaction, instance_ids: tuple[str, ...], *, hard: bool, stop_charging: bool) -> None:
     """StopInstances."""
     for instance_id in instance_ids:
-        found = replace(_get_in(tx, instance_id, "RUNNING"), stop_charging=stop_charging)
+        found = replace(instance_state.get_in(tx, instance_id, "RUNNING"), stop_charging=stop_charging)
         kind: Step = "cut" if hard else "stop"
         _begin(tx, found, "StopInstances", kind, state="STOPPING", delay_s=tx.timing.instance_stop_s)
 
@@ -256,7 +168,7 @@ def stop(tx: Transaction, instance_ids: tuple[str, ...], *, hard: bool, stop_cha
 def reboot(tx: Transaction, instance_ids: tuple[str, ...], *, hard: bool) -> None:
     """RebootInstances."""
     for instance_id in instance_ids:
-        found = _get_in(tx, instance_id, "RUNNING")
+        found = instance_state.get_in(tx, instance_id, "RUNNING")
         kind: Step = "cut" if hard else "stop"
         delay_s = tx.timing.instance_stop_s + tx.timing.instance_start_s
         _begin(tx, found, "RebootInstances", kind, "start", state="REBOOTING", delay_s=delay_s)
@@ -265,7 +177,7 @@ def reboot(tx: Transaction, instance_ids: tuple[str, ...], *, hard: bool) -> Non
 def terminate(tx: Transaction, instance_ids: tuple[str, ...]) -> None:
     """TerminateInstances. An instance by the hour is gone at once, without a recycle bin."""
     for instance_id in instance_ids:
-        found = _get_in(tx, instance_id, "RUNNING", "STOPPED", "LAUNCH_FAILED")
+        found = instance_state.get_in(tx, instance_id, "RUNNING", "STOPPED", "LAUNCH_FAILED")
         if found.protected:
             raise instance.InstanceProtected(instance_id=instance_id)
         delay_s = tx.timing.instance_terminate_s
@@ -278,7 +190,7 @@ def _restart_with(tx: Transaction, changed: Instance, operation: str, *, force: 
         _begin(tx, changed, operation, delay_s=tx.timing.instance_change_s)
         return
     if not force:
-        raise InstanceIsRunning(instance_id=changed.id, state=changed.state)
+        raise instance_state.InstanceIsRunning(instance_id=changed.id, state=changed.state)
     _begin(tx, changed, operation, "stop", "start", delay_s=tx.timing.instance_change_s)
 
 
@@ -287,7 +199,7 @@ def resize(tx: Transaction, instance_ids: tuple[str, ...], instance_type: str, *
     if instance_type not in INSTANCE_TYPES:
         raise TypeNotOffered(instance_type=instance_type)
     for instance_id in instance_ids:
-        found = _get_changeable(tx, instance_id)
+        found = instance_state.get_changeable(tx, instance_id)
         _check_system_disk(tx, found)
         _restart_with(tx, replace(found, instance_type=instance_type), "ResetInstancesType", force=force)
 
@@ -302,14 +214,14 @@ def reset(
     user_data: str | None,
 ) -> None:
     """ResetInstance: the system disk is made anew."""
-    found = _get_changeable(tx, instance_id)
+    found = instance_state.get_changeable(tx, instance_id)
     _check_system_disk(tx, found)
     if image_id is not None:
         instance.image(tx, image_id)
     if hostname is not None:
-        instance.check_hostname(hostname)
+        instance_attributes.check_hostname(hostname)
     if user_data is not None:
-        instance.check_user_data(user_data)
+        instance_attributes.check_user_data(user_data)
     for key_id in key_ids or ():
         key_pair.get_for_instance(tx, key_id)
     changed = replace(
@@ -326,14 +238,14 @@ def resize_system_disk(
     tx: Transaction, instance_id: str, *, kind: str | None, size_gib: int | None, force: bool
 ) -> None:
     """ResizeInstanceDisks."""
-    found = _get_changeable(tx, instance_id)
+    found = instance_state.get_changeable(tx, instance_id)
     present = disk.get(tx, found.system_disk_id)
     size_gib = present.size_gib if size_gib is None else size_gib
     if size_gib < present.size_gib:
         raise SystemDiskShrinks(instance_id=instance_id, present=present.size_gib, size=size_gib)
     if kind is not None and kind != present.type:
         raise SystemDiskTypeGiven(instance_id=instance_id, present=present.type)
-    disk.check_system_size(size_gib)
+    disk_types.check_system_size(size_gib)
     tx.put(replace(present, size_gib=size_gib))
     _restart_with(tx, found, "ResizeInstanceDisks", force=force)
 
@@ -343,7 +255,7 @@ def associate_keys(tx: Transaction, instance_ids: tuple[str, ...], key_ids: tupl
     for key_id in key_ids:
         key_pair.get(tx, key_id)
     for instance_id in instance_ids:
-        found = _get_changeable(tx, instance_id)
+        found = instance_state.get_changeable(tx, instance_id)
         _restart_with(
             tx, replace(found, key_ids=tuple(dict.fromkeys(key_ids))), "AssociateInstancesKeyPairs", force=force
         )
@@ -352,7 +264,7 @@ def associate_keys(tx: Transaction, instance_ids: tuple[str, ...], key_ids: tupl
 def disassociate_keys(tx: Transaction, instance_ids: tuple[str, ...], key_ids: tuple[str, ...], *, force: bool) -> None:
     """DisassociateInstancesKeyPairs."""
     for instance_id in instance_ids:
-        found = _get_changeable(tx, instance_id)
+        found = instance_state.get_changeable(tx, instance_id)
         for key_id in key_ids:
             if key_id not in found.key_ids:
                 raise KeyNotOnInstance(key_id=key_id, instance_id=instance_id)
@@ -365,7 +277,7 @@ def change_bandwidth(
 ) -> None:
     """ResetInstancesInternetMaxBandwidth."""
     for instance_id in instance_ids:
-        found = _get_changeable(tx, instance_id)
+        found = instance_state.get_changeable(tx, instance_id)
         changed = replace(
             found,
             bandwidth_mbps=bandwidth_mbps,
@@ -378,7 +290,7 @@ def move(
     tx: Transaction, instance_id: str, vpc_id: str, subnet_id: str, address: IPv4Address | None, *, force: bool
 ) -> None:
     """ModifyInstancesVpcAttribute: another subnet of the zone, or another address."""
-    found = _get_changeable(tx, instance_id)
+    found = instance_state.get_changeable(tx, instance_id)
     present = interface.get(tx, found.interface_id)
     unchanged = present.address == address and present.subnet_id == subnet_id
     if present.subnet_id != subnet_id and len(interface.of_instance(tx, instance_id)) > 1:
@@ -403,13 +315,13 @@ def modify(
     """ModifyInstancesAttribute."""
     found = instance.get(tx, instance_id)
     if name is not None:
-        instance.check_name(name, instance.NEW_NAME_LIMIT)
+        instance_attributes.check_name(name, instance_attributes.NEW_NAME_LIMIT)
     if hostname is not None:
-        instance.check_hostname(hostname)
+        instance_attributes.check_hostname(hostname)
     if user_data is not None:
-        instance.check_user_data(user_data)
+        instance_attributes.check_user_data(user_data)
     if cam_role_name is not None:
-        instance.check_role(cam_role_name)
+        instance_attributes.check_role(cam_role_name)
     if group_ids:
         instance.check_groups(tx, group_ids)
         interface.modify(tx, found.interface_id, name=None, description=None, group_ids=group_ids)
@@ -423,12 +335,12 @@ def modify(
     )
     if hostname is not None and found.state == "RUNNING":
         # The page of ModifyInstancesAttribute: the instance is restarted at once.
-        _get_in(tx, instance_id, "RUNNING")
+        instance_state.get_in(tx, instance_id, "RUNNING")
         _restart_with(tx, changed, "ModifyInstancesAttribute", force=True)
     elif user_data is None:
         tx.put(changed)
     else:
-        settled = _get_changeable(tx, instance_id)
+        settled = instance_state.get_changeable(tx, instance_id)
         _begin(
             tx,
             replace(changed, operation=settled.operation),
@@ -440,7 +352,7 @@ def modify(
 def change_placement(tx: Transaction, instance_ids: tuple[str, ...], group_id: str) -> None:
     """ModifyInstancesDisasterRecoverGroup; an empty group id takes it out of its group."""
     for instance_id in instance_ids:
-        found = _get_changeable(tx, instance_id)
+        found = instance_state.get_changeable(tx, instance_id)
         if group_id:
             group = placement.get_for_instance(tx, group_id)
             if found.placement_group_id == group_id:

@@ -6,7 +6,18 @@ import uuid
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from localcloud.rules import disk, instance, interface, key_pair, placement, public_pool, subnet, tag
+from localcloud.rules import (
+    disk,
+    disk_types,
+    instance,
+    instance_attributes,
+    interface,
+    key_pair,
+    placement,
+    public_pool,
+    subnet,
+    tag,
+)
 from localcloud.rules.catalog import ZONES
 from localcloud.rules.instance import Instance
 from localcloud.rules.refusal import Refusal, TooManyValues, documented
@@ -66,21 +77,21 @@ def _check(tx: Transaction, request: RunRequest) -> subnet.Subnet:
         raise instance.ZoneMismatch(zone=request.zone, region=tx.region)
     instance.image(tx, request.image_id)
     instance.check_type(request.instance_type)
-    instance.check_name(request.name)
+    instance_attributes.check_name(request.name)
     if len(request.data_disks) > disk.ATTACHED_LIMIT:
         raise TooManyValues(name="DataDisks", count=len(request.data_disks), limit=disk.ATTACHED_LIMIT)
     for wanted in (request.system_disk, *request.data_disks):
-        if wanted.type not in disk.SIZES:
-            raise disk.DiskUnavailable(type=wanted.type)
-        disk.check_name(wanted.name, disk.NAME_LIMIT_AT_BIRTH)
+        if wanted.type not in disk_types.SIZES:
+            raise disk_types.DiskUnavailable(type=wanted.type)
+        disk_types.check_name(wanted.name, disk_types.NAME_LIMIT_AT_BIRTH)
     for data in request.data_disks:
-        if data.type == "CLOUD_SSD" and data.size_gib < disk.SIZES["CLOUD_SSD"][0]:
-            raise disk.SsdTooSmall(size=data.size_gib)
-        disk.check_size(data.type, data.size_gib)
+        if data.type == "CLOUD_SSD" and data.size_gib < disk_types.SIZES["CLOUD_SSD"][0]:
+            raise disk_types.SsdTooSmall(size=data.size_gib)
+        disk_types.check_size(data.type, data.size_gib)
     if request.hostname:
-        instance.check_hostname(request.hostname)
-    instance.check_user_data(request.user_data)
-    instance.check_role(request.cam_role_name)
+        instance_attributes.check_hostname(request.hostname)
+    instance_attributes.check_user_data(request.user_data)
+    instance_attributes.check_role(request.cam_role_name)
     for key_id in request.key_ids:
         key_pair.get_for_instance(tx, key_id)
     if request.placement_group_id:
@@ -98,7 +109,7 @@ def _check(tx: Transaction, request: RunRequest) -> subnet.Subnet:
 
 
 def run_instance(tx: Transaction, request: RunRequest, operation_id: str) -> Instance:
-    """A new instance, PENDING; the world boots it."""
+    """A new instance, PENDING; the infrastructure boots it."""
     place = _check(tx, request)
     instance_id = tx.new_id("ins")
     primary = interface.create_primary(
@@ -168,8 +179,8 @@ def _give_data_disk(tx: Transaction, request: RunRequest, data: DiskRequest, ins
 def _default_hostname(name: str, address: IPv4Address) -> str:
     """The name where it may be one, else as the real images do it: VM-4-20-debian."""
     try:
-        instance.check_hostname(name)
-    except instance.HostNameIllegal:
+        instance_attributes.check_hostname(name)
+    except instance_attributes.HostNameIllegal:
         octets = str(address).split(".")
         return f"VM-{octets[2]}-{octets[3]}-debian"
     return name

@@ -18,7 +18,7 @@ class Timing:
     disk_s: float = 0.0  # ATTACHING, DETACHING, EXPANDING
     interface_s: float = 0.0  # an ENI's PENDING, ATTACHING, DETACHING
     load_balancer_s: float = 0.0  # every write of the CLB is a task
-    # A real HAVIP "may take 10 seconds" to move. The world delays the traffic by this, and tells the
+    # A real HAVIP "may take 10 seconds" to move. The infrastructure delays the traffic by this, and tells the
     # records when the new holder has it.
     havip_takeover_s: float = 0.0
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from localcloud.rules import alarm, tag
-from localcloud.rules.alarm import AlarmNotice, AlarmPolicy
+from localcloud.rules import alarm, alarm_notice, tag
+from localcloud.rules.alarm import AlarmPolicy
+from localcloud.rules.alarm_notice import AlarmNotice
 from localcloud.rules.records import beijing_time
 from localcloud.rules.refusal import InvalidParameterValue
 from localcloud.services import tagging
@@ -66,11 +67,18 @@ def _notice(call: Call, notice_id: str) -> AlarmNotice:
     )
 
 
-@action("monitor", "CreateAlarmNotice", alarm.ModuleUnknown, alarm.NameTooLong, alarm.ReceiversWrong, *tag.RULES)
+@action(
+    "monitor",
+    "CreateAlarmNotice",
+    alarm.ModuleUnknown,
+    alarm_notice.NameTooLong,
+    alarm_notice.ReceiversWrong,
+    *tag.RULES,
+)
 def create_alarm_notice(call: Call) -> Answer:
     """Create a notice."""
     _check_module(call)
-    return {"NoticeId": alarm.create_notice(call.tx, _notice(call, ""), tagging.given(call.parameters)).id}
+    return {"NoticeId": alarm_notice.create(call.tx, _notice(call, ""), tagging.given(call.parameters)).id}
 
 
 @action("monitor", "DescribeAlarmNotices", alarm.ModuleUnknown)
@@ -88,29 +96,29 @@ def describe_alarm_notices(call: Call) -> Answer:
     return {"TotalCount": len(found), "Notices": [_show_notice(call, one) for one in _page(call, found)]}
 
 
-@action("monitor", "DescribeAlarmNotice", alarm.ModuleUnknown, alarm.NoticeNotFound)
+@action("monitor", "DescribeAlarmNotice", alarm.ModuleUnknown, alarm_notice.NoticeNotFound)
 def describe_alarm_notice(call: Call) -> Answer:
     """Show one notice."""
     _check_module(call)
-    return {"Notice": _show_notice(call, alarm.get_notice(call.tx, call.parameters.text("NoticeId")))}
+    return {"Notice": _show_notice(call, alarm_notice.get(call.tx, call.parameters.text("NoticeId")))}
 
 
 @action(
     "monitor",
     "ModifyAlarmNotice",
     alarm.ModuleUnknown,
-    alarm.NoticeNotFound,
-    alarm.NameTooLong,
-    alarm.ReceiversWrong,
+    alarm_notice.NoticeNotFound,
+    alarm_notice.NameTooLong,
+    alarm_notice.ReceiversWrong,
 )
 def modify_alarm_notice(call: Call) -> Answer:
     """Give a notice anew."""
     _check_module(call)
-    alarm.change_notice(call.tx, _notice(call, call.parameters.text("NoticeId")))
+    alarm_notice.change(call.tx, _notice(call, call.parameters.text("NoticeId")))
     return {}
 
 
-@action("monitor", "DeleteAlarmNotices", alarm.ModuleUnknown, alarm.NoticeNotFound, alarm.NoticeInUse)
+@action("monitor", "DeleteAlarmNotices", alarm.ModuleUnknown, alarm_notice.NoticeNotFound, alarm.NoticeInUse)
 def delete_alarm_notices(call: Call) -> Answer:
     """Delete notices that no policy sends."""
     _check_module(call)
@@ -132,7 +140,7 @@ def _show_policy(call: Call, policy: AlarmPolicy) -> Answer:
         "Condition": policy.condition or {"IsUnionRule": 0, "Rules": []},
         "EventCondition": policy.event_condition or {"Rules": []},
         "NoticeIds": list(policy.notice_ids),
-        "Notices": [_show_notice(call, alarm.get_notice(call.tx, notice_id)) for notice_id in policy.notice_ids],
+        "Notices": [_show_notice(call, alarm_notice.get(call.tx, notice_id)) for notice_id in policy.notice_ids],
         "TriggerTasks": list(policy.trigger_tasks),
         "LastEditUin": ACCOUNT,
         "UpdateTime": int(policy.updated),
@@ -157,12 +165,12 @@ def _flag(value: int | None, default: int) -> bool:
     "monitor",
     "CreateAlarmPolicy",
     alarm.ModuleUnknown,
-    alarm.NameTooLong,
+    alarm_notice.NameTooLong,
     alarm.PolicyNeedsCondition,
     alarm.MonitorTypeUnknown,
     alarm.RemarkIllegal,
     alarm.ConditionWrong,
-    alarm.NoticeNotFound,
+    alarm_notice.NoticeNotFound,
     alarm.TooManyNotices,
     *tag.RULES,
 )
@@ -221,7 +229,7 @@ def describe_alarm_policies(call: Call) -> Answer:
     "ModifyAlarmPolicyInfo",
     alarm.ModuleUnknown,
     alarm.PolicyNotFound,
-    alarm.NameTooLong,
+    alarm_notice.NameTooLong,
     alarm.RemarkIllegal,
 )
 def modify_alarm_policy_info(call: Call) -> Answer:
@@ -275,7 +283,7 @@ def modify_alarm_policy_condition(call: Call) -> Answer:
     "ModifyAlarmPolicyNotice",
     alarm.ModuleUnknown,
     alarm.PolicyNotFound,
-    alarm.NoticeNotFound,
+    alarm_notice.NoticeNotFound,
     alarm.TooManyNotices,
 )
 def modify_alarm_policy_notice(call: Call) -> Answer:

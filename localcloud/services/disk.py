@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from localcloud.rules import disk, instance, tag
+from localcloud.rules import disk, disk_types, instance, tag
 from localcloud.rules.catalog import ZONES
 from localcloud.rules.disk import Disk
 from localcloud.rules.records import beijing_time
@@ -42,10 +42,10 @@ def show(call: Call, found: Disk) -> Answer:
 @action(
     "cbs",
     "CreateDisks",
-    disk.DiskTypeUnknown,
-    disk.DiskSizeOutOfRange,
-    disk.DiskSizeOutOfStep,
-    disk.DiskNameTooLong,
+    disk_types.DiskTypeUnknown,
+    disk_types.DiskSizeOutOfRange,
+    disk_types.DiskSizeOutOfStep,
+    disk_types.DiskNameTooLong,
     *tag.RULES,
 )
 def create_disks(call: Call) -> Answer:
@@ -60,8 +60,8 @@ def create_disks(call: Call) -> Answer:
         raise InvalidParameterValue(name="Placement.Zone", value=zone, wanted=f"a zone of {call.region}")
     count = given.integer_in("DiskCount", 1, CREATED_AT_ONCE, default=1)
     name, size_gib = given.find_text("DiskName") or "", given.integer("DiskSize")
-    disk.check_alone(kind, size_gib)
-    disk.check_name(name, disk.NAME_LIMIT)
+    disk_types.check_alone(kind, size_gib)
+    disk_types.check_name(name, disk_types.NAME_LIMIT)
     made = [
         disk.create(
             call.tx,
@@ -149,8 +149,8 @@ def detach_disks(call: Call) -> Answer:
     disk.DiskNotFound,
     disk.DiskBusy,
     disk.DiskShrinks,
-    disk.DiskSizeOutOfRange,
-    disk.DiskSizeOutOfStep,
+    disk_types.DiskSizeOutOfRange,
+    disk_types.DiskSizeOutOfStep,
     disk.DiskNotResizable,
 )
 def resize_disk(call: Call) -> Answer:
@@ -160,7 +160,7 @@ def resize_disk(call: Call) -> Answer:
     return {}
 
 
-@action("cbs", "ModifyDiskAttributes", disk.DiskNotFound, disk.DiskNameTooLong)
+@action("cbs", "ModifyDiskAttributes", disk.DiskNotFound, disk_types.DiskNameTooLong)
 def modify_disk_attributes(call: Call) -> Answer:
     """Change disks' names, or whether they go with their instance."""
     given = call.parameters

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from localcloud.rules import address, disk, instance, interface, key_pair, placement
+from localcloud.rules import address, disk, disk_types, instance, instance_attributes, interface, key_pair, placement
 from localcloud.rules.instance import Instance
 from localcloud.rules.records import iso_time
 from localcloud.rules.refusal import InvalidParameterValue, Refusal, assumed, documented
@@ -67,12 +67,12 @@ _RUN_RULES = (
     instance.SubnetInOtherZone,
     instance.AddressNotInSubnet,
     instance.AddressInUse,
-    instance.UserDataTooLong,
-    instance.UserDataNotBase64,
-    instance.HostNameIllegal,
-    instance.NameTooLong,
+    instance_attributes.UserDataTooLong,
+    instance_attributes.UserDataNotBase64,
+    instance_attributes.HostNameIllegal,
+    instance_attributes.NameTooLong,
     instance.NoAddressLeft,
-    instance.RoleNameMalformed,
+    instance_attributes.RoleNameMalformed,
     PublicAddressWithoutBandwidth,
     key_pair.KeyPairUnknown,
     key_pair.KeyPairIdMalformed,
@@ -80,11 +80,11 @@ _RUN_RULES = (
     placement.PlacementGroupFull,
     instance.GroupNotFound,
     instance.TooManyGroups,
-    disk.DiskUnavailable,
-    disk.DiskSizeOutOfRange,
-    disk.DiskSizeOutOfStep,
-    disk.SsdTooSmall,
-    disk.DiskNameTooLong,
+    disk_types.DiskUnavailable,
+    disk_types.DiskSizeOutOfRange,
+    disk_types.DiskSizeOutOfStep,
+    disk_types.SsdTooSmall,
+    disk_types.DiskNameTooLong,
     *tagging.MACHINE_RULES,
 )
 

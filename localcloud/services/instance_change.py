@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from localcloud.rules import disk, instance, instance_change, interface, key_pair, placement
+from localcloud.rules import (
+    disk_types,
+    instance,
+    instance_attributes,
+    instance_change,
+    instance_state,
+    interface,
+    key_pair,
+    placement,
+)
 from localcloud.rules.refusal import InvalidParameterValue, Refusal, documented
 from localcloud.services.actions import Answer, Call, action
 from localcloud.services.instance import BANDWIDTH_MBPS, PasswordNotEmulated
@@ -48,27 +57,27 @@ _COMPANIONS = frozenset({"InstanceIds", "AutoReboot", "CamRoleType"})
 _STATES = (
     instance.InstanceNotFound,
     instance.InstanceIdMalformed,
-    instance_change.InstanceBusy,
-    instance_change.InstanceIsPending,
-    instance_change.InstanceIsStarting,
-    instance_change.InstanceIsStopping,
-    instance_change.InstanceIsRebooting,
-    instance_change.InstanceIsTerminating,
-    instance_change.InstanceLaunchFailed,
+    instance_state.InstanceBusy,
+    instance_state.InstanceIsPending,
+    instance_state.InstanceIsStarting,
+    instance_state.InstanceIsStopping,
+    instance_state.InstanceIsRebooting,
+    instance_state.InstanceIsTerminating,
+    instance_state.InstanceLaunchFailed,
 )
 
 
-_CHANGE = (*_STATES, instance_change.StoppedWithoutCharge)
+_CHANGE = (*_STATES, instance_state.StoppedWithoutCharge)
 
 
-@action("cvm", "StartInstances", *_STATES, instance_change.InstanceIsRunning)
+@action("cvm", "StartInstances", *_STATES, instance_state.InstanceIsRunning)
 def start_instances(call: Call) -> Answer:
     """Start stopped instances."""
     instance_change.start(call.tx, call.parameters.required_texts("InstanceIds"))
     return {}
 
 
-@action("cvm", "StopInstances", *_STATES, instance_change.InstanceIsStopped, TwoStopTypes)
+@action("cvm", "StopInstances", *_STATES, instance_state.InstanceIsStopped, TwoStopTypes)
 def stop_instances(call: Call) -> Answer:
     """Stop running instances."""
     given = call.parameters
@@ -93,7 +102,7 @@ def _is_hard(given: Parameters, old: str) -> bool:
     return kind == "HARD"
 
 
-@action("cvm", "RebootInstances", *_STATES, instance_change.InstanceIsStopped, TwoStopTypes)
+@action("cvm", "RebootInstances", *_STATES, instance_state.InstanceIsStopped, TwoStopTypes)
 def reboot_instances(call: Call) -> Answer:
     """Reboot running instances."""
     given = call.parameters
@@ -114,7 +123,7 @@ def terminate_instances(call: Call) -> Answer:
     *_CHANGE,
     instance_change.TypeNotOffered,
     instance_change.SystemDiskTypeFixed,
-    instance_change.InstanceIsRunning,
+    instance_state.InstanceIsRunning,
 )
 def reset_instances_type(call: Call) -> Answer:
     """Change the size of instances; running ones need ForceStop, and are restarted."""
@@ -130,9 +139,9 @@ def reset_instances_type(call: Call) -> Answer:
     *_CHANGE,
     instance.ImageNotFound,
     instance.ImageIdMalformed,
-    instance.HostNameIllegal,
-    instance.UserDataNotBase64,
-    instance.UserDataTooLong,
+    instance_attributes.HostNameIllegal,
+    instance_attributes.UserDataNotBase64,
+    instance_attributes.UserDataTooLong,
     instance_change.SystemDiskTypeFixed,
     key_pair.KeyPairUnknown,
     key_pair.KeyPairIdMalformed,
@@ -159,12 +168,12 @@ def reset_instance(call: Call) -> Answer:
     "cvm",
     "ResizeInstanceDisks",
     *_CHANGE,
-    instance_change.InstanceIsRunning,
+    instance_state.InstanceIsRunning,
     instance_change.SystemDiskShrinks,
     instance_change.SystemDiskTypeGiven,
     instance_change.DataDiskElastic,
     OneOfTheDisks,
-    disk.DiskSizeOutOfRange,
+    disk_types.DiskSizeOutOfRange,
 )
 def resize_instance_disks(call: Call) -> Answer:
     """Let an instance's system disk grow; a running one needs ForceStop."""
@@ -202,7 +211,7 @@ def reset_instances_internet_max_bandwidth(call: Call) -> Answer:
     "cvm",
     "ModifyInstancesVpcAttribute",
     *_CHANGE,
-    instance_change.InstanceIsRunning,
+    instance_state.InstanceIsRunning,
     instance.SubnetNotExist,
     instance.SubnetNotInVpc,
     instance.SubnetInOtherZone,
@@ -234,11 +243,11 @@ def modify_instances_vpc_attribute(call: Call) -> Answer:
     *_CHANGE,
     NothingToModify,
     SeveralToModify,
-    instance.RoleNameMalformed,
-    instance.NameTooLong,
-    instance.HostNameIllegal,
-    instance.UserDataNotBase64,
-    instance.UserDataTooLong,
+    instance_attributes.RoleNameMalformed,
+    instance_attributes.NameTooLong,
+    instance_attributes.HostNameIllegal,
+    instance_attributes.UserDataNotBase64,
+    instance_attributes.UserDataTooLong,
     instance.GroupNotFound,
     instance.TooManyGroups,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from localcloud.rules import instance, instance_change, key_pair, references
+from localcloud.rules import instance, instance_change, instance_state, key_pair, references
 from localcloud.rules.key_pair import KeyPair
 from localcloud.rules.records import iso_time
 from localcloud.services import tagging
@@ -117,9 +117,9 @@ def delete_key_pairs(call: Call) -> Answer:
     "AssociateInstancesKeyPairs",
     instance.InstanceNotFound,
     key_pair.KeyPairNotFound,
-    instance_change.InstanceBusy,
-    instance_change.InstanceIsRunning,
-    instance_change.StoppedWithoutCharge,
+    instance_state.InstanceBusy,
+    instance_state.InstanceIsRunning,
+    instance_state.StoppedWithoutCharge,
 )
 def associate_instances_key_pairs(call: Call) -> Answer:
     """Give instances key pairs; a running one needs ForceStop."""
@@ -135,9 +135,9 @@ def associate_instances_key_pairs(call: Call) -> Answer:
     "DisassociateInstancesKeyPairs",
     instance.InstanceNotFound,
     instance_change.KeyNotOnInstance,
-    instance_change.InstanceBusy,
-    instance_change.InstanceIsRunning,
-    instance_change.StoppedWithoutCharge,
+    instance_state.InstanceBusy,
+    instance_state.InstanceIsRunning,
+    instance_state.StoppedWithoutCharge,
 )
 def disassociate_instances_key_pairs(call: Call) -> Answer:
     """Take key pairs from instances; a running one needs ForceStop."""

@@ -67,7 +67,7 @@ def alarms_reach_somebody(alarms: AlarmsSettings, nodes: NodesSettings) -> Itera
 
 
 def an_external_database_has_its_passwords(data: DataSettings, credentials: CredentialsSettings) -> Iterator[Problem]:
-    if not data.external:
+    if not data.outside_group:
         return
     given = credentials.given
     needed = {"mariadbPassword": given.mariadb_password, "redisPassword": given.redis_password}

@@ -36,8 +36,8 @@ def main() -> int:
         key = Path(folder) / "key"
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
         try:
-            lab.world.listen(lab)
-            lab.world.open()
+            lab.infrastructure.listen(lab)
+            lab.infrastructure.open()
             lab.wish()
             for count, limit in _LIMITS.items():
                 times = [max(_boot(lab, ("ann", "bob")[:count], key)) for _ in range(options.rounds)]
@@ -52,12 +52,14 @@ def main() -> int:
 
 def _boot(lab: Lab, names: tuple[str, ...], key: Path) -> list[float]:
     for name in names:
-        lab.world.destroy_machine(PLACES[name].instance_id)
+        lab.infrastructure.destroy_machine(PLACES[name].instance_id)
     times: list[float] = []
 
     def boot(name: str) -> None:
         began = time.monotonic()
-        lab.world.start_machine(replace(lab.spec(name), public_keys=(key.with_suffix(".pub").read_text().strip(),)))
+        lab.infrastructure.start_machine(
+            replace(lab.spec(name), public_keys=(key.with_suffix(".pub").read_text().strip(),))
+        )
         words = ["ssh", "-i", str(key), "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]
         words += ["-o", "BatchMode=yes", "-o", "ConnectTimeout=1", f"debian@{PLACES[name].address}", "true"]
         while lab.operator(*words).returncode:

@@ -23,9 +23,9 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "localcloud"), str(Pat
 
 from network.lab import ANYWHERE, PLACES, PUBLIC, Lab
 
+from localcloud.infrastructure import Rule, SecurityGroup
 from localcloud.network import names
 from localcloud.network.links import links_inside
-from localcloud.world import Rule, SecurityGroup
 
 _NEAR, _FAR = IPv4Address("198.51.100.129"), IPv4Address("198.51.100.130")
 _SERVER = """
@@ -74,11 +74,13 @@ def _prepare(lab: Lab) -> None:
     lab.wish(rules=(_group(()),), groups={"ann": ("sg-bench",)}, bandwidth_mbps=0)
     lab.announce("ann")
     # The plain way: one veth from the client to the machine, past the whole network.
-    with links_inside(lab.world.namespaces, names.INTERNET) as links:
-        links.ensure_pair("plain", peer="plain", peer_namespace=lab.world.namespaces.path(PLACES["ann"].instance_id))
+    with links_inside(lab.infrastructure.namespaces, names.INTERNET) as links:
+        links.ensure_pair(
+            "plain", peer="plain", peer_namespace=lab.infrastructure.namespaces.path(PLACES["ann"].instance_id)
+        )
         links.set_up("plain")
         links.add_address("plain", _NEAR, 30)
-    with links_inside(lab.world.namespaces, PLACES["ann"].instance_id) as links:
+    with links_inside(lab.infrastructure.namespaces, PLACES["ann"].instance_id) as links:
         links.set_up("plain")
         links.add_address("plain", _FAR, 30)
 

@@ -48,7 +48,8 @@ class Group:
         try:
             self._power_cycle()
             self._deploy()
-        except (AssertionError, subprocess.TimeoutExpired):
+        except (AssertionError, subprocess.TimeoutExpired) as error:
+            print(f"The group is made from nothing: {error}")
             self.lab.localcloud("down")
             shutil.rmtree(ROOT / ".tandem" / self.lab.name, ignore_errors=True)
             self.lab.localcloud("up", timeout_s=900)

@@ -37,10 +37,11 @@ class Run:
 
 @dataclass
 class Project:
-    """A copy of the project in a directory, and the stack `local` of it."""
+    """A copy of the project in a directory, and a stack of it."""
 
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
+    stack: str = "local"
 
     @classmethod
     def copy(cls, folder: Path, *more: str) -> Self:
@@ -61,11 +62,11 @@ class Project:
     def configure(self, config: dict[str, Any]) -> None:
         """Write the stack's settings."""
         (self.folder / "stacks").mkdir(exist_ok=True)
-        (self.folder / "stacks" / "Pulumi.local.yaml").write_text(yaml.safe_dump({"config": config}))
+        (self.folder / "stacks" / f"Pulumi.{self.stack}.yaml").write_text(yaml.safe_dump({"config": config}))
 
     def start(self, *words: str, terminal: int | None = None) -> subprocess.Popen[str]:
         """`tandem ...` on the stack, in a session of its own, on a terminal or with its output in a pipe."""
-        command = [sys.executable, "-m", "operations.main", *words, "--stack", "local"]
+        command = [sys.executable, "-m", "operations.main", *words, "--stack", self.stack]
         if terminal is not None:
             return self._start(command, {"PYTHONPATH": str(self.folder), "TERM": "xterm-256color"}, terminal)
         return self._start(command, {"PYTHONPATH": str(self.folder), "NO_COLOR": "1"})

@@ -7,10 +7,13 @@ import pty
 import re
 import signal
 import subprocess
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from operations.cli import find_cli
 from tests.engine.little import LittleProject
 from tests.engine.project import kill_all
 
@@ -206,23 +209,99 @@ def test_an_interrupted_up_finishes_its_steps_and_begins_no_other(project: Littl
     assert set(project.resources()) == {"a"}
 
 
+class Terminal:
+    """A person at a terminal."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._seen = b""
+
+    def read_until(self, text: str) -> None:
+        while text.encode() not in self._seen:
+            assert self._read(), self._seen
+
+    def read_to_the_end(self) -> str:
+        while self._read():
+            pass
+        return self._seen.decode()
+
+    def write(self, text: str) -> None:
+        os.write(self._descriptor, text.encode())
+
+    def _read(self) -> bool:
+        try:
+            chunk = os.read(self._descriptor, 65536)
+        except OSError:  # how a terminal says that its last user has gone
+            return False
+        self._seen += chunk
+        return bool(chunk)
+
+
+@contextmanager
+def on_a_terminal(project: LittleProject, word: str) -> Generator[tuple[subprocess.Popen[str], Terminal]]:
+    """`tandem WORD` on a terminal of its own."""
+    controller, terminal = pty.openpty()
+    process = project.start(word, terminal=terminal)
+    os.close(terminal)
+    try:
+        yield process, Terminal(controller)
+    finally:
+        os.close(controller)
+
+
 def test_a_terminal_gets_pulumis_live_display(project: LittleProject) -> None:
     project.write('Thing("a", sleep_s=2)')
-    controller, terminal = pty.openpty()
-    process = project.start("up", terminal=terminal)
-    os.close(terminal)
-    seen = b""
-    try:
-        while chunk := os.read(controller, 65536):
-            seen += chunk
-    except OSError:  # how a terminal says that its last user has gone
-        pass
-    os.close(controller)
-    assert process.wait(60) == 0, seen
-    text = seen.decode()
+    with on_a_terminal(project, "up") as (process, terminal):
+        text = terminal.read_to_the_end()
+    assert process.wait(60) == 0, text
     assert "\x1b[" in text  # colours, and lines that are written over
     assert "creating (" in text  # the seconds that count up while a step runs
     assert "1 created" not in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text).split("Resources:")[0]
+
+
+@pytest.fixture
+def own_stack(tmp_path: Path) -> LittleProject:
+    """A stack that lives in a backend of the person's own."""
+    project = LittleProject.copy(tmp_path / "project")
+    project.stack = "prod"
+    backend = tmp_path / "backend"
+    backend.mkdir()
+    project.environment = {"PULUMI_BACKEND_URL": backend.as_uri(), "PULUMI_CONFIG_PASSPHRASE": "of a test"}
+    project.write('Thing("a", value="one"); pulumi.export("word", "said")')
+    return project
+
+
+def init(project: LittleProject) -> None:
+    pulumi = str(find_cli(os.environ) / "pulumi")
+    environment = {**os.environ, **project.environment}
+    subprocess.run([pulumi, "stack", "init", "prod"], cwd=project.folder, env=environment, check=True)
+
+
+def test_a_stack_that_does_not_exist_is_not_created_on_the_quiet(own_stack: LittleProject) -> None:
+    said = own_stack.fail("up", "--yes")
+    assert "there is no stack prod" in said
+    assert "stack init prod" in said
+
+
+def test_a_stack_in_a_backend_of_ones_own_is_deployed_when_told_so(own_stack: LittleProject) -> None:
+    init(own_stack)
+    assert "--yes" in own_stack.fail("up")
+    assert own_stack.done() == []
+    assert "2 created" in own_stack.succeed("up", "--yes")
+    assert own_stack.succeed("outputs", "word") == "said\n"
+    assert not (own_stack.folder / ".tandem").exists()
+    assert "2 deleted" in own_stack.succeed("destroy", "--yes")
+
+
+def test_on_a_terminal_pulumi_shows_a_preview_and_asks(own_stack: LittleProject) -> None:
+    init(own_stack)
+    with on_a_terminal(own_stack, "up") as (process, terminal):
+        terminal.read_until("Do you want to perform this update?")
+        assert own_stack.done() == []
+        terminal.write("yes\r")
+        assert "created" in terminal.read_to_the_end()
+    assert process.wait(60) == 0
+    assert own_stack.done() == ["create a"]
 
 
 def test_the_lock_of_a_running_up_can_be_cancelled(project: LittleProject) -> None:

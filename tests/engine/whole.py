@@ -5,7 +5,9 @@ The boundary to nodes (rollout, host keys, health) is replaced by boundary/*.py.
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -50,7 +52,7 @@ class WholeProject(Project):
         return {each["urn"]: (each.get("id"), each.get("modified")) for each in self.state().get("resources") or []}
 
     def objects(self) -> set[str]:
-        """The ids of all that is something in the world: components and providers are not."""
+        """The ids of all that is something in the infrastructure: components and providers are not."""
         return {id_ for urn, (id_, _) in self.records().items() if id_ and "pulumi:providers:" not in urn}
 
     def asked(self) -> list[str]:
@@ -70,10 +72,20 @@ def whole_project(folder: Path) -> Generator[WholeProject]:
         # What the stand-in defines again is its own; `tandem` needs the rest.
         module.write_text(module.read_text() + stand_in.read_text().replace("from __future__ import annotations\n", ""))
     with running_cloud(folder) as cloud:
-        project.environment = with_plugins(cloud.environment, folder / "plugins")
-        project.environment.pop("PATH")
+        project.environment = _environment(cloud, folder)
         project.cloud = cloud
         yield project
+
+
+def _environment(cloud: Cloud, folder: Path) -> dict[str, str]:
+    """What leads the provider plugins to the cloud: localcloud's, or the real ones where they are on the PATH."""
+    environment = cloud.environment
+    if shutil.which("pulumi-resource-tencentcloud"):
+        # The real one puts a service's name before the domain. A proxy needs no address for these names.
+        real = {"TENCENTCLOUD_DOMAIN": "localcloud.test", "HTTP_PROXY": f"http://{cloud.address}", "NO_PROXY": ""}
+        environment = {**environment, **real}
+    plugins = with_plugins({**environment, "PATH": os.environ["PATH"]}, folder / "plugins")
+    return {**environment, "LOCALCLOUD_PLUGINS": plugins["LOCALCLOUD_PLUGINS"]}
 
 
 def settings(changes: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import re
 import shlex
 import shutil
 import sys
@@ -12,11 +13,12 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
+from operations.cli import find_cli
 from tests.fresh.client_settings import read_client_settings
 from tests.fresh.host import find_running_clouds, remove_leftovers
 from tests.fresh.machine import FreshMachine
 from tests.fresh.readme import README, find_commands
-from tests.fresh.root import clone, make_root
+from tests.fresh.root import clone, make_root, warm
 
 REPOSITORY = README.parent
 RESULTS = REPOSITORY / ".tandem" / "fresh"
@@ -46,6 +48,7 @@ def main() -> int:
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/test-fresh", description=__doc__)
     parser.add_argument("--only", metavar="TESTS", help="instead of `make test`: only these, as pytest takes them")
+    parser.add_argument("--warm", action="store_true", help="with this host's pulumi and images: a quick try")
     parser.add_argument("--keep", action="store_true", help="keep the fresh machine's files")
     parser.add_argument("--beside", action="store_true", help="beside a running localcloud: figures mean nothing")
     return parser.parse_args(arguments)
@@ -57,21 +60,26 @@ def _try(directory: Path, options: argparse.Namespace) -> int:
     print("fresh: making a minimal Debian 12 ...", flush=True)
     make_root(root, settings)
     commit = clone(REPOSITORY, root)
+    if options.warm:
+        warm(root, find_cli(os.environ) / "pulumi")
     commands = find_commands(README.read_text())
     if options.only is not None:
         commands = [f"{line} TESTS={shlex.quote(options.only)}" if line == "make test" else line for line in commands]
     log = directory / "log"
-    log.write_text(
-        f"fresh: commit {commit}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {os.cpu_count()} CPUs, "
-        f"Linux {platform.release()}\n"
-    )
+    began = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {os.cpu_count()} CPUs, Linux {platform.release()}"
+    log.write_text(f"fresh: commit {commit}{' (warm)' if options.warm else ''}, {began}\n")
     code = FreshMachine(root, {**settings.environment, "LOCALCLOUD_NAME": CLOUD}).run(commands, log)
     RESULTS.mkdir(parents=True, exist_ok=True)
     result = RESULTS / f"{commit[:12]}.log"
     shutil.copyfile(log, result)
-    print("\n".join(line for line in log.read_text(errors="replace").splitlines() if line.startswith("fresh: ")))
+    print("\n".join(_summary(log.read_text(errors="replace"))))
     print(f"log: {result}")
     return code
+
+
+def _summary(log: str) -> list[str]:
+    """What a page of measurements needs: commit, host, seconds of each command and pytest's own count."""
+    return [line for line in log.splitlines() if re.match(r"fresh: |(=+ )?\d+ (passed|failed)", line)]
 
 
 def _refuse(reason: str) -> int:

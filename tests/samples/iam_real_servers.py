@@ -302,6 +302,5 @@ def _deployment(release: Release) -> Deployment:
         keepalived=KeepalivedSettings(),
         iam=IamSettings(audit_interval_s=1),
         data=DataSettings(buffer_pool_mib=32),
-        subnet_cidr="127.0.0.0/24",
         release=release,
     )

@@ -60,7 +60,7 @@ class ApiError(ProviderError):
 
 
 class Api:
-    """Thread-safe: each thread has connections of its own."""
+    """Thread-safe: each thread has its own connections."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.region = endpoint.region
@@ -98,7 +98,7 @@ class Api:
     def _client(self, service: str) -> CommonClient:
         clients: dict[str, CommonClient] = self._local.__dict__.setdefault("clients", {})
         if service not in clients:
-            # The SDK trusts certifi's list alone; localcloud's CA is in the bundle that these variables name.
+            # The SDK trusts only certifi's list; localcloud's CA is in the bundle that these variables name.
             bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE")
             http = HttpProfile(
                 protocol=self._endpoint.protocol, endpoint=self._endpoint.host(service), certification=bundle

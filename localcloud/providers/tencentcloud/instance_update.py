@@ -50,7 +50,7 @@ def _project(api: Api, instance_id: str, old: Properties, new: Properties) -> No
 
 
 def _reset(api: Api, instance_id: str, old: Properties, new: Properties) -> None:
-    """A new image, or other agents: the system disk is made anew."""
+    """A new image, or other agents: the system disk is replaced."""
     del old
     services = ("SecurityService", "MonitorService", "AutomationService")
     api.cvm(

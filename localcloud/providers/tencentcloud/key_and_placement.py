@@ -73,7 +73,7 @@ def _delete_key(api: Api, key_id: str, outputs: Properties) -> None:
 
 
 def _without_comment(public_key: str) -> str:
-    """The state keeps the type and the key alone."""
+    """The state keeps only the type and the key."""
     return " ".join(public_key.split()[:2])
 
 

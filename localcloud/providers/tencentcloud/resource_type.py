@@ -20,7 +20,7 @@ class ResourceType:
     """Inputs are plain, with defaults filled in; names as in the Pulumi SDK's wire format."""
 
     schema: Schema
-    # The create call alone, and the id from its answer; `token` is an idempotency key.
+    # Only the create call, and the id from its answer; `token` is an idempotency key.
     create: Callable[[Api, Properties, str], str]
     # What the resource is now; None when it is gone. An import has an empty state.
     read: Callable[[Api, str, Properties], Properties | None]

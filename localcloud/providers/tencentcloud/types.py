@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from localcloud.providers.tencentcloud.alarms import ALARM_NOTICE, ALARM_POLICY, POLICY_BINDING
+from localcloud.providers.tencentcloud.alarm_notice import ALARM_NOTICE
+from localcloud.providers.tencentcloud.alarm_policy import ALARM_POLICY, POLICY_BINDING
 from localcloud.providers.tencentcloud.disk import STORAGE, STORAGE_ATTACHMENT
 from localcloud.providers.tencentcloud.dns import RECORD
 from localcloud.providers.tencentcloud.eip import EIP, EIP_ASSOCIATION

@@ -22,12 +22,12 @@ from tencentcloud.common.profile.http_profile import HttpProfile
 from localcloud.api.app import make_app
 from localcloud.api.gateway import Gateway
 from localcloud.api.request_path import find_action, run_action
+from localcloud.infrastructure import Infrastructure, NoInfrastructure
 from localcloud.reconcile.cloud import Cloud
 from localcloud.rules.catalog import IMAGES, Image
 from localcloud.rules.timing import SHORT, Timing
 from localcloud.rules.transaction import AccountType
 from localcloud.services.actions import VERSIONS
-from localcloud.world import PaperWorld, World
 
 REGION = "ap-guangzhou"
 ZONE = "ap-guangzhou-6"
@@ -68,14 +68,14 @@ class Direct:
 def running_cloud(
     path: Path | None = None,
     *,
-    world: World | None = None,
+    infrastructure: Infrastructure | None = None,
     timing: Timing = SHORT,
     seed: str = "0",
     images: tuple[Image, ...] = IMAGES,
     account: AccountType = "standard",
 ) -> Generator[Cloud]:
     """A started cloud that is closed at the end."""
-    cloud = Cloud(path, world or PaperWorld(), timing=timing, seed=seed, images=images, account=account)
+    cloud = Cloud(path, infrastructure or NoInfrastructure(), timing=timing, seed=seed, images=images, account=account)
     cloud.start()
     try:
         yield cloud

@@ -5,7 +5,18 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from localcloud.rules import client_token, disk, instance, instance_change, key_pair, placement, refusal, run_instances
+from localcloud.rules import (
+    client_token,
+    disk_types,
+    instance,
+    instance_attributes,
+    instance_change,
+    instance_state,
+    key_pair,
+    placement,
+    refusal,
+    run_instances,
+)
 from localcloud.services import instance as instances
 from localcloud.services import instance_change as changes
 from localcloud.services import tagging
@@ -122,16 +133,16 @@ ROWS = [
     Row(instance.AddressNotInSubnet, lambda p: _run_at(p, "10.0.5.20")),
     Row(instance.AddressNotInSubnet, lambda p: _run_at(p, "10.0.4.1")),
     Row(instance.AddressInUse, _taken),
-    Row(instance.UserDataTooLong, lambda p: run(p, UserData=base64.b64encode(bytes(16385)).decode())),
-    Row(instance.UserDataNotBase64, lambda p: run(p, UserData="#!/bin/sh")),
-    Row(instance.HostNameIllegal, lambda p: run(p, HostName="-web")),
+    Row(instance_attributes.UserDataTooLong, lambda p: run(p, UserData=base64.b64encode(bytes(16385)).decode())),
+    Row(instance_attributes.UserDataNotBase64, lambda p: run(p, UserData="#!/bin/sh")),
+    Row(instance_attributes.HostNameIllegal, lambda p: run(p, HostName="-web")),
     Row(instance.GroupNotFound, lambda p: run(p, SecurityGroupIds=["sg-00000000"])),
     Row(instance.TooManyGroups, lambda p: run(p, SecurityGroupIds=[p.group_id] * 6)),
     Row(instance.NoAddressLeft, _no_address_left),
-    Row(disk.DiskUnavailable, lambda p: run(p, SystemDisk={"DiskType": "FLOPPY"})),
-    Row(instance.NameTooLong, lambda p: run(p, InstanceName="x" * 129)),
-    Row(instance.NameTooLong, lambda p: _modify(p, InstanceName="x" * 61)),
-    Row(instance.RoleNameMalformed, lambda p: run(p, CamRoleName="a role")),
+    Row(disk_types.DiskUnavailable, lambda p: run(p, SystemDisk={"DiskType": "FLOPPY"})),
+    Row(instance_attributes.NameTooLong, lambda p: run(p, InstanceName="x" * 129)),
+    Row(instance_attributes.NameTooLong, lambda p: _modify(p, InstanceName="x" * 61)),
+    Row(instance_attributes.RoleNameMalformed, lambda p: run(p, CamRoleName="a role")),
     Row(
         run_instances.PublicAddressWithoutBandwidth,
         lambda p: run(p, InternetAccessible={"PublicIpAssigned": True, "InternetMaxBandwidthOut": 0}),
@@ -139,11 +150,11 @@ ROWS = [
     Row(refusal.ParameterOutOfRange, lambda p: run(p, InternetAccessible={"InternetMaxBandwidthOut": 101})),
     Row(refusal.TooManyValues, lambda p: run(p, DisasterRecoverGroupIds=[spread(p), spread(p)])),
     Row(refusal.TooManyValues, lambda p: run(p, DataDisks=[DATA_DISK] * 21)),
-    Row(disk.DiskUnavailable, lambda p: run(p, DataDisks=[{"DiskSize": 50}])),
-    Row(disk.DiskSizeOutOfStep, lambda p: run(p, DataDisks=[DATA_DISK | {"DiskSize": 55}])),
-    Row(disk.DiskSizeOutOfRange, lambda p: run(p, SystemDisk={"DiskSize": 1025})),
-    Row(disk.SsdTooSmall, lambda p: run(p, DataDisks=[DATA_DISK | {"DiskType": "CLOUD_SSD", "DiskSize": 90}])),
-    Row(disk.DiskNameTooLong, lambda p: run(p, DataDisks=[DATA_DISK | {"DiskName": "名" * 129}])),
+    Row(disk_types.DiskUnavailable, lambda p: run(p, DataDisks=[{"DiskSize": 50}])),
+    Row(disk_types.DiskSizeOutOfStep, lambda p: run(p, DataDisks=[DATA_DISK | {"DiskSize": 55}])),
+    Row(disk_types.DiskSizeOutOfRange, lambda p: run(p, SystemDisk={"DiskSize": 1025})),
+    Row(disk_types.SsdTooSmall, lambda p: run(p, DataDisks=[DATA_DISK | {"DiskType": "CLOUD_SSD", "DiskSize": 90}])),
+    Row(disk_types.DiskNameTooLong, lambda p: run(p, DataDisks=[DATA_DISK | {"DiskName": "名" * 129}])),
     Row(key_pair.KeyPairUnknown, lambda p: run(p, LoginSettings={"KeyIds": ["skey-00000000"]})),
     Row(placement.PlacementGroupUnknown, lambda p: run(p, DisasterRecoverGroupIds=["ps-00000000"])),
     Row(tagging.MachineTagKeyIllegal, lambda p: _tagged(p, ("a*b", "x"))),
@@ -193,7 +204,7 @@ ROWS = [
         instance_change.SystemDiskTypeFixed,
         lambda p: ("cvm:ResetInstance", {"InstanceId": p.machine(SystemDisk={"DiskType": "CLOUD_TSSD"})}),
     ),
-    Row(instance_change.StoppedWithoutCharge, _stopped_without_charge),
+    Row(instance_state.StoppedWithoutCharge, _stopped_without_charge),
     Row(instance_change.InterfaceInTheWay, _moved_with_a_second_interface),
     Row(
         refusal.TooManyValues,
@@ -202,12 +213,12 @@ ROWS = [
             {"InstanceIds": [p.machine()], "SecurityGroupIds": [p.group_id, p.group_id]},
         ),
     ),
-    Row(instance_change.InstanceIsRunning, lambda p: ("cvm:StartInstances", {"InstanceIds": [p.machine()]})),
+    Row(instance_state.InstanceIsRunning, lambda p: ("cvm:StartInstances", {"InstanceIds": [p.machine()]})),
     Row(
-        instance_change.InstanceIsRunning,
+        instance_state.InstanceIsRunning,
         lambda p: ("cvm:ResetInstancesType", {"InstanceIds": [p.machine()], "InstanceType": "S5.LARGE8"}),
     ),
-    Row(instance_change.InstanceIsStopped, lambda p: ("cvm:RebootInstances", {"InstanceIds": [_stopped(p)]})),
+    Row(instance_state.InstanceIsStopped, lambda p: ("cvm:RebootInstances", {"InstanceIds": [_stopped(p)]})),
     Row(
         instance_change.SystemDiskShrinks,
         lambda p: (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from localcloud.rules import alarm, dns, refusal, tag
+from localcloud.rules import alarm, alarm_notice, dns, refusal, tag
 from localcloud.services import dns as names
 from localcloud.services import tag as tagging
 from tests.localcloud.api.place import Place
@@ -171,9 +171,9 @@ ROWS = [
     Row(tag.TooManyTags, _fifty_tags),
     row(alarm.ModuleUnknown, "monitor:DescribeAlarmPolicy", Module="moon", PolicyId="policy-00000000"),
     row(alarm.PolicyNotFound, "monitor:DeleteAlarmPolicy", **_MONITOR, PolicyIds=["policy-00000000"]),
-    row(alarm.NoticeNotFound, "monitor:DeleteAlarmNotices", **_MONITOR, NoticeIds=["notice-00000000"]),
+    row(alarm_notice.NoticeNotFound, "monitor:DeleteAlarmNotices", **_MONITOR, NoticeIds=["notice-00000000"]),
     Row(alarm.NoticeInUse, _sent_notice),
-    Row(alarm.NameTooLong, lambda _: _policy(PolicyName="x" * 61)),
+    Row(alarm_notice.NameTooLong, lambda _: _policy(PolicyName="x" * 61)),
     Row(alarm.PolicyNeedsCondition, lambda _: _policy(Condition=None)),
     Row(alarm.MonitorTypeUnknown, lambda _: _policy(MonitorType="MT_CUSTOM")),
     Row(alarm.RemarkIllegal, lambda _: _policy(Remark="two words")),
@@ -185,7 +185,7 @@ ROWS = [
         for wrong in ({"Operator": ">"}, {"NoticeFrequency": 60}, {"IsPowerNotice": 2}, {"RuleType": "FIXED"})
     ),
     Row(alarm.TooManyNotices, _four_notices),
-    *(Row(alarm.ReceiversWrong, lambda _, wrong=wrong: _notice_request(**wrong)) for wrong in _WRONG_NOTICES),
+    *(Row(alarm_notice.ReceiversWrong, lambda _, wrong=wrong: _notice_request(**wrong)) for wrong in _WRONG_NOTICES),
     *(
         Row(alarm.DimensionsWrong, lambda p, text=text: _binding(p, text))
         for text in ("ins-1", "[]", json.dumps({"eip": "203.0.113.10"}), json.dumps({"unInstanceId": "x", "eip": "y"}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from localcloud.rules import disk, instance_change, key_pair, placement, refusal
+from localcloud.rules import disk, disk_types, instance_change, key_pair, placement, refusal
 from tests.localcloud.api import refused
 from tests.localcloud.api.lab import PUBLIC_KEY, ZONE, public_key
 from tests.localcloud.api.place import Place
@@ -153,16 +153,16 @@ ROWS = [
     Row(placement.PlacementGroupNotEmpty, _placement_in_use),
     Row(placement.PlacementGroupFull, _full_placement),
     row(disk.DiskNotFound, "cbs:TerminateDisks", DiskIds=["disk-00000000"]),
-    Row(disk.DiskSizeOutOfRange, lambda _: _create(DiskType="CLOUD_SSD", DiskSize=10)),
-    Row(disk.DiskTypeUnknown, lambda _: _create(DiskType="FLOPPY", DiskSize=10)),
-    Row(disk.DiskTypeUnknown, lambda _: _create(DiskType="CLOUD_TSSD", DiskSize=50)),
-    Row(disk.DiskSizeOutOfStep, lambda _: _create(DiskType="CLOUD_PREMIUM", DiskSize=55)),
-    Row(disk.DiskNameTooLong, lambda _: _create(DiskName="名" * 21, DiskType="CLOUD_PREMIUM", DiskSize=50)),
+    Row(disk_types.DiskSizeOutOfRange, lambda _: _create(DiskType="CLOUD_SSD", DiskSize=10)),
+    Row(disk_types.DiskTypeUnknown, lambda _: _create(DiskType="FLOPPY", DiskSize=10)),
+    Row(disk_types.DiskTypeUnknown, lambda _: _create(DiskType="CLOUD_TSSD", DiskSize=50)),
+    Row(disk_types.DiskSizeOutOfStep, lambda _: _create(DiskType="CLOUD_PREMIUM", DiskSize=55)),
+    Row(disk_types.DiskNameTooLong, lambda _: _create(DiskName="名" * 21, DiskType="CLOUD_PREMIUM", DiskSize=50)),
     Row(refusal.ParameterOutOfRange, lambda _: _create(DiskCount=51, DiskType="CLOUD_PREMIUM", DiskSize=50)),
     Row(disk.TooManyDisks, _twenty_disks),
     Row(disk.DiskNotAttached, _of_another),
     row(refusal.TooManyValues, "cbs:DetachDisks", DiskIds=["disk-00000000"] * 11),
-    Row(disk.DiskSizeOutOfStep, lambda p: ("cbs:ResizeDisk", {"DiskId": refused.disk(p), "DiskSize": 55})),
+    Row(disk_types.DiskSizeOutOfStep, lambda p: ("cbs:ResizeDisk", {"DiskId": refused.disk(p), "DiskSize": 55})),
     Row(disk.DiskNotResizable, lambda p: ("cbs:ResizeDisk", {"DiskId": _system_disk(p), "DiskSize": 90})),
     Row(disk.DiskNotRefundable, lambda p: ("cbs:TerminateDisks", {"DiskIds": [_system_disk(p)]})),
     Row(disk.DiskShrinks, lambda p: ("cbs:ResizeDisk", {"DiskId": refused.disk(p), "DiskSize": 40})),

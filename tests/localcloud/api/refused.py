@@ -1,4 +1,4 @@
-"""Rows of the tables of refusals: a rule, and a request that it refuses, in a world prepared for it."""
+"""Rows of the tables of refusals: a rule, and a request that it refuses, in an infrastructure prepared for it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from localcloud.infrastructure import MachineSpec, NoInfrastructure
 from localcloud.reconcile.cloud import Cloud
 from localcloud.rules.refusal import Refusal
 from localcloud.rules.transaction import Key
-from localcloud.world import MachineSpec, PaperWorld
 from tests.localcloud.api.lab import ZONE
 from tests.localcloud.api.place import Place
 
@@ -36,8 +36,8 @@ def records(cloud: Cloud) -> tuple[dict[Key, object], dict[str, str]]:
     return {(kind, at): record for kind, of in store.records.items() for at, record in of.items()}, dict(store.facts)
 
 
-class HeldWorld(PaperWorld):
-    """A world in which a step of a machine can be held up, or made to fail."""
+class HeldInfrastructure(NoInfrastructure):
+    """An infrastructure in which a step of a machine can be held up, or made to fail."""
 
     def __init__(self) -> None:
         super().__init__()

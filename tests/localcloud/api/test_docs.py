@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from localcloud.api.reference import page
 from localcloud.commands.api import app
-from localcloud.rules import disk
+from localcloud.rules import disk, disk_types
 from localcloud.rules.refusal import ApiError
 from localcloud.services.actions import ACTIONS, VERSIONS
 from tests.localcloud.api.lab import Direct
@@ -52,7 +52,7 @@ def test_an_action_that_is_not_there_names_the_page(call: Direct) -> None:
 _OF_THE_OTHER_SERVICE = {
     ("cvm", disk.DiskNotFound),
     ("cvm", disk.DiskBusy),
-    ("cvm", disk.DiskTypeUnknown),
+    ("cvm", disk_types.DiskTypeUnknown),
     ("cvm", disk.DiskNotPortable),
 }
 

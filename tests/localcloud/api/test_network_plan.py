@@ -1,4 +1,4 @@
-"""From records to the network: what the world is told."""
+"""From records to the network: what the infrastructure is told."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
-from localcloud.world import NetworkPlan, PaperWorld
+from localcloud.infrastructure import NetworkPlan, NoInfrastructure
 from tests.localcloud.api.lab import Direct, running_cloud
 from tests.localcloud.api.place import Place
 from tests.localcloud.api.refused import associate, card, gateway, main_table, primary_card
@@ -101,7 +101,7 @@ def test_a_default_route_through_a_nat_gateway_gives_the_subnet_its_address(plac
     assert place.call("vpc:DescribeRouteTables")["RouteTableSet"][0]["RouteSet"] == []
 
 
-class Watched(PaperWorld):
+class Watched(NoInfrastructure):
     """Counts the plans that it was given."""
 
     def __init__(self) -> None:
@@ -115,35 +115,35 @@ class Watched(PaperWorld):
         self.plans.append(plan)
 
 
-def test_the_world_gets_a_plan_after_each_change_to_it_and_after_no_other() -> None:
-    world = Watched()
-    with running_cloud(world=world) as cloud:
+def test_the_infrastructure_gets_a_plan_after_each_change_to_it_and_after_no_other() -> None:
+    infrastructure = Watched()
+    with running_cloud(infrastructure=infrastructure) as cloud:
         call = Direct(cloud)
         place = Place.build(call)
         call.settle()
-        count = len(world.plans)
+        count = len(infrastructure.plans)
         call("vpc:ModifyVpcAttribute", VpcId=place.vpc_id, VpcName="renamed")
         call("vpc:DescribeVpcs")
         call.settle()
-        assert len(world.plans) == count
+        assert len(infrastructure.plans) == count
         place.machine()
-        assert world.plans[-1] == cloud.network_plan()
-        assert len(world.plans) > count
+        assert infrastructure.plans[-1] == cloud.network_plan()
+        assert len(infrastructure.plans) > count
 
 
 def test_a_plan_that_failed_is_tried_again_and_the_status_says_why() -> None:
-    world = Watched()
-    with running_cloud(world=world) as cloud:
+    infrastructure = Watched()
+    with running_cloud(infrastructure=infrastructure) as cloud:
         call = Direct(cloud)
         call.settle()
-        world.broken = True
+        infrastructure.broken = True
         Place.build(call)
         deadline = time.monotonic() + 10
         while not cloud.status()["network"]["error"]:
             assert time.monotonic() < deadline, cloud.status()
             time.sleep(0.01)
         assert "the bridge is gone" in cloud.status()["network"]["error"]
-        world.broken = False
+        infrastructure.broken = False
         call.settle()
         assert cloud.status()["network"]["error"] == ""
-        assert world.plans[-1] == cloud.network_plan()
+        assert infrastructure.plans[-1] == cloud.network_plan()

@@ -15,7 +15,7 @@ from localcloud.rules import (
     address_binding,
     address_charge,
     disk,
-    instance_change,
+    instance_state,
     interface,
     interface_attachment,
     nat,
@@ -36,7 +36,7 @@ from tests.localcloud.api import (
 )
 from tests.localcloud.api.lab import Direct, running_cloud
 from tests.localcloud.api.place import Place
-from tests.localcloud.api.refused import HeldWorld, Request, Row, card, other_subnet, records, row
+from tests.localcloud.api.refused import HeldInfrastructure, Request, Row, card, other_subnet, records, row
 from tests.localcloud.api.refused import disk as make_disk
 
 services.load()
@@ -133,70 +133,74 @@ def test_a_resource_that_is_changing_takes_no_other_change(slow_place: Place, en
 
 
 @pytest.fixture
-def held_place() -> Iterator[tuple[Place, HeldWorld]]:
-    world = HeldWorld()
-    with running_cloud(world=world) as cloud:
-        yield Place.build(Direct(cloud)), world
-        world.release()
+def held_place() -> Iterator[tuple[Place, HeldInfrastructure]]:
+    infrastructure = HeldInfrastructure()
+    with running_cloud(infrastructure=infrastructure) as cloud:
+        yield Place.build(Direct(cloud)), infrastructure
+        infrastructure.release()
 
 
 HELD: dict[type[Refusal], tuple[str, str]] = {
-    instance_change.InstanceIsPending: ("start", ""),
-    instance_change.InstanceIsStopping: ("stop", "StopInstances"),
-    instance_change.InstanceIsRebooting: ("stop", "RebootInstances"),
-    instance_change.InstanceIsTerminating: ("destroy", "TerminateInstances"),
+    instance_state.InstanceIsPending: ("start", ""),
+    instance_state.InstanceIsStopping: ("stop", "StopInstances"),
+    instance_state.InstanceIsRebooting: ("stop", "RebootInstances"),
+    instance_state.InstanceIsTerminating: ("destroy", "TerminateInstances"),
 }
 
 
 @pytest.mark.parametrize("refusal", HELD)
 def test_a_machine_that_is_on_its_way_takes_no_operation(
-    held_place: tuple[Place, HeldWorld], refusal: type[Refusal]
+    held_place: tuple[Place, HeldInfrastructure], refusal: type[Refusal]
 ) -> None:
-    place, world = held_place
+    place, infrastructure = held_place
     step, operation = HELD[refusal]
     if operation:
         instance_id = place.machine()
-        world.held.add(step)
+        infrastructure.held.add(step)
         place.call(f"cvm:{operation}", InstanceIds=[instance_id])
     else:
-        world.held.add(step)
+        infrastructure.held.add(step)
         instance_id = place.begin_machine()
     request = "cvm:TerminateInstances", {"InstanceIds": [instance_id]}
     _is_refused(place.call, Row(refusal, lambda _: request), request)
 
 
-def test_a_machine_that_is_starting_or_being_changed_takes_no_operation(held_place: tuple[Place, HeldWorld]) -> None:
-    place, world = held_place
+def test_a_machine_that_is_starting_or_being_changed_takes_no_operation(
+    held_place: tuple[Place, HeldInfrastructure],
+) -> None:
+    place, infrastructure = held_place
     first, second = place.machine(), place.machine()
     place.call("cvm:StopInstances", InstanceIds=[first])
     place.call.settle()
-    world.held.add("start")
+    infrastructure.held.add("start")
     place.call("cvm:StartInstances", InstanceIds=[first])
     starting = "cvm:StopInstances", {"InstanceIds": [first]}
-    _is_refused(place.call, row(instance_change.InstanceIsStarting, ""), starting)
+    _is_refused(place.call, row(instance_state.InstanceIsStarting, ""), starting)
     place.call("cvm:ResetInstancesType", InstanceIds=[second], InstanceType="S5.LARGE8", ForceStop=True)
     changing = "cvm:StopInstances", {"InstanceIds": [second]}
-    _is_refused(place.call, row(instance_change.InstanceBusy, ""), changing)
+    _is_refused(place.call, row(instance_state.InstanceBusy, ""), changing)
 
 
-def test_a_machine_that_did_not_come_up_says_why_and_is_only_terminated(held_place: tuple[Place, HeldWorld]) -> None:
-    place, world = held_place
-    world.failing = True
+def test_a_machine_that_did_not_come_up_says_why_and_is_only_terminated(
+    held_place: tuple[Place, HeldInfrastructure],
+) -> None:
+    place, infrastructure = held_place
+    infrastructure.failing = True
     instance_id = place.machine()
     shown = place.show(instance_id)
     assert shown["InstanceState"] == "LAUNCH_FAILED"
     assert "no room for another machine" in shown["LatestOperationErrorMsg"]
     start = "cvm:StartInstances", {"InstanceIds": [instance_id]}
-    _is_refused(place.call, row(instance_change.InstanceLaunchFailed, ""), start)
+    _is_refused(place.call, row(instance_state.InstanceLaunchFailed, ""), start)
     place.call("cvm:TerminateInstances", InstanceIds=[instance_id])
     place.call.settle()
     assert place.call("cvm:DescribeInstances")["TotalCount"] == 0
 
 
-def test_nothing_is_bound_to_a_machine_that_is_not_up(held_place: tuple[Place, HeldWorld]) -> None:
-    place, world = held_place
+def test_nothing_is_bound_to_a_machine_that_is_not_up(held_place: tuple[Place, HeldInfrastructure]) -> None:
+    place, infrastructure = held_place
     (address_id, _), interface_id = place.eip(), card(place, SecurityGroupIds=[place.group_id])
-    world.held.add("start")
+    infrastructure.held.add("start")
     instance_id = place.begin_machine()
     bind = "vpc:AssociateAddress", {"AddressId": address_id, "InstanceId": instance_id}
     _is_refused(place.call, row(address_binding.InstanceStateForbidsBinding, ""), bind)
@@ -309,9 +313,9 @@ ELSEWHERE: set[type[Refusal]] = {
 # Proved by the tests above that are not rows.
 ABOVE: set[type[Refusal]] = {
     *HELD,
-    instance_change.InstanceIsStarting,
-    instance_change.InstanceBusy,
-    instance_change.InstanceLaunchFailed,
+    instance_state.InstanceIsStarting,
+    instance_state.InstanceBusy,
+    instance_state.InstanceLaunchFailed,
     address_binding.InstanceStateForbidsBinding,
     interface_attachment.InstanceStateForbidsInterface,
     interface.InterfaceQuota,

@@ -18,7 +18,7 @@ from localcloud.rules.timing import Timing
 from tests.localcloud.api.lab import Direct, running_cloud
 from tests.localcloud.api.place import Place
 from tests.localcloud.api.process import ApiProcess
-from tests.localcloud.api.refused import HeldWorld, records
+from tests.localcloud.api.refused import HeldInfrastructure, records
 
 
 @pytest.fixture
@@ -98,15 +98,15 @@ def test_the_same_seed_gives_the_same_ids_and_another_seed_others() -> None:
 
 def test_what_was_under_way_is_finished_after_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "state.sqlite"
-    world = HeldWorld()
-    world.held |= {"start", "destroy"}
+    infrastructure = HeldInfrastructure()
+    infrastructure.held |= {"start", "destroy"}
     slow = Timing(address_s=0.3, nat_gateway_s=0.3, disk_s=0.3)
-    with running_cloud(path, world=world, timing=slow) as cloud:
+    with running_cloud(path, infrastructure=infrastructure, timing=slow) as cloud:
         call = Direct(cloud)
         place = Place.build(call)
         instance_id = place.begin_machine()
         address_id = call("vpc:AllocateAddresses")["AddressSet"][0]
-        world.release()
+        infrastructure.release()
         cloud.close = lambda: None  # the process dies here: nobody closes anything
         before = records(cloud)[0].keys()
     with running_cloud(path, timing=slow) as cloud:
@@ -114,7 +114,7 @@ def test_what_was_under_way_is_finished_after_a_restart(tmp_path: Path) -> None:
         assert records(cloud)[0].keys() >= {entry for entry in before if entry[0].__name__ not in {"Job", "Task"}}
         call.settle()
         assert call("cvm:DescribeInstances")["InstanceSet"][0]["InstanceState"] == "RUNNING"
-        assert cloud.world.running() == {instance_id}
+        assert cloud.infrastructure.running() == {instance_id}
         time.sleep(0.35)
         found = call("vpc:DescribeAddresses", AddressIds=[address_id])["AddressSet"][0]
         assert found["AddressStatus"] == "UNBIND"
@@ -126,7 +126,7 @@ def test_machines_that_should_run_and_do_not_are_started_after_a_restart(tmp_pat
         instance_id = Place.build(Direct(cloud)).machine()
     with running_cloud(path) as cloud:
         Direct(cloud).settle()
-        assert cloud.world.running() == {instance_id}
+        assert cloud.infrastructure.running() == {instance_id}
 
 
 def test_reset_forgets_everything_and_begins_to_count_anew(call: Direct) -> None:
@@ -134,5 +134,5 @@ def test_reset_forgets_everything_and_begins_to_count_anew(call: Direct) -> None
     call.cloud.reset()
     call.settle()
     assert records(call.cloud)[0] == {}
-    assert call.cloud.world.running() == frozenset()
+    assert call.cloud.infrastructure.running() == frozenset()
     assert _life(call) == first

@@ -7,8 +7,8 @@ from ipaddress import IPv4Address
 
 import pytest
 
+from localcloud.infrastructure import Disk, MachineSpec, NoInfrastructure
 from localcloud.rules.timing import REALISTIC, SHORT, Timing
-from localcloud.world import Disk, MachineSpec, PaperWorld
 from tests.localcloud.api.lab import Direct, running_cloud
 from tests.localcloud.api.place import Place
 from tests.localcloud.api.refused import associate, disk, primary_card
@@ -70,7 +70,7 @@ def test_an_address_is_created_bound_and_unbound_by_tasks() -> None:
 
 
 def test_a_change_takes_effect_in_time_without_a_request_that_asks() -> None:
-    """The world follows by itself: an EIP is bound in the network as soon as its task is done."""
+    """The infrastructure follows by itself: an EIP is bound in the network as soon as its task is done."""
     with running_cloud(timing=Timing(address_s=0.1)) as cloud:
         place = Place.build(Direct(cloud))
         address_id, ip = place.eip()
@@ -92,15 +92,15 @@ def test_a_disk_is_attached_and_grows_in_time() -> None:
         assert call("cbs:DescribeDisks", DiskIds=[disk_id])["DiskSet"][0]["DiskState"] == "ATTACHED"
 
 
-class _NoRoom(PaperWorld):
-    """A world whose machines take no disk."""
+class _NoRoom(NoInfrastructure):
+    """An infrastructure whose machines take no disk."""
 
     def attach_disk(self, disk: Disk, instance_id: str) -> None:
         raise RuntimeError(f"{instance_id} has no room for {disk.disk_id}")
 
 
 def test_a_disk_that_could_not_be_attached_is_free_again() -> None:
-    with running_cloud(world=_NoRoom()) as cloud:
+    with running_cloud(infrastructure=_NoRoom()) as cloud:
         call = Direct(cloud)
         place = Place.build(call)
         disk_id, instance_id = disk(place), place.machine()
@@ -111,8 +111,8 @@ def test_a_disk_that_could_not_be_attached_is_free_again() -> None:
         call("cbs:TerminateDisks", DiskIds=[disk_id])
 
 
-class _FailsOnce(PaperWorld):
-    """A world in which one step fails, once."""
+class _FailsOnce(NoInfrastructure):
+    """An infrastructure in which one step fails, once."""
 
     def __init__(self, what: str) -> None:
         super().__init__()
@@ -141,12 +141,12 @@ class _FailsOnce(PaperWorld):
     ],
 )
 def test_after_a_change_that_failed_the_state_is_the_machines_own(what: str, state: str) -> None:
-    world = _FailsOnce(what)
-    with running_cloud(world=world) as cloud:
+    infrastructure = _FailsOnce(what)
+    with running_cloud(infrastructure=infrastructure) as cloud:
         call = Direct(cloud)
         place = Place.build(call)
         instance_id = place.machine()
-        world.armed = True
+        infrastructure.armed = True
         call("cvm:ResetInstancesType", InstanceIds=[instance_id], InstanceType="S5.LARGE8", ForceStop=True)
         call.settle()
         shown = place.show(instance_id)

@@ -50,7 +50,7 @@ def _ssh_answers(lab: Lab) -> bool:
 
 
 def _on(lab: Lab) -> bool:
-    return ANN.instance_id in lab.world.running()
+    return ANN.instance_id in lab.infrastructure.running()
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def _on(lab: Lab) -> bool:
 def test_a_fault_does_what_it_says_and_heal_undoes_it(
     lab: Lab, fault: str, arguments: list[str], fine: Callable[[Lab], bool]
 ) -> None:
-    faults = MachineFaults(lab.world)
+    faults = MachineFaults(lab.infrastructure)
     wait_until(lambda: fine(lab), "all is well at first", 20)
     began = time.time()
     report = faults.inject("ann", fault, arguments)
@@ -94,7 +94,7 @@ def test_a_fault_does_what_it_says_and_heal_undoes_it(
 def test_a_fault_with_a_word_for_its_end_is_ended_by_that(
     lab: Lab, fault: str, undo: str, fine: Callable[[Lab], bool]
 ) -> None:
-    faults = MachineFaults(lab.world)
+    faults = MachineFaults(lab.infrastructure)
     faults.inject("ann", fault, [])
     assert not fine(lab)
     faults.inject("ann", undo, [])
@@ -103,20 +103,20 @@ def test_a_fault_with_a_word_for_its_end_is_ended_by_that(
 
 
 def test_a_kill_strikes_the_machines_processes_and_none_of_the_hosts_around_it(lab: Lab) -> None:
-    runner = lab.world.get("ann").find_runner()
+    runner = lab.infrastructure.get("ann").find_runner()
     assert runner is not None
-    faults = MachineFaults(lab.world)
+    faults = MachineFaults(lab.infrastructure)
     with pytest.raises(MachineError, match="no process 'systemd-nspawn' on ann"):
         faults.inject("ann", "kill", ["systemd-nspawn", "KILL"])
     # The runner is a shell, too.
     lab.must("ann", "systemd-run", "--quiet", "sh", "-c", "sleep 600; true")
     assert str(runner) not in faults.inject("ann", "kill", ["sh", "KILL"]).did
-    assert lab.world.get("ann").find_runner() == runner
+    assert lab.infrastructure.get("ann").find_runner() == runner
     faults.inject("ann", "heal", [])
 
 
 def test_a_machine_that_ends_while_it_is_healed_is_on_afterwards(lab: Lab) -> None:
-    faults = MachineFaults(lab.world)
+    faults = MachineFaults(lab.infrastructure)
     for _ in range(3):
         faults.inject("ann", "cpu-stress", ["2"])
         faults.inject("ann", "kill", ["systemd", "KILL"])
@@ -126,7 +126,7 @@ def test_a_machine_that_ends_while_it_is_healed_is_on_afterwards(lab: Lab) -> No
 
 
 def test_a_machine_that_is_isolated_from_one_reaches_the_others(lab: Lab) -> None:
-    faults = MachineFaults(lab.world)
+    faults = MachineFaults(lab.infrastructure)
     faults.inject("ann", "isolate-from", ["bob"])
     assert not _reached(lab)
     assert lab.connect("operator", ANN.address, 80).startswith("hello")
@@ -136,7 +136,7 @@ def test_a_machine_that_is_isolated_from_one_reaches_the_others(lab: Lab) -> Non
 
 
 def test_a_paused_machine_resumes_where_it_was(lab: Lab) -> None:
-    faults = MachineFaults(lab.world)
+    faults = MachineFaults(lab.infrastructure)
     faults.inject("ann", "pause", [])
     # The kernel below completes the handshake; nobody answers.
     assert lab.connect("bob", ANN.address, 80) == "timeout"
@@ -146,7 +146,7 @@ def test_a_paused_machine_resumes_where_it_was(lab: Lab) -> None:
 
 def test_a_machine_without_power_answers_nothing_not_even_arp_for_the_virtual_ip(lab: Lab) -> None:
     lab.announce("ann")
-    MachineFaults(lab.world).inject("ann", "power-off", [])
+    MachineFaults(lab.infrastructure).inject("ann", "power-off", [])
     lab.run("bob", "ip", "neighbour", "flush", "all")
     assert lab.run("bob", "arping", "-c1", "-w1", "-I", "eth0", "10.0.4.99").returncode == 1
     assert lab.run("bob", "arping", "-c1", "-w1", "-I", "eth0", ANN.address).returncode == 1
@@ -154,20 +154,20 @@ def test_a_machine_without_power_answers_nothing_not_even_arp_for_the_virtual_ip
 
 
 def test_a_paused_machine_can_be_powered_off(lab: Lab) -> None:
-    faults = MachineFaults(lab.world)
+    faults = MachineFaults(lab.infrastructure)
     faults.inject("ann", "pause", [])
     assert faults.inject("ann", "power-off", []).took_ms < 2000
 
 
 def test_a_machine_whose_disk_is_full_to_the_last_block_comes_back_from_a_power_off(lab: Lab, tmp_path: Path) -> None:
-    faults = MachineFaults(lab.world)
+    faults = MachineFaults(lab.infrastructure)
     faults.inject("ann", "fill-disk", [])
     faults.inject("ann", "power-off", [])
     # What a machine writes on a full disk may take the file system's own last blocks; here overlayfs finds them taken.
     script = (
         'mount -o loop "$1" "$2" && rm -r "$2/work/work" && dd if=/dev/zero of="$2/upper/more" bs=4k 2>/dev/null; true'
     )
-    disk = lab.world.get("ann").directory / "disk.img"
+    disk = lab.infrastructure.get("ann").directory / "disk.img"
     subprocess.run(["unshare", "--mount", "sh", "-c", script, "sh", str(disk), str(tmp_path)], check=True)
     faults.inject("ann", "power-on", [])
     wait_until(lambda: _server_runs(lab), "ssh runs", 30)
@@ -178,7 +178,7 @@ def test_a_machine_whose_disk_is_full_to_the_last_block_comes_back_from_a_power_
 
 
 def test_busy_loops_stay_within_the_limits_of_the_machine(lab: Lab) -> None:
-    faults = MachineFaults(lab.world)
+    faults = MachineFaults(lab.infrastructure)
     faults.inject("ann", "cpu-stress", ["2"])
     try:
         pids = lab.run("ann", "pgrep", "-f", "localcloud-stress").stdout.split()
@@ -204,5 +204,5 @@ def test_a_fault_that_cannot_be_is_refused_with_what_could_be(
     lab: Lab, node: str, fault: str, arguments: list[str], said: str
 ) -> None:
     with pytest.raises(MachineError) as refused:
-        MachineFaults(lab.world).inject(node, fault, arguments)
+        MachineFaults(lab.infrastructure).inject(node, fault, arguments)
     assert said in str(refused.value)

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from network.lab import PLACES, Lab, wait_until
 
+from localcloud.infrastructure import Disk
 from localcloud.machines.distributions import IMAGES
+from localcloud.machines.linux_infrastructure import LinuxInfrastructure
 from localcloud.machines.machine_faults import MachineFaults
-from localcloud.machines.world import LinuxWorld
-from localcloud.world import Disk
 
 pytestmark = pytest.mark.root
 
@@ -26,7 +26,7 @@ def _says(lab: Lab, name: str, *command: str) -> str:
 
 
 def _wait_for_another_boot(lab: Lab, before: int | None) -> None:
-    wait_until(lambda: lab.world.get("ann").init_pid() not in {None, before}, "it has another PID 1", 30)
+    wait_until(lambda: lab.infrastructure.get("ann").init_pid() not in {None, before}, "it has another PID 1", 30)
 
 
 # --- what it is
@@ -68,7 +68,7 @@ def test_it_has_the_processors_memory_and_disk_of_its_type(lab: Lab) -> None:
 def test_it_has_control_groups_of_its_own_in_every_hierarchy(lab: Lab) -> None:
     """Two machines that share one have systemds that meet."""
     for place in (ANN, BOB):
-        pid = lab.world.get(place.name).init_pid()
+        pid = lab.infrastructure.get(place.name).init_pid()
         rows = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
         assert rows
         for row in rows:
@@ -87,13 +87,13 @@ def test_what_it_changes_is_its_own_and_the_image_stays_as_it_was_built(lab: Lab
         )
         assert _says(lab, "bob", "sha256sum", "/usr/bin/env", "/etc/debian_version") == original
         assert _says(lab, "bob", "stat", "-c", "%a", "/usr/bin/env") == "755"
-        assert lab.world.images.damage(IMAGES["img-debian12"]) is None
+        assert lab.infrastructure.images.damage(IMAGES["img-debian12"]) is None
         # One copy on this host: the file of an image has the same place on the disk for every machine.
         assert _says(lab, "ann", "stat", "-c", "%i", "/usr/bin/bash") == _says(
             lab, "bob", "stat", "-c", "%i", "/usr/bin/bash"
         )
     finally:
-        lab.world.reset_machine(lab.spec("ann"))
+        lab.infrastructure.reset_machine(lab.spec("ann"))
         lab.wait_for_boot("ann")
 
 
@@ -112,7 +112,7 @@ def test_metadata_say_who_it_is(lab: Lab) -> None:
 
 
 def test_its_console_tells_of_its_boot(lab: Lab) -> None:
-    assert "Reached target" in lab.world.console(ANN.instance_id)
+    assert "Reached target" in lab.infrastructure.console(ANN.instance_id)
 
 
 # --- what it may not do
@@ -158,7 +158,7 @@ def test_a_reboot_from_inside_comes_back_as_the_same_machine(lab: Lab) -> None:
     _says(lab, "ann", "sh", "-c", "echo kept >/root/kept; rm /root/booted")
     lab.run("ann", "ip", "address", "add", "10.0.4.99/32", "dev", "eth0")
     identity = _says(lab, "ann", "cat", "/etc/machine-id")
-    before = lab.world.get("ann").init_pid()
+    before = lab.infrastructure.get("ann").init_pid()
     lab.run("ann", "systemctl", "reboot")
     _wait_for_another_boot(lab, before)
     wait_until(lambda: lab.run("ann", "systemctl", "is-active", "ssh").returncode == 0, "ssh runs", 30)
@@ -173,7 +173,7 @@ def test_a_machine_that_powers_itself_off_is_reported_and_answers_nothing_more(l
     lab.stopped.clear()
     lab.run("ann", "systemctl", "poweroff")
     wait_until(lambda: lab.stopped == [ANN.instance_id], "the records are told", 30)
-    assert lab.world.running() == {BOB.instance_id}
+    assert lab.infrastructure.running() == {BOB.instance_id}
     assert lab.run("bob", "ping", "-c1", "-W1", ANN.address).returncode == 1
 
 
@@ -181,30 +181,30 @@ def test_stopped_and_started_it_has_its_files(lab: Lab) -> None:
     lab.stopped.clear()
     for hard in (False, True):
         _says(lab, "ann", "sh", "-c", f"echo {hard} >/root/kept; sync")
-        lab.world.stop_machine(ANN.instance_id, hard=hard)
-        assert ANN.instance_id not in lab.world.running()
-        lab.world.start_machine(lab.spec("ann"))
+        lab.infrastructure.stop_machine(ANN.instance_id, hard=hard)
+        assert ANN.instance_id not in lab.infrastructure.running()
+        lab.infrastructure.start_machine(lab.spec("ann"))
         assert _says(lab, "ann", "cat", "/root/kept") == str(hard)
     assert lab.stopped == [], "the records are told only of what nobody asked for"
 
 
 def test_a_machine_that_runs_is_left_alone_by_start(lab: Lab) -> None:
-    before = lab.world.get("ann").init_pid()
-    lab.world.start_machine(lab.spec("ann"))
-    assert lab.world.get("ann").init_pid() == before
+    before = lab.infrastructure.get("ann").init_pid()
+    lab.infrastructure.start_machine(lab.spec("ann"))
+    assert lab.infrastructure.get("ann").init_pid() == before
 
 
 def test_resized_it_has_more_of_everything(lab: Lab) -> None:
-    lab.world.stop_machine(ANN.instance_id, hard=True)
+    lab.infrastructure.stop_machine(ANN.instance_id, hard=True)
     larger = replace(
         lab.spec("ann"), cpu=1, memory_mib=4096, instance_type="S5.LARGE4", system_disk=Disk("disk-00000001", 20)
     )
-    lab.world.start_machine(larger)
+    lab.infrastructure.start_machine(larger)
     wait_until(lambda: lab.run("ann", "grep", "-q", "4194304", "/proc/meminfo").returncode == 0, "it has 4 GiB", 20)
     assert _says(lab, "ann", "nproc") == "1"
     assert _cores_used_by_two_loops(lab) < 1.2
     assert int(_says(lab, "ann", "df", "-BG", "--output=size", "/").split()[-1].rstrip("G")) in {19, 20}
-    lab.world.stop_machine(ANN.instance_id, hard=True)
+    lab.infrastructure.stop_machine(ANN.instance_id, hard=True)
 
 
 def _cores_used_by_two_loops(lab: Lab) -> float:
@@ -217,7 +217,7 @@ def _cores_used_by_two_loops(lab: Lab) -> float:
 def test_reset_it_is_as_new(lab: Lab) -> None:
     identity = _says(lab, "ann", "cat", "/etc/ssh/ssh_host_ed25519_key.pub")
     _says(lab, "ann", "touch", "/root/old")
-    lab.world.reset_machine(lab.spec("ann"))
+    lab.infrastructure.reset_machine(lab.spec("ann"))
     lab.wait_for_boot("ann")
     assert lab.run("ann", "test", "-e", "/root/old").returncode == 1
     assert _says(lab, "ann", "cat", "/etc/ssh/ssh_host_ed25519_key.pub") != identity
@@ -226,16 +226,16 @@ def test_reset_it_is_as_new(lab: Lab) -> None:
 def test_a_data_disk_keeps_its_data_when_it_is_attached_to_another_machine(lab: Lab) -> None:
     disk = Disk("disk-0000000d", 1)
     device = f"/dev/disk/by-id/virtio-{disk.disk_id}"
-    lab.world.attach_disk(disk, ANN.instance_id)
+    lab.infrastructure.attach_disk(disk, ANN.instance_id)
     script = (
         f"mkfs.ext4 -q {device} && mkdir -p /data && mount {device} /data && echo hello >/data/file && df -BM /data"
     )
     assert "9" in _says(lab, "ann", "sh", "-c", script)
-    lab.world.detach_disk(disk.disk_id)
+    lab.infrastructure.detach_disk(disk.disk_id)
     assert lab.run("ann", "test", "-e", device).returncode == 1
-    lab.world.attach_disk(disk, BOB.instance_id)
+    lab.infrastructure.attach_disk(disk, BOB.instance_id)
     assert _says(lab, "bob", "sh", "-c", f"mkdir -p /data && mount {device} /data && cat /data/file") == "hello"
-    lab.world.destroy_disk(disk.disk_id)
+    lab.infrastructure.destroy_disk(disk.disk_id)
     assert lab.run("bob", "test", "-e", device).returncode == 1
     assert not (lab.paths.disks / f"{disk.disk_id}.img").exists()
 
@@ -243,9 +243,9 @@ def test_a_data_disk_keeps_its_data_when_it_is_attached_to_another_machine(lab: 
 def test_a_data_disk_grows_under_the_machine_that_has_it(lab: Lab) -> None:
     disk = Disk("disk-0000000f", 1)
     device = f"/dev/disk/by-id/virtio-{disk.disk_id}"
-    lab.world.attach_disk(disk, ANN.instance_id)
+    lab.infrastructure.attach_disk(disk, ANN.instance_id)
     _says(lab, "ann", "sh", "-c", f"mkfs.ext4 -q {device} && mkdir -p /data && mount {device} /data && echo a >/data/f")
-    lab.world.grow_disk(replace(disk, size_gib=2))
+    lab.infrastructure.grow_disk(replace(disk, size_gib=2))
     assert _says(lab, "ann", "blockdev", "--getsize64", device) == str(2 * 1024**3)
     # The file system is the machine's own work, as in the cloud. Not while it is mounted: that takes CAP_SYS_RESOURCE,
     # which a host that is itself a guest may not have.
@@ -253,7 +253,7 @@ def test_a_data_disk_grows_under_the_machine_that_has_it(lab: Lab) -> None:
     _says(lab, "ann", "sh", "-c", grow)
     assert int(_says(lab, "ann", "df", "--output=size", "-BM", "/data").split()[-1].rstrip("M")) > 1800
     assert _says(lab, "ann", "cat", "/data/f") == "a"
-    lab.world.destroy_disk(disk.disk_id)
+    lab.infrastructure.destroy_disk(disk.disk_id)
 
 
 def test_a_data_disk_is_there_again_after_a_stop(lab: Lab) -> None:
@@ -262,50 +262,50 @@ def test_a_data_disk_is_there_again_after_a_stop(lab: Lab) -> None:
     device = f"/dev/disk/by-id/virtio-{disk.disk_id}"
     size = f"{1024**3}\n"
     for _ in range(2):
-        lab.world.stop_machine(ANN.instance_id, hard=True)
-        lab.world.start_machine(spec)
+        lab.infrastructure.stop_machine(ANN.instance_id, hard=True)
+        lab.infrastructure.start_machine(spec)
         wait_until(lambda: lab.run("ann", "blockdev", "--getsize64", device).stdout == size, "the disk is there", 20)
-    lab.world.destroy_disk(disk.disk_id)
+    lab.infrastructure.destroy_disk(disk.disk_id)
 
 
 def test_an_attached_disk_is_there_after_every_kind_of_boot_and_mounted_by_fstab(lab: Lab) -> None:
     disk = Disk("disk-0000000f", 1)
     device = f"/dev/disk/by-id/virtio-{disk.disk_id}"
-    lab.world.attach_disk(disk, ANN.instance_id)
+    lab.infrastructure.attach_disk(disk, ANN.instance_id)
     script = f"mkfs.ext4 -q {device}; mkdir -p /data; echo {device} /data ext4 defaults 0 0 >>/etc/fstab; mount /data"
     lab.must("ann", "sh", "-c", f"{script}; echo kept >/data/file; sync")
-    faults = MachineFaults(lab.world)
-    before = lab.world.get("ann").init_pid()
+    faults = MachineFaults(lab.infrastructure)
+    before = lab.infrastructure.get("ann").init_pid()
     for boot in (
         lambda: (faults.inject("ann", "power-off", []), faults.inject("ann", "heal", [])),
         lambda: lab.run("ann", "systemctl", "reboot"),
         lambda: (
-            lab.world.stop_machine(ANN.instance_id, hard=False),
-            lab.world.start_machine(lab.world.get("ann").spec),
+            lab.infrastructure.stop_machine(ANN.instance_id, hard=False),
+            lab.infrastructure.start_machine(lab.infrastructure.get("ann").spec),
         ),
     ):
         boot()
         _wait_for_another_boot(lab, before)
         wait_until(lambda: lab.run("ann", "cat", "/data/file").stdout == "kept\n", "the disk is mounted", 30)
-        before = lab.world.get("ann").init_pid()
+        before = lab.infrastructure.get("ann").init_pid()
     lab.must("ann", "sed", "-i", "/ext4/d", "/etc/fstab")
-    lab.world.destroy_disk(disk.disk_id)
+    lab.infrastructure.destroy_disk(disk.disk_id)
 
 
-def test_another_world_takes_over_machines_that_a_killed_one_has_left(lab: Lab) -> None:
-    before = lab.world.get("ann").init_pid()
-    lab.world.close()
-    lab.world = LinuxWorld(lab.paths)
-    lab.world.listen(lab)
-    lab.world.open()
+def test_another_daemon_takes_over_machines_that_a_killed_one_has_left(lab: Lab) -> None:
+    before = lab.infrastructure.get("ann").init_pid()
+    lab.infrastructure.close()
+    lab.infrastructure = LinuxInfrastructure(lab.paths)
+    lab.infrastructure.listen(lab)
+    lab.infrastructure.open()
     lab.wish()
-    assert lab.world.running() == {ANN.instance_id, BOB.instance_id}
-    assert lab.world.get("ann").init_pid() == before
+    assert lab.infrastructure.running() == {ANN.instance_id, BOB.instance_id}
+    assert lab.infrastructure.get("ann").init_pid() == before
     done = lab.run("bob", "curl", "-s", "--max-time", "2", "http://169.254.0.23/latest/meta-data/instance-id")
     assert done.stdout == BOB.instance_id
     lab.stopped.clear()
     lab.run("ann", "systemctl", "poweroff")
-    wait_until(lambda: lab.stopped == [ANN.instance_id], "the new world notices the end of a machine", 30)
+    wait_until(lambda: lab.stopped == [ANN.instance_id], "the new infrastructure notices the end of a machine", 30)
 
 
 def test_packages_are_installed_from_the_mirror_in_the_vpc(lab: Lab) -> None:
@@ -317,8 +317,8 @@ def test_packages_are_installed_from_the_mirror_in_the_vpc(lab: Lab) -> None:
 
 
 def test_destroyed_it_leaves_nothing(lab: Lab) -> None:
-    machine = lab.world.get("ann")
+    machine = lab.infrastructure.get("ann")
     cgroups = machine.cgroup.directories()
-    lab.world.destroy_machine(ANN.instance_id)
+    lab.infrastructure.destroy_machine(ANN.instance_id)
     assert not machine.directory.exists()
     assert not [path for path in cgroups if path.exists()]

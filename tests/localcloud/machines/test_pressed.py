@@ -15,10 +15,10 @@ import pytest
 from network.lab import PLACES, Lab, wait_until
 
 from localcloud.errors import MachineError
+from localcloud.infrastructure import Disk
 from localcloud.machines import disks
+from localcloud.machines.linux_infrastructure import LinuxInfrastructure
 from localcloud.machines.machine_faults import MachineFaults
-from localcloud.machines.world import LinuxWorld
-from localcloud.world import Disk
 
 pytestmark = pytest.mark.root
 
@@ -30,31 +30,31 @@ _NODE = f"/dev/disk/by-id/virtio-{DATA.disk_id}"
 @pytest.fixture
 def disk(lab: Lab) -> Generator[Disk]:
     """A data disk with a file system, mounted on ann at /mnt, with one file on it."""
-    lab.world.attach_disk(DATA, ANN.instance_id)
+    lab.infrastructure.attach_disk(DATA, ANN.instance_id)
     lab.must("ann", "sh", "-c", f"mkfs.ext4 -q {_NODE} && mount {_NODE} /mnt && echo kept >/mnt/file")
     yield DATA
     lab.run("ann", "pkill", "-f", "localcloud-test-writer")
     for name in ("ann", "bob"):
         lab.run(name, "umount", "-l", "/mnt")
-    lab.world.destroy_disk(DATA.disk_id)
+    lab.infrastructure.destroy_disk(DATA.disk_id)
 
 
 @pytest.mark.parametrize("place", ["/dev/shm", "/run", "/tmp"])
 def test_a_file_system_in_memory_is_full_before_the_machine_is(lab: Lab, place: str) -> None:
-    before = lab.world.get("ann").init_pid()
+    before = lab.infrastructure.get("ann").init_pid()
     done = lab.run("ann", "sh", "-c", f"dd if=/dev/zero of={place}/filler bs=1M count=4096; rm -f {place}/filler")
     assert "No space left on device" in done.stderr
     assert lab.must("ann", "systemctl", "is-active", "ssh") == "active\n"
-    assert lab.world.get("ann").init_pid() == before
+    assert lab.infrastructure.get("ann").init_pid() == before
 
 
 def test_a_machine_without_memory_kills_its_own_and_nobody_elses(lab: Lab) -> None:
-    before = {name: lab.world.get(name).init_pid() for name in ("ann", "bob")}
+    before = {name: lab.infrastructure.get(name).init_pid() for name in ("ann", "bob")}
     hungry = "import os\nfor _ in range(4): os.fork()\nx = []\nwhile True: x.append(bytes(10**7))"
     lab.run("ann", "timeout", "8", "python3", "-c", hungry, timeout_s=40)
     lab.run("ann", "pkill", "-9", "python3")
     wait_until(lambda: lab.run("ann", "systemctl", "is-active", "ssh").stdout == "active\n", "ssh runs", 30)
-    assert {name: lab.world.get(name).init_pid() for name in ("ann", "bob")} == before
+    assert {name: lab.infrastructure.get(name).init_pid() for name in ("ann", "bob")} == before
     used = max(int((path / "memory.max_usage_in_bytes").read_text()) for path in _memory_groups(lab))
     # The kernel lets those that it has killed go a little beyond, so that they can end (memcontrol.c: try_charge).
     assert used <= 1.02 * 2048 * 1024**2
@@ -76,12 +76,12 @@ def test_a_disk_that_is_detached_while_it_is_written_to_is_gone_there_and_whole_
     process = lab.start("ann", "sh", "-c", writer, "localcloud-test-writer")
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
-    lab.world.detach_disk(disk.disk_id)
+    lab.infrastructure.detach_disk(disk.disk_id)
     said = process.stdout.readline() + process.stdout.readline()
     assert "I/O error" in said or "Input/output error" in said
     assert lab.run("ann", "sh", "-c", f"test -e {_NODE} || grep /mnt /proc/mounts").returncode == 1
     # The writer still has its file open: the disk's old device lives on, and must not be given to the next machine.
-    lab.world.attach_disk(disk, PLACES["bob"].instance_id)
+    lab.infrastructure.attach_disk(disk, PLACES["bob"].instance_id)
     lab.must("bob", "sh", "-c", f"fsck.ext4 -fp {_NODE}; test $? -le 1 && mount {_NODE} /mnt")
     assert lab.must("bob", "cat", "/mnt/file") == "kept\n"
     lab.must("bob", "sh", "-c", "echo new >/mnt/new; umount /mnt")
@@ -94,7 +94,7 @@ def test_a_disk_that_is_detached_while_it_is_written_to_is_gone_there_and_whole_
 def test_a_disk_that_is_mounted_under_another_mount_takes_only_itself_away(lab: Lab, disk: Disk) -> None:
     lab.must("ann", "mount", "-t", "tmpfs", "tmpfs", "/mnt")
     lab.must("ann", "touch", "/mnt/above")
-    lab.world.detach_disk(disk.disk_id)
+    lab.infrastructure.detach_disk(disk.disk_id)
     assert lab.run("ann", "test", "-e", _NODE).returncode == 1
     assert lab.must("ann", "ls", "/mnt") == "above\n"
     lab.must("ann", "umount", "/mnt")
@@ -103,8 +103,8 @@ def test_a_disk_that_is_mounted_under_another_mount_takes_only_itself_away(lab: 
 @pytest.mark.parametrize("place", ["/etc/localcloud", "/var/tmp"])
 def test_links_that_a_machine_makes_lead_to_no_file_of_the_host(lab: Lab, tmp_path: Path, place: str) -> None:
     """Both are written to from this host: the list of disks at every boot, and what a full disk is full of."""
-    faults = MachineFaults(lab.world)
-    before = lab.world.get("ann").init_pid()
+    faults = MachineFaults(lab.infrastructure)
+    before = lab.infrastructure.get("ann").init_pid()
     lab.must("ann", "sh", "-c", f"rm -rf {place} && ln -s {tmp_path} {place}")
     try:
         with contextlib.suppress(MachineError):
@@ -113,14 +113,14 @@ def test_links_that_a_machine_makes_lead_to_no_file_of_the_host(lab: Lab, tmp_pa
         with contextlib.suppress(MachineError):
             faults.inject("ann", "heal", [])
         with contextlib.suppress(MachineError):
-            lab.world.attach_disk(DATA, ANN.instance_id)
+            lab.infrastructure.attach_disk(DATA, ANN.instance_id)
         lab.run("ann", "systemctl", "reboot", "--force")
-        wait_until(lambda: lab.world.get("ann").init_pid() not in {None, before}, "it has another PID 1", 30)
+        wait_until(lambda: lab.infrastructure.get("ann").init_pid() not in {None, before}, "it has another PID 1", 30)
         wait_until(lambda: lab.run("ann", "systemctl", "is-active", "ssh").stdout == "active\n", "ssh runs", 30)
         assert list(tmp_path.iterdir()) == []
     finally:
-        lab.world.destroy_disk(DATA.disk_id)
-        lab.world.reset_machine(lab.spec("ann"))
+        lab.infrastructure.destroy_disk(DATA.disk_id)
+        lab.infrastructure.reset_machine(lab.spec("ann"))
         lab.wait_for_boot("ann")
 
 
@@ -131,7 +131,7 @@ def test_a_disk_that_is_in_use_at_two_places_goes_too(lab: Lab, disk: Disk) -> N
     process = lab.start("ann", "sh", "-c", user, "localcloud-test-user")
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
-    lab.world.detach_disk(disk.disk_id)
+    lab.infrastructure.detach_disk(disk.disk_id)
     assert lab.run("ann", "sh", "-c", f"test -e {_NODE} || grep -E '/mnt|/bound' /proc/mounts").returncode == 1
     lab.must("ann", "pkill", "-f", "localcloud-test-user")
     process.communicate(timeout=5)
@@ -144,15 +144,15 @@ def test_disks_that_come_and_go_never_take_each_others_place(lab: Lab) -> None:
         return lab.must("ann", "cat", f"/sys/dev/block/{_numbers(lab, disk)}/loop/backing_file").strip()
 
     try:
-        lab.world.attach_disk(some[0], ANN.instance_id)
-        lab.world.attach_disk(some[1], ANN.instance_id)
-        lab.world.detach_disk(some[0].disk_id)
-        lab.world.attach_disk(some[2], ANN.instance_id)
+        lab.infrastructure.attach_disk(some[0], ANN.instance_id)
+        lab.infrastructure.attach_disk(some[1], ANN.instance_id)
+        lab.infrastructure.detach_disk(some[0].disk_id)
+        lab.infrastructure.attach_disk(some[2], ANN.instance_id)
         for disk in some[1:]:
             assert file_of(disk).endswith(f"{disk.disk_id}.img")
     finally:
         for disk in some:
-            lab.world.destroy_disk(disk.disk_id)
+            lab.infrastructure.destroy_disk(disk.disk_id)
 
 
 def _numbers(lab: Lab, disk: Disk) -> str:
@@ -161,7 +161,7 @@ def _numbers(lab: Lab, disk: Disk) -> str:
 
 
 def test_a_destroyed_disk_leaves_no_loop_device(lab: Lab, disk: Disk) -> None:
-    lab.world.destroy_disk(disk.disk_id)
+    lab.infrastructure.destroy_disk(disk.disk_id)
     assert disks.loop_devices(lab.paths.disks) == {}
     assert not (lab.paths.disks / f"{disk.disk_id}.img").exists()
 
@@ -186,22 +186,22 @@ def _at_once(*actions: Callable[[], object]) -> list[BaseException]:
 def test_a_machine_that_has_just_been_started_has_its_own_files_and_not_the_hosts(lab: Lab) -> None:
     """Nspawn's child is number 1 already while it still sees this host: a fault would strike the host's own disk."""
     for _ in range(5):
-        lab.world.stop_machine(ANN.instance_id, hard=True)
-        lab.world.start_machine(lab.spec("ann"))
-        assert (lab.world.get("ann").root() / "etc/hostname").read_text() == "ann\n"
+        lab.infrastructure.stop_machine(ANN.instance_id, hard=True)
+        lab.infrastructure.start_machine(lab.spec("ann"))
+        assert (lab.infrastructure.get("ann").root() / "etc/hostname").read_text() == "ann\n"
 
 
 def test_two_quick_stops_and_starts_end_with_one_running_machine(lab: Lab) -> None:
     for hard in (True, False):
         for _ in range(2):
-            lab.world.stop_machine(ANN.instance_id, hard=hard)
-            lab.world.start_machine(lab.spec("ann"))
+            lab.infrastructure.stop_machine(ANN.instance_id, hard=hard)
+            lab.infrastructure.start_machine(lab.spec("ann"))
     stop, start = (
-        lambda: lab.world.stop_machine(ANN.instance_id, hard=True),
-        lambda: lab.world.start_machine(lab.spec("ann")),
+        lambda: lab.infrastructure.stop_machine(ANN.instance_id, hard=True),
+        lambda: lab.infrastructure.start_machine(lab.spec("ann")),
     )
     assert _at_once(stop, start, stop, start) == []
-    lab.world.start_machine(lab.spec("ann"))
+    lab.infrastructure.start_machine(lab.spec("ann"))
     lab.wait_for_boot("ann")
     # nspawn's children have its name until they are the machine's.
     wait_until(lambda: sum(map(_is_nspawn, lab.cgroup("ann").pids())) == 1, "one machine is there", 10)
@@ -216,55 +216,55 @@ def _is_nspawn(pid: int) -> bool:
 
 def test_a_start_waits_for_the_runner_that_a_killed_daemon_has_left(lab: Lab) -> None:
     """Else two systems would run on one disk."""
-    lab.world.stop_machine(ANN.instance_id, hard=True)
+    lab.infrastructure.stop_machine(ANN.instance_id, hard=True)
     ended: list[BaseException] = []
-    with (lab.world.get("ann").directory / "lock").open("wb") as lock:
+    with (lab.infrastructure.get("ann").directory / "lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         starting = threading.Thread(
-            target=lambda: ended.extend(_at_once(lambda: lab.world.start_machine(lab.spec("ann"))))
+            target=lambda: ended.extend(_at_once(lambda: lab.infrastructure.start_machine(lab.spec("ann"))))
         )
         starting.start()
         starting.join(timeout=0.5)
         assert starting.is_alive()
-        assert ANN.instance_id not in lab.world.running()
+        assert ANN.instance_id not in lab.infrastructure.running()
     starting.join(timeout=30)
     assert ended == []
     lab.wait_for_boot("ann")
 
 
 def test_a_machine_whose_start_was_not_written_down_is_watched_by_the_next_daemon(lab: Lab) -> None:
-    (lab.world.get("ann").directory / "runner.pid").unlink()
-    lab.world.close()
-    lab.world = LinuxWorld(lab.paths)
-    lab.world.listen(lab)
-    lab.world.open()
+    (lab.infrastructure.get("ann").directory / "runner.pid").unlink()
+    lab.infrastructure.close()
+    lab.infrastructure = LinuxInfrastructure(lab.paths)
+    lab.infrastructure.listen(lab)
+    lab.infrastructure.open()
     lab.wish()
     lab.stopped.clear()
     lab.run("ann", "systemctl", "poweroff")
-    wait_until(lambda: lab.stopped == [ANN.instance_id], "the new world notices the end of a machine", 30)
+    wait_until(lambda: lab.stopped == [ANN.instance_id], "the new infrastructure notices the end of a machine", 30)
 
 
 def test_a_machine_whose_first_process_is_killed_is_off_and_starts_again(lab: Lab) -> None:
     lab.stopped.clear()
-    pid = lab.world.get("ann").init_pid()
+    pid = lab.infrastructure.get("ann").init_pid()
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
     wait_until(lambda: lab.stopped == [ANN.instance_id], "the records are told", 10)
-    assert lab.world.running() == {PLACES["bob"].instance_id}
-    lab.world.start_machine(lab.spec("ann"))
+    assert lab.infrastructure.running() == {PLACES["bob"].instance_id}
+    lab.infrastructure.start_machine(lab.spec("ann"))
     lab.wait_for_boot("ann")
 
 
 @pytest.mark.parametrize("delay_s", [0.0, 0.05, 0.2, 0.6, 1.2])
 def test_terminated_while_it_boots_it_leaves_nothing(lab: Lab, delay_s: float) -> None:
     loops = disks.loop_devices(lab.paths.state)
-    starting = threading.Thread(target=lab.world.start_machine, args=(lab.spec("cat"),))
+    starting = threading.Thread(target=lab.infrastructure.start_machine, args=(lab.spec("cat"),))
     starting.start()
     threading.Event().wait(delay_s)
-    lab.world.destroy_machine(CAT.instance_id)
+    lab.infrastructure.destroy_machine(CAT.instance_id)
     starting.join()
-    lab.world.destroy_machine(CAT.instance_id)  # the thread may have had its turn second
-    assert CAT.instance_id not in lab.world.running()
+    lab.infrastructure.destroy_machine(CAT.instance_id)  # the thread may have had its turn second
+    assert CAT.instance_id not in lab.infrastructure.running()
     assert not (lab.paths.machines / CAT.instance_id).exists()
     assert disks.loop_devices(lab.paths.state) == loops
     assert not list(Path("/sys/fs/cgroup").glob(f"*/localcloud/{lab.cloud}/{CAT.instance_id}"))
@@ -272,9 +272,9 @@ def test_terminated_while_it_boots_it_leaves_nothing(lab: Lab, delay_s: float) -
 
 def test_resized_to_less_it_keeps_its_files_and_the_size_of_its_disk(lab: Lab) -> None:
     lab.must("ann", "sh", "-c", "echo kept >/root/kept; sync")
-    lab.world.stop_machine(ANN.instance_id, hard=False)
+    lab.infrastructure.stop_machine(ANN.instance_id, hard=False)
     smaller = replace(lab.spec("ann"), cpu=1, memory_mib=1024, system_disk=Disk("disk-00000001", 5))
-    lab.world.start_machine(smaller)
+    lab.infrastructure.start_machine(smaller)
     wait_until(lambda: lab.run("ann", "systemctl", "is-active", "ssh").stdout == "active\n", "ssh runs", 30)
     assert lab.must("ann", "cat", "/root/kept") == "kept\n"
     assert lab.must("ann", "nproc") == "1\n"

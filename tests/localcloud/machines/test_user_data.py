@@ -30,12 +30,12 @@ def _multipart() -> bytes:
 @pytest.fixture
 def cat(booted: Lab) -> Generator[Lab]:
     yield booted
-    booted.world.destroy_machine(CAT.instance_id)
+    booted.infrastructure.destroy_machine(CAT.instance_id)
 
 
 def _boot(lab: Lab, user_data: bytes) -> None:
     lab.wish()
-    lab.world.start_machine(replace(lab.spec("cat"), user_data=user_data))
+    lab.infrastructure.start_machine(replace(lab.spec("cat"), user_data=user_data))
     finished = "/var/lib/cloud/instance/boot-finished"
     wait_until(lambda: lab.run("cat", "test", "-e", finished).returncode == 0, "cloud-init has finished", 30)
 
@@ -68,8 +68,8 @@ def test_user_data_are_run_and_shown_byte_by_byte(cat: Lab, user_data: bytes, ma
 def test_user_data_that_reboot_the_machine_run_once(cat: Lab) -> None:
     user_data = b"#cloud-config\nruncmd: [[sh, -c, 'echo ran >>/root/ran']]\npower_state: {mode: reboot, delay: now}\n"
     cat.wish()
-    cat.world.start_machine(replace(cat.spec("cat"), user_data=user_data))
-    first = cat.world.get("cat").init_pid()
-    wait_until(lambda: cat.world.get("cat").init_pid() not in {None, first}, "it has rebooted", 30)
+    cat.infrastructure.start_machine(replace(cat.spec("cat"), user_data=user_data))
+    first = cat.infrastructure.get("cat").init_pid()
+    wait_until(lambda: cat.infrastructure.get("cat").init_pid() not in {None, first}, "it has rebooted", 30)
     wait_until(lambda: cat.run("cat", "systemctl", "is-active", "cloud-final").stdout == "active\n", "it is up", 30)
     assert cat.must("cat", "cat", "/root/ran") == "ran\n"

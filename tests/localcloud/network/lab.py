@@ -1,4 +1,4 @@
-"""Two VPCs with real machines, made from hand-written plans: the world alone, without the API in front of it.
+"""Two VPCs with real machines, made from hand-written plans: the infrastructure alone, without the API in front of it.
 
 VPC one, 10.0.0.0/16: subnet four 10.0.4.0/24 with ann .20, bob .21, cat .22; subnet five 10.0.5.0/24 with dan .20
 VPC two, 10.0.0.0/16 as well: its subnet 10.0.4.0/24 with eve .23
@@ -21,13 +21,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
-from localcloud.machines.cgroups import Cgroup
-from localcloud.machines.inside import ENVIRONMENT, command_inside
-from localcloud.machines.paths import Paths
-from localcloud.machines.tear_down import tear_down
-from localcloud.machines.world import LinuxWorld
-from localcloud.network import names
-from localcloud.world import (
+from localcloud.infrastructure import (
     Disk,
     Interface,
     MachineSpec,
@@ -39,6 +33,12 @@ from localcloud.world import (
     VirtualAddress,
     Vpc,
 )
+from localcloud.machines.cgroups import Cgroup
+from localcloud.machines.inside import ENVIRONMENT, command_inside
+from localcloud.machines.linux_infrastructure import LinuxInfrastructure
+from localcloud.machines.paths import Paths
+from localcloud.machines.tear_down import tear_down
+from localcloud.network import names
 
 from .frames import gratuitous
 
@@ -150,7 +150,7 @@ class Lab:
         self.cloud = f"t{os.getpid()}x{next(_numbers)}"
         self.paths = Paths(self.cloud)
         tear_down(self.paths, keep_state=False)
-        self.world = LinuxWorld(self.paths)
+        self.infrastructure = LinuxInfrastructure(self.paths)
         self.told: list[tuple[str, str]] = []
         self.stopped: list[str] = []
         self.started: list[str] = []
@@ -160,10 +160,12 @@ class Lab:
         self._servers: list[subprocess.Popen[str]] = []
 
     def open(self) -> None:
-        self.world.listen(self)
-        self.world.open()
-        self.world.apply_network(self._wish.plan())
-        threads = [threading.Thread(target=self.world.start_machine, args=(self.spec(name),)) for name in self._names]
+        self.infrastructure.listen(self)
+        self.infrastructure.open()
+        self.infrastructure.apply_network(self._wish.plan())
+        threads = [
+            threading.Thread(target=self.infrastructure.start_machine, args=(self.spec(name),)) for name in self._names
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -172,7 +174,7 @@ class Lab:
             self.wait_for_boot(name)
 
     def close(self) -> None:
-        self.world.close()
+        self.infrastructure.close()
         tear_down(self.paths, keep_state=False)
         for server in self._servers:
             server.communicate(timeout=5)
@@ -212,7 +214,7 @@ class Lab:
     def wish(self, **changes: Any) -> None:
         """Apply the default network with these differences."""
         self._wish = replace(Wish(), **changes)
-        self.world.apply_network(self._wish.plan())
+        self.infrastructure.apply_network(self._wish.plan())
 
     # --- doing things in places
 
@@ -239,10 +241,10 @@ class Lab:
         )
 
     def cgroup(self, name: str) -> Cgroup:
-        return self.world.get(name).cgroup
+        return self.infrastructure.get(name).cgroup
 
     def _words(self, name: str, *command: str) -> list[str]:
-        pid = self.world.get(name).init_pid()
+        pid = self.infrastructure.get(name).init_pid()
         assert pid is not None, f"{name} does not run"
         return command_inside(pid, self.cgroup(name).directories(), list(command))
 
@@ -251,7 +253,7 @@ class Lab:
         words = ["python3", "-c", textwrap.dedent(_PRELUDE) + textwrap.dedent(code), *(str(each) for each in arguments)]
         if name in {"client", "operator"}:
             place = names.INTERNET if name == "client" else names.OPERATOR
-            with self.world.namespaces.inside(place):
+            with self.infrastructure.namespaces.inside(place):
                 done = subprocess.run(words, capture_output=True, text=True, timeout=20, check=False)
         else:
             done = self.run(name, *words)
@@ -306,7 +308,7 @@ class Lab:
     @contextmanager
     def internet_server(self, port: int = 9000) -> Generator[None]:
         """A server on the internet, which says from where it was asked."""
-        with self.world.namespaces.inside(names.INTERNET):
+        with self.infrastructure.namespaces.inside(names.INTERNET):
             server = socket.create_server((str(names.CLIENT_ADDRESS), port))
         server.settimeout(0.1)
         closing = threading.Event()
@@ -343,17 +345,17 @@ class Lab:
             self.run(name, "ip", "address", "replace", f"{HAVIP}/32", "dev", "eth0")
             sent = self.python(name, code, gratuitous(place.mac, HAVIP).hex())
             wait_until(lambda place=place: self.holder() == place.instance_id, f"{name} holds it")
-            took.append(self.world.holders.moved_at("havip-00000001") - sent)
+            took.append(self.infrastructure.holders.moved_at("havip-00000001") - sent)
         return took
 
     def ensure_running(self, name: str) -> None:
         """On, with the spec of the lab and nothing wrong with it."""
         spec = self.spec(name)
-        running = spec.instance_id in self.world.running()
-        if running and self.world.get(name).spec.cpu == spec.cpu:
+        running = spec.instance_id in self.infrastructure.running()
+        if running and self.infrastructure.get(name).spec.cpu == spec.cpu:
             return
-        self.world.stop_machine(spec.instance_id, hard=True)
-        self.world.start_machine(spec)
+        self.infrastructure.stop_machine(spec.instance_id, hard=True)
+        self.infrastructure.start_machine(spec)
         wait_until(lambda: self.run(name, "systemctl", "is-active", "ssh").returncode == 0, f"{name} runs ssh", 30)
         self.stopped.clear()
 
@@ -369,12 +371,12 @@ class Lab:
 
     def client(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command on the internet."""
-        with self.world.namespaces.inside(names.INTERNET):
+        with self.infrastructure.namespaces.inside(names.INTERNET):
             return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
 
     def operator(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command in the operator's network."""
-        with self.world.namespaces.inside(names.OPERATOR):
+        with self.infrastructure.namespaces.inside(names.OPERATOR):
             return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
 
     def announce(self, name: str, address: IPv4Address = HAVIP) -> None:
@@ -391,7 +393,7 @@ class Lab:
         )
 
     def holder(self) -> str | None:
-        return self.world.holders.holder("havip-00000001")
+        return self.infrastructure.holders.holder("havip-00000001")
 
 
 @contextmanager

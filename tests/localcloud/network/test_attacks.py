@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
-from localcloud.world import Rule, SecurityGroup
+from localcloud.infrastructure import Rule, SecurityGroup
 
 from .frames import BROADCAST, arp, gratuitous, udp
 from .lab import ANYWHERE, HAVIP, PLACES, PUBLIC, Lab, wait_until
@@ -222,9 +222,9 @@ def test_no_namespace_of_the_cloud_has_a_way_to_the_hosts_network(lab: Lab) -> N
     assert addresses
     with socket.create_server(("", 0)) as server:
         port = server.getsockname()[1]
-        for what in lab.world.namespaces.present():
+        for what in lab.infrastructure.namespaces.present():
             for address in [*addresses, "127.0.0.1"]:
-                with lab.world.namespaces.inside(what), socket.socket() as ours:
+                with lab.infrastructure.namespaces.inside(what), socket.socket() as ours:
                     ours.settimeout(0.2)
                     with pytest.raises(OSError, match=r"timed out|unreachable|refused|No route"):
                         ours.connect((address, port))
@@ -234,9 +234,12 @@ def test_every_link_of_the_cloud_ends_in_the_cloud(lab: Lab) -> None:
     """A way out would need a link with one end in the host's own namespace."""
     host = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout
     named = {line.split(": ")[1].split("@")[0] for line in host.splitlines()}
-    for what in lab.world.namespaces.present():
+    for what in lab.infrastructure.namespaces.present():
         here = subprocess.run(
-            ["ip", "-o", "-n", lab.world.namespaces.full(what), "link"], capture_output=True, text=True, check=True
+            ["ip", "-o", "-n", lab.infrastructure.namespaces.full(what), "link"],
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
         kinds = {line.split(": ")[1].split("@")[0] for line in here.splitlines()}
         assert (named & kinds) <= {"lo", "eth0", "br0"}
@@ -277,8 +280,8 @@ def test_nothing_of_the_host_is_found_from_inside_a_machine(lab: Lab) -> None:
 def test_what_a_machine_does_to_its_own_network_is_gone_after_power_off_and_on(lab: Lab, deed: str) -> None:
     lab.must("cat", "sh", "-c", deed)
     assert not lab.connect("ann", CAT.address, 22).startswith("SSH")
-    lab.world.stop_machine(CAT.instance_id, hard=True)
-    lab.world.start_machine(lab.spec("cat"))
+    lab.infrastructure.stop_machine(CAT.instance_id, hard=True)
+    lab.infrastructure.start_machine(lab.spec("cat"))
     wait_until(lambda: lab.connect("ann", CAT.address, 22).startswith("SSH"), "cat is reached", 20)
     for port in (80, 8080):
         lab.ensure_server("cat", port)
@@ -289,8 +292,8 @@ def test_a_link_of_its_own_by_its_interfaces_name_keeps_nobody_elses_network_fro
     lab.must("cat", "sh", "-c", "ip link delete eth0 && ip link add eth0 type bridge")
     lab.wish(public={PUBLIC: IPv4Address(BOB.address)})  # another structure: every machine's link is looked at
     assert lab.connect("client", PUBLIC, 80).startswith("hello from bob")
-    lab.world.stop_machine(CAT.instance_id, hard=True)
-    lab.world.start_machine(lab.spec("cat"))
+    lab.infrastructure.stop_machine(CAT.instance_id, hard=True)
+    lab.infrastructure.start_machine(lab.spec("cat"))
     wait_until(lambda: lab.connect("ann", CAT.address, 22).startswith("SSH"), "cat is reached", 20)
     for port in (80, 8080):
         lab.ensure_server("cat", port)
@@ -340,7 +343,7 @@ def test_a_rule_for_one_address_does_not_open_the_next_subnet(lab: Lab) -> None:
 
 
 def _bridge(lab: Lab, *command: str) -> str:
-    with lab.world.namespaces.inside("subnet-00000004"):
+    with lab.infrastructure.namespaces.inside("subnet-00000004"):
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
@@ -359,7 +362,7 @@ def _checksum(data: bytes) -> bytes:
 @contextmanager
 def _listening_in(lab: Lab, what: str, port: int) -> Generator[None]:
     """A server that would take a connection: a refusal is then the network's."""
-    with lab.world.namespaces.inside(what):
+    with lab.infrastructure.namespaces.inside(what):
         server = socket.create_server(("", port))
     with server:
         yield

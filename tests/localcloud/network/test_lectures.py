@@ -149,8 +149,8 @@ def test_lecture_004_changes_the_page_while_the_master_is_paused_and_back_when_i
             },
         )
         lab.must(place.name, "systemctl", "start", "nginx", "keepalived")
-    faults = MachineFaults(lab.world)
-    exposed = Exposed(lab.world.namespaces)
+    faults = MachineFaults(lab.infrastructure)
+    exposed = Exposed(lab.infrastructure.namespaces)
     with in_a_loop() as run:
         run(exposed.open(IPv4Address(PUBLIC), 80, _PORT))
         try:

@@ -8,8 +8,8 @@ from ipaddress import IPv4Address, IPv4Network
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from localcloud.infrastructure import IpProtocol, Rule
 from localcloud.network.security_groups import Accepted, Box, accepted
-from localcloud.world import IpProtocol, Rule
 
 
 def _network(address: IPv4Address, length: int) -> IPv4Network:

@@ -7,7 +7,7 @@ from ipaddress import IPv4Network
 
 import pytest
 
-from localcloud.world import Rule, SecurityGroup
+from localcloud.infrastructure import Rule, SecurityGroup
 
 from .frames import udp
 from .lab import ANYWHERE, PLACES, Lab

@@ -65,14 +65,14 @@ def test_a_machine_that_moves_to_another_subnet_is_reached_there(lab: Lab) -> No
     four = replace(four, interfaces=(*four.interfaces, Wish().interface(moved)))
     five = replace(five, interfaces=())
     try:
-        lab.world.apply_network(replace(plan, vpcs=(replace(one, subnets=(four, five)), two)))
-        lab.world.stop_machine(DAN.instance_id, hard=True)
-        lab.world.start_machine(replace(lab.spec("dan"), interface=Wish().interface(moved)))
+        lab.infrastructure.apply_network(replace(plan, vpcs=(replace(one, subnets=(four, five)), two)))
+        lab.infrastructure.stop_machine(DAN.instance_id, hard=True)
+        lab.infrastructure.start_machine(replace(lab.spec("dan"), interface=Wish().interface(moved)))
         wait_until(lambda: lab.connect("ann", moved.address, 22).startswith("SSH"), "dan is reached", 20)
     finally:
         lab.wish()
-        lab.world.stop_machine(DAN.instance_id, hard=True)
-        lab.world.start_machine(lab.spec("dan"))
+        lab.infrastructure.stop_machine(DAN.instance_id, hard=True)
+        lab.infrastructure.start_machine(lab.spec("dan"))
     wait_until(lambda: lab.connect("ann", DAN.address, 22).startswith("SSH"), "dan is back", 20)
     for port in (80, 8080):
         lab.ensure_server("dan", port)
@@ -251,7 +251,7 @@ def test_a_machine_that_was_detached_and_attached_again_holds_the_havip_once_it_
 
 @pytest.mark.parametrize("delay_s", [0.5, 1.0, 4.0])
 def test_traffic_follows_only_after_the_take_over_delay_that_is_set(lab: Lab, delay_s: float) -> None:
-    lab.world.set_takeover_delay(delay_s)
+    lab.infrastructure.set_takeover_delay(delay_s)
     try:
         began = time.monotonic()
         lab.announce("bob")
@@ -266,4 +266,4 @@ def test_traffic_follows_only_after_the_take_over_delay_that_is_set(lab: Lab, de
         assert lab.connect("client", PUBLIC, 80).startswith("hello from bob")
         assert lab.connect("cat", HAVIP, 80).startswith("hello from bob")
     finally:
-        lab.world.set_takeover_delay(0.0)
+        lab.infrastructure.set_takeover_delay(0.0)

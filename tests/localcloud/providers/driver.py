@@ -1,4 +1,4 @@
-"""Runs Pulumi's commands on a program, in a process of its own: JSON lines in, JSON lines out.
+"""Runs Pulumi's commands on a program, in a separate process: JSON lines in, JSON lines out.
 
 pulumi.automation leaves event loops and sockets open, which pytest would report.
 """

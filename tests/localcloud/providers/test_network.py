@@ -82,7 +82,7 @@ def test_a_replaced_instance_takes_its_attachments_along_and_keeps_its_address(n
     assert network.up().changes == {"same": 19}
 
 
-def test_a_new_cidr_replaces_the_vpc_and_all_that_is_in_it(project: Project, cloud: Cloud) -> None:
+def test_a_new_cidr_replaces_the_vpc_and_its_subnet_and_virtual_ip(project: Project, cloud: Cloud) -> None:
     program = """
         import pulumi, tencentcloud_iac_pulumi as tc
         cidr = pulumi.Config().require("cidr")
@@ -198,7 +198,7 @@ def test_a_busy_api_is_waited_for(network: Project, cloud: Cloud) -> None:
     assert cloud.requests().count("vpc:CreateSubnet") == 4
 
 
-def test_what_is_gone_already_is_no_error_in_a_destroy(network: Project, cloud: Cloud) -> None:
+def test_a_destroy_skips_what_is_already_gone(network: Project, cloud: Cloud) -> None:
     network.up()
     ids = network.outputs()["ids"]
     resources = network.resources()

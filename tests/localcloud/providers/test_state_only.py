@@ -73,7 +73,7 @@ def test_random_bytes_have_two_forms_of_one_value() -> None:
     assert base64.b64decode(made.outputs["base64"]).hex() == made.outputs["hex"]
 
 
-def test_a_changed_input_draws_anew_and_a_default_that_is_given_does_not() -> None:
+def test_a_changed_input_draws_again_and_a_default_that_is_given_does_not() -> None:
     state = _make(_PASSWORD, length=8).outputs
     assert _replaced_by(_PASSWORD, state, {"length": 9}) == ["length"]
     assert _replaced_by(_PASSWORD, state, {"length": 8, "special": True}) == []

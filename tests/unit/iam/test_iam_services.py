@@ -55,7 +55,6 @@ def deployment(**changed: Any) -> Deployment:
         keepalived=KeepalivedSettings(),
         iam=IamSettings(),
         data=DataSettings(),
-        subnet_cidr="10.0.4.0/24",
         release=STAND_IN,
     )
     return replace(usual, **changed)

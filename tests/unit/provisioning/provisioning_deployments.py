@@ -36,6 +36,4 @@ def deployment(
         iam=IamSettings(),
         data=DataSettings(),
         release=Release("iam-stand-in.tar.gz", "0" * 64, stand_in=True),
-        subnet_cidr="10.0.4.0/24",
-        admin_cidrs=("172.31.255.2/32",),
     )

@@ -1,4 +1,4 @@
-"""Records expected/ anew from the real provider plugins, which must be on the PATH."""
+"""Records expected/ from the real provider plugins, which must be on the PATH."""
 
 from __future__ import annotations
 

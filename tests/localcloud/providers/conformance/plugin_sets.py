@@ -12,14 +12,14 @@ from tests.localcloud.providers.project import Project
 MISSING = [plugin for plugin in PLUGINS if shutil.which(f"pulumi-resource-{plugin}") is None]
 PLUGIN_SETS = ("localcloud",) if MISSING else ("localcloud", "real")
 
-# The real plugin puts the service's name before the domain, so an address alone does not reach the API.
+# The real plugin puts the service's name before the domain, so it does not reach the API by an address.
 _DOMAIN = "localcloud.test"
 _SERVICES = ("cbs", "cvm", "dnspod", "monitor", "tag", "vpc")
 _WITH_HOSTS = 'mount --bind "$0" /etc/hosts && exec "$@"'
 
 
 def open_project(plugins: str, directory: Path, cloud: Cloud) -> Project:
-    """A project that runs on one of PLUGIN_SETS; the real plugins need root, for names of their own in /etc/hosts."""
+    """A project that runs on one of PLUGIN_SETS; the real plugins need root, to get their own /etc/hosts."""
     if plugins == "localcloud":
         return Project(directory / "project", cloud.environment)
     hosts = directory / "hosts"

@@ -59,8 +59,8 @@ def run_scene(scene: Scene, project: Project, cloud: Cloud) -> dict[str, Any]:
         name: {
             "type": resource_type,
             "stages": {stage: _describe(run, name, states["create"]) for stage, run in stages.items()},
-            "outputs": _normal(states["create"][name]["outputs"]),
-            "outputs after the replacement": _normal(states["replace"][name]["outputs"]),
+            "outputs": _outputs(states["create"][name]),
+            "outputs after the replacement": _outputs(states["replace"][name]),
         }
         for name, resource_type in scene.types.items()
     }
@@ -68,7 +68,7 @@ def run_scene(scene: Scene, project: Project, cloud: Cloud) -> dict[str, Any]:
 
 def _describe(run: Run, name: str, state: Resources) -> Any:
     steps = [step for one, step in run.all_steps if one == name]
-    # Some providers also name the outputs that a replacement makes anew.
+    # Some providers also name the outputs that a replacement changes.
     inputs = {*state[name]["inputs"], "readyForRenewal"}
     changed = sorted({one for step in steps for one in step.changed if one in inputs})
     differences = {path: kind for step in steps for path, kind in step.differences.items()}
@@ -78,6 +78,13 @@ def _describe(run: Run, name: str, state: Resources) -> Any:
         "differences": dict(sorted(differences.items())),
     }
     return {name: value for name, value in found.items() if value}
+
+
+def _outputs(resource: Mapping[str, Any]) -> dict[str, Any]:
+    outputs = _normal(resource["outputs"])
+    if resource["type"].startswith("random:") and outputs.get("id") not in (None, "none"):
+        outputs["id"] = "<drawn>"
+    return outputs
 
 
 def _normal(value: Any, key: str = "") -> Any:

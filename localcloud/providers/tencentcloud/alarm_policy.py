@@ -1,18 +1,19 @@
-"""Monitor/alarmNotice, Monitor/alarmPolicy, Monitor/policyBindingObject."""
+"""Monitor/alarmPolicy, Monitor/policyBindingObject."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from localcloud.providers.errors import ProviderError
 from localcloud.providers.schema import COMPUTED, FIXED, OPTIONAL, REQUIRED, Property, Schema
 from localcloud.providers.tencentcloud.api import Api, ApiError, ignore_missing
+from localcloud.providers.tencentcloud.monitor import call, from_api, to_api
 from localcloud.providers.tencentcloud.resource_type import ResourceType
 from localcloud.providers.values import Properties
 
-_PAGE: Final = 200
-# The monitor API has short names of its own for regions (terraform-provider-tencentcloud: MonitorRegionMap).
+# The monitor API has its own short names for regions (terraform-provider-tencentcloud: MonitorRegionMap).
 _REGIONS: Final = {
     "ap-guangzhou": "gz",
     "ap-shanghai": "sh",
@@ -23,104 +24,6 @@ _REGIONS: Final = {
     "ap-hongkong": "hk",
     "ap-singapore": "sg",
 }
-
-
-def _call(api: Api, action: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    return api.call("monitor", action, {"Module": "monitor", **parameters})
-
-
-def _renamed(values: Mapping[str, Any], names: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    return {key: values[name] for name, key in names if values.get(name) is not None}
-
-
-_USER_NOTICE: Final = (
-    ("receiverType", "ReceiverType"),
-    ("startTime", "StartTime"),
-    ("endTime", "EndTime"),
-    ("noticeWays", "NoticeWay"),
-    ("userIds", "UserIds"),
-    ("groupIds", "GroupIds"),
-    ("phoneOrders", "PhoneOrder"),
-    ("phoneCircleTimes", "PhoneCircleTimes"),
-    ("phoneInnerInterval", "PhoneInnerInterval"),
-    ("phoneCircleInterval", "PhoneCircleInterval"),
-    ("needPhoneArriveNotice", "NeedPhoneArriveNotice"),
-    ("phoneCallType", "PhoneCallType"),
-    ("weekdays", "Weekday"),
-)
-_URL_NOTICE: Final = (
-    ("url", "URL"),
-    ("isValid", "IsValid"),
-    ("validationCode", "ValidationCode"),
-    ("startTime", "StartTime"),
-    ("endTime", "EndTime"),
-    ("weekdays", "Weekday"),
-)
-
-
-def _notice(inputs: Properties) -> dict[str, Any]:
-    return {
-        "Name": inputs.get("name", ""),
-        "NoticeType": inputs["noticeType"],
-        "NoticeLanguage": inputs["noticeLanguage"],
-        "UserNotices": [_renamed(one, _USER_NOTICE) for one in inputs.get("userNotices") or ()] or None,
-        "URLNotices": [_renamed(one, _URL_NOTICE) for one in inputs.get("urlNotices") or ()] or None,
-    }
-
-
-def _notices(api: Api, **wanted: Any) -> list[dict[str, Any]]:
-    answer = _call(api, "DescribeAlarmNotices", {"PageNumber": 1, "PageSize": _PAGE, "Order": "ASC", **wanted})
-    return answer.get("Notices") or []
-
-
-def _create_notice(api: Api, inputs: Properties, token: str) -> str:
-    del token
-    return _call(api, "CreateAlarmNotice", _notice(inputs))["NoticeId"]
-
-
-def _read_notice(api: Api, notice_id: str, inputs: Properties) -> Properties | None:
-    del inputs
-    found = [one for one in _notices(api, NoticeIds=[notice_id]) if one["Id"] == notice_id]
-    if not found:
-        return None
-    notice = found[0]
-    return {
-        "name": notice["Name"],
-        "noticeType": notice["NoticeType"],
-        "noticeLanguage": notice["NoticeLanguage"],
-        "isPreset": notice.get("IsPreset") or 0,
-        "updatedAt": notice.get("UpdatedAt") or "",
-        "updatedBy": notice.get("UpdatedBy") or "",
-        "policyIds": notice.get("PolicyIds") or [],
-        "ampConsumerId": notice.get("AMPConsumerId") or "",
-    }
-
-
-def _update_notice(api: Api, notice_id: str, old: Properties, new: Properties) -> None:
-    del old
-    _call(api, "ModifyAlarmNotice", {"NoticeId": notice_id, **_notice(new)})
-
-
-def _delete_notice(api: Api, notice_id: str, outputs: Properties) -> None:
-    del outputs
-    ignore_missing(lambda: _call(api, "DeleteAlarmNotices", {"NoticeIds": [notice_id]}))
-
-
-ALARM_NOTICE = ResourceType(
-    schema=Schema(
-        properties={
-            "name": REQUIRED,
-            "noticeType": REQUIRED,
-            "noticeLanguage": REQUIRED,
-            "userNotices": Property(nested={name: OPTIONAL for name, _ in _USER_NOTICE}),
-            "urlNotices": Property(nested={name: OPTIONAL for name, _ in _URL_NOTICE}),
-        },
-    ),
-    create=_create_notice,
-    read=_read_notice,
-    update=_update_notice,
-    delete=_delete_notice,
-)
 
 
 _RULE: Final = (
@@ -137,10 +40,13 @@ _RULE: Final = (
 )
 
 
+_FILTER: Final = (("type", "Type"), ("dimensions", "Dimensions"))
+
+
 def _rule(rule: Properties) -> dict[str, Any]:
-    renamed = _renamed(rule, _RULE)
+    renamed = to_api(rule, _RULE)
     if rule.get("filter"):
-        renamed["Filter"] = _renamed(rule["filter"], (("type", "Type"), ("dimensions", "Dimensions")))
+        renamed["Filter"] = to_api(rule["filter"], _FILTER)
     return renamed
 
 
@@ -158,7 +64,7 @@ def _event_condition(inputs: Properties) -> dict[str, Any] | None:
 
 def _create_policy(api: Api, inputs: Properties, token: str) -> str:
     del token
-    answer = _call(
+    answer = call(
         api,
         "CreateAlarmPolicy",
         {
@@ -180,7 +86,7 @@ def _create_policy(api: Api, inputs: Properties, token: str) -> str:
 def _read_policy(api: Api, policy_id: str, inputs: Properties) -> Properties | None:
     del inputs
     try:
-        policy = _call(api, "DescribeAlarmPolicy", {"PolicyId": policy_id}).get("Policy")
+        policy = call(api, "DescribeAlarmPolicy", {"PolicyId": policy_id}).get("Policy")
     except ApiError as error:
         if error.missing:
             return None
@@ -195,31 +101,46 @@ def _read_policy(api: Api, policy_id: str, inputs: Properties) -> Properties | N
         "enable": policy["Enable"],
         "projectId": policy.get("ProjectId") or 0,
         "noticeIds": policy.get("NoticeIds") or [],
-        "createTime": str(policy.get("InsertTime") or ""),
-        "updateTime": str(policy.get("UpdateTime") or ""),
+        "conditions": {
+            "isUnionRule": policy["Condition"].get("IsUnionRule") or 0,
+            "rules": [_read_rule(one) for one in policy["Condition"].get("Rules") or ()],
+        },
+        "eventConditions": [_read_rule(one) for one in policy["EventCondition"].get("Rules") or ()],
+        "createTime": _time(policy.get("InsertTime")),
+        "updateTime": _time(policy.get("UpdateTime")),
     }
+
+
+def _read_rule(rule: Mapping[str, Any]) -> Properties:
+    found = from_api(rule, _RULE)
+    given = from_api(rule.get("Filter") or {}, _FILTER)
+    return {**found, "filter": given} if given else found
+
+
+def _time(seconds: int | None) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S") if seconds else ""
 
 
 def _update_policy(api: Api, policy_id: str, old: Properties, new: Properties) -> None:
     for name, key in (("policyName", "NAME"), ("remark", "REMARK")):
         if new.get(name) != old.get(name):
-            _call(api, "ModifyAlarmPolicyInfo", {"PolicyId": policy_id, "Key": key, "Value": new.get(name, "")})
+            call(api, "ModifyAlarmPolicyInfo", {"PolicyId": policy_id, "Key": key, "Value": new.get(name, "")})
     if new["enable"] != old["enable"]:
-        _call(api, "ModifyAlarmPolicyStatus", {"PolicyId": policy_id, "Enable": new["enable"]})
+        call(api, "ModifyAlarmPolicyStatus", {"PolicyId": policy_id, "Enable": new["enable"]})
     conditions = (_condition(new), _event_condition(new))
     if conditions != (_condition(old), _event_condition(old)):
-        _call(
+        call(
             api,
             "ModifyAlarmPolicyCondition",
             {"PolicyId": policy_id, "Condition": conditions[0], "EventCondition": conditions[1]},
         )
     if new.get("noticeIds") != old.get("noticeIds"):
-        _call(api, "ModifyAlarmPolicyNotice", {"PolicyId": policy_id, "NoticeIds": new.get("noticeIds") or []})
+        call(api, "ModifyAlarmPolicyNotice", {"PolicyId": policy_id, "NoticeIds": new.get("noticeIds") or []})
 
 
 def _delete_policy(api: Api, policy_id: str, outputs: Properties) -> None:
     del outputs
-    ignore_missing(lambda: _call(api, "DeleteAlarmPolicy", {"PolicyIds": [policy_id]}))
+    ignore_missing(lambda: call(api, "DeleteAlarmPolicy", {"PolicyIds": [policy_id]}))
 
 
 _RULE_PROPERTIES: Final = {
@@ -264,7 +185,7 @@ def _bind(api: Api, inputs: Properties, token: str) -> str:
         }
         for one in inputs["dimensions"]
     ]
-    _call(api, "BindingPolicyObject", {"GroupId": 0, "PolicyId": inputs["policyId"], "Dimensions": dimensions})
+    call(api, "BindingPolicyObject", {"GroupId": 0, "PolicyId": inputs["policyId"], "Dimensions": dimensions})
     return inputs["policyId"]
 
 
@@ -272,7 +193,7 @@ def _read_binding(api: Api, policy_id: str, inputs: Properties) -> Properties | 
     """As the real provider's, it is never gone: without its policy it is an error, without objects it is empty."""
     if _read_policy(api, policy_id, {}) is None:
         raise ProviderError(f"alarm policy {policy_id} does not exist")
-    found = _call(
+    found = call(
         api, "DescribeBindingPolicyObjectList", {"GroupId": 0, "PolicyId": policy_id, "Limit": 100, "Offset": 0}
     )
     given = {one["dimensionsJson"]: one for one in inputs.get("dimensions") or ()}
@@ -289,7 +210,7 @@ def _read_binding(api: Api, policy_id: str, inputs: Properties) -> Properties | 
 
 def _unbind(api: Api, policy_id: str, outputs: Properties) -> None:
     del outputs
-    ignore_missing(lambda: _call(api, "UnBindingAllPolicyObject", {"GroupId": 0, "PolicyId": policy_id}))
+    ignore_missing(lambda: call(api, "UnBindingAllPolicyObject", {"GroupId": 0, "PolicyId": policy_id}))
 
 
 POLICY_BINDING = ResourceType(

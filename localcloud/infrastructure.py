@@ -1,9 +1,8 @@
-"""The boundary between what the API's records say and what really runs.
+"""The boundary between the records and the machines and networks that match them.
 
-`localcloud.rules` decides (records in SQLite, rules); a `World` makes it so (namespaces, machines).
-The records are the truth: every method here is idempotent and may be called again after a crash.
-Two worlds exist: `localcloud.machines.world.LinuxWorld` (root, real machines) and `PaperWorld` below
-(no root: `localcloud api`, and tests of the API alone).
+`localcloud.rules` decides what the records become; an `Infrastructure` makes machines and networks match them. Every
+method is idempotent and may be called again after a crash. There are two: LinuxInfrastructure (localcloud.machines:
+root, real machines), and NoInfrastructure below (`localcloud api`, and tests of the API: no root).
 """
 
 from __future__ import annotations
@@ -123,19 +122,19 @@ class MachineSpec:
     metadata: dict[str, str] = field(default_factory=dict)  # further paths below /latest/meta-data/
 
 
-class WorldEvents(Protocol):
-    """What the world tells the records; called from any thread."""
+class InfrastructureEvents(Protocol):
+    """What the infrastructure tells the records; called from any thread."""
 
     def havip_announced(self, vpc_id: str, address: IPv4Address, instance_id: str) -> None: ...
     def machine_stopped(self, instance_id: str) -> None:
-        """The machine powered itself off (a reboot from inside is restarted by the world and not told)."""
+        """The machine powered itself off (a reboot from inside is restarted by the infrastructure and not told)."""
 
     def machine_started(self, instance_id: str) -> None:
         """Somebody pressed the machine's power button: it runs, though no request has asked for it."""
 
 
-class World(Protocol):
-    def listen(self, events: WorldEvents) -> None: ...
+class Infrastructure(Protocol):
+    def listen(self, events: InfrastructureEvents) -> None: ...
 
     def apply_network(self, plan: NetworkPlan) -> None:
         """Make the network so. Returns when rules and addresses work (200 ms or less for a rule change)."""
@@ -168,13 +167,13 @@ class World(Protocol):
         ...
 
 
-class PaperWorld:
-    """A world of records only: every machine boots at once and nothing carries traffic."""
+class NoInfrastructure:
+    """An infrastructure of records only: every machine boots at once and nothing carries traffic."""
 
     def __init__(self) -> None:
         self._running: set[str] = set()
 
-    def listen(self, events: WorldEvents) -> None:
+    def listen(self, events: InfrastructureEvents) -> None:
         del events
 
     def apply_network(self, plan: NetworkPlan) -> None:

@@ -1,4 +1,4 @@
-"""The world that really runs: machines by systemd-nspawn on a network of namespaces."""
+"""The infrastructure that really runs: machines by systemd-nspawn on a network of namespaces."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import threading
 from ipaddress import IPv4Address
 
 from localcloud.errors import MachineError
+from localcloud.infrastructure import Disk, InfrastructureEvents, Interface, MachineSpec, NetworkPlan, Subnet
 from localcloud.machines import disks, metadata
 from localcloud.machines.distributions import IMAGES
 from localcloud.machines.machine import Machine
@@ -21,13 +22,12 @@ from localcloud.network.namespaces import CLOUD_NAME, Namespaces
 from localcloud.network.network import Network
 from localcloud.network.platform_servers import PlatformServers
 from localcloud.package_sources import sources_for
-from localcloud.world import Disk, Interface, MachineSpec, NetworkPlan, Subnet, WorldEvents
 
 _log = logging.getLogger(__name__)
 
 
-class _Silence:
-    """Nobody listens yet."""
+class _NoEvents:
+    """Before `listen`: events are dropped."""
 
     def havip_announced(self, vpc_id: str, address: IPv4Address, instance_id: str) -> None:
         del vpc_id, address, instance_id
@@ -39,8 +39,8 @@ class _Silence:
         del instance_id
 
 
-class LinuxWorld:
-    """Implements `localcloud.world.World`. Root only; one for each cloud at a time.
+class LinuxInfrastructure:
+    """Implements `localcloud.infrastructure.Infrastructure`. Root only; one for each cloud at a time.
 
     `takeover_delay_s`: how long a HAVIP's traffic takes to follow an announcement (a real one "may take 10 seconds").
     """
@@ -52,7 +52,7 @@ class LinuxWorld:
         self.images = images or ImageStore()
         self.namespaces = Namespaces(paths.cloud)
         self.network = Network(self.namespaces)
-        self._events: WorldEvents = _Silence()
+        self._events: InfrastructureEvents = _NoEvents()
         self._lock = threading.RLock()
         self._machines: dict[str, Machine] = {}
         self._changing: dict[str, threading.RLock] = {}
@@ -85,7 +85,7 @@ class LinuxWorld:
         self._announcements.close()
         self._watch.close()
 
-    def listen(self, events: WorldEvents) -> None:
+    def listen(self, events: InfrastructureEvents) -> None:
         self._events = events
 
     # --- network
@@ -142,7 +142,7 @@ class LinuxWorld:
         raise MachineError(f"{what} called {name!r}; known: {known}")
 
     def start_machine(self, spec: MachineSpec) -> None:
-        with self._turn(spec.instance_id):
+        with self._lock_of(spec.instance_id):
             machine = self._known(spec)
             # Before anything is made ready: a runner on its way would lose its network and its disk under its feet.
             machine.await_runner()
@@ -167,7 +167,7 @@ class LinuxWorld:
         self._events.machine_started(machine.instance_id)
 
     def stop_machine(self, instance_id: str, *, hard: bool) -> None:
-        with self._turn(instance_id):
+        with self._lock_of(instance_id):
             machine = self._machines.get(instance_id)
             if machine is None:
                 return
@@ -185,7 +185,7 @@ class LinuxWorld:
 
     def destroy_machine(self, instance_id: str) -> None:
         self.stop_machine(instance_id, hard=True)
-        with self._turn(instance_id), self._lock:
+        with self._lock_of(instance_id), self._lock:
             machine = self._machines.pop(instance_id, None)
             if machine is not None:
                 machine.remove()
@@ -209,14 +209,14 @@ class LinuxWorld:
     def attach_disk(self, disk: Disk, instance_id: str) -> None:
         path = self.paths.disks / f"{disk.disk_id}.img"
         disks.ensure_data_disk(path, disk.size_gib)
-        with self._turn(instance_id):
+        with self._lock_of(instance_id):
             machine = self._machines.get(instance_id)
             if machine is not None:
                 machine.attach(disk)
 
     def detach_disk(self, disk_id: str) -> None:
         for machine in self.machines():
-            with self._turn(machine.instance_id):
+            with self._lock_of(machine.instance_id):
                 machine.detach(disk_id)
 
     def grow_disk(self, disk: Disk) -> None:
@@ -254,8 +254,8 @@ class LinuxWorld:
                 self._machines[spec.instance_id] = machine
             return machine
 
-    def _turn(self, instance_id: str) -> threading.RLock:
-        """Two calls for one machine take turns; for two machines they run side by side."""
+    def _lock_of(self, instance_id: str) -> threading.RLock:
+        """One lock for each machine: calls for different machines run side by side."""
         with self._lock:
             return self._changing.setdefault(instance_id, threading.RLock())
 
@@ -269,7 +269,7 @@ class LinuxWorld:
 
     def _ended(self, instance_id: str) -> None:
         """A runner ended without having been told to: the machine powered itself off, or was killed."""
-        with self._turn(instance_id):
+        with self._lock_of(instance_id):
             machine = self._machines.get(instance_id)
             if machine is None or machine.is_running():
                 return

@@ -1,0 +1,111 @@
+"""Alarm notices: who is told, and how."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Any
+
+from localcloud.rules import tag
+from localcloud.rules.records import Record
+from localcloud.rules.refusal import Refusal, documented
+from localcloud.rules.transaction import Transaction
+
+_CREATE_POLICY, _CREATE_NOTICE = "248/51287", "248/51288"
+_NAME_LIMIT = 60
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmNotice(Record):
+    """Whom to tell, and how. The receivers are kept as they were given."""
+
+    name: str
+    type: str  # ALARM, OK, ALL
+    language: str
+    users: tuple[Document, ...] = ()
+    urls: tuple[Document, ...] = ()
+    logs: tuple[Document, ...] = ()
+    updated: float
+
+
+class NoticeNotFound(Refusal):
+    """A notice that is changed, or that a policy names, must exist."""
+
+    code = "ResourceNotFound"
+    template = "The alarm notice `{notice_id}` does not exist."
+    source = documented("CreateAlarmNotice and the others: ResourceNotFound", page=_CREATE_NOTICE)
+
+
+class NameTooLong(Refusal):
+    """An alarm policy's name has 1 to 60 characters, a notice's too."""
+
+    code = "InvalidParameterValue"
+    template = "The name `{name}` must have 1 to 60 characters."
+    source = documented("CreateAlarmPolicy: PolicyName, CreateAlarmNotice: Name, at most 60", page=_CREATE_POLICY)
+
+
+class ReceiversWrong(Refusal):
+    """A notice's receivers are ones that a notice can have."""
+
+    code = "InvalidParameterValue"
+    template = "The notice's {name} {value!r} is not valid."
+    source = documented("CreateAlarmNotice: UserNotice, URLNotice, at most 5, 6 and 1 of CLS", page=_CREATE_NOTICE)
+
+
+_WAYS = frozenset({"EMAIL", "SMS", "CALL", "WECHAT", "RTX"})
+_DAY_S = range(86_400)
+_URL_LIMIT = 256
+_MOST = (("UserNotices", 5), ("URLNotices", 6), ("CLSNotices", 1))
+
+
+def _check_receivers(notice: AlarmNotice) -> None:
+    given = dict(zip((name for name, _ in _MOST), (notice.users, notice.urls, notice.logs), strict=True))
+    for name, most in _MOST:
+        if len(given[name]) > most:
+            raise ReceiversWrong(name=name, value=len(given[name]))
+    if notice.language not in {"zh-CN", "en-US"}:
+        raise ReceiversWrong(name="NoticeLanguage", value=notice.language)
+    for user in notice.users:
+        if user.get("ReceiverType") not in {"USER", "GROUP"}:
+            raise ReceiversWrong(name="ReceiverType", value=user.get("ReceiverType"))
+        if not set(user.get("NoticeWay", ())) <= _WAYS:
+            raise ReceiversWrong(name="NoticeWay", value=user["NoticeWay"])
+    for one in notice.urls:
+        if not re.match(r"https?://", one.get("URL", "")) or len(one["URL"]) > _URL_LIMIT:
+            raise ReceiversWrong(name="URL", value=one.get("URL"))
+    for one in (*notice.users, *notice.urls):
+        for name in ("StartTime", "EndTime"):
+            if one.get(name, 0) not in _DAY_S:
+                raise ReceiversWrong(name=name, value=one[name])
+
+
+def get(tx: Transaction, notice_id: str) -> AlarmNotice:
+    """The notice. Raises NoticeNotFound."""
+    found = tx.find(AlarmNotice, notice_id)
+    if found is None:
+        raise NoticeNotFound(notice_id=notice_id)
+    return found
+
+
+def check_name(name: str) -> None:
+    if not 1 <= len(name) <= _NAME_LIMIT:
+        raise NameTooLong(name=name)
+
+
+def create(tx: Transaction, wanted: AlarmNotice, tags: tag.Tags) -> AlarmNotice:
+    """A new notice; id and times are given here."""
+    check_name(wanted.name)
+    _check_receivers(wanted)
+    made = tx.put(replace(wanted, id=tx.new_id("notice"), created=tx.now, updated=tx.now))
+    tag.attach(tx, made.id, tags)
+    return made
+
+
+def change(tx: Transaction, changed: AlarmNotice) -> None:
+    """ModifyAlarmNotice gives the whole notice anew."""
+    present = get(tx, changed.id)
+    check_name(changed.name)
+    _check_receivers(changed)
+    tx.put(replace(changed, created=present.created, updated=tx.now))
