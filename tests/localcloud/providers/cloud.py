@@ -149,7 +149,6 @@ machines = [
         system_disk_type="CLOUD_BSSD", system_disk_size=20, tags=tags,
         allocate_public_ip=config.get_bool("public") or False,
         internet_max_bandwidth_out=1 if config.get_bool("public") else None,
-        internet_max_bandwidth_out=10 if config.get_bool("public") else None,
         user_data=pulumi.Output.secret(base64.b64encode(b"#cloud-config\\n").decode()),
         opts=ResourceOptions(delete_before_replace=True, depends_on=[rules]))
     for name, address in (("a", "10.0.4.20"), ("b", "10.0.4.21"))
