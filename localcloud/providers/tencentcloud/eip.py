@@ -42,6 +42,7 @@ def _create(api: Api, inputs: Properties, token: str) -> str:
             "InternetChargeType": inputs.get("internetChargeType"),
             "InternetMaxBandwidthOut": inputs.get("internetMaxBandwidthOut"),
             "InternetServiceProvider": inputs.get("internetServiceProvider"),
+            "BandwidthPackageId": inputs.get("bandwidthPackageId"),
             "Tags": tags.as_list(inputs.get("tags")),
             "ClientToken": token,
         },
@@ -78,6 +79,9 @@ def _read(api: Api, eip_id: str, inputs: Properties) -> Properties | None:
 
 
 def _update(api: Api, eip_id: str, old: Properties, new: Properties) -> None:
+    if new.get("bandwidthPackageId") != old.get("bandwidthPackageId"):
+        # As the real plugin: shown as an update, and refused.
+        raise ProviderError("bandwidthPackageId cannot be changed")
     if new.get("name") != old.get("name"):
         api.vpc("ModifyAddressAttribute", {"AddressId": eip_id, "AddressName": new.get("name", "")})
     bandwidth = new.get("internetMaxBandwidthOut", old.get("internetMaxBandwidthOut"))
@@ -132,6 +136,7 @@ EIP = ResourceType(
             "internetChargeType": COMPUTED,
             "internetMaxBandwidthOut": COMPUTED,
             "internetServiceProvider": Property(replaces=True),
+            "bandwidthPackageId": OPTIONAL,
             "tags": OPTIONAL,
         },
     ),

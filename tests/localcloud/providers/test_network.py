@@ -102,6 +102,28 @@ def test_a_new_cidr_replaces_the_vpc_and_its_subnet_and_virtual_ip(project: Proj
     assert cloud.counts() == {"vpc": 1, "subnet": 1, "havip": 1}
 
 
+def test_a_charge_type_is_changed_by_another_address_only(project: Project, cloud: Cloud) -> None:
+    program = """
+        import pulumi, tencentcloud_iac_pulumi as tc
+        config = pulumi.Config()
+        fields = ["internet_charge_type", "bandwidth_package_id"] if config.get("replace") else []
+        tc.eip.Instance("eip", name="net-dev", internet_max_bandwidth_out=10, internet_charge_type=config.get("charge"),
+                        bandwidth_package_id=config.get("package"),
+                        opts=pulumi.ResourceOptions(replace_on_changes=fields))
+    """
+    project.write(program, charge="TRAFFIC_POSTPAID_BY_HOUR")
+    project.up()
+    before = project.resources()["eip"]["id"]
+    project.write(program, charge="BANDWIDTH_POSTPAID_BY_HOUR")
+    assert "UnsupportedOperation.InvalidAddressInternetChargeType" in project.try_up().failure
+    project.write(program, charge="BANDWIDTH_POSTPAID_BY_HOUR", replace="yes")
+    assert project.up().changes == {"same": 1, "replace": 1}
+    assert project.resources()["eip"]["id"] != before
+    assert cloud.counts() == {"eip": 1}
+    project.write(program, charge="BANDWIDTH_PACKAGE", package="bwp-1234abcd", replace="yes")
+    assert "InvalidParameterValue.BandwidthPackageNotFound" in project.try_up().failure
+
+
 @pytest.mark.parametrize("action", ["vpc:CreateVpc", "vpc:CreateSecurityGroup"])
 def test_a_create_without_an_answer_is_reported_and_its_result_not_adopted(
     network: Project, cloud: Cloud, action: str
