@@ -1,4 +1,4 @@
-"""Small stacks in which each resource type is created, left unchanged, updated, changed outside, replaced and deleted."""
+"""Small stacks in which each resource type is created, left unchanged, updated, changed outside, replaced, deleted."""
 
 from __future__ import annotations
 
