@@ -58,7 +58,7 @@ class DataSettings(FrozenModel):
         default=128,
         ge=16,
         le=65536,
-        description="Size of MariaDB's buffer pool (innodb_buffer_pool_size). Recommended: a quarter of the node's memory.",
+        description="Size of MariaDB's buffer pool (innodb_buffer_pool_size). Recommended: 25 % of the memory.",
     )
     redis_max_memory_mib: int = Field(
         default=256,
