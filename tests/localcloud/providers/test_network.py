@@ -130,8 +130,8 @@ def test_a_create_without_an_answer_is_reported_and_its_result_not_adopted(
 ) -> None:
     cloud.fault(action, drop=True)
     run = network.try_up()
-    assert f"{action.partition(':')[2]}: no answer from" in run.failure
-    assert "look for its result in the cloud" in run.failure
+    assert f"{action.partition(':')[2]}: no response from" in run.failure
+    assert "check its result in the cloud" in run.failure
     kind = {"vpc:CreateVpc": "vpc", "vpc:CreateSecurityGroup": "group"}[action]
     network.up()
     assert cloud.counts()[kind] == 2
@@ -234,7 +234,7 @@ def test_nothing_is_begun_without_credentials(network: Project) -> None:
 def test_another_api_is_refused_with_the_way_to_install_the_real_plugin(network: Project) -> None:
     network.environment["TENCENTCLOUD_DOMAIN"] = "192.0.2.1:443"
     failure = network.try_up().failure
-    assert "192.0.2.1:443 is not localcloud's API" in failure
+    assert "192.0.2.1:443 must be the API of localcloud" in failure
     assert "pulumi plugin install resource tencentcloud 0.2.3 --server " in failure
 
 
