@@ -84,7 +84,7 @@ class InstanceHasPublicAddress(Refusal):
 
 
 class InstanceAddressQuota(Refusal):
-    """An instance can have at most 2 public addresses, plus one for every 6 cores."""
+    """An instance can have at most 2 public addresses, plus one for every 6 cores, and at most 10."""
 
     code = "LimitExceeded.InstanceAddressQuota"
     template = "The instance `{instance_id}` with {cpu} cores cannot have more than {limit} public addresses."
