@@ -1,4 +1,4 @@
-"""What may stand in a committed file."""
+"""Rules for the content of all committed files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-# Where packages come from is each host's own affair: whoever builds behind a mirror has other names.
+# Package sources are configured on each host: a build behind a mirror uses other host names.
 REGISTRIES = re.compile(
     rb"pypi\.(org|python)|pythonhosted\.org|registry\.npmjs|proxy\.golang|crates\.io|(deb|snapshot|ftp)\.debian\.org"
     rb"|archive\.ubuntu\.com|mirrors?\.[a-z0-9.-]+\.(com|cn|org|net)|\s--(extra-)?index-url[ =]|\s--find-links[ =]"
@@ -15,7 +15,7 @@ REGISTRIES = re.compile(
 
 
 def test_no_registry_or_mirror_is_named() -> None:
-    # No `git ls-files`: a copy without its history is tested too.
+    # `git ls-files` would not work in a copy of the project without its history.
     files = [
         file
         for file in ROOT.rglob("*")
@@ -61,7 +61,7 @@ def test_every_locked_package_has_hashes() -> None:
 
 
 def test_archives_are_unpacked_in_one_place() -> None:
-    """Debian 12 has Python 3.11.2 without `extractall(filter=...)`; provisioning/agent/kinds/archive.py copes."""
+    """Python 3.11.2 of Debian 12 has no `extractall(filter=...)`; provisioning/agent/kinds/archive.py replaces it."""
     callers = {
         str(file.relative_to(ROOT))
         for file in ROOT.rglob("*.py")

@@ -1,4 +1,4 @@
-"""The parts of `make test-fresh` (tests/fresh/) that need no machine."""
+"""Unit tests of `make test-fresh` (tests/fresh/) that do not create a fresh system."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_the_fresh_machine_gets_the_settings_of_package_clients_and_nothing_else
 def test_a_cloud_runs_while_it_has_a_daemon_or_a_process_of_a_node(tmp_path: Path) -> None:
     proc, cgroups = tmp_path / "proc", tmp_path / "cgroup"
     for place, content in {
-        proc / "10/cmdline": "python\0-m\0localcloud.daemon\0here\0--timing\0short\0",
+        proc / "10/cmdline": "python\0-m\0localcloud.daemon\0daemon\0--timing\0short\0",
         proc / "11/cmdline": "vi\0localcloud.daemon\0",
         proc / "self/cmdline": "python\0-m\0localcloud.daemon\0twice\0",
         cgroups / "memory/localcloud/node/ins-1/payload/cgroup.procs": "123\n",
@@ -66,7 +66,7 @@ def test_a_cloud_runs_while_it_has_a_daemon_or_a_process_of_a_node(tmp_path: Pat
     }.items():
         place.parent.mkdir(parents=True)
         place.write_text(content)
-    assert find_running_clouds(proc, cgroups) == ["here", "node", "unified"]
+    assert find_running_clouds(proc, cgroups) == ["daemon", "node", "unified"]
 
 
 @pytest.mark.root

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.root
 
 
 def changed_lines(preview: str) -> list[str]:
-    """The lines of a text diff: `  -   worker_connections 4096;`, as against whole properties (`~ files: {`)."""
+    """Return the lines of a text diff (`  -   worker_connections 4096;`), without property lines (`~ files: {`)."""
     return [line.strip() for line in preview.splitlines() if re.match(r"\s+[-+] \s+\S", line)]
 
 
@@ -27,7 +27,7 @@ def test_one_changed_setting_of_nginx_is_one_changed_line_on_each_node(deployed:
         ["+", "worker_connections", "2048;"],
     ] * 2
     assert len(changed_lines(preview)) == len(changes)
-    # No secret is shown, and what did not change takes a line each, not its whole text.
+    # The preview shows no secret, and one line instead of the full text for each unchanged property.
     assert "PRIVATE KEY" not in preview
     assert len(preview.splitlines()) < 300
 
@@ -52,14 +52,14 @@ def test_a_node_that_is_off_is_drift_and_no_error(deployed: Lab) -> None:
         seen = deployed.tandem("refresh", "--diff")
     finally:
         deployed.localcloud("fault", "iam-a", "heal")
-        # The refresh recorded the drift: the next `up` heals it, and the one after finds nothing to do.
+        # The refresh recorded the drift: the next `up` repairs it, so the following one has no changes.
         deployed.up()
     assert "iam-a" in seen
     assert "cannot be reached" in seen or "no answer" in seen or "unreachable" in seen, seen
 
 
 def test_the_first_node_made_anew_has_its_databases_back(deployed: Lab) -> None:
-    """docs/operations.md, A node anew: the data disk moves from the node that goes to its successor."""
+    """The data disk moves from the replaced node to the new one (docs/operations.md, Rebuild a node)."""
     deployed.on("iam-a", "mariadb iam -e 'CREATE TABLE kept (number INT); INSERT INTO kept VALUES (42)'")
     before = {node["name"]: node["instance_id"] for node in deployed.outputs()["nodes"]}
     (urn,) = [word for word in deployed.urns() if word.endswith("Instance/instance:Instance::nodes.iam-a")]

@@ -1,4 +1,4 @@
-"""What a failed test leaves behind does not reach the next one (conftest.py)."""
+"""A failed test does not affect the next one (conftest.py)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.end_to_end.lab import CommandError, Lab, wait_until
 
 @dataclass(frozen=True)
 class FakeLab(Lab):
-    """A cloud whose nodes cannot be switched off and on."""
+    """A cloud whose nodes cannot be power-cycled."""
 
     commands: list[str] = field(default_factory=list[str])
 

@@ -13,31 +13,31 @@ ALLOW = {"subjects": ["users:<.*>"], "actions": ["read"], "resources": ["res:<.*
 QUESTION = {"subject": "users:hc", "action": "read", "resource": "res:1"}
 
 
-def wait_for(true: Any, deadline_s: float = 5) -> None:
+def wait_for(condition: Any, deadline_s: float = 5) -> None:
     until = time.monotonic() + deadline_s
-    while not true():
+    while not condition():
         assert time.monotonic() < until
         time.sleep(0.01)
 
 
 def make_grant(iam: Site, policy: dict[str, Any] = ALLOW) -> tuple[dict[str, str], dict[str, Any]]:
-    """A logged-in administrator with a secret and a policy; (their header, the secret)."""
+    """Log in as administrator and create a secret and a policy. Returns the Authorization header and the secret."""
     admin = iam.login("admin", ADMIN_PASSWORD)
-    iam.ask("apiserver", "POST", "/v1/policies", {"metadata": {"name": "p"}, "policy": policy}, admin)
-    secret = json.loads(iam.ask("apiserver", "POST", "/v1/secrets", {"metadata": {"name": "s"}}, admin)[2])
+    iam.send("apiserver", "POST", "/v1/policies", {"metadata": {"name": "p"}, "policy": policy}, admin)
+    secret = json.loads(iam.send("apiserver", "POST", "/v1/secrets", {"metadata": {"name": "s"}}, admin)[2])
     iam.wait_until_cached(secret["secretID"])
     return admin, secret
 
 
 def decision(iam: Site, secret: dict[str, Any], question: dict[str, Any] = QUESTION) -> dict[str, Any]:
     bearer = {"Authorization": f"Bearer {sign(secret)}"}
-    return json.loads(iam.ask("authz-server", "POST", "/v1/authz", question, bearer)[2])
+    return json.loads(iam.send("authz-server", "POST", "/v1/authz", question, bearer)[2])
 
 
 def test_a_change_of_policies_is_seen_without_a_restart(iam: Site) -> None:
     admin, secret = make_grant(iam)
     assert decision(iam, secret) == {"allowed": True}
-    iam.ask("apiserver", "PUT", "/v1/policies/p", {"policy": {**ALLOW, "effect": "deny"}}, admin)
+    iam.send("apiserver", "PUT", "/v1/policies/p", {"policy": {**ALLOW, "effect": "deny"}}, admin)
     wait_for(lambda: decision(iam, secret).get("denied"))
     assert decision(iam, secret)["reason"] == "Request was forcefully denied"
 
@@ -46,7 +46,7 @@ def test_a_notice_that_was_missed_is_made_up_for_by_the_next_subscription(iam: S
     admin, secret = make_grant(iam)
     iam.messages.down = True  # the notice of the next change is lost
     iam.messages.cut()
-    iam.ask("apiserver", "DELETE", "/v1/policies/p", None, admin)
+    iam.send("apiserver", "DELETE", "/v1/policies/p", None, admin)
     assert decision(iam, secret) == {"allowed": True}
     iam.messages.down = False
     wait_for(lambda: decision(iam, secret).get("reason") == "list policies failed")
@@ -60,7 +60,7 @@ def test_with_the_apiserver_away_decisions_go_on_from_memory_and_are_made_good_l
     assert decision(iam, secret) == {"allowed": True}
     iam.store.down = False
     iam.store.delete_policies("admin", ["p"])
-    # Nobody tells again: the failed reload is repeated by itself.
+    # The failed reload is repeated without another notice.
     wait_for(lambda: decision(iam, secret).get("reason") == "list policies failed")
     assert admin
 
@@ -89,7 +89,7 @@ def test_each_decision_leaves_one_audit_record_and_a_missing_policy_list_none(ia
     decision(iam, secret)
     decision(iam, secret, {**QUESTION, "action": "delete"})
     wait_for(lambda: len(iam.messages.lists.get(AUDIT_LIST, [])) == 2)
-    iam.ask("apiserver", "DELETE", "/v1/policies/p", None, admin)
+    iam.send("apiserver", "DELETE", "/v1/policies/p", None, admin)
     wait_for(lambda: decision(iam, secret).get("reason") == "list policies failed")
     time.sleep(0.1)
     records = [Record.unpack(data) for data in iam.messages.lists[AUDIT_LIST]]
@@ -98,7 +98,7 @@ def test_each_decision_leaves_one_audit_record_and_a_missing_policy_list_none(ia
         ("deny", "no policy allowed access"),
     ]
     assert json.loads(records[0].request) == {**QUESTION, "context": {"username": "admin"}}
-    # Decisions were asked for until the policy was gone; none of those with the list gone is in here.
+    # Decisions before the deletion of the policy are recorded, later ones are not.
     assert all(record.effect == "allow" for record in records[2:])
 
 

@@ -1,4 +1,4 @@
-"""Sockets: what nginx and the balancer's tests see of the services."""
+"""Connections of the services as seen by nginx: drain, TLS, access log and errors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from samples.iam.stand_in.web import Listener, server_context
 
 
 class Slow:
-    """Answers when told to."""
+    """A handler that responds when `go_on` is set."""
 
     def __init__(self) -> None:
         self.asked = threading.Event()
@@ -133,7 +133,7 @@ def test_a_client_that_knows_another_ca_is_logged_as_one_line(certificates: Path
 
 
 def test_each_request_is_one_access_line_with_the_client_that_nginx_named(iam: Site) -> None:
-    iam.ask("apiserver", "GET", "/healthz?probe=7", None, {"X-Forwarded-For": "198.51.100.10"})
+    iam.send("apiserver", "GET", "/healthz?probe=7", None, {"X-Forwarded-For": "198.51.100.10"})
     (line,) = [line for line in iam.log.getvalue().splitlines() if "probe=7" in line]
     assert re.search(
         r'^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}\tINFO\t.*200 - \[198\.51\.100\.10\] "[0-9.]+ms GET /healthz\?probe=7"',
@@ -151,7 +151,7 @@ def test_one_connection_serves_many_requests(iam: Site) -> None:
 
 
 def test_a_body_without_a_length_is_refused(iam: Site) -> None:
-    assert iam.ask("apiserver", "POST", "/login", "0\r\n\r\n", {"Transfer-Encoding": "chunked"})[0] == 411
+    assert iam.send("apiserver", "POST", "/login", "0\r\n\r\n", {"Transfer-Encoding": "chunked"})[0] == 411
 
 
 def test_a_fault_of_ours_is_an_answer_and_a_log_line(log: io.StringIO) -> None:

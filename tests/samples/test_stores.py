@@ -1,4 +1,4 @@
-"""The contract of the two stores: one body, against the in-memory fakes and against MariaDB and Redis."""
+"""The contract of the two stores, tested with the in-memory fakes and with MariaDB and Redis."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from samples.iam.stand_in.records import Metadata, Policy, Secret, User
 from samples.iam.stand_in.redis_messages import RedisMessages
 from samples.iam.stand_in.stores import DuplicateNameError, Messages, Page, Store, StoreError
 
-_BOTH = ["in memory", pytest.param("for real", marks=pytest.mark.root)]
+_BOTH = ["in memory", pytest.param("MariaDB and Redis", marks=pytest.mark.root)]
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +193,7 @@ def test_a_lock_has_one_owner_and_only_that_one_releases_it(messages: Messages) 
     messages.release("lock", "b")
 
 
-class _HeardEnough(Exception):  # noqa: N818 - it ends a conversation, not a test
+class _MessageReceived(Exception):  # noqa: N818 - it ends a subscription and is not an error
     pass
 
 
@@ -201,13 +201,13 @@ def test_a_subscriber_hears_what_is_published_on_its_channel(messages: Messages)
     subscribed = threading.Event()
     texts: list[str] = []
 
-    def hear(text: str) -> None:
+    def receive(text: str) -> None:
         texts.append(text)
-        raise _HeardEnough
+        raise _MessageReceived
 
     def listen() -> None:
-        with suppress(_HeardEnough):
-            messages.subscribe("c", subscribed.set, hear)
+        with suppress(_MessageReceived):
+            messages.subscribe("c", subscribed.set, receive)
 
     listener = threading.Thread(target=listen, daemon=True)
     listener.start()
@@ -243,14 +243,14 @@ def test_a_restart_of_the_database_costs_no_request_afterwards(databases: RealNo
 def test_more_threads_than_connections_wait_for_their_turn(mariadb: MariaDbStore) -> None:
     failures: list[BaseException] = []
 
-    def ask() -> None:
+    def list_users() -> None:
         try:
             for _ in range(10):
                 mariadb.list_users(Page())
         except StoreError as error:
             failures.append(error)
 
-    threads = [threading.Thread(target=ask) for _ in range(20)]
+    threads = [threading.Thread(target=list_users) for _ in range(20)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -1,4 +1,4 @@
-"""From nothing to an answer through the public IP, and back to nothing."""
+"""A first deployment, requests through the public IP, and removal."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_client_on_the_internet_is_answered_through_the_public_address(
     outputs = deployed.outputs()
     authority = tmp_path / "ca.pem"
     authority.write_text(outputs["ca_certificate"])
-    ssl.create_default_context(cafile=str(authority))  # it is a certificate
+    ssl.create_default_context(cafile=str(authority))  # raises an error when it is not a certificate
     answer = deployed.client(
         "curl", "--silent", "--show-error", "--fail", "--cacert", str(authority),
         "--connect-to", f"::{outputs['public_ip']}", f"https://{domain}/healthz",
