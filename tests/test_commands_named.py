@@ -32,7 +32,7 @@ def _texts() -> list[Path]:
 
 
 @pytest.mark.parametrize("name", ["tandem", "localcloud"])
-def test_every_command_that_a_text_names_is_there(name: str) -> None:
+def test_every_command_that_a_text_names_exists(name: str) -> None:
     commands = set(get_group({"tandem": tandem, "localcloud": localcloud}[name]).commands)
     named = {
         (word, str(file.relative_to(ROOT)))

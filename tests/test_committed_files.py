@@ -14,7 +14,7 @@ REGISTRIES = re.compile(
 )
 
 
-def test_no_registry_or_mirror_is_named() -> None:
+def test_no_file_names_a_registry_or_mirror() -> None:
     # `git ls-files` would not work in a copy of the project without its history.
     files = [
         file
@@ -34,7 +34,7 @@ def test_no_registry_or_mirror_is_named() -> None:
     assert found == set()
 
 
-def test_every_check_that_is_silenced_says_why() -> None:
+def test_every_suppressed_check_gives_a_reason() -> None:
     silenced = re.compile(
         r"(?:noqa: [A-Z0-9, ]*[0-9]|(?:type|pyright): ignore(?:\[[A-Za-z, -]+\])?)(.*)$", re.MULTILINE
     )
@@ -60,7 +60,7 @@ def test_every_locked_package_has_hashes() -> None:
         assert [each.split()[0] for each in locked if "--hash=sha256:" not in each] == [], file.name
 
 
-def test_archives_are_unpacked_in_one_place() -> None:
+def test_only_one_module_unpacks_archives() -> None:
     """Python 3.11.2 of Debian 12 has no `extractall(filter=...)`; provisioning/agent/kinds/archive.py replaces it."""
     callers = {
         str(file.relative_to(ROOT))

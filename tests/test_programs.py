@@ -29,11 +29,11 @@ ROOT = Path(__file__).resolve().parents[1]
         pytest.param(["localcloud", "ssh", "iam-a", "--", "perl"], set[str](), id="localcloud runs it on a node"),
     ],
 )
-def test_a_program_that_no_script_installs_is_found(words: list[str], undeclared: set[str]) -> None:
+def test_a_program_that_no_script_installs_is_reported(words: list[str], undeclared: set[str]) -> None:
     assert find_undeclared(words) == undeclared
 
 
-def test_the_audit_hook_sees_what_a_process_starts() -> None:
+def test_the_audit_hook_collects_the_undeclared_programs_that_a_process_starts() -> None:
     script = """
 import subprocess, sys
 from tests.programs import StartedPrograms
@@ -50,14 +50,14 @@ print(started.take_undeclared(), started.take_undeclared())
 
 @pytest.mark.root
 @pytest.mark.parametrize(("program", "package"), sorted({**INSTALLED, **TOOLS}.items()))
-def test_a_declared_package_holds_its_program(program: str, package: str) -> None:
+def test_a_declared_package_contains_its_program(program: str, package: str) -> None:
     files = _dpkg("--listfiles", package).splitlines()
     assert {f"/usr/bin/{program}", f"/usr/sbin/{program}", f"/bin/{program}", f"/sbin/{program}"} & set(files)
 
 
 @pytest.mark.root
 @pytest.mark.parametrize("program", sorted(ESSENTIAL))
-def test_a_program_that_nothing_installs_is_on_every_debian_system(program: str) -> None:
+def test_every_essential_program_is_part_of_every_debian_system(program: str) -> None:
     owners = {
         line.partition(":")[0]
         for line in _dpkg("--search", f"*bin/{program}").splitlines()

@@ -138,7 +138,7 @@ def _make_site(lab: Lab, encrypted: str, salt: str) -> Site:
     return Site(lab, vpc_id, subnet_id, encrypted, salt)
 
 
-def test_a_wrong_address_is_named_before_anything_is_changed(site: Site, tmp_path: Path) -> None:
+def test_a_wrong_address_is_reported_before_any_change(site: Site, tmp_path: Path) -> None:
     settings = site.settings(tmp_path / "wrong.yaml", mariadbAddress=f"{DATABASES}:3399")
     with pytest.raises(CommandError) as caught:
         site.lab.up("--config-file", str(settings))
@@ -149,7 +149,7 @@ def test_a_wrong_address_is_named_before_anything_is_changed(site: Site, tmp_pat
     assert PASSWORD not in message
 
 
-def test_the_group_serves_from_databases_that_are_not_its_own(site: Site, tmp_path: Path) -> None:
+def test_the_group_serves_from_external_databases(site: Site, tmp_path: Path) -> None:
     site.lab.up("--config-file", str(site.settings(tmp_path / "right.yaml")))
     assert "ok" in site.lab.operator("tandem", "health", "--stack", "local").stdout
     for node in ("iam-a", "iam-b"):
@@ -161,7 +161,7 @@ def test_the_group_serves_from_databases_that_are_not_its_own(site: Site, tmp_pa
     assert {line.split(":")[0] for line in seen.split()} == {"10.0.4.20", "10.0.4.21"}
 
 
-def test_databases_that_move_away_leave_their_disk_as_it_was(site: Site, tmp_path: Path) -> None:
+def test_moving_the_databases_to_external_servers_keeps_their_data_disk(site: Site, tmp_path: Path) -> None:
     """docs/operations.md, Move the databases off the first node."""
     on_primary = site.settings_on_first_node(tmp_path / "on-primary.yaml")
     site.lab.up("--config-file", str(on_primary))

@@ -38,7 +38,7 @@ def requests_seen(lab: Lab, node: str, service: str) -> int:
     ("domain", "service"),
     [("iam.api.example.com", "iam-apiserver"), ("iam.authz.example.com", "iam-authz-server")],
 )
-def test_ten_requests_to_a_domain_are_five_on_each_node(deployed: Lab, domain: str, service: str) -> None:
+def test_ten_requests_to_a_domain_are_balanced_evenly(deployed: Lab, domain: str, service: str) -> None:
     public_ip = deployed.outputs()["public_ip"]
     before = {node: requests_seen(deployed, node, service) for node in NODES}
     assert request_healthz(deployed, domain, public_ip, times=10) == ['{"status":"ok"}'] * 10
@@ -125,7 +125,7 @@ def test_scenario_1_keepalived_stopped(seed: Lab) -> None:
     watch.wait_until_logged("iam-b", ["notify_master"])
 
 
-def test_scenarios_2_and_3_nginx_stopped_and_back_without_preemption(seed: Lab) -> None:
+def test_scenarios_2_and_3_nginx_stopped_and_restarted_without_preemption(seed: Lab) -> None:
     start_on_a(seed)
     watch = Watch(seed)
     seed.on("iam-a", "systemctl stop nginx")

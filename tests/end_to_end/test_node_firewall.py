@@ -42,20 +42,20 @@ def restored(deployed: Lab) -> Iterator[Lab]:
         ("iam-a", "iam-b", ["80", "443", "8080", "9090"]),
     ],
 )
-def test_what_a_node_offers_is_reached_from_the_other_one(
+def test_the_open_ports_of_a_node_are_reachable_from_the_other_node(
     deployed: Lab, source: str, target: str, ports: list[str]
 ) -> None:
     assert {port: connects(deployed, source, target, port) for port in ports} == dict.fromkeys(ports, True)
 
 
 @pytest.mark.parametrize("port", CLOSED)
-def test_a_port_that_nobody_named_is_closed_to_the_other_node_by_these_rules_alone(restored: Lab, port: str) -> None:
+def test_a_port_without_a_rule_is_closed_to_the_other_node_only_by_the_node_firewall(restored: Lab, port: str) -> None:
     assert not connects(restored, "iam-b", "iam-a", port)
     restored.on("iam-a", "systemctl stop tandem-firewall")
     assert connects(restored, "iam-b", "iam-a", port)
 
 
-def test_a_pair_whose_heartbeats_are_dropped_splits_and_comes_together_again(restored: Lab) -> None:
+def test_dropped_heartbeats_cause_a_split_brain_that_ends_with_a_reload_of_the_rules(restored: Lab) -> None:
     """Lecture 003, 脑裂: a firewall that drops the heartbeats causes a split brain."""
     assert len(restored.masters(VIRTUAL_IP, NODES)) == 1
     for node in NODES:
@@ -68,7 +68,7 @@ def test_a_pair_whose_heartbeats_are_dropped_splits_and_comes_together_again(res
     )
 
 
-def test_the_rules_are_there_after_the_systems_own_firewall_was_started_anew(restored: Lab) -> None:
+def test_the_rules_survive_restarts_of_nftables(restored: Lab) -> None:
     # More restarts in a short time than systemd's default start limit allows.
     restored.on(
         "iam-a",

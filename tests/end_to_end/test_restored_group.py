@@ -26,7 +26,7 @@ class FakeLab(Lab):
         return done
 
 
-def test_a_group_that_cannot_be_restored_is_made_from_nothing() -> None:
+def test_a_group_that_cannot_be_restored_is_deployed_on_a_new_cloud() -> None:
     lab = FakeLab("restored")
     Group(lab).restore()
     kept = [command for command in lab.commands if "ip -4" not in command]
@@ -40,7 +40,7 @@ def test_a_group_that_cannot_be_restored_is_made_from_nothing() -> None:
 
 
 @pytest.mark.root
-def test_a_pair_that_a_failed_test_left_split_is_one_again(group: Group) -> None:
+def test_a_restore_ends_a_split_brain(group: Group) -> None:
     for node in NODES:
         group.lab.on(node, "nft insert rule inet tandem from_nodes ip protocol 112 drop; systemctl stop iam-pump")
     wait_until(

@@ -56,7 +56,7 @@ def second_run_changes_nothing(lab: Lab, settings: Path) -> bool:
     return "unchanged" in summary and not any(word in summary for word in ("created", "updated", "deleted", "replaced"))
 
 
-def test_three_nodes_behind_a_bastion_with_a_way_out(empty: Lab, tmp_path: Path) -> None:
+def test_three_nodes_behind_a_bastion_with_egress(empty: Lab, tmp_path: Path) -> None:
     settings = write_settings(
         tmp_path / "bastion.yaml",
         access={"mode": "bastion", "adminCidrs": ADMINS},
@@ -73,7 +73,7 @@ def test_three_nodes_behind_a_bastion_with_a_way_out(empty: Lab, tmp_path: Path)
     assert second_run_changes_nothing(empty, settings)
 
 
-def test_public_nodes_that_each_hold_an_address(empty: Lab, tmp_path: Path) -> None:
+def test_two_public_nodes_in_dual_master_mode_each_hold_a_virtual_ip(empty: Lab, tmp_path: Path) -> None:
     settings = write_settings(
         tmp_path / "public.yaml",
         access={"mode": "public", "adminCidrs": ADMINS},

@@ -25,7 +25,7 @@ def project(tmp_path: Path) -> SmallProject:
     return SmallProject.copy(tmp_path / "project")
 
 
-def test_up_deploys_and_a_second_one_changes_nothing(project: SmallProject) -> None:
+def test_up_deploys_and_a_second_up_changes_nothing(project: SmallProject) -> None:
     project.write('a = Item("a", value="one"); b = Item("b", value=a.result); pulumi.export("b", b.result)')
     assert "3 created" in project.succeed("up")
     assert project.done() == ["create a", "create b"]
@@ -45,7 +45,7 @@ def test_destroy_runs_the_programs_delete_hooks_and_leaves_nothing(project: Smal
     assert project.resources() == {}
 
 
-def test_a_lock_of_a_killed_up_is_released_and_the_rest_is_created(project: SmallProject) -> None:
+def test_up_releases_the_lock_of_a_killed_up_and_creates_the_remaining_resources(project: SmallProject) -> None:
     program = 'a = Item("a"); b = Item("b", value=a.result, sleep_s=config.get_int("sleep")); Item("c", value=b.result)'
     project.write(program, sleep=60)
     process = project.start("up")
@@ -63,7 +63,7 @@ def test_a_lock_of_a_killed_up_is_released_and_the_rest_is_created(project: Smal
     assert "pending_operations" not in project.state()
 
 
-def test_the_plugin_of_dynamic_resources_runs_the_projects_own_python(project: SmallProject, tmp_path: Path) -> None:
+def test_the_plugin_of_dynamic_resources_runs_the_python_of_the_project(project: SmallProject, tmp_path: Path) -> None:
     """Starts the plugin in another directory, with the system's Python first on the PATH."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -87,7 +87,7 @@ def test_the_plugin_of_dynamic_resources_runs_the_projects_own_python(project: S
             process.stdout.close()
 
 
-def test_a_resource_that_was_changed_outside_is_healed_by_up(project: SmallProject) -> None:
+def test_up_repairs_a_resource_that_was_changed_outside_pulumi(project: SmallProject) -> None:
     project.write('Item("a", value="one")')
     project.succeed("up")
     project.item("a").write_text('"changed by hand"')
@@ -101,7 +101,7 @@ def test_a_resource_that_was_changed_outside_is_healed_by_up(project: SmallProje
     assert project.item("a").read_text() == '"one"'
 
 
-def test_a_preview_shows_one_changed_line_of_a_text(project: SmallProject) -> None:
+def test_a_preview_shows_only_the_changed_line_of_a_text(project: SmallProject) -> None:
     lines = [f"line {number}" for number in range(200)]
     project.write("Item('a', value=config.require('text'))", text="\n".join(lines))
     project.succeed("up")
@@ -124,7 +124,7 @@ def test_only_the_target_is_deployed(project: SmallProject) -> None:
     assert project.done() == ["update b"]
 
 
-def test_what_depends_on_a_target_is_deployed_when_asked_for(project: SmallProject) -> None:
+def test_target_dependents_are_deployed_on_request(project: SmallProject) -> None:
     project.write('a = Item("a", value="one"); Item("b", value=a.result); Item("c", value="one")')
     project.succeed("up")
     project.done()
@@ -141,7 +141,7 @@ def test_one_resource_is_replaced_on_demand(project: SmallProject) -> None:
     assert sorted(project.done()) == ["create a", "delete a"]
 
 
-def test_what_is_protected_is_not_deleted(project: SmallProject) -> None:
+def test_a_protected_resource_is_not_deleted(project: SmallProject) -> None:
     project.write('Item("a", opts=ResourceOptions(protect=True))')
     project.succeed("up")
     assert "protected" in project.fail("destroy")
@@ -155,7 +155,7 @@ def test_what_is_protected_is_not_deleted(project: SmallProject) -> None:
     assert project.resources() == {}
 
 
-def test_an_ignored_change_is_no_change(project: SmallProject) -> None:
+def test_an_ignored_change_updates_nothing(project: SmallProject) -> None:
     program = 'Item("a", value=config.require("value"), opts=ResourceOptions(ignore_changes=["value"]))'
     project.write(program, value="one")
     project.succeed("up")
@@ -184,7 +184,7 @@ def test_a_failed_hook_fails_the_step(project: SmallProject) -> None:
     assert project.item("a").read_text() == '"one"'
 
 
-def test_a_program_that_fails_changes_nothing_and_says_where(project: SmallProject) -> None:
+def test_a_failing_program_changes_nothing_and_reports_the_location(project: SmallProject) -> None:
     project.write('Item("a"); pulumi.export("word", "kept")')
     project.succeed("up")
     project.done()
@@ -196,7 +196,7 @@ def test_a_program_that_fails_changes_nothing_and_says_where(project: SmallProje
     assert project.succeed("outputs", "word") == "kept\n"
 
 
-def test_an_interrupted_up_finishes_its_steps_and_begins_no_other(project: SmallProject) -> None:
+def test_an_interrupted_up_finishes_the_running_steps_and_starts_no_others(project: SmallProject) -> None:
     project.write('a = Item("a", sleep_s=3); Item("b", value=a.result)')
     process = project.start("up")
     project.wait_for_call("begin", "create", "a")
@@ -247,7 +247,7 @@ def on_a_terminal(project: SmallProject, command: str) -> Generator[tuple[subpro
         os.close(controller)
 
 
-def test_a_terminal_gets_pulumis_live_display(project: SmallProject) -> None:
+def test_pulumis_live_display_is_shown_on_a_terminal(project: SmallProject) -> None:
     project.write('Item("a", sleep_s=2)')
     with on_a_terminal(project, "up") as (process, terminal):
         text = terminal.read_to_the_end()
@@ -275,13 +275,13 @@ def init(project: SmallProject) -> None:
     subprocess.run([pulumi, "stack", "init", "prod"], cwd=project.folder, env=environment, check=True)
 
 
-def test_a_stack_that_does_not_exist_is_not_created_on_the_quiet(other_backend: SmallProject) -> None:
+def test_a_missing_stack_is_not_created_implicitly(other_backend: SmallProject) -> None:
     output = other_backend.fail("up", "--yes")
     assert "there is no stack prod" in output
     assert "stack init prod" in output
 
 
-def test_a_stack_in_a_backend_of_ones_own_is_deployed_when_told_so(other_backend: SmallProject) -> None:
+def test_a_stack_in_another_backend_is_deployed_with_the_yes_option(other_backend: SmallProject) -> None:
     init(other_backend)
     assert "--yes" in other_backend.fail("up")
     assert other_backend.done() == []
@@ -291,7 +291,7 @@ def test_a_stack_in_a_backend_of_ones_own_is_deployed_when_told_so(other_backend
     assert "2 deleted" in other_backend.succeed("destroy", "--yes")
 
 
-def test_on_a_terminal_pulumi_shows_a_preview_and_asks(other_backend: SmallProject) -> None:
+def test_on_a_terminal_pulumi_shows_a_preview_and_asks_for_confirmation(other_backend: SmallProject) -> None:
     init(other_backend)
     with on_a_terminal(other_backend, "up") as (process, terminal):
         terminal.read_until("Do you want to perform this update?")

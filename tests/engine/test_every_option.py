@@ -54,12 +54,12 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(inner)
 
 
-def test_a_refresh_finds_what_was_deployed(project: FullProject) -> None:
+def test_a_refresh_after_a_deployment_finds_no_changes(project: FullProject) -> None:
     assert nothing_to_do(project.succeed("refresh", changes=EVERY_OPTION))
     assert nothing_to_do(project.succeed("preview", changes=EVERY_OPTION))
 
 
-def test_no_output_and_no_state_shows_a_secret(project: FullProject) -> None:
+def test_neither_output_nor_state_contains_a_secret(project: FullProject) -> None:
     changed = EVERY_OPTION | {"nginx": {"workerConnections": 8192}}
     secrets = set(_secrets(json.loads(project.pulumi("stack", "export", "--show-secrets", "--stack", "local"))))
     assert len(secrets) >= 20
@@ -80,7 +80,7 @@ def test_no_output_and_no_state_shows_a_secret(project: FullProject) -> None:
 
 
 @pytest.mark.parametrize("action", ["cvm:TerminateInstances", "vpc:DeleteHaVip", "vpc:ReleaseAddresses"])
-def test_a_destroy_that_broke_off_is_finished_by_the_next(project: FullProject, action: str) -> None:
+def test_the_next_destroy_finishes_a_failed_one(project: FullProject, action: str) -> None:
     project.succeed("up", changes=EVERY_OPTION)
     project.cloud.fault(action, code="InternalError", times=0)
     project.fail("destroy", changes=EVERY_OPTION)

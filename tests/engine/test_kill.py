@@ -103,7 +103,7 @@ def test_every_kind_is_created_and_destroyed(project: FullProject) -> None:
 @pytest.mark.parametrize(
     "seed", [pytest.param(seed, marks=[] if seed < 5 else [pytest.mark.long]) for seed in range(20)]
 )
-def test_a_first_up_killed_at_any_moment_is_finished_by_the_next(project: FullProject, seed: int) -> None:
+def test_the_next_up_finishes_a_first_up_that_was_killed_at_any_time(project: FullProject, seed: int) -> None:
     cloud = project.cloud
     kill_a_first_up(project, cloud, after=random.Random(seed).randint(1, 40))
     output = project.succeed("up", changes=EVERYTHING)

@@ -31,7 +31,7 @@ def test_a_second_run_changes_nothing(project: FullProject) -> None:
     assert not _changed_lines(project.succeed("preview"))
 
 
-def test_a_changed_setting_of_nginx_is_one_changed_line_on_each_node(project: FullProject) -> None:
+def test_a_changed_nginx_setting_changes_one_line_on_each_node(project: FullProject) -> None:
     diff = project.succeed("preview", changes={"nginx": {"workerConnections": 8192}})
     assert _changed_lines(diff) == 2 * ["-     worker_connections 4096;", "+     worker_connections 8192;"]
     assert "~ 2 to update" in diff  # the rollout, and the health check after it
@@ -41,7 +41,7 @@ def test_a_changed_setting_of_nginx_is_one_changed_line_on_each_node(project: Fu
     assert max(map(len, lines)) <= 500
 
 
-def test_a_changed_image_leaves_the_nodes_that_are_there_alone(project: FullProject) -> None:
+def test_a_changed_image_does_not_affect_existing_nodes(project: FullProject) -> None:
     assert nothing_to_do(project.succeed("preview", changes={"nodes.image": "img-debian12"}))
 
 
@@ -63,7 +63,7 @@ _A, _B, _C = ({"name": f"iam-{name}", "address": f"10.0.4.2{number}"} for number
     ],
     ids=["another address", "another name", "without the first node", "another zone", "a smaller disk"],
 )
-def test_what_a_deployed_group_cannot_become_is_refused_before_anything_is_done(
+def test_an_impossible_change_of_a_deployed_group_is_refused_before_any_operation(
     project: FullProject, command: str, changes: dict[str, Any], words: str
 ) -> None:
     before = project.records()
@@ -73,7 +73,7 @@ def test_what_a_deployed_group_cannot_become_is_refused_before_anything_is_done(
     assert project.records() == before
 
 
-def test_wrong_settings_are_one_report_before_anything_is_declared(project: FullProject) -> None:
+def test_wrong_settings_are_reported_together_before_any_declaration(project: FullProject) -> None:
     text = project.fail("preview", changes={"nodes.type": "large", "network.subnetCidr": "10.9.4.0/24"})
     assert "Pulumi.local.yaml has" in text
     assert "tandem:nodes.type" in text
@@ -82,7 +82,7 @@ def test_wrong_settings_are_one_report_before_anything_is_declared(project: Full
     assert "to create" not in text
 
 
-def test_a_changed_size_is_one_node_after_the_other(project: FullProject) -> None:
+def test_a_changed_instance_type_updates_one_node_at_a_time(project: FullProject) -> None:
     project.asked()
     project.cloud.fault("cvm:ResetInstancesType", latency_ms=3000, times=2)
     project.succeed("up", changes={"nodes.type": "S5.MEDIUM4"})
@@ -92,7 +92,7 @@ def test_a_changed_size_is_one_node_after_the_other(project: FullProject) -> Non
     project.succeed("up")
 
 
-def test_without_a_serving_peer_no_node_is_changed(project: FullProject) -> None:
+def test_no_node_is_changed_without_a_serving_peer(project: FullProject) -> None:
     (project.folder / "no-peer").touch()
     try:
         text = project.fail("up", changes={"nodes.type": "S5.MEDIUM4"})
@@ -118,7 +118,7 @@ def finish_an_interrupted_replacement(project: FullProject) -> None:
     raise AssertionError("up must succeed after deleting the node's three dependents from the state")
 
 
-def test_a_second_replacement_in_one_run_is_stopped_before_it_loses_anything(project: FullProject) -> None:
+def test_a_second_replacement_in_one_run_is_refused_without_data_loss(project: FullProject) -> None:
     project.asked()
     node = "urn:pulumi:local::tandem::tandem:cloud:Nodes$tencentcloud:Instance/instance:Instance::nodes.iam"
     text = project.fail("up", "--replace", f"{node}-a", "--replace", f"{node}-b")
@@ -128,14 +128,14 @@ def test_a_second_replacement_in_one_run_is_stopped_before_it_loses_anything(pro
     assert nothing_to_do(project.succeed("up"))
 
 
-def test_a_changed_virtual_ip_moves_without_a_node_leaving(project: FullProject) -> None:
+def test_a_changed_virtual_ip_retires_no_node(project: FullProject) -> None:
     project.asked()
     project.succeed("up", changes={"virtualIp.address": "10.0.4.98"})
     project.succeed("up")
     assert project.asked() == []
 
 
-def test_a_further_node_comes_and_goes_alone(project: FullProject) -> None:
+def test_adding_and_removing_a_node_affects_no_other_node(project: FullProject) -> None:
     project.asked()
     nodes = [*settings({})["tandem:nodes"]["members"], {"name": "iam-c", "address": "10.0.4.22"}]
     came = project.succeed("up", changes={"nodes.members": nodes})
@@ -152,9 +152,7 @@ def test_a_further_node_comes_and_goes_alone(project: FullProject) -> None:
     [("retire 1", ["retire iam-c"]), ("retire 2", [])],
     ids=["in the rollout", "at its deletion, after the other nodes have removed it"],
 )
-def test_a_removal_that_failed_half_way_is_finished_by_the_next_run(
-    project: FullProject, refused: str, asked: list[str]
-) -> None:
+def test_the_next_run_finishes_a_failed_removal(project: FullProject, refused: str, asked: list[str]) -> None:
     project.succeed("up", changes={"nodes.members": [_A, _B, _C]})
     project.asked()
     (project.folder / "refuse").write_text(refused)
@@ -173,7 +171,7 @@ def test_a_removal_that_failed_half_way_is_finished_by_the_next_run(
     assert nothing_to_do(project.succeed("up"))
 
 
-def test_a_failed_rollout_says_what_was_seen_and_nothing_else(project: FullProject) -> None:
+def test_a_failed_rollout_reports_only_the_observed_error(project: FullProject) -> None:
     (project.folder / "fail-rollout").touch()
     try:
         text = project.fail("up", changes={"nginx": {"workerConnections": 8192}})
@@ -184,7 +182,7 @@ def test_a_failed_rollout_says_what_was_seen_and_nothing_else(project: FullProje
     project.succeed("up")
 
 
-def test_drift_is_found_by_a_refresh_and_healed_by_the_next_run(project: FullProject) -> None:
+def test_a_refresh_finds_drift_and_the_next_run_repairs_it(project: FullProject) -> None:
     (project.folder / "drifted").touch()
     try:
         project.succeed("refresh")
@@ -195,7 +193,7 @@ def test_drift_is_found_by_a_refresh_and_healed_by_the_next_run(project: FullPro
     assert nothing_to_do(project.succeed("up"))
 
 
-def test_certificates_near_their_end_are_made_anew_and_their_ca_is_not(project: FullProject) -> None:
+def test_certificates_near_their_expiry_are_renewed_without_their_ca(project: FullProject) -> None:
     exported = json.loads(project.pulumi("stack", "export", "--stack", "local"))
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds").replace("+00:00", "Z")
     before = {}
@@ -214,7 +212,7 @@ def test_certificates_near_their_end_are_made_anew_and_their_ca_is_not(project: 
     assert nothing_to_do(project.succeed("up"))
 
 
-def test_the_state_holds_no_secret_in_clear(project: FullProject) -> None:
+def test_the_state_contains_no_secret_in_clear_text(project: FullProject) -> None:
     state = project.state()
     text = json.dumps(state)
     assert "PRIVATE KEY" not in text
@@ -225,7 +223,7 @@ def test_the_state_holds_no_secret_in_clear(project: FullProject) -> None:
     )
 
 
-def test_a_protected_group_goes_by_the_steps_of_the_readme_only(project: FullProject) -> None:
+def test_a_protected_group_is_destroyed_only_after_its_protection_is_disabled(project: FullProject) -> None:
     project.succeed("up", changes={"protect": True, "nodes.terminationProtection": True})
     destroy = "destroy"
     before = project.objects()
@@ -239,7 +237,7 @@ def test_a_protected_group_goes_by_the_steps_of_the_readme_only(project: FullPro
     # The next test destroys the group.
 
 
-def test_destroy_leaves_nothing_and_asks_nobody(project: FullProject) -> None:
+def test_destroy_removes_all_resources_without_node_operations(project: FullProject) -> None:
     project.asked()
     project.succeed("destroy")
     assert project.asked() == []

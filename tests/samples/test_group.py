@@ -70,12 +70,12 @@ def wait_until_both_subscribed(primary: RealNode) -> None:
         wait_until(lambda: dict(client.pubsub_numsub(_CHANNEL))[_CHANNEL.encode()] == 2, "both nodes subscribed")
 
 
-def test_a_token_of_one_node_is_good_on_the_other(nodes: tuple[RealNode, RealNode]) -> None:
+def test_a_token_of_one_node_is_valid_on_the_other(nodes: tuple[RealNode, RealNode]) -> None:
     a, b = nodes
     assert send(b, API, "GET", "/v1/users/admin", None, login(a))[0] == 200
 
 
-def test_the_published_default_password_is_not_the_administrators_unless_it_was_chosen(
+def test_the_administrators_password_is_set_once_and_other_passwords_are_refused(
     nodes: tuple[RealNode, RealNode],
 ) -> None:
     a, _ = nodes
@@ -84,7 +84,7 @@ def test_the_published_default_password_is_not_the_administrators_unless_it_was_
     assert send(a, API, "POST", "/login", {"username": "admin", "password": "Other@2021"})[0] == 401
 
 
-def test_accounts_of_nodes_that_left_the_group_are_removed_and_others_stay(nodes: tuple[RealNode, RealNode]) -> None:
+def test_only_database_accounts_of_removed_nodes_are_deleted(nodes: tuple[RealNode, RealNode]) -> None:
     a, b = nodes
     _, query = [thing for thing in a.things if isinstance(thing, Query)]
     assert not a.run_query(query), "nothing to do"
@@ -99,7 +99,7 @@ def test_accounts_of_nodes_that_left_the_group_are_removed_and_others_stay(nodes
     assert send(b, API, "GET", "/v1/users/admin", None, login(b))[0] == 200
 
 
-def test_a_policy_made_on_one_node_decides_on_both_within_seconds(nodes: tuple[RealNode, RealNode]) -> None:
+def test_a_policy_created_on_one_node_applies_to_both_within_5_seconds(nodes: tuple[RealNode, RealNode]) -> None:
     a, b = nodes
     grant = Grant(a, "policy-both")
     began = time.monotonic()
@@ -107,7 +107,7 @@ def test_a_policy_made_on_one_node_decides_on_both_within_seconds(nodes: tuple[R
     assert time.monotonic() - began < 5
 
 
-def test_audit_records_of_both_nodes_arrive_in_csv_files_once_each(nodes: tuple[RealNode, RealNode]) -> None:
+def test_each_audit_record_of_both_nodes_is_written_once_to_a_csv_file(nodes: tuple[RealNode, RealNode]) -> None:
     grant = Grant(nodes[0], "audit")
     grant.wait_until_allowed(*nodes)
     resources = {f"res:audit-{number}" for number in range(40)}
@@ -123,7 +123,7 @@ def test_audit_records_of_both_nodes_arrive_in_csv_files_once_each(nodes: tuple[
     assert sorted(written()) == sorted(resources)
 
 
-def test_each_node_writes_the_requests_that_it_got_into_its_log(nodes: tuple[RealNode, RealNode]) -> None:
+def test_each_node_logs_the_requests_that_it_received(nodes: tuple[RealNode, RealNode]) -> None:
     for node, count in zip(nodes, (3, 5), strict=True):
         for port in (API, AUTHZ):
             for number in range(count):
@@ -134,7 +134,7 @@ def test_each_node_writes_the_requests_that_it_got_into_its_log(nodes: tuple[Rea
             assert len(lines) == count
 
 
-def test_a_deleted_users_policies_go_to_the_audit_table_by_the_trigger(nodes: tuple[RealNode, RealNode]) -> None:
+def test_the_trigger_copies_a_deleted_users_policies_to_the_audit_table(nodes: tuple[RealNode, RealNode]) -> None:
     a, b = nodes
     grant = Grant(b, "to-delete")
     assert send(b, API, "DELETE", "/v1/users/to-delete", None, login(a))[0] == 200
@@ -143,7 +143,7 @@ def test_a_deleted_users_policies_go_to_the_audit_table_by_the_trigger(nodes: tu
     assert grant
 
 
-def test_a_deleted_users_secret_stops_working_with_the_next_refresh(nodes: tuple[RealNode, RealNode]) -> None:
+def test_the_next_refresh_invalidates_a_deleted_users_secret(nodes: tuple[RealNode, RealNode]) -> None:
     a, b = nodes
     grant = Grant(a, "deleted-secret")
     grant.wait_until_allowed(a, b)
@@ -154,7 +154,9 @@ def test_a_deleted_users_secret_stops_working_with_the_next_refresh(nodes: tuple
     wait_until(lambda: "allowed" not in grant.decision(b), "the deleted user's secret is refused")
 
 
-def test_a_change_made_while_redis_was_away_is_seen_after_the_next_refresh(nodes: tuple[RealNode, RealNode]) -> None:
+def test_the_next_refresh_applies_a_change_that_was_made_during_a_redis_outage(
+    nodes: tuple[RealNode, RealNode],
+) -> None:
     a, b = nodes
     grant = Grant(a, "redis-away")
     grant.wait_until_allowed(a, b)
@@ -172,7 +174,7 @@ def test_a_change_made_while_redis_was_away_is_seen_after_the_next_refresh(nodes
     time.sleep(2)
 
 
-def test_an_outage_of_mariadb_heals_by_itself(nodes: tuple[RealNode, RealNode]) -> None:
+def test_the_services_recover_after_a_mariadb_outage(nodes: tuple[RealNode, RealNode]) -> None:
     a, b = nodes
     grant = Grant(a, "mariadb-away")
     grant.wait_until_allowed(a, b)
@@ -189,7 +191,7 @@ def test_an_outage_of_mariadb_heals_by_itself(nodes: tuple[RealNode, RealNode]) 
         wait_until(lambda node=node: send(node, API, "GET", "/v1/secrets", None, bearer)[0] == 200, "the API again")
 
 
-def test_an_apiserver_without_its_database_ends_so_that_systemd_starts_it_again(
+def test_an_apiserver_without_its_database_exits_with_an_error_for_systemd_to_restart_it(
     nodes: tuple[RealNode, RealNode],
 ) -> None:
     a, b = nodes
@@ -206,7 +208,7 @@ def test_an_apiserver_without_its_database_ends_so_that_systemd_starts_it_again(
         b.wait_until_healthy("iam-apiserver")
 
 
-def test_an_authz_server_waits_for_its_apiserver_and_then_serves(nodes: tuple[RealNode, RealNode]) -> None:
+def test_an_authz_server_waits_for_its_apiserver_before_it_serves(nodes: tuple[RealNode, RealNode]) -> None:
     _, b = nodes
     for name in ("iam-authz-server", "iam-apiserver"):
         b.processes[name].stop()
@@ -219,7 +221,7 @@ def test_an_authz_server_waits_for_its_apiserver_and_then_serves(nodes: tuple[Re
     b.wait_until_healthy("iam-apiserver", "iam-authz-server")
 
 
-def test_a_pump_that_is_killed_is_followed_by_the_other_nodes(nodes: tuple[RealNode, RealNode]) -> None:
+def test_the_pump_of_the_other_node_takes_over_from_a_killed_one(nodes: tuple[RealNode, RealNode]) -> None:
     a, b = nodes
     grant = Grant(a, "pump-killed")
     grant.wait_until_allowed(a, b)
@@ -236,7 +238,7 @@ def test_a_pump_that_is_killed_is_followed_by_the_other_nodes(nodes: tuple[RealN
         a.wait_until_healthy("iam-pump")
 
 
-def test_a_lock_that_a_dead_pump_left_is_freed_by_the_second_refresh(nodes: tuple[RealNode, RealNode]) -> None:
+def test_the_second_refresh_deletes_the_stale_lock_of_a_dead_pump(nodes: tuple[RealNode, RealNode]) -> None:
     a, b = nodes
     grant = Grant(a, "dead-lock")
     grant.wait_until_allowed(a, b)
@@ -250,7 +252,7 @@ def test_a_lock_that_a_dead_pump_left_is_freed_by_the_second_refresh(nodes: tupl
     assert b.refresh() == ""
 
 
-def test_https_is_served_with_the_nodes_certificate(nodes: tuple[RealNode, RealNode]) -> None:
+def test_https_uses_the_certificate_of_the_node(nodes: tuple[RealNode, RealNode]) -> None:
     for node in nodes:
         context = ssl.create_default_context(cafile=str(node.directory / "etc/iam/ca.crt"))
         for port in (8443, 9443):
@@ -259,7 +261,7 @@ def test_https_is_served_with_the_nodes_certificate(nodes: tuple[RealNode, RealN
                 assert answer.status == 200
 
 
-def test_nothing_of_the_services_listens_beside_the_nodes_addresses(nodes: tuple[RealNode, RealNode]) -> None:
+def test_the_services_listen_only_on_the_addresses_of_their_nodes(nodes: tuple[RealNode, RealNode]) -> None:
     ours = {process.child.pid for node in nodes for process in node.processes.values() if process.child}
     result = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True, check=True).stdout
     addresses = {

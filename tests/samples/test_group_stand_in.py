@@ -27,7 +27,7 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RealNode, 
         yield both
 
 
-def test_a_stop_under_load_answers_everything_that_was_accepted(nodes: tuple[RealNode, RealNode]) -> None:
+def test_a_stop_under_load_completes_all_accepted_requests(nodes: tuple[RealNode, RealNode]) -> None:
     _, b = nodes
     results: list[int] = []
     stop = threading.Event()
@@ -63,7 +63,7 @@ def test_a_stop_under_load_answers_everything_that_was_accepted(nodes: tuple[Rea
     assert set(accepted) == {"200"}, outcomes
 
 
-def test_a_stop_straight_after_decisions_loses_no_audit_record(nodes: tuple[RealNode, RealNode]) -> None:
+def test_a_stop_directly_after_decisions_loses_no_audit_record(nodes: tuple[RealNode, RealNode]) -> None:
     a, b = nodes
     grant = Grant(a, "audit-stop")
     grant.wait_until_allowed(a, b)
@@ -83,7 +83,7 @@ def test_a_stop_straight_after_decisions_loses_no_audit_record(nodes: tuple[Real
     assert count == 100
 
 
-def test_a_hung_mariadb_costs_a_login_seconds_and_not_for_ever(nodes: tuple[RealNode, RealNode]) -> None:
+def test_a_login_fails_within_15_seconds_when_mariadb_hangs(nodes: tuple[RealNode, RealNode]) -> None:
     a, b = nodes
     a.processes["mariadb"].signal(signal.SIGSTOP)
     try:

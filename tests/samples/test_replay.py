@@ -164,7 +164,7 @@ BODIES = {
 }
 
 
-def test_the_stand_in_answers_each_recorded_request_as_the_real_services_did(iam: Site) -> None:
+def test_the_stand_in_responds_to_each_recorded_request_like_the_real_services(iam: Site) -> None:
     recording = _Recording(iam)
     differences: dict[str, str] = {}
     for exchange in _EXCHANGES:
@@ -228,7 +228,7 @@ def _shape(value: Any, key: str = "") -> Any:
     return value
 
 
-def test_the_recording_says_which_basic_password_it_used() -> None:
+def test_the_recording_uses_the_administrators_password_for_basic_authentication() -> None:
     basic = [e for e in _EXCHANGES if e["label"] == "login-basic-ok"]
     encoded = basic[0]["request"]["headers"]["Authorization"].split()[1]
     assert base64.b64decode(encoded).decode() == f"admin:{ADMIN_PASSWORD}"
