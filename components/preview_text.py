@@ -17,13 +17,13 @@ def show_files(manifest: Manifest) -> dict[str, str]:
     return {path: f"@@ {manifest.node}:{path}\n{text}" for path, text in manifest.files().items()}
 
 
-def show_things(manifest: Manifest) -> str:
-    """All the rest, one thing to a line."""
-    lines = [json.dumps(thing, sort_keys=True) for thing in manifest.to_data()]
+def show_items(manifest: Manifest) -> str:
+    """All the rest, one item to a line."""
+    lines = [json.dumps(item, sort_keys=True) for item in manifest.to_data()]
     return "\n".join([f"@@ {manifest.node}", *lines])
 
 
-def read_manifest(node: str, things: str, files: Mapping[str, str]) -> Manifest:
+def read_manifest(node: str, items: str, files: Mapping[str, str]) -> Manifest:
     """The manifest that was shown so."""
-    data = [json.loads(line) for line in things.splitlines()[1:]]
+    data = [json.loads(line) for line in items.splitlines()[1:]]
     return Manifest.from_data(node, data, {path: text.partition("\n")[2] for path, text in files.items()})

@@ -13,7 +13,7 @@ from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, Resou
 from components.credentials import Credentials
 from components.failures import without_traceback
 from components.host_keys import GroupHostKeys
-from components.preview_text import read_manifest, show_files, show_things
+from components.preview_text import read_manifest, show_files, show_items
 from provisioning import rollout, switchover
 from provisioning.deployment import Deployment
 from provisioning.errors import ProvisioningError
@@ -79,7 +79,7 @@ def _inputs(args: RolloutArgs) -> dict[str, Any]:
         "nodes": list(args.host_keys.nodes),
         "virtual_ips": list(args.deployment.virtual_ips),
         "files": {node: show_files(manifest) for node, manifest in manifests.items()},
-        "manifests": {node: show_things(manifest) for node, manifest in manifests.items()},
+        "manifests": {node: show_items(manifest) for node, manifest in manifests.items()},
         "values": values,
         "secrets": args.credentials.secrets,
         "private_key": args.credentials.deployment_key.private_key,

@@ -79,14 +79,14 @@ def test_the_published_default_password_is_not_the_administrators_unless_it_was_
     nodes: tuple[RealNode, RealNode],
 ) -> None:
     a, _ = nodes
-    query, _ = [thing for thing in a.things if isinstance(thing, Query)]
+    query, _ = [item for item in a.items if isinstance(item, Query)]
     assert not a.run_query(query), "set once"
     assert ask(a, API, "POST", "/login", {"username": "admin", "password": "Other@2021"})[0] == 401
 
 
 def test_accounts_of_nodes_that_left_the_group_are_removed_and_others_stay(nodes: tuple[RealNode, RealNode]) -> None:
     a, b = nodes
-    _, query = [thing for thing in a.things if isinstance(thing, Query)]
+    _, query = [item for item in a.items if isinstance(item, Query)]
     assert not a.run_query(query), "nothing to do"
     a.run_statement(query)  # as on a fresh node, where the plan could not know that
     a.sql("CREATE USER iam@'10.0.4.77' IDENTIFIED BY 'x'; CREATE USER iam@'%'; CREATE USER monitor@'10.0.4.77';")

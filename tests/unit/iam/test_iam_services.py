@@ -15,7 +15,7 @@ import yaml
 from provisioning.deployment import Deployment, Domains, Node
 from provisioning.kinds.account import Account
 from provisioning.kinds.archive import Archive
-from provisioning.kinds.base import Thing
+from provisioning.kinds.base import Item
 from provisioning.kinds.check import Check
 from provisioning.kinds.database import Database
 from provisioning.kinds.directory import Directory
@@ -60,12 +60,12 @@ def deployment(**changed: Any) -> Deployment:
     return replace(usual, **changed)
 
 
-def everything(wanted: Deployment, node: Node) -> list[Thing]:
-    return [thing for service in (mariadb, redis, iam) for thing in service.desired(wanted, node)]
+def everything(wanted: Deployment, node: Node) -> list[Item]:
+    return [item for service in (mariadb, redis, iam) for item in service.desired(wanted, node)]
 
 
-def of_kind(kind: type[Kind], things: list[Thing]) -> list[Kind]:
-    return [thing for thing in things if isinstance(thing, kind)]
+def of_kind(kind: type[Kind], items: list[Item]) -> list[Kind]:
+    return [item for item in items if isinstance(item, kind)]
 
 
 def text_of(path: str, node: Node = A, **changed: Any) -> str:
@@ -114,8 +114,8 @@ def test_audit_records_go_to_mongodb_and_no_csv_file_fills_the_disk_beside_it() 
 
 def test_each_external_address_must_take_a_connection_before_anything_is_changed() -> None:
     def probes(**changed: Any) -> dict[str, str]:
-        things = of_kind(Check, iam.desired(deployment(**changed), A))
-        return {check.name.split(":")[0]: check.command[-1] for check in things if "/dev/tcp/" in check.command[-1]}
+        items = of_kind(Check, iam.desired(deployment(**changed), A))
+        return {check.name.split(":")[0]: check.command[-1] for check in items if "/dev/tcp/" in check.command[-1]}
 
     assert probes() == {}
     assert probes(data=MONGODB) == {
@@ -159,8 +159,8 @@ def test_connections_are_enough_for_every_nodes_pool(nodes: tuple[Node, ...], co
 
 
 def test_accounts_exist_for_the_groups_addresses_and_the_definer_and_for_nobody_else() -> None:
-    things = mariadb.desired(deployment(), A)
-    assert [(account.user, account.host) for account in of_kind(Account, things)] == [
+    items = mariadb.desired(deployment(), A)
+    assert [(account.user, account.host) for account in of_kind(Account, items)] == [
         ("iam", "127.0.0.1"),
         ("iam", "10.0.4.20"),
         ("iam", "10.0.4.21"),
@@ -174,10 +174,10 @@ def test_only_the_triggers_definer_has_more_than_data_rights() -> None:
 
 
 def test_the_definer_is_there_before_the_schema_whose_triggers_name_it() -> None:
-    things = mariadb.desired(deployment(), A)
-    kinds = [type(thing) for thing in things]
+    items = mariadb.desired(deployment(), A)
+    kinds = [type(item) for item in items]
     assert kinds.index(Unit) < kinds.index(Account) < kinds.index(Database) < kinds.index(Query)
-    (database,) = of_kind(Database, things)
+    (database,) = of_kind(Database, items)
     assert database.schema == f"{STAND_IN.path}/sql/iam.sql"
 
 
@@ -271,10 +271,10 @@ def test_a_file_with_a_secret_is_readable_by_its_service_alone() -> None:
 
 def test_the_secrets_that_are_waited_for_are_those_that_the_program_makes() -> None:
     def names(node: Node) -> set[str]:
-        things = everything(deployment(), node)
-        texts = [file.text for file in of_kind(File, things)]
-        texts += [query.statement for query in of_kind(Query, things)]
-        texts += [account.password for account in of_kind(Account, things)]
+        items = everything(deployment(), node)
+        texts = [file.text for file in of_kind(File, items)]
+        texts += [query.statement for query in of_kind(Query, items)]
+        texts += [account.password for account in of_kind(Account, items)]
         return {name for text in texts for name in find_names(text)}
 
     common = {"ca_certificate", "jwt_key", "mariadb_iam_password", "redis_password"}
@@ -286,8 +286,8 @@ def test_the_secrets_that_are_waited_for_are_those_that_the_program_makes() -> N
 
 
 def test_a_release_lies_beside_the_old_one_and_the_link_restarts_the_services() -> None:
-    things = iam.desired(deployment(), A)
-    (archive,), (link,) = of_kind(Archive, things), of_kind(Link, things)
+    items = iam.desired(deployment(), A)
+    (archive,), (link,) = of_kind(Archive, items), of_kind(Link, items)
     assert archive.path == link.target == "/opt/iam/5f5f5f5f5f5f"
     assert link.path == "/opt/iam/current"
     assert {after.unit for after in link.after} == {"iam-apiserver", "iam-authz-server", "iam-pump"}
@@ -314,12 +314,12 @@ def test_services_are_started_again_for_ever_and_after_the_databases_where_those
 
 
 def test_every_unit_is_named_after_its_files_and_passes_a_gate() -> None:
-    things = iam.desired(deployment(), B)
-    positions = {thing.name: number for number, thing in enumerate(things) if isinstance(thing, Unit)}
-    for number, thing in enumerate(things):
-        if isinstance(thing, (File, Link)):
-            assert all(positions[after.unit] > number for after in thing.after), thing.path
-    gates = {gate.name: gate.url for gate in of_kind(Gate, things)}
+    items = iam.desired(deployment(), B)
+    positions = {item.name: number for number, item in enumerate(items) if isinstance(item, Unit)}
+    for number, item in enumerate(items):
+        if isinstance(item, (File, Link)):
+            assert all(positions[after.unit] > number for after in item.after), item.path
+    gates = {gate.name: gate.url for gate in of_kind(Gate, items)}
     assert gates == {
         "iam-apiserver": "http://10.0.4.21:8080/healthz",
         "iam-authz-server": "http://10.0.4.21:9090/healthz",

@@ -14,7 +14,7 @@ from pulumi.dynamic.dynamic import ResourceProvider, serialize_provider
 from components.failures import without_traceback
 from components.health import HealthProvider
 from components.host_keys import HostKeysProvider
-from components.preview_text import read_manifest, show_files, show_things
+from components.preview_text import read_manifest, show_files, show_items
 from components.rollout import RolloutProvider, find_departed
 from provisioning.errors import GateError
 from provisioning.exports import parse_exports, parse_inventory, parse_node
@@ -125,7 +125,7 @@ def test_manifests_survive_the_way_through_pulumi() -> None:
     for host in ("iam-a", "iam-b"):
         manifest = read_manifest(host, inputs["manifests"][host], inputs["files"][host])
         assert show_files(manifest) == inputs["files"][host]
-        assert show_things(manifest) == inputs["manifests"][host]
+        assert show_items(manifest) == inputs["manifests"][host]
 
 
 def test_no_text_reads_as_yaml_or_json() -> None:

@@ -24,10 +24,10 @@ DEVICE = "/dev/disk/by-id/virtio-disk-1"
 
 def test_only_the_first_node_has_the_disk_and_all_of_it_comes_before_the_databases() -> None:
     manifests = render(deployment())
-    units = [thing.name for thing in manifests["iam-a"].things if isinstance(thing, Unit)]
+    units = [item.name for item in manifests["iam-a"].items if isinstance(item, Unit)]
     mounts = ["srv-tandem.mount", "var-lib-mysql.mount", "var-lib-redis.mount"]
     assert [unit for unit in units if unit.endswith(".mount") or unit == "mariadb"] == [*mounts, "mariadb"]
-    assert not [thing for thing in manifests["iam-b"].things if isinstance(thing, (FileSystem, FirstContent))]
+    assert not [item for item in manifests["iam-b"].items if isinstance(item, (FileSystem, FirstContent))]
 
 
 def test_a_retired_node_unmounts_the_disk_after_the_databases_have_stopped() -> None:
@@ -38,7 +38,7 @@ def test_a_retired_node_unmounts_the_disk_after_the_databases_have_stopped() -> 
 
 def test_the_disk_is_named_by_its_id_which_the_cloud_alone_knows() -> None:
     manifest = render(deployment())["iam-a"]
-    assert FileSystem("/dev/disk/by-id/virtio-@@secret:data_disk_id@@") in manifest.things
+    assert FileSystem("/dev/disk/by-id/virtio-@@secret:data_disk_id@@") in manifest.items
     assert (
         "What=/dev/disk/by-id/virtio-@@secret:data_disk_id@@"
         in manifest.files()["/etc/systemd/system/srv-tandem.mount"]
@@ -82,7 +82,7 @@ def prepare(node: Node, disk: Path) -> dict[str, object]:
             "token": "me",
             "operations": [
                 lock,
-                {"do": "prepare", "things": [{"kind": "file_system", "device": str(disk)}]},
+                {"do": "prepare", "items": [{"kind": "file_system", "device": str(disk)}]},
             ],
         },
     )

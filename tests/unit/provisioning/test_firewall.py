@@ -88,12 +88,12 @@ def test_another_node_changes_one_line_in_each_set() -> None:
 
 def test_the_rules_are_judged_on_the_node_and_loaded_by_a_reload() -> None:
     of = deployment()
-    things = desired(of, of.nodes[0])
-    assert Package("nftables") in things
-    assert any(isinstance(thing, Check) and thing.command == ("nft", "--check", "--file", RULES) for thing in things)
-    file = next(thing for thing in things if isinstance(thing, File) and thing.path == RULES)
+    items = desired(of, of.nodes[0])
+    assert Package("nftables") in items
+    assert any(isinstance(item, Check) and item.command == ("nft", "--check", "--file", RULES) for item in items)
+    file = next(item for item in items if isinstance(item, File) and item.path == RULES)
     assert [(after.action, after.unit) for after in file.after] == [("reload", "tandem-firewall")]
-    assert things[-1] == Unit("tandem-firewall")
+    assert items[-1] == Unit("tandem-firewall")
 
 
 @pytest.mark.root

@@ -61,9 +61,7 @@ def test_the_seed_profile_has_the_lectures_timing() -> None:
 
 
 def test_the_seed_profile_runs_no_health_daemon() -> None:
-    units = {
-        thing.name: thing for thing in render(deployment(profile="seed"))["iam-a"].things if isinstance(thing, Unit)
-    }
+    units = {item.name: item for item in render(deployment(profile="seed"))["iam-a"].items if isinstance(item, Unit)}
     assert not units["tandem-health"].running
     assert not units["tandem-health"].enabled
 
@@ -160,13 +158,13 @@ def test_keepalived_itself_accepts_what_is_rendered(tmp_path: Path, profile: str
             deployment(profile=profile, mode=mode)
         return
     addresses = ("10.0.4.99", "10.0.4.98") if mode == "dual-master" else ("10.0.4.99",)
-    things = render(deployment(profile=profile, mode=mode, virtual_ips=addresses))["iam-a"].things
-    for thing in things:
-        if isinstance(thing, File) and thing.path.startswith("/etc/keepalived/"):
-            place = tmp_path / thing.path.rpartition("/")[2]
-            text = thing.text.replace("@@secret:vrrp_password@@", "abcd1234").replace("/etc/keepalived", str(tmp_path))
+    items = render(deployment(profile=profile, mode=mode, virtual_ips=addresses))["iam-a"].items
+    for item in items:
+        if isinstance(item, File) and item.path.startswith("/etc/keepalived/"):
+            place = tmp_path / item.path.rpartition("/")[2]
+            text = item.text.replace("@@secret:vrrp_password@@", "abcd1234").replace("/etc/keepalived", str(tmp_path))
             place.write_text(re.sub(r"interface eth0", f"interface {an_interface()}", text))
-            place.chmod(thing.mode)
+            place.chmod(item.mode)
     told = subprocess.run(
         ["keepalived", "-t", "-f", str(tmp_path / "keepalived.conf")], capture_output=True, text=True, check=False
     )

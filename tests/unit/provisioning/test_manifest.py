@@ -15,7 +15,7 @@ from provisioning.kinds.unit import Unit
 from provisioning.manifest import Manifest, render
 from provisioning.placeholders import find_names
 
-THINGS = (
+ITEMS = (
     Directory("/etc/iam", mode=0o750),
     File("/etc/nginx/nginx.conf", "user www-data;\n", mode=0o640, after=(reload("nginx"),)),
     Unit("nginx"),
@@ -36,7 +36,7 @@ def test_a_manifest_survives_its_way_through_pulumis_state(profile: str) -> None
 
 
 def test_the_data_holds_no_text_of_any_file_and_no_default() -> None:
-    manifest = Manifest("iam-a", THINGS)
+    manifest = Manifest("iam-a", ITEMS)
     assert manifest.to_data() == [
         {"kind": "Directory", "path": "/etc/iam", "mode": "0750"},
         {"kind": "File", "path": "/etc/nginx/nginx.conf", "mode": "0640", "after": ["reload nginx"]},
@@ -47,7 +47,7 @@ def test_the_data_holds_no_text_of_any_file_and_no_default() -> None:
 
 
 def test_one_path_is_one_thing() -> None:
-    with pytest.raises(ValueError, match="two things claim /etc/x"):
+    with pytest.raises(ValueError, match="two items claim /etc/x"):
         Manifest("iam-a", (File("/etc/x", ""), Absent("/etc/x")))
 
 
@@ -75,8 +75,8 @@ def test_another_node_changes_nothing_on_the_first_ones_but_who_their_peers_are(
 
 
 def test_a_node_that_may_not_hold_the_address_runs_neither_nginx_nor_keepalived() -> None:
-    things = render(deployment(application_nodes=1))["iam-c"].things
-    assert not {"nginx", "keepalived"} & {thing.name for thing in things if isinstance(thing, Unit)}
+    items = render(deployment(application_nodes=1))["iam-c"].items
+    assert not {"nginx", "keepalived"} & {item.name for item in items if isinstance(item, Unit)}
 
 
 def test_no_rendered_file_holds_a_secret_but_names_of_secrets() -> None:
@@ -92,8 +92,8 @@ def test_files_that_hold_secrets_are_not_for_everyone() -> None:
     public = {"server_certificate", "ca_certificate", "data_disk_id"}
     for profile in ("fast", "seed"):
         for manifest in render(deployment(profile=profile)).values():
-            for thing in manifest.things:
-                if isinstance(thing, File) and {
-                    name for name in find_names(thing.text) if name not in public and "certificate" not in name
+            for item in manifest.items:
+                if isinstance(item, File) and {
+                    name for name in find_names(item.text) if name not in public and "certificate" not in name
                 }:
-                    assert thing.mode & 0o007 == 0, thing.path
+                    assert item.mode & 0o007 == 0, item.path

@@ -67,8 +67,8 @@ def test_anybody_may_not_create_a_user_unless_the_stack_says_so() -> None:
 
 
 def test_the_distributions_site_is_removed() -> None:
-    things = render(deployment())["iam-a"].things
-    assert "/etc/nginx/sites-enabled/default" in [thing.path for thing in things if isinstance(thing, Absent)]
+    items = render(deployment())["iam-a"].items
+    assert "/etc/nginx/sites-enabled/default" in [item.path for item in items if isinstance(item, Absent)]
 
 
 def test_the_access_log_shows_which_node_answered() -> None:
@@ -145,10 +145,10 @@ def certificate() -> tuple[str, str]:
 @pytest.mark.skipif(shutil.which("nginx") is None, reason="no nginx on this host: its -t is run on the nodes")
 def test_nginx_itself_accepts_what_is_rendered(tmp_path: Path, settings: dict[str, Any]) -> None:
     public, private = certificate()
-    for thing in render(deployment(nginx=settings))["iam-a"].things:
-        if not (isinstance(thing, File) and thing.path.startswith("/etc/nginx/")):
+    for item in render(deployment(nginx=settings))["iam-a"].items:
+        if not (isinstance(item, File) and item.path.startswith("/etc/nginx/")):
             continue
-        text = thing.text.replace("@@secret:server_certificate@@", public).replace(
+        text = item.text.replace("@@secret:server_certificate@@", public).replace(
             "@@secret:server_private_key@@", private
         )
         # Its paths below our own directory, and nothing that needs root.
@@ -156,7 +156,7 @@ def test_nginx_itself_accepts_what_is_rendered(tmp_path: Path, settings: dict[st
         text = re.sub(r"^(user|include .*modules-enabled).*$", "", text, flags=re.MULTILINE)
         text = text.replace("/run/nginx.pid", f"{tmp_path}/nginx.pid").replace("listen 80", "listen 8980")
         text = text.replace("listen 443", "listen 8943")
-        place = tmp_path / thing.path.removeprefix("/etc/nginx/")
+        place = tmp_path / item.path.removeprefix("/etc/nginx/")
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(text)
     (tmp_path / "mime.types").write_text("types { text/html html; }\n")
