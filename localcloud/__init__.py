@@ -1,1 +1,1 @@
-"""A Tencent Cloud on one Linux machine. Knows nothing of Tandem."""
+"""A Tencent Cloud on one Linux host. Independent of Tandem."""

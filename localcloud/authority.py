@@ -1,4 +1,4 @@
-"""localcloud's own certificate authority: its clients trust it, and nobody else does."""
+"""localcloud's certificate authority, which only its clients trust."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 _CA_DAYS = 3650
 _LEAF_DAYS = 825
-_BACKDATED = dt.timedelta(hours=1)  # a client whose clock is a little behind
+_BACKDATED = dt.timedelta(hours=1)  # tolerates a client whose clock is slow
 
-# A wildcard stands for one label: services are at `vpc.` and, with a region, at `vpc.ap-guangzhou.`.
+# A wildcard matches one label: services are at `vpc.` and, with a region, at `vpc.ap-guangzhou.`.
 API_NAMES = (
     "tencentcloudapi.com",
     "*.tencentcloudapi.com",
@@ -34,14 +34,14 @@ API_NAMES = (
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """A certificate and its key, in two files; the key readable for its owner alone."""
+    """A CA certificate and its key, in two files; only the owner can read the key."""
 
     certificate_path: Path
     key_path: Path
 
     @classmethod
     def ensure(cls, certificate_path: Path, key_path: Path) -> Authority:
-        """The one in these files, made when there is none."""
+        """Load the CA from these files, or create it."""
         authority = cls(certificate_path, key_path)
         if not (certificate_path.exists() and key_path.exists()):
             authority._create()
@@ -52,7 +52,7 @@ class Authority:
         return self.certificate_path.read_text()
 
     def issue(self, names: Iterable[str], addresses: Iterable[str], certificate_path: Path, key_path: Path) -> None:
-        """A server's certificate (with ours behind it) and key, into two files."""
+        """Write a server's certificate chain and key into two files."""
         ca = x509.load_pem_x509_certificate(self.certificate_path.read_bytes())
         ca_key = serialization.load_pem_private_key(self.key_path.read_bytes(), None)
         assert isinstance(ca_key, ec.EllipticCurvePrivateKey)

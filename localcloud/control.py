@@ -1,4 +1,4 @@
-"""What the control socket answers: the state of the whole, and faults. Everything else there is the API's."""
+"""The control socket: status, faults, console, expose. Other paths belong to the API and its admin application."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from localcloud.reconcile.cloud import Cloud
 def make_control_app(
     infrastructure: LinuxInfrastructure, gateway: Gateway, api: Starlette, stop: Callable[[], None]
 ) -> Starlette:
-    """`stop` ends the daemon; machines go on."""
+    """Return the application. `stop` ends the daemon; machines keep running."""
     faults = MachineFaults(infrastructure)
     exposed = Exposed(infrastructure.namespaces)
 
@@ -56,13 +56,11 @@ def make_control_app(
         try:
             public = IPv4Address(wanted["public"])
         except ValueError:
-            raise LocalcloudError(f"{wanted['public']!r} is no IPv4 address") from None
+            raise LocalcloudError(f"the public address must be an IPv4 address (got {wanted['public']!r})") from None
         bound = {eip.public for vpc in infrastructure.network.plan.vpcs for eip in vpc.public_addresses}
         if public not in bound:
-            known = ", ".join(map(str, sorted(bound))) or "none; bind one first"
-            raise LocalcloudError(
-                f"{public} is no public address that leads to a machine or a HAVIP here; there are: {known}"
-            )
+            known = ", ".join(map(str, sorted(bound))) or "none; associate an EIP first"
+            raise LocalcloudError(f"{public} is not bound to an instance or a HAVIP of this cloud; bound: {known}")
         await exposed.open(public, wanted["port"], wanted["local"])
         return JSONResponse({"exposed": exposed.listing()})
 
@@ -90,13 +88,13 @@ async def _refuse(request: Request, error: Exception) -> Response:
 
 
 async def _internal_error(request: Request, error: Exception) -> Response:
-    """A fault of localcloud's own; the traceback is in the daemon's log."""
-    text = f"localcloud itself failed at {request.url.path}: {type(error).__name__}: {error}; look at: the daemon's log"
+    """An internal error of localcloud; the traceback is in the daemon's log."""
+    text = f"internal error at {request.url.path}: {type(error).__name__}: {error}; see the daemon's log"
     return JSONResponse({"error": text}, status_code=500)
 
 
 def describe(infrastructure: LinuxInfrastructure, cloud: Cloud) -> dict[str, Any]:
-    """What `localcloud status --json` prints."""
+    """Return the data of `localcloud status --json`."""
     plan = infrastructure.network.plan
     machines = [_describe_machine(machine) for machine in infrastructure.machines()]
     return {

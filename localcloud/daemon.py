@@ -1,8 +1,8 @@
 """The process behind `localcloud up`: the records, the infrastructure, the API and the control socket.
 
-    python -m localcloud.daemon NAME        (started detached by `up`; stopped by SIGTERM, or asked through the socket)
+    python -m localcloud.daemon NAME        (started detached by `up`; stopped by SIGTERM or through the socket)
 
-Killed -9, machines and network go on without it; the next one resumes from the records.
+Machines and network keep running if it is killed; the next daemon resumes from the records.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ TIMINGS = {"short": SHORT, "realistic": REALISTIC}
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run until told to stop. Exit code 1 with the reason in the log when it cannot start."""
+    """Run until stopped. Exit code 1, with the reason in the log, if it cannot start."""
     parser = argparse.ArgumentParser(prog="localcloud.daemon")
     parser.add_argument("name")
     parser.add_argument("--timing", choices=tuple(TIMINGS), default="short")
@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     paths.run.mkdir(parents=True, exist_ok=True)
     with _only_one(paths) as alone:
         if not alone:
-            _log.error("another daemon serves cloud %s", paths.cloud)
+            _log.error("another daemon already serves cloud %s", paths.cloud)
             return 1
         try:
             infrastructure = _open_infrastructure(paths, options.takeover_delay, TIMINGS[options.timing])
@@ -69,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _open_infrastructure(paths: Paths, takeover_delay_s: float | None, timing: Timing) -> LinuxInfrastructure:
-    """Before the event loop runs: pyroute2 has loops of its own, and two in one thread do not go together."""
+    """Called before the event loop runs: pyroute2 has its own loops, and one thread cannot run two."""
     delay_s = timing.havip_takeover_s if takeover_delay_s is None else takeover_delay_s
     infrastructure = LinuxInfrastructure(paths, takeover_delay_s=delay_s)
     infrastructure.open()
@@ -80,7 +80,7 @@ async def _serve(paths: Paths, infrastructure: LinuxInfrastructure, cloud: Cloud
     gateway = Gateway(cloud)
     app = make_app(gateway)
     stop = stop_on_signals()
-    # In the API's namespace: nothing of the host answers there.
+    # In the API's namespace, which has no service of the host.
     with infrastructure.namespaces.inside(names.API):
         https, http = (listen_tcp(str(names.API_ADDRESS), port) for port in (_HTTPS, _HTTP))
     endpoints = [
@@ -97,7 +97,7 @@ async def _serve(paths: Paths, infrastructure: LinuxInfrastructure, cloud: Cloud
     await serve(endpoints, stop, ready)
     await asyncio.to_thread(cloud.close)
     infrastructure.close()
-    _log.info("cloud %s: the daemon ends, machines are left as they are", paths.cloud)
+    _log.info("cloud %s: the daemon ends, machines keep running", paths.cloud)
 
 
 def _tls(paths: Paths) -> Tls:

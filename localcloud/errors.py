@@ -1,32 +1,32 @@
-"""What can go wrong in localcloud's machines and network.
+"""Errors of localcloud's machines and network.
 
     LocalcloudError
-    ├── HostError       this host lacks something: root, a tool, a kernel feature, disk
-    ├── ImageError      an image could not be built, or is not what was built
-    ├── MachineError    a machine did not start, stop, or take a disk
-    └── NetworkError     the network could not be made as planned
+    ├── HostError       the host lacks a requirement: root, a tool, a kernel feature, disk space
+    ├── ImageError      an image could not be built, or has changed since the build
+    ├── MachineError    a machine did not start, stop, or attach a disk
+    └── NetworkError    the network could not be set up as planned
 
-Each message says what, where, the value seen, and what to do next; stderr of a failed tool travels with it.
+Each message names the subject, the value seen, and the next step; it includes the stderr of a failed tool.
 """
 
 from __future__ import annotations
 
 
 class LocalcloudError(Exception):
-    """Base of everything that a person may see as one message, exit 1."""
+    """Base of all errors that the command prints as one message, with exit code 1."""
 
 
 class HostError(LocalcloudError):
-    """This host lacks something that localcloud needs."""
+    """The host does not meet a requirement of localcloud."""
 
 
 class ImageError(LocalcloudError):
-    """An image could not be built, or is not what was built."""
+    """An image could not be built, or has changed since the build."""
 
 
 class MachineError(LocalcloudError):
-    """A machine did not do what it was told."""
+    """A machine did not complete the requested operation."""
 
 
 class NetworkError(LocalcloudError):
-    """The network could not be made as planned."""
+    """The network could not be set up as planned."""

@@ -1,4 +1,4 @@
-"""A public address of the cloud on a port of the host's 127.0.0.1, for a browser."""
+"""Forwards a port of the host's 127.0.0.1 to a public address of the cloud, for a browser."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _CONNECT_S = 10.0
 
 @dataclass
 class Exposed:
-    """The ports that are open now. Lives in the daemon's event loop."""
+    """The open ports. Lives in the daemon's event loop."""
 
     namespaces: Namespaces
     _servers: dict[int, tuple[IPv4Address, int, asyncio.Server]] = field(default_factory=dict)
 
     async def open(self, public: IPv4Address, public_port: int, local_port: int) -> None:
-        """Raises NetworkError when the port is taken."""
+        """Open the port. Raises NetworkError if it is in use."""
         present = self._servers.get(local_port)
         if present is not None and present[:2] == (public, public_port):
             return
@@ -37,12 +37,12 @@ class Exposed:
             server = await asyncio.start_server(serve, "127.0.0.1", local_port)
         except OSError as error:
             raise NetworkError(
-                f"127.0.0.1:{local_port} cannot be had ({error.strerror}); choose another with --port"
+                f"127.0.0.1:{local_port} cannot be opened ({error.strerror}); choose another with --port"
             ) from error
         self._servers[local_port] = (public, public_port, server)
 
     async def close(self, local_port: int) -> bool:
-        """True when it was open."""
+        """Close the port; return True if it was open."""
         _, _, server = self._servers.pop(local_port, (None, 0, None))
         if server is None:
             return False
@@ -62,7 +62,7 @@ class Exposed:
     async def _serve(
         self, public: IPv4Address, public_port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        # Made inside, the socket is a client on the internet; this thread itself is back in a moment.
+        # A socket created inside is a client on the internet; the thread leaves the namespace immediately afterwards.
         with self.namespaces.inside(names.INTERNET):
             outward = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         outward.setblocking(False)

@@ -1,4 +1,4 @@
-"""The programs and files of this host that localcloud needs, and the Debian package of each; imports nothing."""
+"""The programs and files that localcloud requires on the host, and the Debian package of each; imports nothing."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ TOOLS = {
     "apt-config": "apt",
 }
 
-# nft looks up protocol names in it, also in its JSON form.
+# nft reads protocol names from it, also in its JSON form.
 FILES = {"/etc/protocols": "netbase"}

@@ -1,8 +1,8 @@
-"""The boundary between the records and the machines and networks that match them.
+"""The interface between the records and the machines and networks that implement them.
 
-`localcloud.rules` decides what the records become; an `Infrastructure` makes machines and networks match them. Every
-method is idempotent and may be called again after a crash. There are two: LinuxInfrastructure (localcloud.machines:
-root, real machines), and NoInfrastructure below (`localcloud api`, and tests of the API: no root).
+`localcloud.rules` decides how the records change; an `Infrastructure` makes machines and networks match them. Every
+method is idempotent and can be repeated after a crash. There are two implementations: LinuxInfrastructure
+(localcloud.machines: root, real machines), and NoInfrastructure below (`localcloud api` and API tests: no root).
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ IpProtocol = Literal["TCP", "UDP", "ICMP", "ICMPV6", "GRE", "ALL"]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule of a security group, references already resolved (a group became its members' addresses)."""
+    """One rule of a security group, with references resolved (a group is replaced by its members' addresses)."""
 
     verdict: Verdict
     protocol: IpProtocol
-    ports: tuple[tuple[int, int], ...]  # inclusive ranges; empty = every port
-    peers: tuple[IPv4Network, ...]  # source of ingress, destination of egress; empty = nobody
+    ports: tuple[tuple[int, int], ...]  # inclusive ranges; empty = all ports
+    peers: tuple[IPv4Network, ...]  # source of ingress, destination of egress; empty = none
 
 
 @dataclass(frozen=True, slots=True)
 class SecurityGroup:
-    """Rules in order: the first that matches decides; none matches = DROP."""
+    """Ordered rules: the first match decides; no match = DROP."""
 
     group_id: str
     ingress: tuple[Rule, ...]
@@ -36,7 +36,7 @@ class SecurityGroup:
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """An elastic network interface (ENI) that a machine has as eth0, eth1 ..."""
+    """An elastic network interface (ENI), which the machine has as eth0, eth1 ..."""
 
     interface_id: str  # eni-xxxxxxxx
     instance_id: str
@@ -48,12 +48,12 @@ class Interface:
 
 @dataclass(frozen=True, slots=True)
 class VirtualAddress:
-    """A HAVIP: whoever of `announcers` last announced it by gratuitous ARP holds it."""
+    """A HAVIP: the last of `announcers` that announced it by gratuitous ARP holds it."""
 
     havip_id: str
     address: IPv4Address
-    announcers: tuple[str, ...]  # interface ids that may announce it
-    holder: str | None = None  # instance id last seen announcing, to restore after a restart
+    announcers: tuple[str, ...]  # ids of the interfaces that may announce it
+    holder: str | None = None  # last known holder (instance id), restored after a restart
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Subnet:
     gateway: IPv4Address
     interfaces: tuple[Interface, ...]
     virtual_addresses: tuple[VirtualAddress, ...]
-    nat_public_address: IPv4Address | None = None  # default route through a NAT gateway, if its route table has one
+    nat_public_address: IPv4Address | None = None  # of the NAT gateway of its default route
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Vpc:
 
 @dataclass(frozen=True, slots=True)
 class NetworkPlan:
-    """The whole network as the records want it. Value: compare two to see what changed."""
+    """The complete network according to the records. A value: compare two plans to find changes."""
 
     vpcs: tuple[Vpc, ...] = ()
     groups: tuple[SecurityGroup, ...] = ()
@@ -100,7 +100,7 @@ class Disk:
 
 @dataclass(frozen=True, slots=True)
 class MachineSpec:
-    """Everything a machine is born with. `metadata` is served at 169.254.0.23 as Tencent's tree."""
+    """The complete specification of a machine. `metadata` is served at 169.254.0.23 as Tencent's tree."""
 
     instance_id: str
     name: str
@@ -117,36 +117,36 @@ class MachineSpec:
     vpc_id: str
     subnet_id: str
     interface: Interface
-    public_keys: tuple[str, ...]  # OpenSSH lines for the image's default user
+    public_keys: tuple[str, ...]  # OpenSSH public keys for the image's default user
     user_data: bytes = b""
-    metadata: dict[str, str] = field(default_factory=dict)  # further paths below /latest/meta-data/
+    metadata: dict[str, str] = field(default_factory=dict)  # additional paths below /latest/meta-data/
 
 
 class InfrastructureEvents(Protocol):
-    """What the infrastructure tells the records; called from any thread."""
+    """Events that the infrastructure reports to the records; called from any thread."""
 
     def havip_announced(self, vpc_id: str, address: IPv4Address, instance_id: str) -> None: ...
     def machine_stopped(self, instance_id: str) -> None:
-        """The machine powered itself off (a reboot from inside is restarted by the infrastructure and not told)."""
+        """The machine powered itself off (the infrastructure handles a reboot from inside, and does not report it)."""
 
     def machine_started(self, instance_id: str) -> None:
-        """Somebody pressed the machine's power button: it runs, though no request has asked for it."""
+        """The machine was powered on at the infrastructure: it runs without a request through the API."""
 
 
 class Infrastructure(Protocol):
     def listen(self, events: InfrastructureEvents) -> None: ...
 
     def apply_network(self, plan: NetworkPlan) -> None:
-        """Make the network so. Returns when rules and addresses work (200 ms or less for a rule change)."""
+        """Apply the plan. Returns when rules and addresses are in force (within 200 ms for a rule change)."""
 
     def start_machine(self, spec: MachineSpec) -> None:
-        """Boot it; returns when its PID 1 runs. A machine already running is left alone."""
+        """Boot the machine; return when its PID 1 runs. Does nothing if it is already running."""
 
     def stop_machine(self, instance_id: str, *, hard: bool) -> None:
-        """Shut down (or cut the power). Its disks stay. A stopped machine is left alone."""
+        """Shut down (or cut the power). Its disks are kept. Does nothing if it is stopped."""
 
     def destroy_machine(self, instance_id: str) -> None:
-        """Stop hard and forget its system disk."""
+        """Stop hard and delete the system disk."""
 
     def reset_machine(self, spec: MachineSpec) -> None:
         """Reinstall the system disk from the spec's image and boot."""
@@ -154,21 +154,21 @@ class Infrastructure(Protocol):
     def attach_disk(self, disk: Disk, instance_id: str) -> None: ...
     def detach_disk(self, disk_id: str) -> None: ...
     def grow_disk(self, disk: Disk) -> None:
-        """Make it as large as it says, also under a machine that has it."""
+        """Grow the disk to the size in its specification, also while it is attached to a running machine."""
 
     def destroy_disk(self, disk_id: str) -> None: ...
 
     def running(self) -> frozenset[str]:
-        """Instance ids whose PID 1 runs now."""
+        """Return the instance ids whose PID 1 runs now."""
         ...
 
     def console(self, instance_id: str) -> str:
-        """The last 64 KiB of the console."""
+        """Return the last 64 KiB of the console."""
         ...
 
 
 class NoInfrastructure:
-    """An infrastructure of records only: every machine boots at once and nothing carries traffic."""
+    """An infrastructure without machines: every boot succeeds immediately, and no traffic flows."""
 
     def __init__(self) -> None:
         self._running: set[str] = set()

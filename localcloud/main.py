@@ -11,7 +11,7 @@ from localcloud.commands import access, doctor, expose, fault, up
 
 app = typer.Typer(
     name="localcloud",
-    help="A Tencent Cloud on this machine: real machines, a network as strict as the real VPC, the real API.",
+    help="A Tencent Cloud on this host: real instances, a network as strict as the real VPC, the real API.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -29,7 +29,7 @@ app.command()(doctor.doctor)
 app.add_typer(fault.app)
 
 
-# These need nothing of the API, whose imports take a second: it is imported only for the others.
+# These do not use the API, whose imports take a second: it is imported only for the other commands.
 _LIGHT = {"up", "down", "status", "exec", "client", "ssh", "console", "doctor", "expose", "takeover-delay"}
 
 

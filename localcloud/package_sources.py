@@ -1,4 +1,4 @@
-"""Where this host gets its packages from: read at run time, so that no mirror's name stands in this repository."""
+"""The host's package sources, read at run time, so that this repository contains no mirror's name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from localcloud.errors import HostError
 
-# Options of the host's apt that decide whether its sources can be reached and believed.
+# Options of the host's apt that affect whether its sources are reachable and trusted.
 _CARRIED_OPTIONS = re.compile(r"^Acquire::(https?::|ftp::|Check-|Retries|Max-FutureTime|AllowInsecure)")
 
 
@@ -32,7 +32,7 @@ class Source:
 
 
 def read_sources(etc_apt: Path = Path("/etc/apt")) -> tuple[Source, ...]:
-    """Every binary package source of this host, of both of apt's formats."""
+    """Read all binary package sources of this host, in both of apt's formats."""
     found: list[Source] = []
     for path in [etc_apt / "sources.list", *sorted((etc_apt / "sources.list.d").glob("*"))]:
         if not path.is_file():
@@ -46,23 +46,23 @@ def read_sources(etc_apt: Path = Path("/etc/apt")) -> tuple[Source, ...]:
 
 
 def sources_for(codename: str, sources: tuple[Source, ...] | None = None) -> tuple[Source, ...]:
-    """The host's sources of one Debian release: itself, its updates and its security. Raises HostError for none."""
+    """Return the host's sources of one Debian release: main, updates, security. Raises HostError if there are none."""
     wanted = {codename, f"{codename}-updates", f"{codename}-security"}
     every = read_sources() if sources is None else sources
-    # "main" keeps third parties out that name their own repository after the release they are made for.
+    # "main" excludes third-party repositories whose suite has the name of the Debian release.
     chosen = tuple(source for source in every if source.suite in wanted and "main" in source.components)
     chosen = tuple(source for source in chosen if _is_distribution(source))
     if not any(source.suite == codename for source in chosen):
         raise HostError(
-            f"this host's apt has no source of Debian's {codename!r} (seen: "
-            f"{', '.join(sorted({source.suite for source in every})) or 'none'}); images are built from the host's own "
-            f"sources only: add one to /etc/apt/sources.list.d/ and run `apt-get update`"
+            f"this host has no apt source of Debian {codename!r} (found: "
+            f"{', '.join(sorted({source.suite for source in every})) or 'none'}); images are built from the host's "
+            f"sources: add one to /etc/apt/sources.list.d/ and run `apt-get update`"
         )
     return chosen
 
 
 def apt_options() -> tuple[str, ...]:
-    """The host's apt settings that reaching those sources may depend on (proxy, date checks), as `-o` values."""
+    """Return the host's apt settings that its sources may depend on (proxy, date checks), as `-o` values."""
     dump = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, check=True).stdout
     values: list[str] = []
     for line in dump.splitlines():

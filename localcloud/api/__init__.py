@@ -1,1 +1,1 @@
-"""Tencent Cloud API 3.0 over HTTP: the path of a request, the servers, the admin side."""
+"""Tencent Cloud API 3.0 over HTTP: the request path, the servers, the admin application."""

@@ -1,4 +1,4 @@
-"""The operator's side: log, faults, actions, reset. Served on a socket in the file system, never beside the API."""
+"""The admin application: log, faults, actions, reset. Served on a Unix socket, never on the API's listener."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ def make_admin_app(gateway: Gateway) -> Starlette:
         given: dict[str, Any] = json.loads(await request.body())
         target = str(given.get("target", ""))
         if not any(fnmatch.fnmatchcase(f"{service}:{name}", target) for service, name in ACTIONS):
-            return JSONResponse(f"{target!r} fits no action; `localcloud actions` lists them: vpc:CreateVpc", 400)
+            return JSONResponse(
+                f"{target!r} matches no action; see `localcloud actions`, for example vpc:CreateVpc", 400
+            )
         gateway.faults.add(ApiFault(**given))
         return JSONResponse(gateway.faults.all())
 

@@ -21,14 +21,14 @@ from localcloud.rules.refusal import ApiError
 
 
 def make_app(gateway: Gateway) -> Starlette:
-    """The public API. `make_admin_app` serves the log and the faults of the same gateway."""
+    """Return the public API application. `make_admin_app` serves the log and the faults of the same gateway."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         response = await _answer(gateway, Request(scope, receive))
         await response(scope, receive, send)
 
     app = Starlette()
-    # No routes: the action is in a header, and a client behind an HTTP proxy sends a whole URL where the path is.
+    # No routes: the action is in a header, and a client behind an HTTP proxy sends a complete URL as the path.
     app.router.default = answer
     return app
 

@@ -1,4 +1,4 @@
-"""A request's common parameters: in the headers (signature v3) or among the others in the form (signature v1)."""
+"""A request's common parameters: in the headers (signature v3) or in the form with the others (signature v1)."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ _COMMON = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """What every request says besides the parameters of its action."""
+    """The common parameters of a request."""
 
     signed: Signed
     action: str
     version: str
     region: str
     client: str
-    # The action's own parameters, flattened as a query; None where the body is a JSON object.
+    # The action's parameters, flattened as in a query; None if the body is a JSON object.
     query: str | None
-    # All of the form, where it carries the signature.
+    # The complete form, if it contains the signature.
     form: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def open_envelope(signed: Signed) -> Envelope:
-    """The common parameters. Nothing is verified yet."""
+    """Read the common parameters, without verification."""
     text = _form_text(signed)
     form = dict(parse_qsl(text or "", keep_blank_values=True))
     if "authorization" not in signed.headers and form.keys() & {"Signature", "SecretId"}:
@@ -68,7 +68,7 @@ def _content_type(signed: Signed) -> str:
 
 
 def verify(envelope: Envelope, credentials: Mapping[str, str], now: float) -> Identity:
-    """Who signed it. Raises RequestTooLarge or the AuthFailure that fits."""
+    """Return the identity of the signer. Raises RequestTooLarge or the matching AuthFailure."""
     signed = envelope.signed
     _check_size(len(signed.query), QUERY_LIMIT)
     _check_size(len(signed.body), FORM_LIMIT if envelope.form else JSON_LIMIT)
@@ -83,11 +83,11 @@ def _check_size(size: int, limit: int) -> None:
 
 
 def check_protocol(envelope: Envelope) -> None:
-    """Raises UnsupportedProtocol or ContentTypeWrong: GET and v1 take forms, a POST signed with v3 takes JSON."""
+    """Raises UnsupportedProtocol or ContentTypeWrong: GET and v1 use forms, a POST signed with v3 uses JSON."""
     signed = envelope.signed
     if signed.method not in {"GET", "POST"}:
         raise UnsupportedProtocol(method=signed.method)
     wanted = FORM if signed.method == "GET" or envelope.form else JSON
-    # A GET has no body, so v1 may leave the content type out.
+    # A GET has no body, so v1 may omit the content type.
     if _content_type(signed) != wanted and not (envelope.form and signed.method == "GET"):
         raise ContentTypeWrong(content_type=signed.headers.get("content-type", ""), wanted=wanted)

@@ -1,4 +1,4 @@
-"""What all requests share besides the records: the request rates, the faults that are set, the log."""
+"""State shared by all requests in addition to the records: request rates, active faults, the log."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ _WINDOW_S = 1.0
 
 
 class Throttle:
-    """At most so many calls of one action by one account within any second.
+    """Limits the calls of one action by one account within any second.
 
-    `requests_per_second`: the same limit for every action; 0 for none; None for what each action's page says.
+    `requests_per_second`: the same limit for every action; 0 for no limit; None for the documented limit of each
+    action.
     """
 
     def __init__(self, requests_per_second: int | None) -> None:
@@ -24,7 +25,7 @@ class Throttle:
         self._calls: dict[tuple[str, str, str], deque[float]] = {}
 
     def count(self, secret_id: str, service: str, action: str, now: float) -> None:
-        """Count a call. Raises TooManyRequests; a refused call is not counted."""
+        """Count a call. Raises TooManyRequests; a rejected call is not counted."""
         limit = rate(service, action) if self.requests_per_second is None else self.requests_per_second
         if not limit:
             return
@@ -37,7 +38,7 @@ class Throttle:
 
 
 class Gateway:
-    """One for each cloud; the public application and the admin application share it."""
+    """One object per cloud, shared by the public application and the admin application."""
 
     def __init__(self, cloud: Cloud, *, requests_per_second: int | None = None) -> None:
         self.cloud = cloud

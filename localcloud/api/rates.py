@@ -1,11 +1,11 @@
-"""How many calls of one action an account may make in a second: the default rate on the action's page."""
+"""Maximum calls of one action by one account per second: the default rate on the action's page."""
 
 from __future__ import annotations
 
-# Actions whose page could not be read: the lowest that was read, outside the EIPs' group.
+# For actions whose page could not be read: the lowest rate that was read, except for the EIP actions.
 DEFAULT = 20
 
-# (service, action): calls in a second, page.
+# (service, action): calls per second, page.
 RATES: dict[tuple[str, str], tuple[int, str]] = {
     ("cvm", "CreateKeyPair"): (10, "213/15702"),
     ("cvm", "DeleteKeyPairs"): (10, "213/15700"),
@@ -39,7 +39,7 @@ RATES: dict[tuple[str, str], tuple[int, str]] = {
     ("vpc", "ModifySecurityGroupPolicies"): (50, "215/15810"),
     ("vpc", "ModifySubnetAttribute"): (100, "215/15781"),
     ("vpc", "ReleaseAddresses"): (10, "215/16705"),
-    # Every page of the EIPs' group that could be read says 10; these could not.
+    # All pages of EIP actions that could be read say 10; these could not be read.
     ("vpc", "AssociateAddress"): (10, ""),
     ("vpc", "DescribeAddresses"): (10, ""),
     ("vpc", "DescribeTaskResult"): (10, ""),
@@ -50,5 +50,5 @@ RATES: dict[tuple[str, str], tuple[int, str]] = {
 
 
 def rate(service: str, action: str) -> int:
-    """Calls in a second."""
+    """Return the calls per second."""
     return RATES.get((service, action), (DEFAULT, ""))[0]

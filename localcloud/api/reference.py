@@ -1,4 +1,4 @@
-"""The actions and the rules of the API, as data and as a page; generated from the register of actions."""
+"""The actions and the rules of the API, as data and as a page; generated from the registered actions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from localcloud.services.actions import ACTIONS, VERSIONS
 
 services.load()
 
-# Rules that every action has.
+# Rules of every action.
 COMMON: tuple[type[Refusal], ...] = (
     refusal.MissingParameter,
     request_rules.AuthorizationMalformed,
@@ -57,7 +57,7 @@ def _rule(refusal: type[Refusal]) -> dict[str, str]:
 
 
 def actions_as_data() -> dict[str, Any]:
-    """Every action with its rules, by service, and the rules that all have."""
+    """Return every action with its rules, by service, and the rules common to all actions."""
     by_service: dict[str, Any] = {}
     for (service, name), action in sorted(ACTIONS.items()):
         of_service = by_service.setdefault(service, {"version": VERSIONS[service], "actions": {}})
@@ -69,13 +69,13 @@ def actions_as_data() -> dict[str, Any]:
 
 
 def page() -> str:
-    """docs/localcloud.md's generated part, in Markdown: the actions of each service, and one row for each rule."""
+    """Return the generated part of docs/localcloud.md: the actions of each service, and one Markdown row per rule."""
     data = actions_as_data()
     lines = [
         "Each rule names its source: **documented** with the page (`215/15774` is",
         "https://cloud.tencent.com/document/product/215/15774; `intl:` marks the numbers of tencentcloud.com),",
-        "**provider** (terraform-provider-tencentcloud relies on it), **assumed** (no page says so; the strict side).",
-        "`localcloud actions` prints the same, action by action.",
+        "**provider** (terraform-provider-tencentcloud relies on it), **assumed** (not documented; the strict choice).",
+        "`localcloud actions` prints them action by action.",
         "",
         *(f"- {service} {of['version']}: {', '.join(of['actions'])}" for service, of in data["services"].items()),
         "",
@@ -91,7 +91,7 @@ _Rule = tuple[str, str, str, str, str]
 
 
 def _by_rule(data: dict[str, Any]) -> dict[_Rule, list[str]]:
-    """Each rule once, with the actions that have it as `service:Action`; none for the rules of every action."""
+    """Group the actions by rule, as `service:Action`; empty for the rules of every action."""
     found: dict[_Rule, list[str]] = {_key(rule): [] for rule in data["common"]}
     for service, of in data["services"].items():
         for name, action in of["actions"].items():
@@ -107,7 +107,7 @@ def _key(rule: dict[str, str]) -> _Rule:
 
 
 def _order(entry: tuple[_Rule, list[str]]) -> tuple[bool, bool, str, str, str]:
-    """Assumed rules first, then those of every action, then by service and code."""
+    """Sort assumed rules first, then those of every action, then by service and code."""
     (code, rule, source, _, _), actions = entry
     return source != "assumed", bool(actions), actions[0].partition(":")[0] if actions else "", code, rule
 

@@ -1,4 +1,4 @@
-"""The last requests, for `localcloud log`. Secrets are taken out before anything is kept."""
+"""The last requests, for `localcloud log`. Secrets are removed before a request is stored."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SECRET = frozenset({"Password", "UserData", "PrivateKey", "EncryptedUserData"})
 
 @dataclass(slots=True)
 class Entry:
-    """One request and how it ended."""
+    """One request and its result."""
 
     at: float
     service: str
@@ -28,26 +28,26 @@ class Entry:
 
 
 class RequestLog:
-    """A ring of entries with rising numbers."""
+    """A ring buffer of entries with increasing numbers."""
 
     def __init__(self) -> None:
         self._entries: deque[Entry] = deque(maxlen=_KEPT)
         self.total = 0
 
     def add(self, entry: Entry) -> None:
-        """Keep one."""
+        """Add an entry."""
         self.total += 1
         entry.number = self.total
         entry.parameters = _without_secrets(entry.parameters)
         self._entries.append(entry)
 
     def after(self, number: int, limit: int = 1000) -> list[dict[str, Any]]:
-        """Entries younger than that number, as JSON-able data."""
+        """Return the entries after that number, as JSON-able data."""
         found = [entry for entry in self._entries if entry.number > number]
         return [asdict(entry) for entry in found[:limit]]
 
     def last(self, count: int) -> list[dict[str, Any]]:
-        """The youngest entries, oldest of them first."""
+        """Return the last entries, oldest first."""
         return [asdict(entry) for entry in list(self._entries)[-count:]] if count else []
 
 

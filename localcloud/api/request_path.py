@@ -1,4 +1,4 @@
-"""The path of a request, from its signature to its answer: STEPS, in order. A step that refuses raises ApiError."""
+"""The path of a request from signature to response: STEPS, in order. A step that rejects it raises ApiError."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from localcloud.services.parameters import Parameters
 
 _log = logging.getLogger(__name__)
 
-# Services that belong to no region: X-TC-Region may be left out, and says nothing.
+# Services without regions: X-TC-Region is optional and ignored.
 _GLOBAL = frozenset({"dnspod", "monitor", "sts", "tag"})
 
 services.load()
@@ -63,9 +63,9 @@ async def _authenticate(exchange: Exchange) -> None:
 
 
 async def _find_service(exchange: Exchange) -> None:
-    """The host's first label where it names a service; where the host is an address, what else tells it.
+    """Return the service in the host's first label; if the host is an address, use the signature.
 
-    That is the scope of a v3 signature; with v1 the action and its version.
+    That is the scope of a v3 signature, or the action and version of a v1 request.
     """
     envelope, claimed = exchange.envelope, exchange.identity.service
     host = envelope.signed.headers.get("host", "")
@@ -145,7 +145,7 @@ STEPS: tuple[Callable[[Exchange], Awaitable[None]], ...] = (
 
 
 def find_action(service: str, name: str, version: str) -> Action:
-    """The action. Raises ServiceUnknown, MissingParameter, NoSuchVersion, InvalidAction or ActionNotEmulated."""
+    """Return the action. Raises ServiceUnknown, MissingParameter, NoSuchVersion, InvalidAction or ActionNotEmulated."""
     known = VERSIONS.get(service)
     if known is None:
         raise ServiceUnknown(service=service, known=", ".join(VERSIONS))
@@ -164,7 +164,7 @@ def find_action(service: str, name: str, version: str) -> Action:
 
 
 def find_region(cloud: Cloud, service: str, region: str) -> str:
-    """The region whose records the request is about. Raises MissingParameter or UnsupportedRegion."""
+    """Return the region of the request's records. Raises MissingParameter or UnsupportedRegion."""
     if service in _GLOBAL:
         return region if region in ZONES else cloud.region
     if not region:
@@ -196,9 +196,9 @@ def run_action(
     request_id: str,
     stale_s: float = 0.0,
 ) -> Answer:
-    """Check the parameters and run the handler in one transaction. Raises ApiError; then nothing has changed.
+    """Check the parameters and run the handler in one transaction. Raises ApiError, and then changes nothing.
 
-    With `stale_s`, a Describe* sees the records as they were so long ago.
+    With `stale_s`, Describe* returns the records as they were that long ago.
     """
     models = schema(action.service, VERSIONS[action.service])
     parameters = Parameters(check_parameters(models, f"{action.name}Request", given))
@@ -216,7 +216,7 @@ def run_action(
 
 
 def _run_once(call: Call, action: Action) -> Answer:
-    """A request with a ClientToken that was seen before gets the former answer."""
+    """A repeated request with the same ClientToken gets the earlier response."""
     token = call.parameters.find_text("ClientToken")
     if not token:
         return action.handler(call)

@@ -1,4 +1,4 @@
-"""What the gateway refuses before any service sees the request."""
+"""Rules that the gateway checks before a request reaches a service."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _STRUCTURE = "request structure: a GET, and a POST signed with v1, are forms; a 
 
 
 class CredentialUnknown(Refusal):
-    """The secret id is one of the cloud's."""
+    """The SecretId must identify an existing credential."""
 
     code = "AuthFailure.SecretIdNotFound"
     template = "The SecretId is not found, please ensure that your SecretId is correct."
@@ -18,7 +18,7 @@ class CredentialUnknown(Refusal):
 
 
 class SignatureWrong(Refusal):
-    """The signature is the one that the request and the secret key give."""
+    """The signature must match the request and the secret key."""
 
     code = "AuthFailure.SignatureFailure"
     template = (
@@ -28,7 +28,7 @@ class SignatureWrong(Refusal):
 
 
 class SignatureExpired(Refusal):
-    """The timestamp lies within 5 minutes of the server's time."""
+    """The timestamp must be within 5 minutes of the server's time."""
 
     code = "AuthFailure.SignatureExpire"
     template = (
@@ -39,7 +39,9 @@ class SignatureExpired(Refusal):
 
 
 class AuthorizationMalformed(Refusal):
-    """The Authorization header has the form of TC3-HMAC-SHA256, and its scope is the request's date and service."""
+    """The Authorization header must have the form of TC3-HMAC-SHA256; its scope must have the request's date and
+    service.
+    """
 
     code = "AuthFailure.InvalidAuthorization"
     template = "The Authorization header is not valid: {reason}."
@@ -47,7 +49,7 @@ class AuthorizationMalformed(Refusal):
 
 
 class BodyNotJson(Refusal):
-    """The body is one JSON object."""
+    """The body must be one JSON object."""
 
     code = "InvalidParameter"
     template = "The request body is not a JSON object: {reason}."
@@ -55,7 +57,7 @@ class BodyNotJson(Refusal):
 
 
 class ContentTypeWrong(Refusal):
-    """A POST signed with v3 has the content type application/json; a GET, and a POST signed with v1, are forms."""
+    """A POST signed with v3 must have the content type application/json; a GET or v1 request must be a form."""
 
     code = "InvalidParameter"
     template = "The content type `{content_type}` is not supported here: use {wanted}."
@@ -63,7 +65,7 @@ class ContentTypeWrong(Refusal):
 
 
 class InvalidAction(Refusal):
-    """The action is one of the service's."""
+    """The action must exist in the service."""
 
     code = "InvalidAction"
     template = "The requested action `{action}` is invalid or not found in {service} {version}."
@@ -71,17 +73,19 @@ class InvalidAction(Refusal):
 
 
 class ActionNotEmulated(Refusal):
-    """An action that Tencent has and localcloud has not answers with this, naming the page that lists what there is."""
+    """An existing action that localcloud does not emulate is rejected with the name of the page that lists the emulated
+    ones.
+    """
 
     code = "UnsupportedOperation"
     template = (
         "localcloud does not emulate {service} {action}; docs/localcloud.md and `localcloud actions` list what it does."
     )
-    source = assumed("localcloud's own limit; the real cloud has the action")
+    source = assumed("limit of localcloud; the real cloud has the action")
 
 
 class NoSuchVersion(Refusal):
-    """X-TC-Version is the version of the service."""
+    """X-TC-Version must be the version of the service."""
 
     code = "NoSuchVersion"
     template = "The requested version `{version}` of {service} does not exist: use {known}."
@@ -89,7 +93,7 @@ class NoSuchVersion(Refusal):
 
 
 class UnsupportedRegion(Refusal):
-    """X-TC-Region is a region that the cloud has."""
+    """X-TC-Region must be a region of the cloud."""
 
     code = "UnsupportedRegion"
     template = "The region `{region}` is not supported by {service}."
@@ -97,15 +101,15 @@ class UnsupportedRegion(Refusal):
 
 
 class ServiceUnknown(Refusal):
-    """The host's first label and the signature's scope name a service that localcloud has."""
+    """The host's first label and the signature's scope must name a service of localcloud."""
 
     code = "NoSuchProduct"
-    template = "There is no product `{service}` here: {known}."
+    template = "The product `{service}` does not exist: use {known}."
     source = documented("common error codes: NoSuchProduct, the product does not exist", page="213/30435")
 
 
 class UnsupportedProtocol(Refusal):
-    """A request is a POST, or a GET with its parameters in the query."""
+    """A request must be a POST, or a GET with its parameters in the query."""
 
     code = "UnsupportedProtocol"
     template = "The HTTP method {method} is not supported: use POST."
@@ -113,7 +117,7 @@ class UnsupportedProtocol(Refusal):
 
 
 class RequestTooLarge(Refusal):
-    """A GET has at most 32 KiB, a POST signed with v1 at most 1 MiB, a POST signed with v3 at most 10 MiB."""
+    """A GET can have at most 32 KiB, a POST signed with v1 at most 1 MiB, a POST signed with v3 at most 10 MiB."""
 
     code = "RequestSizeLimitExceeded"
     template = "The request exceeds {limit} bytes."
@@ -123,7 +127,7 @@ class RequestTooLarge(Refusal):
 
 
 class TooManyRequests(Refusal):
-    """An account calls one action at most as often in a second as the action's page says, mostly 20 times."""
+    """An account can call an action at most as often per second as the action's page states, usually 20 times."""
 
     code = "RequestLimitExceeded"
     template = (
@@ -134,7 +138,7 @@ class TooManyRequests(Refusal):
 
 
 class InternalError(Refusal):
-    """localcloud itself failed; its log has the traceback."""
+    """localcloud failed internally; its log has the traceback."""
 
     code = "InternalError"
     template = "An internal error has occurred in localcloud ({kind}); see its log. Request {action}."

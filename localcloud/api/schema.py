@@ -1,8 +1,7 @@
-"""What the official SDK says about requests and answers, read from the text of its models.
+"""Types of requests and responses, read from the source text of the official SDK's models.
 
-Importing `tencentcloud.vpc.v20170312.models` takes most of a second; the class needed is cut out of the file's
-text in a millisecond instead. Every model documents its members' types in the docstring of `__init__`, and
-that is all that is read here.
+Importing `tencentcloud.vpc.v20170312.models` takes most of a second; extracting a class from the file's text takes a
+millisecond. Every model documents the types of its members in the docstring of `__init__`, and only that is read.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ class Member:
     name: str
     kind: Kind
     many: bool
-    model: str  # of an object; else ""
+    model: str  # type name of an object; else ""
 
 
 class Schema:
@@ -47,7 +46,7 @@ class Schema:
         spec = importlib.util.find_spec(package)
         if spec is None or spec.origin is None:
             raise ModuleNotFoundError(
-                f"{package} is not installed: the extra `localcloud` wants tencentcloud-sdk-python"
+                f"{package} is not installed: the extra `localcloud` requires tencentcloud-sdk-python"
             )
         return (Path(spec.origin).parent / "models.py").read_text(encoding="utf-8")
 
@@ -62,11 +61,11 @@ class Schema:
         return model in self._places
 
     def actions(self) -> list[str]:
-        """Every action that the SDK knows of this service."""
+        """Return every action of this service in the SDK."""
         return sorted(name.removesuffix("Request") for name in self._places if name.endswith("Request"))
 
     def members(self, model: str) -> Mapping[str, Member]:
-        """The model's fields by name. Raises KeyError for an unknown model."""
+        """Return the model's fields by name. Raises KeyError for an unknown model."""
         known = self._members.get(model)
         if known is None:
             known = self._members[model] = self._read(model)
@@ -75,7 +74,7 @@ class Schema:
     def _read(self, model: str) -> Mapping[str, Member]:
         start, end = self._places[model]
         body = self._text[start:end]
-        # The docstrings after the first are those of the properties.
+        # The later docstrings belong to the properties.
         heading = body.partition("        self._")[0]
         return {name: _member(name, text) for name, text in _MEMBER.findall(heading)}
 
@@ -92,5 +91,5 @@ def _member(name: str, text: str) -> Member:
 
 @cache
 def schema(service: str, version: str) -> Schema:
-    """The one schema of a service's version."""
+    """Return the cached schema of a service's version."""
     return Schema(service, version)

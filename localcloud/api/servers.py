@@ -1,4 +1,4 @@
-"""The HTTP servers of one process, for `localcloud up` and `localcloud api`: listeners, TLS, an orderly end."""
+"""The HTTP servers of one process, for `localcloud up` and `localcloud api`: listeners, TLS, graceful shutdown."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Tls:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An application on a listener; over TLS where it has a certificate."""
+    """An application on a listener; with a certificate it uses TLS."""
 
     app: Starlette
     listener: socket.socket
@@ -34,7 +34,7 @@ class Endpoint:
 
 
 class _Server(uvicorn.Server):
-    """One of several in a process: `stop_on_signals` handles the signals for all."""
+    """One of several servers in a process: `stop_on_signals` handles the signals for all of them."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -42,7 +42,7 @@ class _Server(uvicorn.Server):
 
 
 def stop_on_signals() -> asyncio.Event:
-    """An event that SIGTERM and SIGINT set."""
+    """Return an event that SIGTERM and SIGINT set."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -50,7 +50,7 @@ def stop_on_signals() -> asyncio.Event:
 
 
 async def serve(endpoints: list[Endpoint], stop: asyncio.Event, ready: Callable[[], None]) -> None:
-    """Serve until `stop` is set. Calls `ready` once every endpoint takes requests."""
+    """Serve until `stop` is set. Calls `ready` when all endpoints accept requests."""
     servers = [_server(endpoint) for endpoint in endpoints]
     tasks = [
         asyncio.create_task(server.serve(sockets=[endpoint.listener]))
@@ -82,8 +82,8 @@ def _server(endpoint: Endpoint) -> _Server:
 
 
 def listen_tcp(host: str, port: int) -> socket.socket:
-    """A TCP listener in the network namespace of the calling thread; port 0 chooses one."""
-    # Only with the protocol named does asyncio set TCP_NODELAY; without it every answer waits 40 ms for an ACK.
+    """Return a TCP listener in the network namespace of the calling thread; port 0 selects a free port."""
+    # asyncio sets TCP_NODELAY only if the protocol is named; without it every response waits 40 ms for an ACK.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((host, port))
@@ -93,11 +93,11 @@ def listen_tcp(host: str, port: int) -> socket.socket:
 
 
 def listen_unix(path: Path) -> socket.socket:
-    """A Unix socket with mode 600: it controls everything in the cloud."""
+    """Return a Unix socket listener with mode 600: it controls the complete cloud."""
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(str(path))
-    path.chmod(0o600)  # before `listen`: until then nobody can connect
+    path.chmod(0o600)  # before `listen`, so that no client can connect earlier
     listener.listen(64)
     listener.setblocking(False)
     return listener

@@ -1,4 +1,4 @@
-"""TC3-HMAC-SHA256 (API 3.0, signature method v3): who sent this, and is it what they signed?"""
+"""TC3-HMAC-SHA256 (API 3.0, signature method v3): identify the signer and verify the signature."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FORM = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """What was signed. Header names are in lower case."""
+    """The signed data. Header names are in lower case."""
 
     method: str
     query: str
@@ -38,14 +38,14 @@ class Signed:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who signed, and for which service."""
+    """The signer, and the service that the request is for."""
 
     secret_id: str
     service: str
 
 
 def verify(request: Signed, credentials: Mapping[str, str], now: float) -> Identity:
-    """Raises the AuthFailure that fits."""
+    """Verify the signature. Raises the matching AuthFailure."""
     authorization = request.headers.get("authorization", "")
     if not authorization:
         raise MissingParameter(name="Authorization")
@@ -53,18 +53,20 @@ def verify(request: Signed, credentials: Mapping[str, str], now: float) -> Ident
     found = _FORM.fullmatch(authorization)
     if found is None:
         raise AuthorizationMalformed(
-            reason=f"it does not read `{ALGORITHM} Credential=.../date/service/tc3_request, ...`"
+            reason=f"it must have the form `{ALGORITHM} Credential=.../date/service/tc3_request, ...`"
         )
     signed = found["headers"].split(";")
     if not {"content-type", "host"} <= set(signed):
-        raise AuthorizationMalformed(reason="content-type and host must be signed")
+        raise AuthorizationMalformed(reason="the headers content-type and host must be signed")
     if found["end"] != "tc3_request":
-        raise AuthorizationMalformed(reason="the credential scope does not end in tc3_request")
+        raise AuthorizationMalformed(reason="the credential scope must end in tc3_request")
     if abs(now - timestamp) > TOLERANCE_S:
         raise SignatureExpired(timestamp=timestamp, now=int(now))
     date = datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%d")
     if found["date"] != date:
-        raise AuthorizationMalformed(reason=f"the scope's date {found['date']} is not the timestamp's {date} (UTC)")
+        raise AuthorizationMalformed(
+            reason=f"the scope's date must be the timestamp's date {date} in UTC (got {found['date']})"
+        )
     key = credentials.get(found["secret_id"])
     if key is None:
         raise CredentialUnknown
@@ -84,7 +86,7 @@ def _timestamp(headers: Mapping[str, str]) -> int:
 
 
 def sign(request: Signed, signed_headers: list[str], key: str, timestamp: int, service: str) -> str:
-    """The signature, in hexadecimal."""
+    """Return the signature in hexadecimal."""
     canonical_headers = "".join(f"{name}:{request.headers.get(name, '').strip().lower()}\n" for name in signed_headers)
     payload = hashlib.sha256(request.body).hexdigest()
     canonical = f"{request.method}\n/\n{request.query}\n{canonical_headers}\n{';'.join(signed_headers)}\n{payload}"

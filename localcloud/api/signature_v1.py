@@ -1,4 +1,4 @@
-"""Signature method v1 (HmacSHA1, HmacSHA256; 213/15693): the common parameters and the signature are in the form."""
+"""Signature method v1 (HmacSHA1, HmacSHA256; 213/15693): common parameters and signature are in the form."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from localcloud.rules.refusal import MissingParameter, WrongType
 
 
 def verify(method: str, host: str, form: Mapping[str, str], credentials: Mapping[str, str], now: float) -> Identity:
-    """Whose request it is; the host's first label is the service. Raises the AuthFailure that fits."""
+    """Return the signer; the host's first label is the service. Raises the matching AuthFailure."""
     for name in ("SecretId", "Signature", "Timestamp", "Nonce"):
         if not form.get(name):
             raise MissingParameter(name=name)
@@ -31,8 +31,8 @@ def verify(method: str, host: str, form: Mapping[str, str], credentials: Mapping
 
 
 def sign(method: str, host: str, form: Mapping[str, str], key: str) -> str:
-    """The signature in base64. The values are signed as they are, not as the form encodes them."""
+    """Return the signature in base64. The values are signed unencoded, not as the form encodes them."""
     signed = "&".join(f"{name}={form[name]}" for name in sorted(form) if name != "Signature")
-    # The page: HmacSHA256 only where the parameter says so, HmacSHA1 in every other case.
+    # According to the page: HmacSHA256 only if SignatureMethod names it, otherwise HmacSHA1.
     digest = hashlib.sha256 if form.get("SignatureMethod") == "HmacSHA256" else hashlib.sha1
     return base64.b64encode(hmac.new(key.encode(), f"{method}{host}/?{signed}".encode(), digest).digest()).decode()

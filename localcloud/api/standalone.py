@@ -1,4 +1,4 @@
-"""The API alone, without machines and without root: `localcloud api`."""
+"""The API without machines and without root: `localcloud api`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Options:
 
 
 def run(options: Options) -> None:
-    """Serve until SIGTERM or SIGINT. Prints `ready` when the first request may come."""
+    """Serve until SIGTERM or SIGINT. Prints `ready` when requests are accepted."""
     cloud = Cloud(
         options.state,
         NoInfrastructure(),
@@ -56,7 +56,7 @@ async def _serve(options: Options, gateway: Gateway) -> None:
     endpoints = _endpoints(options, gateway)
 
     def ready() -> None:
-        # Where port 0 was asked for, this tells which one it became.
+        # If port 0 was requested, this shows the selected port.
         sys.stdout.write("ready" + "".join(f" {_where(endpoint.listener)}" for endpoint in endpoints) + "\n")
         sys.stdout.flush()
 
@@ -84,7 +84,7 @@ def _where(listener: socket.socket) -> str:
 
 
 def _tls(options: Options, host: str) -> Tls:
-    """A server certificate of a CA that is kept beside the state, or made for this run."""
+    """Return a server certificate of a CA that is stored next to the state, or created for this run."""
     from localcloud.authority import API_NAMES, Authority  # noqa: PLC0415 - slow to import; for HTTPS alone
 
     home = options.state.parent if options.state is not None else (options.ca_out or Path("ca.pem")).parent

@@ -1,11 +1,11 @@
-"""Requests and answers against the SDK's models.
+"""Check requests and responses against the SDK's models.
 
 - `parameters_of_query`: a GET request flattens its parameters into the query, `Filters.0.Values.1=x`; this nests them
-  as a POST would carry them.
+  as in a POST.
 - `check_parameters`: names and types against the request's model.
 - `complete_answer`: adds every member of the response's model that a handler left out. The provider reads most of them
   without a check, and a missing one ends its process (shared/reference/provider-api.md). Strings become "", numbers 0,
-  flags false, lists []; objects stay null, because an empty object would say more than nothing.
+  flags false, lists []; objects stay null, because an empty object means something else.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _NOTHING: dict[str, Any] = {"string": "", "integer": 0, "float": 0.0, "boolean":
 
 
 def parameters_of_query(schema: Schema, model: str, query: str) -> dict[str, Any]:
-    """The same parameters as a POST would carry them. Raises UnknownParameter or WrongType."""
+    """Return the parameters nested as in a POST. Raises UnknownParameter or WrongType."""
     tree: dict[str, Any] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
         parts = name.split(".")
@@ -81,7 +81,7 @@ def _query_value(schema: Schema, member: Member, value: Any, path: str) -> Any:
 
 
 def check_parameters(schema: Schema, model: str, given: Mapping[str, Any], path: str = "") -> dict[str, Any]:
-    """The parameters without nulls. Raises UnknownParameter or WrongType."""
+    """Return the parameters without nulls. Raises UnknownParameter or WrongType."""
     members = schema.members(model)
     checked: dict[str, Any] = {}
     for name, value in given.items():
@@ -123,7 +123,7 @@ def _check_value(schema: Schema, member: Member, value: Any, path: str) -> Any:
 
 
 def complete_answer(schema: Schema, model: str, answer: dict[str, Any]) -> dict[str, Any]:
-    """The answer with every member of the model, and no other (an older SDK may not know one; tests fail then)."""
+    """Return the answer with exactly the model's members (an older SDK may lack one; tests fail then)."""
     members = schema.members(model)
     for name in answer:
         if name not in members:

@@ -1,1 +1,1 @@
-"""The `localcloud` command, a file for each family of subcommands."""
+"""The `localcloud` command, one module for each family of subcommands."""

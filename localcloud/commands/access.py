@@ -1,4 +1,4 @@
-"""`localcloud exec | client | ssh | console`: commands in the operator's place, on the internet, on a machine."""
+"""`localcloud exec | client | ssh | console`: run commands as the operator, on the internet, or on an instance."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from localcloud.network import names
 from localcloud.network.namespaces import Namespaces
 from localcloud.providers.plugins import with_plugins
 
-# Everything after the first word of CMD belongs to CMD, dashes and all.
+# All arguments after the first of CMD belong to CMD, including those with dashes.
 PASS_THROUGH = {"allow_interspersed_args": False, "ignore_unknown_options": False}
 
-Command = Annotated[list[str], typer.Argument(help="The command and its arguments.", metavar="CMD ...")]
-Node = Annotated[str, typer.Argument(help="A machine's name or instance id.", metavar="NODE")]
+Command = Annotated[list[str], typer.Argument(help="Command and its arguments.", metavar="CMD ...")]
+Node = Annotated[str, typer.Argument(help="Name, host name or id of the instance.", metavar="NODE")]
 
 
 def exec_(command: Command, name: Name = DEFAULT_NAME) -> None:
-    """Run CMD as the operator: the API under its real names, and a private line into every VPC."""
+    """Run CMD as the operator: the API under its real host names, and a private line into every VPC."""
     paths = _enterable(name, names.OPERATOR)
     _run_here(command, lambda: with_plugins(enter_operator(paths, command[0]), paths.run / "plugins"))
 
 
 def client(command: Command, name: Name = DEFAULT_NAME) -> None:
-    """Run CMD as a client on the internet: nothing but public addresses is reached."""
+    """Run CMD as a client on the internet, which can reach only public addresses."""
     paths = _enterable(name, names.INTERNET)
     _run_here(command, lambda: enter_client(paths))
 
@@ -43,24 +43,24 @@ def client(command: Command, name: Name = DEFAULT_NAME) -> None:
 def ssh(
     node: Node,
     command: Annotated[
-        list[str] | None, typer.Argument(help="A command; a shell without it.", metavar="CMD ...")
+        list[str] | None, typer.Argument(help="Command to run instead of a shell.", metavar="CMD ...")
     ] = None,
     name: Name = DEFAULT_NAME,
 ) -> None:
-    """Run CMD, or a shell, as root on a machine, as the cloud's own console login would: no key, no network."""
+    """Run CMD or a shell as root on an instance, like the cloud's console login: without key or network."""
     try:
         paths = paths_of(name)
         require_root()
         machine = _find(Control(paths).get("/control/status"), node)
         if not machine["running"]:
-            raise LocalcloudError(f"{node} does not run; start it, or `localcloud fault {node} power-on`")
+            raise LocalcloudError(f"{node} is not running; start it, or run `localcloud fault {node} power-on`")
         if machine["paused"]:
-            # The command would be frozen with the rest, and then hear of no signal, not even Ctrl-C.
-            raise LocalcloudError(f"{node} is paused: nothing runs on it until `localcloud fault {node} resume`")
+            # CMD would be frozen with the other processes, and could then not be interrupted, not even by Ctrl-C.
+            raise LocalcloudError(f"{node} is paused; no command runs on it until `localcloud fault {node} resume`")
     except LocalcloudError as error:
         fail(error)
     group = Cgroup(f"{paths.cgroup}/{machine['instance']}")
-    # With NODE before it, the `--` that keeps CMD's dashes apart is still here.
+    # After NODE, the `--` that protects CMD's options is still in the list.
     words = command[1:] if command and command[0] == "--" else command
     become(machine["pid"], group.directories(), words or ["/bin/bash", "--login"], interactive=not words)
 
@@ -69,9 +69,9 @@ def console(
     node: Node,
     name: Name = DEFAULT_NAME,
     *,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on printing what comes.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing new output.")] = False,
 ) -> None:
-    """Print the end of a machine's console log."""
+    """Print the end of an instance's console log."""
     try:
         control = Control(paths_of(name))
         path = f"/control/console?{urlencode({'node': node})}"
@@ -80,7 +80,7 @@ def console(
         while follow:
             time.sleep(0.3)
             now = control.get(path)["console"]
-            # The log moves on below us: print what follows the last line already printed.
+            # The log is truncated at the front: print the text after the last line already printed.
             anchor = seen[-200:]
             position = now.rfind(anchor)
             typer.echo(now[position + len(anchor) :] if position >= 0 else now, nl=False)
@@ -101,7 +101,7 @@ def _enterable(name: str, what: str) -> Paths:
 
 
 def _run_here(command: list[str], enter: Any) -> None:
-    """Become the command: its exit code, its terminal and its signals are its own."""
+    """Replace this process by the command, which keeps its exit code, terminal and signals."""
     try:
         environment = enter()
     except (LocalcloudError, OSError) as error:
@@ -120,7 +120,7 @@ def _find(status: dict[str, Any], node: str) -> dict[str, Any]:
         return found[0]
     known = ", ".join(f"{machine['hostname']} ({machine['instance']})" for machine in status["machines"]) or "none"
     raise LocalcloudError(
-        f"{'no machine is' if not found else f'{len(found)} machines are'} called {node!r}; known: {known}"
+        f"{'no instance is' if not found else f'{len(found)} instances are'} named {node!r}; known: {known}"
     )
 
 

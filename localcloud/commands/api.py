@@ -1,4 +1,4 @@
-"""`localcloud api`, and what an operator asks of a running API: actions, log, reset, fault api."""
+"""`localcloud api`, and the commands that control a running API: actions, log, reset, fault api."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DEFAULT_NAME = "default"
 def _address(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
     if not colon or not port.isdigit():
-        raise typer.BadParameter(f"{text!r} is not HOST:PORT, as 127.0.0.1:8443")
+        raise typer.BadParameter(f"{text!r} is not HOST:PORT, for example 127.0.0.1:8443")
     return host or "127.0.0.1", int(port)
 
 
@@ -27,30 +27,30 @@ def _credentials(texts: list[str]) -> dict[str, str]:
     pairs = [text.partition(":") for text in texts]
     for secret_id, colon, key in pairs:
         if not (secret_id and colon and key):
-            raise typer.BadParameter("credentials read ID:KEY")
+            raise typer.BadParameter("credentials must have the form ID:KEY")
     return {secret_id: key for secret_id, _, key in pairs}
 
 
 @app.command()
 def api(  # noqa: PLR0917 - Typer makes options of them
-    https: Annotated[str, typer.Option(help="HOST:PORT to serve HTTPS on; port 0 chooses one.")] = "",
+    https: Annotated[str, typer.Option(help="HOST:PORT to serve HTTPS on; port 0 selects a free port.")] = "",
     http: Annotated[str, typer.Option(help="HOST:PORT to serve HTTP on.")] = "",
-    state: Annotated[Path | None, typer.Option(help="SQLite file; without it, records live in memory.")] = None,
-    credentials: Annotated[list[str] | None, typer.Option(help="ID:KEY; may be repeated.")] = None,
-    ca_out: Annotated[Path | None, typer.Option(help="Where to write the CA's certificate.")] = None,
-    control: Annotated[Path | None, typer.Option(help="Socket for log, reset, fault; default: STATE.sock.")] = None,
+    state: Annotated[Path | None, typer.Option(help="SQLite file for the records; default: in memory.")] = None,
+    credentials: Annotated[list[str] | None, typer.Option(help="ID:KEY; can be repeated.")] = None,
+    ca_out: Annotated[Path | None, typer.Option(help="File to write the CA certificate to.")] = None,
+    control: Annotated[Path | None, typer.Option(help="Socket for log, reset and fault; default: STATE.sock.")] = None,
     realistic: Annotated[bool, typer.Option(help="Transitions take as long as in the real cloud.")] = False,
-    seed: Annotated[str, typer.Option(help="The same seed gives the same ids.")] = "0",
-    region: Annotated[str, typer.Option(help="Region of requests that name none.")] = "ap-guangzhou",
+    seed: Annotated[str, typer.Option(help="Seed of the ids: the same seed gives the same ids.")] = "0",
+    region: Annotated[str, typer.Option(help="Region of requests without a region.")] = "ap-guangzhou",
     requests_per_second: Annotated[
-        int | None, typer.Option(help="One limit for every action, 0 for none; without it, what each page says.")
+        int | None, typer.Option(help="Limit for every action, 0 for none; default: the documented limits.")
     ] = None,
     account_type: Annotated[
-        Literal["standard", "traditional"], typer.Option(help="Whether EIPs have a bandwidth of their own.")
+        Literal["standard", "traditional"], typer.Option(help="Whether each EIP has its own bandwidth.")
     ] = "standard",
 ) -> None:
-    """Serve the API alone: no machines, no root. Prints `ready` and the addresses, and runs until it is stopped."""
-    # The API's imports take a third of a second, and the other commands need none of them.
+    """Serve only the API: no instances, no root. Prints `ready` and the addresses, and runs until it is stopped."""
+    # Importing the API takes a third of a second, and the other commands do not need it.
     from localcloud.api.standalone import Options, run  # noqa: PLC0415 - slow
     from localcloud.reconcile.cloud import DEFAULT_CREDENTIALS  # noqa: PLC0415 - slow
     from localcloud.rules.timing import REALISTIC, SHORT  # noqa: PLC0415 - slow
@@ -76,39 +76,44 @@ def api(  # noqa: PLR0917 - Typer makes options of them
     )
 
 
-Name = Annotated[str, typer.Option("--name", envvar="LOCALCLOUD_NAME", help="Which cloud.")]
-ApiSocket = Annotated[Path | None, typer.Option("--control", help="Socket of a `localcloud api`, instead of --name.")]
+Name = Annotated[str, typer.Option("--name", envvar="LOCALCLOUD_NAME", help="Name of the cloud.")]
+ApiSocket = Annotated[Path | None, typer.Option("--control", help="Socket of a `localcloud api`; replaces --name.")]
 
 
 def ask_admin(name: str, control: Path | None, method: str, path: str, **arguments: Any) -> Any:
-    """Ask a daemon, or a lone `localcloud api`, on its socket. Ends the command with a message where nobody answers."""
-    import httpx  # noqa: PLC0415 - the server needs no client, and its start is measured
+    """Send a request to the socket of a daemon or of a `localcloud api`.
 
-    # A daemon serves this below /admin on its control socket; `localcloud api` has a socket for it alone.
+    Exits with a message on failure.
+    """
+    import httpx  # noqa: PLC0415 - the server does not need it, and it would slow down the start
+
+    # The daemon serves this below /admin on its control socket; `localcloud api` has a separate socket for it.
     socket_path = control or Path("/run/localcloud") / name / "control.sock"
     prefix = "" if control else "/admin"
     if not socket_path.exists():
-        typer.echo(f"localcloud {name}: there is no {socket_path}; is it up?", err=True)
+        typer.echo(f"localcloud {name}: {socket_path} does not exist; is it up?", err=True)
         raise typer.Exit(1)
     try:
         with httpx.Client(transport=httpx.HTTPTransport(uds=str(socket_path)), timeout=30) as client:
             answer = client.request(method, f"http://localcloud{prefix}{path}", **arguments)
     except httpx.TransportError as error:
-        typer.echo(f"localcloud {name}: nothing answers at {socket_path} ({error}); is it up?", err=True)
+        typer.echo(f"localcloud {name}: {socket_path} does not respond ({error}); is it up?", err=True)
         raise typer.Exit(1) from None
     if answer.is_error:
-        typer.echo(f"localcloud {name}: {socket_path} answered {answer.status_code}: {answer.text[:200]}", err=True)
+        typer.echo(f"localcloud {name}: {socket_path} returned {answer.status_code}: {answer.text[:200]}", err=True)
         raise typer.Exit(1)
     return answer.json()
 
 
 @app.command()
 def actions(
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="As docs/localcloud.md has it.")] = False,
-    service: Annotated[str, typer.Option(help="Only this service.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the generated part of docs/localcloud.md.")
+    ] = False,
+    service: Annotated[str, typer.Option(help="Print only this service.")] = "",
 ) -> None:
-    """List the actions, and each rule that they enforce with its source."""
+    """List the actions and the rules that they enforce, with the source of each rule."""
     from localcloud.api.reference import actions_as_data, page  # noqa: PLC0415 - slow
 
     data = actions_as_data()
@@ -134,11 +139,11 @@ def _print_service(service: str, of_service: dict[str, Any]) -> None:
 def log(
     name: Name = DEFAULT_NAME,
     control: ApiSocket = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as requests come.")] = False,
-    last: Annotated[int, typer.Option(help="How many to begin with.")] = 20,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on each line.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing new requests.")] = False,
+    last: Annotated[int, typer.Option(help="Number of past requests to print.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
 ) -> None:
-    """Show the last requests and how they ended."""
+    """Show the last requests and their results."""
     entries = ask_admin(name, control, "GET", "/log", params={"last": last})
     number = 0
     while True:
@@ -162,30 +167,34 @@ def _in_words(entry: dict[str, Any]) -> str:
 def reset(
     name: Name = DEFAULT_NAME,
     control: ApiSocket = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Forget every resource: machines, disks and networks of the cloud are destroyed."""
+    """Delete all resources: instances, disks and networks of the cloud are destroyed."""
     if not yes:
         typer.confirm(f"Destroy everything in cloud {name}?", abort=True)
     ask_admin(name, control, "POST", "/reset")
 
 
 def fault_api(  # noqa: PLR0917 - Typer makes options of them
-    target: Annotated[str, typer.Argument(help="vpc:CreateVpc, 'vpc:*' or '*'; `clear` or `list` instead.")],
+    target: Annotated[str, typer.Argument(help="vpc:CreateVpc, 'vpc:*' or '*'; or `clear` or `list`.")],
     name: Name = DEFAULT_NAME,
     control: ApiSocket = None,
-    code: Annotated[str, typer.Option(help="Error code to answer with.")] = "",
-    message: Annotated[str, typer.Option(help="Its message.")] = "A fault that localcloud was told to make.",
-    latency_ms: Annotated[float, typer.Option(help="Wait before answering.")] = 0.0,
-    drop: Annotated[bool, typer.Option(help="Do the request, then close the connection without an answer.")] = False,
-    half: Annotated[bool, typer.Option(help="Do the request, then break off in the middle of the answer.")] = False,
+    code: Annotated[str, typer.Option(help="Error code of the response.")] = "",
+    message: Annotated[str, typer.Option(help="Error message of the response.")] = "Fault injected by localcloud.",
+    latency_ms: Annotated[float, typer.Option(help="Delay before the response.")] = 0.0,
+    drop: Annotated[
+        bool, typer.Option(help="Execute the request, then close the connection without a response.")
+    ] = False,
+    half: Annotated[
+        bool, typer.Option(help="Execute the request, then close the connection in the middle of the response.")
+    ] = False,
     stale_ms: Annotated[
-        float, typer.Option(min=0, max=LONGEST_PAST_S * 1000, help="A Describe* sees the records as they were then.")
+        float, typer.Option(min=0, max=LONGEST_PAST_S * 1000, help="Age of the records that Describe* returns.")
     ] = 0.0,
-    times: Annotated[int, typer.Option(help="How often; 0 until cleared.")] = 1,
-    probability: Annotated[float, typer.Option(help="From 0 to 1.")] = 1.0,
+    times: Annotated[int, typer.Option(help="Number of times; 0 until cleared.")] = 1,
+    probability: Annotated[float, typer.Option(help="Probability from 0 to 1.")] = 1.0,
 ) -> None:
-    """Let API calls fail: an error code, latency, stale data, a dropped connection, half an answer."""
+    """Inject faults into API calls: an error code, latency, stale data, a dropped connection, a truncated response."""
     if target == "list":
         answer = ask_admin(name, control, "GET", "/faults")
     elif target == "clear":

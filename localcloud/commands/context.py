@@ -1,4 +1,4 @@
-"""What every subcommand needs: which cloud, and how to talk to its daemon."""
+"""Shared by all subcommands: the cloud's name, and the client of its daemon."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from localcloud.machines.paths import Paths
 from localcloud.network.namespaces import CLOUD_NAME
 
 Name = Annotated[
-    str, typer.Option("--name", envvar="LOCALCLOUD_NAME", help="Which cloud on this host.", metavar="NAME")
+    str, typer.Option("--name", envvar="LOCALCLOUD_NAME", help="Name of the cloud on this host.", metavar="NAME")
 ]
 DEFAULT_NAME = "default"
-LONGEST_DELAY_S = 3600.0  # of a HAVIP's take-over; no VPC takes longer than some ten seconds
+LONGEST_DELAY_S = 3600.0  # of a HAVIP's take-over; in a real VPC it takes about ten seconds at most
 
 
 def paths_of(name: str) -> Paths:
-    """Raises LocalcloudError for a name that no cloud can have."""
+    """Return the paths of a cloud. Raises LocalcloudError for an invalid name."""
     if not CLOUD_NAME.match(name):
-        raise LocalcloudError(f"{name!r} is no name for a cloud: 1 to 20 of a-z and 0-9")
+        raise LocalcloudError(f"the cloud's name must be 1 to 20 characters of a-z and 0-9 (got {name!r})")
     return Paths(name)
 
 
 def require_root() -> None:
     if os.geteuid() != 0:
         raise HostError(
-            f"this needs root (you are uid {os.geteuid()}): try `sudo {' '.join(['localcloud', *sys.argv[1:]])}`"
+            f"this requires root (current uid {os.geteuid()}): run `sudo {' '.join(['localcloud', *sys.argv[1:]])}`"
         )
 
 
 class Control:
-    """The daemon's control socket."""
+    """Client of the daemon's control socket."""
 
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
@@ -65,10 +65,10 @@ class Control:
             text = answer.read().decode()
         except PermissionError as error:
             require_root()
-            raise LocalcloudError(f"{self._paths.control_socket} lets nobody in ({error.strerror})") from error
+            raise LocalcloudError(f"{self._paths.control_socket} cannot be opened ({error.strerror})") from error
         except OSError as error:
             raise LocalcloudError(
-                f"cloud {self._paths.cloud} does not answer at {self._paths.control_socket} "
+                f"cloud {self._paths.cloud} does not respond at {self._paths.control_socket} "
                 f"({error.strerror or type(error).__name__}); start it with `localcloud up`"
             ) from error
         finally:
@@ -94,6 +94,6 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 def fail(error: LocalcloudError) -> NoReturn:
-    """A person sees our text alone, and the shell sees 1."""
+    """Print only the message, without a traceback, and exit with code 1."""
     typer.echo(f"localcloud: {error}", err=True)
     raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""`localcloud doctor`: what this host lacks, and the command that installs it."""
+"""`localcloud doctor`: requirements that this host does not meet, and the command that installs them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FREE_BYTES = 4 * 1024**3
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong, and what to do about it."""
+    """A missing requirement, and its remedy."""
 
     what: str
     remedy: str
@@ -32,9 +32,9 @@ class Problem:
 
 def doctor(
     *,
-    install: Annotated[bool, typer.Option("--install", help="Install what is missing, by apt-get.")] = False,
+    install: Annotated[bool, typer.Option("--install", help="Install missing packages with apt-get.")] = False,
 ) -> None:
-    """Say what is missing on this host and the command that installs it. Exit 1 when something is."""
+    """List what this host lacks and the command that installs it. Exit code 1 if anything is missing."""
     problems = list(find_problems())
     packages = sorted({package for problem in problems for package in problem.packages})
     if install and packages:
@@ -47,28 +47,28 @@ def doctor(
         typer.echo(f"missing: {problem.what}\n    {problem.remedy}")
     if problems:
         raise typer.Exit(1)
-    typer.echo("this host has all that localcloud needs")
+    typer.echo("this host meets all requirements of localcloud")
 
 
 def require_tools() -> None:
-    """Raises HostError, with every problem, before anything is made."""
+    """Raises HostError, with all problems, before any file is created."""
     problems = list(find_problems())
     if problems:
         text = "".join(f"\n  {problem.what}\n      {problem.remedy}" for problem in problems)
-        raise HostError(f"this host lacks what localcloud needs:{text}")
+        raise HostError(f"this host does not meet the requirements of localcloud:{text}")
 
 
 def find_problems() -> Iterator[Problem]:
-    """Root first: without it the others cannot be known."""
+    """List all problems. Root comes first: other checks may fail without it."""
     if platform.system() != "Linux":
-        yield Problem(f"Linux (this is {platform.system()})", "run it on a Linux machine, or in a virtual one")
+        yield Problem(f"Linux (this is {platform.system()})", "run it on a Linux host or in a virtual machine")
         return
     if os.geteuid() != 0:
         yield Problem("root", "run it with sudo")
     yield from _missing_packages()
     yield from _missing_kernel_features()
     if not Path("/etc/hosts").exists():
-        yield Problem("/etc/hosts, over which the API's names are mounted", "echo 127.0.0.1 localhost >/etc/hosts")
+        yield Problem("/etc/hosts, which is the mount point of the API's names", "echo 127.0.0.1 localhost >/etc/hosts")
     try:
         sources_for("bookworm")
     except (HostError, OSError) as error:
@@ -76,7 +76,7 @@ def find_problems() -> Iterator[Problem]:
     place = next(path for path in (Path("/var/cache/localcloud"), Path("/var/cache"), Path("/")) if path.exists())
     free = shutil.disk_usage(place).free
     if free < _FREE_BYTES:
-        yield Problem(f"disk space: {free / 1024**3:.1f} GiB free at {place}", "4 GiB are needed for images and disks")
+        yield Problem(f"disk space: {free / 1024**3:.1f} GiB free at {place}", "images and disks need 4 GiB")
 
 
 def _missing_packages() -> Iterator[Problem]:
@@ -96,17 +96,17 @@ def _missing_kernel_features() -> Iterator[Problem]:
     known = Path("/proc/filesystems").read_text().split()
     for kind in ("overlay", "ext4"):
         if kind not in known and _load(kind):
-            yield Problem(f"the kernel's {kind} file system", f"modprobe {kind}")
+            yield Problem(f"{kind} file system in the kernel", f"modprobe {kind}")
     if not Path("/dev/loop-control").exists() and _load("loop"):
         yield Problem("loop devices (/dev/loop-control)", "modprobe loop")
     if not Path("/proc/self/ns/net").exists():
         yield Problem("network namespaces in the kernel", "use a kernel with CONFIG_NET_NS")
     if not Path("/proc/sys/net/bridge").exists() and _load("br_netfilter"):
-        yield Problem("br_netfilter, without which security groups keep no state", "modprobe br_netfilter")
+        yield Problem("br_netfilter, which makes security groups stateful", "modprobe br_netfilter")
 
 
 def _load(module: str) -> bool:
-    """True when the module cannot be had."""
+    """Load a kernel module. Returns True on failure."""
     return (
         subprocess.run(["modprobe", module], check=False, capture_output=True).returncode != 0
         if _has_modprobe()
@@ -120,7 +120,7 @@ def _has_modprobe() -> bool:
 
 def _install(packages: list[str]) -> None:
     if os.geteuid() != 0:
-        raise HostError(f"installing {' '.join(packages)} needs root: try `sudo localcloud doctor --install`")
+        raise HostError(f"installing {' '.join(packages)} requires root: run `sudo localcloud doctor --install`")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     typer.echo(f"installing {' '.join(packages)}")
     for command in (
@@ -130,4 +130,4 @@ def _install(packages: list[str]) -> None:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
             tail = "\n  ".join((done.stdout + done.stderr).splitlines()[-10:])
-            raise HostError(f"{' '.join(command)} ended with {done.returncode}:\n  {tail}")
+            raise HostError(f"{' '.join(command)} exited with {done.returncode}:\n  {tail}")

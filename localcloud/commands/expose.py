@@ -1,4 +1,4 @@
-"""`localcloud expose`: a public address on a port of 127.0.0.1."""
+"""`localcloud expose`: forward a port of 127.0.0.1 to a public address."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _LAST_PORT = 65535
 
 def expose(
     address: Annotated[
-        str | None, typer.Argument(metavar="[PUBLIC[:PORT]]", help="Default: the one public address there is, port 80.")
+        str | None, typer.Argument(metavar="[PUBLIC[:PORT]]", help="Default: the only public address, port 80.")
     ] = None,
     name: Name = DEFAULT_NAME,
     *,
-    port: Annotated[int, typer.Option("--port", "-p", min=1, max=_LAST_PORT, help="The port of 127.0.0.1.")] = 8000,
-    stop: Annotated[bool, typer.Option("--stop", help="Close the port again.")] = False,
+    port: Annotated[int, typer.Option("--port", "-p", min=1, max=_LAST_PORT, help="Port of 127.0.0.1.")] = 8000,
+    stop: Annotated[bool, typer.Option("--stop", help="Close the port.")] = False,
 ) -> None:
-    """Make a public address of the cloud reachable at http://127.0.0.1:PORT, for a browser on this host."""
+    """Forward http://127.0.0.1:PORT of this host to a public address of the cloud, for a browser."""
     try:
         control = Control(paths_of(name))
         if stop:
@@ -31,18 +31,18 @@ def expose(
         public, colon, public_port = (address or "").partition(":")
         if colon and not (public_port.isdigit() and 0 < int(public_port) <= _LAST_PORT):
             raise LocalcloudError(
-                f"{address!r} is not PUBLIC or PUBLIC:PORT, such as 203.0.113.10:443; ports go to {_LAST_PORT}"
+                f"{address!r} is not PUBLIC or PUBLIC:PORT, such as 203.0.113.10:443; the highest port is {_LAST_PORT}"
             )
         wanted = {"public": public or _only_public_address(control), "port": int(public_port or 80), "local": port}
         control.post("/control/expose", wanted)
     except LocalcloudError as error:
         fail(error)
-    scheme = "https" if wanted["port"] == 443 else "http"  # noqa: PLR2004 - the port everybody knows
-    typer.echo(f"{scheme}://127.0.0.1:{port} leads to {wanted['public']}:{wanted['port']} until `localcloud down`")
+    scheme = "https" if wanted["port"] == 443 else "http"  # noqa: PLR2004 - the standard port of HTTPS
+    typer.echo(f"{scheme}://127.0.0.1:{port} forwards to {wanted['public']}:{wanted['port']} until `localcloud down`")
 
 
 def _only_public_address(control: Control) -> str:
     found = [entry["public"] for entry in control.get("/control/status")["public_addresses"]]
     if len(found) != 1:
-        raise LocalcloudError(f"name the public address to expose; there are: {', '.join(found) or 'none'}")
+        raise LocalcloudError(f"specify the public address to expose; available: {', '.join(found) or 'none'}")
     return found[0]

@@ -11,18 +11,18 @@ from typer.core import TyperGroup
 from localcloud.commands.context import DEFAULT_NAME, LONGEST_DELAY_S, Control, Name, fail, paths_of
 from localcloud.errors import LocalcloudError
 
-_HELP = """Put a fault on a machine, or take all of them away again with `heal`.
+_HELP = """Inject a fault into an instance, or revert all of them with `heal`.
 
     localcloud fault NODE link-down | link-up | isolate-from PEER | heal | pause | resume | power-off | power-on
                           | kill PROCESS SIGNAL | fill-disk | cpu-stress [LOOPS] | slow-disk [MIB_PER_SECOND]
-    localcloud fault api TARGET ...       (let API calls fail: `localcloud fault api --help`)
+    localcloud fault api TARGET ...       (faults of API calls: `localcloud fault api --help`)
 """
 
 
 class _NodeFirst(TyperGroup):
-    """The first word is a machine's name unless it is `api`."""
+    """The first argument is an instance's name unless it is `api`."""
 
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # typer has its click under changing names
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # the type of ctx depends on the version of typer
         if args and args[0] in self.commands:
             return super().resolve_command(ctx, args)
         return "node", self.commands["node"], args
@@ -33,11 +33,14 @@ app = typer.Typer(name="fault", cls=_NodeFirst, help=_HELP, no_args_is_help=True
 
 def takeover_delay(
     seconds: Annotated[
-        float, typer.Argument(min=0.0, max=LONGEST_DELAY_S, help="0, 1, 4, 10 ...: a real HAVIP may take 10 seconds.")
+        float,
+        typer.Argument(
+            min=0.0, max=LONGEST_DELAY_S, help="Seconds, for example 0, 1, 4 or 10; a real HAVIP may take 10."
+        ),
     ],
     name: Name = DEFAULT_NAME,
 ) -> None:
-    """Set how long a HAVIP's traffic takes to follow its announcement, from now on."""
+    """Set the delay between a HAVIP's announcement and its traffic, from now on."""
     try:
         Control(paths_of(name)).post("/control/takeover-delay", {"seconds": seconds})
     except LocalcloudError as error:
@@ -45,14 +48,14 @@ def takeover_delay(
     typer.echo(f"traffic follows a HAVIP's announcement after {seconds:g} s")
 
 
-@app.command("node", help="A fault on one machine: what `localcloud fault NODE FAULT` runs.")
+@app.command("node", help="Inject a fault into one instance; run as `localcloud fault NODE FAULT`.")
 def fault(
-    node: Annotated[str, typer.Argument(metavar="NODE", help="A machine's name, host name or instance id.")],
+    node: Annotated[str, typer.Argument(metavar="NODE", help="Name, host name or id of the instance.")],
     fault_name: Annotated[str, typer.Argument(metavar="FAULT")],
     arguments: Annotated[list[str] | None, typer.Argument(metavar="...")] = None,
     name: Name = DEFAULT_NAME,
 ) -> None:
-    """Do it, and say what was done, to the millisecond."""
+    """Inject the fault, and print its effect and time in milliseconds."""
     try:
         done: dict[str, Any] = Control(paths_of(name)).post(
             "/control/fault", {"node": node, "fault": fault_name, "arguments": arguments or []}

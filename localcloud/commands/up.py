@@ -33,26 +33,24 @@ _STOP_TIMEOUT_S = 10.0
 def up(
     name: Name = DEFAULT_NAME,
     *,
-    timing: Annotated[
-        Literal["short", "realistic"], typer.Option(help="How long the API's transitions take.")
-    ] = "short",
+    timing: Annotated[Literal["short", "realistic"], typer.Option(help="Duration of the API's transitions.")] = "short",
     takeover_delay: Annotated[
         float | None,
-        typer.Option(min=0.0, max=LONGEST_DELAY_S, help="Seconds until a HAVIP's traffic follows (0, 1, 4, 10 ...)."),
+        typer.Option(min=0.0, max=LONGEST_DELAY_S, help="Seconds until traffic follows a HAVIP's announcement."),
     ] = None,
     account_type: Annotated[
-        Literal["standard", "traditional"], typer.Option(help="Whether EIPs have a bandwidth of their own.")
+        Literal["standard", "traditional"], typer.Option(help="Whether each EIP has its own bandwidth.")
     ] = "standard",
 ) -> None:
-    """Start the cloud: build what images are missing, then network, API and machines. Resumes what was there."""
+    """Start or resume the cloud: build missing images, then start network, API and instances."""
     try:
         paths = paths_of(name)
         require_root()
-        require_tools()  # before the first file is made
+        require_tools()  # before any file is created
         control = Control(paths)
         with _one_at_a_time(paths):
             if control.answers():
-                typer.echo(f"cloud {name} is up already")
+                typer.echo(f"cloud {name} is already up")
                 return
             began = time.monotonic()
             ImageStore().ensure(_report)
@@ -61,7 +59,7 @@ def up(
     except LocalcloudError as error:
         fail(error)
     resumed = sum(machine["running"] for machine in status["machines"])
-    machines = f", {resumed} machines running" if status["machines"] else ""
+    machines = f", {resumed} instances running" if status["machines"] else ""
     typer.echo(f"cloud {name} is up after {time.monotonic() - began:.1f} s{machines}")
 
 
@@ -70,7 +68,7 @@ def down(
     *,
     keep: Annotated[bool, typer.Option("--keep", help="Keep records and disks for the next `up`.")] = False,
 ) -> None:
-    """Stop everything and leave nothing: also after everything was killed."""
+    """Stop the cloud and remove everything, also after all its processes were killed."""
     try:
         paths = paths_of(name)
         require_root()
@@ -82,16 +80,16 @@ def down(
                 lock.parent.rmdir()
     except (LocalcloudError, TimeoutError) as error:
         fail(LocalcloudError(str(error)))
-    typer.echo(f"cloud {name} is down" + (", its records and disks are kept" if keep else ""))
+    typer.echo(f"cloud {name} is down" + ("; records and disks are kept" if keep else ""))
 
 
 def status(
     name: Name = DEFAULT_NAME,
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     control: ApiSocket = None,
 ) -> None:
-    """What runs: machines, networks, who holds which HAVIP. With --control: what records a lone API keeps."""
+    """Show instances, networks, and the holder of each HAVIP. With --control: the records of a `localcloud api`."""
     if control is not None:
         _print_api_status(ask_admin(name, control, "GET", "/status"), as_json=as_json)
         return
@@ -116,20 +114,20 @@ def _print_api_status(found: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps({"up": True, **found}, indent=2))
         return
-    typer.echo(f"the API of {found['region']} is up for {found['uptime_s']:.0f} s and has answered {found['requests']}")
+    typer.echo(f"the API of {found['region']} is up for {found['uptime_s']:.0f} s; requests: {found['requests']}")
     for kind, count in sorted(found["records"].items()):
         typer.echo(f"  {count:>5} {kind}")
 
 
 @contextlib.contextmanager
 def _one_at_a_time(paths: Paths) -> Generator[Path]:
-    """Two `up` or `down` of one cloud take turns."""
+    """Serialise concurrent `up` and `down` of one cloud."""
     lock = paths.run_root / f"{paths.cloud}.lock"
     while True:
         lock.parent.mkdir(parents=True, exist_ok=True)
         with lock.open("w") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
-            # `down` takes the file away: whoever waited for it then waits for nothing, and begins again.
+            # `down` deletes the file: a process that waited for the old file must lock the new one.
             if lock.exists() and lock.stat().st_ino == os.fstat(handle.fileno()).st_ino:
                 yield lock
                 return
@@ -140,7 +138,7 @@ def _report(text: str) -> None:
 
 
 def _start_daemon(paths: Paths, timing: str, takeover_delay_s: float | None, account: str) -> None:
-    """Raises LocalcloudError with the end of the daemon's log when it does not come up."""
+    """Raises LocalcloudError with the end of the daemon's log if it does not start."""
     for directory in (paths.run, paths.state):
         directory.mkdir(parents=True, exist_ok=True)
     paths.identity()
@@ -171,13 +169,13 @@ def _start_daemon(paths: Paths, timing: str, takeover_delay_s: float | None, acc
             with contextlib.suppress(ProcessLookupError):
                 daemon.kill()
             said = log.read_bytes()[began:].decode(errors="replace").strip().splitlines()[-15:]
-            raise LocalcloudError("the daemon did not come up:\n  " + "\n  ".join(said) + f"\n  look at: {log}")
+            raise LocalcloudError("the daemon did not start:\n  " + "\n  ".join(said) + f"\n  see: {log}")
         time.sleep(0.05)
-    daemon.returncode = 0  # it outlives this command on purpose
+    daemon.returncode = 0  # the daemon outlives this command on purpose
 
 
 def _stop_daemon(paths: Paths) -> None:
-    """Ask it to end, then kill it."""
+    """Send SIGTERM to the daemon, and SIGKILL after the time limit."""
     deadline = time.monotonic() + _STOP_TIMEOUT_S
     asked: set[int] = set()
     while (pid := _daemon_pid(paths)) is not None:
@@ -190,7 +188,7 @@ def _stop_daemon(paths: Paths) -> None:
 
 
 def _daemon_pid(paths: Paths) -> int | None:
-    """The daemon of this cloud, found by its command line: a pid file may lie."""
+    """Find the daemon of this cloud by its command line: a pid file may be outdated."""
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
@@ -222,11 +220,11 @@ def _print_status(found: dict[str, Any]) -> None:
         console.print(table)
     for entry in found["virtual_addresses"]:
         console.print(
-            f"virtual IP {entry['address']} ({entry['havip']}): held by {entry['holder'] or 'nobody'}, "
+            f"virtual IP {entry['address']} ({entry['havip']}): held by {entry['holder'] or 'none'}, "
             f"public {public.get(entry['address'], 'none')}"
         )
     for entry in found["exposed"]:
-        console.print(f"{entry['public']} is at {entry['local']} of this host")
+        console.print(f"{entry['public']} is exposed at {entry['local']} of this host")
     error = found["records"].get("network", {}).get("error")
     if error:
         console.print(f"network: {error}")

@@ -1,1 +1,1 @@
-"""Real machines: images, systemd-nspawn, cloud-init, metadata, console, disks."""
+"""Containers that realise instances: images, systemd-nspawn, cloud-init, metadata, console, disks."""

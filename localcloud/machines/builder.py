@@ -1,7 +1,7 @@
-"""Builds images: a Debian tree by mmdebstrap, or a layer of packages upon another image.
+"""Build images: a Debian tree by mmdebstrap, or a layer of packages on top of another image.
 
-Everything is built in a directory that only its last rename makes an image; mounts live in a mount namespace of
-their own. So a build that is killed at any point leaves one stale directory, which the next build removes.
+Each build runs in a temporary directory and a private mount namespace; the last rename publishes the image. A build
+that is killed leaves one stale directory, which the next build removes.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from localcloud.package_sources import apt_options, sources_for
 
 Report = Callable[[str], None]
 
-# Part of every recipe: raise it when this file makes something else of the same packages.
+# Part of every recipe: increase it when this file builds something different from the same packages.
 RECIPE_VERSION = 1
 _PROGRESS_S = 10.0
 
 _UNSHARED = ("unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc")
 
-# Documentation and translations are 90 MiB of an image that nobody reads.
+# Documentation and translations take 90 MiB of an image and are not used.
 _DPKG_OPTIONS = (
     "force-unsafe-io",
     "path-exclude=/usr/share/man/*",
@@ -58,7 +58,7 @@ done
 if [ -e /etc/resolv.conf ] && [ ! -e "$root/etc/resolv.conf" ]; then
   cat /etc/resolv.conf >"$root/etc/resolv.conf"; made_resolv=1
 fi
-# invoke-rc.d asks this file whether it may start a service: not while an image is made.
+# invoke-rc.d runs this file to check whether it may start a service; exit code 101 forbids it during the build.
 printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"; chmod 755 "$root/usr/sbin/policy-rc.d"
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 APT_CONFIG=/tmp/apt/apt.conf
 chroot "$root" apt-get -q update
@@ -71,10 +71,10 @@ if [ "${made_resolv:-}" ]; then rm -f "$root/etc/resolv.conf"; fi
 
 
 def build(image: Image, target: Path, lower: list[Path], report: Report) -> None:
-    """Make `target`/root: the image's tree, or its layer above `lower` (top first).
+    """Build the image's tree, or its layer on top of `lower` (topmost first), in `target`/root.
 
     Raises:
-        ImageError: a step failed; its output's end is in the message.
+        ImageError: a step failed; the message contains the end of its output.
     """
     sources = sources_for(image.codename)
     root = target / "root"
@@ -82,12 +82,12 @@ def build(image: Image, target: Path, lower: list[Path], report: Report) -> None
     listing = target / "sources.list"
     listing.write_text("".join(source.line() + "\n" for source in sources))
     if image.parent is None:
-        report(f"{image.image_id}: fetching and unpacking {len(image.packages)} packages and what they need")
+        report(f"{image.image_id}: fetching and unpacking {len(image.packages)} packages and their dependencies")
         _build_system(image, root, listing, report)
         _write_files(root, base_files(image.codename))
         for unit in MASKED_UNITS:
             _mask(root, unit)
-        report(f"{image.image_id}: tidying up")
+        report(f"{image.image_id}: removing build leftovers")
     else:
         report(f"{image.image_id}: adding {len(image.packages)} packages to {image.parent}")
         _build_layer(image, target, lower, listing, report)
@@ -127,10 +127,10 @@ def _build_layer(image: Image, target: Path, lower: list[Path], listing: Path, r
         'Dir::Etc::sourcelist "/tmp/apt/sources.list";',
         'Dir::Etc::sourceparts "-";',
         'Acquire::Languages "none";',
-        # The archives are left in a place that goes away with the build.
+        # The archives are downloaded to a directory that is removed with the build.
         'Dir::Cache "/tmp/apt";',
         'Dir::State::lists "/tmp/apt/lists";',
-        # _apt may not enter a directory of root's; there is nobody else in here.
+        # The user _apt cannot read a directory of root's; the build has no other users to protect.
         'APT::Sandbox::User "root";',
         'Dpkg::Options { "--force-unsafe-io"; };',
         *(f"{_as_statement(option)};" for option in apt_options()),
@@ -150,7 +150,7 @@ def _build_layer(image: Image, target: Path, lower: list[Path], listing: Path, r
 
 
 def run(command: list[str], log: Path, image: Image, report: Report, *, progress_s: float = _PROGRESS_S) -> None:
-    """Run one step; every `progress_s` say how long it has been running and its last line. Raises ImageError."""
+    """Run one step; report its duration and last output line every `progress_s`. Raises ImageError."""
     environment = {**os.environ, "LC_ALL": "C.UTF-8", "TMPDIR": str(log.parent)}
     began = time.monotonic()
     with log.open("ab") as output:
@@ -170,8 +170,8 @@ def run(command: list[str], log: Path, image: Image, report: Report, *, progress
     if code:
         tail = "\n  ".join(log.read_text(errors="replace").splitlines()[-12:])
         raise ImageError(
-            f"image {image.image_id} was not built: {command[len(_UNSHARED)]} ended with {code}\n  {tail}\n"
-            f"  look at: this host's package sources (`apt-get update` must work), free disk space; then try again"
+            f"image {image.image_id} build failed: {command[len(_UNSHARED)]} exited with {code}\n  {tail}\n"
+            f"  check this host's package sources (`apt-get update` must work) and free disk space, then try again"
         )
 
 
@@ -187,7 +187,7 @@ def _as_statement(option: str) -> str:
 
 def _write_files(root: Path, files: dict[str, str]) -> None:
     for leftover in root.glob("etc/apt/sources.list.d/*"):
-        leftover.unlink()  # the host's sources: a machine reaches the mirror in its VPC alone
+        leftover.unlink()  # the host's sources: an instance can only reach the mirror in its VPC
     for name, text in files.items():
         path = root / name.lstrip("/")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -204,8 +204,8 @@ def _mask(root: Path, unit: str) -> None:
 
 
 def _disable(root: Path, lower: list[Path], unit: str) -> None:
-    """Take the unit out of every target's wants; its aliases go as well, as `systemctl disable` does it."""
-    del lower  # the links were made by the packages of this very layer
+    """Remove the unit from every target's wants, and its aliases, as `systemctl disable` does."""
+    del lower  # The packages of this layer created the links.
     system = root / "etc/systemd/system"
     for link in list(system.rglob("*")):
         if link.is_symlink() and link.readlink().name == unit and link.parent != system / "sockets.target.wants":
@@ -213,7 +213,7 @@ def _disable(root: Path, lower: list[Path], unit: str) -> None:
 
 
 def _remove_identity(root: Path) -> None:
-    """What must not be the same on two machines, and what building has left behind."""
+    """Remove host keys, machine id and other unique files, and the leftovers of the build."""
     for pattern in (
         "etc/ssh/ssh_host_*",
         "var/log/*.log",

@@ -1,7 +1,8 @@
-"""A control group for each machine, in every hierarchy of this host: cgroup v1, hybrid or v2.
+"""One control group per machine in every hierarchy of this host: cgroup v1, hybrid or v2.
 
-Two nspawn machines that start from one cgroup share `/payload`, and their systemds then meet: a unit stopped in one
-can hit the other (shared/reference/failover.md). So each machine gets a group of its own before its first process.
+Two nspawn machines that start from one cgroup share `/payload`, and their systemd instances interfere: a unit stopped
+in one can stop the unit of the other (shared/reference/failover.md). Each machine therefore gets a separate group
+before its first process starts.
 """
 
 from __future__ import annotations
@@ -17,19 +18,19 @@ from pathlib import Path
 
 _PERIOD_US = 100_000
 
-# What the kernel says of a group that is removed while it is looked at: no such file, no such device.
+# Errors of the kernel when a group is removed while it is read: no such file, no such device.
 _GONE = frozenset({errno.ENOENT, errno.ENODEV})
 
-# Linux lets a machine have as many threads as fill an eighth of its memory with their stacks of 16 KiB (fork.c).
+# Linux limits a machine to as many threads as fill an eighth of its memory with their 16 KiB stacks (fork.c).
 _BYTES_PER_PROCESS = 8 * 16 * 1024
 
-# What a machine may open besides what is on its own disk: the devices that every system has, and pseudo terminals.
+# Devices that a machine may open in addition to its own disks: the standard ones, and pseudo-terminals.
 _DEVICES = ("c 1:3", "c 1:5", "c 1:7", "c 1:8", "c 1:9", "c 5:0", "c 5:1", "c 5:2", "c 136:*", "c 10:200")
 
 
 @dataclass(frozen=True, slots=True)
 class Hierarchy:
-    """One mounted cgroup tree. `controllers` is empty for v2 and for the named one of systemd."""
+    """One mounted cgroup tree. `controllers` is empty for v2 and for systemd's named hierarchy."""
 
     mount: Path
     controllers: frozenset[str]
@@ -51,7 +52,7 @@ def hierarchies() -> tuple[Hierarchy, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Cgroup:
-    """The groups of one thing (a machine, or a whole cloud), under the same path in every hierarchy."""
+    """The groups of one owner (a machine, or a whole cloud), under the same path in every hierarchy."""
 
     path: str  # e.g. "localcloud/default/ins-1a2b3c4d"
 
@@ -62,10 +63,10 @@ class Cgroup:
         return any(directory.is_dir() for directory in self.directories())
 
     def create(self) -> None:
-        """Make it in every hierarchy.
+        """Create the group in every hierarchy.
 
-        Whoever removes the last machine of a cloud takes the groups above it away as well, perhaps between two steps
-        of this: then the steps are done again. Once its own group is there, those above it stay.
+        Removing the last machine of a cloud also removes the parent groups, possibly between two steps of this method;
+        the steps are then repeated. Parent groups cannot be removed while this group exists.
         """
         for hierarchy in hierarchies():
             while True:
@@ -87,13 +88,13 @@ class Cgroup:
             with contextlib.suppress(FileExistsError):
                 directory.mkdir()
             if "cpuset" in hierarchy.controllers:
-                # A new cpuset group is empty, and nothing may enter it so.
+                # A new cpuset group has no CPUs or memory nodes, and no process can enter it.
                 for name in ("cpuset.cpus", "cpuset.mems"):
                     if not (directory / name).read_text().strip():
                         (directory / name).write_text((parent / name).read_text())
 
     def limit(self, *, cpus: int, memory_bytes: int, cpu_list: str) -> None:
-        """So many cores, so much memory; the list of cores that the machine sees; the processes it may have."""
+        """Set CPU cores, memory, the cores that the machine sees, and the number of processes."""
         quota = cpus * _PERIOD_US
         self._write("memory", "memory.limit_in_bytes", memory_bytes, unified=("memory.max", memory_bytes))
         self._write("cpu", "cpu.cfs_quota_us", quota, unified=("cpu.max", f"{quota} {_PERIOD_US}"))
@@ -102,7 +103,7 @@ class Cgroup:
         self._write("pids", "pids.max", processes, unified=("pids.max", processes))
 
     def restrict_devices(self) -> None:
-        """With all capabilities a machine could make a node for the host's disk; opening it is refused here."""
+        """Deny access to all other devices: with all capabilities a machine could create a node for the host's disk."""
         for directory in self._of("devices"):
             (directory / "devices.deny").write_text("a")
             (directory / "devices.allow").write_text("c *:* m")
@@ -115,11 +116,11 @@ class Cgroup:
             (directory / ("devices.allow" if allowed else "devices.deny")).write_text(f"b {major}:{minor} rw")
 
     def freeze(self, *, frozen: bool, timeout_s: float = 5.0) -> None:
-        """Stop every process where it is, or let all go on (a group that is gone has none).
+        """Freeze or thaw all processes (thawing a removed group succeeds).
 
         Raises:
-            TimeoutError: some did not stop.
-            FileNotFoundError: there is no such group to stop.
+            TimeoutError: some processes did not freeze.
+            FileNotFoundError: the group to freeze does not exist.
         """
         if not frozen and not self.exists():
             return
@@ -130,8 +131,8 @@ class Cgroup:
             state.write_text(wanted)
             while state.read_text().strip() != wanted:
                 if time.monotonic() > deadline:
-                    message = f"{state} says {state.read_text().strip()}, not {wanted}, after {timeout_s:g} s"
-                    state.write_text("THAWED")  # all or none: half a machine would go on
+                    message = f"{state} is {state.read_text().strip()} after {timeout_s:g} s (expected {wanted})"
+                    state.write_text("THAWED")  # All or none: a partly frozen machine would continue to run.
                     raise TimeoutError(message)
                 time.sleep(0.001)
             return
@@ -146,7 +147,7 @@ class Cgroup:
         return False
 
     def pids(self) -> list[int]:
-        """Every process in here or below, in any hierarchy."""
+        """Return all processes of this group and the groups below it, in any hierarchy."""
         found: set[int] = set()
         for directory in self.directories():
             for group in _below(directory):
@@ -155,7 +156,7 @@ class Cgroup:
         return sorted(found)
 
     def kill(self, timeout_s: float = 10.0) -> None:
-        """Kill every process in here, until there is none. Raises TimeoutError with what is left."""
+        """Kill all processes until the group is empty. Raises: TimeoutError: with the remaining process ids."""
         deadline = time.monotonic() + timeout_s
         while pids := self.pids():
             self._thaw_all()
@@ -163,11 +164,13 @@ class Cgroup:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             if time.monotonic() > deadline:
-                raise TimeoutError(f"processes {pids} of {self.path} would not die")
+                raise TimeoutError(f"processes {pids} of {self.path} did not end after SIGKILL")
             time.sleep(0.005)
 
     def _thaw_all(self) -> None:
-        """A frozen process cannot die; and each group below is frozen by itself, as a paused machine of a cloud is."""
+        """Thaw all groups: a frozen process cannot end, and each subgroup has a separate freezer state (a paused
+        machine).
+        """
         for directory in self._of("freezer"):
             for group in _below(directory):
                 with contextlib.suppress(OSError):
@@ -178,7 +181,7 @@ class Cgroup:
                     (group / "cgroup.freeze").write_text("0")
 
     def remove(self) -> None:
-        """Take the (empty) groups away, in every hierarchy, with `localcloud` itself when it was the last."""
+        """Remove the (empty) groups in every hierarchy, and the parent `localcloud` group if it was the last."""
         for hierarchy in hierarchies():
             for group in reversed(list(_below(hierarchy.mount / self.path))):
                 with contextlib.suppress(OSError):
@@ -188,7 +191,7 @@ class Cgroup:
                     (hierarchy.mount / parent).rmdir()
 
     def memory_bytes(self) -> int:
-        """Resident memory of its processes, without the page cache (which counts in usage_in_bytes)."""
+        """Resident memory of the processes, without the page cache (which counts in usage_in_bytes)."""
         for directory in self._of("memory"):
             if not directory.is_dir():
                 return 0
@@ -203,7 +206,7 @@ class Cgroup:
         return 0
 
     def write_throttle(self, major: int, minor: int, bytes_per_s: int) -> None:
-        """Hold writes to a block device to a rate; 0 lifts it."""
+        """Limit the write rate of a block device; 0 removes the limit."""
         for directory in self._of("blkio"):
             (directory / "blkio.throttle.write_bps_device").write_text(f"{major}:{minor} {bytes_per_s}")
         for hierarchy in hierarchies():
@@ -236,14 +239,14 @@ class Cgroup:
 
 
 def _below(directory: Path) -> Iterator[Path]:
-    """The directory and every group below it, parents first."""
-    # os.walk goes on where a directory has gone: systemd inside makes and removes groups all the time.
+    """List the directory and every group below it, parents first."""
+    # os.walk ignores directories that disappear: systemd inside creates and removes groups all the time.
     for path, _, _ in os.walk(directory):
         yield Path(path)
 
 
 def _pass_down(parent: Path) -> None:
-    """In v2 a group's children have a controller only if the group hands it on."""
+    """Enable the controllers for child groups: in v2 a child has a controller only if its parent enables it."""
     available = (parent / "cgroup.controllers").read_text().split()
     for controller in {"cpu", "memory", "io", "cpuset", "pids"} & set(available):
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Disks: sparse files with ext4 (system) or nothing yet (data) on them, as loop devices."""
+"""Disk files (sparse): system disks with an ext4 file system, data disks blank, attached as loop devices."""
 
 from __future__ import annotations
 
@@ -18,21 +18,22 @@ from localcloud.machines.inside import open_inside, sync_file_system
 
 _GIB = 1024**3
 SYSTEM_DISK = "disk.img"
-_DELETED = " (deleted)"  # as losetup marks a file that was deleted while it was in use
+_DELETED = " (deleted)"  # the suffix that losetup adds to a deleted file that is still in use
 _POLL_S = 0.01
-_SUPERBLOCK = 1024  # bytes from the start (kernel: Documentation/filesystems/ext4/super.rst)
-_SMALLEST_GROWTH = 1024**2  # a file system is made of whole blocks
+_SUPERBLOCK = 1024  # offsets in bytes (kernel: Documentation/filesystems/ext4/super.rst)
+_SMALLEST_GROWTH = 1024**2  # a file system consists of whole blocks
 
-# ext4's and XFS's own way to end at once: whatever is written from now on is refused with EIO. What was written
-# before is brought to the disk's journal first.
+# The shutdown ioctl of ext4 and XFS: later writes fail with EIO. Earlier writes are first flushed to the disk's
+# journal.
 _IOC_SHUTDOWN = 0x8004587D
 _SHUTDOWN_LOGFLUSH = 1
 
 
 def create_system_disk(path: Path, size_gib: int) -> None:
-    """An ext4 file system of the disk's true size: `df` inside says it, and it fills up like one.
+    """Create an ext4 file system of the disk's exact size, so that `df` inside shows it and it can fill up.
 
-    No journal: the host's own file system below has one, and a machine's power-off does not lose the page cache.
+    Without a journal: the host's file system below has one, and a power-off of the machine does not lose the page
+    cache.
     """
     with path.open("wb") as handle:
         handle.truncate(size_gib * _GIB)
@@ -41,7 +42,7 @@ def create_system_disk(path: Path, size_gib: int) -> None:
 
 
 def grow_system_disk(path: Path, size_gib: int) -> None:
-    """Make the (unmounted) disk larger, never smaller; also one whose growing was cut off half-way."""
+    """Grow the (unmounted) disk, never shrink it. Also completes a resize that was interrupted."""
     with path.open("r+b") as handle:
         size = max(handle.seek(0, os.SEEK_END), size_gib * _GIB)
         handle.truncate(size)
@@ -52,7 +53,7 @@ def grow_system_disk(path: Path, size_gib: int) -> None:
 
 
 def file_system_bytes(path: Path) -> int:
-    """The size that the ext4 file system on it believes in: its superblock's number of blocks times their size."""
+    """Size according to the ext4 superblock: number of blocks times block size."""
     with path.open("rb") as handle:
         handle.seek(_SUPERBLOCK)
         _, blocks, _, _, _, _, log_size = struct.unpack("<7I", handle.read(28))
@@ -60,7 +61,7 @@ def file_system_bytes(path: Path) -> int:
 
 
 def ensure_data_disk(path: Path, size_gib: int) -> None:
-    """A blank disk of that size; an existing one keeps its contents and grows if it must."""
+    """Create a blank disk of that size; an existing disk keeps its contents and grows if it is smaller."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as handle:
         if handle.seek(0, os.SEEK_END) < size_gib * _GIB:
@@ -71,8 +72,8 @@ def ensure_data_disk(path: Path, size_gib: int) -> None:
 class _Loop:
     name: str
     file: Path
-    leaving: bool  # goes with its last user
-    deleted: bool  # its file has no name any more: nobody else can open it
+    leaving: bool  # removed when its last user closes it
+    deleted: bool  # its file was deleted: no other process can open it
 
 
 def _loops(directory: Path) -> list[_Loop]:
@@ -88,31 +89,31 @@ def _loops(directory: Path) -> list[_Loop]:
 
 
 def loop_devices(directory: Path) -> dict[Path, str]:
-    """Backing file -> loop device, for every loop device on a file below `directory`.
+    """Map backing file to loop device, for every loop device on a file below `directory`.
 
-    A data disk's that was detached while something had it open is not among them.
+    Omits the device of a data disk that was detached while a process had it open.
     """
-    # The system disk's goes with its mount, and so is always leaving.
+    # The system disk's device is always in this state: it is removed when its file system is unmounted.
     return {each.file: each.name for each in _loops(directory) if not each.leaving or each.file.name == SYSTEM_DISK}
 
 
 def attach_loop(path: Path) -> str:
-    """A loop device on the file; the one it has, if it has one."""
+    """Attach a loop device to the file, or return the existing one."""
     present = loop_devices(path.parent).get(path)
     return present or _run(["losetup", "--find", "--show", str(path)]).strip()
 
 
 def follow_size(path: Path) -> None:
-    """Let the file's loop device, if it has one, be as large as the file is now."""
+    """Resize the file's loop device, if it has one, to the file's present size."""
     if loop := loop_devices(path.parent).get(path):
         _run(["losetup", "--set-capacity", loop])
 
 
 def release(path: Path, timeout_s: float) -> None:
-    """Take the loop device from a data disk's file.
+    """Detach the loop device from a data disk's file.
 
-    Whoever still has it open after that time goes on with the file as it was, and the disk goes on with a copy: what
-    the old device's page cache still holds would be written over what the disk's next machine writes.
+    A process that still has the device open after that time keeps the old file, and the disk continues with a copy:
+    otherwise the old device's page cache would overwrite what the disk's next machine writes.
     """
     deadline = time.monotonic() + timeout_s
     while mine := [each for each in _loops(path.parent) if each.file == path and not each.deleted]:
@@ -130,7 +131,7 @@ def release(path: Path, timeout_s: float) -> None:
 
 
 def pull(pid: int, device: str) -> None:
-    """End every file system of the device that is still mounted where process `pid` is, as if it were unplugged."""
+    """Shut down every file system of the device that is mounted in the mount namespace of `pid`, as if unplugged."""
     major, minor = device_numbers(device)
     with contextlib.suppress(FileNotFoundError):
         for line in Path(f"/proc/{pid}/mountinfo").read_text().splitlines():
@@ -139,7 +140,7 @@ def pull(pid: int, device: str) -> None:
                 continue
             place = open_inside(Path(f"/proc/{pid}/root"), _unescaped(fields[4]), os.O_RDONLY)
             try:
-                # Mounted over, the path leads to another file system: that one is not to be ended.
+                # If another file system is mounted over it, the path leads to that one, which must not be shut down.
                 if os.fstat(place).st_dev == os.makedev(major, minor):
                     sync_file_system(place)
                     fcntl.ioctl(place, _IOC_SHUTDOWN, struct.pack("I", _SHUTDOWN_LOGFLUSH))
@@ -148,7 +149,7 @@ def pull(pid: int, device: str) -> None:
 
 
 def _unescaped(path: str) -> str:
-    """A path as /proc/PID/mountinfo writes it: blanks and backslashes are octal."""
+    """Decode a path of /proc/PID/mountinfo, where blanks and backslashes are octal."""
     return path.encode().decode("unicode_escape").encode("latin-1").decode(errors="surrogateescape")
 
 
@@ -160,12 +161,12 @@ def detach_loops(directory: Path) -> None:
 def device_numbers(device: str) -> tuple[int, int]:
     number = Path(device).stat()
     if not stat.S_ISBLK(number.st_mode):
-        raise MachineError(f"{device} is no block device")
+        raise MachineError(f"{device} is not a block device")
     return os.major(number.st_rdev), os.minor(number.st_rdev)
 
 
 def _run(command: list[str], *, fine: tuple[int, ...] = (0,)) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode not in fine:
-        raise MachineError(f"{' '.join(command)} ended with {done.returncode}: {done.stderr.strip()}")
+        raise MachineError(f"{' '.join(command)} exited with {done.returncode}: {done.stderr.strip()}")
     return done.stdout

@@ -1,9 +1,9 @@
-"""Which images there are. Another distribution (Ubuntu, TencentOS) would be one more row here.
+"""The available images. Another distribution (Ubuntu, TencentOS) is one more row here.
 
-What the API says of an image is beside its other prices, in `state/catalog.py`: a test tells when one has no other.
+The attributes that the API returns for an image are in `state/catalog.py`; a test checks that every image has them.
 
-A row needs: a codename that the host's package sources carry, and a builder that makes a root file system of it
-(`builder.py` knows Debian's; TencentOS would bring a dnf one beside it).
+A row needs a codename that the host's package sources have, and a builder of its root file system (`builder.py` has
+Debian's; TencentOS would need one that uses dnf).
 """
 
 from __future__ import annotations
@@ -53,14 +53,14 @@ _SERVICE_PACKAGES = (
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """How to make an image. `parent` is the image whose files it adds to (a layer), or None for a whole system."""
+    """The recipe of an image. `parent` is the image that a layer is built on, or None for a complete system."""
 
     image_id: str
     title: str
     codename: str
     packages: tuple[str, ...]
     parent: str | None = None
-    # Installed but not running at boot: which of them a machine runs is for whoever sets the machine up to say.
+    # Installed but not started at boot: the provisioning of the instance decides which of them run.
     disabled_units: tuple[str, ...] = ()
 
 
@@ -81,6 +81,6 @@ IMAGES: dict[str, Image] = {
 
 
 def lineage(image_id: str) -> tuple[Image, ...]:
-    """The image and what it stands on, top first. Raises KeyError for an unknown image."""
+    """Return the image and its ancestors, topmost first. Raises KeyError for an unknown image."""
     image = IMAGES[image_id]
     return (image, *lineage(image.parent)) if image.parent else (image,)

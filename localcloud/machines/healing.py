@@ -1,7 +1,7 @@
-"""Undoes the faults of a machine.
+"""Revert the faults of a machine.
 
-It looks at the machine, not at a memory of what was done: so it also works after the daemon was killed. Only the units
-whose processes were killed are written down (in the cloud's run directory), so that they can be started again.
+The faults are read from the machine's state, not from a record, so healing also works after the daemon was killed. Only
+the units whose processes were killed are recorded (in the cloud's run directory), so that they can be restarted.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from localcloud.machines.inside import command_inside, remove_file
 from localcloud.machines.linux_infrastructure import LinuxInfrastructure
 from localcloud.machines.machine import Machine
 
-STRESS = "localcloud-stress"  # an argument of each busy loop
-FILLER = "var/tmp/.localcloud-filler"  # the file that fills a disk
+STRESS = "localcloud-stress"  # an argument that identifies the busy loops
+FILLER = "var/tmp/.localcloud-filler"  # the file that fills the disk
 
 
 class Healing:
-    """One pass over one machine; `done` lists what was undone, in words."""
+    """One healing pass over one machine; `done` lists the reverted faults as text."""
 
     def __init__(self, infrastructure: LinuxInfrastructure, machine: Machine) -> None:
         self._infrastructure = infrastructure
@@ -37,7 +37,7 @@ class Healing:
         except (MachineError, OSError):
             if self._machine.is_running() or "powered on" in self.done:
                 raise
-            # It was ending when this began, as its first process had been killed: now it is off.
+            # Its first process had been killed, and the machine has finished ending since: now it is off.
             self._heal()
 
     def _heal(self) -> None:
@@ -74,7 +74,7 @@ class Healing:
     def _continue_stopped(self) -> None:
         stopped = [pid for pid in self._machine.cgroup.pids() if processes.is_stopped(pid)]
         if self._signal(stopped, signal.SIGCONT):
-            self.done.append(f"{len(stopped)} stopped processes go on")
+            self.done.append(f"{len(stopped)} stopped processes continue")
 
     def _signal(self, pids: list[int], number: signal.Signals) -> bool:
         for pid in pids:
@@ -102,21 +102,21 @@ class Healing:
 
 
 def remember_killed(infrastructure: LinuxInfrastructure, machine: Machine, units: set[str]) -> None:
-    """Write down the units for the next healing."""
+    """Record the units for the next healing."""
     path = _killed_units_file(infrastructure, machine)
     path.write_text(json.dumps(sorted(units | set(_read(path)))))
 
 
 def system_disk_numbers(machine: Machine) -> tuple[int, int]:
-    """Major and minor number of the system disk's loop device. Raises MachineError when it has none."""
+    """Return the major and minor number of the system disk's loop device. Raises MachineError if it has none."""
     device = disks.loop_devices(machine.directory).get(machine.directory / disks.SYSTEM_DISK)
     if device is None:
-        raise MachineError(f"{machine.spec.hostname}: its system disk has no loop device; does it run?")
+        raise MachineError(f"{machine.spec.hostname}: the system disk has no loop device; is the instance running?")
     return disks.device_numbers(device)
 
 
 def is_stress(pid: int) -> bool:
-    """Whether it is one of the busy loops."""
+    """Whether the process is one of the busy loops."""
     return processes.has_argument(pid, STRESS)
 
 

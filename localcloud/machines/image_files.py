@@ -1,11 +1,11 @@
-"""Files that an image has beyond its packages: what a cloud's own image brings to find its way on that cloud."""
+"""Files that an image has in addition to its packages: configuration for this cloud, as in the public images."""
 
 from __future__ import annotations
 
 MIRROR_HOST = "packages.internal"  # a name that exists only inside a VPC
 
 _CLOUD_INIT = """\
-# Debian's Ec2 datasource reads Tencent's tree unmodified (it is the same tree at another address).
+# Debian's Ec2 datasource can read Tencent's metadata, which has the same tree at another address.
 datasource_list: [Ec2]
 datasource:
   Ec2:
@@ -13,12 +13,12 @@ datasource:
     strict_id: false
     max_wait: 30
     timeout: 5
-# The cloud has set the interface up before the machine boots, as its DHCP would.
+# localcloud configures the interface before boot, in place of DHCP.
 network: {config: disabled}
-# There is no locales package: anything but false ends in a failed module.
+# The locales package is not installed: any value but false makes the module fail.
 locale: false
 apt_preserve_sources_list: true
-# RSA takes a second to make and is what no client of today needs.
+# Generating an RSA key takes a second, and no current client needs one.
 ssh_genkeytypes: [ed25519, ecdsa]
 ssh_quiet_keygen: true
 manage_etc_hosts: false
@@ -68,7 +68,7 @@ Acquire::Check-Valid-Until "false";
 
 
 def base_files(codename: str) -> dict[str, str]:
-    """Path -> text, for a Debian system."""
+    """Map path to text, for a Debian system."""
     mirror = f"http://{MIRROR_HOST}"
     return {
         "/etc/apt/sources.list": (
@@ -78,17 +78,17 @@ def base_files(codename: str) -> dict[str, str]:
         ),
         "/etc/apt/apt.conf.d/90localcloud": _APT,
         "/etc/cloud/cloud.cfg.d/99-localcloud.cfg": _CLOUD_INIT,
-        # ds-identify looks for hypervisors' DMI data, which a container lacks: say it outright.
+        # ds-identify looks for DMI data of a hypervisor, which a container does not have: name the datasource.
         "/etc/cloud/ds-identify.cfg": "datasource: Ec2\npolicy: enabled\n",
         "/etc/ssh/sshd_config.d/10-localcloud.conf": _SSHD,
         "/etc/systemd/journald.conf.d/localcloud.conf": _JOURNAL,
         "/etc/hosts": "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n",
-        "/etc/fstab": "# The root file system is there before the machine boots.\n",
-        "/etc/machine-id": "",  # empty: every machine makes its own at first boot
+        "/etc/fstab": "# The root file system is mounted before the machine boots.\n",
+        "/etc/machine-id": "",  # empty: every machine generates its own at first boot
     }
 
 
-# Units that mean nothing without hardware of one's own, or that would run all at once on every machine of a host.
+# Units that need hardware, or that would run simultaneously on all machines of a host.
 MASKED_UNITS = (
     "apt-daily.timer",
     "apt-daily-upgrade.timer",

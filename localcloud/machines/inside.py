@@ -1,15 +1,15 @@
-"""Commands and files inside a running machine, reached from this host with no more rights than the machine has.
+"""Run commands and open files inside a running machine, with no more rights than the machine has.
 
 Commands run through this file as a script, in the machine's control groups and namespaces:
 
-    python3 -IS inside.py PID GROUPS -- COMMAND ...          (GROUPS: directories of cgroups, with colons between)
+    python3 -IS inside.py PID GROUPS -- COMMAND ...          (GROUPS: cgroup directories, separated by colons)
 
-nsenter(1) would not do: it joins no control group, so the command is outside the machine's limits; it leaves the
-command every right on the host (`date -s` would set the host's clock); and it stops itself when its child is stopped,
-as systemd-shutdown does with every process, and then never reaps it: the machine's shutdown waits 90 s for that.
+nsenter(1) is not suitable. It joins no control group, so the command would escape the machine's limits. It leaves the
+command all rights on the host (`date -s` would set the host's clock). It stops itself when its child is stopped, as
+systemd-shutdown does with every process, and then never reaps it, so that the machine's shutdown waits 90 s.
 
-Files are opened with the machine's root as root: a path below /proc/PID/root is followed from the root of the process
-that opens it, so an absolute link that the machine has made would lead to the host's own files.
+Files are opened with the machine's root directory as root: a path below /proc/PID/root is resolved from the root of the
+process that opens it, so an absolute symbolic link on the machine would lead to the host's files.
 
 Standard library only, and no import of this package: the script starts in 20 ms.
 """
@@ -36,10 +36,11 @@ ENVIRONMENT = {
     "LANG": "C.UTF-8",
 }
 
-# In the order of entering: once in the machine's mounts, the host's files are out of reach.
+# In the order of entering; after the mount namespace is entered, the host's files are out of reach.
 _NAMESPACES = (("ipc", 0x08000000), ("uts", 0x04000000), ("net", 0x40000000), ("pid", 0x20000000), ("mnt", 0x00020000))
 
-# CAP_SYS_MODULE, SYS_RAWIO, SYS_TIME, MAC_OVERRIDE, MAC_ADMIN, SYSLOG, WAKE_ALARM, BPF: what reaches the host.
+# Capabilities that affect the host: CAP_SYS_MODULE, SYS_RAWIO, SYS_TIME, MAC_OVERRIDE, MAC_ADMIN, SYSLOG, WAKE_ALARM,
+# BPF.
 WITHHELD = {
     "SYS_MODULE": 16, "SYS_RAWIO": 17, "SYS_TIME": 25, "MAC_OVERRIDE": 32, "MAC_ADMIN": 33, "SYSLOG": 34,
     "WAKE_ALARM": 35, "BPF": 39,
@@ -49,7 +50,7 @@ _PR_CAPBSET_DROP = 24
 _NOT_FOUND = 127
 _NOT_RUN = 126
 
-# openat2(2), a number that all architectures share; its structure has flags, mode, and how links are followed.
+# openat2(2); the number is the same on all architectures. Its structure has flags, mode, and how links are resolved.
 _OPENAT2 = 437
 _HOW = struct.Struct("QQQ")
 _RESOLVE_IN_ROOT = 0x10
@@ -58,12 +59,12 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def command_inside(pid: int, groups: Iterable[Path], command: list[str]) -> list[str]:
-    """A command line of this host that runs `command` as root on the machine with that PID 1 and those cgroups."""
+    """Return a host command line that runs `command` as root on the machine with that PID 1 and those cgroups."""
     return [sys.executable, "-IS", __file__, str(pid), ":".join(str(path) for path in groups), "--", *command]
 
 
 def become(pid: int, groups: Iterable[Path], command: list[str], *, interactive: bool = False) -> NoReturn:
-    """Replace this process by the command on the machine; argv goes through as it is."""
+    """Replace this process by the command on the machine; argv is passed unchanged."""
     environment = dict(ENVIRONMENT)
     if interactive:
         environment["TERM"] = os.environ.get("TERM", "dumb")
@@ -72,10 +73,10 @@ def become(pid: int, groups: Iterable[Path], command: list[str], *, interactive:
 
 
 def open_inside(root: Path, path: str, flags: int) -> int:
-    """A descriptor of `path` as a process with that root would open it. Raises OSError."""
+    """Open `path` as a process with that root directory would; return the descriptor. Raises OSError."""
     flags |= os.O_CLOEXEC
     if not flags & os.O_PATH:
-        flags |= os.O_NONBLOCK | os.O_NOCTTY  # a pipe or a terminal by that name must not hold up who opens it
+        flags |= os.O_NONBLOCK | os.O_NOCTTY  # a FIFO or terminal of that name must not block the open
     how = _HOW.pack(flags, 0o600 if flags & os.O_CREAT else 0, _RESOLVE_IN_ROOT)
     base = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -89,7 +90,7 @@ def open_inside(root: Path, path: str, flags: int) -> int:
 
 
 def open_file(root: Path, path: str) -> int:
-    """A regular file opened for appending, created where there is none. Raises OSError."""
+    """Open a regular file for appending; create it if it is missing. Raises OSError."""
     descriptor = open_inside(root, path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
@@ -98,7 +99,7 @@ def open_file(root: Path, path: str) -> int:
 
 
 def remove_file(root: Path, path: str) -> None:
-    """Raises FileNotFoundError and other OSErrors."""
+    """Remove the file. Raises FileNotFoundError and other OSErrors."""
     name = PurePosixPath(path)
     parent = open_inside(root, str(name.parent), os.O_PATH | os.O_DIRECTORY)
     try:
@@ -108,12 +109,12 @@ def remove_file(root: Path, path: str) -> None:
 
 
 def sync_file_system(descriptor: int) -> None:
-    """syncfs(2): what was written to the file system of an open file is on its disk, or the disk has failed."""
+    """Call syncfs(2): flush the file system of an open file to its disk. Raises OSError if the disk failed."""
     _libc.syncfs(descriptor)
 
 
 def main(arguments: list[str]) -> int:
-    """Returns the command's exit code, 128 + N when signal N ended it."""
+    """Return the command's exit code, or 128 + N if signal N ended it."""
     pid, groups, _, *command = arguments
     _join(groups.split(":"))
     _enter(int(pid))
@@ -133,7 +134,7 @@ def _join(groups: list[str]) -> None:
         try:
             (Path(group) / "cgroup.procs").write_text(str(os.getpid()))
         except OSError:
-            # cgroup v2 lets no process into a group that has groups below it: then the limits of those hold.
+            # cgroup v2 does not let a process join a group that has subgroups: the limits of the subgroups apply then.
             continue
 
 
@@ -141,7 +142,7 @@ def _enter(pid: int) -> None:
     try:
         descriptors = [(os.open(f"/proc/{pid}/ns/{name}", os.O_RDONLY), flag) for name, flag in _NAMESPACES]
     except OSError as error:
-        sys.exit(f"localcloud: the machine ended just now ({error.strerror})")
+        sys.exit(f"localcloud: the machine has just ended ({error.strerror})")
     for descriptor, flag in descriptors:
         if _libc.setns(descriptor, flag) != 0:
             sys.exit(f"localcloud: setns: {os.strerror(ctypes.get_errno())}")
@@ -149,7 +150,7 @@ def _enter(pid: int) -> None:
 
 
 def _execute(command: list[str]) -> None:
-    # Whoever started this and is killed takes the command along, as a closed connection does.
+    # If the process that started this one is killed, the command ends too, as on a closed connection.
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGHUP, 0, 0, 0)
     for number in WITHHELD.values():
         _libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0)

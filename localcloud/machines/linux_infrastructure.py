@@ -1,4 +1,4 @@
-"""The infrastructure that really runs: machines by systemd-nspawn on a network of namespaces."""
+"""The real infrastructure: machines run by systemd-nspawn on a network of namespaces."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ class _NoEvents:
 
 
 class LinuxInfrastructure:
-    """Implements `localcloud.infrastructure.Infrastructure`. Root only; one for each cloud at a time.
+    """Implements `localcloud.infrastructure.Infrastructure`. Requires root; one object per cloud at a time.
 
-    `takeover_delay_s`: how long a HAVIP's traffic takes to follow an announcement (a real one "may take 10 seconds").
+    `takeover_delay_s`: how long a HAVIP's traffic takes to follow an announcement (a real HAVIP "may take 10 seconds").
     """
 
     def __init__(self, paths: Paths, *, takeover_delay_s: float = 0.0, images: ImageStore | None = None) -> None:
         if not CLOUD_NAME.match(paths.cloud):
-            raise MachineError(f"{paths.cloud!r} is no name for a cloud: 1 to 20 of a-z and 0-9")
+            raise MachineError(f"the cloud's name must be 1 to 20 characters of a-z and 0-9 (got {paths.cloud!r})")
         self.paths = paths
         self.images = images or ImageStore()
         self.namespaces = Namespaces(paths.cloud)
@@ -67,7 +67,7 @@ class LinuxInfrastructure:
         )
 
     def open(self) -> None:
-        """The network's outer part, and the machines that a killed daemon has left running."""
+        """Create the outer part of the network, and adopt the machines that a killed daemon has left running."""
         for directory in (self.paths.machines, self.paths.disks, self.paths.run):
             directory.mkdir(parents=True, exist_ok=True)
         self.network.open()
@@ -80,7 +80,7 @@ class LinuxInfrastructure:
                 self._watch.add(machine.instance_id, pid)
 
     def close(self) -> None:
-        """Let go of everything; machines and network go on."""
+        """Release all resources of this process; machines and network keep running."""
         self._servers.close()
         self._announcements.close()
         self._watch.close()
@@ -98,7 +98,7 @@ class LinuxInfrastructure:
         self._servers.keep(frozenset(vpc.vpc_id for vpc in plan.vpcs))
 
     def set_takeover_delay(self, seconds: float) -> None:
-        """How long a HAVIP's traffic takes to follow an announcement."""
+        """Set how long a HAVIP's traffic takes to follow an announcement."""
         self.holders.set_delay(seconds)
 
     def _heard(self, announcement: Announcement) -> None:
@@ -124,12 +124,12 @@ class LinuxInfrastructure:
     # --- machines
 
     def machines(self) -> list[Machine]:
-        """All that are known here, running or not."""
+        """All known machines, running or not."""
         with self._lock:
             return sorted(self._machines.values(), key=lambda machine: (machine.spec.name, machine.instance_id))
 
     def get(self, name: str) -> Machine:
-        """By name, host name or instance id. Raises MachineError for none, or for a name that two have."""
+        """Find a machine by name, host name or instance id. Raises MachineError if none or several match."""
         found = [
             machine
             for machine in self.machines()
@@ -138,13 +138,13 @@ class LinuxInfrastructure:
         if len(found) == 1:
             return found[0]
         known = ", ".join(f"{machine.spec.hostname} ({machine.instance_id})" for machine in self.machines()) or "none"
-        what = "no machine is" if not found else f"{len(found)} machines are"
-        raise MachineError(f"{what} called {name!r}; known: {known}")
+        what = "no instance is" if not found else f"{len(found)} instances are"
+        raise MachineError(f"{what} named {name!r}; known: {known}")
 
     def start_machine(self, spec: MachineSpec) -> None:
         with self._lock_of(spec.instance_id):
             machine = self._known(spec)
-            # Before anything is made ready: a runner on its way would lose its network and its disk under its feet.
+            # Before any preparation: a runner that is still starting would lose its network and its disk.
             machine.await_runner()
             if machine.is_running():
                 if (pid := machine.find_runner()) is not None:
@@ -162,7 +162,7 @@ class LinuxInfrastructure:
             self._watch.add(spec.instance_id, pid)
 
     def power_on(self, machine: Machine) -> None:
-        """Start it as it was, and tell: a machine that had switched itself off is known as stopped."""
+        """Start the machine as it was, and report it: a machine that powered itself off is recorded as stopped."""
         self.start_machine(machine.spec)
         self._events.machine_started(machine.instance_id)
 
@@ -171,7 +171,7 @@ class LinuxInfrastructure:
             machine = self._machines.get(instance_id)
             if machine is None:
                 return
-            # One that is being started by a runner of a killed daemon, or is ending by itself, is to be off as well.
+            # This also stops a machine that a killed daemon's runner is starting, or that is just ending.
             machine.await_runner()
             if not (machine.is_running() or machine.cgroup.exists()):
                 return
@@ -195,10 +195,10 @@ class LinuxInfrastructure:
         self.start_machine(spec)
 
     def set_link(self, machine: Machine, *, up: bool) -> str:
-        """Put the machine's port up or down, as pulling its cable does; returns the port's name."""
+        """Set the machine's bridge port up or down, which acts like pulling its cable; return the port's name."""
         interface, subnet = self.interface_of(machine.spec)
         if not machine.is_running():
-            raise MachineError(f"{machine.spec.hostname} ({machine.instance_id}) does not run: it has no link")
+            raise MachineError(f"{machine.spec.hostname} ({machine.instance_id}) is not running and has no link")
         self.network.set_port(interface, subnet, up=up)
         return port(interface.interface_id)
 
@@ -236,15 +236,13 @@ class LinuxInfrastructure:
         return machine.console() if machine else ""
 
     def interface_of(self, spec: MachineSpec) -> tuple[Interface, Subnet]:
-        """Its interface as the plan has it now. Raises MachineError when the plan has none."""
+        """The interface according to the present plan. Raises MachineError if the plan does not contain it."""
         for vpc in self.network.plan.vpcs:
             for subnet in vpc.subnets:
                 for interface in subnet.interfaces:
                     if interface.interface_id == spec.interface.interface_id:
                         return interface, subnet
-        raise MachineError(
-            f"{spec.instance_id}: its interface {spec.interface.interface_id} is not in the network's plan"
-        )
+        raise MachineError(f"{spec.instance_id}: interface {spec.interface.interface_id} is not in the network plan")
 
     def _known(self, spec: MachineSpec) -> Machine:
         with self._lock:
@@ -255,12 +253,12 @@ class LinuxInfrastructure:
             return machine
 
     def _lock_of(self, instance_id: str) -> threading.RLock:
-        """One lock for each machine: calls for different machines run side by side."""
+        """One lock per machine: calls for different machines run in parallel."""
         with self._lock:
             return self._changing.setdefault(instance_id, threading.RLock())
 
     def _cut(self, machine: Machine) -> None:
-        """Shut its port first: a machine without power answers nothing, but its namespace's kernel would."""
+        """Shut the port first: a powered-off machine must not answer, but the kernel of its namespace would."""
         try:
             interface, subnet = self.interface_of(machine.spec)
         except MachineError:
@@ -268,7 +266,7 @@ class LinuxInfrastructure:
         self.network.set_live(interface, subnet, live=False)
 
     def _ended(self, instance_id: str) -> None:
-        """A runner ended without having been told to: the machine powered itself off, or was killed."""
+        """A runner ended without a request: the machine powered itself off, or was killed."""
         with self._lock_of(instance_id):
             machine = self._machines.get(instance_id)
             if machine is None or machine.is_running():

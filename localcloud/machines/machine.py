@@ -1,10 +1,10 @@
 """One machine: its directory, its processes, its disks.
 
 <state>/machines/<instance id>/
-  spec.json user-data     what it was born with
-  disk.img                its system disk (ext4: upper and work of the overlay on the image)
-  root/ disk/             mount points, used in the runner's own mount namespace
-  console.log exit        what it printed; what nspawn ended with
+  spec.json user-data     its specification at creation
+  disk.img                its system disk (ext4: upper and work directories of the overlay on the image)
+  root/ disk/             mount points, used in the runner's private mount namespace
+  console.log exit        console output; exit code of nspawn
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _CONSOLE_BYTES = 64 * 1024
 _START_TIMEOUT_S = 20.0
 _SHUTDOWN_TIMEOUT_S = 20.0
 _ASK_AGAIN_S = 0.5
-_MOUNTS_GO_S = 10.0  # once the last process has ended
-_IN_USE_S = 0.3  # what has a disk open after it was unplugged may keep it open for ever
+_MOUNTS_GO_S = 10.0  # after the last process has ended
+_IN_USE_S = 0.3  # a process may keep a disk open indefinitely after the disk was unplugged
 _TAKE_DISKS = f"mkdir -p $(dirname /{DISKS_FILE}) && cat >/{DISKS_FILE}"
 _SIGNAL_POWER_OFF = signal.SIGRTMIN + 4  # systemd: start poweroff.target
 _SPEC: TypeAdapter[MachineSpec] = TypeAdapter(MachineSpec)
@@ -54,7 +54,7 @@ class Machine:
 
     @classmethod
     def resume(cls, directory: Path, paths: Paths) -> Machine | None:
-        """The machine that an earlier process has left in this directory; None when it was never born."""
+        """Load the machine that an earlier process left in this directory; None if it was never created."""
         try:
             text = (directory / "spec.json").read_bytes()
         except OSError:
@@ -67,7 +67,7 @@ class Machine:
         self.spec = spec
 
     def init_pid(self) -> int | None:
-        """The host's number of the machine's PID 1, or None when it does not run."""
+        """The host's process id of the machine's PID 1, or None if the machine is not running."""
         if self._init is None or not _is_init(self._init, self.cgroup):
             self._init = runner.find_init(self.cgroup)
         return self._init
@@ -76,18 +76,21 @@ class Machine:
         return self.init_pid() is not None
 
     def find_runner(self) -> int | None:
-        """The process around it, whoever started that, or None when it does not run."""
+        """Process id of the machine's runner, regardless of who started it, or None if it is not running."""
         return runner.find_runner(self.cgroup, self._name)
 
     def root(self) -> Path:
-        """The machine's file system as seen from here. Raises MachineError when it does not run."""
+        """Open the machine's root directory as seen from the host.
+
+        Raises MachineError if the machine is not running.
+        """
         pid = self.init_pid()
         if pid is None:
-            raise MachineError(f"{self.spec.name} ({self.instance_id}) does not run; start it first")
+            raise MachineError(f"{self.spec.name} ({self.instance_id}) is not running; start it first")
         return Path(f"/proc/{pid}/root")
 
     def prepare(self) -> None:
-        """Its directory, written anew; its system disk, made once."""
+        """Write the machine's directory; create its system disk if it does not exist."""
         for name in ("root", "disk"):
             (self.directory / name).mkdir(parents=True, exist_ok=True)
         user_data = self.directory / "user-data"
@@ -101,15 +104,16 @@ class Machine:
             disks.grow_system_disk(disk, self.spec.system_disk.size_gib)
             return
         write_seed(self.directory / "seed", self.spec.hostname)
-        # Under another name until it is whole: a killed start leaves no half-made disk to be taken for one.
+        # Under a temporary name until complete, so that a killed start never leaves a partial disk under the final
+        # name.
         fresh = self.directory / "disk.new"
         disks.create_system_disk(fresh, self.spec.system_disk.size_gib)
         fresh.rename(disk)
 
     def start(self, layers: list[Path], interface: Interface, subnet: Subnet) -> int:
-        """Boot; returns the runner's process id once PID 1 runs. Raises MachineError with what nspawn said."""
+        """Boot; return the runner's process id once PID 1 runs. Raises MachineError with nspawn's output."""
         self._trim_console()
-        # What an earlier run has left, such as this host's end of a command that was running when PID 1 was killed.
+        # Kill leftovers of an earlier run, such as the host's end of a command that was running when PID 1 was killed.
         self.cgroup.kill()
         self.cgroup.create()
         self.cgroup.limit(
@@ -136,25 +140,25 @@ class Machine:
             if ended or time.monotonic() > deadline:
                 said = (self.directory / "console.log").read_bytes()[began:].decode(errors="replace").strip()
                 self.kill()
-                raise MachineError(f"{self.spec.name} ({self.instance_id}) did not start: {said or 'nothing was said'}")
+                raise MachineError(f"{self.spec.name} ({self.instance_id}) did not start: {said or 'no output'}")
             time.sleep(0.005)
         return pid
 
     def await_runner(self) -> None:
-        """A daemon that was killed while it started the machine has left a runner, which goes on: let it come so far.
+        """Wait for a runner that a killed daemon left while it was starting the machine.
 
-        Raises MachineError when it neither starts the machine nor ends.
+        Raises MachineError if the runner neither starts the machine nor ends.
         """
         deadline = time.monotonic() + _START_TIMEOUT_S
         while runner.is_under_way(self.directory) and not self.is_running():
             if time.monotonic() > deadline:
                 raise MachineError(
-                    f"{self.spec.name} ({self.instance_id}): a runner of an earlier start is still there"
+                    f"{self.spec.name} ({self.instance_id}): the runner of an earlier start is still active"
                 )
             time.sleep(0.005)
 
     def shut_down(self) -> None:
-        """Ask it to power off, and cut the power when it does not."""
+        """Request a power-off, and cut the power after the time limit."""
         pid = self.init_pid()
         if pid is None:
             return
@@ -163,7 +167,7 @@ class Machine:
         asked = 0.0
         while self.cgroup.pids() and time.monotonic() < deadline:
             if time.monotonic() - asked > _ASK_AGAIN_S:
-                # A systemd that has just begun to boot does not hear it yet.
+                # A systemd instance that has just begun to boot does not react yet.
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, _SIGNAL_POWER_OFF)
                 asked = time.monotonic()
@@ -172,11 +176,11 @@ class Machine:
         self.kill()
 
     def kill(self) -> None:
-        """Cut the power: every process of it ends now, and its mounts go with the last."""
+        """Cut the power: all processes end immediately, and the mounts disappear with the last process."""
         pid = self.init_pid()
         self.cgroup.freeze(frozen=False)
         if pid is not None:
-            # PID 1 takes the rest with it; killing nspawn would leave the machine running.
+            # The kernel kills all other processes with PID 1; killing nspawn would leave the machine running.
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.cgroup.kill()
@@ -188,11 +192,11 @@ class Machine:
         self._init = None
 
     def remove(self) -> None:
-        """Forget its system disk and everything else of it; data disks stay."""
+        """Delete the system disk and all other files of the machine; data disks are kept."""
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def attach(self, disk: Disk) -> None:
-        """Show the disk to the machine as /dev/vdb, vdc ... and by its id, from now on at every boot."""
+        """Make the disk available to the machine as /dev/vdb, vdc ... and by its id, now and at every boot."""
         if disk.disk_id not in {each.disk_id for each in self.spec.data_disks}:
             self.spec = replace(self.spec, data_disks=(*self.spec.data_disks, disk))
             self._write_spec()
@@ -202,7 +206,9 @@ class Machine:
         self._list_disks_inside(pid, f"; sh /{DISKS_SCRIPT}")
 
     def detach(self, disk_id: str) -> None:
-        """Take it away: what is mounted of it inside is unmounted first, or ends with I/O errors where it is in use."""
+        """Detach the disk: unmount its file systems inside first; where they are in use, further access fails with I/O
+        errors.
+        """
         if disk_id not in {each.disk_id for each in self.spec.data_disks}:
             return
         device = disks.loop_devices(self._paths.disks).get(self._disk_path(disk_id))
@@ -215,7 +221,7 @@ class Machine:
                 self._unplug(pid, disk_id, device)
             self._list_disks_inside(pid)
         disks.release(self._disk_path(disk_id), _IN_USE_S)
-        # Last: whoever was killed on the way here does all of it again.
+        # Last, so that a call that was killed earlier is repeated completely.
         self._write_spec()
 
     def _unplug(self, pid: int, disk_id: str, device: str) -> None:
@@ -229,14 +235,14 @@ class Machine:
         self.cgroup.allow_device(*disks.device_numbers(device), allowed=False)
 
     def _list_disks_inside(self, pid: int, then: str = "") -> None:
-        """Connect them, and give the running machine the list as it is now."""
+        """Connect the disks, and give the running machine the current list."""
         self._connect_disks()
         self._inside(pid, _TAKE_DISKS + then, (self.directory / "disks").read_text())
 
     def _connect_disks(self) -> None:
-        """A loop device for each data disk, and the list from which the machine makes its own nodes at every boot.
+        """Attach a loop device to each data disk, and write the list from which the machine creates its device nodes.
 
-        Its /dev is a new one at each boot, also when it reboots by itself while no daemon runs.
+        The machine's /dev is new at every boot, also at a reboot from inside while no daemon runs.
         """
         known = self._disk_names() if self.is_running() else {}
         kept = {disk.disk_id: known[disk.disk_id] for disk in self.spec.data_disks if disk.disk_id in known}
@@ -251,7 +257,7 @@ class Machine:
         (self.directory / "disks").write_text("".join(lines))
 
     def _disk_names(self) -> dict[str, str]:
-        """What the disks are called on the machine until it boots again."""
+        """Device names of the disks on the machine, valid until its next boot."""
         with contextlib.suppress(FileNotFoundError):
             rows = [line.split() for line in (self.directory / "disks").read_text().splitlines()]
             return {row[0]: row[1] for row in rows}
@@ -261,13 +267,13 @@ class Machine:
         return self._paths.disks / f"{disk_id}.img"
 
     def _write_spec(self) -> None:
-        # Beside the rest: user data are bytes of any kind, and may hold secrets.
+        # In a separate file: user data can be any bytes, and may contain secrets.
         partial = self.directory / "spec.new"
         partial.write_bytes(_SPEC.dump_json(replace(self.spec, user_data=b""), indent=1))
         partial.rename(self.directory / "spec.json")
 
     def console(self) -> str:
-        """The last 64 KiB of the console."""
+        """Return the last 64 KiB of the console log."""
         try:
             with (self.directory / "console.log").open("rb") as log:
                 log.seek(max(0, os.fstat(log.fileno()).st_size - _CONSOLE_BYTES))
@@ -280,12 +286,12 @@ class Machine:
         done = subprocess.run(command, input=text, capture_output=True, text=True, check=False, env=ENVIRONMENT)
         if done.returncode:
             raise MachineError(
-                f"{self.spec.name} ({self.instance_id}): {script!r} ended with {done.returncode}: {done.stderr}"
+                f"{self.spec.name} ({self.instance_id}): {script!r} exited with {done.returncode}: {done.stderr}"
             )
         return done.stdout
 
     def _cpu_list(self, cpus: int) -> str:
-        """As many of the host's cores as its type has (`nproc` inside says so), spread over the host."""
+        """Select as many host cores as the instance type has (`nproc` inside shows them), spread over the host."""
         usable = sorted(os.sched_getaffinity(0))
         if cpus >= len(usable):
             return ",".join(str(core) for core in usable)
@@ -303,7 +309,7 @@ class Machine:
 
 
 def _is_init(pid: int, cgroup: Cgroup) -> bool:
-    """Still that process: numbers are used again."""
+    """Whether it is still the same process: process ids are reused."""
     try:
         groups = Path(f"/proc/{pid}/cgroup").read_text()
     except OSError:

@@ -1,4 +1,4 @@
-"""Faults that a person puts on a machine, each undone by `heal`; each as measured in shared/reference/lab.md, 6."""
+"""Faults that an operator injects into a machine; `heal` reverts them (measured in shared/reference/lab.md, 6)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MIB = 1024**2
 _STRESS_TIMEOUT_S = 5.0
 
 
-# Each returns what it did, in words.
+# Each function returns a description of what it did.
 Do = Callable[[LinuxInfrastructure, Machine, list[str]], str]
 
 
@@ -38,16 +38,16 @@ class Report:
 
 
 class MachineFaults:
-    """Puts faults on the machines of one infrastructure."""
+    """Injects faults into the machines of one infrastructure."""
 
     def __init__(self, infrastructure: LinuxInfrastructure) -> None:
         self._infrastructure = infrastructure
 
     def inject(self, node: str, fault: str, arguments: list[str]) -> Report:
-        """Raises MachineError for an unknown node or fault, and for one that cannot be done."""
+        """Inject a fault. Raises MachineError for an unknown node or fault, and for a fault that cannot be injected."""
         kind = _FAULTS.get(fault)
         if kind is None:
-            raise MachineError(f"{fault!r} is no fault; known: {', '.join(KINDS)}")
+            raise MachineError(f"unknown fault {fault!r}; known: {', '.join(KINDS)}")
         machine = self._infrastructure.get(node)
         at = time.time()
         began = time.perf_counter()
@@ -56,7 +56,7 @@ class MachineFaults:
         return Report(machine.spec.hostname, machine.instance_id, fault, did, at, round(took_ms, 1))
 
     def _do(self, kind: Do, machine: Machine, arguments: list[str]) -> str:
-        """Raises MachineError also where the machine ended while it was being done, or would not be done with."""
+        """Run one fault. Raises MachineError also if the machine ended meanwhile or did not react in time."""
         try:
             return kind(self._infrastructure, machine, arguments)
         except TimeoutError as error:
@@ -65,7 +65,7 @@ class MachineFaults:
             if machine.is_running():
                 raise
             raise MachineError(
-                f"{machine.spec.hostname} ({machine.instance_id}) does not run any more ({error})"
+                f"{machine.spec.hostname} ({machine.instance_id}) is not running any more ({error})"
             ) from error
 
 
@@ -86,13 +86,13 @@ def _isolate_from(infrastructure: LinuxInfrastructure, machine: Machine, argumen
     if peer is machine:
         raise MachineError(f"{machine.spec.hostname} cannot be isolated from itself")
     infrastructure.network.isolate(machine.spec.interface, peer.spec.interface)
-    return f"no packet passes between it and {peer.spec.hostname} any more; everybody else is reached"
+    return f"no packet passes between it and {peer.spec.hostname}; all other instances are reachable"
 
 
 def _pause(infrastructure: LinuxInfrastructure, machine: Machine, arguments: list[str]) -> str:
     del infrastructure
     _expect(arguments, 0, "pause")
-    machine.root()  # refuses for a machine that does not run
+    machine.root()  # raises MachineError for a machine that is not running
     machine.cgroup.freeze(frozen=True)
     return f"{len(machine.cgroup.pids())} processes are frozen (the kernel still completes TCP handshakes)"
 
@@ -104,7 +104,7 @@ def _resume(infrastructure: LinuxInfrastructure, machine: Machine, arguments: li
     if not machine.cgroup.frozen():
         return "it was not paused"
     machine.cgroup.freeze(frozen=False)
-    return f"{len(machine.cgroup.pids())} processes go on"
+    return f"{len(machine.cgroup.pids())} processes continue"
 
 
 def _power_off(infrastructure: LinuxInfrastructure, machine: Machine, arguments: list[str]) -> str:
@@ -112,13 +112,13 @@ def _power_off(infrastructure: LinuxInfrastructure, machine: Machine, arguments:
     machine.root()
     count = len(machine.cgroup.pids())
     infrastructure.stop_machine(machine.instance_id, hard=True)
-    return f"port down, then {count} processes killed at once; the API was told nothing"
+    return f"port down, then {count} processes killed together; the API was not informed"
 
 
 def _power_on(infrastructure: LinuxInfrastructure, machine: Machine, arguments: list[str]) -> str:
     _expect(arguments, 0, "power-on")
     if machine.is_running():
-        return "it was on already"
+        return "it was already on"
     infrastructure.power_on(machine)
     return f"PID 1 runs (as {machine.init_pid()} on the host)"
 
@@ -128,12 +128,12 @@ def _kill(infrastructure: LinuxInfrastructure, machine: Machine, arguments: list
     process, name = arguments
     number = _signal(name)
     machine.root()
-    # Its groups have processes of this host's too, which start it again and know when it ends.
+    # The groups also contain host processes that restart the machine and watch for its end.
     inside = [pid for pid in machine.cgroup.pids() if processes.is_inside(pid)]
     found = [pid for pid in inside if processes.name_of(pid) == process[:15]]
     if not found:
         running = sorted({processes.name_of(pid) for pid in inside} - {""})
-        raise MachineError(f"no process {process!r} on {machine.spec.hostname}; there are: {', '.join(running)}")
+        raise MachineError(f"no process {process!r} on {machine.spec.hostname}; running: {', '.join(running)}")
     units = {unit for pid in found if (unit := processes.unit_of(pid))}
     healing.remember_killed(infrastructure, machine, units)
     for pid in found:
@@ -148,8 +148,10 @@ def _fill_disk(infrastructure: LinuxInfrastructure, machine: Machine, arguments:
     try:
         filler = open_file(machine.root(), healing.FILLER)
     except OSError as error:
-        machine.root()  # it may have ended just now
-        raise MachineError(f"/{healing.FILLER} cannot be made on {machine.spec.hostname}: {error.strerror}") from error
+        machine.root()  # the machine may have just ended
+        raise MachineError(
+            f"/{healing.FILLER} cannot be created on {machine.spec.hostname}: {error.strerror}"
+        ) from error
     try:
         space = os.fstatvfs(filler)
         left = space.f_bavail * space.f_frsize
@@ -157,7 +159,7 @@ def _fill_disk(infrastructure: LinuxInfrastructure, machine: Machine, arguments:
             _allocate(filler, os.fstat(filler).st_size, left)
     finally:
         os.close(filler)
-    return f"{left / _MIB:.0f} MiB taken in /{healing.FILLER}: the system disk is full"
+    return f"{left / _MIB:.0f} MiB written to /{healing.FILLER}: the system disk is full"
 
 
 def _cpu_stress(infrastructure: LinuxInfrastructure, machine: Machine, arguments: list[str]) -> str:
@@ -178,8 +180,8 @@ def _cpu_stress(infrastructure: LinuxInfrastructure, machine: Machine, arguments
         _reap_later(process)
     deadline = time.monotonic() + _STRESS_TIMEOUT_S
     while sum(healing.is_stress(pid) for pid in machine.cgroup.pids()) < 2 * loops and time.monotonic() < deadline:
-        time.sleep(0.005)  # each is two processes: the one inside, and the one that waits for it
-    return f"{loops} busy loops run inside, within its limit of {machine.spec.cpu} cores"
+        time.sleep(0.005)  # each loop is two processes: the one inside, and the one that waits for it
+    return f"{loops} busy loops run inside, limited to {machine.spec.cpu} cores"
 
 
 def _slow_disk(infrastructure: LinuxInfrastructure, machine: Machine, arguments: list[str]) -> str:
@@ -187,14 +189,14 @@ def _slow_disk(infrastructure: LinuxInfrastructure, machine: Machine, arguments:
     rate = _number(arguments, 1, "slow-disk [MIB_PER_SECOND]")
     machine.root()
     machine.cgroup.write_throttle(*healing.system_disk_numbers(machine), rate * _MIB)
-    return f"synced and direct writes to its system disk are held to {rate} MiB/s"
+    return f"synchronous and direct writes to its system disk are limited to {rate} MiB/s"
 
 
 def _heal(infrastructure: LinuxInfrastructure, machine: Machine, arguments: list[str]) -> str:
     _expect(arguments, 0, "heal")
     healer = healing.Healing(infrastructure, machine)
     healer.heal()
-    return ", ".join(healer.done) or "nothing was wrong with it"
+    return ", ".join(healer.done) or "no fault was active"
 
 
 _FAULTS: dict[str, Do] = {
@@ -216,7 +218,7 @@ KINDS = tuple(_FAULTS)
 
 def _expect(arguments: list[str], count: int, usage: str) -> None:
     if len(arguments) != count:
-        raise MachineError(f"usage: localcloud fault NODE {usage} (seen: {' '.join(arguments) or 'nothing more'})")
+        raise MachineError(f"usage: localcloud fault NODE {usage} (got: {' '.join(arguments) or 'no argument'})")
 
 
 def _number(arguments: list[str], default: int, usage: str) -> int:
@@ -228,15 +230,15 @@ def _number(arguments: list[str], default: int, usage: str) -> int:
 
 
 def _signal(name: str) -> signal.Signals:
-    """`KILL`, `SIGKILL` or `9`."""
+    """Parse `KILL`, `SIGKILL` or `9`."""
     try:
         return signal.Signals(int(name)) if name.isdigit() else signal.Signals[f"SIG{name.upper().removeprefix('SIG')}"]
     except (KeyError, ValueError):
-        raise MachineError(f"{name!r} is no signal; try KILL, TERM, STOP, CONT, HUP or a number") from None
+        raise MachineError(f"unknown signal {name!r}; use KILL, TERM, STOP, CONT, HUP or a number") from None
 
 
 def _allocate(descriptor: int, start: int, size: int) -> None:
-    """As much of it as there is: the file system keeps some blocks for its own bookkeeping."""
+    """Allocate as much of `size` as possible: the file system keeps some blocks for internal use."""
     step = size
     while step >= 4096:  # noqa: PLR2004 - one block
         try:
@@ -248,5 +250,5 @@ def _allocate(descriptor: int, start: int, size: int) -> None:
 
 
 def _reap_later(process: subprocess.Popen[bytes]) -> None:
-    """Nobody waits for a busy loop; but a dead child must not stay a zombie either."""
+    """Reap the process when it ends: its result is not used, but a dead child must not remain a zombie."""
     threading.Thread(target=process.wait, name="stress", daemon=True).start()

@@ -1,8 +1,8 @@
 """The metadata service of a VPC: 169.254.0.23, metadata.tencentyun.com.
 
-Tencent's tree is the one that EC2 made common, at another address; Debian's cloud-init reads it with its Ec2
-datasource when it also stands below a dated version and answers the token request (shared/reference/lab.md, 5).
-A machine is known by its address, which the ARP and IP guard lets nobody else use.
+Tencent's tree is EC2's at another address. Debian's cloud-init reads it with its Ec2 datasource if it is also available
+below a dated version and the token request succeeds (shared/reference/lab.md, 5). An instance is identified by its
+source address, which the ARP and IP guard prevents other instances from using.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ipaddress import IPv4Address
 
 from localcloud.infrastructure import MachineSpec
 
-# The version that cloud-init falls back to, and the one that people type.
+# The version that cloud-init falls back to, and the one that people use.
 _VERSIONS = ("latest", "2009-04-04", "2017-09-19", "meta-data")
 
 _BODY_BYTES = 64 * 1024
@@ -23,7 +23,7 @@ FindMachine = Callable[[IPv4Address], tuple[MachineSpec, IPv4Address | None] | N
 
 
 def tree(spec: MachineSpec, public: IPv4Address | None) -> dict[str, str]:
-    """Path below `meta-data/` -> value. `public` is the machine's EIP as it is now."""
+    """Map path below `meta-data/` to value. `public` is the instance's present EIP."""
     interface = spec.interface
     mac = interface.mac
     card = f"network/interfaces/macs/{mac}"
@@ -46,7 +46,7 @@ def tree(spec: MachineSpec, public: IPv4Address | None) -> dict[str, str]:
         f"{card}/vpc-id": spec.vpc_id,
         f"{card}/subnet-id": spec.subnet_id,
     }
-    # Bound or unbound while the machine runs: what the records said at its birth may be old.
+    # An EIP can be bound or unbound while the machine runs, so the address at creation may be outdated.
     said = "" if public is None else str(public)
     values["public-ipv4"] = said
     values[f"{card}/public-ipv4s"] = said
@@ -57,7 +57,7 @@ def tree(spec: MachineSpec, public: IPv4Address | None) -> dict[str, str]:
 
 
 def answer(path: str, spec: MachineSpec, public: IPv4Address | None) -> bytes | None:
-    """The body for a path, or None where there is nothing."""
+    """Return the response body for a path, or None if the path does not exist."""
     parts = [part for part in path.split("?", maxsplit=1)[0].split("/") if part]
     if not parts:
         return "\n".join(_VERSIONS[:-1]).encode()
@@ -83,7 +83,7 @@ def _browse(values: dict[str, str], path: str) -> bytes | None:
         if not key.startswith(prefix):
             continue
         name, slash, _ = key.removeprefix(prefix).partition("/")
-        # Keys are listed as "number=name": this is how EC2's tree tells a directory of keys.
+        # Keys are listed as "number=name": this marks a directory of keys in EC2's tree.
         names[f"{name}=key-{name}" if path == "public-keys" else name + slash] = None
     if not names:
         return None
@@ -91,7 +91,7 @@ def _browse(values: dict[str, str], path: str) -> bytes | None:
 
 
 def make_handler(find: FindMachine) -> type[BaseHTTPRequestHandler]:
-    """A request handler for one VPC."""
+    """Return a request handler class for one VPC."""
 
     class MetadataHandler(BaseHTTPRequestHandler):
         server_version = "metadata"
@@ -103,10 +103,10 @@ def make_handler(find: FindMachine) -> type[BaseHTTPRequestHandler]:
             self._send(HTTPStatus.OK if body is not None else HTTPStatus.NOT_FOUND, body or b"")
 
         def do_PUT(self) -> None:
-            # The token that EC2's second version wants; nothing here asks for it back.
+            # The token of IMDSv2; later requests are not checked for it.
             length = self.headers.get("Content-Length") or "0"
             if not length.isdigit() or int(length) > _BODY_BYTES:
-                self.close_connection = True  # what a machine sends would be kept in this host's memory
+                self.close_connection = True  # The request body is not read: it would be kept in the host's memory.
                 self._send(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, b"")
                 return
             self.rfile.read(int(length))

@@ -1,7 +1,7 @@
-"""The operator's place: its network, the API's names, and certificates that trust the local API.
+"""The operator's environment: its network, the API's names, and certificates that trust the local API.
 
-Names and certificates are files that are mounted over the host's own in a mount namespace of the command's own, so
-that every program, in any language, sees them, and nothing else on the host does.
+Names and certificates are files mounted over the host's files in a private mount namespace of the command. Every
+program in any language sees them, and no other process on the host does.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def hosts_text() -> str:
-    """Every API host name at the local API.
+    """Map every API host name to the local API.
 
-    A hosts file knows no wildcards: a service that is not in the list has no address at all.
+    A hosts file has no wildcards: a service that is not in the list does not resolve.
     """
     address = names.API_ADDRESS
     lines = ["127.0.0.1 localhost", "::1 localhost"]
@@ -58,14 +58,14 @@ def hosts_text() -> str:
 
 
 def enter_operator(paths: Paths, command: str) -> dict[str, str]:
-    """Move this process (it must have one thread) to the operator's place; returns the environment for a command."""
+    """Move this process (it must have one thread) into the operator's environment; return the command's environment
+    variables.
+    """
     bundle = _write_bundle(paths)
     hosts = paths.run / "hosts"
     hosts.write_text(hosts_text())
     resolv = paths.run / "resolv.conf"
-    resolv.write_text(
-        "# Names are in /etc/hosts: nothing outside is reached from here.\noptions timeout:1 attempts:1\n"
-    )
+    resolv.write_text("# Names are in /etc/hosts: no outside address can be reached.\noptions timeout:1 attempts:1\n")
     _enter(paths, names.OPERATOR)
     _private_mounts()
     _bind(hosts, Path("/etc/hosts"))
@@ -82,13 +82,13 @@ def enter_operator(paths: Paths, command: str) -> dict[str, str]:
 
 
 def enter_client(paths: Paths) -> dict[str, str]:
-    """Move this process to the internet."""
+    """Move this process to the internet namespace."""
     _enter(paths, names.INTERNET)
     return _environment(paths)
 
 
 def _environment(paths: Paths) -> dict[str, str]:
-    # The host's proxies are not reached from in here, and what is in here needs none.
+    # The host's proxies are unreachable here, and local destinations need none.
     environment = {key: value for key, value in os.environ.items() if key not in _PROXIES}
     environment["LOCALCLOUD_NAME"] = paths.cloud
     environment["LOCALCLOUD_ID"] = paths.identity()
@@ -96,7 +96,7 @@ def _environment(paths: Paths) -> dict[str, str]:
 
 
 def _write_bundle(paths: Paths) -> Path:
-    """The system's certificates and ours."""
+    """Write the system's certificates and the local CA to one file."""
     ours = (paths.state / "ca.pem").read_text()
     system = next((place.read_text() for place in _BUNDLES if place.exists()), "")
     bundle = paths.run / "ca-bundle.pem"
@@ -109,9 +109,9 @@ def _write_bundle(paths: Paths) -> Path:
 
 
 def _certifi_bundles(command: str) -> set[Path]:
-    """Certifi's own file in every Python environment that the command may run.
+    """Find certifi's bundle in every Python environment that the command may use.
 
-    Tencent's SDK names that file outright and so hears of no environment variable.
+    Tencent's SDK opens that file directly and ignores environment variables.
     """
     programs = [shutil.which(name) for name in (command, "python3", "python", "pulumi", "tccli")]
     prefixes = {Path(program).parent.parent for program in programs if program}

@@ -1,4 +1,4 @@
-"""Where one cloud keeps its things; alone in its file, for the command needs it long before it needs a machine."""
+"""Paths of the files of one cloud; a separate module, because the command needs it without the rest of the package."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """Where one cloud keeps its things."""
+    """Directories and files of one cloud."""
 
     cloud: str
     state_root: Path = Path("/var/lib/localcloud")
@@ -37,7 +37,9 @@ class Paths:
         return self.run / "control.sock"
 
     def identity(self) -> str:
-        """Made with the cloud's first records, and gone with them: another id is another cloud of the same name."""
+        """Created with the cloud's first records and deleted with them: a different id means another cloud of the same
+        name.
+        """
         path = self.state / "id"
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)

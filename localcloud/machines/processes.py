@@ -1,4 +1,4 @@
-"""Processes of machines, as the host's /proc shows them. What has ended in the meantime is none of these."""
+"""Processes of machines, read from the host's /proc. A process that ended meanwhile is reported as absent."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import contextlib
 import signal
 from pathlib import Path
 
-# Of /proc/PID/stat, fields 9 and 31 (linux/sched.h; proc(5)).
+# In /proc/PID/stat, fields 9 and 31 (linux/sched.h; proc(5)).
 _PF_EXITING = 0x4
 _SIGKILL_PENDING = 1 << (signal.SIGKILL - 1)
 
 
 def is_alive(pid: int) -> bool:
-    """Not one that has ended, is ending, or was killed and has not noticed yet: a PID 1 takes its time to end all."""
+    """False for a process that has ended, is ending, or was killed: a killed PID 1 takes time to end its namespace."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -21,12 +21,12 @@ def is_alive(pid: int) -> bool:
 
 
 def is_inside(pid: int) -> bool:
-    """Whether it is a process of the machine, and not one of this host's that stands around it."""
+    """Whether the process belongs to the machine and not to the host processes that manage it."""
     return len(pids_of(pid)) > 1
 
 
 def pids_of(pid: int) -> list[str]:
-    """Its number in every PID namespace that it is in, ours first."""
+    """The process's ids in all its PID namespaces, the host's first."""
     with contextlib.suppress(OSError):
         status = Path(f"/proc/{pid}/status").read_text()
         return next((line.split()[1:] for line in status.splitlines() if line.startswith("NSpid:")), [])
@@ -41,7 +41,7 @@ def name_of(pid: int) -> str:
 
 
 def unit_of(pid: int) -> str:
-    """The service that a process belongs to, from its path in systemd's hierarchy."""
+    """The systemd unit of a process, from its path in systemd's hierarchy."""
     with contextlib.suppress(OSError):
         for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
             for part in reversed(line.split("/")):
@@ -57,7 +57,7 @@ def is_stopped(pid: int) -> bool:
 
 
 def has_argument(pid: int, argument: str) -> bool:
-    """Whether its command line has exactly this word."""
+    """Whether the command line contains exactly this argument."""
     with contextlib.suppress(OSError):
         return argument.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     return False

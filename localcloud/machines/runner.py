@@ -1,7 +1,8 @@
-"""What runs around a machine: a shell that mounts its disk, starts systemd-nspawn, and starts it again at a reboot.
+"""The runner of a machine: a shell that mounts its disk, starts systemd-nspawn, and restarts it at a reboot.
 
-It needs no daemon: killed -9, the daemon leaves the machines running, also through a reboot from inside. Its mounts
-are in a mount namespace of its own, so they go when it goes, whatever killed it. It stays in memory as one `sh`.
+It does not depend on the daemon: machines keep running after the daemon is killed, also through a reboot from inside.
+Its mounts are in a private mount namespace, so they disappear when it ends for any reason. It stays in memory as one
+`sh`.
 """
 
 from __future__ import annotations
@@ -18,53 +19,54 @@ from localcloud.machines import processes
 from localcloud.machines.cgroups import Cgroup
 from localcloud.machines.inside import WITHHELD
 
-# nspawn's exit code when the machine asked for a reboot (systemd: EXIT_REBOOT).
+# Exit code of nspawn if the machine requested a reboot (systemd: EXIT_REBOOT).
 _REBOOT = 133
 
 _SCRIPT = r"""
 directory=$1 namespace=$2 lower=$3 device=$4 address=$5 gateway=$6
 shift 6
-# Two runners of one machine would be two systems on one disk; the lock goes with the last process that has it open.
+# The lock prevents two runners of one machine, which would be two systems on one disk. The last process that has it
+# open releases it.
 exec 9>"$directory/lock"
-# Without memory the kernel kills something of the machine; were it this or nspawn, nobody would know how it went on.
+# When memory runs out, the kernel must kill a process inside the machine, not this shell or nspawn.
 echo -1000 >/proc/$$/oom_score_adj
-flock --nonblock 9 || { echo "another runner has this machine"; exit 95; }
-# Then the cloud's group (whoever tears the cloud down finds this process there), and the machine's own only after
-# the mounts: that one may not open loop devices.
+flock --nonblock 9 || { echo "another runner manages this machine"; exit 95; }
+# First enter the cloud's group, where `tear_down` finds this process. Enter the machine's group only after the
+# mounts, because it cannot open loop devices.
 for group in $LOCALCLOUD_CGROUPS; do echo $$ >"${group%/*}/cgroup.procs" || exit 90; done
-# Copies of other machines' namespaces in here would keep those alive after their removal.
+# Copies of other machines' namespace mounts would keep those namespaces alive after their removal.
 for other in /run/netns/lc-*; do [ "$other" = "$namespace" ] || umount -l "$other" 2>/dev/null; done
-# nspawn keeps locks and sockets here and does not always take them away.
+# nspawn keeps locks and sockets here and does not always remove them.
 mkdir -p /run/systemd/nspawn && mount -t tmpfs -o mode=755 tmpfs /run/systemd/nspawn || exit 91
 mount -o loop,noatime,noinit_itable "$directory/disk.img" "$directory/disk" || exit 92
 mkdir -p "$directory/disk/upper" "$directory/disk/work"
-# At each mount overlayfs makes a directory; with no room for it, it mounts without a word for reading alone. So some
-# room is kept from the machine and given back for this moment: one with a full disk boots as it would in the cloud.
+# overlayfs creates a directory at each mount; without free space it silently mounts read-only. So some space is
+# reserved and freed for this moment: a machine with a full disk boots as it would in the cloud.
 reserve="$directory/disk/reserve"
 rm -f "$reserve"
 mount -t overlay overlay -o "lowerdir=$lower,upperdir=$directory/disk/upper,workdir=$directory/disk/work" \
   "$directory/root" || exit 93
 if [ -d "$directory/seed" ]; then cp -a "$directory/seed/." "$directory/root/" && rm -r "$directory/seed"; fi
-touch "$directory/root" || { echo "its system disk has no room left to boot from"; exit 96; }
+touch "$directory/root" || { echo "its system disk has no space left to boot from"; exit 96; }
 for size in 1M 256K 64K; do fallocate -l "$size" "$reserve" 2>/dev/null && break; rm -f "$reserve"; done
 for group in $LOCALCLOUD_CGROUPS; do echo $$ >"$group/cgroup.procs" || exit 94; done
 while :; do
-  # A link there, of the machine's making, would lead to this host's files.
-  for place in "$directory/root/etc" "$directory/root/etc/localcloud"; do
-    [ -L "$place" ] && rm -f "$place"
-    mkdir -p "$place"
+  # A symbolic link created by the machine would lead to the host's files.
+  for parent in "$directory/root/etc" "$directory/root/etc/localcloud"; do
+    [ -L "$parent" ] && rm -f "$parent"
+    mkdir -p "$parent"
   done
-  for each in meminfo disks; do
-    there="$directory/root/etc/localcloud/$each"
-    # Only if it must be: on a full disk a file that is written anew may end up empty.
-    [ -f "$there" ] && [ ! -L "$there" ] && cmp -s "$directory/$each" "$there" && continue
-    rm -rf "$there"
-    cp "$directory/$each" "$there"
+  for file in meminfo disks; do
+    target="$directory/root/etc/localcloud/$file"
+    # Only if it differs: on a full disk a rewritten file may end up empty.
+    [ -f "$target" ] && [ ! -L "$target" ] && cmp -s "$directory/$file" "$target" && continue
+    rm -rf "$target"
+    cp "$directory/$file" "$target"
   done
   "$@" </dev/null 9>&-
   code=$?
   [ "$code" = REBOOT ] || break
-  # The namespace outlives the machine: what it had added to its interface would still be answered for.
+  # The namespace outlives the machine, and would still answer for addresses that the machine had added.
   nsenter --net="$namespace" sh -c "nft flush ruleset; ip addr flush dev $device; ip link set $device down; \
     ip link set $device up; \
     ip addr add $address dev $device; ip route add default via $gateway"
@@ -75,7 +77,7 @@ echo "$code" >"$directory/exit"
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """All that the runner is told."""
+    """The arguments of the runner."""
 
     spec: MachineSpec
     directory: Path
@@ -88,7 +90,7 @@ class Launch:
 
 
 def start(launch: Launch) -> int:
-    """Start it, detached from this process; returns the runner's process id."""
+    """Start the runner detached from this process; return its process id."""
     directory = launch.directory
     device = f"eth{launch.spec.interface.device_index}"
     nspawn = [
@@ -113,7 +115,7 @@ def start(launch: Launch) -> int:
     environment = {
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "LC_ALL": "C.UTF-8",
-        # Without it /sys/class/net inside is the host's, and /proc/sys/net read-only.
+        # Without it, /sys/class/net inside is the host's, and /proc/sys/net is read-only.
         "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network",
         "LOCALCLOUD_CGROUPS": " ".join(str(path) for path in launch.cgroup.directories()),
     }
@@ -135,13 +137,13 @@ def start(launch: Launch) -> int:
             start_new_session=True,
         )
     (directory / "runner.pid").write_text(str(runner.pid))
-    # Reaped by whoever watches it (`Watch`), by its id.
+    # `Watch` reaps the process by its id.
     runner.returncode = 0
     return runner.pid
 
 
 def is_under_way(directory: Path) -> bool:
-    """Whether there is a runner, though its machine may not run yet (or run no more)."""
+    """Whether the machine has a runner, even if the machine itself is not running yet or any more."""
     with contextlib.suppress(FileNotFoundError), (directory / "lock").open("rb") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -151,13 +153,13 @@ def is_under_way(directory: Path) -> bool:
 
 
 def find_runner(cgroup: Cgroup, machine_name: str) -> int | None:
-    """The runner of a machine that runs, whoever started it."""
+    """Return the runner of a running machine, regardless of the process that started it."""
     found = (pid for pid in cgroup.pids() if processes.has_argument(pid, f"localcloud-{machine_name}"))
     return next(found, None)
 
 
 def find_init(cgroup: Cgroup) -> int | None:
-    """The machine's PID 1 as the host numbers it: the one that is number 1 in a PID namespace below ours."""
+    """Return the host's process id of the machine's PID 1: the process that is number 1 in a child PID namespace."""
     for pid in cgroup.pids():
         inside = processes.pids_of(pid)[1:]
         if inside and inside[-1] == "1" and processes.is_alive(pid) and _has_a_root_of_its_own(pid):
@@ -166,7 +168,7 @@ def find_init(cgroup: Cgroup) -> int | None:
 
 
 def _has_a_root_of_its_own(pid: int) -> bool:
-    """Nspawn's child is number 1 before it has left this host's file system: a full disk would be the host's."""
+    """Before nspawn's child leaves the host's file system, it is already number 1: a full disk would be the host's."""
     try:
         return not Path(f"/proc/{pid}/root").samefile("/")
     except OSError:
@@ -174,7 +176,7 @@ def _has_a_root_of_its_own(pid: int) -> bool:
 
 
 def reap(pid: int) -> None:
-    """Let go of an ended runner, if it was a child of this very process."""
+    """Reap an ended runner, if it was a child of this process."""
     try:
         os.waitpid(pid, os.WNOHANG)
     except ChildProcessError:

@@ -1,4 +1,4 @@
-"""Files that a new machine finds on its disk: what its hypervisor and its DHCP server would have told it."""
+"""Files on the disk of a new machine: configuration that the hypervisor and the DHCP server would provide."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from pathlib import Path
 
 from localcloud.network import names
 
-# Both are below the machine's root. The runner brings the first up to date before every boot.
+# Both are relative to the machine's root. The runner updates the first before every boot.
 DISKS_FILE = "etc/localcloud/disks"
 DISKS_SCRIPT = "etc/localcloud/make-disks"
 
 MEMORY_SCRIPT = "etc/localcloud/show-memory"
 
-# nspawn mounts nothing below /proc, so the machine does it itself, early.
+# nspawn cannot mount below /proc, so a unit inside the machine does it early in the boot.
 _MEMINFO_UNIT = """\
 [Unit]
-Description=The memory that this machine's type has
+Description=The memory of this instance type
 DefaultDependencies=no
 Before=sysinit.target
 [Service]
@@ -24,21 +24,21 @@ RemainAfterExit=yes
 ExecStart=sh /etc/localcloud/show-memory
 """
 
-# nspawn makes its file systems in memory as large as they would be on the host: filling one would take more than the
-# machine may have, and the kernel would kill all that runs on it. A machine of that size has these.
+# nspawn sizes the tmpfs mounts by the host's memory: filling one would exceed the machine's limit, and the kernel would
+# kill its processes. These are the sizes on a real machine with this memory.
 _SHOW_MEMORY = """\
 mount --bind /etc/localcloud/meminfo /proc/meminfo
 read -r _ total _ </etc/localcloud/meminfo
-for each in /dev/shm:50 /tmp:50 /run:20; do
-  place=${each%:*}
-  mountpoint -q "$place" && mount -o "remount,size=$((total * ${each#*:} / 100))k" "$place"
+for mount in /dev/shm:50 /tmp:50 /run:20; do
+  directory=${mount%:*}
+  mountpoint -q "$directory" && mount -o "remount,size=$((total * ${mount#*:} / 100))k" "$directory"
 done
 """
 
-# There is no udev in here that would make nodes; and /dev is a new one at every boot.
+# No udev runs inside to create device nodes, and /dev is new at every boot.
 _DISKS_UNIT = """\
 [Unit]
-Description=The data disks that are attached to this machine
+Description=Device nodes of the attached data disks
 DefaultDependencies=no
 After=systemd-remount-fs.service
 Before=local-fs.target sysinit.target
@@ -46,12 +46,12 @@ Before=local-fs.target sysinit.target
 Type=oneshot
 RemainAfterExit=yes
 ExecStart=sh /etc/localcloud/make-disks
-# In a container systemd leaves devices in fstab alone; a machine of the cloud mounts them.
+# In a container systemd ignores the devices in fstab; a real CVM mounts them.
 ExecStart=-mount --all
 """
 
 _MAKE_DISKS = """\
-# Reads "ID NAME MAJOR MINOR" lines; makes /dev/NAME and its link by id.
+# Reads "ID NAME MAJOR MINOR" lines; creates /dev/NAME and its link by id.
 mkdir -p /dev/disk/by-id
 while read -r id name major minor; do
   link=/dev/disk/by-id/virtio-$id
@@ -63,7 +63,7 @@ done </etc/localcloud/disks
 
 
 def write_seed(directory: Path, hostname: str) -> None:
-    """Below `directory`, as it goes onto the machine's disk before its first boot."""
+    """Write the files below `directory`; they are copied to the machine's disk before its first boot."""
     servers = "".join(f"nameserver {address}\n" for address in names.NAME_SERVERS)
     units = directory / "etc/systemd/system"
     wants = units / "sysinit.target.wants"
@@ -86,7 +86,7 @@ def write_seed(directory: Path, hostname: str) -> None:
 
 
 def meminfo(memory_mib: int) -> str:
-    """There is no lxcfs here: without this, `free` inside would show the host's memory."""
+    """Return the contents of /proc/meminfo: without them (and without lxcfs) `free` would show the host's memory."""
     total = memory_mib * 1024
     rows = {
         "MemTotal": total,

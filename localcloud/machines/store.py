@@ -1,4 +1,4 @@
-"""The images of this host: built once, verified, shared read-only by every cloud on it."""
+"""The images of this host: built once, verified, shared read-only by all clouds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from localcloud.machines.image_files import MASKED_UNITS, base_files
 
 DEFAULT_DIRECTORY = Path("/var/cache/localcloud/images")
 _REPLACED = ".replaced-"
-_STALE_S = 10.0  # for the children of a killed build to be gone
+_STALE_S = 10.0  # time for the children of a killed build to end
 
 Report = Callable[[str], None]
 
@@ -37,41 +37,42 @@ class ImageStore:
         return self.directory / f"{image.image_id}-{recipe_digest(image)}"
 
     def layers(self, image_id: str) -> list[Path]:
-        """Directories for overlayfs's lowerdir, top first. Raises ImageError when one is not there."""
+        """Directories for overlayfs's lowerdir, topmost first. Raises ImageError if one is missing."""
         if image_id not in IMAGES:
-            raise ImageError(f"there is no image {image_id!r}; known: {', '.join(IMAGES)}")
+            raise ImageError(f"unknown image {image_id!r}; known: {', '.join(IMAGES)}")
         paths = [self.path(image) / "root" for image in lineage(image_id)]
         for path in paths:
             if not path.is_dir():
-                raise ImageError(f"image {image_id} is not built ({path} is not there); run `localcloud up`")
+                raise ImageError(f"image {image_id} is not built ({path} does not exist); run `localcloud up`")
         return paths
 
     def missing(self) -> list[Image]:
-        """Images that are yet to be built, in the order to build them."""
+        """Images that have not been built yet, in the order to build them."""
         return [image for image in IMAGES.values() if self._finished(image) is None]
 
     def ensure(self, report: Report) -> None:
-        """Build what is missing or damaged. Two callers at once: one builds, the other waits."""
+        """Build missing or damaged images. Of two concurrent callers, one builds and the other waits."""
         self.directory.mkdir(parents=True, exist_ok=True)
         with self._lock(report):
             self.remove_stale()
             built: set[str] = set()
             for image in IMAGES.values():
-                # What stands upon an image knows its files: it goes with it.
-                damage = f"{image.parent} was built again" if image.parent in built else self.damage(image)
+                # A layer depends on the files of its parent, so it is rebuilt with it.
+                damage = f"{image.parent} was rebuilt" if image.parent in built else self.damage(image)
                 if damage is None:
                     continue
                 built.add(image.image_id)
                 if self.path(image).exists():
-                    report(f"{image.image_id}: {damage}; building it again")
+                    report(f"{image.image_id}: {damage}; rebuilding it")
                 self._build(image, report)
                 self._remove_old(image)
 
     def damage(self, image: Image, *, thorough: bool = False) -> str | None:
-        """What is wrong with an image, or None.
+        """Describe the damage of an image, or return None.
 
-        Every file's kind, size, mode and owner; and the contents of those files that were touched since the image was
-        sealed (what changes a file's contents also sets its ctime, which no program can set back) - thorough: of all.
+        Checks every file's kind, size, mode and owner, and the contents of the files that changed after the image was
+        sealed (a write also sets the ctime, which no program can reset). With `thorough`, checks the contents of all
+        files.
         """
         finished = self._finished(image)
         if finished is None:
@@ -82,7 +83,7 @@ class ImageStore:
         except OSError as error:
             return f"its manifest cannot be read ({error})"
         if hashlib.sha256(text).hexdigest() != finished["manifest_sha256"]:
-            return "its manifest is not the one that was written"
+            return "its manifest has changed since it was written"
         root = self.path(image) / "root"
         wanted = text.decode("utf-8", "surrogateescape").splitlines()
         seen = set(_entries(root, touched_since_ns=0 if thorough else manifest.stat().st_mtime_ns))
@@ -90,8 +91,8 @@ class ImageStore:
         lost = {_name(line) for line in wanted} - {_name(line) for line in seen}
         odd = sorted(lost | {_name(line) for line in seen - right})
         if odd:
-            more = f" (nor are {len(odd) - 1} others)" if len(odd) > 1 else ""
-            return f"{odd[0]} is not as it was built{more}"
+            more = f" (and {len(odd) - 1} others)" if len(odd) > 1 else ""
+            return f"{odd[0]}{more} has changed since the build"
         return None
 
     def _finished(self, image: Image) -> dict[str, str] | None:
@@ -115,15 +116,15 @@ class ImageStore:
         report(f"{image.image_id}: built in {built_s:.0f} s")
 
     def put_in_place(self, image: Image, target: Path) -> None:
-        """Make the finished directory `target` the image; machines that run on an earlier one go on running on it."""
+        """Publish the finished directory `target` as the image; machines that run on an earlier one keep using it."""
         final = self.path(image)
-        os.sync()  # a rename that outlives its contents in a power cut would pass for an image
+        os.sync()  # without fsync, a power cut could leave a renamed image with incomplete contents
         if final.exists():
             final.rename(self.directory / f"{_REPLACED}{final.name}.{time.time_ns()}")
         target.rename(final)
 
     def seal(self, image: Image, directory: Path, built_s: float) -> None:
-        """Write down every file of `directory`/root, and what this is."""
+        """Write the manifest of every file of `directory`/root, and image.json."""
         manifest = "".join(line + "\n" for line in _entries(directory / "root", touched_since_ns=0))
         data = manifest.encode("utf-8", "surrogateescape")
         (directory / "manifest").write_bytes(data)
@@ -136,7 +137,7 @@ class ImageStore:
         (directory / "image.json").write_text(json.dumps(record, indent=2) + "\n")
 
     def remove_stale(self) -> None:
-        """Under the lock nobody builds: whatever is half-made was killed. And images that no machine stands on."""
+        """Remove unfinished builds (no build runs while the lock is held) and images that no machine uses."""
         used = "".join(_mounts_of_all_processes())
         for path in self.directory.glob(f"{_REPLACED}*"):
             if f"{self.directory / path.name.removeprefix(_REPLACED).split('.')[0]}/" not in used:
@@ -144,12 +145,12 @@ class ImageStore:
         for path in self.directory.glob(".building-*"):
             deadline = time.monotonic() + _STALE_S
             while path.exists() and time.monotonic() < deadline:
-                # The killed build's children may still write below it: what is removed would be there again.
+                # Children of the killed build may still write below the directory and recreate removed files.
                 _end_processes_below(path)
                 shutil.rmtree(path, ignore_errors=True)
 
     def _remove_old(self, image: Image) -> None:
-        """Earlier recipes of the image, unless a machine still stands on them."""
+        """Remove earlier recipes of the image, unless a machine still uses them."""
         used = "".join(_mounts_of_all_processes())
         for path in self.directory.glob(f"{image.image_id}-*"):
             if path != self.path(image) and f"{path}/" not in used:
@@ -161,13 +162,13 @@ class ImageStore:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                report("another localcloud is building images; waiting for it")
+                report("another localcloud is building images; waiting")
                 fcntl.flock(handle, fcntl.LOCK_EX)
             yield
 
 
 def _end_processes_below(path: Path) -> None:
-    """Kill what has its root or its working directory there."""
+    """Kill processes whose root or working directory is below the directory."""
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if any((process / link).readlink().is_relative_to(path) for link in ("root", "cwd")):
@@ -175,14 +176,14 @@ def _end_processes_below(path: Path) -> None:
 
 
 def recipe_digest(image: Image) -> str:
-    """A name for what the image is made of: another recipe is another image, and old machines keep theirs."""
+    """Digest of the recipe: a changed recipe makes a new image, and existing machines keep the old one."""
     parts = [asdict(each) for each in lineage(image.image_id)]
     text = json.dumps([parts, base_files(image.codename), MASKED_UNITS, builder.RECIPE_VERSION], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _entries(root: Path, *, touched_since_ns: int) -> Iterator[str]:
-    """A line for each file, sorted: path, kind and mode, owner, size or target; the digest of those touched since."""
+    """One line per file, sorted: path, kind and mode, owner, size or target; the digest of the files changed since."""
     pending = [root]
     lines: list[str] = []
     while pending:

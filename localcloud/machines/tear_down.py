@@ -1,4 +1,4 @@
-"""Removes whatever is left of a cloud, found by its name alone: also after everything was killed."""
+"""Remove all remains of a cloud, found by its name: also after all its processes were killed."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from localcloud.machines.cgroups import Cgroup
 from localcloud.machines.paths import Paths
 from localcloud.network.namespaces import Namespaces
 
-_PATIENCE_S = 2.0  # for a command to end by itself
+_PATIENCE_S = 2.0  # for a command to end on SIGTERM
 
 
 def tear_down(paths: Paths, *, keep_state: bool, report: Callable[[str], None] | None = None) -> None:
-    """Machines first, then their loop devices, then the network; records and disks unless they are kept.
+    """Remove machines, then their loop devices, then the network; then records and disks, unless they are kept.
 
     Raises:
-        TimeoutError: a process would not die.
+        TimeoutError: a process did not end.
     """
 
     def say(text: str) -> None:
@@ -48,13 +48,13 @@ def tear_down(paths: Paths, *, keep_state: bool, report: Callable[[str], None] |
 
 
 def _end_commands(namespaces: Namespaces, say: Callable[[str], None]) -> None:
-    """End what still runs in the operator's place or on the internet (`exec`, `client`): its network goes away."""
+    """End commands that still run as the operator or on the internet (`exec`, `client`): their network is removed."""
     deadline = time.monotonic() + _PATIENCE_S
     said = False
     while pids := _inside(namespaces):
         late = time.monotonic() > deadline
         if not said:
-            say(f"ending {len(pids)} commands that still run inside")
+            say(f"ending {len(pids)} commands that still use the network")
             said = True
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
@@ -63,7 +63,7 @@ def _end_commands(namespaces: Namespaces, say: Callable[[str], None]) -> None:
 
 
 def _inside(namespaces: Namespaces) -> list[int]:
-    """Processes in the cloud's network namespaces; never this one, nor those that it runs under."""
+    """Processes in the cloud's network namespaces, except this one and its ancestors."""
     own = {namespaces.path(what).stat().st_ino for what in namespaces.present()}
     spared = _ancestors()
     found: list[int] = []

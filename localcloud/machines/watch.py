@@ -1,4 +1,4 @@
-"""Knows when a machine's runner ends, whoever started it: by pidfd, which also works for another's child."""
+"""Detect the end of a machine's runner through a pidfd, which also works for the child of another process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from localcloud.machines import runner
 
 
 class Watch:
-    """One thread; `ended(instance_id)` is called, in a thread of its own, when a watched runner ends."""
+    """One thread; calls `ended(instance_id)` in a separate thread when a watched runner ends."""
 
     def __init__(self, ended: Callable[[str], None]) -> None:
         self._ended = ended

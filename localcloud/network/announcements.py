@@ -1,7 +1,7 @@
-"""Who announced which HAVIP last: gratuitous ARP, read from each subnet's bridge behind the ARP guard.
+"""Gratuitous ARP announcements of HAVIPs, read from each subnet's bridge after the ARP guard.
 
-The kernel's own neighbour entry would not do: an ordinary ARP request with the HAVIP as sender changes it as well
-(shared/reference/lab.md, 2). So this reads announcements alone, and the network sets the entry.
+The kernel's neighbour entry cannot be used: an ordinary ARP request with the HAVIP as sender changes it too
+(shared/reference/lab.md, 2). So this module reads only announcements, and the network sets the entry.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _ARP_FRAME_BYTES = _FRAME.size
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """Somebody on `subnet_id` said: this address is at this MAC."""
+    """An announcement on `subnet_id` that this address is at this MAC."""
 
     subnet_id: str
     address: IPv4Address
@@ -36,7 +36,7 @@ class Announcement:
 
 
 def parse(subnet_id: str, frame: bytes) -> Announcement | None:
-    """The announcement in an Ethernet frame: sender's and target's address are the same, request or reply form."""
+    """Parse an Ethernet frame; an announcement has equal sender and target addresses, as request or reply."""
     if len(frame) < _ARP_FRAME_BYTES:
         return None
     _, _, kind, _, _, _, _, _, sender_mac, sender, _, target = _FRAME.unpack_from(frame)
@@ -46,7 +46,7 @@ def parse(subnet_id: str, frame: bytes) -> Announcement | None:
 
 
 class AnnouncementWatch:
-    """One thread that listens on every subnet's bridge and tells `heard` in the order of arrival."""
+    """One thread that listens on every subnet's bridge and calls `heard` in the order of arrival."""
 
     def __init__(self, namespaces: Namespaces, heard: Callable[[Announcement], None]) -> None:
         self._namespaces = namespaces
@@ -61,7 +61,7 @@ class AnnouncementWatch:
         self._thread.start()
 
     def keep(self, subnet_ids: frozenset[str]) -> None:
-        """Listen on these subnets, and on no others."""
+        """Listen on exactly these subnets."""
         for gone in set(self._sockets) - subnet_ids:
             self.forget(gone)
         for subnet_id in subnet_ids - set(self._sockets):
@@ -112,11 +112,11 @@ class AnnouncementWatch:
         while True:
             try:
                 frame = listener.recv(2048)
-            except OSError:  # nothing more, or closed meanwhile
+            except OSError:  # no more frames, or the socket was closed meanwhile
                 return
             announcement = parse(subnet_id, frame)
             if announcement is not None:
                 try:
                     self._heard(announcement)
-                except Exception:  # noqa: BLE001 - this thread hears for every HAVIP: one must not end it for all
-                    _log.exception("an announcement of %s could not be followed", announcement.address)
+                except Exception:  # noqa: BLE001 - this thread serves all HAVIPs; an error of one must not end it
+                    _log.exception("an announcement of %s could not be processed", announcement.address)

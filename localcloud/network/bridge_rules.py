@@ -1,13 +1,12 @@
-"""What a subnet lets pass, as nftables rules: the guard against false addresses, and the security groups.
+"""The packets that a subnet accepts, as nftables rules: the guard against false addresses, and the security groups.
 
-Stateful, and new rules work at once: documented (Tencent's product/213/18197). Nothing is documented of flows that were
-established before a change: assumed that they go on, as connection tracking has it. A group without rules lets nothing
-through: documented there too.
+Stateful, and new rules apply immediately: documented (Tencent's product/213/18197). Flows that were established before
+a change continue: assumed (as with connection tracking). A group without rules drops all packets: documented there too.
 
 A pure function of the plan. The rule sets were measured on this kernel (shared/reference/lab.md, 1):
-- `ct` is refused in a bridge table, so br_netfilter's conntrack sets a mark in table `inet`, at prerouting, and the
-  bridge's chains of a priority above 0 (br_netfilter's own) read it;
-- nft cannot compare two fields, so "sender's address belongs to sender's MAC and port" is a set of triples.
+- `ct` is not allowed in a bridge table, so br_netfilter's conntrack sets a mark in table `inet`, at prerouting, and the
+  bridge's chains with a priority above 0 (br_netfilter's) read it;
+- nft cannot compare two fields, so "the sender's address belongs to its MAC and port" is a set of triples.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ _ANYONE = Box(IPv4Address(0), IPv4Address(2**32 - 1), ((0, 65535),))
 
 
 def state_rules() -> list[Statement]:
-    """Marks every bridged packet with what conntrack knows of its flow."""
+    """Mark every bridged packet with the conntrack state of its flow."""
     table = Table.new("inet", "state")
     table.base_chain("prerouting", "prerouting", -150)
     known = nft.among(nft.ct("state"), ["established", "related"])
@@ -38,9 +37,9 @@ def state_rules() -> list[Statement]:
 
 
 def isolation_rules(subnet: Subnet, isolated: Iterable[frozenset[Interface]]) -> list[Statement]:
-    """A fault: pairs of machines between which nothing passes, of this subnet or with one end in another.
+    """A fault: drop all packets between pairs of machines, in this subnet or with one end in another.
 
-    Each rule names its pair, for the daemon that comes after one that was killed (`isolated_pairs`).
+    Each rule names its pair, so that the daemon that succeeds a killed one can read them (`isolated_pairs`).
     """
     table = Table.new("bridge", "faults")
     table.base_chain("forward", "forward", -10)
@@ -64,7 +63,7 @@ def isolation_rules(subnet: Subnet, isolated: Iterable[frozenset[Interface]]) ->
 
 
 def isolated_pairs(comments: Iterable[str], known: Mapping[str, Interface]) -> set[frozenset[Interface]]:
-    """The pairs that loaded isolation rules name."""
+    """Return the pairs that the loaded isolation rules name."""
     pairs = [comment.split() for comment in comments]
     return {frozenset(known[end] for end in pair) for pair in pairs if set(pair) <= known.keys()}
 
@@ -72,11 +71,11 @@ def isolated_pairs(comments: Iterable[str], known: Mapping[str, Interface]) -> s
 def bridge_rules(
     subnet: Subnet, groups: Mapping[str, SecurityGroup], held: Mapping[str, str | None] | None = None
 ) -> list[Statement]:
-    """The whole table of one subnet. `held` (HAVIP -> instance): only the holder is heard about a HAVIP."""
+    """Return the whole table of one subnet. `held` maps HAVIP to instance: only the holder may send from that HAVIP."""
     table = Table.new("bridge", "vpc")
     _add_guard(table, subnet)
     table.base_chain("forward", "forward", 10)
-    # First: most packets are of known flows, and no chain below would say anything else about them.
+    # First, because most packets belong to known flows, and the chains below would accept them too.
     table.rule("forward", nft.match(nft.meta("mark"), ESTABLISHED), ACCEPT)
     if held is not None and subnet.virtual_addresses:
         _add_holders(table, subnet, held)
@@ -85,7 +84,7 @@ def bridge_rules(
 
 
 def _add_guard(table: Table, subnet: Subnet) -> None:
-    """Before br_netfilter: whoever sends with an address that is not its own is not heard."""
+    """Before br_netfilter: drop frames whose sender address does not belong to the sending interface."""
     own = [(interface, interface.address) for interface in subnet.interfaces]
     by_id = {interface.interface_id: interface for interface in subnet.interfaces}
     virtual = [
@@ -114,7 +113,7 @@ def _add_guard(table: Table, subnet: Subnet) -> None:
     table.rule("prerouting", nft.set_mark(0))
     table.rule("prerouting", nft.match(nft.field("ether", "type"), "ip"), nft.goto("ip_guard"))
     table.rule("prerouting", nft.match(nft.field("ether", "type"), "arp"), nft.goto("arp_guard"))
-    table.rule("prerouting", DROP)  # IPv6, VLANs, everything else: this VPC has none of it
+    table.rule("prerouting", DROP)  # IPv6, VLANs and all other protocols, which this VPC does not have.
 
     table.rule("arp_guard", nft.match(nft.meta("pkttype"), "multicast"), DROP)
     table.rule("arp_guard", nft.match(sender, macs, "!="), DROP)
@@ -122,7 +121,7 @@ def _add_guard(table: Table, subnet: Subnet) -> None:
     table.rule("arp_guard", nft.match(nft.field("arp", "ptype"), 0x0800, "!="), DROP)
     announced = nft.concat(nft.meta("iifname"), nft.field("arp", "saddr ether"), nft.field("arp", "saddr ip"))
     table.rule("arp_guard", nft.match(announced, sources), ACCEPT)
-    # A probe for a duplicate address claims nothing.
+    # A duplicate-address probe claims no address.
     probe = nft.match(nft.field("arp", "saddr ip"), str(IPv4Address(0)))
     table.rule("arp_guard", probe, nft.match(nft.field("arp", "operation"), "request"), ACCEPT)
     table.rule("arp_guard", DROP)
@@ -136,7 +135,7 @@ def _add_guard(table: Table, subnet: Subnet) -> None:
 
 
 def _add_holders(table: Table, subnet: Subnet, held: Mapping[str, str | None]) -> None:
-    """Forwarding only: the bridge itself, where announcements are read, hears everybody who passed the guard."""
+    """Only when forwarding: the bridge, where announcements are read, receives all frames that passed the guard."""
     ports = {interface.instance_id: names.port(interface.interface_id) for interface in subnet.interfaces}
     holding = [
         nft.concat(ports[holder], str(havip.address))
@@ -154,7 +153,7 @@ def _add_holders(table: Table, subnet: Subnet, held: Mapping[str, str | None]) -
 
 
 def _add_groups(table: Table, subnet: Subnet, groups: Mapping[str, SecurityGroup]) -> None:
-    """After br_netfilter: packets of known flows pass, new ones as the groups say, going out and coming in."""
+    """After br_netfilter: accept packets of known flows; apply the groups to new flows, egress and ingress."""
     outward: list[tuple[nft.Expression, Statement]] = []
     inward: list[tuple[nft.Expression, Statement]] = []
     made: set[str] = set()
@@ -179,7 +178,7 @@ def _add_groups(table: Table, subnet: Subnet, groups: Mapping[str, SecurityGroup
 
 
 def _accept_platform(table: Table) -> None:
-    """Metadata, names and packages are the platform's: no group closes them (assumed: no page says so)."""
+    """Metadata, DNS and packages belong to the platform: no group blocks them (assumed: not documented)."""
     to_router = nft.match(nft.meta("oifname"), names.UPLINK)
     target = nft.field("ip", "daddr")
     web = nft.match(nft.field("tcp", "dport"), 80)
@@ -191,7 +190,7 @@ def _accept_platform(table: Table) -> None:
 
 
 def _add_chain(table: Table, chain: str, passes: Accepted, far_end: str) -> None:
-    """`return` lets a packet on: the other end's chain is still to be asked."""
+    """`return` accepts for this end only: the chain of the other end is evaluated next."""
     table.chain(chain)
     table.rule(chain, nft.match(nft.meta("mark"), INVALID), DROP)
     address = nft.field("ip", far_end)
@@ -222,7 +221,7 @@ def _add_chain(table: Table, chain: str, passes: Accepted, far_end: str) -> None
 def _look_up_ports(table: Table, chain: str, protocol: str, address: nft.Expression, boxes: tuple[Box, ...]) -> None:
     destination = nft.field(protocol, "dport")
     if len(boxes) == 1 and (boxes[0].low, boxes[0].high) == (_ANYONE.low, _ANYONE.high):
-        # The usual web server: everybody, some ports.
+        # The usual case, a web server: all sources, some ports.
         table.rule(chain, nft.among(destination, [nft.span(*ports) for ports in boxes[0].ports]), RETURN)
         return
     elements = [nft.concat(nft.span(box.low, box.high), nft.span(*ports)) for box in boxes for ports in box.ports]
@@ -235,5 +234,5 @@ def _spans(boxes: Iterable[Box]) -> list[nft.Expression]:
 
 
 def _chain_name(interface: Interface) -> str:
-    """Interfaces with the same groups in the same order share a chain."""
+    """Name of the chain: interfaces with the same groups in the same order share one."""
     return hashlib.sha256(" ".join(interface.group_ids).encode()).hexdigest()[:10]

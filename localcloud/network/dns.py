@@ -1,6 +1,6 @@
-"""Names inside a VPC: the platform's own two, and NXDOMAIN for the rest, at once.
+"""DNS inside a VPC: the platform's two names, and an immediate NXDOMAIN for all others.
 
-An answer matters even where there is none to give: without one, cloud-init waits 5 s more (shared/reference/lab.md, 5).
+Without a response, cloud-init waits 5 s longer (shared/reference/lab.md, 5).
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ ZONE = {
 
 
 def answer(query: bytes) -> bytes | None:
-    """The reply to a DNS query, or None when it is none."""
+    """Return the response to a DNS query, or None if the datagram is not a query."""
     try:
         return _reply(query)
-    except Exception:  # noqa: BLE001 - dnslib raises many kinds, also late: a name that it reads but does not write
+    except Exception:  # noqa: BLE001 - dnslib raises many types, also when it encodes a name that it has decoded
         return None
 
 
@@ -41,7 +41,7 @@ def _reply(query: bytes) -> bytes | None:
 
 
 def serve_datagrams(datagrams: socket.socket) -> None:
-    datagrams.settimeout(1)  # closing a socket does not wake the thread that reads it
+    datagrams.settimeout(1)  # close() does not wake a thread that is blocked in recvfrom
     while True:
         try:
             query, client = datagrams.recvfrom(4096)
@@ -54,7 +54,7 @@ def serve_datagrams(datagrams: socket.socket) -> None:
 
 
 def serve_streams(streams: socket.socket) -> None:
-    """DNS over TCP, one question for each connection: what a resolver falls back to."""
+    """DNS over TCP, one query per connection, which resolvers fall back to."""
     while True:
         try:
             connection, _ = streams.accept()

@@ -1,4 +1,4 @@
-"""Which machine holds each HAVIP: the one that announced it last. The router's neighbour entry follows."""
+"""The holder of each HAVIP: the instance that announced it last. The router's neighbour entry follows."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class _Place:
 
 @dataclass(frozen=True, slots=True)
 class _Coming:
-    """Who will hold a HAVIP when its delay is over."""
+    """The next holder of a HAVIP, when its delay is over."""
 
     instance_id: str
     mac: str
@@ -43,9 +43,9 @@ class _Coming:
 
 
 class Holders:
-    """Knows the holder of every HAVIP. `tell(vpc_id, address, instance_id)` at each change, after the delay.
+    """Tracks the holder of every HAVIP; calls `tell(vpc_id, address, instance_id)` at each change, after the delay.
 
-    An announcement by the present holder changes nothing, and nothing is told.
+    An announcement by the present holder changes nothing and is not reported.
     """
 
     def __init__(self, network: Network, tell: Tell, takeover_delay_s: float = 0.0) -> None:
@@ -59,7 +59,7 @@ class Holders:
         self._coming: dict[str, _Coming] = {}
 
     def follow(self, plan: NetworkPlan) -> None:
-        """Take over what the plan says of HAVIPs that are new here; who may hold one no more holds it no more."""
+        """Adopt new HAVIPs from the plan; remove holders that are no longer allowed to hold one."""
         with self._lock:
             self._places = {
                 (subnet.subnet_id, havip.address): _Place(vpc, subnet, havip)
@@ -76,9 +76,9 @@ class Holders:
                     if place.havip.holder in able:
                         self._held[havip_id] = place.havip.holder
                 elif self._held[havip_id] not in able:
-                    # Attached again, its next announcement must count as one.
+                    # After it is attached again, its next announcement must count as a new one.
                     del self._held[havip_id]
-                    self._network.set_holder(place.vpc, place.subnet, place.havip.address, names.NOBODY_MAC)
+                    self._network.set_holder(place.vpc, place.subnet, place.havip.address, names.UNCLAIMED_MAC)
             if self.takeover_delay_s > 0:
                 self._guard()
 
@@ -87,12 +87,12 @@ class Holders:
             return self._held.get(havip_id)
 
     def moved_at(self, havip_id: str) -> float:
-        """When it last changed hands, by time.monotonic(). Raises KeyError when it never did."""
+        """Time of the last change of holder, by time.monotonic(). Raises KeyError if it never changed."""
         with self._lock:
             return self._moved_at[havip_id]
 
     def set_delay(self, seconds: float) -> None:
-        """From now on traffic follows an announcement after this time."""
+        """Set the delay between an announcement and its effect, for announcements from now on."""
         with self._lock:
             self.takeover_delay_s = seconds
             self._guard()
@@ -102,14 +102,14 @@ class Holders:
         with self._lock:
             place = self._places.get(key)
             if place is None:
-                return  # a machine announced its own address
+                return  # an instance announced its own address
             sender = next((each for each in place.subnet.interfaces if each.mac == announcement.mac), None)
             if sender is None or not place.may_hold(sender):
                 return
             havip_id = place.havip.havip_id
             waiting = self._coming.get(havip_id)
             if waiting is not None and waiting.instance_id == sender.instance_id and self.takeover_delay_s > 0:
-                return  # said again, as keepalived does every few seconds: the delay runs from the first time
+                return  # keepalived repeats announcements every few seconds: the delay counts from the first
             if waiting is not None:
                 self._coming.pop(havip_id).timer.cancel()
             if self._held.get(havip_id) == sender.instance_id:
@@ -123,7 +123,7 @@ class Holders:
         self._move(place, sender.instance_id, announcement.mac)
 
     def _arrive(self, key: tuple[str, IPv4Address], havip_id: str, instance_id: str) -> None:
-        """The delay is over: whoever waited holds it, unless somebody else has announced it or the plan has changed."""
+        """Complete a delayed take-over, unless another instance has announced the HAVIP or the plan has changed."""
         with self._lock:
             coming = self._coming.get(havip_id)
             if coming is None or coming.timer is not threading.current_thread():
@@ -135,7 +135,7 @@ class Holders:
         self._move(place, instance_id, coming.mac)
 
     def _guard(self) -> None:
-        """With a delay, the subnet's machines must not hear of the new holder before the router does."""
+        """With a delay, the subnet's instances must not learn the new holder before the router does."""
         if self.takeover_delay_s <= 0:
             self._network.guard_holders(None)
             return
@@ -145,7 +145,7 @@ class Holders:
 
     def _move(self, place: _Place, instance_id: str, mac: str) -> None:
         with self._lock:
-            # The packets first: who asks the API must not see a holder that does not hold yet.
+            # Redirect the packets first: the API must not report a holder that does not receive traffic yet.
             self._network.set_holder(place.vpc, place.subnet, place.havip.address, mac)
             self._held[place.havip.havip_id] = instance_id
             self._moved_at[place.havip.havip_id] = time.monotonic()

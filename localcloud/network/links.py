@@ -23,10 +23,10 @@ _IFF_NOARP = 0x80
 
 
 class Links:
-    """What is done inside one namespace; made by `inside`, and good for as long as that block."""
+    """Netlink operations in one namespace; created by `links_inside`, and valid only inside that block."""
 
     def __init__(self, route: IPRoute) -> None:
-        self._route: Any = route  # pyroute2 has no types
+        self._route: Any = route  # pyroute2 has no type hints
 
     def names(self) -> dict[str, int]:
         return {link.get("ifname"): link["index"] for link in self._route.get_links()}
@@ -43,12 +43,12 @@ class Links:
 
     def ensure_bridge(self, name: str) -> None:
         if self.find(name) is None:
-            # No spanning tree, no delay: a port forwards as soon as it is up.
+            # No spanning tree and no delay: a port forwards as soon as it is up.
             self._route.link("add", ifname=name, kind="bridge", br_stp_state=0, br_mcast_snooping=0)
         self.set_up(name)
 
     def ensure_void(self, name: str) -> None:
-        """A device that swallows what is sent into it (this kernel has no dummy): a bridge of no ports, without ARP."""
+        """Create a device that discards all packets (this kernel has no dummy): a bridge without ports or ARP."""
         if self.find(name) is None:
             self._route.link("add", ifname=name, kind="bridge", br_stp_state=0)
         index = self.get(name)
@@ -58,7 +58,7 @@ class Links:
     def ensure_pair(
         self, name: str, *, peer: str, peer_namespace: Path, mac: str | None = None, peer_mac: str | None = None
     ) -> bool:
-        """A veth here whose other end is in another namespace; True when made now."""
+        """Create a veth whose peer is in another namespace; return True if it was created now."""
         if self.find(name) is not None:
             return False
         with peer_namespace.open("rb") as there:
@@ -89,7 +89,7 @@ class Links:
         self._route.link("set", index=self.get(name), master=self.get(bridge))
 
     def bind_port(self, name: str, mac: str) -> None:
-        """On this bridge port there is this MAC and no other: it gets frames for it alone, known before it speaks."""
+        """Bind one MAC to this bridge port: it receives only frames to that MAC, which need not be learned."""
         index = self.get(name)
         self._route.brport("set", index=index, unicast_flood=0, learning=0)
         self._route.fdb("add", ifindex=index, lladdr=mac, state=_NUD_STATIC, flags=_NTF_MASTER)
@@ -112,7 +112,7 @@ class Links:
         self._route.flush_addr(index=self.get(name), family=2)
 
     def routes(self, name: str) -> set[str]:
-        """Destinations of the main table's routes through `name`, as CIDR."""
+        """List the destinations of the main table's routes through `name`, as CIDR."""
         index = self.get(name)
         return {
             f"{route.get('dst')}/{route['dst_len']}"
@@ -148,7 +148,7 @@ class Links:
             self._route.route("del", dst=str(destination), oif=self.get(name))
 
     def set_classes(self, name: str, classes: dict[int, int]) -> None:
-        """HTB on a device: class -> Mbit/s. Packets of no class pass without a limit."""
+        """Configure HTB on a device: class -> Mbit/s. Packets without a class are not limited."""
         index = self.get(name)
         present = {
             message["handle"]
@@ -164,12 +164,12 @@ class Links:
         for handle, mbps in classes.items():
             verb = "change-class" if handle in present else "add-class"
             bytes_per_s = mbps * 125_000
-            # What may go at once: 20 ms of the rate, so that the pace is even and the rate still reached.
+            # Burst: 20 ms of the rate, so that traffic is smooth and still reaches the rate.
             burst = max(bytes_per_s // 50, 16_000)
             self._route.tc(verb, "htb", index, handle, parent=_HTB_ROOT, rate=bytes_per_s, burst=burst, cburst=burst)
 
     def set_neighbour(self, name: str, address: IPv4Address, mac: str) -> None:
-        """A neighbour that the kernel takes as given: ARP from the network does not change it any more."""
+        """Set a permanent neighbour entry, which ARP from the network cannot change."""
         self._route.neigh(
             "replace", dst=str(address), lladdr=mac, ifindex=self.get(name), state=NUD_PERMANENT, family=2
         )
@@ -189,7 +189,10 @@ class Links:
 
 @contextlib.contextmanager
 def links_inside(namespaces: Namespaces, what: str) -> Generator[Links]:
-    """Netlink in a namespace. The socket stays with the namespace it was made in, so the block runs outside it."""
+    """Open netlink in a namespace.
+
+    A socket stays in the namespace where it was created, so the block runs outside it.
+    """
     with namespaces.inside(what):
         route = IPRoute()
     try:
@@ -199,7 +202,7 @@ def links_inside(namespaces: Namespaces, what: str) -> Generator[Links]:
 
 
 def set_sysctls(namespaces: Namespaces, what: str, values: dict[str, str | int]) -> None:
-    """Write settings of a namespace's own network, e.g. {"net.ipv4.ip_forward": 1}. An absent one is left."""
+    """Set sysctls of the current network namespace, e.g. {"net.ipv4.ip_forward": 1}. Missing ones are skipped."""
     with namespaces.inside(what):
         for key, value in values.items():
             path = Path("/proc/sys") / key.replace(".", "/")

@@ -1,7 +1,7 @@
-"""The package mirror inside a VPC: /debian and /debian-security, fed from this host's own package sources.
+"""The package mirror inside a VPC: /debian and /debian-security, fetched from this host's package sources.
 
-A package never changes under its name, so it is kept for ever; an index is kept for a minute, and used for longer when
-the host's source does not answer.
+Packages never change under the same name, so they are kept permanently. An index is kept for a minute, and used longer
+if the host's source is unreachable.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _PLAIN = re.compile(r"^[A-Za-z0-9._+~:@=,/-]+$")
 
 
 def roots(sources: tuple[Source, ...]) -> dict[str, str]:
-    """Path below the mirror -> where it comes from. A host may have both archives at one address or at two."""
+    """Map path below the mirror to its source. A host may have both archives at one address or at two."""
     found: dict[str, str] = {}
     for source in sources:
         name = "debian-security" if source.suite.endswith("-security") else "debian"
@@ -38,19 +38,19 @@ def roots(sources: tuple[Source, ...]) -> dict[str, str]:
 
 
 class Mirror:
-    """Fetches and keeps files. Safe for many threads: a file appears whole, by a rename."""
+    """Fetches and stores files. Thread-safe: a file is published by a rename when it is complete."""
 
     def __init__(self, upstream: Mapping[str, str], cache: Path = DEFAULT_CACHE) -> None:
         self._upstream = dict(upstream)
         self._cache = cache
 
     def get(self, path: str) -> Path | None:
-        """The local copy of `/debian/...`, fetched if need be; None when the source has no such file.
+        """Return the local copy of `/debian/...`, fetched if necessary; None if the source has no such file.
 
         Raises:
-            OSError: the source cannot be reached, and there is no copy.
+            OSError: the source is unreachable, and no copy exists.
         """
-        path = urllib.parse.unquote(path)  # apt writes some letters as %7e
+        path = urllib.parse.unquote(path)  # apt encodes some characters as %7e
         archive, _, rest = path.strip("/").partition("/")
         base = self._upstream.get(archive)
         if base is None or not rest or not _PLAIN.match(rest) or ".." in rest.split("/"):
@@ -72,8 +72,9 @@ class Mirror:
         return local
 
     def _fetch(self, url: str, local: Path) -> bool:
-        """False when the source shows a page there, such as a directory's list: kept, it would stand in the way of
-        every file below it, for every cloud of this host.
+        """Fetch one file. Returns False if the source serves a directory page there.
+
+        A stored page would block every file below that path, for every cloud of this host.
         """
         with urllib.request.urlopen(url, timeout=60) as response:
             if response.url.endswith("/") or response.headers.get_content_type() == "text/html":
@@ -85,7 +86,7 @@ class Mirror:
                     shutil.copyfileobj(response, partial, 1 << 16)
                 wanted = response.headers.get("Content-Length")
                 if wanted is not None and Path(name).stat().st_size != int(wanted):
-                    raise OSError(f"{url}: {Path(name).stat().st_size} bytes came of {wanted}")
+                    raise OSError(f"{url}: {Path(name).stat().st_size} bytes received of {wanted}")
                 Path(name).rename(local)
             except BaseException:
                 Path(name).unlink(missing_ok=True)
@@ -108,7 +109,7 @@ def make_handler(mirror: Mirror) -> type[BaseHTTPRequestHandler]:
             try:
                 local = mirror.get(self.path)
             except OSError as error:
-                text = f"the host's package source does not answer: {error}\n".encode()
+                text = f"the host's package source is unreachable: {error}\n".encode()
                 self._head(HTTPStatus.BAD_GATEWAY, len(text))
                 self.wfile.write(text)
                 return

@@ -1,10 +1,10 @@
-"""What things are called inside namespaces, and the addresses that the platform itself has."""
+"""Names inside namespaces, and the platform's addresses."""
 
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Network
 
-INTERNET = "inet"  # the internet: its clients, and the way between public addresses
+INTERNET = "inet"  # the internet: its clients, and the link between public addresses
 OPERATOR = "ops"
 API = "api"
 
@@ -13,30 +13,30 @@ OPERATOR_ADDRESS = IPv4Address("198.51.100.20")
 API_ADDRESS = IPv4Address("198.51.100.30")
 PUBLIC_POOL = IPv4Network("203.0.113.0/24")
 
-# The private line between operator and VPC, as a VPN would be.
+# Private line between operator and VPC, like a VPN.
 LINE_OPERATOR = IPv4Address("172.31.255.2")
 LINE_ROUTER = IPv4Address("172.31.255.1")
 
-# The platform's own services, the same in every VPC.
+# The platform's services; the same addresses in every VPC.
 METADATA = IPv4Address("169.254.0.23")
 MIRROR = IPv4Address("169.254.0.3")
 NAME_SERVERS = (IPv4Address("183.60.83.19"), IPv4Address("183.60.82.98"))
 
-# Links between namespaces that only route: their ends need no address that anybody sees.
+# Links between namespaces that only route; their addresses are not visible to instances.
 TRANSIT_ROUTER = IPv4Address("169.254.255.2")
 TRANSIT_INTERNET = IPv4Address("169.254.255.1")
 
 BRIDGE = "br0"
-UPLINK = "up"  # a subnet's way to its router
-WAN = "wan"  # a router's way to the internet
+UPLINK = "up"  # a subnet's link to its router
+WAN = "wan"  # a router's link to the internet
 LINE = "line"  # a router's private line to the operator
 
-# Where a HAVIP's packets go while nobody has announced it: a locally administered MAC that no machine has.
-NOBODY_MAC = "02:00:00:00:00:00"
+# Destination of a HAVIP's packets before its first announcement: a locally administered MAC that no machine has.
+UNCLAIMED_MAC = "02:00:00:00:00:00"
 
 
 def suffix(identifier: str) -> str:
-    """`subnet-1a2b3c4d` -> `1a2b3c4d`: interface names have 15 letters at most."""
+    """`subnet-1a2b3c4d` -> `1a2b3c4d`: interface names are limited to 15 characters."""
     return identifier.rpartition("-")[2]
 
 
@@ -46,7 +46,7 @@ def port(interface_id: str) -> str:
 
 
 def subnet_link(subnet_id: str) -> str:
-    """The router's end of the link to a subnet: it has the gateway's address."""
+    """The router's end of the link to a subnet; has the gateway address."""
     return f"s-{suffix(subnet_id)}"
 
 
@@ -56,6 +56,6 @@ def vpc_link(vpc_id: str) -> str:
 
 
 def gateway_mac(subnet_id: str) -> str:
-    """A fixed MAC for a subnet's gateway, so that a resumed cloud is the one that machines have in their ARP tables."""
+    """A fixed MAC for a subnet's gateway, which still matches the machines' ARP tables after the cloud is resumed."""
     digits = suffix(subnet_id).encode().hex()[-6:].rjust(6, "0")
     return f"fe:ee:0b:{digits[0:2]}:{digits[2:4]}:{digits[4:6]}"

@@ -1,4 +1,4 @@
-"""Network namespaces of one cloud: made, found, entered, removed. All are called `lc-<cloud>-<what>`."""
+"""The network namespaces of one cloud: create, find, enter, remove. All are named `lc-<cloud>-<what>`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MS_PRIVATE = 1 << 18
 _MNT_DETACH = 2
 _NS_GET_NSTYPE = 0xB703  # ioctl_ns(2)
 
-# No dash: else cloud `a` would take the namespaces of cloud `a-b` for its own.
+# No dash, or cloud `a` would treat the namespaces of cloud `a-b` as its own.
 CLOUD_NAME = re.compile(r"^[a-z0-9]{1,20}$")
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -43,7 +43,7 @@ class Namespaces:
         return _NETNS_DIRECTORY / self.full(what)
 
     def present(self) -> frozenset[str]:
-        """What there is, without the prefix."""
+        """Return the names of existing namespaces, without the prefix."""
         prefix = self.full("")
         if not _NETNS_DIRECTORY.is_dir():
             return frozenset()
@@ -52,12 +52,12 @@ class Namespaces:
         )
 
     def ensure(self, what: str) -> bool:
-        """Make it if it is not there; True when it was made now."""
+        """Create the namespace if it does not exist; return True if it was created now."""
         path = self.path(what)
         if path.exists():
             if self.is_made(what):
                 return False
-            _unlink(path)  # a plain file: what a reboot of the host leaves of it
+            _unlink(path)  # a plain file, left by a reboot of the host
         _NETNS_DIRECTORY.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o444)
 
@@ -70,12 +70,12 @@ class Namespaces:
             _in_a_thread(make)
         except OSError as error:
             path.unlink(missing_ok=True)
-            raise NetworkError(f"network namespace {path.name} could not be made: {error}") from error
+            raise NetworkError(f"network namespace {path.name} could not be created: {error}") from error
         return True
 
     def is_made(self, what: str) -> bool:
         """Whether its path leads to a network namespace, and not to a plain file or to nothing."""
-        # The kernel's table of mounts would also name one that another mount hides.
+        # The kernel's mount table would also list a mount that another mount hides.
         try:
             with self.path(what).open("rb") as opened:
                 return fcntl.ioctl(opened, _NS_GET_NSTYPE) == _CLONE_NEWNET
@@ -89,13 +89,13 @@ class Namespaces:
 
     @contextlib.contextmanager
     def inside(self, what: str) -> Generator[None]:
-        """Run the block with this thread in the namespace: sockets and processes made there belong to it."""
+        """Run the block with this thread in the namespace: sockets and processes created there belong to it."""
         with Path(f"/proc/self/task/{threading.get_native_id()}/ns/net").open("rb") as home:
             try:
                 target = self.path(what).open("rb")
             except FileNotFoundError:
                 raise NetworkError(
-                    f"network namespace {self.full(what)} is not there; is the cloud up? (`localcloud status`)"
+                    f"network namespace {self.full(what)} does not exist; is the cloud up? (`localcloud status`)"
                 ) from None
             with target:
                 _check(_libc.setns(target.fileno(), _CLONE_NEWNET), "setns")
@@ -106,17 +106,17 @@ class Namespaces:
 
 
 def _unmount(path: Path) -> None:
-    """Take away every mount that the path leads to, one above the other."""
+    """Remove all mounts stacked on the path."""
     while _libc.umount2(os.fsencode(path), _MNT_DETACH) == 0:
         pass
 
 
 def _unlink(path: Path) -> None:
-    """Delete the file of a namespace, and with it every mount on it, also one that no path leads to.
+    """Delete the file of a namespace and all mounts on it, also a mount that no path leads to.
 
-    The first `ip netns add` on a host mounts /run/netns on itself. What was mounted on the files before is then hidden
-    below that mount, and the kernel deletes no file that is a mount point in the caller's mount namespace (EBUSY). In
-    other mount namespaces it takes the mounts away. So this happens in a mount namespace without them.
+    The first `ip netns add` on a host mounts /run/netns on itself. Earlier mounts on the files are then hidden below
+    that mount. The kernel does not delete a file that is a mount point in the caller's mount namespace (EBUSY); in
+    other mount namespaces it removes the mounts. So this runs in a mount namespace without them.
     """
     try:
         path.unlink(missing_ok=True)
@@ -127,7 +127,7 @@ def _unlink(path: Path) -> None:
 
 
 def _uncover_and_unlink(path: Path) -> None:
-    """In a mount namespace of its own, unmount the directory as often as it is mounted, and delete the file."""
+    """In a private mount namespace, unmount the directory as often as it is mounted, and delete the file."""
     _check(_libc.unshare(_CLONE_NEWNS), "unshare")
     _check(_libc.mount(None, b"/", None, _MS_REC | _MS_PRIVATE, None), "private mounts")
     while True:
@@ -142,7 +142,7 @@ def _uncover_and_unlink(path: Path) -> None:
 
 
 def _in_a_thread(do: Callable[[], None]) -> None:
-    """`unshare` changes the calling thread alone: do it in one that ends right after. Raises its OSError."""
+    """Run in a short-lived thread, because `unshare` changes only the calling thread. Raises its OSError."""
     failure: list[OSError] = []
 
     def run() -> None:

@@ -1,6 +1,6 @@
-"""Makes a NetworkPlan real: what wiring.py connects, and which packets pass there.
+"""Applies a NetworkPlan: the links of wiring.py, and the rules for packets.
 
-Rule sets are replaced as a whole, each in one transaction.
+Each rule set is replaced completely, in one transaction.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from localcloud.network.wiring import Wiring
 
 
 class Network:
-    """The network of one cloud. Methods may be called from any thread; they take turns."""
+    """The network of one cloud. Thread-safe: a lock serialises all methods."""
 
     def __init__(self, namespaces: Namespaces) -> None:
         self.namespaces = namespaces
@@ -28,19 +28,19 @@ class Network:
         self._loaded: dict[str, list[nft.Statement]] = {}
         self._plan = NetworkPlan()
         self._isolated: set[frozenset[Interface]] = set()
-        self._held: dict[str, str | None] | None = None  # HAVIP -> instance, where only the holder may be heard
+        self._held: dict[str, str | None] | None = None  # HAVIP -> instance, where only the holder may send from it
 
     @property
     def plan(self) -> NetworkPlan:
         return self._plan
 
     def open(self) -> None:
-        """The part that is there before any VPC: internet, operator, API."""
+        """Create the part that does not depend on a VPC: internet, operator, API."""
         with self._lock:
             self._wiring.open()
 
     def apply(self, plan: NetworkPlan) -> None:
-        """Make the network so. Returns when rules and addresses work."""
+        """Apply the plan. Returns when rules and addresses are in force."""
         with self._lock:
             groups = {group.group_id: group for group in plan.groups}
             before = {_structure(vpc) for vpc in self._plan.vpcs}
@@ -49,7 +49,7 @@ class Network:
             if restructured:
                 self._wiring.remove_ports(plan)
             for vpc, structure in zip(plan.vpcs, after, strict=True):
-                # A changed rule must work at once: links are looked at only when there are others than before.
+                # A changed rule must apply immediately, so links are only checked if the plan's links have changed.
                 same = structure in before
                 if not same:
                     self._wiring.ensure_router(vpc)
@@ -74,7 +74,10 @@ class Network:
             self._wiring.set_live(interface, subnet, self._plan, live=live)
 
     def set_port(self, interface: Interface, subnet: Subnet, *, up: bool) -> None:
-        """The bridge's end of a machine's link. Raises NetworkError where the machine has deleted it."""
+        """Set the bridge's end of a machine's link up or down.
+
+        Raises NetworkError if the machine has deleted the link.
+        """
         with self._lock:
             self._wiring.set_port(interface, subnet, up=up)
 
@@ -83,21 +86,21 @@ class Network:
             return self._wiring.port_is_up(interface, subnet)
 
     def set_holder(self, vpc: Vpc, subnet: Subnet, address: IPv4Address, mac: str) -> None:
-        """From now on the router sends the HAVIP's packets to this MAC."""
+        """From now on, route the HAVIP's packets to this MAC."""
         self._wiring.set_holder(vpc, subnet, address, mac)
 
     def announce(self, subnet: Subnet, address: IPv4Address, mac: str) -> None:
-        """Tell the subnet's machines where the address is, as the holder itself would."""
+        """Announce the address to the subnet's machines, as its holder would."""
         self._wiring.announce(subnet, address, mac)
 
     def isolate(self, one: Interface, other: Interface) -> None:
-        """Let nothing pass between the two, on their subnets' bridges."""
+        """Drop all packets between the two, on their subnets' bridges."""
         with self._lock:
             self._isolated.add(frozenset({one, other}))
             self._load_isolation()
 
     def rejoin(self, interface: Interface) -> bool:
-        """Let everything pass to and from it again; True when it was isolated from anybody."""
+        """Remove the isolation of an instance; return True if it was isolated from any other."""
         with self._lock:
             ids = {interface.interface_id}
             cut = {pair for pair in self._isolated if ids & {each.interface_id for each in pair}}
@@ -106,7 +109,7 @@ class Network:
             return bool(cut)
 
     def _recall_isolation(self, plan: NetworkPlan) -> None:
-        """What an earlier daemon of this cloud has cut is still cut, and still to be healed."""
+        """Adopt the isolation that an earlier daemon of this cloud has set up; it is still active and can be healed."""
         subnets = [subnet for vpc in plan.vpcs for subnet in vpc.subnets]
         known = {interface.interface_id: interface for subnet in subnets for interface in subnet.interfaces}
         for subnet in subnets:
@@ -119,7 +122,7 @@ class Network:
                 self._load(subnet.subnet_id, "faults", isolation_rules(subnet, self._isolated))
 
     def guard_holders(self, held: dict[str, str | None] | None) -> None:
-        """Let only the holder of a HAVIP be heard about it in its subnet; None: everybody who may announce it."""
+        """Let only the holder of a HAVIP send from it in its subnet; None: all instances that may announce it."""
         with self._lock:
             self._held = held
             groups = {group.group_id: group for group in self._plan.groups}
@@ -132,7 +135,7 @@ class Network:
             del self._loaded[key]
 
     def _load(self, what: str, table: str, commands: list[nft.Statement]) -> None:
-        """A rule set that is loaded already is not loaded again: it would lose its counters."""
+        """Load a rule set unless it is already loaded, which would reset its counters."""
         key = f"{what}/{table}"
         if self._loaded.get(key) != commands:
             nft.load(self.namespaces, what, commands)
@@ -140,7 +143,7 @@ class Network:
 
 
 def _structure(vpc: Vpc) -> Vpc:
-    """What of a VPC is made of namespaces, links, addresses and routes: all but rules and HAVIPs' announcers."""
+    """The part of a VPC that determines namespaces, links, addresses and routes: all but rules and HAVIP announcers."""
     subnets = tuple(
         replace(
             subnet,

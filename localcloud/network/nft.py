@@ -1,4 +1,4 @@
-"""nftables by its JSON form: small words to build statements with, and one atomic load."""
+"""nftables in its JSON form: functions that build statements, and one atomic load."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Statement = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Builds one table; `replace()` is the whole as commands that swap it for the present one in one transaction."""
+    """Builds one table; `replace()` returns the commands that swap it for the present one in one transaction."""
 
     family: str
     name: str
@@ -39,7 +39,7 @@ class Table:
         self._add("rule", chain=chain, expr=list(statements), **extra)
 
     def set(self, name: str, kinds: Sequence[str], elements: Iterable[Expression], *, interval: bool = False) -> str:
-        """A named set; returns the reference to it (`@name`)."""
+        """Add a named set; return the reference to it (`@name`)."""
         listed = list(elements)
         extra: dict[str, Any] = {"elem": listed} if listed else {}
         if interval:
@@ -62,18 +62,18 @@ class Table:
 
 
 def load(namespaces: Namespaces, what: str, commands: Sequence[Statement]) -> None:
-    """Apply the commands in the namespace, all or none. Raises NetworkError with what nft said."""
+    """Apply the commands in the namespace, all or none. Raises NetworkError with nft's output."""
     text = json.dumps({"nftables": list(commands)})
     with namespaces.inside(what):
         done = subprocess.run(["nft", "-j", "-f", "-"], input=text, capture_output=True, text=True, check=False)
     if done.returncode:
         raise NetworkError(
-            f"nft refused the rules of {namespaces.full(what)}: {done.stderr.strip() or done.stdout.strip()}"
+            f"nft rejected the rules of {namespaces.full(what)}: {done.stderr.strip() or done.stdout.strip()}"
         )
 
 
 def comments(namespaces: Namespaces, what: str, family: str, table: str) -> frozenset[str]:
-    """What the rules of a table say of themselves; nothing when there is no such table."""
+    """Return the comments of a table's rules; empty if the table does not exist."""
     with namespaces.inside(what):
         done = subprocess.run(
             ["nft", "-j", "list", "table", family, table], capture_output=True, text=True, check=False
@@ -129,7 +129,7 @@ def goto(chain: str) -> Statement:
 
 
 def span(low: IPv4Address | int, high: IPv4Address | int) -> Expression:
-    """An inclusive range, or its one value."""
+    """An inclusive range, or its single value."""
     first, last = (str(low), str(high)) if isinstance(low, IPv4Address) else (low, high)
     return first if first == last else {"range": [first, last]}
 

@@ -1,7 +1,7 @@
-"""The platform's servers in each VPC: metadata, package mirror, names.
+"""The platform's servers in each VPC: metadata, package mirror, DNS.
 
-A socket stays in the namespace it was made in: each listener is made inside the VPC's router, and served by threads
-that live in the host's namespace. So the mirror reaches the host's sources, and a machine reaches nothing but it.
+A socket stays in the namespace where it was created: each listener is created inside the VPC's router and served by
+threads in the host's namespace. So the mirror reaches the host's sources, and an instance reaches only the mirror.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 from localcloud.network import dns, names
 from localcloud.network.namespaces import Namespaces
 
-# A machine is one of many: it may neither hold all of the daemon's files open nor keep a thread for ever.
+# Limits for one machine: it must not use all of the daemon's descriptors, or keep a thread forever.
 _CONNECTIONS_EACH = 64
 _SILENCE_S = 30.0
 
@@ -26,7 +26,7 @@ MakeHandler = Callable[[str], type[BaseHTTPRequestHandler]]
 
 
 class PlatformServers:
-    """Starts and stops the servers of VPCs. `metadata` and `mirror` make a handler for a VPC's id."""
+    """Starts and stops the servers of VPCs. `metadata` and `mirror` return a handler class for a VPC id."""
 
     def __init__(self, namespaces: Namespaces, *, metadata: MakeHandler, mirror: MakeHandler) -> None:
         self._namespaces = namespaces
@@ -34,7 +34,7 @@ class PlatformServers:
         self._running: dict[str, list[Callable[[], None]]] = {}
 
     def keep(self, vpc_ids: frozenset[str]) -> None:
-        """Serve these VPCs, and no others."""
+        """Serve exactly these VPCs."""
         for vpc_id in set(self._running) - vpc_ids:
             for stop in self._running.pop(vpc_id):
                 stop()
@@ -100,11 +100,11 @@ class _QuietServer(ThreadingHTTPServer):
                     del self._open[client_address[0]]
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A machine that is cut off in the middle of a request is nothing to report."""
+        """Ignore connections that a machine's power-off cut."""
 
 
 def _shut(listener: socket.socket) -> None:
-    # Closing alone does not wake a thread that waits in accept or recvfrom.
+    # close() does not wake a thread that is blocked in accept or recvfrom.
     with contextlib.suppress(OSError):
         listener.shutdown(socket.SHUT_RDWR)
     listener.close()

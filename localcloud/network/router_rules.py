@@ -1,4 +1,4 @@
-"""What a VPC's router does to packets, as nftables rules: public addresses, NAT gateways, and who may go where."""
+"""The nftables rules of a VPC's router: public addresses, NAT gateways, and permitted routes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from localcloud.network.nft import ACCEPT, DROP, Statement, Table
 
 
 def router_rules(vpc: Vpc) -> list[Statement]:
-    """Both tables of one router: addresses (`nat`) and ways (`filter`)."""
+    """Return both tables of one router: addresses (`nat`) and permitted routes (`filter`)."""
     return [*_nat(vpc), *_filter(vpc)]
 
 
@@ -32,7 +32,10 @@ def _nat(vpc: Vpc) -> list[Statement]:
 
 
 def _filter(vpc: Vpc) -> list[Statement]:
-    """No EIP and no NAT gateway: no way out. Between subnets of one VPC every way is open (groups decide there)."""
+    """Without an EIP or a NAT gateway the internet cannot be reached.
+
+    Subnets of one VPC reach each other (groups filter).
+    """
     table = Table.new("ip", "filter")
     table.base_chain("forward", "forward", 0, policy="drop")
     state = nft.ct("state")
@@ -55,7 +58,7 @@ def _filter(vpc: Vpc) -> list[Statement]:
         if subnet.nat_public_address is not None:
             source = nft.match(nft.field("ip", "saddr"), nft.network(subnet.cidr))
             table.rule("forward", from_inside, to_wan, source, ACCEPT)
-    # The platform's services are the router's own sockets; nothing else of it answers but pings of the gateway.
+    # The platform's services are sockets of the router; apart from them it only answers pings to the gateway.
     table.base_chain("input", "input", 0, policy="drop")
     table.rule("input", nft.among(state, ["established", "related"]), ACCEPT)
     platform = [str(names.METADATA), str(names.MIRROR)]

@@ -1,6 +1,6 @@
-"""Security groups as what they let in: first match decides, nothing matches = drop, so only acceptance is kept.
+"""Security groups, reduced to the accepted packets: the first match decides, and packets without a match are dropped.
 
-A list of ordered rules becomes disjoint boxes (addresses x ports), looked up in nftables' interval sets. Their cost
+An ordered list of rules becomes disjoint boxes (addresses x ports), looked up in nftables interval sets. Their cost
 does not grow with the number of rules: 1,000 linear rules cost 39 % of new connections (shared/reference/lab.md, 1).
 """
 
@@ -20,7 +20,7 @@ Spans = tuple[Span, ...]
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """Addresses from `low` to `high`, and the ports that are open to them."""
+    """Addresses from `low` to `high`, and their open ports."""
 
     low: IPv4Address
     high: IPv4Address
@@ -29,7 +29,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What an interface lets through in one direction. `other`: every protocol that has no class of its own."""
+    """Packets that an interface accepts in one direction. `other`: every protocol without a separate class."""
 
     tcp: tuple[Box, ...]
     udp: tuple[Box, ...]
@@ -39,7 +39,7 @@ class Accepted:
 
 
 def accepted(rules: Sequence[Rule]) -> Accepted:
-    """What these rules, in this order, let through."""
+    """Return the packets that these rules accept, in this order."""
     return Accepted(
         tcp=_boxes(rules, "TCP"),
         udp=_boxes(rules, "UDP"),
@@ -58,7 +58,7 @@ def _boxes(rules: Sequence[Rule], protocol: IpProtocol | None) -> tuple[Box, ...
             starts.setdefault(int(peer.network_address), []).append(number)
             ends.setdefault(int(peer.broadcast_address) + 1, []).append(number)
     points = sorted({*starts, *ends})
-    covering: dict[int, int] = {}  # rule -> how many of its peers cover the present addresses
+    covering: dict[int, int] = {}  # rule -> number of its peers that cover the present addresses
     boxes: list[Box] = []
     for index, point in enumerate(points[:-1]):
         for number in ends.get(point, ()):

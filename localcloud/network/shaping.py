@@ -1,8 +1,8 @@
-"""Bandwidth of public addresses: a class for each, on both ends of a VPC's way to the internet.
+"""Bandwidth limits of public addresses: one class per address, at both ends of a VPC's link to the internet.
 
-nftables writes the class into the packet (`meta priority`), HTB obeys it: this kernel has HTB, but neither police nor
-flower. Outgoing is limited to the address's bandwidth; incoming to the same, but not below 10 Mbit/s (documented for
-public bandwidth of CVM). What belongs to no address is not limited.
+nftables writes the class into the packet (`meta priority`), and HTB enforces it: this kernel has HTB, but neither
+police nor flower. The outgoing limit is the address's bandwidth; the incoming limit is the same, but at least 10 Mbit/s
+(documented for public bandwidth of CVM). Packets of no public address are not limited.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _MAJOR = 0x10000
 
 
 def shape(namespaces: Namespaces, vpc: Vpc) -> None:
-    """Give every public address of the VPC its bandwidth, in both directions."""
+    """Limit every public address of the VPC to its bandwidth, in both directions."""
     limited = [eip for eip in vpc.public_addresses if eip.bandwidth_mbps > 0]
     going = {_class(eip): eip.bandwidth_mbps for eip in limited}
     coming = {_class(eip): max(eip.bandwidth_mbps, _INCOMING_LEAST_MBPS) for eip in limited}
@@ -34,21 +34,21 @@ def shape(namespaces: Namespaces, vpc: Vpc) -> None:
 
 
 def unshape(namespaces: Namespaces, link: str) -> None:
-    """Forget a VPC that is gone: its rules on the internet's side (its own went with its namespace)."""
+    """Remove a deleted VPC's rules on the internet's side (those on its own side disappeared with its namespace)."""
     table = {"table": {"family": "ip", "name": f"shape-{link}"}}
     nft.load(namespaces, names.INTERNET, [{"add": table}, {"delete": table}])
 
 
 def _class(eip: PublicAddress) -> int:
-    """The pool is a /24: its last octet is a number that no other address has."""
+    """The pool is a /24, so the last octet identifies the address."""
     return _MAJOR | (0x100 + eip.public.packed[-1])
 
 
 def _marks(name: str, device: str, end: str, classes: dict[str, int]) -> list[Statement]:
-    """Before NAT, so that going out the private address is still seen."""
+    """Before NAT, so that outgoing packets still have the private address."""
     table = Table.new("ip", name)
     if not classes:
-        return table.replace()  # an empty table: no packet pays for limits that nobody has
+        return table.replace()  # an empty table, so that packets without limits have no extra cost
     known = table.map(
         "classes", "ipv4_addr", "classid", [(address, _handle(number)) for address, number in classes.items()]
     )

@@ -3,8 +3,8 @@
 internet (clients, 198.51.100.10) -- router of each VPC -- bridge of each subnet -- machines
 operator (198.51.100.20) -- internet, and a private line to each router;  API -- internet
 
-Every step looks first and makes only what is missing, so that a plan may be applied again, also by the next daemon
-after one that was killed. Which packets pass is not decided here: see network.py.
+Every step checks first and creates only what is missing, so a plan may be applied repeatedly, also by a daemon that
+succeeds a killed one. network.py decides which packets pass.
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ _ROUTING: dict[str, str | int] = {
 
 
 class Wiring:
-    """Not thread-safe but for `set_holder` and `announce`: `Network` holds a lock around the other calls."""
+    """Not thread-safe except `set_holder` and `announce`: `Network` holds a lock for the other calls."""
 
     def __init__(self, namespaces: Namespaces) -> None:
         self.namespaces = namespaces
-        self._order: dict[str, int] = {}  # VPC -> how many were here before it
+        self._order: dict[str, int] = {}  # VPC -> number of VPCs created before it
 
     def open(self) -> None:
-        """The part that is there before any VPC: internet, operator, API."""
+        """Create the part that does not depend on a VPC: internet, operator, API."""
         for what in (names.INTERNET, names.OPERATOR, names.API):
             self.namespaces.ensure(what)
             set_sysctls(self.namespaces, what, _ROUTING if what == names.INTERNET else _QUIET)
         with links_inside(self.namespaces, names.INTERNET) as links:
             links.set_up("lo")
             links.add_address("lo", names.CLIENT_ADDRESS, 32)
-            # A public address that is bound to nothing swallows what is sent to it, as on the internet.
+            # A public address that is not bound discards all packets, as on the internet.
             links.ensure_void("nowhere")
             links.add_route(names.PUBLIC_POOL, name="nowhere")
         self._connect_to_internet(names.OPERATOR, names.OPERATOR_ADDRESS)
@@ -96,7 +96,7 @@ class Wiring:
         with links_inside(self.namespaces, names.OPERATOR) as links:
             metric = 100 + self._order.setdefault(vpc.vpc_id, len(self._order))
             for cidr in vpc.cidrs:
-                # Two VPCs may have the same addresses: the one that was there first stays the one that is reached.
+                # Two VPCs may have the same addresses: the one that was created first remains reachable.
                 links.delete_route(cidr, name=link)
                 links.add_route(
                     cidr, name=link, gateway=names.LINE_ROUTER, source=names.LINE_OPERATOR, onlink=True, metric=metric
@@ -126,7 +126,7 @@ class Wiring:
             self._ensure_interface(subnet, interface)
 
     def _keep_neighbours(self, links: Links, link: str, subnet: Subnet) -> None:
-        """A HAVIP that nobody has announced leads nowhere; one that is gone is forgotten."""
+        """Drop packets to HAVIPs that no instance has announced; remove the entries of deleted HAVIPs."""
         present = links.permanent_neighbours(link)
         wanted = {str(havip.address): havip for havip in subnet.virtual_addresses}
         macs = {interface.instance_id: interface.mac for interface in subnet.interfaces}
@@ -134,7 +134,7 @@ class Wiring:
             links.delete_neighbour(link, IPv4Address(address))
         for address in set(wanted) - present:
             holder = wanted[address].holder
-            links.set_neighbour(link, IPv4Address(address), macs.get(holder or "", names.NOBODY_MAC))
+            links.set_neighbour(link, IPv4Address(address), macs.get(holder or "", names.UNCLAIMED_MAC))
 
     def _ensure_interface(self, subnet: Subnet, interface: Interface) -> None:
         if self.namespaces.ensure(interface.instance_id):
@@ -151,18 +151,18 @@ class Wiring:
             except NetlinkError as error:
                 if error.code != errno.EEXIST:
                     raise
-                # The machine has deleted its link and made one of its own by that name. It stays without until it is
-                # started anew: it must not keep the plan from all others.
+                # The machine has deleted its link and created one of the same name. It stays disconnected until the
+                # next power-on, so that the plan still applies to all other machines.
                 return
             if made:
                 links.set_master(port, names.BRIDGE)
                 links.bind_port(port, interface.mac)
 
     def set_live(self, interface: Interface, subnet: Subnet, plan: NetworkPlan, *, live: bool) -> None:
-        """Address the machine's interface in a network stack made anew, and open its port; or shut the port.
+        """Set the machine's interface up in a new network stack and open its port, or shut the port.
 
-        The namespace outlives the machine, and its kernel would go on answering ARP for what the machine held. At a
-        start there is nothing left of what the machine did in it: rules, routes, a link that was renamed or deleted.
+        The namespace outlives the machine, and its kernel would still answer ARP for the machine's addresses. A start
+        removes all changes that the machine made in it: rules, routes, a renamed or deleted link.
         """
         device = f"eth{interface.device_index}"
         port = names.port(interface.interface_id)
@@ -190,7 +190,7 @@ class Wiring:
                 links.set_up(port)
 
     def _renew(self, instance_id: str, plan: NetworkPlan) -> None:
-        """A namespace of no past for a machine, with the links that the plan gives it."""
+        """Replace the machine's namespace by a new one, with the links of the plan."""
         mine = [
             (subnet, interface)
             for vpc in plan.vpcs
@@ -206,13 +206,11 @@ class Wiring:
             self._ensure_interface(subnet, interface)
 
     def set_port(self, interface: Interface, subnet: Subnet, *, up: bool) -> None:
-        """The bridge's end of a machine's link."""
+        """Set the bridge's end of a machine's link up or down."""
         port = names.port(interface.interface_id)
         with links_inside(self.namespaces, subnet.subnet_id) as links:
             if links.find(port) is None:
-                raise NetworkError(
-                    f"{interface.instance_id} has deleted its own link; power-off and power-on make it anew"
-                )
+                raise NetworkError(f"{interface.instance_id} has deleted its link; power it off and on to restore it")
             (links.set_up if up else links.set_down)(port)
 
     def port_is_up(self, interface: Interface, subnet: Subnet) -> bool:
@@ -221,12 +219,12 @@ class Wiring:
             return links.find(port) is None or links.is_up(port)
 
     def set_holder(self, vpc: Vpc, subnet: Subnet, address: IPv4Address, mac: str) -> None:
-        """From now on the router sends the HAVIP's packets to this MAC."""
+        """From now on, route the HAVIP's packets to this MAC."""
         with links_inside(self.namespaces, vpc.vpc_id) as links:
             links.set_neighbour(names.subnet_link(subnet.subnet_id), address, mac)
 
     def announce(self, subnet: Subnet, address: IPv4Address, mac: str) -> None:
-        """Tell the subnet's machines where the address is, as the holder itself would."""
+        """Announce the address to the subnet's machines, as its holder would."""
         sender = bytes.fromhex(mac.replace(":", ""))
         frame = b"\xff" * 6 + sender + bytes.fromhex("0806 0001 0800 06 04 0001")
         frame += sender + address.packed + b"\0" * 6 + address.packed
@@ -255,7 +253,7 @@ class Wiring:
                 links.delete_route(IPv4Network(destination), name=link)
 
     def remove_ports(self, plan: NetworkPlan) -> None:
-        """First of all, everywhere: an interface that moves to another subnet keeps its name on its machine."""
+        """Remove unplanned ports first, on all bridges: an interface that moves to another subnet keeps its name."""
         wanted = {
             subnet.subnet_id: {names.port(interface.interface_id) for interface in subnet.interfaces}
             for vpc in plan.vpcs
@@ -276,7 +274,7 @@ class Wiring:
                     links.delete(name)
 
     def remove_unplanned(self, plan: NetworkPlan) -> frozenset[str]:
-        """Remove the namespaces and links that the plan does not have. Returns the namespaces' names."""
+        """Remove namespaces and links that the plan does not contain. Returns the namespaces' names."""
         wanted = {names.INTERNET, names.OPERATOR, names.API}
         links_wanted: set[str] = set()
         for vpc in plan.vpcs:

@@ -1,1 +1,1 @@
-"""Keeps the records, and makes machines and network match them: the store, the workers, and `Cloud` that owns them."""
+"""The records, and the workers that make machines and network match them; `Cloud` owns both."""

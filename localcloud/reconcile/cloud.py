@@ -1,4 +1,4 @@
-"""The cloud: its records behind one lock, and the workers that make the infrastructure follow them."""
+"""The cloud: its records behind one lock, and the workers that apply them to the infrastructure."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ DEFAULT_REGION = "ap-guangzhou"
 class Cloud:
     """A Tencent Cloud. Thread-safe; implements `InfrastructureEvents`.
 
-    `path` is the SQLite file, or None for memory alone. The same `seed` gives the same ids to the same requests.
-    `credentials` maps secret ids to secret keys. `clock` gives seconds since the epoch.
-    Call `start` before the first request (it resumes what a killed process left), and `close` at the end.
+    `path` is the SQLite file, or None for memory only. The same `seed` gives the same ids to the same requests.
+    `credentials` maps secret ids to secret keys. `clock` returns seconds since the epoch.
+    Call `start` before the first request (it resumes the work of a killed process), and `close` at the end.
     """
 
     def __init__(
@@ -66,14 +66,14 @@ class Cloud:
         infrastructure.listen(self)
 
     def start(self) -> None:
-        """Bring the infrastructure to what the records say, and begin to follow them."""
+        """Apply the records to the infrastructure, and begin to follow their changes."""
         self._network.start()
         self._network.request()
         self._machines.resume()
         self._timer.start()
 
     def close(self) -> None:
-        """Stop following. The infrastructure goes on as it is."""
+        """Stop following changes. The infrastructure keeps running."""
         self._closed = True
         with self._wake:
             self._wake.notify_all()
@@ -86,7 +86,7 @@ class Cloud:
 
     @contextmanager
     def transaction(self, region: str | None = None) -> Generator[Transaction]:
-        """One request's view of the records; what it changed is kept unless it raises."""
+        """One request's transaction on the records; its changes are committed unless it raises."""
         with self._lock:
             self._run_due_jobs()
             tx = self._begin(region)
@@ -95,7 +95,7 @@ class Cloud:
 
     @contextmanager
     def past(self, region: str, age_s: float) -> Generator[Transaction]:
-        """A view of the records as they were `age_s` ago (at most LONGEST_PAST_S); nothing of it is kept."""
+        """A view of the records as they were `age_s` ago (at most LONGEST_PAST_S); changes to it are discarded."""
         with self._lock:
             self._run_due_jobs()
             tx = self._begin(region)
@@ -134,8 +134,8 @@ class Cloud:
             tx = self._begin(job.region)
             try:
                 run_due(tx, job)
-            except Exception:  # noqa: BLE001 - one step of one thing must not end the clock of all
-                # A step that fails must not come back at every request: it is dropped, and seen in the log.
+            except Exception:  # noqa: BLE001 - a failed step must not stop the timer
+                # A step that fails would otherwise be repeated at every request: drop and log it.
                 _log.exception("step %s of %s failed", job.step, job.subject)
                 tx = self._begin(job.region)
                 tx.delete(job)
@@ -152,12 +152,12 @@ class Cloud:
                     self._wake.wait(pause if pause is not None else 1.0)
 
     def network_plan(self) -> NetworkPlan:
-        """The whole network as the records want it now."""
+        """Return the network plan of the present records."""
         with self._lock:
             return network_plan.plan(self._begin(""))
 
     def wait_until_settled(self, timeout_s: float = 10.0) -> None:
-        """Block until the infrastructure has caught up with the records. Raises TimeoutError."""
+        """Block until the infrastructure matches the records. Raises TimeoutError."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             with self._lock:
@@ -166,10 +166,10 @@ class Cloud:
             if idle and self._machines.idle() and self._network.idle():
                 return
             time.sleep(0.005)
-        raise TimeoutError(f"after {timeout_s} s the infrastructure still lags behind the records: {self.status()}")
+        raise TimeoutError(f"the infrastructure does not match the records after {timeout_s} s: {self.status()}")
 
     def status(self) -> dict[str, Any]:
-        """What `localcloud status` shows: counts of records, what the workers do, last errors."""
+        """Return the data of `localcloud status`: counts of records, state of the workers, last errors."""
         with self._lock:
             counts = {kind.__name__: len(records) for kind, records in self._store.committed.records.items() if records}
         return {
@@ -181,7 +181,7 @@ class Cloud:
         }
 
     def reset(self) -> None:
-        """Forget every record; machines and disks of the infrastructure are destroyed, the network becomes empty."""
+        """Delete all records; instances and disks of the infrastructure are destroyed, the network becomes empty."""
         with self._lock:
             tx = self._begin("")
             doomed = [record.id for record in tx.everywhere(instance.Instance)]
@@ -194,7 +194,7 @@ class Cloud:
             self.infrastructure.destroy_disk(disk_id)
 
     def havip_announced(self, vpc_id: str, address: IPv4Address, instance_id: str) -> None:
-        """A machine has taken a HAVIP over."""
+        """A machine has taken over a HAVIP."""
         with self.transaction("") as tx:
             havip.announced(tx, vpc_id, address, instance_id)
 
@@ -204,6 +204,6 @@ class Cloud:
             instance.powered_off(tx, instance_id)
 
     def machine_started(self, instance_id: str) -> None:
-        """A machine was powered on by hand."""
+        """An operator has powered a machine on."""
         with self.transaction("") as tx:
             instance.powered_on(tx, instance_id)

@@ -1,4 +1,4 @@
-"""From an instance's records to what the infrastructure needs to boot it."""
+"""Derive what the infrastructure needs to boot an instance from the instance's records."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from localcloud.rules.transaction import Transaction
 
 
 def machine_spec(tx: Transaction, found: instance.Instance) -> infrastructure.MachineSpec:
-    """Everything the machine is born with."""
+    """Return the specification of the machine."""
     card = interface.get(tx, found.interface_id)
     disks = disk.of_instance(tx, found.id)
     keys = [tx.find(key_pair.KeyPair, key_id) for key_id in found.key_ids]
@@ -41,7 +41,7 @@ def machine_spec(tx: Transaction, found: instance.Instance) -> infrastructure.Ma
 
 
 def infrastructure_interface(card: interface.Interface) -> infrastructure.Interface:
-    """The interface as the infrastructure wants it."""
+    """Return the interface in the infrastructure's terms."""
     return infrastructure.Interface(
         interface_id=card.id,
         instance_id=card.instance_id,
@@ -53,7 +53,7 @@ def infrastructure_interface(card: interface.Interface) -> infrastructure.Interf
 
 
 def _metadata(tx: Transaction, found: instance.Instance, card: interface.Interface) -> dict[str, str]:
-    """Paths below /latest/meta-data/, named as the metadata service of the real cloud names them."""
+    """Map paths below /latest/meta-data/ to values, named as in the real metadata service."""
     place = subnet.get(tx, found.subnet_id)
     one_card = f"network/interfaces/macs/{card.mac}"
     one_address = f"{one_card}/local-ipv4s/{card.address}"

@@ -1,4 +1,4 @@
-"""Threads that do to the infrastructure what the records of instances and disks ask for, each in its own time."""
+"""Threads that apply the records of instances and disks to the infrastructure, one per resource."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class _Records(Protocol):
 
 
 class MachineWorker:
-    """One thread for each instance or disk that has something to be done; machines boot side by side."""
+    """One thread for each instance or disk with pending work; machines boot in parallel."""
 
     def __init__(self, records: _Records, network: NetworkWorker) -> None:
         self._records = records
@@ -41,13 +41,13 @@ class MachineWorker:
         self._closing = threading.Event()
 
     def follow(self, tx: Transaction) -> None:
-        """Begin what the changed records ask for."""
+        """Start the work that the changed records require."""
         for record in tx.changes.values():
             if (isinstance(record, Instance) and record.steps) or (isinstance(record, Disk) and record.step):
                 self._begin(record)
 
     def resume(self) -> None:
-        """After a restart: go on with what was under way, and start machines that should be running."""
+        """After a restart: continue interrupted work, and start machines that should be running."""
         with self._records.transaction("") as tx:
             waiting = [one for one in tx.everywhere(Instance) if one.steps]
             waiting_disks = [one for one in tx.everywhere(Disk) if one.step is not None]
@@ -74,13 +74,13 @@ class MachineWorker:
     def _run(self, target: Any, record_id: str, region: str) -> None:
         try:
             target(record_id, region)
-        except Exception:  # noqa: BLE001 - a thread has nobody to raise to; the log has it
+        except Exception:  # noqa: BLE001 - the thread has no caller to raise to; the error is logged
             _log.exception("work on %s failed", record_id)
             with self._lock:
                 self._under_way.pop(record_id, None)
 
     def _wait(self, until: float) -> bool:
-        """Wait for the transition's least time. False: closing, the rest is for the next start."""
+        """Wait for the minimum time of the transition. Returns False on closing; the next start does the rest."""
         while (left := until - self._records.clock()) > 0:
             if self._closing.wait(min(left, 1.0)):
                 return False
@@ -95,14 +95,14 @@ class MachineWorker:
         try:
             for step in found.steps:
                 self._do_step(step, spec, doomed)
-        except Exception as problem:  # noqa: BLE001 - whatever the infrastructure raises, the instance has failed
+        except Exception as problem:  # noqa: BLE001 - any error of the infrastructure fails the instance
             _log.exception("%s: %s failed", instance_id, ", ".join(found.steps))
             error = f"{type(problem).__name__}: {problem}"
         if not self._wait(found.steps_began + found.steps_delay_s):
             return
         with self._records.transaction(region) as tx:
             if error:
-                # A machine that could not be stopped runs on: saying that it is stopped would hide it for ever.
+                # A machine that could not be stopped keeps running; the state STOPPED would hide it permanently.
                 running = instance_id in self._records.infrastructure.running()
                 instance_change.failed(tx, instance_id, error, running=running)
             else:
@@ -112,7 +112,7 @@ class MachineWorker:
     def _do_step(self, step: instance.Step, spec: infrastructure.MachineSpec, doomed: list[str]) -> None:
         match step:
             case "start":
-                # The machine's port must be there before it boots.
+                # The machine's port must exist before it boots.
                 self._network.wait_until_applied()
                 self._records.infrastructure.start_machine(spec)
             case "stop":
@@ -134,7 +134,7 @@ class MachineWorker:
         outcome = disk.finished
         try:
             self._do_disk_step(found)
-        except Exception:  # noqa: BLE001 - whatever the infrastructure raises, the disk stays where it was
+        except Exception:  # noqa: BLE001 - after any error of the infrastructure, the disk stays where it was
             _log.exception("%s: %s failed", disk_id, found.step)
             outcome = disk.failed
         if self._wait(found.step_began + delay_s):
@@ -156,22 +156,22 @@ class MachineWorker:
                 self._records.infrastructure.destroy_disk(found.id)
 
     def _done(self, record_id: str) -> None:
-        # Inside the transaction: whoever changes the record next finds no work under way, and begins its own.
+        # Inside the transaction, so that the next change of the record finds no pending work and starts a new thread.
         with self._lock:
             self._under_way.pop(record_id, None)
 
     def idle(self) -> bool:
-        """Whether nothing is under way."""
+        """Whether no work is pending."""
         with self._lock:
             return not self._under_way
 
     def status(self) -> dict[str, Any]:
-        """What is under way."""
+        """Return the pending work."""
         with self._lock:
             return {"under_way": sorted(self._under_way)}
 
     def join(self, timeout_s: float = 30.0) -> None:
-        """Let threads end after their present step."""
+        """Wait until the threads end after their present step."""
         self._closing.set()
         with self._lock:
             threads = list(self._under_way.values())
@@ -181,5 +181,5 @@ class MachineWorker:
 
 
 def loose_disks(tx: Transaction) -> list[str]:
-    """Ids of all data disks."""
+    """Return the ids of all data disks."""
     return [one.id for one in tx.everywhere(Disk) if one.portable]

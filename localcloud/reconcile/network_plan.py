@@ -1,4 +1,4 @@
-"""From the records to the network as it should be: a pure function."""
+"""Derive the network plan from the records: a pure function."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _EVERYWHERE = IPv4Network("0.0.0.0/0")
 
 
 def plan(tx: Transaction) -> infrastructure.NetworkPlan:
-    """The whole network, of all regions, in the order of ids: equal records give equal plans."""
+    """Return the plan of all regions, in the order of ids: equal records give equal plans."""
     regions = sorted(
         {one.region for one in tx.everywhere(vpc.Vpc)}
         | {one.region for one in tx.everywhere(security_group.SecurityGroup)}
@@ -64,7 +64,7 @@ def _virtual(tx: Transaction, one: havip.HaVip) -> infrastructure.VirtualAddress
 
 
 def _nat_address(tx: Transaction, place: subnet.Subnet) -> IPv4Address | None:
-    """Where the subnet's default route leads through a NAT gateway that is ready: the address it gets outside."""
+    """Outside address of the subnet's default route, if it leads through a NAT gateway that is ready."""
     for entry in route_table.get(tx, place.route_table_id).routes:
         if entry.enabled and entry.destination == _EVERYWHERE and entry.gateway_type == "NAT":
             return nat.public_address_for(tx, entry.gateway_id, place.id)
@@ -89,7 +89,7 @@ def _public_addresses(tx: Transaction, one: vpc.Vpc) -> tuple[infrastructure.Pub
 
 
 def _bandwidth(tx: Transaction, eip: address.Address) -> int:
-    """Its own; with a traditional account that of the instance that it leads to, 0 for no limit."""
+    """The EIP's bandwidth, or with a traditional account that of the bound instance; 0 for no limit."""
     if eip.charge_type:
         return eip.bandwidth_mbps
     virtual = tx.find(havip.HaVip, eip.target_id)
@@ -108,7 +108,7 @@ def _group(tx: Transaction, group: security_group.SecurityGroup) -> infrastructu
 def _rule(tx: Transaction, policy: security_group.Policy) -> infrastructure.Rule:
     return infrastructure.Rule(
         verdict="ACCEPT" if policy.action.upper() == "ACCEPT" else "DROP",
-        # A request's protocol was checked to be one of these.
+        # The handler has checked that a request's protocol is one of these.
         protocol=cast("infrastructure.IpProtocol", policy.protocol.upper()),
         ports=port_ranges(policy.port),
         peers=_peers(tx, policy),
@@ -123,7 +123,7 @@ def _peers(tx: Transaction, policy: security_group.Policy) -> tuple[IPv4Network,
     members = [card for card in tx.all(interface.Interface) if policy.group_id in card.group_ids]
     addresses = {entry.address for card in members for entry in card.addresses}
     ids = {card.id for card in members}
-    # A member that holds a HAVIP speaks with that address too.
+    # A member that holds a HAVIP also sends from that address.
     for one in tx.all(havip.HaVip):
         if one.check_associate and ids & set(havip.announcers(tx, one)):
             addresses.add(one.address)

@@ -1,4 +1,4 @@
-"""One thread that applies the network plan after every change to it, and knows how far it has got."""
+"""One thread that applies the network plan after every change, and tracks its progress."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _RETRY_S = 1.0
 
 
 class NetworkWorker:
-    """Changes that come while one plan is being applied are applied together, next."""
+    """Changes that arrive while a plan is being applied are combined in the next plan."""
 
     def __init__(self, plan: Callable[[], NetworkPlan], infrastructure: Infrastructure) -> None:
         self._plan = plan
@@ -31,11 +31,11 @@ class NetworkWorker:
         self._thread = threading.Thread(target=self._run, name="localcloud-network", daemon=True)
 
     def start(self) -> None:
-        """Begin to work."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Finish what is under way and end."""
+        """Finish the present plan and end the thread."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
@@ -49,18 +49,18 @@ class NetworkWorker:
             self._changed.notify_all()
 
     def wait_until_applied(self) -> None:
-        """Block until everything requested so far is in force, or the worker is stopped."""
+        """Block until all requested changes are in force, or the worker is stopped."""
         with self._changed:
             wanted = self._requested
             self._changed.wait_for(lambda: self._applied >= wanted or self._stopped)
 
     def idle(self) -> bool:
-        """Whether all that was requested is in force."""
+        """Whether all requested changes are in force."""
         with self._changed:
             return self._applied >= self._requested
 
     def status(self) -> dict[str, Any]:
-        """How far it has got, the last error, and the time of the last application."""
+        """Return the progress, the last error, and the time of the last application."""
         with self._changed:
             behind = self._requested - self._applied
         return {"changes_behind": behind, "last_apply_ms": round(self._last_ms, 1), "error": self._error}
@@ -87,8 +87,8 @@ class NetworkWorker:
             if plan != self._current:
                 self._infrastructure.apply_network(plan)
                 self._last_ms = (time.monotonic() - began) * 1000
-        except Exception as error:  # noqa: BLE001 - whatever the infrastructure raises, the next plan may work
-            # It may recover (a namespace that is being made again): keep trying, and report the error in `status`.
+        except Exception as error:  # noqa: BLE001 - after any error of the infrastructure, the next plan may succeed
+            # The error may be temporary (a namespace is being recreated): keep trying, and report it in `status`.
             _log.exception("the network plan could not be applied")
             self._error = f"{type(error).__name__}: {error}"
             return False

@@ -1,7 +1,7 @@
-"""Records in memory, written through to SQLite in one transaction for each request.
+"""Records in memory, written through to SQLite in one transaction per request.
 
-What was answered is in the file: the commit comes before the answer. WAL with synchronous=NORMAL hands
-every commit to the kernel, which outlives a killed process (only a power cut could lose the last ones).
+The commit comes before the response, so every acknowledged change is in the file. WAL with synchronous=NORMAL passes
+every commit to the kernel, so it survives a killed process (only a power cut can lose the last ones).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Store:
         self._former: deque[tuple[float, dict[Key, Record | None]]] = deque()
         self._file = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
         if path is not None:
-            path.chmod(0o600)  # user data and private keys are in it
+            path.chmod(0o600)  # it contains user data and private keys
             self._file.execute("PRAGMA journal_mode=WAL")
         self._file.execute("PRAGMA synchronous=NORMAL")
         self._file.executescript(_SCHEMA)
@@ -62,7 +62,10 @@ class Store:
         self.committed.facts.update(self._file.execute("SELECT name, value FROM facts"))
 
     def commit(self, changes: Mapping[Key, Record | None], facts: Mapping[str, str], now: float = 0.0) -> None:
-        """Write the changes to the file, then to memory. A None deletes. `now` is the time for `undone_since`."""
+        """Write the changes to the file, then to memory; None deletes a record.
+
+        `now` is the time for `undone_since`.
+        """
         if not changes and not facts:
             return
         self._keep_former(changes, now)
@@ -106,7 +109,7 @@ class Store:
         self._former.append((now, {key: records.get(key[0], {}).get(key[1]) for key in changes}))
 
     def undone_since(self, moment: float) -> dict[Key, Record | None]:
-        """What the records that have changed since then were before; None for those that did not exist."""
+        """Return the former values of the records that changed since then; None for records that did not exist."""
         undone: dict[Key, Record | None] = {}
         for at, former in reversed(self._former):
             if at <= moment:
@@ -115,7 +118,7 @@ class Store:
         return undone
 
     def clear(self) -> None:
-        """Forget everything, ids' counters too."""
+        """Delete all records and id counters."""
         self._file.execute("DELETE FROM records")
         self._file.execute("DELETE FROM facts")
         self.committed.records.clear()

@@ -1,6 +1,6 @@
-"""A client that stays: reads requests as lines of JSON, sends them by the official SDK, prints the answers.
+"""A long-running client: reads requests as lines of JSON, sends them with the official SDK, prints the responses.
 
-Run by `localcloud exec -- python caller.py`: a program of the operator's, not a module of the tests.
+Run by `localcloud exec -- python caller.py`: a program of the operator, not a module of the tests.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def main() -> None:
     for line in sys.stdin:
         service, version, action, parameters = json.loads(line)
         try:
-            # A new one for each request: a connection to a daemon that was killed would still be tried.
+            # A new client for each request: a connection to a killed daemon would otherwise be reused.
             client = CommonClient(service, version, identity, os.environ["TENCENTCLOUD_REGION"])
             answer = client.call_json(action, parameters)["Response"]
         except TencentCloudSDKException as problem:

@@ -1,4 +1,4 @@
-"""The `localcloud` command as a person runs it, and what it may not leave on the host."""
+"""The `localcloud` command as an operator runs it, and a check for what it leaves on the host."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ print(json.dumps(client.call_json(action, json.loads(parameters))["Response"]))
 
 @dataclass(frozen=True)
 class LocalCloud:
-    """One cloud of its own name."""
+    """One cloud with a separate name."""
 
     name: str
 
@@ -67,7 +67,7 @@ class LocalCloud:
         return json.loads(self.must("exec", "--", sys.executable, str(_PAIR), image, str(count)))
 
     def call(self, service: str, version: str, action: str, **parameters: Any) -> dict[str, Any]:
-        """One request by the official SDK, in the operator's place."""
+        """Send one request with the official SDK, as the operator."""
         words = ("exec", "--", sys.executable, "-c", _CALL, service, version, action, json.dumps(parameters))
         return json.loads(self.must(*words))
 
@@ -75,7 +75,7 @@ class LocalCloud:
         return self.must("ssh", node, "--", *command)
 
     def processes(self) -> dict[int, str]:
-        """Everything that is this cloud's: by its cgroups, by its name in the command line, by its namespaces."""
+        """All processes of this cloud: by cgroup, by name in the command line, by namespace."""
         found: dict[int, str] = {}
         own = {path.stat().st_ino for path in Path("/run/netns").glob(f"lc-{self.name}-*")}
         for entry in Path("/proc").iterdir():
@@ -93,7 +93,7 @@ class LocalCloud:
         return found
 
     def kill_everything(self) -> None:
-        """As a host's out-of-memory killer on its worst day."""
+        """Kill all processes of the cloud, as the host's out-of-memory killer might."""
         while found := self.processes():
             for pid in found:
                 try:
@@ -102,8 +102,8 @@ class LocalCloud:
                     continue
 
     def left(self) -> dict[str, list[str]]:
-        """What of this cloud is on the host; all empty after `down`."""
-        # A copy of a mount in another mount namespace keeps what is mounted alive just as well.
+        """Everything of this cloud on the host; empty after `down`."""
+        # A copy of a mount in another mount namespace keeps the mounted object alive too.
         mounts = {line for path in Path("/proc").glob("[0-9]*/mountinfo") for line in _lines(path)}
         loops = subprocess.run(
             ["losetup", "--noheadings", "--output", "BACK-FILE"], capture_output=True, text=True, check=True
@@ -125,21 +125,21 @@ def _lines(path: Path) -> list[str]:
     try:
         return path.read_text().splitlines()
     except OSError:
-        return []  # that process has ended
+        return []  # the process has ended
 
 
-# Memory that is nobody's cache: of processes, of files in memory, of the kernel itself.
+# Memory that is not cache: of processes, of files in memory, of the kernel.
 _HELD = {"AnonPages", "Shmem", "SUnreclaim", "KernelStack", "PageTables", "Percpu"}
 
 
 def held_mib() -> float:
-    """Memory of this host that would not be given back when it is asked for."""
+    """Memory of this host that cannot be reclaimed."""
     rows = (line.split() for line in Path("/proc/meminfo").read_text().splitlines())
     return sum(int(row[1]) for row in rows if row[0].rstrip(":") in _HELD) / 1024
 
 
 def host_network() -> tuple[str, str]:
-    """The host's own links and rules: none of the cloud's business."""
+    """The links and rules of the host's network, which the cloud must not change."""
     links = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout
     names = "\n".join(sorted(line.split(": ")[1] for line in links.splitlines()))
     return names, subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout

@@ -1,4 +1,4 @@
-"""Two machines of one subnet, booted once for all tests here."""
+"""Two machines of one subnet, booted once for all tests of this package."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def booted() -> Generator[Lab]:
 
 @pytest.fixture
 def lab(booted: Lab) -> Lab:
-    """Both machines on, with the default network; servers on port 80."""
+    """Both machines running, with the default network and servers on port 80."""
     booted.wish()
     for name in ("ann", "bob"):
         booted.ensure_running(name)

@@ -1,6 +1,6 @@
-"""Two machines, a HAVIP and an EIP through the API, as the operator would make them. Prints what it made, as JSON.
+"""Create two instances, a HAVIP and an EIP through the API, as an operator would. Prints the result as JSON.
 
-Run by `localcloud exec -- python pair.py [IMAGE] [COUNT]`: a program of the operator's, not a module of the tests.
+Run by `localcloud exec -- python pair.py [IMAGE] [COUNT]`: a program of the operator, not a module of the tests.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Control groups come and go while they are looked at: other machines' here, and those that systemd makes inside."""
+"""Control groups that appear and disappear during an operation: of other machines, and of systemd inside."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TIMES = 200
 
 @contextmanager
 def _meanwhile(action: Callable[[], None]) -> Generator[None]:
-    """Do it again and again beside the block; an error of it is an error of the test."""
+    """Run the function repeatedly in parallel with the block; its errors fail the test."""
     ended = threading.Event()
     problems: list[Exception] = []
 
@@ -28,7 +28,7 @@ def _meanwhile(action: Callable[[], None]) -> Generator[None]:
         while not ended.is_set() and not problems:
             try:
                 action()
-            except Exception as problem:  # noqa: BLE001 - shown below
+            except Exception as problem:  # noqa: BLE001 - raised below
                 problems.append(problem)
 
     thread = threading.Thread(target=repeat)
@@ -41,15 +41,15 @@ def _meanwhile(action: Callable[[], None]) -> Generator[None]:
     assert problems == []
 
 
-def test_groups_are_made_while_the_last_other_machine_takes_the_clouds_group_away() -> None:
+def test_groups_are_created_while_the_last_other_machine_removes_the_clouds_group() -> None:
     ann, bob = Cgroup(f"{_CLOUD}/ins-ann"), Cgroup(f"{_CLOUD}/ins-bob")
 
-    def come_and_go() -> None:
+    def create_and_remove() -> None:
         bob.create()
         bob.limit(cpus=1, memory_bytes=64 * 1024**2, cpu_list="0")
         bob.remove()
 
-    with _meanwhile(come_and_go):
+    with _meanwhile(create_and_remove):
         for _ in range(_TIMES):
             ann.create()
             assert all(directory.is_dir() for directory in ann.directories())
@@ -58,7 +58,7 @@ def test_groups_are_made_while_the_last_other_machine_takes_the_clouds_group_awa
     assert not any(directory.parent.exists() for directory in ann.directories())
 
 
-def test_a_machine_is_looked_at_and_removed_while_systemd_inside_takes_its_groups_down() -> None:
+def test_a_machine_is_inspected_and_removed_while_systemd_inside_removes_its_groups() -> None:
     machine = Cgroup(f"{_CLOUD}2/ins-ann")
 
     def inside(make: Callable[[Path], None], order: int) -> None:
@@ -67,13 +67,13 @@ def test_a_machine_is_looked_at_and_removed_while_systemd_inside_takes_its_group
                 try:
                     make(directory / group)
                 except OSError:
-                    break  # the other thread was faster: that is the point
+                    break  # the other thread was faster, which this test provokes
 
-    def come_and_go() -> None:
+    def create_and_remove() -> None:
         inside(lambda path: path.mkdir(exist_ok=True), 1)
         inside(Path.rmdir, -1)
 
-    with _meanwhile(come_and_go):
+    with _meanwhile(create_and_remove):
         for number in range(_TIMES):
             machine.create()
             assert machine.pids() == []
@@ -86,7 +86,7 @@ def test_a_machine_is_looked_at_and_removed_while_systemd_inside_takes_its_group
     assert not any(directory.exists() for directory in machine.directories())
 
 
-def test_a_group_that_is_gone_has_no_process_is_not_frozen_and_can_be_let_go() -> None:
+def test_a_removed_group_has_no_process_is_not_frozen_and_can_be_thawed() -> None:
     gone = Cgroup(f"{_CLOUD}3/ins-none")
     gone.freeze(frozen=False)
     gone.kill()

@@ -1,4 +1,4 @@
-"""The `localcloud` command: what it makes, what it leaves, what it says when it cannot."""
+"""The `localcloud` command: what it creates, what it removes, and its error messages."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ pytestmark = pytest.mark.root
 
 @pytest.fixture
 def cloud() -> Generator[LocalCloud]:
-    made = LocalCloud(f"c{os.getpid()}")
-    yield made
-    made.down()
-    assert made.left() == NOTHING
+    created = LocalCloud(f"c{os.getpid()}")
+    yield created
+    created.down()
+    assert created.left() == NOTHING
 
 
 def test_up_pair_down_leaves_nothing_on_the_host(cloud: LocalCloud) -> None:
@@ -32,14 +32,14 @@ def test_up_pair_down_leaves_nothing_on_the_host(cloud: LocalCloud) -> None:
     pair = cloud.pair()
     status = cloud.status()
     assert [machine["running"] for machine in status["machines"]] == [True, True]
-    assert host_network() == before, "something of the cloud is in the host's own network"
+    assert host_network() == before, "the host's network contains parts of the cloud"
     cloud.on("node-1", "ip", "address", "add", "10.0.4.99/32", "dev", "eth0")
     cloud.on("node-1", "arping", "-c1", "-A", "-I", "eth0", "-s", "10.0.4.99", "10.0.4.99")
     (virtual,) = cloud.status()["virtual_addresses"]
     assert virtual["holder"] == pair["instances"][1]
     (havip,) = cloud.call("vpc", "2017-03-12", "DescribeHaVips")["HaVipSet"]
     assert (havip["InstanceId"], havip["State"]) == (pair["instances"][1], "AVAILABLE")
-    # A machine's disks are mounted in its runner's namespace alone: the host's own has names of networks.
+    # A machine's disks are mounted only in its runner's namespace; the host's own has only network namespaces.
     own = Path("/proc/self/mountinfo").read_text().splitlines()
     assert all("/run/netns/" in line for line in own if f"lc-{cloud.name}-" in line or f"/{cloud.name}/" in line)
     cloud.down()
@@ -47,14 +47,14 @@ def test_up_pair_down_leaves_nothing_on_the_host(cloud: LocalCloud) -> None:
     assert host_network() == before
 
 
-def test_up_twice_says_so_and_down_twice_is_no_error(cloud: LocalCloud) -> None:
+def test_a_second_up_is_reported_and_a_second_down_succeeds(cloud: LocalCloud) -> None:
     cloud.up()
-    assert f"cloud {cloud.name} is up already" in cloud.up()
+    assert f"cloud {cloud.name} is already up" in cloud.up()
     cloud.down()
     cloud.down()
 
 
-def test_two_ups_at_once_make_one_cloud(cloud: LocalCloud) -> None:
+def test_two_concurrent_ups_start_one_cloud(cloud: LocalCloud) -> None:
     results: list[subprocess.CompletedProcess[str]] = []
     threads = [threading.Thread(target=lambda: results.append(cloud.run("up"))) for _ in range(2)]
     for thread in threads:
@@ -66,7 +66,7 @@ def test_two_ups_at_once_make_one_cloud(cloud: LocalCloud) -> None:
     assert len(daemons) == 1
 
 
-def test_a_killed_daemon_leaves_machines_running_and_the_next_up_takes_them_over(cloud: LocalCloud) -> None:
+def test_instances_survive_a_killed_daemon_and_the_next_up_adopts_them(cloud: LocalCloud) -> None:
     cloud.up()
     cloud.pair()
     pids = {machine["name"]: machine["pid"] for machine in cloud.status()["machines"]}
@@ -76,13 +76,13 @@ def test_a_killed_daemon_leaves_machines_running_and_the_next_up_takes_them_over
             os.kill(pid, signal.SIGKILL)
     assert cloud.run("status").returncode == 1
     assert all(Path(f"/proc/{pid}").exists() for pid in pids.values())
-    assert "2 machines running" in cloud.up()
+    assert "2 instances running" in cloud.up()
     assert {machine["name"]: machine["pid"] for machine in cloud.status()["machines"]} == pids
     assert cloud.on("node-0", "curl", "-sf", "http://169.254.0.23/latest/meta-data/local-ipv4") == "10.0.4.20"
     assert cloud.must("exec", "--", "sh", "-c", "echo $LOCALCLOUD_ID") == identity
 
 
-def test_after_everything_was_killed_up_boots_the_same_machines_with_their_files(cloud: LocalCloud) -> None:
+def test_after_all_processes_were_killed_up_boots_the_same_instances_with_their_files(cloud: LocalCloud) -> None:
     cloud.up()
     cloud.pair()
     cloud.on("node-0", "sh", "-c", "echo kept >/root/kept; sync")
@@ -96,7 +96,7 @@ def test_after_everything_was_killed_up_boots_the_same_machines_with_their_files
     assert cloud.on("node-0", "ping", "-c1", "-W2", "10.0.4.21")
 
 
-def test_after_everything_was_killed_down_leaves_nothing(cloud: LocalCloud) -> None:
+def test_after_all_processes_were_killed_down_leaves_nothing(cloud: LocalCloud) -> None:
     cloud.up()
     cloud.pair()
     cloud.kill_everything()
@@ -105,7 +105,7 @@ def test_after_everything_was_killed_down_leaves_nothing(cloud: LocalCloud) -> N
 
 
 @pytest.mark.parametrize("delay_s", [0.6, 1.2])
-def test_an_up_that_was_killed_on_the_way_is_finished_by_the_next(cloud: LocalCloud, delay_s: float) -> None:
+def test_an_up_that_was_killed_is_completed_by_the_next(cloud: LocalCloud, delay_s: float) -> None:
     with subprocess.Popen(cloud.words("up", "--name", cloud.name), stdout=subprocess.DEVNULL) as killed:
         time.sleep(delay_s)
         killed.kill()
@@ -115,7 +115,7 @@ def test_an_up_that_was_killed_on_the_way_is_finished_by_the_next(cloud: LocalCl
     assert cloud.must("exec", "--", "true") == ""
 
 
-def test_down_ends_a_command_that_still_runs_in_the_operators_place(cloud: LocalCloud) -> None:
+def test_down_ends_a_running_exec_command(cloud: LocalCloud) -> None:
     cloud.up()
     with subprocess.Popen(cloud.words("exec", "--name", cloud.name, "--", "sleep", "600")) as sleeper:
         deadline = time.monotonic() + 10
@@ -126,7 +126,7 @@ def test_down_ends_a_command_that_still_runs_in_the_operators_place(cloud: Local
         assert sleeper.wait(timeout=5) != 0
 
 
-def test_kept_records_and_disks_are_there_at_the_next_up(cloud: LocalCloud) -> None:
+def test_down_keep_preserves_records_and_disks_for_the_next_up(cloud: LocalCloud) -> None:
     cloud.up()
     cloud.pair(count=1)
     cloud.on("node-0", "sh", "-c", "echo kept >/root/kept; sync")
@@ -142,24 +142,24 @@ def test_kept_records_and_disks_are_there_at_the_next_up(cloud: LocalCloud) -> N
     assert cloud.on("node-0", "cat", "/root/kept") == "kept\n"
 
 
-def test_two_clouds_on_one_host_do_not_meet(cloud: LocalCloud) -> None:
+def test_two_clouds_on_one_host_are_isolated(cloud: LocalCloud) -> None:
     other = LocalCloud(f"d{os.getpid()}")
     try:
         cloud.up()
         other.up()
         mine, theirs = cloud.pair(count=1), other.pair(count=1)
-        assert mine["public"] == theirs["public"], "they should have the same addresses for this to mean anything"
-        cloud.on("node-0", "sh", "-c", "echo mine >/root/whose")
-        other.on("node-0", "sh", "-c", "echo theirs >/root/whose")
-        assert cloud.on("node-0", "cat", "/root/whose") == "mine\n"
+        assert mine["public"] == theirs["public"], "the two clouds must have the same addresses for this test"
+        cloud.on("node-0", "sh", "-c", "echo mine >/root/owner")
+        other.on("node-0", "sh", "-c", "echo theirs >/root/owner")
+        assert cloud.on("node-0", "cat", "/root/owner") == "mine\n"
         other.down()
         assert other.left() == NOTHING
-        assert cloud.on("node-0", "cat", "/root/whose") == "mine\n"
+        assert cloud.on("node-0", "cat", "/root/owner") == "mine\n"
     finally:
         other.down()
 
 
-def test_exec_keeps_words_directory_input_and_exit_code(cloud: LocalCloud, tmp_path: Path) -> None:
+def test_exec_preserves_arguments_directory_input_and_exit_code(cloud: LocalCloud, tmp_path: Path) -> None:
     cloud.up()
     words = (
         "exec",
@@ -183,7 +183,7 @@ def test_exec_keeps_words_directory_input_and_exit_code(cloud: LocalCloud, tmp_p
     assert (done.returncode, done.stderr) == (127, "localcloud: no-such-command: No such file or directory\n")
 
 
-def test_the_operator_finds_the_api_under_its_real_names_and_trusts_it(cloud: LocalCloud) -> None:
+def test_the_operator_reaches_the_api_under_its_real_names_with_valid_tls(cloud: LocalCloud) -> None:
     cloud.up()
     done = cloud.run(
         "exec",
@@ -203,16 +203,16 @@ def test_the_operator_finds_the_api_under_its_real_names_and_trusts_it(cloud: Lo
     assert done.returncode in {7, 28}
 
 
-def test_ssh_keeps_every_word_as_it_is_and_gives_the_exit_code(cloud: LocalCloud) -> None:
+def test_ssh_preserves_arguments_and_exit_code(cloud: LocalCloud) -> None:
     cloud.up()
     cloud.pair(count=1)
     done = cloud.run(
         "ssh", "node-0", "--", "python3", "-c", "import sys; print(sys.argv[1:]); sys.exit(3)", "a b", "$HOME", "*"
     )
     assert (done.returncode, done.stdout) == (3, "['a b', '$HOME', '*']\n")
-    done = cloud.run("ssh", "nobody", "--", "true")
+    done = cloud.run("ssh", "nosuch", "--", "true")
     assert done.returncode == 1
-    assert "no machine is called 'nobody'; known: node-0" in done.stderr
+    assert "no instance is named 'nosuch'; known: node-0" in done.stderr
     assert "Reached target" in cloud.must("console", "node-0")
 
 
@@ -228,7 +228,7 @@ def test_a_public_address_is_exposed_on_a_port_of_the_host(cloud: LocalCloud) ->
     cloud.on("node-0", "ip", "address", "add", "10.0.4.99/32", "dev", "eth0")
     cloud.on("node-0", "arping", "-c1", "-A", "-I", "eth0", "-s", "10.0.4.99", "10.0.4.99")
     said = cloud.must("expose", "--port", "18123")
-    assert said == f"http://127.0.0.1:18123 leads to {pair['public']}:80 until `localcloud down`\n"
+    assert said == f"http://127.0.0.1:18123 forwards to {pair['public']}:80 until `localcloud down`\n"
     deadline = time.monotonic() + 10
     while True:
         try:
@@ -243,9 +243,9 @@ def test_a_public_address_is_exposed_on_a_port_of_the_host(cloud: LocalCloud) ->
         urllib.request.urlopen("http://127.0.0.1:18123/", timeout=2)
 
 
-def test_without_root_it_says_so_and_makes_nothing() -> None:
+def test_up_without_root_is_refused_and_creates_nothing() -> None:
     cloud = LocalCloud(f"c{os.getpid()}")
-    # Of root's capabilities the user keeps only that of reading every file: this checkout may be in a private home.
+    # The user keeps only root's capability to read every file, because this checkout may be in a private home.
     may_read = ("--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search")
     done = subprocess.run(
         ["setpriv", "--reuid=65534", "--clear-groups", *may_read, *cloud.words("up", "--name", cloud.name)],
@@ -255,7 +255,7 @@ def test_without_root_it_says_so_and_makes_nothing() -> None:
         env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3]), "PYTHONDONTWRITEBYTECODE": "1"},
     )
     assert done.returncode == 1
-    assert "this needs root (you are uid 65534): try `sudo localcloud up" in done.stderr
+    assert "this requires root (current uid 65534): run `sudo localcloud up" in done.stderr
     assert cloud.left() == NOTHING
 
 
@@ -266,17 +266,15 @@ _WITHOUT = (
 
 
 @pytest.mark.parametrize(
-    ("damage", "says"),
+    ("damage", "messages"),
     [
         ('mount --bind /dev/null "$(command -v nft)"', ["nft (package nftables)", "apt-get install nftables"]),
         (f"{_WITHOUT} /etc/protocols", ["/etc/protocols (package netbase)", "apt-get install netbase"]),
-        (f"{_WITHOUT} /etc/hosts", ["/etc/hosts, over which", "echo 127.0.0.1 localhost >/etc/hosts"]),
+        (f"{_WITHOUT} /etc/hosts", ["/etc/hosts, which is the mount point", "echo 127.0.0.1 localhost >/etc/hosts"]),
     ],
     ids=["a tool", "protocol names", "the hosts file"],
 )
-def test_what_is_missing_is_named_with_the_command_that_adds_it_and_nothing_is_made(
-    damage: str, says: list[str]
-) -> None:
+def test_a_missing_requirement_is_reported_with_the_command_that_installs_it(damage: str, messages: list[str]) -> None:
     cloud = LocalCloud(f"c{os.getpid()}")
     for command in ("up", "doctor"):
         words = ["unshare", "--mount", "sh", "-c", f'{damage} && exec "$@"', "sh", *cloud.words(command)]
@@ -285,12 +283,12 @@ def test_what_is_missing_is_named_with_the_command_that_adds_it_and_nothing_is_m
             env={**os.environ, "LOCALCLOUD_NAME": cloud.name, "PYTHONPATH": str(Path(__file__).resolve().parents[3])},
         )  # fmt: skip
         assert done.returncode == 1
-        assert [text for text in says if text not in done.stdout + done.stderr] == []
+        assert [text for text in messages if text not in done.stdout + done.stderr] == []
     assert cloud.left() == NOTHING
 
 
 @pytest.mark.parametrize("name", ["a-b", "A", "", "x" * 21, "../x"])
-def test_a_name_that_no_cloud_can_have_is_refused(name: str) -> None:
+def test_an_invalid_cloud_name_is_refused(name: str) -> None:
     done = LocalCloud(name).run("up", "--name", name)
     assert done.returncode == 1
-    assert "is no name for a cloud: 1 to 20 of a-z and 0-9" in done.stderr
+    assert "the cloud's name must be 1 to 20 characters of a-z and 0-9" in done.stderr

@@ -1,4 +1,4 @@
-"""Every fault: what it does to the machine, and that `heal` undoes it."""
+"""Every fault: its effect on the machine, and that `heal` reverts it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _server_runs(lab: Lab) -> bool:
     return lab.run("ann", "systemctl", "is-active", "--quiet", "ssh").returncode == 0
 
 
-def _goes_on(lab: Lab) -> bool:
+def _continues(lab: Lab) -> bool:
     return not lab.cgroup("ann").frozen()
 
 
@@ -58,7 +58,7 @@ def _on(lab: Lab) -> bool:
     [
         pytest.param("link-down", [], _reached, id="link-down"),
         pytest.param("isolate-from", ["bob"], _reached, id="isolate-from"),
-        pytest.param("pause", [], _goes_on, id="pause"),
+        pytest.param("pause", [], _continues, id="pause"),
         pytest.param("power-off", [], _on, id="power-off"),
         pytest.param("kill", ["sshd", "STOP"], _ssh_answers, id="kill STOP"),
         pytest.param("kill", ["sshd", "KILL"], _server_runs, id="kill KILL"),
@@ -67,65 +67,65 @@ def _on(lab: Lab) -> bool:
         pytest.param("slow-disk", ["1"], _full_speed, id="slow-disk"),
     ],
 )
-def test_a_fault_does_what_it_says_and_heal_undoes_it(
+def test_a_fault_has_its_effect_and_heal_reverts_it(
     lab: Lab, fault: str, arguments: list[str], fine: Callable[[Lab], bool]
 ) -> None:
     faults = MachineFaults(lab.infrastructure)
-    wait_until(lambda: fine(lab), "all is well at first", 20)
+    wait_until(lambda: fine(lab), "no fault is active at first", 20)
     began = time.time()
     report = faults.inject("ann", fault, arguments)
     assert began - 0.01 <= report.at <= time.time()
     assert 0 < report.took_ms < 2000
     assert not fine(lab)
     healed = faults.inject("ann", "heal", [])
-    assert healed.did != "nothing was wrong with it"
-    wait_until(lambda: fine(lab), f"{fault} is undone", 20)
-    assert faults.inject("ann", "heal", []).did == "nothing was wrong with it"
+    assert healed.did != "no fault was active"
+    wait_until(lambda: fine(lab), f"{fault} is reverted", 20)
+    assert faults.inject("ann", "heal", []).did == "no fault was active"
 
 
 @pytest.mark.parametrize(
     ("fault", "undo", "fine"),
     [
         pytest.param("link-down", "link-up", _reached, id="link-up"),
-        pytest.param("pause", "resume", _goes_on, id="resume"),
+        pytest.param("pause", "resume", _continues, id="resume"),
         pytest.param("power-off", "power-on", _on, id="power-on"),
     ],
 )
-def test_a_fault_with_a_word_for_its_end_is_ended_by_that(
+def test_a_fault_with_an_inverse_is_reverted_by_it(
     lab: Lab, fault: str, undo: str, fine: Callable[[Lab], bool]
 ) -> None:
     faults = MachineFaults(lab.infrastructure)
     faults.inject("ann", fault, [])
     assert not fine(lab)
     faults.inject("ann", undo, [])
-    wait_until(lambda: fine(lab), f"{undo} has undone {fault}", 20)
-    assert faults.inject("ann", "heal", []).did == "nothing was wrong with it"
+    wait_until(lambda: fine(lab), f"{undo} has reverted {fault}", 20)
+    assert faults.inject("ann", "heal", []).did == "no fault was active"
 
 
-def test_a_kill_strikes_the_machines_processes_and_none_of_the_hosts_around_it(lab: Lab) -> None:
+def test_a_kill_affects_the_machines_processes_and_not_the_hosts(lab: Lab) -> None:
     runner = lab.infrastructure.get("ann").find_runner()
     assert runner is not None
     faults = MachineFaults(lab.infrastructure)
     with pytest.raises(MachineError, match="no process 'systemd-nspawn' on ann"):
         faults.inject("ann", "kill", ["systemd-nspawn", "KILL"])
-    # The runner is a shell, too.
+    # The runner is a shell too.
     lab.must("ann", "systemd-run", "--quiet", "sh", "-c", "sleep 600; true")
     assert str(runner) not in faults.inject("ann", "kill", ["sh", "KILL"]).did
     assert lab.infrastructure.get("ann").find_runner() == runner
     faults.inject("ann", "heal", [])
 
 
-def test_a_machine_that_ends_while_it_is_healed_is_on_afterwards(lab: Lab) -> None:
+def test_a_machine_that_ends_during_healing_is_on_afterwards(lab: Lab) -> None:
     faults = MachineFaults(lab.infrastructure)
     for _ in range(3):
         faults.inject("ann", "cpu-stress", ["2"])
         faults.inject("ann", "kill", ["systemd", "KILL"])
         faults.inject("ann", "heal", [])
-        wait_until(lambda: _on(lab), "it is on", 10)
+        wait_until(lambda: _on(lab), "the machine is on", 10)
         lab.wait_for_boot("ann")
 
 
-def test_a_machine_that_is_isolated_from_one_reaches_the_others(lab: Lab) -> None:
+def test_an_instance_isolated_from_one_peer_reaches_the_others(lab: Lab) -> None:
     faults = MachineFaults(lab.infrastructure)
     faults.inject("ann", "isolate-from", ["bob"])
     assert not _reached(lab)
@@ -135,22 +135,22 @@ def test_a_machine_that_is_isolated_from_one_reaches_the_others(lab: Lab) -> Non
     assert _reached(lab)
 
 
-def test_a_paused_machine_resumes_where_it_was(lab: Lab) -> None:
+def test_a_paused_machine_continues_after_resume(lab: Lab) -> None:
     faults = MachineFaults(lab.infrastructure)
     faults.inject("ann", "pause", [])
-    # The kernel below completes the handshake; nobody answers.
+    # The kernel completes the handshake, but no process answers.
     assert lab.connect("bob", ANN.address, 80) == "timeout"
     faults.inject("ann", "resume", [])
     wait_until(lambda: _reached(lab), "it answers again", 5)
 
 
-def test_a_machine_without_power_answers_nothing_not_even_arp_for_the_virtual_ip(lab: Lab) -> None:
+def test_a_powered_off_machine_answers_no_packet_and_no_arp_for_the_virtual_ip(lab: Lab) -> None:
     lab.announce("ann")
     MachineFaults(lab.infrastructure).inject("ann", "power-off", [])
     lab.run("bob", "ip", "neighbour", "flush", "all")
     assert lab.run("bob", "arping", "-c1", "-w1", "-I", "eth0", "10.0.4.99").returncode == 1
     assert lab.run("bob", "arping", "-c1", "-w1", "-I", "eth0", ANN.address).returncode == 1
-    assert lab.stopped == [], "the records were told of a fault"
+    assert lab.stopped == [], "the records were informed of a fault"
 
 
 def test_a_paused_machine_can_be_powered_off(lab: Lab) -> None:
@@ -159,11 +159,11 @@ def test_a_paused_machine_can_be_powered_off(lab: Lab) -> None:
     assert faults.inject("ann", "power-off", []).took_ms < 2000
 
 
-def test_a_machine_whose_disk_is_full_to_the_last_block_comes_back_from_a_power_off(lab: Lab, tmp_path: Path) -> None:
+def test_a_machine_with_a_completely_full_disk_boots_after_a_power_off(lab: Lab, tmp_path: Path) -> None:
     faults = MachineFaults(lab.infrastructure)
     faults.inject("ann", "fill-disk", [])
     faults.inject("ann", "power-off", [])
-    # What a machine writes on a full disk may take the file system's own last blocks; here overlayfs finds them taken.
+    # A machine on a full disk may use the file system's last blocks; here overlayfs finds them used.
     script = (
         'mount -o loop "$1" "$2" && rm -r "$2/work/work" && dd if=/dev/zero of="$2/upper/more" bs=4k 2>/dev/null; true'
     )
@@ -177,7 +177,7 @@ def test_a_machine_whose_disk_is_full_to_the_last_block_comes_back_from_a_power_
     assert _disk_is_free(lab)
 
 
-def test_busy_loops_stay_within_the_limits_of_the_machine(lab: Lab) -> None:
+def test_busy_loops_respect_the_cpu_limit_of_the_machine(lab: Lab) -> None:
     faults = MachineFaults(lab.infrastructure)
     faults.inject("ann", "cpu-stress", ["2"])
     try:
@@ -192,15 +192,17 @@ def test_busy_loops_stay_within_the_limits_of_the_machine(lab: Lab) -> None:
 @pytest.mark.parametrize(
     ("node", "fault", "arguments", "said"),
     [
-        pytest.param("nobody", "pause", [], "known: ann (ins-00000001), bob (ins-00000002)", id="unknown machine"),
+        pytest.param("nobody", "pause", [], "known: ann (ins-00000001), bob (ins-00000002)", id="unknown instance"),
         pytest.param("ann", "explode", [], "known: link-down, link-up", id="unknown fault"),
-        pytest.param("ann", "kill", ["nginx", "KILL"], "no process 'nginx' on ann; there are:", id="unknown process"),
-        pytest.param("ann", "kill", ["sshd", "LOUD"], "'LOUD' is no signal", id="unknown signal"),
-        pytest.param("ann", "kill", ["sshd"], "usage: localcloud fault NODE kill PROCESS SIGNAL", id="missing word"),
-        pytest.param("ann", "isolate-from", ["ann"], "cannot be isolated from itself", id="from itself"),
+        pytest.param("ann", "kill", ["nginx", "KILL"], "no process 'nginx' on ann; running:", id="unknown process"),
+        pytest.param("ann", "kill", ["sshd", "LOUD"], "unknown signal 'LOUD'", id="unknown signal"),
+        pytest.param(
+            "ann", "kill", ["sshd"], "usage: localcloud fault NODE kill PROCESS SIGNAL", id="missing argument"
+        ),
+        pytest.param("ann", "isolate-from", ["ann"], "cannot be isolated isolated from itself", id="from itself"),
     ],
 )
-def test_a_fault_that_cannot_be_is_refused_with_what_could_be(
+def test_an_impossible_fault_is_refused_with_the_valid_values(
     lab: Lab, node: str, fault: str, arguments: list[str], said: str
 ) -> None:
     with pytest.raises(MachineError) as refused:

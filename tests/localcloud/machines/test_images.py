@@ -1,4 +1,4 @@
-"""Images: where they come from, that they are whole or not there, and that damage is seen."""
+"""Images: their sources, atomic publication, and detection of damage."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_sources_of_both_formats_are_read(etc_apt: Path) -> None:
     assert {source.suite for source in found} == {"bullseye", "bookworm", "bookworm-updates", "bookworm-security"}
 
 
-def test_images_are_built_from_debians_own_sources_alone(etc_apt: Path) -> None:
+def test_images_are_built_only_from_debian_sources(etc_apt: Path) -> None:
     chosen = sources_for("bookworm", read_sources(etc_apt))
     assert [source.uri.rsplit("/", 1)[-1] for source in chosen] == ["debian", "debian", "debian-security"]
     assert chosen[0].line() == (
@@ -74,14 +74,14 @@ def test_images_are_built_from_debians_own_sources_alone(etc_apt: Path) -> None:
     )
 
 
-def test_a_host_without_such_a_source_is_told_what_to_do(etc_apt: Path) -> None:
+def test_a_missing_package_source_is_reported_with_a_remedy(etc_apt: Path) -> None:
     with pytest.raises(HostError) as refused:
         sources_for("sid", read_sources(etc_apt))
-    assert "no source of Debian's 'sid' (seen: bookworm, bookworm-security" in str(refused.value)
+    assert "no apt source of Debian 'sid' (found: bookworm, bookworm-security" in str(refused.value)
 
 
 def test_an_unknown_image_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match="no image 'img-none'; known: img-debian12, img-services"):
+    with pytest.raises(ImageError, match="unknown image 'img-none'; known: img-debian12, img-services"):
         ImageStore(tmp_path).layers("img-none")
 
 
@@ -92,7 +92,7 @@ def test_an_image_that_is_not_built_is_not_used(tmp_path: Path) -> None:
 
 
 @pytest.mark.root
-def test_the_images_of_this_host_are_as_they_were_built() -> None:
+def test_the_images_of_this_host_are_undamaged() -> None:
     store = ImageStore()
     store.ensure(print)
     for image in IMAGES.values():
@@ -103,15 +103,15 @@ def test_the_images_of_this_host_are_as_they_were_built() -> None:
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        pytest.param("echo x >>root/bin/true", "bin/true is not as it was built", id="a longer file"),
-        pytest.param("rm root/etc/fstab", "etc/fstab is not as it was built", id="a file less"),
-        pytest.param("touch root/etc/zzz", "etc/zzz is not as it was built", id="a file more"),
-        pytest.param("chmod 4777 root/bin/true", "bin/true is not as it was built", id="another mode"),
-        pytest.param("echo >>manifest", "its manifest is not the one that was written", id="the manifest"),
-        pytest.param("rm image.json", "not built", id="no record"),
+        pytest.param("echo x >>root/bin/true", "bin/true has changed since the build", id="a longer file"),
+        pytest.param("rm root/etc/fstab", "etc/fstab has changed since the build", id="a missing file"),
+        pytest.param("touch root/etc/zzz", "etc/zzz has changed since the build", id="an additional file"),
+        pytest.param("chmod 4777 root/bin/true", "bin/true has changed since the build", id="a changed mode"),
+        pytest.param("echo >>manifest", "its manifest has changed since it was written", id="a changed manifest"),
+        pytest.param("rm image.json", "not built", id="no image.json"),
     ],
 )
-def test_damage_to_an_image_is_seen(tmp_path: Path, damage: str, said: str) -> None:
+def test_damage_to_an_image_is_detected(tmp_path: Path, damage: str, said: str) -> None:
     image = IMAGES["img-debian12"]
     store = ImageStore(tmp_path)
     copy = _small_copy(store)
@@ -122,19 +122,19 @@ def test_damage_to_an_image_is_seen(tmp_path: Path, damage: str, said: str) -> N
 
 @pytest.mark.root
 @pytest.mark.parametrize("thorough", [False, True])
-def test_a_changed_letter_is_seen_also_when_size_and_times_are_as_before(tmp_path: Path, *, thorough: bool) -> None:
+def test_a_changed_byte_is_detected_even_with_equal_size_and_times(tmp_path: Path, *, thorough: bool) -> None:
     image = IMAGES["img-debian12"]
     store = ImageStore(tmp_path)
     target = _small_copy(store) / "root/bin/true"
     before = target.stat()
     target.write_bytes(b"X" + target.read_bytes()[1:])
     os.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert store.damage(image, thorough=thorough) == "bin/true is not as it was built"
+    assert store.damage(image, thorough=thorough) == "bin/true has changed since the build"
 
 
 @pytest.mark.root
-def test_a_copied_image_is_as_it_was_built(tmp_path: Path) -> None:
-    """As a CI's cache brings it back: every file is new, none is another."""
+def test_a_copied_image_is_undamaged(tmp_path: Path) -> None:
+    """As when a CI cache restores it: every file is new, with the same contents."""
     store = ImageStore(tmp_path / "one")
     _small_copy(store)
     subprocess.run(["cp", "-a", tmp_path / "one", tmp_path / "two"], check=True)
@@ -142,7 +142,7 @@ def test_a_copied_image_is_as_it_was_built(tmp_path: Path) -> None:
 
 
 @pytest.mark.root
-def test_a_machine_goes_on_upon_its_image_when_that_is_built_again(tmp_path: Path) -> None:
+def test_a_machine_keeps_its_image_when_the_image_is_rebuilt(tmp_path: Path) -> None:
     image, store = IMAGES["img-debian12"], ImageStore(tmp_path)
     old = _small_copy(store)
     for name in ("upper", "work", "merged"):
@@ -160,14 +160,14 @@ def test_a_machine_goes_on_upon_its_image_when_that_is_built_again(tmp_path: Pat
         store.put_in_place(image, fresh)
         store.remove_stale()
         assert store.damage(image) is None
-        assert machine.communicate("go on\n")[0] == "this is bin/true\n"
+        assert machine.communicate("continue\n")[0] == "this is bin/true\n"
     assert list(tmp_path.glob(".replaced-*"))
     store.remove_stale()
     assert list(tmp_path.glob(".replaced-*")) == []
 
 
 def _small_copy(store: ImageStore) -> Path:
-    """An image of three files, with a manifest as a build writes it."""
+    """Create an image of three files, with a manifest as written by a build."""
     copy = store.path(IMAGES["img-debian12"])
     for name in ("bin/true", "etc/fstab"):
         (copy / "root" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -176,7 +176,7 @@ def _small_copy(store: ImageStore) -> Path:
     return copy
 
 
-def test_who_waits_for_an_image_is_told_how_far_it_is(tmp_path: Path) -> None:
+def test_a_build_reports_its_progress(tmp_path: Path) -> None:
     said: list[str] = []
     command = ["sh", "-c", "echo Unpacking nginx; exec sleep 0.5"]
     builder.run(command, tmp_path / "log", IMAGES["img-services"], said.append, progress_s=0.1)
@@ -184,12 +184,12 @@ def test_who_waits_for_an_image_is_told_how_far_it_is(tmp_path: Path) -> None:
     assert all(re.fullmatch(r"img-services: \d+ s so far: Unpacking nginx", line) for line in said)
 
 
-def test_the_api_sells_the_images_that_can_be_built() -> None:
+def test_the_api_offers_exactly_the_images_that_can_be_built() -> None:
     assert [image.image_id for image in catalog.IMAGES] == list(IMAGES)
 
 
 @pytest.mark.root
-def test_a_killed_build_leaves_nothing_half_made(tmp_path: Path) -> None:
+def test_a_killed_build_leaves_no_partial_image(tmp_path: Path) -> None:
     before = Path("/proc/self/mountinfo").read_text().count(str(tmp_path))
     code = "import sys; from pathlib import Path; from localcloud.machines.store import ImageStore; "
     code += "ImageStore(Path(sys.argv[1])).ensure(print)"
@@ -206,7 +206,7 @@ def test_a_killed_build_leaves_nothing_half_made(tmp_path: Path) -> None:
     build.send_signal(signal.SIGKILL)
     build.wait()
     store = ImageStore(tmp_path)
-    assert store.missing() == list(IMAGES.values()), "half an image passes for a whole one"
+    assert store.missing() == list(IMAGES.values()), "a partial image is accepted as complete"
     deadline = time.monotonic() + 10
     while _processes_about(tmp_path):
         assert time.monotonic() < deadline, _processes_about(tmp_path)

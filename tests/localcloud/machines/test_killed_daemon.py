@@ -1,4 +1,4 @@
-"""The daemon is killed at a random moment of everything that can be done to a machine: the next one finishes it."""
+"""The daemon is killed at a random moment of every operation on a machine; the next daemon completes the operation."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ pytestmark = pytest.mark.root
 
 _CALLER = Path(__file__).with_name("caller.py")
 _VERSIONS = {"cvm": "2017-03-12", "cbs": "2017-03-12"}
-_LONGEST_S = 1.5  # a start takes about as long, a stop less
+_LONGEST_S = 1.5  # a start takes about that long, a stop less
 
 
 class _Operator:
-    """One client for the whole test, and the daemon's murderer."""
+    """One client for the whole test, which also kills the daemon."""
 
     def __init__(self, cloud: LocalCloud, chance: random.Random) -> None:
         self.cloud = cloud
@@ -50,9 +50,9 @@ class _Operator:
         return answer
 
     def call_and_kill(self, action: str, **parameters: Any) -> dict[str, Any]:
-        """Ask for it; when it is answered, and a random time later, kill the daemon; bring up the next."""
+        """Send a request; at a random time after the response, kill the daemon; start the next one."""
         answer = self.call(action, **parameters)
-        # Often early: most of what is done is done in the first tenths of a second.
+        # Early more often: most of the work is done in the first tenths of a second.
         delay_s = self._chance.random() ** 2 * _LONGEST_S
         time.sleep(delay_s)
         for pid, line in self.cloud.processes().items():
@@ -63,7 +63,7 @@ class _Operator:
         return answer
 
     def machine(self, instance_id: str) -> dict[str, Any]:
-        """The instance as soon as nothing is under way."""
+        """The instance, when no operation is pending."""
         return self.settled(
             lambda: self.call("cvm:DescribeInstances", InstanceIds=[instance_id])["InstanceSet"][0],
             lambda shown: shown["LatestOperationState"] != "OPERATING",
@@ -84,7 +84,7 @@ class _Operator:
         return shown
 
     def expect(self, instance_id: str, state: str, *, processors: int = 2) -> None:
-        """The records say so, and the machine is so."""
+        """Check that the records and the machine are in the expected state."""
         shown = self.machine(instance_id)
         assert (shown["InstanceState"], shown["LatestOperationState"]) == (state, "SUCCESS"), shown
         (machine,) = self.cloud.status()["machines"]
@@ -93,7 +93,7 @@ class _Operator:
         assert len(runners) == (state == "RUNNING"), runners
         if state == "RUNNING":
             assert self.cloud.on("node-0", "nproc") == f"{processors}\n"
-            # Until a machine has booted it is told to stop in vain, as a real one would be.
+            # Until a machine has booted it ignores requests to stop, like a real one.
             self.cloud.must("ssh", "node-0", "--", "sh", "-c", "until systemctl is-active -q ssh; do sleep 0.1; done")
 
 
@@ -106,7 +106,7 @@ def cloud() -> Generator[LocalCloud]:
 
 
 def _live(cloud: LocalCloud, seed: int) -> None:
-    """A machine's whole life, each step of it with a daemon that is killed."""
+    """The life cycle of a machine, with a killed daemon at every step."""
     print(f"seed {seed}")
     cloud.up()
     cloud.pair(count=1)
@@ -173,11 +173,11 @@ def _plug_a_disk(operator: _Operator, instance_id: str, zone: str) -> None:
     operator.call("cbs:TerminateDisks", DiskIds=[disk_id])
 
 
-def test_a_machines_life_with_a_daemon_that_is_killed_at_every_step(cloud: LocalCloud) -> None:
+def test_one_life_cycle_with_a_daemon_killed_at_every_step(cloud: LocalCloud) -> None:
     _live(cloud, random.SystemRandom().randrange(10**6))
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(5))
-def test_five_lives_with_a_daemon_that_is_killed_at_every_step(cloud: LocalCloud, seed: int) -> None:
+def test_five_life_cycles_with_a_daemon_killed_at_every_step(cloud: LocalCloud, seed: int) -> None:
     _live(cloud, seed)

@@ -1,4 +1,4 @@
-"""Up and down again and again: nothing piles up on the host, of what has a name and of what has none."""
+"""Repeated up and down: no named or unnamed resources accumulate on the host."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from .command import NOTHING, LocalCloud, held_mib, host_network
 
 pytestmark = pytest.mark.root
 
-# So much more than before may be held. A machine at rest holds 30 MiB and more: of one left behind in each of 10 cycles
-# this sees the half. What no name leads to is there for the moment only in which it is taken apart.
+# Permitted growth. An idle machine holds at least 30 MiB, so half a machine left behind in each of 10 cycles is
+# detected. Resources without a name exist only briefly while they are released.
 _SLACK = {"MiB": 150.0, "namespaces": 5, "loops": 2}
 _SLAB = Path("/sys/kernel/slab/net_namespace")
 
@@ -31,7 +31,7 @@ def cloud() -> Generator[LocalCloud]:
 
 
 def _held() -> dict[str, float]:
-    """What this host holds that no name leads to: memory, and what the kernel counts and nobody can find."""
+    """Host resources without a name: memory, and objects that only the kernel counts."""
     return {
         "MiB": held_mib(),
         "namespaces": _network_namespaces() - _found_namespaces(),
@@ -40,8 +40,8 @@ def _held() -> dict[str, float]:
 
 
 def _network_namespaces() -> int:
-    """All that there are, also those that only a socket or a mount of a process keeps."""
-    (_SLAB / "shrink").write_text("1")  # else those that each processor has in store count as well
+    """All network namespaces, including those that only a socket or a mount of a process keeps."""
+    (_SLAB / "shrink").write_text("1")  # otherwise the objects cached per CPU are counted too
     return int((_SLAB / "objects").read_text().split()[0])
 
 
@@ -57,7 +57,7 @@ def _text(path: Path) -> str:
     try:
         return path.read_text()
     except OSError:
-        return ""  # taken apart just now
+        return ""  # released just now
 
 
 def _too_much(before: dict[str, float]) -> dict[str, float]:
@@ -72,16 +72,16 @@ def _cycle(cloud: LocalCloud, count: int) -> None:
         if number % 2 == 0:
             cloud.pair(count=2 if number % 10 == 0 else 1)
         if number % 5 == 2 and number % 2 == 0:
-            cloud.must("fault", "node-0", "pause")  # what is frozen does not die of a signal alone
+            cloud.must("fault", "node-0", "pause")  # a frozen process does not end on a signal
         if number % 5 == 4:
             cloud.kill_everything()
         cloud.down()
         assert cloud.left() == NOTHING, f"after cycle {number + 1}"
     assert host_network() == network
-    # The kernel takes network namespaces and control groups apart in its own time.
+    # The kernel releases network namespaces and control groups asynchronously.
     deadline = time.monotonic() + 30
     while grown := _too_much(before):
-        assert time.monotonic() < deadline, f"so much more is held after {count} cycles: {grown}"
+        assert time.monotonic() < deadline, f"growth after {count} cycles: {grown}"
         time.sleep(0.5)
     print(f"{count} cycles: {before} before, {_held()} after")
 
@@ -90,8 +90,8 @@ def test_ten_cycles_of_up_and_down_leave_nothing(cloud: LocalCloud) -> None:
     _cycle(cloud, 10)
 
 
-def test_a_cloud_goes_down_where_another_program_has_mounted_the_directory_of_namespaces(cloud: LocalCloud) -> None:
-    """In a /run of its own: what `ip netns add` mounts there stays mounted until the host restarts."""
+def test_down_succeeds_after_another_program_has_mounted_the_namespace_directory(cloud: LocalCloud) -> None:
+    """In a private /run: the mount of `ip netns add` remains there until the host restarts."""
     up, down = (shlex.join(cloud.words(command, "--name", cloud.name)) for command in ("up", "down"))
     script = f"""
         set -e

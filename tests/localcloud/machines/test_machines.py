@@ -1,4 +1,4 @@
-"""What a machine is and what it may not do, seen from inside; and its life from boot to destruction."""
+"""Properties and restrictions of a machine, seen from inside; its life cycle from boot to destruction."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def _says(lab: Lab, name: str, *command: str) -> str:
 
 
 def _wait_for_another_boot(lab: Lab, before: int | None) -> None:
-    wait_until(lambda: lab.infrastructure.get("ann").init_pid() not in {None, before}, "it has another PID 1", 30)
+    wait_until(lambda: lab.infrastructure.get("ann").init_pid() not in {None, before}, "a new PID 1 runs", 30)
 
 
-# --- what it is
+# --- properties
 
 
-def test_it_is_a_whole_system(lab: Lab) -> None:
+def test_it_is_a_complete_system(lab: Lab) -> None:
     lab.run("ann", "systemctl", "is-system-running", "--wait", timeout_s=60)
     assert _says(lab, "ann", "systemctl", "is-system-running") == "running"
     assert _says(lab, "ann", "ps", "-o", "comm=", "1") == "systemd"
@@ -40,7 +40,7 @@ def test_it_is_a_whole_system(lab: Lab) -> None:
     assert _says(lab, "ann", "systemctl", "is-active", "ssh", "cloud-final") == "active\nactive"
 
 
-def test_the_default_user_logs_in_by_key_and_may_do_everything(lab: Lab, tmp_path: Path) -> None:
+def test_the_default_user_logs_in_by_key_and_has_sudo(lab: Lab, tmp_path: Path) -> None:
     assert "lab" in _says(lab, "ann", "cat", "/home/debian/.ssh/authorized_keys")
     assert _says(lab, "ann", "sudo", "-u", "debian", "sudo", "-n", "id", "-un") == "root"
     refused = lab.operator(
@@ -58,15 +58,15 @@ def test_two_machines_share_no_identity(lab: Lab) -> None:
         assert ann != bob
 
 
-def test_it_has_the_processors_memory_and_disk_of_its_type(lab: Lab) -> None:
+def test_it_has_the_cpus_memory_and_disk_of_its_type(lab: Lab) -> None:
     assert _says(lab, "ann", "nproc") == "2"
     assert _says(lab, "ann", "free", "-m").splitlines()[1].split()[1] == "2048"
     size_gib = int(_says(lab, "ann", "df", "-B1", "--output=size", "/").splitlines()[1]) / 1024**3
     assert 9 < size_gib <= 10
 
 
-def test_it_has_control_groups_of_its_own_in_every_hierarchy(lab: Lab) -> None:
-    """Two machines that share one have systemds that meet."""
+def test_it_has_separate_control_groups_in_every_hierarchy(lab: Lab) -> None:
+    """The systemd instances of two machines in one group interfere."""
     for place in (ANN, BOB):
         pid = lab.infrastructure.get(place.name).init_pid()
         rows = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
@@ -75,7 +75,7 @@ def test_it_has_control_groups_of_its_own_in_every_hierarchy(lab: Lab) -> None:
             assert f"/localcloud/{lab.cloud}/{place.instance_id}" in row
 
 
-def test_what_it_changes_is_its_own_and_the_image_stays_as_it_was_built(lab: Lab) -> None:
+def test_its_changes_do_not_affect_the_image(lab: Lab) -> None:
     original = _says(lab, "bob", "sha256sum", "/usr/bin/env", "/etc/debian_version")
     try:
         _says(
@@ -88,7 +88,7 @@ def test_what_it_changes_is_its_own_and_the_image_stays_as_it_was_built(lab: Lab
         assert _says(lab, "bob", "sha256sum", "/usr/bin/env", "/etc/debian_version") == original
         assert _says(lab, "bob", "stat", "-c", "%a", "/usr/bin/env") == "755"
         assert lab.infrastructure.images.damage(IMAGES["img-debian12"]) is None
-        # One copy on this host: the file of an image has the same place on the disk for every machine.
+        # One copy on this host: a file of the image is at the same place on disk for every machine.
         assert _says(lab, "ann", "stat", "-c", "%i", "/usr/bin/bash") == _says(
             lab, "bob", "stat", "-c", "%i", "/usr/bin/bash"
         )
@@ -97,7 +97,7 @@ def test_what_it_changes_is_its_own_and_the_image_stays_as_it_was_built(lab: Lab
         lab.wait_for_boot("ann")
 
 
-def test_metadata_say_who_it_is(lab: Lab) -> None:
+def test_metadata_identify_it(lab: Lab) -> None:
     def ask(path: str) -> str:
         return _says(lab, "ann", "curl", "-sf", f"http://metadata.tencentyun.com/latest/{path}")
 
@@ -111,15 +111,15 @@ def test_metadata_say_who_it_is(lab: Lab) -> None:
     assert lab.run("ann", "curl", "-sf", "http://169.254.0.23/latest/meta-data/nothing").returncode == 22
 
 
-def test_its_console_tells_of_its_boot(lab: Lab) -> None:
+def test_its_console_shows_its_boot(lab: Lab) -> None:
     assert "Reached target" in lab.infrastructure.console(ANN.instance_id)
 
 
-# --- what it may not do
+# --- restrictions
 
 
 def test_it_cannot_set_the_hosts_clock(lab: Lab) -> None:
-    # To the time that it is: should it ever be allowed, no harm is done.
+    # Sets the present time, so that a success would do no harm.
     done = lab.run("ann", "sh", "-c", "date -s @$(date +%s)")
     assert done.returncode != 0
     assert "not permitted" in done.stderr
@@ -140,7 +140,7 @@ def test_it_cannot_load_modules_nor_read_the_hosts_kernel_log(lab: Lab) -> None:
         assert not has >> number & 1
 
 
-def test_a_process_beyond_the_memory_of_its_type_is_killed_and_the_machine_goes_on(lab: Lab) -> None:
+def test_a_process_that_exceeds_the_memory_is_killed_and_the_machine_continues(lab: Lab) -> None:
     done = lab.run("ann", "python3", "-c", "x = b'x' * (3 << 30)", timeout_s=60)
     assert done.returncode != 0
     assert _says(lab, "ann", "hostname") == "ann"
@@ -151,10 +151,10 @@ def test_it_sees_no_process_and_no_interface_of_the_host(lab: Lab) -> None:
     assert sorted(_says(lab, "ann", "ls", "/sys/class/net").split()) == ["eth0", "lo"]
 
 
-# --- its life
+# --- life cycle
 
 
-def test_a_reboot_from_inside_comes_back_as_the_same_machine(lab: Lab) -> None:
+def test_a_reboot_from_inside_preserves_the_machine(lab: Lab) -> None:
     _says(lab, "ann", "sh", "-c", "echo kept >/root/kept; rm /root/booted")
     lab.run("ann", "ip", "address", "add", "10.0.4.99/32", "dev", "eth0")
     identity = _says(lab, "ann", "cat", "/etc/machine-id")
@@ -169,15 +169,15 @@ def test_a_reboot_from_inside_comes_back_as_the_same_machine(lab: Lab) -> None:
     assert lab.stopped == []
 
 
-def test_a_machine_that_powers_itself_off_is_reported_and_answers_nothing_more(lab: Lab) -> None:
+def test_a_machine_that_powers_itself_off_is_reported_and_unreachable(lab: Lab) -> None:
     lab.stopped.clear()
     lab.run("ann", "systemctl", "poweroff")
-    wait_until(lambda: lab.stopped == [ANN.instance_id], "the records are told", 30)
+    wait_until(lambda: lab.stopped == [ANN.instance_id], "the event is reported", 30)
     assert lab.infrastructure.running() == {BOB.instance_id}
     assert lab.run("bob", "ping", "-c1", "-W1", ANN.address).returncode == 1
 
 
-def test_stopped_and_started_it_has_its_files(lab: Lab) -> None:
+def test_its_files_survive_a_stop_and_a_start(lab: Lab) -> None:
     lab.stopped.clear()
     for hard in (False, True):
         _says(lab, "ann", "sh", "-c", f"echo {hard} >/root/kept; sync")
@@ -185,16 +185,16 @@ def test_stopped_and_started_it_has_its_files(lab: Lab) -> None:
         assert ANN.instance_id not in lab.infrastructure.running()
         lab.infrastructure.start_machine(lab.spec("ann"))
         assert _says(lab, "ann", "cat", "/root/kept") == str(hard)
-    assert lab.stopped == [], "the records are told only of what nobody asked for"
+    assert lab.stopped == [], "only unrequested events are reported"
 
 
-def test_a_machine_that_runs_is_left_alone_by_start(lab: Lab) -> None:
+def test_starting_a_running_machine_changes_nothing(lab: Lab) -> None:
     before = lab.infrastructure.get("ann").init_pid()
     lab.infrastructure.start_machine(lab.spec("ann"))
     assert lab.infrastructure.get("ann").init_pid() == before
 
 
-def test_resized_it_has_more_of_everything(lab: Lab) -> None:
+def test_a_resize_adds_cpus_memory_and_disk(lab: Lab) -> None:
     lab.infrastructure.stop_machine(ANN.instance_id, hard=True)
     larger = replace(
         lab.spec("ann"), cpu=1, memory_mib=4096, instance_type="S5.LARGE4", system_disk=Disk("disk-00000001", 20)
@@ -214,7 +214,7 @@ def _cores_used_by_two_loops(lab: Lab) -> float:
     return (int(usage.read_text()) - before) / 1e9 / (time.monotonic() - began)
 
 
-def test_reset_it_is_as_new(lab: Lab) -> None:
+def test_a_reset_restores_the_image(lab: Lab) -> None:
     identity = _says(lab, "ann", "cat", "/etc/ssh/ssh_host_ed25519_key.pub")
     _says(lab, "ann", "touch", "/root/old")
     lab.infrastructure.reset_machine(lab.spec("ann"))
@@ -223,7 +223,7 @@ def test_reset_it_is_as_new(lab: Lab) -> None:
     assert _says(lab, "ann", "cat", "/etc/ssh/ssh_host_ed25519_key.pub") != identity
 
 
-def test_a_data_disk_keeps_its_data_when_it_is_attached_to_another_machine(lab: Lab) -> None:
+def test_a_data_disk_keeps_its_data_on_another_machine(lab: Lab) -> None:
     disk = Disk("disk-0000000d", 1)
     device = f"/dev/disk/by-id/virtio-{disk.disk_id}"
     lab.infrastructure.attach_disk(disk, ANN.instance_id)
@@ -240,15 +240,15 @@ def test_a_data_disk_keeps_its_data_when_it_is_attached_to_another_machine(lab: 
     assert not (lab.paths.disks / f"{disk.disk_id}.img").exists()
 
 
-def test_a_data_disk_grows_under_the_machine_that_has_it(lab: Lab) -> None:
+def test_an_attached_data_disk_can_grow(lab: Lab) -> None:
     disk = Disk("disk-0000000f", 1)
     device = f"/dev/disk/by-id/virtio-{disk.disk_id}"
     lab.infrastructure.attach_disk(disk, ANN.instance_id)
     _says(lab, "ann", "sh", "-c", f"mkfs.ext4 -q {device} && mkdir -p /data && mount {device} /data && echo a >/data/f")
     lab.infrastructure.grow_disk(replace(disk, size_gib=2))
     assert _says(lab, "ann", "blockdev", "--getsize64", device) == str(2 * 1024**3)
-    # The file system is the machine's own work, as in the cloud. Not while it is mounted: that takes CAP_SYS_RESOURCE,
-    # which a host that is itself a guest may not have.
+    # Growing the file system is the machine's task, as in the cloud. It is not mounted meanwhile: online growth needs
+    # CAP_SYS_RESOURCE, which a host that is itself a guest may not have.
     grow = f"umount /data && e2fsck -fp {device} && resize2fs {device} && mount {device} /data"
     _says(lab, "ann", "sh", "-c", grow)
     assert int(_says(lab, "ann", "df", "--output=size", "-BM", "/data").split()[-1].rstrip("M")) > 1800
@@ -256,7 +256,7 @@ def test_a_data_disk_grows_under_the_machine_that_has_it(lab: Lab) -> None:
     lab.infrastructure.destroy_disk(disk.disk_id)
 
 
-def test_a_data_disk_is_there_again_after_a_stop(lab: Lab) -> None:
+def test_a_data_disk_is_present_after_a_stop(lab: Lab) -> None:
     disk = Disk("disk-0000000e", 1)
     spec = replace(lab.spec("ann"), data_disks=(disk,))
     device = f"/dev/disk/by-id/virtio-{disk.disk_id}"
@@ -264,11 +264,11 @@ def test_a_data_disk_is_there_again_after_a_stop(lab: Lab) -> None:
     for _ in range(2):
         lab.infrastructure.stop_machine(ANN.instance_id, hard=True)
         lab.infrastructure.start_machine(spec)
-        wait_until(lambda: lab.run("ann", "blockdev", "--getsize64", device).stdout == size, "the disk is there", 20)
+        wait_until(lambda: lab.run("ann", "blockdev", "--getsize64", device).stdout == size, "the disk is present", 20)
     lab.infrastructure.destroy_disk(disk.disk_id)
 
 
-def test_an_attached_disk_is_there_after_every_kind_of_boot_and_mounted_by_fstab(lab: Lab) -> None:
+def test_an_attached_disk_is_present_after_every_kind_of_boot_and_mounted_by_fstab(lab: Lab) -> None:
     disk = Disk("disk-0000000f", 1)
     device = f"/dev/disk/by-id/virtio-{disk.disk_id}"
     lab.infrastructure.attach_disk(disk, ANN.instance_id)
@@ -292,7 +292,7 @@ def test_an_attached_disk_is_there_after_every_kind_of_boot_and_mounted_by_fstab
     lab.infrastructure.destroy_disk(disk.disk_id)
 
 
-def test_another_daemon_takes_over_machines_that_a_killed_one_has_left(lab: Lab) -> None:
+def test_the_next_daemon_adopts_the_machines_of_a_killed_one(lab: Lab) -> None:
     before = lab.infrastructure.get("ann").init_pid()
     lab.infrastructure.close()
     lab.infrastructure = LinuxInfrastructure(lab.paths)
@@ -316,7 +316,7 @@ def test_packages_are_installed_from_the_mirror_in_the_vpc(lab: Lab) -> None:
     assert "tree v" in done.stdout
 
 
-def test_destroyed_it_leaves_nothing(lab: Lab) -> None:
+def test_a_destroyed_machine_leaves_nothing(lab: Lab) -> None:
     machine = lab.infrastructure.get("ann")
     cgroups = machine.cgroup.directories()
     lab.infrastructure.destroy_machine(ANN.instance_id)

@@ -1,4 +1,4 @@
-"""Whether a cloud of two machines (`pair.py`) is whole: everything that a fault changes is looked at."""
+"""Check that a cloud of two machines (`pair.py`) is intact: every property that a fault changes is checked."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .command import LocalCloud
 
 NODES = {"node-0": "10.0.4.20", "node-1": "10.0.4.21"}
 
-# Seen from inside: services, ways out, space on the disk, processes that do not go on or eat the processor.
+# Checks from inside: services, routes, disk space, stopped processes and processes that use the CPU.
 _INSIDE = """
 for unit in ssh dbus systemd-journald systemd-logind; do
   systemctl is-active --quiet $unit || echo "$unit is $(systemctl is-active $unit)"
@@ -29,7 +29,7 @@ true
 
 
 def wrong(cloud: LocalCloud) -> list[str]:
-    """All that is wrong, in words; empty when both machines are as they were born."""
+    """Describe all problems; empty if both machines are in their original state."""
     found: list[str] = []
     machines = {machine["hostname"]: machine for machine in cloud.status()["machines"]}
     for node, machine in machines.items():
@@ -63,7 +63,7 @@ def _seen_from_outside(cloud: LocalCloud, node: str, instance: str) -> list[str]
 
 
 def _counts(cloud: LocalCloud) -> list[str]:
-    """Two machines have so much on the host, and no more."""
+    """Check the number of host resources of two machines."""
     left = cloud.left()
     counted = {
         "nspawns": sum(line.split(" ", 1)[1].startswith("systemd-nspawn ") for line in left["processes"]),

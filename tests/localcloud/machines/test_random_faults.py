@@ -1,6 +1,6 @@
-"""Random faults of every kind on two machines; then they are healed, and are as they were born.
+"""Random faults of every kind on two machines, which are then healed and must be in their original state.
 
-LOCALCLOUD_SEED=N repeats what a seed did; a test that fails prints its own.
+LOCALCLOUD_SEED=N repeats the run of a seed; a failing test prints its seed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .wellness import NODES, wrong
 
 pytestmark = pytest.mark.root
 
-_SLACK_MIB = 100  # what else runs on this host comes and goes; one machine of these two with a full /tmp is 1 GiB
+_SLACK_MIB = 100  # other processes of this host vary; one of these two machines with a full /tmp is 1 GiB
 
 _SIGNALS = ("KILL", "TERM", "STOP", "CONT", "HUP", "ABRT")
 _PROCESSES = ("sshd", "dbus-daemon", "systemd-journald", "systemd-logind", "agetty", "systemd", "no-such-thing")
@@ -37,8 +37,8 @@ def _no_arguments(chance: random.Random, peer: str) -> list[str]:
     return []
 
 
-# What a machine in another state may refuse, in its own words; any other failure is one of localcloud's.
-_REFUSALS = ("does not run", "no process '", "did not start in time")
+# Permitted errors for a machine in another state; any other error is a fault of localcloud.
+_REFUSALS = ("is not running", "no process '", "did not start in time")
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def cloud() -> Generator[LocalCloud]:
     assert made.left() == NOTHING
     deadline = time.monotonic() + 30
     while (grown := held_mib() - held) > _SLACK_MIB:
-        assert time.monotonic() < deadline, f"{grown:.0f} MiB more are held than before"
+        assert time.monotonic() < deadline, f"memory has grown by {grown:.0f} MiB"
         time.sleep(0.5)
 
 
@@ -58,11 +58,11 @@ def cloud() -> Generator[LocalCloud]:
 def pair(cloud: LocalCloud) -> LocalCloud:
     cloud.up()
     cloud.pair()
-    _expect_whole(cloud)
+    _expect_intact(cloud)
     return cloud
 
 
-def _expect_whole(cloud: LocalCloud, timeout_s: float = 60) -> None:
+def _expect_intact(cloud: LocalCloud, timeout_s: float = 60) -> None:
     deadline = time.monotonic() + timeout_s
     while problems := wrong(cloud):
         assert time.monotonic() < deadline, problems
@@ -84,14 +84,14 @@ def _expect_whole(cloud: LocalCloud, timeout_s: float = 60) -> None:
         pytest.param(["slow-disk", "5"], id="slow-disk"),
     ],
 )
-def test_the_look_at_the_machines_sees_each_fault_until_it_is_healed(shared: LocalCloud, fault: list[str]) -> None:
-    """A look that finds nothing wrong would prove nothing below."""
-    _expect_whole(shared)
+def test_the_check_detects_each_fault_until_it_is_healed(shared: LocalCloud, fault: list[str]) -> None:
+    """If the check did not see faults, the tests below would prove nothing."""
+    _expect_intact(shared)
     shared.must("fault", "node-0", *fault)
     time.sleep(0.2)
     assert wrong(shared) != []
-    assert "nothing was wrong" not in shared.must("fault", "node-0", "heal")
-    _expect_whole(shared)
+    assert "no fault was active" not in shared.must("fault", "node-0", "heal")
+    _expect_intact(shared)
 
 
 @pytest.fixture(scope="module")
@@ -111,8 +111,8 @@ def _shake(cloud: LocalCloud, count: int) -> None:
     print(f"LOCALCLOUD_SEED={seed}, {count} faults")
     chance = random.Random(seed)
     before = _daemon(cloud)
-    # Every kind at least once, whatever chance says; those that bring a machine back are more likely, else most of the
-    # time it would be off.
+    # Every kind at least once; those that bring a machine back are more likely, because it would otherwise be off most
+    # of the time.
     weights = [3 if kind in {"heal", "power-on"} else 1 for kind in KINDS]
     kinds = [*KINDS, *chance.choices(KINDS, weights, k=count - len(KINDS))]
     chance.shuffle(kinds)
@@ -125,10 +125,10 @@ def _shake(cloud: LocalCloud, count: int) -> None:
         refused += done.returncode
         assert done.returncode == 0 or any(text in done.stderr for text in _REFUSALS), _log(cloud)
         assert done.returncode == 0 or kind != "heal", done.stderr
-    assert refused < count / 2, "most were refused: that tells of nothing"
+    assert refused < count / 2, "most faults were refused, so this run proves nothing"
     for node in NODES:
         cloud.must("fault", node, "heal")
-    _expect_whole(cloud)
+    _expect_intact(cloud)
     after = _daemon(cloud)
     grown = {what: after[what] - before[what] for what in before}
     print(f"the daemon has grown by {grown}")
@@ -141,7 +141,7 @@ def _shake(cloud: LocalCloud, count: int) -> None:
 
 
 def _log(cloud: LocalCloud) -> str:
-    """The daemon's, from its first problem on."""
+    """The daemon's log from its first problem on."""
     text = Path(f"/var/lib/localcloud/{cloud.name}/daemon.log").read_text()
     return text[max(0, text.find("Traceback") - 300) :][:6000]
 

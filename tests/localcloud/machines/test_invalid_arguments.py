@@ -1,4 +1,4 @@
-"""What the command says to a person who gets a word wrong: what is wrong, what would be right, and 1 or 2."""
+"""Invalid arguments of the command: a message with the valid values, and exit code 1 or 2."""
 
 from __future__ import annotations
 
@@ -18,45 +18,49 @@ pytestmark = pytest.mark.root
 
 @pytest.fixture(scope="module")
 def cloud() -> Generator[LocalCloud]:
-    made = LocalCloud(f"w{os.getpid()}")
+    created = LocalCloud(f"w{os.getpid()}")
     try:
-        made.up()
-        made.pair()
-        yield made
+        created.up()
+        created.pair()
+        yield created
     finally:
-        made.down()
-    assert made.left() == NOTHING
+        created.down()
+    assert created.left() == NOTHING
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("arguments", "code", "message"),
     [
-        (("fault", "nobody", "pause"), 1, "no machine is called 'nobody'; known: node-0"),
-        (("fault", "node-0", "explode"), 1, "'explode' is no fault; known: link-down, link-up"),
+        (("fault", "nosuch", "pause"), 1, "no instance is named 'nosuch'; known: node-0"),
+        (("fault", "node-0", "explode"), 1, "unknown fault 'explode'; known: link-down, link-up"),
         (("fault", "node-0"), 2, "Missing argument 'FAULT'"),
         (("fault", "node-0", "kill", "sshd"), 1, "usage: localcloud fault NODE kill PROCESS SIGNAL"),
-        (("fault", "node-0", "kill", "nosuch", "KILL"), 1, "no process 'nosuch' on node-0; there are:"),
-        (("fault", "node-0", "kill", "sshd", "LOUD"), 1, "'LOUD' is no signal; try KILL"),
+        (("fault", "node-0", "kill", "nosuch", "KILL"), 1, "no process 'nosuch' on node-0; running:"),
+        (("fault", "node-0", "kill", "sshd", "LOUD"), 1, "unknown signal 'LOUD'; use KILL"),
         (("fault", "node-0", "cpu-stress", "many"), 1, "usage: localcloud fault NODE cpu-stress [LOOPS]"),
         (("fault", "node-0", "slow-disk", "0"), 1, "usage: localcloud fault NODE slow-disk [MIB_PER_SECOND]"),
         (("fault", "node-0", "isolate-from", "node-0"), 1, "cannot be isolated from itself"),
-        (("ssh", "nobody", "--", "true"), 1, "no machine is called 'nobody'"),
-        (("console", "../x"), 1, "no machine is called '../x'"),
-        (("console", "a b\u4e3b"), 1, "no machine is called 'a b\u4e3b'"),
-        (("expose", "somewhere"), 1, "'somewhere' is no IPv4 address"),
+        (("ssh", "nosuch", "--", "true"), 1, "no instance is named 'nosuch'"),
+        (("console", "../x"), 1, "no instance is named '../x'"),
+        (("console", "a b\u4e3b"), 1, "no instance is named 'a b\u4e3b'"),
+        (("expose", "somewhere"), 1, "the public address must be an IPv4 address (got 'somewhere')"),
         (("expose", "203.0.113.10:x"), 1, "is not PUBLIC or PUBLIC:PORT, such as 203.0.113.10:443"),
         (("expose", "203.0.113.10:0"), 1, "is not PUBLIC or PUBLIC:PORT"),
-        (("expose", "203.0.113.10:70000"), 1, "ports go to 65535"),
-        (("expose", "8.8.8.8"), 1, "8.8.8.8 is no public address that leads to a machine or a HAVIP here; there are:"),
-        (("expose", "203.0.113.99"), 1, "there are: 203.0.113.10"),
+        (("expose", "203.0.113.10:70000"), 1, "the highest port is 65535"),
+        (("expose", "8.8.8.8"), 1, "8.8.8.8 is not bound to an instance or a HAVIP of this cloud; bound:"),
+        (("expose", "203.0.113.99"), 1, "bound: 203.0.113.10"),
         (("expose", "--port", "0"), 2, "Invalid value for '--port'"),
         (("expose", "--port", "99999"), 2, "Invalid value for '--port'"),
         (("takeover-delay", "inf"), 2, "Invalid value for 'seconds'"),
         (("takeover-delay", "soon"), 2, "Invalid value for 'seconds'"),
         (("up", "--timing", "wrong"), 2, "'wrong' is not one of 'short'"),
         (("up", "--takeover-delay", "-1"), 2, "Invalid value for '--takeover-delay'"),
-        (("status", "--name", "nothere"), 1, "cloud nothere does not answer at"),
-        (("status", "--json", "--name", "Not_A_Name"), 1, "is no name for a cloud: 1 to 20 of a-z and 0-9"),
+        (("status", "--name", "nothere"), 1, "cloud nothere does not respond at"),
+        (
+            ("status", "--json", "--name", "Not_A_Name"),
+            1,
+            "the cloud's name must be 1 to 20 characters of a-z and 0-9 (got 'Not_A_Name')",
+        ),
         (("exec", "--name", "nothere", "--", "true"), 1, "cloud nothere is not up; start it with `localcloud up`"),
         (("client", "--name", "nothere", "--", "true"), 1, "cloud nothere is not up; start it with `localcloud up`"),
         (("exec",), 2, "Missing argument 'CMD ...'"),
@@ -65,24 +69,24 @@ def cloud() -> Generator[LocalCloud]:
         (("frobnicate",), 2, "No such command 'frobnicate'"),
     ],
 )
-def test_a_wrong_word_is_answered_with_what_would_be_right(
-    cloud: LocalCloud, words: tuple[str, ...], code: int, said: str
+def test_an_invalid_argument_is_rejected_with_the_valid_values(
+    cloud: LocalCloud, arguments: tuple[str, ...], code: int, message: str
 ) -> None:
-    done = cloud.run(*words)
+    done = cloud.run(*arguments)
     text = " ".join(re.sub(r"[│╭╮╰╯─]", " ", done.stderr).split())
-    assert (done.returncode, said in text, "Traceback" in text) == (code, True, False), text
+    assert (done.returncode, message in text, "Traceback" in text) == (code, True, False), text
 
 
-def test_a_port_that_is_taken_is_said_to_be_so(cloud: LocalCloud) -> None:
+def test_an_occupied_port_is_reported(cloud: LocalCloud) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         done = cloud.run("expose", "--port", str(port))
     assert done.returncode == 1
-    assert f"127.0.0.1:{port} cannot be had" in done.stderr
+    assert f"127.0.0.1:{port} cannot be opened" in done.stderr
     assert "choose another with --port" in done.stderr
 
 
-def test_a_shell_on_a_paused_machine_is_refused_instead_of_frozen(cloud: LocalCloud) -> None:
+def test_a_shell_on_a_paused_instance_is_refused_instead_of_frozen(cloud: LocalCloud) -> None:
     cloud.must("fault", "node-0", "pause")
     try:
         done = cloud.run("ssh", "node-0", "--", "true", timeout_s=10)
@@ -92,36 +96,36 @@ def test_a_shell_on_a_paused_machine_is_refused_instead_of_frozen(cloud: LocalCl
     assert cloud.run("ssh", "node-0", "--", "true").returncode == 0
 
 
-def test_a_machine_without_power_is_not_resumed_and_one_that_runs_was_not_paused(cloud: LocalCloud) -> None:
+def test_resume_refuses_a_powered_off_instance_and_reports_an_instance_that_was_not_paused(cloud: LocalCloud) -> None:
     assert "it was not paused" in cloud.must("fault", "node-1", "resume")
     cloud.must("fault", "node-1", "power-off")
     done = cloud.run("fault", "node-1", "resume")
-    assert (done.returncode, "does not run" in done.stderr) == (1, True)
+    assert (done.returncode, "is not running" in done.stderr) == (1, True)
     assert "powered on" in cloud.must("fault", "node-1", "heal")
 
 
-def test_the_console_is_followed(cloud: LocalCloud) -> None:
+def test_console_follow_prints_new_output(cloud: LocalCloud) -> None:
     with subprocess.Popen(
         cloud.words("console", "--name", cloud.name, "node-0", "-f"), stdout=subprocess.PIPE
     ) as shown:
         assert shown.stdout is not None
-        cloud.on("node-0", "sh", "-c", "echo said just now >/dev/console")
+        cloud.on("node-0", "sh", "-c", "echo printed just now >/dev/console")
         lines = iter(shown.stdout.readline, b"")
-        assert any(b"said just now" in line for line in lines)
+        assert any(b"printed just now" in line for line in lines)
         shown.terminate()
 
 
-def test_the_doctor_finds_nothing_missing_where_the_cloud_is_up(cloud: LocalCloud) -> None:
-    assert cloud.must("doctor") == "this host has all that localcloud needs\n"
+def test_doctor_finds_nothing_missing_on_a_host_with_a_running_cloud(cloud: LocalCloud) -> None:
+    assert cloud.must("doctor") == "this host meets all requirements of localcloud\n"
 
 
-def test_each_report_has_the_time_to_the_millisecond(cloud: LocalCloud) -> None:
+def test_each_fault_report_has_the_time_in_milliseconds(cloud: LocalCloud) -> None:
     said = cloud.must("fault", "node-0", "link-down") + cloud.must("fault", "node-0", "heal")
     form = r"\d\d:\d\d:\d\d\.\d{3} node-0 %s: .+ \(\d+\.\d ms\)\n"
     assert re.fullmatch((form % "link-down") + (form % "heal"), said)
 
 
-def test_two_machines_stay_isolated_over_a_killed_daemon_and_heal_says_so(cloud: LocalCloud) -> None:
+def test_isolation_survives_a_killed_daemon_and_is_healed(cloud: LocalCloud) -> None:
     cloud.must("fault", "node-0", "isolate-from", "node-1")
     for pid, line in cloud.processes().items():
         if "localcloud.daemon" in line:

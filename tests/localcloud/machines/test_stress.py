@@ -1,4 +1,4 @@
-"""Machines that are pressed: out of memory, out of processes, a disk pulled while it is in use, switches hit twice."""
+"""Machines under stress: out of memory, out of processes, a disk detached while in use, concurrent power operations."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def disk(lab: Lab) -> Generator[Disk]:
 
 
 @pytest.mark.parametrize("place", ["/dev/shm", "/run", "/tmp"])
-def test_a_file_system_in_memory_is_full_before_the_machine_is(lab: Lab, place: str) -> None:
+def test_a_file_system_in_memory_is_full_before_the_memory_is(lab: Lab, place: str) -> None:
     before = lab.infrastructure.get("ann").init_pid()
     done = lab.run("ann", "sh", "-c", f"dd if=/dev/zero of={place}/filler bs=1M count=4096; rm -f {place}/filler")
     assert "No space left on device" in done.stderr
@@ -48,7 +48,7 @@ def test_a_file_system_in_memory_is_full_before_the_machine_is(lab: Lab, place: 
     assert lab.infrastructure.get("ann").init_pid() == before
 
 
-def test_a_machine_without_memory_kills_its_own_and_nobody_elses(lab: Lab) -> None:
+def test_out_of_memory_kills_only_processes_of_the_same_machine(lab: Lab) -> None:
     before = {name: lab.infrastructure.get(name).init_pid() for name in ("ann", "bob")}
     hungry = "import os\nfor _ in range(4): os.fork()\nx = []\nwhile True: x.append(bytes(10**7))"
     lab.run("ann", "timeout", "8", "python3", "-c", hungry, timeout_s=40)
@@ -56,7 +56,7 @@ def test_a_machine_without_memory_kills_its_own_and_nobody_elses(lab: Lab) -> No
     wait_until(lambda: lab.run("ann", "systemctl", "is-active", "ssh").stdout == "active\n", "ssh runs", 30)
     assert {name: lab.infrastructure.get(name).init_pid() for name in ("ann", "bob")} == before
     used = max(int((path / "memory.max_usage_in_bytes").read_text()) for path in _memory_groups(lab))
-    # The kernel lets those that it has killed go a little beyond, so that they can end (memcontrol.c: try_charge).
+    # The kernel lets killed processes exceed the limit slightly, so that they can end (memcontrol.c: try_charge).
     assert used <= 1.02 * 2048 * 1024**2
 
 
@@ -64,13 +64,13 @@ def _memory_groups(lab: Lab) -> list[Path]:
     return [path for path in lab.cgroup("ann").directories() if (path / "memory.max_usage_in_bytes").exists()]
 
 
-def test_a_fork_bomb_ends_at_the_processes_that_its_memory_allows(lab: Lab) -> None:
+def test_a_fork_bomb_is_stopped_by_the_process_limit(lab: Lab) -> None:
     limits = [path / "pids.max" for path in lab.cgroup("ann").directories() if (path / "pids.max").exists()]
     assert [limit.read_text() for limit in limits] == ["16384\n"]
 
 
-def test_a_disk_that_is_detached_while_it_is_written_to_is_gone_there_and_whole_elsewhere(lab: Lab, disk: Disk) -> None:
-    """As a pulled disk: whoever still writes gets an error; and what the next machine writes stays as it is."""
+def test_a_disk_detached_during_a_write_is_removed_here_and_intact_elsewhere(lab: Lab, disk: Disk) -> None:
+    """As if the disk were pulled: writers get errors, and the data of the next machine is not overwritten."""
     writer = "exec 3>>/mnt/log; echo ready; while echo line >&3; do sleep 0.01; done; echo ended"
     writer += "; while :; do sleep 0.1; done"
     process = lab.start("ann", "sh", "-c", writer, "localcloud-test-writer")
@@ -80,7 +80,7 @@ def test_a_disk_that_is_detached_while_it_is_written_to_is_gone_there_and_whole_
     said = process.stdout.readline() + process.stdout.readline()
     assert "I/O error" in said or "Input/output error" in said
     assert lab.run("ann", "sh", "-c", f"test -e {_NODE} || grep /mnt /proc/mounts").returncode == 1
-    # The writer still has its file open: the disk's old device lives on, and must not be given to the next machine.
+    # The writer still has its file open: the disk's old device still exists, and must not be given to the next machine.
     lab.infrastructure.attach_disk(disk, PLACES["bob"].instance_id)
     lab.must("bob", "sh", "-c", f"fsck.ext4 -fp {_NODE}; test $? -le 1 && mount {_NODE} /mnt")
     assert lab.must("bob", "cat", "/mnt/file") == "kept\n"
@@ -91,7 +91,7 @@ def test_a_disk_that_is_detached_while_it_is_written_to_is_gone_there_and_whole_
     assert lab.must("bob", "cat", "/mnt/file", "/mnt/new") == "kept\nnew\n"
 
 
-def test_a_disk_that_is_mounted_under_another_mount_takes_only_itself_away(lab: Lab, disk: Disk) -> None:
+def test_detaching_a_disk_below_another_mount_leaves_that_mount(lab: Lab, disk: Disk) -> None:
     lab.must("ann", "mount", "-t", "tmpfs", "tmpfs", "/mnt")
     lab.must("ann", "touch", "/mnt/above")
     lab.infrastructure.detach_disk(disk.disk_id)
@@ -101,8 +101,8 @@ def test_a_disk_that_is_mounted_under_another_mount_takes_only_itself_away(lab: 
 
 
 @pytest.mark.parametrize("place", ["/etc/localcloud", "/var/tmp"])
-def test_links_that_a_machine_makes_lead_to_no_file_of_the_host(lab: Lab, tmp_path: Path, place: str) -> None:
-    """Both are written to from this host: the list of disks at every boot, and what a full disk is full of."""
+def test_symbolic_links_on_a_machine_cannot_reach_the_hosts_files(lab: Lab, tmp_path: Path, place: str) -> None:
+    """The host writes to both files: the list of disks at every boot, and the file that fills a disk."""
     faults = MachineFaults(lab.infrastructure)
     before = lab.infrastructure.get("ann").init_pid()
     lab.must("ann", "sh", "-c", f"rm -rf {place} && ln -s {tmp_path} {place}")
@@ -115,7 +115,7 @@ def test_links_that_a_machine_makes_lead_to_no_file_of_the_host(lab: Lab, tmp_pa
         with contextlib.suppress(MachineError):
             lab.infrastructure.attach_disk(DATA, ANN.instance_id)
         lab.run("ann", "systemctl", "reboot", "--force")
-        wait_until(lambda: lab.infrastructure.get("ann").init_pid() not in {None, before}, "it has another PID 1", 30)
+        wait_until(lambda: lab.infrastructure.get("ann").init_pid() not in {None, before}, "a new PID 1 runs", 30)
         wait_until(lambda: lab.run("ann", "systemctl", "is-active", "ssh").stdout == "active\n", "ssh runs", 30)
         assert list(tmp_path.iterdir()) == []
     finally:
@@ -124,8 +124,8 @@ def test_links_that_a_machine_makes_lead_to_no_file_of_the_host(lab: Lab, tmp_pa
         lab.wait_for_boot("ann")
 
 
-def test_a_disk_that_is_in_use_at_two_places_goes_too(lab: Lab, disk: Disk) -> None:
-    """As a database's directory that is bound to where its package looks for it."""
+def test_a_disk_that_is_mounted_twice_can_be_detached(lab: Lab, disk: Disk) -> None:
+    """For example a database's directory that is bind-mounted to the path that its package expects."""
     lab.must("ann", "sh", "-c", "mkdir -p /bound && mount --bind /mnt /bound")
     user = "exec 3>>/bound/log; echo ready; while :; do sleep 0.1; done"
     process = lab.start("ann", "sh", "-c", user, "localcloud-test-user")
@@ -137,7 +137,7 @@ def test_a_disk_that_is_in_use_at_two_places_goes_too(lab: Lab, disk: Disk) -> N
     process.communicate(timeout=5)
 
 
-def test_disks_that_come_and_go_never_take_each_others_place(lab: Lab) -> None:
+def test_repeated_attach_and_detach_never_confuse_disks(lab: Lab) -> None:
     some = [Disk(f"disk-000000{number}f", 1) for number in range(3)]
 
     def file_of(disk: Disk) -> str:
@@ -166,13 +166,13 @@ def test_a_destroyed_disk_leaves_no_loop_device(lab: Lab, disk: Disk) -> None:
     assert not (lab.paths.disks / f"{disk.disk_id}.img").exists()
 
 
-def _at_once(*actions: Callable[[], object]) -> list[BaseException]:
+def _concurrently(*actions: Callable[[], object]) -> list[BaseException]:
     problems: list[BaseException] = []
 
     def run(action: Callable[[], object]) -> None:
         try:
             action()
-        except BaseException as problem:  # noqa: BLE001 - handed to the test
+        except BaseException as problem:  # noqa: BLE001 - raised in the test
             problems.append(problem)
 
     threads = [threading.Thread(target=run, args=(action,)) for action in actions]
@@ -183,8 +183,8 @@ def _at_once(*actions: Callable[[], object]) -> list[BaseException]:
     return problems
 
 
-def test_a_machine_that_has_just_been_started_has_its_own_files_and_not_the_hosts(lab: Lab) -> None:
-    """Nspawn's child is number 1 already while it still sees this host: a fault would strike the host's own disk."""
+def test_a_machine_that_is_starting_never_exposes_the_hosts_files(lab: Lab) -> None:
+    """Nspawn's child is already number 1 while it still sees the host: a fault would then affect the host's disk."""
     for _ in range(5):
         lab.infrastructure.stop_machine(ANN.instance_id, hard=True)
         lab.infrastructure.start_machine(lab.spec("ann"))
@@ -200,11 +200,11 @@ def test_two_quick_stops_and_starts_end_with_one_running_machine(lab: Lab) -> No
         lambda: lab.infrastructure.stop_machine(ANN.instance_id, hard=True),
         lambda: lab.infrastructure.start_machine(lab.spec("ann")),
     )
-    assert _at_once(stop, start, stop, start) == []
+    assert _concurrently(stop, start, stop, start) == []
     lab.infrastructure.start_machine(lab.spec("ann"))
     lab.wait_for_boot("ann")
-    # nspawn's children have its name until they are the machine's.
-    wait_until(lambda: sum(map(_is_nspawn, lab.cgroup("ann").pids())) == 1, "one machine is there", 10)
+    # nspawn's children have its name until they become the machine's processes.
+    wait_until(lambda: sum(map(_is_nspawn, lab.cgroup("ann").pids())) == 1, "one machine runs", 10)
 
 
 def _is_nspawn(pid: int) -> bool:
@@ -214,14 +214,14 @@ def _is_nspawn(pid: int) -> bool:
         return False
 
 
-def test_a_start_waits_for_the_runner_that_a_killed_daemon_has_left(lab: Lab) -> None:
-    """Else two systems would run on one disk."""
+def test_a_start_waits_for_the_runner_of_a_killed_daemon(lab: Lab) -> None:
+    """Otherwise two systems would run on one disk."""
     lab.infrastructure.stop_machine(ANN.instance_id, hard=True)
     ended: list[BaseException] = []
     with (lab.infrastructure.get("ann").directory / "lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         starting = threading.Thread(
-            target=lambda: ended.extend(_at_once(lambda: lab.infrastructure.start_machine(lab.spec("ann"))))
+            target=lambda: ended.extend(_concurrently(lambda: lab.infrastructure.start_machine(lab.spec("ann"))))
         )
         starting.start()
         starting.join(timeout=0.5)
@@ -232,7 +232,7 @@ def test_a_start_waits_for_the_runner_that_a_killed_daemon_has_left(lab: Lab) ->
     lab.wait_for_boot("ann")
 
 
-def test_a_machine_whose_start_was_not_written_down_is_watched_by_the_next_daemon(lab: Lab) -> None:
+def test_a_machine_whose_start_was_not_recorded_is_watched_by_the_next_daemon(lab: Lab) -> None:
     (lab.infrastructure.get("ann").directory / "runner.pid").unlink()
     lab.infrastructure.close()
     lab.infrastructure = LinuxInfrastructure(lab.paths)
@@ -244,33 +244,33 @@ def test_a_machine_whose_start_was_not_written_down_is_watched_by_the_next_daemo
     wait_until(lambda: lab.stopped == [ANN.instance_id], "the new infrastructure notices the end of a machine", 30)
 
 
-def test_a_machine_whose_first_process_is_killed_is_off_and_starts_again(lab: Lab) -> None:
+def test_a_machine_whose_pid_1_is_killed_is_off_and_can_be_started(lab: Lab) -> None:
     lab.stopped.clear()
     pid = lab.infrastructure.get("ann").init_pid()
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: lab.stopped == [ANN.instance_id], "the records are told", 10)
+    wait_until(lambda: lab.stopped == [ANN.instance_id], "the event is reported", 10)
     assert lab.infrastructure.running() == {PLACES["bob"].instance_id}
     lab.infrastructure.start_machine(lab.spec("ann"))
     lab.wait_for_boot("ann")
 
 
 @pytest.mark.parametrize("delay_s", [0.0, 0.05, 0.2, 0.6, 1.2])
-def test_terminated_while_it_boots_it_leaves_nothing(lab: Lab, delay_s: float) -> None:
+def test_a_machine_terminated_during_boot_leaves_nothing(lab: Lab, delay_s: float) -> None:
     loops = disks.loop_devices(lab.paths.state)
     starting = threading.Thread(target=lab.infrastructure.start_machine, args=(lab.spec("cat"),))
     starting.start()
     threading.Event().wait(delay_s)
     lab.infrastructure.destroy_machine(CAT.instance_id)
     starting.join()
-    lab.infrastructure.destroy_machine(CAT.instance_id)  # the thread may have had its turn second
+    lab.infrastructure.destroy_machine(CAT.instance_id)  # the thread may have run second
     assert CAT.instance_id not in lab.infrastructure.running()
     assert not (lab.paths.machines / CAT.instance_id).exists()
     assert disks.loop_devices(lab.paths.state) == loops
     assert not list(Path("/sys/fs/cgroup").glob(f"*/localcloud/{lab.cloud}/{CAT.instance_id}"))
 
 
-def test_resized_to_less_it_keeps_its_files_and_the_size_of_its_disk(lab: Lab) -> None:
+def test_a_smaller_type_keeps_files_and_disk_size(lab: Lab) -> None:
     lab.must("ann", "sh", "-c", "echo kept >/root/kept; sync")
     lab.infrastructure.stop_machine(ANN.instance_id, hard=False)
     smaller = replace(lab.spec("ann"), cpu=1, memory_mib=1024, system_disk=Disk("disk-00000001", 5))
@@ -283,9 +283,9 @@ def test_resized_to_less_it_keeps_its_files_and_the_size_of_its_disk(lab: Lab) -
     assert done.returncode != 0
 
 
-def test_a_disk_that_was_to_grow_when_the_power_went_grows_at_the_next_start(tmp_path: Path) -> None:
+def test_an_interrupted_disk_growth_completes_at_the_next_start(tmp_path: Path) -> None:
     path = tmp_path / "disk.img"
     disks.create_system_disk(path, 1)
-    os.truncate(path, 2 * 1024**3)  # as far as the daemon came
+    os.truncate(path, 2 * 1024**3)  # the point at which the daemon was killed
     disks.grow_system_disk(path, 2)
     assert disks.file_system_bytes(path) > 1.9 * 1024**3
