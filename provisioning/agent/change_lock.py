@@ -21,7 +21,7 @@ def lock(node: Node, *, owner: dict[str, Any], ttl_s: float, take_from: str = ""
             age = node.now() - held["renewed_at"]
             # A negative age means that the clock was set back; the lock would otherwise never expire.
             if 0 <= age < held["ttl_s"]:
-                raise StepError("lock", "another rollout holds the lock of this node", detail={**held, "age_s": age})
+                raise StepError("lock", "another rollout holds the change lock of this node", detail={**held, "age_s": age})
         node.before("lock")
         now = node.now()
         lock = {"token": node.token, "owner": owner, "ttl_s": ttl_s, "taken_at": now, "renewed_at": now}
@@ -40,7 +40,7 @@ def renew(node: Node) -> None:
     with _one_at_a_time(node, "lock", wait_s=10):
         held = _held(node)
         if not held or held["token"] != node.token:
-            raise StepError("lock", "this rollout does not hold the lock of this node", detail=held)
+            raise StepError("lock", "this rollout does not hold the change lock of this node", detail=held)
         node.write_json("lock.json", {**held, "renewed_at": node.now()})
 
 

@@ -144,7 +144,7 @@ def test_a_wrong_address_is_named_before_anything_is_changed(site: Site, tmp_pat
         site.lab.up("--config-file", str(settings))
     said = str(caught.value)
     assert f"mariadbAddress {DATABASES}:3399" in said
-    assert "nothing was changed on any node" in said
+    assert "no node was changed" in said
     assert "tandem:data.mariadbAddress" in said
     assert PASSWORD not in said
 

@@ -110,7 +110,7 @@ def test_a_removed_node_is_distinguished_from_a_replaced_node() -> None:
 
 def test_drift_found_by_a_refresh_runs_the_rollout() -> None:
     inputs = _rollout_inputs()
-    old = {**inputs, "revision": "r", "drift": {"iam-a": ["/etc/nginx/nginx.conf differs"]}}
+    old = {**inputs, "revision": "r", "drift": {"iam-a": ["/etc/nginx/nginx.conf: content differs"]}}
     assert RolloutProvider().diff("x", old, inputs).changes is True
 
 

@@ -81,7 +81,7 @@ def receive(data: bytes, path: str = "/opt/iam/abc", sha256: str = "") -> dict[s
 
 def test_a_change_requires_the_lock(node: FakeNode) -> None:
     answer = node.ask(stage(file("/etc/x")))
-    assert answer["error"]["message"] == "this rollout does not hold the lock of this node"
+    assert answer["error"]["message"] == "this rollout does not hold the change lock of this node"
     assert not (node.system.root / "var/lib/tandem/staged").exists()
 
 
@@ -98,7 +98,7 @@ def test_each_call_renews_the_lock(node: FakeNode) -> None:
         node.clock += 100
         assert "error" not in node.ask(stage(file("/etc/x")))
     refused = node.ask(lock("there"), token="other")["error"]
-    assert refused["message"] == "another rollout holds the lock of this node"
+    assert refused["message"] == "another rollout holds the change lock of this node"
     assert refused["detail"]["owner"]["host"] == "here"
 
 

@@ -299,7 +299,7 @@ def test_the_lock_of_a_live_owner_stops_a_second_rollout(group: FakeGroup) -> No
 
     group.before_effect = interrupt
     assert set(deploy(group, manifests(items(port=8080))).changed) == {"iam-a", "iam-b"}
-    assert "iam-a (10.0.4.20): another rollout holds the lock of this node" in refused[0]
+    assert "iam-a (10.0.4.20): another rollout holds the change lock of this node" in refused[0]
     assert f"process {os.getpid()}, renewed 0 s ago" in refused[0]
 
 
@@ -309,7 +309,7 @@ def test_a_lock_that_is_not_renewed_expires(group: FakeGroup) -> None:
         (system.root / "var/lib/tandem/lock.json").write_text(
             '{"token": "x", "owner": {"host": "elsewhere", "pid": 1}, "ttl_s": 180, "renewed_at": 999.0, "taken_at": 1}'
         )
-    with pytest.raises(LockedError, match="another rollout holds the lock of this node"):
+    with pytest.raises(LockedError, match="another rollout holds the change lock of this node"):
         deploy(group, manifests(items(port=8080)))
     group.tick(200)
     assert set(deploy(group, manifests(items(port=8080))).changed) == {"iam-a", "iam-b"}
