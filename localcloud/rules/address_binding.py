@@ -264,8 +264,8 @@ def unbind_havip(tx: Transaction, havip_id: str) -> None:
     _begin_to_unbind(tx, bound[0])
 
 
-def unbind_private(tx: Transaction, interface_id: str, gone: tuple[IPv4Address, ...]) -> None:
+def unbind_private(tx: Transaction, interface_id: str, removed: tuple[IPv4Address, ...]) -> None:
     """UnassignPrivateIpAddresses: unbind the EIPs of private addresses that are removed from an interface."""
     for one in tx.all(Address):
-        if one.interface_id == interface_id and one.private_address in gone:
+        if one.interface_id == interface_id and one.private_address in removed:
             _begin_to_unbind(tx, one)

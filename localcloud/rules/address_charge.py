@@ -116,7 +116,7 @@ def check_new(
 
 def _check_charge_type(charge_type: str) -> None:
     if charge_type not in CHARGE_TYPES:
-        raise InvalidParameterValue(name="InternetChargeType", value=charge_type, wanted=" or ".join(CHARGE_TYPES))
+        raise InvalidParameterValue(name="InternetChargeType", value=charge_type, expected=" or ".join(CHARGE_TYPES))
 
 
 def change_bandwidth(tx: Transaction, address_ids: tuple[str, ...], bandwidth_mbps: int) -> str:

@@ -94,11 +94,11 @@ def check_name(name: str) -> None:
         raise NameTooLong(name=name)
 
 
-def create(tx: Transaction, wanted: AlarmNotice, tags: tag.Tags) -> AlarmNotice:
+def create(tx: Transaction, requested: AlarmNotice, tags: tag.Tags) -> AlarmNotice:
     """Create a notice and assign its ID and times."""
-    check_name(wanted.name)
-    _check_receivers(wanted)
-    made = tx.put(replace(wanted, id=tx.new_id("notice"), created=tx.now, updated=tx.now))
+    check_name(requested.name)
+    _check_receivers(requested)
+    made = tx.put(replace(requested, id=tx.new_id("notice"), created=tx.now, updated=tx.now))
     tag.attach(tx, made.id, tags)
     return made
 

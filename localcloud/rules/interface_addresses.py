@@ -38,12 +38,12 @@ class TooManyAddresses(Refusal):
 
 
 def add(
-    tx: Transaction, interface_id: str, wanted: tuple[IPv4Address, ...], extra: int, limit: int = 30
+    tx: Transaction, interface_id: str, requested: tuple[IPv4Address, ...], extra: int, limit: int = 30
 ) -> tuple[interface.PrivateAddress, ...]:
     """Assign the given secondary addresses and `extra` free ones."""
     added: list[interface.PrivateAddress] = []
     place = subnet.get(tx, interface.get(tx, interface_id).subnet_id)
-    for address in (*wanted, *([None] * extra)):
+    for address in (*requested, *([None] * extra)):
         present = interface.get(tx, interface_id)
         if len(present.addresses) >= limit:
             raise TooManyAddresses(interface_id=interface_id, limit=limit)

@@ -179,7 +179,9 @@ def _place(tx: Transaction, vpc_id: str, subnet_id: str) -> subnet.Subnet:
 
 def _check_name(name: str) -> None:
     if len(name) > NAME_LIMIT:
-        raise InvalidParameterValue(name="LoadBalancerName", value=name, wanted=f"at most {NAME_LIMIT} characters")
+        raise InvalidParameterValue(
+            name="LoadBalancerName", value=name, expected=f"at most {NAME_LIMIT} characters long"
+        )
 
 
 def modify(tx: Transaction, balancer_id: str, *, name: str | None, pass_to_target: bool | None) -> None:
@@ -211,18 +213,22 @@ def delete(tx: Transaction, balancer_ids: tuple[str, ...]) -> None:
         tx.delete(found)
 
 
-def add_listener(tx: Transaction, balancer_id: str, wanted: Listener) -> Listener:
+def add_listener(tx: Transaction, balancer_id: str, requested: Listener) -> Listener:
     """Add a listener and assign its ID."""
     found = get(tx, balancer_id)
-    if wanted.protocol not in PROTOCOLS:
-        raise InvalidParameterValue(name="Protocol", value=wanted.protocol, wanted=f"one of {', '.join(PROTOCOLS)}")
-    check_range("Ports", wanted.port, 1, 65535)
+    if requested.protocol not in PROTOCOLS:
+        raise InvalidParameterValue(
+            name="Protocol", value=requested.protocol, expected=f"one of {', '.join(PROTOCOLS)}"
+        )
+    check_range("Ports", requested.port, 1, 65535)
     for other in found.listeners:
-        if other.port == wanted.port and (other.protocol == "UDP") == (wanted.protocol == "UDP"):
-            raise PortTaken(port=wanted.port, protocol=wanted.protocol, balancer_id=balancer_id)
+        if other.port == requested.port and (other.protocol == "UDP") == (requested.protocol == "UDP"):
+            raise PortTaken(port=requested.port, protocol=requested.protocol, balancer_id=balancer_id)
     if len(found.listeners) >= LISTENERS:
-        raise InvalidParameterValue(name="Ports", value=wanted.port, wanted=f"at most {LISTENERS} listeners")
-    made = replace(wanted, listener_id=tx.new_id("lbl"), created=tx.now)
+        raise InvalidParameterValue(
+            name="Ports", value=requested.port, expected=f"a port within the limit of {LISTENERS} listeners"
+        )
+    made = replace(requested, listener_id=tx.new_id("lbl"), created=tx.now)
     tx.put(replace(found, listeners=(*found.listeners, made)))
     return made
 

@@ -80,10 +80,10 @@ def _check(tx: Transaction, request: RunRequest) -> subnet.Subnet:
     instance_attributes.check_name(request.name)
     if len(request.data_disks) > disk.ATTACHED_LIMIT:
         raise TooManyValues(name="DataDisks", count=len(request.data_disks), limit=disk.ATTACHED_LIMIT)
-    for wanted in (request.system_disk, *request.data_disks):
-        if wanted.type not in disk_types.SIZES:
-            raise disk_types.DiskUnavailable(type=wanted.type)
-        disk_types.check_name(wanted.name, disk_types.NAME_LIMIT_AT_BIRTH)
+    for requested in (request.system_disk, *request.data_disks):
+        if requested.type not in disk_types.SIZES:
+            raise disk_types.DiskUnavailable(type=requested.type)
+        disk_types.check_name(requested.name, disk_types.NAME_LIMIT_AT_CREATION)
     for data in request.data_disks:
         if data.type == "CLOUD_SSD" and data.size_gib < disk_types.SIZES["CLOUD_SSD"][0]:
             raise disk_types.SsdTooSmall(size=data.size_gib)
@@ -113,7 +113,7 @@ def run_instance(tx: Transaction, request: RunRequest, operation_id: str) -> Ins
     place = _check(tx, request)
     instance_id = tx.new_id("ins")
     primary = interface.create_primary(
-        tx, instance_id=instance_id, place=place, wanted=request.address, group_ids=request.group_ids
+        tx, instance_id=instance_id, place=place, requested=request.address, group_ids=request.group_ids
     )
     system = disk.create_system(
         tx,

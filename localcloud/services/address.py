@@ -95,7 +95,7 @@ def allocate_addresses(call: Call) -> Answer:
     kind = given.find_text("AddressType") or "EIP"
     if kind != "EIP":
         raise InvalidParameterValue(
-            name="AddressType", value=kind, wanted="EIP, the only type that localcloud supports"
+            name="AddressType", value=kind, expected="EIP, the only type that localcloud supports"
         )
     charge_type, bandwidth_mbps = address_charge.check_new(
         call.tx,

@@ -25,21 +25,21 @@ def _image(image: Image) -> Answer:
 
 
 def _values(call: Call, known: tuple[str, ...]) -> dict[str, set[str]]:
-    wanted: dict[str, set[str]] = {}
+    requested: dict[str, set[str]] = {}
     for entry in call.parameters.each("Filters"):
         name = entry.text("Name")
         if name not in known:
             raise UnknownFilterOfMachines(name=name, action="this action", known=", ".join(known))
-        wanted[name] = set(entry.texts("Values"))
-    return wanted
+        requested[name] = set(entry.texts("Values"))
+    return requested
 
 
 @action("cvm", "DescribeImages", UnknownFilterOfMachines)
 def describe_images(call: Call) -> Answer:
     """List images."""
     rows = [_image(image) for image in call.tx.images]
-    wanted_ids = call.parameters.texts("ImageIds")
-    rows = [row for row in rows if not wanted_ids or row["ImageId"] in wanted_ids]
+    requested_ids = call.parameters.texts("ImageIds")
+    rows = [row for row in rows if not requested_ids or row["ImageId"] in requested_ids]
     fields = {"image-id": "ImageId", "image-type": "ImageType", "image-name": "ImageName", "platform": "Platform"}
     for name, values in _values(call, tuple(fields)).items():
         rows = [row for row in rows if row[fields[name]] in values]
@@ -65,14 +65,14 @@ def describe_zones(call: Call) -> Answer:
 
 
 def _offers(call: Call) -> list[tuple[str, InstanceType]]:
-    wanted = _values(call, ("zone", "instance-family", "instance-type", "instance-charge-type"))
+    requested = _values(call, ("zone", "instance-family", "instance-type", "instance-charge-type"))
     return [
         (zone, kind)
         for zone in ZONES[call.region]
-        if not wanted.get("zone") or zone in wanted["zone"]
+        if not requested.get("zone") or zone in requested["zone"]
         for kind in INSTANCE_TYPES.values()
-        if not wanted.get("instance-family") or kind.family in wanted["instance-family"]
-        if not wanted.get("instance-type") or kind.name in wanted["instance-type"]
+        if not requested.get("instance-family") or kind.family in requested["instance-family"]
+        if not requested.get("instance-type") or kind.name in requested["instance-type"]
     ]
 
 

@@ -54,10 +54,10 @@ def create_disks(call: Call) -> Answer:
     place, kind = given.required_inside("Placement"), given.text("DiskType")
     charge_type = given.find_text("DiskChargeType") or "POSTPAID_BY_HOUR"
     if charge_type != "POSTPAID_BY_HOUR":
-        raise InvalidParameterValue(name="DiskChargeType", value=charge_type, wanted="POSTPAID_BY_HOUR")
+        raise InvalidParameterValue(name="DiskChargeType", value=charge_type, expected="POSTPAID_BY_HOUR")
     zone = place.text("Zone")
     if zone not in ZONES[call.region]:
-        raise InvalidParameterValue(name="Placement.Zone", value=zone, wanted=f"a zone of {call.region}")
+        raise InvalidParameterValue(name="Placement.Zone", value=zone, expected=f"a zone of {call.region}")
     count = given.integer_in("DiskCount", 1, CREATED_AT_ONCE, default=1)
     name, size_gib = given.find_text("DiskName") or "", given.integer("DiskSize")
     disk_types.check_new(kind, size_gib)

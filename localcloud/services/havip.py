@@ -123,8 +123,8 @@ def _selected_associations(call: Call, found: HaVip) -> tuple[Association, ...]:
     """
     for entry in call.parameters.each("Filters"):
         if entry.text("Name") == "havip-association.instance-id":
-            wanted = entry.texts("Values")
-            return tuple(one for one in found.associations if one.target_id in wanted)
+            requested = entry.texts("Values")
+            return tuple(one for one in found.associations if one.target_id in requested)
     return found.associations
 
 

@@ -161,7 +161,7 @@ def _charge_type(given: Parameters) -> str:
         raise InvalidParameterValue(
             name="InstanceChargeType",
             value=charge_type,
-            wanted="POSTPAID_BY_HOUR, the only type that localcloud supports",
+            expected="POSTPAID_BY_HOUR, the only type that localcloud supports",
         )
     return charge_type
 
@@ -304,8 +304,8 @@ def describe_instances(call: Call) -> Answer:
 def describe_instances_status(call: Call) -> Answer:
     """List the states of instances."""
     found = call.tx.all(Instance)
-    wanted = call.parameters.texts("InstanceIds")
-    found = [one for one in found if not wanted or one.id in wanted]
+    requested = call.parameters.texts("InstanceIds")
+    found = [one for one in found if not requested or one.id in requested]
     rows = [{"InstanceId": one.id, "InstanceState": one.state} for one in page(call, found)]
     return {"TotalCount": len(found), "InstanceStatusSet": rows}
 

@@ -83,7 +83,7 @@ def stop_instances(call: Call) -> Answer:
     given = call.parameters
     mode = given.find_text("StoppedMode") or "KEEP_CHARGING"
     if mode not in {"KEEP_CHARGING", "STOP_CHARGING"}:
-        raise InvalidParameterValue(name="StoppedMode", value=mode, wanted="KEEP_CHARGING or STOP_CHARGING")
+        raise InvalidParameterValue(name="StoppedMode", value=mode, expected="KEEP_CHARGING or STOP_CHARGING")
     instance_change.stop(
         call.tx,
         given.required_texts("InstanceIds"),
@@ -98,7 +98,7 @@ def _is_hard(given: Parameters, old: str) -> bool:
         raise TwoStopTypes(old=old)
     kind = given.find_text("StopType") or ("HARD" if given.flag(old) else "SOFT")
     if kind not in {"SOFT", "HARD", "SOFT_FIRST"}:
-        raise InvalidParameterValue(name="StopType", value=kind, wanted="SOFT, HARD or SOFT_FIRST")
+        raise InvalidParameterValue(name="StopType", value=kind, expected="SOFT, HARD or SOFT_FIRST")
     return kind == "HARD"
 
 

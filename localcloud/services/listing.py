@@ -92,12 +92,12 @@ def chosen(
     """
     found = list(records)
     given = call.parameters.each("Filters")
-    wanted = set(call.parameters.texts(ids)) if ids else set[str]()
+    requested = set(call.parameters.texts(ids)) if ids else set[str]()
     if issubclass(refusal, UnknownFilter):
-        check_count(ids, len(wanted))
-    if wanted:
-        found = [record for record in found if record.id in wanted]
-    if wanted and given and not both:
+        check_count(ids, len(requested))
+    if requested:
+        found = [record for record in found if record.id in requested]
+    if requested and given and not both:
         raise (IdsAndFiltersOfMachines if refusal is UnknownFilterOfMachines else IdsAndFilters)(ids=ids)
     if refusal is UnknownFilterOfMachines:
         values_limit = _VALUES_OF_MACHINES
@@ -120,12 +120,12 @@ def _check_filters(refusal: type[Refusal], name: str, count: int, limit: int) ->
         raise TooManyFilterValues
 
 
-def _is_one_of(present: set[str], wanted: set[str]) -> bool:
-    return bool(present & wanted)
+def _is_one_of(present: set[str], requested: set[str]) -> bool:
+    return bool(present & requested)
 
 
-def _contains(present: set[str], wanted: set[str]) -> bool:
-    return any(part in text for text in present for part in wanted)
+def _contains(present: set[str], requested: set[str]) -> bool:
+    return any(part in text for text in present for part in requested)
 
 
 def _extractor(
@@ -155,7 +155,7 @@ def _number(call: Call, name: str, default: int) -> int:
     value = call.parameters.values.get(name, default)
     if isinstance(value, str):
         if not re.fullmatch(r"-?[0-9]{1,18}", value):
-            raise InvalidParameterValue(name=name, value=value, wanted="an integer")
+            raise InvalidParameterValue(name=name, value=value, expected="an integer")
         return int(value)
     return int(value)
 

@@ -251,8 +251,8 @@ def deregister_targets(call: Call) -> Answer:
     """Deregister targets from a listener."""
     given = call.parameters
     balancer_id, listener_id = given.text("LoadBalancerId"), given.text("ListenerId")
-    doomed = tuple((entry.text("InstanceId"), entry.integer("Port")) for entry in given.required_each("Targets"))
-    load_balancer.deregister(call.tx, balancer_id, listener_id, doomed)
+    removed = tuple((entry.text("InstanceId"), entry.integer("Port")) for entry in given.required_each("Targets"))
+    load_balancer.deregister(call.tx, balancer_id, listener_id, removed)
     _begin_task(call, call.parameters.text("LoadBalancerId"))
     return {}
 

@@ -70,7 +70,7 @@ def show(call: Call, table: RouteTable, routes: tuple[Route, ...] | None = None)
     }
 
 
-def _wanted(given: Parameters) -> Route:
+def _parse_route(given: Parameters) -> Route:
     return Route(
         route_id=given.find_integer("RouteId") or 0,
         item_id=given.find_text("RouteItemId") or "",
@@ -139,8 +139,8 @@ def create_routes(call: Call) -> Answer:
     """Add routes. The response contains only the new routes."""
     given = call.parameters
     table_id = given.resource_id("RouteTableId", "rtb")
-    wanted = tuple(_wanted(entry) for entry in given.required_each("Routes"))
-    table, added = route.add(call.tx, table_id, wanted)
+    requested = tuple(_parse_route(entry) for entry in given.required_each("Routes"))
+    table, added = route.add(call.tx, table_id, requested)
     return {"TotalCount": 1, "RouteTableSet": [show(call, table, added)]}
 
 
@@ -150,7 +150,7 @@ def replace_routes(call: Call) -> Answer:
     given = call.parameters
     table_id = given.resource_id("RouteTableId", "rtb")
     table = route_table.get(call.tx, table_id)
-    changed = tuple(_wanted(entry) for entry in given.required_each("Routes"))
+    changed = tuple(_parse_route(entry) for entry in given.required_each("Routes"))
     old = tuple(route.find(table, one.route_id, one.item_id) for one in changed)
     route.change(call.tx, table_id, changed)
     table = route_table.get(call.tx, table_id)
@@ -161,7 +161,7 @@ def replace_routes(call: Call) -> Answer:
     }
 
 
-def _meant(table: RouteTable, given: Parameters) -> Route:
+def _find_route(table: RouteTable, given: Parameters) -> Route:
     number, item_id = given.find_integer("RouteId"), given.find_text("RouteItemId")
     if number is not None or item_id is not None:
         return route.find(table, -1 if number is None else number, item_id or "")
@@ -176,9 +176,9 @@ def delete_routes(call: Call) -> Answer:
     given = call.parameters
     table_id, entries = given.resource_id("RouteTableId", "rtb"), given.required_each("Routes")
     table = route_table.get(call.tx, table_id)
-    doomed = tuple(_meant(table, entry) for entry in entries)
-    route.remove(call.tx, table_id, doomed)
-    return {"RouteSet": [_show_route(table, one) for one in doomed]}
+    removed = tuple(_find_route(table, entry) for entry in entries)
+    route.remove(call.tx, table_id, removed)
+    return {"RouteSet": [_show_route(table, one) for one in removed]}
 
 
 def _switch(call: Call, *, on: bool) -> Answer:

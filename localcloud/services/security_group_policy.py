@@ -116,7 +116,7 @@ def _policy(call: Call, given: Parameters) -> Policy:
     """Parse one policy of a request."""
     protocol = given.find_text("Protocol") or "ALL"
     if protocol.upper() not in PROTOCOLS:
-        raise InvalidParameterValue(name="Protocol", value=protocol, wanted=f"one of {', '.join(PROTOCOLS)}")
+        raise InvalidParameterValue(name="Protocol", value=protocol, expected=f"one of {', '.join(PROTOCOLS)}")
     port = given.find_text("Port") or "ALL"
     if ports.port_ranges(port) and protocol.upper() not in {"TCP", "UDP"}:
         raise PortWithoutProtocol(protocol=protocol, port=port)
@@ -124,15 +124,15 @@ def _policy(call: Call, given: Parameters) -> Policy:
         raise Ipv6NeedsIcmpV6
     verdict = given.text("Action")
     if verdict.upper() not in {"ACCEPT", "DROP"}:
-        raise InvalidParameterValue(name="Action", value=verdict, wanted="ACCEPT or DROP")
+        raise InvalidParameterValue(name="Action", value=verdict, expected="ACCEPT or DROP")
     for template in ("ServiceTemplate", "AddressTemplate"):
         if any(given.inside(template).values.values()):
             raise InvalidParameterValue(
-                name=template, value="...", wanted="absent: localcloud does not support parameter templates"
+                name=template, value="...", expected="absent: localcloud does not support parameter templates"
             )
     peers = [name for name in ("CidrBlock", "Ipv6CidrBlock", "SecurityGroupId") if given.find_text(name)]
     if len(peers) != 1:
-        raise OnePeer(given=" and ".join(peers) or "none of them")
+        raise OnePeer(given=" and ".join(peers) or "none")
     return Policy(
         protocol=protocol,
         port=port,
@@ -191,26 +191,26 @@ def modify_security_group_policies(call: Call) -> Answer:
     """Replace all policies of the given directions."""
     given = call.parameters
     group_id = given.resource_id("SecurityGroupId", "sg")
-    wanted = given.required_inside("SecurityGroupPolicySet")
-    if any("PolicyIndex" in entry for name in ("Ingress", "Egress") for entry in wanted.each(name)):
+    requested = given.required_inside("SecurityGroupPolicySet")
+    if any("PolicyIndex" in entry for name in ("Ingress", "Egress") for entry in requested.each(name)):
         raise IndexNotTaken
     security_group.replace_all(
         call.tx,
         group_id,
-        version=wanted.find_text("Version") or "",
-        ingress=_policies(call, wanted, "Ingress"),
-        egress=_policies(call, wanted, "Egress"),
+        version=requested.find_text("Version") or "",
+        ingress=_policies(call, requested, "Ingress"),
+        egress=_policies(call, requested, "Egress"),
     )
     return {}
 
 
 def _one_direction(given: Parameters) -> tuple[Direction, list[Parameters]]:
-    wanted = given.required_inside("SecurityGroupPolicySet")
-    if wanted.each("Ingress") and wanted.each("Egress"):
+    requested = given.required_inside("SecurityGroupPolicySet")
+    if requested.each("Ingress") and requested.each("Egress"):
         raise security_group.OneDirectionOnly
-    if wanted.each("Egress"):
-        return "egress", wanted.each("Egress")
-    return "ingress", wanted.required_each("Ingress")
+    if requested.each("Egress"):
+        return "egress", requested.each("Egress")
+    return "ingress", requested.required_each("Ingress")
 
 
 @action(

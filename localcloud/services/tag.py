@@ -196,7 +196,7 @@ def describe_resource_tags_by_resource_ids(call: Call) -> Answer:
     ]
     offset, limit = given.find_integer("Offset") or 0, given.find_integer("Limit") or 15
     if offset % limit:
-        raise InvalidParameterValue(name="Offset", value=offset, wanted="a multiple of Limit")
+        raise InvalidParameterValue(name="Offset", value=offset, expected="a multiple of Limit")
     return {
         "TotalCount": len(rows),
         "Offset": offset,

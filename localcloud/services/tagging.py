@@ -75,7 +75,9 @@ def specified(parameters: Parameters, resource_type: str) -> tag.Tags:
     for entry in parameters.each("TagSpecification"):
         named = entry.text("ResourceType")
         if named not in _RESOURCE_TYPES:
-            raise InvalidParameterValue(name="ResourceType", value=named, wanted=f"one of {', '.join(_RESOURCE_TYPES)}")
+            raise InvalidParameterValue(
+                name="ResourceType", value=named, expected=f"one of {', '.join(_RESOURCE_TYPES)}"
+            )
         for one in entry.each("Tags"):
             key, value = one.text("Key"), one.text("Value")
             if named == resource_type and key in tags:

@@ -95,8 +95,8 @@ def _fresh_eip_for_a_havip(place: Place) -> Request:
 
 
 def _fresh_card(place: Place) -> Request:
-    wanted = {"VpcId": place.vpc_id, "SubnetId": place.subnet_id, "NetworkInterfaceName": "card"}
-    made = place.call("vpc:CreateNetworkInterface", **wanted)["NetworkInterface"]["NetworkInterfaceId"]
+    requested = {"VpcId": place.vpc_id, "SubnetId": place.subnet_id, "NetworkInterfaceName": "card"}
+    made = place.call("vpc:CreateNetworkInterface", **requested)["NetworkInterface"]["NetworkInterfaceId"]
     return "vpc:DeleteNetworkInterface", {"NetworkInterfaceId": made}
 
 
@@ -243,7 +243,7 @@ def test_a_vpc_holds_so_many_network_interfaces() -> None:
     with running_cloud() as cloud:
         place = Place.build(Direct(cloud))
         wide = other_subnet(place, cidr="10.0.16.0/20")
-        wanted = {"VpcId": place.vpc_id, "SubnetId": wide, "NetworkInterfaceName": "card"}
+        requested = {"VpcId": place.vpc_id, "SubnetId": wide, "NetworkInterfaceName": "card"}
         with cloud.transaction() as tx:
             for number in range(interface.PER_VPC):
                 made = interface.create(
@@ -252,13 +252,13 @@ def test_a_vpc_holds_so_many_network_interfaces() -> None:
                     description="",
                     vpc_id=place.vpc_id,
                     subnet_id=wide,
-                    wanted=IPv4Address("10.0.16.2") + number,
+                    requested=IPv4Address("10.0.16.2") + number,
                     group_ids=(),
                     tags={},
                 )
                 assert made.address == IPv4Address("10.0.16.2") + number
         with pytest.raises(interface.InterfaceQuota):
-            place.call("vpc:CreateNetworkInterface", **wanted)
+            place.call("vpc:CreateNetworkInterface", **requested)
 
 
 def test_public_addresses_run_out() -> None:
