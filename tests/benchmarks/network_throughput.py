@@ -71,7 +71,7 @@ def _prepare(lab: Lab) -> None:
         "-keyout /etc/nginx/bench.key -out /etc/nginx/bench.pem 2>/dev/null && systemctl restart nginx"
     )
     lab.must("ann", "sh", "-c", certificate)
-    lab.wish(rules=(_group(()),), groups={"ann": ("sg-bench",)}, bandwidth_mbps=0)
+    lab.configure(rules=(_group(()),), groups={"ann": ("sg-bench",)}, bandwidth_mbps=0)
     lab.announce("ann")
     # The plain way: one veth from the client to the machine, past the whole network.
     with links_inside(lab.infrastructure.namespaces, names.INTERNET) as links:
@@ -109,7 +109,7 @@ def _measure(lab: Lab, seconds: int, rounds: int) -> dict[str, dict[str, float]]
             # Every other round the other way round: what a measurement leaves behind is not always the same one's load.
             for way in ("veth", "cloud", "rules")[:: -1 if number % 2 else 1]:
                 before = _thousand() if way == "rules" else ()
-                lab.wish(rules=(_group(before),), groups={"ann": ("sg-bench",)}, bandwidth_mbps=0)
+                lab.configure(rules=(_group(before),), groups={"ann": ("sg-bench",)}, bandwidth_mbps=0)
                 time.sleep(0.3)  # the kernel still frees the rules that were there before
                 target = _FAR if way == "veth" else PUBLIC
                 rates[kind][way].append(_rate(lab, kind, target, seconds))

@@ -1,4 +1,4 @@
-"""Rows of the tables of refusals: a rule, and a request that it refuses, in an infrastructure prepared for it."""
+"""Rows of the rule tables: a rule, and a request that breaks it, in a prepared cloud."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def row(refusal: type[Refusal], target: str, **parameters: Any) -> Row:
 
 
 def records(cloud: Cloud) -> tuple[dict[Key, object], dict[str, str]]:
-    """Everything that the cloud has recorded now."""
+    """Return all records of the cloud."""
     store = cloud._store.committed
     return {(kind, at): record for kind, of in store.records.items() for at, record in of.items()}, dict(store.facts)
 
 
 class HeldInfrastructure(NoInfrastructure):
-    """An infrastructure in which a step of a machine can be held up, or made to fail."""
+    """An infrastructure in which a step of a machine can be blocked or fail."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ def other_vpc(place: Place) -> tuple[str, str]:
 
 
 def associate(place: Place, havip_id: str, instance_id: str) -> None:
-    """Let the machine announce the HAVIP."""
+    """Allow the instance to announce the HAVIP."""
     wanted = [{"HaVipId": havip_id, "InstanceId": instance_id, "InstanceType": "CVM"}]
     place.call("vpc:AssociateHaVipInstance", HaVipAssociationSet=wanted)
 
@@ -95,7 +95,7 @@ def card(place: Place, **parameters: Any) -> str:
 
 
 def primary_card(place: Place, instance_id: str) -> str:
-    """A machine's primary interface."""
+    """Return an instance's primary interface."""
     wanted = [{"Name": "attachment.instance-id", "Values": [instance_id]}]
     return place.call("vpc:DescribeNetworkInterfaces", Filters=wanted)["NetworkInterfaceSet"][0]["NetworkInterfaceId"]
 
@@ -107,7 +107,7 @@ def disk(place: Place, **parameters: Any) -> str:
 
 
 def gateway(place: Place) -> tuple[str, str]:
-    """A NAT gateway that is ready, and its public address."""
+    """Create a NAT gateway and wait until it is ready; return it and its public address."""
     _, ip = place.eip()
     made = place.call("vpc:CreateNatGateway", NatGatewayName="nat", VpcId=place.vpc_id, PublicIpAddresses=[ip])
     place.call.settle()
@@ -115,22 +115,22 @@ def gateway(place: Place) -> tuple[str, str]:
 
 
 def main_table(place: Place) -> str:
-    """The VPC's main route table."""
+    """Return the VPC's main route table."""
     wanted = [{"Name": "vpc-id", "Values": [place.vpc_id]}, {"Name": "association.main", "Values": ["true"]}]
     return place.call("vpc:DescribeRouteTables", Filters=wanted)["RouteTableSet"][0]["RouteTableId"]
 
 
 def key(place: Place, name: str = "key") -> str:
-    """A key pair that the cloud makes."""
+    """Create a key pair in the cloud."""
     return place.call("cvm:CreateKeyPair", KeyName=name, ProjectId=0)["KeyPair"]["KeyId"]
 
 
 def policies(*entries: dict[str, Any], direction: str = "Ingress") -> dict[str, Any]:
-    """A rule set."""
+    """Create a rule set."""
     return {direction: [{"Action": "ACCEPT", **entry} for entry in entries]}
 
 
 def spread(place: Place) -> str:
-    """A placement group."""
+    """Create a placement group."""
     made = place.call("cvm:CreateDisasterRecoverGroup", Name="spread", Type="HOST")
     return made["DisasterRecoverGroupId"]
