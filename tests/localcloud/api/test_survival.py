@@ -46,7 +46,7 @@ def test_kill_9_loses_no_acknowledged_change(api: ApiProcess) -> None:
         api.start()
         found = api.call("vpc:DescribeSecurityGroups", Limit="100")["SecurityGroupSet"]
         ids = [row["SecurityGroupId"] for row in found]
-        # A request that was pending at the kill may have been done without a response: at most one create and one delete.
+        # A request that was pending at the kill may have been executed: at most one create and one delete.
         assert set(answered) - set(ids) == set()
         assert len(set(ids) - set(answered)) <= 2
         answered[:] = ids

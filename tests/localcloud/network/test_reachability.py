@@ -9,7 +9,7 @@ from ipaddress import IPv4Address
 import pytest
 
 from .frames import gratuitous
-from .lab import HAVIP, PLACES, PUBLIC, Lab, Configuration, wait_until
+from .lab import HAVIP, PLACES, PUBLIC, Configuration, Lab, wait_until
 
 pytestmark = pytest.mark.root
 
