@@ -85,11 +85,11 @@ class ImageStore:
         if hashlib.sha256(text).hexdigest() != finished["manifest_sha256"]:
             return "its manifest has changed since it was written"
         root = self.path(image) / "root"
-        wanted = text.decode("utf-8", "surrogateescape").splitlines()
-        seen = set(_entries(root, touched_since_ns=0 if thorough else manifest.stat().st_mtime_ns))
-        right = {*wanted, *(_without_digest(line) for line in wanted)}
-        lost = {_name(line) for line in wanted} - {_name(line) for line in seen}
-        odd = sorted(lost | {_name(line) for line in seen - right})
+        recorded = text.decode("utf-8", "surrogateescape").splitlines()
+        present = set(_entries(root, touched_since_ns=0 if thorough else manifest.stat().st_mtime_ns))
+        right = {*recorded, *(_without_digest(line) for line in recorded)}
+        lost = {_name(line) for line in recorded} - {_name(line) for line in present}
+        odd = sorted(lost | {_name(line) for line in present - right})
         if odd:
             more = f" (and {len(odd) - 1} others)" if len(odd) > 1 else ""
             return f"{odd[0]}{more} has changed since the build"
