@@ -1,4 +1,4 @@
-"""The whole program on one screen: settings -> components -> rollout -> health -> exports."""
+"""The Pulumi program: settings -> components -> rollout -> health check -> exports."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ nodes = Nodes(
     ),
 )  # fmt: skip
 virtual_ips = [
-    VirtualIp(what, VirtualIpArgs(s.virtual_ip, address, what, nodes, network, hooks, s.protect, labels))
-    for what, address in zip(("vip", "vip2"), map(str, s.virtual_ip.addresses), strict=False)
+    VirtualIp(name, VirtualIpArgs(s.virtual_ip, address, name, nodes, network, hooks, s.protect, labels))
+    for name, address in zip(("vip", "vip2"), map(str, s.virtual_ip.addresses), strict=False)
 ]
 dns = Dns("dns", DnsArgs(s.dns, s.domains, virtual_ips))
 alarms = Alarms("alarms", AlarmsArgs(s.alarms, nodes, virtual_ips, s.virtual_ip.bandwidth_mbps, labels))
@@ -55,13 +55,13 @@ host_keys = GroupHostKeys("host-keys", HostKeysArgs(nodes, credentials, s.nodes.
 rollout = Rollout(
     "rollout",
     RolloutArgs(make_deployment(s, labels.group), host_keys, credentials, nodes.data_disk_id),
-    # Addresses are announced as soon as keepalived starts, and packages come through the network's way out.
+    # keepalived announces virtual IPs as soon as it starts, and packages are downloaded through the network's egress.
     pulumi.ResourceOptions(depends_on=[network, *virtual_ips]),
 )
 Health(
     "health",
     HealthArgs(rollout.revision, virtual_ips, s.domains, credentials.ca_certificate),
-    # Last of all, and so the first that `destroy` meets: protected, it refuses before addresses and secrets are gone.
+    # Created last, so deleted first: with `protect`, `destroy` fails here, before addresses and secrets are deleted.
     pulumi.ResourceOptions(depends_on=[dns, alarms], protect=s.protect),
 )
 export(s, labels, nodes, host_keys, credentials, virtual_ips)

@@ -1,1 +1,1 @@
-"""Cloud resources. No component reads configuration, the environment or a file: settings come in typed."""
+"""Cloud resources. Components receive typed settings; they do not read configuration, the environment or files."""

@@ -1,4 +1,4 @@
-"""What is watched while nobody looks, and who is told."""
+"""Alarm policies for nodes and public addresses, and the notice that they send."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class AlarmsArgs:
 
 
 class Alarms(pulumi.ComponentResource):
-    """Two policies, each with its binding: a policy that is bound to nothing watches nothing."""
+    """Two policies, each bound to its resources: a policy has no effect without a binding."""
 
     def __init__(self, name: str, args: AlarmsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("tandem:cloud:Alarms", name, None, opts)
@@ -62,14 +62,14 @@ class Alarms(pulumi.ComponentResource):
     def _watch_nodes(self, notice: pulumi.Output[str]) -> None:
         settings = self._args.settings
         limits = {
-            # The last two are seen by the monitoring agent on the node only.
+            # The last two metrics are reported by the monitoring agent on the node.
             "CpuUsage": settings.cpu_percent,
             "MemUsage": settings.memory_percent,
             "CvmDiskUsage": settings.disk_percent,
         }
         policy = self._policy("nodes", _CVM, [_rule(metric, limit, "%") for metric, limit in limits.items()], notice)
-        watched = [instance.instance_id for instance in self._args.nodes.instances]
-        self._bind("nodes", policy, [instance_id.apply(_instance_dimension) for instance_id in watched])
+        instance_ids = [instance.instance_id for instance in self._args.nodes.instances]
+        self._bind("nodes", policy, [instance_id.apply(_instance_dimension) for instance_id in instance_ids])
 
     def _watch_addresses(self, notice: pulumi.Output[str]) -> None:
         args = self._args
@@ -90,7 +90,7 @@ class Alarms(pulumi.ComponentResource):
             monitor_type="MT_QCE",
             namespace=namespace,
             enable=1,
-            # Any one of the rules is enough.
+            # 0: an alarm is raised when any of the rules matches.
             conditions=monitor.AlarmPolicyConditionsArgs(is_union_rule=0, rules=rules),
             notice_ids=[notice],
             opts=self._child,
@@ -103,7 +103,7 @@ class Alarms(pulumi.ComponentResource):
             dimensions=[
                 monitor.PolicyBindingObjectDimensionArgs(dimensions_json=dimension) for dimension in dimensions
             ],
-            # A binding is one object for all that it binds: made first, the new one would go with the old one.
+            # All bindings of a policy are one object: deleting the old resource would delete the new bindings too.
             opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
         )
 
@@ -123,7 +123,7 @@ def _rule(metric: str, limit: float, unit: str) -> monitor.AlarmPolicyConditions
 
 
 def _user_notices(receivers: ReceiversSettings) -> list[monitor.AlarmNoticeUserNoticeArgs]:
-    """Users and groups are told apart: a notice is for the one kind or for the other."""
+    """Return one user notice for users and one for groups: a user notice accepts only one receiver type."""
     return [
         monitor.AlarmNoticeUserNoticeArgs(
             receiver_type=kind,
@@ -143,10 +143,10 @@ def _instance_dimension(instance_id: str) -> str:
 
 
 def _address_dimension(public_ip: str) -> str:
-    # By the address, as the metric's page says (EIP monitoring metrics: dimension `eip`).
+    # The dimension is the address (documentation page "EIP monitoring metrics": dimension `eip`).
     return _compact({"eip": public_ip})
 
 
 def _compact(dimension: Mapping[str, str]) -> str:
-    # Compared as text with what the API gives back, which has no spaces.
+    # The provider compares this text with the API's response, which has no spaces.
     return json.dumps(dimension, separators=(",", ":"))

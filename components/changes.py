@@ -1,6 +1,6 @@
-"""What a stack's file may not ask of a group that is deployed already: found before anything is declared.
+"""Refuses changes of a deployed group that one run cannot make, before any resource is declared.
 
-Each of these would be refused by the cloud half-way, with nodes gone by then or data moved.
+Without this check, the cloud would reject each of them in the middle of the run, or data would be lost.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from settings.sections import Settings
 
 
 class ChangeError(pulumi.RunError):
-    """Every wanted change that cannot be made so."""
+    """All requested changes that a deployed group cannot make."""
 
     def __init__(self, file: str, problems: tuple[Problem, ...]) -> None:
         self.problems = problems
-        many = "a change" if len(problems) == 1 else f"{len(problems)} changes"
+        count = "1 change" if len(problems) == 1 else f"{len(problems)} changes"
         lines = [f"  {problem.key}\n    {problem.text.replace(chr(10), f'{chr(10)}    ')}" for problem in problems]
         super().__init__(
-            "\n".join([f"{file} asks for {many} that a deployed group cannot make; nothing was changed:", *lines])
+            "\n".join([f"{file} has {count} that a deployed group cannot make; nothing was changed:", *lines])
         )
 
 
 def refuse_impossible_changes(settings: Settings, deployed: Exports | None) -> None:
-    """Raises ChangeError."""
+    """Compare the settings with the last deployment. Raises: ChangeError with all impossible changes."""
     if deployed is None:
         return
     problems = tuple(problem for rule in _RULES for problem in rule(settings, deployed))
@@ -37,19 +37,20 @@ def refuse_impossible_changes(settings: Settings, deployed: Exports | None) -> N
         raise ChangeError(settings.file, problems)
 
 
-def the_network_is_for_life(settings: Settings, deployed: Exports) -> Iterator[Problem]:
-    wanted = describe_network(settings)
-    for key, was in deployed.network.items():
-        if key in wanted and wanted[key] != was:
+def check_network(settings: Settings, deployed: Exports) -> Iterator[Problem]:
+    requested = describe_network(settings)
+    for key, current in deployed.network.items():
+        if key in requested and requested[key] != current:
             yield Problem(
                 f"tandem:network.{key}",
-                f"it is {was}, wanted is {wanted[key]}: the subnet would be deleted under its nodes.\n"
-                "Bring up a stack of its own there, move the DNS names, then destroy this one.",
+                f"cannot be changed after creation (current {current}, requested {requested[key]}), because the subnet "
+                "of the nodes would be deleted.\n"
+                "Deploy a new stack in the new network, move the DNS names, then destroy this stack.",
             )
 
 
-def an_address_has_one_node(settings: Settings, deployed: Exports) -> Iterator[Problem]:
-    """New nodes are made before others are deleted, so an address cannot pass from one to the other in one run."""
+def check_node_addresses(settings: Settings, deployed: Exports) -> Iterator[Problem]:
+    """Pulumi creates new nodes before it deletes old ones, so one run cannot move an address between two nodes."""
     addresses = {node.name: node.private_address for node in deployed.inventory.nodes}
     owners = {address: name for name, address in addresses.items()}
     owners |= dict.fromkeys(deployed.inventory.virtual_ips, "the virtual IP")
@@ -57,89 +58,92 @@ def an_address_has_one_node(settings: Settings, deployed: Exports) -> Iterator[P
         owners[deployed.inventory.bastion.private_address] = "the bastion"
     for index, node in enumerate(settings.nodes.members):
         key = f"tandem:nodes.members[{index}].address"
-        was = addresses.get(node.name)
-        if was is not None and was != str(node.address):
+        current = addresses.get(node.name)
+        if current is not None and current != str(node.address):
             yield Problem(
                 key,
-                f"{node.name} is at {was} for life, wanted is {node.address}.\n"
-                f"Add a node with the new address under a new name, then take {node.name} out in another `up`.",
+                f"cannot be changed after creation of {node.name} (current {current}, requested {node.address}).\n"
+                f"Add a node with the new address and a new name, then remove {node.name} in another `up`.",
             )
         elif (owner := owners.get(str(node.address), node.name)) != node.name:
             yield Problem(
                 key,
-                f"{node.address} is {owner}'s, wanted is {node.name}: a name is for life too.\n"
-                f"Give {node.name} an address of its own; {owner}'s is free after an `up` without it.",
+                f"cannot be {node.address}, the address of {owner}, for {node.name}. Nodes cannot be renamed.\n"
+                f"Choose a free address for {node.name}; {node.address} is free after an `up` without {owner}.",
             )
 
 
-def the_databases_stay_on_their_node(settings: Settings, deployed: Exports) -> Iterator[Problem]:
+def check_data_node_stays_first(settings: Settings, deployed: Exports) -> Iterator[Problem]:
     data_node, first = deployed.data_node, settings.nodes.members[0].name
     if data_node in {None, first} or settings.data.location is not DataLocation.FIRST_NODE:
         return
     yield Problem(
         "tandem:nodes.members",
-        f"{data_node} has the databases and their disk, and these do not move to {first} by themselves.\n"
-        f"Keep {data_node} first. To rebuild it with all its data: pulumi up --replace its URN (docs/operations.md).\n"
-        "To do without it: bring the data to databases of your own and set data.location moved in an `up` of its "
-        "own (docs/operations.md).",
+        f"must start with {data_node}, which has the databases and the data disk (got {first} first).\n"
+        f"To rebuild {data_node} with its data, run `pulumi up --replace` with its URN (docs/operations.md).\n"
+        "To remove it, copy the data to your own databases and set data.location to moved in a separate `up` first "
+        "(docs/operations.md).",
     )
 
 
-def the_disk_with_the_databases_outlives_their_move(settings: Settings, deployed: Exports) -> Iterator[Problem]:
-    """No setting of where the databases are deletes what is in them; that takes an `up` of its own."""
+def check_data_disk_is_kept(settings: Settings, deployed: Exports) -> Iterator[Problem]:
+    """Moving the databases must not delete their disk; a separate `up` deletes it."""
     data_node, first = deployed.data_node, settings.nodes.members[0].name
     if data_node is None or settings.data.location is DataLocation.FIRST_NODE:
         return
     if settings.data.location is DataLocation.EXTERNAL:
         yield Problem(
             "tandem:data.location",
-            f"it is first-node, wanted is external: the disk with the databases of {data_node} would be deleted "
-            "in this run.\n"
-            "Copy the data to your databases (docs/operations.md), and set data.location to moved: `up` then keeps "
-            "the disk.\n"
+            "cannot be changed from first-node to external in one `up`, because the data disk with the databases of "
+            f"{data_node} would be deleted.\n"
+            "Copy the data to your databases (docs/operations.md) and set data.location to moved, which keeps the "
+            "disk.\n"
             "When the disk is no longer needed, set data.location to external in a later `up`.",
         )
     elif data_node != first:
         yield Problem(
             "tandem:nodes.members",
-            f"{data_node} has the databases and has to stop them before its disk is detached.\n"
-            f"Keep {data_node} first in the `up` that sets data.location moved; after it, it may go.",
+            f"must start with {data_node} in the `up` that sets data.location to moved (got {first} first), because "
+            "its databases are stopped before its disk is detached.\n"
+            f"You can remove {data_node} in a later `up`.",
         )
 
 
-def a_disk_never_shrinks(settings: Settings, deployed: Exports) -> Iterator[Problem]:
-    wanted = describe_disks(settings)
-    for key, was in deployed.disks.items():
-        if key in wanted and wanted[key] < was:
+def check_disk_sizes(settings: Settings, deployed: Exports) -> Iterator[Problem]:
+    requested = describe_disks(settings)
+    for key, current in deployed.disks.items():
+        if key in requested and requested[key] < current:
             yield Problem(
                 f"tandem:nodes.{key}.sizeGib",
-                f"it is {was:g}, wanted is {wanted[key]}: a disk can grow, never shrink, and the cloud would refuse "
-                f"after the node has handed over.\nKeep {was:g}.",
+                f"cannot be reduced (current {current:g}, requested {requested[key]}); the cloud would reject it after "
+                f"the switchover of the node.\nKeep {current:g}.",
             )
 
 
-def nodes_leave_one_at_a_time(settings: Settings, deployed: Exports) -> Iterator[Problem]:
-    staying = {node.name for node in settings.nodes.members}
-    leaving = [node.name for node in deployed.inventory.nodes if node.name not in staying]
-    if len(leaving) > 1:
+def check_node_removals(settings: Settings, deployed: Exports) -> Iterator[Problem]:
+    remaining = {node.name for node in settings.nodes.members}
+    removed = [node.name for node in deployed.inventory.nodes if node.name not in remaining]
+    if len(removed) > 1:
         yield Problem(
             "tandem:nodes.members",
-            f"{', '.join(leaving)} would leave in one run, and the others only learn of it at its end.\n"
-            f"Take one out, `up`, then the next: keep {', '.join(leaving[1:])} for now.",
+            f"must keep all nodes but one in each `up` (removed {', '.join(removed)}), because the remaining nodes are "
+            "only reconfigured at its end.\n"
+            f"Keep {', '.join(removed[1:])} in this `up`, and remove the next node in another one.",
         )
-    if leaving and deployed.termination_protection:
+    if removed and deployed.termination_protection:
         yield Problem(
             "tandem:nodes.terminationProtection",
-            f"it is on, so the cloud would refuse to delete {', '.join(leaving)} after it has left the group.\n"
-            f"Set it to false with {', '.join(leaving)} still there, `up` (no node notices), then take it out.",
+            f"must be false before {', '.join(removed)} can be deleted (current true).\n"
+            f"Keep {', '.join(removed)}, set it to false and run `up` (this does not interrupt the nodes), then remove "
+            f"{', '.join(removed)}.",
         )
 
 
 def describe_network(settings: Settings) -> dict[str, Any]:
-    """What of the network is for life, by its key in the stack's file."""
+    """Return the properties of the network that cannot be changed, by their key in the stack's file."""
     network = settings.network
     if network.existing is not None:
-        # Its addresses are what somebody else made them, and what the file says of them may be put right.
+        # The CIDR blocks of an existing network are not created by this program, so they may be corrected in the file.
         return {"zone": network.zone, "existing": f"{network.existing.vpc_id}, {network.existing.subnet_id}"}
     return {
         "zone": network.zone,
@@ -150,7 +154,7 @@ def describe_network(settings: Settings) -> dict[str, Any]:
 
 
 def describe_disks(settings: Settings) -> dict[str, int]:
-    """The sizes of those that are declared, in GiB, by their key in the stack's file."""
+    """Return the sizes of the declared disks in GiB, by their key in the stack's file."""
     nodes = settings.nodes
     sizes = {"systemDisk": nodes.system_disk.size_gib}
     if settings.data.location is not DataLocation.EXTERNAL:
@@ -159,10 +163,10 @@ def describe_disks(settings: Settings) -> dict[str, int]:
 
 
 _RULES = (
-    the_network_is_for_life,
-    an_address_has_one_node,
-    the_databases_stay_on_their_node,
-    the_disk_with_the_databases_outlives_their_move,
-    a_disk_never_shrinks,
-    nodes_leave_one_at_a_time,
+    check_network,
+    check_node_addresses,
+    check_data_node_stays_first,
+    check_data_disk_is_kept,
+    check_disk_sizes,
+    check_node_removals,
 )

@@ -1,4 +1,4 @@
-"""Names for the public addresses."""
+"""DNS records for the public addresses."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class DnsArgs:
 
 
 class Dns(pulumi.ComponentResource):
-    """One A record per domain and public address: with two masters, clients find both."""
+    """One A record for each domain and public address."""
 
     def __init__(self, name: str, args: DnsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("tandem:cloud:Dns", name, None, opts)
@@ -41,5 +41,5 @@ class Dns(pulumi.ComponentResource):
 
 
 def sub_domain(domain: str, zone: str) -> str:
-    """What stands before the zone's name; "@" is the zone itself."""
+    """Return the part of the domain before the zone's name; "@" for the zone itself."""
     return domain.removesuffix(zone).rstrip(".") or "@"

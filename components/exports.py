@@ -1,4 +1,4 @@
-"""What the stack tells: to people, to `tandem`, and to the next run's hooks."""
+"""The exports of the stack, for operators, for `tandem` and for the hooks of the next run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def export(  # noqa: PLR0917 - one call, in the order of the program
     credentials: Credentials,
     virtual_ips: Sequence[VirtualIp],
 ) -> None:
-    """Every export of the stack, in one place."""
+    """Export all outputs of the stack."""
     public_ips = [each.public_ip for each in virtual_ips]
     addresses = [each.address for each in virtual_ips]
     pulumi.export("group", labels.group)
@@ -36,10 +36,10 @@ def export(  # noqa: PLR0917 - one call, in the order of the program
     pulumi.export("urls", {"api": f"https://{settings.domains.api}", "authz": f"https://{settings.domains.authz}"})
     pulumi.export("nodes", list(host_keys.nodes))
     pulumi.export("ssh", _ssh(settings, nodes, host_keys, credentials))
-    pulumi.export("known_hosts", pulumi.Output.from_input(_known(host_keys)).apply(known_hosts))
+    pulumi.export("known_hosts", pulumi.Output.from_input(_all_nodes(host_keys)).apply(known_hosts))
     pulumi.export("profile", settings.keepalived.profile)
     pulumi.export("ca_certificate", credentials.ca_certificate)
-    # What binds the next run (components/changes.py).
+    # Read by the next run to refuse impossible changes (components/changes.py).
     local = settings.data.location is DataLocation.FIRST_NODE
     pulumi.export("data_node", settings.nodes.members[0].name if local else None)
     pulumi.export("termination_protection", settings.nodes.termination_protection)
@@ -48,20 +48,20 @@ def export(  # noqa: PLR0917 - one call, in the order of the program
 
 
 def _ssh(settings: Settings, nodes: Nodes, host_keys: GroupHostKeys, credentials: Credentials) -> dict[str, Any]:
-    reached: dict[str, Any] = {
+    ssh: dict[str, Any] = {
         "user": settings.nodes.user,
         "port": 22,
         "addresses": {instance.name: instance.ssh_address for instance in nodes.instances},
         "private_key": pulumi.Output.secret(credentials.deployment_key.private_key),
     }
-    return reached if host_keys.bastion is None else {**reached, "bastion": host_keys.bastion}
+    return ssh if host_keys.bastion is None else {**ssh, "bastion": host_keys.bastion}
 
 
-def _known(host_keys: GroupHostKeys) -> list[dict[str, Any]]:
+def _all_nodes(host_keys: GroupHostKeys) -> list[dict[str, Any]]:
     return [*host_keys.nodes, *([host_keys.bastion] if host_keys.bastion is not None else [])]
 
 
 def known_hosts(nodes: Sequence[Mapping[str, Any]]) -> str:
-    """Text for `ssh -o UserKnownHostsFile`: each node by name and by address."""
+    """Return the text of an SSH known_hosts file with each node by name and address."""
     lines = [f"{node['name']},{node['ssh_address']} {key}" for node in nodes for key in node["host_keys"]]
     return "".join(f"{line}\n" for line in lines)

@@ -1,4 +1,4 @@
-"""How an error leaves a dynamic provider: as our text alone."""
+"""Reports errors of the program and its dynamic providers without tracebacks and without duplicates."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ R = TypeVar("R")
 
 
 def without_traceback(method: Callable[P, R]) -> Callable[P, R]:
-    """Let a ProvisioningError through as text alone; a fault of our own keeps its traceback.
+    """Report a ProvisioningError without its traceback. Other exceptions keep theirs.
 
-    pulumi.dynamic sends `traceback.format_exc()` to the person: a limit of 0 leaves the error's own line(s).
+    pulumi.dynamic reports `traceback.format_exc()`; a traceback limit of 0 leaves only the error message.
     """
 
     @functools.wraps(method)
@@ -35,18 +35,18 @@ def without_traceback(method: Callable[P, R]) -> Callable[P, R]:
 
 
 def _plain(error: ProvisioningError) -> Exception:
-    """The same text under the same name, without the module's path in front of it."""
+    """Return an exception with the same name and text, but without the module path in its representation."""
     name = type(error).__name__
     return type(name, (Exception,), {"__module__": "builtins"})(str(error))
 
 
 def end_quietly_when_cancelled() -> None:
-    """Let the engine's error be the last word when it ends the program, which still waits for a failed resource.
+    """Suppress the program's own errors when the engine cancels it after a failed resource.
 
-    Pulumi's own launcher is interrupted then: Python would print a KeyboardInterrupt, and take seconds to leave. Run
-    by pulumi.automation the program loses its connections, and each would be one more error, some with a traceback.
+    Pulumi's launcher is interrupted in that case: Python would print a KeyboardInterrupt and take seconds to exit. With
+    pulumi.automation the program loses its connections, and each would be reported as an additional error.
     """
-    if any("pulumi-language-python-exec" in word for word in sys.orig_argv):
+    if any("pulumi-language-python-exec" in argument for argument in sys.orig_argv):
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     engine: Any = settings.get_engine()
     if engine is not None:
@@ -54,7 +54,7 @@ def end_quietly_when_cancelled() -> None:
 
 
 class _EngineLog:
-    """The engine, to which nobody reports that it has ended the program."""
+    """The engine, without log messages that only report the cancellation."""
 
     def __init__(self, engine: Any) -> None:
         self._engine = engine
@@ -67,6 +67,6 @@ class _EngineLog:
 
 
 def is_cancellation(message: str) -> bool:
-    """Whether a program's error only says that the engine has gone."""
+    """Return whether an error message only reports that the engine has ended."""
     first = message.partition("\n")[0].removeprefix("python inline source runtime error: ")
     return first in {"Resource monitor has terminated, shutting down", "context canceled"}

@@ -1,4 +1,4 @@
-"""Who may speak to whom: security groups with ordered, exclusive rule sets."""
+"""Security groups with ordered, exclusive rule sets."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ class FirewallArgs:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What is let through. Protocols in capitals: the provider reads them back so, and small ones differ for ever."""
+    """A rule that accepts traffic.
+
+    Protocols are upper case: the provider reads them back in upper case, and lower case would show a permanent diff.
+    """
 
     cidr: str
     protocol: Literal["TCP", "UDP", "ICMP", "ALL"]
@@ -32,11 +35,10 @@ class Rule:
 
 
 class Firewall(pulumi.ComponentResource):
-    """A group for the nodes that may hold the address, one for the others, one for the bastion.
+    """A security group for the eligible nodes, one for the application nodes, and one for the bastion.
 
-    The cloud has no word for VRRP (protocol 112), so ALL is opened between the addresses of those that may hold the
-    virtual IP; the others speak TCP, and no heartbeats. Which ports a node offers to another is enforced by its own
-    nftables.
+    A security group cannot name VRRP (protocol 112), so it accepts all protocols between the eligible nodes, and only
+    TCP from application nodes. The packet filter on each node limits the ports between nodes (ADR 0005).
     """
 
     eligible_id: pulumi.Output[str]
@@ -53,7 +55,7 @@ class Firewall(pulumi.ComponentResource):
         ]
         web = [
             Rule("0.0.0.0/0", "TCP", "443", "clients"),
-            Rule("0.0.0.0/0", "TCP", "80", "clients, to be sent on to 443"),
+            Rule("0.0.0.0/0", "TCP", "80", "clients, redirected to 443"),
         ]
         self.eligible_id = self._group(
             f"{name}-eligible",
@@ -68,8 +70,8 @@ class Firewall(pulumi.ComponentResource):
             )
         self.bastion_id = None
         if args.access.mode == "bastion":
-            from_people = [Rule(str(cidr), "TCP", "22", "SSH") for cidr in args.access.admin_cidrs]
-            self.bastion_id = self._group(f"{name}-bastion", args.labels, "the way in for SSH", from_people)
+            from_admins = [Rule(str(cidr), "TCP", "22", "SSH") for cidr in args.access.admin_cidrs]
+            self.bastion_id = self._group(f"{name}-bastion", args.labels, "SSH bastion", from_admins)
         self.register_outputs({"eligible_id": self.eligible_id})
 
     def _group(self, name: str, labels: Labels, description: str, ingress: Iterable[Rule]) -> pulumi.Output[str]:
@@ -78,17 +80,17 @@ class Firewall(pulumi.ComponentResource):
         rules = security.GroupRuleSet(
             f"{name}-rules",
             security_group_id=group.id,
-            # What no rule lets in is dropped.
+            # All other incoming traffic is dropped.
             ingresses=[_ingress(rule) for rule in ingress],
             egresses=[_egress(Rule("0.0.0.0/0", "ALL", "ALL", "outgoing"))],
             opts=child,
         )
-        # A node that starts before its rules are there would be out of reach for its first minutes.
+        # Nodes depend on the rules, not only on the group: without rules a node is unreachable.
         return rules.security_group_id
 
 
 def ssh_sources(access: AccessSettings) -> list[str]:
-    """The networks that nodes take SSH from."""
+    """Return the networks from which nodes accept SSH."""
     if access.mode == "bastion":
         return [f"{access.bastion.address}/32"]
     return [str(cidr) for cidr in access.admin_cidrs]

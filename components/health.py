@@ -1,4 +1,4 @@
-"""The last word of a deployment: the service answers through the public address, or the deployment has failed."""
+"""The final check of a deployment: both services must respond through every public address."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from settings.domains import DomainsSettings
 
 
 class HealthProvider(ResourceProvider):
-    """Asks when the rollout's revision or the way to it has changed; `tandem health` asks at any time."""
+    """Runs the check when the rollout's revision or an address changes. `tandem health` runs it at any time."""
 
     serialize_as_secret_always = False
 
@@ -35,14 +35,14 @@ class HealthProvider(ResourceProvider):
 
 @dataclass(frozen=True, slots=True)
 class HealthArgs:
-    revision: pulumi.Output[str]  # of the rollout: another one is asked after again
+    revision: pulumi.Output[str]  # of the rollout; a new revision triggers the check
     virtual_ips: Sequence[VirtualIp]
     domains: DomainsSettings
     ca_certificate: pulumi.Output[str]
 
 
 class Health(Resource, module="tandem", name="Health"):
-    """Fails, with what it saw, unless both services answer through every public address."""
+    """A resource whose creation or update fails unless both services respond through every public address."""
 
     def __init__(
         self,
@@ -60,6 +60,6 @@ class Health(Resource, module="tandem", name="Health"):
 
 
 def _check(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Ask through every public address. Returns the resource's outputs. Raises HealthError."""
+    """Check every public address. Returns the resource's outputs. Raises: HealthError."""
     health.check(tuple(inputs["public_ips"]), inputs["domains"], inputs["ca_certificate"])
     return dict(inputs)

@@ -1,4 +1,4 @@
-"""What must happen before a node is changed or deleted. A before hook that fails, fails the step."""
+"""Resource hooks that run before a node is changed or deleted. If a before hook fails, the change is not made."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from pulumi import ErrorHook, ErrorHookArgs, ResourceHook, ResourceHookArgs, Res
 from components.change_lock import ChangeLock
 from provisioning.errors import SwitchoverError
 
-# Changes that a running node does not notice. Whatever is not listed takes the change lock: that is the safe side.
-_UNNOTICED = frozenset(
+# Changes that do not interrupt a running node. All other changes take the change lock.
+_NON_DISRUPTIVE = frozenset(
     {"disableApiTermination", "instanceName", "orderlySecurityGroups", "projectId", "securityGroups", "tags"}
 )
-# The provider would move a running node; firewall, heartbeats and certificates know it by its old address.
-_FOR_LIFE = ("privateIp", "subnetId", "vpcId")
+# The provider can change these on a running node, but firewall, VRRP peers and certificates use the old address.
+_IMMUTABLE = ("privateIp", "subnetId", "vpcId")
 
 
 class Hooks:
-    """The hooks of one group. Each is registered once, under a name that stays: a node that is no longer in the
-    program is deleted with the hooks that its name in the state finds in the program.
+    """The hooks of one group. Their names must not change: the state refers to hooks by name when it deletes a node
+    that the program no longer declares.
     """
 
-    node: ResourceHookBinding  # of the nodes themselves
-    attachment: ResourceHookBinding  # of what hangs on one node: replaced with it, and deleted before it
+    node: ResourceHookBinding  # for instances
+    attachment: ResourceHookBinding  # for resources attached to a node, which are replaced with it and deleted first
 
     def __init__(self, change_lock: ChangeLock) -> None:
         self._change_lock = change_lock
         leave = ResourceHook("leave-group", self._leave)
         self.node = ResourceHookBinding(
             before_update=[
-                # In a preview too: what cannot be done should not look as if it could.
+                # Also in a preview, which should show that the change will be refused.
                 ResourceHook("refuse-a-new-address", _refuse_a_new_address, ResourceHookOptions(on_dry_run=True)),
                 ResourceHook("take-change-lock", self._take_lock),
             ],
@@ -40,22 +40,22 @@ class Hooks:
             before_delete=[leave],
             on_error=[ErrorHook("release-change-lock-after-failure", self._release_lock_after_failure)],
         )
-        # Else a refused node would have lost its address and its disk by the time it is asked.
+        # Without this hook, a node whose removal is refused would already have lost its address and its disk.
         self.attachment = ResourceHookBinding(before_delete=[leave])
 
     def declare(self, node: str) -> None:
-        """The node is now as this run wants it."""
+        """Record that this run has created or updated the node."""
         self._change_lock.declare(node)
 
     async def _take_lock(self, args: ResourceHookArgs) -> None:
-        if changed_keys(args.old_inputs, args.new_inputs) - _UNNOTICED:
+        if changed_keys(args.old_inputs, args.new_inputs) - _NON_DISRUPTIVE:
             await self._change_lock.begin_change(node_of(args.name))
 
     def _release_lock(self, args: ResourceHookArgs) -> None:
         self._change_lock.end(node_of(args.name))
 
     def _release_lock_after_failure(self, args: ErrorHookArgs) -> bool:
-        # Other changes wait for the lock; without this they would wait forever after a failed one.
+        # Without this hook, other changes would wait indefinitely for the lock after a failed one.
         self._change_lock.end(node_of(args.name))
         return False
 
@@ -65,28 +65,29 @@ class Hooks:
 
 def _refuse_a_new_address(args: ResourceHookArgs) -> None:
     old, new = args.old_inputs or {}, args.new_inputs or {}
-    for key in _FOR_LIFE:
+    for key in _IMMUTABLE:
         if _differ(old.get(key), new.get(key)):
             raise SwitchoverError(
-                f"{node_of(args.name)}: its {key} is for life: it is {old.get(key)}, wanted is {new.get(key)}",
+                f"{node_of(args.name)}: {key} cannot be changed after creation "
+                f"(current {old.get(key)}, requested {new.get(key)})",
                 seen="nothing was changed",
-                look_at="tandem:nodes.members: add a node with the new address under a new name, "
-                "then take the old one out in another `up`",
+                look_at="tandem:nodes.members; add a node with the new address and a new name, "
+                "then remove the old one in another `up`",
             )
 
 
-def of_node(what: str, node: str) -> str:
-    """The name of a resource that belongs to one node. No node's name has a dot in it."""
-    return f"{what}.{node}"
+def of_node(prefix: str, node: str) -> str:
+    """Return the name of a resource that belongs to one node. Node names contain no dots."""
+    return f"{prefix}.{node}"
 
 
 def node_of(resource: str) -> str:
-    """The node in such a name."""
+    """Return the node's name from a resource name made by `of_node`."""
     return resource.rpartition(".")[2]
 
 
 def changed_keys(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> frozenset[str]:
-    """The inputs that differ."""
+    """Return the names of the inputs that differ."""
     before, after = dict(old or {}), dict(new or {})
     return frozenset(
         key for key in before.keys() | after.keys() if key != "__defaults" and _differ(before.get(key), after.get(key))
@@ -94,7 +95,7 @@ def changed_keys(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -
 
 
 def _differ(old: Any, new: Any) -> bool:
-    # A secret or a value that is not known yet says nothing about what a person asked for.
+    # Secrets and values that are not known yet cannot be compared.
     if isinstance(old, pulumi.Output) or isinstance(new, pulumi.Output):
         return False
     return bool(old != new)

@@ -1,4 +1,4 @@
-"""The nodes' long-term host keys, read once over the temporary key that each node was born with."""
+"""The nodes' long-term host keys. They are read over a connection that pins the temporary host key (ADR 0003)."""
 
 from __future__ import annotations
 
@@ -18,13 +18,12 @@ from provisioning.host_keys import read_host_keys
 
 
 class HostKeysProvider(ResourceProvider):
-    """Only reads: the rollout alone removes the temporary key.
+    """Only reads keys. The rollout removes the temporary key.
 
-    A create that fails leaves nothing in the state; had it removed the key by then, nobody could ever verify the
-    node again.
+    A failed create leaves nothing in the state. If it had removed the key, the node could never be verified again.
     """
 
-    # Nothing secret is in it, and a preview may show that it did not change.
+    # The provider contains no secrets, so a preview can show that it did not change.
     serialize_as_secret_always = False
 
     @without_traceback
@@ -36,13 +35,13 @@ class HostKeysProvider(ResourceProvider):
         return UpdateResult(_read(_news))
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
-        # Keys belong to a node: whatever else changes, they stay. A new node is an update, not a replacement:
-        # a replacement would be deleted before its node is, and could not be read again if that one then stays.
+        # The keys of an instance never change. A new instance is an update, not a replacement: a replacement deletes
+        # the keys before the instance, and they could not be read again if the instance is then kept.
         return DiffResult(changes=bool(_olds.get("instance_id") != _news.get("instance_id")), replaces=[])
 
 
 class HostKeys(Resource, module="tandem", name="HostKeys"):
-    """Public host keys of one node, as pinned lines `ssh-ed25519 AAAA...`."""
+    """Public host keys of one node, as lines `ssh-ed25519 AAAA...`."""
 
     host_keys: pulumi.Output[Sequence[str]]
 
@@ -55,7 +54,7 @@ class HostKeys(Resource, module="tandem", name="HostKeys"):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         inputs = {
-            # Apart from the node's other values: the engine asks for a difference with all of an input unknown.
+            # Separate from `node`: when one value of an input is unknown, `diff` sees the complete input as unknown.
             "instance_id": node["instance_id"],
             "node": node,
             "private_key": private_key,
@@ -74,7 +73,7 @@ class HostKeysArgs:
 
 
 class GroupHostKeys(pulumi.ComponentResource):
-    """The long-term host keys of every node, and with them the nodes as a rollout reaches them."""
+    """The long-term host keys of all nodes, and the data with which a rollout connects to the nodes."""
 
     nodes: tuple[dict[str, Any], ...]
     bastion: dict[str, Any] | None
@@ -89,21 +88,21 @@ class GroupHostKeys(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _verified(self, instance: Instance) -> dict[str, Any]:
-        """The node under its long-term keys."""
+        """Return the node's data with its long-term keys."""
         user = self._args.user
-        born_with = self._args.credentials.temporary_host_keys[instance.name].public_key
-        known = HostKeys(
+        temporary_key = self._args.credentials.temporary_host_keys[instance.name].public_key
+        verified = HostKeys(
             of_node(self._name, instance.name),
-            node=node_data(instance, user, [born_with]),
+            node=node_data(instance, user, [temporary_key]),
             private_key=self._args.credentials.deployment_key.private_key,
             bastion=self.bastion,
             opts=pulumi.ResourceOptions(parent=self),
         )
-        return node_data(instance, user, known.host_keys)
+        return node_data(instance, user, verified.host_keys)
 
 
 def _read(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Wait for the node and read its keys. Returns the resource's outputs. Raises ProvisioningError."""
+    """Wait for the node and read its keys. Returns the resource's outputs. Raises: ProvisioningError."""
     bastion = inputs.get("bastion")
     keys = read_host_keys(
         parse_node(inputs["node"]), inputs["private_key"], bastion=parse_node(bastion) if bastion else None
@@ -114,8 +113,8 @@ def _read(inputs: Mapping[str, Any]) -> dict[str, Any]:
 def node_data(
     instance: Instance, user: str, host_keys: pulumi.Output[Sequence[str]] | list[pulumi.Output[str]]
 ) -> dict[str, Any]:
-    """One node, as the dynamic resources take it. Values are outputs one by one: of a node that is about to be
-    replaced a preview then knows all but the new id.
+    """Return the data of one node for the dynamic resources. Each value is a separate output, so that only the instance
+    id is unknown in the preview of a replacement.
     """
     return {
         "name": instance.name,

@@ -1,4 +1,4 @@
-"""Names and tags: project and stack in every one, so that two stacks in one account never meet."""
+"""Names and tags of resources. All contain project and stack, so two stacks in one account never conflict."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-# ImportKeyPair takes letters, digits and underscores only (checked by the provider before any call).
-_LONGEST_KEY_NAME = 25
-# The tightest of the others: VPC, subnet, security group, route table, NAT gateway, HAVIP, placement group, disk,
-# alarm policy and notice.
-_LONGEST_NAME = 60
-# Of a certificate's subject (RFC 5280, appendix A.1: ub-common-name, ub-organization-name).
-_LONGEST_SUBJECT = 64
+# ImportKeyPair accepts only letters, digits and underscores (checked by the provider before the request).
+_MAX_KEY_NAME = 25
+# The smallest limit of VPC, subnet, security group, route table, NAT gateway, HAVIP, placement group, disk, alarm
+# policy and notice.
+_MAX_NAME = 60
+# Names in a certificate's subject (RFC 5280, appendix A.1: ub-common-name, ub-organization-name).
+_MAX_SUBJECT = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """What tells this stack's things from another's."""
+    """Builds the names and tags of one stack."""
 
     project: str
     stack: str
@@ -26,33 +26,33 @@ class Labels:
 
     @property
     def group(self) -> str:
-        """The group of nodes as a whole, e.g. "tandem-local"."""
+        """The name of the group of nodes, for example "tandem-local"."""
         return f"{self.project}-{self.stack}"
 
     @property
     def tags(self) -> dict[str, str]:
-        # A key of its own name, "project", is reserved by the cloud.
+        # The key "project" is reserved by the cloud.
         return {**self.extra_tags, "pulumi-project": self.project, "pulumi-stack": self.stack, "managed-by": "pulumi"}
 
-    def name(self, what: str) -> str:
-        """The name in the cloud of one thing of this stack, e.g. "tandem-local-vpc"."""
-        wanted = f"{self.group}-{what}"
-        # A stack may have a dot in its name, a public address none (ModifyAddressAttribute, AddressName).
-        return _shortened(re.sub(r"[^A-Za-z0-9_-]+", "-", wanted), _LONGEST_NAME, "-", wanted)
+    def name(self, resource: str) -> str:
+        """Return the name of a cloud resource, for example "tandem-local-vpc"."""
+        full_name = f"{self.group}-{resource}"
+        # The name of a stack can contain dots, the name of a public address cannot (ModifyAddressAttribute).
+        return _shortened(re.sub(r"[^A-Za-z0-9_-]+", "-", full_name), _MAX_NAME, "-", full_name)
 
-    def key_name(self, what: str) -> str:
-        """The same for a key pair, whose names have rules of their own."""
-        wanted = f"{self.project}_{self.stack}_{what}"
-        return _shortened(re.sub(r"[^A-Za-z0-9]+", "_", wanted), _LONGEST_KEY_NAME, "_", wanted)
+    def key_name(self, resource: str) -> str:
+        """Return the name of a key pair, for example "tandem_local_deploy"."""
+        full_name = f"{self.project}_{self.stack}_{resource}"
+        return _shortened(re.sub(r"[^A-Za-z0-9]+", "_", full_name), _MAX_KEY_NAME, "_", full_name)
 
     def subject(self, text: str) -> str:
-        """A name in a certificate."""
-        return _shortened(text, _LONGEST_SUBJECT, " ", text)
+        """Return a name for the subject of a certificate."""
+        return _shortened(text, _MAX_SUBJECT, " ", text)
 
 
-def _shortened(name: str, longest: int, separator: str, wanted: str) -> str:
-    """The name itself, or its start and a digest of what was wanted: names that lost something must still differ."""
-    if name == wanted and len(name) <= longest:
+def _shortened(name: str, max_length: int, separator: str, full_name: str) -> str:
+    """Shorten a name. If it differs from the full name, append a digest of the full name to keep names distinct."""
+    if name == full_name and len(name) <= max_length:
         return name
-    digest = hashlib.sha256(wanted.encode()).hexdigest()[:6]
-    return f"{name[: longest - len(digest) - 1].rstrip(separator)}{separator}{digest}"
+    digest = hashlib.sha256(full_name.encode()).hexdigest()[:6]
+    return f"{name[: max_length - len(digest) - 1].rstrip(separator)}{separator}{digest}"

@@ -1,8 +1,8 @@
-"""The group as it was when the last deployment ended: what hooks need to reach it.
+"""The exports of the last deployment, with which hooks connect to the group.
 
-Hooks run before this run's own resources are known (a node's keys depend on the node), so they cannot wait
-for these. The stack's own exports can be read at once, before anything is declared; they must be read then, since what
-was taken out of the program is deleted after its end, when the engine no longer answers.
+Hooks run before the outputs of the current run are known (a node's host keys depend on the node), so they use the
+exports of the previous run. These must be read before any resource is declared: resources that the program no longer
+declares are deleted after its end, when the engine does not respond to it any more.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ from provisioning.inventory import Inventory
 
 Outputs = Mapping[str, Any]
 
-# A state in a directory or a bucket is not replaced in one step, and the engine writes it as the program starts: read
-# at that moment it is half a file ("failed to load checkpoint: EOF", in one of three first runs with pulumi 3.259).
-_PAUSES_S = (0.1, 0.3, 0.5, 1.0, 2.0)
+# File and bucket backends do not replace the state atomically, and the engine writes it while the program starts. A
+# read at that moment fails ("failed to load checkpoint: EOF", in one of three first runs with pulumi 3.259).
+_RETRY_DELAYS_S = (0.1, 0.3, 0.5, 1.0, 2.0)
 
 
 def read_exports() -> Exports | None:
-    """What the stack exported last; None before its first finished deployment."""
-    # What a StackReference asks too; but that would be a resource, and show every export in every preview.
+    """Return the exports of the last deployment; None before the first finished deployment."""
+    # A StackReference makes the same call, but it is a resource and would show all exports in every preview.
     name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
-    outputs = patiently(
+    outputs = read_with_retries(
         lambda: pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {"name": name}).value["outputs"] or {}
     )
     return parse_exports(outputs)
 
 
-def patiently(read: Callable[[], Outputs], sleep: Callable[[float], None] = time.sleep) -> Outputs:
-    """Read again while what is found is half a state. Raises what `read` raises."""
-    for pause_s in _PAUSES_S:
+def read_with_retries(read: Callable[[], Outputs], sleep: Callable[[float], None] = time.sleep) -> Outputs:
+    """Call `read` again while the state is being written. Raises: the last exception of `read`."""
+    for delay_s in _RETRY_DELAYS_S:
         try:
             return read()
         except Exception as failed:
-            # Pulumi raises no narrower kind.
+            # Pulumi raises no more specific exception.
             if "checkpoint" not in str(failed):
                 raise
-        sleep(pause_s)
+        sleep(delay_s)
     return read()
 
 
@@ -55,23 +55,23 @@ class LastDeployment:
         self._inventory = exports.inventory if exports else None
 
     async def switch_over(self, node: str) -> None:
-        """Drain a node and hand its addresses to a peer. Raises SwitchoverError unless a peer serves."""
-        await self._do(switchover.switch_over, node)
+        """Drain a node and switch its virtual IPs over to a peer. Raises: SwitchoverError if no peer is healthy."""
+        await self._run(switchover.switch_over, node)
 
     async def retire(self, node: str) -> None:
-        """The same, then stop all that runs there and let go of its data disk. Raises SwitchoverError."""
-        await self._do(switchover.retire, node)
+        """Switch over, then stop the node's services and release its data disk. Raises: SwitchoverError."""
+        await self._run(switchover.retire, node)
 
-    async def _do(self, leave: Callable[[Inventory, str], object], node: str) -> None:
+    async def _run(self, operation: Callable[[Inventory, str], object], node: str) -> None:
         if self._inventory is None:
-            pulumi.log.warn(f"{node}: no deployment was finished yet, so nobody is served by it: no hand-over")
+            pulumi.log.warn(f"{node}: switchover skipped; no deployment has finished yet, so no client uses the node")
             return
         if node not in {node.name for node in self._inventory.nodes}:
-            # A run that fails after its rollout has exported the group as it wanted it: without the node that it
-            # then could not delete. The rollout comes first, and has it hand over and stop.
+            # A run that fails after its rollout has already exported the group without the node that it could not
+            # delete. The rollout has retired that node before.
             pulumi.log.warn(
-                f"{node}: an earlier run had it leave the group and could not delete it, or it was never finished: "
-                "nobody is served by it, no hand-over"
+                f"{node}: switchover skipped; the node is not in the last deployment "
+                "(its creation or its deletion was interrupted), so no client uses it"
             )
             return
-        await asyncio.to_thread(leave, self._inventory, node)
+        await asyncio.to_thread(operation, self._inventory, node)

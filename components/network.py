@@ -1,4 +1,4 @@
-"""The VPC and subnet that the nodes live in, new or given."""
+"""The VPC and subnet of the nodes, created or existing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tencentcloud_iac_pulumi import eip, nat, route, subnet, vpc
 from components.labels import Labels
 from settings.network import NetworkSettings
 
-# What the provider allows a NAT gateway to have; the smallest serves 16 nodes by far.
+# The smallest value that the provider accepts; it is more than enough for 16 nodes.
 _NAT_CONNECTIONS = 1_000_000
 
 
@@ -33,22 +33,22 @@ class Network(pulumi.ComponentResource):
             self.vpc_id = pulumi.Output.from_input(args.settings.existing.vpc_id)
             self.subnet_id = pulumi.Output.from_input(args.settings.existing.subnet_id)
         else:
-            self._make(name, args)
+            self._create(name, args)
         self.register_outputs({"vpc_id": self.vpc_id, "subnet_id": self.subnet_id})
 
-    def _make(self, name: str, args: NetworkArgs) -> None:
+    def _create(self, name: str, args: NetworkArgs) -> None:
         child = pulumi.ResourceOptions(parent=self)
         labels, settings = args.labels, args.settings
         network = vpc.Instance(
             f"{name}-vpc",
             name=labels.name("vpc"),
             cidr_block=str(settings.vpc_cidr),
-            # VRRP runs unicast here, as the cloud asks for HAVIP.
+            # keepalived uses unicast VRRP, as the cloud requires for HAVIPs.
             is_multicast=False,
             tags=labels.tags,
             opts=child,
         )
-        part = subnet.Instance(
+        nodes_subnet = subnet.Instance(
             f"{name}-subnet",
             name=labels.name("subnet"),
             vpc_id=network.id,
@@ -59,11 +59,11 @@ class Network(pulumi.ComponentResource):
             opts=child,
         )
         self.vpc_id = network.id
-        self.subnet_id = part.id
+        self.subnet_id = nodes_subnet.id
         if settings.egress == "nat":
-            self._make_way_out(name, args, child)
+            self._create_nat(name, args, child)
 
-    def _make_way_out(self, name: str, args: NetworkArgs, child: pulumi.ResourceOptions) -> None:
+    def _create_nat(self, name: str, args: NetworkArgs, child: pulumi.ResourceOptions) -> None:
         labels = args.labels
         address = eip.Instance(
             f"{name}-nat-address",
@@ -71,7 +71,7 @@ class Network(pulumi.ComponentResource):
             internet_charge_type="TRAFFIC_POSTPAID_BY_HOUR",
             internet_max_bandwidth_out=args.settings.nat_bandwidth_mbps,
             tags=labels.tags,
-            # Others know the group by this address.
+            # External systems may allow the group by this address.
             opts=pulumi.ResourceOptions(parent=self, protect=args.protect),
         )
         gateway = nat.Gateway(
@@ -87,8 +87,8 @@ class Network(pulumi.ComponentResource):
         table = route.Table(
             f"{name}-routes", name=labels.name("routes"), vpc_id=self.vpc_id, tags=labels.tags, opts=child
         )
-        way_out = route.TableEntry(
-            f"{name}-way-out",
+        default_route = route.TableEntry(
+            f"{name}-default-route",
             route_table_id=table.id,
             destination_cidr_block="0.0.0.0/0",
             next_type="NAT",
@@ -96,10 +96,10 @@ class Network(pulumi.ComponentResource):
             description="to the internet through the NAT gateway",
             opts=child,
         )
-        # The subnet's own routeTableId is left out: this resource is the one that sets it.
+        # The subnet's routeTableId is left out, because this resource sets it.
         route.TableAssociation(
             f"{name}-routes-of-subnet",
             route_table_id=table.id,
             subnet_id=self.subnet_id,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[way_out]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[default_route]),
         )

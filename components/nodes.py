@@ -20,9 +20,9 @@ from settings.nodes import ELIGIBLE_NODES, NodeSettings, NodesSettings
 
 BASTION = "bastion"
 _PLACEMENT_TYPES = {"host": "HOST", "rack": "RACK", "switch": "SW"}
-# These stop or reinstall a node, or cannot be changed at all: a node that is added later has them.
-# What a node was born with (user data, keys) says nothing about what it is now.
-_FIXED_AT_BIRTH = [
+# A change would stop or reinstall the instance, is not supported, or (user data, keys) has no effect after the first
+# boot. These settings only apply to nodes that are created later.
+_FIXED_AT_CREATION = [
     "availability_zone",
     "disable_automation_service",
     "disable_monitor_service",
@@ -32,7 +32,7 @@ _FIXED_AT_BIRTH = [
     "system_disk_type",
     "user_data_raw",
 ]
-# The provider reads the user data back, which holds the temporary host key, and does not know that it is secret.
+# The provider reads back the user data, which contains the temporary host key, and does not mark it as secret.
 _SECRET_OUTPUTS = ["user_data"]
 
 
@@ -53,7 +53,7 @@ class NodesArgs:
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One CVM as other components need it."""
+    """The properties of one instance that other components use."""
 
     name: str
     private_address: str
@@ -63,7 +63,7 @@ class Instance:
 
 
 class Nodes(pulumi.ComponentResource):
-    """2 to 16 CVMs with fixed private addresses, kept apart by a placement group."""
+    """2 to 16 instances with fixed private addresses in a placement group."""
 
     instances: tuple[Instance, ...]
     bastion: Instance | None
@@ -106,11 +106,11 @@ class Nodes(pulumi.ComponentResource):
             address=str(node.address),
             instance_type=node.type or settings.type,
             group_id=group_id,
-            # A node with a fixed address must be gone before its successor can have it.
+            # An instance must be deleted before its replacement can use the same private address.
             opts=pulumi.ResourceOptions(
                 parent=self,
                 delete_before_replace=True,
-                ignore_changes=_FIXED_AT_BIRTH,
+                ignore_changes=_FIXED_AT_CREATION,
                 additional_secret_outputs=_SECRET_OUTPUTS,
                 hooks=args.hooks.node,
             ),
@@ -126,7 +126,7 @@ class Nodes(pulumi.ComponentResource):
         group_id = self._args.firewall.bastion_id
         if group_id is None:
             raise ValueError(
-                "a bastion without a security group: Firewall and Nodes were given different access settings"
+                "the bastion must have a security group; Firewall and Nodes were created with different access settings"
             )
         cvm = self._instance(
             BASTION,
@@ -136,7 +136,7 @@ class Nodes(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(
                 parent=self,
                 delete_before_replace=True,
-                ignore_changes=_FIXED_AT_BIRTH,
+                ignore_changes=_FIXED_AT_CREATION,
                 additional_secret_outputs=_SECRET_OUTPUTS,
             ),
         )
@@ -165,7 +165,7 @@ class Nodes(pulumi.ComponentResource):
             vpc_id=args.network.vpc_id,
             subnet_id=args.network.subnet_id,
             private_ip=address,
-            # A public address comes by EIP: this one would replace the node when it changes.
+            # Public addresses are EIPs: a change of this property would replace the node.
             allocate_public_ip=False,
             orderly_security_groups=[group_id],
             key_ids=[self._key_id],
@@ -179,7 +179,7 @@ class Nodes(pulumi.ComponentResource):
         )
 
     def _user_data(self, name: str) -> pulumi.Output[str]:
-        """What the node reads at its first boot. It holds the temporary host key, so it is a secret."""
+        """Return the cloud-init user data. It contains the temporary host key, so it is secret."""
         host_key, access, user = self._args.temporary_host_keys[name], self._args.access, self._args.settings.user
         return pulumi.Output.secret(
             pulumi.Output.all(host_key.private_key, host_key.public_key, self._args.deployment_key.public_key).apply(
@@ -207,16 +207,16 @@ class Nodes(pulumi.ComponentResource):
             of_node(f"{self._name}-binding", name),
             eip_id=address.id,
             instance_id=cvm.id,
-            # An address is bound to one node at a time.
+            # An EIP can be bound to one instance at a time.
             opts=pulumi.ResourceOptions(
                 parent=self, delete_before_replace=True, hooks=self._args.hooks.attachment if name != BASTION else None
             ),
         )
-        # Whoever connects must wait for the binding, not for the address alone.
+        # Connections must wait for the binding, not only for the address.
         return pulumi.Output.all(address.public_ip, bound.id).apply(lambda known: known[0])
 
     def _data_disk(self) -> cbs.Storage:
-        """The databases' disk. It is no part of the node: a rebuilt node gets it back with all that is on it."""
+        """Create the disk of the databases. It is independent of the node, so a rebuilt node gets its data back."""
         args = self._args
         return cbs.Storage(
             f"{self._name}-data",
@@ -228,17 +228,17 @@ class Nodes(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(
                 parent=self,
                 protect=args.protect,
-                # Another kind or zone would be another disk, and the databases gone: moving them is a person's work.
+                # Another type or zone would replace the disk and delete the databases; the operator must move the data.
                 ignore_changes=["storage_type", "availability_zone"],
             ),
         )
 
     def _attached(self, disk: cbs.Storage, node: Instance) -> pulumi.Output[str]:
-        """The disk's id, once the node has it."""
+        """Attach the disk to a node. Returns the disk's id, known after the attachment."""
         return cbs.StorageAttachment(
             of_node(f"{self._name}-data", node.name),
             storage_id=disk.id,
             instance_id=node.instance_id,
-            # One disk is attached to one node at a time.
+            # A disk can be attached to one instance at a time.
             opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True, hooks=self._args.hooks.attachment),
         ).storage_id

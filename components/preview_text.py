@@ -1,7 +1,7 @@
-"""Manifests as a preview shows them well: what is the same as one short line, what changes by its lines.
+"""Formats manifests for a readable preview: unchanged texts as one short line, changed texts as a diff of their lines.
 
-Pulumi cuts an unchanged text to its first line, but writes one that reads as YAML or JSON out as a tree, key by key. So
-every text begins with a line that can be neither: no YAML token begins with an `@` (YAML 1.2, 5.3).
+Pulumi shortens an unchanged text to its first line, but shows a text that parses as YAML or JSON as a complete tree. So
+each text starts with a line that is neither: no YAML token starts with `@` (YAML 1.2, 5.3).
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from provisioning.manifest import Manifest
 
 
 def show_files(manifest: Manifest) -> dict[str, str]:
-    """Each file's text by its path, below a first line of ours."""
+    """Return the text of each file by its path, below the marker line."""
     return {path: f"@@ {manifest.node}:{path}\n{text}" for path, text in manifest.files().items()}
 
 
-def show_things(manifest: Manifest) -> str:
-    """All the rest, one thing to a line."""
-    lines = [json.dumps(thing, sort_keys=True) for thing in manifest.to_data()]
+def show_entries(manifest: Manifest) -> str:
+    """Return the entries of the manifest without the files' texts, one JSON object per line."""
+    lines = [json.dumps(entry, sort_keys=True) for entry in manifest.to_data()]
     return "\n".join([f"@@ {manifest.node}", *lines])
 
 
-def read_manifest(node: str, things: str, files: Mapping[str, str]) -> Manifest:
-    """The manifest that was shown so."""
-    data = [json.loads(line) for line in things.splitlines()[1:]]
+def read_manifest(node: str, entries: str, files: Mapping[str, str]) -> Manifest:
+    """Parse the output of `show_entries` and `show_files`."""
+    data = [json.loads(line) for line in entries.splitlines()[1:]]
     return Manifest.from_data(node, data, {path: text.partition("\n")[2] for path, text in files.items()})

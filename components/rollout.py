@@ -1,4 +1,4 @@
-"""What goes on the nodes, as one resource: a preview shows each changed line of each changed file."""
+"""The configuration of all nodes as one resource. A preview shows the changed lines of each file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, Resou
 from components.credentials import Credentials
 from components.failures import without_traceback
 from components.host_keys import GroupHostKeys
-from components.preview_text import read_manifest, show_files, show_things
+from components.preview_text import read_manifest, show_entries, show_files
 from provisioning import rollout, switchover
 from provisioning.deployment import Deployment
 from provisioning.errors import ProvisioningError
@@ -24,7 +24,7 @@ _INPUTS = ("group", "nodes", "virtual_ips", "files", "manifests", "values", "sec
 
 
 class RolloutProvider(ResourceProvider):
-    """Passes everything on to `provisioning`. The state holds the name of this class, not its code (ADR 0013)."""
+    """Calls `provisioning`. The state contains the name of this class, not its code (ADR 0013)."""
 
     serialize_as_secret_always = False
 
@@ -41,7 +41,7 @@ class RolloutProvider(ResourceProvider):
         return ReadResult(id_, {**props, "drift": _find_drift(props)})
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
-        # Old outputs against new inputs. Without this, what a refresh found would never be healed.
+        # Old outputs are compared with new inputs. `drift` from a refresh triggers a rollout that repairs it.
         changed = any(_olds.get(key) != _news.get(key) for key in _INPUTS)
         return DiffResult(changes=changed or bool(_olds.get("drift")), replaces=[])
 
@@ -55,7 +55,7 @@ class RolloutArgs:
 
 
 class Rollout(Resource, module="tandem", name="Rollout"):
-    """One rollout over the whole group."""
+    """One rollout of the manifests to all nodes of the group."""
 
     revision: pulumi.Output[str]
     drift: pulumi.Output[Mapping[str, Any]]
@@ -69,7 +69,8 @@ class Rollout(Resource, module="tandem", name="Rollout"):
 
 
 def _inputs(args: RolloutArgs) -> dict[str, Any]:
-    # Rendered here, from settings: inside an apply a replaced node would make every file unknown to the preview.
+    # Rendered from settings, not inside an apply: the replacement of a node would make all files unknown in the
+    # preview.
     manifests = render(args.deployment)
     values = args.credentials.certificates
     if args.data_disk_id is not None:
@@ -79,7 +80,7 @@ def _inputs(args: RolloutArgs) -> dict[str, Any]:
         "nodes": list(args.host_keys.nodes),
         "virtual_ips": list(args.deployment.virtual_ips),
         "files": {node: show_files(manifest) for node, manifest in manifests.items()},
-        "manifests": {node: show_things(manifest) for node, manifest in manifests.items()},
+        "manifests": {node: show_entries(manifest) for node, manifest in manifests.items()},
         "values": values,
         "secrets": args.credentials.secrets,
         "private_key": args.credentials.deployment_key.private_key,
@@ -88,28 +89,31 @@ def _inputs(args: RolloutArgs) -> dict[str, Any]:
 
 
 def _roll_out(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Make every node so. Returns the resource's outputs. Raises ProvisioningError."""
+    """Apply the manifests to all nodes. Returns the resource's outputs. Raises: ProvisioningError."""
     result = rollout.roll_out(parse_inventory(inputs), _manifests(inputs), _secrets(inputs), _report)
     return {**inputs, "revision": result.revision, "drift": {}}
 
 
 def _retire_departed(olds: Mapping[str, Any], news: Mapping[str, Any]) -> None:
-    """Let nodes that are no longer in the group give their addresses away and stop. Raises SwitchoverError.
+    """Switch over and stop the nodes that are no longer in the group. Raises: SwitchoverError.
 
-    Before the others forget them: a pair that does not know of a third eligible node would share the address with it.
+    This must run before the remaining nodes remove them as VRRP peers; otherwise two nodes could hold the virtual IP.
     """
     for name in find_departed(olds, news):
         switchover.retire(parse_inventory(olds), name)
 
 
 def find_departed(olds: Mapping[str, Any], news: Mapping[str, Any]) -> list[str]:
-    """The nodes that were in the group and are no more. One that was replaced has kept its name."""
-    staying = {node["name"] for node in news["nodes"]}
-    return [node["name"] for node in olds["nodes"] if node["name"] not in staying]
+    """Return the names of the nodes that were removed from the group. A replaced node keeps its name."""
+    remaining = {node["name"] for node in news["nodes"]}
+    return [node["name"] for node in olds["nodes"] if node["name"] not in remaining]
 
 
 def _find_drift(outputs: Mapping[str, Any]) -> dict[str, list[str]]:
-    """What is no longer as the last rollout left it, by node. A node out of reach is drift, no error."""
+    """Return the differences from the last rollout, by node.
+
+    An unreachable node is reported as drift, not as an error.
+    """
     try:
         found = rollout.drift(parse_inventory(outputs), _manifests(outputs), _secrets(outputs))
     except ProvisioningError as error:
@@ -118,7 +122,7 @@ def _find_drift(outputs: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def _manifests(inputs: Mapping[str, Any]) -> dict[str, Manifest]:
-    return {node: read_manifest(node, things, inputs["files"][node]) for node, things in inputs["manifests"].items()}
+    return {node: read_manifest(node, entries, inputs["files"][node]) for node, entries in inputs["manifests"].items()}
 
 
 def _secrets(inputs: Mapping[str, Any]) -> dict[str, str]:
@@ -126,5 +130,5 @@ def _secrets(inputs: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _report(line: str) -> None:
-    # The provider's stdout belongs to its talk with the engine; what it writes here is shown as it comes.
+    # The provider uses stdout to communicate with the engine. Lines on stderr are shown immediately.
     sys.stderr.write(f"{line}\n")

@@ -1,4 +1,4 @@
-"""The address that nodes share, and the public address in front of it."""
+"""The virtual IP of the eligible nodes and its public address."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from settings.virtual_ip import VirtualIpSettings
 @dataclass(frozen=True, slots=True)
 class VirtualIpArgs:
     settings: VirtualIpSettings
-    address: str  # which of the settings' addresses this one is
-    what: str  # for its name in the cloud: "vip", "vip2"
-    nodes: Nodes  # the first two of them may announce it
+    address: str  # one of the settings' addresses
+    label: str  # "vip" or "vip2", for the names of the cloud resources
+    nodes: Nodes
     network: Network
     hooks: Hooks
     protect: bool
@@ -28,10 +28,10 @@ class VirtualIpArgs:
 
 
 class VirtualIp(pulumi.ComponentResource):
-    """One HAVIP, the nodes that may announce it, and the public address in front of it."""
+    """A HAVIP, the eligible nodes that may announce it, and the EIP bound to it."""
 
     address: pulumi.Output[str]
-    public_ip: pulumi.Output[str]  # known once it is bound
+    public_ip: pulumi.Output[str]  # known after it is bound to the HAVIP
     eip_id: pulumi.Output[str]
 
     def __init__(self, name: str, args: VirtualIpArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -39,14 +39,14 @@ class VirtualIp(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         havip = ha.Vip(
             f"{name}-havip",
-            name=args.labels.name(args.what),
+            name=args.labels.name(args.label),
             vpc_id=args.network.vpc_id,
             subnet_id=args.network.subnet_id,
             vip=args.address,
-            # Only attached nodes may announce it: no other node of the subnet can take it.
+            # Only attached instances may announce the address; other instances of the subnet cannot take it over.
             check_associate=True,
-            # After the nodes: when this one is replaced, its attachments are asked whether their node goes,
-            # and that must be known by then.
+            # Created after the nodes: when the HAVIP is replaced, the delete hooks of its attachments must already know
+            # which nodes this run has declared.
             opts=pulumi.ResourceOptions(parent=self, protect=args.protect, depends_on=[args.nodes]),
         )
         for instance in args.nodes.instances[:ELIGIBLE_NODES]:
@@ -55,12 +55,12 @@ class VirtualIp(pulumi.ComponentResource):
                 ha_vip_id=havip.id,
                 instance_id=instance.instance_id,
                 instance_type="CVM",
-                # Created first, the successor of an equal pair would be undone by the removal of the old one.
+                # An attachment is identified by HAVIP and instance: deleting the old one would delete an equal new one.
                 opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True, hooks=args.hooks.attachment),
             )
         public = eip.Instance(
             f"{name}-address",
-            name=args.labels.name(args.what),
+            name=args.labels.name(args.label),
             internet_charge_type=args.settings.charge_type,
             internet_max_bandwidth_out=args.settings.bandwidth_mbps,
             bandwidth_package_id=args.settings.bandwidth_package_id,
@@ -68,7 +68,7 @@ class VirtualIp(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(
                 parent=self,
                 protect=args.protect,
-                # The cloud changes neither of an address (document 215/43849), and the provider does not know that.
+                # The cloud cannot change these properties (document 215/43849), but the provider tries to.
                 replace_on_changes=["internet_charge_type", "bandwidth_package_id"],
             ),
         )

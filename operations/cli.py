@@ -60,6 +60,12 @@ def _pinned_version() -> str:
     return module.partition("require github.com/pulumi/pulumi/pkg/v3 ")[2].split()[0]
 
 
+class Shown(Exception):  # noqa: N818 - a way out, not an error
+    """Raised when a command has been shown to its end: pulumi.automation would now read the stack's outputs and its
+    history, three more commands whose results nothing needs.
+    """
+
+
 class TerminalCommand(PulumiCommand):
     """The pulumi command on this process's own terminal: Pulumi's live display, its questions, its colours.
 
@@ -80,7 +86,7 @@ class TerminalCommand(PulumiCommand):
         on_output: OnOutput | None = None,
         on_error: OnOutput | None = None,
     ) -> CommandResult:
-        """Run one command. Raises CommandError, and EngineError for a command whose output was shown."""
+        """Run one command. Raises CommandError; for a command whose output was shown, Shown or EngineError."""
         if args[0] not in _SHOWN:
             return super().run(args, cwd, additional_env, on_output, on_error)
         words = [word for word in args if not (self._ask and word in _ANSWERS)]
@@ -91,7 +97,7 @@ class TerminalCommand(PulumiCommand):
         code = _run_in_foreground([self.command, *words], cwd, environment)
         if code != 0:
             raise EngineError(f"pulumi {args[0]}", code)
-        return CommandResult(stdout="", stderr="", code=code)
+        raise Shown
 
 
 def _run_in_foreground(command: Sequence[str], directory: str, environment: Mapping[str, str]) -> int:

@@ -6,13 +6,14 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from pulumi.automation import LocalWorkspace, PulumiCommand, Stack, StackNotFoundError
 from pulumi.automation.errors import CommandError
 
-from operations.cli import TerminalCommand, find_cli
+from operations.cli import Shown, TerminalCommand, find_cli
 from operations.errors import OperationError
 from operations.pending import apply_recovery, plan_recovery, read_pending
 from operations.pending_types import Ask
@@ -44,35 +45,39 @@ class Engine:
 
     def up(self, selection: Selection = EVERYTHING, *, refresh: bool, diff: bool = False) -> None:
         """Deploy. Raises EngineError, after Pulumi has said why."""
-        self._stack.up(
-            refresh=refresh,
-            diff=diff,
-            target=list(selection.target),
-            exclude=list(selection.exclude),
-            replace=list(selection.replace),
-            target_dependents=selection.target_dependents,
-        )
+        with suppress(Shown):
+            self._stack.up(
+                refresh=refresh,
+                diff=diff,
+                target=list(selection.target),
+                exclude=list(selection.exclude),
+                replace=list(selection.replace),
+                target_dependents=selection.target_dependents,
+            )
 
     def preview(self, selection: Selection = EVERYTHING, *, refresh: bool = False) -> None:
         """Show each line that `up` would change. Raises EngineError."""
-        self._stack.preview(
-            refresh=refresh,
-            diff=True,
-            target=list(selection.target),
-            exclude=list(selection.exclude),
-            replace=list(selection.replace),
-            target_dependents=selection.target_dependents,
-        )
+        with suppress(Shown):
+            self._stack.preview(
+                refresh=refresh,
+                diff=True,
+                target=list(selection.target),
+                exclude=list(selection.exclude),
+                replace=list(selection.replace),
+                target_dependents=selection.target_dependents,
+            )
 
     def refresh(self, selection: Selection = EVERYTHING, *, diff: bool = False) -> None:
         """Read back what there is into the state. Raises EngineError."""
-        self._stack.refresh(target=list(selection.target), exclude=list(selection.exclude), diff=diff)
+        with suppress(Shown):
+            self._stack.refresh(target=list(selection.target), exclude=list(selection.exclude), diff=diff)
 
     def destroy(self, selection: Selection = EVERYTHING) -> None:
         """Delete everything, with the program's hooks. Raises EngineError."""
-        self._stack.destroy(
-            target=list(selection.target), target_dependents=selection.target_dependents, run_program=True
-        )
+        with suppress(Shown):
+            self._stack.destroy(
+                target=list(selection.target), target_dependents=selection.target_dependents, run_program=True
+            )
 
     def recover(self, report: Report) -> None:
         """Import or forget what a killed run was creating.

@@ -1,1 +1,1 @@
-"""Every `tandem:*` setting of a stack, one module a section. `load.py` reads them; models import nothing of ours."""
+"""The `tandem:*` settings of a stack, one module per section. `load.py` reads them; models import only `settings`."""

@@ -1,4 +1,4 @@
-"""`tandem:access`: who reaches the nodes by SSH, and which way."""
+"""`tandem:access`: SSH access to the nodes."""
 
 from __future__ import annotations
 
@@ -13,32 +13,36 @@ _PUBLIC_KEY = r"^(ssh-ed25519|ecdsa-sha2-nistp(256|384|521)|ssh-rsa|sk-ssh-ed255
 
 
 class BastionSettings(FrozenModel):
-    """The small instance that SSH passes through, with `mode: bastion`."""
+    """The SSH jump host, with `mode: bastion`."""
 
-    address: Address = Field(default=IPv4Address("10.0.4.5"), description="Its private address, in the same subnet.")
-    type: str = Field(default="S5.SMALL2", pattern=r"^[A-Z][A-Z0-9]*\.[A-Z0-9]+$", description="Its instance type.")
-    bandwidth_mbps: int = Field(default=5, ge=1, le=100, description="Limit of its public address.")
+    address: Address = Field(
+        default=IPv4Address("10.0.4.5"), description="Private address of the bastion. Must be inside the subnet."
+    )
+    type: str = Field(
+        default="S5.SMALL2", pattern=r"^[A-Z][A-Z0-9]*\.[A-Z0-9]+$", description="Instance type of the bastion."
+    )
+    bandwidth_mbps: int = Field(default=5, ge=1, le=100, description="Bandwidth limit of the bastion's public address.")
 
 
 class AccessSettings(FrozenModel):
-    """SSH comes from the administrators' networks only, and by key only."""
+    """SSH is accepted only from the administrators' networks, and only with a public key."""
 
     admin_cidrs: tuple[Network, ...] = Field(
         min_length=1,
-        description="Networks that SSH may come from: to the bastion, or with `direct` and `public` to the "
-        "nodes. Never 0.0.0.0/0.",
+        description="Networks from which SSH is accepted: by the bastion, or by the nodes with `mode` `direct` or "
+        "`public`. Must not be wider than a /8.",
     )
     mode: Literal["bastion", "direct", "public"] = Field(
         default="bastion",
-        description="`bastion`: through a small instance with a public address; `direct`: to the private addresses "
-        "(a VPN or a peered network leads there); `public`: each node has a public address of its own.",
+        description="How SSH reaches the nodes: `bastion` (through a small instance with a public address), `direct` "
+        "(at their private addresses, through a VPN or a peered network) or `public` (each node has a public address).",
     )
     public_keys: tuple[Annotated[str, Field(pattern=_PUBLIC_KEY)], ...] = Field(
         default=(),
-        description="Public keys of people, one line each, beside the deployment's own key. "
-        "Later changes are ignored: they are written at the first boot.",
+        description="Public keys that may log in, one line each, in addition to the deployment key. "
+        "They are written at the first boot of a node; later changes do not affect existing nodes.",
     )
     public_bandwidth_mbps: int = Field(
-        default=5, ge=1, le=100, description="Limit of each node's public address, with `mode: public`."
+        default=5, ge=1, le=100, description="Bandwidth limit of each node's public address, with `mode: public`."
     )
     bastion: BastionSettings = Field(default=BastionSettings(), description="The bastion, with `mode: bastion`.")

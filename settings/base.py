@@ -1,4 +1,4 @@
-"""The base of every settings model, and types that several sections use."""
+"""The base class of all settings models, and types that several sections use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic.alias_generators import to_camel
 
 
 class FrozenModel(BaseModel):
-    """Frozen, refuses unknown keys; camelCase outside (the stack's file), snake_case inside."""
+    """A frozen model that rejects unknown keys. Keys are camelCase in the stack's file and snake_case in Python."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -22,9 +22,9 @@ class FrozenModel(BaseModel):
 
 
 def _only_text(value: Any) -> Any:
-    """Refuse numbers and booleans, which `ipaddress` would read as addresses."""
+    """Reject numbers and booleans, which `ipaddress` would convert to addresses."""
     if not isinstance(value, (str, IPv4Address, IPv4Network)):
-        raise ValueError(f"{value!r} is no text such as 10.0.4.20 or 10.0.4.0/24")  # noqa: TRY004 - pydantic's contract
+        raise ValueError(f"must be text such as 10.0.4.20 or 10.0.4.0/24 (got {value!r})")  # noqa: TRY004 - pydantic's contract
     return value
 
 

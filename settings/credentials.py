@@ -1,4 +1,4 @@
-"""`tandem:credentials`: certificates and secrets, made here or given."""
+"""`tandem:credentials`: certificates and secrets, generated or given."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import Field, SecretStr
 
 from settings.base import FrozenModel
 
-# Not the deployment key: nodes know the one they were born with, and a new one could not log in to tell them.
+# Without the deployment key: nodes accept only the one from their first boot, so a new key could not log in.
 SecretName = Literal[
     "ca",
     "serverCertificate",
@@ -22,55 +22,70 @@ SecretName = Literal[
 
 
 class GivenCertificate(FrozenModel):
-    """A certificate that somebody else issued, for the public names."""
+    """A certificate for the public names that was issued elsewhere."""
 
     certificate: str = Field(
-        pattern=r"^\s*-----BEGIN CERTIFICATE-----", description="PEM: the certificate, then its chain."
+        pattern=r"^\s*-----BEGIN CERTIFICATE-----", description="The certificate and its chain, in PEM format."
     )
-    private_key: SecretStr = Field(description="PEM, not encrypted. Set with `--secret`.")
+    private_key: SecretStr = Field(
+        description="The private key in PEM format, without a passphrase. Set it with `--secret`."
+    )
 
 
 class GivenSecrets(FrozenModel):
-    """Secrets that exist already; whatever is not given is made. Set each with `--secret`."""
+    """Existing secrets; all others are generated. Set each with `--secret`."""
 
     mariadb_password: SecretStr | None = Field(
         default=None,
         min_length=8,
         max_length=128,
-        description="Of the IAM services' account; needed with `data.location: external`.",
+        description="Password of the IAM services' MariaDB account. Required if the databases are outside the group.",
     )
     redis_password: SecretStr | None = Field(
-        default=None, min_length=8, max_length=128, description="Of Redis; needed with `data.location: external`."
+        default=None,
+        min_length=8,
+        max_length=128,
+        description="Password of Redis. Required if the databases are outside the group.",
     )
     mongodb_password: SecretStr | None = Field(
-        default=None, min_length=8, max_length=128, description="Of MongoDB; `data.mongodb` needs it."
+        default=None, min_length=8, max_length=128, description="Password of MongoDB. Required with `data.mongodb`."
     )
     jwt_key: SecretStr | None = Field(
         default=None,
         min_length=6,
         max_length=32,
-        description="What tokens are signed with; given, older ones stay good.",
+        description="Key that signs tokens. Give the current key to keep existing tokens valid.",
     )
 
 
 class CredentialsSettings(FrozenModel):
-    """Nothing here is ever shown: not in the state, a preview, a log or an output."""
+    """Secret values never appear as plain text in the state, a preview, a log or an output."""
 
     generation: dict[SecretName, Annotated[int, Field(ge=1)]] = Field(
-        default_factory=dict, description="Raise one secret's number to make that secret anew; each starts at 1."
+        default_factory=dict,
+        description="Generation number of each secret, 1 by default. Increase it to generate that secret again.",
     )
     server: GivenCertificate | None = Field(
-        default=None, description="The certificate for both domains; none = one signed by a CA of this stack's own."
+        default=None, description="The certificate for both domains. Default: one signed by the stack's own CA."
     )
-    given: GivenSecrets = Field(default=GivenSecrets(), description="Secrets that exist already.")
-    validity_hours: int = Field(default=8760, ge=24, le=19_800, description="Life of the certificates made here.")
+    given: GivenSecrets = Field(
+        default=GivenSecrets(), description="Existing secrets to use instead of generated ones."
+    )
+    validity_hours: int = Field(
+        default=8760, ge=24, le=19_800, description="Validity period of the generated certificates."
+    )
     early_renewal_hours: int = Field(
-        default=720, ge=1, description="An `up` within this time before the end makes them anew."
+        default=720,
+        ge=1,
+        description="Certificates that expire within this time are renewed by the next `up`. "
+        "Must be less than `validityHours`.",
     )
     ca_validity_hours: int = Field(
-        default=87_600, ge=8760, description="Life of the CA. It never renews with its leaves: clients hold it."
+        default=87_600,
+        ge=8760,
+        description="Validity period of the CA. The CA is not renewed automatically, because clients trust it.",
     )
 
     def generation_of(self, name: SecretName) -> str:
-        """What a secret depends on: another text makes it anew."""
+        """Return the generation of a secret as text. A different value generates the secret again."""
         return str(self.generation.get(name, 1))

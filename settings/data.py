@@ -1,4 +1,4 @@
-"""`tandem:data`: where the databases are, and how the services reach them."""
+"""`tandem:data`: the location of the databases, and how the services connect to them."""
 
 from __future__ import annotations
 
@@ -17,43 +17,54 @@ class DataLocation(StrEnum):
     """Where the databases run."""
 
     FIRST_NODE = "first-node"
-    MOVED = "moved"  # outside the group; the disk of the databases that ran on the first node is kept
+    MOVED = "moved"  # outside the group; the data disk of the first node is kept
     EXTERNAL = "external"  # outside the group
 
 
 class MongodbSettings(FrozenModel):
-    """A MongoDB for the audit records of all nodes, instead of csv files on each."""
+    """A MongoDB that stores the audit records of all nodes, instead of csv files on each node."""
 
-    address: HostPort = Field(description="HOST:PORT")
-    database: Identifier = Field(default="iam_analytics", description="database of the audit records")
-    collection: Identifier = Field(default="iam_analytics", description="collection in it")
-    username: Identifier = Field(default="iam", description="account that iam-pump writes with")
-    auth_source: Identifier = Field(default="admin", description="database that knows the account")
+    address: HostPort = Field(description="Address of MongoDB, as HOST:PORT.")
+    database: Identifier = Field(default="iam_analytics", description="Database for the audit records.")
+    collection: Identifier = Field(default="iam_analytics", description="Collection for the audit records.")
+    username: Identifier = Field(default="iam", description="MongoDB account of iam-pump.")
+    auth_source: Identifier = Field(default="admin", description="Database that authenticates the account.")
 
 
 class DataSettings(FrozenModel):
     location: DataLocation = Field(
         default=DataLocation.FIRST_NODE,
-        description="`first-node`: MariaDB and Redis run on the first node, whose loss stops every database write. "
-        "`external`: databases of your own (TencentDB, for example); nothing is installed. `moved`: the same as "
-        "`external`, and the disk of the databases that ran on the first node is kept, detached "
-        "(docs/operations.md).",
+        description="Where the databases run: `first-node` (MariaDB and Redis on the first node; while it is down, "
+        "nothing can be written), `external` (your own databases, for example TencentDB; nothing is installed) or "
+        "`moved` (like `external`, but the data disk of the first node is detached and kept; docs/operations.md).",
     )
     mariadb_address: HostPort | None = Field(
-        default=None, description="HOST:PORT of MariaDB or MySQL, for external only; schema and account are yours"
+        default=None,
+        description="Address of MariaDB or MySQL, as HOST:PORT. Only with `location` `external` or `moved`, and "
+        "required there. You create the schema and the account.",
     )
-    redis_address: HostPort | None = Field(default=None, description="HOST:PORT of Redis, for external only")
+    redis_address: HostPort | None = Field(
+        default=None,
+        description="Address of Redis, as HOST:PORT. Only with `location` `external` or `moved`, and required there.",
+    )
     mongodb: MongodbSettings | None = Field(
         default=None,
-        description="where iam-pump writes audit records, for external only; none = csv files on each node",
+        description="MongoDB for the audit records. Only with `location` `external` or `moved`. "
+        "Default: csv files on each node.",
     )
-    database: Identifier = Field(default="iam", description="name of the database")
-    username: Identifier = Field(default="iam", description="MariaDB account of the IAM services")
+    database: Identifier = Field(default="iam", description="Name of the MariaDB database.")
+    username: Identifier = Field(default="iam", description="MariaDB account of the IAM services.")
     buffer_pool_mib: int = Field(
-        default=128, ge=16, le=65536, description="memory in which MariaDB keeps tables; a quarter of the node's"
+        default=128,
+        ge=16,
+        le=65536,
+        description="Size of MariaDB's buffer pool (innodb_buffer_pool_size). Recommended: 25 % of the memory.",
     )
     redis_max_memory_mib: int = Field(
-        default=256, ge=16, le=65536, description="audit records wait in Redis; beyond this new ones are refused"
+        default=256,
+        ge=16,
+        le=65536,
+        description="Memory limit of Redis, which queues audit records. When it is reached, new records are rejected.",
     )
 
     @model_validator(mode="after")
@@ -61,11 +72,11 @@ class DataSettings(FrozenModel):
         given = {"mariadbAddress": self.mariadb_address, "redisAddress": self.redis_address}
         if self.outside_group and None in given.values():
             missing = " and ".join(name for name, value in given.items() if value is None)
-            raise ValueError(f"location {self.location} needs {missing} (HOST:PORT)")
-        elsewhere = {**given, "mongodb": self.mongodb}
-        if not self.outside_group and any(elsewhere.values()):
-            named = " and ".join(name for name, value in elsewhere.items() if value)
-            raise ValueError(f"{named} has no meaning with location first-node; leave it out or set external")
+            raise ValueError(f"{missing} (HOST:PORT) must be set with location {self.location}")
+        external_only = {**given, "mongodb": self.mongodb}
+        if not self.outside_group and any(external_only.values()):
+            named = " and ".join(name for name, value in external_only.items() if value)
+            raise ValueError(f"{named} cannot be set with location first-node; remove it or set location external")
         return self
 
     @property

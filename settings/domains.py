@@ -1,4 +1,4 @@
-"""`tandem:domains` and `tandem:dns`: the public host names, and their DNS records."""
+"""`tandem:domains` and `tandem:dns`: the public host names and their DNS records."""
 
 from __future__ import annotations
 
@@ -8,28 +8,30 @@ from pydantic import Field
 
 from settings.base import FrozenModel
 
-# Labels of 1 to 63 characters (RFC 1035, 2.3.1), at least two of them.
+# At least two labels of 1 to 63 characters (RFC 1035, 2.3.1).
 _DOMAIN = r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"
 Domain = Annotated[str, Field(pattern=_DOMAIN, max_length=253)]
 
 
 class DomainsSettings(FrozenModel):
-    """The names that clients ask for."""
+    """The public host names of the services."""
 
-    api: Domain = Field(description="Of iam-apiserver.")
-    authz: Domain = Field(description="Of iam-authz-server.")
+    api: Domain = Field(description="Public host name of iam-apiserver.")
+    authz: Domain = Field(description="Public host name of iam-authz-server. Must differ from `api`.")
 
 
 class DnsSettings(FrozenModel):
-    """A records in DNSPod, one per domain and public address."""
+    """A records in DNSPod, one for each domain and public address."""
 
     zone: Domain | None = Field(
-        default=None, description="The DNSPod domain that both names are in; none = no records."
+        default=None, description="DNSPod domain that contains both host names. Default: no records are created."
     )
     ttl_s: int = Field(
         default=600,
         ge=1,
         le=604800,
-        description="How long resolvers may keep a record; DNSPod's free plan takes 600 at least.",
+        description="TTL of the records. DNSPod's free plan requires at least 600.",
     )
-    line: str = Field(default="默认", min_length=1, description="DNSPod's line; `默认` is the default one.")
+    line: str = Field(
+        default="默认", min_length=1, description="DNSPod line of the records. `默认` is the default line."
+    )

@@ -1,4 +1,4 @@
-"""Reads and checks the settings of one stack, once and as a whole. The only reader of `pulumi.Config`."""
+"""Reads and validates the settings of one stack. No other module reads `pulumi.Config`."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from settings.rules import find_contradictions
 from settings.sections import Sections, Settings
 
 _NAMESPACE = "tandem"
-# Pulumi's own key: the provider reads it too, so that the two cannot differ.
+# Pulumi's own key: the provider reads the same one, so the two regions cannot differ.
 _REGION = "tencentcloud:region"
-# Set by `tandem --config-file`: Pulumi does not tell a program which file it has read.
+# Set by `tandem --config-file`: Pulumi does not pass the file's name to the program.
 _FILE = "TANDEM_CONFIG_FILE"
 # Relative to the project: an absolute path would show as a change in the preview of another checkout.
 _RELEASES = Path(".tandem/releases")
@@ -31,7 +31,7 @@ _RELEASES = Path(".tandem/releases")
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """Which stack it is."""
+    """Identifies one stack."""
 
     project: str
     name: str
@@ -40,12 +40,12 @@ class Stack:
 
     @property
     def file(self) -> str:
-        """Where its settings stand, as a person would look for it."""
+        """The file with the settings, as it is named in error messages."""
         return self.given_file or f"Pulumi.{self.name}.yaml"
 
 
 def load() -> Settings:
-    """Read the current stack's configuration. Raises SettingsError with every problem."""
+    """Read the configuration of the current stack. Raises: SettingsError with all problems."""
     raw = {key.partition(":")[2]: value for key, value in _configuration().items() if key.startswith(f"{_NAMESPACE}:")}
     secret = frozenset(key for key in raw if is_config_secret(f"{_NAMESPACE}:{key}"))
     region = pulumi.Config("tencentcloud").get("region")
@@ -54,7 +54,7 @@ def load() -> Settings:
 
 
 def find_release(path: str) -> Release:
-    """The release at that path; "" means the stand-in of samples/iam, built on demand. Raises ReleaseError."""
+    """Return the release at a path; "" means the stand-in in samples/iam, built on demand. Raises: ReleaseError."""
     return read_release(Path(path)) if path else _build_stand_in()
 
 
@@ -72,12 +72,15 @@ def parse(
     secret: frozenset[str] = frozenset(),
     find_release: Callable[[str], Release] = find_release,
 ) -> Settings:
-    """Check raw values, by section. `secret` names the sections that Pulumi keeps encrypted. Raises SettingsError."""
-    parsed = parse_sections(Sections, {key: _decoded(value) for key, value in raw.items()}, _NAMESPACE)
+    """Validate raw values, by section. `secret` names the sections that Pulumi keeps encrypted.
+
+    Raises: SettingsError with all problems.
+    """
+    parsed = parse_sections(Sections, {key: _decode(value) for key, value in raw.items()}, _NAMESPACE)
     facts = {**parsed.sections, "region": stack.region, "secret": secret}
     problems = [*parsed.problems, *find_contradictions(facts)]
     if stack.region is None:
-        problems.append(Problem(_REGION, "is missing; what for: the region of every resource, e.g. ap-guangzhou"))
+        problems.append(Problem(_REGION, "is required: region of all resources, for example ap-guangzhou"))
     release: Release | None = None
     if "iam" in parsed.sections:
         try:
@@ -86,8 +89,8 @@ def parse(
             problems.append(Problem(f"{_NAMESPACE}:iam.release", error.message))
         data = parsed.sections.get("data")
         if release is not None and release.stand_in and data is not None and data.mongodb is not None:
-            wanted = "needs a real release (tandem:iam.release): the stand-in's iam-pump writes csv files alone"
-            problems.append(Problem(f"{_NAMESPACE}:data.mongodb", wanted))
+            text = "cannot be set without tandem:iam.release: the stand-in's iam-pump writes only csv files"
+            problems.append(Problem(f"{_NAMESPACE}:data.mongodb", text))
     if problems:
         raise SettingsError(stack.file, tuple(problems))
     return Settings.model_construct(
@@ -101,16 +104,16 @@ def parse(
 
 
 def _configuration() -> dict[str, object]:
-    """Every key of the stack. `pulumi.Config` reads only keys that one can name, and would hide a misspelt one."""
+    """Return all keys of the stack. `pulumi.Config` only reads keys by name, so a misspelled key would go unnoticed."""
     return {**get_config_env(), **CONFIG.get()}
 
 
-def _decoded(value: object) -> object:
-    """Pulumi hands mappings and lists over as JSON text."""
+def _decode(value: object) -> object:
+    """Decode a value: Pulumi passes mappings and lists as JSON text."""
     if isinstance(value, str) and value[:1] in {"{", "["}:
         try:
             return json.loads(value)
         except ValueError:
-            # Not what Pulumi writes; the section says what it wants instead.
+            # Not JSON from Pulumi: the section's model reports the invalid value.
             return value
     return value

@@ -1,4 +1,4 @@
-"""`tandem:network`: the VPC and subnet that the nodes live in."""
+"""`tandem:network`: the VPC and subnet of the nodes."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from settings.base import FrozenModel, Network
 
 
 class ExistingNetwork(FrozenModel):
-    """A network that somebody else made and keeps: nothing in it is changed or deleted."""
+    """An existing network. The program does not change or delete anything in it."""
 
     vpc_id: str = Field(pattern=r"^vpc-[0-9a-z]{4,}$", description="Id of the VPC.")
     subnet_id: str = Field(pattern=r"^subnet-[0-9a-z]{4,}$", description="Id of the subnet.")
 
 
 class NetworkSettings(FrozenModel):
-    """One VPC with one subnet. A subnet lies in one zone, so a group does too."""
+    """One VPC with one subnet. A subnet belongs to one availability zone, and so does the group."""
 
     zone: str = Field(
         pattern=r"^[a-z]+-[a-z]+(-[a-z]+)*-[0-9]+$",
@@ -39,8 +39,8 @@ class NetworkSettings(FrozenModel):
     )
     egress: Literal["none", "nat"] = Field(
         default="none",
-        description="How nodes reach the internet: `none` (packages come from the mirror inside the VPC) "
-        "or `nat` (a NAT gateway with its own address, and a route table).",
+        description="How nodes reach the internet: `none` (packages come from the cloud's mirror inside the VPC) "
+        "or `nat` (through a NAT gateway with a public address).",
     )
     nat_bandwidth_mbps: Literal[20, 50, 100] = Field(
         default=100, description="Bandwidth of the NAT gateway and its public address, with `egress: nat`."

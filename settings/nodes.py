@@ -10,17 +10,17 @@ from pydantic import Field, field_validator, model_validator
 from settings.base import Address, FrozenModel
 
 NODE_COUNT = (2, 16)
-ELIGIBLE_NODES = 2  # so many nodes, the first of them, may hold the virtual IP
-# A host name: the cloud takes 2 to 60 characters of these, and no hyphen at an end or beside another one.
+ELIGIBLE_NODES = 2  # the first two nodes are eligible to hold the virtual IP
+# A host name. The cloud accepts 2 to 60 of these characters, and no leading, trailing or consecutive hyphens.
 _NAME = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
 # Family, generation, size: "S5.MEDIUM2".
 _INSTANCE_TYPE = r"^[A-Z][A-Z0-9]*\.[A-Z0-9]+$"
 
-# A node whose system disk is of another kind cannot be resized (ResetInstancesType, document 213/15744).
+# An instance with another type of system disk cannot be resized (ResetInstancesType, document 213/15744).
 SystemDiskType = Literal["CLOUD_PREMIUM", "CLOUD_SSD", "CLOUD_BSSD"]
 DataDiskType = Literal["CLOUD_PREMIUM", "CLOUD_SSD", "CLOUD_HSSD", "CLOUD_BSSD"]
-# The least size of a data disk (CreateDisks, document 362/16312, and the table of kinds, 362/2353).
-_LEAST_GIB: dict[DataDiskType, int] = {"CLOUD_PREMIUM": 10, "CLOUD_BSSD": 20, "CLOUD_HSSD": 20, "CLOUD_SSD": 100}
+# Minimum size of a data disk (CreateDisks, document 362/16312, and the table of disk types, 362/2353).
+_MIN_GIB: dict[DataDiskType, int] = {"CLOUD_PREMIUM": 10, "CLOUD_BSSD": 20, "CLOUD_HSSD": 20, "CLOUD_SSD": 100}
 
 
 class NodeSettings(FrozenModel):
@@ -30,59 +30,65 @@ class NodeSettings(FrozenModel):
         pattern=_NAME,
         min_length=2,
         max_length=30,
-        description="Host name: small letters, digits and single hyphens, 2 to 30 characters.",
+        description="Host name: lowercase letters, digits and single hyphens.",
     )
-    address: Address = Field(description="Private address, fixed for the node's life.")
+    address: Address = Field(description="Private address. Cannot be changed after creation.")
     type: str | None = Field(
         default=None,
         pattern=_INSTANCE_TYPE,
-        description="Instance type of this node alone; `nodes.type` otherwise. "
-        "To resize a group one node at a time, set it on one node, run `up`, then on the next.",
+        description="Instance type of this node. Default: `nodes.type`. "
+        "To resize a group node by node, set it on one node, run `up`, and continue with the next node.",
     )
 
 
 class SystemDiskSettings(FrozenModel):
-    """The disk that a node boots from. It goes with the node: nothing of value may live there."""
+    """The system disk of a node. It is deleted with the node and must not hold data of value."""
 
     type: SystemDiskType = Field(
         default="CLOUD_PREMIUM",
-        description="Kind of disk. A node keeps the kind that it was made with; one that is added later has "
-        "the new one.",
+        description="Type of the system disk. A change only affects nodes that are created later.",
     )
-    size_gib: int = Field(default=50, ge=20, le=1024, description="Size; it can grow, never shrink.")
+    size_gib: int = Field(default=50, ge=20, le=1024, description="Size of the system disk. Cannot be reduced.")
 
 
 class DataDiskSettings(FrozenModel):
-    """The disk of the databases, with `data.location: first-node`. It outlives the node."""
+    """The data disk of the databases, with `data.location: first-node`. It is kept when the node is replaced."""
 
     type: DataDiskType = Field(
-        default="CLOUD_PREMIUM", description="Kind of disk. A later change is ignored: it would be another disk."
+        default="CLOUD_PREMIUM", description="Type of the data disk. A change does not affect an existing disk."
     )
     size_gib: int = Field(
-        default=20, ge=10, le=32000, multiple_of=10, description="Size in steps of 10; it can grow, never shrink."
+        default=20,
+        ge=10,
+        le=32000,
+        multiple_of=10,
+        description="Size of the data disk, in steps of 10. Cannot be reduced.",
     )
 
     @model_validator(mode="after")
-    def _as_large_as_its_kind_begins(self) -> DataDiskSettings:
-        least = _LEAST_GIB[self.type]
-        if self.size_gib < least:
-            raise ValueError(f"sizeGib {self.size_gib} is too small: {self.type} begins at {least}")
+    def _at_least_the_minimum_size_of_its_type(self) -> DataDiskSettings:
+        minimum = _MIN_GIB[self.type]
+        if self.size_gib < minimum:
+            raise ValueError(f"sizeGib must be at least {minimum} with type {self.type} (got {self.size_gib})")
         return self
 
 
 class NodesSettings(FrozenModel):
-    """The group: the first two nodes may hold the virtual IP, further ones are application nodes."""
+    """The group of nodes. The first two are eligible to hold the virtual IP; the others are application nodes."""
 
     image: str = Field(
         pattern=r"^img-[0-9a-z]+$",
-        description="Image id, e.g. `img-jzvbbed6`; never `newest`. A node keeps the image "
-        "that it was made with; one that is added later has the new one (docs/operations.md).",
+        description="Image id, for example `img-jzvbbed6`. "
+        "A change only affects nodes that are created later (docs/operations.md).",
     )
-    type: str = Field(default="S5.MEDIUM2", pattern=_INSTANCE_TYPE, description="Instance type, e.g. `S5.LARGE8`.")
+    type: str = Field(
+        default="S5.MEDIUM2", pattern=_INSTANCE_TYPE, description="Instance type, for example `S5.LARGE8`."
+    )
     user: str = Field(
         default="debian",
         pattern=r"^[a-z_][a-z0-9_-]{0,30}$",
-        description="The image's login user: `debian`, `ubuntu`. It logs in by key and may sudo.",
+        description="Login user of the image, for example `debian` or `ubuntu`. "
+        "Must be able to log in with a key and to use sudo.",
     )
     members: tuple[NodeSettings, ...] = Field(
         default=(
@@ -91,36 +97,41 @@ class NodesSettings(FrozenModel):
         ),
         min_length=NODE_COUNT[0],
         max_length=NODE_COUNT[1],
-        description="The nodes, 2 to 16, in order. The first also runs the databases, with "
-        "`data.location: first-node`.",
+        description="The nodes, in order. The first two are eligible to hold the virtual IP. "
+        "The first one also runs the databases, with `data.location: first-node`.",
     )
     placement: Literal["host", "rack", "switch"] = Field(
         default="host",
-        description="What two nodes never share: a host, a rack, or a switch "
-        "(so that a failing switch takes one node at most).",
+        description="Type of the placement group: no two nodes share a physical `host`, a `rack` or a `switch`.",
     )
-    system_disk: SystemDiskSettings = Field(default=SystemDiskSettings(), description="The disk each node boots from.")
+    system_disk: SystemDiskSettings = Field(
+        default=SystemDiskSettings(), description="The system disk of each node. It is deleted with the node."
+    )
     data_disk: DataDiskSettings = Field(
-        default=DataDiskSettings(), description="The disk of the databases, with `data.location` first-node or moved."
+        default=DataDiskSettings(),
+        description="The data disk of the databases, with `data.location` `first-node` or `moved`.",
     )
     security_agent: bool = Field(
-        default=True, description="Host security agent (CWP). A later change is ignored: it reinstalls the node."
+        default=True,
+        description="Install the host security agent (CWP). A change only affects nodes that are created later.",
     )
     monitoring_agent: bool = Field(
-        default=True, description="Monitoring agent; memory and disk alarms need it. A later change is ignored."
+        default=True,
+        description="Install the monitoring agent, which memory and disk alarms require. "
+        "A change only affects nodes that are created later.",
     )
     peer_ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = Field(
         default=(),
-        description="Further TCP ports that the nodes offer to each other, for software of your own; each "
-        "node's packet filter drops what nobody named. What others may reach is the security group's to say.",
+        description="Additional TCP ports that a node's packet filter accepts from the other nodes, for your own "
+        "software. Traffic from all other sources is controlled by the security groups.",
     )
     termination_protection: bool = Field(
-        default=False, description="The API refuses to terminate these nodes until this is switched off."
+        default=False, description="Termination protection of the instances. Set to false before you remove a node."
     )
 
     @field_validator("user")
     @classmethod
     def _not_root(cls, user: str) -> str:
         if user == "root":
-            raise ValueError("is root: the nodes are set up by a login user with sudo, and root's login stays closed")
+            raise ValueError("must be an unprivileged login user with sudo; root cannot log in (got root)")
         return user

@@ -1,4 +1,4 @@
-"""Turns a stack's raw configuration into models, and pydantic's complaints into problems that a person can act on."""
+"""Parses the raw configuration of a stack into models, and converts pydantic's errors into readable problems."""
 
 from __future__ import annotations
 
@@ -14,20 +14,23 @@ from pydantic_core import ErrorDetails
 from settings.problems import Problem
 from settings.schema import find_field, find_model, is_secret, known_keys
 
-_LONGEST_VALUE = 60
+_MAX_VALUE_LENGTH = 60
+# pydantic's messages: "Input should be 'none' or 'nat'", "Tuple should have at least 2 items after validation, not 1".
+_SUBJECT = re.compile(r"^(Input|String|Tuple|List|Dictionary|Value) should ")
+_AFTER_VALIDATION = re.compile(r" after validation, not \d+$")
 _PLAIN_KEY = re.compile(r"[\w:./-]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What could be read, section by section, and what could not."""
+    """The valid sections, and the problems of all others."""
 
     sections: dict[str, Any]  # by the field's Python name
     problems: tuple[Problem, ...]
 
 
 def parse_sections(model: type[BaseModel], raw: Mapping[str, object], namespace: str) -> Parsed:
-    """Read each section of `model` by itself, so that a wrong one does not hide the problems of the others."""
+    """Parse each section of `model` separately, so an invalid one does not hide the problems of the others."""
     sections: dict[str, Any] = {}
     problems = [
         Problem(_key(namespace, [key]), _unknown_text(key, known_keys(model)))
@@ -38,7 +41,7 @@ def parse_sections(model: type[BaseModel], raw: Mapping[str, object], namespace:
         if alias not in raw and not field.is_required():
             sections[name] = field.get_default(call_default_factory=True)
             continue
-        # A section that is missing is read as an empty one: the report then names each key that it needs.
+        # A missing section is parsed as an empty one: the report then names each required key.
         value = raw.get(alias, {} if find_model(field.annotation) else None)
         adapter: TypeAdapter[Any] = TypeAdapter(cast("Any", field.annotation))
         try:
@@ -55,7 +58,7 @@ def _problem(model: type[BaseModel], section: str, value: object, detail: ErrorD
 
 
 def _path_in_value(value: object, location: Sequence[str | int], kind: str) -> tuple[str | int, ...]:
-    """The part of an error's location that a person wrote; pydantic adds the alternatives of a union to it."""
+    """Return the part of an error's location that exists in the stack's file, without the names of union members."""
     path: list[str | int] = []
     current = value
     for part in location:
@@ -81,25 +84,31 @@ def _key(namespace: str, path: Sequence[str | int]) -> str:
 
 def _text(model: type[BaseModel], path: Sequence[str | int], detail: ErrorDetails) -> str:
     field = find_field(model, path)
-    wanted = f"; what for: {_sentence(field.description)}" if field is not None and field.description else ""
+    description = f": {_sentence(field.description)}" if field is not None and field.description else ""
     if detail["type"] == "missing":
-        return f"is missing{wanted}"
+        return f"is required{description}"
     if detail["type"] == "extra_forbidden":
-        model_above = _containing_model(model, path)
-        return _unknown_text(str(path[-1]), known_keys(model_above) if model_above is not None else {})
+        parent = _parent_model(model, path)
+        return _unknown_text(str(path[-1]), known_keys(parent) if parent is not None else {})
     if detail["type"] == "value_error":
-        # Our own validators say all that there is to say.
+        # The messages of the models' own validators are complete.
         return str(detail.get("ctx", {}).get("error", detail["msg"]))
-    seen = "the value (a secret, not shown)" if is_secret(field) else _shown(detail["input"])
+    got = "a secret, not shown" if is_secret(field) else _shown(detail["input"])
     if detail["type"] == "string_pattern_mismatch":
-        return f"{seen} does not look right{wanted}"
+        return f"has an invalid format (got {got}){description}"
     if detail["input"] is None or detail["input"] == {}:
-        return f"is missing{wanted}"
-    return f"{seen} is refused: {_lower(detail['msg'])}{wanted}"
+        return f"is required{description}"
+    return f"{_requirement(detail['msg'])} (got {got}){description}"
 
 
-def _containing_model(model: type[BaseModel], path: Sequence[str | int]) -> type[BaseModel] | None:
-    """The model in which the last key of a path stands."""
+def _requirement(message: str) -> str:
+    """Convert "Input should be ..." to "must be ...", and "Input is not ..." to "is not ..."."""
+    text = _AFTER_VALIDATION.sub("", _SUBJECT.sub("must ", message)).removeprefix("Input ")
+    return _lower(text)
+
+
+def _parent_model(model: type[BaseModel], path: Sequence[str | int]) -> type[BaseModel] | None:
+    """Return the model that should define the last key of a path."""
     above = find_field(model, path[:-1])
     return find_model(above.annotation) if above is not None else None
 
@@ -110,17 +119,17 @@ def _unknown_text(key: str, known: Mapping[str, object]) -> str:
         nearest = [name for name in known if name.lower() == key.replace("_", "").replace("-", "").lower()]
     if nearest:
         return f"is not a known key; did you mean {nearest[0]}?"
-    return f"is not a known key; known are: {', '.join(known) or 'none'}"
+    return f"is not a known key; known keys: {', '.join(known) or 'none'}"
 
 
 def _once_per_key(problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    """One problem per key: a union complains once for each of its alternatives, the last one is the most general."""
+    """Keep one problem per key: a union reports one error for each member, and the last member is the most general."""
     return tuple({problem.key: problem for problem in problems}.values())
 
 
 def _shown(value: object) -> str:
     text = value if isinstance(value, str) and value else repr(value)
-    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
+    return text if len(text) <= _MAX_VALUE_LENGTH else f"{text[:_MAX_VALUE_LENGTH]}..."
 
 
 def _sentence(description: str) -> str:

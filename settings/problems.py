@@ -1,4 +1,4 @@
-"""What is wrong with a stack's settings, as one readable report."""
+"""Problems in the settings of a stack, and the report that lists them."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import pulumi
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One wrong value: where it stands, and what it is and ought to be."""
+    """One invalid value."""
 
     key: str  # as in the stack's file: "tandem:network.subnetCidr"
-    text: str  # one line; never the value of a secret
+    text: str  # what is required and what was found; never the value of a secret
 
 
-# Pulumi's launcher prints a RunError's text alone and exits with 1: no traceback.
+# Pulumi's launcher prints only the text of a RunError, without a traceback, and exits with 1.
 class SettingsError(pulumi.RunError):
-    """Every problem of one stack's settings, found before any resource is declared."""
+    """All problems in the settings of one stack. Raised before any resource is declared."""
 
     def __init__(self, file: str, problems: tuple[Problem, ...]) -> None:
         self.problems = problems

@@ -1,4 +1,4 @@
-"""Writes docs/settings.md: every key of a stack's file, with type, default and what it is for.
+"""Generates docs/settings.md: all keys of a stack's file with type, default and description.
 
 python -m settings.reference > docs/settings.md
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import types
 from collections.abc import Iterator
+from enum import Enum
 from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -19,14 +20,15 @@ from settings.sections import Sections
 
 _HEAD = """# Settings of a stack
 
-Generated from the models in `settings/` by `python -m settings.reference`; a test keeps it so.
+This page is generated from the models in `settings/` with `python -m settings.reference`.
 
-A stack's file is `stacks/Pulumi.STACK.yaml`; `local`, `staging` and `prod` are there to start from. A stack needs
-`tencentcloud:region`, and of what follows `network.zone`, `nodes.image`, `access.adminCidrs` and both `domains`;
-everything else has a default. Wrong values are reported all at once, before anything is declared, and the program
-ends with exit code 1. Secrets are set with `pulumi config set --secret --path tandem:SECTION.KEY`.
+The settings of a stack are in `stacks/Pulumi.STACK.yaml`. Start with a copy of `local`, `staging` or `prod`. You must
+set `tencentcloud:region` and, below `tandem:`, `network.zone`, `nodes.image`, `access.adminCidrs`, `domains.api` and
+`domains.authz`. All other keys have a default. The program validates all settings before it declares any resource; if
+values are invalid, it lists all problems and exits with code 1. Set secrets with
+`pulumi config set --secret --path tandem:SECTION.KEY`.
 """
-_WORDS: dict[Any, str] = {
+_TYPE_NAMES: dict[Any, str] = {
     str: "text",
     int: "number",
     bool: "true or false",
@@ -38,7 +40,7 @@ _WORDS: dict[Any, str] = {
 
 
 def render_reference() -> str:
-    """The whole page."""
+    """Return the page as Markdown."""
     parts = [_HEAD]
     plain: list[str] = []
     for key, field in known_keys(Sections).items():
@@ -47,12 +49,12 @@ def render_reference() -> str:
             plain.append(_row(key, field))
         else:
             parts.append(f"## `tandem:{key}`\n\n{field.description or ''}\n\n{_table(_rows(model, ''))}")
-    parts.append(f"## Single keys\n\n{_table(plain)}")
+    parts.append(f"## Other keys\n\n{_table(plain)}")
     return "\n".join(parts)
 
 
 def _table(rows: list[str] | Iterator[str]) -> str:
-    head = "| key | is | default | what for |\n| --- | --- | --- | --- |"
+    head = "| Key | Type | Default | Description |\n| --- | --- | --- | --- |"
     return "\n".join([head, *rows]) + "\n"
 
 
@@ -67,24 +69,26 @@ def _rows(model: type[BaseModel], prefix: str) -> Iterator[str]:
 
 def _row(key: str, field: FieldInfo) -> str:
     described = (field.description or "").replace("|", "\\|")
-    kind = _words(field.annotation) + _limits(field)
+    kind = _type_name(field.annotation) + _limits(field)
     return f"| `{key}` | {kind} | {_default(field)} | {described} |"
 
 
-def _words(annotation: Any) -> str:
-    if annotation in _WORDS:
-        return _WORDS[annotation]
+def _type_name(annotation: Any) -> str:
+    if annotation in _TYPE_NAMES:
+        return _TYPE_NAMES[annotation]
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return " or ".join(f"`{member.value}`" for member in annotation)
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return _words(inner[0])
+        return _type_name(inner[0])
     if origin is Literal:
         return " or ".join(f"`{value}`" for value in inner)
     if origin in {Union, types.UnionType}:
-        return " or ".join(_words(each) for each in inner if each is not type(None))
+        return " or ".join(_type_name(each) for each in inner if each is not type(None))
     if origin is tuple:
-        return f"list of {_words(inner[0])}"
+        return f"list of {_type_name(inner[0])}"
     if origin is dict:
-        return f"mapping of {_words(inner[0])} to {_words(inner[1])}"
+        return f"mapping of {_type_name(inner[0])} to {_type_name(inner[1])}"
     return "keys below"
 
 
@@ -93,25 +97,25 @@ def _is_list(annotation: Any) -> bool:
 
 
 def _limits(field: FieldInfo) -> str:
-    """Bounds, in words. A pattern says less to a person than the description does."""
+    """Return the bounds as text. Patterns are left out: the description explains the format."""
     found: dict[str, Any] = {}
     for constraint in field.metadata:
         for name in ("ge", "le", "min_length", "max_length", "multiple_of"):
             if getattr(constraint, name, None) is not None:
                 found[name] = getattr(constraint, name)
-    words = []
+    limits = []
     if "ge" in found or "le" in found:
-        words.append(f"{found.get('ge', '...')} to {found['le']}" if "le" in found else f"{found['ge']} or more")
+        limits.append(f"{found.get('ge', '...')} to {found['le']}" if "le" in found else f"{found['ge']} or more")
     if "min_length" in found or "max_length" in found:
         unit = "" if _is_list(field.annotation) else " characters"
-        least, most = found.get("min_length", 0), found.get("max_length")
-        words.append(f"{least} to {most}{unit}" if most is not None else f"{least} or more{unit}")
-    return f", {', '.join(words)}" if words else ""
+        minimum, maximum = found.get("min_length", 0), found.get("max_length")
+        limits.append(f"{minimum} to {maximum}{unit}" if maximum is not None else f"{minimum} or more{unit}")
+    return f", {', '.join(limits)}" if limits else ""
 
 
 def _default(field: FieldInfo) -> str:
     if field.is_required():
-        return "**needed**"
+        return "**required**"
     value = field.get_default(call_default_factory=True)
     if find_model(field.annotation) is not None and not _is_list(field.annotation):
         return "none" if value is None else ""

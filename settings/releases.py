@@ -11,7 +11,7 @@ _REQUIRED = ("bin/iam-apiserver", "bin/iam-authz-server", "bin/iam-pump", "sql/i
 
 
 class ReleaseError(Exception):
-    """The setting `iam.release` names no usable release."""
+    """The setting `iam.release` does not name a valid release."""
 
     def __init__(self, message: str, seen: str) -> None:
         self.message = message
@@ -20,18 +20,18 @@ class ReleaseError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    source: str  # path of the archive on the operator's side; relative to the project's directory or absolute
+    source: str  # path of the archive on the operator's computer, absolute or relative to the project directory
     sha256: str
-    stand_in: bool = False  # the Python stand-in, which needs Debian's Python packages on the nodes
+    stand_in: bool = False  # the Python stand-in, which requires Debian's Python packages on the nodes
 
     @property
     def path(self) -> str:
-        """Its directory on a node. The name identifies the content, so releases lie side by side."""
+        """The directory on a node. Its name identifies the content, so several releases can be installed."""
         return f"/opt/iam/{self.sha256[:12]}"
 
 
 def read_release(path: Path) -> Release:
-    """The release at that path, once its content is checked. Raises ReleaseError."""
+    """Check the content of an archive and return the release. Raises: ReleaseError."""
     try:
         with tarfile.open(path, "r:gz") as archive:
             names = {name.removeprefix("./") for name in archive.getnames()}
@@ -41,6 +41,7 @@ def read_release(path: Path) -> Release:
     missing = [name for name in _REQUIRED if name not in names]
     if missing:
         raise ReleaseError(
-            f"the IAM release {path} has no {' and no '.join(missing)}", f"it has: {', '.join(sorted(names)[:20])}"
+            f"the IAM release {path} must contain {' and '.join(missing)}",
+            f"it contains: {', '.join(sorted(names)[:20])}",
         )
     return Release(str(path), sha256)

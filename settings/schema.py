@@ -1,4 +1,4 @@
-"""Finds one's way through the settings models: the field behind a path, the keys that a model knows."""
+"""Looks up fields and keys of the settings models."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pydantic.fields import FieldInfo
 
 
 def find_field(model: type[BaseModel], path: Sequence[str | int]) -> FieldInfo | None:
-    """The field that a path of outside names (camelCase, list positions) leads to."""
+    """Return the field at a path of the stack's file (camelCase keys, list positions)."""
     current: type[BaseModel] | None = model
     found: FieldInfo | None = None
     for part in path:
         if isinstance(part, int):
             continue
         if current is None:
-            # Below a plain mapping or value there are no fields: what holds them describes them.
+            # Keys of a plain mapping have no fields: the mapping's field describes them.
             return found
         found = known_keys(current).get(part)
         if found is None:
@@ -27,7 +27,7 @@ def find_field(model: type[BaseModel], path: Sequence[str | int]) -> FieldInfo |
 
 
 def find_model(annotation: Any) -> type[BaseModel] | None:
-    """The model inside a field's type: in an optional, a tuple, or by itself."""
+    """Return the model in a field's type: the type, or a member of an optional or a tuple."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     for inner in get_args(annotation):
@@ -38,12 +38,12 @@ def find_model(annotation: Any) -> type[BaseModel] | None:
 
 
 def known_keys(model: type[BaseModel]) -> dict[str, FieldInfo]:
-    """A model's fields by the names that a stack's file uses."""
+    """Return the fields of a model by their keys in the stack's file."""
     return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def is_secret(field: FieldInfo | None) -> bool:
-    """Whether the value may never be shown."""
+    """Return whether the value must not be shown."""
     return field is not None and _mentions_secret(field.annotation)
 
 

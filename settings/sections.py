@@ -1,4 +1,4 @@
-"""The settings of one stack: every section below `tandem:`, and what the stack itself adds to them."""
+"""The settings of one stack: all sections below `tandem:`, and values derived from the stack."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from settings.nodes import NodesSettings
 from settings.releases import Release
 from settings.virtual_ip import VirtualIpSettings
 
-# Document 651/13354: Chinese and English letters, digits, these marks, and spaces but at an end.
+# Document 651/13354: Chinese and English letters, digits, these marks, and spaces except at the start and end.
 _TAG_MARK = r"[0-9A-Za-z\u4e00-\u9fff+\-=._:/@()\[\],;><＋－＝／＠（）【】：]"
 _TAG_TEXT = re.compile(rf"{_TAG_MARK}(?:(?:{_TAG_MARK}| )*{_TAG_MARK})?")
 
 
-def _tag_text(most: int) -> BeforeValidator:
+def _tag_text(max_length: int) -> BeforeValidator:
     def check(value: Any) -> str:
-        # YAML reads `ticket: 4711` as a number; of `1.10` and `yes` it forgets what was written.
+        # YAML parses `ticket: 4711` as a number. It also parses `1.10` and `yes`, whose original text is then lost.
         text = str(value) if type(value) is int else value
         if not isinstance(text, str):
-            raise ValueError(f"{value!r} is no text; put it in quotes")  # noqa: TRY004 - pydantic's contract
-        if not 1 <= len(text) <= most or not _TAG_TEXT.fullmatch(text):
+            raise ValueError(f"must be text, in quotes (got {value!r})")  # noqa: TRY004 - pydantic's contract
+        if not 1 <= len(text) <= max_length or not _TAG_TEXT.fullmatch(text):
             raise ValueError(
-                f"{text!r} cannot be in a tag, which takes 1 to {most} Chinese or English letters, digits, "
-                "+ - = . _ : / @ ( ) [ ] , ; > < and, but at an end, spaces"
+                f"must consist of 1 to {max_length} Chinese or English letters, digits, "
+                f"+ - = . _ : / @ ( ) [ ] , ; > < and inner spaces (got {text!r})"
             )
         return text
 
@@ -47,35 +47,40 @@ TagValue = Annotated[str, _tag_text(255)]
 
 
 class Sections(FrozenModel):
-    """What a stack's file may say below `tandem:`."""
+    """The keys of a stack's file below `tandem:`."""
 
-    network: NetworkSettings = Field(description="The VPC and subnet.")
-    nodes: NodesSettings = Field(description="The CVMs of the group.")
-    access: AccessSettings = Field(description="SSH.")
-    domains: DomainsSettings = Field(description="The names that clients ask for.")
-    virtual_ip: VirtualIpSettings = Field(default=VirtualIpSettings(), description="The shared address.")
-    dns: DnsSettings = Field(default=DnsSettings(), description="Records for the domains.")
-    alarms: AlarmsSettings = Field(default=AlarmsSettings(), description="What is watched, and who is told.")
+    network: NetworkSettings = Field(description="The VPC and the subnet of the nodes.")
+    nodes: NodesSettings = Field(description="The nodes of the group (CVM instances).")
+    access: AccessSettings = Field(description="SSH access to the nodes.")
+    domains: DomainsSettings = Field(description="The public host names of the services.")
+    virtual_ip: VirtualIpSettings = Field(
+        default=VirtualIpSettings(), description="The virtual IP that the eligible nodes share, and its public address."
+    )
+    dns: DnsSettings = Field(default=DnsSettings(), description="DNS records for the domains.")
+    alarms: AlarmsSettings = Field(default=AlarmsSettings(), description="Alarm policies and their receivers.")
     credentials: CredentialsSettings = Field(default=CredentialsSettings(), description="Certificates and secrets.")
     nginx: NginxSettings = Field(default=NginxSettings(), description="The reverse proxy and load balancer.")
-    keepalived: KeepalivedSettings = Field(default=KeepalivedSettings(), description="Who holds the virtual IP.")
+    keepalived: KeepalivedSettings = Field(
+        default=KeepalivedSettings(), description="Failover of the virtual IP with keepalived."
+    )
     iam: IamSettings = Field(default=IamSettings(), description="The IAM services.")
     data: DataSettings = Field(default=DataSettings(), description="The databases.")
     tags: dict[TagKey, TagValue] = Field(
         default_factory=dict,
-        description="Up to 6 tags for everything that can have tags, beside `pulumi-project`, `pulumi-stack`, "
-        "`managed-by` and `node`.",
+        description="Up to 6 tags for all resources that support tags, in addition to `pulumi-project`, "
+        "`pulumi-stack`, `managed-by` and `node`.",
     )
     protect: bool = Field(
-        default=False, description="Protect what holds data or addresses from deletion (see README: unprotect)."
+        default=False,
+        description="Protect the resources that hold data or addresses from deletion (docs/operations.md).",
     )
 
 
 class Settings(Sections):
-    """All of one stack's settings; a wrong value cannot exist here."""
+    """All settings of one stack, validated."""
 
     project: str
     stack: str
-    file: str  # where they stand
+    file: str  # with the settings, as named in error messages
     region: str
-    release: Release  # of the IAM services, found by `iam.release`
+    release: Release  # of the IAM services, as set by `iam.release`

@@ -36,5 +36,5 @@ class VirtualIpSettings(FrozenModel):
 
     @property
     def addresses(self) -> tuple[IPv4Address, ...]:
-        """One address, or two."""
+        """The one or two virtual IPs."""
         return (self.address,) if self.second_address is None else (self.address, self.second_address)

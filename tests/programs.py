@@ -18,6 +18,7 @@ from localcloud.host_tools import TOOLS
 
 # The `-core` packages and redis-tools have no service; scripts/host-tools keeps the services of the others stopped.
 INSTALLED = {
+    "apt-get": "apt",
     "curl": "curl",
     "keepalived": "keepalived",
     "mariadb": "mariadb-client-core",

@@ -1,5 +1,5 @@
-"""The records of the cloud and the rules for changing them. Pure: no I/O, no threads.
+"""The records of the cloud and the rules for changing them. This package does no I/O and starts no threads.
 
-One file for each kind of resource holds its record, its rules (the exceptions that refuse) and the functions that
-change it. The handlers that unpack requests and pack answers are in `localcloud.services`, in files of the same names.
+One file for each kind of resource has its record, its rules (exceptions) and the functions that change it. The
+handlers that parse requests and build responses are in files of the same names in `localcloud.services`.
 """

@@ -1,4 +1,4 @@
-"""Elastic public addresses (EIP): the record, and its life but for charge (address_charge.py) and binding."""
+"""Elastic public addresses (EIP): the record and its lifecycle. See also address_charge.py and address_binding.py."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAME_LIMIT = 128
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address(Record):
-    """A public address. `target_id` is the instance, interface, HAVIP or NAT gateway that it is bound to."""
+    """An EIP. `target_id` is the instance, interface, HAVIP or NAT gateway to which it is bound."""
 
     shapes_network: ClassVar[bool] = True
 
@@ -41,88 +41,91 @@ class Address(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AllocationDay(Record):
-    """How many EIPs a region has allocated on a day of Beijing's; the id is `region/date`."""
+    """The number of EIPs allocated in a region on one day, Beijing time. The ID is `region/date`."""
 
     count: int
 
 
 class AddressNotFound(Refusal):
-    """An EIP that a request names must exist."""
+    """AddressId must identify an existing EIP."""
 
     code = "InvalidAddressId.NotFound"
-    template = "The address `{address_id}` does not exist."
-    source = documented("ReleaseAddresses and the other actions on EIPs: InvalidAddressId.NotFound", page="215/16705")
+    template = "AddressId must identify an existing address (got `{address_id}`)."
+    source = documented("ReleaseAddresses and other actions on EIPs: InvalidAddressId.NotFound", page="215/16705")
 
 
 class AddressIdMalformed(Refusal):
-    """An EIP's id is `eip-` and 8 letters or digits."""
+    """An EIP ID must be `eip-` followed by 8 letters or digits."""
 
     code = "InvalidParameterValue.AddressIdMalformed"
-    template = "The address id `{address_id}` is malformed."
-    source = documented("ReleaseAddresses: ids as eip-11112222; .AddressIdMalformed", page="215/16705")
+    template = "AddressId must be `eip-` followed by 8 letters or digits (got `{address_id}`)."
+    source = documented("ReleaseAddresses: IDs such as eip-11112222; .AddressIdMalformed", page="215/16705")
 
 
 class AddressQuota(Refusal):
-    """A region holds at most 20 EIPs."""
+    """A region can have at most 20 EIPs."""
 
     code = "AddressQuotaLimitExceeded"
-    template = "The number of addresses would be {count}; the limit is {limit}."
+    template = "A region cannot have more than {limit} addresses (got {count})."
     source = documented("EIP limits: 20 in a region; AllocateAddresses: AddressQuotaLimitExceeded", page="1199/41648")
 
 
 class DailyAddressQuota(Refusal):
-    """A region allocates at most 40 EIPs a day, released ones included."""
+    """At most 40 EIPs can be allocated in a region each day, including EIPs that are already released."""
 
     code = "AddressQuotaLimitExceeded.DailyAllocate"
-    template = "The number of addresses allocated today would be {count}; the limit is {limit}."
+    template = "A region cannot allocate more than {limit} addresses each day (got {count})."
     source = documented(
-        "EIP limits: twice the quota a day; AllocateAddresses: AddressQuotaLimitExceeded.DailyAllocate",
+        "EIP limits: twice the quota each day; AllocateAddresses: AddressQuotaLimitExceeded.DailyAllocate",
         page="1199/41648",
     )
 
 
 class NameMalformed(Refusal):
-    """An EIP's name has letters, Chinese characters, digits, hyphens and underscores, and no spaces."""
+    """An EIP name must consist of letters, Chinese characters, digits, hyphens and underscores."""
 
     code = "InvalidParameterValue"
-    template = "The address name `{name}` is not valid: letters, Chinese characters, digits, `-` and `_` only."
+    template = "AddressName must consist of letters, Chinese characters, digits, `-` and `_` (got `{name}`)."
     source = documented("ModifyAddressAttribute: AddressName; InvalidParameterValue", page="215/16704")
 
 
 class NameTooLong(Refusal):
-    """An EIP's name has at most 128 characters."""
+    """An EIP name must not exceed 128 characters."""
 
     code = "InvalidParameterValue.TooLong"
-    template = "The value of parameter `AddressName` is longer than 128 characters."
+    template = "The parameter `AddressName` must not be longer than 128 characters."
     source = documented("ModifyAddressAttribute: AddressName; InvalidParameterValue.TooLong", page="215/16704")
 
 
 class AddressBusy(Refusal):
-    """An EIP with a task under way takes no other change."""
+    """An EIP cannot be changed while a task is running on it."""
 
     code = "OperationDenied.MutexTaskRunning"
-    template = "A task is running on address `{address_id}`: status {status}."
-    source = documented("ReleaseAddresses and the others: OperationDenied.MutexTaskRunning", page="215/16705")
+    template = "The address `{address_id}` cannot be changed while a task is running on it (status {status})."
+    source = documented(
+        "ReleaseAddresses and other actions on EIPs: OperationDenied.MutexTaskRunning",
+        page="215/16705",
+    )
 
 
 class AddressStillBound(Refusal):
-    """A bound EIP is not released."""
+    """An EIP must be unbound before it is released."""
 
     code = "InvalidAddressState"
-    template = "The address `{address_id}` in status {status} can't be released: unbind it first."
+    template = "The address `{address_id}` must be in status UNBIND before it is released (got {status})."
     source = documented("ReleaseAddresses: only in status UNBIND; InvalidAddressState", page="215/16705")
 
 
 class PublicAddressNotFound(Refusal):
-    """The public address that a request names is one of the region's EIPs."""
+    """AddressIp must be the public address of an existing EIP in the region."""
 
     code = "ResourceNotFound"
-    template = "The address `{ip}` does not exist."
+    template = "AddressIp must be the public address of an existing EIP (got `{ip}`)."
     source = documented("HaVipAssociateAddressIp: AddressIp; ResourceNotFound", page="215/30649")
 
 
 def get(tx: Transaction, address_id: str) -> Address:
-    """The EIP. Raises AddressIdMalformed or AddressNotFound."""
+    """Return the EIP. Raises: AddressIdMalformed or AddressNotFound."""
     if not re.fullmatch(r"eip-[0-9a-z]{8}", address_id):
         raise AddressIdMalformed(address_id=address_id)
     found = tx.find(Address, address_id)
@@ -132,12 +135,12 @@ def get(tx: Transaction, address_id: str) -> Address:
 
 
 def find_by_ip(tx: Transaction, ip: str) -> Address | None:
-    """The EIP with that public address, or None."""
+    """Return the EIP with that public address, or None."""
     return next((found for found in tx.all(Address) if str(found.ip) == ip), None)
 
 
 def by_ip(tx: Transaction, ip: str) -> Address:
-    """The EIP with that public address. Raises PublicAddressNotFound."""
+    """Return the EIP with that public address. Raises: PublicAddressNotFound."""
     found = find_by_ip(tx, ip)
     if found is None:
         raise PublicAddressNotFound(ip=ip)
@@ -145,12 +148,12 @@ def by_ip(tx: Transaction, ip: str) -> Address:
 
 
 def of_target(tx: Transaction, target_id: str) -> list[Address]:
-    """The EIPs that are bound (or being bound) to a resource."""
+    """Return the EIPs that are bound, or being bound, to a resource."""
     return [one for one in tx.all(Address) if one.target_id == target_id]
 
 
 def allocated_today(tx: Transaction) -> AllocationDay:
-    """How many EIPs this region has allocated today."""
+    """Return the number of EIPs allocated today in this region."""
     day_id = f"{tx.region}/{beijing_time(tx.now)[:10]}"
     found = tx.find(AllocationDay, day_id)
     return found or AllocationDay(id=day_id, region=tx.region, created=tx.now, count=0)
@@ -159,7 +162,7 @@ def allocated_today(tx: Transaction) -> AllocationDay:
 def _check_name(name: str) -> None:
     if len(name) > NAME_LIMIT:
         raise NameTooLong
-    # \w without the scripts that the page does not name.
+    # Not \w, which matches scripts that the page does not list.
     if not re.fullmatch(r"[A-Za-z0-9_\u4e00-\u9fff-]*", name):
         raise NameMalformed(name=name)
 
@@ -176,7 +179,7 @@ def allocate(
     egress: str,
     tags: tag.Tags,
 ) -> tuple[list[Address], str]:
-    """New EIPs in status CREATING, and the id of the task that ends it."""
+    """Create EIPs in status CREATING. Returns them and the ID of the task that completes the allocation."""
     _check_name(name)
     _count_allocation(tx, count)
     made: list[Address] = []
@@ -213,7 +216,7 @@ def _count_allocation(tx: Transaction, count: int) -> None:
 
 
 def check_idle(found: Address, busy: type[AddressBusy] = AddressBusy) -> None:
-    """Raises the refusal for an EIP with a task under way."""
+    """Raises: `busy` if a task is running on the EIP."""
     if found.status in {"CREATING", "BINDING", "UNBINDING", "OFFLINING"}:
         raise busy(address_id=found.id, status=found.status)
 
@@ -238,7 +241,7 @@ def _settled(tx: Transaction, address_id: str) -> None:
 
 
 def release(tx: Transaction, address_ids: tuple[str, ...]) -> str:
-    """Begin to give EIPs back. Gives the task's id."""
+    """Start the release of EIPs. Returns the task ID."""
     for address_id in address_ids:
         found = get(tx, address_id)
         check_idle(found)
@@ -272,6 +275,6 @@ def _on_interface(tx: Transaction, interface_id: str) -> list[str]:
 
 
 @references.on_release(instance.Instance)
-def _instance_gone(tx: Transaction, gone: Record) -> None:
-    for found in of_target(tx, gone.id):
+def _instance_deleted(tx: Transaction, deleted: Record) -> None:
+    for found in of_target(tx, deleted.id):
         tx.put(replace(found, status="UNBIND", target_id="", interface_id="", private_address=None))

@@ -1,4 +1,4 @@
-"""Binding EIPs to instances, interfaces, HAVIPs and NAT gateways, and unbinding them."""
+"""Rules for binding and unbinding EIPs to instances, interfaces, HAVIPs and NAT gateways."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from localcloud.rules.transaction import Transaction
 
 
 class AddressAlreadyBound(Refusal):
-    """Only an EIP in status UNBIND is bound."""
+    """An EIP must be in status UNBIND before it is bound."""
 
     code = "UnsupportedOperation.AddressStatusNotPermit"
-    template = "The address `{address_id}` in status {status} can't be bound: it must be UNBIND."
+    template = "The address `{address_id}` must be in status UNBIND before it is bound (got {status})."
     source = documented(
         "AssociateAddress: only in status UNBIND; UnsupportedOperation.AddressStatusNotPermit", page="215/16700"
     )
 
 
 class AddressBoundBeforeHaVip(AddressAlreadyBound):
-    """An EIP that is bound to something is not bound to a HAVIP."""
+    """An EIP must be unbound before it is bound to a HAVIP."""
 
     code = "UnsupportedOperation.BindEIP"
     source = documented("HaVipAssociateAddressIp: an unbound EIP; UnsupportedOperation.BindEIP", page="215/30649")
 
 
 class AddressBoundBeforeGateway(AddressAlreadyBound):
-    """An EIP that is bound to something is not bound to a NAT gateway."""
+    """An EIP must be unbound before it is bound to a NAT gateway."""
 
     code = "ResourceInUse.Address"
     source = documented("AssociateNatGatewayAddress, 215/36721: ResourceInUse.Address", page="215/36722")
 
 
 class AddressBusyForVpc(address.AddressBusy):
-    """An EIP with a task under way is neither bound to a HAVIP or NAT gateway nor unbound from a HAVIP."""
+    """An EIP cannot be bound to a HAVIP or NAT gateway, or unbound from a HAVIP, while a task is running on it."""
 
     code = "UnsupportedOperation.MutexOperationTaskRunning"
     source = documented(
@@ -47,20 +47,20 @@ class AddressBusyForVpc(address.AddressBusy):
 
 
 class AddressNotBound(Refusal):
-    """Only a bound EIP is unbound."""
+    """An EIP must be bound before it is unbound."""
 
     code = "InvalidAddressIdStatus.NotPermit"
-    template = "The address `{address_id}` in status {status} is not bound."
+    template = "The address `{address_id}` must be bound before it is unbound (status {status})."
     source = documented(
         "DisassociateAddress: only in status BIND or BIND_ENI; InvalidAddressIdStatus.NotPermit", page="215/16703"
     )
 
 
 class UnboundByAnotherAction(Refusal):
-    """An EIP on a NAT gateway or a HAVIP is unbound by that product's own action."""
+    """An EIP on a NAT gateway or a HAVIP must be unbound with the action of that product."""
 
     code = "InvalidInstance.NotSupported"
-    template = "The address `{address_id}` is bound to `{target_id}`: use {action}."
+    template = "The address `{address_id}` on `{target_id}` must be unbound with {action}."
     source = documented(
         "DisassociateAddress: EIPs on instances and interfaces, not on NAT gateways; InvalidInstance.NotSupported",
         page="215/16703",
@@ -68,26 +68,26 @@ class UnboundByAnotherAction(Refusal):
 
 
 class InstanceHasAddress(Refusal):
-    """An instance's primary address has one EIP."""
+    """The primary address of an instance can have only one EIP."""
 
     code = "InvalidInstanceId.AlreadyBindEip"
-    template = "The instance `{instance_id}` already has the address `{address_id}`."
+    template = "The instance `{instance_id}` must not already have an address (has `{address_id}`)."
     source = documented("AssociateAddress: InvalidInstanceId.AlreadyBindEip", page="215/16700")
 
 
 class InstanceHasPublicAddress(Refusal):
-    """An instance with a public address from its creation takes no EIP."""
+    """An EIP cannot be bound to an instance that was created with a public address."""
 
     code = "InvalidParameterValue.InstanceHasWanIP"
-    template = "The instance `{instance_id}` has the public address {ip}."
+    template = "The instance `{instance_id}` must not have an ordinary public address (has {ip})."
     source = documented("AssociateAddress: the ordinary public IP must be returned first", page="215/16700")
 
 
 class InstanceAddressQuota(Refusal):
-    """An instance has 2 public addresses, one more from 6 cores on and for each further 6."""
+    """An instance can have at most 2 public addresses, plus one for every 6 cores."""
 
     code = "LimitExceeded.InstanceAddressQuota"
-    template = "The instance `{instance_id}` with {cpu} cores can't have more than {limit} public addresses."
+    template = "The instance `{instance_id}` with {cpu} cores cannot have more than {limit} public addresses."
     source = documented(
         "EIP limits: public addresses by cores; AssociateAddress: LimitExceeded.InstanceAddressQuota",
         page="1199/41648",
@@ -95,18 +95,21 @@ class InstanceAddressQuota(Refusal):
 
 
 class PrivateAddressHasAddress(Refusal):
-    """A private address has one EIP."""
+    """A private address can have only one EIP."""
 
     code = "InvalidPrivateIpAddress.AlreadyBindEip"
-    template = "The private address `{private}` of `{target_id}` already has the address `{address_id}`."
+    template = "The private address `{private}` of `{target_id}` must not already have an address (has `{address_id}`)."
     source = documented("AssociateAddress: InvalidPrivateIpAddress.AlreadyBindEip", page="215/16700")
 
 
 class PrivateAddressNotFound(Refusal):
-    """The interface that an EIP is bound to exists and has the private address."""
+    """The interface to which an EIP is bound must exist and have the private address."""
 
     code = "InvalidNetworkInterfaceId.NotFound"
-    template = "There is no network interface `{interface_id}` with the address `{address}`."
+    template = (
+        "NetworkInterfaceId must identify an existing interface with the private address `{address}` (got "
+        "`{interface_id}`)."
+    )
     source = documented(
         "AssociateAddress: PrivateIpAddress on NetworkInterfaceId; InvalidNetworkInterfaceId.NotFound",
         page="215/16700",
@@ -114,46 +117,46 @@ class PrivateAddressNotFound(Refusal):
 
 
 class HaVipHasAddress(Refusal):
-    """A HAVIP has one EIP."""
+    """A HAVIP can have only one EIP."""
 
     code = "UnsupportedOperation.BindEIP"
-    template = "The HAVIP `{havip_id}` already has the address `{address_id}`."
+    template = "The HAVIP `{havip_id}` must not already have an address (has `{address_id}`)."
     source = documented("HaVipAssociateAddressIp: a HAVIP without EIP; UnsupportedOperation.BindEIP", page="215/30649")
 
 
 class HaVipHasNoAddress(Refusal):
-    """An EIP is unbound from a HAVIP that has one."""
+    """A HAVIP must have an EIP before the EIP is unbound."""
 
     code = "UnsupportedOperation.UnbindEIP"
-    template = "The HAVIP `{havip_id}` has no address."
+    template = "The HAVIP `{havip_id}` must have an address."
     source = documented("HaVipDisassociateAddressIp: UnsupportedOperation.UnbindEIP", page="215/30648")
 
 
 class InstanceStateForbidsBinding(Refusal):
-    """An EIP is bound to an instance that is running or stopped."""
+    """An EIP can be bound only to an instance that is running or stopped."""
 
     code = "InvalidParameterValue.InvalidInstanceState"
-    template = "The instance `{instance_id}` in state {state} can't be bound."
+    template = "The instance `{instance_id}` must be in state RUNNING or STOPPED (got {state})."
     source = documented("AssociateAddress: InvalidParameterValue.InvalidInstanceState", page="215/16700")
 
 
 class TargetUnsupported(Refusal):
-    """AssociateAddress binds an EIP to an instance or to an interface's private address."""
+    """AssociateAddress must identify an instance, or an interface and its private address."""
 
     code = "InvalidParameterValue.ResourceNotSupport"
-    template = "`{target_id}` can't be bound here: an instance, or an interface with a private address."
+    template = "The target must be an instance, or an interface with a private address (got `{target_id}`)."
     source = documented(
-        "AssociateAddress: an instance or an interface; HAVIPs have HaVipAssociateAddressIp, NAT gateways theirs; "
+        "AssociateAddress: an instance or an interface; HAVIPs and NAT gateways have separate actions; "
         "InvalidParameterValue.ResourceNotSupport",
         page="215/16700",
     )
 
 
 class TargetMissing(Refusal):
-    """A request to bind an EIP names an instance or an interface."""
+    """A request to bind an EIP must have an instance or an interface."""
 
     code = "InvalidParameterValue.MissingAssociateEntity"
-    template = "Give InstanceId, or NetworkInterfaceId and PrivateIpAddress."
+    template = "The request must have InstanceId, or NetworkInterfaceId and PrivateIpAddress."
     source = documented("AssociateAddress: InvalidParameterValue.MissingAssociateEntity", page="215/16700")
 
 
@@ -175,14 +178,14 @@ def _bind(tx: Transaction, found: Address, target_id: str, interface_id: str, pr
 
 def _check_instance_quota(tx: Transaction, target: instance.Instance) -> None:
     cpu = target.type.cpu
-    # The page's table: 1-5 cores 2, 6-11 3, 12-17 4 and so on, 10 at most.
+    # From the table of the page: 2 for 1 to 5 cores, 3 for 6 to 11, 4 for 12 to 17 and so on, at most 10.
     limit = min(2 + cpu // 6, 10)
     if len(address.of_target(tx, target.id)) + (target.public_address is not None) >= limit:
         raise InstanceAddressQuota(instance_id=target.id, cpu=cpu, limit=limit)
 
 
 def bind_to_instance(tx: Transaction, address_id: str, instance_id: str) -> str:
-    """AssociateAddress to an instance: to its primary private address. Gives the task's id."""
+    """AssociateAddress to the primary private address of an instance. Returns the task ID."""
     found = address.get(tx, address_id)
     _check_bindable(found)
     target = instance.get(tx, instance_id)
@@ -199,7 +202,7 @@ def bind_to_instance(tx: Transaction, address_id: str, instance_id: str) -> str:
 
 
 def bind_to_interface(tx: Transaction, address_id: str, interface_id: str, private: IPv4Address) -> str:
-    """AssociateAddress to one private address of an interface. Gives the task's id."""
+    """AssociateAddress to one private address of an interface. Returns the task ID."""
     found = address.get(tx, address_id)
     _check_bindable(found)
     card = tx.find(interface.Interface, interface_id)
@@ -214,7 +217,7 @@ def bind_to_interface(tx: Transaction, address_id: str, interface_id: str, priva
 
 
 def bind_to_havip(tx: Transaction, found: Address, havip_id: str) -> str:
-    """HaVipAssociateAddressIp. Gives the task's id."""
+    """HaVipAssociateAddressIp. Returns the task ID."""
     target = havip.get(tx, havip_id)
     for other in address.of_target(tx, havip_id):
         raise HaVipHasAddress(havip_id=havip_id, address_id=other.id)
@@ -223,18 +226,18 @@ def bind_to_havip(tx: Transaction, found: Address, havip_id: str) -> str:
 
 
 def bind_to_gateway(tx: Transaction, found: Address, gateway_id: str) -> None:
-    """A NAT gateway takes an EIP at once: its own task is the gateway's."""
+    """Bind an EIP to a NAT gateway immediately; the task belongs to the gateway."""
     _check_bindable(found, AddressBusyForVpc, AddressBoundBeforeGateway)
     tx.put(replace(found, status="BIND", target_id=gateway_id))
 
 
 def unbind_from_gateway(tx: Transaction, found: Address) -> None:
-    """A NAT gateway lets an EIP go at once."""
+    """Unbind an EIP from a NAT gateway immediately."""
     tx.put(replace(found, status="UNBIND", target_id=""))
 
 
 def unbind(tx: Transaction, found: Address) -> str:
-    """DisassociateAddress. Gives the task's id."""
+    """DisassociateAddress. Returns the task ID."""
     address.check_idle(found)
     if found.status not in {"BIND", "BIND_ENI"}:
         raise AddressNotBound(address_id=found.id, status=found.status)
@@ -262,7 +265,7 @@ def unbind_havip(tx: Transaction, havip_id: str) -> None:
 
 
 def unbind_private(tx: Transaction, interface_id: str, gone: tuple[IPv4Address, ...]) -> None:
-    """UnassignPrivateIpAddresses: the EIPs of private addresses that an interface gives up become free."""
+    """UnassignPrivateIpAddresses: unbind the EIPs of private addresses that are removed from an interface."""
     for one in tx.all(Address):
         if one.interface_id == interface_id and one.private_address in gone:
             _begin_to_unbind(tx, one)

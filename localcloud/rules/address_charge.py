@@ -1,4 +1,4 @@
-"""What an EIP costs by, and the bandwidth that goes with it."""
+"""Charge types and bandwidths of EIPs."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from localcloud.rules.transaction import Transaction
 
 DEFAULT = "TRAFFIC_POSTPAID_BY_HOUR"
 PREPAID = "BANDWIDTH_PREPAID_BY_MONTH"
-# Mbit/s that each charge type allows at most.
+# Maximum bandwidth of each charge type in Mbit/s.
 CHARGE_TYPES = {DEFAULT: 100, "BANDWIDTH_POSTPAID_BY_HOUR": 100, PREPAID: 200, "BANDWIDTH_PACKAGE": 2000}
 CHANGES = 2
 
 
 class BandwidthOutOfRange(Refusal):
-    """An EIP's bandwidth is at least 1 Mbit/s and at most what its charge type allows."""
+    """The bandwidth of an EIP must be 1 Mbit/s to the maximum of its charge type."""
 
     code = "InvalidParameterValue.BandwidthOutOfRange"
-    template = "The bandwidth {bandwidth} Mbps is not in [{low}, {high}]."
+    template = "The bandwidth must be {low} to {high} Mbit/s (got {bandwidth})."
     source = documented("AllocateAddresses: InternetMaxBandwidthOut for each InternetChargeType", page="215/16699")
 
 
 class NewBandwidthOutOfRange(BandwidthOutOfRange):
-    """The bandwidth that comes with a new charge type is at least 1 Mbit/s and at most what that type allows."""
+    """The bandwidth for a new charge type must be 1 Mbit/s to the maximum of that type."""
 
     code = "InvalidParameterValue.Range"
     source = documented(
@@ -33,12 +33,12 @@ class NewBandwidthOutOfRange(BandwidthOutOfRange):
 
 
 class TraditionalAccount(Refusal):
-    """With a traditional account an EIP has neither charge type nor bandwidth: the bound instance's count."""
+    """An EIP of a traditional account has no charge type or bandwidth; the settings of the bound instance apply."""
 
     code = "UnsupportedOperation.AccountNotSupported"
     template = (
-        "This account is of the traditional type (bill-by-CVM): leave InternetChargeType and "
-        "InternetMaxBandwidthOut out; the instance that the address is bound to decides them."
+        "An account of the traditional type (bill-by-CVM) cannot set InternetChargeType and "
+        "InternetMaxBandwidthOut: the settings of the bound instance apply."
     )
     source = documented(
         "AllocateAddresses: a traditional account passes neither InternetChargeType nor InternetMaxBandwidthOut",
@@ -47,38 +47,38 @@ class TraditionalAccount(Refusal):
 
 
 class TraditionalAccountKeepsChargeType(TraditionalAccount):
-    """With a traditional account the charge type of an EIP cannot be changed."""
+    """The charge type of an EIP of a traditional account cannot be changed."""
 
     code = "InvalidAccount.NotSupported"
     source = documented(
-        "ModifyAddressInternetChargeType: for EIPs with a bandwidth of their own; InvalidAccount.NotSupported",
+        "ModifyAddressInternetChargeType: only EIPs with a separate bandwidth; InvalidAccount.NotSupported",
         page="215/43849",
     )
 
 
 class BandwidthPackageNotFound(Refusal):
-    """The bandwidth package that an EIP joins must exist; localcloud has none."""
+    """A bandwidth package must exist; localcloud does not support bandwidth packages."""
 
     code = "InvalidParameterValue.BandwidthPackageNotFound"
-    template = "The bandwidth package `{package_id}` does not exist."
+    template = "BandwidthPackageId must identify an existing bandwidth package (got `{package_id}`)."
     source = documented("AllocateAddresses: BandwidthPackageId; .BandwidthPackageNotFound", page="215/16699")
 
 
 class ChargeTypeNotChanged(Refusal):
-    """A charge type is changed to another one."""
+    """A new charge type must differ from the current one."""
 
     code = "InvalidParameterValue.InternetChargeTypeNotChanged"
-    template = "The address `{address_id}` is already charged by {charge_type}."
+    template = "The new charge type of address `{address_id}` must differ from {charge_type}."
     source = documented("ModifyAddressInternetChargeType: .InternetChargeTypeNotChanged", page="215/43849")
 
 
 class ChargeTypeNotChangeable(Refusal):
-    """A charge type changes between BANDWIDTH_PREPAID_BY_MONTH and TRAFFIC_POSTPAID_BY_HOUR only."""
+    """A charge type can change only between BANDWIDTH_PREPAID_BY_MONTH and TRAFFIC_POSTPAID_BY_HOUR."""
 
     code = "UnsupportedOperation.InvalidAddressInternetChargeType"
     template = (
-        "The charge type of address `{address_id}` can't be changed from {old} to {new}: "
-        "only between BANDWIDTH_PREPAID_BY_MONTH and TRAFFIC_POSTPAID_BY_HOUR."
+        "The charge type of address `{address_id}` must change between BANDWIDTH_PREPAID_BY_MONTH and "
+        "TRAFFIC_POSTPAID_BY_HOUR (got {old} to {new})."
     )
     source = documented(
         "ModifyAddressInternetChargeType: between these two; UnsupportedOperation.InvalidAddressInternetChargeType",
@@ -87,17 +87,17 @@ class ChargeTypeNotChangeable(Refusal):
 
 
 class ChargeTypeChangesUsedUp(Refusal):
-    """The charge type of an EIP is changed at most twice."""
+    """The charge type of an EIP can be changed at most twice."""
 
     code = "LimitExceeded.ModifyAddressInternetChargeTypeQuota"
-    template = "The charge type of address `{address_id}` has been changed {limit} times already."
-    source = documented("ModifyAddressInternetChargeType: each EIP at most twice", page="215/43849")
+    template = "The charge type of address `{address_id}` cannot be changed more than {limit} times."
+    source = documented("ModifyAddressInternetChargeType: at most twice for each EIP", page="215/43849")
 
 
 def check_new(
     tx: Transaction, charge_type: str | None, bandwidth_mbps: int | None, *, package_id: str, prepaid: bool
 ) -> tuple[str, int]:
-    """Charge type and bandwidth of a new EIP. Raises what the account or the values forbid."""
+    """Return the charge type and bandwidth of a new EIP. Raises: the refusal of an invalid value."""
     if tx.account == "traditional":
         if charge_type is not None or bandwidth_mbps is not None:
             raise TraditionalAccount
@@ -120,7 +120,7 @@ def _check_charge_type(charge_type: str) -> None:
 
 
 def change_bandwidth(tx: Transaction, address_ids: tuple[str, ...], bandwidth_mbps: int) -> str:
-    """ModifyAddressesBandwidth. Gives the task's id."""
+    """ModifyAddressesBandwidth. Returns the task ID."""
     for address_id in address_ids:
         found = address.get(tx, address_id)
         address.check_idle(found)

@@ -1,4 +1,4 @@
-"""What localcloud sells: regions, zones, instance types, images. Fixed, like a price list."""
+"""The fixed catalog: regions, zones, instance types and images."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A public image. `user` is who cloud-init gives the keys to."""
+    """A public image. `user` is the user account to which cloud-init adds the keys."""
 
     image_id: str
     name: str
@@ -19,12 +19,12 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class InstanceType:
-    """A size of machine."""
+    """The size and limits of an instance."""
 
     name: str
     cpu: int
     memory_gib: int
-    interfaces: int = 2  # ENIs it may have, the primary one among them
+    interfaces: int = 2  # maximum number of ENIs, including the primary one
     private_addresses: int = 6  # for each ENI
 
     @property
@@ -56,7 +56,7 @@ REGION_NAMES = {
     "ap-beijing": "North China (Beijing)",
 }
 
-# Name of the size: cores, GiB, ENIs, addresses for each ENI (576/18527: S5 and SA2 have the same; S6 assumed to).
+# Size: cores, GiB, ENIs, addresses for each ENI (576/18527: equal for S5 and SA2; assumed for S6).
 _SIZES = {
     "SMALL1": (1, 1, 2, 6),
     "SMALL2": (1, 2, 2, 6),
@@ -77,6 +77,6 @@ INSTANCE_TYPES = {
 
 
 def zone_ids(region: str) -> dict[str, str]:
-    """Zone name to its number as a string: `ap-guangzhou-6` is `100006`."""
+    """Return the numeric ID of each zone as a string: `ap-guangzhou-6` has `100006`."""
     base = {"ap-guangzhou": 100000, "ap-shanghai": 200000, "ap-beijing": 800000}[region]
     return {zone: str(base + int(zone.rpartition("-")[2])) for zone in ZONES[region]}

@@ -1,4 +1,4 @@
-"""ClientToken: a request that is sent twice is done once."""
+"""ClientToken: a repeated request returns the first response and has no further effect."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ LIMIT = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientToken(Record):
-    """The id is the token; the digest is of the action and its parameters."""
+    """A used token. The ID is the token; the digest covers the action and its parameters."""
 
     digest: str
     answer: str
 
 
 class ClientTokenTooLong(Refusal):
-    """A ClientToken has at most 64 characters."""
+    """A ClientToken must not exceed 64 characters."""
 
     code = "InvalidClientToken.TooLong"
-    template = "The ClientToken exceeds 64 characters."
+    template = "The ClientToken must not be longer than 64 characters."
     source = documented("RunInstances: ClientToken at most 64 characters; InvalidClientToken.TooLong", page="213/15730")
 
 
 def former_answer(tx: Transaction, token: str, digest: str) -> str | None:
-    """What the same request was answered before, or None. Raises ClientTokenTooLong or ClientTokenReused."""
+    """Return the response to the same earlier request, or None. Raises: ClientTokenTooLong or ClientTokenReused."""
     if len(token) > LIMIT:
         raise ClientTokenTooLong
     found = tx.find(ClientToken, token)
@@ -40,5 +40,5 @@ def former_answer(tx: Transaction, token: str, digest: str) -> str | None:
 
 
 def remember(tx: Transaction, token: str, digest: str, answer: str) -> None:
-    """Keep the answer."""
+    """Store the response."""
     tx.put(ClientToken(id=token, region=tx.region, created=tx.now, digest=digest, answer=answer))

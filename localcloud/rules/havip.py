@@ -1,4 +1,4 @@
-"""HAVIPs: private addresses that move to whoever announces them by gratuitous ARP."""
+"""HAVIPs: private addresses that move to the instance that last announced them by gratuitous ARP."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PER_INTERFACE = 5
 
 @dataclass(frozen=True, slots=True)
 class Association:
-    """An instance (CVM) or an interface (ENI) that may announce the address."""
+    """An instance (CVM) or an interface (ENI) that can announce the address."""
 
     target_id: str
     type: str
@@ -27,7 +27,7 @@ class Association:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HaVip(Record):
-    """`holder` is the instance that last announced it, or empty."""
+    """A HAVIP. `holder` is the ID of the instance that last announced it, or empty."""
 
     shapes_network: ClassVar[bool] = True
 
@@ -42,89 +42,93 @@ class HaVip(Record):
 
 
 class HaVipNotFound(Refusal):
-    """A HAVIP that a request names must exist."""
+    """HaVipId must identify an existing HAVIP."""
 
     code = "ResourceNotFound"
-    template = "The HAVIP `{havip_id}` does not exist."
-    source = documented("DeleteHaVip and the other actions on HAVIPs: ResourceNotFound", page="215/30651")
+    template = "HaVipId must identify an existing HAVIP (got `{havip_id}`)."
+    source = documented("DeleteHaVip and other actions on HAVIPs: ResourceNotFound", page="215/30651")
 
 
 class HaVipQuota(Refusal):
-    """A VPC holds at most 10 HAVIPs."""
+    """A VPC can have at most 10 HAVIPs."""
 
     code = "LimitExceeded"
-    template = "The number of HAVIPs in VPC `{vpc_id}` has reached the limit {limit}."
-    source = documented("VPC limits: 10 HAVIPs for a VPC", page="215/537")
+    template = "The VPC `{vpc_id}` cannot have more than {limit} HAVIPs."
+    source = documented("VPC limits: 10 HAVIPs for each VPC", page="215/537")
 
 
 class HaVipInUse(Refusal):
-    """A HAVIP with an EIP or with associated instances is not deleted."""
+    """A HAVIP cannot be deleted while it has an EIP or an association."""
 
     code = "UnsupportedOperation"
-    template = "The HAVIP `{havip_id}` is bound to `{user}`."
-    source = documented("DeleteHaVip: UnsupportedOperation (the provider takes it for `still bound`)", page="215/30651")
+    template = "The HAVIP `{havip_id}` cannot be deleted while it is bound to `{user}`."
+    source = documented(
+        "DeleteHaVip: UnsupportedOperation (the provider interprets it as `still bound`)",
+        page="215/30651",
+    )
 
 
 class AssociationExists(Refusal):
-    """An instance is associated with a HAVIP once."""
+    """An instance can be associated with a HAVIP only once."""
 
     code = "InvalidParameterValue.DuplicatedHaVipAssociations"
-    template = "The HAVIP `{havip_id}` is already associated with `{target_id}`."
+    template = "The HAVIP `{havip_id}` must not already be associated with `{target_id}`."
     source = documented("AssociateHaVipInstance: InvalidParameterValue.DuplicatedHaVipAssociations", page="215/118882")
 
 
 class AssociationNotFound(Refusal):
-    """An association that is removed must exist."""
+    """An association to remove must exist."""
 
     code = "ResourceNotFound"
-    template = "The HAVIP `{havip_id}` is not associated with `{target_id}`."
+    template = "The HAVIP `{havip_id}` must be associated with `{target_id}`."
     source = documented("DisassociateHaVipInstance: ResourceNotFound", page="215/118881")
 
 
 class TargetNotFound(Refusal):
-    """An instance or interface that a HAVIP is associated with must exist."""
+    """The instance or interface to associate with a HAVIP must exist."""
 
     code = "ResourceNotFound"
-    template = "`{target_id}` does not exist."
+    template = "InstanceId must identify an existing instance or interface (got `{target_id}`)."
     source = documented("AssociateHaVipInstance: ResourceNotFound", page="215/118882")
 
 
 class AssociationQuota(Refusal):
-    """A HAVIP is associated with at most 10 instances or interfaces."""
+    """A HAVIP can be associated with at most 10 instances or interfaces."""
 
     code = "LimitExceeded"
-    template = "The HAVIP `{havip_id}` can't be associated with more than 10 instances."
+    template = "The HAVIP `{havip_id}` cannot be associated with more than 10 instances or interfaces."
     source = documented("CreateHaVip, AssociateHaVipInstance (215/118882): at most 10; LimitExceeded", page="215/30652")
 
 
 class TooManyHaVips(Refusal):
-    """One interface announces at most 5 HAVIPs."""
+    """An interface can be associated with at most 5 HAVIPs."""
 
     code = "LimitExceeded"
-    template = "The network interface `{interface_id}` can't have more than {limit} HAVIPs."
-    source = assumed("no page gives a figure")
+    template = "The network interface `{interface_id}` cannot have more than {limit} HAVIPs."
+    source = assumed("no public page gives the limit")
 
 
 class TargetInOtherVpc(Refusal):
-    """A HAVIP is associated with instances of its own VPC and subnet."""
+    """A HAVIP can be associated only with instances and interfaces in its subnet."""
 
     code = "InvalidParameterValue.ParameterMismatch"
-    template = "`{target_id}` is not in subnet `{subnet_id}` of HAVIP `{havip_id}`."
+    template = "`{target_id}` must be in subnet `{subnet_id}` of HAVIP `{havip_id}`."
     source = documented(
-        "HAVIP overview: only instances of its own subnet announce it (code of 215/118882)", page="intl:215/31817"
+        "HAVIP overview: only instances in the same subnet can announce it (code of 215/118882)",
+        page="intl:215/31817",
     )
 
 
 class TargetKindUnknown(Refusal):
-    """An association's InstanceType is CVM or ENI, and its InstanceId fits."""
+    """The InstanceType of an association must be CVM or ENI and must match its InstanceId."""
 
     code = "InvalidParameterValue"
-    template = "The InstanceType `{type}` of `{target_id}` is not CVM or ENI, or does not fit."
+    template = "InstanceType must be CVM or ENI and must match InstanceId `{target_id}` (got {type})."
     source = documented("AssociateHaVipInstance: InstanceType CVM or ENI; InvalidParameterValue", page="215/118882")
 
 
 def get(tx: Transaction, havip_id: str) -> HaVip:
-    """The HAVIP. Raises HaVipNotFound."""
+    """Return the HAVIP. Raises: HaVipNotFound."""
     found = tx.find(HaVip, havip_id)
     if found is None:
         raise HaVipNotFound(havip_id=havip_id)
@@ -141,7 +145,7 @@ def create(
     check_associate: bool,
     tags: tag.Tags,
 ) -> HaVip:
-    """A new HAVIP that nobody holds."""
+    """Create a HAVIP that no instance has announced."""
     check_bytes("HaVipName", name, NAME_LIMIT)
     if sum(one.vpc_id == vpc_id for one in tx.all(HaVip)) >= PER_VPC:
         raise HaVipQuota(vpc_id=vpc_id, limit=PER_VPC)
@@ -164,14 +168,14 @@ def create(
 
 
 def modify(tx: Transaction, havip_id: str, *, name: str | None) -> None:
-    """Give it another name."""
+    """Rename a HAVIP."""
     found = get(tx, havip_id)
     check_bytes("HaVipName", name or "", NAME_LIMIT)
     tx.put(replace(found, name=found.name if name is None else name))
 
 
 def delete(tx: Transaction, havip_id: str) -> None:
-    """Remove a HAVIP that is bound to nothing."""
+    """Delete an unbound HAVIP. Raises: HaVipInUse."""
     found = get(tx, havip_id)
     for user in (*references.users(tx, found), *(one.target_id for one in found.associations)):
         raise HaVipInUse(havip_id=havip_id, user=user)
@@ -194,7 +198,7 @@ def _card_of(tx: Transaction, target: Association) -> interface.Interface:
 
 
 def associate(tx: Transaction, havip_id: str, target: Association) -> None:
-    """Let an instance or interface announce it."""
+    """Permit an instance or interface to announce the HAVIP."""
     found = get(tx, havip_id)
     card = _card_of(tx, target)
     if card.subnet_id != found.subnet_id:
@@ -210,7 +214,7 @@ def associate(tx: Transaction, havip_id: str, target: Association) -> None:
 
 
 def disassociate(tx: Transaction, havip_id: str, target_id: str) -> None:
-    """Forbid it again; with CheckAssociate a holder loses the address."""
+    """Remove an association. With CheckAssociate, the instance loses the address."""
     found = get(tx, havip_id)
     if all(one.target_id != target_id for one in found.associations):
         raise AssociationNotFound(havip_id=havip_id, target_id=target_id)
@@ -220,14 +224,16 @@ def disassociate(tx: Transaction, havip_id: str, target_id: str) -> None:
 
 
 def announcers(tx: Transaction, found: HaVip) -> tuple[str, ...]:
-    """Ids of the interfaces that may announce it: the associated ones, or without CheckAssociate the whole subnet's."""
+    """Return the IDs of the interfaces that can announce it: the associated ones, or all of the subnet without
+    CheckAssociate.
+    """
     if not found.check_associate:
         return tuple(card.id for card in tx.all(interface.Interface) if card.subnet_id == found.subnet_id)
     return tuple(_card_of(tx, target).id for target in found.associations)
 
 
 def announced(tx: Transaction, vpc_id: str, address: IPv4Address, instance_id: str) -> None:
-    """The infrastructure has seen an instance take the address over."""
+    """Record the instance that announced the address."""
     for found in tx.everywhere(HaVip):
         if found.vpc_id == vpc_id and found.address == address and found.holder != instance_id:
             tx.put(replace(found, holder=instance_id, announced=tx.now))
@@ -239,9 +245,9 @@ def _addresses(tx: Transaction, subnet_id: str) -> list[subnet.Occupied]:
 
 
 @references.on_release(instance.Instance)
-def _instance_gone(tx: Transaction, gone: Record) -> None:
+def _instance_deleted(tx: Transaction, deleted: Record) -> None:
     for found in tx.all(HaVip):
-        kept = tuple(one for one in found.associations if one.target_id != gone.id)
-        holder = "" if found.holder == gone.id else found.holder
+        kept = tuple(one for one in found.associations if one.target_id != deleted.id)
+        holder = "" if found.holder == deleted.id else found.holder
         if (kept, holder) != (found.associations, found.holder):
             tx.put(replace(found, associations=kept, holder=holder))

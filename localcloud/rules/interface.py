@@ -1,4 +1,4 @@
-"""Elastic network interfaces (ENI): an instance's primary one, and those made by themselves."""
+"""Elastic network interfaces (ENI): primary interfaces of instances, and secondary ones."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from localcloud.rules.transaction import Transaction
 
 NAME_LIMIT = 60
 GROUPS_LIMIT = 5
-PER_VPC = 1000  # besides the primary ones
+PER_VPC = 1000  # in addition to the primary ones
 
 
 @dataclass(frozen=True, slots=True)
 class PrivateAddress:
-    """One address of an interface."""
+    """A private address of an interface."""
 
     address: IPv4Address
     primary: bool
@@ -29,7 +29,7 @@ class PrivateAddress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interface(Record):
-    """A network card. `instance_id` is empty while it is attached to none."""
+    """A network interface. `instance_id` is empty while the interface is not attached."""
 
     shapes_network: ClassVar[bool] = True
 
@@ -53,18 +53,20 @@ class Interface(Record):
 
 
 class InterfaceNotFound(Refusal):
-    """An interface that a request names must exist."""
+    """NetworkInterfaceId must identify an existing network interface."""
 
     code = "ResourceNotFound"
-    template = "The network interface `{interface_id}` does not exist."
+    template = "NetworkInterfaceId must identify an existing network interface (got `{interface_id}`)."
     source = documented("DeleteNetworkInterface: ResourceNotFound", page="215/15822")
 
 
 class PrimaryInterfaceStays(Refusal):
-    """An instance's primary interface goes only with its instance."""
+    """The primary interface of an instance cannot be detached or deleted separately."""
 
     code = "UnsupportedOperation.InvalidState"
-    template = "The primary network interface `{interface_id}` of `{instance_id}` can't be detached or deleted."
+    template = (
+        "The primary network interface `{interface_id}` cannot be detached from or deleted without `{instance_id}`."
+    )
     source = documented(
         "DeleteNetworkInterface, DetachNetworkInterface (215/15816): UnsupportedOperation.InvalidState; "
         "the primary interface cannot be detached: 576/18527",
@@ -73,73 +75,74 @@ class PrimaryInterfaceStays(Refusal):
 
 
 class InterfaceAttached(Refusal):
-    """An interface that is attached to an instance is not deleted."""
+    """An interface cannot be deleted while it is attached to an instance."""
 
     code = "UnsupportedOperation.InvalidState"
-    template = "The network interface `{interface_id}` is attached to `{instance_id}`."
+    template = "The network interface `{interface_id}` cannot be deleted while it is attached to `{instance_id}`."
     source = documented(
         "DeleteNetworkInterface: it must be detached first; UnsupportedOperation.InvalidState", page="215/15822"
     )
 
 
 class InterfaceAttachedAlready(Refusal):
-    """An interface is attached to one instance at a time."""
+    """An interface can be attached to only one instance."""
 
     code = "UnsupportedOperation.AttachmentAlreadyExists"
-    template = "The network interface `{interface_id}` is attached to `{instance_id}`."
+    template = "The network interface `{interface_id}` must not be attached (attached to `{instance_id}`)."
     source = documented(
         "AttachNetworkInterface: one instance; UnsupportedOperation.AttachmentAlreadyExists", page="215/15819"
     )
 
 
 class InterfaceNotAttached(Refusal):
-    """An interface is detached from the instance that it is attached to."""
+    """An interface can be detached only from the instance to which it is attached."""
 
     code = "UnsupportedOperation.InvalidState"
-    template = "The network interface `{interface_id}` is not attached to `{instance_id}`."
+    template = "The network interface `{interface_id}` must be attached to `{instance_id}`."
     source = documented("DetachNetworkInterface: UnsupportedOperation.InvalidState", page="215/15816")
 
 
 class InterfaceBusy(Refusal):
-    """An interface that is being attached or detached takes no other change."""
+    """An interface cannot be changed while it is being attached or detached."""
 
     code = "UnsupportedOperation.InvalidState"
-    template = "The network interface `{interface_id}` is in state {state}."
+    template = "The network interface `{interface_id}` must be in state AVAILABLE (got {state})."
     source = documented(
         "AttachNetworkInterface, 215/15816, 215/15822: UnsupportedOperation.InvalidState", page="215/15819"
     )
 
 
 class TooManyGroups(Refusal):
-    """An interface belongs to 1 to 5 security groups."""
+    """An interface must have 1 to 5 security groups."""
 
     code = "LimitExceeded"
-    template = "A network interface takes 1 to 5 security groups; {count} were given."
-    source = documented("VPC limits: 5 security groups for an instance; LimitExceeded (215/15815)", page="215/537")
+    template = "A network interface must have 1 to 5 security groups (got {count})."
+    source = documented("VPC limits: 5 security groups for each instance; LimitExceeded (215/15815)", page="215/537")
 
 
 class InterfaceQuota(Refusal):
-    """A VPC holds at most 1,000 secondary interfaces."""
+    """A VPC can have at most 1,000 secondary interfaces."""
 
     code = "LimitExceeded.NetworkInterfaceLimitExceeded"
-    template = "The number of network interfaces in VPC `{vpc_id}` has reached the limit {limit}."
+    template = "The VPC `{vpc_id}` cannot have more than {limit} secondary network interfaces."
     source = documented(
-        "VPC limits: 1000 secondary interfaces for a VPC; code of CreateNetworkInterface", page="215/537"
+        "VPC limits: 1000 secondary interfaces for each VPC; code of CreateNetworkInterface",
+        page="215/537",
     )
 
 
 class DescriptionTooLong(Refusal):
-    """An interface's description has at most 60 characters."""
+    """An interface description must not exceed 60 characters."""
 
     code = "InvalidParameterValue.TooLong"
-    template = "The value of parameter `NetworkInterfaceDescription` is longer than 60 characters."
+    template = "The parameter `NetworkInterfaceDescription` must not be longer than 60 characters."
     source = documented(
         "CreateNetworkInterface: NetworkInterfaceDescription; InvalidParameterValue.TooLong", page="215/15818"
     )
 
 
 def get(tx: Transaction, interface_id: str) -> Interface:
-    """The interface. Raises InterfaceNotFound."""
+    """Return the interface. Raises: InterfaceNotFound."""
     found = tx.find(Interface, interface_id)
     if found is None:
         raise InterfaceNotFound(interface_id=interface_id)
@@ -147,12 +150,12 @@ def get(tx: Transaction, interface_id: str) -> Interface:
 
 
 def mac_of(interface_id: str) -> str:
-    """52:54:00 and three octets that the id decides."""
+    """Return a MAC address: 52:54:00 and three octets derived from the ID."""
     return "52:54:00:" + hashlib.sha256(interface_id.encode()).digest()[:3].hex(":")
 
 
 def check_groups(tx: Transaction, group_ids: tuple[str, ...]) -> None:
-    """Raises TooManyGroups or SecurityGroupNotFound."""
+    """Raises: TooManyGroups or SecurityGroupNotFound."""
     if not 1 <= len(group_ids) <= GROUPS_LIMIT:
         raise TooManyGroups(count=len(group_ids))
     for group_id in group_ids:
@@ -176,7 +179,7 @@ def create(
     group_ids: tuple[str, ...],
     tags: tag.Tags,
 ) -> Interface:
-    """A new interface with that primary address, or a free one."""
+    """Create an interface with the given primary address, or the lowest free one."""
     _check_texts(name, description)
     vpc.get(tx, vpc_id)
     place = subnet.get(tx, subnet_id)
@@ -225,7 +228,7 @@ def create_primary(
     wanted: IPv4Address | None,
     group_ids: tuple[str, ...],
 ) -> Interface:
-    """The interface that an instance is born with."""
+    """Create the primary interface of a new instance."""
     made = _place(
         tx,
         name="Primary ENI",
@@ -238,7 +241,7 @@ def create_primary(
 
 
 def move(tx: Transaction, interface_id: str, place: subnet.Subnet, wanted: IPv4Address | None) -> None:
-    """ModifyInstancesVpcAttribute: another address, perhaps in another subnet."""
+    """ModifyInstancesVpcAttribute: change the primary address and optionally the subnet."""
     moved = get(tx, interface_id)
     if wanted is not None and wanted != moved.address:
         subnet.check_free(tx, place, wanted)
@@ -257,7 +260,7 @@ def move(tx: Transaction, interface_id: str, place: subnet.Subnet, wanted: IPv4A
 def modify(
     tx: Transaction, interface_id: str, *, name: str | None, description: str | None, group_ids: tuple[str, ...]
 ) -> None:
-    """Change what is given."""
+    """Change the given attributes; None leaves an attribute unchanged."""
     present = get(tx, interface_id)
     _check_texts(name or "", description or "")
     if group_ids:
@@ -273,13 +276,13 @@ def modify(
 
 
 def check_idle(found: Interface) -> None:
-    """Raises InterfaceBusy."""
+    """Raises: InterfaceBusy."""
     if found.state != "AVAILABLE":
         raise InterfaceBusy(interface_id=found.id, state=found.state)
 
 
 def detach(tx: Transaction, interface_id: str, instance_id: str) -> None:
-    """Take it off an instance."""
+    """Detach an interface from its instance."""
     found = get(tx, interface_id)
     check_idle(found)
     if found.primary:
@@ -305,7 +308,7 @@ def _detached(tx: Transaction, interface_id: str) -> None:
 
 
 def delete(tx: Transaction, interface_id: str) -> None:
-    """Remove an interface that is attached to nothing."""
+    """Delete a detached interface. Raises: PrimaryInterfaceStays, InterfaceAttached."""
     found = get(tx, interface_id)
     if found.primary:
         raise PrimaryInterfaceStays(interface_id=interface_id, instance_id=found.instance_id)
@@ -316,13 +319,13 @@ def delete(tx: Transaction, interface_id: str) -> None:
 
 
 def forget(tx: Transaction, found: Interface) -> None:
-    """Remove it together with its instance."""
+    """Delete an interface together with its instance."""
     tag.detach_all(tx, found.id)
     tx.delete(found)
 
 
 def of_instance(tx: Transaction, instance_id: str) -> list[Interface]:
-    """An instance's interfaces, the primary one first."""
+    """Return the interfaces of an instance, the primary one first."""
     found = [one for one in tx.all(Interface) if one.instance_id == instance_id]
     return sorted(found, key=lambda one: one.device_index)
 

@@ -11,35 +11,36 @@ from localcloud.rules.transaction import Transaction
 
 
 class AddressNotOnInterface(Refusal):
-    """A private address that is taken from an interface is one of its own."""
+    """A private address to unassign must be on the interface."""
 
     code = "UnsupportedOperation.AttachmentNotFound"
-    template = "The address `{address}` is not on network interface `{interface_id}`."
+    template = "The address `{address}` must be on network interface `{interface_id}`."
     source = documented("UnassignPrivateIpAddresses: UnsupportedOperation.AttachmentNotFound", page="215/15814")
 
 
 class PrimaryAddressStays(Refusal):
-    """An interface keeps its primary address."""
+    """The primary address of an interface cannot be unassigned."""
 
     code = "UnsupportedOperation"
-    template = "The address `{address}` is the primary address of `{interface_id}`."
+    template = "The primary address `{address}` cannot be unassigned from `{interface_id}`."
     source = documented("UnassignPrivateIpAddresses: not the primary address; UnsupportedOperation", page="215/15814")
 
 
 class TooManyAddresses(Refusal):
-    """An interface has as many private addresses as its instance's type allows, 30 if it has none."""
+    """An interface cannot have more private addresses than its instance type allows, or 30 if detached."""
 
     code = "LimitExceeded"
-    template = "The network interface `{interface_id}` can't have more than {limit} private addresses."
+    template = "The network interface `{interface_id}` cannot have more than {limit} private addresses."
     source = documented(
-        "ENI limits: addresses for each interface by instance type; LimitExceeded (215/15813)", page="576/18527"
+        "ENI limits: addresses of each interface by instance type; LimitExceeded (215/15813)",
+        page="576/18527",
     )
 
 
 def add(
     tx: Transaction, interface_id: str, wanted: tuple[IPv4Address, ...], extra: int, limit: int = 30
 ) -> tuple[interface.PrivateAddress, ...]:
-    """Give it these secondary addresses, and so many more."""
+    """Assign the given secondary addresses and `extra` free ones."""
     added: list[interface.PrivateAddress] = []
     place = subnet.get(tx, interface.get(tx, interface_id).subnet_id)
     for address in (*wanted, *([None] * extra)):
@@ -54,13 +55,13 @@ def add(
     return tuple(added)
 
 
-def remove(tx: Transaction, interface_id: str, doomed: tuple[IPv4Address, ...]) -> None:
-    """Take secondary addresses away."""
+def remove(tx: Transaction, interface_id: str, removed: tuple[IPv4Address, ...]) -> None:
+    """Unassign secondary addresses."""
     present = interface.get(tx, interface_id)
-    for address in doomed:
+    for address in removed:
         entry = next((entry for entry in present.addresses if entry.address == address), None)
         if entry is None:
             raise AddressNotOnInterface(address=address, interface_id=interface_id)
         if entry.primary:
             raise PrimaryAddressStays(address=address, interface_id=interface_id)
-    tx.put(replace(present, addresses=tuple(entry for entry in present.addresses if entry.address not in doomed)))
+    tx.put(replace(present, addresses=tuple(entry for entry in present.addresses if entry.address not in removed)))

@@ -1,4 +1,4 @@
-"""Attaching a network interface to an instance: rules that need both."""
+"""Attachment of network interfaces to instances."""
 
 from __future__ import annotations
 
@@ -12,54 +12,54 @@ from localcloud.rules.transaction import Transaction
 
 
 class InterfaceOfOtherVpc(Refusal):
-    """An interface is attached to an instance of its own VPC."""
+    """An interface and the instance must be in the same VPC."""
 
     code = "UnsupportedOperation.VpcMismatch"
-    template = "The network interface `{interface_id}` and the instance `{instance_id}` are in different VPCs."
+    template = "The network interface `{interface_id}` and the instance `{instance_id}` must be in the same VPC."
     source = documented("AttachNetworkInterface: UnsupportedOperation.VpcMismatch", page="215/15819")
 
 
 class InterfaceInOtherZone(Refusal):
-    """An interface is attached to an instance of its subnet's zone."""
+    """An interface and the instance must be in the same zone."""
 
     code = "UnsupportedOperation.ZoneMismatch"
-    template = "The network interface `{interface_id}` is in zone {zone}, the instance in {other}."
+    template = "The network interface `{interface_id}` must be in zone {other} of the instance (got {zone})."
     source = documented("AttachNetworkInterface: same zone; UnsupportedOperation.ZoneMismatch", page="215/15819")
 
 
 class TooManyInterfaces(Refusal):
-    """An instance has as many interfaces as its type allows."""
+    """An instance cannot have more interfaces than its type allows."""
 
     code = "LimitExceeded"
-    template = "The instance `{instance_id}` of type {type} can't have more than {limit} network interfaces."
+    template = "The instance `{instance_id}` of type {type} cannot have more than {limit} network interfaces."
     source = documented("ENI limits: interfaces by instance type; LimitExceeded (215/15819)", page="576/18527")
 
 
 class InstanceStateForbidsInterface(Refusal):
-    """An interface is attached to an instance that is running or stopped."""
+    """An interface can be attached only to an instance that is running or stopped."""
 
     code = "UnsupportedOperation.InvalidState"
-    template = "The instance `{instance_id}` is in state {state}."
+    template = "The instance `{instance_id}` must be in state RUNNING or STOPPED (got {state})."
     source = documented(
         "AttachNetworkInterface: a running or stopped instance; UnsupportedOperation.InvalidState", page="215/15819"
     )
 
 
 class InstanceToAttachNotFound(Refusal):
-    """The instance that an interface is attached to must exist."""
+    """The instance to attach to must exist."""
 
     code = "ResourceNotFound"
-    template = "The instance `{instance_id}` does not exist."
+    template = "InstanceId must identify an existing instance (got `{instance_id}`)."
     source = documented("AttachNetworkInterface: ResourceNotFound", page="215/15819")
 
 
 class InterfaceWithoutGroup(Refusal):
-    """An interface that is attached belongs to at least one security group."""
+    """An interface must have a security group before it is attached."""
 
     code = "UnsupportedOperation"
-    template = "The network interface `{interface_id}` belongs to no security group."
+    template = "The network interface `{interface_id}` must have at least one security group."
     source = documented(
-        "AttachNetworkInterface: bind at least one security group to the interface; UnsupportedOperation",
+        "AttachNetworkInterface: at least one security group is bound to the interface; UnsupportedOperation",
         page="215/15819",
     )
 
@@ -95,7 +95,7 @@ def _check(tx: Transaction, found: Interface, target: instance.Instance) -> None
 
 
 def addresses_allowed(tx: Transaction, interface_id: str) -> int:
-    """How many private addresses the interface may have: as its instance's type says, else 30."""
+    """Return how many private addresses the interface can have: the limit of the instance type, or 30 if detached."""
     found = interface.get(tx, interface_id)
     owner = tx.find(instance.Instance, found.instance_id)
     return owner.type.private_addresses if owner is not None else 30

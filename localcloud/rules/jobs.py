@@ -1,6 +1,6 @@
-"""Things that happen by themselves after a time: an address becomes bound, a disk becomes attached.
+"""Delayed state changes, for example an address that becomes bound or a disk that becomes attached.
 
-A job is a record, so that it survives a killed process.
+A job is a record, so it survives the end of the process.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _STEPS: dict[str, Step] = {}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job(Record):
-    """One step, due at a time, with the id of the record that it is about."""
+    """A step with its due time and the ID of the record to change."""
 
     due: float
     step: str
@@ -26,7 +26,7 @@ class Job(Record):
 
 
 def step(name: str) -> Callable[[Step], Step]:
-    """Name a function so that a job can find it again after a restart."""
+    """Register a function by name, so that jobs can call it after a restart."""
 
     def register(function: Step) -> Step:
         _STEPS[name] = function
@@ -36,8 +36,8 @@ def step(name: str) -> Callable[[Step], Step]:
 
 
 def after(tx: Transaction, delay_s: float, name: str, subject: str) -> None:
-    """Let the named step happen to the subject in that many seconds."""
-    # Due in the same instant, a step still waits for the next transaction: an answer shows the state in between.
+    """Schedule the named step for the subject in `delay` seconds."""
+    # A step that is due immediately still runs in the next transaction, so a response shows the intermediate state.
     tx.put(
         Job(
             id=str(tx.count("job")),
@@ -51,6 +51,6 @@ def after(tx: Transaction, delay_s: float, name: str, subject: str) -> None:
 
 
 def run_due(tx: Transaction, job: Job) -> None:
-    """Do one job and forget it."""
+    """Run one job and delete it."""
     tx.delete(job)
     _STEPS[job.step](tx, job.subject)

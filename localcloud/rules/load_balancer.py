@@ -1,4 +1,4 @@
-"""Load balancers (CLB): records only. No traffic passes through them, and every write is a task."""
+"""Load balancers (CLB). Only the records exist: no traffic passes through them. Every write is a task."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PROTOCOLS = ("TCP", "UDP", "HTTP", "HTTPS", "TCP_SSL", "QUIC")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One machine behind a listener."""
+    """An instance that receives the traffic of a listener."""
 
     instance_id: str
     port: int
@@ -28,7 +28,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """One port of a load balancer. The health check is kept as it was given."""
+    """A listener on one port of a load balancer. The health check is stored as given."""
 
     listener_id: str
     name: str
@@ -44,7 +44,7 @@ class Listener:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadBalancer(Record):
-    """An address in front of machines: a private one (INTERNAL)."""
+    """An internal load balancer with a private address (type INTERNAL)."""
 
     name: str
     type: str
@@ -58,71 +58,71 @@ class LoadBalancer(Record):
 
 
 class LoadBalancerNotFound(Refusal):
-    """A load balancer that a request names must exist."""
+    """LoadBalancerId must identify an existing load balancer."""
 
     code = "InvalidParameter.LBIdNotFound"
-    template = "The load balancer `{balancer_id}` does not exist."
-    source = provider("this code counts as gone (provider-api.md, clb.Instance)")
+    template = "LoadBalancerId must identify an existing load balancer (got `{balancer_id}`)."
+    source = provider("interprets this code as deleted (provider-api.md, clb.Instance)")
 
 
 class ListenerNotFound(Refusal):
-    """A listener that a request names must exist."""
+    """ListenerId must identify an existing listener of the load balancer."""
 
     code = "InvalidParameter.ListenerIdNotFound"
-    template = "The listener `{listener_id}` does not exist on `{balancer_id}`."
+    template = "ListenerId must identify an existing listener of `{balancer_id}` (got `{listener_id}`)."
     source = documented("DescribeListeners: LoadBalancerId, ListenerIds; the SDK's errorcodes.py", page="214/30686")
 
 
 class OpenNotEmulated(Refusal):
-    """localcloud has internal load balancers alone."""
+    """The type of a load balancer must be INTERNAL, the only type that localcloud emulates."""
 
     code = "InvalidParameterValue"
-    template = "The load balancer type `{type}` is not emulated: use INTERNAL."
-    source = assumed("localcloud's own limit: LoadBalancerType OPEN (214/30692) is not emulated")
+    template = "LoadBalancerType must be INTERNAL, the only type that is emulated (got `{type}`)."
+    source = assumed("limit of localcloud: LoadBalancerType OPEN (214/30692) is not emulated")
 
 
 class PlaceUnknown(Refusal):
-    """An internal load balancer is in a subnet of a VPC, both of which exist."""
+    """SubnetId must identify an existing subnet of the VPC in VpcId."""
 
     code = "InvalidParameterValue"
-    template = "There is no subnet `{subnet_id}` in VPC `{vpc_id}`."
+    template = "SubnetId must identify an existing subnet of VPC `{vpc_id}` (got `{subnet_id}`)."
     source = documented("CreateLoadBalancer: VpcId, SubnetId", page="214/30692")
 
 
 class TargetUnknown(Refusal):
-    """A target is an instance that exists."""
+    """A target must be an existing instance."""
 
     code = "InvalidParameterValue"
-    template = "The instance `{instance_id}` does not exist."
+    template = "The target must be an existing instance (got `{instance_id}`)."
     source = documented("RegisterTargets: Targets", page="214/30676")
 
 
 class PortTaken(Refusal):
-    """A port of one protocol has one listener."""
+    """A load balancer can have only one listener on a port of one protocol."""
 
     code = "InvalidParameter.PortCheckFailed"
-    template = "The port {port}/{protocol} of `{balancer_id}` has a listener already."
+    template = "The port {port}/{protocol} of `{balancer_id}` cannot have a second listener."
     source = documented("CreateListener: Ports; the SDK's errorcodes.py", page="214/30693")
 
 
 class TargetNotFound(Refusal):
-    """A target that is taken from a listener stands behind it."""
+    """A target to deregister must be registered with the listener."""
 
     code = "InvalidParameter"
-    template = "The target `{instance_id}`:{port} is not registered with `{listener_id}`."
-    source = provider("DeregisterTargets with InvalidParameter counts as done (provider-api.md, clb.Attachment)")
+    template = "The target `{instance_id}`:{port} must be registered with `{listener_id}`."
+    source = provider("interprets InvalidParameter of DeregisterTargets as success (provider-api.md, clb.Attachment)")
 
 
 class TargetTaken(Refusal):
-    """A machine's port stands behind a listener once."""
+    """A port of an instance can be registered with a listener only once."""
 
     code = "InvalidParameterValue.Duplicate"
-    template = "The target `{instance_id}`:{port} is already registered with `{listener_id}`."
+    template = "The target `{instance_id}`:{port} cannot be registered a second time with `{listener_id}`."
     source = documented("RegisterTargets: Targets; the SDK's errorcodes.py", page="214/30676")
 
 
 def get(tx: Transaction, balancer_id: str) -> LoadBalancer:
-    """The load balancer. Raises LoadBalancerNotFound."""
+    """Return the load balancer. Raises: LoadBalancerNotFound."""
     found = tx.find(LoadBalancer, balancer_id)
     if found is None:
         raise LoadBalancerNotFound(balancer_id=balancer_id)
@@ -130,7 +130,7 @@ def get(tx: Transaction, balancer_id: str) -> LoadBalancer:
 
 
 def get_listener(balancer: LoadBalancer, listener_id: str) -> Listener:
-    """The listener. Raises ListenerNotFound."""
+    """Return the listener. Raises: ListenerNotFound."""
     for listener in balancer.listeners:
         if listener.listener_id == listener_id:
             return listener
@@ -148,7 +148,7 @@ def create(
     pass_to_target: bool,
     tags: tag.Tags,
 ) -> LoadBalancer:
-    """A new internal load balancer."""
+    """Create an internal load balancer."""
     if kind != "INTERNAL":
         raise OpenNotEmulated(type=kind)
     _check_name(name)
@@ -183,7 +183,7 @@ def _check_name(name: str) -> None:
 
 
 def modify(tx: Transaction, balancer_id: str, *, name: str | None, pass_to_target: bool | None) -> None:
-    """Change what is given."""
+    """Change the given attributes; None leaves an attribute unchanged."""
     found = get(tx, balancer_id)
     _check_name(name or "")
     tx.put(
@@ -204,7 +204,7 @@ def set_groups(tx: Transaction, balancer_id: str, group_ids: tuple[str, ...]) ->
 
 
 def delete(tx: Transaction, balancer_ids: tuple[str, ...]) -> None:
-    """Remove load balancers with their listeners."""
+    """Delete load balancers with their listeners."""
     for balancer_id in balancer_ids:
         found = get(tx, balancer_id)
         tag.detach_all(tx, balancer_id)
@@ -212,7 +212,7 @@ def delete(tx: Transaction, balancer_ids: tuple[str, ...]) -> None:
 
 
 def add_listener(tx: Transaction, balancer_id: str, wanted: Listener) -> Listener:
-    """A new listener; its id is given here."""
+    """Add a listener and assign its ID."""
     found = get(tx, balancer_id)
     if wanted.protocol not in PROTOCOLS:
         raise InvalidParameterValue(name="Protocol", value=wanted.protocol, wanted=f"one of {', '.join(PROTOCOLS)}")
@@ -228,7 +228,7 @@ def add_listener(tx: Transaction, balancer_id: str, wanted: Listener) -> Listene
 
 
 def change_listener(tx: Transaction, balancer_id: str, changed: Listener) -> None:
-    """The listener with the same id becomes this one."""
+    """Replace the listener with the same ID."""
     found = get(tx, balancer_id)
     get_listener(found, changed.listener_id)
     listeners = tuple(changed if one.listener_id == changed.listener_id else one for one in found.listeners)
@@ -236,14 +236,14 @@ def change_listener(tx: Transaction, balancer_id: str, changed: Listener) -> Non
 
 
 def delete_listener(tx: Transaction, balancer_id: str, listener_id: str) -> None:
-    """Remove a listener with its targets."""
+    """Delete a listener with its targets."""
     found = get(tx, balancer_id)
     get_listener(found, listener_id)
     tx.put(replace(found, listeners=tuple(one for one in found.listeners if one.listener_id != listener_id)))
 
 
 def register(tx: Transaction, balancer_id: str, listener_id: str, targets: tuple[Target, ...]) -> None:
-    """Put machines behind a listener."""
+    """Register instances as targets of a listener."""
     listener = get_listener(get(tx, balancer_id), listener_id)
     for target in targets:
         if tx.find(instance.Instance, target.instance_id) is None:
@@ -254,14 +254,14 @@ def register(tx: Transaction, balancer_id: str, listener_id: str, targets: tuple
     change_listener(tx, balancer_id, listener)
 
 
-def deregister(tx: Transaction, balancer_id: str, listener_id: str, doomed: tuple[tuple[str, int], ...]) -> None:
-    """Take machines from behind a listener."""
+def deregister(tx: Transaction, balancer_id: str, listener_id: str, removed: tuple[tuple[str, int], ...]) -> None:
+    """Deregister targets from a listener."""
     listener = get_listener(get(tx, balancer_id), listener_id)
     present = {(one.instance_id, one.port) for one in listener.targets}
-    for instance_id, port in doomed:
+    for instance_id, port in removed:
         if (instance_id, port) not in present:
             raise TargetNotFound(instance_id=instance_id, port=port, listener_id=listener_id)
-    kept = tuple(one for one in listener.targets if (one.instance_id, one.port) not in doomed)
+    kept = tuple(one for one in listener.targets if (one.instance_id, one.port) not in removed)
     change_listener(tx, balancer_id, replace(listener, targets=kept))
 
 

@@ -1,4 +1,4 @@
-"""NAT gateways. Their SNAT rules are changed in snat.py."""
+"""NAT gateways. The changes of their SNAT rules are in snat.py."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from localcloud.rules.refusal import InvalidParameterValue, Refusal, check_bytes
 from localcloud.rules.transaction import Transaction
 
 NAME_LIMIT = 60
-STANDARD = 2  # NatProductVersion of the standard type, whose size is fixed
+STANDARD = 2  # NatProductVersion of the standard type, which has a fixed size
 PER_VPC = 3
 CONNECTIONS = (1_000_000, 3_000_000, 10_000_000)
 BANDWIDTHS = (20, 50, 100, 200, 500, 1000, 2000, 5000)
@@ -23,7 +23,7 @@ BANDWIDTHS = (20, 50, 100, 200, 500, 1000, 2000, 5000)
 
 @dataclass(frozen=True, slots=True)
 class SnatRule:
-    """Which public addresses a subnet or an interface leaves by."""
+    """The public addresses for outbound traffic of a subnet or an interface."""
 
     rule_id: str
     resource_type: str  # SUBNET, NETWORKINTERFACE
@@ -36,7 +36,7 @@ class SnatRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NatGateway(Record):
-    """A way out for machines without public addresses."""
+    """A gateway to the internet for instances without public addresses."""
 
     shapes_network: ClassVar[bool] = True
 
@@ -52,34 +52,34 @@ class NatGateway(Record):
 
 
 class NatGatewayNotFound(Refusal):
-    """A NAT gateway that a request names must exist."""
+    """NatGatewayId must identify an existing NAT gateway."""
 
     code = "ResourceNotFound"
-    template = "The NAT gateway `{gateway_id}` does not exist."
+    template = "NatGatewayId must identify an existing NAT gateway (got `{gateway_id}`)."
     source = documented("DeleteNatGateway: ResourceNotFound", page="215/36719")
 
 
 class NatGatewayQuota(Refusal):
-    """A VPC holds at most 3 NAT gateways."""
+    """A VPC can have at most 3 NAT gateways."""
 
     code = "LimitExceeded.NatGatewayPerVpcLimitExceeded"
-    template = "The number of NAT gateways in VPC `{vpc_id}` has reached the limit {limit}."
-    source = documented("NAT gateway limits: 3 for a VPC (code of 215/36721)", page="intl:1015/30230")
+    template = "The VPC `{vpc_id}` cannot have more than {limit} NAT gateways."
+    source = documented("NAT gateway limits: 3 for each VPC (code of 215/36721)", page="intl:1015/30230")
 
 
 class GatewayZoneUnknown(Refusal):
-    """A NAT gateway's zone is one of the request's region."""
+    """The zone of a NAT gateway must be in the region of the request."""
 
     code = "UnsupportedOperation.NotSupportZone"
-    template = "The zone `{zone}` is not available in region `{region}`."
+    template = "Zone must be a zone of region `{region}` (got `{zone}`)."
     source = documented("CreateNatGateway: Zone; UnsupportedOperation.NotSupportZone", page="215/36721")
 
 
 class NatGatewayNeedsAddress(Refusal):
-    """A NAT gateway is created with an EIP, an existing one or a new one."""
+    """A NAT gateway must be created with at least one existing or new EIP."""
 
     code = "InvalidParameterValue.Empty"
-    template = "Give PublicIpAddresses, or an AddressCount of at least 1."
+    template = "The request must have PublicIpAddresses, or an AddressCount of at least 1."
     source = documented(
         "CreateNatGateway: at least one of AddressCount and PublicIpAddresses; InvalidParameterValue.Empty",
         page="215/36721",
@@ -87,17 +87,17 @@ class NatGatewayNeedsAddress(Refusal):
 
 
 class NatGatewayBusy(Refusal):
-    """A NAT gateway that is being made or changed takes no other change."""
+    """A NAT gateway cannot be changed while it is being created or changed."""
 
     code = "UnsupportedOperation.InvalidState"
-    template = "The NAT gateway `{gateway_id}` is in state {state}."
+    template = "The NAT gateway `{gateway_id}` must be in state AVAILABLE (got {state})."
     source = documented(
         "CreateNatGateway: AVAILABLE before any other action; UnsupportedOperation.InvalidState", page="215/36721"
     )
 
 
 def get(tx: Transaction, gateway_id: str) -> NatGateway:
-    """The gateway. Raises NatGatewayNotFound."""
+    """Return the NAT gateway. Raises: NatGatewayNotFound."""
     found = tx.find(NatGateway, gateway_id)
     if found is None:
         raise NatGatewayNotFound(gateway_id=gateway_id)
@@ -118,7 +118,7 @@ def create(
     new_addresses: int,
     tags: tag.Tags,
 ) -> NatGateway:
-    """A new gateway, PENDING, with existing EIPs or new ones."""
+    """Create a NAT gateway in state PENDING with existing or new EIPs."""
     check_bytes("NatGatewayName", name, NAME_LIMIT)
     vpc.get(tx, vpc_id)
     if zone not in ZONES[tx.region]:
@@ -173,7 +173,7 @@ def _settled(tx: Transaction, gateway_id: str) -> None:
 
 
 def get_ready(tx: Transaction, gateway_id: str) -> NatGateway:
-    """The gateway, if it takes changes now. Raises NatGatewayNotFound or NatGatewayBusy."""
+    """Return the gateway in state AVAILABLE. Raises: NatGatewayNotFound or NatGatewayBusy."""
     found = get(tx, gateway_id)
     if found.state != "AVAILABLE":
         raise NatGatewayBusy(gateway_id=gateway_id, state=found.state)
@@ -183,7 +183,7 @@ def get_ready(tx: Transaction, gateway_id: str) -> NatGateway:
 def modify(
     tx: Transaction, gateway_id: str, *, name: str | None, bandwidth_mbps: int | None, connections: int | None
 ) -> None:
-    """Change what is given."""
+    """Change the given attributes; None leaves an attribute unchanged."""
     found = get_ready(tx, gateway_id)
     check_bytes("NatGatewayName", name or "", NAME_LIMIT)
     changed = replace(
@@ -204,26 +204,26 @@ def add_addresses(tx: Transaction, gateway_id: str, ips: tuple[str, ...], new_ad
 
 
 def remove_addresses(tx: Transaction, gateway_id: str, ips: tuple[str, ...]) -> None:
-    """DisassociateNatGatewayAddress: SNAT rules lose the EIPs, and go with their last one."""
+    """DisassociateNatGatewayAddress: also remove the EIPs from SNAT rules, and delete rules without an EIP."""
     get_ready(tx, gateway_id)
     nat_addresses.release(tx, gateway_id, set(ips))
     _keep_rules(tx, gateway_id, lambda rule: _without(rule, set(ips)))
 
 
-def _without(rule: SnatRule, gone: set[str]) -> SnatRule | None:
-    kept = tuple(ip for ip in rule.public_addresses if ip not in gone)
+def _without(rule: SnatRule, removed: set[str]) -> SnatRule | None:
+    kept = tuple(ip for ip in rule.public_addresses if ip not in removed)
     return replace(rule, public_addresses=kept) if kept else None
 
 
 def _keep_rules(tx: Transaction, gateway_id: str, change: Callable[[SnatRule], SnatRule | None]) -> None:
-    """Change or remove SNAT rules whose EIP or resource is gone (limits of NAT gateways, intl:1015/30230)."""
+    """Change or delete SNAT rules after an EIP or a resource was removed (NAT gateway limits, intl:1015/30230)."""
     found = get(tx, gateway_id)
     changed = (change(rule) for rule in found.rules)
     tx.put(replace(found, rules=tuple(rule for rule in changed if rule is not None)))
 
 
 def delete(tx: Transaction, gateway_id: str) -> None:
-    """Begin to remove a gateway: routes that lead to it go at once, its EIPs become free at the end."""
+    """Start the deletion of a gateway: delete its routes immediately, and release its EIPs at the end."""
     found = get_ready(tx, gateway_id)
     references.release(tx, found)
     tx.put(replace(found, state="DELETING"))
@@ -231,7 +231,7 @@ def delete(tx: Transaction, gateway_id: str) -> None:
 
 
 def public_address_for(tx: Transaction, gateway_id: str, subnet_id: str) -> IPv4Address | None:
-    """What a subnet's machines look like outside: as its SNAT rule says, else as the gateway's first EIP."""
+    """Return the public source address of a subnet: from its SNAT rule, or else the first EIP of the gateway."""
     gateway = tx.find(NatGateway, gateway_id)
     if gateway is None or gateway.state != "AVAILABLE":
         return None
@@ -249,10 +249,10 @@ def _in_vpc(tx: Transaction, vpc_id: str) -> list[str]:
 
 @references.on_release(subnet.Subnet)
 @references.on_release(instance.Instance)
-def _resource_gone(tx: Transaction, gone: Record) -> None:
+def _resource_deleted(tx: Transaction, deleted: Record) -> None:
     for one in tx.all(NatGateway):
-        if any(rule.resource_id == gone.id for rule in one.rules):
-            _keep_rules(tx, one.id, lambda rule: None if rule.resource_id == gone.id else rule)
+        if any(rule.resource_id == deleted.id for rule in one.rules):
+            _keep_rules(tx, one.id, lambda rule: None if rule.resource_id == deleted.id else rule)
 
 
 @references.uses(subnet.Subnet)

@@ -12,15 +12,15 @@ LIMIT = 10
 
 
 class TooManyGatewayAddresses(Refusal):
-    """A NAT gateway has 1 to 10 EIPs."""
+    """A NAT gateway can have at most 10 EIPs."""
 
     code = "LimitExceeded.PublicIpAddressPerNatGatewayLimitExceeded"
-    template = "A NAT gateway takes at most {limit} public addresses."
-    source = documented("NAT gateway limits: 10 EIPs for a gateway (1199/41648 too)", page="intl:1015/30230")
+    template = "A NAT gateway cannot have more than {limit} public addresses."
+    source = documented("NAT gateway limits: 10 EIPs for each gateway (also in 1199/41648)", page="intl:1015/30230")
 
 
 class LastAddressStays(Refusal):
-    """A NAT gateway keeps at least one EIP."""
+    """A NAT gateway must keep at least one EIP."""
 
     code = "UnsupportedOperation.PublicIpAddressDisassociate"
     template = "The NAT gateway `{gateway_id}` must keep at least one public address."
@@ -30,49 +30,50 @@ class LastAddressStays(Refusal):
 
 
 class GatewayAddressNotFound(Refusal):
-    """An EIP for a NAT gateway must exist."""
+    """The EIP for a NAT gateway must exist."""
 
     code = "UnsupportedOperation.PublicIpAddressIsNotExisted"
-    template = "The public address `{ip}` does not exist."
+    template = "The public address must be that of an existing EIP (got `{ip}`)."
     source = documented(
         "CreateNatGateway, 215/36722: UnsupportedOperation.PublicIpAddressIsNotExisted", page="215/36721"
     )
 
 
 class AddressNotBilledByTraffic(Refusal):
-    """An EIP for a NAT gateway is billed by traffic."""
+    """The EIP for a NAT gateway must be billed by traffic."""
 
     code = "UnsupportedOperation.PublicIpAddressNotBilledByTraffic"
-    template = "The public address `{ip}` is billed by {charge_type}; a NAT gateway takes those billed by traffic."
+    template = "The public address `{ip}` must be billed by traffic (got {charge_type})."
     source = documented(
         "CreateNatGateway, 215/36722: UnsupportedOperation.PublicIpAddressNotBilledByTraffic", page="215/36721"
     )
 
 
 class GatewayAddressQuota(address.AddressQuota):
-    """With the EIPs that a NAT gateway is to have a region holds at most 20."""
+    """A region can have at most 20 EIPs, including those that a NAT gateway allocates."""
 
     code = "LimitExceeded.AddressQuotaLimitExceeded"
     source = documented(
-        "CreateNatGateway, 215/36722: LimitExceeded.AddressQuotaLimitExceeded; figure: 1199/41648", page="215/36721"
+        "CreateNatGateway, 215/36722: LimitExceeded.AddressQuotaLimitExceeded; limit: 1199/41648",
+        page="215/36721",
     )
 
 
 class AddressToReleaseNotFound(Refusal):
-    """An EIP that is taken from a NAT gateway is one of its own."""
+    """An EIP to remove from a NAT gateway must be bound to that gateway."""
 
     code = "ResourceNotFound"
-    template = "The public address `{ip}` is not bound to NAT gateway `{gateway_id}`."
+    template = "The public address `{ip}` must be bound to NAT gateway `{gateway_id}`."
     source = documented("DisassociateNatGatewayAddress: ResourceNotFound", page="215/36716")
 
 
 def of_gateway(tx: Transaction, gateway_id: str) -> list[address.Address]:
-    """A gateway's EIPs, oldest binding first."""
+    """Return the EIPs of a gateway, oldest binding first."""
     return address.of_target(tx, gateway_id)
 
 
 def take(tx: Transaction, gateway_id: str, ips: tuple[str, ...], new: int) -> None:
-    """Bind existing EIPs, and so many new ones, to a gateway."""
+    """Bind existing EIPs and `new` newly allocated EIPs to a gateway."""
     if len(of_gateway(tx, gateway_id)) + len(ips) + new > LIMIT:
         raise TooManyGatewayAddresses(limit=LIMIT)
     for ip in (*ips, *_allocate(tx, new)):
@@ -108,7 +109,7 @@ def _allocate(tx: Transaction, count: int) -> list[str]:
 
 
 def release(tx: Transaction, gateway_id: str, ips: set[str]) -> None:
-    """Unbind EIPs of a gateway; one stays."""
+    """Unbind EIPs from a gateway. Raises: LastAddressStays if none would remain."""
     own = {str(one.ip): one for one in of_gateway(tx, gateway_id)}
     for ip in sorted(ips):
         if ip not in own:

@@ -8,10 +8,10 @@ LAST = 65535
 
 
 class PortMalformed(Refusal):
-    """A policy's port is ALL, a number, a range, or a list of numbers and ranges."""
+    """The port of a policy must be ALL, a number, a range, or a list of numbers and ranges."""
 
     code = "InvalidParameterValue.Malformed"
-    template = "The port `{port}` is not valid: use ALL, 80, 80,443 or 8000-8010."
+    template = "The port must be ALL, a number, a range or a list, for example 80, 8000-8010 or 80,443 (got `{port}`)."
     source = documented(
         "CreateSecurityGroupPolicies, SecurityGroupPolicy.Port (215/15824); InvalidParameterValue.Malformed",
         page="215/15807",
@@ -19,7 +19,7 @@ class PortMalformed(Refusal):
 
 
 def port_ranges(port: str) -> tuple[tuple[int, int], ...]:
-    """Inclusive ranges; none for every port. Raises PortMalformed."""
+    """Return inclusive port ranges; an empty list means all ports. Raises: PortMalformed."""
     if port.upper() in {"ALL", ""}:
         return ()
     return tuple(_range(part, port) for part in port.split(","))

@@ -1,4 +1,4 @@
-"""The public addresses that the cloud gives out: 203.0.113.0/24, a documentation range (RFC 5737)."""
+"""Allocation of public addresses from 203.0.113.0/24, a documentation range (RFC 5737)."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from localcloud.rules.refusal import Refusal, documented
 from localcloud.rules.transaction import Transaction
 
 POOL = IPv4Network("203.0.113.0/24")
-FIRST = 10  # the lower ones are for the internet side's own machines
+FIRST = 10  # lower addresses are reserved for the hosts of the simulated internet
 
-Holder = Callable[[Transaction], list[IPv4Address]]
+Lister = Callable[[Transaction], list[IPv4Address]]
 
-_HOLDERS: list[Holder] = []
+_LISTERS: list[Lister] = []
 
 
 class PoolEmpty(Refusal):
-    """A public address is given out only while the pool has one left."""
+    """The pool must have a free public address for a new resource."""
 
     code = "ResourceInsufficient"
-    template = "No public address is left in {pool}."
+    template = "The pool {pool} must have a free public address (all are in use)."
     source = documented("AllocateAddresses: ResourceInsufficient", page="215/16699")
 
 
-def holds(holder: Holder) -> Holder:
-    """Register a function that lists the public addresses that one kind of resource holds, in all regions."""
-    _HOLDERS.append(holder)
-    return holder
+def holds(lister: Lister) -> Lister:
+    """Register a function that lists the public addresses that one kind of resource uses in all regions."""
+    _LISTERS.append(lister)
+    return lister
 
 
 def free_address(tx: Transaction) -> IPv4Address:
-    """The lowest address that nobody holds. Raises PoolEmpty."""
-    taken = {address for holder in _HOLDERS for address in holder(tx)}
+    """Return the lowest free address. Raises: PoolEmpty."""
+    taken = {address for lister in _LISTERS for address in lister(tx)}
     for number in range(FIRST, POOL.num_addresses - 1):
         if POOL[number] not in taken:
             return POOL[number]

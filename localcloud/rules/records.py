@@ -1,4 +1,4 @@
-"""What every record has in common. A record is a frozen value; a change puts a new value in its place."""
+"""The base class of records. A record is immutable; a change replaces it with a new one."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _BEIJING = timezone(timedelta(hours=8))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """One resource. `region` is empty for what belongs to no region (DNS records, alarm policies)."""
+    """One resource. `region` is empty for resources without a region (DNS records, alarm policies)."""
 
-    # Kinds whose change can alter the network plan say so.
+    # True for kinds that the network plan is computed from.
     shapes_network: ClassVar[bool] = False
 
     id: str
@@ -22,15 +22,15 @@ class Record:
 
 
 def kinds() -> dict[str, type[Record]]:
-    """Every kind of record that has been defined, by name."""
+    """Return all kinds of records by name."""
     return {kind.__name__: kind for kind in Record.__subclasses__()}
 
 
 def beijing_time(seconds: float) -> str:
-    """As the services vpc, cbs and monitor write a time: "2026-11-20 22:08:46", in Beijing's zone."""
+    """Format a time as the services vpc, cbs and monitor do: "2026-11-20 22:08:46", Beijing time."""
     return datetime.fromtimestamp(seconds, _BEIJING).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def iso_time(seconds: float) -> str:
-    """As the service cvm writes a time: "2026-11-20T22:09:04Z"."""
+    """Format a time as the service cvm does: "2026-11-20T22:09:04Z"."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,7 +1,7 @@
-"""Who uses what: a resource in use is not deleted.
+"""References between resources: a resource in use cannot be deleted.
 
-A kind that refers to another registers a function that finds the users of one resource. So the used kind
-needs not know its users, and no two files import each other.
+A kind that refers to another registers a function that finds the users of one resource. Therefore the used kind
+does not import its users, and there are no import cycles.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _RANGE_FINDERS: list[RangeFinder] = []
 
 
 def uses(used: type[Record]) -> Callable[[Finder], Finder]:
-    """Register a function (transaction, id of the used) -> ids of its users."""
+    """Register a function (transaction, ID of the used resource) -> IDs of its users."""
 
     def register(finder: Finder) -> Finder:
         _FINDERS.setdefault(used, []).append(finder)
@@ -30,18 +30,18 @@ def uses(used: type[Record]) -> Callable[[Finder], Finder]:
 
 
 def uses_range(finder: RangeFinder) -> RangeFinder:
-    """Register a function (transaction, VPC id, range) -> ids of what was cut from the range."""
+    """Register a function (transaction, VPC ID, range) -> IDs of the subnets in the range."""
     _RANGE_FINDERS.append(finder)
     return finder
 
 
 def users(tx: Transaction, used: Record) -> list[str]:
-    """Ids of everything that uses the record."""
+    """Return the IDs of all resources that use the record."""
     return [user for finder in _FINDERS.get(type(used), ()) for user in finder(tx, used.id)]
 
 
 def users_of_range(tx: Transaction, vpc_id: str, cidr: IPv4Network) -> list[str]:
-    """Ids of everything that was cut from one of a VPC's ranges."""
+    """Return the IDs of all subnets in a CIDR block of a VPC."""
     return [user for finder in _RANGE_FINDERS for user in finder(tx, vpc_id, cidr)]
 
 
@@ -51,7 +51,7 @@ _RELEASES: dict[type[Record], list[Release]] = {}
 
 
 def on_release(kind: type[Record]) -> Callable[[Release], Release]:
-    """Register what has to let go of a record when it disappears (as an EIP does of a terminated instance)."""
+    """Register a function that removes references to a deleted record, for example the binding of an EIP."""
 
     def register(release: Release) -> Release:
         _RELEASES.setdefault(kind, []).append(release)
@@ -60,7 +60,7 @@ def on_release(kind: type[Record]) -> Callable[[Release], Release]:
     return register
 
 
-def release(tx: Transaction, gone: Record) -> None:
-    """Let everything that held on to the record let go."""
-    for one in _RELEASES.get(type(gone), ()):
-        one(tx, gone)
+def release(tx: Transaction, deleted: Record) -> None:
+    """Call the registered functions to remove all references to a record that is being deleted."""
+    for one in _RELEASES.get(type(deleted), ()):
+        one(tx, deleted)

@@ -1,11 +1,11 @@
-"""What the API refuses, and on whose word.
+"""The errors of the API: one exception class for each rule, with the source of the rule.
 
-ApiError                  any answer with an `Error` in it: a code and a message
-`-- Refusal               a rule said no; each subclass is one rule, with its source
-    |-- ... beside the records they guard, in localcloud/rules/<kind>.py
-    `-- the gateway's own (signature, parameters, limits), in localcloud/api/refusals.py
+ApiError                  an error response: a code and a message
+`-- Refusal               a request broke a rule; each subclass is one rule, with its source
+    |-- rules of a resource, next to its record, in localcloud/rules/<kind>.py
+    `-- rules of the gateway (signature, parameters, limits), in localcloud/api/refusals.py
 
-A refusal's docstring is the rule in words; `localcloud actions` and docs/localcloud.md print it.
+The docstring of a refusal states the rule; `localcloud actions` and docs/localcloud.md print it.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import ClassVar, Literal
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a rule comes from, so that a reader can judge how far to trust it.
+    """Where a rule comes from, which determines how reliable it is.
 
-    `page` is PRODUCT/DOCUMENT of cloud.tencent.com (`215/15774` is /document/product/215/15774), or `intl:`
-    and those of tencentcloud.com, which has other numbers.
+    `page` is PRODUCT/DOCUMENT of cloud.tencent.com (`215/15774` is /document/product/215/15774). The prefix `intl:`
+    means the numbering of tencentcloud.com.
     """
 
     kind: Literal["documented", "provider", "assumed"]
@@ -31,22 +31,22 @@ class Source:
 
 
 def documented(says: str, *, page: str) -> Source:
-    """What a public page says. The SDK's errorcodes.py and models.py are made from these pages: name the page."""
+    """A rule from a public page. The SDK's errorcodes.py and models.py are generated from these pages."""
     return Source("documented", says, page)
 
 
 def provider(where: str) -> Source:
-    """terraform-provider-tencentcloud relies on it (shared/reference/provider-api.md)."""
+    """A rule that terraform-provider-tencentcloud relies on (shared/reference/provider-api.md)."""
     return Source("provider", where)
 
 
 def assumed(why: str) -> Source:
-    """Nothing public says so; this is what localcloud takes for granted, and why."""
+    """A rule without a public source. `why` gives the reason for the assumption."""
     return Source("assumed", why)
 
 
 class ApiError(Exception):
-    """An answer with an error in it."""
+    """An error response."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"{code}: {message}")
@@ -54,8 +54,8 @@ class ApiError(Exception):
         self.message = message
 
 
-class Refusal(ApiError):  # noqa: N818 - "Refusal" is what it is: a rule that says no
-    """One rule that says no. Subclasses set the three class attributes; values fill the message's braces."""
+class Refusal(ApiError):  # noqa: N818 - a refusal is an expected result, not a program error
+    """A violated rule. Subclasses set the class attributes; the values fill the placeholders of `template`."""
 
     code: str = ""
     template: ClassVar[str] = ""
@@ -66,7 +66,7 @@ class Refusal(ApiError):  # noqa: N818 - "Refusal" is what it is: a rule that sa
 
 
 def rule_in_words(refusal: type[Refusal]) -> str:
-    """The rule as one line of prose: its docstring, unwrapped."""
+    """Return the rule as one line of text: the docstring, unwrapped."""
     return " ".join((refusal.__doc__ or "").split())
 
 
@@ -74,93 +74,96 @@ _COMMON = documented("the common error codes of API 3.0", page="213/30435")
 
 
 class MissingParameter(Refusal):
-    """A required parameter or header is given."""
+    """A required parameter or header must be given."""
 
     code = "MissingParameter"
-    template = "The request is missing a required parameter `{name}`."
+    template = "The request must have the parameter `{name}`."
     source = _COMMON
 
 
 class UnknownParameter(Refusal):
-    """Every parameter is in the action's request model."""
+    """A parameter must be in the request model of the action."""
 
     code = "UnknownParameter"
-    template = "The parameter `{name}` is not recognized."
+    template = "The parameter `{name}` must be in the request model of the action."
     source = _COMMON
 
 
 class WrongType(Refusal):
-    """A parameter has the type that the request model gives it."""
+    """A parameter must have the type that the request model specifies."""
 
     code = "InvalidParameter"
-    template = "The value type of parameter `{name}` is not valid: {wanted} expected."
+    template = "The parameter `{name}` must be {wanted}."
     source = _COMMON
 
 
 class InvalidParameterValue(Refusal):
-    """A parameter has the right type, but a value outside what it may be."""
+    """The value of a parameter must be one that the action documents."""
 
     code = "InvalidParameterValue"
-    template = "Invalid value for parameter `{name}`: {value!r}; {wanted}."
+    template = "The parameter `{name}` must be {wanted} (got {value!r})."
     source = _COMMON
 
 
 class ParameterOutOfRange(Refusal):
-    """A number lies inside its documented range."""
+    """A number must be in its documented range."""
 
     code = "InvalidParameterValue.Range"
-    template = "The value `{value}` of parameter `{name}` is not in the range [{low}, {high}]."
-    source = documented("DescribeVpcs and the other lists: InvalidParameterValue.Range", page="215/15778")
+    template = "The parameter `{name}` must be in the range [{low}, {high}] (got {value})."
+    source = documented("DescribeVpcs and other list actions: InvalidParameterValue.Range", page="215/15778")
 
 
 def check_range(name: str, value: int, low: int, high: int) -> int:
-    """The value. Raises ParameterOutOfRange."""
+    """Return the value. Raises: ParameterOutOfRange."""
     if not low <= value <= high:
         raise ParameterOutOfRange(name=name, value=value, low=low, high=high)
     return value
 
 
 class ParameterTooLong(Refusal):
-    """A name or description is at most as long as its page says, mostly 60 bytes of UTF-8."""
+    """A name or description must not exceed its documented length, usually 60 bytes of UTF-8."""
 
     code = "InvalidParameterValue.TooLong"
-    template = "The value of parameter `{name}` is longer than {limit}."
+    template = "The parameter `{name}` must not be longer than {limit}."
     source = documented("CreateVpc: VpcName at most 60 bytes; InvalidParameterValue.TooLong", page="215/15774")
 
 
 def check_bytes(name: str, value: str, limit: int) -> None:
-    """Raises ParameterTooLong for a text of more bytes; Chinese characters count three each."""
+    """Raises: ParameterTooLong if the UTF-8 text exceeds `limit` bytes. A Chinese character takes three bytes."""
     if len(value.encode()) > limit:
         raise ParameterTooLong(name=name, limit=limit)
 
 
 class TooManyValues(Refusal):
-    """A list has at most as many entries as its page says, mostly 100."""
+    """A list must not exceed its documented length, usually 100 entries."""
 
     code = "InvalidParameterValue.LimitExceeded"
-    template = "The parameter `{name}` has {count} values; the limit is {limit}."
+    template = "The parameter `{name}` must not have more than {limit} values (got {count})."
     source = documented("DescribeVpcs: at most 100 ids; InvalidParameterValue.LimitExceeded", page="215/15778")
 
 
 def check_count(name: str, count: int, limit: int = 100) -> None:
-    """Raises TooManyValues for a list of more than `limit` entries."""
+    """Raises: TooManyValues if a list has more than `limit` entries."""
     if count > limit:
         raise TooManyValues(name=name, count=count, limit=limit)
 
 
 class IdMalformed(Refusal):
-    """An id is its kind's prefix, a hyphen, and 8 lower-case letters or digits (service vpc)."""
+    """An ID of the service vpc must be the prefix of its kind, a hyphen, and 8 lower-case letters or digits."""
 
     code = "InvalidParameterValue.Malformed"
-    template = "The value `{value}` of parameter `{name}` is malformed: it must read `{prefix}-` and 8 characters."
-    source = documented("every action of vpc: ids as vpc-f49l6u0z; InvalidParameterValue.Malformed", page="215/15773")
+    template = "The parameter `{name}` must be `{prefix}-` followed by 8 characters (got `{value}`)."
+    source = documented(
+        "all actions of vpc: IDs such as vpc-f49l6u0z; InvalidParameterValue.Malformed",
+        page="215/15773",
+    )
 
 
 class ClientTokenReused(Refusal):
-    """A ClientToken names one request: the same token with other parameters is refused."""
+    """A ClientToken must not be used again with different parameters."""
 
     code = "UnsupportedOperation.IdempotentParameterMismatch"
-    template = "The client token `{token}` has already been used with other parameters."
+    template = "The client token `{token}` must not be used again with different parameters."
     source = documented(
         "CreateNetworkInterface: ClientToken; UnsupportedOperation.IdempotentParameterMismatch", page="215/15818"
     )

@@ -1,4 +1,4 @@
-"""Routes of route tables, and which next hops they may name."""
+"""Routes of route tables and the rules for their next hops."""
 
 from __future__ import annotations
 
@@ -16,42 +16,42 @@ QUOTA = 50
 
 
 class RouteNotFound(Refusal):
-    """A route that is changed or removed must be in the table."""
+    """A route to change or delete must exist in the route table."""
 
     code = "ResourceNotFound"
-    template = "The route `{route_id}` does not exist in route table `{table_id}`."
+    template = "The route must exist in route table `{table_id}` (got `{route_id}`)."
     source = documented("DeleteRoutes (and 215/19215, 215/19216, 215/15764): ResourceNotFound", page="215/16725")
 
 
 class RouteQuota(Refusal):
-    """A route table holds at most 50 routes."""
+    """A route table can have at most 50 routes."""
 
     code = "LimitExceeded"
-    template = "The number of routes in `{table_id}` has reached the limit {limit}."
-    source = documented("VPC limits: 50 routes for a route table", page="215/537")
+    template = "The route table `{table_id}` cannot have more than {limit} routes."
+    source = documented("VPC limits: 50 routes for each route table", page="215/537")
 
 
 class NextHopInvalid(Refusal):
-    """A next hop exists, in the table's VPC."""
+    """A next hop must exist in the VPC of the route table."""
 
     code = "InvalidParameterValue.RouteNextHopInvalid"
-    template = "The next hop `{gateway_id}` of type {gateway_type} does not exist in VPC `{vpc_id}`."
+    template = "The next hop of type {gateway_type} must exist in VPC `{vpc_id}` (got `{gateway_id}`)."
     source = documented("CreateRoutes: InvalidParameterValue.RouteNextHopInvalid", page="215/16724")
 
 
 class NextHopTypeUnsupported(Refusal):
-    """A next hop is of a type that localcloud has: NAT, NORMAL_CVM, EIP, HAVIP, CVM."""
+    """The type of a next hop must be NAT, NORMAL_CVM, EIP, HAVIP or CVM, the types that localcloud supports."""
 
     code = "UnsupportedOperation.NotSupportRouteType"
-    template = "localcloud has no next hop of type {gateway_type}."
-    source = assumed("localcloud's own limit; the real cloud has more types")
+    template = "GatewayType must be a type that localcloud supports (got {gateway_type})."
+    source = assumed("limit of localcloud; Tencent Cloud has more types")
 
 
 class DestinationInVpc(Refusal):
-    """A route's destination lies outside the VPC's CIDR blocks."""
+    """The destination of a route must be outside the CIDR blocks of the VPC."""
 
     code = "InvalidParameterValue.VpcCidrConflict"
-    template = "The destination `{destination}` lies within the VPC's `{cidr}`."
+    template = "The destination `{destination}` must be outside the VPC CIDR block `{cidr}`."
     source = documented(
         "CreateRoutes: DestinationCidrBlock is not inside the VPC; InvalidParameterValue.VpcCidrConflict",
         page="215/16724",
@@ -59,10 +59,10 @@ class DestinationInVpc(Refusal):
 
 
 class DestinationTaken(Refusal):
-    """A table has one route for a destination."""
+    """A route table must not have two routes to one destination."""
 
     code = "UnsupportedOperation.Ecmp"
-    template = "The route table `{table_id}` already has a route to `{destination}`."
+    template = "The route table `{table_id}` cannot have a second route to `{destination}`."
     source = documented("CreateRoutes, EnableRoutes (215/19215): UnsupportedOperation.Ecmp", page="215/16724")
 
 
@@ -72,7 +72,7 @@ def _nat_in(tx: Transaction, vpc_id: str, gateway_id: str) -> bool:
 
 
 def _machine_in(tx: Transaction, vpc_id: str, gateway_id: str) -> bool:
-    """NORMAL_CVM names a private address; an instance id is taken too."""
+    """Find the next hop of NORMAL_CVM by private address or by instance ID."""
     if gateway_id.startswith("ins-"):
         found = tx.find(instance.Instance, gateway_id)
         return found is not None and found.vpc_id == vpc_id
@@ -89,7 +89,7 @@ def _havip_in(tx: Transaction, vpc_id: str, gateway_id: str) -> bool:
 
 
 def _own_address(tx: Transaction, vpc_id: str, gateway_id: str) -> bool:
-    """EIP: the machine's own public address; the id says nothing and is "0"."""
+    """Next hop of type EIP: the public address of the instance itself. The ID has no meaning and is "0"."""
     del tx, vpc_id, gateway_id
     return True
 
@@ -118,7 +118,7 @@ def _check(tx: Transaction, table: RouteTable, route: Route) -> None:
 
 
 def add(tx: Transaction, table_id: str, wanted: tuple[Route, ...]) -> tuple[RouteTable, tuple[Route, ...]]:
-    """Put routes into a table; their ids are given here. Gives the table and the new routes."""
+    """Add routes and assign their IDs. Returns the table and the new routes."""
     table = route_table.get(tx, table_id)
     added: list[Route] = []
     for route in wanted:
@@ -132,7 +132,7 @@ def add(tx: Transaction, table_id: str, wanted: tuple[Route, ...]) -> tuple[Rout
 
 
 def find(table: RouteTable, route_id: int, item_id: str) -> Route:
-    """The table's route of that number, or of that item id. Raises RouteNotFound."""
+    """Return the route with that number or item ID. Raises: RouteNotFound."""
     for route in table.routes:
         if route.route_id == route_id or (item_id and route.item_id == item_id):
             return route
@@ -140,7 +140,7 @@ def find(table: RouteTable, route_id: int, item_id: str) -> Route:
 
 
 def change(tx: Transaction, table_id: str, changed: tuple[Route, ...]) -> None:
-    """ReplaceRoutes: routes take the place of those with the same ids."""
+    """ReplaceRoutes: replace the routes with the same IDs."""
     for route in changed:
         table = route_table.get(tx, table_id)
         present = find(table, route.route_id, route.item_id)
@@ -151,7 +151,7 @@ def change(tx: Transaction, table_id: str, changed: tuple[Route, ...]) -> None:
 
 
 def remove(tx: Transaction, table_id: str, doomed: tuple[Route, ...]) -> None:
-    """Take routes away."""
+    """Delete routes."""
     table = route_table.get(tx, table_id)
     ids = {one.route_id for one in doomed}
     tx.put(replace(table, routes=tuple(route for route in table.routes if route.route_id not in ids)))
@@ -167,7 +167,7 @@ def switch(tx: Transaction, table_id: str, route_ids: tuple[int, ...], item_ids:
 
 
 def by_destination(table: RouteTable, destination: IPv4Network) -> Route:
-    """The table's route to a destination. Raises RouteNotFound."""
+    """Return the route to a destination. Raises: RouteNotFound."""
     for route in table.routes:
         if route.destination == destination:
             return route

@@ -1,4 +1,4 @@
-"""Route tables. Which next hop a route may name is decided in route.py."""
+"""Route tables. The rules for next hops are in route.py."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ QUOTA = 10
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One entry. The local route of the VPC is not among them."""
+    """One route. The local route of the VPC has no record."""
 
     route_id: int
     item_id: str
@@ -31,7 +31,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteTable(Record):
-    """The routes of the subnets that are associated with it. Every VPC is born with a main one."""
+    """The routes for the associated subnets. Every VPC is created with a main route table."""
 
     shapes_network: ClassVar[bool] = True
 
@@ -42,39 +42,39 @@ class RouteTable(Record):
 
 
 class RouteTableNotFound(Refusal):
-    """A route table that a request names must exist."""
+    """RouteTableId must identify an existing route table."""
 
     code = "ResourceNotFound"
-    template = "The route table `{table_id}` does not exist."
+    template = "RouteTableId must identify an existing route table (got `{table_id}`)."
     source = documented("DeleteRouteTable: ResourceNotFound", page="215/15771")
 
 
 class RouteTableQuota(Refusal):
-    """A VPC has at most 10 route tables."""
+    """A VPC can have at most 10 route tables."""
 
     code = "LimitExceeded"
-    template = "The number of route tables in VPC `{vpc_id}` has reached the limit {limit}."
-    source = documented("VPC limits: 10 route tables for a VPC", page="215/537")
+    template = "The VPC `{vpc_id}` cannot have more than {limit} route tables."
+    source = documented("VPC limits: 10 route tables for each VPC", page="215/537")
 
 
 class MainRouteTableStays(Refusal):
-    """A VPC's main route table goes only with its VPC."""
+    """The main route table of a VPC cannot be deleted separately."""
 
     code = "UnsupportedOperation.DelDefaultRoute"
-    template = "The main route table `{table_id}` can't be deleted."
+    template = "The main route table `{table_id}` cannot be deleted without its VPC."
     source = documented("DeleteRouteTable: UnsupportedOperation.DelDefaultRoute", page="215/15771")
 
 
 class RouteTableHasSubnets(Refusal):
-    """A route table that a subnet is associated with is not deleted."""
+    """A route table cannot be deleted while a subnet uses it."""
 
     code = "UnsupportedOperation.DelRouteWithSubnet"
-    template = "The route table `{table_id}` is associated with subnet `{subnet_id}`."
+    template = "The route table `{table_id}` cannot be deleted while subnet `{subnet_id}` uses it."
     source = documented("DeleteRouteTable: UnsupportedOperation.DelRouteWithSubnet", page="215/15771")
 
 
 def get(tx: Transaction, table_id: str) -> RouteTable:
-    """The table. Raises RouteTableNotFound."""
+    """Return the route table. Raises: RouteTableNotFound."""
     found = tx.find(RouteTable, table_id)
     if found is None:
         raise RouteTableNotFound(table_id=table_id)
@@ -82,17 +82,17 @@ def get(tx: Transaction, table_id: str) -> RouteTable:
 
 
 def of_vpc(tx: Transaction, vpc_id: str) -> list[RouteTable]:
-    """The VPC's route tables, the main one first."""
+    """Return the route tables of the VPC, the main one first."""
     return [table for table in tx.all(RouteTable) if table.vpc_id == vpc_id]
 
 
 def main_of(tx: Transaction, vpc_id: str) -> RouteTable:
-    """The table that a VPC was born with."""
+    """Return the main route table of a VPC."""
     return next(table for table in of_vpc(tx, vpc_id) if table.main)
 
 
 def create(tx: Transaction, *, vpc_id: str, name: str, main: bool = False, tags: tag.Tags | None = None) -> RouteTable:
-    """A new table without routes."""
+    """Create an empty route table."""
     check_bytes("RouteTableName", name, NAME_LIMIT)
     if len(of_vpc(tx, vpc_id)) >= QUOTA:
         raise RouteTableQuota(vpc_id=vpc_id, limit=QUOTA)
@@ -104,14 +104,14 @@ def create(tx: Transaction, *, vpc_id: str, name: str, main: bool = False, tags:
 
 
 def rename(tx: Transaction, table_id: str, name: str) -> None:
-    """Give it another name."""
+    """Rename a route table."""
     table = get(tx, table_id)
     check_bytes("RouteTableName", name, NAME_LIMIT)
     tx.put(replace(table, name=name))
 
 
 def delete(tx: Transaction, table_id: str) -> None:
-    """Remove a table that is neither main nor used."""
+    """Delete a route table. Raises: MainRouteTableStays, RouteTableHasSubnets."""
     table = get(tx, table_id)
     if table.main:
         raise MainRouteTableStays(table_id=table_id)
@@ -121,6 +121,6 @@ def delete(tx: Transaction, table_id: str) -> None:
 
 
 def forget(tx: Transaction, table: RouteTable) -> None:
-    """Remove a table together with its VPC."""
+    """Delete the main route table together with its VPC."""
     tag.detach_all(tx, table.id)
     tx.delete(table)

@@ -1,4 +1,4 @@
-"""RSA key pairs as the cloud makes them. In a file of its own, because `cryptography` takes its time to import."""
+"""Generation of RSA key pairs. A separate module because `cryptography` is slow to import."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 
 def make_rsa_pair() -> tuple[str, str]:
-    """The private key as PEM, and the public one as an OpenSSH line."""
+    """Return the private key as PEM and the public key as an OpenSSH line."""
     secret = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     private = secret.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()

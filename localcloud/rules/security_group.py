@@ -1,4 +1,4 @@
-"""Security groups and their policies, in order, with versions."""
+"""Security groups with versioned, ordered policies."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Direction = Literal["ingress", "egress"]
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """One rule. Exactly one of `cidr`, `ipv6_cidr`, `group_id` names the peer."""
+    """One policy. Exactly one of `cidr`, `ipv6_cidr` and `group_id` is set and identifies the peer."""
 
     protocol: str  # TCP, UDP, ICMP, ICMPv6, GRE, ALL
     port: str  # "ALL", "80", "80,443", "8000-8010"
@@ -35,7 +35,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecurityGroup(Record):
-    """Policies in order of precedence. What no policy matches is dropped."""
+    """Policies in order of precedence. Traffic that matches no policy is dropped."""
 
     shapes_network: ClassVar[bool] = True
 
@@ -49,96 +49,96 @@ class SecurityGroup(Record):
     egress: tuple[Policy, ...] = ()
 
     def policies(self, direction: Direction) -> tuple[Policy, ...]:
-        """The policies of one direction."""
+        """Return the policies of one direction."""
         return self.ingress if direction == "ingress" else self.egress
 
 
 class SecurityGroupNotFound(Refusal):
-    """A security group that a request names must exist."""
+    """SecurityGroupId must identify an existing security group."""
 
     code = "ResourceNotFound"
-    template = "The security group `{group_id}` does not exist."
-    source = documented("DeleteSecurityGroup and the others: ResourceNotFound", page="215/15803")
+    template = "SecurityGroupId must identify an existing security group (got `{group_id}`)."
+    source = documented("DeleteSecurityGroup and other actions on security groups: ResourceNotFound", page="215/15803")
 
 
 class SecurityGroupQuota(Refusal):
-    """A region holds at most 50 security groups."""
+    """A region can have at most 50 security groups."""
 
     code = "LimitExceeded"
-    template = "The number of security groups has reached the limit {limit}."
-    source = documented("VPC limits: 50 security groups in a region (215/41428: the same)", page="215/537")
+    template = "A region cannot have more than {limit} security groups."
+    source = documented("VPC limits: 50 security groups in a region (also in 215/41428)", page="215/537")
 
 
 class SecurityGroupInUse(Refusal):
-    """A group that an interface or another group's policy uses is not deleted."""
+    """A security group cannot be deleted while an interface or a policy of another group uses it."""
 
     code = "ResourceInUse"
-    template = "The security group `{group_id}` is in use by `{user}`."
-    source = documented("DeleteSecurityGroup: not while a policy refers to it; ResourceInUse", page="215/15803")
+    template = "The security group `{group_id}` cannot be deleted while `{user}` uses it."
+    source = documented("DeleteSecurityGroup: no policy may refer to the group; ResourceInUse", page="215/15803")
 
 
 class PolicyQuota(Refusal):
-    """A group has at most 100 policies in each direction."""
+    """A security group can have at most 100 policies in each direction."""
 
     code = "LimitExceeded"
-    template = "The security group `{group_id}` would have {count} {direction} policies; the limit is 100."
+    template = "The security group `{group_id}` cannot have more than 100 {direction} policies (got {count})."
     source = documented("VPC limits: 100 in each direction; LimitExceeded (215/15807, 215/15810)", page="215/537")
 
 
 class ReferredGroupsQuota(Refusal):
-    """The policies of a group refer to at most 10 other groups."""
+    """The policies of a security group can refer to at most 10 other groups."""
 
     code = "LimitExceeded"
-    template = "The policies of security group `{group_id}` would refer to {count} groups; the limit is 10."
-    source = documented("VPC limits: ids of 10 security groups in the policies of a group", page="215/537")
+    template = "The policies of security group `{group_id}` cannot refer to more than 10 groups (got {count})."
+    source = documented("VPC limits: IDs of 10 security groups in the policies of a group", page="215/537")
 
 
 class VersionMismatch(Refusal):
-    """A change of the whole rule set names the version that follows the present one (or none)."""
+    """The Version in a request that replaces all policies must be the current version + 1 or absent."""
 
     code = "UnsupportedOperation.VersionMismatch"
-    template = "The security group policies' version `{given}` does not follow the current version `{current}`."
+    template = "Version must be the current version `{current}` + 1 (got `{given}`)."
     source = provider("sends the stored version + 1 (provider-api.md, security.GroupRuleSet); code in errorcodes.py")
 
 
 class VersionStale(Refusal):
-    """A change of single policies names the present version (or none)."""
+    """The Version in a request that changes single policies must be the current version or absent."""
 
     code = "UnsupportedOperation.VersionMismatch"
-    template = "The security group policies' version is `{current}`, not `{given}`."
+    template = "Version must be the current version `{current}` (got `{given}`)."
     source = documented(
         "DeleteSecurityGroupPolicies, 215/15807: UnsupportedOperation.VersionMismatch", page="215/15809"
     )
 
 
 class DuplicatePolicy(Refusal):
-    """A policy is not added or kept twice in one direction."""
+    """A security group must not have two equal policies in one direction."""
 
     code = "UnsupportedOperation.DuplicatePolicy"
-    template = "The security group policy is repeated: {policy}."
+    template = "The security group policy must not be repeated: {policy}."
     source = documented("CreateSecurityGroupPolicies: UnsupportedOperation.DuplicatePolicy", page="215/15807")
 
 
 class PolicyNotFound(Refusal):
-    """A policy is removed or replaced only if it is there."""
+    """A policy to delete or replace must exist."""
 
     code = "ResourceNotFound"
-    template = "The {direction} policy {policy} does not exist in security group `{group_id}`."
+    template = "The {direction} policy must exist in security group `{group_id}` (got {policy})."
     source = documented("DeleteSecurityGroupPolicies: ResourceNotFound", page="215/15809")
 
 
 class OneDirectionOnly(Refusal):
-    """Policies are created, replaced and deleted in one direction at a time."""
+    """A request to create, replace or delete policies must have either Ingress or Egress."""
 
     code = "InvalidParameter.Coexist"
-    template = "Ingress and Egress can't be given together."
+    template = "The request must have Ingress or Egress, not both."
     source = documented(
         "CreateSecurityGroupPolicies: one direction in a request; InvalidParameter.Coexist", page="215/15807"
     )
 
 
 def get(tx: Transaction, group_id: str) -> SecurityGroup:
-    """The group. Raises SecurityGroupNotFound."""
+    """Return the security group. Raises: SecurityGroupNotFound."""
     found = tx.find(SecurityGroup, group_id)
     if found is None:
         raise SecurityGroupNotFound(group_id=group_id)
@@ -146,7 +146,7 @@ def get(tx: Transaction, group_id: str) -> SecurityGroup:
 
 
 def create(tx: Transaction, *, name: str, description: str, project_id: str, tags: tag.Tags) -> SecurityGroup:
-    """A new group without policies: it lets nothing in and nothing out."""
+    """Create a security group without policies, which blocks all traffic in both directions."""
     _check_texts(name, description)
     if len(tx.all(SecurityGroup)) >= QUOTA:
         raise SecurityGroupQuota(limit=QUOTA)
@@ -173,7 +173,7 @@ def _check_texts(name: str | None, description: str | None) -> None:
 
 
 def modify(tx: Transaction, group_id: str, *, name: str | None, description: str | None) -> None:
-    """Change what is given."""
+    """Change the given attributes; None leaves an attribute unchanged."""
     group = get(tx, group_id)
     _check_texts(name, description)
     tx.put(
@@ -187,7 +187,7 @@ def modify(tx: Transaction, group_id: str, *, name: str | None, description: str
 
 
 def delete(tx: Transaction, group_id: str) -> None:
-    """Remove a group that nothing uses."""
+    """Delete an unused security group. Raises: SecurityGroupInUse."""
     group = get(tx, group_id)
     for user in references.users(tx, group):
         raise SecurityGroupInUse(group_id=group_id, user=user)
@@ -203,9 +203,9 @@ def replace_all(
     ingress: tuple[Policy, ...] | None,
     egress: tuple[Policy, ...] | None,
 ) -> None:
-    """ModifySecurityGroupPolicies: a direction that is given replaces what was there.
+    """ModifySecurityGroupPolicies: replace all policies of each given direction.
 
-    Version "0" empties the group, whatever else is given, and begins to count anew.
+    Version "0" removes all policies, ignores the given ones, and resets the version counter.
     """
     group = get(tx, group_id)
     if version == "0":
@@ -229,7 +229,7 @@ def _keep(tx: Transaction, group: SecurityGroup) -> None:
         seen: set[tuple[str, ...]] = set()
         for policy in policies:
             if _essence(policy) in seen:
-                raise DuplicatePolicy(policy=_in_words(policy))
+                raise DuplicatePolicy(policy=_describe(policy))
             seen.add(_essence(policy))
             if policy.group_id:
                 get(tx, policy.group_id)
@@ -244,12 +244,12 @@ def _essence(policy: Policy) -> tuple[str, ...]:
     return (policy.protocol.upper(), policy.port.upper(), peer, policy.action)
 
 
-def _in_words(policy: Policy) -> str:
+def _describe(policy: Policy) -> str:
     return " ".join(_essence(policy))
 
 
 def check_version(tx: Transaction, group_id: str, version: str) -> None:
-    """Raises VersionStale for a version that is given and is not the present one."""
+    """Raises: VersionStale if a version is given and differs from the current one."""
     current = get(tx, group_id).version
     if version and version != str(current):
         raise VersionStale(given=version, current=current)
@@ -258,7 +258,7 @@ def check_version(tx: Transaction, group_id: str, version: str) -> None:
 def insert(
     tx: Transaction, group_id: str, direction: Direction, policies: tuple[Policy, ...], index: int | None
 ) -> None:
-    """CreateSecurityGroupPolicies: new policies stand at the index, without one behind all others."""
+    """CreateSecurityGroupPolicies: insert policies at the index, or at the end if `index` is None."""
     group = get(tx, group_id)
     present = group.policies(direction)
     index = len(present) if index is None else index
@@ -285,15 +285,15 @@ def remove_equal(tx: Transaction, group_id: str, direction: Direction, policies:
     """DeleteSecurityGroupPolicies by content."""
     group = get(tx, group_id)
     present = group.policies(direction)
-    doomed = {_essence(policy) for policy in policies}
+    removed = {_essence(policy) for policy in policies}
     for policy in policies:
         if _essence(policy) not in {_essence(one) for one in present}:
-            raise PolicyNotFound(direction=direction, policy=_in_words(policy), group_id=group_id)
-    _keep(tx, _with(group, direction, tuple(policy for policy in present if _essence(policy) not in doomed)))
+            raise PolicyNotFound(direction=direction, policy=_describe(policy), group_id=group_id)
+    _keep(tx, _with(group, direction, tuple(policy for policy in present if _essence(policy) not in removed)))
 
 
 def put_at(tx: Transaction, group_id: str, direction: Direction, index: int, policy: Policy) -> None:
-    """ReplaceSecurityGroupPolicy: one policy takes another's place."""
+    """ReplaceSecurityGroupPolicy: replace the policy at the index."""
     group = get(tx, group_id)
     present = group.policies(direction)
     if not 0 <= index < len(present):

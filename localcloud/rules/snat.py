@@ -1,4 +1,4 @@
-"""SNAT rules of NAT gateways: which public addresses a subnet or an interface leaves by."""
+"""SNAT rules of NAT gateways: the public addresses for outbound traffic of a subnet or an interface."""
 
 from __future__ import annotations
 
@@ -13,38 +13,38 @@ LIMIT = 200
 
 
 class AddressNotOnGateway(Refusal):
-    """An EIP that a SNAT rule names is one of its gateway's."""
+    """An EIP of a SNAT rule must be bound to the NAT gateway."""
 
     code = "UnsupportedOperation.NatGatewayEipNotExists"
-    template = "The public address `{ip}` is not bound to NAT gateway `{gateway_id}`."
+    template = "The public address `{ip}` must be bound to NAT gateway `{gateway_id}`."
     source = documented(
         "CreateNatGatewaySourceIpTranslationNatRule: UnsupportedOperation.NatGatewayEipNotExists", page="215/52622"
     )
 
 
 class SnatRuleExists(Refusal):
-    """A subnet or interface has one SNAT rule on a gateway."""
+    """A subnet or interface can have only one SNAT rule on a NAT gateway."""
 
     code = "InvalidParameterValue.NatSnatRuleExists"
-    template = "The NAT gateway `{gateway_id}` already has a SNAT rule for `{resource_id}`."
+    template = "The NAT gateway `{gateway_id}` cannot have a second SNAT rule for `{resource_id}`."
     source = documented(
         "CreateNatGatewaySourceIpTranslationNatRule: InvalidParameterValue.NatSnatRuleExists", page="215/52622"
     )
 
 
 class SnatRuleQuota(Refusal):
-    """A NAT gateway has at most 200 SNAT rules."""
+    """A NAT gateway can have at most 200 SNAT rules."""
 
     code = "LimitExceeded"
-    template = "The number of SNAT rules of NAT gateway `{gateway_id}` has reached the limit {limit}."
+    template = "The NAT gateway `{gateway_id}` cannot have more than {limit} SNAT rules."
     source = documented("NAT gateway limits: 200 SNAT rules (code of 215/52622)", page="intl:1015/30230")
 
 
 class SnatRuleNotFound(Refusal):
-    """A SNAT rule that a request names must exist."""
+    """NatGatewaySnatId must identify an existing SNAT rule of the NAT gateway."""
 
     code = "InvalidParameterValue.NatGatewaySnatRuleNotExists"
-    template = "The SNAT rule `{rule_id}` does not exist on NAT gateway `{gateway_id}`."
+    template = "NatGatewaySnatId must identify an existing SNAT rule of NAT gateway `{gateway_id}` (got `{rule_id}`)."
     source = documented(
         "DeleteNatGatewaySourceIpTranslationNatRule: InvalidParameterValue.NatGatewaySnatRuleNotExists",
         page="215/52621",
@@ -52,21 +52,21 @@ class SnatRuleNotFound(Refusal):
 
 
 class SnatRuleFixed(Refusal):
-    """Of a SNAT rule only the public addresses and the description can be changed."""
+    """Only the public addresses and the description of a SNAT rule can be changed."""
 
     code = "InvalidParameterValue"
-    template = "Only PublicIpAddresses and Description of SNAT rule `{rule_id}` (for `{resource_id}`) can be changed."
+    template = "Only PublicIpAddresses and Description of SNAT rule `{rule_id}` for `{resource_id}` can be changed."
     source = documented(
-        "ModifyNatGatewaySourceIpTranslationNatRule: only PublicIpAddresses or Description, by NatGatewaySnatId",
+        "ModifyNatGatewaySourceIpTranslationNatRule: only PublicIpAddresses or Description of a NatGatewaySnatId",
         page="215/52619",
     )
 
 
 class SnatOfOtherVpc(Refusal):
-    """A SNAT rule is for a subnet or an interface of the gateway's VPC."""
+    """The subnet or interface of a SNAT rule must be in the VPC of the NAT gateway."""
 
     code = "InvalidParameterValue"
-    template = "`{resource_id}` is not in VPC `{vpc_id}` of NAT gateway `{gateway_id}`."
+    template = "`{resource_id}` must be in VPC `{vpc_id}` of NAT gateway `{gateway_id}`."
     source = documented("CreateNatGatewaySourceIpTranslationNatRule: InvalidParameterValue", page="215/52622")
 
 
@@ -89,7 +89,7 @@ def _check_rule(tx: Transaction, gateway: NatGateway, rule: SnatRule) -> None:
 
 
 def add_rule(tx: Transaction, gateway_id: str, rule: SnatRule) -> None:
-    """A new SNAT rule; its id is given here."""
+    """Add a SNAT rule and assign its ID."""
     gateway = nat.get_ready(tx, gateway_id)
     _check_rule(tx, gateway, rule)
     for other in gateway.rules:
@@ -101,18 +101,18 @@ def add_rule(tx: Transaction, gateway_id: str, rule: SnatRule) -> None:
     tx.put(replace(gateway, rules=(*gateway.rules, made)))
 
 
-def _whose(rule: SnatRule) -> tuple[str, str, str]:
+def _source_of(rule: SnatRule) -> tuple[str, str, str]:
     return rule.resource_type, rule.resource_id, rule.private_address
 
 
 def change_rule(tx: Transaction, gateway_id: str, rule: SnatRule) -> None:
-    """The rule with the same id becomes this one."""
+    """Replace the rule with the same ID."""
     gateway = nat.get_ready(tx, gateway_id)
-    was = next((other for other in gateway.rules if other.rule_id == rule.rule_id), None)
-    if was is None:
+    current = next((other for other in gateway.rules if other.rule_id == rule.rule_id), None)
+    if current is None:
         raise SnatRuleNotFound(rule_id=rule.rule_id, gateway_id=gateway_id)
-    if _whose(rule) != _whose(was):
-        raise SnatRuleFixed(rule_id=was.rule_id, resource_id=was.resource_id)
+    if _source_of(rule) != _source_of(current):
+        raise SnatRuleFixed(rule_id=current.rule_id, resource_id=current.resource_id)
     _check_rule(tx, gateway, rule)
     kept = tuple(
         replace(rule, created=other.created) if other.rule_id == rule.rule_id else other for other in gateway.rules
@@ -121,7 +121,7 @@ def change_rule(tx: Transaction, gateway_id: str, rule: SnatRule) -> None:
 
 
 def remove_rules(tx: Transaction, gateway_id: str, rule_ids: tuple[str, ...]) -> None:
-    """Take SNAT rules away."""
+    """Delete SNAT rules."""
     gateway = nat.get_ready(tx, gateway_id)
     for rule_id in rule_ids:
         if all(other.rule_id != rule_id for other in gateway.rules):

@@ -1,4 +1,4 @@
-"""Subnets, and which private addresses in them are taken."""
+"""Subnets and the allocation of private addresses in them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAME_LIMIT = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subnet(Record):
-    """A range of a VPC's addresses in one zone."""
+    """A CIDR block of a VPC in one zone."""
 
     shapes_network: ClassVar[bool] = True
 
@@ -33,18 +33,18 @@ class Subnet(Record):
 
     @property
     def gateway(self) -> IPv4Address:
-        """The first address, where the VPC's router answers."""
+        """The first address, which belongs to the router of the VPC."""
         return self.cidr[1]
 
     @property
     def usable(self) -> int:
-        """Addresses that may be given out: all but network, gateway and broadcast."""
+        """Number of assignable addresses: all except the network, gateway and broadcast addresses."""
         return self.cidr.num_addresses - 3
 
 
 @dataclass(frozen=True, slots=True)
 class Occupied:
-    """One taken address: by what kind of resource, and by which."""
+    """An address in use, with the type and ID of the resource that uses it."""
 
     address: IPv4Address
     resource_type: str
@@ -57,103 +57,103 @@ _OCCUPANCIES: list[Occupancy] = []
 
 
 def occupies(finder: Occupancy) -> Occupancy:
-    """Register a function that lists the addresses that one kind of resource holds in a subnet."""
+    """Register a function that lists the addresses that one kind of resource uses in a subnet."""
     _OCCUPANCIES.append(finder)
     return finder
 
 
 class SubnetNotFound(Refusal):
-    """A subnet that a request names must exist."""
+    """SubnetId must identify an existing subnet."""
 
     code = "ResourceNotFound"
-    template = "The subnet `{subnet_id}` does not exist."
+    template = "SubnetId must identify an existing subnet (got `{subnet_id}`)."
     source = documented("DeleteSubnet: ResourceNotFound", page="215/15783")
 
 
 class SubnetRange(Refusal):
-    """A subnet has a mask of 16 to 28 bits."""
+    """The mask of a subnet CIDR block must be 16 to 28 bits."""
 
     code = "InvalidParameterValue.SubnetRange"
-    template = "The subnet CIDR `{cidr}` is not valid: its mask must be 16 to 28 bits."
+    template = "The mask of the subnet CIDR block must be 16 to 28 bits (got `{cidr}`)."
     source = documented("CreateSubnet: the mask is 16 to 28 bits; .SubnetRange", page="215/15782")
 
 
 class SubnetOutsideVpc(Refusal):
-    """A subnet lies within one of its VPC's ranges."""
+    """A subnet CIDR block must be in a CIDR block of its VPC."""
 
     code = "InvalidParameterValue.SubnetRange"
-    template = "The subnet CIDR `{cidr}` is not within the VPC's CIDR `{vpc_cidr}`."
+    template = "The subnet CIDR block `{cidr}` must be in the VPC CIDR block `{vpc_cidr}`."
     source = documented("CreateSubnet: CidrBlock must be inside the VPC's; .SubnetRange", page="215/15782")
 
 
 class SubnetConflict(Refusal):
-    """Subnets of one VPC do not overlap."""
+    """Subnets of one VPC must not overlap."""
 
     code = "InvalidParameterValue.SubnetConflict"
-    template = "The subnet CIDR `{cidr}` conflicts with `{other}` of subnet `{subnet_id}`."
+    template = "The subnet CIDR block `{cidr}` must not overlap `{other}` of subnet `{subnet_id}`."
     source = documented("CreateSubnet: CIDR blocks of one VPC do not overlap; .SubnetConflict", page="215/15782")
 
 
 class ZoneUnknown(Refusal):
-    """A zone is one of the request's region."""
+    """A zone must be in the region of the request."""
 
     code = "InvalidParameterValue"
-    template = "The zone `{zone}` is not available in region `{region}`."
-    source = documented("CreateSubnet: Zone; its list has InvalidParameterValue for it", page="215/15782")
+    template = "Zone must be a zone of region `{region}` (got `{zone}`)."
+    source = documented("CreateSubnet: Zone; its error codes include InvalidParameterValue", page="215/15782")
 
 
 class SubnetQuota(Refusal):
-    """A VPC holds at most 100 subnets."""
+    """A VPC can have at most 100 subnets."""
 
     code = "LimitExceeded"
-    template = "The number of subnets in VPC `{vpc_id}` has reached the limit {limit}."
-    source = documented("VPC limits: 100 subnets for a VPC", page="215/537")
+    template = "The VPC `{vpc_id}` cannot have more than {limit} subnets."
+    source = documented("VPC limits: 100 subnets for each VPC", page="215/537")
 
 
 class SubnetInUse(Refusal):
-    """A subnet with an interface, a HAVIP or another address holder in it is not deleted."""
+    """A subnet cannot be deleted while an interface, a HAVIP or another resource uses an address in it."""
 
     code = "ResourceInUse"
-    template = "The subnet `{subnet_id}` is in use by `{user}`."
+    template = "The subnet `{subnet_id}` cannot be deleted while `{user}` uses it."
     source = documented("DeleteSubnet: all resources in it must be removed first; ResourceInUse", page="215/15783")
 
 
 class SubnetFull(Refusal):
-    """An address is given out only while the subnet has one left."""
+    """A subnet must have a free address for a new resource."""
 
     code = "ResourceInsufficient"
-    template = "The subnet `{subnet_id}` has no address left."
+    template = "The subnet `{subnet_id}` must have a free address (all are in use)."
     source = documented("CreateHaVip, CreateNetworkInterface (215/15818): ResourceInsufficient", page="215/30652")
 
 
 class RouteTableOfOtherVpc(Refusal):
-    """A subnet uses a route table of its own VPC."""
+    """The route table of a subnet must be in the same VPC as the subnet."""
 
     code = "UnsupportedOperation.VpcMismatch"
-    template = "The route table `{table_id}` does not belong to VPC `{vpc_id}`."
+    template = "The route table `{table_id}` must be in VPC `{vpc_id}`."
     source = documented("ReplaceRouteTableAssociation: UnsupportedOperation.VpcMismatch", page="215/15767")
 
 
 class SubnetOfOtherVpc(Refusal):
-    """A subnet that a request names belongs to the VPC that it names."""
+    """SubnetId must identify a subnet of the VPC in VpcId."""
 
     code = "UnsupportedOperation.SubnetNotExists"
-    template = "The subnet `{subnet_id}` does not belong to VPC `{vpc_id}`."
+    template = "The subnet `{subnet_id}` must be in VPC `{vpc_id}`."
     source = documented("CreateHaVip: UnsupportedOperation.SubnetNotExists", page="215/30652")
 
 
 class SubnetOfOtherVpcForInterface(SubnetOfOtherVpc):
-    """The subnet of a new network interface belongs to the VPC that the request names."""
+    """The subnet of a new network interface must be in the VPC of the request."""
 
     code = "UnsupportedOperation.ResourceMismatch"
     source = documented("CreateNetworkInterface: UnsupportedOperation.ResourceMismatch", page="215/15818")
 
 
 class AddressOutsideSubnet(Refusal):
-    """A private address lies in its subnet, and is neither network, gateway nor broadcast address."""
+    """A private address must be an assignable address of its subnet, not the network, gateway or broadcast address."""
 
     code = "InvalidParameterValue.Range"
-    template = "The address `{address}` is not an assignable address of the subnet's CIDR `{cidr}`."
+    template = "The address `{address}` must be an assignable address of the subnet CIDR block `{cidr}`."
     source = documented(
         "AssignPrivateIpAddresses, CreateNetworkInterface (215/15818): the address is in the subnet and free; .Range",
         page="215/15813",
@@ -161,15 +161,18 @@ class AddressOutsideSubnet(Refusal):
 
 
 class AddressTaken(Refusal):
-    """A private address has one holder."""
+    """A private address must not be in use by another resource."""
 
     code = "ResourceInUse"
-    template = "The address `{address}` is in use by `{user}`."
-    source = documented("CreateHaVip: Vip is not in use; ResourceInUse (215/15813 and 215/15818 too)", page="215/30652")
+    template = "The address `{address}` must not be in use (used by `{user}`)."
+    source = documented(
+        "CreateHaVip: Vip is not in use; ResourceInUse (also in 215/15813 and 215/15818)",
+        page="215/30652",
+    )
 
 
 def get(tx: Transaction, subnet_id: str) -> Subnet:
-    """The subnet. Raises SubnetNotFound."""
+    """Return the subnet. Raises: SubnetNotFound."""
     found = tx.find(Subnet, subnet_id)
     if found is None:
         raise SubnetNotFound(subnet_id=subnet_id)
@@ -179,7 +182,7 @@ def get(tx: Transaction, subnet_id: str) -> Subnet:
 def get_in_vpc(
     tx: Transaction, subnet_id: str, vpc_id: str, mismatch: type[SubnetOfOtherVpc] = SubnetOfOtherVpc
 ) -> Subnet:
-    """The subnet of that VPC. Raises VpcNotFound, SubnetNotFound or the mismatch."""
+    """Return the subnet of that VPC. Raises: VpcNotFound, SubnetNotFound, or the given refusal if the VPC differs."""
     vpc.get(tx, vpc_id)
     found = get(tx, subnet_id)
     if found.vpc_id != vpc_id:
@@ -188,12 +191,12 @@ def get_in_vpc(
 
 
 def in_vpc(tx: Transaction, vpc_id: str) -> list[Subnet]:
-    """The VPC's subnets, oldest first."""
+    """Return the subnets of the VPC, oldest first."""
     return [subnet for subnet in tx.all(Subnet) if subnet.vpc_id == vpc_id]
 
 
 def create(tx: Transaction, *, vpc_id: str, name: str, cidr: IPv4Network, zone: str, tags: tag.Tags) -> Subnet:
-    """A new subnet, on the VPC's main route table."""
+    """Create a subnet that uses the main route table of the VPC."""
     owner = vpc.get(tx, vpc_id)
     check_bytes("SubnetName", name, NAME_LIMIT)
     if zone not in ZONES[tx.region]:
@@ -228,7 +231,7 @@ def _check_cidr(tx: Transaction, owner: vpc.Vpc, cidr: IPv4Network) -> None:
 
 
 def modify(tx: Transaction, subnet_id: str, *, name: str | None, broadcast: bool | None) -> None:
-    """Change what is given."""
+    """Change the given attributes; None leaves an attribute unchanged."""
     subnet = get(tx, subnet_id)
     if name is not None:
         check_bytes("SubnetName", name, NAME_LIMIT)
@@ -242,7 +245,7 @@ def modify(tx: Transaction, subnet_id: str, *, name: str | None, broadcast: bool
 
 
 def delete(tx: Transaction, subnet_id: str) -> None:
-    """Remove a subnet that nothing holds an address in."""
+    """Delete a subnet without addresses in use. Raises: SubnetInUse."""
     subnet = get(tx, subnet_id)
     for taken in occupied(tx, subnet_id):
         raise SubnetInUse(subnet_id=subnet_id, user=taken.resource_id)
@@ -254,17 +257,17 @@ def delete(tx: Transaction, subnet_id: str) -> None:
 
 
 def occupied(tx: Transaction, subnet_id: str) -> list[Occupied]:
-    """Every address in the subnet that something holds."""
+    """Return all addresses in use in the subnet."""
     return [taken for finder in _OCCUPANCIES for taken in finder(tx, subnet_id)]
 
 
 def available(tx: Transaction, subnet: Subnet) -> int:
-    """How many addresses may still be given out."""
+    """Return the number of free assignable addresses."""
     return subnet.usable - len(occupied(tx, subnet.id))
 
 
 def check_free(tx: Transaction, subnet: Subnet, address: IPv4Address) -> None:
-    """Raises AddressOutsideSubnet or AddressTaken."""
+    """Raises: AddressOutsideSubnet or AddressTaken."""
     edges = {subnet.cidr.network_address, subnet.gateway, subnet.cidr.broadcast_address}
     if address not in subnet.cidr or address in edges:
         raise AddressOutsideSubnet(address=address, cidr=subnet.cidr)
@@ -274,7 +277,7 @@ def check_free(tx: Transaction, subnet: Subnet, address: IPv4Address) -> None:
 
 
 def free_address(tx: Transaction, subnet: Subnet) -> IPv4Address:
-    """The lowest address that nobody holds. Raises SubnetFull."""
+    """Return the lowest free address. Raises: SubnetFull."""
     taken = {entry.address for entry in occupied(tx, subnet.id)}
     for address in subnet.cidr.hosts():
         if address != subnet.gateway and address not in taken:
@@ -283,7 +286,7 @@ def free_address(tx: Transaction, subnet: Subnet) -> IPv4Address:
 
 
 def associate_route_table(tx: Transaction, subnet_id: str, table_id: str) -> None:
-    """Move the subnet to another route table of its VPC."""
+    """Associate the subnet with another route table of its VPC."""
     subnet = get(tx, subnet_id)
     table = route_table.get(tx, table_id)
     if table.vpc_id != subnet.vpc_id:

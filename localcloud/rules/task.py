@@ -1,4 +1,4 @@
-"""Asynchronous tasks whose result a client asks for."""
+"""Asynchronous tasks and their results."""
 
 from __future__ import annotations
 
@@ -12,22 +12,24 @@ from localcloud.rules.transaction import Transaction
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task(Record):
-    """RUNNING, then SUCCESS or FAILED. The id is a decimal number, or the RequestId of the call that began it."""
+    """A task: RUNNING, then SUCCESS or FAILED. The ID is a decimal number, or the RequestId of the request that started
+    it.
+    """
 
     result: str = "RUNNING"
     resource_ids: tuple[str, ...] = ()
 
 
 class TaskNotFound(Refusal):
-    """A task that a request asks for must exist."""
+    """TaskId must identify an existing task."""
 
     code = "ResourceNotFound"
-    template = "The task `{task_id}` does not exist."
+    template = "TaskId must identify an existing task (got `{task_id}`)."
     source = documented("DescribeVpcTaskResult: TaskId; ResourceNotFound", page="215/59037")
 
 
 def begin(tx: Transaction, delay_s: float, *, task_id: str = "", resource_ids: tuple[str, ...] = ()) -> str:
-    """A task that succeeds after a time. Gives its id."""
+    """Start a task that succeeds after `delay_s` seconds. Returns its ID."""
     if not task_id:
         number = tx.count("task")
         task_id = str(10_000_000 + int.from_bytes(tx.scramble("task", number).encode()) % 80_000_000 + number)
@@ -37,7 +39,7 @@ def begin(tx: Transaction, delay_s: float, *, task_id: str = "", resource_ids: t
 
 
 def get(tx: Transaction, task_id: str, refusal: type[TaskNotFound] = TaskNotFound) -> Task:
-    """The task. Raises the refusal."""
+    """Return the task. Raises: the given refusal if it does not exist."""
     found = tx.find(Task, task_id)
     if found is None:
         raise refusal(task_id=task_id)

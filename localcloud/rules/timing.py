@@ -1,34 +1,34 @@
-"""How long things take. Every delay in seconds; zero means: done by the next request."""
+"""Durations of state transitions, in seconds. Zero means: complete by the next request."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-# A stale read sees the records as they were at most so long ago.
+# Maximum age of the records that a stale read returns.
 LONGEST_PAST_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Least times of the transitions. Real machines take as long as they take on top of it."""
+    """Minimum durations of the transitions. The real duration of an instance operation is added."""
 
     instance_start_s: float = 0.0  # PENDING or STARTING to RUNNING
     instance_stop_s: float = 0.0  # STOPPING to STOPPED
     instance_change_s: float = 0.0  # resize, reset, key and bandwidth changes: OPERATING to SUCCESS
-    instance_terminate_s: float = 0.0  # TERMINATING until it is gone
+    instance_terminate_s: float = 0.0  # TERMINATING until deleted
     address_s: float = 0.0  # allocate, bind, unbind an EIP
-    nat_gateway_s: float = 0.0  # PENDING to AVAILABLE, DELETING until it is gone
+    nat_gateway_s: float = 0.0  # PENDING to AVAILABLE, DELETING until deleted
     disk_s: float = 0.0  # ATTACHING, DETACHING, EXPANDING
     interface_s: float = 0.0  # an ENI's PENDING, ATTACHING, DETACHING
     load_balancer_s: float = 0.0  # every write of the CLB is a task
-    # A real HAVIP "may take 10 seconds" to move. The infrastructure delays the traffic by this, and tells the
-    # records when the new holder has it.
+    # A real HAVIP "may take 10 seconds" to move. The infrastructure delays the traffic by this time, then updates
+    # the record.
     havip_takeover_s: float = 0.0
 
 
 SHORT = Timing()
 
-# Orders of magnitude as users of the real cloud see them (assumed: Tencent publishes no figures but the HAVIP's).
+# Orders of magnitude observed in the real cloud (assumed: Tencent publishes only the duration for HAVIPs).
 REALISTIC = Timing(
     instance_start_s=20.0,
     instance_stop_s=10.0,

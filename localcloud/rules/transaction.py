@@ -1,4 +1,4 @@
-"""One request's view of the records: what is committed, with the request's own changes laid over it."""
+"""The view that one request has of the records: the committed records and the uncommitted changes of the request."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from localcloud.rules.timing import Timing
 R = TypeVar("R", bound=Record)
 Key = tuple[type[Record], str]
 
-# Who pays for the bandwidth of an EIP: the EIP itself, or the instance that it is bound to (1199/49090).
+# Bandwidth is billed to the EIP (standard) or to the instance to which it is bound (traditional) (1199/49090).
 AccountType = Literal["standard", "traditional"]
 
-# No vowels and no look-alikes are left out: the real ids use the whole alphabet.
+# Real IDs use all letters and digits.
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """All committed records by kind and id, and facts (counters). The seed decides the ids."""
+    """All committed records by kind and ID, and facts (counters). The seed determines the IDs."""
 
     seed: str
     records: dict[type[Record], dict[str, Record]] = field(default_factory=dict[type[Record], dict[str, Record]])
@@ -31,9 +31,9 @@ class Committed:
 
 
 class Transaction:
-    """What one request sees and changes: the store's records with its own changes laid over them.
+    """The committed records with the uncommitted changes of one request.
 
-    Nothing reaches the store before the commit, so a refused request leaves no trace, not even a used-up id.
+    The store is unchanged until the commit, so a refused request has no effect and does not use up IDs.
     """
 
     def __init__(
@@ -57,11 +57,11 @@ class Transaction:
         self.facts: dict[str, str] = {}
 
     def in_region(self, region: str) -> Transaction:
-        """The committed records as a request to another region would see them; for reading only."""
+        """Return a read-only view of the committed records for another region."""
         return Transaction(self._committed, region, self.now, self.timing, self.images, account=self.account)
 
     def find(self, kind: type[R], record_id: str) -> R | None:
-        """The record of that id in this region (or in none), or None."""
+        """Return the record with that ID in this region or without a region, or None."""
         record = self._look(kind, record_id)
         return record if record is not None and self._visible(record) else None
 
@@ -72,11 +72,11 @@ class Transaction:
         return record if isinstance(record, kind) else None
 
     def all(self, kind: type[R]) -> list[R]:
-        """Every record of that kind in this region, oldest first."""
+        """Return all records of that kind in this region, oldest first."""
         return [record for record in self.everywhere(kind) if self._visible(record)]
 
     def everywhere(self, kind: type[R]) -> Iterator[R]:
-        """Every record of that kind in all regions, oldest first."""
+        """Yield all records of that kind in all regions, oldest first."""
         committed = self._committed.records.get(kind, {})
         for record_id in committed:
             record = self._look(kind, record_id)
@@ -90,30 +90,30 @@ class Transaction:
         return record.region in {self.region, ""}
 
     def put(self, record: R) -> R:
-        """Lay a new or changed record down."""
+        """Add or replace a record."""
         self.changes[type(record), record.id] = record
         return record
 
     def delete(self, record: Record) -> None:
-        """Take a record away."""
+        """Delete a record."""
         self.changes[type(record), record.id] = None
 
     def fact(self, name: str) -> str:
-        """A remembered word, "" if there is none."""
+        """Return a stored fact, or "" if it does not exist."""
         return self.facts.get(name, self._committed.facts.get(name, ""))
 
     def count(self, name: str) -> int:
-        """The next number of a counter, from 1."""
+        """Return the next number of a counter, starting at 1."""
         number = int(self.fact(f"count:{name}") or 0) + 1
         self.facts[f"count:{name}"] = str(number)
         return number
 
     def new_id(self, prefix: str) -> str:
-        """`vpc-8dwg2a5q`: the seed and the number of ids given so far decide it."""
+        """Return a new ID such as `vpc-8dwg2a5q`, determined by the seed and the number of IDs assigned before."""
         return f"{prefix}-{self.scramble(prefix, self.count(prefix))}"
 
     def scramble(self, name: str, number: int, length: int = 8) -> str:
-        """Letters and digits that look random and are a function of the seed, the name and the number."""
+        """Return pseudorandom letters and digits, determined by the seed, the name and the number."""
         digest = hashlib.sha256(f"{self._committed.seed}:{name}:{number}".encode()).digest()
         value = int.from_bytes(digest)
         letters: list[str] = []
@@ -124,5 +124,5 @@ class Transaction:
 
     @property
     def shapes_network(self) -> bool:
-        """Whether a record has changed that the network plan is made from."""
+        """Whether a changed record affects the network plan."""
         return any(kind.shapes_network for kind, _ in self.changes)

@@ -23,7 +23,7 @@ _PRIVATE_RANGES = tuple(IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vpc(Record):
-    """A private network; its addresses are `cidr` and what was added later."""
+    """A private network with a primary CIDR block and optional assistant CIDR blocks."""
 
     shapes_network: ClassVar[bool] = True
 
@@ -36,25 +36,27 @@ class Vpc(Record):
 
     @property
     def cidrs(self) -> tuple[IPv4Network, ...]:
-        """Everything that subnets may be cut from."""
+        """All CIDR blocks in which subnets can be created."""
         return (self.cidr, *self.assistant_cidrs)
 
 
 class VpcNotFound(Refusal):
-    """A VPC that a request names must exist."""
+    """VpcId must identify an existing VPC."""
 
     code = "ResourceNotFound"
-    template = "The VPC `{vpc_id}` does not exist."
+    template = "VpcId must identify an existing VPC (got `{vpc_id}`)."
     source = documented("DeleteVpc: ResourceNotFound", page="215/15775")
 
 
 class VpcCidrNotPrivate(Refusal):
-    """A VPC's range lies in 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16; its mask has 12 (there 16) to 28 bits."""
+    """A VPC CIDR block must be in 10.0.0.0/8 or 172.16.0.0/12 with a mask of 12 to 28 bits, or in 192.168.0.0/16 with a
+    mask of 16 to 28 bits.
+    """
 
     code = "InvalidParameterValue.Malformed"
     template = (
-        "The CIDR block `{cidr}` is not valid for a VPC: "
-        "a mask of 12 to 28 bits in 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16."
+        "The VPC CIDR block must be in 10.0.0.0/8 or 172.16.0.0/12 with a mask of 12 to 28 bits, or in "
+        "192.168.0.0/16 with a mask of 16 to 28 bits (got `{cidr}`)."
     )
     source = documented(
         "VPC CIDR blocks: 10.0.0.0-10.255.255.255 and 172.16.0.0-172.31.255.255 with masks of 12 to 28, "
@@ -64,55 +66,55 @@ class VpcCidrNotPrivate(Refusal):
 
 
 class VpcQuota(Refusal):
-    """A region holds at most 20 VPCs."""
+    """A region can have at most 20 VPCs."""
 
     code = "LimitExceeded"
-    template = "The number of VPCs in region `{region}` has reached the limit {limit}."
-    source = documented("VPC limits: 20 VPCs for an account in a region", page="215/537")
+    template = "Region `{region}` cannot have more than {limit} VPCs."
+    source = documented("VPC limits: 20 VPCs in a region for each account", page="215/537")
 
 
 class VpcInUse(Refusal):
-    """A VPC with a subnet, a NAT gateway or a route table of one's own in it is not deleted."""
+    """A VPC cannot be deleted while it has a subnet, a NAT gateway or a custom route table."""
 
     code = "ResourceInUse"
-    template = "The VPC `{vpc_id}` is in use by `{user}`."
-    source = documented("DeleteVpc: everything in the VPC must be deleted first; ResourceInUse", page="215/15775")
+    template = "The VPC `{vpc_id}` cannot be deleted while `{user}` uses it."
+    source = documented("DeleteVpc: all resources in the VPC must be deleted first; ResourceInUse", page="215/15775")
 
 
 class TooManyDnsServers(Refusal):
-    """A VPC names at most 4 DNS servers."""
+    """A VPC can have at most 4 DNS servers."""
 
     code = "InvalidParameterValue.LimitExceeded"
-    template = "A VPC takes at most 4 DNS servers; {count} were given."
+    template = "A VPC cannot have more than 4 DNS servers (got {count})."
     source = documented("CreateVpc: DnsServers, at most 4; InvalidParameterValue.LimitExceeded", page="215/15774")
 
 
 class AssistantCidrOverlaps(Refusal):
-    """An assistant CIDR block overlaps none of the VPC's own."""
+    """An assistant CIDR block must not overlap another CIDR block of the VPC."""
 
     code = "InvalidParameterValue.SubnetOverlapAssistCidr"
-    template = "The CIDR block `{cidr}` overlaps `{other}` of VPC `{vpc_id}`."
+    template = "The CIDR block `{cidr}` must not overlap `{other}` of VPC `{vpc_id}`."
     source = documented("CreateAssistantCidr: InvalidParameterValue.SubnetOverlapAssistCidr", page="215/43276")
 
 
 class AssistantCidrQuota(Refusal):
-    """A VPC has at most 5 assistant CIDR blocks."""
+    """A VPC can have at most 5 assistant CIDR blocks."""
 
     code = "LimitExceeded"
-    template = "The number of assistant CIDR blocks of VPC `{vpc_id}` has reached the limit {limit}."
-    source = documented("VPC limits: 5 assistant CIDR blocks for a VPC", page="215/537")
+    template = "The VPC `{vpc_id}` cannot have more than {limit} assistant CIDR blocks."
+    source = documented("VPC limits: 5 assistant CIDR blocks for each VPC", page="215/537")
 
 
 class AssistantCidrInUse(Refusal):
-    """An assistant CIDR block that a subnet lies in is not removed."""
+    """An assistant CIDR block cannot be removed while it contains a subnet."""
 
     code = "ResourceInUse"
-    template = "The CIDR block `{cidr}` is in use by subnet `{subnet_id}`."
+    template = "The CIDR block `{cidr}` cannot be removed while subnet `{subnet_id}` uses it."
     source = documented("DeleteAssistantCidr: ResourceInUse", page="215/43275")
 
 
 def get(tx: Transaction, vpc_id: str) -> Vpc:
-    """The VPC. Raises VpcNotFound."""
+    """Return the VPC. Raises: VpcNotFound."""
     found = tx.find(Vpc, vpc_id)
     if found is None:
         raise VpcNotFound(vpc_id=vpc_id)
@@ -145,7 +147,7 @@ def create(
     domain_name: str,
     tags: tag.Tags,
 ) -> Vpc:
-    """A new VPC, with its main route table."""
+    """Create a VPC with its main route table."""
     _check_name(name)
     _check_cidr(cidr)
     _check_dns(dns_servers)
@@ -177,7 +179,7 @@ def modify(
     dns_servers: tuple[str, ...],
     domain_name: str | None,
 ) -> None:
-    """Change what is given."""
+    """Change the given attributes; None leaves an attribute unchanged."""
     vpc = get(tx, vpc_id)
     _check_dns(dns_servers)
     if name is not None:
@@ -196,7 +198,7 @@ def modify(
 def change_assistant_cidrs(
     tx: Transaction, vpc_id: str, *, added: tuple[IPv4Network, ...], removed: tuple[IPv4Network, ...]
 ) -> Vpc:
-    """Add and remove ranges; removals come first."""
+    """Remove, then add assistant CIDR blocks."""
     vpc = get(tx, vpc_id)
     for cidr in removed:
         for user in references.users_of_range(tx, vpc_id, cidr):
@@ -214,7 +216,7 @@ def change_assistant_cidrs(
 
 
 def delete(tx: Transaction, vpc_id: str) -> None:
-    """Remove an empty VPC, and its main route table with it."""
+    """Delete a VPC and its main route table. Raises: VpcInUse."""
     vpc = get(tx, vpc_id)
     for user in references.users(tx, vpc):
         raise VpcInUse(vpc_id=vpc_id, user=user)

@@ -1,4 +1,6 @@
-"""The handlers: they unpack a request, call the rules in `localcloud.rules`, and pack the answer."""
+"""The handlers of the API actions. A handler parses a request, calls the rules in `localcloud.rules`, and builds the
+response.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,6 @@ import pkgutil
 
 
 def load() -> None:
-    """Import every file here, so that each registers its actions."""
+    """Import all modules of this package, which register their actions."""
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")

@@ -1,4 +1,4 @@
-"""The register of actions: which handler answers what, and which rules may refuse it."""
+"""The registry of actions: the handler of each action and the rules that can refuse it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from localcloud.services.parameters import Parameters
 
 Answer = dict[str, Any]
 
-# The one version of each service that is emulated.
+# The emulated version of each service.
 VERSIONS = {
     "cbs": "2017-03-12",
     "clb": "2018-03-17",
@@ -27,7 +27,7 @@ VERSIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request as a handler sees it."""
+    """One request, as passed to a handler."""
 
     tx: Transaction
     parameters: Parameters
@@ -41,7 +41,7 @@ Handler = Callable[[Call], Answer]
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A handler and what is said about it."""
+    """A handler and its description."""
 
     service: str
     name: str
@@ -50,7 +50,7 @@ class Action:
 
     @property
     def summary(self) -> str:
-        """The first line of the handler's docstring."""
+        """The first line of the docstring of the handler."""
         return (self.handler.__doc__ or "").strip().partition("\n")[0]
 
 

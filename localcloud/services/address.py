@@ -1,4 +1,4 @@
-"""EIPs, and the tasks that change them."""
+"""EIPs and their tasks."""
 
 from __future__ import annotations
 
@@ -14,39 +14,43 @@ _ONE = (address.AddressNotFound, address.AddressIdMalformed, address.AddressBusy
 
 
 class InstanceOrInterface(Refusal):
-    """An EIP is bound to an instance, or to an interface's private address; not to both."""
+    """An EIP must be bound to either an instance or a private address of an interface."""
 
     code = "InvalidParameterConflict"
-    template = "Give InstanceId, or NetworkInterfaceId and PrivateIpAddress, not both."
+    template = "The request must have InstanceId, or NetworkInterfaceId and PrivateIpAddress, not both."
     source = documented(
-        "AssociateAddress: NetworkInterfaceId and InstanceId not together; InvalidParameterConflict", page="215/16700"
+        "AssociateAddress: not both NetworkInterfaceId and InstanceId; InvalidParameterConflict",
+        page="215/16700",
     )
 
 
 class TaskNotFoundByNumber(task.TaskNotFound):
-    """A task on an EIP is asked for by its number, and exists."""
+    """TaskId must be the number of an existing EIP task."""
 
     code = "InvalidParameter"
     source = documented("DescribeTaskResult: TaskId; InvalidParameter", page="215/36271")
 
 
 class UnknownAddressFilter(UnknownFilter):
-    """A filter's name is one of those on the page of DescribeAddresses."""
+    """A filter name must be one that DescribeAddresses documents."""
 
     code = "InvalidParameter.InvalidFilter"
     source = documented("DescribeAddresses: Filters; InvalidParameter.InvalidFilter", page="215/16702")
 
 
 class AddressIdsTwice(Refusal):
-    """EIPs are chosen by AddressIds or by the filter address-id, not by both."""
+    """EIPs must be selected by either AddressIds or the filter address-id."""
 
     code = "InvalidParameter"
-    template = "AddressIds and the filter address-id can't be given together."
-    source = documented("DescribeAddresses: AddressIds not with Filters.address-id; InvalidParameter", page="215/16702")
+    template = "The request must have AddressIds or the filter address-id, not both."
+    source = documented(
+        "DescribeAddresses: not both AddressIds and Filters.address-id; InvalidParameter",
+        page="215/16702",
+    )
 
 
 def show(call: Call, found: Address) -> Answer:
-    """An EIP as answers show it."""
+    """Return an EIP in the response format."""
     return {
         "AddressId": found.id,
         "AddressName": found.name,
@@ -58,7 +62,7 @@ def show(call: Call, found: Address) -> Answer:
         "PrivateAddressIp": str(found.private_address or ""),
         "AddressType": found.type,
         "InternetServiceProvider": found.isp,
-        # The page: null with a traditional account.
+        # Null for a traditional account, according to the page.
         "Bandwidth": found.bandwidth_mbps or None,
         "InternetChargeType": found.charge_type or None,
         "Egress": found.egress,
@@ -85,12 +89,14 @@ def _target_kind(found: Address) -> str:
     public_pool.PoolEmpty,
 )
 def allocate_addresses(call: Call) -> Answer:
-    """Allocate EIPs; they are CREATING until the task has ended."""
+    """Allocate EIPs. They are in status CREATING until the task ends."""
     given = call.parameters
     count = given.integer_in("AddressCount", 1, 20, default=1)
     kind = given.find_text("AddressType") or "EIP"
     if kind != "EIP":
-        raise InvalidParameterValue(name="AddressType", value=kind, wanted="EIP (localcloud has no other)")
+        raise InvalidParameterValue(
+            name="AddressType", value=kind, wanted="EIP, the only type that localcloud supports"
+        )
     charge_type, bandwidth_mbps = address_charge.check_new(
         call.tx,
         given.find_text("InternetChargeType"),
@@ -134,7 +140,7 @@ def describe_addresses(call: Call) -> Answer:
             "instance-type": lambda one: [_target_kind(one)],
             "address-type": lambda one: [one.type],
             "address-isp": lambda one: [one.isp],
-            "business-type": lambda _: ["NORMAL"],  # not on the page; the provider sends it
+            "business-type": lambda _: ["NORMAL"],  # undocumented; the provider sends it
         },
         ids="AddressIds",
         refusal=UnknownAddressFilter,
@@ -146,7 +152,7 @@ def describe_addresses(call: Call) -> Answer:
 
 @action("vpc", "DescribeAddressQuota")
 def describe_address_quota(call: Call) -> Answer:
-    """Tell how many EIPs there may be."""
+    """Return the quota and the number of EIPs in use."""
     quotas = {
         "TOTAL_EIP_QUOTA": (len(call.tx.all(Address)), address.QUOTA),
         "DAILY_EIP_APPLY": (address.allocated_today(call.tx).count, address.DAILY_QUOTA),
@@ -176,7 +182,7 @@ def describe_address_quota(call: Call) -> Answer:
     InstanceOrInterface,
 )
 def associate_address(call: Call) -> Answer:
-    """Bind an EIP to an instance, or to an interface's private address."""
+    """Bind an EIP to an instance, or to a private address of an interface."""
     given = call.parameters
     address_id = given.text("AddressId")
     target, card = given.find_text("InstanceId") or "", given.find_text("NetworkInterfaceId") or ""
@@ -209,7 +215,7 @@ def disassociate_address(call: Call) -> Answer:
 
 @action("vpc", "ReleaseAddresses", *_ONE, address.AddressStillBound)
 def release_addresses(call: Call) -> Answer:
-    """Give unbound EIPs back."""
+    """Release unbound EIPs."""
     return {"TaskId": address.release(call.tx, call.parameters.required_texts("AddressIds"))}
 
 
@@ -248,7 +254,7 @@ def modify_addresses_bandwidth(call: Call) -> Answer:
     address_charge.TraditionalAccountKeepsChargeType,
 )
 def modify_address_internet_charge_type(call: Call) -> Answer:
-    """Change how an EIP is paid for."""
+    """Change the charge type of an EIP."""
     given = call.parameters
     address_charge.change_charge_type(
         call.tx,
@@ -262,7 +268,7 @@ def modify_address_internet_charge_type(call: Call) -> Answer:
 
 @action("vpc", "DescribeTaskResult", TaskNotFoundByNumber)
 def describe_task_result(call: Call) -> Answer:
-    """Tell how an EIP's task stands."""
+    """Return the state of an EIP task."""
     number = call.parameters.integer("TaskId")
     found = task.get(call.tx, str(number), TaskNotFoundByNumber)
     return {"TaskId": number, "Result": found.result}
@@ -270,6 +276,6 @@ def describe_task_result(call: Call) -> Answer:
 
 @action("vpc", "DescribeBandwidthPackages")
 def describe_bandwidth_packages(call: Call) -> Answer:
-    """There are no bandwidth packages: the list is empty."""
+    """List bandwidth packages. The list is always empty."""
     call.parameters.each("Filters")
     return {"TotalCount": 0, "BandwidthPackageSet": []}

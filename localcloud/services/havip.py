@@ -1,4 +1,4 @@
-"""HAVIPs, the machines that may announce them, and the EIP in front."""
+"""HAVIPs, the instances that can announce them, and their EIPs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _holding_card(call: Call, found: HaVip) -> str:
 
 
 def show(call: Call, found: HaVip, associations: tuple[Association, ...] | None = None) -> Answer:
-    """A HAVIP as answers show it. The instance and interface are those that last announced it."""
+    """Return a HAVIP in the response format. The instance and interface are those that last announced it."""
     return {
         "HaVipId": found.id,
         "HaVipName": found.name,
@@ -53,7 +53,7 @@ def show(call: Call, found: HaVip, associations: tuple[Association, ...] | None 
 
 
 def _begin_task(call: Call) -> None:
-    """What takes time is asked for by DescribeVpcTaskResult with the RequestId."""
+    """Start the task that DescribeVpcTaskResult returns for the RequestId."""
     task.begin(call.tx, call.tx.timing.address_s, task_id=call.request_id)
 
 
@@ -110,13 +110,16 @@ def describe_ha_vips(call: Call) -> Answer:
         ids="HaVipIds",
         values_limit=5,
     )
-    return {"TotalCount": len(found), "HaVipSet": [show(call, one, _asked_for(call, one)) for one in page(call, found)]}
+    return {
+        "TotalCount": len(found),
+        "HaVipSet": [show(call, one, _selected_associations(call, one)) for one in page(call, found)],
+    }
 
 
-def _asked_for(call: Call, found: HaVip) -> tuple[Association, ...]:
-    """The associations; only those with the instance that a filter names, if one does.
+def _selected_associations(call: Call, found: HaVip) -> tuple[Association, ...]:
+    """Return the associations; with a filter for an instance, only the associations of that instance.
 
-    The provider takes the first association of the answer to be the one that it asked for.
+    The provider uses the first association of the response.
     """
     for entry in call.parameters.each("Filters"):
         if entry.text("Name") == "havip-association.instance-id":
@@ -135,7 +138,7 @@ def modify_ha_vip_attribute(call: Call) -> Answer:
 
 @action("vpc", "DeleteHaVip", havip.HaVipNotFound, havip.HaVipInUse)
 def delete_ha_vip(call: Call) -> Answer:
-    """Delete a HAVIP that is bound to nothing."""
+    """Delete an unbound HAVIP."""
     havip.delete(call.tx, call.parameters.resource_id("HaVipId", "havip"))
     _begin_task(call)
     return {}
@@ -148,7 +151,7 @@ def delete_ha_vip(call: Call) -> Answer:
     *_ASSOCIATING,
 )
 def associate_ha_vip_instance(call: Call) -> Answer:
-    """Let instances or interfaces announce HAVIPs."""
+    """Permit instances or interfaces to announce HAVIPs."""
     for entry in call.parameters.required_each("HaVipAssociationSet", havip.ASSOCIATIONS):
         target = Association(entry.text("InstanceId"), entry.find_text("InstanceType") or "CVM")
         havip.associate(call.tx, entry.resource_id("HaVipId", "havip"), target)
@@ -157,7 +160,7 @@ def associate_ha_vip_instance(call: Call) -> Answer:
 
 @action("vpc", "DisassociateHaVipInstance", havip.HaVipNotFound, havip.AssociationNotFound)
 def disassociate_ha_vip_instance(call: Call) -> Answer:
-    """Forbid instances or interfaces to announce HAVIPs."""
+    """Remove the permission of instances or interfaces to announce HAVIPs."""
     for entry in call.parameters.required_each("HaVipAssociationSet", havip.ASSOCIATIONS):
         havip.disassociate(call.tx, entry.resource_id("HaVipId", "havip"), entry.text("InstanceId"))
     return {}
@@ -173,7 +176,7 @@ def disassociate_ha_vip_instance(call: Call) -> Answer:
     address_binding.AddressBoundBeforeHaVip,
 )
 def ha_vip_associate_address_ip(call: Call) -> Answer:
-    """Bind an EIP to a HAVIP; AddressIp shows it as soon as it is bound."""
+    """Bind an EIP to a HAVIP. AddressIp contains it after the binding."""
     given = call.parameters
     havip_id, ip = given.resource_id("HaVipId", "havip"), given.find_address("AddressIp")
     havip.get(call.tx, havip_id)
@@ -190,7 +193,7 @@ def ha_vip_associate_address_ip(call: Call) -> Answer:
     address_binding.AddressBusyForVpc,
 )
 def ha_vip_disassociate_address_ip(call: Call) -> Answer:
-    """Unbind a HAVIP's EIP."""
+    """Unbind the EIP of a HAVIP."""
     address_binding.unbind_havip(call.tx, call.parameters.resource_id("HaVipId", "havip"))
     _begin_task(call)
     return {}

@@ -31,19 +31,19 @@ _ADDRESSES = (
 
 
 class AddressesOrCount(Refusal):
-    """Secondary addresses are asked for by a list or by their number."""
+    """Secondary addresses must be given as a list or as a count."""
 
     code = "MissingParameter"
-    template = "The request is missing a required parameter: `PrivateIpAddresses` or `SecondaryPrivateIpAddressCount`."
+    template = "The request must have the parameter `PrivateIpAddresses` or `SecondaryPrivateIpAddressCount`."
     source = documented("AssignPrivateIpAddresses: one of both; MissingParameter", page="215/15813")
 
 
 class InterfaceHasAddress(Refusal):
-    """An interface with an EIP is not deleted."""
+    """An interface cannot be deleted while it has an EIP."""
 
     code = "UnsupportedOperation.InvalidState"
-    template = "The network interface `{interface_id}` has the address `{user}`."
-    source = assumed("the page of DeleteNetworkInterface (215/15822) says nothing of EIPs")
+    template = "The network interface `{interface_id}` cannot be deleted while it has the address `{user}`."
+    source = assumed("the page of DeleteNetworkInterface (215/15822) does not mention EIPs")
 
 
 def _show_address(call: Call, card: Interface, entry: PrivateAddress) -> Answer:
@@ -63,7 +63,7 @@ def _show_address(call: Call, card: Interface, entry: PrivateAddress) -> Answer:
 
 
 def _begin_task(call: Call) -> None:
-    """What takes time is asked for by DescribeVpcTaskResult with the RequestId."""
+    """Start the task that DescribeVpcTaskResult returns for the RequestId."""
     task.begin(call.tx, call.tx.timing.interface_s, task_id=call.request_id)
 
 
@@ -79,7 +79,7 @@ def _attachment(card: Interface) -> Answer | None:
 
 
 def show(call: Call, card: Interface) -> Answer:
-    """An interface as answers show it."""
+    """Return an interface in the response format."""
     return {
         "NetworkInterfaceId": card.id,
         "NetworkInterfaceName": card.name,
@@ -142,7 +142,7 @@ def _count(call: Call) -> int:
 
 @action("vpc", "DescribeNetworkInterfaces")
 def describe_network_interfaces(call: Call) -> Answer:
-    """List network interfaces, instances' primary ones among them."""
+    """List network interfaces, including the primary interfaces of instances."""
     found = chosen(
         call,
         call.tx.all(Interface),
@@ -164,7 +164,7 @@ def describe_network_interfaces(call: Call) -> Answer:
 
 @action("vpc", "DescribeNetworkInterfaceLimit", instance.InstanceNotFound, interface.InterfaceNotFound)
 def describe_network_interface_limit(call: Call) -> Answer:
-    """Tell how many interfaces and addresses an instance may have."""
+    """Return the maximum number of interfaces and addresses of an instance."""
     resource_id = call.parameters.text("InstanceId")
     if resource_id.startswith("eni-"):
         interface.get(call.tx, resource_id)
@@ -181,7 +181,7 @@ def describe_network_interface_limit(call: Call) -> Answer:
     interface.TooManyGroups,
 )
 def modify_network_interface_attribute(call: Call) -> Answer:
-    """Change an interface's name, description or security groups."""
+    """Change the name, description or security groups of an interface."""
     given = call.parameters
     interface.modify(
         call.tx,
@@ -223,7 +223,7 @@ def attach_network_interface(call: Call) -> Answer:
     interface.PrimaryInterfaceStays,
 )
 def detach_network_interface(call: Call) -> Answer:
-    """Take an interface off an instance."""
+    """Detach an interface from an instance."""
     given = call.parameters
     interface.detach(call.tx, given.resource_id("NetworkInterfaceId", "eni"), given.text("InstanceId"))
     _begin_task(call)
@@ -240,7 +240,7 @@ def detach_network_interface(call: Call) -> Answer:
     InterfaceHasAddress,
 )
 def delete_network_interface(call: Call) -> Answer:
-    """Delete an interface that is attached to nothing."""
+    """Delete a detached interface."""
     interface_id = call.parameters.resource_id("NetworkInterfaceId", "eni")
     interface.get(call.tx, interface_id)
     for one in call.tx.all(address.Address):
@@ -253,7 +253,7 @@ def delete_network_interface(call: Call) -> Answer:
 
 @action("vpc", "AssignPrivateIpAddresses", interface.InterfaceNotFound, AddressesOrCount, *_ADDRESSES)
 def assign_private_ip_addresses(call: Call) -> Answer:
-    """Give an interface secondary private addresses."""
+    """Assign secondary private addresses to an interface."""
     given = call.parameters
     interface_id = given.resource_id("NetworkInterfaceId", "eni")
     wanted = tuple(
@@ -276,7 +276,7 @@ def assign_private_ip_addresses(call: Call) -> Answer:
     interface_addresses.PrimaryAddressStays,
 )
 def unassign_private_ip_addresses(call: Call) -> Answer:
-    """Take secondary private addresses from an interface; their EIPs become free."""
+    """Unassign secondary private addresses from an interface and unbind their EIPs."""
     given = call.parameters
     interface_id = given.resource_id("NetworkInterfaceId", "eni")
     doomed = tuple(

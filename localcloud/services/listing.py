@@ -1,4 +1,4 @@
-"""What every Describe* does: choose by ids, by filters, and cut a page."""
+"""Common parts of the list actions (Describe*): selection by IDs and filters, and paging."""
 
 from __future__ import annotations
 
@@ -22,47 +22,56 @@ FILTERS = 10
 VALUES = 100
 _VALUES_OF_MACHINES = 5
 
-# Filters that look for a part of the text, as their actions' pages say.
+# Filters that match substrings, from the pages of their actions.
 _FUZZY = frozenset({"vpc-name"})
 
 
 class UnknownFilter(Refusal):
-    """A filter's name is one of those that the action documents."""
+    """A filter name must be one that the action documents."""
 
     code = "InvalidParameter.FilterInvalidKey"
-    template = "The filter `{name}` is not supported by {action}; supported: {known}."
-    source = documented("DescribeVpcs and the other lists of vpc: InvalidParameter.FilterInvalidKey", page="215/15778")
+    template = "The filter name for {action} must be one of {known} (got `{name}`)."
+    source = documented(
+        "DescribeVpcs and other list actions of vpc: InvalidParameter.FilterInvalidKey",
+        page="215/15778",
+    )
 
 
 class UnknownFilterOfMachines(Refusal):
-    """A filter's name is one of those that the action documents (services cvm and cbs)."""
+    """A filter name must be one that the action documents (services cvm and cbs)."""
 
     code = "InvalidFilter"
-    template = "The filter `{name}` is not supported by {action}; supported: {known}."
-    source = documented("DescribeInstances and other lists of cvm and cbs: Filters; InvalidFilter", page="213/15728")
+    template = "The filter name for {action} must be one of {known} (got `{name}`)."
+    source = documented(
+        "DescribeInstances and other list actions of cvm and cbs: Filters; InvalidFilter",
+        page="213/15728",
+    )
 
 
 class IdsAndFilters(Refusal):
-    """Resources are chosen by ids or by filters, not by both."""
+    """A list request must have either IDs or filters."""
 
     code = "InvalidParameter.Coexist"
-    template = "`{ids}` and `Filters` can't be given together."
-    source = documented("DescribeVpcs and the other lists of vpc: not both; InvalidParameter.Coexist", page="215/15778")
+    template = "The request must have `{ids}` or `Filters`, not both."
+    source = documented(
+        "DescribeVpcs and other list actions of vpc: not both; InvalidParameter.Coexist",
+        page="215/15778",
+    )
 
 
 class IdsAndFiltersOfMachines(Refusal):
-    """Resources are chosen by ids or by filters, not by both (services cvm and cbs)."""
+    """A list request must have either IDs or filters (services cvm and cbs)."""
 
     code = "InvalidParameter"
-    template = "`{ids}` and `Filters` can't be given together."
-    source = documented("DescribeInstances: not both; which code it is: assumed", page="213/15728")
+    template = "The request must have `{ids}` or `Filters`, not both."
+    source = documented("DescribeInstances: not both; the code is assumed", page="213/15728")
 
 
 class TooManyFilterValues(Refusal):
-    """A request has at most 10 filters of at most 5 values (services cvm and cbs)."""
+    """A request can have at most 10 filters with at most 5 values each (services cvm and cbs)."""
 
     code = "InvalidFilterValue.LimitExceeded"
-    template = "At most 10 filters of at most 5 values each may be given."
+    template = "The request cannot have more than 10 filters, or more than 5 values in a filter."
     source = documented("DescribeInstances: Filters; InvalidFilterValue.LimitExceeded", page="213/15728")
 
 
@@ -77,9 +86,9 @@ def chosen(
     tag_value: bool = False,
     values_limit: int = VALUES,
 ) -> list[R]:
-    """The records with one of the given ids (if any are given) that pass every filter.
+    """Return the records that have one of the given IDs (if any) and match all filters.
 
-    With `both`, ids and filters may be given together; with `tag_value`, tag-value is a filter.
+    `both` permits IDs and filters together; `tag_value` permits the filter tag-value.
     """
     found = list(records)
     given = call.parameters.each("Filters")
@@ -136,7 +145,7 @@ def _extractor(
 
 
 def page(call: Call, found: Sequence[T], *, default: int = DEFAULT, highest: int = LIMIT) -> Sequence[T]:
-    """The rows that Offset and Limit choose. They are integers, or (DescribeVpcs and its like) strings."""
+    """Return the rows that Offset and Limit select: integers, or strings in DescribeVpcs and similar actions."""
     offset = check_range("Offset", _number(call, "Offset", 0), 0, 2**63 - 1)
     limit = check_range("Limit", _number(call, "Limit", default), 0, highest)
     return found[offset : offset + limit]
@@ -152,5 +161,5 @@ def _number(call: Call, name: str, default: int) -> int:
 
 
 def flag(value: object) -> list[str]:
-    """A boolean as filters write it."""
+    """Return a boolean in the form that filters use."""
     return ["true" if value else "false"]

@@ -1,4 +1,4 @@
-"""Load balancers (service clb). The RequestId of every write is the id of its task."""
+"""Load balancers (service clb). The RequestId of every write is its task ID."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def _begin_task(call: Call, *balancer_ids: str) -> None:
 
 @action("clb", "DescribeTaskStatus", task.TaskNotFound)
 def describe_task_status(call: Call) -> Answer:
-    """Tell how the task of a request stands: 0 done, 1 failed, 2 running."""
+    """Return the state of the task that a request started: 0 successful, 1 failed, 2 running."""
     found = task.get(call.tx, call.parameters.text("TaskId"))
     done = found.result == "SUCCESS"
     return {"Status": _STATUS[found.result], "LoadBalancerIds": list(found.resource_ids) if done else []}
 
 
 def show(call: Call, found: LoadBalancer) -> Answer:
-    """A load balancer as answers show it."""
+    """Return a load balancer in the response format."""
     return {
         "LoadBalancerId": found.id,
         "LoadBalancerName": found.name,
@@ -46,7 +46,7 @@ def show(call: Call, found: LoadBalancer) -> Answer:
         "SubnetId": found.subnet_id,
         "SecureGroups": list(found.group_ids),
         "Tags": [{"TagKey": row["Key"], "TagValue": row["Value"]} for row in tagging.shown(call, found.id)],
-        # The provider ends its process where this is null.
+        # The provider crashes if this is null.
         "TargetRegionInfo": {"Region": found.region, "VpcId": found.vpc_id},
         "AddressIPVersion": "ipv4",
         "LoadBalancerPassToTarget": found.pass_to_target,
@@ -96,7 +96,7 @@ def describe_load_balancers(call: Call) -> Answer:
 
 @action("clb", "ModifyLoadBalancerAttributes", *_ONE)
 def modify_load_balancer_attributes(call: Call) -> Answer:
-    """Change a load balancer's name, or whether targets see it as trusted."""
+    """Change the name of a load balancer, or whether its targets trust its traffic."""
     given = call.parameters
     load_balancer.modify(
         call.tx,
@@ -110,7 +110,7 @@ def modify_load_balancer_attributes(call: Call) -> Answer:
 
 @action("clb", "SetLoadBalancerSecurityGroups", *_ONE, security_group.SecurityGroupNotFound)
 def set_load_balancer_security_groups(call: Call) -> Answer:
-    """Give a load balancer its security groups."""
+    """Set the security groups of a load balancer."""
     given = call.parameters
     load_balancer.set_groups(call.tx, given.text("LoadBalancerId"), given.texts("SecurityGroups"))
     _begin_task(call, call.parameters.text("LoadBalancerId"))
@@ -127,7 +127,9 @@ def delete_load_balancer(call: Call) -> Answer:
 
 
 def _health_check(given: Parameters) -> dict[str, Any]:
-    """As given; a CheckPort of -1 means none, and is answered as none, else the provider sees a change."""
+    """Return the health check as given. A CheckPort of -1 means none and is omitted, or the provider would see a
+    change.
+    """
     check = dict(given.inside("HealthCheck").values)
     if check.get("CheckPort") == -1:
         check["CheckPort"] = 0
@@ -177,7 +179,7 @@ def _listeners(call: Call) -> list[Listener]:
 
 @action("clb", "DescribeListeners", *_ONE)
 def describe_listeners(call: Call) -> Answer:
-    """List a load balancer's listeners."""
+    """List the listeners of a load balancer."""
     rows = [
         {
             "ListenerId": one.listener_id,
@@ -198,7 +200,7 @@ def describe_listeners(call: Call) -> Answer:
 
 @action("clb", "ModifyListener", *_LISTENER)
 def modify_listener(call: Call) -> Answer:
-    """Change a listener's name, scheduler, session or health check."""
+    """Change the name, scheduler, session or health check of a listener."""
     given = call.parameters
     balancer_id = given.text("LoadBalancerId")
     present = load_balancer.get_listener(load_balancer.get(call.tx, balancer_id), given.text("ListenerId"))
@@ -230,7 +232,7 @@ def delete_listener(call: Call) -> Answer:
 
 @action("clb", "RegisterTargets", *_LISTENER, load_balancer.TargetTaken, load_balancer.TargetUnknown)
 def register_targets(call: Call) -> Answer:
-    """Put machines behind a listener."""
+    """Register instances as targets of a listener."""
     given = call.parameters
     balancer_id, listener_id = given.text("LoadBalancerId"), given.text("ListenerId")
     targets = tuple(_target(call, entry) for entry in given.required_each("Targets"))
@@ -246,7 +248,7 @@ def _target(call: Call, entry: Parameters) -> Target:
 
 @action("clb", "DeregisterTargets", *_LISTENER, load_balancer.TargetNotFound)
 def deregister_targets(call: Call) -> Answer:
-    """Take machines from behind a listener."""
+    """Deregister targets from a listener."""
     given = call.parameters
     balancer_id, listener_id = given.text("LoadBalancerId"), given.text("ListenerId")
     doomed = tuple((entry.text("InstanceId"), entry.integer("Port")) for entry in given.required_each("Targets"))
@@ -257,7 +259,7 @@ def deregister_targets(call: Call) -> Answer:
 
 @action("clb", "DescribeTargets", *_ONE)
 def describe_targets(call: Call) -> Answer:
-    """List the machines behind a load balancer's listeners."""
+    """List the targets of the listeners of a load balancer."""
     rows = [
         {
             "ListenerId": one.listener_id,

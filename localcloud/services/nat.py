@@ -25,7 +25,7 @@ _RULE = (snat.SnatOfOtherVpc, snat.AddressNotOnGateway)
 
 
 def show(call: Call, found: NatGateway) -> Answer:
-    """A NAT gateway as answers show it."""
+    """Return a NAT gateway in the response format."""
     return {
         "NatGatewayId": found.id,
         "NatGatewayName": found.name,
@@ -57,7 +57,7 @@ def show(call: Call, found: NatGateway) -> Answer:
     *_TAKING,
 )
 def create_nat_gateway(call: Call) -> Answer:
-    """Create a NAT gateway with existing EIPs, or new ones; it is PENDING first."""
+    """Create a NAT gateway with existing or new EIPs. Its first state is PENDING."""
     given = call.parameters
     name, vpc_id = given.text("NatGatewayName"), given.resource_id("VpcId", "vpc")
     bandwidth, connections = (
@@ -100,7 +100,7 @@ def describe_nat_gateways(call: Call) -> Answer:
 
 @action("vpc", "ModifyNatGatewayAttribute", *_ONE)
 def modify_nat_gateway_attribute(call: Call) -> Answer:
-    """Change a NAT gateway's name or bandwidth."""
+    """Change the name or bandwidth of a NAT gateway."""
     given = call.parameters
     nat.modify(
         call.tx,
@@ -114,7 +114,7 @@ def modify_nat_gateway_attribute(call: Call) -> Answer:
 
 @action("vpc", "ResetNatGatewayConnection", *_ONE)
 def reset_nat_gateway_connection(call: Call) -> Answer:
-    """Change how many connections a NAT gateway carries."""
+    """Change the maximum number of connections of a NAT gateway."""
     given = call.parameters
     gateway_id, connections = given.resource_id("NatGatewayId", "nat"), given.integer("MaxConcurrentConnection")
     nat.modify(call.tx, gateway_id, name=None, bandwidth_mbps=None, connections=connections)
@@ -123,7 +123,7 @@ def reset_nat_gateway_connection(call: Call) -> Answer:
 
 @action("vpc", "AssociateNatGatewayAddress", *_ONE, *_TAKING)
 def associate_nat_gateway_address(call: Call) -> Answer:
-    """Give a NAT gateway more EIPs; the RequestId is the task's id."""
+    """Bind more EIPs to a NAT gateway. The RequestId is the task ID."""
     given = call.parameters
     nat.add_addresses(
         call.tx,
@@ -143,7 +143,7 @@ def associate_nat_gateway_address(call: Call) -> Answer:
     nat_addresses.LastAddressStays,
 )
 def disassociate_nat_gateway_address(call: Call) -> Answer:
-    """Take EIPs from a NAT gateway; the RequestId is the task's id."""
+    """Unbind EIPs from a NAT gateway. The RequestId is the task ID."""
     given = call.parameters
     nat.remove_addresses(call.tx, given.resource_id("NatGatewayId", "nat"), given.required_texts("PublicIpAddresses"))
     task.begin(call.tx, call.tx.timing.address_s, task_id=call.request_id)
@@ -152,14 +152,14 @@ def disassociate_nat_gateway_address(call: Call) -> Answer:
 
 @action("vpc", "DescribeVpcTaskResult", task.TaskNotFound)
 def describe_vpc_task_result(call: Call) -> Answer:
-    """Tell how the task of a request stands."""
+    """Return the state of the task that a request started."""
     found = task.get(call.tx, call.parameters.text("TaskId"))
     return {"Status": found.result, "Output": "", "Result": []}
 
 
 @action("vpc", "DeleteNatGateway", *_ONE)
 def delete_nat_gateway(call: Call) -> Answer:
-    """Delete a NAT gateway with the routes that lead to it; its EIPs become free."""
+    """Delete a NAT gateway and its routes, and unbind its EIPs."""
     nat.delete(call.tx, call.parameters.resource_id("NatGatewayId", "nat"))
     return {}
 
@@ -202,7 +202,7 @@ def create_nat_gateway_source_ip_translation_nat_rule(call: Call) -> Answer:
 
 @action("vpc", "DescribeNatGatewaySourceIpTranslationNatRules", nat.NatGatewayNotFound, UnknownFilter)
 def describe_nat_gateway_source_ip_translation_nat_rules(call: Call) -> Answer:
-    """List a NAT gateway's SNAT rules."""
+    """List the SNAT rules of a NAT gateway."""
     given = call.parameters
     gateway = nat.get(call.tx, given.resource_id("NatGatewayId", "nat"))
     rows = [_show_rule(gateway, rule) for rule in gateway.rules]
@@ -234,7 +234,7 @@ def modify_nat_gateway_source_ip_translation_nat_rule(call: Call) -> Answer:
 
 @action("vpc", "DeleteNatGatewaySourceIpTranslationNatRule", *_ONE, snat.SnatRuleNotFound)
 def delete_nat_gateway_source_ip_translation_nat_rule(call: Call) -> Answer:
-    """Remove SNAT rules."""
+    """Delete SNAT rules."""
     given = call.parameters
     snat.remove_rules(call.tx, given.resource_id("NatGatewayId", "nat"), given.required_texts("NatGatewaySnatIds"))
     return {}

@@ -1,4 +1,4 @@
-"""The parameters of a request, read by handlers with their types."""
+"""Typed access to the parameters of a request."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from localcloud.rules.refusal import (
 
 
 class AddressMalformed(Refusal):
-    """An IPv4 address is four numbers from 0 to 255."""
+    """An IPv4 address must be four numbers from 0 to 255."""
 
     code = "InvalidParameterValue.Malformed"
-    template = "The value `{value}` of parameter `{name}` is not an IPv4 address."
+    template = "The parameter `{name}` must be an IPv4 address (got `{value}`)."
     source = documented("CreateHaVip: Vip; InvalidParameterValue.Malformed", page="215/30652")
 
 
 class CidrMalformed(Refusal):
-    """A CIDR block is a network's first address, a slash, and the mask's length."""
+    """A CIDR block must be the first address of a network, a slash, and the length of the mask."""
 
     code = "InvalidParameterValue.Malformed"
-    template = "The value `{value}` of parameter `{name}` is not an IPv4 CIDR block."
+    template = "The parameter `{name}` must be an IPv4 CIDR block (got `{value}`)."
     source = documented("CreateVpc: CidrBlock; InvalidParameterValue.Malformed", page="215/15774")
 
 
 class FlagMalformed(Refusal):
-    """A flag that travels as a string is `true` or `false`."""
+    """A boolean that is sent as a string must be `true` or `false`."""
 
     code = "InvalidParameterValue"
-    template = "The value `{value}` of parameter `{name}` is not `true` or `false`."
+    template = "The parameter `{name}` must be `true` or `false` (got `{value}`)."
     source = documented("CreateVpc: EnableMulticast true or false; InvalidParameterValue", page="215/15774")
 
 
 class Parameters:
-    """Checked parameters, or one object among them; `path` (as `Filters.0.`) names it in error messages."""
+    """Validated parameters, or one object within them. Error messages use `path` (such as `Filters.0.`)."""
 
     def __init__(self, values: Mapping[str, Any], path: str = "") -> None:
         self.values = values
@@ -57,42 +57,42 @@ class Parameters:
         return self.values[name]
 
     def text(self, name: str) -> str:
-        """A required string."""
+        """Return a required string."""
         return self._required(name)
 
     def resource_id(self, name: str, prefix: str) -> str:
-        """A required id as `vpc-8dwg2a5q`. Raises IdMalformed."""
+        """Return a required ID such as `vpc-8dwg2a5q`. Raises: IdMalformed."""
         value = self.text(name)
         if not re.fullmatch(rf"{prefix}-[0-9a-z]{{8}}", value):
             raise IdMalformed(name=self._path + name, value=value, prefix=prefix)
         return value
 
     def find_text(self, name: str) -> str | None:
-        """A string, or None where it is not given."""
+        """Return a string, or None if absent."""
         return self.values.get(name)
 
     def integer(self, name: str) -> int:
-        """A required integer."""
+        """Return a required integer."""
         return self._required(name)
 
     def find_integer(self, name: str) -> int | None:
-        """An integer, or None where it is not given."""
+        """Return an integer, or None if absent."""
         return self.values.get(name)
 
     def integer_in(self, name: str, low: int, high: int, default: int) -> int:
-        """An integer within a range, or the default. Raises ParameterOutOfRange."""
+        """Return an integer within a range, or the default. Raises: ParameterOutOfRange."""
         return check_range(self._path + name, self.values.get(name, default), low, high)
 
     def flag(self, name: str, *, default: bool = False) -> bool:
-        """A boolean, or the default."""
+        """Return a boolean, or the default."""
         return self.values.get(name, default)
 
     def find_flag(self, name: str) -> bool | None:
-        """A boolean, or None where it is not given."""
+        """Return a boolean, or None if absent."""
         return self.values.get(name)
 
     def find_text_flag(self, name: str) -> bool | None:
-        """A boolean that travels as a string, true or false."""
+        """Return a boolean that is sent as a string, or None if absent."""
         value = self.find_text(name)
         if value is None:
             return None
@@ -101,14 +101,14 @@ class Parameters:
         return value.lower() == "true"
 
     def texts(self, name: str, limit: int | None = None) -> tuple[str, ...]:
-        """A list of strings, empty if it was not given; by default of any length. Raises TooManyValues."""
+        """Return a list of strings, empty if absent. Its length is unlimited by default. Raises: TooManyValues."""
         values = tuple(self.values.get(name, ()))
         if limit is not None:
             check_count(self._path + name, len(values), limit)
         return values
 
     def required_texts(self, name: str, limit: int = 100) -> tuple[str, ...]:
-        """A list of at least one string. Raises TooManyValues."""
+        """Return a list of at least one string. Raises: TooManyValues."""
         values = tuple(self._required(name))
         if not values:
             raise MissingParameter(name=self._path + name)
@@ -116,60 +116,60 @@ class Parameters:
         return values
 
     def integers(self, name: str) -> tuple[int, ...]:
-        """A list of integers; empty where it is not given."""
+        """Return a list of integers, empty if absent."""
         return tuple(self.values.get(name, ()))
 
     def required_integers(self, name: str) -> tuple[int, ...]:
-        """A list of at least one integer."""
+        """Return a list of at least one integer."""
         values = tuple(self._required(name))
         if not values:
             raise MissingParameter(name=self._path + name)
         return values
 
     def inside(self, name: str) -> Parameters:
-        """An object's members; none of them where it is not given."""
+        """Return the members of an object, empty if absent."""
         return Parameters(self.values.get(name, {}), f"{self._path}{name}.")
 
     def required_inside(self, name: str) -> Parameters:
-        """A required object's members."""
+        """Return the members of a required object."""
         return Parameters(self._required(name), f"{self._path}{name}.")
 
     def find_inside(self, name: str) -> Parameters | None:
-        """An object's members, or None where it is not given."""
+        """Return the members of an object, or None if absent."""
         return self.inside(name) if name in self.values else None
 
     def each(self, name: str, limit: int = 100) -> list[Parameters]:
-        """A list of objects; empty where it is not given. Raises TooManyValues."""
+        """Return a list of objects, empty if absent. Raises: TooManyValues."""
         entries = self.values.get(name, ())
         check_count(self._path + name, len(entries), limit)
         return [Parameters(entry, f"{self._path}{name}.{index}.") for index, entry in enumerate(entries)]
 
     def required_each(self, name: str, limit: int = 100) -> list[Parameters]:
-        """A list of at least one object."""
+        """Return a list of at least one object."""
         if not self._required(name):
             raise MissingParameter(name=self._path + name)
         return self.each(name, limit)
 
     def cidr(self, name: str) -> IPv4Network:
-        """A required CIDR block."""
+        """Return a required CIDR block."""
         return as_cidr(self.text(name), self._path + name)
 
     def cidrs(self, name: str) -> tuple[IPv4Network, ...]:
-        """A list of CIDR blocks; empty where it is not given."""
+        """Return a list of CIDR blocks, empty if absent."""
         return tuple(as_cidr(value, f"{self._path}{name}.{index}") for index, value in enumerate(self.texts(name)))
 
     def find_address(self, name: str) -> IPv4Address | None:
-        """An IPv4 address, or None where it is not given or empty."""
+        """Return an IPv4 address, or None if absent or empty."""
         value = self.find_text(name)
         return as_address(value, self._path + name) if value else None
 
     def addresses(self, name: str) -> tuple[IPv4Address, ...]:
-        """A list of IPv4 addresses; empty where it is not given."""
+        """Return a list of IPv4 addresses, empty if absent."""
         return tuple(as_address(value, f"{self._path}{name}.{index}") for index, value in enumerate(self.texts(name)))
 
 
 def as_cidr(value: str, name: str) -> IPv4Network:
-    """Raises CidrMalformed, also where bits are set behind the mask."""
+    """Raises: CidrMalformed, also if host bits are set."""
     if "/" not in value:
         raise CidrMalformed(name=name, value=value)
     try:
@@ -179,7 +179,7 @@ def as_cidr(value: str, name: str) -> IPv4Network:
 
 
 def as_address(value: str, name: str) -> IPv4Address:
-    """Raises AddressMalformed."""
+    """Raises: AddressMalformed."""
     try:
         return IPv4Address(value)
     except ValueError:

@@ -21,18 +21,21 @@ _ROUTE_RULES = (
 
 
 class RouteNotNamed(Refusal):
-    """A route that is meant is named by RouteId, RouteItemId or its destination."""
+    """A route must be identified by RouteId, RouteItemId or destination."""
 
     code = "MissingParameter"
-    template = "The request is missing a required parameter: `RouteId`, `RouteItemId` or `DestinationCidrBlock`."
-    source = documented("DeleteRoutes: a Route's RouteId (or RouteItemId); EnableRoutes: one of both", page="215/16725")
+    template = "The request must have the parameter `RouteId`, `RouteItemId` or `DestinationCidrBlock`."
+    source = documented(
+        "DeleteRoutes: RouteId (or RouteItemId) of a Route; EnableRoutes: one of both",
+        page="215/16725",
+    )
 
 
 class RouteIdsTwice(Refusal):
-    """Routes that are switched are named by RouteIds or by RouteItemIds, not by both."""
+    """Routes to enable or disable must be identified by either RouteIds or RouteItemIds."""
 
     code = "InvalidParameter.Coexist"
-    template = "RouteIds and RouteItemIds can't be given together."
+    template = "The request must have RouteIds or RouteItemIds, not both."
     source = documented("EnableRoutes, DisableRoutes (215/19216): not both; InvalidParameter.Coexist", page="215/19215")
 
 
@@ -52,7 +55,7 @@ def _show_route(table: RouteTable, one: Route) -> Answer:
 
 
 def show(call: Call, table: RouteTable, routes: tuple[Route, ...] | None = None) -> Answer:
-    """A route table as answers show it."""
+    """Return a route table in the response format."""
     return {
         "RouteTableId": table.id,
         "RouteTableName": table.name,
@@ -126,14 +129,14 @@ def modify_route_table_attribute(call: Call) -> Answer:
     route_table.RouteTableHasSubnets,
 )
 def delete_route_table(call: Call) -> Answer:
-    """Delete a route table that no subnet uses."""
+    """Delete an unused route table."""
     route_table.delete(call.tx, call.parameters.resource_id("RouteTableId", "rtb"))
     return {}
 
 
 @action("vpc", "CreateRoutes", *_ROUTE_RULES, route.RouteQuota)
 def create_routes(call: Call) -> Answer:
-    """Add routes; the answer holds the new ones alone."""
+    """Add routes. The response contains only the new routes."""
     given = call.parameters
     table_id = given.resource_id("RouteTableId", "rtb")
     wanted = tuple(_wanted(entry) for entry in given.required_each("Routes"))
@@ -143,7 +146,7 @@ def create_routes(call: Call) -> Answer:
 
 @action("vpc", "ReplaceRoutes", *_ROUTE_RULES, route.RouteNotFound)
 def replace_routes(call: Call) -> Answer:
-    """Put routes in the place of those with the same ids."""
+    """Replace the routes that have the same IDs."""
     given = call.parameters
     table_id = given.resource_id("RouteTableId", "rtb")
     table = route_table.get(call.tx, table_id)
@@ -169,7 +172,7 @@ def _meant(table: RouteTable, given: Parameters) -> Route:
 
 @action("vpc", "DeleteRoutes", route_table.RouteTableNotFound, route.RouteNotFound, RouteNotNamed)
 def delete_routes(call: Call) -> Answer:
-    """Remove routes."""
+    """Delete routes."""
     given = call.parameters
     table_id, entries = given.resource_id("RouteTableId", "rtb"), given.required_each("Routes")
     table = route_table.get(call.tx, table_id)
@@ -194,11 +197,11 @@ def _switch(call: Call, *, on: bool) -> Answer:
 
 @action("vpc", "EnableRoutes", route_table.RouteTableNotFound, route.RouteNotFound, RouteNotNamed, RouteIdsTwice)
 def enable_routes(call: Call) -> Answer:
-    """Let routes take effect."""
+    """Enable routes."""
     return _switch(call, on=True)
 
 
 @action("vpc", "DisableRoutes", route_table.RouteTableNotFound, route.RouteNotFound, RouteNotNamed, RouteIdsTwice)
 def disable_routes(call: Call) -> Answer:
-    """Keep routes without effect."""
+    """Disable routes without deleting them."""
     return _switch(call, on=False)

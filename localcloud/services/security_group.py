@@ -1,4 +1,4 @@
-"""Security groups; their policies are in security_group_policy.py."""
+"""Security groups. Their policies are in security_group_policy.py."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from localcloud.services.listing import chosen, page
 
 
 def show(call: Call, found: SecurityGroup) -> Answer:
-    """A security group as answers show it."""
+    """Return a security group in the response format."""
     return {
         "SecurityGroupId": found.id,
         "SecurityGroupName": found.name,
@@ -56,7 +56,7 @@ def describe_security_groups(call: Call) -> Answer:
 
 @action("vpc", "ModifySecurityGroupAttribute", security_group.SecurityGroupNotFound)
 def modify_security_group_attribute(call: Call) -> Answer:
-    """Change a security group's name or description."""
+    """Change the name or description of a security group."""
     given = call.parameters
     security_group.modify(
         call.tx,
@@ -69,14 +69,14 @@ def modify_security_group_attribute(call: Call) -> Answer:
 
 @action("vpc", "DeleteSecurityGroup", security_group.SecurityGroupNotFound, security_group.SecurityGroupInUse)
 def delete_security_group(call: Call) -> Answer:
-    """Delete a security group that nothing uses."""
+    """Delete an unused security group."""
     security_group.delete(call.tx, call.parameters.resource_id("SecurityGroupId", "sg"))
     return {}
 
 
 @action("vpc", "DescribeSecurityGroupAssociationStatistics", security_group.SecurityGroupNotFound)
 def describe_security_group_association_statistics(call: Call) -> Answer:
-    """Count what uses each security group."""
+    """Count the resources that use each security group."""
     return {
         "SecurityGroupAssociationStatisticsSet": [
             _statistics(call, security_group.get(call.tx, group_id))

@@ -1,4 +1,4 @@
-"""The policies of security groups, in order."""
+"""The ordered policies of security groups."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from localcloud.services.parameters import CidrMalformed, Parameters
 
 
 class PortWithoutProtocol(Refusal):
-    """A policy has ports only where its protocol is TCP or UDP."""
+    """A policy can have ports only if its protocol is TCP or UDP."""
 
     code = "InvalidParameter.Coexist"
-    template = "The port `{port}` can't be given for protocol {protocol}: use TCP or UDP, or port ALL."
+    template = "The port must be ALL for protocol {protocol}; only TCP and UDP have ports (got `{port}`)."
     source = documented(
-        "CreateSecurityGroupPolicies: Port only with TCP or UDP, exclusive otherwise; InvalidParameter.Coexist",
+        "CreateSecurityGroupPolicies: Port only with TCP or UDP; InvalidParameter.Coexist",
         page="215/15807",
     )
 
 
 class Ipv6NeedsIcmpV6(Refusal):
-    """A policy for an IPv6 range names ICMPV6, not ICMP."""
+    """A policy for an IPv6 range must have protocol ICMPV6 instead of ICMP."""
 
     code = "InvalidParameter.Coexist"
-    template = "Ipv6CidrBlock can't be given for protocol ICMP: use ICMPV6."
+    template = "A policy with Ipv6CidrBlock must have protocol ICMPV6 (got ICMP)."
     source = documented(
         "CreateSecurityGroupPolicies: Ipv6CidrBlock and ICMP are exclusive; InvalidParameter.Coexist", page="215/15807"
     )
 
 
 class IndexesDiffer(Refusal):
-    """New policies of one request have the same PolicyIndex, or none."""
+    """New policies in one request must have the same PolicyIndex or none."""
 
     code = "InvalidParameterValue"
-    template = "The policies of a request must have the same PolicyIndex; given: {given}."
+    template = "The policies of a request must have the same PolicyIndex (got {given})."
     source = documented(
         "CreateSecurityGroupPolicies: the indexes of several policies are the same; InvalidParameterValue",
         page="215/15807",
@@ -45,38 +45,40 @@ class IndexesDiffer(Refusal):
 
 
 class IndexNotTaken(Refusal):
-    """A change of the whole rule set takes no PolicyIndex: the order of the policies counts."""
+    """A request that replaces all policies must not have PolicyIndex; the order of the policies determines it."""
 
     code = "InvalidParameterValue.Range"
-    template = "PolicyIndex can't be given here: policies keep the order of the request."
+    template = "The request must not have PolicyIndex: policies are stored in the order of the request."
     source = documented(
-        "ModifySecurityGroupPolicies: no PolicyIndex of one's own; InvalidParameterValue.Range", page="215/15810"
+        "ModifySecurityGroupPolicies: no PolicyIndex is given; InvalidParameterValue.Range",
+        page="215/15810",
     )
 
 
 class OnePolicyOnly(Refusal):
-    """One policy is replaced by one policy."""
+    """A request must replace one policy with one policy."""
 
     code = "InvalidParameterValue.LimitExceeded"
-    template = "A request replaces one policy; {count} were given."
+    template = "A request must replace exactly one policy (got {count})."
     source = documented("ReplaceSecurityGroupPolicy: one policy; InvalidParameterValue.LimitExceeded", page="215/15811")
 
 
 class WaysMixed(Refusal):
-    """Policies are deleted by index or by content, and by content with action, protocol, CIDR block and port."""
+    """Policies to delete must be identified by index, or by content with action, protocol, CIDR block and port."""
 
     code = "InvalidParameterValue"
-    template = "Give either PolicyIndex, or Action, Protocol, Port and CidrBlock, for all policies of a request."
+    template = "All policies of a request must have either PolicyIndex, or Action, Protocol, Port and CidrBlock."
     source = documented(
-        "DeleteSecurityGroupPolicies: one way of matching; by content all four; InvalidParameterValue", page="215/15809"
+        "DeleteSecurityGroupPolicies: either the index or all four attributes; InvalidParameterValue",
+        page="215/15809",
     )
 
 
 class OnePeer(Refusal):
-    """A policy names its peer by one of CidrBlock, Ipv6CidrBlock and SecurityGroupId."""
+    """A policy must have exactly one of CidrBlock, Ipv6CidrBlock and SecurityGroupId."""
 
     code = "InvalidParameter.Coexist"
-    template = "A policy takes one of CidrBlock, Ipv6CidrBlock and SecurityGroupId; given: {given}."
+    template = "A policy must have exactly one of CidrBlock, Ipv6CidrBlock and SecurityGroupId (got {given})."
     source = documented("CreateSecurityGroupPolicies: these are exclusive; InvalidParameter.Coexist", page="215/15807")
 
 
@@ -94,7 +96,7 @@ _POLICY_RULES = (
 
 
 def _show_policy(index: int, policy: Policy) -> Answer:
-    # Empty strings, not absence: the provider reads SecurityGroupId only beside a non-null Ipv6CidrBlock.
+    # Empty strings, not null: the provider reads SecurityGroupId only if Ipv6CidrBlock is not null.
     return {
         "PolicyIndex": index,
         "Protocol": policy.protocol,
@@ -111,7 +113,7 @@ def _show_policy(index: int, policy: Policy) -> Answer:
 
 
 def _policy(call: Call, given: Parameters) -> Policy:
-    """One policy as a request writes it."""
+    """Parse one policy of a request."""
     protocol = given.find_text("Protocol") or "ALL"
     if protocol.upper() not in PROTOCOLS:
         raise InvalidParameterValue(name="Protocol", value=protocol, wanted=f"one of {', '.join(PROTOCOLS)}")
@@ -125,7 +127,9 @@ def _policy(call: Call, given: Parameters) -> Policy:
         raise InvalidParameterValue(name="Action", value=verdict, wanted="ACCEPT or DROP")
     for template in ("ServiceTemplate", "AddressTemplate"):
         if any(given.inside(template).values.values()):
-            raise InvalidParameterValue(name=template, value="...", wanted="localcloud has no parameter templates")
+            raise InvalidParameterValue(
+                name=template, value="...", wanted="absent: localcloud does not support parameter templates"
+            )
     peers = [name for name in ("CidrBlock", "Ipv6CidrBlock", "SecurityGroupId") if given.find_text(name)]
     if len(peers) != 1:
         raise OnePeer(given=" and ".join(peers) or "none of them")
@@ -148,7 +152,7 @@ def _cidr(given: Parameters) -> str:
     try:
         if "/" not in text:
             return str(IPv4Address(text))
-        # Host bits are cut off, as the console does; 0.0.0.0/n becomes 0.0.0.0/0 (215/15824, SecurityGroupPolicy).
+        # Host bits are cleared, as in the console; 0.0.0.0/n becomes 0.0.0.0/0 (215/15824, SecurityGroupPolicy).
         block = IPv4Network(text, strict=False)
         return "0.0.0.0/0" if int(block.network_address) == 0 else str(block)
     except ValueError:
@@ -184,7 +188,7 @@ def describe_security_group_policies(call: Call) -> Answer:
 
 @action("vpc", "ModifySecurityGroupPolicies", *_POLICY_RULES, security_group.VersionMismatch, IndexNotTaken)
 def modify_security_group_policies(call: Call) -> Answer:
-    """Replace all policies of the directions that are given."""
+    """Replace all policies of the given directions."""
     given = call.parameters
     group_id = given.resource_id("SecurityGroupId", "sg")
     wanted = given.required_inside("SecurityGroupPolicySet")
@@ -218,7 +222,7 @@ def _one_direction(given: Parameters) -> tuple[Direction, list[Parameters]]:
     IndexesDiffer,
 )
 def create_security_group_policies(call: Call) -> Answer:
-    """Insert policies of one direction at an index, or behind all others."""
+    """Insert policies of one direction at an index or at the end."""
     group_id = call.parameters.resource_id("SecurityGroupId", "sg")
     direction, entries = _one_direction(call.parameters)
     version = call.parameters.inside("SecurityGroupPolicySet").find_text("Version") or ""
@@ -269,7 +273,7 @@ def delete_security_group_policies(call: Call) -> Answer:
     OnePolicyOnly,
 )
 def replace_security_group_policy(call: Call) -> Answer:
-    """Put one policy in the place of another."""
+    """Replace one policy."""
     group_id = call.parameters.resource_id("SecurityGroupId", "sg")
     direction, entries = _one_direction(call.parameters)
     version = call.parameters.inside("SecurityGroupPolicySet").find_text("Version") or ""

@@ -1,4 +1,4 @@
-"""Who is calling."""
+"""The identity of the caller."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ ACCOUNT = "100000000001"
 
 @action("sts", "GetCallerIdentity")
 def get_caller_identity(call: Call) -> Answer:
-    """Tell the account and user of the credentials."""
+    """Return the account and user of the credentials."""
     del call
     return {
         "Arn": f"qcs::cam::uin/{ACCOUNT}:uin/{ACCOUNT}",

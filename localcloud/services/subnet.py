@@ -1,4 +1,4 @@
-"""Subnets, and who has which private address in them."""
+"""Subnets and the private addresses in use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from localcloud.services.listing import chosen, flag, page
 
 
 def show(call: Call, found: subnet.Subnet) -> Answer:
-    """A subnet as answers show it."""
+    """Return a subnet in the response format."""
     return {
         "SubnetId": found.id,
         "SubnetName": found.name,
@@ -62,7 +62,7 @@ def create_subnet(call: Call) -> Answer:
     subnet.SubnetQuota,
 )
 def create_subnets(call: Call) -> Answer:
-    """Create several subnets of a VPC: all of them, or none."""
+    """Create several subnets of a VPC. If one fails, none is created."""
     given = call.parameters
     vpc_id, tags = given.resource_id("VpcId", "vpc"), tagging.given(given)
     made = [
@@ -100,7 +100,7 @@ def describe_subnets(call: Call) -> Answer:
 
 @action("vpc", "ModifySubnetAttribute", subnet.SubnetNotFound)
 def modify_subnet_attribute(call: Call) -> Answer:
-    """Change a subnet's name or broadcast."""
+    """Change the name or broadcast of a subnet."""
     given = call.parameters
     subnet.modify(
         call.tx,
@@ -119,7 +119,7 @@ def modify_subnet_attribute(call: Call) -> Answer:
     subnet.RouteTableOfOtherVpc,
 )
 def replace_route_table_association(call: Call) -> Answer:
-    """Move a subnet to another route table."""
+    """Associate a subnet with another route table."""
     given = call.parameters
     subnet.associate_route_table(
         call.tx, given.resource_id("SubnetId", "subnet"), given.resource_id("RouteTableId", "rtb")
@@ -129,14 +129,14 @@ def replace_route_table_association(call: Call) -> Answer:
 
 @action("vpc", "DeleteSubnet", subnet.SubnetNotFound, subnet.SubnetInUse)
 def delete_subnet(call: Call) -> Answer:
-    """Delete an empty subnet."""
+    """Delete an unused subnet."""
     subnet.delete(call.tx, call.parameters.resource_id("SubnetId", "subnet"))
     return {}
 
 
 @action("vpc", "DescribeUsedIpAddress", vpc.VpcNotFound, subnet.SubnetNotFound)
 def describe_used_ip_address(call: Call) -> Answer:
-    """List the private addresses that something holds."""
+    """List the private addresses in use."""
     given = call.parameters
     owner = vpc.get(call.tx, given.resource_id("VpcId", "vpc"))
     only = given.find_text("SubnetId")

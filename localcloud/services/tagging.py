@@ -1,4 +1,4 @@
-"""Tags as the different services write them."""
+"""Tags in the formats of the different services."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from localcloud.services.parameters import Parameters
 
 KeyValues = list[dict[str, str]]
 
-# What TagSpecification of the service cvm may name (RunInstances: TagSpecification, 213/15730).
+# Resource types in TagSpecification of the service cvm (RunInstances: TagSpecification, 213/15730).
 _RESOURCE_TYPES = ("instance", "host", "image", "keypair", "ps", "hpc")
 
 
 class MachineTagKeyIllegal(Refusal):
-    """A tag key of TagSpecification is one that a tag may have (service cvm)."""
+    """A tag key in TagSpecification must satisfy the rules for tag keys (service cvm)."""
 
     code = "FailedOperation.IllegalTagKey"
     template = "{said}"
@@ -22,7 +22,7 @@ class MachineTagKeyIllegal(Refusal):
 
 
 class MachineTagValueIllegal(Refusal):
-    """A tag value of TagSpecification is one that a tag may have (service cvm)."""
+    """A tag value in TagSpecification must satisfy the rules for tag values (service cvm)."""
 
     code = "FailedOperation.IllegalTagValue"
     template = "{said}"
@@ -30,7 +30,7 @@ class MachineTagValueIllegal(Refusal):
 
 
 class MachineTagKeyReserved(Refusal):
-    """A tag key of TagSpecification is none of the system's (service cvm)."""
+    """A tag key in TagSpecification must not be reserved for the system (service cvm)."""
 
     code = "FailedOperation.TagKeyReserved"
     template = "{said}"
@@ -38,10 +38,10 @@ class MachineTagKeyReserved(Refusal):
 
 
 class MachineTagTwice(Refusal):
-    """TagSpecification names a key once (service cvm)."""
+    """A tag key must occur only once in TagSpecification (service cvm)."""
 
     code = "InvalidParameterValue.DuplicateTags"
-    template = "The tag key `{key}` is given twice."
+    template = "The tag key `{key}` must occur only once."
     source = documented("RunInstances: InvalidParameterValue.DuplicateTags", page="213/15730")
 
 
@@ -58,7 +58,7 @@ _OF_MACHINES: dict[type[Refusal], type[Refusal]] = {
 
 
 def given(parameters: Parameters, name: str = "Tags") -> tag.Tags:
-    """Tags[{Key, Value}] of a creating call (clb says TagKey and TagValue)."""
+    """Return Tags[{Key, Value}] of a request that creates a resource (TagKey and TagValue in clb)."""
     tags: tag.Tags = {}
     for entry in parameters.each(name):
         key = entry.find_text("Key") if "Key" in entry else entry.find_text("TagKey")
@@ -68,7 +68,9 @@ def given(parameters: Parameters, name: str = "Tags") -> tag.Tags:
 
 
 def specified(parameters: Parameters, resource_type: str) -> tag.Tags:
-    """TagSpecification[{ResourceType, Tags}] of the service cvm, for one type of resource. It has its own codes."""
+    """Return TagSpecification[{ResourceType, Tags}] of the service cvm for one resource type. It has separate error
+    codes.
+    """
     tags: tag.Tags = {}
     for entry in parameters.each("TagSpecification"):
         named = entry.text("ResourceType")
@@ -88,5 +90,5 @@ def specified(parameters: Parameters, resource_type: str) -> tag.Tags:
 
 
 def shown(call: Call, resource_id: str) -> KeyValues:
-    """Tags[{Key, Value}] of an answer."""
+    """Return tags in the response format Tags[{Key, Value}]."""
     return [{"Key": key, "Value": value} for key, value in tag.of(call.tx, resource_id).items()]

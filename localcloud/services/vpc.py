@@ -12,15 +12,15 @@ from localcloud.services.parameters import Parameters
 
 
 class NoCidrBlocks(Refusal):
-    """A change of a VPC's assistant CIDR blocks adds or removes at least one."""
+    """A request to change assistant CIDR blocks must add or remove at least one."""
 
     code = "MissingParameter"
-    template = "The request is missing a required parameter: `NewCidrBlocks` or `OldCidrBlocks`."
+    template = "The request must have the parameter `NewCidrBlocks` or `OldCidrBlocks`."
     source = documented("ModifyAssistantCidr: at least one of NewCidrBlocks and OldCidrBlocks", page="215/43272")
 
 
 def show(call: Call, found: vpc.Vpc) -> Answer:
-    """A VPC as answers show it."""
+    """Return a VPC in the response format."""
     return {
         "VpcId": found.id,
         "VpcName": found.name,
@@ -80,7 +80,7 @@ def describe_vpcs(call: Call) -> Answer:
 
 @action("vpc", "ModifyVpcAttribute", vpc.VpcNotFound, vpc.TooManyDnsServers)
 def modify_vpc_attribute(call: Call) -> Answer:
-    """Change a VPC's name, multicast, DNS servers or domain name."""
+    """Change the name, multicast, DNS servers or domain name of a VPC."""
     given = call.parameters
     vpc.modify(
         call.tx,
@@ -102,7 +102,7 @@ def modify_vpc_attribute(call: Call) -> Answer:
     vpc.AssistantCidrQuota,
 )
 def create_assistant_cidr(call: Call) -> Answer:
-    """Add ranges to a VPC."""
+    """Add CIDR blocks to a VPC."""
     given = call.parameters
     vpc_id = given.resource_id("VpcId", "vpc")
     given.required_texts("CidrBlocks")
@@ -121,7 +121,7 @@ def create_assistant_cidr(call: Call) -> Answer:
     NoCidrBlocks,
 )
 def modify_assistant_cidr(call: Call) -> Answer:
-    """Add ranges to a VPC and remove others."""
+    """Add CIDR blocks to a VPC and remove others."""
     given = call.parameters
     vpc_id = given.resource_id("VpcId", "vpc")
     if not given.texts("NewCidrBlocks") and not given.texts("OldCidrBlocks"):
@@ -134,7 +134,7 @@ def modify_assistant_cidr(call: Call) -> Answer:
 
 @action("vpc", "DeleteAssistantCidr", vpc.VpcNotFound, vpc.AssistantCidrInUse)
 def delete_assistant_cidr(call: Call) -> Answer:
-    """Remove ranges from a VPC."""
+    """Remove CIDR blocks from a VPC."""
     given = call.parameters
     vpc_id = given.resource_id("VpcId", "vpc")
     given.required_texts("CidrBlocks")

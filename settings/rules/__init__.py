@@ -1,6 +1,6 @@
-"""Rules between sections.
+"""Rules that compare sections.
 
-A rule names the sections that it compares as its parameters. It is called only when all of these could be read.
+The parameters of a rule are named after the sections that it compares. A rule is called only if all of them are valid.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _RULES = (*addresses.RULES, *services.RULES)
 
 
 def find_contradictions(sections: Mapping[str, Any]) -> Iterator[Problem]:
-    """The problems between sections that are valid on their own."""
+    """Yield the contradictions between sections that are valid separately."""
     for rule in _RULES:
         compared = inspect.signature(rule).parameters
         if all(sections.get(name) is not None for name in compared):

@@ -1,4 +1,4 @@
-"""Rules about what runs on the nodes and around them."""
+"""Rules about services, credentials, alarms and tags."""
 
 from __future__ import annotations
 
@@ -16,126 +16,128 @@ from settings.keepalived import KeepalivedSettings
 from settings.network import NetworkSettings
 from settings.nodes import NodesSettings
 from settings.problems import Problem
-from settings.rules.certificates import find_faults
+from settings.rules.certificates import find_problems
 from settings.virtual_ip import VirtualIpSettings
 
-# User data has 16 KiB (document 213/15730), counted in base64 to be safe, so 12 before it: 3 are for all but these keys
-# (2.1 KB with the deployment key of 4096 bits).
-_MOST_KEY_BYTES = 9 * 1024
-_BYTES_AROUND_A_KEY = 6  # comma, line break and indentation, as provisioning.first_boot writes it
+# User data is limited to 16 KiB (document 213/15730). If this limit applies to the base64 text, 12 KiB remain, and
+# 3 KiB of these are reserved for everything except the keys (2.1 KB with the deployment key of 4096 bits).
+_MAX_KEY_BYTES = 9 * 1024
+_BYTES_AROUND_A_KEY = 6  # comma, line break and indentation, as written by provisioning.first_boot
 _RESERVED_TAGS = ("qcs", "qcloud", "tencent", "project", "项目")
 _OWN_TAGS = frozenset({"pulumi-project", "pulumi-stack", "managed-by", "node"})
-# ModifyResourceTags takes 10 in one request (document 651/35322), and the provider changes all of a resource's at once.
-_MOST_TAGS = 10 - len(_OWN_TAGS)
+# ModifyResourceTags accepts 10 tags per request (document 651/35322), and the provider sends all tags of a resource.
+_MAX_TAGS = 10 - len(_OWN_TAGS)
 
 
-def two_masters_share_two_addresses(keepalived: KeepalivedSettings, virtual_ip: VirtualIpSettings) -> Iterator[Problem]:
-    two = virtual_ip.second_address is not None
-    if keepalived.mode == "dual-master" and not two:
-        yield Problem("tandem:virtualIp.secondAddress", "is missing; keepalived.mode dual-master needs two addresses")
-    if keepalived.mode != "dual-master" and two:
+def check_second_address_matches_mode(
+    keepalived: KeepalivedSettings, virtual_ip: VirtualIpSettings
+) -> Iterator[Problem]:
+    second = virtual_ip.second_address
+    if keepalived.mode == "dual-master" and second is None:
+        yield Problem("tandem:virtualIp.secondAddress", "is required with keepalived.mode dual-master")
+    if keepalived.mode != "dual-master" and second is not None:
         yield Problem(
-            "tandem:virtualIp.secondAddress",
-            f"{virtual_ip.second_address} would have no master: keepalived.mode is {keepalived.mode}, not dual-master",
+            "tandem:virtualIp.secondAddress", f"cannot be set with keepalived.mode {keepalived.mode} (got {second})"
         )
 
 
-def the_two_services_have_names_of_their_own(domains: DomainsSettings) -> Iterator[Problem]:
+def check_domains_differ(domains: DomainsSettings) -> Iterator[Problem]:
     if domains.api == domains.authz:
-        yield Problem("tandem:domains.authz", f"{domains.authz} is the name of the other service too")
+        yield Problem("tandem:domains.authz", f"must differ from domains.api (got {domains.authz} for both)")
 
 
-def records_are_made_in_the_zone_of_the_domains(domains: DomainsSettings, dns: DnsSettings) -> Iterator[Problem]:
+def check_domains_are_in_zone(domains: DomainsSettings, dns: DnsSettings) -> Iterator[Problem]:
     if dns.zone is None:
         return
     for key, domain in (("api", domains.api), ("authz", domains.authz)):
         if domain != dns.zone and not domain.endswith(f".{dns.zone}"):
-            yield Problem(f"tandem:domains.{key}", f"{domain} is not in the DNS zone {dns.zone} (tandem:dns.zone)")
+            yield Problem(
+                f"tandem:domains.{key}", f"must be in the DNS zone {dns.zone} of tandem:dns.zone (got {domain})"
+            )
 
 
-def alarms_reach_somebody(alarms: AlarmsSettings, nodes: NodesSettings) -> Iterator[Problem]:
+def check_alarms(alarms: AlarmsSettings, nodes: NodesSettings) -> Iterator[Problem]:
     if not alarms.enabled:
         return
     receivers = alarms.receivers
     if not (receivers.user_ids or receivers.group_ids or receivers.urls):
-        yield Problem("tandem:alarms.receivers", "is empty; give userIds, groupIds or urls, or an alarm wakes nobody")
+        yield Problem("tandem:alarms.receivers", "must contain userIds, groupIds or urls with alarms.enabled true")
     if not nodes.monitoring_agent:
         yield Problem(
             "tandem:nodes.monitoringAgent",
-            "is off; only this agent sees memory and disk (tandem:alarms)",
+            "must be true with alarms.enabled true: memory and disk alarms require the agent (got false)",
         )
 
 
-def an_external_database_has_its_passwords(data: DataSettings, credentials: CredentialsSettings) -> Iterator[Problem]:
+def check_external_databases_have_passwords(data: DataSettings, credentials: CredentialsSettings) -> Iterator[Problem]:
     if not data.outside_group:
         return
     given = credentials.given
-    needed = {"mariadbPassword": given.mariadb_password, "redisPassword": given.redis_password}
+    required = {"mariadbPassword": given.mariadb_password, "redisPassword": given.redis_password}
     if data.mongodb is not None:
-        needed["mongodbPassword"] = given.mongodb_password
-    for key, value in needed.items():
+        required["mongodbPassword"] = given.mongodb_password
+    for key, value in required.items():
         if value is None:
             yield Problem(
                 f"tandem:credentials.given.{key}",
-                f"is missing; data.location is {data.location}, so only you know it "
-                f"(pulumi config set --secret --path tandem:credentials.given.{key})",
+                f"is required with data.location {data.location}; "
+                f"run `pulumi config set --secret --path tandem:credentials.given.{key}`",
             )
 
 
-def secrets_are_kept_encrypted(credentials: CredentialsSettings, secret: frozenset[str]) -> Iterator[Problem]:
+def check_secrets_are_encrypted(credentials: CredentialsSettings, secret: frozenset[str]) -> Iterator[Problem]:
     if "credentials" in secret:
         return
     given = credentials.given
-    shown = {
+    secrets = {
         "given.mariadbPassword": given.mariadb_password,
         "given.redisPassword": given.redis_password,
         "given.mongodbPassword": given.mongodb_password,
         "given.jwtKey": given.jwt_key,
         "server.privateKey": credentials.server.private_key if credentials.server else None,
     }
-    for key, value in shown.items():
+    for key, value in secrets.items():
         if value is not None:
             yield Problem(
                 f"tandem:credentials.{key}",
-                "stands in the file in clear; make it anew, then "
+                "must be encrypted (got plain text); replace the secret and run "
                 f"`pulumi config set --secret --path tandem:credentials.{key}`",
             )
 
 
-def certificates_are_renewed_within_their_life(credentials: CredentialsSettings) -> Iterator[Problem]:
-    if credentials.early_renewal_hours >= credentials.validity_hours:
+def check_validity_periods(credentials: CredentialsSettings) -> Iterator[Problem]:
+    validity = credentials.validity_hours
+    if credentials.early_renewal_hours >= validity:
         yield Problem(
             "tandem:credentials.earlyRenewalHours",
-            f"{credentials.early_renewal_hours} is not below validityHours {credentials.validity_hours}: "
-            "every `up` would make new certificates",
+            f"must be less than validityHours {validity} (got {credentials.early_renewal_hours}); "
+            "otherwise every `up` renews the certificates",
         )
-    if credentials.ca_validity_hours < credentials.validity_hours:
+    if credentials.ca_validity_hours < validity:
         yield Problem(
             "tandem:credentials.caValidityHours",
-            f"{credentials.ca_validity_hours} is below validityHours {credentials.validity_hours}: "
-            "a certificate would outlive the CA that vouches for it",
+            f"must be at least validityHours {validity} (got {credentials.ca_validity_hours}); "
+            "otherwise certificates expire after their CA",
         )
 
 
-def a_given_certificate_is_for_both_domains(
-    credentials: CredentialsSettings, domains: DomainsSettings
-) -> Iterator[Problem]:
+def check_given_certificate(credentials: CredentialsSettings, domains: DomainsSettings) -> Iterator[Problem]:
     if credentials.server is not None:
-        for key, text in find_faults(credentials.server, (domains.api, domains.authz)):
+        for key, text in find_problems(credentials.server, (domains.api, domains.authz)):
             yield Problem(f"tandem:credentials.server.{key}", text)
 
 
-def nodes_can_reach_whom_they_tell(keepalived: KeepalivedSettings, network: NetworkSettings) -> Iterator[Problem]:
+def check_notify_urls_are_reachable(keepalived: KeepalivedSettings, network: NetworkSettings) -> Iterator[Problem]:
     if network.egress != "none" or network.existing is not None:
-        # An existing network has routes that we do not know.
+        # The routes of an existing network are unknown.
         return
     for index, url in enumerate(keepalived.notify_urls):
         host = urlsplit(url).hostname or ""
         if not _is_inside(host, network.vpc_cidr):
             yield Problem(
                 f"tandem:keepalived.notifyUrls[{index}]",
-                f"{host} is outside the VPC, and network.egress none leads nowhere; give an address in "
-                f"{network.vpc_cidr}, or set network.egress nat",
+                f"must be an address inside the VPC's {network.vpc_cidr} with network.egress none (got {host}); "
+                "use such an address or set network.egress nat",
             )
 
 
@@ -143,40 +145,46 @@ def _is_inside(host: str, network: IPv4Network) -> bool:
     try:
         return ip_address(host) in network
     except ValueError:
-        # Names are only answered outside of the VPC.
+        # A host name, which cannot be resolved inside the VPC.
         return False
 
 
-def keys_fit_into_user_data(access: AccessSettings) -> Iterator[Problem]:
-    # As user data has them: what is no ASCII (a comment in Chinese) takes six bytes a letter.
+def check_keys_fit_into_user_data(access: AccessSettings) -> Iterator[Problem]:
+    # Counted as in the user data, where JSON escapes non-ASCII characters (in comments) with six bytes each.
     size = sum(len(json.dumps(key)) + _BYTES_AROUND_A_KEY for key in access.public_keys)
-    if size > _MOST_KEY_BYTES:
+    if size > _MAX_KEY_BYTES:
         yield Problem(
             "tandem:access.publicKeys",
-            f"have {size} bytes, and {_MOST_KEY_BYTES} fit into user data; use ed25519 keys, or fewer",
+            f"must have at most {_MAX_KEY_BYTES} bytes to fit into user data (got {size}); "
+            "use fewer keys or ed25519 keys",
         )
 
 
-def tags_keep_clear_of_the_reserved_ones(tags: dict[str, str]) -> Iterator[Problem]:
+def check_tags(tags: dict[str, str]) -> Iterator[Problem]:
     for key in tags:
         if key.lower().startswith(_RESERVED_TAGS) or key in _OWN_TAGS:
             yield Problem(
-                f"tandem:tags.{key}", "is reserved by the cloud (qcs, qcloud, tencent, project) or by this program"
+                f"tandem:tags.{key}",
+                "cannot be set: the key is reserved by the cloud (qcs, qcloud, tencent, project) or by this program",
             )
-    if len(tags) > _MOST_TAGS:
-        yield Problem("tandem:tags", f"has {len(tags)}; one request takes 10, {len(_OWN_TAGS)} of them are taken")
+    if len(tags) > _MAX_TAGS:
+        yield Problem(
+            "tandem:tags",
+            f"must contain at most {_MAX_TAGS} tags (got {len(tags)}): the API accepts 10 per request, including "
+            f"{len(_OWN_TAGS)} of this program",
+        )
 
 
 RULES = (
-    keys_fit_into_user_data,
-    nodes_can_reach_whom_they_tell,
-    alarms_reach_somebody,
-    an_external_database_has_its_passwords,
-    secrets_are_kept_encrypted,
-    certificates_are_renewed_within_their_life,
-    a_given_certificate_is_for_both_domains,
-    tags_keep_clear_of_the_reserved_ones,
-    two_masters_share_two_addresses,
-    the_two_services_have_names_of_their_own,
-    records_are_made_in_the_zone_of_the_domains,
+    check_keys_fit_into_user_data,
+    check_notify_urls_are_reachable,
+    check_alarms,
+    check_external_databases_have_passwords,
+    check_secrets_are_encrypted,
+    check_validity_periods,
+    check_given_certificate,
+    check_tags,
+    check_second_address_matches_mode,
+    check_domains_differ,
+    check_domains_are_in_zone,
 )

@@ -172,8 +172,8 @@ def test_databases_that_move_away_leave_their_disk_as_it_was(site: Site, tmp_pat
         site.lab.up("--config-file", str(hasty))
     assert "exited with 1\n" in str(caught.value)
     assert "Traceback" not in str(caught.value)
-    assert f"{hasty} asks for a change that a deployed group cannot make; nothing was changed" in str(caught.value)
-    assert "the disk with the databases of iam-a would be deleted in this run" in str(caught.value)
+    assert f"{hasty} has 1 change that a deployed group cannot make; nothing was changed" in str(caught.value)
+    assert "the data disk with the databases of iam-a would be deleted" in str(caught.value)
     assert site.lab.on("iam-a", "mariadb -N iam -e 'SELECT number FROM kept'").strip() == "42"
 
     site.lab.up("--config-file", str(site.settings(tmp_path / "moved.yaml", location="moved")))

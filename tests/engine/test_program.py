@@ -52,11 +52,14 @@ _A, _B, _C = ({"name": f"iam-{name}", "address": f"10.0.4.2{number}"} for number
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"nodes.members.1.address": "10.0.4.22"}, "iam-b is at 10.0.4.21 for life, wanted is 10.0.4.22"),
-        ({"nodes.members.1.name": "iam-x"}, "10.0.4.21 is iam-b's, wanted is iam-x"),
-        ({"nodes.members": [_B, _C]}, "iam-a has the databases and their disk"),
-        ({"network.zone": "ap-guangzhou-7"}, "the subnet would be deleted under its nodes"),
-        ({"nodes.systemDisk": {"sizeGib": 20}}, "it is 50, wanted is 20: a disk can grow, never shrink"),
+        (
+            {"nodes.members.1.address": "10.0.4.22"},
+            "cannot be changed after creation of iam-b (current 10.0.4.21, requested 10.0.4.22)",
+        ),
+        ({"nodes.members.1.name": "iam-x"}, "cannot be 10.0.4.21, the address of iam-b, for iam-x"),
+        ({"nodes.members": [_B, _C]}, "must start with iam-a, which has the databases and the data disk"),
+        ({"network.zone": "ap-guangzhou-7"}, "the subnet of the nodes would be deleted"),
+        ({"nodes.systemDisk": {"sizeGib": 20}}, "cannot be reduced (current 50, requested 20)"),
     ],
     ids=["another address", "another name", "without the first node", "another zone", "a smaller disk"],
 )
@@ -119,7 +122,7 @@ def test_a_second_replacement_in_one_run_is_stopped_before_it_loses_anything(pro
     project.asked()
     node = "urn:pulumi:local::tandem::tandem:cloud:Nodes$tencentcloud:Instance/instance:Instance::nodes.iam"
     text = project.fail("up", "--replace", f"{node}-a", "--replace", f"{node}-b")
-    assert re.search(r"iam-[ab]: not touched, because iam-[ab] goes in this same run", text)
+    assert re.search(r"iam-[ab]: cannot be changed in the run that removes iam-[ab]", text)
     assert len([line for line in project.asked() if "retire" in line]) == 1
     go_on_after_a_replacement_that_broke_off(project)
     assert nothing_to_do(project.succeed("up"))

@@ -147,10 +147,9 @@ machines = [
         instance_type=config.get("type") or "S5.MEDIUM2", vpc_id=vpc.id, subnet_id=subnet.id, private_ip=address,
         key_ids=[pair.id], orderly_security_groups=[group.id], placement_group_id=placement.id,
         system_disk_type="CLOUD_BSSD", system_disk_size=20, tags=tags,
-        allocate_public_ip=config.get_bool("public") or False,
-        internet_max_bandwidth_out=1 if config.get_bool("public") else None,
+        hostname=config.get("hostname"),
         user_data=pulumi.Output.secret(base64.b64encode(b"#cloud-config\\n").decode()),
-        opts=ResourceOptions(delete_before_replace=True, depends_on=[rules]))
+        opts=ResourceOptions(delete_before_replace=True, depends_on=[rules], replace_on_changes=["hostname"]))
     for name, address in (("a", "10.0.4.20"), ("b", "10.0.4.21"))
 ]
 vip = tc.ha.Vip("vip", name="net-dev", vpc_id=vpc.id, subnet_id=subnet.id, vip="10.0.4.99", check_associate=True)

@@ -68,7 +68,7 @@ def test_a_way_out_alarms_and_names_live_and_go_too(project: Project, cloud: Clo
 def test_a_replaced_instance_takes_its_attachments_along_and_keeps_its_address(network: Project, cloud: Cloud) -> None:
     network.up()
     before = network.resources()
-    network.write(NETWORK_PROGRAM, public="true")
+    network.write(NETWORK_PROGRAM, hostname="net-dev")
     run = network.up()
     after = network.resources()
     for name in ("machine-a", "machine-b", "attachment-0", "attachment-1", "disk-attachment", "association", "binding"):

@@ -16,12 +16,12 @@ _RECORDS = st.dictionaries(st.text(min_size=1, max_size=40), _VALUES, max_size=1
 
 
 @given(_RECORDS)
-def test_what_was_packed_is_unpacked(record: dict[str, Value]) -> None:
+def test_packed_records_are_restored(record: dict[str, Value]) -> None:
     assert unpack_fields(pack_fields(record)) == record
 
 
 @given(_RECORDS.filter(bool), st.data())
-def test_a_record_that_is_broken_off_is_an_error(record: dict[str, Value], data: st.DataObject) -> None:
+def test_a_truncated_record_is_an_error(record: dict[str, Value], data: st.DataObject) -> None:
     packed = pack_fields(record)
     with pytest.raises(PackError):
         unpack_fields(packed[: data.draw(st.integers(0, len(packed) - 1))])
@@ -30,27 +30,27 @@ def test_a_record_that_is_broken_off_is_an_error(record: dict[str, Value], data:
 @pytest.mark.parametrize(
     ("packed", "record"),
     [
-        # From the specification's own examples and from what Go's vmihailenco/msgpack writes.
-        pytest.param(b"\x81\xa1a\x01", {"a": 1}, id="a small integer is its own byte"),
-        pytest.param(b"\x81\xa1a\xff", {"a": -1}, id="a small negative too"),
-        pytest.param(b"\x81\xa1a\xcd\x01\x00", {"a": 256}, id="16 bits"),
-        pytest.param(b"\x81\xa1a\xd2\xff\xff\xff\x00", {"a": -256}, id="32 bits with a sign"),
-        pytest.param(b"\xde\x00\x01\xa1a\xc0", {"a": None}, id="a map with a long header"),
+        # From the examples of the specification and the output of Go's vmihailenco/msgpack.
+        pytest.param(b"\x81\xa1a\x01", {"a": 1}, id="small integer in one byte"),
+        pytest.param(b"\x81\xa1a\xff", {"a": -1}, id="small negative integer in one byte"),
+        pytest.param(b"\x81\xa1a\xcd\x01\x00", {"a": 256}, id="unsigned 16 bits"),
+        pytest.param(b"\x81\xa1a\xd2\xff\xff\xff\x00", {"a": -256}, id="signed 32 bits"),
+        pytest.param(b"\xde\x00\x01\xa1a\xc0", {"a": None}, id="map with a long header"),
         pytest.param(
-            b"\x81\xa1t\xd6\xff\x00\x00\x00\x3c", {"t": datetime(1970, 1, 1, 0, 1, tzinfo=UTC)}, id="32 bits of time"
+            b"\x81\xa1t\xd6\xff\x00\x00\x00\x3c", {"t": datetime(1970, 1, 1, 0, 1, tzinfo=UTC)}, id="32-bit timestamp"
         ),
         pytest.param(
             b"\x81\xa1t\xc7\x0c\xff\x00\x00\x03\xe8\x00\x00\x00\x00\x00\x00\x00\x3c",
             {"t": datetime(1970, 1, 1, 0, 1, 0, 1, tzinfo=UTC)},
-            id="a timestamp of 96 bits",
+            id="96-bit timestamp",
         ),
     ],
 )  # fmt: skip
-def test_forms_that_the_real_services_write_are_read(packed: bytes, record: dict[str, Value]) -> None:
+def test_encodings_of_the_real_services_are_unpacked(packed: bytes, record: dict[str, Value]) -> None:
     assert unpack_fields(packed) == record
 
 
 @pytest.mark.parametrize("packed", [b"", b"\x93\x01\x02\x03", b"{}", b"\x81\xa1a\xca\x00\x00\x00\x00"])
-def test_anything_else_is_an_error(packed: bytes) -> None:
+def test_other_encodings_are_an_error(packed: bytes) -> None:
     with pytest.raises(PackError):
         unpack_fields(packed)

@@ -1,4 +1,4 @@
-"""What the settings become on each node."""
+"""The manifest entries and configuration files of the IAM services and their databases."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ Kind = TypeVar("Kind")
 
 
 def deployment(**changed: Any) -> Deployment:
-    usual = Deployment(
+    default = Deployment(
         group="tandem-local",
         nodes=(A, B),
         virtual_ips=("10.0.4.99",),
@@ -57,29 +57,29 @@ def deployment(**changed: Any) -> Deployment:
         data=DataSettings(),
         release=STAND_IN,
     )
-    return replace(usual, **changed)
+    return replace(default, **changed)
 
 
-def everything(wanted: Deployment, node: Node) -> list[Thing]:
-    return [thing for service in (mariadb, redis, iam) for thing in service.desired(wanted, node)]
+def all_entries(desired: Deployment, node: Node) -> list[Thing]:
+    return [entry for service in (mariadb, redis, iam) for entry in service.desired(desired, node)]
 
 
-def of_kind(kind: type[Kind], things: list[Thing]) -> list[Kind]:
-    return [thing for thing in things if isinstance(thing, kind)]
+def of_kind(kind: type[Kind], entries: list[Thing]) -> list[Kind]:
+    return [entry for entry in entries if isinstance(entry, kind)]
 
 
 def text_of(path: str, node: Node = A, **changed: Any) -> str:
-    return {file.path: file.text for file in of_kind(File, everything(deployment(**changed), node))}[path]
+    return {file.path: file.text for file in of_kind(File, all_entries(deployment(**changed), node))}[path]
 
 
 def configuration(name: str, node: Node = A, **changed: Any) -> dict[str, Any]:
     return yaml.safe_load(text_of(f"/etc/iam/{name}.yaml", node, **changed))
 
 
-# ---- where the data is -----------------------------------------------------------------------------------------------
+# ---- location of the databases ---------------------------------------------------------------------------------------
 
 
-def test_the_databases_are_on_the_first_node_alone() -> None:
+def test_databases_run_only_on_the_first_node() -> None:
     assert [
         unit.name for unit in of_kind(Unit, [*mariadb.desired(deployment(), A), *redis.desired(deployment(), A)])
     ] == [
@@ -89,7 +89,7 @@ def test_the_databases_are_on_the_first_node_alone() -> None:
     assert mariadb.desired(deployment(), B) == redis.desired(deployment(), B) == []
 
 
-def test_external_data_installs_nothing_and_is_what_the_services_are_told() -> None:
+def test_external_databases_are_configured_and_not_installed() -> None:
     external = deployment(data=EXTERNAL, nodes=(replace(A), B))
     for node in external.nodes:
         assert mariadb.desired(external, node) == redis.desired(external, node) == []
@@ -102,8 +102,8 @@ def test_external_data_installs_nothing_and_is_what_the_services_are_told() -> N
 MONGODB = EXTERNAL.model_copy(update={"mongodb": MongodbSettings(address="10.9.9.8:27017", username="audit")})
 
 
-def test_audit_records_go_to_mongodb_and_no_csv_file_fills_the_disk_beside_it() -> None:
-    """The real pump's own csv sink stays on unless it is named (iam.md 1)."""
+def test_audit_records_go_to_mongodb_and_not_to_csv_files() -> None:
+    """The real iam-pump writes csv files unless the configuration overrides its csv pump (iam.md 1)."""
     assert configuration("iam-pump")["pumps"] == {"csv": {"type": "csv", "meta": {"csv_dir": "/var/lib/iam/audit"}}}
     url = "mongodb://audit:@@secret:mongodb_password@@@10.9.9.8:27017/iam_analytics?authSource=admin"
     assert configuration("iam-pump", data=MONGODB)["pumps"] == {
@@ -112,10 +112,10 @@ def test_audit_records_go_to_mongodb_and_no_csv_file_fills_the_disk_beside_it() 
     }
 
 
-def test_each_external_address_must_take_a_connection_before_anything_is_changed() -> None:
+def test_connections_to_external_addresses_are_checked_before_a_change() -> None:
     def probes(**changed: Any) -> dict[str, str]:
-        things = of_kind(Check, iam.desired(deployment(**changed), A))
-        return {check.name.split(":")[0]: check.command[-1] for check in things if "/dev/tcp/" in check.command[-1]}
+        checks = of_kind(Check, iam.desired(deployment(**changed), A))
+        return {check.name.split(":")[0]: check.command[-1] for check in checks if "/dev/tcp/" in check.command[-1]}
 
     assert probes() == {}
     assert probes(data=MONGODB) == {
@@ -126,25 +126,28 @@ def test_each_external_address_must_take_a_connection_before_anything_is_changed
 
 
 @pytest.mark.parametrize(
-    ("values", "words"),
+    ("values", "text"),
     [
-        ({"mongodb": {"address": "m:1"}}, "mongodb has no meaning with location first-node"),
+        ({"mongodb": {"address": "m:1"}}, "mongodb cannot be set with location first-node"),
         ({"location": "external", "mariadbAddress": "m:1", "redisAddress": "r:1", "mongodb": {}}, "mongodb.address"),
-        ({"location": "external"}, "mariadbAddress and redisAddress"),
-        ({"location": "external", "redisAddress": "r:1"}, "needs mariadbAddress"),
-        ({"redisAddress": "r:1"}, "no meaning with location first-node"),
+        ({"location": "external"}, r"mariadbAddress and redisAddress \(HOST:PORT\) must be set"),
+        (
+            {"location": "external", "redisAddress": "r:1"},
+            r"mariadbAddress \(HOST:PORT\) must be set with location external",
+        ),
+        ({"redisAddress": "r:1"}, "redisAddress cannot be set with location first-node"),
         ({"location": "external", "mariadbAddress": "nohost", "redisAddress": "r:1"}, "mariadbAddress"),
     ],
 )
-def test_addresses_that_do_not_fit_the_location_are_refused(values: dict[str, Any], words: str) -> None:
-    with pytest.raises(pydantic.ValidationError, match=words):
+def test_addresses_that_do_not_match_the_location_are_rejected(values: dict[str, Any], text: str) -> None:
+    with pytest.raises(pydantic.ValidationError, match=text):
         DataSettings.model_validate(values)
 
 
 # ---- MariaDB and Redis -----------------------------------------------------------------------------------------------
 
 
-def test_both_listen_on_the_private_address_only() -> None:
+def test_mariadb_and_redis_listen_only_on_the_private_address() -> None:
     assert "bind-address = 10.0.4.20\n" in text_of("/etc/mysql/mariadb.conf.d/60-tandem.cnf")
     assert "\nbind 10.0.4.20\n" in text_of("/etc/redis/redis.conf")
 
@@ -152,43 +155,43 @@ def test_both_listen_on_the_private_address_only() -> None:
 @pytest.mark.parametrize(
     ("nodes", "connections"), [((A,), 130), ((A, B), 230), ((A, B, Node("iam-c", "10.0.4.22")), 330)]
 )
-def test_connections_are_enough_for_every_nodes_pool(nodes: tuple[Node, ...], connections: int) -> None:
+def test_max_connections_is_enough_for_the_pools_of_all_nodes(nodes: tuple[Node, ...], connections: int) -> None:
     text = text_of("/etc/mysql/mariadb.conf.d/60-tandem.cnf", nodes=nodes)
     assert f"max_connections = {connections}\n" in text
     assert configuration("iam-apiserver")["mysql"]["max-open-connections"] * len(nodes) < connections
 
 
-def test_accounts_exist_for_the_groups_addresses_and_the_definer_and_for_nobody_else() -> None:
-    things = mariadb.desired(deployment(), A)
-    assert [(account.user, account.host) for account in of_kind(Account, things)] == [
+def test_accounts_exist_only_for_the_addresses_of_the_group_and_the_definer() -> None:
+    entries = mariadb.desired(deployment(), A)
+    assert [(account.user, account.host) for account in of_kind(Account, entries)] == [
         ("iam", "127.0.0.1"),
         ("iam", "10.0.4.20"),
         ("iam", "10.0.4.21"),
     ]
 
 
-def test_only_the_triggers_definer_has_more_than_data_rights() -> None:
-    rights = {grant.host: set(grant.privileges) for grant in of_kind(Grant, mariadb.desired(deployment(), A))}
+def test_only_the_definer_of_the_triggers_has_more_than_data_privileges() -> None:
+    privileges = {grant.host: set(grant.privileges) for grant in of_kind(Grant, mariadb.desired(deployment(), A))}
     data = {"SELECT", "INSERT", "UPDATE", "DELETE"}
-    assert rights == {"127.0.0.1": data | {"TRIGGER"}, "10.0.4.20": data, "10.0.4.21": data}
+    assert privileges == {"127.0.0.1": data | {"TRIGGER"}, "10.0.4.20": data, "10.0.4.21": data}
 
 
-def test_the_definer_is_there_before_the_schema_whose_triggers_name_it() -> None:
-    things = mariadb.desired(deployment(), A)
-    kinds = [type(thing) for thing in things]
+def test_the_definer_is_created_before_the_schema_whose_triggers_name_it() -> None:
+    entries = mariadb.desired(deployment(), A)
+    kinds = [type(entry) for entry in entries]
     assert kinds.index(Unit) < kinds.index(Account) < kinds.index(Database) < kinds.index(Query)
-    (database,) = of_kind(Database, things)
+    (database,) = of_kind(Database, entries)
     assert database.schema == f"{STAND_IN.path}/sql/iam.sql"
 
 
-def test_accounts_of_nodes_that_left_are_removed() -> None:
+def test_accounts_of_removed_nodes_are_deleted() -> None:
     _, query = of_kind(Query, mariadb.desired(deployment(), A))
     kept = "'127.0.0.1', '10.0.4.20', '10.0.4.21'"
     assert kept in query.statement
     assert kept in query.unless
 
 
-def test_the_administrator_is_set_again_only_when_our_secret_changes() -> None:
+def test_the_administrators_password_is_only_set_when_the_secret_changes() -> None:
     query, _ = of_kind(Query, mariadb.desired(deployment(), A))
     assert find_names(query.statement) == find_names(query.unless) == {"iam_admin_password_hash"}
     assert "Admin@2021" not in query.statement
@@ -199,35 +202,35 @@ def test_the_administrator_is_set_again_only_when_our_secret_changes() -> None:
 
 @pytest.mark.parametrize("node", [A, B], ids=lambda node: node.name)
 @pytest.mark.parametrize(("name", "ports"), [("iam-apiserver", (8080, 8443)), ("iam-authz-server", (9090, 9443))])
-def test_http_is_offered_on_the_nodes_private_address(node: Node, name: str, ports: tuple[int, int]) -> None:
+def test_services_listen_on_the_private_address_of_the_node(node: Node, name: str, ports: tuple[int, int]) -> None:
     given = configuration(name, node)
     for section, port in zip(("insecure", "secure"), ports, strict=True):
         assert (given[section]["bind-address"], given[section]["bind-port"]) == (node.private_address, port)
 
 
-def test_what_hands_out_secrets_and_the_pumps_page_are_on_loopback() -> None:
+def test_the_secrets_rpc_and_the_health_page_of_the_pump_listen_on_loopback() -> None:
     assert configuration("iam-apiserver")["grpc"] == {"bind-address": "127.0.0.1", "bind-port": 8081}
     assert configuration("iam-authz-server")["rpcserver"] == "127.0.0.1:8081"
     assert configuration("iam-pump")["health-check-address"] == "127.0.0.1:7070"
 
 
-def test_everything_but_addresses_and_certificates_is_the_same_on_all_nodes() -> None:
+def test_only_addresses_and_certificates_differ_between_nodes() -> None:
     def neutral(node: Node) -> dict[str, str]:
         files = {file.path: file.text for file in of_kind(File, iam.desired(deployment(), node))}
         own = (node.private_address, f".{node.name}@@")
-        primary_only = "After=mariadb.service redis-server.service\n"
+        first_node_only = "After=mariadb.service redis-server.service\n"
         return {
-            path: re.sub("|".join(map(re.escape, own)), "OWN", text.replace(primary_only, ""))
+            path: re.sub("|".join(map(re.escape, own)), "OWN", text.replace(first_node_only, ""))
             for path, text in files.items()
         }
 
     a, b = neutral(A), neutral(B)
-    # The first node's own address is also where everybody finds the data.
+    # The address of the first node is also the address of the databases in all files.
     assert {path: text.replace("10.0.4.20", "OWN") for path, text in b.items()} == a
 
 
 @pytest.mark.parametrize("name", ["iam-apiserver", "iam-authz-server"])
-def test_nothing_is_open_that_needs_no_login_and_no_bodies_are_logged(name: str) -> None:
+def test_paths_without_a_login_are_disabled_and_bodies_are_not_logged(name: str) -> None:
     given = configuration(name)
     assert given["feature"] == {"profiling": False, "enable-metrics": False}
     middlewares = given["server"]["middlewares"].split(",")
@@ -235,20 +238,20 @@ def test_nothing_is_open_that_needs_no_login_and_no_bodies_are_logged(name: str)
     assert "dump" not in middlewares
 
 
-def test_audit_is_on_and_the_pumps_own_sink_is_overridden_by_name() -> None:
+def test_audit_is_enabled_and_the_csv_pump_is_configured() -> None:
     assert configuration("iam-authz-server")["analytics"]["enable"] is True
     assert configuration("iam-pump")["pumps"] == {"csv": {"type": "csv", "meta": {"csv_dir": "/var/lib/iam/audit"}}}
     directories = {directory.path: directory for directory in of_kind(Directory, iam.desired(deployment(), A))}
     assert directories["/var/lib/iam/audit"].owner == "iam"
 
 
-def test_every_service_uses_the_same_redis_database() -> None:
+def test_all_services_use_the_same_redis_database() -> None:
     names = ("iam-apiserver", "iam-authz-server", "iam-pump")
     assert {configuration(name)["redis"]["database"] for name in names} == {0}
     assert all("username" not in configuration(name)["redis"] for name in names)
 
 
-def test_the_jwt_key_and_lifetimes_come_from_one_place() -> None:
+def test_the_jwt_key_and_lifetimes_come_from_secrets_and_settings() -> None:
     jwt = configuration("iam-apiserver", B, iam=IamSettings(token_lifetime_s=900))["jwt"]
     assert (jwt["key"], jwt["timeout"], jwt["max-refresh"]) == ("@@secret:jwt_key@@", "900s", "7200s")
 
@@ -261,20 +264,20 @@ def test_each_service_logs_to_the_journal_and_to_its_file() -> None:
 # ---- secrets ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_file_with_a_secret_is_readable_by_its_service_alone() -> None:
+def test_a_file_with_a_secret_is_only_readable_by_its_service() -> None:
     for node in (A, B):
-        for file in of_kind(File, everything(deployment(), node)):
+        for file in of_kind(File, all_entries(deployment(), node)):
             if find_names(file.text):
                 assert file.mode == 0o640
                 assert (file.owner, file.group) in {("root", "iam"), ("redis", "redis")}, file.path
 
 
-def test_the_secrets_that_are_waited_for_are_those_that_the_program_makes() -> None:
+def test_files_and_statements_use_the_secrets_that_the_program_generates() -> None:
     def names(node: Node) -> set[str]:
-        things = everything(deployment(), node)
-        texts = [file.text for file in of_kind(File, things)]
-        texts += [query.statement for query in of_kind(Query, things)]
-        texts += [account.password for account in of_kind(Account, things)]
+        entries = all_entries(deployment(), node)
+        texts = [file.text for file in of_kind(File, entries)]
+        texts += [query.statement for query in of_kind(Query, entries)]
+        texts += [account.password for account in of_kind(Account, entries)]
         return {name for text in texts for name in find_names(text)}
 
     common = {"ca_certificate", "jwt_key", "mariadb_iam_password", "redis_password"}
@@ -285,16 +288,16 @@ def test_the_secrets_that_are_waited_for_are_those_that_the_program_makes() -> N
 # ---- release and units -----------------------------------------------------------------------------------------------
 
 
-def test_a_release_lies_beside_the_old_one_and_the_link_restarts_the_services() -> None:
-    things = iam.desired(deployment(), A)
-    (archive,), (link,) = of_kind(Archive, things), of_kind(Link, things)
+def test_a_release_is_installed_in_its_own_directory_and_the_link_restarts_the_services() -> None:
+    entries = iam.desired(deployment(), A)
+    (archive,), (link,) = of_kind(Archive, entries), of_kind(Link, entries)
     assert archive.path == link.target == "/opt/iam/5f5f5f5f5f5f"
     assert link.path == "/opt/iam/current"
     assert {after.unit for after in link.after} == {"iam-apiserver", "iam-authz-server", "iam-pump"}
     assert {after.action for after in link.after} == {"restart"}
 
 
-def test_only_the_stand_in_wants_pythons_packages() -> None:
+def test_only_the_stand_in_requires_python_packages() -> None:
     def packages(release: Release) -> set[str]:
         return {package.name for package in of_kind(Package, iam.desired(deployment(release=release), A))}
 
@@ -302,7 +305,7 @@ def test_only_the_stand_in_wants_pythons_packages() -> None:
     assert not [name for name in packages(replace(STAND_IN, stand_in=False)) if name.startswith("python3")]
 
 
-def test_services_are_started_again_for_ever_and_after_the_databases_where_those_are() -> None:
+def test_services_are_always_restarted_and_start_after_local_databases() -> None:
     for name in ("iam-apiserver", "iam-authz-server", "iam-pump"):
         on_a, on_b = (text_of(f"/etc/systemd/system/{name}.service", node) for node in (A, B))
         assert "Restart=always\n" in on_a
@@ -313,13 +316,13 @@ def test_services_are_started_again_for_ever_and_after_the_databases_where_those
         assert f"SyslogIdentifier={name}\n" in on_a
 
 
-def test_every_unit_is_named_after_its_files_and_passes_a_gate() -> None:
-    things = iam.desired(deployment(), B)
-    positions = {thing.name: number for number, thing in enumerate(things) if isinstance(thing, Unit)}
-    for number, thing in enumerate(things):
-        if isinstance(thing, (File, Link)):
-            assert all(positions[after.unit] > number for after in thing.after), thing.path
-    gates = {gate.name: gate.url for gate in of_kind(Gate, things)}
+def test_units_follow_their_files_and_have_a_health_gate() -> None:
+    entries = iam.desired(deployment(), B)
+    positions = {entry.name: number for number, entry in enumerate(entries) if isinstance(entry, Unit)}
+    for number, entry in enumerate(entries):
+        if isinstance(entry, (File, Link)):
+            assert all(positions[after.unit] > number for after in entry.after), entry.path
+    gates = {gate.name: gate.url for gate in of_kind(Gate, entries)}
     assert gates == {
         "iam-apiserver": "http://10.0.4.21:8080/healthz",
         "iam-authz-server": "http://10.0.4.21:9090/healthz",
@@ -327,30 +330,30 @@ def test_every_unit_is_named_after_its_files_and_passes_a_gate() -> None:
     }
 
 
-def test_a_certificate_that_would_make_the_authz_server_wait_for_ever_is_refused_before_anything_changes() -> None:
+def test_a_certificate_that_the_authz_server_would_reject_is_found_before_a_change() -> None:
     checks = of_kind(Check, iam.desired(deployment(), A))
     (trusted,) = [check for check in checks if "verify" in check.command]
     assert trusted.command[4:6] == ("-verify_ip", "127.0.0.1")
     assert all(check.directories == ("/etc/iam",) for check in checks)
 
 
-def test_a_lost_notice_is_made_up_for_within_the_interval_of_the_settings() -> None:
+def test_a_lost_notification_is_repeated_within_the_refresh_interval() -> None:
     (timer,) = of_kind(Timer, iam.desired(deployment(iam=IamSettings(refresh_interval_s=20)), A))
     assert timer.unit == "iam-refresh.timer"
     assert "OnUnitActiveSec=20\n" in timer.text
     script = text_of("/usr/local/lib/tandem/iam-refresh", B)
     assert "redis-cli -h 10.0.4.20 -p 6379" in script
     assert "PUBLISH iam.cluster.notifications" in script
-    assert not find_names(script), "the password comes in the environment"
+    assert not find_names(script), "the password must come from the environment"
 
 
-def test_the_whole_manifest_can_be_stored_and_read_again() -> None:
+def test_manifests_can_be_serialized_and_restored() -> None:
     for name, manifest in render(deployment()).items():
-        again = type(manifest).from_data(name, manifest.to_data(), manifest.files())
-        assert again == manifest
+        restored = type(manifest).from_data(name, manifest.to_data(), manifest.files())
+        assert restored == manifest
 
 
-def test_the_real_servers_start_log_reaches_the_journal_without_secrets(tmp_path: Path) -> None:
+def test_the_start_log_of_the_real_services_reaches_the_journal_without_secrets(tmp_path: Path) -> None:
     real = deployment(release=replace(STAND_IN, stand_in=False))
     files = {file.path: file for file in of_kind(File, iam.desired(real, A))}
     runner = files["/usr/local/lib/tandem/run-censored"]
@@ -362,12 +365,12 @@ def test_the_real_servers_start_log_reaches_the_journal_without_secrets(tmp_path
     script = tmp_path / "run-censored"
     script.write_text(runner.text)
     line = '{"jwt":{"realm":"x","key":"abc"},"redis":{"password":"d/e","port":1},"mysql":{"password":""}}'
-    told = subprocess.run(
+    completed = subprocess.run(
         ["bash", str(script), "sh", "-c", f"echo '{line}'; sleep 0.1; exit 3"],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert told.returncode == 3
-    wanted = '{"jwt":{"realm":"x","key":"***"},"redis":{"password":"***","port":1},"mysql":{"password":"***"}}\n'
-    assert told.stdout == wanted
+    assert completed.returncode == 3
+    expected = '{"jwt":{"realm":"x","key":"***"},"redis":{"password":"***","port":1},"mysql":{"password":"***"}}\n'
+    assert completed.stdout == expected

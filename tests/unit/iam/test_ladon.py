@@ -19,41 +19,41 @@ READ = ladon.Asked("users:hc", "read", "res:1")
 @pytest.mark.parametrize(
     ("asked", "policies", "allowed", "reason"),
     [
-        pytest.param(READ, [policy()], True, "", id="an allowing policy that matches allows"),
-        pytest.param(READ, [], False, ladon.BY_DEFAULT, id="no policy at all denies"),
+        pytest.param(READ, [policy()], True, "", id="a matching allow policy allows"),
+        pytest.param(READ, [], False, ladon.BY_DEFAULT, id="no policy denies"),
         pytest.param(
-            ladon.Asked("users:eve", "read", "res:1"), [policy()], False, ladon.BY_DEFAULT, id="another subject"
+            ladon.Asked("users:eve", "read", "res:1"), [policy()], False, ladon.BY_DEFAULT, id="other subject"
         ),
         pytest.param(
-            READ, [policy(), policy("d", "deny")], False, ladon.FORCEFULLY, id="a deny wins over an allow before it"
+            READ, [policy(), policy("d", "deny")], False, ladon.FORCEFULLY, id="allow, then deny"
         ),
         pytest.param(
-            READ, [policy("d", "deny"), policy()], False, ladon.FORCEFULLY, id="a deny wins over an allow after it"
+            READ, [policy("d", "deny"), policy()], False, ladon.FORCEFULLY, id="deny, then allow"
         ),
         pytest.param(
-            ladon.Asked("users:hc", "read", "res:1"), [policy(effect="")], False, ladon.FORCEFULLY, id="none = deny"
+            ladon.Asked("users:hc", "read", "res:1"), [policy(effect="")], False, ladon.FORCEFULLY, id="empty effect"
         ),
         pytest.param(
-            ladon.Asked("users:hcx", "read", "res:1"), [policy()], False, ladon.BY_DEFAULT, id="whole words"
+            ladon.Asked("users:hcx", "read", "res:1"), [policy()], False, ladon.BY_DEFAULT, id="patterns match complete values"
         ),
         pytest.param(
             ladon.Asked("a.c", "x", "y"),
             [policy(subjects=["a.c"], actions=["x"], resources=["y"])],
-            True, "", id="without <> a template is compared as it stands",
+            True, "", id="a template without <> is compared literally",
         ),
         pytest.param(
             ladon.Asked("abc", "x", "y"),
             [policy(subjects=["a.c<>"], actions=["x"], resources=["y"])],
-            False, ladon.BY_DEFAULT, id="outside of <> a dot is a dot",
+            False, ladon.BY_DEFAULT, id="a dot outside <> is literal",
         ),
         pytest.param(
             ladon.Asked("u<v>", "x", "y"),
             [policy(subjects=["u<.v.>"], actions=["x"], resources=["y"])],
-            True, "", id="a pattern may match brackets in the value",
+            True, "", id="a pattern can match brackets in the value",
         ),
     ],
 )  # fmt: skip
-def test_policies_decide(asked: ladon.Asked, policies: list[Any], *, allowed: bool, reason: str) -> None:
+def test_policies_decide_a_request(asked: ladon.Asked, policies: list[Any], *, allowed: bool, reason: str) -> None:
     decision = ladon.decide(asked, policies)
     assert (decision.allowed, decision.reason) == (allowed, reason)
 
@@ -81,7 +81,7 @@ def test_policies_decide(asked: ladon.Asked, policies: list[Any], *, allowed: bo
         ("BooleanCondition", {"value": True}, 1, False),
     ],
 )
-def test_a_condition_must_hold_beside_the_match(
+def test_conditions_must_be_fulfilled_in_addition_to_the_match(
     kind: str, options: dict[str, Any], value: Any, *, fulfilled: bool
 ) -> None:
     conditioned = policy(conditions={"key": {"type": kind, "options": options}})
@@ -89,27 +89,27 @@ def test_a_condition_must_hold_beside_the_match(
     assert ladon.decide(asked, [conditioned]).allowed is fulfilled
 
 
-def test_an_unknown_condition_is_refused_when_the_policy_is_made() -> None:
+def test_an_unknown_condition_is_rejected_when_the_policy_is_created() -> None:
     with pytest.raises(CodedError) as error:
         policy(conditions={"key": {"type": "FullMoonCondition"}})
     assert error.value.code is BIND
     assert "StringEqualCondition" in str(error.value)
 
 
-def test_an_effect_that_is_neither_allow_nor_deny_is_refused() -> None:
+def test_an_effect_other_than_allow_or_deny_is_rejected() -> None:
     with pytest.raises(CodedError) as error:
         policy(effect="maybe")
     assert error.value.code is VALIDATION
 
 
 @pytest.mark.parametrize("template", ["<unclosed", "closed>twice>", "<(>"])
-def test_a_pattern_that_is_none_gives_a_reason(template: str) -> None:
+def test_an_invalid_pattern_is_named_in_the_error(template: str) -> None:
     broken = policy(subjects=[f"<>{template}"])
     with pytest.raises(ladon.PatternError) as error:
         ladon.decide(READ, [broken])
     assert template in str(error.value)
 
 
-def test_the_deciders_are_the_policies_that_matched_up_to_the_deny() -> None:
+def test_deciders_are_the_matching_policies_up_to_the_deny() -> None:
     decision = ladon.decide(READ, [policy("a"), policy("b", subjects=["nobody"]), policy("d", "deny"), policy("e")])
     assert [decider["id"] for decider in decision.deciders] == ["a", "d"]

@@ -1,4 +1,4 @@
-"""Certificates such as a user might give."""
+"""Certificates for the setting `credentials.server`."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from cryptography.x509.oid import NameOID
 
 @functools.cache
 def _key(number: int) -> ec.EllipticCurvePrivateKey:
-    # A fixed key for each number: the same text in every process.
+    # Deterministic, so that the text is the same in every process.
     return ec.derive_private_key(1000 + number, ec.SECP256R1())
 
 
 def make_certificate(*domains: str, key_number: int = 1) -> dict[str, str]:
-    """A certificate for these names with its key, as the settings take it."""
+    """Return a certificate for the domains and a key, in the form of the settings."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, domains[0])])
     key = _key(1)
     certificate = (

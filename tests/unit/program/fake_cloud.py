@@ -1,4 +1,4 @@
-"""Runs the whole program against Pulumi's mocks, and keeps what it declared."""
+"""Runs the program against Pulumi's mocks and records the declared resources."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ class Declared:
 
     type: str  # "tencentcloud:Vpc/instance:Instance"
     name: str
-    inputs: Mapping[str, Any]  # secrets are in clear here; `secret_inputs` names them
+    inputs: Mapping[str, Any]  # with secrets in plain text; `secret_inputs` lists their keys
     secret_inputs: frozenset[str]
     request: RegisterResourceRequest
 
     @property
     def kind(self) -> str:
-        """The middle of the type: "Vpc/instance"."""
+        """The middle part of the type, for example "Vpc/instance"."""
         return self.type.split(":")[1]
 
     @property
     def depends_on(self) -> frozenset[str]:
-        """Names of the resources that must be there first."""
+        """Names of the resources that this one depends on."""
         return frozenset(urn.rsplit("::", 1)[-1] for urn in self.request.dependencies)
 
     @property
@@ -58,7 +58,7 @@ class Declared:
 
 @dataclass
 class Run:
-    """All that one run of the program declared and exported."""
+    """The resources and exports of one run of the program."""
 
     resources: list[Declared] = field(default_factory=list)
     exports: dict[str, Any] = field(default_factory=dict)
@@ -68,22 +68,22 @@ class Run:
         return [each for each in self.resources if each.kind == kind]
 
     def get(self, name: str) -> Declared:
-        """The one resource of that name. Raises LookupError with the names there are."""
+        """Return the resource with a name. Raises: LookupError with all names."""
         for each in self.resources:
             if each.name == name:
                 return each
-        raise LookupError(f"{name}: not among {sorted(each.name for each in self.resources)}")
+        raise LookupError(f"{name} is not declared; declared: {sorted(each.name for each in self.resources)}")
 
 
-class _NoCalls(mocks.Mocks):
-    """Answers as the cloud would, as far as the program looks at it."""
+class _CloudMocks(mocks.Mocks):
+    """Returns the outputs that the cloud would return, as far as the program uses them."""
 
     def __init__(self, *, preview: bool, last: Mapping[str, Any] | None = None) -> None:
         self._preview = preview
         self._last = last or {}
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
-        # The one thing that it may ask; all else it decides from its settings.
+        # The only call of the program; everything else depends only on its settings.
         assert args.token == "pulumi:pulumi:readStackOutputs"
         return {"name": args.args["name"], "outputs": dict(self._last), "secretOutputNames": []}, []
 
@@ -91,16 +91,16 @@ class _NoCalls(mocks.Mocks):
         inputs = {key: _plain(value) for key, value in args.inputs.items()}
         if self._preview:
             return None, inputs
-        made: dict[str, Any] = {name: f"{args.name}.{name}" for name in _MADE.get(args.typ.split(":")[1], ())}
+        outputs: dict[str, Any] = {name: f"{args.name}.{name}" for name in _OUTPUTS.get(args.typ.split(":")[1], ())}
         if args.typ.endswith(":HostKeys"):
-            made["host_keys"] = [f"ssh-ed25519 {args.name}"]
+            outputs["host_keys"] = [f"ssh-ed25519 {args.name}"]
         if args.typ.endswith(":Rollout"):
-            made["revision"] = "revision-1"
-        return f"{args.name}.id", {**inputs, **made}
+            outputs["revision"] = "revision-1"
+        return f"{args.name}.id", {**inputs, **outputs}
 
 
-# What the cloud adds to what it was given.
-_MADE = {
+# Outputs that the cloud adds to the inputs.
+_OUTPUTS = {
     "Eip/instance": ("publicIp",),
     "index/privateKey": ("privateKeyPem", "privateKeyOpenssh", "publicKeyPem", "publicKeyOpenssh"),
     "index/selfSignedCert": ("certPem",),
@@ -111,7 +111,7 @@ _MADE = {
 
 
 class _Monitor(mocks.MockMonitor):
-    """Keeps every request, which says more than `Mocks` is told: options, dependencies, what is secret."""
+    """Records all requests, which contain more than `Mocks` receives: options, dependencies and secrets."""
 
     def __init__(self, answers: mocks.Mocks, run: Run) -> None:
         super().__init__(answers)
@@ -123,7 +123,7 @@ class _Monitor(mocks.MockMonitor):
         answer, _ = self.mocks.call(mocks.MockCallArgs(request.tok, args, request.provider))
         return ResourceInvokeResponse(**{"return": _to_wire(answer)})
 
-    # The SDK's own versions of these two leave an open event loop behind on every worker thread.
+    # The SDK's implementations of these two methods leave an open event loop on every worker thread.
     def RegisterResource(self, request: RegisterResourceRequest) -> RegisterResourceResponse:  # noqa: N802 - gRPC's name
         urn = self.make_urn(request.parent, request.type, request.name)
         if request.type == "pulumi:pulumi:Stack":
@@ -138,12 +138,12 @@ class _Monitor(mocks.MockMonitor):
 
 
 def _to_wire(state: Mapping[str, Any]) -> Any:
-    # All of it is there, so that it waits for nothing; an event loop for each answer was a tenth of the run.
+    # All values are known, so the coroutine never waits. An event loop for each response took a tenth of the run.
     try:
         rpc.serialize_properties(dict(state), {}).send(None)
     except StopIteration as done:
         return done.value
-    raise AssertionError("an answer waits for something")
+    raise AssertionError("the serialization of a response must not wait")
 
 
 def _plain(value: Any) -> Any:
@@ -157,7 +157,7 @@ def _plain(value: Any) -> Any:
 
 
 def stack_config(stack: str) -> dict[str, Any]:
-    """The values of a ready stack's file; a copy, to be changed at will."""
+    """Return a copy of the configuration in a provided stack's file."""
     return copy.deepcopy(_read_stack(stack))
 
 
@@ -175,17 +175,18 @@ def run_program(
     last: Mapping[str, Any] | None = None,
     run: Run | None = None,
 ) -> Run:
-    """Run `__main__.py` on these settings, after a deployment that exported `last`. Raises what the program raises;
-    what it had declared by then is in `run`.
+    """Run `__main__.py` with a configuration, after a deployment with the exports `last`.
+
+    Raises: the exception of the program. The resources declared before it are in `run`.
     """
     run = run or Run()
 
     async def main() -> None:
-        answers = _NoCalls(preview=preview, last=last)
+        answers = _CloudMocks(preview=preview, last=last)
         monitor = _Monitor(answers, run)
         mocks.set_mocks(answers, project=PROJECT, stack=stack, preview=preview, monitor=monitor)
         texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
-        # What Pulumi would keep encrypted, since it holds secrets.
+        # Pulumi would encrypt this section, because it contains secrets.
         set_all_config(texts, ["tandem:credentials"])
         await run_pulumi_func(_execute)
         for name, value in getattr(get_root_resource(), "outputs", {}).items():
@@ -194,7 +195,7 @@ def run_program(
             if await output.is_secret():
                 run.secret_exports.add(name)
 
-    # Pulumi looks at the whole stack for every resource; on a thread of its own that is a short one (half the time).
+    # Pulumi inspects the call stack for every resource. In a new thread the stack is short, which halves the time.
     with ThreadPoolExecutor(1) as thread:
         thread.submit(lambda: asyncio.run(main())).result()
     return run

@@ -1,4 +1,4 @@
-"""Runs of the program on ready stacks with some options changed; each is run once for all tests."""
+"""Runs of the program on the provided stacks with changed options. Each run is cached for all tests."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ _NODES = [
     {"name": f"iam-{letter}", "address": f"10.0.4.{20 + number}"} for number, letter in enumerate("abcdefghijklmnop")
 ]
 
-_PLACE = tempfile.TemporaryDirectory()  # gone with the process
+_DIRECTORY = tempfile.TemporaryDirectory()  # deleted when the process exits
 
 
 def make_release() -> str:
-    """The path of a release of somebody's own: the right names, and nothing in them."""
-    path = Path(_PLACE.name) / "iam.tar.gz"
+    """Create a release with the required files, all empty. Returns its path."""
+    path = Path(_DIRECTORY.name) / "iam.tar.gz"
     with tarfile.open(path, "w:gz") as archive:
         for name in ("bin/iam-apiserver", "bin/iam-authz-server", "bin/iam-pump", "sql/iam.sql"):
             archive.addfile(tarfile.TarInfo(name))
     return str(path)
 
 
-# Every choice that changes what is declared, as changes of the local stack.
+# Changes of the local stack's settings that change the declared resources.
 OPTIONS: dict[str, dict[str, Any]] = {
-    "as it is": {},
+    "defaults": {},
     "three nodes": {"nodes.members": _NODES[:3]},
     "sixteen nodes": {"nodes.members": _NODES},
-    "through a bastion": {"access.mode": "bastion", "access.adminCidrs": ["198.51.100.0/24"]},
+    "bastion": {"access.mode": "bastion", "access.adminCidrs": ["198.51.100.0/24"]},
     "public nodes": {"access.mode": "public", "access.adminCidrs": ["198.51.100.0/24"]},
-    "two masters": {"keepalived": {"mode": "dual-master"}, "virtualIp.secondAddress": "10.0.4.98"},
-    "an existing network": {"network.existing": {"vpcId": "vpc-1234abcd", "subnetId": "subnet-1234abcd"}},
+    "dual-master": {"keepalived": {"mode": "dual-master"}, "virtualIp.secondAddress": "10.0.4.98"},
+    "existing network": {"network.existing": {"vpcId": "vpc-1234abcd", "subnetId": "subnet-1234abcd"}},
     "external databases": {"data": EXTERNAL, "credentials": {"given": GIVEN}},
-    "databases that have moved away": {
+    "moved databases": {
         "data": {**EXTERNAL, "location": "moved"},
         "credentials": {"given": GIVEN},
     },
@@ -48,8 +48,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "data": {**EXTERNAL, "mongodb": {"address": "10.0.9.3:27017"}},
         "credentials": {"given": {**GIVEN, "mongodbPassword": "gi/ven@mongodb%password"}},
     },
-    "a way out": {"network.egress": "nat"},
-    "names in DNS, with two masters": {
+    "NAT gateway": {"network.egress": "nat"},
+    "DNS records with dual-master": {
         "dns": {"zone": "example.com"},
         "keepalived": {"mode": "dual-master"},
         "virtualIp.secondAddress": "10.0.4.98",
@@ -57,11 +57,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "alarms": {
         "alarms": {"enabled": True, "receivers": {"userIds": [1], "groupIds": [2], "urls": ["https://a.example.com/"]}}
     },
-    "a certificate of one's own": {
-        "credentials": {"server": make_certificate("iam.api.example.com", "iam.authz.example.com")}
-    },
+    "given certificate": {"credentials": {"server": make_certificate("iam.api.example.com", "iam.authz.example.com")}},
     "protected": {"protect": True, "nodes.terminationProtection": True},
-    "the lecture's timing": {"keepalived": {"profile": "seed"}},
+    "profile seed": {"keepalived": {"profile": "seed"}},
 }
 
 
@@ -81,11 +79,11 @@ def run(stack: str, changes: dict[str, Any] | None = None, *, preview: bool = Fa
 
 
 @functools.cache
-def _run(stack: str, changes: str, preview: bool) -> fake_cloud.Run:  # noqa: FBT001 - a key of the cache
+def _run(stack: str, changes: str, preview: bool) -> fake_cloud.Run:  # noqa: FBT001 - an argument of a cached function
     return fake_cloud.run_program(stack, config_of(stack, json.loads(changes)), preview=preview)
 
 
-ALL_RUNS = [("local", option) for option in OPTIONS] + [("staging", "as it is"), ("prod", "as it is")]
+ALL_RUNS = [("local", option) for option in OPTIONS] + [("staging", "defaults"), ("prod", "defaults")]
 
 
 def run_any(stack: str, option: str) -> fake_cloud.Run:

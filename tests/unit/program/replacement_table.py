@@ -1,4 +1,4 @@
-"""Which inputs of which type make the provider replace it, of those that the program sets (provider 0.2.3)."""
+"""Inputs set by the program whose change makes the provider replace the resource, by type (provider 0.2.3)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ REPLACED_BY: dict[str, set[str]] = {
     "Security/groupRuleSet": {"securityGroupId"},
     "Key/pair": {"publicKey"},
     "Placement/group": {"type"},
-    # Zone is ignored, and no public address is ever allocated: no setting replaces a node.
+    # The zone is ignored and allocatePublicIp is constant, so no setting replaces a node.
     "Instance/instance": {"allocatePublicIp", "availabilityZone"},
     "Ha/vip": {"checkAssociate", "subnetId", "vip", "vpcId"},
     "Ha/vipInstanceAttachment": {"haVipId", "instanceId", "instanceType"},
@@ -20,7 +20,7 @@ REPLACED_BY: dict[str, set[str]] = {
     "Route/tableEntry": {"description", "destinationCidrBlock", "nextHub", "nextType", "routeTableId"},
     "Route/tableAssociation": {"subnetId"},
     "Nat/gateway": {"vpcId"},
-    # Both are ignored: another disk would be empty.
+    # Both are ignored, because a new disk would be empty.
     "Cbs/storage": {"availabilityZone", "storageType"},
     "Cbs/storageAttachment": {"instanceId", "storageId"},
     "Dnspod/record": {"domain"},
@@ -29,5 +29,5 @@ REPLACED_BY: dict[str, set[str]] = {
     "Monitor/policyBindingObject": {"dimensions", "policyId"},
 }
 
-# What must never be replaced by a setting: it holds data, or people know it.
+# Resources that no setting may replace, because they hold data.
 NEVER_BY_A_SETTING = {"Instance/instance": {"allocatePublicIp"}, "Cbs/storage": set[str]()}

@@ -1,4 +1,4 @@
-"""Settings to start from, and ways to change one value of them."""
+"""Valid settings, and functions that change single values."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from settings.sections import Settings
 
 ABSENT = object()
 RELEASE = Release(source="iam.tar.gz", sha256="0" * 64)
-ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ4jd2fBO9T1nJ0Z3ZQf0mXU3d8T5l5n1yqB2YV3c0aa somebody"
+ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ4jd2fBO9T1nJ0Z3ZQf0mXU3d8T5l5n1yqB2YV3c0aa alice"
 
-# Databases of somebody's own, and their passwords.
+# External databases and their passwords.
 EXTERNAL = {"location": "external", "mariadbAddress": "10.0.9.1:3306", "redisAddress": "10.0.9.2:6379"}
 GIVEN = {"mariadbPassword": "given-mariadb-password", "redisPassword": "given-redis-password"}
 
 
 def sections(stack: str = "local") -> dict[str, Any]:
-    """A ready stack's values below `tandem:`."""
+    """Return the settings of a provided stack, without the prefix `tandem:`."""
     return {key.partition(":")[2]: value for key, value in stack_config(stack).items() if key.startswith("tandem:")}
 
 
 def with_value(values: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
-    """A copy with one value set ("nodes.members.0.name"), or taken out with ABSENT."""
+    """Return a copy with the value at a path ("nodes.members.0.name") set, or removed with ABSENT."""
     changed = copy.deepcopy(values)
-    *way, last = [int(part) if part.isdigit() else part for part in path.split(".")]
-    holder: Any = changed
-    for part in way:
-        holder = holder[part] if isinstance(part, int) else holder.setdefault(part, {})
+    *parents, last = [int(part) if part.isdigit() else part for part in path.split(".")]
+    parent: Any = changed
+    for part in parents:
+        parent = parent[part] if isinstance(part, int) else parent.setdefault(part, {})
     if value is ABSENT:
-        holder.pop(last, None)
+        parent.pop(last, None)
     else:
-        holder[last] = value
+        parent[last] = value
     return changed
 
 
@@ -56,7 +56,7 @@ def parse(
 def problems_of(
     values: dict[str, Any], region: str | None = "ap-guangzhou", secret: frozenset[str] = frozenset()
 ) -> tuple[Problem, ...]:
-    """What is wrong with these values; nothing, if they are right."""
+    """Return the problems of the values; an empty tuple if they are valid."""
     try:
         parse(values, region, secret)
     except SettingsError as error:

@@ -11,51 +11,51 @@ _ENCRYPTED = frozenset({"credentials"})
     "names",
     [
         pytest.param(("iam.api.example.com", "iam.authz.example.com"), id="both names"),
-        pytest.param(("*.api.example.com", "*.authz.example.com"), id="a wildcard for each"),
+        pytest.param(("*.api.example.com", "*.authz.example.com"), id="a wildcard for each name"),
     ],
 )
-def test_a_certificate_for_both_domains_is_taken(names: tuple[str, ...]) -> None:
+def test_a_certificate_for_both_domains_is_accepted(names: tuple[str, ...]) -> None:
     values = with_value(sections(), "credentials", {"server": make_certificate(*names)})
     assert problems_of(values, secret=_ENCRYPTED) == ()
 
 
 @pytest.mark.parametrize(
-    ("server", "key", "words"),
+    ("server", "key", "text"),
     [
         pytest.param(
             make_certificate("iam.api.example.com"),
             "certificate",
-            "is not for iam.authz.example.com",
-            id="one name short",
+            "must be valid for iam.authz.example.com",
+            id="one name is missing",
         ),
         pytest.param(
             make_certificate("*.example.com"),
             "certificate",
-            "is not for iam.api.example.com",
-            id="a wildcard is one label",
+            "must be valid for iam.api.example.com",
+            id="a wildcard covers one label",
         ),
         pytest.param(
             make_certificate("iam.api.example.com", "iam.authz.example.com", key_number=2),
             "privateKey",
-            "belongs to another certificate",
-            id="another key",
+            "must belong to the certificate",
+            id="key of another certificate",
         ),
         pytest.param(
             {**make_certificate("iam.api.example.com", "iam.authz.example.com"), "privateKey": "no key"},
             "privateKey",
-            "is no PEM key",
-            id="no key",
+            "must be a PEM key",
+            id="invalid key",
         ),
         pytest.param(
             {**make_certificate("a.example.com"), "certificate": "-----BEGIN CERTIFICATE-----\nx"},
             "certificate",
-            "is no PEM certificate",
-            id="a torn certificate",
+            "must be a valid PEM certificate",
+            id="truncated certificate",
         ),
     ],
 )
-def test_a_certificate_that_clients_would_refuse_is_a_problem(server: dict[str, str], key: str, words: str) -> None:
+def test_a_certificate_that_clients_would_reject_is_reported(server: dict[str, str], key: str, text: str) -> None:
     problems = problems_of(with_value(sections(), "credentials", {"server": server}), secret=_ENCRYPTED)
     texts = [problem.text for problem in problems if problem.key == f"tandem:credentials.server.{key}"]
-    assert any(words in text for text in texts), problems
+    assert any(text in each for each in texts), problems
     assert "BEGIN PRIVATE KEY" not in str(problems)

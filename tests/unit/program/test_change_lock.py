@@ -11,23 +11,23 @@ from provisioning.errors import SwitchoverError
 
 
 class FakeGroup:
-    """Two nodes that serve, unless a test says otherwise. Keeps what was asked, in order."""
+    """A group with healthy peers by default. Records the calls in order."""
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
-        self.refusals = 0  # so many times no peer serves
+        self.calls: list[str] = []
+        self.refusals = 0  # number of calls that fail because no peer is healthy
 
     async def switch_over(self, node: str) -> None:
-        self._leave(f"{node} hands over")
+        self._call(f"switch over {node}")
 
     async def retire(self, node: str) -> None:
-        self._leave(f"{node} retires")
+        self._call(f"retire {node}")
 
-    def _leave(self, what: str) -> None:
-        self.asked.append(what)
+    def _call(self, call: str) -> None:
+        self.calls.append(call)
         if self.refusals:
             self.refusals -= 1
-            raise SwitchoverError(f"{what}: no peer serves")
+            raise SwitchoverError(f"{call}: no peer is healthy")
 
 
 class FakeClock:
@@ -44,34 +44,34 @@ def _run(test: Callable[[ChangeLock, FakeGroup, FakeClock], Coroutine[Any, Any, 
     asyncio.run(test(ChangeLock(group, clock.sleep), group, clock))
 
 
-def test_a_second_node_waits_until_the_first_is_done() -> None:
+def test_a_second_change_waits_until_the_first_has_ended() -> None:
     async def test(change_lock: ChangeLock, group: FakeGroup, _clock: FakeClock) -> None:
         await change_lock.begin_change("a")
         second = asyncio.create_task(change_lock.begin_change("b"))
         await asyncio.sleep(0.01)
-        assert group.asked == ["a hands over"]
+        assert group.calls == ["switch over a"]
         change_lock.end("a")
         await second
-        assert group.asked == ["a hands over", "b hands over"]
+        assert group.calls == ["switch over a", "switch over b"]
 
     _run(test)
 
 
-def test_a_refused_switchover_fails_the_step_and_frees_the_lock() -> None:
+def test_a_refused_switchover_fails_the_change_and_releases_the_lock() -> None:
     async def test(change_lock: ChangeLock, group: FakeGroup, _clock: FakeClock) -> None:
         group.refusals = 1
-        with pytest.raises(SwitchoverError, match="no peer serves"):
+        with pytest.raises(SwitchoverError, match="no peer is healthy"):
             await change_lock.begin_change("a")
         await asyncio.wait_for(change_lock.begin_change("b"), 1)
 
     _run(test)
 
 
-def test_the_first_refusal_is_final_and_later_ones_are_waited_out() -> None:
+def test_a_refusal_is_retried_after_an_earlier_change() -> None:
     async def test(change_lock: ChangeLock, group: FakeGroup, clock: FakeClock) -> None:
         await change_lock.begin_change("a")
         change_lock.end("a")
-        # The node changed a moment ago is still booting.
+        # The node of the first change is still booting.
         group.refusals = 3
         await change_lock.begin_change("b")
         assert clock.waited_s == 15
@@ -80,7 +80,7 @@ def test_the_first_refusal_is_final_and_later_ones_are_waited_out() -> None:
     _run(test)
 
 
-def test_waiting_for_a_node_that_never_comes_back_ends() -> None:
+def test_retries_end_when_a_node_does_not_recover() -> None:
     async def test(change_lock: ChangeLock, group: FakeGroup, clock: FakeClock) -> None:
         await change_lock.begin_change("a")
         change_lock.end("a")
@@ -92,7 +92,7 @@ def test_waiting_for_a_node_that_never_comes_back_ends() -> None:
     _run(test)
 
 
-def test_a_failed_change_lets_the_next_node_go_on() -> None:
+def test_a_failed_change_releases_the_lock_for_the_next_node() -> None:
     async def test(change_lock: ChangeLock, _group: FakeGroup, _clock: FakeClock) -> None:
         await change_lock.begin_change("a")
         waiting = asyncio.create_task(change_lock.begin_change("b"))
@@ -103,7 +103,7 @@ def test_a_failed_change_lets_the_next_node_go_on() -> None:
     _run(test)
 
 
-def test_the_end_of_a_turn_that_was_never_taken_is_nothing() -> None:
+def test_ending_a_change_that_did_not_begin_has_no_effect() -> None:
     async def test(change_lock: ChangeLock, _group: FakeGroup, _clock: FakeClock) -> None:
         change_lock.end("a")
         await change_lock.begin_change("a")
@@ -113,44 +113,44 @@ def test_the_end_of_a_turn_that_was_never_taken_is_nothing() -> None:
     _run(test)
 
 
-def test_a_replaced_node_retires_once_however_much_hangs_on_it() -> None:
+def test_a_node_with_several_attached_resources_is_retired_once() -> None:
     async def test(change_lock: ChangeLock, group: FakeGroup, _clock: FakeClock) -> None:
-        # Its virtual IP, its data disk and itself, at the same time.
+        # The hooks of its HAVIP attachment, its disk attachment and its instance run concurrently.
         await asyncio.gather(*(change_lock.begin_removal("a") for _ in range(3)))
-        assert group.asked == ["a retires"]
+        assert group.calls == ["retire a"]
 
     _run(test)
 
 
-def test_a_second_replacement_in_one_run_is_stopped_with_advice() -> None:
+def test_a_second_replacement_in_one_run_is_refused_with_advice() -> None:
     async def test(change_lock: ChangeLock, group: FakeGroup, _clock: FakeClock) -> None:
         await change_lock.begin_removal("a")
         for begin in (change_lock.begin_removal, change_lock.begin_change):
             with pytest.raises(SwitchoverError) as caught:
                 await begin("b")
-            assert "b: not touched, because a goes in this same run" in str(caught.value)
-            assert "`pulumi up --replace` with the URN of a, and when that is done with that of b" in str(caught.value)
-        assert group.asked == ["a retires"]
+            assert "b: cannot be changed in the run that removes a; b was not changed" in str(caught.value)
+            assert "`pulumi up --replace` with the URN of a first, then with the URN of b" in str(caught.value)
+        assert group.calls == ["retire a"]
 
     _run(test)
 
 
-def test_destroy_asks_nobody() -> None:
+def test_destroy_does_not_switch_over() -> None:
     async def test(change_lock: ChangeLock, group: FakeGroup, _clock: FakeClock) -> None:
         change_lock.declare("a")
         change_lock.declare("b")
         await asyncio.gather(change_lock.begin_removal("a"), change_lock.begin_removal("b"))
-        assert group.asked == []
+        assert group.calls == []
 
     _run(test)
 
 
-def test_a_node_taken_out_of_the_settings_retires_while_the_others_stay() -> None:
+def test_a_node_removed_from_the_settings_is_retired() -> None:
     async def test(change_lock: ChangeLock, group: FakeGroup, _clock: FakeClock) -> None:
         change_lock.declare("a")
         change_lock.declare("b")
         await change_lock.begin_removal("c")
-        assert group.asked == ["c retires"]
+        assert group.calls == ["retire c"]
 
     _run(test)
 

@@ -1,4 +1,4 @@
-"""Which secret is made, when, and what is made anew with it."""
+"""Which secrets are generated, and which resources change with a new generation."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from program_runs import run
 
 from settings.credentials import SecretName
 
-# On one worker, beside the one of the other runs: each run of the program is made once in a process.
+# One worker, separate from the one of the other program runs: results are cached per process.
 pytestmark = pytest.mark.xdist_group("changes of the program")
 
-# What is another resource, or has other inputs, once one secret's number was raised. All else stays as it is.
-_MADE_ANEW: dict[str, set[str]] = {
+# The resources that are new or have other inputs after the generation of a secret is increased.
+_CHANGED: dict[str, set[str]] = {
     "ca": {"credentials-ca-key-2", "credentials-ca", "credentials-server-certificate",
            "credentials-iam-a-certificate", "credentials-iam-b-certificate"},
     "serverCertificate": {"credentials-server-key-2", "credentials-server-request"},
@@ -28,28 +28,28 @@ _MADE_ANEW: dict[str, set[str]] = {
 }  # fmt: skip
 
 
-def test_every_secret_that_can_be_made_anew_is_looked_at() -> None:
-    assert set(_MADE_ANEW) == set(get_args(SecretName))
+def test_all_secrets_with_a_generation_are_tested() -> None:
+    assert set(_CHANGED) == set(get_args(SecretName))
 
 
-@pytest.mark.parametrize(("name", "expected"), _MADE_ANEW.items())
-def test_a_raised_number_makes_one_secret_anew_and_no_other(name: str, expected: set[str]) -> None:
+@pytest.mark.parametrize(("name", "expected"), _CHANGED.items())
+def test_a_new_generation_changes_only_one_secret(name: str, expected: set[str]) -> None:
     before, after = _inputs(run("local")), _inputs(run("local", {"credentials": {"generation": {name: 2}}}))
     changed = {resource for resource in after if after[resource] != before.get(resource)}
-    # The mocks answer with names: a password's new value does not show in what uses it, another key's name does.
+    # Outputs of the mocks are derived from resource names: only a resource with a new name changes its dependents.
     assert changed - {"rollout"} == expected
 
 
-def test_a_raised_number_of_a_password_is_what_it_is_kept_by() -> None:
+def test_the_generation_of_a_password_is_its_keeper() -> None:
     after = run("local", {"credentials": {"generation": {"jwtKey": 2}}})
     assert after.get("credentials-jwt-key").inputs["keepers"] == {"generation": "2"}
 
 
-def test_a_secret_that_was_given_is_not_made() -> None:
+def test_a_given_secret_is_not_generated() -> None:
     given = {"jwtKey": "given-jwt-password", "redisPassword": "given-redis-password"}
     declared = run("local", {"credentials": {"given": given}})
-    made = _inputs(run("local")).keys() - _inputs(declared).keys()
-    assert made == {"credentials-jwt-key", "credentials-redis-password"}
+    not_generated = _inputs(run("local")).keys() - _inputs(declared).keys()
+    assert not_generated == {"credentials-jwt-key", "credentials-redis-password"}
     rollout = declared.get("rollout")
     assert rollout.inputs["secrets"].items() >= {
         ("jwt_key", "given-jwt-password"), ("redis_password", "given-redis-password"),
@@ -57,14 +57,14 @@ def test_a_secret_that_was_given_is_not_made() -> None:
     assert "secrets" in rollout.secret_inputs
 
 
-def test_nodes_are_logged_in_to_by_an_rsa_key_which_is_all_that_the_cloud_imports() -> None:
+def test_the_deployment_key_is_an_rsa_key_which_the_cloud_can_import() -> None:
     declared = run("local")
     key = declared.get("credentials-deployment-key").inputs
     assert (key["algorithm"], key["rsaBits"]) == ("RSA", 4096)
     assert declared.get("nodes-key").inputs["publicKey"] == "credentials-deployment-key.publicKeyOpenssh"
 
 
-def test_the_ca_never_renews_with_its_leaves() -> None:
+def test_the_ca_is_not_renewed_early() -> None:
     declared = run("prod")
     assert "earlyRenewalHours" not in declared.get("credentials-ca").inputs
     for each in declared.of_kind("index/locallySignedCert"):

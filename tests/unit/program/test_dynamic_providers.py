@@ -14,7 +14,7 @@ from pulumi.dynamic.dynamic import ResourceProvider, serialize_provider
 from components.failures import without_traceback
 from components.health import HealthProvider
 from components.host_keys import HostKeysProvider
-from components.preview_text import read_manifest, show_files, show_things
+from components.preview_text import read_manifest, show_entries, show_files
 from components.rollout import RolloutProvider, find_departed
 from provisioning.errors import GateError
 from provisioning.exports import parse_exports, parse_inventory, parse_node
@@ -31,48 +31,48 @@ _NODE = {
 
 
 @pytest.fixture(autouse=True)
-def _tracebacks_as_before() -> Iterator[None]:
+def _restore_traceback_limit() -> Iterator[None]:
     before = getattr(sys, "tracebacklimit", 1000)
     yield
     sys.tracebacklimit = before
 
 
 @pytest.mark.parametrize("provider", [HostKeysProvider(), RolloutProvider(), HealthProvider()])
-def test_what_goes_into_the_state_is_a_name_only(provider: ResourceProvider) -> None:
+def test_the_state_contains_only_the_name_of_a_provider(provider: ResourceProvider) -> None:
     pickled = base64.b64decode(serialize_provider(provider))
     assert type(provider).__name__.encode() in pickled
-    # Code in it would make every change of the code a change of the deployment.
+    # If it contained code, every change of the code would be a change of the deployment.
     assert len(pickled) < 120
     assert pickled == base64.b64decode(serialize_provider(type(provider)()))
 
 
-def _as_pulumi_shows_it(fail: Callable[[], None]) -> str:
+def _reported_by_pulumi(fail: Callable[[], None]) -> str:
     try:
         fail()
-    except Exception:  # noqa: BLE001 - as pulumi.dynamic does it
+    except Exception:  # noqa: BLE001 - as in pulumi.dynamic
         return traceback.format_exc()
-    raise AssertionError("it did not fail")
+    raise AssertionError("no exception was raised")
 
 
-def test_an_error_for_people_carries_no_traceback() -> None:
+def test_a_provisioning_error_is_reported_without_traceback() -> None:
     @without_traceback
     def fail() -> None:
         raise GateError("iam-b (10.0.4.21): does not serve", seen="502 Bad Gateway", look_at="/var/log/nginx/error.log")
 
-    assert _as_pulumi_shows_it(fail) == (
+    assert _reported_by_pulumi(fail) == (
         "GateError: iam-b (10.0.4.21): does not serve\n  502 Bad Gateway\n  look at: /var/log/nginx/error.log\n"
     )
 
 
-def test_a_fault_of_our_own_keeps_its_traceback() -> None:
+def test_other_exceptions_keep_their_traceback() -> None:
     @without_traceback
     def fail() -> None:
         raise KeyError("oops")
 
-    assert "in fail" in _as_pulumi_shows_it(fail)
+    assert "in fail" in _reported_by_pulumi(fail)
 
 
-def test_host_keys_are_read_again_for_a_new_node_only() -> None:
+def test_host_keys_are_only_read_again_for_a_new_instance() -> None:
     provider = HostKeysProvider()
     old = {"instance_id": "ins-1", "node": _NODE, "private_key": "k", "host_keys": ["x"]}
     assert (
@@ -80,7 +80,7 @@ def test_host_keys_are_read_again_for_a_new_node_only() -> None:
     )
     new = provider.diff("iam-a", old, {**old, "instance_id": "ins-2"})
     assert (new.changes, new.replaces) == (True, [])
-    # The engine asks so when the node is about to be replaced: all of an input that depends on it is unknown.
+    # In the preview of a replacement, inputs that depend on the instance are unknown.
     assert provider.diff("iam-a", old, {**old, "instance_id": object(), "node": object()}).changes is True
 
 
@@ -89,55 +89,55 @@ def _rollout_inputs() -> dict[str, Any]:
     return {**inputs, "bastion": None}
 
 
-def test_an_unchanged_rollout_is_no_change() -> None:
+def test_a_rollout_with_unchanged_inputs_does_not_run() -> None:
     inputs = _rollout_inputs()
     assert RolloutProvider().diff("x", {**inputs, "revision": "r", "drift": {}}, inputs).changes is False
 
 
 @pytest.mark.parametrize("key", ["nodes", "files", "manifests", "values", "secrets", "virtual_ips", "private_key"])
-def test_every_input_of_a_rollout_makes_it_run(key: str) -> None:
+def test_a_change_of_any_input_runs_the_rollout(key: str) -> None:
     inputs = _rollout_inputs()
     old = {**inputs, "revision": "r", "drift": {}}
     found = RolloutProvider().diff("x", old, {**inputs, key: "another"})
     assert (found.changes, found.replaces) == (True, [])
 
 
-def test_a_node_that_left_the_group_is_not_one_that_was_replaced() -> None:
+def test_a_removed_node_is_distinguished_from_a_replaced_node() -> None:
     old = {"nodes": [_NODE, {**_NODE, "name": "iam-b"}, {**_NODE, "name": "iam-c"}]}
     new = {"nodes": [_NODE, {**_NODE, "name": "iam-b", "instance_id": "ins-9"}]}
     assert find_departed(old, new) == ["iam-c"]
 
 
-def test_drift_that_a_refresh_found_is_healed() -> None:
+def test_drift_found_by_a_refresh_runs_the_rollout() -> None:
     inputs = _rollout_inputs()
     old = {**inputs, "revision": "r", "drift": {"iam-a": ["/etc/nginx/nginx.conf differs"]}}
     assert RolloutProvider().diff("x", old, inputs).changes is True
 
 
-def test_health_is_asked_again_after_another_rollout_only() -> None:
+def test_health_is_only_checked_again_after_a_rollout() -> None:
     old = {"revision": "1", "public_ips": ["203.0.113.10"], "domains": {"api": "a"}, "ca_certificate": "c"}
     assert HealthProvider().diff("x", old, dict(old)).changes is False
     assert HealthProvider().diff("x", old, {**old, "revision": "2"}).changes is True
 
 
-def test_manifests_survive_the_way_through_pulumi() -> None:
+def test_manifests_are_restored_from_inputs() -> None:
     inputs = _rollout_inputs()
     for host in ("iam-a", "iam-b"):
         manifest = read_manifest(host, inputs["manifests"][host], inputs["files"][host])
         assert show_files(manifest) == inputs["files"][host]
-        assert show_things(manifest) == inputs["manifests"][host]
+        assert show_entries(manifest) == inputs["manifests"][host]
 
 
-def test_no_text_reads_as_yaml_or_json() -> None:
+def test_no_text_can_be_parsed_as_yaml_or_json() -> None:
     inputs = _rollout_inputs()
     texts = [*inputs["manifests"].values(), *(text for files in inputs["files"].values() for text in files.values())]
     for text in texts:
-        # The engine would write it out as a tree, unchanged or not.
+        # Pulumi would show it as a tree, even if it is unchanged.
         with pytest.raises(yaml.YAMLError):
             yaml.safe_load(text)
 
 
-def test_nodes_survive_the_way_through_pulumi() -> None:
+def test_nodes_are_restored_from_inputs() -> None:
     host = parse_node(_NODE)
     assert (host.name, host.ssh_port, host.host_keys) == ("iam-a", 22, ("ssh-ed25519 AAAA",))
     inventory = parse_inventory(
@@ -146,7 +146,7 @@ def test_nodes_survive_the_way_through_pulumi() -> None:
     assert inventory.bastion == host
 
 
-def test_hooks_find_the_group_in_the_exports() -> None:
+def test_hooks_read_the_group_from_the_exports() -> None:
     exports = run("local", {"access.mode": "bastion"}).exports
     parsed = parse_exports(exports)
     assert parsed is not None

@@ -18,9 +18,9 @@ from provisioning.errors import SwitchoverError
 
 
 def _in_pulumi(test: Callable[[], Any]) -> Callable[[], None]:
-    """Run a test where hooks can be registered."""
+    """Run a test in a Pulumi program, where hooks can be registered."""
 
-    class Silent(mocks.Mocks):
+    class NoRequests(mocks.Mocks):
         def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], None]:
             raise AssertionError(args.token)
 
@@ -30,8 +30,8 @@ def _in_pulumi(test: Callable[[], Any]) -> Callable[[], None]:
     @functools.wraps(test)
     def wrapper() -> None:
         async def main() -> None:
-            mocks.set_mocks(Silent())
-            # Waits for what Pulumi has begun, so that nothing of it is left for the next test.
+            mocks.set_mocks(NoRequests())
+            # Waits for all tasks of Pulumi, so none of them runs during the next test.
             await run_pulumi_func(test)
 
         asyncio.run(main())
@@ -58,41 +58,42 @@ async def test_resized_nodes_are_changed_one_at_a_time() -> None:
     await take(_args("a", *sizes))
     second = asyncio.create_task(take(_args("b", *sizes)))
     await asyncio.sleep(0.01)
-    assert group.asked == ["a hands over"]
+    assert group.calls == ["switch over a"]
     end(_args("a", *sizes))
     await second
-    assert group.asked == ["a hands over", "b hands over"]
+    assert group.calls == ["switch over a", "switch over b"]
 
 
 @_in_pulumi
-async def test_changes_that_clients_do_not_notice_take_no_lock() -> None:
+async def test_non_disruptive_changes_do_not_take_the_change_lock() -> None:
     group = FakeGroup()
     _, take = _update_hooks(Hooks(ChangeLock(group)))
     await take(_args("a", {"tags": {"x": "1"}, "instanceName": "n"}, {"tags": {"x": "2"}, "instanceName": "m"}))
     await take(_args("a", {"orderlySecurityGroups": ["sg-1"]}, {"orderlySecurityGroups": ["sg-2"]}))
-    assert group.asked == []
+    assert group.calls == []
 
 
 @_in_pulumi
-async def test_an_unknown_kind_of_change_takes_the_lock() -> None:
+async def test_unknown_changes_take_the_change_lock() -> None:
     group = FakeGroup()
     _, take = _update_hooks(Hooks(ChangeLock(group)))
     await take(_args("a", {}, {"somethingNew": True}))
-    assert group.asked == ["a hands over"]
+    assert group.calls == ["switch over a"]
 
 
 @_in_pulumi
-async def test_a_new_address_is_refused_in_the_preview_too() -> None:
+async def test_a_new_address_is_also_refused_in_a_preview() -> None:
     refuse, _ = _update_hooks(Hooks(ChangeLock(FakeGroup())))
     assert refuse.opts.on_dry_run
     with pytest.raises(
-        SwitchoverError, match=r"a: its privateIp is for life: it is 10\.0\.4\.20, wanted is 10\.0\.4\.22"
+        SwitchoverError,
+        match=r"a: privateIp cannot be changed after creation \(current 10\.0\.4\.20, requested 10\.0\.4\.22\)",
     ):
         refuse(_args("a", {"privateIp": "10.0.4.20"}, {"privateIp": "10.0.4.22"}))
 
 
 @_in_pulumi
-async def test_a_change_that_fails_gives_the_turn_back_and_is_not_tried_again() -> None:
+async def test_a_failed_change_releases_the_change_lock_and_is_not_retried() -> None:
     group = FakeGroup()
     hooks = Hooks(ChangeLock(group))
     _, take = _update_hooks(hooks)
@@ -103,27 +104,27 @@ async def test_a_change_that_fails_gives_the_turn_back_and_is_not_tried_again() 
 
 
 @_in_pulumi
-async def test_what_hangs_on_a_node_waits_for_it_to_retire() -> None:
+async def test_a_node_is_retired_once_before_its_attached_resources_are_deleted() -> None:
     group = FakeGroup()
     hooks = Hooks(ChangeLock(group))
     (leave,) = hooks.attachment.before_delete or []
     assert hooks.node.before_delete == [leave]
     for name in ("vip.a", "nodes-data.a", "nodes.a"):
         await cast("Awaitable[None]", leave(ResourceHookArgs("urn", "id", name, "type")))
-    assert group.asked == ["a retires"]
+    assert group.calls == ["retire a"]
 
 
-def test_secrets_and_defaults_are_no_changes() -> None:
+def test_secrets_and_defaults_are_not_compared() -> None:
     old = {"__defaults": ["x"], "userDataRaw": "old", "same": 1}
     new = {"__defaults": [], "userDataRaw": _some_output(), "same": 1}
     assert changed_keys(old, new) == frozenset()
 
 
-def test_a_resource_knows_its_node_by_its_name() -> None:
+def test_the_name_of_a_resource_contains_its_node() -> None:
     assert node_of(of_node("vip2", "iam-a")) == "iam-a"
 
 
-def test_nodes_and_what_hangs_on_them_have_the_hooks() -> None:
+def test_nodes_and_their_attached_resources_have_hooks() -> None:
     declared = run("local", {"access.mode": "public"})
     hooked = {"Instance/instance", "Ha/vipInstanceAttachment", "Cbs/storageAttachment", "Eip/association"}
     for each in declared.resources:
@@ -136,4 +137,4 @@ def test_nodes_and_what_hangs_on_them_have_the_hooks() -> None:
 
 
 def _some_output() -> Output[str]:
-    return Output.__new__(Output)  # pyright: ignore[reportUnknownVariableType] - only its type is looked at
+    return Output.__new__(Output)  # pyright: ignore[reportUnknownVariableType] - only its type is used

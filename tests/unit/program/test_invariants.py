@@ -1,4 +1,4 @@
-"""What must hold in every stack and with every option."""
+"""Properties that hold in all stacks and with all options."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from fake_cloud import Declared, Run, stack_config
 from program_runs import ALL_RUNS, run, run_any
 
-# On one worker: each run of the program is made once in a process.
+# One worker: results of program runs are cached per process.
 pytestmark = pytest.mark.xdist_group("runs of the program")
 
 every_run = pytest.mark.parametrize(
@@ -29,8 +29,8 @@ _WITHOUT_TAGS = {
     "Monitor/alarmPolicy", "Monitor/policyBindingObject",
 }  # fmt: skip
 _NAMES = ("name", "instanceName", "storageName", "policyName")
-# What only one thing at a time can have: the old one must be gone first.
-_GONE_FIRST = {
+# Resources that cannot exist twice: the old one must be deleted before its replacement is created.
+_DELETED_FIRST = {
     "Instance/instance", "Ha/vipInstanceAttachment", "Ha/vipEipAttachment", "Eip/association", "Cbs/storageAttachment",
     "Monitor/policyBindingObject",
 }  # fmt: skip
@@ -41,7 +41,7 @@ def _cloud(declared: Run) -> list[Declared]:
 
 
 @every_run
-def test_the_internet_reaches_web_ports_of_the_eligible_nodes_only(stack: str, option: str) -> None:
+def test_only_web_ports_of_the_eligible_nodes_are_public(stack: str, option: str) -> None:
     declared = run_any(stack, option)
     for rules in declared.of_kind("Security/groupRuleSet"):
         for rule in rules.inputs["ingresses"]:
@@ -51,30 +51,30 @@ def test_the_internet_reaches_web_ports_of_the_eligible_nodes_only(stack: str, o
 
 
 @every_run
-def test_ssh_comes_from_the_bastion_or_the_administrators_only(stack: str, option: str) -> None:
+def test_ssh_is_only_accepted_from_the_bastion_or_the_administrators(stack: str, option: str) -> None:
     declared = run_any(stack, option)
     bastions = [m.inputs["privateIp"] for m in declared.of_kind("Instance/instance") if m.name == "nodes.bastion"]
     admins = {"172.31.255.2/32", "198.51.100.0/24"}
     for rules in declared.of_kind("Security/groupRuleSet"):
-        wanted = {f"{bastion}/32" for bastion in bastions} if bastions else admins
+        expected = {f"{bastion}/32" for bastion in bastions} if bastions else admins
         if rules.name == "firewall-bastion-rules":
-            wanted = admins
+            expected = admins
         sources = {rule["cidrBlock"] for rule in rules.inputs["ingresses"] if rule["port"] == "22"}
         assert sources
-        assert sources <= wanted
+        assert sources <= expected
 
 
 @every_run
-def test_all_protocols_pass_between_eligible_nodes_only(stack: str, option: str) -> None:
+def test_all_protocols_are_only_accepted_between_eligible_nodes(stack: str, option: str) -> None:
     declared = run_any(stack, option)
     nodes = {f"{each['private_address']}/32": each["eligible"] for each in declared.exports["nodes"]}
     eligible_nodes = {address for address, eligible in nodes.items() if eligible}
     for rules in declared.of_kind("Security/groupRuleSet"):
         ingresses = rules.inputs["ingresses"]
         assert {rule["action"] for rule in ingresses} == {"ACCEPT"}
-        everything = {rule["cidrBlock"] for rule in ingresses if rule["protocol"] == "ALL"}
-        assert everything == (eligible_nodes if rules.name == "firewall-eligible-rules" else set())
-        # All else is TCP in capitals, and a node of the group is let in by all of its ports or by none.
+        all_protocols = {rule["cidrBlock"] for rule in ingresses if rule["protocol"] == "ALL"}
+        assert all_protocols == (eligible_nodes if rules.name == "firewall-eligible-rules" else set())
+        # All other rules are TCP in upper case, and accept either all ports of a node or none.
         assert {rule["protocol"] for rule in ingresses} <= {"TCP", "ALL"}
         from_group = {rule["cidrBlock"]: rule["port"] for rule in ingresses if rule["cidrBlock"] in nodes}
         assert from_group == ({} if rules.name == "firewall-bastion-rules" else dict.fromkeys(nodes, "ALL"))
@@ -82,7 +82,7 @@ def test_all_protocols_pass_between_eligible_nodes_only(stack: str, option: str)
 
 
 @every_run
-def test_everything_may_go_out(stack: str, option: str) -> None:
+def test_all_outgoing_traffic_is_accepted(stack: str, option: str) -> None:
     for rules in run_any(stack, option).of_kind("Security/groupRuleSet"):
         (rule,) = rules.inputs["egresses"]
         assert (rule["action"], rule["cidrBlock"], rule["protocol"], rule["port"]) == (
@@ -91,7 +91,7 @@ def test_everything_may_go_out(stack: str, option: str) -> None:
 
 
 @every_run
-def test_clients_are_let_in_to_the_eligible_nodes(stack: str, option: str) -> None:
+def test_eligible_nodes_accept_clients(stack: str, option: str) -> None:
     web = {
         rule["port"]
         for rule in run_any(stack, option).get("firewall-eligible-rules").inputs["ingresses"]
@@ -101,7 +101,7 @@ def test_clients_are_let_in_to_the_eligible_nodes(stack: str, option: str) -> No
 
 
 @every_run
-def test_nodes_take_keys_only_and_no_public_address_of_their_own(stack: str, option: str) -> None:
+def test_nodes_have_a_key_but_no_password_and_no_allocated_public_address(stack: str, option: str) -> None:
     for node in run_any(stack, option).of_kind("Instance/instance"):
         assert node.inputs["keyIds"]
         assert "password" not in node.inputs
@@ -114,23 +114,23 @@ def test_nodes_take_keys_only_and_no_public_address_of_their_own(stack: str, opt
 def test_user_data_is_secret_and_fits_in_16_kib(stack: str, option: str) -> None:
     for node in run_any(stack, option).of_kind("Instance/instance"):
         assert "userDataRaw" in node.secret_inputs
-        # The provider reads it back under this name, in clear.
+        # The provider reads it back under this name, as plain text.
         assert "userData" in node.request.additionalSecretOutputs
         assert len(node.inputs["userDataRaw"].encode()) * 4 / 3 <= 16 * 1024
 
 
 @every_run
-def test_what_a_node_was_born_with_never_changes_it(stack: str, option: str) -> None:
+def test_changes_of_creation_settings_do_not_affect_existing_nodes(stack: str, option: str) -> None:
     for node in run_any(stack, option).of_kind("Instance/instance"):
-        wanted = {"imageId", "userDataRaw", "keyIds", "availabilityZone", "systemDiskType"}
+        creation = {"imageId", "userDataRaw", "keyIds", "availabilityZone", "systemDiskType"}
         agents = {"disableSecurityService", "disableMonitorService", "disableAutomationService"}
-        assert node.ignores == wanted | agents
+        assert node.ignores == creation | agents
 
 
 @every_run
-def test_what_can_be_there_once_is_gone_before_its_successor_comes(stack: str, option: str) -> None:
+def test_resources_that_cannot_exist_twice_are_deleted_before_they_are_replaced(stack: str, option: str) -> None:
     for each in _cloud(run_any(stack, option)):
-        if each.kind in _GONE_FIRST:
+        if each.kind in _DELETED_FIRST:
             assert each.request.deleteBeforeReplace, each.name
 
 
@@ -144,7 +144,7 @@ def test_only_attached_nodes_may_announce_a_virtual_ip(stack: str, option: str) 
 
 
 @every_run
-def test_every_name_says_project_and_stack_and_is_short_enough(stack: str, option: str) -> None:
+def test_names_contain_project_and_stack_and_are_short_enough(stack: str, option: str) -> None:
     seen: set[tuple[str, str]] = set()
     for each in _cloud(run_any(stack, option)):
         for key in _NAMES:
@@ -159,55 +159,55 @@ def test_every_name_says_project_and_stack_and_is_short_enough(stack: str, optio
 
 
 @every_run
-def test_everything_that_has_tags_says_whose_it_is(stack: str, option: str) -> None:
-    asked_for = stack_config(stack).get("tandem:tags", {})
-    ours = {"pulumi-project": "tandem", "pulumi-stack": stack, "managed-by": "pulumi"}
+def test_tags_contain_project_and_stack(stack: str, option: str) -> None:
+    configured = stack_config(stack).get("tandem:tags", {})
+    own = {"pulumi-project": "tandem", "pulumi-stack": stack, "managed-by": "pulumi"}
     for each in _cloud(run_any(stack, option)):
         assert (each.kind in _WITH_TAGS) != (each.kind in _WITHOUT_TAGS), f"new type: {each.kind}"
         if each.kind in _WITH_TAGS:
             node = each.inputs["tags"].get("node")
-            assert each.inputs["tags"] == asked_for | ours | ({"node": node} if node else {})
+            assert each.inputs["tags"] == configured | own | ({"node": node} if node else {})
 
 
-def test_the_provider_agrees_on_what_has_tags() -> None:
-    def takes_tags(kind: str) -> bool:
+def test_the_provider_supports_tags_for_the_same_types() -> None:
+    def supports_tags(kind: str) -> bool:
         module, name = kind.split("/")
         resource = getattr(
             importlib.import_module(f"tencentcloud_iac_pulumi.{module.lower()}"), name[0].upper() + name[1:]
         )
         return "tags" in inspect.signature(resource._internal_init).parameters
 
-    assert {kind for kind in _WITH_TAGS | _WITHOUT_TAGS if takes_tags(kind)} == _WITH_TAGS
+    assert {kind for kind in _WITH_TAGS | _WITHOUT_TAGS if supports_tags(kind)} == _WITH_TAGS
 
 
 @every_run
-def test_no_secret_stands_where_it_can_be_read(stack: str, option: str) -> None:
+def test_no_secret_is_plain_text(stack: str, option: str) -> None:
     declared = run_any(stack, option)
     private = re.compile(
         r"\.privateKeyPem|\.privateKeyOpenssh|credentials-[a-z-]+\.(result|bcryptHash)"
         r"|BEGIN [A-Z ]*PRIVATE|given-[a-z]+-password"
     )
     for each in declared.resources:
-        in_clear = {key: value for key, value in each.inputs.items() if key not in each.secret_inputs}
-        assert not private.search(json.dumps(in_clear, default=str)), each.name
-    in_clear = {key: value for key, value in declared.exports.items() if key not in declared.secret_exports}
-    assert not private.search(json.dumps(in_clear, default=str))
+        plain_text = {key: value for key, value in each.inputs.items() if key not in each.secret_inputs}
+        assert not private.search(json.dumps(plain_text, default=str)), each.name
+    plain_text = {key: value for key, value in declared.exports.items() if key not in declared.secret_exports}
+    assert not private.search(json.dumps(plain_text, default=str))
     assert declared.secret_exports == {"ssh"}
 
 
 @every_run
-def test_files_name_their_secrets_and_hold_none(stack: str, option: str) -> None:
+def test_files_contain_only_placeholders_of_known_secrets(stack: str, option: str) -> None:
     rollout = run_any(stack, option).get("rollout")
     given = set(rollout.inputs["secrets"]) | set(rollout.inputs["values"])
-    wanted = set(
+    placeholders = set(
         re.findall(r"@@secret:([A-Za-z0-9_.-]+)@@", json.dumps([rollout.inputs["files"], rollout.inputs["manifests"]]))
     )
-    assert wanted
-    assert wanted <= given
+    assert placeholders
+    assert placeholders <= given
 
 
 @every_run
-def test_a_policy_is_bound_to_what_it_watches(stack: str, option: str) -> None:
+def test_all_alarm_policies_are_bound_to_resources(stack: str, option: str) -> None:
     declared = run_any(stack, option)
     bound = {
         each.inputs["policyId"] for each in declared.of_kind("Monitor/policyBindingObject") if each.inputs["dimensions"]
@@ -215,17 +215,17 @@ def test_a_policy_is_bound_to_what_it_watches(stack: str, option: str) -> None:
     assert bound == {f"{policy.name}.id" for policy in declared.of_kind("Monitor/alarmPolicy")}
 
 
-@pytest.mark.parametrize(("stack", "option"), [("prod", "as it is"), ("local", "protected")])
-def test_what_holds_data_or_addresses_is_protected_in_prod(stack: str, option: str) -> None:
+@pytest.mark.parametrize(("stack", "option"), [("prod", "defaults"), ("local", "protected")])
+def test_resources_with_data_or_addresses_are_protected_in_prod(stack: str, option: str) -> None:
     for each in _cloud(run_any(stack, option)):
-        holds = each.kind in {"Cbs/storage", "Ha/vip"} or each.name in {"vip-address", "network-nat-address"}
-        assert each.request.protect == holds, each.name
+        protected = each.kind in {"Cbs/storage", "Ha/vip"} or each.name in {"vip-address", "network-nat-address"}
+        assert each.request.protect == protected, each.name
     assert run_any(stack, option).get("health").request.protect
 
 
-def test_nothing_is_protected_where_nobody_asked_for_it() -> None:
+def test_nothing_is_protected_by_default() -> None:
     assert not [each.name for each in run("local").resources if each.request.protect]
 
 
-def test_prod_refuses_to_terminate_nodes() -> None:
+def test_nodes_have_termination_protection_in_prod() -> None:
     assert all(each.inputs["disableApiTermination"] for each in run("prod").of_kind("Instance/instance"))

@@ -5,40 +5,40 @@ from typing import Any
 
 import pytest
 
-from components.last_deployment import patiently
+from components.last_deployment import read_with_retries
 
-HALF = Exception("readStackOutputs returned an error: failed to load checkpoint: EOF")
+INCOMPLETE = Exception("readStackOutputs returned an error: failed to load checkpoint: EOF")
 
 
 class Engine:
-    """Answers with each of these in turn, and with the last one for ever."""
+    """Returns or raises the responses in order, and repeats the last one."""
 
-    def __init__(self, *answers: Exception | Mapping[str, Any]) -> None:
-        self.answers = list(answers)
+    def __init__(self, *responses: Exception | Mapping[str, Any]) -> None:
+        self.responses = list(responses)
         self.slept: list[float] = []
 
     def read(self) -> Mapping[str, Any]:
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+        response = self.responses.pop(0) if len(self.responses) > 1 else self.responses[0]
+        if isinstance(response, Exception):
+            raise response
+        return response
 
 
-def test_a_state_that_is_being_written_is_read_again() -> None:
-    engine = Engine(HALF, HALF, {"nodes": []})
-    assert patiently(engine.read, engine.slept.append) == {"nodes": []}
+def test_an_incomplete_state_is_read_again() -> None:
+    engine = Engine(INCOMPLETE, INCOMPLETE, {"nodes": []})
+    assert read_with_retries(engine.read, engine.slept.append) == {"nodes": []}
     assert len(engine.slept) == 2
 
 
-def test_a_state_that_stays_half_a_state_is_an_error_after_some_seconds() -> None:
-    engine = Engine(HALF)
+def test_a_state_that_stays_incomplete_is_an_error_after_a_few_seconds() -> None:
+    engine = Engine(INCOMPLETE)
     with pytest.raises(Exception, match="failed to load checkpoint"):
-        patiently(engine.read, engine.slept.append)
+        read_with_retries(engine.read, engine.slept.append)
     assert 3 < sum(engine.slept) < 10
 
 
-def test_another_error_is_not_waited_for() -> None:
-    engine = Engine(Exception("the engine is gone"))
-    with pytest.raises(Exception, match="the engine is gone"):
-        patiently(engine.read, engine.slept.append)
+def test_other_errors_are_not_retried() -> None:
+    engine = Engine(Exception("the engine has ended"))
+    with pytest.raises(Exception, match="the engine has ended"):
+        read_with_retries(engine.read, engine.slept.append)
     assert engine.slept == []

@@ -7,7 +7,7 @@ from program_runs import config_of
 from settings.problems import SettingsError
 
 
-def test_the_local_stack_declares_a_pair_behind_one_address() -> None:
+def test_the_local_stack_declares_two_nodes_with_one_virtual_ip() -> None:
     run = fake_cloud.run_program("local", fake_cloud.stack_config("local"))
     nodes = run.of_kind("Instance/instance")
     assert sorted(node.inputs["privateIp"] for node in nodes) == ["10.0.4.20", "10.0.4.21"]
@@ -17,7 +17,7 @@ def test_the_local_stack_declares_a_pair_behind_one_address() -> None:
 
 
 @pytest.mark.parametrize("preview", [True, False])
-def test_wrong_settings_are_reported_before_anything_is_declared(
+def test_invalid_settings_are_reported_before_any_resource_is_declared(
     monkeypatch: pytest.MonkeyPatch, *, preview: bool
 ) -> None:
     monkeypatch.setenv("TANDEM_CONFIG_FILE", "/home/me/other.yaml")

@@ -4,11 +4,11 @@ import pytest
 from program_runs import ALL_RUNS, run_any
 from replacement_table import NEVER_BY_A_SETTING, REPLACED_BY
 
-# On one worker: each run of the program is made once in a process.
+# One worker: results of program runs are cached per process.
 pytestmark = pytest.mark.xdist_group("runs of the program")
 
 
-def test_the_table_has_every_type_of_the_program() -> None:
+def test_the_table_contains_all_types_of_the_program() -> None:
     runs = [run_any(stack, option) for stack, option in ALL_RUNS]
     kinds = {each.kind for run in runs for each in run.resources if each.type.startswith("tencentcloud:")}
     assert kinds == set(REPLACED_BY)
@@ -18,5 +18,5 @@ def test_the_table_has_every_type_of_the_program() -> None:
 def test_no_setting_replaces_a_node_or_its_data(kind: str) -> None:
     for stack, option in ALL_RUNS:
         for each in run_any(stack, option).of_kind(kind):
-            # What is left is a constant of the program.
+            # The remaining inputs are constants of the program.
             assert REPLACED_BY[kind] - each.ignores == NEVER_BY_A_SETTING[kind]

@@ -1,4 +1,4 @@
-"""Any settings are either taken whole or refused with a report; nothing else ever comes out."""
+"""Any settings are either accepted or rejected with a report; no other exception is raised."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _anything = st.recursive(
 
 @_quick
 @given(path=st.sampled_from(_PATHS), value=_anything)
-def test_any_value_is_taken_or_refused_with_its_key(path: str, value: Any) -> None:
+def test_any_value_is_accepted_or_reported_with_its_key(path: str, value: Any) -> None:
     for problem in problems_of(with_value(sections(), path, value)):
         assert problem.key.startswith("tandem:")
         assert problem.text
@@ -42,14 +42,14 @@ def test_any_value_is_taken_or_refused_with_its_key(path: str, value: Any) -> No
 
 @_quick
 @given(values=st.dictionaries(st.sampled_from([path for path in _PATHS if "." not in path]), _anything, max_size=5))
-def test_any_sections_are_taken_or_refused(values: dict[str, Any]) -> None:
+def test_any_sections_are_accepted_or_rejected(values: dict[str, Any]) -> None:
     with contextlib.suppress(SettingsError):
         load.parse(Stack("tandem", "local", "ap-guangzhou"), values, find_release=lambda _: RELEASE)
 
 
 @st.composite
 def _groups(draw: st.DrawFn) -> tuple[IPv4Network, list[IPv4Address]]:
-    """A subnet, and as many different addresses in it as a group needs, virtual one last."""
+    """A subnet and distinct addresses in it for a group, the virtual IP last."""
     subnet = IPv4Network((draw(st.integers(10 << 24, (11 << 24) - 1)) & ~0xFF, 24))
     count = draw(st.integers(2, 16))
     hosts = draw(st.lists(st.integers(2, 254), min_size=count + 1, max_size=count + 1, unique=True))
@@ -58,7 +58,7 @@ def _groups(draw: st.DrawFn) -> tuple[IPv4Network, list[IPv4Address]]:
 
 @_quick
 @given(group=_groups())
-def test_any_group_of_free_addresses_is_taken_and_rendered(group: tuple[IPv4Network, list[IPv4Address]]) -> None:
+def test_any_group_of_free_addresses_is_accepted_and_rendered(group: tuple[IPv4Network, list[IPv4Address]]) -> None:
     subnet, (*addresses, virtual) = group
     values = sections()
     values["network"] |= {"vpcCidr": str(subnet.supernet(new_prefix=16)), "subnetCidr": str(subnet)}
@@ -77,7 +77,7 @@ def test_any_group_of_free_addresses_is_taken_and_rendered(group: tuple[IPv4Netw
     project=st.from_regex(r"[a-z][a-z0-9-]{0,60}", fullmatch=True),
     stacks=st.lists(st.from_regex(r"[a-zA-Z0-9_.-]{1,100}", fullmatch=True), min_size=2, max_size=2, unique=True),
 )
-def test_two_stacks_never_meet_and_every_name_fits(project: str, stacks: list[str]) -> None:
+def test_names_of_two_stacks_differ_and_fit_their_limits(project: str, stacks: list[str]) -> None:
     first, second = (Labels(project, stack, {}) for stack in stacks)
     for labels in (first, second):
         assert re.fullmatch(r"[A-Za-z0-9_-]{1,60}", labels.name("vpc"))

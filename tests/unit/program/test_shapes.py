@@ -1,4 +1,4 @@
-"""What each choice declares, and in which order."""
+"""The resources that each option declares, and their dependencies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from settings_samples import ED25519
 
 from components.dns import sub_domain
 
-# On one worker: each run of the program is made once in a process.
+# One worker: results of program runs are cached per process.
 pytestmark = pytest.mark.xdist_group("runs of the program")
 
 _OTHER_NODES = {
@@ -23,8 +23,8 @@ _OTHER_NODES = {
 }
 
 
-@pytest.mark.parametrize(("option", "count"), [("as it is", 2), ("three nodes", 3), ("sixteen nodes", 16)])
-def test_as_many_nodes_as_asked_for_two_of_which_may_hold_the_address(option: str, count: int) -> None:
+@pytest.mark.parametrize(("option", "count"), [("defaults", 2), ("three nodes", 3), ("sixteen nodes", 16)])
+def test_two_of_the_configured_nodes_are_eligible(option: str, count: int) -> None:
     declared = run_option(option)
     assert len(declared.of_kind("Instance/instance")) == count
     attached = {each.name for each in declared.of_kind("Ha/vipInstanceAttachment")}
@@ -35,21 +35,21 @@ def test_as_many_nodes_as_asked_for_two_of_which_may_hold_the_address(option: st
     assert all(group != groups["nodes.iam-a"] for group in others)
 
 
-def test_a_further_node_touches_the_others_in_their_upstreams_only() -> None:
-    two, three = run_option("as it is"), run_option("three nodes")
+def test_an_additional_node_only_changes_the_upstreams_of_the_others() -> None:
+    two, three = run_option("defaults"), run_option("three nodes")
     for each in two.resources:
         if each.name in {"rollout", "firewall-eligible-rules"}:
             continue
         assert three.get(each.name).inputs == each.inputs, each.name
     before, after = two.get("rollout").inputs["files"]["iam-a"], three.get("rollout").inputs["files"]["iam-a"]
     changed = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
-    # Where the node is a peer: upstreams, and the packet filter that lets its connections in.
+    # The files that list peers: upstreams and packet filter.
     assert {path for path in changed if "nginx" in path} == {"/etc/nginx/conf.d/upstreams.conf"}
     assert not [path for path in changed if "keepalived" in path or "iam/" in path]
 
 
-def test_a_bastion_is_the_only_way_in() -> None:
-    declared = run_option("through a bastion")
+def test_ssh_passes_through_the_bastion() -> None:
+    declared = run_option("bastion")
     bastion = declared.get("nodes.bastion")
     assert bastion.inputs["privateIp"] == "10.0.4.5"
     assert "placementGroupId" not in bastion.inputs
@@ -60,13 +60,13 @@ def test_a_bastion_is_the_only_way_in() -> None:
     assert "bastion" in declared.exports["known_hosts"]
 
 
-def test_direct_access_needs_no_further_node_and_no_further_address() -> None:
-    declared = run_option("as it is")
+def test_direct_access_needs_no_bastion_and_no_additional_address() -> None:
+    declared = run_option("defaults")
     assert len(declared.of_kind("Eip/instance")) == 1
     assert "bastion" not in declared.exports["ssh"]
 
 
-def test_public_nodes_have_addresses_by_association() -> None:
+def test_public_nodes_have_an_associated_eip() -> None:
     declared = run_option("public nodes")
     assert {each.inputs["eipId"] for each in declared.of_kind("Eip/association")} == {
         "nodes-address.iam-a.id",
@@ -75,7 +75,7 @@ def test_public_nodes_have_addresses_by_association() -> None:
     assert declared.exports["ssh"]["addresses"]["iam-b"] == "nodes-address.iam-b.publicIp"
 
 
-def test_an_address_in_a_bandwidth_package_has_more_and_another_way_to_pay_takes_another_address() -> None:
+def test_a_bandwidth_package_allows_more_bandwidth_and_a_change_of_it_replaces_the_address() -> None:
     package = {"chargeType": "BANDWIDTH_PACKAGE", "bandwidthPackageId": "bwp-1234abcd", "bandwidthMbps": 2000}
     address = run("local", {f"virtualIp.{key}": value for key, value in package.items()}).get("vip-address")
     assert address.inputs["internetChargeType"] == "BANDWIDTH_PACKAGE"
@@ -85,15 +85,15 @@ def test_an_address_in_a_bandwidth_package_has_more_and_another_way_to_pay_takes
     assert set(address.request.replaceOnChanges) == {"internetChargeType", "bandwidthPackageId"}
 
 
-def test_two_masters_have_two_of_each() -> None:
-    declared = run_option("names in DNS, with two masters")
-    # By name: nothing says which of the two is declared first.
+def test_dual_master_declares_two_virtual_ips_with_addresses_and_records() -> None:
+    declared = run_option("DNS records with dual-master")
+    # By name, because the order of declaration is not defined.
     havips = {each.name: each.inputs["vip"] for each in declared.of_kind("Ha/vip")}
     assert havips == {"vip-havip": "10.0.4.99", "vip2-havip": "10.0.4.98"}
     assert len(declared.of_kind("Ha/vipEipAttachment")) == 2
     assert len(declared.of_kind("Ha/vipInstanceAttachment")) == 4
     assert declared.exports["public_ips"] == ["vip-address.publicIp", "vip2-address.publicIp"]
-    # Clients find both by name.
+    # Each name has a record for both addresses.
     records = {(each.inputs["subDomain"], each.inputs["value"]) for each in declared.of_kind("Dnspod/record")}
     assert records == {
         (name, address)
@@ -102,34 +102,34 @@ def test_two_masters_have_two_of_each() -> None:
     }
 
 
-def test_an_existing_network_is_used_and_left_alone() -> None:
-    declared = run_option("an existing network")
+def test_an_existing_network_is_used_and_not_changed() -> None:
+    declared = run_option("existing network")
     assert not declared.of_kind("Vpc/instance")
     assert not declared.of_kind("Subnet/instance")
     for node in declared.of_kind("Instance/instance"):
         assert (node.inputs["vpcId"], node.inputs["subnetId"]) == ("vpc-1234abcd", "subnet-1234abcd")
 
 
-def test_a_name_that_is_the_zones_own_is_a_record_of_the_zone_itself() -> None:
+def test_the_name_of_the_zone_is_a_record_for_the_zone_itself() -> None:
     assert sub_domain("iam.api.example.com", "example.com") == "iam.api"
     assert sub_domain("example.com", "example.com") == "@"
 
 
-def test_without_a_zone_there_is_no_record() -> None:
-    assert not run_option("as it is").of_kind("Dnspod/record")
+def test_no_records_are_created_without_a_zone() -> None:
+    assert not run_option("defaults").of_kind("Dnspod/record")
 
 
-def test_nodes_are_kept_apart_as_asked() -> None:
+def test_nodes_are_in_a_placement_group_of_the_configured_type() -> None:
     declared = {"host": run("local"), "switch": run("prod"), "rack": run("local", _OTHER_NODES)}
     kinds = {kind: each.get("nodes-placement").inputs["type"] for kind, each in declared.items()}
     assert kinds == {"host": "HOST", "switch": "SW", "rack": "RACK"}
     for each in declared.values():
         for node in each.of_kind("Instance/instance"):
-            together = node.name != "nodes.bastion"
-            assert node.inputs.get("placementGroupId") == ("nodes-placement.id" if together else None)
+            in_group = node.name != "nodes.bastion"
+            assert node.inputs.get("placementGroupId") == ("nodes-placement.id" if in_group else None)
 
 
-def test_people_log_in_with_their_own_keys_beside_the_deployments() -> None:
+def test_public_keys_of_the_settings_may_log_in_in_addition_to_the_deployment_key() -> None:
     node = run("local", _OTHER_NODES).get("nodes.iam-b").inputs
     config = yaml.safe_load(node["userDataRaw"])
     deployment_key = "credentials-deployment-key.publicKeyOpenssh"
@@ -137,14 +137,14 @@ def test_people_log_in_with_their_own_keys_beside_the_deployments() -> None:
     assert config["ssh_keys"]["ecdsa_private"] == "credentials-iam-b-host-key.privateKeyOpenssh\n"
 
 
-def test_agents_are_there_unless_somebody_asked_for_none() -> None:
+def test_agents_are_installed_unless_disabled() -> None:
     names = ("disableSecurityService", "disableMonitorService")
     with_agents, without = run("local").get("nodes.iam-a"), run("local", _OTHER_NODES).get("nodes.iam-a")
     assert [with_agents.inputs[name] for name in names] == [False, False]
     assert [without.inputs[name] for name in names] == [True, True]
 
 
-def test_external_databases_leave_no_disk_and_no_server_of_ours() -> None:
+def test_external_databases_need_no_disk_and_no_database_server() -> None:
     declared = run_option("external databases")
     assert not declared.of_kind("Cbs/storage")
     assert not [each.name for each in declared.resources if each.name == "credentials-mariadb-password"]
@@ -154,12 +154,12 @@ def test_external_databases_leave_no_disk_and_no_server_of_ours() -> None:
     assert not [path for path in rollout["files"]["iam-a"] if "mysql" in path]
 
 
-def test_a_disk_whose_databases_have_moved_away_is_kept_as_it_is_and_attached_to_nobody() -> None:
-    before, after = run_option("as it is"), run_option("databases that have moved away")
+def test_the_disk_of_moved_databases_is_kept_and_detached() -> None:
+    before, after = run_option("defaults"), run_option("moved databases")
     assert after.get("nodes-data").inputs == before.get("nodes-data").inputs
     assert not after.of_kind("Cbs/storageAttachment")
     assert "data_disk_id" not in after.get("rollout").inputs["values"]
-    # By then the node has stopped them, in this order. Nobody is asked to where no disk is kept.
+    # The first node stops the databases in this order. Without a kept disk, nothing is stopped.
     assert _units_to_stop(after, "iam-a") == [
         "mariadb", "redis-server", "var-lib-mysql.mount", "var-lib-redis.mount", "srv-tandem.mount",
     ]  # fmt: skip
@@ -168,11 +168,11 @@ def test_a_disk_whose_databases_have_moved_away_is_kept_as_it_is_and_attached_to
 
 
 def _units_to_stop(declared: Run, node: str) -> list[str]:
-    things = map(json.loads, declared.get("rollout").inputs["manifests"][node].splitlines()[1:])
-    return [thing["name"] for thing in things if thing["kind"] == "Unit" and not thing.get("running", True)]
+    entries = map(json.loads, declared.get("rollout").inputs["manifests"][node].splitlines()[1:])
+    return [entry["name"] for entry in entries if entry["kind"] == "Unit" and not entry.get("running", True)]
 
 
-def test_mongodbs_password_can_stand_in_a_url() -> None:
+def test_the_mongodb_password_is_escaped_for_a_url() -> None:
     rollout = run_option("audit records in MongoDB").get("rollout").inputs
     assert rollout["secrets"]["mongodb_password"] == "gi%2Fven%40mongodb%25password"
     assert (
@@ -181,62 +181,62 @@ def test_mongodbs_password_can_stand_in_a_url() -> None:
     )
 
 
-def test_databases_live_on_a_disk_that_outlives_its_node() -> None:
-    declared = run_option("as it is")
+def test_databases_are_on_a_disk_that_is_independent_of_the_node() -> None:
+    declared = run_option("defaults")
     disk, attachment = declared.get("nodes-data"), declared.get("nodes-data.iam-a")
     assert attachment.inputs == {"instanceId": "nodes.iam-a.id", "storageId": "nodes-data.id"}
     assert "nodes.iam-a" not in disk.depends_on
     assert declared.get("rollout").inputs["values"]["data_disk_id"] == "nodes-data.id"
 
 
-def test_a_way_out_is_a_route_to_a_nat_gateway_with_an_address_of_its_own() -> None:
-    declared = run_option("a way out")
-    entry = declared.get("network-way-out").inputs
+def test_egress_nat_is_a_default_route_to_a_nat_gateway() -> None:
+    declared = run_option("NAT gateway")
+    entry = declared.get("network-default-route").inputs
     assert (entry["destinationCidrBlock"], entry["nextType"], entry["nextHub"]) == (
         "0.0.0.0/0",
         "NAT",
         "network-nat.id",
     )
     assert declared.get("network-routes-of-subnet").inputs["subnetId"] == "network-subnet.id"
-    # Else the subnet would be led nowhere for a moment.
-    assert "network-way-out" in declared.get("network-routes-of-subnet").depends_on
-    # The association sets it; both would fight.
+    # Otherwise the subnet would have no route for a moment.
+    assert "network-default-route" in declared.get("network-routes-of-subnet").depends_on
+    # Only the association sets it; two resources would overwrite each other.
     assert "routeTableId" not in declared.get("network-subnet").inputs
 
 
-def test_a_given_certificate_is_the_one_that_clients_see() -> None:
-    declared = run_option("a certificate of one's own")
-    given = OPTIONS["a certificate of one's own"]["credentials"]["server"]
+def test_a_given_certificate_is_presented_to_clients() -> None:
+    declared = run_option("given certificate")
+    given = OPTIONS["given certificate"]["credentials"]["server"]
     assert declared.get("rollout").inputs["values"]["server_certificate"] == given["certificate"]
     assert declared.get("rollout").inputs["secrets"]["server_private_key"] == given["privateKey"]
-    # The nodes' own still come from our CA.
+    # The nodes' certificates are still signed by the stack's CA.
     assert declared.get("credentials-iam-a-certificate")
 
 
 def _before(declared: Run, name: str) -> set[str]:
-    """All that must be there before a resource, directly or not."""
+    """Return the direct and indirect dependencies of a resource."""
     found: set[str] = set()
-    waiting = [name]
-    while waiting:
-        for each in declared.get(waiting.pop()).depends_on - found:
+    pending = [name]
+    while pending:
+        for each in declared.get(pending.pop()).depends_on - found:
             found.add(each)
-            waiting.append(each)
+            pending.append(each)
     return found
 
 
 def _leaves(declared: Run) -> set[str]:
-    """What nothing stands on, but for components, of which there is nothing in the world."""
-    needed = set[str]().union(*(each.depends_on for each in declared.resources))
-    real = {each.name for each in declared.resources if not each.type.startswith("tandem:cloud:")}
-    return real - needed
+    """Return the resources on which no other resource depends, without components."""
+    dependencies = set[str]().union(*(each.depends_on for each in declared.resources))
+    resources = {each.name for each in declared.resources if not each.type.startswith("tandem:cloud:")}
+    return resources - dependencies
 
 
 @pytest.mark.parametrize(("stack", "option"), ALL_RUNS, ids=[f"{stack}, {option}" for stack, option in ALL_RUNS])
-def test_everything_is_there_before_it_is_needed(stack: str, option: str) -> None:
+def test_resources_are_created_before_their_dependents(stack: str, option: str) -> None:
     declared = run_any(stack, option)
     nodes = {each.name for each in declared.of_kind("Instance/instance")}
     before_rollout, before_health = _before(declared, "rollout"), _before(declared, "health")
-    # Rules first: a node without them cannot be reached in its first minutes.
+    # A node without rules would be unreachable.
     for node in nodes:
         assert {"firewall-eligible-rules", "firewall-application-rules", "firewall-bastion-rules"} & _before(
             declared, node
@@ -245,19 +245,19 @@ def test_everything_is_there_before_it_is_needed(stack: str, option: str) -> Non
     attachments = {each.name for each in declared.of_kind("Ha/vipInstanceAttachment")}
     assert before_rollout >= nodes | keys | attachments
     assert before_health >= {"rollout", "vip-binding"}
-    # A replaced virtual IP asks its attachments' hooks, which must know by then that no node goes.
+    # When a virtual IP is replaced, the hooks of its attachments must already know the declared nodes.
     assert _before(declared, "vip-havip") >= nodes
     if declared.of_kind("Nat/gateway"):
         assert "network-routes-of-subnet" in before_rollout
-    # Where it is protected, `destroy` is refused there, before anything is taken away.
+    # Deleted first: if it is protected, `destroy` is refused before any other resource is deleted.
     assert _leaves(declared) == {"health"}
 
 
-def test_every_line_of_every_file_is_known_to_a_preview_of_new_nodes() -> None:
+def test_all_files_are_known_in_the_preview_of_new_nodes() -> None:
     declared = run("local", preview=True)
-    planned, done = declared.get("rollout").inputs, run("local").get("rollout").inputs
-    assert planned["files"] == done["files"]
-    assert planned["manifests"] == done["manifests"]
+    planned, deployed = declared.get("rollout").inputs, run("local").get("rollout").inputs
+    assert planned["files"] == deployed["files"]
+    assert planned["manifests"] == deployed["manifests"]
 
 
 def test_one_changed_setting_is_one_changed_line_on_each_node() -> None:
@@ -267,11 +267,11 @@ def test_one_changed_setting_is_one_changed_line_on_each_node() -> None:
     for node in ("iam-a", "iam-b"):
         old, new = before["files"][node], after["files"][node]
         lines = [(path, line) for path in new for line in set(new[path].splitlines()) ^ set(old[path].splitlines())]
-        assert len(lines) == 2, lines  # the line as it was and as it is
+        assert len(lines) == 2, lines  # the old and the new line
         assert all(path == "/etc/nginx/nginx.conf" and "worker_connections" in line for path, line in lines)
 
 
-def test_exports_are_what_others_read() -> None:
+def test_the_stack_exports_all_documented_outputs() -> None:
     exports = run("local").exports
     assert set(exports) == {
         "group", "public_ip", "public_ips", "virtual_ip", "virtual_ips", "urls", "nodes", "ssh", "known_hosts",

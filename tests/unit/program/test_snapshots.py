@@ -1,6 +1,6 @@
-"""Type, name and inputs of everything that a ready stack declares.
+"""Type, name and inputs of all resources of the provided stacks.
 
-After a wanted change: UPDATE_SNAPSHOTS=1 pytest tests/unit/program/test_snapshots.py, and read the difference.
+After an intended change, run UPDATE_SNAPSHOTS=1 pytest tests/unit/program/test_snapshots.py and review the diff.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ import pytest
 from fake_cloud import Declared
 from program_runs import run
 
-# On one worker: each run of the program is made once in a process.
+# One worker: results of program runs are cached per process.
 pytestmark = pytest.mark.xdist_group("runs of the program")
 
 _FOLDER = Path(__file__).parent / "snapshots"
-# Rendered by provisioning, and shown by its tests.
-_ELSEWHERE = {"files", "manifests"}
+# Rendered by provisioning and covered by its tests.
+_RENDERED = {"files", "manifests"}
 
 
 @pytest.mark.parametrize("stack", ["local", "staging", "prod"])
-def test_a_ready_stack_declares_what_it_declared(stack: str) -> None:
+def test_a_provided_stack_declares_the_resources_of_its_snapshot(stack: str) -> None:
     seen = "\n".join(sorted(_text(each) for each in run(stack).resources))
     path = _FOLDER / f"{stack}.txt"
     if os.environ.get("UPDATE_SNAPSHOTS"):
@@ -43,7 +43,7 @@ def _text(declared: Declared) -> str:
 
 
 def _whole(value: Any) -> Any:
-    """Pulumi's numbers are floats; nobody writes 22.0."""
+    """Convert whole floats to integers: Pulumi stores all numbers as floats."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, dict):
@@ -56,7 +56,7 @@ def _whole(value: Any) -> Any:
 def _value(declared: Declared, key: str) -> str:
     if key in declared.secret_inputs:
         return "[secret]"
-    if key in _ELSEWHERE:
-        return "[of provisioning]"
+    if key in _RENDERED:
+        return "[rendered by provisioning]"
     value: Any = _whole(declared.inputs[key])
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)

@@ -54,7 +54,11 @@ def record_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], 
     ("plugins", "scene", "resource"),
     [
         pytest.param(
-            plugins, scene.name, resource, id=f"{plugins}-{resource}", marks=pytest.mark.xdist_group(scene.name)
+            plugins,
+            scene.name,
+            resource,
+            id=f"{plugins}-{scene.name}-{resource}",
+            marks=pytest.mark.xdist_group(scene.name),
         )
         for plugins in PLUGIN_SETS
         for scene in SCENES.values()
