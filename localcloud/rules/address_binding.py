@@ -22,14 +22,14 @@ class AddressAlreadyBound(Refusal):
     )
 
 
-class AddressBoundBeforeHaVip(AddressAlreadyBound):
+class HaVipAddressAlreadyBound(AddressAlreadyBound):
     """An EIP must be unbound before it is bound to a HAVIP."""
 
     code = "UnsupportedOperation.BindEIP"
     source = documented("HaVipAssociateAddressIp: an unbound EIP; UnsupportedOperation.BindEIP", page="215/30649")
 
 
-class AddressBoundBeforeGateway(AddressAlreadyBound):
+class GatewayAddressAlreadyBound(AddressAlreadyBound):
     """An EIP must be unbound before it is bound to a NAT gateway."""
 
     code = "ResourceInUse.Address"
@@ -221,13 +221,13 @@ def bind_to_havip(tx: Transaction, found: Address, havip_id: str) -> str:
     target = havip.get(tx, havip_id)
     for other in address.of_target(tx, havip_id):
         raise HaVipHasAddress(havip_id=havip_id, address_id=other.id)
-    _check_bindable(found, AddressBusyForVpc, AddressBoundBeforeHaVip)
+    _check_bindable(found, AddressBusyForVpc, HaVipAddressAlreadyBound)
     return _bind(tx, found, havip_id, "", target.address)
 
 
 def bind_to_gateway(tx: Transaction, found: Address, gateway_id: str) -> None:
     """Bind an EIP to a NAT gateway immediately; the task belongs to the gateway."""
-    _check_bindable(found, AddressBusyForVpc, AddressBoundBeforeGateway)
+    _check_bindable(found, AddressBusyForVpc, GatewayAddressAlreadyBound)
     tx.put(replace(found, status="BIND", target_id=gateway_id))
 
 

@@ -78,7 +78,7 @@ class PolicyNeedsCondition(Refusal):
     source = documented("CreateAlarmPolicy: Condition or ConditionTemplateId", page=_CREATE_POLICY)
 
 
-class ConditionWrong(Refusal):
+class ConditionInvalid(Refusal):
     """A condition must have rules with a documented operator, interval, type and flags."""
 
     code = "InvalidParameterValue"
@@ -110,7 +110,7 @@ class TooManyNotices(Refusal):
     source = documented("creating alarm policies: at most three notification templates", page="248/50398")
 
 
-class DimensionsWrong(Refusal):
+class DimensionsInvalid(Refusal):
     """The dimensions of a bound object must be JSON with the dimension of the namespace."""
 
     code = "FailedOperation"
@@ -136,13 +136,13 @@ _DIMENSIONS = {"cvm_device": {"unInstanceId"}, "EIP": {"eip"}}
 
 def _check_condition(condition: Document) -> None:
     if condition and condition.get("IsUnionRule", 0) not in {0, 1, 2}:
-        raise ConditionWrong(name="IsUnionRule", value=condition["IsUnionRule"])
+        raise ConditionInvalid(name="IsUnionRule", value=condition["IsUnionRule"])
     if condition and not condition.get("Rules"):
-        raise ConditionWrong(name="Rules", value=[])
+        raise ConditionInvalid(name="Rules", value=[])
     for rule in condition.get("Rules", ()):
         for name, allowed in _ALLOWED:
             if rule.get(name) not in allowed | {None, ""}:
-                raise ConditionWrong(name=name, value=rule[name])
+                raise ConditionInvalid(name=name, value=rule[name])
 
 
 def _check_remark(remark: str) -> None:
@@ -156,7 +156,7 @@ def _check_dimensions(policy: AlarmPolicy, dimensions: str) -> None:
     except (ValueError, TypeError):
         names = set[str]()
     if not names or names != _DIMENSIONS.get(policy.namespace, names):
-        raise DimensionsWrong(value=dimensions, namespace=policy.namespace)
+        raise DimensionsInvalid(value=dimensions, namespace=policy.namespace)
 
 
 def get_policy(tx: Transaction, policy_id: str) -> AlarmPolicy:

@@ -64,7 +64,7 @@ class DataDiskElastic(Refusal):
     source = documented("ResizeInstanceDisks: only DataDisks that are not elastic", page=_RESIZE_DISKS)
 
 
-class SystemDiskTypeGiven(Refusal):
+class SystemDiskTypeNotChangeable(Refusal):
     """The type of a system disk cannot be changed when it is resized."""
 
     code = "InvalidParameterValue"
@@ -72,7 +72,7 @@ class SystemDiskTypeGiven(Refusal):
     source = documented("ResizeInstanceDisks: SystemDisk has only the new size", page=_RESIZE_DISKS)
 
 
-class InterfaceInTheWay(Refusal):
+class InstanceHasSecondaryInterface(Refusal):
     """An instance cannot change its subnet while it has a secondary interface."""
 
     code = "UnsupportedOperation.ElasticNetworkInterface"
@@ -244,7 +244,7 @@ def resize_system_disk(
     if size_gib < present.size_gib:
         raise SystemDiskShrinks(instance_id=instance_id, present=present.size_gib, size=size_gib)
     if kind is not None and kind != present.type:
-        raise SystemDiskTypeGiven(instance_id=instance_id, present=present.type)
+        raise SystemDiskTypeNotChangeable(instance_id=instance_id, present=present.type)
     disk_types.check_system_size(size_gib)
     tx.put(replace(present, size_gib=size_gib))
     _restart_with(tx, found, "ResizeInstanceDisks", force=force)
@@ -294,7 +294,7 @@ def move(
     present = interface.get(tx, found.interface_id)
     unchanged = present.address == address and present.subnet_id == subnet_id
     if present.subnet_id != subnet_id and len(interface.of_instance(tx, instance_id)) > 1:
-        raise InterfaceInTheWay(instance_id=instance_id)
+        raise InstanceHasSecondaryInterface(instance_id=instance_id)
     place = instance.check_place(tx, vpc_id, subnet_id, found.zone, None if unchanged else address)
     interface.move(tx, found.interface_id, place, address)
     changed = replace(found, vpc_id=vpc_id, subnet_id=subnet_id)

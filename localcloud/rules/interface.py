@@ -60,7 +60,7 @@ class InterfaceNotFound(Refusal):
     source = documented("DeleteNetworkInterface: ResourceNotFound", page="215/15822")
 
 
-class PrimaryInterfaceStays(Refusal):
+class PrimaryInterfaceNotDetachable(Refusal):
     """The primary interface of an instance cannot be detached or deleted separately."""
 
     code = "UnsupportedOperation.InvalidState"
@@ -286,7 +286,7 @@ def detach(tx: Transaction, interface_id: str, instance_id: str) -> None:
     found = get(tx, interface_id)
     check_idle(found)
     if found.primary:
-        raise PrimaryInterfaceStays(interface_id=interface_id, instance_id=instance_id)
+        raise PrimaryInterfaceNotDetachable(interface_id=interface_id, instance_id=instance_id)
     if found.instance_id != instance_id:
         raise InterfaceNotAttached(interface_id=interface_id, instance_id=instance_id)
     tx.put(replace(found, state="DETACHING"))
@@ -308,10 +308,10 @@ def _detached(tx: Transaction, interface_id: str) -> None:
 
 
 def delete(tx: Transaction, interface_id: str) -> None:
-    """Delete a detached interface. Raises: PrimaryInterfaceStays, InterfaceAttached."""
+    """Delete a detached interface. Raises: PrimaryInterfaceNotDetachable, InterfaceAttached."""
     found = get(tx, interface_id)
     if found.primary:
-        raise PrimaryInterfaceStays(interface_id=interface_id, instance_id=found.instance_id)
+        raise PrimaryInterfaceNotDetachable(interface_id=interface_id, instance_id=found.instance_id)
     if found.instance_id:
         raise InterfaceAttached(interface_id=interface_id, instance_id=found.instance_id)
     check_idle(found)

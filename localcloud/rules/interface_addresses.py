@@ -18,7 +18,7 @@ class AddressNotOnInterface(Refusal):
     source = documented("UnassignPrivateIpAddresses: UnsupportedOperation.AttachmentNotFound", page="215/15814")
 
 
-class PrimaryAddressStays(Refusal):
+class PrimaryAddressNotRemovable(Refusal):
     """The primary address of an interface cannot be unassigned."""
 
     code = "UnsupportedOperation"
@@ -63,5 +63,5 @@ def remove(tx: Transaction, interface_id: str, removed: tuple[IPv4Address, ...])
         if entry is None:
             raise AddressNotOnInterface(address=address, interface_id=interface_id)
         if entry.primary:
-            raise PrimaryAddressStays(address=address, interface_id=interface_id)
+            raise PrimaryAddressNotRemovable(address=address, interface_id=interface_id)
     tx.put(replace(present, addresses=tuple(entry for entry in present.addresses if entry.address not in removed)))

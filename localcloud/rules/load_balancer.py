@@ -73,7 +73,7 @@ class ListenerNotFound(Refusal):
     source = documented("DescribeListeners: LoadBalancerId, ListenerIds; the SDK's errorcodes.py", page="214/30686")
 
 
-class OpenNotEmulated(Refusal):
+class LoadBalancerTypeNotEmulated(Refusal):
     """The type of a load balancer must be INTERNAL, the only type that localcloud emulates."""
 
     code = "InvalidParameterValue"
@@ -81,7 +81,7 @@ class OpenNotEmulated(Refusal):
     source = assumed("limit of localcloud: LoadBalancerType OPEN (214/30692) is not emulated")
 
 
-class PlaceUnknown(Refusal):
+class SubnetUnknown(Refusal):
     """SubnetId must identify an existing subnet of the VPC in VpcId."""
 
     code = "InvalidParameterValue"
@@ -97,7 +97,7 @@ class TargetUnknown(Refusal):
     source = documented("RegisterTargets: Targets", page="214/30676")
 
 
-class PortTaken(Refusal):
+class PortInUse(Refusal):
     """A load balancer can have only one listener on a port of one protocol."""
 
     code = "InvalidParameter.PortCheckFailed"
@@ -113,7 +113,7 @@ class TargetNotFound(Refusal):
     source = provider("interprets InvalidParameter of DeregisterTargets as success (provider-api.md, clb.Attachment)")
 
 
-class TargetTaken(Refusal):
+class TargetAlreadyRegistered(Refusal):
     """A port of an instance can be registered with a listener only once."""
 
     code = "InvalidParameterValue.Duplicate"
@@ -150,7 +150,7 @@ def create(
 ) -> LoadBalancer:
     """Create an internal load balancer."""
     if kind != "INTERNAL":
-        raise OpenNotEmulated(type=kind)
+        raise LoadBalancerTypeNotEmulated(type=kind)
     _check_name(name)
     place = _place(tx, vpc_id, subnet_id)
     made = LoadBalancer(
@@ -173,7 +173,7 @@ def create(
 def _place(tx: Transaction, vpc_id: str, subnet_id: str) -> subnet.Subnet:
     place = tx.find(subnet.Subnet, subnet_id)
     if place is None or place.vpc_id != vpc_id:
-        raise PlaceUnknown(subnet_id=subnet_id, vpc_id=vpc_id)
+        raise SubnetUnknown(subnet_id=subnet_id, vpc_id=vpc_id)
     return place
 
 
@@ -223,7 +223,7 @@ def add_listener(tx: Transaction, balancer_id: str, requested: Listener) -> List
     check_range("Ports", requested.port, 1, 65535)
     for other in found.listeners:
         if other.port == requested.port and (other.protocol == "UDP") == (requested.protocol == "UDP"):
-            raise PortTaken(port=requested.port, protocol=requested.protocol, balancer_id=balancer_id)
+            raise PortInUse(port=requested.port, protocol=requested.protocol, balancer_id=balancer_id)
     if len(found.listeners) >= LISTENERS:
         raise InvalidParameterValue(
             name="Ports", value=requested.port, expected=f"a port within the limit of {LISTENERS} listeners"
@@ -255,7 +255,7 @@ def register(tx: Transaction, balancer_id: str, listener_id: str, targets: tuple
         if tx.find(instance.Instance, target.instance_id) is None:
             raise TargetUnknown(instance_id=target.instance_id)
         if any((one.instance_id, one.port) == (target.instance_id, target.port) for one in listener.targets):
-            raise TargetTaken(instance_id=target.instance_id, port=target.port, listener_id=listener_id)
+            raise TargetAlreadyRegistered(instance_id=target.instance_id, port=target.port, listener_id=listener_id)
         listener = replace(listener, targets=(*listener.targets, target))
     change_listener(tx, balancer_id, listener)
 

@@ -57,7 +57,7 @@ class PlacementGroupQuota(Refusal):
     )
 
 
-class PlacementAffinityFalls(Refusal):
+class PlacementAffinityReduced(Refusal):
     """The affinity of a placement group cannot be reduced."""
 
     code = "InvalidParameterValue.Range"
@@ -128,7 +128,7 @@ def change(tx: Transaction, group_id: str, *, name: str | None, affinity: int | 
     if affinity is not None:
         check_range("Affinity", affinity, 1, 10)
         if affinity < group.affinity:
-            raise PlacementAffinityFalls(group_id=group_id, present=group.affinity, affinity=affinity)
+            raise PlacementAffinityReduced(group_id=group_id, present=group.affinity, affinity=affinity)
     tx.put(
         replace(
             group,

@@ -72,7 +72,7 @@ def _notice(call: Call, notice_id: str) -> AlarmNotice:
     "CreateAlarmNotice",
     alarm.ModuleUnknown,
     alarm_notice.NameTooLong,
-    alarm_notice.ReceiversWrong,
+    alarm_notice.ReceiversInvalid,
     *tag.RULES,
 )
 def create_alarm_notice(call: Call) -> Answer:
@@ -111,7 +111,7 @@ def describe_alarm_notice(call: Call) -> Answer:
     alarm.ModuleUnknown,
     alarm_notice.NoticeNotFound,
     alarm_notice.NameTooLong,
-    alarm_notice.ReceiversWrong,
+    alarm_notice.ReceiversInvalid,
 )
 def modify_alarm_notice(call: Call) -> Answer:
     """Replace all attributes of a notice."""
@@ -171,7 +171,7 @@ def _flag(value: int | None, default: int) -> bool:
     alarm.PolicyNeedsCondition,
     alarm.MonitorTypeUnknown,
     alarm.RemarkIllegal,
-    alarm.ConditionWrong,
+    alarm.ConditionInvalid,
     alarm_notice.NoticeNotFound,
     alarm.TooManyNotices,
     *tag.RULES,
@@ -264,7 +264,7 @@ def modify_alarm_policy_status(call: Call) -> Answer:
     alarm.ModuleUnknown,
     alarm.PolicyNotFound,
     alarm.PolicyNeedsCondition,
-    alarm.ConditionWrong,
+    alarm.ConditionInvalid,
 )
 def modify_alarm_policy_condition(call: Call) -> Answer:
     """Change the conditions of an alarm policy."""
@@ -327,7 +327,7 @@ def _policy_of(call: Call) -> AlarmPolicy:
     raise alarm.PolicyNotFound(policy_id=number)
 
 
-@action("monitor", "BindingPolicyObject", alarm.ModuleUnknown, alarm.PolicyNotFound, alarm.DimensionsWrong)
+@action("monitor", "BindingPolicyObject", alarm.ModuleUnknown, alarm.PolicyNotFound, alarm.DimensionsInvalid)
 def binding_policy_object(call: Call) -> Answer:
     """Bind objects to an alarm policy."""
     _check_module(call)

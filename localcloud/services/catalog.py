@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from localcloud.rules.catalog import INSTANCE_TYPES, REGION_NAMES, ZONES, Image, InstanceType, zone_ids
 from localcloud.services.actions import Answer, Call, action
-from localcloud.services.listing import UnknownFilterOfMachines, page
+from localcloud.services.listing import UnknownInstanceFilter, page
 
 
 def _image(image: Image) -> Answer:
@@ -29,12 +29,12 @@ def _values(call: Call, known: tuple[str, ...]) -> dict[str, set[str]]:
     for entry in call.parameters.each("Filters"):
         name = entry.text("Name")
         if name not in known:
-            raise UnknownFilterOfMachines(name=name, action="this action", known=", ".join(known))
+            raise UnknownInstanceFilter(name=name, action="this action", known=", ".join(known))
         requested[name] = set(entry.texts("Values"))
     return requested
 
 
-@action("cvm", "DescribeImages", UnknownFilterOfMachines)
+@action("cvm", "DescribeImages", UnknownInstanceFilter)
 def describe_images(call: Call) -> Answer:
     """List images."""
     rows = [_image(image) for image in call.tx.images]
@@ -76,7 +76,7 @@ def _offers(call: Call) -> list[tuple[str, InstanceType]]:
     ]
 
 
-@action("cvm", "DescribeInstanceTypeConfigs", UnknownFilterOfMachines)
+@action("cvm", "DescribeInstanceTypeConfigs", UnknownInstanceFilter)
 def describe_instance_type_configs(call: Call) -> Answer:
     """List the instance types of each zone."""
     rows = [
@@ -101,7 +101,7 @@ def describe_instance_family_configs(call: Call) -> Answer:
     return {"InstanceFamilyConfigSet": rows}
 
 
-@action("cvm", "DescribeZoneInstanceConfigInfos", UnknownFilterOfMachines)
+@action("cvm", "DescribeZoneInstanceConfigInfos", UnknownInstanceFilter)
 def describe_zone_instance_config_infos(call: Call) -> Answer:
     """List the available instance types of each zone. Prices are not emulated: they are 0."""
     rows = [

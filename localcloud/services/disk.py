@@ -9,7 +9,7 @@ from localcloud.rules.records import beijing_time
 from localcloud.rules.refusal import InvalidParameterValue
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
-from localcloud.services.listing import UnknownFilterOfMachines, chosen, page
+from localcloud.services.listing import UnknownInstanceFilter, chosen, page
 
 # Maximum disks in one request (AttachDisks, 362/16313; DetachDisks, 362/16316; creating cloud disks, 362/5744).
 ATTACHED_AT_ONCE = 10
@@ -79,7 +79,7 @@ def create_disks(call: Call) -> Answer:
     return {"DiskIdSet": [one.id for one in made]}
 
 
-@action("cbs", "DescribeDisks", UnknownFilterOfMachines)
+@action("cbs", "DescribeDisks", UnknownInstanceFilter)
 def describe_disks(call: Call) -> Answer:
     """List disks."""
     found = chosen(
@@ -99,7 +99,7 @@ def describe_disks(call: Call) -> Answer:
             "encrypt": lambda one: ["TRUE" if one.encrypted else "FALSE"],
         },
         ids="DiskIds",
-        refusal=UnknownFilterOfMachines,
+        refusal=UnknownInstanceFilter,
     )
     return {"TotalCount": len(found), "DiskSet": [show(call, one) for one in page(call, found)]}
 

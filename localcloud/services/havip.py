@@ -173,7 +173,7 @@ def disassociate_ha_vip_instance(call: Call) -> Answer:
     address.PublicAddressNotFound,
     address_binding.HaVipHasAddress,
     address_binding.AddressBusyForVpc,
-    address_binding.AddressBoundBeforeHaVip,
+    address_binding.HaVipAddressAlreadyBound,
 )
 def ha_vip_associate_address_ip(call: Call) -> Answer:
     """Bind an EIP to a HAVIP. AddressIp contains it after the binding."""

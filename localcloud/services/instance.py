@@ -11,7 +11,7 @@ from localcloud.rules.refusal import InvalidParameterValue, Refusal, assumed, do
 from localcloud.rules.run_instances import DiskRequest, PublicAddressWithoutBandwidth, RunRequest, run_instance
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
-from localcloud.services.listing import UnknownFilterOfMachines, chosen, page
+from localcloud.services.listing import UnknownInstanceFilter, chosen, page
 from localcloud.services.parameters import Parameters
 
 _ADDRESSES_AT_ONCE = 20
@@ -36,7 +36,7 @@ class InstanceNeedsGroup(Refusal):
     source = assumed("RunInstances (213/15730) would create a default group; localcloud does not")
 
 
-class AmountsDiffer(Refusal):
+class AddressCountDiffers(Refusal):
     """The number of private addresses must equal the number of instances."""
 
     code = "InvalidParameterCombination"
@@ -55,7 +55,7 @@ class PasswordNotEmulated(Refusal):
 _RUN_RULES = (
     InstanceNeedsVpc,
     InstanceNeedsGroup,
-    AmountsDiffer,
+    AddressCountDiffers,
     PasswordNotEmulated,
     instance.InstanceQuota,
     instance.ZoneMismatch,
@@ -106,7 +106,7 @@ def _run_request(call: Call, number: int, count: int) -> RunRequest:
     internet, login = given.inside("InternetAccessible"), given.inside("LoginSettings")
     addresses = network.addresses("PrivateIpAddresses")
     if addresses and (len(addresses) != count or count > _ADDRESSES_AT_ONCE):
-        raise AmountsDiffer(count=count, addresses=len(addresses))
+        raise AddressCountDiffers(count=count, addresses=len(addresses))
     if not network.find_text("VpcId") or not network.find_text("SubnetId"):
         raise InstanceNeedsVpc
     if not given.texts("SecurityGroupIds"):
@@ -289,11 +289,11 @@ def found_instances(call: Call) -> list[Instance]:
             "login-settings.key-ids": lambda one: one.key_ids,
         },
         ids="InstanceIds",
-        refusal=UnknownFilterOfMachines,
+        refusal=UnknownInstanceFilter,
     )
 
 
-@action("cvm", "DescribeInstances", instance.InstanceIdMalformed, UnknownFilterOfMachines)
+@action("cvm", "DescribeInstances", instance.InstanceIdMalformed, UnknownInstanceFilter)
 def describe_instances(call: Call) -> Answer:
     """List instances."""
     found = found_instances(call)

@@ -42,7 +42,7 @@ class TwoStopTypes(Refusal):
     source = documented("StopInstances, RebootInstances (213/15742): not both ForceStop and StopType", page="213/15743")
 
 
-class OneOfTheDisks(Refusal):
+class OneDiskParameter(Refusal):
     """ResizeInstanceDisks must have either the system disk or data disks."""
 
     code = "InvalidParameterValue"
@@ -170,9 +170,9 @@ def reset_instance(call: Call) -> Answer:
     *_CHANGE,
     instance_state.InstanceIsRunning,
     instance_change.SystemDiskShrinks,
-    instance_change.SystemDiskTypeGiven,
+    instance_change.SystemDiskTypeNotChangeable,
     instance_change.DataDiskElastic,
-    OneOfTheDisks,
+    OneDiskParameter,
     disk_types.DiskSizeOutOfRange,
 )
 def resize_instance_disks(call: Call) -> Answer:
@@ -181,7 +181,7 @@ def resize_instance_disks(call: Call) -> Answer:
     instance_id = given.text("InstanceId")
     system, data = given.find_inside("SystemDisk"), given.each("DataDisks")
     if (system is None) == (not data):
-        raise OneOfTheDisks
+        raise OneDiskParameter
     if system is None:
         raise instance_change.DataDiskElastic
     instance_change.resize_system_disk(
@@ -217,7 +217,7 @@ def reset_instances_internet_max_bandwidth(call: Call) -> Answer:
     instance.SubnetInOtherZone,
     instance.AddressNotInSubnet,
     instance.AddressInUse,
-    instance_change.InterfaceInTheWay,
+    instance_change.InstanceHasSecondaryInterface,
 )
 def modify_instances_vpc_attribute(call: Call) -> Answer:
     """Change the private addresses or the subnet of instances. Running instances are restarted."""

@@ -220,7 +220,7 @@ def attach_network_interface(call: Call) -> Answer:
     interface.InterfaceNotFound,
     interface.InterfaceNotAttached,
     interface.InterfaceBusy,
-    interface.PrimaryInterfaceStays,
+    interface.PrimaryInterfaceNotDetachable,
 )
 def detach_network_interface(call: Call) -> Answer:
     """Detach an interface from an instance."""
@@ -236,7 +236,7 @@ def detach_network_interface(call: Call) -> Answer:
     interface.InterfaceNotFound,
     interface.InterfaceAttached,
     interface.InterfaceBusy,
-    interface.PrimaryInterfaceStays,
+    interface.PrimaryInterfaceNotDetachable,
     InterfaceHasAddress,
 )
 def delete_network_interface(call: Call) -> Answer:
@@ -273,7 +273,7 @@ def assign_private_ip_addresses(call: Call) -> Answer:
     "UnassignPrivateIpAddresses",
     interface.InterfaceNotFound,
     interface_addresses.AddressNotOnInterface,
-    interface_addresses.PrimaryAddressStays,
+    interface_addresses.PrimaryAddressNotRemovable,
 )
 def unassign_private_ip_addresses(call: Call) -> Answer:
     """Unassign secondary private addresses from an interface and unbind their EIPs."""

@@ -37,7 +37,7 @@ class UnknownFilter(Refusal):
     )
 
 
-class UnknownFilterOfMachines(Refusal):
+class UnknownInstanceFilter(Refusal):
     """A filter name must be one that the action documents (services cvm and cbs)."""
 
     code = "InvalidFilter"
@@ -59,7 +59,7 @@ class IdsAndFilters(Refusal):
     )
 
 
-class IdsAndFiltersOfMachines(Refusal):
+class InstanceIdsAndFilters(Refusal):
     """A list request must have either IDs or filters (services cvm and cbs)."""
 
     code = "InvalidParameter"
@@ -98,15 +98,15 @@ def chosen(
     if requested:
         found = [record for record in found if record.id in requested]
     if requested and given and not both:
-        raise (IdsAndFiltersOfMachines if refusal is UnknownFilterOfMachines else IdsAndFilters)(ids=ids)
-    if refusal is UnknownFilterOfMachines:
+        raise (InstanceIdsAndFilters if refusal is UnknownInstanceFilter else IdsAndFilters)(ids=ids)
+    if refusal is UnknownInstanceFilter:
         values_limit = _VALUES_OF_MACHINES
     _check_filters(refusal, "Filters", len(given), FILTERS)
     for entry in given:
         name = entry.text("Name")
         values = set(entry.texts("Values"))
         _check_filters(refusal, f"Filters: {name}", len(values), values_limit)
-        tag_value = tag_value or refusal is UnknownFilterOfMachines
+        tag_value = tag_value or refusal is UnknownInstanceFilter
         extract = _extractor(call, name, filters, refusal, tag_value=tag_value)
         fits = _contains if name in _FUZZY else _is_one_of
         found = [record for record in found if fits(set(extract(record)), values)]

@@ -20,7 +20,7 @@ _ROUTE_RULES = (
 )
 
 
-class RouteNotNamed(Refusal):
+class RouteNotIdentified(Refusal):
     """A route must be identified by RouteId, RouteItemId or destination."""
 
     code = "MissingParameter"
@@ -31,7 +31,7 @@ class RouteNotNamed(Refusal):
     )
 
 
-class RouteIdsTwice(Refusal):
+class RouteIdsAndItemIds(Refusal):
     """Routes to enable or disable must be identified by either RouteIds or RouteItemIds."""
 
     code = "InvalidParameter.Coexist"
@@ -125,7 +125,7 @@ def modify_route_table_attribute(call: Call) -> Answer:
     "vpc",
     "DeleteRouteTable",
     route_table.RouteTableNotFound,
-    route_table.MainRouteTableStays,
+    route_table.MainRouteTableNotDeletable,
     route_table.RouteTableHasSubnets,
 )
 def delete_route_table(call: Call) -> Answer:
@@ -167,10 +167,10 @@ def _find_route(table: RouteTable, given: Parameters) -> Route:
         return route.find(table, -1 if number is None else number, item_id or "")
     if "DestinationCidrBlock" in given:
         return route.by_destination(table, given.cidr("DestinationCidrBlock"))
-    raise RouteNotNamed
+    raise RouteNotIdentified
 
 
-@action("vpc", "DeleteRoutes", route_table.RouteTableNotFound, route.RouteNotFound, RouteNotNamed)
+@action("vpc", "DeleteRoutes", route_table.RouteTableNotFound, route.RouteNotFound, RouteNotIdentified)
 def delete_routes(call: Call) -> Answer:
     """Delete routes."""
     given = call.parameters
@@ -185,9 +185,9 @@ def _switch(call: Call, *, on: bool) -> Answer:
     given = call.parameters
     table_id = given.resource_id("RouteTableId", "rtb")
     if "RouteIds" not in given and "RouteItemIds" not in given:
-        raise RouteNotNamed
+        raise RouteNotIdentified
     if "RouteIds" in given and "RouteItemIds" in given:
-        raise RouteIdsTwice
+        raise RouteIdsAndItemIds
     numbers, item_ids = given.integers("RouteIds"), given.texts("RouteItemIds")
     check_count("RouteIds", len(numbers))
     check_count("RouteItemIds", len(item_ids))
@@ -195,13 +195,17 @@ def _switch(call: Call, *, on: bool) -> Answer:
     return {}
 
 
-@action("vpc", "EnableRoutes", route_table.RouteTableNotFound, route.RouteNotFound, RouteNotNamed, RouteIdsTwice)
+@action(
+    "vpc", "EnableRoutes", route_table.RouteTableNotFound, route.RouteNotFound, RouteNotIdentified, RouteIdsAndItemIds
+)
 def enable_routes(call: Call) -> Answer:
     """Enable routes."""
     return _switch(call, on=True)
 
 
-@action("vpc", "DisableRoutes", route_table.RouteTableNotFound, route.RouteNotFound, RouteNotNamed, RouteIdsTwice)
+@action(
+    "vpc", "DisableRoutes", route_table.RouteTableNotFound, route.RouteNotFound, RouteNotIdentified, RouteIdsAndItemIds
+)
 def disable_routes(call: Call) -> Answer:
     """Disable routes without deleting them."""
     return _switch(call, on=False)

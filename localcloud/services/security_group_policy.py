@@ -44,7 +44,7 @@ class IndexesDiffer(Refusal):
     )
 
 
-class IndexNotTaken(Refusal):
+class IndexNotPermitted(Refusal):
     """A request that replaces all policies must not have PolicyIndex; the order of the policies determines it."""
 
     code = "InvalidParameterValue.Range"
@@ -63,7 +63,7 @@ class OnePolicyOnly(Refusal):
     source = documented("ReplaceSecurityGroupPolicy: one policy; InvalidParameterValue.LimitExceeded", page="215/15811")
 
 
-class WaysMixed(Refusal):
+class PolicyMatchMixed(Refusal):
     """Policies to delete must be identified by index, or by content with action, protocol, CIDR block and port."""
 
     code = "InvalidParameterValue"
@@ -186,14 +186,14 @@ def describe_security_group_policies(call: Call) -> Answer:
     }
 
 
-@action("vpc", "ModifySecurityGroupPolicies", *_POLICY_RULES, security_group.VersionMismatch, IndexNotTaken)
+@action("vpc", "ModifySecurityGroupPolicies", *_POLICY_RULES, security_group.VersionMismatch, IndexNotPermitted)
 def modify_security_group_policies(call: Call) -> Answer:
     """Replace all policies of the given directions."""
     given = call.parameters
     group_id = given.resource_id("SecurityGroupId", "sg")
     requested = given.required_inside("SecurityGroupPolicySet")
     if any("PolicyIndex" in entry for name in ("Ingress", "Egress") for entry in requested.each(name)):
-        raise IndexNotTaken
+        raise IndexNotPermitted
     security_group.replace_all(
         call.tx,
         group_id,
@@ -242,7 +242,7 @@ def create_security_group_policies(call: Call) -> Answer:
     security_group.PolicyNotFound,
     security_group.VersionStale,
     security_group.OneDirectionOnly,
-    WaysMixed,
+    PolicyMatchMixed,
 )
 def delete_security_group_policies(call: Call) -> Answer:
     """Delete policies of one direction, by index or by content."""
@@ -252,13 +252,13 @@ def delete_security_group_policies(call: Call) -> Answer:
     security_group.check_version(call.tx, group_id, version)
     by_index = {"PolicyIndex" in entry for entry in entries}
     if len(by_index) > 1:
-        raise WaysMixed
+        raise PolicyMatchMixed
     if by_index == {True}:
         indexes = tuple(entry.integer("PolicyIndex") for entry in entries)
         security_group.remove_at(call.tx, group_id, direction, indexes)
     else:
         if not all(name in entry for entry in entries for name in ("Action", "Protocol", "Port", "CidrBlock")):
-            raise WaysMixed
+            raise PolicyMatchMixed
         security_group.remove_equal(call.tx, group_id, direction, tuple(_policy(call, entry) for entry in entries))
     return {}
 

@@ -212,7 +212,7 @@ TRADITIONAL = [
     row(address_charge.TraditionalAccount, "vpc:AllocateAddresses", InternetChargeType="TRAFFIC_POSTPAID_BY_HOUR"),
     row(address_charge.TraditionalAccount, "vpc:AllocateAddresses", InternetMaxBandwidthOut=5),
     Row(
-        address_charge.TraditionalAccountKeepsChargeType,
+        address_charge.TraditionalAccountChargeTypeFixed,
         lambda p: (
             "vpc:ModifyAddressInternetChargeType",
             {
@@ -331,7 +331,7 @@ def test_every_rule_of_an_action_has_a_test() -> None:
 
 def test_every_rule_belongs_to_an_action_and_names_its_source() -> None:
     named = {*COMMON, *(refusal for action in ACTIONS.values() for refusal in action.refuses)}
-    of_lists = {listing.IdsAndFilters, listing.IdsAndFiltersOfMachines, listing.TooManyFilterValues}
+    of_lists = {listing.IdsAndFilters, listing.InstanceIdsAndFilters, listing.TooManyFilterValues}
     for refusal in _all(Refusal):
         if refusal.code and refusal not in of_lists:
             assert refusal in named, refusal
