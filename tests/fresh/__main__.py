@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import os
 import platform
 import re
@@ -24,6 +25,7 @@ REPOSITORY = README.parent
 RESULTS = REPOSITORY / ".tandem" / "fresh"
 # Part of every name that a localcloud gives to what the whole kernel shares, such as control groups.
 CLOUD = "fresh"
+LOCK = Path("/run/tandem-test-fresh.lock")
 
 
 def main() -> int:
@@ -33,6 +35,11 @@ def main() -> int:
     clouds = find_running_clouds()
     if clouds and not options.beside:
         return _refuse(f"localcloud {', '.join(clouds)} runs on this host: `make down` first")
+    lock = LOCK.open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _refuse("another one runs on this host")
     # Not below /tmp: the disks of the nodes and the build of Pulumi need more than a tmpfs has.
     directory = Path(tempfile.mkdtemp(prefix="tandem-fresh-", dir="/var/tmp"))
     try:
