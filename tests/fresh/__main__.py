@@ -9,10 +9,12 @@ import platform
 import re
 import shlex
 import shutil
+import signal
 import sys
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 
 from operations.cli import find_cli
 from tests.fresh.client_settings import read_client_settings
@@ -40,6 +42,7 @@ def main() -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return _refuse("another one runs on this host")
+    signal.signal(signal.SIGTERM, _stop)
     # Not below /tmp: the disks of the nodes and the build of Pulumi need more than a tmpfs has.
     directory = Path(tempfile.mkdtemp(prefix="tandem-fresh-", dir="/var/tmp"))
     try:
@@ -50,6 +53,12 @@ def main() -> int:
             print(f"kept: {directory}")
         else:
             shutil.rmtree(directory)
+
+
+def _stop(number: int, frame: object) -> NoReturn:
+    """End as by Ctrl-C, so that what the run has on this host is removed."""
+    del frame
+    sys.exit(128 + number)
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
