@@ -19,7 +19,7 @@ SIZES = {
 }
 SYSTEM_SIZES = (20, 1024)
 # Only for system disks and data disks of a new instance (CreateDisks: DiskType, 362/16312).
-_NOT_ALONE = frozenset({"CLOUD_BASIC", "CLOUD_TSSD"})
+_WITH_INSTANCE_ONLY = frozenset({"CLOUD_BASIC", "CLOUD_TSSD"})
 # System disk types of instances that can be resized and reinstalled.
 CHANGEABLE = frozenset({"CLOUD_BASIC", "CLOUD_PREMIUM", "CLOUD_SSD", "CLOUD_BSSD"})
 
@@ -90,7 +90,7 @@ def check_size(kind: str, size_gib: int) -> None:
 
 def check_new(kind: str, size_gib: int) -> None:
     """Check a disk of CreateDisks. Raises: DiskTypeUnknown, DiskSizeOutOfRange or DiskSizeOutOfStep."""
-    if kind not in SIZES or kind in _NOT_ALONE:
+    if kind not in SIZES or kind in _WITH_INSTANCE_ONLY:
         raise DiskTypeUnknown(type=kind)
     check_size(kind, size_gib)
 

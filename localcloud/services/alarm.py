@@ -15,7 +15,7 @@ from localcloud.services.listing import page
 from localcloud.services.sts import ACCOUNT
 
 # Maximum number of PolicyIds in ModifyAlarmPolicyNotice.
-POLICIES_AT_ONCE = 30
+POLICIES_PER_REQUEST = 30
 # The service monitor uses different short names for regions.
 REGIONS = {"ap-guangzhou": "gz", "ap-shanghai": "sh", "ap-beijing": "bj"}
 
@@ -292,7 +292,7 @@ def modify_alarm_policy_notice(call: Call) -> Answer:
     """Change the notices that alarm policies send."""
     _check_module(call)
     given = call.parameters
-    ids = given.texts("PolicyIds", limit=POLICIES_AT_ONCE) or (given.text("PolicyId"),)
+    ids = given.texts("PolicyIds", limit=POLICIES_PER_REQUEST) or (given.text("PolicyId"),)
     for policy_id in ids:
         alarm.change_notices(call.tx, policy_id, given.texts("NoticeIds"))
     return {}

@@ -12,8 +12,8 @@ from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import UnknownInstanceFilter, chosen, page
 
 # Maximum disks in one request (AttachDisks, 362/16313; DetachDisks, 362/16316; creating cloud disks, 362/5744).
-ATTACHED_AT_ONCE = 10
-CREATED_AT_ONCE = 50
+ATTACHED_PER_REQUEST = 10
+CREATED_PER_REQUEST = 50
 
 
 def show(call: Call, found: Disk) -> Answer:
@@ -58,7 +58,7 @@ def create_disks(call: Call) -> Answer:
     zone = place.text("Zone")
     if zone not in ZONES[call.region]:
         raise InvalidParameterValue(name="Placement.Zone", value=zone, expected=f"a zone of {call.region}")
-    count = given.integer_in("DiskCount", 1, CREATED_AT_ONCE, default=1)
+    count = given.integer_in("DiskCount", 1, CREATED_PER_REQUEST, default=1)
     name, size_gib = given.find_text("DiskName") or "", given.integer("DiskSize")
     disk_types.check_new(kind, size_gib)
     disk_types.check_name(name, disk_types.NAME_LIMIT)
@@ -122,7 +122,7 @@ def attach_disks(call: Call) -> Answer:
     target = call.tx.find(instance.Instance, instance_id)
     if target is None:
         raise instance.InstanceNotFound(instance_id=instance_id)
-    for disk_id in given.required_texts("DiskIds", limit=ATTACHED_AT_ONCE):
+    for disk_id in given.required_texts("DiskIds", limit=ATTACHED_PER_REQUEST):
         disk.attach(call.tx, disk_id, target.id, target.zone, delete_with_instance=given.flag("DeleteWithInstance"))
     return {}
 
@@ -138,7 +138,7 @@ def attach_disks(call: Call) -> Answer:
 def detach_disks(call: Call) -> Answer:
     """Detach data disks."""
     given = call.parameters
-    for disk_id in given.required_texts("DiskIds", limit=ATTACHED_AT_ONCE):
+    for disk_id in given.required_texts("DiskIds", limit=ATTACHED_PER_REQUEST):
         disk.detach(call.tx, disk_id, given.find_text("InstanceId"))
     return {}
 

@@ -14,7 +14,7 @@ from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import UnknownInstanceFilter, chosen, page
 from localcloud.services.parameters import Parameters
 
-_ADDRESSES_AT_ONCE = 20
+_ADDRESSES_PER_REQUEST = 20
 # Maximum bandwidth in Mbit/s of an instance billed by the hour (limits of CVM, 213/15379).
 BANDWIDTH_MBPS = 100
 _NUMBER = re.compile(r"\{R:(\d+)(?:,F:(\d))?\}")
@@ -105,7 +105,7 @@ def _run_request(call: Call, number: int, count: int) -> RunRequest:
     place, network = given.required_inside("Placement"), given.inside("VirtualPrivateCloud")
     internet, login = given.inside("InternetAccessible"), given.inside("LoginSettings")
     addresses = network.addresses("PrivateIpAddresses")
-    if addresses and (len(addresses) != count or count > _ADDRESSES_AT_ONCE):
+    if addresses and (len(addresses) != count or count > _ADDRESSES_PER_REQUEST):
         raise AddressCountDiffers(count=count, addresses=len(addresses))
     if not network.find_text("VpcId") or not network.find_text("SubnetId"):
         raise InstanceNeedsVpc

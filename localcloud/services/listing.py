@@ -20,7 +20,7 @@ LIMIT = 100
 DEFAULT = 20
 FILTERS = 10
 VALUES = 100
-_VALUES_OF_MACHINES = 5
+_VALUES_OF_INSTANCES = 5
 
 # Filters that match substrings, from the pages of their actions.
 _FUZZY = frozenset({"vpc-name"})
@@ -100,7 +100,7 @@ def chosen(
     if requested and given and not both:
         raise (InstanceIdsAndFilters if refusal is UnknownInstanceFilter else IdsAndFilters)(ids=ids)
     if refusal is UnknownInstanceFilter:
-        values_limit = _VALUES_OF_MACHINES
+        values_limit = _VALUES_OF_INSTANCES
     _check_filters(refusal, "Filters", len(given), FILTERS)
     for entry in given:
         name = entry.text("Name")

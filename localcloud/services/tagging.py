@@ -17,24 +17,24 @@ class CvmTagKeyIllegal(Refusal):
     """A tag key in TagSpecification must satisfy the rules for tag keys (service cvm)."""
 
     code = "FailedOperation.IllegalTagKey"
-    template = "{said}"
-    source = documented("RunInstances: FailedOperation.IllegalTagKey; limits of tags: 651/13354", page="213/15730")
+    template = "{message}"
+    source = documented("RunInstances: FailedOperation.IllegalTagKey; tag limits: 651/13354", page="213/15730")
 
 
 class CvmTagValueIllegal(Refusal):
     """A tag value in TagSpecification must satisfy the rules for tag values (service cvm)."""
 
     code = "FailedOperation.IllegalTagValue"
-    template = "{said}"
-    source = documented("RunInstances: FailedOperation.IllegalTagValue; limits of tags: 651/13354", page="213/15730")
+    template = "{message}"
+    source = documented("RunInstances: FailedOperation.IllegalTagValue; tag limits: 651/13354", page="213/15730")
 
 
 class CvmTagKeyReserved(Refusal):
     """A tag key in TagSpecification must not be reserved for the system (service cvm)."""
 
     code = "FailedOperation.TagKeyReserved"
-    template = "{said}"
-    source = documented("RunInstances: FailedOperation.TagKeyReserved; limits of tags: 651/13354", page="213/15730")
+    template = "{message}"
+    source = documented("RunInstances: FailedOperation.TagKeyReserved; tag limits: 651/13354", page="213/15730")
 
 
 class CvmTagDuplicate(Refusal):
@@ -46,7 +46,7 @@ class CvmTagDuplicate(Refusal):
 
 
 MACHINE_RULES = (CvmTagKeyIllegal, CvmTagValueIllegal, CvmTagKeyReserved, CvmTagDuplicate, tag.TooManyTags)
-_OF_MACHINES: dict[type[Refusal], type[Refusal]] = {
+_CVM_REFUSALS: dict[type[Refusal], type[Refusal]] = {
     tag.TagKeyEmpty: CvmTagKeyIllegal,
     tag.TagKeyTooLong: CvmTagKeyIllegal,
     tag.TagKeyIllegal: CvmTagKeyIllegal,
@@ -87,7 +87,7 @@ def specified(parameters: Parameters, resource_type: str) -> tag.Tags:
     try:
         tag.check(tags)
     except Refusal as refused:
-        raise _OF_MACHINES[type(refused)](said=refused.message) from None
+        raise _CVM_REFUSALS[type(refused)](message=refused.message) from None
     return tags
 
 
