@@ -1,7 +1,7 @@
 """Recovery from interrupted creates.
 
-After `pulumi` was killed, its state lists the creates that were started, but not whether the objects exist. Another `up`
-would create each object again, and the first one would belong to no stack.
+After `pulumi` was killed, its state lists the creates that were started, but not whether the objects exist. Another
+`up` would create each object again, and the first one would belong to no stack.
 """
 
 from __future__ import annotations
