@@ -1,4 +1,4 @@
-"""What this machine cannot prove is left out, counted and said: `not proven here`."""
+"""Deselects tests that this host cannot run, and reports their number and the reason as `not proven here`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.localcloud.providers.conformance.plugin_sets import MISSING
 from tests.programs import StartedPrograms
 
 _started = StartedPrograms()
-_left_out: Counter[str] = Counter()
+_deselected: Counter[str] = Counter()
 
 
 def _missing(item: pytest.Item) -> str | None:
@@ -34,21 +34,21 @@ def pytest_configure() -> None:
 
 @pytest.fixture(autouse=True)
 def declared_programs() -> Iterator[None]:
-    """Fails a test that starts a program which a fresh machine would not have."""
+    """Fail a test that starts a program which a fresh system does not have."""
     yield
     found = _started.take_undeclared()
-    assert not found, f"started but declared nowhere: {', '.join(sorted(found))} (add to tests/programs.py)"
+    assert not found, f"programs must be declared in tests/programs.py (started {', '.join(sorted(found))})"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     reasons = {item: _missing(item) for item in items}
-    _left_out.update(reason for reason in reasons.values() if reason)
-    left_out = [item for item in items if reasons[item]]
-    if left_out:
-        config.hook.pytest_deselected(items=left_out)
+    _deselected.update(reason for reason in reasons.values() if reason)
+    deselected = [item for item in items if reasons[item]]
+    if deselected:
+        config.hook.pytest_deselected(items=deselected)
         items[:] = [item for item in items if not reasons[item]]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    for reason, count in sorted(_left_out.items()):
+    for reason, count in sorted(_deselected.items()):
         terminalreporter.write_line(f"not proven here: {count} tests ({reason})", yellow=True)

@@ -1,8 +1,7 @@
-"""Programs that tests start on this host, and the Debian package of each one that `scripts/test` installs.
+"""The programs that tests start on this host, and the Debian packages of those that `scripts/test` installs.
 
 tests/conftest.py fails a test that starts a program which is not listed here, so a test cannot rely on a program that
-happens to be installed. Programs that a shell script or another program starts in turn are seen by `make test-fresh`
-only.
+happens to be installed. Only `make test-fresh` detects missing programs that a script or another program starts.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import Any
 
 from localcloud.host_tools import TOOLS
 
-# The `-core` packages and redis-tools have no service; scripts/host-tools keeps the services of the others stopped.
+# The `-core` packages and redis-tools contain no service; scripts/host-tools stops the services of the other packages.
 INSTALLED = {
     "apt-get": "apt",
     "curl": "curl",
@@ -31,7 +30,7 @@ INSTALLED = {
     "ssh": "openssh-client",
 }
 
-# Of packages that every Debian system has: `Essential: yes` or `Priority: required`.
+# Programs of packages that every Debian system has: `Essential: yes` or `Priority: required`.
 ESSENTIAL = frozenset(
     [
         "apt-get",
@@ -74,13 +73,13 @@ class StartedPrograms:
             self._undeclared |= find_undeclared([os.fsdecode(executable), *(os.fsdecode(word) for word in words[1:])])
 
     def take_undeclared(self) -> set[str]:
-        """The undeclared programs since the last call."""
+        """Return the undeclared programs that were started since the last call."""
         taken, self._undeclared = self._undeclared, set()
         return taken
 
 
 def find_undeclared(words: Sequence[str]) -> set[str]:
-    """The programs of a command line that neither every Debian system has nor a script of this project installs."""
+    """Return the programs of a command line that are not declared in this module."""
     named = {words[0]}
     if "--" in words[:-1] and _RUNS_HERE & set(words[: words.index("--")]):
         named.add(words[words.index("--") + 1])
@@ -88,7 +87,7 @@ def find_undeclared(words: Sequence[str]) -> set[str]:
 
 
 def _is_declared(program: str) -> bool:
-    """Also true for what the checkout, its .venv or the test itself brings, and for what this host does not have."""
+    """Also true for programs of the checkout, its .venv or the test, and for programs that this host does not have."""
     path = Path(program)
     if path.name in {*INSTALLED, *ESSENTIAL, *BUILT, *TOOLS}:
         return True

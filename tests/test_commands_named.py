@@ -1,4 +1,4 @@
-"""Every command that a message or a page tells somebody to run is there."""
+"""Every `tandem` and `localcloud` command that a message or a page of the docs names exists."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def _texts() -> list[Path]:
 
 
 @pytest.mark.parametrize("name", ["tandem", "localcloud"])
-def test_every_command_that_a_text_names_is_there(name: str) -> None:
-    there = set(get_group({"tandem": tandem, "localcloud": localcloud}[name]).commands)
+def test_every_command_that_a_text_names_exists(name: str) -> None:
+    commands = set(get_group({"tandem": tandem, "localcloud": localcloud}[name]).commands)
     named = {
         (word, str(file.relative_to(ROOT)))
         for file in _texts()
@@ -41,5 +41,5 @@ def test_every_command_that_a_text_names_is_there(name: str) -> None:
         if program == name
     }
     assert len(named) > 4
-    there.add("is")  # a sentence of prose, not a command
-    assert {(word, file) for word, file in named if word not in there} == set()
+    commands.add("is")  # from prose such as "localcloud is ..."
+    assert {(word, file) for word, file in named if word not in commands} == set()

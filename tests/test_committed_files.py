@@ -1,4 +1,4 @@
-"""What may stand in a committed file."""
+"""Rules for the content of all committed files."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-# Where packages come from is each host's own affair: whoever builds behind a mirror has other names.
+# Package sources are configured on each host: a build behind a mirror uses other host names.
 REGISTRIES = re.compile(
     rb"pypi\.(org|python)|pythonhosted\.org|registry\.npmjs|proxy\.golang|crates\.io|(deb|snapshot|ftp)\.debian\.org"
     rb"|archive\.ubuntu\.com|mirrors?\.[a-z0-9.-]+\.(com|cn|org|net)|\s--(extra-)?index-url[ =]|\s--find-links[ =]"
 )
 
 
-def test_no_registry_or_mirror_is_named() -> None:
-    # No `git ls-files`: a copy without its history is tested too.
+def test_no_file_names_a_registry_or_mirror() -> None:
+    # `git ls-files` would not work in a copy of the project without its history.
     files = [
         file
         for file in ROOT.rglob("*")
@@ -34,7 +34,7 @@ def test_no_registry_or_mirror_is_named() -> None:
     assert found == set()
 
 
-def test_every_check_that_is_silenced_says_why() -> None:
+def test_every_suppressed_check_gives_a_reason() -> None:
     silenced = re.compile(
         r"(?:noqa: [A-Z0-9, ]*[0-9]|(?:type|pyright): ignore(?:\[[A-Za-z, -]+\])?)(.*)$", re.MULTILINE
     )
@@ -60,8 +60,8 @@ def test_every_locked_package_has_hashes() -> None:
         assert [each.split()[0] for each in locked if "--hash=sha256:" not in each] == [], file.name
 
 
-def test_archives_are_unpacked_in_one_place() -> None:
-    """Debian 12 has Python 3.11.2 without `extractall(filter=...)`; provisioning/agent/kinds/archive.py copes."""
+def test_only_one_module_unpacks_archives() -> None:
+    """Python 3.11.2 of Debian 12 has no `extractall(filter=...)`; provisioning/agent/kinds/archive.py replaces it."""
     callers = {
         str(file.relative_to(ROOT))
         for file in ROOT.rglob("*.py")

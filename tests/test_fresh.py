@@ -1,33 +1,36 @@
-"""The parts of `make test-fresh` (tests/fresh/) that need no machine."""
+"""Unit tests of `make test-fresh` (tests/fresh/) that do not create a fresh system."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests.fresh.__main__ import LOCK
 from tests.fresh.client_settings import read_client_settings
 from tests.fresh.host import find_running_clouds, remove_leftovers
 from tests.fresh.readme import PREREQUISITES, README, find_commands
 
 
-def test_the_commands_are_those_of_readmes_first_block() -> None:
+def test_the_commands_come_from_the_first_code_block_of_the_readme() -> None:
     assert find_commands(README.read_text()) == ["make up", "make test"]
 
 
-def test_readme_names_what_its_commands_need() -> None:
+def test_the_readme_names_the_prerequisites_of_its_commands() -> None:
     introduction = README.read_text().split("## Try it")[1].split("```")[0]
     assert [package for package in PREREQUISITES if package not in introduction] == []
 
 
-def test_a_readme_without_the_block_is_an_error() -> None:
+def test_a_readme_without_the_code_block_is_an_error() -> None:
     with pytest.raises(ValueError, match="no code block"):
         find_commands("# Tandem\n\n## Try it\n\nRun `make up`.\n")
 
 
-def test_the_fresh_machine_gets_the_settings_of_package_clients_and_nothing_else(tmp_path: Path) -> None:
+def test_the_fresh_system_gets_only_the_settings_of_package_clients(tmp_path: Path) -> None:
     for name in ("etc/pip.conf", "usr/local/share/ca-certificates/a/own.crt", "root/.ssh/id_rsa"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("x")
@@ -54,10 +57,10 @@ def test_the_fresh_machine_gets_the_settings_of_package_clients_and_nothing_else
     )  # fmt: skip
 
 
-def test_a_cloud_runs_while_it_has_a_daemon_or_a_process_of_a_node(tmp_path: Path) -> None:
+def test_a_cloud_with_a_daemon_or_a_node_process_is_running(tmp_path: Path) -> None:
     proc, cgroups = tmp_path / "proc", tmp_path / "cgroup"
     for place, content in {
-        proc / "10/cmdline": "python\0-m\0localcloud.daemon\0here\0--timing\0short\0",
+        proc / "10/cmdline": "python\0-m\0localcloud.daemon\0daemon\0--timing\0short\0",
         proc / "11/cmdline": "vi\0localcloud.daemon\0",
         proc / "self/cmdline": "python\0-m\0localcloud.daemon\0twice\0",
         cgroups / "memory/localcloud/node/ins-1/payload/cgroup.procs": "123\n",
@@ -66,7 +69,7 @@ def test_a_cloud_runs_while_it_has_a_daemon_or_a_process_of_a_node(tmp_path: Pat
     }.items():
         place.parent.mkdir(parents=True)
         place.write_text(content)
-    assert find_running_clouds(proc, cgroups) == ["here", "node", "unified"]
+    assert find_running_clouds(proc, cgroups) == ["daemon", "node", "unified"]
 
 
 @pytest.mark.root
@@ -83,3 +86,14 @@ def test_an_interrupted_run_leaves_no_loop_device_and_no_control_group(tmp_path:
     remove_leftovers(tmp_path, "fresh", tmp_path / "cgroup")
     assert not subprocess.run(attached, capture_output=True, check=True).stdout
     assert [path.name for path in (tmp_path / "cgroup/memory/localcloud").iterdir()] == ["other"]
+
+
+@pytest.mark.root
+def test_a_second_run_beside_the_first_is_refused() -> None:
+    with LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.fresh", "--beside"], cwd=README.parent, capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (1, "test-fresh: another one runs on this host\n")

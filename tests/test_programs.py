@@ -1,4 +1,4 @@
-"""What tests start on this host is what the scripts install (tests/programs.py)."""
+"""tests/programs.py lists every program that tests start, and the scripts install each of them."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ ROOT = Path(__file__).resolve().parents[1]
 @pytest.mark.parametrize(
     ("words", "undeclared"),
     [
-        pytest.param(["nft", "list", "tables"], set[str](), id="a tool of localcloud's"),
+        pytest.param(["nft", "list", "tables"], set[str](), id="a host tool of localcloud"),
         pytest.param(["curl", "http://127.0.0.1"], set[str](), id="installed by scripts/test"),
         pytest.param(["sh", "-c", "true"], set[str](), id="on every Debian system"),
         pytest.param([sys.executable, "-c", ""], set[str](), id="the interpreter of the tests"),
-        pytest.param(["/tmp/release/bin/iam-apiserver"], set[str](), id="made by the test itself"),
+        pytest.param(["/tmp/release/bin/iam-apiserver"], set[str](), id="built by the test"),
         pytest.param(["no-such-program"], set[str](), id="not on this host"),
         pytest.param(["perl", "-e", "1"], {"perl"}, id="installed by chance"),
         pytest.param(["/usr/bin/perl", "-e", "1"], {"/usr/bin/perl"}, id="installed by chance, by its path"),
-        pytest.param(["localcloud", "exec", "--", "perl"], {"perl"}, id="passed on to this host"),
-        pytest.param(["localcloud", "ssh", "iam-a", "--", "perl"], set[str](), id="passed on to a node"),
+        pytest.param(["localcloud", "exec", "--", "perl"], {"perl"}, id="localcloud runs it on this host"),
+        pytest.param(["localcloud", "ssh", "iam-a", "--", "perl"], set[str](), id="localcloud runs it on a node"),
     ],
 )
-def test_a_program_that_no_script_installs_is_found(words: list[str], undeclared: set[str]) -> None:
+def test_a_program_that_no_script_installs_is_reported(words: list[str], undeclared: set[str]) -> None:
     assert find_undeclared(words) == undeclared
 
 
-def test_the_audit_hook_sees_what_a_process_starts() -> None:
+def test_the_audit_hook_collects_the_undeclared_programs_that_a_process_starts() -> None:
     script = """
 import subprocess, sys
 from tests.programs import StartedPrograms
@@ -50,14 +50,14 @@ print(started.take_undeclared(), started.take_undeclared())
 
 @pytest.mark.root
 @pytest.mark.parametrize(("program", "package"), sorted({**INSTALLED, **TOOLS}.items()))
-def test_a_declared_package_holds_its_program(program: str, package: str) -> None:
+def test_a_declared_package_contains_its_program(program: str, package: str) -> None:
     files = _dpkg("--listfiles", package).splitlines()
     assert {f"/usr/bin/{program}", f"/usr/sbin/{program}", f"/bin/{program}", f"/sbin/{program}"} & set(files)
 
 
 @pytest.mark.root
 @pytest.mark.parametrize("program", sorted(ESSENTIAL))
-def test_a_program_that_nothing_installs_is_on_every_debian_system(program: str) -> None:
+def test_every_essential_program_is_part_of_every_debian_system(program: str) -> None:
     owners = {
         line.partition(":")[0]
         for line in _dpkg("--search", f"*bin/{program}").splitlines()

@@ -138,9 +138,9 @@ class Machine:
         while not self.is_running():
             ended = not processes.is_alive(pid)
             if ended or time.monotonic() > deadline:
-                said = (self.directory / "console.log").read_bytes()[began:].decode(errors="replace").strip()
+                output = (self.directory / "console.log").read_bytes()[began:].decode(errors="replace").strip()
                 self.kill()
-                raise MachineError(f"{self.spec.name} ({self.instance_id}) did not start: {said or 'no output'}")
+                raise MachineError(f"{self.spec.name} ({self.instance_id}) did not start: {output or 'no output'}")
             time.sleep(0.005)
         return pid
 
@@ -150,7 +150,7 @@ class Machine:
         Raises MachineError if the runner neither starts the machine nor ends.
         """
         deadline = time.monotonic() + _START_TIMEOUT_S
-        while runner.is_under_way(self.directory) and not self.is_running():
+        while runner.is_present(self.directory) and not self.is_running():
             if time.monotonic() > deadline:
                 raise MachineError(
                     f"{self.spec.name} ({self.instance_id}): the runner of an earlier start is still active"

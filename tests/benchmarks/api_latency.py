@@ -1,9 +1,9 @@
-"""How fast localcloud's API answers.
+"""Measures the response times of localcloud's API.
 
     python tests/benchmarks/api_latency.py [--count N] [--clients N] [--resources N]
 
-Prints, for a start, a describe of one, a describe of a page, and a create: median, 99th percentile, worst.
-Over HTTP on the loopback, kept-alive connections, requests signed by the official SDK.
+Prints median, 99th percentile and worst case of a start, a describe of one resource, a describe of a page, and a
+write. Requests are signed by the official SDK and sent over kept-alive HTTP connections on the loopback interface.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ def _start(home: Path) -> dict[str, float]:
     times: list[float] = []
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     for number in range(5):
-        place = home / f"start-{number}"
-        place.mkdir()
-        api = ApiProcess(place, ("--http", "127.0.0.1:0"))
+        directory = home / f"start-{number}"
+        directory.mkdir()
+        api = ApiProcess(directory, ("--http", "127.0.0.1:0"))
         began = time.perf_counter()
         api.start()
         api.call("vpc:DescribeVpcs")
@@ -79,7 +79,7 @@ def _populate(vpc: CommonClient, resources: int) -> str:
     return made["VpcId"]
 
 
-def _at_once(api: ApiProcess, clients: int, each: int) -> list[float]:
+def _in_parallel(api: ApiProcess, clients: int, each: int) -> list[float]:
     times: list[float] = []
 
     def work() -> None:
@@ -102,7 +102,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        figures = {"start_to_first_answer": _start(home)}
+        figures = {"start_to_first_response": _start(home)}
         api = ApiProcess(home, ("--http", "127.0.0.1:0"))
         api.start()
         vpc = _client(api, "vpc")
@@ -114,11 +114,11 @@ def main() -> None:
             _measure(options.count // 4, lambda: vpc.call_json("DescribeSubnets", page))
         )
         tag = {"Resource": f"qcs::vpc:ap-guangzhou:uin/:vpc/{vpc_id}"}
-        change = tag | {"ReplaceTags": [{"TagKey": "k", "TagValue": "v"}]}
+        change = tag | {"RedirectoryTags": [{"TagKey": "k", "TagValue": "v"}]}
         tags = _client(api, "tag")
         figures["write"] = _figures(_measure(options.count // 4, lambda: tags.call_json("ModifyResourceTags", change)))
         each = options.count // options.clients
-        figures[f"describe_one_{options.clients}_clients"] = _figures(_at_once(api, options.clients, each))
+        figures[f"describe_one_{options.clients}_clients"] = _figures(_in_parallel(api, options.clients, each))
         api.stop()
     print(json.dumps(figures, indent=2))
 

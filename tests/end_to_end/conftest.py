@@ -10,14 +10,14 @@ from tests.end_to_end import host
 from tests.end_to_end.group import Group
 from tests.end_to_end.lab import ROOT, Lab
 
-# One for each checkout: two of them may be tested at once, and the next run clears away what a killed one left.
+# One name for each checkout: tests of two checkouts may run in parallel, and a run removes what a killed one left.
 NAME = f"e2e{zlib.crc32(str(ROOT).encode()):08x}"
 
 GROUP = pytest.StashKey[Group]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The test of `down` takes away what the others stand on: it goes last."""
+    """Run the test of `down` last, because the other tests need the cloud."""
     items.sort(key=lambda item: item.get_closest_marker("last") is not None)
 
 
@@ -32,7 +32,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None]:
-    """A failed test, or a fixture that fails when it ends, leaves the next test a whole group."""
+    """Restore the group for the next test after a failed test or a failed fixture teardown."""
     group = item.config.stash.get(GROUP, None)
     try:
         yield
@@ -47,13 +47,13 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 @pytest.fixture(scope="session")
 def before() -> host.Traces:
-    """The host as it was before any localcloud of ours."""
+    """The state of the host before these tests start a localcloud."""
     return host.look(NAME)
 
 
 @pytest.fixture(scope="session")
 def lab(before: host.Traces) -> Iterator[Lab]:
-    """A localcloud of its own; the image cache is shared with every other."""
+    """A separate localcloud. It shares the image cache with all other clouds."""
     del before
     lab = Lab(NAME)
     lab.localcloud("down")
@@ -65,7 +65,7 @@ def lab(before: host.Traces) -> Iterator[Lab]:
 
 @pytest.fixture(scope="session")
 def group(lab: Lab, pytestconfig: pytest.Config) -> Group:
-    """The nodes on an empty cloud after their first `tandem up`."""
+    """The nodes after the first `tandem up` on an empty cloud."""
     group = Group(lab)
     group.up()
     pytestconfig.stash[GROUP] = group

@@ -1,4 +1,4 @@
-"""The group of nodes that the tests share, and what restores it after a failed test."""
+"""The group of nodes that the tests share. It is restored after a failed test."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _BOOT_S = 60
 
 @dataclass
 class Group:
-    """The deployed group, with the settings that the tests which run now ask for."""
+    """The deployed group with the settings of the current tests."""
 
     lab: Lab
-    settings: Path | None = None  # None: the stack's own
-    failed: bool = field(default=False, init=False)  # a test failed since the group was last known to be whole
+    settings: Path | None = None  # None: the settings of the stack
+    failed: bool = field(default=False, init=False)  # a test has failed since the group was last known to be healthy
 
     def up(self) -> str:
         return self.lab.up(*(("--config-file", str(self.settings)) if self.settings else ()))
 
     @contextmanager
     def changed_to(self, settings: Path) -> Generator[Lab]:
-        """The same deployment with other settings; the stack's own again afterwards."""
+        """Deploy other settings, and the settings of the stack again afterwards."""
         self.settings = settings
         try:
             self.up()
@@ -41,15 +41,15 @@ class Group:
             self.up()
 
     def restore(self) -> None:
-        """Leave the next test a whole group: power-cycle the nodes and apply the settings, or else start from nothing.
+        """Power-cycle the nodes and apply the settings; deploy on a new cloud if that fails.
 
-        Nothing that a test did to a running node (stopped services, packet rules, a split pair) survives its boot.
+        Changes that a test makes to a running node (stopped services, packet rules, a split pair) are lost at boot.
         """
         try:
             self._power_cycle()
             self._deploy()
         except (AssertionError, subprocess.TimeoutExpired) as error:
-            print(f"The group is made from nothing: {error}")
+            print(f"Deploying the group on a new cloud: {error}")
             self.lab.localcloud("down")
             shutil.rmtree(ROOT / ".tandem" / self.lab.name, ignore_errors=True)
             self.lab.localcloud("up", timeout_s=900)

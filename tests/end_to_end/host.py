@@ -1,4 +1,4 @@
-"""What localcloud could leave behind on the host: read before and after."""
+"""Reads the host's state before and after the tests, to find what localcloud leaves behind."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Traces:
-    """Everything on the host that a localcloud makes and must take away again."""
+    """The resources on the host that a localcloud creates and must remove."""
 
     processes: frozenset[str]
     mounts: frozenset[str]
@@ -21,14 +21,14 @@ class Traces:
     loop_devices: frozenset[str]
 
     def beyond(self, before: Traces) -> dict[str, frozenset[str]]:
-        """What is here now and was not before, by kind; empty = nothing was left."""
+        """Return the traces that did not exist before, by kind. Empty when nothing was left behind."""
         kinds = ("processes", "mounts", "namespaces", "links", "nft_tables", "control_groups", "loop_devices")
         new = {kind: getattr(self, kind) - getattr(before, kind) for kind in kinds}
         return {kind: left for kind, left in new.items() if left}
 
 
 def look(name: str) -> Traces:
-    """Read the host's state, but for what other localclouds (names that begin otherwise) hold."""
+    """Read the host's state without the resources of other localclouds (recognized by their names)."""
     return Traces(
         processes=frozenset(_processes(name)),
         mounts=frozenset(path for path in _mounts() if _is_of(name, path)),
@@ -53,9 +53,9 @@ def _mounts() -> list[str]:
 
 
 def _processes(name: str) -> list[str]:
-    """Command lines of processes that name the localcloud, or whose network namespace has lost its name.
+    """Return the command lines of processes that name the localcloud, or whose network namespace has no name.
 
-    A node that outlived its cloud is found by that: its namespace was removed from /run/netns around it.
+    The namespace of a node process that outlives its cloud has been removed from /run/netns.
     """
     named = {path.stat().st_ino for path in Path("/run/netns").glob("*")} | {Path("/proc/self/ns/net").stat().st_ino}
     found: list[str] = []
@@ -64,7 +64,7 @@ def _processes(name: str) -> list[str]:
             line = (directory / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
             groups = (directory / "cgroup").read_text()
             orphaned = (directory / "ns/net").stat().st_ino not in named
-        except OSError:  # it ended meanwhile
+        except OSError:  # the process has exited
             continue
         if line and (orphaned or _is_of(name, line) or f"/{name}/" in groups):
             found.append(f"{directory.name} {line[:120]}")

@@ -1,4 +1,4 @@
-"""A localcloud for the tests, driven by the same commands that a person types."""
+"""A localcloud for the tests, controlled with the commands that users run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from operations.workspace import find_workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
-T = TypeVar("T")  # 3.11 has no generic functions with brackets
+T = TypeVar("T")  # Python 3.11 has no type parameter syntax (PEP 695)
 
 
 class CommandError(AssertionError):
@@ -27,7 +27,7 @@ class CommandError(AssertionError):
 
 @dataclass(frozen=True)
 class Lab:
-    """One localcloud, by name, and the stack `local` on it."""
+    """A localcloud and the stack `local` on it."""
 
     name: str
 
@@ -45,26 +45,26 @@ class Lab:
         return self.run("localcloud", *arguments, timeout_s=timeout_s).stdout
 
     def operator(self, *command: str, check: bool = True, timeout_s: float = 600) -> subprocess.CompletedProcess[str]:
-        """Run a command where `pulumi` would run: the operator's namespace."""
+        """Run a command in the operator's network namespace, where `pulumi` runs."""
         return self.run("localcloud", "exec", "--", *command, check=check, timeout_s=timeout_s)
 
     def client(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run a command somewhere on the internet."""
+        """Run a command on a client on the emulated internet."""
         return self.run("localcloud", "client", "--", *command, check=check, timeout_s=60)
 
     def on(self, node: str, script: str, *, check: bool = True) -> str:
-        """Run a shell script as root on a node; returns what it prints."""
+        """Run a shell script as root on a node. Returns its output."""
         return self.run("localcloud", "ssh", node, "--", "sh", "-c", script, check=check, timeout_s=60).stdout
 
     def up(self, *options: str) -> str:
         return self.tandem("up", *options)
 
-    def tandem(self, *words: str) -> str:
-        """Run one operation on the stack; what Pulumi says of it."""
-        return self.operator("tandem", *words, "--stack", "local").stdout
+    def tandem(self, *arguments: str) -> str:
+        """Run an operation on the stack. Returns Pulumi's output."""
+        return self.operator("tandem", *arguments, "--stack", "local").stdout
 
     def urns(self) -> list[str]:
-        """Of everything in the stack's state."""
+        """Return the URNs of all resources in the stack's state."""
         workspace = find_workspace("local", {"LOCALCLOUD_NAME": self.name})
         assert workspace is not None
         environment = [f"{key}={value}" for key, value in workspace.prepare_for_pulumi("local").items()]
@@ -76,17 +76,17 @@ class Lab:
         return json.loads(self.run("tandem", "outputs", "--stack", "local", "--json", "--show-secrets").stdout)
 
     def masters(self, address: str, nodes: list[str]) -> list[str]:
-        """The nodes that have the virtual IP on an interface."""
+        """Return the names of the nodes that have the virtual IP on an interface."""
         return [name for name in nodes if address in self.on(name, "ip -4 -o addr show scope global")]
 
 
 def wait_until(look: Callable[[], T], right: Callable[[T], bool], *, deadline_s: float, what: str) -> T:
-    """Look again until it is right. Raises AssertionError with the last thing seen."""
+    """Call `look` until `right` accepts its result. Raises: AssertionError with the last result at the deadline."""
     ends = time.monotonic() + deadline_s
     while True:
         seen = look()
         if right(seen):
             return seen
         if time.monotonic() > ends:
-            raise AssertionError(f"{what}: not within {deadline_s} s; last seen: {seen!r}")
+            raise AssertionError(f"{what}: not within {deadline_s} s (last result {seen!r})")
         time.sleep(0.1)

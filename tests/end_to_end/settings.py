@@ -1,4 +1,4 @@
-"""Stack `local` with other settings than its own."""
+"""Writes variants of the settings of stack `local`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.end_to_end.lab import ROOT
 
 
 def write_settings(file: Path, **changed: dict[str, Any]) -> Path:
-    """The local stack's own settings, but for those given by section, e.g. keepalived={"profile": "seed"}."""
+    """Write the settings of stack `local` with changes by section, for example keepalived={"profile": "seed"}."""
     settings = yaml.safe_load((ROOT / "stacks" / "Pulumi.local.yaml").read_text())
     for section, values in changed.items():
         key = f"tandem:{section}"

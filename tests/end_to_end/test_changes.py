@@ -14,11 +14,11 @@ pytestmark = pytest.mark.root
 
 
 def changed_lines(preview: str) -> list[str]:
-    """The lines of a text diff: `  -   worker_connections 4096;`, as against whole properties (`~ files: {`)."""
+    """Return the lines of a text diff (`  -   worker_connections 4096;`), without property lines (`~ files: {`)."""
     return [line.strip() for line in preview.splitlines() if re.match(r"\s+[-+] \s+\S", line)]
 
 
-def test_one_changed_setting_of_nginx_is_one_changed_line_on_each_node(deployed: Lab, tmp_path: Path) -> None:
+def test_a_changed_nginx_setting_changes_one_line_on_each_node(deployed: Lab, tmp_path: Path) -> None:
     settings = write_settings(tmp_path / "changed.yaml", nginx={"workerConnections": 2048})
     preview = deployed.tandem("preview", "--config-file", str(settings))
     changes = [line for line in preview.splitlines() if "worker_connections" in line]
@@ -27,7 +27,7 @@ def test_one_changed_setting_of_nginx_is_one_changed_line_on_each_node(deployed:
         ["+", "worker_connections", "2048;"],
     ] * 2
     assert len(changed_lines(preview)) == len(changes)
-    # No secret is shown, and what did not change takes a line each, not its whole text.
+    # The preview shows no secret, and one line instead of the full text for each unchanged property.
     assert "PRIVATE KEY" not in preview
     assert len(preview.splitlines()) < 300
 
@@ -38,7 +38,7 @@ def test_a_refresh_finds_nothing_to_change(deployed: Lab) -> None:
     assert re.search(r"Resources:\n\s+\d+ unchanged\n", seen), seen
 
 
-def test_a_file_changed_by_hand_is_drift_and_is_healed(deployed: Lab) -> None:
+def test_a_manually_changed_file_is_reported_as_drift_and_repaired(deployed: Lab) -> None:
     deployed.on("iam-b", "sed -i s/4096/77/ /etc/nginx/nginx.conf")
     drift = deployed.tandem("refresh", "--diff")
     assert "worker_connections 77;" in drift
@@ -46,20 +46,20 @@ def test_a_file_changed_by_hand_is_drift_and_is_healed(deployed: Lab) -> None:
     assert "4096" in deployed.on("iam-b", "grep worker_connections /etc/nginx/nginx.conf")
 
 
-def test_a_node_that_is_off_is_drift_and_no_error(deployed: Lab) -> None:
+def test_a_powered_off_node_is_reported_as_drift_without_an_error(deployed: Lab) -> None:
     deployed.localcloud("fault", "iam-a", "power-off")
     try:
         seen = deployed.tandem("refresh", "--diff")
     finally:
         deployed.localcloud("fault", "iam-a", "heal")
-        # The refresh recorded the drift: the next `up` heals it, and the one after finds nothing to do.
+        # The refresh recorded the drift: the next `up` repairs it, so the following one has no changes.
         deployed.up()
     assert "iam-a" in seen
     assert "cannot be reached" in seen or "no answer" in seen or "unreachable" in seen, seen
 
 
-def test_the_first_node_made_anew_has_its_databases_back(deployed: Lab) -> None:
-    """docs/operations.md, A node anew: the data disk moves from the node that goes to its successor."""
+def test_a_rebuilt_first_node_keeps_its_databases(deployed: Lab) -> None:
+    """The data disk moves from the replaced node to the new one (docs/operations.md, Rebuild a node)."""
     deployed.on("iam-a", "mariadb iam -e 'CREATE TABLE kept (number INT); INSERT INTO kept VALUES (42)'")
     before = {node["name"]: node["instance_id"] for node in deployed.outputs()["nodes"]}
     (urn,) = [word for word in deployed.urns() if word.endswith("Instance/instance:Instance::nodes.iam-a")]

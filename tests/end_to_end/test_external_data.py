@@ -1,4 +1,4 @@
-"""`data: external` in `network.existing`: both are somebody else's, and the databases on a node of theirs."""
+"""`data: external` with `network.existing`: the stack manages neither the databases nor the network."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ systemctl restart redis-server
 
 @dataclass(frozen=True)
 class Site:
-    """Somebody's network, and the node with the databases."""
+    """A network outside the stack, and its node with the databases."""
 
     lab: Lab
     vpc_id: str
     subnet_id: str
-    encrypted: str  # the databases' password
-    salt: str  # of the stack file with it
+    encrypted: str  # password of the databases
+    salt: str  # encryption salt of the stack file that contains the password
 
     def settings_on_first_node(self, file: Path) -> Path:
-        """The local stack in this network, with databases of its own."""
+        """Write settings of the local stack in this network, with the databases on the first node."""
         return write_settings(file, network={"existing": {"vpcId": self.vpc_id, "subnetId": self.subnet_id}})
 
     def settings(self, file: Path, *, location: str = "external", **data: Any) -> Path:
-        """The same with these databases."""
+        """Write settings of the local stack in this network, with these databases."""
         given = {name: {"secure": self.encrypted} for name in ("mariadbPassword", "redisPassword")}
         addresses = {"mariadbAddress": f"{DATABASES}:3306", "redisAddress": f"{DATABASES}:6379"}
         written = write_settings(
@@ -99,7 +99,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 def _encrypt(text: str, folder: Path) -> tuple[str, str]:
-    """The text as a stack's file holds it, and the file's salt."""
+    """Return the text as encrypted in a stack file, and the file's encryption salt."""
     (folder / "Pulumi.yaml").write_text("name: encrypted\nruntime: yaml\n")
     pulumi = [str(find_cli(os.environ) / "pulumi"), "--cwd", str(folder), "--non-interactive"]
     environment = {**os.environ, "PULUMI_BACKEND_URL": folder.as_uri(), "PULUMI_HOME": str(folder)}
@@ -125,12 +125,12 @@ def _make_site(lab: Lab, encrypted: str, salt: str) -> Site:
         InstanceType="S5.MEDIUM2", InstanceName="databases", HostName="databases", SecurityGroupIds=[group_id],
         VirtualPrivateCloud={"VpcId": vpc_id, "SubnetId": subnet_id, "PrivateIpAddresses": [DATABASES]},
     )  # fmt: skip
-    # Until it has power, there is nowhere to log in.
+    # Logging in requires a running instance.
     wait_until(
         lambda: lab.on("databases", "systemctl is-system-running", check=False).strip(),
         {"running", "degraded"}.__contains__,
         deadline_s=60,
-        what="the databases' node boots",
+        what="boot of the database node",
     )
     lab.on("databases", _SETUP)
     schema = (ROOT / "samples" / "iam" / "sql" / "iam.sql").read_text()
@@ -138,31 +138,31 @@ def _make_site(lab: Lab, encrypted: str, salt: str) -> Site:
     return Site(lab, vpc_id, subnet_id, encrypted, salt)
 
 
-def test_a_wrong_address_is_named_before_anything_is_changed(site: Site, tmp_path: Path) -> None:
+def test_a_wrong_address_is_reported_before_any_change(site: Site, tmp_path: Path) -> None:
     settings = site.settings(tmp_path / "wrong.yaml", mariadbAddress=f"{DATABASES}:3399")
     with pytest.raises(CommandError) as caught:
         site.lab.up("--config-file", str(settings))
-    said = str(caught.value)
-    assert f"mariadbAddress {DATABASES}:3399" in said
-    assert "no node was changed" in said
-    assert "tandem:data.mariadbAddress" in said
-    assert PASSWORD not in said
+    message = str(caught.value)
+    assert f"mariadbAddress {DATABASES}:3399" in message
+    assert "no node was changed" in message
+    assert "tandem:data.mariadbAddress" in message
+    assert PASSWORD not in message
 
 
-def test_the_group_serves_from_databases_that_are_not_its_own(site: Site, tmp_path: Path) -> None:
+def test_the_group_serves_from_external_databases(site: Site, tmp_path: Path) -> None:
     site.lab.up("--config-file", str(site.settings(tmp_path / "right.yaml")))
     assert "ok" in site.lab.operator("tandem", "health", "--stack", "local").stdout
     for node in ("iam-a", "iam-b"):
         assert site.lab.on(node, "systemctl is-active mariadb redis-server", check=False).split() == ["inactive"] * 2
-    # The services' own connections, seen from the databases.
+    # The connections of the services, as listed by the database server.
     seen = site.lab.on(
         "databases", "mariadb -N -e \"SELECT host FROM information_schema.processlist WHERE user='iam'\""
     )
     assert {line.split(":")[0] for line in seen.split()} == {"10.0.4.20", "10.0.4.21"}
 
 
-def test_databases_that_move_away_leave_their_disk_as_it_was(site: Site, tmp_path: Path) -> None:
-    """docs/operations.md, The first node."""
+def test_moving_the_databases_to_external_servers_keeps_their_data_disk(site: Site, tmp_path: Path) -> None:
+    """docs/operations.md, Move the databases off the first node."""
     on_primary = site.settings_on_first_node(tmp_path / "on-primary.yaml")
     site.lab.up("--config-file", str(on_primary))
     site.lab.on("iam-a", "mariadb iam -e 'CREATE TABLE kept (number INT); INSERT INTO kept VALUES (42)'")

@@ -1,6 +1,6 @@
-"""What lecture 001 shows a reader: load balancing, and three failures, on its own timing (profile `seed`).
+"""The demonstrations of lecture 001: load balancing and three failures, with the lecture's timing (profile `seed`).
 
-The lecture's log lines are compared as printed there: `[2020-10-14 14:01:51] notify_stop`.
+The log lines have the format printed in the lecture: `[2020-10-14 14:01:51] notify_stop`.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ pytestmark = pytest.mark.root
 NODES = ["iam-a", "iam-b"]
 VIRTUAL_IP = "10.0.4.99"
 LINE = re.compile(r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\] (notify_(?:master|backup|fault|stop))")
-# Master down after 3 adverts of 1 s and a skew of up to 0.8 s; the check runs every 5 s; then the ARP delay of 1 s.
+# 3 adverts of 1 s and a skew of up to 0.8 s until the master counts as down; a check interval of 5 s; 1 s ARP delay.
 TAKE_OVER_S = 12
 
 
-def ask(lab: Lab, domain: str, public_ip: str, *, times: int = 1) -> list[str]:
-    """What a client on the internet is answered; a new connection for each request."""
+def request_healthz(lab: Lab, domain: str, public_ip: str, *, times: int = 1) -> list[str]:
+    """Return the responses to a client on the internet, with a new connection for each request."""
     curl = f"curl --silent --insecure --max-time 3 --connect-to ::{public_ip} https://{domain}/healthz; echo"
     return lab.client("sh", "-c", f"for n in $(seq {times}); do {curl}; done", check=False).stdout.splitlines()
 
 
 def requests_seen(lab: Lab, node: str, service: str) -> int:
-    """How many /healthz requests from nginx the service's own log holds."""
+    """Count the /healthz requests in the log of the service."""
     return int(lab.on(node, f"grep -c 'GET /healthz' /var/log/iam/{service}.log || true").strip() or 0)
 
 
@@ -38,24 +38,24 @@ def requests_seen(lab: Lab, node: str, service: str) -> int:
     ("domain", "service"),
     [("iam.api.example.com", "iam-apiserver"), ("iam.authz.example.com", "iam-authz-server")],
 )
-def test_ten_requests_to_a_domain_are_five_on_each_node(deployed: Lab, domain: str, service: str) -> None:
+def test_ten_requests_to_a_domain_are_balanced_evenly(deployed: Lab, domain: str, service: str) -> None:
     public_ip = deployed.outputs()["public_ip"]
     before = {node: requests_seen(deployed, node, service) for node in NODES}
-    assert ask(deployed, domain, public_ip, times=10) == ['{"status":"ok"}'] * 10
+    assert request_healthz(deployed, domain, public_ip, times=10) == ['{"status":"ok"}'] * 10
     seen = {node: requests_seen(deployed, node, service) - before[node] for node in NODES}
     assert seen == {"iam-a": 5, "iam-b": 5}
 
 
 @pytest.fixture(scope="module")
 def seed(group: Group, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """The same deployment, changed in place to the lecture's keepalived; and back afterwards."""
+    """The deployment with the lecture's keepalived settings, changed in place and restored afterwards."""
     settings = write_settings(tmp_path_factory.mktemp("seed") / "seed.yaml", keepalived={"profile": "seed"})
     with group.changed_to(settings) as lab:
         yield lab
 
 
 class Watch:
-    """What the three scenarios look at."""
+    """Observes the virtual IP, the responses and the keepalived logs from its creation on."""
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
@@ -76,10 +76,10 @@ class Watch:
         wait_until(masters, lambda seen: seen == [node], deadline_s=TAKE_OVER_S, what=f"{node} holds")
 
     def wait_until_answered(self) -> None:
-        """The traffic through the EIP follows."""
+        """Wait until traffic through the EIP reaches the new master."""
 
         def answers() -> list[str]:
-            return ask(self.lab, "iam.api.example.com", self.public_ip)
+            return request_healthz(self.lab, "iam.api.example.com", self.public_ip)
 
         right = ['{"status":"ok"}']
         wait_until(answers, lambda seen: seen == right, deadline_s=TAKE_OVER_S, what="answer through the EIP")
@@ -94,7 +94,7 @@ class Watch:
 
 
 def start_on_a(lab: Lab) -> None:
-    """The lecture's starting point: 10.0.4.20 holds the address (restart of both, its priority is higher)."""
+    """Restart keepalived on both nodes, so that 10.0.4.20 is master (higher priority), as the lecture starts."""
     for node in NODES:
         lab.on(node, "systemctl start nginx; systemctl stop keepalived")
     for node in NODES:
@@ -106,7 +106,7 @@ def start_on_a(lab: Lab) -> None:
                 deadline_s=TAKE_OVER_S,
                 what="start",
             )
-    # The second writes its first line (notify_backup) when it hears the master.
+    # The second node logs notify_backup when it receives the first advert of the master.
     wait_until(
         lambda: lab.on("iam-b", "tail -n 1 /var/log/keepalived.log"),
         lambda line: "notify_backup" in line,
@@ -125,7 +125,7 @@ def test_scenario_1_keepalived_stopped(seed: Lab) -> None:
     watch.wait_until_logged("iam-b", ["notify_master"])
 
 
-def test_scenarios_2_and_3_nginx_stopped_and_back_without_preemption(seed: Lab) -> None:
+def test_scenarios_2_and_3_nginx_stopped_and_restarted_without_preemption(seed: Lab) -> None:
     start_on_a(seed)
     watch = Watch(seed)
     seed.on("iam-a", "systemctl stop nginx")

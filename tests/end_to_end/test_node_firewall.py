@@ -1,4 +1,4 @@
-"""Each node's own packet filter, with real packets between two real nodes."""
+"""The packet filter of each node, tested with connections between two nodes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.end_to_end.lab import Lab, wait_until
 ADDRESS = {"iam-a": "10.0.4.20", "iam-b": "10.0.4.21"}
 VIRTUAL_IP = "10.0.4.99"
 NODES = list(ADDRESS)
-# Not in the rules, though something listens: SSH, and the services' own HTTPS, which nginx does not use.
+# Ports with a listener and without a rule: SSH, and the HTTPS ports of the services, which nginx does not use.
 CLOSED = ["22", "8443", "9443"]
 pytestmark = pytest.mark.root
 
@@ -22,12 +22,17 @@ def connects(lab: Lab, source: str, target: str, port: str) -> bool:
 
 
 @pytest.fixture
-def mended(deployed: Lab) -> Iterator[Lab]:
-    """Whatever a test did to the rules, they are as they were afterwards."""
+def restored(deployed: Lab) -> Iterator[Lab]:
+    """Restores the rules of all nodes after the test."""
     yield deployed
     for node in NODES:
         deployed.on(node, "systemctl restart tandem-firewall")
-    wait_until(lambda: deployed.masters(VIRTUAL_IP, NODES), lambda seen: len(seen) == 1, deadline_s=15, what="healed")
+    wait_until(
+        lambda: deployed.masters(VIRTUAL_IP, NODES),
+        lambda seen: len(seen) == 1,
+        deadline_s=15,
+        what="one master after the restart of the firewall",
+    )
 
 
 @pytest.mark.parametrize(
@@ -37,37 +42,39 @@ def mended(deployed: Lab) -> Iterator[Lab]:
         ("iam-a", "iam-b", ["80", "443", "8080", "9090"]),
     ],
 )
-def test_what_a_node_offers_is_reached_from_the_other_one(
+def test_the_open_ports_of_a_node_are_reachable_from_the_other_node(
     deployed: Lab, source: str, target: str, ports: list[str]
 ) -> None:
     assert {port: connects(deployed, source, target, port) for port in ports} == dict.fromkeys(ports, True)
 
 
 @pytest.mark.parametrize("port", CLOSED)
-def test_a_port_that_nobody_named_is_closed_to_the_other_node_by_these_rules_alone(mended: Lab, port: str) -> None:
-    assert not connects(mended, "iam-b", "iam-a", port)
-    mended.on("iam-a", "systemctl stop tandem-firewall")
-    assert connects(mended, "iam-b", "iam-a", port)
+def test_a_port_without_a_rule_is_closed_to_the_other_node_only_by_the_node_firewall(restored: Lab, port: str) -> None:
+    assert not connects(restored, "iam-b", "iam-a", port)
+    restored.on("iam-a", "systemctl stop tandem-firewall")
+    assert connects(restored, "iam-b", "iam-a", port)
 
 
-def test_a_pair_whose_heartbeats_are_dropped_splits_and_comes_together_again(mended: Lab) -> None:
-    """Seed 003, 脑裂: a firewall that stops the heartbeats. It is the one rule that must never be missing."""
-    assert len(mended.masters(VIRTUAL_IP, NODES)) == 1
+def test_dropped_heartbeats_cause_a_split_brain_that_ends_with_a_reload_of_the_rules(restored: Lab) -> None:
+    """Lecture 003, 脑裂: a firewall that drops the heartbeats causes a split brain."""
+    assert len(restored.masters(VIRTUAL_IP, NODES)) == 1
     for node in NODES:
-        mended.on(node, "nft insert rule inet tandem from_nodes ip protocol 112 drop")
-    wait_until(lambda: mended.masters(VIRTUAL_IP, NODES), NODES.__eq__, deadline_s=15, what="the pair splits")
+        restored.on(node, "nft insert rule inet tandem from_nodes ip protocol 112 drop")
+    wait_until(lambda: restored.masters(VIRTUAL_IP, NODES), NODES.__eq__, deadline_s=15, what="the pair splits")
     for node in NODES:
-        mended.on(node, "systemctl reload tandem-firewall")
-    wait_until(lambda: mended.masters(VIRTUAL_IP, NODES), lambda seen: len(seen) == 1, deadline_s=15, what="one again")
+        restored.on(node, "systemctl reload tandem-firewall")
+    wait_until(
+        lambda: restored.masters(VIRTUAL_IP, NODES), lambda seen: len(seen) == 1, deadline_s=15, what="one master again"
+    )
 
 
-def test_the_rules_are_there_after_the_systems_own_firewall_was_started_anew(mended: Lab) -> None:
-    # More often in a short time than systemd would start a unit that says nothing of it.
-    mended.on(
+def test_the_rules_survive_restarts_of_nftables(restored: Lab) -> None:
+    # More restarts in a short time than systemd's default start limit allows.
+    restored.on(
         "iam-a",
         "for n in 1 2 3 4 5 6 7; do systemctl restart tandem-firewall || exit 1; done; systemctl restart nftables",
     )
-    assert "from_nodes" in mended.on("iam-a", "nft list ruleset")
-    mended.on("iam-a", "systemctl reload nftables; systemctl is-active tandem-firewall")
-    assert "from_nodes" in mended.on("iam-a", "nft list ruleset")
-    mended.on("iam-a", "systemctl stop nftables; systemctl start tandem-firewall")
+    assert "from_nodes" in restored.on("iam-a", "nft list ruleset")
+    restored.on("iam-a", "systemctl reload nftables; systemctl is-active tandem-firewall")
+    assert "from_nodes" in restored.on("iam-a", "nft list ruleset")
+    restored.on("iam-a", "systemctl stop nftables; systemctl start tandem-firewall")

@@ -1,4 +1,4 @@
-"""What a failed test leaves behind does not reach the next one (conftest.py)."""
+"""A failed test does not affect the next one (conftest.py)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.end_to_end.lab import CommandError, Lab, wait_until
 
 @dataclass(frozen=True)
 class FakeLab(Lab):
-    """A cloud whose nodes cannot be switched off and on."""
+    """A cloud whose nodes cannot be power-cycled."""
 
     commands: list[str] = field(default_factory=list[str])
 
@@ -26,7 +26,7 @@ class FakeLab(Lab):
         return done
 
 
-def test_a_group_that_cannot_be_restored_is_made_from_nothing() -> None:
+def test_a_group_that_cannot_be_restored_is_deployed_on_a_new_cloud() -> None:
     lab = FakeLab("restored")
     Group(lab).restore()
     kept = [command for command in lab.commands if "ip -4" not in command]
@@ -40,7 +40,7 @@ def test_a_group_that_cannot_be_restored_is_made_from_nothing() -> None:
 
 
 @pytest.mark.root
-def test_a_pair_that_a_failed_test_left_split_is_one_again(group: Group) -> None:
+def test_a_restore_ends_a_split_brain(group: Group) -> None:
     for node in NODES:
         group.lab.on(node, "nft insert rule inet tandem from_nodes ip protocol 112 drop; systemctl stop iam-pump")
     wait_until(

@@ -1,4 +1,4 @@
-"""Copies of the project for the real engine: with the whole program, or with a little one in its place."""
+"""Copies of the project for tests with the real engine, with the full program or a small one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PROGRAM = ("__main__.py", "stacks", "settings", "components", "samples")
 
 @dataclass
 class Run:
-    """How one command ended."""
+    """The result of a command."""
 
     code: int
     output: str
@@ -37,7 +37,7 @@ class Run:
 
 @dataclass
 class Project:
-    """A copy of the project in a directory, and a stack of it."""
+    """A copy of the project in a directory, with one stack."""
 
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
@@ -45,7 +45,7 @@ class Project:
 
     @classmethod
     def copy(cls, folder: Path, *more: str) -> Self:
-        """A project with the `tandem` command and those files."""
+        """Copy the files of the `tandem` command and `more` to `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
         for name in (*_COMMAND, *more):
             if (ROOT / name).is_dir():
@@ -64,45 +64,46 @@ class Project:
         (self.folder / "stacks").mkdir(exist_ok=True)
         (self.folder / "stacks" / f"Pulumi.{self.stack}.yaml").write_text(yaml.safe_dump({"config": config}))
 
-    def start(self, *words: str, terminal: int | None = None) -> subprocess.Popen[str]:
-        """`tandem ...` on the stack, in a session of its own, on a terminal or with its output in a pipe."""
-        command = [sys.executable, "-m", "operations.main", *words, "--stack", self.stack]
+    def start(self, *arguments: str, terminal: int | None = None) -> subprocess.Popen[str]:
+        """Start `tandem ...` on the stack in a new session, on a terminal or with its output in a pipe."""
+        command = [sys.executable, "-m", "operations.main", *arguments, "--stack", self.stack]
         if terminal is not None:
             return self._start(command, {"PYTHONPATH": str(self.folder), "TERM": "xterm-256color"}, terminal)
         return self._start(command, {"PYTHONPATH": str(self.folder), "NO_COLOR": "1"})
 
-    def run(self, *words: str) -> Run:
-        process = self.start(*words)
+    def run(self, *arguments: str) -> Run:
+        process = self.start(*arguments)
         output, _ = process.communicate(timeout=300)
         return Run(process.returncode, output)
 
-    def succeed(self, *words: str) -> str:
-        run = self.run(*words)
+    def succeed(self, *arguments: str) -> str:
+        run = self.run(*arguments)
         assert run.code == 0, run.output
         return run.output
 
-    def fail(self, *words: str) -> str:
-        run = self.run(*words)
+    def fail(self, *arguments: str) -> str:
+        run = self.run(*arguments)
         assert run.code == 1, run.output
         return run.output
 
-    def pulumi(self, *words: str) -> str:
-        """Pulumi's own commands, on the same state."""
+    def pulumi(self, *arguments: str) -> str:
+        """Run a `pulumi` command on the same state. Returns its output."""
         environment = self.workspace.prepare_for_pulumi("local")
         cli = str(find_cli(os.environ) / "pulumi")
         process = self._start(
-            [cli, "--cwd", str(self.workspace.project), *words, "--non-interactive", "--color", "never"], environment
+            [cli, "--cwd", str(self.workspace.project), *arguments, "--non-interactive", "--color", "never"],
+            environment,
         )
         output, _ = process.communicate(timeout=120)
         assert process.returncode == 0, output
         return output
 
     def state(self) -> dict[str, Any]:
-        """The exported state: `resources`, `pending_operations`."""
+        """Return the exported state: `resources`, `pending_operations`."""
         return json.loads(self.pulumi("stack", "export", "--stack", "local"))["deployment"]
 
     def resources(self) -> dict[str, dict[str, Any]]:
-        """By name, without the stack and providers."""
+        """Return the resources of the state by name, without the stack and the providers."""
         found = self.state().get("resources") or []
         return {one["urn"].rsplit("::", 1)[1]: one for one in found if not one["type"].startswith("pulumi:p")}
 
@@ -118,7 +119,7 @@ class Project:
 
 
 def descendants(pid: int) -> Iterator[int]:
-    """Processes that were started by that one, or by its children."""
+    """Yield the ids of all descendants of a process."""
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
             parent = int(path.read_text().rpartition(")")[2].split()[1])
@@ -131,7 +132,7 @@ def descendants(pid: int) -> Iterator[int]:
 
 
 def kill_all(process: subprocess.Popen[str]) -> None:
-    """`kill -9` of tandem, pulumi and its plugins."""
+    """Send SIGKILL to tandem, pulumi and its plugins."""
     for pid in (*descendants(process.pid), process.pid):
         try:
             os.kill(pid, signal.SIGKILL)
@@ -145,5 +146,5 @@ def kill_all(process: subprocess.Popen[str]) -> None:
 def wait_until(condition: Callable[[], bool], timeout_s: float = 60) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
+        assert time.monotonic() < deadline, f"condition not met within {timeout_s} s"
         time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""`tandem up | preview | refresh | destroy | outputs | cancel` on the real engine, with little programs."""
+"""`tandem up | preview | refresh | destroy | outputs | cancel` on the real engine, with small programs."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from pathlib import Path
 import pytest
 
 from operations.cli import find_cli
-from tests.engine.little import LittleProject
 from tests.engine.project import kill_all
+from tests.engine.small_project import SmallProject
 
 pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> LittleProject:
-    return LittleProject.copy(tmp_path / "project")
+def project(tmp_path: Path) -> SmallProject:
+    return SmallProject.copy(tmp_path / "project")
 
 
-def test_up_deploys_and_a_second_one_changes_nothing(project: LittleProject) -> None:
-    project.write('a = Thing("a", value="one"); b = Thing("b", value=a.result); pulumi.export("b", b.result)')
+def test_up_deploys_and_a_second_up_changes_nothing(project: SmallProject) -> None:
+    project.write('a = Item("a", value="one"); b = Item("b", value=a.result); pulumi.export("b", b.result)')
     assert "3 created" in project.succeed("up")
     assert project.done() == ["create a", "create b"]
     assert "3 unchanged" in project.succeed("up")
@@ -34,10 +34,10 @@ def test_up_deploys_and_a_second_one_changes_nothing(project: LittleProject) -> 
     assert project.succeed("outputs", "b") == "one\n"
 
 
-def test_destroy_runs_the_programs_delete_hooks_and_leaves_nothing(project: LittleProject) -> None:
+def test_destroy_runs_the_programs_delete_hooks_and_leaves_nothing(project: SmallProject) -> None:
     project.write("""
         hooks = ResourceHookBinding(before_delete=[ResourceHook("leave", lambda args: log("hook", args.name))])
-        Thing("a", opts=ResourceOptions(hooks=hooks))
+        Item("a", opts=ResourceOptions(hooks=hooks))
     """)
     project.succeed("up")
     project.succeed("destroy")
@@ -45,10 +45,8 @@ def test_destroy_runs_the_programs_delete_hooks_and_leaves_nothing(project: Litt
     assert project.resources() == {}
 
 
-def test_a_lock_of_a_killed_up_is_released_and_the_rest_is_created(project: LittleProject) -> None:
-    program = (
-        'a = Thing("a"); b = Thing("b", value=a.result, sleep_s=config.get_int("sleep")); Thing("c", value=b.result)'
-    )
+def test_up_releases_the_lock_of_a_killed_up_and_creates_the_remaining_resources(project: SmallProject) -> None:
+    program = 'a = Item("a"); b = Item("b", value=a.result, sleep_s=config.get_int("sleep")); Item("c", value=b.result)'
     project.write(program, sleep=60)
     process = project.start("up")
     project.wait_for_call("begin", "create", "b")
@@ -58,18 +56,18 @@ def test_a_lock_of_a_killed_up_is_released_and_the_rest_is_created(project: Litt
     assert [one["resource"]["urn"].rpartition("::")[2] for one in project.state()["pending_operations"]] == ["b"]
     project.done()
     project.write(program, sleep=0)
-    said = project.succeed("up")
-    assert "Released the state's lock" in said
-    assert "::b: it does not exist" in said
+    output = project.succeed("up")
+    assert "Released the state's lock" in output
+    assert "::b: it does not exist" in output
     assert project.done() == ["create b", "create c"]
     assert "pending_operations" not in project.state()
 
 
-def test_the_plugin_of_dynamic_resources_runs_the_projects_own_python(project: LittleProject, tmp_path: Path) -> None:
-    """From another folder, with the system's Python first on the PATH."""
+def test_the_plugin_of_dynamic_resources_runs_the_python_of_the_project(project: SmallProject, tmp_path: Path) -> None:
+    """Starts the plugin in another directory, with the system's Python first on the PATH."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    (elsewhere / "pulumi").mkdir()  # a folder of that name must not stand in for the package
+    (elsewhere / "pulumi").mkdir()  # a directory of this name must not be imported instead of the package
     plugin = project.folder / "operations" / "plugin_commands" / "pulumi-resource-pulumi-python"
     process = subprocess.Popen(
         [plugin, "127.0.0.1:1"], cwd=elsewhere, env={"PATH": "/usr/bin:/bin", "PYTHONPATH": "/nonexistent"},
@@ -89,23 +87,23 @@ def test_the_plugin_of_dynamic_resources_runs_the_projects_own_python(project: L
             process.stdout.close()
 
 
-def test_a_resource_that_was_changed_outside_is_healed_by_up(project: LittleProject) -> None:
-    project.write('Thing("a", value="one")')
+def test_up_repairs_a_resource_that_was_changed_outside_pulumi(project: SmallProject) -> None:
+    project.write('Item("a", value="one")')
     project.succeed("up")
-    project.thing("a").write_text('"changed by hand"')
+    project.item("a").write_text('"changed by hand"')
     assert re.search(r'~ value *: "one" => "changed by hand"', project.succeed("refresh", "--diff"))
     project.succeed("up")
-    assert project.thing("a").read_text() == '"one"'
-    project.thing("a").write_text('"once more"')
+    assert project.item("a").read_text() == '"one"'
+    project.item("a").write_text('"changed again"')
     project.succeed("up", "--no-refresh")
-    assert project.thing("a").read_text() == '"once more"'
+    assert project.item("a").read_text() == '"changed again"'
     project.succeed("up")
-    assert project.thing("a").read_text() == '"one"'
+    assert project.item("a").read_text() == '"one"'
 
 
-def test_a_preview_shows_one_changed_line_of_a_text(project: LittleProject) -> None:
+def test_a_preview_shows_only_the_changed_line_of_a_text(project: SmallProject) -> None:
     lines = [f"line {number}" for number in range(200)]
-    project.write("Thing('a', value=config.require('text'))", text="\n".join(lines))
+    project.write("Item('a', value=config.require('text'))", text="\n".join(lines))
     project.succeed("up")
     lines[100] = "another line"
     project.configure({"tandem:text": "\n".join(lines)})
@@ -113,11 +111,11 @@ def test_a_preview_shows_one_changed_line_of_a_text(project: LittleProject) -> N
     assert changed == [["-", "line", "100"], ["+", "another", "line"]]
 
 
-def test_only_the_target_is_deployed(project: LittleProject) -> None:
-    project.write('Thing("a", value="one"); Thing("b", value="one")')
+def test_only_the_target_is_deployed(project: SmallProject) -> None:
+    project.write('Item("a", value="one"); Item("b", value="one")')
     project.succeed("up")
     project.done()
-    project.write('Thing("a", value="two"); Thing("b", value="two")')
+    project.write('Item("a", value="two"); Item("b", value="two")')
     project.succeed("up", "--target", "**::a")
     assert project.done() == ["update a"]
     project.succeed("up", "--exclude", "**::b")
@@ -126,80 +124,80 @@ def test_only_the_target_is_deployed(project: LittleProject) -> None:
     assert project.done() == ["update b"]
 
 
-def test_what_depends_on_a_target_is_deployed_when_asked_for(project: LittleProject) -> None:
-    project.write('a = Thing("a", value="one"); Thing("b", value=a.result); Thing("c", value="one")')
+def test_target_dependents_are_deployed_on_request(project: SmallProject) -> None:
+    project.write('a = Item("a", value="one"); Item("b", value=a.result); Item("c", value="one")')
     project.succeed("up")
     project.done()
-    project.write('a = Thing("a", value="two"); Thing("b", value=a.result); Thing("c", value="two")')
+    project.write('a = Item("a", value="two"); Item("b", value=a.result); Item("c", value="two")')
     project.succeed("up", "--target", "**::a", "--target-dependents")
     assert project.done() == ["update a", "update b"]
 
 
-def test_one_resource_is_replaced_on_demand(project: LittleProject) -> None:
-    project.write('Thing("a"); Thing("b")')
+def test_one_resource_is_replaced_on_demand(project: SmallProject) -> None:
+    project.write('Item("a"); Item("b")')
     project.succeed("up")
     project.done()
     project.succeed("up", "--replace", "**::a")
     assert sorted(project.done()) == ["create a", "delete a"]
 
 
-def test_what_is_protected_is_not_deleted(project: LittleProject) -> None:
-    project.write('Thing("a", opts=ResourceOptions(protect=True))')
+def test_a_protected_resource_is_not_deleted(project: SmallProject) -> None:
+    project.write('Item("a", opts=ResourceOptions(protect=True))')
     project.succeed("up")
     assert "protected" in project.fail("destroy")
     assert "a" in project.resources()
     project.write("")
     assert "protected" in project.fail("up")
     assert "a" in project.resources()
-    project.write('Thing("a")')
+    project.write('Item("a")')
     project.succeed("up")
     project.succeed("destroy")
     assert project.resources() == {}
 
 
-def test_an_ignored_change_is_no_change(project: LittleProject) -> None:
-    program = 'Thing("a", value=config.require("value"), opts=ResourceOptions(ignore_changes=["value"]))'
+def test_an_ignored_change_updates_nothing(project: SmallProject) -> None:
+    program = 'Item("a", value=config.require("value"), opts=ResourceOptions(ignore_changes=["value"]))'
     project.write(program, value="one")
     project.succeed("up")
     project.write(program, value="two")
     assert "2 unchanged" in project.succeed("up")
-    assert project.thing("a").read_text() == '"one"'
+    assert project.item("a").read_text() == '"one"'
 
 
-def test_resources_that_do_not_depend_on_each_other_are_created_in_parallel(project: LittleProject) -> None:
-    project.write('[Thing(name, sleep_s=3) for name in ("a", "b", "c")]')
+def test_resources_that_do_not_depend_on_each_other_are_created_in_parallel(project: SmallProject) -> None:
+    project.write('[Item(name, sleep_s=3) for name in ("a", "b", "c")]')
     project.succeed("up")
     assert [words[0] for words in project.calls()] == ["begin"] * 3 + ["end"] * 3
 
 
-def test_a_failed_hook_fails_the_step(project: LittleProject) -> None:
+def test_a_failed_hook_fails_the_step(project: SmallProject) -> None:
     project.write("""
         def refuse(args):
             raise Exception("no peer serves")
 
         hooks = ResourceHookBinding(before_update=[ResourceHook("refuse", refuse)])
-        Thing("a", value=config.require("value"), opts=ResourceOptions(hooks=hooks))
+        Item("a", value=config.require("value"), opts=ResourceOptions(hooks=hooks))
     """, value="one")  # fmt: skip
     project.succeed("up")
     project.configure({"tandem:value": "two"})
     assert "no peer serves" in project.fail("up")
-    assert project.thing("a").read_text() == '"one"'
+    assert project.item("a").read_text() == '"one"'
 
 
-def test_a_program_that_fails_changes_nothing_and_says_where(project: LittleProject) -> None:
-    project.write('Thing("a"); pulumi.export("word", "kept")')
+def test_a_failing_program_changes_nothing_and_reports_the_location(project: SmallProject) -> None:
+    project.write('Item("a"); pulumi.export("word", "kept")')
     project.succeed("up")
     project.done()
     project.write('raise ValueError("no such colour")')
-    said = project.fail("up")
-    assert "ValueError: no such colour" in said
-    assert "__main__.py" in said
+    output = project.fail("up")
+    assert "ValueError: no such colour" in output
+    assert "__main__.py" in output
     assert project.done() == []
     assert project.succeed("outputs", "word") == "kept\n"
 
 
-def test_an_interrupted_up_finishes_its_steps_and_begins_no_other(project: LittleProject) -> None:
-    project.write('a = Thing("a", sleep_s=3); Thing("b", value=a.result)')
+def test_an_interrupted_up_finishes_the_running_steps_and_starts_no_others(project: SmallProject) -> None:
+    project.write('a = Item("a", sleep_s=3); Item("b", value=a.result)')
     process = project.start("up")
     project.wait_for_call("begin", "create", "a")
     process.send_signal(signal.SIGTERM)
@@ -210,7 +208,7 @@ def test_an_interrupted_up_finishes_its_steps_and_begins_no_other(project: Littl
 
 
 class Terminal:
-    """A person at a terminal."""
+    """The controlling side of a pseudoterminal."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -231,17 +229,17 @@ class Terminal:
     def _read(self) -> bool:
         try:
             chunk = os.read(self._descriptor, 65536)
-        except OSError:  # how a terminal says that its last user has gone
+        except OSError:  # the last process has closed the terminal
             return False
         self._seen += chunk
         return bool(chunk)
 
 
 @contextmanager
-def on_a_terminal(project: LittleProject, word: str) -> Generator[tuple[subprocess.Popen[str], Terminal]]:
-    """`tandem WORD` on a terminal of its own."""
+def on_a_terminal(project: SmallProject, command: str) -> Generator[tuple[subprocess.Popen[str], Terminal]]:
+    """Run `tandem COMMAND` on a new terminal."""
     controller, terminal = pty.openpty()
-    process = project.start(word, terminal=terminal)
+    process = project.start(command, terminal=terminal)
     os.close(terminal)
     try:
         yield process, Terminal(controller)
@@ -249,63 +247,63 @@ def on_a_terminal(project: LittleProject, word: str) -> Generator[tuple[subproce
         os.close(controller)
 
 
-def test_a_terminal_gets_pulumis_live_display(project: LittleProject) -> None:
-    project.write('Thing("a", sleep_s=2)')
+def test_pulumis_live_display_is_shown_on_a_terminal(project: SmallProject) -> None:
+    project.write('Item("a", sleep_s=2)')
     with on_a_terminal(project, "up") as (process, terminal):
         text = terminal.read_to_the_end()
     assert process.wait(60) == 0, text
-    assert "\x1b[" in text  # colours, and lines that are written over
-    assert "creating (" in text  # the seconds that count up while a step runs
+    assert "\x1b[" in text  # colours and overwritten lines
+    assert "creating (" in text  # the elapsed seconds of a running step
     assert "1 created" not in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text).split("Resources:")[0]
 
 
 @pytest.fixture
-def own_stack(tmp_path: Path) -> LittleProject:
-    """A stack that lives in a backend of the person's own."""
-    project = LittleProject.copy(tmp_path / "project")
+def other_backend(tmp_path: Path) -> SmallProject:
+    """A stack in a backend other than the project's."""
+    project = SmallProject.copy(tmp_path / "project")
     project.stack = "prod"
     backend = tmp_path / "backend"
     backend.mkdir()
     project.environment = {"PULUMI_BACKEND_URL": backend.as_uri(), "PULUMI_CONFIG_PASSPHRASE": "of a test"}
-    project.write('Thing("a", value="one"); pulumi.export("word", "said")')
+    project.write('Item("a", value="one"); pulumi.export("word", "said")')
     return project
 
 
-def init(project: LittleProject) -> None:
+def init(project: SmallProject) -> None:
     pulumi = str(find_cli(os.environ) / "pulumi")
     environment = {**os.environ, **project.environment}
     subprocess.run([pulumi, "stack", "init", "prod"], cwd=project.folder, env=environment, check=True)
 
 
-def test_a_stack_that_does_not_exist_is_not_created_on_the_quiet(own_stack: LittleProject) -> None:
-    said = own_stack.fail("up", "--yes")
-    assert "there is no stack prod" in said
-    assert "stack init prod" in said
+def test_a_missing_stack_is_not_created_implicitly(other_backend: SmallProject) -> None:
+    output = other_backend.fail("up", "--yes")
+    assert "there is no stack prod" in output
+    assert "stack init prod" in output
 
 
-def test_a_stack_in_a_backend_of_ones_own_is_deployed_when_told_so(own_stack: LittleProject) -> None:
-    init(own_stack)
-    assert "--yes" in own_stack.fail("up")
-    assert own_stack.done() == []
-    assert "2 created" in own_stack.succeed("up", "--yes")
-    assert own_stack.succeed("outputs", "word") == "said\n"
-    assert not (own_stack.folder / ".tandem").exists()
-    assert "2 deleted" in own_stack.succeed("destroy", "--yes")
+def test_a_stack_in_another_backend_is_deployed_with_the_yes_option(other_backend: SmallProject) -> None:
+    init(other_backend)
+    assert "--yes" in other_backend.fail("up")
+    assert other_backend.done() == []
+    assert "2 created" in other_backend.succeed("up", "--yes")
+    assert other_backend.succeed("outputs", "word") == "said\n"
+    assert not (other_backend.folder / ".tandem").exists()
+    assert "2 deleted" in other_backend.succeed("destroy", "--yes")
 
 
-def test_on_a_terminal_pulumi_shows_a_preview_and_asks(own_stack: LittleProject) -> None:
-    init(own_stack)
-    with on_a_terminal(own_stack, "up") as (process, terminal):
+def test_on_a_terminal_pulumi_shows_a_preview_and_asks_for_confirmation(other_backend: SmallProject) -> None:
+    init(other_backend)
+    with on_a_terminal(other_backend, "up") as (process, terminal):
         terminal.read_until("Do you want to perform this update?")
-        assert own_stack.done() == []
+        assert other_backend.done() == []
         terminal.write("yes\r")
         assert "created" in terminal.read_to_the_end()
     assert process.wait(60) == 0
-    assert own_stack.done() == ["create a"]
+    assert other_backend.done() == ["create a"]
 
 
-def test_the_lock_of_a_running_up_can_be_cancelled(project: LittleProject) -> None:
-    project.write('Thing("a", sleep_s=60)')
+def test_the_lock_of_a_running_up_can_be_cancelled(project: SmallProject) -> None:
+    project.write('Item("a", sleep_s=60)')
     process = project.start("up")
     project.wait_for_call("begin", "create", "a")
     try:

@@ -1,4 +1,4 @@
-"""The whole program with every option on (whole.py): what is deployed is found again, kept secret, and removed."""
+"""The full program with all options enabled: refresh finds no changes, secrets stay secret, destroy removes all."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from tests.engine.whole import WholeProject, nothing_to_do, whole_project
+from tests.engine.full_project import FullProject, full_project, nothing_to_do
 
 pytestmark = pytest.mark.timeout(1200)
 
 EVERY_OPTION: dict[str, Any] = {
-    # Document 651/13354: Chinese, a space inside; YAML reads the last one as a number.
+    # Document 651/13354 permits Chinese characters and spaces; YAML reads the last value as a number.
     "tags": {"部门": "基础架构", "cost center": "A 7", "ticket": 4711},
     "domains": {"api": "api.example.com", "authz": "authz.example.com"},
     "dns.zone": "example.com",
@@ -27,14 +27,14 @@ _SECRET = "4dabf18193072939515e22adb298388d"
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholeProject]:
-    with whole_project(tmp_path_factory.mktemp("every")) as deployed:
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FullProject]:
+    with full_project(tmp_path_factory.mktemp("every")) as deployed:
         deployed.succeed("up", changes=EVERY_OPTION)
         yield deployed
 
 
 def _secrets(value: Any) -> Iterator[str]:
-    """The texts of 8 characters or more in what `stack export --show-secrets` marks as secret."""
+    """Yield the texts of 8 characters or more that `stack export --show-secrets` marks as secret."""
     if isinstance(value, dict):
         if _SECRET in value and "plaintext" in value:
             yield from _texts(json.loads(value["plaintext"]))
@@ -54,12 +54,12 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(inner)
 
 
-def test_a_refresh_finds_what_was_deployed(project: WholeProject) -> None:
+def test_a_refresh_after_a_deployment_finds_no_changes(project: FullProject) -> None:
     assert nothing_to_do(project.succeed("refresh", changes=EVERY_OPTION))
     assert nothing_to_do(project.succeed("preview", changes=EVERY_OPTION))
 
 
-def test_no_output_and_no_state_shows_a_secret(project: WholeProject) -> None:
+def test_neither_output_nor_state_contains_a_secret(project: FullProject) -> None:
     changed = EVERY_OPTION | {"nginx": {"workerConnections": 8192}}
     secrets = set(_secrets(json.loads(project.pulumi("stack", "export", "--show-secrets", "--stack", "local"))))
     assert len(secrets) >= 20
@@ -80,7 +80,7 @@ def test_no_output_and_no_state_shows_a_secret(project: WholeProject) -> None:
 
 
 @pytest.mark.parametrize("action", ["cvm:TerminateInstances", "vpc:DeleteHaVip", "vpc:ReleaseAddresses"])
-def test_a_destroy_that_broke_off_is_finished_by_the_next(project: WholeProject, action: str) -> None:
+def test_the_next_destroy_finishes_a_failed_one(project: FullProject, action: str) -> None:
     project.succeed("up", changes=EVERY_OPTION)
     project.cloud.fault(action, code="InternalError", times=0)
     project.fail("destroy", changes=EVERY_OPTION)

@@ -1,4 +1,4 @@
-"""`kill -9` of tandem, pulumi and its plugins during a first `up`: the next one converges, and nothing is orphaned."""
+"""After `kill -9` of tandem, pulumi and its plugins during a first `up`, the next one converges without orphans."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import pytest
 
 from operations.cloud_api import connect
 from operations.pending_types import TYPES
+from tests.engine.full_project import FullProject, full_project, nothing_to_do
 from tests.engine.project import kill_all
-from tests.engine.whole import WholeProject, nothing_to_do, whole_project
 from tests.localcloud.providers.cloud import Cloud
 
 pytestmark = pytest.mark.timeout(1800)
 
-# Settings with which the program declares each type that it knows.
+# Settings with which the program declares a resource of each type.
 EVERYTHING = {
     "network.egress": "nat",
     "access": {"mode": "bastion", "adminCidrs": ["198.51.100.0/24"]},
@@ -31,15 +31,15 @@ _MONITOR_PAGE = {"Module": "monitor", "PageNumber": 1, "PageSize": 100}
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Iterator[WholeProject]:
-    with whole_project(tmp_path) as project:
-        # Each answer comes late: some kills hit between what the API has done and what pulumi knows of it.
+def project(tmp_path: Path) -> Iterator[FullProject]:
+    with full_project(tmp_path) as project:
+        # Delay responses, so that some kills happen after the API's change and before pulumi records it.
         project.cloud.fault("*", latency_ms=100.0, times=0)
         yield project
 
 
 def names_and_ids(cloud: Cloud) -> dict[str, list[str]]:
-    """The ids of all that the API lists and that somebody created, by kind."""
+    """Return the ids of all created resources that the API lists, by kind."""
     api = cloud.api
     listed: dict[str, tuple[list[dict[str, Any]], str]] = {
         "vpc": (api.vpc("DescribeVpcs", _TEXT_PAGE)["VpcSet"], "VpcId"),
@@ -67,12 +67,12 @@ def names_and_ids(cloud: Cloud) -> dict[str, list[str]]:
 
 
 def _is_made(one: dict[str, Any]) -> bool:
-    """Not what the cloud itself makes: a VPC's first route table, an instance's system disk, a domain's own records."""
+    """False for a VPC's main route table, system disks and a domain's default records, which the cloud creates."""
     return not one.get("Main") and one.get("DiskUsage") != "SYSTEM_DISK" and not one.get("DefaultNS")
 
 
-def kill_a_first_up(project: WholeProject, cloud: Cloud, after: int) -> None:
-    """Kill it when the API has been asked for that many changes."""
+def kill_a_first_up(project: FullProject, cloud: Cloud, after: int) -> None:
+    """Start `up` and kill it when the API has received `after` change requests."""
     process = project.start_with("up", EVERYTHING)
     while process.poll() is None and len(changes(cloud)) < after:
         time.sleep(0.01)
@@ -80,20 +80,20 @@ def kill_a_first_up(project: WholeProject, cloud: Cloud, after: int) -> None:
 
 
 def changes(cloud: Cloud) -> list[str]:
-    """The requests that change something."""
+    """Return the requests that change resources."""
     return [one for one in cloud.requests() if not one.partition(":")[2].startswith("Describe")]
 
 
-def test_every_kind_is_created_and_destroyed(project: WholeProject) -> None:
-    """What the tests below compare with."""
+def test_every_kind_is_created_and_destroyed(project: FullProject) -> None:
+    """The reference for the following tests."""
     cloud = project.cloud
     project.succeed("up", changes=EVERYTHING)
     made = names_and_ids(cloud)
     assert {kind for kind, ids in made.items() if not ids} == set()
     objects = [one for one in project.state()["resources"] if one["type"].startswith("tencentcloud:")]
-    ask = connect(cloud.environment)
-    found = {one["urn"]: TYPES[one["type"]].find(one["inputs"], ask) for one in objects}
-    # Had its create been interrupted, each would be found: this one, and no other.
+    call = connect(cloud.environment)
+    found = {one["urn"]: TYPES[one["type"]].find(one["inputs"], call) for one in objects}
+    # After an interrupted create, the search for each resource would find this one only.
     assert found == {one["urn"]: [one["id"]] for one in objects}
     assert {one["type"] for one in objects} == set(TYPES)
     project.succeed("destroy", changes=EVERYTHING)
@@ -103,14 +103,14 @@ def test_every_kind_is_created_and_destroyed(project: WholeProject) -> None:
 @pytest.mark.parametrize(
     "seed", [pytest.param(seed, marks=[] if seed < 5 else [pytest.mark.long]) for seed in range(20)]
 )
-def test_a_first_up_killed_at_any_moment_is_finished_by_the_next(project: WholeProject, seed: int) -> None:
+def test_the_next_up_finishes_a_first_up_that_was_killed_at_any_time(project: FullProject, seed: int) -> None:
     cloud = project.cloud
     kill_a_first_up(project, cloud, after=random.Random(seed).randint(1, 40))
-    said = project.succeed("up", changes=EVERYTHING)
+    output = project.succeed("up", changes=EVERYTHING)
     made = names_and_ids(cloud)
-    # The state knows each of them: nothing was created twice, or left behind.
+    # The state contains each resource: none was created twice or orphaned.
     known = {part for id_ in project.objects() for part in (id_, *id_.replace(".", "#").split("#"))}
-    assert {kind: sorted(set(ids) - known) for kind, ids in made.items() if set(ids) - known} == {}, said
+    assert {kind: sorted(set(ids) - known) for kind, ids in made.items() if set(ids) - known} == {}, output
     assert nothing_to_do(project.succeed("up", changes=EVERYTHING))
     cloud.clear_faults()
     project.succeed("destroy", changes=EVERYTHING)

@@ -1,4 +1,4 @@
-"""The whole program on the real engine, against localcloud's API without nodes behind it (whole.py)."""
+"""The full program on the real engine, against localcloud's API without nodes (full_project.py)."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from tests.engine.whole import WholeProject, nothing_to_do, settings, whole_project
+from tests.engine.full_project import FullProject, full_project, nothing_to_do, settings
 
 pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholeProject]:
-    with whole_project(tmp_path_factory.mktemp("whole")) as deployed:
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FullProject]:
+    with full_project(tmp_path_factory.mktemp("whole")) as deployed:
         deployed.succeed("up")
         yield deployed
 
@@ -26,22 +26,22 @@ def _changed_lines(diff: str) -> list[str]:
     return [line.strip() for line in diff.splitlines() if re.match(r"\s+[-+] ", line)]
 
 
-def test_a_second_run_changes_nothing(project: WholeProject) -> None:
+def test_a_second_run_changes_nothing(project: FullProject) -> None:
     assert nothing_to_do(project.succeed("up"))
     assert not _changed_lines(project.succeed("preview"))
 
 
-def test_a_changed_setting_of_nginx_is_one_changed_line_on_each_node(project: WholeProject) -> None:
+def test_a_changed_nginx_setting_changes_one_line_on_each_node(project: FullProject) -> None:
     diff = project.succeed("preview", changes={"nginx": {"workerConnections": 8192}})
     assert _changed_lines(diff) == 2 * ["-     worker_connections 4096;", "+     worker_connections 8192;"]
-    assert "~ 2 to update" in diff  # the rollout, and the health that it is asked after
-    # A reviewer reads all of it: what did not change is one line each, cut after its text's first three.
+    assert "~ 2 to update" in diff  # the rollout, and the health check after it
+    # The preview stays short enough for a reviewer: unchanged properties are one line each.
     lines = diff.splitlines()
     assert len(lines) <= 200, len(lines)
     assert max(map(len, lines)) <= 500
 
 
-def test_a_changed_image_leaves_the_nodes_that_are_there_alone(project: WholeProject) -> None:
+def test_a_changed_image_does_not_affect_existing_nodes(project: FullProject) -> None:
     assert nothing_to_do(project.succeed("preview", changes={"nodes.image": "img-debian12"}))
 
 
@@ -63,8 +63,8 @@ _A, _B, _C = ({"name": f"iam-{name}", "address": f"10.0.4.2{number}"} for number
     ],
     ids=["another address", "another name", "without the first node", "another zone", "a smaller disk"],
 )
-def test_what_a_deployed_group_cannot_become_is_refused_before_anything_is_done(
-    project: WholeProject, command: str, changes: dict[str, Any], words: str
+def test_an_impossible_change_of_a_deployed_group_is_refused_before_any_operation(
+    project: FullProject, command: str, changes: dict[str, Any], words: str
 ) -> None:
     before = project.records()
     text = project.fail(command, changes=changes)
@@ -73,7 +73,7 @@ def test_what_a_deployed_group_cannot_become_is_refused_before_anything_is_done(
     assert project.records() == before
 
 
-def test_wrong_settings_are_one_report_before_anything_is_declared(project: WholeProject) -> None:
+def test_wrong_settings_are_reported_together_before_any_declaration(project: FullProject) -> None:
     text = project.fail("preview", changes={"nodes.type": "large", "network.subnetCidr": "10.9.4.0/24"})
     assert "Pulumi.local.yaml has" in text
     assert "tandem:nodes.type" in text
@@ -82,7 +82,7 @@ def test_wrong_settings_are_one_report_before_anything_is_declared(project: Whol
     assert "to create" not in text
 
 
-def test_a_changed_size_is_one_node_after_the_other(project: WholeProject) -> None:
+def test_a_changed_instance_type_updates_one_node_at_a_time(project: FullProject) -> None:
     project.asked()
     project.cloud.fault("cvm:ResetInstancesType", latency_ms=3000, times=2)
     project.succeed("up", changes={"nodes.type": "S5.MEDIUM4"})
@@ -92,7 +92,7 @@ def test_a_changed_size_is_one_node_after_the_other(project: WholeProject) -> No
     project.succeed("up")
 
 
-def test_without_a_serving_peer_no_node_is_changed(project: WholeProject) -> None:
+def test_no_node_is_changed_without_a_serving_peer(project: FullProject) -> None:
     (project.folder / "no-peer").touch()
     try:
         text = project.fail("up", changes={"nodes.type": "S5.MEDIUM4"})
@@ -103,11 +103,11 @@ def test_without_a_serving_peer_no_node_is_changed(project: WholeProject) -> Non
     assert nothing_to_do(project.succeed("up"))
 
 
-def go_on_after_a_replacement_that_broke_off(project: WholeProject) -> None:
-    """As docs/operations.md says, When something is wrong.
+def finish_an_interrupted_replacement(project: FullProject) -> None:
+    """Run `up` and delete failing resources from the state, as docs/operations.md describes.
 
-    Where it broke off after the node was deleted, the engine (3.259) deletes what hung on it once more, and no
-    refresh looks at that (step_generator.go: a dependent is not asked whether it is pending replacement).
+    When a replacement stops after the node's deletion, the engine (3.259) tries to delete the node's dependents again,
+    and a refresh does not prevent it (step_generator.go does not check whether a dependent is pending replacement).
     """
     for _ in range(3):
         done = project.run("up")
@@ -115,46 +115,44 @@ def go_on_after_a_replacement_that_broke_off(project: WholeProject) -> None:
             return
         (urn,) = set(re.findall(r"error: deleting (urn:\S+): 1 error", done.output))
         project.pulumi("state", "delete", urn, "--target-dependents", "--force", "--yes", "--stack", "local")
-    raise AssertionError("three things that hung on one node were in the way, and it is not over")
+    raise AssertionError("up must succeed after deleting the node's three dependents from the state")
 
 
-def test_a_second_replacement_in_one_run_is_stopped_before_it_loses_anything(project: WholeProject) -> None:
+def test_a_second_replacement_in_one_run_is_refused_without_data_loss(project: FullProject) -> None:
     project.asked()
     node = "urn:pulumi:local::tandem::tandem:cloud:Nodes$tencentcloud:Instance/instance:Instance::nodes.iam"
     text = project.fail("up", "--replace", f"{node}-a", "--replace", f"{node}-b")
     assert re.search(r"iam-[ab]: cannot be changed in the run that removes iam-[ab]", text)
     assert len([line for line in project.asked() if "retire" in line]) == 1
-    go_on_after_a_replacement_that_broke_off(project)
+    finish_an_interrupted_replacement(project)
     assert nothing_to_do(project.succeed("up"))
 
 
-def test_a_changed_virtual_ip_moves_without_a_node_leaving(project: WholeProject) -> None:
+def test_a_changed_virtual_ip_retires_no_node(project: FullProject) -> None:
     project.asked()
     project.succeed("up", changes={"virtualIp.address": "10.0.4.98"})
     project.succeed("up")
     assert project.asked() == []
 
 
-def test_a_further_node_comes_and_goes_alone(project: WholeProject) -> None:
+def test_adding_and_removing_a_node_affects_no_other_node(project: FullProject) -> None:
     project.asked()
     nodes = [*settings({})["tandem:nodes"]["members"], {"name": "iam-c", "address": "10.0.4.22"}]
     came = project.succeed("up", changes={"nodes.members": nodes})
     assert "8 created" in came
-    assert "3 updated" in came  # the others' firewall, the rollout, and the health that it is asked after
+    assert "3 updated" in came  # the other nodes' firewall, the rollout, and the health check
     assert project.asked() == []
     project.succeed("up")
-    # Before the others forget it, and once more before it is deleted: it may have been started again.
+    # Before the other nodes remove it, and again before its deletion, because it may have been restarted.
     assert [line.split(maxsplit=1)[1] for line in project.asked()] == 2 * ["retire iam-c"]
 
 
 @pytest.mark.parametrize(
     ("refused", "asked"),
     [("retire 1", ["retire iam-c"]), ("retire 2", [])],
-    ids=["in the rollout", "at its deletion, when the others have forgotten it"],
+    ids=["in the rollout", "at its deletion, after the other nodes have removed it"],
 )
-def test_a_removal_that_failed_half_way_is_finished_by_the_next_run(
-    project: WholeProject, refused: str, asked: list[str]
-) -> None:
+def test_the_next_run_finishes_a_failed_removal(project: FullProject, refused: str, asked: list[str]) -> None:
     project.succeed("up", changes={"nodes.members": [_A, _B, _C]})
     project.asked()
     (project.folder / "refuse").write_text(refused)
@@ -166,14 +164,14 @@ def test_a_removal_that_failed_half_way_is_finished_by_the_next_run(
     assert "Traceback" not in text
     assert "nodes.iam-c" in " ".join(project.records())
     project.asked()
-    # The exports are those of the failed run already (the engine's way): they do not know the node.
+    # The engine has already stored the outputs of the failed run, which do not contain the node.
     assert "iam-c: an earlier run had it leave the group and could not delete it" in project.succeed("up")
     assert [line.split(maxsplit=1)[1] for line in project.asked()] == asked
     assert "iam-c" not in " ".join(project.records())
     assert nothing_to_do(project.succeed("up"))
 
 
-def test_a_failed_rollout_says_what_was_seen_and_nothing_else(project: WholeProject) -> None:
+def test_a_failed_rollout_reports_only_the_observed_error(project: FullProject) -> None:
     (project.folder / "fail-rollout").touch()
     try:
         text = project.fail("up", changes={"nginx": {"workerConnections": 8192}})
@@ -184,7 +182,7 @@ def test_a_failed_rollout_says_what_was_seen_and_nothing_else(project: WholeProj
     project.succeed("up")
 
 
-def test_drift_is_found_by_a_refresh_and_healed_by_the_next_run(project: WholeProject) -> None:
+def test_a_refresh_finds_drift_and_the_next_run_repairs_it(project: FullProject) -> None:
     (project.folder / "drifted").touch()
     try:
         project.succeed("refresh")
@@ -195,7 +193,7 @@ def test_drift_is_found_by_a_refresh_and_healed_by_the_next_run(project: WholePr
     assert nothing_to_do(project.succeed("up"))
 
 
-def test_certificates_near_their_end_are_made_anew_and_their_ca_is_not(project: WholeProject) -> None:
+def test_certificates_near_their_expiry_are_renewed_without_their_ca(project: FullProject) -> None:
     exported = json.loads(project.pulumi("stack", "export", "--stack", "local"))
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds").replace("+00:00", "Z")
     before = {}
@@ -210,11 +208,11 @@ def test_certificates_near_their_end_are_made_anew_and_their_ca_is_not(project: 
     after = project.records()
     renewed = {urn for urn, id_ in before.items() if after[urn][0] != id_}
     assert renewed == {urn for urn in before if "LocallySignedCert" in urn}
-    assert len(renewed) == 3  # clients' and one for each node
+    assert len(renewed) == 3  # the certificate for clients and one for each node
     assert nothing_to_do(project.succeed("up"))
 
 
-def test_the_state_holds_no_secret_in_clear(project: WholeProject) -> None:
+def test_the_state_contains_no_secret_in_clear_text(project: FullProject) -> None:
     state = project.state()
     text = json.dumps(state)
     assert "PRIVATE KEY" not in text
@@ -225,7 +223,7 @@ def test_the_state_holds_no_secret_in_clear(project: WholeProject) -> None:
     )
 
 
-def test_a_protected_group_goes_by_the_steps_of_the_readme_only(project: WholeProject) -> None:
+def test_a_protected_group_is_destroyed_only_after_its_protection_is_disabled(project: FullProject) -> None:
     project.succeed("up", changes={"protect": True, "nodes.terminationProtection": True})
     destroy = "destroy"
     before = project.objects()
@@ -235,11 +233,11 @@ def test_a_protected_group_goes_by_the_steps_of_the_readme_only(project: WholePr
     assert project.objects() == before
     project.asked()
     project.succeed("up", changes={"protect": False, "nodes.terminationProtection": False})
-    assert project.asked() == []  # no node notices
-    # The next test destroys it.
+    assert project.asked() == []  # no node is affected
+    # The next test destroys the group.
 
 
-def test_destroy_leaves_nothing_and_asks_nobody(project: WholeProject) -> None:
+def test_destroy_removes_all_resources_without_node_operations(project: FullProject) -> None:
     project.asked()
     project.succeed("destroy")
     assert project.asked() == []

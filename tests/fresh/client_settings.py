@@ -1,6 +1,6 @@
-"""How this host's package clients reach their registries: read at run time and given to the fresh machine.
+"""Reads the settings of this host's package clients (registries, proxies, certificates) for the fresh system.
 
-Nothing of it is written into the repository: other hosts have other mirrors, proxies and certificates.
+They are read at run time and never committed, because each host has other mirrors, proxies and certificates.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _NAMES = (
     *_GO,
 )
 
-# `update-ca-certificates` makes the bundle of the fresh machine from these and Debian's own.
+# `update-ca-certificates` builds the bundle of the fresh system from these and Debian's certificates.
 LOCAL_AUTHORITIES = Path("usr/local/share/ca-certificates")
 _BUNDLES = Path("/etc/ssl/certs")
 
@@ -42,11 +42,11 @@ _FILES = (
 @dataclass(frozen=True, slots=True)
 class ClientSettings:
     environment: dict[str, str]
-    files: tuple[Path, ...]  # of this host, for the same path on the fresh machine
+    files: tuple[Path, ...]  # files of this host to copy to the same path on the fresh system
 
 
 def read_client_settings(environment: Mapping[str, str], root: Path = Path("/")) -> ClientSettings:
-    """Settings by variable or file. A path that the fresh machine cannot have, such as a cache, is left out."""
+    """Return the settings in variables and files, without paths that the fresh system does not have (caches)."""
     chosen = {
         name: value for name, value in {**_go_settings(environment), **environment}.items() if name in _NAMES and value
     }
@@ -62,7 +62,7 @@ def read_client_settings(environment: Mapping[str, str], root: Path = Path("/"))
 
 
 def _go_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """What `go env -w` has set on this host is not in the environment."""
+    """Return the settings made with `go env -w`, which are not in the environment."""
     go = shutil.which("go", path=environment.get("PATH"))
     if go is None:
         return {}

@@ -1,4 +1,4 @@
-"""What localclouds have on this host: those that run, and what an interrupted one on the fresh machine has left."""
+"""Finds running localclouds on this host, and removes the leftovers of an interrupted fresh system."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 
 
 def find_running_clouds(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> list[str]:
-    """Names of the clouds that have a daemon or a machine, in whatever namespaces."""
+    """Return the names of the clouds that have a daemon or a node process, in any namespace."""
     found: set[str] = set()
     for file in proc.glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):  # it ended meanwhile
+        with contextlib.suppress(OSError):  # the process has exited
             words = file.read_bytes().decode(errors="replace").removesuffix("\0").split("\0")
             if "localcloud.daemon" in words[:-1]:
                 found.add(words[words.index("localcloud.daemon") + 1])
@@ -30,7 +30,7 @@ def remove_leftovers(directory: Path, cloud: str, cgroups: Path = Path("/sys/fs/
     listed = subprocess.run(
         ["losetup", "--json", "--list", "--output", ",".join(columns)], capture_output=True, text=True, check=True
     ).stdout
-    # Known by inode: the path of a file is the one that the fresh machine knew.
+    # Compare inodes: losetup reports paths as seen by the fresh system.
     disks = {(status.st_ino, _numbers(status.st_dev)) for status in map(Path.stat, directory.rglob("*.img"))}
     for device in json.loads(listed or '{"loopdevices": []}')["loopdevices"]:
         if (device["back-ino"], device["back-maj:min"].strip()) in disks:

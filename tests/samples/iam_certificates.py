@@ -6,7 +6,7 @@ import trustme
 
 
 def write_certificates(directory: Path, *addresses: str) -> None:
-    """One CA and one certificate for loopback: what every node has for itself."""
+    """Write the certificate files that a node has: a CA and a certificate for loopback addresses."""
     ca = trustme.CA()
     ca.cert_pem.write_to_path(str(directory / "ca.crt"))
     leaf = ca.issue_cert("localhost", "127.0.0.1", *addresses)

@@ -1,6 +1,6 @@
-"""In-memory stand-ins of the two stores, with the same contract as those in MariaDB and Redis.
+"""In-memory fakes of the two stores, with the same contract as the stores in MariaDB and Redis.
 
-`test_stores.py` runs one body against both.
+`test_stores.py` runs the same tests against both.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ class _Row(Protocol):
 
 
 Row = TypeVar("Row", bound=_Row)
-_NAME_WIDTH = 45  # of the column
+_NAME_WIDTH = 45  # width of the database column
 
 
 class MemoryStore:
-    """Rows are copied in and out, as a database does. `down` makes every call fail."""
+    """A store that copies rows in and out like a database. `down` makes every call fail."""
 
     def __init__(self) -> None:
         self.users: list[User] = []
@@ -87,9 +87,9 @@ class MemoryStore:
         self._check()
         self._delete_policies(lambda row: row.username == username and row.metadata.name in names)
 
-    def _delete_policies(self, goes: Callable[[Policy], bool]) -> None:
-        self.policy_audit += [policy for policy in self.policies if goes(policy)]
-        self.policies = [policy for policy in self.policies if not goes(policy)]
+    def _delete_policies(self, matches: Callable[[Policy], bool]) -> None:
+        self.policy_audit += [policy for policy in self.policies if matches(policy)]
+        self.policies = [policy for policy in self.policies if not matches(policy)]
 
     def _check(self) -> None:
         if self.down:
@@ -124,7 +124,7 @@ class MemoryStore:
 
 
 class MemoryMessages:
-    """One Redis for all who share the object. `cut()` ends every subscription; `down` makes every call fail."""
+    """One Redis, shared by all users of the object. `cut()` ends all subscriptions; `down` makes every call fail."""
 
     def __init__(self) -> None:
         self.down = False
@@ -170,7 +170,7 @@ class MemoryMessages:
         return self.lists.pop(key, [])
 
     def acquire(self, key: str, owner: str, seconds: int) -> bool:
-        del seconds  # no test waits ten minutes
+        del seconds  # locks do not expire within a test
         self._check()
         return self.locks.setdefault(key, owner) == owner
 

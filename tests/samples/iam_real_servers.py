@@ -1,8 +1,8 @@
-"""One group on loopback: what provisioning renders, run for real, each node on a loopback address of its own.
+"""A group on loopback addresses: real processes with the configuration that provisioning renders.
 
-127.0.0.20 stands for the first node's private address, 127.0.0.21 for the second's. Only paths are changed (below
-a temporary directory), and what a node has on its own 127.0.0.1 moves to its address, since here is only one
-127.0.0.1. Every process is a child of the test and ends with it.
+127.0.0.20 is the private address of the first node, 127.0.0.21 that of the second. Paths move below a temporary
+directory, and 127.0.0.1 is replaced by the node's address, because all nodes share one loopback interface. All
+processes are children of the test and end with it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from settings.load import find_release
 from settings.nginx import NginxSettings
 from settings.releases import Release
 
-# pytest-xdist's workers (gw0, gw1 ...) run side by side: each has a net of its own.
+# pytest-xdist's workers (gw0, gw1 ...) run in parallel, so each uses another loopback network.
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 A = Node("iam-a", f"127.0.{_WORKER}.20")
 B = Node("iam-b", f"127.0.{_WORKER}.21")
@@ -55,14 +55,14 @@ _SECRETS = {
     placeholders.MARIADB_IAM_PASSWORD: "mariadbOnlyForThisTest",
     placeholders.REDIS_PASSWORD: REDIS_PASSWORD,
     placeholders.JWT_KEY: "a-key-of-thirty-two-characters-x",
-    # Of Admin@2021 at cost 4, so that logins are quick.
+    # Hash of Admin@2021 with cost 4, which makes logins fast.
     placeholders.IAM_ADMIN_PASSWORD_HASH: "$2a$04$6SfFA1X0BEhQRbiz/qLYUuGoz3gtWy.V9diduv5hZRaersetRAQXy",
 }
 
 
-def wait_until(true: Callable[[], object], what: str, deadline_s: float = 30) -> None:
+def wait_until(condition: Callable[[], object], what: str, deadline_s: float = 30) -> None:
     until = time.monotonic() + deadline_s
-    while not true():
+    while not condition():
         if time.monotonic() > until:
             raise TimeoutError(f"{what}: not within {deadline_s} s")
         time.sleep(0.02)
@@ -76,7 +76,7 @@ class Process:
 
     def start(self) -> None:
         with self.log.open("ab") as output:
-            # A session of its own: an interrupt at the terminal is the test's to handle.
+            # In a new session, so that an interrupt at the terminal reaches the test only.
             self.child = subprocess.Popen(
                 self.arguments, stdout=output, stderr=output, start_new_session=True, cwd=self.log.parent
             )
@@ -86,7 +86,7 @@ class Process:
         os.kill(self.child.pid, number)
 
     def stop(self, deadline_s: float = 30) -> int:
-        """SIGTERM and wait; the exit code."""
+        """Send SIGTERM and wait. Returns the exit code."""
         assert self.child
         self.child.terminate()
         return self.child.wait(deadline_s)
@@ -103,7 +103,7 @@ class Process:
 
 
 def http_status(url: str, timeout_s: float = 2) -> int:
-    """0 where nobody answers."""
+    """Return the status of a GET request, or 0 without a response."""
     try:
         with urllib.request.urlopen(url, timeout=timeout_s) as answer:
             return answer.status
@@ -115,12 +115,12 @@ def http_status(url: str, timeout_s: float = 2) -> int:
 
 @dataclass
 class RealNode:
-    """One node's files and processes."""
+    """The files and processes of one node."""
 
     deployment: Deployment
     node: Node
     directory: Path
-    release: Path  # unpacked
+    release: Path  # directory of the unpacked release
     processes: dict[str, Process] = field(default_factory=dict[str, Process])
 
     @property
@@ -162,12 +162,12 @@ class RealNode:
     def start_mariadb(self) -> None:
         data, configuration = self.directory / "d", self.directory / "etc/mysql/mariadb.conf.d/60-tandem.cnf"
         if not data.exists():
-            told = subprocess.run(
+            result = subprocess.run(
                 ["mariadb-install-db", "--no-defaults", f"--datadir={data}", "--user=root", "--skip-test-db",
                  "--auth-root-authentication-method=normal"],
                 capture_output=True, text=True, check=False,
             )  # fmt: skip
-            assert told.returncode == 0, told.stdout + told.stderr
+            assert result.returncode == 0, result.stdout + result.stderr
         self._start("mariadb", [
             "mariadbd", f"--defaults-file={configuration}", f"--datadir={data}", "--user=root",
             f"--socket={self.directory}/s", f"--pid-file={self.directory}/pid", "--innodb-flush-log-at-trx-commit=0",
@@ -182,16 +182,16 @@ class RealNode:
         return subprocess.run([*self._client, "--execute=SELECT 1"], capture_output=True, check=False).returncode == 0
 
     def sql(self, statements: str, database: str = "") -> str:
-        """As root over the socket, like the agent."""
-        told = subprocess.run(
+        """Run SQL statements as root over the socket, like the agent. Returns the rows."""
+        result = subprocess.run(
             [*self._client, "--skip-column-names", *([database] if database else [])],
             input=statements, text=True, capture_output=True, check=False,
         )  # fmt: skip
-        assert told.returncode == 0, told.stderr
-        return told.stdout
+        assert result.returncode == 0, result.stderr
+        return result.stdout
 
     def fill_mariadb(self) -> None:
-        """The agent's work: accounts, grants, schema, queries."""
+        """Create accounts, grants and the schema and run the queries, like the agent."""
         for item in self.items:
             match item:
                 case Account():
@@ -209,7 +209,7 @@ class RealNode:
                     pass
 
     def run_query(self, query: Query) -> bool:
-        """Whether it had to be run."""
+        """Run the query if its condition requires it. Returns whether it ran."""
         secrets = self.secrets()
         if self.sql(placeholders.substitute(query.unless, secrets, query.name) + ";", query.database).strip():
             return False
@@ -220,13 +220,13 @@ class RealNode:
         self.sql(placeholders.substitute(query.statement, self.secrets(), query.name) + ";", query.database)
 
     def refresh(self) -> str:
-        """What iam-refresh.service does; what it says."""
+        """Run the script of iam-refresh.service. Returns its output."""
         script = self.directory / "usr/local/lib/tandem/iam-refresh"
-        told = subprocess.run(
+        result = subprocess.run(
             ["sh", str(script)], capture_output=True, text=True, check=True,
             env={**os.environ, "REDISCLI_AUTH": REDIS_PASSWORD},
         )  # fmt: skip
-        return told.stdout
+        return result.stdout
 
     def start_redis(self) -> None:
         self._start("redis", ["redis-server", str(self.directory / "etc/redis/redis.conf")])
@@ -247,7 +247,7 @@ class RealNode:
     def start(self, *names: str) -> None:
         for name in names or SERVICES:
             program = self.release / "bin" / name
-            # Python programs run with the interpreter of the tests, which has their libraries.
+            # The interpreter of the tests has the libraries of the Python programs.
             interpreter = [sys.executable] if program.read_bytes()[:2] == b"#!" else []
             self._start(name, [*interpreter, str(program), "-c", str(self.directory / f"etc/iam/{name}.yaml")])
 
@@ -268,13 +268,13 @@ class RealNode:
             process.kill()
 
     def log_of(self, name: str) -> str:
-        """What a person would read: /var/log/iam/NAME.log."""
+        """Return the text of /var/log/iam/NAME.log."""
         return (self.directory / f"var/log/iam/{name}.log").read_text()
 
 
 @contextmanager
 def group(directory: Path, release_path: str = "") -> Generator[tuple[RealNode, RealNode]]:
-    """Both nodes with their files, the databases running and filled on the first; services not started."""
+    """Yield both nodes with their files, and running, initialized databases on the first; services are not started."""
     release = find_release(release_path)
     unpacked = directory / "release"
     unpack(Path(release.source), unpacked)

@@ -1,4 +1,4 @@
-"""The services in this process: real listeners on loopback, real TLS between them, in-memory stores."""
+"""The services in the test process, with listeners on loopback, TLS between them and in-memory stores."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from samples.iam.stand_in.web import Listener, server_context
 
 KEY = "a-key-of-thirty-two-characters-x"
 ADMIN_PASSWORD = "Admin@2021"
-# Of that password at cost 4, so that a login is quick; `test_passwords` makes one at full cost.
+# Hash of that password with cost 4, which makes logins fast; `test_passwords` tests the full cost.
 _ADMIN_HASH = "$2a$04$6SfFA1X0BEhQRbiz/qLYUuGoz3gtWy.V9diduv5hZRaersetRAQXy"
 LIFETIME_S = 7200
 
@@ -49,14 +49,14 @@ def make_admin(store: Store) -> None:
 
 
 def sign(secret: Mapping[str, Any], **claims: object) -> str:
-    """An authz token as a caller makes it from a secret of /v1/secrets."""
+    """Return an authz token signed with a secret of /v1/secrets."""
     body = {"iss": "caller", "aud": "iam.authz.marmotedu.com", "exp": int(time.time()) + 60, **claims}
     return jwt.encode(body, secret["secretKey"], algorithm="HS256", headers={"kid": secret["secretID"]})
 
 
 @dataclass
 class Site:
-    """Everything that a test may want to look at or to break."""
+    """The services and their stores, for tests to inspect and to break."""
 
     directory: Path
     store: MemoryStore = field(default_factory=MemoryStore)
@@ -75,10 +75,10 @@ class Site:
     def tokens(self) -> Tokens:
         return Tokens(KEY, LIFETIME_S, LIFETIME_S)
 
-    def ask(
+    def send(
         self, server: str, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
     ) -> tuple[int, dict[str, str], str]:
-        """(status, headers, body) of one request on a connection of its own; a body that is no text goes as JSON."""
+        """Send a request on a new connection, a body other than text as JSON. Returns (status, headers, body)."""
         sent = dict(headers or {})
         if body is not None and not isinstance(body, (str, bytes)):
             body = json.dumps(body)
@@ -99,8 +99,8 @@ class Site:
         return http.client.HTTPConnection("127.0.0.1", port, timeout=10)
 
     def login(self, name: str, password: str) -> dict[str, str]:
-        """The header that a logged-in caller sends."""
-        status, _, body = self.ask("apiserver", "POST", "/login", {"username": name, "password": password})
+        """Log in. Returns the Authorization header."""
+        status, _, body = self.send("apiserver", "POST", "/login", {"username": name, "password": password})
         assert status == 200, body
         return {"Authorization": f"Bearer {json.loads(body)['token']}"}
 
@@ -108,13 +108,13 @@ class Site:
         assert self.cache
         until = time.monotonic() + 5
         while secret_id not in self.cache.snapshot.secrets:
-            assert time.monotonic() < until, "the authz-server did not hear of it"
+            assert time.monotonic() < until, f"the authz-server has not cached the secret {secret_id}"
             time.sleep(0.01)
 
 
 @contextmanager
 def site(directory: Path) -> Generator[Site]:
-    """Two apiservers over one store (B, and one with another key), one authz-server, the pump's page."""
+    """Run apiservers on one store (one of them with another key), an authz-server and the pump's health page."""
     it = Site(directory)
     make_admin(it.store)
     stop = threading.Event()
@@ -165,6 +165,6 @@ def _follow(messages: Messages, cache: Cache, journal: Journal, stop: threading.
 
 
 def call(answer: Any, method: str, path: str, body: object = None, **headers: str) -> Response:
-    """One request without a socket."""
+    """Pass a request to a handler without a socket."""
     text = json.dumps(body).encode() if body is not None else b""
     return answer(Request(method, path, {name.replace("_", "-"): value for name, value in headers.items()}, text))

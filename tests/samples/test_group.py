@@ -1,6 +1,6 @@
 """Two nodes with the configuration that provisioning renders: MariaDB, Redis and all services as processes.
 
-The same bodies run on a real release where TANDEM_REAL_IAM names a directory with iam-apiserver, iam-authz-server,
+The tests also run with a real release when TANDEM_REAL_IAM names a directory with iam-apiserver, iam-authz-server,
 iam-pump and iam.sql of marmotedu/iam (built with the error-code table).
 """
 
@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from iam_calls import ALLOW, Grant, ask, login
+from iam_calls import ALLOW, Grant, login, send
 from iam_real_servers import (
     ADMIN_PASSWORD,
     API,
@@ -38,7 +38,7 @@ _CHANNEL = "iam.cluster.notifications"
 
 
 def pack_real_release(directory: Path) -> str:
-    """The layout of a release from a directory of binaries."""
+    """Pack a directory of binaries as a release archive. Returns its path."""
     path = directory / "real.tar.gz"
     with tarfile.open(path, "w:gz") as archive:
         for name in SERVICES:
@@ -54,7 +54,7 @@ def release(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture(scope="module")
 def nodes(release: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RealNode, RealNode]]:
-    """Healthy nodes, shared by the tests of one release: each test leaves them so."""
+    """Healthy nodes, shared by the tests of one release. Each test must leave them healthy."""
     with group(tmp_path_factory.mktemp("group"), release) as both:
         for node in both:
             node.start()
@@ -65,30 +65,30 @@ def nodes(release: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tu
 
 
 def wait_until_both_subscribed(primary: RealNode) -> None:
-    """The real authz-server serves /healthz before it subscribes: 10 s before, if Redis was not connected at once."""
+    """Wait for both authz-servers: the real one may subscribe up to 10 s after it first serves /healthz."""
     with primary.redis() as client:
         wait_until(lambda: dict(client.pubsub_numsub(_CHANNEL))[_CHANNEL.encode()] == 2, "both nodes subscribed")
 
 
-def test_a_token_of_one_node_is_good_on_the_other(nodes: tuple[RealNode, RealNode]) -> None:
+def test_a_token_of_one_node_is_valid_on_the_other(nodes: tuple[RealNode, RealNode]) -> None:
     a, b = nodes
-    assert ask(b, API, "GET", "/v1/users/admin", None, login(a))[0] == 200
+    assert send(b, API, "GET", "/v1/users/admin", None, login(a))[0] == 200
 
 
-def test_the_published_default_password_is_not_the_administrators_unless_it_was_chosen(
+def test_the_administrators_password_is_set_once_and_other_passwords_are_refused(
     nodes: tuple[RealNode, RealNode],
 ) -> None:
     a, _ = nodes
     query, _ = [item for item in a.items if isinstance(item, Query)]
     assert not a.run_query(query), "set once"
-    assert ask(a, API, "POST", "/login", {"username": "admin", "password": "Other@2021"})[0] == 401
+    assert send(a, API, "POST", "/login", {"username": "admin", "password": "Other@2021"})[0] == 401
 
 
-def test_accounts_of_nodes_that_left_the_group_are_removed_and_others_stay(nodes: tuple[RealNode, RealNode]) -> None:
+def test_only_database_accounts_of_removed_nodes_are_deleted(nodes: tuple[RealNode, RealNode]) -> None:
     a, b = nodes
     _, query = [item for item in a.items if isinstance(item, Query)]
     assert not a.run_query(query), "nothing to do"
-    a.run_statement(query)  # as on a fresh node, where the plan could not know that
+    a.run_statement(query)  # as on a new node, where the plan cannot check the condition
     a.sql("CREATE USER iam@'10.0.4.77' IDENTIFIED BY 'x'; CREATE USER iam@'%'; CREATE USER monitor@'10.0.4.77';")
     assert a.run_query(query)
     assert not a.run_query(query)
@@ -96,10 +96,10 @@ def test_accounts_of_nodes_that_left_the_group_are_removed_and_others_stay(nodes
         "127.0.0.1", a.node.private_address, b.node.private_address,
     ]  # fmt: skip
     assert a.sql("SELECT host FROM mysql.user WHERE user = 'monitor';").split() == ["10.0.4.77"]
-    assert ask(b, API, "GET", "/v1/users/admin", None, login(b))[0] == 200
+    assert send(b, API, "GET", "/v1/users/admin", None, login(b))[0] == 200
 
 
-def test_a_policy_made_on_one_node_decides_on_both_within_seconds(nodes: tuple[RealNode, RealNode]) -> None:
+def test_a_policy_created_on_one_node_applies_to_both_within_5_seconds(nodes: tuple[RealNode, RealNode]) -> None:
     a, b = nodes
     grant = Grant(a, "policy-both")
     began = time.monotonic()
@@ -107,7 +107,7 @@ def test_a_policy_made_on_one_node_decides_on_both_within_seconds(nodes: tuple[R
     assert time.monotonic() - began < 5
 
 
-def test_audit_records_of_both_nodes_arrive_in_csv_files_once_each(nodes: tuple[RealNode, RealNode]) -> None:
+def test_each_audit_record_of_both_nodes_is_written_once_to_a_csv_file(nodes: tuple[RealNode, RealNode]) -> None:
     grant = Grant(nodes[0], "audit")
     grant.wait_until_allowed(*nodes)
     resources = {f"res:audit-{number}" for number in range(40)}
@@ -123,7 +123,7 @@ def test_audit_records_of_both_nodes_arrive_in_csv_files_once_each(nodes: tuple[
     assert sorted(written()) == sorted(resources)
 
 
-def test_each_node_writes_the_requests_that_it_got_into_its_log(nodes: tuple[RealNode, RealNode]) -> None:
+def test_each_node_logs_the_requests_that_it_received(nodes: tuple[RealNode, RealNode]) -> None:
     for node, count in zip(nodes, (3, 5), strict=True):
         for port in (API, AUTHZ):
             for number in range(count):
@@ -134,27 +134,29 @@ def test_each_node_writes_the_requests_that_it_got_into_its_log(nodes: tuple[Rea
             assert len(lines) == count
 
 
-def test_a_deleted_users_policies_go_to_the_audit_table_by_the_trigger(nodes: tuple[RealNode, RealNode]) -> None:
+def test_the_trigger_copies_a_deleted_users_policies_to_the_audit_table(nodes: tuple[RealNode, RealNode]) -> None:
     a, b = nodes
     grant = Grant(b, "to-delete")
-    assert ask(b, API, "DELETE", "/v1/users/to-delete", None, login(a))[0] == 200
+    assert send(b, API, "DELETE", "/v1/users/to-delete", None, login(a))[0] == 200
     assert a.sql("SELECT name FROM policy_audit WHERE username = 'to-delete';", "iam").split() == ["p"]
     assert a.sql("SELECT COUNT(*) FROM secret WHERE username = 'to-delete';", "iam").split() == ["0"]
     assert grant
 
 
-def test_a_deleted_users_secret_stops_working_with_the_next_refresh(nodes: tuple[RealNode, RealNode]) -> None:
+def test_the_next_refresh_invalidates_a_deleted_users_secret(nodes: tuple[RealNode, RealNode]) -> None:
     a, b = nodes
     grant = Grant(a, "deleted-secret")
     grant.wait_until_allowed(a, b)
-    time.sleep(1.2)  # a reload that its creation asked for may still be under way
-    assert ask(a, API, "DELETE", "/v1/users/deleted-secret", None, login(a))[0] == 200
-    assert grant.decision(b) == {"allowed": True}, "nobody announces a deletion"
+    time.sleep(1.2)  # the reload after its creation may still be running
+    assert send(a, API, "DELETE", "/v1/users/deleted-secret", None, login(a))[0] == 200
+    assert grant.decision(b) == {"allowed": True}, "a deletion must not send a notice"
     a.refresh()
     wait_until(lambda: "allowed" not in grant.decision(b), "the deleted user's secret is refused")
 
 
-def test_a_change_made_while_redis_was_away_is_seen_after_the_next_refresh(nodes: tuple[RealNode, RealNode]) -> None:
+def test_the_next_refresh_applies_a_change_that_was_made_during_a_redis_outage(
+    nodes: tuple[RealNode, RealNode],
+) -> None:
     a, b = nodes
     grant = Grant(a, "redis-away")
     grant.wait_until_allowed(a, b)
@@ -168,28 +170,28 @@ def test_a_change_made_while_redis_was_away_is_seen_after_the_next_refresh(nodes
     a.refresh()
     for node in nodes:
         wait_until(lambda node=node: grant.decision(node).get("denied"), f"the change on {node.node.name}")
-    # The real apiserver asks once a second whether Redis is there, and sends no notice before it knows.
+    # The real apiserver checks the Redis connection once a second, and sends no notice before a successful check.
     time.sleep(2)
 
 
-def test_an_outage_of_mariadb_heals_by_itself(nodes: tuple[RealNode, RealNode]) -> None:
+def test_the_services_recover_after_a_mariadb_outage(nodes: tuple[RealNode, RealNode]) -> None:
     a, b = nodes
     grant = Grant(a, "mariadb-away")
     grant.wait_until_allowed(a, b)
     bearer = login(b)
     a.processes["mariadb"].stop()
     try:
-        assert ask(b, API, "POST", "/login", {"username": "admin", "password": ADMIN_PASSWORD})[0] == 401
-        assert ask(b, API, "GET", "/v1/secrets", None, bearer)[0] == 500
+        assert send(b, API, "POST", "/login", {"username": "admin", "password": ADMIN_PASSWORD})[0] == 401
+        assert send(b, API, "GET", "/v1/secrets", None, bearer)[0] == 500
         assert http_status(b.url(API, "/healthz")) == 200
         assert grant.decision(b) == {"allowed": True}
     finally:
         a.start_mariadb()
     for node in nodes:
-        wait_until(lambda node=node: ask(node, API, "GET", "/v1/secrets", None, bearer)[0] == 200, "the API again")
+        wait_until(lambda node=node: send(node, API, "GET", "/v1/secrets", None, bearer)[0] == 200, "the API again")
 
 
-def test_an_apiserver_without_its_database_ends_so_that_systemd_starts_it_again(
+def test_an_apiserver_without_its_database_exits_with_an_error_for_systemd_to_restart_it(
     nodes: tuple[RealNode, RealNode],
 ) -> None:
     a, b = nodes
@@ -206,20 +208,20 @@ def test_an_apiserver_without_its_database_ends_so_that_systemd_starts_it_again(
         b.wait_until_healthy("iam-apiserver")
 
 
-def test_an_authz_server_waits_for_its_apiserver_and_then_serves(nodes: tuple[RealNode, RealNode]) -> None:
+def test_an_authz_server_waits_for_its_apiserver_before_it_serves(nodes: tuple[RealNode, RealNode]) -> None:
     _, b = nodes
     for name in ("iam-authz-server", "iam-apiserver"):
         b.processes[name].stop()
     b.start("iam-authz-server")
     time.sleep(2)
     assert http_status(b.url(AUTHZ, "/healthz")) == 0
-    b.processes["iam-authz-server"].stop()  # heard while it waits
+    b.processes["iam-authz-server"].stop()  # it handles SIGTERM while it waits
     b.start("iam-authz-server")
     b.start("iam-apiserver")
     b.wait_until_healthy("iam-apiserver", "iam-authz-server")
 
 
-def test_a_pump_that_is_killed_is_followed_by_the_other_nodes(nodes: tuple[RealNode, RealNode]) -> None:
+def test_the_pump_of_the_other_node_takes_over_from_a_killed_one(nodes: tuple[RealNode, RealNode]) -> None:
     a, b = nodes
     grant = Grant(a, "pump-killed")
     grant.wait_until_allowed(a, b)
@@ -228,14 +230,15 @@ def test_a_pump_that_is_killed_is_followed_by_the_other_nodes(nodes: tuple[RealN
         grant.decision(a, "res:after-kill")
         files = b.directory / "var/lib/iam/audit"
         wait_until(
-            lambda: any("res:after-kill" in path.read_text() for path in files.glob("*.csv")), "the other pump has it"
+            lambda: any("res:after-kill" in path.read_text() for path in files.glob("*.csv")),
+            "the record in a file of the other pump",
         )
     finally:
         a.start("iam-pump")
         a.wait_until_healthy("iam-pump")
 
 
-def test_a_lock_that_a_dead_pump_left_is_freed_by_the_second_refresh(nodes: tuple[RealNode, RealNode]) -> None:
+def test_the_second_refresh_deletes_the_stale_lock_of_a_dead_pump(nodes: tuple[RealNode, RealNode]) -> None:
     a, b = nodes
     grant = Grant(a, "dead-lock")
     grant.wait_until_allowed(a, b)
@@ -249,7 +252,7 @@ def test_a_lock_that_a_dead_pump_left_is_freed_by_the_second_refresh(nodes: tupl
     assert b.refresh() == ""
 
 
-def test_https_is_served_with_the_nodes_certificate(nodes: tuple[RealNode, RealNode]) -> None:
+def test_https_uses_the_certificate_of_the_node(nodes: tuple[RealNode, RealNode]) -> None:
     for node in nodes:
         context = ssl.create_default_context(cafile=str(node.directory / "etc/iam/ca.crt"))
         for port in (8443, 9443):
@@ -258,10 +261,10 @@ def test_https_is_served_with_the_nodes_certificate(nodes: tuple[RealNode, RealN
                 assert answer.status == 200
 
 
-def test_nothing_of_the_services_listens_beside_the_nodes_addresses(nodes: tuple[RealNode, RealNode]) -> None:
+def test_the_services_listen_only_on_the_addresses_of_their_nodes(nodes: tuple[RealNode, RealNode]) -> None:
     ours = {process.child.pid for node in nodes for process in node.processes.values() if process.child}
-    told = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True, check=True).stdout
+    result = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True, check=True).stdout
     addresses = {
-        line.split()[3].rpartition(":")[0] for line in told.splitlines() if any(f"pid={pid}," in line for pid in ours)
+        line.split()[3].rpartition(":")[0] for line in result.splitlines() if any(f"pid={pid}," in line for pid in ours)
     }
     assert addresses == {node.node.private_address for node in nodes}

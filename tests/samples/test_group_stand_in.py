@@ -1,4 +1,4 @@
-"""What the stand-in does better than the real servers, and has to go on doing: nothing that it accepted is lost."""
+"""Guarantees of the stand-in beyond those of the real servers: accepted requests and records are not lost."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from iam_calls import Grant, ask, login
+from iam_calls import Grant, login, send
 from iam_real_servers import ADMIN_PASSWORD, API, RealNode, group, http_status, wait_until
 
 from samples.iam.stand_in.stores import AUDIT_LIST
@@ -27,7 +27,7 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RealNode, 
         yield both
 
 
-def test_a_stop_under_load_answers_everything_that_was_accepted(nodes: tuple[RealNode, RealNode]) -> None:
+def test_a_stop_under_load_completes_all_accepted_requests(nodes: tuple[RealNode, RealNode]) -> None:
     _, b = nodes
     results: list[int] = []
     stop = threading.Event()
@@ -37,13 +37,13 @@ def test_a_stop_under_load_answers_everything_that_was_accepted(nodes: tuple[Rea
             results.append(http_status(b.url(API, "/healthz"), timeout_s=10))
 
     def log_in() -> str:
-        """The status, or how the connection failed."""
+        """Return the status or the connection error."""
         try:
-            return str(ask(b, API, "POST", "/login", {"username": "admin", "password": ADMIN_PASSWORD})[0])
+            return str(send(b, API, "POST", "/login", {"username": "admin", "password": ADMIN_PASSWORD})[0])
         except OSError as error:
             return str(error)
 
-    # A refused connection is what nginx tries elsewhere; one that was accepted and cut is what it may not repeat.
+    # nginx tries another upstream server after a refused connection, but may not repeat an accepted request.
     with ThreadPoolExecutor() as pool:
         try:
             for _ in range(4):
@@ -63,7 +63,7 @@ def test_a_stop_under_load_answers_everything_that_was_accepted(nodes: tuple[Rea
     assert set(accepted) == {"200"}, outcomes
 
 
-def test_a_stop_straight_after_decisions_loses_no_audit_record(nodes: tuple[RealNode, RealNode]) -> None:
+def test_a_stop_directly_after_decisions_loses_no_audit_record(nodes: tuple[RealNode, RealNode]) -> None:
     a, b = nodes
     grant = Grant(a, "audit-stop")
     grant.wait_until_allowed(a, b)
@@ -83,12 +83,12 @@ def test_a_stop_straight_after_decisions_loses_no_audit_record(nodes: tuple[Real
     assert count == 100
 
 
-def test_a_hung_mariadb_costs_a_login_seconds_and_not_for_ever(nodes: tuple[RealNode, RealNode]) -> None:
+def test_a_login_fails_within_15_seconds_when_mariadb_hangs(nodes: tuple[RealNode, RealNode]) -> None:
     a, b = nodes
     a.processes["mariadb"].signal(signal.SIGSTOP)
     try:
         began = time.monotonic()
-        assert ask(b, API, "POST", "/login", {"username": "admin", "password": ADMIN_PASSWORD})[0] == 401
+        assert send(b, API, "POST", "/login", {"username": "admin", "password": ADMIN_PASSWORD})[0] == 401
         assert time.monotonic() - began < 15
     finally:
         a.processes["mariadb"].signal(signal.SIGCONT)

@@ -1,4 +1,4 @@
-"""Sockets: what nginx and the balancer's tests see of the services."""
+"""Connections of the services as seen by nginx: drain, TLS, access log and errors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from samples.iam.stand_in.web import Listener, server_context
 
 
 class Slow:
-    """Answers when told to."""
+    """A handler that responds when `go_on` is set."""
 
     def __init__(self) -> None:
         self.asked = threading.Event()
@@ -61,7 +61,7 @@ def read_all(connection: socket.socket) -> bytes:
     return data
 
 
-def test_a_drain_waits_for_the_request_under_way_and_ends_its_connection(slow: tuple[Slow, Listener]) -> None:
+def test_a_drain_waits_for_the_running_request_and_closes_its_connection(slow: tuple[Slow, Listener]) -> None:
     answer, listener = slow
     with connect(listener) as connection:
         connection.sendall(REQUEST)
@@ -90,7 +90,7 @@ def test_a_drain_does_not_wait_for_idle_connections(slow: tuple[Slow, Listener])
         assert connection.recv(10) == b""
 
 
-def test_a_drain_gives_up_at_its_deadline(slow: tuple[Slow, Listener]) -> None:
+def test_a_drain_stops_at_its_deadline(slow: tuple[Slow, Listener]) -> None:
     answer, listener = slow
     with connect(listener) as connection:
         connection.sendall(REQUEST)
@@ -98,7 +98,7 @@ def test_a_drain_gives_up_at_its_deadline(slow: tuple[Slow, Listener]) -> None:
         assert not listener.drain(0.2)
 
 
-def test_after_a_drain_nothing_listens(log: io.StringIO) -> None:
+def test_a_drain_closes_the_listening_socket(log: io.StringIO) -> None:
     listener = Listener(("127.0.0.1", 0), healthz, Journal("iam", [log]))
     listener.start()
     assert listener.drain(1)
@@ -106,7 +106,9 @@ def test_after_a_drain_nothing_listens(log: io.StringIO) -> None:
         connect(listener).close()
 
 
-def test_a_client_that_never_finishes_its_handshake_stops_nobody_else(certificates: Path, log: io.StringIO) -> None:
+def test_a_client_with_an_unfinished_tls_handshake_does_not_block_other_clients(
+    certificates: Path, log: io.StringIO
+) -> None:
     context = server_context(str(certificates / "node.crt"), str(certificates / "node.key"))
     listener = Listener(("127.0.0.1", 0), healthz, Journal("iam", [log]), tls=context)
     listener.start()
@@ -118,7 +120,7 @@ def test_a_client_that_never_finishes_its_handshake_stops_nobody_else(certificat
         listener.drain(0.1)
 
 
-def test_a_client_that_knows_another_ca_is_logged_as_one_line(certificates: Path, log: io.StringIO) -> None:
+def test_a_client_that_trusts_another_ca_causes_one_log_line(certificates: Path, log: io.StringIO) -> None:
     context = server_context(str(certificates / "node.crt"), str(certificates / "node.key"))
     listener = Listener(("127.0.0.1", 0), healthz, Journal("iam", [log]), tls=context)
     listener.start()
@@ -132,8 +134,8 @@ def test_a_client_that_knows_another_ca_is_logged_as_one_line(certificates: Path
     assert "Traceback" not in log.getvalue()
 
 
-def test_each_request_is_one_access_line_with_the_client_that_nginx_named(iam: Site) -> None:
-    iam.ask("apiserver", "GET", "/healthz?probe=7", None, {"X-Forwarded-For": "198.51.100.10"})
+def test_each_request_writes_one_access_log_line_with_the_forwarded_client_address(iam: Site) -> None:
+    iam.send("apiserver", "GET", "/healthz?probe=7", None, {"X-Forwarded-For": "198.51.100.10"})
     (line,) = [line for line in iam.log.getvalue().splitlines() if "probe=7" in line]
     assert re.search(
         r'^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}\tINFO\t.*200 - \[198\.51\.100\.10\] "[0-9.]+ms GET /healthz\?probe=7"',
@@ -150,11 +152,11 @@ def test_one_connection_serves_many_requests(iam: Site) -> None:
     connection.close()
 
 
-def test_a_body_without_a_length_is_refused(iam: Site) -> None:
-    assert iam.ask("apiserver", "POST", "/login", "0\r\n\r\n", {"Transfer-Encoding": "chunked"})[0] == 411
+def test_a_request_body_without_a_length_is_refused(iam: Site) -> None:
+    assert iam.send("apiserver", "POST", "/login", "0\r\n\r\n", {"Transfer-Encoding": "chunked"})[0] == 411
 
 
-def test_a_fault_of_ours_is_an_answer_and_a_log_line(log: io.StringIO) -> None:
+def test_an_internal_error_returns_status_500_and_is_logged(log: io.StringIO) -> None:
     def broken(_: Request) -> Response:
         raise ZeroDivisionError
 
@@ -169,7 +171,7 @@ def test_a_fault_of_ours_is_an_answer_and_a_log_line(log: io.StringIO) -> None:
     assert "ZeroDivisionError" in log.getvalue()
 
 
-def test_an_address_in_use_is_an_error_at_the_start(log: io.StringIO) -> None:
+def test_an_address_in_use_is_an_error_at_startup(log: io.StringIO) -> None:
     listener = Listener(("127.0.0.1", 0), healthz, Journal("iam", [log]))
     with pytest.raises(OSError, match="Address already in use"):
         Listener(("127.0.0.1", listener.port), healthz, Journal("iam", [log]))

@@ -39,7 +39,7 @@ def make_pump(directory: Path, messages: MemoryMessages, *, detailed: bool = Tru
     return pump.Pump(messages, [sink], Journal("iam-pump", [log])), log
 
 
-def test_a_row_of_the_csv_file_is_the_one_that_was_recorded(tmp_path: Path) -> None:
+def test_a_csv_row_equals_the_recorded_one(tmp_path: Path) -> None:
     messages = MemoryMessages()
     messages.append(AUDIT_LIST, [record().pack()])
     mover, _ = make_pump(tmp_path, messages)
@@ -52,7 +52,7 @@ def test_a_row_of_the_csv_file_is_the_one_that_was_recorded(tmp_path: Path) -> N
     assert row[-1].endswith(" +0000 UTC")
 
 
-def test_a_packed_record_has_the_recorded_fields_in_their_order() -> None:
+def test_a_packed_record_has_the_recorded_fields_in_the_recorded_order() -> None:
     recorded = _RECORDED["redis-record"]["record"]
     packed = audit.unpack_fields(record("res:a:hc-1795213907-0").pack())
     assert list(packed) == list(recorded)
@@ -62,7 +62,7 @@ def test_a_packed_record_has_the_recorded_fields_in_their_order() -> None:
     }
 
 
-def test_one_header_for_each_file_however_many_rounds(tmp_path: Path) -> None:
+def test_each_file_has_one_header_after_several_rounds(tmp_path: Path) -> None:
     messages = MemoryMessages()
     mover, _ = make_pump(tmp_path, messages)
     for _ in range(3):
@@ -72,7 +72,7 @@ def test_one_header_for_each_file_however_many_rounds(tmp_path: Path) -> None:
     assert len(file.read_text().splitlines()) == 7
 
 
-def test_without_details_the_policies_are_blank(tmp_path: Path) -> None:
+def test_the_policy_columns_are_empty_without_details(tmp_path: Path) -> None:
     messages = MemoryMessages()
     messages.append(AUDIT_LIST, [record().pack()])
     make_pump(tmp_path, messages, detailed=False)[0].move()
@@ -90,7 +90,7 @@ def test_records_that_cannot_be_written_stay_in_redis(tmp_path: Path) -> None:
     assert not messages.locks
 
 
-def test_a_record_that_cannot_be_read_is_left_out_and_said(tmp_path: Path) -> None:
+def test_an_unreadable_record_is_skipped_and_logged(tmp_path: Path) -> None:
     messages = MemoryMessages()
     messages.append(AUDIT_LIST, [b"garbage", record().pack()])
     mover, log = make_pump(tmp_path, messages)
@@ -98,7 +98,7 @@ def test_a_record_that_cannot_be_read_is_left_out_and_said(tmp_path: Path) -> No
     assert "cannot be read" in log.getvalue()
 
 
-def test_only_one_pump_of_the_group_works_at_a_time(tmp_path: Path) -> None:
+def test_only_one_pump_of_the_group_is_active_at_a_time(tmp_path: Path) -> None:
     messages = MemoryMessages()
     messages.append(AUDIT_LIST, [record().pack()])
     messages.acquire(PUMP_LOCK, "another node", 600)
@@ -108,7 +108,7 @@ def test_only_one_pump_of_the_group_works_at_a_time(tmp_path: Path) -> None:
     assert len(messages.lists[AUDIT_LIST]) == 1
 
 
-def test_with_redis_away_a_round_does_nothing_and_says_so(tmp_path: Path) -> None:
+def test_without_redis_a_round_moves_no_record_and_logs_the_error(tmp_path: Path) -> None:
     messages = MemoryMessages()
     messages.down = True
     mover, log = make_pump(tmp_path, messages)
@@ -116,12 +116,12 @@ def test_with_redis_away_a_round_does_nothing_and_says_so(tmp_path: Path) -> Non
     assert "cannot reach redis" in log.getvalue()
 
 
-def test_a_sink_of_an_unknown_type_stops_the_start_not_the_first_batch() -> None:
+def test_a_sink_of_an_unknown_type_is_an_error_at_startup() -> None:
     with pytest.raises(pump.SinkError, match="kafka"):
         pump.make_sinks({"k": {"type": "kafka"}}, detailed=True)
 
 
-def test_a_directory_that_cannot_be_made_stops_the_start(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_created_is_an_error_at_startup(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(pump.SinkError, match="csv_dir"):
         pump.make_sinks({"csv": {"meta": {"csv_dir": str(tmp_path / "file" / "below")}}}, detailed=True)

@@ -14,17 +14,17 @@ from settings.load import find_release
 from settings.releases import Release, ReleaseError
 
 
-def test_two_builds_give_the_same_bytes_whoever_builds_them(tmp_path: Path) -> None:
+def test_builds_in_different_environments_are_identical(tmp_path: Path) -> None:
     here = build(tmp_path / "a.tar.gz")
     root = Path(__file__).parents[2]
-    told = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "samples.iam.build", str(tmp_path / "b.tar.gz")],
         capture_output=True, text=True, check=True, cwd=root, env={"TZ": "Asia/Shanghai", "PYTHONPATH": str(root)},
     )  # fmt: skip
-    assert told.stdout.strip() == here == hashlib.sha256((tmp_path / "b.tar.gz").read_bytes()).hexdigest()
+    assert result.stdout.strip() == here == hashlib.sha256((tmp_path / "b.tar.gz").read_bytes()).hexdigest()
 
 
-def test_a_release_holds_programs_modules_schema_and_version_and_nothing_else(tmp_path: Path) -> None:
+def test_a_release_contains_only_programs_modules_schema_and_version(tmp_path: Path) -> None:
     build(tmp_path / "a.tar.gz")
     with tarfile.open(tmp_path / "a.tar.gz") as tar:
         members = {member.name: member for member in tar.getmembers()}
@@ -35,7 +35,7 @@ def test_a_release_holds_programs_modules_schema_and_version_and_nothing_else(tm
     assert not [name for name in members if "__pycache__" in name]
 
 
-def test_building_again_does_not_touch_the_file(tmp_path: Path) -> None:
+def test_a_second_build_does_not_modify_the_file(tmp_path: Path) -> None:
     path = tmp_path / "a.tar.gz"
     build(path)
     before = path.stat().st_mtime_ns
@@ -47,14 +47,14 @@ def test_the_programs_start_from_an_unpacked_release(tmp_path: Path) -> None:
     build(tmp_path / "a.tar.gz")
     unpack(tmp_path / "a.tar.gz", tmp_path / "release")
     for name in ("iam-apiserver", "iam-authz-server", "iam-pump"):
-        told = subprocess.run(
+        result = subprocess.run(
             [sys.executable, str(tmp_path / "release" / "bin" / name), "--version"],
             capture_output=True, text=True, check=True,
         )  # fmt: skip
-        assert told.stdout.startswith(f"{name} v")
+        assert result.stdout.startswith(f"{name} v")
 
 
-def test_without_a_path_the_stand_in_is_the_release() -> None:
+def test_the_default_release_is_the_stand_in() -> None:
     release = find_release("")
     assert release.stand_in
     assert Path(release.source).read_bytes() == archive()
@@ -69,24 +69,24 @@ def make_release(path: Path, *names: str) -> Path:
     return path
 
 
-_WHOLE = ("bin/iam-apiserver", "bin/iam-authz-server", "bin/iam-pump", "sql/iam.sql")
+_COMPLETE = ("bin/iam-apiserver", "bin/iam-authz-server", "bin/iam-pump", "sql/iam.sql")
 
 
 @pytest.mark.parametrize("prefix", ["", "./"])
-def test_a_release_of_ones_own_is_known_by_its_content(tmp_path: Path, prefix: str) -> None:
-    path = make_release(tmp_path / "own.tar.gz", *(prefix + name for name in _WHOLE))
+def test_a_custom_release_is_identified_by_its_content(tmp_path: Path, prefix: str) -> None:
+    path = make_release(tmp_path / "own.tar.gz", *(prefix + name for name in _COMPLETE))
     assert find_release(str(path)) == Release(str(path), hashlib.sha256(path.read_bytes()).hexdigest())
 
 
-def test_a_release_without_its_schema_is_refused_before_anything_happens(tmp_path: Path) -> None:
-    path = make_release(tmp_path / "own.tar.gz", *_WHOLE[:-1])
+def test_a_release_without_its_schema_is_refused(tmp_path: Path) -> None:
+    path = make_release(tmp_path / "own.tar.gz", *_COMPLETE[:-1])
     with pytest.raises(ReleaseError, match=r"no sql/iam\.sql") as error:
         find_release(str(path))
     assert "tandem:iam.release" in str(error.value)
 
 
 @pytest.mark.parametrize("content", [None, b"no archive"])
-def test_a_path_that_is_no_archive_is_refused(tmp_path: Path, content: bytes | None) -> None:
+def test_a_path_without_a_readable_archive_is_refused(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "own.tar.gz"
     if content is not None:
         path.write_bytes(content)

@@ -1,7 +1,7 @@
-"""Every recorded exchange with the real services, asked of the stand-in: the same status, code and shape.
+"""Replays all recorded exchanges with the real services and compares status, code and shape of the responses.
 
-`data/exchanges.jsonl` holds those recorded with the error-code table (`+codes`) and those that are the same without
-it. Tokens and ids in it are cut off, so this file says whose token a request carries and what happened in between.
+`data/exchanges.jsonl` contains exchanges recorded with the error-code table (`+codes`) and those that do not depend on
+it. Tokens and ids are truncated there, so this module defines the token of each request and the unrecorded requests.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ _EXCHANGES = [
     if "request" in (exchange := json.loads(line))
 ]
 
-# label -> why the stand-in answers otherwise. Each of these has to differ: a line here that no longer does is a fault.
+# label -> the reason for another response of the stand-in. An entry whose response does not differ is an error.
 DEVIATIONS = {
-    "version/apiserver": "says its own version",
-    "version/authz-server": "says its own version",
+    "version/apiserver": "reports its own version",
+    "version/authz-server": "reports its own version",
     "metrics/apiserver": "has no metrics",
     "metrics/authz-server": "has no metrics",
-    "pprof-open/apiserver": "is no Go program; provisioning switches profiling off anyway",
+    "pprof-open/apiserver": "is not a Go program; provisioning disables profiling",
 }
-# What changes from run to run: compared by type alone.
+# Values that change between runs: compared by type only.
 _VOLATILE = {
     "id", "instanceID", "createdAt", "updatedAt", "loginedAt", "password", "secretID", "secretKey", "token", "expire",
 }  # fmt: skip
@@ -51,7 +51,7 @@ def _expired(login_s_ago: float) -> str:
 
 
 class _Recording:
-    """The conversation so far: tokens by their owner, secrets by their name."""
+    """The state of the replay: tokens by owner, secrets by name."""
 
     def __init__(self, iam: Site) -> None:
         self.iam = iam
@@ -61,19 +61,19 @@ class _Recording:
     def _login(self, name: str, password: str) -> str:
         return self.iam.login(name, password)["Authorization"]
 
-    def ask(self, owner: str, method: str, path: str, body: object = None) -> dict[str, Any]:
-        status, _, text = self.iam.ask("apiserver", method, path, body, {"Authorization": self.tokens[owner]})
+    def send(self, owner: str, method: str, path: str, body: object = None) -> dict[str, Any]:
+        status, _, text = self.iam.send("apiserver", method, path, body, {"Authorization": self.tokens[owner]})
         assert status == 200, text
         return json.loads(text) or {}
 
     def make_user(self, name: str) -> None:
         body = {"metadata": {"name": name}, "nickname": name, "password": "Demo@2026x", "email": f"{name}@example.com"}
-        self.iam.ask("apiserver", "POST", "/v1/users", body)
+        self.iam.send("apiserver", "POST", "/v1/users", body)
         self.tokens[name] = self._login(name, "Demo@2026x")
 
     def make_secret(self, owner: str, name: str, expires: int = 0) -> None:
         body = {"metadata": {"name": name}, "expires": expires, "description": "health"}
-        self.secrets[name] = self.ask(owner, "POST", "/v1/secrets", body)
+        self.secrets[name] = self.send(owner, "POST", "/v1/secrets", body)
         self.iam.wait_until_cached(self.secrets[name]["secretID"])
 
     def authz_token(self, kind: str) -> str:
@@ -90,7 +90,7 @@ class _Recording:
         return f"Bearer {made[kind]()}"
 
 
-# What the recording left out, before the exchange of that label.
+# Requests before the exchange of a label that were not recorded.
 def _log_demo1_in(it: _Recording) -> None:
     it.tokens["demo1"] = it._login("demo1", "Demo@2026x")
 
@@ -100,7 +100,7 @@ def _make_hc(it: _Recording) -> None:
 
 
 def _before_authz(it: _Recording) -> None:
-    it.secrets["old"] = it.ask("demo1", "GET", "/v1/secrets/old")
+    it.secrets["old"] = it.send("demo1", "GET", "/v1/secrets/old")
     it.make_user("nopol")
     it.make_secret("nopol", "nopol")
     _wait_for_policies(it, "demo1", 2)
@@ -116,13 +116,13 @@ def _wait_for_policies(it: _Recording, owner: str, count: int) -> None:
 
 def _fill_secrets(it: _Recording) -> None:
     it.make_secret("demo1", "old", expires=int(time.time()) - 60)
-    for number in range(10 - it.ask("demo1", "GET", "/v1/secrets")["totalCount"]):
+    for number in range(10 - it.send("demo1", "GET", "/v1/secrets")["totalCount"]):
         it.make_secret("demo1", f"tmp{number}")
 
 
 def _policy_two(it: _Recording) -> None:
     policy = {"subjects": ["users:hc"], "actions": ["read"], "effect": "allow", "resources": ["res:two"]}
-    it.ask("demo1", "POST", "/v1/policies", {"metadata": {"name": "two"}, "policy": policy})
+    it.send("demo1", "POST", "/v1/policies", {"metadata": {"name": "two"}, "policy": policy})
     _wait_for_policies(it, "demo1", 3)
 
 
@@ -134,7 +134,7 @@ BEFORE: dict[str, Callable[[_Recording], None]] = {
     "authz-on-node-b": _policy_two,
 }
 
-# label -> whose token, or which; without a line: a login token of `admin`, or a good authz token.
+# label -> credentials of the request. Default: a login token of `admin`, or a valid authz token.
 _DEMO1 = (
     "secret-create", "secret-create-same-name", "secret-delete", "secret-create-expired", "secret-list", "secret-get",
     "policy-create", "policy-create-deny", "policy-list", "policy-get", "oversize-policy-70KB", "policy-delete",
@@ -164,7 +164,7 @@ BODIES = {
 }
 
 
-def test_the_stand_in_answers_each_recorded_request_as_the_real_services_did(iam: Site) -> None:
+def test_the_stand_in_responds_to_each_recorded_request_like_the_real_services(iam: Site) -> None:
     recording = _Recording(iam)
     differences: dict[str, str] = {}
     for exchange in _EXCHANGES:
@@ -177,7 +177,7 @@ def test_the_stand_in_answers_each_recorded_request_as_the_real_services_did(iam
             differences[_key(exchange)] = difference
     unexpected = {key: text for key, text in differences.items() if key not in DEVIATIONS}
     assert not unexpected, json.dumps(unexpected, indent=1)
-    assert set(DEVIATIONS) == set(differences), "a deviation that is listed and is none"
+    assert set(DEVIATIONS) == set(differences), "each listed deviation must differ"
 
 
 def _replay(it: _Recording, exchange: dict[str, Any]) -> tuple[int, dict[str, str], str]:
@@ -191,22 +191,22 @@ def _replay(it: _Recording, exchange: dict[str, Any]) -> tuple[int, dict[str, st
     body = BODIES.get(label, request["body"])
     if label == "token-of-node-a-on-node-b-other-key":
         server = "apiserver-B-other-key"
-    return it.iam.ask(server, request["method"], request["path"], body, headers)
+    return it.iam.send(server, request["method"], request["path"], body, headers)
 
 
-def _difference(wanted: dict[str, Any], status: int, headers: dict[str, str], body: str) -> str:
-    """In words; empty where the answers are alike."""
-    if status != wanted["status"]:
-        return f"status {status} {body[:200]}, not {wanted['status']} {wanted['body'][:200]}"
+def _difference(expected: dict[str, Any], status: int, headers: dict[str, str], body: str) -> str:
+    """Describe the first difference between the responses. Empty when they are equal."""
+    if status != expected["status"]:
+        return f"status {status} {body[:200]}, not {expected['status']} {expected['body'][:200]}"
     for name in ("Www-Authenticate", "Set-Cookie"):
-        if _cookie_shape(headers.get(name)) != _cookie_shape(wanted["headers"].get(name)):
-            return f"{name}: {headers.get(name)}, not {wanted['headers'].get(name)}"
-    if wanted["headers"]["Content-Type"].startswith("application/json") and wanted["body"]:
-        if headers["Content-Type"] != wanted["headers"]["Content-Type"]:
-            return f"Content-Type: {headers['Content-Type']}, not {wanted['headers']['Content-Type']}"
-        if wanted["body"].endswith(" chars)"):
-            return ""  # the recording holds its beginning only
-        ours, theirs = _shape(json.loads(body)), _shape(json.loads(wanted["body"]))
+        if _cookie_shape(headers.get(name)) != _cookie_shape(expected["headers"].get(name)):
+            return f"{name}: {headers.get(name)}, not {expected['headers'].get(name)}"
+    if expected["headers"]["Content-Type"].startswith("application/json") and expected["body"]:
+        if headers["Content-Type"] != expected["headers"]["Content-Type"]:
+            return f"Content-Type: {headers['Content-Type']}, not {expected['headers']['Content-Type']}"
+        if expected["body"].endswith(" chars)"):
+            return ""  # the recording contains only the beginning of the body
+        ours, theirs = _shape(json.loads(body)), _shape(json.loads(expected["body"]))
         return "" if ours == theirs else f"{json.dumps(ours)[:900]}, not {json.dumps(theirs)[:900]}"
     return ""
 
@@ -218,7 +218,7 @@ def _cookie_shape(value: str | None) -> str | None:
 
 
 def _shape(value: Any, key: str = "") -> Any:
-    """The value with what is volatile reduced to its type. Key order counts: Go's structs have one."""
+    """Return the value with volatile values replaced by their types, in key order (that of the Go structs)."""
     if isinstance(value, dict):
         return [[name, _shape(inner, name)] for name, inner in value.items()]
     if isinstance(value, list):
@@ -228,7 +228,7 @@ def _shape(value: Any, key: str = "") -> Any:
     return value
 
 
-def test_the_recording_says_which_basic_password_it_used() -> None:
+def test_the_recording_uses_the_administrators_password_for_basic_authentication() -> None:
     basic = [e for e in _EXCHANGES if e["label"] == "login-basic-ok"]
     encoded = basic[0]["request"]["headers"]["Authorization"].split()[1]
     assert base64.b64decode(encoded).decode() == f"admin:{ADMIN_PASSWORD}"

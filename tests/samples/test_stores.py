@@ -1,4 +1,4 @@
-"""The contract of the two stores: one body, against the in-memory fakes and against MariaDB and Redis."""
+"""The contract of the two stores, tested with the in-memory fakes and with MariaDB and Redis."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from samples.iam.stand_in.records import Metadata, Policy, Secret, User
 from samples.iam.stand_in.redis_messages import RedisMessages
 from samples.iam.stand_in.stores import DuplicateNameError, Messages, Page, Store, StoreError
 
-_BOTH = ["in memory", pytest.param("for real", marks=pytest.mark.root)]
+_BOTH = ["in memory", pytest.param("MariaDB and Redis", marks=pytest.mark.root)]
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def make_policy(store: Store, username: str, name: str) -> Policy:
     return policy
 
 
-def test_what_was_created_is_found_with_its_number_and_times(store: Store) -> None:
+def test_a_created_user_is_found_with_its_id_and_times(store: Store) -> None:
     made = make_user(store, "anna")
     found = store.find_user("anna")
     assert found
@@ -97,13 +97,13 @@ def test_what_was_created_is_found_with_its_number_and_times(store: Store) -> No
     assert store.find_user("nobody") is None
 
 
-def test_a_name_is_taken_once(store: Store) -> None:
+def test_a_user_name_is_unique(store: Store) -> None:
     make_user(store, "anna")
     with pytest.raises(DuplicateNameError):
         make_user(store, "anna")
 
 
-def test_a_user_who_is_not_usable_is_not_found(store: Store) -> None:
+def test_a_disabled_user_is_not_found(store: Store) -> None:
     user = make_user(store, "anna")
     user.status = 0
     store.save_user(user)
@@ -111,7 +111,7 @@ def test_a_user_who_is_not_usable_is_not_found(store: Store) -> None:
     assert store.list_users(Page()) == (0, [])
 
 
-def test_changes_are_kept(store: Store) -> None:
+def test_a_changed_user_is_stored(store: Store) -> None:
     user = make_user(store, "anna")
     user.nickname, user.is_admin = "Ännchen", 1
     store.save_user(user)
@@ -131,7 +131,7 @@ def test_lists_are_newest_first_in_pages_with_the_total(store: Store) -> None:
     assert store.list_users(Page(limit=0)) == (3, [])
 
 
-def test_of_several_with_one_name_the_first_is_found_and_all_are_deleted(store: Store) -> None:
+def test_the_first_of_several_secrets_with_one_name_is_found_and_all_are_deleted(store: Store) -> None:
     make_user(store, "anna")
     first, _ = make_secret(store, "anna", "s"), make_secret(store, "anna", "s")
     found = store.find_secret("anna", "s")
@@ -142,7 +142,7 @@ def test_of_several_with_one_name_the_first_is_found_and_all_are_deleted(store: 
     assert store.list_secrets("anna", Page()) == (0, [])
 
 
-def test_policies_come_back_as_they_were(store: Store) -> None:
+def test_policies_are_stored_unchanged(store: Store) -> None:
     make_user(store, "anna")
     make_policy(store, "anna", "p")
     found = store.find_policy("anna", "p")
@@ -153,7 +153,7 @@ def test_policies_come_back_as_they_were(store: Store) -> None:
     assert store.list_policies(None, Page())[1][0].policy == {"id": "p", "subjects": None}
 
 
-def test_a_deleted_user_takes_secrets_and_policies_along(store: Store) -> None:
+def test_deleting_a_user_deletes_their_secrets_and_policies(store: Store) -> None:
     for name in ("anna", "bert"):
         make_user(store, name)
         make_secret(store, name, "s")
@@ -163,7 +163,7 @@ def test_a_deleted_user_takes_secrets_and_policies_along(store: Store) -> None:
     assert [policy.username for policy in store.list_policies(None, Page())[1]] == ["bert"]
 
 
-def test_deleting_nothing_does_nothing(store: Store) -> None:
+def test_deleting_an_empty_list_changes_nothing(store: Store) -> None:
     make_user(store, "anna")
     store.delete_users([])
     store.delete_policies("anna", [])
@@ -171,19 +171,19 @@ def test_deleting_nothing_does_nothing(store: Store) -> None:
     assert store.list_users(Page())[0] == 1
 
 
-def test_a_name_wider_than_its_column_is_an_error(store: Store) -> None:
+def test_a_name_longer_than_its_column_is_an_error(store: Store) -> None:
     with pytest.raises(StoreError):
         make_user(store, "x" * 46)
 
 
-def test_a_list_is_taken_whole_and_in_order(messages: Messages) -> None:
+def test_take_all_returns_the_complete_list_in_order(messages: Messages) -> None:
     messages.append("list", [b"1", b"\xff2"])
     messages.append("list", [b"3"])
     assert messages.take_all("list") == [b"1", b"\xff2", b"3"]
     assert messages.take_all("list") == []
 
 
-def test_a_lock_has_one_owner_and_only_that_one_releases_it(messages: Messages) -> None:
+def test_only_the_owner_of_a_lock_can_release_it(messages: Messages) -> None:
     assert messages.acquire("lock", "a", 60)
     assert not messages.acquire("lock", "b", 60)
     messages.release("lock", "b")
@@ -193,21 +193,21 @@ def test_a_lock_has_one_owner_and_only_that_one_releases_it(messages: Messages) 
     messages.release("lock", "b")
 
 
-class _HeardEnough(Exception):  # noqa: N818 - it ends a conversation, not a test
+class _MessageReceived(Exception):  # noqa: N818 - it ends a subscription and is not an error
     pass
 
 
-def test_a_subscriber_hears_what_is_published_on_its_channel(messages: Messages) -> None:
+def test_a_subscriber_receives_only_the_messages_of_its_channel(messages: Messages) -> None:
     subscribed = threading.Event()
     texts: list[str] = []
 
-    def hear(text: str) -> None:
+    def receive(text: str) -> None:
         texts.append(text)
-        raise _HeardEnough
+        raise _MessageReceived
 
     def listen() -> None:
-        with suppress(_HeardEnough):
-            messages.subscribe("c", subscribed.set, hear)
+        with suppress(_MessageReceived):
+            messages.subscribe("c", subscribed.set, receive)
 
     listener = threading.Thread(target=listen, daemon=True)
     listener.start()
@@ -219,7 +219,7 @@ def test_a_subscriber_hears_what_is_published_on_its_channel(messages: Messages)
 
 
 @pytest.mark.root
-def test_a_database_that_is_hung_is_an_error_within_seconds(databases: RealNode, mariadb: MariaDbStore) -> None:
+def test_a_hanging_database_is_an_error_within_8_seconds(databases: RealNode, mariadb: MariaDbStore) -> None:
     databases.processes["mariadb"].signal(signal.SIGSTOP)
     try:
         began = time.monotonic()
@@ -232,7 +232,7 @@ def test_a_database_that_is_hung_is_an_error_within_seconds(databases: RealNode,
 
 
 @pytest.mark.root
-def test_a_restart_of_the_database_costs_no_request_afterwards(databases: RealNode, mariadb: MariaDbStore) -> None:
+def test_requests_succeed_after_a_restart_of_the_database(databases: RealNode, mariadb: MariaDbStore) -> None:
     mariadb.list_users(Page())
     databases.processes["mariadb"].stop()
     databases.start_mariadb()
@@ -240,17 +240,17 @@ def test_a_restart_of_the_database_costs_no_request_afterwards(databases: RealNo
 
 
 @pytest.mark.root
-def test_more_threads_than_connections_wait_for_their_turn(mariadb: MariaDbStore) -> None:
+def test_threads_wait_for_a_free_connection(mariadb: MariaDbStore) -> None:
     failures: list[BaseException] = []
 
-    def ask() -> None:
+    def list_users() -> None:
         try:
             for _ in range(10):
                 mariadb.list_users(Page())
         except StoreError as error:
             failures.append(error)
 
-    threads = [threading.Thread(target=ask) for _ in range(20)]
+    threads = [threading.Thread(target=list_users) for _ in range(20)]
     for thread in threads:
         thread.start()
     for thread in threads:

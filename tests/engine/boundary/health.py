@@ -1,4 +1,4 @@
-"""Stands in for provisioning.health where there are no nodes, only their records."""
+"""Stand-in for provisioning.health. The API has no instances behind its records."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Stands in for provisioning.rollout where there are no nodes, only their records.
+"""Stand-in for provisioning.rollout. The API has no instances behind its records.
 
-Files beside the project tell it what to answer, and keep what it was asked.
+Files in the project directory control its results.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ def roll_out(
     report: Callable[[str], None],
 ) -> RolloutResult:
     assert secrets
-    report(f"rolling out to {', '.join(host.name for host in inventory.nodes)}")
+    report(f"rolling out to {', '.join(node.name for node in inventory.nodes)}")
     if Path("fail-rollout").exists():
         raise GateError("iam-b (10.0.4.21): does not serve", seen="502 Bad Gateway", look_at="/var/log/nginx/error.log")
-    text = json.dumps({host: manifest.files() for host, manifest in sorted(manifests.items())})
+    text = json.dumps({node: manifest.files() for node, manifest in sorted(manifests.items())})
     return RolloutResult(hashlib.sha256(text.encode()).hexdigest()[:12])
 
 

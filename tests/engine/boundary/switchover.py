@@ -1,6 +1,6 @@
-"""Stands in for provisioning.switchover where there are no nodes, only their records.
+"""Stand-in for provisioning.switchover. The API has no instances behind its records.
 
-Files beside the project tell it what to answer, and keep what it was asked.
+Files in the project directory control its results and record the requested operations.
 """
 
 from __future__ import annotations

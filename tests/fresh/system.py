@@ -1,4 +1,7 @@
-"""Runs commands in a root of its own: own processes and mounts, this host's kernel, devices and network."""
+"""Runs commands in a fresh root with its own process and mount namespaces.
+
+The kernel, the devices and the network are those of this host.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-# The new root is a mount point (pivot_root), because systemd-nspawn and `unshare --mount` change the propagation of /.
-# /sys comes with this host's cgroups, in which localcloud makes its own; devices are the kernel's (loop devices).
+# The new root must be a mount point (pivot_root), because systemd-nspawn and `unshare --mount` change the mount
+# propagation of /. localcloud creates its control groups below this host's /sys, and uses the kernel's loop devices.
 _ENTER = r"""
 set -eu
 root=$1
@@ -30,7 +33,7 @@ exec "$@"
 """
 _ENTERED = ("unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child", "--ipc", "--uts")
 
-# The session of a person who types: one command after the other, each reported with its exit code and time.
+# Runs the commands in sequence like an interactive user, and reports the exit code and time of each.
 _SESSION = r"""
 hostname fresh
 status=0
@@ -48,12 +51,14 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 @dataclass(frozen=True, slots=True)
-class FreshMachine:
+class FreshSystem:
+    """A root directory with the environment of its session."""
+
     root: Path
     environment: dict[str, str]
 
     def run(self, commands: list[str], log: Path) -> int:
-        """Type the commands in the clone; the output goes to this terminal and to `log`. Returns the exit code."""
+        """Run the commands in the clone and write their output to stdout and `log`. Returns the exit code."""
         environment = {"PATH": _PATH, "HOME": "/root", "USER": "root", "LANG": "C.UTF-8", **self.environment}
         session = [
             "env", "-i", *(f"{name}={value}" for name, value in environment.items()),

@@ -1,4 +1,4 @@
-"""Little programs of one dynamic resource, which writes what it does into a file."""
+"""Small programs with one type of dynamic resource, which logs its operations to a file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.engine.project import Project, wait_until
 
-_THING = '''
+_ITEM = '''
 import json, pathlib, time
 import pulumi
 from pulumi import ResourceHook, ResourceHookBinding, ResourceOptions
@@ -22,10 +22,10 @@ def log(*words):
     with open(FOLDER / "calls", "a") as file:
         file.write(json.dumps([time.time(), *words]) + "\\n")
 
-class Things(ResourceProvider):
-    """Inputs: `value`, `text`; `sleep_s` in create; `fail` names the operations that fail; `fixed` replaces.
+class ItemProvider(ResourceProvider):
+    """Inputs: `value`, `text`; `sleep_s` in create; `fail`: operations that fail; `fixed`: replaced when changed.
 
-    The thing itself is a file of its name.
+    Each resource is represented by a file.
     """
     serialize_as_secret_always = False
 
@@ -33,8 +33,8 @@ class Things(ResourceProvider):
         log("begin", operation, props["label"])
         time.sleep(props.get("sleep_s") or 0)
         if operation in (props.get("fail") or ()):
-            raise RuntimeError(f"{operation} of {props['label']} went wrong")
-        file = FOLDER / f"thing-{props['label']}"
+            raise RuntimeError(f"{operation} of {props['label']} failed")
+        file = FOLDER / f"item-{props['label']}"
         file.unlink(missing_ok=True) if operation == "delete" else file.write_text(json.dumps(props.get("value")))
         log("end", operation, props["label"])
 
@@ -43,7 +43,7 @@ class Things(ResourceProvider):
         return CreateResult(f"id-{props['label']}-{time.time_ns()}", {**props, "result": props.get("value")})
 
     def read(self, id_, props):
-        file = FOLDER / f"thing-{props['label']}"
+        file = FOLDER / f"item-{props['label']}"
         if not file.exists():
             return ReadResult("", {})
         return ReadResult(id_, {**props, "value": json.loads(file.read_text())})
@@ -59,25 +59,25 @@ class Things(ResourceProvider):
     def delete(self, id_, props):
         self._do("delete", props)
 
-class Thing(Resource):
+class Item(Resource):
     result: pulumi.Output[str]
 
     def __init__(self, name, opts=None, **props):
-        super().__init__(Things(), name, {"label": name, "result": None, **props}, opts)
+        super().__init__(ItemProvider(), name, {"label": name, "result": None, **props}, opts)
 '''
 
 
-class LittleProject(Project):
-    """A project with a little program in the place of the whole one."""
+class SmallProject(Project):
+    """A project with a small program instead of the full one."""
 
     def write(self, program: str, **config: Any) -> None:
-        """Lines that declare `Thing`s; `config` are the stack's settings of them."""
-        head = _THING.replace("__FOLDER__", repr(str(self.folder)))
+        """Write a program that declares `Item` resources, and the stack settings that it reads."""
+        head = _ITEM.replace("__FOLDER__", repr(str(self.folder)))
         (self.folder / "__main__.py").write_text(head + textwrap.dedent(program))
         self.configure({f"tandem:{key}": value for key, value in config.items()})
 
     def calls(self) -> list[list[str]]:
-        """What was done, in order: ["begin", "create", "a"] ..."""
+        """Return the logged operations in order: ["begin", "create", "a"] ..."""
         return [words for _, *words in self.timed_calls()]
 
     def timed_calls(self) -> list[Any]:
@@ -85,7 +85,7 @@ class LittleProject(Project):
         return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
     def done(self) -> list[str]:
-        """`create a`, `delete b` ... in the order in which they ended; forgotten after this."""
+        """Return `create a`, `delete b` ... in the order in which they ended, and clear the log."""
         done = [" ".join(words[1:]) for words in self.calls() if words[0] == "end"]
         (self.folder / "calls").unlink(missing_ok=True)
         return done
@@ -93,5 +93,5 @@ class LittleProject(Project):
     def wait_for_call(self, *call: str) -> None:
         wait_until(lambda: list(call) in [words[: len(call)] for words in self.calls()])
 
-    def thing(self, name: str) -> Path:
-        return self.folder / f"thing-{name}"
+    def item(self, name: str) -> Path:
+        return self.folder / f"item-{name}"

@@ -1,6 +1,6 @@
-"""The whole program, deployed on an API without instances behind it.
+"""The full program, deployed on an API without instances.
 
-The boundary to nodes (rollout, host keys, health) is replaced by boundary/*.py.
+boundary/*.py replaces the boundary to nodes (rollout, switchover, host keys, health).
 """
 
 from __future__ import annotations
@@ -23,40 +23,40 @@ from tests.localcloud.providers.cloud import Cloud, running_cloud
 _BOUNDARY = Path(__file__).parent / "boundary"
 
 
-class WholeProject(Project):
-    """A copy of the project whose settings are those of stack `local`, with some of them changed for one command."""
+class FullProject(Project):
+    """A copy of the project with the settings of stack `local`. A command may change some of them."""
 
-    cloud: Cloud  # that it is deployed on
+    cloud: Cloud
 
-    def run(self, *words: str, changes: dict[str, Any] | None = None) -> Run:
-        """`tandem ...` with those settings, e.g. {"virtualIp.address": "10.0.4.98"}."""
+    def run(self, *arguments: str, changes: dict[str, Any] | None = None) -> Run:
+        """Run `tandem ...` with changed settings, for example {"virtualIp.address": "10.0.4.98"}."""
         self.configure(settings(changes or {}))
-        return super().run(*words)
+        return super().run(*arguments)
 
-    def start_with(self, word: str, changes: dict[str, Any]) -> subprocess.Popen[str]:
+    def start_with(self, command: str, changes: dict[str, Any]) -> subprocess.Popen[str]:
         self.configure(settings(changes))
-        return self.start(word)
+        return self.start(command)
 
-    def succeed(self, *words: str, changes: dict[str, Any] | None = None) -> str:
-        run = self.run(*words, changes=changes)
+    def succeed(self, *arguments: str, changes: dict[str, Any] | None = None) -> str:
+        run = self.run(*arguments, changes=changes)
         assert run.code == 0, run.output[-6000:]
         return run.output
 
-    def fail(self, *words: str, changes: dict[str, Any] | None = None) -> str:
-        run = self.run(*words, changes=changes)
+    def fail(self, *arguments: str, changes: dict[str, Any] | None = None) -> str:
+        run = self.run(*arguments, changes=changes)
         assert run.code == 1, run.output[-6000:]
         return run.output
 
     def records(self) -> dict[str, Any]:
-        """The id of everything, and when it was changed last, by URN."""
+        """Return the id and the last modification time of all resources, by URN."""
         return {each["urn"]: (each.get("id"), each.get("modified")) for each in self.state().get("resources") or []}
 
     def objects(self) -> set[str]:
-        """The ids of all that is something in the infrastructure: components and providers are not."""
+        """Return the ids of all resources without components and providers."""
         return {id_ for urn, (id_, _) in self.records().items() if id_ and "pulumi:providers:" not in urn}
 
     def asked(self) -> list[str]:
-        """What was asked of nodes since the last time, in order."""
+        """Return the node operations since the last call, in order."""
         path = self.folder / "asked"
         lines = path.read_text().splitlines() if path.exists() else []
         path.unlink(missing_ok=True)
@@ -64,12 +64,12 @@ class WholeProject(Project):
 
 
 @contextmanager
-def whole_project(folder: Path) -> Generator[WholeProject]:
-    """The project, and a cloud for it."""
-    project = WholeProject.copy(folder / "project", *PROGRAM)
+def full_project(folder: Path) -> Generator[FullProject]:
+    """Yield a project with a cloud to deploy it on."""
+    project = FullProject.copy(folder / "project", *PROGRAM)
     for stand_in in _BOUNDARY.glob("*.py"):
         module = project.folder / "provisioning" / stand_in.name
-        # What the stand-in defines again is its own; `tandem` needs the rest.
+        # The definitions of the stand-in replace those of the module; `tandem` needs the rest of the module.
         module.write_text(module.read_text() + stand_in.read_text().replace("from __future__ import annotations\n", ""))
     with running_cloud(folder) as cloud:
         project.environment = _environment(cloud, folder)
@@ -78,10 +78,10 @@ def whole_project(folder: Path) -> Generator[WholeProject]:
 
 
 def _environment(cloud: Cloud, folder: Path) -> dict[str, str]:
-    """What leads the provider plugins to the cloud: localcloud's, or the real ones where they are on the PATH."""
+    """Return the variables that point the provider plugins (real ones if on the PATH, or localcloud's) to the cloud."""
     environment = cloud.environment
     if shutil.which("pulumi-resource-tencentcloud"):
-        # The real one puts a service's name before the domain. A proxy needs no address for these names.
+        # The real plugin prepends the service name to the domain. With a proxy, these names need no DNS entries.
         real = {"TENCENTCLOUD_DOMAIN": "localcloud.test", "HTTP_PROXY": f"http://{cloud.address}", "NO_PROXY": ""}
         environment = {**environment, **real}
     plugins = with_plugins({**environment, "PATH": os.environ["PATH"]}, folder / "plugins")
@@ -89,7 +89,7 @@ def _environment(cloud: Cloud, folder: Path) -> dict[str, str]:
 
 
 def settings(changes: dict[str, Any]) -> dict[str, Any]:
-    """Those of stack `local`, but for some values: {"nodes.members.1.address": ..., "nginx": {...}}."""
+    """Return the settings of stack `local` with changes: {"nodes.members.1.address": ..., "nginx": {...}}."""
     config = yaml.safe_load((ROOT / "stacks" / "Pulumi.local.yaml").read_text())["config"]
     for path, value in changes.items():
         first, *inner = path.split(".")

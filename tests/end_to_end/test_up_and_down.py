@@ -1,4 +1,4 @@
-"""From nothing to an answer through the public IP, and back to nothing."""
+"""A first deployment, requests through the public IP, and removal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.root
 DOMAINS = ("iam.api.example.com", "iam.authz.example.com")
 
 
-def test_from_nothing_to_healthy(deployed: Lab) -> None:
+def test_the_first_deployment_is_healthy(deployed: Lab) -> None:
     report = deployed.operator("tandem", "health", "--stack", "local").stdout
     for domain in DOMAINS:
         assert domain in report
@@ -26,13 +26,13 @@ def test_from_nothing_to_healthy(deployed: Lab) -> None:
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
-def test_a_client_on_the_internet_is_answered_through_the_public_address(
+def test_a_client_on_the_internet_reaches_the_services_through_the_public_ip(
     deployed: Lab, domain: str, tmp_path: Path
 ) -> None:
     outputs = deployed.outputs()
     authority = tmp_path / "ca.pem"
     authority.write_text(outputs["ca_certificate"])
-    ssl.create_default_context(cafile=str(authority))  # it is a certificate
+    ssl.create_default_context(cafile=str(authority))  # raises an error when it is not a certificate
     answer = deployed.client(
         "curl", "--silent", "--show-error", "--fail", "--cacert", str(authority),
         "--connect-to", f"::{outputs['public_ip']}", f"https://{domain}/healthz",
@@ -40,14 +40,14 @@ def test_a_client_on_the_internet_is_answered_through_the_public_address(
     assert json.loads(answer.stdout) == {"status": "ok"}
 
 
-def test_plain_http_is_sent_to_https(deployed: Lab) -> None:
+def test_plain_http_is_redirected_to_https(deployed: Lab) -> None:
     address = deployed.outputs()["public_ip"]
     answer = deployed.client("curl", "--silent", "--head", "--header", f"Host: {DOMAINS[0]}", f"http://{address}/login")
     assert answer.stdout.splitlines()[0].split()[1] == "301"
     assert f"location: https://{DOMAINS[0]}/login" in answer.stdout.lower()
 
 
-def test_the_exports_are_complete_and_right(deployed: Lab) -> None:
+def test_the_outputs_are_complete_and_correct(deployed: Lab) -> None:
     outputs = deployed.outputs()
     assert outputs["public_ip"].startswith("203.0.113.")
     assert outputs["public_ips"] == [outputs["public_ip"]]
@@ -66,7 +66,7 @@ def test_the_exports_are_complete_and_right(deployed: Lab) -> None:
     assert "PRIVATE KEY" not in shown
 
 
-def test_anyone_with_the_exports_can_log_in_with_pinned_keys(deployed: Lab, tmp_path: Path) -> None:
+def test_the_outputs_suffice_for_an_ssh_login_with_pinned_host_keys(deployed: Lab, tmp_path: Path) -> None:
     outputs = deployed.outputs()
     key, known = tmp_path / "key", tmp_path / "known_hosts"
     key.touch(mode=0o600)
@@ -79,14 +79,14 @@ def test_anyone_with_the_exports_can_log_in_with_pinned_keys(deployed: Lab, tmp_
     assert answer.stdout.strip() == "iam-b"
 
 
-def test_only_one_node_holds_the_virtual_address_and_the_cloud_agrees(deployed: Lab) -> None:
+def test_only_one_node_holds_the_virtual_ip_and_the_cloud_reports_it(deployed: Lab) -> None:
     masters = deployed.masters("10.0.4.99", ["iam-a", "iam-b"])
     assert len(masters) == 1
     [held_by] = [node["instance_id"] for node in deployed.outputs()["nodes"] if node["name"] == masters[0]]
     assert held_by in deployed.localcloud("status", "--json")
 
 
-def test_the_temporary_host_key_is_gone(deployed: Lab) -> None:
+def test_the_temporary_host_key_is_removed(deployed: Lab) -> None:
     for node in ("iam-a", "iam-b"):
         assert deployed.on(node, "ls /etc/ssh/ssh_host_ecdsa_key 2>/dev/null || true") == ""
 

@@ -1,4 +1,4 @@
-"""Stacks of other shapes than the local one, from nothing, on nodes: each is logged in to as an operator would."""
+"""Deploys stacks with other topologies than the local one on an empty cloud, and logs in like an operator."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.end_to_end.settings import write_settings
 
 pytestmark = pytest.mark.root
 
-ADMINS = ["198.51.100.0/24"]  # the operator's own address on the internet, not the private line
+ADMINS = ["198.51.100.0/24"]  # the operator's internet address, not the private line
 THREE = [{"name": f"iam-{name}", "address": f"10.0.4.2{number}"} for number, name in enumerate("abc")]
 
 
@@ -32,7 +32,7 @@ def empty() -> Iterator[Lab]:
 
 
 def log_in(lab: Lab, folder: Path) -> dict[str, str]:
-    """What each node calls itself, by SSH with pinned keys and the way that the exports tell."""
+    """Return the host name of each node, read by SSH with pinned keys and the access path in the outputs."""
     ssh: dict[str, Any] = lab.outputs()["ssh"]
     key, known = folder / "key", folder / "known_hosts"
     key.touch(mode=0o600)
@@ -40,23 +40,23 @@ def log_in(lab: Lab, folder: Path) -> dict[str, str]:
     known.write_text(lab.outputs()["known_hosts"])
     options = ["-i", str(key), "-o", f"UserKnownHostsFile={known}", "-o", "StrictHostKeyChecking=yes"]
     options += ["-o", "BatchMode=yes", "-o", "ConnectTimeout=10"]
-    way = list(options)
+    route = list(options)
     if "bastion" in ssh:
         jump = " ".join(["ssh", *options, "-W", "%h:%p", f"{ssh['user']}@{ssh['bastion']['ssh_address']}"])
-        way += ["-o", f"ProxyCommand={jump}"]
+        route += ["-o", f"ProxyCommand={jump}"]
     return {
-        name: lab.operator("ssh", *way, f"{ssh['user']}@{address}", "hostname").stdout.strip()
+        name: lab.operator("ssh", *route, f"{ssh['user']}@{address}", "hostname").stdout.strip()
         for name, address in ssh["addresses"].items()
     }
 
 
 def second_run_changes_nothing(lab: Lab, settings: Path) -> bool:
-    said = lab.up("--config-file", str(settings)).lower()
-    summary = said[said.rindex("resources:") :]
+    output = lab.up("--config-file", str(settings)).lower()
+    summary = output[output.rindex("resources:") :]
     return "unchanged" in summary and not any(word in summary for word in ("created", "updated", "deleted", "replaced"))
 
 
-def test_three_nodes_behind_a_bastion_with_a_way_out(empty: Lab, tmp_path: Path) -> None:
+def test_three_nodes_behind_a_bastion_with_egress(empty: Lab, tmp_path: Path) -> None:
     settings = write_settings(
         tmp_path / "bastion.yaml",
         access={"mode": "bastion", "adminCidrs": ADMINS},
@@ -65,15 +65,15 @@ def test_three_nodes_behind_a_bastion_with_a_way_out(empty: Lab, tmp_path: Path)
     )
     empty.up("--config-file", str(settings))
     assert log_in(empty, tmp_path) == {"iam-a": "iam-a", "iam-b": "iam-b", "iam-c": "iam-c"}
-    # The third is an application node, well without nginx and keepalived.
+    # The third is an application node: healthy without nginx and keepalived.
     assert empty.operator("tandem", "health", "--stack", "local").returncode == 0
-    # A refusal is an answer: the way out leads to a client on the internet. Without one nothing comes back.
-    said = empty.on("iam-c", "timeout 5 bash -c 'echo > /dev/tcp/198.51.100.10/9' 2>&1", check=False)
-    assert "Connection refused" in said
+    # A refused connection proves that egress reaches a client on the internet: without egress it would time out.
+    output = empty.on("iam-c", "timeout 5 bash -c 'echo > /dev/tcp/198.51.100.10/9' 2>&1", check=False)
+    assert "Connection refused" in output
     assert second_run_changes_nothing(empty, settings)
 
 
-def test_public_nodes_that_each_hold_an_address(empty: Lab, tmp_path: Path) -> None:
+def test_two_public_nodes_in_dual_master_mode_each_hold_a_virtual_ip(empty: Lab, tmp_path: Path) -> None:
     settings = write_settings(
         tmp_path / "public.yaml",
         access={"mode": "public", "adminCidrs": ADMINS},
@@ -84,7 +84,7 @@ def test_public_nodes_that_each_hold_an_address(empty: Lab, tmp_path: Path) -> N
     assert log_in(empty, tmp_path) == {"iam-a": "iam-a", "iam-b": "iam-b"}
     assert all(address.startswith("203.0.113.") for address in empty.outputs()["ssh"]["addresses"].values())
     for address, master in (("10.0.4.99", "iam-a"), ("10.0.4.98", "iam-b")):
-        # Each takes its own address back a few seconds after the rollout has passed it on.
+        # Each node preempts its own address a few seconds after the rollout's switchover.
         wait_until(
             lambda address=address: empty.masters(address, ["iam-a", "iam-b"]),
             [master].__eq__,

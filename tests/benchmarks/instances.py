@@ -1,12 +1,12 @@
-"""Time and memory of machines, by the command, as a person sees them.
+"""Measures time and memory of instances, with the `localcloud` command.
 
-    python tests/benchmarks/machines.py [--counts 2 6] [--image img-debian12]
+    python tests/benchmarks/instances.py [--counts 2 6] [--image img-debian12]
 
-For each count: time of `localcloud up` (images there), from the first request until the last machine's sshd answers,
-time of `down`, and, at rest, processor use (100 % is one core) and memory. A machine's memory is given three ways:
-  held   what its control group holds that is no file's page (`rss` of memory.stat): what another machine costs
-  PSS    all pages of its processes, systemd-nspawn and the runner included, a shared page divided by those who share it
-  RSS    the same without dividing: the C library counts once for each process
+For each count: time of `localcloud up` (with cached images), time from the first request until the sshd of the last
+instance responds, time of `down`, and, when idle, CPU use (100 % is one core) and memory. Memory of an instance:
+  held   anonymous memory of its control group (`rss` of memory.stat): the cost of one more instance
+  PSS    all pages of its processes, systemd-nspawn and the runner included; a shared page is divided by its users
+  RSS    as PSS, without the division: the C library counts once for each process
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from machines.command import LocalCloud
 _AT_REST_S = 20.0
 _COLUMNS = {
     "up_s": "up s", "ready_s": "ready s", "held_mib": "held MiB", "pss_mib": "PSS MiB", "rss_mib": "RSS MiB",
-    "daemon_mib": "daemon MiB", "cpu_machines": "machines CPU", "cpu_daemon": "daemon CPU", "down_s": "down s",
+    "daemon_mib": "daemon MiB", "cpu_instances": "instances CPU", "cpu_daemon": "daemon CPU", "down_s": "down s",
 }  # fmt: skip
 
 
@@ -34,12 +34,12 @@ def main() -> int:
     parser.add_argument("--counts", type=int, nargs="+", default=[2, 6])
     parser.add_argument("--image", default="img-debian12")
     options = parser.parse_args()
-    print("machines" + "".join(f"{title:>14}" for title in _COLUMNS.values()))
+    print("instances" + "".join(f"{title:>14}" for title in _COLUMNS.values()))
     for count in options.counts:
         found = _measure(count, options.image)
         shown = (f"{found[key]:>14.1%}" if key.startswith("cpu") else f"{found[key]:>14.1f}" for key in _COLUMNS)
-        print(f"{count:<8}" + "".join(shown))
-        print(json.dumps({"machines": count, **found}), file=sys.stderr)
+        print(f"{count:<9}" + "".join(shown))
+        print(json.dumps({"instances": count, **found}), file=sys.stderr)
     return 0
 
 
@@ -60,8 +60,8 @@ def _measure(count: int, image: str) -> dict[str, float]:
         before = _cpu_s(cloud)
         time.sleep(_AT_REST_S)
         cpu = {what: (spent - before[what]) / _AT_REST_S for what, spent in _cpu_s(cloud).items()}
-        held = sum(machine["memory_mib"] for machine in cloud.status()["machines"]) / count
-        pss, rss = (_mib(_of_machines(cloud), field) / count for field in ("Pss", "Rss"))
+        held = sum(instance["memory_mib"] for instance in cloud.status()["machines"]) / count
+        pss, rss = (_mib(_of_instances(cloud), field) / count for field in ("Pss", "Rss"))
         daemon = _mib(_of_daemon(cloud), "Pss")
     finally:
         began = time.monotonic()
@@ -69,7 +69,7 @@ def _measure(count: int, image: str) -> dict[str, float]:
         down_s = time.monotonic() - began
     return {
         "up_s": up_s, "ready_s": ready_s, "held_mib": held, "pss_mib": pss, "rss_mib": rss, "daemon_mib": daemon,
-        "cpu_machines": cpu["machines"], "cpu_daemon": cpu["daemon"], "down_s": down_s,
+        "cpu_instances": cpu["instances"], "cpu_daemon": cpu["daemon"], "down_s": down_s,
     }  # fmt: skip
 
 
@@ -83,12 +83,12 @@ def _of_daemon(cloud: LocalCloud) -> list[int]:
     return [pid for pid, line in cloud.processes().items() if "localcloud.daemon" in line]
 
 
-def _of_machines(cloud: LocalCloud) -> list[int]:
+def _of_instances(cloud: LocalCloud) -> list[int]:
     return [pid for pid, line in cloud.processes().items() if "localcloud.daemon" not in line]
 
 
 def _cpu_s(cloud: LocalCloud) -> dict[str, float]:
-    return {"daemon": _ticks(_of_daemon(cloud)) / 100, "machines": _ticks(_of_machines(cloud)) / 100}
+    return {"daemon": _ticks(_of_daemon(cloud)) / 100, "instances": _ticks(_of_instances(cloud)) / 100}
 
 
 def _ticks(pids: list[int]) -> int:
