@@ -81,7 +81,7 @@ class Lab:
 
 
 def wait_until(read: Callable[[], T], accept: Callable[[T], bool], *, deadline_s: float, what: str) -> T:
-    """Call `read` until `accept` is true for its result. Raises: AssertionError with the last result after `deadline_s`."""
+    """Call `read` until `accept` is true for its result, and return it. Raises: AssertionError after `deadline_s`."""
     deadline = time.monotonic() + deadline_s
     while True:
         result = read()
