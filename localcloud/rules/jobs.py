@@ -36,7 +36,7 @@ def step(name: str) -> Callable[[Step], Step]:
 
 
 def after(tx: Transaction, delay_s: float, name: str, subject: str) -> None:
-    """Schedule the named step for the subject in `delay` seconds."""
+    """Schedule the named step for the subject in `delay_s` seconds."""
     # A step that is due immediately still runs in the next transaction, so a response shows the intermediate state.
     tx.put(
         Job(
