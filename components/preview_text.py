@@ -17,13 +17,13 @@ def show_files(manifest: Manifest) -> dict[str, str]:
     return {path: f"@@ {manifest.node}:{path}\n{text}" for path, text in manifest.files().items()}
 
 
-def show_entries(manifest: Manifest) -> str:
-    """Return the entries of the manifest without the files' texts, one JSON object per line."""
-    lines = [json.dumps(entry, sort_keys=True) for entry in manifest.to_data()]
+def show_items(manifest: Manifest) -> str:
+    """Return the items of the manifest without the files' texts, one JSON object per line."""
+    lines = [json.dumps(item, sort_keys=True) for item in manifest.to_data()]
     return "\n".join([f"@@ {manifest.node}", *lines])
 
 
-def read_manifest(node: str, entries: str, files: Mapping[str, str]) -> Manifest:
-    """Parse the output of `show_entries` and `show_files`."""
-    data = [json.loads(line) for line in entries.splitlines()[1:]]
+def read_manifest(node: str, items: str, files: Mapping[str, str]) -> Manifest:
+    """Parse the output of `show_items` and `show_files`."""
+    data = [json.loads(line) for line in items.splitlines()[1:]]
     return Manifest.from_data(node, data, {path: text.partition("\n")[2] for path, text in files.items()})

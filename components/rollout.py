@@ -13,7 +13,7 @@ from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, Resou
 from components.credentials import Credentials
 from components.failures import without_traceback
 from components.host_keys import GroupHostKeys
-from components.preview_text import read_manifest, show_entries, show_files
+from components.preview_text import read_manifest, show_files, show_items
 from provisioning import rollout, switchover
 from provisioning.deployment import Deployment
 from provisioning.errors import ProvisioningError
@@ -80,7 +80,7 @@ def _inputs(args: RolloutArgs) -> dict[str, Any]:
         "nodes": list(args.host_keys.nodes),
         "virtual_ips": list(args.deployment.virtual_ips),
         "files": {node: show_files(manifest) for node, manifest in manifests.items()},
-        "manifests": {node: show_entries(manifest) for node, manifest in manifests.items()},
+        "manifests": {node: show_items(manifest) for node, manifest in manifests.items()},
         "values": values,
         "secrets": args.credentials.secrets,
         "private_key": args.credentials.deployment_key.private_key,
@@ -122,7 +122,7 @@ def _find_drift(outputs: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def _manifests(inputs: Mapping[str, Any]) -> dict[str, Manifest]:
-    return {node: read_manifest(node, entries, inputs["files"][node]) for node, entries in inputs["manifests"].items()}
+    return {node: read_manifest(node, items, inputs["files"][node]) for node, items in inputs["manifests"].items()}
 
 
 def _secrets(inputs: Mapping[str, Any]) -> dict[str, str]:

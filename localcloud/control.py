@@ -45,23 +45,23 @@ def make_control_app(
         return JSONResponse({"console": await asyncio.to_thread(machine.console)})
 
     async def inject(request: Request) -> Response:
-        wanted = await request.json()
-        report = await asyncio.to_thread(faults.inject, wanted["node"], wanted["fault"], wanted["arguments"])
+        data = await request.json()
+        report = await asyncio.to_thread(faults.inject, data["node"], data["fault"], data["arguments"])
         return JSONResponse(asdict(report))
 
     async def expose(request: Request) -> Response:
-        wanted = await request.json()
-        if "stop" in wanted:
-            return JSONResponse({"closed": await exposed.close(wanted["stop"])})
+        data = await request.json()
+        if "stop" in data:
+            return JSONResponse({"closed": await exposed.close(data["stop"])})
         try:
-            public = IPv4Address(wanted["public"])
+            public = IPv4Address(data["public"])
         except ValueError:
-            raise LocalcloudError(f"the public address must be an IPv4 address (got {wanted['public']!r})") from None
+            raise LocalcloudError(f"the public address must be an IPv4 address (got {data['public']!r})") from None
         bound = {eip.public for vpc in infrastructure.network.plan.vpcs for eip in vpc.public_addresses}
         if public not in bound:
             known = ", ".join(map(str, sorted(bound))) or "none; associate an EIP first"
             raise LocalcloudError(f"{public} is not bound to an instance or a HAVIP of this cloud; bound: {known}")
-        await exposed.open(public, wanted["port"], wanted["local"])
+        await exposed.open(public, data["port"], data["local"])
         return JSONResponse({"exposed": exposed.listing()})
 
     async def takeover_delay(request: Request) -> Response:

@@ -47,10 +47,10 @@ def read_sources(etc_apt: Path = Path("/etc/apt")) -> tuple[Source, ...]:
 
 def sources_for(codename: str, sources: tuple[Source, ...] | None = None) -> tuple[Source, ...]:
     """Return the host's sources of one Debian release: main, updates, security. Raises HostError if there are none."""
-    wanted = {codename, f"{codename}-updates", f"{codename}-security"}
+    suites = {codename, f"{codename}-updates", f"{codename}-security"}
     every = read_sources() if sources is None else sources
     # "main" excludes third-party repositories whose suite has the name of the Debian release.
-    chosen = tuple(source for source in every if source.suite in wanted and "main" in source.components)
+    chosen = tuple(source for source in every if source.suite in suites and "main" in source.components)
     chosen = tuple(source for source in chosen if _is_distribution(source))
     if not any(source.suite == codename for source in chosen):
         raise HostError(

@@ -12,7 +12,7 @@ from rich.table import Table
 from provisioning.agent_calls import Connection
 from provisioning.errors import ProvisioningError
 from provisioning.exports import parse_exports
-from provisioning.health import HealthReport, look
+from provisioning.health import HealthReport, probe_once
 from provisioning.inventory import RemoteNode
 from provisioning.transport import connector
 
@@ -61,7 +61,7 @@ def examine(outputs: Mapping[str, Any], connect: Callable[[RemoteNode], Connecti
 
     domains = {name: str(url).removeprefix("https://") for name, url in outputs["urls"].items()}
     with ThreadPoolExecutor(max_workers=len(inventory.nodes) + 1) as pool:
-        report = pool.submit(look, list(outputs["public_ips"]), domains, str(outputs["ca_certificate"]))
+        report = pool.submit(probe_once, list(outputs["public_ips"]), domains, str(outputs["ca_certificate"]))
         nodes = tuple(pool.map(ask, inventory.nodes))
         return Health(report.result(), nodes)
 

@@ -1,1 +1,1 @@
-"""What goes on a node, and how it gets there. Knows nothing of Pulumi."""
+"""Desired state of the nodes, and its rollout over SSH. Does not depend on Pulumi."""

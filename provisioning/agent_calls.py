@@ -1,4 +1,4 @@
-"""Calls of the agent, whatever carries them: the program that is sent, the connection, and errors that come back."""
+"""Calls to the agent, independent of the transport: the program sent to the node, the connection, the errors."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from provisioning.inventory import RemoteNode
 
 CALL_DEADLINE_S = 120.0
 
-# Read from stdin, so that neither the agent nor what it is told is ever on a command line; kept in memory alone,
-# so that a node with a full disk still answers.
+# The agent and its request are read from stdin, so neither appears on a command line. The agent is kept in memory only,
+# so it also runs on a node whose disk is full.
 _BOOTSTRAP = (
     'import os,runpy,sys;i=sys.stdin.buffer;f=open(os.memfd_create("agent"),"wb");'
     "f.write(i.read(int(i.readline())));f.flush();"
@@ -25,7 +25,7 @@ _BOOTSTRAP = (
 
 
 class Connection(Protocol):
-    """A way to one node's agent. `SshConnection` is the real one; tests bring their own."""
+    """A connection to the agent of one node. `SshConnection` implements it; tests pass a fake."""
 
     node: RemoteNode
 
@@ -37,20 +37,25 @@ class Connection(Protocol):
         archive: Path | None = None,
         deadline_s: float = CALL_DEADLINE_S,
     ) -> list[Any]:
-        """Have the agent do the operations in order; their results. Raises NodeError, UnreachableError."""
+        """Run the operations in order and return their results.
+
+        Raises:
+            NodeError, CandidateError, GateError, LockedError: an operation failed; the following ones were not started.
+            UnreachableError: the node did not respond within `deadline_s`.
+        """
         ...
 
     def close(self) -> None: ...
 
 
 def python_command() -> str:
-    """The shell's command that runs what `agent_program` gives it on stdin."""
+    """The shell command that runs the output of `agent_program` from stdin."""
     return f"python3 -I -c '{_BOOTSTRAP}'"
 
 
 @cache
 def agent_program() -> bytes:
-    """The package `agent` as one archive that Python runs, behind its length in a line of its own."""
+    """The package `agent` as a zip archive that Python can run, preceded by a line with its length in bytes."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
         for package, name in (("provisioning.agent", "agent"), ("provisioning.agent.kinds", "agent/kinds")):
@@ -65,26 +70,26 @@ def node_name(node: RemoteNode) -> str:
 
 
 def to_exception(node: RemoteNode, error: dict[str, Any]) -> ProvisioningError:
-    """What an agent answered with, as the error that the operator sees."""
+    """Convert the agent's error response to the exception that is shown to the operator."""
     step, message, seen, detail = error["step"], error["message"], error["seen"], error["detail"]
     if step == "check":
-        return CandidateError(f"{node_name(node)}: {message} refused the new configuration", seen=seen)
+        return CandidateError(f"{node_name(node)}: {message} rejected the new configuration", seen=seen)
     if step == "gate":
-        return GateError(f"{node_name(node)}: {message}", seen=seen, look_at="the journal of that unit on the node")
+        return GateError(f"{node_name(node)}: {message}", seen=seen, look_at="the unit's journal on the node")
     if step == "lock":
         return NodeLockedError(f"{node_name(node)}: {message}", held_by=detail)
     return NodeError(f"{node_name(node)}: {step}: {message}", seen=seen)
 
 
 class NodeLockedError(LockedError):
-    """The lock of one node is taken; `held_by` is its content, with the owner."""
+    """Another rollout holds the lock of the node; `held_by` is the content of the lock, with its owner."""
 
     def __init__(self, message: str, *, held_by: dict[str, Any] | None) -> None:
         owner = (held_by or {}).get("owner", {})
-        age = f", last heard of {held_by['age_s']:.0f} s ago" if held_by and "age_s" in held_by else ""
+        age = f", renewed {held_by['age_s']:.0f} s ago" if held_by and "age_s" in held_by else ""
         super().__init__(
             message,
-            seen=f"taken by {owner.get('user', '?')} on {owner.get('host', '?')}, process {owner.get('pid', '?')}{age}",
-            look_at="that process; a lock whose owner is dead expires by itself",
+            seen=f"held by {owner.get('user', '?')} on {owner.get('host', '?')}, process {owner.get('pid', '?')}{age}",
+            look_at="that process; the lock expires after the process has ended",
         )
         self.held_by = held_by

@@ -1,4 +1,4 @@
-"""One rollout at a time for one group: a lock on each of its nodes, with owner and age."""
+"""The change lock: only one rollout of a group at a time. Each node holds a lock file with its owner and age."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from typing import Any
 
 from provisioning.agent_calls import Connection, NodeLockedError
 from provisioning.errors import ProvisioningError
-from provisioning.parallel import at_once
+from provisioning.parallel import in_parallel
 
 LOCK_TTL_S = 180
 
 
 @contextmanager
 def locked(connections: Sequence[Connection]) -> Generator[str]:
-    """The lock on every node, taken in the order of their names so that two rollouts cannot each hold half."""
+    """Hold the lock on every node. Locks are taken in the order of node names, so two rollouts cannot deadlock."""
     token = secrets.token_hex(8)
     taken: list[Connection] = []
-    over = threading.Event()
-    # One node may install packages for longer than another's lock lasts: all are renewed beside the work.
-    renewer = threading.Thread(target=_renew, args=(taken, token, over), daemon=True)
+    finished = threading.Event()
+    # An installation on one node may take longer than LOCK_TTL_S, so a thread renews all locks in the meantime.
+    renewer = threading.Thread(target=_renew, args=(taken, token, finished), daemon=True)
     try:
         for connection in sorted(connections, key=lambda connection: connection.node.name):
             _lock(connection, token)
@@ -33,10 +33,10 @@ def locked(connections: Sequence[Connection]) -> Generator[str]:
         renewer.start()
         yield token
     finally:
-        over.set()
+        finished.set()
         if renewer.ident is not None:
             renewer.join(10)
-        at_once(taken, lambda connection: _unlock(connection, token))
+        in_parallel(taken, lambda connection: _unlock(connection, token))
 
 
 def _lock(connection: Connection, token: str) -> None:
@@ -50,15 +50,15 @@ def _lock(connection: Connection, token: str) -> None:
         connection.call([{**operation, "take_from": held_by["token"]}], token=token)
 
 
-def _renew(connections: Sequence[Connection], token: str, over: threading.Event) -> None:
-    while not over.wait(LOCK_TTL_S / 3):
+def _renew(connections: Sequence[Connection], token: str, finished: threading.Event) -> None:
+    while not finished.wait(LOCK_TTL_S / 3):
         for connection in connections:
-            with suppress(ProvisioningError):  # the next operation there finds out and says so
+            with suppress(ProvisioningError):  # the next operation on that node reports the error
                 connection.call([{"do": "renew"}], token=token, deadline_s=20)
 
 
 def _unlock(connection: Connection, token: str) -> None:
-    with suppress(ProvisioningError):  # it expires; the error that brought us here, if any, says more
+    with suppress(ProvisioningError):  # the lock expires; do not hide the original error
         connection.call([{"do": "unlock"}], token=token, deadline_s=10)
 
 
@@ -66,7 +66,7 @@ def _unlock(connection: Connection, token: str) -> None:
 
 
 def this_process() -> dict[str, Any]:
-    """Who takes a lock: enough to tell later, from the same host, whether that process still lives."""
+    """The owner of a lock. Identifies the process, so that its host can check later whether it still runs."""
     return {
         "user": os.environ.get("USER", str(os.getuid())),
         "host": socket.gethostname(),
@@ -77,7 +77,7 @@ def this_process() -> dict[str, Any]:
 
 
 def is_dead(owner: dict[str, Any]) -> bool:
-    """Did this very host start that process, and is it gone? What cannot be told from here is not dead."""
+    """Whether the owner was a process of this host that has ended. False if that cannot be determined."""
     if owner.get("host") != socket.gethostname() or not owner.get("boot"):
         return False
     if owner["boot"] != _boot_id():
@@ -93,7 +93,7 @@ def _boot_id() -> str:
 
 
 def _started(pid: int) -> str:
-    """A process's start time in clock ticks: a number that its successor under the same id does not have."""
+    """A process's start time in clock ticks; distinguishes it from a later process with the same id."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
     except OSError:

@@ -1,4 +1,4 @@
-"""What a rollout changes on nodes: candidates staged everywhere, then one node after the other, gate by gate."""
+"""The changing steps of a rollout: prepare, stage on all nodes, then commit node by node with a health gate each."""
 
 from __future__ import annotations
 
@@ -11,40 +11,44 @@ from provisioning.agent_calls import Connection
 from provisioning.errors import CandidateError, GateError, ProvisioningError
 from provisioning.facts import Facts
 from provisioning.inventory import Inventory, RemoteNode
-from provisioning.kinds.base import Thing
+from provisioning.kinds.base import Item
 from provisioning.kinds.database import Database
 from provisioning.kinds.gate import Gate
 from provisioning.kinds.unit import Unit
-from provisioning.parallel import at_once
+from provisioning.parallel import in_parallel
 from provisioning.plan import Plan, commit_operation, describe, prepare_operation, stage_operation
 from provisioning.switchover import end_drain, move_to_peer
 
-REPORTED_LINES = 8  # of a node's plan; a new node's has a hundred
-UPSTREAM_DRAIN_S = 1.0  # authz's audit records are sent within 0.3 s (iam.md, 1)
+REPORTED_LINES = 8  # of each node's plan; the plan of a new node has about a hundred
+UPSTREAM_DRAIN_S = 1.0  # iam-authz-server sends its audit records within 0.3 s (iam.md, 1)
 PREPARE_DEADLINE_S = 1200.0
 
 
 @dataclass(frozen=True, slots=True)
 class NodeChange:
-    """One node during one rollout."""
+    """The state of one node in a rollout."""
 
     node: RemoteNode
     connection: Connection
-    things: tuple[Thing, ...]  # with their secrets
+    items: tuple[Item, ...]  # placeholders replaced by secrets
     facts: Facts
     plan: Plan
 
 
 def prepare(change: NodeChange, token: str) -> None:
-    """Packages, users, directories: what disturbs nothing that serves."""
+    """Install packages and create users and directories. Does not affect running services."""
     if change.plan.prepare:
         change.connection.call([prepare_operation(change.plan)], token=token, deadline_s=PREPARE_DEADLINE_S)
 
 
 def stage(changes: Sequence[NodeChange], revision: str, token: str) -> None:
-    """Every node's candidates, judged there. One refusal anywhere, and nothing has changed anywhere."""
+    """Stage and validate the candidates on all nodes.
 
-    def refusal(change: NodeChange) -> ProvisioningError | None:
+    Raises:
+        CandidateError: a node rejected its candidates. No node was changed.
+    """
+
+    def stage_one(change: NodeChange) -> ProvisioningError | None:
         if not change.plan.commit:
             return None
         try:
@@ -53,66 +57,71 @@ def stage(changes: Sequence[NodeChange], revision: str, token: str) -> None:
             return error
         return None
 
-    refusals = [(change, error) for change, error in zip(changes, at_once(changes, refusal), strict=True) if error]
-    if not refusals:
+    errors = zip(changes, in_parallel(changes, stage_one), strict=True)
+    failed = [(change, error) for change, error in errors if error]
+    if not failed:
         return
-    change, error = min(refusals, key=lambda each: not isinstance(each[1], CandidateError))
+    change, error = min(failed, key=lambda each: not isinstance(each[1], CandidateError))
     if not isinstance(error, CandidateError):
-        error.message += "; nothing was changed on any node"
+        error.message += "; no node was changed"
         raise error
-    others = "".join(f"\nalso {other.node.name}: {also.message}" for other, also in refusals if also is not error)
+    others = "".join(f"\nalso {other.node.name}: {also.message}" for other, also in failed if also is not error)
     look_at = next(
         (check.look_at for check in change.plan.checks if check.look_at and f": {check.name} " in error.message),
         error.look_at,
     )
-    raise CandidateError(
-        f"{error.message}; nothing was changed on any node", seen=error.seen + others, look_at=look_at
-    ) from None
+    raise CandidateError(f"{error.message}; no node was changed", seen=error.seen + others, look_at=look_at) from None
 
 
 def commit_all(
     inventory: Inventory, changes: Sequence[NodeChange], token: str, report: Callable[[str], None]
 ) -> dict[str, tuple[str, ...]]:
-    """What was accepted is put in use; what was changed on which node, in words. Raises ProvisioningError."""
+    """Commit the staged candidates and return the changes made, by node name.
+
+    Node by node while the group serves, otherwise all nodes in parallel.
+
+    Raises:
+        GateError: a node failed its health gate; the following nodes were not changed.
+        ProvisioningError: a step failed on a node.
+    """
     serving = any(change.facts.addresses or _runs(change, "keepalived") for change in changes)
     if not serving:
-        done = at_once(changes, lambda change: _commit(change, token))
+        done = in_parallel(changes, lambda change: _commit(change, token))
         _report_done(changes, done, report)
         for change in changes:
             if change.plan.drained:
                 end_drain(change.connection)
-        return {change.node.name: words for change, words in zip(changes, done, strict=True) if words}
+        return {change.node.name: lines for change, lines in zip(changes, done, strict=True) if lines}
     changed: dict[str, tuple[str, ...]] = {}
-    reached: list[str] = []
-    holding = {change.node.name for change in changes if change.facts.addresses}
+    committed: list[str] = []
+    masters = {change.node.name for change in changes if change.facts.addresses}
     for change in sorted(changes, key=_commit_order):
         if not change.plan:
             continue
         try:
-            words = _commit_one(inventory, change, changes, token, report, holding=holding)
+            lines = _commit_one(inventory, change, changes, token, report, masters=masters)
         except GateError as error:
             raise GateError(
                 f"{error.message}; the rollout stopped there"
-                + (f" ({', '.join(reached)} changed before it)" if reached else ""),
+                + (f" ({', '.join(committed)} changed before it)" if committed else ""),
                 seen=error.seen,
                 look_at=error.look_at,
             ) from None
-        reached.append(change.node.name)
-        changed[change.node.name] = words
-        _report_done([change], [words], report)
+        committed.append(change.node.name)
+        changed[change.node.name] = lines
+        _report_done([change], [lines], report)
     return changed
 
 
 def _commit_order(change: NodeChange) -> tuple[bool, bool, bool]:
-    """The one that holds the address goes last, when the others already serve what it is about to serve.
+    """Sort key: nodes that create a database come first, then the backups, then the master.
 
-    But databases that are not there yet come first, since the others' services wait for them; and whatever is stopped
-    for good stops when nobody uses it any more.
+    Services on other nodes need a new database. Nodes that stop a unit come last, when no service uses it any longer.
     """
-    things = [step.thing for step in change.plan.commit]
-    brings = any(isinstance(thing, Database) for thing in things)
-    stops = any(isinstance(thing, Unit) and not thing.running for thing in things)
-    return not brings, stops, bool(change.facts.addresses)
+    items = [step.item for step in change.plan.commit]
+    creates = any(isinstance(item, Database) for item in items)
+    stops = any(isinstance(item, Unit) and not item.running for item in items)
+    return not creates, stops, bool(change.facts.addresses)
 
 
 def _runs(change: NodeChange, unit: str) -> bool:
@@ -126,23 +135,23 @@ def _commit_one(
     token: str,
     report: Callable[[str], None],
     *,
-    holding: set[str],
+    masters: set[str],
 ) -> tuple[str, ...]:
-    """One node while the others serve: without the address, and out of the upstreams where it restarts services.
+    """Commit one node while the others serve: switch over first, and take it out of the upstreams during restarts.
 
-    `holding` are the nodes that hold an address by now; whoever takes one over is added.
+    `masters` are the names of the nodes that hold a virtual IP; the new master is added after a switchover.
     """
     peers = [peer.connection for peer in changes if peer is not change and peer.node.eligible]
-    disturbs = any(isinstance(step.thing, Unit) for step in change.plan.commit) or change.plan.pending
-    handed = change.node.name in holding and peers and disturbs
-    if handed:
-        report(f"{change.node.name}: handing {', '.join(change.facts.addresses or inventory.virtual_ips)} over")
-        holding.add(move_to_peer(change.connection, peers, inventory.virtual_ips).to)
+    interrupts = any(isinstance(step.item, Unit) for step in change.plan.commit) or change.plan.pending
+    switched = change.node.name in masters and peers and interrupts
+    if switched:
+        report(f"{change.node.name}: switching over {', '.join(change.facts.addresses or inventory.virtual_ips)}")
+        masters.add(move_to_peer(change.connection, peers, inventory.virtual_ips).to)
     try:
         with _out_of_upstreams(change, changes, report):
             return _commit(change, token)
     finally:
-        if handed or change.plan.drained:
+        if switched or change.plan.drained:
             end_drain(change.connection)
 
 
@@ -150,29 +159,30 @@ def _commit_one(
 def _out_of_upstreams(
     change: NodeChange, changes: Sequence[NodeChange], report: Callable[[str], None]
 ) -> Generator[None]:
-    """No nginx sends to the services that this node is about to restart: they cut what they are answering.
+    """Take services that will restart out of all nginx upstreams: a restart cuts off requests in progress.
 
-    A node whose gate fails stays out: the others serve. The next rollout finds the changed upstreams and heals.
+    If a health gate fails, the node stays out of the upstreams. The next rollout restores the upstreams file.
     """
     restarts = change.plan.restarts()
-    gates = [thing for thing in change.things if isinstance(thing, Gate) and thing.name in restarts]
+    gates = [item for item in change.items if isinstance(item, Gate) and item.name in restarts]
     endpoints = [urlsplit(gate.url).netloc for gate in gates]
     others = [other for other in changes if other is not change]
     if not (endpoints and others):
         yield
         return
-    report(f"{change.node.name}: out of the upstreams, since {', '.join(gate.name for gate in gates)} will restart")
+    services = ", ".join(gate.name for gate in gates)
+    report(f"{change.node.name}: removed from the upstreams because {services} will restart")
     leave = {"do": "leave", "endpoints": endpoints, "wait_s": UPSTREAM_DRAIN_S}
-    at_once(changes, lambda one: one.connection.call([leave]))
+    in_parallel(changes, lambda each: each.connection.call([leave]))
     yield
-    at_once(changes, lambda one: one.connection.call([{"do": "join"}]))
+    in_parallel(changes, lambda each: each.connection.call([{"do": "join"}]))
 
 
 def _commit(change: NodeChange, token: str) -> tuple[str, ...]:
-    """Commit and wait at the gates, in one call."""
+    """Commit, then wait for the health gates, in one call to the agent."""
     if not change.plan:
         return ()
-    gates = [thing for thing in change.things if isinstance(thing, Gate)]
+    gates = [item for item in change.items if isinstance(item, Gate)]
     operations = [
         commit_operation(change.plan),
         *({"do": "gate", **gate.operation()} for gate in gates),
@@ -191,5 +201,5 @@ def report_plans(changes: Sequence[NodeChange], report: Callable[[str], None]) -
 
 
 def _report_done(changes: Sequence[NodeChange], done: Sequence[tuple[str, ...]], report: Callable[[str], None]) -> None:
-    for change, words in zip(changes, done, strict=True):
-        report(f"{change.node.name}: " + (f"{len(words)} changes, gates passed" if words else "as it was"))
+    for change, lines in zip(changes, done, strict=True):
+        report(f"{change.node.name}: " + (f"{len(lines)} changes, health gates passed" if lines else "no changes"))

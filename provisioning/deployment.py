@@ -1,4 +1,4 @@
-"""One deployment as the nodes see it: built from settings alone, so a preview knows all of it."""
+"""The deployment as the manifests need it. Built from the settings only, so all of it is known in a preview."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from settings.sections import Settings
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One node as the settings describe it."""
+    """One node as described in the settings."""
 
     name: str  # "iam-a"
     private_address: str
@@ -24,7 +24,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Domains:
-    """The names under which the two services are asked for."""
+    """The public host names of the two services."""
 
     api: str
     authz: str
@@ -33,7 +33,7 @@ class Domains:
 @dataclass(frozen=True, slots=True)
 class Deployment:
     group: str  # project and stack: "tandem-local"
-    nodes: tuple[Node, ...]  # in order; the eligible ones come first
+    nodes: tuple[Node, ...]  # in the order of the settings; eligible nodes first
     virtual_ips: tuple[str, ...]  # one, or two in dual-master mode
     domains: Domains
     nginx: NginxSettings
@@ -41,7 +41,7 @@ class Deployment:
     iam: IamSettings
     data: DataSettings
     release: Release  # of the IAM services
-    peer_ports: tuple[int, ...] = ()  # further TCP ports that the nodes offer to each other
+    peer_ports: tuple[int, ...] = ()  # additional TCP ports that the nodes open to each other
 
     @property
     def eligible_nodes(self) -> tuple[Node, ...]:
@@ -49,7 +49,7 @@ class Deployment:
 
     @property
     def data_node(self) -> Node | None:
-        """The node with the databases; None when they run elsewhere."""
+        """The node with the databases; None if they run outside the group."""
         return self.nodes[0] if self.data.location is DataLocation.FIRST_NODE else None
 
     def peers(self, node: Node) -> tuple[Node, ...]:
@@ -58,7 +58,7 @@ class Deployment:
 
 
 def make_deployment(settings: Settings, group: str) -> Deployment:
-    """Built from settings alone, never from a resource's outputs: so a preview can show every line of every file."""
+    """Build the deployment from the settings. It uses no resource outputs, so a preview can show all files."""
     nodes = tuple(
         Node(
             name=node.name,

@@ -1,25 +1,25 @@
-"""What may go wrong between the operator and the nodes.
+"""The errors of a rollout.
 
     ProvisioningError
-    ├── TemplateError        a template or a setting cannot be rendered (a fault of ours; nothing was touched)
-    ├── UnreachableError     no SSH to a node within the deadline
-    │   └── HostKeyError     somebody answered, but with another host key than the pinned one
-    ├── LockedError          another rollout is at work on the group
-    ├── CandidateError       a node refused a candidate; nothing was changed on any node
-    ├── NodeError         a step on a node failed; says which, and with what words
-    ├── GateError            a node took its files but does not serve; the rollout stopped there
-    ├── SwitchoverError        the virtual IP could not be handed over in a planned way; nobody was cut off
-    └── HealthError          the group does not answer as it should through the public IP
+    ├── TemplateError        a template cannot be rendered; no node was contacted
+    ├── UnreachableError     no SSH connection to a node within the deadline
+    │   └── HostKeyError     the SSH server has a different host key than the pinned one
+    ├── LockedError          another rollout holds the change lock of the group
+    ├── CandidateError       a node rejected a candidate; no node was changed
+    ├── NodeError            a step on a node failed
+    ├── GateError            a node failed its health gate after the commit; the rollout stopped
+    ├── SwitchoverError      the virtual IP cannot be switched over; no client was disconnected
+    └── HealthError          the group failed the health check through the public IP
 
-Every text says what, where, the value seen, and where to look next: it is read at 3 in the morning,
-often as the only thing on the screen (a dynamic provider's error carries no traceback).
+Each message names the node, the step, the value seen and the next place to look. It is often all that the operator
+sees: errors of dynamic providers carry no traceback.
 """
 
 from __future__ import annotations
 
 
 class ProvisioningError(Exception):
-    """What happened (one line), what was seen (the node's own words), and where to look next."""
+    """What happened (one line), what was seen (output of the node), and where to look next."""
 
     def __init__(self, message: str, *, seen: str = "", look_at: str = "") -> None:
         self.message = message

@@ -1,6 +1,6 @@
-"""A stack's exports and the inputs of its dynamic resources, parsed into frozen data. The only reader of both.
+"""Parses a stack's exports and the inputs of its dynamic resources into frozen dataclasses.
 
-Pulumi carries plain mappings; everything else in the program works on these classes.
+Pulumi passes both as plain mappings; only this module reads them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from provisioning.inventory import Inventory, RemoteNode
 
 @dataclass(frozen=True, slots=True)
 class Exports:
-    """What the last finished deployment exported."""
+    """The exports of the last finished deployment."""
 
     inventory: Inventory
     data_node: str | None  # name of the node with the databases
@@ -24,7 +24,7 @@ class Exports:
 
 
 def parse_exports(outputs: Mapping[str, Any]) -> Exports | None:
-    """None before the first finished deployment, and after the stack was destroyed."""
+    """Parse the exports. Returns None before the first finished deployment and after a destroy."""
     if not {"group", "nodes", "ssh", "virtual_ips"} <= outputs.keys():
         return None
     return Exports(
@@ -45,7 +45,7 @@ def parse_exports(outputs: Mapping[str, Any]) -> Exports | None:
 
 
 def parse_inventory(inputs: Mapping[str, Any]) -> Inventory:
-    """The group in the inputs of a rollout: group, nodes, virtual_ips, private_key, and perhaps bastion."""
+    """Parse the keys group, nodes, virtual_ips, private_key and (optional) bastion of a rollout's inputs."""
     bastion = inputs.get("bastion")
     return Inventory(
         group=inputs["group"],

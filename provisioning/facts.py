@@ -1,4 +1,4 @@
-"""Observed state of one node: the question for the agent, and its answer as frozen data. Pure."""
+"""Observed state of one node: the query for the agent, and its response as frozen data. Pure."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from provisioning.kinds.base import Thing
+from provisioning.kinds.base import Item
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """One node as its agent saw it, as far as it was asked."""
+    """The state of one node, limited to what its manifest needs."""
 
     answers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])  # by kind
-    addresses: tuple[str, ...] = ()  # of the virtual IPs, those that the node has now
-    pending: tuple[str, ...] = ()  # "reload nginx": what changes of an earlier run still have to be followed by
-    draining: bool = False  # a switchover was begun and not ended
+    addresses: tuple[str, ...] = ()  # virtual IPs that the node holds now
+    pending: tuple[str, ...] = ()  # "reload nginx": actions that an interrupted run did not finish
+    draining: bool = False  # an interrupted switchover left the node drained
 
-    def of(self, thing: Thing) -> Mapping[str, Any]:
-        """The answer to the questions of that thing's kind."""
-        return self.answers.get(thing.kind(), {})
+    def of(self, item: Item) -> Mapping[str, Any]:
+        """The facts of all items of the same kind as `item`."""
+        return self.answers.get(item.kind(), {})
 
     @classmethod
     def from_answer(cls, answer: Mapping[str, Any]) -> Facts:
@@ -32,10 +32,10 @@ class Facts:
         )
 
 
-def question(things: Iterable[Thing], virtual_ips: Iterable[str]) -> dict[str, Any]:
-    """The agent's `facts` operation for these things, whose texts hold their secrets already."""
+def question(items: Iterable[Item], virtual_ips: Iterable[str]) -> dict[str, Any]:
+    """The agent's `facts` operation for these items. Their placeholders must be replaced already."""
     questions: dict[str, list[Any]] = {}
-    for thing in things:
-        if (asked := thing.question()) is not None:
-            questions.setdefault(thing.kind(), []).append(asked)
+    for item in items:
+        if (asked := item.question()) is not None:
+            questions.setdefault(item.kind(), []).append(asked)
     return {"do": "facts", "questions": questions, "virtual_ips": list(virtual_ips)}

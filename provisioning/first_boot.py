@@ -1,8 +1,8 @@
-"""User data for cloud-init: how a new node can be told from an impostor before anybody has logged in. Pure.
+"""User data for cloud-init, with the means to authenticate a new node before the first login. Pure.
 
-The user data carries a temporary host key of type ECDSA, whose public half the operator's side knows. The node
-makes its long-term ed25519 key itself, at first boot; sshd serves both (it cannot serve two of one type). Whoever
-connects pinned to the temporary key reads the long-term one, pins that, and the rollout removes the temporary one.
+The user data contains a temporary ECDSA host key whose public half is known to the operator. The node generates its
+long-term ed25519 key at first boot; sshd offers both (it cannot offer two of one type). The operator connects with the
+temporary key pinned, reads the long-term key and pins it; the rollout then removes the temporary key.
 """
 
 from __future__ import annotations
@@ -12,19 +12,23 @@ import json
 
 from provisioning.errors import TemplateError
 
-LIMIT_BYTES = 16 * 1024  # of the cloud (CVM RunInstances, UserData), which takes it in base64
+LIMIT_BYTES = 16 * 1024  # limit of CVM RunInstances for UserData, counted after base64 encoding
 
 
 def user_data(
     *, hostname: str, host_key_private: str, host_key_public: str, user: str, public_keys: tuple[str, ...]
 ) -> str:
-    """A cloud-config. JSON is YAML too, and quotes whatever a key may hold. Raises TemplateError above 16 KiB."""
+    """Return a cloud-config as JSON, which is valid YAML and needs no quoting rules.
+
+    Raises:
+        TemplateError: the user data exceeds 16 KiB.
+    """
     ed25519 = "/etc/ssh/ssh_host_ed25519_key"
     config = {
         "hostname": hostname,
         "preserve_hostname": False,
         "manage_etc_hosts": "localhost",
-        # bootcmd runs before the ssh module: that one must neither delete what is made here nor make other types.
+        # bootcmd runs before cloud-init's ssh module, which must neither delete this key nor generate other types.
         "bootcmd": [
             [
                 "cloud-init-per", "instance", "tandem-host-key", "sh", "-c",
@@ -54,7 +58,7 @@ def user_data(
     size = len(base64.b64encode(text.encode()))
     if size > LIMIT_BYTES:
         raise TemplateError(
-            f"{hostname}: the user data has {size} bytes in base64, the cloud takes {LIMIT_BYTES}",
-            look_at="tandem:access.publicKeys: fewer or shorter keys",
+            f"{hostname}: the user data must not exceed {LIMIT_BYTES} bytes in base64 (got {size})",
+            look_at="tandem:access.publicKeys: use fewer or shorter keys",
         )
     return text

@@ -1,4 +1,4 @@
-"""Does the group answer as it should, seen from outside: through each public address, for each domain, over TLS."""
+"""Health check of the group from outside: HTTPS requests to each domain through each public IP."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ DEADLINE_S = 180.0
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One question to the service and what came back."""
+    """One request to a service and its result."""
 
     name: str  # "api through 203.0.113.10"
     url: str
     ok: bool
-    seen: str  # "200 {"status":"ok"}" or why there was no answer
+    seen: str  # "200 {"status":"ok"}", or the error
     took_ms: float
 
 
@@ -52,27 +52,30 @@ def check(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> HealthReport:
-    """Ask until all is well or the deadline has passed. Raises HealthError with the last answers.
+    """Repeat the health check until it passes.
 
-    `domains` maps a short name to a domain. The names need not be in any DNS: the address is asked with the domain
-    as TLS server name. `ca_certificate` is PEM; "" stands for the system's own authorities.
+    `domains` maps a short name such as "api" to a domain. Domains need no DNS records: requests go to the IP address
+    with the domain as TLS server name. `ca_certificate` is PEM; "" means the system's certificate authorities.
+
+    Raises:
+        HealthError: the check still fails after `deadline_s`; with the last responses.
     """
     deadline = clock() + deadline_s
     while True:
-        report = look(public_ips, domains, ca_certificate)
+        report = probe_once(public_ips, domains, ca_certificate)
         if report.healthy:
             return report
         if clock() > deadline:
             raise HealthError(
-                f"the group does not answer as it should after {deadline_s:.0f} s",
+                f"the group failed its health check for {deadline_s:.0f} s",
                 seen=str(report),
                 look_at="tandem health; journalctl -u nginx -u keepalived -u iam-apiserver on the nodes",
             )
         sleep(0.3)
 
 
-def look(public_ips: Sequence[str], domains: Mapping[str, str], ca_certificate: str) -> HealthReport:
-    """One question for each address and domain."""
+def probe_once(public_ips: Sequence[str], domains: Mapping[str, str], ca_certificate: str) -> HealthReport:
+    """Send one request for each address and domain."""
     context = ssl.create_default_context(cadata=ca_certificate or None)
     probes: list[Probe] = []
     for address in public_ips:
@@ -84,7 +87,7 @@ def look(public_ips: Sequence[str], domains: Mapping[str, str], ca_certificate: 
 def _probe(name: str, address: str, domain: str, context: ssl.SSLContext) -> Probe:
     url = f"https://{domain}/healthz"
     began = time.monotonic()
-    # A connection of its own for each question: a kept one would say nothing about the address.
+    # A new connection for each request: a kept-alive one would not follow the virtual IP.
     try:
         with httpx.Client(verify=context, timeout=REQUEST_TIMEOUT_S, trust_env=False) as client:
             answer = client.get(

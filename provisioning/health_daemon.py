@@ -1,11 +1,10 @@
-"""Tells keepalived, through its track_file, whether nginx on this node serves. Standard library, one loop.
+"""Reports to keepalived, through its track_file, whether nginx on this node responds. Standard library only.
 
-Blocking sockets: a third of a percent of a core and 10 MB (an event loop takes twice that).
-A fault is reported only while the peer answers: two nodes in fault would be an address nowhere, so when
-both are sick, or this daemon cannot tell, whoever holds the address keeps it.
+Blocking sockets use 0.3 % of a core and 10 MB; an event loop uses twice that. A fault is reported only while a peer
+responds: with both nodes in FAULT no node would hold the virtual IP. If both fail, the master keeps it.
 """
 
-# ruff: noqa: PTH105, PTH110, PTH123 - pathlib and what it imports would cost this daemon a megabyte for nothing
+# ruff: noqa: PTH105, PTH110, PTH123 - pathlib and its imports would cost this daemon 1 MB
 from __future__ import annotations
 
 import json
@@ -14,13 +13,13 @@ import socket
 import sys
 import time
 
-TRACK_FILE = "/run/tandem/nginx"  # what keepalived reads
-PEER_FILE = "/run/tandem/peer"  # what systemd's ExecStopPost of nginx reads
-DRAIN_FILE = "/run/tandem/drain"  # there during a planned hand-over
+TRACK_FILE = "/run/tandem/nginx"  # read by keepalived
+PEER_FILE = "/run/tandem/peer"  # read by ExecStopPost of nginx
+DRAIN_FILE = "/run/tandem/drain"  # exists during a switchover
 
 
 def answers(address: str, timeout_s: float, port: int = 80) -> bool:
-    """Does an nginx answer there, over HTTP, in time? A hung one still accepts connections."""
+    """Whether nginx at that address answers an HTTP request in time. A hung nginx still accepts connections."""
     try:
         with socket.create_connection((address, port), timeout_s) as connection:
             connection.sendall(b"GET /healthz HTTP/1.0\r\nHost: health\r\n\r\n")
@@ -30,7 +29,7 @@ def answers(address: str, timeout_s: float, port: int = 80) -> bool:
 
 
 def write(path: str, text: str) -> None:
-    """Replace, so that nobody ever reads half a value; keepalived is told of renames too."""
+    """Replace a file atomically. keepalived's inotify watch includes renames."""
     new = path + ".new"
     with open(new, "w", encoding="ascii") as file:
         file.write(text + "\n")
@@ -45,8 +44,8 @@ def read(path: str) -> str:
         return ""
 
 
-class Judge:
-    """ChangeLock single probes into what keepalived is told. Pure: `tests/unit/provisioning/test_health_daemon.py`."""
+class FaultDetector:
+    """Derives the value of keepalived's track_file from the results of single probes. Pure."""
 
     def __init__(self, fall: int, fault: int, drain: int) -> None:
         self.fall = fall
@@ -65,19 +64,19 @@ def main() -> None:
     with open(sys.argv[1], encoding="utf-8") as file:
         settings = json.load(file)
     interval_s, timeout_s = settings["interval_s"], settings["timeout_s"]
-    judge = Judge(settings["fall"], settings["fault"], settings["drain"])
+    detector = FaultDetector(settings["fall"], settings["fault"], settings["drain"])
     while True:
         began = time.monotonic()
         nginx_answers = answers("127.0.0.1", timeout_s)
         peer_answers = any(answers(peer, timeout_s) for peer in settings["peers"])
-        said = "answers" if peer_answers else "silent"
-        if read(PEER_FILE) != said:
-            write(PEER_FILE, said)
+        peer = "answers" if peer_answers else "silent"
+        if read(PEER_FILE) != peer:
+            write(PEER_FILE, peer)
         value = str(
-            judge.value(nginx_answers=nginx_answers, peer_answers=peer_answers, draining=os.path.exists(DRAIN_FILE))
+            detector.value(nginx_answers=nginx_answers, peer_answers=peer_answers, draining=os.path.exists(DRAIN_FILE))
         )
-        # A failed probe that is not yet a fault says nothing: systemd may just have written one.
-        if read(TRACK_FILE) != value and (nginx_answers or judge.failures >= judge.fall):
+        # Below the fault threshold the file stays: systemd may have written a fault when nginx stopped.
+        if read(TRACK_FILE) != value and (nginx_answers or detector.failures >= detector.fall):
             write(TRACK_FILE, value)
         time.sleep(max(0.0, interval_s - (time.monotonic() - began)))
 

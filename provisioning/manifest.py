@@ -1,4 +1,4 @@
-"""A manifest: all that one node should hold and run, rendered and in order."""
+"""A manifest: the desired state of one node, rendered and in the order of application."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from typing import Any
 
 from provisioning.deployment import Deployment, Node
 from provisioning.kinds import KINDS
-from provisioning.kinds.base import Thing
+from provisioning.kinds.base import Item
 from provisioning.kinds.file import File
 from provisioning.services import base, data_disk, firewall, iam, keepalived, mariadb, nginx, redis
 
-# Data first, then what reads it, then what stands in front: each starts on what it needs.
-# Last, what is no longer needed.
+# Each service follows those that it depends on. Units to stop come last.
 _SERVICES = (
     base.desired, firewall.desired, data_disk.desired, mariadb.desired, redis.desired, iam.desired, nginx.desired,
     keepalived.desired, data_disk.desired_after_move,
@@ -24,42 +23,42 @@ _SERVICES = (
 @dataclass(frozen=True, slots=True)
 class Manifest:
     node: str
-    things: tuple[Thing, ...]
+    items: tuple[Item, ...]
 
     def __post_init__(self) -> None:
         seen: set[str] = set()
-        for path in (candidate.path for thing in self.things for candidate in thing.candidates()):
+        for path in (candidate.path for item in self.items for candidate in item.candidates()):
             if path in seen:
-                raise ValueError(f"{self.node}: two things claim {path}; one path is one thing")
+                raise ValueError(f"{self.node}: a path must belong to one item only (got two for {path})")
             seen.add(path)
 
     def files(self) -> dict[str, str]:
-        """The text of each file by its path, placeholders and all: what a preview shows line by line."""
-        return {thing.path: thing.text for thing in self.things if isinstance(thing, File)}
+        """The text of each file by its path, with placeholders. A preview shows these texts line by line."""
+        return {item.path: item.text for item in self.items if isinstance(item, File)}
 
     def to_data(self) -> list[dict[str, Any]]:
-        """JSON without the texts of files, which `files` has; defaults are left out."""
-        return [thing.to_data() for thing in self.things]
+        """The items as JSON data, without default values and without the texts in `files`."""
+        return [item.to_data() for item in self.items]
 
     @classmethod
     def from_data(cls, node: str, data: list[dict[str, Any]], files: Mapping[str, str]) -> Manifest:
         """The inverse of `to_data` and `files`."""
-        return cls(node, tuple(_thing(item, files) for item in data))
+        return cls(node, tuple(_parse_item(entry, files) for entry in data))
 
 
-def _thing(data: Mapping[str, Any], files: Mapping[str, str]) -> Thing:
+def _parse_item(data: Mapping[str, Any], files: Mapping[str, str]) -> Item:
     kind = KINDS[data["kind"]]
     return kind.from_data({**data, "text": files[data["path"]]} if kind is File else data)
 
 
 def render(deployment: Deployment) -> dict[str, Manifest]:
-    """Each node's manifest, by the node's name. Pure: settings in, text out."""
+    """The manifest of each node by its name. Pure."""
     return {node.name: _render_node(deployment, node) for node in deployment.nodes}
 
 
 def _render_node(deployment: Deployment, node: Node) -> Manifest:
-    things = [thing for desired_of in _SERVICES for thing in desired_of(deployment, node)]
-    # What to stop, and in which order, before the disks of the node are taken away; the node has to know it.
-    units = [unit for thing in things for unit in thing.units() if unit != "ssh"]
-    known = File("/etc/tandem/node.json", json.dumps({"units": units}, indent=2) + "\n")
-    return Manifest(node.name, (*things, known))
+    items = [item for desired_of in _SERVICES for item in desired_of(deployment, node)]
+    # The agent stops these units, in reverse order, before the node's disks are detached.
+    units = [unit for item in items for unit in item.units() if unit != "ssh"]
+    node_file = File("/etc/tandem/node.json", json.dumps({"units": units}, indent=2) + "\n")
+    return Manifest(node.name, (*items, node_file))

@@ -1,4 +1,4 @@
-"""The same for several nodes at a time."""
+"""Runs a function for several nodes in parallel."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 
-def at_once(of: Sequence[S], do: Callable[[S], T]) -> list[T]:
-    """The same for all at once, results in order. Every one is waited for; then the first error is raised."""
+def in_parallel(of: Sequence[S], do: Callable[[S], T]) -> list[T]:
+    """Call `do` for each element in parallel; return the results in order. Wait for all, then raise the first error."""
     with ThreadPoolExecutor(max_workers=max(1, len(of))) as pool:
-        futures = [pool.submit(do, one) for one in of]
+        futures = [pool.submit(do, each) for each in of]
     return [future.result() for future in futures]

@@ -1,6 +1,6 @@
-"""Desired state minus observed state: a plan, which is a value. Print it, compare it, apply it, test it. Pure.
+"""The plan of one node: the difference between its manifest and its facts. Pure.
 
-The order of a plan is the manifest's. A plan without steps means that there is nothing to do.
+Steps are in the order of the manifest. A plan without steps is false: the node needs no change.
 """
 
 from __future__ import annotations
@@ -10,59 +10,59 @@ from dataclasses import dataclass
 from typing import Any
 
 from provisioning.facts import Facts
-from provisioning.kinds.base import Phase, Thing
+from provisioning.kinds.base import Item, Phase
 from provisioning.kinds.check import Check
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One change of one node: which thing, and in words what about it is not as it should be."""
+    """One change of one node: the item, and how the node differs from it."""
 
-    thing: Thing
-    why: str  # "is not there", "differs", "has mode 0600, not 0640"
+    item: Item
+    why: str  # "missing", "content differs", "mode is 0600, must be 0640"
 
     def __str__(self) -> str:
-        return f"{self.thing.label} {self.why}"
+        return f"{self.item.label}: {self.why}"
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What has to change on one node."""
+    """The changes of one node."""
 
     node: str
-    prepare: tuple[Step, ...] = ()  # disturbs nothing: packages, users, directories, archives
+    prepare: tuple[Step, ...] = ()  # does not affect running services: packages, users, directories, archives
     commit: tuple[Step, ...] = ()
-    checks: tuple[Check, ...] = ()  # those that see one of the candidates
-    afters: tuple[str, ...] = ()  # "reload nginx", in order: what the changes ask for
-    pending: tuple[str, ...] = ()  # the same, left over by a run that was cut off
-    drained: bool = False  # by a run that was cut off, too
+    checks: tuple[Check, ...] = ()  # those whose directories contain a candidate
+    afters: tuple[str, ...] = ()  # "reload nginx", in order: actions that the changes require
+    pending: tuple[str, ...] = ()  # actions that an interrupted run did not finish
+    drained: bool = False  # an interrupted switchover left the node drained
 
     def __bool__(self) -> bool:
         return bool(self.prepare or self.commit or self.pending or self.drained)
 
     def restarts(self) -> tuple[str, ...]:
-        """Units that running connections will be cut from."""
-        words = [after.split(" ", 1) for after in (*self.pending, *self.afters)]
-        return tuple(dict.fromkeys(unit for verb, *rest in words if verb == "restart" for unit in rest))
+        """The units that will be restarted, which cuts their connections."""
+        actions = [after.split(" ", 1) for after in (*self.pending, *self.afters)]
+        return tuple(dict.fromkeys(unit for verb, *rest in actions if verb == "restart" for unit in rest))
 
 
-def make_plan(node: str, things: Sequence[Thing], facts: Facts) -> Plan:
-    """What to change so that a node with these facts has `things` (texts with their secrets)."""
-    # Two services may ask for the same package.
-    differing = {thing: why for thing in dict.fromkeys(things) if (why := thing.compare(facts.of(thing)))}
-    committed = [thing for thing in things if thing.phase is Phase.COMMIT]
-    afters = tuple(dict.fromkeys(after for thing in committed if thing in differing for after in thing.followed_by()))
-    waiting = {after.split(" ", 1)[-1] for after in (*facts.pending, *afters)}
-    for thing in committed:
-        if thing not in differing and waiting.intersection(thing.follows()):
-            differing[thing] = "has changed files"
-    changed_paths = [each.path for thing in committed if thing in differing for each in thing.candidates()]
-    prepared = [thing for thing in differing if thing.phase in (Phase.INSTALL, Phase.PREPARE)]
+def make_plan(node: str, items: Sequence[Item], facts: Facts) -> Plan:
+    """The changes that bring a node with these facts to `items`, whose placeholders must be replaced already."""
+    # dict.fromkeys: two services may require the same package.
+    differing = {item: why for item in dict.fromkeys(items) if (why := item.compare(facts.of(item)))}
+    committed = [item for item in items if item.phase is Phase.COMMIT]
+    afters = tuple(dict.fromkeys(after for item in committed if item in differing for after in item.followed_by()))
+    affected = {after.split(" ", 1)[-1] for after in (*facts.pending, *afters)}
+    for item in committed:
+        if item not in differing and affected.intersection(item.follows()):
+            differing[item] = "its files change"
+    changed_paths = [each.path for item in committed if item in differing for each in item.candidates()]
+    prepared = [item for item in differing if item.phase in (Phase.INSTALL, Phase.PREPARE)]
     return Plan(
         node=node,
-        prepare=tuple(Step(thing, differing[thing]) for thing in sorted(prepared, key=lambda thing: thing.phase)),
-        commit=tuple(Step(thing, differing[thing]) for thing in committed if thing in differing),
-        checks=tuple(thing for thing in things if isinstance(thing, Check) and thing.sees(changed_paths)),
+        prepare=tuple(Step(item, differing[item]) for item in sorted(prepared, key=lambda item: item.phase)),
+        commit=tuple(Step(item, differing[item]) for item in committed if item in differing),
+        checks=tuple(item for item in items if isinstance(item, Check) and item.sees(changed_paths)),
         afters=afters,
         pending=facts.pending,
         drained=facts.draining,
@@ -73,37 +73,37 @@ def make_plan(node: str, things: Sequence[Thing], facts: Facts) -> Plan:
 
 
 def describe(plan: Plan) -> list[str]:
-    """One line for each change, in order; no secret in any."""
-    return [*(str(step) for step in (*plan.prepare, *plan.commit)), *_left_over(plan)]
+    """One line for each change, in order. Contains no secrets."""
+    return [*(str(step) for step in (*plan.prepare, *plan.commit)), *_unfinished(plan)]
 
 
-def _left_over(plan: Plan) -> list[str]:
-    lines = [f"{after} was cut off in an earlier run" for after in plan.pending]
-    return [*lines, "it is still drained from an earlier hand-over"] if plan.drained else lines
+def _unfinished(plan: Plan) -> list[str]:
+    lines = [f"{after}: not finished by an interrupted run" for after in plan.pending]
+    return [*lines, "still drained by an interrupted switchover"] if plan.drained else lines
 
 
 def changed_lines(plan: Plan, facts: Facts, secret: Collection[str]) -> list[str]:
-    """Like `describe`, with the lines of a text that differ. Of things whose label is in `secret`, no line is shown."""
+    """Like `describe`, with the differing lines of each text. Omits the lines of items whose label is in `secret`."""
     lines: list[str] = []
     for step in (*plan.prepare, *plan.commit):
         lines.append(str(step))
-        changed = step.thing.changed_lines(facts.of(step.thing))
-        if changed and step.thing.label in secret:
-            lines.append("  (holds a secret: not shown)")
+        changed = step.item.changed_lines(facts.of(step.item))
+        if changed and step.item.label in secret:
+            lines.append("  (not shown: contains a secret)")
         else:
             lines += [f"  {line}" for line in changed]
-    return [*lines, *_left_over(plan)]
+    return [*lines, *_unfinished(plan)]
 
 
 # ---- as operations for the agent -------------------------------------------------------------------------------
 
 
 def prepare_operation(plan: Plan) -> dict[str, Any]:
-    return {"do": "prepare", "things": [_operation(step.thing) for step in plan.prepare]}
+    return {"do": "prepare", "items": [_operation(step.item) for step in plan.prepare]}
 
 
 def stage_operation(plan: Plan, revision: str) -> dict[str, Any]:
-    candidates = [candidate for step in plan.commit for candidate in step.thing.candidates()]
+    candidates = [candidate for step in plan.commit for candidate in step.item.candidates()]
     files = [each for each in candidates if each.text is not None]
     links = [each for each in candidates if each.target is not None]
     return {
@@ -121,8 +121,8 @@ def stage_operation(plan: Plan, revision: str) -> dict[str, Any]:
 
 
 def commit_operation(plan: Plan) -> dict[str, Any]:
-    return {"do": "commit", "actions": [_operation(step.thing) for step in plan.commit]}
+    return {"do": "commit", "actions": [_operation(step.item) for step in plan.commit]}
 
 
-def _operation(thing: Thing) -> dict[str, Any]:
-    return {"kind": thing.kind(), **thing.operation()}
+def _operation(item: Item) -> dict[str, Any]:
+    return {"kind": item.kind(), **item.operation()}

@@ -1,4 +1,4 @@
-"""Text from templates. A value that a template names and nobody gave is an error, never an empty string."""
+"""Renders templates. An undefined variable is an error, never an empty string."""
 
 from __future__ import annotations
 
@@ -28,4 +28,4 @@ def render(template: str, **values: object) -> str:
     except jinja2.TemplateError as error:
         line = getattr(error, "lineno", None)
         where = f"provisioning/templates/{template}" + (f":{line}" if line else "")
-        raise TemplateError(f"{where} cannot be rendered: {error}", look_at=where) from error
+        raise TemplateError(f"{where}: the template cannot be rendered: {error}", look_at=where) from error

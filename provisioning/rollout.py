@@ -1,12 +1,13 @@
-"""Bring the nodes of one group to their manifests, while the group goes on serving.
+"""Applies the manifests to the nodes of a group while the group serves.
 
-Facts of all nodes at once; nothing to do anywhere = done, after one call to each. Otherwise: archives, the lock
-on every node, preparation, then every candidate staged and validated on all nodes; only when all have accepted
-is anything in use touched. Then one node after the other, the one that holds the virtual IP last and after
-handing it over; all at once only when nothing serves yet. A gate after each; a failed gate stops the rollout.
+1. Gather the facts of all nodes in parallel. If no node differs, this one call to each node is all.
+2. Send archives, take the change lock on every node, install packages and create directories.
+3. Stage and validate the candidates on all nodes. Nothing in use changes until all nodes have accepted them.
+4. Commit node by node, each followed by its health gates. The master comes last, after a switchover. A failed gate
+   stops the rollout. While no node serves yet, all nodes are committed in parallel.
 
-Killed anywhere, the next run converges: facts are asked anew, what was left pending is on the node's disk, and a
-lock whose owner is dead is taken over.
+A run that follows an interrupted one converges: it gathers the facts again, unfinished reloads are recorded on the
+node's disk, and a lock whose owner has ended is taken over.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ from provisioning.errors import ProvisioningError, UnreachableError
 from provisioning.facts import Facts, question
 from provisioning.inventory import Inventory, RemoteNode
 from provisioning.kinds.archive import Archive
-from provisioning.kinds.base import Thing
+from provisioning.kinds.base import Item
 from provisioning.manifest import Manifest
-from provisioning.parallel import at_once
+from provisioning.parallel import in_parallel
 from provisioning.placeholders import find_names
 from provisioning.plan import changed_lines, make_plan
 from provisioning.services import base
@@ -39,8 +40,9 @@ ARCHIVE_DEADLINE_S = 1800.0
 
 @dataclass(frozen=True, slots=True)
 class RolloutResult:
-    revision: str  # of everything on all nodes, secrets included: the same text and values, the same revision
-    changed: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, "tuple[str, ...]"])  # by host, in words
+    revision: str  # hash of all manifests including secrets
+    # Changes made, by node name.
+    changed: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, "tuple[str, ...]"])
 
 
 def roll_out(
@@ -51,25 +53,32 @@ def roll_out(
     *,
     connect: Callable[[RemoteNode], Connection] | None = None,
 ) -> RolloutResult:
-    """Make the manifests true. A second call changes nothing. Raises ProvisioningError."""
+    """Apply the manifests to all nodes. Idempotent.
+
+    Raises:
+        CandidateError: a node rejected its candidates; no node was changed.
+        GateError: a node failed its health gate; the rollout stopped there.
+        LockedError: another rollout holds the change lock.
+        UnreachableError, NodeError: a node cannot be reached, or a step on it failed.
+    """
     inventory, manifests = _with_bastion(inventory, manifests)
     desired = _with_secrets(inventory, manifests, secrets)
     revision = revision_of(desired)
     with _connected(inventory, connect or connector(inventory)) as connections:
-        changes = _look(inventory, connections, desired)
+        changes = _gather_facts(inventory, connections, desired)
         if not any(change.plan for change in changes):
-            report("nothing to do")
+            report("all nodes match their manifests")
             return RolloutResult(revision)
         for change in changes:
             _send_archives(change, report)
         with locked([*connections.values()]) as token:
-            changes = _look(inventory, connections, desired)
+            changes = _gather_facts(inventory, connections, desired)
             report_plans(changes, report)
             if any(change.plan.prepare for change in changes):
-                at_once(changes, lambda change: prepare(change, token))
-                changes = _look(inventory, connections, desired)
+                in_parallel(changes, lambda change: prepare(change, token))
+                changes = _gather_facts(inventory, connections, desired)
             stage(changes, revision, token)
-            report("candidates accepted on every node")
+            report("all nodes accepted the candidates")
             return RolloutResult(revision, commit_all(inventory, changes, token, report))
 
 
@@ -80,9 +89,9 @@ def drift(
     *,
     connect: Callable[[RemoteNode], Connection] | None = None,
 ) -> dict[str, list[str]]:
-    """What on each node is not as its manifest says; nodes without drift are left out.
+    """The differences between each node and its manifest, by node name. Nodes without drift are left out.
 
-    A node that is gone or unreachable is drift too, never an error: it is what a refresh is there to find.
+    A node that is deleted or unreachable is reported as drift and not raised as an error.
     """
     inventory, manifests = _with_bastion(inventory, manifests)
     desired = _with_secrets(inventory, manifests, secrets)
@@ -90,94 +99,92 @@ def drift(
         name: frozenset(path for path, text in manifest.files().items() if find_names(text))
         for name, manifest in manifests.items()
     }
-    to = connect or connector(inventory, deadline_s=5)
+    connect = connect or connector(inventory, deadline_s=5)
 
-    def look(node: RemoteNode) -> list[str]:
+    def find_drift(node: RemoteNode) -> list[str]:
         try:
-            connection = to(node)
+            connection = connect(node)
         except UnreachableError as error:
             return [f"unreachable: {error.message}"]
         try:
-            things = desired[node.name]
-            asked = question(things, inventory.virtual_ips)
-            facts = Facts.from_answer(connection.call([asked])[0])
-            return changed_lines(make_plan(node.name, things, facts), facts, secret_paths[node.name])
+            items = desired[node.name]
+            facts = Facts.from_answer(connection.call([question(items, inventory.virtual_ips)])[0])
+            return changed_lines(make_plan(node.name, items, facts), facts, secret_paths[node.name])
         except ProvisioningError as error:
-            return [f"cannot be looked at: {error.message}"]
+            return [f"cannot be checked: {error.message}"]
         finally:
             connection.close()
 
-    found = at_once(inventory.nodes, look)
+    found = in_parallel(inventory.nodes, find_drift)
     return {node.name: lines for node, lines in zip(inventory.nodes, found, strict=True) if lines}
 
 
-def revision_of(desired: Mapping[str, Sequence[Thing]]) -> str:
+def revision_of(desired: Mapping[str, Sequence[Item]]) -> str:
     data = {
-        name: [[type(thing).__name__, dataclasses.asdict(thing)] for thing in things]
-        for name, things in desired.items()
+        name: [[type(item).__name__, dataclasses.asdict(item)] for item in items] for name, items in desired.items()
     }
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _with_bastion(inventory: Inventory, manifests: Mapping[str, Manifest]) -> tuple[Inventory, Mapping[str, Manifest]]:
-    """A bastion serves nothing; but its temporary host key has to go like that of any node."""
+    """Add the bastion as a node. It runs no services, but its temporary host key must be removed too."""
     bastion = inventory.bastion
     if bastion is None:
         return inventory, manifests
-    alone = Manifest(bastion.name, tuple(base.without_temporary_key()))
+    manifest = Manifest(bastion.name, tuple(base.without_temporary_key()))
     nodes = (*inventory.nodes, dataclasses.replace(bastion, eligible=False))
-    return dataclasses.replace(inventory, nodes=nodes), {**manifests, bastion.name: alone}
+    return dataclasses.replace(inventory, nodes=nodes), {**manifests, bastion.name: manifest}
 
 
 def _with_secrets(
     inventory: Inventory, manifests: Mapping[str, Manifest], secrets: Mapping[str, str]
-) -> dict[str, tuple[Thing, ...]]:
+) -> dict[str, tuple[Item, ...]]:
     missing = [node.name for node in inventory.nodes if node.name not in manifests]
     if missing:
-        raise ProvisioningError(f"no manifest was given for {', '.join(missing)}", look_at="components/rollout.py")
+        raise ProvisioningError(f"{', '.join(missing)}: the node has no manifest", look_at="components/rollout.py")
     return {
-        node.name: tuple(thing.with_secrets(secrets, node.name) for thing in manifests[node.name].things)
+        node.name: tuple(item.with_secrets(secrets, node.name) for item in manifests[node.name].items)
         for node in inventory.nodes
     }
 
 
-# ---- reaching nodes -----------------------------------------------------------------------------------------
+# ---- connections to nodes -----------------------------------------------------------------------------------
 
 
 @contextmanager
 def _connected(inventory: Inventory, connect: Callable[[RemoteNode], Connection]) -> Generator[dict[str, Connection]]:
     connections: dict[str, Connection] = {}
 
-    def to(node: RemoteNode) -> None:
+    def open_connection(node: RemoteNode) -> None:
         connections[node.name] = connect(node)
 
     try:
-        at_once(inventory.nodes, to)
+        in_parallel(inventory.nodes, open_connection)
         yield connections
     finally:
         for connection in connections.values():
             connection.close()
 
 
-def _look(
+def _gather_facts(
     inventory: Inventory,
     connections: Mapping[str, Connection],
-    desired: Mapping[str, tuple[Thing, ...]],
+    desired: Mapping[str, tuple[Item, ...]],
 ) -> list[NodeChange]:
-    def look(node: RemoteNode) -> NodeChange:
-        things = desired[node.name]
-        facts = Facts.from_answer(connections[node.name].call([question(things, inventory.virtual_ips)])[0])
-        return NodeChange(node, connections[node.name], things, facts, make_plan(node.name, things, facts))
+    def gather(node: RemoteNode) -> NodeChange:
+        items = desired[node.name]
+        facts = Facts.from_answer(connections[node.name].call([question(items, inventory.virtual_ips)])[0])
+        return NodeChange(node, connections[node.name], items, facts, make_plan(node.name, items, facts))
 
-    return at_once(inventory.nodes, look)
+    return in_parallel(inventory.nodes, gather)
 
 
 def _send_archives(change: NodeChange, report: Callable[[str], None]) -> None:
-    """Before the lock is taken: a large file takes its time, and its path names its content."""
+    """Send archives before the lock is taken: the transfer may be slow, and a path that names its content is safe."""
     for step in change.plan.prepare:
-        if isinstance(step.thing, Archive):
-            source = Path(step.thing.source)
+        if isinstance(step.item, Archive):
+            source = Path(step.item.source)
             report(f"{change.node.name}: sending {source.name}")
             size = source.stat().st_size
-            operation = {"do": "receive", "path": step.thing.path, "sha256": step.thing.sha256, "size": size}
+            operation = {"do": "receive", "path": step.item.path, "sha256": step.item.sha256, "size": size}
             change.connection.call([operation], archive=source, deadline_s=ARCHIVE_DEADLINE_S)

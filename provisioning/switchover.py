@@ -1,8 +1,10 @@
-"""Planned moves of the virtual IP to a peer, which cut off as few clients as possible.
+"""Switchover: a planned move of the virtual IP to a peer.
 
-In order: a peer must serve; nginx here answers with `Connection: close` for the drain time, so that clients come
-back on new connections; then the drain mark lowers this node's priority and the peer takes the address. What is
-then still open on the old address is dead and is counted.
+1. Check that a peer serves.
+2. Drain: nginx answers with `Connection: close` for the drain time, so clients reconnect.
+3. Lower this node's priority through the drain mark, so that the peer becomes master.
+
+Client connections that are still open after the drain are cut off and counted.
 """
 
 from __future__ import annotations
@@ -16,23 +18,28 @@ from provisioning.inventory import Inventory, RemoteNode
 from provisioning.transport import connector
 
 CONNECT_DEADLINE_S = 10.0
+NOT_SERVING = "nginx or keepalived is not running or does not respond"
+NOT_SERVING = "nginx or keepalived is not running or does not respond"
 
 
 @dataclass(frozen=True, slots=True)
 class Switchover:
-    """What happened."""
+    """The result of a switchover."""
 
-    addresses: tuple[str, ...] = ()  # those that moved
-    to: str = ""  # the node that has them now
-    cut_connections: int = 0  # client connections that were still open when the address went
+    addresses: tuple[str, ...] = ()  # virtual IPs that moved
+    to: str = ""  # the node that holds them now
+    cut_connections: int = 0  # client connections that were still open when the virtual IP moved
 
 
 def switch_over(
     inventory: Inventory, name: str, connect: Callable[[RemoteNode], Connection] | None = None
 ) -> Switchover:
-    """Move the virtual IP to a peer and leave `host_name` drained: it is about to stop, or is dead already.
+    """Move the virtual IP from the named node to a peer. The node stays drained, since it is about to stop.
 
-    Raises SwitchoverError unless a peer serves (or, for a dead one, holds the address); then nothing was changed.
+    A node that cannot be reached needs no switchover if a peer holds the virtual IP and serves.
+
+    Raises:
+        SwitchoverError: no peer serves; nothing was changed. Or no peer took over; the drain was ended.
     """
     connect = connect or connector(inventory, deadline_s=CONNECT_DEADLINE_S)
     peers: list[Connection] = []
@@ -46,7 +53,7 @@ def switch_over(
         try:
             leaving = connect(inventory.get(name))
         except UnreachableError:
-            return _already_gone(inventory, name, peers)
+            return _find_new_master(inventory, name, peers)
         try:
             return move_to_peer(leaving, peers, inventory.virtual_ips)
         finally:
@@ -57,9 +64,9 @@ def switch_over(
 
 
 def retire(inventory: Inventory, name: str, connect: Callable[[RemoteNode], Connection] | None = None) -> Switchover:
-    """Switch over, then stop all that runs there: the node is about to go, and its disks before it.
+    """Switch over, then stop the node's units, so that its disks can be detached before it is deleted.
 
-    A node that does not answer is no error, if a peer holds the address and serves. Raises SwitchoverError.
+    An unreachable node is not an error if a peer holds the virtual IP and serves. Raises SwitchoverError.
     """
     connect = connect or connector(inventory, deadline_s=CONNECT_DEADLINE_S)
     moved = switch_over(inventory, name, connect)
@@ -75,21 +82,24 @@ def retire(inventory: Inventory, name: str, connect: Callable[[RemoteNode], Conn
 
 
 def move_to_peer(leaving: Connection, peers: Sequence[Connection], virtual_ips: Iterable[str]) -> Switchover:
-    """Move what `leaving` holds to a serving peer. It stays drained until `end_drain`. Raises SwitchoverError."""
-    wanted = list(virtual_ips)
+    """Move the virtual IPs from `leaving` to a serving peer.
+
+    `leaving` stays drained until `end_drain`. Raises SwitchoverError.
+    """
+    virtual_ips = list(virtual_ips)
     serving = [peer for peer in peers if _serves(peer)]
     if not serving:
         raise SwitchoverError(
-            f"{leaving.node.name} cannot hand {', '.join(wanted)} over: no other node serves; nothing was changed",
-            seen="\n".join(f"{peer.node.name}: nginx or keepalived does not run or answer" for peer in peers)
-            or "no other node could be reached",
+            f"{leaving.node.name} cannot switch over {', '.join(virtual_ips)}: no other node serves; "
+            "nothing was changed",
+            seen="\n".join(f"{peer.node.name}: {NOT_SERVING}" for peer in peers) or "no other node could be reached",
             look_at="tandem health; journalctl -u nginx -u keepalived on those nodes",
         )
     for peer in serving:
-        # Nothing to move. (While a rollout changes the profile both hold it: two versions of VRRP.)
-        if peer.call([{"do": "held", "virtual_ips": wanted, "deadline_s": 0}])[0]:
+        # No move is needed. While a rollout changes the VRRP version, both nodes hold the virtual IP.
+        if peer.call([{"do": "held", "virtual_ips": virtual_ips, "deadline_s": 0}])[0]:
             return Switchover((), peer.node.name)
-    drain = {"do": "drain", "virtual_ips": wanted, "deadline_s": 30}
+    drain = {"do": "drain", "virtual_ips": virtual_ips, "deadline_s": 30}
     moved: dict[str, list[str]] = leaving.call([drain], deadline_s=400)[0]
     addresses = tuple(moved["moved"])
     if not addresses:
@@ -100,13 +110,13 @@ def move_to_peer(leaving: Connection, peers: Sequence[Connection], virtual_ips: 
             return Switchover(tuple(held), peer.node.name, int(moved["cut"][0]))
     leaving.call([{"do": "end_drain"}])
     raise SwitchoverError(
-        f"{leaving.node.name} let {', '.join(addresses)} go and no peer took it within 5 s; the drain was ended",
-        look_at="journalctl -u keepalived on all nodes; does the security group let VRRP (protocol 112) pass",
+        f"{leaving.node.name}: released {', '.join(addresses)}, but no peer took over within 5 s; the drain was ended",
+        look_at="journalctl -u keepalived on all nodes; the security group must allow VRRP (protocol 112)",
     )
 
 
 def end_drain(connection: Connection) -> None:
-    """The node may hold the address again (it does not take it back by that)."""
+    """End the drain: the node may become master again. This does not move the virtual IP."""
     connection.call([{"do": "end_drain"}])
 
 
@@ -117,7 +127,7 @@ def _serves(peer: Connection) -> bool:
         return False
 
 
-def _already_gone(inventory: Inventory, name: str, peers: Sequence[Connection]) -> Switchover:
+def _find_new_master(inventory: Inventory, name: str, peers: Sequence[Connection]) -> Switchover:
     addresses = list(inventory.virtual_ips)
     for peer in peers:
         held = peer.call([{"do": "held", "virtual_ips": addresses, "deadline_s": 0}])[0]

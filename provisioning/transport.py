@@ -1,7 +1,7 @@
-"""SSH to the nodes: pinned host keys, deadlines everywhere, one agent call for one channel.
+"""SSH connections to the nodes: pinned host keys, a deadline for every call, one channel for each agent call.
 
-The only importer of paramiko. Nothing is trusted on first use: a node that shows another key than the pinned
-one is refused before anything is sent to it.
+The only module that imports paramiko. There is no trust on first use: if the host key differs from the pinned one,
+the connection is closed before anything is sent.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from provisioning.agent_calls import (
 from provisioning.errors import HostKeyError, NodeError, UnreachableError
 from provisioning.inventory import Inventory, RemoteNode
 
-# Errors travel with the exceptions; without a handler of its own, paramiko's log is printed over the program's words.
+# Errors are reported by exceptions; without a handler, logging would print paramiko's messages to stderr.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 CONNECT_DEADLINE_S = 10.0
@@ -42,7 +42,7 @@ DEAD_AFTER_MS = 15_000
 
 
 def load_private_key(text: str) -> paramiko.PKey:
-    """A key as pulumi_tls or ssh-keygen writes it: OpenSSH or PEM. Raises NodeError without showing it."""
+    """Load a private key in OpenSSH or PEM format (ssh-keygen, pulumi_tls). Raises NodeError, which omits the key."""
     data = text.strip().encode() + b"\n"
     try:
         if b"BEGIN OPENSSH PRIVATE KEY" in data:
@@ -50,17 +50,17 @@ def load_private_key(text: str) -> paramiko.PKey:
         else:
             key = serialization.load_pem_private_key(data, None)
         form = (serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption())
-        openssh = key.private_bytes(*form).decode()  # pyright: ignore[reportUnknownMemberType, reportAttributeAccessIssue] - every private key has it
+        openssh = key.private_bytes(*form).decode()  # pyright: ignore[reportUnknownMemberType, reportAttributeAccessIssue] - all private key types have it
     except (ValueError, TypeError) as error:
         raise NodeError("the deployment key cannot be read", seen=type(error).__name__) from None
     for kind in (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey):
         with contextlib.suppress(paramiko.SSHException, ValueError):
             return kind.from_private_key(io.StringIO(openssh))
-    raise NodeError("the deployment key is of no kind that SSH knows", look_at="components/credentials.py")
+    raise NodeError("the deployment key must be an Ed25519, ECDSA or RSA key", look_at="components/credentials.py")
 
 
 class SshConnection:
-    """One SSH connection to one node, by way of a bastion or directly."""
+    """An SSH connection to one node, direct or through a bastion."""
 
     def __init__(self, node: RemoteNode, transport: paramiko.Transport) -> None:
         self.node = node
@@ -93,12 +93,12 @@ class SshConnection:
         except ValueError:
             step = operations[0]["do"]
             if code < 0:
-                broke = f"{node_name(self.node)}: the SSH connection broke during {step}"
-                raise UnreachableError(broke, seen=err) from None
-            said = "\n".join(err.splitlines()[-12:]) or out[-500:] or "nothing"
+                message = f"{node_name(self.node)}: the SSH connection broke during {step}"
+                raise UnreachableError(message, seen=err) from None
+            output = "\n".join(err.splitlines()[-12:]) or out[-500:] or "no output"
             raise NodeError(
-                f"{node_name(self.node)}: the agent ended without an answer at {step} (exit code {code})",
-                seen=said,
+                f"{node_name(self.node)}: the agent ended without a response during {step} (exit code {code})",
+                seen=output,
                 look_at="python3 and sudo -n on that node; provisioning/agent/",
             ) from None
         if "error" in answer:
@@ -108,13 +108,17 @@ class SshConnection:
     def run(
         self, command: str, stdin: bytes = b"", *, archive: Path | None = None, deadline_s: float = CALL_DEADLINE_S
     ) -> tuple[str, str, int]:
-        """One command: its stdout, stderr and exit code. Raises UnreachableError when the connection breaks."""
+        """Run a command and return its stdout, stderr and exit code (-1: unknown).
+
+        Raises:
+            UnreachableError: the connection broke, or the command did not end before the deadline.
+        """
         deadline = time.monotonic() + deadline_s
         try:
             with self._transport.open_session(timeout=CONNECT_DEADLINE_S) as channel:
                 channel.settimeout(min(deadline_s, CONNECT_DEADLINE_S))
                 channel.exec_command(command)
-                # stdin goes from a thread of its own: a command that ends early, or talks a lot, must not block us.
+                # stdin is sent by a separate thread: a command that ends early or writes much output must not block.
                 sender = threading.Thread(target=_send, args=(channel, stdin, archive), daemon=True)
                 sender.start()
                 out, err = _receive(channel, deadline)
@@ -122,7 +126,7 @@ class SshConnection:
                 sender.join(1)
         except TimeoutError:
             raise UnreachableError(
-                f"{node_name(self.node)}: no end of the call after {deadline_s:.0f} s",
+                f"{node_name(self.node)}: the call did not end within {deadline_s:.0f} s",
                 look_at="tandem health; the node's load",
             ) from None
         except (paramiko.SSHException, EOFError, OSError) as error:
@@ -134,7 +138,7 @@ class SshConnection:
 
 
 def _send(channel: paramiko.Channel, stdin: bytes, archive: Path | None) -> None:
-    with contextlib.suppress(OSError, paramiko.SSHException):  # the reader sees the broken connection too
+    with contextlib.suppress(OSError, paramiko.SSHException):  # the reader reports the broken connection
         channel.sendall(stdin)
         if archive is not None:
             with archive.open("rb") as file:
@@ -146,7 +150,7 @@ def _send(channel: paramiko.Channel, stdin: bytes, archive: Path | None) -> None
 def _receive(channel: paramiko.Channel, deadline: float) -> tuple[bytes, bytes]:
     out, err = bytearray(), bytearray()
     arrived = threading.Event()
-    # paramiko tells a buffer's reader through an event; stdout and stderr share this one, so nothing polls.
+    # paramiko signals new data in a buffer through an event; stdout and stderr share this one, so no polling is needed.
     for stream in (channel.in_buffer, channel.in_stderr_buffer):
         stream.set_event(arrived)
     while True:
@@ -172,10 +176,10 @@ def _receive(channel: paramiko.Channel, deadline: float) -> tuple[bytes, bytes]:
 
 
 def connect(node: RemoteNode, private_key: str, bastion: RemoteNode | None = None) -> SshConnection:
-    """Log in, once. Raises HostKeyError, UnreachableError."""
+    """Log in, without retries. Raises HostKeyError, UnreachableError."""
     for pinned in (node, bastion):
         if pinned is not None and not pinned.host_keys:
-            raise HostKeyError(f"{node_name(pinned)}: no host key is pinned for it, so nothing is sent to it")
+            raise HostKeyError(f"{node_name(pinned)}: a pinned host key is required; nothing was sent")
     if bastion is None:
         return SshConnection(node, _handshake(node, private_key, _dial(node)))
     outer = _handshake(bastion, private_key, _dial(bastion))
@@ -187,13 +191,14 @@ def connect(node: RemoteNode, private_key: str, bastion: RemoteNode | None = Non
     except (paramiko.SSHException, OSError, EOFError) as error:
         outer.close()
         raise UnreachableError(
-            f"{node_name(node)}: no SSH through the bastion {bastion.name}", seen=f"{type(error).__name__}: {error}"
+            f"{node_name(node)}: no SSH connection through the bastion {bastion.name}",
+            seen=f"{type(error).__name__}: {error}",
         ) from None
     except UnreachableError:
         outer.close()
         raise
-    # The connection through the bastion lives as long as the one inside it.
-    transport.tandem_bastion = outer  # pyright: ignore[reportAttributeAccessIssue] - a place of our own on paramiko's object
+    # Keeps the bastion's connection open as long as the one through it.
+    transport.tandem_bastion = outer  # pyright: ignore[reportAttributeAccessIssue] - an additional attribute on paramiko's object
     return SshConnection(node, transport)
 
 
@@ -206,10 +211,9 @@ def wait_until_reachable(
     retry: tuple[type[UnreachableError], ...] = (UnreachableError,),
     sleep: Callable[[float], None] = time.sleep,
 ) -> SshConnection:
-    """Log in, trying again until the deadline: a node boots, sshd starts before its keys and users are there.
+    """Log in, with retries until the deadline: a booting node starts sshd before its keys and users exist.
 
-    A wrong host key is not tried again unless `retry` holds HostKeyError: nothing gets better by waiting.
-    Raises the last error.
+    A wrong host key is retried only if `retry` contains HostKeyError. Raises the last error.
     """
     deadline = time.monotonic() + deadline_s
     while True:
@@ -223,11 +227,11 @@ def wait_until_reachable(
 
 
 def connector(inventory: Inventory, *, deadline_s: float = 60.0) -> Callable[[RemoteNode], Connection]:
-    """How a rollout reaches the nodes of an inventory."""
+    """Return a function that connects to a node of the inventory, through its bastion if there is one."""
 
     def to(node: RemoteNode) -> Connection:
-        itself = inventory.bastion is not None and node.name == inventory.bastion.name
-        bastion = None if itself else inventory.bastion
+        is_bastion = inventory.bastion is not None and node.name == inventory.bastion.name
+        bastion = None if is_bastion else inventory.bastion
         return wait_until_reachable(node, inventory.private_key, bastion, deadline_s=deadline_s)
 
     return to
@@ -240,11 +244,11 @@ def _dial(node: RemoteNode) -> socket.socket:
         raise UnreachableError(
             f"{node_name(node)}: no connection to {node.ssh_address} port {node.ssh_port}",
             seen=str(error),
-            look_at="is the node up; does its security group let this address in on that port",
+            look_at="the state of the instance; its security group must allow this port from the operator's address",
         ) from None
     connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    # A node that lost its power acknowledges nothing, the SSH keep-alive messages neither: known after this, not at
-    # the deadline of the call.
+    # A node that loses power stops acknowledging SSH keep-alive messages. The connection then breaks after this time,
+    # before the deadline of the call.
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_AFTER_MS)
     return connected
@@ -256,17 +260,16 @@ def _handshake(node: RemoteNode, private_key: str, over: socket.socket | paramik
     transport = paramiko.Transport(over)
     try:
         transport.banner_timeout = transport.auth_timeout = transport.handshake_timeout = CONNECT_DEADLINE_S
-        # Only kinds that are pinned: a server with several keys must show one of those.
+        # Only pinned key types, so that a server with several host keys presents one of them.
         transport.get_security_options().key_types = tuple(dict.fromkeys(key.get_name() for key in pinned))
         transport.start_client(timeout=CONNECT_DEADLINE_S)
-        shown = transport.get_remote_server_key()
-        if shown not in pinned:
+        presented = transport.get_remote_server_key()
+        if presented not in pinned:
             raise HostKeyError(
-                f"{node_name(node)}: {node.ssh_address} shows another host key than the pinned one; "
-                "nothing was sent to it",
-                seen=f"shown:  {shown.get_name()} {shown.get_base64()}\n"
-                + "\n".join(f"pinned: {key.get_name()} {key.get_base64()}" for key in pinned),
-                look_at="was the node replaced behind the program's back; does somebody else answer there",
+                f"{node_name(node)}: the host key of {node.ssh_address} differs from the pinned one; nothing was sent",
+                seen=f"presented: {presented.get_name()} {presented.get_base64()}\n"
+                + "\n".join(f"pinned:    {key.get_name()} {key.get_base64()}" for key in pinned),
+                look_at="whether the instance was replaced outside Pulumi, or another host uses its address",
             )
         transport.auth_publickey(node.user, key)
         transport.set_keepalive(5)
@@ -275,17 +278,18 @@ def _handshake(node: RemoteNode, private_key: str, over: socket.socket | paramik
         raise
     except IncompatiblePeer as error:
         transport.close()
-        raise HostKeyError(f"{node_name(node)}: it has no host key of a pinned kind", seen=str(error)) from None
+        raise HostKeyError(f"{node_name(node)}: the node has no host key of a pinned type", seen=str(error)) from None
     except paramiko.AuthenticationException as error:
         transport.close()
         raise UnreachableError(
-            f"{node_name(node)}: user {node.user} is not let in with the deployment key", seen=str(error),
+            f"{node_name(node)}: login as {node.user} with the deployment key was refused", seen=str(error),
             look_at="/var/log/cloud-init.log on the node; the key pair of the instance",
         ) from None  # fmt: skip
     except (paramiko.SSHException, EOFError, OSError) as error:
         transport.close()
         raise UnreachableError(
-            f"{node_name(node)}: no SSH handshake with {node.ssh_address}", seen=f"{type(error).__name__}: {error}"
+            f"{node_name(node)}: the SSH handshake with {node.ssh_address} failed",
+            seen=f"{type(error).__name__}: {error}",
         ) from None
     return transport
 

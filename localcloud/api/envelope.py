@@ -87,7 +87,7 @@ def check_protocol(envelope: Envelope) -> None:
     signed = envelope.signed
     if signed.method not in {"GET", "POST"}:
         raise UnsupportedProtocol(method=signed.method)
-    wanted = FORM if signed.method == "GET" or envelope.form else JSON
+    expected = FORM if signed.method == "GET" or envelope.form else JSON
     # A GET has no body, so v1 may omit the content type.
-    if _content_type(signed) != wanted and not (envelope.form and signed.method == "GET"):
-        raise ContentTypeWrong(content_type=signed.headers.get("content-type", ""), wanted=wanted)
+    if _content_type(signed) != expected and not (envelope.form and signed.method == "GET"):
+        raise ContentTypeWrong(content_type=signed.headers.get("content-type", ""), expected=expected)

@@ -60,7 +60,7 @@ class ContentTypeWrong(Refusal):
     """A POST signed with v3 must have the content type application/json; a GET or v1 request must be a form."""
 
     code = "InvalidParameter"
-    template = "The content type `{content_type}` is not supported here: use {wanted}."
+    template = "The content type `{content_type}` is not supported here: use {expected}."
     source = documented(_STRUCTURE + "; multipart/form-data is not emulated", page="213/30654")
 
 

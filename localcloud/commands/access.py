@@ -79,12 +79,12 @@ def console(
         typer.echo(seen, nl=False)
         while follow:
             time.sleep(0.3)
-            now = control.get(path)["console"]
+            current = control.get(path)["console"]
             # The log is truncated at the front: print the text after the last line already printed.
             anchor = seen[-200:]
-            position = now.rfind(anchor)
-            typer.echo(now[position + len(anchor) :] if position >= 0 else now, nl=False)
-            seen = now
+            position = current.rfind(anchor)
+            typer.echo(current[position + len(anchor) :] if position >= 0 else current, nl=False)
+            seen = current
     except LocalcloudError as error:
         fail(error)
 

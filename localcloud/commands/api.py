@@ -149,14 +149,14 @@ def log(
     while True:
         for entry in entries:
             number = entry["number"]
-            typer.echo(json.dumps(entry, ensure_ascii=False) if as_json else _in_words(entry))
+            typer.echo(json.dumps(entry, ensure_ascii=False) if as_json else _as_line(entry))
         if not follow:
             return
         time.sleep(0.3)
         entries = ask_admin(name, control, "GET", "/log", params={"after": number})
 
 
-def _in_words(entry: dict[str, Any]) -> str:
+def _as_line(entry: dict[str, Any]) -> str:
     at = time.strftime("%H:%M:%S", time.localtime(entry["at"]))
     ended = entry["error"] or "ok"
     parameters = json.dumps(entry["parameters"], ensure_ascii=False)
@@ -200,7 +200,7 @@ def fault_api(  # noqa: PLR0917 - Typer makes options of them
     elif target == "clear":
         answer = ask_admin(name, control, "DELETE", "/faults")
     else:
-        wanted = {
+        settings = {
             "target": target,
             "code": code,
             "message": message,
@@ -211,5 +211,5 @@ def fault_api(  # noqa: PLR0917 - Typer makes options of them
             "times": times,
             "probability": probability,
         }
-        answer = ask_admin(name, control, "POST", "/faults", json=wanted)
+        answer = ask_admin(name, control, "POST", "/faults", json=settings)
     typer.echo(json.dumps(answer, indent=2))

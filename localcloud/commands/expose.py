@@ -33,12 +33,12 @@ def expose(
             raise LocalcloudError(
                 f"{address!r} is not PUBLIC or PUBLIC:PORT, such as 203.0.113.10:443; the highest port is {_LAST_PORT}"
             )
-        wanted = {"public": public or _only_public_address(control), "port": int(public_port or 80), "local": port}
-        control.post("/control/expose", wanted)
+        target = {"public": public or _only_public_address(control), "port": int(public_port or 80), "local": port}
+        control.post("/control/expose", target)
     except LocalcloudError as error:
         fail(error)
-    scheme = "https" if wanted["port"] == 443 else "http"  # noqa: PLR2004 - the standard port of HTTPS
-    typer.echo(f"{scheme}://127.0.0.1:{port} forwards to {wanted['public']}:{wanted['port']} until `localcloud down`")
+    scheme = "https" if target["port"] == 443 else "http"  # noqa: PLR2004 - the standard port of HTTPS
+    typer.echo(f"{scheme}://127.0.0.1:{port} forwards to {target['public']}:{target['port']} until `localcloud down`")
 
 
 def _only_public_address(control: Control) -> str:

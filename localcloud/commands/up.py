@@ -168,8 +168,8 @@ def _start_daemon(paths: Paths, timing: str, takeover_delay_s: float | None, acc
         if daemon.poll() is not None or time.monotonic() > deadline:
             with contextlib.suppress(ProcessLookupError):
                 daemon.kill()
-            said = log.read_bytes()[began:].decode(errors="replace").strip().splitlines()[-15:]
-            raise LocalcloudError("the daemon did not start:\n  " + "\n  ".join(said) + f"\n  see: {log}")
+            tail = log.read_bytes()[began:].decode(errors="replace").strip().splitlines()[-15:]
+            raise LocalcloudError("the daemon did not start:\n  " + "\n  ".join(tail) + f"\n  see: {log}")
         time.sleep(0.05)
     daemon.returncode = 0  # the daemon outlives this command on purpose
 

@@ -125,13 +125,13 @@ class Cgroup:
         if not frozen and not self.exists():
             return
         deadline = time.monotonic() + timeout_s
-        wanted = "FROZEN" if frozen else "THAWED"
+        expected = "FROZEN" if frozen else "THAWED"
         for directory in self._of("freezer"):
             state = directory / "freezer.state"
-            state.write_text(wanted)
-            while state.read_text().strip() != wanted:
+            state.write_text(expected)
+            while state.read_text().strip() != expected:
                 if time.monotonic() > deadline:
-                    message = f"{state} is {state.read_text().strip()} after {timeout_s:g} s (expected {wanted})"
+                    message = f"{state} is {state.read_text().strip()} after {timeout_s:g} s (expected {expected})"
                     state.write_text("THAWED")  # All or none: a partly frozen machine would continue to run.
                     raise TimeoutError(message)
                 time.sleep(0.001)

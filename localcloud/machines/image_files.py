@@ -5,7 +5,7 @@ from __future__ import annotations
 MIRROR_HOST = "packages.internal"  # a name that exists only inside a VPC
 
 _CLOUD_INIT = """\
-# Debian's Ec2 datasource can read Tencent's metadata, which has the same tree at another address.
+# Debian's Ec2 datasource reads Tencent's tree unmodified (it is the same tree at another address).
 datasource_list: [Ec2]
 datasource:
   Ec2:
@@ -13,12 +13,12 @@ datasource:
     strict_id: false
     max_wait: 30
     timeout: 5
-# localcloud configures the interface before boot, in place of DHCP.
+# The cloud has set the interface up before the machine boots, as its DHCP would.
 network: {config: disabled}
-# The locales package is not installed: any value but false makes the module fail.
+# There is no locales package: anything but false ends in a failed module.
 locale: false
 apt_preserve_sources_list: true
-# Generating an RSA key takes a second, and no current client needs one.
+# RSA takes a second to make and is what no client of today needs.
 ssh_genkeytypes: [ed25519, ecdsa]
 ssh_quiet_keygen: true
 manage_etc_hosts: false
@@ -83,7 +83,7 @@ def base_files(codename: str) -> dict[str, str]:
         "/etc/ssh/sshd_config.d/10-localcloud.conf": _SSHD,
         "/etc/systemd/journald.conf.d/localcloud.conf": _JOURNAL,
         "/etc/hosts": "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n",
-        "/etc/fstab": "# The root file system is mounted before the machine boots.\n",
+        "/etc/fstab": "# The root file system is there before the machine boots.\n",
         "/etc/machine-id": "",  # empty: every machine generates its own at first boot
     }
 

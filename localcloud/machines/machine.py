@@ -138,9 +138,9 @@ class Machine:
         while not self.is_running():
             ended = not processes.is_alive(pid)
             if ended or time.monotonic() > deadline:
-                said = (self.directory / "console.log").read_bytes()[began:].decode(errors="replace").strip()
+                output = (self.directory / "console.log").read_bytes()[began:].decode(errors="replace").strip()
                 self.kill()
-                raise MachineError(f"{self.spec.name} ({self.instance_id}) did not start: {said or 'no output'}")
+                raise MachineError(f"{self.spec.name} ({self.instance_id}) did not start: {output or 'no output'}")
             time.sleep(0.005)
         return pid
 

@@ -47,10 +47,10 @@ def tree(spec: MachineSpec, public: IPv4Address | None) -> dict[str, str]:
         f"{card}/subnet-id": spec.subnet_id,
     }
     # An EIP can be bound or unbound while the machine runs, so the address at creation may be outdated.
-    said = "" if public is None else str(public)
-    values["public-ipv4"] = said
-    values[f"{card}/public-ipv4s"] = said
-    values[f"{card}/local-ipv4s/{interface.address}/public-ipv4"] = said
+    public_text = "" if public is None else str(public)
+    values["public-ipv4"] = public_text
+    values[f"{card}/public-ipv4s"] = public_text
+    values[f"{card}/local-ipv4s/{interface.address}/public-ipv4"] = public_text
     for number, key in enumerate(spec.public_keys):
         values[f"public-keys/{number}/openssh-key"] = key
     return spec.metadata | values

@@ -85,14 +85,14 @@ class ImageStore:
         if hashlib.sha256(text).hexdigest() != finished["manifest_sha256"]:
             return "its manifest has changed since it was written"
         root = self.path(image) / "root"
-        wanted = text.decode("utf-8", "surrogateescape").splitlines()
-        seen = set(_entries(root, touched_since_ns=0 if thorough else manifest.stat().st_mtime_ns))
-        right = {*wanted, *(_without_digest(line) for line in wanted)}
-        lost = {_name(line) for line in wanted} - {_name(line) for line in seen}
-        odd = sorted(lost | {_name(line) for line in seen - right})
-        if odd:
-            more = f" (and {len(odd) - 1} others)" if len(odd) > 1 else ""
-            return f"{odd[0]}{more} has changed since the build"
+        recorded = text.decode("utf-8", "surrogateescape").splitlines()
+        present = set(_entries(root, touched_since_ns=0 if thorough else manifest.stat().st_mtime_ns))
+        expected = {*recorded, *(_without_digest(line) for line in recorded)}
+        missing_files = {_name(line) for line in recorded} - {_name(line) for line in present}
+        damaged = sorted(missing_files | {_name(line) for line in present - expected})
+        if damaged:
+            more = f" (and {len(damaged) - 1} others)" if len(damaged) > 1 else ""
+            return f"{damaged[0]}{more} has changed since the build"
         return None
 
     def _finished(self, image: Image) -> dict[str, str] | None:
@@ -118,7 +118,7 @@ class ImageStore:
     def put_in_place(self, image: Image, target: Path) -> None:
         """Publish the finished directory `target` as the image; machines that run on an earlier one keep using it."""
         final = self.path(image)
-        os.sync()  # without fsync, a power cut could leave a renamed image with incomplete contents
+        os.sync()  # without sync, a power cut could leave a renamed image with incomplete contents
         if final.exists():
             final.rename(self.directory / f"{_REPLACED}{final.name}.{time.time_ns()}")
         target.rename(final)

@@ -15,7 +15,7 @@ from localcloud.machines.cgroups import Cgroup
 from localcloud.machines.paths import Paths
 from localcloud.network.namespaces import Namespaces
 
-_PATIENCE_S = 2.0  # for a command to end on SIGTERM
+_TERM_TIMEOUT_S = 2.0  # for a command to end on SIGTERM
 
 
 def tear_down(paths: Paths, *, keep_state: bool, report: Callable[[str], None] | None = None) -> None:
@@ -49,13 +49,13 @@ def tear_down(paths: Paths, *, keep_state: bool, report: Callable[[str], None] |
 
 def _end_commands(namespaces: Namespaces, say: Callable[[str], None]) -> None:
     """End commands that still run as the operator or on the internet (`exec`, `client`): their network is removed."""
-    deadline = time.monotonic() + _PATIENCE_S
-    said = False
+    deadline = time.monotonic() + _TERM_TIMEOUT_S
+    reported = False
     while pids := _inside(namespaces):
         late = time.monotonic() > deadline
-        if not said:
+        if not reported:
             say(f"ending {len(pids)} commands that still use the network")
-            said = True
+            reported = True
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL if late else signal.SIGTERM)

@@ -30,7 +30,7 @@ class Watch:
         try:
             descriptor = os.pidfd_open(pid)
         except ProcessLookupError:
-            self._tell(instance_id)
+            self._notify(instance_id)
             return
         with self._lock:
             self._descriptors[instance_id] = (descriptor, pid)
@@ -53,7 +53,7 @@ class Watch:
     def _wake(self) -> None:
         os.write(self._wake_out, b".")
 
-    def _tell(self, instance_id: str) -> None:
+    def _notify(self, instance_id: str) -> None:
         threading.Thread(target=self._ended, args=(instance_id,), name=f"ended-{instance_id}", daemon=True).start()
 
     def _run(self) -> None:
@@ -70,4 +70,4 @@ class Watch:
                         self._selector.unregister(descriptor)
                     os.close(descriptor)
                 runner.reap(pid)
-                self._tell(key.data)
+                self._notify(key.data)

@@ -45,7 +45,7 @@ def isolation_rules(subnet: Subnet, isolated: Iterable[frozenset[Interface]]) ->
     table.base_chain("forward", "forward", -10)
     here = {interface.interface_id for interface in subnet.interfaces}
     for pair in isolated:
-        said = " ".join(sorted(interface.interface_id for interface in pair))
+        pair_name = " ".join(sorted(interface.interface_id for interface in pair))
         for near in pair:
             (far,) = pair - {near}
             if near.interface_id not in here:
@@ -54,11 +54,19 @@ def isolation_rules(subnet: Subnet, isolated: Iterable[frozenset[Interface]]) ->
             heard = nft.match(nft.meta("oifname"), names.port(near.interface_id))
             if far.interface_id in here:
                 table.rule(
-                    "forward", sent, nft.match(nft.meta("oifname"), names.port(far.interface_id)), DROP, comment=said
+                    "forward",
+                    sent,
+                    nft.match(nft.meta("oifname"), names.port(far.interface_id)),
+                    DROP,
+                    comment=pair_name,
                 )
             else:
-                table.rule("forward", sent, nft.match(nft.field("ip", "daddr"), str(far.address)), DROP, comment=said)
-                table.rule("forward", heard, nft.match(nft.field("ip", "saddr"), str(far.address)), DROP, comment=said)
+                table.rule(
+                    "forward", sent, nft.match(nft.field("ip", "daddr"), str(far.address)), DROP, comment=pair_name
+                )
+                table.rule(
+                    "forward", heard, nft.match(nft.field("ip", "saddr"), str(far.address)), DROP, comment=pair_name
+                )
     return table.replace()
 
 

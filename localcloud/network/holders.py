@@ -16,7 +16,7 @@ from localcloud.network.network import Network
 
 _log = logging.getLogger(__name__)
 
-Tell = Callable[[str, IPv4Address, str], None]
+Report = Callable[[str, IPv4Address, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +28,13 @@ class _Place:
     def may_hold(self, interface: Interface) -> bool:
         return interface.interface_id in self.havip.announcers
 
-    def able(self) -> set[str]:
+    def candidates(self) -> set[str]:
         """Instances that may hold the HAVIP."""
         return {interface.instance_id for interface in self.subnet.interfaces if self.may_hold(interface)}
 
 
 @dataclass(frozen=True, slots=True)
-class _Coming:
+class _Pending:
     """The next holder of a HAVIP, when its delay is over."""
 
     instance_id: str
@@ -43,20 +43,20 @@ class _Coming:
 
 
 class Holders:
-    """Tracks the holder of every HAVIP; calls `tell(vpc_id, address, instance_id)` at each change, after the delay.
+    """Tracks the holder of every HAVIP; calls `report(vpc_id, address, instance_id)` at each change, after the delay.
 
     An announcement by the present holder changes nothing and is not reported.
     """
 
-    def __init__(self, network: Network, tell: Tell, takeover_delay_s: float = 0.0) -> None:
+    def __init__(self, network: Network, report: Report, takeover_delay_s: float = 0.0) -> None:
         self._network = network
-        self._tell = tell
+        self._report = report
         self.takeover_delay_s = takeover_delay_s
         self._lock = threading.RLock()
         self._places: dict[tuple[str, IPv4Address], _Place] = {}
         self._held: dict[str, str] = {}  # havip -> instance
         self._moved_at: dict[str, float] = {}
-        self._coming: dict[str, _Coming] = {}
+        self._pending: dict[str, _Pending] = {}
 
     def follow(self, plan: NetworkPlan) -> None:
         """Adopt new HAVIPs from the plan; remove holders that are no longer allowed to hold one."""
@@ -68,14 +68,14 @@ class Holders:
                 for havip in subnet.virtual_addresses
             }
             present = {place.havip.havip_id for place in self._places.values()}
-            for gone in set(self._held) - present:
-                del self._held[gone]
+            for removed in set(self._held) - present:
+                del self._held[removed]
             for place in self._places.values():
-                havip_id, able = place.havip.havip_id, place.able()
+                havip_id, candidates = place.havip.havip_id, place.candidates()
                 if havip_id not in self._held:
-                    if place.havip.holder in able:
+                    if place.havip.holder in candidates:
                         self._held[havip_id] = place.havip.holder
-                elif self._held[havip_id] not in able:
+                elif self._held[havip_id] not in candidates:
                     # After it is attached again, its next announcement must count as a new one.
                     del self._held[havip_id]
                     self._network.set_holder(place.vpc, place.subnet, place.havip.address, names.UNCLAIMED_MAC)
@@ -107,32 +107,32 @@ class Holders:
             if sender is None or not place.may_hold(sender):
                 return
             havip_id = place.havip.havip_id
-            waiting = self._coming.get(havip_id)
+            waiting = self._pending.get(havip_id)
             if waiting is not None and waiting.instance_id == sender.instance_id and self.takeover_delay_s > 0:
                 return  # keepalived repeats announcements every few seconds: the delay counts from the first
             if waiting is not None:
-                self._coming.pop(havip_id).timer.cancel()
+                self._pending.pop(havip_id).timer.cancel()
             if self._held.get(havip_id) == sender.instance_id:
                 return
             if self.takeover_delay_s > 0:
-                timer = threading.Timer(self.takeover_delay_s, self._arrive, (key, havip_id, sender.instance_id))
+                timer = threading.Timer(self.takeover_delay_s, self._complete, (key, havip_id, sender.instance_id))
                 timer.daemon = True
-                self._coming[havip_id] = _Coming(sender.instance_id, announcement.mac, timer)
+                self._pending[havip_id] = _Pending(sender.instance_id, announcement.mac, timer)
                 timer.start()
                 return
         self._move(place, sender.instance_id, announcement.mac)
 
-    def _arrive(self, key: tuple[str, IPv4Address], havip_id: str, instance_id: str) -> None:
+    def _complete(self, key: tuple[str, IPv4Address], havip_id: str, instance_id: str) -> None:
         """Complete a delayed take-over, unless another instance has announced the HAVIP or the plan has changed."""
         with self._lock:
-            coming = self._coming.get(havip_id)
-            if coming is None or coming.timer is not threading.current_thread():
+            pending = self._pending.get(havip_id)
+            if pending is None or pending.timer is not threading.current_thread():
                 return
-            del self._coming[havip_id]
+            del self._pending[havip_id]
             place = self._places.get(key)
-            if place is None or place.havip.havip_id != havip_id or instance_id not in place.able():
+            if place is None or place.havip.havip_id != havip_id or instance_id not in place.candidates():
                 return
-        self._move(place, instance_id, coming.mac)
+        self._move(place, instance_id, pending.mac)
 
     def _guard(self) -> None:
         """With a delay, the subnet's instances must not learn the new holder before the router does."""
@@ -153,4 +153,4 @@ class Holders:
                 self._guard()
                 self._network.announce(place.subnet, place.havip.address, mac)
         _log.info("HAVIP %s is now held by %s", place.havip.address, instance_id)
-        self._tell(place.vpc.vpc_id, place.havip.address, instance_id)
+        self._report(place.vpc.vpc_id, place.havip.address, instance_id)

@@ -61,8 +61,8 @@ class Links:
         """Create a veth whose peer is in another namespace; return True if it was created now."""
         if self.find(name) is not None:
             return False
-        with peer_namespace.open("rb") as there:
-            other: dict[str, object] = {"ifname": peer, "net_ns_fd": there.fileno()}
+        with peer_namespace.open("rb") as peer_handle:
+            other: dict[str, object] = {"ifname": peer, "net_ns_fd": peer_handle.fileno()}
             if peer_mac:
                 other["address"] = peer_mac
             extra = {"address": mac} if mac else {}

@@ -84,9 +84,9 @@ class Mirror:
             try:
                 with os.fdopen(handle, "wb") as partial:
                     shutil.copyfileobj(response, partial, 1 << 16)
-                wanted = response.headers.get("Content-Length")
-                if wanted is not None and Path(name).stat().st_size != int(wanted):
-                    raise OSError(f"{url}: {Path(name).stat().st_size} bytes received of {wanted}")
+                expected = response.headers.get("Content-Length")
+                if expected is not None and Path(name).stat().st_size != int(expected):
+                    raise OSError(f"{url}: {Path(name).stat().st_size} bytes received of {expected}")
                 Path(name).rename(local)
             except BaseException:
                 Path(name).unlink(missing_ok=True)

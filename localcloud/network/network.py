@@ -113,8 +113,8 @@ class Network:
         subnets = [subnet for vpc in plan.vpcs for subnet in vpc.subnets]
         known = {interface.interface_id: interface for subnet in subnets for interface in subnet.interfaces}
         for subnet in subnets:
-            said = nft.comments(self.namespaces, subnet.subnet_id, "bridge", "faults")
-            self._isolated |= isolated_pairs(said, known)
+            names_of_pairs = nft.comments(self.namespaces, subnet.subnet_id, "bridge", "faults")
+            self._isolated |= isolated_pairs(names_of_pairs, known)
 
     def _load_isolation(self) -> None:
         for vpc in self._plan.vpcs:

@@ -128,12 +128,12 @@ class Wiring:
     def _keep_neighbours(self, links: Links, link: str, subnet: Subnet) -> None:
         """Drop packets to HAVIPs that no instance has announced; remove the entries of deleted HAVIPs."""
         present = links.permanent_neighbours(link)
-        wanted = {str(havip.address): havip for havip in subnet.virtual_addresses}
+        planned = {str(havip.address): havip for havip in subnet.virtual_addresses}
         macs = {interface.instance_id: interface.mac for interface in subnet.interfaces}
-        for address in present - set(wanted):
+        for address in present - set(planned):
             links.delete_neighbour(link, IPv4Address(address))
-        for address in set(wanted) - present:
-            holder = wanted[address].holder
+        for address in set(planned) - present:
+            holder = planned[address].holder
             links.set_neighbour(link, IPv4Address(address), macs.get(holder or "", names.UNCLAIMED_MAC))
 
     def _ensure_interface(self, subnet: Subnet, interface: Interface) -> None:
@@ -142,7 +142,7 @@ class Wiring:
         port = names.port(interface.interface_id)
         with links_inside(self.namespaces, subnet.subnet_id) as links:
             try:
-                made = links.ensure_pair(
+                created = links.ensure_pair(
                     port,
                     peer=f"eth{interface.device_index}",
                     peer_namespace=self.namespaces.path(interface.instance_id),
@@ -154,7 +154,7 @@ class Wiring:
                 # The machine has deleted its link and created one of the same name. It stays disconnected until the
                 # next power-on, so that the plan still applies to all other machines.
                 return
-            if made:
+            if created:
                 links.set_master(port, names.BRIDGE)
                 links.bind_port(port, interface.mac)
 
@@ -237,11 +237,11 @@ class Wiring:
 
     def route_public_addresses(self, vpc: Vpc) -> None:
         link = names.vpc_link(vpc.vpc_id)
-        wanted = {f"{eip.public}/32" for eip in vpc.public_addresses}
-        wanted |= {f"{subnet.nat_public_address}/32" for subnet in vpc.subnets if subnet.nat_public_address}
+        planned = {f"{eip.public}/32" for eip in vpc.public_addresses}
+        planned |= {f"{subnet.nat_public_address}/32" for subnet in vpc.subnets if subnet.nat_public_address}
         with links_inside(self.namespaces, names.INTERNET) as links:
             present = links.routes(link)
-            for destination in wanted - present:
+            for destination in planned - present:
                 links.add_route(
                     IPv4Network(destination),
                     name=link,
@@ -249,12 +249,12 @@ class Wiring:
                     source=names.CLIENT_ADDRESS,
                     onlink=True,
                 )
-            for destination in present - wanted:
+            for destination in present - planned:
                 links.delete_route(IPv4Network(destination), name=link)
 
     def remove_ports(self, plan: NetworkPlan) -> None:
         """Remove unplanned ports first, on all bridges: an interface that moves to another subnet keeps its name."""
-        wanted = {
+        planned = {
             subnet.subnet_id: {names.port(interface.interface_id) for interface in subnet.interfaces}
             for vpc in plan.vpcs
             for subnet in vpc.subnets
@@ -263,33 +263,33 @@ class Wiring:
             if what.startswith("subnet-") and self.namespaces.is_made(what):
                 with links_inside(self.namespaces, what) as links:
                     for name in links.names():
-                        if name.startswith("p-") and name not in wanted.get(what, set()):
+                        if name.startswith("p-") and name not in planned.get(what, set()):
                             links.delete(name)
 
     def remove_subnet_links(self, vpc: Vpc) -> None:
-        wanted = {names.subnet_link(subnet.subnet_id) for subnet in vpc.subnets}
+        planned = {names.subnet_link(subnet.subnet_id) for subnet in vpc.subnets}
         with links_inside(self.namespaces, vpc.vpc_id) as links:
             for name in links.names():
-                if name.startswith("s-") and name not in wanted:
+                if name.startswith("s-") and name not in planned:
                     links.delete(name)
 
     def remove_unplanned(self, plan: NetworkPlan) -> frozenset[str]:
         """Remove namespaces and links that the plan does not contain. Returns the namespaces' names."""
-        wanted = {names.INTERNET, names.OPERATOR, names.API}
-        links_wanted: set[str] = set()
+        planned = {names.INTERNET, names.OPERATOR, names.API}
+        planned_links: set[str] = set()
         for vpc in plan.vpcs:
-            wanted.add(vpc.vpc_id)
-            links_wanted.add(names.vpc_link(vpc.vpc_id))
+            planned.add(vpc.vpc_id)
+            planned_links.add(names.vpc_link(vpc.vpc_id))
             for subnet in vpc.subnets:
-                wanted.add(subnet.subnet_id)
-                wanted |= {interface.instance_id for interface in subnet.interfaces}
-        removed = self.namespaces.present() - wanted
+                planned.add(subnet.subnet_id)
+                planned |= {interface.instance_id for interface in subnet.interfaces}
+        removed = self.namespaces.present() - planned
         for what in removed:
             self.namespaces.remove(what)
         for far in (names.INTERNET, names.OPERATOR):
             with links_inside(self.namespaces, far) as links:
                 for name in links.names():
-                    if name.startswith("v-") and name not in links_wanted:
+                    if name.startswith("v-") and name not in planned_links:
                         links.delete(name)
                         if far == names.INTERNET:
                             unshape(self.namespaces, name)

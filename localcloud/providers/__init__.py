@@ -1,5 +1,5 @@
-"""Pulumi provider plugins for localcloud: tencentcloud, random and tls, where the real ones are not installed.
+"""Pulumi provider plugins for localcloud that replace tencentcloud, random and tls if they are not installed.
 
-`plugins.py` writes the executables; `server.py` serves one provider; `adapter.py` is what every type has in common;
-`tencentcloud/` and `state_only/` hold one table for each resource type.
+`plugins.py` writes the executables; `server.py` serves one provider; `adapter.py` implements Pulumi's provider API;
+`tencentcloud/` and `state_only/` have one table for each resource type.
 """

@@ -1,4 +1,4 @@
-"""`python -m localcloud.providers PLUGIN ENGINE_ADDRESS`: what the plugins' executables run."""
+"""`python -m localcloud.providers PLUGIN ENGINE_ADDRESS`, the command of the plugin executables."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from localcloud.providers.adapter import Adapter, Backend
 from localcloud.providers.plugins import version
 from localcloud.providers.server import serve
 
-# Types are imported for the one plugin that is asked for: the cloud's SDK and cryptography take their time.
+# Only the types of the requested plugin are imported: the SDK of the cloud and cryptography are slow to import.
 
 
 def _tencentcloud() -> Backend:
     from localcloud.providers.tencentcloud.backend import TencentBackend  # noqa: PLC0415 - slow; see above
-    from localcloud.providers.tencentcloud.types import TYPES  # noqa: PLC0415 - the same
+    from localcloud.providers.tencentcloud.types import TYPES  # noqa: PLC0415 - slow; see above
 
     return TencentBackend(TYPES)
 
 
 def _random() -> Backend:
     from localcloud.providers.state_only.backend import StateOnlyBackend  # noqa: PLC0415 - slow; see above
-    from localcloud.providers.state_only.random import TYPES  # noqa: PLC0415 - the same
+    from localcloud.providers.state_only.random import TYPES  # noqa: PLC0415 - slow; see above
 
     return StateOnlyBackend(TYPES)
 
 
 def _tls() -> Backend:
     from localcloud.providers.state_only.backend import StateOnlyBackend  # noqa: PLC0415 - slow; see above
-    from localcloud.providers.state_only.certificates import TYPES  # noqa: PLC0415 - the same
+    from localcloud.providers.state_only.certificates import TYPES  # noqa: PLC0415 - slow; see above
 
     return StateOnlyBackend(TYPES)
 

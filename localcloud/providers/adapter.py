@@ -1,4 +1,4 @@
-"""What every resource type has in common: Pulumi's provider API on one side, plain data and a table on the other."""
+"""The adapter between Pulumi's provider API and the backends, which use plain data and tables of resource types."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from localcloud.providers.values import Properties, has_unknown, to_plain, to_va
 _Given = ParamSpec("_Given")
 _Answer = TypeVar("_Answer")
 
-# Each call of the engine may wait for minutes; the engine limits how many it makes in parallel (`--parallel`).
+# A call of the engine can take minutes; the engine limits the number of parallel calls (`--parallel`).
 _THREADS: Final = 64
 _KINDS: Final = {
     (Kind.ADD, False): PropertyDiffKind.ADD,
@@ -50,43 +50,43 @@ _KINDS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """Outputs need not repeat the inputs."""
+    """A created resource. The outputs may omit the inputs."""
 
     id: str
     outputs: Properties
 
 
 class Backend(Protocol):
-    """What happens outside the engine. Inputs are plain and complete; methods are called from several threads."""
+    """The operations of a provider. Inputs are plain and complete. Methods are called from several threads."""
 
     @property
     def schemas(self) -> Mapping[str, Schema]: ...
 
     def configure(self, config: Mapping[str, str]) -> None:
-        """Raises ProviderError when the provider cannot work with this configuration."""
+        """Raises: ProviderError if the configuration is invalid."""
         ...
 
     def create(self, resource_type: str, inputs: Properties, made: Callable[[str], None]) -> Created:
-        """Calls `made` with the id as soon as the resource exists, before waiting for anything."""
+        """Create a resource. Calls `made` with the ID as soon as the resource exists, before any wait."""
         ...
 
     def read(self, resource_type: str, resource_id: str, state: Properties) -> Properties | None:
-        """Outputs as they are now, or None when the resource is gone. An import has an empty state."""
+        """Return the current outputs, or None if the resource does not exist. An import has an empty state."""
         ...
 
     def update(
         self, resource_type: str, resource_id: str, state: Properties, inputs: Properties, changed: frozenset[str]
     ) -> Properties:
-        """Change the properties named in `changed`; with none, complete a create that was cut off. Returns outputs."""
+        """Change the properties in `changed`. If it is empty, complete an interrupted create. Returns the outputs."""
         ...
 
     def delete(self, resource_type: str, resource_id: str, state: Properties) -> None:
-        """Succeeds when the resource is gone already."""
+        """Delete the resource. Succeeds if it does not exist."""
         ...
 
 
 class Adapter(Provider):
-    """One provider. Unknown values reach neither `create` nor `update` of the backend."""
+    """A provider. It does not pass unknown values to `create` and `update` of the backend."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
@@ -95,7 +95,7 @@ class Adapter(Provider):
     async def configure(self, request: ConfigureRequest) -> ConfigureResponse:
         given = to_plain(request.args)
         self._backend.configure({key: value for key, value in given.items() if isinstance(value, str)})
-        # Without `accept_secrets` the engine sends plain values and marks the outputs itself.
+        # Without `accept_secrets`, the engine sends plain values and marks secret outputs.
         return ConfigureResponse(supports_preview=True)
 
     async def check(self, request: CheckRequest) -> CheckResponse:
@@ -109,7 +109,8 @@ class Adapter(Provider):
         ]
         failures += [
             CheckFailure(
-                name, f"{name} of {_type(request.urn)} is not emulated by localcloud's provider; use the real one"
+                name,
+                f"{name} of {_type(request.urn)} is not emulated by the localcloud provider; use the real provider",
             )
             for name in inputs
             if name not in described
@@ -124,7 +125,7 @@ class Adapter(Provider):
         return DiffResponse(
             changes=bool(changes),
             replaces=sorted({change.name for change in changes if change.replaces}),
-            # The bridge's rule: a name that the program gives may be taken as long as the old resource exists.
+            # The rule of the bridge: an explicit name can be in use until the old resource is deleted.
             delete_before_replace=any(change.replaces for change in changes) and "name" in request.new_inputs,
             diffs=sorted({change.name for change in changes}),
             detailed_diff={
@@ -176,7 +177,7 @@ class Adapter(Provider):
     async def _partial_update(
         self, request: UpdateRequest, state: Properties, inputs: Properties, error: ProviderError
     ) -> ProviderError:
-        """Some of the changes may have been made: the state keeps what can be read now."""
+        """Return an error with the current state, because some changes may have been made."""
         try:
             found = await self._run(self._backend.read, _type(request.urn), request.resource_id, state)
         except ProviderError:
@@ -194,12 +195,14 @@ class Adapter(Provider):
         schema = self._backend.schemas.get(resource_type)
         if schema is None:
             known = ", ".join(sorted(self._backend.schemas))
-            raise ProviderError(f"{resource_type} is not emulated by localcloud's provider\n  it knows: {known}")
+            raise ProviderError(
+                f"{resource_type} is not emulated by the localcloud provider\n  supported types: {known}"
+            )
         return schema
 
 
 def _type(urn: str) -> str:
-    """`tencentcloud:Ha/vip:Vip`; the types of its parents come before it."""
+    """Return the type in the URN, such as `tencentcloud:Ha/vip:Vip`, without the types of its parents."""
     return urn.split("::")[2].rpartition("$")[2]
 
 
@@ -213,12 +216,12 @@ def _with_defaults(described: Mapping[str, Property], given: Properties) -> Prop
 
 
 def _unread(schema: Schema, inputs: Properties) -> Properties:
-    """Inputs that no API returns, such as user data, stay in the state as they were given."""
+    """Return the inputs that the API does not return, such as user data; the state keeps them."""
     return {name: value for name, value in inputs.items() if name in schema.properties}
 
 
 def _as_inputs(schema: Schema, outputs: Properties, given: Properties) -> Properties:
-    """Inputs as they are now; an import, which has none yet, gets each one that has a value."""
+    """Return the inputs with their current values; for an import, all inputs that have a value."""
     names = given or {name: value for name, value in outputs.items() if name in schema.properties and value}
     return {
         name: _only_given(schema.properties.get(name, Property()), outputs.get(name), given.get(name))
@@ -228,7 +231,7 @@ def _as_inputs(schema: Schema, outputs: Properties, given: Properties) -> Proper
 
 
 def _only_given(described: Property, found: Any, given: Any) -> Any:
-    """Without the parts of objects that only the cloud fills in."""
+    """Remove the parts of objects that only the cloud sets."""
     if isinstance(found, Mapping) and described.nested:
         return {
             name: _only_given(described.nested[name], value, (given or {}).get(name))

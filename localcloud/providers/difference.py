@@ -1,6 +1,6 @@
-"""Compares a resource's state with new inputs, in the manner of Pulumi's Terraform bridge.
+"""Comparison of the state of a resource with new inputs, as in Pulumi's Terraform bridge.
 
-The state holds what the provider read last, so a resource that was changed outside differs after a refresh.
+The state has the values of the last read, so a resource that was changed outside Pulumi differs after a refresh.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def compare(schema: Schema, state: Properties, inputs: Properties) -> list[Chang
 def _compare(path: str, described: Property, old: Any, given: Any, *, replaces: bool) -> Iterator[Change]:
     new = described.implied if given is None else given
     if new is None:
-        # Neither a value that the cloud filled in nor an empty one differs from an absent one.
+        # A value set by the cloud and an empty value are equal to an absent one.
         if not described.computed and not _is_empty(old):
             yield Change(path, Kind.DELETE, replaces)
     elif _is_empty(old):

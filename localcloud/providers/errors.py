@@ -1,7 +1,7 @@
-"""What can go wrong in a provider.
+"""The errors of the providers.
 
 ProviderError
-├── PartialError   the resource exists, but is not as requested
+├── PartialError   the resource exists, but differs from the request
 └── ApiError       the API answered with an error (tencentcloud/api.py)
 """
 
@@ -11,11 +11,11 @@ from localcloud.errors import LocalcloudError
 
 
 class ProviderError(LocalcloudError):
-    """A provider refuses or failed; Pulumi shows the text to the user."""
+    """An operation failed or was refused. Pulumi shows the text to the user."""
 
 
 class PartialError(ProviderError):
-    """A create or update failed after the resource existed: Pulumi keeps what `outputs` says in its state."""
+    """A create or update failed after the resource existed. Pulumi stores `outputs` in its state."""
 
     def __init__(self, message: str, resource_id: str, outputs: dict[str, object], inputs: dict[str, object]) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""The plugins' executables, for those plugins that are not installed."""
+"""The executables of the plugins that are not installed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from importlib import metadata, resources
 from pathlib import Path
 from typing import Final
 
-# Each plugin and the package of its SDK: the versions belong together.
+# Each plugin with the package of its SDK; their versions must match.
 _PACKAGES: Final = {"tencentcloud": "tencentcloud_iac_pulumi", "random": "pulumi_random", "tls": "pulumi_tls"}
 PLUGINS: Final = tuple(_PACKAGES)
 _ROOT: Final = Path(__file__).resolve().parents[2]
@@ -23,7 +23,7 @@ def version(plugin: str) -> str:
 
 
 def install_command(plugin: str) -> str:
-    """How the real plugin is installed, as the SDK itself says it."""
+    """Return the command that installs the real plugin, from the metadata of the SDK."""
     described = json.loads((resources.files(_PACKAGES[plugin]) / "pulumi-plugin.json").read_text())
     server = f" --server {described['server']}" if described.get("server") else ""
     return f"pulumi plugin install resource {plugin} {version(plugin)}{server}"
@@ -32,20 +32,20 @@ def install_command(plugin: str) -> str:
 def with_plugins(
     environment: Mapping[str, str], directory: Path, plugins: Iterable[str] | None = None
 ) -> dict[str, str]:
-    """The environment with a stand-in on the PATH for each plugin named, by default for each that is not installed.
+    """Return the environment with replacements of the given plugins on the PATH, by default of all missing plugins.
 
-    Executables are written below `directory`, one directory each: the engine prefers any plugin on the PATH to an
-    installed one.
+    The executables are written to separate directories in `directory`. The engine prefers plugins on the PATH to
+    installed ones.
     """
     named = find_missing(environment) if plugins is None else plugins
     places = [str(_write(plugin, directory)) for plugin in named]
     path = [place for place in (*places, environment.get("PATH", "")) if place]
-    # `tandem` names its plugins in Pulumi.yaml: the engine warns about those that it finds on the PATH.
+    # Pulumi.yaml of `tandem` lists its plugins, and the engine warns about those on the PATH.
     return {**environment, "PATH": os.pathsep.join(path), "LOCALCLOUD_PLUGINS": os.pathsep.join(places)}
 
 
 def find_missing(environment: Mapping[str, str]) -> list[str]:
-    """The plugins that are not installed."""
+    """Return the plugins that are not installed."""
     return [plugin for plugin in PLUGINS if not _is_installed(plugin, environment)]
 
 
@@ -60,7 +60,7 @@ def _executable(plugin: str) -> str:
 
 
 def _write(plugin: str, directory: Path) -> Path:
-    """Write a script that runs this interpreter, in any directory and with any PATH. Returns its directory."""
+    """Write a script that runs this interpreter, independent of directory and PATH. Returns the directory."""
     place = directory / plugin
     place.mkdir(parents=True, exist_ok=True)
     script = place / _executable(plugin)

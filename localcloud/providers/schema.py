@@ -1,4 +1,4 @@
-"""What is to be known of a resource type's inputs, as data."""
+"""Schemas of the inputs of resource types."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from localcloud.providers.values import Properties
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """One input. Names are those of the Pulumi SDK's wire format."""
+    """One input. Names are those of the wire format of the Pulumi SDK."""
 
     required: bool = False
     replaces: bool = False  # a change replaces the resource
-    computed: bool = False  # the cloud fills it in: leaving it out changes nothing
-    unordered: bool = False  # a list that is a set
-    default: Any = None  # what Check fills in
-    implied: Any = None  # what leaving it out means, without being filled in
-    normal: Callable[[Any], Any] | None = None  # the form in which the state keeps the value
+    computed: bool = False  # set by the cloud if absent; removing it changes nothing
+    unordered: bool = False  # a list without order
+    default: Any = None  # set by Check if absent
+    implied: Any = None  # the meaning of an absent value, not set by Check
+    normal: Callable[[Any], Any] | None = None  # converts the value to its form in the state
     nested: Mapping[str, Property] = field(default_factory=dict[str, "Property"])  # of an object, or of each list item
 
 
@@ -30,7 +30,7 @@ COMPUTED: Final = Property(computed=True)
 
 
 def accept(inputs: Properties) -> str | None:
-    """For types whose inputs need no further check."""
+    """Accept all inputs; for types without further checks."""
     del inputs
     return None
 
@@ -38,7 +38,7 @@ def accept(inputs: Properties) -> str | None:
 @dataclass(frozen=True, slots=True)
 class Schema:
     properties: Mapping[str, Property]
-    check: Callable[[Properties], str | None] = accept  # why known inputs are refused
-    # The property to blame when the resource must be replaced although no input changed; gets the state.
+    check: Callable[[Properties], str | None] = accept  # returns the reason if known inputs are invalid
+    # Returns the property that requires a replacement without a changed input, from the state.
     expired: Callable[[Properties], str | None] | None = None
     secrets: frozenset[str] = frozenset()  # outputs that are always secret

@@ -1,4 +1,4 @@
-"""Serves one provider: the SDK's server, with errors that the engine understands and no traceback in their text."""
+"""The server of one provider: the server of the SDK, with errors that the engine understands and without tracebacks."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from localcloud.providers.values import PropertyValue, to_values
 
 _Answer = TypeVar("_Answer")
 
-_OPTIONS: Final = [("grpc.max_receive_message_length", 400 * 1024 * 1024)]  # as the engine's own
+_OPTIONS: Final = [("grpc.max_receive_message_length", 400 * 1024 * 1024)]  # the same as in the engine
 _PARENT_CHECK_S: Final = 0.5
 
 
 class Servicer(ProviderServicer):
-    """Answers a ProviderError with its text, and a PartialError also with what the engine keeps in its state."""
+    """Reports a ProviderError by its text, and a PartialError also with the outputs for the state."""
 
     async def Configure(self, request: Any, context: Any) -> Any:
         return await _answer(super().Configure(request, context), context)
@@ -54,7 +54,7 @@ async def _answer(call: Awaitable[_Answer], context: grpc.aio.ServicerContext[An
     try:
         return await call
     except Exception as wrapped:
-        # The SDK's server raises a new exception whose text ends in a traceback; ours is the one before it.
+        # The SDK raises a new exception with a traceback in its text; its context is the original exception.
         error = wrapped.__context__
         if not isinstance(error, ProviderError):
             raise
@@ -64,7 +64,7 @@ async def _answer(call: Awaitable[_Answer], context: grpc.aio.ServicerContext[An
 
 
 def _details(error: PartialError) -> bytes:
-    """google.rpc.Status with the detail by which the engine knows that the resource exists."""
+    """Return google.rpc.Status with the detail that tells the engine that the resource exists."""
     status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=str(error))
     status.details.add().Pack(
         provider_pb2.ErrorResourceInitFailed(
@@ -78,7 +78,7 @@ def _details(error: PartialError) -> bytes:
 
 
 def serve(arguments: list[str], version: str, provider: Provider) -> None:
-    """Tell the engine the port on stdout, and serve until the engine ends."""
+    """Report the port to the engine on stdout, and serve until the engine ends."""
     engine = next((word for word in arguments if not word.startswith("-")), "")
     asyncio.run(_serve(Servicer(arguments, version, provider, engine)))
 
@@ -88,14 +88,15 @@ async def _serve(servicer: Servicer) -> None:
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
+    # Before the report of the port, because an engine can be killed as soon as it has the port.
+    threading.Thread(target=_end_with_engine, args=(os.getppid(),), daemon=True).start()
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
-    threading.Thread(target=_end_with_engine, args=(os.getppid(),), daemon=True).start()
     await server.wait_for_termination()
 
 
 def _end_with_engine(parent: int) -> None:
-    """An engine that was killed tells its plugins nothing."""
+    """Exit when the engine ends, because a killed engine does not stop its plugins."""
     while os.getppid() == parent:
         time.sleep(_PARENT_CHECK_S)
     os._exit(0)

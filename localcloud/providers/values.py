@@ -1,7 +1,7 @@
-"""Plain Python data from and to Pulumi's property values.
+"""Conversion between plain Python data and Pulumi's property values.
 
-Secrets need no marks here: a provider that does not accept them gets plain values, and the engine marks as secret each
-output whose input is. What is secret only as an output is named in the resource's schema.
+Secrets need no marks here. A provider that does not accept secrets gets plain values, and the engine marks each output
+whose input is secret. The schema lists outputs that are always secret.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from pulumi.runtime.rpc import UNKNOWN as _UNKNOWN
 
 Properties = dict[str, Any]
 
-UNKNOWN: Final = _UNKNOWN  # stands for a value that only the real run brings
+UNKNOWN: Final = _UNKNOWN  # a value that is not known until the update
 
 
 def to_plain(properties: Mapping[str, PropertyValue]) -> Properties:
-    """Null is the same as absent."""
+    """Convert property values. Null is equal to absent."""
     plain = {key: _plain(value) for key, value in properties.items()}
     return {key: value for key, value in plain.items() if value is not None}
 
@@ -29,7 +29,7 @@ def _plain(value: PropertyValue) -> Any:
         return to_plain(inner)
     if isinstance(inner, Sequence) and not isinstance(inner, str):
         return [_plain(item) for item in inner]
-    # The wire knows only doubles; a whole number is compared and sent as the integer that the program wrote.
+    # The wire format has only doubles; whole numbers are converted back to integers.
     return int(inner) if isinstance(inner, float) and inner.is_integer() else inner
 
 

@@ -184,11 +184,11 @@ class Cloud:
         """Delete all records; instances and disks of the infrastructure are destroyed, the network becomes empty."""
         with self._lock:
             tx = self._begin("")
-            doomed = [record.id for record in tx.everywhere(instance.Instance)]
+            instance_ids = [record.id for record in tx.everywhere(instance.Instance)]
             disks = machine_worker.loose_disks(tx)
             self._store.clear()
             self._network.request()
-        for instance_id in doomed:
+        for instance_id in instance_ids:
             self.infrastructure.destroy_machine(instance_id)
         for disk_id in disks:
             self.infrastructure.destroy_disk(disk_id)

@@ -90,11 +90,13 @@ class MachineWorker:
         with self._records.transaction(region) as tx:
             found = instance.get(tx, instance_id)
             spec = machine_spec(tx, found)
-            doomed = [one.id for one in disk.of_instance(tx, instance_id) if one.delete_with_instance and one.portable]
+            deleted_disks = [
+                one.id for one in disk.of_instance(tx, instance_id) if one.delete_with_instance and one.portable
+            ]
         error = ""
         try:
             for step in found.steps:
-                self._do_step(step, spec, doomed)
+                self._do_step(step, spec, deleted_disks)
         except Exception as problem:  # noqa: BLE001 - any error of the infrastructure fails the instance
             _log.exception("%s: %s failed", instance_id, ", ".join(found.steps))
             error = f"{type(problem).__name__}: {problem}"
@@ -109,7 +111,7 @@ class MachineWorker:
                 instance_change.finished(tx, instance_id)
             self._done(instance_id)
 
-    def _do_step(self, step: instance.Step, spec: infrastructure.MachineSpec, doomed: list[str]) -> None:
+    def _do_step(self, step: instance.Step, spec: infrastructure.MachineSpec, deleted_disks: list[str]) -> None:
         match step:
             case "start":
                 # The machine's port must exist before it boots.
@@ -124,7 +126,7 @@ class MachineWorker:
                 self._records.infrastructure.reset_machine(spec)
             case "destroy":
                 self._records.infrastructure.destroy_machine(spec.instance_id)
-                for disk_id in doomed:
+                for disk_id in deleted_disks:
                     self._records.infrastructure.destroy_disk(disk_id)
 
     def _do_disk(self, disk_id: str, region: str) -> None:

@@ -51,8 +51,8 @@ class NetworkWorker:
     def wait_until_applied(self) -> None:
         """Block until all requested changes are in force, or the worker is stopped."""
         with self._changed:
-            wanted = self._requested
-            self._changed.wait_for(lambda: self._applied >= wanted or self._stopped)
+            target = self._requested
+            self._changed.wait_for(lambda: self._applied >= target or self._stopped)
 
     def idle(self) -> bool:
         """Whether all requested changes are in force."""
@@ -71,10 +71,10 @@ class NetworkWorker:
                 self._changed.wait_for(lambda: self._stopped or self._requested > self._applied)
                 if self._stopped:
                     return
-                wanted = self._requested
+                target = self._requested
             if self._apply():
                 with self._changed:
-                    self._applied = wanted
+                    self._applied = target
                     self._changed.notify_all()
             else:
                 with self._changed:

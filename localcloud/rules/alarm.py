@@ -1,4 +1,4 @@
-"""Alarm policies, the notices that they send, and the objects that they watch. They belong to no region."""
+"""Alarm policies with their notices and bound objects. They belong to no region."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CREATE_POLICY = "248/51287"
 
 @dataclass(frozen=True, slots=True)
 class BoundObject:
-    """One thing that a policy watches, in one of the monitor's regions (`gz`)."""
+    """An object that a policy monitors, in a region of the service monitor (`gz`)."""
 
     unique_id: str
     region: str
@@ -29,14 +29,14 @@ class BoundObject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmPolicy(Record):
-    """When to send which notices. Conditions are kept as they were given; nothing is measured."""
+    """The conditions of an alarm and the notices to send. Conditions are stored as given; no metric is measured."""
 
     name: str
     remark: str
     monitor_type: str
     namespace: str
     project_id: int
-    number: int  # the policy's older id, "OriginId"
+    number: int  # the older ID of the policy, "OriginId"
     enabled: bool
     condition: Document = field(default_factory=dict[str, Any])
     event_condition: Document = field(default_factory=dict[str, Any])
@@ -47,75 +47,75 @@ class AlarmPolicy(Record):
 
 
 class ModuleUnknown(Refusal):
-    """Every request to the monitor says Module `monitor`."""
+    """The Module of a request to the service monitor must be `monitor`."""
 
     code = "InvalidParameter"
-    template = "The Module `{module}` is not `monitor`."
+    template = "Module must be `monitor` (got `{module}`)."
     source = documented("CreateAlarmPolicy: Module is monitor", page=_CREATE_POLICY)
 
 
 class PolicyNotFound(Refusal):
-    """An alarm policy that is changed or bound must exist."""
+    """PolicyId must identify an existing alarm policy."""
 
     code = "ResourceNotFound"
-    template = "The alarm policy `{policy_id}` does not exist."
-    source = documented("CreateAlarmPolicy and the others: ResourceNotFound", page=_CREATE_POLICY)
+    template = "PolicyId must identify an existing alarm policy (got `{policy_id}`)."
+    source = documented("CreateAlarmPolicy and other actions on alarm policies: ResourceNotFound", page=_CREATE_POLICY)
 
 
 class NoticeInUse(Refusal):
-    """A notice that a policy sends is not deleted."""
+    """A notice cannot be deleted while a policy sends it."""
 
     code = "FailedOperation"
-    template = "The alarm notice `{notice_id}` is in use by `{policy_id}`."
-    source = assumed("the console refuses it; DeleteAlarmNotices names no code for it")
+    template = "The alarm notice `{notice_id}` cannot be deleted while `{policy_id}` uses it."
+    source = assumed("the console refuses it; DeleteAlarmNotices does not document a code")
 
 
 class PolicyNeedsCondition(Refusal):
-    """An alarm policy has a condition for metrics or for events."""
+    """An alarm policy must have a condition for metrics or events."""
 
     code = "InvalidParameter"
-    template = "The request is missing a required parameter: `Condition`, `EventCondition` or `ConditionTemplateId`."
+    template = "The request must have the parameter `Condition`, `EventCondition` or `ConditionTemplateId`."
     source = documented("CreateAlarmPolicy: Condition or ConditionTemplateId", page=_CREATE_POLICY)
 
 
 class ConditionWrong(Refusal):
-    """A condition has rules; their operator, interval, type and flags are ones of the list."""
+    """A condition must have rules with a documented operator, interval, type and flags."""
 
     code = "InvalidParameterValue"
-    template = "The condition's {name} {value!r} is not valid."
+    template = "The {name} of the condition must be a documented value (got {value!r})."
     source = documented("CreateAlarmPolicy: AlarmPolicyCondition, AlarmPolicyRule", page=_CREATE_POLICY)
 
 
 class MonitorTypeUnknown(Refusal):
-    """An alarm policy's monitor type is MT_QCE."""
+    """The monitor type of an alarm policy must be MT_QCE."""
 
     code = "InvalidParameterValue"
-    template = "The MonitorType `{kind}` is not MT_QCE."
+    template = "MonitorType must be MT_QCE (got `{kind}`)."
     source = documented("CreateAlarmPolicy: MonitorType MT_QCE", page=_CREATE_POLICY)
 
 
 class RemarkIllegal(Refusal):
-    """An alarm policy's remark has at most 100 Chinese and English letters, digits, `_` and `-`."""
+    """The remark of an alarm policy must have at most 100 Chinese and English letters, digits, `_` and `-`."""
 
     code = "InvalidParameterValue"
-    template = "The remark is longer than 100 characters, or has one that is not allowed."
+    template = "The remark must have at most 100 Chinese and English letters, digits, `_` and `-`."
     source = documented("CreateAlarmPolicy: Remark", page=_CREATE_POLICY)
 
 
 class TooManyNotices(Refusal):
-    """An alarm policy sends at most 3 notices."""
+    """An alarm policy can send at most 3 notices."""
 
     code = "LimitExceeded"
-    template = "The policy would send {count} notices; the limit is 3."
+    template = "The policy cannot send more than 3 notices (got {count})."
     source = documented("creating alarm policies: at most three notification templates", page="248/50398")
 
 
 class DimensionsWrong(Refusal):
-    """What a policy watches is named in JSON, by the dimension of its namespace."""
+    """The dimensions of a bound object must be JSON with the dimension of the namespace."""
 
     code = "FailedOperation"
-    template = "The dimensions {value!r} are not those of the namespace `{namespace}`."
-    source = documented("policy types and their dimensions; EIP's: intl:248/34646", page="248/50397")
+    template = "The dimensions must be those of the namespace `{namespace}` (got {value!r})."
+    source = documented("policy types and their dimensions; for EIPs: intl:248/34646", page="248/50397")
 
 
 _OPERATORS = frozenset(
@@ -160,7 +160,7 @@ def _check_dimensions(policy: AlarmPolicy, dimensions: str) -> None:
 
 
 def get_policy(tx: Transaction, policy_id: str) -> AlarmPolicy:
-    """The policy. Raises PolicyNotFound."""
+    """Return the policy. Raises: PolicyNotFound."""
     found = tx.find(AlarmPolicy, policy_id)
     if found is None:
         raise PolicyNotFound(policy_id=policy_id)
@@ -168,7 +168,7 @@ def get_policy(tx: Transaction, policy_id: str) -> AlarmPolicy:
 
 
 def delete_notices(tx: Transaction, notice_ids: tuple[str, ...]) -> None:
-    """Remove notices that no policy sends."""
+    """Delete unused notices. Raises: NoticeInUse."""
     for notice_id in notice_ids:
         found = alarm_notice.get(tx, notice_id)
         for policy_id in senders(tx, notice_id):
@@ -178,7 +178,7 @@ def delete_notices(tx: Transaction, notice_ids: tuple[str, ...]) -> None:
 
 
 def senders(tx: Transaction, notice_id: str) -> list[str]:
-    """Ids of the policies that send a notice."""
+    """Return the IDs of the policies that send a notice."""
     return [policy.id for policy in tx.all(AlarmPolicy) if notice_id in policy.notice_ids]
 
 
@@ -190,7 +190,7 @@ def _check_notices(tx: Transaction, notice_ids: tuple[str, ...]) -> None:
 
 
 def create_policy(tx: Transaction, wanted: AlarmPolicy, tags: tag.Tags) -> AlarmPolicy:
-    """A new policy; id, number and times are given here."""
+    """Create a policy and assign its ID, number and times."""
     alarm_notice.check_name(wanted.name)
     if not wanted.condition and not wanted.event_condition:
         raise PolicyNeedsCondition
@@ -256,7 +256,7 @@ def change_tasks(tx: Transaction, policy_id: str, tasks: tuple[Document, ...]) -
 
 
 def delete_policies(tx: Transaction, policy_ids: tuple[str, ...]) -> None:
-    """Remove policies, with their bindings."""
+    """Delete policies with their bindings."""
     for policy_id in policy_ids:
         found = get_policy(tx, policy_id)
         tag.detach_all(tx, policy_id)
@@ -264,7 +264,7 @@ def delete_policies(tx: Transaction, policy_ids: tuple[str, ...]) -> None:
 
 
 def bind(tx: Transaction, policy_id: str, wanted: tuple[tuple[str, str], ...]) -> None:
-    """BindingPolicyObject: (region, dimensions) pairs; one that is bound stays as it is."""
+    """BindingPolicyObject with pairs (region, dimensions). Objects that are already bound are unchanged."""
     found = get_policy(tx, policy_id)
     objects = {one.unique_id: one for one in found.objects}
     for region, dimensions in wanted:
@@ -275,12 +275,12 @@ def bind(tx: Transaction, policy_id: str, wanted: tuple[tuple[str, str], ...]) -
 
 
 def unbind(tx: Transaction, policy_id: str, unique_ids: tuple[str, ...]) -> None:
-    """UnBindingPolicyObject; what is not bound is passed over."""
+    """UnBindingPolicyObject. Objects that are not bound are ignored."""
     found = get_policy(tx, policy_id)
     tx.put(replace(found, objects=tuple(one for one in found.objects if one.unique_id not in unique_ids)))
 
 
 def unbind_region(tx: Transaction, policy_id: str, region: str) -> None:
-    """UnBindingAllPolicyObject: all of one region."""
+    """UnBindingAllPolicyObject for one region."""
     found = get_policy(tx, policy_id)
     tx.put(replace(found, objects=tuple(one for one in found.objects if one.region != region)))

@@ -1,4 +1,4 @@
-"""Alarm notices: who is told, and how."""
+"""Alarm notices: the receivers of alarms and the methods of delivery."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmNotice(Record):
-    """Whom to tell, and how. The receivers are kept as they were given."""
+    """Receivers and methods of delivery. The receivers are stored as given."""
 
     name: str
     type: str  # ALARM, OK, ALL
@@ -31,27 +31,27 @@ class AlarmNotice(Record):
 
 
 class NoticeNotFound(Refusal):
-    """A notice that is changed, or that a policy names, must exist."""
+    """NoticeId must identify an existing alarm notice."""
 
     code = "ResourceNotFound"
-    template = "The alarm notice `{notice_id}` does not exist."
-    source = documented("CreateAlarmNotice and the others: ResourceNotFound", page=_CREATE_NOTICE)
+    template = "NoticeId must identify an existing alarm notice (got `{notice_id}`)."
+    source = documented("CreateAlarmNotice and other actions on alarm notices: ResourceNotFound", page=_CREATE_NOTICE)
 
 
 class NameTooLong(Refusal):
-    """An alarm policy's name has 1 to 60 characters, a notice's too."""
+    """The name of an alarm policy or notice must have 1 to 60 characters."""
 
     code = "InvalidParameterValue"
-    template = "The name `{name}` must have 1 to 60 characters."
+    template = "The name must have 1 to 60 characters (got `{name}`)."
     source = documented("CreateAlarmPolicy: PolicyName, CreateAlarmNotice: Name, at most 60", page=_CREATE_POLICY)
 
 
 class ReceiversWrong(Refusal):
-    """A notice's receivers are ones that a notice can have."""
+    """The receivers of a notice must be valid and within their documented numbers."""
 
     code = "InvalidParameterValue"
-    template = "The notice's {name} {value!r} is not valid."
-    source = documented("CreateAlarmNotice: UserNotice, URLNotice, at most 5, 6 and 1 of CLS", page=_CREATE_NOTICE)
+    template = "The {name} of the notice must be a documented value (got {value!r})."
+    source = documented("CreateAlarmNotice: UserNotice, URLNotice, at most 5 and 6, and 1 for CLS", page=_CREATE_NOTICE)
 
 
 _WAYS = frozenset({"EMAIL", "SMS", "CALL", "WECHAT", "RTX"})
@@ -82,7 +82,7 @@ def _check_receivers(notice: AlarmNotice) -> None:
 
 
 def get(tx: Transaction, notice_id: str) -> AlarmNotice:
-    """The notice. Raises NoticeNotFound."""
+    """Return the notice. Raises: NoticeNotFound."""
     found = tx.find(AlarmNotice, notice_id)
     if found is None:
         raise NoticeNotFound(notice_id=notice_id)
@@ -95,7 +95,7 @@ def check_name(name: str) -> None:
 
 
 def create(tx: Transaction, wanted: AlarmNotice, tags: tag.Tags) -> AlarmNotice:
-    """A new notice; id and times are given here."""
+    """Create a notice and assign its ID and times."""
     check_name(wanted.name)
     _check_receivers(wanted)
     made = tx.put(replace(wanted, id=tx.new_id("notice"), created=tx.now, updated=tx.now))
@@ -104,7 +104,7 @@ def create(tx: Transaction, wanted: AlarmNotice, tags: tag.Tags) -> AlarmNotice:
 
 
 def change(tx: Transaction, changed: AlarmNotice) -> None:
-    """ModifyAlarmNotice gives the whole notice anew."""
+    """ModifyAlarmNotice: replace all attributes of the notice."""
     present = get(tx, changed.id)
     check_name(changed.name)
     _check_receivers(changed)

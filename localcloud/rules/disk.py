@@ -1,4 +1,4 @@
-"""Cloud disks (CBS): system disks, which live with their instance, and data disks."""
+"""Cloud disks (CBS): system disks, which belong to an instance, and data disks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DiskStep = Literal["attach", "detach", "grow", "destroy"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disk(Record):
-    """A disk. `instance_id` is empty while it is attached to none."""
+    """A disk. `instance_id` is empty while the disk is not attached."""
 
     name: str
     usage: str  # SYSTEM_DISK, DATA_DISK
@@ -26,106 +26,109 @@ class Disk(Record):
     size_gib: int
     zone: str
     instance_id: str = ""
-    portable: bool = True  # outlives its instance's lease; system disks do not
+    portable: bool = True  # independent of its instance; false for system disks
     delete_with_instance: bool = False
     encrypted: bool = False
     throughput: int = 0
     project_id: int = 0
     state: str = "UNATTACHED"  # ATTACHING, ATTACHED, DETACHING, EXPANDING, TORECYCLE
-    step: DiskStep | None = None  # what the infrastructure has still to do
+    step: DiskStep | None = None  # pending task of the infrastructure
     step_began: float = 0.0
 
 
 class DiskNotFound(Refusal):
-    """A disk that a request names must exist."""
+    """DiskId must identify an existing disk."""
 
     code = "InvalidDiskId.NotFound"
-    template = "The disk `{disk_id}` does not exist."
+    template = "DiskId must identify an existing disk (got `{disk_id}`)."
     source = documented("AttachDisks: InvalidDiskId.NotFound", page="362/16313")
 
 
 class DiskShrinks(Refusal):
-    """A disk only grows."""
+    """The new size of a disk must be larger than the current size."""
 
     code = "InvalidParameterValue"
-    template = "The disk `{disk_id}` has {present} GiB; the new size {size} GiB must be larger."
-    source = documented("ResizeDisk: DiskSize must exceed the present size", page="362/16310")
+    template = "The new size of disk `{disk_id}` must be larger than {present} GiB (got {size})."
+    source = documented("ResizeDisk: DiskSize must exceed the current size", page="362/16310")
 
 
 class DiskAttached(Refusal):
-    """A disk is attached to one instance."""
+    """A disk can be attached to only one instance."""
 
     code = "ResourceUnavailable.Attached"
-    template = "The disk `{disk_id}` is attached to `{instance_id}`."
+    template = "The disk `{disk_id}` must not be attached (attached to `{instance_id}`)."
     source = documented("AttachDisks: ResourceUnavailable.Attached", page="362/16313")
 
 
 class DiskNotAttached(Refusal):
-    """A disk is detached only from the instance that it is attached to."""
+    """A disk can be detached only from the instance to which it is attached."""
 
     code = "ResourceUnavailable.NotSupported"
-    template = "The disk `{disk_id}` is not attached to `{instance_id}`."
-    source = documented("DetachDisks: InstanceId must be the one that has the disk; code of the page", page="362/16316")
+    template = "The disk `{disk_id}` must be attached to `{instance_id}`."
+    source = documented(
+        "DetachDisks: InstanceId must be the instance with the disk; code of the page",
+        page="362/16316",
+    )
 
 
 class DiskNotPortable(Refusal):
-    """A system disk is neither attached nor detached by itself."""
+    """A system disk cannot be attached or detached separately."""
 
     code = "ResourceUnavailable.NotPortable"
-    template = "The disk `{disk_id}` is not an elastic disk."
+    template = "The disk `{disk_id}` must be an elastic disk."
     source = documented("AttachDisks, DetachDisks: elastic disks; ResourceUnavailable.NotPortable", page="362/16313")
 
 
 class DiskBusy(Refusal):
-    """A disk that is being attached, detached or expanded is not resized."""
+    """A disk cannot be resized while it is being attached, detached or expanded."""
 
     code = "InvalidDisk.Busy"
-    template = "The disk `{disk_id}` is in state {state}."
+    template = "The disk `{disk_id}` cannot be resized in state {state}."
     source = documented("ResizeDisk: InvalidDisk.Busy", page="362/16310")
 
 
 class DiskChanging(Refusal):
-    """A disk that is being attached, detached or expanded is neither attached, detached nor terminated."""
+    """A disk cannot be attached, detached or terminated while another of its operations is in progress."""
 
     code = "ResourceBusy"
-    template = "The disk `{disk_id}` is in state {state}."
+    template = "The disk `{disk_id}` cannot be changed in state {state}."
     source = documented("AttachDisks, DetachDisks, TerminateDisks: ResourceBusy", page="362/16313")
 
 
 class DiskNotResizable(Refusal):
-    """A system disk is resized with its instance (ResizeInstanceDisks)."""
+    """A system disk must be resized with its instance (ResizeInstanceDisks)."""
 
     code = "ResourceUnavailable.NotSupported"
-    template = "The disk `{disk_id}` is not an elastic disk."
+    template = "The disk `{disk_id}` must be an elastic disk."
     source = documented("ResizeDisk: elastic disks only", page="362/16310")
 
 
 class DiskNotRefundable(Refusal):
-    """A disk is terminated while it is attached to nothing; a system disk goes with its instance."""
+    """A disk must be detached before it is terminated; a system disk is deleted with its instance."""
 
     code = "ResourceUnavailable.NotSupportRefund"
-    template = "The disk `{disk_id}` is attached to `{instance_id}`."
+    template = "The disk `{disk_id}` must be detached before it is terminated (attached to `{instance_id}`)."
     source = documented("TerminateDisks: ResourceUnavailable.NotSupportRefund", page="362/16321")
 
 
 class TooManyDisks(Refusal):
-    """An instance has at most 20 data disks."""
+    """An instance can have at most 20 data disks."""
 
     code = "LimitExceeded.InstanceAttachedDisk"
-    template = "The instance `{instance_id}` would have {count} data disks; the limit is 20."
-    source = documented("limits of CBS: at most 20 elastic disks for an instance; code: AttachDisks", page="362/5145")
+    template = "The instance `{instance_id}` cannot have more than 20 data disks (got {count})."
+    source = documented("CBS limits: at most 20 elastic disks for each instance; code: AttachDisks", page="362/5145")
 
 
 class DiskZoneMismatch(Refusal):
-    """A disk and its instance are in the same zone."""
+    """A disk and its instance must be in the same zone."""
 
     code = "ResourceUnavailable.ZoneNotMatch"
-    template = "The disk `{disk_id}` is in zone {zone}, the instance in {other}."
-    source = documented("limits of CBS: the same zone; code: AttachDisks", page="362/5145")
+    template = "The disk `{disk_id}` must be in zone {other} of the instance (got {zone})."
+    source = documented("CBS limits: the same zone; code: AttachDisks", page="362/5145")
 
 
 def get(tx: Transaction, disk_id: str) -> Disk:
-    """The disk. Raises DiskNotFound."""
+    """Return the disk. Raises: DiskNotFound."""
     found = tx.find(Disk, disk_id)
     if found is None:
         raise DiskNotFound(disk_id=disk_id)
@@ -144,7 +147,7 @@ def create(
     project_id: int = 0,
     tags: tag.Tags,
 ) -> Disk:
-    """A new data disk that is attached to nothing; what it is has been checked."""
+    """Create a detached data disk with validated attributes."""
     made = tx.put(
         Disk(
             id=tx.new_id("disk"),
@@ -165,7 +168,7 @@ def create(
 
 
 def create_system(tx: Transaction, *, kind: str, size_gib: int, zone: str, instance_id: str, name: str) -> Disk:
-    """The disk that an instance boots from."""
+    """Create the system disk of a new instance."""
     disk_types.check_system_size(size_gib)
     return tx.put(
         Disk(
@@ -185,25 +188,25 @@ def create_system(tx: Transaction, *, kind: str, size_gib: int, zone: str, insta
     )
 
 
-def born_attached(tx: Transaction, disk: Disk, instance_id: str, *, delete_with_instance: bool) -> Disk:
-    """A data disk that RunInstances makes: the machine is born with it."""
+def create_attached(tx: Transaction, disk: Disk, instance_id: str, *, delete_with_instance: bool) -> Disk:
+    """Create a data disk for RunInstances, attached to the new instance."""
     return tx.put(replace(disk, instance_id=instance_id, state="ATTACHED", delete_with_instance=delete_with_instance))
 
 
 def of_instance(tx: Transaction, instance_id: str) -> list[Disk]:
-    """An instance's disks, the system disk first."""
+    """Return the disks of an instance, the system disk first."""
     found = [one for one in tx.all(Disk) if one.instance_id == instance_id]
     return sorted(found, key=lambda one: one.usage != "SYSTEM_DISK")
 
 
 def check_idle(disk: Disk, refusal: type[Refusal] = DiskChanging) -> None:
-    """Raises DiskChanging, or the refusal that the action has for it."""
+    """Raises: DiskChanging, or the given refusal, if an operation is in progress."""
     if disk.state not in {"ATTACHED", "UNATTACHED"}:
         raise refusal(disk_id=disk.id, state=disk.state)
 
 
 def attach(tx: Transaction, disk_id: str, instance_id: str, zone: str, *, delete_with_instance: bool) -> None:
-    """Begin to attach it; the infrastructure does it."""
+    """Start to attach the disk; the infrastructure completes the operation."""
     disk = get(tx, disk_id)
     if not disk.portable:
         raise DiskNotPortable(disk_id=disk_id)
@@ -228,7 +231,7 @@ def attach(tx: Transaction, disk_id: str, instance_id: str, zone: str, *, delete
 
 
 def detach(tx: Transaction, disk_id: str, instance_id: str | None) -> None:
-    """Begin to detach it; the infrastructure does it."""
+    """Start to detach the disk; the infrastructure completes the operation."""
     disk = get(tx, disk_id)
     if not disk.portable:
         raise DiskNotPortable(disk_id=disk_id)
@@ -239,7 +242,7 @@ def detach(tx: Transaction, disk_id: str, instance_id: str | None) -> None:
 
 
 def terminate(tx: Transaction, disk_id: str) -> None:
-    """Begin to destroy it; the infrastructure does it."""
+    """Start to destroy the disk; the infrastructure completes the operation."""
     disk = get(tx, disk_id)
     check_idle(disk)
     if disk.instance_id:
@@ -248,7 +251,7 @@ def terminate(tx: Transaction, disk_id: str) -> None:
 
 
 def finished(tx: Transaction, disk_id: str) -> None:
-    """The infrastructure has done the disk's step."""
+    """Record that the infrastructure has completed the step of the disk."""
     disk = tx.find(Disk, disk_id)
     if disk is None or disk.step is None:
         return
@@ -263,11 +266,11 @@ def finished(tx: Transaction, disk_id: str) -> None:
 
 
 def failed(tx: Transaction, disk_id: str) -> None:
-    """The infrastructure could not do the disk's step: it is where it was before."""
+    """Record that the infrastructure failed to complete the step; the previous state is restored."""
     disk = tx.find(Disk, disk_id)
     if disk is None or disk.step is None:
         return
-    if disk.step == "grow":  # the infrastructure makes it as large as it shall be whenever it connects it
+    if disk.step == "grow":  # the infrastructure sets the new size when it next attaches the disk
         finished(tx, disk_id)
     elif disk.step == "detach":
         tx.put(replace(disk, state="ATTACHED", step=None))
@@ -276,13 +279,13 @@ def failed(tx: Transaction, disk_id: str) -> None:
 
 
 def forget(tx: Transaction, disk: Disk) -> None:
-    """Remove it together with its instance."""
+    """Delete the disk together with its instance."""
     tag.detach_all(tx, disk.id)
     tx.delete(disk)
 
 
 def resize(tx: Transaction, disk_id: str, size_gib: int) -> None:
-    """Begin to let it grow; the infrastructure does it, also under a machine that has it."""
+    """Start to expand the disk, attached or not; the infrastructure completes the operation."""
     disk = get(tx, disk_id)
     if not disk.portable:
         raise DiskNotResizable(disk_id=disk_id)
@@ -294,7 +297,7 @@ def resize(tx: Transaction, disk_id: str, size_gib: int) -> None:
 
 
 def modify(tx: Transaction, disk_id: str, *, name: str | None, delete_with_instance: bool | None) -> None:
-    """Change what is given."""
+    """Change the given attributes; None leaves an attribute unchanged."""
     disk = get(tx, disk_id)
     if name is not None:
         disk_types.check_name(name, disk_types.NAME_LIMIT)

@@ -1,14 +1,14 @@
-"""What types, sizes and names disks may have."""
+"""Types, sizes and names of disks."""
 
 from __future__ import annotations
 
 from localcloud.rules.refusal import Refusal, documented
 
-NAME_LIMIT = 60  # bytes; of a disk that is created by itself
-NAME_LIMIT_AT_BIRTH = 128  # characters; of a disk that RunInstances creates
+NAME_LIMIT = 60  # bytes; in CreateDisks
+NAME_LIMIT_AT_BIRTH = 128  # characters; in RunInstances
 STEP_GIB = 10
 
-# GiB that each type may have as a data disk: least, most.
+# Minimum and maximum size of a data disk of each type in GiB.
 SIZES = {
     "CLOUD_BASIC": (10, 16000),
     "CLOUD_PREMIUM": (10, 32000),
@@ -18,69 +18,69 @@ SIZES = {
     "CLOUD_TSSD": (20, 32000),
 }
 SYSTEM_SIZES = (20, 1024)
-# Only with an instance (CreateDisks: DiskType, 362/16312).
+# Only for system disks and data disks of a new instance (CreateDisks: DiskType, 362/16312).
 _NOT_ALONE = frozenset({"CLOUD_BASIC", "CLOUD_TSSD"})
-# A machine whose system disk has another type is neither resized nor reinstalled.
+# System disk types of instances that can be resized and reinstalled.
 CHANGEABLE = frozenset({"CLOUD_BASIC", "CLOUD_PREMIUM", "CLOUD_SSD", "CLOUD_BSSD"})
 
 
 class DiskSizeOutOfRange(Refusal):
-    """A data disk's size lies in its type's range; a system disk has 20 to 1024 GiB."""
+    """The size of a data disk must be in the range of its type; a system disk must have 20 to 1024 GiB."""
 
     code = "InvalidParameterValue"
-    template = "The size {size} GiB of a {type} disk is not in [{low}, {high}]."
+    template = "The size of a {type} disk must be {low} to {high} GiB (got {size})."
     source = documented("to 32000 GB; SSD from 100 GB (362/5744); 20 for BSSD, HSSD, TSSD: assumed", page="362/2353")
 
 
 class SsdTooSmall(Refusal):
-    """An SSD disk that an instance is created with has at least 100 GiB, unless it boots from it."""
+    """An SSD data disk of a new instance must have at least 100 GiB."""
 
     code = "InvalidParameterValue.CloudSsdDataDiskSizeTooSmall"
-    template = "The size {size} GiB of a CLOUD_SSD data disk is less than 100."
+    template = "The size of a CLOUD_SSD data disk must be at least 100 GiB (got {size})."
     source = documented("RunInstances: InvalidParameterValue.CloudSsdDataDiskSizeTooSmall", page="213/15730")
 
 
 class DiskSizeOutOfStep(Refusal):
-    """A data disk's size is a multiple of 10 GiB."""
+    """The size of a data disk must be a multiple of 10 GiB."""
 
     code = "InvalidParameterValue"
-    template = "The size {size} GiB is not a multiple of 10."
+    template = "The disk size must be a multiple of 10 GiB (got {size})."
     source = documented("RunInstances: DataDisks.DiskSize in steps of 10 GiB", page="213/15730")
 
 
 class DiskTypeUnknown(Refusal):
-    """A disk that is created by itself has a type that is sold by itself."""
+    """The type of a disk must be one that CreateDisks supports."""
 
     code = "InvalidParameter.DiskConfigNotSupported"
-    template = "The disk type `{type}` is not supported here."
+    template = "DiskType must be a supported type (got `{type}`)."
     source = documented("CreateDisks: DiskType; InvalidParameter.DiskConfigNotSupported", page="362/16312")
 
 
 class DiskUnavailable(Refusal):
-    """A disk that an instance is born with has a type that is sold."""
+    """The type of a disk of a new instance must be available."""
 
     code = "ResourceInsufficient.CloudDiskUnavailable"
-    template = "The disk type `{type}` is not supported here."
+    template = "DiskType must be an available type (got `{type}`)."
     source = documented("RunInstances: DiskType; ResourceInsufficient.CloudDiskUnavailable", page="213/15730")
 
 
 class DiskNameTooLong(Refusal):
-    """A disk's name has at most 60 bytes; one that an instance is created with, 128 characters."""
+    """A disk name must not exceed 60 bytes, or 128 characters in RunInstances."""
 
     code = "InvalidParameterValue"
-    template = "The disk's name is longer than {limit}."
+    template = "The disk name must not be longer than {limit}."
     source = documented("CreateDisks: DiskName at most 60 bytes; RunInstances: 128 characters", page="362/16312")
 
 
 def check_system_size(size_gib: int) -> None:
-    """Raises DiskSizeOutOfRange."""
+    """Raises: DiskSizeOutOfRange."""
     low, high = SYSTEM_SIZES
     if not low <= size_gib <= high:
         raise DiskSizeOutOfRange(size=size_gib, type="system", low=low, high=high)
 
 
 def check_size(kind: str, size_gib: int) -> None:
-    """Of a data disk. Raises DiskSizeOutOfRange or DiskSizeOutOfStep."""
+    """Check the size of a data disk. Raises: DiskSizeOutOfRange or DiskSizeOutOfStep."""
     low, high = SIZES[kind]
     if not low <= size_gib <= high:
         raise DiskSizeOutOfRange(size=size_gib, type=kind, low=low, high=high)
@@ -88,14 +88,14 @@ def check_size(kind: str, size_gib: int) -> None:
         raise DiskSizeOutOfStep(size=size_gib)
 
 
-def check_alone(kind: str, size_gib: int) -> None:
-    """Of a disk that CreateDisks makes. Raises DiskTypeUnknown, or what check_size raises."""
+def check_new(kind: str, size_gib: int) -> None:
+    """Check a disk of CreateDisks. Raises: DiskTypeUnknown, DiskSizeOutOfRange or DiskSizeOutOfStep."""
     if kind not in SIZES or kind in _NOT_ALONE:
         raise DiskTypeUnknown(type=kind)
     check_size(kind, size_gib)
 
 
 def check_name(name: str, limit: int) -> None:
-    """Raises DiskNameTooLong. At birth characters are counted, later bytes."""
+    """Raises: DiskNameTooLong. RunInstances counts characters, other actions bytes."""
     if (len(name) if limit == NAME_LIMIT_AT_BIRTH else len(name.encode())) > limit:
         raise DiskNameTooLong(limit=limit)

@@ -12,8 +12,8 @@ from localcloud.rules.refusal import Refusal, assumed, documented, provider
 from localcloud.rules.transaction import Transaction
 
 LINE = "默认"
-# The domain that every localcloud has from birth: reserved for documentation (RFC 2606).
-BORN_WITH = "example.com"
+# The initial domain of every localcloud, reserved for documentation (RFC 2606).
+INITIAL_DOMAIN = "example.com"
 TYPES = ("A", "AAAA", "CNAME", "MX", "NS", "TXT", "SRV", "CAA")
 GRADE = "DP_FREE"  # of every domain
 TTL = (600, 604_800)
@@ -25,21 +25,21 @@ REMARK_LIMIT = 200
 # Records with one name, type and line.
 ROLL_LIMIT = 2
 _CREATE = "1427/56180"
-_VALUES = documented("CreateRecord: the parameter and its code", page=_CREATE)
+_VALUES = documented("CreateRecord: parameter and code", page=_CREATE)
 
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Domain(Record):
-    """A zone; the record's id is its name."""
+    """A zone. The ID of the record is the domain name."""
 
     number: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DnsRecord(Record):
-    """One record of a zone; the record's id is its number."""
+    """A DNS record of a zone. Its ID is a number."""
 
     domain: str
     name: str  # "@" for the zone itself
@@ -55,146 +55,147 @@ class DnsRecord(Record):
 
     @property
     def number(self) -> int:
-        """Its id as the API writes it."""
+        """The ID as an integer, as in the API."""
         return int(self.id)
 
 
 class DomainNotFound(Refusal):
-    """A domain that a request names is one of the account's."""
+    """Domain must be a domain of the account."""
 
     code = "InvalidParameterValue.DomainNotExists"
-    template = "The domain `{domain}` does not exist; add it by CreateDomain."
+    template = "Domain must be a domain that was added with CreateDomain (got `{domain}`)."
     source = _VALUES
 
 
 class DomainInvalid(Refusal):
-    """A domain's name is made of labels, and has at least two."""
+    """A domain name must have at least two valid labels."""
 
     code = "InvalidParameter.DomainInvalid"
-    template = "The domain `{domain}` is not valid."
+    template = "Domain must be a valid domain name (got `{domain}`)."
     source = documented("CreateRecord: Domain; InvalidParameter.DomainInvalid", page=_CREATE)
 
 
 class DomainExists(Refusal):
-    """A domain is added once."""
+    """A domain can be added only once."""
 
     code = "FailedOperation.DomainExists"
-    template = "The domain `{domain}` is already there."
-    source = assumed("the SDK has the code; the number of CreateDomain's page is not known here")
+    template = "The domain `{domain}` must not already exist."
+    source = assumed("the SDK has the code; the number of the CreateDomain page is unknown")
 
 
 class RecordNotFound(Refusal):
-    """A record that a request names is one of its domain's."""
+    """RecordId must identify an existing record of the domain."""
 
     code = "InvalidParameter.RecordIdInvalid"
-    template = "The record {record_id} does not exist in domain `{domain}`."
-    source = provider("this code counts as gone (provider-api.md, retry rules: dnspod)")
+    template = "RecordId must identify an existing record of domain `{domain}` (got {record_id})."
+    source = provider("interprets this code as deleted (provider-api.md, retry rules: dnspod)")
 
 
 class RecordExists(Refusal):
-    """A record is not added twice with the same name, type, line and value."""
+    """A domain must not have two records with the same name, type, line and value."""
 
     code = "InvalidParameter.DomainRecordExist"
-    template = "The record `{name}` {type} {value} is already in domain `{domain}`."
+    template = "The record `{name}` {type} {value} must not already exist in domain `{domain}`."
     source = _VALUES
 
 
 class RecordConflict(Refusal):
-    """A CNAME stands alone at its name on its line."""
+    """A CNAME must be the only record of its name on a line."""
 
     code = "InvalidParameter.DomainRecordExist"
-    template = "A CNAME can't stand beside another record at `{name}`."
-    source = assumed("RFC 1034, 3.6.2; no page of DNSPod's says it")
+    template = "A CNAME must be the only record of `{name}` on the line."
+    source = assumed("RFC 1034, 3.6.2; no page of DNSPod mentions it")
 
 
 class RecordTypeInvalid(Refusal):
-    """A record's type is A, AAAA, CNAME, MX, NS, TXT, SRV or CAA, in capitals."""
+    """The type of a record must be A, AAAA, CNAME, MX, NS, TXT, SRV or CAA, in upper case."""
 
     code = "InvalidParameter.RecordTypeInvalid"
-    template = "The record type `{type}` is not valid."
+    template = "RecordType must be A, AAAA, CNAME, MX, NS, TXT, SRV or CAA (got `{type}`)."
     source = _VALUES
 
 
 class RecordLineInvalid(Refusal):
-    """A record's line is the default one."""
+    """The line of a record must be the default line."""
 
     code = "InvalidParameter.RecordLineInvalid"
-    template = "The record line `{line}` is not valid: localcloud has `默认` alone."
+    template = "RecordLine must be `默认`, the only line that localcloud supports (got `{line}`)."
     source = documented(
-        "CreateRecord: RecordLine, in Chinese, such as 默认; that it is the only one: localcloud's own", page=_CREATE
+        "CreateRecord: RecordLine, in Chinese, such as 默认; localcloud supports only this line",
+        page=_CREATE,
     )
 
 
 class RecordValueInvalid(Refusal):
-    """A record's value fits its type."""
+    """The value of a record must be valid for its type."""
 
     code = "InvalidParameter.RecordValueInvalid"
-    template = "The value `{value}` is not valid for a record of type {type}."
+    template = "The value of a record must be valid for type {type} (got `{value}`)."
     source = _VALUES
 
 
 class SubdomainInvalid(Refusal):
-    """A record's name is `@`, `*`, or labels with a dot between them."""
+    """The name of a record must be `@`, `*`, or labels separated by dots."""
 
     code = "InvalidParameter.SubdomainInvalid"
-    template = "The subdomain `{name}` is not valid."
+    template = "SubDomain must be `@`, `*`, or labels separated by dots (got `{name}`)."
     source = _VALUES
 
 
 class TtlOutOfRange(Refusal):
-    """A TTL is 600 to 604800 seconds: a domain of the free plan has no smaller one."""
+    """A TTL must be 600 to 604800 seconds, the range of the free plan."""
 
     code = "LimitExceeded.RecordTtlLimit"
-    template = "The TTL {ttl} is not in [600, 604800], the range of a domain of grade DP_FREE."
-    source = assumed("CreateRecord (1427/56180): 1 to 604800, the least depends on the plan; no page read names it")
+    template = "TTL must be 600 to 604800 seconds for a domain of grade DP_FREE (got {ttl})."
+    source = assumed("CreateRecord (1427/56180): 1 to 604800; the minimum depends on the plan, on no known page")
 
 
 class TooManyRecords(Refusal):
-    """A domain of the free plan has at most 2 records with the same name, type and line."""
+    """A domain of the free plan can have at most 2 records with the same name, type and line."""
 
     code = "LimitExceeded.SubdomainRollLimit"
-    template = "`{name}` already has 2 records of type {type} on this line."
-    source = assumed("CreateRecord (1427/56180) has the code; no page read names the free plan's figure")
+    template = "`{name}` cannot have more than 2 records of type {type} on one line."
+    source = assumed("CreateRecord (1427/56180) has the code; no known page gives the limit of the free plan")
 
 
 class WeightInvalid(Refusal):
-    """A record's weight is 0 to 100."""
+    """The weight of a record must be 0 to 100."""
 
     code = "InvalidParameter.InvalidWeight"
-    template = "The weight {weight} is not in [0, 100]."
+    template = "Weight must be 0 to 100 (got {weight})."
     source = documented("CreateRecord: Weight from 0 to 100", page=_CREATE)
 
 
 class RemarkTooLong(Refusal):
-    """A record's remark has at most 200 characters."""
+    """The remark of a record must not exceed 200 characters."""
 
     code = "InvalidParameter.RemarkTooLong"
-    template = "The remark has {count} characters; the limit is 200."
+    template = "Remark must not be longer than 200 characters (got {count})."
     source = documented("CreateRecord: Remark; InvalidParameter.RemarkTooLong, at most 200", page=_CREATE)
 
 
 class MxInvalid(Refusal):
-    """An MX record has a preference, 0 to 65535."""
+    """An MX record must have a preference of 0 to 65535."""
 
     code = "InvalidParameter.MxInvalid"
-    template = "The MX preference {mx} is not in [0, 65535]."
+    template = "MX must be 0 to 65535 (got {mx})."
     source = documented("CreateRecord: MX, required for MX records, 0 to 65535", page=_CREATE)
 
 
 def get_domain(tx: Transaction, name: str) -> Domain:
-    """The domain. Raises DomainNotFound. Every localcloud is born with `example.com`."""
+    """Return the domain, initially `example.com`. Raises: DomainNotFound."""
     found = tx.find(Domain, name.lower())
-    if found is None and name.lower() == BORN_WITH and not tx.fact("born domain gone"):
-        return _add(tx, BORN_WITH)
+    if found is None and name.lower() == INITIAL_DOMAIN and not tx.fact("initial domain deleted"):
+        return _add(tx, INITIAL_DOMAIN)
     if found is None:
         raise DomainNotFound(domain=name)
     return found
 
 
 def domains(tx: Transaction) -> list[Domain]:
-    """All domains."""
-    if not tx.fact("born domain gone"):
-        get_domain(tx, BORN_WITH)
+    """Return all domains."""
+    if not tx.fact("initial domain deleted"):
+        get_domain(tx, INITIAL_DOMAIN)
     return tx.all(Domain)
 
 
@@ -213,22 +214,22 @@ def add_domain(tx: Transaction, name: str) -> Domain:
 
 
 def delete_domain(tx: Transaction, name: str) -> None:
-    """DeleteDomain: its records go with it."""
+    """DeleteDomain: delete a domain with its records."""
     found = get_domain(tx, name)
     for record in of_domain(tx, found.id):
         tx.delete(record)
-    if found.id == BORN_WITH:
-        tx.facts["born domain gone"] = "yes"
+    if found.id == INITIAL_DOMAIN:
+        tx.facts["initial domain deleted"] = "yes"
     tx.delete(found)
 
 
 def of_domain(tx: Transaction, domain: str) -> list[DnsRecord]:
-    """A domain's records."""
+    """Return the records of a domain."""
     return [record for record in tx.all(DnsRecord) if record.domain == domain]
 
 
 def get(tx: Transaction, domain: str, number: int) -> DnsRecord:
-    """The record. Raises DomainNotFound or RecordNotFound."""
+    """Return the record. Raises: DomainNotFound or RecordNotFound."""
     zone = get_domain(tx, domain)
     found = tx.find(DnsRecord, str(number))
     if found is None or found.domain != zone.id:
@@ -297,7 +298,7 @@ def _check(tx: Transaction, record: DnsRecord) -> None:
 
 
 def create(tx: Transaction, wanted: DnsRecord) -> DnsRecord:
-    """A new record; number and times are given here."""
+    """Create a record and assign its number and times."""
     zone = get_domain(tx, wanted.domain)
     number = 1000 + tx.count("dns record")
     made = replace(wanted, id=str(number), domain=zone.id, created=tx.now, updated=tx.now)
@@ -306,7 +307,7 @@ def create(tx: Transaction, wanted: DnsRecord) -> DnsRecord:
 
 
 def change(tx: Transaction, changed: DnsRecord) -> None:
-    """ModifyRecord gives the whole record anew."""
+    """ModifyRecord: replace all attributes of the record."""
     present = get(tx, changed.domain, changed.number)
     kept = replace(changed, domain=present.domain, created=present.created, updated=tx.now)
     _check(tx, kept)

@@ -1,4 +1,4 @@
-"""Instances (CVM): the record, what may be in it, and its end. How it is born: run_instances.py."""
+"""Instances (CVM): the record, its rules and its deletion. Creation is in run_instances.py."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from localcloud.rules.transaction import Transaction
 
 QUOTA = 30
 _RUN = "213/15730"
-_PLACE = documented("RunInstances: VirtualPrivateCloud, and the codes for it", page=_RUN)
+_PLACE = documented("RunInstances: VirtualPrivateCloud and its codes", page=_RUN)
 
-# What the infrastructure has to do, in order.
+# Tasks of the infrastructure, in order.
 Step = Literal["start", "stop", "cut", "reset", "destroy"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance(Record):
-    """A machine as the records want it. `steps` is what the infrastructure has still to do for that."""
+    """The desired state of an instance. `steps` are the pending tasks of the infrastructure."""
 
     shapes_network: ClassVar[bool] = True
 
@@ -53,7 +53,7 @@ class Instance(Record):
     charge_type: str = "POSTPAID_BY_HOUR"
     internet_charge_type: str = "TRAFFIC_POSTPAID_BY_HOUR"
     bandwidth_mbps: int = 0
-    public_address: IPv4Address | None = None  # given at birth; not an EIP
+    public_address: IPv4Address | None = None  # assigned at creation; not an EIP
     user_data: str = ""  # base64, as given
     cam_role_name: str = ""
     protected: bool = False  # DisableApiTermination
@@ -69,142 +69,143 @@ class Instance(Record):
 
     @property
     def type(self) -> InstanceType:
-        """Its size."""
+        """The instance type."""
         return INSTANCE_TYPES[self.instance_type]
 
 
 class InstanceNotFound(Refusal):
-    """An instance that a request names must exist."""
+    """InstanceId must identify an existing instance."""
 
     code = "InvalidInstanceId.NotFound"
-    template = "The instance `{instance_id}` does not exist."
+    template = "InstanceId must identify an existing instance (got `{instance_id}`)."
     source = documented("StartInstances: InvalidInstanceId.NotFound", page="213/15735")
 
 
 class InstanceIdMalformed(Refusal):
-    """An instance's id is `ins-` and 8 letters or digits."""
+    """An instance ID must be `ins-` followed by 8 letters or digits."""
 
     code = "InvalidInstanceId.Malformed"
-    template = "The instance id `{instance_id}` is malformed."
-    source = documented("DescribeInstances: ids such as ins-xxxxxxxx; InvalidInstanceId.Malformed", page="213/15728")
+    template = "InstanceId must be `ins-` followed by 8 letters or digits (got `{instance_id}`)."
+    source = documented("DescribeInstances: IDs such as ins-xxxxxxxx; InvalidInstanceId.Malformed", page="213/15728")
 
 
 class InstanceQuota(Refusal):
-    """A zone sells at most 30 instances by the hour."""
+    """A zone can have at most 30 instances that are billed by the hour."""
 
     code = "LimitExceeded.InstanceQuota"
-    template = "The number of instances would be {count}; the limit is {limit}."
-    source = documented("limits of CVM: 30 or 60 instances by the hour in each zone", page="213/15379")
+    template = "A zone cannot have more than {limit} instances (got {count})."
+    source = documented("CVM limits: 30 or 60 instances by the hour in each zone", page="213/15379")
 
 
 class ZoneMismatch(Refusal):
-    """An instance's zone is one of the request's region."""
+    """The zone of an instance must be in the region of the request."""
 
     code = "InvalidZone.MismatchRegion"
-    template = "The zone `{zone}` is not in region `{region}`."
+    template = "Zone must be a zone of region `{region}` (got `{zone}`)."
     source = documented("RunInstances: Placement.Zone; InvalidZone.MismatchRegion", page=_RUN)
 
 
 class ImageNotFound(Refusal):
-    """An image that a request names must exist."""
+    """ImageId must identify an existing image."""
 
     code = "InvalidImageId.NotFound"
-    template = "The image `{image_id}` does not exist."
+    template = "ImageId must identify an existing image (got `{image_id}`)."
     source = documented("RunInstances: ImageId; InvalidImageId.NotFound", page=_RUN)
 
 
 class ImageIdMalformed(Refusal):
-    """An image's id begins with `img-`."""
+    """An image ID must begin with `img-`."""
 
     code = "InvalidImageId.Malformed"
-    template = "The image id `{image_id}` is malformed."
+    template = "ImageId must begin with `img-` (got `{image_id}`)."
     source = documented("RunInstances: ImageId of the form img-xxx; InvalidImageId.Malformed", page=_RUN)
 
 
 class InstanceTypeUnknown(Refusal):
-    """An instance's type is one that is sold."""
+    """InstanceType must be a type of the catalog."""
 
     code = "InvalidParameterValue.InstanceTypeNotFound"
-    template = "The instance type `{instance_type}` is not sold here."
+    template = "InstanceType must be an available type (got `{instance_type}`)."
     source = documented("RunInstances: InvalidParameterValue.InstanceTypeNotFound", page=_RUN)
 
 
 class SubnetNotInVpc(Refusal):
-    """An instance's subnet belongs to its VPC."""
+    """The subnet of an instance must be in the VPC of the instance."""
 
     code = "InvalidParameterValue.VpcIdSubnetIdNotMatch"
-    template = "The subnet `{subnet_id}` does not belong to VPC `{vpc_id}`."
+    template = "The subnet `{subnet_id}` must be in VPC `{vpc_id}`."
     source = _PLACE
 
 
 class SubnetInOtherZone(Refusal):
-    """An instance is in its subnet's zone."""
+    """The subnet of an instance must be in the zone of the instance."""
 
     code = "InvalidParameterValue.SubnetIdZoneIdNotMatch"
-    template = "The subnet `{subnet_id}` is in zone {zone}, the instance in {other}."
+    template = "The subnet `{subnet_id}` must be in zone {other} of the instance (got {zone})."
     source = _PLACE
 
 
 class SubnetNotExist(Refusal):
-    """The subnet that RunInstances names must exist."""
+    """SubnetId of RunInstances must identify an existing subnet."""
 
     code = "InvalidParameterValue.SubnetNotExist"
-    template = "The subnet `{subnet_id}` does not exist."
+    template = "SubnetId must identify an existing subnet (got `{subnet_id}`)."
     source = _PLACE
 
 
 class AddressNotInSubnet(Refusal):
-    """An instance's private address lies in its subnet."""
+    """The private address of an instance must be an assignable address of its subnet."""
 
     code = "VpcAddrNotInSubNet"
-    template = "The address `{address}` is not an assignable address of subnet `{subnet_id}` ({cidr})."
+    template = "The address `{address}` must be an assignable address of subnet `{subnet_id}` ({cidr})."
     source = _PLACE
 
 
 class AddressInUse(Refusal):
-    """An instance's private address is nobody else's."""
+    """The private address of an instance must not be in use by another resource."""
 
     code = "VpcIpIsUsed"
-    template = "The address `{address}` is in use by `{user}`."
+    template = "The address `{address}` must not be in use (used by `{user}`)."
     source = _PLACE
 
 
 class GroupNotFound(Refusal):
-    """A security group of an instance must exist."""
+    """The security groups of an instance must exist."""
 
     code = "InvalidSecurityGroupId.NotFound"
-    template = "The security group `{group_id}` does not exist."
+    template = "SecurityGroupIds must identify existing security groups (got `{group_id}`)."
     source = documented("RunInstances: SecurityGroupIds; InvalidSecurityGroupId.NotFound", page=_RUN)
 
 
 class TooManyGroups(Refusal):
-    """An instance belongs to 1 to 5 security groups."""
+    """An instance must have 1 to 5 security groups."""
 
     code = "LimitExceeded.AssociateUSGLimitExceeded"
-    template = "An instance takes 1 to 5 security groups; {count} were given."
+    template = "An instance must have 1 to 5 security groups (got {count})."
     source = documented(
-        "limits of CVM: at most 5 groups for an instance; code: AssociateSecurityGroups", page="213/15379"
+        "CVM limits: at most 5 groups for each instance; code: AssociateSecurityGroups",
+        page="213/15379",
     )
 
 
 class NoAddressLeft(Refusal):
-    """An instance is created only while its subnet has an address left."""
+    """The subnet of a new instance must have a free address."""
 
     code = "FailedOperation.NoAvailableIpAddressCountInSubnet"
-    template = "The subnet `{subnet_id}` has no address left."
+    template = "The subnet `{subnet_id}` must have a free address (all are in use)."
     source = documented("RunInstances: FailedOperation.NoAvailableIpAddressCountInSubnet", page=_RUN)
 
 
 class InstanceProtected(Refusal):
-    """An instance with DisableApiTermination is not terminated."""
+    """An instance with DisableApiTermination cannot be terminated."""
 
     code = "UnsupportedOperation.InstancesProtected"
-    template = "The instance `{instance_id}` is protected against termination."
+    template = "The instance `{instance_id}` cannot be terminated while DisableApiTermination is set."
     source = documented("TerminateInstances: UnsupportedOperation.InstancesProtected", page="213/15723")
 
 
 def get(tx: Transaction, instance_id: str) -> Instance:
-    """The instance. Raises InstanceIdMalformed or InstanceNotFound."""
+    """Return the instance. Raises: InstanceIdMalformed or InstanceNotFound."""
     if not re.fullmatch(r"ins-[0-9a-z]{8}", instance_id):
         raise InstanceIdMalformed(instance_id=instance_id)
     found = tx.find(Instance, instance_id)
@@ -214,7 +215,7 @@ def get(tx: Transaction, instance_id: str) -> Instance:
 
 
 def image(tx: Transaction, image_id: str) -> Image:
-    """The image. Raises ImageIdMalformed or ImageNotFound."""
+    """Return the image. Raises: ImageIdMalformed or ImageNotFound."""
     if not image_id.startswith("img-"):
         raise ImageIdMalformed(image_id=image_id)
     for known in tx.images:
@@ -224,14 +225,14 @@ def image(tx: Transaction, image_id: str) -> Image:
 
 
 def check_type(name: str) -> InstanceType:
-    """Raises InstanceTypeUnknown."""
+    """Raises: InstanceTypeUnknown."""
     if name not in INSTANCE_TYPES:
         raise InstanceTypeUnknown(instance_type=name)
     return INSTANCE_TYPES[name]
 
 
 def check_place(tx: Transaction, vpc_id: str, subnet_id: str, zone: str, address: IPv4Address | None) -> subnet.Subnet:
-    """The subnet, if an instance in that zone may be there. The service cvm has its own codes for these rules."""
+    """Return the subnet of a new instance. Raises: the refusals that the service cvm has for an invalid subnet."""
     place = tx.find(subnet.Subnet, subnet_id)
     if place is None:
         raise SubnetNotExist(subnet_id=subnet_id)
@@ -251,7 +252,7 @@ def check_place(tx: Transaction, vpc_id: str, subnet_id: str, zone: str, address
 
 
 def check_groups(tx: Transaction, group_ids: tuple[str, ...]) -> None:
-    """Raises TooManyGroups or GroupNotFound."""
+    """Raises: TooManyGroups or GroupNotFound."""
     if not 1 <= len(group_ids) <= interface.GROUPS_LIMIT:
         raise TooManyGroups(count=len(group_ids))
     for group_id in group_ids:
@@ -260,7 +261,7 @@ def check_groups(tx: Transaction, group_ids: tuple[str, ...]) -> None:
 
 
 def forget(tx: Transaction, gone: Instance) -> None:
-    """The machine is destroyed: the record goes, and all that lived with it."""
+    """Delete the record of a destroyed instance and the resources that depend on it."""
     for card in interface.of_instance(tx, gone.id):
         if card.primary:
             interface.forget(tx, card)
@@ -277,14 +278,14 @@ def forget(tx: Transaction, gone: Instance) -> None:
 
 
 def powered_off(tx: Transaction, instance_id: str) -> None:
-    """The machine shut itself down from inside."""
+    """Record that the instance was shut down from inside."""
     for found in tx.everywhere(Instance):
         if found.id == instance_id and found.state == "RUNNING" and not found.steps:
             tx.put(replace(found, state="STOPPED"))
 
 
 def powered_on(tx: Transaction, instance_id: str) -> None:
-    """Somebody pressed the machine's power button."""
+    """Record that the instance was powered on outside the API."""
     for found in tx.everywhere(Instance):
         if found.id == instance_id and found.state == "STOPPED" and not found.steps:
             tx.put(replace(found, state="RUNNING"))

@@ -357,7 +357,7 @@ def change_placement(tx: Transaction, instance_ids: tuple[str, ...], group_id: s
             group = placement.get_for_instance(tx, group_id)
             if found.placement_group_id == group_id:
                 raise AlreadyInPlacementGroup(instance_id=instance_id, group_id=group_id)
-            placement.check_room(tx, group, 1)
+            placement.check_capacity(tx, group, 1)
         _begin(
             tx,
             replace(found, placement_group_id=group_id),

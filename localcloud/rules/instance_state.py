@@ -1,4 +1,4 @@
-"""In which states an instance may be changed, and what the others are refused with."""
+"""The instance states in which operations are permitted, and the refusal for each other state."""
 
 from __future__ import annotations
 
@@ -9,69 +9,69 @@ from localcloud.rules.transaction import Transaction
 
 
 class InstanceBusy(Refusal):
-    """An instance with an operation under way takes no other."""
+    """An instance must not have an operation in progress before the next one starts."""
 
     code = "OperationDenied.InstanceOperationInProgress"
-    template = "The instance `{instance_id}` is in operation {operation}."
+    template = "The instance `{instance_id}` must not have an operation in progress (operation {operation})."
     source = documented("StartInstances: OperationDenied.InstanceOperationInProgress", page="213/15735")
 
 
 class _WrongState(Refusal):
-    template = "The instance `{instance_id}` in state {state} does not support this operation."
+    template = "The instance `{instance_id}` must be in a state that permits the operation (got {state})."
     source = documented("StopInstances, StartInstances (213/15735): the codes for each state", page="213/15743")
 
 
 class InstanceIsPending(_WrongState):
-    """An instance that is being created takes no operation."""
+    """An instance cannot be changed while it is being created."""
 
     code = "UnsupportedOperation.InstanceStatePending"
 
 
 class InstanceIsRunning(_WrongState):
-    """A running instance is not started, and is changed only with ForceStop."""
+    """A running instance cannot be started, and can be changed only with ForceStop."""
 
     code = "UnsupportedOperation.InstanceStateRunning"
 
 
 class InstanceIsStopped(_WrongState):
-    """A stopped instance is neither stopped nor rebooted."""
+    """A stopped instance cannot be stopped or rebooted."""
 
     code = "UnsupportedOperation.InstanceStateStopped"
 
 
 class InstanceIsStarting(_WrongState):
-    """An instance that is starting takes no operation."""
+    """An instance cannot be changed while it is starting."""
 
     code = "UnsupportedOperation.InstanceStateStarting"
 
 
 class InstanceIsStopping(_WrongState):
-    """An instance that is stopping takes no operation."""
+    """An instance cannot be changed while it is stopping."""
 
     code = "UnsupportedOperation.InstanceStateStopping"
 
 
 class InstanceIsRebooting(_WrongState):
-    """An instance that is rebooting takes no operation."""
+    """An instance cannot be changed while it is rebooting."""
 
     code = "UnsupportedOperation.InstanceStateRebooting"
 
 
 class InstanceIsTerminating(_WrongState):
-    """An instance that is being terminated takes no operation."""
+    """An instance cannot be changed while it is being terminated."""
 
     code = "UnsupportedOperation.InstanceStateTerminating"
 
 
 class InstanceLaunchFailed(_WrongState):
-    """An instance that never came up is only terminated."""
+    """An instance that failed to launch can only be terminated."""
 
     code = "UnsupportedOperation.InstanceStateLaunchFailed"
-    source = documented("error codes of CVM: UnsupportedOperation.InstanceStateLaunchFailed", page="213/30435")
+    source = documented("CVM error codes: UnsupportedOperation.InstanceStateLaunchFailed", page="213/30435")
 
 
 class StoppedWithoutCharge(_WrongState):
-    """An instance that was stopped with STOP_CHARGING is started or terminated, not changed."""
+    """An instance stopped with STOP_CHARGING can be started or terminated, but not changed."""
 
     code = "UnsupportedOperation.StoppedModeStopCharging"
     source = documented("ResetInstancesType and others: UnsupportedOperation.StoppedModeStopCharging", page="213/15744")

@@ -17,12 +17,14 @@ NAME_LIMIT = 25
 DESCRIPTION_LIMIT = 60
 QUOTA = 100
 _RSA_FIELDS = 3  # type, exponent, modulus (RFC 4253, 6.6)
-_NAMES = documented("CreateKeyPair: KeyName: digits, letters, underscores, at most 25, unused", page="213/15702")
+_NAMES = documented(
+    "CreateKeyPair: KeyName, a unique name of at most 25 digits, letters and underscores", page="213/15702"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyPair(Record):
-    """A public key, and the private one where the cloud made the pair."""
+    """A public key, and the private key if the cloud created the pair."""
 
     name: str
     public_key: str  # one OpenSSH line
@@ -32,111 +34,111 @@ class KeyPair(Record):
 
 
 class KeyPairNotFound(Refusal):
-    """A key pair that a request names must exist."""
+    """KeyId must identify an existing key pair."""
 
     code = "InvalidKeyPairId.NotFound"
-    template = "The key pair `{key_id}` does not exist."
+    template = "KeyId must identify an existing key pair (got `{key_id}`)."
     source = documented("DeleteKeyPairs: InvalidKeyPairId.NotFound", page="213/15700")
 
 
 class KeyPairUnknown(Refusal):
-    """A key pair that an instance is created with must exist."""
+    """The key pair of a new instance must exist."""
 
     code = "InvalidParameterValue.KeyPairNotFound"
-    template = "The key pair `{key_id}` does not exist."
+    template = "KeyIds must identify existing key pairs (got `{key_id}`)."
     source = documented("RunInstances: InvalidParameterValue.KeyPairNotFound", page="213/15730")
 
 
 class KeyPairIdMalformed(Refusal):
-    """A key pair's id is `skey-` and 8 letters or digits."""
+    """A key pair ID must be `skey-` followed by 8 letters or digits."""
 
     code = "InvalidKeyPairId.Malformed"
-    template = "The key pair id `{key_id}` is malformed."
+    template = "KeyId must be `skey-` followed by 8 letters or digits (got `{key_id}`)."
     source = documented("DescribeKeyPairs: KeyIds such as skey-11112222", page="213/15699")
 
 
 class KeyPairNameEmpty(Refusal):
-    """A key pair has a name."""
+    """The name of a key pair must not be empty."""
 
     code = "InvalidKeyPairNameEmpty"
-    template = "The key pair's name is empty."
+    template = "KeyName must not be empty."
     source = _NAMES
 
 
 class KeyPairNameTooLong(Refusal):
-    """A key pair's name has at most 25 characters."""
+    """The name of a key pair must not exceed 25 characters."""
 
     code = "InvalidKeyPairNameTooLong"
-    template = "The key pair's name `{name}` exceeds 25 characters."
+    template = "KeyName must not be longer than 25 characters (got `{name}`)."
     source = _NAMES
 
 
 class KeyPairNameIllegal(Refusal):
-    """A key pair's name consists of letters, digits and underscores."""
+    """The name of a key pair must consist of letters, digits and underscores."""
 
     code = "InvalidKeyPairNameIncludeIllegalChar"
-    template = "The key pair's name `{name}` may hold letters, digits and underscores only."
+    template = "KeyName must consist of letters, digits and underscores (got `{name}`)."
     source = _NAMES
 
 
 class KeyPairNameTaken(Refusal):
-    """Two key pairs of a region have different names."""
+    """The name of a key pair must be unique in its region."""
 
     code = "InvalidKeyPairName.Duplicate"
-    template = "The key pair's name `{name}` is in use."
+    template = "KeyName must be unique in the region (got `{name}`)."
     source = _NAMES
 
 
 class KeyPairQuota(Refusal):
-    """A region holds at most 100 key pairs."""
+    """A region can have at most 100 key pairs."""
 
     code = "InvalidKeyPair.LimitExceeded"
-    template = "The number of key pairs has reached the limit {limit}."
-    source = assumed("CreateKeyPair (213/15702) has the code; no page gives the figure")
+    template = "A region cannot have more than {limit} key pairs."
+    source = assumed("CreateKeyPair (213/15702) has the code; no page gives the limit")
 
 
 class PublicKeyMalformed(Refusal):
-    """An imported key is an OpenSSH line of type RSA."""
+    """An imported public key must be an OpenSSH line of type RSA."""
 
     code = "InvalidPublicKey.Malformed"
-    template = "The public key is not in OpenSSH RSA format: {reason}."
+    template = "The public key must be in OpenSSH RSA format: {reason}."
     source = documented("ImportKeyPair: PublicKey in OpenSSH RSA format", page="213/15703")
 
 
 class PublicKeyTaken(Refusal):
-    """A public key is imported once in a region."""
+    """A public key can be imported only once in a region."""
 
     code = "InvalidPublicKey.Duplicate"
-    template = "The public key is already there as `{key_id}`."
+    template = "The public key must not already exist in the region (exists as `{key_id}`)."
     source = documented("ImportKeyPair: InvalidPublicKey.Duplicate", page="213/15703")
 
 
 class KeyPairInUse(Refusal):
-    """A key pair that an instance uses is not deleted."""
+    """A key pair cannot be deleted while an instance uses it."""
 
     code = "InvalidParameterValue.KeyPairNotSupported"
-    template = "The key pair `{key_id}` is associated with `{user}`."
-    source = documented("DeleteKeyPairs: not one that an instance or an image refers to", page="213/15700")
+    template = "The key pair `{key_id}` cannot be deleted while `{user}` uses it."
+    source = documented("DeleteKeyPairs: no key pair that an instance or an image refers to", page="213/15700")
 
 
 class KeyPairDescriptionTooLong(Refusal):
-    """A key pair's description has at most 60 characters."""
+    """The description of a key pair must not exceed 60 characters."""
 
     code = "InvalidParameterValue"
-    template = "The key pair's description exceeds 60 characters."
+    template = "The description of a key pair must not be longer than 60 characters."
     source = documented("ModifyKeyPairAttribute: Description at most 60 characters", page="213/15701")
 
 
 class KeyPairUnchanged(Refusal):
-    """A change of a key pair gives a name or a description."""
+    """A request to change a key pair must have a name or a description."""
 
     code = "MissingParameter"
-    template = "The request is missing a required parameter: `KeyName` or `Description`."
-    source = documented("ModifyKeyPairAttribute: name or description must be given", page="213/15701")
+    template = "The request must have the parameter `KeyName` or `Description`."
+    source = documented("ModifyKeyPairAttribute: name or description is required", page="213/15701")
 
 
 def get(tx: Transaction, key_id: str) -> KeyPair:
-    """The key pair. Raises KeyPairIdMalformed or KeyPairNotFound."""
+    """Return the key pair. Raises: KeyPairIdMalformed or KeyPairNotFound."""
     if not re.fullmatch(r"skey-[0-9a-z]{8}", key_id):
         raise KeyPairIdMalformed(key_id=key_id)
     found = tx.find(KeyPair, key_id)
@@ -146,7 +148,7 @@ def get(tx: Transaction, key_id: str) -> KeyPair:
 
 
 def get_for_instance(tx: Transaction, key_id: str) -> KeyPair:
-    """The key pair. Raises KeyPairIdMalformed or KeyPairUnknown."""
+    """Return the key pair. Raises: KeyPairIdMalformed or KeyPairUnknown."""
     try:
         return get(tx, key_id)
     except KeyPairNotFound:
@@ -165,24 +167,24 @@ def _check_name(tx: Transaction, name: str) -> None:
 
 
 def _blob(line: str) -> bytes:
-    """The key itself, without type and comment. Raises PublicKeyMalformed."""
+    """Return the decoded key without type and comment. Raises: PublicKeyMalformed."""
     words = line.split()
     if not words[1:] or "\n" in line.strip():
-        raise PublicKeyMalformed(reason="it must be one line with a type and a key")
+        raise PublicKeyMalformed(reason="it must be one line with type and key")
     if words[0] != "ssh-rsa":
-        raise PublicKeyMalformed(reason=f"its type is {words[0]!r}")
+        raise PublicKeyMalformed(reason=f"type {words[0]!r} is not supported")
     try:
         blob = base64.b64decode(words[1], validate=True)
         fields = _fields(blob)
     except (binascii.Error, struct.error):
-        raise PublicKeyMalformed(reason="its second word is not a key in base64") from None
+        raise PublicKeyMalformed(reason="the second field is not a key in base64") from None
     if fields[:1] != [b"ssh-rsa"] or len(fields) != _RSA_FIELDS or not all(fields):
-        raise PublicKeyMalformed(reason="its second word is not an RSA key")
+        raise PublicKeyMalformed(reason="the second field is not an RSA key")
     return blob
 
 
 def _fields(blob: bytes) -> list[bytes]:
-    """The strings that a key consists of. Raises struct.error."""
+    """Return the string fields of a key. Raises: struct.error."""
     fields: list[bytes] = []
     while blob:
         (length,) = struct.unpack_from(">I", blob)
@@ -192,7 +194,7 @@ def _fields(blob: bytes) -> list[bytes]:
 
 
 def add(tx: Transaction, *, name: str, public_key: str, private_key: str, project_id: int, tags: tag.Tags) -> KeyPair:
-    """A new key pair, imported or made."""
+    """Add an imported or generated key pair."""
     _check_name(tx, name)
     blob = _blob(public_key)
     pairs = tx.all(KeyPair)
@@ -217,7 +219,7 @@ def add(tx: Transaction, *, name: str, public_key: str, private_key: str, projec
 
 
 def modify(tx: Transaction, key_id: str, *, name: str | None, description: str | None) -> None:
-    """Change what is given."""
+    """Change the given attributes; None leaves an attribute unchanged."""
     pair = get(tx, key_id)
     if name is None and description is None:
         raise KeyPairUnchanged
@@ -235,7 +237,7 @@ def modify(tx: Transaction, key_id: str, *, name: str | None, description: str |
 
 
 def delete(tx: Transaction, key_id: str) -> None:
-    """Remove a key pair that no instance uses."""
+    """Delete an unused key pair. Raises: KeyPairInUse."""
     pair = get(tx, key_id)
     for user in references.users(tx, pair):
         raise KeyPairInUse(key_id=key_id, user=user)

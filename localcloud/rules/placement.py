@@ -1,4 +1,4 @@
-"""Placement groups (the API says: disaster recover groups)."""
+"""Placement groups, called disaster recover groups in the API."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from localcloud.rules.transaction import Transaction
 NAME_LIMIT = 60
 QUOTA = 10
 
-# Instances that one group may hold, for each type.
+# Maximum number of instances in a group of each type.
 INSTANCES = {"HOST": 50, "SW": 20, "RACK": 30}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlacementGroup(Record):
-    """Instances that are kept on different hosts, switches or racks."""
+    """Instances that are placed on different hosts, switches or racks."""
 
     name: str
     type: str
@@ -26,60 +26,66 @@ class PlacementGroup(Record):
 
     @property
     def quota(self) -> int:
-        """How many instances it may hold."""
+        """Maximum number of instances."""
         return INSTANCES[self.type]
 
 
 class PlacementGroupNotFound(Refusal):
-    """A placement group that a request names must exist."""
+    """DisasterRecoverGroupId must identify an existing placement group."""
 
     code = "ResourceNotFound.InvalidPlacementSet"
-    template = "The placement group `{group_id}` does not exist."
+    template = "DisasterRecoverGroupId must identify an existing placement group (got `{group_id}`)."
     source = documented("ModifyDisasterRecoverGroupAttribute: ResourceNotFound.InvalidPlacementSet", page="213/17809")
 
 
 class PlacementGroupUnknown(Refusal):
-    """A placement group that an instance is created in or moved to must exist."""
+    """The placement group of an instance must exist."""
 
     code = "FailedOperation.DisasterRecoverGroupNotFound"
-    template = "The placement group `{group_id}` does not exist."
+    template = "The placement group of the instance must exist (got `{group_id}`)."
     source = documented("RunInstances: FailedOperation.DisasterRecoverGroupNotFound", page="213/15730")
 
 
 class PlacementGroupQuota(Refusal):
-    """A region holds at most 10 placement groups."""
+    """A region can have at most 10 placement groups."""
 
     code = "ResourceInsufficient.InsufficientGroupQuota"
-    template = "The number of placement groups has reached the limit {limit}."
-    source = documented("DescribeDisasterRecoverGroupQuota: GroupQuota 10; code: the creating page's", page="213/17811")
+    template = "A region cannot have more than {limit} placement groups."
+    source = documented(
+        "DescribeDisasterRecoverGroupQuota: GroupQuota 10; code: CreateDisasterRecoverGroup",
+        page="213/17811",
+    )
 
 
 class PlacementAffinityFalls(Refusal):
-    """A placement group's affinity is only raised."""
+    """The affinity of a placement group cannot be reduced."""
 
     code = "InvalidParameterValue.Range"
-    template = "The affinity {present} of `{group_id}` can't become {wanted}: it is only raised."
-    source = documented("ModifyDisasterRecoverGroupAttribute: Affinity, only from small to large", page="213/17809")
+    template = "The affinity of `{group_id}` must not be less than {present} (got {wanted})."
+    source = documented(
+        "ModifyDisasterRecoverGroupAttribute: Affinity, only from a lower to a higher value",
+        page="213/17809",
+    )
 
 
 class PlacementGroupNotEmpty(Refusal):
-    """A placement group with an instance in it is not deleted."""
+    """A placement group cannot be deleted while it has instances."""
 
     code = "FailedOperation.PlacementSetNotEmpty"
-    template = "The placement group `{group_id}` is not empty: it holds `{user}`."
+    template = "The placement group `{group_id}` cannot be deleted while it has the instance `{user}`."
     source = documented("DeleteDisasterRecoverGroups: only empty groups", page="213/17812")
 
 
 class PlacementGroupFull(Refusal):
-    """A placement group holds as many instances as its type allows."""
+    """A placement group cannot have more instances than its type allows."""
 
     code = "ResourceInsufficient.DisasterRecoverGroupCvmQuota"
-    template = "The placement group `{group_id}` can't hold more than {quota} instances."
+    template = "The placement group `{group_id}` cannot have more than {quota} instances."
     source = documented("DescribeDisasterRecoverGroupQuota: 50 HOST, 20 SW, 30 RACK", page="213/17811")
 
 
 def get(tx: Transaction, group_id: str) -> PlacementGroup:
-    """The group. Raises PlacementGroupNotFound."""
+    """Return the placement group. Raises: PlacementGroupNotFound."""
     found = tx.find(PlacementGroup, group_id)
     if found is None:
         raise PlacementGroupNotFound(group_id=group_id)
@@ -87,7 +93,7 @@ def get(tx: Transaction, group_id: str) -> PlacementGroup:
 
 
 def get_for_instance(tx: Transaction, group_id: str) -> PlacementGroup:
-    """The group. Raises PlacementGroupUnknown."""
+    """Return the placement group. Raises: PlacementGroupUnknown."""
     found = tx.find(PlacementGroup, group_id)
     if found is None:
         raise PlacementGroupUnknown(group_id=group_id)
@@ -100,7 +106,7 @@ def _check_name(name: str) -> None:
 
 
 def create(tx: Transaction, *, name: str, kind: str, affinity: int, tags: tag.Tags) -> PlacementGroup:
-    """A new, empty group."""
+    """Create an empty placement group."""
     _check_name(name)
     if kind not in INSTANCES:
         raise InvalidParameterValue(name="Type", value=kind, wanted="HOST, SW or RACK")
@@ -115,7 +121,7 @@ def create(tx: Transaction, *, name: str, kind: str, affinity: int, tags: tag.Ta
 
 
 def change(tx: Transaction, group_id: str, *, name: str | None, affinity: int | None) -> None:
-    """Change what is given."""
+    """Change the given attributes; None leaves an attribute unchanged."""
     group = get(tx, group_id)
     if name is not None:
         _check_name(name)
@@ -133,18 +139,18 @@ def change(tx: Transaction, group_id: str, *, name: str | None, affinity: int | 
 
 
 def members(tx: Transaction, group: PlacementGroup) -> list[str]:
-    """Ids of its instances."""
+    """Return the IDs of the instances in the group."""
     return references.users(tx, group)
 
 
-def check_room(tx: Transaction, group: PlacementGroup, arriving: int) -> None:
-    """Raises PlacementGroupFull."""
+def check_capacity(tx: Transaction, group: PlacementGroup, arriving: int) -> None:
+    """Raises: PlacementGroupFull."""
     if len(members(tx, group)) + arriving > group.quota:
         raise PlacementGroupFull(group_id=group.id, quota=group.quota)
 
 
 def delete(tx: Transaction, group_id: str) -> None:
-    """Remove an empty group."""
+    """Delete an empty placement group. Raises: PlacementGroupNotEmpty."""
     group = get(tx, group_id)
     for user in members(tx, group):
         raise PlacementGroupNotEmpty(group_id=group_id, user=user)

@@ -95,7 +95,7 @@ def _check(tx: Transaction, request: RunRequest) -> subnet.Subnet:
     for key_id in request.key_ids:
         key_pair.get_for_instance(tx, key_id)
     if request.placement_group_id:
-        placement.check_room(tx, placement.get_for_instance(tx, request.placement_group_id), 1)
+        placement.check_capacity(tx, placement.get_for_instance(tx, request.placement_group_id), 1)
     if request.public and not request.bandwidth_mbps:
         raise PublicAddressWithoutBandwidth
     count = sum(one.zone == request.zone for one in tx.all(Instance)) + 1
@@ -173,7 +173,7 @@ def _give_data_disk(tx: Transaction, request: RunRequest, data: DiskRequest, ins
         project_id=request.project_id,
         tags=request.tags,
     )
-    disk.born_attached(tx, made, instance_id, delete_with_instance=data.delete_with_instance)
+    disk.create_attached(tx, made, instance_id, delete_with_instance=data.delete_with_instance)
 
 
 def _default_hostname(name: str, address: IPv4Address) -> str:

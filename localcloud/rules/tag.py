@@ -1,4 +1,4 @@
-"""Tags: one store behind every path (the creating calls, and the tag service)."""
+"""Tags. The tag service and the requests that create resources use the same records."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VALUE_LIMIT = 255
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TagSet(Record):
-    """All tags of one resource; the record's id is the resource's."""
+    """All tags of one resource. The record has the ID of the resource."""
 
     tags: Tags
 
@@ -27,70 +27,70 @@ _LIMITS = "651/13354"
 
 
 class TooManyTags(Refusal):
-    """A resource has at most 50 tags."""
+    """A resource can have at most 50 tags."""
 
     code = "LimitExceeded.ResourceAttachedTags"
-    template = "The resource `{resource_id}` would have {count} tags; the limit is 50."
-    source = documented("limits of tags: at most 50 on a resource", page=_LIMITS)
+    template = "The resource `{resource_id}` cannot have more than 50 tags (got {count})."
+    source = documented("tag limits: at most 50 on a resource", page=_LIMITS)
 
 
 class TagKeyEmpty(Refusal):
-    """A tag's key is not empty."""
+    """A tag key must not be empty."""
 
     code = "InvalidParameterValue.TagKeyEmpty"
-    template = "The tag key is empty."
-    source = documented("limits of tags: a key has 1 to 127 characters", page=_LIMITS)
+    template = "The tag key must not be empty."
+    source = documented("tag limits: a key has 1 to 127 characters", page=_LIMITS)
 
 
 class TagKeyTooLong(Refusal):
-    """A tag's key has at most 127 characters."""
+    """A tag key must not exceed 127 characters."""
 
     code = "InvalidParameterValue.TagKeyLengthExceeded"
-    template = "The tag key `{key}` is longer than 127 characters."
-    source = documented("limits of tags: a key has 1 to 127 characters", page=_LIMITS)
+    template = "The tag key must not be longer than 127 characters (got `{key}`)."
+    source = documented("tag limits: a key has 1 to 127 characters", page=_LIMITS)
 
 
 class TagKeyIllegal(Refusal):
-    """A tag's key has Chinese and English letters, digits, inner spaces, and `+-=._:/@()[],;><` alone."""
+    """A tag key must consist of Chinese and English letters, digits, inner spaces, and `+-=._:/@()[],;><`."""
 
     code = "InvalidParameterValue.TagKeyCharacterIllegal"
-    template = "The tag key `{key}` has a character that a tag can't have, or a space at an end."
-    source = documented("limits of tags: characters of keys and values", page=_LIMITS)
+    template = "The tag key must consist of letters, digits, inner spaces and `+-=._:/@()[],;><` (got `{key}`)."
+    source = documented("tag limits: characters of keys and values", page=_LIMITS)
 
 
 class TagKeyReserved(Refusal):
-    """Keys that begin with `qcs:`, `project`, `项目`, `qcloud` or `tencent` belong to the system."""
+    """A tag key must not begin with `qcs:`, `project`, `项目`, `qcloud` or `tencent`, which are reserved."""
 
     code = "InvalidParameter.ReservedTagKey"
-    template = "The tag key `{key}` is reserved by the system."
-    source = documented("limits of tags: reserved keys; qcloud, tencent: ModifyResourceTags' error text", page=_LIMITS)
+    template = "The tag key must not be reserved by the system (got `{key}`)."
+    source = documented("tag limits: reserved keys; qcloud, tencent: error text of ModifyResourceTags", page=_LIMITS)
 
 
 class TagValueEmpty(Refusal):
-    """A tag's value is not empty."""
+    """A tag value must not be empty."""
 
     code = "InvalidParameterValue.TagValueEmpty"
-    template = "The value of tag `{key}` is empty."
-    source = documented("limits of tags: a value has 1 to 255 characters", page=_LIMITS)
+    template = "The value of tag `{key}` must not be empty."
+    source = documented("tag limits: a value has 1 to 255 characters", page=_LIMITS)
 
 
 class TagValueTooLong(Refusal):
-    """A tag's value has at most 255 characters."""
+    """A tag value must not exceed 255 characters."""
 
     code = "InvalidParameterValue.TagValueLengthExceeded"
-    template = "The value of tag `{key}` is longer than 255 characters."
-    source = documented("limits of tags: a value has 1 to 255 characters", page=_LIMITS)
+    template = "The value of tag `{key}` must not be longer than 255 characters."
+    source = documented("tag limits: a value has 1 to 255 characters", page=_LIMITS)
 
 
 class TagValueIllegal(Refusal):
-    """A tag's value has the characters that a key may have."""
+    """A tag value must consist of the same characters as a tag key."""
 
     code = "InvalidParameterValue.TagValueCharacterIllegal"
-    template = "The value of tag `{key}` has a character that a tag can't have, or a space at an end."
-    source = documented("limits of tags: characters of keys and values", page=_LIMITS)
+    template = "The value of tag `{key}` must consist of letters, digits, inner spaces and `+-=._:/@()[],;><`."
+    source = documented("tag limits: characters of keys and values", page=_LIMITS)
 
 
-# What any tag that is set may be refused for.
+# The rules for tags in any request.
 RULES = (
     TooManyTags,
     TagKeyEmpty,
@@ -107,7 +107,7 @@ _TEXT = re.compile(rf"{_MARK}(?:(?:{_MARK}| )*{_MARK})?")
 
 
 def check(tags: Tags) -> None:
-    """Raises the refusal that fits."""
+    """Raises: the refusal of an invalid tag."""
     for key, value in tags.items():
         if not key:
             raise TagKeyEmpty
@@ -126,18 +126,18 @@ def check(tags: Tags) -> None:
 
 
 def of(tx: Transaction, resource_id: str) -> Tags:
-    """A resource's tags, in the order of their keys."""
+    """Return the tags of a resource, sorted by key."""
     found = tx.find(TagSet, resource_id)
     return dict(sorted(found.tags.items())) if found is not None else {}
 
 
 def attach(tx: Transaction, resource_id: str, tags: Tags) -> None:
-    """Set these tags, keeping others."""
+    """Set tags; other tags are unchanged."""
     change(tx, resource_id, replaced=tags, removed=())
 
 
 def change(tx: Transaction, resource_id: str, *, replaced: Tags, removed: tuple[str, ...]) -> None:
-    """Set some tags and take others away."""
+    """Set and remove tags."""
     check(replaced)
     tags = {key: value for key, value in of(tx, resource_id).items() if key not in removed} | replaced
     if len(tags) > PER_RESOURCE:
@@ -151,7 +151,7 @@ def change(tx: Transaction, resource_id: str, *, replaced: Tags, removed: tuple[
 
 
 def detach_all(tx: Transaction, resource_id: str) -> None:
-    """Forget a resource's tags, because the resource goes."""
+    """Delete the tags of a resource that is being deleted."""
     known = tx.find(TagSet, resource_id)
     if known is not None:
         tx.delete(known)

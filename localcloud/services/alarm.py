@@ -14,9 +14,9 @@ from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import page
 from localcloud.services.sts import ACCOUNT
 
-# In one ModifyAlarmPolicyNotice (its parameter PolicyIds).
+# Maximum number of PolicyIds in ModifyAlarmPolicyNotice.
 POLICIES_AT_ONCE = 30
-# The monitor has short names of its own for regions.
+# The service monitor uses different short names for regions.
 REGIONS = {"ap-guangzhou": "gz", "ap-shanghai": "sh", "ap-beijing": "bj"}
 
 
@@ -98,7 +98,7 @@ def describe_alarm_notices(call: Call) -> Answer:
 
 @action("monitor", "DescribeAlarmNotice", alarm.ModuleUnknown, alarm_notice.NoticeNotFound)
 def describe_alarm_notice(call: Call) -> Answer:
-    """Show one notice."""
+    """Return one notice."""
     _check_module(call)
     return {"Notice": _show_notice(call, alarm_notice.get(call.tx, call.parameters.text("NoticeId")))}
 
@@ -112,7 +112,7 @@ def describe_alarm_notice(call: Call) -> Answer:
     alarm_notice.ReceiversWrong,
 )
 def modify_alarm_notice(call: Call) -> Answer:
-    """Give a notice anew."""
+    """Replace all attributes of a notice."""
     _check_module(call)
     alarm_notice.change(call.tx, _notice(call, call.parameters.text("NoticeId")))
     return {}
@@ -120,14 +120,14 @@ def modify_alarm_notice(call: Call) -> Answer:
 
 @action("monitor", "DeleteAlarmNotices", alarm.ModuleUnknown, alarm_notice.NoticeNotFound, alarm.NoticeInUse)
 def delete_alarm_notices(call: Call) -> Answer:
-    """Delete notices that no policy sends."""
+    """Delete unused notices."""
     _check_module(call)
     alarm.delete_notices(call.tx, call.parameters.required_texts("NoticeIds"))
     return {}
 
 
 def _show_policy(call: Call, policy: AlarmPolicy) -> Answer:
-    # The provider ends its process where Condition or EventCondition is null.
+    # The provider crashes if Condition or EventCondition is null.
     return {
         "PolicyId": policy.id,
         "PolicyName": policy.name,
@@ -202,7 +202,7 @@ def create_alarm_policy(call: Call) -> Answer:
 
 @action("monitor", "DescribeAlarmPolicy", alarm.ModuleUnknown)
 def describe_alarm_policy(call: Call) -> Answer:
-    """Show one alarm policy; null if it is not there."""
+    """Return one alarm policy, or null if it does not exist."""
     _check_module(call)
     found = call.tx.find(AlarmPolicy, call.parameters.text("PolicyId"))
     return {"Policy": None if found is None else _show_policy(call, found)}
@@ -233,7 +233,7 @@ def describe_alarm_policies(call: Call) -> Answer:
     alarm.RemarkIllegal,
 )
 def modify_alarm_policy_info(call: Call) -> Answer:
-    """Change an alarm policy's name or remark."""
+    """Change the name or remark of an alarm policy."""
     _check_module(call)
     given = call.parameters
     policy_id, key, value = given.text("PolicyId"), given.text("Key"), given.text("Value")
@@ -249,7 +249,7 @@ def modify_alarm_policy_info(call: Call) -> Answer:
 
 @action("monitor", "ModifyAlarmPolicyStatus", alarm.ModuleUnknown, alarm.PolicyNotFound)
 def modify_alarm_policy_status(call: Call) -> Answer:
-    """Switch an alarm policy on or off."""
+    """Enable or disable an alarm policy."""
     _check_module(call)
     given = call.parameters
     alarm.switch_policy(call.tx, given.text("PolicyId"), on=_flag(given.integer("Enable"), 1))
@@ -265,7 +265,7 @@ def modify_alarm_policy_status(call: Call) -> Answer:
     alarm.ConditionWrong,
 )
 def modify_alarm_policy_condition(call: Call) -> Answer:
-    """Change an alarm policy's conditions."""
+    """Change the conditions of an alarm policy."""
     _check_module(call)
     given = call.parameters
     condition, event_condition = given.find_inside("Condition"), given.find_inside("EventCondition")
@@ -298,7 +298,7 @@ def modify_alarm_policy_notice(call: Call) -> Answer:
 
 @action("monitor", "ModifyAlarmPolicyTasks", alarm.ModuleUnknown, alarm.PolicyNotFound)
 def modify_alarm_policy_tasks(call: Call) -> Answer:
-    """Change what an alarm policy triggers."""
+    """Change the tasks that an alarm policy triggers."""
     _check_module(call)
     given = call.parameters
     tasks = tuple(dict(entry.values) for entry in given.each("TriggerTasks"))
@@ -315,7 +315,7 @@ def delete_alarm_policy(call: Call) -> Answer:
 
 
 def _policy_of(call: Call) -> AlarmPolicy:
-    """PolicyId names it; GroupId does too, by the policy's older number."""
+    """Return the policy of PolicyId, or of GroupId, which is its older number."""
     policy_id, number = call.parameters.find_text("PolicyId"), call.parameters.find_integer("GroupId")
     if policy_id:
         return alarm.get_policy(call.tx, policy_id)
@@ -327,7 +327,7 @@ def _policy_of(call: Call) -> AlarmPolicy:
 
 @action("monitor", "BindingPolicyObject", alarm.ModuleUnknown, alarm.PolicyNotFound, alarm.DimensionsWrong)
 def binding_policy_object(call: Call) -> Answer:
-    """Let an alarm policy watch objects."""
+    """Bind objects to an alarm policy."""
     _check_module(call)
     given = call.parameters
     pairs = tuple(
@@ -343,7 +343,7 @@ def binding_policy_object(call: Call) -> Answer:
 
 @action("monitor", "UnBindingPolicyObject", alarm.ModuleUnknown, alarm.PolicyNotFound)
 def un_binding_policy_object(call: Call) -> Answer:
-    """Let an alarm policy watch objects no longer."""
+    """Unbind objects from an alarm policy."""
     _check_module(call)
     call.parameters.integer("GroupId")
     alarm.unbind(call.tx, _policy_of(call).id, call.parameters.required_texts("UniqueId"))
@@ -352,7 +352,7 @@ def un_binding_policy_object(call: Call) -> Answer:
 
 @action("monitor", "UnBindingAllPolicyObject", alarm.ModuleUnknown, alarm.PolicyNotFound)
 def un_binding_all_policy_object(call: Call) -> Answer:
-    """Let an alarm policy watch nothing in this region."""
+    """Unbind all objects in this region from an alarm policy."""
     _check_module(call)
     call.parameters.integer("GroupId")
     alarm.unbind_region(call.tx, _policy_of(call).id, REGIONS[call.region])
@@ -361,7 +361,7 @@ def un_binding_all_policy_object(call: Call) -> Answer:
 
 @action("monitor", "DescribeBindingPolicyObjectList", alarm.ModuleUnknown, alarm.PolicyNotFound)
 def describe_binding_policy_object_list(call: Call) -> Answer:
-    """List what an alarm policy watches in this region."""
+    """List the objects in this region that are bound to an alarm policy."""
     _check_module(call)
     given = call.parameters
     given.integer("GroupId")
@@ -375,7 +375,7 @@ def describe_binding_policy_object_list(call: Call) -> Answer:
 
 @action("monitor", "DescribePolicyObjectCount", alarm.ModuleUnknown, alarm.PolicyNotFound)
 def describe_policy_object_count(call: Call) -> Answer:
-    """Count what an alarm policy watches, region by region."""
+    """Count the objects that are bound to an alarm policy in each region."""
     _check_module(call)
     call.parameters.integer("GroupId")
     regions = [one.region for one in _policy_of(call).objects]

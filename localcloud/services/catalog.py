@@ -1,4 +1,4 @@
-"""Regions, zones, instance types, images: what is sold."""
+"""The catalog: regions, zones, instance types and images."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def describe_regions(call: Call) -> Answer:
 
 @action("cvm", "DescribeZones")
 def describe_zones(call: Call) -> Answer:
-    """List the region's zones."""
+    """List the zones of the region."""
     rows = [
         {"Zone": zone, "ZoneName": f"{REGION_NAMES[call.region]} {zone}", "ZoneId": number, "ZoneState": "AVAILABLE"}
         for zone, number in zone_ids(call.region).items()
@@ -78,7 +78,7 @@ def _offers(call: Call) -> list[tuple[str, InstanceType]]:
 
 @action("cvm", "DescribeInstanceTypeConfigs", UnknownFilterOfMachines)
 def describe_instance_type_configs(call: Call) -> Answer:
-    """List instance types, zone by zone."""
+    """List the instance types of each zone."""
     rows = [
         {
             "Zone": zone,
@@ -103,7 +103,7 @@ def describe_instance_family_configs(call: Call) -> Answer:
 
 @action("cvm", "DescribeZoneInstanceConfigInfos", UnknownFilterOfMachines)
 def describe_zone_instance_config_infos(call: Call) -> Answer:
-    """List what is for sale in which zone. Prices are not emulated: they are 0."""
+    """List the available instance types of each zone. Prices are not emulated: they are 0."""
     rows = [
         {
             "Zone": zone,

@@ -11,13 +11,13 @@ from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import UnknownFilterOfMachines, chosen, page
 
-# Disks in one request (AttachDisks, 362/16313; DetachDisks, 362/16316; creating cloud disks, 362/5744).
+# Maximum disks in one request (AttachDisks, 362/16313; DetachDisks, 362/16316; creating cloud disks, 362/5744).
 ATTACHED_AT_ONCE = 10
 CREATED_AT_ONCE = 50
 
 
 def show(call: Call, found: Disk) -> Answer:
-    """A disk as answers show it."""
+    """Return a disk in the response format."""
     return {
         "DiskId": found.id,
         "DiskName": found.name,
@@ -60,7 +60,7 @@ def create_disks(call: Call) -> Answer:
         raise InvalidParameterValue(name="Placement.Zone", value=zone, wanted=f"a zone of {call.region}")
     count = given.integer_in("DiskCount", 1, CREATED_AT_ONCE, default=1)
     name, size_gib = given.find_text("DiskName") or "", given.integer("DiskSize")
-    disk_types.check_alone(kind, size_gib)
+    disk_types.check_new(kind, size_gib)
     disk_types.check_name(name, disk_types.NAME_LIMIT)
     made = [
         disk.create(
@@ -154,7 +154,7 @@ def detach_disks(call: Call) -> Answer:
     disk.DiskNotResizable,
 )
 def resize_disk(call: Call) -> Answer:
-    """Let a disk grow."""
+    """Expand a disk."""
     given = call.parameters
     disk.resize(call.tx, given.text("DiskId"), given.integer("DiskSize"))
     return {}
@@ -162,7 +162,7 @@ def resize_disk(call: Call) -> Answer:
 
 @action("cbs", "ModifyDiskAttributes", disk.DiskNotFound, disk_types.DiskNameTooLong)
 def modify_disk_attributes(call: Call) -> Answer:
-    """Change disks' names, or whether they go with their instance."""
+    """Change the names of disks, or whether they are deleted with their instance."""
     given = call.parameters
     for disk_id in given.required_texts("DiskIds"):
         disk.modify(
@@ -176,7 +176,7 @@ def modify_disk_attributes(call: Call) -> Answer:
 
 @action("cbs", "TerminateDisks", disk.DiskNotFound, disk.DiskChanging, disk.DiskNotRefundable)
 def terminate_disks(call: Call) -> Answer:
-    """Destroy data disks that are attached to nothing."""
+    """Delete detached data disks."""
     for disk_id in call.parameters.required_texts("DiskIds"):
         disk.terminate(call.tx, disk_id)
     return {}
@@ -184,7 +184,7 @@ def terminate_disks(call: Call) -> Answer:
 
 @action("cbs", "DescribeInstancesDiskNum", instance.InstanceNotFound)
 def describe_instances_disk_num(call: Call) -> Answer:
-    """Count the disks of instances."""
+    """Count the disks of each instance."""
     rows: list[Answer] = []
     for instance_id in call.parameters.required_texts("InstanceIds"):
         attached = disk.of_instance(call.tx, instance.get(call.tx, instance_id).id)

@@ -28,15 +28,15 @@ _WRITE = (
 
 
 class NoRecords(Refusal):
-    """A list of records that is empty is an error, unless ErrorOnEmpty is `no`."""
+    """A list of records must not be empty, unless ErrorOnEmpty is `no`."""
 
     code = "ResourceNotFound.NoDataOfRecord"
-    template = "The domain `{domain}` has no such records."
+    template = "The domain `{domain}` must have a matching record."
     source = documented("DescribeRecordList: ErrorOnEmpty; ResourceNotFound.NoDataOfRecord", page="1427/56166")
 
 
 def _line(given: Parameters) -> str:
-    """The line's name. RecordLineId, where it is given, goes before RecordLine; the default line's is 0."""
+    """Return the line name. RecordLineId has precedence over RecordLine; the default line has ID 0."""
     name, number = given.text("RecordLine"), given.find_text("RecordLineId")
     if number is None:
         return name
@@ -75,7 +75,7 @@ def create_record(call: Call) -> Answer:
 
 @action("dnspod", "DescribeRecord", dns.DomainNotFound, dns.RecordNotFound)
 def describe_record(call: Call) -> Answer:
-    """Show one record."""
+    """Return one record."""
     given = call.parameters
     domain = given.text("Domain")
     found = dns.get(call.tx, domain, given.integer("RecordId"))
@@ -124,7 +124,7 @@ def _list(call: Call, found: list[DnsRecord]) -> Answer:
 
 @action("dnspod", "DescribeRecordList", dns.DomainNotFound, NoRecords)
 def describe_record_list(call: Call) -> Answer:
-    """List a domain's records."""
+    """List the records of a domain."""
     given = call.parameters
     domain = dns.get_domain(call.tx, given.text("Domain"))
     name = given.find_text("Subdomain") or given.find_text("SubDomain")
@@ -144,7 +144,7 @@ def describe_record_list(call: Call) -> Answer:
 
 @action("dnspod", "DescribeRecordFilterList", dns.DomainNotFound)
 def describe_record_filter_list(call: Call) -> Answer:
-    """List a domain's records by type, name, line, value and status."""
+    """List the records of a domain by type, name, line, value and status."""
     given = call.parameters
     domain = dns.get_domain(call.tx, given.text("Domain"))
     name, kinds, value = given.find_text("SubDomain"), given.texts("RecordType"), given.find_text("RecordValue")
@@ -164,7 +164,7 @@ def describe_record_filter_list(call: Call) -> Answer:
 
 @action("dnspod", "ModifyRecord", *_WRITE, dns.RecordNotFound)
 def modify_record(call: Call) -> Answer:
-    """Give a record anew."""
+    """Replace all attributes of a record."""
     given = call.parameters
     number = given.integer("RecordId")
     present = dns.get(call.tx, given.text("Domain"), number)
@@ -174,7 +174,7 @@ def modify_record(call: Call) -> Answer:
 
 @action("dnspod", "ModifyRecordStatus", dns.DomainNotFound, dns.RecordNotFound, dns.RecordConflict)
 def modify_record_status(call: Call) -> Answer:
-    """Switch a record on or off."""
+    """Enable or disable a record."""
     given = call.parameters
     domain, number, status = given.text("Domain"), given.integer("RecordId"), given.text("Status")
     if status not in {"ENABLE", "DISABLE"}:
@@ -185,7 +185,7 @@ def modify_record_status(call: Call) -> Answer:
 
 @action("dnspod", "ModifyRecordRemark", dns.DomainNotFound, dns.RecordNotFound, dns.RemarkTooLong)
 def modify_record_remark(call: Call) -> Answer:
-    """Change a record's remark."""
+    """Change the remark of a record."""
     given = call.parameters
     dns.remark(call.tx, given.text("Domain"), given.integer("RecordId"), given.find_text("Remark") or "")
     return {}
@@ -224,7 +224,7 @@ def _domain(call: Call, found: Domain) -> Answer:
 
 @action("dnspod", "DescribeDomain", dns.DomainNotFound)
 def describe_domain(call: Call) -> Answer:
-    """Show one domain."""
+    """Return one domain."""
     found = dns.get_domain(call.tx, call.parameters.text("Domain"))
     return {"DomainInfo": _domain(call, found) | {"Domain": found.id, "DnspodNsList": NAME_SERVERS}}
 

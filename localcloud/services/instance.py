@@ -1,4 +1,4 @@
-"""Instances: run them, look at them."""
+"""Instances: creation and lists."""
 
 from __future__ import annotations
 
@@ -15,41 +15,41 @@ from localcloud.services.listing import UnknownFilterOfMachines, chosen, page
 from localcloud.services.parameters import Parameters
 
 _ADDRESSES_AT_ONCE = 20
-# Of an instance that is paid for by the hour (limits of CVM, 213/15379).
+# Maximum bandwidth in Mbit/s of an instance billed by the hour (limits of CVM, 213/15379).
 BANDWIDTH_MBPS = 100
 _NUMBER = re.compile(r"\{R:(\d+)(?:,F:(\d))?\}")
 
 
 class InstanceNeedsVpc(Refusal):
-    """An instance is born in a VPC: localcloud has no default one, nor the classic network."""
+    """An instance must be created in a VPC; localcloud has no default VPC and no classic network."""
 
     code = "InvalidParameterValue.VpcIdNotExist"
-    template = "VirtualPrivateCloud.VpcId and SubnetId must name a VPC and a subnet."
-    source = assumed("RunInstances (213/15730) takes the default VPC then; localcloud has none")
+    template = "VirtualPrivateCloud must have VpcId and SubnetId of an existing VPC and subnet."
+    source = assumed("RunInstances (213/15730) would use the default VPC; localcloud has none")
 
 
 class InstanceNeedsGroup(Refusal):
-    """An instance is born with a security group: localcloud makes no default one."""
+    """An instance must be created with a security group; localcloud has no default group."""
 
     code = "MissingParameter"
-    template = "The request is missing a required parameter `SecurityGroupIds`: localcloud has no default group."
-    source = assumed("RunInstances (213/15730) makes a default group then; localcloud makes none")
+    template = "The request must have the parameter `SecurityGroupIds`; localcloud has no default group."
+    source = assumed("RunInstances (213/15730) would create a default group; localcloud does not")
 
 
 class AmountsDiffer(Refusal):
-    """As many private addresses are given as instances are asked for."""
+    """The number of private addresses must equal the number of instances."""
 
     code = "InvalidParameterCombination"
-    template = "{count} instances and {addresses} private addresses were given."
+    template = "The number of private addresses must be {count}, the number of instances (got {addresses})."
     source = documented("RunInstances: as many PrivateIpAddresses as InstanceCount, at most 20", page="213/15730")
 
 
 class PasswordNotEmulated(Refusal):
-    """Machines of localcloud are entered by key: a password is refused."""
+    """Instances must be accessed with key pairs; passwords are not emulated."""
 
     code = "InvalidParameter.PasswordNotSupported"
-    template = "localcloud's images take keys, no password."
-    source = assumed("localcloud's own limit: its images take keys alone (code: 213/30435)")
+    template = "LoginSettings must not have a password: the images of localcloud support only key pairs."
+    source = assumed("limit of localcloud: its images support only key pairs (code: 213/30435)")
 
 
 _RUN_RULES = (
@@ -91,7 +91,7 @@ _RUN_RULES = (
 
 @action("cvm", "RunInstances", *_RUN_RULES)
 def run_instances(call: Call) -> Answer:
-    """Create instances; they are PENDING until they have booted."""
+    """Create instances. They are in state PENDING until they have booted."""
     given = call.parameters
     count = given.integer_in("InstanceCount", 1, 500, default=1)
     requests = [_run_request(call, number, count) for number in range(count)]
@@ -127,7 +127,7 @@ def _run_request(call: Call, number: int, count: int) -> RunRequest:
         group_ids=given.texts("SecurityGroupIds"),
         key_ids=login.texts("KeyIds"),
         system_disk=_disk(given.inside("SystemDisk"), "CLOUD_PREMIUM", 50),
-        # Without a type a data disk is a local one, without a size there is none (DataDisk, 213/15730).
+        # A data disk without type is a local disk, and one without size is not created (DataDisk, 213/15730).
         data_disks=tuple(_disk(entry, "LOCAL_BASIC", 0) for entry in given.each("DataDisks")),
         placement_group_id=groups[0] if groups else "",
         project_id=place.find_integer("ProjectId") or 0,
@@ -143,7 +143,9 @@ def _run_request(call: Call, number: int, count: int) -> RunRequest:
 
 
 def numbered(pattern: str, number: int, count: int) -> str:
-    """The name of one of several: `{R:3}` counts from 3, `{R:3,F:3}` with three digits; else 1, 2 ... is appended."""
+    """Return the name of one of several instances: `{R:3}` counts from 3, `{R:3,F:3}` with three digits; else 1, 2 ...
+    is appended.
+    """
 
     def counted(found: re.Match[str]) -> str:
         return str(int(found[1]) + number).zfill(int(found[2] or 0))
@@ -157,7 +159,9 @@ def _charge_type(given: Parameters) -> str:
     charge_type = given.find_text("InstanceChargeType") or "POSTPAID_BY_HOUR"
     if charge_type not in {"POSTPAID_BY_HOUR", "SPOTPAID"}:
         raise InvalidParameterValue(
-            name="InstanceChargeType", value=charge_type, wanted="POSTPAID_BY_HOUR (localcloud sells by the hour)"
+            name="InstanceChargeType",
+            value=charge_type,
+            wanted="POSTPAID_BY_HOUR, the only type that localcloud supports",
         )
     return charge_type
 
@@ -184,7 +188,7 @@ def _public_addresses(call: Call, found: Instance) -> list[str]:
 
 
 def show(call: Call, found: Instance) -> Answer:
-    """An instance as answers show it."""
+    """Return an instance in the response format."""
     cards = interface.of_instance(call.tx, found.id)
     disks = disk.of_instance(call.tx, found.id)
     kind = found.type
@@ -254,7 +258,7 @@ def _data_disk(one: disk.Disk) -> Answer:
 
 
 def found_instances(call: Call) -> list[Instance]:
-    """The instances that InstanceIds or Filters choose."""
+    """Return the instances that InstanceIds or Filters select."""
     tx = call.tx
     for instance_id in call.parameters.texts("InstanceIds"):
         if not re.fullmatch(r"ins-[0-9a-z]{8}", instance_id):
@@ -308,7 +312,7 @@ def describe_instances_status(call: Call) -> Answer:
 
 @action("cvm", "DescribeInstancesAttributes", instance.InstanceNotFound, instance.InstanceIdMalformed)
 def describe_instances_attributes(call: Call) -> Answer:
-    """Show user data of instances."""
+    """Return the user data of instances."""
     given = call.parameters
     given.required_texts("Attributes")
     rows = [

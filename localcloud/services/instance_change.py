@@ -1,4 +1,4 @@
-"""Instances: what may be done to one that is there."""
+"""Operations on existing instances."""
 
 from __future__ import annotations
 
@@ -19,38 +19,38 @@ from localcloud.services.parameters import Parameters
 
 
 class NothingToModify(Refusal):
-    """A change of attributes names an attribute."""
+    """A request to change attributes must have an attribute."""
 
     code = "MissingParameter"
-    template = "The request names no attribute to change."
+    template = "The request must have an attribute to change."
     source = documented("ModifyInstancesAttribute: one attribute in each request", page="213/15739")
 
 
 class SeveralToModify(Refusal):
-    """A change of attributes names one attribute."""
+    """A request can change only one attribute."""
 
     code = "InvalidParameterValue"
-    template = "The request changes several attributes: {names}."
+    template = "The request must change only one attribute (got {names})."
     source = documented("ModifyInstancesAttribute: one attribute in each request", page="213/15739")
 
 
 class TwoStopTypes(Refusal):
-    """StopType is not given together with the older ForceStop or ForceReboot."""
+    """A request must not have StopType together with ForceStop or ForceReboot."""
 
     code = "InvalidParameterCombination"
-    template = "`{old}` can't be given together with `StopType`."
-    source = documented("StopInstances, RebootInstances (213/15742): ForceStop not with StopType", page="213/15743")
+    template = "The request must have `{old}` or `StopType`, not both."
+    source = documented("StopInstances, RebootInstances (213/15742): not both ForceStop and StopType", page="213/15743")
 
 
 class OneOfTheDisks(Refusal):
-    """ResizeInstanceDisks names the system disk or data disks, not both."""
+    """ResizeInstanceDisks must have either the system disk or data disks."""
 
     code = "InvalidParameterValue"
-    template = "Exactly one of `SystemDisk` and `DataDisks` must be given."
+    template = "The request must have exactly one of `SystemDisk` and `DataDisks`."
     source = documented("ResizeInstanceDisks: DataDisks or SystemDisk, not both", page="213/15731")
 
 
-# What goes with an attribute (ModifyInstancesAttribute, 213/15739).
+# Parameters that belong to an attribute (ModifyInstancesAttribute, 213/15739).
 _COMPANIONS = frozenset({"InstanceIds", "AutoReboot", "CamRoleType"})
 
 
@@ -112,7 +112,7 @@ def reboot_instances(call: Call) -> Answer:
 
 @action("cvm", "TerminateInstances", *_STATES, instance.InstanceProtected)
 def terminate_instances(call: Call) -> Answer:
-    """Destroy instances and what lives with them."""
+    """Delete instances and the resources that depend on them."""
     instance_change.terminate(call.tx, call.parameters.required_texts("InstanceIds"))
     return {}
 
@@ -126,7 +126,7 @@ def terminate_instances(call: Call) -> Answer:
     instance_state.InstanceIsRunning,
 )
 def reset_instances_type(call: Call) -> Answer:
-    """Change the size of instances; running ones need ForceStop, and are restarted."""
+    """Change the type of instances. Running instances require ForceStop and are restarted."""
     given = call.parameters
     ids, kind = given.required_texts("InstanceIds", limit=1), given.text("InstanceType")
     instance_change.resize(call.tx, ids, kind, force=given.flag("ForceStop"))
@@ -148,7 +148,7 @@ def reset_instances_type(call: Call) -> Answer:
     PasswordNotEmulated,
 )
 def reset_instance(call: Call) -> Answer:
-    """Make an instance's system disk anew from an image."""
+    """Reinstall the system disk of an instance from an image."""
     given = call.parameters
     login = given.inside("LoginSettings")
     if login.find_text("Password"):
@@ -176,7 +176,7 @@ def reset_instance(call: Call) -> Answer:
     disk_types.DiskSizeOutOfRange,
 )
 def resize_instance_disks(call: Call) -> Answer:
-    """Let an instance's system disk grow; a running one needs ForceStop."""
+    """Expand the system disk of an instance. A running instance requires ForceStop."""
     given = call.parameters
     instance_id = given.text("InstanceId")
     system, data = given.find_inside("SystemDisk"), given.each("DataDisks")
@@ -196,7 +196,7 @@ def resize_instance_disks(call: Call) -> Answer:
 
 @action("cvm", "ResetInstancesInternetMaxBandwidth", *_CHANGE)
 def reset_instances_internet_max_bandwidth(call: Call) -> Answer:
-    """Change the bandwidth of instances' own public addresses."""
+    """Change the bandwidth of the ordinary public addresses of instances."""
     given = call.parameters
     ids = given.required_texts("InstanceIds")
     internet = given.required_inside("InternetAccessible")
@@ -220,7 +220,7 @@ def reset_instances_internet_max_bandwidth(call: Call) -> Answer:
     instance_change.InterfaceInTheWay,
 )
 def modify_instances_vpc_attribute(call: Call) -> Answer:
-    """Give instances other private addresses or another subnet; running ones are restarted."""
+    """Change the private addresses or the subnet of instances. Running instances are restarted."""
     given = call.parameters
     ids = given.required_texts("InstanceIds")
     network = given.required_inside("VirtualPrivateCloud")
@@ -292,7 +292,7 @@ def associate_security_groups(call: Call) -> Answer:
 
 @action("cvm", "DisassociateSecurityGroups", *_GROUPS)
 def disassociate_security_groups(call: Call) -> Answer:
-    """Take security groups from instances; one must stay."""
+    """Remove security groups from instances. At least one must remain."""
     given = call.parameters
     removed = given.required_texts("SecurityGroupIds", limit=1)
     for instance_id in given.required_texts("InstanceIds"):
@@ -312,7 +312,7 @@ def disassociate_security_groups(call: Call) -> Answer:
     instance_change.AlreadyInPlacementGroup,
 )
 def modify_instances_disaster_recover_group(call: Call) -> Answer:
-    """Move instances to another placement group, or out of theirs."""
+    """Move instances to another placement group, or remove them from their group."""
     given = call.parameters
     group_id = given.find_text("DisasterRecoverGroupId") or ""
     instance_change.change_placement(call.tx, given.required_texts("InstanceIds"), group_id)

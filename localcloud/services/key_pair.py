@@ -56,8 +56,8 @@ def import_key_pair(call: Call) -> Answer:
 
 @action("cvm", "CreateKeyPair", *_NAMES, key_pair.KeyPairQuota, *tagging.MACHINE_RULES)
 def create_key_pair(call: Call) -> Answer:
-    """Make a key pair; the private key is shown this once."""
-    from localcloud.rules.rsa_keys import make_rsa_pair  # noqa: PLC0415 - slow to import, and seldom needed
+    """Create a key pair. Only this response contains the private key."""
+    from localcloud.rules.rsa_keys import make_rsa_pair  # noqa: PLC0415 - slow to import and rarely needed
 
     given = call.parameters
     name = given.text("KeyName")
@@ -96,7 +96,7 @@ def describe_key_pairs(call: Call) -> Answer:
     key_pair.KeyPairDescriptionTooLong,
 )
 def modify_key_pair_attribute(call: Call) -> Answer:
-    """Change a key pair's name or description."""
+    """Change the name or description of a key pair."""
     given = call.parameters
     key_pair.modify(
         call.tx, given.text("KeyId"), name=given.find_text("KeyName"), description=given.find_text("Description")
@@ -106,7 +106,7 @@ def modify_key_pair_attribute(call: Call) -> Answer:
 
 @action("cvm", "DeleteKeyPairs", key_pair.KeyPairNotFound, key_pair.KeyPairIdMalformed, key_pair.KeyPairInUse)
 def delete_key_pairs(call: Call) -> Answer:
-    """Delete key pairs that no instance uses."""
+    """Delete unused key pairs."""
     for key_id in call.parameters.required_texts("KeyIds"):
         key_pair.delete(call.tx, key_id)
     return {}
@@ -122,7 +122,7 @@ def delete_key_pairs(call: Call) -> Answer:
     instance_state.StoppedWithoutCharge,
 )
 def associate_instances_key_pairs(call: Call) -> Answer:
-    """Give instances key pairs; a running one needs ForceStop."""
+    """Associate key pairs with instances. Running instances require ForceStop."""
     given = call.parameters
     instance_change.associate_keys(
         call.tx, given.required_texts("InstanceIds"), given.required_texts("KeyIds"), force=given.flag("ForceStop")
@@ -140,7 +140,7 @@ def associate_instances_key_pairs(call: Call) -> Answer:
     instance_state.StoppedWithoutCharge,
 )
 def disassociate_instances_key_pairs(call: Call) -> Answer:
-    """Take key pairs from instances; a running one needs ForceStop."""
+    """Remove key pairs from instances. Running instances require ForceStop."""
     given = call.parameters
     instance_change.disassociate_keys(
         call.tx, given.required_texts("InstanceIds"), given.required_texts("KeyIds"), force=given.flag("ForceStop")

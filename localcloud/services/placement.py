@@ -1,4 +1,4 @@
-"""Placement groups (the API says: disaster recover groups)."""
+"""Placement groups, called disaster recover groups in the API."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import UnknownFilterOfMachines, chosen, page
 
-# Groups in one request (DescribeDisasterRecoverGroups, 213/17810; DeleteDisasterRecoverGroups, 213/17812).
+# Maximum groups in one request (DescribeDisasterRecoverGroups, 213/17810; DeleteDisasterRecoverGroups, 213/17812).
 GROUPS = 10
 
 
@@ -58,7 +58,7 @@ def describe_disaster_recover_groups(call: Call) -> Answer:
 
 @action("cvm", "DescribeDisasterRecoverGroupQuota")
 def describe_disaster_recover_group_quota(call: Call) -> Answer:
-    """Tell how many placement groups there may be, and how many instances in one."""
+    """Return the maximum number of placement groups, and of instances in one group."""
     return {
         "GroupQuota": placement.QUOTA,
         "CurrentNum": len(call.tx.all(PlacementGroup)),
@@ -76,7 +76,7 @@ def describe_disaster_recover_group_quota(call: Call) -> Answer:
     placement.PlacementAffinityFalls,
 )
 def modify_disaster_recover_group_attribute(call: Call) -> Answer:
-    """Change a placement group's name or affinity."""
+    """Change the name or affinity of a placement group."""
     given = call.parameters
     placement.change(
         call.tx,

@@ -1,4 +1,4 @@
-"""The tag service: the same tags as the creating calls'."""
+"""The tag service. Requests that create resources set the same tags."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PER_REQUEST = 10
 RESOURCES_PER_REQUEST = 10
 RESOURCES_PER_LIST = 50
 
-# What `qcs::<service>:<region>:<account>:<prefix>/<id>` may name: the prefix of the ids that go with it.
+# Kinds in `qcs::<service>:<region>:<account>:<prefix>/<id>`, with the prefix of their IDs.
 RESOURCES = {
     ("vpc", "vpc"): "vpc-",
     ("vpc", "subnet"): "subnet-",
@@ -38,51 +38,54 @@ RESOURCES = {
 
 
 class ResourceDescriptionWrong(Refusal):
-    """A resource is written `qcs::<service>:<region>:<account>:<prefix>/<id>`, of a kind that has tags."""
+    """A resource must have the form `qcs::<service>:<region>:<account>:<prefix>/<id>` and a kind that supports tags."""
 
     code = "InvalidParameterValue.ResourceDescriptionError"
-    template = "The resource `{resource}` is not of the form qcs::service:region:uin/:prefix/id, or can't have tags."
+    template = (
+        "The resource must have the form qcs::service:region:uin/:prefix/id and a kind that supports tags (got "
+        "`{resource}`)."
+    )
     source = documented("ModifyResourceTags: Resource in six parts; ResourceDescriptionError", page=_MODIFY)
 
 
 class ResourceUnknown(Refusal):
-    """A tagged resource exists."""
+    """A resource to tag must exist."""
 
     code = "InvalidParameterValue.ResourceDescriptionError"
-    template = "The resource `{resource_id}` does not exist."
-    source = assumed("ModifyResourceTags (651/35322) doesn't say whether the tag service looks for the resource")
+    template = "The resource must exist (got `{resource_id}`)."
+    source = assumed("ModifyResourceTags (651/35322) does not document whether the tag service checks the resource")
 
 
 class NothingToChange(Refusal):
-    """ReplaceTags or DeleteTags is given, and is not an empty list."""
+    """A request must have a non-empty ReplaceTags or DeleteTags."""
 
     code = "MissingParameter"
-    template = "The request is missing a required parameter: `ReplaceTags` or `DeleteTags`."
-    source = documented("ModifyResourceTags: one of the two must be given, no empty list", page=_MODIFY)
+    template = "The request must have the parameter `ReplaceTags` or `DeleteTags`."
+    source = documented("ModifyResourceTags: at least one of the two, not empty", page=_MODIFY)
 
 
 class TagBothSetAndRemoved(Refusal):
-    """A key is not set and removed by one request."""
+    """A request must not set and remove the same key."""
 
     code = "InvalidParameterValue.DeleteTagsParamError"
-    template = "The key `{key}` stands in both ReplaceTags and DeleteTags."
+    template = "The key `{key}` must not be in both ReplaceTags and DeleteTags."
     source = documented("ModifyResourceTags: no key in both lists", page=_MODIFY)
 
 
 class TooManyTagsInRequest(Refusal):
-    """A request sets, and removes, at most 10 tags."""
+    """A request can set at most 10 tags and remove at most 10 tags."""
 
     code = "LimitExceeded.TagNumPerRequest"
-    template = "The request has {count} tags; the limit is 10."
-    source = documented("ModifyResourceTags: at most 10 tags in ReplaceTags, and in DeleteTags", page=_MODIFY)
+    template = "The request cannot have more than 10 tags (got {count})."
+    source = documented("ModifyResourceTags: at most 10 tags each in ReplaceTags and DeleteTags", page=_MODIFY)
 
 
 class TooManyResourcesInRequest(Refusal):
-    """A request tags at most 10 resources."""
+    """A request can tag at most 10 resources."""
 
     code = "LimitExceeded.ResourceNumPerRequest"
-    template = "The request has {count} resources; the limit is 10."
-    source = assumed("TagResources says ResourceList.N, N from 0 to 9, on a page whose number is not known here")
+    template = "The request cannot have more than 10 resources (got {count})."
+    source = assumed("TagResources: ResourceList.N, N from 0 to 9; the page number is unknown")
 
 
 def _few(count: int) -> None:
@@ -98,7 +101,7 @@ def _listed(given: Parameters) -> tuple[str, ...]:
 
 
 def _resource(call: Call, text: str) -> str:
-    """The id of the resource that a six-part name names. Raises the refusal that fits."""
+    """Return the resource ID of a six-part name. Raises: ResourceDescriptionWrong or ResourceUnknown."""
     found = re.fullmatch(r"qcs:[^:]*:([^:]*):[^:]*:[^:]*:([^:/]*)/([^:]*)", text)
     if found is None or found.groups()[:2] not in RESOURCES:
         raise ResourceDescriptionWrong(resource=text)

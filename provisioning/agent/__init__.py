@@ -1,12 +1,12 @@
-"""What runs on a node: standard library only, Python 3.9 or later, JSON in, JSON out.
+"""The agent that runs on a node. Standard library only, Python 3.9 or later, JSON in, JSON out.
 
-It is sent over SSH with every call, packed as one archive, so it always fits the operator's side. A call is one JSON
-line on stdin, `{"token": ..., "operations": [{"do": ..., ...}]}`, followed by the raw bytes of archives, if any; the
-answer is one JSON line on stdout, `{"results": [...]}`, with `"error": {"step", "message", "seen"}` when an operation
-failed (those after it were not begun). `calls.py` names every operation.
+It is packed as one archive and sent over SSH with every call, so its version always matches the operator's. A request
+is one JSON line on stdin, `{"token": ..., "operations": [{"do": ..., ...}]}`, followed by the raw bytes of archives, if
+any. The response is one JSON line on stdout, `{"results": [...]}`, with `"error": {"step", "message", "seen"}` if an
+operation failed (the following ones were not started). `calls.py` lists all operations.
 
-What must always hold, wherever a call is killed:
-- a file is replaced by a rename, its owner and mode set before; its previous version stays in `previous/`;
-- what has to be reloaded or restarted is in `pending.json` before the first rename, and leaves it when done;
-- everything that needs room on the disk is written while staging, so a full disk stops a rollout before it begins.
+Invariants, also if a call is killed at any point:
+- Files are replaced by a rename, with owner and mode set before; the previous version is kept in `previous/`.
+- Required reloads and restarts are in `pending.json` before the first rename and are removed from it when done.
+- Everything that needs disk space is written while staging, so a full disk stops a rollout before it changes anything.
 """

@@ -1,4 +1,4 @@
-"""One call, as `transport.py` makes it: the request on stdin, the answer on stdout."""
+"""Handles one call from `transport.py`: reads the request from stdin, writes the response to stdout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The operations by their names, and one request's answer."""
+"""The operations by name, and the handling of one request."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
 
 
 def answer(node: Node, request: dict[str, Any]) -> dict[str, Any]:
-    """Do the operations of one request in order, up to the first that fails."""
+    """Run the operations of one request in order. Stops at the first failure."""
     node.token = request.get("token", "")
     step = ""
     results: list[Any] = []
@@ -51,13 +51,13 @@ def answer(node: Node, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _system_error(node: Node, step: str, failed: OSError) -> dict[str, Any]:
-    words = f"{failed.strerror or failed}" + (f": {failed.filename}" if failed.filename else "")
+    message = f"{failed.strerror or failed}" + (f": {failed.filename}" if failed.filename else "")
     if isinstance(failed, shutil.Error) and isinstance(failed.args[0], list):
-        words = failed.args[0][0][2]  # of a copied tree: a list of everything that failed, mostly for one reason
-    full = failed.errno in (errno.ENOSPC, errno.EDQUOT) or f"[Errno {errno.ENOSPC}]" in words
-    return {"step": step, "message": words, "seen": _disk_words(node) if full else "", "detail": None}
+        message = failed.args[0][0][2]  # copytree reports all failed files, usually with the same reason
+    full = failed.errno in (errno.ENOSPC, errno.EDQUOT) or f"[Errno {errno.ENOSPC}]" in message
+    return {"step": step, "message": message, "seen": _disk_usage(node) if full else "", "detail": None}
 
 
-def _disk_words(node: Node) -> str:
+def _disk_usage(node: Node) -> str:
     usage = shutil.disk_usage(node.state)
     return f"{STATE}: {usage.free // 1024} KiB free of {usage.total // 1024} KiB"

@@ -1,4 +1,4 @@
-"""One rollout at a time for one node, and one call at a time."""
+"""The node's part of the change lock: one rollout at a time, and one call at a time."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from .node import Node, StepError
 
 
 def lock(node: Node, *, owner: dict[str, Any], ttl_s: float, take_from: str = "") -> None:
-    """Take the node for one rollout. A lock that was not renewed for its ttl_s has a dead owner."""
+    """Lock the node for one rollout. A lock expires if it is not renewed within `ttl_s` seconds.
+
+    `take_from` is the token of a lock whose owner is known to have ended; that lock is replaced.
+    """
     with _one_at_a_time(node, "lock", wait_s=10):
         held = _held(node)
         if held and held["token"] not in (node.token, take_from):
             age = node.now() - held["renewed_at"]
-            # A clock that was set back must not make a lock immortal.
+            # A negative age means that the clock was set back; the lock would otherwise never expire.
             if 0 <= age < held["ttl_s"]:
-                raise StepError("lock", "another rollout has this node", detail={**held, "age_s": age})
+                raise StepError("lock", "another rollout holds the change lock of this node", detail={**held, "age_s": age})
         node.before("lock")
         now = node.now()
         lock = {"token": node.token, "owner": owner, "ttl_s": ttl_s, "taken_at": now, "renewed_at": now}
@@ -33,19 +36,19 @@ def unlock(node: Node) -> None:
 
 
 def renew(node: Node) -> None:
-    """The owner lives. Also called beside an operation that takes its time, such as an installation."""
+    """Extend the lock. Also called during long operations such as a package installation."""
     with _one_at_a_time(node, "lock", wait_s=10):
         held = _held(node)
         if not held or held["token"] != node.token:
-            raise StepError("lock", "this rollout no longer has the node", detail=held)
+            raise StepError("lock", "this rollout does not hold the change lock of this node", detail=held)
         node.write_json("lock.json", {**held, "renewed_at": node.now()})
 
 
 @contextlib.contextmanager
 def mine(node: Node) -> Generator[None, None, None]:
-    """For everything that changes the node: only with the lock, and one such call at a time.
+    """Hold the node for one changing call. Requires the lock and waits for earlier calls.
 
-    A call whose SSH connection was cut works on to its end; the next rollout waits for it here.
+    A call whose SSH connection was cut runs to its end; the next rollout waits here for it.
     """
     with _one_at_a_time(node, "work", wait_s=120):
         renew(node)
@@ -63,7 +66,7 @@ def _one_at_a_time(node: Node, name: str, wait_s: float) -> Generator[None, None
                 break
             except BlockingIOError:
                 if node.now() > deadline:
-                    raise StepError("lock", f"an earlier call still works on this node after {wait_s:.0f} s") from None
+                    raise StepError("lock", f"an earlier call still runs on this node after {wait_s:.0f} s") from None
                 node.sleep(0.1)
         yield
 

@@ -1,4 +1,4 @@
-"""Apply: preparations that disturb nothing that serves, and the commit of the staged candidates."""
+"""Applies a plan: preparation, which does not affect running services, and the commit of the staged candidates."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from .node import Node
 from .systemd import read_pending, settle
 
 
-def prepare(node: Node, *, things: list[dict[str, Any]]) -> None:
-    """Things of one kind that follow each other are prepared together: all packages by one installation."""
+def prepare(node: Node, *, items: list[dict[str, Any]]) -> None:
+    """Prepare consecutive items of one kind together, for example all packages with one installation."""
     with mine(node):
-        for kind, group in itertools.groupby(things, key=lambda thing: thing["kind"]):
+        for kind, group in itertools.groupby(items, key=lambda item: item["kind"]):
             kinds.get(kind).prepare(node, list(group))
 
 
 def commit(node: Node, *, actions: list[dict[str, Any]]) -> list[str]:
-    """Activate the staged candidates, in order. Returns what was done, in words."""
+    """Activate the staged candidates in order. Returns a description of each change."""
     with mine(node):
         with contextlib.suppress(FileNotFoundError):
             node.state_path("pending.next.json").replace(node.state_path("pending.json"))

@@ -1,4 +1,4 @@
-"""Observed state: the answers to the questions of each kind. Changes nothing."""
+"""Gathers the observed state of the node: the facts of each kind. Changes nothing."""
 
 from __future__ import annotations
 

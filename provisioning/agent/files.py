@@ -1,4 +1,4 @@
-"""What every way of writing a file needs."""
+"""Functions shared by the kinds that read or write files."""
 
 from __future__ import annotations
 
@@ -46,17 +46,18 @@ def owner_facts(place: Path) -> dict[str, Any]:
 
 
 def exist(node: Node, paths: list[str]) -> dict[str, bool]:
-    """Whether something is there, be it a link that leads nowhere."""
+    """Whether each path exists. A dangling link counts as existing."""
     return {path: os.path.lexists(node.at(path)) for path in paths}
 
 
-def own(place: Path, wanted: dict[str, Any]) -> None:
+def own(place: Path, file: dict[str, Any]) -> None:
+    """Set owner, group and mode. Raises StepError if the user or group does not exist."""
     try:
-        uid, gid = pwd.getpwnam(wanted["owner"]).pw_uid, grp.getgrnam(wanted["group"]).gr_gid
+        uid, gid = pwd.getpwnam(file["owner"]).pw_uid, grp.getgrnam(file["group"]).gr_gid
     except KeyError as missing:
-        raise StepError("owner", f"{wanted['path']}: {missing.args[0]} on this node") from None
+        raise StepError("owner", f"{file['path']}: {missing.args[0]} on this node") from None
     os.chown(place, uid, gid)
-    place.chmod(wanted["mode"])  # after chown, which clears the set-id bits
+    place.chmod(file["mode"])  # after chown, which clears the set-id bits
 
 
 def sync_directory(node: Node, path: Path) -> None:
@@ -68,7 +69,7 @@ def sync_directory(node: Node, path: Path) -> None:
 
 
 def put(node: Node, file: dict[str, Any]) -> None:
-    """Replace a file by its staged candidate."""
+    """Replace a file with its staged candidate."""
     place, staged = node.at(file["path"]), node.state_path("staged") / file["path"].lstrip("/")
     place.parent.mkdir(parents=True, exist_ok=True)
     node.before("write " + file["path"])

@@ -1,4 +1,4 @@
-"""The node as the operations see it: its files, its commands, its clock, and what the agent keeps there."""
+"""The operations' access to the node: its files, its commands, its clock, and the agent's state directory."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Runner = Callable[..., Result]
 
 
 class StepError(Exception):
-    """A step failed: which, why, and what the node said."""
+    """A step failed: its name, the reason, and the output seen."""
 
     def __init__(self, step: str, message: str, seen: str = "", detail: Any = None) -> None:
         super().__init__(f"{step}: {message}")
@@ -36,22 +36,22 @@ class StepError(Exception):
 
 
 def run(argv: list[str], *, text: str = "", timeout_s: float = 60, env: dict[str, str] | None = None) -> Result:
-    """Run a command to its end or its deadline. A missing program is code 127, a passed deadline 124."""
+    """Run a command. Exit code 127 means that the program is missing, 124 that it exceeded the deadline."""
     environment = {**os.environ, "LC_ALL": "C.UTF-8", **(env or {})}
     try:
         done = subprocess.run(
             argv, input=text, capture_output=True, text=True, timeout=timeout_s, env=environment, check=False
         )
     except FileNotFoundError:
-        return Result(127, "", f"{argv[0]}: no such program on this node")
+        return Result(127, "", f"{argv[0]}: not found on this node")
     except subprocess.TimeoutExpired as late:
-        said = late.stderr.decode(errors="replace") if isinstance(late.stderr, bytes) else (late.stderr or "")
-        return Result(124, "", f"{said}\n{argv[0]} was stopped after {timeout_s:.0f} s without an end")
+        err = late.stderr.decode(errors="replace") if isinstance(late.stderr, bytes) else (late.stderr or "")
+        return Result(124, "", f"{err}\n{argv[0]} was killed: it did not end within {timeout_s:.0f} s")
     return Result(done.returncode, done.stdout, done.stderr)
 
 
 def probe(url: str, timeout_s: float = 2) -> str:
-    """The status of one GET, or why there was none."""
+    """The status code of a GET request, or the error."""
     parts = urllib.parse.urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=timeout_s)
     try:
@@ -64,9 +64,10 @@ def probe(url: str, timeout_s: float = 2) -> str:
 
 
 class Node:
-    """`root`, `runner` and the rest are given so that a test has a node of its own.
+    """One node. Tests pass their own `root`, `runner` and so on.
 
-    `token` is the rollout's that asks; `before` is called with each effect's name before it happens.
+    `token` identifies the rollout that sent the request. `before` is called with the name of each change before it is
+    made.
     """
 
     def __init__(
@@ -87,28 +88,28 @@ class Node:
         self.stdin = stdin
         self.now = now
         self.sleep = sleep
-        self.before = before  # where a test pulls the plug
+        self.before = before  # tests interrupt a run here
         self.probe = probe
-        self.sync = sync  # a test of many rollouts on a busy disk has no power to lose
+        self.sync = sync  # tests with many rollouts skip fsync
         self.token = ""
 
     def at(self, path: str) -> Path:
-        """A node's absolute path below its root."""
+        """The path below `root` of an absolute path on the node."""
         return self.root / path.lstrip("/")
 
     def read(self, path: str) -> str:
-        """A file's text without the blanks around it; "" where it cannot be read."""
+        """The text of a file, stripped; "" if it cannot be read."""
         try:
             return self.at(path).read_text().strip()
         except OSError:
             return ""
 
     def must(self, step: str, argv: list[str], text: str = "") -> str:
-        """What a command printed. Raises StepError when it fails."""
-        told = self.run(argv, text=text)
-        if told.code:
-            raise StepError(step, f"{argv[0]} failed with exit code {told.code}", told.err or told.out)
-        return told.out
+        """Run a command and return its stdout. Raises StepError if it fails."""
+        result = self.run(argv, text=text)
+        if result.code:
+            raise StepError(step, f"{argv[0]} failed with exit code {result.code}", result.err or result.out)
+        return result.out
 
     def state_path(self, name: str) -> Path:
         return self.state / name

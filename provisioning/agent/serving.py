@@ -1,4 +1,4 @@
-"""The gate after a change, and handing the address over."""
+"""The health gate after a commit, and the node's part of a switchover."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 from .node import Node, StepError
 from .systemd import is_started, systemctl, unit_facts
 
-DRAIN_MARK = "/run/tandem/drain"  # there during a planned hand-over
-DRAIN_CONF = "/run/tandem/nginx-drain.conf"  # included by every server; gone after a reboot, like the mark
-NODE_FILE = "/etc/tandem/node.json"  # the units of this node's manifest, in order
+DRAIN_MARK = "/run/tandem/drain"  # exists during a switchover
+DRAIN_CONF = "/run/tandem/nginx-drain.conf"  # included by every server block; in /run, so a reboot removes it
+NODE_FILE = "/etc/tandem/node.json"  # the units of the node's manifest, in order
 
 
 def gate(node: Node, *, name: str, url: str, status: int, deadline_s: float) -> float:
-    """Ask until the right answer comes. Returns the seconds that it took."""
+    """Repeat a request until it returns `status`. Returns the time taken, in seconds."""
     began = node.now()
     seen = ""
     while True:
@@ -26,18 +26,18 @@ def gate(node: Node, *, name: str, url: str, status: int, deadline_s: float) -> 
             break
         node.sleep(0.1)
     journal = node.run(["journalctl", "--no-pager", "-o", "cat", "-n", "12", "-u", name]).out
-    raise StepError("gate", f"{url} did not answer {status} within {deadline_s:.0f} s", f"{seen}\n{journal}")
+    raise StepError("gate", f"{url} did not return {status} within {deadline_s:.0f} s", f"{seen}\n{journal}")
 
 
 def serves(node: Node) -> bool:
-    """Could this node take the address: keepalived runs, nginx answers, no drain is on?"""
+    """Whether this node could become master: keepalived runs, nginx responds, and the node is not drained."""
     active = is_started(node, "keepalived")
     draining = node.at(DRAIN_MARK).exists()
     return active and not draining and node.probe("http://127.0.0.1/healthz") == "200"
 
 
 def wait_until_held(node: Node, *, virtual_ips: list[str], deadline_s: float) -> list[str]:
-    """Which of the addresses this node has, waiting until it has any."""
+    """Wait until this node holds a virtual IP. Returns those that it holds; may be empty after the deadline."""
     deadline = node.now() + deadline_s
     while not (held := addresses_held(node, virtual_ips)) and node.now() < deadline:
         node.sleep(0.05)
@@ -45,9 +45,9 @@ def wait_until_held(node: Node, *, virtual_ips: list[str], deadline_s: float) ->
 
 
 def drain(node: Node, *, virtual_ips: list[str], deadline_s: float) -> dict[str, list[Any]]:
-    """Ask clients to go, then let the addresses go.
+    """Ask clients to leave, then release the virtual IPs.
 
-    Killed here, the next rollout finds the mark and ends the drain; so does a reboot.
+    If this call is killed, the next rollout or a reboot ends the drain.
     """
     settings = json.loads(node.read("/etc/tandem/switchover.json") or "{}")
     held = addresses_held(node, virtual_ips)
@@ -63,13 +63,13 @@ def drain(node: Node, *, virtual_ips: list[str], deadline_s: float) -> dict[str,
         _track(node, settings["drain"])
     left = _wait_until_gone(node, held, 5)
     if left and settings.get("tracked"):
-        # The peer does not hear that our priority is lower. FAULT lets go in any case; the peer serves, we asked.
+        # The peer did not receive the lower priority. FAULT releases the virtual IP in any case, and a peer serves.
         _track(node, settings["fault"])
     if left:
         left = _wait_until_gone(node, held, deadline_s)
     if left:
         end_drain(node)
-        raise StepError("drain", f"{', '.join(left)} did not leave within {deadline_s:.0f} s; the drain was ended")
+        raise StepError("drain", f"{', '.join(left)} was not released within {deadline_s:.0f} s; the drain was ended")
     return {"moved": held, "cut": [cut]}
 
 
@@ -93,7 +93,7 @@ def _track(node: Node, value: int) -> None:
 
 
 def idle(node: Node) -> list[str]:
-    """The units of the last rollout that do not run; where there was no rollout, "everything"."""
+    """The units of the last rollout that are not running; ["everything"] if there was no rollout."""
     units = _units(node)
     facts = unit_facts(node, units)
     return [unit for unit in units if not facts.get(unit, {}).get("started")] if units else ["everything"]
@@ -104,7 +104,7 @@ def _units(node: Node) -> list[str]:
 
 
 def retire(node: Node) -> list[str]:
-    """Stop everything that the last rollout started here, the last first, so that disks can be taken away."""
+    """Stop the units of the last rollout in reverse order, so that disks can be detached."""
     units = _units(node)
     running = [unit for unit in reversed(units) if is_started(node, unit)]
     for unit in running:
@@ -116,12 +116,13 @@ def retire(node: Node) -> list[str]:
 def addresses_held(node: Node, virtual_ips: list[str]) -> list[str]:
     if not virtual_ips:
         return []
-    told = node.run(["ip", "-j", "-4", "address", "show"])
+    result = node.run(["ip", "-j", "-4", "address", "show"])
     try:
-        here = {entry.get("local") for link in json.loads(told.out or "[]") for entry in link.get("addr_info", [])}
+        links = json.loads(result.out or "[]")
+        local = {entry.get("local") for link in links for entry in link.get("addr_info", [])}
     except ValueError:
         return []
-    return [address for address in virtual_ips if address in here]
+    return [address for address in virtual_ips if address in local]
 
 
 def _wait_until_gone(node: Node, addresses: list[str], deadline_s: float) -> list[str]:
@@ -132,5 +133,5 @@ def _wait_until_gone(node: Node, addresses: list[str], deadline_s: float) -> lis
 
 
 def _clients(node: Node, addresses: list[str]) -> list[str]:
-    told = node.run(["ss", "-Htn", "state", "established"])
-    return [line for line in told.out.splitlines() if line.split()[2].rsplit(":", 1)[0] in addresses]
+    result = node.run(["ss", "-Htn", "state", "established"])
+    return [line for line in result.out.splitlines() if line.split()[2].rsplit(":", 1)[0] in addresses]

@@ -1,4 +1,4 @@
-"""Candidates are written and judged before anything in use is touched."""
+"""Stages and validates the candidates before anything in use changes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .systemd import merge, read_pending
 
 
 class _Candidates(NamedTuple):
-    """What would change, below `staged`."""
+    """The planned changes; the files are below `staged`."""
 
     staged: Path
     files: list[dict[str, Any]]
@@ -23,7 +23,7 @@ class _Candidates(NamedTuple):
     absent: list[str]
 
     def put_into(self, copy: Path, below: str) -> None:
-        """Make a directory's copy what the directory would be; `below` is its path with a slash at its end."""
+        """Apply the changes to a copy of a directory. `below` is the path of the directory, with a trailing slash."""
         for file in self.files:
             if file["path"].startswith(below):
                 place = copy / file["path"][len(below) :]
@@ -49,11 +49,11 @@ def stage(
     afters: list[str],
     checks: list[dict[str, Any]],
 ) -> None:
-    """Write every candidate and let each check judge them. Nothing in use is touched."""
+    """Write every candidate and run the checks on them. Nothing in use changes. Raises StepError."""
     with mine(node):
         staged = node.state_path("staged")
         shutil.rmtree(staged, ignore_errors=True)
-        with contextlib.suppress(FileNotFoundError):  # of a run that was killed before its commit
+        with contextlib.suppress(FileNotFoundError):  # left by a run that was killed before its commit
             node.state_path("pending.next.json").unlink()
         staged.mkdir(mode=0o700)
         for file in files:
@@ -77,36 +77,37 @@ def _stage_file(node: Node, place: Path, file: dict[str, Any]) -> None:
 
 
 def _check(node: Node, check: dict[str, Any], candidates: _Candidates) -> None:
-    """Run a check that sees the candidates where they will be. Raises StepError with what it said."""
+    """Run a check with the candidates at their final paths. Raises StepError with its output."""
     trial = node.state_path("trial")
     shutil.rmtree(trial, ignore_errors=True)
     trial.mkdir(mode=0o700)
     mounts: list[str] = []
     for number, directory in enumerate(check["directories"]):
-        here, copy = node.at(directory), trial / str(number)
-        here.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(here, copy, symlinks=True)
-        shutil.copystat(here, copy)
+        original, copy = node.at(directory), trial / str(number)
+        original.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(original, copy, symlinks=True)
+        shutil.copystat(original, copy)
         candidates.put_into(copy, directory.rstrip("/") + "/")
-        mounts += [str(copy), str(here)]
-    # The mounts end with the command, and nobody else sees them.
+        mounts += [str(copy), str(original)]
+    # The mounts exist in the command's mount namespace only and end with it.
     script = 'while [ "$1" != -- ]; do mount --bind "$1" "$2" || exit 120; shift 2; done; shift; exec "$@"'
-    told = node.run(
+    result = node.run(
         ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "tandem", *mounts, "--"]
         + check["command"],
         timeout_s=60,
     )
     shutil.rmtree(trial, ignore_errors=True)
-    if told.code:
-        words = (told.err + told.out).replace(str(trial), "").strip()
-        raise StepError("check", check["name"], f"{words}\nexit code {told.code} of: {' '.join(check['command'])}")
+    if result.code:
+        output = (result.err + result.out).replace(str(trial), "").strip()
+        seen = f"{output}\nexit code {result.code} of: {' '.join(check['command'])}"
+        raise StepError("check", check["name"], seen)
 
 
 def _keep_previous(node: Node, revision: str, paths: list[str]) -> None:
-    """Keep what is about to be replaced, so that a rollback has something to go back to.
+    """Keep the current versions of these paths for a rollback.
 
-    A hard link costs no room and cannot be half-written. A run that goes on where one was killed has the
-    same revision and must not overwrite what that one kept.
+    A hard link needs no disk space and is created atomically. A run that continues an interrupted one has the same
+    revision and must not overwrite the versions kept by that one.
     """
     previous = node.state_path("previous")
     if node.read_json("previous/journal.json", {}).get("revision") != revision:
@@ -117,14 +118,14 @@ def _keep_previous(node: Node, revision: str, paths: list[str]) -> None:
     for path in paths:
         if path in journal["existed"]:
             continue
-        here, kept = node.at(path), previous / "files" / path.lstrip("/")
-        journal["existed"][path] = os.path.lexists(here)
+        current, kept = node.at(path), previous / "files" / path.lstrip("/")
+        journal["existed"][path] = os.path.lexists(current)
         if journal["existed"][path]:
             kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with contextlib.suppress(FileNotFoundError):
                 kept.unlink()
             try:
-                os.link(here, kept, follow_symlinks=False)
+                os.link(current, kept, follow_symlinks=False)
             except OSError:  # another file system
-                shutil.copy2(here, kept, follow_symlinks=False)
+                shutil.copy2(current, kept, follow_symlinks=False)
     node.write_json("previous/journal.json", journal)

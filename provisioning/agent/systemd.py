@@ -1,6 +1,6 @@
-"""systemd's units: their state, what is done to them, and what still has to follow a change.
+"""systemd units: their state, and the reloads and restarts that a change requires.
 
-What has to follow is kept on disk, so that a run that is killed after a change leaves it to the next one.
+Pending actions are recorded on disk, so that the next run performs those of a run that was killed.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ _PROPERTIES = ("LoadState", "ActiveState", "UnitFileState", "NeedDaemonReload")
 
 
 def unit_facts(node: Node, units: list[str]) -> dict[str, dict[str, bool]]:
-    """By unit: is it loaded, active, enabled, and does systemd have to read its files again?"""
+    """The state of each unit, by name: loaded, active, started, enabled, needs_daemon_reload."""
     if not units:
         return {}
-    told = node.run(["systemctl", "show", "--property", ",".join(("Id", "Names", *_PROPERTIES)), *units])
-    blocks = [dict(line.split("=", 1) for line in block.splitlines()) for block in told.out.split("\n\n") if block]
-    # systemctl answers in the order of the question, one block each.
+    result = node.run(["systemctl", "show", "--property", ",".join(("Id", "Names", *_PROPERTIES)), *units])
+    blocks = [dict(line.split("=", 1) for line in block.splitlines()) for block in result.out.split("\n\n") if block]
+    # systemctl prints one block for each unit, in the order of the arguments.
     return {unit: _fact(block) for unit, block in zip(units, blocks)}  # noqa: B905 - Python 3.9 has no strict
 
 
@@ -33,22 +33,22 @@ def _fact(shown: dict[str, str]) -> dict[str, bool]:
 
 
 def is_started(node: Node, unit: str) -> bool:
-    """Whether it is active, and not on its way there."""
+    """Whether the unit is active (not activating or reloading)."""
     return unit_facts(node, [unit]).get(unit, {}).get("started", False)
 
 
 def systemctl(node: Node, verb: str, unit: str) -> None:
-    told = node.run(["systemctl", verb, unit], timeout_s=120)
-    if told.code:
+    result = node.run(["systemctl", verb, unit], timeout_s=120)
+    if result.code:
         journal = node.run(["journalctl", "--no-pager", "-o", "cat", "-n", "12", "-u", unit]).out
-        raise StepError(f"{verb} {unit}", f"systemctl {verb} {unit} failed", f"{told.err.strip()}\n{journal}")
+        raise StepError(f"{verb} {unit}", f"systemctl {verb} {unit} failed", f"{result.err.strip()}\n{journal}")
 
 
-# ---- what still has to follow a change -------------------------------------------------------------------------------
+# ---- pending actions -------------------------------------------------------------------------------------------------
 
 
 def read_pending(node: Node) -> list[str]:
-    """What still has to follow a change: "daemon-reload", "reload nginx", "restart iam-apiserver"."""
+    """The pending actions: "daemon-reload", "reload nginx", "restart iam-apiserver"."""
     return list(node.read_json("pending.json", []))
 
 
@@ -62,12 +62,12 @@ def forget(node: Node, afters: list[str]) -> None:
 
 
 def settle(node: Node, after: str) -> list[str]:
-    """Do one of them."""
+    """Perform one pending action. Returns a description of the change."""
     if after == "daemon-reload":
         node.before(after)
         node.must(after, ["systemctl", "daemon-reload"])
         forget(node, [after])
-        return ["systemd read its unit files again"]
+        return ["reloaded systemd's unit files"]
     verb, unit = after.split(" ", 1)
     if is_started(node, unit):
         node.before(after)
@@ -77,10 +77,10 @@ def settle(node: Node, after: str) -> list[str]:
 
 
 def bring_up(node: Node, unit: str, *, enabled: bool, running: bool) -> list[str]:
-    """Do what is pending for a unit, then make sure that it is enabled and runs as it should."""
+    """Perform the pending actions of a unit, and ensure that it is enabled and running as requested."""
     state: dict[str, Any] = unit_facts(node, [unit]).get(unit, {})
     done: list[str] = []
-    # systemd is asked too: the pending one may have been done for an earlier unit, before the files of this one came.
+    # systemd is queried too: an earlier unit may have done the daemon-reload before this unit's files were written.
     if state.get("needs_daemon_reload") or "daemon-reload" in read_pending(node):
         done = settle(node, "daemon-reload")
         state = unit_facts(node, [unit]).get(unit, {})
@@ -96,7 +96,7 @@ def bring_up(node: Node, unit: str, *, enabled: bool, running: bool) -> list[str
             done.append("stopped " + unit)
     elif not state.get("active"):
         node.before("start " + unit)
-        node.run(["systemctl", "reset-failed", unit])  # a unit over its restart limit would refuse
+        node.run(["systemctl", "reset-failed", unit])  # start fails for a unit that exceeded its restart limit
         systemctl(node, "start", unit)
         done.append("started " + unit)
     elif pending:

@@ -1,4 +1,4 @@
-"""Takes servers out of nginx's upstreams for a while, and puts them back."""
+"""Takes servers out of nginx's upstreams temporarily."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ UPSTREAMS = "/etc/nginx/conf.d/upstreams.conf"
 
 
 def leave(node: Node, *, endpoints: list[str], wait_s: float) -> None:
-    """Let this node's nginx send nothing more to these `address:port`; what is under way has wait_s."""
+    """Mark these `address:port` as down in this node's nginx, then wait `wait_s` seconds for requests in progress."""
 
     def mark(text: str) -> str:
         for endpoint in endpoints:
@@ -26,11 +26,15 @@ def leave(node: Node, *, endpoints: list[str], wait_s: float) -> None:
 
 
 def join(node: Node) -> None:
+    """Undo `leave`."""
     _restore(node, UPSTREAMS)
 
 
 def _edit(node: Node, path: str, change: Callable[[str], str]) -> bool:
-    """Change a file of nginx for a while. Then it differs from its manifest: killed here, the next run heals it."""
+    """Edit a file of nginx temporarily.
+
+    If this run is killed, the file differs from its manifest, so the next run restores it.
+    """
     place, record = node.at(path), "upstreams." + path.rpartition("/")[2]
     if not place.exists():
         return False
@@ -51,7 +55,7 @@ def _restore(node: Node, path: str) -> None:
     kept = node.read_json(record, {})
     if not kept:
         return
-    # A rollout may have written another text meanwhile: then that one stays.
+    # Keep a text that a rollout has written in the meantime.
     if place.exists() and place.read_text() == kept["edited"]:
         node.before("restore " + path)
         _replace_text(place, kept["original"])

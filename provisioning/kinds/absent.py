@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from provisioning.kinds.base import After, Candidate, Thing, followed_by
+from provisioning.kinds.base import After, Candidate, Item, followed_by
 
 
 @dataclass(frozen=True, slots=True)
-class Absent(Thing):
+class Absent(Item):
     """A file or link that must not exist."""
 
     path: str
@@ -24,7 +24,7 @@ class Absent(Thing):
         return self.path
 
     def compare(self, answer: Mapping[str, Any]) -> str | None:
-        return "is there" if answer.get(self.path) else None
+        return "must not exist" if answer.get(self.path) else None
 
     def operation(self) -> dict[str, Any]:
         return {"path": self.path}

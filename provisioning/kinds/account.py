@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from provisioning.kinds.base import Thing
+from provisioning.kinds.base import Item
 
 
 @dataclass(frozen=True, slots=True)
-class Account(Thing):
+class Account(Item):
     """A MariaDB account; `password` may be a placeholder."""
 
     user: str
@@ -28,13 +28,13 @@ class Account(Thing):
     def compare(self, answer: Mapping[str, Any]) -> str | None:
         hashed = answer.get(f"{self.user}@{self.host}")
         if hashed is None:
-            return "is not there"
-        return None if hashed.upper() == password_hash(self.password) else "has another password"
+            return "missing"
+        return None if hashed.upper() == password_hash(self.password) else "password differs"
 
     def operation(self) -> dict[str, Any]:
         return {"user": self.user, "host": self.host, "password_hash": password_hash(self.password)}
 
 
 def password_hash(password: str) -> str:
-    """As mysql_native_password keeps it, so that no SQL statement holds a password."""
-    return "*" + hashlib.sha1(hashlib.sha1(password.encode()).digest()).hexdigest().upper()  # noqa: S324 - MySQL's
+    """The hash that mysql_native_password stores. SQL statements contain this instead of the password."""
+    return "*" + hashlib.sha1(hashlib.sha1(password.encode()).digest()).hexdigest().upper()  # noqa: S324 - MySQL's algorithm

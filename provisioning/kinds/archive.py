@@ -6,20 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from provisioning.kinds.base import Phase, Thing
+from provisioning.kinds.base import Item, Phase
 
 
 @dataclass(frozen=True, slots=True)
-class Archive(Thing):
-    """A .tar.gz from the operator's side, unpacked at `path`, completely or not at all.
+class Archive(Item):
+    """A .tar.gz from the operator's side, unpacked atomically at `path`.
 
-    `path` identifies the content (/opt/iam/<first 12 of its sha256>): a new release lies beside the old one.
+    `path` identifies the content (/opt/iam/<first 12 digits of its SHA-256>), so releases are kept next to each other.
     """
 
     phase: ClassVar[Phase] = Phase.PREPARE
 
     source: str  # a file on the operator's side
-    sha256: str  # of that file, in hex
+    sha256: str  # of the file, in hexadecimal
     path: str
 
     @property
@@ -30,8 +30,8 @@ class Archive(Thing):
         return self.path
 
     def compare(self, answer: Mapping[str, Any]) -> str | None:
-        return None if answer.get(self.path) else "is not there"
+        return None if answer.get(self.path) else "missing"
 
     def operation(self) -> dict[str, Any]:
-        """The archive itself is sent before the lock is taken (rollout.py); this makes sure that it arrived."""
+        """Check that the archive arrived; it is sent before the lock is taken (rollout.py)."""
         return {"path": self.path}

@@ -1,11 +1,12 @@
-"""What all kinds of things have in common.
+"""The base class of all kinds of items.
 
-A manifest is a sequence of things in the order in which they are applied. Things of the phases INSTALL and PREPARE
-disturb nothing that serves and are done first; then every check runs on the candidates; then the things of COMMIT are
-committed in the order of the manifest. A changed thing names the units that have to follow
-(`after=(reload("nginx"),)`). These follow where the manifest next names the unit, so a configuration is complete before
-anything reads it. What has to follow is recorded on the node before the change is made: a rollout that is killed in
-between still reloads, in the next run.
+A manifest is a sequence of items in the order in which they are applied. Items of the phases INSTALL and PREPARE do
+not affect running services and come first. Then the checks validate the candidates, and the items of COMMIT are
+committed in the order of the manifest.
+
+An item names the units to reload or restart after a change (`after=(reload("nginx"),)`). This happens at the next
+`Unit` item of that name, so a configuration is complete before it is read. Required reloads and restarts are recorded
+on the node before the change, so the run after an interrupted one performs them.
 """
 
 from __future__ import annotations
@@ -23,39 +24,39 @@ _SYSTEMD_FILES = "/etc/systemd/system/"
 
 
 class Phase(enum.IntEnum):
-    """When a thing has its turn in a rollout, in this order."""
+    """The phases of a rollout, in order."""
 
-    INSTALL = enum.auto()  # before everything else
-    PREPARE = enum.auto()  # disturbs nothing that serves
-    CHECK = enum.auto()  # judges the candidates
+    INSTALL = enum.auto()  # before all other phases
+    PREPARE = enum.auto()  # does not affect running services
+    CHECK = enum.auto()  # validates the candidates
     COMMIT = enum.auto()
     GATE = enum.auto()  # after the commit
 
 
 @dataclass(frozen=True, slots=True)
 class After:
-    """What has to happen to a unit once something that it reads has changed."""
+    """An action on a unit after a file that it reads has changed."""
 
     action: Action
-    unit: str  # "nginx", or with its type: "tandem.timer"
+    unit: str  # "nginx", or with its type, "tandem.timer"
 
     def __str__(self) -> str:
         return f"{self.action} {self.unit}"
 
 
 def reload(unit: str) -> After:
-    """The unit reads its files again and drops no connection."""
+    """Reload the unit, which keeps its connections."""
     return After("reload", unit)
 
 
 def restart(unit: str) -> After:
-    """Only where a reload cannot do it: connections are cut."""
+    """Restart the unit, which cuts its connections. Only if a reload is not sufficient."""
     return After("restart", unit)
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What a path is going to be: a file with this text, a link to this target, or (with neither) absent."""
+    """The new state of a path: a file with `text`, a link to `target`, or absent if both are None."""
 
     path: str
     text: str | None = None
@@ -66,62 +67,62 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Thing:
-    """One thing that a node should hold or run. Subclasses are frozen data; text may hold placeholders of secrets."""
+class Item:
+    """One part of a node's desired state. Subclasses are frozen data; texts may contain placeholders for secrets."""
 
     phase: ClassVar[Phase] = Phase.COMMIT
 
     @classmethod
     def kind(cls) -> str:
-        """The name of the module, here and on the node: "file"."""
+        """The name of the module, here and in the agent: "file"."""
         return cls.__module__.rpartition(".")[2]
 
     @property
     def label(self) -> str:
-        """How plans and errors name it: "/etc/nginx/nginx.conf", "unit nginx"."""
+        """The name in plans and errors: "/etc/nginx/nginx.conf", "unit nginx"."""
         raise NotImplementedError
 
-    # ---- compared with the node ------------------------------------------------------------------------------------
+    # ---- comparison with the node ----------------------------------------------------------------------------------
 
     def question(self) -> Any:
-        """What the agent has to look at, as JSON; None = nothing."""
+        """The argument for the agent's `facts` function of this kind, as JSON; None: no facts are needed."""
 
     def compare(self, answer: Mapping[str, Any]) -> str | None:
-        """Why it is not as it should be; None when it is. `answer` is the agent's, to the questions of this kind."""
+        """The difference from the node's state, or None. `answer` holds the facts of all items of this kind."""
         del answer
         return None
 
     def changed_lines(self, answer: Mapping[str, Any]) -> list[str]:
-        """The lines that differ, where that can be told."""
+        """The lines that differ, if known."""
         del answer
         return []
 
-    # ---- changed on the node ---------------------------------------------------------------------------------------
+    # ---- changes on the node ---------------------------------------------------------------------------------------
 
     def operation(self) -> dict[str, Any]:
-        """What the agent's module of this kind is given, as JSON."""
+        """The arguments for the agent's module of this kind, as JSON."""
         raise NotImplementedError
 
     def candidates(self) -> Sequence[Candidate]:
-        """The paths that it replaces; staged, checked and kept for a rollback."""
+        """The paths that it replaces. They are staged and checked; the previous version is kept for a rollback."""
         return ()
 
     def followed_by(self) -> Sequence[str]:
-        """What has to follow once it has changed: "daemon-reload", "reload nginx"."""
+        """The actions that a change requires: "daemon-reload", "reload nginx"."""
         return ()
 
     def follows(self) -> Sequence[str]:
-        """The units whose pending reloads and restarts are done with this thing."""
+        """The units whose pending reloads and restarts this item performs."""
         return ()
 
     def units(self) -> Sequence[str]:
         """The systemd units that it keeps running."""
         return ()
 
-    # ---- as data ---------------------------------------------------------------------------------------------------
+    # ---- conversion to and from data -------------------------------------------------------------------------------
 
     def with_secrets(self, secrets: Mapping[str, str], node: str) -> Self:
-        """Placeholders in its texts replaced. Raises ProvisioningError for a secret that is not given."""
+        """A copy with placeholders replaced by secrets. Raises ProvisioningError if a secret has no value."""
         texts = {
             field.name: substitute(text, secrets, f"{node}: {self.label}")
             for field in dataclasses.fields(self)
@@ -130,7 +131,7 @@ class Thing:
         return dataclasses.replace(self, **texts) if texts else self
 
     def to_data(self) -> dict[str, Any]:
-        """JSON; defaults are left out."""
+        """The fields as JSON data, without default values."""
         data: dict[str, Any] = {"kind": type(self).__name__}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
@@ -146,7 +147,7 @@ class Thing:
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Self:
-        """The inverse of `to_data`. Numbers may have become floats on the way (Pulumi has no integers)."""
+        """The inverse of `to_data`. Accepts floats for integers, since Pulumi has no integers."""
         return cls(**{key: _from_json(key, value) for key, value in data.items() if key != "kind"})
 
 
@@ -166,19 +167,19 @@ def _parse_after(text: str) -> After:
 
 
 def followed_by(path: str, after: Sequence[After]) -> tuple[str, ...]:
-    """What has to follow a change of that path. systemd reads its own files first."""
+    """The actions that a change of the path requires. For files of systemd, a daemon-reload comes first."""
     first = ("daemon-reload",) if path.startswith(_SYSTEMD_FILES) else ()
     return (*first, *map(str, after))
 
 
-def owner_difference(thing: Any, fact: Mapping[str, Any]) -> str | None:
-    """Owner, group and mode of a file or directory."""
-    if (fact["owner"], fact["group"]) != (thing.owner, thing.group):
-        return f"belongs to {fact['owner']}:{fact['group']}, not {thing.owner}:{thing.group}"
-    if fact["mode"] != thing.mode:
-        return f"has mode {fact['mode']:04o}, not {thing.mode:04o}"
+def owner_difference(item: Any, fact: Mapping[str, Any]) -> str | None:
+    """The difference in owner, group or mode of a file or directory, or None."""
+    if (fact["owner"], fact["group"]) != (item.owner, item.group):
+        return f"owner is {fact['owner']}:{fact['group']}, must be {item.owner}:{item.group}"
+    if fact["mode"] != item.mode:
+        return f"mode is {fact['mode']:04o}, must be {item.mode:04o}"
     return None
 
 
-def owned(thing: Any) -> dict[str, Any]:
-    return {"path": thing.path, "owner": thing.owner, "group": thing.group, "mode": thing.mode}
+def owned(item: Any) -> dict[str, Any]:
+    return {"path": item.path, "owner": item.owner, "group": item.group, "mode": item.mode}

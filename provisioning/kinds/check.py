@@ -1,4 +1,4 @@
-"""Checks of the candidates."""
+"""Checks that validate the candidates."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from provisioning.kinds.base import Phase, Thing
+from provisioning.kinds.base import Item, Phase
 
 
 @dataclass(frozen=True, slots=True)
-class Check(Thing):
+class Check(Item):
     """A command that must accept the candidates before anything is changed.
 
-    It runs with the candidates at their final paths, in a private mount namespace where `directories` are replaced by
-    copies that hold them: `nginx -t` reads /etc/nginx as it will be. It runs only when something below `directories`
-    would change.
+    It runs in a private mount namespace in which copies with the candidates replace `directories`, so `nginx -t` reads
+    the candidates at their final paths. It runs only if a path below `directories` would change.
     """
 
     phase: ClassVar[Phase] = Phase.CHECK
@@ -23,14 +22,14 @@ class Check(Thing):
     name: str  # "nginx"
     command: tuple[str, ...]
     directories: tuple[str, ...]
-    look_at: str = ""  # where the text comes from, for whoever reads the error
+    look_at: str = ""  # where the checked text is defined; shown with an error
 
     @property
     def label(self) -> str:
         return f"check {self.name}"
 
     def sees(self, paths: Collection[str]) -> bool:
-        """Whether one of these paths is below its directories."""
+        """Whether one of the paths is below `directories`."""
         below = tuple(directory.rstrip("/") + "/" for directory in self.directories)
         return any(path.startswith(below) for path in paths)
 

@@ -6,18 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from provisioning.kinds.base import Thing
+from provisioning.kinds.base import Item
 
-# Comments of a database that is empty, and of one whose load was cut off.
+# Comments of an empty database, and of one whose load was interrupted.
 _SCHEMA_MISSING = ("", "schema loading by tandem")
 
 
 @dataclass(frozen=True, slots=True)
-class Database(Thing):
+class Database(Item):
     """A MariaDB database and its schema.
 
-    `schema` is a file on the node (in the release, for example) and is loaded once. It must be repeatable
-    (CREATE ... IF NOT EXISTS), since a load that is cut off half-way is repeated.
+    `schema` is a file on the node, for example in the release, and is loaded once. It must be idempotent
+    (CREATE ... IF NOT EXISTS), since an interrupted load is repeated.
     """
 
     name: str
@@ -31,10 +31,10 @@ class Database(Thing):
         return self.name
 
     def compare(self, answer: Mapping[str, Any]) -> str | None:
-        """MariaDB that does not run gives no answer: then everything is planned, and the operations are idempotent."""
+        """While MariaDB is not running there are no facts: the database is planned, and its operation is idempotent."""
         if self.name not in answer:
-            return "is not there"
-        return "has no complete schema" if self.schema and answer[self.name] in _SCHEMA_MISSING else None
+            return "missing"
+        return "schema is incomplete" if self.schema and answer[self.name] in _SCHEMA_MISSING else None
 
     def operation(self) -> dict[str, Any]:
         return {"name": self.name, "schema": self.schema}

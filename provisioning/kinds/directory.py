@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from provisioning.kinds.base import Phase, Thing, owned, owner_difference
+from provisioning.kinds.base import Item, Phase, owned, owner_difference
 
 
 @dataclass(frozen=True, slots=True)
-class Directory(Thing):
+class Directory(Item):
     phase: ClassVar[Phase] = Phase.PREPARE
 
     path: str
@@ -27,7 +27,7 @@ class Directory(Thing):
 
     def compare(self, answer: Mapping[str, Any]) -> str | None:
         fact = answer.get(self.path)
-        return owner_difference(self, fact) if fact else "is not there"
+        return owner_difference(self, fact) if fact else "missing"
 
     def operation(self) -> dict[str, Any]:
         return owned(self)

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from provisioning.kinds.base import After, Candidate, Thing, followed_by, owned, owner_difference
+from provisioning.kinds.base import After, Candidate, Item, followed_by, owned, owner_difference
 
 
 @dataclass(frozen=True, slots=True)
-class File(Thing):
-    """A text file; `text` may hold `@@secret:NAME@@`."""
+class File(Item):
+    """A text file; `text` may contain `@@secret:NAME@@`."""
 
     path: str
     text: str
@@ -32,8 +32,8 @@ class File(Thing):
     def compare(self, answer: Mapping[str, Any]) -> str | None:
         fact = answer.get(self.path)
         if not fact:
-            return "is not there"
-        return "differs" if self._differs(fact) else owner_difference(self, fact)
+            return "missing"
+        return "content differs" if self._differs(fact) else owner_difference(self, fact)
 
     def _differs(self, fact: Mapping[str, Any]) -> bool:
         return fact.get("sha256") != text_sha256(self.text)
@@ -55,8 +55,8 @@ class File(Thing):
         return followed_by(self.path, self.after)
 
     def to_data(self) -> dict[str, Any]:
-        """Without the text, which `Manifest.files` has: a changed line is shown once."""
-        data = Thing.to_data(self)
+        """Without the text, which is in `Manifest.files`: a preview then shows a changed line once."""
+        data = Item.to_data(self)
         del data["text"]
         return data
 

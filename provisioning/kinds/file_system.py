@@ -6,19 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from provisioning.kinds.base import Phase, Thing
+from provisioning.kinds.base import Item, Phase
 
 
 @dataclass(frozen=True, slots=True)
-class FileSystem(Thing):
-    """A disk that holds an ext4 file system, which is made only when the disk is blank.
+class FileSystem(Item):
+    """A disk with an ext4 file system, which is created only on a blank disk.
 
-    A disk that comes from another node brings its data. A disk that holds anything else is an error.
+    A disk that was attached to another node keeps its data. Any other content is an error.
     """
 
     phase: ClassVar[Phase] = Phase.PREPARE
 
-    device: str  # by id, so that no other disk can be meant
+    device: str  # by id, which identifies the disk uniquely
 
     @property
     def label(self) -> str:
@@ -28,10 +28,10 @@ class FileSystem(Thing):
         return self.device
 
     def compare(self, answer: Mapping[str, Any]) -> str | None:
-        held = answer.get(self.device, "")
-        if held == "ext4":
+        content = answer.get(self.device, "")
+        if content == "ext4":
             return None
-        return f"holds {held}" if held else "is blank or not there yet"
+        return f"must be blank or ext4 (has {content})" if content else "blank or not attached yet"
 
     def operation(self) -> dict[str, Any]:
         return {"device": self.device}

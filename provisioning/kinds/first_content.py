@@ -1,4 +1,4 @@
-"""Directories that begin as a copy of another one."""
+"""Directories whose initial content is a copy of another directory."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from provisioning.kinds.base import Thing
+from provisioning.kinds.base import Item
 
 
 @dataclass(frozen=True, slots=True)
-class FirstContent(Thing):
-    """A directory whose first content is a copy of `source`: made completely or not at all, and only once.
+class FirstContent(Item):
+    """A directory whose initial content is a copy of `source`, created once and atomically.
 
-    The unit, which works on `source`, is stopped before the copy.
+    `unit`, which uses `source`, is stopped before the copy.
     """
 
     path: str
@@ -28,7 +28,7 @@ class FirstContent(Thing):
         return self.path
 
     def compare(self, answer: Mapping[str, Any]) -> str | None:
-        return None if answer.get(self.path) else "is not there"
+        return None if answer.get(self.path) else "missing"
 
     def operation(self) -> dict[str, Any]:
         return {"path": self.path, "source": self.source, "unit": self.unit}

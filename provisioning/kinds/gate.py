@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from provisioning.kinds.base import Phase, Thing
+from provisioning.kinds.base import Item, Phase
 
 
 @dataclass(frozen=True, slots=True)
-class Gate(Thing):
-    """A URL on the node that must answer before the rollout goes on."""
+class Gate(Item):
+    """A URL on the node that must return `status` before the rollout continues."""
 
     phase: ClassVar[Phase] = Phase.GATE
 

@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from provisioning.kinds.base import Thing
+from provisioning.kinds.base import Item
 
 
 @dataclass(frozen=True, slots=True)
-class Grant(Thing):
-    """The privileges of an account on one database, no more and no fewer."""
+class Grant(Item):
+    """The exact privileges of an account on one database."""
 
     user: str
     host: str
     database: str
-    privileges: tuple[str, ...] = ("ALL PRIVILEGES",)  # e.g. ("SELECT", "INSERT")
+    privileges: tuple[str, ...] = ("ALL PRIVILEGES",)  # for example ("SELECT", "INSERT")
 
     @property
     def label(self) -> str:
@@ -26,9 +26,11 @@ class Grant(Thing):
         return {"user": self.user, "host": self.host}
 
     def compare(self, answer: Mapping[str, Any]) -> str | None:
-        rights = answer.get(f"{self.user}@{self.host}", {}).get(self.database, ())
-        return None if set(rights) == set(self.privileges) else f"has {', '.join(rights) or 'no rights'}"
+        granted = answer.get(f"{self.user}@{self.host}", {}).get(self.database, ())
+        if set(granted) == set(self.privileges):
+            return None
+        return f"privileges are {', '.join(granted) or 'none'}, must be {', '.join(self.privileges)}"
 
     def operation(self) -> dict[str, Any]:
-        who = {"user": self.user, "host": self.host}
-        return {**who, "database": self.database, "privileges": list(self.privileges)}
+        account = {"user": self.user, "host": self.host}
+        return {**account, "database": self.database, "privileges": list(self.privileges)}

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from provisioning.kinds.base import After, Candidate, Thing, followed_by
+from provisioning.kinds.base import After, Candidate, Item, followed_by
 
 
 @dataclass(frozen=True, slots=True)
-class Link(Thing):
+class Link(Item):
     """A symbolic link, replaced atomically."""
 
     path: str
@@ -27,8 +27,10 @@ class Link(Thing):
     def compare(self, answer: Mapping[str, Any]) -> str | None:
         target = answer.get(self.path)
         if target is None:
-            return "is not there"
-        return None if target == self.target else f"points to {target or 'no link'}"
+            return "missing"
+        if target == self.target:
+            return None
+        return f"target is {target}, must be {self.target}" if target else "must be a link"
 
     def operation(self) -> dict[str, Any]:
         return {"path": self.path, "target": self.target}

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from provisioning.kinds.base import Phase, Thing
+from provisioning.kinds.base import Item, Phase
 
 
 @dataclass(frozen=True, slots=True)
-class Package(Thing):
-    """A Debian package; its services are not started by the installation."""
+class Package(Item):
+    """A Debian package. The installation does not start its services."""
 
     phase: ClassVar[Phase] = Phase.INSTALL
 
@@ -25,7 +25,7 @@ class Package(Thing):
         return self.name
 
     def compare(self, answer: Mapping[str, Any]) -> str | None:
-        return None if self.name in answer else "is not installed"
+        return None if self.name in answer else "not installed"
 
     def operation(self) -> dict[str, Any]:
         return {"name": self.name}

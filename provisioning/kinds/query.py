@@ -1,4 +1,4 @@
-"""SQL statements that are run once."""
+"""SQL statements that run only if a condition does not hold."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from provisioning.kinds.base import Thing
+from provisioning.kinds.base import Item
 
 
 @dataclass(frozen=True, slots=True)
-class Query(Thing):
-    """An SQL statement to run unless `unless` (a SELECT) returns a row. Both may hold placeholders."""
+class Query(Item):
+    """An SQL statement that runs unless `unless` (a SELECT) returns a row. Both may contain placeholders."""
 
-    name: str  # what it achieves: "the administrator's account"
+    name: str  # the result: "the administrator's account"
     database: str
     statement: str
     unless: str
@@ -26,7 +26,7 @@ class Query(Thing):
         return {"name": self.name, "database": self.database, "unless": self.unless}
 
     def compare(self, answer: Mapping[str, Any]) -> str | None:
-        return None if answer.get(self.name) else "is not so"
+        return None if answer.get(self.name) else "must be applied"
 
     def operation(self) -> dict[str, Any]:
         return {"name": self.name, "database": self.database, "statement": self.statement}

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from provisioning.kinds.base import Thing
+from provisioning.kinds.base import Item
 
 
 @dataclass(frozen=True, slots=True)
-class Sysctl(Thing):
-    """A kernel setting, now and after each boot."""
+class Sysctl(Item):
+    """A kernel setting: the current value, and the value that is set at boot."""
 
     key: str  # net.ipv4.ip_nonlocal_bind
     value: str
@@ -26,8 +26,9 @@ class Sysctl(Thing):
     def compare(self, answer: Mapping[str, Any]) -> str | None:
         fact = answer.get(self.key, {"now": "", "boot": ""})
         if fact["boot"] != f"{self.key} = {self.value}":
-            return "is not set at boot"
-        return None if fact["now"] == " ".join(self.value.split()) else f"is {fact['now']}"
+            return "not set at boot"
+        now, required = fact["now"], " ".join(self.value.split())
+        return None if now == required else f"value is {now}, must be {required}"
 
     def operation(self) -> dict[str, Any]:
         return {"key": self.key, "value": self.value}

@@ -6,19 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from provisioning.kinds.base import Candidate, Thing, followed_by, owned, restart
+from provisioning.kinds.base import Candidate, Item, followed_by, owned, restart
 from provisioning.kinds.file import text_sha256
 from provisioning.kinds.unit import unit_difference
 
 
 @dataclass(frozen=True, slots=True)
-class Timer(Thing):
-    """A systemd timer that starts the service of the same name at a fixed interval, from the moment it is set."""
+class Timer(Item):
+    """A systemd timer that starts the service of the same name at a fixed interval."""
 
     name: str  # "iam-refresh": starts iam-refresh.service
     description: str
     interval_s: int
-    random_delay_s: int = 0  # at most; so that nodes do not start the service at the same moment
+    random_delay_s: int = 0  # maximum delay, so that nodes do not start the service simultaneously
 
     @property
     def unit(self) -> str:
@@ -41,9 +41,9 @@ class Timer(Thing):
     def compare(self, answer: Mapping[str, Any]) -> str | None:
         fact = answer.get(self.unit)
         if not fact or not fact["sha256"]:
-            return "is not there"
+            return "missing"
         if fact["sha256"] != text_sha256(self.text):
-            return "has another schedule"
+            return "schedule differs"
         return unit_difference(fact, enabled=True, running=True)
 
     def operation(self) -> dict[str, Any]:

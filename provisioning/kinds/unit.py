@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from provisioning.kinds.base import Thing
+from provisioning.kinds.base import Item
 
 
 @dataclass(frozen=True, slots=True)
-class Unit(Thing):
-    """A systemd unit that is enabled and runs. What changes of its files asked for is done here."""
+class Unit(Item):
+    """A systemd unit that is enabled and runs. Pending reloads and restarts of the unit are performed here."""
 
     name: str
     enabled: bool = True
@@ -27,7 +27,7 @@ class Unit(Thing):
     def compare(self, answer: Mapping[str, Any]) -> str | None:
         fact = answer.get(self.name)
         if not fact or not fact["loaded"]:
-            return "is not there" if self.enabled or self.running else None
+            return "missing" if self.enabled or self.running else None
         return unit_difference(fact, enabled=self.enabled, running=self.running)
 
     def operation(self) -> dict[str, Any]:
@@ -41,9 +41,9 @@ class Unit(Thing):
 
 
 def unit_difference(fact: Mapping[str, Any], *, enabled: bool, running: bool) -> str | None:
-    """Why a loaded unit is not as it should be."""
+    """The difference between a loaded unit and the requested state, or None."""
     if fact["enabled"] != enabled:
-        return "is not enabled" if enabled else "is enabled"
+        return "not enabled" if enabled else "must be disabled"
     if fact["active"] != running:
-        return "does not run" if running else "runs"
-    return "has unit files that systemd has not read" if fact["needs_daemon_reload"] else None
+        return "not running" if running else "must be stopped"
+    return "unit files changed; daemon-reload required" if fact["needs_daemon_reload"] else None

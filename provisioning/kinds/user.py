@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from provisioning.kinds.base import Phase, Thing
+from provisioning.kinds.base import Item, Phase
 
 
 @dataclass(frozen=True, slots=True)
-class User(Thing):
-    """A system user without a login, with a group of the same name."""
+class User(Item):
+    """A system user without login, and a group of the same name."""
 
     phase: ClassVar[Phase] = Phase.PREPARE
 
@@ -26,7 +26,7 @@ class User(Thing):
         return self.name
 
     def compare(self, answer: Mapping[str, Any]) -> str | None:
-        return None if answer.get(self.name) else "is not there"
+        return None if answer.get(self.name) else "missing"
 
     def operation(self) -> dict[str, Any]:
         return {"name": self.name, "home": self.home}

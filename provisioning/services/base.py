@@ -1,24 +1,24 @@
-"""What every node has, whatever it serves."""
+"""The items of every node, independent of its services."""
 
 from __future__ import annotations
 
 from provisioning.deployment import Deployment, Node
 from provisioning.kinds.absent import Absent
-from provisioning.kinds.base import Thing, reload
+from provisioning.kinds.base import Item, reload
 from provisioning.kinds.directory import Directory
 from provisioning.kinds.unit import Unit
 
 
-def desired(deployment: Deployment, node: Node) -> list[Thing]:
+def desired(deployment: Deployment, node: Node) -> list[Item]:
     del deployment, node
     return [Directory("/etc/tandem"), Directory("/usr/local/lib/tandem"), *without_temporary_key()]
 
 
-def without_temporary_key() -> list[Thing]:
-    """All that a bastion needs, too."""
+def without_temporary_key() -> list[Item]:
+    """The items of every node including a bastion: the temporary host key must not exist."""
     return [
-        # The temporary key that came with the user data (design.md, data flow 4): whoever may read the metadata
-        # service could use it to pose as this node. By now the long-term key is known and pinned.
+        # The user data contains the temporary key (first_boot.py). Any process that can read the metadata service could
+        # impersonate the node with it. The long-term key is pinned before a rollout starts.
         Absent("/etc/ssh/ssh_host_ecdsa_key", after=(reload("ssh"),)),
         Absent("/etc/ssh/ssh_host_ecdsa_key.pub", after=(reload("ssh"),)),
         Unit("ssh"),

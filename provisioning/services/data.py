@@ -1,4 +1,4 @@
-"""Where the IAM services find their data: one answer for MariaDB, Redis and the services' configuration."""
+"""The addresses of the databases, as used by MariaDB, Redis and the services' configuration."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from provisioning.deployment import Deployment, Node
 
 MARIADB_PORT = 3306
 REDIS_PORT = 6379
-# The connections of one apiserver; all nodes together must fit into MariaDB's limit (its own is 151).
+# Connections of one iam-apiserver. MariaDB's limit must cover all nodes (its default is 151).
 POOL_SIZE = 100
 
 
 def mariadb_address(deployment: Deployment) -> str:
-    """HOST:PORT."""
+    """The address of MariaDB, "HOST:PORT"."""
     return deployment.data.mariadb_address or f"{_data_node(deployment).private_address}:{MARIADB_PORT}"
 
 
@@ -23,12 +23,12 @@ def redis_address(deployment: Deployment) -> tuple[str, int]:
 
 def _data_node(deployment: Deployment) -> Node:
     if deployment.data_node is None:
-        raise ValueError(f"{deployment.group}: databases outside the group need an address each")
+        raise ValueError(f"{deployment.group}: databases outside the group must have an address each")
     return deployment.data_node
 
 
 def external_addresses(deployment: Deployment) -> dict[str, str]:
-    """HOST:PORT of each database outside the group, by the setting that names it; none with first-node."""
+    """The HOST:PORT of each database outside the group, by setting. Empty for `data.location: first-node`."""
     data = deployment.data
     named = {
         "mariadbAddress": data.mariadb_address,

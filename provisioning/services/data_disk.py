@@ -1,14 +1,14 @@
-"""The databases' own disk: it outlives its node, and brings its data to the next one.
+"""The data disk of the databases. It is kept when its node is replaced, and attached to the new node.
 
-The disk is mounted once, and each database's directory on it is bound to where the package expects it: so no
-configuration, and nobody who looks for the files, has to know of the disk.
+The disk is mounted once, and the directory of each database is bind-mounted at the path of the Debian package. The
+configuration of the databases therefore does not depend on the disk.
 """
 
 from __future__ import annotations
 
 from provisioning import placeholders
 from provisioning.deployment import Deployment, Node
-from provisioning.kinds.base import Thing, restart
+from provisioning.kinds.base import Item, restart
 from provisioning.kinds.file import File
 from provisioning.kinds.file_system import FileSystem
 from provisioning.kinds.first_content import FirstContent
@@ -18,22 +18,22 @@ from provisioning.rendering import render
 from settings.data import DataLocation
 
 MOUNT_POINT = "/srv/tandem"
-# (package, unit, where it keeps its files)
+# (package, unit, directory of its files)
 DATABASES = (("mariadb-server", "mariadb", "/var/lib/mysql"), ("redis-server", "redis-server", "/var/lib/redis"))
 
 
-def desired(deployment: Deployment, node: Node) -> list[Thing]:
+def desired(deployment: Deployment, node: Node) -> list[Item]:
     if node != deployment.data_node:
         return []
     device = f"/dev/disk/by-id/virtio-{placeholders.placeholder(placeholders.DATA_DISK_ID)}"
-    things: list[Thing] = [
+    items: list[Item] = [
         FileSystem(device),
         File("/etc/systemd/system/tandem-disk.service", render("data_disk/tandem-disk.service.j2", device=device)),
         *_mount(MOUNT_POINT, device, kind="ext4", options="noatime"),
     ]
     for package, unit, path in DATABASES:
         on_disk = f"{MOUNT_POINT}/{unit}"
-        things += [
+        items += [
             Package(package),
             FirstContent(on_disk, path, unit),
             File(
@@ -43,25 +43,25 @@ def desired(deployment: Deployment, node: Node) -> list[Thing]:
             ),
             *_mount(path, on_disk, kind="none", options="bind"),
         ]
-    return things
+    return items
 
 
 def mount_unit(where: str) -> str:
-    """The name that systemd wants, made of the path (systemd.mount); none of ours has a character to escape."""
+    """The unit name that systemd requires for a mount point (systemd.mount(5)). These paths need no escaping."""
     return where.strip("/").replace("/", "-") + ".mount"
 
 
-def _mount(where: str, what: str, *, kind: str, options: str) -> list[Thing]:
+def _mount(where: str, what: str, *, kind: str, options: str) -> list[Item]:
     unit = mount_unit(where)
     below = "" if what.startswith("/dev/") else MOUNT_POINT
     text = render("data_disk/mount.j2", where=where, what=what, type=kind, options=options, below=below)
     return [File(f"/etc/systemd/system/{unit}", text), Unit(unit)]
 
 
-def desired_after_move(deployment: Deployment, node: Node) -> list[Thing]:
-    """The databases stop before their directories are unmounted, and these before the disk that they are bound to.
+def desired_after_move(deployment: Deployment, node: Node) -> list[Item]:
+    """Stop the databases after the data has moved, then unmount their directories, then the disk.
 
-    Their packages and files stay: `data.location: first-node` finds them again.
+    Packages and files are kept, so `data.location: first-node` can use them again.
     """
     if deployment.data.location is not DataLocation.MOVED or node != deployment.nodes[0]:
         return []

@@ -1,9 +1,9 @@
-"""The node's own packet filter: what the nodes of the group may ask of each other.
+"""The packet filter on each node: the ports that nodes of the group open to each other.
 
-A security group has no word for VRRP (protocol 112), so it opens everything between the addresses of those that may
-hold the virtual IP, and every TCP port to the others (`components/firewall.py`); this says which ports are meant.
-Everybody else is the security group's to judge: a second opinion here could only lock the operator out while access
-changes (docs/adr/0005).
+A security group cannot select VRRP (protocol 112). It therefore allows all traffic between eligible nodes and every
+TCP port to the other nodes (`components/firewall.py`); this filter restricts that to the required ports. It does not
+filter other sources, for which the security group is responsible: a second filter could lock the operator out while
+access changes (docs/adr/0005).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from provisioning.deployment import Deployment, Node
-from provisioning.kinds.base import Thing, reload
+from provisioning.kinds.base import Item, reload
 from provisioning.kinds.check import Check
 from provisioning.kinds.directory import Directory
 from provisioning.kinds.file import File
@@ -30,7 +30,7 @@ _HTTPS_PORT = 443
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A TCP port that this node offers to others of the group."""
+    """A TCP port that a node opens to other nodes of the group."""
 
     port: int
     to: Literal["eligible", "nodes"]
@@ -38,7 +38,7 @@ class Offer:
 
 
 def offers(deployment: Deployment, node: Node) -> list[Offer]:
-    """What the other nodes need of this one, and nothing else."""
+    """The ports that this node opens to the other nodes."""
     found = [
         Offer(APISERVER_PORT, "eligible", "iam-apiserver, behind nginx"),
         Offer(AUTHZ_PORT, "eligible", "iam-authz-server, behind nginx"),
@@ -53,7 +53,7 @@ def offers(deployment: Deployment, node: Node) -> list[Offer]:
     return [*found, *(Offer(port, "nodes", "nodes.peerPorts") for port in deployment.peer_ports)]
 
 
-def desired(deployment: Deployment, node: Node) -> list[Thing]:
+def desired(deployment: Deployment, node: Node) -> list[Item]:
     others = [other for other in deployment.nodes if other.name != node.name]
     rules = render(
         "firewall/rules.nft.j2",

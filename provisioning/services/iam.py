@@ -1,11 +1,11 @@
-"""The IAM services on every node: release, configuration, units."""
+"""The IAM services, which run on every node: release, configuration, units."""
 
 from __future__ import annotations
 
 from provisioning import placeholders
 from provisioning.deployment import Deployment, Node
 from provisioning.kinds.archive import Archive
-from provisioning.kinds.base import Thing, restart
+from provisioning.kinds.base import Item, restart
 from provisioning.kinds.check import Check
 from provisioning.kinds.directory import Directory
 from provisioning.kinds.file import File
@@ -24,8 +24,8 @@ AUTHZ_PORT = 9090
 PUMP_PORT = 7070
 _SERVICES = {
     "iam-apiserver": "users, secrets and policies",
-    "iam-authz-server": "decides who may do what",
-    "iam-pump": "moves audit records out of Redis",
+    "iam-authz-server": "authorization decisions",
+    "iam-pump": "transfer of audit records out of Redis",
 }
 _CERTIFICATE = "/etc/iam/node.crt"
 _PRIVATE_KEY = "/etc/iam/node.key"
@@ -37,7 +37,7 @@ _STAND_IN_PACKAGES = (
 )  # fmt: skip
 
 
-def desired(deployment: Deployment, node: Node) -> list[Thing]:
+def desired(deployment: Deployment, node: Node) -> list[Item]:
     release = deployment.release
     everything = tuple(restart(name) for name in _SERVICES)
     return [
@@ -64,8 +64,8 @@ def desired(deployment: Deployment, node: Node) -> list[Thing]:
     ]
 
 
-def _checks() -> list[Thing]:
-    """A certificate that does not fit makes the real authz-server wait in silence for ever (iam.md 7, 6)."""
+def _checks() -> list[Item]:
+    """Check the node certificate: with a wrong one the real iam-authz-server blocks without an error (iam.md 7, 6)."""
     look_at = "components/credentials.py (node certificates)"
     trusted = ("openssl", "verify", "-CAfile", _CA, "-verify_ip", "127.0.0.1", _CERTIFICATE)
     same_key = (
@@ -78,10 +78,12 @@ def _checks() -> list[Thing]:
 
 
 def _reachable(setting: str, address: str) -> Check:
-    """A wrong address would be noticed only by a service that does not come up, or, MongoDB's, never (iam.md 4)."""
+    """Check that a database outside the group accepts connections. Without this check a wrong address of MongoDB would
+    never be reported (iam.md 4).
+    """
     host, _, port = address.rpartition(":")
     command = ("timeout", "5", "bash", "-c", f"exec 3<>/dev/tcp/{host}/{port}")
-    look_at = f"tandem:data.{setting}, and the security group and routes on the way there"
+    look_at = f"tandem:data.{setting}, and the security group and routes between this node and the address"
     return Check(f"{setting} {address}: a connection from this node", command, ("/etc/iam",), look_at)
 
 
@@ -89,7 +91,7 @@ def _secret_file(path: str, text: str, *services: str) -> File:
     return File(path, text, group="iam", mode=0o640, after=tuple(restart(service) for service in services))
 
 
-def _identity(node: Node) -> list[Thing]:
+def _identity(node: Node) -> list[Item]:
     def pem(name: str) -> str:
         return placeholders.placeholder(name) + "\n"
 
@@ -101,7 +103,7 @@ def _identity(node: Node) -> list[Thing]:
     ]
 
 
-def _configuration(deployment: Deployment, node: Node) -> list[Thing]:
+def _configuration(deployment: Deployment, node: Node) -> list[Item]:
     redis_host, redis_port = redis_address(deployment)
     values = {
         "settings": deployment.iam,
@@ -128,7 +130,7 @@ def _configuration(deployment: Deployment, node: Node) -> list[Thing]:
     return [*configurations, _secret_file("/etc/iam/redis.env", render("iam/redis.env.j2", **values))]
 
 
-def _units(deployment: Deployment, node: Node) -> list[Thing]:
+def _units(deployment: Deployment, node: Node) -> list[Item]:
     services = [
         File(
             f"/etc/systemd/system/{name}.service",
@@ -168,13 +170,13 @@ def _units(deployment: Deployment, node: Node) -> list[Thing]:
 def _refresh_timer(interval_s: int) -> Timer:
     return Timer(
         "iam-refresh",
-        f"Every {interval_s} s: refresh what the IAM services know (iam-refresh.service)",
+        f"Refresh the caches of the IAM services every {interval_s} s (iam-refresh.service)",
         interval_s,
         random_delay_s=interval_s // 4,
     )
 
 
-def _housekeeping(deployment: Deployment) -> list[Thing]:
+def _housekeeping(deployment: Deployment) -> list[Item]:
     return [
         File("/etc/logrotate.d/iam", render("iam/logrotate.j2")),
         File("/etc/tmpfiles.d/iam.conf", render("iam/tmpfiles.conf.j2", keep_days=deployment.iam.audit_keep_days)),

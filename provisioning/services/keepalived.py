@@ -1,4 +1,4 @@
-"""keepalived: who holds the virtual IP. Profiles say how quickly that is decided."""
+"""keepalived, which assigns the virtual IP to an eligible node. Profiles define the failover times."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from importlib import resources
 from provisioning import placeholders
 from provisioning.deployment import Deployment, Node
 from provisioning.kinds.absent import Absent
-from provisioning.kinds.base import Thing, reload, restart
+from provisioning.kinds.base import Item, reload, restart
 from provisioning.kinds.check import Check
 from provisioning.kinds.directory import Directory
 from provisioning.kinds.file import File
@@ -20,7 +20,7 @@ from provisioning.rendering import render
 from settings.keepalived import KeepalivedSettings, ProfileName
 
 SETTINGS = "provisioning/templates/keepalived/ and the stack's tandem:keepalived"
-SWITCHOVER_FILE = "/etc/tandem/switchover.json"  # what the agent reads for a switchover
+SWITCHOVER_FILE = "/etc/tandem/switchover.json"  # read by the agent during a switchover
 _HIGHEST = 250
 _SEED_HIGHEST = 100
 _SEED_STEP = 50
@@ -28,27 +28,30 @@ _SEED_STEP = 50
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """The times of one profile, in seconds, and what the track_file may say."""
+    """The times of one profile, in seconds, and the values of its track_file."""
 
     name: ProfileName
     advert_s: float
-    restart_s: float  # systemd starts a killed keepalived after this
-    probe_s: float = 0.0  # interval and time-out of the health daemon; 0 = there is none
-    fall: int = 3  # failed probes that make a fault
+    restart_s: float  # delay before systemd restarts a killed keepalived
+    probe_s: float = 0.0  # interval and timeout of the health daemon; 0: no health daemon
+    fall: int = 3  # consecutive failed probes before a fault
     garp_refresh_s: int = 0
     drain: int = -10
     fault: int = -254
 
     @property
     def master_down_s(self) -> float:
-        """How long a backup waits for a silent master at most (RFC 5798, 6.1; 2.2.7 counts v2's skew alike)."""
+        """The maximum time before a backup takes over from a silent master.
+
+        RFC 5798, 6.1; keepalived 2.2.7 calculates the skew of VRRPv2 in the same way.
+        """
         return 4 * self.advert_s
 
 
-# Figures: failover.md and lab.md, 7 to 9. `restart_s` lies above the time in which the peer takes over.
+# Figures: failover.md and lab.md, 7 to 9. `restart_s` is longer than the time in which the peer takes over.
 PROFILES: dict[ProfileName, Profile] = {
     "fast": Profile("fast", advert_s=0.1, restart_s=0.5, probe_s=0.1),
-    # Tencent's guide asks for garp_master_refresh 5; a node that stalls for a second must not split the pair.
+    # Tencent's guide requires garp_master_refresh 5. A node that stalls for one second must not cause two masters.
     "balanced": Profile("balanced", advert_s=0.5, restart_s=2.5, probe_s=0.3, garp_refresh_s=5),
     "seed": Profile("seed", advert_s=1, restart_s=5, garp_refresh_s=5),
 }
@@ -56,7 +59,7 @@ PROFILES: dict[ProfileName, Profile] = {
 
 @dataclass(frozen=True, slots=True)
 class VirtualRouter:
-    """One virtual router: one address and this node's claim to it."""
+    """One VRRP virtual router: a virtual IP and the priority of this node for it."""
 
     name: str
     virtual_router_id: int
@@ -73,12 +76,12 @@ def profile_of(settings: KeepalivedSettings) -> Profile:
 
 
 def virtual_routers(deployment: Deployment, node: Node) -> list[VirtualRouter]:
-    """One for each address. In dual-master mode, each node is the first choice for one of them."""
+    """One virtual router for each virtual IP. In dual-master mode each node is the preferred master of one."""
     settings = deployment.keepalived
     position = [each.name for each in deployment.eligible_nodes].index(node.name)
     routers: list[VirtualRouter] = []
     for number, address in enumerate(deployment.virtual_ips):
-        # Equal priorities do not take the address back: that is the non-preemptive pair.
+        # With equal priorities no node preempts another.
         behind = 0 if settings.mode == "non-preempt" else (position - number) % len(deployment.eligible_nodes)
         routers.append(
             VirtualRouter(
@@ -91,7 +94,7 @@ def virtual_routers(deployment: Deployment, node: Node) -> list[VirtualRouter]:
     return routers
 
 
-def desired(deployment: Deployment, node: Node) -> list[Thing]:
+def desired(deployment: Deployment, node: Node) -> list[Item]:
     if not node.eligible:
         return []
     settings, profile = deployment.keepalived, profile_of(deployment.keepalived)
@@ -112,7 +115,7 @@ def desired(deployment: Deployment, node: Node) -> list[Thing]:
             node=node,
         ),
         _configuration(deployment, node, profile),
-        # What systemd reads of it counts at the next start; a restart now would move the address for nothing.
+        # No restart: it would move the virtual IP, and these options only matter at the next start.
         File(
             "/etc/systemd/system/keepalived.service.d/tandem.conf",
             render("keepalived/restart.conf.j2", profile=profile),
@@ -145,11 +148,11 @@ def _configuration(deployment: Deployment, node: Node, profile: Profile) -> File
             peers=peers,
             instances=virtual_routers(deployment, node),
         )
-    # A reload keeps the addresses, a restart drops them: so never a restart. It holds VRRP's password: 0640.
+    # Never a restart, which would remove the virtual IP. Mode 0640, since the file contains the VRRP password.
     return File("/etc/keepalived/keepalived.conf", text, mode=0o640, after=(reload("keepalived"),))
 
 
-def _health_daemon(profile: Profile, peers: list[str]) -> list[Thing]:
+def _health_daemon(profile: Profile, peers: list[str]) -> list[Item]:
     settings = {"interval_s": profile.probe_s, "timeout_s": profile.probe_s, "fall": profile.fall,
                 "fault": profile.fault, "drain": profile.drain, "peers": peers}  # fmt: skip
     program = resources.files("provisioning").joinpath("health_daemon.py").read_text(encoding="utf-8")
@@ -163,7 +166,7 @@ def _health_daemon(profile: Profile, peers: list[str]) -> list[Thing]:
     ]
 
 
-def _no_health_daemon() -> list[Thing]:
+def _no_health_daemon() -> list[Item]:
     return [
         Unit("tandem-health", enabled=False, running=False),
         Absent("/etc/systemd/system/tandem-health.service"),

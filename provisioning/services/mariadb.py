@@ -1,11 +1,11 @@
-"""MariaDB on the first node: its configuration, the schema, and accounts for the group's nodes alone."""
+"""MariaDB on the first node: configuration, schema, and accounts for the nodes of the group."""
 
 from __future__ import annotations
 
 from provisioning import placeholders
 from provisioning.deployment import Deployment, Node
 from provisioning.kinds.account import Account
-from provisioning.kinds.base import Thing, restart
+from provisioning.kinds.base import Item, restart
 from provisioning.kinds.database import Database
 from provisioning.kinds.file import File
 from provisioning.kinds.grant import Grant
@@ -15,16 +15,15 @@ from provisioning.kinds.unit import Unit
 from provisioning.rendering import render
 from provisioning.services.data import MARIADB_PORT, POOL_SIZE
 
-# The schema's triggers act as this account, whoever deletes a row (iam.md 2). MariaDB does not listen on loopback,
-# so nobody logs in with it.
+# The definer of the schema's triggers (iam.md 2). MariaDB does not listen on loopback, so this account cannot log in.
 _DEFINER_HOST = "127.0.0.1"
 _DATA_RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE")
-# For monitoring, `mariadb` as root and the notices of a full pool.
+# For monitoring and `mariadb` as root while all pools are full.
 _SPARE_CONNECTIONS = 30
 
 
-def desired(deployment: Deployment, node: Node) -> list[Thing]:
-    """Nothing where the data is elsewhere."""
+def desired(deployment: Deployment, node: Node) -> list[Item]:
+    """The items of the data node; empty on other nodes."""
     if node != deployment.data_node:
         return []
     settings, unit = deployment.data, restart("mariadb")
@@ -46,27 +45,27 @@ def desired(deployment: Deployment, node: Node) -> list[Thing]:
         *_accounts(deployment),
         Database(settings.database, schema=f"{deployment.release.path}/sql/iam.sql"),
         _administrator(settings.database),
-        _nobody_else(deployment),
+        _remove_other_accounts(deployment),
     ]
 
 
-def _accounts(deployment: Deployment) -> list[Thing]:
+def _accounts(deployment: Deployment) -> list[Item]:
     user, database = deployment.data.username, deployment.data.database
     password = placeholders.placeholder(placeholders.MARIADB_IAM_PASSWORD)
-    things: list[Thing] = [
+    items: list[Item] = [
         Account("iam", _DEFINER_HOST, password),
         Grant("iam", _DEFINER_HOST, database, (*_DATA_RIGHTS, "TRIGGER")),
     ]
     for node in deployment.nodes:
-        things += [
+        items += [
             Account(user, node.private_address, password),
             Grant(user, node.private_address, database, _DATA_RIGHTS),
         ]
-    return things
+    return items
 
 
-def _nobody_else(deployment: Deployment) -> Query:
-    """The accounts of nodes that have left the group go: their addresses may be somebody else's by now."""
+def _remove_other_accounts(deployment: Deployment) -> Query:
+    """Remove the accounts of nodes that have left the group, since other instances may get their addresses."""
     values = {
         "users": ", ".join(f"'{user}'" for user in sorted({"iam", deployment.data.username})),
         "hosts": ", ".join(
@@ -82,10 +81,10 @@ def _nobody_else(deployment: Deployment) -> Query:
 
 
 def _administrator(database: str) -> Query:
-    """The account `admin` with our password: once, and again when the secret changes.
+    """Set the password of the account `admin`, once and again when the secret changes.
 
-    The mark of the hash that we set last is kept in extendShadow. So a password changed by its owner stays, and the
-    published default that upstream's schema brings goes.
+    extendShadow records the hash that was set last. The default password of the upstream schema is therefore
+    replaced, and a password that the administrator has changed is kept.
     """
     hashed = placeholders.placeholder(placeholders.IAM_ADMIN_PASSWORD_HASH)
     return Query(

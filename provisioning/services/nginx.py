@@ -1,4 +1,4 @@
-"""nginx: TLS, two domains, and the requests spread over all nodes."""
+"""nginx: terminates TLS for two domains and distributes the requests over all nodes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from provisioning import placeholders
 from provisioning.deployment import Deployment, Node
 from provisioning.kinds.absent import Absent
-from provisioning.kinds.base import Thing, reload
+from provisioning.kinds.base import Item, reload
 from provisioning.kinds.check import Check
 from provisioning.kinds.directory import Directory
 from provisioning.kinds.file import File
@@ -27,12 +27,12 @@ class Service:
     name: str
     port: int
     domain: str
-    variable: str  # its name in nginx's variables, which know no hyphen
+    variable: str  # the name in nginx variables, which must not contain hyphens
     login: bool
     max_body_size: str = ""
 
 
-def desired(deployment: Deployment, node: Node) -> list[Thing]:
+def desired(deployment: Deployment, node: Node) -> list[Item]:
     if not node.eligible:
         return []
     nginx = deployment.nginx
@@ -56,7 +56,7 @@ def desired(deployment: Deployment, node: Node) -> list[Thing]:
         *(file(f"/etc/nginx/conf.d/{service.name}.conf", "site.conf.j2", service=service) for service in services),
         _secret_file("/etc/nginx/tls/server.pem", placeholders.SERVER_CERTIFICATE, 0o644),
         _secret_file("/etc/nginx/tls/server.key", placeholders.SERVER_PRIVATE_KEY, 0o600),
-        # A drop-in is read by systemd alone: daemon-reload follows by itself, and nginx runs on.
+        # Needs a daemon-reload only, which `File` adds; nginx is not restarted.
         File(
             "/etc/systemd/system/nginx.service.d/tandem.conf",
             render("nginx/restart.conf.j2", tracked=deployment.keepalived.profile != "seed"),

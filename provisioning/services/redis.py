@@ -1,10 +1,10 @@
-"""Redis on the first node: notices between the IAM services, and audit records on their way to the pump."""
+"""Redis on the first node: notifications between the IAM services, and the queue of audit records for iam-pump."""
 
 from __future__ import annotations
 
 from provisioning import placeholders
 from provisioning.deployment import Deployment, Node
-from provisioning.kinds.base import Thing, restart
+from provisioning.kinds.base import Item, restart
 from provisioning.kinds.file import File
 from provisioning.kinds.package import Package
 from provisioning.kinds.unit import Unit
@@ -14,8 +14,8 @@ from provisioning.services.data import REDIS_PORT
 _UNIT = "redis-server"
 
 
-def desired(deployment: Deployment, node: Node) -> list[Thing]:
-    """Nothing where the data is elsewhere."""
+def desired(deployment: Deployment, node: Node) -> list[Item]:
+    """The items of the data node; empty on other nodes."""
     if node != deployment.data_node:
         return []
     return [

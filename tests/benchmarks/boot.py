@@ -38,7 +38,7 @@ def main() -> int:
         try:
             lab.infrastructure.listen(lab)
             lab.infrastructure.open()
-            lab.wish()
+            lab.configure()
             for count, limit in _LIMITS.items():
                 times = [max(_boot(lab, ("ann", "bob")[:count], key)) for _ in range(options.rounds)]
                 missed += max(times) > limit

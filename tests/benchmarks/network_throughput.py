@@ -71,7 +71,7 @@ def _prepare(lab: Lab) -> None:
         "-keyout /etc/nginx/bench.key -out /etc/nginx/bench.pem 2>/dev/null && systemctl restart nginx"
     )
     lab.must("ann", "sh", "-c", certificate)
-    lab.wish(rules=(_group(()),), groups={"ann": ("sg-bench",)}, bandwidth_mbps=0)
+    lab.configure(rules=(_group(()),), groups={"ann": ("sg-bench",)}, bandwidth_mbps=0)
     lab.announce("ann")
     # The reference path: one veth from the client to the instance that bypasses the emulated network.
     with links_inside(lab.infrastructure.namespaces, names.INTERNET) as links:
@@ -109,7 +109,7 @@ def _measure(lab: Lab, seconds: int, rounds: int) -> dict[str, dict[str, float]]
             # Alternate the order, so that no path always runs with the remaining load of the same other one.
             for path in ("veth", "cloud", "rules")[:: -1 if number % 2 else 1]:
                 before = _thousand() if path == "rules" else ()
-                lab.wish(rules=(_group(before),), groups={"ann": ("sg-bench",)}, bandwidth_mbps=0)
+                lab.configure(rules=(_group(before),), groups={"ann": ("sg-bench",)}, bandwidth_mbps=0)
                 time.sleep(0.3)  # the kernel is still freeing the previous rules
                 target = _FAR if path == "veth" else PUBLIC
                 rates[kind][path].append(_rate(lab, kind, target, seconds))

@@ -26,7 +26,7 @@ from provisioning import placeholders
 from provisioning.agent.kinds.archive import unpack
 from provisioning.deployment import Deployment, Domains, Node
 from provisioning.kinds.account import Account
-from provisioning.kinds.base import Thing
+from provisioning.kinds.base import Item
 from provisioning.kinds.database import Database
 from provisioning.kinds.file import File
 from provisioning.kinds.grant import Grant
@@ -124,15 +124,15 @@ class RealNode:
     processes: dict[str, Process] = field(default_factory=dict[str, Process])
 
     @property
-    def things(self) -> list[Thing]:
+    def items(self) -> list[Item]:
         services = (mariadb_service, redis_service, iam_service)
-        return [thing for service in services for thing in service.desired(self.deployment, self.node)]
+        return [item for service in services for item in service.desired(self.deployment, self.node)]
 
     def write_files(self) -> None:
         write_certificates(self.directory, self.node.private_address)
         for below in ("etc/iam", "var/log/iam", "var/log/redis", "var/lib/redis", "var/lib/iam/audit", "run/redis"):
             (self.directory / below).mkdir(parents=True, exist_ok=True)
-        for file in self.things:
+        for file in self.items:
             if isinstance(file, File) and file.path.startswith(_WRITTEN):
                 path = self.directory / file.path.lstrip("/")
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -192,19 +192,19 @@ class RealNode:
 
     def fill_mariadb(self) -> None:
         """Create accounts, grants and the schema and run the queries, like the agent."""
-        for thing in self.things:
-            match thing:
+        for item in self.items:
+            match item:
                 case Account():
-                    password = placeholders.substitute(thing.password, self.secrets(), thing.host)
-                    self.sql(f"CREATE USER '{thing.user}'@'{thing.host}' IDENTIFIED BY '{password}';")
+                    password = placeholders.substitute(item.password, self.secrets(), item.host)
+                    self.sql(f"CREATE USER '{item.user}'@'{item.host}' IDENTIFIED BY '{password}';")
                 case Grant():
-                    rights = ", ".join(thing.privileges)
-                    self.sql(f"GRANT {rights} ON `{thing.database}`.* TO '{thing.user}'@'{thing.host}';")
+                    rights = ", ".join(item.privileges)
+                    self.sql(f"GRANT {rights} ON `{item.database}`.* TO '{item.user}'@'{item.host}';")
                 case Database():
-                    self.sql(f"CREATE DATABASE `{thing.name}` DEFAULT CHARACTER SET utf8mb4;")
-                    self.sql((self.release / "sql" / "iam.sql").read_text(), thing.name)
+                    self.sql(f"CREATE DATABASE `{item.name}` DEFAULT CHARACTER SET utf8mb4;")
+                    self.sql((self.release / "sql" / "iam.sql").read_text(), item.name)
                 case Query():
-                    self.run_statement(thing)
+                    self.run_statement(item)
                 case _:
                     pass
 

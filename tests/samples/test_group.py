@@ -79,14 +79,14 @@ def test_the_administrators_password_is_set_once_and_other_passwords_are_refused
     nodes: tuple[RealNode, RealNode],
 ) -> None:
     a, _ = nodes
-    query, _ = [thing for thing in a.things if isinstance(thing, Query)]
+    query, _ = [item for item in a.items if isinstance(item, Query)]
     assert not a.run_query(query), "set once"
     assert send(a, API, "POST", "/login", {"username": "admin", "password": "Other@2021"})[0] == 401
 
 
 def test_only_database_accounts_of_removed_nodes_are_deleted(nodes: tuple[RealNode, RealNode]) -> None:
     a, b = nodes
-    _, query = [thing for thing in a.things if isinstance(thing, Query)]
+    _, query = [item for item in a.items if isinstance(item, Query)]
     assert not a.run_query(query), "nothing to do"
     a.run_statement(query)  # as on a new node, where the plan cannot check the condition
     a.sql("CREATE USER iam@'10.0.4.77' IDENTIFIED BY 'x'; CREATE USER iam@'%'; CREATE USER monitor@'10.0.4.77';")

@@ -1,1 +1,1 @@
-"""Resource types that exist in the state only: random values, keys, certificates."""
+"""Resource types that exist only in the state: random values, keys and certificates."""

@@ -1,4 +1,4 @@
-"""The provider of resource types that exist in the state only."""
+"""The backend of resource types that exist only in the state."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from localcloud.providers.values import Properties
 @dataclass(frozen=True, slots=True)
 class StateOnlyType:
     schema: Schema
-    make: Callable[[Properties], Created]  # from inputs with what is implied; outputs need not repeat them
+    make: Callable[[Properties], Created]  # from inputs with implied values; the outputs may omit the inputs
 
 
 class StateOnlyBackend:
@@ -29,14 +29,16 @@ class StateOnlyBackend:
         del config
 
     def create(self, resource_type: str, inputs: Properties, made: Callable[[str], None]) -> Created:
-        del made  # nothing exists before this has returned
+        del made  # the resource does not exist until this function returns
         complete = {**self._implied(resource_type), **inputs}
         created = self._types[resource_type].make(complete)
         return Created(created.id, {**complete, **created.outputs})
 
     def read(self, resource_type: str, resource_id: str, state: Properties) -> Properties | None:
         if not state:
-            raise ProviderError(f"{resource_type} {resource_id} cannot be imported: it exists in a stack's state only")
+            raise ProviderError(
+                f"{resource_type} {resource_id} cannot be imported: it exists only in the state of a stack"
+            )
         return state
 
     def update(

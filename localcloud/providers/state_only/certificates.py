@@ -1,4 +1,4 @@
-"""pulumi_tls SelfSignedCert, CertRequest, LocallySignedCert: X.509 as the real provider (Go's crypto/x509) makes it."""
+"""pulumi_tls SelfSignedCert, CertRequest and LocallySignedCert: X.509 as in the real provider (Go's crypto/x509)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _EXTENDED_KEY_USAGES: Final[dict[str, ObjectIdentifier]] = {
     "ipsec_tunnel": ObjectIdentifier("1.3.6.1.5.5.7.3.6"),
     "ipsec_user": ObjectIdentifier("1.3.6.1.5.5.7.3.7"),
 }
-# In the order in which Go writes them into a distinguished name.
+# In the order of Go's distinguished names.
 _NAMES: Final = (
     ("country", NameOID.COUNTRY_NAME),
     ("organization", NameOID.ORGANIZATION_NAME),
@@ -81,7 +81,7 @@ def _usages(allowed: list[str]) -> list[tuple[x509.ExtensionType, bool]]:
     unknown = [one for one in allowed if one not in _KEY_USAGES and one not in _EXTENDED_KEY_USAGES]
     if unknown:
         raise ProviderError(
-            f"allowedUses: {', '.join(unknown)} not known; use {', '.join((*_KEY_USAGES, *_EXTENDED_KEY_USAGES))}"
+            f"allowedUses must be among {', '.join((*_KEY_USAGES, *_EXTENDED_KEY_USAGES))} (got {', '.join(unknown)})"
         )
     found: list[tuple[x509.ExtensionType, bool]] = []
     if any(one in _KEY_USAGES for one in allowed):
@@ -94,7 +94,7 @@ def _usages(allowed: list[str]) -> list[tuple[x509.ExtensionType, bool]]:
             key_agreement=has["key_agreement"],
             key_cert_sign=has["cert_signing"],
             crl_sign=has["crl_signing"],
-            # These two mean something beside key agreement only (RFC 5280, 4.2.1.3).
+            # These two are defined only together with key agreement (RFC 5280, 4.2.1.3).
             encipher_only=has["encipher_only"] and has["key_agreement"],
             decipher_only=has["decipher_only"] and has["key_agreement"],
         )
@@ -108,7 +108,7 @@ def _usages(allowed: list[str]) -> list[tuple[x509.ExtensionType, bool]]:
 def _hash_for(key: PrivateKey) -> hashes.SHA256 | hashes.SHA384 | hashes.SHA512 | None:
     if isinstance(key, ed25519.Ed25519PrivateKey):
         return None
-    # Go picks the hash by the curve's strength.
+    # Go selects the hash for the strength of the curve.
     if isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP384R1):
         return hashes.SHA384()
     if isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP521R1):
@@ -212,7 +212,7 @@ def _make_locally_signed(inputs: Properties) -> Created:
         request = x509.load_pem_x509_csr(inputs["certRequestPem"].encode())
         issuer = x509.load_pem_x509_certificate(inputs["caCertPem"].encode())
     except ValueError as error:
-        raise ProviderError(f"certRequestPem or caCertPem cannot be read: {error}") from error
+        raise ProviderError(f"certRequestPem or caCertPem must be valid PEM: {error}") from error
     try:
         names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
@@ -224,7 +224,7 @@ def _make_locally_signed(inputs: Properties) -> Created:
 
 
 def _expired(outputs: Properties) -> str | None:
-    """A certificate is replaced within `earlyRenewalHours` of its end."""
+    """A certificate must be replaced within `earlyRenewalHours` of its end."""
     end = datetime.fromisoformat(outputs["validityEndTime"])
     return "readyForRenewal" if datetime.now(UTC) >= _renewal(end, outputs) else None
 

@@ -1,4 +1,4 @@
-"""pulumi_tls PrivateKey: the same properties, in the same formats, as the real provider's."""
+"""pulumi_tls PrivateKey: the properties and formats of the real provider."""
 
 from __future__ import annotations
 
@@ -38,21 +38,21 @@ def _generate(inputs: Properties) -> PrivateKey:
     if algorithm == "ED25519":
         return ed25519.Ed25519PrivateKey.generate()
     if algorithm != "ECDSA":
-        raise ProviderError(f"algorithm {algorithm!r}: use one of RSA, ECDSA, ED25519")
+        raise ProviderError(f"algorithm must be one of RSA, ECDSA, ED25519 (got {algorithm!r})")
     curve = _CURVES.get(inputs["ecdsaCurve"])
     if curve is None:
-        raise ProviderError(f"ecdsaCurve {inputs['ecdsaCurve']!r}: use one of {', '.join(_CURVES)}")
+        raise ProviderError(f"ecdsaCurve must be one of {', '.join(_CURVES)} (got {inputs['ecdsaCurve']!r})")
     return ec.generate_private_key(curve())
 
 
 def load_key(pem: str) -> PrivateKey:
-    """Raises ProviderError when the text is not a key of a known kind."""
+    """Raises: ProviderError if the text is not a key of a supported type."""
     try:
         key = load_pem_private_key(pem.encode(), password=None)
     except ValueError as error:
-        raise ProviderError(f"not a private key in PEM: {error}") from error
+        raise ProviderError(f"the key must be a private key in PEM: {error}") from error
     if not isinstance(key, PrivateKey):
-        raise ProviderError(f"a key of type {type(key).__name__} cannot be used here")
+        raise ProviderError(f"the key must be RSA, ECDSA or ED25519 (got {type(key).__name__})")
     return key
 
 
@@ -63,14 +63,14 @@ def algorithm_of(key: PrivateKey) -> str:
 
 
 def hash_for_id(data: bytes) -> str:
-    """The provider's ids are SHA-1 in hexadecimal; nothing rests on their strength."""
+    """Return a SHA-1 hash in hexadecimal, as in the IDs of the real provider. It is not used for security."""
     return hashlib.sha1(data.strip(), usedforsecurity=False).hexdigest()
 
 
 def _make(inputs: Properties) -> Created:
     key = _generate(inputs)
     pkcs8 = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-    # RSA and EC keys come in their traditional formats ("BEGIN RSA PRIVATE KEY"); Ed25519 has none.
+    # RSA and EC keys use their traditional formats ("BEGIN RSA PRIVATE KEY"); Ed25519 has none.
     traditional = (
         pkcs8
         if isinstance(key, ed25519.Ed25519PrivateKey)
@@ -89,7 +89,7 @@ def _make(inputs: Properties) -> Created:
 
 def _openssh(key: PrivateKey) -> dict[str, str]:
     if isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP224R1):
-        # OpenSSH has no P-224; the provider leaves these empty then.
+        # OpenSSH does not support P-224; the real provider leaves these outputs empty.
         names = ("privateKeyOpenssh", "publicKeyOpenssh", "publicKeyFingerprintMd5", "publicKeyFingerprintSha256")
         return dict.fromkeys(names, "")
     public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()

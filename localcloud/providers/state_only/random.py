@@ -1,4 +1,4 @@
-"""pulumi_random: values drawn once and kept in the state (semantics: terraform-provider-random's documentation)."""
+"""pulumi_random: random values that are stored in the state (semantics: documentation of terraform-provider-random)."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _SPECIAL: Final = "!@#$%&*()-_=+[]{}<>:?"
 
 
 def _draw(inputs: Properties) -> str:
-    """Characters of the wanted classes, with at least the wanted number of each, in random order."""
+    """Return characters of the enabled classes in random order, with the minimum number of each class."""
     special = inputs.get("overrideSpecial") or _SPECIAL
-    # `number` is the old name of `numeric`: either of them switches the digits off.
+    # `number` is the old name of `numeric`; either of them disables digits.
     digits = inputs["numeric"] and inputs["number"]
     classes = [
         (string.ascii_lowercase, inputs["lower"], inputs["minLower"]),
@@ -30,11 +30,11 @@ def _draw(inputs: Properties) -> str:
         (string.digits, digits, inputs["minNumeric"]),
         (special, inputs["special"], inputs["minSpecial"]),
     ]
-    alphabet = "".join(letters for letters, wanted, _ in classes if wanted)
+    alphabet = "".join(letters for letters, enabled, _ in classes if enabled)
     drawn = [secrets.choice(letters) for letters, _, least in classes for _ in range(least)]
     if not alphabet or len(drawn) > inputs["length"]:
         raise ProviderError(
-            f"length {inputs['length']} has no room for what the minimums and character classes ask for"
+            f"length must be large enough for the minimums of the enabled character classes (got {inputs['length']})"
         )
     drawn += [secrets.choice(alphabet) for _ in range(inputs["length"] - len(drawn))]
     secrets.SystemRandom().shuffle(drawn)
@@ -48,7 +48,7 @@ def _make_string(inputs: Properties) -> Created:
 
 def _make_password(inputs: Properties) -> Created:
     result = _draw(inputs)
-    # bcrypt takes 72 bytes at most; the real provider hashes longer passwords by their first 72.
+    # bcrypt supports at most 72 bytes; the real provider hashes the first 72 bytes of longer passwords.
     hashed = bcrypt.hashpw(result.encode()[:72], bcrypt.gensalt(rounds=10)).decode()
     return Created("none", {"result": result, "bcryptHash": hashed})
 
@@ -82,7 +82,7 @@ def _make_uuid(inputs: Properties) -> Created:
 def _make_integer(inputs: Properties) -> Created:
     low, high = inputs["min"], inputs["max"]
     if low > high:
-        raise ProviderError(f"min {low} is larger than max {high}")
+        raise ProviderError(f"min must not be larger than max {high} (got {low})")
     result = low + secrets.randbelow(high - low + 1)
     return Created(str(result), {"result": result})
 

@@ -1,1 +1,1 @@
-"""Tencent Cloud's resource types, for localcloud's API only."""
+"""The resource types of Tencent Cloud, only for the API of localcloud."""

@@ -47,8 +47,8 @@ def _notice(inputs: Properties) -> dict[str, Any]:
     }
 
 
-def _notices(api: Api, **wanted: Any) -> list[dict[str, Any]]:
-    answer = call(api, "DescribeAlarmNotices", {"PageNumber": 1, "PageSize": _PAGE, "Order": "ASC", **wanted})
+def _notices(api: Api, **parameters: Any) -> list[dict[str, Any]]:
+    answer = call(api, "DescribeAlarmNotices", {"PageNumber": 1, "PageSize": _PAGE, "Order": "ASC", **parameters})
     return answer.get("Notices") or []
 
 

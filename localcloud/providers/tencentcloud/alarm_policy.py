@@ -13,7 +13,7 @@ from localcloud.providers.tencentcloud.monitor import call, from_api, to_api
 from localcloud.providers.tencentcloud.resource_type import ResourceType
 from localcloud.providers.values import Properties
 
-# The monitor API has its own short names for regions (terraform-provider-tencentcloud: MonitorRegionMap).
+# The monitor API uses different short names for regions (terraform-provider-tencentcloud: MonitorRegionMap).
 _REGIONS: Final = {
     "ap-guangzhou": "gz",
     "ap-shanghai": "sh",
@@ -190,7 +190,7 @@ def _bind(api: Api, inputs: Properties, token: str) -> str:
 
 
 def _read_binding(api: Api, policy_id: str, inputs: Properties) -> Properties | None:
-    """As the real provider's, it is never gone: without its policy it is an error, without objects it is empty."""
+    """Return the binding. As in the real provider, a missing policy is an error; missing objects are an empty list."""
     if _read_policy(api, policy_id, {}) is None:
         raise ProviderError(f"alarm policy {policy_id} does not exist")
     found = call(

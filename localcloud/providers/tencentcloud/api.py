@@ -1,4 +1,4 @@
-"""The Tencent Cloud API through the official Python SDK: one call, its retries, and waiting for a state."""
+"""Calls of the Tencent Cloud API through the official Python SDK, with retries and waits."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _VERSIONS: Final = {
     "monitor": "2018-07-24",
     "dnspod": "2021-03-23",
 }
-# The real provider retries these, by the whole code or by the part before its first dot (provider-api.md, 1).
+# The real provider retries these codes, and codes with one of these before the first dot (provider-api.md, 1).
 _BUSY: Final = frozenset(
     {
         "RequestLimitExceeded",
@@ -47,7 +47,7 @@ _NETWORK_ATTEMPTS: Final = 3
 
 
 class ApiError(ProviderError):
-    """The API answered with an error."""
+    """The API returned an error."""
 
     def __init__(self, action: str, code: str, message: str, request_id: str) -> None:
         super().__init__(f"{action}: [{code}] {message} (RequestId {request_id or 'none'})")
@@ -55,12 +55,12 @@ class ApiError(ProviderError):
 
     @property
     def missing(self) -> bool:
-        """The thing asked for is not there."""
+        """Whether the error means that the resource does not exist."""
         return "NotFound" in self.code or self.code == "InvalidParameter.RecordIdInvalid"
 
 
 class Api:
-    """Thread-safe: each thread has its own connections."""
+    """A thread-safe client. Each thread has separate connections."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.region = endpoint.region
@@ -68,7 +68,7 @@ class Api:
         self._local = threading.local()
 
     def call(self, service: str, action: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """The answer's `Response`. Retries while the API is busy. Raises ApiError; without an answer, ProviderError."""
+        """Return `Response`. Retries while the API is busy. Raises: ApiError, or ProviderError without a response."""
         given = {key: value for key, value in parameters.items() if value is not None}
         deadline = time.monotonic() + _BUSY_FOR_S
         pause = _FIRST_PAUSE_S
@@ -81,7 +81,7 @@ class Api:
                 if code == "ClientNetworkError" or code.startswith("ServerNetworkError"):
                     self._forget(service)
                     if attempt >= _NETWORK_ATTEMPTS or not _repeatable(action, given):
-                        raise ProviderError(_no_answer(action, self._endpoint.host(service), error)) from error
+                        raise ProviderError(_no_response(action, self._endpoint.host(service), error)) from error
                     attempt += 1
                 elif not _is_busy(code) or time.monotonic() > deadline:
                     message, request_id = str(error.get_message()), str(error.get_request_id() or "")
@@ -98,7 +98,7 @@ class Api:
     def _client(self, service: str) -> CommonClient:
         clients: dict[str, CommonClient] = self._local.__dict__.setdefault("clients", {})
         if service not in clients:
-            # The SDK trusts only certifi's list; localcloud's CA is in the bundle that these variables name.
+            # By default the SDK trusts only certifi; the bundle in these variables includes the CA of localcloud.
             bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE")
             http = HttpProfile(
                 protocol=self._endpoint.protocol, endpoint=self._endpoint.host(service), certification=bundle
@@ -113,7 +113,7 @@ class Api:
 
 
 def wait_until(what: str, check: Callable[[], _Found | None], *, timeout_s: float) -> _Found:
-    """Ask again and again, ever more slowly, until there is an answer. Raises ProviderError at the deadline."""
+    """Poll with increasing pauses until `check` returns a value. Raises: ProviderError at the deadline."""
     deadline = time.monotonic() + timeout_s
     pause = _FIRST_PAUSE_S
     while True:
@@ -121,13 +121,13 @@ def wait_until(what: str, check: Callable[[], _Found | None], *, timeout_s: floa
         if found is not None:
             return found
         if time.monotonic() > deadline:
-            raise ProviderError(f"{what} after {timeout_s:.0f} s")
+            raise ProviderError(f"timed out after {timeout_s:.0f} s waiting for {what}")
         time.sleep(pause)
         pause = min(pause * 1.5, _LONGEST_PAUSE_S)
 
 
 def ignore_missing(action: Callable[[], Any]) -> None:
-    """Deleting what is gone already has succeeded."""
+    """Call `action` and ignore the error of a resource that does not exist."""
     try:
         action()
     except ApiError as error:
@@ -135,15 +135,15 @@ def ignore_missing(action: Callable[[], Any]) -> None:
             raise
 
 
-def _no_answer(action: str, host: str, error: TencentCloudSDKException) -> str:
-    text = f"{action}: no answer from {host}: {error.get_message()}"
+def _no_response(action: str, host: str, error: TencentCloudSDKException) -> str:
+    text = f"{action}: no response from {host}: {error.get_message()}"
     if action.startswith("Describe"):
         return text
-    return f"{text}\n  the call may have been executed: look for its result in the cloud before the next run"
+    return f"{text}\n  the call may have been executed: check its result in the cloud before the next run"
 
 
 def _repeatable(action: str, parameters: Mapping[str, Any]) -> bool:
-    """Whether asking twice does no more than asking once."""
+    """Whether repeating the call has no further effect."""
     return action.startswith(("Describe", "Modify")) or "ClientToken" in parameters
 
 

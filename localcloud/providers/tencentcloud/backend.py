@@ -1,4 +1,4 @@
-"""The order of API calls, the same for every resource type."""
+"""The sequence of API calls, which is the same for all resource types."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class TencentBackend:
 
     def create(self, resource_type: str, inputs: Properties, made: Callable[[str], None]) -> Created:
         described = self._types[resource_type]
-        # As the real provider's: 16 random bytes, the same at every attempt.
+        # As in the real provider: 16 random bytes, the same for each attempt.
         token = base64.b64encode(os.urandom(16)).decode()
         resource_id = described.create(self._api, inputs, token)
         made(resource_id)
@@ -56,18 +56,18 @@ class TencentBackend:
     def _read(self, described: ResourceType, resource_id: str, inputs: Properties) -> Properties:
         found = described.read(self._api, resource_id, inputs)
         if found is None:
-            raise ProviderError(f"{resource_id} does not exist, right after it was created or changed")
+            raise ProviderError(f"{resource_id} does not exist after it was created or changed")
         return found
 
     @property
     def _api(self) -> Api:
         if self._connected is None:
-            raise ProviderError("the provider has not been configured")
+            raise ProviderError("the provider must be configured first")
         return self._connected
 
 
 def _old_and_new(state: Properties, inputs: Properties, changed: frozenset[str]) -> tuple[Properties, Properties]:
-    """Both in full: what the program leaves to the cloud keeps its value, and they differ in `changed` only."""
+    """Return both property sets, complete. Omitted properties keep their values; only `changed` differ."""
     new = {**{name: value for name, value in state.items() if name not in changed}, **inputs}
     old = {**state, **{name: value for name, value in new.items() if name not in changed}}
     return old, new

@@ -14,9 +14,9 @@ from localcloud.providers.values import Properties
 _TIMEOUT_S: Final = 300.0
 
 
-def _describe(api: Api, **wanted: Any) -> list[dict[str, Any]]:
+def _describe(api: Api, **parameters: Any) -> list[dict[str, Any]]:
     try:
-        return api.call("cbs", "DescribeDisks", wanted).get("DiskSet") or []
+        return api.call("cbs", "DescribeDisks", parameters).get("DiskSet") or []
     except ApiError as error:
         if error.missing:
             return []
@@ -28,11 +28,11 @@ def _get(api: Api, disk_id: str) -> dict[str, Any] | None:
 
 
 def _wait_for(api: Api, disk_id: str, *states: str) -> None:
-    def there() -> bool | None:
+    def in_state() -> bool | None:
         disk = _get(api, disk_id)
         return True if disk is not None and disk["DiskState"] in states else None
 
-    wait_until(f"{disk_id} is not {' or '.join(states)}", there, timeout_s=_TIMEOUT_S)
+    wait_until(f"{disk_id} to be {' or '.join(states)}", in_state, timeout_s=_TIMEOUT_S)
 
 
 def _create(api: Api, inputs: Properties, token: str) -> str:
@@ -88,14 +88,16 @@ def _update(api: Api, disk_id: str, old: Properties, new: Properties) -> None:
         api.call("cbs", "ModifyDiskAttributes", {"DiskIds": [disk_id], "DiskName": new["storageName"]})
     if new["storageSize"] != old["storageSize"]:
         if new["storageSize"] < old["storageSize"]:
-            raise ProviderError(f"storageSize {old['storageSize']} -> {new['storageSize']}: a disk cannot shrink")
+            raise ProviderError(
+                f"storageSize cannot shrink (current {old['storageSize']}, requested {new['storageSize']})"
+            )
         api.call("cbs", "ResizeDisk", {"DiskId": disk_id, "DiskSize": new["storageSize"]})
 
         def resized() -> bool | None:
             disk = _get(api, disk_id) or {}
             return True if disk.get("DiskSize") == new["storageSize"] and disk["DiskState"] != "EXPANDING" else None
 
-        wait_until(f"{disk_id} has not grown", resized, timeout_s=_TIMEOUT_S)
+        wait_until(f"{disk_id} to be expanded", resized, timeout_s=_TIMEOUT_S)
     tags.change(api, "cvm/volume", disk_id, old, new)
 
 
@@ -105,11 +107,11 @@ def _delete(api: Api, disk_id: str, outputs: Properties) -> None:
         return
     ignore_missing(lambda: api.call("cbs", "TerminateDisks", {"DiskIds": [disk_id]}))
 
-    def gone() -> bool | None:
+    def deleted() -> bool | None:
         disk = _get(api, disk_id)
         return True if disk is None or disk["DiskState"] == "TORECYCLE" else None
 
-    wait_until(f"{disk_id} is still there", gone, timeout_s=_TIMEOUT_S)
+    wait_until(f"{disk_id} to be deleted", deleted, timeout_s=_TIMEOUT_S)
 
 
 STORAGE = ResourceType(
@@ -152,7 +154,7 @@ def _read_attachment(api: Api, disk_id: str, inputs: Properties) -> Properties |
     disk = _get(api, disk_id)
     if disk is None or disk.get("InstanceId") not in (inputs.get("instanceId"), None, ""):
         return None
-    # Still on its way is not gone: the settling waits for it.
+    # An attachment in progress exists; the settle step waits for its end.
     if disk["DiskState"] == "UNATTACHED":
         return None
     return {"storageId": disk_id, "instanceId": disk.get("InstanceId") or inputs["instanceId"]}

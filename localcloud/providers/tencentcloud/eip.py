@@ -14,12 +14,12 @@ from localcloud.providers.values import Properties
 _TIMEOUT_S: Final = 180.0
 
 
-def describe_addresses(api: Api, **wanted: Any) -> list[dict[str, Any]]:
-    return api.vpc("DescribeAddresses", wanted).get("AddressSet") or []
+def describe_addresses(api: Api, **parameters: Any) -> list[dict[str, Any]]:
+    return api.vpc("DescribeAddresses", parameters).get("AddressSet") or []
 
 
 def wait_for_task(api: Api, answer: dict[str, Any]) -> None:
-    """Wait for the task of an asynchronous EIP call. Its id is a decimal string, and is asked for as a number."""
+    """Wait for the task of an asynchronous EIP call. Its ID is a decimal string, but is queried as a number."""
     task = answer.get("TaskId")
     if not task:
         return
@@ -28,7 +28,7 @@ def wait_for_task(api: Api, answer: dict[str, Any]) -> None:
         result = api.vpc("DescribeTaskResult", {"TaskId": int(task)}).get("Result")
         return None if result == "RUNNING" else str(result)
 
-    result = wait_until(f"task {task} is still running", ended, timeout_s=_TIMEOUT_S)
+    result = wait_until(f"task {task} to end", ended, timeout_s=_TIMEOUT_S)
     if result == "FAILED":
         raise ProviderError(f"task {task} failed")
 
@@ -57,7 +57,7 @@ def _settle(api: Api, eip_id: str, inputs: Properties) -> None:
         found = describe_addresses(api, AddressIds=[eip_id])
         return True if found and found[0]["AddressStatus"] != "CREATING" else None
 
-    wait_until(f"{eip_id} is still being created", made, timeout_s=_TIMEOUT_S)
+    wait_until(f"{eip_id} to be created", made, timeout_s=_TIMEOUT_S)
 
 
 def _read(api: Api, eip_id: str, inputs: Properties) -> Properties | None:
@@ -80,7 +80,7 @@ def _read(api: Api, eip_id: str, inputs: Properties) -> Properties | None:
 
 def _update(api: Api, eip_id: str, old: Properties, new: Properties) -> None:
     if new.get("bandwidthPackageId") != old.get("bandwidthPackageId"):
-        # As the real plugin: shown as an update, and refused.
+        # As in the real plugin, the preview shows an update that is then refused.
         raise ProviderError("bandwidthPackageId cannot be changed")
     if new.get("name") != old.get("name"):
         api.vpc("ModifyAddressAttribute", {"AddressId": eip_id, "AddressName": new.get("name", "")})
@@ -108,16 +108,18 @@ def _delete(api: Api, eip_id: str, outputs: Properties) -> None:
         _unbind(api, eip_id, found[0])
     ignore_missing(lambda: wait_for_task(api, api.vpc("ReleaseAddresses", {"AddressIds": [eip_id]})))
     wait_until(
-        f"{eip_id} is still there",
+        f"{eip_id} to be released",
         lambda: None if describe_addresses(api, AddressIds=[eip_id]) else True,
         timeout_s=_TIMEOUT_S,
     )
 
 
 def _unbind(api: Api, eip_id: str, address: dict[str, Any]) -> None:
-    holder = str(address.get("InstanceId") or "")
-    if holder.startswith("nat-"):
-        api.vpc("DisassociateNatGatewayAddress", {"NatGatewayId": holder, "PublicIpAddresses": [address["AddressIp"]]})
+    target_id = str(address.get("InstanceId") or "")
+    if target_id.startswith("nat-"):
+        api.vpc(
+            "DisassociateNatGatewayAddress", {"NatGatewayId": target_id, "PublicIpAddresses": [address["AddressIp"]]}
+        )
     else:
         ignore_missing(lambda: wait_for_task(api, api.vpc("DisassociateAddress", {"AddressId": eip_id})))
 
@@ -125,7 +127,7 @@ def _unbind(api: Api, eip_id: str, address: dict[str, Any]) -> None:
         now = describe_addresses(api, AddressIds=[eip_id])
         return True if not now or now[0]["AddressStatus"] == "UNBIND" else None
 
-    wait_until(f"{eip_id} is still bound to {holder or 'something'}", unbound, timeout_s=_TIMEOUT_S)
+    wait_until(f"{eip_id} to be unbound from {target_id or 'its resource'}", unbound, timeout_s=_TIMEOUT_S)
 
 
 EIP = ResourceType(
@@ -175,11 +177,11 @@ def _settle_association(api: Api, association_id: str, inputs: Properties) -> No
         found = describe_addresses(api, AddressIds=[inputs["eipId"]])
         return True if found and found[0]["AddressStatus"] in {"BIND", "BIND_ENI"} else None
 
-    wait_until(f"{inputs['eipId']} is not bound", bound, timeout_s=_TIMEOUT_S)
+    wait_until(f"{inputs['eipId']} to be bound", bound, timeout_s=_TIMEOUT_S)
 
 
 def _read_association(api: Api, association_id: str, inputs: Properties) -> Properties | None:
-    """As the real provider's, it is gone only with its EIP: that something unbound the EIP is not noticed."""
+    """Return the association. As in the real provider, it exists while its EIP exists, even if the EIP was unbound."""
     del inputs
     eip_id, bound_to, *address = association_id.split("::")
     if not describe_addresses(api, AddressIds=[eip_id]):

@@ -1,4 +1,4 @@
-"""Where the API is. These providers work for localcloud only."""
+"""The endpoint of the API. These providers accept only localcloud."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Final
 from localcloud.providers.errors import ProviderError
 from localcloud.providers.plugins import install_command
 
-# Where localcloud's operator namespace resolves the API's real host names to (RFC 5737: never on the internet).
+# The API's real host names resolve to this range in localcloud's operator namespace (RFC 5737: not on the internet).
 _LOCALCLOUD: Final = ipaddress.ip_network("198.51.100.0/24")
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where the API is, and as whom to call it."""
+    """The address of the API and the credentials."""
 
     protocol: str  # "https" or "http"
     domain: str  # the part after "<service>."; or an address with port, for an API on loopback
@@ -36,9 +36,9 @@ class Endpoint:
 
 
 def find_endpoint(config: Mapping[str, str]) -> Endpoint:
-    """From the stack's `tencentcloud:` configuration first, then the environment.
+    """Read the endpoint from the stack's `tencentcloud:` configuration, then from the environment.
 
-    Raises ProviderError when something is not set, or when it is not localcloud that would be called.
+    Raises: ProviderError if a value is missing or the endpoint is not localcloud.
     """
 
     def find(key: str, variable: str, default: str = "") -> str:
@@ -62,14 +62,14 @@ def find_endpoint(config: Mapping[str, str]) -> Endpoint:
     ]
     if missing:
         raise ProviderError(
-            f"{', '.join(missing)} not set; run the command inside `localcloud exec -- ...`, which sets what is needed"
+            f"{', '.join(missing)} must be set; run the command with `localcloud exec -- ...`, which sets them"
         )
     _require_localcloud(endpoint.host("vpc"))
     return endpoint
 
 
 def _require_localcloud(host: str) -> None:
-    """Raises ProviderError for any other API: a create that is cut off leaves things here that cost nothing."""
+    """Raises: ProviderError for any other API, because an interrupted create could leave resources that cost money."""
     name, _, port = host.partition(":")
     try:
         addresses = {str(info[4][0]) for info in socket.getaddrinfo(name, int(port or 443), type=socket.SOCK_STREAM)}
@@ -78,9 +78,9 @@ def _require_localcloud(host: str) -> None:
     if addresses and all(_is_local(ipaddress.ip_address(one)) for one in addresses):
         return
     raise ProviderError(
-        f"{host} is not localcloud's API ({', '.join(sorted(addresses)) or 'name not found'}): "
-        "this is localcloud's stand-in for the provider plugin, which works for localcloud only\n"
-        "  for a stack on localcloud: run the command inside `localcloud exec -- ...`\n"
+        f"{host} must be the API of localcloud ({', '.join(sorted(addresses)) or 'name not found'}): "
+        "this replacement of the provider plugin supports only localcloud\n"
+        "  for a stack on localcloud: run the command with `localcloud exec -- ...`\n"
         f"  for Tencent Cloud: install the real plugin\n    {install_command('tencentcloud')}"
     )
 

@@ -12,9 +12,9 @@ from localcloud.providers.values import Properties
 _TIMEOUT_S: Final = 180.0
 
 
-def _describe(api: Api, **wanted: Any) -> list[dict[str, Any]]:
+def _describe(api: Api, **parameters: Any) -> list[dict[str, Any]]:
     try:
-        return api.vpc("DescribeHaVips", wanted).get("HaVipSet") or []
+        return api.vpc("DescribeHaVips", parameters).get("HaVipSet") or []
     except ApiError as error:
         if error.missing:
             return []
@@ -70,15 +70,15 @@ def _delete(api: Api, havip_id: str, outputs: Properties) -> None:
         except ApiError as error:
             if error.missing:
                 return True
-            # Still bound: a disassociation that was answered may take a moment (provider-api.md, ha.Vip).
+            # Still bound: a successful disassociation can take effect later (provider-api.md, ha.Vip).
             if error.code.startswith("UnsupportedOperation"):
                 return None
             raise
         return True
 
-    wait_until(f"{havip_id} cannot be deleted: it is still bound", deleted, timeout_s=_TIMEOUT_S)
+    wait_until(f"{havip_id} to be unbound and deleted", deleted, timeout_s=_TIMEOUT_S)
     wait_until(
-        f"{havip_id} is still there",
+        f"{havip_id} to be deleted",
         lambda: None if _describe(api, HaVipIds=[havip_id]) else True,
         timeout_s=_TIMEOUT_S,
     )
@@ -102,11 +102,11 @@ VIP = ResourceType(
 
 
 def _attachment(api: Api, havip_id: str, instance_id: str) -> dict[str, Any] | None:
-    wanted = [
+    filters = [
         {"Name": "havip-id", "Values": [havip_id]},
         {"Name": "havip-association.instance-id", "Values": [instance_id]},
     ]
-    for vip in _describe(api, Filters=wanted, Offset=0, Limit=100):
+    for vip in _describe(api, Filters=filters, Offset=0, Limit=100):
         for one in vip.get("HaVipAssociationSet") or []:
             if one["HaVipId"] == havip_id and one["InstanceId"] == instance_id:
                 return one
@@ -170,7 +170,7 @@ def _settle_binding(api: Api, binding_id: str, inputs: Properties) -> None:
         found = _describe(api, HaVipIds=[havip_id])
         return True if found and found[0].get("AddressIp") else None
 
-    wait_until(f"{havip_id} is not bound to {address}", bound, timeout_s=_TIMEOUT_S)
+    wait_until(f"{havip_id} to be bound to {address}", bound, timeout_s=_TIMEOUT_S)
 
 
 def _read_binding(api: Api, binding_id: str, inputs: Properties) -> Properties | None:
@@ -194,7 +194,7 @@ def _unbind(api: Api, binding_id: str, outputs: Properties) -> None:
         now = _describe(api, HaVipIds=[havip_id])
         return True if not now or not now[0].get("AddressIp") else None
 
-    wait_until(f"{havip_id} is still bound to {address}", unbound, timeout_s=_TIMEOUT_S)
+    wait_until(f"{havip_id} to be unbound from {address}", unbound, timeout_s=_TIMEOUT_S)
 
 
 VIP_EIP_ATTACHMENT = ResourceType(

@@ -1,4 +1,4 @@
-"""Instance/instance: creating, reading and deleting machines. Changing them: instance_change.py."""
+"""Instance/instance: create, read and delete. Changes are in instance_update.py."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _USER_DATA_LIMIT: Final = 16 * 1024
 
 def _check(inputs: Properties) -> str | None:
     data = inputs.get("userData") or ""
-    # 16 KiB before it is encoded, as RunInstances has it.
+    # 16 KiB before encoding, the limit of RunInstances.
     if len(data) * 3 // 4 > _USER_DATA_LIMIT:
-        return f"userData is {len(data) * 3 // 4} bytes long; the API takes {_USER_DATA_LIMIT}"
+        return f"userData must not exceed {_USER_DATA_LIMIT} bytes (got {len(data) * 3 // 4})"
     if data and inputs.get("userDataRaw"):
-        return "userData and userDataRaw exclude each other"
+        return "userData and userDataRaw must not both be set"
     return None
 
 
@@ -101,14 +101,14 @@ def _settle(api: Api, instance_id: str, inputs: Properties) -> None:
     def started() -> bool | None:
         found = describe_instances(api, instance_id)
         if not found:
-            raise ProviderError(f"{instance_id} vanished while it was being created")
+            raise ProviderError(f"{instance_id} was deleted during its creation")
         state = found[0]["InstanceState"]
         if state == "LAUNCH_FAILED":
-            reason = found[0].get("LatestOperationErrorMsg") or "no reason was given"
+            reason = found[0].get("LatestOperationErrorMsg") or "no reason reported"
             raise ProviderError(f"{instance_id} failed to launch: {reason}")
         return True if state in {"RUNNING", "STOPPED"} else None
 
-    wait_until(f"{instance_id} is not running", started, timeout_s=_START_TIMEOUT_S)
+    wait_until(f"{instance_id} to run", started, timeout_s=_START_TIMEOUT_S)
     if inputs.get("runningFlag") is False:
         update(api, instance_id, {**inputs, "runningFlag": True}, inputs)
 
@@ -152,7 +152,7 @@ def _read(api: Api, instance_id: str, inputs: Properties) -> Properties | None:
         "password": inputs.get("password") or "",
         "userData": _read_user_data(api, instance_id),
     }
-    # One list in two forms: as given in order of precedence, and as a set.
+    # The same list twice: in order of precedence, and without order.
     read["orderlySecurityGroups"] = one.get("SecurityGroupIds") or []
     read["securityGroups"] = sorted(read["orderlySecurityGroups"])
     return read
@@ -177,21 +177,21 @@ def _delete(api: Api, instance_id: str, outputs: Properties) -> None:
         return
     ignore_missing(lambda: api.cvm("TerminateInstances", {"InstanceIds": [instance_id]}))
 
-    def gone() -> bool | None:
+    def deleted() -> bool | None:
         found = describe_instances(api, instance_id)
-        # SHUTDOWN with nothing under way is the recycle bin.
+        # SHUTDOWN without an operation in progress means the recycle bin.
         over = not found or (
             found[0]["InstanceState"] == "SHUTDOWN" and found[0].get("LatestOperationState") != "OPERATING"
         )
         return True if over else None
 
-    wait_until(f"{instance_id} is still being terminated", gone, timeout_s=_GONE_TIMEOUT_S)
+    wait_until(f"{instance_id} to be terminated", deleted, timeout_s=_GONE_TIMEOUT_S)
     if outputs.get("vpcId") and outputs.get("privateIp"):
         _wait_for_address(api, outputs)
 
 
 def _wait_for_address(api: Api, outputs: Properties) -> None:
-    """The address is free a moment after its machine is gone; a successor may want the same one."""
+    """Wait for the release of the address after the deletion, because a replacement may use the same address."""
 
     def free() -> bool | None:
         answer = api.vpc(
@@ -206,7 +206,7 @@ def _wait_for_address(api: Api, outputs: Properties) -> None:
         )
         return None if answer.get("IpAddressStates") else True
 
-    wait_until(f"{outputs['privateIp']} is still in use", free, timeout_s=_GONE_TIMEOUT_S)
+    wait_until(f"{outputs['privateIp']} to be released", free, timeout_s=_GONE_TIMEOUT_S)
 
 
 _DATA_DISK: Final = {

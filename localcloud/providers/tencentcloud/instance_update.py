@@ -1,4 +1,4 @@
-"""Changes of a machine in place: one entry for each property, in the order in which the real provider does them."""
+"""Changes of an instance in place: one entry for each property, in the order of the real provider."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def describe_instances(api: Api, instance_id: str) -> list[dict[str, Any]]:
 
 
 def wait_until_operated(api: Api, instance_id: str) -> None:
-    """Wait for the operation that a call has begun. Raises ProviderError when it fails."""
+    """Wait for the end of the current operation. Raises: ProviderError if it failed."""
 
     def ended() -> dict[str, Any] | None:
         found = describe_instances(api, instance_id)
         if not found:
-            raise ProviderError(f"{instance_id} is gone")
+            raise ProviderError(f"{instance_id} was deleted during an operation")
         return None if found[0].get("LatestOperationState") == "OPERATING" else found[0]
 
-    one = wait_until(f"{instance_id} is still busy with {'an operation'}", ended, timeout_s=_TIMEOUT_S)
+    one = wait_until(f"the operation on {instance_id} to end", ended, timeout_s=_TIMEOUT_S)
     if one.get("LatestOperationState") == "FAILED":
         raise ProviderError(
             f"{instance_id}: {one.get('LatestOperation')} failed: {one.get('LatestOperationErrorMsg') or 'no reason'}"
@@ -50,7 +50,7 @@ def _project(api: Api, instance_id: str, old: Properties, new: Properties) -> No
 
 
 def _reset(api: Api, instance_id: str, old: Properties, new: Properties) -> None:
-    """A new image, or other agents: the system disk is replaced."""
+    """Replace the system disk for a new image or other agents."""
     del old
     services = ("SecurityService", "MonitorService", "AutomationService")
     api.cvm(
@@ -78,16 +78,16 @@ def _keys(api: Api, instance_id: str, old: Properties, new: Properties) -> None:
 
 def _running(api: Api, instance_id: str, old: Properties, new: Properties) -> None:
     del old
-    wanted = "RUNNING" if new["runningFlag"] else "STOPPED"
+    state = "RUNNING" if new["runningFlag"] else "STOPPED"
     action = "StartInstances" if new["runningFlag"] else "StopInstances"
     api.cvm(action, {"InstanceIds": [instance_id]})
     wait_until_operated(api, instance_id)
 
-    def there() -> bool | None:
+    def in_state() -> bool | None:
         found = describe_instances(api, instance_id)
-        return True if found and found[0]["InstanceState"] == wanted else None
+        return True if found and found[0]["InstanceState"] == state else None
 
-    wait_until(f"{instance_id} is not {wanted}", there, timeout_s=_TIMEOUT_S)
+    wait_until(f"{instance_id} to be {state}", in_state, timeout_s=_TIMEOUT_S)
 
 
 def _system_disk(api: Api, instance_id: str, old: Properties, new: Properties) -> None:
@@ -102,7 +102,7 @@ def _system_disk(api: Api, instance_id: str, old: Properties, new: Properties) -
         now = found[0]["SystemDisk"] if found else {}
         return True if all(now.get(key) == value for key, value in disk.items() if value is not None) else None
 
-    wait_until(f"the system disk of {instance_id} is not {disk}", resized, timeout_s=_TIMEOUT_S)
+    wait_until(f"the system disk of {instance_id} to be {disk}", resized, timeout_s=_TIMEOUT_S)
     wait_until_operated(api, instance_id)
 
 
@@ -155,7 +155,7 @@ def _user_data(api: Api, instance_id: str, old: Properties, new: Properties) -> 
 def _placement_group(api: Api, instance_id: str, old: Properties, new: Properties) -> None:
     del old
     if not new.get("placementGroupId"):
-        raise ProviderError(f"{instance_id}: a machine cannot leave its placement group; give another one")
+        raise ProviderError(f"placementGroupId of {instance_id} cannot be removed; set another placement group")
     api.cvm(
         "ModifyInstancesDisasterRecoverGroup",
         {"InstanceIds": [instance_id], "DisasterRecoverGroupId": new["placementGroupId"]},
@@ -186,7 +186,7 @@ _CHANGES: Final[tuple[tuple[frozenset[str], Change], ...]] = (
     (frozenset({"userData", "userDataRaw"}), _user_data),
     (frozenset({"placementGroupId"}), _placement_group),
 )
-# What needs no call: how it is to be deleted, or replaced.
+# Options for deletion and replacement, which need no API call.
 _QUIET: Final = frozenset(
     {
         "forceDelete",
@@ -201,18 +201,18 @@ _QUIET: Final = frozenset(
 
 
 def update(api: Api, instance_id: str, old: Properties, new: Properties) -> None:
-    """Raises ProviderError for a property that cannot be changed in place."""
-    # A property that the program no longer gives keeps its value, as all of these are computed by the cloud,
-    # save tags and user data.
-    gone = {"tags", "userData", "userDataRaw", "placementGroupId"}
-    changed = {name for name in {*old, *new} if old.get(name) != new.get(name) and (name in new or name in gone)}
+    """Raises: ProviderError for a property that cannot be changed in place."""
+    # A property that the program no longer sets keeps its value, except tags and user data, because the cloud
+    # computes it.
+    removable = {"tags", "userData", "userDataRaw", "placementGroupId"}
+    changed = {name for name in {*old, *new} if old.get(name) != new.get(name) and (name in new or name in removable)}
     if "userData" not in new and old.get("userData") is None:
         changed.discard("userData")
     if "placementGroupId" not in new:
         changed.discard("placementGroupId")
     known = frozenset().union(*(names for names, _ in _CHANGES)) | _QUIET
     if changed - known:
-        raise ProviderError(f"{', '.join(sorted(changed - known))}: cannot be changed in place")
+        raise ProviderError(f"{', '.join(sorted(changed - known))} cannot be changed in place")
     for names, change in _CHANGES:
         if names & changed:
             change(api, instance_id, old, new)

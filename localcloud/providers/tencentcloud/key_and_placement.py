@@ -1,4 +1,4 @@
-"""Key/pair and Placement/group: what instances are created with."""
+"""Key/pair and Placement/group."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _KEY_NAME: Final = re.compile(r"[A-Za-z0-9_]{1,25}")
 def _check_key(inputs: Properties) -> str | None:
     if _KEY_NAME.fullmatch(inputs["keyName"]):
         return None
-    return f"keyName {inputs['keyName']!r}: 1 to 25 letters, digits and underscores (no hyphen)"
+    return f"keyName must be 1 to 25 letters, digits and underscores (got {inputs['keyName']!r})"
 
 
-def _describe_keys(api: Api, **wanted: Any) -> list[dict[str, Any]]:
-    return api.cvm("DescribeKeyPairs", wanted).get("KeyPairSet") or []
+def _describe_keys(api: Api, **parameters: Any) -> list[dict[str, Any]]:
+    return api.cvm("DescribeKeyPairs", parameters).get("KeyPairSet") or []
 
 
 def _create_key(api: Api, inputs: Properties, token: str) -> str:
@@ -73,7 +73,7 @@ def _delete_key(api: Api, key_id: str, outputs: Properties) -> None:
 
 
 def _without_comment(public_key: str) -> str:
-    """The state keeps only the type and the key."""
+    """Return the key without its comment; the state has only type and key."""
     return " ".join(public_key.split()[:2])
 
 
@@ -95,8 +95,8 @@ KEY_PAIR = ResourceType(
 )
 
 
-def _describe_groups(api: Api, **wanted: Any) -> list[dict[str, Any]]:
-    return api.cvm("DescribeDisasterRecoverGroups", wanted).get("DisasterRecoverGroupSet") or []
+def _describe_groups(api: Api, **parameters: Any) -> list[dict[str, Any]]:
+    return api.cvm("DescribeDisasterRecoverGroups", parameters).get("DisasterRecoverGroupSet") or []
 
 
 def _create_group(api: Api, inputs: Properties, token: str) -> str:

@@ -1,4 +1,4 @@
-"""Calls of the monitor API, and the two names of what is in its structures."""
+"""Calls of the monitor API, and the conversion of names in its structures."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ def call(api: Api, action: str, parameters: Mapping[str, Any]) -> dict[str, Any]
 
 
 def to_api(values: Mapping[str, Any], names: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """A structure under the API's names; `names` pairs Pulumi's with the API's."""
+    """Convert a structure to the names of the API; `names` maps the names of Pulumi to those of the API."""
     return {key: values[name] for name, key in names if values.get(name) is not None}
 
 
 def from_api(values: Mapping[str, Any], names: Sequence[tuple[str, str]]) -> Properties:
-    """A structure under Pulumi's names, without what has no value."""
+    """Convert a structure to the names of Pulumi, without absent values."""
     return {name: values[key] for name, key in names if values.get(key)}

@@ -15,9 +15,9 @@ from localcloud.providers.values import Properties
 _TIMEOUT_S: Final = 180.0
 
 
-def _describe(api: Api, **wanted: Any) -> list[dict[str, Any]]:
+def _describe(api: Api, **parameters: Any) -> list[dict[str, Any]]:
     try:
-        return api.vpc("DescribeNatGateways", wanted).get("NatGatewaySet") or []
+        return api.vpc("DescribeNatGateways", parameters).get("NatGatewaySet") or []
     except ApiError as error:
         if error.missing:
             return []
@@ -50,10 +50,10 @@ def _settle(api: Api, nat_id: str, inputs: Properties) -> None:
         found = _describe(api, NatGatewayIds=[nat_id])
         state = found[0]["State"] if found else "PENDING"
         if state == "FAILED":
-            raise ProviderError(f"{nat_id} failed to be created")
+            raise ProviderError(f"the creation of {nat_id} failed")
         return True if state == "AVAILABLE" else None
 
-    wait_until(f"{nat_id} is not available", available, timeout_s=_TIMEOUT_S)
+    wait_until(f"{nat_id} to be available", available, timeout_s=_TIMEOUT_S)
 
 
 def _read(api: Api, nat_id: str, inputs: Properties) -> Properties | None:
@@ -97,7 +97,7 @@ def _update(api: Api, nat_id: str, old: Properties, new: Properties) -> None:
 
 
 def _change_addresses(api: Api, nat_id: str, before: set[str], after: set[str]) -> None:
-    # New ones first: a gateway is never without an address.
+    # New addresses first, because a gateway must have at least one.
     for action, addresses in (
         ("AssociateNatGatewayAddress", after - before),
         ("DisassociateNatGatewayAddress", before - after),
@@ -110,13 +110,13 @@ def _delete(api: Api, nat_id: str, outputs: Properties) -> None:
     del outputs
     ignore_missing(lambda: api.vpc("DeleteNatGateway", {"NatGatewayId": nat_id}))
 
-    def gone() -> bool | None:
+    def deleted() -> bool | None:
         found = _describe(api, NatGatewayIds=[nat_id])
         if found and found[0]["State"] == "FAILED":
-            raise ProviderError(f"{nat_id} failed to be deleted")
+            raise ProviderError(f"the deletion of {nat_id} failed")
         return None if found else True
 
-    wait_until(f"{nat_id} is still there", gone, timeout_s=_TIMEOUT_S)
+    wait_until(f"{nat_id} to be deleted", deleted, timeout_s=_TIMEOUT_S)
 
 
 NAT_GATEWAY = ResourceType(

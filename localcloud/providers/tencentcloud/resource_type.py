@@ -1,4 +1,4 @@
-"""What is to be known of one resource type, as data; adapter and backend do the rest."""
+"""The definition of one resource type, used by the adapter and the backend."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from localcloud.providers.tencentcloud.api import Api
 from localcloud.providers.values import Properties
 
 
-def no_more(api: Api, resource_id: str, inputs: Properties) -> None:
-    """Nothing is left to be done after the create call."""
+def do_nothing(api: Api, resource_id: str, inputs: Properties) -> None:
+    """Do nothing; for types that are complete after the create call."""
     del api, resource_id, inputs
 
 
 @dataclass(frozen=True, slots=True)
 class ResourceType:
-    """Inputs are plain, with defaults filled in; names as in the Pulumi SDK's wire format."""
+    """The schema and operations of a type. Inputs have defaults set; names are those of the Pulumi wire format."""
 
     schema: Schema
-    # Only the create call, and the id from its answer; `token` is an idempotency key.
+    # Makes the create call and returns the ID; `token` is an idempotency key.
     create: Callable[[Api, Properties, str], str]
-    # What the resource is now; None when it is gone. An import has an empty state.
+    # Returns the current outputs, or None if the resource does not exist. An import has an empty state.
     read: Callable[[Api, str, Properties], Properties | None]
-    # Succeeds when the resource is gone already; gets the state as last read.
+    # Deletes the resource, given the last state. Succeeds if it does not exist.
     delete: Callable[[Api, str, Properties], None]
-    # The state as last read and the new inputs, of which something that can change in place differs.
+    # Changes the resource in place, given the last state and the new inputs.
     update: Callable[[Api, str, Properties, Properties], None] | None = None
-    # Waits, tags and further calls that belong to a create. May be done twice.
-    settle: Callable[[Api, str, Properties], None] = no_more
+    # Waits, tags and other calls after a create. Can be repeated.
+    settle: Callable[[Api, str, Properties], None] = do_nothing

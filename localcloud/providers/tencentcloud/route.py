@@ -12,8 +12,8 @@ from localcloud.providers.tencentcloud.vpc import describe_subnets, filters
 from localcloud.providers.values import Properties
 
 
-def _describe(api: Api, wanted: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    answer = api.vpc("DescribeRouteTables", {"Filters": wanted, "Offset": "0", "Limit": "100"})
+def _describe(api: Api, filters: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    answer = api.vpc("DescribeRouteTables", {"Filters": filters, "Offset": "0", "Limit": "100"})
     return answer.get("RouteTableSet") or []
 
 
@@ -180,7 +180,7 @@ def _update_association(api: Api, subnet_id: str, old: Properties, new: Properti
 
 
 def _delete_association(api: Api, subnet_id: str, outputs: Properties) -> None:
-    """Back to the VPC's main table: a subnet always has one."""
+    """Associate the subnet with the main table of the VPC, because a subnet always has a route table."""
     del outputs
     found = describe_subnets(api, subnet_id=subnet_id)
     if not found:

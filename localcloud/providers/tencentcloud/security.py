@@ -13,9 +13,9 @@ from localcloud.providers.values import Properties
 _RELEASE_TIMEOUT_S: Final = 180.0
 
 
-def _describe(api: Api, **wanted: Any) -> list[dict[str, Any]]:
+def _describe(api: Api, **parameters: Any) -> list[dict[str, Any]]:
     try:
-        return api.vpc("DescribeSecurityGroups", wanted).get("SecurityGroupSet") or []
+        return api.vpc("DescribeSecurityGroups", parameters).get("SecurityGroupSet") or []
     except ApiError as error:
         if error.missing:
             return []
@@ -76,7 +76,7 @@ def _delete(api: Api, group_id: str, outputs: Properties) -> None:
         used = any(row.get(key) for row in rows for key in ("CVM", "CLB", "CDB", "ENI", "SG"))
         return None if used else True
 
-    wait_until(f"{group_id} is still used by something", unused, timeout_s=_RELEASE_TIMEOUT_S)
+    wait_until(f"{group_id} to be unused", unused, timeout_s=_RELEASE_TIMEOUT_S)
     ignore_missing(lambda: api.vpc("DeleteSecurityGroup", {"SecurityGroupId": group_id}))
 
 
@@ -127,11 +127,11 @@ def _policy(rule: Properties) -> dict[str, Any]:
 
 
 def _policies(inputs: Properties, version: str | None) -> dict[str, Any]:
-    wanted = {
+    given = {
         direction: [_policy(rule) for rule in inputs.get(name) or ()]
         for name, direction in (("ingresses", "Ingress"), ("egresses", "Egress"))
     }
-    policies: dict[str, Any] = {direction: rules for direction, rules in wanted.items() if rules}
+    policies: dict[str, Any] = {direction: rules for direction, rules in given.items() if rules}
     if not policies:
         return {"Version": "0"}  # empties both directions
     return policies if version is None else {**policies, "Version": version}
@@ -177,14 +177,14 @@ def _rule(policy: dict[str, Any]) -> Properties:
 def _update_rules(api: Api, group_id: str, old: Properties, new: Properties) -> None:
     version = int(_stored(api, group_id)["Version"])
     for name, direction in (("ingresses", "Ingress"), ("egresses", "Egress")):
-        # A direction that is left out of a modification stays as it was, so one that is emptied is deleted first.
+        # A modification does not change an absent direction, so the policies of an emptied direction are deleted first.
         if old.get(name) and not new.get(name) and (new.get("ingresses") or new.get("egresses")):
-            there = _stored(api, group_id).get(direction) or []
+            stored = _stored(api, group_id).get(direction) or []
             api.vpc(
                 "DeleteSecurityGroupPolicies",
                 {
                     "SecurityGroupId": group_id,
-                    "SecurityGroupPolicySet": {direction: [{"PolicyIndex": one["PolicyIndex"]} for one in there]},
+                    "SecurityGroupPolicySet": {direction: [{"PolicyIndex": one["PolicyIndex"]} for one in stored]},
                 },
             )
             version += 1

@@ -1,4 +1,4 @@
-"""Tags: given in some create calls, and read and changed through the tag service."""
+"""Tags: set in some create calls, read and changed through the tag service."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _PAGE = 20
 
 
 def as_list(tags: Mapping[str, str] | None) -> list[dict[str, str]] | None:
-    """`Tags` of a create call; None when there are none, so that it is left out."""
+    """Return `Tags` of a create call, or None without tags."""
     return [{"Key": key, "Value": value} for key, value in sorted((tags or {}).items())] or None
 
 
@@ -21,7 +21,7 @@ def specification(resource: str, tags: Mapping[str, str] | None) -> list[dict[st
 
 
 def read(api: Api, kind: str, resource_id: str) -> dict[str, str]:
-    """`kind` is the service and the resource prefix, as in "cvm/instance"."""
+    """Return the tags. `kind` is the service and the resource prefix, such as "cvm/instance"."""
     service, prefix = kind.split("/")
     found: dict[str, str] = {}
     offset = 0
@@ -46,7 +46,7 @@ def read(api: Api, kind: str, resource_id: str) -> dict[str, str]:
 
 
 def change(api: Api, kind: str, resource_id: str, old: Properties, new: Properties) -> None:
-    """Make the tags those of the new inputs; calls nothing when they are."""
+    """Change the tags to those of the new inputs. Makes no call if they are equal."""
     service, prefix = kind.split("/")
     before, after = old.get("tags") or {}, new.get("tags") or {}
     replaced = [{"TagKey": key, "TagValue": value} for key, value in after.items() if before.get(key) != value]

@@ -1,4 +1,4 @@
-"""Every resource type of tencentcloud_iac_pulumi that the program, its samples and tests use."""
+"""The resource types of tencentcloud_iac_pulumi that the program, its samples and tests use."""
 
 from __future__ import annotations
 

@@ -11,23 +11,23 @@ from localcloud.providers.tencentcloud.resource_type import ResourceType
 from localcloud.providers.values import Properties
 
 
-def filters(**wanted: str) -> list[dict[str, Any]]:
-    """`Filters` of a Describe call: `vpc_id="vpc-1"` becomes the filter `vpc-id`."""
-    return [{"Name": name.replace("_", "-"), "Values": [value]} for name, value in wanted.items()]
+def filters(**values: str) -> list[dict[str, Any]]:
+    """Return `Filters` of a Describe call: `vpc_id="vpc-1"` becomes the filter `vpc-id`."""
+    return [{"Name": name.replace("_", "-"), "Values": [value]} for name, value in values.items()]
 
 
 def _text(flag: Any) -> str:
-    """The VPC API takes these booleans as strings."""
+    """Convert a boolean to the string that the VPC API requires."""
     return "true" if flag else "false"
 
 
-def describe_vpcs(api: Api, **wanted: str) -> list[dict[str, Any]]:
-    answer = api.vpc("DescribeVpcs", {"Filters": filters(**wanted), "Offset": "0", "Limit": "100"})
+def describe_vpcs(api: Api, **values: str) -> list[dict[str, Any]]:
+    answer = api.vpc("DescribeVpcs", {"Filters": filters(**values), "Offset": "0", "Limit": "100"})
     return answer.get("VpcSet") or []
 
 
-def describe_subnets(api: Api, **wanted: str) -> list[dict[str, Any]]:
-    answer = api.vpc("DescribeSubnets", {"Filters": filters(**wanted), "Offset": "0", "Limit": "100"})
+def describe_subnets(api: Api, **values: str) -> list[dict[str, Any]]:
+    answer = api.vpc("DescribeSubnets", {"Filters": filters(**values), "Offset": "0", "Limit": "100"})
     return answer.get("SubnetSet") or []
 
 
@@ -47,10 +47,10 @@ def _create_vpc(api: Api, inputs: Properties, token: str) -> str:
 
 
 def _settle_vpc(api: Api, vpc_id: str, inputs: Properties) -> None:
-    wanted = inputs.get("assistantCidrs")
-    if wanted:
-        there = {one["CidrBlock"] for one in describe_vpcs(api, vpc_id=vpc_id)[0].get("AssistantCidrSet") or []}
-        missing = [cidr for cidr in wanted if cidr not in there]
+    requested = inputs.get("assistantCidrs")
+    if requested:
+        present = {one["CidrBlock"] for one in describe_vpcs(api, vpc_id=vpc_id)[0].get("AssistantCidrSet") or []}
+        missing = [cidr for cidr in requested if cidr not in present]
         if missing:
             api.vpc("CreateAssistantCidr", {"VpcId": vpc_id, "CidrBlocks": missing})
 

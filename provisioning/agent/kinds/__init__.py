@@ -1,7 +1,7 @@
-"""The kinds of things, mirrored by name in `provisioning/kinds/`: each module answers `facts` and does its operation.
+"""The node's side of each kind of item; `provisioning/kinds/` has a module of the same name.
 
-A module has `facts(node, questions)`, which changes nothing, and either `prepare(node, things)`, with all things of
-the kind that follow each other, or `commit(node, thing)`, which returns what was done in words.
+A module has `facts(node, questions)`, which changes nothing, and either `prepare(node, items)`, which gets all
+consecutive items of the kind, or `commit(node, item)`, which returns a description of each change.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 
 def get(kind: str) -> Any:
-    """The module of that kind. Modules are loaded by name, so that a new one needs no list."""
+    """The module of that kind, imported by name. New modules need no registration."""
     if not re.match(r"[a-z_]+\Z", kind):
-        raise ValueError(f"{kind!r} cannot be the name of a kind")
+        raise ValueError(f"the name of a kind must consist of a to z and _ (got {kind!r})")
     return importlib.import_module(f"{__name__}.{kind}")

@@ -13,8 +13,8 @@ def facts(node: Node, questions: list[str]) -> dict[str, bool]:
     return exist(node, questions)
 
 
-def commit(node: Node, thing: dict[str, Any]) -> list[str]:
-    node.before("remove " + thing["path"])
+def commit(node: Node, item: dict[str, Any]) -> list[str]:
+    node.before("remove " + item["path"])
     with contextlib.suppress(FileNotFoundError):
-        node.at(thing["path"]).unlink()
-    return ["removed " + thing["path"]]
+        node.at(item["path"]).unlink()
+    return ["removed " + item["path"]]

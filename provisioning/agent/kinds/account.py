@@ -9,14 +9,14 @@ from ..node import Node
 
 
 def facts(node: Node, questions: list[str]) -> dict[str, str]:
-    """The hash of each one's password."""
+    """The password hash of each account."""
     del questions
     return rows(node, "SELECT CONCAT(user, '@', host), authentication_string FROM mysql.user;")
 
 
-def commit(node: Node, thing: dict[str, Any]) -> list[str]:
-    who = account(thing["user"], thing["host"])
-    node.before(f"account {who}")
-    hashed = f"IDENTIFIED VIA mysql_native_password USING '{thing['password_hash']}'"
-    run(node, f"CREATE USER IF NOT EXISTS {who} {hashed}; ALTER USER {who} {hashed};")
-    return [f"set account {who}"]
+def commit(node: Node, item: dict[str, Any]) -> list[str]:
+    account_name = account(item["user"], item["host"])
+    node.before(f"account {account_name}")
+    hashed = f"IDENTIFIED VIA mysql_native_password USING '{item['password_hash']}'"
+    run(node, f"CREATE USER IF NOT EXISTS {account_name} {hashed}; ALTER USER {account_name} {hashed};")
+    return [f"set account {account_name}"]

@@ -1,4 +1,4 @@
-"""Archives: unpacked completely, or not there at all."""
+"""Archives, which are unpacked atomically."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ def facts(node: Node, questions: list[str]) -> dict[str, bool]:
     return exist(node, questions)
 
 
-def prepare(node: Node, things: list[dict[str, Any]]) -> None:
-    """By now `receive` has unpacked them."""
-    for thing in things:
-        if not node.at(thing["path"]).exists():
-            raise StepError("receive", f"{thing['path']} was not sent")
+def prepare(node: Node, items: list[dict[str, Any]]) -> None:
+    """Check that `receive` has unpacked the archives."""
+    for item in items:
+        if not node.at(item["path"]).exists():
+            raise StepError("receive", f"{item['path']}: the archive was not received")
 
 
 def receive(node: Node, *, path: str, sha256: str, size: int) -> None:
-    """Read an archive of `size` bytes from stdin and unpack it at `path`, complete or not at all.
+    """Read an archive of `size` bytes from stdin and unpack it at `path`, atomically.
 
-    Without the lock: a large file is sent before the lock is taken, and its path names its content.
+    This needs no lock: the path identifies the content. A large file is sent before the lock is taken.
     """
     node.make_state()
     incoming = node.state_path("incoming")
@@ -40,12 +40,13 @@ def receive(node: Node, *, path: str, sha256: str, size: int) -> None:
             while left:
                 block = node.stdin.read(min(left, 1 << 20))
                 if not block:
-                    raise StepError("receive", f"{path}: the connection ended {left} of {size} bytes early")
+                    raise StepError("receive", f"{path}: the connection ended with {left} of {size} bytes missing")
                 file.write(block)
                 left -= len(block)
-        seen = sha256_of(part)
-        if seen != sha256:
-            raise StepError("receive", f"{path}: another checksum than announced", f"got {seen}\nnot {sha256}")
+        actual = sha256_of(part)
+        if actual != sha256:
+            seen = f"got {actual}\nexpected {sha256}"
+            raise StepError("receive", f"{path}: the checksum of the received archive is wrong", seen)
         node.before("unpack " + path)
         unpack(part, node.at(path))
     finally:
@@ -53,7 +54,7 @@ def receive(node: Node, *, path: str, sha256: str, size: int) -> None:
 
 
 def unpack(archive: Path, place: Path) -> None:
-    """Unpack regular files and directories below `place`, complete or not at all; an existing `place` is kept.
+    """Unpack regular files and directories below `place`, atomically. An existing `place` is kept.
 
     The only caller of `extractall` in this project (tests/test_committed_files.py): `filter="data"` does not exist
     before Python 3.11.4, so the members are checked here.
@@ -71,14 +72,14 @@ def unpack(archive: Path, place: Path) -> None:
             for member in tar.getmembers():
                 outside = member.name.startswith("/") or ".." in member.name.split("/")
                 if outside or not (member.isfile() or member.isdir()):
-                    raise StepError("receive", f"{place}: the archive holds {member.name!r}, which is refused")
+                    raise StepError("receive", f"{place}: the archive contains {member.name!r}, which is not allowed")
                 member.uid = member.gid = 0
                 member.uname = member.gname = "root"
                 member.mode &= 0o755  # as filter="data" does: no set-user-ID bit, only root may write
             # Python 3.12 and 3.13 warn without a filter; Python 3.11.3 and earlier have none.
             trusted: dict[str, Any] = {"filter": "fully_trusted"} if hasattr(tarfile, "fully_trusted_filter") else {}
             tar.extractall(new, **trusted)  # noqa: S202 - every member was checked above
-        with contextlib.suppress(OSError):  # another call may have been quicker; its content is the same
+        with contextlib.suppress(OSError):  # another call may have unpacked the same content
             new.rename(place)
     finally:
         shutil.rmtree(new, ignore_errors=True)

@@ -16,8 +16,8 @@ def _is_directory(node: Node, path: str) -> bool:
     return node.at(path).is_dir() and not node.at(path).is_symlink()
 
 
-def prepare(node: Node, things: list[dict[str, Any]]) -> None:
-    for directory in things:
+def prepare(node: Node, items: list[dict[str, Any]]) -> None:
+    for directory in items:
         node.before("directory " + directory["path"])
         place = node.at(directory["path"])
         place.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ TEXT_LIMIT = 256 * 1024  # a larger file is compared by its checksum only
 
 
 def facts(node: Node, questions: list[dict[str, str]]) -> dict[str, Any]:
-    """Owner, mode and checksum, and the text where the checksum is not the one of the question."""
+    """Owner, mode and checksum; also the text if the checksum differs from the one in the question."""
     return {question["path"]: _fact(node, **question) for question in questions}
 
 
@@ -27,6 +27,6 @@ def _fact(node: Node, path: str, sha256: str) -> dict[str, Any] | None:
     return fact
 
 
-def commit(node: Node, thing: dict[str, Any]) -> list[str]:
-    put(node, thing)
-    return ["wrote " + thing["path"]]
+def commit(node: Node, item: dict[str, Any]) -> list[str]:
+    put(node, item)
+    return ["wrote " + item["path"]]

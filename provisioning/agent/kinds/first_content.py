@@ -1,4 +1,4 @@
-"""Directories that begin as a copy of another one."""
+"""Directories whose initial content is a copy of another directory."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ def facts(node: Node, questions: list[str]) -> dict[str, bool]:
     return exist(node, questions)
 
 
-def commit(node: Node, thing: dict[str, Any]) -> list[str]:
-    place, source = node.at(thing["path"]), node.at(thing["source"])
+def commit(node: Node, item: dict[str, Any]) -> list[str]:
+    place, source = node.at(item["path"]), node.at(item["source"])
     if place.exists():
         return []
-    node.before("copy " + thing["path"])
-    if is_started(node, thing["unit"]):
-        systemctl(node, "stop", thing["unit"])
+    node.before("copy " + item["path"])
+    if is_started(node, item["unit"]):
+        systemctl(node, "stop", item["unit"])
     near = place.with_name(f".{place.name}.tandem")
     shutil.rmtree(near, ignore_errors=True)
     place.parent.mkdir(parents=True, exist_ok=True)
-    # cp keeps owners, modes and times of a whole tree; shutil would lose the owners.
-    node.must(f"copy {thing['path']}", ["cp", "-a", str(source), str(near)])
-    node.must(f"copy {thing['path']}", ["sync", "-f", str(near)])
+    # cp -a keeps owners; shutil.copytree does not.
+    node.must(f"copy {item['path']}", ["cp", "-a", str(source), str(near)])
+    node.must(f"copy {item['path']}", ["sync", "-f", str(near)])
     near.rename(place)
-    return [f"copied {thing['source']} to {thing['path']}"]
+    return [f"copied {item['source']} to {item['path']}"]

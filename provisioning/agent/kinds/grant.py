@@ -1,33 +1,33 @@
-"""MariaDB privileges, as MariaDB words them."""
+"""MariaDB privileges."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-from ..mariadb import account, ask, run
+from ..mariadb import account, query, run
 from ..node import Node
 
 
 def facts(node: Node, questions: list[dict[str, str]]) -> dict[str, dict[str, list[str]]]:
-    """By account and database."""
-    return {f"{asked['user']}@{asked['host']}": _grants(node, asked["user"], asked["host"]) for asked in questions}
+    """The privileges by account and database."""
+    return {f"{each['user']}@{each['host']}": _grants(node, each["user"], each["host"]) for each in questions}
 
 
 def _grants(node: Node, user: str, host: str) -> dict[str, list[str]]:
-    told = ask(node, f"SHOW GRANTS FOR {account(user, host)};")
-    found = re.findall(r"^GRANT (.+?) ON `([^`]+)`\.\* TO", told.out, re.MULTILINE)
-    return {database: sorted(right.strip() for right in rights.split(",")) for rights, database in found}
+    result = query(node, f"SHOW GRANTS FOR {account(user, host)};")
+    found = re.findall(r"^GRANT (.+?) ON `([^`]+)`\.\* TO", result.out, re.MULTILINE)
+    return {database: sorted(name.strip() for name in names.split(",")) for names, database in found}
 
 
-def commit(node: Node, thing: dict[str, Any]) -> list[str]:
-    who, database = account(thing["user"], thing["host"]), thing["database"]
-    wanted = sorted(thing["privileges"])
-    node.before(f"grant {who}")
-    run(node, f"GRANT {', '.join(wanted)} ON `{database}`.* TO {who};")
-    # What is too much goes after what was missing came: the services never stand without their rights.
-    has = _grants(node, thing["user"], thing["host"]).get(database, [])
-    surplus = [right for right in has if right not in wanted]
+def commit(node: Node, item: dict[str, Any]) -> list[str]:
+    account_name, database = account(item["user"], item["host"]), item["database"]
+    privileges = sorted(item["privileges"])
+    node.before(f"grant {account_name}")
+    run(node, f"GRANT {', '.join(privileges)} ON `{database}`.* TO {account_name};")
+    # Revoke after granting, so that the services never lack a privilege.
+    has = _grants(node, item["user"], item["host"]).get(database, [])
+    surplus = [right for right in has if right not in privileges]
     if surplus:
-        run(node, f"REVOKE {', '.join(surplus)} ON `{database}`.* FROM {who};")
-    return [f"granted {', '.join(wanted)} on {database} to {who}"]
+        run(node, f"REVOKE {', '.join(surplus)} ON `{database}`.* FROM {account_name};")
+    return [f"granted {', '.join(privileges)} on {database} to {account_name}"]

@@ -10,7 +10,7 @@ from ..node import Node
 
 
 def facts(node: Node, questions: list[str]) -> dict[str, str]:
-    """The target of each; "" for something else at its place."""
+    """The target of each link; "" if the path is not a link."""
     places = {path: node.at(path) for path in questions}
     return {
         path: str(place.readlink()) if place.is_symlink() else ""
@@ -19,14 +19,14 @@ def facts(node: Node, questions: list[str]) -> dict[str, str]:
     }
 
 
-def commit(node: Node, thing: dict[str, Any]) -> list[str]:
-    place = node.at(thing["path"])
+def commit(node: Node, item: dict[str, Any]) -> list[str]:
+    place = node.at(item["path"])
     place.parent.mkdir(parents=True, exist_ok=True)
     new = place.with_name(f".{place.name}.tandem")
     with contextlib.suppress(FileNotFoundError):
         new.unlink()
-    new.symlink_to(thing["target"])
-    node.before("link " + thing["path"])
+    new.symlink_to(item["target"])
+    node.before("link " + item["path"])
     new.replace(place)
     sync_directory(node, place.parent)
-    return [f"linked {thing['path']} to {thing['target']}"]
+    return [f"linked {item['path']} to {item['target']}"]

@@ -8,21 +8,21 @@ from ..node import Node, StepError
 
 
 def facts(node: Node, questions: list[str]) -> dict[str, str]:
-    """The versions of those that are installed."""
-    told = node.run(["dpkg-query", "-W", "-f", "${Package}\t${db:Status-Status}\t${Version}\n", *questions])
-    rows = (line.split("\t") for line in told.out.splitlines())
+    """The version of each installed package."""
+    result = node.run(["dpkg-query", "-W", "-f", "${Package}\t${db:Status-Status}\t${Version}\n", *questions])
+    rows = (line.split("\t") for line in result.out.splitlines())
     return {row[0]: row[2] for row in rows if row[1] == "installed"}
 
 
-def prepare(node: Node, things: list[dict[str, Any]]) -> None:
-    packages = [thing["name"] for thing in things]
+def prepare(node: Node, items: list[dict[str, Any]]) -> None:
+    packages = [item["name"] for item in items]
     node.before("install " + " ".join(packages))
-    # Services must not start with the distribution's configuration: policy-rc.d is how Debian is told (101 = no).
+    # Services must not start with the distribution's configuration; exit code 101 of policy-rc.d prevents that.
     policy = node.at("/usr/sbin/policy-rc.d")
     ours = not policy.exists()
     if ours:
         policy.parent.mkdir(parents=True, exist_ok=True)
-        policy.write_text("#!/bin/sh\n# by tandem, for the time of one installation\nexit 101\n")
+        policy.write_text("#!/bin/sh\n# created by tandem during an installation\nexit 101\n")
         policy.chmod(0o755)
     try:
         _install(node, packages)
@@ -35,7 +35,7 @@ def _install(node: Node, packages: list[str]) -> None:
     apt = ["apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=120", "-o", "Acquire::Retries=3",
            "-o", "Dpkg::Options::=--force-confold"]  # fmt: skip
     env = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "l"}
-    # An installation that was killed half-way leaves packages unpacked; this is how they are finished.
+    # Configures packages that an interrupted installation left unpacked.
     node.run(["dpkg", "--configure", "-a"], timeout_s=600, env=env)
     install = [*apt, "--no-install-recommends", "install", *packages]
     first = node.run(install, timeout_s=900, env=env)
@@ -43,5 +43,5 @@ def _install(node: Node, packages: list[str]) -> None:
         updated = node.run([*apt, "update"], timeout_s=300, env=env)
         second = node.run(install, timeout_s=900, env=env)
         if second.code:
-            words = "\n".join([*updated.err.splitlines()[-6:], *second.err.splitlines()[-12:]])
-            raise StepError("packages", f"apt-get cannot install {' '.join(packages)}", words)
+            seen = "\n".join([*updated.err.splitlines()[-6:], *second.err.splitlines()[-12:]])
+            raise StepError("packages", f"apt-get cannot install {' '.join(packages)}", seen)

@@ -12,7 +12,7 @@ def _boot_file(key: str) -> str:
 
 
 def facts(node: Node, questions: list[str]) -> dict[str, dict[str, str]]:
-    """What is set now, and the text for the next boot."""
+    """The current value, and the text of the file that is read at boot."""
     return {
         key: {
             "now": " ".join(node.read("/proc/sys/" + key.replace(".", "/")).split()),
@@ -22,8 +22,8 @@ def facts(node: Node, questions: list[str]) -> dict[str, dict[str, str]]:
     }
 
 
-def commit(node: Node, thing: dict[str, Any]) -> list[str]:
-    key, value = thing["key"], thing["value"]
+def commit(node: Node, item: dict[str, Any]) -> list[str]:
+    key, value = item["key"], item["value"]
     place = node.at(_boot_file(key))
     place.parent.mkdir(parents=True, exist_ok=True)
     new = place.with_name(place.name + ".new")

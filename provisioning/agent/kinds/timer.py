@@ -1,4 +1,4 @@
-"""systemd timers: one file and its unit."""
+"""systemd timers: a unit file and its unit."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ def facts(node: Node, questions: list[str]) -> dict[str, dict[str, Any]]:
     }
 
 
-def commit(node: Node, thing: dict[str, Any]) -> list[str]:
-    put(node, thing)
-    return ["wrote " + thing["path"], *bring_up(node, thing["unit"], enabled=True, running=True)]
+def commit(node: Node, item: dict[str, Any]) -> list[str]:
+    put(node, item)
+    return ["wrote " + item["path"], *bring_up(node, item["unit"], enabled=True, running=True)]

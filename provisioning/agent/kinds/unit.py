@@ -12,5 +12,5 @@ def facts(node: Node, questions: list[str]) -> dict[str, dict[str, bool]]:
     return unit_facts(node, questions)
 
 
-def commit(node: Node, thing: dict[str, Any]) -> list[str]:
-    return bring_up(node, thing["name"], enabled=thing["enabled"], running=thing["running"])
+def commit(node: Node, item: dict[str, Any]) -> list[str]:
+    return bring_up(node, item["name"], enabled=item["enabled"], running=item["running"])

@@ -8,13 +8,13 @@ from ..node import Node
 
 
 def facts(node: Node, questions: list[str]) -> dict[str, bool]:
-    # Read by hand: the node of a test has a passwd file that the C library would not look at.
+    # Not with the module pwd, which would not read the passwd file below a test's root.
     known = {line.split(":", 1)[0] for line in node.read("/etc/passwd").splitlines()}
     return {name: name in known for name in questions}
 
 
-def prepare(node: Node, things: list[dict[str, Any]]) -> None:
-    for user in things:
+def prepare(node: Node, items: list[dict[str, Any]]) -> None:
+    for user in items:
         node.before("user " + user["name"])
         node.must(
             f"user {user['name']}",

@@ -37,7 +37,9 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def required_members() -> dict[tuple[str, str], list[str]]:
-    """What each emulated action requires, as the official command line's copy of the actions' pages says."""
+    """The required parameters of each emulated action, according to the official command line's copy of the actions'
+    pages.
+    """
     required: dict[tuple[str, str], list[str]] = {}
     spec = importlib.util.find_spec("tccli")
     assert spec is not None

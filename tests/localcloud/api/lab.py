@@ -35,7 +35,7 @@ SECRET_ID, SECRET_KEY = "localcloud", "localcloud-secret"
 
 
 def public_key(number: int = 0) -> str:
-    """An RSA key of 2048 bits that nobody has the private half of, as an OpenSSH line."""
+    """A 2048-bit RSA public key without a private key, as an OpenSSH line."""
     modulus = (1 << 2047) + 2 * number + 1
     fields = (b"ssh-rsa", (65537).to_bytes(3, "big"), modulus.to_bytes(257, "big"))
     blob = b"".join(len(part).to_bytes(4, "big") + part for part in fields)
@@ -46,7 +46,7 @@ PUBLIC_KEY = public_key()
 
 
 class Direct:
-    """Calls a cloud's actions without HTTP: parameters in, answer or ApiError out."""
+    """Calls a cloud's actions without HTTP: parameters in, response or ApiError out."""
 
     def __init__(self, cloud: Cloud) -> None:
         self.cloud = cloud
@@ -60,7 +60,7 @@ class Direct:
         )
 
     def settle(self) -> None:
-        """Wait until nothing is under way."""
+        """Wait until no work is pending."""
         self.cloud.wait_until_settled()
 
 
@@ -74,7 +74,7 @@ def running_cloud(
     images: tuple[Image, ...] = IMAGES,
     account: AccountType = "standard",
 ) -> Generator[Cloud]:
-    """A started cloud that is closed at the end."""
+    """A started cloud, closed at the end."""
     cloud = Cloud(path, infrastructure or NoInfrastructure(), timing=timing, seed=seed, images=images, account=account)
     cloud.start()
     try:
@@ -85,20 +85,20 @@ def running_cloud(
 
 @dataclass(frozen=True)
 class Server:
-    """The API on a port of the loopback."""
+    """The API on a port of the loopback interface."""
 
     cloud: Cloud
     gateway: Gateway
     port: int
 
     def client(self, service: str, region: str = REGION, **credentials: str) -> CommonClient:
-        """The official SDK's client; nothing is changed but the endpoint."""
+        """The official SDK's client; only the endpoint is changed."""
         secret = Credential(credentials.get("secret_id", SECRET_ID), credentials.get("secret_key", SECRET_KEY))
         http = HttpProfile(protocol="http", endpoint=f"127.0.0.1:{self.port}", reqTimeout=10)
         return CommonClient(service, VERSIONS[service], secret, region, profile=ClientProfile(httpProfile=http))
 
     def call(self, target: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """One call by the SDK. Raises TencentCloudSDKException."""
+        """One call with the SDK. Raises TencentCloudSDKException."""
         service, _, action = target.partition(":")
         return self.client(service).call_json(action, dict(parameters))["Response"]
 

@@ -1,4 +1,4 @@
-"""Where most tests begin: a VPC, a subnet, a security group; and machines in it."""
+"""The starting point of most tests: a VPC, a subnet, a security group, and instances in it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Place:
         return cls(call, vpc_id, subnet_id, group["SecurityGroupId"])
 
     def begin_machine(self, **parameters: Any) -> str:
-        """RunInstances with what is needed and what is given; gives the id."""
+        """Call RunInstances with the required and the given parameters; return the id."""
         network: dict[str, Any] = {"VpcId": self.vpc_id, "SubnetId": self.subnet_id}
         if "address" in parameters:
             network["PrivateIpAddresses"] = [parameters.pop("address")]
@@ -39,7 +39,7 @@ class Place:
         return self.call("cvm:RunInstances", **(wanted | parameters))["InstanceIdSet"][0]
 
     def machine(self, **parameters: Any) -> str:
-        """The same, and wait until it runs."""
+        """Call RunInstances and wait until the instance runs."""
         instance_id = self.begin_machine(**parameters)
         self.call.settle()
         return instance_id
@@ -49,7 +49,7 @@ class Place:
         return self.call("vpc:CreateHaVip", **(wanted | parameters))["HaVip"]["HaVipId"]
 
     def eip(self) -> tuple[str, str]:
-        """An EIP that is ready: its id and address."""
+        """Allocate an EIP and wait until it is ready; return its id and address."""
         address_id = self.call("vpc:AllocateAddresses", InternetMaxBandwidthOut=10)["AddressSet"][0]
         self.call.settle()
         return address_id, self.call("vpc:DescribeAddresses", AddressIds=[address_id])["AddressSet"][0]["AddressIp"]

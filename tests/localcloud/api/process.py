@@ -1,4 +1,4 @@
-"""`localcloud api` as a process of its own."""
+"""`localcloud api` as a separate process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from localcloud.services.actions import VERSIONS
 
 @dataclass
 class ApiProcess:
-    """One run of the command; `start` may be called again after `kill`."""
+    """One run of the command; `start` can be called again after `kill`."""
 
     home: Path
     options: tuple[str, ...] = ()
@@ -28,7 +28,7 @@ class ApiProcess:
     addresses: tuple[str, ...] = ()
 
     def start(self) -> float:
-        """Run it until it says `ready`; gives the seconds that took."""
+        """Run the command until it prints `ready`; return the seconds that took."""
         command = [sys.executable, "-m", "localcloud.main", "api", "--state", str(self.home / "state.sqlite")]
         command += ["--credentials", "tester:secret-of-tester", "--requests-per-second", "0"]
         began = time.monotonic()
@@ -40,11 +40,11 @@ class ApiProcess:
         return time.monotonic() - began
 
     def kill(self) -> None:
-        """As a power cut would end it."""
+        """Kill the process, as a power cut would."""
         self._end(signal.SIGKILL)
 
     def stop(self) -> int:
-        """As a person would end it; gives the exit code."""
+        """Stop the process with SIGTERM; return the exit code."""
         return self._end(signal.SIGTERM)
 
     def _end(self, number: signal.Signals) -> int:
@@ -56,7 +56,7 @@ class ApiProcess:
         return code
 
     def call(self, target: str, **parameters: Any) -> dict[str, Any]:
-        """By the official SDK, at the first address."""
+        """Send a request with the official SDK to the first address."""
         service, _, action = target.partition(":")
         http = HttpProfile(protocol="http", endpoint=self.addresses[0], reqTimeout=10)
         profile = ClientProfile(httpProfile=http)

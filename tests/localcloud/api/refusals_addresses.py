@@ -1,4 +1,4 @@
-"""What the rules of EIPs, NAT gateways and SNAT refuse."""
+"""Requests that violate the rules of EIPs, NAT gateways and SNAT rules."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _bind(address_id: str, **target: str) -> Request:
 
 
 def _bound(place: Place) -> tuple[str, str]:
-    """An EIP that is bound to an instance, and the instance."""
+    """Return an EIP that is bound to an instance, and the instance."""
     (address_id, _), instance_id = place.eip(), place.machine()
     target, given = _bind(address_id, InstanceId=instance_id)
     place.call(target, **given)
@@ -39,7 +39,7 @@ def _second_eip_on_an_address(place: Place) -> Request:
 
 
 def _third_public_address(place: Place) -> Request:
-    """An instance of 2 cores has two, however many private addresses it has."""
+    """An instance with 2 cores can have two public addresses, independent of its private addresses."""
     _, instance_id = _bound(place)
     interface_id = primary_card(place, instance_id)
     made = place.call("vpc:AssignPrivateIpAddresses", NetworkInterfaceId=interface_id, SecondaryPrivateIpAddressCount=2)
@@ -59,13 +59,13 @@ def _release_bound(place: Place) -> Request:
     return "vpc:ReleaseAddresses", {"AddressIds": [_bound(place)[0]]}
 
 
-def _full(place: Place) -> Request:
+def _quota_used(place: Place) -> Request:
     place.call("vpc:AllocateAddresses", AddressCount=20)
     return "vpc:AllocateAddresses", {}
 
 
-def _full_day(place: Place) -> Request:
-    """Twice 20 were allocated and released today."""
+def _daily_quota_used(place: Place) -> Request:
+    """Allocate and release twice 20 EIPs on one day."""
     for _ in range(2):
         made = place.call("vpc:AllocateAddresses", AddressCount=20)["AddressSet"]
         place.call.settle()
@@ -96,8 +96,8 @@ def _ip(place: Place, address_id: str) -> str:
 
 def _eip_of_a_gateway(place: Place) -> Request:
     _, ip = gateway(place)
-    wanted = [{"Name": "address-ip", "Values": [ip]}]
-    found = place.call("vpc:DescribeAddresses", Filters=wanted)["AddressSet"][0]
+    filters = [{"Name": "address-ip", "Values": [ip]}]
+    found = place.call("vpc:DescribeAddresses", Filters=filters)["AddressSet"][0]
     return "vpc:DisassociateAddress", {"AddressId": found["AddressId"]}
 
 
@@ -105,12 +105,12 @@ _PREPAID: dict[str, Any] = {"AddressChargePrepaid": {"Period": 1}}
 
 
 def _charge(address_id: str, charge_type: str, bandwidth: int = 10, *, prepaid: bool = False) -> Request:
-    wanted: dict[str, Any] = {
+    request: dict[str, Any] = {
         "AddressId": address_id,
         "InternetChargeType": charge_type,
         "InternetMaxBandwidthOut": bandwidth,
     }
-    return "vpc:ModifyAddressInternetChargeType", wanted | (_PREPAID if prepaid else {})
+    return "vpc:ModifyAddressInternetChargeType", request | (_PREPAID if prepaid else {})
 
 
 def _third_charge_type(place: Place) -> Request:
@@ -133,7 +133,7 @@ def _full_gateways(place: Place) -> Request:
     return _nat(place, AddressCount=1)
 
 
-def _no_eip_left_for_a_gateway(place: Place) -> Request:
+def _quota_used_before_gateway(place: Place) -> Request:
     place.call("vpc:AllocateAddresses", AddressCount=20)
     return _nat(place, AddressCount=1)
 
@@ -142,7 +142,7 @@ def _gateway_with_a_bound_eip(place: Place) -> Request:
     return _nat(place, PublicIpAddresses=[_ip(place, _bound(place)[0])])
 
 
-def _gateway_with_an_eip_by_bandwidth(place: Place) -> Request:
+def _gateway_with_eip_billed_by_bandwidth(place: Place) -> Request:
     made = place.call("vpc:AllocateAddresses", InternetChargeType="BANDWIDTH_POSTPAID_BY_HOUR")["AddressSet"][0]
     place.call.settle()
     return _nat(place, PublicIpAddresses=[_ip(place, made)])
@@ -153,7 +153,7 @@ def _last_address(place: Place) -> Request:
     return "vpc:DisassociateNatGatewayAddress", {"NatGatewayId": gateway_id, "PublicIpAddresses": [ip]}
 
 
-def _foreign_address(place: Place) -> Request:
+def _unbound_address(place: Place) -> Request:
     gateway_id, _ = gateway(place)
     return "vpc:DisassociateNatGatewayAddress", {"NatGatewayId": gateway_id, "PublicIpAddresses": ["203.0.113.250"]}
 
@@ -200,7 +200,7 @@ def _snat_of_other_vpc(place: Place) -> Request:
     return _snat(gateway_id, ip, other_vpc(place)[1])
 
 
-def _snat_by_foreign_address(place: Place) -> Request:
+def _snat_with_unbound_address(place: Place) -> Request:
     gateway_id, _ = gateway(place)
     return _snat(gateway_id, "203.0.113.250", place.subnet_id)
 
@@ -208,8 +208,8 @@ def _snat_by_foreign_address(place: Place) -> Request:
 ROWS = [
     row(address.AddressNotFound, "vpc:ReleaseAddresses", AddressIds=["eip-00000000"]),
     row(address.AddressIdMalformed, "vpc:ReleaseAddresses", AddressIds=["eip-1"]),
-    Row(address.AddressQuota, _full),
-    Row(address.DailyAddressQuota, _full_day),
+    Row(address.AddressQuota, _quota_used),
+    Row(address.DailyAddressQuota, _daily_quota_used),
     row(address.NameMalformed, "vpc:AllocateAddresses", AddressName="the address"),
     Row(
         address.NameTooLong,
@@ -280,15 +280,15 @@ ROWS = [
     Row(nat.GatewayZoneUnknown, lambda p: _nat(p, AddressCount=1, Zone="ap-shanghai-2")),
     Row(nat_addresses.TooManyGatewayAddresses, lambda p: _nat(p, AddressCount=11)),
     Row(nat_addresses.GatewayAddressNotFound, lambda p: _nat(p, PublicIpAddresses=["203.0.113.250"])),
-    Row(nat_addresses.AddressNotBilledByTraffic, _gateway_with_an_eip_by_bandwidth),
-    Row(nat_addresses.GatewayAddressQuota, _no_eip_left_for_a_gateway),
+    Row(nat_addresses.AddressNotBilledByTraffic, _gateway_with_eip_billed_by_bandwidth),
+    Row(nat_addresses.GatewayAddressQuota, _quota_used_before_gateway),
     Row(nat_addresses.LastAddressStays, _last_address),
-    Row(nat_addresses.AddressToReleaseNotFound, _foreign_address),
+    Row(nat_addresses.AddressToReleaseNotFound, _unbound_address),
     Row(snat.SnatRuleExists, _snat_twice),
     Row(snat.SnatRuleFixed, _snat_for_another_range),
     Row(snat.SnatRuleQuota, _full_snat),
     Row(snat.SnatOfOtherVpc, _snat_of_other_vpc),
-    Row(snat.AddressNotOnGateway, _snat_by_foreign_address),
+    Row(snat.AddressNotOnGateway, _snat_with_unbound_address),
     Row(
         snat.SnatRuleNotFound,
         lambda p: (

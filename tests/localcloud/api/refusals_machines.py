@@ -1,4 +1,4 @@
-"""What the rules of machines, disks, keys and placement refuse."""
+"""Requests that violate the rules of instances."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from tests.localcloud.api.refused import Request, Row, other_subnet, other_vpc, 
 
 
 def run(place: Place, **parameters: Any) -> Request:
-    wanted: dict[str, Any] = {
+    request: dict[str, Any] = {
         "Placement": {"Zone": ZONE},
         "ImageId": "img-debian12",
         "InstanceType": "S5.MEDIUM2",
         "VirtualPrivateCloud": {"VpcId": place.vpc_id, "SubnetId": place.subnet_id},
         "SecurityGroupIds": [place.group_id],
     }
-    return "cvm:RunInstances", wanted | parameters
+    return "cvm:RunInstances", request | parameters
 
 
 def _run_at(place: Place, address: str, subnet_id: str = "", vpc_id: str = "") -> Request:
@@ -46,7 +46,7 @@ def _run_at(place: Place, address: str, subnet_id: str = "", vpc_id: str = "") -
     return run(place, VirtualPrivateCloud=network)
 
 
-def _taken(place: Place) -> Request:
+def _address_in_use(place: Place) -> Request:
     place.machine(address="10.0.4.20")
     return _run_at(place, "10.0.4.20")
 
@@ -113,7 +113,7 @@ def _moved_with_a_second_interface(place: Place) -> Request:
     return "cvm:ModifyInstancesVpcAttribute", {"InstanceIds": [instance_id], "VirtualPrivateCloud": network}
 
 
-def _token_twice(place: Place) -> Request:
+def _reused_token(place: Place) -> Request:
     target, parameters = run(place, ClientToken="once")
     place.call(target, **parameters)
     return target, parameters | {"InstanceType": "S5.LARGE8"}
@@ -132,7 +132,7 @@ ROWS = [
     Row(instance.SubnetInOtherZone, lambda p: _run_at(p, "10.0.5.9", other_subnet(p, "ap-guangzhou-3"))),
     Row(instance.AddressNotInSubnet, lambda p: _run_at(p, "10.0.5.20")),
     Row(instance.AddressNotInSubnet, lambda p: _run_at(p, "10.0.4.1")),
-    Row(instance.AddressInUse, _taken),
+    Row(instance.AddressInUse, _address_in_use),
     Row(instance_attributes.UserDataTooLong, lambda p: run(p, UserData=base64.b64encode(bytes(16385)).decode())),
     Row(instance_attributes.UserDataNotBase64, lambda p: run(p, UserData="#!/bin/sh")),
     Row(instance_attributes.HostNameIllegal, lambda p: run(p, HostName="-web")),
@@ -227,6 +227,6 @@ ROWS = [
         ),
     ),
     Row(client_token.ClientTokenTooLong, lambda p: run(p, ClientToken="x" * 65)),
-    Row(refusal.ClientTokenReused, _token_twice),
+    Row(refusal.ClientTokenReused, _reused_token),
     row(refusal.TooManyValues, "cvm:StopInstances", InstanceIds=["ins-00000000"] * 101),
 ]

@@ -1,4 +1,4 @@
-"""What the network's rules refuse."""
+"""Requests that violate the rules of networks."""
 
 from __future__ import annotations
 
@@ -103,19 +103,19 @@ def _full_routes(place: Place) -> Request:
     return _route(place, "100.65.0.0/24")
 
 
-def _replace(place: Place, wanted: dict[str, Any]) -> Request:
+def _replace(place: Place, policy_set: dict[str, Any]) -> Request:
     return "vpc:ModifySecurityGroupPolicies", {
         "SecurityGroupId": place.group_id,
-        "SecurityGroupPolicySet": wanted,
+        "SecurityGroupPolicySet": policy_set,
     }
 
 
-def _insert(place: Place, wanted: dict[str, Any]) -> Request:
-    return "vpc:CreateSecurityGroupPolicies", {"SecurityGroupId": place.group_id, "SecurityGroupPolicySet": wanted}
+def _insert(place: Place, policy_set: dict[str, Any]) -> Request:
+    return "vpc:CreateSecurityGroupPolicies", {"SecurityGroupId": place.group_id, "SecurityGroupPolicySet": policy_set}
 
 
-def _delete_policy(place: Place, wanted: dict[str, Any]) -> Request:
-    return "vpc:DeleteSecurityGroupPolicies", {"SecurityGroupId": place.group_id, "SecurityGroupPolicySet": wanted}
+def _delete_policy(place: Place, policy_set: dict[str, Any]) -> Request:
+    return "vpc:DeleteSecurityGroupPolicies", {"SecurityGroupId": place.group_id, "SecurityGroupPolicySet": policy_set}
 
 
 def _full_groups(place: Place) -> Request:
@@ -130,13 +130,13 @@ def _group_in_use(place: Place) -> Request:
 
 
 def _too_many_policies(place: Place) -> Request:
-    wanted = [{"Protocol": "TCP", "Port": str(number), "CidrBlock": "0.0.0.0/0"} for number in range(1, 101)]
-    target, parameters = _replace(place, policies(*wanted))
+    entries = [{"Protocol": "TCP", "Port": str(number), "CidrBlock": "0.0.0.0/0"} for number in range(1, 101)]
+    target, parameters = _replace(place, policies(*entries))
     place.call(target, **parameters)
     return _insert(place, policies({"Protocol": "TCP", "Port": "200", "CidrBlock": "0.0.0.0/0"}))
 
 
-def _two_in_the_place_of_one(place: Place) -> Request:
+def _replace_one_by_two(place: Place) -> Request:
     target, given = _insert(place, policies(_ANY | {"PolicyIndex": 0}, _ANY | {"PolicyIndex": 0, "Port": "81"}))
     return target.replace("CreateSecurityGroupPolicies", "ReplaceSecurityGroupPolicy"), given
 
@@ -171,7 +171,7 @@ def _delete_attached(place: Place) -> Request:
     return "vpc:DeleteNetworkInterface", {"NetworkInterfaceId": interface_id}
 
 
-def _detach_loose(place: Place) -> Request:
+def _detach_unattached(place: Place) -> Request:
     return "vpc:DetachNetworkInterface", {"NetworkInterfaceId": card(place), "InstanceId": place.machine()}
 
 
@@ -187,8 +187,8 @@ def _attachable(place: Place, **parameters: Any) -> str:
     return card(place, SecurityGroupIds=[place.group_id], **parameters)
 
 
-def _fifth_card(place: Place) -> Request:
-    """An instance of 2 cores has 4 interfaces, the primary one among them."""
+def _fifth_interface(place: Place) -> Request:
+    """An instance with 2 cores can have 4 interfaces, including the primary one."""
     _, instance_id = _attached(place)
     for _ in range(2):
         target, parameters = _attach(_attachable(place), instance_id)
@@ -197,16 +197,16 @@ def _fifth_card(place: Place) -> Request:
     return _attach(_attachable(place), instance_id)
 
 
-def _card_of_other_vpc(place: Place) -> Request:
+def _interface_of_other_vpc(place: Place) -> Request:
     vpc_id, subnet_id = other_vpc(place)
     return _attach(_attachable(place, VpcId=vpc_id, SubnetId=subnet_id), place.machine())
 
 
-def _card_in_other_zone(place: Place) -> Request:
+def _interface_in_other_zone(place: Place) -> Request:
     return _attach(_attachable(place, SubnetId=other_subnet(place, "ap-guangzhou-3")), place.machine())
 
 
-def _card_with_eip(place: Place) -> tuple[str, str, str]:
+def _interface_with_eip(place: Place) -> tuple[str, str, str]:
     address_id, _ = place.eip()
     interface_id = card(place)
     shown = place.call("vpc:DescribeNetworkInterfaces", NetworkInterfaceIds=[interface_id])["NetworkInterfaceSet"][0]
@@ -242,7 +242,7 @@ def _havip_at(place: Place, address: str) -> Request:
     }
 
 
-def _taken_by_a_machine(place: Place) -> Request:
+def _address_of_an_instance(place: Place) -> Request:
     place.machine(address="10.0.4.20")
     return _havip_at(place, "10.0.4.20")
 
@@ -277,16 +277,16 @@ def _sixth_havip(place: Place) -> Request:
     return _association(place.havip(), instance_id)
 
 
-def _eleventh_machine(place: Place) -> Request:
+def _eleventh_instance(place: Place) -> Request:
     havip_id = place.havip()
     for _ in range(havip.ASSOCIATIONS):
         associate(place, havip_id, place.begin_machine())
     return _association(havip_id, place.begin_machine())
 
 
-def _machine_of_other_subnet(place: Place) -> Request:
-    elsewhere = Place(place.call, place.vpc_id, other_subnet(place), place.group_id)
-    return _association(place.havip(), elsewhere.machine())
+def _instance_in_other_subnet(place: Place) -> Request:
+    other_place = Place(place.call, place.vpc_id, other_subnet(place), place.group_id)
+    return _association(place.havip(), other_place.machine())
 
 
 _ANY = {"Protocol": "TCP", "Port": "80", "CidrBlock": "0.0.0.0/0"}
@@ -332,7 +332,7 @@ ROWS = [
     Row(subnet.SubnetInUse, lambda p: (p.havip(), ("vpc:DeleteSubnet", {"SubnetId": p.subnet_id}))[1]),
     Row(subnet.RouteTableOfOtherVpc, _table_of_other_vpc),
     Row(subnet.AddressOutsideSubnet, lambda p: _havip_at(p, "10.0.5.99")),
-    Row(subnet.AddressTaken, _taken_by_a_machine),
+    Row(subnet.AddressTaken, _address_of_an_instance),
     row(route_table.RouteTableNotFound, "vpc:DeleteRouteTable", RouteTableId="rtb-00000000"),
     Row(route_table.RouteTableQuota, _full_tables),
     Row(route_table.MainRouteTableStays, lambda p: ("vpc:DeleteRouteTable", {"RouteTableId": main_table(p)})),
@@ -378,7 +378,7 @@ ROWS = [
     ),
     Row(groups.IndexesDiffer, lambda p: _insert(p, policies(_ANY | {"PolicyIndex": 0}, _ANY | {"Port": "81"}))),
     Row(groups.IndexNotTaken, lambda p: _replace(p, policies(_ANY | {"PolicyIndex": 0}))),
-    Row(groups.OnePolicyOnly, _two_in_the_place_of_one),
+    Row(groups.OnePolicyOnly, _replace_one_by_two),
     Row(groups.WaysMixed, lambda p: _delete_policy(p, policies({"PolicyIndex": 0}, _ANY))),
     Row(groups.WaysMixed, lambda p: _delete_policy(p, policies({"CidrBlock": "0.0.0.0/0"}))),
     Row(security_group.ReferredGroupsQuota, _eleventh_group_referred_to),
@@ -386,7 +386,7 @@ ROWS = [
     row(interface.InterfaceNotFound, "vpc:DeleteNetworkInterface", NetworkInterfaceId="eni-00000000"),
     Row(interface.InterfaceAttachedAlready, _attached_twice),
     Row(interface.InterfaceAttached, _delete_attached),
-    Row(interface.InterfaceNotAttached, _detach_loose),
+    Row(interface.InterfaceNotAttached, _detach_unattached),
     Row(interface.PrimaryInterfaceStays, _detach_primary),
     Row(
         interface.TooManyGroups,
@@ -404,9 +404,9 @@ ROWS = [
     ),
     Row(
         interfaces.InterfaceHasAddress,
-        lambda p: ("vpc:DeleteNetworkInterface", {"NetworkInterfaceId": _card_with_eip(p)[0]}),
+        lambda p: ("vpc:DeleteNetworkInterface", {"NetworkInterfaceId": _interface_with_eip(p)[0]}),
     ),
-    Row(interface_attachment.TooManyInterfaces, _fifth_card),
+    Row(interface_attachment.TooManyInterfaces, _fifth_interface),
     Row(interface_attachment.InterfaceWithoutGroup, lambda p: _attach(card(p), p.machine())),
     Row(interface_attachment.InstanceToAttachNotFound, lambda p: _attach(_attachable(p), "ins-00000000")),
     Row(
@@ -416,8 +416,8 @@ ROWS = [
             {"NetworkInterfaceId": card(p), "NetworkInterfaceDescription": "网" * 61},
         ),
     ),
-    Row(interface_attachment.InterfaceOfOtherVpc, _card_of_other_vpc),
-    Row(interface_attachment.InterfaceInOtherZone, _card_in_other_zone),
+    Row(interface_attachment.InterfaceOfOtherVpc, _interface_of_other_vpc),
+    Row(interface_attachment.InterfaceInOtherZone, _interface_in_other_zone),
     row(havip.HaVipNotFound, "vpc:DeleteHaVip", HaVipId="havip-00000000"),
     Row(havip.HaVipQuota, _full_havips),
     Row(havip.HaVipInUse, _bound_havip),
@@ -429,11 +429,11 @@ ROWS = [
             {"HaVipAssociationSet": [{"HaVipId": p.havip(), "InstanceId": p.machine()}]},
         ),
     ),
-    Row(havip.AssociationQuota, _eleventh_machine),
+    Row(havip.AssociationQuota, _eleventh_instance),
     Row(havip.TooManyHaVips, _sixth_havip),
     Row(havip.TargetNotFound, lambda p: _association(p.havip(), "ins-00000000")),
     Row(havip.TargetNotFound, lambda p: _association(p.havip(), "eni-00000000", "ENI")),
-    Row(havip.TargetInOtherVpc, _machine_of_other_subnet),
+    Row(havip.TargetInOtherVpc, _instance_in_other_subnet),
     Row(havip.TargetKindUnknown, lambda p: _association(p.havip(), "lb-00000000", "CLB")),
     row(listing.UnknownFilter, "vpc:DescribeVpcs", Filters=[{"Name": "colour", "Values": ["blue"]}]),
     row(listing.UnknownFilterOfMachines, "cvm:DescribeInstances", Filters=[{"Name": "colour", "Values": ["blue"]}]),

@@ -1,4 +1,4 @@
-"""What the rules of load balancers and lists refuse, and those of all actions."""
+"""Requests that violate the rules of load balancers, of lists, and of all actions."""
 
 from __future__ import annotations
 

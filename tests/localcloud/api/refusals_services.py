@@ -1,4 +1,4 @@
-"""What the rules of tags, alarms and DNS refuse."""
+"""Requests that violate the rules of tags, alarms and DNS."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def _notice(place: Place) -> str:
 
 
 def _policy(**given: Any) -> Request:
-    wanted = {"PolicyName": "cpu", "MonitorType": "MT_QCE", "Namespace": "cvm_device", "Condition": _CONDITION}
-    return "monitor:CreateAlarmPolicy", _MONITOR | wanted | given
+    request = {"PolicyName": "cpu", "MonitorType": "MT_QCE", "Namespace": "cvm_device", "Condition": _CONDITION}
+    return "monitor:CreateAlarmPolicy", _MONITOR | request | given
 
 
 def _notice_request(**given: Any) -> Request:
-    wanted = {"Name": "notice", "NoticeType": "ALL", "NoticeLanguage": "en-US"}
-    return "monitor:CreateAlarmNotice", _MONITOR | wanted | given
+    request = {"Name": "notice", "NoticeType": "ALL", "NoticeLanguage": "en-US"}
+    return "monitor:CreateAlarmNotice", _MONITOR | request | given
 
 
 _USER: dict[str, Any] = {
@@ -92,8 +92,8 @@ def _sent_notice(place: Place) -> Request:
 
 
 def _record(**given: Any) -> Request:
-    wanted = {"Domain": "example.com", "RecordType": "A", "RecordLine": "默认", "Value": "203.0.113.10"}
-    return "dnspod:CreateRecord", wanted | given
+    request = {"Domain": "example.com", "RecordType": "A", "RecordLine": "默认", "Value": "203.0.113.10"}
+    return "dnspod:CreateRecord", request | given
 
 
 def _third_record(place: Place) -> Request:
@@ -109,7 +109,7 @@ def _record_twice(place: Place) -> Request:
     return target, given
 
 
-def _beside_a_cname(place: Place) -> Request:
+def _second_record_with_cname(place: Place) -> Request:
     target, given = _record(SubDomain="www", RecordType="CNAME", Value="example.net")
     place.call(target, **given)
     return _record(SubDomain="www")
@@ -195,7 +195,7 @@ ROWS = [
     row(dns.DomainExists, "dnspod:CreateDomain", Domain="example.com"),
     row(dns.RecordNotFound, "dnspod:DeleteRecord", Domain="example.com", RecordId=7),
     Row(dns.RecordExists, _record_twice),
-    Row(dns.RecordConflict, _beside_a_cname),
+    Row(dns.RecordConflict, _second_record_with_cname),
     Row(dns.RecordTypeInvalid, lambda _: _record(RecordType="B")),
     Row(dns.RecordLineInvalid, lambda _: _record(RecordLine="月球")),
     Row(dns.RecordLineInvalid, lambda _: _record(RecordLine="default")),

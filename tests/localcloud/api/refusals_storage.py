@@ -1,4 +1,4 @@
-"""What the rules of keys, placement groups and disks refuse."""
+"""Requests that violate the rules of key pairs, placement groups and disks."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tests.localcloud.api.refused import Request, Row, key, row, spread
 
 
 def _create(**parameters: Any) -> Request:
-    wanted: dict[str, Any] = {"Placement": {"Zone": ZONE}, "DiskType": "CLOUD_PREMIUM", "DiskSize": 50}
-    return "cbs:CreateDisks", wanted | parameters
+    request: dict[str, Any] = {"Placement": {"Zone": ZONE}, "DiskType": "CLOUD_PREMIUM", "DiskSize": 50}
+    return "cbs:CreateDisks", request | parameters
 
 
 def _full_keys(place: Place) -> Request:
@@ -64,7 +64,7 @@ def _placed_twice(place: Place) -> Request:
     }
 
 
-def _affinity_falls(place: Place) -> Request:
+def _reduced_affinity(place: Place) -> Request:
     made = place.call("cvm:CreateDisasterRecoverGroup", Name="spread", Type="HOST", Affinity=3)
     return "cvm:ModifyDisasterRecoverGroupAttribute", {
         "DisasterRecoverGroupId": made["DisasterRecoverGroupId"],
@@ -83,7 +83,7 @@ def _twenty_disks(place: Place) -> Request:
     return _attach(refused.disk(place), instance_id)
 
 
-def _of_another(place: Place) -> Request:
+def _detach_from_other_instance(place: Place) -> Request:
     disk_id, instance_id = refused.disk(place), place.machine()
     target, parameters = _attach(disk_id, instance_id)
     place.call(target, **parameters)
@@ -149,7 +149,7 @@ ROWS = [
     ),
     Row(placement.PlacementGroupQuota, _full_placements),
     row(refusal.TooManyValues, "cvm:DescribeDisasterRecoverGroups", DisasterRecoverGroupIds=["ps-00000000"] * 11),
-    Row(placement.PlacementAffinityFalls, _affinity_falls),
+    Row(placement.PlacementAffinityFalls, _reduced_affinity),
     Row(placement.PlacementGroupNotEmpty, _placement_in_use),
     Row(placement.PlacementGroupFull, _full_placement),
     row(disk.DiskNotFound, "cbs:TerminateDisks", DiskIds=["disk-00000000"]),
@@ -160,7 +160,7 @@ ROWS = [
     Row(disk_types.DiskNameTooLong, lambda _: _create(DiskName="名" * 21, DiskType="CLOUD_PREMIUM", DiskSize=50)),
     Row(refusal.ParameterOutOfRange, lambda _: _create(DiskCount=51, DiskType="CLOUD_PREMIUM", DiskSize=50)),
     Row(disk.TooManyDisks, _twenty_disks),
-    Row(disk.DiskNotAttached, _of_another),
+    Row(disk.DiskNotAttached, _detach_from_other_instance),
     row(refusal.TooManyValues, "cbs:DetachDisks", DiskIds=["disk-00000000"] * 11),
     Row(disk_types.DiskSizeOutOfStep, lambda p: ("cbs:ResizeDisk", {"DiskId": refused.disk(p), "DiskSize": 55})),
     Row(disk.DiskNotResizable, lambda p: ("cbs:ResizeDisk", {"DiskId": _system_disk(p), "DiskSize": 90})),

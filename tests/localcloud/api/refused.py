@@ -1,4 +1,4 @@
-"""Rows of the tables of refusals: a rule, and a request that it refuses, in an infrastructure prepared for it."""
+"""Rows of the tables of refusals, and resources for their requests. A row is a rule and a request that violates it."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ class Row:
 
 
 def row(refusal: type[Refusal], target: str, **parameters: Any) -> Row:
-    """A request that needs no preparation."""
+    """Return a row whose request needs no preparation."""
     return Row(refusal, lambda _: (target, parameters))
 
 
 def records(cloud: Cloud) -> tuple[dict[Key, object], dict[str, str]]:
-    """Everything that the cloud has recorded now."""
+    """Return all committed records of the cloud."""
     store = cloud._store.committed
     return {(kind, at): record for kind, of in store.records.items() for at, record in of.items()}, dict(store.facts)
 
 
 class HeldInfrastructure(NoInfrastructure):
-    """An infrastructure in which a step of a machine can be held up, or made to fail."""
+    """An infrastructure in which a step of an instance can be blocked or fail."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -68,46 +68,46 @@ class HeldInfrastructure(NoInfrastructure):
 
 
 def other_subnet(place: Place, zone: str = ZONE, cidr: str = "10.0.5.0/24") -> str:
-    """Another subnet of the same VPC."""
+    """Create another subnet of the VPC."""
     made = place.call("vpc:CreateSubnet", VpcId=place.vpc_id, SubnetName="other", CidrBlock=cidr, Zone=zone)
     return made["Subnet"]["SubnetId"]
 
 
 def other_vpc(place: Place) -> tuple[str, str]:
-    """Another VPC with a subnet in it."""
+    """Create another VPC with a subnet."""
     vpc_id = place.call("vpc:CreateVpc", VpcName="other", CidrBlock="10.1.0.0/16")["Vpc"]["VpcId"]
     made = place.call("vpc:CreateSubnet", VpcId=vpc_id, SubnetName="other", CidrBlock="10.1.1.0/24", Zone=ZONE)
     return vpc_id, made["Subnet"]["SubnetId"]
 
 
 def associate(place: Place, havip_id: str, instance_id: str) -> None:
-    """Let the machine announce the HAVIP."""
-    wanted = [{"HaVipId": havip_id, "InstanceId": instance_id, "InstanceType": "CVM"}]
-    place.call("vpc:AssociateHaVipInstance", HaVipAssociationSet=wanted)
+    """Permit the instance to announce the HAVIP."""
+    associations = [{"HaVipId": havip_id, "InstanceId": instance_id, "InstanceType": "CVM"}]
+    place.call("vpc:AssociateHaVipInstance", HaVipAssociationSet=associations)
 
 
 def card(place: Place, **parameters: Any) -> str:
-    """A network interface in the subnet."""
-    wanted: dict[str, Any] = {"VpcId": place.vpc_id, "SubnetId": place.subnet_id, "NetworkInterfaceName": "card"}
-    made = place.call("vpc:CreateNetworkInterface", **(wanted | parameters))["NetworkInterface"]["NetworkInterfaceId"]
+    """Create a network interface in the subnet."""
+    request: dict[str, Any] = {"VpcId": place.vpc_id, "SubnetId": place.subnet_id, "NetworkInterfaceName": "card"}
+    made = place.call("vpc:CreateNetworkInterface", **(request | parameters))["NetworkInterface"]["NetworkInterfaceId"]
     place.call.settle()
     return made
 
 
 def primary_card(place: Place, instance_id: str) -> str:
-    """A machine's primary interface."""
-    wanted = [{"Name": "attachment.instance-id", "Values": [instance_id]}]
-    return place.call("vpc:DescribeNetworkInterfaces", Filters=wanted)["NetworkInterfaceSet"][0]["NetworkInterfaceId"]
+    """Return the primary interface of an instance."""
+    filters = [{"Name": "attachment.instance-id", "Values": [instance_id]}]
+    return place.call("vpc:DescribeNetworkInterfaces", Filters=filters)["NetworkInterfaceSet"][0]["NetworkInterfaceId"]
 
 
 def disk(place: Place, **parameters: Any) -> str:
-    """A data disk."""
-    wanted: dict[str, Any] = {"Placement": {"Zone": ZONE}, "DiskType": "CLOUD_PREMIUM", "DiskSize": 50, **parameters}
-    return place.call("cbs:CreateDisks", **wanted)["DiskIdSet"][0]
+    """Create a data disk."""
+    request: dict[str, Any] = {"Placement": {"Zone": ZONE}, "DiskType": "CLOUD_PREMIUM", "DiskSize": 50, **parameters}
+    return place.call("cbs:CreateDisks", **request)["DiskIdSet"][0]
 
 
 def gateway(place: Place) -> tuple[str, str]:
-    """A NAT gateway that is ready, and its public address."""
+    """Create a NAT gateway. Returns its ID and its public address."""
     _, ip = place.eip()
     made = place.call("vpc:CreateNatGateway", NatGatewayName="nat", VpcId=place.vpc_id, PublicIpAddresses=[ip])
     place.call.settle()
@@ -115,22 +115,22 @@ def gateway(place: Place) -> tuple[str, str]:
 
 
 def main_table(place: Place) -> str:
-    """The VPC's main route table."""
-    wanted = [{"Name": "vpc-id", "Values": [place.vpc_id]}, {"Name": "association.main", "Values": ["true"]}]
-    return place.call("vpc:DescribeRouteTables", Filters=wanted)["RouteTableSet"][0]["RouteTableId"]
+    """Return the main route table of the VPC."""
+    filters = [{"Name": "vpc-id", "Values": [place.vpc_id]}, {"Name": "association.main", "Values": ["true"]}]
+    return place.call("vpc:DescribeRouteTables", Filters=filters)["RouteTableSet"][0]["RouteTableId"]
 
 
 def key(place: Place, name: str = "key") -> str:
-    """A key pair that the cloud makes."""
+    """Create a key pair."""
     return place.call("cvm:CreateKeyPair", KeyName=name, ProjectId=0)["KeyPair"]["KeyId"]
 
 
 def policies(*entries: dict[str, Any], direction: str = "Ingress") -> dict[str, Any]:
-    """A rule set."""
+    """Return a set of policies for a request."""
     return {direction: [{"Action": "ACCEPT", **entry} for entry in entries]}
 
 
 def spread(place: Place) -> str:
-    """A placement group."""
+    """Create a placement group."""
     made = place.call("cvm:CreateDisasterRecoverGroup", Name="spread", Type="HOST")
     return made["DisasterRecoverGroupId"]

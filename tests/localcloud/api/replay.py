@@ -1,4 +1,4 @@
-"""A recorded session of the real provider, played again: ids that the recording got become the ids that we gave."""
+"""Replays a recorded session of the real provider; recorded ids are replaced by the ids of this run."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ _ID = re.compile(r"(vpc|subnet|rtb|sg|skey|ps|ins|disk|havip|eip|nat|snat|rti|lb
 
 
 def recorded() -> list[dict[str, Any]]:
-    """Every request of the recording with its answer, in order."""
+    """Return every request of the recording with its response, in order."""
     return [json.loads(line) for line in TRACE.read_text(encoding="utf-8").splitlines()]
 
 
 @dataclass
 class Translation:
-    """Values of the recording that stand for ours."""
+    """Maps values of the recording to values of this run."""
 
     known: dict[Any, Any] = field(default_factory=dict[Any, Any])
     last_request_id: str = ""
     tokens: int = 0
 
     def request(self, body: Any, name: str = "") -> Any:
-        """A recorded body with our ids in it."""
+        """Return a recorded body with the ids of this run."""
         if isinstance(body, dict):
             return {key: self.request(value, key) for key, value in body.items()}
         if isinstance(body, list):
             return [self.request(value, name) for value in body]
         if name == "PublicKey":
-            return PUBLIC_KEY  # the recording has a shortened one, of another type
+            return PUBLIC_KEY  # the recording has a shortened one, of a different type
         if name == "TTL":
-            return max(body, 600)  # the recording's server knew no plans
+            return max(body, 600)  # the recording's server had no plans
         if name == "ClientToken":
             self.tokens += 1
             return f"token-{self.tokens}"
@@ -55,7 +55,7 @@ class Translation:
         return re.sub(r"203\.0\.113\.\d+", lambda found: self.known.get(found[0], found[0]), text)
 
     def learn(self, theirs: Any, ours: Any, name: str = "") -> None:
-        """Pair the ids of a recorded answer with those of ours."""
+        """Pair the ids of a recorded response with those of this run."""
         if isinstance(theirs, dict) and isinstance(ours, dict):
             for key, value in theirs.items():
                 self.learn(value, ours.get(key), key)
@@ -72,7 +72,7 @@ class Translation:
 
 
 def missing(theirs: Any, ours: Any, path: str = "") -> Iterator[str]:
-    """Paths of members that the recorded answer has, and ours has not, or with another JSON type."""
+    """Return the paths of recorded members that the response lacks or has with another JSON type."""
     if isinstance(theirs, dict):
         if not isinstance(ours, dict):
             yield f"{path}: {ours!r} is not an object"

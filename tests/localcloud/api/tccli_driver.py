@@ -1,6 +1,6 @@
-"""Runs command lines of the official `tccli` in one process: a list of words on each line, an outcome for each.
+"""Runs command lines of the official `tccli` in one process: one list of arguments per line, one result for each.
 
-The command takes seconds to import what it needs; that is paid once, and nothing in it is changed.
+The command takes seconds to import its modules; this is done once, and the command is unchanged.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import tccli.main  # noqa: E402 - it wraps sys.stdout when it is imported
 
 
 class _Kept(io.BytesIO):
-    """The command puts a stream of its own around these bytes, which would close them when it goes."""
+    """The command wraps these bytes in a stream that would close them when it is deleted."""
 
     def close(self) -> None:
         pass

@@ -1,4 +1,4 @@
-"""`localcloud api` and what an operator asks of it, as a person types it."""
+"""`localcloud api` and its control commands, as an operator types them."""
 
 from __future__ import annotations
 
@@ -33,52 +33,52 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiProcess]:
     assert process.stop() == 0
 
 
-def _say(api: ApiProcess, *words: str) -> str:
+def _run(api: ApiProcess, *words: str) -> str:
     said = CliRunner().invoke(app, [*words, "--control", str(api.home / "state.sqlite.sock")])
     assert said.exit_code == 0, said.output
     return said.output
 
 
-def _fail(api: ApiProcess, *words: str) -> None:
+def _inject(api: ApiProcess, *words: str) -> None:
     said = CliRunner().invoke(_fault, [*words, "--control", str(api.home / "state.sqlite.sock")])
     assert said.exit_code == 0, said.output
 
 
-def test_ready_is_said_with_the_addresses(api: ApiProcess) -> None:
+def test_ready_is_printed_with_the_addresses(api: ApiProcess) -> None:
     assert api.addresses[0].startswith("127.0.0.1:")
     assert api.addresses[1].endswith("state.sqlite.sock")
 
 
-def test_the_state_and_the_socket_are_the_owners_alone(api: ApiProcess) -> None:
+def test_only_the_owner_can_access_the_state_and_the_socket(api: ApiProcess) -> None:
     for name in ("state.sqlite", "state.sqlite.sock"):
         assert (api.home / name).stat().st_mode & 0o077 == 0
 
 
-def test_a_fault_for_no_action_is_refused_with_where_to_look(api: ApiProcess) -> None:
+def test_a_fault_for_an_unknown_action_is_refused_with_a_reference(api: ApiProcess) -> None:
     said = CliRunner().invoke(_fault, ["vpc:CreateVcp", "--control", str(api.home / "state.sqlite.sock")])
     assert said.exit_code == 1
-    assert "'vpc:CreateVcp' fits no action; `localcloud actions` lists them" in said.output
+    assert "'vpc:CreateVcp' matches no action; see `localcloud actions`" in said.output
 
 
-def test_a_fault_that_the_operator_sets_strikes_a_client(api: ApiProcess) -> None:
-    _fail(api, "vpc:DescribeVpcs", "--code", "InternalError", "--times", "1")
+def test_an_injected_fault_affects_a_client(api: ApiProcess) -> None:
+    _inject(api, "vpc:DescribeVpcs", "--code", "InternalError", "--times", "1")
     with pytest.raises(TencentCloudSDKException, match="InternalError"):
         api.call("vpc:DescribeVpcs")
     api.call("vpc:DescribeVpcs")
-    _fail(api, "*", "--code", "InternalError", "--times", "0")
-    _fail(api, "clear")
+    _inject(api, "*", "--code", "InternalError", "--times", "0")
+    _inject(api, "clear")
     api.call("vpc:DescribeVpcs")
 
 
-def test_the_log_shows_what_was_asked(api: ApiProcess) -> None:
+def test_the_log_shows_the_requests(api: ApiProcess) -> None:
     api.call("vpc:DescribeVpcs", Limit="7")
-    last = json.loads(_say(api, "log", "--json", "--last", "1"))
+    last = json.loads(_run(api, "log", "--json", "--last", "1"))
     assert (last["service"], last["action"], last["error"]) == ("vpc", "DescribeVpcs", "")
     assert last["parameters"] == {"Limit": "7"}
-    assert "vpc:DescribeVpcs ok" in _say(api, "log", "--last", "1")
+    assert "vpc:DescribeVpcs ok" in _run(api, "log", "--last", "1")
 
 
-def test_the_status_of_a_lone_api_counts_its_records(api: ApiProcess) -> None:
+def test_the_status_of_an_api_counts_its_records(api: ApiProcess) -> None:
     api.call("vpc:CreateVpc", VpcName="counted", CidrBlock="10.9.0.0/16")
     control = ("--control", str(api.home / "state.sqlite.sock"))
     told = CliRunner().invoke(localcloud, ["status", "--json", *control])
@@ -88,7 +88,7 @@ def test_the_status_of_a_lone_api_counts_its_records(api: ApiProcess) -> None:
     assert " Vpc\n" in said.output
 
 
-def test_the_log_follows(api: ApiProcess) -> None:
+def test_log_follow_prints_new_requests(api: ApiProcess) -> None:
     control = str(api.home / "state.sqlite.sock")
     command = [sys.executable, "-m", "localcloud.main", "log", "--follow", "--last", "0", "--json"]
     with subprocess.Popen([*command, "--control", control], stdout=subprocess.PIPE, text=True) as process:
@@ -101,24 +101,24 @@ def test_the_log_follows(api: ApiProcess) -> None:
         process.terminate()
 
 
-def test_reset_forgets_what_there_was(api: ApiProcess) -> None:
+def test_reset_deletes_all_records(api: ApiProcess) -> None:
     api.call("vpc:CreateVpc", VpcName="v", CidrBlock="10.0.0.0/16")
-    _say(api, "reset", "--yes")
+    _run(api, "reset", "--yes")
     assert api.call("vpc:DescribeVpcs")["TotalCount"] == 0
 
 
-def test_a_cloud_that_is_not_there_is_an_error_that_says_where_it_looked(tmp_path: Path) -> None:
+def test_a_missing_cloud_is_reported_with_the_path_of_its_socket(tmp_path: Path) -> None:
     said = CliRunner().invoke(app, ["log", "--control", str(tmp_path / "nothing.sock")])
     assert said.exit_code == 1
     assert "nothing.sock" in said.output
 
 
 @pytest.mark.parametrize("words", [["api"], ["api", "--http", "8080"], ["api", "--http", ":0", "--credentials", "x"]])
-def test_options_that_cannot_be_are_refused(words: list[str]) -> None:
+def test_invalid_options_are_refused(words: list[str]) -> None:
     assert CliRunner().invoke(app, words).exit_code == 2
 
 
-def test_bytes_that_are_no_request_never_get_a_status_of_500(api: ApiProcess) -> None:
+def test_malformed_requests_never_get_status_500(api: ApiProcess) -> None:
     chance = random.Random(7)
     names = ["Authorization", "X-TC-Action", "X-TC-Version", "X-TC-Timestamp", "X-TC-Region", "Content-Type"]
     with httpx.Client(base_url=f"http://{api.addresses[0]}") as client:
@@ -133,9 +133,9 @@ def test_bytes_that_are_no_request_never_get_a_status_of_500(api: ApiProcess) ->
             assert "Error" in answer.json()["Response"]
 
 
-def test_every_model_of_the_sdk_is_read_as_python_would_read_it() -> None:
-    """The schema is cut out of the SDK's text; here the SDK is imported and asked."""
-    from tencentcloud.tag.v20180813 import models  # noqa: PLC0415 - takes a second, for this test alone
+def test_every_model_of_the_sdk_is_parsed_as_python_imports_it() -> None:
+    """The schema is extracted from the SDK's text; this test imports the SDK and compares."""
+    from tencentcloud.tag.v20180813 import models  # noqa: PLC0415 - takes a second, used only by this test
 
     read = schema("tag", "2018-08-13")
     names = [name for name, value in vars(models).items() if isinstance(value, type) and name != "AbstractModel"]

@@ -1,4 +1,4 @@
-"""Requests that nobody would write: never an internal error, a hang, or a changed state on a refused call."""
+"""Malformed requests: never an internal error, a hang, or a change by a rejected request."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from tests.localcloud.api.refused import card, disk, gateway, key, main_table, r
 
 services.load()
 
-# What a fuzzer would never find by itself.
+# Values that a fuzzer would not find.
 _GOOD_TEXTS = [
     *("10.0.0.0/16", "10.0.4.0/24", "10.0.9.0/24", "0.0.0.0/0", "10.0.4.77", "203.0.113.10", "true", "false"),
     *(ZONE, "ap-guangzhou-3", "img-debian12", "S5.MEDIUM2", "CLOUD_PREMIUM", "HOST", "EIP", "NAT", "CVM", "SUBNET"),
     *("monitor", "ALL", "en-US", "example.com", "A", "默认", "ENABLE", "INTERNAL", "TCP", "black", "NAME", "0", "1"),
     *("ACCEPT", "DROP", "80", "8000-8010", "vpc-id", "zone", "ASC", "cvm_device", "MT_QCE", "gz", PUBLIC_KEY, "SOFT"),
 ]
-# What kind of id a member takes, by its name.
+# The kind of id that a member takes, by its name.
 _PREFIXES = {
     "VpcId": "vpc-",
     "SubnetId": "subnet-",
@@ -80,7 +80,7 @@ _NUMBERS = [
 
 
 class Fuzzer:
-    """Makes requests from the SDK's models, with ids that are there, ids that are not, and nonsense."""
+    """Generates requests from the SDK's models, with existing ids, unknown ids, and nonsense."""
 
     def __init__(self, seed: int, ids: list[str], required: dict[tuple[str, str], list[str]]) -> None:
         self.chance = random.Random(seed)
@@ -141,7 +141,7 @@ class Fuzzer:
 
 
 def _populate(call: Direct) -> list[str]:
-    """One of most things; their ids, and ids that name nothing."""
+    """Create one of most resources; return their ids and unknown ids."""
     place = Place.build(call)
     machines = [place.machine(address="10.0.4.20"), place.machine()]
     havip_id = place.havip()
@@ -162,7 +162,7 @@ def fuzzed() -> Iterator[tuple[Direct, list[str]]]:
 
 
 def _code(call: Direct, target: str, given: dict[str, Any]) -> str:
-    """What the call was refused with, or nothing."""
+    """Return the error code of the call, or None."""
     try:
         call(target, **given)
     except ApiError as error:
@@ -171,11 +171,11 @@ def _code(call: Direct, target: str, given: dict[str, Any]) -> str:
 
 
 def _fuzz(call: Direct, fuzzer: Fuzzer, count: int) -> tuple[int, int]:
-    """Send so many requests; gives how many were done and how many refused."""
+    """Send that many requests; return the numbers of accepted and rejected ones."""
     done, refused = 0, 0
     for number in range(count):
         target, given = fuzzer.request()
-        # Work that is under way may change the records at any time: it comes to rest first.
+        # Pending work may change the records at any time, so wait until it is done.
         call.settle()
         before = records(call.cloud)
         began = time.monotonic()
@@ -183,7 +183,7 @@ def _fuzz(call: Direct, fuzzer: Fuzzer, count: int) -> tuple[int, int]:
         assert code != "InternalError", f"{number}: {target} {given}"
         if code:
             refused += 1
-            assert records(call.cloud) == before, f"{number}: {target} {given}: refused, and changed the state"
+            assert records(call.cloud) == before, f"{number}: {target} {given}: refused, but changed the state"
         else:
             done += 1
         assert time.monotonic() - began < 5, f"{number}: {target} {given} took too long"
@@ -191,12 +191,12 @@ def _fuzz(call: Direct, fuzzer: Fuzzer, count: int) -> tuple[int, int]:
 
 
 @pytest.mark.timeout(300)
-def test_1000_fuzzed_requests_never_fail_inside_hang_or_change_the_state_when_refused(
+def test_1000_fuzzed_requests_cause_no_internal_error_hang_or_change_when_refused(
     fuzzed: tuple[Direct, list[str]], required_members: dict[tuple[str, str], list[str]]
 ) -> None:
     call, ids = fuzzed
     done, refused = _fuzz(call, Fuzzer(20261121, ids, required_members), 1000)
-    # A fuzzer that is always refused, or never, finds nothing.
+    # A fuzzer that is always rejected, or never, finds nothing.
     assert done >= 100
     assert refused >= 300
 
@@ -204,7 +204,7 @@ def test_1000_fuzzed_requests_never_fail_inside_hang_or_change_the_state_when_re
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("seed", range(10))
-def test_10000_fuzzed_requests_never_fail_inside_hang_or_change_the_state_when_refused(
+def test_10000_fuzzed_requests_cause_no_internal_error_hang_or_change_when_refused(
     fuzzed: tuple[Direct, list[str]], required_members: dict[tuple[str, str], list[str]], seed: int
 ) -> None:
     call, ids = fuzzed
@@ -212,10 +212,10 @@ def test_10000_fuzzed_requests_never_fail_inside_hang_or_change_the_state_when_r
 
 
 @pytest.mark.parametrize(("service", "name"), sorted(ACTIONS))
-def test_an_empty_request_misses_what_the_actions_page_requires(
+def test_an_empty_request_is_refused_if_a_parameter_is_required(
     call: Direct, service: str, name: str, required_members: dict[tuple[str, str], list[str]]
 ) -> None:
-    """`tccli` carries the pages' own word on what is required; the handlers must ask for it."""
+    """`tccli` contains the pages' own list of required parameters; the handlers must require them."""
     required = required_members[service, name]
     if not required:
         return

@@ -1,4 +1,4 @@
-"""What comes before any service: who signed, when, for what; throttle, faults, log."""
+"""Checks before any service: signature, time, service; throttle, faults, log."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from tests.localcloud.api.lab import SECRET_ID, SECRET_KEY, Server, running_clou
 
 _FORM = "application/x-www-form-urlencoded"
 
-# One for all: making a client reads every CA of the system. Nothing is kept open from test to test.
+# One for all tests: creating a client reads all CAs of the system. No connection is kept between tests.
 _HTTP = httpx.Client(headers={"Connection": "close"})
 
 
 @dataclass
 class Asked:
-    """A signed request, to be spoilt before it is sent. The official SDK signs it."""
+    """A request signed by the official SDK, to be altered before it is sent."""
 
     action: str = "DescribeVpcs"
     service: str = "vpc"
@@ -45,7 +45,7 @@ class Asked:
     timestamp: int = 0
     scope: str = ""
     signed: str = "content-type;host"
-    changed: dict[str, str] = field(default_factory=dict[str, str])  # headers, after signing; "" takes one away
+    changed: dict[str, str] = field(default_factory=dict[str, str])  # headers, changed after signing; "" removes one
 
     def send(self, server: Server) -> httpx.Response:
         timestamp = self.timestamp or int(time.time())
@@ -84,7 +84,9 @@ REFUSED = [
     pytest.param(Asked(secret_id="nobody"), "AuthFailure.SecretIdNotFound", id="an unknown secret id"),
     pytest.param(Asked(timestamp=-310), "AuthFailure.SignatureExpire", id="a timestamp 5 minutes old"),
     pytest.param(Asked(timestamp=310), "AuthFailure.SignatureExpire", id="a timestamp 5 minutes ahead"),
-    pytest.param(Asked(changed={"X-TC-Timestamp": "soon"}), "AuthFailure.SignatureExpire", id="no number of seconds"),
+    pytest.param(
+        Asked(changed={"X-TC-Timestamp": "soon"}), "AuthFailure.SignatureExpire", id="a timestamp that is not a number"
+    ),
     pytest.param(Asked(changed={"Authorization": ""}), "MissingParameter", id="an unsigned request"),
     pytest.param(Asked(changed={"X-TC-Timestamp": ""}), "MissingParameter", id="no timestamp"),
     pytest.param(Asked(changed={"Authorization": "Basic x"}), "AuthFailure.InvalidAuthorization", id="another scheme"),
@@ -92,24 +94,24 @@ REFUSED = [
     pytest.param(
         Asked(scope="2020-01-01/vpc/tc3_request"), "AuthFailure.InvalidAuthorization", id="a scope of another day"
     ),
-    pytest.param(Asked(service="cvm"), "NoSuchProduct", id="a scope of another service than the host's"),
-    pytest.param(Asked(service="moon", host="moon.example"), "NoSuchProduct", id="a service that is not there"),
+    pytest.param(Asked(service="cvm"), "NoSuchProduct", id="a scope of a service other than the host's"),
+    pytest.param(Asked(service="moon", host="moon.example"), "NoSuchProduct", id="an unknown service"),
     pytest.param(Asked(changed={"Host": "x.example"}), "AuthFailure.SignatureFailure", id="a host that was not signed"),
     pytest.param(Asked(changed={"X-TC-Action": ""}), "MissingParameter", id="no action"),
     pytest.param(Asked(changed={"X-TC-Version": ""}), "MissingParameter", id="no version"),
     pytest.param(Asked(changed={"X-TC-Region": ""}), "MissingParameter", id="no region"),
     pytest.param(Asked(version="2016-01-01"), "NoSuchVersion", id="another version"),
-    pytest.param(Asked(region="mo-copernicus"), "UnsupportedRegion", id="a region that is not there"),
-    pytest.param(Asked(action="DescribeMoons"), "InvalidAction", id="an action that nobody has"),
+    pytest.param(Asked(region="mo-copernicus"), "UnsupportedRegion", id="an unknown region"),
+    pytest.param(Asked(action="DescribeMoons"), "InvalidAction", id="an unknown action"),
     pytest.param(Asked(method="PUT"), "UnsupportedProtocol", id="a method that is neither POST nor GET"),
     pytest.param(Asked(content_type="text/plain"), "InvalidParameter", id="another content type"),
     pytest.param(Asked(body=b"[]"), "InvalidParameter", id="a body that is a list"),
-    pytest.param(Asked(body=b"{"), "InvalidParameter", id="a body that is no JSON"),
-    pytest.param(Asked(body=b"[" * 200_000), "InvalidParameter", id="a body nested without end"),
-    pytest.param(Asked(body=b'{"Limit": "\xff"}'), "InvalidParameter", id="a body that is no UTF-8"),
+    pytest.param(Asked(body=b"{"), "InvalidParameter", id="a body that is not JSON"),
+    pytest.param(Asked(body=b"[" * 200_000), "InvalidParameter", id="a deeply nested body"),
+    pytest.param(Asked(body=b'{"Limit": "\xff"}'), "InvalidParameter", id="a body that is not UTF-8"),
     pytest.param(Asked(body=b" " * (10 * 1024 * 1024 + 1)), "RequestSizeLimitExceeded", id="more than 10 MiB"),
     pytest.param(Asked(content_type=_FORM), "InvalidParameter", id="a form that is signed with v3"),
-    pytest.param(Asked(method="GET", body=b""), "InvalidParameter", id="a GET that says it is JSON"),
+    pytest.param(Asked(method="GET", body=b""), "InvalidParameter", id="a GET with a JSON content type"),
     pytest.param(
         Asked(method="GET", body=b"", content_type=_FORM, query="Offset=" + "0" * 32768),
         "RequestSizeLimitExceeded",
@@ -119,17 +121,17 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("asked", "code"), REFUSED)
-def test_a_request_that_the_gateway_refuses_gets_the_real_code(server: Server, asked: Asked, code: str) -> None:
+def test_a_request_that_the_gateway_refuses_gets_the_real_clouds_code(server: Server, asked: Asked, code: str) -> None:
     if abs(asked.timestamp) == 310:
         asked = Asked(timestamp=int(time.time()) + asked.timestamp)
     assert _code(asked.send(server)) == code
 
 
-def test_a_timestamp_a_little_off_is_taken(server: Server) -> None:
+def test_a_slightly_wrong_timestamp_is_accepted(server: Server) -> None:
     assert _code(Asked(timestamp=int(time.time()) - 290).send(server)) == ""
 
 
-def test_a_changed_body_is_not_what_was_signed(server: Server) -> None:
+def test_a_body_changed_after_signing_is_refused(server: Server) -> None:
     asked = Asked()
     signed = asked.send(server).request
     kept = {name: value for name, value in signed.headers.items() if name != "content-length"}
@@ -138,16 +140,16 @@ def test_a_changed_body_is_not_what_was_signed(server: Server) -> None:
 
 
 @pytest.mark.parametrize("host", ["vpc.tencentcloudapi.com", "vpc.ap-guangzhou.example.net:8443", "127.0.0.1:18080"])
-def test_any_host_name_is_served(server: Server, host: str) -> None:
+def test_every_host_name_is_served(server: Server, host: str) -> None:
     assert _code(Asked(host=host).send(server)) == ""
 
 
-def test_header_names_are_read_without_regard_to_case(server: Server) -> None:
+def test_header_names_are_case_insensitive(server: Server) -> None:
     spelt = {"X-TC-Action": "", "X-Tc-Action": "DescribeVpcs", "X-TC-Region": "", "x-tc-region": "ap-guangzhou"}
     assert _code(Asked(changed=spelt).send(server)) == ""
 
 
-def test_get_takes_its_parameters_from_the_query(server: Server) -> None:
+def test_a_get_has_its_parameters_in_the_query(server: Server) -> None:
     server.call("vpc:CreateVpc", {"VpcName": "one", "CidrBlock": "10.0.0.0/16"})
     server.call("vpc:CreateVpc", {"VpcName": "two", "CidrBlock": "10.0.0.0/16"})
     query = "Filters.0.Name=vpc-name&Filters.0.Values.0=two&Limit=5"
@@ -157,7 +159,7 @@ def test_get_takes_its_parameters_from_the_query(server: Server) -> None:
         assert _code(Asked(method="GET", query=query, content_type=_FORM, body=b"").send(server)) == code
 
 
-def test_errors_come_with_status_200_and_a_request_id_each(server: Server) -> None:
+def test_errors_have_status_200_and_a_request_id(server: Server) -> None:
     answers = [Asked(action=action).send(server) for action in ("DescribeVpcs", "Nonsense", "DescribeVpcs")]
     assert [answer.status_code for answer in answers] == [200, 200, 200]
     assert len({answer.json()["Response"]["RequestId"] for answer in answers}) == 3
@@ -170,9 +172,7 @@ def throttled() -> Iterator[Server]:
 
 
 @pytest.mark.parametrize(("action", "limit"), [("DescribeVpcs", 20), ("DescribeAddressQuota", 10)])
-def test_more_calls_of_an_action_in_a_second_than_its_page_says_are_refused(
-    throttled: Server, action: str, limit: int
-) -> None:
+def test_calls_above_the_documented_rate_are_refused(throttled: Server, action: str, limit: int) -> None:
     codes = [_code(Asked(action=action).send(throttled)) for _ in range(limit + 5)]
     assert codes[:limit] == [""] * limit
     assert "RequestLimitExceeded" in codes[limit:]
@@ -181,7 +181,7 @@ def test_more_calls_of_an_action_in_a_second_than_its_page_says_are_refused(
     assert _code(Asked(action=action).send(throttled)) == ""
 
 
-def test_each_rate_is_of_an_action_that_there_is() -> None:
+def test_each_rate_belongs_to_an_existing_action() -> None:
     services.load()
     assert set(RATES) <= set(ACTIONS)
 
@@ -190,7 +190,7 @@ def _vpcs(server: Server) -> int:
     return server.call("vpc:DescribeVpcs", {})["TotalCount"]
 
 
-def test_a_fault_strikes_as_often_as_it_was_told_and_changes_nothing(server: Server) -> None:
+def test_a_fault_occurs_as_often_as_configured_and_changes_nothing(server: Server) -> None:
     server.gateway.faults.add(ApiFault("vpc:Create*", code="InternalError", times=2))
     wanted = {"VpcName": "v", "CidrBlock": "10.0.0.0/16"}
     for _ in range(2):
@@ -201,7 +201,7 @@ def test_a_fault_strikes_as_often_as_it_was_told_and_changes_nothing(server: Ser
     assert _vpcs(server) == 1
 
 
-def test_a_fault_may_delay_an_answer(server: Server) -> None:
+def test_a_fault_can_delay_a_response(server: Server) -> None:
     server.gateway.faults.add(ApiFault("*", latency_ms=200))
     began = time.monotonic()
     _vpcs(server)
@@ -210,7 +210,7 @@ def test_a_fault_may_delay_an_answer(server: Server) -> None:
     assert time.monotonic() - began < 0.4
 
 
-def test_a_stale_read_shows_what_was_and_a_change_does_not_look_back(server: Server) -> None:
+def test_a_stale_read_shows_old_records_and_a_change_uses_the_present_ones(server: Server) -> None:
     wanted = {"VpcName": "v", "CidrBlock": "10.0.0.0/16"}
     gone = server.call("vpc:CreateVpc", wanted)["Vpc"]["VpcId"]
     time.sleep(1.1)
@@ -225,8 +225,8 @@ def test_a_stale_read_shows_what_was_and_a_change_does_not_look_back(server: Ser
 
 
 @pytest.mark.parametrize("fault", [ApiFault("vpc:CreateVpc", drop=True), ApiFault("vpc:CreateVpc", half=True)])
-def test_a_broken_connection_loses_the_answer_and_not_the_work(server: Server, fault: ApiFault) -> None:
-    """So is a client found out that asks again without a ClientToken."""
+def test_a_broken_connection_loses_the_response_and_keeps_the_change(server: Server, fault: ApiFault) -> None:
+    """This detects clients that repeat a request without a ClientToken."""
     server.gateway.faults.add(fault)
     body = json.dumps({"VpcName": "v", "CidrBlock": "10.0.0.0/16"}).encode()
     with pytest.raises(httpx.RemoteProtocolError):
@@ -234,7 +234,7 @@ def test_a_broken_connection_loses_the_answer_and_not_the_work(server: Server, f
     assert _vpcs(server) == 1
 
 
-def test_a_fault_by_chance_strikes_about_so_often(server: Server) -> None:
+def test_a_fault_with_a_probability_occurs_about_that_often(server: Server) -> None:
     server.gateway.faults.add(ApiFault("*", code="InternalError", times=0, probability=0.5))
     codes = [_code(Asked().send(server)) for _ in range(100)]
     assert 30 <= codes.count("InternalError") <= 70
@@ -242,7 +242,7 @@ def test_a_fault_by_chance_strikes_about_so_often(server: Server) -> None:
     assert _code(Asked().send(server)) == ""
 
 
-def test_the_log_shows_every_request_without_its_secrets(server: Server) -> None:
+def test_the_log_shows_every_request_without_secrets(server: Server) -> None:
     with pytest.raises(TencentCloudSDKException):
         server.call("cvm:RunInstances", {"ImageId": "img-debian12", "UserData": "c2VjcmV0"})
     Asked(secret_key="another").send(server)
@@ -253,7 +253,7 @@ def test_the_log_shows_every_request_without_its_secrets(server: Server) -> None
     assert [entry["number"] for entry in server.gateway.log.after(entries[0]["number"])] == [entries[1]["number"]]
 
 
-def test_a_client_token_makes_a_repeated_request_one(server: Server) -> None:
+def test_a_repeated_request_with_a_client_token_is_executed_once(server: Server) -> None:
     vpc_id = server.call("vpc:CreateVpc", {"VpcName": "v", "CidrBlock": "10.0.0.0/16"})["Vpc"]["VpcId"]
     place = {"VpcId": vpc_id, "CidrBlock": "10.0.4.0/24", "SubnetName": "s", "Zone": "ap-guangzhou-6"}
     subnet_id = server.call("vpc:CreateSubnet", place)["Subnet"]["SubnetId"]

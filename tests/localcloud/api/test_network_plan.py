@@ -1,4 +1,4 @@
-"""From records to the network: what the infrastructure is told."""
+"""The network plan of the records, which the infrastructure applies."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _rules(place: Place, *ingress: dict[str, Any]) -> None:
     )
 
 
-def test_a_machine_is_an_interface_of_its_subnet(place: Place) -> None:
+def test_an_instance_is_an_interface_of_its_subnet(place: Place) -> None:
     instance_id = place.machine(address="10.0.4.20")
     (subnet,) = _plan(place).vpcs[0].subnets
     assert (subnet.cidr, subnet.gateway) == (IPv4Network("10.0.4.0/24"), IPv4Address("10.0.4.1"))
@@ -60,7 +60,7 @@ def test_rules_are_in_order_with_ports_and_peers_resolved(place: Place) -> None:
     assert (third.verdict, third.protocol) == ("DROP", "ICMP")
 
 
-def test_a_group_as_a_peer_counts_the_havip_that_a_member_may_hold(place: Place) -> None:
+def test_a_peer_group_includes_the_havip_that_a_member_may_hold(place: Place) -> None:
     instance_id = place.machine(address="10.0.4.20")
     associate(place, place.havip(Vip="10.0.4.99", CheckAssociate=True), instance_id)
     _rules(place, {"Protocol": "ALL", "SecurityGroupId": place.group_id})
@@ -68,7 +68,7 @@ def test_a_group_as_a_peer_counts_the_havip_that_a_member_may_hold(place: Place)
     assert rule.peers == (IPv4Network("10.0.4.20/32"), IPv4Network("10.0.4.99/32"))
 
 
-def test_a_havip_may_be_announced_by_its_machines_or_without_the_check_by_all(place: Place) -> None:
+def test_a_havip_can_be_announced_by_attached_instances_or_without_the_check_by_all(place: Place) -> None:
     first, second = place.machine(), place.machine()
     checked, free = place.havip(Vip="10.0.4.98", CheckAssociate=True), place.havip(Vip="10.0.4.99")
     associate(place, checked, first)
@@ -77,7 +77,7 @@ def test_a_havip_may_be_announced_by_its_machines_or_without_the_check_by_all(pl
     assert may == {checked: {primary_card(place, first)}, free: cards}
 
 
-def test_public_addresses_lead_to_private_ones(place: Place) -> None:
+def test_public_addresses_map_to_private_ones(place: Place) -> None:
     internet = {"InternetMaxBandwidthOut": 5, "PublicIpAssigned": True}
     born = place.machine(address="10.0.4.20", InternetAccessible=internet)
     havip_id, (address_id, ip) = place.havip(Vip="10.0.4.99"), place.eip()
@@ -101,8 +101,8 @@ def test_a_default_route_through_a_nat_gateway_gives_the_subnet_its_address(plac
     assert place.call("vpc:DescribeRouteTables")["RouteTableSet"][0]["RouteSet"] == []
 
 
-class Watched(NoInfrastructure):
-    """Counts the plans that it was given."""
+class RecordingInfrastructure(NoInfrastructure):
+    """An infrastructure that records the plans that it receives."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -115,8 +115,8 @@ class Watched(NoInfrastructure):
         self.plans.append(plan)
 
 
-def test_the_infrastructure_gets_a_plan_after_each_change_to_it_and_after_no_other() -> None:
-    infrastructure = Watched()
+def test_the_infrastructure_gets_a_plan_only_after_a_change_of_the_plan() -> None:
+    infrastructure = RecordingInfrastructure()
     with running_cloud(infrastructure=infrastructure) as cloud:
         call = Direct(cloud)
         place = Place.build(call)
@@ -131,8 +131,8 @@ def test_the_infrastructure_gets_a_plan_after_each_change_to_it_and_after_no_oth
         assert len(infrastructure.plans) > count
 
 
-def test_a_plan_that_failed_is_tried_again_and_the_status_says_why() -> None:
-    infrastructure = Watched()
+def test_a_failed_plan_is_retried_and_the_status_shows_the_error() -> None:
+    infrastructure = RecordingInfrastructure()
     with running_cloud(infrastructure=infrastructure) as cloud:
         call = Direct(cloud)
         call.settle()

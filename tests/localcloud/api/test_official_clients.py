@@ -1,4 +1,4 @@
-"""The official Python SDK and the official command line, with nothing changed but the endpoint and the CA."""
+"""The official Python SDK and the official command line, unchanged except for the endpoint and the CA."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tencentcloud.common.profile.http_profile import HttpProfile
 
 from localcloud import services
 from localcloud.services.actions import ACTIONS, VERSIONS
-from tests.localcloud.api.lives import LIVES, Client, Life, RefusedError
+from tests.localcloud.api.life_cycles import LIFE_CYCLES, Client, LifeCycle, RefusedError
 from tests.localcloud.api.process import ApiProcess
 
 services.load()
@@ -31,7 +31,7 @@ services.load()
 
 @dataclass(frozen=True)
 class Sdk:
-    """The typed clients: requests and answers pass through the SDK's own models."""
+    """The typed clients: requests and responses pass through the SDK's models."""
 
     endpoint: str
     ca: Path
@@ -94,7 +94,7 @@ def sdk(api: ApiProcess) -> Client:
 
 
 def _trusting(ca: Path, home: Path) -> Path:
-    """A folder for PYTHONPATH with certifi's CAs and ours: the command asks certifi, and no variable, whom to trust."""
+    """A folder for PYTHONPATH with certifi's CAs and the local CA: the command reads certifi, and no variable."""
     copy = home / "path" / "certifi"
     shutil.copytree(Path(certifi.where()).parent, copy)
     with (copy / "cacert.pem").open("a", encoding="utf-8") as bundle:
@@ -126,26 +126,26 @@ def tccli(api: ApiProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("life", LIVES, ids=lambda life: life.__name__)
-def test_the_official_sdk_lives_a_resource_through(sdk: Client, life: Life) -> None:
+@pytest.mark.parametrize("life", LIFE_CYCLES, ids=lambda life: life.__name__)
+def test_a_resource_life_cycle_with_the_official_sdk(sdk: Client, life: LifeCycle) -> None:
     life(sdk)
 
 
-# The command spends a third of a second of processor time on each call: one life in CI, the others in the long run.
+# The command uses a third of a second of CPU time per call: one life cycle in CI, the others in the long run.
 _BY_COMMAND = [
     pytest.param(life, marks=[pytest.mark.long] if number else [], id=life.__name__)
-    for number, life in enumerate(LIVES)
+    for number, life in enumerate(LIFE_CYCLES)
 ]
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("life", _BY_COMMAND)
-def test_the_official_command_line_lives_a_resource_through(tccli: Client, life: Life) -> None:
+def test_a_resource_life_cycle_with_the_official_command_line(tccli: Client, life: LifeCycle) -> None:
     life(tccli)
 
 
-def test_every_action_is_called_by_some_life() -> None:
-    text = Path(__file__).with_name("lives.py").read_text(encoding="utf-8")
+def test_every_action_is_called_by_a_life_cycle() -> None:
+    text = Path(__file__).with_name("life_cycles.py").read_text(encoding="utf-8")
     called = set(re.findall(r'"([a-z]+:[A-Z]\w+)"', text))
     uncalled = sorted(f"{service}:{name}" for service, name in ACTIONS if f"{service}:{name}" not in called)
     assert uncalled == []

@@ -1,4 +1,4 @@
-"""Deployments removed in every order: what is in use stays, with a code that lets the provider do the right thing."""
+"""Deployments removed in every order: resources in use are kept, with a code that the provider handles correctly."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tests.localcloud.api.refused import associate, key, records, spread
 
 Deed = Callable[[], object]
 
-# Codes that the provider retries for ever when they come from a call that can only fail again
+# Codes that the provider retries indefinitely although the call can only fail again
 # (shared/reference/provider-api.md, retry rules), except where it retries every code of that call anyway.
 _RETRIED = ("ResourceInUse", "ResourceUnavailable", "ResourceBusy", "RequestLimitExceeded")
 _RETRIES_EVERYTHING = {"DeleteVpc", "DeleteSubnet", "DeleteRouteTable", "DeleteSecurityGroup"}
 
 
 def _deployment(place: Place) -> dict[str, Deed]:
-    """A pair behind a HAVIP with an EIP; the deeds that take it down."""
+    """A pair behind a HAVIP with an EIP, and the steps that remove it."""
     call = place.call
     key_id, spread_id = key(place), spread(place)
     login = {"LoginSettings": {"KeyIds": [key_id]}, "DisasterRecoverGroupIds": [spread_id]}
@@ -51,7 +51,7 @@ def _deployment(place: Place) -> dict[str, Deed]:
 
 
 def _take_down(call: Direct, deeds: dict[str, Deed]) -> list[tuple[str, str]]:
-    """Every deed in turn, again and again, until all are done; gives what was refused."""
+    """Try every step repeatedly until all have succeeded; return the rejections."""
     refused: list[tuple[str, str]] = []
     left = dict(deeds)
     for _ in range(len(deeds) + 1):
@@ -63,7 +63,7 @@ def _take_down(call: Direct, deeds: dict[str, Deed]) -> list[tuple[str, str]]:
             except ApiError as error:
                 refused.append((name, error.code))
                 assert records(call.cloud) == before
-                # A machine that went took its associations with it.
+                # A terminated instance removed its associations.
                 if isinstance(error, havip.AssociationNotFound):
                     del left[name]
             else:
@@ -73,12 +73,12 @@ def _take_down(call: Direct, deeds: dict[str, Deed]) -> list[tuple[str, str]]:
     raise AssertionError(f"never done: {', '.join(left)}")
 
 
-def test_in_the_right_order_nothing_is_refused(place: Place) -> None:
+def test_removal_in_the_right_order_is_not_refused(place: Place) -> None:
     assert _take_down(place.call, _deployment(place)) == []
     assert {kind.__name__ for kind, _ in records(place.call.cloud)[0]} <= {"Task", "Job", "AllocationDay"}
 
 
-def test_in_the_reverse_order_everything_in_use_is_refused_and_all_goes_in_the_end(place: Place) -> None:
+def test_removal_in_the_reverse_order_is_refused_while_in_use_and_completes(place: Place) -> None:
     deeds = dict(reversed(_deployment(place).items()))
     refused = _take_down(place.call, deeds)
     assert {name for name, _ in refused} == {
@@ -94,14 +94,14 @@ def test_in_the_reverse_order_everything_in_use_is_refused_and_all_goes_in_the_e
 
 
 @pytest.mark.parametrize("seed", range(15))
-def test_in_any_order_the_codes_never_make_the_provider_wait_in_vain(place: Place, seed: int) -> None:
+def test_removal_in_any_order_never_returns_a_code_that_the_provider_retries_in_vain(place: Place, seed: int) -> None:
     deeds = list(_deployment(place).items())
     random.Random(seed).shuffle(deeds)
     for name, code in _take_down(place.call, dict(deeds)):
         assert not code.startswith(_RETRIED) or name in _RETRIES_EVERYTHING, (name, code)
 
 
-def test_a_peer_of_a_pair_goes_without_taking_the_other_down(place: Place) -> None:
+def test_one_instance_of_a_pair_can_be_removed_without_affecting_the_other(place: Place) -> None:
     havip_id, machines = place.havip(CheckAssociate=True), [place.machine(), place.machine()]
     for instance_id in machines:
         associate(place, havip_id, instance_id)
@@ -111,8 +111,8 @@ def test_a_peer_of_a_pair_goes_without_taking_the_other_down(place: Place) -> No
     assert [row["InstanceId"] for row in shown["HaVipAssociationSet"]] == machines[1:]
 
 
-def test_every_pair_of_deeds_in_the_wrong_order_is_refused_or_harmless(place: Place) -> None:
-    """A VPC is never deleted before what is in it, whatever came before."""
+def test_every_pair_of_steps_in_the_wrong_order_is_refused_or_harmless(place: Place) -> None:
+    """A VPC is never deleted before its contents, regardless of the earlier steps."""
     deeds = _deployment(place)
     for first, second in itertools.permutations(["DeleteVpc", "DeleteSubnet", "DeleteSecurityGroup"], 2):
         for name in (first, second):

@@ -1,4 +1,4 @@
-"""The real pulumi command and provider, against localcloud's API: nothing is changed in them but where they call."""
+"""The real pulumi command and provider against localcloud's API, unchanged except for the endpoint."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _PROGRAM = Path(__file__).parent / "provider_program"
 
 @dataclass(frozen=True)
 class Pulumi:
-    """A stack of the program in a directory of its own."""
+    """A stack of the program in a temporary directory."""
 
     home: Path
     server: Server
 
     def __call__(self, variant: str, *arguments: str) -> str:
-        """Run one command; its output. Fails the test when the command fails."""
+        """Run one command; return its output. Fails the test if the command fails."""
         proxy = f"http://127.0.0.1:{self.server.port}"
-        # HTTP_PROXY leads every host name to the API: vpc.localcloud.test and the others need not resolve.
+        # HTTP_PROXY routes every host name to the API: vpc.localcloud.test and the others need not resolve.
         environment = os.environ | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PULUMI_HOME": str(self.home / "home"),
@@ -76,7 +76,7 @@ def pulumi(tmp_path: Path) -> Iterator[Pulumi]:
 @pytest.mark.timeout(600)
 def test_the_real_provider_creates_keeps_refreshes_changes_replaces_and_destroys_everything(pulumi: Pulumi) -> None:
     assert "27 created" in pulumi.up("first")
-    # The first refresh reads what later resources did to earlier ones (a subnet's free addresses).
+    # The first refresh reads changes that later resources made to earlier ones (a subnet's free addresses).
     pulumi("first", "refresh", "--yes", "--stack", "life")
     pulumi.up("first", "--expect-no-changes")
     pulumi("first", "refresh", "--yes", "--stack", "life", "--expect-no-changes")

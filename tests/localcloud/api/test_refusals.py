@@ -1,4 +1,4 @@
-"""Each rule is a test: a request that breaks it is refused with its code, and changes nothing."""
+"""A test for each rule: a request that breaks it is rejected with its code, and changes nothing."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_request_that_breaks_the_rule_is_refused_and_changes_nothing(place: Pl
     _is_refused(place.call, entry, request)
 
 
-# What takes a minute is under way when the last request comes.
+# A transition of a minute is still pending when the last request arrives.
 _SLOW = Timing(address_s=60, nat_gateway_s=60, disk_s=60, interface_s=60)
 
 
@@ -128,7 +128,7 @@ BUSY = [
 
 
 @pytest.mark.parametrize("entry", BUSY, ids=_id)
-def test_a_resource_that_is_changing_takes_no_other_change(slow_place: Place, entry: Row) -> None:
+def test_a_resource_in_transition_refuses_another_change(slow_place: Place, entry: Row) -> None:
     _is_refused(slow_place.call, entry, entry.prepare(slow_place))
 
 
@@ -149,7 +149,7 @@ HELD: dict[type[Refusal], tuple[str, str]] = {
 
 
 @pytest.mark.parametrize("refusal", HELD)
-def test_a_machine_that_is_on_its_way_takes_no_operation(
+def test_an_instance_in_transition_refuses_operations(
     held_place: tuple[Place, HeldInfrastructure], refusal: type[Refusal]
 ) -> None:
     place, infrastructure = held_place
@@ -165,7 +165,7 @@ def test_a_machine_that_is_on_its_way_takes_no_operation(
     _is_refused(place.call, Row(refusal, lambda _: request), request)
 
 
-def test_a_machine_that_is_starting_or_being_changed_takes_no_operation(
+def test_an_instance_that_is_starting_or_being_modified_refuses_operations(
     held_place: tuple[Place, HeldInfrastructure],
 ) -> None:
     place, infrastructure = held_place
@@ -181,7 +181,7 @@ def test_a_machine_that_is_starting_or_being_changed_takes_no_operation(
     _is_refused(place.call, row(instance_state.InstanceBusy, ""), changing)
 
 
-def test_a_machine_that_did_not_come_up_says_why_and_is_only_terminated(
+def test_an_instance_that_failed_to_launch_reports_the_error_and_can_only_be_terminated(
     held_place: tuple[Place, HeldInfrastructure],
 ) -> None:
     place, infrastructure = held_place
@@ -197,7 +197,7 @@ def test_a_machine_that_did_not_come_up_says_why_and_is_only_terminated(
     assert place.call("cvm:DescribeInstances")["TotalCount"] == 0
 
 
-def test_nothing_is_bound_to_a_machine_that_is_not_up(held_place: tuple[Place, HeldInfrastructure]) -> None:
+def test_an_instance_that_is_not_running_refuses_bindings(held_place: tuple[Place, HeldInfrastructure]) -> None:
     place, infrastructure = held_place
     (address_id, _), interface_id = place.eip(), card(place, SecurityGroupIds=[place.group_id])
     infrastructure.held.add("start")
@@ -226,7 +226,7 @@ TRADITIONAL = [
 
 
 @pytest.mark.parametrize("entry", TRADITIONAL, ids=_id)
-def test_with_a_traditional_account_an_eip_has_no_charge_type_of_its_own(entry: Row) -> None:
+def test_an_eip_of_a_traditional_account_has_no_charge_type(entry: Row) -> None:
     with running_cloud(account="traditional") as cloud:
         place = Place.build(Direct(cloud))
         request = entry.prepare(place)
@@ -239,7 +239,7 @@ def test_with_a_traditional_account_an_eip_has_no_charge_type_of_its_own(entry: 
         assert shown["Bandwidth"] is None
 
 
-def test_a_vpc_holds_so_many_network_interfaces() -> None:
+def test_the_number_of_network_interfaces_in_a_vpc_is_limited() -> None:
     with running_cloud() as cloud:
         place = Place.build(Direct(cloud))
         wide = other_subnet(place, cidr="10.0.16.0/20")
@@ -261,7 +261,7 @@ def test_a_vpc_holds_so_many_network_interfaces() -> None:
             place.call("vpc:CreateNetworkInterface", **wanted)
 
 
-def test_public_addresses_run_out() -> None:
+def test_the_public_addresses_are_limited() -> None:
     with running_cloud() as cloud:
         call = Direct(cloud)
         for region in ("ap-guangzhou", "ap-shanghai", "ap-beijing"):
@@ -294,7 +294,7 @@ def _run_public(call: Direct, region: str, place: tuple[str, str, str, str], cou
     )
 
 
-# Proved over HTTP, in test_gateway.py; the last one is a bug's.
+# Tested over HTTP, in test_gateway.py; the last one reports a bug.
 ELSEWHERE: set[type[Refusal]] = {
     request_rules.AuthorizationMalformed,
     request_rules.BodyNotJson,
@@ -310,7 +310,7 @@ ELSEWHERE: set[type[Refusal]] = {
     request_rules.UnsupportedRegion,
     request_rules.InternalError,
 }
-# Proved by the tests above that are not rows.
+# Tested by the functions above that are not rows.
 ABOVE: set[type[Refusal]] = {
     *HELD,
     instance_state.InstanceIsStarting,
@@ -323,13 +323,13 @@ ABOVE: set[type[Refusal]] = {
 }
 
 
-def test_every_rule_that_an_action_names_has_a_test() -> None:
+def test_every_rule_of_an_action_has_a_test() -> None:
     named = {*COMMON, *(refusal for action in ACTIONS.values() for refusal in action.refuses)}
     tested = {entry.refusal for entry in (*ROWS, *BUSY, *TRADITIONAL)} | ELSEWHERE | ABOVE
     assert sorted(refusal.__name__ for refusal in named - tested) == []
 
 
-def test_every_rule_belongs_to_an_action_and_says_where_it_comes_from() -> None:
+def test_every_rule_belongs_to_an_action_and_names_its_source() -> None:
     named = {*COMMON, *(refusal for action in ACTIONS.values() for refusal in action.refuses)}
     of_lists = {listing.IdsAndFilters, listing.IdsAndFiltersOfMachines, listing.TooManyFilterValues}
     for refusal in _all(Refusal):

@@ -1,4 +1,4 @@
-"""HmacSHA1 and HmacSHA256: the official SDK with its option `signMethod`, and forms by hand."""
+"""HmacSHA1 and HmacSHA256: the official SDK with its option `signMethod`, and hand-written forms."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _sdk(server: Server, method: str, verb: str, key: str = SECRET_KEY) -> Commo
 
 @_METHODS
 @_VERBS
-def test_the_official_sdk_may_sign_with_each_of_its_methods(server: Server, method: str, verb: str) -> None:
+def test_the_official_sdk_can_sign_with_each_of_its_methods(server: Server, method: str, verb: str) -> None:
     sdk = _sdk(server, method, verb)
     wanted = {"VpcName": "网络 1+2", "CidrBlock": "10.0.0.0/16", "Tags": [{"Key": "a", "Value": "b=c+d"}]}
     made = sdk.call_json("CreateVpc", wanted)["Response"]["Vpc"]
@@ -48,7 +48,7 @@ def test_a_wrong_key_is_refused_with_each_method(server: Server, method: str) ->
 
 
 def _ask(server: Server, *, key: str = SECRET_KEY, method: str = "HmacSHA1", **change: Any) -> str:
-    """The error code of a form signed by hand; a parameter that is None is left out."""
+    """Return the error code of a hand-signed form; a parameter that is None is left out."""
     host = "vpc.tencentcloudapi.com"
     given: dict[str, Any] = {
         "Action": "DescribeVpcs",
@@ -68,7 +68,7 @@ def _ask(server: Server, *, key: str = SECRET_KEY, method: str = "HmacSHA1", **c
     return answer.json()["Response"].get("Error", {}).get("Code", "")
 
 
-def test_sha1_is_meant_where_no_method_is_named(server: Server) -> None:
+def test_the_default_method_is_hmac_sha1(server: Server) -> None:
     assert _ask(server) == ""
     assert _ask(server, SignatureMethod="HmacSHA256", method="HmacSHA256") == ""
     assert _ask(server, SignatureMethod="HmacSHA256") == "AuthFailure.SignatureFailure"
@@ -78,18 +78,20 @@ def test_sha1_is_meant_where_no_method_is_named(server: Server) -> None:
 REFUSED = [
     pytest.param({"SecretId": "nobody"}, "AuthFailure.SecretIdNotFound", id="an unknown secret id"),
     pytest.param({"Timestamp": 1465185768}, "AuthFailure.SignatureExpire", id="a timestamp of another year"),
-    pytest.param({"Timestamp": "soon"}, "InvalidParameter", id="no number of seconds"),
+    pytest.param({"Timestamp": "soon"}, "InvalidParameter", id="a timestamp that is not a number"),
     pytest.param({"Timestamp": None}, "MissingParameter", id="no timestamp"),
     pytest.param({"Nonce": None}, "MissingParameter", id="no nonce"),
     pytest.param({"Nonce": -1}, "InvalidParameter", id="a negative nonce"),
     pytest.param({"Action": None}, "MissingParameter", id="no action"),
     pytest.param({"Version": "2016-01-01"}, "NoSuchVersion", id="another version"),
-    pytest.param({"Region": "mo-copernicus"}, "UnsupportedRegion", id="a region that is not there"),
-    pytest.param({"Colour": "blue"}, "UnknownParameter", id="a parameter that the action has not"),
+    pytest.param({"Region": "mo-copernicus"}, "UnsupportedRegion", id="an unknown region"),
+    pytest.param({"Colour": "blue"}, "UnknownParameter", id="an unknown parameter"),
     pytest.param({"Offset": "0" * 1024 * 1024}, "RequestSizeLimitExceeded", id="more than 1 MiB"),
 ]
 
 
 @pytest.mark.parametrize(("change", "code"), REFUSED)
-def test_a_form_that_the_gateway_refuses_gets_the_real_code(server: Server, change: dict[str, Any], code: str) -> None:
+def test_a_form_that_the_gateway_refuses_gets_the_real_clouds_code(
+    server: Server, change: dict[str, Any], code: str
+) -> None:
     assert _ask(server, **change) == code

@@ -1,4 +1,4 @@
-"""What was answered is kept, whatever happens to the process; the same seed gives the same ids."""
+"""Acknowledged changes survive a killed process; the same seed gives the same ids."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def api(tmp_path: Path) -> Iterator[ApiProcess]:
     process.kill()
 
 
-def test_kill_9_loses_nothing_that_was_answered(api: ApiProcess) -> None:
-    """Clients write without a pause while the process is killed, five times over."""
+def test_kill_9_loses_no_acknowledged_change(api: ApiProcess) -> None:
+    """Clients write continuously while the process is killed, five times."""
     answered: list[str] = []
     chance = random.Random(1)
     for _ in range(5):
@@ -46,14 +46,14 @@ def test_kill_9_loses_nothing_that_was_answered(api: ApiProcess) -> None:
         api.start()
         found = api.call("vpc:DescribeSecurityGroups", Limit="100")["SecurityGroupSet"]
         ids = [row["SecurityGroupId"] for row in found]
-        # What was under way when it was killed may have been done, and its answer lost: at most one of each.
+        # A request that was pending at the kill may have been executed: at most one create and one delete.
         assert set(answered) - set(ids) == set()
         assert len(set(ids) - set(answered)) <= 2
         answered[:] = ids
     assert answered
 
 
-def test_a_client_token_holds_across_a_kill(api: ApiProcess) -> None:
+def test_a_client_token_remains_valid_after_a_kill(api: ApiProcess) -> None:
     vpc_id = api.call("vpc:CreateVpc", VpcName="v", CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
     wanted = {"VpcId": vpc_id, "SubnetName": "s", "CidrBlock": "10.0.4.0/24", "Zone": "ap-guangzhou-6"}
     subnet_id = api.call("vpc:CreateSubnet", **wanted)["Subnet"]["SubnetId"]
@@ -64,8 +64,8 @@ def test_a_client_token_holds_across_a_kill(api: ApiProcess) -> None:
     assert api.call("vpc:CreateHaVip", **havip)["HaVip"]["HaVipId"] == before
 
 
-def test_the_first_answer_takes_less_than_a_second_of_work_from_the_start(tmp_path: Path) -> None:
-    """In processor time: other work on the machine does not count. tests/benchmarks has the clock's figure."""
+def test_start_and_first_response_take_less_than_a_second_of_cpu_time(tmp_path: Path) -> None:
+    """In CPU time, so that other work on the machine does not count. tests/benchmarks has the wall-clock figure."""
     spent: list[float] = []
     for number in range(3):
         home = tmp_path / str(number)
@@ -87,7 +87,7 @@ def _life(call: Direct) -> list[Any]:
     return [place.vpc_id, place.subnet_id, place.group_id, machines, place.havip(), ip, place.show(machines[0])["Uuid"]]
 
 
-def test_the_same_seed_gives_the_same_ids_and_another_seed_others() -> None:
+def test_the_same_seed_gives_the_same_ids_and_another_seed_different_ids() -> None:
     lives: list[list[Any]] = []
     for seed in ("one", "one", "two"):
         with running_cloud(seed=seed) as cloud:
@@ -96,7 +96,7 @@ def test_the_same_seed_gives_the_same_ids_and_another_seed_others() -> None:
     assert lives[0][0] != lives[2][0]
 
 
-def test_what_was_under_way_is_finished_after_a_restart(tmp_path: Path) -> None:
+def test_pending_work_is_completed_after_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "state.sqlite"
     infrastructure = HeldInfrastructure()
     infrastructure.held |= {"start", "destroy"}
@@ -107,7 +107,7 @@ def test_what_was_under_way_is_finished_after_a_restart(tmp_path: Path) -> None:
         instance_id = place.begin_machine()
         address_id = call("vpc:AllocateAddresses")["AddressSet"][0]
         infrastructure.release()
-        cloud.close = lambda: None  # the process dies here: nobody closes anything
+        cloud.close = lambda: None  # the process is killed here: nothing is closed
         before = records(cloud)[0].keys()
     with running_cloud(path, timing=slow) as cloud:
         call = Direct(cloud)
@@ -120,7 +120,7 @@ def test_what_was_under_way_is_finished_after_a_restart(tmp_path: Path) -> None:
         assert found["AddressStatus"] == "UNBIND"
 
 
-def test_machines_that_should_run_and_do_not_are_started_after_a_restart(tmp_path: Path) -> None:
+def test_stopped_instances_that_should_run_are_started_after_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "state.sqlite"
     with running_cloud(path) as cloud:
         instance_id = Place.build(Direct(cloud)).machine()
@@ -129,7 +129,7 @@ def test_machines_that_should_run_and_do_not_are_started_after_a_restart(tmp_pat
         assert cloud.infrastructure.running() == {instance_id}
 
 
-def test_reset_forgets_everything_and_begins_to_count_anew(call: Direct) -> None:
+def test_reset_deletes_all_records_and_resets_the_id_counters(call: Direct) -> None:
     first = _life(call)
     call.cloud.reset()
     call.settle()

@@ -1,4 +1,4 @@
-"""Time as in the cloud: states move, with delays that can be set."""
+"""Transitions of states, with configurable delays, as in the cloud."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TENTHS = Timing(
 
 
 def _states(place: Place, instance_id: str, until: str) -> tuple[list[str], float]:
-    """The states that a program sees, and how long the way took."""
+    """The states that a program sees, and the duration of the transition."""
     began, seen = time.monotonic(), list[str]()
     while True:
         state = place.show(instance_id)["InstanceState"]
@@ -31,7 +31,7 @@ def _states(place: Place, instance_id: str, until: str) -> tuple[list[str], floa
         time.sleep(0.01)
 
 
-def test_a_machine_passes_through_its_states_in_the_time_that_was_set() -> None:
+def test_an_instance_passes_through_its_states_in_the_configured_time() -> None:
     with running_cloud(timing=_TENTHS) as cloud:
         place = Place.build(Direct(cloud))
         instance_id = place.begin_machine()
@@ -69,8 +69,8 @@ def test_an_address_is_created_bound_and_unbound_by_tasks() -> None:
         assert call("vpc:DescribeHaVips", HaVipIds=[havip_id])["HaVipSet"][0]["AddressIp"] == address
 
 
-def test_a_change_takes_effect_in_time_without_a_request_that_asks() -> None:
-    """The infrastructure follows by itself: an EIP is bound in the network as soon as its task is done."""
+def test_a_change_takes_effect_without_another_request() -> None:
+    """The infrastructure follows without a request: an EIP is bound in the network as soon as its task is done."""
     with running_cloud(timing=Timing(address_s=0.1)) as cloud:
         place = Place.build(Direct(cloud))
         address_id, ip = place.eip()
@@ -81,7 +81,7 @@ def test_a_change_takes_effect_in_time_without_a_request_that_asks() -> None:
         assert [(one.address_id, str(one.public)) for one in bound] == [(address_id, ip)]
 
 
-def test_a_disk_is_attached_and_grows_in_time() -> None:
+def test_a_disk_is_attached_and_resized_after_a_delay() -> None:
     with running_cloud(timing=_TENTHS) as cloud:
         call = Direct(cloud)
         place = Place.build(call)
@@ -93,13 +93,13 @@ def test_a_disk_is_attached_and_grows_in_time() -> None:
 
 
 class _NoRoom(NoInfrastructure):
-    """An infrastructure whose machines take no disk."""
+    """An infrastructure whose machines accept no disk."""
 
     def attach_disk(self, disk: Disk, instance_id: str) -> None:
         raise RuntimeError(f"{instance_id} has no room for {disk.disk_id}")
 
 
-def test_a_disk_that_could_not_be_attached_is_free_again() -> None:
+def test_a_disk_that_could_not_be_attached_becomes_available_again() -> None:
     with running_cloud(infrastructure=_NoRoom()) as cloud:
         call = Direct(cloud)
         place = Place.build(call)
@@ -112,7 +112,7 @@ def test_a_disk_that_could_not_be_attached_is_free_again() -> None:
 
 
 class _FailsOnce(NoInfrastructure):
-    """An infrastructure in which one step fails, once."""
+    """An infrastructure in which one step fails once."""
 
     def __init__(self, what: str) -> None:
         super().__init__()
@@ -130,17 +130,17 @@ class _FailsOnce(NoInfrastructure):
     def _fail(self, what: str) -> None:
         if self.armed and what == self._what:
             self.armed = False
-            raise RuntimeError(f"{what} went wrong")
+            raise RuntimeError(f"{what} failed")
 
 
 @pytest.mark.parametrize(
     ("what", "state"),
     [
-        pytest.param("stop", "RUNNING", id="what could not be stopped still runs"),
-        pytest.param("start", "STOPPED", id="what could not be started is stopped"),
+        pytest.param("stop", "RUNNING", id="an instance that could not be stopped is running"),
+        pytest.param("start", "STOPPED", id="an instance that could not be started is stopped"),
     ],
 )
-def test_after_a_change_that_failed_the_state_is_the_machines_own(what: str, state: str) -> None:
+def test_after_a_failed_change_the_state_is_that_of_the_machine(what: str, state: str) -> None:
     infrastructure = _FailsOnce(what)
     with running_cloud(infrastructure=infrastructure) as cloud:
         call = Direct(cloud)
@@ -151,19 +151,19 @@ def test_after_a_change_that_failed_the_state_is_the_machines_own(what: str, sta
         call.settle()
         shown = place.show(instance_id)
         assert (shown["InstanceState"], shown["LatestOperationState"]) == (state, "FAILED")
-        assert shown["LatestOperationErrorMsg"] == f"RuntimeError: {what} went wrong"
+        assert shown["LatestOperationErrorMsg"] == f"RuntimeError: {what} failed"
         again = "RebootInstances" if state == "RUNNING" else "StartInstances"
         call(f"cvm:{again}", InstanceIds=[instance_id])
         call.settle()
         assert place.show(instance_id)["InstanceState"] == "RUNNING"
 
 
-def test_the_realistic_times_are_longer_everywhere() -> None:
+def test_all_realistic_times_are_longer() -> None:
     for name in Timing.__slots__:
         assert getattr(REALISTIC, name) > getattr(SHORT, name)
 
 
-def test_whoever_announces_a_havip_is_shown_as_its_holder(place: Place) -> None:
+def test_the_announcer_of_a_havip_is_shown_as_its_holder(place: Place) -> None:
     havip_id, instance_id = place.havip(Vip="10.0.4.99", CheckAssociate=True), place.machine()
     associate(place, havip_id, instance_id)
 
@@ -179,13 +179,13 @@ def test_whoever_announces_a_havip_is_shown_as_its_holder(place: Place) -> None:
     assert shown() == ("UNBIND", "", "")
 
 
-def test_a_machine_that_powers_itself_off_is_shown_as_stopped(place: Place) -> None:
+def test_an_instance_that_powers_itself_off_is_shown_as_stopped(place: Place) -> None:
     instance_id = place.machine()
     place.call.cloud.machine_stopped(instance_id)
     assert place.show(instance_id)["InstanceState"] == "STOPPED"
 
 
-def test_a_machine_that_is_powered_on_by_hand_is_shown_as_running(place: Place) -> None:
+def test_an_instance_powered_on_at_the_infrastructure_is_shown_as_running(place: Place) -> None:
     instance_id = place.machine()
     place.call.cloud.machine_stopped(instance_id)
     place.call.cloud.machine_started(instance_id)

@@ -1,4 +1,4 @@
-"""What the real provider was recorded to ask is answered as it must be (shared/reference/provider-api.md)."""
+"""Recorded requests of the real provider get valid responses (shared/reference/provider-api.md)."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from tests.localcloud.api.lab import Direct, running_cloud
 from tests.localcloud.api.place import Place
 from tests.localcloud.api.replay import Translation, missing, recorded
 
-# The recording's images, which localcloud does not sell.
+# Images of the recording that localcloud does not offer.
 _IMAGES = (*IMAGES, *(Image(name, "Ubuntu", "Ubuntu", "Ubuntu", 10) for name in ("img-487zeit5", "img-eb30mz89")))
 
-# Members of the recorded answers that are not in the official SDK's models: no client can read them.
+# Members of the recorded responses that the official SDK's models lack: no client can read them.
 _NOT_IN_THE_SDK = {
     ("CreateDisasterRecoverGroup", ".Affinity is not there"),
     ("DescribeInstancesAttributes", ".TotalCount is not there"),
@@ -35,7 +35,7 @@ def cloud() -> Iterator[Cloud]:
 
 
 class Player:
-    """Plays recorded requests; collects what was refused and what is missing in the answers."""
+    """Replays recorded requests; collects rejections and missing members of the responses."""
 
     def __init__(self, cloud: Cloud) -> None:
         self.cloud = cloud
@@ -57,7 +57,7 @@ class Player:
         if line["service"] == "clb" and not line["action"].startswith("Describe"):
             self.translation.last_request_id = request_id
         self.translation.learn(line["response"], answer)
-        # While things are taken down, the recording polls what is nearly gone; here it is gone already.
+        # During removal the recording polls objects that are nearly deleted; here they are already deleted.
         gone = line["phase"] == "destroy"
         for fault in missing(line["response"], answer):
             if (line["action"], fault) not in _NOT_IN_THE_SDK and not (gone and "is empty" in fault):
@@ -65,16 +65,17 @@ class Player:
         self.cloud.wait_until_settled()
 
 
-def test_every_recorded_request_is_accepted_and_answered_with_every_recorded_member(cloud: Cloud) -> None:
+def test_every_recorded_request_succeeds_with_every_recorded_member(cloud: Cloud) -> None:
     player = Player(cloud)
     whole = [line for line in recorded() if line["phase"] != "replace-vip"]
     assert len(whole) == 628
     for line in whole:
         if line["action"] == "TerminateInstances":
-            # One machine was recorded with its protection on; the recording's stub terminated it all the same.
+            # One instance was recorded with its protection on; the recording's stub terminated it anyway.
             _unprotect(cloud)
         player.play(line)
-    # The stub of the recording took a change from traffic to bandwidth by the hour, which the page forbids (215/43849).
+    # The stub of the recording accepted a change from traffic to bandwidth by the hour, which the page forbids
+    # (215/43849).
     assert [refused.partition(":")[0] for refused in player.refused] == ["327 ModifyAddressInternetChargeType"]
     assert player.missing == []
     assert cloud.status()["records"].keys() <= {"Task", "ClientToken", "Domain", "AddressLists", "AllocationDay"}
@@ -88,7 +89,7 @@ def _unprotect(cloud: Cloud) -> None:
 
 
 def test_the_recorded_replacement_of_a_havip_is_accepted(cloud: Cloud) -> None:
-    """This part of the recording begins with resources that it does not create: they are made here."""
+    """This part of the recording begins with resources that it does not create, so the test creates them."""
     call = Direct(cloud)
     place = Place.build(call)
     old = place.havip(Vip="10.0.4.100", CheckAssociate=True)

@@ -21,7 +21,7 @@ def booted() -> Generator[Lab]:
 @pytest.fixture
 def lab(booted: Lab) -> Lab:
     """Both machines running, with the default network and servers on port 80."""
-    booted.wish()
+    booted.configure()
     for name in ("ann", "bob"):
         booted.ensure_running(name)
         booted.ensure_server(name, 80)

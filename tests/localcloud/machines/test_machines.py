@@ -298,7 +298,7 @@ def test_the_next_daemon_adopts_the_machines_of_a_killed_one(lab: Lab) -> None:
     lab.infrastructure = LinuxInfrastructure(lab.paths)
     lab.infrastructure.listen(lab)
     lab.infrastructure.open()
-    lab.wish()
+    lab.configure()
     assert lab.infrastructure.running() == {ANN.instance_id, BOB.instance_id}
     assert lab.infrastructure.get("ann").init_pid() == before
     done = lab.run("bob", "curl", "-s", "--max-time", "2", "http://169.254.0.23/latest/meta-data/instance-id")

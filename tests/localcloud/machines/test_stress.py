@@ -238,7 +238,7 @@ def test_a_machine_whose_start_was_not_recorded_is_watched_by_the_next_daemon(la
     lab.infrastructure = LinuxInfrastructure(lab.paths)
     lab.infrastructure.listen(lab)
     lab.infrastructure.open()
-    lab.wish()
+    lab.configure()
     lab.stopped.clear()
     lab.run("ann", "systemctl", "poweroff")
     wait_until(lambda: lab.stopped == [ANN.instance_id], "the new infrastructure notices the end of a machine", 30)

@@ -34,7 +34,7 @@ def cat(booted: Lab) -> Generator[Lab]:
 
 
 def _boot(lab: Lab, user_data: bytes) -> None:
-    lab.wish()
+    lab.configure()
     lab.infrastructure.start_machine(replace(lab.spec("cat"), user_data=user_data))
     finished = "/var/lib/cloud/instance/boot-finished"
     wait_until(lambda: lab.run("cat", "test", "-e", finished).returncode == 0, "cloud-init has finished", 30)
@@ -67,7 +67,7 @@ def test_user_data_are_run_and_served_unchanged(cat: Lab, user_data: bytes, made
 
 def test_user_data_that_reboot_the_machine_run_once(cat: Lab) -> None:
     user_data = b"#cloud-config\nruncmd: [[sh, -c, 'echo ran >>/root/ran']]\npower_state: {mode: reboot, delay: now}\n"
-    cat.wish()
+    cat.configure()
     cat.infrastructure.start_machine(replace(cat.spec("cat"), user_data=user_data))
     first = cat.infrastructure.get("cat").init_pid()
     wait_until(lambda: cat.infrastructure.get("cat").init_pid() not in {None, first}, "it has rebooted", 30)

@@ -1,4 +1,4 @@
-"""One lab for all tests here: machines boot once."""
+"""One lab for all tests of this package: the machines boot once."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def booted() -> Generator[Lab]:
 
 @pytest.fixture
 def lab(booted: Lab) -> Lab:
-    """The lab as every test finds it: open doors, the HAVIP with ann."""
-    booted.wish()
+    """The lab in its initial state for every test: open groups, the HAVIP held by ann."""
+    booted.configure()
     for name in ("ann", "bob"):
         booted.release(name)
     booted.announce("ann")

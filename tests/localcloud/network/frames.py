@@ -1,4 +1,4 @@
-"""Ethernet frames as a machine may send them, true or forged."""
+"""Ethernet frames as a machine may send them, genuine or forged."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ def udp(
     protocol: int = 17,
     text: bytes = b"boo",
 ) -> bytes:
-    """An Ethernet frame with an IPv4 datagram; `protocol` other than 17 sends the same bytes under another number."""
+    """An Ethernet frame with an IPv4 datagram; a `protocol` other than 17 sends the same bytes with that protocol
+    number.
+    """
     body = (7000).to_bytes(2, "big") + port.to_bytes(2, "big") + (8 + len(text)).to_bytes(2, "big") + b"\0\0" + text
     head = bytearray(b"\x45\x00" + (20 + len(body)).to_bytes(2, "big") + b"\0\0\0\0" + bytes([64, protocol]) + b"\0\0")
     head += IPv4Address(str(source)).packed + IPv4Address(str(target)).packed

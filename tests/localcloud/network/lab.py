@@ -1,7 +1,7 @@
-"""Two VPCs with real machines, made from hand-written plans: the infrastructure alone, without the API in front of it.
+"""Two VPCs with real machines, created from hand-written plans: the infrastructure without the API.
 
 VPC one, 10.0.0.0/16: subnet four 10.0.4.0/24 with ann .20, bob .21, cat .22; subnet five 10.0.5.0/24 with dan .20
-VPC two, 10.0.0.0/16 as well: its subnet 10.0.4.0/24 with eve .23
+VPC two, also 10.0.0.0/16: its subnet 10.0.4.0/24 with eve .23
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ OPEN = SecurityGroup("sg-open", (Rule("ACCEPT", "ALL", (), (ANYWHERE,)),), (Rule
 
 @dataclass(frozen=True)
 class Place:
-    """Where a machine of the lab is."""
+    """A machine of the lab and its place in the network."""
 
     name: str
     vpc: str
@@ -94,15 +94,15 @@ SUBNETS = {
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What a test wants of the network; the default is open doors and one HAVIP that ann and bob may hold."""
+class Configuration:
+    """The network configuration of a test; by default open groups and one HAVIP that ann and bob may hold."""
 
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # machine -> group ids; default sg-open
     rules: tuple[SecurityGroup, ...] = ()
     announcers: tuple[str, ...] = ("ann", "bob")
     public: Mapping[IPv4Address, IPv4Address] = field(default_factory=lambda: {PUBLIC: HAVIP})
     bandwidth_mbps: int = 1000
-    nat: IPv4Address | None = None  # of subnet five
+    nat: IPv4Address | None = None  # NAT address of subnet five
 
     def plan(self) -> NetworkPlan:
         return NetworkPlan(tuple(self._vpc(name) for name in VPCS), (OPEN, *self.rules))
@@ -144,25 +144,25 @@ class Wish:
 
 
 class Lab:
-    """The running thing. `wish` makes the network another one; every test begins with the default."""
+    """The running infrastructure. `configure` changes the network; every test begins with the default."""
 
     def __init__(self, *, image: str = "img-debian12", machines: tuple[str, ...] = tuple(PLACES)) -> None:
         self.cloud = f"t{os.getpid()}x{next(_numbers)}"
         self.paths = Paths(self.cloud)
         tear_down(self.paths, keep_state=False)
         self.infrastructure = LinuxInfrastructure(self.paths)
-        self.told: list[tuple[str, str]] = []
+        self.announced: list[tuple[str, str]] = []
         self.stopped: list[str] = []
         self.started: list[str] = []
         self._image = image
         self._names = machines
-        self._wish = Wish()
+        self._configuration = Configuration()
         self._servers: list[subprocess.Popen[str]] = []
 
     def open(self) -> None:
         self.infrastructure.listen(self)
         self.infrastructure.open()
-        self.infrastructure.apply_network(self._wish.plan())
+        self.infrastructure.apply_network(self._configuration.plan())
         threads = [
             threading.Thread(target=self.infrastructure.start_machine, args=(self.spec(name),)) for name in self._names
         ]
@@ -181,7 +181,7 @@ class Lab:
 
     def havip_announced(self, vpc_id: str, address: IPv4Address, instance_id: str) -> None:
         del vpc_id
-        self.told.append((str(address), instance_id))
+        self.announced.append((str(address), instance_id))
 
     def machine_stopped(self, instance_id: str) -> None:
         self.stopped.append(instance_id)
@@ -206,17 +206,17 @@ class Lab:
             data_disks=(),
             vpc_id=VPCS[place.vpc],
             subnet_id=SUBNETS[place.subnet][0],
-            interface=self._wish.interface(place),
+            interface=self._configuration.interface(place),
             public_keys=("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGRvbid0IHVzZSB0aGlzIGtleSBmb3IgYW55dGhpbmcgISE= lab",),
             user_data=f"#cloud-config\nruncmd:\n  - echo {name} >/root/booted\n".encode(),
         )
 
-    def wish(self, **changes: Any) -> None:
-        """Apply the default network with these differences."""
-        self._wish = replace(Wish(), **changes)
-        self.infrastructure.apply_network(self._wish.plan())
+    def configure(self, **changes: Any) -> None:
+        """Apply the default network with these changes."""
+        self._configuration = replace(Configuration(), **changes)
+        self.infrastructure.apply_network(self._configuration.plan())
 
-    # --- doing things in places
+    # --- commands on machines and in the network
 
     def run(self, name: str, *command: str, text: str = "", timeout_s: float = 20) -> subprocess.CompletedProcess[str]:
         """Run a command on a machine, as root, in its control groups."""
@@ -245,11 +245,11 @@ class Lab:
 
     def _words(self, name: str, *command: str) -> list[str]:
         pid = self.infrastructure.get(name).init_pid()
-        assert pid is not None, f"{name} does not run"
+        assert pid is not None, f"{name} is not running"
         return command_inside(pid, self.cgroup(name).directories(), list(command))
 
     def python(self, name: str, code: str, *arguments: object) -> Any:
-        """Run Python on a machine (or in `client`, `operator`); returns what it printed, as JSON."""
+        """Run Python on a machine (or in `client`, `operator`); return the printed JSON."""
         words = ["python3", "-c", textwrap.dedent(_PRELUDE) + textwrap.dedent(code), *(str(each) for each in arguments)]
         if name in {"client", "operator"}:
             place = names.INTERNET if name == "client" else names.OPERATOR
@@ -261,31 +261,31 @@ class Lab:
         return json.loads(done.stdout) if done.stdout.strip() else None
 
     def connect(self, name: str, address: object, port: int, *, timeout_s: float = 0.6, source: str = "") -> str:
-        """Try a TCP connection: what it says ("hello from bob"), or "refused", "timeout", "unreachable"."""
+        """Open a TCP connection; return its greeting ("hello from bob"), or "refused", "timeout", "unreachable"."""
         return self.python(name, "show(connect(*sys.argv[1:]))", address, port, timeout_s, source)
 
     def send(self, name: str, *frames: bytes) -> None:
-        """Put raw Ethernet frames on the machine's eth0."""
+        """Send raw Ethernet frames on the machine's eth0."""
         self.python(name, "send(sys.argv[1:])", *(frame.hex() for frame in frames))
 
     @contextmanager
     def listening(self, name: str, seconds: float = 0.5) -> Generator[list[bytes]]:
-        """Collect the frames that reach a machine during the block and a little longer."""
+        """Collect the frames that reach a machine during the block and `seconds` longer."""
         seen: list[bytes] = []
         words = ["python3", "-c", textwrap.dedent(_PRELUDE) + "\nsniff(float(sys.argv[1]))", str(seconds)]
         process = self.start(name, *words)
         assert process.stdout is not None
         assert process.stdout.readline().strip() == "ready"
         yield seen
-        # The time runs from the last thing that was done: a slow host must not end the test too early.
+        # The time starts after the block, so that a slow host does not end the capture too early.
         time.sleep(seconds)
-        # nsenter's child is the one that listens: end it where it is.
+        # The listener is a child process inside the machine: stop it there.
         self.run(name, "pkill", "-INT", "-f", r"sniff\(float")
         said, _ = process.communicate(timeout=5)
         seen += [bytes.fromhex(line) for line in said.split()]
 
     def serve(self, name: str, port: int, *, udp: bool = False) -> None:
-        """A server that says who it is, until the machine goes."""
+        """Start a server that sends its host name, until the machine stops."""
         process = self.start(name, "python3", "-c", textwrap.dedent(_PRELUDE) + f"\nserve({port}, {udp})")
         assert process.stdout is not None
         self._servers.append(process)
@@ -294,7 +294,9 @@ class Lab:
 
     @contextmanager
     def talking(self, name: str, code: str, *arguments: object) -> Generator[list[Any]]:
-        """Run Python on a machine beside the block, once it said `ready`; what it prints after that, as JSON."""
+        """Run Python on a machine in parallel with the block, once it has printed `ready`; yields its later output, as
+        JSON.
+        """
         said: list[Any] = []
         words = ["python3", "-c", textwrap.dedent(_PRELUDE) + textwrap.dedent(code), *(str(each) for each in arguments)]
         process = self.start(name, *words)
@@ -307,7 +309,7 @@ class Lab:
 
     @contextmanager
     def internet_server(self, port: int = 9000) -> Generator[None]:
-        """A server on the internet, which says from where it was asked."""
+        """A server on the internet, which sends the client's address."""
         with self.infrastructure.namespaces.inside(names.INTERNET):
             server = socket.create_server((str(names.CLIENT_ADDRESS), port))
         server.settimeout(0.1)
@@ -332,12 +334,14 @@ class Lab:
             server.close()
 
     def host_addresses(self) -> list[str]:
-        """This host's own addresses, which no machine may reach."""
+        """The host's addresses, which no machine may reach."""
         listed = subprocess.run(["ip", "-4", "-j", "address"], capture_output=True, text=True, check=True).stdout
         return [entry["local"] for link in json.loads(listed) if link["ifname"] != "lo" for entry in link["addr_info"]]
 
     def time_of_moves(self, who: Iterable[str]) -> list[float]:
-        """Let machines take the HAVIP in turn; for each the seconds from its announcement until the router follows."""
+        """Let machines take over the HAVIP in order; return the seconds from each announcement until the router
+        follows.
+        """
         took: list[float] = []
         for name in who:
             place = PLACES[name]
@@ -349,7 +353,7 @@ class Lab:
         return took
 
     def ensure_running(self, name: str) -> None:
-        """On, with the spec of the lab and nothing wrong with it."""
+        """Start the machine with the lab's spec, if it is not already running."""
         spec = self.spec(name)
         running = spec.instance_id in self.infrastructure.running()
         if running and self.infrastructure.get(name).spec.cpu == spec.cpu:
@@ -364,7 +368,7 @@ class Lab:
             self.serve(name, port)
 
     def must(self, name: str, *command: str, text: str = "") -> str:
-        """Run a command on a machine that has to succeed."""
+        """Run a command on a machine; fail the test if it fails."""
         done = self.run(name, *command, text=text)
         assert done.returncode == 0, f"{name}: {' '.join(command)}: {done.returncode}: {done.stdout}{done.stderr}"
         return done.stdout
@@ -380,7 +384,7 @@ class Lab:
             return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
 
     def announce(self, name: str, address: IPv4Address = HAVIP) -> None:
-        """Take a HAVIP as keepalived does: the address on the interface, and gratuitous ARP."""
+        """Take over a HAVIP as keepalived does: the address on the interface, and gratuitous ARP."""
         self.run(name, "ip", "address", "replace", f"{address}/32", "dev", "eth0")
         self.send(name, gratuitous(PLACES[name].mac, address))
 
@@ -398,7 +402,7 @@ class Lab:
 
 @contextmanager
 def in_a_loop() -> Generator[Callable[[Coroutine[Any, Any, Any]], Any]]:
-    """An event loop in a thread beside the test, and a function that runs coroutines in it."""
+    """An event loop in a separate thread; yields a function that runs coroutines in it."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -411,10 +415,10 @@ def in_a_loop() -> Generator[Callable[[Coroutine[Any, Any, Any]], Any]]:
 
 
 def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 5.0) -> float:
-    """Seconds it took. Raises AssertionError after the time."""
+    """Wait for the condition; return the seconds it took. Raises AssertionError after `timeout_s`."""
     began = time.monotonic()
     while not condition():
-        assert time.monotonic() - began < timeout_s, f"after {timeout_s:g} s it is not so that {what}"
+        assert time.monotonic() - began < timeout_s, f"not within {timeout_s:g} s: {what}"
         time.sleep(0.01)
     return time.monotonic() - began
 

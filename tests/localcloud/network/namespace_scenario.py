@@ -1,6 +1,6 @@
-"""Run by test_namespaces.py in a mount namespace with a /run of its own: `python namespace_story.py STORY`.
+"""Run by test_namespaces.py in a mount namespace with a private /run: `python namespace_scenario.py SCENARIO`.
 
-Each story ends with the names that are left in /run/netns and the mounts below it, as JSON.
+Each scenario ends by printing the names left in /run/netns and the mounts below it, as JSON.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from localcloud.network.namespaces import Namespaces
 NETNS = Path("/run/netns")
 
 
-def others_add(name: str) -> None:
-    """Another program's namespace: iproute2 mounts /run/netns on itself the first time."""
+def add_foreign(name: str) -> None:
+    """Add another program's namespace: iproute2 mounts /run/netns on itself the first time."""
     subprocess.run(["ip", "netns", "add", name], check=True)
 
 
 def removed(namespaces: Namespaces) -> None:
-    """A namespace made before `ip netns add`, and one made after it."""
+    """One namespace created before `ip netns add`, and one created after it."""
     namespaces.ensure("before")
-    others_add("other")
+    add_foreign("other")
     namespaces.ensure("after")
     for what in ("before", "after"):
         namespaces.remove(what)
 
 
-def remade(namespaces: Namespaces) -> None:
-    """As at the start of a machine: removed and made again under the same name, twice."""
+def recreated(namespaces: Namespaces) -> None:
+    """As at the start of a machine: removed and created again under the same name, twice."""
     namespaces.ensure("one")
-    others_add("other")
+    add_foreign("other")
     for _ in range(2):
         old = namespaces.path("one").stat().st_ino
         namespaces.remove("one")
@@ -44,9 +44,9 @@ def remade(namespaces: Namespaces) -> None:
 
 
 def killed(namespaces: Namespaces) -> None:
-    """`kill -9` between the unmount and the unlink: the file is left, with the hidden mount below it."""
+    """`kill -9` between the unmount and the unlink: the file remains, with the hidden mount below it."""
     namespaces.ensure("one")
-    others_add("other")
+    add_foreign("other")
     subprocess.run(["umount", str(namespaces.path("one"))], check=True)
     namespaces.ensure("one")
     with namespaces.inside("one"):
@@ -59,16 +59,16 @@ def added_twice(namespaces: Namespaces) -> None:
     namespaces.ensure("one")
     for _ in range(2):
         subprocess.run(["mount", "--rbind", str(NETNS), str(NETNS)], check=True)
-    others_add("other")
+    add_foreign("other")
     namespaces.remove("one")
 
 
-STORIES = {story.__name__: story for story in (removed, remade, killed, added_twice)}
+SCENARIOS = {scenario.__name__: scenario for scenario in (removed, recreated, killed, added_twice)}
 
 if __name__ == "__main__":
-    STORIES[sys.argv[1]](Namespaces("story"))
+    SCENARIOS[sys.argv[1]](Namespaces("scenario"))
     mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     print(json.dumps({
         "files": sorted(path.name for path in NETNS.iterdir()),
-        "mounts": sorted({mount for mount in mounts if mount.startswith(f"{NETNS}/lc-story-")}),
+        "mounts": sorted({mount for mount in mounts if mount.startswith(f"{NETNS}/lc-scenario-")}),
     }))  # fmt: skip

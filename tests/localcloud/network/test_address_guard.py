@@ -1,4 +1,4 @@
-"""What the VPC does to machines that say they are somebody else. Every case: real frames from inside a machine."""
+"""The VPC's guard against false addresses. Every case sends real frames from inside a machine."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ GATEWAY = "10.0.4.1"
 UNUSED = "10.0.4.77"
 
 
-def _reaches(lab: Lab, frame: bytes, *, sender: str = "ann", receiver: str = "bob") -> bool:
-    """Whether the frame, sent by one machine, is seen by the other. A frame that passes proves the listener hears."""
+def _arrives(lab: Lab, frame: bytes, *, sender: str = "ann", receiver: str = "bob") -> bool:
+    """Whether a frame sent by one machine reaches the other. A control frame proves that the listener works."""
     place = PLACES[sender]
     control = gratuitous(place.mac, place.address)
     with lab.listening(receiver, 0.2) as seen:
@@ -51,11 +51,11 @@ def test_a_machine_may_announce_a_havip_it_is_attached_to(lab: Lab, operation: i
         pytest.param(gratuitous(ANN.mac, CAT.address), id="a neighbour's address"),
         pytest.param(
             arp(ANN.mac, CAT.address, BOB.address, operation=2, ether_target=BOB.mac),
-            id="a neighbour's address, told to one",
+            id="a neighbour's address, unicast",
         ),
         pytest.param(
             arp(ANN.mac, GATEWAY, BOB.address, operation=2, ether_target=BOB.mac),
-            id="the gateway's address, told to one",
+            id="the gateway's address, unicast",
         ),
         pytest.param(gratuitous(ANN.mac, "10.0.4.98"), id="a HAVIP that another machine may hold"),
         pytest.param(gratuitous(CAT.mac, HAVIP, ether_source=ANN.mac), id="a HAVIP at a foreign MAC"),
@@ -67,12 +67,12 @@ def test_a_machine_may_announce_a_havip_it_is_attached_to(lab: Lab, operation: i
         pytest.param(arp(ANN.mac, "169.254.0.23", "10.0.4.21", operation=2), id="the metadata service's address"),
     ],
 )
-def test_an_announcement_of_what_is_not_its_own_is_dropped_silently(lab: Lab, frame: bytes) -> None:
-    assert not _reaches(lab, frame)
+def test_an_announcement_of_a_foreign_address_is_dropped_silently(lab: Lab, frame: bytes) -> None:
+    assert not _arrives(lab, frame)
 
 
-def test_a_probe_for_a_duplicate_address_passes_because_it_claims_nothing(lab: Lab) -> None:
-    assert _reaches(lab, arp(ANN.mac, "0.0.0.0", UNUSED))
+def test_a_duplicate_address_probe_passes_because_it_claims_no_address(lab: Lab) -> None:
+    assert _arrives(lab, arp(ANN.mac, "0.0.0.0", UNUSED))
 
 
 @pytest.mark.parametrize(
@@ -87,19 +87,19 @@ def test_a_probe_for_a_duplicate_address_passes_because_it_claims_nothing(lab: L
     ],
 )
 def test_a_packet_from_a_false_source_is_dropped(lab: Lab, frame: bytes) -> None:
-    assert not _reaches(lab, frame)
+    assert not _arrives(lab, frame)
 
 
-def test_a_packet_from_its_own_source_passes(lab: Lab) -> None:
-    assert _reaches(lab, udp(ANN.mac, BOB.mac, ANN.address, BOB.address))
+def test_a_packet_from_the_own_address_passes(lab: Lab) -> None:
+    assert _arrives(lab, udp(ANN.mac, BOB.mac, ANN.address, BOB.address))
 
 
-def test_a_packet_from_a_havip_passes_from_a_machine_that_may_hold_it(lab: Lab) -> None:
-    assert _reaches(lab, udp(ANN.mac, BOB.mac, HAVIP, BOB.address))
+def test_a_packet_from_a_havip_passes_if_the_sender_may_hold_it(lab: Lab) -> None:
+    assert _arrives(lab, udp(ANN.mac, BOB.mac, HAVIP, BOB.address))
 
 
-def test_a_packet_from_a_havip_is_dropped_from_a_machine_that_may_not(lab: Lab) -> None:
-    assert not _reaches(lab, udp(CAT.mac, BOB.mac, HAVIP, BOB.address), sender="cat")
+def test_a_packet_from_a_havip_is_dropped_if_the_sender_may_not_hold_it(lab: Lab) -> None:
+    assert not _arrives(lab, udp(CAT.mac, BOB.mac, HAVIP, BOB.address), sender="cat")
 
 
 @pytest.mark.parametrize(
@@ -120,11 +120,11 @@ def test_a_packet_from_a_havip_is_dropped_from_a_machine_that_may_not(lab: Lab) 
         pytest.param(bytes.fromhex("0180c20000005254000000010026424203") + bytes(50), id="spanning tree"),
     ],
 )
-def test_what_a_vpc_does_not_carry_is_dropped(lab: Lab, frame: bytes) -> None:
-    assert not _reaches(lab, frame)
+def test_an_unsupported_frame_is_dropped(lab: Lab, frame: bytes) -> None:
+    assert not _arrives(lab, frame)
 
 
-def test_a_havip_announced_by_an_unattached_machine_stays_where_it_is(lab: Lab) -> None:
+def test_an_unattached_machine_cannot_take_over_a_havip(lab: Lab) -> None:
     lab.announce("cat")
     time.sleep(0.2)
     lab.release("cat")
@@ -132,8 +132,8 @@ def test_a_havip_announced_by_an_unattached_machine_stays_where_it_is(lab: Lab) 
     assert lab.connect("client", "203.0.113.7", 80).startswith("hello from ann")
 
 
-def test_a_machine_that_was_detached_from_the_havip_cannot_take_it_any_more(lab: Lab) -> None:
-    lab.wish(announcers=("ann",))
+def test_a_detached_machine_cannot_take_over_the_havip(lab: Lab) -> None:
+    lab.configure(announcers=("ann",))
     lab.announce("bob")
     time.sleep(0.2)
     assert lab.holder() == ANN.instance_id
@@ -146,7 +146,7 @@ def test_an_ordinary_arp_request_with_the_havip_as_sender_does_not_move_its_traf
     assert lab.connect("client", "203.0.113.7", 80).startswith("hello from ann")
 
 
-def test_an_ordinary_address_as_virtual_ip_is_not_reachable_however_it_is_announced(lab: Lab) -> None:
+def test_an_ordinary_address_announced_as_virtual_ip_is_not_reachable(lab: Lab) -> None:
     lab.run("ann", "ip", "address", "replace", f"{UNUSED}/32", "dev", "eth0")
     lab.send("ann", gratuitous(ANN.mac, UNUSED), gratuitous(ANN.mac, UNUSED, operation=2))
     try:
@@ -156,7 +156,7 @@ def test_an_ordinary_address_as_virtual_ip_is_not_reachable_however_it_is_announ
         lab.run("ann", "ip", "address", "delete", f"{UNUSED}/32", "dev", "eth0")
 
 
-def test_a_machine_that_changes_its_mac_is_cut_off_until_it_changes_back(lab: Lab) -> None:
+def test_a_machine_with_a_changed_mac_is_unreachable_until_it_is_restored(lab: Lab) -> None:
     assert lab.connect("cat", BOB.address, 80).startswith("hello from bob")
     lab.run("cat", "ip", "link", "set", "eth0", "address", "52:54:00:de:ad:01")
     try:

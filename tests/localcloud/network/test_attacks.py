@@ -1,4 +1,4 @@
-"""A machine whose root is hostile: what it tries against its neighbours, the router, the operator and the host."""
+"""A machine whose root is hostile: attacks on its neighbours, the router, the operator and the host."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ OPEN_80 = SecurityGroup(
 )
 
 
-def _seen_by(lab: Lab, receiver: str, *frames: bytes, sender: str = "ann") -> list[bytes]:
-    """Which of the frames reach a machine that listens to everything on its wire; an announcement after them must."""
+def _frames_at(lab: Lab, receiver: str, *frames: bytes, sender: str = "ann") -> list[bytes]:
+    """Return the frames that reach a machine in promiscuous mode; a final announcement must arrive."""
     control = gratuitous(PLACES[sender].mac, PLACES[sender].address)
     lab.run(receiver, "ip", "link", "set", "eth0", "promisc", "on")
     try:
@@ -38,7 +38,7 @@ def _seen_by(lab: Lab, receiver: str, *frames: bytes, sender: str = "ann") -> li
     return [frame for frame in frames if any(each[:42] == frame[:42] for each in seen)]
 
 
-def test_a_listening_machine_sees_nothing_of_what_two_others_say(lab: Lab) -> None:
+def test_a_machine_cannot_sniff_traffic_between_two_others(lab: Lab) -> None:
     lab.run("cat", "ip", "link", "set", "eth0", "promisc", "on")
     with lab.listening("cat", 0.2) as seen:
         assert lab.connect("ann", BOB.address, 80).startswith("hello from bob")
@@ -46,18 +46,18 @@ def test_a_listening_machine_sees_nothing_of_what_two_others_say(lab: Lab) -> No
     assert not [frame for frame in seen if frame[12:14] == b"\x08\x00"]
 
 
-def test_a_frame_for_nobody_is_not_shown_to_everybody(lab: Lab) -> None:
+def test_a_frame_to_an_unknown_mac_is_not_flooded(lab: Lab) -> None:
     nobody = udp(ANN.mac, "52:54:00:00:00:77", ANN.address, "10.0.4.77")
-    assert _seen_by(lab, "cat", nobody) == []
+    assert _frames_at(lab, "cat", nobody) == []
 
 
-def test_a_machine_that_never_spoke_is_reached_without_showing_it_to_others(lab: Lab) -> None:
-    """No entry of the bridge's has to be learned first: a fabric that floods would show the frame to cat as well."""
+def test_a_frame_to_a_silent_machine_is_not_flooded(lab: Lab) -> None:
+    """The bridge's entry is static: with flooding, cat would see the frame too."""
     listing = _bridge(lab, "bridge", "fdb", "show", "br", "br0")
     assert f"{BOB.mac} dev p-00000002 master br0 static" in listing
 
 
-def test_a_flood_of_false_macs_neither_opens_the_wire_nor_shuts_anybody_out(lab: Lab) -> None:
+def test_a_flood_of_false_macs_causes_neither_flooding_nor_an_outage(lab: Lab) -> None:
     frames = [
         udp(f"52:54:01:{number >> 8:02x}:{number & 255:02x}:01", BROADCAST, ANN.address, BOB.address)
         for number in range(2000)
@@ -65,7 +65,7 @@ def test_a_flood_of_false_macs_neither_opens_the_wire_nor_shuts_anybody_out(lab:
     lab.must("ann", "sh", "-c", "cat >/root/frames", text="\n".join(frame.hex() for frame in frames))
     lab.python("ann", "send([line.strip() for line in open('/root/frames')])")
     assert "52:54:01:" not in _bridge(lab, "bridge", "fdb", "show", "br", "br0")
-    assert _seen_by(lab, "cat", udp(ANN.mac, BOB.mac, ANN.address, BOB.address)) == []
+    assert _frames_at(lab, "cat", udp(ANN.mac, BOB.mac, ANN.address, BOB.address)) == []
     assert lab.connect("cat", BOB.address, 80).startswith("hello from bob")
 
 
@@ -73,12 +73,12 @@ def test_a_flood_of_false_macs_neither_opens_the_wire_nor_shuts_anybody_out(lab:
     "frame",
     [
         pytest.param(udp(ANN.mac, BOB.mac, METADATA, BOB.address), id="a packet from the metadata service's address"),
-        pytest.param(udp(ANN.mac, BOB.mac, "183.60.83.19", BOB.address), id="an answer of the name server"),
+        pytest.param(udp(ANN.mac, BOB.mac, "183.60.83.19", BOB.address), id="a response of the name server"),
         pytest.param(udp(ANN.mac, BOB.mac, GATEWAY, BOB.address, protocol=1, text=b"\x05\x01" + bytes(30)),
                      id="an ICMP redirect of the gateway"),
-        pytest.param(udp(ANN.mac, BROADCAST, ANN.address, "255.255.255.255", port=68), id="a DHCP offer to all"),
-        pytest.param(udp(ANN.mac, BROADCAST, "0.0.0.0", "255.255.255.255", port=67), id="a DHCP question"),
-        pytest.param(udp("fe:ee:0b:00:00:01", BOB.mac, GATEWAY, BOB.address), id="the gateway's address and a MAC"),
+        pytest.param(udp(ANN.mac, BROADCAST, ANN.address, "255.255.255.255", port=68), id="a broadcast DHCP offer"),
+        pytest.param(udp(ANN.mac, BROADCAST, "0.0.0.0", "255.255.255.255", port=67), id="a DHCP request"),
+        pytest.param(udp("fe:ee:0b:00:00:01", BOB.mac, GATEWAY, BOB.address), id="the gateway's address and MAC"),
         pytest.param(bytes.fromhex("52540000000252540000000181000000") +
                      udp(ANN.mac, BOB.mac, ANN.address, BOB.address)[12:], id="a priority tag (VLAN 0)"),
         pytest.param(bytes.fromhex("52540000000252540000000188a8006481000064") +
@@ -94,20 +94,20 @@ def test_a_flood_of_false_macs_neither_opens_the_wire_nor_shuts_anybody_out(lab:
     ],
 )  # fmt: skip
 def test_a_hostile_frame_does_not_arrive(lab: Lab, frame: bytes) -> None:
-    assert _seen_by(lab, "bob", frame) == []
+    assert _frames_at(lab, "bob", frame) == []
 
 
 @pytest.mark.parametrize(
     ("protocol", "name"), [(4, "IPIP"), (47, "GRE"), (41, "IPv6 in IPv4"), (50, "ESP"), (132, "SCTP")]
 )
-def test_a_tunnel_does_not_pass_a_group_that_opens_a_port(lab: Lab, protocol: int, name: str) -> None:
+def test_a_tunnel_is_dropped_by_a_group_that_opens_only_a_port(lab: Lab, protocol: int, name: str) -> None:
     del name
-    lab.wish(groups={"bob": ("sg-web",)}, rules=(OPEN_80,))
+    lab.configure(groups={"bob": ("sg-web",)}, rules=(OPEN_80,))
     inner = udp(ANN.mac, BOB.mac, ANN.address, BOB.address, port=8080)[14:]
-    assert _seen_by(lab, "bob", udp(ANN.mac, BOB.mac, ANN.address, BOB.address, protocol=protocol, text=inner)) == []
+    assert _frames_at(lab, "bob", udp(ANN.mac, BOB.mac, ANN.address, BOB.address, protocol=protocol, text=inner)) == []
 
 
-def test_a_tunnel_to_the_router_leads_into_no_other_vpc(lab: Lab) -> None:
+def test_a_tunnel_to_the_router_does_not_reach_another_vpc(lab: Lab) -> None:
     gateway_mac = _gateway_mac(lab)
     inner = udp(ANN.mac, gateway_mac, "10.0.4.1", EVE.address)[14:]
     with lab.listening("eve", 0.3) as seen:
@@ -116,7 +116,7 @@ def test_a_tunnel_to_the_router_leads_into_no_other_vpc(lab: Lab) -> None:
     assert not [frame for frame in seen if frame[12:14] == b"\x08\x00"]
 
 
-def test_a_source_route_through_the_router_is_not_followed(lab: Lab) -> None:
+def test_the_router_ignores_source_routes(lab: Lab) -> None:
     gateway_mac = _gateway_mac(lab)
     plain = bytearray(udp(ANN.mac, gateway_mac, ANN.address, GATEWAY)[14:])
     option = b"\x83\x07\x04" + IPv4Address("10.0.5.20").packed + b"\0"  # loose source route to dan
@@ -131,17 +131,17 @@ def test_a_source_route_through_the_router_is_not_followed(lab: Lab) -> None:
     assert not [each for each in seen if each[12:14] == b"\x08\x00"]
 
 
-def test_a_fragment_without_its_beginning_does_not_pass_a_shut_port(lab: Lab) -> None:
-    lab.wish(groups={"bob": ("sg-web",)}, rules=(OPEN_80,))
+def test_a_fragment_without_its_header_does_not_reach_a_closed_port(lab: Lab) -> None:
+    lab.configure(groups={"bob": ("sg-web",)}, rules=(OPEN_80,))
     frame = bytearray(udp(ANN.mac, BOB.mac, ANN.address, BOB.address, protocol=6, text=bytes(64)))
     for flags in (0x0001, 0x0002, 0x2001):  # offset 8, offset 16, offset 8 with more to come: past the ports
         frame[20:22] = flags.to_bytes(2, "big")
         frame[24:26] = b"\0\0"
         frame[24:26] = _checksum(bytes(frame[14:34]))
-        assert _seen_by(lab, "bob", bytes(frame)) == []
+        assert _frames_at(lab, "bob", bytes(frame)) == []
 
 
-def test_ipv6_switched_on_inside_leads_nowhere(lab: Lab) -> None:
+def test_ipv6_enabled_inside_reaches_no_other_machine(lab: Lab) -> None:
     for name in ("ann", "bob"):
         lab.run(name, "sysctl", "-qw", "net.ipv6.conf.eth0.disable_ipv6=0")
         lab.run(name, "ip", "-6", "address", "add", f"fd00::{PLACES[name].number}/64", "dev", "eth0", "nodad")
@@ -152,7 +152,7 @@ def test_ipv6_switched_on_inside_leads_nowhere(lab: Lab) -> None:
             lab.run(name, "sysctl", "-qw", "net.ipv6.conf.eth0.disable_ipv6=1")
 
 
-def test_the_gateways_arp_is_answered_by_the_router_alone(lab: Lab) -> None:
+def test_only_the_router_answers_arp_for_the_gateway(lab: Lab) -> None:
     lab.run("cat", "ip", "address", "add", f"{GATEWAY}/32", "dev", "eth0")
     try:
         done = lab.run("ann", "arping", "-c2", "-w2", "-I", "eth0", GATEWAY)
@@ -162,16 +162,16 @@ def test_the_gateways_arp_is_answered_by_the_router_alone(lab: Lab) -> None:
     assert CAT.mac not in done.stdout.lower()
 
 
-def test_arp_for_a_havip_is_not_answered_by_a_machine_that_was_detached_from_it(lab: Lab) -> None:
+def test_a_detached_machine_does_not_answer_arp_for_the_havip(lab: Lab) -> None:
     lab.run("ann", "ip", "address", "delete", f"{HAVIP}/32", "dev", "eth0")
     lab.run("bob", "ip", "address", "replace", f"{HAVIP}/32", "dev", "eth0")
     asked = ("arping", "-c1", "-w1", "-I", "eth0", str(HAVIP))
     assert lab.run("cat", *asked).returncode == 0
-    lab.wish(announcers=("ann",))
+    lab.configure(announcers=("ann",))
     assert lab.run("cat", *asked).returncode == 1
 
 
-def test_arp_for_a_havip_is_not_answered_by_a_machine_that_was_never_attached(lab: Lab) -> None:
+def test_an_unattached_machine_does_not_answer_arp_for_the_havip(lab: Lab) -> None:
     lab.run("ann", "ip", "address", "delete", f"{HAVIP}/32", "dev", "eth0")
     lab.run("cat", "ip", "address", "replace", f"{HAVIP}/32", "dev", "eth0")
     try:
@@ -185,39 +185,39 @@ def checksum(data):
     total = sum(struct.unpack("!%dH" % (len(data) // 2), data))
     while total >> 16: total = (total & 0xFFFF) + (total >> 16)
     return total ^ 0xFFFF
-here, there, count = socket.inet_aton(sys.argv[1]), socket.inet_aton(sys.argv[2]), int(sys.argv[3])
+source, target, count = socket.inet_aton(sys.argv[1]), socket.inet_aton(sys.argv[2]), int(sys.argv[3])
 macs = bytes.fromhex(sys.argv[4])
 with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
     raw.bind(("eth0", 0))
     for number in range(count):
         tcp = struct.pack("!HHIIBBHHH", 1024 + number % 60000, 80 + number // 60000, number, 0, 0x50, 2, 1024, 0, 0)
-        pseudo = here + there + struct.pack("!HH", 6, len(tcp))
+        pseudo = source + target + struct.pack("!HH", 6, len(tcp))
         tcp = tcp[:16] + struct.pack("!H", checksum(pseudo + tcp)) + tcp[18:]
-        ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 40, number & 0xFFFF, 0, 64, 6, 0, here, there)
+        ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 40, number & 0xFFFF, 0, 64, 6, 0, source, target)
         ip = ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:]
         raw.send(macs + b"\\x08\\x00" + ip + tcp)
 show(count)
 """
 
 
-def test_a_flood_of_half_open_connections_keeps_nobody_else_out(lab: Lab) -> None:
-    """120,000 flows that never become whole, from one machine to two ports of another."""
+def test_a_flood_of_half_open_connections_does_not_block_other_connections(lab: Lab) -> None:
+    """120,000 incomplete connections from one machine to two ports of another."""
     macs = (BOB.mac + ANN.mac).replace(":", "")
     assert lab.python("ann", _FLOOD, ANN.address, BOB.address, 120_000, macs)
     assert lab.connect("cat", BOB.address, 8080, timeout_s=3).startswith("hello from bob")
     assert lab.connect("client", PUBLIC, 80, timeout_s=3).startswith("hello from ann")
 
 
-def test_the_operators_place_is_not_reached_from_a_machine_with_or_without_a_way_out(lab: Lab) -> None:
+def test_a_machine_cannot_reach_the_operator_with_or_without_internet_access(lab: Lab) -> None:
     with _listening_in(lab, "ops", 9001):
         for public in ({}, {PUBLIC: IPv4Address(BOB.address)}):
-            lab.wish(public=public)
+            lab.configure(public=public)
             assert lab.connect("bob", "172.31.255.2", 9001) in {"timeout", "unreachable"}
             assert lab.connect("bob", "172.31.255.1", 22) in {"timeout", "unreachable"}
         assert lab.connect("ann", "198.51.100.20", 9001) in {"timeout", "unreachable"}
 
 
-def test_no_namespace_of_the_cloud_has_a_way_to_the_hosts_network(lab: Lab) -> None:
+def test_no_namespace_of_the_cloud_can_reach_the_hosts_network(lab: Lab) -> None:
     addresses = lab.host_addresses()
     assert addresses
     with socket.create_server(("", 0)) as server:
@@ -230,8 +230,8 @@ def test_no_namespace_of_the_cloud_has_a_way_to_the_hosts_network(lab: Lab) -> N
                         ours.connect((address, port))
 
 
-def test_every_link_of_the_cloud_ends_in_the_cloud(lab: Lab) -> None:
-    """A way out would need a link with one end in the host's own namespace."""
+def test_every_link_of_the_cloud_has_both_ends_in_the_cloud(lab: Lab) -> None:
+    """A route to the outside would need a link with one end in the host's namespace."""
     host = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout
     named = {line.split(": ")[1].split("@")[0] for line in host.splitlines()}
     for what in lab.infrastructure.namespaces.present():
@@ -251,7 +251,7 @@ def test_every_link_of_the_cloud_ends_in_the_cloud(lab: Lab) -> None:
     assert not [line for line in peers.stdout.splitlines() if any(f"link-netnsid {number} " in line for number in ours)]
 
 
-def test_nothing_of_the_host_is_found_from_inside_a_machine(lab: Lab) -> None:
+def test_a_machine_cannot_find_the_hosts_files_and_devices(lab: Lab) -> None:
     code = """
     import glob, os
     hits = [path for path in ("/run/localcloud", "/var/lib/localcloud", "/run/netns") if os.path.exists(path)]
@@ -267,18 +267,18 @@ def test_nothing_of_the_host_is_found_from_inside_a_machine(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize(
-    "deed",
+    "change",
     [
         pytest.param("ip link delete eth0", id="deletes its interface"),
         pytest.param("ip link set eth0 down; ip link set eth0 name wan0", id="renames it"),
         pytest.param("ip netns add hidden; ip link set eth0 netns hidden", id="hides it in a namespace"),
         pytest.param("nft 'add table inet x; add chain inet x i { type filter hook input priority 0; policy drop; }'",
-                     id="shuts its own doors"),
-        pytest.param("ip rule add prohibit from all", id="forgets its ways"),
+                     id="drops all incoming packets"),
+        pytest.param("ip rule add prohibit from all", id="prohibits all routes"),
     ],
 )  # fmt: skip
-def test_what_a_machine_does_to_its_own_network_is_gone_after_power_off_and_on(lab: Lab, deed: str) -> None:
-    lab.must("cat", "sh", "-c", deed)
+def test_power_off_and_on_reverts_a_machines_changes_to_its_network(lab: Lab, change: str) -> None:
+    lab.must("cat", "sh", "-c", change)
     assert not lab.connect("ann", CAT.address, 22).startswith("SSH")
     lab.infrastructure.stop_machine(CAT.instance_id, hard=True)
     lab.infrastructure.start_machine(lab.spec("cat"))
@@ -288,9 +288,11 @@ def test_what_a_machine_does_to_its_own_network_is_gone_after_power_off_and_on(l
     assert lab.connect("ann", CAT.address, 80).startswith("hello from cat")
 
 
-def test_a_link_of_its_own_by_its_interfaces_name_keeps_nobody_elses_network_from_being_made(lab: Lab) -> None:
+def test_a_replaced_interface_on_one_machine_does_not_block_the_plan_for_others(lab: Lab) -> None:
     lab.must("cat", "sh", "-c", "ip link delete eth0 && ip link add eth0 type bridge")
-    lab.wish(public={PUBLIC: IPv4Address(BOB.address)})  # another structure: every machine's link is looked at
+    lab.configure(
+        public={PUBLIC: IPv4Address(BOB.address)}
+    )  # a different structure, so that every machine's link is checked
     assert lab.connect("client", PUBLIC, 80).startswith("hello from bob")
     lab.infrastructure.stop_machine(CAT.instance_id, hard=True)
     lab.infrastructure.start_machine(lab.spec("cat"))
@@ -310,8 +312,8 @@ show(len(held) - len(ended))
 
 
 @pytest.mark.parametrize("server", [METADATA, "169.254.0.3"])
-def test_connections_that_one_machine_keeps_open_shut_nobody_out(lab: Lab, server: str) -> None:
-    """Each is a file and a thread of the daemon's."""
+def test_idle_connections_of_one_machine_do_not_block_other_machines(lab: Lab, server: str) -> None:
+    """Each connection uses a descriptor and a thread of the daemon."""
     with lab.talking("ann", _HOLD, server) as said:
         assert lab.must("bob", "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", f"http://{server}/") in {
             "200",
@@ -331,13 +333,13 @@ show(sent)
 """
 
 
-def test_what_a_machine_sends_to_the_metadata_service_is_not_kept_in_the_hosts_memory(lab: Lab) -> None:
+def test_the_metadata_service_does_not_read_request_bodies_into_memory(lab: Lab) -> None:
     assert lab.python("ann", _POUR, METADATA) < 20_000_000
 
 
-def test_a_rule_for_one_address_does_not_open_the_next_subnet(lab: Lab) -> None:
+def test_a_rule_for_one_address_does_not_open_the_neighbouring_subnet(lab: Lab) -> None:
     only = SecurityGroup("sg-five", (Rule("ACCEPT", "ALL", (), (IPv4Network("10.0.5.0/24"),)),), OPEN_80.egress)
-    lab.wish(groups={"bob": ("sg-five",)}, rules=(only,))
+    lab.configure(groups={"bob": ("sg-five",)}, rules=(only,))
     assert lab.connect("dan", BOB.address, 80).startswith("hello from bob")
     assert lab.connect("ann", BOB.address, 80) == "timeout"
 
@@ -361,7 +363,7 @@ def _checksum(data: bytes) -> bytes:
 
 @contextmanager
 def _listening_in(lab: Lab, what: str, port: int) -> Generator[None]:
-    """A server that would take a connection: a refusal is then the network's."""
+    """A server that would accept a connection, so that only the network can refuse it."""
     with lab.infrastructure.namespaces.inside(what):
         server = socket.create_server(("", port))
     with server:

@@ -1,4 +1,4 @@
-"""The bandwidth of a public address, measured with real traffic."""
+"""The bandwidth limit of a public address, measured with real traffic."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ else:
     while data := c.recv(1 << 16): total += len(data)
 """
 _TRANSFER = """
-address, way, size = sys.argv[1], sys.argv[2], int(sys.argv[3])
+address, direction, size = sys.argv[1], sys.argv[2], int(sys.argv[3])
 with socket.create_connection((address, 7001), 3) as s:
     s.settimeout(15); began = time.monotonic()
-    if way == "out":
+    if direction == "out":
         total = 0
         while data := s.recv(1 << 16): total += len(data)
     else:
@@ -33,16 +33,16 @@ with socket.create_connection((address, 7001), 3) as s:
 
 @pytest.mark.parametrize("way", ["out", "in"])
 @pytest.mark.parametrize("mbps", [20, 80])
-def test_a_public_address_carries_its_bandwidth_and_no_more(lab: Lab, way: str, mbps: int) -> None:
-    lab.wish(public={PUBLIC: IPv4Address(PLACES["bob"].address)}, bandwidth_mbps=mbps)
-    size = mbps * 125_000  # a second's worth
+def test_a_public_address_is_limited_to_its_bandwidth(lab: Lab, way: str, mbps: int) -> None:
+    lab.configure(public={PUBLIC: IPv4Address(PLACES["bob"].address)}, bandwidth_mbps=mbps)
+    size = mbps * 125_000  # the bytes of one second
     with lab.talking("bob", _SEND_MANY, way, size):
         measured = lab.python("client", _TRANSFER, PUBLIC, way, size)
     assert 0.7 * mbps < measured < 1.15 * mbps
 
 
-def test_a_virtual_ips_public_address_too_whoever_holds_it(lab: Lab) -> None:
-    lab.wish(public={PUBLIC: HAVIP}, bandwidth_mbps=40)
+def test_a_virtual_ips_public_address_is_limited_on_every_holder(lab: Lab) -> None:
+    lab.configure(public={PUBLIC: HAVIP}, bandwidth_mbps=40)
     for holder in ("ann", "bob"):
         lab.announce(holder)
         wait_until(lambda holder=holder: lab.holder() == PLACES[holder].instance_id, "it holds the address")
@@ -51,9 +51,9 @@ def test_a_virtual_ips_public_address_too_whoever_holds_it(lab: Lab) -> None:
         lab.release(holder)
 
 
-def test_another_public_address_of_the_same_vpc_is_not_slowed_down(lab: Lab) -> None:
+def test_a_limit_does_not_affect_another_public_address_of_the_vpc(lab: Lab) -> None:
     other = IPv4Address("203.0.113.9")
-    lab.wish(
+    lab.configure(
         public={PUBLIC: IPv4Address(PLACES["cat"].address), other: IPv4Address(PLACES["bob"].address)},
         bandwidth_mbps=400,
     )
@@ -61,7 +61,7 @@ def test_another_public_address_of_the_same_vpc_is_not_slowed_down(lab: Lab) -> 
         assert lab.python("client", _TRANSFER, other, "out", 20_000_000) > 150
 
 
-def test_between_machines_of_a_vpc_nothing_is_limited(lab: Lab) -> None:
-    lab.wish(public={PUBLIC: IPv4Address(PLACES["bob"].address)}, bandwidth_mbps=10)
+def test_traffic_between_machines_of_a_vpc_is_not_limited(lab: Lab) -> None:
+    lab.configure(public={PUBLIC: IPv4Address(PLACES["bob"].address)}, bandwidth_mbps=10)
     with lab.talking("bob", _SEND_MANY, "out", 20_000_000):
         assert lab.python("cat", _TRANSFER, PLACES["bob"].address, "out", 20_000_000) > 200

@@ -1,4 +1,4 @@
-"""The lectures' own files (tests/seed, with each correction listed) on two real machines."""
+"""The lectures' files (tests/seed, with each correction listed) on two real machines."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.root
 ANN, BOB = PLACES["ann"], PLACES["bob"]
 _SEED = Path(__file__).resolve().parents[2] / "seed"
 _PORT = 18004
-# Three advertisements of a second and the skew: after that the backup takes over. Scripts run every 2 to 5 s.
+# Three advertisement intervals of a second plus the skew: then the backup takes over. Scripts run every 2 to 5 s.
 _MASTER_DOWN_S = 3.6
 _SCRIPT_S = 5.0
 
@@ -32,7 +32,7 @@ def services() -> Generator[Lab]:
     try:
         made.open()
         for name in ("ann", "bob"):
-            # The default site of Debian answers with its own page.
+            # Debian's default site has its own page.
             page = f"echo page of {name} >/var/www/html/index.html"
             made.must(name, "sh", "-c", f"rm /var/www/html/*; {page}; systemctl start nginx")
         yield made
@@ -40,9 +40,9 @@ def services() -> Generator[Lab]:
         made.close()
 
 
-def test_the_image_of_the_services_has_them_installed_and_none_runs_until_it_is_started(services: Lab) -> None:
+def test_the_services_image_has_all_services_installed_and_none_running(services: Lab) -> None:
     units = ("nginx", "keepalived", "mariadb", "redis-server")
-    # The fixture has started nginx, as every test here wants it.
+    # The fixture has started nginx, as all tests here need it.
     assert services.run("bob", "systemctl", "is-enabled", *units).stdout.split() == ["disabled"] * 4
     assert services.run("bob", "systemctl", "is-active", *units[1:]).stdout.split() == ["inactive"] * 3
     services.must("bob", "systemctl", "start", "mariadb", "redis-server")
@@ -57,8 +57,8 @@ def _install(lab: Lab, name: str, files: dict[str, Path]) -> None:
     lab.must(name, "sh", "-c", "chmod 755 /etc/keepalived/*.sh 2>/dev/null; keepalived -t")
 
 
-def _answers(lab: Lab) -> str:
-    """Whose page the internet sees through the EIP."""
+def _page(lab: Lab) -> str:
+    """Return the page that the internet sees through the EIP."""
     return lab.client("curl", "-s", "--max-time", "1", f"http://{PUBLIC}/").stdout.strip()
 
 
@@ -73,7 +73,7 @@ def _new(lab: Lab, name: str, before: list[str]) -> list[str]:
     return _log(lab, name)[len(before) :]
 
 
-def test_lecture_001_moves_the_address_in_its_three_scenarios_and_the_eip_follows(services: Lab) -> None:
+def test_lecture_001_fails_over_in_its_three_scenarios_and_the_eip_follows(services: Lab) -> None:
     lab = services
     folder = _SEED / "lecture-001"
     for place in (ANN, BOB):
@@ -91,42 +91,42 @@ def test_lecture_001_moves_the_address_in_its_three_scenarios_and_the_eip_follow
     lab.must("ann", "systemctl", "start", "keepalived")
     wait_until(lambda: lab.holder() == ANN.instance_id, "10.0.4.20 holds the address", 15)
     lab.must("bob", "systemctl", "start", "keepalived")
-    wait_until(lambda: _answers(lab) == "page of ann", "the EIP leads to 10.0.4.20", 15)
+    wait_until(lambda: _page(lab) == "page of ann", "the EIP reaches 10.0.4.20", 15)
     wait_until(lambda: "notify_backup" in _log(lab, "bob"), "10.0.4.21 is backup", 15)
 
     # Scenario 1: keepalived fails.
     ann, bob = _log(lab, "ann"), _log(lab, "bob")
     lab.must("ann", "systemctl", "stop", "keepalived")
     wait_until(lambda: lab.holder() == BOB.instance_id, "10.0.4.21 holds the address", _MASTER_DOWN_S + 3)
-    wait_until(lambda: _answers(lab) == "page of bob", "the EIP follows", 10)
-    wait_until(lambda: _new(lab, "ann", ann) == ["notify_stop"], "the log says so", 20)
-    wait_until(lambda: _new(lab, "bob", bob) == ["notify_master"], "the log says so", 20)
+    wait_until(lambda: _page(lab) == "page of bob", "the EIP follows", 10)
+    wait_until(lambda: _new(lab, "ann", ann) == ["notify_stop"], "the old master logs it", 20)
+    wait_until(lambda: _new(lab, "bob", bob) == ["notify_master"], "the new master logs it", 20)
 
-    # Scenario 2: nginx fails. First the address goes back, as the lecture does it.
+    # Scenario 2: nginx fails. First 10.0.4.20 becomes master again, as in the lecture.
     lab.must("ann", "systemctl", "restart", "keepalived")
     wait_until(lambda: _log(lab, "ann")[-1] == "notify_backup", "10.0.4.20 is backup", 15)
     lab.must("bob", "systemctl", "restart", "keepalived")
-    wait_until(lambda: _answers(lab) == "page of ann", "the EIP leads to 10.0.4.20 again", 15)
+    wait_until(lambda: _page(lab) == "page of ann", "the EIP reaches 10.0.4.20 again", 15)
     wait_until(lambda: _log(lab, "bob")[-1] == "notify_backup", "10.0.4.21 is backup", 15)
     ann, bob = _log(lab, "ann"), _log(lab, "bob")
     lab.must("ann", "systemctl", "stop", "nginx")
     wait_until(lambda: lab.holder() == BOB.instance_id, "10.0.4.21 holds the address", _SCRIPT_S + _MASTER_DOWN_S + 3)
-    wait_until(lambda: _answers(lab) == "page of bob", "the EIP follows", 10)
-    wait_until(lambda: _new(lab, "ann", ann) == ["notify_fault"], "the log says so", 20)
-    wait_until(lambda: _new(lab, "bob", bob) == ["notify_master"], "the log says so", 20)
+    wait_until(lambda: _page(lab) == "page of bob", "the EIP follows", 10)
+    wait_until(lambda: _new(lab, "ann", ann) == ["notify_fault"], "the old master logs it", 20)
+    wait_until(lambda: _new(lab, "bob", bob) == ["notify_master"], "the new master logs it", 20)
 
-    # Scenario 3: nginx is back, and the address stays where it is.
+    # Scenario 3: nginx recovers, and the address does not move back.
     ann, bob = _log(lab, "ann"), _log(lab, "bob")
     lab.must("ann", "systemctl", "start", "nginx")
-    wait_until(lambda: _new(lab, "ann", ann) == ["notify_backup"], "the log says so", 20)
+    wait_until(lambda: _new(lab, "ann", ann) == ["notify_backup"], "the recovery is logged", 20)
     time.sleep(_MASTER_DOWN_S)
     assert _new(lab, "bob", bob) == []
-    assert _answers(lab) == "page of bob"
+    assert _page(lab) == "page of bob"
     assert lab.holder() == BOB.instance_id
 
 
 def _title() -> str:
-    """The page's title on the host's port, or the empty string."""
+    """Return the page title on the host's port, or the empty string."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{_PORT}/", timeout=1) as answer:
             return answer.read().decode().split("<title>")[1].split("</title>")[0]
@@ -134,7 +134,7 @@ def _title() -> str:
         return ""
 
 
-def test_lecture_004_changes_the_page_while_the_master_is_paused_and_back_when_it_resumes(services: Lab) -> None:
+def test_lecture_004_fails_over_while_the_master_is_paused_and_back_when_it_resumes(services: Lab) -> None:
     lab = services
     folder = _SEED / "lecture-004"
     for place, role in ((ANN, "master"), (BOB, "slave")):

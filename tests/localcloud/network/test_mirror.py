@@ -1,4 +1,4 @@
-"""The package mirror's own rules, with a source of packages on this host's loopback."""
+"""The package mirror, with a package source on this host's loopback interface."""
 
 from __future__ import annotations
 
@@ -49,21 +49,19 @@ def _text(mirror: Mirror, path: str) -> str:
 @pytest.mark.parametrize(
     "path", ["/debian/pool", "/debian/pool/main/t/tree", "/debian/dists/", "/debian/dists/bookworm"]
 )
-def test_whoever_looks_into_a_directory_takes_the_packages_below_it_from_nobody(mirror: Mirror, path: str) -> None:
-    """The source shows a list there: kept as a file, it would stand where the directory has to be."""
+def test_a_request_for_a_directory_does_not_block_the_packages_below_it(mirror: Mirror, path: str) -> None:
+    """The source shows a directory listing: stored as a file, it would block the directory of that name."""
     assert mirror.get(path) is None
     assert _text(mirror, _PACKAGE) == f"this is {_PACKAGE}"
     assert _text(mirror, _INDEX) == f"this is {_INDEX}"
 
 
-def test_what_is_not_there_is_not_there(mirror: Mirror) -> None:
+def test_a_missing_file_is_not_found(mirror: Mirror) -> None:
     for path in ("/debian/pool/none.deb", "/other/pool/a.deb", "/debian", "/", "/debian/../debian/pool/a.deb"):
         assert mirror.get(path) is None
 
 
-def test_what_was_fetched_is_there_also_when_the_source_does_not_answer(
-    mirror: Mirror, source: ThreadingHTTPServer
-) -> None:
+def test_a_fetched_file_is_served_while_the_source_is_unreachable(mirror: Mirror, source: ThreadingHTTPServer) -> None:
     assert _text(mirror, _PACKAGE) == f"this is {_PACKAGE}"
     source.shutdown()
     source.server_close()

@@ -1,4 +1,4 @@
-"""Network namespaces beside another program's: iproute2 mounts /run/netns on itself, and each file in it twice."""
+"""Network namespaces and iproute2, which mounts /run/netns on itself, and each file in it twice."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.localcloud.network.namespace_story import STORIES
+from tests.localcloud.network.namespace_scenario import SCENARIOS
 
 pytestmark = pytest.mark.root
 
 _ROOT = Path(__file__).resolve().parents[3]
-_IN_OWN_RUN = 'mount -t tmpfs tmpfs /run && mount "--make-$1" /run && shift && exec "$@"'
+_IN_PRIVATE_RUN = 'mount -t tmpfs tmpfs /run && mount "--make-$1" /run && shift && exec "$@"'
 
 
 @pytest.mark.parametrize("propagation", ["private", "shared"])
-@pytest.mark.parametrize("story", STORIES)
-def test_a_namespace_is_gone_after_its_removal_however_often_it_was_mounted(story: str, propagation: str) -> None:
-    script = Path(__file__).with_name("namespace_story.py")
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_a_namespace_is_removed_with_all_its_mounts(scenario: str, propagation: str) -> None:
+    script = Path(__file__).with_name("namespace_scenario.py")
     done = subprocess.run(
-        ["unshare", "--mount", "sh", "-c", _IN_OWN_RUN, "sh", propagation, sys.executable, str(script), story],
+        ["unshare", "--mount", "sh", "-c", _IN_PRIVATE_RUN, "sh", propagation, sys.executable, str(script), scenario],
         capture_output=True,
         text=True,
         check=False,

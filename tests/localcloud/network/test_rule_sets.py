@@ -1,4 +1,4 @@
-"""Security groups as sets: whatever the rules, the sets say the same as reading the rules in their order."""
+"""Security groups as sets: for any rules, the sets give the same verdict as evaluating the rules in order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _network(address: IPv4Address, length: int) -> IPv4Network:
     return IPv4Network((address, length), strict=False)
 
 
-# Few and close: rules that do not overlap prove nothing.
+# Few and close addresses, because rules that do not overlap prove nothing.
 _addresses = st.integers(0, 40).map(lambda number: IPv4Address((10 << 24) + number * 4))
 _networks = st.one_of(
     st.builds(_network, _addresses, st.integers(24, 32)),
@@ -35,7 +35,7 @@ def _rules(draw: st.DrawFn) -> Rule:
     )
 
 
-def _by_reading(rules: list[Rule], protocol: str, address: IPv4Address, port: int) -> bool:
+def _by_order(rules: list[Rule], protocol: str, address: IPv4Address, port: int) -> bool:
     for rule in rules:
         if rule.protocol not in {"ALL", protocol} or not any(address in peer for peer in rule.peers):
             continue
@@ -57,16 +57,16 @@ def _by_sets(found: Accepted, protocol: str, address: IPv4Address, port: int) ->
     st.integers(0, 200).map(lambda number: IPv4Address((10 << 24) + number)),
     st.integers(0, 45),
 )
-def test_the_sets_decide_as_the_first_rule_that_matches(
+def test_the_sets_give_the_verdict_of_the_first_matching_rule(
     rules: list[Rule], protocol: str, address: IPv4Address, port: int
 ) -> None:
-    assert _by_sets(accepted(rules), protocol, address, port) is _by_reading(rules, protocol, address, port)
+    assert _by_sets(accepted(rules), protocol, address, port) is _by_order(rules, protocol, address, port)
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(_rules(), max_size=12))
 def test_no_two_boxes_overlap(rules: list[Rule]) -> None:
-    # nftables refuses a set whose intervals overlap.
+    # nftables rejects a set whose intervals overlap.
     for protocol in ("tcp", "udp", "icmp", "gre", "other"):
         boxes: tuple[Box, ...] = getattr(accepted(rules), protocol)
         for before, after in itertools.pairwise(boxes):

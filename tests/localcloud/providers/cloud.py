@@ -41,11 +41,11 @@ class Cloud:
         return Api(Endpoint("http", self.address, "tester", "secret-of-tester", "ap-guangzhou"))
 
     def requests(self) -> list[str]:
-        """`vpc:CreateVpc` ... of everything that was asked so far."""
+        """Return all requests so far, such as `vpc:CreateVpc`."""
         return [f"{one['service']}:{one['action']}" for one in self._ask("GET", "/log", params={"last": 5000})]
 
     def fault(self, target: str, **how: Any) -> None:
-        """The next request of `target` fails so: code=..., drop=True, latency_ms=..., times=..."""
+        """Make the next request of `target` fail: code=..., drop=True, latency_ms=..., times=..."""
         plain = {"code": "", "message": "made to fail", "latency_ms": 0.0, "drop": False, "half": False}
         self._ask("POST", "/faults", json={"target": target, **plain, "times": 1, "probability": 1.0, **how})
 
@@ -53,11 +53,11 @@ class Cloud:
         self._ask("DELETE", "/faults")
 
     def counts(self) -> dict[str, int]:
-        """How many of each kind there are."""
+        """Return the number of resources of each kind in NETWORK."""
         api = self.api
         page = {"Offset": 0, "Limit": 100}
         text_page = {"Offset": "0", "Limit": "100"}
-        asked = {
+        found = {
             "vpc": api.vpc("DescribeVpcs", text_page)["VpcSet"],
             "subnet": api.vpc("DescribeSubnets", text_page)["SubnetSet"],
             "group": api.vpc("DescribeSecurityGroups", {})["SecurityGroupSet"],
@@ -68,15 +68,15 @@ class Cloud:
             "eip": api.vpc("DescribeAddresses", page)["AddressSet"],
             "disk": [one for one in api.call("cbs", "DescribeDisks", page)["DiskSet"] if one["DiskName"] == "net-dev"],
         }
-        return {kind: len(found) for kind, found in asked.items() if found}
+        return {kind: len(resources) for kind, resources in found.items() if resources}
 
     def more_counts(self) -> dict[str, int]:
-        """How many of what only some stacks have."""
+        """Return the number of resources of each kind in MORE."""
         api = self.api
         page = {"Module": "monitor", "PageNumber": 1, "PageSize": 100}
         tables = api.vpc("DescribeRouteTables", {"Offset": "0", "Limit": "100"})["RouteTableSet"]
         named = [one for one in tables if not one["Main"]]
-        asked = {
+        found = {
             "table": named,
             "route": [route for one in named for route in one["RouteSet"] if route["GatewayType"] == "NAT"],
             "nat": api.vpc("DescribeNatGateways", {"Offset": 0, "Limit": 100})["NatGatewaySet"],
@@ -90,7 +90,7 @@ class Cloud:
                 if one["Name"] == "api"
             ],
         }
-        return {kind: len(found) for kind, found in asked.items() if found}
+        return {kind: len(resources) for kind, resources in found.items() if resources}
 
     def _ask(self, method: str, path: str, **arguments: Any) -> Any:
         with httpx.Client(transport=httpx.HTTPTransport(uds=str(self.control)), timeout=30) as client:
@@ -171,7 +171,7 @@ pulumi.export("public_ip", eip.public_ip)
 pulumi.export("user_data", machines[0].user_data)
 """
 
-# What only some stacks have: a way out by NAT, alarms, DNS.
+# Optional resources: NAT gateway, alarms, DNS.
 MORE_PROGRAM = """
 table = tc.route.Table("table", name="net-dev", vpc_id=vpc.id, tags=tags)
 nat_eip = tc.eip.Instance("nat-eip", name="net-dev-nat")
@@ -193,7 +193,7 @@ tc.dnspod.Record("record", domain="example.com", sub_domain="api", record_type="
                  value=eip.public_ip, ttl=config.get_int("ttl") or 600, remark=label)
 """
 
-# What the first program makes.
+# The resources of NETWORK_PROGRAM.
 NETWORK = {
     "vpc": 1,
     "subnet": 1,

@@ -1,4 +1,4 @@
-"""Runs Pulumi's commands on a program, in a separate process: JSON lines in, JSON lines out.
+"""Run Pulumi commands on a program in a separate process, with JSON lines as input and output.
 
 pulumi.automation leaves event loops and sockets open, which pytest would report.
 """
@@ -18,7 +18,7 @@ def _open_stack(request: dict[str, Any]) -> automation.Stack:
     directory = Path(request["directory"])
 
     def program() -> None:
-        exec(compile(request["program"], "program", "exec"), {})  # noqa: S102 - the test's own program
+        exec(compile(request["program"], "program", "exec"), {})  # noqa: S102 - the program of the test
 
     stack = automation.create_or_select_stack(
         "dev",
@@ -78,7 +78,7 @@ def _answer(request: dict[str, Any]) -> Any:
 
 
 def main() -> None:
-    # What the program and Pulumi print goes to stderr.
+    # Output of the program and of Pulumi goes to stderr.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     for line in sys.stdin:

@@ -26,7 +26,7 @@ _ENGINE_ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Step:
-    """What the engine does with one resource."""
+    """An operation of the engine on one resource."""
 
     operation: str  # same, create, update, replace, delete ...
     changed: tuple[str, ...] = ()  # top-level properties
@@ -35,20 +35,20 @@ class Step:
 
 @dataclass(frozen=True)
 class Run:
-    """One command's end."""
+    """The result of one command."""
 
-    failure: str  # what Pulumi said; empty when it succeeded
-    changes: Mapping[str, int]  # how many resources were created, updated, left the same ...
-    all_steps: Sequence[tuple[str, Step]] = ()  # with the resource's name, in order
+    failure: str  # the error output of Pulumi; empty on success
+    changes: Mapping[str, int]  # number of resources by operation: create, update, same ...
+    all_steps: Sequence[tuple[str, Step]] = ()  # with the resource name, in order
 
     @property
     def steps(self) -> Mapping[str, Step]:
-        """The last one of each resource."""
+        """The last step of each resource."""
         return dict(self.all_steps)
 
 
 class Project:
-    """A program, its configuration and its state. Runs on localcloud's plugins, or on those of the PATH."""
+    """A program with its configuration and state. It uses the plugins of localcloud, or those on the PATH."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class Project:
         self._program, self._config = textwrap.dedent(program), config
 
     def up(self) -> Run:
-        """`up` that must succeed."""
+        """Run `up`, which must succeed."""
         return _successful(self.try_up())
 
     def try_up(self) -> Run:
@@ -88,7 +88,7 @@ class Project:
         return self._ask("outputs")
 
     def resources(self) -> dict[str, dict[str, Any]]:
-        """Those of providers, by name; secrets are encrypted."""
+        """Return the resources of providers by name; secrets are encrypted."""
         found = (self._ask("export") or {}).get("resources", ())
         return {one["urn"].rsplit("::", 1)[1]: one for one in found if not one["type"].startswith("pulumi:")}
 

@@ -1,4 +1,4 @@
-"""What differs between a state and new inputs."""
+"""The differences between a state and new inputs."""
 
 from __future__ import annotations
 
@@ -27,19 +27,23 @@ _SCHEMA = Schema(
 @pytest.mark.parametrize(
     ("state", "inputs", "expected"),
     [
-        pytest.param({"name": "a"}, {"name": "a"}, {}, id="the same"),
+        pytest.param({"name": "a"}, {"name": "a"}, {}, id="an equal value"),
         pytest.param({"name": "a"}, {"name": "b"}, {"name": "update"}, id="another value"),
-        pytest.param({"zone": "a"}, {"zone": "b"}, {"zone": "update replace"}, id="a property that is fixed"),
-        pytest.param({"zone": "a"}, {"zone": UNKNOWN}, {"zone": "update replace"}, id="a value that is not known yet"),
-        pytest.param({"address": "x"}, {}, {}, id="left to the cloud"),
-        pytest.param({"address": "x"}, {"address": "y"}, {"address": "update"}, id="no longer left to the cloud"),
+        pytest.param(
+            {"zone": "a"}, {"zone": "b"}, {"zone": "update replace"}, id="a property that cannot be changed in place"
+        ),
+        pytest.param({"zone": "a"}, {"zone": UNKNOWN}, {"zone": "update replace"}, id="an unknown value"),
+        pytest.param({"address": "x"}, {}, {}, id="an absent computed value"),
+        pytest.param(
+            {"address": "x"}, {"address": "y"}, {"address": "update"}, id="a new value for a computed property"
+        ),
         pytest.param({"tags": {}}, {}, {}, id="empty and absent"),
-        pytest.param({"tags": {"a": "1"}}, {}, {"tags": "delete"}, id="no longer given"),
+        pytest.param({"tags": {"a": "1"}}, {}, {"tags": "delete"}, id="a removed value"),
         pytest.param(
             {"tags": {"a": "1", "b": "2"}},
             {"tags": {"a": "2", "c.d": "3"}},
             {"tags.a": "update", "tags.b": "delete", 'tags["c.d"]': "add"},
-            id="keys of a map",
+            id="the keys of a map",
         ),
         pytest.param({"groups": ["a", "b"]}, {"groups": ["b", "a"]}, {}, id="a set in another order"),
         pytest.param({"groups": ["a"]}, {"groups": ["b"]}, {"groups": "update"}, id="another set"),
@@ -47,14 +51,16 @@ _SCHEMA = Schema(
             {"rules": [{"port": "1", "index": 0}, {"port": "2", "index": 1}]},
             {"rules": [{"port": "1"}, {"port": "3"}, {"port": "4"}]},
             {"rules[1].port": "update", "rules[2]": "add"},
-            id="items of a list",
+            id="the items of a list",
         ),
-        pytest.param({"special": True}, {}, {}, id="what leaving it out means"),
-        pytest.param({"special": False}, {}, {"special": "update replace"}, id="other than what leaving it out means"),
-        pytest.param({"key": "k"}, {"key": "k\n"}, {}, id="the form in which the state keeps it"),
+        pytest.param({"special": True}, {}, {}, id="an absent value that implies the current one"),
+        pytest.param(
+            {"special": False}, {}, {"special": "update replace"}, id="an absent value that implies another one"
+        ),
+        pytest.param({"key": "k"}, {"key": "k\n"}, {}, id="a value in another form than in the state"),
     ],
 )
-def test_a_difference_names_path_and_kind(
+def test_a_difference_has_a_path_and_a_kind(
     state: dict[str, Any], inputs: dict[str, Any], expected: dict[str, str]
 ) -> None:
     found = compare(_SCHEMA, {"special": True, **state}, inputs)

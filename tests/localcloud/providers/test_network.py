@@ -1,4 +1,4 @@
-"""Tencent Cloud's resource types together, on the real engine against localcloud's API on loopback."""
+"""The resource types of Tencent Cloud together, with the real engine and the API of localcloud on loopback."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from .project import Project
 
 @pytest.fixture
 def network(project: Project) -> Project:
-    """The program with a network, two instances, a virtual IP and what belongs to them; not yet run."""
+    """A program with a network, two instances, a virtual IP and their dependent resources; not yet deployed."""
     project.write(NETWORK_PROGRAM)
     return project
 
 
-def test_a_whole_network_lives_and_goes(network: Project, cloud: Cloud) -> None:
+def test_a_network_is_created_updated_and_destroyed(network: Project, cloud: Cloud) -> None:
     assert network.up().changes == {"create": 19}
     assert cloud.counts() == NETWORK
     outputs = network.outputs()
     assert outputs["public_ip"].startswith("203.0.113.")
     assert outputs["user_data"] == "[secret]"
 
-    asked = len(cloud.requests())
+    requests = len(cloud.requests())
     assert network.up().changes == {"same": 19}
-    assert len(cloud.requests()) == asked, "an unchanged run asks the API nothing"
+    assert len(cloud.requests()) == requests, "an unchanged run must not call the API"
 
     network.write(NETWORK_PROGRAM, unused="unused", label="two", type="S5.MEDIUM4", port="80,443")
     assert network.up().changes == {"same": 11, "update": 8}
@@ -46,7 +46,7 @@ def test_a_whole_network_lives_and_goes(network: Project, cloud: Cloud) -> None:
     assert cloud.counts() == {}
 
 
-def test_a_way_out_alarms_and_names_live_and_go_too(project: Project, cloud: Cloud) -> None:
+def test_nat_alarms_and_dns_are_created_updated_and_destroyed(project: Project, cloud: Cloud) -> None:
     project.write(NETWORK_PROGRAM + MORE_PROGRAM)
     assert project.up().changes == {"create": 28}
     assert (cloud.counts(), cloud.more_counts()) == (NETWORK | {"eip": 3}, MORE)
@@ -65,7 +65,7 @@ def test_a_way_out_alarms_and_names_live_and_go_too(project: Project, cloud: Clo
     assert (cloud.counts(), cloud.more_counts()) == ({}, {})
 
 
-def test_a_replaced_instance_takes_its_attachments_along_and_keeps_its_address(network: Project, cloud: Cloud) -> None:
+def test_a_replaced_instance_keeps_its_address_and_its_attachments_are_replaced(network: Project, cloud: Cloud) -> None:
     network.up()
     before = network.resources()
     network.write(NETWORK_PROGRAM, hostname="net-dev")
@@ -75,7 +75,7 @@ def test_a_replaced_instance_takes_its_attachments_along_and_keeps_its_address(n
         assert name in after
     assert before["machine-a"]["id"] != after["machine-a"]["id"]
     assert after["machine-a"]["outputs"]["privateIp"] == "10.0.4.20"
-    # The same disk: its id is its attachment's id.
+    # The same disk: the attachment has the ID of the disk.
     assert before["disk"]["id"] == after["disk"]["id"]
     assert run.changes["replace"] == 6
     assert cloud.counts() == NETWORK
@@ -102,7 +102,7 @@ def test_a_new_cidr_replaces_the_vpc_and_its_subnet_and_virtual_ip(project: Proj
     assert cloud.counts() == {"vpc": 1, "subnet": 1, "havip": 1}
 
 
-def test_a_charge_type_is_changed_by_another_address_only(project: Project, cloud: Cloud) -> None:
+def test_a_changed_charge_type_requires_a_replacement(project: Project, cloud: Cloud) -> None:
     program = """
         import pulumi, tencentcloud_iac_pulumi as tc
         config = pulumi.Config()
@@ -125,28 +125,26 @@ def test_a_charge_type_is_changed_by_another_address_only(project: Project, clou
 
 
 @pytest.mark.parametrize("action", ["vpc:CreateVpc", "vpc:CreateSecurityGroup"])
-def test_a_create_without_an_answer_is_reported_and_its_result_not_adopted(
+def test_a_create_without_a_response_is_reported_and_its_result_is_not_adopted(
     network: Project, cloud: Cloud, action: str
 ) -> None:
     cloud.fault(action, drop=True)
     run = network.try_up()
-    assert f"{action.partition(':')[2]}: no answer from" in run.failure
-    assert "look for its result in the cloud" in run.failure
+    assert f"{action.partition(':')[2]}: no response from" in run.failure
+    assert "check its result in the cloud" in run.failure
     kind = {"vpc:CreateVpc": "vpc", "vpc:CreateSecurityGroup": "group"}[action]
     network.up()
     assert cloud.counts()[kind] == 2
 
 
-def test_a_create_with_a_client_token_is_repeated_without_an_answer(network: Project, cloud: Cloud) -> None:
+def test_a_create_with_a_client_token_is_repeated_without_a_response(network: Project, cloud: Cloud) -> None:
     for action in ("vpc:AllocateAddresses", "cbs:CreateDisks", "cvm:RunInstances", "cvm:CreateDisasterRecoverGroup"):
         cloud.fault(action, drop=True)
     network.up()
     assert cloud.counts() == NETWORK
 
 
-def test_an_error_names_the_resource_the_code_and_the_request_without_a_traceback(
-    network: Project, cloud: Cloud
-) -> None:
+def test_an_error_has_the_resource_the_code_and_the_request_without_a_traceback(network: Project, cloud: Cloud) -> None:
     cloud.fault("vpc:CreateHaVip", code="LimitExceeded", message="too many of them")
     run = network.try_up()
     assert "tencentcloud:Ha:Vip (vip)" in run.failure
@@ -159,10 +157,8 @@ def test_an_error_names_the_resource_the_code_and_the_request_without_a_tracebac
     assert cloud.counts() == NETWORK
 
 
-def test_what_a_failed_create_left_is_in_the_state_and_completed_by_the_next_run(
-    network: Project, cloud: Cloud
-) -> None:
-    # The instances exist by then: it is the wait for them that fails.
+def test_a_failed_create_is_in_the_state_and_completed_by_the_next_run(network: Project, cloud: Cloud) -> None:
+    # The instances already exist; only the wait for them fails.
     cloud.fault("cvm:DescribeInstances", code="InternalError", times=2)
     run = network.try_up()
     assert "[InternalError]" in run.failure
@@ -178,10 +174,10 @@ def test_what_a_failed_create_left_is_in_the_state_and_completed_by_the_next_run
     assert network.up().changes == {"same": 19}
 
 
-def test_what_a_failed_update_changed_is_in_the_state(network: Project, cloud: Cloud) -> None:
+def test_the_changes_of_a_failed_update_are_in_the_state(network: Project, cloud: Cloud) -> None:
     network.up()
     network.write(NETWORK_PROGRAM, label="two")
-    # The group's description is changed by then, its tags are not.
+    # The description of the group is already changed, its tags are not.
     cloud.fault("tag:ModifyResourceTags", code="InternalError", times=20)
     assert "[InternalError]" in network.try_up().failure
     cloud.clear_faults()
@@ -191,14 +187,14 @@ def test_what_a_failed_update_changed_is_in_the_state(network: Project, cloud: C
     assert network.resources()["group"]["outputs"]["tags"] == {"label": "two"}
 
 
-def test_a_busy_api_is_waited_for(network: Project, cloud: Cloud) -> None:
+def test_requests_to_a_busy_api_are_repeated(network: Project, cloud: Cloud) -> None:
     cloud.fault("vpc:CreateSubnet", code="RequestLimitExceeded", times=3)
     cloud.fault("vpc:CreateHaVip", code="ResourceInUse.Whatever", times=2)
     network.up()
     assert cloud.requests().count("vpc:CreateSubnet") == 4
 
 
-def test_a_destroy_skips_what_is_already_gone(network: Project, cloud: Cloud) -> None:
+def test_a_destroy_skips_deleted_resources(network: Project, cloud: Cloud) -> None:
     network.up()
     ids = network.outputs()["ids"]
     resources = network.resources()
@@ -224,17 +220,17 @@ def test_an_existing_resource_is_imported(network: Project) -> None:
         assert second.up().changes == {"same": 2}
 
 
-def test_nothing_is_begun_without_credentials(network: Project) -> None:
+def test_missing_credentials_are_reported(network: Project) -> None:
     network.environment.update({"TENCENTCLOUD_SECRET_ID": "", "TENCENTCLOUD_SECRET_KEY": "", "TENCENTCLOUD_REGION": ""})
     failure = network.try_up().failure
     assert "TENCENTCLOUD_SECRET_ID" in failure
     assert "localcloud exec" in failure
 
 
-def test_another_api_is_refused_with_the_way_to_install_the_real_plugin(network: Project) -> None:
+def test_another_api_is_refused_with_the_command_that_installs_the_real_plugin(network: Project) -> None:
     network.environment["TENCENTCLOUD_DOMAIN"] = "192.0.2.1:443"
     failure = network.try_up().failure
-    assert "192.0.2.1:443 is not localcloud's API" in failure
+    assert "192.0.2.1:443 must be the API of localcloud" in failure
     assert "pulumi plugin install resource tencentcloud 0.2.3 --server " in failure
 
 
@@ -246,7 +242,7 @@ def test_another_api_is_refused_with_the_way_to_install_the_real_plugin(network:
         ("127.0.0.1:8080", "127.0.0.1:8080"),
     ],
 )
-def test_the_service_is_in_the_host_name_where_there_is_one(domain: str, host: str) -> None:
+def test_the_host_name_has_the_service_unless_it_is_an_address(domain: str, host: str) -> None:
     assert Endpoint("https", domain, "", "", "").host("vpc") == host
 
 
@@ -254,5 +250,5 @@ def test_the_service_is_in_the_host_name_where_there_is_one(domain: str, host: s
     ("code", "missing"),
     [("ResourceNotFound", True), ("InvalidVpcId.NotFound", True), ("UnsupportedOperation", False)],
 )
-def test_codes_of_missing_things_are_known(code: str, missing: bool) -> None:  # noqa: FBT001 - from the table above it
+def test_the_codes_of_missing_resources_are_recognized(code: str, missing: bool) -> None:  # noqa: FBT001 - from the parameters above
     assert ApiError("DeleteVpc", code, "", "").missing is missing

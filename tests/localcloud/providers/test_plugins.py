@@ -1,4 +1,4 @@
-"""Which plugins localcloud puts on the PATH, and how."""
+"""The plugins that localcloud puts on the PATH."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _install(place: Path, plugin: str) -> None:
     executable.chmod(0o755)
 
 
-def test_every_plugin_is_missing_where_none_is_installed(environment: dict[str, str]) -> None:
+def test_every_plugin_is_missing_if_none_is_installed(environment: dict[str, str]) -> None:
     assert find_missing(environment) == list(PLUGINS)
 
 
@@ -63,7 +63,7 @@ def test_an_executable_serves_from_any_directory_with_any_python_on_the_path(
         process.terminate()
 
 
-def test_a_plugin_ends_with_the_engine_that_started_it(environment: dict[str, str], tmp_path: Path) -> None:
+def test_a_plugin_exits_with_its_engine(environment: dict[str, str], tmp_path: Path) -> None:
     complete = with_plugins(environment, tmp_path / "plugins", ["random"])
     script = "pulumi-resource-random 127.0.0.1:1 & echo $!; wait"
     with subprocess.Popen(["sh", "-c", script], env=complete, stdout=subprocess.PIPE, text=True) as engine:
@@ -84,6 +84,6 @@ def _runs(process: Path) -> bool:
         return False
 
 
-def test_the_way_to_install_a_plugin_is_the_one_that_its_package_names() -> None:
+def test_the_install_command_is_from_the_metadata_of_the_package() -> None:
     assert install_command("random") == f"pulumi plugin install resource random {version('random')}"
     assert install_command("tencentcloud").startswith("pulumi plugin install resource tencentcloud 0.2.3 --server ")

@@ -1,4 +1,4 @@
-"""Random values, keys and certificates: the properties that pulumi_random and pulumi_tls promise."""
+"""Random values, keys and certificates have the documented properties of pulumi_random and pulumi_tls."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _SIGNED = "tls:index/locallySignedCert:LocallySignedCert"
 
 
 def _make(resource_type: str, **inputs: Any) -> Created:
-    return _BACKEND.create(resource_type, inputs, lambda made: None)  # noqa: ARG005 - the backend's call
+    return _BACKEND.create(resource_type, inputs, lambda made: None)  # noqa: ARG005 - the signature of the backend
 
 
 def _replaced_by(resource_type: str, state: dict[str, Any], inputs: dict[str, Any]) -> list[str]:
     return [change.path for change in compare(_BACKEND.schemas[resource_type], state, inputs) if change.replaces]
 
 
-def test_a_password_keeps_its_minimums_and_its_alphabet() -> None:
+def test_a_password_satisfies_its_minimums_and_alphabet() -> None:
     made = _make(_PASSWORD, length=12, minUpper=3, minNumeric=2, minSpecial=2, overrideSpecial="!?", lower=False)
     result = made.outputs["result"]
     assert len(result) == 12
@@ -54,8 +54,8 @@ def test_a_password_keeps_its_minimums_and_its_alphabet() -> None:
     "inputs",
     [{"length": 2, "minUpper": 3}, {"length": 5, "lower": False, "upper": False, "numeric": False, "special": False}],
 )
-def test_a_password_that_cannot_be_is_refused(inputs: dict[str, Any]) -> None:
-    with pytest.raises(ProviderError, match="no room"):
+def test_an_impossible_password_is_refused(inputs: dict[str, Any]) -> None:
+    with pytest.raises(ProviderError, match="length must be large enough"):
         _make(_PASSWORD, **inputs)
 
 
@@ -73,7 +73,7 @@ def test_random_bytes_have_two_forms_of_one_value() -> None:
     assert base64.b64decode(made.outputs["base64"]).hex() == made.outputs["hex"]
 
 
-def test_a_changed_input_draws_again_and_a_default_that_is_given_does_not() -> None:
+def test_a_changed_input_replaces_the_value_and_an_explicit_default_does_not() -> None:
     state = _make(_PASSWORD, length=8).outputs
     assert _replaced_by(_PASSWORD, state, {"length": 9}) == ["length"]
     assert _replaced_by(_PASSWORD, state, {"length": 8, "special": True}) == []
@@ -108,7 +108,7 @@ def test_a_key_has_all_its_forms(inputs: dict[str, Any], kind: str, header: str)
     assert re.fullmatch(r"[0-9a-f]{40}", made.id)
 
 
-def test_a_curve_that_openssh_does_not_know_has_no_openssh_form() -> None:
+def test_a_curve_without_openssh_support_has_no_openssh_form() -> None:
     outputs = _make(_KEY, algorithm="ECDSA").outputs
     assert outputs["ecdsaCurve"] == "P224"
     assert outputs["publicKeyOpenssh"] == outputs["privateKeyOpenssh"] == ""
@@ -116,7 +116,7 @@ def test_a_curve_that_openssh_does_not_know_has_no_openssh_form() -> None:
 
 @pytest.mark.parametrize("inputs", [{"algorithm": "DSA"}, {"algorithm": "ECDSA", "ecdsaCurve": "P1"}])
 def test_an_unknown_kind_of_key_is_refused(inputs: dict[str, Any]) -> None:
-    with pytest.raises(ProviderError, match="use one of"):
+    with pytest.raises(ProviderError, match="must be one of"):
         _make(_KEY, **inputs)
 
 
@@ -134,7 +134,7 @@ def _authority() -> tuple[str, str]:
     return key, made.outputs["certPem"]
 
 
-def test_a_chain_verifies_and_carries_what_was_asked_for() -> None:
+def test_a_chain_is_valid_and_has_the_requested_attributes() -> None:
     ca_key, ca_pem = _authority()
     key = _make(_KEY, algorithm="RSA").outputs["privateKeyPem"]
     request = _make(
@@ -163,7 +163,7 @@ def test_a_chain_verifies_and_carries_what_was_asked_for() -> None:
     assert made.outputs["readyForRenewal"] is False
 
 
-def test_a_certificate_near_its_end_is_replaced_and_only_then() -> None:
+def test_a_certificate_is_replaced_only_near_its_end() -> None:
     ca_key, _ = _authority()
     inputs = {
         "privateKeyPem": ca_key,
@@ -183,9 +183,9 @@ def test_a_certificate_near_its_end_is_replaced_and_only_then() -> None:
     assert _replaced_by(_SELF_SIGNED, made.outputs, {**inputs, "privateKeyPem": UNKNOWN}) == ["privateKeyPem"]
 
 
-def test_an_authority_without_a_name_is_refused() -> None:
+def test_an_authority_without_a_name_or_with_an_unknown_use_is_refused() -> None:
     ca_key, _ = _authority()
     with pytest.raises(ProviderError, match="distinguished name"):
         _make(_SELF_SIGNED, privateKeyPem=ca_key, isCaCertificate=True, validityPeriodHours=1, allowedUses=[])
-    with pytest.raises(ProviderError, match="not known"):
+    with pytest.raises(ProviderError, match="allowedUses must be among"):
         _make(_SELF_SIGNED, privateKeyPem=ca_key, validityPeriodHours=1, allowedUses=["world_domination"])

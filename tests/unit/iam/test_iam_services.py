@@ -1,4 +1,4 @@
-"""The manifest entries and configuration files of the IAM services and their databases."""
+"""The manifest items and configuration files of the IAM services and their databases."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import yaml
 from provisioning.deployment import Deployment, Domains, Node
 from provisioning.kinds.account import Account
 from provisioning.kinds.archive import Archive
-from provisioning.kinds.base import Thing
+from provisioning.kinds.base import Item
 from provisioning.kinds.check import Check
 from provisioning.kinds.database import Database
 from provisioning.kinds.directory import Directory
@@ -60,16 +60,16 @@ def deployment(**changed: Any) -> Deployment:
     return replace(default, **changed)
 
 
-def all_entries(desired: Deployment, node: Node) -> list[Thing]:
-    return [entry for service in (mariadb, redis, iam) for entry in service.desired(desired, node)]
+def all_items(desired: Deployment, node: Node) -> list[Item]:
+    return [item for service in (mariadb, redis, iam) for item in service.desired(desired, node)]
 
 
-def of_kind(kind: type[Kind], entries: list[Thing]) -> list[Kind]:
-    return [entry for entry in entries if isinstance(entry, kind)]
+def of_kind(kind: type[Kind], items: list[Item]) -> list[Kind]:
+    return [item for item in items if isinstance(item, kind)]
 
 
 def text_of(path: str, node: Node = A, **changed: Any) -> str:
-    return {file.path: file.text for file in of_kind(File, all_entries(deployment(**changed), node))}[path]
+    return {file.path: file.text for file in of_kind(File, all_items(deployment(**changed), node))}[path]
 
 
 def configuration(name: str, node: Node = A, **changed: Any) -> dict[str, Any]:
@@ -162,8 +162,8 @@ def test_max_connections_is_enough_for_the_pools_of_all_nodes(nodes: tuple[Node,
 
 
 def test_accounts_exist_only_for_the_addresses_of_the_group_and_the_definer() -> None:
-    entries = mariadb.desired(deployment(), A)
-    assert [(account.user, account.host) for account in of_kind(Account, entries)] == [
+    items = mariadb.desired(deployment(), A)
+    assert [(account.user, account.host) for account in of_kind(Account, items)] == [
         ("iam", "127.0.0.1"),
         ("iam", "10.0.4.20"),
         ("iam", "10.0.4.21"),
@@ -177,10 +177,10 @@ def test_only_the_definer_of_the_triggers_has_more_than_data_privileges() -> Non
 
 
 def test_the_definer_is_created_before_the_schema_whose_triggers_name_it() -> None:
-    entries = mariadb.desired(deployment(), A)
-    kinds = [type(entry) for entry in entries]
+    items = mariadb.desired(deployment(), A)
+    kinds = [type(item) for item in items]
     assert kinds.index(Unit) < kinds.index(Account) < kinds.index(Database) < kinds.index(Query)
-    (database,) = of_kind(Database, entries)
+    (database,) = of_kind(Database, items)
     assert database.schema == f"{STAND_IN.path}/sql/iam.sql"
 
 
@@ -266,7 +266,7 @@ def test_each_service_logs_to_the_journal_and_to_its_file() -> None:
 
 def test_a_file_with_a_secret_is_only_readable_by_its_service() -> None:
     for node in (A, B):
-        for file in of_kind(File, all_entries(deployment(), node)):
+        for file in of_kind(File, all_items(deployment(), node)):
             if find_names(file.text):
                 assert file.mode == 0o640
                 assert (file.owner, file.group) in {("root", "iam"), ("redis", "redis")}, file.path
@@ -274,10 +274,10 @@ def test_a_file_with_a_secret_is_only_readable_by_its_service() -> None:
 
 def test_files_and_statements_use_the_secrets_that_the_program_generates() -> None:
     def names(node: Node) -> set[str]:
-        entries = all_entries(deployment(), node)
-        texts = [file.text for file in of_kind(File, entries)]
-        texts += [query.statement for query in of_kind(Query, entries)]
-        texts += [account.password for account in of_kind(Account, entries)]
+        items = all_items(deployment(), node)
+        texts = [file.text for file in of_kind(File, items)]
+        texts += [query.statement for query in of_kind(Query, items)]
+        texts += [account.password for account in of_kind(Account, items)]
         return {name for text in texts for name in find_names(text)}
 
     common = {"ca_certificate", "jwt_key", "mariadb_iam_password", "redis_password"}
@@ -289,8 +289,8 @@ def test_files_and_statements_use_the_secrets_that_the_program_generates() -> No
 
 
 def test_a_release_is_installed_in_its_own_directory_and_the_link_restarts_the_services() -> None:
-    entries = iam.desired(deployment(), A)
-    (archive,), (link,) = of_kind(Archive, entries), of_kind(Link, entries)
+    items = iam.desired(deployment(), A)
+    (archive,), (link,) = of_kind(Archive, items), of_kind(Link, items)
     assert archive.path == link.target == "/opt/iam/5f5f5f5f5f5f"
     assert link.path == "/opt/iam/current"
     assert {after.unit for after in link.after} == {"iam-apiserver", "iam-authz-server", "iam-pump"}
@@ -317,12 +317,12 @@ def test_services_are_always_restarted_and_start_after_local_databases() -> None
 
 
 def test_units_follow_their_files_and_have_a_health_gate() -> None:
-    entries = iam.desired(deployment(), B)
-    positions = {entry.name: number for number, entry in enumerate(entries) if isinstance(entry, Unit)}
-    for number, entry in enumerate(entries):
-        if isinstance(entry, (File, Link)):
-            assert all(positions[after.unit] > number for after in entry.after), entry.path
-    gates = {gate.name: gate.url for gate in of_kind(Gate, entries)}
+    items = iam.desired(deployment(), B)
+    positions = {item.name: number for number, item in enumerate(items) if isinstance(item, Unit)}
+    for number, item in enumerate(items):
+        if isinstance(item, (File, Link)):
+            assert all(positions[after.unit] > number for after in item.after), item.path
+    gates = {gate.name: gate.url for gate in of_kind(Gate, items)}
     assert gates == {
         "iam-apiserver": "http://10.0.4.21:8080/healthz",
         "iam-authz-server": "http://10.0.4.21:9090/healthz",

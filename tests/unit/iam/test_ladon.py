@@ -34,7 +34,7 @@ READ = ladon.Asked("users:hc", "read", "res:1")
             ladon.Asked("users:hc", "read", "res:1"), [policy(effect="")], False, ladon.FORCEFULLY, id="empty effect"
         ),
         pytest.param(
-            ladon.Asked("users:hcx", "read", "res:1"), [policy()], False, ladon.BY_DEFAULT, id="patterns match complete values"
+            ladon.Asked("users:hcx", "read", "res:1"), [policy()], False, ladon.BY_DEFAULT, id="complete match"
         ),
         pytest.param(
             ladon.Asked("a.c", "x", "y"),

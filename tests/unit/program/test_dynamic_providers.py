@@ -14,7 +14,7 @@ from pulumi.dynamic.dynamic import ResourceProvider, serialize_provider
 from components.failures import without_traceback
 from components.health import HealthProvider
 from components.host_keys import HostKeysProvider
-from components.preview_text import read_manifest, show_entries, show_files
+from components.preview_text import read_manifest, show_files, show_items
 from components.rollout import RolloutProvider, find_departed
 from provisioning.errors import GateError
 from provisioning.exports import parse_exports, parse_inventory, parse_node
@@ -110,7 +110,7 @@ def test_a_removed_node_is_distinguished_from_a_replaced_node() -> None:
 
 def test_drift_found_by_a_refresh_runs_the_rollout() -> None:
     inputs = _rollout_inputs()
-    old = {**inputs, "revision": "r", "drift": {"iam-a": ["/etc/nginx/nginx.conf differs"]}}
+    old = {**inputs, "revision": "r", "drift": {"iam-a": ["/etc/nginx/nginx.conf: content differs"]}}
     assert RolloutProvider().diff("x", old, inputs).changes is True
 
 
@@ -125,7 +125,7 @@ def test_manifests_are_restored_from_inputs() -> None:
     for host in ("iam-a", "iam-b"):
         manifest = read_manifest(host, inputs["manifests"][host], inputs["files"][host])
         assert show_files(manifest) == inputs["files"][host]
-        assert show_entries(manifest) == inputs["manifests"][host]
+        assert show_items(manifest) == inputs["manifests"][host]
 
 
 def test_no_text_can_be_parsed_as_yaml_or_json() -> None:

@@ -1,4 +1,4 @@
-"""Nodes without nodes: the real agent on a temporary directory, over a system that is played."""
+"""Simulated nodes: the real agent on a temporary directory, with fake system commands."""
 
 from __future__ import annotations
 
@@ -22,21 +22,23 @@ MY_GROUP = grp.getgrgid(os.getgid()).gr_name
 
 
 class PowerCutError(BaseException):
-    """The node, the connection or the operator died here. No `except Exception` may answer it."""
+    """Simulates an interruption of the node, the connection or the operator. Not caught by `except Exception`."""
 
 
 @dataclass
 class FakeSystem:
-    """systemd, apt, MariaDB and the network of one node, as far as the agent asks them."""
+    """Fakes of the commands that the agent runs: systemd, apt, MariaDB and network tools of one node."""
 
     root: Path
     packages: set[str] = field(default_factory=set[str])
     units: dict[str, str] = field(default_factory=dict[str, str])  # name -> active | inactive | failed
     enabled: set[str] = field(default_factory=set[str])
     addresses: set[str] = field(default_factory=set[str])
-    log: list[str] = field(default_factory=list[str])  # what had an effect, in order
-    loaded: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])  # what each unit has read
-    unit_files: dict[str, str] = field(default_factory=dict[str, str])  # as systemd has read them
+    log: list[str] = field(default_factory=list[str])  # commands with an effect, in order
+    loaded: dict[str, dict[str, str]] = field(
+        default_factory=dict[str, dict[str, str]]
+    )  # the files that each unit has read
+    unit_files: dict[str, str] = field(default_factory=dict[str, str])  # as last read by systemd
     refuse: Callable[[dict[str, str]], str] = field(default=lambda _files: "")
     on_command: Callable[[list[str]], None] = field(default=lambda _argv: None)
 
@@ -62,11 +64,11 @@ class FakeSystem:
     def _apt_get(self, argv: list[str], _text: str) -> Result:
         if "update" in argv:
             return Result(0, "", "")
-        wanted = argv[argv.index("install") + 1 :]
-        if "no-such-package" in wanted:
+        requested = argv[argv.index("install") + 1 :]
+        if "no-such-package" in requested:
             return Result(100, "", "E: Unable to locate package no-such-package")
-        self.packages |= set(wanted)
-        self.log.append("installed " + " ".join(wanted))
+        self.packages |= set(requested)
+        self.log.append("installed " + " ".join(requested))
         return Result(0, "", "")
 
     def _systemctl(self, argv: list[str], _text: str) -> Result:
@@ -101,11 +103,11 @@ class FakeSystem:
         return {path: text for path, text in self.unit_files.items() if f"/systemd/system/{unit}." in path}
 
     def _mariadb(self, _argv: list[str], _text: str) -> Result:
-        """Takes everything and holds nothing."""
+        """Accepts all statements and returns no rows."""
         return Result(0, "", "")
 
     def _journalctl(self, _argv: list[str], _text: str) -> Result:
-        return Result(0, "the journal's last words\n", "")
+        return Result(0, "last line of the journal\n", "")
 
     def _ip(self, _argv: list[str], _text: str) -> Result:
         return Result(0, json.dumps([{"addr_info": [{"local": address} for address in sorted(self.addresses)]}]), "")
@@ -127,9 +129,9 @@ class FakeSystem:
         return Result(0, "", "")
 
     def _unshare(self, argv: list[str], _text: str) -> Result:
-        """A check: hand the candidates, at their final paths, to whoever judges."""
-        words = argv[argv.index("tandem") + 1 :]
-        mounts = words[: words.index("--")]
+        """A check: pass the candidates, at their final paths, to `refuse`."""
+        arguments = argv[argv.index("tandem") + 1 :]
+        mounts = arguments[: arguments.index("--")]
         files: dict[str, str] = {}
         for source, target in zip(mounts[::2], mounts[1::2], strict=True):
             copy, below = self.root / source.lstrip("/"), target.removeprefix(str(self.root))
@@ -142,7 +144,7 @@ class FakeSystem:
 
 
 class FakeConnection:
-    """Calls the real agent. `link` may break the wire before a call is done or after (its answer lost)."""
+    """Calls the real agent. `link` may break the connection before or after a call; after it, the response is lost."""
 
     def __init__(self, node: RemoteNode, make: Callable[[], Node], link: Callable[[str, list[str]], None]) -> None:
         self.node = node
@@ -163,24 +165,26 @@ class FakeConnection:
         self.calls.append(names)
         self._link("before", names)
         node = self._make()
-        request = json.loads(json.dumps({"token": token, "operations": list(operations)}))  # as it travels
+        request = json.loads(
+            json.dumps({"token": token, "operations": list(operations)})
+        )  # as sent over the connection
         if archive is None:
-            told = answer(node, request)
+            response = answer(node, request)
         else:
             with archive.open("rb") as file:
                 node.stdin = file
-                told = answer(node, request)
+                response = answer(node, request)
         self._link("after", names)
-        if "error" in told:
-            raise to_exception(self.node, told["error"])
-        return json.loads(json.dumps(told["results"]))
+        if "error" in response:
+            raise to_exception(self.node, response["error"])
+        return json.loads(json.dumps(response["results"]))
 
     def close(self) -> None:
         pass
 
 
 class FakeGroup:
-    """Two nodes and the way to them, with a place to pull each plug."""
+    """Two nodes and the connections to them, with hooks to interrupt each step."""
 
     def __init__(self, root: Path, names: Sequence[str] = ("iam-a", "iam-b")) -> None:
         nodes = tuple(

@@ -1,4 +1,4 @@
-"""The agent itself, on temporary directories; what a whole rollout shows of it is in test_rollout.py."""
+"""The agent on temporary directories. test_rollout.py covers it as part of whole rollouts."""
 
 from __future__ import annotations
 
@@ -79,13 +79,13 @@ def receive(data: bytes, path: str = "/opt/iam/abc", sha256: str = "") -> dict[s
 # ---- the lock ------------------------------------------------------------------------------------------------------
 
 
-def test_nothing_is_changed_without_the_lock(node: FakeNode) -> None:
+def test_a_change_requires_the_lock(node: FakeNode) -> None:
     answer = node.ask(stage(file("/etc/x")))
-    assert answer["error"]["message"] == "this rollout no longer has the node"
+    assert answer["error"]["message"] == "this rollout does not hold the change lock of this node"
     assert not (node.system.root / "var/lib/tandem/staged").exists()
 
 
-def test_a_rollout_whose_lock_was_taken_over_changes_nothing_more(node: FakeNode) -> None:
+def test_a_rollout_whose_lock_was_taken_over_can_change_nothing(node: FakeNode) -> None:
     node.ask(lock())
     node.clock += 500
     assert "error" not in node.ask(lock("there"), token="other")
@@ -98,11 +98,11 @@ def test_each_call_renews_the_lock(node: FakeNode) -> None:
         node.clock += 100
         assert "error" not in node.ask(stage(file("/etc/x")))
     refused = node.ask(lock("there"), token="other")["error"]
-    assert refused["message"] == "another rollout has this node"
+    assert refused["message"] == "another rollout holds the change lock of this node"
     assert refused["detail"]["owner"]["host"] == "here"
 
 
-def test_a_lock_is_renewed_beside_a_long_installation_but_never_taken_back(node: FakeNode) -> None:
+def test_a_lock_can_be_renewed_during_an_installation_but_not_after_it_was_taken_over(node: FakeNode) -> None:
     node.ask(lock())
     node.clock += 170
     assert "error" not in node.ask({"do": "renew"})
@@ -113,19 +113,19 @@ def test_a_lock_is_renewed_beside_a_long_installation_but_never_taken_back(node:
     assert node.ask({"do": "renew"})["error"]["step"] == "lock"
 
 
-def test_a_dead_owners_lock_is_taken_over_by_name(node: FakeNode) -> None:
+def test_the_lock_of_an_owner_that_has_ended_is_taken_over_by_its_token(node: FakeNode) -> None:
     node.ask(lock())
-    assert "error" in node.ask(lock("there", take_from="somebody else"), token="other")
+    assert "error" in node.ask(lock("there", take_from="another"), token="other")
     assert "error" not in node.ask(lock("there", take_from="me"), token="other")
 
 
-def test_a_clock_that_was_set_back_does_not_make_a_lock_immortal(node: FakeNode) -> None:
+def test_a_lock_expires_after_the_clock_was_set_back(node: FakeNode) -> None:
     node.ask(lock())
     node.clock -= 10_000
     assert "error" not in node.ask(lock("there"), token="other")
 
 
-def test_only_its_owner_unlocks(node: FakeNode) -> None:
+def test_a_lock_is_released_by_its_owner_only(node: FakeNode) -> None:
     node.ask(lock())
     node.ask({"do": "unlock"}, token="other")
     assert "error" in node.ask(lock("there"), token="other")
@@ -150,17 +150,17 @@ def test_a_file_is_replaced_by_a_rename_with_its_mode_already_set(node: FakeNode
     place.chmod(0o600)
     seen: list[tuple[str, int]] = []
 
-    def look(effect: str) -> None:
+    def record(effect: str) -> None:
         if effect.startswith("write"):
             staged = node.system.root / "var/lib/tandem/staged/etc/x"
             seen.append((place.read_text(), staged.stat().st_mode & 0o777))
 
-    node.ask(lock(), stage(file("/etc/x", "new\n")), commit(write("/etc/x")), before=look)
+    node.ask(lock(), stage(file("/etc/x", "new\n")), commit(write("/etc/x")), before=record)
     assert seen == [("old\n", 0o640)]
     assert (place.read_text(), place.stat().st_mode & 0o777) == ("new\n", 0o640)
 
 
-def test_a_reader_never_sees_half_a_file(node: FakeNode) -> None:
+def test_a_reader_never_sees_a_partly_written_file(node: FakeNode) -> None:
     node.ask(lock(), stage(file("/etc/x", "old\n")), commit(write("/etc/x")))
     with (node.system.root / "etc/x").open() as reader:
         node.ask(lock(), stage(file("/etc/x", "new\n")), commit(write("/etc/x")))
@@ -170,18 +170,18 @@ def test_a_reader_never_sees_half_a_file(node: FakeNode) -> None:
 def test_the_previous_version_is_kept_and_a_repeated_run_does_not_overwrite_it(node: FakeNode) -> None:
     (node.system.root / "etc/x").write_text("first\n")
     kept = node.system.root / "var/lib/tandem/previous/files/etc/x"
-    for _ in range(2):  # the same revision twice: the second run goes on where the first was killed
+    for _ in range(2):  # same revision: the second run continues an interrupted one
         node.ask(lock(), stage(file("/etc/x", "second\n")), commit(write("/etc/x")))
         assert kept.read_text() == "first\n"
 
 
-def test_an_owner_that_does_not_exist_is_an_error_before_anything_is_touched(node: FakeNode) -> None:
-    answer = node.ask(lock(), stage({**file("/etc/x"), "owner": "nobody-here"}))
-    assert "nobody-here" in answer["error"]["message"]
+def test_an_unknown_owner_is_an_error_before_any_change(node: FakeNode) -> None:
+    answer = node.ask(lock(), stage({**file("/etc/x"), "owner": "no-such-user"}))
+    assert "no-such-user" in answer["error"]["message"]
     assert not (node.system.root / "etc/x").exists()
 
 
-def test_candidates_and_state_are_for_root_alone(node: FakeNode) -> None:
+def test_only_root_can_read_candidates_and_state(node: FakeNode) -> None:
     node.ask(lock(), stage(file("/etc/secret/x", mode=0o644)))
     state = node.system.root / "var/lib/tandem"
     assert state.stat().st_mode & 0o777 == 0o700
@@ -198,7 +198,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.root
-def test_a_full_disk_is_found_while_staging_and_said_with_its_figures(small_disk: Path) -> None:
+def test_a_full_disk_is_reported_while_staging_with_its_free_space(small_disk: Path) -> None:
     node = FakeNode(small_disk)
     (small_disk / "etc/x").write_text("old\n")
     answer = node.ask(lock(), stage(file("/etc/x", "y" * 200_000), afters=("reload nginx",)))
@@ -212,7 +212,7 @@ def test_a_full_disk_is_found_while_staging_and_said_with_its_figures(small_disk
 # ---- archives ------------------------------------------------------------------------------------------------------
 
 
-def test_a_release_is_unpacked_complete_beside_the_old_one(node: FakeNode) -> None:
+def test_a_release_is_unpacked_next_to_the_previous_one(node: FakeNode) -> None:
     data = archive({"bin/iam-apiserver": b"#!/bin/sh\n", "sql/iam.sql": b"-- \n"})
     assert "error" not in node.ask(receive(data), stdin=io.BytesIO(data))
     place = node.system.root / "opt/iam/abc"
@@ -221,52 +221,52 @@ def test_a_release_is_unpacked_complete_beside_the_old_one(node: FakeNode) -> No
     assert list((node.system.root / "var/lib/tandem/incoming").iterdir()) == []
 
 
-def test_a_release_that_arrives_in_part_is_not_there(node: FakeNode) -> None:
+def test_a_release_that_arrives_incomplete_is_not_unpacked(node: FakeNode) -> None:
     data = archive({"x": b"y" * 1000})
     answer = node.ask(receive(data), stdin=io.BytesIO(data[:-10]))
-    assert "the connection ended 10 of" in answer["error"]["message"]
+    assert "the connection ended with 10 of" in answer["error"]["message"]
     assert not (node.system.root / "opt/iam/abc").exists()
 
 
-def test_a_release_with_another_checksum_is_refused(node: FakeNode) -> None:
+def test_a_release_with_a_wrong_checksum_is_rejected(node: FakeNode) -> None:
     data = archive({"x": b"y"})
     answer = node.ask(receive(data, sha256="0" * 64), stdin=io.BytesIO(data))
-    assert "another checksum than announced" in answer["error"]["message"]
+    assert "the checksum of the received archive is wrong" in answer["error"]["message"]
 
 
 @pytest.mark.parametrize("name", ["../etc/passwd", "/etc/passwd", "a/../../x"])
-def test_an_archive_that_reaches_outside_is_refused(node: FakeNode, name: str) -> None:
+def test_an_archive_with_paths_outside_its_directory_is_rejected(node: FakeNode, name: str) -> None:
     data = archive({name: b"root::0:0\n"})
-    assert "which is refused" in node.ask(receive(data), stdin=io.BytesIO(data))["error"]["message"]
+    assert "which is not allowed" in node.ask(receive(data), stdin=io.BytesIO(data))["error"]["message"]
     assert list((node.system.root / "opt/iam").iterdir()) == []
 
 
-def test_a_release_gives_nobody_but_root_a_right_to_write_or_another_users_rights(node: FakeNode) -> None:
+def test_unpacked_files_are_writable_by_root_only_and_have_no_set_id_bits(node: FakeNode) -> None:
     data = archive({"bin/tool": b"#!/bin/sh\n"}, mode=0o6777)
     assert "error" not in node.ask(receive(data), stdin=io.BytesIO(data))
     assert (node.system.root / "opt/iam/abc/bin/tool").stat().st_mode & 0o7777 == 0o755
 
 
-# ---- other things --------------------------------------------------------------------------------------------------
+# ---- packages, upstreams, commands ---------------------------------------------------------------------------------
 
 
-def test_an_installation_starts_no_service_and_leaves_no_trace_of_how(node: FakeNode) -> None:
+def test_an_installation_starts_no_service_and_removes_its_policy_file(node: FakeNode) -> None:
     seen: list[int] = []
     policy = node.system.root / "usr/sbin/policy-rc.d"
     node.system.on_command = lambda argv: seen.append(policy.stat().st_mode) if argv[0] == "apt-get" else None
-    node.ask(lock(), {"do": "prepare", "things": [{"kind": "package", "name": "nginx"}]})
+    node.ask(lock(), {"do": "prepare", "items": [{"kind": "package", "name": "nginx"}]})
     assert node.system.packages == {"nginx"}
     assert seen
     assert all(mode & 0o111 for mode in seen)
     assert not policy.exists()
 
 
-def test_a_services_endpoints_leave_the_upstreams_and_join_them_again(node: FakeNode) -> None:
+def test_endpoints_leave_the_upstreams_and_join_them_again(node: FakeNode) -> None:
     place = node.system.root / "etc/nginx/conf.d/upstreams.conf"
     place.parent.mkdir(parents=True)
     text = "upstream a {\n    server 10.0.4.20:8080 max_fails=1; # iam-a\n    server 10.0.4.21:8080 max_fails=1;\n}\n"
     place.write_text(text)
-    for _ in range(2):  # a second time changes nothing more
+    for _ in range(2):  # the second call changes nothing
         node.ask({"do": "leave", "endpoints": ["10.0.4.20:8080"], "wait_s": 1})
         assert place.read_text() == text.replace("10.0.4.20:8080 max", "10.0.4.20:8080 down max")
     assert node.system.log == ["reload nginx"]
@@ -275,7 +275,7 @@ def test_a_services_endpoints_leave_the_upstreams_and_join_them_again(node: Fake
     assert node.system.log == ["reload nginx", "reload nginx"]
 
 
-def test_a_file_that_a_rollout_wrote_meanwhile_is_not_put_back(node: FakeNode) -> None:
+def test_join_keeps_an_upstreams_file_that_a_rollout_has_replaced(node: FakeNode) -> None:
     place = node.system.root / "etc/nginx/conf.d/upstreams.conf"
     place.parent.mkdir(parents=True)
     place.write_text("    server 10.0.4.20:8080;\n")
@@ -286,58 +286,58 @@ def test_a_file_that_a_rollout_wrote_meanwhile_is_not_put_back(node: FakeNode) -
 
 
 @pytest.mark.parametrize("name", ["o'brien", "a b", "a\\", "a`b"])
-def test_a_name_that_could_leave_its_quotes_is_refused(name: str) -> None:
-    with pytest.raises(StepError, match="is no name for an account"):
+def test_an_account_name_with_quotes_or_spaces_is_rejected(name: str) -> None:
+    with pytest.raises(StepError, match="account names must not contain"):
         account(name, "%")
 
 
-def test_a_command_that_does_not_end_is_stopped_and_says_so() -> None:
+def test_a_command_is_killed_at_its_deadline() -> None:
     code, _, err = run(["sleep", "5"], timeout_s=0.1)
     assert code == 124
-    assert "stopped after 0 s without an end" in err
+    assert "was killed: it did not end within 0 s" in err
 
 
-def test_a_missing_program_is_a_result_and_no_traceback() -> None:
-    assert run(["no-such-program"]) == Result(127, "", "no-such-program: no such program on this node")
+def test_a_missing_program_gives_a_result_and_not_an_exception() -> None:
+    assert run(["no-such-program"]) == Result(127, "", "no-such-program: not found on this node")
 
 
-def test_a_probe_of_nobody_says_why() -> None:
+def test_a_failed_probe_returns_the_error() -> None:
     assert probe("http://127.0.0.1:1/healthz").startswith("ConnectionRefusedError")
 
 
-def test_the_agent_that_is_sent_needs_nothing_but_the_standard_library(tmp_path: Path) -> None:
-    told = subprocess.run(
+def test_the_agent_needs_only_the_standard_library(tmp_path: Path) -> None:
+    result = subprocess.run(
         ["sh", "-c", python_command().replace("python3 -I", f"{sys.executable} -I -S")],
         input=agent_program() + b'{"token": "", "operations": []}\n',
         capture_output=True,
         cwd=tmp_path,
         check=False,
     )
-    assert (told.stdout, told.stderr) == (b'{"results": []}\n', b"")
+    assert (result.stdout, result.stderr) == (b'{"results": []}\n', b"")
 
 
 @pytest.mark.parametrize(
     "module", sorted(Path(provisioning.agent.__file__).parent.rglob("*.py")), ids=lambda at: at.stem
 )
-def test_the_agent_is_written_in_python_3_9(module: Path) -> None:
+def test_the_agent_is_valid_python_3_9(module: Path) -> None:
     ast.parse(module.read_text(), feature_version=(3, 9))
 
 
 @pytest.mark.root
 @pytest.mark.parametrize(("text", "accepted"), [("good\n", True), ("bad\n", False)])
-def test_a_check_reads_the_candidate_at_its_final_path_and_nobody_else_does(
+def test_a_check_reads_the_candidate_at_its_final_path_and_other_processes_do_not(
     tmp_path: Path, *, text: str, accepted: bool
 ) -> None:
-    """With the real unshare and mount, which the other tests play."""
+    """Uses the real unshare and mount, which the other tests fake."""
     conf = tmp_path / "etc/service/conf"
     conf.parent.mkdir(parents=True)
     conf.write_text("old\n")
     check = {"name": "service", "command": ["grep", "-qx", "good", str(conf)], "directories": ["/etc/service"]}
     operation = {**stage(file("/etc/service/conf", text)), "checks": [check]}
-    told = answer(Node(root=str(tmp_path)), {"token": "me", "operations": [lock(), operation]})
-    assert ("error" not in told) is accepted
+    result = answer(Node(root=str(tmp_path)), {"token": "me", "operations": [lock(), operation]})
+    assert ("error" not in result) is accepted
     if not accepted:
-        assert told["error"]["step"] == "check"
-        assert "exit code 1 of: grep -qx good" in told["error"]["seen"]
+        assert result["error"]["step"] == "check"
+        assert "exit code 1 of: grep -qx good" in result["error"]["seen"]
     assert conf.read_text() == "old\n"
     assert str(tmp_path) not in Path("/proc/self/mounts").read_text()

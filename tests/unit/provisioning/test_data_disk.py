@@ -22,23 +22,23 @@ from provisioning.plan import describe, make_plan
 DEVICE = "/dev/disk/by-id/virtio-disk-1"
 
 
-def test_only_the_first_node_has_the_disk_and_all_of_it_comes_before_the_databases() -> None:
+def test_only_the_first_node_has_the_disk_and_mounts_it_before_the_databases_start() -> None:
     manifests = render(deployment())
-    units = [thing.name for thing in manifests["iam-a"].things if isinstance(thing, Unit)]
+    units = [item.name for item in manifests["iam-a"].items if isinstance(item, Unit)]
     mounts = ["srv-tandem.mount", "var-lib-mysql.mount", "var-lib-redis.mount"]
     assert [unit for unit in units if unit.endswith(".mount") or unit == "mariadb"] == [*mounts, "mariadb"]
-    assert not [thing for thing in manifests["iam-b"].things if isinstance(thing, (FileSystem, FirstContent))]
+    assert not [item for item in manifests["iam-b"].items if isinstance(item, (FileSystem, FirstContent))]
 
 
-def test_a_retired_node_unmounts_the_disk_after_the_databases_have_stopped() -> None:
+def test_a_retired_node_stops_the_databases_before_it_unmounts_the_disk() -> None:
     files = render(deployment())["iam-a"].files()
     units = json.loads(files["/etc/tandem/node.json"])["units"]
     assert units.index("srv-tandem.mount") < units.index("var-lib-mysql.mount") < units.index("mariadb")
 
 
-def test_the_disk_is_named_by_its_id_which_the_cloud_alone_knows() -> None:
+def test_the_disk_is_identified_by_its_id_which_is_a_placeholder() -> None:
     manifest = render(deployment())["iam-a"]
-    assert FileSystem("/dev/disk/by-id/virtio-@@secret:data_disk_id@@") in manifest.things
+    assert FileSystem("/dev/disk/by-id/virtio-@@secret:data_disk_id@@") in manifest.items
     assert (
         "What=/dev/disk/by-id/virtio-@@secret:data_disk_id@@"
         in manifest.files()["/etc/systemd/system/srv-tandem.mount"]
@@ -47,15 +47,19 @@ def test_the_disk_is_named_by_its_id_which_the_cloud_alone_knows() -> None:
 
 
 @pytest.mark.parametrize(
-    ("held", "expected"),
+    ("content", "expected"),
     [
-        pytest.param("ext4", [], id="a disk with data is left alone"),
-        pytest.param("", [f"disk {DEVICE} is blank or not there yet"], id="a blank one is given a file system"),
-        pytest.param("gpt", [f"disk {DEVICE} holds gpt"], id="anything else is planned, and refused on the node"),
+        pytest.param("ext4", [], id="a disk with data is not changed"),
+        pytest.param("", [f"disk {DEVICE}: blank or not attached yet"], id="a blank disk gets a file system"),
+        pytest.param(
+            "gpt",
+            [f"disk {DEVICE}: must be blank or ext4 (has gpt)"],
+            id="other content is planned, and rejected on the node",
+        ),
     ],
 )
-def test_what_a_disk_holds_decides(held: str, expected: list[str]) -> None:
-    assert describe(make_plan("iam-a", (FileSystem(DEVICE),), Facts({"file_system": {DEVICE: held}}))) == expected
+def test_a_disk_is_planned_by_its_content(content: str, expected: list[str]) -> None:
+    assert describe(make_plan("iam-a", (FileSystem(DEVICE),), Facts({"file_system": {DEVICE: content}}))) == expected
 
 
 @pytest.fixture
@@ -82,7 +86,7 @@ def prepare(node: Node, disk: Path) -> dict[str, object]:
             "token": "me",
             "operations": [
                 lock,
-                {"do": "prepare", "things": [{"kind": "file_system", "device": str(disk)}]},
+                {"do": "prepare", "items": [{"kind": "file_system", "device": str(disk)}]},
             ],
         },
     )
@@ -101,7 +105,7 @@ def swap(disk: Path) -> None:
 
 
 def partitioned(disk: Path) -> None:
-    """A PC partition table with one Linux partition, by hand."""
+    """Write a PC partition table with one Linux partition."""
     entry = struct.pack("<8B2I", 0, 0, 2, 0, 0x83, 0, 0, 0, 1, 2000)
     with disk.open("r+b") as file:
         file.seek(446)
@@ -111,18 +115,18 @@ def partitioned(disk: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [swap, partitioned])
-def test_a_disk_that_holds_anything_else_is_refused_and_untouched(
+def test_a_disk_with_other_content_is_rejected_and_not_changed(
     tmp_path: Path, disk: Path, make: Callable[[Path], None]
 ) -> None:
     make(disk)
     before = disk.read_bytes()
     error = prepare(make_node(tmp_path), disk)["error"]
     assert isinstance(error, dict)
-    assert "only a blank disk is given a file system" in str(error["message"])
+    assert "must be blank or have an ext4 file system" in str(error["message"])
     assert disk.read_bytes() == before
 
 
-def test_a_disk_that_never_comes_is_an_error_with_those_that_are_there(tmp_path: Path) -> None:
+def test_a_disk_that_does_not_appear_is_an_error(tmp_path: Path) -> None:
     node = make_node(tmp_path)
-    with pytest.raises(StepError, match="is not there after 60 s"):
+    with pytest.raises(StepError, match="does not exist after 60 s"):
         make_file_system(node, "/dev/disk/by-id/virtio-none")

@@ -1,4 +1,4 @@
-"""What the nodes of a group may ask of each other."""
+"""The ports that nodes of a group open to each other."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def ports(of: Deployment, node: str) -> dict[int, str]:
     return {offer.port: offer.to for offer in offers(of, found)}
 
 
-def test_heartbeats_pass_before_anything_is_dropped_on_each_node_that_may_hold_the_address() -> None:
+def test_eligible_nodes_accept_vrrp_before_the_drop_rule() -> None:
     of = deployment(application_nodes=1)
     for name in ("iam-a", "iam-b"):
         lines = rules(of, name)
@@ -44,14 +44,14 @@ def test_heartbeats_pass_before_anything_is_dropped_on_each_node_that_may_hold_t
     assert HEARTBEATS not in rules(of, "iam-c")
 
 
-def test_a_node_is_in_no_set_of_its_own_and_every_other_one_is() -> None:
+def test_the_sets_contain_all_nodes_except_the_node_itself() -> None:
     of = deployment(application_nodes=1)
     assert set_of(rules(of, "iam-a"), "nodes") == ["10.0.4.21", "10.0.4.22"]
     assert set_of(rules(of, "iam-a"), "eligible") == ["10.0.4.21"]
     assert set_of(rules(of, "iam-c"), "nodes") == ["10.0.4.20", "10.0.4.21"]
 
 
-def test_databases_are_offered_where_they_are_and_nowhere_else() -> None:
+def test_only_the_data_node_opens_the_ports_of_the_databases() -> None:
     of = deployment(application_nodes=1)
     services = {8080: "eligible", 9090: "eligible"}
     front = {**services, 80: "nodes", 443: "nodes"}
@@ -60,23 +60,23 @@ def test_databases_are_offered_where_they_are_and_nowhere_else() -> None:
     assert ports(of, "iam-c") == services
 
 
-def test_databases_elsewhere_open_no_port_here() -> None:
+def test_external_databases_open_no_port() -> None:
     external = DataSettings.model_validate({"location": "external", "mariadbAddress": "10.0.9.1:3306",
                                             "redisAddress": "10.0.9.2:6379"})  # fmt: skip
     of = dataclasses.replace(deployment(), data=external)
     assert {3306, 6379}.isdisjoint(ports(of, "iam-a"))
 
 
-def test_ports_of_the_users_own_software_are_open_to_the_group_on_every_node() -> None:
+def test_peer_ports_are_open_to_the_group_on_every_node() -> None:
     of = dataclasses.replace(deployment(application_nodes=1), peer_ports=(9100,))
     assert all(ports(of, name)[9100] == "nodes" for name in ("iam-a", "iam-b", "iam-c"))
 
 
-def test_no_node_of_the_group_is_a_way_to_another_ones_ssh() -> None:
+def test_ssh_is_not_open_to_other_nodes() -> None:
     assert 22 not in ports(deployment(), "iam-a")
 
 
-def test_another_node_changes_one_line_in_each_set() -> None:
+def test_an_additional_node_adds_one_line() -> None:
     before, after = (
         rules(deployment(application_nodes=1), "iam-a"),
         rules(deployment(application_nodes=2), "iam-a"),
@@ -86,28 +86,28 @@ def test_another_node_changes_one_line_in_each_set() -> None:
     assert [line for line in before if line not in after] == []
 
 
-def test_the_rules_are_judged_on_the_node_and_loaded_by_a_reload() -> None:
+def test_the_rules_are_checked_on_the_node_and_loaded_by_a_reload() -> None:
     of = deployment()
-    things = desired(of, of.nodes[0])
-    assert Package("nftables") in things
-    assert any(isinstance(thing, Check) and thing.command == ("nft", "--check", "--file", RULES) for thing in things)
-    file = next(thing for thing in things if isinstance(thing, File) and thing.path == RULES)
+    items = desired(of, of.nodes[0])
+    assert Package("nftables") in items
+    assert any(isinstance(item, Check) and item.command == ("nft", "--check", "--file", RULES) for item in items)
+    file = next(item for item in items if isinstance(item, File) and item.path == RULES)
     assert [(after.action, after.unit) for after in file.after] == [("reload", "tandem-firewall")]
-    assert things[-1] == Unit("tandem-firewall")
+    assert items[-1] == Unit("tandem-firewall")
 
 
 @pytest.mark.root
-def test_nft_takes_the_rules_twice_and_keeps_them_once(tmp_path: Path) -> None:
-    """In a network namespace of its own."""
+def test_nft_accepts_the_rules_twice_without_duplicates(tmp_path: Path) -> None:
+    """Runs in a separate network namespace."""
     of = dataclasses.replace(deployment(application_nodes=1), peer_ports=(9100, 9200))
     for number, node in enumerate(of.nodes):
         path = tmp_path / f"{number}.nft"
         path.write_text("\n".join(rules(of, node.name)) + "\n")
-        told = subprocess.run(
+        result = subprocess.run(
             ["unshare", "--net", "sh", "-c", f"nft -f {path} && nft -f {path} && nft list ruleset"],
             capture_output=True,
             text=True,
             check=False,
         )
-        assert told.returncode == 0, told.stderr
-        assert told.stdout.count("chain input") == 1
+        assert result.returncode == 0, result.stderr
+        assert result.stdout.count("chain input") == 1

@@ -16,7 +16,7 @@ def data(keys: tuple[str, ...] = ("ssh-ed25519 AAAA deploy",)) -> str:
     )  # fmt: skip
 
 
-def test_it_is_a_cloud_config_that_yaml_reads() -> None:
+def test_the_user_data_is_a_cloud_config_in_valid_yaml() -> None:
     text = data()
     assert text.startswith("#cloud-config\n")
     config = yaml.safe_load(text)
@@ -25,19 +25,19 @@ def test_it_is_a_cloud_config_that_yaml_reads() -> None:
     assert config["users"][1]["ssh_authorized_keys"] == ["ssh-ed25519 AAAA deploy"]
 
 
-def test_the_node_makes_its_long_term_key_itself_before_the_ssh_module_runs() -> None:
+def test_the_node_generates_its_long_term_key_before_the_ssh_module_runs() -> None:
     config = yaml.safe_load(data())
     assert "ssh-keygen -q -t ed25519" in config["bootcmd"][0][-1]
-    assert config["ssh_deletekeys"] is False, "else cloud-init's ssh module removes what bootcmd made"
+    assert config["ssh_deletekeys"] is False, "otherwise cloud-init's ssh module removes the key that bootcmd generated"
     assert config["ssh_genkeytypes"] == []
 
 
-def test_nobody_logs_in_by_password_or_as_root() -> None:
+def test_logins_by_password_or_as_root_are_disabled() -> None:
     config = yaml.safe_load(data())
     assert (config["ssh_pwauth"], config["disable_root"]) == (False, True)
 
 
-def test_more_than_the_cloud_takes_is_refused_with_its_size() -> None:
+def test_user_data_over_the_limit_is_rejected() -> None:
     assert len(data().encode()) < 3000
-    with pytest.raises(TemplateError, match=f"the cloud takes {LIMIT_BYTES}"):
+    with pytest.raises(TemplateError, match=rf"must not exceed {LIMIT_BYTES} bytes in base64 \(got \d+\)"):
         data(tuple(f"ssh-rsa {'A' * 700} user{n}" for n in range(25)))

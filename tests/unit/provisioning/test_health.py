@@ -1,4 +1,4 @@
-"""The checks from outside, against an HTTPS server in this process."""
+"""The health check from outside, against an HTTPS server in this process."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ DOMAINS = {"api": API, "authz": AUTHZ}
 
 
 class Service:
-    """One HTTPS server that answers /healthz for some domains."""
+    """An HTTPS server that responds to /healthz for some domains."""
 
     def __init__(self, ca: trustme.CA, *names: str) -> None:
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         self.status = dict.fromkeys(names, 200)
         self.fails_first = 0
         service = self
@@ -29,13 +29,13 @@ class Service:
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 host = self.headers["Host"]
-                service.asked.append(host + self.path)
-                failing = len(service.asked) <= service.fails_first
+                service.requests.append(host + self.path)
+                failing = len(service.requests) <= service.fails_first
                 self.send_response(502 if failing else service.status.get(host, 404))
                 self.end_headers()
                 self.wfile.write(b'{"status":"ok"}')
 
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the parameter name of the base class
                 pass
 
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -66,21 +66,21 @@ def pem(ca: trustme.CA) -> str:
     return ca.cert_pem.bytes().decode()
 
 
-def test_each_domain_is_asked_through_each_address_under_its_own_name(service: Service, ca: trustme.CA) -> None:
+def test_each_domain_is_requested_through_each_address(service: Service, ca: trustme.CA) -> None:
     report = check([service.address], DOMAINS, pem(ca))
     assert report.healthy
-    assert service.asked == [f"{API}/healthz", f"{AUTHZ}/healthz"]
+    assert service.requests == [f"{API}/healthz", f"{AUTHZ}/healthz"]
     assert str(report).splitlines()[0].startswith(f"ok   api through {service.address}")
 
 
-def test_it_is_asked_again_until_all_is_well(service: Service, ca: trustme.CA) -> None:
+def test_the_check_repeats_until_all_requests_succeed(service: Service, ca: trustme.CA) -> None:
     service.fails_first = 3
     slept: list[float] = []
     assert check([service.address], DOMAINS, pem(ca), sleep=slept.append).healthy
     assert len(slept) == 2
 
 
-def test_a_havip_whose_traffic_follows_after_two_minutes_is_waited_for(service: Service, ca: trustme.CA) -> None:
+def test_the_check_waits_two_minutes_for_the_traffic_of_a_havip(service: Service, ca: trustme.CA) -> None:
     service.fails_first = 3
     now = 0.0
 
@@ -92,7 +92,7 @@ def test_a_havip_whose_traffic_follows_after_two_minutes_is_waited_for(service: 
     assert now == 120
 
 
-def test_after_the_deadline_the_error_shows_what_came_back(service: Service, ca: trustme.CA) -> None:
+def test_the_error_after_the_deadline_shows_the_responses(service: Service, ca: trustme.CA) -> None:
     service.status[AUTHZ] = 503
     with pytest.raises(HealthError) as caught:
         check([service.address], DOMAINS, pem(ca), deadline_s=0)
@@ -101,24 +101,24 @@ def test_after_the_deadline_the_error_shows_what_came_back(service: Service, ca:
     assert "look at: tandem health" in str(caught.value)
 
 
-def test_a_certificate_of_another_authority_is_not_healthy(service: Service) -> None:
-    with pytest.raises(HealthError, match="does not answer as it should"):
+def test_a_certificate_of_another_authority_fails_the_check(service: Service) -> None:
+    with pytest.raises(HealthError, match="the group failed its health check"):
         check([service.address], DOMAINS, pem(trustme.CA()), deadline_s=0)
-    assert service.asked == []
+    assert service.requests == []
 
 
-def test_a_certificate_for_another_name_is_not_healthy(ca: trustme.CA) -> None:
+def test_a_certificate_for_another_name_fails_the_check(ca: trustme.CA) -> None:
     wrong = Service(ca, API)
     try:
         with pytest.raises(HealthError) as caught:
             check([wrong.address], {"authz": AUTHZ}, pem(ca), deadline_s=0)
         assert "mismatch" in str(caught.value).lower() or "certificate" in str(caught.value).lower()
-        assert wrong.asked == []
+        assert wrong.requests == []
     finally:
         wrong.close()
 
 
-def test_nobody_there_is_an_error_with_the_reason(ca: trustme.CA) -> None:
-    with pytest.raises(HealthError, match="does not answer") as caught:
+def test_an_unreachable_address_is_an_error_with_the_reason(ca: trustme.CA) -> None:
+    with pytest.raises(HealthError, match="the group failed its health check") as caught:
         check(["127.0.0.1:1"], DOMAINS, pem(ca), deadline_s=0)
     assert "ConnectError" in str(caught.value)

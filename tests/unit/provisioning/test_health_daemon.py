@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from provisioning.health_daemon import Judge, answers
+from provisioning.health_daemon import FaultDetector, answers
 
 UP, DOWN = True, False
 
@@ -15,18 +15,18 @@ UP, DOWN = True, False
     [
         pytest.param([UP, UP], UP, False, [0, 0], id="healthy"),
         pytest.param([DOWN, DOWN], UP, False, [0, 0], id="two failures are not yet a fault"),
-        pytest.param([DOWN, DOWN, DOWN], UP, False, [0, 0, -254], id="three are"),
-        pytest.param([DOWN, DOWN, UP, DOWN, DOWN], UP, False, [0] * 5, id="one success starts the count anew"),
-        pytest.param([DOWN] * 4, DOWN, False, [0] * 4, id="while the peer is silent nothing is a fault"),
+        pytest.param([DOWN, DOWN, DOWN], UP, False, [0, 0, -254], id="three failures are a fault"),
+        pytest.param([DOWN, DOWN, UP, DOWN, DOWN], UP, False, [0] * 5, id="a success resets the count"),
+        pytest.param([DOWN] * 4, DOWN, False, [0] * 4, id="no fault while the peer does not respond"),
         pytest.param([UP, UP], UP, True, [-10, -10], id="a drain lowers the priority"),
-        pytest.param([DOWN] * 3, UP, True, [-10, -10, -254], id="a fault says more than a drain"),
-        pytest.param([DOWN, DOWN, DOWN, UP], UP, False, [0, 0, -254, 0], id="nginx is back"),
+        pytest.param([DOWN] * 3, UP, True, [-10, -10, -254], id="a fault overrides a drain"),
+        pytest.param([DOWN, DOWN, DOWN, UP], UP, False, [0, 0, -254, 0], id="nginx responds again"),
     ],
 )
-def test_what_keepalived_is_told(probes: list[bool], peer: bool, draining: bool, expected: list[int]) -> None:  # noqa: FBT001 - from the table above it
-    judge = Judge(fall=3, fault=-254, drain=-10)
-    told = [judge.value(nginx_answers=probe, peer_answers=peer, draining=draining) for probe in probes]
-    assert told == expected
+def test_the_value_of_the_track_file(probes: list[bool], peer: bool, draining: bool, expected: list[int]) -> None:  # noqa: FBT001 - a parameter of the table above
+    detector = FaultDetector(fall=3, fault=-254, drain=-10)
+    values = [detector.value(nginx_answers=probe, peer_answers=peer, draining=draining) for probe in probes]
+    assert values == expected
 
 
 def serve(answer: bytes) -> socket.socket:
@@ -40,7 +40,7 @@ def serve(answer: bytes) -> socket.socket:
                 connection.sendall(answer)
             else:
                 connection.recv(200)
-                connection.recv(200)  # hang until the other side gives up
+                connection.recv(200)  # hang until the client closes the connection
 
     threading.Thread(target=once, daemon=True).start()
     return listener
@@ -51,15 +51,15 @@ def serve(answer: bytes) -> socket.socket:
     [
         pytest.param(b"HTTP/1.1 200 OK\r\n\r\n", True, id="200"),
         pytest.param(b"HTTP/1.1 503 Sorry\r\n\r\n", False, id="503"),
-        pytest.param(b"", False, id="a hang, though it accepts connections"),
+        pytest.param(b"", False, id="a server that hangs after accepting the connection"),
     ],
 )
-def test_a_probe_is_an_http_answer_in_time(answer: bytes, expected: bool) -> None:  # noqa: FBT001 - from the table above it
+def test_a_probe_succeeds_on_an_http_200_in_time(answer: bytes, expected: bool) -> None:  # noqa: FBT001 - a parameter of the table above
     with serve(answer) as listener:
         assert answers("127.0.0.1", 0.2, port=listener.getsockname()[1]) is expected
 
 
-def test_nobody_listening_is_no_answer() -> None:
+def test_a_probe_fails_without_a_listener() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     assert not answers("127.0.0.1", 0.2, port=port)

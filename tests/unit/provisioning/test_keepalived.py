@@ -22,64 +22,62 @@ from settings.keepalived import KeepalivedSettings
 CONF = "/etc/keepalived/keepalived.conf"
 
 
-def conf(host: str = "iam-a", **options: Any) -> str:
-    text = render(deployment(**options))[host].files()[CONF]
+def conf(node: str = "iam-a", **options: Any) -> str:
+    text = render(deployment(**options))[node].files()[CONF]
     return re.sub(r"^\s*#.*\n", "", text, flags=re.MULTILINE)
 
 
 @pytest.mark.parametrize("profile", ["fast", "balanced"])
-def test_a_non_preemptive_pair_has_the_same_high_priority_on_both_and_no_nopreempt(profile: str) -> None:
-    for host in ("iam-a", "iam-b"):
-        text = conf(host, profile=profile)
+def test_non_preemptive_nodes_have_equal_priorities_and_no_nopreempt(profile: str) -> None:
+    for node in ("iam-a", "iam-b"):
+        text = conf(node, profile=profile)
         assert "priority 250\n" in text
         assert "state BACKUP" in text
         assert "nopreempt" not in text
         assert "vrrp_version 3" in text
 
 
-def test_vrrp_is_unicast_to_the_peers_alone() -> None:
+def test_vrrp_is_unicast_to_the_peers_only() -> None:
     text = conf("iam-a", application_nodes=2)
     assert "unicast_src_ip 10.0.4.20" in text
     assert re.findall(r"unicast_peer \{\s+([\d.\s]+?)\s+\}", text) == ["10.0.4.21"]
     assert "vrrp_strict" not in text
 
 
-def test_only_balanced_and_seed_repeat_their_announcement() -> None:
+def test_only_balanced_and_seed_refresh_gratuitous_arp() -> None:
     assert "garp_master_refresh" not in conf(profile="fast")
     assert "garp_master_refresh 5" in conf(profile="balanced")
     assert "garp_master_refresh 5" in conf(profile="seed")
 
 
-def test_the_seed_profile_has_the_lectures_timing() -> None:
+def test_the_seed_profile_has_the_timing_of_the_lectures() -> None:
     a, b = conf("iam-a", profile="seed"), conf("iam-b", profile="seed")
     for text in (a, b):
         for line in ("nopreempt", "advert_int 1", "interval 5", "weight 0", "garp_master_delay 1", "auth_type PASS"):
             assert f"{line}\n" in text
     assert "priority 100\n" in a
     assert "priority 50\n" in b
-    assert "vrrp_garp_interval" not in a, "keepalived 2.2.7 refuses 0"
+    assert "vrrp_garp_interval" not in a, "keepalived 2.2.7 rejects 0"
 
 
 def test_the_seed_profile_runs_no_health_daemon() -> None:
-    units = {
-        thing.name: thing for thing in render(deployment(profile="seed"))["iam-a"].things if isinstance(thing, Unit)
-    }
+    units = {item.name: item for item in render(deployment(profile="seed"))["iam-a"].items if isinstance(item, Unit)}
     assert not units["tandem-health"].running
     assert not units["tandem-health"].enabled
 
 
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
-def test_a_killed_keepalived_starts_after_its_peer_took_over(profile: Profile) -> None:
+def test_a_killed_keepalived_restarts_after_its_peer_took_over(profile: Profile) -> None:
     # 3 advertisements and the skew; in VRRPv2 the skew of priority 50 is 0.8 s.
     assert profile.restart_s > 3 * profile.advert_s + (206 / 256 if profile.name == "seed" else profile.advert_s)
 
 
 @pytest.mark.parametrize("mode", ["preempt", "dual-master"])
-def test_a_drain_reverses_the_order_where_priorities_differ(mode: str) -> None:
+def test_a_drain_reverses_the_order_of_different_priorities(mode: str) -> None:
     addresses = ("10.0.4.99", "10.0.4.98") if mode == "dual-master" else ("10.0.4.99",)
     priorities = {
-        host: [int(found) for found in re.findall(r"priority (\d+)", conf(host, mode=mode, virtual_ips=addresses))]
-        for host in ("iam-a", "iam-b")
+        node: [int(found) for found in re.findall(r"priority (\d+)", conf(node, mode=mode, virtual_ips=addresses))]
+        for node in ("iam-a", "iam-b")
     }
     assert priorities["iam-a"] == ([250] if mode == "preempt" else [250, 240])
     assert priorities["iam-b"] == ([240] if mode == "preempt" else [240, 250])
@@ -87,13 +85,13 @@ def test_a_drain_reverses_the_order_where_priorities_differ(mode: str) -> None:
     assert '"drain": -20' in switchover
 
 
-def test_in_dual_master_each_address_has_a_virtual_router_of_its_own() -> None:
+def test_in_dual_master_mode_each_virtual_ip_has_its_own_virtual_router() -> None:
     text = conf(mode="dual-master", virtual_ips=("10.0.4.99", "10.0.4.98"))
     assert re.findall(r"virtual_router_id (\d+)", text) == ["51", "52"]
 
 
 @pytest.mark.parametrize("profile", ["fast", "balanced", "seed"])
-def test_the_notify_script_writes_the_lectures_lines(tmp_path: Path, profile: str) -> None:
+def test_the_notify_script_writes_the_log_lines_of_the_lectures(tmp_path: Path, profile: str) -> None:
     files = render(deployment(profile=profile))["iam-a"].files()
     log = tmp_path / "keepalived.log"
     script = tmp_path / "notify.sh"
@@ -106,7 +104,7 @@ def test_the_notify_script_writes_the_lectures_lines(tmp_path: Path, profile: st
     assert all(re.match(r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\] ", line) for line in lines)
 
 
-def test_receivers_are_told_of_a_change(tmp_path: Path) -> None:
+def test_the_notify_script_posts_state_changes_to_the_receivers(tmp_path: Path) -> None:
     got: list[bytes] = []
 
     class Receiver(http.server.BaseHTTPRequestHandler):
@@ -115,7 +113,7 @@ def test_receivers_are_told_of_a_change(tmp_path: Path) -> None:
             self.send_response(204)
             self.end_headers()
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the parameter name of the base class
             pass
 
     with http.server.HTTPServer(("127.0.0.1", 0), Receiver) as server:
@@ -132,52 +130,66 @@ def test_receivers_are_told_of_a_change(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "says"),
+    ("settings", "message"),
     [
-        pytest.param({"virtualRouterId": 256}, "less than", id="a VRID that does not exist"),
-        pytest.param({"virtualRouterId": 255, "mode": "dual-master"}, "no next one", id="no VRID for the second"),
-        pytest.param({"profile": "seed", "mode": "preempt"}, "non-preemptive", id="the lecture's pair, preempting"),
-        pytest.param({"mode": "preempt", "drainWeight": -10}, "does not reverse", id="a weight too small"),
-        pytest.param({"mode": "dual-master", "priorityStep": 20}, "use -21 or less", id="a step too large"),
-        pytest.param({"notifyUrls": ["ftp://x"]}, "pattern", id="a receiver that is no URL"),
-        pytest.param({"notifyUrls": ["http://x/';reboot;'"]}, "pattern", id="a receiver that leaves its quotes"),
+        pytest.param({"virtualRouterId": 256}, "less than", id="a VRID out of range"),
+        pytest.param(
+            {"virtualRouterId": 255, "mode": "dual-master"},
+            "must be at most 254 with mode dual-master",
+            id="no VRID for the second address",
+        ),
+        pytest.param(
+            {"profile": "seed", "mode": "preempt"},
+            "mode must be non-preempt with profile seed",
+            id="preemption in the seed profile",
+        ),
+        pytest.param(
+            {"mode": "preempt", "drainWeight": -10},
+            "otherwise a drain does not change the order",
+            id="a weight that is too small",
+        ),
+        pytest.param({"mode": "dual-master", "priorityStep": 20}, "must be -21 or less", id="a step that is too large"),
+        pytest.param({"notifyUrls": ["ftp://x"]}, "pattern", id="a receiver that is not an HTTP URL"),
+        pytest.param({"notifyUrls": ["http://x/';reboot;'"]}, "pattern", id="a receiver with quotes"),
         pytest.param({"notifyUrls": ["http://x/"] * 4}, "at most 3", id="four receivers"),
-        pytest.param({"interface": "eth 0"}, "pattern", id="no interface"),
+        pytest.param({"interface": "eth 0"}, "pattern", id="an invalid interface name"),
     ],
 )
-def test_a_wrong_setting_is_refused(settings: dict[str, Any], says: str) -> None:
-    with pytest.raises(ValidationError, match=says):
+def test_an_invalid_setting_is_rejected(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
         KeepalivedSettings.model_validate(settings)
 
 
 @pytest.mark.parametrize("profile", ["fast", "balanced", "seed"])
 @pytest.mark.parametrize("mode", ["non-preempt", "preempt", "dual-master"])
 @pytest.mark.root
-@pytest.mark.skipif(shutil.which("keepalived") is None, reason="no keepalived here: its -t is run on the nodes")
-def test_keepalived_itself_accepts_what_is_rendered(tmp_path: Path, profile: str, mode: str) -> None:
+@pytest.mark.skipif(
+    shutil.which("keepalived") is None, reason="keepalived is not installed; keepalived -t runs on the nodes"
+)
+def test_keepalived_accepts_the_rendered_configuration(tmp_path: Path, profile: str, mode: str) -> None:
     if profile == "seed" and mode != "non-preempt":
         with pytest.raises(ValidationError):
             deployment(profile=profile, mode=mode)
         return
     addresses = ("10.0.4.99", "10.0.4.98") if mode == "dual-master" else ("10.0.4.99",)
-    things = render(deployment(profile=profile, mode=mode, virtual_ips=addresses))["iam-a"].things
-    for thing in things:
-        if isinstance(thing, File) and thing.path.startswith("/etc/keepalived/"):
-            place = tmp_path / thing.path.rpartition("/")[2]
-            text = thing.text.replace("@@secret:vrrp_password@@", "abcd1234").replace("/etc/keepalived", str(tmp_path))
-            place.write_text(re.sub(r"interface eth0", f"interface {an_interface()}", text))
-            place.chmod(thing.mode)
-    told = subprocess.run(
+    items = render(deployment(profile=profile, mode=mode, virtual_ips=addresses))["iam-a"].items
+    for item in items:
+        if isinstance(item, File) and item.path.startswith("/etc/keepalived/"):
+            place = tmp_path / item.path.rpartition("/")[2]
+            text = item.text.replace("@@secret:vrrp_password@@", "abcd1234").replace("/etc/keepalived", str(tmp_path))
+            place.write_text(re.sub(r"interface eth0", f"interface {find_interface()}", text))
+            place.chmod(item.mode)
+    result = subprocess.run(
         ["keepalived", "-t", "-f", str(tmp_path / "keepalived.conf")], capture_output=True, text=True, check=False
     )
-    assert told.returncode in (0, 5 if unsafe(tmp_path) else 0), told.stderr
+    assert result.returncode in (0, 5 if is_writable_by_others(tmp_path) else 0), result.stderr
 
 
-def unsafe(path: Path) -> bool:
-    """Keepalived warns (5) of scripts below a directory that others may write to, as /tmp is."""
+def is_writable_by_others(path: Path) -> bool:
+    """Keepalived exits with 5 for scripts below a directory that other users can write to, such as /tmp."""
     return any(parent.stat().st_mode & 0o022 for parent in path.parents)
 
 
-def an_interface() -> str:
+def find_interface() -> str:
     shown = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout
     return next(line.split(": ")[1].split("@")[0] for line in shown.splitlines() if "LOOPBACK" not in line)

@@ -15,7 +15,7 @@ from provisioning.kinds.unit import Unit
 from provisioning.manifest import Manifest, render
 from provisioning.placeholders import find_names
 
-THINGS = (
+ITEMS = (
     Directory("/etc/iam", mode=0o750),
     File("/etc/nginx/nginx.conf", "user www-data;\n", mode=0o640, after=(reload("nginx"),)),
     Unit("nginx"),
@@ -24,19 +24,19 @@ THINGS = (
 
 
 def as_pulumi_returns_it(value: Any) -> Any:
-    """Through JSON, and every number a float."""
+    """Convert through JSON, with every number as a float."""
     return json.loads(json.dumps(value), parse_int=float)
 
 
 @pytest.mark.parametrize("profile", ["fast", "balanced", "seed"])
-def test_a_manifest_survives_its_way_through_pulumis_state(profile: str) -> None:
+def test_a_manifest_is_unchanged_after_storage_in_pulumis_state(profile: str) -> None:
     for name, manifest in render(deployment(profile=profile)).items():
         data = as_pulumi_returns_it(manifest.to_data())
         assert Manifest.from_data(name, data, manifest.files()) == manifest
 
 
-def test_the_data_holds_no_text_of_any_file_and_no_default() -> None:
-    manifest = Manifest("iam-a", THINGS)
+def test_the_data_omits_file_texts_and_default_values() -> None:
+    manifest = Manifest("iam-a", ITEMS)
     assert manifest.to_data() == [
         {"kind": "Directory", "path": "/etc/iam", "mode": "0750"},
         {"kind": "File", "path": "/etc/nginx/nginx.conf", "mode": "0640", "after": ["reload nginx"]},
@@ -46,12 +46,12 @@ def test_the_data_holds_no_text_of_any_file_and_no_default() -> None:
     assert manifest.files() == {"/etc/nginx/nginx.conf": "user www-data;\n"}
 
 
-def test_one_path_is_one_thing() -> None:
-    with pytest.raises(ValueError, match="two things claim /etc/x"):
+def test_a_path_belongs_to_one_item_only() -> None:
+    with pytest.raises(ValueError, match=r"a path must belong to one item only \(got two for /etc/x\)"):
         Manifest("iam-a", (File("/etc/x", ""), Absent("/etc/x")))
 
 
-def test_rendering_twice_gives_the_same() -> None:
+def test_rendering_is_deterministic() -> None:
     assert render(deployment()) == render(deployment())
 
 
@@ -65,7 +65,7 @@ def test_changing_one_setting_changes_one_line_on_each_node() -> None:
         assert (old - new, new - old) == ({"    worker_connections 4096;"}, {"    worker_connections 5000;"})
 
 
-def test_another_node_changes_nothing_on_the_first_ones_but_who_their_peers_are() -> None:
+def test_an_additional_node_changes_only_the_peers_of_the_others() -> None:
     before, after = render(deployment()), render(deployment(application_nodes=1))
     assert list(after) == ["iam-a", "iam-b", "iam-c"]
     for name in before:
@@ -74,12 +74,12 @@ def test_another_node_changes_nothing_on_the_first_ones_but_who_their_peers_are(
         assert not {path for path in changed if "keepalived" in path or path.startswith("/etc/nginx/tls")}
 
 
-def test_a_node_that_may_not_hold_the_address_runs_neither_nginx_nor_keepalived() -> None:
-    things = render(deployment(application_nodes=1))["iam-c"].things
-    assert not {"nginx", "keepalived"} & {thing.name for thing in things if isinstance(thing, Unit)}
+def test_an_application_node_runs_neither_nginx_nor_keepalived() -> None:
+    items = render(deployment(application_nodes=1))["iam-c"].items
+    assert not {"nginx", "keepalived"} & {item.name for item in items if isinstance(item, Unit)}
 
 
-def test_no_rendered_file_holds_a_secret_but_names_of_secrets() -> None:
+def test_rendered_files_contain_placeholders_and_no_secrets() -> None:
     names: set[str] = set()
     for manifest in render(deployment(profile="seed")).values():
         for path, text in manifest.files().items():
@@ -88,12 +88,12 @@ def test_no_rendered_file_holds_a_secret_but_names_of_secrets() -> None:
     assert {"server_certificate", "server_private_key", "vrrp_password"} <= names
 
 
-def test_files_that_hold_secrets_are_not_for_everyone() -> None:
+def test_files_with_secrets_are_not_readable_by_all_users() -> None:
     public = {"server_certificate", "ca_certificate", "data_disk_id"}
     for profile in ("fast", "seed"):
         for manifest in render(deployment(profile=profile)).values():
-            for thing in manifest.things:
-                if isinstance(thing, File) and {
-                    name for name in find_names(thing.text) if name not in public and "certificate" not in name
+            for item in manifest.items:
+                if isinstance(item, File) and {
+                    name for name in find_names(item.text) if name not in public and "certificate" not in name
                 }:
-                    assert thing.mode & 0o007 == 0, thing.path
+                    assert item.mode & 0o007 == 0, item.path

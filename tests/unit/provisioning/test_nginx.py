@@ -26,11 +26,11 @@ def files(**settings: Any) -> dict[str, str]:
 
 
 def site(text: str) -> str:
-    """Without comments, which may say anything."""
+    """Remove comments."""
     return re.sub(r"^\s*#.*$", "", text, flags=re.MULTILINE)
 
 
-def test_the_upstreams_are_the_same_on_every_node_and_name_all_of_them() -> None:
+def test_the_upstreams_are_equal_on_all_nodes_and_contain_all_nodes() -> None:
     path = "/etc/nginx/conf.d/upstreams.conf"
     a, b = (manifest.files()[path] for manifest in render(deployment()).values())
     assert a == b
@@ -39,13 +39,13 @@ def test_the_upstreams_are_the_same_on_every_node_and_name_all_of_them() -> None
     assert "127.0.0.1" not in a
 
 
-def test_each_upstream_has_a_zone_so_that_workers_count_together() -> None:
+def test_each_upstream_has_a_zone_that_its_workers_share() -> None:
     upstreams = files()["/etc/nginx/conf.d/upstreams.conf"]
     assert upstreams.count("zone iam-") == upstreams.count("upstream iam-") == 2
 
 
 @pytest.mark.parametrize("name", ["iam-apiserver", "iam-authz-server"])
-def test_a_dead_node_costs_a_second_and_a_post_is_never_sent_twice(name: str) -> None:
+def test_a_dead_node_delays_by_one_second_and_a_post_is_not_retried(name: str) -> None:
     text = site(files()[f"/etc/nginx/conf.d/{name}.conf"])
     assert "proxy_connect_timeout 1s;" in text
     assert "proxy_next_upstream_tries 2;" in text
@@ -53,29 +53,29 @@ def test_a_dead_node_costs_a_second_and_a_post_is_never_sent_twice(name: str) ->
 
 
 @pytest.mark.parametrize("name", ["iam-apiserver", "iam-authz-server"])
-def test_what_the_client_says_about_its_address_is_not_passed_on(name: str) -> None:
+def test_x_forwarded_for_of_the_client_is_replaced(name: str) -> None:
     text = site(files()[f"/etc/nginx/conf.d/{name}.conf"])
     assert "X-Forwarded-For $remote_addr;" in text
     assert "proxy_add_x_forwarded_for" not in text
 
 
-def test_anybody_may_not_create_a_user_unless_the_stack_says_so() -> None:
+def test_registration_is_denied_unless_the_stack_allows_it() -> None:
     path = "/etc/nginx/conf.d/iam-apiserver.conf"
     assert "deny all;" in files()[path]
     assert "allow 192.0.2.0/24;" in files(registrationCidrs=["192.0.2.0/24"])[path]
     assert "deny all;" not in files(openRegistration=True)[path]
 
 
-def test_the_distributions_site_is_removed() -> None:
-    things = render(deployment())["iam-a"].things
-    assert "/etc/nginx/sites-enabled/default" in [thing.path for thing in things if isinstance(thing, Absent)]
+def test_the_default_site_of_the_distribution_is_removed() -> None:
+    items = render(deployment())["iam-a"].items
+    assert "/etc/nginx/sites-enabled/default" in [item.path for item in items if isinstance(item, Absent)]
 
 
-def test_the_access_log_shows_which_node_answered() -> None:
+def test_the_access_log_contains_the_upstream_address() -> None:
     assert "upstream=$upstream_addr" in files()["/etc/nginx/nginx.conf"]
 
 
-def test_hsts_is_two_years_and_can_be_left_out() -> None:
+def test_hsts_lasts_two_years_and_can_be_disabled() -> None:
     path = "/etc/nginx/conf.d/iam-apiserver.conf"
     assert 'Strict-Transport-Security "max-age=63072000"' in files()[path]
     assert "Strict-Transport-Security" not in files(hstsMaxAgeS=0)[path]
@@ -90,18 +90,22 @@ def test_only_named_origins_get_cors_headers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "says"),
+    ("settings", "message"),
     [
-        pytest.param({"user": "root"}, "hand the node to whoever", id="workers as root"),
-        pytest.param({"cors": {"allowOrigins": ["*"], "allowCredentials": True}}, "name the origins", id="open cors"),
+        pytest.param({"user": "root"}, "must be an unprivileged user", id="workers as root"),
+        pytest.param(
+            {"cors": {"allowOrigins": ["*"], "allowCredentials": True}},
+            "list the origins instead",
+            id="credentials with any origin",
+        ),
         pytest.param({"clientMaxBodySize": "5 m"}, "pattern", id="a size with a space"),
         pytest.param({"workerConnection": 5}, "Extra inputs", id="an unknown key"),
-        pytest.param({"workerProcesses": 0}, "greater than", id="no worker"),
-        pytest.param({"connectTimeoutS": 60}, "less than", id="nginx's own connect time-out"),
+        pytest.param({"workerProcesses": 0}, "greater than", id="zero workers"),
+        pytest.param({"connectTimeoutS": 60}, "less than", id="the default connect timeout of nginx"),
     ],
 )
-def test_a_wrong_setting_is_refused(settings: dict[str, Any], says: str) -> None:
-    with pytest.raises(ValidationError, match=says):
+def test_an_invalid_setting_is_rejected(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
         NginxSettings.model_validate(settings)
 
 
@@ -127,7 +131,7 @@ def certificate() -> tuple[str, str]:
 @pytest.mark.parametrize(
     "settings",
     [
-        pytest.param({}, id="as it comes"),
+        pytest.param({}, id="defaults"),
         pytest.param(
             {
                 "balance": "least-conn",
@@ -137,34 +141,37 @@ def certificate() -> tuple[str, str]:
                 "registrationCidrs": ["192.0.2.0/24"],
                 "workerProcesses": 2,
             },
-            id="with everything else than the defaults",
+            id="no setting at its default",
         ),
-        pytest.param({"balance": "ip-hash", "openRegistration": True, "cors": {"allowOrigins": ["*"]}}, id="wide open"),
+        pytest.param(
+            {"balance": "ip-hash", "openRegistration": True, "cors": {"allowOrigins": ["*"]}},
+            id="open registration and CORS",
+        ),
     ],
 )
-@pytest.mark.skipif(shutil.which("nginx") is None, reason="no nginx on this host: its -t is run on the nodes")
-def test_nginx_itself_accepts_what_is_rendered(tmp_path: Path, settings: dict[str, Any]) -> None:
+@pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed; nginx -t runs on the nodes")
+def test_nginx_accepts_the_rendered_configuration(tmp_path: Path, settings: dict[str, Any]) -> None:
     public, private = certificate()
-    for thing in render(deployment(nginx=settings))["iam-a"].things:
-        if not (isinstance(thing, File) and thing.path.startswith("/etc/nginx/")):
+    for item in render(deployment(nginx=settings))["iam-a"].items:
+        if not (isinstance(item, File) and item.path.startswith("/etc/nginx/")):
             continue
-        text = thing.text.replace("@@secret:server_certificate@@", public).replace(
+        text = item.text.replace("@@secret:server_certificate@@", public).replace(
             "@@secret:server_private_key@@", private
         )
-        # Its paths below our own directory, and nothing that needs root.
+        # Move the paths below tmp_path and remove directives that need root.
         text = text.replace("/etc/nginx/", f"{tmp_path}/").replace("/var/log/nginx/", f"{tmp_path}/")
         text = re.sub(r"^(user|include .*modules-enabled).*$", "", text, flags=re.MULTILINE)
         text = text.replace("/run/nginx.pid", f"{tmp_path}/nginx.pid").replace("listen 80", "listen 8980")
         text = text.replace("listen 443", "listen 8943")
-        place = tmp_path / thing.path.removeprefix("/etc/nginx/")
+        place = tmp_path / item.path.removeprefix("/etc/nginx/")
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(text)
     (tmp_path / "mime.types").write_text("types { text/html html; }\n")
-    told = subprocess.run(
+    result = subprocess.run(
         ["nginx", "-t", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf"), "-e", str(tmp_path / "e.log")],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert told.returncode == 0, told.stderr
-    assert "[warn]" not in told.stderr
+    assert result.returncode == 0, result.stderr
+    assert "[warn]" not in result.stderr

@@ -9,7 +9,7 @@ from provisioning.facts import Facts, question
 from provisioning.kinds.absent import Absent
 from provisioning.kinds.account import Account, password_hash
 from provisioning.kinds.archive import Archive
-from provisioning.kinds.base import Thing, reload, restart
+from provisioning.kinds.base import Item, reload, restart
 from provisioning.kinds.check import Check
 from provisioning.kinds.database import Database
 from provisioning.kinds.directory import Directory
@@ -33,12 +33,12 @@ TIMER = Timer("refresh", "Refresh every minute", 60, random_delay_s=15)
 GOOD = Facts({"file": {CONF.path: RIGHT}, "unit": {"nginx": RUNS}})
 
 
-def lines(thing: Thing | tuple[Thing, ...], facts: Facts) -> list[str]:
-    return describe(make_plan("iam-a", thing if isinstance(thing, tuple) else (thing,), facts))
+def lines(item: Item | tuple[Item, ...], facts: Facts) -> list[str]:
+    return describe(make_plan("iam-a", item if isinstance(item, tuple) else (item,), facts))
 
 
 def found(kind: str, **facts: Any) -> Facts:
-    """What the agent says of things of one kind."""
+    """The agent's facts of items of one kind."""
     return Facts({kind: facts})
 
 
@@ -47,56 +47,57 @@ def at(kind: str, path: str, fact: Any) -> Facts:
 
 
 @pytest.mark.parametrize(
-    ("thing", "facts", "expected"),
+    ("item", "facts", "expected"),
     [
-        pytest.param(CONF, Facts(), ["/etc/nginx/nginx.conf is not there"], id="an absent file is written"),
-        pytest.param(CONF, GOOD, [], id="a file that is already right changes nothing"),
+        pytest.param(CONF, Facts(), ["/etc/nginx/nginx.conf: missing"], id="a missing file is written"),
+        pytest.param(CONF, GOOD, [], id="an identical file is not changed"),
         pytest.param(
             CONF,
             at("file", CONF.path, {**RIGHT, "sha256": "other"}),
-            ["/etc/nginx/nginx.conf differs"],
-            id="a file with another text is replaced",
+            ["/etc/nginx/nginx.conf: content differs"],
+            id="a file with different content is replaced",
         ),
         pytest.param(
             CONF,
             at("file", CONF.path, {**RIGHT, "mode": 0o600}),
-            ["/etc/nginx/nginx.conf has mode 0600, not 0644"],
-            id="a file with another mode is put right",
+            ["/etc/nginx/nginx.conf: mode is 0600, must be 0644"],
+            id="a wrong mode is corrected",
         ),
         pytest.param(
             CONF,
             at("file", CONF.path, {**RIGHT, "owner": "www-data"}),
-            ["/etc/nginx/nginx.conf belongs to www-data:root, not root:root"],
-            id="a file of another owner is put right",
+            ["/etc/nginx/nginx.conf: owner is www-data:root, must be root:root"],
+            id="a wrong owner is corrected",
         ),
         pytest.param(
             CONF,
             at("file", CONF.path, {"sha256": ""}),
-            ["/etc/nginx/nginx.conf differs"],
-            id="a link in a file's place is replaced",
+            ["/etc/nginx/nginx.conf: content differs"],
+            id="a link at the path of a file is replaced",
         ),
-        pytest.param(Directory("/etc/iam"), Facts(), ["/etc/iam is not there"], id="an absent directory is made"),
+        pytest.param(Directory("/etc/iam"), Facts(), ["/etc/iam: missing"], id="a missing directory is created"),
         pytest.param(
             Directory("/etc/iam", mode=0o2750),
             at("directory", "/etc/iam", {"owner": "root", "group": "root", "mode": 0o2750}),
             [],
-            id="the set-id bit of a directory counts",
+            id="the set-id bit of a directory is compared",
         ),
         pytest.param(Absent("/etc/x"), Facts(), [], id="an absent file that must be absent changes nothing"),
         pytest.param(
-            Absent("/etc/x"), at("absent", "/etc/x", fact=True), ["/etc/x is there"], id="a file too many goes"
+            Absent("/etc/x"),
+            at("absent", "/etc/x", fact=True),
+            ["/etc/x: must not exist"],
+            id="an unwanted file is removed",
         ),
         pytest.param(
             Link("/opt/iam/current", "/opt/iam/2"),
             at("link", "/opt/iam/current", "/opt/iam/1"),
-            ["/opt/iam/current points to /opt/iam/1"],
-            id="a link to an older release is switched",
+            ["/opt/iam/current: target is /opt/iam/1, must be /opt/iam/2"],
+            id="a link to an older release is replaced",
         ),
-        pytest.param(Package("nginx"), found("package", nginx="1.22"), [], id="an installed package stays"),
-        pytest.param(
-            Package("nginx"), Facts(), ["package nginx is not installed"], id="a missing package is installed"
-        ),
-        pytest.param(User("iam"), Facts(), ["user iam is not there"], id="a missing user is made"),
+        pytest.param(Package("nginx"), found("package", nginx="1.22"), [], id="an installed package is not changed"),
+        pytest.param(Package("nginx"), Facts(), ["package nginx: not installed"], id="a missing package is installed"),
+        pytest.param(User("iam"), Facts(), ["user iam: missing"], id="a missing user is created"),
         pytest.param(
             Archive("/tmp/x.tar.gz", "abc", "/opt/iam/abc"),
             at("archive", "/opt/iam/abc", fact=True),
@@ -107,13 +108,13 @@ def at(kind: str, path: str, fact: Any) -> Facts:
             Sysctl("net.core.somaxconn", "1024"),
             at("sysctl", "net.core.somaxconn", {"now": "1024", "boot": "net.core.somaxconn = 1024"}),
             [],
-            id="a kernel setting that is right now and at boot stays",
+            id="a correct kernel setting is not changed",
         ),
         pytest.param(
             Sysctl("net.core.somaxconn", "1024"),
             at("sysctl", "net.core.somaxconn", {"now": "128", "boot": "net.core.somaxconn = 1024"}),
-            ["sysctl net.core.somaxconn is 128"],
-            id="a kernel setting that somebody changed is put right",
+            ["sysctl net.core.somaxconn: value is 128, must be 1024"],
+            id="a wrong kernel setting is corrected",
         ),
         pytest.param(
             Sysctl("net.ipv4.tcp_rmem", "4096 131072 6291456"),
@@ -123,104 +124,107 @@ def at(kind: str, path: str, fact: Any) -> Facts:
                 {"now": "4096 131072 6291456", "boot": "net.ipv4.tcp_rmem = 4096 131072 6291456"},
             ),
             [],
-            id="a kernel setting of several values is compared value by value",
+            id="a kernel setting with several values is compared value by value",
         ),
-        pytest.param(NGINX, Facts(), ["unit nginx is not there"], id="a unit whose package is not there yet"),
-        pytest.param(NGINX, GOOD, [], id="a unit that runs and is enabled stays"),
+        pytest.param(NGINX, Facts(), ["unit nginx: missing"], id="a unit whose package is not installed yet"),
+        pytest.param(NGINX, GOOD, [], id="an enabled running unit is not changed"),
         pytest.param(
             NGINX,
             found("unit", nginx={**RUNS, "active": False}),
-            ["unit nginx does not run"],
-            id="a unit that failed is started",
+            ["unit nginx: not running"],
+            id="a failed unit is started",
         ),
         pytest.param(
             NGINX,
             found("unit", nginx={**RUNS, "enabled": False}),
-            ["unit nginx is not enabled"],
-            id="a unit that would not start at boot is enabled",
+            ["unit nginx: not enabled"],
+            id="a disabled unit is enabled",
         ),
         pytest.param(
             NGINX,
             found("unit", nginx={**RUNS, "needs_daemon_reload": True}),
-            ["unit nginx has unit files that systemd has not read"],
-            id="a daemon-reload that was cut off is done",
+            ["unit nginx: unit files changed; daemon-reload required"],
+            id="an interrupted daemon-reload is performed",
         ),
         pytest.param(
             Unit("tandem-health", enabled=False, running=False),
             Facts(),
             [],
-            id="a unit that must not run and is not there changes nothing",
+            id="a missing unit that must not run is not changed",
         ),
         pytest.param(
             Unit("tandem-health", enabled=False, running=False),
             at("unit", "tandem-health", RUNS),
-            ["unit tandem-health is enabled"],
+            ["unit tandem-health: must be disabled"],
             id="a unit that must not run is stopped",
         ),
-        pytest.param(TIMER, Facts(), ["timer refresh is not there"], id="an absent timer is set"),
+        pytest.param(TIMER, Facts(), ["timer refresh: missing"], id="a missing timer is created"),
         pytest.param(
-            TIMER, at("timer", TIMER.unit, {**RUNS, "sha256": text_sha256(TIMER.text)}), [], id="a timer stays"
+            TIMER,
+            at("timer", TIMER.unit, {**RUNS, "sha256": text_sha256(TIMER.text)}),
+            [],
+            id="a correct timer is not changed",
         ),
         pytest.param(
             TIMER,
             at("timer", TIMER.unit, {**RUNS, "sha256": "other"}),
-            ["timer refresh has another schedule"],
-            id="a timer with another schedule is set again",
+            ["timer refresh: schedule differs"],
+            id="a timer with a different schedule is replaced",
         ),
         pytest.param(
             TIMER,
             at("timer", TIMER.unit, {**RUNS, "sha256": text_sha256(TIMER.text), "active": False}),
-            ["timer refresh does not run"],
+            ["timer refresh: not running"],
             id="a stopped timer is started",
         ),
-        pytest.param(Database("iam"), Facts(), ["database iam is not there"], id="a missing database is made"),
+        pytest.param(Database("iam"), Facts(), ["database iam: missing"], id="a missing database is created"),
         pytest.param(
             Database("iam", "/opt/iam/iam.sql"),
             found("database", iam="schema loading by tandem"),
-            ["database iam has no complete schema"],
-            id="a schema whose load was cut off is loaded again",
+            ["database iam: schema is incomplete"],
+            id="an interrupted schema load is repeated",
         ),
         pytest.param(
             Database("iam", "/opt/iam/iam.sql"),
-            found("database", iam="filled by somebody else"),
+            found("database", iam="other content"),
             [],
-            id="a database that somebody else filled is left alone",
+            id="a database with other content is not changed",
         ),
         pytest.param(
             Account("iam", "10.0.4.21", "secret"),
             at("account", "iam@10.0.4.21", password_hash("secret")),
             [],
-            id="an account with the right password stays",
+            id="an account with the correct password is not changed",
         ),
         pytest.param(
             Account("iam", "10.0.4.21", "secret"),
             at("account", "iam@10.0.4.21", password_hash("old")),
-            ["account iam@10.0.4.21 has another password"],
-            id="an account with an old password gets the new one",
+            ["account iam@10.0.4.21: password differs"],
+            id="an old password is replaced",
         ),
         pytest.param(
             Grant("iam", "%", "iam", ("SELECT", "INSERT")),
             at("grant", "iam@%", {"iam": ("INSERT", "SELECT")}),
             [],
-            id="rights are compared as a set",
+            id="privileges are compared as a set",
         ),
         pytest.param(
             Grant("iam", "%", "iam", ("SELECT",)),
             at("grant", "iam@%", {"iam": ("DROP", "SELECT")}),
-            ["grant of iam@% on iam has DROP, SELECT"],
-            id="a right too many is a difference",
+            ["grant of iam@% on iam: privileges are DROP, SELECT, must be SELECT"],
+            id="an additional privilege is a difference",
         ),
         pytest.param(
             Query("the administrator", "iam", "UPDATE ...", "SELECT 1"),
             at("query", "the administrator", fact=True),
             [],
-            id="a query whose condition holds is not run",
+            id="a statement whose condition holds is not run",
         ),
-        pytest.param(Gate("nginx", "http://10.0.4.20/"), Facts(), [], id="a gate is no change"),
+        pytest.param(Gate("nginx", "http://10.0.4.20/"), Facts(), [], id="a gate is not a change"),
     ],
 )
-def test_what_differs_is_planned_and_nothing_else(thing: Thing, facts: Facts, expected: list[str]) -> None:
-    plan = make_plan("iam-a", (thing,), facts)
+def test_only_differences_are_planned(item: Item, facts: Facts, expected: list[str]) -> None:
+    plan = make_plan("iam-a", (item,), facts)
     assert describe(plan) == expected
     assert bool(plan) == bool(expected)
 
@@ -229,28 +233,28 @@ def test_a_changed_file_reloads_its_unit_once() -> None:
     other = File("/etc/nginx/other.conf", "x", after=(reload("nginx"),))
     plan = make_plan("iam-a", (CONF, other, NGINX), found("unit", nginx=RUNS))
     assert plan.afters == ("reload nginx",)
-    assert describe(plan)[-1] == "unit nginx has changed files"
+    assert describe(plan)[-1] == "unit nginx: its files change"
     assert commit_operation(plan)["actions"][-1] == {"kind": "unit", "name": "nginx", "enabled": True, "running": True}
 
 
-def test_a_changed_unit_file_asks_for_a_daemon_reload_first() -> None:
+def test_a_changed_unit_file_requires_a_daemon_reload_first() -> None:
     drop_in = File("/etc/systemd/system/nginx.service.d/x.conf", "x", after=(restart("nginx"),))
     plan = make_plan("iam-a", (drop_in, NGINX), found("unit", nginx=RUNS))
     assert plan.afters == ("daemon-reload", "restart nginx")
     assert plan.restarts() == ("nginx",)
 
 
-def test_what_was_left_pending_is_work_though_all_files_are_right() -> None:
+def test_pending_actions_are_planned_although_no_file_differs() -> None:
     plan = make_plan("iam-a", (CONF, NGINX), replace(GOOD, pending=("reload nginx",)))
-    assert describe(plan) == ["unit nginx has changed files", "reload nginx was cut off in an earlier run"]
+    assert describe(plan) == ["unit nginx: its files change", "reload nginx: not finished by an interrupted run"]
     assert plan
 
 
-def test_a_drain_that_was_left_on_is_work() -> None:
-    assert lines((CONF, NGINX), replace(GOOD, draining=True)) == ["it is still drained from an earlier hand-over"]
+def test_the_end_of_an_interrupted_drain_is_planned() -> None:
+    assert lines((CONF, NGINX), replace(GOOD, draining=True)) == ["still drained by an interrupted switchover"]
 
 
-def test_only_the_checks_that_see_a_candidate_are_run() -> None:
+def test_only_checks_with_a_candidate_below_their_directories_run() -> None:
     nginx, keepalived = Check("nginx", ("true",), ("/etc/nginx",)), Check("keepalived", ("true",), ("/etc/keepalived",))
     assert make_plan("iam-a", (nginx, keepalived, CONF), Facts()).checks == (nginx,)
 
@@ -260,34 +264,36 @@ def test_a_check_of_etc_nginx_does_not_see_etc_nginx_extra() -> None:
     assert make_plan("iam-a", (check, File("/etc/nginx-extra/x", "x")), Facts()).checks == ()
 
 
-def test_the_order_is_the_manifests() -> None:
-    things = (CONF, NGINX, Link("/opt/iam/current", "/opt/iam/2"), Unit("iam-apiserver"))
-    assert [step.thing for step in make_plan("iam-a", things, Facts()).commit] == list(things)
+def test_a_plan_is_in_the_order_of_the_manifest() -> None:
+    items = (CONF, NGINX, Link("/opt/iam/current", "/opt/iam/2"), Unit("iam-apiserver"))
+    assert [step.item for step in make_plan("iam-a", items, Facts()).commit] == list(items)
 
 
 def test_drift_shows_the_lines_that_differ() -> None:
-    there = {**RIGHT, "sha256": "other", "text": "user root;\n# by hand\n"}
-    facts = Facts({"file": {CONF.path: there}, "unit": {"nginx": RUNS}})
+    fact = {**RIGHT, "sha256": "other", "text": "user root;\n# by hand\n"}
+    facts = Facts({"file": {CONF.path: fact}, "unit": {"nginx": RUNS}})
     plan = make_plan("iam-a", (CONF, NGINX), facts)
     assert changed_lines(plan, facts, frozenset()) == [
-        "/etc/nginx/nginx.conf differs",
+        "/etc/nginx/nginx.conf: content differs",
         "  -user root;",
         "  -# by hand",
         "  +user www-data;",
-        "unit nginx has changed files",
+        "unit nginx: its files change",
     ]
     assert "user" not in "".join(changed_lines(plan, facts, frozenset({CONF.path})))
 
 
-def test_the_question_names_everything_that_can_differ() -> None:
-    asked = question((CONF, NGINX, Package("nginx"), Account("iam", "%", "x"), Directory("/etc/iam")), ["10.0.4.99"])
-    questions = asked["questions"]
+def test_the_question_covers_all_items_that_can_differ() -> None:
+    operation = question(
+        (CONF, NGINX, Package("nginx"), Account("iam", "%", "x"), Directory("/etc/iam")), ["10.0.4.99"]
+    )
+    questions = operation["questions"]
     assert questions["file"] == [{"path": CONF.path, "sha256": text_sha256(CONF.text)}]
     assert questions["directory"] == ["/etc/iam"]
     assert (questions["unit"], questions["package"], questions["account"]) == (["nginx"], ["nginx"], ["iam@%"])
 
 
-def test_the_staged_operation_holds_only_what_changes() -> None:
+def test_only_changed_files_are_staged() -> None:
     plan = make_plan("iam-a", (CONF, File("/etc/other", "y")), GOOD)
     assert [file["path"] for file in stage_operation(plan, "r")["files"]] == ["/etc/other"]
 
@@ -296,6 +302,6 @@ def test_an_empty_plan_is_false() -> None:
     assert not Plan("iam-a")
 
 
-def test_the_password_hash_is_mysql_native_passwords() -> None:
+def test_the_password_hash_is_that_of_mysql_native_password() -> None:
     # SELECT PASSWORD('iam1234') on MariaDB 10.11
     assert password_hash("iam1234") == "*2B8E09B0AA32BD9BF10E04E896C635CF250489D4"

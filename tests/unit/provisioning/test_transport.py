@@ -1,4 +1,4 @@
-"""The transport against a real SSH server in this process (paramiko's), which runs commands as this user."""
+"""The transport against paramiko's SSH server in this process, which runs commands as the current user."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _execute(channel: paramiko.Channel, command: str) -> None:
 
 
 class Server:
-    """An SSH server with one host key that lets one key in as root; also a jump host."""
+    """An SSH server with one host key that accepts one key for root. Also acts as a jump host."""
 
     def __init__(self, client_key: paramiko.PKey) -> None:
         self.key = paramiko.Ed25519Key.from_private_key(io.StringIO(new_key()))
@@ -107,7 +107,7 @@ class Server:
                 if channel is not None and hasattr(rules, "destination"):
                     threading.Thread(target=_forward, args=(channel, rules.destination), daemon=True).start()
 
-    def host(self) -> RemoteNode:
+    def node(self) -> RemoteNode:
         public = f"{self.key.get_name()} {self.key.get_base64()}"
         return RemoteNode(
             "iam-a", "ins-a", "10.0.4.20", "127.0.0.1", "root", (public,), eligible=True, ssh_port=self.port
@@ -149,126 +149,131 @@ FACTS = {
 }
 
 
-def test_an_agent_call_goes_there_and_back_in_one_channel(server: Server) -> None:
-    with connect(server.host(), PRIVATE_KEY) as connection:
+def test_an_agent_call_uses_one_channel(server: Server) -> None:
+    with connect(server.node(), PRIVATE_KEY) as connection:
         facts = connection.call([FACTS])[0]
     assert facts["answers"]["file"]["/no/such"] is None
     assert len(facts["answers"]["file"]["/etc/hostname"]["sha256"]) == 64
 
 
-def test_another_host_key_than_the_pinned_one_is_refused_before_anything_is_sent(server: Server) -> None:
+def test_nothing_is_sent_to_a_server_with_a_wrong_host_key(server: Server) -> None:
     other = paramiko.Ed25519Key.from_private_key(io.StringIO(new_key()))
-    host = replace(server.host(), host_keys=(f"{other.get_name()} {other.get_base64()}",))
+    node = replace(server.node(), host_keys=(f"{other.get_name()} {other.get_base64()}",))
     with pytest.raises(HostKeyError) as caught:
-        connect(host, PRIVATE_KEY)
-    assert "shows another host key than the pinned one; nothing was sent to it" in str(caught.value)
+        connect(node, PRIVATE_KEY)
+    assert "the host key of 127.0.0.1 differs from the pinned one; nothing was sent" in str(caught.value)
     assert server.key.get_base64() in str(caught.value)
     assert not any(transport.is_authenticated() for transport in server.connections)
 
 
-def test_a_node_without_a_key_of_the_pinned_kind_is_refused(server: Server) -> None:
+def test_a_server_without_a_key_of_the_pinned_type_is_rejected(server: Server) -> None:
     kind = "ecdsa-sha2-nistp256"
     key = paramiko.ECDSAKey.generate()
-    with pytest.raises(HostKeyError, match="no host key of a pinned kind"):
-        connect(replace(server.host(), host_keys=(f"{kind} {key.get_base64()}",)), PRIVATE_KEY)
+    with pytest.raises(HostKeyError, match="no host key of a pinned type"):
+        connect(replace(server.node(), host_keys=(f"{kind} {key.get_base64()}",)), PRIVATE_KEY)
 
 
-def test_without_a_pinned_key_nothing_is_sent(server: Server) -> None:
-    with pytest.raises(HostKeyError, match="no host key is pinned"):
-        connect(replace(server.host(), host_keys=()), PRIVATE_KEY)
+def test_nothing_is_sent_without_a_pinned_key(server: Server) -> None:
+    with pytest.raises(HostKeyError, match="a pinned host key is required; nothing was sent"):
+        connect(replace(server.node(), host_keys=()), PRIVATE_KEY)
 
 
-def test_a_key_that_is_not_let_in_is_an_error_that_names_user_and_node(server: Server) -> None:
-    with pytest.raises(UnreachableError, match=r"iam-a \(10.0.4.20\): user root is not let in with the deployment key"):
-        connect(server.host(), new_key())
+def test_a_refused_login_is_an_error_with_user_and_node(server: Server) -> None:
+    with pytest.raises(
+        UnreachableError, match=r"iam-a \(10.0.4.20\): login as root with the deployment key was refused"
+    ):
+        connect(server.node(), new_key())
 
 
-def test_the_agents_stderr_travels_with_the_error(server: Server) -> None:
-    with connect(server.host(), PRIVATE_KEY) as connection, pytest.raises(NodeError) as caught:
+def test_the_error_contains_the_agents_stderr(server: Server) -> None:
+    with connect(server.node(), PRIVATE_KEY) as connection, pytest.raises(NodeError) as caught:
         connection.call([{"do": "no_such_operation"}])
-    assert "the agent ended without an answer at no_such_operation" in str(caught.value)
+    assert "the agent ended without a response during no_such_operation" in str(caught.value)
     assert "KeyError" in str(caught.value)
 
 
-def test_a_connection_that_is_cut_during_a_call_is_an_error_and_not_a_hang(server: Server) -> None:
+def test_a_call_does_not_hang_when_its_connection_breaks(server: Server) -> None:
     began = time.monotonic()
-    with connect(server.host(), PRIVATE_KEY) as connection:
+    with connect(server.node(), PRIVATE_KEY) as connection:
         _, _, code = connection.run("cut", deadline_s=20)
     assert code == -1
     assert time.monotonic() - began < 5
 
 
-def test_a_call_without_an_end_ends_at_its_deadline(server: Server) -> None:
+def test_a_call_ends_at_its_deadline(server: Server) -> None:
     began = time.monotonic()
-    with connect(server.host(), PRIVATE_KEY) as connection, pytest.raises(UnreachableError, match="no end of the call"):
+    with (
+        connect(server.node(), PRIVATE_KEY) as connection,
+        pytest.raises(UnreachableError, match="the call did not end within"),
+    ):
         connection.run("hang", deadline_s=0.3)
     assert time.monotonic() - began < 3
 
 
 def test_large_output_and_large_input_do_not_block_each_other(server: Server) -> None:
     data = b"x" * 3_000_000
-    with connect(server.host(), PRIVATE_KEY) as connection:
+    with connect(server.node(), PRIVATE_KEY) as connection:
         out, err, code = connection.run("cat; head -c 1000000 /dev/zero | tr '\\0' e >&2", data, deadline_s=30)
     assert (len(out), len(err), code) == (3_000_000, 1_000_000, 0)
 
 
-def test_nobody_listening_is_tried_again_until_the_deadline_and_then_named() -> None:
+def test_a_refused_connection_is_retried_until_the_deadline() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    host = RemoteNode(
+    node = RemoteNode(
         "iam-a", "ins-a", "10.0.4.20", "127.0.0.1", "root", ("ssh-ed25519 AAAA",), eligible=True, ssh_port=port
     )
     tries: list[float] = []
     with pytest.raises(UnreachableError, match=f"no connection to 127.0.0.1 port {port}"):
         wait_until_reachable(
-            host, PRIVATE_KEY, deadline_s=0.2, sleep=lambda seconds: (tries.append(seconds), time.sleep(0.1))[1]
+            node, PRIVATE_KEY, deadline_s=0.2, sleep=lambda seconds: (tries.append(seconds), time.sleep(0.1))[1]
         )
     assert len(tries) >= 2
 
 
-def test_a_wrong_host_key_is_not_waited_for(server: Server) -> None:
+def test_a_wrong_host_key_is_not_retried(server: Server) -> None:
     other = paramiko.Ed25519Key.from_private_key(io.StringIO(new_key()))
-    host = replace(server.host(), host_keys=(f"{other.get_name()} {other.get_base64()}",))
+    node = replace(server.node(), host_keys=(f"{other.get_name()} {other.get_base64()}",))
     began = time.monotonic()
     with pytest.raises(HostKeyError):
-        wait_until_reachable(host, PRIVATE_KEY, deadline_s=30)
+        wait_until_reachable(node, PRIVATE_KEY, deadline_s=30)
     assert time.monotonic() - began < 5
 
 
-def test_a_node_behind_a_bastion_is_reached_through_it_with_both_keys_pinned(server: Server) -> None:
+def test_a_connection_through_a_bastion_pins_both_host_keys(server: Server) -> None:
     jump = Server(load_private_key(PRIVATE_KEY))
     try:
-        bastion = replace(jump.host(), name="bastion")
-        with connect(server.host(), PRIVATE_KEY, bastion) as connection:
+        bastion = replace(jump.node(), name="bastion")
+        with connect(server.node(), PRIVATE_KEY, bastion) as connection:
             out, _, code = connection.run("echo here")
         assert (out, code) == ("here\n", 0)
-        wrong = replace(bastion, host_keys=server.host().host_keys)
+        wrong = replace(bastion, host_keys=server.node().host_keys)
         with pytest.raises(HostKeyError, match="bastion"):
-            connect(server.host(), PRIVATE_KEY, wrong)
+            connect(server.node(), PRIVATE_KEY, wrong)
     finally:
         jump.close()
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_a_deployment_key_is_read_as_openssh_and_as_pem(form: str) -> None:
+def test_deployment_keys_can_be_openssh_or_pem(form: str) -> None:
     assert load_private_key(new_key(form)).get_name() == "ssh-ed25519"
 
 
-def test_an_rsa_deployment_key_is_read_too() -> None:
+def test_deployment_keys_can_be_rsa() -> None:
     key = rsa.generate_private_key(65537, 2048)
     form = serialization.PrivateFormat.TraditionalOpenSSL
     pem = key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()).decode()
     assert load_private_key(pem).get_name() == "ssh-rsa"
 
 
-def test_an_unreadable_deployment_key_is_not_shown_in_the_error() -> None:
+def test_the_error_for_an_invalid_deployment_key_omits_the_key() -> None:
     with pytest.raises(NodeError) as caught:
         load_private_key("-----BEGIN PRIVATE KEY-----\ntopsecret\n-----END PRIVATE KEY-----")
     assert "topsecret" not in str(caught.value)
 
 
-def test_paramikos_log_is_not_printed_over_the_programs_words() -> None:
-    """Waiting behind a bastion, each try would print `Secsh channel 0 open FAILED: Connection refused`."""
+def test_paramikos_log_is_not_printed() -> None:
+    """Otherwise each retry through a bastion would print `Secsh channel 0 open FAILED: Connection refused`."""
     code = "import logging, provisioning.transport; logging.getLogger('paramiko.transport').error('open FAILED')"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert (told.stdout, told.stderr) == ("", "")
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (result.stdout, result.stderr) == ("", "")

@@ -1,4 +1,4 @@
-"""Records expected/ from the real provider plugins, which must be on the PATH."""
+"""Record expected/ from the real provider plugins, which must be on the PATH."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where localcloud's plugins are known to differ from the real ones, and why. docs/providers.md lists each."""
+"""The known differences between the plugins of localcloud and the real ones. docs/providers.md lists them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 @dataclass(frozen=True)
 class Difference:
     types: str  # a pattern of resource types
-    path: tuple[str, ...]  # patterns of the keys that lead to what differs
+    path: tuple[str, ...]  # patterns of the keys that lead to the difference
     reason: str
 
     def without(self, record: dict[str, Any]) -> dict[str, Any]:
-        """The record of one resource without what differs."""
+        """Return the record of one resource without the difference."""
         if not fnmatch(record["type"], self.types):
             return record
         left = copy.deepcopy(record)
@@ -43,6 +43,6 @@ KNOWN = (
     Difference(
         "random:index/randomBytes:RandomBytes",
         ("outputs*", "id"),
-        "The real RandomBytes has no id among its outputs; every resource of localcloud's plugins has.",
+        "The real RandomBytes has no id among its outputs; every resource of the localcloud plugins has.",
     ),
 )

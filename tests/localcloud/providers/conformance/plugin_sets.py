@@ -1,4 +1,4 @@
-"""The provider plugins that the conformance tests run on: localcloud's, and the real ones where all are on the PATH."""
+"""The plugin sets of the conformance tests: the plugins of localcloud, and the real ones if all are on the PATH."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tests.localcloud.providers.project import Project
 MISSING = [plugin for plugin in PLUGINS if shutil.which(f"pulumi-resource-{plugin}") is None]
 PLUGIN_SETS = ("localcloud",) if MISSING else ("localcloud", "real")
 
-# The real plugin puts the service's name before the domain, so it does not reach the API by an address.
+# The real plugin prefixes the domain with the service name, so it cannot use an IP address.
 _DOMAIN = "localcloud.test"
 _SERVICES = ("cbs", "cvm", "dnspod", "monitor", "tag", "vpc")
 _WITH_HOSTS = 'mount --bind "$0" /etc/hosts && exec "$@"'
 
 
 def open_project(plugins: str, directory: Path, cloud: Cloud) -> Project:
-    """A project that runs on one of PLUGIN_SETS; the real plugins need root, to get their own /etc/hosts."""
+    """Open a project that runs on one of PLUGIN_SETS. The real plugins require root for a separate /etc/hosts."""
     if plugins == "localcloud":
         return Project(directory / "project", cloud.environment)
     hosts = directory / "hosts"

@@ -1,4 +1,4 @@
-"""Runs a scene and writes down what each resource did and became, without what differs from run to run."""
+"""Run a scene and record the operations on each resource and its state, without values that differ in each run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.localcloud.providers.project import Project, Run
 
 from .scenes import Resources, Scene
 
-# What the engine and the Terraform bridge keep for themselves.
+# Internal properties of the engine and the Terraform bridge.
 _INTERNAL: Final = {"__meta", "__defaults", "__pulumi_raw_state_delta"}
 _SIGNATURE: Final = "4dabf18193072939515e22adb298388d"  # of a secret
 _PATTERNS: Final = (
@@ -30,12 +30,12 @@ _PATTERNS: Final = (
     (re.compile(r"^([0-9a-f]{2}:){15}[0-9a-f]{2}$"), "<fingerprint>"),
 )
 _DRAWN: Final = {"result", "bcryptHash", "b64Std", "b64Url", "hex", "dec", "base64"}
-# Lists that stand for sets: their order means nothing.
+# Lists without order.
 _SETS: Final = {"assignedEipSets", "assistantCidrs", "dnsServers", "keyIds", "policyIds", "securityGroups"}
 
 
 def run_scene(scene: Scene, project: Project, cloud: Cloud) -> dict[str, Any]:
-    """By stage: what was done with each resource of the scene; and the outputs afterwards."""
+    """Return, for each stage, the operations on each resource of the scene, and the outputs afterwards."""
     stages: dict[str, Run] = {}
     states: dict[str, Resources] = {}
 
@@ -68,7 +68,7 @@ def run_scene(scene: Scene, project: Project, cloud: Cloud) -> dict[str, Any]:
 
 def _describe(run: Run, name: str, state: Resources) -> Any:
     steps = [step for one, step in run.all_steps if one == name]
-    # Some providers also name the outputs that a replacement changes.
+    # Some providers also report the outputs that a replacement changes.
     inputs = {*state[name]["inputs"], "readyForRenewal"}
     changed = sorted({one for step in steps for one in step.changed if one in inputs})
     differences = {path: kind for step in steps for path, kind in step.differences.items()}
@@ -92,7 +92,7 @@ def _normal(value: Any, key: str = "") -> Any:
         if _SIGNATURE in value:
             return "<secret>"
         found = {name: _normal(item, name) for name, item in value.items() if name not in _INTERNAL}
-        # Absent, null, zero and empty are the same to a program.
+        # Absent, null, zero and empty values are equal for a program.
         return {name: item for name, item in sorted(found.items()) if item not in (None, "", 0, False, [], {})}
     if isinstance(value, list):
         items = [_normal(item, key) for item in value]

@@ -12,18 +12,18 @@ Resources = Mapping[str, Mapping[str, Any]]  # of the state, by name
 
 
 def nothing_outside(api: Api, resources: Resources) -> None:
-    """For types that exist in the state only."""
+    """Make no change outside the stack; for types that exist only in the state."""
     del api, resources
 
 
 def nothing_before(api: Api) -> None:
-    """For scenes that stand on nothing."""
+    """Create nothing before the stack; for scenes without prerequisites."""
     del api
 
 
 @dataclass(frozen=True)
 class Scene:
-    """The program reads `config`; a stage is run with the configuration of that name."""
+    """A test program that reads `config`. Each stage uses the configuration of that name."""
 
     name: str
     program: str
@@ -31,7 +31,7 @@ class Scene:
     replace: Mapping[str, str]
     outside: Callable[[Api, Resources], None] = nothing_outside
     prepare: Callable[[Api], None] = nothing_before
-    # Types by resource name; those of other resources are tested in another scene.
+    # Tested types by resource name; other types of the program are tested in other scenes.
     types: Mapping[str, str] = field(default_factory=dict[str, str])
 
 

@@ -1,7 +1,7 @@
-"""Each resource type does and becomes what it does and becomes with the real provider plugins.
+"""Each resource type has the same operations and outputs as with the real provider plugins.
 
-`expected/` was recorded from the real plugins (`python -m tests.localcloud.providers.conformance`). Where they are on
-the PATH, the same tests run on them too.
+`expected/` was recorded from the real plugins (`python -m tests.localcloud.providers.conformance`). If they are
+on the PATH, the same tests also run on them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Record = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def record_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Record]:
-    """Runs a scene on a plugin set, once for all of its types."""
+    """Return a function that runs a scene on a plugin set, once for all of its types."""
     records: dict[tuple[str, str], Record] = {}
 
     def find(scene: str, plugins: str) -> Record:

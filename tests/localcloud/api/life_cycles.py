@@ -1,6 +1,6 @@
-"""The life of every kind of resource: created, found by filters, changed, called wrongly, deleted.
+"""The life cycle of every kind of resource: created, found by filters, changed, called wrongly, deleted.
 
-Each is one body for any client: the official SDK, the official command line.
+Each is one function for any client: the official SDK, the official command line.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pytest
 
 from tests.localcloud.api.lab import PUBLIC_KEY, ZONE
 
-Life = Callable[["Client"], None]
+LifeCycle = Callable[["Client"], None]
 
 
 class RefusedError(Exception):
@@ -39,12 +39,12 @@ def refused(client: Client, code: str, target: str, **parameters: Any) -> None:
 
 
 def named(name: str, *values: str) -> list[dict[str, Any]]:
-    """One filter."""
+    """Return one filter."""
     return [{"Name": name, "Values": list(values)}]
 
 
 def wait_until(read: Callable[[], Any], wanted: Any) -> None:
-    """Poll as a program does. Fails after 10 s."""
+    """Poll like a client program. Fails after 10 s."""
     deadline = time.monotonic() + 10
     while (seen := read()) != wanted:
         assert time.monotonic() < deadline, f"{seen!r} did not become {wanted!r}"
@@ -52,7 +52,7 @@ def wait_until(read: Callable[[], Any], wanted: Any) -> None:
 
 
 class Site:
-    """A VPC, subnet and security group to stand on; `close` takes them away."""
+    """A VPC, subnet and security group for a life cycle; `close` deletes them."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
@@ -623,7 +623,7 @@ def catalog(client: Client) -> None:
     refused(client, "UnsupportedOperation", "vpc:DescribeCcns")
 
 
-LIVES: tuple[Life, ...] = (
+LIFE_CYCLES: tuple[LifeCycle, ...] = (
     vpc_and_subnet,
     route_table,
     security_group,
