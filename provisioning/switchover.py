@@ -19,7 +19,6 @@ from provisioning.transport import connector
 
 CONNECT_DEADLINE_S = 10.0
 NOT_SERVING = "nginx or keepalived is not running or does not respond"
-NOT_SERVING = "nginx or keepalived is not running or does not respond"
 
 
 @dataclass(frozen=True, slots=True)

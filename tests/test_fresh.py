@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests.fresh.__main__ import LOCK
 from tests.fresh.client_settings import read_client_settings
 from tests.fresh.host import find_running_clouds, remove_leftovers
 from tests.fresh.readme import PREREQUISITES, README, find_commands
@@ -83,3 +86,14 @@ def test_an_interrupted_run_leaves_no_loop_device_and_no_control_group(tmp_path:
     remove_leftovers(tmp_path, "fresh", tmp_path / "cgroup")
     assert not subprocess.run(attached, capture_output=True, check=True).stdout
     assert [path.name for path in (tmp_path / "cgroup/memory/localcloud").iterdir()] == ["other"]
+
+
+@pytest.mark.root
+def test_a_second_run_beside_the_first_is_refused() -> None:
+    with LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.fresh", "--beside"], cwd=README.parent, capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (1, "test-fresh: another one runs on this host\n")

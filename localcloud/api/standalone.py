@@ -85,7 +85,7 @@ def _where(listener: socket.socket) -> str:
 
 def _tls(options: Options, host: str) -> Tls:
     """Return a server certificate of a CA that is stored next to the state, or created for this run."""
-    from localcloud.authority import API_NAMES, Authority  # noqa: PLC0415 - slow to import; for HTTPS alone
+    from localcloud.authority import API_NAMES, Authority  # noqa: PLC0415 - slow to import; used only for HTTPS
 
     home = options.state.parent if options.state is not None else (options.ca_out or Path("ca.pem")).parent
     authority = Authority.ensure(home / "ca.pem", home / "ca.key")

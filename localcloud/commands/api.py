@@ -19,7 +19,7 @@ DEFAULT_NAME = "default"
 def _address(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
     if not colon or not port.isdigit():
-        raise typer.BadParameter(f"{text!r} is not HOST:PORT, for example 127.0.0.1:8443")
+        raise typer.BadParameter(f"the address must be HOST:PORT, for example 127.0.0.1:8443 (got {text!r})")
     return host or "127.0.0.1", int(port)
 
 
@@ -32,7 +32,7 @@ def _credentials(texts: list[str]) -> dict[str, str]:
 
 
 @app.command()
-def api(  # noqa: PLR0917 - Typer makes options of them
+def api(  # noqa: PLR0917 - Typer turns them into options
     https: Annotated[str, typer.Option(help="HOST:PORT to serve HTTPS on; port 0 selects a free port.")] = "",
     http: Annotated[str, typer.Option(help="HOST:PORT to serve HTTP on.")] = "",
     state: Annotated[Path | None, typer.Option(help="SQLite file for the records; default: in memory.")] = None,
@@ -56,7 +56,7 @@ def api(  # noqa: PLR0917 - Typer makes options of them
     from localcloud.rules.timing import REALISTIC, SHORT  # noqa: PLC0415 - slow
 
     if not https and not http:
-        raise typer.BadParameter("give --https HOST:PORT or --http HOST:PORT")
+        raise typer.BadParameter("--https HOST:PORT or --http HOST:PORT is required")
     if control is None and state is not None:
         control = state.with_name(f"{state.name}.sock")
     run(
@@ -175,7 +175,7 @@ def reset(
     ask_admin(name, control, "POST", "/reset")
 
 
-def fault_api(  # noqa: PLR0917 - Typer makes options of them
+def fault_api(  # noqa: PLR0917 - Typer turns them into options
     target: Annotated[str, typer.Argument(help="vpc:CreateVpc, 'vpc:*' or '*'; or `clear` or `list`.")],
     name: Name = DEFAULT_NAME,
     control: ApiSocket = None,

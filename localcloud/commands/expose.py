@@ -31,7 +31,8 @@ def expose(
         public, colon, public_port = (address or "").partition(":")
         if colon and not (public_port.isdigit() and 0 < int(public_port) <= _LAST_PORT):
             raise LocalcloudError(
-                f"{address!r} is not PUBLIC or PUBLIC:PORT, such as 203.0.113.10:443; the highest port is {_LAST_PORT}"
+                f"the address must be PUBLIC or PUBLIC:PORT, for example 203.0.113.10:443, "
+                f"with a port up to {_LAST_PORT} (got {address!r})"
             )
         target = {"public": public or _only_public_address(control), "port": int(public_port or 80), "local": port}
         control.post("/control/expose", target)

@@ -170,7 +170,7 @@ def run(command: list[str], log: Path, image: Image, report: Report, *, progress
     if code:
         tail = "\n  ".join(log.read_text(errors="replace").splitlines()[-12:])
         raise ImageError(
-            f"image {image.image_id} build failed: {command[len(_UNSHARED)]} exited with {code}\n  {tail}\n"
+            f"build of {image.image_id} failed: {command[len(_UNSHARED)]} exited with {code}\n  {tail}\n"
             f"  check this host's package sources (`apt-get update` must work) and free disk space, then try again"
         )
 

@@ -150,7 +150,7 @@ class Machine:
         Raises MachineError if the runner neither starts the machine nor ends.
         """
         deadline = time.monotonic() + _START_TIMEOUT_S
-        while runner.is_under_way(self.directory) and not self.is_running():
+        while runner.is_present(self.directory) and not self.is_running():
             if time.monotonic() > deadline:
                 raise MachineError(
                     f"{self.spec.name} ({self.instance_id}): the runner of an earlier start is still active"

@@ -142,7 +142,7 @@ def start(launch: Launch) -> int:
     return runner.pid
 
 
-def is_under_way(directory: Path) -> bool:
+def is_present(directory: Path) -> bool:
     """Whether the machine has a runner, even if the machine itself is not running yet or any more."""
     with contextlib.suppress(FileNotFoundError), (directory / "lock").open("rb") as handle:
         try:
@@ -162,12 +162,12 @@ def find_init(cgroup: Cgroup) -> int | None:
     """Return the host's process id of the machine's PID 1: the process that is number 1 in a child PID namespace."""
     for pid in cgroup.pids():
         inside = processes.pids_of(pid)[1:]
-        if inside and inside[-1] == "1" and processes.is_alive(pid) and _has_a_root_of_its_own(pid):
+        if inside and inside[-1] == "1" and processes.is_alive(pid) and _has_own_root(pid):
             return pid
     return None
 
 
-def _has_a_root_of_its_own(pid: int) -> bool:
+def _has_own_root(pid: int) -> bool:
     """Before nspawn's child leaves the host's file system, it is already number 1: a full disk would be the host's."""
     try:
         return not Path(f"/proc/{pid}/root").samefile("/")

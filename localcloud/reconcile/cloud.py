@@ -185,7 +185,7 @@ class Cloud:
         with self._lock:
             tx = self._begin("")
             instance_ids = [record.id for record in tx.everywhere(instance.Instance)]
-            disks = machine_worker.loose_disks(tx)
+            disks = machine_worker.data_disk_ids(tx)
             self._store.clear()
             self._network.request()
         for instance_id in instance_ids:

@@ -182,6 +182,6 @@ class MachineWorker:
             thread.join(max(0.0, deadline - time.monotonic()))
 
 
-def loose_disks(tx: Transaction) -> list[str]:
+def data_disk_ids(tx: Transaction) -> list[str]:
     """Return the ids of all data disks."""
     return [one.id for one in tx.everywhere(Disk) if one.portable]

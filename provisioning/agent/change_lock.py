@@ -21,7 +21,9 @@ def lock(node: Node, *, owner: dict[str, Any], ttl_s: float, take_from: str = ""
             age = node.now() - held["renewed_at"]
             # A negative age means that the clock was set back; the lock would otherwise never expire.
             if 0 <= age < held["ttl_s"]:
-                raise StepError("lock", "another rollout holds the change lock of this node", detail={**held, "age_s": age})
+                raise StepError(
+                    "lock", "another rollout holds the change lock of this node", detail={**held, "age_s": age}
+                )
         node.before("lock")
         now = node.now()
         lock = {"token": node.token, "owner": owner, "ttl_s": ttl_s, "taken_at": now, "renewed_at": now}

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import os
 import platform
 import re
 import shlex
 import shutil
+import signal
 import sys
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 
 from operations.cli import find_cli
 from tests.fresh.client_settings import read_client_settings
@@ -24,6 +27,7 @@ REPOSITORY = README.parent
 RESULTS = REPOSITORY / ".tandem" / "fresh"
 # localcloud uses this name for resources that are shared by the kernel, such as control groups.
 CLOUD = "fresh"
+LOCK = Path("/run/tandem-test-fresh.lock")
 
 
 def main() -> int:
@@ -33,6 +37,12 @@ def main() -> int:
     clouds = find_running_clouds()
     if clouds and not options.beside:
         return _refuse(f"localcloud {', '.join(clouds)} is running on this host: run `make down` first")
+    lock = LOCK.open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _refuse("another test-fresh is running on this host")
+    signal.signal(signal.SIGTERM, _stop)
     # /tmp may be a tmpfs, which is too small for the disks of the nodes and the build of Pulumi.
     directory = Path(tempfile.mkdtemp(prefix="tandem-fresh-", dir="/var/tmp"))
     try:
@@ -43,6 +53,12 @@ def main() -> int:
             print(f"kept: {directory}")
         else:
             shutil.rmtree(directory)
+
+
+def _stop(number: int, frame: object) -> NoReturn:
+    """End as by Ctrl-C, so that the run removes what it created on this host."""
+    del frame
+    sys.exit(128 + number)
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
