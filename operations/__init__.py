@@ -1,1 +1,1 @@
-"""The `tandem` command: the day after `pulumi up`. Reads a stack's outputs as anyone would, by running the engine."""
+"""The `tandem` command, which deploys and operates a stack through `pulumi`."""

@@ -1,4 +1,4 @@
-"""Which `pulumi` command runs: the one on the PATH, or the one that scripts/pulumi has built."""
+"""Finds and runs the `pulumi` command: from the PATH, or as built by scripts/pulumi."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from semver import VersionInfo
 from operations.errors import EngineError, OperationError
 from operations.workspace import PROJECT_ROOT
 
-# Versions are compared as scripts/pulumi compares them.
+# The same minimum version as in scripts/pulumi.
 OLDEST = (3, 272, 0)
-# What takes long enough to be watched, and may ask.
-_SHOWN = {"up", "preview", "refresh", "destroy"}
-_ANSWERS = {"--yes", "--skip-preview"}
+# Commands that need the terminal, for progress output and confirmation prompts.
+_INTERACTIVE = {"up", "preview", "refresh", "destroy"}
+_CONFIRMATIONS = {"--yes", "--skip-preview"}
 
 
 def find_cli(environment: Mapping[str, str]) -> Path:
-    """The directory of the pulumi command to run. Raises OperationError where there is none."""
+    """The directory of the pulumi command to run. Raises OperationError if there is none."""
     on_path = shutil.which("pulumi", path=environment.get("PATH"))
     if on_path and read_version(on_path) >= OLDEST:
         return Path(on_path).parent
@@ -34,19 +34,19 @@ def find_cli(environment: Mapping[str, str]) -> Path:
         return built.parent
     found = f"{on_path} is too old" if on_path else "there is none on the PATH"
     raise OperationError(
-        f"the pulumi command, version {'.'.join(map(str, OLDEST))} or later, is needed: {found}.\n"
-        "  Install it: https://www.pulumi.com/docs/install/, or have it built (some minutes): scripts/pulumi"
+        f"the pulumi command, version {'.'.join(map(str, OLDEST))} or later, is required: {found}.\n"
+        "  Install it: https://www.pulumi.com/docs/install/, or build it (takes some minutes): scripts/pulumi"
     )
 
 
 def read_version(command: str) -> tuple[int, ...]:
-    """The version that a pulumi command reports; (0,) for one that cannot be run."""
+    """The version of a pulumi command; (0,) if it cannot be run."""
     environment = {**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "true"}
     try:
-        said = subprocess.run([command, "version"], env=environment, text=True, capture_output=True, check=False).stdout
+        process = subprocess.run([command, "version"], env=environment, text=True, capture_output=True, check=False)
     except OSError:
         return (0,)
-    found = re.match(r"v?(\d+)\.(\d+)\.(\d+)", said)
+    found = re.match(r"v?(\d+)\.(\d+)\.(\d+)", process.stdout)
     return tuple(map(int, found.groups())) if found else (0,)
 
 
@@ -60,16 +60,18 @@ def _pinned_version() -> str:
     return module.partition("require github.com/pulumi/pulumi/pkg/v3 ")[2].split()[0]
 
 
-class Shown(Exception):  # noqa: N818 - a way out, not an error
-    """Raised when a command has been shown to its end: pulumi.automation would now read the stack's outputs and its
-    history, three more commands whose results nothing needs.
+class OutputShown(Exception):  # noqa: N818 - ends a call early, is not an error
+    """Raised after a command that ran on the terminal has succeeded.
+
+    Without it pulumi.automation would run three more commands to read the stack's outputs and history, which are not
+    needed.
     """
 
 
 class TerminalCommand(PulumiCommand):
-    """The pulumi command on this process's own terminal: Pulumi's live display, its questions, its colours.
+    """Runs the pulumi command on the terminal of this process, with live display, prompts and colours.
 
-    pulumi.automation itself runs everything through pipes, which leaves plain lines (docs/adr/0016).
+    pulumi.automation uses pipes, so it prints plain lines only (docs/adr/0016).
     """
 
     def __init__(self, directory: Path, *, ask: bool) -> None:
@@ -86,27 +88,32 @@ class TerminalCommand(PulumiCommand):
         on_output: OnOutput | None = None,
         on_error: OnOutput | None = None,
     ) -> CommandResult:
-        """Run one command. Raises CommandError; for a command whose output was shown, Shown or EngineError."""
-        if args[0] not in _SHOWN:
+        """Run one command.
+
+        Raises:
+            CommandError: a command without terminal output failed.
+            OutputShown, EngineError: a command on the terminal succeeded or failed.
+        """
+        if args[0] not in _INTERACTIVE:
             return super().run(args, cwd, additional_env, on_output, on_error)
-        words = [word for word in args if not (self._ask and word in _ANSWERS)]
+        arguments = [argument for argument in args if not (self._ask and argument in _CONFIRMATIONS)]
         if not self._terminal:
-            words.insert(0, "--non-interactive")
+            arguments.insert(0, "--non-interactive")
         path = os.pathsep.join((str(Path(self.command).parent), additional_env.get("PATH") or os.environ["PATH"]))
         environment = {**os.environ, **additional_env, "PATH": path}
-        code = _run_in_foreground([self.command, *words], cwd, environment)
+        code = _run_in_foreground([self.command, *arguments], cwd, environment)
         if code != 0:
             raise EngineError(f"pulumi {args[0]}", code)
-        raise Shown
+        raise OutputShown
 
 
 def _run_in_foreground(command: Sequence[str], directory: str, environment: Mapping[str, str]) -> int:
-    """Run it until it ends. What interrupts or ends this process is the command's to answer: it finishes its steps."""
+    """Run a command until it ends. Signals are left to the command, which finishes its current steps."""
     sys.stdout.flush()
     process = subprocess.Popen(command, cwd=directory, env=environment)
 
     def interrupt(number: int, _frame: object) -> None:
-        if number != signal.SIGINT:  # that one the terminal has sent to the command too
+        if number != signal.SIGINT:  # the terminal has sent SIGINT to the command too
             process.send_signal(signal.SIGINT)
 
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -1,4 +1,4 @@
-"""Questions to Tencent Cloud's API, where Pulumi's state cannot answer."""
+"""Requests to Tencent Cloud's API for information that Pulumi's state does not contain."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tencentcloud.common.profile.client_profile import ClientProfile
 from tencentcloud.common.profile.http_profile import HttpProfile
 
 from operations.errors import OperationError
-from operations.pending_types import Ask
+from operations.pending_types import CallApi
 
 _VERSIONS = {
     "vpc": "2017-03-12",
@@ -24,17 +24,18 @@ _VERSIONS = {
     "monitor": "2018-07-24",
     "dnspod": "2021-03-23",
 }
-# How the API says that a list is empty.
+# Error codes that mean an empty list.
 _EMPTY = ("ResourceNotFound.NoDataOfRecord",)
-# Errors that pass, and how long to wait before the next attempt.
-_PASSING = ("RequestLimitExceeded", "ClientNetworkError", "ServerNetworkError", "InternalError")
+# Temporary errors, and the pauses before the next attempts.
+_TEMPORARY = ("RequestLimitExceeded", "ClientNetworkError", "ServerNetworkError", "InternalError")
 _PAUSES_S = (0.5, 1, 2, 4, 8)
 
 
-def connect(settings: Mapping[str, str]) -> Ask:
-    """By the provider's own settings and environment variables: `settings` are the stack's `tencentcloud:*`.
+def connect(settings: Mapping[str, str]) -> CallApi:
+    """Return a function that calls the API.
 
-    Raises OperationError where a credential or the region is missing.
+    `settings` are environment variables and the stack's `tencentcloud:*` settings, the same that the provider uses.
+    Raises OperationError if a credential or the region is missing.
     """
 
     def find(key: str, variable: str, default: str = "") -> str:
@@ -46,7 +47,7 @@ def connect(settings: Mapping[str, str]) -> Ask:
         "tencentcloud:region": find("region", "TENCENTCLOUD_REGION"),
     }
     if missing := [name for name, value in given.items() if not value]:
-        raise OperationError(f"the API cannot be asked: {', '.join(missing)} is not set")
+        raise OperationError(f"{', '.join(missing)} must be set to call the API")
     secret_id, secret_key, region = given.values()
     credential = Credential(secret_id, secret_key, find("securityToken", "TENCENTCLOUD_SECURITY_TOKEN") or None)
     protocol = find("protocol", "TENCENTCLOUD_PROTOCOL", "https").lower()
@@ -58,20 +59,20 @@ def connect(settings: Mapping[str, str]) -> Ask:
     except ValueError:
         endpoint = "{service}." + domain
     else:
-        endpoint = domain  # an API without names: localcloud's on loopback
+        endpoint = domain  # an API without host names: localcloud on loopback
 
-    # The SDK trusts certifi's list only; these variables name the bundle with other CAs, such as localcloud's.
+    # The SDK trusts only certifi's CAs by default; these variables name a bundle with others, such as localcloud's.
     bundle = settings.get("REQUESTS_CA_BUNDLE") or settings.get("SSL_CERT_FILE")
 
-    def ask(service: str, action: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    def call(service: str, action: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         http = HttpProfile(protocol, endpoint.format(service=service), reqTimeout=30, certification=bundle)
         client = CommonClient(service, _VERSIONS[service], credential, region, profile=ClientProfile(httpProfile=http))
-        return _ask_patiently(client, action, parameters)
+        return _call_with_retries(client, action, parameters)
 
-    return ask
+    return call
 
 
-def _ask_patiently(client: CommonClient, action: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+def _call_with_retries(client: CommonClient, action: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     for pause_s in _PAUSES_S:
         try:
             return client.call_json(action, dict(parameters))["Response"]
@@ -79,10 +80,10 @@ def _ask_patiently(client: CommonClient, action: str, parameters: Mapping[str, A
             code = str(error.get_code())
             if code in _EMPTY:
                 return {}
-            if not code.startswith(_PASSING) or pause_s == _PAUSES_S[-1]:
+            if not code.startswith(_TEMPORARY) or pause_s == _PAUSES_S[-1]:
                 raise OperationError(
                     f"{action}: [{code}] {error.get_message()}\n"
-                    "  an interrupted run was creating something that this would have found; nothing was changed"
+                    "  the search for objects of an interrupted run failed; nothing was changed"
                 ) from None
         time.sleep(pause_s)
     raise AssertionError("the last attempt returns or raises")

@@ -12,25 +12,27 @@ from rich.console import Console
 
 from operations.engine import open_engine
 from operations.errors import NoDeploymentError
-from operations.health import examine, make_table
+from operations.health import check, make_table
 from operations.selection import Selection
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
-    help="Tandem: deploy a stack, see what would change, ask whether it serves.",
+    help="Tandem: deploy a stack, preview its changes, check its health.",
 )  # fmt: skip
 
-Stack = Annotated[str, typer.Option("--stack", "-s", help="The Pulumi stack, e.g. prod.")]
+Stack = Annotated[str, typer.Option("--stack", "-s", help="Name of the Pulumi stack, for example prod.")]
 
 
 ConfigFile = Annotated[
-    Path | None, typer.Option(help="Settings to use instead of the stack's own file; stacks on localcloud only.")
+    Path | None, typer.Option(help="Settings file to use instead of the stack's. Only for stacks on localcloud.")
 ]
-Target = Annotated[list[str] | None, typer.Option("--target", "-t", help="Only this URN; `**` stands for any text.")]
-Exclude = Annotated[list[str] | None, typer.Option("--exclude", help="All but this URN.")]
-Replace = Annotated[list[str] | None, typer.Option("--replace", help="Replace this URN, though it did not change.")]
-Dependents = Annotated[bool, typer.Option("--target-dependents", help="And what depends on the targets.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; on localcloud nothing is ever asked.")]
+Target = Annotated[
+    list[str] | None, typer.Option("--target", "-t", help="Limit the operation to this URN; `**` matches any text.")
+]
+Exclude = Annotated[list[str] | None, typer.Option("--exclude", help="Exclude this URN from the operation.")]
+Replace = Annotated[list[str] | None, typer.Option("--replace", help="Replace this URN, even if it has no changes.")]
+Dependents = Annotated[bool, typer.Option("--target-dependents", help="Include resources that depend on the targets.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation. Stacks on localcloud never ask.")]
 
 
 @app.command()
@@ -42,7 +44,7 @@ def up(
     exclude: Exclude = None,
     replace: Replace = None,
     target_dependents: Dependents = False,
-    refresh: Annotated[bool, typer.Option(help="First read back what there is, so that drift is healed.")] = True,
+    refresh: Annotated[bool, typer.Option(help="Read the actual state first, so that drift is corrected.")] = True,
     diff: Annotated[bool, typer.Option("--diff", help="Show each changed line.")] = False,
     yes: Yes = False,
 ) -> None:
@@ -60,9 +62,9 @@ def preview(
     exclude: Exclude = None,
     replace: Replace = None,
     target_dependents: Dependents = False,
-    refresh: Annotated[bool, typer.Option(help="First read back what there is.")] = False,
+    refresh: Annotated[bool, typer.Option(help="Read the actual state first.")] = False,
 ) -> None:
-    """Show each line that `up` would change, by the recorded state: `pulumi preview --diff`."""
+    """Show each line that `up` would change: `pulumi preview --diff`. Compares with the recorded state."""
     selection = Selection(target or (), exclude or (), replace or (), target_dependents)
     open_engine(stack, config_file).preview(selection, refresh=refresh)
 
@@ -77,7 +79,7 @@ def refresh(
     diff: Annotated[bool, typer.Option("--diff", help="Show each changed line.")] = False,
     yes: Yes = False,
 ) -> None:
-    """Read back what there is into the state: `pulumi refresh`."""
+    """Update the state from the actual resources: `pulumi refresh`."""
     open_engine(stack, config_file, ask=not yes, report=typer.echo).refresh(
         Selection(target or (), exclude or ()), diff=diff
     )
@@ -92,32 +94,32 @@ def destroy(
     target_dependents: Dependents = False,
     yes: Yes = False,
 ) -> None:
-    """Delete everything that the stack has: `pulumi destroy --run-program`."""
+    """Delete all resources of the stack: `pulumi destroy --run-program`."""
     selection = Selection(target or (), target_dependents=target_dependents)
     open_engine(stack, config_file, ask=not yes, report=typer.echo).destroy(selection)
 
 
 @app.command()
 def cancel(stack: Stack = "local") -> None:
-    """Release the stack's lock: `pulumi cancel`. Only for a lock whose owner is gone."""
+    """Release the lock of the stack: `pulumi cancel`. Use this only if the owner of the lock has ended."""
     open_engine(stack).cancel()
 
 
 @app.command()
 def outputs(
-    name: Annotated[str | None, typer.Argument(help="One output only, as plain text.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Show only this output, as plain text.")] = None,
     stack: Stack = "local",
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
-    show_secrets: Annotated[bool, typer.Option(help="Show secrets in plain text.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Show the outputs as JSON.")] = False,
+    show_secrets: Annotated[bool, typer.Option(help="Show secrets as plain text.")] = False,
 ) -> None:
-    """Show what the deployment exports."""
+    """Show the outputs of the deployment."""
     values = open_engine(stack).outputs(show_secrets=show_secrets)
     if not values:
-        raise NoDeploymentError(stack, name or "public_ip", f"nothing is deployed; try `tandem up --stack {stack}`")
+        raise NoDeploymentError(stack, name or "public_ip", f"nothing is deployed; run `tandem up --stack {stack}`")
     if name is not None:
         if name not in values:
-            raise NoDeploymentError(stack, name, f"it has {', '.join(sorted(values))}")
+            raise NoDeploymentError(stack, name, f"existing outputs: {', '.join(sorted(values))}")
         typer.echo(
             values[name] if isinstance(values[name], str) and not as_json else json.dumps(values[name], indent=2)
         )
@@ -129,14 +131,14 @@ def outputs(
 
 @app.command()
 def health(stack: Stack = "local") -> None:
-    """Ask the service through its public IP, and each machine. Exit code 1 unless all is well."""
+    """Check the services through the public IP, and each node. Exit code 1 if a check fails."""
     values = open_engine(stack).outputs(show_secrets=True)
     if "public_ip" not in values:
-        raise NoDeploymentError(stack, "public_ip", f"nothing is deployed; try `tandem up --stack {stack}`")
-    seen = examine(values)
-    # Without a terminal Rich would cut the table at 80 columns.
-    Console(width=None if sys.stdout.isatty() else 140).print(make_table(seen, values))
-    if not seen.well:
+        raise NoDeploymentError(stack, "public_ip", f"nothing is deployed; run `tandem up --stack {stack}`")
+    report = check(values)
+    # Without a terminal, Rich would limit the table to 80 columns.
+    Console(width=None if sys.stdout.isatty() else 140).print(make_table(report, values))
+    if not report.healthy:
         raise typer.Exit(1)
 
 

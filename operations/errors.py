@@ -1,15 +1,15 @@
-"""What the `tandem` command says when it cannot do its work.
+"""The errors of the `tandem` command.
 
 OperationError
-├── EngineError       pulumi failed; its own words are above the message
-└── NoDeploymentError there are no outputs to read: nothing was deployed under that stack's name
+├── EngineError       pulumi failed; its output precedes the message
+└── NoDeploymentError the stack lacks an output, for example because nothing was deployed
 """
 
 from __future__ import annotations
 
 
 class OperationError(Exception):
-    """Shown as it is, without a traceback; the process exits with 1."""
+    """Shown without a traceback; the process exits with code 1."""
 
 
 class EngineError(OperationError):

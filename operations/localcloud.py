@@ -1,6 +1,6 @@
-"""How a command reaches a stack that lives on localcloud.
+"""Runs a command inside localcloud if its stack is deployed there.
 
-localcloud is a command here, never an import: Tandem and localcloud know nothing of each other.
+Uses the command `localcloud`, never its modules: Tandem and localcloud do not depend on each other.
 """
 
 from __future__ import annotations
@@ -15,27 +15,30 @@ from operations.workspace import find_workspace
 
 
 def command_inside(stack: str, arguments: Sequence[str], environment: Mapping[str, str]) -> list[str] | None:
-    """The same `tandem` command inside `localcloud exec`, for a stack that lives there; None where none is needed.
+    """The same `tandem` command inside `localcloud exec`, or None if it can run directly.
 
-    Addresses of its nodes cannot be reached from the host, and may belong to other machines there.
+    The addresses of the nodes cannot be reached from the host, where they may belong to other computers.
     """
     if "LOCALCLOUD_ID" in environment or find_workspace(stack, environment) is None:
         return None
-    return [_beside_python("localcloud"), "exec", "--", _beside_python("tandem"), *arguments]
+    return [_find_command("localcloud"), "exec", "--", _find_command("tandem"), *arguments]
 
 
 def enter_localcloud(stack: str, arguments: Sequence[str]) -> None:
-    """Continue inside localcloud if the stack lives there; else return. Raises OperationError without localcloud."""
+    """Replace this process by the same command inside localcloud if the stack is deployed there; otherwise return.
+
+    Raises OperationError if localcloud cannot be run.
+    """
     command = command_inside(stack, arguments, os.environ)
     if command is not None:
         try:
-            os.execvp(command[0], command)  # noqa: S606 - no shell is wanted
+            os.execvp(command[0], command)  # noqa: S606 - needs no shell
         except OSError as error:
             raise OperationError(
-                f"{command[0]} cannot be run: {error.strerror}\n  look at: may you read this checkout's .venv"
+                f"{command[0]} cannot be run: {error.strerror}\n  look at: the permissions of this checkout's .venv"
             ) from None
 
 
-def _beside_python(command: str) -> str:
-    beside = Path(sys.executable).with_name(command)
-    return str(beside) if beside.exists() else command
+def _find_command(command: str) -> str:
+    installed = Path(sys.executable).with_name(command)
+    return str(installed) if installed.exists() else command

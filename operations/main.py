@@ -1,4 +1,4 @@
-"""The `tandem` command: continues inside localcloud where the stack lives there, and only then imports what is slow."""
+"""The entry point of `tandem`. Enters localcloud if the stack is deployed there, before any slow import."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from rich.console import Console
 from operations.errors import OperationError
 from operations.localcloud import enter_localcloud
 
-_OUTSIDE = {"outputs"}  # reads the state alone
+_OUTSIDE = {"outputs"}  # reads only the state
 
 
 def main() -> None:
-    """Run a command; an expected failure is its message and exit code 1."""
-    words = sys.argv[1:]
+    """Run a command. An OperationError is printed, and the process exits with code 1."""
+    arguments = sys.argv[1:]
     try:
-        if words and words[0] not in _OUTSIDE and "--help" not in words:
-            enter_localcloud(find_stack(words), words)
-        # Pulumi, gRPC and paramiko take a second, and would be imported twice.
+        if arguments and arguments[0] not in _OUTSIDE and "--help" not in arguments:
+            enter_localcloud(find_stack(arguments), arguments)
+        # Pulumi, gRPC and paramiko take 1 s to import, so not before entering localcloud.
         importlib.import_module("operations.commands").app()
     except OperationError as error:
         Console(stderr=True).print(f"[red]error:[/] {error}", markup=True, highlight=False, soft_wrap=True)
         sys.exit(1)
 
 
-def find_stack(words: Sequence[str]) -> str:
-    """The stack that a command line names."""
+def find_stack(arguments: Sequence[str]) -> str:
+    """The stack named on a command line."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--stack", "-s", default="local")
-    return parser.parse_known_args(words)[0].stack
+    return parser.parse_known_args(arguments)[0].stack
 
 
 if __name__ == "__main__":

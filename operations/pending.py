@@ -1,6 +1,7 @@
-"""What a killed `pulumi` was creating: its state says what was begun, and not whether it was made.
+"""Recovery from interrupted creates.
 
-Deployed again without a look, the object would be made twice, and the first one would belong to no stack.
+After `pulumi` was killed, its state lists the creates that were started, but not whether the objects exist. Another
+`up` would create each object again, and the first one would belong to no stack.
 """
 
 from __future__ import annotations
@@ -10,15 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from operations.errors import OperationError
-from operations.pending_types import TYPES, Ask
+from operations.pending_types import TYPES, CallApi
 
-# Their resources exist in the state alone, or (dynamic ones) are made again without harm.
+# Resources that exist only in the state, or (dynamic ones) can safely be created again.
 _WITHOUT_OBJECTS = ("pulumi-python:", "random:", "tls:", "pulumi:")
 
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A create that was begun."""
+    """A create that was started."""
 
     urn: str
     type: str
@@ -27,14 +28,14 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """What is known about all of them."""
+    """The result for all pending creates."""
 
-    found: Mapping[str, str]  # ids by URN: in the state from now on
-    absent: Sequence[str]  # URNs: removed from the state, and created by the next `up`
+    found: Mapping[str, str]  # id by URN: added to the state
+    absent: Sequence[str]  # URNs: created by the next `up`
 
 
 def read_pending(deployment: Mapping[str, Any]) -> list[Pending]:
-    """The creates that are pending in an exported state."""
+    """The pending creates of an exported state."""
     return [
         Pending(operation["resource"]["urn"], operation["resource"]["type"], operation["resource"].get("inputs") or {})
         for operation in deployment.get("pending_operations") or []
@@ -43,31 +44,33 @@ def read_pending(deployment: Mapping[str, Any]) -> list[Pending]:
 
 
 def plan_recovery(
-    pending: Sequence[Pending], known: frozenset[tuple[str, str]], connect: Callable[[], Ask]
+    pending: Sequence[Pending], known: frozenset[tuple[str, str]], connect: Callable[[], CallApi]
 ) -> Recovery:
-    """Look for what each create may have made; `known` has the type and id of what the state has already.
+    """Search for the object of each pending create. `known` holds (type, id) of all resources in the state.
 
-    Raises OperationError where only a person can tell: several objects have the name, or the type is not known.
+    Raises:
+        OperationError: several objects match, or the type is unknown. The operator must decide.
     """
     found: dict[str, str] = {}
-    ask: Ask | None = None
-    for one in pending:
-        if one.type.startswith(_WITHOUT_OBJECTS):
+    call: CallApi | None = None
+    for create in pending:
+        if create.type.startswith(_WITHOUT_OBJECTS):
             continue
-        ask = ask or connect()
-        candidates = [candidate for candidate in _find(one, ask) if (one.type, candidate) not in known]
+        call = call or connect()
+        candidates = [candidate for candidate in _find(create, call) if (create.type, candidate) not in known]
         if len(candidates) > 1:
             raise OperationError(
-                f"{one.urn}: an interrupted run may have created one of {', '.join(candidates)}; nothing was changed\n"
-                "  delete those that nothing uses, in the console, then try again"
+                f"{create.urn}: an interrupted run may have created one of {', '.join(candidates)}; "
+                "nothing was changed\n"
+                "  delete the unused ones in the console, then run the command again"
             )
         if candidates:
-            found[one.urn] = candidates[0]
-    return Recovery(found, [one.urn for one in pending if one.urn not in found])
+            found[create.urn] = candidates[0]
+    return Recovery(found, [create.urn for create in pending if create.urn not in found])
 
 
 def apply_recovery(deployment: Mapping[str, Any], recovery: Recovery) -> dict[str, Any]:
-    """The state without pending creates, and with the found objects as resources that a refresh has yet to read."""
+    """The state without pending creates, and with the found objects as resources. A refresh must read their outputs."""
     resources = list(deployment.get("resources") or [])
     others: list[Any] = []
     for operation in deployment["pending_operations"]:
@@ -76,35 +79,35 @@ def apply_recovery(deployment: Mapping[str, Any], recovery: Recovery) -> dict[st
             continue
         resource = operation["resource"]
         if id_ := recovery.found.get(resource["urn"]):
-            # Inputs that the cloud never tells, such as user data, are known from here alone.
+            # Inputs that the API does not return, such as user data, are only known from the pending operation.
             found = {**resource, "id": id_, "outputs": {**(resource.get("inputs") or {}), "id": id_}}
             resources = _with_created(resources, found)
     return {**deployment, "resources": resources, "pending_operations": others}
 
 
 def _with_created(resources: Sequence[Mapping[str, Any]], created: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """As the engine records a finished create; of a replacement, in the place of its predecessor.
+    """Add a resource as the engine records a finished create.
 
-    Resources that depend on the predecessor name its URN, and have to come after it.
+    A replacement takes the position of its predecessor, because dependent resources must follow it.
     """
     result: list[Mapping[str, Any]] = []
     placed = False
-    for one in resources:
-        if one["urn"] != created["urn"] or one.get("delete"):
-            result.append(one)
+    for resource in resources:
+        if resource["urn"] != created["urn"] or resource.get("delete"):
+            result.append(resource)
             continue
         placed = True
         result.append(created)
-        if not one.get("pendingReplacement"):  # else it was deleted first
-            result.append({**one, "delete": True})
+        if not resource.get("pendingReplacement"):  # otherwise it was deleted first
+            result.append({**resource, "delete": True})
     return result if placed else [*result, created]
 
 
-def _find(pending: Pending, ask: Ask) -> list[str]:
+def _find(pending: Pending, call: CallApi) -> list[str]:
     search = TYPES.get(pending.type)
     if search is None:
         raise OperationError(
-            f"{pending.urn}: an interrupted run was creating it, and {pending.type} cannot be looked for\n"
-            "  look for it in the console and delete it if it exists; then: pulumi refresh --clear-pending-creates"
+            f"{pending.urn}: an interrupted run was creating it, and there is no search for the type {pending.type}\n"
+            "  delete it in the console if it exists, then run: pulumi refresh --clear-pending-creates"
         )
-    return search.find(pending.inputs, ask)
+    return search.find(pending.inputs, call)

@@ -1,6 +1,6 @@
-"""How the object is found that a killed create may have made, for each resource type of the program.
+"""How to find the object of an interrupted create, for each resource type of the program.
 
-Names are unique: the program puts project and stack in each of them (components/labels.py).
+Names are unique because they contain the project and the stack (components/labels.py).
 """
 
 from __future__ import annotations
@@ -10,140 +10,142 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 Inputs = Mapping[str, Any]
-_MOST = 100
-_TEXT_PAGE = {"Offset": "0", "Limit": str(_MOST)}  # some actions of vpc take these numbers as text only
-_MONITOR_PAGE = {"Module": "monitor", "PageNumber": 1, "PageSize": _MOST}
-_GOING = {"SHUTDOWN", "TERMINATING"}  # InstanceState of an instance that is being deleted
+_PAGE_SIZE = 100
+_TEXT_PAGE = {"Offset": "0", "Limit": str(_PAGE_SIZE)}  # some actions of vpc require these numbers as strings
+_MONITOR_PAGE = {"Module": "monitor", "PageNumber": 1, "PageSize": _PAGE_SIZE}
+_DELETING = {"SHUTDOWN", "TERMINATING"}  # InstanceState of an instance that is being deleted
 
 
-class Ask(Protocol):
+class CallApi(Protocol):
     def __call__(self, service: str, action: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """The answer to one Describe action. Raises OperationError."""
+        """The response to a Describe action. Raises OperationError."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
-    """An object with a name that the program gives: found by the name, and by the stack's tags where it has any."""
+class ByName:
+    """Finds an object by its name, and by the stack's tags if it has any."""
 
     service: str
     action: str
-    objects: str  # the answer's list
+    objects: str  # the list in the response
     id: str
     name: str
     key: str = "name"  # the input that holds the name
-    filter: str | None = None  # the name of the filter for names; None: a parameter of the action, `name`
-    page: Mapping[str, Any] = field(default_factory=lambda: {"Offset": 0, "Limit": _MOST})
+    filter: str | None = None  # name of the filter; None: the action has the parameter `name`
+    page: Mapping[str, Any] = field(default_factory=lambda: {"Offset": 0, "Limit": _PAGE_SIZE})
 
-    def find(self, inputs: Inputs, ask: Ask) -> list[str]:
-        """The ids of all that have the name."""
+    def find(self, inputs: Inputs, call: CallApi) -> list[str]:
+        """The ids of all objects with the name."""
         name = inputs[self.key]
-        wanted = {"Filters": [{"Name": self.filter, "Values": [name]}]} if self.filter else {self.name: name}
-        found = ask(self.service, self.action, {**wanted, **self.page}).get(self.objects) or []
-        return [one[self.id] for one in found if one[self.name] == name and self._is_ours(one, inputs)]
+        condition = {"Filters": [{"Name": self.filter, "Values": [name]}]} if self.filter else {self.name: name}
+        objects = call(self.service, self.action, {**condition, **self.page}).get(self.objects) or []
+        return [each[self.id] for each in objects if each[self.name] == name and self._matches(each, inputs)]
 
-    def _is_ours(self, one: Mapping[str, Any], inputs: Inputs) -> bool:
-        if one.get("InstanceState") in _GOING:
+    def _matches(self, found: Mapping[str, Any], inputs: Inputs) -> bool:
+        if found.get("InstanceState") in _DELETING:
             return False
-        tags = {tag["Key"]: tag["Value"] for tag in one.get("TagSet") or one.get("Tags") or []}
-        # An object has no tags yet when its create was killed before they were set.
+        tags = {tag["Key"]: tag["Value"] for tag in found.get("TagSet") or found.get("Tags") or []}
+        # The tags are missing if the create was killed before they were set.
         return all(tags.get(key, value) == value for key, value in (inputs.get("tags") or {}).items())
 
 
 @dataclass(frozen=True, slots=True)
-class Composed:
-    """An object whose id consists of its inputs: the refresh that imports it finds out whether it exists."""
+class ByInputs:
+    """Derives the id from the inputs. The refresh that follows the import finds out whether the object exists."""
 
     template: str
 
-    def find(self, inputs: Inputs, ask: Ask) -> list[str]:
+    def find(self, inputs: Inputs, call: CallApi) -> list[str]:
         """The id."""
-        del ask
+        del call
         return [self.template.format_map(inputs)]
 
 
 @dataclass(frozen=True, slots=True)
-class Sought:
-    """An object that takes a question of its own."""
+class ByFunction:
+    """Finds an object with a function for its type."""
 
-    find: Callable[[Inputs, Ask], list[str]]
+    find: Callable[[Inputs, CallApi], list[str]]
 
 
-def _route(inputs: Inputs, ask: Ask) -> list[str]:
-    tables = ask("vpc", "DescribeRouteTables", {"RouteTableIds": [inputs["routeTableId"]]}).get("RouteTableSet") or []
+def _route(inputs: Inputs, call: CallApi) -> list[str]:
+    tables = call("vpc", "DescribeRouteTables", {"RouteTableIds": [inputs["routeTableId"]]}).get("RouteTableSet") or []
     routes: Sequence[Mapping[str, Any]] = tables[0].get("RouteSet") or [] if tables else []
-    wanted = (inputs["destinationCidrBlock"], inputs["nextHub"])
+    key = (inputs["destinationCidrBlock"], inputs["nextHub"])
     return [
-        f"{one['RouteId']}.{inputs['routeTableId']}"
-        for one in routes
-        if (one["DestinationCidrBlock"], one["GatewayId"]) == wanted
+        f"{route['RouteId']}.{inputs['routeTableId']}"
+        for route in routes
+        if (route["DestinationCidrBlock"], route["GatewayId"]) == key
     ]
 
 
-def _record(inputs: Inputs, ask: Ask) -> list[str]:
+def _record(inputs: Inputs, call: CallApi) -> list[str]:
     parameters = {"Domain": inputs["domain"], "Subdomain": inputs["subDomain"]}
-    found = ask("dnspod", "DescribeRecordList", parameters).get("RecordList") or []
-    wanted = (inputs["subDomain"], inputs["recordType"], inputs["value"])
+    records = call("dnspod", "DescribeRecordList", parameters).get("RecordList") or []
+    key = (inputs["subDomain"], inputs["recordType"], inputs["value"])
     return [
-        f"{inputs['domain']}#{one['RecordId']}" for one in found if (one["Name"], one["Type"], one["Value"]) == wanted
+        f"{inputs['domain']}#{record['RecordId']}"
+        for record in records
+        if (record["Name"], record["Type"], record["Value"]) == key
     ]
 
 
-def _association(inputs: Inputs, ask: Ask) -> list[str]:
-    del ask
+def _association(inputs: Inputs, call: CallApi) -> list[str]:
+    del call
     if inputs.get("instanceId"):
         return [f"{inputs['eipId']}::{inputs['instanceId']}"]
     return [f"{inputs['eipId']}::{inputs['networkInterfaceId']}::{inputs['privateIp']}"]
 
 
-TYPES: dict[str, Named | Composed | Sought] = {
-    "tencentcloud:Vpc/instance:Instance": Named(
+TYPES: dict[str, ByName | ByInputs | ByFunction] = {
+    "tencentcloud:Vpc/instance:Instance": ByName(
         "vpc", "DescribeVpcs", "VpcSet", "VpcId", "VpcName", filter="vpc-name", page=_TEXT_PAGE
     ),
-    "tencentcloud:Subnet/instance:Instance": Named(
+    "tencentcloud:Subnet/instance:Instance": ByName(
         "vpc", "DescribeSubnets", "SubnetSet", "SubnetId", "SubnetName", filter="subnet-name", page=_TEXT_PAGE
     ),
-    "tencentcloud:Security/group:Group": Named(
+    "tencentcloud:Security/group:Group": ByName(
         "vpc", "DescribeSecurityGroups", "SecurityGroupSet", "SecurityGroupId", "SecurityGroupName",
         filter="security-group-name", page=_TEXT_PAGE,
     ),
-    "tencentcloud:Security/groupRuleSet:GroupRuleSet": Composed("{securityGroupId}"),
-    "tencentcloud:Key/pair:Pair": Named(
+    "tencentcloud:Security/groupRuleSet:GroupRuleSet": ByInputs("{securityGroupId}"),
+    "tencentcloud:Key/pair:Pair": ByName(
         "cvm", "DescribeKeyPairs", "KeyPairSet", "KeyId", "KeyName", key="keyName", filter="key-name"
     ),
-    "tencentcloud:Placement/group:Group": Named(
+    "tencentcloud:Placement/group:Group": ByName(
         "cvm", "DescribeDisasterRecoverGroups", "DisasterRecoverGroupSet", "DisasterRecoverGroupId", "Name"
     ),
-    "tencentcloud:Instance/instance:Instance": Named(
+    "tencentcloud:Instance/instance:Instance": ByName(
         "cvm", "DescribeInstances", "InstanceSet", "InstanceId", "InstanceName", key="instanceName",
         filter="instance-name",
     ),
-    "tencentcloud:Ha/vip:Vip": Named("vpc", "DescribeHaVips", "HaVipSet", "HaVipId", "HaVipName", filter="havip-name"),
-    "tencentcloud:Ha/vipInstanceAttachment:VipInstanceAttachment": Composed("{haVipId}#{instanceId}"),
-    "tencentcloud:Ha/vipEipAttachment:VipEipAttachment": Composed("{havipId}#{addressIp}"),
-    "tencentcloud:Eip/instance:Instance": Named(
+    "tencentcloud:Ha/vip:Vip": ByName("vpc", "DescribeHaVips", "HaVipSet", "HaVipId", "HaVipName", filter="havip-name"),
+    "tencentcloud:Ha/vipInstanceAttachment:VipInstanceAttachment": ByInputs("{haVipId}#{instanceId}"),
+    "tencentcloud:Ha/vipEipAttachment:VipEipAttachment": ByInputs("{havipId}#{addressIp}"),
+    "tencentcloud:Eip/instance:Instance": ByName(
         "vpc", "DescribeAddresses", "AddressSet", "AddressId", "AddressName", filter="address-name"
     ),
-    "tencentcloud:Eip/association:Association": Sought(_association),
-    "tencentcloud:Route/table:Table": Named(
+    "tencentcloud:Eip/association:Association": ByFunction(_association),
+    "tencentcloud:Route/table:Table": ByName(
         "vpc", "DescribeRouteTables", "RouteTableSet", "RouteTableId", "RouteTableName",
         filter="route-table-name", page=_TEXT_PAGE,
     ),
-    "tencentcloud:Route/tableEntry:TableEntry": Sought(_route),
-    "tencentcloud:Route/tableAssociation:TableAssociation": Composed("{subnetId}"),
-    "tencentcloud:Nat/gateway:Gateway": Named(
+    "tencentcloud:Route/tableEntry:TableEntry": ByFunction(_route),
+    "tencentcloud:Route/tableAssociation:TableAssociation": ByInputs("{subnetId}"),
+    "tencentcloud:Nat/gateway:Gateway": ByName(
         "vpc", "DescribeNatGateways", "NatGatewaySet", "NatGatewayId", "NatGatewayName", filter="nat-gateway-name"
     ),
-    "tencentcloud:Cbs/storage:Storage": Named(
+    "tencentcloud:Cbs/storage:Storage": ByName(
         "cbs", "DescribeDisks", "DiskSet", "DiskId", "DiskName", key="storageName", filter="disk-name"
     ),
-    "tencentcloud:Cbs/storageAttachment:StorageAttachment": Composed("{storageId}"),
-    "tencentcloud:Monitor/alarmNotice:AlarmNotice": Named(
+    "tencentcloud:Cbs/storageAttachment:StorageAttachment": ByInputs("{storageId}"),
+    "tencentcloud:Monitor/alarmNotice:AlarmNotice": ByName(
         "monitor", "DescribeAlarmNotices", "Notices", "Id", "Name", page={**_MONITOR_PAGE, "Order": "ASC"}
     ),
-    "tencentcloud:Monitor/alarmPolicy:AlarmPolicy": Named(
+    "tencentcloud:Monitor/alarmPolicy:AlarmPolicy": ByName(
         "monitor", "DescribeAlarmPolicies", "Policies", "PolicyId", "PolicyName", key="policyName", page=_MONITOR_PAGE
     ),
-    "tencentcloud:Monitor/policyBindingObject:PolicyBindingObject": Composed("{policyId}"),
-    "tencentcloud:Dnspod/record:Record": Sought(_record),
+    "tencentcloud:Monitor/policyBindingObject:PolicyBindingObject": ByInputs("{policyId}"),
+    "tencentcloud:Dnspod/record:Record": ByFunction(_record),
 }  # fmt: skip

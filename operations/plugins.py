@@ -1,4 +1,4 @@
-"""Provider plugins that are used where the official ones are not installed."""
+"""Provider plugins that replace the official ones if those are not installed."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _PREFIX = "pulumi-resource-"
 
 
 def find_plugins(pulumi: str, environment: Mapping[str, str]) -> dict[str, Path]:
-    """The directory of each plugin for a stack on localcloud, by the plugin's name.
+    """The directory of each plugin for a stack on localcloud, by plugin name.
 
-    `localcloud exec` says in LOCALCLOUD_PLUGINS which of its own it has for plugins that are not installed.
+    `localcloud exec` sets LOCALCLOUD_PLUGINS to the directories of its replacements for plugins that are not installed.
     """
-    directories = [Path(one) for one in environment.get("LOCALCLOUD_PLUGINS", "").split(os.pathsep) if one]
-    # The official installation has this one beside its command.
+    directories = [Path(path) for path in environment.get("LOCALCLOUD_PLUGINS", "").split(os.pathsep) if path]
+    # The official installation has this plugin next to the pulumi command.
     if not Path(pulumi).resolve().with_name(f"{_PREFIX}pulumi-python").exists():
         directories.append(OWN_PLUGINS)
     return {

@@ -1,4 +1,4 @@
-"""The program as `pulumi.automation` runs it: in this process, without a language host."""
+"""The Pulumi program for `pulumi.automation`, which runs it in this process without a language host."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from operations.workspace import PROJECT_ROOT
 
 
 def run_program() -> None:
-    """Declare everything. Runs once for each operation, and once more for the preview before it."""
+    """Declare all resources. Runs once for the preview and once for the operation."""
     runpy.run_path(str(PROJECT_ROOT / "__main__.py"), run_name="__main__")

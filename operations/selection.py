@@ -1,4 +1,4 @@
-"""Which resources an operation is limited to."""
+"""The resources that an operation is limited to."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """URNs, or patterns of URNs in which `**` stands for any text."""
+    """URNs, or patterns of URNs in which `**` matches any text."""
 
     target: Sequence[str] = ()
     exclude: Sequence[str] = ()

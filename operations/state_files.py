@@ -1,9 +1,9 @@
-"""What a killed `pulumi` leaves behind in a state that is kept in a directory.
+"""Removes files that a killed `pulumi` leaves in a backend directory.
 
 - Its lock (pulumi's backend/diy/lock.go): .pulumi/locks/organization/<project>/<stack>/<id>.json with the owner's
   process id, host name and the time of locking.
-- Half of a sidecar: each file is replaced atomically, but the <file>.attrs beside it (checksum and content type, by
-  gocloud.dev's fileblob) is not. Pulumi then fails with "failed to load checkpoint: EOF", although the state is whole.
+- A partly written sidecar: files are replaced atomically, but <file>.attrs (checksum and content type, written by
+  gocloud.dev's fileblob) is not. Pulumi then fails with "failed to load checkpoint: EOF" although the state is intact.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ValidationError
 
-# The time of a process's start is rounded, and the clock may have been corrected meanwhile.
+# The start time of a process is rounded, and the clock may have been adjusted since.
 _TOLERANCE_S = 5
 
 
 class Lock(BaseModel):
-    """Who locked a stack, and when."""
+    """The owner of a stack's lock, and the time of locking."""
 
     pid: int
     username: str
@@ -32,8 +32,8 @@ class Lock(BaseModel):
     timestamp: datetime
 
 
-def owner_lives(lock: Lock) -> bool:
-    """Whether the process that took the lock may still run. Unknown counts as yes."""
+def may_be_running(lock: Lock) -> bool:
+    """Whether the owner of the lock may still run. True if that cannot be determined."""
     if lock.hostname != socket.gethostname():
         return True
     try:
@@ -45,46 +45,46 @@ def owner_lives(lock: Lock) -> bool:
     try:
         state, *_, ticks = Path(f"/proc/{lock.pid}/stat").read_text().rpartition(")")[2].split()[:20]
         boot = re.search(r"^btime (\d+)$", Path("/proc/stat").read_text(), re.MULTILINE)
-    except OSError:  # it has just ended, or this system has no /proc
+    except OSError:  # the process has just ended, or there is no /proc
         return True
-    if state in {"Z", "X"}:  # ended, but its parent has not waited for it yet
+    if state in {"Z", "X"}:  # has ended; its parent has not called wait yet
         return False
     if boot is None:
         return True
     started = datetime.fromtimestamp(int(boot[1]) + int(ticks) / os.sysconf("SC_CLK_TCK"), UTC)
-    # A process that started after the lock was taken has the process id of its dead owner.
+    # A process that started after the lock was taken has reused the process id.
     return (started - lock.timestamp).total_seconds() <= _TOLERANCE_S
 
 
 def release_dead_locks(
-    backend_url: str, project: str, stack: str, lives: Callable[[Lock], bool] = owner_lives
+    backend_url: str, project: str, stack: str, is_running: Callable[[Lock], bool] = may_be_running
 ) -> list[Lock]:
-    """Remove the locks whose owner is known to have ended; returns them. Locks of other backends are left alone."""
+    """Remove and return the locks whose owner has ended. Ignores backends that are not a directory."""
     released: list[Lock] = []
     for file in _lock_files(backend_url, project, stack):
         try:
             lock = Lock.model_validate_json(file.read_text())
         except (OSError, ValidationError):
-            continue  # released meanwhile, or being written
-        if not lives(lock):
+            continue  # released in the meantime, or being written
+        if not is_running(lock):
             file.unlink(missing_ok=True)
             released.append(lock)
     return released
 
 
-def remove_half_written_files(backend_url: str, project: str, stack: str) -> None:
-    """Remove broken sidecars and temporary files of the stack. Does nothing while a lock of it is left."""
+def remove_partly_written_files(backend_url: str, project: str, stack: str) -> None:
+    """Remove partly written sidecars and temporary files of the stack. Does nothing while the stack is locked."""
     base = _base(backend_url)
     if base is None or any(_lock_files(backend_url, project, stack)):
         return
     for file in (base / ".pulumi").rglob("*.attrs"):
-        if _is_half(file):
+        if _is_partly_written(file):
             file.unlink(missing_ok=True)
     for file in (base / ".pulumi" / "stacks" / project).glob(f"{stack}.json*.tmp"):
         file.unlink(missing_ok=True)
 
 
-def _is_half(file: Path) -> bool:
+def _is_partly_written(file: Path) -> bool:
     try:
         json.loads(file.read_text())
     except FileNotFoundError:
@@ -95,7 +95,7 @@ def _is_half(file: Path) -> bool:
 
 
 def _base(backend_url: str) -> Path | None:
-    """The directory of a backend; None for another kind of backend."""
+    """The directory of a backend, or None for other backends."""
     url = urlsplit(backend_url)
     return Path(unquote(url.netloc + url.path)).expanduser() if url.scheme == "file" else None
 

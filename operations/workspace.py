@@ -1,7 +1,8 @@
-"""Where a stack on localcloud keeps its state: copies under .tandem/, so that `git status` stays clean.
+"""The Pulumi workspace of a stack on localcloud, below .tandem/.
 
-Pulumi writes an encryption salt into the stack's file (`pulumi stack init`), and its local backend wants a directory
-and a passphrase. On localcloud nobody should have to choose these, so the project and the stack's file are copied.
+Pulumi writes an encryption salt into the stack's file (`pulumi stack init`), and its local backend needs a directory
+and a passphrase. For localcloud these are generated. `pulumi` works on copies of the project and the stack's file, so
+`git status` stays clean.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ _SALT = "encryptionsalt"
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """One localcloud's corner of .tandem/: `directory` is removed by `make down`."""
+    """The files of one localcloud below .tandem/. `make down` removes `directory`."""
 
     directory: Path
-    program: Path  # where Pulumi.yaml and __main__.py are
+    program: Path  # contains Pulumi.yaml and __main__.py
 
     @property
     def project(self) -> Path:
@@ -43,7 +44,7 @@ class Workspace:
     def prepare_for_pulumi(
         self, stack: str, config_file: Path | None = None, plugins: Mapping[str, Path] | None = None
     ) -> dict[str, str]:
-        """Write the copies that `pulumi` works on; return the environment it needs. A second call changes nothing.
+        """Write the copies that `pulumi` works on and return the environment that it needs. Idempotent.
 
         `plugins` are the directories of provider plugins that are not installed, by name.
         """
@@ -57,48 +58,50 @@ class Workspace:
         copy = self.project / "stacks" / f"Pulumi.{stack}.yaml"
         settings = _read(config_file or self.program / str(project.get("stackConfigDir", ".")) / copy.name)
         if copy.exists() and (salt := _read(copy).get(_SALT)):
-            settings.setdefault(_SALT, salt)  # encrypted settings come with their own
+            settings.setdefault(_SALT, salt)  # encrypted settings keep their own salt
         project["stackConfigDir"] = "stacks"
         project["main"] = os.path.relpath(self.program, self.project)
         project["runtime"] = {"name": "python", "options": {"virtualenv": str(self.program / ".venv")}}
         if plugins:
-            # Found on the PATH, Pulumi would warn of each of them at each run.
+            # If they were on the PATH only, Pulumi would print a warning for each at each run.
             project["plugins"] = {"providers": [{"name": name, "path": str(path)} for name, path in plugins.items()]}
         (self.project / "Pulumi.yaml").write_text(yaml.safe_dump(project, sort_keys=False, allow_unicode=True))
         copy.write_text(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
         return {
-            # Without sidecars, which are not replaced atomically (state_files.py).
+            # No sidecars, which are not replaced atomically (state_files.py).
             "PULUMI_BACKEND_URL": f"{self.backend.as_uri()}?metadata=skip",
             "PULUMI_CONFIG_PASSPHRASE_FILE": str(self.passphrase_file),
             "PULUMI_SKIP_UPDATE_CHECK": "true",
-            # Plugins on the PATH are used; without this each run loses seconds looking for others on the internet.
+            # Otherwise each run spends seconds searching the internet for plugins.
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
         }
 
 
 def find_workspace(stack: str, environment: Mapping[str, str]) -> Workspace | None:
-    """The workspace of a stack that lives on localcloud; None for a stack on the real cloud.
+    """The workspace of a stack on localcloud, or None for a stack on Tencent Cloud.
 
-    Inside `localcloud exec` the variable LOCALCLOUD_NAME tells which of several localclouds it is.
+    `localcloud exec` sets LOCALCLOUD_NAME, which identifies one of several localclouds.
     """
     name = environment.get("LOCALCLOUD_NAME")
     if name is None and stack != LOCAL_STACK:
         return None
     workspace = Workspace(PROJECT_ROOT / ".tandem" / (name or "default"), PROJECT_ROOT)
     if cloud_id := environment.get("LOCALCLOUD_ID"):
-        set_aside_if_of_another_cloud(workspace.directory, cloud_id)
+        move_away_state_of_another_cloud(workspace.directory, cloud_id)
     return workspace
 
 
-def set_aside_if_of_another_cloud(directory: Path, cloud_id: str) -> None:
-    """Begin anew when the state describes a cloud that is gone (`localcloud down`, then `up`): it would name machines
-    that nobody has, and the engine would look for each of them for minutes. What is set aside is kept until the next.
+def move_away_state_of_another_cloud(directory: Path, cloud_id: str) -> None:
+    """Start with an empty state if the current one describes a localcloud that no longer exists.
+
+    After `localcloud down` and `up` the state would contain deleted instances, and the engine would search for each of
+    them for minutes. The old directory is kept under another name until the next call.
     """
     mark = directory / "cloud-id"
     if directory.exists() and (not mark.exists() or mark.read_text() != cloud_id):
-        aside = directory.with_name(f"{directory.name}.gone")
-        shutil.rmtree(aside, ignore_errors=True)
-        directory.rename(aside)
+        backup = directory.with_name(f"{directory.name}.old")
+        shutil.rmtree(backup, ignore_errors=True)
+        directory.rename(backup)
     directory.mkdir(parents=True, exist_ok=True)
     mark.write_text(cloud_id)
 

@@ -36,8 +36,8 @@ def _group_name(gid: int) -> str:
         return str(gid)
 
 
-def owner_facts(place: Path) -> dict[str, Any]:
-    status = place.stat()
+def owner_facts(target: Path) -> dict[str, Any]:
+    status = target.stat()
     return {
         "owner": _owner_name(status.st_uid),
         "group": _group_name(status.st_gid),
@@ -50,14 +50,14 @@ def exist(node: Node, paths: list[str]) -> dict[str, bool]:
     return {path: os.path.lexists(node.at(path)) for path in paths}
 
 
-def own(place: Path, file: dict[str, Any]) -> None:
+def set_owner(target: Path, file: dict[str, Any]) -> None:
     """Set owner, group and mode. Raises StepError if the user or group does not exist."""
     try:
         uid, gid = pwd.getpwnam(file["owner"]).pw_uid, grp.getgrnam(file["group"]).gr_gid
     except KeyError as missing:
         raise StepError("owner", f"{file['path']}: {missing.args[0]} on this node") from None
-    os.chown(place, uid, gid)
-    place.chmod(file["mode"])  # after chown, which clears the set-id bits
+    os.chown(target, uid, gid)
+    target.chmod(file["mode"])  # after chown, which clears the set-id bits
 
 
 def sync_directory(node: Node, path: Path) -> None:
@@ -68,18 +68,18 @@ def sync_directory(node: Node, path: Path) -> None:
         os.close(handle)
 
 
-def put(node: Node, file: dict[str, Any]) -> None:
+def replace_with_staged(node: Node, file: dict[str, Any]) -> None:
     """Replace a file with its staged candidate."""
-    place, staged = node.at(file["path"]), node.state_path("staged") / file["path"].lstrip("/")
-    place.parent.mkdir(parents=True, exist_ok=True)
+    target, staged = node.at(file["path"]), node.state_path("staged") / file["path"].lstrip("/")
+    target.parent.mkdir(parents=True, exist_ok=True)
     node.before("write " + file["path"])
     try:
-        staged.replace(place)
+        staged.replace(target)
     except OSError as failed:
         if failed.errno != errno.EXDEV:
             raise
-        near = place.with_name(f".{place.name}.tandem")
-        shutil.copy2(staged, near)
-        own(near, file)
-        near.replace(place)
-    sync_directory(node, place.parent)
+        temporary = target.with_name(f".{target.name}.tandem")
+        shutil.copy2(staged, temporary)
+        set_owner(temporary, file)
+        temporary.replace(target)
+    sync_directory(node, target.parent)

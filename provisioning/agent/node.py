@@ -104,7 +104,7 @@ class Node:
         except OSError:
             return ""
 
-    def must(self, step: str, argv: list[str], text: str = "") -> str:
+    def run_checked(self, step: str, argv: list[str], text: str = "") -> str:
         """Run a command and return its stdout. Raises StepError if it fails."""
         result = self.run(argv, text=text)
         if result.code:
@@ -125,10 +125,10 @@ class Node:
 
     def write_json(self, name: str, value: Any) -> None:
         self.make_state()
-        place = self.state_path(name)
-        new = place.with_name(place.name + ".new")
+        target = self.state_path(name)
+        new = target.with_name(target.name + ".new")
         with new.open("w") as file:
             json.dump(value, file)
             file.flush()
             self.sync(file.fileno())
-        new.replace(place)
+        new.replace(target)

@@ -61,15 +61,17 @@ def drain(node: Node, *, virtual_ips: list[str], deadline_s: float) -> dict[str,
     node.at(DRAIN_MARK).write_text("")
     if settings.get("tracked"):
         _track(node, settings["drain"])
-    left = _wait_until_gone(node, held, 5)
-    if left and settings.get("tracked"):
+    remaining = _wait_until_released(node, held, 5)
+    if remaining and settings.get("tracked"):
         # The peer did not receive the lower priority. FAULT releases the virtual IP in any case, and a peer serves.
         _track(node, settings["fault"])
-    if left:
-        left = _wait_until_gone(node, held, deadline_s)
-    if left:
+    if remaining:
+        remaining = _wait_until_released(node, held, deadline_s)
+    if remaining:
         end_drain(node)
-        raise StepError("drain", f"{', '.join(left)} was not released within {deadline_s:.0f} s; the drain was ended")
+        raise StepError(
+            "drain", f"{', '.join(remaining)} was not released within {deadline_s:.0f} s; the drain was ended"
+        )
     return {"moved": held, "cut": [cut]}
 
 
@@ -125,11 +127,11 @@ def addresses_held(node: Node, virtual_ips: list[str]) -> list[str]:
     return [address for address in virtual_ips if address in local]
 
 
-def _wait_until_gone(node: Node, addresses: list[str], deadline_s: float) -> list[str]:
+def _wait_until_released(node: Node, addresses: list[str], deadline_s: float) -> list[str]:
     deadline = node.now() + deadline_s
-    while (left := addresses_held(node, addresses)) and node.now() < deadline:
+    while (remaining := addresses_held(node, addresses)) and node.now() < deadline:
         node.sleep(0.02)
-    return left
+    return remaining
 
 
 def _clients(node: Node, addresses: list[str]) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .change_lock import mine
-from .files import own
+from .files import set_owner
 from .node import Node, StepError
 from .systemd import merge, read_pending
 
@@ -26,10 +26,10 @@ class _Candidates(NamedTuple):
         """Apply the changes to a copy of a directory. `below` is the path of the directory, with a trailing slash."""
         for file in self.files:
             if file["path"].startswith(below):
-                place = copy / file["path"][len(below) :]
-                place.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(self.staged / file["path"].lstrip("/"), place)
-                own(place, file)
+                target = copy / file["path"][len(below) :]
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(self.staged / file["path"].lstrip("/"), target)
+                set_owner(target, file)
         for path in [*self.absent, *(link["path"] for link in self.links)]:
             if path.startswith(below):
                 with contextlib.suppress(FileNotFoundError):
@@ -66,13 +66,13 @@ def stage(
         node.write_json("pending.next.json", merge(read_pending(node), afters))
 
 
-def _stage_file(node: Node, place: Path, file: dict[str, Any]) -> None:
-    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+def _stage_file(node: Node, target: Path, file: dict[str, Any]) -> None:
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as out:
         out.write(file["text"])
         out.flush()
-        own(place, file)
+        set_owner(target, file)
         node.sync(out.fileno())
 
 

@@ -65,7 +65,7 @@ def settle(node: Node, after: str) -> list[str]:
     """Perform one pending action. Returns a description of the change."""
     if after == "daemon-reload":
         node.before(after)
-        node.must(after, ["systemctl", "daemon-reload"])
+        node.run_checked(after, ["systemctl", "daemon-reload"])
         forget(node, [after])
         return ["reloaded systemd's unit files"]
     verb, unit = after.split(" ", 1)
@@ -87,7 +87,7 @@ def bring_up(node: Node, unit: str, *, enabled: bool, running: bool) -> list[str
     pending = [after for after in read_pending(node) if after.split(" ", 1)[-1] == unit]
     if enabled != bool(state.get("enabled")):
         node.before("enable " + unit)
-        node.must(f"unit {unit}", ["systemctl", "enable" if enabled else "disable", "-q", unit])
+        node.run_checked(f"unit {unit}", ["systemctl", "enable" if enabled else "disable", "-q", unit])
         done.append(("enabled " if enabled else "disabled ") + unit)
     if not running:
         if state.get("active"):

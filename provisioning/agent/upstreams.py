@@ -35,37 +35,37 @@ def _edit(node: Node, path: str, change: Callable[[str], str]) -> bool:
 
     If this run is killed, the file differs from its manifest, so the next run restores it.
     """
-    place, record = node.at(path), "upstreams." + path.rpartition("/")[2]
-    if not place.exists():
+    target, record = node.at(path), "upstreams." + path.rpartition("/")[2]
+    if not target.exists():
         return False
-    now, kept = place.read_text(), node.read_json(record, {})
+    now, kept = target.read_text(), node.read_json(record, {})
     original = kept["original"] if kept.get("edited") == now else now
     edited = change(now)
     if edited == now:
         return False
     node.write_json(record, {"original": original, "edited": edited})
     node.before("edit " + path)
-    _replace_text(place, edited)
+    _replace_text(target, edited)
     systemctl(node, "reload", "nginx")
     return True
 
 
 def _restore(node: Node, path: str) -> None:
-    place, record = node.at(path), "upstreams." + path.rpartition("/")[2]
+    target, record = node.at(path), "upstreams." + path.rpartition("/")[2]
     kept = node.read_json(record, {})
     if not kept:
         return
     # Keep a text that a rollout has written in the meantime.
-    if place.exists() and place.read_text() == kept["edited"]:
+    if target.exists() and target.read_text() == kept["edited"]:
         node.before("restore " + path)
-        _replace_text(place, kept["original"])
+        _replace_text(target, kept["original"])
         systemctl(node, "reload", "nginx")
     node.state_path(record).unlink()
 
 
-def _replace_text(place: Path, text: str) -> None:
-    new, status = place.with_name(f".{place.name}.tandem"), place.stat()
+def _replace_text(target: Path, text: str) -> None:
+    new, status = target.with_name(f".{target.name}.tandem"), target.stat()
     new.write_text(text)
     os.chown(new, status.st_uid, status.st_gid)
     new.chmod(status.st_mode & 0o7777)
-    new.replace(place)
+    new.replace(target)

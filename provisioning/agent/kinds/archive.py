@@ -36,13 +36,13 @@ def receive(node: Node, *, path: str, sha256: str, size: int) -> None:
     assert node.stdin is not None
     try:
         with part.open("wb") as file:
-            left = size
-            while left:
-                block = node.stdin.read(min(left, 1 << 20))
+            remaining = size
+            while remaining:
+                block = node.stdin.read(min(remaining, 1 << 20))
                 if not block:
-                    raise StepError("receive", f"{path}: the connection ended with {left} of {size} bytes missing")
+                    raise StepError("receive", f"{path}: the connection ended with {remaining} of {size} bytes missing")
                 file.write(block)
-                left -= len(block)
+                remaining -= len(block)
         actual = sha256_of(part)
         if actual != sha256:
             seen = f"got {actual}\nexpected {sha256}"
@@ -53,18 +53,18 @@ def receive(node: Node, *, path: str, sha256: str, size: int) -> None:
         part.unlink()
 
 
-def unpack(archive: Path, place: Path) -> None:
-    """Unpack regular files and directories below `place`, atomically. An existing `place` is kept.
+def unpack(archive: Path, target: Path) -> None:
+    """Unpack regular files and directories below `target`, atomically. An existing `target` is kept.
 
     The only caller of `extractall` in this project (tests/test_committed_files.py): `filter="data"` does not exist
     before Python 3.11.4, so the members are checked here.
 
     Raises:
-        StepError: a member is a link or a device, or would lie outside `place`. Nothing was unpacked.
+        StepError: a member is a link or a device, or would lie outside `target`. Nothing was unpacked.
     """
-    if place.exists():
+    if target.exists():
         return
-    new = place.with_name(f".{place.name}.{os.getpid()}")
+    new = target.with_name(f".{target.name}.{os.getpid()}")
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(parents=True, mode=0o755)
     try:
@@ -72,7 +72,7 @@ def unpack(archive: Path, place: Path) -> None:
             for member in tar.getmembers():
                 outside = member.name.startswith("/") or ".." in member.name.split("/")
                 if outside or not (member.isfile() or member.isdir()):
-                    raise StepError("receive", f"{place}: the archive contains {member.name!r}, which is not allowed")
+                    raise StepError("receive", f"{target}: the archive contains {member.name!r}, which is not allowed")
                 member.uid = member.gid = 0
                 member.uname = member.gname = "root"
                 member.mode &= 0o755  # as filter="data" does: no set-user-ID bit, only root may write
@@ -80,6 +80,6 @@ def unpack(archive: Path, place: Path) -> None:
             trusted: dict[str, Any] = {"filter": "fully_trusted"} if hasattr(tarfile, "fully_trusted_filter") else {}
             tar.extractall(new, **trusted)  # noqa: S202 - every member was checked above
         with contextlib.suppress(OSError):  # another call may have unpacked the same content
-            new.rename(place)
+            new.rename(target)
     finally:
         shutil.rmtree(new, ignore_errors=True)

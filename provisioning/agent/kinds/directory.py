@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..files import own, owner_facts
+from ..files import owner_facts, set_owner
 from ..node import Node
 
 
@@ -19,6 +19,6 @@ def _is_directory(node: Node, path: str) -> bool:
 def prepare(node: Node, items: list[dict[str, Any]]) -> None:
     for directory in items:
         node.before("directory " + directory["path"])
-        place = node.at(directory["path"])
-        place.mkdir(parents=True, exist_ok=True)
-        own(place, directory)
+        target = node.at(directory["path"])
+        target.mkdir(parents=True, exist_ok=True)
+        set_owner(target, directory)

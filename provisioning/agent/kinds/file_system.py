@@ -39,4 +39,4 @@ def make_file_system(node: Node, device: str) -> None:
     if content:
         raise StepError("disk", f"{device} must be blank or have an ext4 file system (has {content})")
     node.before("mkfs " + device)
-    node.must(f"disk {device}", ["mkfs.ext4", "-q", "-L", "tandem-data", device])
+    node.run_checked(f"disk {device}", ["mkfs.ext4", "-q", "-L", "tandem-data", device])

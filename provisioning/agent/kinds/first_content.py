@@ -15,17 +15,17 @@ def facts(node: Node, questions: list[str]) -> dict[str, bool]:
 
 
 def commit(node: Node, item: dict[str, Any]) -> list[str]:
-    place, source = node.at(item["path"]), node.at(item["source"])
-    if place.exists():
+    target, source = node.at(item["path"]), node.at(item["source"])
+    if target.exists():
         return []
     node.before("copy " + item["path"])
     if is_started(node, item["unit"]):
         systemctl(node, "stop", item["unit"])
-    near = place.with_name(f".{place.name}.tandem")
-    shutil.rmtree(near, ignore_errors=True)
-    place.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.tandem")
+    shutil.rmtree(temporary, ignore_errors=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
     # cp -a keeps owners; shutil.copytree does not.
-    node.must(f"copy {item['path']}", ["cp", "-a", str(source), str(near)])
-    node.must(f"copy {item['path']}", ["sync", "-f", str(near)])
-    near.rename(place)
+    node.run_checked(f"copy {item['path']}", ["cp", "-a", str(source), str(temporary)])
+    node.run_checked(f"copy {item['path']}", ["sync", "-f", str(temporary)])
+    temporary.rename(target)
     return [f"copied {item['source']} to {item['path']}"]

@@ -24,11 +24,11 @@ def facts(node: Node, questions: list[str]) -> dict[str, dict[str, str]]:
 
 def commit(node: Node, item: dict[str, Any]) -> list[str]:
     key, value = item["key"], item["value"]
-    place = node.at(_boot_file(key))
-    place.parent.mkdir(parents=True, exist_ok=True)
-    new = place.with_name(place.name + ".new")
+    target = node.at(_boot_file(key))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    new = target.with_name(target.name + ".new")
     new.write_text(f"{key} = {value}\n")
     node.before("sysctl " + key)
-    new.replace(place)
-    node.must(f"sysctl {key}", ["sysctl", "-q", "-w", f"{key}={value}"])
+    new.replace(target)
+    node.run_checked(f"sysctl {key}", ["sysctl", "-q", "-w", f"{key}={value}"])
     return [f"set {key} = {value}"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..files import put, sha256_of
+from ..files import replace_with_staged, sha256_of
 from ..node import Node
 from ..systemd import bring_up, unit_facts
 
@@ -18,5 +18,5 @@ def facts(node: Node, questions: list[str]) -> dict[str, dict[str, Any]]:
 
 
 def commit(node: Node, item: dict[str, Any]) -> list[str]:
-    put(node, item)
+    replace_with_staged(node, item)
     return ["wrote " + item["path"], *bring_up(node, item["unit"], enabled=True, running=True)]

@@ -16,7 +16,7 @@ def facts(node: Node, questions: list[str]) -> dict[str, bool]:
 def prepare(node: Node, items: list[dict[str, Any]]) -> None:
     for user in items:
         node.before("user " + user["name"])
-        node.must(
+        node.run_checked(
             f"user {user['name']}",
             ["useradd", "--system", "--user-group", "--no-create-home", "--home-dir", user["home"],
              "--shell", "/usr/sbin/nologin", user["name"]],

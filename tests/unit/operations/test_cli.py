@@ -1,4 +1,4 @@
-"""Which pulumi command runs, and that its version and the SDK's go together."""
+"""The choice of the pulumi command, and the compatibility of its version with the SDK."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def numbers(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split("."))
 
 
-def make_pulumi(folder: Path, says: str) -> Path:
+def make_pulumi(folder: Path, output: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     command = folder / "pulumi"
-    command.write_text(f"#!/bin/sh\necho {says}\n")
+    command.write_text(f"#!/bin/sh\necho {output}\n")
     command.chmod(0o755)
     return folder
 
@@ -37,28 +37,28 @@ def environment(tmp_path: Path, path: Path | str) -> dict[str, str]:
     return {"PATH": str(path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
 
 
-def test_a_pulumi_on_the_path_is_used_before_the_one_that_was_built(tmp_path: Path, cache: Path) -> None:
+def test_a_pulumi_on_the_path_is_preferred_to_the_built_one(tmp_path: Path, cache: Path) -> None:
     assert cache.exists()
     installed = make_pulumi(tmp_path / "bin", "v3.280.0")
     assert find_cli(environment(tmp_path, f"{installed}:/bin")) == installed
 
 
-@pytest.mark.parametrize("says", ["v3.100.0", "nonsense"])
-def test_a_pulumi_that_is_too_old_or_broken_is_not_used(tmp_path: Path, cache: Path, says: str) -> None:
-    installed = make_pulumi(tmp_path / "bin", says)
+@pytest.mark.parametrize("output", ["v3.100.0", "nonsense"])
+def test_a_pulumi_that_is_too_old_or_broken_is_not_used(tmp_path: Path, cache: Path, output: str) -> None:
+    installed = make_pulumi(tmp_path / "bin", output)
     assert find_cli(environment(tmp_path, f"{installed}:/bin")) == cache
 
 
-def test_without_any_pulumi_the_error_says_where_to_get_it(tmp_path: Path) -> None:
+def test_the_error_without_a_pulumi_command_explains_how_to_install_it(tmp_path: Path) -> None:
     with pytest.raises(OperationError, match=r"pulumi command.*none on the PATH.\n.*Install it.*scripts/pulumi"):
         find_cli(environment(tmp_path, "/nonexistent"))
 
 
-def test_a_prerelease_is_read_by_its_numbers(tmp_path: Path) -> None:
+def test_the_version_of_a_prerelease_can_be_read(tmp_path: Path) -> None:
     assert read_version(str(make_pulumi(tmp_path, "v3.280.1-alpha.2+dirty") / "pulumi")) == (3, 280, 1)
 
 
-def test_command_and_sdk_are_pinned_together() -> None:
+def test_the_versions_of_command_and_sdk_are_compatible() -> None:
     assert PINNED
     sdk = numbers(version("pulumi"))
     assert OLDEST <= sdk <= numbers(PINNED[1])

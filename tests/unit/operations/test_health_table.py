@@ -1,4 +1,4 @@
-"""What `tandem health` shows, from outputs and answers."""
+"""The checks of single nodes and the table of `tandem health`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from operations.health import Health, NodeHealth, examine_node, make_table
+from operations.health import Health, NodeHealth, check_node, make_table
 from provisioning.exports import parse_exports
 from provisioning.health import HealthReport, Probe
 from provisioning.inventory import Inventory, RemoteNode
@@ -49,38 +49,38 @@ def probe(*, ok: bool, seen: str) -> HealthReport:
     return HealthReport((Probe("api through 203.0.113.10", "https://iam.api.example.com/healthz", ok, seen, 3.2),))
 
 
-def test_the_inventory_is_what_the_outputs_say() -> None:
+def test_the_inventory_is_read_from_the_outputs() -> None:
     inventory = read_inventory(OUTPUTS)
     assert [host.name for host in inventory.nodes] == ["iam-a", "iam-b"]
     assert inventory.get("iam-b").private_address == "10.0.4.21"
     assert inventory.private_key == "KEY"
 
 
-def test_a_healthy_group_names_who_holds_the_address() -> None:
+def test_the_table_of_a_healthy_group_names_master_and_backup() -> None:
     first, second = read_inventory(OUTPUTS).nodes
     health = Health(
         probe(ok=True, seen='200 {"status":"ok"}'),
         (NodeHealth(first, True, ("10.0.4.99",), ""), NodeHealth(second, True, (), "")),
     )
-    assert health.well
+    assert health.healthy
     text = shown(health)
-    assert "holds 10.0.4.99" in text
-    assert "stands by" in text
+    assert "master of 10.0.4.99" in text
+    assert "backup" in text
     assert "FAIL" not in text
 
 
-def test_a_sick_node_is_named_with_what_was_seen_and_the_whole_is_not_well() -> None:
+def test_a_failed_node_is_shown_with_its_error_and_the_group_is_not_healthy() -> None:
     first, second = read_inventory(OUTPUTS).nodes
     health = Health(
         probe(ok=True, seen='200 {"status":"ok"}'),
         (NodeHealth(first, True, ("10.0.4.99",), ""), NodeHealth(second, False, (), "no SSH within 10 s")),
     )
-    assert not health.well
+    assert not health.healthy
     assert "no SSH within 10 s" in shown(health)
 
 
 class FakeNode:
-    """Answers each operation by its name; what it was not given, it may not be asked."""
+    """Returns a given result for each operation; any other operation is an error."""
 
     def __init__(self, node: RemoteNode, answers: dict[str, Any]) -> None:
         self.node = node
@@ -101,14 +101,14 @@ class FakeNode:
         pass
 
 
-@pytest.mark.parametrize(("idle", "seen"), [([], ""), (["iam-apiserver"], "iam-apiserver does not run")])
-def test_an_application_node_is_asked_for_its_services_and_not_for_nginx(idle: list[str], seen: str) -> None:
+@pytest.mark.parametrize(("idle", "seen"), [([], ""), (["iam-apiserver"], "not running: iam-apiserver")])
+def test_an_application_node_is_checked_for_its_units_only(idle: list[str], seen: str) -> None:
     (host,) = read_inventory({**OUTPUTS, "nodes": [{**node("iam-c", "10.0.4.22"), "eligible": False}]}).nodes
-    health = examine_node(FakeNode(host, {"idle": idle}), ["10.0.4.99"])
+    health = check_node(FakeNode(host, {"idle": idle}), ["10.0.4.99"])
     assert (health.serves, health.seen) == (not idle, seen)
 
 
-def test_an_eligible_node_is_asked_whether_it_could_take_the_address() -> None:
+def test_an_eligible_node_is_checked_for_nginx_and_keepalived() -> None:
     host, _ = read_inventory(OUTPUTS).nodes
-    health = examine_node(FakeNode(host, {"serves": False, "held": []}), ["10.0.4.99"])
-    assert (health.serves, health.seen) == (False, "nginx or keepalived does not run or answer")
+    health = check_node(FakeNode(host, {"serves": False, "held": []}), ["10.0.4.99"])
+    assert (health.serves, health.seen) == (False, "nginx or keepalived is not running or does not respond")

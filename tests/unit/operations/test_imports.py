@@ -1,4 +1,4 @@
-"""import-linter sees packages only; this looks at the modules of `pulumi` that are imported."""
+"""Checks which modules of `pulumi` are imported; import-linter checks packages only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def imported(source: str) -> Iterator[str]:
             yield node.module
 
 
-def test_operations_import_of_pulumi_only_its_automation() -> None:
+def test_operations_imports_only_the_automation_module_of_pulumi() -> None:
     files = list((PROJECT_ROOT / "operations").rglob("*.py"))
     assert files
     wrong = {

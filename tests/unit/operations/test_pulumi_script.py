@@ -1,4 +1,4 @@
-"""scripts/pulumi builds the pinned command once, with a `go` that stands in for the real one."""
+"""scripts/pulumi builds the pinned command once. A fake `go` replaces the real one."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ esac
 
 @dataclass(frozen=True)
 class Host:
-    """A host with a certain PATH and an empty cache."""
+    """A host with a given PATH and an empty cache."""
 
     folder: Path
 
@@ -67,8 +67,8 @@ class Host:
         calls = self.folder / "calls"
         return calls.read_text().count("build -v") if calls.exists() else 0
 
-    def left(self) -> set[str]:
-        """What is in the cache."""
+    def cached(self) -> set[str]:
+        """The names of the files in the cache."""
         return {path.name for path in self.cache.glob("*")} - {"lock"}
 
 
@@ -85,34 +85,34 @@ def test_a_recent_pulumi_on_the_path_is_used(host: Host) -> None:
     assert host.builds() == 0
 
 
-def test_it_is_built_once_and_nothing_else_is_kept(host: Host) -> None:
+def test_pulumi_is_built_once_and_build_files_are_removed(host: Host) -> None:
     code, output = host.run()
     assert code == 0, output
     assert "some minutes" in output
-    assert host.left() == {"v3.274.1"}
+    assert host.cached() == {"v3.274.1"}
     assert [path.name for path in (host.cache / "v3.274.1").iterdir()] == ["pulumi"]
     assert host.run() == (0, "")
     assert host.builds() == 1
 
 
-def test_a_pulumi_that_is_too_old_is_not_used_and_the_script_says_so(host: Host) -> None:
+def test_a_pulumi_that_is_too_old_is_reported_and_not_used(host: Host) -> None:
     host.command("pulumi", "#!/bin/sh\necho v3.100.0\n")
     code, output = host.run()
     assert code == 0
     assert "older than 3.272.0" in output
-    assert host.left() == {"v3.274.1"}
+    assert host.cached() == {"v3.274.1"}
 
 
-def test_a_failed_build_shows_why_leaves_nothing_and_says_what_to_do(host: Host) -> None:
+def test_a_failed_build_shows_the_error_and_advice_and_leaves_no_files(host: Host) -> None:
     code, output = host.run(GO_FAILS="yes")
     assert code != 0
     assert "undefined: x" in output
     assert "Run the same command again" in output
     assert "https://www.pulumi.com/docs/install/" in output
-    assert host.left() == set()
+    assert host.cached() == set()
 
 
-def test_an_interrupted_build_leaves_nothing_and_can_be_repeated(host: Host) -> None:
+def test_an_interrupted_build_leaves_no_files_and_can_be_repeated(host: Host) -> None:
     mark = host.folder / "building"
     process = host.start(GO_HANGS=str(mark))
     deadline = time.monotonic() + 30
@@ -123,11 +123,11 @@ def test_an_interrupted_build_leaves_nothing_and_can_be_repeated(host: Host) -> 
     output, _ = process.communicate(timeout=30)
     assert process.returncode != 0
     assert "Run the same command again" in output
-    assert host.left() == set()
+    assert host.cached() == set()
     assert host.run()[0] == 0
 
 
-def test_what_a_killed_build_has_left_is_removed_by_the_next(host: Host) -> None:
+def test_the_files_of_a_killed_build_are_removed_by_the_next_build(host: Host) -> None:
     (host.cache / "build.killed").mkdir(parents=True)
     assert host.run()[0] == 0
-    assert host.left() == {"v3.274.1"}
+    assert host.cached() == {"v3.274.1"}

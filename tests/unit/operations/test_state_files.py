@@ -1,4 +1,4 @@
-"""What a killed pulumi leaves is removed; a living one is never disturbed."""
+"""Files that a killed pulumi leaves are removed; those of a running pulumi are not."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from operations.state_files import Lock, release_dead_locks, remove_half_written_files
+from operations.state_files import Lock, release_dead_locks, remove_partly_written_files
 
 
 def lock(folder: Path, *, pid: int, hostname: str | None = None, age_s: float = 0) -> Path:
     file = folder / ".pulumi" / "locks" / "organization" / "tandem" / "local" / f"{pid}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     taken = datetime.now(UTC) - timedelta(seconds=age_s)
-    # As pulumi writes it, with nanoseconds.
+    # In the format of pulumi, with nanoseconds.
     stamp = taken.strftime("%Y-%m-%dT%H:%M:%S.%f000Z")
     owner = {"pid": pid, "username": "root", "hostname": hostname or socket.gethostname(), "timestamp": stamp}
     file.write_text(json.dumps(owner))
@@ -35,14 +35,14 @@ def release(folder: Path) -> list[Lock]:
     return release_dead_locks(folder.as_uri(), "tandem", "local")
 
 
-def test_a_lock_of_a_process_that_has_ended_is_released(tmp_path: Path) -> None:
+def test_the_lock_of_a_process_that_has_ended_is_released(tmp_path: Path) -> None:
     file = lock(tmp_path, pid=dead_pid())
     assert [released.username for released in release(tmp_path)] == ["root"]
     assert not file.exists()
     assert release(tmp_path) == []
 
 
-def test_a_lock_of_a_process_that_its_parent_has_not_waited_for_is_released(tmp_path: Path) -> None:
+def test_the_lock_of_a_zombie_process_is_released(tmp_path: Path) -> None:
     process = subprocess.Popen(["true"])
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     try:
@@ -52,38 +52,38 @@ def test_a_lock_of_a_process_that_its_parent_has_not_waited_for_is_released(tmp_
         process.wait()
 
 
-def test_a_lock_of_a_process_that_runs_is_left_alone(tmp_path: Path) -> None:
+def test_the_lock_of_a_running_process_is_kept(tmp_path: Path) -> None:
     file = lock(tmp_path, pid=os.getpid())
     assert release(tmp_path) == []
     assert file.exists()
 
 
-def test_a_lock_of_another_host_is_left_alone(tmp_path: Path) -> None:
+def test_the_lock_of_another_host_is_kept(tmp_path: Path) -> None:
     file = lock(tmp_path, pid=dead_pid(), hostname="another-host")
     assert release(tmp_path) == []
     assert file.exists()
 
 
-def test_a_lock_older_than_the_process_with_its_owners_id_is_released(tmp_path: Path) -> None:
+def test_a_lock_whose_process_id_was_reused_is_released(tmp_path: Path) -> None:
     file = lock(tmp_path, pid=os.getpid(), age_s=365 * 24 * 3600)
     assert len(release(tmp_path)) == 1
     assert not file.exists()
 
 
-def test_locks_of_other_stacks_and_half_written_ones_are_left_alone(tmp_path: Path) -> None:
+def test_locks_of_other_stacks_and_partly_written_locks_are_kept(tmp_path: Path) -> None:
     file = lock(tmp_path, pid=dead_pid())
-    half = file.with_name("half.json")
-    half.write_text('{"pid": 1')
+    partial = file.with_name("partial.json")
+    partial.write_text('{"pid": 1')
     assert release_dead_locks(tmp_path.as_uri(), "tandem", "prod") == []
     release(tmp_path)
-    assert half.exists()
+    assert partial.exists()
 
 
 @pytest.fixture
 def sidecars(tmp_path: Path) -> dict[str, Path]:
     folder = tmp_path / ".pulumi" / "stacks" / "tandem"
     folder.mkdir(parents=True)
-    files = {name: folder / f"{name}.json.attrs" for name in ("whole", "half", "empty")}
+    files = {name: folder / f"{name}.json.attrs" for name in ("complete", "partial", "empty")}
     for file, text in zip(files.values(), ('{"md5": "abc"}', '{"md5": "a', ""), strict=True):
         file.write_text(text)
     files["temporary"] = folder / "local.json.18a.tmp"
@@ -91,17 +91,19 @@ def sidecars(tmp_path: Path) -> dict[str, Path]:
     return files
 
 
-def test_half_written_sidecars_are_removed_and_whole_ones_are_not(tmp_path: Path, sidecars: dict[str, Path]) -> None:
-    remove_half_written_files(f"{tmp_path.as_uri()}?metadata=skip", "tandem", "local")
-    assert {name for name, file in sidecars.items() if file.exists()} == {"whole"}
+def test_partly_written_sidecars_are_removed_and_complete_ones_are_kept(
+    tmp_path: Path, sidecars: dict[str, Path]
+) -> None:
+    remove_partly_written_files(f"{tmp_path.as_uri()}?metadata=skip", "tandem", "local")
+    assert {name for name, file in sidecars.items() if file.exists()} == {"complete"}
 
 
-def test_nothing_is_removed_while_a_pulumi_writes(tmp_path: Path, sidecars: dict[str, Path]) -> None:
+def test_no_file_is_removed_while_the_stack_is_locked(tmp_path: Path, sidecars: dict[str, Path]) -> None:
     lock(tmp_path, pid=os.getpid())
-    remove_half_written_files(tmp_path.as_uri(), "tandem", "local")
+    remove_partly_written_files(tmp_path.as_uri(), "tandem", "local")
     assert all(file.exists() for file in sidecars.values())
 
 
 @pytest.mark.parametrize("url", ["s3://bucket", "https://api.pulumi.com"])
-def test_locks_of_other_backends_are_left_alone(url: str) -> None:
+def test_locks_of_other_backends_are_ignored(url: str) -> None:
     assert release_dead_locks(url, "tandem", "local") == []

@@ -1,4 +1,4 @@
-"""Where a stack on localcloud lives, and that it leaves the checkout clean."""
+"""The workspace of a stack on localcloud, which leaves the checkout unchanged."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import yaml
 from operations.localcloud import command_inside
 from operations.main import find_stack
 from operations.plugins import OWN_PLUGINS, find_plugins
-from operations.workspace import PROJECT_ROOT, Workspace, find_workspace, set_aside_if_of_another_cloud
+from operations.workspace import PROJECT_ROOT, Workspace, find_workspace, move_away_state_of_another_cloud
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def workspace(tmp_path: Path) -> Workspace:
     return Workspace(tmp_path / "state", program)
 
 
-def test_a_command_that_reaches_machines_of_localcloud_goes_on_inside_it() -> None:
+def test_a_command_for_a_stack_on_localcloud_runs_inside_it() -> None:
     outside = {"LOCALCLOUD_NAME": "second"}
     command = command_inside("local", ["health", "--stack", "local"], outside)
     assert command is not None
@@ -34,7 +34,7 @@ def test_a_command_that_reaches_machines_of_localcloud_goes_on_inside_it() -> No
 
 
 @pytest.mark.parametrize(
-    ("words", "stack"),
+    ("arguments", "stack"),
     [
         (["up"], "local"),
         (["up", "--stack", "prod"], "prod"),
@@ -42,17 +42,17 @@ def test_a_command_that_reaches_machines_of_localcloud_goes_on_inside_it() -> No
         (["up", "-sprod"], "prod"),
     ],
 )
-def test_the_stack_is_read_from_the_words_before_anything_slow_is_imported(words: list[str], stack: str) -> None:
-    assert find_stack([*words, "--target", "urn"]) == stack
+def test_the_stack_is_read_from_the_command_line(arguments: list[str], stack: str) -> None:
+    assert find_stack([*arguments, "--target", "urn"]) == stack
 
 
-def test_plugins_are_those_of_localcloud_and_the_one_that_the_official_installation_has(tmp_path: Path) -> None:
-    places = [tmp_path / "tls", tmp_path / "random"]
-    for place in places:
-        make_executable(place / f"pulumi-resource-{place.name}")
-    environment = {"LOCALCLOUD_PLUGINS": ":".join(map(str, places))}
+def test_plugins_come_from_localcloud_unless_the_official_installation_has_them(tmp_path: Path) -> None:
+    folders = [tmp_path / "tls", tmp_path / "random"]
+    for folder in folders:
+        make_executable(folder / f"pulumi-resource-{folder.name}")
+    environment = {"LOCALCLOUD_PLUGINS": ":".join(map(str, folders))}
     found = find_plugins("/nonexistent/pulumi", environment)
-    assert found == {"tls": places[0], "random": places[1], "pulumi-python": OWN_PLUGINS}
+    assert found == {"tls": folders[0], "random": folders[1], "pulumi-python": OWN_PLUGINS}
     make_executable(tmp_path / "official" / "pulumi-resource-pulumi-python")
     assert find_plugins(str(tmp_path / "official" / "pulumi"), {}) == {}
 
@@ -63,7 +63,7 @@ def make_executable(file: Path) -> None:
     file.chmod(0o755)
 
 
-def test_each_localcloud_has_a_corner_of_its_own() -> None:
+def test_each_localcloud_has_its_own_workspace() -> None:
     first, second = find_workspace("local", {}), find_workspace("local", {"LOCALCLOUD_NAME": "second"})
     assert first == Workspace(PROJECT_ROOT / ".tandem" / "default", PROJECT_ROOT)
     assert second is not None
@@ -71,7 +71,7 @@ def test_each_localcloud_has_a_corner_of_its_own() -> None:
     assert find_workspace("prod", {}) is None
 
 
-def test_the_copies_point_back_at_the_program_and_the_originals_stay_untouched(workspace: Workspace) -> None:
+def test_the_copies_refer_to_the_program_and_the_originals_are_not_changed(workspace: Workspace) -> None:
     before = {file: file.read_text() for file in workspace.program.rglob("*.yaml")}
     environment = workspace.prepare_for_pulumi("local")
     project = yaml.safe_load((workspace.project / "Pulumi.yaml").read_text())
@@ -81,7 +81,7 @@ def test_the_copies_point_back_at_the_program_and_the_originals_stay_untouched(w
     assert {file: file.read_text() for file in workspace.program.rglob("*.yaml")} == before
 
 
-def test_a_second_preparation_keeps_passphrase_and_salt_and_takes_new_settings(workspace: Workspace) -> None:
+def test_a_second_preparation_keeps_passphrase_and_salt_and_copies_new_settings(workspace: Workspace) -> None:
     workspace.prepare_for_pulumi("local")
     copy = workspace.project / "stacks" / "Pulumi.local.yaml"
     copy.write_text(copy.read_text() + "encryptionsalt: v1:abc\n")
@@ -95,13 +95,13 @@ def test_a_second_preparation_keeps_passphrase_and_salt_and_takes_new_settings(w
     assert workspace.passphrase_file.read_text() == passphrase
 
 
-def test_plugins_that_are_not_installed_are_named_in_the_copy(workspace: Workspace, tmp_path: Path) -> None:
+def test_plugins_that_are_not_installed_are_listed_in_the_copy(workspace: Workspace, tmp_path: Path) -> None:
     workspace.prepare_for_pulumi("local", plugins={"tls": tmp_path})
     project = yaml.safe_load((workspace.project / "Pulumi.yaml").read_text())
     assert project["plugins"] == {"providers": [{"name": "tls", "path": str(tmp_path)}]}
 
 
-def test_settings_with_encrypted_values_keep_the_salt_that_they_were_encrypted_with(workspace: Workspace) -> None:
+def test_settings_with_encrypted_values_keep_their_salt(workspace: Workspace) -> None:
     copy = workspace.project / "stacks" / "Pulumi.local.yaml"
     workspace.prepare_for_pulumi("local")
     copy.write_text(copy.read_text() + "encryptionsalt: v1:copy\n")
@@ -111,7 +111,7 @@ def test_settings_with_encrypted_values_keep_the_salt_that_they_were_encrypted_w
     assert yaml.safe_load(copy.read_text())["encryptionsalt"] == "v1:own"
 
 
-def test_other_settings_may_stand_in_for_the_stacks_own(workspace: Workspace, tmp_path: Path) -> None:
+def test_a_settings_file_can_replace_that_of_the_stack(workspace: Workspace, tmp_path: Path) -> None:
     other = tmp_path / "seed.yaml"
     other.write_text("config:\n  tandem:keepalived: {profile: seed}\n")
     workspace.prepare_for_pulumi("local", other)
@@ -119,12 +119,12 @@ def test_other_settings_may_stand_in_for_the_stacks_own(workspace: Workspace, tm
     assert copy["config"] == {"tandem:keepalived": {"profile": "seed"}}
 
 
-def test_the_state_of_a_cloud_that_is_gone_is_set_aside_not_used_and_not_lost(tmp_path: Path) -> None:
+def test_the_state_of_a_deleted_localcloud_is_moved_away(tmp_path: Path) -> None:
     directory = tmp_path / "default"
-    set_aside_if_of_another_cloud(directory, "first")
-    (directory / "state").write_text("machines of the first cloud")
-    set_aside_if_of_another_cloud(directory, "first")
+    move_away_state_of_another_cloud(directory, "first")
+    (directory / "state").write_text("state of the first cloud")
+    move_away_state_of_another_cloud(directory, "first")
     assert (directory / "state").exists()
-    set_aside_if_of_another_cloud(directory, "second")
+    move_away_state_of_another_cloud(directory, "second")
     assert not (directory / "state").exists()
-    assert (tmp_path / "default.gone" / "state").read_text() == "machines of the first cloud"
+    assert (tmp_path / "default.old" / "state").read_text() == "state of the first cloud"
