@@ -192,14 +192,14 @@ def test_busy_loops_respect_the_cpu_limit_of_the_machine(lab: Lab) -> None:
 @pytest.mark.parametrize(
     ("node", "fault", "arguments", "said"),
     [
-        pytest.param("nobody", "pause", [], "known: ann (ins-00000001), bob (ins-00000002)", id="unknown instance"),
+        pytest.param("nosuch", "pause", [], "known: ann (ins-00000001), bob (ins-00000002)", id="unknown instance"),
         pytest.param("ann", "explode", [], "known: link-down, link-up", id="unknown fault"),
         pytest.param("ann", "kill", ["nginx", "KILL"], "no process 'nginx' on ann; running:", id="unknown process"),
         pytest.param("ann", "kill", ["sshd", "LOUD"], "unknown signal 'LOUD'", id="unknown signal"),
         pytest.param(
             "ann", "kill", ["sshd"], "usage: localcloud fault NODE kill PROCESS SIGNAL", id="missing argument"
         ),
-        pytest.param("ann", "isolate-from", ["ann"], "cannot be isolated isolated from itself", id="from itself"),
+        pytest.param("ann", "isolate-from", ["ann"], "cannot be isolated from itself", id="isolated from itself"),
     ],
 )
 def test_an_impossible_fault_is_refused_with_the_valid_values(
