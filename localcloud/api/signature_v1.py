@@ -19,7 +19,7 @@ def verify(method: str, host: str, form: Mapping[str, str], credentials: Mapping
             raise MissingParameter(name=name)
     for name in ("Timestamp", "Nonce"):
         if not form[name].isascii() or not form[name].isdigit():
-            raise WrongType(name=name, wanted="a positive integer")
+            raise WrongType(name=name, expected="a positive integer")
     if abs(now - int(form["Timestamp"])) > TOLERANCE_S:
         raise SignatureExpired(timestamp=form["Timestamp"], now=int(now))
     key = credentials.get(form["SecretId"])

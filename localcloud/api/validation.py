@@ -31,7 +31,7 @@ def parameters_of_query(schema: Schema, model: str, query: str) -> dict[str, Any
         for part in parts[:-1]:
             below = at.setdefault(part, {})
             if not isinstance(below, dict):
-                raise WrongType(name=name, wanted="a plain value")
+                raise WrongType(name=name, expected="a plain value")
             at = below
         at[parts[-1]] = value
     return _query_object(schema, model, tree, "")
@@ -55,17 +55,17 @@ def _query_object(schema: Schema, model: str, tree: dict[str, Any], path: str) -
 def _query_list(schema: Schema, member: Member, value: Any, path: str) -> list[Any]:
     entries = cast("dict[str, Any]", value) if isinstance(value, dict) else {"?": None}
     if not all(index.isdigit() for index in entries):
-        raise WrongType(name=path, wanted="a list")
+        raise WrongType(name=path, expected="a list")
     return [_query_value(schema, member, entries[index], f"{path}.{index}") for index in sorted(entries, key=int)]
 
 
 def _query_value(schema: Schema, member: Member, value: Any, path: str) -> Any:
     if member.kind == "object":
         if not isinstance(value, dict):
-            raise WrongType(name=path, wanted="an object")
+            raise WrongType(name=path, expected="an object")
         return _query_object(schema, member.model, cast("dict[str, Any]", value), f"{path}.")
     if not isinstance(value, str):
-        raise WrongType(name=path, wanted=f"a {member.kind}")
+        raise WrongType(name=path, expected=f"a {member.kind}")
     try:
         match member.kind:
             case "integer":
@@ -77,7 +77,7 @@ def _query_value(schema: Schema, member: Member, value: Any, path: str) -> Any:
             case _:
                 return value
     except (ValueError, KeyError):
-        raise WrongType(name=path, wanted=f"a {member.kind}") from None
+        raise WrongType(name=path, expected=f"a {member.kind}") from None
 
 
 def check_parameters(schema: Schema, model: str, given: Mapping[str, Any], path: str = "") -> dict[str, Any]:
@@ -97,7 +97,7 @@ def _check_member(schema: Schema, member: Member, value: Any, path: str) -> Any:
     if not member.many:
         return _check_value(schema, member, value, path)
     if not isinstance(value, list):
-        raise WrongType(name=path, wanted="a list")
+        raise WrongType(name=path, expected="a list")
     entries = cast("list[Any]", value)
     return [_check_value(schema, member, entry, f"{path}.{index}") for index, entry in enumerate(entries)]
 
@@ -106,18 +106,18 @@ def _check_value(schema: Schema, member: Member, value: Any, path: str) -> Any:
     match member.kind:
         case "object":
             if not isinstance(value, dict):
-                raise WrongType(name=path, wanted="an object")
+                raise WrongType(name=path, expected="an object")
             if not schema.has(member.model):
                 return cast("dict[str, Any]", value)
             return check_parameters(schema, member.model, cast("dict[str, Any]", value), f"{path}.")
         case "string" if not isinstance(value, str):
-            raise WrongType(name=path, wanted="a string")
+            raise WrongType(name=path, expected="a string")
         case "boolean" if not isinstance(value, bool):
-            raise WrongType(name=path, wanted="a boolean")
+            raise WrongType(name=path, expected="a boolean")
         case "integer" if isinstance(value, bool) or not isinstance(value, int) or abs(value) > _LARGEST:
-            raise WrongType(name=path, wanted="an integer")
+            raise WrongType(name=path, expected="an integer")
         case "float" if isinstance(value, bool) or not isinstance(value, int | float):
-            raise WrongType(name=path, wanted="a number")
+            raise WrongType(name=path, expected="a number")
         case _:
             return value
 

@@ -22,14 +22,14 @@ class AddressAlreadyBound(Refusal):
     )
 
 
-class AddressBoundBeforeHaVip(AddressAlreadyBound):
+class HaVipAddressAlreadyBound(AddressAlreadyBound):
     """An EIP must be unbound before it is bound to a HAVIP."""
 
     code = "UnsupportedOperation.BindEIP"
     source = documented("HaVipAssociateAddressIp: an unbound EIP; UnsupportedOperation.BindEIP", page="215/30649")
 
 
-class AddressBoundBeforeGateway(AddressAlreadyBound):
+class GatewayAddressAlreadyBound(AddressAlreadyBound):
     """An EIP must be unbound before it is bound to a NAT gateway."""
 
     code = "ResourceInUse.Address"
@@ -84,7 +84,7 @@ class InstanceHasPublicAddress(Refusal):
 
 
 class InstanceAddressQuota(Refusal):
-    """An instance can have at most 2 public addresses, plus one for every 6 cores."""
+    """An instance can have at most 2 public addresses, plus one for every 6 cores, and at most 10."""
 
     code = "LimitExceeded.InstanceAddressQuota"
     template = "The instance `{instance_id}` with {cpu} cores cannot have more than {limit} public addresses."
@@ -221,13 +221,13 @@ def bind_to_havip(tx: Transaction, found: Address, havip_id: str) -> str:
     target = havip.get(tx, havip_id)
     for other in address.of_target(tx, havip_id):
         raise HaVipHasAddress(havip_id=havip_id, address_id=other.id)
-    _check_bindable(found, AddressBusyForVpc, AddressBoundBeforeHaVip)
+    _check_bindable(found, AddressBusyForVpc, HaVipAddressAlreadyBound)
     return _bind(tx, found, havip_id, "", target.address)
 
 
 def bind_to_gateway(tx: Transaction, found: Address, gateway_id: str) -> None:
     """Bind an EIP to a NAT gateway immediately; the task belongs to the gateway."""
-    _check_bindable(found, AddressBusyForVpc, AddressBoundBeforeGateway)
+    _check_bindable(found, AddressBusyForVpc, GatewayAddressAlreadyBound)
     tx.put(replace(found, status="BIND", target_id=gateway_id))
 
 
@@ -264,8 +264,8 @@ def unbind_havip(tx: Transaction, havip_id: str) -> None:
     _begin_to_unbind(tx, bound[0])
 
 
-def unbind_private(tx: Transaction, interface_id: str, gone: tuple[IPv4Address, ...]) -> None:
+def unbind_private(tx: Transaction, interface_id: str, removed: tuple[IPv4Address, ...]) -> None:
     """UnassignPrivateIpAddresses: unbind the EIPs of private addresses that are removed from an interface."""
     for one in tx.all(Address):
-        if one.interface_id == interface_id and one.private_address in gone:
+        if one.interface_id == interface_id and one.private_address in removed:
             _begin_to_unbind(tx, one)

@@ -46,7 +46,7 @@ class TraditionalAccount(Refusal):
     )
 
 
-class TraditionalAccountKeepsChargeType(TraditionalAccount):
+class TraditionalAccountChargeTypeFixed(TraditionalAccount):
     """The charge type of an EIP of a traditional account cannot be changed."""
 
     code = "InvalidAccount.NotSupported"
@@ -86,7 +86,7 @@ class ChargeTypeNotChangeable(Refusal):
     )
 
 
-class ChargeTypeChangesUsedUp(Refusal):
+class TooManyChargeTypeChanges(Refusal):
     """The charge type of an EIP can be changed at most twice."""
 
     code = "LimitExceeded.ModifyAddressInternetChargeTypeQuota"
@@ -116,7 +116,7 @@ def check_new(
 
 def _check_charge_type(charge_type: str) -> None:
     if charge_type not in CHARGE_TYPES:
-        raise InvalidParameterValue(name="InternetChargeType", value=charge_type, wanted=" or ".join(CHARGE_TYPES))
+        raise InvalidParameterValue(name="InternetChargeType", value=charge_type, expected=" or ".join(CHARGE_TYPES))
 
 
 def change_bandwidth(tx: Transaction, address_ids: tuple[str, ...], bandwidth_mbps: int) -> str:
@@ -138,14 +138,14 @@ def change_charge_type(
     found = address.get(tx, address_id)
     address.check_idle(found)
     if tx.account == "traditional":
-        raise TraditionalAccountKeepsChargeType
+        raise TraditionalAccountChargeTypeFixed
     _check_charge_type(charge_type)
     if found.charge_type == charge_type:
         raise ChargeTypeNotChanged(address_id=address_id, charge_type=charge_type)
     if {found.charge_type, charge_type} != {DEFAULT, PREPAID}:
         raise ChargeTypeNotChangeable(address_id=address_id, old=found.charge_type, new=charge_type)
     if found.charge_type_changes >= CHANGES:
-        raise ChargeTypeChangesUsedUp(address_id=address_id, limit=CHANGES)
+        raise TooManyChargeTypeChanges(address_id=address_id, limit=CHANGES)
     if not 1 <= bandwidth_mbps <= CHARGE_TYPES[charge_type]:
         raise NewBandwidthOutOfRange(bandwidth=bandwidth_mbps, low=1, high=CHARGE_TYPES[charge_type])
     if charge_type == PREPAID and not prepaid:

@@ -78,7 +78,7 @@ class PolicyNeedsCondition(Refusal):
     source = documented("CreateAlarmPolicy: Condition or ConditionTemplateId", page=_CREATE_POLICY)
 
 
-class ConditionWrong(Refusal):
+class ConditionInvalid(Refusal):
     """A condition must have rules with a documented operator, interval, type and flags."""
 
     code = "InvalidParameterValue"
@@ -110,7 +110,7 @@ class TooManyNotices(Refusal):
     source = documented("creating alarm policies: at most three notification templates", page="248/50398")
 
 
-class DimensionsWrong(Refusal):
+class DimensionsInvalid(Refusal):
     """The dimensions of a bound object must be JSON with the dimension of the namespace."""
 
     code = "FailedOperation"
@@ -136,13 +136,13 @@ _DIMENSIONS = {"cvm_device": {"unInstanceId"}, "EIP": {"eip"}}
 
 def _check_condition(condition: Document) -> None:
     if condition and condition.get("IsUnionRule", 0) not in {0, 1, 2}:
-        raise ConditionWrong(name="IsUnionRule", value=condition["IsUnionRule"])
+        raise ConditionInvalid(name="IsUnionRule", value=condition["IsUnionRule"])
     if condition and not condition.get("Rules"):
-        raise ConditionWrong(name="Rules", value=[])
+        raise ConditionInvalid(name="Rules", value=[])
     for rule in condition.get("Rules", ()):
         for name, allowed in _ALLOWED:
             if rule.get(name) not in allowed | {None, ""}:
-                raise ConditionWrong(name=name, value=rule[name])
+                raise ConditionInvalid(name=name, value=rule[name])
 
 
 def _check_remark(remark: str) -> None:
@@ -156,7 +156,7 @@ def _check_dimensions(policy: AlarmPolicy, dimensions: str) -> None:
     except (ValueError, TypeError):
         names = set[str]()
     if not names or names != _DIMENSIONS.get(policy.namespace, names):
-        raise DimensionsWrong(value=dimensions, namespace=policy.namespace)
+        raise DimensionsInvalid(value=dimensions, namespace=policy.namespace)
 
 
 def get_policy(tx: Transaction, policy_id: str) -> AlarmPolicy:
@@ -189,19 +189,19 @@ def _check_notices(tx: Transaction, notice_ids: tuple[str, ...]) -> None:
         alarm_notice.get(tx, notice_id)
 
 
-def create_policy(tx: Transaction, wanted: AlarmPolicy, tags: tag.Tags) -> AlarmPolicy:
+def create_policy(tx: Transaction, requested: AlarmPolicy, tags: tag.Tags) -> AlarmPolicy:
     """Create a policy and assign its ID, number and times."""
-    alarm_notice.check_name(wanted.name)
-    if not wanted.condition and not wanted.event_condition:
+    alarm_notice.check_name(requested.name)
+    if not requested.condition and not requested.event_condition:
         raise PolicyNeedsCondition
-    if wanted.monitor_type != "MT_QCE":
-        raise MonitorTypeUnknown(kind=wanted.monitor_type)
-    _check_remark(wanted.remark)
-    _check_condition(wanted.condition)
-    _check_condition(wanted.event_condition)
-    _check_notices(tx, wanted.notice_ids)
+    if requested.monitor_type != "MT_QCE":
+        raise MonitorTypeUnknown(kind=requested.monitor_type)
+    _check_remark(requested.remark)
+    _check_condition(requested.condition)
+    _check_condition(requested.event_condition)
+    _check_notices(tx, requested.notice_ids)
     number = 7_000_000 + tx.count("alarm policy")
-    made = tx.put(replace(wanted, id=tx.new_id("policy"), number=number, created=tx.now, updated=tx.now))
+    made = tx.put(replace(requested, id=tx.new_id("policy"), number=number, created=tx.now, updated=tx.now))
     tag.attach(tx, made.id, tags)
     return made
 
@@ -263,11 +263,11 @@ def delete_policies(tx: Transaction, policy_ids: tuple[str, ...]) -> None:
         tx.delete(found)
 
 
-def bind(tx: Transaction, policy_id: str, wanted: tuple[tuple[str, str], ...]) -> None:
+def bind(tx: Transaction, policy_id: str, requested: tuple[tuple[str, str], ...]) -> None:
     """BindingPolicyObject with pairs (region, dimensions). Objects that are already bound are unchanged."""
     found = get_policy(tx, policy_id)
     objects = {one.unique_id: one for one in found.objects}
-    for region, dimensions in wanted:
+    for region, dimensions in requested:
         _check_dimensions(found, dimensions)
         unique_id = hashlib.sha256(f"{policy_id}/{region}/{dimensions}".encode()).hexdigest()[:32]
         objects.setdefault(unique_id, BoundObject(unique_id, region, dimensions))

@@ -46,7 +46,7 @@ class NameTooLong(Refusal):
     source = documented("CreateAlarmPolicy: PolicyName, CreateAlarmNotice: Name, at most 60", page=_CREATE_POLICY)
 
 
-class ReceiversWrong(Refusal):
+class ReceiversInvalid(Refusal):
     """The receivers of a notice must be valid and within their documented numbers."""
 
     code = "InvalidParameterValue"
@@ -64,21 +64,21 @@ def _check_receivers(notice: AlarmNotice) -> None:
     given = dict(zip((name for name, _ in _MOST), (notice.users, notice.urls, notice.logs), strict=True))
     for name, most in _MOST:
         if len(given[name]) > most:
-            raise ReceiversWrong(name=name, value=len(given[name]))
+            raise ReceiversInvalid(name=name, value=len(given[name]))
     if notice.language not in {"zh-CN", "en-US"}:
-        raise ReceiversWrong(name="NoticeLanguage", value=notice.language)
+        raise ReceiversInvalid(name="NoticeLanguage", value=notice.language)
     for user in notice.users:
         if user.get("ReceiverType") not in {"USER", "GROUP"}:
-            raise ReceiversWrong(name="ReceiverType", value=user.get("ReceiverType"))
+            raise ReceiversInvalid(name="ReceiverType", value=user.get("ReceiverType"))
         if not set(user.get("NoticeWay", ())) <= _WAYS:
-            raise ReceiversWrong(name="NoticeWay", value=user["NoticeWay"])
+            raise ReceiversInvalid(name="NoticeWay", value=user["NoticeWay"])
     for one in notice.urls:
         if not re.match(r"https?://", one.get("URL", "")) or len(one["URL"]) > _URL_LIMIT:
-            raise ReceiversWrong(name="URL", value=one.get("URL"))
+            raise ReceiversInvalid(name="URL", value=one.get("URL"))
     for one in (*notice.users, *notice.urls):
         for name in ("StartTime", "EndTime"):
             if one.get(name, 0) not in _DAY_S:
-                raise ReceiversWrong(name=name, value=one[name])
+                raise ReceiversInvalid(name=name, value=one[name])
 
 
 def get(tx: Transaction, notice_id: str) -> AlarmNotice:
@@ -94,11 +94,11 @@ def check_name(name: str) -> None:
         raise NameTooLong(name=name)
 
 
-def create(tx: Transaction, wanted: AlarmNotice, tags: tag.Tags) -> AlarmNotice:
+def create(tx: Transaction, requested: AlarmNotice, tags: tag.Tags) -> AlarmNotice:
     """Create a notice and assign its ID and times."""
-    check_name(wanted.name)
-    _check_receivers(wanted)
-    made = tx.put(replace(wanted, id=tx.new_id("notice"), created=tx.now, updated=tx.now))
+    check_name(requested.name)
+    _check_receivers(requested)
+    made = tx.put(replace(requested, id=tx.new_id("notice"), created=tx.now, updated=tx.now))
     tag.attach(tx, made.id, tags)
     return made
 

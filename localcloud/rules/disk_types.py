@@ -5,7 +5,7 @@ from __future__ import annotations
 from localcloud.rules.refusal import Refusal, documented
 
 NAME_LIMIT = 60  # bytes; in CreateDisks
-NAME_LIMIT_AT_BIRTH = 128  # characters; in RunInstances
+NAME_LIMIT_AT_CREATION = 128  # characters; in RunInstances
 STEP_GIB = 10
 
 # Minimum and maximum size of a data disk of each type in GiB.
@@ -97,5 +97,5 @@ def check_new(kind: str, size_gib: int) -> None:
 
 def check_name(name: str, limit: int) -> None:
     """Raises: DiskNameTooLong. RunInstances counts characters, other actions bytes."""
-    if (len(name) if limit == NAME_LIMIT_AT_BIRTH else len(name.encode())) > limit:
+    if (len(name) if limit == NAME_LIMIT_AT_CREATION else len(name.encode())) > limit:
         raise DiskNameTooLong(limit=limit)

@@ -297,11 +297,11 @@ def _check(tx: Transaction, record: DnsRecord) -> None:
         raise TooManyRecords(name=record.name, type=record.type)
 
 
-def create(tx: Transaction, wanted: DnsRecord) -> DnsRecord:
+def create(tx: Transaction, requested: DnsRecord) -> DnsRecord:
     """Create a record and assign its number and times."""
-    zone = get_domain(tx, wanted.domain)
+    zone = get_domain(tx, requested.domain)
     number = 1000 + tx.count("dns record")
-    made = replace(wanted, id=str(number), domain=zone.id, created=tx.now, updated=tx.now)
+    made = replace(requested, id=str(number), domain=zone.id, created=tx.now, updated=tx.now)
     _check(tx, made)
     return tx.put(made)
 

@@ -260,21 +260,21 @@ def check_groups(tx: Transaction, group_ids: tuple[str, ...]) -> None:
             raise GroupNotFound(group_id=group_id)
 
 
-def forget(tx: Transaction, gone: Instance) -> None:
+def forget(tx: Transaction, deleted: Instance) -> None:
     """Delete the record of a destroyed instance and the resources that depend on it."""
-    for card in interface.of_instance(tx, gone.id):
+    for card in interface.of_instance(tx, deleted.id):
         if card.primary:
             interface.forget(tx, card)
         else:
             tx.put(replace(card, instance_id="", device_index=0, attached=0.0, state="AVAILABLE"))
-    for one in disk.of_instance(tx, gone.id):
+    for one in disk.of_instance(tx, deleted.id):
         if one.delete_with_instance:
             disk.forget(tx, one)
         else:
             tx.put(replace(one, instance_id="", state="UNATTACHED", delete_with_instance=False, step=None))
-    tag.detach_all(tx, gone.id)
-    references.release(tx, gone)
-    tx.delete(gone)
+    tag.detach_all(tx, deleted.id)
+    references.release(tx, deleted)
+    tx.delete(deleted)
 
 
 def powered_off(tx: Transaction, instance_id: str) -> None:

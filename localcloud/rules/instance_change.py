@@ -1,4 +1,4 @@
-"""What may be done to an instance that is there: start, stop, reboot, terminate, resize, reset, attributes."""
+"""Operations on existing instances: start, stop, reboot, terminate, resize, reset, and changes of attributes."""
 
 from __future__ import annotations
 
@@ -25,67 +25,67 @@ _RESIZE_DISKS = "213/15731"
 
 
 class AlreadyInPlacementGroup(Refusal):
-    """An instance is moved to a placement group that it is not in."""
+    """An instance cannot be moved to the placement group that it is already in."""
 
     code = "FailedOperation.AlreadyInDisasterRecoverGroup"
-    template = "The instance `{instance_id}` is already in placement group `{group_id}`."
-    source = documented("ModifyInstancesDisasterRecoverGroup: its code", page="213/115717")
+    template = "The instance `{instance_id}` must not already be in placement group `{group_id}`."
+    source = documented("ModifyInstancesDisasterRecoverGroup: error code", page="213/115717")
 
 
 class KeyNotOnInstance(Refusal):
-    """A key pair is taken from an instance that has it."""
+    """A key pair to disassociate must be associated with the instance."""
 
     code = "InvalidParameterValue"
-    template = "The key pair `{key_id}` is not associated with `{instance_id}`."
-    source = assumed("DisassociateInstancesKeyPairs (213/15697) doesn't say what a key that isn't there gives")
+    template = "The key pair `{key_id}` must be associated with `{instance_id}`."
+    source = assumed("DisassociateInstancesKeyPairs (213/15697) does not document the case of a missing key")
 
 
 class TypeNotOffered(Refusal):
-    """An instance is resized to a type that its zone has."""
+    """The new type of an instance must be available in its zone."""
 
     code = "ResourceNotFound.InvalidZoneInstanceType"
-    template = "The instance type `{instance_type}` is not sold here."
+    template = "InstanceType must be available in the zone (got `{instance_type}`)."
     source = documented("ResetInstancesType: ResourceNotFound.InvalidZoneInstanceType", page="213/15744")
 
 
 class SystemDiskTypeFixed(Refusal):
-    """An instance is resized or reinstalled while its system disk is CLOUD_BASIC, -PREMIUM, -SSD or -BSSD."""
+    """An instance can be resized or reinstalled only if its system disk is CLOUD_BASIC, -PREMIUM, -SSD or -BSSD."""
 
     code = "UnsupportedOperation.SystemDiskType"
-    template = "The system disk of `{instance_id}` is of type {type}, which does not support this operation."
+    template = "The system disk of `{instance_id}` must have a type that supports this operation (got {type})."
     source = documented("ResetInstancesType, ResetInstance (213/15724): system disk types", page="213/15744")
 
 
 class DataDiskElastic(Refusal):
-    """A data disk is resized by itself (ResizeDisk)."""
+    """A data disk must be resized with ResizeDisk."""
 
     code = "UnsupportedOperation.InvalidDataDisk"
-    template = "Data disks are elastic: ResizeDisk makes them larger."
-    source = documented("ResizeInstanceDisks: DataDisks that are not elastic only", page=_RESIZE_DISKS)
+    template = "An elastic data disk must be resized with ResizeDisk."
+    source = documented("ResizeInstanceDisks: only DataDisks that are not elastic", page=_RESIZE_DISKS)
 
 
-class SystemDiskTypeGiven(Refusal):
-    """A system disk grows; it stays of its type."""
+class SystemDiskTypeNotChangeable(Refusal):
+    """The type of a system disk cannot be changed when it is resized."""
 
     code = "InvalidParameterValue"
-    template = "The system disk of `{instance_id}` is of type {present}: only its size can change."
-    source = documented("ResizeInstanceDisks: SystemDisk gives the new size only", page=_RESIZE_DISKS)
+    template = "The type of the system disk of `{instance_id}` must remain {present}; only its size can change."
+    source = documented("ResizeInstanceDisks: SystemDisk has only the new size", page=_RESIZE_DISKS)
 
 
-class InterfaceInTheWay(Refusal):
-    """An instance with a second interface stays in its subnet."""
+class InstanceHasSecondaryInterface(Refusal):
+    """An instance cannot change its subnet while it has a secondary interface."""
 
     code = "UnsupportedOperation.ElasticNetworkInterface"
-    template = "The instance `{instance_id}` has an elastic network interface: detach it first."
+    template = "The instance `{instance_id}` must not have a secondary network interface; detach it first."
     source = documented("ModifyInstancesVpcAttribute: no elastic interface may be attached", page="213/15750")
 
 
 class SystemDiskShrinks(Refusal):
-    """A system disk only grows."""
+    """A system disk cannot shrink."""
 
     code = "InvalidParameterValue"
-    template = "The system disk of `{instance_id}` has {present} GiB; {size} GiB is less."
-    source = documented("ResizeInstanceDisks: a system disk is not made smaller", page=_RESIZE_DISKS)
+    template = "The system disk of `{instance_id}` cannot shrink from {present} GiB to {size} GiB."
+    source = documented("ResizeInstanceDisks: a system disk cannot be made smaller", page=_RESIZE_DISKS)
 
 
 def _check_system_disk(tx: Transaction, found: Instance) -> None:
@@ -97,7 +97,7 @@ def _check_system_disk(tx: Transaction, found: Instance) -> None:
 def _begin(
     tx: Transaction, found: Instance, operation: str, *steps: Step, state: str | None = None, delay_s: float
 ) -> Instance:
-    """The operation is OPERATING until the infrastructure has done the steps."""
+    """Start an operation. Its state is OPERATING until the infrastructure has completed the steps."""
     changed = replace(
         found,
         state=state or found.state,
@@ -122,7 +122,7 @@ def _changed(tx: Transaction, instance_id: str) -> None:
 
 
 def finished(tx: Transaction, instance_id: str) -> None:
-    """The infrastructure has done the instance's steps."""
+    """Record that the infrastructure has completed the steps of the instance."""
     found = tx.find(Instance, instance_id)
     if found is None or not found.steps:
         return
@@ -134,7 +134,7 @@ def finished(tx: Transaction, instance_id: str) -> None:
 
 
 def failed(tx: Transaction, instance_id: str, error: str, *, running: bool) -> None:
-    """The infrastructure could not do the instance's steps; `running`: whether its machine runs all the same."""
+    """Record that the infrastructure failed to complete the steps; `running`: whether the instance runs regardless."""
     found = tx.find(Instance, instance_id)
     if found is None or not found.steps:
         return
@@ -144,7 +144,7 @@ def failed(tx: Transaction, instance_id: str, error: str, *, running: bool) -> N
 
 
 def restore(tx: Transaction, instance_id: str) -> None:
-    """A machine that should run was found dead after a restart of localcloud: boot it again."""
+    """Boot an instance again that should run but was not running when localcloud restarted."""
     found = tx.find(Instance, instance_id)
     if found is not None:
         tx.put(replace(found, steps=("start",), steps_began=tx.now, steps_delay_s=0.0))
@@ -175,7 +175,7 @@ def reboot(tx: Transaction, instance_ids: tuple[str, ...], *, hard: bool) -> Non
 
 
 def terminate(tx: Transaction, instance_ids: tuple[str, ...]) -> None:
-    """TerminateInstances. An instance by the hour is gone at once, without a recycle bin."""
+    """TerminateInstances. An instance billed by the hour is deleted immediately, without a recycle bin."""
     for instance_id in instance_ids:
         found = instance_state.get_in(tx, instance_id, "RUNNING", "STOPPED", "LAUNCH_FAILED")
         if found.protected:
@@ -185,7 +185,7 @@ def terminate(tx: Transaction, instance_ids: tuple[str, ...]) -> None:
 
 
 def _restart_with(tx: Transaction, changed: Instance, operation: str, *, force: bool) -> None:
-    """A change that needs the machine stopped: it is restarted if it runs, and force allows it."""
+    """Make a change that requires a stopped instance. A running instance is restarted if `force` permits it."""
     if changed.state == "STOPPED":
         _begin(tx, changed, operation, delay_s=tx.timing.instance_change_s)
         return
@@ -213,7 +213,7 @@ def reset(
     key_ids: tuple[str, ...] | None,
     user_data: str | None,
 ) -> None:
-    """ResetInstance: the system disk is made anew."""
+    """ResetInstance: replace the system disk."""
     found = instance_state.get_changeable(tx, instance_id)
     _check_system_disk(tx, found)
     if image_id is not None:
@@ -244,14 +244,14 @@ def resize_system_disk(
     if size_gib < present.size_gib:
         raise SystemDiskShrinks(instance_id=instance_id, present=present.size_gib, size=size_gib)
     if kind is not None and kind != present.type:
-        raise SystemDiskTypeGiven(instance_id=instance_id, present=present.type)
+        raise SystemDiskTypeNotChangeable(instance_id=instance_id, present=present.type)
     disk_types.check_system_size(size_gib)
     tx.put(replace(present, size_gib=size_gib))
     _restart_with(tx, found, "ResizeInstanceDisks", force=force)
 
 
 def associate_keys(tx: Transaction, instance_ids: tuple[str, ...], key_ids: tuple[str, ...], *, force: bool) -> None:
-    """AssociateInstancesKeyPairs: the keys that were there before are no longer valid."""
+    """AssociateInstancesKeyPairs: replace the key pairs."""
     for key_id in key_ids:
         key_pair.get(tx, key_id)
     for instance_id in instance_ids:
@@ -289,12 +289,12 @@ def change_bandwidth(
 def move(
     tx: Transaction, instance_id: str, vpc_id: str, subnet_id: str, address: IPv4Address | None, *, force: bool
 ) -> None:
-    """ModifyInstancesVpcAttribute: another subnet of the zone, or another address."""
+    """ModifyInstancesVpcAttribute: change the private address, and optionally the subnet, within the zone."""
     found = instance_state.get_changeable(tx, instance_id)
     present = interface.get(tx, found.interface_id)
     unchanged = present.address == address and present.subnet_id == subnet_id
     if present.subnet_id != subnet_id and len(interface.of_instance(tx, instance_id)) > 1:
-        raise InterfaceInTheWay(instance_id=instance_id)
+        raise InstanceHasSecondaryInterface(instance_id=instance_id)
     place = instance.check_place(tx, vpc_id, subnet_id, found.zone, None if unchanged else address)
     interface.move(tx, found.interface_id, place, address)
     changed = replace(found, vpc_id=vpc_id, subnet_id=subnet_id)
@@ -334,7 +334,7 @@ def modify(
         cam_role_name=found.cam_role_name if cam_role_name is None else cam_role_name,
     )
     if hostname is not None and found.state == "RUNNING":
-        # The page of ModifyInstancesAttribute: the instance is restarted at once.
+        # The instance is restarted immediately, according to the page of ModifyInstancesAttribute.
         instance_state.get_in(tx, instance_id, "RUNNING")
         _restart_with(tx, changed, "ModifyInstancesAttribute", force=True)
     elif user_data is None:
@@ -350,7 +350,7 @@ def modify(
 
 
 def change_placement(tx: Transaction, instance_ids: tuple[str, ...], group_id: str) -> None:
-    """ModifyInstancesDisasterRecoverGroup; an empty group id takes it out of its group."""
+    """ModifyInstancesDisasterRecoverGroup. An empty group ID removes the instance from its group."""
     for instance_id in instance_ids:
         found = instance_state.get_changeable(tx, instance_id)
         if group_id:

@@ -60,7 +60,7 @@ class InterfaceNotFound(Refusal):
     source = documented("DeleteNetworkInterface: ResourceNotFound", page="215/15822")
 
 
-class PrimaryInterfaceStays(Refusal):
+class PrimaryInterfaceNotDetachable(Refusal):
     """The primary interface of an instance cannot be detached or deleted separately."""
 
     code = "UnsupportedOperation.InvalidState"
@@ -175,7 +175,7 @@ def create(
     description: str,
     vpc_id: str,
     subnet_id: str,
-    wanted: IPv4Address | None,
+    requested: IPv4Address | None,
     group_ids: tuple[str, ...],
     tags: tag.Tags,
 ) -> Interface:
@@ -187,7 +187,7 @@ def create(
         check_groups(tx, group_ids)
     if sum(one.vpc_id == vpc_id and not one.primary for one in tx.all(Interface)) >= PER_VPC:
         raise InterfaceQuota(vpc_id=vpc_id, limit=PER_VPC)
-    made = _place(tx, name=name, description=description, place=place, wanted=wanted, group_ids=group_ids)
+    made = _place(tx, name=name, description=description, place=place, requested=requested, group_ids=group_ids)
     tag.attach(tx, made.id, tags)
     after(tx, tx.timing.interface_s, "interface.settled", made.id)
     return tx.put(replace(made, state="PENDING"))
@@ -199,12 +199,12 @@ def _place(
     name: str,
     description: str,
     place: subnet.Subnet,
-    wanted: IPv4Address | None,
+    requested: IPv4Address | None,
     group_ids: tuple[str, ...],
 ) -> Interface:
-    if wanted is not None:
-        subnet.check_free(tx, place, wanted)
-    address = wanted or subnet.free_address(tx, place)
+    if requested is not None:
+        subnet.check_free(tx, place, requested)
+    address = requested or subnet.free_address(tx, place)
     interface_id = tx.new_id("eni")
     return Interface(
         id=interface_id,
@@ -225,7 +225,7 @@ def create_primary(
     *,
     instance_id: str,
     place: subnet.Subnet,
-    wanted: IPv4Address | None,
+    requested: IPv4Address | None,
     group_ids: tuple[str, ...],
 ) -> Interface:
     """Create the primary interface of a new instance."""
@@ -234,25 +234,25 @@ def create_primary(
         name="Primary ENI",
         description="Primary ENI",
         place=place,
-        wanted=wanted,
+        requested=requested,
         group_ids=group_ids,
     )
     return tx.put(replace(made, primary=True, instance_id=instance_id, attached=tx.now))
 
 
-def move(tx: Transaction, interface_id: str, place: subnet.Subnet, wanted: IPv4Address | None) -> None:
+def move(tx: Transaction, interface_id: str, place: subnet.Subnet, requested: IPv4Address | None) -> None:
     """ModifyInstancesVpcAttribute: change the primary address and optionally the subnet."""
     moved = get(tx, interface_id)
-    if wanted is not None and wanted != moved.address:
-        subnet.check_free(tx, place, wanted)
-    elif wanted is None:
-        wanted = moved.address if moved.subnet_id == place.id else subnet.free_address(tx, place)
+    if requested is not None and requested != moved.address:
+        subnet.check_free(tx, place, requested)
+    elif requested is None:
+        requested = moved.address if moved.subnet_id == place.id else subnet.free_address(tx, place)
     tx.put(
         replace(
             moved,
             vpc_id=place.vpc_id,
             subnet_id=place.id,
-            addresses=(PrivateAddress(wanted, primary=True),),
+            addresses=(PrivateAddress(requested, primary=True),),
         )
     )
 
@@ -286,7 +286,7 @@ def detach(tx: Transaction, interface_id: str, instance_id: str) -> None:
     found = get(tx, interface_id)
     check_idle(found)
     if found.primary:
-        raise PrimaryInterfaceStays(interface_id=interface_id, instance_id=instance_id)
+        raise PrimaryInterfaceNotDetachable(interface_id=interface_id, instance_id=instance_id)
     if found.instance_id != instance_id:
         raise InterfaceNotAttached(interface_id=interface_id, instance_id=instance_id)
     tx.put(replace(found, state="DETACHING"))
@@ -308,10 +308,10 @@ def _detached(tx: Transaction, interface_id: str) -> None:
 
 
 def delete(tx: Transaction, interface_id: str) -> None:
-    """Delete a detached interface. Raises: PrimaryInterfaceStays, InterfaceAttached."""
+    """Delete a detached interface. Raises: PrimaryInterfaceNotDetachable, InterfaceAttached."""
     found = get(tx, interface_id)
     if found.primary:
-        raise PrimaryInterfaceStays(interface_id=interface_id, instance_id=found.instance_id)
+        raise PrimaryInterfaceNotDetachable(interface_id=interface_id, instance_id=found.instance_id)
     if found.instance_id:
         raise InterfaceAttached(interface_id=interface_id, instance_id=found.instance_id)
     check_idle(found)

@@ -18,7 +18,7 @@ class AddressNotOnInterface(Refusal):
     source = documented("UnassignPrivateIpAddresses: UnsupportedOperation.AttachmentNotFound", page="215/15814")
 
 
-class PrimaryAddressStays(Refusal):
+class PrimaryAddressNotRemovable(Refusal):
     """The primary address of an interface cannot be unassigned."""
 
     code = "UnsupportedOperation"
@@ -38,12 +38,12 @@ class TooManyAddresses(Refusal):
 
 
 def add(
-    tx: Transaction, interface_id: str, wanted: tuple[IPv4Address, ...], extra: int, limit: int = 30
+    tx: Transaction, interface_id: str, requested: tuple[IPv4Address, ...], extra: int, limit: int = 30
 ) -> tuple[interface.PrivateAddress, ...]:
     """Assign the given secondary addresses and `extra` free ones."""
     added: list[interface.PrivateAddress] = []
     place = subnet.get(tx, interface.get(tx, interface_id).subnet_id)
-    for address in (*wanted, *([None] * extra)):
+    for address in (*requested, *([None] * extra)):
         present = interface.get(tx, interface_id)
         if len(present.addresses) >= limit:
             raise TooManyAddresses(interface_id=interface_id, limit=limit)
@@ -63,5 +63,5 @@ def remove(tx: Transaction, interface_id: str, removed: tuple[IPv4Address, ...])
         if entry is None:
             raise AddressNotOnInterface(address=address, interface_id=interface_id)
         if entry.primary:
-            raise PrimaryAddressStays(address=address, interface_id=interface_id)
+            raise PrimaryAddressNotRemovable(address=address, interface_id=interface_id)
     tx.put(replace(present, addresses=tuple(entry for entry in present.addresses if entry.address not in removed)))

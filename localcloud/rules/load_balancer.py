@@ -73,7 +73,7 @@ class ListenerNotFound(Refusal):
     source = documented("DescribeListeners: LoadBalancerId, ListenerIds; the SDK's errorcodes.py", page="214/30686")
 
 
-class OpenNotEmulated(Refusal):
+class LoadBalancerTypeNotEmulated(Refusal):
     """The type of a load balancer must be INTERNAL, the only type that localcloud emulates."""
 
     code = "InvalidParameterValue"
@@ -81,7 +81,7 @@ class OpenNotEmulated(Refusal):
     source = assumed("limit of localcloud: LoadBalancerType OPEN (214/30692) is not emulated")
 
 
-class PlaceUnknown(Refusal):
+class SubnetUnknown(Refusal):
     """SubnetId must identify an existing subnet of the VPC in VpcId."""
 
     code = "InvalidParameterValue"
@@ -97,7 +97,7 @@ class TargetUnknown(Refusal):
     source = documented("RegisterTargets: Targets", page="214/30676")
 
 
-class PortTaken(Refusal):
+class PortInUse(Refusal):
     """A load balancer can have only one listener on a port of one protocol."""
 
     code = "InvalidParameter.PortCheckFailed"
@@ -113,7 +113,7 @@ class TargetNotFound(Refusal):
     source = provider("interprets InvalidParameter of DeregisterTargets as success (provider-api.md, clb.Attachment)")
 
 
-class TargetTaken(Refusal):
+class TargetAlreadyRegistered(Refusal):
     """A port of an instance can be registered with a listener only once."""
 
     code = "InvalidParameterValue.Duplicate"
@@ -150,7 +150,7 @@ def create(
 ) -> LoadBalancer:
     """Create an internal load balancer."""
     if kind != "INTERNAL":
-        raise OpenNotEmulated(type=kind)
+        raise LoadBalancerTypeNotEmulated(type=kind)
     _check_name(name)
     place = _place(tx, vpc_id, subnet_id)
     made = LoadBalancer(
@@ -173,13 +173,15 @@ def create(
 def _place(tx: Transaction, vpc_id: str, subnet_id: str) -> subnet.Subnet:
     place = tx.find(subnet.Subnet, subnet_id)
     if place is None or place.vpc_id != vpc_id:
-        raise PlaceUnknown(subnet_id=subnet_id, vpc_id=vpc_id)
+        raise SubnetUnknown(subnet_id=subnet_id, vpc_id=vpc_id)
     return place
 
 
 def _check_name(name: str) -> None:
     if len(name) > NAME_LIMIT:
-        raise InvalidParameterValue(name="LoadBalancerName", value=name, wanted=f"at most {NAME_LIMIT} characters")
+        raise InvalidParameterValue(
+            name="LoadBalancerName", value=name, expected=f"at most {NAME_LIMIT} characters long"
+        )
 
 
 def modify(tx: Transaction, balancer_id: str, *, name: str | None, pass_to_target: bool | None) -> None:
@@ -211,18 +213,22 @@ def delete(tx: Transaction, balancer_ids: tuple[str, ...]) -> None:
         tx.delete(found)
 
 
-def add_listener(tx: Transaction, balancer_id: str, wanted: Listener) -> Listener:
+def add_listener(tx: Transaction, balancer_id: str, requested: Listener) -> Listener:
     """Add a listener and assign its ID."""
     found = get(tx, balancer_id)
-    if wanted.protocol not in PROTOCOLS:
-        raise InvalidParameterValue(name="Protocol", value=wanted.protocol, wanted=f"one of {', '.join(PROTOCOLS)}")
-    check_range("Ports", wanted.port, 1, 65535)
+    if requested.protocol not in PROTOCOLS:
+        raise InvalidParameterValue(
+            name="Protocol", value=requested.protocol, expected=f"one of {', '.join(PROTOCOLS)}"
+        )
+    check_range("Ports", requested.port, 1, 65535)
     for other in found.listeners:
-        if other.port == wanted.port and (other.protocol == "UDP") == (wanted.protocol == "UDP"):
-            raise PortTaken(port=wanted.port, protocol=wanted.protocol, balancer_id=balancer_id)
+        if other.port == requested.port and (other.protocol == "UDP") == (requested.protocol == "UDP"):
+            raise PortInUse(port=requested.port, protocol=requested.protocol, balancer_id=balancer_id)
     if len(found.listeners) >= LISTENERS:
-        raise InvalidParameterValue(name="Ports", value=wanted.port, wanted=f"at most {LISTENERS} listeners")
-    made = replace(wanted, listener_id=tx.new_id("lbl"), created=tx.now)
+        raise InvalidParameterValue(
+            name="Ports", value=requested.port, expected=f"a port within the limit of {LISTENERS} listeners"
+        )
+    made = replace(requested, listener_id=tx.new_id("lbl"), created=tx.now)
     tx.put(replace(found, listeners=(*found.listeners, made)))
     return made
 
@@ -249,7 +255,7 @@ def register(tx: Transaction, balancer_id: str, listener_id: str, targets: tuple
         if tx.find(instance.Instance, target.instance_id) is None:
             raise TargetUnknown(instance_id=target.instance_id)
         if any((one.instance_id, one.port) == (target.instance_id, target.port) for one in listener.targets):
-            raise TargetTaken(instance_id=target.instance_id, port=target.port, listener_id=listener_id)
+            raise TargetAlreadyRegistered(instance_id=target.instance_id, port=target.port, listener_id=listener_id)
         listener = replace(listener, targets=(*listener.targets, target))
     change_listener(tx, balancer_id, listener)
 

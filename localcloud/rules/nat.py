@@ -153,9 +153,11 @@ def create(
 
 def _check_size(bandwidth_mbps: int, connections: int) -> None:
     if bandwidth_mbps not in BANDWIDTHS:
-        raise InvalidParameterValue(name="InternetMaxBandwidthOut", value=bandwidth_mbps, wanted=f"one of {BANDWIDTHS}")
+        raise InvalidParameterValue(
+            name="InternetMaxBandwidthOut", value=bandwidth_mbps, expected=f"one of {BANDWIDTHS}"
+        )
     if connections not in CONNECTIONS:
-        raise InvalidParameterValue(name="MaxConcurrentConnection", value=connections, wanted=f"one of {CONNECTIONS}")
+        raise InvalidParameterValue(name="MaxConcurrentConnection", value=connections, expected=f"one of {CONNECTIONS}")
 
 
 @step("nat.settled")

@@ -19,7 +19,7 @@ class TooManyGatewayAddresses(Refusal):
     source = documented("NAT gateway limits: 10 EIPs for each gateway (also in 1199/41648)", page="intl:1015/30230")
 
 
-class LastAddressStays(Refusal):
+class LastAddressRequired(Refusal):
     """A NAT gateway must keep at least one EIP."""
 
     code = "UnsupportedOperation.PublicIpAddressDisassociate"
@@ -109,12 +109,12 @@ def _allocate(tx: Transaction, count: int) -> list[str]:
 
 
 def release(tx: Transaction, gateway_id: str, ips: set[str]) -> None:
-    """Unbind EIPs from a gateway. Raises: LastAddressStays if none would remain."""
+    """Unbind EIPs from a gateway. Raises: LastAddressRequired if none would remain."""
     own = {str(one.ip): one for one in of_gateway(tx, gateway_id)}
     for ip in sorted(ips):
         if ip not in own:
             raise AddressToReleaseNotFound(ip=ip, gateway_id=gateway_id)
     if len(ips) >= len(own):
-        raise LastAddressStays(gateway_id=gateway_id)
+        raise LastAddressRequired(gateway_id=gateway_id)
     for ip in sorted(ips):
         address_binding.unbind_from_gateway(tx, own[ip])

@@ -57,11 +57,11 @@ class PlacementGroupQuota(Refusal):
     )
 
 
-class PlacementAffinityFalls(Refusal):
+class PlacementAffinityReduced(Refusal):
     """The affinity of a placement group cannot be reduced."""
 
     code = "InvalidParameterValue.Range"
-    template = "The affinity of `{group_id}` must not be less than {present} (got {wanted})."
+    template = "The affinity of `{group_id}` must not be less than {present} (got {affinity})."
     source = documented(
         "ModifyDisasterRecoverGroupAttribute: Affinity, only from a lower to a higher value",
         page="213/17809",
@@ -109,7 +109,7 @@ def create(tx: Transaction, *, name: str, kind: str, affinity: int, tags: tag.Ta
     """Create an empty placement group."""
     _check_name(name)
     if kind not in INSTANCES:
-        raise InvalidParameterValue(name="Type", value=kind, wanted="HOST, SW or RACK")
+        raise InvalidParameterValue(name="Type", value=kind, expected="HOST, SW or RACK")
     check_range("Affinity", affinity, 1, 10)
     if len(tx.all(PlacementGroup)) >= QUOTA:
         raise PlacementGroupQuota(limit=QUOTA)
@@ -128,7 +128,7 @@ def change(tx: Transaction, group_id: str, *, name: str | None, affinity: int | 
     if affinity is not None:
         check_range("Affinity", affinity, 1, 10)
         if affinity < group.affinity:
-            raise PlacementAffinityFalls(group_id=group_id, present=group.affinity, wanted=affinity)
+            raise PlacementAffinityReduced(group_id=group_id, present=group.affinity, affinity=affinity)
     tx.put(
         replace(
             group,

@@ -93,7 +93,7 @@ class WrongType(Refusal):
     """A parameter must have the type that the request model specifies."""
 
     code = "InvalidParameter"
-    template = "The parameter `{name}` must be {wanted}."
+    template = "The parameter `{name}` must be {expected}."
     source = _COMMON
 
 
@@ -101,7 +101,7 @@ class InvalidParameterValue(Refusal):
     """The value of a parameter must be one that the action documents."""
 
     code = "InvalidParameterValue"
-    template = "The parameter `{name}` must be {wanted} (got {value!r})."
+    template = "The parameter `{name}` must be {expected} (got {value!r})."
     source = _COMMON
 
 

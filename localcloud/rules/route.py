@@ -117,11 +117,11 @@ def _check(tx: Transaction, table: RouteTable, route: Route) -> None:
             raise DestinationTaken(table_id=table.id, destination=route.destination)
 
 
-def add(tx: Transaction, table_id: str, wanted: tuple[Route, ...]) -> tuple[RouteTable, tuple[Route, ...]]:
+def add(tx: Transaction, table_id: str, requested: tuple[Route, ...]) -> tuple[RouteTable, tuple[Route, ...]]:
     """Add routes and assign their IDs. Returns the table and the new routes."""
     table = route_table.get(tx, table_id)
     added: list[Route] = []
-    for route in wanted:
+    for route in requested:
         if len(table.routes) >= QUOTA:
             raise RouteQuota(table_id=table_id, limit=QUOTA)
         made = replace(route, route_id=1000 + tx.count("route"), item_id=tx.new_id("rti"), created=tx.now)
@@ -150,10 +150,10 @@ def change(tx: Transaction, table_id: str, changed: tuple[Route, ...]) -> None:
         tx.put(replace(table, routes=routes))
 
 
-def remove(tx: Transaction, table_id: str, doomed: tuple[Route, ...]) -> None:
+def remove(tx: Transaction, table_id: str, removed: tuple[Route, ...]) -> None:
     """Delete routes."""
     table = route_table.get(tx, table_id)
-    ids = {one.route_id for one in doomed}
+    ids = {one.route_id for one in removed}
     tx.put(replace(table, routes=tuple(route for route in table.routes if route.route_id not in ids)))
 
 
@@ -175,9 +175,9 @@ def by_destination(table: RouteTable, destination: IPv4Network) -> Route:
 
 
 @references.on_release(nat.NatGateway)
-def _gateway_gone(tx: Transaction, gone: Record) -> None:
+def _gateway_deleted(tx: Transaction, deleted: Record) -> None:
     for table in tx.all(RouteTable):
-        kept = tuple(one for one in table.routes if (one.gateway_type, one.gateway_id) != ("NAT", gone.id))
+        kept = tuple(one for one in table.routes if (one.gateway_type, one.gateway_id) != ("NAT", deleted.id))
         if kept != table.routes:
             tx.put(replace(table, routes=kept))
 

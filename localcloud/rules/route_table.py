@@ -57,7 +57,7 @@ class RouteTableQuota(Refusal):
     source = documented("VPC limits: 10 route tables for each VPC", page="215/537")
 
 
-class MainRouteTableStays(Refusal):
+class MainRouteTableNotDeletable(Refusal):
     """The main route table of a VPC cannot be deleted separately."""
 
     code = "UnsupportedOperation.DelDefaultRoute"
@@ -111,10 +111,10 @@ def rename(tx: Transaction, table_id: str, name: str) -> None:
 
 
 def delete(tx: Transaction, table_id: str) -> None:
-    """Delete a route table. Raises: MainRouteTableStays, RouteTableHasSubnets."""
+    """Delete a route table. Raises: MainRouteTableNotDeletable, RouteTableHasSubnets."""
     table = get(tx, table_id)
     if table.main:
-        raise MainRouteTableStays(table_id=table_id)
+        raise MainRouteTableNotDeletable(table_id=table_id)
     for user in references.users(tx, table):
         raise RouteTableHasSubnets(table_id=table_id, subnet_id=user)
     forget(tx, table)

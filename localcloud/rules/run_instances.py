@@ -1,4 +1,4 @@
-"""RunInstances: the request for one instance, its checks, and the records that it creates."""
+"""RunInstances: the parameters for one instance, their validation, and the new records."""
 
 from __future__ import annotations
 
@@ -65,10 +65,10 @@ class RunRequest:
 
 
 class PublicAddressWithoutBandwidth(Refusal):
-    """An instance gets a public address only with a bandwidth above 0."""
+    """An instance with a public address must have a bandwidth above 0."""
 
     code = "InvalidParameterCombination"
-    template = "PublicIpAssigned can't be true while InternetMaxBandwidthOut is 0."
+    template = "InternetMaxBandwidthOut must be above 0 if PublicIpAssigned is true."
     source = documented("RunInstances: InternetAccessible.PublicIpAssigned", page="213/15730")
 
 
@@ -80,10 +80,10 @@ def _check(tx: Transaction, request: RunRequest) -> subnet.Subnet:
     instance_attributes.check_name(request.name)
     if len(request.data_disks) > disk.ATTACHED_LIMIT:
         raise TooManyValues(name="DataDisks", count=len(request.data_disks), limit=disk.ATTACHED_LIMIT)
-    for wanted in (request.system_disk, *request.data_disks):
-        if wanted.type not in disk_types.SIZES:
-            raise disk_types.DiskUnavailable(type=wanted.type)
-        disk_types.check_name(wanted.name, disk_types.NAME_LIMIT_AT_BIRTH)
+    for requested in (request.system_disk, *request.data_disks):
+        if requested.type not in disk_types.SIZES:
+            raise disk_types.DiskUnavailable(type=requested.type)
+        disk_types.check_name(requested.name, disk_types.NAME_LIMIT_AT_CREATION)
     for data in request.data_disks:
         if data.type == "CLOUD_SSD" and data.size_gib < disk_types.SIZES["CLOUD_SSD"][0]:
             raise disk_types.SsdTooSmall(size=data.size_gib)
@@ -109,11 +109,11 @@ def _check(tx: Transaction, request: RunRequest) -> subnet.Subnet:
 
 
 def run_instance(tx: Transaction, request: RunRequest, operation_id: str) -> Instance:
-    """A new instance, PENDING; the infrastructure boots it."""
+    """Create an instance in state PENDING, which the infrastructure then boots."""
     place = _check(tx, request)
     instance_id = tx.new_id("ins")
     primary = interface.create_primary(
-        tx, instance_id=instance_id, place=place, wanted=request.address, group_ids=request.group_ids
+        tx, instance_id=instance_id, place=place, requested=request.address, group_ids=request.group_ids
     )
     system = disk.create_system(
         tx,
@@ -177,7 +177,7 @@ def _give_data_disk(tx: Transaction, request: RunRequest, data: DiskRequest, ins
 
 
 def _default_hostname(name: str, address: IPv4Address) -> str:
-    """The name where it may be one, else as the real images do it: VM-4-20-debian."""
+    """Return the instance name if it is a valid host name, or else a name such as VM-4-20-debian, as in real images."""
     try:
         instance_attributes.check_hostname(name)
     except instance_attributes.HostNameIllegal:

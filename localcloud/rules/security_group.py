@@ -263,7 +263,7 @@ def insert(
     present = group.policies(direction)
     index = len(present) if index is None else index
     if not 0 <= index <= len(present):
-        raise InvalidParameterValue(name="PolicyIndex", value=index, wanted=f"0 to {len(present)}")
+        raise InvalidParameterValue(name="PolicyIndex", value=index, expected=f"0 to {len(present)}")
     _keep(tx, _with(group, direction, (*present[:index], *policies, *present[index:])))
 
 

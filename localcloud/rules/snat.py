@@ -79,7 +79,9 @@ def _check_rule(tx: Transaction, gateway: NatGateway, rule: SnatRule) -> None:
         else:
             vpc_id = instance.get(tx, rule.resource_id).vpc_id
     else:
-        raise InvalidParameterValue(name="ResourceType", value=rule.resource_type, wanted="SUBNET or NETWORKINTERFACE")
+        raise InvalidParameterValue(
+            name="ResourceType", value=rule.resource_type, expected="SUBNET or NETWORKINTERFACE"
+        )
     if vpc_id != gateway.vpc_id:
         raise SnatOfOtherVpc(resource_id=rule.resource_id, vpc_id=gateway.vpc_id, gateway_id=gateway.id)
     own = {str(one.ip) for one in nat_addresses.of_gateway(tx, gateway.id)}

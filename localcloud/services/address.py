@@ -38,7 +38,7 @@ class UnknownAddressFilter(UnknownFilter):
     source = documented("DescribeAddresses: Filters; InvalidParameter.InvalidFilter", page="215/16702")
 
 
-class AddressIdsTwice(Refusal):
+class AddressIdsAndFilter(Refusal):
     """EIPs must be selected by either AddressIds or the filter address-id."""
 
     code = "InvalidParameter"
@@ -95,7 +95,7 @@ def allocate_addresses(call: Call) -> Answer:
     kind = given.find_text("AddressType") or "EIP"
     if kind != "EIP":
         raise InvalidParameterValue(
-            name="AddressType", value=kind, wanted="EIP, the only type that localcloud supports"
+            name="AddressType", value=kind, expected="EIP, the only type that localcloud supports"
         )
     charge_type, bandwidth_mbps = address_charge.check_new(
         call.tx,
@@ -118,13 +118,13 @@ def allocate_addresses(call: Call) -> Answer:
     return {"AddressSet": [one.id for one in made], "TaskId": task_id}
 
 
-@action("vpc", "DescribeAddresses", UnknownAddressFilter, AddressIdsTwice)
+@action("vpc", "DescribeAddresses", UnknownAddressFilter, AddressIdsAndFilter)
 def describe_addresses(call: Call) -> Answer:
     """List EIPs."""
     if call.parameters.texts("AddressIds") and any(
         entry.text("Name") == "address-id" for entry in call.parameters.each("Filters")
     ):
-        raise AddressIdsTwice
+        raise AddressIdsAndFilter
     found = chosen(
         call,
         call.tx.all(Address),
@@ -249,9 +249,9 @@ def modify_addresses_bandwidth(call: Call) -> Answer:
     *_ONE,
     address_charge.ChargeTypeNotChanged,
     address_charge.ChargeTypeNotChangeable,
-    address_charge.ChargeTypeChangesUsedUp,
+    address_charge.TooManyChargeTypeChanges,
     address_charge.NewBandwidthOutOfRange,
-    address_charge.TraditionalAccountKeepsChargeType,
+    address_charge.TraditionalAccountChargeTypeFixed,
 )
 def modify_address_internet_charge_type(call: Call) -> Answer:
     """Change the charge type of an EIP."""

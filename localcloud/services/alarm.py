@@ -52,7 +52,7 @@ def _notice(call: Call, notice_id: str) -> AlarmNotice:
     given = call.parameters
     kind = given.text("NoticeType")
     if kind not in {"ALARM", "OK", "ALL"}:
-        raise InvalidParameterValue(name="NoticeType", value=kind, wanted="ALARM, OK or ALL")
+        raise InvalidParameterValue(name="NoticeType", value=kind, expected="ALARM, OK or ALL")
     return AlarmNotice(
         id=notice_id,
         region="",
@@ -72,7 +72,7 @@ def _notice(call: Call, notice_id: str) -> AlarmNotice:
     "CreateAlarmNotice",
     alarm.ModuleUnknown,
     alarm_notice.NameTooLong,
-    alarm_notice.ReceiversWrong,
+    alarm_notice.ReceiversInvalid,
     *tag.RULES,
 )
 def create_alarm_notice(call: Call) -> Answer:
@@ -86,11 +86,13 @@ def describe_alarm_notices(call: Call) -> Answer:
     """List notices."""
     _check_module(call)
     given = call.parameters
-    order, wanted, name = given.text("Order"), given.texts("NoticeIds"), given.find_text("Name")
+    order, requested, name = given.text("Order"), given.texts("NoticeIds"), given.find_text("Name")
     given.integer("PageNumber")
     given.integer("PageSize")
     found = [
-        one for one in call.tx.all(AlarmNotice) if (not wanted or one.id in wanted) and (not name or name in one.name)
+        one
+        for one in call.tx.all(AlarmNotice)
+        if (not requested or one.id in requested) and (not name or name in one.name)
     ]
     found.sort(key=lambda one: one.updated, reverse=order.upper() == "DESC")
     return {"TotalCount": len(found), "Notices": [_show_notice(call, one) for one in _page(call, found)]}
@@ -109,7 +111,7 @@ def describe_alarm_notice(call: Call) -> Answer:
     alarm.ModuleUnknown,
     alarm_notice.NoticeNotFound,
     alarm_notice.NameTooLong,
-    alarm_notice.ReceiversWrong,
+    alarm_notice.ReceiversInvalid,
 )
 def modify_alarm_notice(call: Call) -> Answer:
     """Replace all attributes of a notice."""
@@ -157,7 +159,7 @@ def _show_policy(call: Call, policy: AlarmPolicy) -> Answer:
 def _flag(value: int | None, default: int) -> bool:
     value = default if value is None else value
     if value not in {0, 1}:
-        raise InvalidParameterValue(name="Enable", value=value, wanted="0 or 1")
+        raise InvalidParameterValue(name="Enable", value=value, expected="0 or 1")
     return bool(value)
 
 
@@ -169,7 +171,7 @@ def _flag(value: int | None, default: int) -> bool:
     alarm.PolicyNeedsCondition,
     alarm.MonitorTypeUnknown,
     alarm.RemarkIllegal,
-    alarm.ConditionWrong,
+    alarm.ConditionInvalid,
     alarm_notice.NoticeNotFound,
     alarm.TooManyNotices,
     *tag.RULES,
@@ -179,7 +181,7 @@ def create_alarm_policy(call: Call) -> Answer:
     _check_module(call)
     given = call.parameters
     project = given.find_integer("ProjectId")
-    wanted = AlarmPolicy(
+    requested = AlarmPolicy(
         id="",
         region="",
         created=0.0,
@@ -196,7 +198,7 @@ def create_alarm_policy(call: Call) -> Answer:
         notice_ids=given.texts("NoticeIds"),
         trigger_tasks=tuple(dict(entry.values) for entry in given.each("TriggerTasks")),
     )
-    made = alarm.create_policy(call.tx, wanted, tagging.given(given))
+    made = alarm.create_policy(call.tx, requested, tagging.given(given))
     return {"PolicyId": made.id, "OriginId": str(made.number)}
 
 
@@ -243,7 +245,7 @@ def modify_alarm_policy_info(call: Call) -> Answer:
         case "REMARK":
             alarm.remark_policy(call.tx, policy_id, value)
         case _:
-            raise InvalidParameterValue(name="Key", value=key, wanted="NAME or REMARK")
+            raise InvalidParameterValue(name="Key", value=key, expected="NAME or REMARK")
     return {}
 
 
@@ -262,7 +264,7 @@ def modify_alarm_policy_status(call: Call) -> Answer:
     alarm.ModuleUnknown,
     alarm.PolicyNotFound,
     alarm.PolicyNeedsCondition,
-    alarm.ConditionWrong,
+    alarm.ConditionInvalid,
 )
 def modify_alarm_policy_condition(call: Call) -> Answer:
     """Change the conditions of an alarm policy."""
@@ -325,7 +327,7 @@ def _policy_of(call: Call) -> AlarmPolicy:
     raise alarm.PolicyNotFound(policy_id=number)
 
 
-@action("monitor", "BindingPolicyObject", alarm.ModuleUnknown, alarm.PolicyNotFound, alarm.DimensionsWrong)
+@action("monitor", "BindingPolicyObject", alarm.ModuleUnknown, alarm.PolicyNotFound, alarm.DimensionsInvalid)
 def binding_policy_object(call: Call) -> Answer:
     """Bind objects to an alarm policy."""
     _check_module(call)
@@ -336,7 +338,7 @@ def binding_policy_object(call: Call) -> Answer:
     )
     for region, _ in pairs:
         if region not in REGIONS.values():
-            raise InvalidParameterValue(name="Region", value=region, wanted=f"one of {', '.join(REGIONS.values())}")
+            raise InvalidParameterValue(name="Region", value=region, expected=f"one of {', '.join(REGIONS.values())}")
     alarm.bind(call.tx, _policy_of(call).id, pairs)
     return {}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from localcloud.rules.catalog import INSTANCE_TYPES, REGION_NAMES, ZONES, Image, InstanceType, zone_ids
 from localcloud.services.actions import Answer, Call, action
-from localcloud.services.listing import UnknownFilterOfMachines, page
+from localcloud.services.listing import UnknownInstanceFilter, page
 
 
 def _image(image: Image) -> Answer:
@@ -25,21 +25,21 @@ def _image(image: Image) -> Answer:
 
 
 def _values(call: Call, known: tuple[str, ...]) -> dict[str, set[str]]:
-    wanted: dict[str, set[str]] = {}
+    requested: dict[str, set[str]] = {}
     for entry in call.parameters.each("Filters"):
         name = entry.text("Name")
         if name not in known:
-            raise UnknownFilterOfMachines(name=name, action="this action", known=", ".join(known))
-        wanted[name] = set(entry.texts("Values"))
-    return wanted
+            raise UnknownInstanceFilter(name=name, action="this action", known=", ".join(known))
+        requested[name] = set(entry.texts("Values"))
+    return requested
 
 
-@action("cvm", "DescribeImages", UnknownFilterOfMachines)
+@action("cvm", "DescribeImages", UnknownInstanceFilter)
 def describe_images(call: Call) -> Answer:
     """List images."""
     rows = [_image(image) for image in call.tx.images]
-    wanted_ids = call.parameters.texts("ImageIds")
-    rows = [row for row in rows if not wanted_ids or row["ImageId"] in wanted_ids]
+    requested_ids = call.parameters.texts("ImageIds")
+    rows = [row for row in rows if not requested_ids or row["ImageId"] in requested_ids]
     fields = {"image-id": "ImageId", "image-type": "ImageType", "image-name": "ImageName", "platform": "Platform"}
     for name, values in _values(call, tuple(fields)).items():
         rows = [row for row in rows if row[fields[name]] in values]
@@ -65,18 +65,18 @@ def describe_zones(call: Call) -> Answer:
 
 
 def _offers(call: Call) -> list[tuple[str, InstanceType]]:
-    wanted = _values(call, ("zone", "instance-family", "instance-type", "instance-charge-type"))
+    requested = _values(call, ("zone", "instance-family", "instance-type", "instance-charge-type"))
     return [
         (zone, kind)
         for zone in ZONES[call.region]
-        if not wanted.get("zone") or zone in wanted["zone"]
+        if not requested.get("zone") or zone in requested["zone"]
         for kind in INSTANCE_TYPES.values()
-        if not wanted.get("instance-family") or kind.family in wanted["instance-family"]
-        if not wanted.get("instance-type") or kind.name in wanted["instance-type"]
+        if not requested.get("instance-family") or kind.family in requested["instance-family"]
+        if not requested.get("instance-type") or kind.name in requested["instance-type"]
     ]
 
 
-@action("cvm", "DescribeInstanceTypeConfigs", UnknownFilterOfMachines)
+@action("cvm", "DescribeInstanceTypeConfigs", UnknownInstanceFilter)
 def describe_instance_type_configs(call: Call) -> Answer:
     """List the instance types of each zone."""
     rows = [
@@ -101,7 +101,7 @@ def describe_instance_family_configs(call: Call) -> Answer:
     return {"InstanceFamilyConfigSet": rows}
 
 
-@action("cvm", "DescribeZoneInstanceConfigInfos", UnknownFilterOfMachines)
+@action("cvm", "DescribeZoneInstanceConfigInfos", UnknownInstanceFilter)
 def describe_zone_instance_config_infos(call: Call) -> Answer:
     """List the available instance types of each zone. Prices are not emulated: they are 0."""
     rows = [

@@ -9,7 +9,7 @@ from localcloud.rules.records import beijing_time
 from localcloud.rules.refusal import InvalidParameterValue
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
-from localcloud.services.listing import UnknownFilterOfMachines, chosen, page
+from localcloud.services.listing import UnknownInstanceFilter, chosen, page
 
 # Maximum disks in one request (AttachDisks, 362/16313; DetachDisks, 362/16316; creating cloud disks, 362/5744).
 ATTACHED_AT_ONCE = 10
@@ -54,10 +54,10 @@ def create_disks(call: Call) -> Answer:
     place, kind = given.required_inside("Placement"), given.text("DiskType")
     charge_type = given.find_text("DiskChargeType") or "POSTPAID_BY_HOUR"
     if charge_type != "POSTPAID_BY_HOUR":
-        raise InvalidParameterValue(name="DiskChargeType", value=charge_type, wanted="POSTPAID_BY_HOUR")
+        raise InvalidParameterValue(name="DiskChargeType", value=charge_type, expected="POSTPAID_BY_HOUR")
     zone = place.text("Zone")
     if zone not in ZONES[call.region]:
-        raise InvalidParameterValue(name="Placement.Zone", value=zone, wanted=f"a zone of {call.region}")
+        raise InvalidParameterValue(name="Placement.Zone", value=zone, expected=f"a zone of {call.region}")
     count = given.integer_in("DiskCount", 1, CREATED_AT_ONCE, default=1)
     name, size_gib = given.find_text("DiskName") or "", given.integer("DiskSize")
     disk_types.check_new(kind, size_gib)
@@ -79,7 +79,7 @@ def create_disks(call: Call) -> Answer:
     return {"DiskIdSet": [one.id for one in made]}
 
 
-@action("cbs", "DescribeDisks", UnknownFilterOfMachines)
+@action("cbs", "DescribeDisks", UnknownInstanceFilter)
 def describe_disks(call: Call) -> Answer:
     """List disks."""
     found = chosen(
@@ -99,7 +99,7 @@ def describe_disks(call: Call) -> Answer:
             "encrypt": lambda one: ["TRUE" if one.encrypted else "FALSE"],
         },
         ids="DiskIds",
-        refusal=UnknownFilterOfMachines,
+        refusal=UnknownInstanceFilter,
     )
     return {"TotalCount": len(found), "DiskSet": [show(call, one) for one in page(call, found)]}
 

@@ -47,7 +47,7 @@ def _record(call: Call, record_id: str, present: DnsRecord | None) -> DnsRecord:
     given = call.parameters
     status = given.find_text("Status") or "ENABLE"
     if status not in {"ENABLE", "DISABLE"}:
-        raise InvalidParameterValue(name="Status", value=status, wanted="ENABLE or DISABLE")
+        raise InvalidParameterValue(name="Status", value=status, expected="ENABLE or DISABLE")
     ttl, remark = given.find_integer("TTL"), given.find_text("Remark")
     return DnsRecord(
         id=record_id,
@@ -178,7 +178,7 @@ def modify_record_status(call: Call) -> Answer:
     given = call.parameters
     domain, number, status = given.text("Domain"), given.integer("RecordId"), given.text("Status")
     if status not in {"ENABLE", "DISABLE"}:
-        raise InvalidParameterValue(name="Status", value=status, wanted="ENABLE or DISABLE")
+        raise InvalidParameterValue(name="Status", value=status, expected="ENABLE or DISABLE")
     dns.switch(call.tx, domain, number, on=status == "ENABLE")
     return {"RecordId": number}
 

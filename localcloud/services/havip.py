@@ -123,8 +123,8 @@ def _selected_associations(call: Call, found: HaVip) -> tuple[Association, ...]:
     """
     for entry in call.parameters.each("Filters"):
         if entry.text("Name") == "havip-association.instance-id":
-            wanted = entry.texts("Values")
-            return tuple(one for one in found.associations if one.target_id in wanted)
+            requested = entry.texts("Values")
+            return tuple(one for one in found.associations if one.target_id in requested)
     return found.associations
 
 
@@ -173,7 +173,7 @@ def disassociate_ha_vip_instance(call: Call) -> Answer:
     address.PublicAddressNotFound,
     address_binding.HaVipHasAddress,
     address_binding.AddressBusyForVpc,
-    address_binding.AddressBoundBeforeHaVip,
+    address_binding.HaVipAddressAlreadyBound,
 )
 def ha_vip_associate_address_ip(call: Call) -> Answer:
     """Bind an EIP to a HAVIP. AddressIp contains it after the binding."""

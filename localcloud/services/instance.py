@@ -11,7 +11,7 @@ from localcloud.rules.refusal import InvalidParameterValue, Refusal, assumed, do
 from localcloud.rules.run_instances import DiskRequest, PublicAddressWithoutBandwidth, RunRequest, run_instance
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
-from localcloud.services.listing import UnknownFilterOfMachines, chosen, page
+from localcloud.services.listing import UnknownInstanceFilter, chosen, page
 from localcloud.services.parameters import Parameters
 
 _ADDRESSES_AT_ONCE = 20
@@ -36,7 +36,7 @@ class InstanceNeedsGroup(Refusal):
     source = assumed("RunInstances (213/15730) would create a default group; localcloud does not")
 
 
-class AmountsDiffer(Refusal):
+class AddressCountDiffers(Refusal):
     """The number of private addresses must equal the number of instances."""
 
     code = "InvalidParameterCombination"
@@ -55,7 +55,7 @@ class PasswordNotEmulated(Refusal):
 _RUN_RULES = (
     InstanceNeedsVpc,
     InstanceNeedsGroup,
-    AmountsDiffer,
+    AddressCountDiffers,
     PasswordNotEmulated,
     instance.InstanceQuota,
     instance.ZoneMismatch,
@@ -106,7 +106,7 @@ def _run_request(call: Call, number: int, count: int) -> RunRequest:
     internet, login = given.inside("InternetAccessible"), given.inside("LoginSettings")
     addresses = network.addresses("PrivateIpAddresses")
     if addresses and (len(addresses) != count or count > _ADDRESSES_AT_ONCE):
-        raise AmountsDiffer(count=count, addresses=len(addresses))
+        raise AddressCountDiffers(count=count, addresses=len(addresses))
     if not network.find_text("VpcId") or not network.find_text("SubnetId"):
         raise InstanceNeedsVpc
     if not given.texts("SecurityGroupIds"):
@@ -161,7 +161,7 @@ def _charge_type(given: Parameters) -> str:
         raise InvalidParameterValue(
             name="InstanceChargeType",
             value=charge_type,
-            wanted="POSTPAID_BY_HOUR, the only type that localcloud supports",
+            expected="POSTPAID_BY_HOUR, the only type that localcloud supports",
         )
     return charge_type
 
@@ -289,11 +289,11 @@ def found_instances(call: Call) -> list[Instance]:
             "login-settings.key-ids": lambda one: one.key_ids,
         },
         ids="InstanceIds",
-        refusal=UnknownFilterOfMachines,
+        refusal=UnknownInstanceFilter,
     )
 
 
-@action("cvm", "DescribeInstances", instance.InstanceIdMalformed, UnknownFilterOfMachines)
+@action("cvm", "DescribeInstances", instance.InstanceIdMalformed, UnknownInstanceFilter)
 def describe_instances(call: Call) -> Answer:
     """List instances."""
     found = found_instances(call)
@@ -304,8 +304,8 @@ def describe_instances(call: Call) -> Answer:
 def describe_instances_status(call: Call) -> Answer:
     """List the states of instances."""
     found = call.tx.all(Instance)
-    wanted = call.parameters.texts("InstanceIds")
-    found = [one for one in found if not wanted or one.id in wanted]
+    requested = call.parameters.texts("InstanceIds")
+    found = [one for one in found if not requested or one.id in requested]
     rows = [{"InstanceId": one.id, "InstanceState": one.state} for one in page(call, found)]
     return {"TotalCount": len(found), "InstanceStatusSet": rows}
 

@@ -42,7 +42,7 @@ class TwoStopTypes(Refusal):
     source = documented("StopInstances, RebootInstances (213/15742): not both ForceStop and StopType", page="213/15743")
 
 
-class OneOfTheDisks(Refusal):
+class OneDiskParameter(Refusal):
     """ResizeInstanceDisks must have either the system disk or data disks."""
 
     code = "InvalidParameterValue"
@@ -83,7 +83,7 @@ def stop_instances(call: Call) -> Answer:
     given = call.parameters
     mode = given.find_text("StoppedMode") or "KEEP_CHARGING"
     if mode not in {"KEEP_CHARGING", "STOP_CHARGING"}:
-        raise InvalidParameterValue(name="StoppedMode", value=mode, wanted="KEEP_CHARGING or STOP_CHARGING")
+        raise InvalidParameterValue(name="StoppedMode", value=mode, expected="KEEP_CHARGING or STOP_CHARGING")
     instance_change.stop(
         call.tx,
         given.required_texts("InstanceIds"),
@@ -98,7 +98,7 @@ def _is_hard(given: Parameters, old: str) -> bool:
         raise TwoStopTypes(old=old)
     kind = given.find_text("StopType") or ("HARD" if given.flag(old) else "SOFT")
     if kind not in {"SOFT", "HARD", "SOFT_FIRST"}:
-        raise InvalidParameterValue(name="StopType", value=kind, wanted="SOFT, HARD or SOFT_FIRST")
+        raise InvalidParameterValue(name="StopType", value=kind, expected="SOFT, HARD or SOFT_FIRST")
     return kind == "HARD"
 
 
@@ -170,9 +170,9 @@ def reset_instance(call: Call) -> Answer:
     *_CHANGE,
     instance_state.InstanceIsRunning,
     instance_change.SystemDiskShrinks,
-    instance_change.SystemDiskTypeGiven,
+    instance_change.SystemDiskTypeNotChangeable,
     instance_change.DataDiskElastic,
-    OneOfTheDisks,
+    OneDiskParameter,
     disk_types.DiskSizeOutOfRange,
 )
 def resize_instance_disks(call: Call) -> Answer:
@@ -181,7 +181,7 @@ def resize_instance_disks(call: Call) -> Answer:
     instance_id = given.text("InstanceId")
     system, data = given.find_inside("SystemDisk"), given.each("DataDisks")
     if (system is None) == (not data):
-        raise OneOfTheDisks
+        raise OneDiskParameter
     if system is None:
         raise instance_change.DataDiskElastic
     instance_change.resize_system_disk(
@@ -217,7 +217,7 @@ def reset_instances_internet_max_bandwidth(call: Call) -> Answer:
     instance.SubnetInOtherZone,
     instance.AddressNotInSubnet,
     instance.AddressInUse,
-    instance_change.InterfaceInTheWay,
+    instance_change.InstanceHasSecondaryInterface,
 )
 def modify_instances_vpc_attribute(call: Call) -> Answer:
     """Change the private addresses or the subnet of instances. Running instances are restarted."""

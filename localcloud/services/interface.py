@@ -120,18 +120,18 @@ def create_network_interface(call: Call) -> Answer:
     )
     subnet.get_in_vpc(call.tx, subnet_id, vpc_id, subnet.SubnetOfOtherVpcForInterface)
     entries = sorted(given.each("PrivateIpAddresses", limit=10), key=lambda entry: not entry.flag("Primary"))
-    wanted = tuple(at for at in (entry.find_address("PrivateIpAddress") for entry in entries) if at is not None)
+    requested = tuple(at for at in (entry.find_address("PrivateIpAddress") for entry in entries) if at is not None)
     made = interface.create(
         call.tx,
         name=name,
         description=given.find_text("NetworkInterfaceDescription") or "",
         vpc_id=vpc_id,
         subnet_id=subnet_id,
-        wanted=wanted[0] if wanted else None,
+        requested=requested[0] if requested else None,
         group_ids=given.texts("SecurityGroupIds"),
         tags=tagging.given(given),
     )
-    interface_addresses.add(call.tx, made.id, wanted[1:], _count(call))
+    interface_addresses.add(call.tx, made.id, requested[1:], _count(call))
     _begin_task(call)
     return {"NetworkInterface": show(call, interface.get(call.tx, made.id))}
 
@@ -220,7 +220,7 @@ def attach_network_interface(call: Call) -> Answer:
     interface.InterfaceNotFound,
     interface.InterfaceNotAttached,
     interface.InterfaceBusy,
-    interface.PrimaryInterfaceStays,
+    interface.PrimaryInterfaceNotDetachable,
 )
 def detach_network_interface(call: Call) -> Answer:
     """Detach an interface from an instance."""
@@ -236,7 +236,7 @@ def detach_network_interface(call: Call) -> Answer:
     interface.InterfaceNotFound,
     interface.InterfaceAttached,
     interface.InterfaceBusy,
-    interface.PrimaryInterfaceStays,
+    interface.PrimaryInterfaceNotDetachable,
     InterfaceHasAddress,
 )
 def delete_network_interface(call: Call) -> Answer:
@@ -256,13 +256,13 @@ def assign_private_ip_addresses(call: Call) -> Answer:
     """Assign secondary private addresses to an interface."""
     given = call.parameters
     interface_id = given.resource_id("NetworkInterfaceId", "eni")
-    wanted = tuple(
+    requested = tuple(
         at for at in (entry.find_address("PrivateIpAddress") for entry in given.each("PrivateIpAddresses", 10)) if at
     )
-    if not wanted and not _count(call):
+    if not requested and not _count(call):
         raise AddressesOrCount
     limit = interface_attachment.addresses_allowed(call.tx, interface_id)
-    added = interface_addresses.add(call.tx, interface_id, wanted, _count(call), limit)
+    added = interface_addresses.add(call.tx, interface_id, requested, _count(call), limit)
     card = interface.get(call.tx, interface_id)
     _begin_task(call)
     return {"PrivateIpAddressSet": [_show_address(call, card, entry) for entry in added]}
@@ -273,18 +273,18 @@ def assign_private_ip_addresses(call: Call) -> Answer:
     "UnassignPrivateIpAddresses",
     interface.InterfaceNotFound,
     interface_addresses.AddressNotOnInterface,
-    interface_addresses.PrimaryAddressStays,
+    interface_addresses.PrimaryAddressNotRemovable,
 )
 def unassign_private_ip_addresses(call: Call) -> Answer:
     """Unassign secondary private addresses from an interface and unbind their EIPs."""
     given = call.parameters
     interface_id = given.resource_id("NetworkInterfaceId", "eni")
-    doomed = tuple(
+    removed = tuple(
         at
         for at in (entry.find_address("PrivateIpAddress") for entry in given.required_each("PrivateIpAddresses", 10))
         if at is not None
     )
-    interface_addresses.remove(call.tx, interface_id, doomed)
-    address_binding.unbind_private(call.tx, interface_id, doomed)
+    interface_addresses.remove(call.tx, interface_id, removed)
+    address_binding.unbind_private(call.tx, interface_id, removed)
     _begin_task(call)
     return {}

@@ -7,7 +7,7 @@ from localcloud.rules.key_pair import KeyPair
 from localcloud.rules.records import iso_time
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
-from localcloud.services.listing import UnknownFilterOfMachines, chosen, page
+from localcloud.services.listing import UnknownInstanceFilter, chosen, page
 
 _NAMES = (
     key_pair.KeyPairNameEmpty,
@@ -73,7 +73,7 @@ def create_key_pair(call: Call) -> Answer:
     return {"KeyPair": _show(call, pair, private)}
 
 
-@action("cvm", "DescribeKeyPairs", UnknownFilterOfMachines)
+@action("cvm", "DescribeKeyPairs", UnknownInstanceFilter)
 def describe_key_pairs(call: Call) -> Answer:
     """List key pairs."""
     found = chosen(
@@ -81,7 +81,7 @@ def describe_key_pairs(call: Call) -> Answer:
         call.tx.all(KeyPair),
         {"project-id": lambda one: [str(one.project_id)], "key-name": lambda one: [one.name]},
         ids="KeyIds",
-        refusal=UnknownFilterOfMachines,
+        refusal=UnknownInstanceFilter,
     )
     return {"TotalCount": len(found), "KeyPairSet": [_show(call, one) for one in page(call, found)]}
 

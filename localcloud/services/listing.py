@@ -37,7 +37,7 @@ class UnknownFilter(Refusal):
     )
 
 
-class UnknownFilterOfMachines(Refusal):
+class UnknownInstanceFilter(Refusal):
     """A filter name must be one that the action documents (services cvm and cbs)."""
 
     code = "InvalidFilter"
@@ -59,7 +59,7 @@ class IdsAndFilters(Refusal):
     )
 
 
-class IdsAndFiltersOfMachines(Refusal):
+class InstanceIdsAndFilters(Refusal):
     """A list request must have either IDs or filters (services cvm and cbs)."""
 
     code = "InvalidParameter"
@@ -92,21 +92,21 @@ def chosen(
     """
     found = list(records)
     given = call.parameters.each("Filters")
-    wanted = set(call.parameters.texts(ids)) if ids else set[str]()
+    requested = set(call.parameters.texts(ids)) if ids else set[str]()
     if issubclass(refusal, UnknownFilter):
-        check_count(ids, len(wanted))
-    if wanted:
-        found = [record for record in found if record.id in wanted]
-    if wanted and given and not both:
-        raise (IdsAndFiltersOfMachines if refusal is UnknownFilterOfMachines else IdsAndFilters)(ids=ids)
-    if refusal is UnknownFilterOfMachines:
+        check_count(ids, len(requested))
+    if requested:
+        found = [record for record in found if record.id in requested]
+    if requested and given and not both:
+        raise (InstanceIdsAndFilters if refusal is UnknownInstanceFilter else IdsAndFilters)(ids=ids)
+    if refusal is UnknownInstanceFilter:
         values_limit = _VALUES_OF_MACHINES
     _check_filters(refusal, "Filters", len(given), FILTERS)
     for entry in given:
         name = entry.text("Name")
         values = set(entry.texts("Values"))
         _check_filters(refusal, f"Filters: {name}", len(values), values_limit)
-        tag_value = tag_value or refusal is UnknownFilterOfMachines
+        tag_value = tag_value or refusal is UnknownInstanceFilter
         extract = _extractor(call, name, filters, refusal, tag_value=tag_value)
         fits = _contains if name in _FUZZY else _is_one_of
         found = [record for record in found if fits(set(extract(record)), values)]
@@ -120,12 +120,12 @@ def _check_filters(refusal: type[Refusal], name: str, count: int, limit: int) ->
         raise TooManyFilterValues
 
 
-def _is_one_of(present: set[str], wanted: set[str]) -> bool:
-    return bool(present & wanted)
+def _is_one_of(present: set[str], requested: set[str]) -> bool:
+    return bool(present & requested)
 
 
-def _contains(present: set[str], wanted: set[str]) -> bool:
-    return any(part in text for text in present for part in wanted)
+def _contains(present: set[str], requested: set[str]) -> bool:
+    return any(part in text for text in present for part in requested)
 
 
 def _extractor(
@@ -155,7 +155,7 @@ def _number(call: Call, name: str, default: int) -> int:
     value = call.parameters.values.get(name, default)
     if isinstance(value, str):
         if not re.fullmatch(r"-?[0-9]{1,18}", value):
-            raise InvalidParameterValue(name=name, value=value, wanted="an integer")
+            raise InvalidParameterValue(name=name, value=value, expected="an integer")
         return int(value)
     return int(value)
 

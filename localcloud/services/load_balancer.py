@@ -57,8 +57,8 @@ def show(call: Call, found: LoadBalancer) -> Answer:
 @action(
     "clb",
     "CreateLoadBalancer",
-    load_balancer.OpenNotEmulated,
-    load_balancer.PlaceUnknown,
+    load_balancer.LoadBalancerTypeNotEmulated,
+    load_balancer.SubnetUnknown,
 )
 def create_load_balancer(call: Call) -> Answer:
     """Create an internal load balancer."""
@@ -136,7 +136,7 @@ def _health_check(given: Parameters) -> dict[str, Any]:
     return {"HealthSwitch": 1, **check}
 
 
-@action("clb", "CreateListener", *_ONE, load_balancer.PortTaken)
+@action("clb", "CreateListener", *_ONE, load_balancer.PortInUse)
 def create_listener(call: Call) -> Answer:
     """Create listeners on ports of a load balancer."""
     given = call.parameters
@@ -230,7 +230,7 @@ def delete_listener(call: Call) -> Answer:
     return {}
 
 
-@action("clb", "RegisterTargets", *_LISTENER, load_balancer.TargetTaken, load_balancer.TargetUnknown)
+@action("clb", "RegisterTargets", *_LISTENER, load_balancer.TargetAlreadyRegistered, load_balancer.TargetUnknown)
 def register_targets(call: Call) -> Answer:
     """Register instances as targets of a listener."""
     given = call.parameters
@@ -251,8 +251,8 @@ def deregister_targets(call: Call) -> Answer:
     """Deregister targets from a listener."""
     given = call.parameters
     balancer_id, listener_id = given.text("LoadBalancerId"), given.text("ListenerId")
-    doomed = tuple((entry.text("InstanceId"), entry.integer("Port")) for entry in given.required_each("Targets"))
-    load_balancer.deregister(call.tx, balancer_id, listener_id, doomed)
+    removed = tuple((entry.text("InstanceId"), entry.integer("Port")) for entry in given.required_each("Targets"))
+    load_balancer.deregister(call.tx, balancer_id, listener_id, removed)
     _begin_task(call, call.parameters.text("LoadBalancerId"))
     return {}
 

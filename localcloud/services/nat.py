@@ -19,7 +19,7 @@ _TAKING = (
     nat_addresses.GatewayAddressQuota,
     address.DailyAddressQuota,
     address_binding.AddressBusyForVpc,
-    address_binding.AddressBoundBeforeGateway,
+    address_binding.GatewayAddressAlreadyBound,
 )
 _RULE = (snat.SnatOfOtherVpc, snat.AddressNotOnGateway)
 
@@ -140,7 +140,7 @@ def associate_nat_gateway_address(call: Call) -> Answer:
     "DisassociateNatGatewayAddress",
     *_ONE,
     nat_addresses.AddressToReleaseNotFound,
-    nat_addresses.LastAddressStays,
+    nat_addresses.LastAddressRequired,
 )
 def disassociate_nat_gateway_address(call: Call) -> Answer:
     """Unbind EIPs from a NAT gateway. The RequestId is the task ID."""

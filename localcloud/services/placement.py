@@ -7,7 +7,7 @@ from localcloud.rules.placement import PlacementGroup
 from localcloud.rules.records import iso_time
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
-from localcloud.services.listing import UnknownFilterOfMachines, chosen, page
+from localcloud.services.listing import UnknownInstanceFilter, chosen, page
 
 # Maximum groups in one request (DescribeDisasterRecoverGroups, 213/17810; DeleteDisasterRecoverGroups, 213/17812).
 GROUPS = 10
@@ -48,9 +48,7 @@ def create_disaster_recover_group(call: Call) -> Answer:
 def describe_disaster_recover_groups(call: Call) -> Answer:
     """List placement groups."""
     call.parameters.texts("DisasterRecoverGroupIds", limit=GROUPS)
-    found = chosen(
-        call, call.tx.all(PlacementGroup), {}, ids="DisasterRecoverGroupIds", refusal=UnknownFilterOfMachines
-    )
+    found = chosen(call, call.tx.all(PlacementGroup), {}, ids="DisasterRecoverGroupIds", refusal=UnknownInstanceFilter)
     name = call.parameters.find_text("Name")
     found = [one for one in found if not name or name in one.name]
     return {"TotalCount": len(found), "DisasterRecoverGroupSet": [_show(call, one) for one in page(call, found)]}
@@ -73,7 +71,7 @@ def describe_disaster_recover_group_quota(call: Call) -> Answer:
     "cvm",
     "ModifyDisasterRecoverGroupAttribute",
     placement.PlacementGroupNotFound,
-    placement.PlacementAffinityFalls,
+    placement.PlacementAffinityReduced,
 )
 def modify_disaster_recover_group_attribute(call: Call) -> Answer:
     """Change the name or affinity of a placement group."""

@@ -20,7 +20,7 @@ _ROUTE_RULES = (
 )
 
 
-class RouteNotNamed(Refusal):
+class RouteNotIdentified(Refusal):
     """A route must be identified by RouteId, RouteItemId or destination."""
 
     code = "MissingParameter"
@@ -31,7 +31,7 @@ class RouteNotNamed(Refusal):
     )
 
 
-class RouteIdsTwice(Refusal):
+class RouteIdsAndItemIds(Refusal):
     """Routes to enable or disable must be identified by either RouteIds or RouteItemIds."""
 
     code = "InvalidParameter.Coexist"
@@ -70,7 +70,7 @@ def show(call: Call, table: RouteTable, routes: tuple[Route, ...] | None = None)
     }
 
 
-def _wanted(given: Parameters) -> Route:
+def _parse_route(given: Parameters) -> Route:
     return Route(
         route_id=given.find_integer("RouteId") or 0,
         item_id=given.find_text("RouteItemId") or "",
@@ -125,7 +125,7 @@ def modify_route_table_attribute(call: Call) -> Answer:
     "vpc",
     "DeleteRouteTable",
     route_table.RouteTableNotFound,
-    route_table.MainRouteTableStays,
+    route_table.MainRouteTableNotDeletable,
     route_table.RouteTableHasSubnets,
 )
 def delete_route_table(call: Call) -> Answer:
@@ -139,8 +139,8 @@ def create_routes(call: Call) -> Answer:
     """Add routes. The response contains only the new routes."""
     given = call.parameters
     table_id = given.resource_id("RouteTableId", "rtb")
-    wanted = tuple(_wanted(entry) for entry in given.required_each("Routes"))
-    table, added = route.add(call.tx, table_id, wanted)
+    requested = tuple(_parse_route(entry) for entry in given.required_each("Routes"))
+    table, added = route.add(call.tx, table_id, requested)
     return {"TotalCount": 1, "RouteTableSet": [show(call, table, added)]}
 
 
@@ -150,7 +150,7 @@ def replace_routes(call: Call) -> Answer:
     given = call.parameters
     table_id = given.resource_id("RouteTableId", "rtb")
     table = route_table.get(call.tx, table_id)
-    changed = tuple(_wanted(entry) for entry in given.required_each("Routes"))
+    changed = tuple(_parse_route(entry) for entry in given.required_each("Routes"))
     old = tuple(route.find(table, one.route_id, one.item_id) for one in changed)
     route.change(call.tx, table_id, changed)
     table = route_table.get(call.tx, table_id)
@@ -161,33 +161,33 @@ def replace_routes(call: Call) -> Answer:
     }
 
 
-def _meant(table: RouteTable, given: Parameters) -> Route:
+def _find_route(table: RouteTable, given: Parameters) -> Route:
     number, item_id = given.find_integer("RouteId"), given.find_text("RouteItemId")
     if number is not None or item_id is not None:
         return route.find(table, -1 if number is None else number, item_id or "")
     if "DestinationCidrBlock" in given:
         return route.by_destination(table, given.cidr("DestinationCidrBlock"))
-    raise RouteNotNamed
+    raise RouteNotIdentified
 
 
-@action("vpc", "DeleteRoutes", route_table.RouteTableNotFound, route.RouteNotFound, RouteNotNamed)
+@action("vpc", "DeleteRoutes", route_table.RouteTableNotFound, route.RouteNotFound, RouteNotIdentified)
 def delete_routes(call: Call) -> Answer:
     """Delete routes."""
     given = call.parameters
     table_id, entries = given.resource_id("RouteTableId", "rtb"), given.required_each("Routes")
     table = route_table.get(call.tx, table_id)
-    doomed = tuple(_meant(table, entry) for entry in entries)
-    route.remove(call.tx, table_id, doomed)
-    return {"RouteSet": [_show_route(table, one) for one in doomed]}
+    removed = tuple(_find_route(table, entry) for entry in entries)
+    route.remove(call.tx, table_id, removed)
+    return {"RouteSet": [_show_route(table, one) for one in removed]}
 
 
 def _switch(call: Call, *, on: bool) -> Answer:
     given = call.parameters
     table_id = given.resource_id("RouteTableId", "rtb")
     if "RouteIds" not in given and "RouteItemIds" not in given:
-        raise RouteNotNamed
+        raise RouteNotIdentified
     if "RouteIds" in given and "RouteItemIds" in given:
-        raise RouteIdsTwice
+        raise RouteIdsAndItemIds
     numbers, item_ids = given.integers("RouteIds"), given.texts("RouteItemIds")
     check_count("RouteIds", len(numbers))
     check_count("RouteItemIds", len(item_ids))
@@ -195,13 +195,17 @@ def _switch(call: Call, *, on: bool) -> Answer:
     return {}
 
 
-@action("vpc", "EnableRoutes", route_table.RouteTableNotFound, route.RouteNotFound, RouteNotNamed, RouteIdsTwice)
+@action(
+    "vpc", "EnableRoutes", route_table.RouteTableNotFound, route.RouteNotFound, RouteNotIdentified, RouteIdsAndItemIds
+)
 def enable_routes(call: Call) -> Answer:
     """Enable routes."""
     return _switch(call, on=True)
 
 
-@action("vpc", "DisableRoutes", route_table.RouteTableNotFound, route.RouteNotFound, RouteNotNamed, RouteIdsTwice)
+@action(
+    "vpc", "DisableRoutes", route_table.RouteTableNotFound, route.RouteNotFound, RouteNotIdentified, RouteIdsAndItemIds
+)
 def disable_routes(call: Call) -> Answer:
     """Disable routes without deleting them."""
     return _switch(call, on=False)

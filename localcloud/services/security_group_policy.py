@@ -44,7 +44,7 @@ class IndexesDiffer(Refusal):
     )
 
 
-class IndexNotTaken(Refusal):
+class IndexNotPermitted(Refusal):
     """A request that replaces all policies must not have PolicyIndex; the order of the policies determines it."""
 
     code = "InvalidParameterValue.Range"
@@ -63,7 +63,7 @@ class OnePolicyOnly(Refusal):
     source = documented("ReplaceSecurityGroupPolicy: one policy; InvalidParameterValue.LimitExceeded", page="215/15811")
 
 
-class WaysMixed(Refusal):
+class PolicyMatchMixed(Refusal):
     """Policies to delete must be identified by index, or by content with action, protocol, CIDR block and port."""
 
     code = "InvalidParameterValue"
@@ -116,7 +116,7 @@ def _policy(call: Call, given: Parameters) -> Policy:
     """Parse one policy of a request."""
     protocol = given.find_text("Protocol") or "ALL"
     if protocol.upper() not in PROTOCOLS:
-        raise InvalidParameterValue(name="Protocol", value=protocol, wanted=f"one of {', '.join(PROTOCOLS)}")
+        raise InvalidParameterValue(name="Protocol", value=protocol, expected=f"one of {', '.join(PROTOCOLS)}")
     port = given.find_text("Port") or "ALL"
     if ports.port_ranges(port) and protocol.upper() not in {"TCP", "UDP"}:
         raise PortWithoutProtocol(protocol=protocol, port=port)
@@ -124,15 +124,15 @@ def _policy(call: Call, given: Parameters) -> Policy:
         raise Ipv6NeedsIcmpV6
     verdict = given.text("Action")
     if verdict.upper() not in {"ACCEPT", "DROP"}:
-        raise InvalidParameterValue(name="Action", value=verdict, wanted="ACCEPT or DROP")
+        raise InvalidParameterValue(name="Action", value=verdict, expected="ACCEPT or DROP")
     for template in ("ServiceTemplate", "AddressTemplate"):
         if any(given.inside(template).values.values()):
             raise InvalidParameterValue(
-                name=template, value="...", wanted="absent: localcloud does not support parameter templates"
+                name=template, value="...", expected="absent: localcloud does not support parameter templates"
             )
     peers = [name for name in ("CidrBlock", "Ipv6CidrBlock", "SecurityGroupId") if given.find_text(name)]
     if len(peers) != 1:
-        raise OnePeer(given=" and ".join(peers) or "none of them")
+        raise OnePeer(given=" and ".join(peers) or "none")
     return Policy(
         protocol=protocol,
         port=port,
@@ -186,31 +186,31 @@ def describe_security_group_policies(call: Call) -> Answer:
     }
 
 
-@action("vpc", "ModifySecurityGroupPolicies", *_POLICY_RULES, security_group.VersionMismatch, IndexNotTaken)
+@action("vpc", "ModifySecurityGroupPolicies", *_POLICY_RULES, security_group.VersionMismatch, IndexNotPermitted)
 def modify_security_group_policies(call: Call) -> Answer:
     """Replace all policies of the given directions."""
     given = call.parameters
     group_id = given.resource_id("SecurityGroupId", "sg")
-    wanted = given.required_inside("SecurityGroupPolicySet")
-    if any("PolicyIndex" in entry for name in ("Ingress", "Egress") for entry in wanted.each(name)):
-        raise IndexNotTaken
+    requested = given.required_inside("SecurityGroupPolicySet")
+    if any("PolicyIndex" in entry for name in ("Ingress", "Egress") for entry in requested.each(name)):
+        raise IndexNotPermitted
     security_group.replace_all(
         call.tx,
         group_id,
-        version=wanted.find_text("Version") or "",
-        ingress=_policies(call, wanted, "Ingress"),
-        egress=_policies(call, wanted, "Egress"),
+        version=requested.find_text("Version") or "",
+        ingress=_policies(call, requested, "Ingress"),
+        egress=_policies(call, requested, "Egress"),
     )
     return {}
 
 
 def _one_direction(given: Parameters) -> tuple[Direction, list[Parameters]]:
-    wanted = given.required_inside("SecurityGroupPolicySet")
-    if wanted.each("Ingress") and wanted.each("Egress"):
+    requested = given.required_inside("SecurityGroupPolicySet")
+    if requested.each("Ingress") and requested.each("Egress"):
         raise security_group.OneDirectionOnly
-    if wanted.each("Egress"):
-        return "egress", wanted.each("Egress")
-    return "ingress", wanted.required_each("Ingress")
+    if requested.each("Egress"):
+        return "egress", requested.each("Egress")
+    return "ingress", requested.required_each("Ingress")
 
 
 @action(
@@ -242,7 +242,7 @@ def create_security_group_policies(call: Call) -> Answer:
     security_group.PolicyNotFound,
     security_group.VersionStale,
     security_group.OneDirectionOnly,
-    WaysMixed,
+    PolicyMatchMixed,
 )
 def delete_security_group_policies(call: Call) -> Answer:
     """Delete policies of one direction, by index or by content."""
@@ -252,13 +252,13 @@ def delete_security_group_policies(call: Call) -> Answer:
     security_group.check_version(call.tx, group_id, version)
     by_index = {"PolicyIndex" in entry for entry in entries}
     if len(by_index) > 1:
-        raise WaysMixed
+        raise PolicyMatchMixed
     if by_index == {True}:
         indexes = tuple(entry.integer("PolicyIndex") for entry in entries)
         security_group.remove_at(call.tx, group_id, direction, indexes)
     else:
         if not all(name in entry for entry in entries for name in ("Action", "Protocol", "Port", "CidrBlock")):
-            raise WaysMixed
+            raise PolicyMatchMixed
         security_group.remove_equal(call.tx, group_id, direction, tuple(_policy(call, entry) for entry in entries))
     return {}
 

@@ -141,7 +141,7 @@ def describe_used_ip_address(call: Call) -> Answer:
     owner = vpc.get(call.tx, given.resource_id("VpcId", "vpc"))
     only = given.find_text("SubnetId")
     places = [subnet.get(call.tx, only)] if only else subnet.in_vpc(call.tx, owner.id)
-    wanted = set(given.texts("IpAddresses"))
+    requested = set(given.texts("IpAddresses"))
     rows = [
         {
             "VpcId": owner.id,
@@ -152,6 +152,6 @@ def describe_used_ip_address(call: Call) -> Answer:
         }
         for place in places
         for taken in subnet.occupied(call.tx, place.id)
-        if not wanted or str(taken.address) in wanted
+        if not requested or str(taken.address) in requested
     ]
     return {"TotalCount": len(rows), "IpAddressStates": list(page(call, rows))}

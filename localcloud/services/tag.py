@@ -37,7 +37,7 @@ RESOURCES = {
 }
 
 
-class ResourceDescriptionWrong(Refusal):
+class ResourceDescriptionInvalid(Refusal):
     """A resource must have the form `qcs::<service>:<region>:<account>:<prefix>/<id>` and a kind that supports tags."""
 
     code = "InvalidParameterValue.ResourceDescriptionError"
@@ -101,10 +101,10 @@ def _listed(given: Parameters) -> tuple[str, ...]:
 
 
 def _resource(call: Call, text: str) -> str:
-    """Return the resource ID of a six-part name. Raises: ResourceDescriptionWrong or ResourceUnknown."""
+    """Return the resource ID of a six-part name. Raises: ResourceDescriptionInvalid or ResourceUnknown."""
     found = re.fullmatch(r"qcs:[^:]*:([^:]*):[^:]*:[^:]*:([^:/]*)/([^:]*)", text)
     if found is None or found.groups()[:2] not in RESOURCES:
-        raise ResourceDescriptionWrong(resource=text)
+        raise ResourceDescriptionInvalid(resource=text)
     resource_id = found[3]
     if not _exists(call, resource_id):
         raise ResourceUnknown(resource_id=resource_id)
@@ -121,7 +121,7 @@ def _exists(call: Call, resource_id: str) -> bool:
 @action(
     "tag",
     "ModifyResourceTags",
-    ResourceDescriptionWrong,
+    ResourceDescriptionInvalid,
     ResourceUnknown,
     TagBothSetAndRemoved,
     NothingToChange,
@@ -148,7 +148,7 @@ def modify_resource_tags(call: Call) -> Answer:
 @action(
     "tag",
     "TagResources",
-    ResourceDescriptionWrong,
+    ResourceDescriptionInvalid,
     ResourceUnknown,
     TooManyTagsInRequest,
     TooManyResourcesInRequest,
@@ -167,7 +167,7 @@ def tag_resources(call: Call) -> Answer:
 @action(
     "tag",
     "UnTagResources",
-    ResourceDescriptionWrong,
+    ResourceDescriptionInvalid,
     ResourceUnknown,
     TooManyTagsInRequest,
     TooManyResourcesInRequest,
@@ -196,7 +196,7 @@ def describe_resource_tags_by_resource_ids(call: Call) -> Answer:
     ]
     offset, limit = given.find_integer("Offset") or 0, given.find_integer("Limit") or 15
     if offset % limit:
-        raise InvalidParameterValue(name="Offset", value=offset, wanted="a multiple of Limit")
+        raise InvalidParameterValue(name="Offset", value=offset, expected="a multiple of Limit")
     return {
         "TotalCount": len(rows),
         "Offset": offset,

@@ -13,7 +13,7 @@ KeyValues = list[dict[str, str]]
 _RESOURCE_TYPES = ("instance", "host", "image", "keypair", "ps", "hpc")
 
 
-class MachineTagKeyIllegal(Refusal):
+class CvmTagKeyIllegal(Refusal):
     """A tag key in TagSpecification must satisfy the rules for tag keys (service cvm)."""
 
     code = "FailedOperation.IllegalTagKey"
@@ -21,7 +21,7 @@ class MachineTagKeyIllegal(Refusal):
     source = documented("RunInstances: FailedOperation.IllegalTagKey; limits of tags: 651/13354", page="213/15730")
 
 
-class MachineTagValueIllegal(Refusal):
+class CvmTagValueIllegal(Refusal):
     """A tag value in TagSpecification must satisfy the rules for tag values (service cvm)."""
 
     code = "FailedOperation.IllegalTagValue"
@@ -29,7 +29,7 @@ class MachineTagValueIllegal(Refusal):
     source = documented("RunInstances: FailedOperation.IllegalTagValue; limits of tags: 651/13354", page="213/15730")
 
 
-class MachineTagKeyReserved(Refusal):
+class CvmTagKeyReserved(Refusal):
     """A tag key in TagSpecification must not be reserved for the system (service cvm)."""
 
     code = "FailedOperation.TagKeyReserved"
@@ -37,7 +37,7 @@ class MachineTagKeyReserved(Refusal):
     source = documented("RunInstances: FailedOperation.TagKeyReserved; limits of tags: 651/13354", page="213/15730")
 
 
-class MachineTagTwice(Refusal):
+class CvmTagDuplicate(Refusal):
     """A tag key must occur only once in TagSpecification (service cvm)."""
 
     code = "InvalidParameterValue.DuplicateTags"
@@ -45,15 +45,15 @@ class MachineTagTwice(Refusal):
     source = documented("RunInstances: InvalidParameterValue.DuplicateTags", page="213/15730")
 
 
-MACHINE_RULES = (MachineTagKeyIllegal, MachineTagValueIllegal, MachineTagKeyReserved, MachineTagTwice, tag.TooManyTags)
+MACHINE_RULES = (CvmTagKeyIllegal, CvmTagValueIllegal, CvmTagKeyReserved, CvmTagDuplicate, tag.TooManyTags)
 _OF_MACHINES: dict[type[Refusal], type[Refusal]] = {
-    tag.TagKeyEmpty: MachineTagKeyIllegal,
-    tag.TagKeyTooLong: MachineTagKeyIllegal,
-    tag.TagKeyIllegal: MachineTagKeyIllegal,
-    tag.TagKeyReserved: MachineTagKeyReserved,
-    tag.TagValueEmpty: MachineTagValueIllegal,
-    tag.TagValueTooLong: MachineTagValueIllegal,
-    tag.TagValueIllegal: MachineTagValueIllegal,
+    tag.TagKeyEmpty: CvmTagKeyIllegal,
+    tag.TagKeyTooLong: CvmTagKeyIllegal,
+    tag.TagKeyIllegal: CvmTagKeyIllegal,
+    tag.TagKeyReserved: CvmTagKeyReserved,
+    tag.TagValueEmpty: CvmTagValueIllegal,
+    tag.TagValueTooLong: CvmTagValueIllegal,
+    tag.TagValueIllegal: CvmTagValueIllegal,
 }
 
 
@@ -75,11 +75,13 @@ def specified(parameters: Parameters, resource_type: str) -> tag.Tags:
     for entry in parameters.each("TagSpecification"):
         named = entry.text("ResourceType")
         if named not in _RESOURCE_TYPES:
-            raise InvalidParameterValue(name="ResourceType", value=named, wanted=f"one of {', '.join(_RESOURCE_TYPES)}")
+            raise InvalidParameterValue(
+                name="ResourceType", value=named, expected=f"one of {', '.join(_RESOURCE_TYPES)}"
+            )
         for one in entry.each("Tags"):
             key, value = one.text("Key"), one.text("Value")
             if named == resource_type and key in tags:
-                raise MachineTagTwice(key=key)
+                raise CvmTagDuplicate(key=key)
             if named == resource_type:
                 tags[key] = value
     try:

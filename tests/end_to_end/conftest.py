@@ -48,7 +48,7 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 @pytest.fixture(scope="session")
 def before() -> host.Traces:
     """The state of the host before these tests start a localcloud."""
-    return host.look(NAME)
+    return host.read_traces(NAME)
 
 
 @pytest.fixture(scope="session")

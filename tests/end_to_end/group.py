@@ -67,7 +67,7 @@ class Group:
                 lambda node=node: self.lab.on(node, "systemctl is-system-running", check=False).strip(),
                 {"running", "degraded"}.__contains__,
                 deadline_s=_BOOT_S,
-                what=f"{node} boots",
+                what=f"boot of {node}",
             )
 
     def _deploy(self) -> None:

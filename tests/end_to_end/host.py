@@ -27,7 +27,7 @@ class Traces:
         return {kind: left for kind, left in new.items() if left}
 
 
-def look(name: str) -> Traces:
+def read_traces(name: str) -> Traces:
     """Read the host's state without the resources of other localclouds (recognized by their names)."""
     return Traces(
         processes=frozenset(_processes(name)),

@@ -80,13 +80,13 @@ class Lab:
         return [name for name in nodes if address in self.on(name, "ip -4 -o addr show scope global")]
 
 
-def wait_until(look: Callable[[], T], right: Callable[[T], bool], *, deadline_s: float, what: str) -> T:
-    """Call `look` until `right` accepts its result. Raises: AssertionError with the last result at the deadline."""
-    ends = time.monotonic() + deadline_s
+def wait_until(read: Callable[[], T], accept: Callable[[T], bool], *, deadline_s: float, what: str) -> T:
+    """Call `read` until `accept` is true for its result, and return it. Raises: AssertionError after `deadline_s`."""
+    deadline = time.monotonic() + deadline_s
     while True:
-        seen = look()
-        if right(seen):
-            return seen
-        if time.monotonic() > ends:
-            raise AssertionError(f"{what}: not within {deadline_s} s (last result {seen!r})")
+        result = read()
+        if accept(result):
+            return result
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not within {deadline_s} s (last result {result!r})")
         time.sleep(0.1)

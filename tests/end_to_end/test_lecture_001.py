@@ -73,7 +73,7 @@ class Watch:
         def masters() -> list[str]:
             return self.lab.masters(VIRTUAL_IP, NODES)
 
-        wait_until(masters, lambda seen: seen == [node], deadline_s=TAKE_OVER_S, what=f"{node} holds")
+        wait_until(masters, lambda seen: seen == [node], deadline_s=TAKE_OVER_S, what=f"{node} holds the virtual IP")
 
     def wait_until_answered(self) -> None:
         """Wait until traffic through the EIP reaches the new master."""
@@ -82,14 +82,14 @@ class Watch:
             return request_healthz(self.lab, "iam.api.example.com", self.public_ip)
 
         right = ['{"status":"ok"}']
-        wait_until(answers, lambda seen: seen == right, deadline_s=TAKE_OVER_S, what="answer through the EIP")
+        wait_until(answers, lambda seen: seen == right, deadline_s=TAKE_OVER_S, what="response through the EIP")
 
     def wait_until_logged(self, node: str, lines: list[str]) -> None:
         wait_until(
             lambda: self.new_lines(node),
             lambda seen: seen == lines,
             deadline_s=TAKE_OVER_S,
-            what=f"log of {node}",
+            what=f"{lines} in the log of {node}",
         )
 
 
@@ -104,7 +104,7 @@ def start_on_a(lab: Lab) -> None:
                 lambda: lab.masters(VIRTUAL_IP, NODES),
                 lambda seen: seen == ["iam-a"],
                 deadline_s=TAKE_OVER_S,
-                what="start",
+                what="iam-a is master",
             )
     # The second node logs notify_backup when it receives the first advert of the master.
     wait_until(

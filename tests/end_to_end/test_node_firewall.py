@@ -60,7 +60,7 @@ def test_dropped_heartbeats_cause_a_split_brain_that_ends_with_a_reload_of_the_r
     assert len(restored.masters(VIRTUAL_IP, NODES)) == 1
     for node in NODES:
         restored.on(node, "nft insert rule inet tandem from_nodes ip protocol 112 drop")
-    wait_until(lambda: restored.masters(VIRTUAL_IP, NODES), NODES.__eq__, deadline_s=15, what="the pair splits")
+    wait_until(lambda: restored.masters(VIRTUAL_IP, NODES), NODES.__eq__, deadline_s=15, what="split brain")
     for node in NODES:
         restored.on(node, "systemctl reload tandem-firewall")
     wait_until(

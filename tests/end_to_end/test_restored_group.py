@@ -44,7 +44,7 @@ def test_a_restore_ends_a_split_brain(group: Group) -> None:
     for node in NODES:
         group.lab.on(node, "nft insert rule inet tandem from_nodes ip protocol 112 drop; systemctl stop iam-pump")
     wait_until(
-        lambda: group.lab.masters(VIRTUAL_IP, list(NODES)), list(NODES).__eq__, deadline_s=15, what="the pair splits"
+        lambda: group.lab.masters(VIRTUAL_IP, list(NODES)), list(NODES).__eq__, deadline_s=15, what="split brain"
     )
     group.restore()
     assert len(group.lab.masters(VIRTUAL_IP, list(NODES))) == 1

@@ -113,4 +113,4 @@ def test_a_second_up_changes_nothing(deployed: Lab) -> None:
 @pytest.mark.last
 def test_down_leaves_no_process_mount_namespace_or_nft_table(deployed: Lab, before: host.Traces) -> None:
     deployed.localcloud("down")
-    assert host.look(NAME).beyond(before) == {}
+    assert host.read_traces(NAME).beyond(before) == {}

@@ -56,7 +56,7 @@ def test_without_the_apiserver_decisions_use_the_cache_and_a_failed_reload_is_re
     admin, secret = make_grant(iam)
     iam.store.down = True
     iam.messages.publish("iam.cluster.notifications", "{}")
-    wait_for(lambda: "the old ones stay" in iam.log.getvalue())
+    wait_for(lambda: "keeping the old ones" in iam.log.getvalue())
     assert decision(iam, secret) == {"allowed": True}
     iam.store.down = False
     iam.store.delete_policies("admin", ["p"])

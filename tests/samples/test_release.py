@@ -80,7 +80,7 @@ def test_a_custom_release_is_identified_by_its_content(tmp_path: Path, prefix: s
 
 def test_a_release_without_its_schema_is_refused(tmp_path: Path) -> None:
     path = make_release(tmp_path / "own.tar.gz", *_COMPLETE[:-1])
-    with pytest.raises(ReleaseError, match=r"no sql/iam\.sql") as error:
+    with pytest.raises(ReleaseError, match=r"must contain sql/iam\.sql") as error:
         find_release(str(path))
     assert "tandem:iam.release" in str(error.value)
 

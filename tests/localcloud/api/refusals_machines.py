@@ -157,10 +157,10 @@ ROWS = [
     Row(disk_types.DiskNameTooLong, lambda p: run(p, DataDisks=[DATA_DISK | {"DiskName": "名" * 129}])),
     Row(key_pair.KeyPairUnknown, lambda p: run(p, LoginSettings={"KeyIds": ["skey-00000000"]})),
     Row(placement.PlacementGroupUnknown, lambda p: run(p, DisasterRecoverGroupIds=["ps-00000000"])),
-    Row(tagging.MachineTagKeyIllegal, lambda p: _tagged(p, ("a*b", "x"))),
-    Row(tagging.MachineTagValueIllegal, lambda p: _tagged(p, ("a", "x "))),
-    Row(tagging.MachineTagKeyReserved, lambda p: _tagged(p, ("project", "x"))),
-    Row(tagging.MachineTagTwice, lambda p: _tagged(p, ("a", "x"), ("a", "y"))),
+    Row(tagging.CvmTagKeyIllegal, lambda p: _tagged(p, ("a*b", "x"))),
+    Row(tagging.CvmTagValueIllegal, lambda p: _tagged(p, ("a", "x "))),
+    Row(tagging.CvmTagKeyReserved, lambda p: _tagged(p, ("project", "x"))),
+    Row(tagging.CvmTagDuplicate, lambda p: _tagged(p, ("a", "x"), ("a", "y"))),
     Row(
         refusal.InvalidParameterValue,
         lambda p: run(p, TagSpecification=[{"ResourceType": "disk", "Tags": [{"Key": "a", "Value": "b"}]}]),
@@ -169,7 +169,7 @@ ROWS = [
     Row(instances.InstanceNeedsVpc, lambda p: run(p, VirtualPrivateCloud={})),
     Row(instances.InstanceNeedsGroup, lambda p: run(p, SecurityGroupIds=[])),
     Row(
-        instances.AmountsDiffer,
+        instances.AddressCountDiffers,
         lambda p: (_run_at(p, "10.0.4.9")[0], _run_at(p, "10.0.4.9")[1] | {"InstanceCount": 2}),
     ),
     Row(instances.PasswordNotEmulated, lambda p: run(p, LoginSettings={"Password": "Secret-123"})),
@@ -187,11 +187,13 @@ ROWS = [
         refusal.InvalidParameterValue,
         lambda p: ("cvm:StopInstances", {"InstanceIds": [p.machine()], "StoppedMode": "FREE"}),
     ),
-    Row(changes.OneOfTheDisks, _resize_disks),
-    Row(changes.OneOfTheDisks, lambda p: _resize_disks(p, SystemDisk={"DiskSize": 60}, DataDisks=[{"DiskSize": 60}])),
+    Row(changes.OneDiskParameter, _resize_disks),
+    Row(
+        changes.OneDiskParameter, lambda p: _resize_disks(p, SystemDisk={"DiskSize": 60}, DataDisks=[{"DiskSize": 60}])
+    ),
     Row(instance_change.DataDiskElastic, lambda p: _resize_disks(p, DataDisks=[{"DiskSize": 60}])),
     Row(
-        instance_change.SystemDiskTypeGiven,
+        instance_change.SystemDiskTypeNotChangeable,
         lambda p: _resize_disks(p, SystemDisk={"DiskSize": 60, "DiskType": "CLOUD_SSD"}),
     ),
     Row(instance_change.TypeNotOffered, lambda p: _resize("S5.HUGE", p.machine())),
@@ -205,7 +207,7 @@ ROWS = [
         lambda p: ("cvm:ResetInstance", {"InstanceId": p.machine(SystemDisk={"DiskType": "CLOUD_TSSD"})}),
     ),
     Row(instance_state.StoppedWithoutCharge, _stopped_without_charge),
-    Row(instance_change.InterfaceInTheWay, _moved_with_a_second_interface),
+    Row(instance_change.InstanceHasSecondaryInterface, _moved_with_a_second_interface),
     Row(
         refusal.TooManyValues,
         lambda p: (

@@ -335,15 +335,15 @@ ROWS = [
     Row(subnet.AddressTaken, _address_of_an_instance),
     row(route_table.RouteTableNotFound, "vpc:DeleteRouteTable", RouteTableId="rtb-00000000"),
     Row(route_table.RouteTableQuota, _full_tables),
-    Row(route_table.MainRouteTableStays, lambda p: ("vpc:DeleteRouteTable", {"RouteTableId": main_table(p)})),
+    Row(route_table.MainRouteTableNotDeletable, lambda p: ("vpc:DeleteRouteTable", {"RouteTableId": main_table(p)})),
     Row(route_table.RouteTableHasSubnets, _associated_table),
     Row(
         route.RouteNotFound,
         lambda p: ("vpc:DeleteRoutes", {"RouteTableId": main_table(p), "Routes": [{"RouteId": 7}]}),
     ),
-    Row(routes.RouteNotNamed, lambda p: ("vpc:DeleteRoutes", {"RouteTableId": main_table(p), "Routes": [{}]})),
+    Row(routes.RouteNotIdentified, lambda p: ("vpc:DeleteRoutes", {"RouteTableId": main_table(p), "Routes": [{}]})),
     Row(
-        routes.RouteIdsTwice,
+        routes.RouteIdsAndItemIds,
         lambda p: (
             "vpc:EnableRoutes",
             {"RouteTableId": main_table(p), "RouteIds": [7], "RouteItemIds": ["rti-00000000"]},
@@ -377,17 +377,17 @@ ROWS = [
         lambda p: _insert(p, policies(_ANY | {"PolicyIndex": 0}, _ANY | {"Port": "81", "PolicyIndex": 1})),
     ),
     Row(groups.IndexesDiffer, lambda p: _insert(p, policies(_ANY | {"PolicyIndex": 0}, _ANY | {"Port": "81"}))),
-    Row(groups.IndexNotTaken, lambda p: _replace(p, policies(_ANY | {"PolicyIndex": 0}))),
+    Row(groups.IndexNotPermitted, lambda p: _replace(p, policies(_ANY | {"PolicyIndex": 0}))),
     Row(groups.OnePolicyOnly, _replace_one_by_two),
-    Row(groups.WaysMixed, lambda p: _delete_policy(p, policies({"PolicyIndex": 0}, _ANY))),
-    Row(groups.WaysMixed, lambda p: _delete_policy(p, policies({"CidrBlock": "0.0.0.0/0"}))),
+    Row(groups.PolicyMatchMixed, lambda p: _delete_policy(p, policies({"PolicyIndex": 0}, _ANY))),
+    Row(groups.PolicyMatchMixed, lambda p: _delete_policy(p, policies({"CidrBlock": "0.0.0.0/0"}))),
     Row(security_group.ReferredGroupsQuota, _eleventh_group_referred_to),
     Row(groups.OnePeer, lambda p: _replace(p, policies(_ANY | {"SecurityGroupId": p.group_id}))),
     row(interface.InterfaceNotFound, "vpc:DeleteNetworkInterface", NetworkInterfaceId="eni-00000000"),
     Row(interface.InterfaceAttachedAlready, _attached_twice),
     Row(interface.InterfaceAttached, _delete_attached),
     Row(interface.InterfaceNotAttached, _detach_unattached),
-    Row(interface.PrimaryInterfaceStays, _detach_primary),
+    Row(interface.PrimaryInterfaceNotDetachable, _detach_primary),
     Row(
         interface.TooManyGroups,
         lambda p: (
@@ -397,7 +397,7 @@ ROWS = [
     ),
     Row(interface_addresses.TooManyAddresses, _too_many_secondary),
     Row(interface_addresses.AddressNotOnInterface, lambda p: _unassign(card(p), "10.0.4.250")),
-    Row(interface_addresses.PrimaryAddressStays, _unassign_primary),
+    Row(interface_addresses.PrimaryAddressNotRemovable, _unassign_primary),
     Row(
         interfaces.AddressesOrCount,
         lambda p: ("vpc:AssignPrivateIpAddresses", {"NetworkInterfaceId": card(p)}),
@@ -436,7 +436,7 @@ ROWS = [
     Row(havip.TargetInOtherVpc, _instance_in_other_subnet),
     Row(havip.TargetKindUnknown, lambda p: _association(p.havip(), "lb-00000000", "CLB")),
     row(listing.UnknownFilter, "vpc:DescribeVpcs", Filters=[{"Name": "colour", "Values": ["blue"]}]),
-    row(listing.UnknownFilterOfMachines, "cvm:DescribeInstances", Filters=[{"Name": "colour", "Values": ["blue"]}]),
+    row(listing.UnknownInstanceFilter, "cvm:DescribeInstances", Filters=[{"Name": "colour", "Values": ["blue"]}]),
     row(
         listing.IdsAndFilters,
         "vpc:DescribeVpcs",
@@ -444,7 +444,7 @@ ROWS = [
         Filters=[{"Name": "vpc-id", "Values": ["vpc-00000000"]}],
     ),
     row(
-        listing.IdsAndFiltersOfMachines,
+        listing.InstanceIdsAndFilters,
         "cvm:DescribeInstances",
         InstanceIds=["ins-00000000"],
         Filters=[{"Name": "zone", "Values": [ZONE]}],

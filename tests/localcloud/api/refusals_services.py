@@ -116,9 +116,9 @@ def _second_record_with_cname(place: Place) -> Request:
 
 
 ROWS = [
-    Row(tagging.ResourceDescriptionWrong, lambda p: _tag(p, "vpc-1", DeleteTags=[{"TagKey": "x"}])),
+    Row(tagging.ResourceDescriptionInvalid, lambda p: _tag(p, "vpc-1", DeleteTags=[{"TagKey": "x"}])),
     Row(
-        tagging.ResourceDescriptionWrong,
+        tagging.ResourceDescriptionInvalid,
         lambda p: _tag(p, "qcs::moon:ap-guangzhou:uin/:rock/1", DeleteTags=[{"TagKey": "x"}]),
     ),
     Row(
@@ -178,16 +178,16 @@ ROWS = [
     Row(alarm.MonitorTypeUnknown, lambda _: _policy(MonitorType="MT_CUSTOM")),
     Row(alarm.RemarkIllegal, lambda _: _policy(Remark="two words")),
     Row(alarm.RemarkIllegal, lambda _: _policy(Remark="备" * 101)),
-    Row(alarm.ConditionWrong, lambda _: _policy(Condition={"IsUnionRule": 3, "Rules": [_RULE]})),
-    Row(alarm.ConditionWrong, lambda _: _policy(Condition={"IsUnionRule": 0, "Rules": []})),
+    Row(alarm.ConditionInvalid, lambda _: _policy(Condition={"IsUnionRule": 3, "Rules": [_RULE]})),
+    Row(alarm.ConditionInvalid, lambda _: _policy(Condition={"IsUnionRule": 0, "Rules": []})),
     *(
-        Row(alarm.ConditionWrong, lambda _, wrong=wrong: _policy(Condition={"Rules": [_RULE | wrong]}))
+        Row(alarm.ConditionInvalid, lambda _, wrong=wrong: _policy(Condition={"Rules": [_RULE | wrong]}))
         for wrong in ({"Operator": ">"}, {"NoticeFrequency": 60}, {"IsPowerNotice": 2}, {"RuleType": "FIXED"})
     ),
     Row(alarm.TooManyNotices, _four_notices),
-    *(Row(alarm_notice.ReceiversWrong, lambda _, wrong=wrong: _notice_request(**wrong)) for wrong in _WRONG_NOTICES),
+    *(Row(alarm_notice.ReceiversInvalid, lambda _, wrong=wrong: _notice_request(**wrong)) for wrong in _WRONG_NOTICES),
     *(
-        Row(alarm.DimensionsWrong, lambda p, text=text: _binding(p, text))
+        Row(alarm.DimensionsInvalid, lambda p, text=text: _binding(p, text))
         for text in ("ins-1", "[]", json.dumps({"eip": "203.0.113.10"}), json.dumps({"unInstanceId": "x", "eip": "y"}))
     ),
     Row(dns.DomainNotFound, lambda _: _record(Domain="example.net")),

@@ -149,7 +149,7 @@ ROWS = [
     ),
     Row(placement.PlacementGroupQuota, _full_placements),
     row(refusal.TooManyValues, "cvm:DescribeDisasterRecoverGroups", DisasterRecoverGroupIds=["ps-00000000"] * 11),
-    Row(placement.PlacementAffinityFalls, _reduced_affinity),
+    Row(placement.PlacementAffinityReduced, _reduced_affinity),
     Row(placement.PlacementGroupNotEmpty, _placement_in_use),
     Row(placement.PlacementGroupFull, _full_placement),
     row(disk.DiskNotFound, "cbs:TerminateDisks", DiskIds=["disk-00000000"]),

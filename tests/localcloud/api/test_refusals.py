@@ -95,8 +95,8 @@ def _fresh_eip_for_a_havip(place: Place) -> Request:
 
 
 def _fresh_card(place: Place) -> Request:
-    wanted = {"VpcId": place.vpc_id, "SubnetId": place.subnet_id, "NetworkInterfaceName": "card"}
-    made = place.call("vpc:CreateNetworkInterface", **wanted)["NetworkInterface"]["NetworkInterfaceId"]
+    requested = {"VpcId": place.vpc_id, "SubnetId": place.subnet_id, "NetworkInterfaceName": "card"}
+    made = place.call("vpc:CreateNetworkInterface", **requested)["NetworkInterface"]["NetworkInterfaceId"]
     return "vpc:DeleteNetworkInterface", {"NetworkInterfaceId": made}
 
 
@@ -212,7 +212,7 @@ TRADITIONAL = [
     row(address_charge.TraditionalAccount, "vpc:AllocateAddresses", InternetChargeType="TRAFFIC_POSTPAID_BY_HOUR"),
     row(address_charge.TraditionalAccount, "vpc:AllocateAddresses", InternetMaxBandwidthOut=5),
     Row(
-        address_charge.TraditionalAccountKeepsChargeType,
+        address_charge.TraditionalAccountChargeTypeFixed,
         lambda p: (
             "vpc:ModifyAddressInternetChargeType",
             {
@@ -243,7 +243,7 @@ def test_the_number_of_network_interfaces_in_a_vpc_is_limited() -> None:
     with running_cloud() as cloud:
         place = Place.build(Direct(cloud))
         wide = other_subnet(place, cidr="10.0.16.0/20")
-        wanted = {"VpcId": place.vpc_id, "SubnetId": wide, "NetworkInterfaceName": "card"}
+        requested = {"VpcId": place.vpc_id, "SubnetId": wide, "NetworkInterfaceName": "card"}
         with cloud.transaction() as tx:
             for number in range(interface.PER_VPC):
                 made = interface.create(
@@ -252,13 +252,13 @@ def test_the_number_of_network_interfaces_in_a_vpc_is_limited() -> None:
                     description="",
                     vpc_id=place.vpc_id,
                     subnet_id=wide,
-                    wanted=IPv4Address("10.0.16.2") + number,
+                    requested=IPv4Address("10.0.16.2") + number,
                     group_ids=(),
                     tags={},
                 )
                 assert made.address == IPv4Address("10.0.16.2") + number
         with pytest.raises(interface.InterfaceQuota):
-            place.call("vpc:CreateNetworkInterface", **wanted)
+            place.call("vpc:CreateNetworkInterface", **requested)
 
 
 def test_the_public_addresses_are_limited() -> None:
@@ -331,7 +331,7 @@ def test_every_rule_of_an_action_has_a_test() -> None:
 
 def test_every_rule_belongs_to_an_action_and_names_its_source() -> None:
     named = {*COMMON, *(refusal for action in ACTIONS.values() for refusal in action.refuses)}
-    of_lists = {listing.IdsAndFilters, listing.IdsAndFiltersOfMachines, listing.TooManyFilterValues}
+    of_lists = {listing.IdsAndFilters, listing.InstanceIdsAndFilters, listing.TooManyFilterValues}
     for refusal in _all(Refusal):
         if refusal.code and refusal not in of_lists:
             assert refusal in named, refusal
