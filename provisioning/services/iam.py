@@ -50,7 +50,7 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
         Directory("/opt/iam"),
         Archive(release.source, release.sha256, release.path),
         *_checks(),
-        *(_reachable(setting, address) for setting, address in external_addresses(deployment).items()),
+        *(_connection_check(setting, address) for setting, address in external_addresses(deployment).items()),
         *_identity(node),
         *_configuration(deployment, node),
         *_units(deployment, node),
@@ -77,14 +77,15 @@ def _checks() -> list[Item]:
     ]
 
 
-def _reachable(setting: str, address: str) -> Check:
-    """Check that a database outside the group accepts connections. Without this check a wrong address of MongoDB would
-    never be reported (iam.md 4).
+def _connection_check(setting: str, address: str) -> Check:
+    """Check that a database outside the group accepts connections.
+
+    Otherwise a wrong address of MongoDB would never be reported (iam.md 4).
     """
     host, _, port = address.rpartition(":")
     command = ("timeout", "5", "bash", "-c", f"exec 3<>/dev/tcp/{host}/{port}")
     look_at = f"tandem:data.{setting}, and the security group and routes between this node and the address"
-    return Check(f"{setting} {address}: a connection from this node", command, ("/etc/iam",), look_at)
+    return Check(f"{setting} {address} (connection test)", command, ("/etc/iam",), look_at)
 
 
 def _secret_file(path: str, text: str, *services: str) -> File:

@@ -17,8 +17,8 @@ from provisioning.services.data import MARIADB_PORT, POOL_SIZE
 
 # The definer of the schema's triggers (iam.md 2). MariaDB does not listen on loopback, so this account cannot log in.
 _DEFINER_HOST = "127.0.0.1"
-_DATA_RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE")
-# For monitoring and `mariadb` as root while all pools are full.
+_DATA_PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE")
+# For monitoring, and for `mariadb` as root, while all pools are full.
 _SPARE_CONNECTIONS = 30
 
 
@@ -54,12 +54,12 @@ def _accounts(deployment: Deployment) -> list[Item]:
     password = placeholders.placeholder(placeholders.MARIADB_IAM_PASSWORD)
     items: list[Item] = [
         Account("iam", _DEFINER_HOST, password),
-        Grant("iam", _DEFINER_HOST, database, (*_DATA_RIGHTS, "TRIGGER")),
+        Grant("iam", _DEFINER_HOST, database, (*_DATA_PRIVILEGES, "TRIGGER")),
     ]
     for node in deployment.nodes:
         items += [
             Account(user, node.private_address, password),
-            Grant(user, node.private_address, database, _DATA_RIGHTS),
+            Grant(user, node.private_address, database, _DATA_PRIVILEGES),
         ]
     return items
 

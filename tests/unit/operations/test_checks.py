@@ -16,4 +16,4 @@ def test_pre_commit_runs_what_make_check_runs() -> None:
     # Hooks run on the changed files and fix them; the script checks all files and fixes none.
     before_commit = {hook["entry"].removeprefix(".venv/bin/").removesuffix(" --fix") for hook in hooks}
     assert {re.sub(r"( --check)?( \.)?$", "", command) for command in checked} == before_commit
-    assert len(checked) == len(hooks) == 5
+    assert len(checked) == len(hooks) == 6

@@ -118,9 +118,9 @@ class FakeSystem:
     def _sysctl(self, argv: list[str], _text: str) -> Result:
         self.log.append("sysctl " + argv[-1])
         key, value = argv[-1].split("=")
-        place = self.root / "proc/sys" / key.replace(".", "/")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(value + "\n")
+        target = self.root / "proc/sys" / key.replace(".", "/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(value + "\n")
         return Result(0, "", "")
 
     def _useradd(self, argv: list[str], _text: str) -> Result:

@@ -39,7 +39,7 @@ class FakeNode:
     def _sleep(self, seconds: float) -> None:
         self.clock += seconds
 
-    def ask(self, *operations: dict[str, Any], token: str = MINE, **other: Any) -> dict[str, Any]:
+    def call(self, *operations: dict[str, Any], token: str = MINE, **other: Any) -> dict[str, Any]:
         return answer(self.node(**other), {"token": token, "operations": list(operations)})
 
 
@@ -48,7 +48,7 @@ def node(tmp_path: Path) -> FakeNode:
     return FakeNode(tmp_path)
 
 
-def lock(host: str = "here", **more: Any) -> dict[str, Any]:
+def lock(host: str = "this-host", **more: Any) -> dict[str, Any]:
     return {"do": "lock", "owner": {"host": host, "pid": 1}, "ttl_s": 180, **more}
 
 
@@ -80,57 +80,57 @@ def receive(data: bytes, path: str = "/opt/iam/abc", sha256: str = "") -> dict[s
 
 
 def test_a_change_requires_the_lock(node: FakeNode) -> None:
-    answer = node.ask(stage(file("/etc/x")))
+    answer = node.call(stage(file("/etc/x")))
     assert answer["error"]["message"] == "this rollout does not hold the change lock of this node"
     assert not (node.system.root / "var/lib/tandem/staged").exists()
 
 
 def test_a_rollout_whose_lock_was_taken_over_can_change_nothing(node: FakeNode) -> None:
-    node.ask(lock())
+    node.call(lock())
     node.clock += 500
-    assert "error" not in node.ask(lock("there"), token="other")
-    assert node.ask(stage(file("/etc/x")))["error"]["step"] == "lock"
+    assert "error" not in node.call(lock("other-host"), token="other")
+    assert node.call(stage(file("/etc/x")))["error"]["step"] == "lock"
 
 
 def test_each_call_renews_the_lock(node: FakeNode) -> None:
-    node.ask(lock())
+    node.call(lock())
     for _ in range(5):
         node.clock += 100
-        assert "error" not in node.ask(stage(file("/etc/x")))
-    refused = node.ask(lock("there"), token="other")["error"]
+        assert "error" not in node.call(stage(file("/etc/x")))
+    refused = node.call(lock("other-host"), token="other")["error"]
     assert refused["message"] == "another rollout holds the change lock of this node"
-    assert refused["detail"]["owner"]["host"] == "here"
+    assert refused["detail"]["owner"]["host"] == "this-host"
 
 
 def test_a_lock_can_be_renewed_during_an_installation_but_not_after_it_was_taken_over(node: FakeNode) -> None:
-    node.ask(lock())
+    node.call(lock())
     node.clock += 170
-    assert "error" not in node.ask({"do": "renew"})
+    assert "error" not in node.call({"do": "renew"})
     node.clock += 170
-    assert "error" in node.ask(lock("there"), token="other")
+    assert "error" in node.call(lock("other-host"), token="other")
     node.clock += 20
-    node.ask(lock("there"), token="other")
-    assert node.ask({"do": "renew"})["error"]["step"] == "lock"
+    node.call(lock("other-host"), token="other")
+    assert node.call({"do": "renew"})["error"]["step"] == "lock"
 
 
 def test_the_lock_of_an_owner_that_has_ended_is_taken_over_by_its_token(node: FakeNode) -> None:
-    node.ask(lock())
-    assert "error" in node.ask(lock("there", take_from="another"), token="other")
-    assert "error" not in node.ask(lock("there", take_from="me"), token="other")
+    node.call(lock())
+    assert "error" in node.call(lock("other-host", take_from="another"), token="other")
+    assert "error" not in node.call(lock("other-host", take_from="me"), token="other")
 
 
 def test_a_lock_expires_after_the_clock_was_set_back(node: FakeNode) -> None:
-    node.ask(lock())
+    node.call(lock())
     node.clock -= 10_000
-    assert "error" not in node.ask(lock("there"), token="other")
+    assert "error" not in node.call(lock("other-host"), token="other")
 
 
 def test_a_lock_is_released_by_its_owner_only(node: FakeNode) -> None:
-    node.ask(lock())
-    node.ask({"do": "unlock"}, token="other")
-    assert "error" in node.ask(lock("there"), token="other")
-    node.ask({"do": "unlock"})
-    assert "error" not in node.ask(lock("there"), token="other")
+    node.call(lock())
+    node.call({"do": "unlock"}, token="other")
+    assert "error" in node.call(lock("other-host"), token="other")
+    node.call({"do": "unlock"})
+    assert "error" not in node.call(lock("other-host"), token="other")
 
 
 # ---- files ---------------------------------------------------------------------------------------------------------
@@ -145,25 +145,25 @@ def write(path: str, mode: int = 0o640) -> dict[str, Any]:
 
 
 def test_a_file_is_replaced_by_a_rename_with_its_mode_already_set(node: FakeNode) -> None:
-    place = node.system.root / "etc/x"
-    place.write_text("old\n")
-    place.chmod(0o600)
+    target = node.system.root / "etc/x"
+    target.write_text("old\n")
+    target.chmod(0o600)
     seen: list[tuple[str, int]] = []
 
     def record(effect: str) -> None:
         if effect.startswith("write"):
             staged = node.system.root / "var/lib/tandem/staged/etc/x"
-            seen.append((place.read_text(), staged.stat().st_mode & 0o777))
+            seen.append((target.read_text(), staged.stat().st_mode & 0o777))
 
-    node.ask(lock(), stage(file("/etc/x", "new\n")), commit(write("/etc/x")), before=record)
+    node.call(lock(), stage(file("/etc/x", "new\n")), commit(write("/etc/x")), before=record)
     assert seen == [("old\n", 0o640)]
-    assert (place.read_text(), place.stat().st_mode & 0o777) == ("new\n", 0o640)
+    assert (target.read_text(), target.stat().st_mode & 0o777) == ("new\n", 0o640)
 
 
 def test_a_reader_never_sees_a_partly_written_file(node: FakeNode) -> None:
-    node.ask(lock(), stage(file("/etc/x", "old\n")), commit(write("/etc/x")))
+    node.call(lock(), stage(file("/etc/x", "old\n")), commit(write("/etc/x")))
     with (node.system.root / "etc/x").open() as reader:
-        node.ask(lock(), stage(file("/etc/x", "new\n")), commit(write("/etc/x")))
+        node.call(lock(), stage(file("/etc/x", "new\n")), commit(write("/etc/x")))
         assert reader.read() == "old\n"
 
 
@@ -171,18 +171,18 @@ def test_the_previous_version_is_kept_and_a_repeated_run_does_not_overwrite_it(n
     (node.system.root / "etc/x").write_text("first\n")
     kept = node.system.root / "var/lib/tandem/previous/files/etc/x"
     for _ in range(2):  # same revision: the second run continues an interrupted one
-        node.ask(lock(), stage(file("/etc/x", "second\n")), commit(write("/etc/x")))
+        node.call(lock(), stage(file("/etc/x", "second\n")), commit(write("/etc/x")))
         assert kept.read_text() == "first\n"
 
 
 def test_an_unknown_owner_is_an_error_before_any_change(node: FakeNode) -> None:
-    answer = node.ask(lock(), stage({**file("/etc/x"), "owner": "no-such-user"}))
+    answer = node.call(lock(), stage({**file("/etc/x"), "owner": "no-such-user"}))
     assert "no-such-user" in answer["error"]["message"]
     assert not (node.system.root / "etc/x").exists()
 
 
 def test_only_root_can_read_candidates_and_state(node: FakeNode) -> None:
-    node.ask(lock(), stage(file("/etc/secret/x", mode=0o644)))
+    node.call(lock(), stage(file("/etc/secret/x", mode=0o644)))
     state = node.system.root / "var/lib/tandem"
     assert state.stat().st_mode & 0o777 == 0o700
     assert (state / "staged").stat().st_mode & 0o777 == 0o700
@@ -201,7 +201,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_is_reported_while_staging_with_its_free_space(small_disk: Path) -> None:
     node = FakeNode(small_disk)
     (small_disk / "etc/x").write_text("old\n")
-    answer = node.ask(lock(), stage(file("/etc/x", "y" * 200_000), afters=("reload nginx",)))
+    answer = node.call(lock(), stage(file("/etc/x", "y" * 200_000), afters=("reload nginx",)))
     assert answer["error"]["step"] == "stage"
     assert "No space left on device" in answer["error"]["message"]
     assert "KiB free of 64 KiB" in answer["error"]["seen"]
@@ -214,36 +214,36 @@ def test_a_full_disk_is_reported_while_staging_with_its_free_space(small_disk: P
 
 def test_a_release_is_unpacked_next_to_the_previous_one(node: FakeNode) -> None:
     data = archive({"bin/iam-apiserver": b"#!/bin/sh\n", "sql/iam.sql": b"-- \n"})
-    assert "error" not in node.ask(receive(data), stdin=io.BytesIO(data))
-    place = node.system.root / "opt/iam/abc"
-    assert (place / "bin/iam-apiserver").stat().st_mode & 0o777 == 0o755
-    assert sorted(path.name for path in place.parent.iterdir()) == ["abc"]
+    assert "error" not in node.call(receive(data), stdin=io.BytesIO(data))
+    target = node.system.root / "opt/iam/abc"
+    assert (target / "bin/iam-apiserver").stat().st_mode & 0o777 == 0o755
+    assert sorted(path.name for path in target.parent.iterdir()) == ["abc"]
     assert list((node.system.root / "var/lib/tandem/incoming").iterdir()) == []
 
 
 def test_a_release_that_arrives_incomplete_is_not_unpacked(node: FakeNode) -> None:
     data = archive({"x": b"y" * 1000})
-    answer = node.ask(receive(data), stdin=io.BytesIO(data[:-10]))
+    answer = node.call(receive(data), stdin=io.BytesIO(data[:-10]))
     assert "the connection ended with 10 of" in answer["error"]["message"]
     assert not (node.system.root / "opt/iam/abc").exists()
 
 
 def test_a_release_with_a_wrong_checksum_is_rejected(node: FakeNode) -> None:
     data = archive({"x": b"y"})
-    answer = node.ask(receive(data, sha256="0" * 64), stdin=io.BytesIO(data))
+    answer = node.call(receive(data, sha256="0" * 64), stdin=io.BytesIO(data))
     assert "the checksum of the received archive is wrong" in answer["error"]["message"]
 
 
 @pytest.mark.parametrize("name", ["../etc/passwd", "/etc/passwd", "a/../../x"])
 def test_an_archive_with_paths_outside_its_directory_is_rejected(node: FakeNode, name: str) -> None:
     data = archive({name: b"root::0:0\n"})
-    assert "which is not allowed" in node.ask(receive(data), stdin=io.BytesIO(data))["error"]["message"]
+    assert "which is not allowed" in node.call(receive(data), stdin=io.BytesIO(data))["error"]["message"]
     assert list((node.system.root / "opt/iam").iterdir()) == []
 
 
 def test_unpacked_files_are_writable_by_root_only_and_have_no_set_id_bits(node: FakeNode) -> None:
     data = archive({"bin/tool": b"#!/bin/sh\n"}, mode=0o6777)
-    assert "error" not in node.ask(receive(data), stdin=io.BytesIO(data))
+    assert "error" not in node.call(receive(data), stdin=io.BytesIO(data))
     assert (node.system.root / "opt/iam/abc/bin/tool").stat().st_mode & 0o7777 == 0o755
 
 
@@ -254,7 +254,7 @@ def test_an_installation_starts_no_service_and_removes_its_policy_file(node: Fak
     seen: list[int] = []
     policy = node.system.root / "usr/sbin/policy-rc.d"
     node.system.on_command = lambda argv: seen.append(policy.stat().st_mode) if argv[0] == "apt-get" else None
-    node.ask(lock(), {"do": "prepare", "items": [{"kind": "package", "name": "nginx"}]})
+    node.call(lock(), {"do": "prepare", "items": [{"kind": "package", "name": "nginx"}]})
     assert node.system.packages == {"nginx"}
     assert seen
     assert all(mode & 0o111 for mode in seen)
@@ -262,27 +262,27 @@ def test_an_installation_starts_no_service_and_removes_its_policy_file(node: Fak
 
 
 def test_endpoints_leave_the_upstreams_and_join_them_again(node: FakeNode) -> None:
-    place = node.system.root / "etc/nginx/conf.d/upstreams.conf"
-    place.parent.mkdir(parents=True)
+    target = node.system.root / "etc/nginx/conf.d/upstreams.conf"
+    target.parent.mkdir(parents=True)
     text = "upstream a {\n    server 10.0.4.20:8080 max_fails=1; # iam-a\n    server 10.0.4.21:8080 max_fails=1;\n}\n"
-    place.write_text(text)
+    target.write_text(text)
     for _ in range(2):  # the second call changes nothing
-        node.ask({"do": "leave", "endpoints": ["10.0.4.20:8080"], "wait_s": 1})
-        assert place.read_text() == text.replace("10.0.4.20:8080 max", "10.0.4.20:8080 down max")
+        node.call({"do": "leave", "endpoints": ["10.0.4.20:8080"], "wait_s": 1})
+        assert target.read_text() == text.replace("10.0.4.20:8080 max", "10.0.4.20:8080 down max")
     assert node.system.log == ["reload nginx"]
-    node.ask({"do": "join"})
-    assert place.read_text() == text
+    node.call({"do": "join"})
+    assert target.read_text() == text
     assert node.system.log == ["reload nginx", "reload nginx"]
 
 
 def test_join_keeps_an_upstreams_file_that_a_rollout_has_replaced(node: FakeNode) -> None:
-    place = node.system.root / "etc/nginx/conf.d/upstreams.conf"
-    place.parent.mkdir(parents=True)
-    place.write_text("    server 10.0.4.20:8080;\n")
-    node.ask({"do": "leave", "endpoints": ["10.0.4.20:8080"], "wait_s": 1})
-    place.write_text("    server 10.0.4.20:9999;\n")
-    node.ask({"do": "join"})
-    assert place.read_text() == "    server 10.0.4.20:9999;\n"
+    target = node.system.root / "etc/nginx/conf.d/upstreams.conf"
+    target.parent.mkdir(parents=True)
+    target.write_text("    server 10.0.4.20:8080;\n")
+    node.call({"do": "leave", "endpoints": ["10.0.4.20:8080"], "wait_s": 1})
+    target.write_text("    server 10.0.4.20:9999;\n")
+    node.call({"do": "join"})
+    assert target.read_text() == "    server 10.0.4.20:9999;\n"
 
 
 @pytest.mark.parametrize("name", ["o'brien", "a b", "a\\", "a`b"])

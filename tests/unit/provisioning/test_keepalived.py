@@ -118,8 +118,8 @@ def test_the_notify_script_posts_state_changes_to_the_receivers(tmp_path: Path) 
 
     with http.server.HTTPServer(("127.0.0.1", 0), Receiver) as server:
         threading.Thread(target=server.handle_request, daemon=True).start()
-        made = deployment(notify_urls=(f"http://127.0.0.1:{server.server_port}/x",))
-        text = render(made)["iam-a"].files()["/etc/keepalived/keepalived_notify.sh"]
+        with_receiver = deployment(notify_urls=(f"http://127.0.0.1:{server.server_port}/x",))
+        text = render(with_receiver)["iam-a"].files()["/etc/keepalived/keepalived_notify.sh"]
         script = tmp_path / "notify.sh"
         script.write_text(text.replace("/var/log/keepalived.log", str(tmp_path / "log")))
         subprocess.run(["sh", str(script), "MASTER"], check=True)
@@ -175,10 +175,10 @@ def test_keepalived_accepts_the_rendered_configuration(tmp_path: Path, profile: 
     items = render(deployment(profile=profile, mode=mode, virtual_ips=addresses))["iam-a"].items
     for item in items:
         if isinstance(item, File) and item.path.startswith("/etc/keepalived/"):
-            place = tmp_path / item.path.rpartition("/")[2]
+            target = tmp_path / item.path.rpartition("/")[2]
             text = item.text.replace("@@secret:vrrp_password@@", "abcd1234").replace("/etc/keepalived", str(tmp_path))
-            place.write_text(re.sub(r"interface eth0", f"interface {find_interface()}", text))
-            place.chmod(item.mode)
+            target.write_text(re.sub(r"interface eth0", f"interface {find_interface()}", text))
+            target.chmod(item.mode)
     result = subprocess.run(
         ["keepalived", "-t", "-f", str(tmp_path / "keepalived.conf")], capture_output=True, text=True, check=False
     )

@@ -113,7 +113,7 @@ def certificate() -> tuple[str, str]:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
     now = dt.datetime.now(dt.UTC)
-    made = (
+    signed = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
@@ -125,7 +125,7 @@ def certificate() -> tuple[str, str]:
     )
     pem = serialization.Encoding.PEM
     private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    return made.public_bytes(pem).decode(), private.decode()
+    return signed.public_bytes(pem).decode(), private.decode()
 
 
 @pytest.mark.parametrize(
@@ -163,9 +163,9 @@ def test_nginx_accepts_the_rendered_configuration(tmp_path: Path, settings: dict
         text = re.sub(r"^(user|include .*modules-enabled).*$", "", text, flags=re.MULTILINE)
         text = text.replace("/run/nginx.pid", f"{tmp_path}/nginx.pid").replace("listen 80", "listen 8980")
         text = text.replace("listen 443", "listen 8943")
-        place = tmp_path / item.path.removeprefix("/etc/nginx/")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(text)
+        target = tmp_path / item.path.removeprefix("/etc/nginx/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
     (tmp_path / "mime.types").write_text("types { text/html html; }\n")
     result = subprocess.run(
         ["nginx", "-t", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf"), "-e", str(tmp_path / "e.log")],

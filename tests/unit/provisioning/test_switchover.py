@@ -11,9 +11,9 @@ from provisioning.switchover import retire, switch_over
 
 @pytest.fixture
 def group(tmp_path: Path) -> FakeGroup:
-    made = FakeGroup(tmp_path)
-    made.held_by("iam-a")
-    for system in made.systems.values():
+    group = FakeGroup(tmp_path)
+    group.held_by("iam-a")
+    for system in group.systems.values():
         system.units = {"keepalived": "active", "nginx": "active"}
         (system.root / "etc/tandem").mkdir(parents=True)
         (system.root / "etc/tandem/switchover.json").write_text(
@@ -22,7 +22,7 @@ def group(tmp_path: Path) -> FakeGroup:
         (system.root / "etc/tandem/node.json").write_text('{"units": ["mariadb", "nginx", "keepalived"]}')
         (system.root / "run/tandem").mkdir(parents=True)
         (system.root / "run/tandem/nginx").write_text("0\n")
-    return made
+    return group
 
 
 def move_when_tracked(group: FakeGroup, value: str) -> None:
