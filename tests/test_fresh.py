@@ -96,4 +96,4 @@ def test_a_second_run_beside_the_first_is_refused() -> None:
             [sys.executable, "-m", "tests.fresh", "--beside"], cwd=README.parent, capture_output=True, text=True,
             check=False,
         )  # fmt: skip
-    assert (done.returncode, done.stderr) == (1, "test-fresh: another one runs on this host\n")
+    assert (done.returncode, done.stderr) == (1, "test-fresh: another test-fresh is running on this host\n")
