@@ -20,7 +20,7 @@ from provisioning.plan import Plan, commit_operation, describe, prepare_operatio
 from provisioning.switchover import end_drain, move_to_peer
 
 REPORTED_LINES = 8  # of each node's plan; the plan of a new node has about a hundred
-UPSTREAM_DRAIN_S = 1.0  # iam-authz-server sends its audit records within 0.3 s (iam.md, 1)
+UPSTREAM_DRAIN_S = 1.0  # iam-authz-server sends its audit records within 0.3 s (measured with marmotedu/iam 16c723d)
 PREPARE_DEADLINE_S = 1200.0
 
 
@@ -171,7 +171,7 @@ def _out_of_upstreams(
         yield
         return
     services = ", ".join(gate.name for gate in gates)
-    report(f"{change.node.name}: removed from the upstreams because {services} will restart")
+    report(f"{change.node.name}: removing from the upstreams because {services} will restart")
     leave = {"do": "leave", "endpoints": endpoints, "wait_s": UPSTREAM_DRAIN_S}
     in_parallel(changes, lambda each: each.connection.call([leave]))
     yield

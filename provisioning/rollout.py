@@ -141,7 +141,7 @@ def _with_secrets(
 ) -> dict[str, tuple[Item, ...]]:
     missing = [node.name for node in inventory.nodes if node.name not in manifests]
     if missing:
-        raise ProvisioningError(f"{', '.join(missing)}: the node has no manifest", look_at="components/rollout.py")
+        raise ProvisioningError(f"{', '.join(missing)}: the node has no manifest", look_at="this is a bug of Tandem")
     return {
         node.name: tuple(item.with_secrets(secrets, node.name) for item in manifests[node.name].items)
         for node in inventory.nodes

@@ -110,7 +110,7 @@ def move_to_peer(leaving: Connection, peers: Sequence[Connection], virtual_ips: 
     leaving.call([{"do": "end_drain"}])
     raise SwitchoverError(
         f"{leaving.node.name}: released {', '.join(addresses)}, but no peer took over within 5 s; the drain was ended",
-        look_at="journalctl -u keepalived on all nodes; the security group must allow VRRP (protocol 112)",
+        look_at="journalctl -u keepalived on all nodes; the security group must allow ALL between the eligible nodes",
     )
 
 

@@ -1,7 +1,7 @@
 """One control group per machine in every hierarchy of this host: cgroup v1, hybrid or v2.
 
 Two nspawn machines that start from one cgroup share `/payload`, and their systemd instances interfere: a unit stopped
-in one can stop the unit of the other (shared/reference/failover.md). Each machine therefore gets a separate group
+in one can stop the unit of the other (measured with systemd 252). Each machine therefore gets a separate group
 before its first process starts.
 """
 

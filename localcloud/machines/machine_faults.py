@@ -1,4 +1,4 @@
-"""Faults that an operator injects into a machine; `heal` reverts them (measured in shared/reference/lab.md, 6)."""
+"""Faults that an operator injects into a machine; `heal` reverts them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The metadata service of a VPC: 169.254.0.23, metadata.tencentyun.com.
 
 Tencent's tree is EC2's at another address. Debian's cloud-init reads it with its Ec2 datasource if it is also available
-below a dated version and the token request succeeds (shared/reference/lab.md, 5). An instance is identified by its
+below a dated version and the token request succeeds (observed with Debian 12). An instance is identified by its
 source address, which the ARP and IP guard prevents other instances from using.
 """
 

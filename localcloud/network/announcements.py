@@ -1,7 +1,7 @@
 """Gratuitous ARP announcements of HAVIPs, read from each subnet's bridge after the ARP guard.
 
 The kernel's neighbour entry cannot be used: an ordinary ARP request with the HAVIP as sender changes it too
-(shared/reference/lab.md, 2). So this module reads only announcements, and the network sets the entry.
+(measured with Linux 6.18). So this module reads only announcements, and the network sets the entry.
 """
 
 from __future__ import annotations

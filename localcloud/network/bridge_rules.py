@@ -3,7 +3,7 @@
 Stateful, and new rules apply immediately: documented (Tencent's product/213/18197). Flows that were established before
 a change continue: assumed (as with connection tracking). A group without rules drops all packets: documented there too.
 
-A pure function of the plan. The rule sets were measured on this kernel (shared/reference/lab.md, 1):
+A pure function of the plan. Constraints, measured with Linux 6.18 and nft 1.0.6:
 - `ct` is not allowed in a bridge table, so br_netfilter's conntrack sets a mark in table `inet`, at prerouting, and the
   bridge's chains with a priority above 0 (br_netfilter's) read it;
 - nft cannot compare two fields, so "the sender's address belongs to its MAC and port" is a set of triples.

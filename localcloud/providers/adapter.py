@@ -216,7 +216,7 @@ def _with_defaults(described: Mapping[str, Property], given: Properties) -> Prop
 
 
 def _unread(schema: Schema, inputs: Properties) -> Properties:
-    """Return the inputs that the API does not return, such as user data; the state keeps them."""
+    """Return the inputs that the schema describes. The state keeps those that the API does not return, such as user data."""
     return {name: value for name, value in inputs.items() if name in schema.properties}
 
 

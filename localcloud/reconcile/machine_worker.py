@@ -173,7 +173,7 @@ class MachineWorker:
             return {"under_way": sorted(self._under_way)}
 
     def join(self, timeout_s: float = 30.0) -> None:
-        """Wait until the threads end after their present step."""
+        """Stop waiting for transition times, and wait until the threads have finished what they are applying."""
         self._closing.set()
         with self._lock:
             threads = list(self._under_way.values())

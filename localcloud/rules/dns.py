@@ -88,7 +88,7 @@ class RecordNotFound(Refusal):
 
     code = "InvalidParameter.RecordIdInvalid"
     template = "RecordId must identify an existing record of domain `{domain}` (got {record_id})."
-    source = provider("interprets this code as deleted (provider-api.md, retry rules: dnspod)")
+    source = provider("interprets this code as deleted (observed with 1.82.42)")
 
 
 class RecordExists(Refusal):

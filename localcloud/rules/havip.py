@@ -108,7 +108,7 @@ class TooManyHaVips(Refusal):
     source = assumed("no public page gives the limit")
 
 
-class TargetInOtherVpc(Refusal):
+class TargetInOtherSubnet(Refusal):
     """A HAVIP can be associated only with instances and interfaces in its subnet."""
 
     code = "InvalidParameterValue.ParameterMismatch"
@@ -202,7 +202,7 @@ def associate(tx: Transaction, havip_id: str, target: Association) -> None:
     found = get(tx, havip_id)
     card = _card_of(tx, target)
     if card.subnet_id != found.subnet_id:
-        raise TargetInOtherVpc(target_id=target.target_id, subnet_id=found.subnet_id, havip_id=havip_id)
+        raise TargetInOtherSubnet(target_id=target.target_id, subnet_id=found.subnet_id, havip_id=havip_id)
     if any(one.target_id == target.target_id for one in found.associations):
         raise AssociationExists(havip_id=havip_id, target_id=target.target_id)
     if len(found.associations) >= ASSOCIATIONS:

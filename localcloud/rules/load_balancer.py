@@ -62,7 +62,7 @@ class LoadBalancerNotFound(Refusal):
 
     code = "InvalidParameter.LBIdNotFound"
     template = "LoadBalancerId must identify an existing load balancer (got `{balancer_id}`)."
-    source = provider("interprets this code as deleted (provider-api.md, clb.Instance)")
+    source = provider("interprets this code as deleted (observed with 1.82.42)")
 
 
 class ListenerNotFound(Refusal):
@@ -110,7 +110,7 @@ class TargetNotFound(Refusal):
 
     code = "InvalidParameter"
     template = "The target `{instance_id}`:{port} must be registered with `{listener_id}`."
-    source = provider("interprets InvalidParameter of DeregisterTargets as success (provider-api.md, clb.Attachment)")
+    source = provider("interprets InvalidParameter of DeregisterTargets as success (observed with 1.82.42)")
 
 
 class TargetAlreadyRegistered(Refusal):

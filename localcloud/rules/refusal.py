@@ -3,7 +3,7 @@
 ApiError                  an error response: a code and a message
 `-- Refusal               a request broke a rule; each subclass is one rule, with its source
     |-- rules of a resource, next to its record, in localcloud/rules/<kind>.py
-    `-- rules of the gateway (signature, parameters, limits), in localcloud/api/refusals.py
+    `-- rules of the gateway (signature, parameters, limits), in localcloud/api/request_rules.py
 
 The docstring of a refusal states the rule; `localcloud actions` and docs/localcloud.md print it.
 """
@@ -36,7 +36,7 @@ def documented(says: str, *, page: str) -> Source:
 
 
 def provider(where: str) -> Source:
-    """A rule that terraform-provider-tencentcloud relies on (shared/reference/provider-api.md)."""
+    """A rule that terraform-provider-tencentcloud relies on: observed or read in version 1.82.42."""
     return Source("provider", where)
 
 

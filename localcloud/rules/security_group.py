@@ -98,7 +98,7 @@ class VersionMismatch(Refusal):
 
     code = "UnsupportedOperation.VersionMismatch"
     template = "Version must be the current version `{current}` + 1 (got `{given}`)."
-    source = provider("sends the stored version + 1 (provider-api.md, security.GroupRuleSet); code in errorcodes.py")
+    source = provider("sends the stored version + 1 (observed with 1.82.42); code in errorcodes.py")
 
 
 class VersionStale(Refusal):

@@ -12,7 +12,7 @@ from localcloud.services.listing import chosen, page
 _ASSOCIATING = (
     havip.TargetKindUnknown,
     havip.TargetNotFound,
-    havip.TargetInOtherVpc,
+    havip.TargetInOtherSubnet,
     havip.AssociationExists,
     havip.AssociationQuota,
     havip.TooManyHaVips,

@@ -104,7 +104,7 @@ class Item:
         raise NotImplementedError
 
     def candidates(self) -> Sequence[Candidate]:
-        """The paths that it replaces. They are staged and checked; the previous version is kept for a rollback."""
+        """The paths that it replaces. They are staged and checked; the previous version is kept until the next rollout."""
         return ()
 
     def followed_by(self) -> Sequence[str]:

@@ -65,7 +65,7 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
 
 
 def _checks() -> list[Item]:
-    """Check the node certificate: with a wrong one the real iam-authz-server blocks without an error (iam.md 7, 6)."""
+    """Check the node certificate: with a wrong one iam-authz-server (marmotedu/iam 16c723d) blocks without an error."""
     look_at = "components/credentials.py (node certificates)"
     trusted = ("openssl", "verify", "-CAfile", _CA, "-verify_ip", "127.0.0.1", _CERTIFICATE)
     same_key = (
@@ -80,7 +80,7 @@ def _checks() -> list[Item]:
 def _connection_check(setting: str, address: str) -> Check:
     """Check that a database outside the group accepts connections.
 
-    Otherwise a wrong address of MongoDB would never be reported (iam.md 4).
+    Otherwise a wrong address of MongoDB would never be reported (marmotedu/iam 16c723d).
     """
     host, _, port = address.rpartition(":")
     command = ("timeout", "5", "bash", "-c", f"exec 3<>/dev/tcp/{host}/{port}")

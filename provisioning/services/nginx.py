@@ -29,7 +29,6 @@ class Service:
     domain: str
     variable: str  # the name in nginx variables, which must not contain hyphens
     login: bool
-    max_body_size: str = ""
 
 
 def desired(deployment: Deployment, node: Node) -> list[Item]:

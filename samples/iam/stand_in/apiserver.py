@@ -28,7 +28,7 @@ POLICIES_PATH = "/proto.Cache/ListPolicies"
 class Notices:
     """Notifies every authz-server to reload.
 
-    A lost notice does not fail the request: the change is stored (iam.md 7, 10).
+    A lost notice does not fail the request: the change is stored (as in marmotedu/iam 16c723d).
     """
 
     messages: Messages

@@ -76,7 +76,7 @@ class Sessions:
             if user is None or not passwords.matches(password, user.password):
                 return False
         except StoreError:
-            return False  # as in the real server: it looks like a wrong password (iam.md 7, 8)
+            return False  # as in the real server: it looks like a wrong password
         user.logined_at = datetime.now(UTC)
         try:
             self.store.save_user(user)

@@ -46,7 +46,7 @@ class Users:
         return checked
 
     def create(self, request: Request) -> Response:
-        """Needs no login and accepts isAdmin, as in the real server: nginx must filter this request (iam.md 7, 2)."""
+        """Needs no login and accepts isAdmin, as in the real server: nginx must filter this request."""
         body = request.json()
         user = User(
             metadata=rules.metadata(body),

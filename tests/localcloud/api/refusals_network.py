@@ -433,7 +433,7 @@ ROWS = [
     Row(havip.TooManyHaVips, _sixth_havip),
     Row(havip.TargetNotFound, lambda p: _association(p.havip(), "ins-00000000")),
     Row(havip.TargetNotFound, lambda p: _association(p.havip(), "eni-00000000", "ENI")),
-    Row(havip.TargetInOtherVpc, _instance_in_other_subnet),
+    Row(havip.TargetInOtherSubnet, _instance_in_other_subnet),
     Row(havip.TargetKindUnknown, lambda p: _association(p.havip(), "lb-00000000", "CLB")),
     row(listing.UnknownFilter, "vpc:DescribeVpcs", Filters=[{"Name": "colour", "Values": ["blue"]}]),
     row(listing.UnknownInstanceFilter, "cvm:DescribeInstances", Filters=[{"Name": "colour", "Values": ["blue"]}]),

@@ -17,7 +17,7 @@ from tests.localcloud.api.refused import associate, key, records, spread
 Deed = Callable[[], object]
 
 # Codes that the provider retries indefinitely although the call can only fail again
-# (shared/reference/provider-api.md, retry rules), except where it retries every code of that call anyway.
+# (terraform-provider-tencentcloud 1.82.42), except where it retries every code of that call anyway.
 _RETRIED = ("ResourceInUse", "ResourceUnavailable", "ResourceBusy", "RequestLimitExceeded")
 _RETRIES_EVERYTHING = {"DeleteVpc", "DeleteSubnet", "DeleteRouteTable", "DeleteSecurityGroup"}
 

@@ -1,4 +1,4 @@
-"""Recorded requests of the real provider get valid responses (shared/reference/provider-api.md)."""
+"""Recorded requests of the real provider get valid responses (terraform-provider-tencentcloud 1.82.42)."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ MONGODB = EXTERNAL.model_copy(update={"mongodb": MongodbSettings(address="10.9.9
 
 
 def test_audit_records_go_to_mongodb_and_not_to_csv_files() -> None:
-    """The real iam-pump writes csv files unless the configuration overrides its csv pump (iam.md 1)."""
+    """The real iam-pump writes csv files unless the configuration overrides its csv pump (16c723d)."""
     assert configuration("iam-pump")["pumps"] == {"csv": {"type": "csv", "meta": {"csv_dir": "/var/lib/iam/audit"}}}
     url = "mongodb://audit:@@secret:mongodb_password@@@10.9.9.8:27017/iam_analytics?authSource=admin"
     assert configuration("iam-pump", data=MONGODB)["pumps"] == {

@@ -282,7 +282,7 @@ def test_a_failed_gate_stops_the_rollout_before_the_next_node(group: FakeGroup) 
     assert "last line of the journal" in str(caught.value)
     assert "8080" in read(group, "iam-b", "/etc/nginx/conf.d/site.conf")
     assert "80;" in read(group, "iam-a", "/etc/nginx/conf.d/site.conf")
-    # The previous version is kept for a rollback.
+    # The previous version is kept.
     kept = group.systems["iam-b"].root / "var/lib/tandem/previous/files/etc/nginx/conf.d/site.conf"
     assert kept.read_text() == "listen 80; password hunter2\n"
 
