@@ -5,7 +5,6 @@ from __future__ import annotations
 import pulumi
 
 from components.alarms import Alarms, AlarmsArgs
-from components.change_lock import ChangeLock
 from components.changes import refuse_impossible_changes
 from components.credentials import Credentials, CredentialsArgs
 from components.dns import Dns, DnsArgs
@@ -18,6 +17,7 @@ from components.host_keys import GroupHostKeys, HostKeysArgs
 from components.labels import Labels
 from components.last_deployment import LastDeployment, read_exports
 from components.network import Network, NetworkArgs
+from components.node_sequence import NodeSequence
 from components.nodes import Nodes, NodesArgs
 from components.rollout import Rollout, RolloutArgs
 from components.virtual_ip import VirtualIp, VirtualIpArgs
@@ -29,7 +29,7 @@ s = load()
 last = read_exports()
 refuse_impossible_changes(s, last)
 labels = Labels(s.project, s.stack, s.tags)
-hooks = Hooks(ChangeLock(LastDeployment(last)))
+hooks = Hooks(NodeSequence(LastDeployment(last)))
 
 credentials = Credentials(
     "credentials",

@@ -8,10 +8,10 @@ from typing import Any
 import pulumi
 from pulumi import ErrorHook, ErrorHookArgs, ResourceHook, ResourceHookArgs, ResourceHookBinding, ResourceHookOptions
 
-from components.change_lock import ChangeLock
+from components.node_sequence import NodeSequence
 from provisioning.errors import SwitchoverError
 
-# Changes that do not interrupt a running node. All other changes take the change lock.
+# Changes that do not interrupt a running node. For all other changes the node is drained first, one node at a time.
 _NON_DISRUPTIVE = frozenset(
     {"disableApiTermination", "instanceName", "orderlySecurityGroups", "projectId", "securityGroups", "tags"}
 )
@@ -27,43 +27,43 @@ class Hooks:
     node: ResourceHookBinding  # for instances
     attachment: ResourceHookBinding  # for resources attached to a node, which are replaced with it and deleted first
 
-    def __init__(self, change_lock: ChangeLock) -> None:
-        self._change_lock = change_lock
+    def __init__(self, sequence: NodeSequence) -> None:
+        self._sequence = sequence
         leave = ResourceHook("leave-group", self._leave)
         self.node = ResourceHookBinding(
             before_update=[
                 # Also in a preview, which should show that the change will be refused.
-                ResourceHook("refuse-a-new-address", _refuse_a_new_address, ResourceHookOptions(on_dry_run=True)),
-                ResourceHook("take-change-lock", self._take_lock),
+                ResourceHook("refuse-a-new-address", _refuse_a_new_location, ResourceHookOptions(on_dry_run=True)),
+                ResourceHook("take-change-lock", self._begin_change),
             ],
-            after_update=[ResourceHook("release-change-lock", self._release_lock)],
+            after_update=[ResourceHook("release-change-lock", self._end_change)],
             before_delete=[leave],
-            on_error=[ErrorHook("release-change-lock-after-failure", self._release_lock_after_failure)],
+            on_error=[ErrorHook("release-change-lock-after-failure", self._end_failed_change)],
         )
         # Without this hook, a node whose removal is refused would already have lost its address and its disk.
         self.attachment = ResourceHookBinding(before_delete=[leave])
 
     def declare(self, node: str) -> None:
         """Record that this run has created or updated the node."""
-        self._change_lock.declare(node)
+        self._sequence.declare(node)
 
-    async def _take_lock(self, args: ResourceHookArgs) -> None:
+    async def _begin_change(self, args: ResourceHookArgs) -> None:
         if changed_keys(args.old_inputs, args.new_inputs) - _NON_DISRUPTIVE:
-            await self._change_lock.begin_change(node_of(args.name))
+            await self._sequence.begin_change(node_of(args.name))
 
-    def _release_lock(self, args: ResourceHookArgs) -> None:
-        self._change_lock.end(node_of(args.name))
+    def _end_change(self, args: ResourceHookArgs) -> None:
+        self._sequence.end(node_of(args.name))
 
-    def _release_lock_after_failure(self, args: ErrorHookArgs) -> bool:
-        # Without this hook, other changes would wait indefinitely for the lock after a failed one.
-        self._change_lock.end(node_of(args.name))
+    def _end_failed_change(self, args: ErrorHookArgs) -> bool:
+        # Without this hook, other changes would wait indefinitely after a failed one.
+        self._sequence.end(node_of(args.name))
         return False
 
     async def _leave(self, args: ResourceHookArgs) -> None:
-        await self._change_lock.begin_removal(node_of(args.name))
+        await self._sequence.begin_removal(node_of(args.name))
 
 
-def _refuse_a_new_address(args: ResourceHookArgs) -> None:
+def _refuse_a_new_location(args: ResourceHookArgs) -> None:
     old, new = args.old_inputs or {}, args.new_inputs or {}
     for key in _IMMUTABLE:
         if _differ(old.get(key), new.get(key)):

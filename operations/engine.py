@@ -91,8 +91,8 @@ class Engine:
         pending = read_pending(deployment)
         if not pending:
             return
-        known = frozenset((each["type"], each.get("id", "")) for each in deployment.get("resources") or [])
-        recovery = plan_recovery(pending, known, self._connect)
+        ids_in_state = frozenset((each["type"], each.get("id", "")) for each in deployment.get("resources") or [])
+        recovery = plan_recovery(pending, ids_in_state, self._connect)
         for urn, id_ in recovery.found.items():
             report(f"An interrupted run may have created {urn}: importing {id_}.")
         for urn in recovery.absent:

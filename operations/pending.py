@@ -14,11 +14,11 @@ from operations.errors import OperationError
 from operations.pending_types import TYPES, CallApi
 
 # Resources that exist only in the state, or (dynamic ones) can safely be created again.
-_WITHOUT_OBJECTS = ("pulumi-python:", "random:", "tls:", "pulumi:")
+_SAFE_TO_RECREATE = ("pulumi-python:", "random:", "tls:", "pulumi:")
 
 
 @dataclass(frozen=True, slots=True)
-class Pending:
+class PendingCreate:
     """A create that was started."""
 
     urn: str
@@ -34,19 +34,20 @@ class Recovery:
     absent: Sequence[str]  # URNs: created by the next `up`
 
 
-def read_pending(deployment: Mapping[str, Any]) -> list[Pending]:
+def read_pending(deployment: Mapping[str, Any]) -> list[PendingCreate]:
     """The pending creates of an exported state."""
-    return [
-        Pending(operation["resource"]["urn"], operation["resource"]["type"], operation["resource"].get("inputs") or {})
+    resources = [
+        operation["resource"]
         for operation in deployment.get("pending_operations") or []
         if operation["type"] == "creating"
     ]
+    return [PendingCreate(each["urn"], each["type"], each.get("inputs") or {}) for each in resources]
 
 
 def plan_recovery(
-    pending: Sequence[Pending], known: frozenset[tuple[str, str]], connect: Callable[[], CallApi]
+    pending: Sequence[PendingCreate], ids_in_state: frozenset[tuple[str, str]], connect: Callable[[], CallApi]
 ) -> Recovery:
-    """Search for the object of each pending create. `known` holds (type, id) of all resources in the state.
+    """Search for the object of each pending create. `ids_in_state`: (type, id) of all resources.
 
     Raises:
         OperationError: several objects match, or the type is unknown. The operator must decide.
@@ -54,10 +55,10 @@ def plan_recovery(
     found: dict[str, str] = {}
     call: CallApi | None = None
     for create in pending:
-        if create.type.startswith(_WITHOUT_OBJECTS):
+        if create.type.startswith(_SAFE_TO_RECREATE):
             continue
         call = call or connect()
-        candidates = [candidate for candidate in _find(create, call) if (create.type, candidate) not in known]
+        candidates = [candidate for candidate in _find(create, call) if (create.type, candidate) not in ids_in_state]
         if len(candidates) > 1:
             raise OperationError(
                 f"{create.urn}: an interrupted run may have created one of {', '.join(candidates)}; "
@@ -103,11 +104,14 @@ def _with_created(resources: Sequence[Mapping[str, Any]], created: Mapping[str, 
     return result if placed else [*result, created]
 
 
-def _find(pending: Pending, call: CallApi) -> list[str]:
+def _find(pending: PendingCreate, call: CallApi) -> list[str]:
     search = TYPES.get(pending.type)
     if search is None:
+        stack = pending.urn.removeprefix("urn:pulumi:").partition("::")[0]
         raise OperationError(
             f"{pending.urn}: an interrupted run was creating it, and there is no search for the type {pending.type}\n"
-            "  delete it in the console if it exists, then run: pulumi refresh --clear-pending-creates"
+            "  delete it in the console if it exists, then run: "
+            f"pulumi refresh --clear-pending-creates --stack {stack}\n"
+            "  for a stack on localcloud, run instead: make down, then make up"
         )
     return search.find(pending.inputs, call)

@@ -22,11 +22,12 @@ from provisioning.switchover import end_drain, move_to_peer
 REPORTED_LINES = 8  # of each node's plan; the plan of a new node has about a hundred
 UPSTREAM_DRAIN_S = 1.0  # iam-authz-server sends its audit records within 0.3 s (measured with marmotedu/iam 16c723d)
 PREPARE_DEADLINE_S = 1200.0
+_NOT_CHANGED = "no configuration and no running service was changed"  # packages may have been installed
 
 
 @dataclass(frozen=True, slots=True)
 class NodeChange:
-    """The state of one node in a rollout."""
+    """One node in a rollout: its connection, desired items, facts, and the plan made from them."""
 
     node: RemoteNode
     connection: Connection
@@ -45,7 +46,7 @@ def stage(changes: Sequence[NodeChange], revision: str, token: str) -> None:
     """Stage and validate the candidates on all nodes.
 
     Raises:
-        CandidateError: a node rejected its candidates. No node was changed.
+        CandidateError: a node rejected its candidates. No configuration and no running service was changed.
     """
 
     def stage_one(change: NodeChange) -> ProvisioningError | None:
@@ -63,14 +64,14 @@ def stage(changes: Sequence[NodeChange], revision: str, token: str) -> None:
         return
     change, error = min(failed, key=lambda each: not isinstance(each[1], CandidateError))
     if not isinstance(error, CandidateError):
-        error.message += "; no node was changed"
+        error.message += f"; {_NOT_CHANGED}"
         raise error
     others = "".join(f"\nalso {other.node.name}: {also.message}" for other, also in failed if also is not error)
     look_at = next(
         (check.look_at for check in change.plan.checks if check.look_at and f": {check.name} " in error.message),
         error.look_at,
     )
-    raise CandidateError(f"{error.message}; no node was changed", seen=error.seen + others, look_at=look_at) from None
+    raise CandidateError(f"{error.message}; {_NOT_CHANGED}", seen=error.seen + others, look_at=look_at) from None
 
 
 def commit_all(
@@ -78,7 +79,7 @@ def commit_all(
 ) -> dict[str, tuple[str, ...]]:
     """Commit the staged candidates and return the changes made, by node name.
 
-    Node by node while the group serves, otherwise all nodes in parallel.
+    Node by node while the group serves (in `_commit_order`), otherwise all nodes in parallel.
 
     Raises:
         GateError: a node failed its health gate; the following nodes were not changed.
@@ -114,9 +115,9 @@ def commit_all(
 
 
 def _commit_order(change: NodeChange) -> tuple[bool, bool, bool]:
-    """Sort key: nodes that create a database come first, then the backups, then the master.
+    """Sort key: nodes that create a database first, nodes that stop a unit last, else the master after the backups.
 
-    Services on other nodes need a new database. Nodes that stop a unit come last, when no service uses it any longer.
+    Services on other nodes need a new database. A unit that stops must not be used by any service any longer.
     """
     items = [step.item for step in change.plan.commit]
     creates = any(isinstance(item, Database) for item in items)
@@ -142,8 +143,8 @@ def _commit_one(
     `masters` are the names of the nodes that hold a virtual IP; the new master is added after a switchover.
     """
     peers = [peer.connection for peer in changes if peer is not change and peer.node.eligible]
-    interrupts = any(isinstance(step.item, Unit) for step in change.plan.commit) or change.plan.pending
-    switched = change.node.name in masters and peers and interrupts
+    disruptive = any(isinstance(step.item, Unit) for step in change.plan.commit) or change.plan.pending
+    switched = change.node.name in masters and peers and disruptive
     if switched:
         report(f"{change.node.name}: switching over {', '.join(change.facts.addresses or inventory.virtual_ips)}")
         masters.add(move_to_peer(change.connection, peers, inventory.virtual_ips).to)

@@ -5,7 +5,7 @@
     ├── UnreachableError     no SSH connection to a node within the deadline
     │   └── HostKeyError     the SSH server has a different host key than the pinned one
     ├── LockedError          another rollout holds the change lock of the group
-    ├── CandidateError       a node rejected a candidate; no node was changed
+    ├── CandidateError       a node rejected a candidate; no configuration and no running service was changed
     ├── NodeError            a step on a node failed
     ├── GateError            a node failed its health gate after the commit; the rollout stopped
     ├── SwitchoverError      the virtual IP cannot be switched over; no client was disconnected

@@ -3,7 +3,8 @@
 1. Gather the facts of all nodes in parallel. If no node differs, this one call to each node is all.
 2. Send archives, take the change lock on every node, install packages and create directories.
 3. Stage and validate the candidates on all nodes. Nothing in use changes until all nodes have accepted them.
-4. Commit node by node, each followed by its health gates. The master comes last, after a switchover. A failed gate
+4. Commit node by node, each followed by its health gates: nodes that create a database first, nodes that stop a unit
+   last, otherwise the master after the backups. A switchover precedes disruptive changes of the master. A failed gate
    stops the rollout. While no node serves yet, all nodes are committed in parallel.
 
 A run that follows an interrupted one converges: it gathers the facts again, unfinished reloads are recorded on the
@@ -56,7 +57,7 @@ def roll_out(
     """Apply the manifests to all nodes. Idempotent.
 
     Raises:
-        CandidateError: a node rejected its candidates; no node was changed.
+        CandidateError: a node rejected its candidates; no configuration and no running service was changed.
         GateError: a node failed its health gate; the rollout stopped there.
         LockedError: another rollout holds the change lock.
         UnreachableError, NodeError: a node cannot be reached, or a step on it failed.

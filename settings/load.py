@@ -41,16 +41,16 @@ class Stack:
     @property
     def file(self) -> str:
         """The file with the settings, as it is named in error messages."""
-        return self.given_file or f"Pulumi.{self.name}.yaml"
+        return self.given_file or f"stacks/Pulumi.{self.name}.yaml"
 
 
 def load() -> Settings:
     """Read the configuration of the current stack. Raises: SettingsError with all problems."""
     raw = {key.partition(":")[2]: value for key, value in _configuration().items() if key.startswith(f"{_NAMESPACE}:")}
-    secret = frozenset(key for key in raw if is_config_secret(f"{_NAMESPACE}:{key}"))
+    encrypted_sections = frozenset(key for key in raw if is_config_secret(f"{_NAMESPACE}:{key}"))
     region = pulumi.Config("tencentcloud").get("region")
     stack = Stack(pulumi.get_project(), pulumi.get_stack(), region, os.environ.get(_FILE))
-    return parse(stack, raw, secret)
+    return parse(stack, raw, encrypted_sections)
 
 
 def find_release(path: str) -> Release:
@@ -69,15 +69,15 @@ def _build_stand_in() -> Release:
 def parse(
     stack: Stack,
     raw: Mapping[str, object],
-    secret: frozenset[str] = frozenset(),
+    encrypted_sections: frozenset[str] = frozenset(),
     find_release: Callable[[str], Release] = find_release,
 ) -> Settings:
-    """Validate raw values, by section. `secret` names the sections that Pulumi keeps encrypted.
+    """Validate raw values, by section. Pulumi encrypts `encrypted_sections`.
 
     Raises: SettingsError with all problems.
     """
     parsed = parse_sections(Sections, {key: _decode(value) for key, value in raw.items()}, _NAMESPACE)
-    facts = {**parsed.sections, "region": stack.region, "secret": secret}
+    facts = {**parsed.sections, "region": stack.region, "encrypted_sections": encrypted_sections}
     problems = [*parsed.problems, *find_contradictions(facts)]
     if stack.region is None:
         problems.append(Problem(_REGION, "is required: region of all resources, for example ap-guangzhou"))

@@ -104,7 +104,7 @@ def _check(node: Node, check: dict[str, Any], candidates: _Candidates) -> None:
 
 
 def _keep_previous(node: Node, revision: str, paths: list[str]) -> None:
-    """Keep the current versions of these paths until the next rollout that changes the node.
+    """Keep the current versions of these paths until another revision is staged.
 
     A hard link needs no disk space and is created atomically. A run that continues an interrupted one has the same
     revision and must not overwrite the versions kept by that one.

@@ -104,7 +104,10 @@ class Item:
         raise NotImplementedError
 
     def candidates(self) -> Sequence[Candidate]:
-        """The paths that it replaces. They are staged and checked; the previous version is kept until the next rollout."""
+        """The paths that it replaces. They are staged and checked.
+
+        The previous version is kept until another revision is staged.
+        """
         return ()
 
     def followed_by(self) -> Sequence[str]:

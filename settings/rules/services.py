@@ -85,8 +85,10 @@ def check_external_databases_have_passwords(data: DataSettings, credentials: Cre
             )
 
 
-def check_secrets_are_encrypted(credentials: CredentialsSettings, secret: frozenset[str]) -> Iterator[Problem]:
-    if "credentials" in secret:
+def check_secrets_are_encrypted(
+    credentials: CredentialsSettings, encrypted_sections: frozenset[str]
+) -> Iterator[Problem]:
+    if "credentials" in encrypted_sections:
         return
     given = credentials.given
     secrets = {

@@ -75,7 +75,7 @@ def test_an_impossible_change_of_a_deployed_group_is_refused_before_any_operatio
 
 def test_wrong_settings_are_reported_together_before_any_declaration(project: FullProject) -> None:
     text = project.fail("preview", changes={"nodes.type": "large", "network.subnetCidr": "10.9.4.0/24"})
-    assert "Pulumi.local.yaml has" in text
+    assert "stacks/Pulumi.local.yaml has" in text
     assert "tandem:nodes.type" in text
     assert "outside the VPC's 10.0.0.0/16" in text
     assert "Traceback" not in text

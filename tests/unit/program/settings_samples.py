@@ -48,17 +48,17 @@ def with_values(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, An
 
 
 def parse(
-    values: dict[str, Any], region: str | None = "ap-guangzhou", secret: frozenset[str] = frozenset()
+    values: dict[str, Any], region: str | None = "ap-guangzhou", encrypted_sections: frozenset[str] = frozenset()
 ) -> Settings:
-    return load.parse(Stack("tandem", "local", region), values, secret, find_release=lambda _: RELEASE)
+    return load.parse(Stack("tandem", "local", region), values, encrypted_sections, find_release=lambda _: RELEASE)
 
 
 def problems_of(
-    values: dict[str, Any], region: str | None = "ap-guangzhou", secret: frozenset[str] = frozenset()
+    values: dict[str, Any], region: str | None = "ap-guangzhou", encrypted_sections: frozenset[str] = frozenset()
 ) -> tuple[Problem, ...]:
     """Return the problems of the values; an empty tuple if they are valid."""
     try:
-        parse(values, region, secret)
+        parse(values, region, encrypted_sections)
     except SettingsError as error:
         return error.problems
     return ()

@@ -16,7 +16,7 @@ _ENCRYPTED = frozenset({"credentials"})
 )
 def test_a_certificate_for_both_domains_is_accepted(names: tuple[str, ...]) -> None:
     values = with_value(sections(), "credentials", {"server": make_certificate(*names)})
-    assert problems_of(values, secret=_ENCRYPTED) == ()
+    assert problems_of(values, encrypted_sections=_ENCRYPTED) == ()
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_a_certificate_for_both_domains_is_accepted(names: tuple[str, ...]) -> N
     ],
 )
 def test_a_certificate_that_clients_would_reject_is_reported(server: dict[str, str], key: str, text: str) -> None:
-    problems = problems_of(with_value(sections(), "credentials", {"server": server}), secret=_ENCRYPTED)
+    problems = problems_of(with_value(sections(), "credentials", {"server": server}), encrypted_sections=_ENCRYPTED)
     texts = [problem.text for problem in problems if problem.key == f"tandem:credentials.server.{key}"]
     assert any(text in each for each in texts), problems
     assert "BEGIN PRIVATE KEY" not in str(problems)

@@ -97,19 +97,19 @@ def refuse_impossible_changes(settings: Settings, exports: dict[str, Any]) -> No
 def test_an_impossible_change_is_refused_with_advice(
     before: dict[str, Any], after: dict[str, Any], key: str, text: str
 ) -> None:
-    requested = parse(with_values(sections(), after), secret=frozenset({"credentials"}))
+    requested = parse(with_values(sections(), after), encrypted_sections=frozenset({"credentials"}))
     exports = _exports(before)
     with pytest.raises(ChangeError) as caught:
         refuse_impossible_changes(requested, exports)
     texts = [problem.text for problem in caught.value.problems if problem.key == f"tandem:{key}"]
     assert any(text in each for each in texts), caught.value.problems
-    assert str(caught.value).startswith("Pulumi.local.yaml has ")
+    assert str(caught.value).startswith("stacks/Pulumi.local.yaml has ")
 
 
 @pytest.mark.parametrize(("before", "after"), [pytest.param(*row[1:], id=row[0]) for row in ACCEPTED])
 def test_a_possible_change_is_accepted(before: dict[str, Any], after: dict[str, Any]) -> None:
     values = with_values(sections(), after)
-    refuse_impossible_changes(parse(values, secret=frozenset({"credentials"})), _exports(before))
+    refuse_impossible_changes(parse(values, encrypted_sections=frozenset({"credentials"})), _exports(before))
 
 
 def test_all_changes_are_possible_before_the_first_deployment() -> None:

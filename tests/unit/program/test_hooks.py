@@ -10,10 +10,10 @@ from program_runs import run
 from pulumi import ErrorHookArgs, Output, ResourceHookArgs
 from pulumi.runtime import mocks
 from pulumi.runtime.stack import run_pulumi_func
-from test_change_lock import FakeGroup
+from test_node_sequence import FakeGroup
 
-from components.change_lock import ChangeLock
 from components.hooks import Hooks, changed_keys, node_of, of_node
+from components.node_sequence import NodeSequence
 from provisioning.errors import SwitchoverError
 
 
@@ -51,7 +51,7 @@ def _update_hooks(hooks: Hooks) -> tuple[Any, Any]:
 @_in_pulumi
 async def test_resized_nodes_are_changed_one_at_a_time() -> None:
     group = FakeGroup()
-    hooks = Hooks(ChangeLock(group))
+    hooks = Hooks(NodeSequence(group))
     _, take = _update_hooks(hooks)
     (end,) = hooks.node.after_update or []
     sizes = {"instanceType": "S5.MEDIUM2"}, {"instanceType": "S5.MEDIUM4"}
@@ -65,25 +65,25 @@ async def test_resized_nodes_are_changed_one_at_a_time() -> None:
 
 
 @_in_pulumi
-async def test_non_disruptive_changes_do_not_take_the_change_lock() -> None:
+async def test_non_disruptive_changes_do_not_drain_the_node() -> None:
     group = FakeGroup()
-    _, take = _update_hooks(Hooks(ChangeLock(group)))
+    _, take = _update_hooks(Hooks(NodeSequence(group)))
     await take(_args("a", {"tags": {"x": "1"}, "instanceName": "n"}, {"tags": {"x": "2"}, "instanceName": "m"}))
     await take(_args("a", {"orderlySecurityGroups": ["sg-1"]}, {"orderlySecurityGroups": ["sg-2"]}))
     assert group.calls == []
 
 
 @_in_pulumi
-async def test_unknown_changes_take_the_change_lock() -> None:
+async def test_unknown_changes_drain_the_node() -> None:
     group = FakeGroup()
-    _, take = _update_hooks(Hooks(ChangeLock(group)))
+    _, take = _update_hooks(Hooks(NodeSequence(group)))
     await take(_args("a", {}, {"somethingNew": True}))
     assert group.calls == ["switch over a"]
 
 
 @_in_pulumi
 async def test_a_new_address_is_also_refused_in_a_preview() -> None:
-    refuse, _ = _update_hooks(Hooks(ChangeLock(FakeGroup())))
+    refuse, _ = _update_hooks(Hooks(NodeSequence(FakeGroup())))
     assert refuse.opts.on_dry_run
     with pytest.raises(
         SwitchoverError,
@@ -93,9 +93,9 @@ async def test_a_new_address_is_also_refused_in_a_preview() -> None:
 
 
 @_in_pulumi
-async def test_a_failed_change_releases_the_change_lock_and_is_not_retried() -> None:
+async def test_a_failed_change_lets_the_next_node_begin_and_is_not_retried() -> None:
     group = FakeGroup()
-    hooks = Hooks(ChangeLock(group))
+    hooks = Hooks(NodeSequence(group))
     _, take = _update_hooks(hooks)
     (on_error,) = hooks.node.on_error or []
     await take(_args("a", {"instanceType": "1"}, {"instanceType": "2"}))
@@ -106,7 +106,7 @@ async def test_a_failed_change_releases_the_change_lock_and_is_not_retried() -> 
 @_in_pulumi
 async def test_a_node_is_retired_once_before_its_attached_resources_are_deleted() -> None:
     group = FakeGroup()
-    hooks = Hooks(ChangeLock(group))
+    hooks = Hooks(NodeSequence(group))
     (leave,) = hooks.attachment.before_delete or []
     assert hooks.node.before_delete == [leave]
     for name in ("vip.a", "nodes-data.a", "nodes.a"):

@@ -199,7 +199,7 @@ def test_all_problems_are_reported_together_with_their_keys() -> None:
     with pytest.raises(SettingsError) as caught:
         parse(values)
     lines = str(caught.value).splitlines()
-    assert lines[0].startswith("Pulumi.local.yaml has ")
+    assert lines[0].startswith("stacks/Pulumi.local.yaml has ")
     keys = [line.split()[0] for line in lines[1:]]
     assert {"tandem:network.subnetCidr", "tandem:nodes.type", "tandem:nginx.workerConnection"} <= set(keys)
     assert all(line.startswith("  tandem:") for line in lines[1:])
@@ -231,11 +231,13 @@ def test_mongodb_is_rejected_with_the_stand_in() -> None:
             "data": {**EXTERNAL, "mongodb": {"address": "10.0.9.3:27017"}},
         },
     )
-    secret = frozenset({"credentials"})
-    assert problems_of(values, secret=secret) == ()
+    encrypted_sections = frozenset({"credentials"})
+    assert problems_of(values, encrypted_sections=encrypted_sections) == ()
     stand_in = replace(RELEASE, stand_in=True)
     with pytest.raises(SettingsError) as caught:
-        load.parse(Stack("tandem", "local", "ap-guangzhou"), values, secret, find_release=lambda _: stand_in)
+        load.parse(
+            Stack("tandem", "local", "ap-guangzhou"), values, encrypted_sections, find_release=lambda _: stand_in
+        )
     assert [problem.key for problem in caught.value.problems] == ["tandem:data.mongodb"]
     assert "tandem:iam.release" in str(caught.value)
 
@@ -248,7 +250,7 @@ def test_encrypted_secrets_are_accepted() -> None:
             "data": EXTERNAL,
         },
     )
-    assert problems_of(values, secret=frozenset({"credentials"})) == ()
+    assert problems_of(values, encrypted_sections=frozenset({"credentials"})) == ()
 
 
 @pytest.mark.parametrize(

@@ -162,7 +162,7 @@ def test_one_invalid_candidate_changes_nothing_on_any_node(group: FakeGroup) -> 
     with pytest.raises(CandidateError) as caught:
         deploy(group, manifests(items(port=8080)))
     assert str(caught.value) == (
-        "iam-b (10.0.4.21): nginx rejected the new configuration; no node was changed\n"
+        "iam-b (10.0.4.21): nginx rejected the new configuration; no configuration and no running service was changed\n"
         "  nginx: [emerg] host not found in upstream\n"
         "  exit code 1 of: nginx -t\n"
         "  look at: provisioning/templates/nginx"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from components.change_lock import ChangeLock
+from components.node_sequence import NodeSequence
 from provisioning.errors import SwitchoverError
 
 
@@ -39,125 +39,126 @@ class FakeClock:
         await asyncio.sleep(0)
 
 
-def _run(test: Callable[[ChangeLock, FakeGroup, FakeClock], Coroutine[Any, Any, None]]) -> None:
+def _run(test: Callable[[NodeSequence, FakeGroup, FakeClock], Coroutine[Any, Any, None]]) -> None:
     group, clock = FakeGroup(), FakeClock()
-    asyncio.run(test(ChangeLock(group, clock.sleep), group, clock))
+    asyncio.run(test(NodeSequence(group, clock.sleep), group, clock))
 
 
 def test_a_second_change_waits_until_the_first_has_ended() -> None:
-    async def test(change_lock: ChangeLock, group: FakeGroup, _clock: FakeClock) -> None:
-        await change_lock.begin_change("a")
-        second = asyncio.create_task(change_lock.begin_change("b"))
+    async def test(sequence: NodeSequence, group: FakeGroup, _clock: FakeClock) -> None:
+        await sequence.begin_change("a")
+        second = asyncio.create_task(sequence.begin_change("b"))
         await asyncio.sleep(0.01)
         assert group.calls == ["switch over a"]
-        change_lock.end("a")
+        sequence.end("a")
         await second
         assert group.calls == ["switch over a", "switch over b"]
 
     _run(test)
 
 
-def test_a_refused_switchover_fails_the_change_and_releases_the_lock() -> None:
-    async def test(change_lock: ChangeLock, group: FakeGroup, _clock: FakeClock) -> None:
+def test_a_refused_switchover_fails_the_change_and_lets_the_next_node_begin() -> None:
+    async def test(sequence: NodeSequence, group: FakeGroup, _clock: FakeClock) -> None:
         group.refusals = 1
         with pytest.raises(SwitchoverError, match="no peer is healthy"):
-            await change_lock.begin_change("a")
-        await asyncio.wait_for(change_lock.begin_change("b"), 1)
+            await sequence.begin_change("a")
+        await asyncio.wait_for(sequence.begin_change("b"), 1)
 
     _run(test)
 
 
 def test_a_refusal_is_retried_after_an_earlier_change() -> None:
-    async def test(change_lock: ChangeLock, group: FakeGroup, clock: FakeClock) -> None:
-        await change_lock.begin_change("a")
-        change_lock.end("a")
+    async def test(sequence: NodeSequence, group: FakeGroup, clock: FakeClock) -> None:
+        await sequence.begin_change("a")
+        sequence.end("a")
         # The node of the first change is still booting.
         group.refusals = 3
-        await change_lock.begin_change("b")
+        await sequence.begin_change("b")
         assert clock.waited_s == 15
-        change_lock.end("b")
+        sequence.end("b")
 
     _run(test)
 
 
 def test_retries_end_when_a_node_does_not_recover() -> None:
-    async def test(change_lock: ChangeLock, group: FakeGroup, clock: FakeClock) -> None:
-        await change_lock.begin_change("a")
-        change_lock.end("a")
+    async def test(sequence: NodeSequence, group: FakeGroup, clock: FakeClock) -> None:
+        await sequence.begin_change("a")
+        sequence.end("a")
         group.refusals = 10_000
         with pytest.raises(SwitchoverError):
-            await change_lock.begin_change("b")
+            await sequence.begin_change("b")
         assert clock.waited_s == 300
 
     _run(test)
 
 
 def test_a_failed_change_releases_the_lock_for_the_next_node() -> None:
-    async def test(change_lock: ChangeLock, _group: FakeGroup, _clock: FakeClock) -> None:
-        await change_lock.begin_change("a")
-        waiting = asyncio.create_task(change_lock.begin_change("b"))
+    async def test(sequence: NodeSequence, _group: FakeGroup, _clock: FakeClock) -> None:
+        await sequence.begin_change("a")
+        waiting = asyncio.create_task(sequence.begin_change("b"))
         await asyncio.sleep(0)
-        change_lock.end("a")  # as the error hook does
+        sequence.end("a")  # as the error hook does
         await asyncio.wait_for(waiting, 1)
 
     _run(test)
 
 
 def test_ending_a_change_that_did_not_begin_has_no_effect() -> None:
-    async def test(change_lock: ChangeLock, _group: FakeGroup, _clock: FakeClock) -> None:
-        change_lock.end("a")
-        await change_lock.begin_change("a")
-        change_lock.end("b")
-        assert not await _is_free(change_lock)
+    async def test(sequence: NodeSequence, _group: FakeGroup, _clock: FakeClock) -> None:
+        sequence.end("a")
+        await sequence.begin_change("a")
+        sequence.end("b")
+        assert not await _is_free(sequence)
 
     _run(test)
 
 
 def test_a_node_with_several_attached_resources_is_retired_once() -> None:
-    async def test(change_lock: ChangeLock, group: FakeGroup, _clock: FakeClock) -> None:
+    async def test(sequence: NodeSequence, group: FakeGroup, _clock: FakeClock) -> None:
         # The hooks of its HAVIP attachment, its disk attachment and its instance run concurrently.
-        await asyncio.gather(*(change_lock.begin_removal("a") for _ in range(3)))
+        await asyncio.gather(*(sequence.begin_removal("a") for _ in range(3)))
         assert group.calls == ["retire a"]
 
     _run(test)
 
 
 def test_a_second_replacement_in_one_run_is_refused_with_advice() -> None:
-    async def test(change_lock: ChangeLock, group: FakeGroup, _clock: FakeClock) -> None:
-        await change_lock.begin_removal("a")
-        for begin in (change_lock.begin_removal, change_lock.begin_change):
+    async def test(sequence: NodeSequence, group: FakeGroup, _clock: FakeClock) -> None:
+        await sequence.begin_removal("a")
+        for begin in (sequence.begin_removal, sequence.begin_change):
             with pytest.raises(SwitchoverError) as caught:
                 await begin("b")
             assert "b: cannot be changed in the run that removes a; b was not changed" in str(caught.value)
-            assert "`pulumi up --replace` with the URN of a first, then with the URN of b" in str(caught.value)
+            advice = "`tandem up --stack STACK --replace URN` with the URN of a first, then with the URN of b"
+            assert advice in str(caught.value)
         assert group.calls == ["retire a"]
 
     _run(test)
 
 
 def test_destroy_does_not_switch_over() -> None:
-    async def test(change_lock: ChangeLock, group: FakeGroup, _clock: FakeClock) -> None:
-        change_lock.declare("a")
-        change_lock.declare("b")
-        await asyncio.gather(change_lock.begin_removal("a"), change_lock.begin_removal("b"))
+    async def test(sequence: NodeSequence, group: FakeGroup, _clock: FakeClock) -> None:
+        sequence.declare("a")
+        sequence.declare("b")
+        await asyncio.gather(sequence.begin_removal("a"), sequence.begin_removal("b"))
         assert group.calls == []
 
     _run(test)
 
 
 def test_a_node_removed_from_the_settings_is_retired() -> None:
-    async def test(change_lock: ChangeLock, group: FakeGroup, _clock: FakeClock) -> None:
-        change_lock.declare("a")
-        change_lock.declare("b")
-        await change_lock.begin_removal("c")
+    async def test(sequence: NodeSequence, group: FakeGroup, _clock: FakeClock) -> None:
+        sequence.declare("a")
+        sequence.declare("b")
+        await sequence.begin_removal("c")
         assert group.calls == ["retire c"]
 
     _run(test)
 
 
-async def _is_free(change_lock: ChangeLock) -> bool:
+async def _is_free(sequence: NodeSequence) -> bool:
     try:
-        await asyncio.wait_for(change_lock.begin_change("x"), 0.01)
+        await asyncio.wait_for(sequence.begin_change("x"), 0.01)
     except TimeoutError:
         return False
     return True

@@ -1,4 +1,7 @@
-"""The change lock: only one node of a group is out of service at a time. Independent of Pulumi."""
+"""Takes the nodes of a group out of service one at a time, within one run of the program. Independent of Pulumi.
+
+The change lock on the nodes, which a rollout takes, also excludes other runs (provisioning/change_lock.py).
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ class Group(Protocol):
         ...
 
 
-class ChangeLock:
+class NodeSequence:
     """Serializes changes of a group's nodes. Call all methods from the same event loop."""
 
     def __init__(self, group: Group, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
@@ -42,9 +45,9 @@ class ChangeLock:
         self._declared.add(node)
 
     async def begin_change(self, node: str) -> None:
-        """Take the lock, then take the node out of service. Call `end` to release the lock.
+        """Wait until no other node is changing, then take the node out of service. Call `end` after the change.
 
-        Raises: SwitchoverError (nothing was changed, and the lock is released).
+        Raises: SwitchoverError (nothing was changed, and the next node may begin).
         """
         await self._lock.acquire()
         try:
@@ -56,7 +59,7 @@ class ChangeLock:
         self._changing = node
 
     def end(self, node: str) -> None:
-        """Release the lock after a successful or failed change. Does nothing if the node does not hold the lock."""
+        """Let the next node begin, after a successful or failed change. Does nothing if the node is not changing."""
         if self._changing == node:
             self._changing = None
             self._changed = node
@@ -82,8 +85,8 @@ class ChangeLock:
         raise SwitchoverError(
             f"{node}: cannot be changed in the run that removes {self._removed}; {node} was not changed",
             seen=f"a replacement of {self._removed} serves only after the run, so no node would serve until then",
-            look_at=f"docs/operations.md; run `pulumi up --replace` with the URN of {self._removed} first, then with "
-            f"the URN of {node} (`pulumi stack --show-urns`)",
+            look_at=f"docs/operations.md; run `tandem up --stack STACK --replace URN` with the URN of {self._removed} "
+            f"first, then with the URN of {node}",
         )
 
     async def _with_retries(self, operation: Callable[[str], Awaitable[None]], node: str) -> None:
