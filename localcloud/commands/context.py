@@ -20,7 +20,7 @@ Name = Annotated[
     str, typer.Option("--name", envvar="LOCALCLOUD_NAME", help="Name of the cloud on this host.", metavar="NAME")
 ]
 DEFAULT_NAME = "default"
-LONGEST_DELAY_S = 3600.0  # of a HAVIP's take-over; in a real VPC it takes about ten seconds at most
+LONGEST_DELAY_S = 3600.0  # of a HAVIP's takeover; in a real VPC it takes about ten seconds at most
 
 
 def paths_of(name: str) -> Paths:

@@ -102,7 +102,7 @@ class LinuxInfrastructure:
         self.holders.set_delay(seconds)
 
     def _heard(self, announcement: Announcement) -> None:
-        self.holders.heard(announcement)
+        self.holders.on_announcement(announcement)
 
     def _announced(self, vpc_id: str, address: IPv4Address, instance_id: str) -> None:
         self._events.havip_announced(vpc_id, address, instance_id)

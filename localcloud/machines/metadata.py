@@ -23,10 +23,10 @@ FindMachine = Callable[[IPv4Address], tuple[MachineSpec, IPv4Address | None] | N
 
 
 def tree(spec: MachineSpec, public: IPv4Address | None) -> dict[str, str]:
-    """Map path below `meta-data/` to value. `public` is the instance's present EIP."""
+    """Map path below `meta-data/` to value. `public` is the instance's current EIP."""
     interface = spec.interface
     mac = interface.mac
-    card = f"network/interfaces/macs/{mac}"
+    interface_path = f"network/interfaces/macs/{mac}"
     values = {
         "instance-id": spec.instance_id,
         "hostname": spec.hostname,
@@ -40,17 +40,17 @@ def tree(spec: MachineSpec, public: IPv4Address | None) -> dict[str, str]:
         "placement/region": spec.region,
         "placement/zone": spec.zone,
         "placement/availability-zone": spec.zone,
-        f"{card}/mac": mac,
-        f"{card}/primary-local-ipv4": str(interface.address),
-        f"{card}/local-ipv4s/{interface.address}/local-ipv4": str(interface.address),
-        f"{card}/vpc-id": spec.vpc_id,
-        f"{card}/subnet-id": spec.subnet_id,
+        f"{interface_path}/mac": mac,
+        f"{interface_path}/primary-local-ipv4": str(interface.address),
+        f"{interface_path}/local-ipv4s/{interface.address}/local-ipv4": str(interface.address),
+        f"{interface_path}/vpc-id": spec.vpc_id,
+        f"{interface_path}/subnet-id": spec.subnet_id,
     }
     # An EIP can be bound or unbound while the machine runs, so the address at creation may be outdated.
     public_text = "" if public is None else str(public)
     values["public-ipv4"] = public_text
-    values[f"{card}/public-ipv4s"] = public_text
-    values[f"{card}/local-ipv4s/{interface.address}/public-ipv4"] = public_text
+    values[f"{interface_path}/public-ipv4s"] = public_text
+    values[f"{interface_path}/local-ipv4s/{interface.address}/public-ipv4"] = public_text
     for number, key in enumerate(spec.public_keys):
         values[f"public-keys/{number}/openssh-key"] = key
     return spec.metadata | values

@@ -28,7 +28,9 @@ class Network:
         self._loaded: dict[str, list[nft.Statement]] = {}
         self._plan = NetworkPlan()
         self._isolated: set[frozenset[Interface]] = set()
-        self._held: dict[str, str | None] | None = None  # HAVIP -> instance, where only the holder may send from it
+        self._holder_by_havip: dict[str, str | None] | None = (
+            None  # HAVIP -> instance, where only the holder may send from it
+        )
 
     @property
     def plan(self) -> NetworkPlan:
@@ -56,7 +58,7 @@ class Network:
                 for subnet in vpc.subnets:
                     if not same:
                         self._wiring.ensure_subnet(vpc, subnet)
-                    self._load(subnet.subnet_id, "vpc", bridge_rules(subnet, groups, self._held))
+                    self._load(subnet.subnet_id, "vpc", bridge_rules(subnet, groups, self._holder_by_havip))
                 self._load(vpc.vpc_id, "router", router_rules(vpc))
                 if not same:
                     self._wiring.remove_subnet_links(vpc)
@@ -124,7 +126,7 @@ class Network:
     def guard_holders(self, held: dict[str, str | None] | None) -> None:
         """Let only the holder of a HAVIP send from it in its subnet; None: all instances that may announce it."""
         with self._lock:
-            self._held = held
+            self._holder_by_havip = held
             groups = {group.group_id: group for group in self._plan.groups}
             for vpc in self._plan.vpcs:
                 for subnet in vpc.subnets:

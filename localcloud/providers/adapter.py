@@ -36,7 +36,7 @@ from localcloud.providers.values import Properties, has_unknown, to_plain, to_va
 _Given = ParamSpec("_Given")
 _Answer = TypeVar("_Answer")
 
-# A call of the engine can take minutes; the engine limits the number of parallel calls (`--parallel`).
+# A call from the engine can take minutes; the engine limits the number of parallel calls (`--parallel`).
 _THREADS: Final = 64
 _KINDS: Final = {
     (Kind.ADD, False): PropertyDiffKind.ADD,
@@ -66,8 +66,8 @@ class Backend(Protocol):
         """Raises: ProviderError if the configuration is invalid."""
         ...
 
-    def create(self, resource_type: str, inputs: Properties, made: Callable[[str], None]) -> Created:
-        """Create a resource. Calls `made` with the ID as soon as the resource exists, before any wait."""
+    def create(self, resource_type: str, inputs: Properties, on_created: Callable[[str], None]) -> Created:
+        """Create a resource. Calls `on_created` with the ID as soon as the resource exists, before any wait."""
         ...
 
     def read(self, resource_type: str, resource_id: str, state: Properties) -> Properties | None:
@@ -125,11 +125,11 @@ class Adapter(Provider):
         return DiffResponse(
             changes=bool(changes),
             replaces=sorted({change.name for change in changes if change.replaces}),
-            # The rule of the bridge: an explicit name can be in use until the old resource is deleted.
+            # As in Pulumi's Terraform bridge: an explicit name can be in use until the old resource is deleted.
             delete_before_replace=any(change.replaces for change in changes) and "name" in request.new_inputs,
             diffs=sorted({change.name for change in changes}),
             detailed_diff={
-                change.path: PropertyDiff(_KINDS[change.kind, change.replaces], False) for change in changes
+                change.path: PropertyDiff(_KINDS[change.kind, change.replaces], input_diff=False) for change in changes
             },
         )
 
@@ -216,7 +216,10 @@ def _with_defaults(described: Mapping[str, Property], given: Properties) -> Prop
 
 
 def _unread(schema: Schema, inputs: Properties) -> Properties:
-    """Return the inputs that the schema describes. The state keeps those that the API does not return, such as user data."""
+    """Return the inputs that the schema describes.
+
+    The API does not return all of them (user data, for example), so the state keeps them.
+    """
     return {name: value for name, value in inputs.items() if name in schema.properties}
 
 

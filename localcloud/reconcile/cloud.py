@@ -114,7 +114,7 @@ class Cloud:
 
     def _commit(self, tx: Transaction) -> None:
         self._store.commit(tx.changes, tx.facts, self.clock())
-        if tx.shapes_network:
+        if tx.affects_network_plan:
             self._network.request()
         kinds = {kind for kind, _ in tx.changes}
         if kinds & machine_worker.KINDS:

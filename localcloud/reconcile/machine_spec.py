@@ -11,7 +11,7 @@ from localcloud.rules.transaction import Transaction
 
 def machine_spec(tx: Transaction, found: instance.Instance) -> infrastructure.MachineSpec:
     """Return the specification of the machine."""
-    card = interface.get(tx, found.interface_id)
+    eni = interface.get(tx, found.interface_id)
     disks = disk.of_instance(tx, found.id)
     keys = [tx.find(key_pair.KeyPair, key_id) for key_id in found.key_ids]
     return infrastructure.MachineSpec(
@@ -33,39 +33,39 @@ def machine_spec(tx: Transaction, found: instance.Instance) -> infrastructure.Ma
         ),
         vpc_id=found.vpc_id,
         subnet_id=found.subnet_id,
-        interface=infrastructure_interface(card),
+        interface=infrastructure_interface(eni),
         public_keys=tuple(key.public_key for key in keys if key is not None),
         user_data=base64.b64decode(found.user_data),
-        metadata=_metadata(tx, found, card),
+        metadata=_metadata(tx, found, eni),
     )
 
 
-def infrastructure_interface(card: interface.Interface) -> infrastructure.Interface:
+def infrastructure_interface(eni: interface.Interface) -> infrastructure.Interface:
     """Return the interface in the infrastructure's terms."""
     return infrastructure.Interface(
-        interface_id=card.id,
-        instance_id=card.instance_id,
-        mac=card.mac,
-        address=card.address,
-        group_ids=card.group_ids,
-        device_index=card.device_index,
+        interface_id=eni.id,
+        instance_id=eni.instance_id,
+        mac=eni.mac,
+        address=eni.address,
+        group_ids=eni.group_ids,
+        device_index=eni.device_index,
     )
 
 
-def _metadata(tx: Transaction, found: instance.Instance, card: interface.Interface) -> dict[str, str]:
+def _metadata(tx: Transaction, found: instance.Instance, eni: interface.Interface) -> dict[str, str]:
     """Map paths below /latest/meta-data/ to values, named as in the real metadata service."""
     place = subnet.get(tx, found.subnet_id)
-    one_card = f"network/interfaces/macs/{card.mac}"
-    one_address = f"{one_card}/local-ipv4s/{card.address}"
+    interface_path = f"network/interfaces/macs/{eni.mac}"
+    address_path = f"{interface_path}/local-ipv4s/{eni.address}"
     public = str(found.public_address or "")
     return {
         "instance-id": found.id,
         "instance-name": found.name,
         "uuid": found.uuid,
         "local-hostname": found.hostname,
-        "local-ipv4": str(card.address),
+        "local-ipv4": str(eni.address),
         "public-ipv4": public,
-        "mac": card.mac,
+        "mac": eni.mac,
         "placement/region": found.region,
         "placement/zone": found.zone,
         "app-id": "1250000000",
@@ -73,14 +73,14 @@ def _metadata(tx: Transaction, found: instance.Instance, card: interface.Interfa
         "payment/create-time": "",
         "instance/image-id": found.image_id,
         "instance/instance-type": found.instance_type,
-        "instance/security-group": ",".join(card.group_ids),
-        f"{one_card}/mac": card.mac,
-        f"{one_card}/primary-local-ipv4": str(card.address),
-        f"{one_card}/public-ipv4s": public,
-        f"{one_card}/vpc-id": found.vpc_id,
-        f"{one_card}/subnet-id": found.subnet_id,
-        f"{one_address}/gateway": str(place.gateway),
-        f"{one_address}/local-ipv4": str(card.address),
-        f"{one_address}/public-ipv4": public,
-        f"{one_address}/subnet-mask": str(place.cidr.netmask),
+        "instance/security-group": ",".join(eni.group_ids),
+        f"{interface_path}/mac": eni.mac,
+        f"{interface_path}/primary-local-ipv4": str(eni.address),
+        f"{interface_path}/public-ipv4s": public,
+        f"{interface_path}/vpc-id": found.vpc_id,
+        f"{interface_path}/subnet-id": found.subnet_id,
+        f"{address_path}/gateway": str(place.gateway),
+        f"{address_path}/local-ipv4": str(eni.address),
+        f"{address_path}/public-ipv4": public,
+        f"{address_path}/subnet-mask": str(place.cidr.netmask),
     }

@@ -37,7 +37,7 @@ class MachineWorker:
         self._records = records
         self._network = network
         self._lock = threading.Lock()
-        self._under_way: dict[str, threading.Thread] = {}
+        self._in_progress: dict[str, threading.Thread] = {}
         self._closing = threading.Event()
 
     def follow(self, tx: Transaction) -> None:
@@ -62,13 +62,13 @@ class MachineWorker:
 
     def _begin(self, record: Instance | Disk) -> None:
         with self._lock:
-            if record.id in self._under_way or self._closing.is_set():
+            if record.id in self._in_progress or self._closing.is_set():
                 return
-            target = self._do_instance if isinstance(record, Instance) else self._do_disk
+            target = self._reconcile_instance if isinstance(record, Instance) else self._reconcile_disk
             thread = threading.Thread(
                 target=self._run, args=(target, record.id, record.region), name=f"localcloud-{record.id}", daemon=True
             )
-            self._under_way[record.id] = thread
+            self._in_progress[record.id] = thread
         thread.start()
 
     def _run(self, target: Any, record_id: str, region: str) -> None:
@@ -77,7 +77,7 @@ class MachineWorker:
         except Exception:  # noqa: BLE001 - the thread has no caller to raise to; the error is logged
             _log.exception("work on %s failed", record_id)
             with self._lock:
-                self._under_way.pop(record_id, None)
+                self._in_progress.pop(record_id, None)
 
     def _wait(self, until: float) -> bool:
         """Wait for the minimum time of the transition. Returns False on closing; the next start does the rest."""
@@ -86,7 +86,7 @@ class MachineWorker:
                 return False
         return not self._closing.is_set()
 
-    def _do_instance(self, instance_id: str, region: str) -> None:
+    def _reconcile_instance(self, instance_id: str, region: str) -> None:
         with self._records.transaction(region) as tx:
             found = instance.get(tx, instance_id)
             spec = machine_spec(tx, found)
@@ -96,7 +96,7 @@ class MachineWorker:
         error = ""
         try:
             for step in found.steps:
-                self._do_step(step, spec, deleted_disks)
+                self._run_step(step, spec, deleted_disks)
         except Exception as problem:  # noqa: BLE001 - any error of the infrastructure fails the instance
             _log.exception("%s: %s failed", instance_id, ", ".join(found.steps))
             error = f"{type(problem).__name__}: {problem}"
@@ -111,7 +111,7 @@ class MachineWorker:
                 instance_change.finished(tx, instance_id)
             self._done(instance_id)
 
-    def _do_step(self, step: instance.Step, spec: infrastructure.MachineSpec, deleted_disks: list[str]) -> None:
+    def _run_step(self, step: instance.Step, spec: infrastructure.MachineSpec, deleted_disks: list[str]) -> None:
         match step:
             case "start":
                 # The machine's port must exist before it boots.
@@ -129,13 +129,13 @@ class MachineWorker:
                 for disk_id in deleted_disks:
                     self._records.infrastructure.destroy_disk(disk_id)
 
-    def _do_disk(self, disk_id: str, region: str) -> None:
+    def _reconcile_disk(self, disk_id: str, region: str) -> None:
         with self._records.transaction(region) as tx:
             found = disk.get(tx, disk_id)
             delay_s = tx.timing.disk_s
         outcome = disk.finished
         try:
-            self._do_disk_step(found)
+            self._run_disk_step(found)
         except Exception:  # noqa: BLE001 - after any error of the infrastructure, the disk stays where it was
             _log.exception("%s: %s failed", disk_id, found.step)
             outcome = disk.failed
@@ -144,7 +144,7 @@ class MachineWorker:
                 outcome(tx, disk_id)
                 self._done(disk_id)
 
-    def _do_disk_step(self, found: Disk) -> None:
+    def _run_disk_step(self, found: Disk) -> None:
         match found.step:
             case "attach":
                 self._records.infrastructure.attach_disk(
@@ -154,29 +154,31 @@ class MachineWorker:
                 self._records.infrastructure.detach_disk(found.id)
             case "grow":
                 self._records.infrastructure.grow_disk(infrastructure.Disk(found.id, found.size_gib))
-            case _:
+            case "destroy":
                 self._records.infrastructure.destroy_disk(found.id)
+            case None:
+                return
 
     def _done(self, record_id: str) -> None:
         # Inside the transaction, so that the next change of the record finds no pending work and starts a new thread.
         with self._lock:
-            self._under_way.pop(record_id, None)
+            self._in_progress.pop(record_id, None)
 
     def idle(self) -> bool:
         """Whether no work is pending."""
         with self._lock:
-            return not self._under_way
+            return not self._in_progress
 
     def status(self) -> dict[str, Any]:
         """Return the pending work."""
         with self._lock:
-            return {"under_way": sorted(self._under_way)}
+            return {"in_progress": sorted(self._in_progress)}
 
     def join(self, timeout_s: float = 30.0) -> None:
         """Stop waiting for transition times, and wait until the threads have finished what they are applying."""
         self._closing.set()
         with self._lock:
-            threads = list(self._under_way.values())
+            threads = list(self._in_progress.values())
         deadline = time.monotonic() + timeout_s
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))

@@ -42,13 +42,13 @@ def _vpc(tx: Transaction, one: vpc.Vpc) -> infrastructure.Vpc:
 
 
 def _subnet(tx: Transaction, place: subnet.Subnet) -> infrastructure.Subnet:
-    cards = [card for card in tx.all(interface.Interface) if card.subnet_id == place.id and card.instance_id]
+    enis = [eni for eni in tx.all(interface.Interface) if eni.subnet_id == place.id and eni.instance_id]
     virtual = [one for one in tx.all(havip.HaVip) if one.subnet_id == place.id]
     return infrastructure.Subnet(
         subnet_id=place.id,
         cidr=place.cidr,
         gateway=place.gateway,
-        interfaces=tuple(infrastructure_interface(card) for card in sorted(cards, key=lambda card: card.id)),
+        interfaces=tuple(infrastructure_interface(eni) for eni in sorted(enis, key=lambda eni: eni.id)),
         virtual_addresses=tuple(_virtual(tx, one) for one in sorted(virtual, key=lambda one: one.id)),
         nat_public_address=_nat_address(tx, place),
     )
@@ -73,7 +73,7 @@ def _nat_address(tx: Transaction, place: subnet.Subnet) -> IPv4Address | None:
 
 def _public_addresses(tx: Transaction, one: vpc.Vpc) -> tuple[infrastructure.PublicAddress, ...]:
     found: list[infrastructure.PublicAddress] = []
-    homes = {card.id: card.vpc_id for card in tx.all(interface.Interface)}
+    homes = {eni.id: eni.vpc_id for eni in tx.all(interface.Interface)}
     homes |= {virtual.id: virtual.vpc_id for virtual in tx.all(havip.HaVip)}
     for eip in tx.all(address.Address):
         home = homes.get(eip.interface_id or eip.target_id)
@@ -120,9 +120,9 @@ def _peers(tx: Transaction, policy: security_group.Policy) -> tuple[IPv4Network,
         return (IPv4Network(policy.cidr, strict=False),)
     if not policy.group_id:
         return (_EVERYWHERE,)
-    members = [card for card in tx.all(interface.Interface) if policy.group_id in card.group_ids]
-    addresses = {entry.address for card in members for entry in card.addresses}
-    ids = {card.id for card in members}
+    members = [eni for eni in tx.all(interface.Interface) if policy.group_id in eni.group_ids]
+    addresses = {entry.address for eni in members for entry in eni.addresses}
+    ids = {eni.id for eni in members}
     # A member that holds a HAVIP also sends from that address.
     for one in tx.all(havip.HaVip):
         if one.check_associate and ids & set(havip.announcers(tx, one)):

@@ -23,7 +23,7 @@ NAME_LIMIT = 128
 class Address(Record):
     """An EIP. `target_id` is the instance, interface, HAVIP or NAT gateway to which it is bound."""
 
-    shapes_network: ClassVar[bool] = True
+    affects_network_plan: ClassVar[bool] = True
 
     name: str
     ip: IPv4Address

@@ -193,27 +193,27 @@ def bind_to_instance(tx: Transaction, address_id: str, instance_id: str) -> str:
         raise InstanceHasPublicAddress(instance_id=instance_id, ip=target.public_address)
     if target.state not in {"RUNNING", "STOPPED"}:
         raise InstanceStateForbidsBinding(instance_id=instance_id, state=target.state)
-    card = interface.get(tx, target.interface_id)
+    eni = interface.get(tx, target.interface_id)
     for other in address.of_target(tx, instance_id):
-        if other.interface_id == card.id and other.private_address == card.address:
+        if other.interface_id == eni.id and other.private_address == eni.address:
             raise InstanceHasAddress(instance_id=instance_id, address_id=other.id)
     _check_instance_quota(tx, target)
-    return _bind(tx, found, instance_id, card.id, card.address)
+    return _bind(tx, found, instance_id, eni.id, eni.address)
 
 
 def bind_to_interface(tx: Transaction, address_id: str, interface_id: str, private: IPv4Address) -> str:
     """AssociateAddress to one private address of an interface. Returns the task ID."""
     found = address.get(tx, address_id)
     _check_bindable(found)
-    card = tx.find(interface.Interface, interface_id)
-    if card is None or all(entry.address != private for entry in card.addresses):
+    eni = tx.find(interface.Interface, interface_id)
+    if eni is None or all(entry.address != private for entry in eni.addresses):
         raise PrivateAddressNotFound(address=private, interface_id=interface_id)
     for other in tx.all(Address):
         if other.interface_id == interface_id and other.private_address == private:
             raise PrivateAddressHasAddress(private=private, target_id=interface_id, address_id=other.id)
-    if card.instance_id:
-        _check_instance_quota(tx, instance.get(tx, card.instance_id))
-    return _bind(tx, found, card.instance_id or interface_id, interface_id, private)
+    if eni.instance_id:
+        _check_instance_quota(tx, instance.get(tx, eni.instance_id))
+    return _bind(tx, found, eni.instance_id or interface_id, interface_id, private)
 
 
 def bind_to_havip(tx: Transaction, found: Address, havip_id: str) -> str:

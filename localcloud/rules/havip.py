@@ -12,9 +12,9 @@ from localcloud.rules.refusal import Refusal, assumed, check_bytes, documented
 from localcloud.rules.transaction import Transaction
 
 NAME_LIMIT = 60
-PER_VPC = 10
-ASSOCIATIONS = 10
-PER_INTERFACE = 5
+MAX_PER_VPC = 10
+MAX_ASSOCIATIONS = 10
+MAX_PER_INTERFACE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Association:
 class HaVip(Record):
     """A HAVIP. `holder` is the ID of the instance that last announced it, or empty."""
 
-    shapes_network: ClassVar[bool] = True
+    affects_network_plan: ClassVar[bool] = True
 
     name: str
     vpc_id: str
@@ -147,8 +147,8 @@ def create(
 ) -> HaVip:
     """Create a HAVIP that no instance has announced."""
     check_bytes("HaVipName", name, NAME_LIMIT)
-    if sum(one.vpc_id == vpc_id for one in tx.all(HaVip)) >= PER_VPC:
-        raise HaVipQuota(vpc_id=vpc_id, limit=PER_VPC)
+    if sum(one.vpc_id == vpc_id for one in tx.all(HaVip)) >= MAX_PER_VPC:
+        raise HaVipQuota(vpc_id=vpc_id, limit=MAX_PER_VPC)
     if address is not None:
         subnet.check_free(tx, place, address)
     made = tx.put(
@@ -183,33 +183,33 @@ def delete(tx: Transaction, havip_id: str) -> None:
     tx.delete(found)
 
 
-def _card_of(tx: Transaction, target: Association) -> interface.Interface:
+def _eni_of(tx: Transaction, target: Association) -> interface.Interface:
     if target.type == "CVM" and target.target_id.startswith("ins-"):
         owner = tx.find(instance.Instance, target.target_id)
-        card_id = "" if owner is None else owner.interface_id
+        eni_id = "" if owner is None else owner.interface_id
     elif target.type == "ENI" and target.target_id.startswith("eni-"):
-        card_id = target.target_id
+        eni_id = target.target_id
     else:
         raise TargetKindUnknown(type=target.type, target_id=target.target_id)
-    card = tx.find(interface.Interface, card_id)
-    if card is None:
+    eni = tx.find(interface.Interface, eni_id)
+    if eni is None:
         raise TargetNotFound(target_id=target.target_id)
-    return card
+    return eni
 
 
 def associate(tx: Transaction, havip_id: str, target: Association) -> None:
     """Permit an instance or interface to announce the HAVIP."""
     found = get(tx, havip_id)
-    card = _card_of(tx, target)
-    if card.subnet_id != found.subnet_id:
+    eni = _eni_of(tx, target)
+    if eni.subnet_id != found.subnet_id:
         raise TargetInOtherSubnet(target_id=target.target_id, subnet_id=found.subnet_id, havip_id=havip_id)
     if any(one.target_id == target.target_id for one in found.associations):
         raise AssociationExists(havip_id=havip_id, target_id=target.target_id)
-    if len(found.associations) >= ASSOCIATIONS:
+    if len(found.associations) >= MAX_ASSOCIATIONS:
         raise AssociationQuota(havip_id=havip_id)
-    others = [one for one in tx.all(HaVip) if card.id in {_card_of(tx, at).id for at in one.associations}]
-    if len(others) >= PER_INTERFACE:
-        raise TooManyHaVips(interface_id=card.id, limit=PER_INTERFACE)
+    others = [one for one in tx.all(HaVip) if eni.id in {_eni_of(tx, at).id for at in one.associations}]
+    if len(others) >= MAX_PER_INTERFACE:
+        raise TooManyHaVips(interface_id=eni.id, limit=MAX_PER_INTERFACE)
     tx.put(replace(found, associations=(*found.associations, target)))
 
 
@@ -219,7 +219,7 @@ def disassociate(tx: Transaction, havip_id: str, target_id: str) -> None:
     if all(one.target_id != target_id for one in found.associations):
         raise AssociationNotFound(havip_id=havip_id, target_id=target_id)
     changed = replace(found, associations=tuple(one for one in found.associations if one.target_id != target_id))
-    able = {interface.get(tx, card_id).instance_id for card_id in announcers(tx, changed)}
+    able = {interface.get(tx, eni_id).instance_id for eni_id in announcers(tx, changed)}
     tx.put(replace(changed, holder=found.holder if found.holder in able else ""))
 
 
@@ -228,8 +228,8 @@ def announcers(tx: Transaction, found: HaVip) -> tuple[str, ...]:
     CheckAssociate.
     """
     if not found.check_associate:
-        return tuple(card.id for card in tx.all(interface.Interface) if card.subnet_id == found.subnet_id)
-    return tuple(_card_of(tx, target).id for target in found.associations)
+        return tuple(eni.id for eni in tx.all(interface.Interface) if eni.subnet_id == found.subnet_id)
+    return tuple(_eni_of(tx, target).id for target in found.associations)
 
 
 def announced(tx: Transaction, vpc_id: str, address: IPv4Address, instance_id: str) -> None:

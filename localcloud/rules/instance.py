@@ -35,7 +35,7 @@ Step = Literal["start", "stop", "cut", "reset", "destroy"]
 class Instance(Record):
     """The desired state of an instance. `steps` are the pending tasks of the infrastructure."""
 
-    shapes_network: ClassVar[bool] = True
+    affects_network_plan: ClassVar[bool] = True
 
     name: str
     hostname: str
@@ -262,11 +262,11 @@ def check_groups(tx: Transaction, group_ids: tuple[str, ...]) -> None:
 
 def forget(tx: Transaction, deleted: Instance) -> None:
     """Delete the record of a destroyed instance and the resources that depend on it."""
-    for card in interface.of_instance(tx, deleted.id):
-        if card.primary:
-            interface.forget(tx, card)
+    for eni in interface.of_instance(tx, deleted.id):
+        if eni.primary:
+            interface.forget(tx, eni)
         else:
-            tx.put(replace(card, instance_id="", device_index=0, attached=0.0, state="AVAILABLE"))
+            tx.put(replace(eni, instance_id="", device_index=0, attached=0.0, state="AVAILABLE"))
     for one in disk.of_instance(tx, deleted.id):
         if one.delete_with_instance:
             disk.forget(tx, one)

@@ -15,7 +15,7 @@ from localcloud.rules.transaction import Transaction
 
 NAME_LIMIT = 60
 GROUPS_LIMIT = 5
-PER_VPC = 1000  # in addition to the primary ones
+MAX_PER_VPC = 1000  # in addition to the primary ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class PrivateAddress:
 class Interface(Record):
     """A network interface. `instance_id` is empty while the interface is not attached."""
 
-    shapes_network: ClassVar[bool] = True
+    affects_network_plan: ClassVar[bool] = True
 
     name: str
     description: str
@@ -185,8 +185,8 @@ def create(
     place = subnet.get(tx, subnet_id)
     if group_ids:
         check_groups(tx, group_ids)
-    if sum(one.vpc_id == vpc_id and not one.primary for one in tx.all(Interface)) >= PER_VPC:
-        raise InterfaceQuota(vpc_id=vpc_id, limit=PER_VPC)
+    if sum(one.vpc_id == vpc_id and not one.primary for one in tx.all(Interface)) >= MAX_PER_VPC:
+        raise InterfaceQuota(vpc_id=vpc_id, limit=MAX_PER_VPC)
     made = _place(tx, name=name, description=description, place=place, requested=requested, group_ids=group_ids)
     tag.attach(tx, made.id, tags)
     after(tx, tx.timing.interface_s, "interface.settled", made.id)

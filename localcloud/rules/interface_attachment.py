@@ -76,7 +76,7 @@ def attach(tx: Transaction, interface_id: str, instance_id: str) -> None:
     if not found.group_ids:
         raise InterfaceWithoutGroup(interface_id=interface_id)
     _check(tx, found, target)
-    indexes = {card.device_index for card in interface.of_instance(tx, instance_id)}
+    indexes = {eni.device_index for eni in interface.of_instance(tx, instance_id)}
     if len(indexes) >= target.type.interfaces:
         raise TooManyInterfaces(instance_id=instance_id, type=target.instance_type, limit=target.type.interfaces)
     index = next(number for number in range(1, target.type.interfaces) if number not in indexes)

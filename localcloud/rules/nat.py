@@ -16,7 +16,7 @@ from localcloud.rules.transaction import Transaction
 
 NAME_LIMIT = 60
 STANDARD = 2  # NatProductVersion of the standard type, which has a fixed size
-PER_VPC = 3
+MAX_PER_VPC = 3
 CONNECTIONS = (1_000_000, 3_000_000, 10_000_000)
 BANDWIDTHS = (20, 50, 100, 200, 500, 1000, 2000, 5000)
 
@@ -38,7 +38,7 @@ class SnatRule:
 class NatGateway(Record):
     """A gateway to the internet for instances without public addresses."""
 
-    shapes_network: ClassVar[bool] = True
+    affects_network_plan: ClassVar[bool] = True
 
     name: str
     vpc_id: str
@@ -129,8 +129,8 @@ def create(
         _check_size(bandwidth_mbps, connections)
     if not ips and new_addresses < 1:
         raise NatGatewayNeedsAddress
-    if sum(one.vpc_id == vpc_id for one in tx.all(NatGateway)) >= PER_VPC:
-        raise NatGatewayQuota(vpc_id=vpc_id, limit=PER_VPC)
+    if sum(one.vpc_id == vpc_id for one in tx.all(NatGateway)) >= MAX_PER_VPC:
+        raise NatGatewayQuota(vpc_id=vpc_id, limit=MAX_PER_VPC)
     made = tx.put(
         NatGateway(
             id=tx.new_id("nat"),

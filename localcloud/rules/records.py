@@ -14,7 +14,7 @@ class Record:
     """One resource. `region` is empty for resources without a region (DNS records, alarm policies)."""
 
     # True for kinds that the network plan is computed from.
-    shapes_network: ClassVar[bool] = False
+    affects_network_plan: ClassVar[bool] = False
 
     id: str
     region: str

@@ -78,9 +78,9 @@ def _machine_in(tx: Transaction, vpc_id: str, gateway_id: str) -> bool:
         return found is not None and found.vpc_id == vpc_id
     return any(
         str(entry.address) == gateway_id
-        for card in tx.all(interface.Interface)
-        if card.vpc_id == vpc_id
-        for entry in card.addresses
+        for eni in tx.all(interface.Interface)
+        if eni.vpc_id == vpc_id
+        for entry in eni.addresses
     )
 
 

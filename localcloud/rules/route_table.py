@@ -33,7 +33,7 @@ class Route:
 class RouteTable(Record):
     """The routes for the associated subnets. Every VPC is created with a main route table."""
 
-    shapes_network: ClassVar[bool] = True
+    affects_network_plan: ClassVar[bool] = True
 
     vpc_id: str
     name: str

@@ -37,7 +37,7 @@ class Policy:
 class SecurityGroup(Record):
     """Policies in order of precedence. Traffic that matches no policy is dropped."""
 
-    shapes_network: ClassVar[bool] = True
+    affects_network_plan: ClassVar[bool] = True
 
     name: str
     description: str

@@ -22,7 +22,7 @@ NAME_LIMIT = 60
 class Subnet(Record):
     """A CIDR block of a VPC in one zone."""
 
-    shapes_network: ClassVar[bool] = True
+    affects_network_plan: ClassVar[bool] = True
 
     name: str
     vpc_id: str

@@ -123,6 +123,6 @@ class Transaction:
         return "".join(letters)
 
     @property
-    def shapes_network(self) -> bool:
+    def affects_network_plan(self) -> bool:
         """Whether a changed record affects the network plan."""
-        return any(kind.shapes_network for kind, _ in self.changes)
+        return any(kind.affects_network_plan for kind, _ in self.changes)

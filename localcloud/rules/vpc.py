@@ -25,7 +25,7 @@ _PRIVATE_RANGES = tuple(IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0
 class Vpc(Record):
     """A private network with a primary CIDR block and optional assistant CIDR blocks."""
 
-    shapes_network: ClassVar[bool] = True
+    affects_network_plan: ClassVar[bool] = True
 
     name: str
     cidr: IPv4Network

@@ -185,14 +185,14 @@ def associate_address(call: Call) -> Answer:
     """Bind an EIP to an instance, or to a private address of an interface."""
     given = call.parameters
     address_id = given.text("AddressId")
-    target, card = given.find_text("InstanceId") or "", given.find_text("NetworkInterfaceId") or ""
+    target, eni = given.find_text("InstanceId") or "", given.find_text("NetworkInterfaceId") or ""
     private = given.find_address("PrivateIpAddress")
-    if target and card:
+    if target and eni:
         raise InstanceOrInterface
-    if card:
+    if eni:
         if private is None:
             raise MissingParameter(name="PrivateIpAddress")
-        return {"TaskId": address_binding.bind_to_interface(call.tx, address_id, card, private)}
+        return {"TaskId": address_binding.bind_to_interface(call.tx, address_id, eni, private)}
     if not target:
         raise address_binding.TargetMissing
     if not target.startswith("ins-"):

@@ -24,7 +24,7 @@ def _public_ip(call: Call, found: HaVip) -> str:
     return str(bound[0].ip) if bound else ""
 
 
-def _holding_card(call: Call, found: HaVip) -> str:
+def _holding_eni(call: Call, found: HaVip) -> str:
     holder = call.tx.find(instance.Instance, found.holder)
     return holder.interface_id if holder is not None else ""
 
@@ -37,7 +37,7 @@ def show(call: Call, found: HaVip, associations: tuple[Association, ...] | None 
         "Vip": str(found.address),
         "VpcId": found.vpc_id,
         "SubnetId": found.subnet_id,
-        "NetworkInterfaceId": _holding_card(call, found),
+        "NetworkInterfaceId": _holding_eni(call, found),
         "InstanceId": found.holder,
         "AddressIp": _public_ip(call, found),
         "State": "AVAILABLE" if found.holder else "UNBIND",
@@ -83,7 +83,7 @@ def create_ha_vip(call: Call) -> Answer:
         check_associate=given.flag("CheckAssociate"),
         tags=tagging.given(given),
     )
-    for entry in given.each("HaVipAssociationSet", havip.ASSOCIATIONS):
+    for entry in given.each("HaVipAssociationSet", havip.MAX_ASSOCIATIONS):
         havip.associate(
             call.tx, made.id, Association(entry.text("InstanceId"), entry.find_text("InstanceType") or "CVM")
         )
@@ -152,7 +152,7 @@ def delete_ha_vip(call: Call) -> Answer:
 )
 def associate_ha_vip_instance(call: Call) -> Answer:
     """Permit instances or interfaces to announce HAVIPs."""
-    for entry in call.parameters.required_each("HaVipAssociationSet", havip.ASSOCIATIONS):
+    for entry in call.parameters.required_each("HaVipAssociationSet", havip.MAX_ASSOCIATIONS):
         target = Association(entry.text("InstanceId"), entry.find_text("InstanceType") or "CVM")
         havip.associate(call.tx, entry.resource_id("HaVipId", "havip"), target)
     return {}
@@ -161,7 +161,7 @@ def associate_ha_vip_instance(call: Call) -> Answer:
 @action("vpc", "DisassociateHaVipInstance", havip.HaVipNotFound, havip.AssociationNotFound)
 def disassociate_ha_vip_instance(call: Call) -> Answer:
     """Remove the permission of instances or interfaces to announce HAVIPs."""
-    for entry in call.parameters.required_each("HaVipAssociationSet", havip.ASSOCIATIONS):
+    for entry in call.parameters.required_each("HaVipAssociationSet", havip.MAX_ASSOCIATIONS):
         havip.disassociate(call.tx, entry.resource_id("HaVipId", "havip"), entry.text("InstanceId"))
     return {}
 

@@ -189,7 +189,7 @@ def _public_addresses(call: Call, found: Instance) -> list[str]:
 
 def show(call: Call, found: Instance) -> Answer:
     """Return an instance in the response format."""
-    cards = interface.of_instance(call.tx, found.id)
+    enis = interface.of_instance(call.tx, found.id)
     disks = disk.of_instance(call.tx, found.id)
     kind = found.type
     return {
@@ -203,7 +203,7 @@ def show(call: Call, found: Instance) -> Answer:
         "InstanceChargeType": found.charge_type,
         "SystemDisk": next(_system_disk(one) for one in disks if one.usage == "SYSTEM_DISK"),
         "DataDisks": [_data_disk(one) for one in disks if one.usage == "DATA_DISK"],
-        "PrivateIpAddresses": [str(entry.address) for card in cards for entry in card.addresses],
+        "PrivateIpAddresses": [str(entry.address) for eni in enis for entry in eni.addresses],
         "PublicIpAddresses": _public_addresses(call, found),
         "InternetAccessible": {
             "InternetChargeType": found.internet_charge_type,
@@ -264,7 +264,7 @@ def found_instances(call: Call) -> list[Instance]:
         if not re.fullmatch(r"ins-[0-9a-z]{8}", instance_id):
             raise instance.InstanceIdMalformed(instance_id=instance_id)
 
-    def cards(one: Instance) -> list[interface.Interface]:
+    def enis(one: Instance) -> list[interface.Interface]:
         return interface.of_instance(tx, one.id)
 
     return chosen(
@@ -283,8 +283,8 @@ def found_instances(call: Call) -> list[Instance]:
             "vpc-id": lambda one: [one.vpc_id],
             "subnet-id": lambda one: [one.subnet_id],
             "disaster-recover-group-id": lambda one: [one.placement_group_id],
-            "security-group-id": lambda one: [group for card in cards(one) for group in card.group_ids],
-            "private-ip-address": lambda one: [str(at.address) for card in cards(one) for at in card.addresses],
+            "security-group-id": lambda one: [group for eni in enis(one) for group in eni.group_ids],
+            "private-ip-address": lambda one: [str(at.address) for eni in enis(one) for at in eni.addresses],
             "public-ip-address": lambda one: _public_addresses(call, one),
             "login-settings.key-ids": lambda one: one.key_ids,
         },

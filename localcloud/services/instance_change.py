@@ -283,10 +283,10 @@ def associate_security_groups(call: Call) -> Answer:
     given = call.parameters
     added = given.required_texts("SecurityGroupIds", limit=1)
     for instance_id in given.required_texts("InstanceIds"):
-        card = interface.get(call.tx, instance.get(call.tx, instance_id).interface_id)
-        groups = tuple(dict.fromkeys((*card.group_ids, *added)))
+        eni = interface.get(call.tx, instance.get(call.tx, instance_id).interface_id)
+        groups = tuple(dict.fromkeys((*eni.group_ids, *added)))
         instance.check_groups(call.tx, groups)
-        interface.modify(call.tx, card.id, name=None, description=None, group_ids=groups)
+        interface.modify(call.tx, eni.id, name=None, description=None, group_ids=groups)
     return {}
 
 
@@ -296,10 +296,10 @@ def disassociate_security_groups(call: Call) -> Answer:
     given = call.parameters
     removed = given.required_texts("SecurityGroupIds", limit=1)
     for instance_id in given.required_texts("InstanceIds"):
-        card = interface.get(call.tx, instance.get(call.tx, instance_id).interface_id)
-        kept = tuple(group_id for group_id in card.group_ids if group_id not in removed)
+        eni = interface.get(call.tx, instance.get(call.tx, instance_id).interface_id)
+        kept = tuple(group_id for group_id in eni.group_ids if group_id not in removed)
         instance.check_groups(call.tx, kept)
-        interface.modify(call.tx, card.id, name=None, description=None, group_ids=kept)
+        interface.modify(call.tx, eni.id, name=None, description=None, group_ids=kept)
     return {}
 
 

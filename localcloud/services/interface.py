@@ -46,11 +46,11 @@ class InterfaceHasAddress(Refusal):
     source = assumed("the page of DeleteNetworkInterface (215/15822) does not mention EIPs")
 
 
-def _show_address(call: Call, card: Interface, entry: PrivateAddress) -> Answer:
+def _show_address(call: Call, eni: Interface, entry: PrivateAddress) -> Answer:
     bound = [
         one
         for one in call.tx.all(address.Address)
-        if one.interface_id == card.id and one.private_address == entry.address
+        if one.interface_id == eni.id and one.private_address == entry.address
     ]
     return {
         "PrivateIpAddress": str(entry.address),
@@ -67,34 +67,34 @@ def _begin_task(call: Call) -> None:
     task.begin(call.tx, call.tx.timing.interface_s, task_id=call.request_id)
 
 
-def _attachment(card: Interface) -> Answer | None:
-    if not card.instance_id:
+def _attachment(eni: Interface) -> Answer | None:
+    if not eni.instance_id:
         return None
     return {
-        "InstanceId": card.instance_id,
-        "DeviceIndex": card.device_index,
+        "InstanceId": eni.instance_id,
+        "DeviceIndex": eni.device_index,
         "InstanceAccountId": ACCOUNT,
-        "AttachTime": beijing_time(card.attached),
+        "AttachTime": beijing_time(eni.attached),
     }
 
 
-def show(call: Call, card: Interface) -> Answer:
+def show(call: Call, eni: Interface) -> Answer:
     """Return an interface in the response format."""
     return {
-        "NetworkInterfaceId": card.id,
-        "NetworkInterfaceName": card.name,
-        "NetworkInterfaceDescription": card.description,
-        "SubnetId": card.subnet_id,
-        "VpcId": card.vpc_id,
-        "GroupSet": list(card.group_ids),
-        "Primary": card.primary,
-        "MacAddress": card.mac,
-        "State": card.state,
-        "PrivateIpAddressSet": [_show_address(call, card, entry) for entry in card.addresses],
-        "Attachment": _attachment(card),
-        "Zone": subnet.get(call.tx, card.subnet_id).zone,
-        "CreatedTime": beijing_time(card.created),
-        "TagSet": tagging.shown(call, card.id),
+        "NetworkInterfaceId": eni.id,
+        "NetworkInterfaceName": eni.name,
+        "NetworkInterfaceDescription": eni.description,
+        "SubnetId": eni.subnet_id,
+        "VpcId": eni.vpc_id,
+        "GroupSet": list(eni.group_ids),
+        "Primary": eni.primary,
+        "MacAddress": eni.mac,
+        "State": eni.state,
+        "PrivateIpAddressSet": [_show_address(call, eni, entry) for entry in eni.addresses],
+        "Attachment": _attachment(eni),
+        "Zone": subnet.get(call.tx, eni.subnet_id).zone,
+        "CreatedTime": beijing_time(eni.created),
+        "TagSet": tagging.shown(call, eni.id),
     }
 
 
@@ -263,9 +263,9 @@ def assign_private_ip_addresses(call: Call) -> Answer:
         raise AddressesOrCount
     limit = interface_attachment.addresses_allowed(call.tx, interface_id)
     added = interface_addresses.add(call.tx, interface_id, requested, _count(call), limit)
-    card = interface.get(call.tx, interface_id)
+    eni = interface.get(call.tx, interface_id)
     _begin_task(call)
-    return {"PrivateIpAddressSet": [_show_address(call, card, entry) for entry in added]}
+    return {"PrivateIpAddressSet": [_show_address(call, eni, entry) for entry in added]}
 
 
 @action(

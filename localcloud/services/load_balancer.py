@@ -274,13 +274,13 @@ def describe_targets(call: Call) -> Answer:
 
 def _show_target(call: Call, target: Target) -> Answer:
     found = call.tx.find(instance.Instance, target.instance_id)
-    cards = interface.of_instance(call.tx, target.instance_id)
+    enis = interface.of_instance(call.tx, target.instance_id)
     return {
         "Type": "CVM",
         "InstanceId": target.instance_id,
         "Port": target.port,
         "Weight": target.weight,
-        "PrivateIpAddresses": [str(card.address) for card in cards],
+        "PrivateIpAddresses": [str(eni.address) for eni in enis],
         "InstanceName": found.name if found is not None else "",
         "RegisteredTime": iso_time(target.registered),
     }

@@ -86,9 +86,9 @@ def describe_security_group_association_statistics(call: Call) -> Answer:
 
 
 def _statistics(call: Call, group: SecurityGroup) -> Answer:
-    cards = [card for card in call.tx.all(interface.Interface) if group.id in card.group_ids]
-    machines = {card.instance_id for card in cards if card.primary} & {one.id for one in call.tx.all(instance.Instance)}
-    loose = [card for card in cards if not card.primary]
+    enis = [eni for eni in call.tx.all(interface.Interface) if group.id in eni.group_ids]
+    machines = {eni.instance_id for eni in enis if eni.primary} & {one.id for one in call.tx.all(instance.Instance)}
+    loose = [eni for eni in enis if not eni.primary]
     nested = [
         one
         for one in call.tx.all(SecurityGroup)

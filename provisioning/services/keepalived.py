@@ -48,7 +48,7 @@ class Profile:
         return 4 * self.advert_s
 
 
-# Chosen from failovers measured with keepalived 2.2.7. `restart_s` is longer than the time in which the peer takes over.
+# Based on measurements with keepalived 2.2.7. `restart_s` is longer than the time in which the peer takes over.
 PROFILES: dict[ProfileName, Profile] = {
     "fast": Profile("fast", advert_s=0.1, restart_s=0.5, probe_s=0.1),
     # Tencent's guide requires garp_master_refresh 5. A node that stalls for one second must not cause two masters.

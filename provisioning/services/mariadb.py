@@ -15,7 +15,8 @@ from provisioning.kinds.unit import Unit
 from provisioning.rendering import render
 from provisioning.services.data import MARIADB_PORT, POOL_SIZE
 
-# The definer of the schema's triggers (marmotedu/iam 16c723d). MariaDB does not listen on loopback, so this account cannot log in.
+# The definer of the schema's triggers (marmotedu/iam 16c723d). MariaDB does not listen on loopback, so this account
+# cannot log in.
 _DEFINER_HOST = "127.0.0.1"
 _DATA_PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE")
 # For monitoring, and for `mariadb` as root, while all pools are full.

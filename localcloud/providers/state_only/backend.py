@@ -28,8 +28,8 @@ class StateOnlyBackend:
     def configure(self, config: Mapping[str, str]) -> None:
         del config
 
-    def create(self, resource_type: str, inputs: Properties, made: Callable[[str], None]) -> Created:
-        del made  # the resource does not exist until this function returns
+    def create(self, resource_type: str, inputs: Properties, on_created: Callable[[str], None]) -> Created:
+        del on_created  # the resource does not exist until this function returns
         complete = {**self._implied(resource_type), **inputs}
         created = self._types[resource_type].make(complete)
         return Created(created.id, {**complete, **created.outputs})

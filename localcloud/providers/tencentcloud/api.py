@@ -27,7 +27,8 @@ _VERSIONS: Final = {
     "monitor": "2018-07-24",
     "dnspod": "2021-03-23",
 }
-# The real provider retries these codes, and codes with one of these before the first dot (terraform-provider-tencentcloud 1.82.42).
+# The real provider (terraform-provider-tencentcloud 1.82.42) retries these codes, and codes with one of these before
+# the first dot.
 _BUSY: Final = frozenset(
     {
         "RequestLimitExceeded",

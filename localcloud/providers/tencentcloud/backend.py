@@ -27,12 +27,12 @@ class TencentBackend:
     def configure(self, config: Mapping[str, str]) -> None:
         self._connected = Api(find_endpoint(config))
 
-    def create(self, resource_type: str, inputs: Properties, made: Callable[[str], None]) -> Created:
+    def create(self, resource_type: str, inputs: Properties, on_created: Callable[[str], None]) -> Created:
         described = self._types[resource_type]
         # As in the real provider: 16 random bytes, the same for each attempt.
         token = base64.b64encode(os.urandom(16)).decode()
         resource_id = described.create(self._api, inputs, token)
-        made(resource_id)
+        on_created(resource_id)
         described.settle(self._api, resource_id, inputs)
         return Created(resource_id, self._read(described, resource_id, inputs))
 

@@ -70,7 +70,7 @@ def _delete(api: Api, havip_id: str, outputs: Properties) -> None:
         except ApiError as error:
             if error.missing:
                 return True
-            # Still bound: a successful disassociation can take effect later (terraform-provider-tencentcloud retries too).
+            # Still bound: a successful disassociation can take effect later (the real provider retries too).
             if error.code.startswith("UnsupportedOperation"):
                 return None
             raise

@@ -418,30 +418,30 @@ def network_interface(client: Client) -> None:
         PrivateIpAddresses=[{"PrivateIpAddress": "10.0.4.60", "Primary": True}],
         SecondaryPrivateIpAddressCount=1,
     )
-    card_id = made["NetworkInterface"]["NetworkInterfaceId"]
+    eni_id = made["NetworkInterface"]["NetworkInterfaceId"]
 
     def show() -> dict[str, Any]:
-        return client("vpc:DescribeNetworkInterfaces", NetworkInterfaceIds=[card_id])["NetworkInterfaceSet"][0]
+        return client("vpc:DescribeNetworkInterfaces", NetworkInterfaceIds=[eni_id])["NetworkInterfaceSet"][0]
 
     wait_until(lambda: show()["State"], "AVAILABLE")
     assert [row["Primary"] for row in show()["PrivateIpAddressSet"]] == [True, False]
-    client("vpc:ModifyNetworkInterfaceAttribute", NetworkInterfaceId=card_id, NetworkInterfaceName="extra")
-    client("vpc:AttachNetworkInterface", NetworkInterfaceId=card_id, InstanceId=instance_id)
+    client("vpc:ModifyNetworkInterfaceAttribute", NetworkInterfaceId=eni_id, NetworkInterfaceName="extra")
+    client("vpc:AttachNetworkInterface", NetworkInterfaceId=eni_id, InstanceId=instance_id)
     wait_until(lambda: show()["State"], "AVAILABLE")
     assert show()["Attachment"]["DeviceIndex"] == 1
     found = client("vpc:DescribeNetworkInterfaces", Filters=named("attachment.instance-id", instance_id))
     assert found["TotalCount"] == 2
-    refused(client, "UnsupportedOperation.InvalidState", "vpc:DeleteNetworkInterface", NetworkInterfaceId=card_id)
+    refused(client, "UnsupportedOperation.InvalidState", "vpc:DeleteNetworkInterface", NetworkInterfaceId=eni_id)
     wanted = [{"PrivateIpAddress": "10.0.4.61"}]
     taken = [{"PrivateIpAddress": "10.0.4.60"}]
-    client("vpc:AssignPrivateIpAddresses", NetworkInterfaceId=card_id, PrivateIpAddresses=wanted)
-    assign = {"NetworkInterfaceId": card_id, "PrivateIpAddresses": taken}
+    client("vpc:AssignPrivateIpAddresses", NetworkInterfaceId=eni_id, PrivateIpAddresses=wanted)
+    assign = {"NetworkInterfaceId": eni_id, "PrivateIpAddresses": taken}
     refused(client, "ResourceInUse", "vpc:AssignPrivateIpAddresses", **assign)
-    client("vpc:UnassignPrivateIpAddresses", NetworkInterfaceId=card_id, PrivateIpAddresses=wanted)
+    client("vpc:UnassignPrivateIpAddresses", NetworkInterfaceId=eni_id, PrivateIpAddresses=wanted)
     assert client("vpc:DescribeNetworkInterfaceLimit", InstanceId=instance_id)["EniQuantity"] == 4
-    client("vpc:DetachNetworkInterface", NetworkInterfaceId=card_id, InstanceId=instance_id)
+    client("vpc:DetachNetworkInterface", NetworkInterfaceId=eni_id, InstanceId=instance_id)
     wait_until(lambda: (show()["State"], show()["Attachment"]), ("AVAILABLE", None))
-    client("vpc:DeleteNetworkInterface", NetworkInterfaceId=card_id)
+    client("vpc:DeleteNetworkInterface", NetworkInterfaceId=eni_id)
     site.terminate(instance_id)
     site.close()
 

@@ -7,7 +7,7 @@ from typing import Any
 from localcloud.rules import address, address_binding, address_charge, nat, nat_addresses, snat, task
 from localcloud.services import address as addresses
 from tests.localcloud.api.place import Place
-from tests.localcloud.api.refused import Request, Row, card, gateway, other_vpc, primary_card, row
+from tests.localcloud.api.refused import Request, Row, eni, gateway, other_vpc, primary_eni, row
 
 
 def _bind(address_id: str, **target: str) -> Request:
@@ -35,13 +35,13 @@ def _second_eip(place: Place) -> Request:
 def _second_eip_on_an_address(place: Place) -> Request:
     _, instance_id = _bound(place)
     private = place.show(instance_id)["PrivateIpAddresses"][0]
-    return _bind(place.eip()[0], NetworkInterfaceId=primary_card(place, instance_id), PrivateIpAddress=private)
+    return _bind(place.eip()[0], NetworkInterfaceId=primary_eni(place, instance_id), PrivateIpAddress=private)
 
 
 def _third_public_address(place: Place) -> Request:
     """An instance with 2 cores can have two public addresses, independent of its private addresses."""
     _, instance_id = _bound(place)
-    interface_id = primary_card(place, instance_id)
+    interface_id = primary_eni(place, instance_id)
     made = place.call("vpc:AssignPrivateIpAddresses", NetworkInterfaceId=interface_id, SecondaryPrivateIpAddressCount=2)
     second, third = (entry["PrivateIpAddress"] for entry in made["PrivateIpAddressSet"])
     target, given = _bind(place.eip()[0], NetworkInterfaceId=interface_id, PrivateIpAddress=second)
@@ -126,7 +126,7 @@ def _nat(place: Place, **parameters: Any) -> Request:
 
 
 def _full_gateways(place: Place) -> Request:
-    for _ in range(nat.PER_VPC):
+    for _ in range(nat.MAX_PER_VPC):
         target, parameters = _nat(place, AddressCount=1)
         place.call(target, **parameters)
         place.call.settle()
@@ -249,7 +249,7 @@ ROWS = [
     Row(address_binding.PrivateAddressHasAddress, _second_eip_on_an_address),
     Row(
         address_binding.PrivateAddressNotFound,
-        lambda p: _bind(p.eip()[0], NetworkInterfaceId=card(p), PrivateIpAddress="10.0.4.250"),
+        lambda p: _bind(p.eip()[0], NetworkInterfaceId=eni(p), PrivateIpAddress="10.0.4.250"),
     ),
     Row(
         address_binding.PrivateAddressNotFound,

@@ -106,8 +106,8 @@ def _stopped_without_charge(place: Place) -> Request:
 
 def _moved_with_a_second_interface(place: Place) -> Request:
     instance_id = place.machine()
-    card_id = refused.card(place, SecurityGroupIds=[place.group_id])
-    place.call("vpc:AttachNetworkInterface", NetworkInterfaceId=card_id, InstanceId=instance_id)
+    eni_id = refused.eni(place, SecurityGroupIds=[place.group_id])
+    place.call("vpc:AttachNetworkInterface", NetworkInterfaceId=eni_id, InstanceId=instance_id)
     place.call.settle()
     network = {"VpcId": place.vpc_id, "SubnetId": other_subnet(place)}
     return "cvm:ModifyInstancesVpcAttribute", {"InstanceIds": [instance_id], "VirtualPrivateCloud": network}

@@ -28,12 +28,12 @@ from tests.localcloud.api.refused import (
     Request,
     Row,
     associate,
-    card,
+    eni,
     main_table,
     other_subnet,
     other_vpc,
     policies,
-    primary_card,
+    primary_eni,
     row,
 )
 
@@ -154,7 +154,7 @@ def _attach(interface_id: str, instance_id: str) -> Request:
 
 
 def _attached(place: Place) -> tuple[str, str]:
-    interface_id, instance_id = card(place, SecurityGroupIds=[place.group_id]), place.machine()
+    interface_id, instance_id = eni(place, SecurityGroupIds=[place.group_id]), place.machine()
     target, parameters = _attach(interface_id, instance_id)
     place.call(target, **parameters)
     place.call.settle()
@@ -172,19 +172,19 @@ def _delete_attached(place: Place) -> Request:
 
 
 def _detach_unattached(place: Place) -> Request:
-    return "vpc:DetachNetworkInterface", {"NetworkInterfaceId": card(place), "InstanceId": place.machine()}
+    return "vpc:DetachNetworkInterface", {"NetworkInterfaceId": eni(place), "InstanceId": place.machine()}
 
 
 def _detach_primary(place: Place) -> Request:
     instance_id = place.machine()
     return "vpc:DetachNetworkInterface", {
-        "NetworkInterfaceId": primary_card(place, instance_id),
+        "NetworkInterfaceId": primary_eni(place, instance_id),
         "InstanceId": instance_id,
     }
 
 
 def _attachable(place: Place, **parameters: Any) -> str:
-    return card(place, SecurityGroupIds=[place.group_id], **parameters)
+    return eni(place, SecurityGroupIds=[place.group_id], **parameters)
 
 
 def _fifth_interface(place: Place) -> Request:
@@ -208,7 +208,7 @@ def _interface_in_other_zone(place: Place) -> Request:
 
 def _interface_with_eip(place: Place) -> tuple[str, str, str]:
     address_id, _ = place.eip()
-    interface_id = card(place)
+    interface_id = eni(place)
     shown = place.call("vpc:DescribeNetworkInterfaces", NetworkInterfaceIds=[interface_id])["NetworkInterfaceSet"][0]
     private = shown["PrivateIpAddressSet"][0]["PrivateIpAddress"]
     place.call("vpc:AssociateAddress", AddressId=address_id, NetworkInterfaceId=interface_id, PrivateIpAddress=private)
@@ -229,7 +229,7 @@ def _unassign(interface_id: str, address: str) -> Request:
 
 
 def _unassign_primary(place: Place) -> Request:
-    interface_id = card(place, PrivateIpAddresses=[{"PrivateIpAddress": "10.0.4.50", "Primary": True}])
+    interface_id = eni(place, PrivateIpAddresses=[{"PrivateIpAddress": "10.0.4.50", "Primary": True}])
     return _unassign(interface_id, "10.0.4.50")
 
 
@@ -248,7 +248,7 @@ def _address_of_an_instance(place: Place) -> Request:
 
 
 def _full_havips(place: Place) -> Request:
-    for _ in range(havip.PER_VPC):
+    for _ in range(havip.MAX_PER_VPC):
         place.havip()
     return _havip_at(place, "10.0.4.200")
 
@@ -272,14 +272,14 @@ def _associated_twice(place: Place) -> Request:
 
 def _sixth_havip(place: Place) -> Request:
     instance_id = place.machine()
-    for _ in range(havip.PER_INTERFACE):
+    for _ in range(havip.MAX_PER_INTERFACE):
         associate(place, place.havip(), instance_id)
     return _association(place.havip(), instance_id)
 
 
 def _eleventh_instance(place: Place) -> Request:
     havip_id = place.havip()
-    for _ in range(havip.ASSOCIATIONS):
+    for _ in range(havip.MAX_ASSOCIATIONS):
         associate(place, havip_id, place.begin_machine())
     return _association(havip_id, place.begin_machine())
 
@@ -326,7 +326,7 @@ ROWS = [
         subnet.SubnetOfOtherVpcForInterface,
         lambda p: (
             "vpc:CreateNetworkInterface",
-            {"VpcId": other_vpc(p)[0], "SubnetId": p.subnet_id, "NetworkInterfaceName": "card"},
+            {"VpcId": other_vpc(p)[0], "SubnetId": p.subnet_id, "NetworkInterfaceName": "eni"},
         ),
     ),
     Row(subnet.SubnetInUse, lambda p: (p.havip(), ("vpc:DeleteSubnet", {"SubnetId": p.subnet_id}))[1]),
@@ -392,28 +392,28 @@ ROWS = [
         interface.TooManyGroups,
         lambda p: (
             "vpc:ModifyNetworkInterfaceAttribute",
-            {"NetworkInterfaceId": card(p), "SecurityGroupIds": [p.group_id] * 6},
+            {"NetworkInterfaceId": eni(p), "SecurityGroupIds": [p.group_id] * 6},
         ),
     ),
     Row(interface_addresses.TooManyAddresses, _too_many_secondary),
-    Row(interface_addresses.AddressNotOnInterface, lambda p: _unassign(card(p), "10.0.4.250")),
+    Row(interface_addresses.AddressNotOnInterface, lambda p: _unassign(eni(p), "10.0.4.250")),
     Row(interface_addresses.PrimaryAddressNotRemovable, _unassign_primary),
     Row(
         interfaces.AddressesOrCount,
-        lambda p: ("vpc:AssignPrivateIpAddresses", {"NetworkInterfaceId": card(p)}),
+        lambda p: ("vpc:AssignPrivateIpAddresses", {"NetworkInterfaceId": eni(p)}),
     ),
     Row(
         interfaces.InterfaceHasAddress,
         lambda p: ("vpc:DeleteNetworkInterface", {"NetworkInterfaceId": _interface_with_eip(p)[0]}),
     ),
     Row(interface_attachment.TooManyInterfaces, _fifth_interface),
-    Row(interface_attachment.InterfaceWithoutGroup, lambda p: _attach(card(p), p.machine())),
+    Row(interface_attachment.InterfaceWithoutGroup, lambda p: _attach(eni(p), p.machine())),
     Row(interface_attachment.InstanceToAttachNotFound, lambda p: _attach(_attachable(p), "ins-00000000")),
     Row(
         interface.DescriptionTooLong,
         lambda p: (
             "vpc:ModifyNetworkInterfaceAttribute",
-            {"NetworkInterfaceId": card(p), "NetworkInterfaceDescription": "网" * 61},
+            {"NetworkInterfaceId": eni(p), "NetworkInterfaceDescription": "网" * 61},
         ),
     ),
     Row(interface_attachment.InterfaceOfOtherVpc, _interface_of_other_vpc),

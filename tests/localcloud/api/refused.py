@@ -86,15 +86,15 @@ def associate(place: Place, havip_id: str, instance_id: str) -> None:
     place.call("vpc:AssociateHaVipInstance", HaVipAssociationSet=associations)
 
 
-def card(place: Place, **parameters: Any) -> str:
+def eni(place: Place, **parameters: Any) -> str:
     """Create a network interface in the subnet."""
-    request: dict[str, Any] = {"VpcId": place.vpc_id, "SubnetId": place.subnet_id, "NetworkInterfaceName": "card"}
+    request: dict[str, Any] = {"VpcId": place.vpc_id, "SubnetId": place.subnet_id, "NetworkInterfaceName": "eni"}
     made = place.call("vpc:CreateNetworkInterface", **(request | parameters))["NetworkInterface"]["NetworkInterfaceId"]
     place.call.settle()
     return made
 
 
-def primary_card(place: Place, instance_id: str) -> str:
+def primary_eni(place: Place, instance_id: str) -> str:
     """Return the primary interface of an instance."""
     filters = [{"Name": "attachment.instance-id", "Values": [instance_id]}]
     return place.call("vpc:DescribeNetworkInterfaces", Filters=filters)["NetworkInterfaceSet"][0]["NetworkInterfaceId"]

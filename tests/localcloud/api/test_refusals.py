@@ -36,7 +36,7 @@ from tests.localcloud.api import (
 )
 from tests.localcloud.api.lab import Direct, running_cloud
 from tests.localcloud.api.place import Place
-from tests.localcloud.api.refused import HeldInfrastructure, Request, Row, card, other_subnet, records, row
+from tests.localcloud.api.refused import HeldInfrastructure, Request, Row, eni, other_subnet, records, row
 from tests.localcloud.api.refused import disk as make_disk
 
 services.load()
@@ -94,8 +94,8 @@ def _fresh_eip_for_a_havip(place: Place) -> Request:
     return "vpc:HaVipAssociateAddressIp", {"HaVipId": place.havip(), "AddressIp": ip}
 
 
-def _fresh_card(place: Place) -> Request:
-    requested = {"VpcId": place.vpc_id, "SubnetId": place.subnet_id, "NetworkInterfaceName": "card"}
+def _fresh_eni(place: Place) -> Request:
+    requested = {"VpcId": place.vpc_id, "SubnetId": place.subnet_id, "NetworkInterfaceName": "eni"}
     made = place.call("vpc:CreateNetworkInterface", **requested)["NetworkInterface"]["NetworkInterfaceId"]
     return "vpc:DeleteNetworkInterface", {"NetworkInterfaceId": made}
 
@@ -120,7 +120,7 @@ def _fresh_gateway(place: Place) -> Request:
 BUSY = [
     Row(address.AddressBusy, _fresh_eip),
     Row(address_binding.AddressBusyForVpc, _fresh_eip_for_a_havip),
-    Row(interface.InterfaceBusy, _fresh_card),
+    Row(interface.InterfaceBusy, _fresh_eni),
     Row(disk.DiskChanging, _growing_disk),
     Row(disk.DiskBusy, _growing_again),
     Row(nat.NatGatewayBusy, _fresh_gateway),
@@ -199,7 +199,7 @@ def test_an_instance_that_failed_to_launch_reports_the_error_and_can_only_be_ter
 
 def test_an_instance_that_is_not_running_refuses_bindings(held_place: tuple[Place, HeldInfrastructure]) -> None:
     place, infrastructure = held_place
-    (address_id, _), interface_id = place.eip(), card(place, SecurityGroupIds=[place.group_id])
+    (address_id, _), interface_id = place.eip(), eni(place, SecurityGroupIds=[place.group_id])
     infrastructure.held.add("start")
     instance_id = place.begin_machine()
     bind = "vpc:AssociateAddress", {"AddressId": address_id, "InstanceId": instance_id}
@@ -243,12 +243,12 @@ def test_the_number_of_network_interfaces_in_a_vpc_is_limited() -> None:
     with running_cloud() as cloud:
         place = Place.build(Direct(cloud))
         wide = other_subnet(place, cidr="10.0.16.0/20")
-        requested = {"VpcId": place.vpc_id, "SubnetId": wide, "NetworkInterfaceName": "card"}
+        requested = {"VpcId": place.vpc_id, "SubnetId": wide, "NetworkInterfaceName": "eni"}
         with cloud.transaction() as tx:
-            for number in range(interface.PER_VPC):
+            for number in range(interface.MAX_PER_VPC):
                 made = interface.create(
                     tx,
-                    name="card",
+                    name="eni",
                     description="",
                     vpc_id=place.vpc_id,
                     subnet_id=wide,

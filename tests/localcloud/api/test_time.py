@@ -11,7 +11,7 @@ from localcloud.infrastructure import Disk, MachineSpec, NoInfrastructure
 from localcloud.rules.timing import REALISTIC, SHORT, Timing
 from tests.localcloud.api.lab import Direct, running_cloud
 from tests.localcloud.api.place import Place
-from tests.localcloud.api.refused import associate, disk, primary_card
+from tests.localcloud.api.refused import associate, disk, primary_eni
 
 _TENTHS = Timing(
     instance_start_s=0.3, instance_stop_s=0.2, instance_change_s=0.2, address_s=0.2, nat_gateway_s=0.2, disk_s=0.2
@@ -173,7 +173,7 @@ def test_the_announcer_of_a_havip_is_shown_as_its_holder(place: Place) -> None:
 
     assert shown() == ("UNBIND", "", "")
     place.call.cloud.havip_announced(place.vpc_id, IPv4Address("10.0.4.99"), instance_id)
-    assert shown() == ("AVAILABLE", instance_id, primary_card(place, instance_id))
+    assert shown() == ("AVAILABLE", instance_id, primary_eni(place, instance_id))
     wanted = [{"HaVipId": havip_id, "InstanceId": instance_id}]
     place.call("vpc:DisassociateHaVipInstance", HaVipAssociationSet=wanted)
     assert shown() == ("UNBIND", "", "")

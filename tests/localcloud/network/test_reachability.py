@@ -45,8 +45,8 @@ def test_each_machine_gets_its_own_metadata_in_vpcs_with_the_same_addresses(lab:
 
 def test_the_metadata_show_the_public_address_while_it_is_bound(lab: Lab) -> None:
     def addresses() -> list[str]:
-        card = f"network/interfaces/macs/{BOB.mac}"
-        paths = ("local-ipv4", "public-ipv4", f"{card}/primary-local-ipv4", f"{card}/public-ipv4s")
+        interface_path = f"network/interfaces/macs/{BOB.mac}"
+        paths = ("local-ipv4", "public-ipv4", f"{interface_path}/primary-local-ipv4", f"{interface_path}/public-ipv4s")
         return [lab.must("bob", "curl", "-sf", f"http://169.254.0.23/latest/meta-data/{path}") for path in paths]
 
     assert addresses() == [BOB.address, "", BOB.address, ""]
