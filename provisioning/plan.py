@@ -33,7 +33,7 @@ class Plan:
     prepare: tuple[Step, ...] = ()  # does not affect running services: packages, users, directories, archives
     commit: tuple[Step, ...] = ()
     checks: tuple[Check, ...] = ()  # those whose directories contain a candidate
-    afters: tuple[str, ...] = ()  # "reload nginx", in order: actions that the changes require
+    unit_actions: tuple[str, ...] = ()  # "reload nginx", in order: actions that the changes require
     pending: tuple[str, ...] = ()  # actions that an interrupted run did not finish
     drained: bool = False  # an interrupted switchover left the node drained
 
@@ -42,7 +42,7 @@ class Plan:
 
     def restarts(self) -> tuple[str, ...]:
         """The units that will be restarted, which cuts their connections."""
-        actions = [after.split(" ", 1) for after in (*self.pending, *self.afters)]
+        actions = [action.split(" ", 1) for action in (*self.pending, *self.unit_actions)]
         return tuple(dict.fromkeys(unit for verb, *rest in actions if verb == "restart" for unit in rest))
 
 
@@ -51,8 +51,10 @@ def make_plan(node: str, items: Sequence[Item], facts: Facts) -> Plan:
     # dict.fromkeys: two services may require the same package.
     differing = {item: why for item in dict.fromkeys(items) if (why := item.compare(facts.of(item)))}
     committed = [item for item in items if item.phase is Phase.COMMIT]
-    afters = tuple(dict.fromkeys(after for item in committed if item in differing for after in item.followed_by()))
-    affected = {after.split(" ", 1)[-1] for after in (*facts.pending, *afters)}
+    unit_actions = tuple(
+        dict.fromkeys(action for item in committed if item in differing for action in item.unit_actions())
+    )
+    affected = {action.split(" ", 1)[-1] for action in (*facts.pending, *unit_actions)}
     for item in committed:
         if item not in differing and affected.intersection(item.follows()):
             differing[item] = "its files change"
@@ -63,7 +65,7 @@ def make_plan(node: str, items: Sequence[Item], facts: Facts) -> Plan:
         prepare=tuple(Step(item, differing[item]) for item in sorted(prepared, key=lambda item: item.phase)),
         commit=tuple(Step(item, differing[item]) for item in committed if item in differing),
         checks=tuple(item for item in items if isinstance(item, Check) and item.sees(changed_paths)),
-        afters=afters,
+        unit_actions=unit_actions,
         pending=facts.pending,
         drained=facts.draining,
     )
@@ -78,7 +80,7 @@ def describe(plan: Plan) -> list[str]:
 
 
 def _unfinished(plan: Plan) -> list[str]:
-    lines = [f"{after}: not finished by an interrupted run" for after in plan.pending]
+    lines = [f"{action}: not finished by an interrupted run" for action in plan.pending]
     return [*lines, "still drained by an interrupted switchover"] if plan.drained else lines
 
 
@@ -115,7 +117,7 @@ def stage_operation(plan: Plan, revision: str) -> dict[str, Any]:
         ],
         "links": [{"path": each.path, "target": each.target} for each in links],
         "absent": [each.path for each in candidates if each.text is None and each.target is None],
-        "afters": list(plan.afters),
+        "unit_actions": list(plan.unit_actions),
         "checks": [check.operation() for check in plan.checks],
     }
 

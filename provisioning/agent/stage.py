@@ -46,7 +46,7 @@ def stage(
     files: list[dict[str, Any]],
     links: list[dict[str, Any]],
     absent: list[str],
-    afters: list[str],
+    unit_actions: list[str],
     checks: list[dict[str, Any]],
 ) -> None:
     """Write every candidate and run the checks on them. Nothing in use changes. Raises StepError."""
@@ -63,7 +63,7 @@ def stage(
             node.before("check " + check["name"])
             _check(node, check, _Candidates(staged, files, links, absent))
         _keep_previous(node, revision, [entry["path"] for entry in [*files, *links]] + absent)
-        node.write_json("pending.next.json", merge(read_pending(node), afters))
+        node.write_json("pending.next.json", merge(read_pending(node), unit_actions))
 
 
 def _stage_file(node: Node, target: Path, file: dict[str, Any]) -> None:

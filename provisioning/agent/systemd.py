@@ -53,26 +53,26 @@ def read_pending(node: Node) -> list[str]:
 
 
 def merge(pending: list[str], more: list[str]) -> list[str]:
-    return [*pending, *(after for after in dict.fromkeys(more) if after not in pending)]
+    return [*pending, *(action for action in dict.fromkeys(more) if action not in pending)]
 
 
-def forget(node: Node, afters: list[str]) -> None:
-    if afters:
-        node.write_json("pending.json", [after for after in read_pending(node) if after not in afters])
+def forget(node: Node, actions: list[str]) -> None:
+    if actions:
+        node.write_json("pending.json", [action for action in read_pending(node) if action not in actions])
 
 
-def settle(node: Node, after: str) -> list[str]:
+def settle(node: Node, action: str) -> list[str]:
     """Perform one pending action. Returns a description of the change."""
-    if after == "daemon-reload":
-        node.before(after)
-        node.run_checked(after, ["systemctl", "daemon-reload"])
-        forget(node, [after])
+    if action == "daemon-reload":
+        node.before(action)
+        node.run_checked(action, ["systemctl", "daemon-reload"])
+        forget(node, [action])
         return ["reloaded systemd's unit files"]
-    verb, unit = after.split(" ", 1)
+    verb, unit = action.split(" ", 1)
     if is_started(node, unit):
-        node.before(after)
+        node.before(action)
         systemctl(node, verb, unit)
-    forget(node, [after])
+    forget(node, [action])
     return [f"{verb}ed {unit}"]
 
 
@@ -84,7 +84,7 @@ def bring_up(node: Node, unit: str, *, enabled: bool, running: bool) -> list[str
     if state.get("needs_daemon_reload") or "daemon-reload" in read_pending(node):
         done = settle(node, "daemon-reload")
         state = unit_facts(node, [unit]).get(unit, {})
-    pending = [after for after in read_pending(node) if after.split(" ", 1)[-1] == unit]
+    pending = [action for action in read_pending(node) if action.split(" ", 1)[-1] == unit]
     if enabled != bool(state.get("enabled")):
         node.before("enable " + unit)
         node.run_checked(f"unit {unit}", ["systemctl", "enable" if enabled else "disable", "-q", unit])

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from provisioning.kinds.base import After, Candidate, Item, followed_by
+from provisioning.kinds.base import Candidate, Item, UnitAction, actions_after_change
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,7 @@ class Absent(Item):
     """A file or link that must not exist."""
 
     path: str
-    after: tuple[After, ...] = ()
+    after: tuple[UnitAction, ...] = ()
 
     @property
     def label(self) -> str:
@@ -32,5 +32,5 @@ class Absent(Item):
     def candidates(self) -> Sequence[Candidate]:
         return (Candidate(self.path),)
 
-    def followed_by(self) -> Sequence[str]:
-        return followed_by(self.path, self.after)
+    def unit_actions(self) -> Sequence[str]:
+        return actions_after_change(self.path, self.after)

@@ -34,7 +34,7 @@ class Phase(enum.IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class After:
+class UnitAction:
     """An action on a unit after a file that it reads has changed."""
 
     action: Action
@@ -44,14 +44,14 @@ class After:
         return f"{self.action} {self.unit}"
 
 
-def reload(unit: str) -> After:
+def reload(unit: str) -> UnitAction:
     """Reload the unit, which keeps its connections."""
-    return After("reload", unit)
+    return UnitAction("reload", unit)
 
 
-def restart(unit: str) -> After:
+def restart(unit: str) -> UnitAction:
     """Restart the unit, which cuts its connections. Only if a reload is not sufficient."""
-    return After("restart", unit)
+    return UnitAction("restart", unit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class Item:
         """
         return ()
 
-    def followed_by(self) -> Sequence[str]:
+    def unit_actions(self) -> Sequence[str]:
         """The actions that a change requires: "daemon-reload", "reload nginx"."""
         return ()
 
@@ -141,7 +141,7 @@ class Item:
             if value == field.default:
                 continue
             if field.name == "after":
-                data["after"] = [str(after) for after in value]
+                data["after"] = [str(action) for action in value]
             elif field.name == "mode":
                 data["mode"] = f"{value:04o}"
             else:
@@ -156,7 +156,7 @@ class Item:
 
 def _from_json(key: str, value: Any) -> Any:
     if key == "after":
-        return tuple(_parse_after(text) for text in value)
+        return tuple(_parse_action(text) for text in value)
     if key == "mode":
         return int(value, 8)
     if isinstance(value, (list, tuple)):
@@ -164,12 +164,12 @@ def _from_json(key: str, value: Any) -> Any:
     return int(value) if isinstance(value, float) else value
 
 
-def _parse_after(text: str) -> After:
+def _parse_action(text: str) -> UnitAction:
     action, _, unit = text.partition(" ")
     return restart(unit) if action == "restart" else reload(unit)
 
 
-def followed_by(path: str, after: Sequence[After]) -> tuple[str, ...]:
+def actions_after_change(path: str, after: Sequence[UnitAction]) -> tuple[str, ...]:
     """The actions that a change of the path requires. For files of systemd, a daemon-reload comes first."""
     first = ("daemon-reload",) if path.startswith(_SYSTEMD_FILES) else ()
     return (*first, *map(str, after))

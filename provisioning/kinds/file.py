@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from provisioning.kinds.base import After, Candidate, Item, followed_by, owned, owner_difference
+from provisioning.kinds.base import Candidate, Item, UnitAction, actions_after_change, owned, owner_difference
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class File(Item):
     owner: str = "root"
     group: str = "root"
     mode: int = 0o644
-    after: tuple[After, ...] = ()
+    after: tuple[UnitAction, ...] = ()
 
     @property
     def label(self) -> str:
@@ -51,8 +51,8 @@ class File(Item):
     def candidates(self) -> Sequence[Candidate]:
         return (Candidate(self.path, text=self.text, owner=self.owner, group=self.group, mode=self.mode),)
 
-    def followed_by(self) -> Sequence[str]:
-        return followed_by(self.path, self.after)
+    def unit_actions(self) -> Sequence[str]:
+        return actions_after_change(self.path, self.after)
 
     def to_data(self) -> dict[str, Any]:
         """Without the text, which is in `Manifest.files`: a preview then shows a changed line once."""

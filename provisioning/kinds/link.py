@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from provisioning.kinds.base import After, Candidate, Item, followed_by
+from provisioning.kinds.base import Candidate, Item, UnitAction, actions_after_change
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class Link(Item):
 
     path: str
     target: str
-    after: tuple[After, ...] = ()
+    after: tuple[UnitAction, ...] = ()
 
     @property
     def label(self) -> str:
@@ -38,5 +38,5 @@ class Link(Item):
     def candidates(self) -> Sequence[Candidate]:
         return (Candidate(self.path, target=self.target),)
 
-    def followed_by(self) -> Sequence[str]:
-        return followed_by(self.path, self.after)
+    def unit_actions(self) -> Sequence[str]:
+        return actions_after_change(self.path, self.after)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from provisioning.kinds.base import Candidate, Item, followed_by, owned, restart
+from provisioning.kinds.base import Candidate, Item, actions_after_change, owned, restart
 from provisioning.kinds.file import text_sha256
 from provisioning.kinds.unit import unit_difference
 
@@ -55,8 +55,8 @@ class Timer(Item):
     def candidates(self) -> Sequence[Candidate]:
         return (self._candidate(),)
 
-    def followed_by(self) -> Sequence[str]:
-        return followed_by(self._candidate().path, (restart(self.unit),))
+    def unit_actions(self) -> Sequence[str]:
+        return actions_after_change(self._candidate().path, (restart(self.unit),))
 
     def follows(self) -> Sequence[str]:
         return (self.unit,)

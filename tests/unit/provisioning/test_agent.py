@@ -52,9 +52,9 @@ def lock(host: str = "this-host", **more: Any) -> dict[str, Any]:
     return {"do": "lock", "owner": {"host": host, "pid": 1}, "ttl_s": 180, **more}
 
 
-def stage(*files: dict[str, Any], afters: tuple[str, ...] = ()) -> dict[str, Any]:
-    return {"do": "stage", "revision": "r1", "files": list(files), "links": [], "absent": [], "afters": list(afters),
-            "checks": []}  # fmt: skip
+def stage(*files: dict[str, Any], unit_actions: tuple[str, ...] = ()) -> dict[str, Any]:
+    return {"do": "stage", "revision": "r1", "files": list(files), "links": [], "absent": [],
+            "unit_actions": list(unit_actions), "checks": []}  # fmt: skip
 
 
 def file(path: str, text: str = "text\n", mode: int = 0o640) -> dict[str, Any]:
@@ -201,7 +201,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_is_reported_while_staging_with_its_free_space(small_disk: Path) -> None:
     node = FakeNode(small_disk)
     (small_disk / "etc/x").write_text("old\n")
-    answer = node.call(lock(), stage(file("/etc/x", "y" * 200_000), afters=("reload nginx",)))
+    answer = node.call(lock(), stage(file("/etc/x", "y" * 200_000), unit_actions=("reload nginx",)))
     assert answer["error"]["step"] == "stage"
     assert "No space left on device" in answer["error"]["message"]
     assert "KiB free of 64 KiB" in answer["error"]["seen"]

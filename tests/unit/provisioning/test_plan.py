@@ -232,7 +232,7 @@ def test_only_differences_are_planned(item: Item, facts: Facts, expected: list[s
 def test_a_changed_file_reloads_its_unit_once() -> None:
     other = File("/etc/nginx/other.conf", "x", after=(reload("nginx"),))
     plan = make_plan("iam-a", (CONF, other, NGINX), found("unit", nginx=RUNS))
-    assert plan.afters == ("reload nginx",)
+    assert plan.unit_actions == ("reload nginx",)
     assert describe(plan)[-1] == "unit nginx: its files change"
     assert commit_operation(plan)["actions"][-1] == {"kind": "unit", "name": "nginx", "enabled": True, "running": True}
 
@@ -240,7 +240,7 @@ def test_a_changed_file_reloads_its_unit_once() -> None:
 def test_a_changed_unit_file_requires_a_daemon_reload_first() -> None:
     drop_in = File("/etc/systemd/system/nginx.service.d/x.conf", "x", after=(restart("nginx"),))
     plan = make_plan("iam-a", (drop_in, NGINX), found("unit", nginx=RUNS))
-    assert plan.afters == ("daemon-reload", "restart nginx")
+    assert plan.unit_actions == ("daemon-reload", "restart nginx")
     assert plan.restarts() == ("nginx",)
 
 

@@ -36,8 +36,8 @@ SECRETS = {"password": "hunter2"}
 
 
 def file(path: str, text: str, *after: str, mode: int = 0o644) -> File:
-    afters = tuple(restart(unit[1:]) if unit.startswith("!") else reload(unit) for unit in after)
-    return File(path, text, ME, MY_GROUP, mode, afters)
+    actions = tuple(restart(unit[1:]) if unit.startswith("!") else reload(unit) for unit in after)
+    return File(path, text, ME, MY_GROUP, mode, actions)
 
 
 def items(version: str = "1", port: int = 80) -> tuple[Item, ...]:
