@@ -18,6 +18,7 @@ from localcloud.host_tools import TOOLS
 # The `-core` packages and redis-tools contain no service; scripts/host-tools stops the services of the other packages.
 INSTALLED = {
     "apt-get": "apt",
+    "bridge": "iproute2",
     "curl": "curl",
     "keepalived": "keepalived",
     "mariadb": "mariadb-client-core",
