@@ -61,7 +61,7 @@ def test_three_nodes_behind_a_bastion_with_egress(empty: Lab, tmp_path: Path) ->
         tmp_path / "bastion.yaml",
         access={"mode": "bastion", "adminCidrs": ADMINS},
         network={"egress": "nat"},
-        nodes={"nodes": THREE},
+        nodes={"members": THREE},
     )
     empty.up("--config-file", str(settings))
     assert log_in(empty, tmp_path) == {"iam-a": "iam-a", "iam-b": "iam-b", "iam-c": "iam-c"}
