@@ -77,7 +77,7 @@ def test_wrong_settings_are_reported_together_before_any_declaration(project: Fu
     text = project.fail("preview", changes={"nodes.type": "large", "network.subnetCidr": "10.9.4.0/24"})
     assert "stacks/Pulumi.local.yaml has" in text
     assert "tandem:nodes.type" in text
-    assert "outside the VPC's 10.0.0.0/16" in text
+    assert "must be inside the VPC's 10.0.0.0/16 (got 10.9.4.0/24)" in text
     assert "Traceback" not in text
     assert "to create" not in text
 
