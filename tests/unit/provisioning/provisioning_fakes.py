@@ -115,14 +115,6 @@ class FakeSystem:
     def _ss(self, _argv: list[str], _text: str) -> Result:
         return Result(0, "", "")
 
-    def _sysctl(self, argv: list[str], _text: str) -> Result:
-        self.log.append("sysctl " + argv[-1])
-        key, value = argv[-1].split("=")
-        target = self.root / "proc/sys" / key.replace(".", "/")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(value + "\n")
-        return Result(0, "", "")
-
     def _useradd(self, argv: list[str], _text: str) -> Result:
         with (self.root / "etc/passwd").open("a") as file:
             file.write(f"{argv[-1]}:x:999:999::/:/usr/sbin/nologin\n")

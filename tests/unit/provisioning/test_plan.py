@@ -19,7 +19,6 @@ from provisioning.kinds.grant import Grant
 from provisioning.kinds.link import Link
 from provisioning.kinds.package import Package
 from provisioning.kinds.query import Query
-from provisioning.kinds.sysctl import Sysctl
 from provisioning.kinds.timer import Timer
 from provisioning.kinds.unit import Unit
 from provisioning.kinds.user import User
@@ -103,28 +102,6 @@ def at(kind: str, path: str, fact: Any) -> Facts:
             at("archive", "/opt/iam/abc", fact=True),
             [],
             id="an unpacked release is not sent again",
-        ),
-        pytest.param(
-            Sysctl("net.core.somaxconn", "1024"),
-            at("sysctl", "net.core.somaxconn", {"now": "1024", "boot": "net.core.somaxconn = 1024"}),
-            [],
-            id="a correct kernel setting is not changed",
-        ),
-        pytest.param(
-            Sysctl("net.core.somaxconn", "1024"),
-            at("sysctl", "net.core.somaxconn", {"now": "128", "boot": "net.core.somaxconn = 1024"}),
-            ["sysctl net.core.somaxconn: value is 128, must be 1024"],
-            id="a wrong kernel setting is corrected",
-        ),
-        pytest.param(
-            Sysctl("net.ipv4.tcp_rmem", "4096 131072 6291456"),
-            at(
-                "sysctl",
-                "net.ipv4.tcp_rmem",
-                {"now": "4096 131072 6291456", "boot": "net.ipv4.tcp_rmem = 4096 131072 6291456"},
-            ),
-            [],
-            id="a kernel setting with several values is compared value by value",
         ),
         pytest.param(NGINX, Facts(), ["unit nginx: missing"], id="a unit whose package is not installed yet"),
         pytest.param(NGINX, GOOD, [], id="an enabled running unit is not changed"),

@@ -25,7 +25,6 @@ from provisioning.kinds.file import File
 from provisioning.kinds.gate import Gate
 from provisioning.kinds.link import Link
 from provisioning.kinds.package import Package
-from provisioning.kinds.sysctl import Sysctl
 from provisioning.kinds.timer import Timer
 from provisioning.kinds.unit import Unit
 from provisioning.kinds.user import User
@@ -50,7 +49,6 @@ def items(version: str = "1", port: int = 80) -> tuple[Item, ...]:
         file("/etc/nginx/conf.d/site.conf", f"listen {port}; password @@secret:password@@\n", "nginx", mode=0o640),
         Absent("/etc/nginx/sites-enabled/default", after=(reload("nginx"),)),
         file("/etc/systemd/system/nginx.service.d/tandem.conf", f"# {version}\n"),
-        Sysctl("net.core.somaxconn", "1024"),
         Unit("nginx"),
         Link("/opt/iam/current", f"/opt/iam/{version}", after=(restart("iam-apiserver"),)),
         Unit("iam-apiserver"),
