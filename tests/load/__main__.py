@@ -14,11 +14,12 @@ from tests.load.requests import Sender, Stream
 
 async def main(settings: dict[str, Any]) -> None:
     stop = asyncio.Event()
+    user: User | None = None
     with Path(settings["out"]).open("w") as out:  # noqa: ASYNC230 - lines are short, and the disk is local
         sender = Sender(settings["address"], settings["ca_certificate"], out)
         if settings.get("admin_password"):
-            user = User(sender, settings["api"], settings["authz"])
-            await user.create(settings["admin_password"])
+            user = User(sender, settings["api"], settings["authz"], settings["admin_password"])
+            await user.create()
             streams = user.streams(settings["scale"])
         else:
             streams = [Stream("healthz", 200 * settings["scale"], settings["api"], "/healthz")]
@@ -26,7 +27,8 @@ async def main(settings: dict[str, Any]) -> None:
         waiting = asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
         waiting.add_done_callback(lambda _: stop.set())
         await sender.run(streams, stop)
-        await sender.close()
+        if user is not None:
+            await user.delete()
 
 
 asyncio.run(main(json.loads(sys.stdin.readline())))

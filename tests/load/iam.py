@@ -20,28 +20,34 @@ READY_S = 60
 
 @dataclass
 class User:
-    """A user with a secret and a policy, created by the administrator."""
+    """The administrator with a secret and a policy for the load."""
 
     sender: Sender
     api: str  # domain
     authz: str  # domain
-    name: str = field(default_factory=lambda: f"load{uuid.uuid4().hex[:8]}")
+    password: str
+    _name: str = field(default_factory=lambda: f"load-{uuid.uuid4().hex[:8]}")
     _bearer: dict[str, str] = field(default_factory=dict[str, str])
     _secret: dict[str, str] = field(default_factory=dict[str, str])
 
-    async def create(self, admin_password: str) -> None:
-        await self._call("POST", "/v1/users", {
-            "metadata": {"name": self.name}, "nickname": self.name, "password": PASSWORD,
-            "email": f"{self.name}@example.com",
-        }, basic=("admin", admin_password))  # fmt: skip
+    async def create(self) -> None:
         await self.log_in()
-        self._secret = await self._call("POST", "/v1/secrets", {"metadata": {"name": "load"}})
-        await self._call("POST", "/v1/policies", {"metadata": {"name": "load"}, "policy": ALLOW})
+        self._secret = await self._call("POST", "/v1/secrets", {"metadata": {"name": self._name}})
+        await self._call("POST", "/v1/policies", {"metadata": {"name": self._name}, "policy": ALLOW})
         await self._wait_until_allowed()
 
+    async def delete(self) -> None:
+        await self.log_in()
+        await self._call("DELETE", f"/v1/policies/{self._name}", None)
+        await self._call("DELETE", f"/v1/secrets/{self._name}", None)
+
     async def log_in(self) -> None:
-        answer = await self._call("POST", "/login", {"username": self.name, "password": PASSWORD})
+        self._bearer = {}  # with an Authorization header the service ignores the body of a login
+        answer = await self._call("POST", "/login", self._login())
         self._bearer = {"Authorization": f"Bearer {answer['token']}"}
+
+    def _login(self) -> dict[str, str]:
+        return {"username": "admin", "password": self.password}
 
     def streams(self, scale: float) -> list[Stream]:
         """Return the streams at `scale` times the full rates."""
@@ -52,7 +58,7 @@ class User:
             Stream("authorization", 50 * scale, authz, "/v1/authz", "POST", DECISION, True, self._key),
             Stream("secrets", 50 * scale, api, "/v1/secrets", keep_alive=True, headers=lambda: self._bearer,
                    refused=self.log_in),
-            Stream("login", 2 * scale, api, "/login", "POST", {"username": self.name, "password": PASSWORD}),
+            Stream("login", 2 * scale, api, "/login", "POST", self._login()),
         ]  # fmt: skip
 
     def _key(self) -> Mapping[str, str]:
@@ -66,8 +72,8 @@ class User:
             token = await self._call("POST", "/login", {"username": basic[0], "password": basic[1]})
             headers = {"Authorization": f"Bearer {token['token']}"}
         response = await self.sender.ask(Stream("setup", 1, self.api, path, method, body, headers=lambda: headers))
-        if not response.is_success:
-            raise RuntimeError(f"{method} {path} must return 200 (got {response.status_code}: {response.text})")
+        if response.status != 200:
+            raise RuntimeError(f"{method} {path} must return 200 (got {response.status}: {response.body!r})")
         return response.json()
 
     async def _wait_until_allowed(self) -> None:
@@ -77,7 +83,7 @@ class User:
         allowed = 0
         while allowed < 10:
             response = await self.sender.ask(stream)
-            allowed = allowed + 1 if response.is_success and response.json().get("allowed") else 0
+            allowed = allowed + 1 if response.status == 200 and response.json().get("allowed") else 0
             if time.monotonic() > deadline:
-                raise RuntimeError(f"the load's policy is not in effect after {READY_S} s (got {response.text})")
+                raise RuntimeError(f"the load's policy is not in effect after {READY_S} s (got {response.body!r})")
             await asyncio.sleep(0.1)
