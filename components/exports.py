@@ -39,6 +39,7 @@ def export(  # noqa: PLR0917 - one call, in the order of the program
     pulumi.export("known_hosts", pulumi.Output.from_input(_all_nodes(host_keys)).apply(known_hosts))
     pulumi.export("profile", settings.keepalived.profile)
     pulumi.export("ca_certificate", credentials.ca_certificate)
+    pulumi.export("certificate_authorities", dict(credentials.authorities))
     # Read by the next run to refuse impossible changes (components/changes.py).
     local = settings.data.location is DataLocation.FIRST_NODE
     pulumi.export("data_node", settings.nodes.members[0].name if local else None)
