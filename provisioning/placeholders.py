@@ -12,8 +12,7 @@ from collections.abc import Mapping
 from provisioning.errors import ProvisioningError
 
 CA_CERTIFICATE = "ca_certificate"  # of the deployment's CA, which signs the node certificates
-SERVER_CERTIFICATE = "server_certificate"  # of nginx, with its chain; valid for the domains
-SERVER_PRIVATE_KEY = "server_private_key"
+IAM_HEALTH_PASSWORD = "iam_health_password"  # noqa: S105 - the name of a secret; of the account for health checks
 MARIADB_IAM_PASSWORD = "mariadb_iam_password"  # noqa: S105 - the name of a secret
 REDIS_PASSWORD = "redis_password"  # noqa: S105 - the name of a secret
 MONGODB_PASSWORD = "mongodb_password"  # noqa: S105 - the name of a secret; percent-encoded for a URL
@@ -24,6 +23,15 @@ DATA_DISK_ID = "data_disk_id"  # disk-xxxxxxxx: not a secret, but known only aft
 VRRP_PASSWORD = "vrrp_password"  # noqa: S105 - the name of a secret; VRRPv2 PASS, 8 characters
 
 _PLACEHOLDER = re.compile(r"@@secret:([A-Za-z0-9_.-]+)@@")
+
+
+def server_certificate(name: str) -> str:
+    """The secret name of nginx's certificate, with its chain, for one public host name ("api" or "authz")."""
+    return f"server_certificate.{name}"
+
+
+def server_private_key(name: str) -> str:
+    return f"server_private_key.{name}"
 
 
 def node_certificate(node: str) -> str:
