@@ -64,9 +64,9 @@ class Credentials(pulumi.ComponentResource):
         self.ca_certificate = authority[1]
         certificates[placeholders.CA_CERTIFICATE] = self.ca_certificate
         self.authorities = {name: self._authority_of(name) for name in SERVED_NAMES}
-        for name, (key, certificate) in self._server_certificates(authority).items():
-            certificates[placeholders.server_certificate(name)] = certificate
-            secrets[placeholders.server_private_key(name)] = key
+        for served, (key, certificate) in self._server_certificates(authority).items():
+            certificates[placeholders.server_certificate(served)] = certificate
+            secrets[placeholders.server_private_key(served)] = key
         for node in args.nodes.members:
             key, certificate = self._node_certificate(node, authority)
             certificates[placeholders.node_certificate(node.name)] = certificate
@@ -163,13 +163,13 @@ class Credentials(pulumi.ComponentResource):
             if (given := server.get(name)) is not None:
                 key = pulumi.Output.secret(given.private_key.get_secret_value())
                 found[name] = (key, pulumi.Output.from_input(given.certificate))
-        remaining = [name for name in SERVED_NAMES if name not in found]
+        remaining: list[ServedName] = [name for name in SERVED_NAMES if name not in found]
         if remaining:
             key = self._key("server-key", "serverCertificate")
             names = [domains.api if name == "api" else domains.authz for name in remaining]
             addresses = [str(address) for address in self._args.virtual_ip.addresses]
             certificate = self._leaf("server", key, names, addresses, authority)
-            found |= {name: (key.private_key_pem, certificate) for name in remaining}
+            found |= dict.fromkeys(remaining, (key.private_key_pem, certificate))
         return found
 
     def _node_certificate(

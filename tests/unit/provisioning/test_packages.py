@@ -173,8 +173,8 @@ def test_another_apt_that_does_not_end_is_named_after_the_deadline(group: FakeGr
 
 
 def test_a_mirror_that_is_down_is_named(group: FakeGroup) -> None:
-    url = "http://mirror.example.com/debian/dists/bookworm/InRelease"
-    down = f"W: Failed to fetch {url}  Could not connect to mirror.example.com:80 (192.0.2.1), connection timed out\n"
+    url = "http://packages.example.com/debian/dists/bookworm/InRelease"
+    down = f"W: Failed to fetch {url}  Could not connect to packages.example.com:80 (192.0.2.1), connection timed out\n"
     fail(
         group,
         update=[down + "W: Some index files failed to download.\n"],
@@ -182,8 +182,8 @@ def test_a_mirror_that_is_down_is_named(group: FakeGroup) -> None:
     )
     with pytest.raises(NodeError) as caught:
         deploy(group)
-    assert "cannot install nginx keepalived: the package mirror mirror.example.com does not answer" in str(caught.value)
-    assert f"{url}: Could not connect to mirror.example.com:80 (192.0.2.1), connection timed out" in str(caught.value)
+    assert "cannot install nginx keepalived: the package mirror packages.example.com does not answer" in str(caught.value)
+    assert f"{url}: Could not connect to packages.example.com:80 (192.0.2.1), connection timed out" in str(caught.value)
 
 
 # ---- cloud-init ------------------------------------------------------------------------------------------------------
