@@ -102,10 +102,13 @@ def ask_clients_to_leave(node: Node, *, virtual_ips: list[str] | None = None) ->
         node.at(DRAIN_CONF).write_text("keepalive_timeout 0;\n")
         systemctl(node, "reload", "nginx")
         node.sleep(drain_s)
+    if virtual_ips:
+        _hold_new_connections(node, virtual_ips)
     return {address: len(_connections(node, addresses=[address])) for address in virtual_ips or []}
 
 
 def stop_asking(node: Node) -> None:
+    node.run(["nft", "delete", "table", "inet", HOLD_TABLE])
     if node.at(DRAIN_CONF).exists():
         node.at(DRAIN_CONF).unlink()
         systemctl(node, "reload", "nginx")
