@@ -105,9 +105,9 @@ def change(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Change:
 
 
 def failed(change: Change, result: Result, *streams: str, delay_s: float = 0) -> list[Record]:
-    """The requests without a correct response, outside of the drains. Slow ones are not counted: the host may be busy."""
+    """The requests without a correct response, outside of the drains. Slow ones do not count: the host may be busy."""
     drains = [(began, ended + delay_s) for began, ended in change.drains()]
-    return [each for each in result.outside(drains).lost(*streams) if each.status != 200]  # noqa: PLR2004 - HTTP
+    return [each for each in result.outside(drains).lost(*streams) if each.status != 200]
 
 
 def under_load(change: Change, folder: Path, action: Callable[[], str], *, users: bool = True) -> tuple[Result, str]:
