@@ -6,12 +6,20 @@ from provisioning.deployment import Deployment, Node
 from provisioning.kinds.absent import Absent
 from provisioning.kinds.base import Item, reload
 from provisioning.kinds.directory import Directory
+from provisioning.kinds.file import File
 from provisioning.kinds.unit import Unit
+from provisioning.rendering import render
 
 
 def desired(deployment: Deployment, node: Node) -> list[Item]:
-    del deployment, node
-    return [Directory("/etc/tandem"), Directory("/usr/local/lib/tandem"), *without_temporary_key()]
+    hour = deployment.nodes.index(node)  # at most 16 nodes
+    upgrade_time = render("base/apt-upgrade-time.conf.j2", hour=hour)
+    return [
+        Directory("/etc/tandem"),
+        Directory("/usr/local/lib/tandem"),
+        File("/etc/systemd/system/apt-daily-upgrade.timer.d/tandem.conf", upgrade_time),
+        *without_temporary_key(),
+    ]
 
 
 def without_temporary_key() -> list[Item]:
