@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any, Final
 
-from localcloud.providers.errors import ProviderError
+from localcloud.providers.errors import ProviderError, UnseenError
 from localcloud.providers.schema import COMPUTED, FIXED, OPTIONAL, REQUIRED, Property, Schema
 from localcloud.providers.tencentcloud import tags
 from localcloud.providers.tencentcloud.api import Api, ignore_missing, wait_until
@@ -101,7 +101,8 @@ def _settle(api: Api, instance_id: str, inputs: Properties) -> None:
     def started() -> bool | None:
         found = describe_instances(api, instance_id)
         if not found:
-            raise ProviderError(f"{instance_id} was deleted during its creation")
+            # The real plugin crashes here, without a state (1.82.42: resourceTencentCloudInstanceCreate).
+            raise UnseenError(instance_id)
         state = found[0]["InstanceState"]
         if state == "LAUNCH_FAILED":
             reason = found[0].get("LatestOperationErrorMsg") or "no reason reported"
