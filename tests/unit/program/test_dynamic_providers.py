@@ -60,7 +60,7 @@ class _FailingMonitor:
     def __init__(self, code: grpc.StatusCode) -> None:
         self._code = code
 
-    def RegisterResource(self, request: object) -> None:
+    def RegisterResource(self, request: object) -> None:  # noqa: N802 - a name of the engine's API
         del request
         raise grpc.aio.AioRpcError(self._code, grpc.aio.Metadata(), grpc.aio.Metadata(), "context canceled")
 
