@@ -18,8 +18,8 @@ from operations.pending_types import TYPES, CallApi, is_safe_to_recreate
 # The engine's events contain this text instead of a secret; pulumi marks a secret in an imported state with the others.
 _HIDDEN = "[secret]"
 _SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "plaintext": json.dumps(_HIDDEN)}
-# Secret inputs that the refresh after the import reads from the API.
-_READ_BACK = {"userData"}
+# Secret inputs that the refresh after the import reads from the API. They are outputs too, under both names.
+_READ_BACK = {"userData", "userDataRaw"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def _imported(resource: Mapping[str, Any], id_: str) -> dict[str, Any]:
     inputs = resource.get("inputs") or {}
     hidden = _hidden_inputs(inputs)
     inputs = {**inputs, **dict.fromkeys(hidden, _SECRET)}
-    secret_outputs = {"additionalSecretOutputs": sorted(hidden)} if hidden else {}
+    secret_outputs = {"additionalSecretOutputs": sorted(_READ_BACK)} if hidden else {}
     return {**resource, "id": id_, "inputs": inputs, "outputs": {**inputs, "id": id_}, **secret_outputs}
 
 

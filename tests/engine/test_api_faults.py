@@ -91,6 +91,14 @@ def test_a_deployment_succeeds_although_reads_lag_behind_writes(project: FullPro
     output = project.succeed("up")
     assert "does not exist directly after its creation" in output
     assert "continuing the deployment" in output
+    # The imported nodes have their user data, which is secret, from the API.
+    for name in ("nodes.iam-a", "nodes.iam-b"):
+        node = project.resources()[name]
+        for value in (node["inputs"]["userDataRaw"], node["outputs"]["userData"], node["outputs"]["userDataRaw"]):
+            assert "ciphertext" in value, node
+    shown = project.pulumi("stack", "export", "--show-secrets", "--stack", "local")
+    assert shown.count("#cloud-config") >= 4
+    assert "[secret]" not in shown
     assert nothing_to_do(project.succeed("up"))
     project.succeed("destroy")
     project.cloud.clear_faults()

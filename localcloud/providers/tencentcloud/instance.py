@@ -151,7 +151,7 @@ def _read(api: Api, instance_id: str, inputs: Properties) -> Properties | None:
         "uuid": one.get("Uuid") or "",
         "tags": tags.read(api, "cvm/instance", instance_id),
         "password": inputs.get("password") or "",
-        "userData": _read_user_data(api, instance_id),
+        **_read_user_data(api, instance_id),
     }
     # The same list twice: in order of precedence, and without order.
     read["orderlySecurityGroups"] = one.get("SecurityGroupIds") or []
@@ -159,9 +159,13 @@ def _read(api: Api, instance_id: str, inputs: Properties) -> Properties | None:
     return read
 
 
-def _read_user_data(api: Api, instance_id: str) -> str:
+def _read_user_data(api: Api, instance_id: str) -> Properties:
+    """Return the user data under both names, as the real provider does."""
     answer = api.cvm("DescribeInstancesAttributes", {"InstanceIds": [instance_id], "Attributes": ["UserData"]})
-    return answer["InstanceSet"][0]["Attributes"].get("UserData") or ""
+    for one in answer["InstanceSet"]:
+        data = one["Attributes"].get("UserData") or ""
+        return {"userData": data, "userDataRaw": base64.b64decode(data).decode(errors="replace")}
+    return {}
 
 
 def _read_disk(disk: dict[str, Any]) -> Properties:

@@ -161,12 +161,12 @@ def test_the_object_of_a_failed_replacement_takes_the_place_of_its_predecessor(r
 
 def test_secret_user_data_stays_secret_and_other_secrets_stop_the_run(record: FailedCreates) -> None:
     stack = FakeStack(vpcs={"net": ["ins-1"]})
-    log = failed(NODE, "error reading from server: EOF", instanceName="net", userData="[secret]")
+    log = failed(NODE, "error reading from server: EOF", instanceName="net", userDataRaw="[secret]")
     assert recoverer(stack, record).recover_failed(read(log))
     (node,) = stack.deployment["resources"]
-    assert node["additionalSecretOutputs"] == ["userData"]
+    assert node["additionalSecretOutputs"] == ["userData", "userDataRaw"]
     # Pulumi's signature of a secret.
-    assert node["inputs"]["userData"]["4dabf18193072939515e22adb298388d"] == "1b47061264138c4ac30d75fd1eb44270"
+    assert node["inputs"]["userDataRaw"]["4dabf18193072939515e22adb298388d"] == "1b47061264138c4ac30d75fd1eb44270"
     log = failed(NODE, "error reading from server: EOF", instanceName="net", password="[secret]")
     with pytest.raises(OperationError, match=r"its inputs password are secret.*\n  delete ins-1 in the console"):
         recoverer(FakeStack(vpcs={"net": ["ins-1"]}), record).recover_failed(read(log))
