@@ -16,13 +16,13 @@ from pulumi.automation.errors import CommandError
 from operations.cli import OutputShown, TerminalCommand, find_cli
 from operations.errors import EngineError, OperationError
 from operations.failures import FailedCreates
-from operations.pending_types import CallApi
 from operations.plugins import OWN_PLUGINS, find_plugins
 from operations.program import run_program
 from operations.recovery import Recoverer, Report
 from operations.selection import EVERYTHING, Selection
 from operations.state_files import release_dead_locks, remove_partly_written_files
 from operations.workspace import PROJECT_ROOT, find_workspace
+from provisioning.cloud_calls import CallApi, connect
 
 
 class _Workspace(LocalWorkspace):
@@ -113,8 +113,6 @@ class Engine:
 
     def connect(self) -> CallApi:
         """Return a function that calls the API. Raises OperationError."""
-        from operations.cloud_api import connect  # noqa: PLC0415 - the SDK imports slowly and is rarely needed
-
         config = self._stack.get_all_config()
         settings = {
             key.partition(":")[2]: item.value for key, item in config.items() if key.startswith("tencentcloud:")

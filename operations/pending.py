@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from operations.errors import OperationError
-from operations.pending_types import TYPES, CallApi, is_safe_to_recreate
+from operations.pending_types import TYPES, is_safe_to_recreate
+from provisioning.cloud_calls import CallApi
 
 # The engine's events contain this text instead of a secret; pulumi marks a secret in an imported state with the others.
 _HIDDEN = "[secret]"

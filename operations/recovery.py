@@ -6,9 +6,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from operations.errors import OperationError
 from operations.failures import FailedCreates, Failures, with_pending
 from operations.pending import apply_recovery, plan_recovery, read_pending
-from operations.pending_types import CallApi
+from provisioning.cloud_calls import CallApi
+from provisioning.errors import CloudApiError
 
 Report = Callable[[str], None]
 Sleep = Callable[[float], None]
@@ -31,7 +33,7 @@ class StackAccess(Protocol):
         ...
 
     def connect(self) -> CallApi:
-        """Raises OperationError."""
+        """Raises OperationError or CloudApiError."""
         ...
 
 
@@ -68,11 +70,16 @@ class Recoverer:
             self._failed_creates.clear()
             return False
         ids_in_state = frozenset((each["type"], each.get("id", "")) for each in deployment.get("resources") or [])
-        recovery = plan_recovery(pending, ids_in_state, self._stack.connect)
-        for pause_s in pauses_s:
-            if recovery.absent:
-                self._sleep(pause_s)
-                recovery = plan_recovery(pending, ids_in_state, self._stack.connect)
+        try:
+            recovery = plan_recovery(pending, ids_in_state, self._stack.connect)
+            for pause_s in pauses_s:
+                if recovery.absent:
+                    self._sleep(pause_s)
+                    recovery = plan_recovery(pending, ids_in_state, self._stack.connect)
+        except CloudApiError as error:
+            raise OperationError(
+                f"{error.message}\n  the search for objects of an interrupted run failed; nothing was changed"
+            ) from None
         for urn, id_ in recovery.found.items():
             self._report(f"An interrupted run may have created {urn}: importing {id_}.")
         for urn in recovery.absent:

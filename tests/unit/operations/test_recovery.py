@@ -11,8 +11,8 @@ import pytest
 
 from operations.errors import OperationError
 from operations.failures import FailedCreates, Failures, Uncertain, read_failures
-from operations.pending_types import CallApi
 from operations.recovery import Recoverer
+from provisioning.cloud_calls import CallApi
 
 VPC = "urn:pulumi:local::tandem::tandem:cloud:Network$tencentcloud:Vpc/instance:Instance::vpc"
 NODE = "urn:pulumi:local::tandem::tencentcloud:Instance/instance:Instance::node"
