@@ -59,6 +59,6 @@ def render(deployment: Deployment) -> dict[str, Manifest]:
 def _render_node(deployment: Deployment, node: Node) -> Manifest:
     items = [item for desired_of in _SERVICES for item in desired_of(deployment, node)]
     # The agent stops these units, in reverse order, before the node's disks are detached.
-    units = [unit for item in items for unit in item.units() if unit != "ssh"]
+    units = [unit for item in items for unit in item.units()]
     node_file = File("/etc/tandem/node.json", json.dumps({"units": units}, indent=2) + "\n")
     return Manifest(node.name, (*items, node_file))
