@@ -112,6 +112,7 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
     return [
         Package("keepalived"),
         Directory("/etc/keepalived"),
+        File("/etc/logrotate.d/keepalived", render("keepalived/logrotate.j2")),
         Check("keepalived", ("keepalived", "-t"), ("/etc/keepalived",), look_at=SETTINGS),
         File(SWITCHOVER_FILE, json.dumps(switchover, indent=2) + "\n"),
         *(_health_daemon(profile, peers) if profile.probe_s else _no_health_daemon()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import grp
+import io
 import json
 import os
 import pwd
@@ -151,10 +152,17 @@ class FakeSystem:
 class FakeConnection:
     """Calls the real agent. `link` may break the connection before or after a call; after it, the response is lost."""
 
-    def __init__(self, node: RemoteNode, make: Callable[[], Node], link: Callable[[str, list[str]], None]) -> None:
+    def __init__(
+        self,
+        node: RemoteNode,
+        make: Callable[[], Node],
+        link: Callable[[str, list[str]], None],
+        cut_upload: Callable[[int], int | None],
+    ) -> None:
         self.node = node
         self._make = make
         self._link = link
+        self._cut_upload = cut_upload
         self.calls: list[list[str]] = []
 
     def call(
@@ -178,10 +186,12 @@ class FakeConnection:
         if upload is None:
             response = answer(node, request)
         else:
-            with upload.source.open("rb") as file:
-                file.seek(upload.offset)
-                node.stdin = file
-                response = answer(node, request)
+            sent = upload.source.read_bytes()[upload.offset :]
+            arrives = self._cut_upload(upload.offset)
+            node.stdin = io.BytesIO(sent[:arrives])
+            response = answer(node, request)
+            if arrives is not None:
+                raise UnreachableError(f"{self.node.name}: the SSH connection broke during receive")
         self._link("after", names)
         if "error" in response:
             raise to_exception(self.node, response["error"])
@@ -215,6 +225,7 @@ class FakeGroup:
         self.unreachable: set[str] = set()
         self.before_effect: Callable[[str, str], None] = lambda _node, _effect: None
         self.link: Callable[[str, str, list[str]], None] = lambda _node, _when, _names: None
+        self.cut_upload: Callable[[int], int | None] = lambda _offset: None  # returns how many bytes arrive
         self.clock = 1000.0
         self.sleep: Callable[[float], None] = self.tick  # of the operator
         self.reported: list[str] = []
@@ -241,6 +252,7 @@ class FakeGroup:
                 program=lambda: b"the agent",
             ),
             lambda when, names: self.link(node.name, when, names),
+            self.cut_upload,
         )
         self.connections.append(connection)
         return connection
