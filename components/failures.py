@@ -53,7 +53,7 @@ def end_quietly_when_cancelled() -> None:
     engine: Any = settings.get_engine()
     if engine is not None:
         settings.SETTINGS.engine = _EngineLog(engine)  # pyright: ignore[reportAttributeAccessIssue] - a property of the run
-        settings.SETTINGS.monitor = Monitor(settings.get_monitor())  # pyright: ignore[reportAttributeAccessIssue]
+        settings.SETTINGS.monitor = Monitor(settings.get_monitor())  # pyright: ignore[reportAttributeAccessIssue] - as above
 
 
 class _EngineLog:
