@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pulumi
@@ -14,10 +14,12 @@ from components.credentials import Credentials
 from components.failures import without_traceback
 from components.host_keys import GroupHostKeys
 from components.preview_text import read_manifest, show_files, show_items
-from provisioning import rollout, switchover
+from provisioning import placeholders, rollout, switchover
 from provisioning.deployment import Deployment
 from provisioning.errors import ProvisioningError
 from provisioning.exports import parse_inventory
+from provisioning.inventory import Inventory
+from provisioning.kinds.account import Account
 from provisioning.manifest import Manifest, render
 
 _INPUTS = ("group", "nodes", "virtual_ips", "files", "manifests", "values", "secrets", "private_key", "bastion")
@@ -34,8 +36,9 @@ class RolloutProvider(ResourceProvider):
 
     @without_traceback
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
+        refuse_a_password_in_place(_olds, _news)
         _retire_departed(_olds, _news)
-        return UpdateResult(_roll_out(_news))
+        return UpdateResult(_roll_out(_news, previous=_olds))
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         return ReadResult(id_, {**props, "drift": _find_drift(props)})
@@ -88,9 +91,10 @@ def _inputs(args: RolloutArgs) -> dict[str, Any]:
     }
 
 
-def _roll_out(inputs: Mapping[str, Any]) -> dict[str, Any]:
+def _roll_out(inputs: Mapping[str, Any], previous: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Apply the manifests to all nodes. Returns the resource's outputs. Raises: ProvisioningError."""
-    result = rollout.roll_out(parse_inventory(inputs), _manifests(inputs), _secrets(inputs), _report)
+    inventory = _inventory(inputs, previous or {})
+    result = rollout.roll_out(inventory, _manifests(inputs), _secrets(inputs), _report)
     return {**inputs, "revision": result.revision, "drift": {}}
 
 
@@ -100,7 +104,33 @@ def _retire_departed(olds: Mapping[str, Any], news: Mapping[str, Any]) -> None:
     This must run before the remaining nodes remove them as VRRP peers; otherwise two nodes could hold the virtual IP.
     """
     for name in find_departed(olds, news):
-        switchover.retire(parse_inventory(olds), name)
+        switchover.retire(_inventory(olds, news), name)
+
+
+def refuse_a_password_in_place(olds: Mapping[str, Any], news: Mapping[str, Any]) -> None:
+    """An account with a new password would refuse the nodes that still have the old one. Raises: ProvisioningError."""
+    name = placeholders.MARIADB_IAM_PASSWORD
+    if olds["secrets"].get(name) == news["secrets"].get(name):
+        return
+    kept = sorted(_node_accounts(olds) & _node_accounts(news))
+    if kept:
+        raise ProvisioningError(
+            f"the password of the MariaDB account {kept[0]} cannot be changed in place: nodes that still have the old "
+            "one could not log in; nothing was changed",
+            look_at="increase tandem:credentials.generation.mariadbPassword too, which creates a second account",
+        )
+
+
+def _node_accounts(inputs: Mapping[str, Any]) -> set[str]:
+    items = [item for manifest in _manifests(inputs).values() for item in manifest.items if isinstance(item, Account)]
+    return {f"{item.user}@{item.host}" for item in items if not item.host.startswith("127.")}
+
+
+def _inventory(inputs: Mapping[str, Any], others: Mapping[str, Any]) -> Inventory:
+    """The inventory of one state. While the deployment key is rotated, a node may only accept the key of the other."""
+    inventory = parse_inventory(inputs)
+    other_key = others.get("private_key") or ""
+    return inventory if other_key == inventory.private_key else replace(inventory, other_private_key=other_key)
 
 
 def find_departed(olds: Mapping[str, Any], news: Mapping[str, Any]) -> list[str]:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from provisioning import placeholders
 from provisioning.deployment import Deployment, Node
 from provisioning.kinds.absent import Absent
+from provisioning.kinds.authorized_key import AuthorizedKey
 from provisioning.kinds.base import Item, reload
 from provisioning.kinds.directory import Directory
 from provisioning.kinds.unit import Unit
 
 
 def desired(deployment: Deployment, node: Node) -> list[Item]:
-    del deployment, node
-    return [Directory("/etc/tandem"), Directory("/usr/local/lib/tandem"), *without_temporary_key()]
+    del node
+    return [Directory("/etc/tandem"), Directory("/usr/local/lib/tandem"), *access(deployment.user)]
 
 
-def without_temporary_key() -> list[Item]:
-    """The items of every node including a bastion: the temporary host key must not exist."""
+def access(user: str) -> list[Item]:
+    """The items of every node including a bastion: the key that logs in, and no temporary host key."""
     return [
+        AuthorizedKey("deployment key", user, placeholders.placeholder(placeholders.DEPLOYMENT_PUBLIC_KEY)),
         # The user data contains the temporary key (first_boot.py). Any process that can read the metadata service could
         # impersonate the node with it. The long-term key is pinned before a rollout starts.
         Absent("/etc/ssh/ssh_host_ecdsa_key", after=(reload("ssh"),)),
