@@ -16,7 +16,7 @@ import time
 
 TRACK_FILE = "/run/tandem/nginx"  # read by keepalived
 PEER_FILE = "/run/tandem/peer"  # read by ExecStopPost of nginx
-DRAIN_FILE = "/run/tandem/drain"  # exists during a switchover
+DRAIN_FILE = "/run/tandem/drain"  # exists during a switchover; contains the value to report
 BOOT_S = 30.0
 
 
@@ -49,20 +49,28 @@ def read(path: str) -> str:
 class FaultDetector:
     """Derives the value of keepalived's track_file from the results of single probes. Pure."""
 
-    def __init__(self, fall: int, fault: int, drain: int, *, boot_until: float = 0.0) -> None:
+    def __init__(self, fall: int, fault: int, *, boot_until: float = 0.0) -> None:
         self.fall = fall
         self.fault = fault
-        self.drain = drain
         self.boot_until = boot_until  # the node boots, and stays in FAULT until this time unless nginx answers before
         self.failures = 0
 
-    def value(self, *, nginx_answers: bool, peer_answers: bool, draining: bool, now: float = 0.0) -> int:
+    def value(self, *, nginx_answers: bool, peer_answers: bool, drain: int, now: float = 0.0) -> int:
+        """`drain` is the value that a switchover has requested, or 0. It may be a fault, too."""
         self.failures = 0 if nginx_answers else self.failures + 1
         if nginx_answers:
             self.boot_until = 0.0
         if now < self.boot_until or (self.failures >= self.fall and peer_answers):
             return self.fault
-        return self.drain if draining else 0
+        return drain
+
+
+def requested_drain(mark: str, default: int) -> int:
+    """The value in the drain mark. An older version of Tandem writes an empty mark."""
+    try:
+        return int(read(mark) or default) if os.path.exists(mark) else 0
+    except ValueError:
+        return default
 
 
 def main() -> None:
@@ -72,7 +80,7 @@ def main() -> None:
     # keepalived creates the file with the value of FAULT if it does not exist, as after a boot.
     booting = read(TRACK_FILE) in {"", str(settings["fault"])}
     boot_until = time.monotonic() + BOOT_S if booting else 0.0
-    detector = FaultDetector(settings["fall"], settings["fault"], settings["drain"], boot_until=boot_until)
+    detector = FaultDetector(settings["fall"], settings["fault"], boot_until=boot_until)
     while True:
         began = time.monotonic()
         nginx_answers = answers("127.0.0.1", timeout_s)
@@ -80,11 +88,8 @@ def main() -> None:
         peer = "answers" if peer_answers else "silent"
         if read(PEER_FILE) != peer:
             write(PEER_FILE, peer)
-        value = str(
-            detector.value(
-                nginx_answers=nginx_answers, peer_answers=peer_answers, draining=os.path.exists(DRAIN_FILE), now=began
-            )
-        )
+        drain = requested_drain(DRAIN_FILE, settings["drain"])
+        value = str(detector.value(nginx_answers=nginx_answers, peer_answers=peer_answers, drain=drain, now=began))
         # Below the fault threshold the file stays: systemd may have written a fault when nginx stopped.
         if read(TRACK_FILE) != value and (nginx_answers or detector.failures >= detector.fall):
             write(TRACK_FILE, value)

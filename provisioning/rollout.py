@@ -17,6 +17,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ from provisioning.change_lock import Lock, locked
 from provisioning.commit import NodeChange, report_plans, stage
 from provisioning.errors import ProvisioningError, UnreachableError
 from provisioning.facts import Facts, question
+from provisioning.havip import Confirm, confirm_with
 from provisioning.inventory import Inventory, RemoteNode
 from provisioning.kinds.base import Item
 from provisioning.manifest import Manifest
@@ -58,6 +60,7 @@ def roll_out(
     *,
     connect: Callable[[RemoteNode], Connection] | None = None,
     sleep: Callable[[float], None] = time.sleep,
+    confirm: Confirm | None = None,
 ) -> RolloutResult:
     """Apply the manifests to all nodes. Idempotent.
 
@@ -85,7 +88,9 @@ def roll_out(
             changes = in_parallel(changes, lambda change: _prepare(inventory, change, lock.token, report))
             stage(changes, revision, lock.token)
             report("all nodes accepted the candidates")
-            return RolloutResult(revision, commit_in_order(inventory, changes, revision, lock.token, report))
+            confirm = confirm or confirm_with(inventory, os.environ)
+            changed = commit_in_order(inventory, changes, revision, lock.token, report, confirm=confirm)
+            return RolloutResult(revision, changed)
 
 
 def drift(

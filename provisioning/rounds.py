@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from provisioning.commit import NodeChange, commit_all, is_serving, stage
+from provisioning.havip import Confirm
 from provisioning.inventory import Inventory
 from provisioning.order import Parts, divide, vrrp_differs, vrrp_is_unfinished, vrrp_of, without_pending
 from provisioning.plan import Plan, commit_operation
@@ -16,7 +17,13 @@ Report = Callable[[str], None]
 
 
 def commit_in_order(
-    inventory: Inventory, changes: Sequence[NodeChange], revision: str, token: str, report: Report
+    inventory: Inventory,
+    changes: Sequence[NodeChange],
+    revision: str,
+    token: str,
+    report: Report,
+    *,
+    confirm: Confirm,
 ) -> dict[str, tuple[str, ...]]:
     """Commit the staged candidates and return the changes made, by node name.
 
@@ -27,8 +34,8 @@ def commit_in_order(
         ProvisioningError: a step failed on a node.
     """
     if not is_serving(changes):
-        return commit_all(inventory, changes, token, report)
-    rollout = _Rollout(inventory, revision, token, report)
+        return commit_all(inventory, changes, token, report, confirm)
+    rollout = _Rollout(inventory, revision, token, report, confirm)
     apart = any(vrrp_differs(change.items, change.facts) for change in changes)
     parts = [divide(change.plan, together=_together(change) if apart else ()) for change in changes]
     for change, part in zip(changes, parts, strict=True):
@@ -60,6 +67,7 @@ class _Rollout:
     revision: str
     token: str
     report: Report
+    confirm: Confirm
     changed: dict[str, tuple[str, ...]] = field(default_factory=dict[str, "tuple[str, ...]"])
 
     def commit_part(self, change: NodeChange, plan: Plan) -> None:
@@ -74,12 +82,12 @@ class _Rollout:
         in_order = [dataclasses.replace(each, plan=part.in_order) for each, part in zip(changes, parts, strict=True)]
         if any(change.plan.commit != part.in_order.commit for change, part in zip(changes, parts, strict=True)):
             stage(in_order, self.revision, self.token)
-        self._add(commit_all(self.inventory, in_order, self.token, self.report))
+        self._add(commit_all(self.inventory, in_order, self.token, self.report, self.confirm))
 
     def change_vrrp(self, changes: Sequence[NodeChange], parts: Sequence[Parts]) -> None:
         vrrp = [dataclasses.replace(each, plan=part.vrrp) for each, part in zip(changes, parts, strict=True)]
         if any(change.plan for change in vrrp):
-            self._add(change_vrrp(self.inventory, vrrp, self.revision, self.token, self.report))
+            self._add(change_vrrp(self.inventory, vrrp, self.revision, self.token, self.report, confirm=self.confirm))
 
     def _add(self, changed: Mapping[str, tuple[str, ...]]) -> None:
         for node, lines in changed.items():

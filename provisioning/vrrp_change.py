@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from provisioning.commit import NodeChange, stage
 from provisioning.errors import ProvisioningError, SwitchoverError
+from provisioning.havip import Confirm
 from provisioning.inventory import Inventory
 from provisioning.kinds.unit import Unit
 from provisioning.order import (
@@ -28,7 +29,8 @@ from provisioning.order import (
 )
 from provisioning.parallel import in_parallel
 from provisioning.plan import Plan, Step, commit_operation
-from provisioning.switchover import end_drain, move_to_peer
+from provisioning.serving import read_state
+from provisioning.switchover import move_to_peers
 
 UNIT = "keepalived"
 CONFIRM_S = 30.0  # the slowest profile elects a master within 4 s
@@ -42,6 +44,7 @@ def change_vrrp(
     token: str,
     report: Report,
     *,
+    confirm: Confirm,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> dict[str, tuple[str, ...]]:
@@ -63,7 +66,10 @@ def change_vrrp(
         report(f"{', '.join(stopped)}: stopping keepalived to change the VRRP settings{by}")
     try:
         for name in stopped:
-            _stop(inventory, by_name[name], by_name[keeper.name] if keeper else None, revision, token)
+            if keeper is not None and name in holders:
+                _move(by_name[name], by_name[keeper.name], inventory.virtual_ips, confirm, report)
+            off = Plan(name, commit=(Step(Unit(UNIT, enabled=False, running=False), "must be stopped"),))
+            _commit(by_name[name], off, revision, token)
         if keeper is not None:
             report(
                 f"{keeper.name}: changing the VRRP settings; the virtual IP is interrupted for a few seconds at most"
@@ -81,7 +87,7 @@ def change_vrrp(
             error.look_at = error.look_at or "run `tandem up` again, which completes the change"
         raise
     for name in stopped:
-        end_drain(by_name[name].connection)
+        by_name[name].connection.call([{"do": "end_drain"}])
     if holders:
         wait.until(lambda: _not_one_master(changes, inventory.virtual_ips))
     return changed
@@ -105,12 +111,12 @@ def _holders(changes: Sequence[NodeChange], virtual_ips: Sequence[str]) -> dict[
     return {change.node.name: addresses for change, addresses in zip(changes, held, strict=True) if addresses}
 
 
-def _stop(inventory: Inventory, change: NodeChange, keeper: NodeChange | None, revision: str, token: str) -> None:
-    """Stop and disable keepalived. The node is drained first if it holds a virtual IP."""
-    if keeper is not None and _holders([change], inventory.virtual_ips):
-        move_to_peer(change.connection, [keeper.connection], inventory.virtual_ips)
-    off = Plan(change.node.name, commit=(Step(Unit(UNIT, enabled=False, running=False), "must be stopped"),))
-    _commit(change, off, revision, token)
+def _move(
+    leaving: NodeChange, keeper: NodeChange, virtual_ips: Sequence[str], confirm: Confirm, report: Report
+) -> None:
+    """Drain a node, and move its virtual IPs to the keeper. Raises SwitchoverError."""
+    state, peer = read_state(leaving.connection, virtual_ips), read_state(keeper.connection, virtual_ips)
+    move_to_peers(leaving.connection, state, [(keeper.connection, peer)], confirm, report)
 
 
 def _changing(plan: Plan) -> Plan:

@@ -67,8 +67,9 @@ class Group(FakeGroup):
         self.accounts = Accounts(self.systems["iam-a"])
         self.everyone = self.inventory.nodes
         self.log: list[str] = []
+        self.deployed = False
         self.deploy(names)  # all nodes in parallel, in any order
-        self.probe = self.answers
+        self.deployed = True
         self.held_by(master)
         self.before_effect = self.effect
 
@@ -77,7 +78,9 @@ class Group(FakeGroup):
         inventory = type(self.inventory)("test", nodes, self.inventory.virtual_ips, "key")
         return roll_out(inventory, manifests(names, user), {}, connect=self.connect)
 
-    def answers(self, url: str) -> str:
+    def probe(self, node: str, url: str) -> str:
+        if not self.deployed:
+            return super().probe(node, url)
         address = url.split("/")[2]
         name = next((name for name in NODES if ADDRESSES[name] == address), "")
         return "200" if not name or self.serves(name) else "ConnectionRefusedError"

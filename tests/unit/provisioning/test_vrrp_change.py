@@ -101,7 +101,6 @@ def test_the_backup_is_stopped_before_the_master_reloads_and_started_after_it(gr
         "iam-a enable keepalived",
         "iam-a start keepalived",
         "iam-a record the VRRP settings",
-        "iam-a end drain",
     ]
     assert Vrrps(group).settings() == {"iam-a": "52", "iam-b": "52"}
     # The lost redundancy is announced.
