@@ -61,7 +61,7 @@ def _render_node(deployment: Deployment, node: Node) -> Manifest:
     items = [item for desired_of in _SERVICES for item in desired_of(deployment, node)]
     # The agent stops these units, in reverse order, before the node's disks are detached. It queries the gates before a
     # peer is taken out of service.
-    units = [unit for item in items for unit in item.units() if unit != "ssh"]
+    units = [unit for item in items for unit in item.units()]
     gates = [{"name": item.name, "url": item.url, "status": item.status} for item in items if isinstance(item, Gate)]
     node_file = File("/etc/tandem/node.json", json.dumps({"units": units, "gates": gates}, indent=2) + "\n")
     return Manifest(node.name, (*items, node_file))

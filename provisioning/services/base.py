@@ -2,32 +2,46 @@
 
 from __future__ import annotations
 
+from provisioning import placeholders
 from provisioning.deployment import Deployment, Node
 from provisioning.kinds.absent import Absent
-from provisioning.kinds.base import Item, reload
+from provisioning.kinds.authorized_key import AuthorizedKey
+from provisioning.kinds.base import Item, reload, restart
 from provisioning.kinds.directory import Directory
 from provisioning.kinds.file import File
+from provisioning.kinds.package import Package
+from provisioning.kinds.ssh_server import SshServer
 from provisioning.kinds.unit import Unit
 from provisioning.rendering import render
 
 
 def desired(deployment: Deployment, node: Node) -> list[Item]:
     hour = deployment.nodes.index(node)  # at most 16 nodes
-    upgrade_time = render("base/apt-upgrade-time.conf.j2", hour=hour)
     return [
         Directory("/etc/tandem"),
         Directory("/usr/local/lib/tandem"),
-        File("/etc/systemd/system/apt-daily-upgrade.timer.d/tandem.conf", upgrade_time),
-        *without_temporary_key(),
+        *access(deployment.user),
+        File(
+            "/etc/systemd/system/apt-daily-upgrade.timer.d/tandem.conf",
+            render("base/apt-upgrade-time.conf.j2", hour=hour),
+        ),
+        Package("logrotate"),
+        File(
+            "/etc/systemd/system/logrotate.timer.d/tandem.conf",
+            render("base/logrotate.timer.j2"),
+            after=(restart("logrotate.timer"),),
+        ),
+        Unit("logrotate.timer"),
     ]
 
 
-def without_temporary_key() -> list[Item]:
-    """The items of every node including a bastion: the temporary host key must not exist."""
+def access(user: str) -> list[Item]:
+    """The items of every node including a bastion: the key that logs in, and no temporary host key."""
     return [
+        AuthorizedKey("deployment key", user, placeholders.placeholder(placeholders.DEPLOYMENT_PUBLIC_KEY)),
         # The user data contains the temporary key (first_boot.py). Any process that can read the metadata service could
         # impersonate the node with it. The long-term key is pinned before a rollout starts.
         Absent("/etc/ssh/ssh_host_ecdsa_key", after=(reload("ssh"),)),
         Absent("/etc/ssh/ssh_host_ecdsa_key.pub", after=(reload("ssh"),)),
-        Unit("ssh"),
+        SshServer(),
     ]

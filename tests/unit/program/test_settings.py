@@ -6,10 +6,22 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from settings_samples import ABSENT, ED25519, EXTERNAL, RELEASE, parse, problems_of, sections, with_value, with_values
+from settings_samples import (
+    ABSENT,
+    ED25519,
+    EXTERNAL,
+    GIVEN,
+    RELEASE,
+    parse,
+    problems_of,
+    sections,
+    with_value,
+    with_values,
+)
 
 from provisioning.first_boot import user_data
 from settings import load
+from settings.iam import IamSettings
 from settings.load import Stack
 from settings.problems import SettingsError
 from settings.releases import Release, ReleaseError
@@ -127,8 +139,11 @@ INVALID: list[tuple[str, dict[str, Any], str, str]] = [
      "credentials.given.redisPassword", "must be encrypted (got plain text)"),
     ("short JWT key", {"credentials": {"given": {"jwtKey": "abc"}}}, "credentials.given.jwtKey", "a secret, not shown"),
     ("generation of an unknown secret", {"credentials": {"generation": {"nonesuch": 2}}}, "credentials.generation.nonesuch", "(got nonesuch)"),
-    ("generation of the deployment key", {"credentials": {"generation": {"deploymentKey": 2}}},
-     "credentials.generation.deploymentKey", "(got deploymentKey)"),
+    ("generation of a given secret", {"credentials": {"generation": {"jwtKey": 2}, "given": {"jwtKey": "x" * 20}}},
+     "credentials.generation.jwtKey", "change the given secret instead"),
+    ("generation of the password of an external database",
+     {"data": EXTERNAL, "credentials": {"generation": {"mariadbPassword": 2}, "given": GIVEN}},
+     "credentials.generation.mariadbPassword", "first create a second account or password in your database"),
     ("generation 0", {"credentials": {"generation": {"jwtKey": 0}}}, "credentials.generation.jwtKey", "(got 0)"),
     ("renewal as early as issue", {"credentials": {"validityHours": 100, "earlyRenewalHours": 100}},
      "credentials.earlyRenewalHours", "otherwise every `up` renews the certificates"),
@@ -312,8 +327,8 @@ def test_a_missing_region_is_reported() -> None:
 
 
 def test_an_unreadable_release_is_reported_as_a_problem() -> None:
-    def fail(path: str) -> Release:
-        raise ReleaseError(f"the IAM release {path} cannot be read", seen="")
+    def fail(settings: IamSettings) -> Release:
+        raise ReleaseError(f"the IAM release {settings.release} cannot be read", seen="")
 
     with pytest.raises(SettingsError, match=r"tandem:iam\.release +the IAM release /nowhere cannot be read"):
         load.parse(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import grp
+import io
 import json
 import os
 import pwd
@@ -40,6 +41,8 @@ class FakeSystem:
     )  # the files that each unit has read
     unit_files: dict[str, str] = field(default_factory=dict[str, str])  # as last read by systemd
     refuse: Callable[[dict[str, str]], str] = field(default=lambda _files: "")
+    redis: list[str] | None = None  # the hashes of the passwords that the running Redis accepts
+    mariadb: Callable[[str], Result] = field(default=lambda _statements: Result(0, "", ""))  # accepts all, no rows
     on_command: Callable[[list[str]], None] = field(default=lambda _argv: None)
     connections: list[str] = field(default_factory=list[str])  # established ones, by local address and port
     timers: set[str] = field(default_factory=set[str])  # transient units of systemd
@@ -110,9 +113,19 @@ class FakeSystem:
     def _read_unit_files(self, unit: str) -> dict[str, str]:
         return {path: text for path, text in self.unit_files.items() if f"/systemd/system/{unit}." in path}
 
-    def _mariadb(self, _argv: list[str], _text: str) -> Result:
-        """Accepts all statements and returns no rows."""
-        return Result(0, "", "")
+    def _mariadb(self, _argv: list[str], text: str) -> Result:
+        return self.mariadb(text)
+
+    def _redis_cli(self, _argv: list[str], text: str) -> Result:
+        if self.redis is None:
+            return Result(1, "", "Could not connect to Redis")
+        command = text.split()
+        if command[:2] == ["ACL", "SETUSER"]:
+            self.redis += [rule[1:] for rule in command[3:] if rule[0] == "#"]
+            self.redis = [hashed for hashed in self.redis if "!" + hashed not in command]
+            return Result(0, "OK\n", "")
+        hashes = " ".join("#" + hashed for hashed in self.redis)
+        return Result(0, f"user default on {hashes} ~* &* +@all\nuser tandem on #ab -@all +acl\n", "")
 
     def _journalctl(self, _argv: list[str], _text: str) -> Result:
         return Result(0, "last line of the journal\n", "")
@@ -154,10 +167,17 @@ class FakeSystem:
 class FakeConnection:
     """Calls the real agent. `link` may break the connection before or after a call; after it, the response is lost."""
 
-    def __init__(self, node: RemoteNode, make: Callable[[], Node], link: Callable[[str, list[str]], None]) -> None:
+    def __init__(
+        self,
+        node: RemoteNode,
+        make: Callable[[], Node],
+        link: Callable[[str, list[str]], None],
+        cut_upload: Callable[[int], int | None],
+    ) -> None:
         self.node = node
         self._make = make
         self._link = link
+        self._cut_upload = cut_upload
         self.calls: list[list[str]] = []
 
     def call(
@@ -181,10 +201,12 @@ class FakeConnection:
         if upload is None:
             response = answer(node, request)
         else:
-            with upload.source.open("rb") as file:
-                file.seek(upload.offset)
-                node.stdin = file
-                response = answer(node, request)
+            sent = upload.source.read_bytes()[upload.offset :]
+            arrives = self._cut_upload(upload.offset)
+            node.stdin = io.BytesIO(sent[:arrives])
+            response = answer(node, request)
+            if arrives is not None:
+                raise UnreachableError(f"{self.node.name}: the SSH connection broke during receive")
         self._link("after", names)
         if "error" in response:
             raise to_exception(self.node, response["error"])
@@ -214,18 +236,22 @@ class FakeGroup:
         self.systems = {node.name: FakeSystem(root / node.name) for node in nodes}
         for system in self.systems.values():
             (system.root / "etc").mkdir(parents=True)
+            (system.root / "etc/passwd").write_text(f"debian:x:{os.getuid()}:{os.getgid()}::/home/debian:/bin/bash\n")
         self.connections: list[FakeConnection] = []
         self.unreachable: set[str] = set()
         self.before_effect: Callable[[str, str], None] = lambda _node, _effect: None
         self.link: Callable[[str, str, list[str]], None] = lambda _node, _when, _names: None
+        self.cut_upload: Callable[[int], int | None] = lambda _offset: None  # returns how many bytes arrive
         self.clock = 1000.0
         self.sleep: Callable[[float], None] = self.tick  # of the operator
         self.reported: list[str] = []
         self.gates_pass = True
+        self.on_sleep: Callable[[], None] = lambda: None
         self.silent: set[tuple[str, str]] = set()  # (node, text in the URL): services that do not respond
 
     def tick(self, seconds: float) -> None:
         self.clock += seconds
+        self.on_sleep()
 
     def connect(self, node: RemoteNode) -> FakeConnection:
         if node.name in self.unreachable:
@@ -244,6 +270,7 @@ class FakeGroup:
                 program=lambda: b"the agent",
             ),
             lambda when, names: self.link(node.name, when, names),
+            self.cut_upload,
         )
         self.connections.append(connection)
         return connection
