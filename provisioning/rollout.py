@@ -16,6 +16,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from provisioning.change_lock import locked
 from provisioning.commit import NodeChange, commit_all, prepare, report_plans, stage
 from provisioning.errors import ProvisioningError, UnreachableError
 from provisioning.facts import Facts, question
+from provisioning.havip import Confirm, confirm_with
 from provisioning.inventory import Inventory, RemoteNode
 from provisioning.kinds.archive import Archive
 from provisioning.kinds.base import Item
@@ -53,6 +55,7 @@ def roll_out(
     report: Callable[[str], None] = lambda _line: None,
     *,
     connect: Callable[[RemoteNode], Connection] | None = None,
+    confirm: Confirm | None = None,
 ) -> RolloutResult:
     """Apply the manifests to all nodes. Idempotent.
 
@@ -80,7 +83,8 @@ def roll_out(
                 changes = _gather_facts(inventory, connections, desired)
             stage(changes, revision, token)
             report("all nodes accepted the candidates")
-            return RolloutResult(revision, commit_all(inventory, changes, token, report))
+            confirm = confirm or confirm_with(inventory, os.environ)
+            return RolloutResult(revision, commit_all(inventory, changes, token, report, confirm))
 
 
 def drift(

@@ -50,6 +50,11 @@ def run(argv: list[str], *, text: str = "", timeout_s: float = 60, env: dict[str
     return Result(done.returncode, done.stdout, done.stderr)
 
 
+def program() -> bytes:
+    """The archive that this agent was started from."""
+    return Path(__file__).parents[1].read_bytes()
+
+
 def probe(url: str, timeout_s: float = 2) -> str:
     """The status code of a GET request, or the error."""
     parts = urllib.parse.urlsplit(url)
@@ -81,6 +86,7 @@ class Node:
         before: Callable[[str], None] = lambda _effect: None,
         probe: Callable[[str], str] = probe,
         sync: Callable[[int], None] = os.fsync,
+        program: Callable[[], bytes] = program,
     ) -> None:
         self.root = Path(root)
         self.state = self.at(STATE)
@@ -91,6 +97,7 @@ class Node:
         self.before = before  # tests interrupt a run here
         self.probe = probe
         self.sync = sync  # tests with many rollouts skip fsync
+        self.program = program
         self.token = ""
 
     def at(self, path: str) -> Path:
