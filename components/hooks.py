@@ -30,6 +30,7 @@ class Hooks:
 
     def __init__(self, sequence: NodeSequence) -> None:
         self._sequence = sequence
+        self._members: set[str] = set()
         self._attached: set[str] = set()
         leave = ResourceHook("leave-group", self._leave)
         after_failure = ErrorHook("release-change-lock-after-failure", self._end_failed_change)
@@ -56,6 +57,10 @@ class Hooks:
         """Record that this run has created or updated the node."""
         self._sequence.declare(node)
 
+    def declare_member(self, node: str) -> None:
+        """Record that the program declares the node. Call it before the instance is made."""
+        self._members.add(node)
+
     def declare_attachment(self, name: str) -> None:
         """Record that the program declares the HAVIP attachment of a node. Call it before the attachment is made."""
         self._attached.add(name)
@@ -76,10 +81,11 @@ class Hooks:
         return False
 
     async def _leave(self, args: ResourceHookArgs) -> None:
-        await self._sequence.begin_removal(node_of(args.name))
+        node = node_of(args.name)
+        await self._sequence.begin_removal(node, replaced=node in self._members)
 
     async def _leave_virtual_ip(self, args: ResourceHookArgs) -> None:
-        await self._sequence.begin_removal(node_of(args.name))
+        await self._leave(args)
         # An attachment that the program declares is deleted by `destroy`, or together with its HAVIP.
         if args.name not in self._attached:
             await self._sequence.begin_demotion(node_of(args.name))

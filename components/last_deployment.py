@@ -16,10 +16,12 @@ from typing import Any
 import pulumi
 
 from provisioning import node_changes
+from provisioning.cloud_calls import connect, has_credentials
 from provisioning.errors import ProvisioningError
 from provisioning.exports import Exports, parse_exports
 from provisioning.havip import confirm_with
 from provisioning.node_changes import Group
+from provisioning.replacement import check_image_exists
 
 Outputs = Mapping[str, Any]
 
@@ -56,6 +58,7 @@ class LastDeployment:
 
     def __init__(self, exports: Exports | None, settings: Mapping[str, str]) -> None:
         """`settings` are those of the cloud's API (provisioning/havip.py)."""
+        self._settings = settings
         self._group: Group | None = None
         if exports:
             self._group = Group(exports.inventory, confirm_with(exports.inventory, settings), pulumi.log.info)
@@ -67,6 +70,12 @@ class LastDeployment:
     async def retire(self, node: str) -> None:
         """Take a node out of service, then stop its units and release its data disk. Raises: SwitchoverError."""
         await self._run(node_changes.retire, node)
+
+    async def check_replacement(self, node: str) -> None:
+        """Check that the node can be created again after its deletion. Raises: SwitchoverError."""
+        if has_credentials(self._settings):
+            settings = self._settings
+            await self._run(lambda group, name: check_image_exists(connect(settings), group.inventory.get(name)), node)
 
     async def demote(self, node: str) -> None:
         """Move the virtual IPs of a node that stays in the group to its peers. Raises: SwitchoverError."""

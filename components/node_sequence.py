@@ -23,6 +23,10 @@ class Group(Protocol):
         """Take a node out of service, then stop its units and release its data disk. Raises: SwitchoverError."""
         ...
 
+    def check_replacement(self, node: str) -> Awaitable[None]:
+        """Check that the node can be created again after its deletion. Raises: SwitchoverError."""
+        ...
+
     def demote(self, node: str) -> Awaitable[None]:
         """Move the virtual IPs of a node that stays in the group to its peers. Raises: SwitchoverError."""
         ...
@@ -72,9 +76,9 @@ class NodeSequence:
             self._changing = None
             self._lock.release()
 
-    async def begin_removal(self, node: str) -> None:
+    async def begin_removal(self, node: str, *, replaced: bool = False) -> None:
         """Take the node out of service permanently. Only one node can be removed in a run, because a replacement
-        serves only after the rollout. Raises: SwitchoverError.
+        serves only after the rollout. `replaced`: the node is created again. Raises: SwitchoverError.
         """
         if node in self._declared:
             # The program declares the node, and it is deleted: `destroy` deletes the group, so no peer takes over.
@@ -83,6 +87,8 @@ class NodeSequence:
             if self._removed == node:
                 return
             self._refuse_after_removal(node)
+            if replaced:
+                await self._group.check_replacement(node)
             await self._group.retire(node)
             self._removed = node
 

@@ -21,7 +21,7 @@ from operations.program import run_program
 from operations.selection import EVERYTHING, Selection
 from operations.state_files import release_dead_locks, remove_partly_written_files
 from operations.workspace import PROJECT_ROOT, find_workspace
-from provisioning.cloud_calls import CallApi
+from provisioning.cloud_calls import CallApi, connect
 from provisioning.errors import CloudApiError
 
 Report = Callable[[str], None]
@@ -111,8 +111,6 @@ class Engine:
             self.refresh(Selection(target=list(recovery.found)))
 
     def _connect(self) -> CallApi:
-        from provisioning.cloud_api import connect  # noqa: PLC0415 - the SDK imports slowly and is rarely needed
-
         config = self._stack.get_all_config()
         settings = {
             key.partition(":")[2]: item.value for key, item in config.items() if key.startswith("tencentcloud:")

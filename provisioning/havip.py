@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
+from provisioning import cloud_calls
 from provisioning.cloud_calls import CallApi
 from provisioning.errors import ProvisioningError, SwitchoverError
 from provisioning.inventory import Inventory, RemoteNode
@@ -17,14 +18,13 @@ Confirm = Callable[[str, RemoteNode], str]
 DEADLINE_S = 150.0
 _INTERVAL_S = 1.0
 _MAX_FILTER_VALUES = 5  # of DescribeHaVips
-_CREDENTIALS = (("secretId", "TENCENTCLOUD_SECRET_ID"), ("secretKey", "TENCENTCLOUD_SECRET_KEY"))
 
 
 def confirm_with(
     inventory: Inventory,
     settings: Mapping[str, str],
     *,
-    connect: Callable[[Mapping[str, str]], CallApi] | None = None,
+    connect: Callable[[Mapping[str, str]], CallApi] = cloud_calls.connect,
     sleep: Callable[[float], None] = time.sleep,
     now: Callable[[], float] = time.monotonic,
 ) -> Confirm:
@@ -35,10 +35,10 @@ def confirm_with(
     """
 
     def confirm(address: str, node: RemoteNode) -> str:
-        if not all(settings.get(key) or settings.get(variable) for key, variable in _CREDENTIALS):
+        if not cloud_calls.has_credentials(settings):
             return "not confirmed by the HAVIP, since no API credentials are set"
         try:
-            call = (connect or _connect)(settings)
+            call = connect(settings)
             seen = _wait_until_it_follows(call, inventory, address, node, sleep=sleep, now=now)
         except SwitchoverError:
             raise
@@ -86,9 +86,3 @@ def _wait_until_it_follows(
                 look_at="the HAVIP in the console; whether both eligible nodes are attached to it",
             )
         sleep(_INTERVAL_S)
-
-
-def _connect(settings: Mapping[str, str]) -> CallApi:
-    from provisioning.cloud_api import connect  # noqa: PLC0415 - the SDK imports slowly and is rarely needed
-
-    return connect(settings)

@@ -23,6 +23,9 @@ class FakeGroup:
     async def retire(self, node: str) -> None:
         self._call(f"retire {node}")
 
+    async def check_replacement(self, node: str) -> None:
+        self._call(f"check {node}")
+
     async def demote(self, node: str) -> None:
         self._call(f"demote {node}")
 
@@ -123,6 +126,16 @@ def test_a_node_whose_deletion_fails_is_put_back_and_can_be_removed_again() -> N
         await sequence.cancel_removal("a")
         await sequence.begin_removal("a")
         assert group.calls == ["retire a", "put back a after a failure", "retire a"]
+
+    _run(test)
+
+
+def test_a_node_that_cannot_be_created_again_stays_in_service() -> None:
+    async def test(sequence: NodeSequence, group: FakeGroup) -> None:
+        group.refusals = 1
+        with pytest.raises(SwitchoverError):
+            await sequence.begin_removal("a", replaced=True)
+        assert group.calls == ["check a"]
 
     _run(test)
 
