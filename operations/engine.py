@@ -16,12 +16,13 @@ from pulumi.automation.errors import CommandError
 from operations.cli import OutputShown, TerminalCommand, find_cli
 from operations.errors import OperationError
 from operations.pending import apply_recovery, plan_recovery, read_pending
-from operations.pending_types import CallApi
 from operations.plugins import OWN_PLUGINS, find_plugins
 from operations.program import run_program
 from operations.selection import EVERYTHING, Selection
 from operations.state_files import release_dead_locks, remove_partly_written_files
 from operations.workspace import PROJECT_ROOT, find_workspace
+from provisioning.cloud_calls import CallApi, connect
+from provisioning.errors import CloudApiError
 
 Report = Callable[[str], None]
 
@@ -92,7 +93,12 @@ class Engine:
         if not pending:
             return
         ids_in_state = frozenset((each["type"], each.get("id", "")) for each in deployment.get("resources") or [])
-        recovery = plan_recovery(pending, ids_in_state, self._connect)
+        try:
+            recovery = plan_recovery(pending, ids_in_state, self._connect)
+        except CloudApiError as error:
+            raise OperationError(
+                f"{error.message}\n  the search for objects of an interrupted run failed; nothing was changed"
+            ) from None
         for urn, id_ in recovery.found.items():
             report(f"An interrupted run may have created {urn}: importing {id_}.")
         for urn in recovery.absent:
@@ -105,8 +111,6 @@ class Engine:
             self.refresh(Selection(target=list(recovery.found)))
 
     def _connect(self) -> CallApi:
-        from operations.cloud_api import connect  # noqa: PLC0415 - the SDK imports slowly and is rarely needed
-
         config = self._stack.get_all_config()
         settings = {
             key.partition(":")[2]: item.value for key, item in config.items() if key.startswith("tencentcloud:")

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from operations.errors import OperationError
-from operations.pending_types import TYPES, CallApi
+from operations.pending_types import TYPES
+from provisioning.cloud_calls import CallApi
 
 # Resources that exist only in the state, or (dynamic ones) can safely be created again.
 _SAFE_TO_RECREATE = ("pulumi-python:", "random:", "tls:", "pulumi:")

@@ -7,19 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
+
+from provisioning.cloud_calls import CallApi
 
 Inputs = Mapping[str, Any]
 _PAGE_SIZE = 100
 _TEXT_PAGE = {"Offset": "0", "Limit": str(_PAGE_SIZE)}  # some actions of vpc require these numbers as strings
 _MONITOR_PAGE = {"Module": "monitor", "PageNumber": 1, "PageSize": _PAGE_SIZE}
 _DELETING = {"SHUTDOWN", "TERMINATING"}  # InstanceState of an instance that is being deleted
-
-
-class CallApi(Protocol):
-    def __call__(self, service: str, action: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """The response to a Describe action. Raises OperationError."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

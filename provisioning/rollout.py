@@ -17,6 +17,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ from provisioning.change_lock import Lock, locked
 from provisioning.commit import NodeChange, commit_all, report_plans, stage
 from provisioning.errors import ProvisioningError, UnreachableError
 from provisioning.facts import Facts, question
+from provisioning.havip import Confirm, confirm_with
 from provisioning.inventory import Inventory, RemoteNode
 from provisioning.kinds.base import Item
 from provisioning.manifest import Manifest
@@ -57,6 +59,7 @@ def roll_out(
     *,
     connect: Callable[[RemoteNode], Connection] | None = None,
     sleep: Callable[[float], None] = time.sleep,
+    confirm: Confirm | None = None,
 ) -> RolloutResult:
     """Apply the manifests to all nodes. Idempotent.
 
@@ -84,7 +87,8 @@ def roll_out(
             changes = in_parallel(changes, lambda change: _prepare(inventory, change, lock.token, report))
             stage(changes, revision, lock.token)
             report("all nodes accepted the candidates")
-            return RolloutResult(revision, commit_all(inventory, changes, lock.token, report))
+            confirm = confirm or confirm_with(inventory, os.environ)
+            return RolloutResult(revision, commit_all(inventory, changes, lock.token, report, confirm))
 
 
 def drift(
@@ -189,8 +193,11 @@ def _send(
 
 
 def _confirm(change: NodeChange, lock: Lock, gather: Callable[[Connection], NodeChange]) -> NodeChange:
-    """Gather the facts again if a change was started since, or was running then."""
-    return change if change.facts.changes == lock.changes[change.node.name] else gather(change.connection)
+    """Gather the facts again if a change was started since, or was running then. From now on, calls carry the token."""
+    connection = lock.on(change.connection)
+    if change.facts.changes == lock.changes[change.node.name]:
+        return replace(change, connection=connection)
+    return gather(connection)
 
 
 def _prepare(inventory: Inventory, change: NodeChange, token: str, report: Callable[[str], None]) -> NodeChange:
