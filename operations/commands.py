@@ -52,7 +52,8 @@ def up(
 ) -> None:
     """Deploy a stack: `pulumi up --refresh`."""
     selection = Selection(target or (), exclude or (), replace or (), target_dependents)
-    open_engine(stack, config_file, ask=not yes, report=typer.echo).up(selection, refresh=refresh, diff=diff)
+    engine = open_engine(stack, config_file, ask=not yes, report=typer.echo)
+    engine.up(selection, refresh=refresh, diff=diff)
 
 
 @app.command()

@@ -18,6 +18,15 @@ _MONITOR_PAGE = {"Module": "monitor", "PageNumber": 1, "PageSize": _PAGE_SIZE}
 _DELETING = {"SHUTDOWN", "TERMINATING"}  # InstanceState of an instance that is being deleted
 
 
+# Resources that exist only in the state, or (dynamic ones) can safely be created again.
+_SAFE_TO_RECREATE = ("pulumi-python:", "random:", "tls:", "pulumi:")
+
+
+def is_safe_to_recreate(resource_type: str) -> bool:
+    """Whether a resource can be created again without leaving an object in the cloud."""
+    return resource_type.startswith(_SAFE_TO_RECREATE)
+
+
 @dataclass(frozen=True, slots=True)
 class ByName:
     """Finds an object by its name, and by the stack's tags if it has any."""

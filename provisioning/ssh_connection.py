@@ -216,7 +216,7 @@ class _Streams:
             stream.set_event(self._arrived)
 
     def read_until(self, done: Callable[[], bool], check: Callable[[], float]) -> None:
-        """Read until `done`, or until the command has ended. `check` returns the seconds left or raises TimeoutError."""
+        """Read until `done`, or until the command has ended. `check` returns the seconds left, or raises an error."""
         channel = self._channel
         while True:
             self._arrived.clear()
