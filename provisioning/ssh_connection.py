@@ -51,7 +51,8 @@ class SshConnection:
 
     def close(self) -> None:
         self._transport.close()
-        self._on_close()
+        on_close, self._on_close = self._on_close, lambda: None
+        on_close()
 
     def call(
         self,
