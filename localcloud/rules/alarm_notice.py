@@ -27,22 +27,20 @@ class AlarmNotice(Record):
     users: tuple[Document, ...] = ()
     urls: tuple[Document, ...] = ()
     logs: tuple[Document, ...] = ()
-    updated: float
+    updated: float = 0.0
 
 
 class NoticeNotFound(Refusal):
     """NoticeId must identify an existing alarm notice."""
 
     code = "ResourceNotFound"
-    template = "NoticeId must identify an existing alarm notice (got `{notice_id}`)."
-    source = documented("CreateAlarmNotice and other actions on alarm notices: ResourceNotFound", page=_CREATE_NOTICE)
+    source = documented("CreateAlarmNotice and other actions on alarm notices", page=_CREATE_NOTICE)
 
 
 class NameTooLong(Refusal):
     """The name of an alarm policy or notice must have 1 to 60 characters."""
 
     code = "InvalidParameterValue"
-    template = "The name must have 1 to 60 characters (got `{name}`)."
     source = documented("CreateAlarmPolicy: PolicyName, CreateAlarmNotice: Name, at most 60", page=_CREATE_POLICY)
 
 
@@ -83,15 +81,12 @@ def _check_receivers(notice: AlarmNotice) -> None:
 
 def get(tx: Transaction, notice_id: str) -> AlarmNotice:
     """Return the notice. Raises: NoticeNotFound."""
-    found = tx.find(AlarmNotice, notice_id)
-    if found is None:
-        raise NoticeNotFound(notice_id=notice_id)
-    return found
+    return tx.get(AlarmNotice, notice_id, NoticeNotFound)
 
 
 def check_name(name: str) -> None:
     if not 1 <= len(name) <= _NAME_LIMIT:
-        raise NameTooLong(name=name)
+        raise NameTooLong(got=name)
 
 
 def create(tx: Transaction, requested: AlarmNotice, tags: tag.Tags) -> AlarmNotice:

@@ -23,8 +23,7 @@ class ClientTokenTooLong(Refusal):
     """A ClientToken must not exceed 64 characters."""
 
     code = "InvalidClientToken.TooLong"
-    template = "The ClientToken must not be longer than 64 characters."
-    source = documented("RunInstances: ClientToken at most 64 characters; InvalidClientToken.TooLong", page="213/15730")
+    source = documented("RunInstances: ClientToken at most 64 characters", page="213/15730")
 
 
 def former_answer(tx: Transaction, token: str, digest: str) -> str | None:

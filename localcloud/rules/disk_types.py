@@ -28,7 +28,6 @@ class DiskSizeOutOfRange(Refusal):
     """The size of a data disk must be in the range of its type; a system disk must have 20 to 1024 GiB."""
 
     code = "InvalidParameterValue"
-    template = "The size of a {type} disk must be {low} to {high} GiB (got {size})."
     source = documented("to 32000 GB; SSD from 100 GB (362/5744); 20 for BSSD, HSSD, TSSD: assumed", page="362/2353")
 
 
@@ -36,15 +35,13 @@ class SsdTooSmall(Refusal):
     """An SSD data disk of a new instance must have at least 100 GiB."""
 
     code = "InvalidParameterValue.CloudSsdDataDiskSizeTooSmall"
-    template = "The size of a CLOUD_SSD data disk must be at least 100 GiB (got {size})."
-    source = documented("RunInstances: InvalidParameterValue.CloudSsdDataDiskSizeTooSmall", page="213/15730")
+    source = documented("RunInstances", page="213/15730")
 
 
 class DiskSizeOutOfStep(Refusal):
     """The size of a data disk must be a multiple of 10 GiB."""
 
     code = "InvalidParameterValue"
-    template = "The disk size must be a multiple of 10 GiB (got {size})."
     source = documented("RunInstances: DataDisks.DiskSize in steps of 10 GiB", page="213/15730")
 
 
@@ -52,23 +49,20 @@ class DiskTypeUnknown(Refusal):
     """The type of a disk must be one that CreateDisks supports."""
 
     code = "InvalidParameter.DiskConfigNotSupported"
-    template = "DiskType must be a supported type (got `{type}`)."
-    source = documented("CreateDisks: DiskType; InvalidParameter.DiskConfigNotSupported", page="362/16312")
+    source = documented("CreateDisks: DiskType", page="362/16312")
 
 
 class DiskUnavailable(Refusal):
     """The type of a disk of a new instance must be available."""
 
     code = "ResourceInsufficient.CloudDiskUnavailable"
-    template = "DiskType must be an available type (got `{type}`)."
-    source = documented("RunInstances: DiskType; ResourceInsufficient.CloudDiskUnavailable", page="213/15730")
+    source = documented("RunInstances: DiskType", page="213/15730")
 
 
 class DiskNameTooLong(Refusal):
     """A disk name must not exceed 60 bytes, or 128 characters in RunInstances."""
 
     code = "InvalidParameterValue"
-    template = "The disk name must not be longer than {limit}."
     source = documented("CreateDisks: DiskName at most 60 bytes; RunInstances: 128 characters", page="362/16312")
 
 
@@ -76,26 +70,26 @@ def check_system_size(size_gib: int) -> None:
     """Raises: DiskSizeOutOfRange."""
     low, high = SYSTEM_SIZES
     if not low <= size_gib <= high:
-        raise DiskSizeOutOfRange(size=size_gib, type="system", low=low, high=high)
+        raise DiskSizeOutOfRange(got=size_gib, type="system", low=low, high=high)
 
 
 def check_size(kind: str, size_gib: int) -> None:
     """Check the size of a data disk. Raises: DiskSizeOutOfRange or DiskSizeOutOfStep."""
     low, high = SIZES[kind]
     if not low <= size_gib <= high:
-        raise DiskSizeOutOfRange(size=size_gib, type=kind, low=low, high=high)
+        raise DiskSizeOutOfRange(got=size_gib, type=kind, low=low, high=high)
     if size_gib % STEP_GIB:
-        raise DiskSizeOutOfStep(size=size_gib)
+        raise DiskSizeOutOfStep(got=size_gib)
 
 
 def check_new(kind: str, size_gib: int) -> None:
     """Check a disk of CreateDisks. Raises: DiskTypeUnknown, DiskSizeOutOfRange or DiskSizeOutOfStep."""
     if kind not in SIZES or kind in _WITH_INSTANCE_ONLY:
-        raise DiskTypeUnknown(type=kind)
+        raise DiskTypeUnknown(got=kind)
     check_size(kind, size_gib)
 
 
 def check_name(name: str, limit: int) -> None:
     """Raises: DiskNameTooLong. RunInstances counts characters, other actions bytes."""
     if (len(name) if limit == NAME_LIMIT_AT_CREATION else len(name.encode())) > limit:
-        raise DiskNameTooLong(limit=limit)
+        raise DiskNameTooLong

@@ -34,7 +34,7 @@ class HaVip(Record):
     name: str
     vpc_id: str
     subnet_id: str
-    address: IPv4Address
+    address: IPv4Address = subnet.UNASSIGNED
     check_associate: bool
     associations: tuple[Association, ...] = ()
     holder: str = ""
@@ -45,15 +45,13 @@ class HaVipNotFound(Refusal):
     """HaVipId must identify an existing HAVIP."""
 
     code = "ResourceNotFound"
-    template = "HaVipId must identify an existing HAVIP (got `{havip_id}`)."
-    source = documented("DeleteHaVip and other actions on HAVIPs: ResourceNotFound", page="215/30651")
+    source = documented("DeleteHaVip and other actions on HAVIPs", page="215/30651")
 
 
 class HaVipQuota(Refusal):
     """A VPC can have at most 10 HAVIPs."""
 
     code = "LimitExceeded"
-    template = "The VPC `{vpc_id}` cannot have more than {limit} HAVIPs."
     source = documented("VPC limits: 10 HAVIPs for each VPC", page="215/537")
 
 
@@ -61,50 +59,41 @@ class HaVipInUse(Refusal):
     """A HAVIP cannot be deleted while it has an EIP or an association."""
 
     code = "UnsupportedOperation"
-    template = "The HAVIP `{havip_id}` cannot be deleted while it is bound to `{user}`."
-    source = documented(
-        "DeleteHaVip: UnsupportedOperation (the provider interprets it as `still bound`)",
-        page="215/30651",
-    )
+    source = documented("DeleteHaVip (the provider interprets it as `still bound`)", page="215/30651")
 
 
 class AssociationExists(Refusal):
     """An instance can be associated with a HAVIP only once."""
 
     code = "InvalidParameterValue.DuplicatedHaVipAssociations"
-    template = "The HAVIP `{havip_id}` must not already be associated with `{target_id}`."
-    source = documented("AssociateHaVipInstance: InvalidParameterValue.DuplicatedHaVipAssociations", page="215/118882")
+    source = documented("AssociateHaVipInstance", page="215/118882")
 
 
 class AssociationNotFound(Refusal):
     """An association to remove must exist."""
 
     code = "ResourceNotFound"
-    template = "The HAVIP `{havip_id}` must be associated with `{target_id}`."
-    source = documented("DisassociateHaVipInstance: ResourceNotFound", page="215/118881")
+    source = documented("DisassociateHaVipInstance", page="215/118881")
 
 
 class TargetNotFound(Refusal):
     """The instance or interface to associate with a HAVIP must exist."""
 
     code = "ResourceNotFound"
-    template = "InstanceId must identify an existing instance or interface (got `{target_id}`)."
-    source = documented("AssociateHaVipInstance: ResourceNotFound", page="215/118882")
+    source = documented("AssociateHaVipInstance", page="215/118882")
 
 
 class AssociationQuota(Refusal):
     """A HAVIP can be associated with at most 10 instances or interfaces."""
 
     code = "LimitExceeded"
-    template = "The HAVIP `{havip_id}` cannot be associated with more than 10 instances or interfaces."
-    source = documented("CreateHaVip, AssociateHaVipInstance (215/118882): at most 10; LimitExceeded", page="215/30652")
+    source = documented("CreateHaVip, AssociateHaVipInstance (215/118882): at most 10", page="215/30652")
 
 
 class TooManyHaVips(Refusal):
     """An interface can be associated with at most 5 HAVIPs."""
 
     code = "LimitExceeded"
-    template = "The network interface `{interface_id}` cannot have more than {limit} HAVIPs."
     source = assumed("no public page gives the limit")
 
 
@@ -112,10 +101,8 @@ class TargetInOtherSubnet(Refusal):
     """A HAVIP can be associated only with instances and interfaces in its subnet."""
 
     code = "InvalidParameterValue.ParameterMismatch"
-    template = "`{target_id}` must be in subnet `{subnet_id}` of HAVIP `{havip_id}`."
     source = documented(
-        "HAVIP overview: only instances in the same subnet can announce it (code of 215/118882)",
-        page="intl:215/31817",
+        "HAVIP overview: only instances in the same subnet can announce it (code of 215/118882)", page="intl:215/31817"
     )
 
 
@@ -123,55 +110,29 @@ class TargetKindUnknown(Refusal):
     """The InstanceType of an association must be CVM or ENI and must match its InstanceId."""
 
     code = "InvalidParameterValue"
-    template = "InstanceType must be CVM or ENI and must match InstanceId `{target_id}` (got {type})."
-    source = documented("AssociateHaVipInstance: InstanceType CVM or ENI; InvalidParameterValue", page="215/118882")
+    source = documented("AssociateHaVipInstance: InstanceType CVM or ENI", page="215/118882")
 
 
 def get(tx: Transaction, havip_id: str) -> HaVip:
     """Return the HAVIP. Raises: HaVipNotFound."""
-    found = tx.find(HaVip, havip_id)
-    if found is None:
-        raise HaVipNotFound(havip_id=havip_id)
-    return found
+    return tx.get(HaVip, havip_id, HaVipNotFound)
 
 
-def create(
-    tx: Transaction,
-    *,
-    name: str,
-    vpc_id: str,
-    place: subnet.Subnet,
-    address: IPv4Address | None,
-    check_associate: bool,
-    tags: tag.Tags,
-) -> HaVip:
-    """Create a HAVIP that no instance has announced."""
-    check_bytes("HaVipName", name, NAME_LIMIT)
-    if sum(one.vpc_id == vpc_id for one in tx.all(HaVip)) >= MAX_PER_VPC:
-        raise HaVipQuota(vpc_id=vpc_id, limit=MAX_PER_VPC)
+def create(tx: Transaction, requested: HaVip, address: IPv4Address | None, tags: tag.Tags) -> HaVip:
+    """Create a HAVIP with the given address, or the lowest free one, that no instance has announced."""
+    check_bytes("HaVipName", requested.name, NAME_LIMIT)
+    place = subnet.get_in_vpc(tx, requested.subnet_id, requested.vpc_id)
+    if sum(one.vpc_id == place.vpc_id for one in tx.all(HaVip)) >= MAX_PER_VPC:
+        raise HaVipQuota(vpc_id=place.vpc_id)
     if address is not None:
         subnet.check_free(tx, place, address)
-    made = tx.put(
-        HaVip(
-            id=tx.new_id("havip"),
-            region=tx.region,
-            created=tx.now,
-            name=name,
-            vpc_id=vpc_id,
-            subnet_id=place.id,
-            address=address or subnet.free_address(tx, place),
-            check_associate=check_associate,
-        )
-    )
-    tag.attach(tx, made.id, tags)
-    return made
+    return tag.create(tx, "havip", replace(requested, address=address or subnet.free_address(tx, place)), tags)
 
 
-def modify(tx: Transaction, havip_id: str, *, name: str | None) -> None:
-    """Rename a HAVIP."""
-    found = get(tx, havip_id)
-    check_bytes("HaVipName", name or "", NAME_LIMIT)
-    tx.put(replace(found, name=found.name if name is None else name))
+def change(tx: Transaction, changed: HaVip) -> None:
+    """ModifyHaVipAttribute."""
+    check_bytes("HaVipName", changed.name, NAME_LIMIT)
+    tx.put(changed)
 
 
 def delete(tx: Transaction, havip_id: str) -> None:
@@ -179,8 +140,7 @@ def delete(tx: Transaction, havip_id: str) -> None:
     found = get(tx, havip_id)
     for user in (*references.users(tx, found), *(one.target_id for one in found.associations)):
         raise HaVipInUse(havip_id=havip_id, user=user)
-    tag.detach_all(tx, havip_id)
-    tx.delete(found)
+    tag.delete(tx, found)
 
 
 def _eni_of(tx: Transaction, target: Association) -> interface.Interface:
@@ -190,10 +150,10 @@ def _eni_of(tx: Transaction, target: Association) -> interface.Interface:
     elif target.type == "ENI" and target.target_id.startswith("eni-"):
         eni_id = target.target_id
     else:
-        raise TargetKindUnknown(type=target.type, target_id=target.target_id)
+        raise TargetKindUnknown(got=target.type, target_id=target.target_id)
     eni = tx.find(interface.Interface, eni_id)
     if eni is None:
-        raise TargetNotFound(target_id=target.target_id)
+        raise TargetNotFound(got=target.target_id)
     return eni
 
 
@@ -209,7 +169,7 @@ def associate(tx: Transaction, havip_id: str, target: Association) -> None:
         raise AssociationQuota(havip_id=havip_id)
     others = [one for one in tx.all(HaVip) if eni.id in {_eni_of(tx, at).id for at in one.associations}]
     if len(others) >= MAX_PER_INTERFACE:
-        raise TooManyHaVips(interface_id=eni.id, limit=MAX_PER_INTERFACE)
+        raise TooManyHaVips(interface_id=eni.id)
     tx.put(replace(found, associations=(*found.associations, target)))
 
 

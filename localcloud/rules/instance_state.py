@@ -12,12 +12,10 @@ class InstanceBusy(Refusal):
     """An instance must not have an operation in progress before the next one starts."""
 
     code = "OperationDenied.InstanceOperationInProgress"
-    template = "The instance `{instance_id}` must not have an operation in progress (operation {operation})."
-    source = documented("StartInstances: OperationDenied.InstanceOperationInProgress", page="213/15735")
+    source = documented("StartInstances", page="213/15735")
 
 
 class _WrongState(Refusal):
-    template = "The instance `{instance_id}` must be in a state that permits the operation (got {state})."
     source = documented("StopInstances, StartInstances (213/15735): the codes for each state", page="213/15743")
 
 
@@ -61,14 +59,14 @@ class InstanceLaunchFailed(_WrongState):
     """An instance that failed to launch can only be terminated."""
 
     code = "UnsupportedOperation.InstanceStateLaunchFailed"
-    source = documented("CVM error codes: UnsupportedOperation.InstanceStateLaunchFailed", page="213/30435")
+    source = documented("CVM error codes", page="213/30435")
 
 
 class StoppedWithoutCharge(_WrongState):
     """An instance stopped with STOP_CHARGING can be started or terminated, but not changed."""
 
     code = "UnsupportedOperation.StoppedModeStopCharging"
-    source = documented("ResetInstancesType and others: UnsupportedOperation.StoppedModeStopCharging", page="213/15744")
+    source = documented("ResetInstancesType and others", page="213/15744")
 
 
 _BY_STATE: dict[str, type[_WrongState]] = {
@@ -94,5 +92,5 @@ def get_in(tx: Transaction, instance_id: str, *states: str) -> Instance:
 def get_changeable(tx: Transaction, instance_id: str) -> Instance:
     found = get_in(tx, instance_id, "RUNNING", "STOPPED")
     if found.state == "STOPPED" and found.stop_charging:
-        raise StoppedWithoutCharge(instance_id=instance_id, state=found.state)
+        raise StoppedWithoutCharge(got=found.state, instance_id=instance_id)
     return found

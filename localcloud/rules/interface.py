@@ -31,16 +31,12 @@ class InterfaceNotFound(Refusal):
     """NetworkInterfaceId must identify an existing network interface."""
 
     code = "ResourceNotFound"
-    template = "NetworkInterfaceId must identify an existing network interface (got `{interface_id}`)."
-    source = documented("DeleteNetworkInterface: ResourceNotFound", page="215/15822")
+    source = documented("DeleteNetworkInterface", page="215/15822")
 
 
 def get(tx: Transaction, interface_id: str) -> Interface:
     """Return the interface. Raises: InterfaceNotFound."""
-    found = tx.find(Interface, interface_id)
-    if found is None:
-        raise InterfaceNotFound(interface_id=interface_id)
-    return found
+    return tx.get(Interface, interface_id, InterfaceNotFound)
 
 
 def mac_of(interface_id: str) -> str:

@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, IPv4Network
 from localcloud.rules.refusal import Refusal, documented
 from localcloud.rules.transaction import Transaction
 
+UNASSIGNED = IPv4Address(0)  # the address in a requested record
 POOL = IPv4Network("203.0.113.0/24")
 FIRST = 10  # lower addresses are reserved for the hosts of the simulated internet
 
@@ -20,8 +21,7 @@ class PoolEmpty(Refusal):
     """The pool must have a free public address for a new resource."""
 
     code = "ResourceInsufficient"
-    template = "The pool {pool} must have a free public address (all are in use)."
-    source = documented("AllocateAddresses: ResourceInsufficient", page="215/16699")
+    source = documented("AllocateAddresses", page="215/16699")
 
 
 def holds(lister: Lister) -> Lister:

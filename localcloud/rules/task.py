@@ -24,8 +24,7 @@ class TaskNotFound(Refusal):
     """TaskId must identify an existing task."""
 
     code = "ResourceNotFound"
-    template = "TaskId must identify an existing task (got `{task_id}`)."
-    source = documented("DescribeVpcTaskResult: TaskId; ResourceNotFound", page="215/59037")
+    source = documented("DescribeVpcTaskResult: TaskId", page="215/59037")
 
 
 def begin(tx: Transaction, delay_s: float, *, task_id: str = "", resource_ids: tuple[str, ...] = ()) -> str:

@@ -31,10 +31,7 @@ class UnknownFilter(Refusal):
 
     code = "InvalidParameter.FilterInvalidKey"
     template = "The filter name for {action} must be one of {known} (got `{name}`)."
-    source = documented(
-        "DescribeVpcs and other list actions of vpc: InvalidParameter.FilterInvalidKey",
-        page="215/15778",
-    )
+    source = documented("DescribeVpcs and other list actions of vpc", page="215/15778")
 
 
 class UnknownInstanceFilter(Refusal):
@@ -42,10 +39,7 @@ class UnknownInstanceFilter(Refusal):
 
     code = "InvalidFilter"
     template = "The filter name for {action} must be one of {known} (got `{name}`)."
-    source = documented(
-        "DescribeInstances and other list actions of cvm and cbs: Filters; InvalidFilter",
-        page="213/15728",
-    )
+    source = documented("DescribeInstances and other list actions of cvm and cbs: Filters", page="213/15728")
 
 
 class IdsAndFilters(Refusal):
@@ -53,10 +47,7 @@ class IdsAndFilters(Refusal):
 
     code = "InvalidParameter.Coexist"
     template = "The request must have `{ids}` or `Filters`, not both."
-    source = documented(
-        "DescribeVpcs and other list actions of vpc: not both; InvalidParameter.Coexist",
-        page="215/15778",
-    )
+    source = documented("DescribeVpcs and other list actions of vpc: not both", page="215/15778")
 
 
 class InstanceIdsAndFilters(Refusal):
@@ -72,7 +63,7 @@ class TooManyFilterValues(Refusal):
 
     code = "InvalidFilterValue.LimitExceeded"
     template = "The request cannot have more than 10 filters, or more than 5 values in a filter."
-    source = documented("DescribeInstances: Filters; InvalidFilterValue.LimitExceeded", page="213/15728")
+    source = documented("DescribeInstances: Filters", page="213/15728")
 
 
 def chosen(

@@ -22,7 +22,7 @@ class AddressMalformed(Refusal):
 
     code = "InvalidParameterValue.Malformed"
     template = "The parameter `{name}` must be an IPv4 address (got `{value}`)."
-    source = documented("CreateHaVip: Vip; InvalidParameterValue.Malformed", page="215/30652")
+    source = documented("CreateHaVip: Vip", page="215/30652")
 
 
 class CidrMalformed(Refusal):
@@ -30,7 +30,7 @@ class CidrMalformed(Refusal):
 
     code = "InvalidParameterValue.Malformed"
     template = "The parameter `{name}` must be an IPv4 CIDR block (got `{value}`)."
-    source = documented("CreateVpc: CidrBlock; InvalidParameterValue.Malformed", page="215/15774")
+    source = documented("CreateVpc: CidrBlock", page="215/15774")
 
 
 class FlagMalformed(Refusal):
@@ -38,7 +38,7 @@ class FlagMalformed(Refusal):
 
     code = "InvalidParameterValue"
     template = "The parameter `{name}` must be `true` or `false` (got `{value}`)."
-    source = documented("CreateVpc: EnableMulticast true or false; InvalidParameterValue", page="215/15774")
+    source = documented("CreateVpc: EnableMulticast true or false", page="215/15774")
 
 
 class Parameters:
@@ -78,6 +78,10 @@ class Parameters:
     def find_integer(self, name: str) -> int | None:
         """Return an integer, or None if absent."""
         return self.values.get(name)
+
+    def integer_or(self, name: str, default: int) -> int:
+        """Return an integer, or the default."""
+        return self.values.get(name, default)
 
     def integer_in(self, name: str, low: int, high: int, default: int) -> int:
         """Return an integer within a range, or the default. Raises: ParameterOutOfRange."""

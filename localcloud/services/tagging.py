@@ -18,7 +18,7 @@ class CvmTagKeyIllegal(Refusal):
 
     code = "FailedOperation.IllegalTagKey"
     template = "{message}"
-    source = documented("RunInstances: FailedOperation.IllegalTagKey; tag limits: 651/13354", page="213/15730")
+    source = documented("RunInstances: TagSpecification; tag limits: 651/13354", page="213/15730")
 
 
 class CvmTagValueIllegal(Refusal):
@@ -26,7 +26,7 @@ class CvmTagValueIllegal(Refusal):
 
     code = "FailedOperation.IllegalTagValue"
     template = "{message}"
-    source = documented("RunInstances: FailedOperation.IllegalTagValue; tag limits: 651/13354", page="213/15730")
+    source = documented("RunInstances: TagSpecification; tag limits: 651/13354", page="213/15730")
 
 
 class CvmTagKeyReserved(Refusal):
@@ -34,7 +34,7 @@ class CvmTagKeyReserved(Refusal):
 
     code = "FailedOperation.TagKeyReserved"
     template = "{message}"
-    source = documented("RunInstances: FailedOperation.TagKeyReserved; tag limits: 651/13354", page="213/15730")
+    source = documented("RunInstances: TagSpecification; tag limits: 651/13354", page="213/15730")
 
 
 class CvmTagDuplicate(Refusal):
@@ -42,7 +42,7 @@ class CvmTagDuplicate(Refusal):
 
     code = "InvalidParameterValue.DuplicateTags"
     template = "The tag key `{key}` must occur only once."
-    source = documented("RunInstances: InvalidParameterValue.DuplicateTags", page="213/15730")
+    source = documented("RunInstances", page="213/15730")
 
 
 MACHINE_RULES = (CvmTagKeyIllegal, CvmTagValueIllegal, CvmTagKeyReserved, CvmTagDuplicate, tag.TooManyTags)

@@ -73,8 +73,7 @@ def _make_bytes(inputs: Properties) -> Created:
     return Created("none", {"base64": base64.b64encode(drawn).decode(), "hex": drawn.hex()})
 
 
-def _make_uuid(inputs: Properties) -> Created:
-    del inputs
+def _make_uuid(_inputs: Properties) -> Created:
     result = str(uuid.uuid4())
     return Created(result, {"result": result})
 
