@@ -121,9 +121,7 @@ class RequestTooLarge(Refusal):
 
     code = "RequestSizeLimitExceeded"
     template = "The request exceeds {limit} bytes."
-    source = documented(
-        "request structure: GET 32 KB, POST 1 MB with HmacSHA1 or HmacSHA256, 10 MB with v3", page="213/30654"
-    )
+    source = documented("request structure: GET 32 KB, POST 1 MB with v1, 10 MB with v3", page="213/30654")
 
 
 class TooManyRequests(Refusal):

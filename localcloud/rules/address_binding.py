@@ -108,9 +108,7 @@ class TargetUnsupported(Refusal):
     """AssociateAddress must identify an instance, or an interface and its private address."""
 
     code = "InvalidParameterValue.ResourceNotSupport"
-    source = documented(
-        "AssociateAddress: an instance or an interface; HAVIPs and NAT gateways have separate actions", page="215/16700"
-    )
+    source = documented("AssociateAddress: an instance or an interface", page="215/16700")
 
 
 class TargetMissing(Refusal):

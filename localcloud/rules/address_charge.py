@@ -34,7 +34,7 @@ class TraditionalAccount(Refusal):
 
     code = "UnsupportedOperation.AccountNotSupported"
     source = documented(
-        "AllocateAddresses: a traditional account passes neither InternetChargeType nor InternetMaxBandwidthOut",
+        "AllocateAddresses: a traditional account passes neither parameter",
         page="215/16699",
     )
 

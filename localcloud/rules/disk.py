@@ -61,9 +61,7 @@ class DiskNotAttached(Refusal):
     """A disk can be detached only from the instance to which it is attached."""
 
     code = "ResourceUnavailable.NotSupported"
-    source = documented(
-        "DetachDisks: InstanceId must be the instance with the disk; code of the page", page="362/16316"
-    )
+    source = documented("DetachDisks: InstanceId must be the instance with the disk", page="362/16316")
 
 
 class DiskNotPortable(Refusal):

@@ -112,9 +112,7 @@ class RecordLineInvalid(Refusal):
     """The line of a record must be the default line."""
 
     code = "InvalidParameter.RecordLineInvalid"
-    source = documented(
-        "CreateRecord: RecordLine, in Chinese, such as 默认; localcloud supports only this line", page=_CREATE
-    )
+    source = documented("CreateRecord: RecordLine, such as 默认; localcloud has only this one", page=_CREATE)
 
 
 class RecordValueInvalid(Refusal):

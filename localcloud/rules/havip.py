@@ -27,7 +27,7 @@ class Association:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HaVip(Record):
-    """A HAVIP. `holder` is the ID of the instance that last announced it, or empty."""
+    """A HAVIP. `announcer_id` is the instance that last announced it, or empty."""
 
     affects_network_plan: ClassVar[bool] = True
 
@@ -37,7 +37,7 @@ class HaVip(Record):
     address: IPv4Address = subnet.UNASSIGNED
     check_associate: bool
     associations: tuple[Association, ...] = ()
-    holder: str = ""
+    announcer_id: str = ""
     announced: float = 0.0
 
 
@@ -101,9 +101,7 @@ class TargetInOtherSubnet(Refusal):
     """A HAVIP can be associated only with instances and interfaces in its subnet."""
 
     code = "InvalidParameterValue.ParameterMismatch"
-    source = documented(
-        "HAVIP overview: only instances in the same subnet can announce it (code of 215/118882)", page="intl:215/31817"
-    )
+    source = documented("HAVIP overview: instances of the same subnet; code: 215/118882", page="intl:215/31817")
 
 
 class TargetKindUnknown(Refusal):
@@ -180,7 +178,7 @@ def disassociate(tx: Transaction, havip_id: str, target_id: str) -> None:
         raise AssociationNotFound(havip_id=havip_id, target_id=target_id)
     changed = replace(found, associations=tuple(one for one in found.associations if one.target_id != target_id))
     able = {interface.get(tx, eni_id).instance_id for eni_id in announcers(tx, changed)}
-    tx.put(replace(changed, holder=found.holder if found.holder in able else ""))
+    tx.put(replace(changed, announcer_id=found.announcer_id if found.announcer_id in able else ""))
 
 
 def announcers(tx: Transaction, found: HaVip) -> tuple[str, ...]:
@@ -195,8 +193,8 @@ def announcers(tx: Transaction, found: HaVip) -> tuple[str, ...]:
 def announced(tx: Transaction, vpc_id: str, address: IPv4Address, instance_id: str) -> None:
     """Record the instance that announced the address."""
     for found in tx.everywhere(HaVip):
-        if found.vpc_id == vpc_id and found.address == address and found.holder != instance_id:
-            tx.put(replace(found, holder=instance_id, announced=tx.now))
+        if found.vpc_id == vpc_id and found.address == address and found.announcer_id != instance_id:
+            tx.put(replace(found, announcer_id=instance_id, announced=tx.now))
 
 
 @subnet.occupies
@@ -208,6 +206,6 @@ def _addresses(tx: Transaction, subnet_id: str) -> list[subnet.Occupied]:
 def _instance_deleted(tx: Transaction, deleted: Record) -> None:
     for found in tx.all(HaVip):
         kept = tuple(one for one in found.associations if one.target_id != deleted.id)
-        holder = "" if found.holder == deleted.id else found.holder
-        if (kept, holder) != (found.associations, found.holder):
-            tx.put(replace(found, associations=kept, holder=holder))
+        announcer_id = "" if found.announcer_id == deleted.id else found.announcer_id
+        if (kept, announcer_id) != (found.associations, found.announcer_id):
+            tx.put(replace(found, associations=kept, announcer_id=announcer_id))

@@ -17,9 +17,7 @@ NAME_LIMIT = 25
 DESCRIPTION_LIMIT = 60
 QUOTA = 100
 _RSA_FIELDS = 3  # type, exponent, modulus (RFC 4253, 6.6)
-_NAMES = documented(
-    "CreateKeyPair: KeyName, a unique name of at most 25 digits, letters and underscores", page="213/15702"
-)
+_NAMES = documented("CreateKeyPair: KeyName, unique, at most 25 digits, letters and underscores", page="213/15702")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

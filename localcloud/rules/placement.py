@@ -48,18 +48,14 @@ class PlacementGroupQuota(Refusal):
     """A region can have at most 10 placement groups."""
 
     code = "ResourceInsufficient.InsufficientGroupQuota"
-    source = documented(
-        "DescribeDisasterRecoverGroupQuota: GroupQuota 10; code: CreateDisasterRecoverGroup", page="213/17811"
-    )
+    source = documented("DescribeDisasterRecoverGroupQuota: 10; code: CreateDisasterRecoverGroup", page="213/17811")
 
 
 class PlacementAffinityReduced(Refusal):
     """The affinity of a placement group cannot be reduced."""
 
     code = "InvalidParameterValue.Range"
-    source = documented(
-        "ModifyDisasterRecoverGroupAttribute: Affinity, only from a lower to a higher value", page="213/17809"
-    )
+    source = documented("ModifyDisasterRecoverGroupAttribute: Affinity, only to a higher value", page="213/17809")
 
 
 class PlacementGroupNotEmpty(Refusal):

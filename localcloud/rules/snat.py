@@ -45,7 +45,7 @@ class SnatRuleFixed(Refusal):
 
     code = "InvalidParameterValue"
     source = documented(
-        "ModifyNatGatewaySourceIpTranslationNatRule: only PublicIpAddresses or Description of a NatGatewaySnatId",
+        "ModifyNatGatewaySourceIpTranslationNatRule: SourceIpTranslationNatRule",
         page="215/52619",
     )
 

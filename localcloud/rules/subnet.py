@@ -138,7 +138,7 @@ class AddressOutsideSubnet(Refusal):
 
     code = "InvalidParameterValue.Range"
     source = documented(
-        "AssignPrivateIpAddresses, CreateNetworkInterface (215/15818): the address is in the subnet and free",
+        "AssignPrivateIpAddresses, 215/15818: the address is in the subnet and free",
         page="215/15813",
     )
 

@@ -25,9 +25,9 @@ def _public_ip(call: Call, found: HaVip) -> str:
     return str(bound[0].ip) if bound else ""
 
 
-def _holding_eni(call: Call, found: HaVip) -> str:
-    holder = call.tx.find(instance.Instance, found.holder)
-    return holder.interface_id if holder is not None else ""
+def _announcing_eni(call: Call, found: HaVip) -> str:
+    announcer = call.tx.find(instance.Instance, found.announcer_id)
+    return announcer.interface_id if announcer is not None else ""
 
 
 def show(call: Call, found: HaVip, associations: tuple[Association, ...] | None = None) -> Answer:
@@ -38,10 +38,10 @@ def show(call: Call, found: HaVip, associations: tuple[Association, ...] | None 
         "Vip": str(found.address),
         "VpcId": found.vpc_id,
         "SubnetId": found.subnet_id,
-        "NetworkInterfaceId": _holding_eni(call, found),
-        "InstanceId": found.holder,
+        "NetworkInterfaceId": _announcing_eni(call, found),
+        "InstanceId": found.announcer_id,
         "AddressIp": _public_ip(call, found),
-        "State": "AVAILABLE" if found.holder else "UNBIND",
+        "State": "AVAILABLE" if found.announcer_id else "UNBIND",
         "CreatedTime": beijing_time(found.created),
         "HaVipAssociationSet": [
             {"HaVipId": found.id, "InstanceId": one.target_id, "InstanceType": one.type}

@@ -24,9 +24,7 @@ class RouteNotIdentified(Refusal):
     """A route must be identified by RouteId, RouteItemId or destination."""
 
     code = "MissingParameter"
-    source = documented(
-        "DeleteRoutes: RouteId (or RouteItemId) of a Route; EnableRoutes: one of both", page="215/16725"
-    )
+    source = documented("DeleteRoutes: RouteId or RouteItemId; EnableRoutes: one of both", page="215/16725")
 
 
 class RouteIdsAndItemIds(Refusal):
