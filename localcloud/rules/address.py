@@ -10,7 +10,7 @@ from typing import ClassVar
 from localcloud.rules import havip, instance, public_pool, references, tag, task
 from localcloud.rules.jobs import after, step
 from localcloud.rules.records import Record, beijing_time
-from localcloud.rules.refusal import Refusal, documented
+from localcloud.rules.refusal import Refusal, documented, rule
 from localcloud.rules.transaction import Transaction
 
 QUOTA = 20
@@ -46,67 +46,51 @@ class AllocationDay(Record):
     count: int
 
 
-class AddressNotFound(Refusal):
-    """AddressId must identify an existing EIP."""
-
-    code = "InvalidAddressId.NotFound"
-    source = documented("ReleaseAddresses and other actions on EIPs", page="215/16705")
-
-
-class AddressIdMalformed(Refusal):
-    """An EIP ID must be `eip-` followed by 8 letters or digits."""
-
-    code = "InvalidParameterValue.AddressIdMalformed"
-    source = documented("ReleaseAddresses: IDs such as eip-11112222", page="215/16705")
-
-
-class AddressQuota(Refusal):
-    """A region can have at most 20 EIPs."""
-
-    code = "AddressQuotaLimitExceeded"
-    source = documented("EIP limits: 20 in a region; code: AllocateAddresses", page="1199/41648")
-
-
-class DailyAddressQuota(Refusal):
-    """At most 40 EIPs can be allocated in a region each day, including EIPs that are already released."""
-
-    code = "AddressQuotaLimitExceeded.DailyAllocate"
-    source = documented("EIP limits: twice the quota each day; code: AllocateAddresses", page="1199/41648")
-
-
-class NameMalformed(Refusal):
-    """An EIP name must consist of letters, Chinese characters, digits, hyphens and underscores."""
-
-    code = "InvalidParameterValue"
-    source = documented("ModifyAddressAttribute: AddressName", page="215/16704")
-
-
-class NameTooLong(Refusal):
-    """An EIP name must not exceed 128 characters."""
-
-    code = "InvalidParameterValue.TooLong"
-    source = documented("ModifyAddressAttribute: AddressName", page="215/16704")
-
-
-class AddressBusy(Refusal):
-    """An EIP cannot be changed while a task is running on it."""
-
-    code = "OperationDenied.MutexTaskRunning"
-    source = documented("ReleaseAddresses and other actions on EIPs", page="215/16705")
-
-
-class AddressStillBound(Refusal):
-    """An EIP must be unbound before it is released."""
-
-    code = "InvalidAddressState"
-    source = documented("ReleaseAddresses: only in status UNBIND", page="215/16705")
-
-
-class PublicAddressNotFound(Refusal):
-    """AddressIp must be the public address of an existing EIP in the region."""
-
-    code = "ResourceNotFound"
-    source = documented("HaVipAssociateAddressIp: AddressIp", page="215/30649")
+AddressNotFound = rule(
+    "InvalidAddressId.NotFound",
+    "AddressId must identify an existing EIP.",
+    documented("ReleaseAddresses and other actions on EIPs", page="215/16705"),
+)
+AddressIdMalformed = rule(
+    "InvalidParameterValue.AddressIdMalformed",
+    "An EIP ID must be `eip-` followed by 8 letters or digits.",
+    documented("ReleaseAddresses: IDs such as eip-11112222", page="215/16705"),
+)
+AddressQuota = rule(
+    "AddressQuotaLimitExceeded",
+    "A region can have at most 20 EIPs.",
+    documented("EIP limits: 20 in a region; code: AllocateAddresses", page="1199/41648"),
+)
+DailyAddressQuota = rule(
+    "AddressQuotaLimitExceeded.DailyAllocate",
+    "At most 40 EIPs can be allocated in a region each day, including EIPs that are already released.",
+    documented("EIP limits: twice the quota each day; code: AllocateAddresses", page="1199/41648"),
+)
+NameMalformed = rule(
+    "InvalidParameterValue",
+    "An EIP name must consist of letters, Chinese characters, digits, hyphens and underscores.",
+    documented("ModifyAddressAttribute: AddressName", page="215/16704"),
+)
+NameTooLong = rule(
+    "InvalidParameterValue.TooLong",
+    "An EIP name must not exceed 128 characters.",
+    documented("ModifyAddressAttribute: AddressName", page="215/16704"),
+)
+AddressBusy = rule(
+    "OperationDenied.MutexTaskRunning",
+    "An EIP cannot be changed while a task is running on it.",
+    documented("ReleaseAddresses and other actions on EIPs", page="215/16705"),
+)
+AddressStillBound = rule(
+    "InvalidAddressState",
+    "An EIP must be unbound before it is released.",
+    documented("ReleaseAddresses: only in status UNBIND", page="215/16705"),
+)
+PublicAddressNotFound = rule(
+    "ResourceNotFound",
+    "AddressIp must be the public address of an existing EIP in the region.",
+    documented("HaVipAssociateAddressIp: AddressIp", page="215/30649"),
+)
 
 
 def get(tx: Transaction, address_id: str) -> Address:
@@ -171,7 +155,7 @@ def _count_allocation(tx: Transaction, count: int) -> None:
     tx.put(replace(today, count=today.count + count))
 
 
-def check_idle(found: Address, busy: type[AddressBusy] = AddressBusy) -> None:
+def check_idle(found: Address, busy: type[Refusal] = AddressBusy) -> None:
     """Raises: `busy` if a task is running on the EIP."""
     if found.status in {"CREATING", "BINDING", "UNBINDING", "OFFLINING"}:
         raise busy(address_id=found.id, status=found.status)

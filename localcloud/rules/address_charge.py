@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from localcloud.rules import address, task
-from localcloud.rules.refusal import InvalidParameterValue, MissingParameter, Refusal, documented
+from localcloud.rules.refusal import InvalidParameterValue, MissingParameter, documented, rule
 from localcloud.rules.transaction import Transaction
 
 DEFAULT = "TRAFFIC_POSTPAID_BY_HOUR"
@@ -15,63 +15,51 @@ CHARGE_TYPES = {DEFAULT: 100, "BANDWIDTH_POSTPAID_BY_HOUR": 100, PREPAID: 200, "
 CHANGES = 2
 
 
-class BandwidthOutOfRange(Refusal):
-    """The bandwidth of an EIP must be 1 Mbit/s to the maximum of its charge type."""
-
-    code = "InvalidParameterValue.BandwidthOutOfRange"
-    source = documented("AllocateAddresses: InternetMaxBandwidthOut for each InternetChargeType", page="215/16699")
-
-
-class NewBandwidthOutOfRange(BandwidthOutOfRange):
-    """The bandwidth for a new charge type must be 1 Mbit/s to the maximum of that type."""
-
-    code = "InvalidParameterValue.Range"
-    source = documented("ModifyAddressInternetChargeType: InternetMaxBandwidthOut", page="215/43849")
-
-
-class TraditionalAccount(Refusal):
-    """An EIP of a traditional account has no charge type or bandwidth; the settings of the bound instance apply."""
-
-    code = "UnsupportedOperation.AccountNotSupported"
-    source = documented(
+BandwidthOutOfRange = rule(
+    "InvalidParameterValue.BandwidthOutOfRange",
+    "The bandwidth of an EIP must be 1 Mbit/s to the maximum of its charge type.",
+    documented("AllocateAddresses: InternetMaxBandwidthOut for each InternetChargeType", page="215/16699"),
+)
+NewBandwidthOutOfRange = rule(
+    "InvalidParameterValue.Range",
+    "The bandwidth for a new charge type must be 1 Mbit/s to the maximum of that type.",
+    documented("ModifyAddressInternetChargeType: InternetMaxBandwidthOut", page="215/43849"),
+)
+TraditionalAccount = rule(
+    "UnsupportedOperation.AccountNotSupported",
+    "An EIP of a traditional account has no charge type or bandwidth; the settings of the bound instance apply.",
+    documented(
         "AllocateAddresses: a traditional account passes neither parameter",
         page="215/16699",
-    )
+    ),
+)
 
 
-class TraditionalAccountChargeTypeFixed(TraditionalAccount):
-    """The charge type of an EIP of a traditional account cannot be changed."""
-
-    code = "InvalidAccount.NotSupported"
-    source = documented("ModifyAddressInternetChargeType: only EIPs with a separate bandwidth", page="215/43849")
-
-
-class BandwidthPackageNotFound(Refusal):
-    """A bandwidth package must exist; localcloud does not support bandwidth packages."""
-
-    code = "InvalidParameterValue.BandwidthPackageNotFound"
-    source = documented("AllocateAddresses: BandwidthPackageId", page="215/16699")
-
-
-class ChargeTypeNotChanged(Refusal):
-    """A new charge type must differ from the current one."""
-
-    code = "InvalidParameterValue.InternetChargeTypeNotChanged"
-    source = documented("ModifyAddressInternetChargeType", page="215/43849")
-
-
-class ChargeTypeNotChangeable(Refusal):
-    """A charge type can change only between BANDWIDTH_PREPAID_BY_MONTH and TRAFFIC_POSTPAID_BY_HOUR."""
-
-    code = "UnsupportedOperation.InvalidAddressInternetChargeType"
-    source = documented("ModifyAddressInternetChargeType: between these two", page="215/43849")
-
-
-class TooManyChargeTypeChanges(Refusal):
-    """The charge type of an EIP can be changed at most twice."""
-
-    code = "LimitExceeded.ModifyAddressInternetChargeTypeQuota"
-    source = documented("ModifyAddressInternetChargeType: at most twice for each EIP", page="215/43849")
+TraditionalAccountChargeTypeFixed = rule(
+    "InvalidAccount.NotSupported",
+    "The charge type of an EIP of a traditional account cannot be changed.",
+    documented("ModifyAddressInternetChargeType: only EIPs with a separate bandwidth", page="215/43849"),
+)
+BandwidthPackageNotFound = rule(
+    "InvalidParameterValue.BandwidthPackageNotFound",
+    "A bandwidth package must exist; localcloud does not support bandwidth packages.",
+    documented("AllocateAddresses: BandwidthPackageId", page="215/16699"),
+)
+ChargeTypeNotChanged = rule(
+    "InvalidParameterValue.InternetChargeTypeNotChanged",
+    "A new charge type must differ from the current one.",
+    documented("ModifyAddressInternetChargeType", page="215/43849"),
+)
+ChargeTypeNotChangeable = rule(
+    "UnsupportedOperation.InvalidAddressInternetChargeType",
+    "A charge type can change only between BANDWIDTH_PREPAID_BY_MONTH and TRAFFIC_POSTPAID_BY_HOUR.",
+    documented("ModifyAddressInternetChargeType: between these two", page="215/43849"),
+)
+TooManyChargeTypeChanges = rule(
+    "LimitExceeded.ModifyAddressInternetChargeTypeQuota",
+    "The charge type of an EIP can be changed at most twice.",
+    documented("ModifyAddressInternetChargeType: at most twice for each EIP", page="215/43849"),
+)
 
 
 def check_new(

@@ -11,7 +11,7 @@ from typing import Any
 from localcloud.rules import alarm_notice, tag
 from localcloud.rules.alarm_notice import Document
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import Refusal, assumed, documented
+from localcloud.rules.refusal import assumed, documented, rule
 from localcloud.rules.transaction import Transaction
 
 NOTICES_LIMIT = 3
@@ -46,61 +46,48 @@ class AlarmPolicy(Record):
     updated: float = 0.0
 
 
-class PolicyNotFound(Refusal):
-    """PolicyId must identify an existing alarm policy."""
-
-    code = "ResourceNotFound"
-    source = documented("CreateAlarmPolicy and other actions on alarm policies", page=_CREATE_POLICY)
-
-
-class NoticeInUse(Refusal):
-    """A notice cannot be deleted while a policy sends it."""
-
-    code = "FailedOperation"
-    source = assumed("the console refuses it; DeleteAlarmNotices does not document a code")
-
-
-class PolicyNeedsCondition(Refusal):
-    """An alarm policy must have a condition for metrics or events."""
-
-    code = "InvalidParameter"
-    source = documented("CreateAlarmPolicy: Condition or ConditionTemplateId", page=_CREATE_POLICY)
+PolicyNotFound = rule(
+    "ResourceNotFound",
+    "PolicyId must identify an existing alarm policy.",
+    documented("CreateAlarmPolicy and other actions on alarm policies", page=_CREATE_POLICY),
+)
+NoticeInUse = rule(
+    "FailedOperation",
+    "A notice cannot be deleted while a policy sends it.",
+    assumed("the console refuses it; DeleteAlarmNotices does not document a code"),
+)
+PolicyNeedsCondition = rule(
+    "InvalidParameter",
+    "An alarm policy must have a condition for metrics or events.",
+    documented("CreateAlarmPolicy: Condition or ConditionTemplateId", page=_CREATE_POLICY),
+)
 
 
-class ConditionInvalid(Refusal):
-    """A condition must have rules with a documented operator, interval, type and flags."""
-
-    code = "InvalidParameterValue"
-    template = "The {name} of the condition must be a documented value (got {value!r})."
-    source = documented("CreateAlarmPolicy: AlarmPolicyCondition, AlarmPolicyRule", page=_CREATE_POLICY)
-
-
-class MonitorTypeUnknown(Refusal):
-    """The monitor type of an alarm policy must be MT_QCE."""
-
-    code = "InvalidParameterValue"
-    source = documented("CreateAlarmPolicy: MonitorType MT_QCE", page=_CREATE_POLICY)
-
-
-class RemarkIllegal(Refusal):
-    """The remark of an alarm policy must have at most 100 Chinese and English letters, digits, `_` and `-`."""
-
-    code = "InvalidParameterValue"
-    source = documented("CreateAlarmPolicy: Remark", page=_CREATE_POLICY)
-
-
-class TooManyNotices(Refusal):
-    """An alarm policy can send at most 3 notices."""
-
-    code = "LimitExceeded"
-    source = documented("creating alarm policies: at most three notification templates", page="248/50398")
-
-
-class DimensionsInvalid(Refusal):
-    """The dimensions of a bound object must be JSON with the dimension of the namespace."""
-
-    code = "FailedOperation"
-    source = documented("policy types and their dimensions; for EIPs: intl:248/34646", page="248/50397")
+ConditionInvalid = rule(
+    "InvalidParameterValue",
+    "A condition must have rules with a documented operator, interval, type and flags.",
+    documented("CreateAlarmPolicy: AlarmPolicyCondition, AlarmPolicyRule", page=_CREATE_POLICY),
+)
+MonitorTypeUnknown = rule(
+    "InvalidParameterValue",
+    "The monitor type of an alarm policy must be MT_QCE.",
+    documented("CreateAlarmPolicy: MonitorType MT_QCE", page=_CREATE_POLICY),
+)
+RemarkIllegal = rule(
+    "InvalidParameterValue",
+    "The remark of an alarm policy must have at most 100 Chinese and English letters, digits, `_` and `-`.",
+    documented("CreateAlarmPolicy: Remark", page=_CREATE_POLICY),
+)
+TooManyNotices = rule(
+    "LimitExceeded",
+    "An alarm policy can send at most 3 notices.",
+    documented("creating alarm policies: at most three notification templates", page="248/50398"),
+)
+DimensionsInvalid = rule(
+    "FailedOperation",
+    "The dimensions of a bound object must be JSON with the dimension of the namespace.",
+    documented("policy types and their dimensions; for EIPs: intl:248/34646", page="248/50397"),
+)
 
 
 _OPERATORS = frozenset(
@@ -124,10 +111,10 @@ def _check_condition(condition: Document) -> None:
         raise ConditionInvalid(name="IsUnionRule", value=condition["IsUnionRule"])
     if condition and not condition.get("Rules"):
         raise ConditionInvalid(name="Rules", value=[])
-    for rule in condition.get("Rules", ()):
+    for one in condition.get("Rules", ()):
         for name, allowed in _ALLOWED:
-            if rule.get(name) not in allowed | {None, ""}:
-                raise ConditionInvalid(name=name, value=rule[name])
+            if one.get(name) not in allowed | {None, ""}:
+                raise ConditionInvalid(name=name, value=one[name])
 
 
 def _check_dimensions(policy: AlarmPolicy, dimensions: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from localcloud.rules import tag
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import Refusal, documented
+from localcloud.rules.refusal import documented, rule
 from localcloud.rules.transaction import Transaction
 
 _CREATE_POLICY, _CREATE_NOTICE = "248/51287", "248/51288"
@@ -30,26 +30,23 @@ class AlarmNotice(Record):
     updated: float = 0.0
 
 
-class NoticeNotFound(Refusal):
-    """NoticeId must identify an existing alarm notice."""
-
-    code = "ResourceNotFound"
-    source = documented("CreateAlarmNotice and other actions on alarm notices", page=_CREATE_NOTICE)
-
-
-class NameTooLong(Refusal):
-    """The name of an alarm policy or notice must have 1 to 60 characters."""
-
-    code = "InvalidParameterValue"
-    source = documented("CreateAlarmPolicy: PolicyName, CreateAlarmNotice: Name, at most 60", page=_CREATE_POLICY)
+NoticeNotFound = rule(
+    "ResourceNotFound",
+    "NoticeId must identify an existing alarm notice.",
+    documented("CreateAlarmNotice and other actions on alarm notices", page=_CREATE_NOTICE),
+)
+NameTooLong = rule(
+    "InvalidParameterValue",
+    "The name of an alarm policy or notice must have 1 to 60 characters.",
+    documented("CreateAlarmPolicy: PolicyName, CreateAlarmNotice: Name, at most 60", page=_CREATE_POLICY),
+)
 
 
-class ReceiversInvalid(Refusal):
-    """The receivers of a notice must be valid and within their documented numbers."""
-
-    code = "InvalidParameterValue"
-    template = "The {name} of the notice must be a documented value (got {value!r})."
-    source = documented("CreateAlarmNotice: UserNotice, URLNotice, at most 5 and 6, and 1 for CLS", page=_CREATE_NOTICE)
+ReceiversInvalid = rule(
+    "InvalidParameterValue",
+    "The receivers of a notice must be valid and within their documented numbers.",
+    documented("CreateAlarmNotice: UserNotice, URLNotice, at most 5 and 6, and 1 for CLS", page=_CREATE_NOTICE),
+)
 
 
 _WAYS = frozenset({"EMAIL", "SMS", "CALL", "WECHAT", "RTX"})

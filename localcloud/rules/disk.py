@@ -7,7 +7,7 @@ from typing import Literal
 
 from localcloud.rules import disk_types, tag
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import Refusal, documented
+from localcloud.rules.refusal import Refusal, documented, rule
 from localcloud.rules.transaction import Transaction
 
 ATTACHED_LIMIT = 20  # data disks of one instance
@@ -36,81 +36,59 @@ class Disk(Record):
     step_began: float = 0.0
 
 
-class DiskNotFound(Refusal):
-    """DiskId must identify an existing disk."""
-
-    code = "InvalidDiskId.NotFound"
-    source = documented("AttachDisks", page="362/16313")
-
-
-class DiskShrinks(Refusal):
-    """The new size of a disk must be larger than the current size."""
-
-    code = "InvalidParameterValue"
-    source = documented("ResizeDisk: DiskSize must exceed the current size", page="362/16310")
-
-
-class DiskAttached(Refusal):
-    """A disk can be attached to only one instance."""
-
-    code = "ResourceUnavailable.Attached"
-    source = documented("AttachDisks", page="362/16313")
-
-
-class DiskNotAttached(Refusal):
-    """A disk can be detached only from the instance to which it is attached."""
-
-    code = "ResourceUnavailable.NotSupported"
-    source = documented("DetachDisks: InstanceId must be the instance with the disk", page="362/16316")
-
-
-class DiskNotPortable(Refusal):
-    """A system disk cannot be attached or detached separately."""
-
-    code = "ResourceUnavailable.NotPortable"
-    source = documented("AttachDisks, DetachDisks: elastic disks", page="362/16313")
-
-
-class DiskBusy(Refusal):
-    """A disk cannot be resized while it is being attached, detached or expanded."""
-
-    code = "InvalidDisk.Busy"
-    source = documented("ResizeDisk", page="362/16310")
-
-
-class DiskChanging(Refusal):
-    """A disk cannot be attached, detached or terminated while another of its operations is in progress."""
-
-    code = "ResourceBusy"
-    source = documented("AttachDisks, DetachDisks, TerminateDisks", page="362/16313")
-
-
-class DiskNotResizable(Refusal):
-    """A system disk must be resized with its instance (ResizeInstanceDisks)."""
-
-    code = "ResourceUnavailable.NotSupported"
-    source = documented("ResizeDisk: elastic disks only", page="362/16310")
-
-
-class DiskNotRefundable(Refusal):
-    """A disk must be detached before it is terminated; a system disk is deleted with its instance."""
-
-    code = "ResourceUnavailable.NotSupportRefund"
-    source = documented("TerminateDisks", page="362/16321")
-
-
-class TooManyDisks(Refusal):
-    """An instance can have at most 20 data disks."""
-
-    code = "LimitExceeded.InstanceAttachedDisk"
-    source = documented("CBS limits: at most 20 elastic disks for each instance; code: AttachDisks", page="362/5145")
-
-
-class DiskZoneMismatch(Refusal):
-    """A disk and its instance must be in the same zone."""
-
-    code = "ResourceUnavailable.ZoneNotMatch"
-    source = documented("CBS limits: the same zone; code: AttachDisks", page="362/5145")
+DiskNotFound = rule(
+    "InvalidDiskId.NotFound", "DiskId must identify an existing disk.", documented("AttachDisks", page="362/16313")
+)
+DiskShrinks = rule(
+    "InvalidParameterValue",
+    "The new size of a disk must be larger than the current size.",
+    documented("ResizeDisk: DiskSize must exceed the current size", page="362/16310"),
+)
+DiskAttached = rule(
+    "ResourceUnavailable.Attached",
+    "A disk can be attached to only one instance.",
+    documented("AttachDisks", page="362/16313"),
+)
+DiskNotAttached = rule(
+    "ResourceUnavailable.NotSupported",
+    "A disk can be detached only from the instance to which it is attached.",
+    documented("DetachDisks: InstanceId must be the instance with the disk", page="362/16316"),
+)
+DiskNotPortable = rule(
+    "ResourceUnavailable.NotPortable",
+    "A system disk cannot be attached or detached separately.",
+    documented("AttachDisks, DetachDisks: elastic disks", page="362/16313"),
+)
+DiskBusy = rule(
+    "InvalidDisk.Busy",
+    "A disk cannot be resized while it is being attached, detached or expanded.",
+    documented("ResizeDisk", page="362/16310"),
+)
+DiskChanging = rule(
+    "ResourceBusy",
+    "A disk cannot be attached, detached or terminated while another of its operations is in progress.",
+    documented("AttachDisks, DetachDisks, TerminateDisks", page="362/16313"),
+)
+DiskNotResizable = rule(
+    "ResourceUnavailable.NotSupported",
+    "A system disk must be resized with its instance (ResizeInstanceDisks).",
+    documented("ResizeDisk: elastic disks only", page="362/16310"),
+)
+DiskNotRefundable = rule(
+    "ResourceUnavailable.NotSupportRefund",
+    "A disk must be detached before it is terminated; a system disk is deleted with its instance.",
+    documented("TerminateDisks", page="362/16321"),
+)
+TooManyDisks = rule(
+    "LimitExceeded.InstanceAttachedDisk",
+    "An instance can have at most 20 data disks.",
+    documented("CBS limits: at most 20 elastic disks for each instance; code: AttachDisks", page="362/5145"),
+)
+DiskZoneMismatch = rule(
+    "ResourceUnavailable.ZoneNotMatch",
+    "A disk and its instance must be in the same zone.",
+    documented("CBS limits: the same zone; code: AttachDisks", page="362/5145"),
+)
 
 
 def get(tx: Transaction, disk_id: str) -> Disk:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address
 
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import Refusal, assumed, documented, provider
+from localcloud.rules.refusal import assumed, documented, provider, rule
 from localcloud.rules.transaction import Transaction
 
 LINE = "默认"
@@ -59,109 +59,73 @@ class DnsRecord(Record):
         return int(self.id)
 
 
-class DomainNotFound(Refusal):
-    """Domain must be a domain of the account."""
-
-    code = "InvalidParameterValue.DomainNotExists"
-    source = _VALUES
-
-
-class DomainInvalid(Refusal):
-    """A domain name must have at least two valid labels."""
-
-    code = "InvalidParameter.DomainInvalid"
-    source = documented("CreateRecord: Domain", page=_CREATE)
-
-
-class DomainExists(Refusal):
-    """A domain can be added only once."""
-
-    code = "FailedOperation.DomainExists"
-    source = assumed("the SDK has the code; the number of the CreateDomain page is unknown")
-
-
-class RecordNotFound(Refusal):
-    """RecordId must identify an existing record of the domain."""
-
-    code = "InvalidParameter.RecordIdInvalid"
-    source = provider("interprets this code as deleted (observed with 1.82.42)")
-
-
-class RecordExists(Refusal):
-    """A domain must not have two records with the same name, type, line and value."""
-
-    code = "InvalidParameter.DomainRecordExist"
-    source = _VALUES
-
-
-class RecordConflict(Refusal):
-    """A CNAME must be the only record of its name on a line."""
-
-    code = "InvalidParameter.DomainRecordExist"
-    source = assumed("RFC 1034, 3.6.2; no page of DNSPod mentions it")
-
-
-class RecordTypeInvalid(Refusal):
-    """The type of a record must be A, AAAA, CNAME, MX, NS, TXT, SRV or CAA, in upper case."""
-
-    code = "InvalidParameter.RecordTypeInvalid"
-    source = _VALUES
-
-
-class RecordLineInvalid(Refusal):
-    """The line of a record must be the default line."""
-
-    code = "InvalidParameter.RecordLineInvalid"
-    source = documented("CreateRecord: RecordLine, such as 默认; localcloud has only this one", page=_CREATE)
-
-
-class RecordValueInvalid(Refusal):
-    """The value of a record must be valid for its type."""
-
-    code = "InvalidParameter.RecordValueInvalid"
-    source = _VALUES
-
-
-class SubdomainInvalid(Refusal):
-    """The name of a record must be `@`, `*`, or labels separated by dots."""
-
-    code = "InvalidParameter.SubdomainInvalid"
-    source = _VALUES
-
-
-class TtlOutOfRange(Refusal):
-    """A TTL must be 600 to 604800 seconds, the range of the free plan."""
-
-    code = "LimitExceeded.RecordTtlLimit"
-    source = assumed("CreateRecord (1427/56180): 1 to 604800; the minimum depends on the plan, on no known page")
-
-
-class TooManyRecords(Refusal):
-    """A domain of the free plan can have at most 2 records with the same name, type and line."""
-
-    code = "LimitExceeded.SubdomainRollLimit"
-    source = assumed("CreateRecord (1427/56180) has the code; no known page gives the limit of the free plan")
-
-
-class WeightInvalid(Refusal):
-    """The weight of a record must be 0 to 100."""
-
-    code = "InvalidParameter.InvalidWeight"
-    source = documented("CreateRecord: Weight from 0 to 100", page=_CREATE)
-
-
-class RemarkTooLong(Refusal):
-    """The remark of a record must not exceed 200 characters."""
-
-    code = "InvalidParameter.RemarkTooLong"
-    source = documented("CreateRecord: Remark; InvalidParameter.RemarkTooLong, at most 200", page=_CREATE)
-
-
-class MxInvalid(Refusal):
-    """An MX record must have a preference of 0 to 65535."""
-
-    code = "InvalidParameter.MxInvalid"
-    source = documented("CreateRecord: MX, required for MX records, 0 to 65535", page=_CREATE)
+DomainNotFound = rule("InvalidParameterValue.DomainNotExists", "Domain must be a domain of the account.", _VALUES)
+DomainInvalid = rule(
+    "InvalidParameter.DomainInvalid",
+    "A domain name must have at least two valid labels.",
+    documented("CreateRecord: Domain", page=_CREATE),
+)
+DomainExists = rule(
+    "FailedOperation.DomainExists",
+    "A domain can be added only once.",
+    assumed("the SDK has the code; the number of the CreateDomain page is unknown"),
+)
+RecordNotFound = rule(
+    "InvalidParameter.RecordIdInvalid",
+    "RecordId must identify an existing record of the domain.",
+    provider("interprets this code as deleted (observed with 1.82.42)"),
+)
+RecordExists = rule(
+    "InvalidParameter.DomainRecordExist",
+    "A domain must not have two records with the same name, type, line and value.",
+    _VALUES,
+)
+RecordConflict = rule(
+    "InvalidParameter.DomainRecordExist",
+    "A CNAME must be the only record of its name on a line.",
+    assumed("RFC 1034, 3.6.2; no page of DNSPod mentions it"),
+)
+RecordTypeInvalid = rule(
+    "InvalidParameter.RecordTypeInvalid",
+    "The type of a record must be A, AAAA, CNAME, MX, NS, TXT, SRV or CAA, in upper case.",
+    _VALUES,
+)
+RecordLineInvalid = rule(
+    "InvalidParameter.RecordLineInvalid",
+    "The line of a record must be the default line.",
+    documented("CreateRecord: RecordLine, such as 默认; localcloud has only this one", page=_CREATE),
+)
+RecordValueInvalid = rule(
+    "InvalidParameter.RecordValueInvalid", "The value of a record must be valid for its type.", _VALUES
+)
+SubdomainInvalid = rule(
+    "InvalidParameter.SubdomainInvalid", "The name of a record must be `@`, `*`, or labels separated by dots.", _VALUES
+)
+TtlOutOfRange = rule(
+    "LimitExceeded.RecordTtlLimit",
+    "A TTL must be 600 to 604800 seconds, the range of the free plan.",
+    assumed("CreateRecord (1427/56180): 1 to 604800; the minimum depends on the plan, on no known page"),
+)
+TooManyRecords = rule(
+    "LimitExceeded.SubdomainRollLimit",
+    "A domain of the free plan can have at most 2 records with the same name, type and line.",
+    assumed("CreateRecord (1427/56180) has the code; no known page gives the limit of the free plan"),
+)
+WeightInvalid = rule(
+    "InvalidParameter.InvalidWeight",
+    "The weight of a record must be 0 to 100.",
+    documented("CreateRecord: Weight from 0 to 100", page=_CREATE),
+)
+RemarkTooLong = rule(
+    "InvalidParameter.RemarkTooLong",
+    "The remark of a record must not exceed 200 characters.",
+    documented("CreateRecord: Remark; InvalidParameter.RemarkTooLong, at most 200", page=_CREATE),
+)
+MxInvalid = rule(
+    "InvalidParameter.MxInvalid",
+    "An MX record must have a preference of 0 to 65535.",
+    documented("CreateRecord: MX, required for MX records, 0 to 65535", page=_CREATE),
+)
 
 
 def get_domain(tx: Transaction, name: str) -> Domain:

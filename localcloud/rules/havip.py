@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from localcloud.rules import instance, interface, references, subnet, tag
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import Refusal, assumed, check_bytes, documented
+from localcloud.rules.refusal import assumed, check_bytes, documented, rule
 from localcloud.rules.transaction import Transaction
 
 NAME_LIMIT = 60
@@ -41,74 +41,54 @@ class HaVip(Record):
     announced: float = 0.0
 
 
-class HaVipNotFound(Refusal):
-    """HaVipId must identify an existing HAVIP."""
-
-    code = "ResourceNotFound"
-    source = documented("DeleteHaVip and other actions on HAVIPs", page="215/30651")
-
-
-class HaVipQuota(Refusal):
-    """A VPC can have at most 10 HAVIPs."""
-
-    code = "LimitExceeded"
-    source = documented("VPC limits: 10 HAVIPs for each VPC", page="215/537")
-
-
-class HaVipInUse(Refusal):
-    """A HAVIP cannot be deleted while it has an EIP or an association."""
-
-    code = "UnsupportedOperation"
-    source = documented("DeleteHaVip (the provider interprets it as `still bound`)", page="215/30651")
-
-
-class AssociationExists(Refusal):
-    """An instance can be associated with a HAVIP only once."""
-
-    code = "InvalidParameterValue.DuplicatedHaVipAssociations"
-    source = documented("AssociateHaVipInstance", page="215/118882")
-
-
-class AssociationNotFound(Refusal):
-    """An association to remove must exist."""
-
-    code = "ResourceNotFound"
-    source = documented("DisassociateHaVipInstance", page="215/118881")
-
-
-class TargetNotFound(Refusal):
-    """The instance or interface to associate with a HAVIP must exist."""
-
-    code = "ResourceNotFound"
-    source = documented("AssociateHaVipInstance", page="215/118882")
-
-
-class AssociationQuota(Refusal):
-    """A HAVIP can be associated with at most 10 instances or interfaces."""
-
-    code = "LimitExceeded"
-    source = documented("CreateHaVip, AssociateHaVipInstance (215/118882): at most 10", page="215/30652")
-
-
-class TooManyHaVips(Refusal):
-    """An interface can be associated with at most 5 HAVIPs."""
-
-    code = "LimitExceeded"
-    source = assumed("no public page gives the limit")
-
-
-class TargetInOtherSubnet(Refusal):
-    """A HAVIP can be associated only with instances and interfaces in its subnet."""
-
-    code = "InvalidParameterValue.ParameterMismatch"
-    source = documented("HAVIP overview: instances of the same subnet; code: 215/118882", page="intl:215/31817")
-
-
-class TargetKindUnknown(Refusal):
-    """The InstanceType of an association must be CVM or ENI and must match its InstanceId."""
-
-    code = "InvalidParameterValue"
-    source = documented("AssociateHaVipInstance: InstanceType CVM or ENI", page="215/118882")
+HaVipNotFound = rule(
+    "ResourceNotFound",
+    "HaVipId must identify an existing HAVIP.",
+    documented("DeleteHaVip and other actions on HAVIPs", page="215/30651"),
+)
+HaVipQuota = rule(
+    "LimitExceeded",
+    "A VPC can have at most 10 HAVIPs.",
+    documented("VPC limits: 10 HAVIPs for each VPC", page="215/537"),
+)
+HaVipInUse = rule(
+    "UnsupportedOperation",
+    "A HAVIP cannot be deleted while it has an EIP or an association.",
+    documented("DeleteHaVip (the provider interprets it as `still bound`)", page="215/30651"),
+)
+AssociationExists = rule(
+    "InvalidParameterValue.DuplicatedHaVipAssociations",
+    "An instance can be associated with a HAVIP only once.",
+    documented("AssociateHaVipInstance", page="215/118882"),
+)
+AssociationNotFound = rule(
+    "ResourceNotFound",
+    "An association to remove must exist.",
+    documented("DisassociateHaVipInstance", page="215/118881"),
+)
+TargetNotFound = rule(
+    "ResourceNotFound",
+    "The instance or interface to associate with a HAVIP must exist.",
+    documented("AssociateHaVipInstance", page="215/118882"),
+)
+AssociationQuota = rule(
+    "LimitExceeded",
+    "A HAVIP can be associated with at most 10 instances or interfaces.",
+    documented("CreateHaVip, AssociateHaVipInstance (215/118882): at most 10", page="215/30652"),
+)
+TooManyHaVips = rule(
+    "LimitExceeded", "An interface can be associated with at most 5 HAVIPs.", assumed("no public page gives the limit")
+)
+TargetInOtherSubnet = rule(
+    "InvalidParameterValue.ParameterMismatch",
+    "A HAVIP can be associated only with instances and interfaces in its subnet.",
+    documented("HAVIP overview: instances of the same subnet; code: 215/118882", page="intl:215/31817"),
+)
+TargetKindUnknown = rule(
+    "InvalidParameterValue",
+    "The InstanceType of an association must be CVM or ENI and must match its InstanceId.",
+    documented("AssociateHaVipInstance: InstanceType CVM or ENI", page="215/118882"),
+)
 
 
 def get(tx: Transaction, havip_id: str) -> HaVip:

@@ -20,7 +20,7 @@ from localcloud.rules import (
 )
 from localcloud.rules.catalog import INSTANCE_TYPES, Image, InstanceType
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import Refusal, documented
+from localcloud.rules.refusal import documented, rule
 from localcloud.rules.transaction import Transaction
 
 QUOTA = 30
@@ -74,116 +74,78 @@ class Instance(Record):
         return INSTANCE_TYPES[self.instance_type]
 
 
-class InstanceNotFound(Refusal):
-    """InstanceId must identify an existing instance."""
-
-    code = "InvalidInstanceId.NotFound"
-    source = documented("StartInstances", page="213/15735")
-
-
-class InstanceIdMalformed(Refusal):
-    """An instance ID must be `ins-` followed by 8 letters or digits."""
-
-    code = "InvalidInstanceId.Malformed"
-    source = documented("DescribeInstances: IDs such as ins-xxxxxxxx", page="213/15728")
-
-
-class InstanceQuota(Refusal):
-    """A zone can have at most 30 instances that are billed by the hour."""
-
-    code = "LimitExceeded.InstanceQuota"
-    source = documented("CVM limits: 30 or 60 instances by the hour in each zone", page="213/15379")
-
-
-class ZoneMismatch(Refusal):
-    """The zone of an instance must be in the region of the request."""
-
-    code = "InvalidZone.MismatchRegion"
-    source = documented("RunInstances: Placement.Zone", page=_RUN)
-
-
-class ImageNotFound(Refusal):
-    """ImageId must identify an existing image."""
-
-    code = "InvalidImageId.NotFound"
-    source = documented("RunInstances: ImageId", page=_RUN)
-
-
-class ImageIdMalformed(Refusal):
-    """An image ID must begin with `img-`."""
-
-    code = "InvalidImageId.Malformed"
-    source = documented("RunInstances: ImageId of the form img-xxx", page=_RUN)
-
-
-class InstanceTypeUnknown(Refusal):
-    """InstanceType must be a type of the catalog."""
-
-    code = "InvalidParameterValue.InstanceTypeNotFound"
-    source = documented("RunInstances", page=_RUN)
-
-
-class SubnetNotInVpc(Refusal):
-    """The subnet of an instance must be in the VPC of the instance."""
-
-    code = "InvalidParameterValue.VpcIdSubnetIdNotMatch"
-    source = _PLACE
-
-
-class SubnetInOtherZone(Refusal):
-    """The subnet of an instance must be in the zone of the instance."""
-
-    code = "InvalidParameterValue.SubnetIdZoneIdNotMatch"
-    source = _PLACE
-
-
-class SubnetNotExist(Refusal):
-    """SubnetId of RunInstances must identify an existing subnet."""
-
-    code = "InvalidParameterValue.SubnetNotExist"
-    source = _PLACE
-
-
-class AddressNotInSubnet(Refusal):
-    """The private address of an instance must be an assignable address of its subnet."""
-
-    code = "VpcAddrNotInSubNet"
-    source = _PLACE
-
-
-class AddressInUse(Refusal):
-    """The private address of an instance must not be in use by another resource."""
-
-    code = "VpcIpIsUsed"
-    source = _PLACE
-
-
-class GroupNotFound(Refusal):
-    """The security groups of an instance must exist."""
-
-    code = "InvalidSecurityGroupId.NotFound"
-    source = documented("RunInstances: SecurityGroupIds", page=_RUN)
-
-
-class TooManyGroups(Refusal):
-    """An instance must have 1 to 5 security groups."""
-
-    code = "LimitExceeded.AssociateUSGLimitExceeded"
-    source = documented("CVM limits: 5 groups for each instance; code: AssociateSecurityGroups", page="213/15379")
-
-
-class NoAddressLeft(Refusal):
-    """The subnet of a new instance must have a free address."""
-
-    code = "FailedOperation.NoAvailableIpAddressCountInSubnet"
-    source = documented("RunInstances", page=_RUN)
-
-
-class InstanceProtected(Refusal):
-    """An instance with DisableApiTermination cannot be terminated."""
-
-    code = "UnsupportedOperation.InstancesProtected"
-    source = documented("TerminateInstances", page="213/15723")
+InstanceNotFound = rule(
+    "InvalidInstanceId.NotFound",
+    "InstanceId must identify an existing instance.",
+    documented("StartInstances", page="213/15735"),
+)
+InstanceIdMalformed = rule(
+    "InvalidInstanceId.Malformed",
+    "An instance ID must be `ins-` followed by 8 letters or digits.",
+    documented("DescribeInstances: IDs such as ins-xxxxxxxx", page="213/15728"),
+)
+InstanceQuota = rule(
+    "LimitExceeded.InstanceQuota",
+    "A zone can have at most 30 instances that are billed by the hour.",
+    documented("CVM limits: 30 or 60 instances by the hour in each zone", page="213/15379"),
+)
+ZoneMismatch = rule(
+    "InvalidZone.MismatchRegion",
+    "The zone of an instance must be in the region of the request.",
+    documented("RunInstances: Placement.Zone", page=_RUN),
+)
+ImageNotFound = rule(
+    "InvalidImageId.NotFound",
+    "ImageId must identify an existing image.",
+    documented("RunInstances: ImageId", page=_RUN),
+)
+ImageIdMalformed = rule(
+    "InvalidImageId.Malformed",
+    "An image ID must begin with `img-`.",
+    documented("RunInstances: ImageId of the form img-xxx", page=_RUN),
+)
+InstanceTypeUnknown = rule(
+    "InvalidParameterValue.InstanceTypeNotFound",
+    "InstanceType must be a type of the catalog.",
+    documented("RunInstances", page=_RUN),
+)
+SubnetNotInVpc = rule(
+    "InvalidParameterValue.VpcIdSubnetIdNotMatch",
+    "The subnet of an instance must be in the VPC of the instance.",
+    _PLACE,
+)
+SubnetInOtherZone = rule(
+    "InvalidParameterValue.SubnetIdZoneIdNotMatch",
+    "The subnet of an instance must be in the zone of the instance.",
+    _PLACE,
+)
+SubnetNotExist = rule(
+    "InvalidParameterValue.SubnetNotExist", "SubnetId of RunInstances must identify an existing subnet.", _PLACE
+)
+AddressNotInSubnet = rule(
+    "VpcAddrNotInSubNet", "The private address of an instance must be an assignable address of its subnet.", _PLACE
+)
+AddressInUse = rule("VpcIpIsUsed", "The private address of an instance must not be in use by another resource.", _PLACE)
+GroupNotFound = rule(
+    "InvalidSecurityGroupId.NotFound",
+    "The security groups of an instance must exist.",
+    documented("RunInstances: SecurityGroupIds", page=_RUN),
+)
+TooManyGroups = rule(
+    "LimitExceeded.AssociateUSGLimitExceeded",
+    "An instance must have 1 to 5 security groups.",
+    documented("CVM limits: 5 groups for each instance; code: AssociateSecurityGroups", page="213/15379"),
+)
+NoAddressLeft = rule(
+    "FailedOperation.NoAvailableIpAddressCountInSubnet",
+    "The subnet of a new instance must have a free address.",
+    documented("RunInstances", page=_RUN),
+)
+InstanceProtected = rule(
+    "UnsupportedOperation.InstancesProtected",
+    "An instance with DisableApiTermination cannot be terminated.",
+    documented("TerminateInstances", page="213/15723"),
+)
 
 
 def get(tx: Transaction, instance_id: str) -> Instance:

@@ -7,7 +7,7 @@ import binascii
 import re
 
 from localcloud.rules.instance import Instance
-from localcloud.rules.refusal import Refusal, documented
+from localcloud.rules.refusal import documented, rule
 
 _RUN = "213/15730"
 NAME_LIMIT = 128  # at creation
@@ -16,41 +16,31 @@ HOSTNAME_LENGTHS = range(2, 61)
 USER_DATA_LIMIT = 16 * 1024
 
 
-class UserDataTooLong(Refusal):
-    """User data must not exceed 16 KiB before encoding."""
-
-    code = "InvalidParameterValue.TooLarge"
-    source = documented("RunInstances: UserData, at most 16 KB of data", page=_RUN)
-
-
-class UserDataNotBase64(Refusal):
-    """User data must be encoded in base64."""
-
-    code = "InvalidParameterValue.InvalidUserDataFormat"
-    source = documented("RunInstances", page=_RUN)
-
-
-class HostNameIllegal(Refusal):
-    """A host name must have 2 to 60 letters, digits, hyphens and dots. A hyphen or dot must not be first, last or
-    doubled.
-    """
-
-    code = "InvalidParameterValue.IllegalHostName"
-    source = documented("RunInstances: HostName of Linux instances, 2 to 60 characters", page=_RUN)
-
-
-class NameTooLong(Refusal):
-    """An instance name must not exceed 128 characters in RunInstances and 60 in later changes."""
-
-    code = "InvalidInstanceName.TooLong"
-    source = documented("RunInstances: InstanceName at most 128; ModifyInstancesAttribute (213/15739): 60", page=_RUN)
-
-
-class RoleNameMalformed(Refusal):
-    """The name of a CAM role must consist of letters, digits and `+ = , . @ _ -`."""
-
-    code = "InvalidParameterValue.CamRoleNameMalformed"
-    source = documented("RunInstances", page=_RUN)
+UserDataTooLong = rule(
+    "InvalidParameterValue.TooLarge",
+    "User data must not exceed 16 KiB before encoding.",
+    documented("RunInstances: UserData, at most 16 KB of data", page=_RUN),
+)
+UserDataNotBase64 = rule(
+    "InvalidParameterValue.InvalidUserDataFormat",
+    "User data must be encoded in base64.",
+    documented("RunInstances", page=_RUN),
+)
+HostNameIllegal = rule(
+    "InvalidParameterValue.IllegalHostName",
+    "A host name must have 2 to 60 letters, digits, and single inner hyphens and dots.",
+    documented("RunInstances: HostName of Linux instances, 2 to 60 characters", page=_RUN),
+)
+NameTooLong = rule(
+    "InvalidInstanceName.TooLong",
+    "An instance name must not exceed 128 characters in RunInstances and 60 in later changes.",
+    documented("RunInstances: InstanceName at most 128; ModifyInstancesAttribute (213/15739): 60", page=_RUN),
+)
+RoleNameMalformed = rule(
+    "InvalidParameterValue.CamRoleNameMalformed",
+    "The name of a CAM role must consist of letters, digits and `+ = , . @ _ -`.",
+    documented("RunInstances", page=_RUN),
+)
 
 
 def _check_user_data(text: str) -> None:

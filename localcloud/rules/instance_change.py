@@ -20,59 +20,47 @@ from localcloud.rules.catalog import INSTANCE_TYPES
 from localcloud.rules.instance import Instance, Step
 from localcloud.rules.jobs import after, step
 from localcloud.rules.records import changed
-from localcloud.rules.refusal import Refusal, assumed, documented
+from localcloud.rules.refusal import assumed, documented, rule
 from localcloud.rules.transaction import Transaction
 
 _RESIZE_DISKS = "213/15731"
 
 
-class AlreadyInPlacementGroup(Refusal):
-    """An instance cannot be moved to the placement group that it is already in."""
-
-    code = "FailedOperation.AlreadyInDisasterRecoverGroup"
-    source = documented("ModifyInstancesDisasterRecoverGroup: error code", page="213/115717")
-
-
-class KeyNotOnInstance(Refusal):
-    """A key pair to disassociate must be associated with the instance."""
-
-    code = "InvalidParameterValue"
-    source = assumed("DisassociateInstancesKeyPairs (213/15697) does not document the case of a missing key")
-
-
-class TypeNotOffered(Refusal):
-    """The new type of an instance must be available in its zone."""
-
-    code = "ResourceNotFound.InvalidZoneInstanceType"
-    source = documented("ResetInstancesType", page="213/15744")
-
-
-class SystemDiskTypeFixed(Refusal):
-    """An instance can be resized or reinstalled only if its system disk is CLOUD_BASIC, -PREMIUM, -SSD or -BSSD."""
-
-    code = "UnsupportedOperation.SystemDiskType"
-    source = documented("ResetInstancesType, ResetInstance (213/15724): system disk types", page="213/15744")
-
-
-class DataDiskElastic(Refusal):
-    """A data disk must be resized with ResizeDisk."""
-
-    code = "UnsupportedOperation.InvalidDataDisk"
-    source = documented("ResizeInstanceDisks: only DataDisks that are not elastic", page=_RESIZE_DISKS)
-
-
-class SystemDiskTypeNotChangeable(Refusal):
-    """The type of a system disk cannot be changed when it is resized."""
-
-    code = "InvalidParameterValue"
-    source = documented("ResizeInstanceDisks: SystemDisk has only the new size", page=_RESIZE_DISKS)
-
-
-class SystemDiskShrinks(Refusal):
-    """A system disk cannot shrink."""
-
-    code = "InvalidParameterValue"
-    source = documented("ResizeInstanceDisks: a system disk cannot be made smaller", page=_RESIZE_DISKS)
+AlreadyInPlacementGroup = rule(
+    "FailedOperation.AlreadyInDisasterRecoverGroup",
+    "An instance cannot be moved to the placement group that it is already in.",
+    documented("ModifyInstancesDisasterRecoverGroup: error code", page="213/115717"),
+)
+KeyNotOnInstance = rule(
+    "InvalidParameterValue",
+    "A key pair to disassociate must be associated with the instance.",
+    assumed("DisassociateInstancesKeyPairs (213/15697) does not document the case of a missing key"),
+)
+TypeNotOffered = rule(
+    "ResourceNotFound.InvalidZoneInstanceType",
+    "The new type of an instance must be available in its zone.",
+    documented("ResetInstancesType", page="213/15744"),
+)
+SystemDiskTypeFixed = rule(
+    "UnsupportedOperation.SystemDiskType",
+    "An instance can be resized or reinstalled only if its system disk is CLOUD_BASIC, -PREMIUM, -SSD or -BSSD.",
+    documented("ResetInstancesType, ResetInstance (213/15724): system disk types", page="213/15744"),
+)
+DataDiskElastic = rule(
+    "UnsupportedOperation.InvalidDataDisk",
+    "A data disk must be resized with ResizeDisk.",
+    documented("ResizeInstanceDisks: only DataDisks that are not elastic", page=_RESIZE_DISKS),
+)
+SystemDiskTypeNotChangeable = rule(
+    "InvalidParameterValue",
+    "The type of a system disk cannot be changed when it is resized.",
+    documented("ResizeInstanceDisks: SystemDisk has only the new size", page=_RESIZE_DISKS),
+)
+SystemDiskShrinks = rule(
+    "InvalidParameterValue",
+    "A system disk cannot shrink.",
+    documented("ResizeInstanceDisks: a system disk cannot be made smaller", page=_RESIZE_DISKS),
+)
 
 
 def _check_system_disk(tx: Transaction, found: Instance) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from localcloud.rules import references, tag
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import Refusal, assumed, documented
+from localcloud.rules.refusal import assumed, documented, rule
 from localcloud.rules.transaction import Transaction
 
 NAME_LIMIT = 25
@@ -30,96 +30,61 @@ class KeyPair(Record):
     description: str = ""
 
 
-class KeyPairNotFound(Refusal):
-    """KeyId must identify an existing key pair."""
-
-    code = "InvalidKeyPairId.NotFound"
-    source = documented("DeleteKeyPairs", page="213/15700")
-
-
-class KeyPairUnknown(Refusal):
-    """The key pair of a new instance must exist."""
-
-    code = "InvalidParameterValue.KeyPairNotFound"
-    source = documented("RunInstances", page="213/15730")
-
-
-class KeyPairIdMalformed(Refusal):
-    """A key pair ID must be `skey-` followed by 8 letters or digits."""
-
-    code = "InvalidKeyPairId.Malformed"
-    source = documented("DescribeKeyPairs: KeyIds such as skey-11112222", page="213/15699")
-
-
-class KeyPairNameEmpty(Refusal):
-    """The name of a key pair must not be empty."""
-
-    code = "InvalidKeyPairNameEmpty"
-    source = _NAMES
-
-
-class KeyPairNameTooLong(Refusal):
-    """The name of a key pair must not exceed 25 characters."""
-
-    code = "InvalidKeyPairNameTooLong"
-    source = _NAMES
+KeyPairNotFound = rule(
+    "InvalidKeyPairId.NotFound",
+    "KeyId must identify an existing key pair.",
+    documented("DeleteKeyPairs", page="213/15700"),
+)
+KeyPairUnknown = rule(
+    "InvalidParameterValue.KeyPairNotFound",
+    "The key pair of a new instance must exist.",
+    documented("RunInstances", page="213/15730"),
+)
+KeyPairIdMalformed = rule(
+    "InvalidKeyPairId.Malformed",
+    "A key pair ID must be `skey-` followed by 8 letters or digits.",
+    documented("DescribeKeyPairs: KeyIds such as skey-11112222", page="213/15699"),
+)
+KeyPairNameEmpty = rule("InvalidKeyPairNameEmpty", "The name of a key pair must not be empty.", _NAMES)
+KeyPairNameTooLong = rule("InvalidKeyPairNameTooLong", "The name of a key pair must not exceed 25 characters.", _NAMES)
+KeyPairNameIllegal = rule(
+    "InvalidKeyPairNameIncludeIllegalChar",
+    "The name of a key pair must consist of letters, digits and underscores.",
+    _NAMES,
+)
+KeyPairNameTaken = rule("InvalidKeyPairName.Duplicate", "The name of a key pair must be unique in its region.", _NAMES)
+KeyPairQuota = rule(
+    "InvalidKeyPair.LimitExceeded",
+    "A region can have at most 100 key pairs.",
+    assumed("CreateKeyPair (213/15702) has the code; no page gives the limit"),
+)
 
 
-class KeyPairNameIllegal(Refusal):
-    """The name of a key pair must consist of letters, digits and underscores."""
-
-    code = "InvalidKeyPairNameIncludeIllegalChar"
-    source = _NAMES
-
-
-class KeyPairNameTaken(Refusal):
-    """The name of a key pair must be unique in its region."""
-
-    code = "InvalidKeyPairName.Duplicate"
-    source = _NAMES
-
-
-class KeyPairQuota(Refusal):
-    """A region can have at most 100 key pairs."""
-
-    code = "InvalidKeyPair.LimitExceeded"
-    source = assumed("CreateKeyPair (213/15702) has the code; no page gives the limit")
-
-
-class PublicKeyMalformed(Refusal):
-    """An imported public key must be an OpenSSH line of type RSA."""
-
-    code = "InvalidPublicKey.Malformed"
-    template = "The public key must be in OpenSSH RSA format: {reason}."
-    source = documented("ImportKeyPair: PublicKey in OpenSSH RSA format", page="213/15703")
-
-
-class PublicKeyTaken(Refusal):
-    """A public key can be imported only once in a region."""
-
-    code = "InvalidPublicKey.Duplicate"
-    source = documented("ImportKeyPair", page="213/15703")
-
-
-class KeyPairInUse(Refusal):
-    """A key pair cannot be deleted while an instance uses it."""
-
-    code = "InvalidParameterValue.KeyPairNotSupported"
-    source = documented("DeleteKeyPairs: no key pair that an instance or an image refers to", page="213/15700")
-
-
-class KeyPairDescriptionTooLong(Refusal):
-    """The description of a key pair must not exceed 60 characters."""
-
-    code = "InvalidParameterValue"
-    source = documented("ModifyKeyPairAttribute: Description at most 60 characters", page="213/15701")
-
-
-class KeyPairUnchanged(Refusal):
-    """A request to change a key pair must have a name or a description."""
-
-    code = "MissingParameter"
-    source = documented("ModifyKeyPairAttribute: name or description is required", page="213/15701")
+PublicKeyMalformed = rule(
+    "InvalidPublicKey.Malformed",
+    "An imported public key must be an OpenSSH line of type RSA.",
+    documented("ImportKeyPair: PublicKey in OpenSSH RSA format", page="213/15703"),
+)
+PublicKeyTaken = rule(
+    "InvalidPublicKey.Duplicate",
+    "A public key can be imported only once in a region.",
+    documented("ImportKeyPair", page="213/15703"),
+)
+KeyPairInUse = rule(
+    "InvalidParameterValue.KeyPairNotSupported",
+    "A key pair cannot be deleted while an instance uses it.",
+    documented("DeleteKeyPairs: no key pair that an instance or an image refers to", page="213/15700"),
+)
+KeyPairDescriptionTooLong = rule(
+    "InvalidParameterValue",
+    "The description of a key pair must not exceed 60 characters.",
+    documented("ModifyKeyPairAttribute: Description at most 60 characters", page="213/15701"),
+)
+KeyPairUnchanged = rule(
+    "MissingParameter",
+    "A request to change a key pair must have a name or a description.",
+    documented("ModifyKeyPairAttribute: name or description is required", page="213/15701"),
+)
 
 
 def get(tx: Transaction, key_id: str) -> KeyPair:

@@ -8,7 +8,7 @@ from typing import Any
 
 from localcloud.rules import instance, security_group, subnet, tag
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import InvalidParameterValue, Refusal, assumed, check_range, documented, provider
+from localcloud.rules.refusal import InvalidParameterValue, assumed, check_range, documented, provider, rule
 from localcloud.rules.transaction import Transaction
 
 NAME_LIMIT = 60
@@ -57,60 +57,46 @@ class LoadBalancer(Record):
     listeners: tuple[Listener, ...] = ()
 
 
-class LoadBalancerNotFound(Refusal):
-    """LoadBalancerId must identify an existing load balancer."""
-
-    code = "InvalidParameter.LBIdNotFound"
-    source = provider("interprets this code as deleted (observed with 1.82.42)")
-
-
-class ListenerNotFound(Refusal):
-    """ListenerId must identify an existing listener of the load balancer."""
-
-    code = "InvalidParameter.ListenerIdNotFound"
-    source = documented("DescribeListeners: LoadBalancerId, ListenerIds; the SDK's errorcodes.py", page="214/30686")
-
-
-class LoadBalancerTypeNotEmulated(Refusal):
-    """The type of a load balancer must be INTERNAL, the only type that localcloud emulates."""
-
-    code = "InvalidParameterValue"
-    source = assumed("limit of localcloud: LoadBalancerType OPEN (214/30692) is not emulated")
-
-
-class SubnetUnknown(Refusal):
-    """SubnetId must identify an existing subnet of the VPC in VpcId."""
-
-    code = "InvalidParameterValue"
-    source = documented("CreateLoadBalancer: VpcId, SubnetId", page="214/30692")
-
-
-class TargetUnknown(Refusal):
-    """A target must be an existing instance."""
-
-    code = "InvalidParameterValue"
-    source = documented("RegisterTargets: Targets", page="214/30676")
-
-
-class PortInUse(Refusal):
-    """A load balancer can have only one listener on a port of one protocol."""
-
-    code = "InvalidParameter.PortCheckFailed"
-    source = documented("CreateListener: Ports; the SDK's errorcodes.py", page="214/30693")
-
-
-class TargetNotFound(Refusal):
-    """A target to deregister must be registered with the listener."""
-
-    code = "InvalidParameter"
-    source = provider("interprets InvalidParameter of DeregisterTargets as success (observed with 1.82.42)")
-
-
-class TargetAlreadyRegistered(Refusal):
-    """A port of an instance can be registered with a listener only once."""
-
-    code = "InvalidParameterValue.Duplicate"
-    source = documented("RegisterTargets: Targets; the SDK's errorcodes.py", page="214/30676")
+LoadBalancerNotFound = rule(
+    "InvalidParameter.LBIdNotFound",
+    "LoadBalancerId must identify an existing load balancer.",
+    provider("interprets this code as deleted (observed with 1.82.42)"),
+)
+ListenerNotFound = rule(
+    "InvalidParameter.ListenerIdNotFound",
+    "ListenerId must identify an existing listener of the load balancer.",
+    documented("DescribeListeners: LoadBalancerId, ListenerIds; the SDK's errorcodes.py", page="214/30686"),
+)
+LoadBalancerTypeNotEmulated = rule(
+    "InvalidParameterValue",
+    "The type of a load balancer must be INTERNAL, the only type that localcloud emulates.",
+    assumed("limit of localcloud: LoadBalancerType OPEN (214/30692) is not emulated"),
+)
+SubnetUnknown = rule(
+    "InvalidParameterValue",
+    "SubnetId must identify an existing subnet of the VPC in VpcId.",
+    documented("CreateLoadBalancer: VpcId, SubnetId", page="214/30692"),
+)
+TargetUnknown = rule(
+    "InvalidParameterValue",
+    "A target must be an existing instance.",
+    documented("RegisterTargets: Targets", page="214/30676"),
+)
+PortInUse = rule(
+    "InvalidParameter.PortCheckFailed",
+    "A load balancer can have only one listener on a port of one protocol.",
+    documented("CreateListener: Ports; the SDK's errorcodes.py", page="214/30693"),
+)
+TargetNotFound = rule(
+    "InvalidParameter",
+    "A target to deregister must be registered with the listener.",
+    provider("interprets InvalidParameter of DeregisterTargets as success (observed with 1.82.42)"),
+)
+TargetAlreadyRegistered = rule(
+    "InvalidParameterValue.Duplicate",
+    "A port of an instance can be registered with a listener only once.",
+    documented("RegisterTargets: Targets; the SDK's errorcodes.py", page="214/30676"),
+)
 
 
 def get(tx: Transaction, balancer_id: str) -> LoadBalancer:

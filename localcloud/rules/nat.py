@@ -11,7 +11,7 @@ from localcloud.rules import address_binding, instance, nat_addresses, reference
 from localcloud.rules.catalog import ZONES
 from localcloud.rules.jobs import after, step
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import InvalidParameterValue, Refusal, check_bytes, documented
+from localcloud.rules.refusal import InvalidParameterValue, check_bytes, documented, rule
 from localcloud.rules.transaction import Transaction
 
 NAME_LIMIT = 60
@@ -51,39 +51,31 @@ class NatGateway(Record):
     rules: tuple[SnatRule, ...] = ()
 
 
-class NatGatewayNotFound(Refusal):
-    """NatGatewayId must identify an existing NAT gateway."""
-
-    code = "ResourceNotFound"
-    source = documented("DeleteNatGateway", page="215/36719")
-
-
-class NatGatewayQuota(Refusal):
-    """A VPC can have at most 3 NAT gateways."""
-
-    code = "LimitExceeded.NatGatewayPerVpcLimitExceeded"
-    source = documented("NAT gateway limits: 3 for each VPC (code of 215/36721)", page="intl:1015/30230")
-
-
-class GatewayZoneUnknown(Refusal):
-    """The zone of a NAT gateway must be in the region of the request."""
-
-    code = "UnsupportedOperation.NotSupportZone"
-    source = documented("CreateNatGateway: Zone", page="215/36721")
-
-
-class NatGatewayNeedsAddress(Refusal):
-    """A NAT gateway must be created with at least one existing or new EIP."""
-
-    code = "InvalidParameterValue.Empty"
-    source = documented("CreateNatGateway: at least one of AddressCount and PublicIpAddresses", page="215/36721")
-
-
-class NatGatewayBusy(Refusal):
-    """A NAT gateway cannot be changed while it is being created or changed."""
-
-    code = "UnsupportedOperation.InvalidState"
-    source = documented("CreateNatGateway: AVAILABLE before any other action", page="215/36721")
+NatGatewayNotFound = rule(
+    "ResourceNotFound",
+    "NatGatewayId must identify an existing NAT gateway.",
+    documented("DeleteNatGateway", page="215/36719"),
+)
+NatGatewayQuota = rule(
+    "LimitExceeded.NatGatewayPerVpcLimitExceeded",
+    "A VPC can have at most 3 NAT gateways.",
+    documented("NAT gateway limits: 3 for each VPC (code of 215/36721)", page="intl:1015/30230"),
+)
+GatewayZoneUnknown = rule(
+    "UnsupportedOperation.NotSupportZone",
+    "The zone of a NAT gateway must be in the region of the request.",
+    documented("CreateNatGateway: Zone", page="215/36721"),
+)
+NatGatewayNeedsAddress = rule(
+    "InvalidParameterValue.Empty",
+    "A NAT gateway must be created with at least one existing or new EIP.",
+    documented("CreateNatGateway: at least one of AddressCount and PublicIpAddresses", page="215/36721"),
+)
+NatGatewayBusy = rule(
+    "UnsupportedOperation.InvalidState",
+    "A NAT gateway cannot be changed while it is being created or changed.",
+    documented("CreateNatGateway: AVAILABLE before any other action", page="215/36721"),
+)
 
 
 def get(tx: Transaction, gateway_id: str) -> NatGateway:
@@ -188,9 +180,9 @@ def public_address_for(tx: Transaction, gateway_id: str, subnet_id: str) -> IPv4
     gateway = tx.find(NatGateway, gateway_id)
     if gateway is None or gateway.state != "AVAILABLE":
         return None
-    for rule in gateway.rules:
-        if rule.resource_id == subnet_id and rule.public_addresses:
-            return IPv4Address(rule.public_addresses[0])
+    for one in gateway.rules:
+        if one.resource_id == subnet_id and one.public_addresses:
+            return IPv4Address(one.public_addresses[0])
     own = nat_addresses.of_gateway(tx, gateway_id)
     return own[0].ip if own else None
 

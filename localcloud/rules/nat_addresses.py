@@ -5,52 +5,42 @@ from __future__ import annotations
 from dataclasses import replace
 
 from localcloud.rules import address, address_binding, address_charge
-from localcloud.rules.refusal import Refusal, documented
+from localcloud.rules.refusal import documented, rule
 from localcloud.rules.transaction import Transaction
 
 LIMIT = 10
 
 
-class TooManyGatewayAddresses(Refusal):
-    """A NAT gateway can have at most 10 EIPs."""
-
-    code = "LimitExceeded.PublicIpAddressPerNatGatewayLimitExceeded"
-    source = documented("NAT gateway limits: 10 EIPs for each gateway (also in 1199/41648)", page="intl:1015/30230")
-
-
-class LastAddressRequired(Refusal):
-    """A NAT gateway must keep at least one EIP."""
-
-    code = "UnsupportedOperation.PublicIpAddressDisassociate"
-    source = documented("DisassociateNatGatewayAddress", page="215/36716")
-
-
-class GatewayAddressNotFound(Refusal):
-    """The EIP for a NAT gateway must exist."""
-
-    code = "UnsupportedOperation.PublicIpAddressIsNotExisted"
-    source = documented("CreateNatGateway, 215/36722", page="215/36721")
-
-
-class AddressNotBilledByTraffic(Refusal):
-    """The EIP for a NAT gateway must be billed by traffic."""
-
-    code = "UnsupportedOperation.PublicIpAddressNotBilledByTraffic"
-    source = documented("CreateNatGateway, 215/36722", page="215/36721")
-
-
-class GatewayAddressQuota(address.AddressQuota):
-    """A region can have at most 20 EIPs, including those that a NAT gateway allocates."""
-
-    code = "LimitExceeded.AddressQuotaLimitExceeded"
-    source = documented("CreateNatGateway, 215/36722; limit: 1199/41648", page="215/36721")
-
-
-class AddressToReleaseNotFound(Refusal):
-    """An EIP to remove from a NAT gateway must be bound to that gateway."""
-
-    code = "ResourceNotFound"
-    source = documented("DisassociateNatGatewayAddress", page="215/36716")
+TooManyGatewayAddresses = rule(
+    "LimitExceeded.PublicIpAddressPerNatGatewayLimitExceeded",
+    "A NAT gateway can have at most 10 EIPs.",
+    documented("NAT gateway limits: 10 EIPs for each gateway (also in 1199/41648)", page="intl:1015/30230"),
+)
+LastAddressRequired = rule(
+    "UnsupportedOperation.PublicIpAddressDisassociate",
+    "A NAT gateway must keep at least one EIP.",
+    documented("DisassociateNatGatewayAddress", page="215/36716"),
+)
+GatewayAddressNotFound = rule(
+    "UnsupportedOperation.PublicIpAddressIsNotExisted",
+    "The EIP for a NAT gateway must exist.",
+    documented("CreateNatGateway, 215/36722", page="215/36721"),
+)
+AddressNotBilledByTraffic = rule(
+    "UnsupportedOperation.PublicIpAddressNotBilledByTraffic",
+    "The EIP for a NAT gateway must be billed by traffic.",
+    documented("CreateNatGateway, 215/36722", page="215/36721"),
+)
+GatewayAddressQuota = rule(
+    "LimitExceeded.AddressQuotaLimitExceeded",
+    "A region can have at most 20 EIPs, including those that a NAT gateway allocates.",
+    documented("CreateNatGateway, 215/36722; limit: 1199/41648", page="215/36721"),
+)
+AddressToReleaseNotFound = rule(
+    "ResourceNotFound",
+    "An EIP to remove from a NAT gateway must be bound to that gateway.",
+    documented("DisassociateNatGatewayAddress", page="215/36716"),
+)
 
 
 def of_gateway(tx: Transaction, gateway_id: str) -> list[address.Address]:

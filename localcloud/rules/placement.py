@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from localcloud.rules import references, tag
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import InvalidParameterValue, ParameterTooLong, Refusal, check_range, documented
+from localcloud.rules.refusal import InvalidParameterValue, ParameterTooLong, check_range, documented, rule
 from localcloud.rules.transaction import Transaction
 
 NAME_LIMIT = 60
@@ -30,46 +30,36 @@ class PlacementGroup(Record):
         return INSTANCES[self.type]
 
 
-class PlacementGroupNotFound(Refusal):
-    """DisasterRecoverGroupId must identify an existing placement group."""
-
-    code = "ResourceNotFound.InvalidPlacementSet"
-    source = documented("ModifyDisasterRecoverGroupAttribute", page="213/17809")
-
-
-class PlacementGroupUnknown(Refusal):
-    """The placement group of an instance must exist."""
-
-    code = "FailedOperation.DisasterRecoverGroupNotFound"
-    source = documented("RunInstances", page="213/15730")
-
-
-class PlacementGroupQuota(Refusal):
-    """A region can have at most 10 placement groups."""
-
-    code = "ResourceInsufficient.InsufficientGroupQuota"
-    source = documented("DescribeDisasterRecoverGroupQuota: 10; code: CreateDisasterRecoverGroup", page="213/17811")
-
-
-class PlacementAffinityReduced(Refusal):
-    """The affinity of a placement group cannot be reduced."""
-
-    code = "InvalidParameterValue.Range"
-    source = documented("ModifyDisasterRecoverGroupAttribute: Affinity, only to a higher value", page="213/17809")
-
-
-class PlacementGroupNotEmpty(Refusal):
-    """A placement group cannot be deleted while it has instances."""
-
-    code = "FailedOperation.PlacementSetNotEmpty"
-    source = documented("DeleteDisasterRecoverGroups: only empty groups", page="213/17812")
-
-
-class PlacementGroupFull(Refusal):
-    """A placement group cannot have more instances than its type allows."""
-
-    code = "ResourceInsufficient.DisasterRecoverGroupCvmQuota"
-    source = documented("DescribeDisasterRecoverGroupQuota: 50 HOST, 20 SW, 30 RACK", page="213/17811")
+PlacementGroupNotFound = rule(
+    "ResourceNotFound.InvalidPlacementSet",
+    "DisasterRecoverGroupId must identify an existing placement group.",
+    documented("ModifyDisasterRecoverGroupAttribute", page="213/17809"),
+)
+PlacementGroupUnknown = rule(
+    "FailedOperation.DisasterRecoverGroupNotFound",
+    "The placement group of an instance must exist.",
+    documented("RunInstances", page="213/15730"),
+)
+PlacementGroupQuota = rule(
+    "ResourceInsufficient.InsufficientGroupQuota",
+    "A region can have at most 10 placement groups.",
+    documented("DescribeDisasterRecoverGroupQuota: 10; code: CreateDisasterRecoverGroup", page="213/17811"),
+)
+PlacementAffinityReduced = rule(
+    "InvalidParameterValue.Range",
+    "The affinity of a placement group cannot be reduced.",
+    documented("ModifyDisasterRecoverGroupAttribute: Affinity, only to a higher value", page="213/17809"),
+)
+PlacementGroupNotEmpty = rule(
+    "FailedOperation.PlacementSetNotEmpty",
+    "A placement group cannot be deleted while it has instances.",
+    documented("DeleteDisasterRecoverGroups: only empty groups", page="213/17812"),
+)
+PlacementGroupFull = rule(
+    "ResourceInsufficient.DisasterRecoverGroupCvmQuota",
+    "A placement group cannot have more instances than its type allows.",
+    documented("DescribeDisasterRecoverGroupQuota: 50 HOST, 20 SW, 30 RACK", page="213/17811"),
+)
 
 
 def get(tx: Transaction, group_id: str) -> PlacementGroup:

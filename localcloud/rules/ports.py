@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from localcloud.rules.refusal import Refusal, documented
+from localcloud.rules.refusal import documented, rule
 
 LAST = 65535
 
 
-class PortMalformed(Refusal):
-    """The port of a policy must be ALL, a number, a range, or a list of numbers and ranges."""
-
-    code = "InvalidParameterValue.Malformed"
-    source = documented("CreateSecurityGroupPolicies, SecurityGroupPolicy.Port (215/15824)", page="215/15807")
+PortMalformed = rule(
+    "InvalidParameterValue.Malformed",
+    "The port of a policy must be ALL, a number, a range, or a list of numbers and ranges.",
+    documented("CreateSecurityGroupPolicies, SecurityGroupPolicy.Port (215/15824)", page="215/15807"),
+)
 
 
 def port_ranges(port: str) -> tuple[tuple[int, int], ...]:

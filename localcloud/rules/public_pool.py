@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Network
 
-from localcloud.rules.refusal import Refusal, documented
+from localcloud.rules.refusal import documented, rule
 from localcloud.rules.transaction import Transaction
 
 UNASSIGNED = IPv4Address(0)  # the address in a requested record
@@ -17,11 +17,11 @@ Lister = Callable[[Transaction], list[IPv4Address]]
 _LISTERS: list[Lister] = []
 
 
-class PoolEmpty(Refusal):
-    """The pool must have a free public address for a new resource."""
-
-    code = "ResourceInsufficient"
-    source = documented("AllocateAddresses", page="215/16699")
+PoolEmpty = rule(
+    "ResourceInsufficient",
+    "The pool must have a free public address for a new resource.",
+    documented("AllocateAddresses", page="215/16699"),
+)
 
 
 def holds(lister: Lister) -> Lister:

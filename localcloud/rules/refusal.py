@@ -5,7 +5,8 @@ ApiError                  an error response: a code and a message
     |-- rules of a resource, next to its record, in localcloud/rules/<kind>.py
     `-- rules of the gateway (signature, parameters, limits), in localcloud/api/request_rules.py
 
-The docstring of a refusal states the rule; `localcloud actions` and docs/localcloud.md print it.
+Most are made by `rule`. The docstring of a refusal states the rule, which `localcloud actions` and docs/localcloud.md
+print.
 """
 
 from __future__ import annotations
@@ -67,6 +68,11 @@ class Refusal(ApiError):  # noqa: N818 - a refusal is an expected result, not a 
 
     def __init__(self, **values: object) -> None:
         super().__init__(self.code, self.template.format(**values) or _rule_and_values(type(self), values))
+
+
+def rule(code: str, text: str, source: Source) -> type[Refusal]:
+    """Return the refusal for a rule."""
+    return type(code.replace(".", "_"), (Refusal,), {"__doc__": text, "code": code, "source": source})
 
 
 def _rule_and_values(refusal: type[Refusal], values: Mapping[str, object]) -> str:

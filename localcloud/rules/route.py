@@ -8,53 +8,43 @@ from ipaddress import IPv4Address, IPv4Network
 
 from localcloud.rules import havip, instance, interface, nat, references, route_table, vpc
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import Refusal, assumed, documented
+from localcloud.rules.refusal import assumed, documented, rule
 from localcloud.rules.route_table import Route, RouteTable
 from localcloud.rules.transaction import Transaction
 
 QUOTA = 50
 
 
-class RouteNotFound(Refusal):
-    """A route to change or delete must exist in the route table."""
-
-    code = "ResourceNotFound"
-    source = documented("DeleteRoutes (and 215/19215, 215/19216, 215/15764)", page="215/16725")
-
-
-class RouteQuota(Refusal):
-    """A route table can have at most 50 routes."""
-
-    code = "LimitExceeded"
-    source = documented("VPC limits: 50 routes for each route table", page="215/537")
-
-
-class NextHopInvalid(Refusal):
-    """A next hop must exist in the VPC of the route table."""
-
-    code = "InvalidParameterValue.RouteNextHopInvalid"
-    source = documented("CreateRoutes", page="215/16724")
-
-
-class NextHopTypeUnsupported(Refusal):
-    """The type of a next hop must be NAT, NORMAL_CVM, EIP, HAVIP or CVM, the types that localcloud supports."""
-
-    code = "UnsupportedOperation.NotSupportRouteType"
-    source = assumed("limit of localcloud; Tencent Cloud has more types")
-
-
-class DestinationInVpc(Refusal):
-    """The destination of a route must be outside the CIDR blocks of the VPC."""
-
-    code = "InvalidParameterValue.VpcCidrConflict"
-    source = documented("CreateRoutes: DestinationCidrBlock is not inside the VPC", page="215/16724")
-
-
-class DestinationTaken(Refusal):
-    """A route table must not have two routes to one destination."""
-
-    code = "UnsupportedOperation.Ecmp"
-    source = documented("CreateRoutes, EnableRoutes (215/19215)", page="215/16724")
+RouteNotFound = rule(
+    "ResourceNotFound",
+    "A route to change or delete must exist in the route table.",
+    documented("DeleteRoutes (and 215/19215, 215/19216, 215/15764)", page="215/16725"),
+)
+RouteQuota = rule(
+    "LimitExceeded",
+    "A route table can have at most 50 routes.",
+    documented("VPC limits: 50 routes for each route table", page="215/537"),
+)
+NextHopInvalid = rule(
+    "InvalidParameterValue.RouteNextHopInvalid",
+    "A next hop must exist in the VPC of the route table.",
+    documented("CreateRoutes", page="215/16724"),
+)
+NextHopTypeUnsupported = rule(
+    "UnsupportedOperation.NotSupportRouteType",
+    "The type of a next hop must be NAT, NORMAL_CVM, EIP, HAVIP or CVM, the types that localcloud supports.",
+    assumed("limit of localcloud; Tencent Cloud has more types"),
+)
+DestinationInVpc = rule(
+    "InvalidParameterValue.VpcCidrConflict",
+    "The destination of a route must be outside the CIDR blocks of the VPC.",
+    documented("CreateRoutes: DestinationCidrBlock is not inside the VPC", page="215/16724"),
+)
+DestinationTaken = rule(
+    "UnsupportedOperation.Ecmp",
+    "A route table must not have two routes to one destination.",
+    documented("CreateRoutes, EnableRoutes (215/19215)", page="215/16724"),
+)
 
 
 def _nat_in(tx: Transaction, vpc_id: str, gateway_id: str) -> bool:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from localcloud.rules import references, tag
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import Refusal, check_bytes, documented
+from localcloud.rules.refusal import check_bytes, documented, rule
 from localcloud.rules.transaction import Transaction
 
 NAME_LIMIT = 60
@@ -41,32 +41,26 @@ class RouteTable(Record):
     routes: tuple[Route, ...] = ()
 
 
-class RouteTableNotFound(Refusal):
-    """RouteTableId must identify an existing route table."""
-
-    code = "ResourceNotFound"
-    source = documented("DeleteRouteTable", page="215/15771")
-
-
-class RouteTableQuota(Refusal):
-    """A VPC can have at most 10 route tables."""
-
-    code = "LimitExceeded"
-    source = documented("VPC limits: 10 route tables for each VPC", page="215/537")
-
-
-class MainRouteTableNotDeletable(Refusal):
-    """The main route table of a VPC cannot be deleted separately."""
-
-    code = "UnsupportedOperation.DelDefaultRoute"
-    source = documented("DeleteRouteTable", page="215/15771")
-
-
-class RouteTableHasSubnets(Refusal):
-    """A route table cannot be deleted while a subnet uses it."""
-
-    code = "UnsupportedOperation.DelRouteWithSubnet"
-    source = documented("DeleteRouteTable", page="215/15771")
+RouteTableNotFound = rule(
+    "ResourceNotFound",
+    "RouteTableId must identify an existing route table.",
+    documented("DeleteRouteTable", page="215/15771"),
+)
+RouteTableQuota = rule(
+    "LimitExceeded",
+    "A VPC can have at most 10 route tables.",
+    documented("VPC limits: 10 route tables for each VPC", page="215/537"),
+)
+MainRouteTableNotDeletable = rule(
+    "UnsupportedOperation.DelDefaultRoute",
+    "The main route table of a VPC cannot be deleted separately.",
+    documented("DeleteRouteTable", page="215/15771"),
+)
+RouteTableHasSubnets = rule(
+    "UnsupportedOperation.DelRouteWithSubnet",
+    "A route table cannot be deleted while a subnet uses it.",
+    documented("DeleteRouteTable", page="215/15771"),
+)
 
 
 def get(tx: Transaction, table_id: str) -> RouteTable:

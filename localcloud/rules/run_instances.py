@@ -21,7 +21,7 @@ from localcloud.rules import (
 from localcloud.rules.catalog import ZONES
 from localcloud.rules.disk import Disk
 from localcloud.rules.instance import Instance
-from localcloud.rules.refusal import Refusal, TooManyValues, documented
+from localcloud.rules.refusal import TooManyValues, documented, rule
 from localcloud.rules.transaction import Transaction
 
 
@@ -38,11 +38,11 @@ class RunRequest:
     tags: tag.Tags  # of the instance and its disks
 
 
-class PublicAddressWithoutBandwidth(Refusal):
-    """An instance with a public address must have a bandwidth above 0."""
-
-    code = "InvalidParameterCombination"
-    source = documented("RunInstances: InternetAccessible.PublicIpAssigned", page="213/15730")
+PublicAddressWithoutBandwidth = rule(
+    "InvalidParameterCombination",
+    "An instance with a public address must have a bandwidth above 0.",
+    documented("RunInstances: InternetAccessible.PublicIpAssigned", page="213/15730"),
+)
 
 
 def _check(tx: Transaction, request: RunRequest) -> subnet.Subnet:

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from localcloud.rules import references, tag
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import ParameterTooLong, Refusal, documented, provider
+from localcloud.rules.refusal import ParameterTooLong, documented, provider, rule
 from localcloud.rules.transaction import Transaction
 
 NAME_LIMIT = 60
@@ -53,74 +53,54 @@ class SecurityGroup(Record):
         return self.ingress if direction == "ingress" else self.egress
 
 
-class SecurityGroupNotFound(Refusal):
-    """SecurityGroupId must identify an existing security group."""
-
-    code = "ResourceNotFound"
-    source = documented("DeleteSecurityGroup and other actions on security groups", page="215/15803")
-
-
-class SecurityGroupQuota(Refusal):
-    """A region can have at most 50 security groups."""
-
-    code = "LimitExceeded"
-    source = documented("VPC limits: 50 security groups in a region (also in 215/41428)", page="215/537")
-
-
-class SecurityGroupInUse(Refusal):
-    """A security group cannot be deleted while an interface or a policy of another group uses it."""
-
-    code = "ResourceInUse"
-    source = documented("DeleteSecurityGroup: no policy may refer to the group", page="215/15803")
-
-
-class PolicyQuota(Refusal):
-    """A security group can have at most 100 policies in each direction."""
-
-    code = "LimitExceeded"
-    source = documented("VPC limits: 100 in each direction; code: 215/15807, 215/15810", page="215/537")
-
-
-class ReferredGroupsQuota(Refusal):
-    """The policies of a security group can refer to at most 10 other groups."""
-
-    code = "LimitExceeded"
-    source = documented("VPC limits: IDs of 10 security groups in the policies of a group", page="215/537")
-
-
-class VersionMismatch(Refusal):
-    """The Version in a request that replaces all policies must be the current version + 1 or absent."""
-
-    code = "UnsupportedOperation.VersionMismatch"
-    source = provider("sends the stored version + 1 (observed with 1.82.42); code in errorcodes.py")
-
-
-class VersionStale(Refusal):
-    """The Version in a request that deletes single policies must be the current version or absent."""
-
-    code = "UnsupportedOperation.VersionMismatch"
-    source = documented("DeleteSecurityGroupPolicies, 215/15807", page="215/15809")
-
-
-class DuplicatePolicy(Refusal):
-    """A security group must not have two equal policies in one direction."""
-
-    code = "UnsupportedOperation.DuplicatePolicy"
-    source = documented("CreateSecurityGroupPolicies", page="215/15807")
-
-
-class PolicyNotFound(Refusal):
-    """A policy to delete must exist."""
-
-    code = "ResourceNotFound"
-    source = documented("DeleteSecurityGroupPolicies", page="215/15809")
-
-
-class OneDirectionOnly(Refusal):
-    """A request to delete policies must have either Ingress or Egress."""
-
-    code = "InvalidParameter.Coexist"
-    source = documented("DeleteSecurityGroupPolicies: one direction in a request", page="215/15809")
+SecurityGroupNotFound = rule(
+    "ResourceNotFound",
+    "SecurityGroupId must identify an existing security group.",
+    documented("DeleteSecurityGroup and other actions on security groups", page="215/15803"),
+)
+SecurityGroupQuota = rule(
+    "LimitExceeded",
+    "A region can have at most 50 security groups.",
+    documented("VPC limits: 50 security groups in a region (also in 215/41428)", page="215/537"),
+)
+SecurityGroupInUse = rule(
+    "ResourceInUse",
+    "A security group cannot be deleted while an interface or a policy of another group uses it.",
+    documented("DeleteSecurityGroup: no policy may refer to the group", page="215/15803"),
+)
+PolicyQuota = rule(
+    "LimitExceeded",
+    "A security group can have at most 100 policies in each direction.",
+    documented("VPC limits: 100 in each direction; code: 215/15807, 215/15810", page="215/537"),
+)
+ReferredGroupsQuota = rule(
+    "LimitExceeded",
+    "The policies of a security group can refer to at most 10 other groups.",
+    documented("VPC limits: IDs of 10 security groups in the policies of a group", page="215/537"),
+)
+VersionMismatch = rule(
+    "UnsupportedOperation.VersionMismatch",
+    "The Version in a request that replaces all policies must be the current version + 1 or absent.",
+    provider("sends the stored version + 1 (observed with 1.82.42); code in errorcodes.py"),
+)
+VersionStale = rule(
+    "UnsupportedOperation.VersionMismatch",
+    "The Version in a request that deletes single policies must be the current version or absent.",
+    documented("DeleteSecurityGroupPolicies, 215/15807", page="215/15809"),
+)
+DuplicatePolicy = rule(
+    "UnsupportedOperation.DuplicatePolicy",
+    "A security group must not have two equal policies in one direction.",
+    documented("CreateSecurityGroupPolicies", page="215/15807"),
+)
+PolicyNotFound = rule(
+    "ResourceNotFound", "A policy to delete must exist.", documented("DeleteSecurityGroupPolicies", page="215/15809")
+)
+OneDirectionOnly = rule(
+    "InvalidParameter.Coexist",
+    "A request to delete policies must have either Ingress or Egress.",
+    documented("DeleteSecurityGroupPolicies: one direction in a request", page="215/15809"),
+)
 
 
 def get(tx: Transaction, group_id: str) -> SecurityGroup:

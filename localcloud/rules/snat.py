@@ -6,55 +6,47 @@ from dataclasses import replace
 
 from localcloud.rules import instance, interface, nat, nat_addresses, subnet
 from localcloud.rules.nat import NatGateway, SnatRule
-from localcloud.rules.refusal import InvalidParameterValue, Refusal, documented
+from localcloud.rules.refusal import InvalidParameterValue, documented, rule
 from localcloud.rules.transaction import Transaction
 
 LIMIT = 200
 
 
-class AddressNotOnGateway(Refusal):
-    """An EIP of a SNAT rule must be bound to the NAT gateway."""
-
-    code = "UnsupportedOperation.NatGatewayEipNotExists"
-    source = documented("CreateNatGatewaySourceIpTranslationNatRule", page="215/52622")
-
-
-class SnatRuleExists(Refusal):
-    """A subnet or interface can have only one SNAT rule on a NAT gateway."""
-
-    code = "InvalidParameterValue.NatSnatRuleExists"
-    source = documented("CreateNatGatewaySourceIpTranslationNatRule", page="215/52622")
-
-
-class SnatRuleQuota(Refusal):
-    """A NAT gateway can have at most 200 SNAT rules."""
-
-    code = "LimitExceeded"
-    source = documented("NAT gateway limits: 200 SNAT rules (code of 215/52622)", page="intl:1015/30230")
-
-
-class SnatRuleNotFound(Refusal):
-    """NatGatewaySnatId must identify an existing SNAT rule of the NAT gateway."""
-
-    code = "InvalidParameterValue.NatGatewaySnatRuleNotExists"
-    source = documented("DeleteNatGatewaySourceIpTranslationNatRule", page="215/52621")
-
-
-class SnatRuleFixed(Refusal):
-    """Only the public addresses and the description of a SNAT rule can be changed."""
-
-    code = "InvalidParameterValue"
-    source = documented(
+AddressNotOnGateway = rule(
+    "UnsupportedOperation.NatGatewayEipNotExists",
+    "An EIP of a SNAT rule must be bound to the NAT gateway.",
+    documented("CreateNatGatewaySourceIpTranslationNatRule", page="215/52622"),
+)
+SnatRuleExists = rule(
+    "InvalidParameterValue.NatSnatRuleExists",
+    "A subnet or interface can have only one SNAT rule on a NAT gateway.",
+    documented("CreateNatGatewaySourceIpTranslationNatRule", page="215/52622"),
+)
+SnatRuleQuota = rule(
+    "LimitExceeded",
+    "A NAT gateway can have at most 200 SNAT rules.",
+    documented("NAT gateway limits: 200 SNAT rules (code of 215/52622)", page="intl:1015/30230"),
+)
+SnatRuleNotFound = rule(
+    "InvalidParameterValue.NatGatewaySnatRuleNotExists",
+    "NatGatewaySnatId must identify an existing SNAT rule of the NAT gateway.",
+    documented("DeleteNatGatewaySourceIpTranslationNatRule", page="215/52621"),
+)
+SnatRuleFixed = rule(
+    "InvalidParameterValue",
+    "Only the public addresses and the description of a SNAT rule can be changed.",
+    documented(
         "ModifyNatGatewaySourceIpTranslationNatRule: SourceIpTranslationNatRule",
         page="215/52619",
-    )
+    ),
+)
 
 
-class SnatOfOtherVpc(Refusal):
-    """The subnet or interface of a SNAT rule must be in the VPC of the NAT gateway."""
-
-    code = "InvalidParameterValue"
-    source = documented("CreateNatGatewaySourceIpTranslationNatRule", page="215/52622")
+SnatOfOtherVpc = rule(
+    "InvalidParameterValue",
+    "The subnet or interface of a SNAT rule must be in the VPC of the NAT gateway.",
+    documented("CreateNatGatewaySourceIpTranslationNatRule", page="215/52622"),
+)
 
 
 def _check_rule(tx: Transaction, gateway: NatGateway, rule: SnatRule) -> None:

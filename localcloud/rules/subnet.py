@@ -10,7 +10,7 @@ from typing import ClassVar
 from localcloud.rules import references, route_table, tag, vpc
 from localcloud.rules.catalog import ZONES
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import Refusal, check_bytes, documented
+from localcloud.rules.refusal import check_bytes, documented, rule
 from localcloud.rules.transaction import Transaction
 
 QUOTA = 100
@@ -63,91 +63,69 @@ def occupies(finder: Occupancy) -> Occupancy:
     return finder
 
 
-class SubnetNotFound(Refusal):
-    """SubnetId must identify an existing subnet."""
-
-    code = "ResourceNotFound"
-    source = documented("DeleteSubnet", page="215/15783")
-
-
-class SubnetRange(Refusal):
-    """The mask of a subnet CIDR block must be 16 to 28 bits."""
-
-    code = "InvalidParameterValue.SubnetRange"
-    source = documented("CreateSubnet: the mask is 16 to 28 bits", page="215/15782")
-
-
-class SubnetOutsideVpc(Refusal):
-    """A subnet CIDR block must be in a CIDR block of its VPC."""
-
-    code = "InvalidParameterValue.SubnetRange"
-    source = documented("CreateSubnet: CidrBlock must be inside the VPC's", page="215/15782")
-
-
-class SubnetConflict(Refusal):
-    """Subnets of one VPC must not overlap."""
-
-    code = "InvalidParameterValue.SubnetConflict"
-    source = documented("CreateSubnet: CIDR blocks of one VPC do not overlap", page="215/15782")
-
-
-class ZoneUnknown(Refusal):
-    """A zone must be in the region of the request."""
-
-    code = "InvalidParameterValue"
-    source = documented("CreateSubnet: Zone; its error codes include InvalidParameterValue", page="215/15782")
-
-
-class SubnetQuota(Refusal):
-    """A VPC can have at most 100 subnets."""
-
-    code = "LimitExceeded"
-    source = documented("VPC limits: 100 subnets for each VPC", page="215/537")
-
-
-class SubnetInUse(Refusal):
-    """A subnet cannot be deleted while an interface, a HAVIP or another resource uses an address in it."""
-
-    code = "ResourceInUse"
-    source = documented("DeleteSubnet: all resources in it must be removed first", page="215/15783")
-
-
-class SubnetFull(Refusal):
-    """A subnet must have a free address for a new resource."""
-
-    code = "ResourceInsufficient"
-    source = documented("CreateHaVip, CreateNetworkInterface (215/15818)", page="215/30652")
-
-
-class RouteTableOfOtherVpc(Refusal):
-    """The route table of a subnet must be in the same VPC as the subnet."""
-
-    code = "UnsupportedOperation.VpcMismatch"
-    source = documented("ReplaceRouteTableAssociation", page="215/15767")
-
-
-class SubnetOfOtherVpc(Refusal):
-    """SubnetId must identify a subnet of the VPC in VpcId."""
-
-    code = "UnsupportedOperation.SubnetNotExists"
-    source = documented("CreateHaVip", page="215/30652")
-
-
-class AddressOutsideSubnet(Refusal):
-    """A private address must be an assignable address of its subnet, not the network, gateway or broadcast address."""
-
-    code = "InvalidParameterValue.Range"
-    source = documented(
+SubnetNotFound = rule(
+    "ResourceNotFound", "SubnetId must identify an existing subnet.", documented("DeleteSubnet", page="215/15783")
+)
+SubnetRange = rule(
+    "InvalidParameterValue.SubnetRange",
+    "The mask of a subnet CIDR block must be 16 to 28 bits.",
+    documented("CreateSubnet: the mask is 16 to 28 bits", page="215/15782"),
+)
+SubnetOutsideVpc = rule(
+    "InvalidParameterValue.SubnetRange",
+    "A subnet CIDR block must be in a CIDR block of its VPC.",
+    documented("CreateSubnet: CidrBlock must be inside the VPC's", page="215/15782"),
+)
+SubnetConflict = rule(
+    "InvalidParameterValue.SubnetConflict",
+    "Subnets of one VPC must not overlap.",
+    documented("CreateSubnet: CIDR blocks of one VPC do not overlap", page="215/15782"),
+)
+ZoneUnknown = rule(
+    "InvalidParameterValue",
+    "A zone must be in the region of the request.",
+    documented("CreateSubnet: Zone; its error codes include InvalidParameterValue", page="215/15782"),
+)
+SubnetQuota = rule(
+    "LimitExceeded",
+    "A VPC can have at most 100 subnets.",
+    documented("VPC limits: 100 subnets for each VPC", page="215/537"),
+)
+SubnetInUse = rule(
+    "ResourceInUse",
+    "A subnet cannot be deleted while an interface, a HAVIP or another resource uses an address in it.",
+    documented("DeleteSubnet: all resources in it must be removed first", page="215/15783"),
+)
+SubnetFull = rule(
+    "ResourceInsufficient",
+    "A subnet must have a free address for a new resource.",
+    documented("CreateHaVip, CreateNetworkInterface (215/15818)", page="215/30652"),
+)
+RouteTableOfOtherVpc = rule(
+    "UnsupportedOperation.VpcMismatch",
+    "The route table of a subnet must be in the same VPC as the subnet.",
+    documented("ReplaceRouteTableAssociation", page="215/15767"),
+)
+SubnetOfOtherVpc = rule(
+    "UnsupportedOperation.SubnetNotExists",
+    "SubnetId must identify a subnet of the VPC in VpcId.",
+    documented("CreateHaVip", page="215/30652"),
+)
+AddressOutsideSubnet = rule(
+    "InvalidParameterValue.Range",
+    "A private address must be an assignable address of its subnet, not the network, gateway or broadcast address.",
+    documented(
         "AssignPrivateIpAddresses, 215/15818: the address is in the subnet and free",
         page="215/15813",
-    )
+    ),
+)
 
 
-class AddressTaken(Refusal):
-    """A private address must not be in use by another resource."""
-
-    code = "ResourceInUse"
-    source = documented("CreateHaVip: Vip is not in use (also in 215/15813 and 215/15818)", page="215/30652")
+AddressTaken = rule(
+    "ResourceInUse",
+    "A private address must not be in use by another resource.",
+    documented("CreateHaVip: Vip is not in use (also in 215/15813 and 215/15818)", page="215/30652"),
+)
 
 
 def get(tx: Transaction, subnet_id: str) -> Subnet:

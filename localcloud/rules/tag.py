@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import Refusal, documented
+from localcloud.rules.refusal import documented, rule
 from localcloud.rules.transaction import Transaction
 
 Tags = dict[str, str]
@@ -28,60 +28,46 @@ class TagSet(Record):
 _LIMITS = "651/13354"
 
 
-class TooManyTags(Refusal):
-    """A resource can have at most 50 tags."""
-
-    code = "LimitExceeded.ResourceAttachedTags"
-    source = documented("tag limits: at most 50 on a resource", page=_LIMITS)
-
-
-class TagKeyEmpty(Refusal):
-    """A tag key must not be empty."""
-
-    code = "InvalidParameterValue.TagKeyEmpty"
-    source = documented("tag limits: a key has 1 to 127 characters", page=_LIMITS)
-
-
-class TagKeyTooLong(Refusal):
-    """A tag key must not exceed 127 characters."""
-
-    code = "InvalidParameterValue.TagKeyLengthExceeded"
-    source = documented("tag limits: a key has 1 to 127 characters", page=_LIMITS)
-
-
-class TagKeyIllegal(Refusal):
-    """A tag key must consist of Chinese and English letters, digits, inner spaces, and `+-=._:/@()[],;><`."""
-
-    code = "InvalidParameterValue.TagKeyCharacterIllegal"
-    source = documented("tag limits: characters of keys and values", page=_LIMITS)
-
-
-class TagKeyReserved(Refusal):
-    """A tag key must not begin with `qcs:`, `project`, `项目`, `qcloud` or `tencent`, which are reserved."""
-
-    code = "InvalidParameter.ReservedTagKey"
-    source = documented("tag limits: reserved keys; qcloud, tencent: error text of ModifyResourceTags", page=_LIMITS)
-
-
-class TagValueEmpty(Refusal):
-    """A tag value must not be empty."""
-
-    code = "InvalidParameterValue.TagValueEmpty"
-    source = documented("tag limits: a value has 1 to 255 characters", page=_LIMITS)
-
-
-class TagValueTooLong(Refusal):
-    """A tag value must not exceed 255 characters."""
-
-    code = "InvalidParameterValue.TagValueLengthExceeded"
-    source = documented("tag limits: a value has 1 to 255 characters", page=_LIMITS)
-
-
-class TagValueIllegal(Refusal):
-    """A tag value must consist of the same characters as a tag key."""
-
-    code = "InvalidParameterValue.TagValueCharacterIllegal"
-    source = documented("tag limits: characters of keys and values", page=_LIMITS)
+TooManyTags = rule(
+    "LimitExceeded.ResourceAttachedTags",
+    "A resource can have at most 50 tags.",
+    documented("tag limits: at most 50 on a resource", page=_LIMITS),
+)
+TagKeyEmpty = rule(
+    "InvalidParameterValue.TagKeyEmpty",
+    "A tag key must not be empty.",
+    documented("tag limits: a key has 1 to 127 characters", page=_LIMITS),
+)
+TagKeyTooLong = rule(
+    "InvalidParameterValue.TagKeyLengthExceeded",
+    "A tag key must not exceed 127 characters.",
+    documented("tag limits: a key has 1 to 127 characters", page=_LIMITS),
+)
+TagKeyIllegal = rule(
+    "InvalidParameterValue.TagKeyCharacterIllegal",
+    "A tag key must consist of Chinese and English letters, digits, inner spaces, and `+-=._:/@()[],;><`.",
+    documented("tag limits: characters of keys and values", page=_LIMITS),
+)
+TagKeyReserved = rule(
+    "InvalidParameter.ReservedTagKey",
+    "A tag key must not begin with `qcs:`, `project`, `项目`, `qcloud` or `tencent`, which are reserved.",
+    documented("tag limits: reserved keys; qcloud, tencent: error text of ModifyResourceTags", page=_LIMITS),
+)
+TagValueEmpty = rule(
+    "InvalidParameterValue.TagValueEmpty",
+    "A tag value must not be empty.",
+    documented("tag limits: a value has 1 to 255 characters", page=_LIMITS),
+)
+TagValueTooLong = rule(
+    "InvalidParameterValue.TagValueLengthExceeded",
+    "A tag value must not exceed 255 characters.",
+    documented("tag limits: a value has 1 to 255 characters", page=_LIMITS),
+)
+TagValueIllegal = rule(
+    "InvalidParameterValue.TagValueCharacterIllegal",
+    "A tag value must consist of the same characters as a tag key.",
+    documented("tag limits: characters of keys and values", page=_LIMITS),
+)
 
 
 # The rules for tags in any request.

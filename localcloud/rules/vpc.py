@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from localcloud.rules import references, route_table, tag
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import Refusal, check_bytes, documented
+from localcloud.rules.refusal import check_bytes, documented, rule
 from localcloud.rules.transaction import Transaction
 
 DNS_SERVERS = ("183.60.83.19", "183.60.82.98")
@@ -40,66 +40,51 @@ class Vpc(Record):
         return (self.cidr, *self.assistant_cidrs)
 
 
-class VpcNotFound(Refusal):
-    """VpcId must identify an existing VPC."""
-
-    code = "ResourceNotFound"
-    source = documented("DeleteVpc", page="215/15775")
-
-
-class VpcCidrNotPrivate(Refusal):
-    """A VPC CIDR block must be in 10.0.0.0/8 or 172.16.0.0/12 with a mask of 12 to 28 bits, or in 192.168.0.0/16 with a
-    mask of 16 to 28 bits.
-    """
-
-    code = "InvalidParameterValue.Malformed"
-    source = documented(
+VpcNotFound = rule(
+    "ResourceNotFound", "VpcId must identify an existing VPC.", documented("DeleteVpc", page="215/15775")
+)
+VpcCidrNotPrivate = rule(
+    "InvalidParameterValue.Malformed",
+    "A VPC CIDR block must be in 10.0.0.0/8 or 172.16.0.0/12 with a mask of 12 to 28 bits, or in 192.168.0.0/16 with a "
+    "mask of 16 to 28 bits.",
+    documented(
         "VPC CIDR blocks: 10.0.0.0-10.255.255.255 and 172.16.0.0-172.31.255.255 with masks of 12 to 28, "
         "192.168.0.0-192.168.255.255 with 16 to 28 (CreateVpc, 215/15774, writes 10.0.0.0/12)",
         page="215/36515",
-    )
+    ),
+)
 
 
-class VpcQuota(Refusal):
-    """A region can have at most 20 VPCs."""
-
-    code = "LimitExceeded"
-    source = documented("VPC limits: 20 VPCs in a region for each account", page="215/537")
-
-
-class VpcInUse(Refusal):
-    """A VPC cannot be deleted while it has a subnet, a NAT gateway or a custom route table."""
-
-    code = "ResourceInUse"
-    source = documented("DeleteVpc: all resources in the VPC must be deleted first", page="215/15775")
-
-
-class TooManyDnsServers(Refusal):
-    """A VPC can have at most 4 DNS servers."""
-
-    code = "InvalidParameterValue.LimitExceeded"
-    source = documented("CreateVpc: DnsServers, at most 4", page="215/15774")
-
-
-class AssistantCidrOverlaps(Refusal):
-    """An assistant CIDR block must not overlap another CIDR block of the VPC."""
-
-    code = "InvalidParameterValue.SubnetOverlapAssistCidr"
-    source = documented("CreateAssistantCidr", page="215/43276")
-
-
-class AssistantCidrQuota(Refusal):
-    """A VPC can have at most 5 assistant CIDR blocks."""
-
-    code = "LimitExceeded"
-    source = documented("VPC limits: 5 assistant CIDR blocks for each VPC", page="215/537")
-
-
-class AssistantCidrInUse(Refusal):
-    """An assistant CIDR block cannot be removed while it contains a subnet."""
-
-    code = "ResourceInUse"
-    source = documented("DeleteAssistantCidr", page="215/43275")
+VpcQuota = rule(
+    "LimitExceeded",
+    "A region can have at most 20 VPCs.",
+    documented("VPC limits: 20 VPCs in a region for each account", page="215/537"),
+)
+VpcInUse = rule(
+    "ResourceInUse",
+    "A VPC cannot be deleted while it has a subnet, a NAT gateway or a custom route table.",
+    documented("DeleteVpc: all resources in the VPC must be deleted first", page="215/15775"),
+)
+TooManyDnsServers = rule(
+    "InvalidParameterValue.LimitExceeded",
+    "A VPC can have at most 4 DNS servers.",
+    documented("CreateVpc: DnsServers, at most 4", page="215/15774"),
+)
+AssistantCidrOverlaps = rule(
+    "InvalidParameterValue.SubnetOverlapAssistCidr",
+    "An assistant CIDR block must not overlap another CIDR block of the VPC.",
+    documented("CreateAssistantCidr", page="215/43276"),
+)
+AssistantCidrQuota = rule(
+    "LimitExceeded",
+    "A VPC can have at most 5 assistant CIDR blocks.",
+    documented("VPC limits: 5 assistant CIDR blocks for each VPC", page="215/537"),
+)
+AssistantCidrInUse = rule(
+    "ResourceInUse",
+    "An assistant CIDR block cannot be removed while it contains a subnet.",
+    documented("DeleteAssistantCidr", page="215/43275"),
+)
 
 
 def get(tx: Transaction, vpc_id: str) -> Vpc:

@@ -5,41 +5,37 @@ from __future__ import annotations
 from localcloud.rules import address, address_binding, address_charge, instance, public_pool, task
 from localcloud.rules.address import Address
 from localcloud.rules.records import changed, iso_time
-from localcloud.rules.refusal import InvalidParameterValue, MissingParameter, Refusal, documented
+from localcloud.rules.refusal import InvalidParameterValue, MissingParameter, documented, rule
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
-from localcloud.services.listing import UnknownFilter, chosen, page
+from localcloud.services.listing import chosen, page
 from localcloud.services.parameters import Parameters
 
 _ONE = (address.AddressNotFound, address.AddressIdMalformed, address.AddressBusy)
 
 
-class InstanceOrInterface(Refusal):
-    """An EIP must be bound to either an instance or a private address of an interface."""
-
-    code = "InvalidParameterConflict"
-    source = documented("AssociateAddress: not both NetworkInterfaceId and InstanceId", page="215/16700")
-
-
-class TaskNotFoundByNumber(task.TaskNotFound):
-    """TaskId must be the number of an existing EIP task."""
-
-    code = "InvalidParameter"
-    source = documented("DescribeTaskResult: TaskId", page="215/36271")
+InstanceOrInterface = rule(
+    "InvalidParameterConflict",
+    "An EIP must be bound to either an instance or a private address of an interface.",
+    documented("AssociateAddress: not both NetworkInterfaceId and InstanceId", page="215/16700"),
+)
+TaskNotFoundByNumber = rule(
+    "InvalidParameter",
+    "TaskId must be the number of an existing EIP task.",
+    documented("DescribeTaskResult: TaskId", page="215/36271"),
+)
 
 
-class UnknownAddressFilter(UnknownFilter):
-    """A filter name must be one that DescribeAddresses documents."""
-
-    code = "InvalidParameter.InvalidFilter"
-    source = documented("DescribeAddresses: Filters", page="215/16702")
-
-
-class AddressIdsAndFilter(Refusal):
-    """EIPs must be selected by either AddressIds or the filter address-id."""
-
-    code = "InvalidParameter"
-    source = documented("DescribeAddresses: not both AddressIds and Filters.address-id", page="215/16702")
+UnknownAddressFilter = rule(
+    "InvalidParameter.InvalidFilter",
+    "A filter name must be one that DescribeAddresses documents.",
+    documented("DescribeAddresses: Filters", page="215/16702"),
+)
+AddressIdsAndFilter = rule(
+    "InvalidParameter",
+    "EIPs must be selected by either AddressIds or the filter address-id.",
+    documented("DescribeAddresses: not both AddressIds and Filters.address-id", page="215/16702"),
+)
 
 
 def show(call: Call, found: Address) -> Answer:

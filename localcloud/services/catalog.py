@@ -30,7 +30,7 @@ def _values(call: Call, known: tuple[str, ...]) -> dict[str, set[str]]:
     for entry in call.parameters.each("Filters"):
         name = entry.text("Name")
         if name not in known:
-            raise UnknownInstanceFilter(name=name, action="this action", known=", ".join(known))
+            raise UnknownInstanceFilter(got=name, known=", ".join(known))
         requested[name] = set(entry.texts("Values"))
     return requested
 

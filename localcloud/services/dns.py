@@ -5,7 +5,7 @@ from __future__ import annotations
 from localcloud.rules import dns
 from localcloud.rules.dns import DnsRecord
 from localcloud.rules.records import beijing_time
-from localcloud.rules.refusal import InvalidParameterValue, Refusal, documented
+from localcloud.rules.refusal import InvalidParameterValue, documented, rule
 from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import page
 from localcloud.services.parameters import Parameters
@@ -27,11 +27,11 @@ _WRITE = (
 )
 
 
-class NoRecords(Refusal):
-    """A list of records must not be empty, unless ErrorOnEmpty is `no`."""
-
-    code = "ResourceNotFound.NoDataOfRecord"
-    source = documented("DescribeRecordList: ErrorOnEmpty", page="1427/56166")
+NoRecords = rule(
+    "ResourceNotFound.NoDataOfRecord",
+    "A list of records must not be empty, unless ErrorOnEmpty is `no`.",
+    documented("DescribeRecordList: ErrorOnEmpty", page="1427/56166"),
+)
 
 
 def _line(given: Parameters) -> str:

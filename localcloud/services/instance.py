@@ -8,7 +8,7 @@ from dataclasses import replace
 from localcloud.rules import address, disk, disk_types, instance, instance_attributes, interface, key_pair, placement
 from localcloud.rules.instance import Instance
 from localcloud.rules.records import iso_time
-from localcloud.rules.refusal import InvalidParameterValue, Refusal, assumed, documented
+from localcloud.rules.refusal import InvalidParameterValue, assumed, documented, rule
 from localcloud.rules.run_instances import PublicAddressWithoutBandwidth, RunRequest, run_instance
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
@@ -21,32 +21,26 @@ BANDWIDTH_MBPS = 100
 _NUMBER = re.compile(r"\{R:(\d+)(?:,F:(\d))?\}")
 
 
-class InstanceNeedsVpc(Refusal):
-    """An instance must be created in a VPC; localcloud has no default VPC and no classic network."""
-
-    code = "InvalidParameterValue.VpcIdNotExist"
-    source = assumed("RunInstances (213/15730) would use the default VPC; localcloud has none")
-
-
-class InstanceNeedsGroup(Refusal):
-    """An instance must be created with a security group; localcloud has no default group."""
-
-    code = "MissingParameter"
-    source = assumed("RunInstances (213/15730) would create a default group; localcloud does not")
-
-
-class AddressCountDiffers(Refusal):
-    """The number of private addresses must equal the number of instances."""
-
-    code = "InvalidParameterCombination"
-    source = documented("RunInstances: as many PrivateIpAddresses as InstanceCount, at most 20", page="213/15730")
-
-
-class PasswordNotEmulated(Refusal):
-    """Instances must be accessed with key pairs; passwords are not emulated."""
-
-    code = "InvalidParameter.PasswordNotSupported"
-    source = assumed("limit of localcloud: its images support only key pairs (code: 213/30435)")
+InstanceNeedsVpc = rule(
+    "InvalidParameterValue.VpcIdNotExist",
+    "An instance must be created in a VPC; localcloud has no default VPC and no classic network.",
+    assumed("RunInstances (213/15730) would use the default VPC; localcloud has none"),
+)
+InstanceNeedsGroup = rule(
+    "MissingParameter",
+    "An instance must be created with a security group; localcloud has no default group.",
+    assumed("RunInstances (213/15730) would create a default group; localcloud does not"),
+)
+AddressCountDiffers = rule(
+    "InvalidParameterCombination",
+    "The number of private addresses must equal the number of instances.",
+    documented("RunInstances: as many PrivateIpAddresses as InstanceCount, at most 20", page="213/15730"),
+)
+PasswordNotEmulated = rule(
+    "InvalidParameter.PasswordNotSupported",
+    "Instances must be accessed with key pairs; passwords are not emulated.",
+    assumed("limit of localcloud: its images support only key pairs (code: 213/30435)"),
+)
 
 
 _RUN_RULES = (

@@ -11,38 +11,31 @@ from localcloud.rules import (
     key_pair,
     placement,
 )
-from localcloud.rules.refusal import InvalidParameterValue, Refusal, documented
+from localcloud.rules.refusal import InvalidParameterValue, documented, rule
 from localcloud.services.actions import Call, action
 from localcloud.services.instance import BANDWIDTH_MBPS, PasswordNotEmulated
 from localcloud.services.parameters import Parameters
 
-
-class NothingToModify(Refusal):
-    """A request to change attributes must have an attribute."""
-
-    code = "MissingParameter"
-    source = documented("ModifyInstancesAttribute: one attribute in each request", page="213/15739")
-
-
-class SeveralToModify(Refusal):
-    """A request can change only one attribute."""
-
-    code = "InvalidParameterValue"
-    source = documented("ModifyInstancesAttribute: one attribute in each request", page="213/15739")
-
-
-class TwoStopTypes(Refusal):
-    """A request must not have both StopType and ForceStop."""
-
-    code = "InvalidParameterCombination"
-    source = documented("StopInstances: not both ForceStop and StopType", page="213/15743")
-
-
-class OneDiskParameter(Refusal):
-    """ResizeInstanceDisks must have either the system disk or data disks."""
-
-    code = "InvalidParameterValue"
-    source = documented("ResizeInstanceDisks: DataDisks or SystemDisk, not both", page="213/15731")
+NothingToModify = rule(
+    "MissingParameter",
+    "A request to change attributes must have an attribute.",
+    documented("ModifyInstancesAttribute: one attribute in each request", page="213/15739"),
+)
+SeveralToModify = rule(
+    "InvalidParameterValue",
+    "A request can change only one attribute.",
+    documented("ModifyInstancesAttribute: one attribute in each request", page="213/15739"),
+)
+TwoStopTypes = rule(
+    "InvalidParameterCombination",
+    "A request must not have both StopType and ForceStop.",
+    documented("StopInstances: not both ForceStop and StopType", page="213/15743"),
+)
+OneDiskParameter = rule(
+    "InvalidParameterValue",
+    "ResizeInstanceDisks must have either the system disk or data disks.",
+    documented("ResizeInstanceDisks: DataDisks or SystemDisk, not both", page="213/15731"),
+)
 
 
 # Parameters that belong to an attribute (ModifyInstancesAttribute, 213/15739).

@@ -6,18 +6,18 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from localcloud.rules.refusal import Refusal, documented
+from localcloud.rules.refusal import Refusal, documented, rule
 from localcloud.services.actions import Answer, Call, Handler, action
 from localcloud.services.parameters import Parameters
 
 T = TypeVar("T")
 
 
-class ModuleUnknown(Refusal):
-    """The Module of a request to the service monitor must be `monitor`."""
-
-    code = "InvalidParameter"
-    source = documented("CreateAlarmPolicy: Module is monitor", page="248/51287")
+ModuleUnknown = rule(
+    "InvalidParameter",
+    "The Module of a request to the service monitor must be `monitor`.",
+    documented("CreateAlarmPolicy: Module is monitor", page="248/51287"),
+)
 
 
 def monitor_action(name: str, *refuses: type[Refusal]) -> Callable[[Handler], Handler]:

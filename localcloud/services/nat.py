@@ -190,7 +190,7 @@ def describe_nat_gateway_source_ip_translation_nat_rules(call: Call, given: Para
     for entry in given.each("Filters"):
         name, values = entry.text("Name"), entry.texts("Values")
         if name not in fields:
-            raise UnknownFilter(name=name, action="this action", known=", ".join(fields))
+            raise UnknownFilter(got=name, known=", ".join(fields))
         rows = [row for row in rows if _has(row[fields[name]], values)]
     return {"TotalCount": len(rows), "SourceIpTranslationNatRuleSet": list(page(call, rows))}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from localcloud.rules import references, route, route_table, vpc
 from localcloud.rules.records import beijing_time, changed
-from localcloud.rules.refusal import Refusal, check_count, documented
+from localcloud.rules.refusal import check_count, documented, rule
 from localcloud.rules.route_table import Route, RouteTable
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
@@ -20,18 +20,16 @@ _ROUTE_RULES = (
 )
 
 
-class RouteNotIdentified(Refusal):
-    """A route must be identified by RouteId, RouteItemId or destination."""
-
-    code = "MissingParameter"
-    source = documented("DeleteRoutes: RouteId or RouteItemId; EnableRoutes: one of both", page="215/16725")
-
-
-class RouteIdsAndItemIds(Refusal):
-    """Routes to enable or disable must be identified by either RouteIds or RouteItemIds."""
-
-    code = "InvalidParameter.Coexist"
-    source = documented("EnableRoutes, DisableRoutes (215/19216): not both", page="215/19215")
+RouteNotIdentified = rule(
+    "MissingParameter",
+    "A route must be identified by RouteId, RouteItemId or destination.",
+    documented("DeleteRoutes: RouteId or RouteItemId; EnableRoutes: one of both", page="215/16725"),
+)
+RouteIdsAndItemIds = rule(
+    "InvalidParameter.Coexist",
+    "Routes to enable or disable must be identified by either RouteIds or RouteItemIds.",
+    documented("EnableRoutes, DisableRoutes (215/19216): not both", page="215/19215"),
+)
 
 
 def _show_route(table: RouteTable, one: Route) -> Answer:

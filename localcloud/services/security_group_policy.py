@@ -6,45 +6,36 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
 from localcloud.rules import ports, security_group
 from localcloud.rules.records import beijing_time
-from localcloud.rules.refusal import InvalidParameterValue, Refusal, documented
+from localcloud.rules.refusal import InvalidParameterValue, documented, rule
 from localcloud.rules.security_group import Direction, Policy
 from localcloud.services.actions import Answer, Call, action
 from localcloud.services.parameters import CidrMalformed, Parameters
 
-
-class PortWithoutProtocol(Refusal):
-    """A policy can have ports only if its protocol is TCP or UDP."""
-
-    code = "InvalidParameter.Coexist"
-    source = documented("CreateSecurityGroupPolicies: Port only with TCP or UDP", page="215/15807")
-
-
-class Ipv6NeedsIcmpV6(Refusal):
-    """A policy for an IPv6 range must have protocol ICMPV6 instead of ICMP."""
-
-    code = "InvalidParameter.Coexist"
-    source = documented("CreateSecurityGroupPolicies: Ipv6CidrBlock and ICMP are exclusive", page="215/15807")
-
-
-class IndexNotPermitted(Refusal):
-    """A request that replaces all policies must not have PolicyIndex; the order of the policies determines it."""
-
-    code = "InvalidParameterValue.Range"
-    source = documented("ModifySecurityGroupPolicies: no PolicyIndex is given", page="215/15810")
-
-
-class PolicyMatchMixed(Refusal):
-    """Policies to delete must be identified by index, or by content with action, protocol, CIDR block and port."""
-
-    code = "InvalidParameterValue"
-    source = documented("DeleteSecurityGroupPolicies: either the index or all four attributes", page="215/15809")
-
-
-class OnePeer(Refusal):
-    """A policy must have exactly one of CidrBlock, Ipv6CidrBlock and SecurityGroupId."""
-
-    code = "InvalidParameter.Coexist"
-    source = documented("CreateSecurityGroupPolicies: these are exclusive", page="215/15807")
+PortWithoutProtocol = rule(
+    "InvalidParameter.Coexist",
+    "A policy can have ports only if its protocol is TCP or UDP.",
+    documented("CreateSecurityGroupPolicies: Port only with TCP or UDP", page="215/15807"),
+)
+Ipv6NeedsIcmpV6 = rule(
+    "InvalidParameter.Coexist",
+    "A policy for an IPv6 range must have protocol ICMPV6 instead of ICMP.",
+    documented("CreateSecurityGroupPolicies: Ipv6CidrBlock and ICMP are exclusive", page="215/15807"),
+)
+IndexNotPermitted = rule(
+    "InvalidParameterValue.Range",
+    "A request that replaces all policies must not have PolicyIndex; the order of the policies determines it.",
+    documented("ModifySecurityGroupPolicies: no PolicyIndex is given", page="215/15810"),
+)
+PolicyMatchMixed = rule(
+    "InvalidParameterValue",
+    "Policies to delete must be identified by index, or by content with action, protocol, CIDR block and port.",
+    documented("DeleteSecurityGroupPolicies: either the index or all four attributes", page="215/15809"),
+)
+OnePeer = rule(
+    "InvalidParameter.Coexist",
+    "A policy must have exactly one of CidrBlock, Ipv6CidrBlock and SecurityGroupId.",
+    documented("CreateSecurityGroupPolicies: these are exclusive", page="215/15807"),
+)
 
 
 _PARSED = 1000

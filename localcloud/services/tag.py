@@ -6,7 +6,7 @@ import re
 
 from localcloud.rules import tag
 from localcloud.rules.records import Record, kinds
-from localcloud.rules.refusal import InvalidParameterValue, Refusal, assumed, documented
+from localcloud.rules.refusal import InvalidParameterValue, assumed, documented, rule
 from localcloud.rules.tag import TagSet
 from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import page
@@ -36,39 +36,31 @@ RESOURCES = {
 }
 
 
-class ResourceDescriptionInvalid(Refusal):
-    """A resource must have the form `qcs::<service>:<region>:<account>:<prefix>/<id>` and a kind that supports tags."""
-
-    code = "InvalidParameterValue.ResourceDescriptionError"
-    source = documented("ModifyResourceTags: Resource in six parts", page=_MODIFY)
-
-
-class ResourceUnknown(Refusal):
-    """A resource to tag must exist."""
-
-    code = "InvalidParameterValue.ResourceDescriptionError"
-    source = assumed("ModifyResourceTags (651/35322) does not document whether the tag service checks the resource")
-
-
-class NothingToChange(Refusal):
-    """A request must have a non-empty ReplaceTags or DeleteTags."""
-
-    code = "MissingParameter"
-    source = documented("ModifyResourceTags: at least one of the two, not empty", page=_MODIFY)
-
-
-class TagBothSetAndRemoved(Refusal):
-    """A request must not set and remove the same key."""
-
-    code = "InvalidParameterValue.DeleteTagsParamError"
-    source = documented("ModifyResourceTags: no key in both lists", page=_MODIFY)
-
-
-class TooManyTagsInRequest(Refusal):
-    """A request can set at most 10 tags and remove at most 10 tags."""
-
-    code = "LimitExceeded.TagNumPerRequest"
-    source = documented("ModifyResourceTags: at most 10 tags each in ReplaceTags and DeleteTags", page=_MODIFY)
+ResourceDescriptionInvalid = rule(
+    "InvalidParameterValue.ResourceDescriptionError",
+    "A resource must have the form `qcs::<service>:<region>:<account>:<prefix>/<id>` and a kind that supports tags.",
+    documented("ModifyResourceTags: Resource in six parts", page=_MODIFY),
+)
+ResourceUnknown = rule(
+    "InvalidParameterValue.ResourceDescriptionError",
+    "A resource to tag must exist.",
+    assumed("ModifyResourceTags (651/35322) does not document whether the tag service checks the resource"),
+)
+NothingToChange = rule(
+    "MissingParameter",
+    "A request must have a non-empty ReplaceTags or DeleteTags.",
+    documented("ModifyResourceTags: at least one of the two, not empty", page=_MODIFY),
+)
+TagBothSetAndRemoved = rule(
+    "InvalidParameterValue.DeleteTagsParamError",
+    "A request must not set and remove the same key.",
+    documented("ModifyResourceTags: no key in both lists", page=_MODIFY),
+)
+TooManyTagsInRequest = rule(
+    "LimitExceeded.TagNumPerRequest",
+    "A request can set at most 10 tags and remove at most 10 tags.",
+    documented("ModifyResourceTags: at most 10 tags each in ReplaceTags and DeleteTags", page=_MODIFY),
+)
 
 
 def _few(count: int) -> None:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from localcloud.rules import vpc
 from localcloud.rules.records import beijing_time, changed
-from localcloud.rules.refusal import Refusal, documented
+from localcloud.rules.refusal import documented, rule
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import chosen, flag, page
 from localcloud.services.parameters import Parameters
 
-
-class NoCidrBlocks(Refusal):
-    """A request to change assistant CIDR blocks must add or remove at least one."""
-
-    code = "MissingParameter"
-    source = documented("ModifyAssistantCidr: at least one of NewCidrBlocks and OldCidrBlocks", page="215/43272")
+NoCidrBlocks = rule(
+    "MissingParameter",
+    "A request to change assistant CIDR blocks must add or remove at least one.",
+    documented("ModifyAssistantCidr: at least one of NewCidrBlocks and OldCidrBlocks", page="215/43272"),
+)
 
 
 def show(call: Call, found: vpc.Vpc) -> Answer:
