@@ -75,12 +75,14 @@ def _keys(api: Api, instance_id: str, old: Properties, new: Properties) -> None:
 
 def _running(api: Api, instance_id: str, _old: Properties, new: Properties) -> None:
     state = "RUNNING" if new["runningFlag"] else "STOPPED"
-    api.cvm("StartInstances" if new["runningFlag"] else "StopInstances", {"InstanceIds": [instance_id]})
-    wait_until_operated(api, instance_id)
 
     def in_state() -> bool:
         return (find_instance(api, instance_id) or {}).get("InstanceState") == state
 
+    if in_state():  # the settle step, which precedes each update, has stopped it
+        return
+    api.cvm("StartInstances" if new["runningFlag"] else "StopInstances", {"InstanceIds": [instance_id]})
+    wait_until_operated(api, instance_id)
     wait_until(f"{instance_id} to be {state}", in_state, timeout_s=_TIMEOUT_S)
 
 

@@ -95,16 +95,10 @@ def _update_vpc(api: Api, vpc_id: str, old: Properties, new: Properties) -> None
             "DnsServers": new.get("dnsServers"),
         },
     )
-    if "assistantCidrs" in new and new["assistantCidrs"] != old.get("assistantCidrs"):
-        before, after = set(old.get("assistantCidrs") or ()), set(new["assistantCidrs"])
-        api.vpc(
-            "ModifyAssistantCidr",
-            {
-                "VpcId": vpc_id,
-                "OldCidrBlocks": sorted(before - after) or None,
-                "NewCidrBlocks": sorted(after - before) or None,
-            },
-        )
+    # Added blocks exist already: the settle step, which precedes each update, creates what is missing.
+    removed = set(old.get("assistantCidrs") or ()) - set(new.get("assistantCidrs") or ())
+    if removed and "assistantCidrs" in new:
+        api.vpc("ModifyAssistantCidr", {"VpcId": vpc_id, "OldCidrBlocks": sorted(removed)})
     tags.change(api, "vpc/vpc", vpc_id, old, new)
 
 
