@@ -46,11 +46,9 @@ class AllocationDay(Record):
     count: int
 
 
-AddressNotFound = rule(
-    "InvalidAddressId.NotFound",
-    "AddressId must identify an existing EIP.",
-    documented("ReleaseAddresses and other actions on EIPs", page="215/16705"),
-)
+_RELEASE_ADDRESSES = documented("ReleaseAddresses and other actions on EIPs", page="215/16705")
+_MODIFY_ADDRESS_ATTRIBUTE = documented("ModifyAddressAttribute: AddressName", page="215/16704")
+AddressNotFound = rule("InvalidAddressId.NotFound", "AddressId must identify an existing EIP.", _RELEASE_ADDRESSES)
 AddressIdMalformed = rule(
     "InvalidParameterValue.AddressIdMalformed",
     "An EIP ID must be `eip-` followed by 8 letters or digits.",
@@ -69,17 +67,13 @@ DailyAddressQuota = rule(
 NameMalformed = rule(
     "InvalidParameterValue",
     "An EIP name must consist of letters, Chinese characters, digits, hyphens and underscores.",
-    documented("ModifyAddressAttribute: AddressName", page="215/16704"),
+    _MODIFY_ADDRESS_ATTRIBUTE,
 )
 NameTooLong = rule(
-    "InvalidParameterValue.TooLong",
-    "An EIP name must not exceed 128 characters.",
-    documented("ModifyAddressAttribute: AddressName", page="215/16704"),
+    "InvalidParameterValue.TooLong", "An EIP name must not exceed 128 characters.", _MODIFY_ADDRESS_ATTRIBUTE
 )
 AddressBusy = rule(
-    "OperationDenied.MutexTaskRunning",
-    "An EIP cannot be changed while a task is running on it.",
-    documented("ReleaseAddresses and other actions on EIPs", page="215/16705"),
+    "OperationDenied.MutexTaskRunning", "An EIP cannot be changed while a task is running on it.", _RELEASE_ADDRESSES
 )
 AddressStillBound = rule(
     "InvalidAddressState",

@@ -11,6 +11,7 @@ from localcloud.rules.jobs import after
 from localcloud.rules.refusal import Refusal, documented, rule
 from localcloud.rules.transaction import Transaction
 
+_ASSOCIATE_ADDRESS = documented("AssociateAddress", page="215/16700")
 AddressAlreadyBound = rule(
     "UnsupportedOperation.AddressStatusNotPermit",
     "An EIP must be in status UNBIND before it is bound.",
@@ -44,9 +45,7 @@ UnboundByAnotherAction = rule(
     documented("DisassociateAddress: EIPs on instances and interfaces, not on NAT gateways", page="215/16703"),
 )
 InstanceHasAddress = rule(
-    "InvalidInstanceId.AlreadyBindEip",
-    "The primary address of an instance can have only one EIP.",
-    documented("AssociateAddress", page="215/16700"),
+    "InvalidInstanceId.AlreadyBindEip", "The primary address of an instance can have only one EIP.", _ASSOCIATE_ADDRESS
 )
 InstanceHasPublicAddress = rule(
     "InvalidParameterValue.InstanceHasWanIP",
@@ -54,9 +53,7 @@ InstanceHasPublicAddress = rule(
     documented("AssociateAddress: the ordinary public IP must be returned first", page="215/16700"),
 )
 PrivateAddressHasAddress = rule(
-    "InvalidPrivateIpAddress.AlreadyBindEip",
-    "A private address can have only one EIP.",
-    documented("AssociateAddress", page="215/16700"),
+    "InvalidPrivateIpAddress.AlreadyBindEip", "A private address can have only one EIP.", _ASSOCIATE_ADDRESS
 )
 PrivateAddressNotFound = rule(
     "InvalidNetworkInterfaceId.NotFound",
@@ -76,7 +73,7 @@ HaVipHasNoAddress = rule(
 InstanceStateForbidsBinding = rule(
     "InvalidParameterValue.InvalidInstanceState",
     "An EIP can be bound only to an instance that is running or stopped.",
-    documented("AssociateAddress", page="215/16700"),
+    _ASSOCIATE_ADDRESS,
 )
 TargetUnsupported = rule(
     "InvalidParameterValue.ResourceNotSupport",
@@ -86,7 +83,7 @@ TargetUnsupported = rule(
 TargetMissing = rule(
     "InvalidParameterValue.MissingAssociateEntity",
     "A request to bind an EIP must have an instance or an interface.",
-    documented("AssociateAddress", page="215/16700"),
+    _ASSOCIATE_ADDRESS,
 )
 
 

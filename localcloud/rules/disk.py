@@ -36,19 +36,14 @@ class Disk(Record):
     step_began: float = 0.0
 
 
-DiskNotFound = rule(
-    "InvalidDiskId.NotFound", "DiskId must identify an existing disk.", documented("AttachDisks", page="362/16313")
-)
+_ATTACH_DISKS = documented("AttachDisks", page="362/16313")
+DiskNotFound = rule("InvalidDiskId.NotFound", "DiskId must identify an existing disk.", _ATTACH_DISKS)
 DiskShrinks = rule(
     "InvalidParameterValue",
     "The new size of a disk must be larger than the current size.",
     documented("ResizeDisk: DiskSize must exceed the current size", page="362/16310"),
 )
-DiskAttached = rule(
-    "ResourceUnavailable.Attached",
-    "A disk can be attached to only one instance.",
-    documented("AttachDisks", page="362/16313"),
-)
+DiskAttached = rule("ResourceUnavailable.Attached", "A disk can be attached to only one instance.", _ATTACH_DISKS)
 DiskNotAttached = rule(
     "ResourceUnavailable.NotSupported",
     "A disk can be detached only from the instance to which it is attached.",

@@ -41,6 +41,7 @@ class HaVip(Record):
     announced: float = 0.0
 
 
+_ASSOCIATE_HA_VIP_INSTANCE = documented("AssociateHaVipInstance", page="215/118882")
 HaVipNotFound = rule(
     "ResourceNotFound",
     "HaVipId must identify an existing HAVIP.",
@@ -59,7 +60,7 @@ HaVipInUse = rule(
 AssociationExists = rule(
     "InvalidParameterValue.DuplicatedHaVipAssociations",
     "An instance can be associated with a HAVIP only once.",
-    documented("AssociateHaVipInstance", page="215/118882"),
+    _ASSOCIATE_HA_VIP_INSTANCE,
 )
 AssociationNotFound = rule(
     "ResourceNotFound",
@@ -67,9 +68,7 @@ AssociationNotFound = rule(
     documented("DisassociateHaVipInstance", page="215/118881"),
 )
 TargetNotFound = rule(
-    "ResourceNotFound",
-    "The instance or interface to associate with a HAVIP must exist.",
-    documented("AssociateHaVipInstance", page="215/118882"),
+    "ResourceNotFound", "The instance or interface to associate with a HAVIP must exist.", _ASSOCIATE_HA_VIP_INSTANCE
 )
 AssociationQuota = rule(
     "LimitExceeded",

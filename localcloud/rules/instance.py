@@ -74,6 +74,7 @@ class Instance(Record):
         return INSTANCE_TYPES[self.instance_type]
 
 
+_RUN_INSTANCES = documented("RunInstances", page=_RUN)
 InstanceNotFound = rule(
     "InvalidInstanceId.NotFound",
     "InstanceId must identify an existing instance.",
@@ -105,9 +106,7 @@ ImageIdMalformed = rule(
     documented("RunInstances: ImageId of the form img-xxx", page=_RUN),
 )
 InstanceTypeUnknown = rule(
-    "InvalidParameterValue.InstanceTypeNotFound",
-    "InstanceType must be a type of the catalog.",
-    documented("RunInstances", page=_RUN),
+    "InvalidParameterValue.InstanceTypeNotFound", "InstanceType must be a type of the catalog.", _RUN_INSTANCES
 )
 SubnetNotInVpc = rule(
     "InvalidParameterValue.VpcIdSubnetIdNotMatch",
@@ -139,7 +138,7 @@ TooManyGroups = rule(
 NoAddressLeft = rule(
     "FailedOperation.NoAvailableIpAddressCountInSubnet",
     "The subnet of a new instance must have a free address.",
-    documented("RunInstances", page=_RUN),
+    _RUN_INSTANCES,
 )
 InstanceProtected = rule(
     "UnsupportedOperation.InstancesProtected",

@@ -16,15 +16,14 @@ HOSTNAME_LENGTHS = range(2, 61)
 USER_DATA_LIMIT = 16 * 1024
 
 
+_RUN_INSTANCES = documented("RunInstances", page=_RUN)
 UserDataTooLong = rule(
     "InvalidParameterValue.TooLarge",
     "User data must not exceed 16 KiB before encoding.",
     documented("RunInstances: UserData, at most 16 KB of data", page=_RUN),
 )
 UserDataNotBase64 = rule(
-    "InvalidParameterValue.InvalidUserDataFormat",
-    "User data must be encoded in base64.",
-    documented("RunInstances", page=_RUN),
+    "InvalidParameterValue.InvalidUserDataFormat", "User data must be encoded in base64.", _RUN_INSTANCES
 )
 HostNameIllegal = rule(
     "InvalidParameterValue.IllegalHostName",
@@ -39,7 +38,7 @@ NameTooLong = rule(
 RoleNameMalformed = rule(
     "InvalidParameterValue.CamRoleNameMalformed",
     "The name of a CAM role must consist of letters, digits and `+ = , . @ _ -`.",
-    documented("RunInstances", page=_RUN),
+    _RUN_INSTANCES,
 )
 
 

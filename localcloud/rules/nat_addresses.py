@@ -11,6 +11,8 @@ from localcloud.rules.transaction import Transaction
 LIMIT = 10
 
 
+_DISASSOCIATE_NAT_GATEWAY_ADDRESS = documented("DisassociateNatGatewayAddress", page="215/36716")
+_CREATE_NAT_GATEWAY = documented("CreateNatGateway, 215/36722", page="215/36721")
 TooManyGatewayAddresses = rule(
     "LimitExceeded.PublicIpAddressPerNatGatewayLimitExceeded",
     "A NAT gateway can have at most 10 EIPs.",
@@ -19,17 +21,15 @@ TooManyGatewayAddresses = rule(
 LastAddressRequired = rule(
     "UnsupportedOperation.PublicIpAddressDisassociate",
     "A NAT gateway must keep at least one EIP.",
-    documented("DisassociateNatGatewayAddress", page="215/36716"),
+    _DISASSOCIATE_NAT_GATEWAY_ADDRESS,
 )
 GatewayAddressNotFound = rule(
-    "UnsupportedOperation.PublicIpAddressIsNotExisted",
-    "The EIP for a NAT gateway must exist.",
-    documented("CreateNatGateway, 215/36722", page="215/36721"),
+    "UnsupportedOperation.PublicIpAddressIsNotExisted", "The EIP for a NAT gateway must exist.", _CREATE_NAT_GATEWAY
 )
 AddressNotBilledByTraffic = rule(
     "UnsupportedOperation.PublicIpAddressNotBilledByTraffic",
     "The EIP for a NAT gateway must be billed by traffic.",
-    documented("CreateNatGateway, 215/36722", page="215/36721"),
+    _CREATE_NAT_GATEWAY,
 )
 GatewayAddressQuota = rule(
     "LimitExceeded.AddressQuotaLimitExceeded",
@@ -39,7 +39,7 @@ GatewayAddressQuota = rule(
 AddressToReleaseNotFound = rule(
     "ResourceNotFound",
     "An EIP to remove from a NAT gateway must be bound to that gateway.",
-    documented("DisassociateNatGatewayAddress", page="215/36716"),
+    _DISASSOCIATE_NAT_GATEWAY_ADDRESS,
 )
 
 

@@ -41,10 +41,9 @@ class RouteTable(Record):
     routes: tuple[Route, ...] = ()
 
 
+_DELETE_ROUTE_TABLE = documented("DeleteRouteTable", page="215/15771")
 RouteTableNotFound = rule(
-    "ResourceNotFound",
-    "RouteTableId must identify an existing route table.",
-    documented("DeleteRouteTable", page="215/15771"),
+    "ResourceNotFound", "RouteTableId must identify an existing route table.", _DELETE_ROUTE_TABLE
 )
 RouteTableQuota = rule(
     "LimitExceeded",
@@ -54,12 +53,12 @@ RouteTableQuota = rule(
 MainRouteTableNotDeletable = rule(
     "UnsupportedOperation.DelDefaultRoute",
     "The main route table of a VPC cannot be deleted separately.",
-    documented("DeleteRouteTable", page="215/15771"),
+    _DELETE_ROUTE_TABLE,
 )
 RouteTableHasSubnets = rule(
     "UnsupportedOperation.DelRouteWithSubnet",
     "A route table cannot be deleted while a subnet uses it.",
-    documented("DeleteRouteTable", page="215/15771"),
+    _DELETE_ROUTE_TABLE,
 )
 
 

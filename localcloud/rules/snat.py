@@ -12,15 +12,16 @@ from localcloud.rules.transaction import Transaction
 LIMIT = 200
 
 
+_CREATE_RULE = documented("CreateNatGatewaySourceIpTranslationNatRule", page="215/52622")
 AddressNotOnGateway = rule(
     "UnsupportedOperation.NatGatewayEipNotExists",
     "An EIP of a SNAT rule must be bound to the NAT gateway.",
-    documented("CreateNatGatewaySourceIpTranslationNatRule", page="215/52622"),
+    _CREATE_RULE,
 )
 SnatRuleExists = rule(
     "InvalidParameterValue.NatSnatRuleExists",
     "A subnet or interface can have only one SNAT rule on a NAT gateway.",
-    documented("CreateNatGatewaySourceIpTranslationNatRule", page="215/52622"),
+    _CREATE_RULE,
 )
 SnatRuleQuota = rule(
     "LimitExceeded",
@@ -45,7 +46,7 @@ SnatRuleFixed = rule(
 SnatOfOtherVpc = rule(
     "InvalidParameterValue",
     "The subnet or interface of a SNAT rule must be in the VPC of the NAT gateway.",
-    documented("CreateNatGatewaySourceIpTranslationNatRule", page="215/52622"),
+    _CREATE_RULE,
 )
 
 

@@ -28,45 +28,36 @@ class TagSet(Record):
 _LIMITS = "651/13354"
 
 
+_KEY_LENGTH = documented("tag limits: a key has 1 to 127 characters", page=_LIMITS)
+_CHARACTERS = documented("tag limits: characters of keys and values", page=_LIMITS)
+_VALUE_LENGTH = documented("tag limits: a value has 1 to 255 characters", page=_LIMITS)
 TooManyTags = rule(
     "LimitExceeded.ResourceAttachedTags",
     "A resource can have at most 50 tags.",
     documented("tag limits: at most 50 on a resource", page=_LIMITS),
 )
-TagKeyEmpty = rule(
-    "InvalidParameterValue.TagKeyEmpty",
-    "A tag key must not be empty.",
-    documented("tag limits: a key has 1 to 127 characters", page=_LIMITS),
-)
+TagKeyEmpty = rule("InvalidParameterValue.TagKeyEmpty", "A tag key must not be empty.", _KEY_LENGTH)
 TagKeyTooLong = rule(
-    "InvalidParameterValue.TagKeyLengthExceeded",
-    "A tag key must not exceed 127 characters.",
-    documented("tag limits: a key has 1 to 127 characters", page=_LIMITS),
+    "InvalidParameterValue.TagKeyLengthExceeded", "A tag key must not exceed 127 characters.", _KEY_LENGTH
 )
 TagKeyIllegal = rule(
     "InvalidParameterValue.TagKeyCharacterIllegal",
     "A tag key must consist of Chinese and English letters, digits, inner spaces, and `+-=._:/@()[],;><`.",
-    documented("tag limits: characters of keys and values", page=_LIMITS),
+    _CHARACTERS,
 )
 TagKeyReserved = rule(
     "InvalidParameter.ReservedTagKey",
     "A tag key must not begin with `qcs:`, `project`, `项目`, `qcloud` or `tencent`, which are reserved.",
     documented("tag limits: reserved keys; qcloud, tencent: error text of ModifyResourceTags", page=_LIMITS),
 )
-TagValueEmpty = rule(
-    "InvalidParameterValue.TagValueEmpty",
-    "A tag value must not be empty.",
-    documented("tag limits: a value has 1 to 255 characters", page=_LIMITS),
-)
+TagValueEmpty = rule("InvalidParameterValue.TagValueEmpty", "A tag value must not be empty.", _VALUE_LENGTH)
 TagValueTooLong = rule(
-    "InvalidParameterValue.TagValueLengthExceeded",
-    "A tag value must not exceed 255 characters.",
-    documented("tag limits: a value has 1 to 255 characters", page=_LIMITS),
+    "InvalidParameterValue.TagValueLengthExceeded", "A tag value must not exceed 255 characters.", _VALUE_LENGTH
 )
 TagValueIllegal = rule(
     "InvalidParameterValue.TagValueCharacterIllegal",
     "A tag value must consist of the same characters as a tag key.",
-    documented("tag limits: characters of keys and values", page=_LIMITS),
+    _CHARACTERS,
 )
 
 

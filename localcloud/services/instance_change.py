@@ -16,16 +16,11 @@ from localcloud.services.actions import Call, action
 from localcloud.services.instance import BANDWIDTH_MBPS, PasswordNotEmulated
 from localcloud.services.parameters import Parameters
 
+_MODIFY_INSTANCES_ATTRIBUTE = documented("ModifyInstancesAttribute: one attribute in each request", page="213/15739")
 NothingToModify = rule(
-    "MissingParameter",
-    "A request to change attributes must have an attribute.",
-    documented("ModifyInstancesAttribute: one attribute in each request", page="213/15739"),
+    "MissingParameter", "A request to change attributes must have an attribute.", _MODIFY_INSTANCES_ATTRIBUTE
 )
-SeveralToModify = rule(
-    "InvalidParameterValue",
-    "A request can change only one attribute.",
-    documented("ModifyInstancesAttribute: one attribute in each request", page="213/15739"),
-)
+SeveralToModify = rule("InvalidParameterValue", "A request can change only one attribute.", _MODIFY_INSTANCES_ATTRIBUTE)
 TwoStopTypes = rule(
     "InvalidParameterCombination",
     "A request must not have both StopType and ForceStop.",

@@ -13,20 +13,21 @@ KeyValues = list[dict[str, str]]
 _RESOURCE_TYPES = ("instance", "host", "image", "keypair", "ps", "hpc")
 
 
+_RUN_INSTANCES = documented("RunInstances: TagSpecification; tag limits: 651/13354", page="213/15730")
 CvmTagKeyIllegal = rule(
     "FailedOperation.IllegalTagKey",
     "A tag key in TagSpecification must satisfy the rules for tag keys (service cvm).",
-    documented("RunInstances: TagSpecification; tag limits: 651/13354", page="213/15730"),
+    _RUN_INSTANCES,
 )
 CvmTagValueIllegal = rule(
     "FailedOperation.IllegalTagValue",
     "A tag value in TagSpecification must satisfy the rules for tag values (service cvm).",
-    documented("RunInstances: TagSpecification; tag limits: 651/13354", page="213/15730"),
+    _RUN_INSTANCES,
 )
 CvmTagKeyReserved = rule(
     "FailedOperation.TagKeyReserved",
     "A tag key in TagSpecification must not be reserved for the system (service cvm).",
-    documented("RunInstances: TagSpecification; tag limits: 651/13354", page="213/15730"),
+    _RUN_INSTANCES,
 )
 CvmTagDuplicate = rule(
     "InvalidParameterValue.DuplicateTags",
