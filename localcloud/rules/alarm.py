@@ -62,7 +62,6 @@ PolicyNeedsCondition = rule(
     documented("CreateAlarmPolicy: Condition or ConditionTemplateId", page=_CREATE_POLICY),
 )
 
-
 ConditionInvalid = rule(
     "InvalidParameterValue",
     "A condition must have rules with a documented operator, interval, type and flags.",
@@ -88,7 +87,6 @@ DimensionsInvalid = rule(
     "The dimensions of a bound object must be JSON with the dimension of the namespace.",
     documented("policy types and their dimensions; for EIPs: intl:248/34646", page="248/50397"),
 )
-
 
 _OPERATORS = frozenset(
     {

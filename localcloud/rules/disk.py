@@ -12,7 +12,6 @@ from localcloud.rules.transaction import Transaction
 
 ATTACHED_LIMIT = 20  # data disks of one instance
 
-
 DiskStep = Literal["attach", "detach", "grow", "destroy"]
 
 

@@ -15,7 +15,6 @@ NEW_NAME_LIMIT = 60  # in later changes
 HOSTNAME_LENGTHS = range(2, 61)
 USER_DATA_LIMIT = 16 * 1024
 
-
 _RUN_INSTANCES = documented("RunInstances", page=_RUN)
 UserDataTooLong = rule(
     "InvalidParameterValue.TooLarge",

@@ -25,7 +25,6 @@ from localcloud.rules.transaction import Transaction
 
 _RESIZE_DISKS = "213/15731"
 
-
 AlreadyInPlacementGroup = rule(
     "FailedOperation.AlreadyInDisasterRecoverGroup",
     "An instance cannot be moved to the placement group that it is already in.",

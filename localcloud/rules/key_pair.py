@@ -59,7 +59,6 @@ KeyPairQuota = rule(
     assumed("CreateKeyPair (213/15702) has the code; no page gives the limit"),
 )
 
-
 PublicKeyMalformed = rule(
     "InvalidPublicKey.Malformed",
     "An imported public key must be an OpenSSH line of type RSA.",

@@ -120,7 +120,6 @@ AddressOutsideSubnet = rule(
     ),
 )
 
-
 AddressTaken = rule(
     "ResourceInUse",
     "A private address must not be in use by another resource.",

@@ -54,7 +54,6 @@ VpcCidrNotPrivate = rule(
     ),
 )
 
-
 VpcQuota = rule(
     "LimitExceeded",
     "A region can have at most 20 VPCs.",
