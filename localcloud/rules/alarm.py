@@ -46,6 +46,7 @@ class AlarmPolicy(Record):
     updated: float = 0.0
 
 
+_CREATE_ALARM_POLICY = documented("CreateAlarmPolicy", page=_CREATE_POLICY)
 PolicyNotFound = rule(
     "ResourceNotFound",
     "PolicyId must identify an existing alarm policy.",
@@ -57,9 +58,7 @@ NoticeInUse = rule(
     assumed("the console refuses it; DeleteAlarmNotices does not document a code"),
 )
 PolicyNeedsCondition = rule(
-    "InvalidParameter",
-    "An alarm policy must have a condition for metrics or events.",
-    documented("CreateAlarmPolicy: Condition or ConditionTemplateId", page=_CREATE_POLICY),
+    "InvalidParameter", "An alarm policy must have a condition for metrics or events.", _CREATE_ALARM_POLICY
 )
 
 ConditionInvalid = rule(
@@ -68,9 +67,7 @@ ConditionInvalid = rule(
     documented("CreateAlarmPolicy: AlarmPolicyCondition, AlarmPolicyRule", page=_CREATE_POLICY),
 )
 MonitorTypeUnknown = rule(
-    "InvalidParameterValue",
-    "The monitor type of an alarm policy must be MT_QCE.",
-    documented("CreateAlarmPolicy: MonitorType MT_QCE", page=_CREATE_POLICY),
+    "InvalidParameterValue", "The monitor type of an alarm policy must be MT_QCE.", _CREATE_ALARM_POLICY
 )
 RemarkIllegal = rule(
     "InvalidParameterValue",
