@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from provisioning.agent_calls import Connection
 from provisioning.inventory import Inventory, RemoteNode
+
+# The key that logs in, or several in the order in which they are tried.
+Keys = str | Sequence[str]
 
 
 def connector(inventory: Inventory, *, deadline_s: float = 60.0) -> Callable[[RemoteNode], Connection]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from provisioning.connections import Keys
 from provisioning.errors import HostKeyError, NodeError, UnreachableError
 from provisioning.inventory import RemoteNode
 
@@ -9,7 +10,7 @@ BOOT_DEADLINE_S = 300.0
 
 
 def read_host_keys(
-    node: RemoteNode, private_key: str, bastion: RemoteNode | None = None, *, deadline_s: float = BOOT_DEADLINE_S
+    node: RemoteNode, private_key: Keys, bastion: RemoteNode | None = None, *, deadline_s: float = BOOT_DEADLINE_S
 ) -> tuple[str, ...]:
     """Return the node's long-term public host keys, "ssh-ed25519 AAAA...". `node.host_keys` holds the temporary key.
 
