@@ -10,12 +10,12 @@ from typing import Any
 from rich.table import Table
 
 from provisioning.agent_calls import Connection
+from provisioning.connections import connector
 from provisioning.errors import ProvisioningError
 from provisioning.exports import parse_exports
 from provisioning.health import HealthReport, probe_once
 from provisioning.inventory import RemoteNode
 from provisioning.serving import NOT_SERVING
-from provisioning.transport import connector
 
 SSH_DEADLINE_S = 10.0
 

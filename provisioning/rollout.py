@@ -28,6 +28,7 @@ from typing import Any
 from provisioning.agent_calls import Connection
 from provisioning.change_lock import Lock, locked
 from provisioning.commit import NodeChange, report_plans, stage
+from provisioning.connections import connector
 from provisioning.errors import ProvisioningError, UnreachableError
 from provisioning.facts import Facts, question
 from provisioning.havip import Confirm, confirm_with
@@ -39,7 +40,6 @@ from provisioning.placeholders import find_names
 from provisioning.plan import changed_lines, make_plan, prepare_operation
 from provisioning.rounds import commit_in_order
 from provisioning.services import base
-from provisioning.transport import connector
 from provisioning.uploads import send_archives
 
 PREPARE_DEADLINE_S = 2400.0
