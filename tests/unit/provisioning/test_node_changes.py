@@ -173,6 +173,26 @@ def test_cut_client_connections_are_reported(lab: Lab) -> None:
     assert f"iam-a: {VIP} moved to iam-b: 2 open client connections were cut off; confirmed" in lab.reported
 
 
+def test_new_connections_wait_for_the_peer_while_the_virtual_ip_moves(lab: Lab) -> None:
+    system = lab.group.systems["iam-a"]
+    system.connections = [f"{VIP}:443"]
+    order: list[str] = []
+
+    def watch(argv: list[str]) -> None:
+        if argv[0] == "nft":
+            order.append("hold" if argv[1] == "-f" else "end")
+        if argv[0] == "ss" and order == ["hold"] and VIP in system.addresses:
+            system.connections = []  # the request in progress has finished
+        if argv[0] == "ip":
+            order.extend(["released"] if lab.value("iam-a") == "-10" and "released" not in order else [])
+            lab.elect("iam-a")
+
+    system.on_command = watch
+    (moved,) = take_out_node(lab.changes, "iam-a")
+    assert order == ["hold", "released", "end"]
+    assert moved.cut_connections == 0
+
+
 def test_in_dual_master_mode_each_virtual_ip_of_the_node_moves(tmp_path: Path) -> None:
     """The peer always holds its own virtual IP, which must not count as the move of the other one."""
     lab = Lab(tmp_path, virtual_ips=(VIP, VIP2))
