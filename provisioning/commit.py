@@ -18,7 +18,7 @@ from provisioning.order import node_order, runs
 from provisioning.out_of_service import Extent, Surroundings, put_back, take_out
 from provisioning.parallel import in_parallel
 from provisioning.plan import Plan, commit_operation, describe, stage_operation
-from provisioning.serving import read_state
+from provisioning.serving import NodeState, read_state
 
 REPORTED_LINES = 8  # of each node's plan; the plan of a new node has about a hundred
 _NOT_CHANGED = "no configuration and no running service was changed"  # packages may have been installed
@@ -132,7 +132,13 @@ def _surroundings(
     confirm: Confirm,
 ) -> Surroundings:
     others = tuple(other.connection for other in changes if other is not change)
-    return Surroundings(change.connection, others, (), inventory.virtual_ips, confirm, report)
+    reached = {each.node.name for each in changes}
+    unreachable = tuple(
+        NodeState(node, unreachable="it is left out of this rollout")
+        for node in inventory.nodes
+        if node.name not in reached
+    )
+    return Surroundings(change.connection, others, unreachable, inventory.virtual_ips, confirm, report)
 
 
 def _commit_one(around: Surroundings, change: NodeChange, token: str, *, masters: set[str]) -> tuple[str, ...]:
