@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import urlsplit
 
 from provisioning.agent_calls import Connection
-from provisioning.errors import CandidateError, GateError, ProvisioningError
+from provisioning.errors import CandidateError, GateError, NodeError, ProvisioningError
 from provisioning.facts import Facts
 from provisioning.inventory import Inventory, RemoteNode
 from provisioning.kinds.base import Item
@@ -17,11 +18,14 @@ from provisioning.kinds.gate import Gate
 from provisioning.kinds.unit import Unit
 from provisioning.parallel import in_parallel
 from provisioning.plan import Plan, commit_operation, describe, prepare_operation, stage_operation
+from provisioning.restore import restore_after
 from provisioning.switchover import end_drain, move_to_peer
+from provisioning.versions import Version, accept_operation
 
 REPORTED_LINES = 8  # of each node's plan; the plan of a new node has about a hundred
 UPSTREAM_DRAIN_S = 1.0  # iam-authz-server sends its audit records within 0.3 s (measured with marmotedu/iam 16c723d)
 PREPARE_DEADLINE_S = 1200.0
+FIRST_FAILED = "the first rollout failed on another node"
 _NOT_CHANGED = "no configuration and no running service was changed"  # packages may have been installed
 
 
@@ -42,7 +46,7 @@ def prepare(change: NodeChange, token: str) -> None:
         change.connection.call([prepare_operation(change.plan)], token=token, deadline_s=PREPARE_DEADLINE_S)
 
 
-def stage(changes: Sequence[NodeChange], revision: str, token: str) -> None:
+def stage(changes: Sequence[NodeChange], version: Version, token: str) -> None:
     """Stage and validate the candidates on all nodes.
 
     Raises:
@@ -50,10 +54,11 @@ def stage(changes: Sequence[NodeChange], revision: str, token: str) -> None:
     """
 
     def stage_one(change: NodeChange) -> ProvisioningError | None:
-        if not change.plan.commit:
+        if not change.plan:
             return None
         try:
-            change.connection.call([stage_operation(change.plan, revision)], token=token)
+            operation = stage_operation(change.plan, version.revision, version.serial)
+            change.connection.call([operation], token=token)
         except ProvisioningError as error:
             return error
         return None
@@ -75,11 +80,12 @@ def stage(changes: Sequence[NodeChange], revision: str, token: str) -> None:
 
 
 def commit_all(
-    inventory: Inventory, changes: Sequence[NodeChange], token: str, report: Callable[[str], None]
+    inventory: Inventory, changes: Sequence[NodeChange], version: Version, token: str, report: Callable[[str], None]
 ) -> dict[str, tuple[str, ...]]:
     """Commit the staged candidates and return the changes made, by node name.
 
-    Node by node while the group serves (in `_commit_order`), otherwise all nodes in parallel.
+    Node by node while the group serves (in `_commit_order`), otherwise all nodes in parallel. A node that fails is
+    rolled back to its previous version.
 
     Raises:
         GateError: a node failed its health gate; the following nodes were not changed.
@@ -87,31 +93,55 @@ def commit_all(
     """
     serving = any(change.facts.addresses or _runs(change, "keepalived") for change in changes)
     if not serving:
-        done = in_parallel(changes, lambda change: _commit(change, token))
+        done = _commit_together(changes, version, token, report)
         _report_done(changes, done, report)
         for change in changes:
             if change.plan.drained:
                 end_drain(change.connection)
         return {change.node.name: lines for change, lines in zip(changes, done, strict=True) if lines}
     changed: dict[str, tuple[str, ...]] = {}
-    committed: list[str] = []
     masters = {change.node.name for change in changes if change.facts.addresses}
-    for change in sorted(changes, key=_commit_order):
-        if not change.plan:
-            continue
+    for change in sorted((each for each in changes if each.plan), key=_commit_order):
+        commit = partial(_commit_or_restore, change, version, token, report)
         try:
-            lines = _commit_one(inventory, change, changes, token, report, masters=masters)
-        except GateError as error:
-            raise GateError(
-                f"{error.message}; the rollout stopped there"
-                + (f" ({', '.join(committed)} changed before it)" if committed else ""),
-                seen=error.seen,
-                look_at=error.look_at,
-            ) from None
-        committed.append(change.node.name)
-        changed[change.node.name] = lines
-        _report_done([change], [lines], report)
+            changed[change.node.name] = change_one(inventory, change, changes, commit, report, masters=masters)
+        except (GateError, NodeError) as error:
+            before = [name for name in changed if name != change.node.name]
+            error.message += "; the rollout stopped there" + (
+                f" ({', '.join(before)} changed before it)" if before else ""
+            )
+            raise
+        _report_done([change], [changed[change.node.name]], report)
     return changed
+
+
+def _commit_together(
+    changes: Sequence[NodeChange], version: Version, token: str, report: Callable[[str], None]
+) -> list[tuple[str, ...]]:
+    """Commit all nodes in parallel. If one fails, it is rolled back, and so is the whole of a first rollout."""
+
+    def attempt(change: NodeChange) -> tuple[str, ...] | ProvisioningError:
+        try:
+            return _commit(change, token)
+        except ProvisioningError as error:
+            return error
+
+    results = in_parallel(changes, attempt)
+    errors = [result for result in results if isinstance(result, ProvisioningError)]
+
+    def conclude(change: NodeChange, result: tuple[str, ...] | ProvisioningError) -> ProvisioningError | None:
+        if isinstance(result, ProvisioningError):
+            return restore_after(result, change.connection, change.facts, token, report)
+        if errors and change.plan and not change.facts.versions.current:
+            return restore_after(GateError(FIRST_FAILED), change.connection, change.facts, token, report)
+        _accept(change, version, token)
+        return None
+
+    concluded = in_parallel(list(zip(changes, results, strict=True)), lambda pair: conclude(*pair))
+    for result, error in zip(results, concluded, strict=True):
+        if isinstance(result, ProvisioningError) and error:
+            raise error
+    return [result for result in results if not isinstance(result, ProvisioningError)]
 
 
 def _commit_order(change: NodeChange) -> tuple[bool, bool, bool]:
@@ -129,28 +159,29 @@ def _runs(change: NodeChange, unit: str) -> bool:
     return bool(change.facts.answers.get("unit", {}).get(unit, {}).get("active"))
 
 
-def _commit_one(
+def change_one(
     inventory: Inventory,
     change: NodeChange,
     changes: Sequence[NodeChange],
-    token: str,
+    commit: Callable[[], tuple[str, ...]],
     report: Callable[[str], None],
     *,
     masters: set[str],
 ) -> tuple[str, ...]:
-    """Commit one node while the others serve: switch over first, and take it out of the upstreams during restarts.
+    """Change one node while the others serve: switch over first, and take it out of the upstreams during restarts.
 
     `masters` are the names of the nodes that hold a virtual IP; the new master is added after a switchover.
     """
     peers = [peer.connection for peer in changes if peer is not change and peer.node.eligible]
-    disruptive = any(isinstance(step.item, Unit) for step in change.plan.commit) or change.plan.pending
+    plan = change.plan
+    disruptive = any(isinstance(step.item, Unit) for step in plan.commit) or plan.pending or plan.unfinished
     switched = change.node.name in masters and peers and disruptive
     if switched:
         report(f"{change.node.name}: switching over {', '.join(change.facts.addresses or inventory.virtual_ips)}")
         masters.add(move_to_peer(change.connection, peers, inventory.virtual_ips).to)
     try:
         with _out_of_upstreams(change, changes, report):
-            return _commit(change, token)
+            return commit()
     finally:
         if switched or change.plan.drained:
             end_drain(change.connection)
@@ -162,7 +193,7 @@ def _out_of_upstreams(
 ) -> Generator[None]:
     """Take services that will restart out of all nginx upstreams: a restart cuts off requests in progress.
 
-    If a health gate fails, the node stays out of the upstreams. The next rollout restores the upstreams file.
+    A node that failed and could not be rolled back stays out. The next rollout restores the upstreams file.
     """
     restarts = change.plan.restarts()
     gates = [item for item in change.items if isinstance(item, Gate) and item.name in restarts]
@@ -175,8 +206,29 @@ def _out_of_upstreams(
     report(f"{change.node.name}: removing from the upstreams because {services} will restart")
     leave = {"do": "leave", "endpoints": endpoints, "wait_s": UPSTREAM_DRAIN_S}
     in_parallel(changes, lambda each: each.connection.call([leave]))
-    yield
+    try:
+        yield
+    except ProvisioningError as error:
+        if error.restored:
+            join_upstreams(changes)
+        raise
+    join_upstreams(changes)
+
+
+def join_upstreams(changes: Sequence[NodeChange]) -> None:
+    """Put every node back that was taken out of the upstreams."""
     in_parallel(changes, lambda each: each.connection.call([{"do": "join"}]))
+
+
+def _commit_or_restore(
+    change: NodeChange, version: Version, token: str, report: Callable[[str], None]
+) -> tuple[str, ...]:
+    try:
+        done = _commit(change, token)
+        _accept(change, version, token)
+    except ProvisioningError as error:
+        raise restore_after(error, change.connection, change.facts, token, report) from None
+    return done
 
 
 def _commit(change: NodeChange, token: str) -> tuple[str, ...]:
@@ -190,6 +242,12 @@ def _commit(change: NodeChange, token: str) -> tuple[str, ...]:
     ]
     deadline_s = 600.0 + sum(gate.deadline_s for gate in gates)
     return tuple(change.connection.call(operations, token=token, deadline_s=deadline_s)[0])
+
+
+def _accept(change: NodeChange, version: Version, token: str) -> None:
+    """Record on the node that it has passed its health gates."""
+    if change.plan:
+        change.connection.call([accept_operation(version, change.items)], token=token)
 
 
 def report_plans(changes: Sequence[NodeChange], report: Callable[[str], None]) -> None:

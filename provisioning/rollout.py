@@ -4,8 +4,9 @@
 2. Send archives, take the change lock on every node, install packages and create directories.
 3. Stage and validate the candidates on all nodes. Nothing in use changes until all nodes have accepted them.
 4. Commit node by node, each followed by its health gates: nodes that create a database first, nodes that stop a unit
-   last, otherwise the master after the backups. A switchover precedes disruptive changes of the master. A failed gate
-   stops the rollout. While no node serves yet, all nodes are committed in parallel.
+   last, otherwise the master after the backups. A switchover precedes disruptive changes of the master. A node that
+   fails is rolled back to its previous version, and the rollout stops. While no node serves yet, all nodes are
+   committed in parallel.
 
 A run that follows an interrupted one converges: it gathers the facts again, unfinished reloads are recorded on the
 node's disk, and a lock whose owner has ended is taken over.
@@ -16,10 +17,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from provisioning.agent_calls import Connection
 from provisioning.change_lock import locked
@@ -33,10 +34,13 @@ from provisioning.manifest import Manifest
 from provisioning.parallel import in_parallel
 from provisioning.placeholders import find_names
 from provisioning.plan import changed_lines, make_plan
+from provisioning.reachable import Reached, connected, refuse_to_skip, refuse_unsafe_change
 from provisioning.services import base
 from provisioning.transport import connector
+from provisioning.versions import describe_rejection, next_version, refuse_rejected
 
 ARCHIVE_DEADLINE_S = 1800.0
+Unreachable = Literal["stop", "skip"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ class RolloutResult:
     revision: str  # hash of all manifests including secrets
     # Changes made, by node name.
     changed: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, "tuple[str, ...]"])
+    incomplete: tuple[str, ...] = ()  # nodes that could not be reached; the next rollout completes them
 
 
 def roll_out(
@@ -52,6 +57,7 @@ def roll_out(
     secrets: Mapping[str, str],
     report: Callable[[str], None] = lambda _line: None,
     *,
+    unreachable: Unreachable = "stop",
     connect: Callable[[RemoteNode], Connection] | None = None,
 ) -> RolloutResult:
     """Apply the manifests to all nodes. Idempotent.
@@ -60,27 +66,45 @@ def roll_out(
         CandidateError: a node rejected its candidates; no configuration and no running service was changed.
         GateError: a node failed its health gate; the rollout stopped there.
         LockedError: another rollout holds the change lock.
-        UnreachableError, NodeError: a node cannot be reached, or a step on it failed.
+        RejectedError: this revision was rolled back before; nothing was changed.
+        UnreachableError: a node cannot be reached, and `unreachable` is "stop" or the change needs all nodes.
+        NodeError: a step failed on a node.
     """
     inventory, manifests = _with_bastion(inventory, manifests)
     desired = _with_secrets(inventory, manifests, secrets)
     revision = revision_of(desired)
-    with _connected(inventory, connect or connector(inventory)) as connections:
-        changes = _gather_facts(inventory, connections, desired)
+    with connected(inventory, connect or connector(inventory)) as reached:
+        _handle_unreachable(inventory, reached, unreachable, report)
+        skipped = tuple(sorted(reached.unreachable))
+        changes = _gather_facts(inventory, reached, desired)
         if not any(change.plan for change in changes):
-            report("all nodes match their manifests")
-            return RolloutResult(revision)
+            report("all nodes match their manifests" if not skipped else "all nodes that were reached match")
+            return RolloutResult(revision, incomplete=skipped)
+        refuse_rejected(revision, [change.facts for change in changes])
+        refuse_unsafe_change(inventory, reached, [path for change in changes for path in change.plan.changed_paths()])
         for change in changes:
             _send_archives(change, report)
-        with locked([*connections.values()]) as token:
-            changes = _gather_facts(inventory, connections, desired)
+        with locked([*reached.connections.values()]) as token:
+            changes = _gather_facts(inventory, reached, desired)
             report_plans(changes, report)
             if any(change.plan.prepare for change in changes):
                 in_parallel(changes, lambda change: prepare(change, token))
-                changes = _gather_facts(inventory, connections, desired)
-            stage(changes, revision, token)
+                changes = _gather_facts(inventory, reached, desired)
+            version = next_version(revision, [change.facts for change in changes])
+            stage(changes, version, token)
             report("all nodes accepted the candidates")
-            return RolloutResult(revision, commit_all(inventory, changes, token, report))
+            return RolloutResult(revision, commit_all(inventory, changes, version, token, report), skipped)
+
+
+def _handle_unreachable(
+    inventory: Inventory, reached: Reached, policy: Unreachable, report: Callable[[str], None]
+) -> None:
+    """Raises UnreachableError if the rollout cannot go on without the nodes that could not be reached."""
+    if reached.first_error and policy == "stop":
+        raise reached.first_error
+    refuse_to_skip(inventory, reached)
+    for name, error in reached.unreachable.items():
+        report(f"warning: {name} is skipped, because it cannot be reached: {error.message}")
 
 
 def drift(
@@ -100,6 +124,7 @@ def drift(
         name: frozenset(path for path, text in manifest.files().items() if find_names(text))
         for name, manifest in manifests.items()
     }
+    revision = revision_of(desired)
     connect = connect or connector(inventory, deadline_s=5)
 
     def find_drift(node: RemoteNode) -> list[str]:
@@ -110,7 +135,9 @@ def drift(
         try:
             items = desired[node.name]
             facts = Facts.from_answer(connection.call([question(items, inventory.virtual_ips)])[0])
-            return changed_lines(make_plan(node.name, items, facts), facts, secret_paths[node.name])
+            lines = changed_lines(make_plan(node.name, items, facts), facts, secret_paths[node.name])
+            rejected = lines and revision in facts.versions.rejected
+            return [describe_rejection(revision, facts), *lines] if rejected else lines
         except ProvisioningError as error:
             return [f"cannot be checked: {error.message}"]
         finally:
@@ -149,35 +176,13 @@ def _with_secrets(
     }
 
 
-# ---- connections to nodes -----------------------------------------------------------------------------------
-
-
-@contextmanager
-def _connected(inventory: Inventory, connect: Callable[[RemoteNode], Connection]) -> Generator[dict[str, Connection]]:
-    connections: dict[str, Connection] = {}
-
-    def open_connection(node: RemoteNode) -> None:
-        connections[node.name] = connect(node)
-
-    try:
-        in_parallel(inventory.nodes, open_connection)
-        yield connections
-    finally:
-        for connection in connections.values():
-            connection.close()
-
-
-def _gather_facts(
-    inventory: Inventory,
-    connections: Mapping[str, Connection],
-    desired: Mapping[str, tuple[Item, ...]],
-) -> list[NodeChange]:
+def _gather_facts(inventory: Inventory, reached: Reached, desired: Mapping[str, tuple[Item, ...]]) -> list[NodeChange]:
     def gather(node: RemoteNode) -> NodeChange:
-        items = desired[node.name]
-        facts = Facts.from_answer(connections[node.name].call([question(items, inventory.virtual_ips)])[0])
-        return NodeChange(node, connections[node.name], items, facts, make_plan(node.name, items, facts))
+        items, connection = desired[node.name], reached.connections[node.name]
+        facts = Facts.from_answer(connection.call([question(items, inventory.virtual_ips)])[0])
+        return NodeChange(node, connection, items, facts, make_plan(node.name, items, facts))
 
-    return in_parallel(inventory.nodes, gather)
+    return in_parallel([node for node in inventory.nodes if node.name in reached.connections], gather)
 
 
 def _send_archives(change: NodeChange, report: Callable[[str], None]) -> None:

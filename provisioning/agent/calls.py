@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable
 from typing import Any
 
-from . import change_lock, commit, facts, serving, stage, upstreams
+from . import change_lock, commit, facts, previous, rollback, serving, stage, upstreams
 from .kinds import archive
 from .node import STATE, Node, StepError
 
@@ -20,6 +20,12 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "prepare": commit.prepare,
     "stage": stage.stage,
     "commit": commit.commit,
+    "accept": previous.accept,
+    "roll_back": rollback.roll_back,
+    "revert": rollback.revert,
+    "finish_rollback": rollback.finish_rollback,
+    "reject": previous.reject,
+    "pardon": previous.pardon,
     "gate": serving.gate,
     "serves": serving.serves,
     "idle": serving.idle,

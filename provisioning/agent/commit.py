@@ -7,7 +7,7 @@ import itertools
 import shutil
 from typing import Any
 
-from . import kinds
+from . import kinds, previous
 from .change_lock import mine
 from .node import Node
 from .systemd import read_pending, settle
@@ -23,6 +23,7 @@ def prepare(node: Node, *, items: list[dict[str, Any]]) -> None:
 def commit(node: Node, *, actions: list[dict[str, Any]]) -> list[str]:
     """Activate the staged candidates in order. Returns a description of each change."""
     with mine(node):
+        previous.activate(node)
         with contextlib.suppress(FileNotFoundError):
             node.state_path("pending.next.json").replace(node.state_path("pending.json"))
         done: list[str] = []

@@ -6,6 +6,7 @@ from typing import Any
 
 from . import kinds
 from .node import Node
+from .previous import version_facts
 from .serving import DRAIN_CONF, DRAIN_MARK, addresses_held
 from .systemd import read_pending
 
@@ -16,4 +17,5 @@ def facts(node: Node, *, questions: dict[str, list[Any]], virtual_ips: list[str]
         "addresses": addresses_held(node, virtual_ips),
         "pending": read_pending(node),
         "draining": node.at(DRAIN_MARK).exists() or node.at(DRAIN_CONF).exists(),
+        "versions": version_facts(node),
     }

@@ -30,6 +30,12 @@ def join(node: Node) -> None:
     _restore(node, UPSTREAMS)
 
 
+def text_before_leave(node: Node, path: str) -> str | None:
+    """The text that a file had before `leave` edited it; None if it is not edited now."""
+    kept = node.read_json("upstreams." + path.rpartition("/")[2], {}) if path == UPSTREAMS else {}
+    return kept["original"] if kept and node.at(path).read_text() == kept["edited"] else None
+
+
 def _edit(node: Node, path: str, change: Callable[[str], str]) -> bool:
     """Edit a file of nginx temporarily.
 

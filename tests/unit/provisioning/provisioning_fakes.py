@@ -200,7 +200,8 @@ class FakeGroup:
         self.before_effect: Callable[[str, str], None] = lambda _node, _effect: None
         self.link: Callable[[str, str, list[str]], None] = lambda _node, _when, _names: None
         self.clock = 1000.0
-        self.gates_pass = True
+        self.moves = False  # a drain moves the virtual IP to another node
+        self.answers: Callable[[str, str], str] = lambda _node, _url: "200"  # status codes, by node and URL
 
     def tick(self, seconds: float) -> None:
         self.clock += seconds
@@ -216,14 +217,19 @@ class FakeGroup:
                 runner=system.run,
                 now=lambda: self.clock,
                 sleep=self.tick,
-                before=lambda effect: self.before_effect(node.name, effect),
+                before=lambda effect: self._before(node.name, effect),
                 sync=lambda _handle: None,
-                probe=lambda _url: "200" if self.gates_pass else "ConnectionRefusedError",
+                probe=lambda url: self.answers(node.name, url),
             ),
             lambda when, names: self.link(node.name, when, names),
         )
         self.connections.append(connection)
         return connection
+
+    def _before(self, node: str, effect: str) -> None:
+        self.before_effect(node, effect)
+        if effect == "drain" and self.moves:
+            self.held_by(next(other for other in self.systems if other != node))
 
     def held_by(self, name: str) -> None:
         for other, system in self.systems.items():

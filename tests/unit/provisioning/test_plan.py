@@ -272,7 +272,7 @@ def test_the_question_covers_all_items_that_can_differ() -> None:
 
 def test_only_changed_files_are_staged() -> None:
     plan = make_plan("iam-a", (CONF, File("/etc/other", "y")), GOOD)
-    assert [file["path"] for file in stage_operation(plan, "r")["files"]] == ["/etc/other"]
+    assert [file["path"] for file in stage_operation(plan, "r", 1)["files"]] == ["/etc/other"]
 
 
 def test_an_empty_plan_is_false() -> None:
