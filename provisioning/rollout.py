@@ -20,7 +20,6 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from provisioning.agent_calls import Connection
 from provisioning.change_lock import locked
@@ -38,9 +37,9 @@ from provisioning.reachable import Reached, connected, refuse_to_skip, refuse_un
 from provisioning.services import base
 from provisioning.transport import connector
 from provisioning.versions import describe_rejection, next_version, refuse_rejected
+from settings.rollout import Unreachable
 
 ARCHIVE_DEADLINE_S = 1800.0
-Unreachable = Literal["stop", "skip"]
 
 
 @dataclass(frozen=True, slots=True)

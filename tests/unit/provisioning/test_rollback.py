@@ -9,9 +9,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from provisioning_fakes import ME, MY_GROUP, FakeGroup, PowerCutError
+from provisioning_fakes import ME, MY_GROUP, FakeConnection, FakeGroup, PowerCutError
 
-from provisioning.errors import GateError, NodeError, ProvisioningError, RejectedError, UnreachableError
+from provisioning.errors import GateError, HostKeyError, NodeError, ProvisioningError, RejectedError, UnreachableError
+from provisioning.inventory import RemoteNode
 from provisioning.kinds.absent import Absent
 from provisioning.kinds.base import Item, reload, restart
 from provisioning.kinds.file import File
@@ -401,3 +402,71 @@ def test_a_rollback_on_request_that_was_killed_at_any_point_is_continued(tmp_pat
             assert go_back(group) == rejected
         assert states(group) == before, number
     assert number > 25
+
+
+# ---- nodes that cannot be reached ----------------------------------------------------------------------------------
+
+
+def deploy_without(group: FakeGroup, name: str, *more: Item) -> RolloutResult:
+    return roll_out(group.inventory, manifests(name, group, *more), {}, unreachable="skip", connect=group.connect)
+
+
+def test_an_unreachable_node_is_skipped_and_completed_by_the_next_run(group: FakeGroup) -> None:
+    deploy(group, "1")
+    group.held_by("iam-a")
+    group.unreachable = {"iam-b"}
+    group.moves = False  # no peer can take over
+    reported: list[str] = []
+    result = roll_out(
+        group.inventory, manifests("2", group), {}, reported.append, unreachable="skip", connect=group.connect
+    )
+    assert (result.incomplete, set(result.changed)) == (("iam-b",), {"iam-a"})
+    assert "warning: iam-b is skipped, because it cannot be reached: iam-b: no connection" in reported
+    assert (release_of(group, "iam-a"), release_of(group, "iam-b")) == ("2", "1")
+    group.unreachable = set()
+    result = deploy_without(group, "2")
+    assert (result.incomplete, set(result.changed)) == ((), {"iam-b"})
+    assert release_of(group, "iam-b") == "2"
+
+
+def test_a_run_without_changes_still_says_which_node_is_missing(group: FakeGroup) -> None:
+    deploy(group, "1")
+    group.unreachable = {"iam-b"}
+    assert deploy_without(group, "1").incomplete == ("iam-b",)
+
+
+def test_keepalived_does_not_change_while_an_eligible_node_is_unreachable(group: FakeGroup) -> None:
+    deploy(group, "1")
+    before = states(group)
+    group.unreachable = {"iam-b"}
+    with pytest.raises(UnreachableError, match="both nodes could hold the virtual IP"):
+        deploy_without(group, "1", file("/etc/keepalived/keepalived.conf", "new\n", "keepalived"))
+    assert states(group) == before
+
+
+def test_a_group_without_a_reachable_eligible_node_is_not_skipped(group: FakeGroup) -> None:
+    group.unreachable = {"iam-a", "iam-b"}
+    with pytest.raises(UnreachableError, match="no eligible node can be reached"):
+        deploy_without(group, "1")
+
+
+def test_a_node_with_another_host_key_is_never_skipped(group: FakeGroup) -> None:
+    def connect(node: RemoteNode) -> FakeConnection:
+        if node.name == "iam-b":
+            raise HostKeyError("iam-b: the host key differs")
+        return group.connect(node)
+
+    with pytest.raises(HostKeyError):
+        roll_out(group.inventory, manifests("1", group), {}, unreachable="skip", connect=connect)
+    assert group.systems["iam-a"].log == []
+
+
+def test_both_nodes_of_a_skipped_rollout_return_to_the_same_version(group: FakeGroup) -> None:
+    deploy(group, "1")
+    before = states(group)
+    group.unreachable = {"iam-b"}
+    deploy_without(group, "2")
+    group.unreachable = set()
+    deploy(group, "2")
+    go_back(group)
+    assert states(group) == before
