@@ -20,7 +20,7 @@ from typing import Any
 
 from .change_lock import mine
 from .node import Node
-from .systemd import merge, unit_facts
+from .systemd import merge, reset_crashes, unit_facts
 from .upstreams import text_before_leave
 
 UNDO_NEXT, UNDO, PREVIOUS = "undo.next.json", "undo.json", "previous.json"
@@ -91,6 +91,7 @@ def accept(node: Node, *, revision: str, serial: int, gates: list[dict[str, Any]
         node.write_json(REVISION, {"revision": revision, "serial": serial, "gates": gates})
         if journal is None:
             return
+        reset_crashes(node, list(journal["units"]))
         node.before("keep previous")
         # A repair of the same revision is not a new version: the previous one stays the same.
         if journal["base"] and journal["base"]["revision"] != revision:

@@ -13,7 +13,7 @@ from . import previous
 from .change_lock import mine
 from .node import Node, StepError
 from .serving import NODE_FILE
-from .systemd import bring_up, merge, read_pending, settle, systemctl, unit_facts
+from .systemd import bring_up, merge, read_pending, reset_crashes, settle, systemctl, unit_facts
 
 
 class _State(NamedTuple):
@@ -58,6 +58,7 @@ def finish_rollback(node: Node) -> None:
         if journal is None:
             return
         node.before("finish rollback")
+        reset_crashes(node, list(journal["units"]))
         if journal["base"]:
             node.write_json(previous.REVISION, journal["base"])
         with contextlib.suppress(FileNotFoundError):

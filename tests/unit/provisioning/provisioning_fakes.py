@@ -32,6 +32,7 @@ class FakeSystem:
     root: Path
     packages: set[str] = field(default_factory=set[str])
     units: dict[str, str] = field(default_factory=dict[str, str])  # name -> active | inactive | failed
+    restarts: dict[str, int] = field(default_factory=dict[str, int])  # of units in a crash loop
     enabled: set[str] = field(default_factory=set[str])
     addresses: set[str] = field(default_factory=set[str])
     log: list[str] = field(default_factory=list[str])  # commands with an effect, in order
@@ -75,6 +76,7 @@ class FakeSystem:
         if argv[0] == "show":
             blocks = [
                 f"Id={name}.service\nLoadState=loaded\nActiveState={self.units.get(name, 'inactive')}\n"
+                f"SubState={'auto-restart' if name in self.restarts else ''}\nNRestarts={self.restarts.get(name, 0)}\n"
                 f"UnitFileState={'enabled' if name in self.enabled else 'disabled'}\n"
                 f"NeedDaemonReload={'no' if self._unit_files(name) == self._read_unit_files(name) else 'yes'}"
                 for name in argv[3:]
@@ -89,6 +91,7 @@ class FakeSystem:
             if unit == "broken":
                 return Result(1, "", "Job for broken.service failed.")
             self.units[unit] = "active"
+            self.restarts.pop(unit, None)
             self.loaded[unit] = self._files()
         elif verb == "stop":
             self.units[unit] = "inactive"

@@ -26,7 +26,7 @@ from provisioning.plan import Plan, changed_lines, commit_operation, describe, m
 
 CONF = File("/etc/nginx/nginx.conf", "user www-data;\n", after=(reload("nginx"),))
 RIGHT = {"sha256": text_sha256(CONF.text), "owner": "root", "group": "root", "mode": 0o644}
-RUNS = {"loaded": True, "active": True, "enabled": True, "needs_daemon_reload": False}
+RUNS = {"loaded": True, "active": True, "enabled": True, "needs_daemon_reload": False, "crashes": 0}
 NGINX = Unit("nginx")
 TIMER = Timer("refresh", "Refresh every minute", 60, random_delay_s=15)
 GOOD = Facts({"file": {CONF.path: RIGHT}, "unit": {"nginx": RUNS}})

@@ -151,6 +151,19 @@ def test_a_timer_is_restarted_when_its_schedule_changes(group: FakeGroup) -> Non
     }
 
 
+def test_a_unit_in_a_crash_loop_is_drift_and_the_next_run_restarts_it(group: FakeGroup) -> None:
+    deploy(group, manifests())
+    group.systems["iam-b"].restarts["iam-apiserver"] = 7
+    group.systems["iam-b"].units["iam-apiserver"] = "activating"
+    assert drift(group.inventory, manifests(), SECRETS, connect=group.connect) == {
+        "iam-b": ["unit iam-apiserver: crashes repeatedly (restarted 7 times)"]
+    }
+    group.systems["iam-b"].log.clear()
+    assert deploy(group, manifests()).changed == {"iam-b": ("restarted iam-apiserver",)}
+    assert group.systems["iam-b"].log == ["restart iam-apiserver"]
+    assert drift(group.inventory, manifests(), SECRETS, connect=group.connect) == {}
+
+
 def test_one_invalid_candidate_changes_nothing_on_any_node(group: FakeGroup) -> None:
     deploy(group, manifests())
     trees = {node: tree(group, node) for node in group.systems}
