@@ -11,7 +11,7 @@ from provisioning.deployment import Deployment, Node
 from provisioning.kinds import KINDS
 from provisioning.kinds.base import Item
 from provisioning.kinds.file import File
-from provisioning.services import base, data_disk, firewall, iam, keepalived, mariadb, nginx, redis
+from provisioning.services import base, data_disk, firewall, iam, keepalived, mariadb, nginx, redis, unit_files
 
 # Each service follows those that it depends on. Units to stop come last.
 _SERVICES = (
@@ -61,4 +61,4 @@ def _render_node(deployment: Deployment, node: Node) -> Manifest:
     # The agent stops these units, in reverse order, before the node's disks are detached.
     units = [unit for item in items for unit in item.units() if unit != "ssh"]
     node_file = File("/etc/tandem/node.json", json.dumps({"units": units}, indent=2) + "\n")
-    return Manifest(node.name, (*items, node_file))
+    return Manifest(node.name, (*items, node_file, *unit_files.check(items)))

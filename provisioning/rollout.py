@@ -35,6 +35,7 @@ from provisioning.placeholders import find_names
 from provisioning.plan import changed_lines, make_plan
 from provisioning.reachable import Reached, connected, refuse_to_skip, refuse_unsafe_change
 from provisioning.services import base
+from provisioning.services.iam_files import refuse_invalid_yaml
 from provisioning.transport import connector
 from provisioning.versions import describe_rejection, next_version, refuse_rejected
 from settings.rollout import Unreachable
@@ -71,6 +72,8 @@ def roll_out(
     """
     inventory, manifests = _with_bastion(inventory, manifests)
     desired = _with_secrets(inventory, manifests, secrets)
+    for name, items in desired.items():
+        refuse_invalid_yaml(name, items)
     revision = revision_of(desired)
     with connected(inventory, connect or connector(inventory)) as reached:
         _handle_unreachable(inventory, reached, unreachable, report)

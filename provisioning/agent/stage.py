@@ -80,6 +80,14 @@ def _stage_file(node: Node, target: Path, file: dict[str, Any]) -> None:
         node.sync(out.fileno())
 
 
+def _copy_directory(original: Path, copy: Path) -> None:
+    """Copy with owners and modes: a check may run as the user of its service."""
+    shutil.copytree(original, copy, symlinks=True)
+    for path in [original, *original.rglob("*")]:
+        status = path.lstat()
+        os.chown(copy / path.relative_to(original), status.st_uid, status.st_gid, follow_symlinks=False)
+
+
 def _check(node: Node, check: dict[str, Any], candidates: _Candidates) -> None:
     """Run a check with the candidates at their final paths. Raises StepError with its output."""
     trial = node.state_path("trial")
@@ -89,8 +97,7 @@ def _check(node: Node, check: dict[str, Any], candidates: _Candidates) -> None:
     for number, directory in enumerate(check["directories"]):
         original, copy = node.at(directory), trial / str(number)
         original.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(original, copy, symlinks=True)
-        shutil.copystat(original, copy)
+        _copy_directory(original, copy)
         candidates.put_into(copy, directory.rstrip("/") + "/")
         mounts += [str(copy), str(original)]
     # The mounts exist in the command's mount namespace only and end with it.
