@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from components.labels import Labels
 from provisioning import placeholders
-from settings.credentials import CredentialsSettings, SecretName
+from settings.credentials import SERVED_NAMES, CredentialsSettings, SecretName, ServedName
 from settings.domains import DomainsSettings
 from settings.nodes import NodeSettings, NodesSettings
 from settings.virtual_ip import VirtualIpSettings
@@ -48,7 +48,7 @@ class Credentials(pulumi.ComponentResource):
     deployment_key: KeyPair
     temporary_host_keys: Mapping[str, KeyPair]  # by node; replaced by the long-term host key (ADR 0003)
     ca_certificate: pulumi.Output[str]
-    server_certificate: pulumi.Output[str]
+    authorities: Mapping[str, pulumi.Output[str]]  # PEM of the CA of each public name; "" means the system's CAs
     secrets: pulumi.Output[Mapping[str, str]]  # by the names of the placeholders in files
     certificates: pulumi.Output[Mapping[str, str]]  # by the names of the placeholders; not secret
 
@@ -63,9 +63,10 @@ class Credentials(pulumi.ComponentResource):
         authority = self._authority()
         self.ca_certificate = authority[1]
         certificates[placeholders.CA_CERTIFICATE] = self.ca_certificate
-        key, self.server_certificate = self._server_certificate(authority)
-        certificates[placeholders.SERVER_CERTIFICATE] = self.server_certificate
-        secrets[placeholders.SERVER_PRIVATE_KEY] = key
+        self.authorities = {name: self._authority_of(name) for name in SERVED_NAMES}
+        for served, (key, certificate) in self._server_certificates(authority).items():
+            certificates[placeholders.server_certificate(served)] = certificate
+            secrets[placeholders.server_private_key(served)] = key
         for node in args.nodes.members:
             key, certificate = self._node_certificate(node, authority)
             certificates[placeholders.node_certificate(node.name)] = certificate
@@ -96,11 +97,19 @@ class Credentials(pulumi.ComponentResource):
             placeholders.REDIS_PASSWORD: self._given_or_generated("redisPassword", given.redis_password),
             placeholders.JWT_KEY: self._given_or_generated("jwtKey", given.jwt_key),
             placeholders.IAM_ADMIN_PASSWORD: admin.result,
+            placeholders.IAM_HEALTH_PASSWORD: self._health_password(),
             # The database stores only this hash.
             "iam_admin_password_hash": admin.bcrypt_hash,
             # VRRPv2 passwords have 8 characters and are sent in plain text: they only protect against misconfiguration.
             placeholders.VRRP_PASSWORD: self._password("vrrpPassword", length=8).result,
         }
+
+    def _health_password(self) -> pulumi.Output[str]:
+        """The password of the account that health checks log in with (provisioning/kinds/iam_account.py)."""
+        return random.RandomPassword(
+            f"{self._name}-health-password", length=16, override_special=_SPECIAL,
+            min_lower=1, min_upper=1, min_numeric=1, min_special=1, opts=self._child(),
+        ).result  # fmt: skip
 
     def _given_or_generated(self, name: SecretName, given: SecretStr | None) -> pulumi.Output[str]:
         if given is not None:
@@ -140,19 +149,28 @@ class Credentials(pulumi.ComponentResource):
         )
         return key.private_key_pem, certificate.cert_pem
 
-    def _server_certificate(
+    def _authority_of(self, name: ServedName) -> pulumi.Output[str]:
+        given = self._args.settings.server.get(name)
+        return self.ca_certificate if given is None else pulumi.Output.from_input(given.ca or "")
+
+    def _server_certificates(
         self, authority: tuple[pulumi.Output[str], pulumi.Output[str]]
-    ) -> tuple[pulumi.Output[str], pulumi.Output[str]]:
-        """Return the key and certificate that nginx presents to clients."""
-        given = self._args.settings.server
-        if given is not None:
-            return pulumi.Output.secret(given.private_key.get_secret_value()), pulumi.Output.from_input(
-                given.certificate
-            )
-        key = self._key("server-key", "serverCertificate")
-        names = [self._args.domains.api, self._args.domains.authz]
-        addresses = [str(address) for address in self._args.virtual_ip.addresses]
-        return key.private_key_pem, self._leaf("server", key, names, addresses, authority)
+    ) -> dict[ServedName, tuple[pulumi.Output[str], pulumi.Output[str]]]:
+        """Return the key and certificate that nginx presents to clients, for each public name."""
+        domains, server = self._args.domains, self._args.settings.server
+        found: dict[ServedName, tuple[pulumi.Output[str], pulumi.Output[str]]] = {}
+        for name in SERVED_NAMES:
+            if (given := server.get(name)) is not None:
+                key = pulumi.Output.secret(given.private_key.get_secret_value())
+                found[name] = (key, pulumi.Output.from_input(given.certificate))
+        remaining: list[ServedName] = [name for name in SERVED_NAMES if name not in found]
+        if remaining:
+            key = self._key("server-key", "serverCertificate")
+            names = [domains.api if name == "api" else domains.authz for name in remaining]
+            addresses = [str(address) for address in self._args.virtual_ip.addresses]
+            certificate = self._leaf("server", key, names, addresses, authority)
+            found |= dict.fromkeys(remaining, (key.private_key_pem, certificate))
+        return found
 
     def _node_certificate(
         self, node: NodeSettings, authority: tuple[pulumi.Output[str], pulumi.Output[str]]

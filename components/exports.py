@@ -45,6 +45,7 @@ def export(  # noqa: PLR0917 - one call, in the order of the program
     # The first password of the user `admin`. Somebody who changes it over the API knows the new one.
     password = credentials.secrets.apply(lambda secrets: secrets[placeholders.IAM_ADMIN_PASSWORD])
     pulumi.export("admin_password", pulumi.Output.secret(password))
+    pulumi.export("certificate_authorities", dict(credentials.authorities))
     # Read by the next run to refuse impossible changes (components/changes.py).
     local = settings.data.location is DataLocation.FIRST_NODE
     pulumi.export("data_node", settings.nodes.members[0].name if local else None)

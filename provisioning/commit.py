@@ -17,14 +17,13 @@ from provisioning.kinds.database import Database
 from provisioning.kinds.gate import Gate
 from provisioning.kinds.unit import Unit
 from provisioning.parallel import in_parallel
-from provisioning.plan import Plan, commit_operation, describe, prepare_operation, stage_operation
+from provisioning.plan import Plan, commit_operation, describe, stage_operation
 from provisioning.restore import restore_after
 from provisioning.switchover import end_drain, move_to_peer
 from provisioning.versions import Version, accept_operation
 
 REPORTED_LINES = 8  # of each node's plan; the plan of a new node has about a hundred
 UPSTREAM_DRAIN_S = 1.0  # iam-authz-server sends its audit records within 0.3 s (measured with marmotedu/iam 16c723d)
-PREPARE_DEADLINE_S = 1200.0
 FIRST_FAILED = "the first rollout failed on another node"
 _NOT_CHANGED = "no configuration and no running service was changed"  # packages may have been installed
 
@@ -38,12 +37,6 @@ class NodeChange:
     items: tuple[Item, ...]  # placeholders replaced by secrets
     facts: Facts
     plan: Plan
-
-
-def prepare(change: NodeChange, token: str) -> None:
-    """Install packages and create users and directories. Does not affect running services."""
-    if change.plan.prepare:
-        change.connection.call([prepare_operation(change.plan)], token=token, deadline_s=PREPARE_DEADLINE_S)
 
 
 def stage(changes: Sequence[NodeChange], version: Version, token: str) -> None:
@@ -122,9 +115,12 @@ def _commit_together(
 
     def attempt(change: NodeChange) -> tuple[str, ...] | ProvisioningError:
         try:
-            return _commit(change, token)
+            return _commit(change, token, None if is_first(change) else version)
         except ProvisioningError as error:
             return error
+
+    def is_first(change: NodeChange) -> bool:
+        return change.facts.versions.current is None
 
     results = in_parallel(changes, attempt)
     errors = [result for result in results if isinstance(result, ProvisioningError)]
@@ -132,9 +128,11 @@ def _commit_together(
     def conclude(change: NodeChange, result: tuple[str, ...] | ProvisioningError) -> ProvisioningError | None:
         if isinstance(result, ProvisioningError):
             return restore_after(result, change.connection, change.facts, token, report)
-        if errors and change.plan and not change.facts.versions.current:
+        if not (change.plan and is_first(change)):
+            return None
+        if errors:
             return restore_after(GateError(FIRST_FAILED), change.connection, change.facts, token, report)
-        _accept(change, version, token)
+        change.connection.call([accept_operation(version, change.items)], token=token)
         return None
 
     concluded = in_parallel(list(zip(changes, results, strict=True)), lambda pair: conclude(*pair))
@@ -224,30 +222,23 @@ def _commit_or_restore(
     change: NodeChange, version: Version, token: str, report: Callable[[str], None]
 ) -> tuple[str, ...]:
     try:
-        done = _commit(change, token)
-        _accept(change, version, token)
+        return _commit(change, token, version)
     except ProvisioningError as error:
         raise restore_after(error, change.connection, change.facts, token, report) from None
-    return done
 
 
-def _commit(change: NodeChange, token: str) -> tuple[str, ...]:
-    """Commit, then wait for the health gates, in one call to the agent."""
+def _commit(change: NodeChange, token: str, accept: Version | None) -> tuple[str, ...]:
+    """Commit, wait for the health gates, and record `accept` as the current version, in one call to the agent."""
     if not change.plan:
         return ()
     gates = [item for item in change.items if isinstance(item, Gate)]
     operations = [
         commit_operation(change.plan),
         *({"do": "gate", **gate.operation()} for gate in gates),
+        *([accept_operation(accept, change.items)] if accept else []),
     ]
     deadline_s = 600.0 + sum(gate.deadline_s for gate in gates)
     return tuple(change.connection.call(operations, token=token, deadline_s=deadline_s)[0])
-
-
-def _accept(change: NodeChange, version: Version, token: str) -> None:
-    """Record on the node that it has passed its health gates."""
-    if change.plan:
-        change.connection.call([accept_operation(version, change.items)], token=token)
 
 
 def report_plans(changes: Sequence[NodeChange], report: Callable[[str], None]) -> None:

@@ -14,8 +14,7 @@ from typing import Literal
 from provisioning.errors import ProvisioningError
 
 CA_CERTIFICATE = "ca_certificate"  # of the deployment's CA, which signs the node certificates
-SERVER_CERTIFICATE = "server_certificate"  # of nginx, with its chain; valid for the domains
-SERVER_PRIVATE_KEY = "server_private_key"
+IAM_HEALTH_PASSWORD = "iam_health_password"  # noqa: S105 - the name of a secret; of the account for health checks
 MARIADB_IAM_PASSWORD = "mariadb_iam_password"  # noqa: S105 - the name of a secret
 REDIS_PASSWORD = "redis_password"  # noqa: S105 - the name of a secret
 MONGODB_PASSWORD = "mongodb_password"  # noqa: S105 - the name of a secret; percent-encoded for a URL
@@ -32,6 +31,15 @@ _ESCAPED: dict[str, str] = {  # by Format
     "redis": r"([\\\"])",  # sdssplitargs() of Redis
     "environment": r"([\\\"`$])",  # an EnvironmentFile, systemd.exec(5)
 }
+
+
+def server_certificate(name: str) -> str:
+    """The secret name of nginx's certificate, with its chain, for one public host name ("api" or "authz")."""
+    return f"server_certificate.{name}"
+
+
+def server_private_key(name: str) -> str:
+    return f"server_private_key.{name}"
 
 
 def node_certificate(node: str) -> str:

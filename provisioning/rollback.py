@@ -64,7 +64,7 @@ def roll_back(inventory: Inventory, report: Report, connect: Connect | None = No
     with connected(inventory, connect or connector(inventory)) as reached:
         if reached.first_error:
             raise reached.first_error
-        with locked([*reached.connections.values()]) as token:
+        with locked([*reached.connections.values()], report) as lock:
             changes = _plan_rollback(inventory, reached)
             newest = _newest_revision(changes)
             returning = [change for change in changes if _returns(change.facts, newest)]
@@ -72,10 +72,10 @@ def roll_back(inventory: Inventory, report: Report, connect: Connect | None = No
                 join_upstreams(changes)  # an interrupted rollback may have left a node out
                 raise _nothing_to_restore(changes, newest)
             _refuse_missing(returning)
-            _reject(changes, newest, token)
+            _reject(changes, newest, lock.token)
             report(f"revision {newest} is marked as rejected")
             return RollbackResult(
-                newest, _restore_all(inventory, changes, returning, newest, token=token, report=report)
+                newest, _restore_all(inventory, changes, returning, newest, token=lock.token, report=report)
             )
 
 
@@ -84,8 +84,9 @@ def pardon(inventory: Inventory, connect: Connect | None = None) -> list[str]:
     with connected(inventory, connect or connector(inventory)) as reached:
         if reached.first_error:
             raise reached.first_error
-        with locked([*reached.connections.values()]) as token:
-            found = [connection.call([{"do": "pardon"}], token=token)[0] for connection in reached.connections.values()]
+        with locked([*reached.connections.values()]) as lock:
+            connections = reached.connections.values()
+            found = [connection.call([{"do": "pardon"}], token=lock.token)[0] for connection in connections]
     return sorted({revision for revisions in found for revision in revisions})
 
 

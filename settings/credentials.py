@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from settings.base import FrozenModel
 
@@ -33,17 +33,65 @@ def _printable(value: SecretStr) -> SecretStr:
 
 
 PrintableSecret = Annotated[SecretStr, AfterValidator(_printable)]
+_PEM_CERTIFICATE = r"^\s*-----BEGIN CERTIFICATE-----"
+ServedName = Literal["api", "authz"]  # the public host names, as in tandem:domains
+SERVED_NAMES: tuple[ServedName, ...] = ("api", "authz")
 
 
 class GivenCertificate(FrozenModel):
-    """A certificate for the public names that was issued elsewhere."""
+    """A certificate that was issued elsewhere."""
 
     certificate: str = Field(
-        pattern=r"^\s*-----BEGIN CERTIFICATE-----", description="The certificate and its chain, in PEM format."
+        pattern=_PEM_CERTIFICATE,
+        description="The certificate, followed by its intermediate certificates, in PEM format.",
     )
     private_key: SecretStr = Field(
         description="The private key in PEM format, without a passphrase. Set it with `--secret`."
     )
+    ca: str | None = Field(
+        default=None,
+        pattern=_PEM_CERTIFICATE,
+        description="The CA that clients trust, in PEM format. Only for a CA that operating systems do not trust.",
+    )
+
+
+class ServerCertificates(FrozenModel):
+    """Certificates for the public names that were issued elsewhere: one for both, or one for each."""
+
+    certificate: str | None = Field(
+        default=None,
+        pattern=_PEM_CERTIFICATE,
+        description="The certificate for both names, followed by its intermediate certificates, in PEM format.",
+    )
+    private_key: SecretStr | None = Field(
+        default=None, description="The private key of `certificate`, without a passphrase. Set it with `--secret`."
+    )
+    ca: str | None = Field(
+        default=None,
+        pattern=_PEM_CERTIFICATE,
+        description="The CA of `certificate`, in PEM format. Only for a CA that operating systems do not trust.",
+    )
+    api: GivenCertificate | None = Field(default=None, description="The certificate for `domains.api` only.")
+    authz: GivenCertificate | None = Field(default=None, description="The certificate for `domains.authz` only.")
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> ServerCertificates:
+        if (self.certificate is None) != (self.private_key is None):
+            missing = "certificate" if self.certificate is None else "privateKey"
+            raise ValueError(f"certificate and privateKey must be set together ({missing} is missing)")
+        if self.ca is not None and self.certificate is None:
+            raise ValueError("ca cannot be set without certificate; the keys api and authz have a ca each")
+        return self
+
+    def shared(self) -> GivenCertificate | None:
+        """The certificate for each name that has none of its own."""
+        if self.certificate is None or self.private_key is None:
+            return None
+        return GivenCertificate(certificate=self.certificate, private_key=self.private_key, ca=self.ca)
+
+    def get(self, name: ServedName) -> GivenCertificate | None:
+        """The certificate of one name; None: one signed by the stack's own CA."""
+        return (self.api if name == "api" else self.authz) or self.shared()
 
 
 class GivenSecrets(FrozenModel):
@@ -79,8 +127,10 @@ class CredentialsSettings(FrozenModel):
         default_factory=dict,
         description="Generation number of each secret, 1 by default. Increase it to generate that secret again.",
     )
-    server: GivenCertificate | None = Field(
-        default=None, description="The certificate for both domains. Default: one signed by the stack's own CA."
+    server: ServerCertificates = Field(
+        default=ServerCertificates(),
+        description="Certificates for the public names that were issued elsewhere. A name without one gets a "
+        "certificate signed by the stack's own CA.",
     )
     given: GivenSecrets = Field(
         default=GivenSecrets(), description="Existing secrets to use instead of generated ones."

@@ -18,7 +18,6 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from .change_lock import mine
 from .node import Node
 from .systemd import merge, reset_crashes, unit_facts
 from .upstreams import text_before_leave
@@ -85,20 +84,19 @@ def activate(node: Node) -> None:
 
 def accept(node: Node, *, revision: str, serial: int, gates: list[dict[str, Any]]) -> None:
     """Record that the current version has passed its health gates. Its predecessor becomes the previous version."""
-    with mine(node):
-        node.before("accept")
-        journal = node.read_json(UNDO, None)
-        node.write_json(REVISION, {"revision": revision, "serial": serial, "gates": gates})
-        if journal is None:
-            return
-        reset_crashes(node, list(journal["units"]))
-        node.before("keep previous")
-        # A repair of the same revision is not a new version: the previous one stays the same.
-        if journal["base"] and journal["base"]["revision"] != revision:
-            node.state_path(UNDO).replace(node.state_path(PREVIOUS))
-        else:
-            node.state_path(UNDO).unlink()
-        remove_unused(node)
+    node.before("accept")
+    journal = node.read_json(UNDO, None)
+    node.write_json(REVISION, {"revision": revision, "serial": serial, "gates": gates})
+    if journal is None:
+        return
+    reset_crashes(node, list(journal["units"]))
+    node.before("keep previous")
+    # A repair of the same revision is not a new version: the previous one stays the same.
+    if journal["base"] and journal["base"]["revision"] != revision:
+        node.state_path(UNDO).replace(node.state_path(PREVIOUS))
+    else:
+        node.state_path(UNDO).unlink()
+    remove_unused(node)
 
 
 def restore_paths(node: Node, journal: dict[str, Any]) -> list[str]:
@@ -144,21 +142,19 @@ def remove_unused(node: Node) -> None:
 
 def reject(node: Node, *, revision: str, at: str, by: str) -> None:
     """Mark a revision as rejected: rollouts of it are refused on this node."""
-    with mine(node):
-        rejected = node.read_json(REJECTED, {})
-        if revision not in rejected:
-            node.before("reject")
-            marks = [*rejected.items(), (revision, {"at": at, "by": by})]
-            node.write_json(REJECTED, dict(marks[-_MAX_REJECTED:]))
+    rejected = node.read_json(REJECTED, {})
+    if revision not in rejected:
+        node.before("reject")
+        marks = [*rejected.items(), (revision, {"at": at, "by": by})]
+        node.write_json(REJECTED, dict(marks[-_MAX_REJECTED:]))
 
 
 def pardon(node: Node) -> list[str]:
     """Remove all marks of rejected revisions. Returns these revisions."""
-    with mine(node):
-        rejected = node.read_json(REJECTED, {})
-        if rejected:
-            node.write_json(REJECTED, {})
-        return list(rejected)
+    rejected = node.read_json(REJECTED, {})
+    if rejected:
+        node.write_json(REJECTED, {})
+    return list(rejected)
 
 
 def version_facts(node: Node) -> dict[str, Any]:

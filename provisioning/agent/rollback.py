@@ -10,7 +10,6 @@ import json
 from typing import Any, NamedTuple
 
 from . import previous
-from .change_lock import mine
 from .node import Node, StepError
 from .serving import NODE_FILE
 from .systemd import bring_up, merge, read_pending, reset_crashes, settle, systemctl, unit_facts
@@ -27,44 +26,41 @@ def roll_back(node: Node) -> list[str]:
     Files, links and units become as before the commit; what did not exist is removed, and what did not run is stopped
     and disabled. Raises StepError.
     """
-    with mine(node):
-        journal = node.read_json(previous.UNDO, None)
-        if journal is None:
-            return []
-        if missing := previous.missing_targets(node, journal):
-            raise StepError("rollback", f"{', '.join(missing)} of the previous version no longer exists")
-        # Before the first change, so that the next run performs what an interrupted rollback did not.
-        node.write_json("pending.json", merge(read_pending(node), journal["actions"]))
-        states = _states_before(node, journal)
-        done = _stop_new_units(node, states)
-        done += previous.restore_paths(node, journal)
-        return done + _settle_units(node, states)
+    journal = node.read_json(previous.UNDO, None)
+    if journal is None:
+        return []
+    if missing := previous.missing_targets(node, journal):
+        raise StepError("rollback", f"{', '.join(missing)} of the previous version no longer exists")
+    # Before the first change, so that the next run performs what an interrupted rollback did not.
+    node.write_json("pending.json", merge(read_pending(node), journal["actions"]))
+    states = _states_before(node, journal)
+    done = _stop_new_units(node, states)
+    done += previous.restore_paths(node, journal)
+    return done + _settle_units(node, states)
 
 
 def revert(node: Node, *, revision: str) -> list[str]:
     """Return from this revision, which has passed its health gates, to the previous one."""
-    with mine(node):
-        kept = node.read_json(previous.PREVIOUS, None)
-        if node.read_json(previous.UNDO, None) is None and kept and kept["revision"] == revision:
-            node.before("revert")
-            node.state_path(previous.PREVIOUS).replace(node.state_path(previous.UNDO))
+    kept = node.read_json(previous.PREVIOUS, None)
+    if node.read_json(previous.UNDO, None) is None and kept and kept["revision"] == revision:
+        node.before("revert")
+        node.state_path(previous.PREVIOUS).replace(node.state_path(previous.UNDO))
     return roll_back(node)
 
 
 def finish_rollback(node: Node) -> None:
     """Record that the previous version has passed its health gates."""
-    with mine(node):
-        journal = node.read_json(previous.UNDO, None)
-        if journal is None:
-            return
-        node.before("finish rollback")
-        reset_crashes(node, list(journal["units"]))
-        if journal["base"]:
-            node.write_json(previous.REVISION, journal["base"])
-        with contextlib.suppress(FileNotFoundError):
-            node.state_path(previous.UNDO_NEXT).unlink()
-        node.state_path(previous.UNDO).unlink()
-        previous.remove_unused(node)
+    journal = node.read_json(previous.UNDO, None)
+    if journal is None:
+        return
+    node.before("finish rollback")
+    reset_crashes(node, list(journal["units"]))
+    if journal["base"]:
+        node.write_json(previous.REVISION, journal["base"])
+    with contextlib.suppress(FileNotFoundError):
+        node.state_path(previous.UNDO_NEXT).unlink()
+    node.state_path(previous.UNDO).unlink()
+    previous.remove_unused(node)
 
 
 def _states_before(node: Node, journal: dict[str, Any]) -> dict[str, _State]:

@@ -29,6 +29,7 @@ class Service:
     domain: str
     variable: str  # the name in nginx variables, which must not contain hyphens
     login: bool
+    certificate: str  # name of its certificate in placeholders and files
 
 
 def desired(deployment: Deployment, node: Node) -> list[Item]:
@@ -36,8 +37,8 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
         return []
     nginx = deployment.nginx
     services = (
-        Service("iam-apiserver", APISERVER_PORT, deployment.domains.api, "apiserver", login=True),
-        Service("iam-authz-server", AUTHZ_PORT, deployment.domains.authz, "authz", login=False),
+        Service("iam-apiserver", APISERVER_PORT, deployment.domains.api, "apiserver", login=True, certificate="api"),
+        Service("iam-authz-server", AUTHZ_PORT, deployment.domains.authz, "authz", login=False, certificate="authz"),
     )
     changed = (reload("nginx"),)
 
@@ -53,8 +54,7 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
         file("/etc/nginx/conf.d/default.conf", "default.conf.j2"),
         file("/etc/nginx/conf.d/upstreams.conf", "upstreams.conf.j2", services=services, nodes=deployment.nodes),
         *(file(f"/etc/nginx/conf.d/{service.name}.conf", "site.conf.j2", service=service) for service in services),
-        _secret_file("/etc/nginx/tls/server.pem", placeholders.SERVER_CERTIFICATE, 0o644),
-        _secret_file("/etc/nginx/tls/server.key", placeholders.SERVER_PRIVATE_KEY, 0o600),
+        *(file for service in services for file in _identity(service.certificate)),
         # Needs a daemon-reload only, which `File` adds; nginx is not restarted.
         File(
             "/etc/systemd/system/nginx.service.d/tandem.conf",
@@ -62,6 +62,13 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
         ),
         Unit("nginx"),
         Gate("nginx", f"http://{node.private_address}/healthz"),
+    ]
+
+
+def _identity(name: str) -> list[File]:
+    return [
+        _secret_file(f"/etc/nginx/tls/{name}.pem", placeholders.server_certificate(name), 0o644),
+        _secret_file(f"/etc/nginx/tls/{name}.key", placeholders.server_private_key(name), 0o600),
     ]
 
 

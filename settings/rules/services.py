@@ -96,7 +96,9 @@ def check_secrets_are_encrypted(
         "given.redisPassword": given.redis_password,
         "given.mongodbPassword": given.mongodb_password,
         "given.jwtKey": given.jwt_key,
-        "server.privateKey": credentials.server.private_key if credentials.server else None,
+        "server.privateKey": credentials.server.private_key,
+        "server.api.privateKey": credentials.server.api and credentials.server.api.private_key,
+        "server.authz.privateKey": credentials.server.authz and credentials.server.authz.private_key,
     }
     for key, value in secrets.items():
         if value is not None:
@@ -124,9 +126,16 @@ def check_validity_periods(credentials: CredentialsSettings) -> Iterator[Problem
 
 
 def check_given_certificate(credentials: CredentialsSettings, domains: DomainsSettings) -> Iterator[Problem]:
-    if credentials.server is not None:
-        for key, text in find_problems(credentials.server, (domains.api, domains.authz)):
+    server, names = credentials.server, {"api": domains.api, "authz": domains.authz}
+    own = {"api": server.api, "authz": server.authz}
+    if (shared := server.shared()) is not None:
+        covered = [domain for name, domain in names.items() if own[name] is None]
+        for key, text in find_problems(shared, covered):
             yield Problem(f"tandem:credentials.server.{key}", text)
+    for name, given in own.items():
+        if given is not None:
+            for key, text in find_problems(given, (names[name],)):
+                yield Problem(f"tandem:credentials.server.{name}.{key}", text)
 
 
 def check_notify_urls_are_reachable(keepalived: KeepalivedSettings, network: NetworkSettings) -> Iterator[Problem]:

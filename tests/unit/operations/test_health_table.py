@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 from rich.console import Console
 
 from operations.health import Health, NodeHealth, check_node, make_table
+from provisioning.agent_calls import Upload
 from provisioning.exports import parse_exports
 from provisioning.health import HealthReport, Probe
 from provisioning.inventory import Inventory, RemoteNode
@@ -91,10 +91,11 @@ class FakeNode:
         operations: Sequence[dict[str, Any]],
         *,
         token: str = "",
-        archive: Path | None = None,
+        upload: Upload | None = None,
         deadline_s: float = 0,
+        report: Callable[[str], None] = lambda _line: None,
     ) -> list[Any]:
-        del token, archive, deadline_s
+        del token, upload, deadline_s, report
         return [self._answers[operation["do"]] for operation in operations]
 
     def close(self) -> None:

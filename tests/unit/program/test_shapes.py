@@ -207,8 +207,9 @@ def test_egress_nat_is_a_default_route_to_a_nat_gateway() -> None:
 def test_a_given_certificate_is_presented_to_clients() -> None:
     declared = run_option("given certificate")
     given = OPTIONS["given certificate"]["credentials"]["server"]
-    assert declared.get("rollout").inputs["values"]["server_certificate"] == given["certificate"]
-    assert declared.get("rollout").inputs["secrets"]["server_private_key"] == given["privateKey"]
+    for name in ("api", "authz"):
+        assert declared.get("rollout").inputs["values"][f"server_certificate.{name}"] == given["certificate"]
+        assert declared.get("rollout").inputs["secrets"][f"server_private_key.{name}"] == given["privateKey"]
     # The nodes' certificates are still signed by the stack's CA.
     assert declared.get("credentials-iam-a-certificate")
 
@@ -275,8 +276,8 @@ def test_the_stack_exports_all_documented_outputs() -> None:
     exports = run("local").exports
     assert set(exports) == {
         "group", "public_ip", "public_ips", "virtual_ip", "virtual_ips", "urls", "nodes", "ssh", "known_hosts",
-        "profile", "ca_certificate", "admin_password", "data_node", "termination_protection", "network", "disks",
-        "incomplete",
+        "profile", "ca_certificate", "certificate_authorities", "admin_password", "data_node", "termination_protection",
+        "network", "disks", "incomplete",
     }  # fmt: skip
     assert exports["urls"] == {"api": "https://iam.api.example.com", "authz": "https://iam.authz.example.com"}
     assert exports["known_hosts"].splitlines()[0] == "iam-a,10.0.4.20 ssh-ed25519 host-keys.iam-a"

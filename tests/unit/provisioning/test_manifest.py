@@ -85,11 +85,11 @@ def test_rendered_files_contain_placeholders_and_no_secrets() -> None:
         for path, text in manifest.files().items():
             names |= find_names(text)
             assert "BEGIN" not in text or "PRIVATE" not in text, path
-    assert {"server_certificate", "server_private_key", "vrrp_password"} <= names
+    assert {"server_certificate.api", "server_private_key.authz", "vrrp_password"} <= names
 
 
 def test_files_with_secrets_are_not_readable_by_all_users() -> None:
-    public = {"server_certificate", "ca_certificate", "data_disk_id"}
+    public = {"server_certificate.api", "server_certificate.authz", "ca_certificate", "data_disk_id"}
     for profile in ("fast", "seed"):
         for manifest in render(deployment(profile=profile)).values():
             for item in manifest.items:
