@@ -14,7 +14,7 @@ from provisioning.errors import ProvisioningError
 from provisioning.exports import parse_exports
 from provisioning.health import HealthReport, probe_once
 from provisioning.inventory import RemoteNode
-from provisioning.switchover import NOT_SERVING
+from provisioning.serving import NOT_SERVING
 from provisioning.transport import connector
 
 SSH_DEADLINE_S = 10.0

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from operations.errors import OperationError
 from operations.localcloud import enter_localcloud
+from provisioning.errors import ProvisioningError
 
 _OUTSIDE = {"outputs"}  # reads only the state
 
@@ -23,7 +24,7 @@ def main() -> None:
             enter_localcloud(find_stack(arguments), arguments)
         # Pulumi, gRPC and paramiko take 1 s to import, so not before entering localcloud.
         importlib.import_module("operations.commands").app()
-    except OperationError as error:
+    except (OperationError, ProvisioningError) as error:
         Console(stderr=True).print(f"[red]error:[/] {error}", markup=True, highlight=False, soft_wrap=True)
         sys.exit(1)
 

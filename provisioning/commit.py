@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from urllib.parse import urlsplit
@@ -11,19 +10,20 @@ from urllib.parse import urlsplit
 from provisioning.agent_calls import Connection
 from provisioning.errors import CandidateError, GateError, NodeError, ProvisioningError
 from provisioning.facts import Facts
+from provisioning.havip import Confirm
 from provisioning.inventory import Inventory, RemoteNode
 from provisioning.kinds.base import Item
 from provisioning.kinds.database import Database
 from provisioning.kinds.gate import Gate
 from provisioning.kinds.unit import Unit
+from provisioning.out_of_service import Extent, Surroundings, put_back, take_out
 from provisioning.parallel import in_parallel
 from provisioning.plan import Plan, commit_operation, describe, stage_operation
 from provisioning.restore import restore_after
-from provisioning.switchover import end_drain, move_to_peer
+from provisioning.serving import read_state
 from provisioning.versions import Version, accept_operation
 
 REPORTED_LINES = 8  # of each node's plan; the plan of a new node has about a hundred
-UPSTREAM_DRAIN_S = 1.0  # iam-authz-server sends its audit records within 0.3 s (measured with marmotedu/iam 16c723d)
 FIRST_FAILED = "the first rollout failed on another node"
 _NOT_CHANGED = "no configuration and no running service was changed"  # packages may have been installed
 
@@ -73,7 +73,13 @@ def stage(changes: Sequence[NodeChange], version: Version, token: str) -> None:
 
 
 def commit_all(
-    inventory: Inventory, changes: Sequence[NodeChange], version: Version, token: str, report: Callable[[str], None]
+    inventory: Inventory,
+    changes: Sequence[NodeChange],
+    version: Version,
+    token: str,
+    report: Callable[[str], None],
+    *,
+    confirm: Confirm,
 ) -> dict[str, tuple[str, ...]]:
     """Commit the staged candidates and return the changes made, by node name.
 
@@ -90,19 +96,21 @@ def commit_all(
         _report_done(changes, done, report)
         for change in changes:
             if change.plan.drained:
-                end_drain(change.connection)
+                change.connection.call([{"do": "end_drain"}])
         return {change.node.name: lines for change, lines in zip(changes, done, strict=True) if lines}
     changed: dict[str, tuple[str, ...]] = {}
     masters = {change.node.name for change in changes if change.facts.addresses}
-    for change in sorted((each for each in changes if each.plan), key=_commit_order):
+    broken = _find_broken(changes)
+    for change in sorted(changes, key=lambda each: _with_broken_first(_commit_order(each), each.node.name in broken)):
+        if not change.plan:
+            continue
         commit = partial(_commit_or_restore, change, version, token, report)
         try:
-            changed[change.node.name] = change_one(inventory, change, changes, commit, report, masters=masters)
+            around = surroundings(inventory, change, changes, report, confirm)
+            changed[change.node.name] = change_one(around, change, commit, masters=masters)
         except (GateError, NodeError) as error:
-            before = [name for name in changed if name != change.node.name]
-            error.message += "; the rollout stopped there" + (
-                f" ({', '.join(before)} changed before it)" if before else ""
-            )
+            earlier = f" ({', '.join(changed)} changed before it)" if changed else ""
+            error.message += f"; the rollout stopped there{earlier}"
             raise
         _report_done([change], [changed[change.node.name]], report)
     return changed
@@ -157,65 +165,58 @@ def _runs(change: NodeChange, unit: str) -> bool:
     return bool(change.facts.answers.get("unit", {}).get(unit, {}).get("active"))
 
 
-def change_one(
+def _find_broken(changes: Sequence[NodeChange]) -> set[str]:
+    """The nodes of the last rollout that do not serve. A node that has had no rollout is not among them."""
+    states = in_parallel(changes, lambda change: read_state(change.connection, ()))
+    return {state.node.name for state in states if any(state.health.values())}
+
+
+def _with_broken_first(order: tuple[bool, ...], broken: bool) -> tuple[bool, ...]:  # noqa: FBT001 - sort key
+    """A broken node is repaired before the others: the last instance that serves is not taken out of service."""
+    return order[0], not broken, *order[1:]
+
+
+def surroundings(
     inventory: Inventory,
     change: NodeChange,
     changes: Sequence[NodeChange],
-    commit: Callable[[], tuple[str, ...]],
     report: Callable[[str], None],
-    *,
-    masters: set[str],
+    confirm: Confirm,
+) -> Surroundings:
+    others = tuple(other.connection for other in changes if other is not change)
+    return Surroundings(change.connection, others, (), inventory.virtual_ips, confirm, report)
+
+
+def change_one(
+    around: Surroundings, change: NodeChange, commit: Callable[[], tuple[str, ...]], *, masters: set[str]
 ) -> tuple[str, ...]:
-    """Change one node while the others serve: switch over first, and take it out of the upstreams during restarts.
+    """Change one node while the others serve: out of service before, and back afterwards.
 
-    `masters` are the names of the nodes that hold a virtual IP; the new master is added after a switchover.
+    Only services that will restart leave the upstreams: a restart cuts off requests in progress. `masters` are the
+    names of the nodes that hold a virtual IP; the new masters are added after a switchover. A node that fails and
+    cannot be rolled back stays out of the upstreams.
     """
-    peers = [peer.connection for peer in changes if peer is not change and peer.node.eligible]
-    plan = change.plan
-    disruptive = any(isinstance(step.item, Unit) for step in plan.commit) or plan.pending or plan.unfinished
-    switched = change.node.name in masters and peers and disruptive
-    if switched:
-        report(f"{change.node.name}: switching over {', '.join(change.facts.addresses or inventory.virtual_ips)}")
-        masters.add(move_to_peer(change.connection, peers, inventory.virtual_ips).to)
-    try:
-        with _out_of_upstreams(change, changes, report):
-            return commit()
-    finally:
-        if switched or change.plan.drained:
-            end_drain(change.connection)
-
-
-@contextmanager
-def _out_of_upstreams(
-    change: NodeChange, changes: Sequence[NodeChange], report: Callable[[str], None]
-) -> Generator[None]:
-    """Take services that will restart out of all nginx upstreams: a restart cuts off requests in progress.
-
-    A node that failed and could not be rolled back stays out. The next rollout restores the upstreams file.
-    """
-    restarts = change.plan.restarts()
+    plan, restarts = change.plan, change.plan.restarts()
     gates = [item for item in change.items if isinstance(item, Gate) and item.name in restarts]
-    endpoints = [urlsplit(gate.url).netloc for gate in gates]
-    others = [other for other in changes if other is not change]
-    if not (endpoints and others):
-        yield
-        return
-    services = ", ".join(gate.name for gate in gates)
-    report(f"{change.node.name}: removing from the upstreams because {services} will restart")
-    leave = {"do": "leave", "endpoints": endpoints, "wait_s": UPSTREAM_DRAIN_S}
-    in_parallel(changes, lambda each: each.connection.call([leave]))
+    disruptive = any(isinstance(step.item, Unit) for step in plan.commit) or plan.pending or plan.unfinished
+    has_peer = any(other.node.eligible for other in around.others)
+    switches = bool(change.node.name in masters and has_peer and disruptive)
+    if not (gates or switches or plan.drained):
+        return commit()
+    if gates or switches:
+        ports = [urlsplit(gate.url).port or 80 for gate in gates]
+        moves = take_out(around, Extent([gate.name for gate in gates], ports, virtual_ips=switches))
+        masters.update(move.to for move in moves)
     try:
-        yield
+        lines = commit()
     except ProvisioningError as error:
         if error.restored:
-            join_upstreams(changes)
+            put_back(around)
+        elif switches or plan.drained:
+            change.connection.call([{"do": "end_drain"}])
         raise
-    join_upstreams(changes)
-
-
-def join_upstreams(changes: Sequence[NodeChange]) -> None:
-    """Put every node back that was taken out of the upstreams."""
-    in_parallel(changes, lambda each: each.connection.call([{"do": "join"}]))
+    put_back(around)
+    return lines
 
 
 def _commit_or_restore(

@@ -7,15 +7,17 @@ revision are required. Rows in databases, packages and releases are not touched.
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 from provisioning.agent_calls import Connection
 from provisioning.change_lock import locked, this_process
-from provisioning.commit import NodeChange, change_one, join_upstreams
+from provisioning.commit import NodeChange, change_one, surroundings
 from provisioning.errors import ProvisioningError
 from provisioning.facts import Facts, question
+from provisioning.havip import Confirm, confirm_with
 from provisioning.inventory import Inventory, RemoteNode
 from provisioning.parallel import in_parallel
 from provisioning.plan import Plan
@@ -53,7 +55,9 @@ def read_versions(inventory: Inventory, connect: Connect | None = None) -> dict[
     return dict(zip((node.name for node in inventory.nodes), in_parallel(inventory.nodes, read), strict=True))
 
 
-def roll_back(inventory: Inventory, report: Report, connect: Connect | None = None) -> RollbackResult:
+def roll_back(
+    inventory: Inventory, report: Report, connect: Connect | None = None, confirm: Confirm | None = None
+) -> RollbackResult:
     """Return all nodes from the newest revision to the previous one. A repeated call continues an interrupted one.
 
     Raises:
@@ -69,13 +73,16 @@ def roll_back(inventory: Inventory, report: Report, connect: Connect | None = No
             newest = _newest_revision(changes)
             returning = [change for change in changes if _returns(change.facts, newest)]
             if not returning:
-                join_upstreams(changes)  # an interrupted rollback may have left a node out
+                # An interrupted rollback may have left a node out of the upstreams.
+                in_parallel(changes, lambda change: change.connection.call([{"do": "join"}]))
                 raise _nothing_to_restore(changes, newest)
             _refuse_missing(returning)
+            confirm = confirm or confirm_with(inventory, os.environ)
             _reject(changes, newest, lock.token)
             report(f"revision {newest} is marked as rejected")
             return RollbackResult(
-                newest, _restore_all(inventory, changes, returning, newest, token=lock.token, report=report)
+                newest,
+                _restore_all(inventory, changes, returning, newest, token=lock.token, report=report, confirm=confirm),
             )
 
 
@@ -160,6 +167,7 @@ def _restore_all(
     *,
     token: str,
     report: Report,
+    confirm: Confirm,
 ) -> dict[str, tuple[str, ...]]:
     """Restore node by node, the master last."""
     done: dict[str, tuple[str, ...]] = {}
@@ -168,9 +176,8 @@ def _restore_all(
         name = change.node.name
         report(f"{name}: returning to the previous version")
         try:
-            done[name] = change_one(
-                inventory, change, changes, partial(_revert, change, newest, token), report, masters=masters
-            )
+            around = surroundings(inventory, change, changes, report, confirm)
+            done[name] = change_one(around, change, partial(_revert, change, newest, token), masters=masters)
         except ProvisioningError as error:
             earlier = f" ({', '.join(done)} returned before it)" if done else ""
             error.message += f"; the rollback stopped there{earlier}"

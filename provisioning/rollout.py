@@ -18,6 +18,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,6 +30,7 @@ from provisioning.change_lock import Lock, locked
 from provisioning.commit import NodeChange, commit_all, report_plans, stage
 from provisioning.errors import ProvisioningError, UnreachableError
 from provisioning.facts import Facts, question
+from provisioning.havip import Confirm, confirm_with
 from provisioning.inventory import Inventory, RemoteNode
 from provisioning.kinds.base import Item
 from provisioning.manifest import Manifest
@@ -63,6 +65,7 @@ def roll_out(
     unreachable: Unreachable = "stop",
     connect: Callable[[RemoteNode], Connection] | None = None,
     sleep: Callable[[float], None] = time.sleep,
+    confirm: Confirm | None = None,
 ) -> RolloutResult:
     """Apply the manifests to all nodes. Idempotent.
 
@@ -99,7 +102,9 @@ def roll_out(
             version = next_version(revision, [change.facts for change in changes])
             stage(changes, version, lock.token)
             report("all nodes accepted the candidates")
-            return RolloutResult(revision, commit_all(inventory, changes, version, lock.token, report), skipped)
+            confirm = confirm or confirm_with(inventory, os.environ)
+            done = commit_all(inventory, changes, version, lock.token, report, confirm=confirm)
+            return RolloutResult(revision, done, skipped)
 
 
 def _handle_unreachable(

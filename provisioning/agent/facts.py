@@ -8,7 +8,8 @@ from . import kinds
 from .change_lock import changes_started, is_changing
 from .node import Node
 from .previous import version_facts
-from .serving import DRAIN_CONF, DRAIN_MARK, addresses_held
+from .put_back_timer import DRAIN_CONF, DRAIN_MARK
+from .serving import addresses_held
 from .systemd import read_pending
 
 

@@ -53,6 +53,11 @@ def run(argv: list[str], *, text: str = "", timeout_s: float = 60, env: dict[str
     return Result(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
 
 
+def program() -> bytes:
+    """The archive that this agent was started from."""
+    return Path(__file__).parents[1].read_bytes()
+
+
 def probe(url: str, timeout_s: float = 2) -> str:
     """The status code of a GET request, or the error."""
     parts = urllib.parse.urlsplit(url)
@@ -86,6 +91,7 @@ class Node:
         progress: Callable[[str], None] = lambda _line: None,
         probe: Callable[[str], str] = probe,
         sync: Callable[[int], None] = os.fsync,
+        program: Callable[[], bytes] = program,
     ) -> None:
         self.root = Path(root)
         self.state = self.at(STATE)
@@ -97,6 +103,7 @@ class Node:
         self.progress = progress
         self.probe = probe
         self.sync = sync  # tests with many rollouts skip fsync
+        self.program = program
         self.token = ""
 
     def at(self, path: str) -> Path:
