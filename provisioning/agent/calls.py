@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from . import change_lock, commit, drain, facts, serving, stage, upstreams
+from . import change_lock, commit, drain, facts, previous, rollback, serving, stage, upstreams
 from .kinds import archive
 from .node import STATE, Node, StepError
 
@@ -43,6 +43,12 @@ CHANGING: dict[str, Callable[..., Any]] = {
     "prepare": commit.prepare,
     "stage": stage.stage,
     "commit": commit.commit,
+    "accept": previous.accept,
+    "roll_back": rollback.roll_back,
+    "revert": rollback.revert,
+    "finish_rollback": rollback.finish_rollback,
+    "reject": previous.reject,
+    "pardon": previous.pardon,
 }
 
 
