@@ -370,8 +370,8 @@ def test_a_rollout_makes_no_more_calls_than_it_needs(group: FakeGroup) -> None:
     assert first == [["facts"], ["lock"], ["prepare", "facts"], ["stage"], ["commit", "gate"], ["unlock"]]
     deploy(group, manifests(items(port=8080)))
     changed = [call for call in group.connections[-1].calls if call != ["renew"]]
-    asked = ["services", "serves", "held"]  # before the other node is taken out of service
-    assert changed == [["facts"], ["lock"], ["stage"], asked, ["commit", "gate"], ["unlock"]]
+    state = ["services", "serves", "held"]
+    assert changed == [["facts"], ["lock"], ["stage"], state, ["commit", "gate"], ["unlock"]]
 
 
 def test_the_lock_is_released_after_an_error(group: FakeGroup) -> None:
