@@ -4,9 +4,9 @@
 2. Send archives, take the change lock on every node, install packages and create directories. The facts are gathered
    again only from nodes on which a change was started since.
 3. Stage and validate the candidates on all nodes. Nothing in use changes until all nodes have accepted them.
-4. Commit node by node, each followed by its health gates: nodes that create a database first, nodes that stop a unit
-   last, otherwise the master after the backups. A switchover precedes disruptive changes of the master. A node that
-   fails is rolled back to its previous version, and the rollout stops. While no node serves yet, all nodes are
+4. Commit in the order of order.py: what other nodes need, then node by node, each followed by its health gates and the
+   master last, then what other nodes needed until then. A switchover precedes disruptive changes of the master. A node
+   that fails is rolled back to its previous version, and the rollout stops. While no node serves yet, all nodes are
    committed in parallel.
 
 A run that follows an interrupted one converges: it gathers the facts again, unfinished reloads are recorded on the
@@ -27,7 +27,7 @@ from typing import Any
 
 from provisioning.agent_calls import Connection
 from provisioning.change_lock import Lock, locked
-from provisioning.commit import NodeChange, commit_all, report_plans, stage
+from provisioning.commit import NodeChange, report_plans, stage
 from provisioning.errors import ProvisioningError, UnreachableError
 from provisioning.facts import Facts, question
 from provisioning.havip import Confirm, confirm_with
@@ -38,6 +38,7 @@ from provisioning.parallel import in_parallel
 from provisioning.placeholders import find_names
 from provisioning.plan import changed_lines, make_plan, prepare_operation
 from provisioning.reachable import Reached, connected, refuse_to_skip, refuse_unsafe_change
+from provisioning.rounds import commit_in_order
 from provisioning.services import base
 from provisioning.services.iam_files import refuse_invalid_yaml
 from provisioning.transport import connector
@@ -103,8 +104,8 @@ def roll_out(
             stage(changes, version, lock.token)
             report("all nodes accepted the candidates")
             confirm = confirm or confirm_with(inventory, os.environ)
-            done = commit_all(inventory, changes, version, lock.token, report, confirm=confirm)
-            return RolloutResult(revision, done, skipped)
+            changed = commit_in_order(inventory, changes, version, lock.token, report, confirm=confirm)
+            return RolloutResult(revision, changed, skipped)
 
 
 def _handle_unreachable(
@@ -166,11 +167,11 @@ def revision_of(desired: Mapping[str, Sequence[Item]]) -> str:
 
 
 def _with_bastion(inventory: Inventory, manifests: Mapping[str, Manifest]) -> tuple[Inventory, Mapping[str, Manifest]]:
-    """Add the bastion as a node. It runs no services, but its temporary host key must be removed too."""
+    """Add the bastion as a node. It runs no services, but its keys are managed too."""
     bastion = inventory.bastion
     if bastion is None:
         return inventory, manifests
-    manifest = Manifest(bastion.name, tuple(base.without_temporary_key()))
+    manifest = Manifest(bastion.name, tuple(base.access(bastion.user)))
     nodes = (*inventory.nodes, dataclasses.replace(bastion, eligible=False))
     return dataclasses.replace(inventory, nodes=nodes), {**manifests, bastion.name: manifest}
 

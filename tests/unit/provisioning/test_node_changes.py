@@ -9,6 +9,7 @@ import pytest
 from provisioning_fakes import FakeGroup
 
 from provisioning.errors import NodeError, SwitchoverError, UnreachableError
+from provisioning.health_daemon import requested_drain
 from provisioning.inventory import RemoteNode
 from provisioning.node_changes import Group, demote, put_back_node, resume_node, retire, take_out_node
 
@@ -267,6 +268,22 @@ def test_a_peer_that_misses_the_lower_priority_takes_over_when_this_node_enters_
     assert moved.to == "iam-b"
     # The health daemon repeats the value of the mark; with its own it would end the FAULT within 0.1 s.
     assert lab.read("iam-a", "run/tandem/drain") == "-254\n"
+
+
+def test_the_health_daemon_does_not_end_the_fault_of_a_switchover(lab: Lab) -> None:
+    """It writes the track file every 0.1 s. With its own value for a drain, the virtual IP was never released."""
+    lab.hears_priorities = False
+    root = lab.group.systems["iam-a"].root
+
+    def write_track_file(argv: list[str]) -> None:
+        if argv[0] == "ip":
+            value = requested_drain(str(root / "run/tandem/drain"), -10)
+            (root / "run/tandem/nginx").write_text(f"{value}\n")
+            lab.elect("iam-a")
+
+    lab.group.systems["iam-a"].on_command = write_track_file
+    (moved,) = take_out_node(lab.changes, "iam-a")
+    assert moved.to == "iam-b"
 
 
 def test_a_virtual_ip_that_is_not_released_leaves_the_group_as_before(lab: Lab) -> None:
