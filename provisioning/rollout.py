@@ -5,9 +5,9 @@
    again only from nodes on which a change was started since.
 3. Stage and validate the candidates on all nodes. Nothing in use changes until all nodes have accepted them.
 4. Commit in the order of order.py: what other nodes need, then node by node, each followed by its health gates and the
-   master last, then what other nodes needed until then. A switchover precedes disruptive changes of the master. A
-   node that fails is rolled back to its previous version, and the rollout stops. While no node serves yet, all nodes
-   are committed in parallel.
+   master last, then what other nodes needed until then. A switchover precedes disruptive changes of the master. A node
+   that fails is rolled back to its previous version, and the rollout stops. While no node serves yet, all nodes are
+   committed in parallel.
 
 A run that follows an interrupted one converges: it gathers the facts again, unfinished reloads are recorded on the
 node's disk, and the lock of an owner that has ended is released or expires.
@@ -104,8 +104,8 @@ def roll_out(
             stage(changes, version, lock.token)
             report("all nodes accepted the candidates")
             confirm = confirm or confirm_with(inventory, os.environ)
-            done = commit_in_order(inventory, changes, version, lock.token, report, confirm=confirm)
-            return RolloutResult(revision, done, skipped)
+            changed = commit_in_order(inventory, changes, version, lock.token, report, confirm=confirm)
+            return RolloutResult(revision, changed, skipped)
 
 
 def _handle_unreachable(

@@ -31,7 +31,7 @@ def commit_in_order(
     While the group serves, each part is staged again just before its commit, so a node never has half a part.
 
     Raises:
-        GateError: a node failed its health gate; the following nodes were not changed.
+        GateError: a node failed its health gate and was rolled back; the following nodes were not changed.
         ProvisioningError: a step failed on a node.
     """
     if not is_serving(changes):
@@ -51,7 +51,8 @@ def commit_in_order(
         rollout.change_vrrp(changes, parts)
     for change, part in zip(changes, parts, strict=True):
         rollout.commit_part(change, part.after_all)
-    rollout.accept(changes, parts)
+    for change, part in zip(changes, parts, strict=True):
+        rollout.accept_parts(change, part)
     return rollout.changed
 
 
@@ -80,6 +81,11 @@ class _Rollout:
         (lines,) = change.connection.call([commit_operation(plan)], token=self.token, deadline_s=600.0)
         self._add({change.node.name: tuple(lines)})
 
+    def accept_parts(self, change: NodeChange, part: Parts) -> None:
+        """Record that the node has the version, including the parts that have no health gates of their own."""
+        if part.before_others or part.vrrp or part.after_all:
+            change.connection.call([accept_operation(self.version, change.items)], token=self.token)
+
     def commit_in_order(self, changes: Sequence[NodeChange], parts: Sequence[Parts]) -> None:
         in_order = [dataclasses.replace(each, plan=part.in_order) for each, part in zip(changes, parts, strict=True)]
         if any(change.plan.commit != part.in_order.commit for change, part in zip(changes, parts, strict=True)):
@@ -90,12 +96,6 @@ class _Rollout:
         vrrp = [dataclasses.replace(each, plan=part.vrrp) for each, part in zip(changes, parts, strict=True)]
         if any(change.plan for change in vrrp):
             self._add(change_vrrp(self.inventory, vrrp, self.version, self.token, self.report, confirm=self.confirm))
-
-    def accept(self, changes: Sequence[NodeChange], parts: Sequence[Parts]) -> None:
-        """Record the version on nodes with changes before or after their health gates."""
-        for change, part in zip(changes, parts, strict=True):
-            if part.before_others or part.after_all:
-                change.connection.call([accept_operation(self.version, change.items)], token=self.token)
 
     def _add(self, changed: Mapping[str, tuple[str, ...]]) -> None:
         for node, lines in changed.items():

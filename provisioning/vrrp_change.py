@@ -31,7 +31,7 @@ from provisioning.parallel import in_parallel
 from provisioning.plan import Plan, Step, commit_operation
 from provisioning.serving import read_state
 from provisioning.switchover import move_to_peers
-from provisioning.versions import Version, accept_operation
+from provisioning.versions import Version
 
 UNIT = "keepalived"
 CONFIRM_S = 30.0  # the slowest profile elects a master within 4 s
@@ -128,9 +128,7 @@ def _commit(change: NodeChange, plan: Plan, version: Version, token: str) -> dic
     if not plan:
         return {}
     stage([dataclasses.replace(change, plan=plan)], version, token)
-    # Accepted at once: a rollback of one node would leave it with other settings than its peers.
-    operations = [commit_operation(plan), accept_operation(version, change.items)]
-    lines = change.connection.call(operations, token=token, deadline_s=300.0)[0]
+    (lines,) = change.connection.call([commit_operation(plan)], token=token, deadline_s=300.0)
     return {change.node.name: tuple(lines)}
 
 

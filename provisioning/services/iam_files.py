@@ -12,7 +12,7 @@ from provisioning.kinds.file import File
 def refuse_invalid_yaml(node: str, items: tuple[Item, ...]) -> None:
     """Check each YAML file with its secrets. Raises CandidateError before a node is contacted."""
     for item in items:
-        if isinstance(item, File) and item.path.startswith("/etc/iam/") and item.path.endswith(".yaml"):
+        if isinstance(item, File) and item.path.startswith("/etc/iam/iam-") and item.path.endswith(".yaml"):
             try:
                 parsed = yaml.safe_load(item.text)
             except yaml.YAMLError as error:
