@@ -98,7 +98,7 @@ def commit_all(
         if not change.plan:
             continue
         try:
-            around = _surroundings(inventory, change, changes, report, confirm)
+            around = make_surroundings(inventory, change, changes, report, confirm)
             lines = _commit_one(around, change, token, masters=masters)
         except GateError as error:
             raise GateError(
@@ -139,13 +139,14 @@ def _with_broken_first(order: tuple[bool, ...], broken: bool) -> tuple[bool, ...
     return order[0], not broken, *order[1:]
 
 
-def _surroundings(
+def make_surroundings(
     inventory: Inventory,
     change: NodeChange,
     changes: Sequence[NodeChange],
     report: Callable[[str], None],
     confirm: Confirm,
 ) -> Surroundings:
+    """The node of one change, and the rest of its group."""
     others = tuple(other.connection for other in changes if other is not change)
     return Surroundings(change.connection, others, (), inventory.virtual_ips, confirm, report)
 

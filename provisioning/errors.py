@@ -6,6 +6,7 @@
     │   └── HostKeyError     the SSH server has a different host key than the pinned one
     ├── LockedError          another rollout holds the change lock of the group
     ├── CandidateError       a node rejected a candidate; no configuration and no running service was changed
+    ├── LostDataError        a database has held data and is empty now; no database was created
     ├── NodeError            a step on a node failed
     ├── GateError            a node failed its health gate after the commit; the rollout stopped
     ├── SwitchoverError      a node cannot be taken out of service, or its virtual IP cannot be switched over
@@ -53,6 +54,10 @@ class LockedError(ProvisioningError):
 
 
 class CandidateError(ProvisioningError):
+    pass
+
+
+class LostDataError(ProvisioningError):
     pass
 
 

@@ -7,6 +7,7 @@
 4. Commit node by node, each followed by its health gates: nodes that create a database first, nodes that stop a unit
    last, otherwise the master after the backups. A switchover precedes disruptive changes of the master. A failed gate
    stops the rollout. While no node serves yet, all nodes are committed in parallel.
+5. Remove what has left the manifests.
 
 A run that follows an interrupted one converges: it gathers the facts again, unfinished reloads are recorded on the
 node's disk, and the lock of an owner that has ended is released or expires.
@@ -25,10 +26,11 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from provisioning import held_data
 from provisioning.agent_calls import Connection
 from provisioning.change_lock import Lock, locked
 from provisioning.commit import NodeChange, commit_all, report_plans, stage
-from provisioning.errors import ProvisioningError, UnreachableError
+from provisioning.errors import LostDataError, ProvisioningError, UnreachableError
 from provisioning.facts import Facts, question
 from provisioning.havip import Confirm, confirm_with
 from provisioning.inventory import Inventory, RemoteNode
@@ -37,6 +39,7 @@ from provisioning.manifest import Manifest
 from provisioning.parallel import in_parallel
 from provisioning.placeholders import find_names
 from provisioning.plan import changed_lines, make_plan, prepare_operation
+from provisioning.removal import remove_all, stop_demoted
 from provisioning.services import base
 from provisioning.transport import connector
 from provisioning.uploads import send_archives
@@ -65,6 +68,7 @@ def roll_out(
 
     Raises:
         CandidateError: a node rejected its candidates; no configuration and no running service was changed.
+        LostDataError: a database has held data and is empty now; no database was created.
         GateError: a node failed its health gate; the rollout stopped there.
         LockedError: another rollout holds the change lock.
         UnreachableError, NodeError: a node cannot be reached, or a step on it failed.
@@ -73,22 +77,43 @@ def roll_out(
     desired = _with_secrets(inventory, manifests, secrets)
     revision = revision_of(desired)
     connect = connect or connector(inventory)
+    confirm = confirm or confirm_with(inventory, os.environ)
     with _connected(inventory, connect) as connections:
         gather = partial(_gather_facts, inventory, desired)
-        changes = in_parallel([connections[node.name] for node in inventory.nodes], gather)
-        if not any(change.plan for change in changes):
-            report("all nodes match their manifests")
-            return RolloutResult(revision)
         reconnect = partial(_reconnect, connections, connect)
-        changes = in_parallel(changes, lambda change: _send(change, reconnect, report))
-        with locked([*connections.values()], report, sleep) as lock:
-            changes = in_parallel(changes, lambda change: _confirm(change, lock, gather))
-            report_plans(changes, report)
-            changes = in_parallel(changes, lambda change: _prepare(inventory, change, lock.token, report))
-            stage(changes, revision, lock.token)
-            report("all nodes accepted the candidates")
-            confirm = confirm or confirm_with(inventory, os.environ)
-            return RolloutResult(revision, commit_all(inventory, changes, lock.token, report, confirm))
+        try:
+            changes = in_parallel([connections[node.name] for node in inventory.nodes], gather)
+            held_data.refuse(changes)
+            if held_data.is_recorded(changes) and not any(change.plan for change in changes):
+                report("all nodes match their manifests")
+                return RolloutResult(revision)
+            changes = in_parallel(changes, lambda change: _send(change, reconnect, report))
+            with locked([*connections.values()], report, sleep) as lock:
+                changes = in_parallel(changes, lambda change: _confirm(change, lock, gather))
+                return RolloutResult(revision, _change(inventory, changes, revision, lock.token, report, confirm))
+        except LostDataError as error:
+            raise held_data.explain(error, [*connections.values()]) from None
+
+
+def _change(
+    inventory: Inventory,
+    changes: Sequence[NodeChange],
+    revision: str,
+    token: str,
+    report: Callable[[str], None],
+    confirm: Confirm,
+) -> Mapping[str, tuple[str, ...]]:
+    """Make the changes while the lock is held. Returns them by node name."""
+    report_plans(changes, report)
+    held_data.spread(changes, token)
+    changes = in_parallel(changes, lambda change: _prepare(inventory, change, token, report))
+    held_data.refuse(changes)
+    stage(changes, revision, token)
+    report("all nodes accepted the candidates")
+    stop_demoted(inventory, changes, token, report, confirm)
+    changed = remove_all(changes, commit_all(inventory, changes, token, report, confirm), token)
+    held_data.record(changes, token)
+    return changed
 
 
 def drift(

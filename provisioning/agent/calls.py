@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from . import change_lock, commit, drain, facts, serving, stage, upstreams
+from . import applied, backups, change_lock, commit, drain, facts, held_data, serving, stage, upstreams
 from .kinds import archive
 from .node import STATE, Node, StepError
 
@@ -21,6 +21,7 @@ READING: dict[str, Callable[..., Any]] = {
     "unlock": change_lock.unlock,
     "received": archive.received,
     "receive": archive.receive,
+    "backups": backups.backups,
     "gate": serving.gate,
     "serves": serving.serves,
     "idle": serving.idle,
@@ -43,6 +44,8 @@ CHANGING: dict[str, Callable[..., Any]] = {
     "prepare": commit.prepare,
     "stage": stage.stage,
     "commit": commit.commit,
+    "remove": applied.remove,
+    "remember": held_data.remember,
 }
 
 

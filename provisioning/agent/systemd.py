@@ -106,3 +106,18 @@ def bring_up(node: Node, unit: str, *, enabled: bool, running: bool) -> list[str
         done.append(f"{verb}ed {unit}")
     forget(node, pending)
     return done
+
+
+def bring_down(node: Node, unit: str) -> list[str]:
+    """Stop and disable a unit that has left the manifest."""
+    state = unit_facts(node, [unit]).get(unit, {})
+    done: list[str] = []
+    if state.get("active"):
+        node.before("stop " + unit)
+        systemctl(node, "stop", unit)
+        done.append("stopped " + unit)
+    if state.get("loaded") and state.get("enabled"):
+        node.before("disable " + unit)
+        node.run_checked(f"unit {unit}", ["systemctl", "disable", "-q", unit])
+        done.append("disabled " + unit)
+    return done

@@ -31,6 +31,9 @@ class Account(Item):
             return "missing"
         return None if hashed.upper() == password_hash(self.password) else "password differs"
 
+    def removal(self) -> dict[str, Any]:
+        return {"user": self.user, "host": self.host}
+
     def operation(self) -> dict[str, Any]:
         return {"user": self.user, "host": self.host, "password_hash": password_hash(self.password)}
 

@@ -32,6 +32,9 @@ class Archive(Item):
     def compare(self, answer: Mapping[str, Any]) -> str | None:
         return None if answer.get(self.path) else "missing"
 
+    def removal(self) -> dict[str, Any]:
+        return {"path": self.path}
+
     def operation(self) -> dict[str, Any]:
         """Check that the archive arrived; it is sent before the lock is taken (rollout.py)."""
         return {"path": self.path}

@@ -31,6 +31,9 @@ class Grant(Item):
             return None
         return f"privileges are {', '.join(granted) or 'none'}, must be {', '.join(self.privileges)}"
 
+    def removal(self) -> dict[str, Any]:
+        return {"user": self.user, "host": self.host, "database": self.database}
+
     def operation(self) -> dict[str, Any]:
         account = {"user": self.user, "host": self.host}
         return {**account, "database": self.database, "privileges": list(self.privileges)}

@@ -46,6 +46,9 @@ class Timer(Item):
             return "schedule differs"
         return unit_difference(fact, enabled=True, running=True)
 
+    def removal(self) -> dict[str, Any]:
+        return {"unit": self.unit, "path": self._candidate().path}
+
     def operation(self) -> dict[str, Any]:
         return {**owned(self._candidate()), "unit": self.unit}
 

@@ -30,6 +30,10 @@ class Unit(Item):
             return "missing" if self.enabled or self.running else None
         return unit_difference(fact, enabled=self.enabled, running=self.running)
 
+    def removal(self) -> dict[str, Any] | None:
+        """Tandem started it; a unit that is stopped anyway is not recorded."""
+        return {"name": self.name} if self.running else None
+
     def operation(self) -> dict[str, Any]:
         return {"name": self.name, "enabled": self.enabled, "running": self.running}
 

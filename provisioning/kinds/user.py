@@ -28,5 +28,8 @@ class User(Item):
     def compare(self, answer: Mapping[str, Any]) -> str | None:
         return None if answer.get(self.name) else "missing"
 
+    def removal(self) -> dict[str, Any]:
+        return {"name": self.name}
+
     def operation(self) -> dict[str, Any]:
         return {"name": self.name, "home": self.home}

@@ -43,42 +43,37 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
         ),
         File("/etc/systemd/system/mariadb.service.d/tandem.conf", render("mariadb/unit.conf.j2"), after=(unit,)),
         Unit("mariadb"),
-        *_accounts(deployment),
-        Database(settings.database, schema=f"{deployment.release.path}/sql/iam.sql"),
+        *_definer(deployment),
+        Database(
+            settings.database,
+            schema=f"{deployment.release.path}/sql/iam.sql",
+            version=deployment.release.schema.version,
+            migrations=deployment.release.schema.migrations,
+        ),
         _administrator(settings.database),
-        _remove_other_accounts(deployment),
+        *_accounts(deployment),
+    ]
+
+
+def _definer(deployment: Deployment) -> list[Item]:
+    password = placeholders.placeholder(placeholders.MARIADB_IAM_PASSWORD)
+    return [
+        Account("iam", _DEFINER_HOST, password),
+        Grant("iam", _DEFINER_HOST, deployment.data.database, (*_DATA_PRIVILEGES, "TRIGGER")),
     ]
 
 
 def _accounts(deployment: Deployment) -> list[Item]:
+    """The accounts of the nodes. They follow the schema: until it is loaded, no service can write to the database."""
     user, database = deployment.data.username, deployment.data.database
     password = placeholders.placeholder(placeholders.MARIADB_IAM_PASSWORD)
-    items: list[Item] = [
-        Account("iam", _DEFINER_HOST, password),
-        Grant("iam", _DEFINER_HOST, database, (*_DATA_PRIVILEGES, "TRIGGER")),
-    ]
+    items: list[Item] = []
     for node in deployment.nodes:
         items += [
             Account(user, node.private_address, password),
             Grant(user, node.private_address, database, _DATA_PRIVILEGES),
         ]
     return items
-
-
-def _remove_other_accounts(deployment: Deployment) -> Query:
-    """Remove the accounts of nodes that have left the group, since other instances may get their addresses."""
-    values = {
-        "users": ", ".join(f"'{user}'" for user in sorted({"iam", deployment.data.username})),
-        "hosts": ", ".join(
-            f"'{host}'" for host in (_DEFINER_HOST, *(node.private_address for node in deployment.nodes))
-        ),
-    }
-    return Query(
-        "no accounts for other addresses",
-        deployment.data.database,
-        render("mariadb/drop_other_accounts.sql.j2", **values).strip(),
-        unless=render("mariadb/no_other_accounts.sql.j2", **values).strip(),
-    )
 
 
 def _administrator(database: str) -> Query:

@@ -21,3 +21,12 @@ def prepare(node: Node, items: list[dict[str, Any]]) -> None:
             ["useradd", "--system", "--user-group", "--no-create-home", "--home-dir", user["home"],
              "--shell", "/usr/sbin/nologin", user["name"]],
         )  # fmt: skip
+
+
+def remove(node: Node, item: dict[str, Any]) -> list[str]:
+    name = item["name"]
+    if not facts(node, [name])[name]:
+        return []
+    node.before("remove user " + name)
+    node.run_checked(f"user {name}", ["userdel", name])
+    return ["removed user " + name]

@@ -27,6 +27,7 @@ from provisioning.kinds.package import Package
 from provisioning.kinds.query import Query
 from provisioning.kinds.timer import Timer
 from provisioning.kinds.unit import Unit
+from provisioning.leaving import describe_entry, find_leaving
 from provisioning.manifest import render
 from provisioning.placeholders import find_names
 from provisioning.services import iam, mariadb, redis
@@ -184,15 +185,26 @@ def test_the_definer_is_created_before_the_schema_whose_triggers_name_it() -> No
     assert database.schema == f"{STAND_IN.path}/sql/iam.sql"
 
 
-def test_accounts_of_removed_nodes_are_deleted() -> None:
-    _, query = of_kind(Query, mariadb.desired(deployment(), A))
-    kept = "'127.0.0.1', '10.0.4.20', '10.0.4.21'"
-    assert kept in query.statement
-    assert kept in query.unless
+def test_the_services_get_access_only_after_the_schema_is_loaded() -> None:
+    """A schema may begin with DROP TABLE, and an interrupted load is repeated."""
+    items = mariadb.desired(deployment(), A)
+    database = next(number for number, item in enumerate(items) if isinstance(item, Database))
+    granted = {item.host: number for number, item in enumerate(items) if isinstance(item, Grant)}
+    assert {host for host, number in granted.items() if number < database} == {"127.0.0.1"}
+    assert {host for host, number in granted.items() if number > database} == {"10.0.4.20", "10.0.4.21"}
+
+
+def test_only_the_accounts_of_removed_nodes_are_deleted() -> None:
+    """People's own accounts, such as iam@'%', are not in the record of the node."""
+    three = deployment(nodes=(A, B, Node("iam-c", "10.0.4.22", eligible=False)))
+    applied = find_leaving(mariadb.desired(three, A), ()).record
+    removals = find_leaving(mariadb.desired(deployment(), A), applied).removals
+    assert [describe_entry(entry) for entry in removals] == ["grant iam 10.0.4.22 iam", "account iam 10.0.4.22"]
+    assert not [query for query in of_kind(Query, mariadb.desired(three, A)) if "DROP" in query.statement]
 
 
 def test_the_administrators_password_is_only_set_when_the_secret_changes() -> None:
-    query, _ = of_kind(Query, mariadb.desired(deployment(), A))
+    (query,) = of_kind(Query, mariadb.desired(deployment(), A))
     assert find_names(query.statement) == find_names(query.unless) == {"iam_admin_password_hash"}
     assert "Admin@2021" not in query.statement
 

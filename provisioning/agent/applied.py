@@ -1,0 +1,44 @@
+"""The record of the items that Tandem has applied to this node, and the removal of those that left the manifest.
+
+Only recorded items are removed: what people have installed or created on the node is not touched.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import kinds
+from .files import keep_original
+from .node import Node
+from .systemd import settle
+
+_RECORD = "manifest.json"
+_SYSTEMD_FILES = "/etc/systemd/system/"
+Entry = dict[str, Any]
+
+
+def read(node: Node) -> list[Entry]:
+    """The recorded items in the order of their manifest."""
+    return list(node.read_json(_RECORD, []))
+
+
+def add(node: Node, entries: list[Entry]) -> None:
+    """Record items before they are applied, so that the next manifest can remove them after an interrupted run."""
+    recorded = read(node)
+    new = [entry for entry in entries if entry not in recorded]
+    for entry in new:
+        if entry["kind"] == "file":
+            keep_original(node, entry["path"])
+    if new:
+        node.write_json(_RECORD, [*recorded, *new])
+
+
+def remove(node: Node, *, entries: list[Entry], record: list[Entry]) -> list[str]:
+    """Remove the entries in order, then record the items that remain."""
+    done: list[str] = []
+    for entry in entries:
+        done += kinds.get(entry["kind"]).remove(node, {key: entry[key] for key in entry if key != "kind"})
+    if any(entry.get("path", "").startswith(_SYSTEMD_FILES) for entry in entries):
+        done += settle(node, "daemon-reload")
+    node.write_json(_RECORD, record)
+    return done
