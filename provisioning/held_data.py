@@ -102,7 +102,7 @@ def _remember(changes: Sequence[NodeChange], record: Record, token: str) -> None
     in_parallel(missing, lambda change: change.connection.call([operation], token=token))
 
 
-def decide(connections: Sequence[Connection], replacement: str) -> None:
+def decide(connections: Sequence[Connection], replacement: str, token: str) -> None:
     """Record what the next rollout puts in the place of the lost data: the name of a backup, or "empty"."""
     asked = in_parallel(connections, lambda connection: connection.call([question((), ())])[0])
     record = next((answer["held_data"] for answer in asked if answer["held_data"]), None)
@@ -111,4 +111,4 @@ def decide(connections: Sequence[Connection], replacement: str) -> None:
             "no node has a record that a database has held data; `tandem up` creates the database",
         )
     operation = {"do": "remember", "record": {**record, "replacement": replacement}}
-    in_parallel(connections, lambda connection: connection.call([operation]))
+    in_parallel(connections, lambda connection: connection.call([operation], token=token))

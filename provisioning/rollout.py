@@ -26,7 +26,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from provisioning import held_data
+from provisioning import held_data, placeholders
 from provisioning.agent_calls import Connection
 from provisioning.change_lock import Lock, locked
 from provisioning.commit import NodeChange, commit_all, report_plans, stage
@@ -176,6 +176,8 @@ def _with_secrets(
     missing = [node.name for node in inventory.nodes if node.name not in manifests]
     if missing:
         raise ProvisioningError(f"{', '.join(missing)}: the node has no manifest", look_at="this is a bug of Tandem")
+    host_keys = {placeholders.host_key(node.name): node.host_keys[0] for node in inventory.nodes if node.host_keys}
+    secrets = {**secrets, **host_keys}
     return {
         node.name: tuple(item.with_secrets(secrets, node.name) for item in manifests[node.name].items)
         for node in inventory.nodes

@@ -22,6 +22,8 @@ READING: dict[str, Callable[..., Any]] = {
     "received": archive.received,
     "receive": archive.receive,
     "backups": backups.backups,
+    "back_up": backups.back_up,
+    "data_state": backups.data_state,
     "gate": serving.gate,
     "serves": serving.serves,
     "idle": serving.idle,
@@ -46,6 +48,7 @@ CHANGING: dict[str, Callable[..., Any]] = {
     "commit": commit.commit,
     "remove": applied.remove,
     "remember": held_data.remember,
+    "restore": backups.restore,
 }
 
 

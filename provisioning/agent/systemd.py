@@ -37,8 +37,8 @@ def is_started(node: Node, unit: str) -> bool:
     return unit_facts(node, [unit]).get(unit, {}).get("started", False)
 
 
-def systemctl(node: Node, verb: str, unit: str) -> None:
-    result = node.run(["systemctl", verb, unit], timeout_s=120)
+def systemctl(node: Node, verb: str, unit: str, timeout_s: float = 120) -> None:
+    result = node.run(["systemctl", verb, unit], timeout_s=timeout_s)
     if result.code:
         journal = node.run(["journalctl", "--no-pager", "-o", "cat", "-n", "12", "-u", unit]).out
         raise StepError(f"{verb} {unit}", f"systemctl {verb} {unit} failed", f"{result.err.strip()}\n{journal}")

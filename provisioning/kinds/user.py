@@ -11,12 +11,13 @@ from provisioning.kinds.base import Item, Phase
 
 @dataclass(frozen=True, slots=True)
 class User(Item):
-    """A system user without login, and a group of the same name."""
+    """A system user without a password, and a group of the same name."""
 
     phase: ClassVar[Phase] = Phase.PREPARE
 
     name: str
     home: str = "/nonexistent"
+    shell: str = "/usr/sbin/nologin"
 
     @property
     def label(self) -> str:
@@ -32,4 +33,4 @@ class User(Item):
         return {"name": self.name}
 
     def operation(self) -> dict[str, Any]:
-        return {"name": self.name, "home": self.home}
+        return {"name": self.name, "home": self.home, "shell": self.shell}

@@ -16,7 +16,7 @@ from .. import held_data
 from ..mariadb import escape_pattern, query_as, rows, run
 from ..node import Node, StepError
 
-_LOADING = "schema loading by tandem"
+LOADING = "schema loading by tandem"
 _OTHER = "other content"
 _LOADER = "tandem_schema"  # exists only while a schema is loaded
 BACKUP = "/usr/local/lib/tandem/backup"  # provisioning/backup_program.py
@@ -38,7 +38,7 @@ def facts(node: Node, questions: list[str]) -> dict[str, str]:
 def commit(node: Node, item: dict[str, Any]) -> list[str]:
     name, schema, version = item["name"], item["schema"], item["version"]
     state = facts(node, [name]).get(name)
-    if state in (None, "", _LOADING):
+    if state in (None, "", LOADING):
         return _create(node, item)
     if not schema:
         return []
@@ -66,7 +66,7 @@ def _create(node: Node, item: dict[str, Any]) -> list[str]:
         return [f"restored database {name} from backup {backup}", *commit(node, item)]
     if not schema:
         return [f"created database {name}"]
-    _mark(node, name, _LOADING)
+    _mark(node, name, LOADING)
     node.before(f"load database {name}")
     _load(node, name, schema)
     _mark(node, name, f"schema {version} loaded by tandem")

@@ -19,7 +19,7 @@ def prepare(node: Node, items: list[dict[str, Any]]) -> None:
         node.run_checked(
             f"user {user['name']}",
             ["useradd", "--system", "--user-group", "--no-create-home", "--home-dir", user["home"],
-             "--shell", "/usr/sbin/nologin", user["name"]],
+             "--shell", user["shell"], user["name"]],
         )  # fmt: skip
 
 

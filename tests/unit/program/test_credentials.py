@@ -25,6 +25,7 @@ _CHANGED: dict[str, set[str]] = {
     "jwtKey": {"credentials-jwt-key"},
     "adminPassword": {"credentials-admin-password"},
     "vrrpPassword": {"credentials-vrrp-password"},
+    "backupKey": {"credentials-backup-key-2"},
 }  # fmt: skip
 
 

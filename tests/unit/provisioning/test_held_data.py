@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from provisioning_fakes import FakeGroup, FakeSystem
 
+from provisioning.change_lock import locked
 from provisioning.errors import LostDataError
 from provisioning.held_data import decide
 from provisioning.kinds.base import Item
@@ -154,7 +155,9 @@ def test_a_rebuilt_second_node_gets_the_record_again(group: FakeGroup) -> None:
 def test_the_decision_to_start_empty_is_valid_for_one_rollout(group: FakeGroup) -> None:
     deploy(group)
     new_node(group, "iam-a", disk="").databases = {}
-    decide([group.connect(node) for node in group.inventory.nodes], "empty")
+    connections = [group.connect(node) for node in group.inventory.nodes]
+    with locked(connections) as lock:
+        decide(connections, "empty", lock.token)
     deploy(group)
     assert "created database iam" in group.systems["iam-a"].log
     assert record(group, "iam-b") == record(group, "iam-a") == {"database": "iam", "node": "iam-a"}
