@@ -39,7 +39,7 @@ def remove_all(
     """Remove the items that have left the manifests. Returns all changes made, by node name."""
 
     def remove(change: NodeChange) -> tuple[str, ...]:
-        if change.plan.recorded:
+        if all(entry in change.plan.record for entry in change.facts.applied):
             return ()
         return tuple(change.connection.call([remove_operation(change.plan)], token=token, deadline_s=600)[0])
 

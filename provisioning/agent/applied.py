@@ -25,12 +25,13 @@ def read(node: Node) -> list[Entry]:
 def add(node: Node, entries: list[Entry]) -> None:
     """Record items before they are applied, so that the next manifest can remove them after an interrupted run."""
     recorded = read(node)
-    new = [entry for entry in entries if entry not in recorded]
-    for entry in new:
-        if entry["kind"] == "file":
+    ours = {entry.get("path") for entry in recorded}
+    for entry in entries:
+        if entry["kind"] == "file" and entry["path"] not in ours:
             keep_original(node, entry["path"])
-    if new:
-        node.write_json(_RECORD, [*recorded, *new])
+    record = [*(entry for entry in recorded if entry not in entries), *entries]
+    if record != recorded:
+        node.write_json(_RECORD, record)
 
 
 def remove(node: Node, *, entries: list[Entry], record: list[Entry]) -> list[str]:

@@ -107,7 +107,7 @@ def test_the_decision_about_lost_data_is_recorded_on_every_node(
     found, a, b = backups(lines, present=False)
     decide(found)
     record = {"database": "iam", "node": "iam-a", "replacement": replacement}
-    assert a.calls == b.calls == [f"remember {record}"]
+    assert a.calls == b.calls == ["lock", f"remember {record}", "unlock"]
     assert lines[-1].startswith("The next `tandem up` creates")
 
 
