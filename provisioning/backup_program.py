@@ -187,18 +187,20 @@ def _copy_to_bucket(settings: dict[str, Any]) -> str:
     for name in names_in(OWN):
         mark = OWN / f"{name}.uploaded"
         for file in () if mark.exists() else (OWN / f"{name}.queue", OWN / f"{name}.sql.gz"):
-            if file.exists() and _upload(bucket, file):
+            if file.exists() and upload(bucket, file):
                 return f"{file.name} was not uploaded to the bucket {bucket['name']}"
         mark.touch()
     return ""
 
 
-def _upload(bucket: dict[str, str], file: Path) -> int:
+def upload(bucket: dict[str, str], file: Path) -> int:
     keys = _environment(bucket["env"])
     remote = f":s3:{bucket['name']}/{bucket['prefix']}{file.name}"
+    # COS accepts only the bucket's own host name (virtual-hosted style), which the provider selects.
+    provider = "TencentCOS" if bucket["endpoint"].endswith(".myqcloud.com") else "Other"
     # Without HEAD requests, and without creating the bucket: a write-only key may do neither.
     options = ["--s3-no-check-bucket", "--s3-no-head", "--no-check-dest", "--ignore-times", "--retries=3", "--quiet",
-               f"--s3-endpoint={bucket['endpoint']}", "--s3-provider=Other"]  # fmt: skip
+               f"--s3-endpoint={bucket['endpoint']}", f"--s3-provider={provider}"]  # fmt: skip
     region = [f"--s3-region={bucket['region']}"] if bucket["region"] else []
     command = ["rclone", "copyto", str(file), remote, *options, *region]
     return subprocess.run(command, env={**os.environ, **keys, "HOME": "/root"}, check=False).returncode
