@@ -90,7 +90,10 @@ def roll_out(
             changes = in_parallel(changes, lambda change: _send(change, reconnect, report))
             with locked([*connections.values()], report, sleep) as lock:
                 changes = in_parallel(changes, lambda change: _confirm(change, lock, gather))
-                return RolloutResult(revision, _change(inventory, changes, revision, lock.token, report, confirm))
+                return RolloutResult(
+                    revision,
+                    _change(inventory, changes, revision=revision, token=lock.token, report=report, confirm=confirm),
+                )
         except LostDataError as error:
             raise held_data.explain(error, [*connections.values()]) from None
 
@@ -98,6 +101,7 @@ def roll_out(
 def _change(
     inventory: Inventory,
     changes: Sequence[NodeChange],
+    *,
     revision: str,
     token: str,
     report: Callable[[str], None],
