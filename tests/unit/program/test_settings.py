@@ -65,6 +65,12 @@ INVALID: list[tuple[str, dict[str, Any], str, str]] = [
     ("existing VPC by name", {"network.existing": {"vpcId": "mine", "subnetId": "subnet-1234abcd"}},
      "network.existing.vpcId", "has an invalid format (got mine)"),
     ("existing VPC without subnet", {"network.existing": {"vpcId": "vpc-1234abcd"}}, "network.existing.subnetId", "is required"),
+    # data
+    ("bucket without a key", {"data.backup": {"bucket": {"endpoint": "https://cos.ap-guangzhou.myqcloud.com", "name": "backups-1"}}},
+     "credentials.given.bucketKeyId", "is required with data.backup.bucket"),
+    ("bucket endpoint without https", {"data.backup": {"bucket": {"endpoint": "cos.ap-guangzhou.myqcloud.com", "name": "backups-1"}}},
+     "data.backup.bucket.endpoint", "has an invalid format"),
+    ("backup at hour 24", {"data.backup": {"hour": 24}}, "data.backup.hour", "(got 24)"),
     # nodes
     ("one node", {"nodes.members": _NODES[:1]}, "nodes.members", "must have at least 2 items (got"),
     ("17 nodes", {"nodes.members": _NODES}, "nodes.members", "must have at most 16 items (got"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,8 +14,10 @@ from provisioning_deployments import deployment
 
 from provisioning.backup_program import BackupError, expired, serve
 from provisioning.kinds.file import File
+from provisioning.kinds.package import Package
 from provisioning.kinds.timer import Timer
 from provisioning.manifest import render
+from settings.data import DataSettings
 
 NOW = datetime(2026, 11, 27, 2, 0, tzinfo=UTC)  # a Friday
 KEEP = {"keep_days": 7, "keep_weeks": 4}
@@ -87,6 +91,20 @@ def test_received_backups_expire(tmp_path: Path) -> None:
     for days in (400, 0):
         receive(tmp_path, name(timedelta(days=days), now), b"content")
     assert request(tmp_path, "list") == name(timedelta(), now).encode()
+
+
+def test_a_bucket_needs_rclone_and_a_key_that_only_root_can_read() -> None:
+    bucket = {"endpoint": "https://cos.ap-guangzhou.myqcloud.com", "name": "backups-1", "prefix": "prod/"}
+    data = DataSettings.model_validate({"backup": {"hour": 3, "bucket": bucket}})
+    manifest = render(replace(deployment(), data=data))["iam-a"]
+    assert Package("rclone") in manifest.items
+    given = json.loads(manifest.files()["/etc/tandem/backup.json"])["bucket"]
+    assert given == {**bucket, "region": "", "env": "/etc/tandem/backup/bucket.env"}
+    (env,) = [item for item in manifest.items if isinstance(item, File) and item.path == given["env"]]
+    assert (env.owner, env.mode) == ("root", 0o600)
+    (timer,) = [item for item in manifest.items if isinstance(item, Timer) and item.name == "tandem-backup"]
+    assert "OnCalendar=*-*-* 03:00:00 UTC\nPersistent=true\n" in timer.text
+    assert Package("rclone") not in render(deployment())["iam-a"].items
 
 
 def test_the_key_of_the_data_node_is_limited_to_one_command_from_its_address() -> None:
