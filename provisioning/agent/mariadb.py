@@ -19,6 +19,16 @@ def query_as(node: Node, user: str, password: str, *, statements: str, database:
     return node.run(argv, text=statements, timeout_s=timeout_s, env={"MYSQL_PWD": password})
 
 
+def query_on(  # noqa: PLR0917 - as on the command line of the client
+    node: Node, server: str, user: str, password: str, statements: str, database: str
+) -> Result:
+    """Run statements on another server, "HOST:PORT"."""
+    host, _, port = server.rpartition(":")
+    argv = ["mariadb", "--batch", "--skip-column-names", "--raw", "--connect-timeout=5", f"--host={host}"]
+    argv += [f"--port={port}", "--protocol=tcp", f"--user={user}", database]
+    return node.run(argv, text=statements, env={"MYSQL_PWD": password})
+
+
 def rows(node: Node, statement: str) -> dict[str, str]:
     """The rows of a SELECT with two columns; empty if MariaDB is not running."""
     result = query(node, statement)

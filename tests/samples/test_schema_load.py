@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from iam_real_servers import wait_until
 
-from provisioning.agent.kinds import account, database, grant
+from provisioning.agent.kinds import account, database, grant, query
 from provisioning.agent.node import Node, Result, StepError, run
 from settings.releases import parse_schema
 
@@ -39,6 +40,7 @@ class Server:
     """A MariaDB, and the agent on a directory with the files of a release."""
 
     directory: Path
+    port: int
 
     def run(self, argv: list[str], **options: Any) -> Result:
         return run([argv[0], "--no-defaults", f"--socket={self.directory}/s", *argv[1:]], **options)
@@ -69,8 +71,11 @@ def server(tmp_path: Path) -> Iterator[Server]:
     install = ["mariadb-install-db", "--no-defaults", f"--datadir={data}", "--user=root", "--skip-test-db",
                "--auth-root-authentication-method=normal"]  # fmt: skip
     subprocess.run(install, check=True, capture_output=True)
-    server = Server(tmp_path)
-    options = [f"--socket={tmp_path}/s", f"--pid-file={tmp_path}/pid", "--skip-networking", "--skip-log-bin",
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = Server(tmp_path, port)
+    options = [f"--socket={tmp_path}/s", f"--pid-file={tmp_path}/pid", f"--port={port}", "--bind-address=127.0.0.1",
                "--innodb-flush-log-at-trx-commit=0"]  # fmt: skip
     with (tmp_path / "log").open("w") as log:
         process = subprocess.Popen(
@@ -155,3 +160,33 @@ def test_a_grant_on_a_name_with_an_underscore_covers_this_database_only(server: 
     assert r"`iam\_prod`" in server.sql("SHOW GRANTS FOR iam@127.0.0.1").replace("\\\\", "\\")
     grant.remove(server.node, item)
     assert grant.facts(server.node, [account_name]) == {"iam@127.0.0.1": {}}
+
+
+def test_the_login_to_an_external_database_is_checked_and_the_published_password_replaced_once(server: Server) -> None:
+    """A password may contain every character of a URL or a DSN."""
+    password, published = "a/b@c:d?e'f", "published"
+    quoted = password.replace("'", "''")
+    server.sql(
+        f"CREATE DATABASE theirs; CREATE USER them@'127.0.0.1' IDENTIFIED BY '{quoted}';"
+        " GRANT SELECT, UPDATE ON theirs.* TO them@'127.0.0.1';"
+    )
+    item = {
+        "name": "q",
+        "database": "theirs",
+        "unless": f"SELECT 1 FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM user WHERE password = '{published}')",  # noqa: S608 - a test
+        "statement": f"UPDATE user SET password = 'ours' WHERE password = '{published}'",  # noqa: S608 - a test
+        "server": f"127.0.0.1:{server.port}",
+        "user": "them",
+        "password": password,
+    }
+    assert "doesn't exist" in str(query.facts(server.node, [item])["q"])
+    server.sql(
+        f"CREATE TABLE theirs.user (name TEXT, password TEXT); INSERT INTO theirs.user VALUES ('a', '{published}')"
+    )
+    assert query.facts(server.node, [item]) == {"q": False}
+    query.commit(server.node, item)
+    assert query.facts(server.node, [item]) == {"q": True}
+    assert server.sql("SELECT password FROM theirs.user").strip() == "ours"
+    assert "Access denied" in str(query.facts(server.node, [{**item, "password": "wrong"}])["q"])
+    server.sql("UPDATE theirs.user SET password = 'changed by the administrator'")
+    assert query.facts(server.node, [item]) == {"q": True}

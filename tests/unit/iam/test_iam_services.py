@@ -93,7 +93,14 @@ def test_databases_run_only_on_the_first_node() -> None:
 def test_external_databases_are_configured_and_not_installed() -> None:
     external = deployment(data=EXTERNAL, nodes=(replace(A), B))
     for node in external.nodes:
-        assert mariadb.desired(external, node) == redis.desired(external, node) == []
+        assert redis.desired(external, node) == []
+        client, query = mariadb.desired(external, node)
+        assert client == Package("mariadb-client-core")
+        assert isinstance(query, Query)
+        assert (query.server, query.user) == ("db.example.com:3307", "iam")
+        assert query.compare({query.name: "ERROR 1045"}) == "must be applied"
+        assert "ERROR 1045" in (query.refusal({query.name: "ERROR 1045"}) or "")
+        assert query.refusal({query.name: True}) is None
     apiserver = configuration("iam-apiserver", data=EXTERNAL)
     assert apiserver["mysql"]["host"] == "db.example.com:3307"
     assert (apiserver["redis"]["host"], apiserver["redis"]["port"]) == ("10.9.9.9", 6380)
