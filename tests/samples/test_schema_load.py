@@ -180,9 +180,7 @@ def test_the_login_to_an_external_database_is_checked_and_the_published_password
         "password": password,
     }
     assert "doesn't exist" in str(query.facts(server.node, [item])["q"])
-    server.sql(
-        f"CREATE TABLE theirs.user (name TEXT, password TEXT); INSERT INTO theirs.user VALUES ('a', '{published}')"
-    )
+    server.sql("CREATE TABLE theirs.user (name TEXT, password TEXT); INSERT INTO theirs.user VALUES ('a', 'published')")
     assert query.facts(server.node, [item]) == {"q": False}
     query.commit(server.node, item)
     assert query.facts(server.node, [item]) == {"q": True}
