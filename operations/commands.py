@@ -15,7 +15,6 @@ from rich.console import Console
 from operations.backup import Backups, open_backups, parse_time
 from operations.engine import open_engine
 from operations.errors import NoDeploymentError, OperationError
-from operations.health import check, make_table
 from operations.selection import Selection
 from operations.unlock import find_locks, release_locks
 from provisioning.exports import parse_exports
@@ -159,6 +158,8 @@ def outputs(
 @app.command()
 def health(stack: Stack = "local") -> None:
     """Check the services through the public IP, and each node. Exit code 1 if a check fails."""
+    from operations.health import check, make_table  # noqa: PLC0415 - HTTP and SSH take 0.5 s to import
+
     values = open_engine(stack).outputs(show_secrets=True)
     if "public_ip" not in values:
         raise NoDeploymentError(stack, "public_ip", f"nothing is deployed; run `tandem up --stack {stack}`")

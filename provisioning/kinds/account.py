@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from provisioning.kinds.base import Item
+from provisioning.kinds.base import Item, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,9 @@ class Account(Item):
 
     def removal(self) -> dict[str, Any]:
         return {"user": self.user, "host": self.host}
+
+    def turn(self) -> Turn:
+        return Turn.BEFORE_OTHERS
 
     def operation(self) -> dict[str, Any]:
         return {"user": self.user, "host": self.host, "password_hash": password_hash(self.password)}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from provisioning.kinds.base import Item
+from provisioning.kinds.base import Item, Turn
 
 # The agent records the state of the schema in the comment of the database (provisioning/agent/kinds/database.py).
 _LOADED = re.compile(r"schema ([0-9a-f]{12}) loaded by tandem")
@@ -66,6 +66,9 @@ class Database(Item):
             f"The release must contain sql/migrate-{recorded}.sql, which changes the existing tables to the new schema "
             "and can be run twice; it may be empty if the tables are the same (samples/iam/README.md)"
         )
+
+    def turn(self) -> Turn:
+        return Turn.BEFORE_OTHERS
 
     def operation(self) -> dict[str, Any]:
         return {

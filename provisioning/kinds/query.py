@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from provisioning.kinds.base import Item
+from provisioning.kinds.base import Item, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,9 @@ class Query(Item):
     def refusal(self, answer: Mapping[str, Any]) -> str | None:
         seen = answer.get(self.name)
         return f"{self.user} cannot use it on {self.server}: {seen}" if isinstance(seen, str) else None
+
+    def turn(self) -> Turn:
+        return Turn.BEFORE_OTHERS
 
     def operation(self) -> dict[str, Any]:
         return {"name": self.name, "database": self.database, "statement": self.statement, **self._login()}

@@ -32,6 +32,10 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
     if node != deployment.data_node:
         return []
     settings, unit = deployment.data, restart("mariadb")
+    limits = {
+        "max_connections": POOL_SIZE * len(deployment.nodes) + _SPARE_CONNECTIONS,
+        "buffer_pool_mib": settings.buffer_pool_mib,
+    }
     return [
         Package("mariadb-server"),
         File(
@@ -40,13 +44,13 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
                 "mariadb/server.cnf.j2",
                 address=node.private_address,
                 port=MARIADB_PORT,
-                max_connections=POOL_SIZE * len(deployment.nodes) + _SPARE_CONNECTIONS,
-                buffer_pool_mib=settings.buffer_pool_mib,
             ),
             after=(unit,),
         ),
+        # Read at a start; `_limits` sets the same values in the running server.
+        File("/etc/mysql/mariadb.conf.d/61-tandem-limits.cnf", render("mariadb/limits.cnf.j2", **limits)),
         File("/etc/systemd/system/mariadb.service.d/tandem.conf", render("mariadb/unit.conf.j2"), after=(unit,)),
-        Unit("mariadb"),
+        Unit("mariadb", others_need=True),
         *_definer(deployment),
         Database(
             settings.database,
@@ -56,6 +60,7 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
         ),
         _administrator(settings.database),
         *_accounts(deployment),
+        *_limits(**limits),
     ]
 
 
@@ -94,6 +99,27 @@ def _external(deployment: Deployment, server: str) -> list[Item]:
             server=server,
             user=deployment.data.username,
             password=placeholders.placeholder(placeholders.MARIADB_IAM_PASSWORD),
+        ),
+    ]
+
+
+def _limits(*, max_connections: int, buffer_pool_mib: int) -> list[Item]:
+    """Set the limits in the running server: a restart would cut off the services of all nodes."""
+    pool = buffer_pool_mib * 1024 * 1024
+    return [
+        Query(
+            "max_connections",
+            "mysql",
+            f"SET GLOBAL max_connections = {max_connections}",
+            unless=f"SELECT 1 FROM DUAL WHERE @@GLOBAL.max_connections = {max_connections}",  # noqa: S608 - an integer
+        ),
+        Query(
+            "innodb_buffer_pool_size",
+            "mysql",
+            f"SET GLOBAL innodb_buffer_pool_size = {pool}",
+            # The server rounds up to a multiple of its chunk size.
+            unless=f"SELECT 1 FROM DUAL WHERE @@GLOBAL.innodb_buffer_pool_size BETWEEN {pool} AND "  # noqa: S608 - an integer
+            f"{pool} + @@GLOBAL.innodb_buffer_pool_chunk_size",
         ),
     ]
 

@@ -44,6 +44,8 @@ class FakeSystem:
     databases: dict[str, str] | None = None  # the comment of each database; None: MariaDB is not installed
     disk: str | None = None  # the file system of the data disk; "" if it is blank, None if it is not attached
     refuse: Callable[[dict[str, str]], str] = field(default=lambda _files: "")
+    redis: list[str] | None = None  # the hashes of the passwords that the running Redis accepts
+    mariadb: Callable[[str], Result] = field(default=lambda _statements: Result(0, "", ""))  # accepts all, no rows
     on_command: Callable[[list[str]], None] = field(default=lambda _argv: None)
     connections: list[str] = field(default_factory=list[str])  # established ones, by local address and port
     timers: set[str] = field(default_factory=set[str])  # transient units of systemd
@@ -117,7 +119,7 @@ class FakeSystem:
     def _mariadb(self, _argv: list[str], text: str) -> Result:
         """Knows databases and their comments, and accepts all other statements."""
         if self.databases is None:
-            return Result(1, "", "no server") if "information_schema.schemata" in text else Result(0, "", "")
+            return Result(1, "", "no server") if "information_schema.schemata" in text else self.mariadb(text)
         if "information_schema.schemata" in text:
             rows = {"mysql": "", **self.databases}
             return Result(0, "".join(f"{name}\t{comment}\n" for name, comment in rows.items()), "")
@@ -136,6 +138,17 @@ class FakeSystem:
         self.log.append("created a file system")
         return Result(0, "", "")
 
+    def _redis_cli(self, _argv: list[str], text: str) -> Result:
+        if self.redis is None:
+            return Result(1, "", "Could not connect to Redis")
+        command = text.split()
+        if command[:2] == ["ACL", "SETUSER"]:
+            self.redis += [rule[1:] for rule in command[3:] if rule[0] == "#"]
+            self.redis = [hashed for hashed in self.redis if "!" + hashed not in command]
+            return Result(0, "OK\n", "")
+        hashes = " ".join("#" + hashed for hashed in self.redis)
+        return Result(0, f"user default on {hashes} ~* &* +@all\nuser tandem on #ab -@all +acl\n", "")
+
     def _journalctl(self, _argv: list[str], _text: str) -> Result:
         return Result(0, "last line of the journal\n", "")
 
@@ -144,6 +157,9 @@ class FakeSystem:
 
     def _ss(self, _argv: list[str], _text: str) -> Result:
         return Result(0, "".join(f"0 0 {local} 198.51.100.7:40000\n" for local in self.connections), "")
+
+    def _nft(self, _argv: list[str], _text: str) -> Result:
+        return Result(0, "", "")
 
     def _systemd_run(self, argv: list[str], _text: str) -> Result:
         name = next(argument for argument in argv if argument.startswith("--unit="))[7:]
@@ -242,6 +258,7 @@ class FakeGroup:
         self.systems = {node.name: FakeSystem(root / node.name) for node in nodes}
         for system in self.systems.values():
             (system.root / "etc").mkdir(parents=True)
+            (system.root / "etc/passwd").write_text(f"debian:x:{os.getuid()}:{os.getgid()}::/home/debian:/bin/bash\n")
         self.connections: list[FakeConnection] = []
         self.unreachable: set[str] = set()
         self.before_effect: Callable[[str, str], None] = lambda _node, _effect: None
@@ -251,10 +268,12 @@ class FakeGroup:
         self.sleep: Callable[[float], None] = self.tick  # of the operator
         self.reported: list[str] = []
         self.gates_pass = True
+        self.on_sleep: Callable[[], None] = lambda: None
         self.silent: set[tuple[str, str]] = set()  # (node, text in the URL): services that do not respond
 
     def tick(self, seconds: float) -> None:
         self.clock += seconds
+        self.on_sleep()
 
     def connect(self, node: RemoteNode) -> FakeConnection:
         if node.name in self.unreachable:
