@@ -63,6 +63,7 @@ def _part(plan: Plan, steps: Iterable[Step]) -> Plan:
     return Plan(
         node=plan.node,
         commit=steps,
+        record=plan.record,
         checks=tuple(check for check in plan.checks if check.sees(paths)),
         unit_actions=tuple(dict.fromkeys(action for step in steps for action in step.item.unit_actions())),
     )
