@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from provisioning.agent_calls import Connection
-from provisioning.change_lock import locked, this_process
+from provisioning.change_lock import Lock, locked, this_process
 from provisioning.commit import NodeChange, change_one, surroundings
 from provisioning.errors import ProvisioningError
 from provisioning.facts import Facts, question
@@ -69,7 +69,7 @@ def roll_back(
         if reached.first_error:
             raise reached.first_error
         with locked([*reached.connections.values()], report) as lock:
-            changes = _plan_rollback(inventory, reached)
+            changes = _plan_rollback(inventory, reached, lock)
             newest = _newest_revision(changes)
             returning = [change for change in changes if _returns(change.facts, newest)]
             if not returning:
@@ -101,11 +101,11 @@ def _read(connection: Connection, inventory: Inventory) -> Facts:
     return Facts.from_answer(connection.call([question((), inventory.virtual_ips)])[0])
 
 
-def _plan_rollback(inventory: Inventory, reached: Reached) -> list[NodeChange]:
+def _plan_rollback(inventory: Inventory, reached: Reached, lock: Lock) -> list[NodeChange]:
     """Each node with the reloads and restarts that its rollback needs, as a plan without steps."""
 
     def plan(node: RemoteNode) -> NodeChange:
-        connection = reached.connections[node.name]
+        connection = lock.on(reached.connections[node.name])
         facts = _read(connection, inventory)
         way_back = facts.versions.way_back or {"actions": ()}
         pending = tuple(dict.fromkeys([*facts.pending, *way_back["actions"]]))

@@ -206,8 +206,11 @@ def _send(
 
 
 def _confirm(change: NodeChange, lock: Lock, gather: Callable[[Connection], NodeChange]) -> NodeChange:
-    """Gather the facts again if a change was started since, or was running then."""
-    return change if change.facts.changes == lock.changes[change.node.name] else gather(change.connection)
+    """Gather the facts again if a change was started since, or was running then. From now on, calls carry the token."""
+    connection = lock.on(change.connection)
+    if change.facts.changes == lock.changes[change.node.name]:
+        return replace(change, connection=connection)
+    return gather(connection)
 
 
 def _prepare(inventory: Inventory, change: NodeChange, token: str, report: Callable[[str], None]) -> NodeChange:
