@@ -13,12 +13,12 @@ from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, Resou
 from components.credentials import Credentials
 from components.failures import without_traceback
 from components.host_keys import GroupHostKeys
-from components.preview_text import read_manifest, show_files, show_items
 from provisioning import rollout, switchover
 from provisioning.deployment import Deployment
 from provisioning.errors import ProvisioningError
 from provisioning.exports import parse_inventory
 from provisioning.manifest import Manifest, render
+from provisioning.preview_text import read_manifest, show_files, show_items
 
 _INPUTS = ("group", "nodes", "virtual_ips", "files", "manifests", "values", "secrets", "private_key", "bastion")
 

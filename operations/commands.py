@@ -12,7 +12,8 @@ from rich.console import Console
 
 from operations.engine import open_engine
 from operations.errors import NoDeploymentError
-from operations.health import check, make_table
+from operations.health import check, make_table, to_json
+from operations.recorded import read_deployment
 from operations.selection import Selection
 
 app = typer.Typer(
@@ -130,14 +131,22 @@ def outputs(
 
 
 @app.command()
-def health(stack: Stack = "local") -> None:
-    """Check the services through the public IP, and each node. Exit code 1 if a check fails."""
-    values = open_engine(stack).outputs(show_secrets=True)
-    if "public_ip" not in values:
-        raise NoDeploymentError(stack, "public_ip", f"nothing is deployed; run `tandem up --stack {stack}`")
-    report = check(values)
-    # Without a terminal, Rich would limit the table to 80 columns.
-    Console(width=None if sys.stdout.isatty() else 140).print(make_table(report, values))
+def health(
+    stack: Stack = "local",
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Show the results as JSON.")] = False,
+) -> None:
+    """Check what users of the services see, each node and the group. Exit code 1 if a check fails.
+
+    A warning (for example a certificate that expires within 30 days) does not change the exit code.
+    """
+    engine = open_engine(stack)
+    report = check(read_deployment(engine.deployment(), stack), engine.call_api())
+    if as_json:
+        typer.echo(json.dumps(to_json(report), indent=2, ensure_ascii=False))
+    else:
+        # Without a terminal, Rich would limit the table to 80 columns.
+        Console(width=None if sys.stdout.isatty() else 180).print(make_table(report, stack))
     if not report.healthy:
         raise typer.Exit(1)
 

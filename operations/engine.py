@@ -121,6 +121,17 @@ class Engine:
         """The outputs of the stack; empty before the first deployment. Raises OperationError."""
         return json.loads(self._run("stack", "output", "--json", *(["--show-secrets"] if show_secrets else [])))
 
+    def deployment(self) -> dict[str, Any]:
+        """The recorded state with its secrets; empty before the first deployment. Raises OperationError."""
+        return json.loads(self._run("stack", "export", "--show-secrets")).get("deployment") or {}
+
+    def call_api(self) -> CallApi | None:
+        """A function that calls the cloud's API, or None if no credentials are at hand."""
+        try:
+            return self._connect()
+        except OperationError:
+            return None
+
     def _run(self, *arguments: str) -> str:
         try:
             return self._workspace.run(*arguments, "--stack", self._stack.name)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from provisioning.agent_calls import Connection
 from provisioning.errors import CandidateError, GateError, ProvisioningError
 from provisioning.facts import Facts
 from provisioning.inventory import Inventory, RemoteNode
-from provisioning.kinds.base import Item
+from provisioning.kinds.base import Item, Phase
 from provisioning.kinds.database import Database
 from provisioning.kinds.gate import Gate
 from provisioning.kinds.unit import Unit
@@ -183,12 +184,14 @@ def _commit(change: NodeChange, token: str) -> tuple[str, ...]:
     """Commit, then wait for the health gates, in one call to the agent."""
     if not change.plan:
         return ()
-    gates = [item for item in change.items if isinstance(item, Gate)]
-    operations = [
-        commit_operation(change.plan),
-        *({"do": "gate", **gate.operation()} for gate in gates),
+    gates: list[dict[str, Any]] = [
+        {"do": "gate", "kind": item.kind(), "nonce": token, **item.operation()}
+        for item in change.items
+        if item.phase is Phase.GATE
     ]
-    deadline_s = 600.0 + sum(gate.deadline_s for gate in gates)
+    units = [unit for item in change.items for unit in item.units()]
+    operations = [commit_operation(change.plan), *gates, {"do": "reset_restarts", "units": units}]
+    deadline_s = 600.0 + sum(gate["deadline_s"] for gate in gates)
     return tuple(change.connection.call(operations, token=token, deadline_s=deadline_s)[0])
 
 

@@ -71,6 +71,11 @@ def make_plan(node: str, items: Sequence[Item], facts: Facts) -> Plan:
     )
 
 
+def changed_units(plan: Plan) -> frozenset[str]:
+    """The units that are started, restarted or reloaded."""
+    return frozenset(unit for step in plan.commit for unit in step.item.units())
+
+
 # ---- as text -----------------------------------------------------------------------------------------------------
 
 

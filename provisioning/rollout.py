@@ -24,16 +24,19 @@ from pathlib import Path
 from provisioning.agent_calls import Connection
 from provisioning.change_lock import locked
 from provisioning.commit import NodeChange, commit_all, prepare, report_plans, stage
-from provisioning.errors import ProvisioningError, UnreachableError
+from provisioning.errors import HealthError, ProvisioningError, UnreachableError
 from provisioning.facts import Facts, question
+from provisioning.group_checks import check_audit, find_queue
 from provisioning.inventory import Inventory, RemoteNode
 from provisioning.kinds.archive import Archive
 from provisioning.kinds.base import Item
 from provisioning.manifest import Manifest
 from provisioning.parallel import in_parallel
 from provisioning.placeholders import find_names
-from provisioning.plan import changed_lines, make_plan
+from provisioning.plan import changed_lines, changed_units, make_plan
+from provisioning.results import Level
 from provisioning.services import base
+from provisioning.services.iam import PUMP_UNIT
 from provisioning.transport import connector
 
 ARCHIVE_DEADLINE_S = 1800.0
@@ -59,11 +62,12 @@ def roll_out(
     Raises:
         CandidateError: a node rejected its candidates; no configuration and no running service was changed.
         GateError: a node failed its health gate; the rollout stopped there.
+        HealthError: all nodes have changed, but no audit record passes through iam-pump.
         LockedError: another rollout holds the change lock.
         UnreachableError, NodeError: a node cannot be reached, or a step on it failed.
     """
     inventory, manifests = _with_bastion(inventory, manifests)
-    desired = _with_secrets(inventory, manifests, secrets)
+    desired = replace_secrets(inventory, manifests, secrets)
     revision = revision_of(desired)
     with _connected(inventory, connect or connector(inventory)) as connections:
         changes = _gather_facts(inventory, connections, desired)
@@ -80,7 +84,9 @@ def roll_out(
                 changes = _gather_facts(inventory, connections, desired)
             stage(changes, revision, token)
             report("all nodes accepted the candidates")
-            return RolloutResult(revision, commit_all(inventory, changes, token, report))
+            changed = commit_all(inventory, changes, token, report)
+            _follow_audit_record(changes, token)
+            return RolloutResult(revision, changed)
 
 
 def drift(
@@ -95,7 +101,7 @@ def drift(
     A node that is deleted or unreachable is reported as drift and not raised as an error.
     """
     inventory, manifests = _with_bastion(inventory, manifests)
-    desired = _with_secrets(inventory, manifests, secrets)
+    desired = replace_secrets(inventory, manifests, secrets)
     secret_paths = {
         name: frozenset(path for path, text in manifest.files().items() if find_names(text))
         for name, manifest in manifests.items()
@@ -137,7 +143,7 @@ def _with_bastion(inventory: Inventory, manifests: Mapping[str, Manifest]) -> tu
     return dataclasses.replace(inventory, nodes=nodes), {**manifests, bastion.name: manifest}
 
 
-def _with_secrets(
+def replace_secrets(
     inventory: Inventory, manifests: Mapping[str, Manifest], secrets: Mapping[str, str]
 ) -> dict[str, tuple[Item, ...]]:
     missing = [node.name for node in inventory.nodes if node.name not in manifests]
@@ -147,6 +153,19 @@ def _with_secrets(
         node.name: tuple(item.with_secrets(secrets, node.name) for item in manifests[node.name].items)
         for node in inventory.nodes
     }
+
+
+def _follow_audit_record(changes: Sequence[NodeChange], token: str) -> None:
+    """Wait until a decision of the health gates has passed through iam-pump, if a pump has been restarted.
+
+    Not a gate of one node: the pumps share the queue, so any of them may move a record. Raises HealthError.
+    """
+    queue = find_queue({change.node.name: change.items for change in changes})
+    if queue is None or not any(PUMP_UNIT in changed_units(change.plan) for change in changes):
+        return
+    result = check_audit([change.connection for change in changes], queue, token)
+    if result.level is Level.FAIL:
+        raise HealthError(f"all nodes have changed, but {result.name}: {result.seen}", look_at=result.look_at)
 
 
 # ---- connections to nodes -----------------------------------------------------------------------------------

@@ -7,8 +7,8 @@ import shutil
 from collections.abc import Callable
 from typing import Any
 
-from . import change_lock, commit, facts, serving, stage, upstreams
-from .kinds import archive
+from . import change_lock, commit, facts, health, serving, stage, upstreams
+from .kinds import archive, audit_queue
 from .node import STATE, Node, StepError
 
 OPERATIONS: dict[str, Callable[..., Any]] = {
@@ -20,9 +20,12 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "prepare": commit.prepare,
     "stage": stage.stage,
     "commit": commit.commit,
-    "gate": serving.gate,
+    "gate": health.gate,
+    "health": health.health,
+    "spread": health.spread,
+    "reset_restarts": health.reset_restarts,
+    "audit": audit_queue.audit,
     "serves": serving.serves,
-    "idle": serving.idle,
     "held": serving.wait_until_held,
     "drain": serving.drain,
     "end_drain": serving.end_drain,

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from . import web
+
 STATE = "/var/lib/tandem"
 
 
@@ -80,6 +82,7 @@ class Node:
         sleep: Callable[[float], None] = time.sleep,
         before: Callable[[str], None] = lambda _effect: None,
         probe: Callable[[str], str] = probe,
+        request: Callable[..., web.Response] = web.request,
         sync: Callable[[int], None] = os.fsync,
     ) -> None:
         self.root = Path(root)
@@ -90,6 +93,7 @@ class Node:
         self.sleep = sleep
         self.before = before  # tests interrupt a run here
         self.probe = probe
+        self.request = request
         self.sync = sync  # tests with many rollouts skip fsync
         self.token = ""
 

@@ -1,4 +1,4 @@
-"""The health gate after a commit, and the node's part of a switchover."""
+"""The node's part of a switchover."""
 
 from __future__ import annotations
 
@@ -7,26 +7,11 @@ import json
 from typing import Any
 
 from .node import Node, StepError
-from .systemd import is_started, systemctl, unit_facts
+from .systemd import is_started, systemctl
 
 DRAIN_MARK = "/run/tandem/drain"  # exists during a switchover
 DRAIN_CONF = "/run/tandem/nginx-drain.conf"  # included by every server block; in /run, so a reboot removes it
 NODE_FILE = "/etc/tandem/node.json"  # the units of the node's manifest, in order
-
-
-def gate(node: Node, *, name: str, url: str, status: int, deadline_s: float) -> float:
-    """Repeat a request until it returns `status`. Returns the time taken, in seconds."""
-    began = node.now()
-    seen = ""
-    while True:
-        seen = node.probe(url)
-        if seen == str(status):
-            return round(node.now() - began, 3)
-        if node.now() - began > deadline_s:
-            break
-        node.sleep(0.1)
-    journal = node.run(["journalctl", "--no-pager", "-o", "cat", "-n", "12", "-u", name]).out
-    raise StepError("gate", f"{url} did not return {status} within {deadline_s:.0f} s", f"{seen}\n{journal}")
 
 
 def serves(node: Node) -> bool:
@@ -92,13 +77,6 @@ def _track(node: Node, value: int) -> None:
     new = node.at("/run/tandem/nginx.drain")
     new.write_text(f"{value}\n")
     new.replace(node.at("/run/tandem/nginx"))
-
-
-def idle(node: Node) -> list[str]:
-    """The units of the last rollout that are not running; ["everything"] if there was no rollout."""
-    units = _units(node)
-    facts = unit_facts(node, units)
-    return [unit for unit in units if not facts.get(unit, {}).get("started")] if units else ["everything"]
 
 
 def _units(node: Node) -> list[str]:

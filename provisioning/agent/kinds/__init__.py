@@ -1,7 +1,8 @@
 """The node's side of each kind of item; `provisioning/kinds/` has a module of the same name.
 
 A module has `facts(node, questions)`, which changes nothing, and either `prepare(node, items)`, which gets all
-consecutive items of the kind, or `commit(node, item)`, which returns a description of each change.
+consecutive items of the kind, or `commit(node, item)`, which returns a description of each change. A kind of health
+check has `check(node, item)`, which returns results (`results.py`).
 """
 
 from __future__ import annotations

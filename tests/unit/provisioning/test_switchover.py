@@ -118,12 +118,3 @@ def test_an_unreachable_node_can_be_retired_if_a_peer_serves(group: FakeGroup) -
     group.held_by("iam-b")
     group.unreachable.add("iam-a")
     assert retire(group.inventory, "iam-a", connect=group.connect).to == "iam-b"
-
-
-def test_a_node_reports_its_units_that_are_not_running(group: FakeGroup) -> None:
-    connection = group.connect(group.inventory.get("iam-a"))
-    assert connection.call([{"do": "idle"}]) == [["mariadb"]]
-    group.systems["iam-a"].units["mariadb"] = "active"
-    assert connection.call([{"do": "idle"}]) == [[]]
-    (group.systems["iam-a"].root / "etc/tandem/node.json").unlink()
-    assert connection.call([{"do": "idle"}]) == [["everything"]]
