@@ -79,7 +79,7 @@ def health_operation(items: Sequence[Item], virtual_ips: Sequence[str], nonce: s
 
 def _with_node(result: CheckResult) -> CheckResult:
     """Add the node to the next place to look."""
-    if result.level is Level.OK or result.target in result.look_at or result.look_at.startswith("tandem up"):
+    if result.level is Level.OK or " on " in result.look_at or result.look_at.startswith("tandem"):
         return result
     return CheckResult(result.target, result.name, result.level, result.seen, f"{result.look_at} (on {result.target})")
 

@@ -20,7 +20,11 @@ class Redis:
             raise RedisError(f"{type(failed).__name__}: {failed}") from None
         self._reader = self._socket.makefile("rb")
         if password:
-            self.call("AUTH", password)
+            try:
+                self.call("AUTH", password)
+            except RedisError:
+                self.close()
+                raise
 
     def call(self, *words: str) -> Any:
         """Run a command. Returns text, a number, a list or None. Raises RedisError."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from operations.cli import find_cli
 from tests.end_to_end.lab import ROOT
 
 
@@ -18,3 +21,14 @@ def write_settings(file: Path, **changed: dict[str, Any]) -> Path:
         settings["config"][key] = {**settings["config"].get(key, {}), **values}
     file.write_text(yaml.safe_dump(settings))
     return file
+
+
+def encrypt(text: str, folder: Path) -> tuple[str, str]:
+    """Return the text as encrypted in a stack file, and the file's encryption salt."""
+    (folder / "Pulumi.yaml").write_text("name: encrypted\nruntime: yaml\n")
+    pulumi = [str(find_cli(os.environ) / "pulumi"), "--cwd", str(folder), "--non-interactive"]
+    environment = {**os.environ, "PULUMI_BACKEND_URL": folder.as_uri(), "PULUMI_HOME": str(folder)}
+    for words in (["stack", "init", "one"], ["config", "set", "text", text, "--secret", "--stack", "one"]):
+        subprocess.run([*pulumi, *words], env=environment, check=True, capture_output=True)
+    written = yaml.safe_load((folder / "Pulumi.one.yaml").read_text())
+    return written["config"]["encrypted:text"]["secure"], written["encryptionsalt"]
