@@ -27,10 +27,9 @@ test-unit: ## run the unit tests with Pulumi mocks and fakes (pip only, no root)
 	@scripts/bootstrap unit
 	@$(BIN)/python -m pytest tests/unit -q -n 2 --dist loadgroup -m "not exhaustive"
 
-test-long: ## run all tests with the full counts (50 cycles, 200 faults, ...)
+test-long: ## run the full counts and test-fresh, or PARTS=...; keeps the results as a git note of the commit
 	@scripts/bootstrap dev
-	@scripts/test --long
-	@scripts/test-fresh
+	@$(BIN)/python -m tests.full_counts $(PARTS)
 
 test-fresh: ## run README's two commands in a minimal Debian 12 root (root; no localcloud may run)
 	@scripts/bootstrap dev

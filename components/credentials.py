@@ -170,8 +170,7 @@ class Credentials(pulumi.ComponentResource):
             names = [domains.api if name == "api" else domains.authz for name in remaining]
             addresses = [str(address) for address in self._args.virtual_ip.addresses]
             certificate = self._leaf("server", key, names, addresses, authority)
-            for name in remaining:
-                found[name] = (key.private_key_pem, certificate)
+            found |= dict.fromkeys(remaining, (key.private_key_pem, certificate))
         return found
 
     def _node_certificate(

@@ -13,6 +13,7 @@ from components.host_keys import GroupHostKeys
 from components.labels import Labels
 from components.nodes import Nodes
 from components.virtual_ip import VirtualIp
+from provisioning import placeholders
 from settings.data import DataLocation
 from settings.sections import Settings
 
@@ -39,6 +40,9 @@ def export(  # noqa: PLR0917 - one call, in the order of the program
     pulumi.export("known_hosts", pulumi.Output.from_input(_all_nodes(host_keys)).apply(known_hosts))
     pulumi.export("profile", settings.keepalived.profile)
     pulumi.export("ca_certificate", credentials.ca_certificate)
+    # The first password of the user `admin`. Somebody who changes it over the API knows the new one.
+    password = credentials.secrets.apply(lambda secrets: secrets[placeholders.IAM_ADMIN_PASSWORD])
+    pulumi.export("admin_password", pulumi.Output.secret(password))
     pulumi.export("certificate_authorities", dict(credentials.authorities))
     # Read by the next run to refuse impossible changes (components/changes.py).
     local = settings.data.location is DataLocation.FIRST_NODE

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -24,6 +25,15 @@ _BOOTSTRAP = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file that follows a request, without its first `offset` bytes."""
+
+    source: Path
+    offset: int = 0
+    sent: Callable[[int], None] = lambda _position: None  # called with the position in the file
+
+
 class Connection(Protocol):
     """A connection to the agent of one node. `SshConnection` implements it; tests pass a fake."""
 
@@ -34,10 +44,13 @@ class Connection(Protocol):
         operations: Sequence[dict[str, Any]],
         *,
         token: str = "",
-        archive: Path | None = None,
+        upload: Upload | None = None,
         deadline_s: float = CALL_DEADLINE_S,
+        report: Callable[[str], None] = lambda _line: None,
     ) -> list[Any]:
-        """Run the operations in order and return their results.
+        """Run the operations in order and return their results. `report` gets the progress of long operations.
+
+        Several threads may call at the same time. While an upload progresses, its deadline does not run.
 
         Raises:
             NodeError, CandidateError, GateError, LockedError: an operation failed; the following ones were not started.
@@ -49,8 +62,11 @@ class Connection(Protocol):
 
 
 def python_command() -> str:
-    """The shell command that runs the output of `agent_program` from stdin."""
-    return f"python3 -I -c '{_BOOTSTRAP}'"
+    """The shell command that runs the output of `agent_program` from stdin.
+
+    UTF-8 mode: the node's locale must not decide how files are written.
+    """
+    return f"python3 -I -X utf8 -c '{_BOOTSTRAP}'"
 
 
 @cache
@@ -82,14 +98,21 @@ def to_exception(node: RemoteNode, error: dict[str, Any]) -> ProvisioningError:
 
 
 class NodeLockedError(LockedError):
-    """Another rollout holds the lock of the node; `held_by` is the content of the lock, with its owner."""
+    """Another owner holds the lock of the node; `held_by` is the lease, as `locked` in the agent returns it."""
 
     def __init__(self, message: str, *, held_by: dict[str, Any] | None) -> None:
-        owner = (held_by or {}).get("owner", {})
-        age = f", renewed {held_by['age_s']:.0f} s ago" if held_by and "age_s" in held_by else ""
         super().__init__(
             message,
-            seen=f"held by {owner.get('user', '?')} on {owner.get('host', '?')}, process {owner.get('pid', '?')}{age}",
-            look_at="that process; the lock expires after the process has ended",
+            seen=describe_lease(held_by) if held_by else "",
+            look_at="that process; if it has ended, `tandem unlock`" if held_by else "",
         )
         self.held_by = held_by
+
+
+def describe_lease(lease: Mapping[str, Any]) -> str:
+    """The owner and the age of a change lock, in one line."""
+    owner = lease["owner"]
+    text = f"held by {owner['user']} on {owner['host']}, process {owner['pid']}"
+    if lease["age_s"] is None:
+        return f"{text}, before the node's last boot"
+    return f"{text}, for {lease['held_s']:.0f} s, renewed {lease['age_s']:.0f} s ago"

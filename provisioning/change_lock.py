@@ -1,102 +1,141 @@
-"""The change lock: only one rollout of a group at a time. Each node holds a lock file with its owner and age."""
+"""The change lock: one operator at a time changes a group.
+
+Each node holds a lease with its owner, which this module renews in the background (provisioning/agent/change_lock.py).
+Only the lease decides: a process id means nothing on another host or in another container, so an owner that still
+renews is never robbed. The lease of an owner that was killed is released when its SSH connection ends, or expires.
+"""
 
 from __future__ import annotations
 
+import getpass
 import os
 import secrets
 import socket
 import threading
-from collections.abc import Generator, Sequence
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
-from provisioning.agent_calls import Connection, NodeLockedError
+from provisioning.agent_calls import Connection, NodeLockedError, describe_lease
 from provisioning.errors import ProvisioningError
 from provisioning.parallel import in_parallel
 
-LOCK_TTL_S = 180
+LEASE_S = 30.0
+RENEWAL_S = 5.0
+# `lock` waits on the node for a changing call that a killed owner left running, for up to 120 s.
+_LOCK_DEADLINE_S = 150.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """A change lock that this process holds."""
+
+    token: str  # sent with every changing call
+    # By node: the last changing call before this owner. Facts with the same value are still true.
+    changes: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @contextmanager
-def locked(connections: Sequence[Connection]) -> Generator[str]:
-    """Hold the lock on every node. Locks are taken in the order of node names, so two rollouts cannot deadlock."""
-    token = secrets.token_hex(8)
-    taken: list[Connection] = []
+def locked(
+    connections: Sequence[Connection],
+    report: Callable[[str], None] = lambda _line: None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Generator[Lock]:
+    """Hold the lock on every node.
+
+    Raises:
+        LockedError: another owner holds the lock and renews it.
+    """
+    token = secrets.token_hex(16)
     finished = threading.Event()
-    # An installation on one node may take longer than LOCK_TTL_S, so a thread renews all locks in the meantime.
-    renewer = threading.Thread(target=_renew, args=(taken, token, finished), daemon=True)
-    try:
-        for connection in sorted(connections, key=lambda connection: connection.node.name):
-            _lock(connection, token)
-            taken.append(connection)
+    # An installation may take longer than the lease. A thread for each node: a slow node must not delay the others.
+    renewers = [threading.Thread(target=_renew, args=(each, token, finished), daemon=True) for each in connections]
+    for renewer in renewers:
         renewer.start()
-        yield token
+    try:
+        yield Lock(token, _lock_all(connections, token, report, sleep))
     finally:
         finished.set()
-        if renewer.ident is not None:
+        for renewer in renewers:
             renewer.join(10)
-        in_parallel(taken, lambda connection: _unlock(connection, token))
+        in_parallel(connections, lambda connection: _unlock(connection, token))
 
 
-def _lock(connection: Connection, token: str) -> None:
-    operation = {"do": "lock", "owner": this_process(), "ttl_s": LOCK_TTL_S}
-    try:
-        connection.call([operation], token=token)
-    except NodeLockedError as error:
-        held_by = error.held_by
-        if held_by is None or not is_dead(held_by["owner"]):
-            raise
-        connection.call([{**operation, "take_from": held_by["token"]}], token=token)
+def _lock_all(
+    connections: Sequence[Connection], token: str, report: Callable[[str], None], sleep: Callable[[float], None]
+) -> dict[str, str]:
+    """Lock all nodes at once; if one refuses, in the order of names, so that two operators cannot deadlock."""
 
+    def try_to_lock(connection: Connection) -> str | None:
+        try:
+            return _lock(connection, token)
+        except NodeLockedError:
+            return None
 
-def _renew(connections: Sequence[Connection], token: str, finished: threading.Event) -> None:
-    while not finished.wait(LOCK_TTL_S / 3):
-        for connection in connections:
-            with suppress(ProvisioningError):  # the next operation on that node reports the error
-                connection.call([{"do": "renew"}], token=token, deadline_s=20)
-
-
-def _unlock(connection: Connection, token: str) -> None:
-    with suppress(ProvisioningError):  # the lock expires; do not hide the original error
-        connection.call([{"do": "unlock"}], token=token, deadline_s=10)
-
-
-# ---- the owner of a lock ---------------------------------------------------------------------------------------------
-
-
-def this_process() -> dict[str, Any]:
-    """The owner of a lock. Identifies the process, so that its host can check later whether it still runs."""
+    locked_at = in_parallel(connections, try_to_lock)
+    changes = {
+        connection.node.name: at for connection, at in zip(connections, locked_at, strict=True) if at is not None
+    }
+    if len(changes) == len(connections):
+        return changes
+    in_parallel(connections, lambda connection: _unlock(connection, token))
     return {
-        "user": os.environ.get("USER", str(os.getuid())),
-        "host": socket.gethostname(),
-        "boot": _boot_id(),
-        "pid": os.getpid(),
-        "started": _started(os.getpid()),
+        connection.node.name: _wait_for_lock(connection, token, report, sleep)
+        for connection in sorted(connections, key=lambda connection: connection.node.name)
     }
 
 
-def is_dead(owner: dict[str, Any]) -> bool:
-    """Whether the owner was a process of this host that has ended. False if that cannot be determined."""
-    if owner.get("host") != socket.gethostname() or not owner.get("boot"):
-        return False
-    if owner["boot"] != _boot_id():
-        return True
-    return _started(owner["pid"]) != owner.get("started")
+def _lock(connection: Connection, token: str) -> str:
+    operation = {"do": "lock", "owner": this_process(), "ttl_s": LEASE_S}
+    return str(connection.call([operation], token=token, deadline_s=_LOCK_DEADLINE_S)[0])
 
 
-def _boot_id() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return ""
+def _wait_for_lock(
+    connection: Connection, token: str, report: Callable[[str], None], sleep: Callable[[float], None]
+) -> str:
+    """Take the lock when it is released or expires. Raises NodeLockedError as soon as its owner renews it."""
+    first: Mapping[str, Any] | None = None
+    while True:
+        try:
+            return _lock(connection, token)
+        except NodeLockedError as error:
+            lease = error.held_by
+            if lease is None:
+                raise
+            if first is None:
+                report(f"{connection.node.name}: the change lock is {describe_lease(lease)}; waiting for its owner")
+            elif (lease["token"], lease["renewals"]) != (first["token"], first["renewals"]):
+                raise
+            first = lease
+        sleep(0.5)
 
 
-def _started(pid: int) -> str:
-    """A process's start time in clock ticks; distinguishes it from a later process with the same id."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return ""
-    fields = stat.rpartition(")")[2].split()
-    return "" if fields[0] == "Z" else fields[19]
+def _renew(connection: Connection, token: str, finished: threading.Event) -> None:
+    while not finished.wait(RENEWAL_S):
+        with suppress(ProvisioningError):  # the next changing call on that node reports the error
+            connection.call([{"do": "renew"}], token=token, deadline_s=LEASE_S)
+
+
+def _unlock(connection: Connection, token: str) -> None:
+    with suppress(ProvisioningError):  # the lease expires; do not hide the original error
+        connection.call([{"do": "unlock"}], token=token, deadline_s=10)
+
+
+def this_process() -> dict[str, Any]:
+    """The owner of a lease, as it is shown to other operators."""
+    return {"user": getpass.getuser(), "host": socket.gethostname(), "pid": os.getpid()}
+
+
+# ---- for `tandem unlock` ---------------------------------------------------------------------------------------------
+
+
+def find_lock(connection: Connection) -> Mapping[str, Any] | None:
+    """The lease on a node, also if it has expired, or None."""
+    return connection.call([{"do": "locked"}], deadline_s=30)[0]
+
+
+def break_lock(connection: Connection, lease: Mapping[str, Any]) -> bool:
+    """Release this lease. Returns False if it was released or taken by another owner in the meantime."""
+    return bool(connection.call([{"do": "unlock"}], token=lease["token"], deadline_s=30)[0])

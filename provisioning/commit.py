@@ -17,12 +17,11 @@ from provisioning.kinds.database import Database
 from provisioning.kinds.gate import Gate
 from provisioning.kinds.unit import Unit
 from provisioning.parallel import in_parallel
-from provisioning.plan import Plan, commit_operation, describe, prepare_operation, stage_operation
+from provisioning.plan import Plan, commit_operation, describe, stage_operation
 from provisioning.switchover import end_drain, move_to_peer
 
 REPORTED_LINES = 8  # of each node's plan; the plan of a new node has about a hundred
 UPSTREAM_DRAIN_S = 1.0  # iam-authz-server sends its audit records within 0.3 s (measured with marmotedu/iam 16c723d)
-PREPARE_DEADLINE_S = 1200.0
 _NOT_CHANGED = "no configuration and no running service was changed"  # packages may have been installed
 
 
@@ -35,12 +34,6 @@ class NodeChange:
     items: tuple[Item, ...]  # placeholders replaced by secrets
     facts: Facts
     plan: Plan
-
-
-def prepare(change: NodeChange, token: str) -> None:
-    """Install packages and create users and directories. Does not affect running services."""
-    if change.plan.prepare:
-        change.connection.call([prepare_operation(change.plan)], token=token, deadline_s=PREPARE_DEADLINE_S)
 
 
 def stage(changes: Sequence[NodeChange], revision: str, token: str) -> None:

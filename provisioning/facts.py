@@ -16,6 +16,8 @@ class Facts:
     answers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])  # by kind
     addresses: tuple[str, ...] = ()  # virtual IPs that the node holds now
     pending: tuple[str, ...] = ()  # "reload nginx": actions that an interrupted run did not finish
+    # Identifies the last changing call on the node; None: one was running while the facts were gathered.
+    changes: str | None = None
     draining: bool = False  # an interrupted switchover left the node drained
 
     def of(self, item: Item) -> Mapping[str, Any]:
@@ -28,6 +30,7 @@ class Facts:
             answers=answer["answers"],
             addresses=tuple(answer["addresses"]),
             pending=tuple(answer["pending"]),
+            changes=answer["changes"],
             draining=answer["draining"],
         )
 

@@ -19,7 +19,7 @@ def read_host_keys(
     """
     retry = (UnreachableError, HostKeyError)
     with wait_until_reachable(node, private_key, bastion, deadline_s=deadline_s, retry=retry) as connection:
-        out, err, code = connection.run("cat /etc/ssh/ssh_host_ed25519_key.pub", deadline_s=30)
+        out, err, code = connection.run("echo; cat /etc/ssh/ssh_host_ed25519_key.pub", deadline_s=30)
     keys = tuple(" ".join(line.split()[:2]) for line in out.splitlines() if line.startswith("ssh-ed25519 "))
     if code or not keys:
         raise NodeError(

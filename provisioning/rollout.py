@@ -1,14 +1,15 @@
 """Applies the manifests to the nodes of a group while the group serves.
 
 1. Gather the facts of all nodes in parallel. If no node differs, this one call to each node is all.
-2. Send archives, take the change lock on every node, install packages and create directories.
+2. Send archives, take the change lock on every node, install packages and create directories. The facts are gathered
+   again only from nodes on which a change was started since.
 3. Stage and validate the candidates on all nodes. Nothing in use changes until all nodes have accepted them.
 4. Commit node by node, each followed by its health gates: nodes that create a database first, nodes that stop a unit
    last, otherwise the master after the backups. A switchover precedes disruptive changes of the master. A failed gate
    stops the rollout. While no node serves yet, all nodes are committed in parallel.
 
 A run that follows an interrupted one converges: it gathers the facts again, unfinished reloads are recorded on the
-node's disk, and a lock whose owner has ended is taken over.
+node's disk, and the lock of an owner that has ended is released or expires.
 """
 
 from __future__ import annotations
@@ -16,30 +17,32 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
 
 from provisioning.agent_calls import Connection
-from provisioning.change_lock import locked
-from provisioning.commit import NodeChange, commit_all, prepare, report_plans, stage
+from provisioning.change_lock import Lock, locked
+from provisioning.commit import NodeChange, commit_all, report_plans, stage
 from provisioning.errors import HealthError, ProvisioningError, UnreachableError
 from provisioning.facts import Facts, question
 from provisioning.group_checks import check_audit, find_queue
 from provisioning.inventory import Inventory, RemoteNode
-from provisioning.kinds.archive import Archive
 from provisioning.kinds.base import Item
 from provisioning.manifest import Manifest
 from provisioning.parallel import in_parallel
 from provisioning.placeholders import find_names
-from provisioning.plan import changed_lines, changed_units, make_plan
+from provisioning.plan import changed_lines, changed_units, make_plan, prepare_operation
 from provisioning.results import Level
 from provisioning.services import base
 from provisioning.services.iam import PUMP_UNIT
 from provisioning.transport import connector
+from provisioning.uploads import send_archives
 
-ARCHIVE_DEADLINE_S = 1800.0
+PREPARE_DEADLINE_S = 2400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ def roll_out(
     report: Callable[[str], None] = lambda _line: None,
     *,
     connect: Callable[[RemoteNode], Connection] | None = None,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> RolloutResult:
     """Apply the manifests to all nodes. Idempotent.
 
@@ -69,23 +73,23 @@ def roll_out(
     inventory, manifests = _with_bastion(inventory, manifests)
     desired = replace_secrets(inventory, manifests, secrets)
     revision = revision_of(desired)
-    with _connected(inventory, connect or connector(inventory)) as connections:
-        changes = _gather_facts(inventory, connections, desired)
+    connect = connect or connector(inventory)
+    with _connected(inventory, connect) as connections:
+        gather = partial(_gather_facts, inventory, desired)
+        changes = in_parallel([connections[node.name] for node in inventory.nodes], gather)
         if not any(change.plan for change in changes):
             report("all nodes match their manifests")
             return RolloutResult(revision)
-        for change in changes:
-            _send_archives(change, report)
-        with locked([*connections.values()]) as token:
-            changes = _gather_facts(inventory, connections, desired)
+        reconnect = partial(_reconnect, connections, connect)
+        changes = in_parallel(changes, lambda change: _send(change, reconnect, report))
+        with locked([*connections.values()], report, sleep) as lock:
+            changes = in_parallel(changes, lambda change: _confirm(change, lock, gather))
             report_plans(changes, report)
-            if any(change.plan.prepare for change in changes):
-                in_parallel(changes, lambda change: prepare(change, token))
-                changes = _gather_facts(inventory, connections, desired)
-            stage(changes, revision, token)
+            changes = in_parallel(changes, lambda change: _prepare(inventory, change, lock.token, report))
+            stage(changes, revision, lock.token)
             report("all nodes accepted the candidates")
-            changed = commit_all(inventory, changes, token, report)
-            _follow_audit_record(changes, token)
+            changed = commit_all(inventory, changes, lock.token, report)
+            _follow_audit_record(changes, lock.token)
             return RolloutResult(revision, changed)
 
 
@@ -186,25 +190,47 @@ def _connected(inventory: Inventory, connect: Callable[[RemoteNode], Connection]
             connection.close()
 
 
-def _gather_facts(
-    inventory: Inventory,
-    connections: Mapping[str, Connection],
-    desired: Mapping[str, tuple[Item, ...]],
-) -> list[NodeChange]:
-    def gather(node: RemoteNode) -> NodeChange:
-        items = desired[node.name]
-        facts = Facts.from_answer(connections[node.name].call([question(items, inventory.virtual_ips)])[0])
-        return NodeChange(node, connections[node.name], items, facts, make_plan(node.name, items, facts))
-
-    return in_parallel(inventory.nodes, gather)
+def _gather_facts(inventory: Inventory, desired: Mapping[str, tuple[Item, ...]], connection: Connection) -> NodeChange:
+    items = desired[connection.node.name]
+    return _compare(connection, items, connection.call([question(items, inventory.virtual_ips)])[0])
 
 
-def _send_archives(change: NodeChange, report: Callable[[str], None]) -> None:
-    """Send archives before the lock is taken: the transfer may be slow, and a path that names its content is safe."""
-    for step in change.plan.prepare:
-        if isinstance(step.item, Archive):
-            source = Path(step.item.source)
-            report(f"{change.node.name}: sending {source.name}")
-            size = source.stat().st_size
-            operation = {"do": "receive", "path": step.item.path, "sha256": step.item.sha256, "size": size}
-            change.connection.call([operation], archive=source, deadline_s=ARCHIVE_DEADLINE_S)
+def _compare(connection: Connection, items: tuple[Item, ...], answer: Mapping[str, Any]) -> NodeChange:
+    node, facts = connection.node, Facts.from_answer(answer)
+    return NodeChange(node, connection, items, facts, make_plan(node.name, items, facts))
+
+
+def _send(
+    change: NodeChange, reconnect: Callable[[RemoteNode], Connection], report: Callable[[str], None]
+) -> NodeChange:
+    """Send the archives that the node lacks. This needs no lock, so a slow transfer does not block other operators."""
+    return replace(change, connection=send_archives(change.connection, change.plan, reconnect, report))
+
+
+def _confirm(change: NodeChange, lock: Lock, gather: Callable[[Connection], NodeChange]) -> NodeChange:
+    """Gather the facts again if a change was started since, or was running then."""
+    return change if change.facts.changes == lock.changes[change.node.name] else gather(change.connection)
+
+
+def _prepare(inventory: Inventory, change: NodeChange, token: str, report: Callable[[str], None]) -> NodeChange:
+    """Install packages and create users and directories; gather the facts again in the same call.
+
+    Does not affect running services.
+    """
+    if not change.plan.prepare:
+        return change
+    _, answer = change.connection.call(
+        [prepare_operation(change.plan), question(change.items, inventory.virtual_ips)],
+        token=token,
+        deadline_s=PREPARE_DEADLINE_S,
+        report=lambda line: report(f"{change.node.name}: {line}"),
+    )
+    return _compare(change.connection, change.items, answer)
+
+
+def _reconnect(
+    connections: dict[str, Connection], connect: Callable[[RemoteNode], Connection], node: RemoteNode
+) -> Connection:
+    connections[node.name].close()
+    connections[node.name] = connect(node)
+    return connections[node.name]

@@ -29,13 +29,12 @@ values are invalid, it lists all problems and exits with code 1. Set secrets wit
 `pulumi config set --secret --path tandem:SECTION.KEY`.
 """
 _TYPE_NAMES: dict[Any, str] = {
-    str: "text",
-    int: "number",
-    bool: "true or false",
+    str: "string",
+    int: "integer",
+    bool: "boolean",
     IPv4Address: "IPv4 address",
     IPv4Network: "IPv4 network",
-    SecretStr: "secret text",
-    type(None): "none",
+    SecretStr: "secret string",
 }
 
 
@@ -89,7 +88,7 @@ def _type_name(annotation: Any) -> str:
         return f"list of {_type_name(inner[0])}"
     if origin is dict:
         return f"mapping of {_type_name(inner[0])} to {_type_name(inner[1])}"
-    return "keys below"
+    return "object"
 
 
 def _is_list(annotation: Any) -> bool:
@@ -118,14 +117,14 @@ def _default(field: FieldInfo) -> str:
         return "**required**"
     value = field.get_default(call_default_factory=True)
     if find_model(field.annotation) is not None and not _is_list(field.annotation):
-        return "none" if value is None else ""
+        return "unset" if value is None else ""
     if isinstance(value, tuple) and value and isinstance(value[0], BaseModel):
         shown = ", ".join(
             str({key: str(each) for key, each in item.model_dump(exclude_none=True).items()}) for item in value
         )
         return shown.replace("'", "`")
     if value is None or value in ((), {}, ""):
-        return "none"
+        return "unset"
     if isinstance(value, tuple):
         return ", ".join(f"`{each}`" for each in value)
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"

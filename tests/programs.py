@@ -20,6 +20,7 @@ INSTALLED = {
     "apt-get": "apt",
     "bridge": "iproute2",
     "curl": "curl",
+    "git": "git",
     "keepalived": "keepalived",
     "mariadb": "mariadb-client-core",
     "mariadb-install-db": "mariadb-server-core",

@@ -48,7 +48,6 @@ def infrastructure_interface(eni: interface.Interface) -> infrastructure.Interfa
         mac=eni.mac,
         address=eni.address,
         group_ids=eni.group_ids,
-        device_index=eni.device_index,
     )
 
 

@@ -42,7 +42,7 @@ def _vpc(tx: Transaction, one: vpc.Vpc) -> infrastructure.Vpc:
 
 
 def _subnet(tx: Transaction, place: subnet.Subnet) -> infrastructure.Subnet:
-    enis = [eni for eni in tx.all(interface.Interface) if eni.subnet_id == place.id and eni.instance_id]
+    enis = [eni for eni in tx.all(interface.Interface) if eni.subnet_id == place.id]
     virtual = [one for one in tx.all(havip.HaVip) if one.subnet_id == place.id]
     return infrastructure.Subnet(
         subnet_id=place.id,
@@ -77,7 +77,7 @@ def _public_addresses(tx: Transaction, one: vpc.Vpc) -> tuple[infrastructure.Pub
     homes |= {virtual.id: virtual.vpc_id for virtual in tx.all(havip.HaVip)}
     for eip in tx.all(address.Address):
         home = homes.get(eip.interface_id or eip.target_id)
-        if home == one.id and eip.status in {"BIND", "BIND_ENI"} and eip.private_address is not None:
+        if home == one.id and eip.status == "BIND" and eip.private_address is not None:
             found.append(infrastructure.PublicAddress(eip.id, eip.ip, eip.private_address, _bandwidth(tx, eip)))
     for machine in tx.all(instance.Instance):
         if machine.vpc_id == one.id and machine.public_address is not None:
@@ -121,7 +121,7 @@ def _peers(tx: Transaction, policy: security_group.Policy) -> tuple[IPv4Network,
     if not policy.group_id:
         return (_EVERYWHERE,)
     members = [eni for eni in tx.all(interface.Interface) if policy.group_id in eni.group_ids]
-    addresses = {entry.address for eni in members for entry in eni.addresses}
+    addresses = {eni.address for eni in members}
     ids = {eni.id for eni in members}
     # A member that holds a HAVIP also sends from that address.
     for one in tx.all(havip.HaVip):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from typing import ClassVar
 
-from localcloud.rules import havip, instance, interface, public_pool, references, tag, task
+from localcloud.rules import havip, instance, public_pool, references, tag, task
 from localcloud.rules.jobs import after, step
 from localcloud.rules.records import Record, beijing_time
 from localcloud.rules.refusal import Refusal, documented
@@ -21,13 +21,13 @@ NAME_LIMIT = 128
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address(Record):
-    """An EIP. `target_id` is the instance, interface, HAVIP or NAT gateway to which it is bound."""
+    """An EIP. `target_id` is the instance, HAVIP or NAT gateway to which it is bound."""
 
     affects_network_plan: ClassVar[bool] = True
 
     name: str
     ip: IPv4Address
-    status: str  # CREATING, BINDING, BIND, BIND_ENI, UNBINDING, UNBIND, OFFLINING
+    status: str  # CREATING, BINDING, BIND, UNBINDING, UNBIND, OFFLINING
     type: str
     charge_type: str  # "" with a traditional account
     bandwidth_mbps: int  # 0 with a traditional account
@@ -230,7 +230,7 @@ def _settled(tx: Transaction, address_id: str) -> None:
         case "CREATING":
             tx.put(replace(found, status="UNBIND"))
         case "BINDING":
-            tx.put(replace(found, status="BIND_ENI" if found.target_id.startswith("eni-") else "BIND"))
+            tx.put(replace(found, status="BIND"))
         case "UNBINDING":
             tx.put(replace(found, status="UNBIND", target_id="", interface_id="", private_address=None))
         case "OFFLINING":
@@ -267,11 +267,6 @@ def _public_addresses(tx: Transaction) -> list[IPv4Address]:
 @references.uses(havip.HaVip)
 def _on_havip(tx: Transaction, havip_id: str) -> list[str]:
     return [one.id for one in of_target(tx, havip_id)]
-
-
-@references.uses(interface.Interface)
-def _on_interface(tx: Transaction, interface_id: str) -> list[str]:
-    return [one.id for one in tx.all(Address) if one.interface_id == interface_id]
 
 
 @references.on_release(instance.Instance)

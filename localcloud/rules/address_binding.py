@@ -83,17 +83,6 @@ class InstanceHasPublicAddress(Refusal):
     source = documented("AssociateAddress: the ordinary public IP must be returned first", page="215/16700")
 
 
-class InstanceAddressQuota(Refusal):
-    """An instance can have at most 2 public addresses, plus one for every 6 cores, and at most 10."""
-
-    code = "LimitExceeded.InstanceAddressQuota"
-    template = "The instance `{instance_id}` with {cpu} cores cannot have more than {limit} public addresses."
-    source = documented(
-        "EIP limits: public addresses by cores; AssociateAddress: LimitExceeded.InstanceAddressQuota",
-        page="1199/41648",
-    )
-
-
 class PrivateAddressHasAddress(Refusal):
     """A private address can have only one EIP."""
 
@@ -176,12 +165,11 @@ def _bind(tx: Transaction, found: Address, target_id: str, interface_id: str, pr
     return task.begin(tx, tx.timing.address_s)
 
 
-def _check_instance_quota(tx: Transaction, target: instance.Instance) -> None:
-    cpu = target.type.cpu
-    # From the table of the page: 2 for 1 to 5 cores, 3 for 6 to 11, 4 for 12 to 17 and so on, at most 10.
-    limit = min(2 + cpu // 6, 10)
-    if len(address.of_target(tx, target.id)) + (target.public_address is not None) >= limit:
-        raise InstanceAddressQuota(instance_id=target.id, cpu=cpu, limit=limit)
+def _check_target(target: instance.Instance) -> None:
+    if target.public_address is not None:
+        raise InstanceHasPublicAddress(instance_id=target.id, ip=target.public_address)
+    if target.state not in {"RUNNING", "STOPPED"}:
+        raise InstanceStateForbidsBinding(instance_id=target.id, state=target.state)
 
 
 def bind_to_instance(tx: Transaction, address_id: str, instance_id: str) -> str:
@@ -189,31 +177,24 @@ def bind_to_instance(tx: Transaction, address_id: str, instance_id: str) -> str:
     found = address.get(tx, address_id)
     _check_bindable(found)
     target = instance.get(tx, instance_id)
-    if target.public_address is not None:
-        raise InstanceHasPublicAddress(instance_id=instance_id, ip=target.public_address)
-    if target.state not in {"RUNNING", "STOPPED"}:
-        raise InstanceStateForbidsBinding(instance_id=instance_id, state=target.state)
-    eni = interface.get(tx, target.interface_id)
+    _check_target(target)
     for other in address.of_target(tx, instance_id):
-        if other.interface_id == eni.id and other.private_address == eni.address:
-            raise InstanceHasAddress(instance_id=instance_id, address_id=other.id)
-    _check_instance_quota(tx, target)
+        raise InstanceHasAddress(instance_id=instance_id, address_id=other.id)
+    eni = interface.get(tx, target.interface_id)
     return _bind(tx, found, instance_id, eni.id, eni.address)
 
 
 def bind_to_interface(tx: Transaction, address_id: str, interface_id: str, private: IPv4Address) -> str:
-    """AssociateAddress to one private address of an interface. Returns the task ID."""
+    """AssociateAddress to the private address of an interface. Returns the task ID."""
     found = address.get(tx, address_id)
     _check_bindable(found)
     eni = tx.find(interface.Interface, interface_id)
-    if eni is None or all(entry.address != private for entry in eni.addresses):
+    if eni is None or eni.address != private:
         raise PrivateAddressNotFound(address=private, interface_id=interface_id)
-    for other in tx.all(Address):
-        if other.interface_id == interface_id and other.private_address == private:
-            raise PrivateAddressHasAddress(private=private, target_id=interface_id, address_id=other.id)
-    if eni.instance_id:
-        _check_instance_quota(tx, instance.get(tx, eni.instance_id))
-    return _bind(tx, found, eni.instance_id or interface_id, interface_id, private)
+    _check_target(instance.get(tx, eni.instance_id))
+    for other in address.of_target(tx, eni.instance_id):
+        raise PrivateAddressHasAddress(private=private, target_id=interface_id, address_id=other.id)
+    return _bind(tx, found, eni.instance_id, interface_id, private)
 
 
 def bind_to_havip(tx: Transaction, found: Address, havip_id: str) -> str:
@@ -239,7 +220,7 @@ def unbind_from_gateway(tx: Transaction, found: Address) -> None:
 def unbind(tx: Transaction, found: Address) -> str:
     """DisassociateAddress. Returns the task ID."""
     address.check_idle(found)
-    if found.status not in {"BIND", "BIND_ENI"}:
+    if found.status != "BIND":
         raise AddressNotBound(address_id=found.id, status=found.status)
     own_action = {"nat": "DisassociateNatGatewayAddress", "havip": "HaVipDisassociateAddressIp"}
     action = own_action.get(found.target_id.partition("-")[0])
@@ -262,10 +243,3 @@ def unbind_havip(tx: Transaction, havip_id: str) -> None:
         raise HaVipHasNoAddress(havip_id=havip_id)
     address.check_idle(bound[0], AddressBusyForVpc)
     _begin_to_unbind(tx, bound[0])
-
-
-def unbind_private(tx: Transaction, interface_id: str, removed: tuple[IPv4Address, ...]) -> None:
-    """UnassignPrivateIpAddresses: unbind the EIPs of private addresses that are removed from an interface."""
-    for one in tx.all(Address):
-        if one.interface_id == interface_id and one.private_address in removed:
-            _begin_to_unbind(tx, one)

@@ -274,12 +274,6 @@ def bind(tx: Transaction, policy_id: str, requested: tuple[tuple[str, str], ...]
     tx.put(replace(found, objects=tuple(objects.values())))
 
 
-def unbind(tx: Transaction, policy_id: str, unique_ids: tuple[str, ...]) -> None:
-    """UnBindingPolicyObject. Objects that are not bound are ignored."""
-    found = get_policy(tx, policy_id)
-    tx.put(replace(found, objects=tuple(one for one in found.objects if one.unique_id not in unique_ids)))
-
-
 def unbind_region(tx: Transaction, policy_id: str, region: str) -> None:
     """UnBindingAllPolicyObject for one region."""
     found = get_policy(tx, policy_id)

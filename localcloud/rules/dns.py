@@ -185,18 +185,11 @@ class MxInvalid(Refusal):
 def get_domain(tx: Transaction, name: str) -> Domain:
     """Return the domain, initially `example.com`. Raises: DomainNotFound."""
     found = tx.find(Domain, name.lower())
-    if found is None and name.lower() == INITIAL_DOMAIN and not tx.fact("initial domain deleted"):
+    if found is None and name.lower() == INITIAL_DOMAIN:
         return _add(tx, INITIAL_DOMAIN)
     if found is None:
         raise DomainNotFound(domain=name)
     return found
-
-
-def domains(tx: Transaction) -> list[Domain]:
-    """Return all domains."""
-    if not tx.fact("initial domain deleted"):
-        get_domain(tx, INITIAL_DOMAIN)
-    return tx.all(Domain)
 
 
 def _add(tx: Transaction, name: str) -> Domain:
@@ -208,19 +201,9 @@ def add_domain(tx: Transaction, name: str) -> Domain:
     labels = name.lower().split(".")
     if "." not in name or len(name) > NAME_LIMIT or not all(_LABEL.fullmatch(label) for label in labels):
         raise DomainInvalid(domain=name)
-    if any(one.id == name.lower() for one in domains(tx)):
+    if name.lower() == INITIAL_DOMAIN or tx.find(Domain, name.lower()) is not None:
         raise DomainExists(domain=name)
     return _add(tx, name.lower())
-
-
-def delete_domain(tx: Transaction, name: str) -> None:
-    """DeleteDomain: delete a domain with its records."""
-    found = get_domain(tx, name)
-    for record in of_domain(tx, found.id):
-        tx.delete(record)
-    if found.id == INITIAL_DOMAIN:
-        tx.facts["initial domain deleted"] = "yes"
-    tx.delete(found)
 
 
 def of_domain(tx: Transaction, domain: str) -> list[DnsRecord]:
@@ -312,13 +295,6 @@ def change(tx: Transaction, changed: DnsRecord) -> None:
     kept = replace(changed, domain=present.domain, created=present.created, updated=tx.now)
     _check(tx, kept)
     tx.put(kept)
-
-
-def switch(tx: Transaction, domain: str, number: int, *, on: bool) -> None:
-    """ModifyRecordStatus."""
-    changed = replace(get(tx, domain, number), enabled=on, updated=tx.now)
-    _check(tx, changed)
-    tx.put(changed)
 
 
 def remark(tx: Transaction, domain: str, number: int, text: str) -> None:

@@ -24,6 +24,7 @@ from localcloud.rules.refusal import Refusal, documented
 from localcloud.rules.transaction import Transaction
 
 QUOTA = 30
+GROUPS_LIMIT = 5
 _RUN = "213/15730"
 _PLACE = documented("RunInstances: VirtualPrivateCloud and its codes", page=_RUN)
 
@@ -253,7 +254,7 @@ def check_place(tx: Transaction, vpc_id: str, subnet_id: str, zone: str, address
 
 def check_groups(tx: Transaction, group_ids: tuple[str, ...]) -> None:
     """Raises: TooManyGroups or GroupNotFound."""
-    if not 1 <= len(group_ids) <= interface.GROUPS_LIMIT:
+    if not 1 <= len(group_ids) <= GROUPS_LIMIT:
         raise TooManyGroups(count=len(group_ids))
     for group_id in group_ids:
         if tx.find(security_group.SecurityGroup, group_id) is None:
@@ -262,11 +263,7 @@ def check_groups(tx: Transaction, group_ids: tuple[str, ...]) -> None:
 
 def forget(tx: Transaction, deleted: Instance) -> None:
     """Delete the record of a destroyed instance and the resources that depend on it."""
-    for eni in interface.of_instance(tx, deleted.id):
-        if eni.primary:
-            interface.forget(tx, eni)
-        else:
-            tx.put(replace(eni, instance_id="", device_index=0, attached=0.0, state="AVAILABLE"))
+    tx.delete(interface.get(tx, deleted.interface_id))
     for one in disk.of_instance(tx, deleted.id):
         if one.delete_with_instance:
             disk.forget(tx, one)

@@ -1,4 +1,4 @@
-"""Operations on existing instances: start, stop, reboot, terminate, resize, reset, and changes of attributes."""
+"""Operations on existing instances: start, stop, terminate, resize, reset, and changes of attributes."""
 
 from __future__ import annotations
 
@@ -70,14 +70,6 @@ class SystemDiskTypeNotChangeable(Refusal):
     code = "InvalidParameterValue"
     template = "The type of the system disk of `{instance_id}` must remain {present}; only its size can change."
     source = documented("ResizeInstanceDisks: SystemDisk has only the new size", page=_RESIZE_DISKS)
-
-
-class InstanceHasSecondaryInterface(Refusal):
-    """An instance cannot change its subnet while it has a secondary interface."""
-
-    code = "UnsupportedOperation.ElasticNetworkInterface"
-    template = "The instance `{instance_id}` must not have a secondary network interface; detach it first."
-    source = documented("ModifyInstancesVpcAttribute: no elastic interface may be attached", page="213/15750")
 
 
 class SystemDiskShrinks(Refusal):
@@ -163,15 +155,6 @@ def stop(tx: Transaction, instance_ids: tuple[str, ...], *, hard: bool, stop_cha
         found = replace(instance_state.get_in(tx, instance_id, "RUNNING"), stop_charging=stop_charging)
         kind: Step = "cut" if hard else "stop"
         _begin(tx, found, "StopInstances", kind, state="STOPPING", delay_s=tx.timing.instance_stop_s)
-
-
-def reboot(tx: Transaction, instance_ids: tuple[str, ...], *, hard: bool) -> None:
-    """RebootInstances."""
-    for instance_id in instance_ids:
-        found = instance_state.get_in(tx, instance_id, "RUNNING")
-        kind: Step = "cut" if hard else "stop"
-        delay_s = tx.timing.instance_stop_s + tx.timing.instance_start_s
-        _begin(tx, found, "RebootInstances", kind, "start", state="REBOOTING", delay_s=delay_s)
 
 
 def terminate(tx: Transaction, instance_ids: tuple[str, ...]) -> None:
@@ -293,8 +276,7 @@ def move(
     found = instance_state.get_changeable(tx, instance_id)
     present = interface.get(tx, found.interface_id)
     unchanged = present.address == address and present.subnet_id == subnet_id
-    if present.subnet_id != subnet_id and len(interface.of_instance(tx, instance_id)) > 1:
-        raise InstanceHasSecondaryInterface(instance_id=instance_id)
+
     place = instance.check_place(tx, vpc_id, subnet_id, found.zone, None if unchanged else address)
     interface.move(tx, found.interface_id, place, address)
     changed = replace(found, vpc_id=vpc_id, subnet_id=subnet_id)
@@ -324,7 +306,7 @@ def modify(
         instance_attributes.check_role(cam_role_name)
     if group_ids:
         instance.check_groups(tx, group_ids)
-        interface.modify(tx, found.interface_id, name=None, description=None, group_ids=group_ids)
+        tx.put(replace(interface.get(tx, found.interface_id), group_ids=group_ids))
     changed = replace(
         found,
         name=found.name if name is None else name,

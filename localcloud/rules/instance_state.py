@@ -34,7 +34,7 @@ class InstanceIsRunning(_WrongState):
 
 
 class InstanceIsStopped(_WrongState):
-    """A stopped instance cannot be stopped or rebooted."""
+    """A stopped instance cannot be stopped again."""
 
     code = "UnsupportedOperation.InstanceStateStopped"
 
@@ -49,12 +49,6 @@ class InstanceIsStopping(_WrongState):
     """An instance cannot be changed while it is stopping."""
 
     code = "UnsupportedOperation.InstanceStateStopping"
-
-
-class InstanceIsRebooting(_WrongState):
-    """An instance cannot be changed while it is rebooting."""
-
-    code = "UnsupportedOperation.InstanceStateRebooting"
 
 
 class InstanceIsTerminating(_WrongState):
@@ -83,7 +77,6 @@ _BY_STATE: dict[str, type[_WrongState]] = {
     "STOPPED": InstanceIsStopped,
     "STARTING": InstanceIsStarting,
     "STOPPING": InstanceIsStopping,
-    "REBOOTING": InstanceIsRebooting,
     "TERMINATING": InstanceIsTerminating,
     "LAUNCH_FAILED": InstanceLaunchFailed,
 }

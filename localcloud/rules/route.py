@@ -76,12 +76,7 @@ def _machine_in(tx: Transaction, vpc_id: str, gateway_id: str) -> bool:
     if gateway_id.startswith("ins-"):
         found = tx.find(instance.Instance, gateway_id)
         return found is not None and found.vpc_id == vpc_id
-    return any(
-        str(entry.address) == gateway_id
-        for eni in tx.all(interface.Interface)
-        if eni.vpc_id == vpc_id
-        for entry in eni.addresses
-    )
+    return any(eni.vpc_id == vpc_id and str(eni.address) == gateway_id for eni in tx.all(interface.Interface))
 
 
 def _havip_in(tx: Transaction, vpc_id: str, gateway_id: str) -> bool:
@@ -137,17 +132,6 @@ def find(table: RouteTable, route_id: int, item_id: str) -> Route:
         if route.route_id == route_id or (item_id and route.item_id == item_id):
             return route
     raise RouteNotFound(route_id=item_id or route_id, table_id=table.id)
-
-
-def change(tx: Transaction, table_id: str, changed: tuple[Route, ...]) -> None:
-    """ReplaceRoutes: replace the routes with the same IDs."""
-    for route in changed:
-        table = route_table.get(tx, table_id)
-        present = find(table, route.route_id, route.item_id)
-        kept = replace(route, route_id=present.route_id, item_id=present.item_id, created=present.created)
-        _check(tx, table, kept)
-        routes = tuple(kept if one.route_id == present.route_id else one for one in table.routes)
-        tx.put(replace(table, routes=routes))
 
 
 def remove(tx: Transaction, table_id: str, removed: tuple[Route, ...]) -> None:

@@ -112,7 +112,7 @@ def run_instance(tx: Transaction, request: RunRequest, operation_id: str) -> Ins
     """Create an instance in state PENDING, which the infrastructure then boots."""
     place = _check(tx, request)
     instance_id = tx.new_id("ins")
-    primary = interface.create_primary(
+    eni = interface.create(
         tx, instance_id=instance_id, place=place, requested=request.address, group_ids=request.group_ids
     )
     system = disk.create_system(
@@ -132,14 +132,14 @@ def run_instance(tx: Transaction, request: RunRequest, operation_id: str) -> Ins
             region=tx.region,
             created=tx.now,
             name=request.name,
-            hostname=request.hostname or _default_hostname(request.name, primary.address),
+            hostname=request.hostname or _default_hostname(request.name, eni.address),
             uuid=str(uuid.uuid5(uuid.NAMESPACE_URL, f"{tx.region}/{instance_id}")),
             zone=request.zone,
             instance_type=request.instance_type,
             image_id=request.image_id,
             vpc_id=request.vpc_id,
             subnet_id=request.subnet_id,
-            interface_id=primary.id,
+            interface_id=eni.id,
             system_disk_id=system.id,
             key_ids=request.key_ids,
             placement_group_id=request.placement_group_id,

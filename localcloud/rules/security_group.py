@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from localcloud.rules import references, tag
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import InvalidParameterValue, ParameterTooLong, Refusal, documented, provider
+from localcloud.rules.refusal import ParameterTooLong, Refusal, documented, provider
 from localcloud.rules.transaction import Transaction
 
 NAME_LIMIT = 60
@@ -102,7 +102,7 @@ class VersionMismatch(Refusal):
 
 
 class VersionStale(Refusal):
-    """The Version in a request that changes single policies must be the current version or absent."""
+    """The Version in a request that deletes single policies must be the current version or absent."""
 
     code = "UnsupportedOperation.VersionMismatch"
     template = "Version must be the current version `{current}` (got `{given}`)."
@@ -120,7 +120,7 @@ class DuplicatePolicy(Refusal):
 
 
 class PolicyNotFound(Refusal):
-    """A policy to delete or replace must exist."""
+    """A policy to delete must exist."""
 
     code = "ResourceNotFound"
     template = "The {direction} policy must exist in security group `{group_id}` (got {policy})."
@@ -128,12 +128,12 @@ class PolicyNotFound(Refusal):
 
 
 class OneDirectionOnly(Refusal):
-    """A request to create, replace or delete policies must have either Ingress or Egress."""
+    """A request to delete policies must have either Ingress or Egress."""
 
     code = "InvalidParameter.Coexist"
     template = "The request must have Ingress or Egress, not both."
     source = documented(
-        "CreateSecurityGroupPolicies: one direction in a request; InvalidParameter.Coexist", page="215/15807"
+        "DeleteSecurityGroupPolicies: one direction in a request; InvalidParameter.Coexist", page="215/15809"
     )
 
 
@@ -255,18 +255,6 @@ def check_version(tx: Transaction, group_id: str, version: str) -> None:
         raise VersionStale(given=version, current=current)
 
 
-def insert(
-    tx: Transaction, group_id: str, direction: Direction, policies: tuple[Policy, ...], index: int | None
-) -> None:
-    """CreateSecurityGroupPolicies: insert policies at the index, or at the end if `index` is None."""
-    group = get(tx, group_id)
-    present = group.policies(direction)
-    index = len(present) if index is None else index
-    if not 0 <= index <= len(present):
-        raise InvalidParameterValue(name="PolicyIndex", value=index, expected=f"0 to {len(present)}")
-    _keep(tx, _with(group, direction, (*present[:index], *policies, *present[index:])))
-
-
 def _with(group: SecurityGroup, direction: Direction, policies: tuple[Policy, ...]) -> SecurityGroup:
     return replace(group, ingress=policies) if direction == "ingress" else replace(group, egress=policies)
 
@@ -290,15 +278,6 @@ def remove_equal(tx: Transaction, group_id: str, direction: Direction, policies:
         if _essence(policy) not in {_essence(one) for one in present}:
             raise PolicyNotFound(direction=direction, policy=_describe(policy), group_id=group_id)
     _keep(tx, _with(group, direction, tuple(policy for policy in present if _essence(policy) not in removed)))
-
-
-def put_at(tx: Transaction, group_id: str, direction: Direction, index: int, policy: Policy) -> None:
-    """ReplaceSecurityGroupPolicy: replace the policy at the index."""
-    group = get(tx, group_id)
-    present = group.policies(direction)
-    if not 0 <= index < len(present):
-        raise PolicyNotFound(direction=direction, policy=index, group_id=group_id)
-    _keep(tx, _with(group, direction, (*present[:index], policy, *present[index + 1 :])))
 
 
 @references.uses(SecurityGroup)

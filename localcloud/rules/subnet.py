@@ -142,13 +142,6 @@ class SubnetOfOtherVpc(Refusal):
     source = documented("CreateHaVip: UnsupportedOperation.SubnetNotExists", page="215/30652")
 
 
-class SubnetOfOtherVpcForInterface(SubnetOfOtherVpc):
-    """The subnet of a new network interface must be in the VPC of the request."""
-
-    code = "UnsupportedOperation.ResourceMismatch"
-    source = documented("CreateNetworkInterface: UnsupportedOperation.ResourceMismatch", page="215/15818")
-
-
 class AddressOutsideSubnet(Refusal):
     """A private address must be an assignable address of its subnet, not the network, gateway or broadcast address."""
 
@@ -179,14 +172,12 @@ def get(tx: Transaction, subnet_id: str) -> Subnet:
     return found
 
 
-def get_in_vpc(
-    tx: Transaction, subnet_id: str, vpc_id: str, mismatch: type[SubnetOfOtherVpc] = SubnetOfOtherVpc
-) -> Subnet:
-    """Return the subnet of that VPC. Raises: VpcNotFound, SubnetNotFound, or the given refusal if the VPC differs."""
+def get_in_vpc(tx: Transaction, subnet_id: str, vpc_id: str) -> Subnet:
+    """Return the subnet of that VPC. Raises: VpcNotFound, SubnetNotFound or SubnetOfOtherVpc."""
     vpc.get(tx, vpc_id)
     found = get(tx, subnet_id)
     if found.vpc_id != vpc_id:
-        raise mismatch(subnet_id=subnet_id, vpc_id=vpc_id)
+        raise SubnetOfOtherVpc(subnet_id=subnet_id, vpc_id=vpc_id)
     return found
 
 

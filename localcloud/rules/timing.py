@@ -19,7 +19,7 @@ class Timing:
     address_s: float = 0.0  # allocate, bind, unbind an EIP
     nat_gateway_s: float = 0.0  # PENDING to AVAILABLE, DELETING until deleted
     disk_s: float = 0.0  # ATTACHING, DETACHING, EXPANDING
-    interface_s: float = 0.0  # an ENI's PENDING, ATTACHING, DETACHING
+
     load_balancer_s: float = 0.0  # every write of the CLB is a task
     # A real HAVIP "may take 10 seconds" to move. The infrastructure delays the traffic by this time, then updates
     # the record.
@@ -37,7 +37,6 @@ REALISTIC = Timing(
     address_s=2.0,
     nat_gateway_s=5.0,
     disk_s=3.0,
-    interface_s=2.0,
     load_balancer_s=3.0,
     havip_takeover_s=10.0,
 )

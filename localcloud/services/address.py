@@ -172,7 +172,6 @@ def describe_address_quota(call: Call) -> Answer:
     address_binding.AddressAlreadyBound,
     address_binding.InstanceHasAddress,
     address_binding.InstanceHasPublicAddress,
-    address_binding.InstanceAddressQuota,
     address_binding.InstanceStateForbidsBinding,
     address_binding.PrivateAddressHasAddress,
     address_binding.PrivateAddressNotFound,

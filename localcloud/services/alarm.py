@@ -98,13 +98,6 @@ def describe_alarm_notices(call: Call) -> Answer:
     return {"TotalCount": len(found), "Notices": [_show_notice(call, one) for one in _page(call, found)]}
 
 
-@action("monitor", "DescribeAlarmNotice", alarm.ModuleUnknown, alarm_notice.NoticeNotFound)
-def describe_alarm_notice(call: Call) -> Answer:
-    """Return one notice."""
-    _check_module(call)
-    return {"Notice": _show_notice(call, alarm_notice.get(call.tx, call.parameters.text("NoticeId")))}
-
-
 @action(
     "monitor",
     "ModifyAlarmNotice",
@@ -343,15 +336,6 @@ def binding_policy_object(call: Call) -> Answer:
     return {}
 
 
-@action("monitor", "UnBindingPolicyObject", alarm.ModuleUnknown, alarm.PolicyNotFound)
-def un_binding_policy_object(call: Call) -> Answer:
-    """Unbind objects from an alarm policy."""
-    _check_module(call)
-    call.parameters.integer("GroupId")
-    alarm.unbind(call.tx, _policy_of(call).id, call.parameters.required_texts("UniqueId"))
-    return {}
-
-
 @action("monitor", "UnBindingAllPolicyObject", alarm.ModuleUnknown, alarm.PolicyNotFound)
 def un_binding_all_policy_object(call: Call) -> Answer:
     """Unbind all objects in this region from an alarm policy."""
@@ -373,13 +357,3 @@ def describe_binding_policy_object_list(call: Call) -> Answer:
         for one in page(call, found)
     ]
     return {"List": rows, "Total": len(found), "NoShieldedSum": len(found)}
-
-
-@action("monitor", "DescribePolicyObjectCount", alarm.ModuleUnknown, alarm.PolicyNotFound)
-def describe_policy_object_count(call: Call) -> Answer:
-    """Count the objects that are bound to an alarm policy in each region."""
-    _check_module(call)
-    call.parameters.integer("GroupId")
-    regions = [one.region for one in _policy_of(call).objects]
-    rows = [{"Region": region, "Count": regions.count(region)} for region in sorted(set(regions))]
-    return {"IsMultiRegion": len(rows) > 1, "RegionList": rows}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from localcloud.rules.catalog import INSTANCE_TYPES, REGION_NAMES, ZONES, Image, InstanceType, zone_ids
+from localcloud.rules.catalog import INSTANCE_TYPES, ZONES, Image, InstanceType
 from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import UnknownInstanceFilter, page
 
@@ -46,24 +46,6 @@ def describe_images(call: Call) -> Answer:
     return {"TotalCount": len(rows), "ImageSet": list(page(call, rows))}
 
 
-@action("cvm", "DescribeRegions")
-def describe_regions(call: Call) -> Answer:
-    """List regions."""
-    del call
-    rows = [{"Region": region, "RegionName": name, "RegionState": "AVAILABLE"} for region, name in REGION_NAMES.items()]
-    return {"TotalCount": len(rows), "RegionSet": rows}
-
-
-@action("cvm", "DescribeZones")
-def describe_zones(call: Call) -> Answer:
-    """List the zones of the region."""
-    rows = [
-        {"Zone": zone, "ZoneName": f"{REGION_NAMES[call.region]} {zone}", "ZoneId": number, "ZoneState": "AVAILABLE"}
-        for zone, number in zone_ids(call.region).items()
-    ]
-    return {"TotalCount": len(rows), "ZoneSet": rows}
-
-
 def _offers(call: Call) -> list[tuple[str, InstanceType]]:
     requested = _values(call, ("zone", "instance-family", "instance-type", "instance-charge-type"))
     return [
@@ -74,31 +56,6 @@ def _offers(call: Call) -> list[tuple[str, InstanceType]]:
         if not requested.get("instance-family") or kind.family in requested["instance-family"]
         if not requested.get("instance-type") or kind.name in requested["instance-type"]
     ]
-
-
-@action("cvm", "DescribeInstanceTypeConfigs", UnknownInstanceFilter)
-def describe_instance_type_configs(call: Call) -> Answer:
-    """List the instance types of each zone."""
-    rows = [
-        {
-            "Zone": zone,
-            "InstanceType": kind.name,
-            "InstanceFamily": kind.family,
-            "CPU": kind.cpu,
-            "Memory": kind.memory_gib,
-        }
-        for zone, kind in _offers(call)
-    ]
-    return {"InstanceTypeConfigSet": rows}
-
-
-@action("cvm", "DescribeInstanceFamilyConfigs")
-def describe_instance_family_configs(call: Call) -> Answer:
-    """List families of instance types."""
-    del call
-    families = sorted({kind.family for kind in INSTANCE_TYPES.values()})
-    rows = [{"InstanceFamily": family, "InstanceFamilyName": f"Standard {family}"} for family in families]
-    return {"InstanceFamilyConfigSet": rows}
 
 
 @action("cvm", "DescribeZoneInstanceConfigInfos", UnknownInstanceFilter)

@@ -180,14 +180,3 @@ def terminate_disks(call: Call) -> Answer:
     for disk_id in call.parameters.required_texts("DiskIds"):
         disk.terminate(call.tx, disk_id)
     return {}
-
-
-@action("cbs", "DescribeInstancesDiskNum", instance.InstanceNotFound)
-def describe_instances_disk_num(call: Call) -> Answer:
-    """Count the disks of each instance."""
-    rows: list[Answer] = []
-    for instance_id in call.parameters.required_texts("InstanceIds"):
-        attached = disk.of_instance(call.tx, instance.get(call.tx, instance_id).id)
-        data = sum(one.usage == "DATA_DISK" for one in attached)
-        rows.append({"InstanceId": instance_id, "AttachedDiskCount": data, "MaxAttachCount": disk.ATTACHED_LIMIT})
-    return {"AttachDetail": rows}

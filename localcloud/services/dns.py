@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from localcloud.rules import dns
-from localcloud.rules.dns import DnsRecord, Domain
+from localcloud.rules.dns import DnsRecord
 from localcloud.rules.records import beijing_time
 from localcloud.rules.refusal import InvalidParameterValue, Refusal, documented
 from localcloud.services.actions import Answer, Call, action
@@ -142,26 +142,6 @@ def describe_record_list(call: Call) -> Answer:
     return _list(call, found)
 
 
-@action("dnspod", "DescribeRecordFilterList", dns.DomainNotFound)
-def describe_record_filter_list(call: Call) -> Answer:
-    """List the records of a domain by type, name, line, value and status."""
-    given = call.parameters
-    domain = dns.get_domain(call.tx, given.text("Domain"))
-    name, kinds, value = given.find_text("SubDomain"), given.texts("RecordType"), given.find_text("RecordValue")
-    lines, states = given.texts("RecordLine"), given.texts("RecordStatus")
-    exact = given.flag("IsExactSubDomain")
-    found = [
-        one
-        for one in dns.of_domain(call.tx, domain.id)
-        if (not name or one.name == name or (not exact and name in one.name))
-        and (not kinds or one.type in kinds)
-        and (not lines or one.line in lines)
-        and (not value or one.value == value)
-        and (not states or ("ENABLE" if one.enabled else "DISABLE") in states)
-    ]
-    return _list(call, found)
-
-
 @action("dnspod", "ModifyRecord", *_WRITE, dns.RecordNotFound)
 def modify_record(call: Call) -> Answer:
     """Replace all attributes of a record."""
@@ -169,17 +149,6 @@ def modify_record(call: Call) -> Answer:
     number = given.integer("RecordId")
     present = dns.get(call.tx, given.text("Domain"), number)
     dns.change(call.tx, _record(call, str(number), present))
-    return {"RecordId": number}
-
-
-@action("dnspod", "ModifyRecordStatus", dns.DomainNotFound, dns.RecordNotFound, dns.RecordConflict)
-def modify_record_status(call: Call) -> Answer:
-    """Enable or disable a record."""
-    given = call.parameters
-    domain, number, status = given.text("Domain"), given.integer("RecordId"), given.text("Status")
-    if status not in {"ENABLE", "DISABLE"}:
-        raise InvalidParameterValue(name="Status", value=status, expected="ENABLE or DISABLE")
-    dns.switch(call.tx, domain, number, on=status == "ENABLE")
     return {"RecordId": number}
 
 
@@ -205,42 +174,3 @@ def create_domain(call: Call) -> Answer:
     made = dns.add_domain(call.tx, call.parameters.text("Domain"))
     info = {"Id": made.number, "Domain": made.id, "Punycode": made.id, "GradeNsList": NAME_SERVERS}
     return {"DomainInfo": info}
-
-
-def _domain(call: Call, found: Domain) -> Answer:
-    return {
-        "DomainId": found.number,
-        "Status": "ENABLE",
-        "Grade": dns.GRADE,
-        "GradeTitle": "Free",
-        "TTL": 600,
-        "Punycode": found.id,
-        "RecordCount": len(dns.of_domain(call.tx, found.id)),
-        "CreatedOn": beijing_time(found.created),
-        "UpdatedOn": beijing_time(found.created),
-        "IsVip": "NO",
-    }
-
-
-@action("dnspod", "DescribeDomain", dns.DomainNotFound)
-def describe_domain(call: Call) -> Answer:
-    """Return one domain."""
-    found = dns.get_domain(call.tx, call.parameters.text("Domain"))
-    return {"DomainInfo": _domain(call, found) | {"Domain": found.id, "DnspodNsList": NAME_SERVERS}}
-
-
-@action("dnspod", "DescribeDomainList")
-def describe_domain_list(call: Call) -> Answer:
-    """List domains."""
-    keyword = call.parameters.find_text("Keyword") or ""
-    found = [one for one in dns.domains(call.tx) if keyword in one.id]
-    rows = [_domain(call, one) | {"Name": one.id} for one in page(call, found, default=3000, highest=3000)]
-    total = len(found)
-    return {"DomainCountInfo": {"DomainTotal": total, "AllTotal": total, "MineTotal": total}, "DomainList": rows}
-
-
-@action("dnspod", "DeleteDomain", dns.DomainNotFound)
-def delete_domain(call: Call) -> Answer:
-    """Delete a domain with its records."""
-    dns.delete_domain(call.tx, call.parameters.text("Domain"))
-    return {}

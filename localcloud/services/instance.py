@@ -189,7 +189,7 @@ def _public_addresses(call: Call, found: Instance) -> list[str]:
 
 def show(call: Call, found: Instance) -> Answer:
     """Return an instance in the response format."""
-    enis = interface.of_instance(call.tx, found.id)
+    eni = interface.get(call.tx, found.interface_id)
     disks = disk.of_instance(call.tx, found.id)
     kind = found.type
     return {
@@ -203,7 +203,7 @@ def show(call: Call, found: Instance) -> Answer:
         "InstanceChargeType": found.charge_type,
         "SystemDisk": next(_system_disk(one) for one in disks if one.usage == "SYSTEM_DISK"),
         "DataDisks": [_data_disk(one) for one in disks if one.usage == "DATA_DISK"],
-        "PrivateIpAddresses": [str(entry.address) for eni in enis for entry in eni.addresses],
+        "PrivateIpAddresses": [str(eni.address)],
         "PublicIpAddresses": _public_addresses(call, found),
         "InternetAccessible": {
             "InternetChargeType": found.internet_charge_type,
@@ -216,7 +216,7 @@ def show(call: Call, found: Instance) -> Answer:
         "CreatedTime": iso_time(found.created),
         "ExpiredTime": None,
         "OsName": instance.image(call.tx, found.image_id).os_name,
-        "SecurityGroupIds": list(interface.get(call.tx, found.interface_id).group_ids),
+        "SecurityGroupIds": list(eni.group_ids),
         "LoginSettings": {"KeyIds": list(found.key_ids)},
         "InstanceState": found.state,
         "StopChargingMode": _stop_mode(found),
@@ -264,8 +264,8 @@ def found_instances(call: Call) -> list[Instance]:
         if not re.fullmatch(r"ins-[0-9a-z]{8}", instance_id):
             raise instance.InstanceIdMalformed(instance_id=instance_id)
 
-    def enis(one: Instance) -> list[interface.Interface]:
-        return interface.of_instance(tx, one.id)
+    def eni(one: Instance) -> interface.Interface:
+        return interface.get(tx, one.interface_id)
 
     return chosen(
         call,
@@ -283,8 +283,8 @@ def found_instances(call: Call) -> list[Instance]:
             "vpc-id": lambda one: [one.vpc_id],
             "subnet-id": lambda one: [one.subnet_id],
             "disaster-recover-group-id": lambda one: [one.placement_group_id],
-            "security-group-id": lambda one: [group for eni in enis(one) for group in eni.group_ids],
-            "private-ip-address": lambda one: [str(at.address) for eni in enis(one) for at in eni.addresses],
+            "security-group-id": lambda one: eni(one).group_ids,
+            "private-ip-address": lambda one: [str(eni(one).address)],
             "public-ip-address": lambda one: _public_addresses(call, one),
             "login-settings.key-ids": lambda one: one.key_ids,
         },
@@ -298,16 +298,6 @@ def describe_instances(call: Call) -> Answer:
     """List instances."""
     found = found_instances(call)
     return {"TotalCount": len(found), "InstanceSet": [show(call, one) for one in page(call, found)]}
-
-
-@action("cvm", "DescribeInstancesStatus", instance.InstanceIdMalformed)
-def describe_instances_status(call: Call) -> Answer:
-    """List the states of instances."""
-    found = call.tx.all(Instance)
-    requested = call.parameters.texts("InstanceIds")
-    found = [one for one in found if not requested or one.id in requested]
-    rows = [{"InstanceId": one.id, "InstanceState": one.state} for one in page(call, found)]
-    return {"TotalCount": len(found), "InstanceStatusSet": rows}
 
 
 @action("cvm", "DescribeInstancesAttributes", instance.InstanceNotFound, instance.InstanceIdMalformed)

@@ -8,7 +8,6 @@ from localcloud.rules import (
     instance_attributes,
     instance_change,
     instance_state,
-    interface,
     key_pair,
     placement,
 )
@@ -35,11 +34,11 @@ class SeveralToModify(Refusal):
 
 
 class TwoStopTypes(Refusal):
-    """A request must not have StopType together with ForceStop or ForceReboot."""
+    """A request must not have both StopType and ForceStop."""
 
     code = "InvalidParameterCombination"
-    template = "The request must have `{old}` or `StopType`, not both."
-    source = documented("StopInstances, RebootInstances (213/15742): not both ForceStop and StopType", page="213/15743")
+    template = "The request must have `ForceStop` or `StopType`, not both."
+    source = documented("StopInstances: not both ForceStop and StopType", page="213/15743")
 
 
 class OneDiskParameter(Refusal):
@@ -61,7 +60,6 @@ _STATES = (
     instance_state.InstanceIsPending,
     instance_state.InstanceIsStarting,
     instance_state.InstanceIsStopping,
-    instance_state.InstanceIsRebooting,
     instance_state.InstanceIsTerminating,
     instance_state.InstanceLaunchFailed,
 )
@@ -87,27 +85,19 @@ def stop_instances(call: Call) -> Answer:
     instance_change.stop(
         call.tx,
         given.required_texts("InstanceIds"),
-        hard=_is_hard(given, "ForceStop"),
+        hard=_is_hard(given),
         stop_charging=mode == "STOP_CHARGING",
     )
     return {}
 
 
-def _is_hard(given: Parameters, old: str) -> bool:
-    if "StopType" in given and old in given:
-        raise TwoStopTypes(old=old)
-    kind = given.find_text("StopType") or ("HARD" if given.flag(old) else "SOFT")
+def _is_hard(given: Parameters) -> bool:
+    if "StopType" in given and "ForceStop" in given:
+        raise TwoStopTypes
+    kind = given.find_text("StopType") or ("HARD" if given.flag("ForceStop") else "SOFT")
     if kind not in {"SOFT", "HARD", "SOFT_FIRST"}:
         raise InvalidParameterValue(name="StopType", value=kind, expected="SOFT, HARD or SOFT_FIRST")
     return kind == "HARD"
-
-
-@action("cvm", "RebootInstances", *_STATES, instance_state.InstanceIsStopped, TwoStopTypes)
-def reboot_instances(call: Call) -> Answer:
-    """Reboot running instances."""
-    given = call.parameters
-    instance_change.reboot(call.tx, given.required_texts("InstanceIds"), hard=_is_hard(given, "ForceReboot"))
-    return {}
 
 
 @action("cvm", "TerminateInstances", *_STATES, instance.InstanceProtected)
@@ -217,7 +207,6 @@ def reset_instances_internet_max_bandwidth(call: Call) -> Answer:
     instance.SubnetInOtherZone,
     instance.AddressNotInSubnet,
     instance.AddressInUse,
-    instance_change.InstanceHasSecondaryInterface,
 )
 def modify_instances_vpc_attribute(call: Call) -> Answer:
     """Change the private addresses or the subnet of instances. Running instances are restarted."""
@@ -271,35 +260,6 @@ def modify_instances_attribute(call: Call) -> Answer:
             protected=given.find_flag("DisableApiTermination"),
             cam_role_name=given.find_text("CamRoleName"),
         )
-    return {}
-
-
-_GROUPS = (instance.InstanceNotFound, instance.InstanceIdMalformed, instance.TooManyGroups)
-
-
-@action("cvm", "AssociateSecurityGroups", *_GROUPS, instance.GroupNotFound)
-def associate_security_groups(call: Call) -> Answer:
-    """Add security groups to instances."""
-    given = call.parameters
-    added = given.required_texts("SecurityGroupIds", limit=1)
-    for instance_id in given.required_texts("InstanceIds"):
-        eni = interface.get(call.tx, instance.get(call.tx, instance_id).interface_id)
-        groups = tuple(dict.fromkeys((*eni.group_ids, *added)))
-        instance.check_groups(call.tx, groups)
-        interface.modify(call.tx, eni.id, name=None, description=None, group_ids=groups)
-    return {}
-
-
-@action("cvm", "DisassociateSecurityGroups", *_GROUPS)
-def disassociate_security_groups(call: Call) -> Answer:
-    """Remove security groups from instances. At least one must remain."""
-    given = call.parameters
-    removed = given.required_texts("SecurityGroupIds", limit=1)
-    for instance_id in given.required_texts("InstanceIds"):
-        eni = interface.get(call.tx, instance.get(call.tx, instance_id).interface_id)
-        kept = tuple(group_id for group_id in eni.group_ids if group_id not in removed)
-        instance.check_groups(call.tx, kept)
-        interface.modify(call.tx, eni.id, name=None, description=None, group_ids=kept)
     return {}
 
 

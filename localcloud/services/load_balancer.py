@@ -274,13 +274,12 @@ def describe_targets(call: Call) -> Answer:
 
 def _show_target(call: Call, target: Target) -> Answer:
     found = call.tx.find(instance.Instance, target.instance_id)
-    enis = interface.of_instance(call.tx, target.instance_id)
     return {
         "Type": "CVM",
         "InstanceId": target.instance_id,
         "Port": target.port,
         "Weight": target.weight,
-        "PrivateIpAddresses": [str(eni.address) for eni in enis],
+        "PrivateIpAddresses": [] if found is None else [str(interface.get(call.tx, found.interface_id).address)],
         "InstanceName": found.name if found is not None else "",
         "RegisteredTime": iso_time(target.registered),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from localcloud.rules import address, address_binding, nat, nat_addresses, snat, task, vpc
+from localcloud.rules import address, address_binding, interface, nat, nat_addresses, snat, subnet, task, vpc
 from localcloud.rules.catalog import ZONES
 from localcloud.rules.nat import NatGateway, SnatRule
 from localcloud.rules.records import beijing_time
@@ -21,7 +21,7 @@ _TAKING = (
     address_binding.AddressBusyForVpc,
     address_binding.GatewayAddressAlreadyBound,
 )
-_RULE = (snat.SnatOfOtherVpc, snat.AddressNotOnGateway)
+_RULE = (snat.SnatOfOtherVpc, snat.AddressNotOnGateway, subnet.SubnetNotFound, interface.InterfaceNotFound)
 
 
 def show(call: Call, found: NatGateway) -> Answer:

@@ -144,23 +144,6 @@ def create_routes(call: Call) -> Answer:
     return {"TotalCount": 1, "RouteTableSet": [show(call, table, added)]}
 
 
-@action("vpc", "ReplaceRoutes", *_ROUTE_RULES, route.RouteNotFound)
-def replace_routes(call: Call) -> Answer:
-    """Replace the routes that have the same IDs."""
-    given = call.parameters
-    table_id = given.resource_id("RouteTableId", "rtb")
-    table = route_table.get(call.tx, table_id)
-    changed = tuple(_parse_route(entry) for entry in given.required_each("Routes"))
-    old = tuple(route.find(table, one.route_id, one.item_id) for one in changed)
-    route.change(call.tx, table_id, changed)
-    table = route_table.get(call.tx, table_id)
-    new = tuple(route.find(table, one.route_id, one.item_id) for one in old)
-    return {
-        "OldRouteSet": [_show_route(table, one) for one in old],
-        "NewRouteSet": [_show_route(table, one) for one in new],
-    }
-
-
 def _find_route(table: RouteTable, given: Parameters) -> Route:
     number, item_id = given.find_integer("RouteId"), given.find_text("RouteItemId")
     if number is not None or item_id is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from localcloud.rules import instance, interface, security_group
+from localcloud.rules import interface, security_group
 from localcloud.rules.records import beijing_time
 from localcloud.rules.security_group import SecurityGroup
 from localcloud.services import tagging
@@ -86,9 +86,7 @@ def describe_security_group_association_statistics(call: Call) -> Answer:
 
 
 def _statistics(call: Call, group: SecurityGroup) -> Answer:
-    enis = [eni for eni in call.tx.all(interface.Interface) if group.id in eni.group_ids]
-    machines = {eni.instance_id for eni in enis if eni.primary} & {one.id for one in call.tx.all(instance.Instance)}
-    loose = [eni for eni in enis if not eni.primary]
+    machines = [eni.instance_id for eni in call.tx.all(interface.Interface) if group.id in eni.group_ids]
     nested = [
         one
         for one in call.tx.all(SecurityGroup)
@@ -97,8 +95,8 @@ def _statistics(call: Call, group: SecurityGroup) -> Answer:
     return {
         "SecurityGroupId": group.id,
         "CVM": len(machines),
-        "ENI": len(loose),
+        "ENI": 0,
         "SG": len(nested),
-        "TotalCount": len(machines) + len(loose),
+        "TotalCount": len(machines),
         "InstanceStatistics": [{"InstanceType": "CVM", "InstanceCount": len(machines)}] if machines else [],
     }

@@ -33,17 +33,6 @@ class Ipv6NeedsIcmpV6(Refusal):
     )
 
 
-class IndexesDiffer(Refusal):
-    """New policies in one request must have the same PolicyIndex or none."""
-
-    code = "InvalidParameterValue"
-    template = "The policies of a request must have the same PolicyIndex (got {given})."
-    source = documented(
-        "CreateSecurityGroupPolicies: the indexes of several policies are the same; InvalidParameterValue",
-        page="215/15807",
-    )
-
-
 class IndexNotPermitted(Refusal):
     """A request that replaces all policies must not have PolicyIndex; the order of the policies determines it."""
 
@@ -53,14 +42,6 @@ class IndexNotPermitted(Refusal):
         "ModifySecurityGroupPolicies: no PolicyIndex is given; InvalidParameterValue.Range",
         page="215/15810",
     )
-
-
-class OnePolicyOnly(Refusal):
-    """A request must replace one policy with one policy."""
-
-    code = "InvalidParameterValue.LimitExceeded"
-    template = "A request must replace exactly one policy (got {count})."
-    source = documented("ReplaceSecurityGroupPolicy: one policy; InvalidParameterValue.LimitExceeded", page="215/15811")
 
 
 class PolicyMatchMixed(Refusal):
@@ -82,6 +63,7 @@ class OnePeer(Refusal):
     source = documented("CreateSecurityGroupPolicies: these are exclusive; InvalidParameter.Coexist", page="215/15807")
 
 
+_PARSED = 1000
 PROTOCOLS = ("TCP", "UDP", "ICMP", "ICMPV6", "GRE", "ALL")
 _POLICY_RULES = (
     security_group.SecurityGroupNotFound,
@@ -170,7 +152,8 @@ def _ipv6_cidr(given: Parameters) -> str:
 def _policies(call: Call, given: Parameters, name: str) -> tuple[Policy, ...] | None:
     if name not in given:
         return None
-    return tuple(_policy(call, entry) for entry in given.each(name))
+    # Above the quota, which has a separate code.
+    return tuple(_policy(call, entry) for entry in given.each(name, limit=_PARSED))
 
 
 @action("vpc", "DescribeSecurityGroupPolicies", security_group.SecurityGroupNotFound)
@@ -192,7 +175,7 @@ def modify_security_group_policies(call: Call) -> Answer:
     given = call.parameters
     group_id = given.resource_id("SecurityGroupId", "sg")
     requested = given.required_inside("SecurityGroupPolicySet")
-    if any("PolicyIndex" in entry for name in ("Ingress", "Egress") for entry in requested.each(name)):
+    if any("PolicyIndex" in entry for name in ("Ingress", "Egress") for entry in requested.each(name, limit=_PARSED)):
         raise IndexNotPermitted
     security_group.replace_all(
         call.tx,
@@ -211,28 +194,6 @@ def _one_direction(given: Parameters) -> tuple[Direction, list[Parameters]]:
     if requested.each("Egress"):
         return "egress", requested.each("Egress")
     return "ingress", requested.required_each("Ingress")
-
-
-@action(
-    "vpc",
-    "CreateSecurityGroupPolicies",
-    *_POLICY_RULES,
-    security_group.VersionStale,
-    security_group.OneDirectionOnly,
-    IndexesDiffer,
-)
-def create_security_group_policies(call: Call) -> Answer:
-    """Insert policies of one direction at an index or at the end."""
-    group_id = call.parameters.resource_id("SecurityGroupId", "sg")
-    direction, entries = _one_direction(call.parameters)
-    version = call.parameters.inside("SecurityGroupPolicySet").find_text("Version") or ""
-    security_group.check_version(call.tx, group_id, version)
-    policies = tuple(_policy(call, entry) for entry in entries)
-    indexes = list(dict.fromkeys(entry.find_integer("PolicyIndex") for entry in entries))
-    if len(indexes) > 1:
-        raise IndexesDiffer(given=", ".join("none" if index is None else str(index) for index in indexes))
-    security_group.insert(call.tx, group_id, direction, policies, indexes[0])
-    return {}
 
 
 @action(
@@ -260,26 +221,4 @@ def delete_security_group_policies(call: Call) -> Answer:
         if not all(name in entry for entry in entries for name in ("Action", "Protocol", "Port", "CidrBlock")):
             raise PolicyMatchMixed
         security_group.remove_equal(call.tx, group_id, direction, tuple(_policy(call, entry) for entry in entries))
-    return {}
-
-
-@action(
-    "vpc",
-    "ReplaceSecurityGroupPolicy",
-    *_POLICY_RULES,
-    security_group.PolicyNotFound,
-    security_group.VersionStale,
-    security_group.OneDirectionOnly,
-    OnePolicyOnly,
-)
-def replace_security_group_policy(call: Call) -> Answer:
-    """Replace one policy."""
-    group_id = call.parameters.resource_id("SecurityGroupId", "sg")
-    direction, entries = _one_direction(call.parameters)
-    version = call.parameters.inside("SecurityGroupPolicySet").find_text("Version") or ""
-    security_group.check_version(call.tx, group_id, version)
-    if len(entries) > 1:
-        raise OnePolicyOnly(count=len(entries))
-    index = entries[0].integer("PolicyIndex")
-    security_group.put_at(call.tx, group_id, direction, index, _policy(call, entries[0]))
     return {}

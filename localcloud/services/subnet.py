@@ -51,34 +51,6 @@ def create_subnet(call: Call) -> Answer:
     return {"Subnet": show(call, made)}
 
 
-@action(
-    "vpc",
-    "CreateSubnets",
-    vpc.VpcNotFound,
-    subnet.ZoneUnknown,
-    subnet.SubnetRange,
-    subnet.SubnetOutsideVpc,
-    subnet.SubnetConflict,
-    subnet.SubnetQuota,
-)
-def create_subnets(call: Call) -> Answer:
-    """Create several subnets of a VPC. If one fails, none is created."""
-    given = call.parameters
-    vpc_id, tags = given.resource_id("VpcId", "vpc"), tagging.given(given)
-    made = [
-        subnet.create(
-            call.tx,
-            vpc_id=vpc_id,
-            name=entry.text("SubnetName"),
-            cidr=entry.cidr("CidrBlock"),
-            zone=entry.text("Zone"),
-            tags=tags,
-        )
-        for entry in given.required_each("Subnets")
-    ]
-    return {"SubnetSet": [show(call, one) for one in made]}
-
-
 @action("vpc", "DescribeSubnets")
 def describe_subnets(call: Call) -> Answer:
     """List subnets."""

@@ -10,11 +10,9 @@ from localcloud.rules.refusal import InvalidParameterValue, Refusal, assumed, do
 from localcloud.rules.tag import TagSet
 from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import page
-from localcloud.services.parameters import Parameters
 
 _MODIFY = "651/35322"
 PER_REQUEST = 10
-RESOURCES_PER_REQUEST = 10
 RESOURCES_PER_LIST = 50
 
 # Kinds in `qcs::<service>:<region>:<account>:<prefix>/<id>`, with the prefix of their IDs.
@@ -80,24 +78,9 @@ class TooManyTagsInRequest(Refusal):
     source = documented("ModifyResourceTags: at most 10 tags each in ReplaceTags and DeleteTags", page=_MODIFY)
 
 
-class TooManyResourcesInRequest(Refusal):
-    """A request can tag at most 10 resources."""
-
-    code = "LimitExceeded.ResourceNumPerRequest"
-    template = "The request cannot have more than 10 resources (got {count})."
-    source = assumed("TagResources: ResourceList.N, N from 0 to 9; the page number is unknown")
-
-
 def _few(count: int) -> None:
     if count > PER_REQUEST:
         raise TooManyTagsInRequest(count=count)
-
-
-def _listed(given: Parameters) -> tuple[str, ...]:
-    resources = given.required_texts("ResourceList")
-    if len(resources) > RESOURCES_PER_REQUEST:
-        raise TooManyResourcesInRequest(count=len(resources))
-    return resources
 
 
 def _resource(call: Call, text: str) -> str:
@@ -143,43 +126,6 @@ def modify_resource_tags(call: Call) -> Answer:
             raise TagBothSetAndRemoved(key=key)
     tag.change(call.tx, resource_id, replaced=replaced, removed=removed)
     return {}
-
-
-@action(
-    "tag",
-    "TagResources",
-    ResourceDescriptionInvalid,
-    ResourceUnknown,
-    TooManyTagsInRequest,
-    TooManyResourcesInRequest,
-    *tag.RULES,
-)
-def tag_resources(call: Call) -> Answer:
-    """Set tags of several resources."""
-    given = call.parameters
-    tags = {entry.text("TagKey"): entry.text("TagValue") for entry in given.required_each("Tags")}
-    _few(len(tags))
-    for resource in _listed(given):
-        tag.attach(call.tx, _resource(call, resource), tags)
-    return {"FailedResources": []}
-
-
-@action(
-    "tag",
-    "UnTagResources",
-    ResourceDescriptionInvalid,
-    ResourceUnknown,
-    TooManyTagsInRequest,
-    TooManyResourcesInRequest,
-)
-def un_tag_resources(call: Call) -> Answer:
-    """Remove tags of several resources."""
-    given = call.parameters
-    keys = given.required_texts("TagKeys")
-    _few(len(keys))
-    for resource in _listed(given):
-        tag.change(call.tx, _resource(call, resource), replaced={}, removed=keys)
-    return {"FailedResources": []}
 
 
 @action("tag", "DescribeResourceTagsByResourceIds")

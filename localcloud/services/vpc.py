@@ -132,16 +132,6 @@ def modify_assistant_cidr(call: Call) -> Answer:
     return {"AssistantCidrSet": _assistants(changed)}
 
 
-@action("vpc", "DeleteAssistantCidr", vpc.VpcNotFound, vpc.AssistantCidrInUse)
-def delete_assistant_cidr(call: Call) -> Answer:
-    """Remove CIDR blocks from a VPC."""
-    given = call.parameters
-    vpc_id = given.resource_id("VpcId", "vpc")
-    given.required_texts("CidrBlocks")
-    vpc.change_assistant_cidrs(call.tx, vpc_id, added=(), removed=given.cidrs("CidrBlocks"))
-    return {}
-
-
 @action("vpc", "DeleteVpc", vpc.VpcNotFound, vpc.VpcInUse)
 def delete_vpc(call: Call) -> Answer:
     """Delete an empty VPC."""

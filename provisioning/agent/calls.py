@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import shutil
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -11,15 +12,15 @@ from . import change_lock, commit, facts, health, serving, stage, upstreams
 from .kinds import archive, audit_queue
 from .node import STATE, Node, StepError
 
-OPERATIONS: dict[str, Callable[..., Any]] = {
+# Operations that change nothing on the node or only the lock, and `receive`, whose path identifies its content.
+READING: dict[str, Callable[..., Any]] = {
     "facts": facts.facts,
     "lock": change_lock.lock,
+    "locked": change_lock.locked,
     "renew": change_lock.renew,
     "unlock": change_lock.unlock,
+    "received": archive.received,
     "receive": archive.receive,
-    "prepare": commit.prepare,
-    "stage": stage.stage,
-    "commit": commit.commit,
     "gate": health.gate,
     "health": health.health,
     "spread": health.spread,
@@ -33,6 +34,12 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "leave": upstreams.leave,
     "join": upstreams.join,
 }
+# These run one at a time, and only with the token of the change lock.
+CHANGING: dict[str, Callable[..., Any]] = {
+    "prepare": commit.prepare,
+    "stage": stage.stage,
+    "commit": commit.commit,
+}
 
 
 def answer(node: Node, request: dict[str, Any]) -> dict[str, Any]:
@@ -43,14 +50,27 @@ def answer(node: Node, request: dict[str, Any]) -> dict[str, Any]:
     try:
         for operation in request["operations"]:
             step = operation["do"]
-            arguments = {key: value for key, value in operation.items() if key != "do"}
-            results.append(OPERATIONS[step](node, **arguments))
+            results.append(_run(node, step, {key: value for key, value in operation.items() if key != "do"}))
     except StepError as failed:
         error = {"step": failed.step, "message": failed.message, "seen": failed.seen, "detail": failed.detail}
         return {"results": results, "error": error}
     except OSError as failed:
         return {"results": results, "error": _system_error(node, step, failed)}
+    except Exception as failed:  # noqa: BLE001 - an agent that ends without a response would hide the reason
+        message = f"{type(failed).__name__}: {failed} (this is a bug of Tandem)"
+        return {
+            "results": results,
+            "error": {"step": step, "message": message, "seen": traceback.format_exc(limit=-4), "detail": None},
+        }
     return {"results": results}
+
+
+def _run(node: Node, step: str, arguments: dict[str, Any]) -> Any:
+    if step in READING:
+        return READING[step](node, **arguments)
+    change = CHANGING[step]
+    with change_lock.changing(node):
+        return change(node, **arguments)
 
 
 def _system_error(node: Node, step: str, failed: OSError) -> dict[str, Any]:

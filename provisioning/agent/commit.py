@@ -7,28 +7,26 @@ import itertools
 import shutil
 from typing import Any
 
-from . import kinds
-from .change_lock import mine
+from . import cloud_init, kinds
 from .node import Node
 from .systemd import read_pending, settle
 
 
 def prepare(node: Node, *, items: list[dict[str, Any]]) -> None:
     """Prepare consecutive items of one kind together, for example all packages with one installation."""
-    with mine(node):
-        for kind, group in itertools.groupby(items, key=lambda item: item["kind"]):
-            kinds.get(kind).prepare(node, list(group))
+    cloud_init.wait_until_finished(node)
+    for kind, group in itertools.groupby(items, key=lambda item: item["kind"]):
+        kinds.get(kind).prepare(node, list(group))
 
 
 def commit(node: Node, *, actions: list[dict[str, Any]]) -> list[str]:
     """Activate the staged candidates in order. Returns a description of each change."""
-    with mine(node):
-        with contextlib.suppress(FileNotFoundError):
-            node.state_path("pending.next.json").replace(node.state_path("pending.json"))
-        done: list[str] = []
-        for action in actions:
-            done += kinds.get(action["kind"]).commit(node, action)
-        for after in read_pending(node):  # of units that the manifest no longer names
-            done += settle(node, after)
-        shutil.rmtree(node.state_path("staged"), ignore_errors=True)
-        return done
+    with contextlib.suppress(FileNotFoundError):
+        node.state_path("pending.next.json").replace(node.state_path("pending.json"))
+    done: list[str] = []
+    for action in actions:
+        done += kinds.get(action["kind"]).commit(node, action)
+    for after in read_pending(node):  # of units that the manifest no longer names
+        done += settle(node, after)
+    shutil.rmtree(node.state_path("staged"), ignore_errors=True)
+    return done

@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from . import kinds
+from .change_lock import changes_started, is_changing
 from .node import Node
 from .serving import DRAIN_CONF, DRAIN_MARK, addresses_held
 from .systemd import read_pending
 
 
 def facts(node: Node, *, questions: dict[str, list[Any]], virtual_ips: list[str]) -> dict[str, Any]:
+    # Read first: a change that starts while the facts are gathered must show in a later comparison.
+    changes = None if is_changing(node) else changes_started(node)
     return {
+        "changes": changes,
         "answers": {kind: kinds.get(kind).facts(node, asked) for kind, asked in questions.items()},
         "addresses": addresses_held(node, virtual_ips),
         "pending": read_pending(node),

@@ -39,7 +39,7 @@ def health(
     held = addresses_held(node, virtual_ips)
     if node.at("/etc/tandem/switchover.json").exists():
         results += [_vrrp(node, held), *_nginx(node)]
-    return {"now": node.now(), "held": held, "results": results}
+    return {"now": node.wall_clock(), "held": held, "results": results}
 
 
 def gate(node: Node, *, kind: str, deadline_s: float, nonce: str = "", **item: Any) -> float:

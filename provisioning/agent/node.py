@@ -38,18 +38,21 @@ class StepError(Exception):
 
 
 def run(argv: list[str], *, text: str = "", timeout_s: float = 60, env: dict[str, str] | None = None) -> Result:
-    """Run a command. Exit code 127 means that the program is missing, 124 that it exceeded the deadline."""
+    """Run a command. Exit code 127 means that the program is missing, 124 that it exceeded the deadline.
+
+    Bytes of its output that are not UTF-8 are replaced.
+    """
     environment = {**os.environ, "LC_ALL": "C.UTF-8", **(env or {})}
     try:
         done = subprocess.run(
-            argv, input=text, capture_output=True, text=True, timeout=timeout_s, env=environment, check=False
+            argv, input=text.encode(), capture_output=True, timeout=timeout_s, env=environment, check=False
         )
     except FileNotFoundError:
         return Result(127, "", f"{argv[0]}: not found on this node")
     except subprocess.TimeoutExpired as late:
-        err = late.stderr.decode(errors="replace") if isinstance(late.stderr, bytes) else (late.stderr or "")
+        err = (late.stderr or b"").decode(errors="replace")
         return Result(124, "", f"{err}\n{argv[0]} was killed: it did not end within {timeout_s:.0f} s")
-    return Result(done.returncode, done.stdout, done.stderr)
+    return Result(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
 
 
 def probe(url: str, timeout_s: float = 2) -> str:
@@ -68,8 +71,9 @@ def probe(url: str, timeout_s: float = 2) -> str:
 class Node:
     """One node. Tests pass their own `root`, `runner` and so on.
 
-    `token` identifies the rollout that sent the request. `before` is called with the name of each change before it is
-    made.
+    `token` identifies the rollout that sent the request. `now` is the monotonic clock: a clock that is set while a step
+    runs must not change a deadline. `before` is called with the name of each change before it is made; `progress` sends
+    a line to the operator while a step still runs.
     """
 
     def __init__(
@@ -78,9 +82,11 @@ class Node:
         root: str = "/",
         runner: Runner = run,
         stdin: IO[bytes] | None = None,
-        now: Callable[[], float] = time.time,
+        now: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
         before: Callable[[str], None] = lambda _effect: None,
+        progress: Callable[[str], None] = lambda _line: None,
         probe: Callable[[str], str] = probe,
         request: Callable[..., web.Response] = web.request,
         sync: Callable[[int], None] = os.fsync,
@@ -90,8 +96,10 @@ class Node:
         self.run = runner
         self.stdin = stdin
         self.now = now
+        self.wall_clock = wall_clock
         self.sleep = sleep
         self.before = before  # tests interrupt a run here
+        self.progress = progress
         self.probe = probe
         self.request = request
         self.sync = sync  # tests with many rollouts skip fsync
@@ -102,9 +110,9 @@ class Node:
         return self.root / path.lstrip("/")
 
     def read(self, path: str) -> str:
-        """The text of a file, stripped; "" if it cannot be read."""
+        """The text of a file, stripped; "" if it cannot be read. Bytes that are not UTF-8 are replaced."""
         try:
-            return self.at(path).read_text().strip()
+            return self.at(path).read_text(encoding="utf-8", errors="replace").strip()
         except OSError:
             return ""
 

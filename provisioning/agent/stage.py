@@ -8,7 +8,6 @@ import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .change_lock import mine
 from .files import set_owner
 from .node import Node, StepError
 from .systemd import merge, read_pending
@@ -50,20 +49,19 @@ def stage(
     checks: list[dict[str, Any]],
 ) -> None:
     """Write every candidate and run the checks on them. Nothing in use changes. Raises StepError."""
-    with mine(node):
-        staged = node.state_path("staged")
-        shutil.rmtree(staged, ignore_errors=True)
-        with contextlib.suppress(FileNotFoundError):  # left by a run that was killed before its commit
-            node.state_path("pending.next.json").unlink()
-        staged.mkdir(mode=0o700)
-        for file in files:
-            node.before("stage " + file["path"])
-            _stage_file(node, staged / file["path"].lstrip("/"), file)
-        for check in checks:
-            node.before("check " + check["name"])
-            _check(node, check, _Candidates(staged, files, links, absent))
-        _keep_previous(node, revision, [entry["path"] for entry in [*files, *links]] + absent)
-        node.write_json("pending.next.json", merge(read_pending(node), unit_actions))
+    staged = node.state_path("staged")
+    shutil.rmtree(staged, ignore_errors=True)
+    with contextlib.suppress(FileNotFoundError):  # left by a run that was killed before its commit
+        node.state_path("pending.next.json").unlink()
+    staged.mkdir(mode=0o700)
+    for file in files:
+        node.before("stage " + file["path"])
+        _stage_file(node, staged / file["path"].lstrip("/"), file)
+    for check in checks:
+        node.before("check " + check["name"])
+        _check(node, check, _Candidates(staged, files, links, absent))
+    _keep_previous(node, revision, [entry["path"] for entry in [*files, *links]] + absent)
+    node.write_json("pending.next.json", merge(read_pending(node), unit_actions))
 
 
 def _stage_file(node: Node, target: Path, file: dict[str, Any]) -> None:

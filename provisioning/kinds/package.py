@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 
 from provisioning.kinds.base import Item, Phase
 
+INTERRUPTED = "interrupted installation"  # as in the agent's module
+
 
 @dataclass(frozen=True, slots=True)
 class Package(Item):
@@ -25,7 +27,9 @@ class Package(Item):
         return self.name
 
     def compare(self, answer: Mapping[str, Any]) -> str | None:
-        return None if self.name in answer else "not installed"
+        if self.name not in answer:
+            return "not installed"
+        return "its installation was interrupted" if INTERRUPTED in answer else None
 
     def operation(self) -> dict[str, Any]:
         return {"name": self.name}

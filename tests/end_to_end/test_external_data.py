@@ -105,7 +105,7 @@ def _make_site(lab: Lab, encrypted: str, salt: str) -> Site:
     group = call("vpc", "CreateSecurityGroup", GroupName="databases", GroupDescription="databases")
     group_id = group["SecurityGroup"]["SecurityGroupId"]
     rule = {"Protocol": "TCP", "Port": "3306,6379", "CidrBlock": "10.0.4.0/24", "Action": "ACCEPT"}
-    call("vpc", "CreateSecurityGroupPolicies", SecurityGroupId=group_id, SecurityGroupPolicySet={"Ingress": [rule]})
+    call("vpc", "ModifySecurityGroupPolicies", SecurityGroupId=group_id, SecurityGroupPolicySet={"Ingress": [rule]})
     call(
         "cvm", "RunInstances", Placement={"Zone": "ap-guangzhou-6"}, ImageId="img-services",
         InstanceType="S5.MEDIUM2", InstanceName="databases", HostName="databases", SecurityGroupIds=[group_id],

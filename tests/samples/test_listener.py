@@ -106,6 +106,52 @@ def test_a_drain_closes_the_listening_socket(log: io.StringIO) -> None:
         connect(listener).close()
 
 
+def test_a_drain_under_load_resets_no_accepted_connection(log: io.StringIO) -> None:
+    outcomes: list[bytes] = []
+    for _ in range(5):
+        listener = Listener(("127.0.0.1", 0), healthz, Journal("iam", [log]))
+        listener.start()
+        clients = [threading.Thread(target=lambda: outcomes.extend(send_until_refused(listener))) for _ in range(6)]  # noqa: B023 - joined below
+        for client in clients:
+            client.start()
+        time.sleep(0.05)
+        assert listener.drain(5)
+        for client in clients:
+            client.join(10)
+            assert not client.is_alive()
+    assert len(outcomes) > 30
+    assert {outcome[:15] for outcome in outcomes} == {b"HTTP/1.1 200 OK"}
+
+
+def send_until_refused(listener: Listener) -> Iterator[bytes]:
+    """Send requests on new connections. Yield each response, or the error on an accepted connection."""
+    while True:
+        try:
+            connection = connect(listener)
+        except ConnectionRefusedError:
+            return
+        with connection:
+            try:
+                connection.sendall(REQUEST.replace(b"Host: x", b"Host: x\r\nConnection: close"))
+                yield read_all(connection)
+            except OSError as error:
+                yield repr(error).encode()
+
+
+def test_a_drain_serves_a_connection_whose_request_has_not_arrived(log: io.StringIO) -> None:
+    listener = Listener(("127.0.0.1", 0), healthz, Journal("iam", [log]))
+    with connect(listener) as connection:  # waits in the kernel's queue: the listener has not started
+        listener.start()
+        drained: list[bool] = []
+        thread = threading.Thread(target=lambda: drained.append(listener.drain(5)))
+        thread.start()
+        time.sleep(0.3)
+        connection.sendall(REQUEST)
+        assert read_all(connection).startswith(b"HTTP/1.1 200 OK")
+        thread.join(5)
+    assert drained == [True]
+
+
 def test_a_client_with_an_unfinished_tls_handshake_does_not_block_other_clients(
     certificates: Path, log: io.StringIO
 ) -> None:

@@ -12,6 +12,8 @@ from typing import Any
 from ..files import exist, sha256_of
 from ..node import Node, StepError
 
+INCOMING = "incoming"  # below the state directory: parts of archives, by checksum
+
 
 def facts(node: Node, questions: list[str]) -> dict[str, bool]:
     return exist(node, questions)
@@ -24,33 +26,48 @@ def prepare(node: Node, items: list[dict[str, Any]]) -> None:
             raise StepError("receive", f"{item['path']}: the archive was not received")
 
 
-def receive(node: Node, *, path: str, sha256: str, size: int) -> None:
-    """Read an archive of `size` bytes from stdin and unpack it at `path`, atomically.
-
-    This needs no lock: the path identifies the content. A large file is sent before the lock is taken.
-    """
-    node.make_state()
-    incoming = node.state_path("incoming")
-    incoming.mkdir(mode=0o700, exist_ok=True)
-    part = incoming / f"{sha256}.{os.getpid()}"
-    assert node.stdin is not None
+def received(node: Node, *, sha256: str) -> int:
+    """The number of bytes of an archive that an interrupted transfer left."""
     try:
-        with part.open("wb") as file:
-            remaining = size
-            while remaining:
-                block = node.stdin.read(min(remaining, 1 << 20))
-                if not block:
-                    raise StepError("receive", f"{path}: the connection ended with {remaining} of {size} bytes missing")
-                file.write(block)
-                remaining -= len(block)
-        actual = sha256_of(part)
-        if actual != sha256:
-            seen = f"got {actual}\nexpected {sha256}"
-            raise StepError("receive", f"{path}: the checksum of the received archive is wrong", seen)
-        node.before("unpack " + path)
+        return _part(node, sha256).stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def receive(node: Node, *, path: str, sha256: str, size: int, offset: int) -> None:
+    """Read an archive of `size` bytes without the first `offset` from stdin, and unpack it at `path`, atomically.
+
+    If the connection ends, what arrived is kept. This needs no lock: the path identifies the content, and a call that
+    an earlier operator left writes the same bytes at the same positions.
+    """
+    part = _part(node, sha256)
+    node.make_state()
+    part.parent.mkdir(mode=0o700, exist_ok=True)
+    assert node.stdin is not None
+    with part.open("r+b" if part.exists() else "wb") as file:
+        file.seek(offset)
+        while offset < size:
+            block = node.stdin.read(min(size - offset, 1 << 20))
+            if not block:
+                missing = size - offset
+                raise StepError("receive", f"{path}: the connection ended with {missing} of {size} bytes missing")
+            file.write(block)
+            offset += len(block)
+        file.truncate()
+    actual = sha256_of(part)
+    if actual != sha256:
+        part.unlink()
+        seen = f"got {actual}\nexpected {sha256}"
+        raise StepError("receive", f"{path}: the checksum of the received archive is wrong", seen)
+    node.before("unpack " + path)
+    try:
         unpack(part, node.at(path))
     finally:
         part.unlink()
+
+
+def _part(node: Node, sha256: str) -> Path:
+    return node.state_path(INCOMING) / sha256
 
 
 def unpack(archive: Path, target: Path) -> None:
@@ -79,6 +96,8 @@ def unpack(archive: Path, target: Path) -> None:
             # Python 3.12 and 3.13 warn without a filter; Python 3.11.3 and earlier have none.
             trusted: dict[str, Any] = {"filter": "fully_trusted"} if hasattr(tarfile, "fully_trusted_filter") else {}
             tar.extractall(new, **trusted)  # noqa: S202 - every member was checked above
+        new.chmod(0o755)  # the archive may contain its top directory with another mode and time
+        os.utime(new)
         with contextlib.suppress(OSError):  # another call may have unpacked the same content
             new.rename(target)
     finally:

@@ -75,7 +75,7 @@ def _decide(node: Node, item: dict[str, Any], login: dict[str, str]) -> dict[str
     body = {"subject": f"users:{item['user']}", "action": _ACTION, "resource": f"{RESOURCE}:{item['nonce']}"}
     deadline = node.now() + _DECISION_S
     while True:
-        token = sign(secret["secretID"], secret["secretKey"], node.now() + _TOKEN_S)
+        token = sign(secret["secretID"], secret["secretKey"], node.wall_clock() + _TOKEN_S)
         headers = {"Authorization": f"Bearer {token}"}
         response = node.request("POST", f"{item['authz']}/v1/authz", body=body, headers=headers)
         if response.json().get("allowed") is True:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import enum
 import selectors
 import socket
 import ssl
+import struct
 import sys
 import threading
 import time
@@ -20,6 +23,9 @@ from .messages import Request, Response, failure, unforeseen
 
 _IDLE_S = 75  # longer than nginx's upstream keepalive of 60 s, so that nginx closes first
 _LAST_CONNECTIONS_S = 0.25
+_HANDSHAKE_S = 0.02  # longer than the rest of a TCP handshake that has begun, between nodes of one VPC
+_FIRST_REQUEST_S = 1.0
+_SO_ATTACH_FILTER = 26  # asm-generic/socket.h; the socket module does not have it
 _BODY_LIMIT = 32 * 1024 * 1024
 
 
@@ -57,6 +63,7 @@ class Listener:
         if not self._server.draining:
             self._server.draining = True
             self._server.shutdown()
+            _drop_new_connections(self._server.socket)
             self._server.accept_waiting()
             self._server.socket.close()
         return self._server.wait_until_idle(deadline_s)
@@ -70,6 +77,12 @@ def server_context(certificate: str, private_key: str) -> ssl.SSLContext:
     return context
 
 
+class _Phase(enum.Enum):
+    NEW = "no request received"
+    ANSWERING = "a request is processed"
+    IDLE = "between requests"
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 1024
@@ -81,57 +94,78 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, *arguments: Any) -> None:
         self._idle = threading.Condition()
-        self._connections: dict[socket.socket, bool] = {}  # True while a request is processed
+        self._connections: dict[socket.socket, _Phase] = {}
         super().__init__(*arguments)
 
-    def finish_request(self, request: Any, client_address: Any) -> None:
+    def get_request(self) -> tuple[socket.socket, Any]:
+        request, client_address = super().get_request()
         request.settimeout(_IDLE_S)
-        # Do the handshake in the connection's thread: in accept() one slow client would block all others.
-        connection = self.tls.wrap_socket(request, server_side=True) if self.tls else request
-        with self._idle:
-            self._connections[connection] = False
+        if self.tls:
+            request = self.tls.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
+        return request, client_address
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        # Registered before its thread starts: otherwise a drain could end before it sees the connection.
+        self.enter(request, _Phase.NEW)
+        super().process_request(request, client_address)
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
         try:
-            super().finish_request(connection, client_address)
+            # Do the handshake in the connection's thread: in accept() one slow client would block all others.
+            if self.tls:
+                request.do_handshake()
+            super().finish_request(request, client_address)
         finally:
             with self._idle:
-                del self._connections[connection]
+                del self._connections[request]
                 self._idle.notify_all()
-            if self.tls:
-                connection.close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         del request
         error = sys.exc_info()[1]
         self.journal.warn("connection ended early", client=client_address[0], error=str(error))
 
-    def busy(self, connection: socket.socket, *, answering: bool) -> None:
+    def enter(self, connection: socket.socket, phase: _Phase) -> None:
         with self._idle:
-            self._connections[connection] = answering
+            self._connections[connection] = phase
 
     def accept_waiting(self) -> None:
         """Serve connections that the kernel has accepted already; closing the socket would reset them.
 
-        Limited in time, because new connections could arrive forever.
+        Returns when no more connections arrive, or after a limited time.
         """
         until = time.monotonic() + _LAST_CONNECTIONS_S
         with selectors.DefaultSelector() as selector:
             selector.register(self.socket, selectors.EVENT_READ)
-            while time.monotonic() < until and selector.select(timeout=0):
+            while time.monotonic() < until and selector.select(_HANDSHAKE_S):
                 request, client_address = self.get_request()
                 self.process_request(request, client_address)
 
     def wait_until_idle(self, deadline_s: float) -> bool:
-        until = time.monotonic() + deadline_s
+        """Wait until all connections are closed. A new connection has some time to send its first request."""
+        began = time.monotonic()
         with self._idle:
             while self._connections:
-                for connection, answering in self._connections.items():
-                    if not answering:
+                waited_s = time.monotonic() - began
+                for connection, phase in self._connections.items():
+                    if phase is _Phase.IDLE or (phase is _Phase.NEW and waited_s >= _FIRST_REQUEST_S):
                         _stop_reading(connection)
-                remaining = until - time.monotonic()
-                if remaining <= 0:
+                if waited_s >= deadline_s:
                     return False
-                self._idle.wait(min(remaining, 0.1))
+                self._idle.wait(min(deadline_s - waited_s, 0.1))
         return True
+
+
+def _drop_new_connections(listening: socket.socket) -> None:
+    """Let the kernel drop new SYN packets of a listening socket; handshakes that have begun are completed.
+
+    Otherwise a connection could be established between the last accept() and close(), which would reset it. The client
+    repeats its SYN and is refused after the close.
+    """
+    # A classic BPF program on the TCP header: drop a packet with SYN and without ACK (byte 13, bits 0x02 and 0x10).
+    program = [(0x30, 0, 0, 13), (0x54, 0, 0, 0x12), (0x15, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF)]
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *instruction) for instruction in program))
+    listening.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", len(program), ctypes.addressof(code)))
 
 
 def _stop_reading(connection: socket.socket) -> None:
@@ -154,7 +188,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         started = time.perf_counter()
-        self._listener.busy(self.connection, answering=True)
+        self._listener.enter(self.connection, _Phase.ANSWERING)
         request_id = self.headers.get("X-Request-Id") or str(uuid.uuid4())
         request = Request(self.command, self.path, {name.title(): value for name, value in self.headers.items()})
         response = self._read_body(request) or self._answer(request)
@@ -162,7 +196,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self._listener.log_requests:
             self._log(request, response, time.perf_counter() - started, request_id)
         self._send(response, request_id)
-        self._listener.busy(self.connection, answering=False)
+        self._listener.enter(self.connection, _Phase.IDLE)
 
     # The base class calls a method named after each HTTP method.
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = _serve  # noqa: N815 - names of the base class

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from localcloud.rules import address, address_binding, address_charge, nat, nat_addresses, snat, task
+from localcloud.rules import address, address_binding, address_charge, interface, nat, nat_addresses, snat, subnet, task
 from localcloud.services import address as addresses
 from tests.localcloud.api.place import Place
-from tests.localcloud.api.refused import Request, Row, eni, gateway, other_vpc, primary_eni, row
+from tests.localcloud.api.refused import Request, Row, eni_of, gateway, other_vpc, row
 
 
 def _bind(address_id: str, **target: str) -> Request:
@@ -35,24 +35,26 @@ def _second_eip(place: Place) -> Request:
 def _second_eip_on_an_address(place: Place) -> Request:
     _, instance_id = _bound(place)
     private = place.show(instance_id)["PrivateIpAddresses"][0]
-    return _bind(place.eip()[0], NetworkInterfaceId=primary_eni(place, instance_id), PrivateIpAddress=private)
+    return _bind(place.eip()[0], NetworkInterfaceId=eni_of(place, instance_id), PrivateIpAddress=private)
 
 
-def _third_public_address(place: Place) -> Request:
-    """An instance with 2 cores can have two public addresses, independent of its private addresses."""
-    _, instance_id = _bound(place)
-    interface_id = primary_eni(place, instance_id)
-    made = place.call("vpc:AssignPrivateIpAddresses", NetworkInterfaceId=interface_id, SecondaryPrivateIpAddressCount=2)
-    second, third = (entry["PrivateIpAddress"] for entry in made["PrivateIpAddressSet"])
-    target, given = _bind(place.eip()[0], NetworkInterfaceId=interface_id, PrivateIpAddress=second)
-    place.call(target, **given)
-    place.call.settle()
-    return _bind(place.eip()[0], NetworkInterfaceId=interface_id, PrivateIpAddress=third)
+def _public_machine(place: Place) -> str:
+    return place.machine(InternetAccessible={"InternetMaxBandwidthOut": 5, "PublicIpAssigned": True})
 
 
-def _public_machine(place: Place) -> Request:
-    internet = {"InternetMaxBandwidthOut": 5, "PublicIpAssigned": True}
-    return _bind(place.eip()[0], InstanceId=place.machine(InternetAccessible=internet))
+def _interface_of_a_public_machine(place: Place) -> Request:
+    instance_id = _public_machine(place)
+    private = place.show(instance_id)["PrivateIpAddresses"][0]
+    return _bind(place.eip()[0], NetworkInterfaceId=eni_of(place, instance_id), PrivateIpAddress=private)
+
+
+def _snat_for(place: Place, kind: str, resource_id: str) -> Request:
+    gateway_id, ip = gateway(place)
+    rule = {"ResourceId": resource_id, "ResourceType": kind, "PrivateIpAddress": "", "PublicIpAddresses": [ip]}
+    return "vpc:CreateNatGatewaySourceIpTranslationNatRule", {
+        "NatGatewayId": gateway_id,
+        "SourceIpTranslationNatRules": [rule],
+    }
 
 
 def _release_bound(place: Place) -> Request:
@@ -244,12 +246,12 @@ ROWS = [
         lambda p: ("vpc:DisassociateAddress", {"AddressId": _havip_with_eip(p)[1]}),
     ),
     Row(address_binding.InstanceHasAddress, _second_eip),
-    Row(address_binding.InstanceHasPublicAddress, _public_machine),
-    Row(address_binding.InstanceAddressQuota, _third_public_address),
+    Row(address_binding.InstanceHasPublicAddress, lambda p: _bind(p.eip()[0], InstanceId=_public_machine(p))),
+    Row(address_binding.InstanceHasPublicAddress, _interface_of_a_public_machine),
     Row(address_binding.PrivateAddressHasAddress, _second_eip_on_an_address),
     Row(
         address_binding.PrivateAddressNotFound,
-        lambda p: _bind(p.eip()[0], NetworkInterfaceId=eni(p), PrivateIpAddress="10.0.4.250"),
+        lambda p: _bind(p.eip()[0], NetworkInterfaceId=eni_of(p, p.machine()), PrivateIpAddress="10.0.4.250"),
     ),
     Row(
         address_binding.PrivateAddressNotFound,
@@ -284,6 +286,8 @@ ROWS = [
     Row(nat_addresses.GatewayAddressQuota, _quota_used_before_gateway),
     Row(nat_addresses.LastAddressRequired, _last_address),
     Row(nat_addresses.AddressToReleaseNotFound, _unbound_address),
+    Row(interface.InterfaceNotFound, lambda p: _snat_for(p, "NETWORKINTERFACE", "eni-00000000")),
+    Row(subnet.SubnetNotFound, lambda p: _snat_for(p, "SUBNET", "subnet-00000000")),
     Row(snat.SnatRuleExists, _snat_twice),
     Row(snat.SnatRuleFixed, _snat_for_another_range),
     Row(snat.SnatRuleQuota, _full_snat),

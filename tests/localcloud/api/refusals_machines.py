@@ -20,7 +20,6 @@ from localcloud.rules import (
 from localcloud.services import instance as instances
 from localcloud.services import instance_change as changes
 from localcloud.services import tagging
-from tests.localcloud.api import refused
 from tests.localcloud.api.lab import ZONE
 from tests.localcloud.api.place import Place
 from tests.localcloud.api.refused import Request, Row, other_subnet, other_vpc, row, spread
@@ -104,15 +103,6 @@ def _stopped_without_charge(place: Place) -> Request:
     return _resize("S5.LARGE8", instance_id)
 
 
-def _moved_with_a_second_interface(place: Place) -> Request:
-    instance_id = place.machine()
-    eni_id = refused.eni(place, SecurityGroupIds=[place.group_id])
-    place.call("vpc:AttachNetworkInterface", NetworkInterfaceId=eni_id, InstanceId=instance_id)
-    place.call.settle()
-    network = {"VpcId": place.vpc_id, "SubnetId": other_subnet(place)}
-    return "cvm:ModifyInstancesVpcAttribute", {"InstanceIds": [instance_id], "VirtualPrivateCloud": network}
-
-
 def _reused_token(place: Place) -> Request:
     target, parameters = run(place, ClientToken="once")
     place.call(target, **parameters)
@@ -180,10 +170,6 @@ ROWS = [
         lambda p: ("cvm:StopInstances", {"InstanceIds": [p.machine()], "StopType": "SOFT", "ForceStop": False}),
     ),
     Row(
-        changes.TwoStopTypes,
-        lambda p: ("cvm:RebootInstances", {"InstanceIds": [p.machine()], "StopType": "SOFT", "ForceReboot": True}),
-    ),
-    Row(
         refusal.InvalidParameterValue,
         lambda p: ("cvm:StopInstances", {"InstanceIds": [p.machine()], "StoppedMode": "FREE"}),
     ),
@@ -207,20 +193,12 @@ ROWS = [
         lambda p: ("cvm:ResetInstance", {"InstanceId": p.machine(SystemDisk={"DiskType": "CLOUD_TSSD"})}),
     ),
     Row(instance_state.StoppedWithoutCharge, _stopped_without_charge),
-    Row(instance_change.InstanceHasSecondaryInterface, _moved_with_a_second_interface),
-    Row(
-        refusal.TooManyValues,
-        lambda p: (
-            "cvm:AssociateSecurityGroups",
-            {"InstanceIds": [p.machine()], "SecurityGroupIds": [p.group_id, p.group_id]},
-        ),
-    ),
     Row(instance_state.InstanceIsRunning, lambda p: ("cvm:StartInstances", {"InstanceIds": [p.machine()]})),
     Row(
         instance_state.InstanceIsRunning,
         lambda p: ("cvm:ResetInstancesType", {"InstanceIds": [p.machine()], "InstanceType": "S5.LARGE8"}),
     ),
-    Row(instance_state.InstanceIsStopped, lambda p: ("cvm:RebootInstances", {"InstanceIds": [_stopped(p)]})),
+    Row(instance_state.InstanceIsStopped, lambda p: ("cvm:StopInstances", {"InstanceIds": [_stopped(p)]})),
     Row(
         instance_change.SystemDiskShrinks,
         lambda p: (

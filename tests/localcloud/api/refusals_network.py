@@ -6,9 +6,6 @@ from typing import Any
 
 from localcloud.rules import (
     havip,
-    interface,
-    interface_addresses,
-    interface_attachment,
     ports,
     refusal,
     route,
@@ -17,7 +14,6 @@ from localcloud.rules import (
     subnet,
     vpc,
 )
-from localcloud.services import interface as interfaces
 from localcloud.services import listing
 from localcloud.services import route as routes
 from localcloud.services import security_group_policy as groups
@@ -28,12 +24,10 @@ from tests.localcloud.api.refused import (
     Request,
     Row,
     associate,
-    eni,
     main_table,
     other_subnet,
     other_vpc,
     policies,
-    primary_eni,
     row,
 )
 
@@ -51,7 +45,7 @@ def _full_vpcs(place: Place) -> Request:
 def _assistant_in_use(place: Place) -> Request:
     place.call("vpc:CreateAssistantCidr", VpcId=place.vpc_id, CidrBlocks=["192.168.0.0/16"])
     other_subnet(place, cidr="192.168.1.0/24")
-    return "vpc:DeleteAssistantCidr", {"VpcId": place.vpc_id, "CidrBlocks": ["192.168.0.0/16"]}
+    return "vpc:ModifyAssistantCidr", {"VpcId": place.vpc_id, "OldCidrBlocks": ["192.168.0.0/16"]}
 
 
 def _full_subnets(place: Place) -> Request:
@@ -61,10 +55,10 @@ def _full_subnets(place: Place) -> Request:
 
 
 def _small_subnet_full(place: Place) -> Request:
-    small = other_subnet(place, cidr="10.0.9.0/28")
+    small = Place(place.call, place.vpc_id, other_subnet(place, cidr="10.0.9.0/28"), place.group_id)
     for _ in range(13):
-        place.call("vpc:CreateNetworkInterface", VpcId=place.vpc_id, SubnetId=small, NetworkInterfaceName="x")
-    return "vpc:CreateNetworkInterface", {"VpcId": place.vpc_id, "SubnetId": small, "NetworkInterfaceName": "x"}
+        small.begin_machine()
+    return "vpc:CreateHaVip", {"VpcId": place.vpc_id, "SubnetId": small.subnet_id, "HaVipName": "vip"}
 
 
 def _table_of_other_vpc(place: Place) -> Request:
@@ -110,10 +104,6 @@ def _replace(place: Place, policy_set: dict[str, Any]) -> Request:
     }
 
 
-def _insert(place: Place, policy_set: dict[str, Any]) -> Request:
-    return "vpc:CreateSecurityGroupPolicies", {"SecurityGroupId": place.group_id, "SecurityGroupPolicySet": policy_set}
-
-
 def _delete_policy(place: Place, policy_set: dict[str, Any]) -> Request:
     return "vpc:DeleteSecurityGroupPolicies", {"SecurityGroupId": place.group_id, "SecurityGroupPolicySet": policy_set}
 
@@ -130,15 +120,10 @@ def _group_in_use(place: Place) -> Request:
 
 
 def _too_many_policies(place: Place) -> Request:
-    entries = [{"Protocol": "TCP", "Port": str(number), "CidrBlock": "0.0.0.0/0"} for number in range(1, 101)]
+    entries = [_ANY | {"Port": str(number)} for number in range(1, 101)]
     target, parameters = _replace(place, policies(*entries))
     place.call(target, **parameters)
-    return _insert(place, policies({"Protocol": "TCP", "Port": "200", "CidrBlock": "0.0.0.0/0"}))
-
-
-def _replace_one_by_two(place: Place) -> Request:
-    target, given = _insert(place, policies(_ANY | {"PolicyIndex": 0}, _ANY | {"PolicyIndex": 0, "Port": "81"}))
-    return target.replace("CreateSecurityGroupPolicies", "ReplaceSecurityGroupPolicy"), given
+    return _replace(place, policies(*entries, _ANY | {"Port": "200"}))
 
 
 def _eleventh_group_referred_to(place: Place) -> Request:
@@ -147,90 +132,6 @@ def _eleventh_group_referred_to(place: Place) -> Request:
         for _ in range(security_group.REFERRED_GROUPS + 1)
     ]
     return _replace(place, policies(*({"Protocol": "TCP", "Port": "80", "SecurityGroupId": at} for at in made)))
-
-
-def _attach(interface_id: str, instance_id: str) -> Request:
-    return "vpc:AttachNetworkInterface", {"NetworkInterfaceId": interface_id, "InstanceId": instance_id}
-
-
-def _attached(place: Place) -> tuple[str, str]:
-    interface_id, instance_id = eni(place, SecurityGroupIds=[place.group_id]), place.machine()
-    target, parameters = _attach(interface_id, instance_id)
-    place.call(target, **parameters)
-    place.call.settle()
-    return interface_id, instance_id
-
-
-def _attached_twice(place: Place) -> Request:
-    interface_id, instance_id = _attached(place)
-    return _attach(interface_id, instance_id)
-
-
-def _delete_attached(place: Place) -> Request:
-    interface_id, _ = _attached(place)
-    return "vpc:DeleteNetworkInterface", {"NetworkInterfaceId": interface_id}
-
-
-def _detach_unattached(place: Place) -> Request:
-    return "vpc:DetachNetworkInterface", {"NetworkInterfaceId": eni(place), "InstanceId": place.machine()}
-
-
-def _detach_primary(place: Place) -> Request:
-    instance_id = place.machine()
-    return "vpc:DetachNetworkInterface", {
-        "NetworkInterfaceId": primary_eni(place, instance_id),
-        "InstanceId": instance_id,
-    }
-
-
-def _attachable(place: Place, **parameters: Any) -> str:
-    return eni(place, SecurityGroupIds=[place.group_id], **parameters)
-
-
-def _fifth_interface(place: Place) -> Request:
-    """An instance with 2 cores can have 4 interfaces, including the primary one."""
-    _, instance_id = _attached(place)
-    for _ in range(2):
-        target, parameters = _attach(_attachable(place), instance_id)
-        place.call(target, **parameters)
-        place.call.settle()
-    return _attach(_attachable(place), instance_id)
-
-
-def _interface_of_other_vpc(place: Place) -> Request:
-    vpc_id, subnet_id = other_vpc(place)
-    return _attach(_attachable(place, VpcId=vpc_id, SubnetId=subnet_id), place.machine())
-
-
-def _interface_in_other_zone(place: Place) -> Request:
-    return _attach(_attachable(place, SubnetId=other_subnet(place, "ap-guangzhou-3")), place.machine())
-
-
-def _interface_with_eip(place: Place) -> tuple[str, str, str]:
-    address_id, _ = place.eip()
-    interface_id = eni(place)
-    shown = place.call("vpc:DescribeNetworkInterfaces", NetworkInterfaceIds=[interface_id])["NetworkInterfaceSet"][0]
-    private = shown["PrivateIpAddressSet"][0]["PrivateIpAddress"]
-    place.call("vpc:AssociateAddress", AddressId=address_id, NetworkInterfaceId=interface_id, PrivateIpAddress=private)
-    place.call.settle()
-    return interface_id, private, address_id
-
-
-def _too_many_secondary(place: Place) -> Request:
-    interface_id, _ = _attached(place)
-    return "vpc:AssignPrivateIpAddresses", {"NetworkInterfaceId": interface_id, "SecondaryPrivateIpAddressCount": 10}
-
-
-def _unassign(interface_id: str, address: str) -> Request:
-    return "vpc:UnassignPrivateIpAddresses", {
-        "NetworkInterfaceId": interface_id,
-        "PrivateIpAddresses": [{"PrivateIpAddress": address}],
-    }
-
-
-def _unassign_primary(place: Place) -> Request:
-    interface_id = eni(place, PrivateIpAddresses=[{"PrivateIpAddress": "10.0.4.50", "Primary": True}])
-    return _unassign(interface_id, "10.0.4.50")
 
 
 def _havip_at(place: Place, address: str) -> Request:
@@ -322,13 +223,6 @@ ROWS = [
         subnet.SubnetOfOtherVpc,
         lambda p: ("vpc:CreateHaVip", {"VpcId": other_vpc(p)[0], "SubnetId": p.subnet_id, "HaVipName": "vip"}),
     ),
-    Row(
-        subnet.SubnetOfOtherVpcForInterface,
-        lambda p: (
-            "vpc:CreateNetworkInterface",
-            {"VpcId": other_vpc(p)[0], "SubnetId": p.subnet_id, "NetworkInterfaceName": "eni"},
-        ),
-    ),
     Row(subnet.SubnetInUse, lambda p: (p.havip(), ("vpc:DeleteSubnet", {"SubnetId": p.subnet_id}))[1]),
     Row(subnet.RouteTableOfOtherVpc, _table_of_other_vpc),
     Row(subnet.AddressOutsideSubnet, lambda p: _havip_at(p, "10.0.5.99")),
@@ -359,12 +253,12 @@ ROWS = [
     Row(security_group.SecurityGroupInUse, _group_in_use),
     Row(security_group.PolicyQuota, _too_many_policies),
     Row(security_group.VersionMismatch, lambda p: _replace(p, policies(_ANY) | {"Version": "7"})),
-    Row(security_group.VersionStale, lambda p: _insert(p, policies(_ANY) | {"Version": "7"})),
+    Row(security_group.VersionStale, lambda p: _delete_policy(p, policies({"PolicyIndex": 0}) | {"Version": "7"})),
     Row(security_group.DuplicatePolicy, lambda p: _replace(p, policies(_ANY, _ANY))),
     Row(security_group.PolicyNotFound, lambda p: _delete_policy(p, policies({"PolicyIndex": 3}))),
     Row(
         security_group.OneDirectionOnly,
-        lambda p: _insert(p, policies(_ANY) | policies(_ANY, direction="Egress")),
+        lambda p: _delete_policy(p, policies(_ANY) | policies(_ANY, direction="Egress")),
     ),
     Row(ports.PortMalformed, lambda p: _replace(p, policies(_ANY | {"Port": "80-"}))),
     Row(groups.PortWithoutProtocol, lambda p: _replace(p, policies(_ANY | {"Protocol": "ICMP"}))),
@@ -372,52 +266,11 @@ ROWS = [
         groups.Ipv6NeedsIcmpV6,
         lambda p: _replace(p, policies({"Protocol": "ICMP", "Ipv6CidrBlock": "::/0"})),
     ),
-    Row(
-        groups.IndexesDiffer,
-        lambda p: _insert(p, policies(_ANY | {"PolicyIndex": 0}, _ANY | {"Port": "81", "PolicyIndex": 1})),
-    ),
-    Row(groups.IndexesDiffer, lambda p: _insert(p, policies(_ANY | {"PolicyIndex": 0}, _ANY | {"Port": "81"}))),
     Row(groups.IndexNotPermitted, lambda p: _replace(p, policies(_ANY | {"PolicyIndex": 0}))),
-    Row(groups.OnePolicyOnly, _replace_one_by_two),
     Row(groups.PolicyMatchMixed, lambda p: _delete_policy(p, policies({"PolicyIndex": 0}, _ANY))),
     Row(groups.PolicyMatchMixed, lambda p: _delete_policy(p, policies({"CidrBlock": "0.0.0.0/0"}))),
     Row(security_group.ReferredGroupsQuota, _eleventh_group_referred_to),
     Row(groups.OnePeer, lambda p: _replace(p, policies(_ANY | {"SecurityGroupId": p.group_id}))),
-    row(interface.InterfaceNotFound, "vpc:DeleteNetworkInterface", NetworkInterfaceId="eni-00000000"),
-    Row(interface.InterfaceAttachedAlready, _attached_twice),
-    Row(interface.InterfaceAttached, _delete_attached),
-    Row(interface.InterfaceNotAttached, _detach_unattached),
-    Row(interface.PrimaryInterfaceNotDetachable, _detach_primary),
-    Row(
-        interface.TooManyGroups,
-        lambda p: (
-            "vpc:ModifyNetworkInterfaceAttribute",
-            {"NetworkInterfaceId": eni(p), "SecurityGroupIds": [p.group_id] * 6},
-        ),
-    ),
-    Row(interface_addresses.TooManyAddresses, _too_many_secondary),
-    Row(interface_addresses.AddressNotOnInterface, lambda p: _unassign(eni(p), "10.0.4.250")),
-    Row(interface_addresses.PrimaryAddressNotRemovable, _unassign_primary),
-    Row(
-        interfaces.AddressesOrCount,
-        lambda p: ("vpc:AssignPrivateIpAddresses", {"NetworkInterfaceId": eni(p)}),
-    ),
-    Row(
-        interfaces.InterfaceHasAddress,
-        lambda p: ("vpc:DeleteNetworkInterface", {"NetworkInterfaceId": _interface_with_eip(p)[0]}),
-    ),
-    Row(interface_attachment.TooManyInterfaces, _fifth_interface),
-    Row(interface_attachment.InterfaceWithoutGroup, lambda p: _attach(eni(p), p.machine())),
-    Row(interface_attachment.InstanceToAttachNotFound, lambda p: _attach(_attachable(p), "ins-00000000")),
-    Row(
-        interface.DescriptionTooLong,
-        lambda p: (
-            "vpc:ModifyNetworkInterfaceAttribute",
-            {"NetworkInterfaceId": eni(p), "NetworkInterfaceDescription": "网" * 61},
-        ),
-    ),
-    Row(interface_attachment.InterfaceOfOtherVpc, _interface_of_other_vpc),
-    Row(interface_attachment.InterfaceInOtherZone, _interface_in_other_zone),
     row(havip.HaVipNotFound, "vpc:DeleteHaVip", HaVipId="havip-00000000"),
     Row(havip.HaVipQuota, _full_havips),
     Row(havip.HaVipInUse, _bound_havip),

@@ -149,12 +149,6 @@ ROWS = [
         lambda p: _tag(p, DeleteTags=[{"TagKey": f"k{number}"} for number in range(11)]),
     ),
     row(
-        tagging.TooManyResourcesInRequest,
-        "tag:TagResources",
-        ResourceList=["qcs::vpc:ap-guangzhou:uin/:vpc/vpc-00000000"] * 11,
-        Tags=[{"TagKey": "a", "TagValue": "b"}],
-    ),
-    row(
         refusal.TooManyValues,
         "tag:DescribeResourceTagsByResourceIds",
         **_VPCS,

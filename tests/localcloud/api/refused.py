@@ -9,6 +9,7 @@ from typing import Any
 
 from localcloud.infrastructure import MachineSpec, NoInfrastructure
 from localcloud.reconcile.cloud import Cloud
+from localcloud.rules import instance
 from localcloud.rules.refusal import Refusal
 from localcloud.rules.transaction import Key
 from tests.localcloud.api.lab import ZONE
@@ -86,18 +87,10 @@ def associate(place: Place, havip_id: str, instance_id: str) -> None:
     place.call("vpc:AssociateHaVipInstance", HaVipAssociationSet=associations)
 
 
-def eni(place: Place, **parameters: Any) -> str:
-    """Create a network interface in the subnet."""
-    request: dict[str, Any] = {"VpcId": place.vpc_id, "SubnetId": place.subnet_id, "NetworkInterfaceName": "eni"}
-    made = place.call("vpc:CreateNetworkInterface", **(request | parameters))["NetworkInterface"]["NetworkInterfaceId"]
-    place.call.settle()
-    return made
-
-
-def primary_eni(place: Place, instance_id: str) -> str:
-    """Return the primary interface of an instance."""
-    filters = [{"Name": "attachment.instance-id", "Values": [instance_id]}]
-    return place.call("vpc:DescribeNetworkInterfaces", Filters=filters)["NetworkInterfaceSet"][0]["NetworkInterfaceId"]
+def eni_of(place: Place, instance_id: str) -> str:
+    """Return the network interface of an instance."""
+    with place.call.cloud.transaction() as tx:
+        return instance.get(tx, instance_id).interface_id
 
 
 def disk(place: Place, **parameters: Any) -> str:

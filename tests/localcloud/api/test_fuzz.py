@@ -15,7 +15,7 @@ from localcloud.rules.refusal import ApiError
 from localcloud.services.actions import ACTIONS, VERSIONS
 from tests.localcloud.api.lab import PUBLIC_KEY, ZONE, Direct, running_cloud
 from tests.localcloud.api.place import Place
-from tests.localcloud.api.refused import disk, eni, gateway, key, main_table, records, spread
+from tests.localcloud.api.refused import disk, eni_of, gateway, key, main_table, records, spread
 
 services.load()
 
@@ -148,7 +148,8 @@ def _populate(call: Direct) -> list[str]:
     balancer = call(
         "clb:CreateLoadBalancer", LoadBalancerType="INTERNAL", VpcId=place.vpc_id, SubnetId=place.subnet_id
     )["LoadBalancerIds"][0]
-    made = [eni(place), disk(place), gateway(place)[0], key(place), main_table(place), spread(place), place.eip()[0]]
+    made = [eni_of(place, machines[0]), disk(place), gateway(place)[0], key(place), main_table(place), spread(place)]
+    made.append(place.eip()[0])
     call.settle()
     unknown = ["vpc-00000000", "ins-zzzzzzzz", "eip-1", "sg-", "", "img-debian12"]
     return [place.vpc_id, place.subnet_id, place.group_id, *machines, havip_id, balancer, *made, *unknown]

@@ -9,7 +9,7 @@ from typing import Any
 from localcloud.infrastructure import NetworkPlan, NoInfrastructure
 from tests.localcloud.api.lab import Direct, running_cloud
 from tests.localcloud.api.place import Place
-from tests.localcloud.api.refused import associate, eni, gateway, main_table, primary_eni
+from tests.localcloud.api.refused import associate, eni_of, gateway, main_table
 
 
 def _plan(place: Place) -> NetworkPlan:
@@ -33,16 +33,6 @@ def test_an_instance_is_an_interface_of_its_subnet(place: Place) -> None:
     assert (interface.instance_id, interface.address) == (instance_id, IPv4Address("10.0.4.20"))
     assert interface.group_ids == (place.group_id,)
     assert interface.mac.startswith("52:54:00:")
-
-
-def test_an_interface_is_in_the_network_while_it_is_attached(place: Place) -> None:
-    interface_id, instance_id = eni(place, SecurityGroupIds=[place.group_id]), place.machine()
-    assert len(_plan(place).vpcs[0].subnets[0].interfaces) == 1
-    given = {"NetworkInterfaceId": interface_id, "InstanceId": instance_id}
-    place.call("vpc:AttachNetworkInterface", **given)
-    assert {one.device_index for one in _plan(place).vpcs[0].subnets[0].interfaces} == {0, 1}
-    place.call("vpc:DetachNetworkInterface", **given)
-    assert len(_plan(place).vpcs[0].subnets[0].interfaces) == 1
 
 
 def test_rules_are_in_order_with_ports_and_peers_resolved(place: Place) -> None:
@@ -73,8 +63,7 @@ def test_a_havip_can_be_announced_by_attached_instances_or_without_the_check_by_
     checked, free = place.havip(Vip="10.0.4.98", CheckAssociate=True), place.havip(Vip="10.0.4.99")
     associate(place, checked, first)
     may = {one.havip_id: set(one.announcers) for one in _plan(place).vpcs[0].subnets[0].virtual_addresses}
-    enis = {primary_eni(place, instance_id) for instance_id in (first, second)}
-    assert may == {checked: {primary_eni(place, first)}, free: enis}
+    assert may == {checked: {eni_of(place, first)}, free: {eni_of(place, first), eni_of(place, second)}}
 
 
 def test_public_addresses_map_to_private_ones(place: Place) -> None:

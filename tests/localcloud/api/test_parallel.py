@@ -68,19 +68,36 @@ def test_addresses_allocated_by_20_clients_are_distinct(server: Server) -> None:
     assert len({row["AddressIp"] for row in found}) == CLIENTS
 
 
-def test_policies_inserted_by_20_clients_are_all_kept_with_one_version_each(server: Server) -> None:
+def test_routes_added_by_20_clients_are_all_kept_with_one_id_each(server: Server) -> None:
+    vpc_id = server.call("vpc:CreateVpc", {"VpcName": "v", "CidrBlock": "10.0.0.0/16"})["Vpc"]["VpcId"]
+    table = {"RouteTableId": server.call("vpc:DescribeRouteTables", {})["RouteTableSet"][0]["RouteTableId"]}
+
+    def add(number: int) -> None:
+        route = {"DestinationCidrBlock": f"100.64.{number}.0/24", "GatewayType": "EIP", "GatewayId": "0"}
+        server.call("vpc:CreateRoutes", table | {"Routes": [route]})
+
+    _concurrently(add)
+    filters = [{"Name": "vpc-id", "Values": [vpc_id]}]
+    routes = server.call("vpc:DescribeRouteTables", {"Filters": filters})["RouteTableSet"][0]["RouteSet"]
+    assert {row["DestinationCidrBlock"] for row in routes} == {f"100.64.{number}.0/24" for number in range(CLIENTS)}
+    assert len({row["RouteId"] for row in routes}) == CLIENTS
+
+
+def test_of_20_clients_that_replace_the_policies_with_one_version_one_succeeds(server: Server) -> None:
     group = server.call("vpc:CreateSecurityGroup", {"GroupName": "g", "GroupDescription": ""})["SecurityGroup"]
 
-    def insert(number: int) -> None:
+    def replace(number: int) -> str:
         policy = {"Protocol": "TCP", "Port": str(8000 + number), "CidrBlock": "0.0.0.0/0", "Action": "ACCEPT"}
-        wanted = {"SecurityGroupId": group["SecurityGroupId"], "SecurityGroupPolicySet": {"Ingress": [policy]}}
-        server.call("vpc:CreateSecurityGroupPolicies", wanted)
+        policies = {"Ingress": [policy], "Version": "1"}
+        wanted = {"SecurityGroupId": group["SecurityGroupId"], "SecurityGroupPolicySet": policies}
+        try:
+            server.call("vpc:ModifySecurityGroupPolicies", wanted)
+        except TencentCloudSDKException as error:
+            return str(error.get_code())
+        return ""
 
-    _concurrently(insert)
-    shown = server.call("vpc:DescribeSecurityGroupPolicies", {"SecurityGroupId": group["SecurityGroupId"]})
-    policies = shown["SecurityGroupPolicySet"]
-    assert {row["Port"] for row in policies["Ingress"]} == {str(8000 + number) for number in range(CLIENTS)}
-    assert policies["Version"] == str(CLIENTS)
+    outcomes = _concurrently(replace)
+    assert sorted(outcomes) == ["", *["UnsupportedOperation.VersionMismatch"] * (CLIENTS - 1)]
 
 
 class Model:

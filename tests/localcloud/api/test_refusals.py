@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import IPv4Address
 
 import pytest
 
@@ -16,8 +15,6 @@ from localcloud.rules import (
     address_charge,
     disk,
     instance_state,
-    interface,
-    interface_attachment,
     nat,
 )
 from localcloud.rules.catalog import ZONES
@@ -36,7 +33,7 @@ from tests.localcloud.api import (
 )
 from tests.localcloud.api.lab import Direct, running_cloud
 from tests.localcloud.api.place import Place
-from tests.localcloud.api.refused import HeldInfrastructure, Request, Row, eni, other_subnet, records, row
+from tests.localcloud.api.refused import HeldInfrastructure, Request, Row, records, row
 from tests.localcloud.api.refused import disk as make_disk
 
 services.load()
@@ -74,7 +71,7 @@ def test_a_request_that_breaks_the_rule_is_refused_and_changes_nothing(place: Pl
 
 
 # A transition of a minute is still pending when the last request arrives.
-_SLOW = Timing(address_s=60, nat_gateway_s=60, disk_s=60, interface_s=60)
+_SLOW = Timing(address_s=60, nat_gateway_s=60, disk_s=60)
 
 
 @pytest.fixture
@@ -92,12 +89,6 @@ def _fresh_eip_for_a_havip(place: Place) -> Request:
     address_id = place.call("vpc:AllocateAddresses")["AddressSet"][0]
     ip = place.call("vpc:DescribeAddresses", AddressIds=[address_id])["AddressSet"][0]["AddressIp"]
     return "vpc:HaVipAssociateAddressIp", {"HaVipId": place.havip(), "AddressIp": ip}
-
-
-def _fresh_eni(place: Place) -> Request:
-    requested = {"VpcId": place.vpc_id, "SubnetId": place.subnet_id, "NetworkInterfaceName": "eni"}
-    made = place.call("vpc:CreateNetworkInterface", **requested)["NetworkInterface"]["NetworkInterfaceId"]
-    return "vpc:DeleteNetworkInterface", {"NetworkInterfaceId": made}
 
 
 def _growing_disk(place: Place) -> Request:
@@ -120,7 +111,6 @@ def _fresh_gateway(place: Place) -> Request:
 BUSY = [
     Row(address.AddressBusy, _fresh_eip),
     Row(address_binding.AddressBusyForVpc, _fresh_eip_for_a_havip),
-    Row(interface.InterfaceBusy, _fresh_eni),
     Row(disk.DiskChanging, _growing_disk),
     Row(disk.DiskBusy, _growing_again),
     Row(nat.NatGatewayBusy, _fresh_gateway),
@@ -143,7 +133,6 @@ def held_place() -> Iterator[tuple[Place, HeldInfrastructure]]:
 HELD: dict[type[Refusal], tuple[str, str]] = {
     instance_state.InstanceIsPending: ("start", ""),
     instance_state.InstanceIsStopping: ("stop", "StopInstances"),
-    instance_state.InstanceIsRebooting: ("stop", "RebootInstances"),
     instance_state.InstanceIsTerminating: ("destroy", "TerminateInstances"),
 }
 
@@ -197,15 +186,13 @@ def test_an_instance_that_failed_to_launch_reports_the_error_and_can_only_be_ter
     assert place.call("cvm:DescribeInstances")["TotalCount"] == 0
 
 
-def test_an_instance_that_is_not_running_refuses_bindings(held_place: tuple[Place, HeldInfrastructure]) -> None:
+def test_an_instance_that_is_not_running_refuses_an_eip(held_place: tuple[Place, HeldInfrastructure]) -> None:
     place, infrastructure = held_place
-    (address_id, _), interface_id = place.eip(), eni(place, SecurityGroupIds=[place.group_id])
+    address_id, _ = place.eip()
     infrastructure.held.add("start")
     instance_id = place.begin_machine()
     bind = "vpc:AssociateAddress", {"AddressId": address_id, "InstanceId": instance_id}
     _is_refused(place.call, row(address_binding.InstanceStateForbidsBinding, ""), bind)
-    attach = "vpc:AttachNetworkInterface", {"NetworkInterfaceId": interface_id, "InstanceId": instance_id}
-    _is_refused(place.call, row(interface_attachment.InstanceStateForbidsInterface, ""), attach)
 
 
 TRADITIONAL = [
@@ -237,28 +224,6 @@ def test_an_eip_of_a_traditional_account_has_no_charge_type(entry: Row) -> None:
         shown = place.call("vpc:DescribeAddresses")["AddressSet"][0]
         assert shown["InternetChargeType"] is None
         assert shown["Bandwidth"] is None
-
-
-def test_the_number_of_network_interfaces_in_a_vpc_is_limited() -> None:
-    with running_cloud() as cloud:
-        place = Place.build(Direct(cloud))
-        wide = other_subnet(place, cidr="10.0.16.0/20")
-        requested = {"VpcId": place.vpc_id, "SubnetId": wide, "NetworkInterfaceName": "eni"}
-        with cloud.transaction() as tx:
-            for number in range(interface.MAX_PER_VPC):
-                made = interface.create(
-                    tx,
-                    name="eni",
-                    description="",
-                    vpc_id=place.vpc_id,
-                    subnet_id=wide,
-                    requested=IPv4Address("10.0.16.2") + number,
-                    group_ids=(),
-                    tags={},
-                )
-                assert made.address == IPv4Address("10.0.16.2") + number
-        with pytest.raises(interface.InterfaceQuota):
-            place.call("vpc:CreateNetworkInterface", **requested)
 
 
 def test_the_public_addresses_are_limited() -> None:
@@ -317,8 +282,6 @@ ABOVE: set[type[Refusal]] = {
     instance_state.InstanceBusy,
     instance_state.InstanceLaunchFailed,
     address_binding.InstanceStateForbidsBinding,
-    interface_attachment.InstanceStateForbidsInterface,
-    interface.InterfaceQuota,
     PoolEmpty,
 }
 

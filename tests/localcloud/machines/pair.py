@@ -32,9 +32,8 @@ def main(image: str, count: int) -> None:
     group = call("vpc", "CreateSecurityGroup", GroupName="pair", GroupDescription="pair")["SecurityGroup"]
     group_id = group["SecurityGroupId"]
     everything = [{"Protocol": "ALL", "Port": "ALL", "CidrBlock": "0.0.0.0/0", "Action": "ACCEPT"}]
-    for direction in ("Ingress", "Egress"):
-        policies = {direction: everything}
-        call("vpc", "CreateSecurityGroupPolicies", SecurityGroupId=group_id, SecurityGroupPolicySet=policies)
+    policies = {"Ingress": everything, "Egress": everything}
+    call("vpc", "ModifySecurityGroupPolicies", SecurityGroupId=group_id, SecurityGroupPolicySet=policies)
     key = call("cvm", "CreateKeyPair", KeyName="pair", ProjectId=0)["KeyPair"]["KeyId"]
     instances: list[str] = []
     for number in range(count):

@@ -132,8 +132,7 @@ def _live(cloud: LocalCloud, seed: int) -> None:
         operator.expect(ids[0], "STOPPED")
         operator.call_and_kill("cvm:StartInstances", InstanceIds=ids)
         operator.expect(ids[0], "RUNNING")
-        operator.call_and_kill("cvm:RebootInstances", InstanceIds=ids)
-        operator.expect(ids[0], "RUNNING")
+
         operator.call_and_kill("cvm:ResetInstancesType", InstanceIds=ids, InstanceType="S5.SMALL2", ForceStop=True)
         operator.expect(ids[0], "RUNNING", processors=1)
         assert cloud.on("node-0", "cat", "/root/kept") == "kept\n"

@@ -132,7 +132,8 @@ tags = {"label": label}
 zone = "ap-guangzhou-6"
 vpc = tc.vpc.Instance("vpc", name="net-dev", cidr_block=config.get("cidr") or "10.0.0.0/16", tags=tags)
 subnet = tc.subnet.Instance("subnet", name="net-dev", vpc_id=vpc.id, cidr_block="10.0.4.0/24", availability_zone=zone)
-group = tc.security.Group("group", name="net-dev", description=label, tags=tags)
+group_label = config.get("group_label") or label
+group = tc.security.Group("group", name="net-dev", description=group_label, tags={"label": group_label})
 rules = tc.security.GroupRuleSet(
     "rules", security_group_id=group.id,
     ingresses=[{"action": "ACCEPT", "cidr_block": "0.0.0.0/0", "protocol": "TCP", "port": config.get("port") or "443"},

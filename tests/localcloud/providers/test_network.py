@@ -158,25 +158,28 @@ def test_an_error_has_the_resource_the_code_and_the_request_without_a_traceback(
 
 
 def test_a_failed_create_is_in_the_state_and_completed_by_the_next_run(network: Project, cloud: Cloud) -> None:
-    # The instances already exist; only the wait for them fails.
+    # The instance already exists; only the wait for it fails.
     cloud.fault("cvm:DescribeInstances", code="InternalError", times=2)
     run = network.try_up()
+    cloud.clear_faults()
     assert "[InternalError]" in run.failure
-    left = network.resources()["machine-a"]
-    assert left["id"].startswith("ins-")
-    assert left["initErrors"]
+    # After the failure of one instance, the engine may not have started the other.
+    left = {name: one["id"] for name, one in network.resources().items() if one.get("initErrors")}
+    assert left
+    assert all(id_.startswith("ins-") for id_ in left.values())
     network.up()
-    after = network.resources()["machine-a"]
-    assert after["id"] == left["id"]
-    assert "initErrors" not in after
-    assert after["outputs"]["instanceStatus"] == "RUNNING"
+    after = network.resources()
+    assert {name: after[name]["id"] for name in left} == left
+    assert [one for one in after.values() if "initErrors" in one] == []
+    assert {after[name]["outputs"]["instanceStatus"] for name in left} == {"RUNNING"}
     assert cloud.counts() == NETWORK
     assert network.up().changes == {"same": 19}
 
 
 def test_the_changes_of_a_failed_update_are_in_the_state(network: Project, cloud: Cloud) -> None:
     network.up()
-    network.write(NETWORK_PROGRAM, label="two")
+    # Only the group changes: after the failure of another update the engine would not start this one.
+    network.write(NETWORK_PROGRAM, group_label="two")
     # The description of the group is already changed, its tags are not.
     cloud.fault("tag:ModifyResourceTags", code="InternalError", times=20)
     assert "[InternalError]" in network.try_up().failure

@@ -192,7 +192,7 @@ def test_no_secret_is_plain_text(stack: str, option: str) -> None:
         assert not private.search(json.dumps(plain_text, default=str)), each.name
     plain_text = {key: value for key, value in declared.exports.items() if key not in declared.secret_exports}
     assert not private.search(json.dumps(plain_text, default=str))
-    assert declared.secret_exports == {"ssh"}
+    assert declared.secret_exports == {"ssh", "admin_password"}
 
 
 @every_run

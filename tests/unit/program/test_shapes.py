@@ -276,8 +276,8 @@ def test_the_stack_exports_all_documented_outputs() -> None:
     exports = run("local").exports
     assert set(exports) == {
         "group", "public_ip", "public_ips", "virtual_ip", "virtual_ips", "urls", "nodes", "ssh", "known_hosts",
-        "profile", "ca_certificate", "certificate_authorities", "data_node", "termination_protection", "network",
-        "disks",
+        "profile", "ca_certificate", "certificate_authorities", "admin_password", "data_node", "termination_protection",
+        "network", "disks",
     }  # fmt: skip
     assert exports["urls"] == {"api": "https://iam.api.example.com", "authz": "https://iam.authz.example.com"}
     assert exports["known_hosts"].splitlines()[0] == "iam-a,10.0.4.20 ssh-ed25519 host-keys.iam-a"

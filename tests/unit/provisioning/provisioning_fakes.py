@@ -13,7 +13,7 @@ from typing import Any
 
 from provisioning.agent.calls import answer
 from provisioning.agent.node import Node, Result
-from provisioning.agent_calls import to_exception
+from provisioning.agent_calls import Upload, to_exception
 from provisioning.errors import UnreachableError
 from provisioning.inventory import Inventory, RemoteNode
 
@@ -57,6 +57,9 @@ class FakeSystem:
 
     def _dpkg_query(self, argv: list[str], _text: str) -> Result:
         return Result(0, "".join(f"{name}\tinstalled\t1.0\n" for name in argv[3:] if name in self.packages), "")
+
+    def _flock(self, argv: list[str], text: str) -> Result:
+        return self.run(argv[1:], text=text)
 
     def _dpkg(self, _argv: list[str], _text: str) -> Result:
         return Result(0, "", "")
@@ -149,21 +152,24 @@ class FakeConnection:
         operations: Sequence[dict[str, Any]],
         *,
         token: str = "",
-        archive: Path | None = None,
+        upload: Upload | None = None,
         deadline_s: float = 0,
+        report: Callable[[str], None] = lambda _line: None,
     ) -> list[Any]:
         del deadline_s
         names = [operation["do"] for operation in operations]
         self.calls.append(names)
         self._link("before", names)
         node = self._make()
+        node.progress = report
         request = json.loads(
             json.dumps({"token": token, "operations": list(operations)})
         )  # as sent over the connection
-        if archive is None:
+        if upload is None:
             response = answer(node, request)
         else:
-            with archive.open("rb") as file:
+            with upload.source.open("rb") as file:
+                file.seek(upload.offset)
                 node.stdin = file
                 response = answer(node, request)
         self._link("after", names)
@@ -200,6 +206,8 @@ class FakeGroup:
         self.before_effect: Callable[[str, str], None] = lambda _node, _effect: None
         self.link: Callable[[str, str, list[str]], None] = lambda _node, _when, _names: None
         self.clock = 1000.0
+        self.sleep: Callable[[float], None] = self.tick  # of the operator
+        self.reported: list[str] = []
         self.gates_pass = True
 
     def tick(self, seconds: float) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 import hashlib
 import io
+import random
 import subprocess
 import sys
 import tarfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -72,8 +74,9 @@ def archive(members: dict[str, bytes], mode: int = 0o755) -> bytes:
     return packed.getvalue()
 
 
-def receive(data: bytes, path: str = "/opt/iam/abc", sha256: str = "") -> dict[str, Any]:
-    return {"do": "receive", "path": path, "sha256": sha256 or hashlib.sha256(data).hexdigest(), "size": len(data)}
+def receive(data: bytes, path: str = "/opt/iam/abc", sha256: str = "", offset: int = 0) -> dict[str, Any]:
+    sha256 = sha256 or hashlib.sha256(data).hexdigest()
+    return {"do": "receive", "path": path, "sha256": sha256, "size": len(data), "offset": offset}
 
 
 # ---- the lock ------------------------------------------------------------------------------------------------------
@@ -113,16 +116,68 @@ def test_a_lock_can_be_renewed_during_an_installation_but_not_after_it_was_taken
     assert node.call({"do": "renew"})["error"]["step"] == "lock"
 
 
-def test_the_lock_of_an_owner_that_has_ended_is_taken_over_by_its_token(node: FakeNode) -> None:
-    node.call(lock())
-    assert "error" in node.call(lock("other-host", take_from="another"), token="other")
-    assert "error" not in node.call(lock("other-host", take_from="me"), token="other")
+def boot(node: FakeNode, boot_id: str, clock: float) -> None:
+    target = node.system.root / "proc/sys/kernel/random/boot_id"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(boot_id + "\n")
+    node.clock = clock
 
 
-def test_a_lock_expires_after_the_clock_was_set_back(node: FakeNode) -> None:
+def test_a_lock_survives_a_reboot_and_then_expires_although_the_monotonic_clock_restarts(node: FakeNode) -> None:
+    boot(node, "first", 1_000_000)
     node.call(lock())
-    node.clock -= 10_000
+    boot(node, "second", 5)
+    assert node.call({"do": "locked"})["results"][0]["age_s"] is None
+    refused = node.call(lock("other-host"), token="other")["error"]
+    assert refused["detail"]["age_s"] == 0
+    node.clock += 179
+    assert "error" in node.call(lock("other-host"), token="other")
+    assert "error" not in node.call({"do": "renew"}), "its owner still runs"
+    node.clock += 181
     assert "error" not in node.call(lock("other-host"), token="other")
+
+
+def test_an_owner_that_lost_its_lock_is_told_who_holds_it(node: FakeNode) -> None:
+    node.call(lock())
+    node.clock += 500
+    node.call(lock("other-host"), token="other")
+    refused = node.call(stage(file("/etc/x")))["error"]
+    assert refused["message"] == "this rollout does not hold the change lock of this node"
+    assert refused["detail"]["owner"]["host"] == "other-host"
+
+
+def test_a_new_owner_waits_for_a_call_that_an_earlier_one_left_running(node: FakeNode) -> None:
+    node.call(lock())
+    waited: list[float] = []
+
+    def interrupt(effect: str) -> None:
+        if effect == "stage /etc/x":
+            node.clock += 500  # the lease of the caller expires
+            answer = node.call(lock("other-host"), token="other")
+            waited.append(node.clock)
+            assert answer["error"]["message"] == "an earlier call still runs on this node after 120 s"
+
+    node.call(stage(file("/etc/x")), before=interrupt)
+    assert waited[0] >= 1500 + 120
+    assert "error" not in node.call(lock("other-host"), token="other")
+
+
+def test_facts_tell_whether_a_change_was_started_since(node: FakeNode) -> None:
+    question = {"do": "facts", "questions": {}, "virtual_ips": []}
+    before, locked_at = node.call(question, lock())["results"]
+    assert before["changes"] == locked_at
+    during: list[Any] = []
+
+    def ask(_effect: str) -> None:
+        during.append(node.call(question)["results"][0]["changes"])
+
+    node.call(stage(file("/etc/x")), before=ask)
+    assert during == [None]
+    assert node.call(question)["results"][0]["changes"] not in (None, locked_at)
+
+
+def test_deadlines_do_not_depend_on_the_clock_that_can_be_set() -> None:
+    assert Node().now is time.monotonic
 
 
 def test_a_lock_is_released_by_its_owner_only(node: FakeNode) -> None:
@@ -228,10 +283,29 @@ def test_a_release_that_arrives_incomplete_is_not_unpacked(node: FakeNode) -> No
     assert not (node.system.root / "opt/iam/abc").exists()
 
 
-def test_a_release_with_a_wrong_checksum_is_rejected(node: FakeNode) -> None:
-    data = archive({"x": b"y"})
-    answer = node.call(receive(data, sha256="0" * 64), stdin=io.BytesIO(data))
+def received(node: FakeNode, data: bytes) -> int:
+    return node.call({"do": "received", "sha256": hashlib.sha256(data).hexdigest()})["results"][0]
+
+
+def test_a_transfer_that_broke_continues_where_it_stopped(node: FakeNode) -> None:
+    data = archive({"x": random.Random(1).randbytes(100_000)})
+    assert received(node, data) == 0
+    node.call(receive(data), stdin=io.BytesIO(data[:40_000]))
+    assert received(node, data) == 40_000
+    node.call(receive(data, offset=40_000), stdin=io.BytesIO(data[40_000:70_000]))
+    assert received(node, data) == 70_000
+    assert "error" not in node.call(receive(data, offset=70_000), stdin=io.BytesIO(data[70_000:]))
+    assert (node.system.root / "opt/iam/abc/x").stat().st_size == 100_000
+    assert received(node, data) == 0
+
+
+def test_a_release_with_a_wrong_checksum_is_rejected_and_what_was_received_is_deleted(node: FakeNode) -> None:
+    data = archive({"x": b"y" * 1000})
+    node.call(receive(data), stdin=io.BytesIO(b"?" * 50))
+    answer = node.call(receive(data, offset=50), stdin=io.BytesIO(data[50:]))
     assert "the checksum of the received archive is wrong" in answer["error"]["message"]
+    assert received(node, data) == 0
+    assert "error" not in node.call(receive(data), stdin=io.BytesIO(data))
 
 
 @pytest.mark.parametrize("name", ["../etc/passwd", "/etc/passwd", "a/../../x"])
@@ -247,18 +321,7 @@ def test_unpacked_files_are_writable_by_root_only_and_have_no_set_id_bits(node: 
     assert (node.system.root / "opt/iam/abc/bin/tool").stat().st_mode & 0o7777 == 0o755
 
 
-# ---- packages, upstreams, commands ---------------------------------------------------------------------------------
-
-
-def test_an_installation_starts_no_service_and_removes_its_policy_file(node: FakeNode) -> None:
-    seen: list[int] = []
-    policy = node.system.root / "usr/sbin/policy-rc.d"
-    node.system.on_command = lambda argv: seen.append(policy.stat().st_mode) if argv[0] == "apt-get" else None
-    node.call(lock(), {"do": "prepare", "items": [{"kind": "package", "name": "nginx"}]})
-    assert node.system.packages == {"nginx"}
-    assert seen
-    assert all(mode & 0o111 for mode in seen)
-    assert not policy.exists()
+# ---- upstreams, commands -------------------------------------------------------------------------------------------
 
 
 def test_endpoints_leave_the_upstreams_and_join_them_again(node: FakeNode) -> None:
@@ -308,12 +371,12 @@ def test_a_failed_probe_returns_the_error() -> None:
 def test_the_agent_needs_only_the_standard_library(tmp_path: Path) -> None:
     result = subprocess.run(
         ["sh", "-c", python_command().replace("python3 -I", f"{sys.executable} -I -S")],
-        input=agent_program() + b'{"token": "", "operations": []}\n',
+        input=agent_program() + b'{"mark": "m:", "token": "", "operations": []}\n' * 2,
         capture_output=True,
         cwd=tmp_path,
         check=False,
     )
-    assert (result.stdout, result.stderr) == (b'{"results": []}\n', b"")
+    assert (result.stdout, result.stderr) == (b'\nm:{"results": []}\n' * 2, b"")
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from provisioning.agent.kinds import audit_queue
 from provisioning.agent.mariadb_login import log_in
 from provisioning.agent.node import Node, Result
 from provisioning.agent.redis import Redis, RedisError
+from provisioning.agent_calls import Upload
 from provisioning.errors import UnreachableError
 from provisioning.group_checks import UPSTREAMS, check_audit, check_spread
 from provisioning.inventory import Inventory, RemoteNode
@@ -104,10 +105,11 @@ class FakeConnection:
         operations: Sequence[dict[str, Any]],
         *,
         token: str = "",
-        archive: Path | None = None,
+        upload: Upload | None = None,
         deadline_s: float = 0,
+        report: Callable[[str], None] = lambda _line: None,
     ) -> list[Any]:
-        del archive, deadline_s
+        del upload, deadline_s, report
         if not self.reachable:
             raise UnreachableError(f"{self.node.name}: no response")
         return answer(self.agent, {"token": token, "operations": list(operations)})["results"]

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import json
 import os
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from provisioning_fakes import ME, MY_GROUP, FakeGroup, PowerCutError
@@ -69,7 +71,7 @@ def group(tmp_path: Path) -> FakeGroup:
 
 
 def deploy(group: FakeGroup, of: dict[str, Manifest]) -> RolloutResult:
-    return roll_out(group.inventory, of, SECRETS, connect=group.connect)
+    return roll_out(group.inventory, of, SECRETS, group.reported.append, connect=group.connect, sleep=group.sleep)
 
 
 def read(group: FakeGroup, node: str, path: str) -> str:
@@ -285,32 +287,98 @@ def test_a_failed_gate_stops_the_rollout_before_the_next_node(group: FakeGroup) 
     assert kept.read_text() == "listen 80; password hunter2\n"
 
 
-def test_the_lock_of_a_live_owner_stops_a_second_rollout(group: FakeGroup) -> None:
+def test_an_owner_that_renews_its_lock_is_never_robbed(group: FakeGroup) -> None:
+    """Whatever its process id means here: the owner may run in a container or on another host."""
     deploy(group, manifests())
     refused: list[str] = []
 
+    def renew(seconds: float) -> None:
+        group.tick(seconds)
+        for connection in group.connections[-4:-2]:  # those of the first rollout
+            lease = (group.systems[connection.node.name].root / "var/lib/tandem/lock.json").read_text()
+            connection.call([{"do": "renew"}], token=json.loads(lease)["token"])
+
     def interrupt(node: str, effect: str) -> None:
         if effect.startswith("stage") and node == "iam-b" and not refused:
+            group.tick(25)
             with pytest.raises(LockedError) as caught:
                 deploy(group, manifests(items(port=9090)))
             refused.append(str(caught.value))
 
     group.before_effect = interrupt
+    group.sleep = renew
     assert set(deploy(group, manifests(items(port=8080))).changed) == {"iam-a", "iam-b"}
     assert "iam-a (10.0.4.20): another rollout holds the change lock of this node" in refused[0]
-    assert f"process {os.getpid()}, renewed 0 s ago" in refused[0]
+    assert f"process {os.getpid()}, for 26 s, renewed 0 s ago" in refused[0]
+    assert "tandem unlock" in refused[0]
+    assert "8080" in read(group, "iam-a", "/etc/nginx/conf.d/site.conf")
 
 
-def test_a_lock_that_is_not_renewed_expires(group: FakeGroup) -> None:
+def lease(group: FakeGroup, node: str, **other: Any) -> None:
+    """Leave the lock of an owner that has ended."""
+    owner = {"user": "jo", "host": "elsewhere", "pid": 7}
+    values = {"token": "x", "owner": owner, "ttl_s": 30, "renewals": 4, "boot_id": "", **other}
+    times = {"taken_at": group.clock - 60, "renewed_at": group.clock - 10}
+    (group.systems[node].root / "var/lib/tandem/lock.json").write_text(json.dumps({**times, **values}))
+
+
+def test_the_lock_of_an_owner_that_has_ended_is_waited_for_until_it_expires(group: FakeGroup) -> None:
     deploy(group, manifests())
-    for system in group.systems.values():
-        (system.root / "var/lib/tandem/lock.json").write_text(
-            '{"token": "x", "owner": {"host": "elsewhere", "pid": 1}, "ttl_s": 180, "renewed_at": 999.0, "taken_at": 1}'
-        )
-    with pytest.raises(LockedError, match="another rollout holds the change lock of this node"):
-        deploy(group, manifests(items(port=8080)))
-    group.tick(200)
+    began = group.clock
+    lease(group, "iam-b")
     assert set(deploy(group, manifests(items(port=8080))).changed) == {"iam-a", "iam-b"}
+    assert 20 <= group.clock - began < 22
+    held = "held by jo on elsewhere, process 7, for 60 s, renewed 10 s ago"
+    assert f"iam-b: the change lock is {held}; waiting for its owner" in group.reported
+
+
+def test_an_owner_that_lost_its_lock_can_commit_nothing(group: FakeGroup) -> None:
+    deploy(group, manifests())
+
+    def take(_node: str, when: str, names: list[str]) -> None:
+        if when == "before" and "commit" in names:
+            lease(group, "iam-b", token="other")
+            lease(group, "iam-a", token="other")
+
+    group.link = take
+    with pytest.raises(LockedError, match="this rollout does not hold the change lock"):
+        deploy(group, manifests(items(port=8080)))
+    for node in group.systems:
+        assert "8080" not in read(group, node, "/etc/nginx/conf.d/site.conf")
+
+
+def test_a_change_between_the_facts_and_the_lock_is_seen(group: FakeGroup) -> None:
+    deploy(group, manifests())
+    changed: set[str] = set()
+    stage = {"do": "stage", "revision": "r", "files": [], "links": [], "absent": [], "unit_actions": [], "checks": []}
+    lock = {"do": "lock", "owner": {}, "ttl_s": 30}
+
+    def interrupt(node: str, when: str, names: list[str]) -> None:
+        if (when, names) == ("before", ["lock"]) and node not in changed:
+            changed.add(node)
+            (group.systems[node].root / "etc/nginx/nginx.conf").write_text("by another operator\n")
+            group.connect(group.inventory.get(node)).call([lock, stage, {"do": "unlock"}], token="other")
+
+    group.link = interrupt
+    assert set(deploy(group, manifests(items(port=8080))).changed) == {"iam-a", "iam-b"}
+    for node in ("iam-a", "iam-b"):
+        assert read(group, node, "/etc/nginx/nginx.conf") == "version 1\n"
+
+
+def test_a_rollout_makes_no_more_calls_than_it_needs(group: FakeGroup) -> None:
+    deploy(group, manifests())
+    first = [call for call in group.connections[0].calls if call != ["renew"]]
+    assert first == [
+        ["facts"],
+        ["lock"],
+        ["prepare", "facts"],
+        ["stage"],
+        ["commit", "gate", "reset_restarts"],
+        ["unlock"],
+    ]
+    deploy(group, manifests(items(port=8080)))
+    changed = [call for call in group.connections[-1].calls if call != ["renew"]]
+    assert changed == [["facts"], ["lock"], ["stage"], ["commit", "gate", "reset_restarts"], ["unlock"]]
 
 
 def test_the_lock_is_released_after_an_error(group: FakeGroup) -> None:

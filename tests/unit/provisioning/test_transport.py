@@ -9,8 +9,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import IO
 
 import paramiko
 import pytest
@@ -34,8 +35,10 @@ def new_key(form: str = "openssh") -> str:
 
 
 class _Rules(paramiko.ServerInterface):
-    def __init__(self, client_key: paramiko.PKey) -> None:
+    def __init__(self, client_key: paramiko.PKey, login_file: str) -> None:
         self._client_key = client_key
+        self._login_file = login_file
+        self.commands = 0
 
     def get_allowed_auths(self, username: str) -> str:
         del username
@@ -56,11 +59,12 @@ class _Rules(paramiko.ServerInterface):
         return OPEN_SUCCEEDED
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
-        threading.Thread(target=_execute, args=(channel, command.decode()), daemon=True).start()
+        self.commands += 1
+        threading.Thread(target=_execute, args=(channel, self._login_file, command.decode()), daemon=True).start()
         return True
 
 
-def _execute(channel: paramiko.Channel, command: str) -> None:
+def _execute(channel: paramiko.Channel, login_file: str, command: str) -> None:
     with contextlib.suppress(OSError):
         if command == "cut":
             transport = channel.get_transport()
@@ -70,23 +74,49 @@ def _execute(channel: paramiko.Channel, command: str) -> None:
         if command == "hang":
             time.sleep(5)
             return
-        stdin = channel.makefile("rb").read()
-        done = subprocess.run(["sh", "-c", command], input=stdin, capture_output=True, check=False)
-        channel.sendall(done.stdout)
-        channel.sendall_stderr(done.stderr)
-        channel.send_exit_status(done.returncode)
+        process = subprocess.Popen(
+            ["sh", "-c", login_file + command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        assert process.stdin
+        assert process.stdout
+        assert process.stderr
+        threading.Thread(target=_copy, args=(channel.recv, process.stdin), daemon=True).start()
+        copies = [
+            threading.Thread(target=_copy_out, args=(process.stdout, channel.sendall)),
+            threading.Thread(target=_copy_out, args=(process.stderr, channel.sendall_stderr)),
+        ]
+        for copy in copies:
+            copy.start()
+        for copy in copies:
+            copy.join()
+        channel.send_exit_status(process.wait())
         channel.close()
+
+
+def _copy(receive: Callable[[int], bytes], to: IO[bytes]) -> None:
+    with contextlib.suppress(OSError), to:
+        while data := receive(1 << 16):
+            to.write(data)
+            to.flush()
+
+
+def _copy_out(source: IO[bytes], send: Callable[[bytes], None]) -> None:
+    with contextlib.suppress(OSError), source:
+        while data := source.read1(1 << 16):  # pyright: ignore[reportAttributeAccessIssue] - pipes are buffered readers
+            send(data)
 
 
 class Server:
     """An SSH server with one host key that accepts one key for root. Also acts as a jump host."""
 
     def __init__(self, client_key: paramiko.PKey) -> None:
+        self.login_file = ""  # shell commands that run before each command
         self.key = paramiko.Ed25519Key.from_private_key(io.StringIO(new_key()))
         self._client_key = client_key
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self.connections: list[paramiko.Transport] = []
+        self._rules: list[_Rules] = []
         threading.Thread(target=self._serve, daemon=True).start()
 
     def _serve(self) -> None:
@@ -99,13 +129,18 @@ class Server:
         transport = paramiko.Transport(connection)
         self.connections.append(transport)
         transport.add_server_key(self.key)
-        rules = _Rules(self._client_key)
+        rules = _Rules(self._client_key, self.login_file)
+        self._rules.append(rules)
         with contextlib.suppress(paramiko.SSHException, EOFError, OSError):
             transport.start_server(server=rules)
             while transport.is_active():
                 channel = transport.accept(1)
                 if channel is not None and hasattr(rules, "destination"):
                     threading.Thread(target=_forward, args=(channel, rules.destination), daemon=True).start()
+
+    @property
+    def commands(self) -> int:
+        return sum(rules.commands for rules in self._rules)
 
     def node(self) -> RemoteNode:
         public = f"{self.key.get_name()} {self.key.get_base64()}"
@@ -185,11 +220,60 @@ def test_a_refused_login_is_an_error_with_user_and_node(server: Server) -> None:
         connect(server.node(), new_key())
 
 
-def test_the_error_contains_the_agents_stderr(server: Server) -> None:
+def test_several_calls_use_one_agent_and_calls_at_the_same_time_one_each(server: Server) -> None:
+    with connect(server.node(), PRIVATE_KEY) as connection:
+        for _ in range(3):
+            connection.call([FACTS])
+        assert server.commands == 1
+        threads = [threading.Thread(target=connection.call, args=([FACTS],)) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert server.commands == 2
+
+
+def test_an_unknown_operation_is_an_error_and_the_agent_goes_on(server: Server) -> None:
+    with connect(server.node(), PRIVATE_KEY) as connection:
+        with pytest.raises(NodeError, match=r"no_such_operation: KeyError: 'no_such_operation' \(this is a bug"):
+            connection.call([{"do": "no_such_operation"}])
+        connection.call([FACTS])
+    assert server.commands == 1
+
+
+@pytest.mark.parametrize(
+    ("login_file", "seen", "look_at"),
+    [
+        ("echo no python3 here >&2; exit 127; ", "no python3 here", "python3 on that node"),
+        ("echo 'sudo: a password is required' >&2; exit 1; ", "sudo: a password is required", "NOPASSWD"),
+    ],
+)
+def test_the_error_contains_the_stderr_of_an_agent_that_does_not_start(
+    server: Server, login_file: str, seen: str, look_at: str
+) -> None:
+    server.login_file = login_file
     with connect(server.node(), PRIVATE_KEY) as connection, pytest.raises(NodeError) as caught:
-        connection.call([{"do": "no_such_operation"}])
-    assert "the agent ended without a response during no_such_operation" in str(caught.value)
-    assert "KeyError" in str(caught.value)
+        connection.call([FACTS])
+    assert "the agent ended without a response during facts" in str(caught.value)
+    assert seen in caught.value.seen
+    assert look_at in caught.value.look_at
+
+
+@pytest.mark.parametrize(
+    "login_file",
+    [
+        "echo Authorized use only; ",
+        "printf 'no newline at the end'; ",
+        "printf '\\377\\376 not UTF-8\\n{\"results\": []}\\n'; ",
+        "echo tandem-; echo on stderr >&2; ",
+    ],
+)
+def test_output_of_login_files_is_ignored(server: Server, login_file: str) -> None:
+    server.login_file = login_file
+    with connect(server.node(), PRIVATE_KEY) as connection:
+        for _ in range(2):
+            facts = connection.call([FACTS])[0]
+            assert facts["answers"]["file"]["/no/such"] is None
 
 
 def test_a_call_does_not_hang_when_its_connection_breaks(server: Server) -> None:

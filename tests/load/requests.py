@@ -1,0 +1,144 @@
+"""Sends the requests of several streams at fixed rates and records each one.
+
+The connections are plain asyncio streams: with httpx, one process could send about 50 requests per second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import IO, Any
+
+TIMEOUT_S = 10.0
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Requests of one kind."""
+
+    name: str  # "healthz"
+    rate: float  # requests per second
+    host: str  # the domain, for TLS and the Host header
+    path: str
+    method: str = "GET"
+    body: object = None
+    keep_alive: bool = False  # False: a new TLS connection for each request
+    headers: Callable[[], Mapping[str, str]] = field(default=dict[str, str])  # read when a request leaves
+    refused: Callable[[], Awaitable[None]] | None = None  # called after a 401, for example to log in again
+
+    def request(self) -> bytes:
+        body = b"" if self.body is None else json.dumps(self.body).encode()
+        headers = {"Host": self.host, **self.headers()}
+        if body:
+            headers |= {"Content-Type": "application/json", "Content-Length": str(len(body))}
+        if not self.keep_alive:
+            headers |= {"Connection": "close"}
+        lines = [f"{self.method} {self.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+        return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    status: int
+    body: bytes
+    reusable: bool  # the connection may be used again
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One request."""
+
+    stream: str
+    began: float  # seconds since the epoch
+    took: float  # seconds until the whole response had arrived, or until the failure
+    status: int  # 0 without a response
+    error: str = ""
+
+
+class Sender:
+    """Sends the requests to one public IP."""
+
+    def __init__(self, address: str, ca_certificate: str, out: IO[str]) -> None:
+        self._address, self._out = address, out
+        self._context = ssl.create_default_context(cadata=ca_certificate)
+        self._idle: dict[str, list[Connection]] = {}  # by host
+
+    async def ask(self, stream: Stream) -> Response:
+        """Send one request and read the whole response. Raises: OSError, EOFError, TimeoutError."""
+        async with asyncio.timeout(TIMEOUT_S):
+            reader, writer = await self._connect(stream)
+            kept = False
+            try:
+                writer.write(stream.request())
+                response = await _read_response(reader)
+                kept = stream.keep_alive and response.reusable
+            finally:
+                if kept:
+                    self._idle.setdefault(stream.host, []).append((reader, writer))
+                else:
+                    writer.transport.abort()
+        return response
+
+    async def _connect(self, stream: Stream) -> Connection:
+        idle = self._idle.get(stream.host, [])
+        while stream.keep_alive and idle:
+            reader, writer = idle.pop()
+            if not reader.at_eof() and not writer.is_closing():  # a client does not use a connection closed by its peer
+                return reader, writer
+        return await asyncio.open_connection(self._address, 443, ssl=self._context, server_hostname=stream.host)
+
+    async def run(self, streams: Sequence[Stream], stop: asyncio.Event) -> None:
+        """Send until `stop` is set, then wait for the requests in progress."""
+        async with asyncio.TaskGroup() as group:
+            for stream in streams:
+                group.create_task(self._run_stream(stream, stop))
+
+    async def _run_stream(self, stream: Stream, stop: asyncio.Event) -> None:
+        began = asyncio.get_running_loop().time()
+        number = 0
+        async with asyncio.TaskGroup() as group:
+            while not stop.is_set():
+                group.create_task(self._record(stream))
+                number += 1
+                pause = began + number / stream.rate - asyncio.get_running_loop().time()
+                await asyncio.sleep(max(0.0, pause))
+
+    async def _record(self, stream: Stream) -> None:
+        began, clock = time.time(), time.monotonic()
+        status, error = 0, ""
+        try:
+            status = (await self.ask(stream)).status
+        except (OSError, EOFError) as failed:  # TimeoutError is an OSError
+            error = f"{type(failed).__name__}: {failed}"
+        record = Record(stream.name, began, time.monotonic() - clock, status, error)
+        self._out.write(json.dumps(asdict(record)) + "\n")
+        if status == 401 and stream.refused is not None:
+            await stream.refused()
+
+
+async def _read_response(reader: asyncio.StreamReader) -> Response:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+    headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
+    if "content-length" in headers:
+        body = await reader.readexactly(int(headers["content-length"]))
+    elif headers.get("transfer-encoding") == "chunked":
+        body = await _read_chunks(reader)
+    else:
+        body = await reader.read()
+    return Response(int(head[0].split()[1]), body, headers.get("connection", "").lower() != "close")
+
+
+async def _read_chunks(reader: asyncio.StreamReader) -> bytes:
+    body = b""
+    while size := int(await reader.readline(), 16):
+        body += (await reader.readexactly(size + 2))[:-2]
+    await reader.readline()
+    return body
