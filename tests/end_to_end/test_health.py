@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +66,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 
 @contextmanager
-def passphrase() -> Iterator[None]:
+def passphrase() -> Generator[None]:
     """Set a passphrase for the commands that the lab runs."""
     before = os.environ.get("PULUMI_CONFIG_PASSPHRASE")
     os.environ["PULUMI_CONFIG_PASSPHRASE"] = os.urandom(8).hex()

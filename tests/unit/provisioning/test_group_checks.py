@@ -6,8 +6,9 @@ import hashlib
 import socketserver
 import struct
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ SINK = "/var/lib/iam/audit"
 
 
 @contextmanager
-def serving(handle: Callable[[Any], None]) -> Iterator[int]:
+def serving(handle: Callable[[Any], None]) -> Generator[int]:
     """Serve TCP connections on loopback. Yields the port."""
 
     class Handler(socketserver.StreamRequestHandler):
@@ -92,13 +93,17 @@ def port(redis: FakeRedis) -> Iterator[int]:
         yield port
 
 
+def _print(text: str, _argv: list[str], **_options: object) -> Result:
+    return Result(0, text, "")
+
+
 class FakeConnection:
     """Calls the real agent on a node below a temporary directory."""
 
     def __init__(self, node: RemoteNode, root: Path, log: str = "") -> None:
         self.node = node
         self.reachable = True
-        self.agent = Node(root=str(root), runner=lambda _argv, **_: Result(0, log, ""), sync=lambda _handle: None)
+        self.agent = Node(root=str(root), runner=partial(_print, log), sync=lambda _handle: None)
 
     def call(
         self,

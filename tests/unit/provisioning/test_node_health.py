@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -106,6 +107,11 @@ def test_restarts_during_a_boot_are_a_warning_because_services_wait_for_the_data
     assert found.startswith("warning")
 
 
+def test_the_time_of_the_node_is_that_of_its_wall_clock(tmp_path: Path) -> None:
+    answer = health.health(FakeNode(tmp_path).node, units=[], checks=[], virtual_ips=[], nonce="")
+    assert abs(answer["now"] - time.time()) < 5
+
+
 def test_each_file_system_is_reported_with_its_usage(tmp_path: Path) -> None:
     answer = health.health(FakeNode(tmp_path).node, units=[], checks=[], virtual_ips=[], nonce="")
     (disk,) = [each for each in answer["results"] if each["name"] == "disk"]
@@ -203,6 +209,10 @@ class FakeIam:
 
     def request(self, method: str, url: str, **options: Any) -> Response:
         path = url.partition("//")[2].partition("/")[2].partition("?")[0]
+        if path == "v1/authz":
+            payload = options["headers"]["Authorization"].split(".")[1]
+            expires_at = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["exp"]
+            assert 0 < expires_at - time.time() < 120  # by the wall clock, not by the monotonic one
         return self._routes()[f"{method} {path}"](options.get("body"))
 
     def _routes(self) -> dict[str, Callable[[Any], Response]]:
