@@ -72,8 +72,8 @@ class Node:
     """One node. Tests pass their own `root`, `runner` and so on.
 
     `token` identifies the rollout that sent the request. `now` is the monotonic clock: a clock that is set while a step
-    runs must not change a deadline. `wall_clock` is for dates. `before` is called with the name of each change before it is made; `progress` sends
-    a line to the operator while a step still runs.
+    runs must not change a deadline. `wall_clock` is for dates. `before` is called with the name of each change before
+    it is made; `progress` sends a line to the operator while a step still runs.
     """
 
     def __init__(
