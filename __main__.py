@@ -15,7 +15,7 @@ from components.health import Health, HealthArgs
 from components.hooks import Hooks
 from components.host_keys import GroupHostKeys, HostKeysArgs
 from components.labels import Labels
-from components.last_deployment import LastDeployment, read_exports
+from components.last_deployment import LastDeployment, cloud_settings, read_exports
 from components.network import Network, NetworkArgs
 from components.node_sequence import NodeSequence
 from components.nodes import Nodes, NodesArgs
@@ -29,7 +29,7 @@ s = load()
 last = read_exports()
 refuse_impossible_changes(s, last)
 labels = Labels(s.project, s.stack, s.tags)
-hooks = Hooks(NodeSequence(LastDeployment(last)))
+hooks = Hooks(NodeSequence(LastDeployment(last, cloud_settings())))
 
 credentials = Credentials(
     "credentials",

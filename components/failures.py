@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
+import grpc
+from pulumi import RunError
 from pulumi.runtime import settings
 
 from provisioning.errors import ProvisioningError
@@ -51,6 +53,7 @@ def end_quietly_when_cancelled() -> None:
     engine: Any = settings.get_engine()
     if engine is not None:
         settings.SETTINGS.engine = _EngineLog(engine)  # pyright: ignore[reportAttributeAccessIssue] - a property of the run
+        settings.SETTINGS.monitor = Monitor(settings.get_monitor())  # pyright: ignore[reportAttributeAccessIssue] - as above
 
 
 class _EngineLog:
@@ -64,6 +67,34 @@ class _EngineLog:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
+
+
+class Monitor:
+    """The resource monitor. A cancelled call ends the program like a monitor that has terminated.
+
+    Pulumi's SDK makes a RunError of UNAVAILABLE only; CANCELLED becomes an Exception, which is shown with a traceback.
+    """
+
+    def __init__(self, monitor: Any) -> None:
+        self._monitor = monitor
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._monitor, name)
+        return _quiet(found) if callable(found) else found
+
+
+def _quiet(call: Callable[P, R]) -> Callable[P, R]:
+    @functools.wraps(call, assigned=())
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return call(*args, **kwargs)
+        except grpc.RpcError as error:
+            status: Any = error  # has the methods of grpc.Call too
+            if status.code() == grpc.StatusCode.CANCELLED:
+                raise RunError("Resource monitor has terminated, shutting down") from None
+            raise
+
+    return wrapper
 
 
 def is_cancellation(message: str) -> bool:

@@ -26,10 +26,15 @@ class Hooks:
 
     node: ResourceHookBinding  # for instances
     attachment: ResourceHookBinding  # for resources attached to a node, which are replaced with it and deleted first
+    havip_attachment: ResourceHookBinding  # also deleted when the node may not hold the virtual IP any more
 
     def __init__(self, sequence: NodeSequence) -> None:
         self._sequence = sequence
+        self._members: set[str] = set()
+        self._attached: set[str] = set()
         leave = ResourceHook("leave-group", self._leave)
+        after_failure = ErrorHook("release-change-lock-after-failure", self._end_failed_change)
+        detached = ResourceHook("record-detachment", self._record_detached)
         self.node = ResourceHookBinding(
             before_update=[
                 # Also in a preview, which should show that the change will be refused.
@@ -38,29 +43,55 @@ class Hooks:
             ],
             after_update=[ResourceHook("release-change-lock", self._end_change)],
             before_delete=[leave],
-            on_error=[ErrorHook("release-change-lock-after-failure", self._end_failed_change)],
+            on_error=[after_failure],
         )
         # Without this hook, a node whose removal is refused would already have lost its address and its disk.
-        self.attachment = ResourceHookBinding(before_delete=[leave])
+        self.attachment = ResourceHookBinding(before_delete=[leave], after_delete=[detached], on_error=[after_failure])
+        self.havip_attachment = ResourceHookBinding(
+            before_delete=[ResourceHook("leave-virtual-ip", self._leave_virtual_ip)],
+            after_delete=[detached],
+            on_error=[after_failure],
+        )
 
     def declare(self, node: str) -> None:
         """Record that this run has created or updated the node."""
         self._sequence.declare(node)
 
+    def declare_member(self, node: str) -> None:
+        """Record that the program declares the node. Call it before the instance is made."""
+        self._members.add(node)
+
+    def declare_attachment(self, name: str) -> None:
+        """Record that the program declares the HAVIP attachment of a node. Call it before the attachment is made."""
+        self._attached.add(name)
+
     async def _begin_change(self, args: ResourceHookArgs) -> None:
         if changed_keys(args.old_inputs, args.new_inputs) - _NON_DISRUPTIVE:
             await self._sequence.begin_change(node_of(args.name))
 
-    def _end_change(self, args: ResourceHookArgs) -> None:
-        self._sequence.end(node_of(args.name))
+    async def _end_change(self, args: ResourceHookArgs) -> None:
+        await self._sequence.end(node_of(args.name))
 
-    def _end_failed_change(self, args: ErrorHookArgs) -> bool:
-        # Without this hook, other changes would wait indefinitely after a failed one.
-        self._sequence.end(node_of(args.name))
+    async def _end_failed_change(self, args: ErrorHookArgs) -> bool:
+        # Without this hook, the node would stay out of service, and other changes would wait indefinitely.
+        if args.failed_operation == "delete":
+            await self._sequence.cancel_removal(node_of(args.name))
+        else:
+            await self._sequence.end(node_of(args.name), failed=True)
         return False
 
     async def _leave(self, args: ResourceHookArgs) -> None:
-        await self._sequence.begin_removal(node_of(args.name))
+        node = node_of(args.name)
+        await self._sequence.begin_removal(node, replaced=node in self._members)
+
+    async def _leave_virtual_ip(self, args: ResourceHookArgs) -> None:
+        await self._leave(args)
+        # An attachment that the program declares is deleted by `destroy`, or together with its HAVIP.
+        if args.name not in self._attached:
+            await self._sequence.begin_demotion(node_of(args.name))
+
+    def _record_detached(self, args: ResourceHookArgs) -> None:
+        self._sequence.record_detached(node_of(args.name))
 
 
 def _refuse_a_new_location(args: ResourceHookArgs) -> None:

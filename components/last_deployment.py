@@ -8,15 +8,20 @@ declares are deleted after its end, when the engine does not respond to it any m
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import pulumi
 
-from provisioning import switchover
+from provisioning import node_changes
+from provisioning.cloud_calls import connect, has_credentials
+from provisioning.errors import ProvisioningError
 from provisioning.exports import Exports, parse_exports
-from provisioning.inventory import Inventory
+from provisioning.havip import confirm_with
+from provisioning.node_changes import Group
+from provisioning.replacement import check_image_exists
 
 Outputs = Mapping[str, Any]
 
@@ -51,22 +56,49 @@ def read_with_retries(read: Callable[[], Outputs], sleep: Callable[[float], None
 class LastDeployment:
     """The nodes of the last finished deployment."""
 
-    def __init__(self, exports: Exports | None) -> None:
-        self._inventory = exports.inventory if exports else None
+    def __init__(self, exports: Exports | None, settings: Mapping[str, str]) -> None:
+        """`settings` are those of the cloud's API (provisioning/havip.py)."""
+        self._settings = settings
+        self._group: Group | None = None
+        if exports:
+            self._group = Group(exports.inventory, confirm_with(exports.inventory, settings), pulumi.log.info)
 
-    async def switch_over(self, node: str) -> None:
-        """Drain a node and switch its virtual IPs over to a peer. Raises: SwitchoverError if no peer is healthy."""
-        await self._run(switchover.switch_over, node)
+    async def take_out(self, node: str) -> None:
+        """Take a node out of service. Raises: SwitchoverError if the others do not serve without it."""
+        await self._run(node_changes.take_out_node, node)
 
     async def retire(self, node: str) -> None:
-        """Switch over, then stop the node's services and release its data disk. Raises: SwitchoverError."""
-        await self._run(switchover.retire, node)
+        """Take a node out of service, then stop its units and release its data disk. Raises: SwitchoverError."""
+        await self._run(node_changes.retire, node)
 
-    async def _run(self, operation: Callable[[Inventory, str], object], node: str) -> None:
-        if self._inventory is None:
+    async def check_replacement(self, node: str) -> None:
+        """Check that the node can be created again after its deletion. Raises: SwitchoverError."""
+        if has_credentials(self._settings):
+            settings = self._settings
+            await self._run(lambda group, name: check_image_exists(connect(settings), group.inventory.get(name)), node)
+
+    async def demote(self, node: str) -> None:
+        """Move the virtual IPs of a node that stays in the group to its peers. Raises: SwitchoverError."""
+        await self._run(node_changes.demote, node)
+
+    async def put_back(self, node: str, *, failed: bool) -> None:
+        """Put a node back into service after its change. A node that does not serve is reported, and stays out.
+
+        `failed`: the change was not made, so the node still runs, or its units are started again.
+        """
+        try:
+            if failed:
+                await self._run(node_changes.resume_node, node)
+            else:
+                await self._run(node_changes.put_back_node, node)
+        except ProvisioningError as error:
+            pulumi.log.warn(str(error))
+
+    async def _run(self, operation: Callable[[Group, str], object], node: str) -> None:
+        if self._group is None:
             pulumi.log.warn(f"{node}: switchover skipped; no deployment has finished yet, so no client uses the node")
             return
-        if node not in {node.name for node in self._inventory.nodes}:
+        if node not in {node.name for node in self._group.inventory.nodes}:
             # A run that fails after its rollout has already exported the group without the node that it could not
             # delete. The rollout has retired that node before.
             pulumi.log.warn(
@@ -74,4 +106,11 @@ class LastDeployment:
                 "(its creation or its deletion was interrupted), so no client uses it"
             )
             return
-        await asyncio.to_thread(operation, self._inventory, node)
+        await asyncio.to_thread(operation, self._group, node)
+
+
+def cloud_settings() -> dict[str, str]:
+    """Return the settings of the cloud's API: the environment and the stack's `tencentcloud:*` settings."""
+    config = pulumi.Config("tencentcloud")
+    keys = ("secretId", "secretKey", "securityToken", "region", "domain", "protocol")
+    return {**os.environ, **{key: value for key in keys if (value := config.get(key)) is not None}}

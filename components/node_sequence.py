@@ -6,38 +6,46 @@ The change lock on the nodes, which a rollout takes, also excludes other runs (p
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Protocol
 
 from provisioning.errors import SwitchoverError
-
-# Enough time for a resized node to boot, start its services and pass its health checks.
-_RETRY_TIMEOUT_S = 300
-_RETRY_INTERVAL_S = 5
 
 
 class Group(Protocol):
     """The nodes of the last deployment."""
 
-    def switch_over(self, node: str) -> Awaitable[None]:
-        """Drain a node and switch its virtual IPs over to a peer. Raises: SwitchoverError if no peer is healthy."""
+    def take_out(self, node: str) -> Awaitable[None]:
+        """Take a node out of service. Raises: SwitchoverError if the others do not serve without it."""
         ...
 
     def retire(self, node: str) -> Awaitable[None]:
-        """Switch over, then stop the node's services and release its data disk. Raises: SwitchoverError."""
+        """Take a node out of service, then stop its units and release its data disk. Raises: SwitchoverError."""
+        ...
+
+    def check_replacement(self, node: str) -> Awaitable[None]:
+        """Check that the node can be created again after its deletion. Raises: SwitchoverError."""
+        ...
+
+    def demote(self, node: str) -> Awaitable[None]:
+        """Move the virtual IPs of a node that stays in the group to its peers. Raises: SwitchoverError."""
+        ...
+
+    def put_back(self, node: str, *, failed: bool) -> Awaitable[None]:
+        """Wait until a node serves after its change, and put it back into service. Does not raise."""
         ...
 
 
 class NodeSequence:
     """Serializes changes of a group's nodes. Call all methods from the same event loop."""
 
-    def __init__(self, group: Group, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+    def __init__(self, group: Group) -> None:
         self._group = group
-        self._sleep = sleep
         self._lock = asyncio.Lock()
         self._changing: str | None = None
-        self._changed: str | None = None
         self._removed: str | None = None
+        self._demoted: set[str] = set()
+        self._detached: set[str] = set()
         self._declared: set[str] = set()
 
     def declare(self, node: str) -> None:
@@ -47,27 +55,30 @@ class NodeSequence:
     async def begin_change(self, node: str) -> None:
         """Wait until no other node is changing, then take the node out of service. Call `end` after the change.
 
-        Raises: SwitchoverError (nothing was changed, and the next node may begin).
+        Raises: SwitchoverError (the node is in service as before, and the next node may begin).
         """
         await self._lock.acquire()
         try:
             self._refuse_after_removal(node)
-            await self._with_retries(self._group.switch_over, node)
+            await self._group.take_out(node)
         except BaseException:
             self._lock.release()
             raise
         self._changing = node
 
-    def end(self, node: str) -> None:
-        """Let the next node begin, after a successful or failed change. Does nothing if the node is not changing."""
-        if self._changing == node:
+    async def end(self, node: str, *, failed: bool = False) -> None:
+        """Put the node back into service, and let the next node begin. Does nothing if the node is not changing."""
+        if self._changing != node:
+            return
+        try:
+            await self._group.put_back(node, failed=failed)
+        finally:
             self._changing = None
-            self._changed = node
             self._lock.release()
 
-    async def begin_removal(self, node: str) -> None:
+    async def begin_removal(self, node: str, *, replaced: bool = False) -> None:
         """Take the node out of service permanently. Only one node can be removed in a run, because a replacement
-        serves only after the rollout. Raises: SwitchoverError.
+        serves only after the rollout. `replaced`: the node is created again. Raises: SwitchoverError.
         """
         if node in self._declared:
             # The program declares the node, and it is deleted: `destroy` deletes the group, so no peer takes over.
@@ -76,8 +87,31 @@ class NodeSequence:
             if self._removed == node:
                 return
             self._refuse_after_removal(node)
-            await self._with_retries(self._group.retire, node)
+            if replaced:
+                await self._group.check_replacement(node)
+            await self._group.retire(node)
             self._removed = node
+
+    async def begin_demotion(self, node: str) -> None:
+        """Move the virtual IPs of a node that stays in the group, but may not hold them any more.
+
+        Raises: SwitchoverError.
+        """
+        async with self._lock:
+            if node in self._declared and node not in self._demoted:
+                await self._group.demote(node)
+                self._demoted.add(node)
+
+    def record_detached(self, node: str) -> None:
+        """Record that a resource attached to the node was deleted. The node cannot serve as before without it."""
+        self._detached.add(node)
+
+    async def cancel_removal(self, node: str) -> None:
+        """Put the node back into service, because its deletion failed. Without its attached resources it stays out."""
+        async with self._lock:
+            if self._removed == node and node not in self._detached:
+                await self._group.put_back(node, failed=True)
+                self._removed = None
 
     def _refuse_after_removal(self, node: str) -> None:
         if self._removed is None:
@@ -88,13 +122,3 @@ class NodeSequence:
             look_at=f"docs/operations.md; run `tandem up --stack STACK --replace URN` with the URN of {self._removed} "
             f"first, then with the URN of {node}",
         )
-
-    async def _with_retries(self, operation: Callable[[str], Awaitable[None]], node: str) -> None:
-        """Retry while the only possible peer may still be starting after its own change."""
-        retries = _RETRY_TIMEOUT_S // _RETRY_INTERVAL_S if self._changed else 0
-        for _ in range(retries):
-            try:
-                return await operation(node)
-            except SwitchoverError:
-                await self._sleep(_RETRY_INTERVAL_S)
-        return await operation(node)

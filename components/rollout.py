@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +14,11 @@ from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, Resou
 from components.credentials import Credentials
 from components.failures import without_traceback
 from components.host_keys import GroupHostKeys
-from provisioning import rollout, switchover
+from provisioning import node_changes, rollout
 from provisioning.deployment import Deployment
-from provisioning.errors import ProvisioningError
+from provisioning.errors import CandidateError, LockedError, ProvisioningError, UnreachableError
 from provisioning.exports import parse_inventory
+from provisioning.havip import confirm_with
 from provisioning.manifest import Manifest, render
 from provisioning.preview_text import read_manifest, show_files, show_items
 
@@ -34,8 +36,13 @@ class RolloutProvider(ResourceProvider):
 
     @without_traceback
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
-        _retire_departed(_olds, _news)
-        return UpdateResult(_roll_out(_news))
+        retired = _retire_departed(_olds, _news)
+        try:
+            return UpdateResult(_roll_out(_news))
+        except (CandidateError, LockedError, UnreachableError):
+            # No node was changed, so the group is as before, with the nodes that were to be removed.
+            _resume(_olds, retired)
+            raise
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         return ReadResult(id_, {**props, "drift": _find_drift(props)})
@@ -94,13 +101,29 @@ def _roll_out(inputs: Mapping[str, Any]) -> dict[str, Any]:
     return {**inputs, "revision": result.revision, "drift": {}}
 
 
-def _retire_departed(olds: Mapping[str, Any], news: Mapping[str, Any]) -> None:
-    """Switch over and stop the nodes that are no longer in the group. Raises: SwitchoverError.
+def _retire_departed(olds: Mapping[str, Any], news: Mapping[str, Any]) -> list[str]:
+    """Take the nodes that are no longer in the group out of service, and stop them. Returns their names.
 
     This must run before the remaining nodes remove them as VRRP peers; otherwise two nodes could hold the virtual IP.
+    Raises: SwitchoverError.
     """
-    for name in find_departed(olds, news):
-        switchover.retire(parse_inventory(olds), name)
+    departed = find_departed(olds, news)
+    for name in departed:
+        node_changes.retire(_group(olds), name)
+    return departed
+
+
+def _resume(olds: Mapping[str, Any], names: Iterable[str]) -> None:
+    for name in names:
+        try:
+            node_changes.resume_node(_group(olds), name)
+        except ProvisioningError as error:
+            _report(str(error))
+
+
+def _group(inputs: Mapping[str, Any]) -> node_changes.Group:
+    inventory = parse_inventory(inputs)
+    return node_changes.Group(inventory, confirm_with(inventory, os.environ), _report)
 
 
 def find_departed(olds: Mapping[str, Any], news: Mapping[str, Any]) -> list[str]:

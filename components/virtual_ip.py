@@ -50,13 +50,14 @@ class VirtualIp(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, protect=args.protect, depends_on=[args.nodes]),
         )
         for instance in args.nodes.instances[:ELIGIBLE_NODES]:
+            args.hooks.declare_attachment(of_node(name, instance.name))
             ha.VipInstanceAttachment(
                 of_node(name, instance.name),
                 ha_vip_id=havip.id,
                 instance_id=instance.instance_id,
                 instance_type="CVM",
                 # An attachment is identified by HAVIP and instance: deleting the old one would delete an equal new one.
-                opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True, hooks=args.hooks.attachment),
+                opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True, hooks=args.hooks.havip_attachment),
             )
         public = eip.Instance(
             f"{name}-address",

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from pulumi.automation import CommandResult, OnOutput, PulumiCommand
 from semver import VersionInfo
 
 from operations.errors import EngineError, OperationError
+from operations.failures import read_failures
 from operations.workspace import PROJECT_ROOT
 
 # The same minimum version as in scripts/pulumi.
@@ -96,29 +98,40 @@ class TerminalCommand(PulumiCommand):
         """
         if args[0] not in _INTERACTIVE:
             return super().run(args, cwd, additional_env, on_output, on_error)
+        with tempfile.NamedTemporaryFile("r", suffix=".jsonl") as event_log:
+            arguments = args if "--event-log" in args else [*args, "--event-log", event_log.name]
+            code, interrupted = self._run_on_terminal(arguments, cwd, additional_env)
+            if code != 0:
+                raise EngineError(f"pulumi {args[0]}", code, read_failures(event_log, interrupted=interrupted))
+        raise OutputShown
+
+    def _run_on_terminal(self, args: list[str], cwd: str, additional_env: Mapping[str, str]) -> tuple[int, bool]:
         arguments = [argument for argument in args if not (self._ask and argument in _CONFIRMATIONS)]
         if not self._terminal:
             arguments.insert(0, "--non-interactive")
         path = os.pathsep.join((str(Path(self.command).parent), additional_env.get("PATH") or os.environ["PATH"]))
         environment = {**os.environ, **additional_env, "PATH": path}
-        code = _run_in_foreground([self.command, *arguments], cwd, environment)
-        if code != 0:
-            raise EngineError(f"pulumi {args[0]}", code)
-        raise OutputShown
+        return _run_in_foreground([self.command, *arguments], cwd, environment)
 
 
-def _run_in_foreground(command: Sequence[str], directory: str, environment: Mapping[str, str]) -> int:
-    """Run a command until it ends. Signals are left to the command, which finishes its current steps."""
+def _run_in_foreground(command: Sequence[str], directory: str, environment: Mapping[str, str]) -> tuple[int, bool]:
+    """Run a command until it ends. Returns its exit code, and whether it was interrupted.
+
+    Signals are left to the command, which finishes its current steps.
+    """
+    interrupted = False
     sys.stdout.flush()
     process = subprocess.Popen(command, cwd=directory, env=environment)
 
     def interrupt(number: int, _frame: object) -> None:
+        nonlocal interrupted
+        interrupted = True
         if number != signal.SIGINT:  # the terminal has sent SIGINT to the command too
             process.send_signal(signal.SIGINT)
 
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        return process.wait()
+        return process.wait(), interrupted
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -15,6 +15,8 @@ from operations.errors import NoDeploymentError
 from operations.health import check, make_table, to_json
 from operations.recorded import read_deployment
 from operations.selection import Selection
+from operations.unlock import find_locks, release_locks
+from provisioning.exports import parse_exports
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -51,7 +53,8 @@ def up(
 ) -> None:
     """Deploy a stack: `pulumi up --refresh`."""
     selection = Selection(target or (), exclude or (), replace or (), target_dependents)
-    open_engine(stack, config_file, ask=not yes, report=typer.echo).up(selection, refresh=refresh, diff=diff)
+    engine = open_engine(stack, config_file, ask=not yes, report=typer.echo)
+    engine.up(selection, refresh=refresh, diff=diff)
 
 
 @app.command()
@@ -104,6 +107,27 @@ def destroy(
 def cancel(stack: Stack = "local") -> None:
     """Release the lock of the stack: `pulumi cancel`. Use this only if the owner of the lock has ended."""
     open_engine(stack).cancel()
+
+
+@app.command()
+def unlock(stack: Stack = "local", *, yes: Annotated[bool, typer.Option("--yes", "-y")] = False) -> None:
+    """Show the change lock of each node, and release it. Use this only if its owner has ended.
+
+    Asks for confirmation, unless `--yes`. Exit code 1 if a node could not be reached.
+    """
+    exports = parse_exports(open_engine(stack).outputs(show_secrets=True))
+    if exports is None:
+        raise NoDeploymentError(stack, "nodes", f"nothing is deployed; run `tandem up --stack {stack}`")
+    locks = find_locks(exports.inventory)
+    for lock in locks:
+        typer.echo(lock.describe())
+    if any(lock.lease for lock in locks):
+        if not yes:
+            typer.confirm("An owner that still runs will stop with an error. Release the lock?", abort=True)
+        for line in release_locks(exports.inventory, locks):
+            typer.echo(line)
+    if any(lock.error for lock in locks):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,16 +14,15 @@ from pulumi.automation import LocalWorkspace, PulumiCommand, Stack, StackNotFoun
 from pulumi.automation.errors import CommandError
 
 from operations.cli import OutputShown, TerminalCommand, find_cli
-from operations.errors import OperationError
-from operations.pending import apply_recovery, plan_recovery, read_pending
-from operations.pending_types import CallApi
+from operations.errors import EngineError, OperationError
+from operations.failures import FailedCreates
 from operations.plugins import OWN_PLUGINS, find_plugins
 from operations.program import run_program
+from operations.recovery import Recoverer, Report
 from operations.selection import EVERYTHING, Selection
 from operations.state_files import release_dead_locks, remove_partly_written_files
 from operations.workspace import PROJECT_ROOT, find_workspace
-
-Report = Callable[[str], None]
+from provisioning.cloud_calls import CallApi, connect, has_credentials
 
 
 class _Workspace(LocalWorkspace):
@@ -39,12 +38,29 @@ class _Workspace(LocalWorkspace):
 class Engine:
     """The operations on one stack."""
 
-    def __init__(self, stack: Stack, workspace: _Workspace) -> None:
+    def __init__(self, stack: Stack, workspace: _Workspace, failed_creates: Path, report: Report | None) -> None:
         self._stack = stack
         self._workspace = workspace
+        self._report = report or _ignore
+        self.recoverer = Recoverer(self, FailedCreates(failed_creates), self._report)
 
     def up(self, selection: Selection = EVERYTHING, *, refresh: bool, diff: bool = False) -> None:
-        """Deploy. Raises EngineError after Pulumi has printed the reason."""
+        """Deploy. Raises EngineError after Pulumi has printed the reason.
+
+        Imports objects of creates that failed without a clear result. If nothing else failed, the deployment continues.
+        """
+        while True:
+            try:
+                return self._up(selection, refresh=refresh, diff=diff)
+            except EngineError as error:
+                failures = error.failures
+                if not failures.uncertain or not self.recoverer.recover_failed(failures):
+                    raise
+                if failures.others or selection.replace:
+                    raise
+                self._report("All of them exist: continuing the deployment.")
+
+    def _up(self, selection: Selection, *, refresh: bool, diff: bool) -> None:
         with suppress(OutputShown):
             self._stack.up(
                 refresh=refresh,
@@ -79,39 +95,32 @@ class Engine:
                 target=list(selection.target), target_dependents=selection.target_dependents, run_program=True
             )
 
-    def recover(self, report: Report) -> None:
-        """Import the objects that an interrupted run has created; remove its other pending creates from the state.
-
-        Raises:
-            OperationError: the operator must decide, for example between several objects.
-            EngineError: the refresh of the imported objects failed.
-        """
+    def export_state(self) -> dict[str, Any]:
+        """Return the state; it has the key `deployment`. Raises OperationError."""
         state = json.loads(self._run("stack", "export"))
-        deployment = state.get("deployment") or {}
-        pending = read_pending(deployment)
-        if not pending:
-            return
-        ids_in_state = frozenset((each["type"], each.get("id", "")) for each in deployment.get("resources") or [])
-        recovery = plan_recovery(pending, ids_in_state, self._connect)
-        for urn, id_ in recovery.found.items():
-            report(f"An interrupted run may have created {urn}: importing {id_}.")
-        for urn in recovery.absent:
-            report(f"An interrupted run was creating {urn}: it does not exist.")
+        return {**state, "deployment": state.get("deployment") or {}}
+
+    def import_state(self, state: Mapping[str, Any]) -> None:
+        """Replace the state. Pulumi drops pending creates. Raises OperationError."""
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file:  # its secrets are encrypted
-            json.dump({**state, "deployment": apply_recovery(deployment, recovery)}, file)
+            json.dump(state, file)
             file.flush()
             self._run("stack", "import", "--file", file.name)
-        if recovery.found:
-            self.refresh(Selection(target=list(recovery.found)))
 
-    def _connect(self) -> CallApi:
-        from operations.cloud_api import connect  # noqa: PLC0415 - the SDK imports slowly and is rarely needed
+    def refresh_resources(self, urns: Sequence[str]) -> None:
+        """Read these resources into the state. Raises EngineError."""
+        self.refresh(Selection(target=urns))
 
+    def connect(self) -> CallApi:
+        """Return a function that calls the API. Raises OperationError."""
+        return connect(self._cloud_settings())
+
+    def _cloud_settings(self) -> dict[str, str]:
         config = self._stack.get_all_config()
         settings = {
             key.partition(":")[2]: item.value for key, item in config.items() if key.startswith("tencentcloud:")
         }
-        return connect({**os.environ, **settings})
+        return {**os.environ, **settings}
 
     def cancel(self) -> None:
         """Release the lock of the stack. Raises OperationError."""
@@ -127,16 +136,17 @@ class Engine:
 
     def call_api(self) -> CallApi | None:
         """A function that calls the cloud's API, or None if no credentials are at hand."""
-        try:
-            return self._connect()
-        except OperationError:
-            return None
+        return self.connect() if has_credentials(self._cloud_settings()) else None
 
     def _run(self, *arguments: str) -> str:
         try:
             return self._workspace.run(*arguments, "--stack", self._stack.name)
         except CommandError as error:
             raise OperationError(_stderr_of(error)) from None
+
+
+def _ignore(text: str) -> None:
+    del text
 
 
 def open_engine(
@@ -150,12 +160,25 @@ def open_engine(
     local = find_workspace(stack, os.environ)
     command = TerminalCommand(find_cli(os.environ), ask=ask and local is None)
     if local is None:
-        return open_stack(stack, PROJECT_ROOT, run_program, command, report=report, create=False)
+        failed_creates = PROJECT_ROOT / ".tandem" / f"failed-creates-{stack}.json"
+        return open_stack(
+            stack, PROJECT_ROOT, run_program, command, failed_creates=failed_creates, report=report, create=False
+        )
     if config_file:
         # For messages of the program, which name the settings file (settings/load.py).
         os.environ["TANDEM_CONFIG_FILE"] = str(config_file)
     environment = local.prepare_for_pulumi(stack, config_file, find_plugins(command.command, os.environ))
-    return open_stack(stack, local.project, run_program, command, environment, report=report, create=True)
+    failed_creates = local.directory / "failed-creates.json"
+    return open_stack(
+        stack,
+        local.project,
+        run_program,
+        command,
+        environment,
+        failed_creates=failed_creates,
+        report=report,
+        create=True,
+    )
 
 
 def open_stack(
@@ -165,6 +188,7 @@ def open_stack(
     command: PulumiCommand,
     environment: Mapping[str, str] | None = None,
     *,
+    failed_creates: Path,
     report: Report | None = None,
     create: bool,
 ) -> Engine:
@@ -179,7 +203,7 @@ def open_stack(
     try:
         if report is not None:
             _clean_up(workspace, name, report)
-        engine = Engine((Stack.create_or_select if create else Stack.select)(name, workspace), workspace)
+        found = (Stack.create_or_select if create else Stack.select)(name, workspace)
     except StackNotFoundError:
         raise OperationError(
             f"there is no stack {name} in the backend that pulumi is logged in to\n"
@@ -187,8 +211,9 @@ def open_stack(
         ) from None
     except CommandError as error:
         raise OperationError(_stderr_of(error)) from None
+    engine = Engine(found, workspace, failed_creates, report)
     if report is not None:
-        engine.recover(report)
+        engine.recoverer.recover_interrupted()
     return engine
 
 

@@ -7,15 +7,18 @@ OperationError
 
 from __future__ import annotations
 
+from operations.failures import Failures
+
 
 class OperationError(Exception):
     """Shown without a traceback; the process exits with code 1."""
 
 
 class EngineError(OperationError):
-    def __init__(self, command: str, exit_code: int) -> None:
+    def __init__(self, command: str, exit_code: int, failures: Failures) -> None:
         super().__init__(f"{command} failed with exit code {exit_code}, see above")
         self.exit_code = exit_code
+        self.failures = failures
 
 
 class NoDeploymentError(OperationError):

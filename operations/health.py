@@ -9,9 +9,10 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from operations.errors import OperationError
-from operations.pending_types import CallApi
+from provisioning.cloud_calls import CallApi
+from provisioning.errors import ProvisioningError
 from provisioning.group_checks import GROUP
+from provisioning.havip import find_holder
 from provisioning.health import Connect, Group, check_group
 from provisioning.node_checks import NodeState
 from provisioning.results import CheckResult, HealthReport, Level, fail, ok, warning
@@ -42,38 +43,36 @@ def check_cloud(
     deadline = clock() + HAVIP_SETTLE_S
     while True:
         try:
-            results = _compare_havips(group, states, call_api)
-        except OperationError as error:
-            seen = str(error).splitlines()[0]
-            return [warning(GROUP, "HAVIP", f"the cloud's view is unknown: {seen}", "the credentials of the API")]
+            results = [
+                each for address in group.inventory.virtual_ips for each in _compare(group, states, call_api, address)
+            ]
+        except ProvisioningError as error:
+            return [
+                warning(GROUP, "HAVIP", f"the cloud's view is unknown: {error.message}", "the credentials of the API")
+            ]
         if HealthReport(tuple(results)).healthy or clock() > deadline:
             return results
         sleep(1)
 
 
-def _compare_havips(group: Group, states: Sequence[NodeState], call_api: CallApi) -> list[CheckResult]:
+def _compare(group: Group, states: Sequence[NodeState], call_api: CallApi, address: str) -> list[CheckResult]:
     names = {node.instance_id: node.name for node in group.inventory.nodes}
-    filters = [{"Name": "vip", "Values": list(group.inventory.virtual_ips)}]
-    results: list[CheckResult] = []
-    for havip in call_api("vpc", "DescribeHaVips", {"Filters": filters}).get("HaVipSet") or []:
-        if not _is_ours(havip, names):
-            continue
-        address, instance = havip["Vip"], havip.get("InstanceId") or ""
-        masters = [state.name for state in states if address in state.held]
-        seen = f"{address} is at {names.get(instance, instance or 'no instance')} in the cloud"
-        if names.get(instance) in masters:
-            results.append(ok(GROUP, "HAVIP", seen))
-        else:
-            seen += f", but the master is {' and '.join(masters) or 'no node'}"
-            look_at = "DescribeHaVips; gratuitous ARP of the master: journalctl -u keepalived"
-            results.append(fail(GROUP, "HAVIP", seen, look_at))
-    return results
-
-
-def _is_ours(havip: dict[str, Any], names: dict[str, str]) -> bool:
-    """Whether the HAVIP is associated with a node of the group: other VPCs may use the same address."""
-    associated = {each["InstanceId"] for each in havip.get("HaVipAssociationSet") or []}
-    return bool(associated.intersection(names)) or havip.get("InstanceId") in names
+    instance = find_holder(call_api, group.inventory, address)
+    if instance is None:
+        return [
+            fail(
+                GROUP,
+                "HAVIP",
+                f"{address}: the cloud has no HAVIP of this group",
+                "the HAVIP in the console; tandem up",
+            )
+        ]
+    masters = [state.name for state in states if address in state.held]
+    seen = f"{address} is at {names.get(instance, instance or 'no instance')} in the cloud"
+    if names.get(instance) in masters:
+        return [ok(GROUP, "HAVIP", seen)]
+    seen += f", but the master is {' and '.join(masters) or 'no node'}"
+    return [fail(GROUP, "HAVIP", seen, "DescribeHaVips; gratuitous ARP of the master: journalctl -u keepalived")]
 
 
 def to_json(report: HealthReport) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from operations.errors import OperationError
 from operations.localcloud import enter_localcloud
+from provisioning.errors import ProvisioningError
 
 _OUTSIDE = {"outputs"}  # reads only the state
 
@@ -24,12 +25,12 @@ def main() -> None:
             enter_localcloud(find_stack(arguments), arguments)
         # Pulumi, gRPC and paramiko take 1 s to import, so not before entering localcloud.
         importlib.import_module("operations.commands").app()
-    except OperationError as error:
+    except (OperationError, ProvisioningError) as error:
         print_error(error, Console(stderr=True))
         sys.exit(1)
 
 
-def print_error(error: OperationError, console: Console) -> None:
+def print_error(error: Exception, console: Console) -> None:
     """Print an error. Its text may contain brackets, which Rich would interpret as markup."""
     console.print(Text.assemble(("error:", "red"), f" {error}"), highlight=False, soft_wrap=True)
 

@@ -1,20 +1,26 @@
 """Recovery from interrupted creates.
 
 After `pulumi` was killed, its state lists the creates that were started, but not whether the objects exist. Another
-`up` would create each object again, and the first one would belong to no stack.
+`up` would create each object again, and the first one would belong to no stack. Creates that failed without a clear
+result are listed too (failures.py).
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from operations.errors import OperationError
-from operations.pending_types import TYPES, CallApi
+from operations.pending_types import TYPES, is_safe_to_recreate
+from provisioning.cloud_calls import CallApi
 
-# Resources that exist only in the state, or (dynamic ones) can safely be created again.
-_SAFE_TO_RECREATE = ("pulumi-python:", "random:", "tls:", "pulumi:")
+# The engine's events contain this text instead of a secret; pulumi marks a secret in an imported state with the others.
+_HIDDEN = "[secret]"
+_SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "plaintext": json.dumps(_HIDDEN)}
+# Secret inputs that the refresh after the import reads from the API. They are outputs too, under both names.
+_READ_BACK = {"userData", "userDataRaw"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +56,12 @@ def plan_recovery(
     """Search for the object of each pending create. `ids_in_state`: (type, id) of all resources.
 
     Raises:
-        OperationError: several objects match, or the type is unknown. The operator must decide.
+        OperationError: several objects match, one cannot be imported, or the type is unknown. The operator must decide.
     """
     found: dict[str, str] = {}
     call: CallApi | None = None
     for create in pending:
-        if create.type.startswith(_SAFE_TO_RECREATE):
+        if is_safe_to_recreate(create.type):
             continue
         call = call or connect()
         candidates = [candidate for candidate in _find(create, call) if (create.type, candidate) not in ids_in_state]
@@ -64,6 +70,12 @@ def plan_recovery(
                 f"{create.urn}: an interrupted run may have created one of {', '.join(candidates)}; "
                 "nothing was changed\n"
                 "  delete the unused ones in the console, then run the command again"
+            )
+        if candidates and (unknown := _hidden_inputs(create.inputs) - _READ_BACK):
+            raise OperationError(
+                f"{create.urn}: a failed create has created {candidates[0]}, which cannot be imported, "
+                f"because its inputs {', '.join(sorted(unknown))} are secret; nothing was changed\n"
+                f"  delete {candidates[0]} in the console, then run the command again"
             )
         if candidates:
             found[create.urn] = candidates[0]
@@ -80,10 +92,21 @@ def apply_recovery(deployment: Mapping[str, Any], recovery: Recovery) -> dict[st
             continue
         resource = operation["resource"]
         if id_ := recovery.found.get(resource["urn"]):
-            # Inputs that the API does not return, such as user data, are only known from the pending operation.
-            found = {**resource, "id": id_, "outputs": {**(resource.get("inputs") or {}), "id": id_}}
-            resources = _with_created(resources, found)
+            resources = _with_created(resources, _imported(resource, id_))
     return {**deployment, "resources": resources, "pending_operations": others}
+
+
+def _imported(resource: Mapping[str, Any], id_: str) -> dict[str, Any]:
+    """The resource of a finished create. Inputs that the API does not return are known only from the pending one."""
+    inputs = resource.get("inputs") or {}
+    hidden = _hidden_inputs(inputs)
+    inputs = {**inputs, **dict.fromkeys(hidden, _SECRET)}
+    secret_outputs = {"additionalSecretOutputs": sorted(_READ_BACK)} if hidden else {}
+    return {**resource, "id": id_, "inputs": inputs, "outputs": {**inputs, "id": id_}, **secret_outputs}
+
+
+def _hidden_inputs(inputs: Mapping[str, Any]) -> set[str]:
+    return {key for key, value in inputs.items() if _HIDDEN in json.dumps(value)}
 
 
 def _with_created(resources: Sequence[Mapping[str, Any]], created: Mapping[str, Any]) -> list[Mapping[str, Any]]:

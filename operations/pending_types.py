@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
+
+from provisioning.cloud_calls import CallApi
 
 Inputs = Mapping[str, Any]
 _PAGE_SIZE = 100
@@ -16,10 +18,13 @@ _MONITOR_PAGE = {"Module": "monitor", "PageNumber": 1, "PageSize": _PAGE_SIZE}
 _DELETING = {"SHUTDOWN", "TERMINATING"}  # InstanceState of an instance that is being deleted
 
 
-class CallApi(Protocol):
-    def __call__(self, service: str, action: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """The response to a Describe action. Raises OperationError."""
-        ...
+# Resources that exist only in the state, or (dynamic ones) can safely be created again.
+_SAFE_TO_RECREATE = ("pulumi-python:", "random:", "tls:", "pulumi:")
+
+
+def is_safe_to_recreate(resource_type: str) -> bool:
+    """Whether a resource can be created again without leaving an object in the cloud."""
+    return resource_type.startswith(_SAFE_TO_RECREATE)
 
 
 @dataclass(frozen=True, slots=True)

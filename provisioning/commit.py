@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,17 +10,18 @@ from urllib.parse import urlsplit
 from provisioning.agent_calls import Connection
 from provisioning.errors import CandidateError, GateError, ProvisioningError
 from provisioning.facts import Facts
+from provisioning.havip import Confirm
 from provisioning.inventory import Inventory, RemoteNode
 from provisioning.kinds.base import Item, Phase
 from provisioning.kinds.database import Database
 from provisioning.kinds.gate import Gate
 from provisioning.kinds.unit import Unit
+from provisioning.out_of_service import Extent, Surroundings, put_back, take_out
 from provisioning.parallel import in_parallel
 from provisioning.plan import Plan, commit_operation, describe, stage_operation
-from provisioning.switchover import end_drain, move_to_peer
+from provisioning.serving import read_state
 
 REPORTED_LINES = 8  # of each node's plan; the plan of a new node has about a hundred
-UPSTREAM_DRAIN_S = 1.0  # iam-authz-server sends its audit records within 0.3 s (measured with marmotedu/iam 16c723d)
 _NOT_CHANGED = "no configuration and no running service was changed"  # packages may have been installed
 
 
@@ -69,7 +69,11 @@ def stage(changes: Sequence[NodeChange], revision: str, token: str) -> None:
 
 
 def commit_all(
-    inventory: Inventory, changes: Sequence[NodeChange], token: str, report: Callable[[str], None]
+    inventory: Inventory,
+    changes: Sequence[NodeChange],
+    token: str,
+    report: Callable[[str], None],
+    confirm: Confirm,
 ) -> dict[str, tuple[str, ...]]:
     """Commit the staged candidates and return the changes made, by node name.
 
@@ -85,16 +89,18 @@ def commit_all(
         _report_done(changes, done, report)
         for change in changes:
             if change.plan.drained:
-                end_drain(change.connection)
+                change.connection.call([{"do": "end_drain"}])
         return {change.node.name: lines for change, lines in zip(changes, done, strict=True) if lines}
     changed: dict[str, tuple[str, ...]] = {}
     committed: list[str] = []
     masters = {change.node.name for change in changes if change.facts.addresses}
-    for change in sorted(changes, key=_commit_order):
+    broken = _find_broken(changes)
+    for change in sorted(changes, key=lambda each: _with_broken_first(_commit_order(each), each.node.name in broken)):
         if not change.plan:
             continue
         try:
-            lines = _commit_one(inventory, change, changes, token, report, masters=masters)
+            around = _surroundings(inventory, change, changes, report, confirm)
+            lines = _commit_one(around, change, token, masters=masters)
         except GateError as error:
             raise GateError(
                 f"{error.message}; the rollout stopped there"
@@ -123,54 +129,54 @@ def _runs(change: NodeChange, unit: str) -> bool:
     return bool(change.facts.answers.get("unit", {}).get(unit, {}).get("active"))
 
 
-def _commit_one(
+def _find_broken(changes: Sequence[NodeChange]) -> set[str]:
+    """The nodes of the last rollout that do not serve. A node that has had no rollout is not among them."""
+    states = in_parallel(changes, lambda change: read_state(change.connection, ()))
+    return {state.node.name for state in states if any(state.health.values())}
+
+
+def _with_broken_first(order: tuple[bool, ...], broken: bool) -> tuple[bool, ...]:  # noqa: FBT001 - sort key
+    """A broken node is repaired before the others: the last instance that serves is not taken out of service."""
+    return order[0], not broken, *order[1:]
+
+
+def _surroundings(
     inventory: Inventory,
     change: NodeChange,
     changes: Sequence[NodeChange],
-    token: str,
     report: Callable[[str], None],
-    *,
-    masters: set[str],
-) -> tuple[str, ...]:
-    """Commit one node while the others serve: switch over first, and take it out of the upstreams during restarts.
-
-    `masters` are the names of the nodes that hold a virtual IP; the new master is added after a switchover.
-    """
-    peers = [peer.connection for peer in changes if peer is not change and peer.node.eligible]
-    disruptive = any(isinstance(step.item, Unit) for step in change.plan.commit) or change.plan.pending
-    switched = change.node.name in masters and peers and disruptive
-    if switched:
-        report(f"{change.node.name}: switching over {', '.join(change.facts.addresses or inventory.virtual_ips)}")
-        masters.add(move_to_peer(change.connection, peers, inventory.virtual_ips).to)
-    try:
-        with _out_of_upstreams(change, changes, report):
-            return _commit(change, token)
-    finally:
-        if switched or change.plan.drained:
-            end_drain(change.connection)
+    confirm: Confirm,
+) -> Surroundings:
+    others = tuple(other.connection for other in changes if other is not change)
+    return Surroundings(change.connection, others, (), inventory.virtual_ips, confirm, report)
 
 
-@contextmanager
-def _out_of_upstreams(
-    change: NodeChange, changes: Sequence[NodeChange], report: Callable[[str], None]
-) -> Generator[None]:
-    """Take services that will restart out of all nginx upstreams: a restart cuts off requests in progress.
+def _commit_one(around: Surroundings, change: NodeChange, token: str, *, masters: set[str]) -> tuple[str, ...]:
+    """Commit one node while the others serve: out of service before, and back afterwards.
 
-    If a health gate fails, the node stays out of the upstreams. The next rollout restores the upstreams file.
+    Only services that will restart leave the upstreams: a restart cuts off requests in progress. `masters` are the
+    names of the nodes that hold a virtual IP; the new masters are added after a switchover. If a health gate fails, the
+    node stays out of the upstreams.
     """
     restarts = change.plan.restarts()
     gates = [item for item in change.items if isinstance(item, Gate) and item.name in restarts]
-    endpoints = [urlsplit(gate.url).netloc for gate in gates]
-    others = [other for other in changes if other is not change]
-    if not (endpoints and others):
-        yield
-        return
-    services = ", ".join(gate.name for gate in gates)
-    report(f"{change.node.name}: removing from the upstreams because {services} will restart")
-    leave = {"do": "leave", "endpoints": endpoints, "wait_s": UPSTREAM_DRAIN_S}
-    in_parallel(changes, lambda each: each.connection.call([leave]))
-    yield
-    in_parallel(changes, lambda each: each.connection.call([{"do": "join"}]))
+    disruptive = any(isinstance(step.item, Unit) for step in change.plan.commit) or change.plan.pending
+    has_peer = any(other.node.eligible for other in around.others)
+    switches = bool(change.node.name in masters and has_peer and disruptive)
+    if not (gates or switches or change.plan.drained):
+        return _commit(change, token)
+    if gates or switches:
+        ports = [urlsplit(gate.url).port or 80 for gate in gates]
+        moves = take_out(around, Extent([gate.name for gate in gates], ports, virtual_ips=switches))
+        masters.update(move.to for move in moves)
+    try:
+        lines = _commit(change, token)
+    except ProvisioningError:
+        if switches or change.plan.drained:
+            change.connection.call([{"do": "end_drain"}])
+        raise
+    put_back(around)
+    return lines
 
 
 def _commit(change: NodeChange, token: str) -> tuple[str, ...]:

@@ -8,7 +8,8 @@
     ├── CandidateError       a node rejected a candidate; no configuration and no running service was changed
     ├── NodeError            a step on a node failed
     ├── GateError            a node failed its health gate after the commit; the rollout stopped
-    ├── SwitchoverError      the virtual IP cannot be switched over; no client was disconnected
+    ├── SwitchoverError      a node cannot be taken out of service, or its virtual IP cannot be switched over
+    ├── CloudApiError        a request to the cloud's API failed
     └── HealthError          the group failed the health check through the public IP
 
 Each message names the node, the step, the value seen and the next place to look. It is often all that the operator
@@ -64,6 +65,10 @@ class GateError(ProvisioningError):
 
 
 class SwitchoverError(ProvisioningError):
+    pass
+
+
+class CloudApiError(ProvisioningError):
     pass
 
 

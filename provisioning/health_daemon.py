@@ -15,7 +15,7 @@ import time
 
 TRACK_FILE = "/run/tandem/nginx"  # read by keepalived
 PEER_FILE = "/run/tandem/peer"  # read by ExecStopPost of nginx
-DRAIN_FILE = "/run/tandem/drain"  # exists during a switchover
+DRAIN_FILE = "/run/tandem/drain"  # exists during a switchover; contains the value to report
 
 
 def answers(address: str, timeout_s: float, port: int = 80) -> bool:
@@ -47,24 +47,32 @@ def read(path: str) -> str:
 class FaultDetector:
     """Derives the value of keepalived's track_file from the results of single probes. Pure."""
 
-    def __init__(self, fall: int, fault: int, drain: int) -> None:
+    def __init__(self, fall: int, fault: int) -> None:
         self.fall = fall
         self.fault = fault
-        self.drain = drain
         self.failures = 0
 
-    def value(self, *, nginx_answers: bool, peer_answers: bool, draining: bool) -> int:
+    def value(self, *, nginx_answers: bool, peer_answers: bool, drain: int) -> int:
+        """`drain` is the value that a switchover has requested, or 0. It may be a fault, too."""
         self.failures = 0 if nginx_answers else self.failures + 1
         if self.failures >= self.fall and peer_answers:
             return self.fault
-        return self.drain if draining else 0
+        return drain
+
+
+def requested_drain(mark: str, default: int) -> int:
+    """The value in the drain mark. An older version of Tandem writes an empty mark."""
+    try:
+        return int(read(mark) or default) if os.path.exists(mark) else 0
+    except ValueError:
+        return default
 
 
 def main() -> None:
     with open(sys.argv[1], encoding="utf-8") as file:
         settings = json.load(file)
     interval_s, timeout_s = settings["interval_s"], settings["timeout_s"]
-    detector = FaultDetector(settings["fall"], settings["fault"], settings["drain"])
+    detector = FaultDetector(settings["fall"], settings["fault"])
     while True:
         began = time.monotonic()
         nginx_answers = answers("127.0.0.1", timeout_s)
@@ -72,9 +80,8 @@ def main() -> None:
         peer = "answers" if peer_answers else "silent"
         if read(PEER_FILE) != peer:
             write(PEER_FILE, peer)
-        value = str(
-            detector.value(nginx_answers=nginx_answers, peer_answers=peer_answers, draining=os.path.exists(DRAIN_FILE))
-        )
+        drain = requested_drain(DRAIN_FILE, settings["drain"])
+        value = str(detector.value(nginx_answers=nginx_answers, peer_answers=peer_answers, drain=drain))
         # Below the fault threshold the file stays: systemd may have written a fault when nginx stopped.
         if read(TRACK_FILE) != value and (nginx_answers or detector.failures >= detector.fall):
             write(TRACK_FILE, value)

@@ -17,6 +17,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ from provisioning.commit import NodeChange, commit_all, report_plans, stage
 from provisioning.errors import HealthError, ProvisioningError, UnreachableError
 from provisioning.facts import Facts, question
 from provisioning.group_checks import check_audit, find_queue
+from provisioning.havip import Confirm, confirm_with
 from provisioning.inventory import Inventory, RemoteNode
 from provisioning.kinds.base import Item
 from provisioning.manifest import Manifest
@@ -60,6 +62,7 @@ def roll_out(
     *,
     connect: Callable[[RemoteNode], Connection] | None = None,
     sleep: Callable[[float], None] = time.sleep,
+    confirm: Confirm | None = None,
 ) -> RolloutResult:
     """Apply the manifests to all nodes. Idempotent.
 
@@ -88,7 +91,8 @@ def roll_out(
             changes = in_parallel(changes, lambda change: _prepare(inventory, change, lock.token, report))
             stage(changes, revision, lock.token)
             report("all nodes accepted the candidates")
-            changed = commit_all(inventory, changes, lock.token, report)
+            confirm = confirm or confirm_with(inventory, os.environ)
+            changed = commit_all(inventory, changes, lock.token, report, confirm)
             _follow_audit_record(changes, lock.token)
             return RolloutResult(revision, changed)
 

@@ -12,8 +12,19 @@ from settings.base import FrozenModel
 class IamSettings(FrozenModel):
     release: str = Field(
         default="",
-        description="Path of an IAM release (.tar.gz with bin/, sql/iam.sql, VERSION). "
-        "Default: the stand-in in samples/iam.",
+        description="Path or URL of an IAM release (.tar.gz with bin/, sql/iam.sql, VERSION). A URL, such as a "
+        "presigned one of a COS bucket, is fetched once and needs `sha256`. Default: the stand-in in samples/iam.",
+    )
+    sha256: str | None = Field(
+        default=None,
+        pattern=r"^[0-9a-f]{64}$",
+        description="SHA-256 checksum of the release, in lower case. A release with another checksum is refused.",
+    )
+    keep_releases: int = Field(
+        default=2,
+        ge=1,
+        le=20,
+        description="Number of previous releases that each node keeps for a rollback. Older ones are deleted.",
     )
     token_lifetime_s: int = Field(default=7200, ge=60, le=604_800, description="Lifetime of a login token.")
     token_refresh_s: int = Field(

@@ -14,6 +14,8 @@ import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
 
 from samples.iam.build import archive, build
+from settings.downloads import fetch, is_url
+from settings.iam import IamSettings
 from settings.parsing import parse_sections
 from settings.problems import Problem, SettingsError
 from settings.releases import Release, ReleaseError, read_release
@@ -53,9 +55,13 @@ def load() -> Settings:
     return parse(stack, raw, encrypted_sections)
 
 
-def find_release(path: str) -> Release:
-    """Return the release at a path; "" means the stand-in in samples/iam, built on demand. Raises: ReleaseError."""
-    return read_release(Path(path)) if path else _build_stand_in()
+def find_release(settings: IamSettings) -> Release:
+    """Return the release, fetched if it is a URL; the stand-in in samples/iam by default. Raises: ReleaseError."""
+    if not settings.release:
+        return _build_stand_in()
+    if not is_url(settings.release):
+        return read_release(Path(settings.release), settings.sha256)
+    return read_release(fetch(settings.release, settings.sha256, _RELEASES), settings.sha256)
 
 
 @cache
@@ -70,7 +76,7 @@ def parse(
     stack: Stack,
     raw: Mapping[str, object],
     encrypted_sections: frozenset[str] = frozenset(),
-    find_release: Callable[[str], Release] = find_release,
+    find_release: Callable[[IamSettings], Release] = find_release,
 ) -> Settings:
     """Validate raw values, by section. Pulumi encrypts `encrypted_sections`.
 
@@ -84,7 +90,7 @@ def parse(
     release: Release | None = None
     if "iam" in parsed.sections:
         try:
-            release = find_release(parsed.sections["iam"].release)
+            release = find_release(parsed.sections["iam"])
         except ReleaseError as error:
             problems.append(Problem(f"{_NAMESPACE}:iam.release", error.message))
         data = parsed.sections.get("data")

@@ -30,12 +30,18 @@ class Release:
         return f"/opt/iam/{self.sha256[:12]}"
 
 
-def read_release(path: Path) -> Release:
-    """Check the content of an archive and return the release. Raises: ReleaseError."""
+def read_release(path: Path, expected_sha256: str | None = None) -> Release:
+    """Check the content of an archive, and its checksum if one is expected. Raises: ReleaseError."""
     try:
+        sha256 = file_sha256(path)
+        if expected_sha256 is not None and sha256 != expected_sha256:
+            raise ReleaseError(
+                f"the IAM release {path} must have the checksum of tandem:iam.sha256 "
+                f"(got {sha256}, requested {expected_sha256})",
+                "the file is incomplete, or it is another release",
+            )
         with tarfile.open(path, "r:gz") as archive:
             names = {name.removeprefix("./") for name in archive.getnames()}
-        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     except (OSError, tarfile.TarError) as error:
         raise ReleaseError(f"the IAM release {path} cannot be read as a .tar.gz", str(error)) from error
     missing = [name for name in _REQUIRED if name not in names]
@@ -45,3 +51,9 @@ def read_release(path: Path) -> Release:
             f"it contains: {', '.join(sorted(names)[:20])}",
         )
     return Release(str(path), sha256)
+
+
+def file_sha256(path: Path) -> str:
+    """Return the checksum of a file. Raises: OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

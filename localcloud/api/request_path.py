@@ -203,7 +203,8 @@ def run_action(
     models = schema(action.service, VERSIONS[action.service])
     parameters = Parameters(check_parameters(models, f"{action.name}Request", given))
     try:
-        stale = stale_s > 0 and action.name.startswith("Describe")
+        # A task's result completes the response of an asynchronous call; it is not a lagging view of a resource.
+        stale = stale_s > 0 and action.name.startswith("Describe") and action.name != "DescribeTaskResult"
         with cloud.past(region, stale_s) if stale else cloud.transaction(region) as tx:
             tx.request_id = request_id
             answer = _run_once(Call(tx, parameters, region, secret_id, request_id), action)

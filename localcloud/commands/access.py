@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import typer
 
-from localcloud.commands.context import DEFAULT_NAME, Control, Name, fail, paths_of, require_root
+from localcloud.commands.context import DEFAULT_NAME, Control, Name, fail, network_failure, paths_of, require_root
 from localcloud.errors import LocalcloudError
 from localcloud.machines.cgroups import Cgroup
 from localcloud.machines.inside import become
@@ -31,6 +31,7 @@ Node = Annotated[str, typer.Argument(help="Name, host name or id of the instance
 def exec_(command: Command, name: Name = DEFAULT_NAME) -> None:
     """Run CMD as the operator: the API under its real host names, and a private line into every VPC."""
     paths = _enterable(name, names.OPERATOR)
+    _warn_of_network_failure(paths)
     _run_here(command, lambda: with_plugins(enter_operator(paths, command[0]), paths.run / "plugins"))
 
 
@@ -98,6 +99,15 @@ def _enterable(name: str, what: str) -> Paths:
     except LocalcloudError as error:
         fail(error)
     return paths
+
+
+def _warn_of_network_failure(paths: Paths) -> None:
+    try:
+        failure = network_failure(Control(paths).get("/control/status"), paths)
+    except LocalcloudError:
+        return  # the command may not need the daemon, and reports its absence otherwise
+    if failure:
+        typer.echo(f"localcloud: warning: {failure}", err=True)
 
 
 def _run_here(command: list[str], enter: Any) -> None:

@@ -82,6 +82,22 @@ class Control:
         return found
 
 
+def network_failure(status: dict[str, Any], paths: Paths) -> str:
+    """Return why the network does not match the records, and what to do; empty if it does.
+
+    `status` is the response of /control/status.
+    """
+    network = status["records"]["network"]
+    if not network["error"]:
+        return ""
+    return (
+        f"the network of cloud {paths.cloud} could not be applied for {network['failing_s']:.0f} s, "
+        f"so new instances fail to launch: {network['error']}\n"
+        f"  It is tried again every second. If the error remains, see {paths.daemon_log},\n"
+        "  then remove the cloud (`make down`, or `localcloud down`) and start it again."
+    )
+
+
 class _UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: str, timeout_s: float) -> None:
         super().__init__("localcloud", timeout=timeout_s)

@@ -19,15 +19,25 @@ from rich.console import Console
 from rich.table import Table
 
 from localcloud.commands.api import ApiSocket, ask_admin
-from localcloud.commands.context import DEFAULT_NAME, LONGEST_DELAY_S, Control, Name, fail, paths_of, require_root
+from localcloud.commands.context import (
+    DEFAULT_NAME,
+    LONGEST_DELAY_S,
+    Control,
+    Name,
+    fail,
+    network_failure,
+    paths_of,
+    require_root,
+)
 from localcloud.commands.doctor import require_tools
-from localcloud.errors import LocalcloudError
+from localcloud.errors import LocalcloudError, NetworkError
 from localcloud.machines.paths import Paths
 from localcloud.machines.store import ImageStore
 from localcloud.machines.tear_down import tear_down
 
 _READY_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 10.0
+_NETWORK_TIMEOUT_S = 5.0
 
 
 def up(
@@ -50,12 +60,13 @@ def up(
         control = Control(paths)
         with _one_at_a_time(paths):
             if control.answers():
+                _require_network(control, paths)
                 typer.echo(f"cloud {name} is already up")
                 return
             began = time.monotonic()
             ImageStore().ensure(_report)
             _start_daemon(paths, timing, takeover_delay, account_type)
-        status = control.get("/control/status")
+        status = _require_network(control, paths)
     except LocalcloudError as error:
         fail(error)
     resumed = sum(machine["running"] for machine in status["machines"])
@@ -107,7 +118,7 @@ def status(
     if as_json:
         typer.echo(json.dumps({"up": True, **found}, indent=2))
         return
-    _print_status(found)
+    _print_status(found, paths)
 
 
 def _print_api_status(found: dict[str, Any], *, as_json: bool) -> None:
@@ -133,6 +144,18 @@ def _one_at_a_time(paths: Paths) -> Generator[Path]:
                 return
 
 
+def _require_network(control: Control, paths: Paths) -> dict[str, Any]:
+    """Wait until the network matches the records; return the status. Raises NetworkError with the reason."""
+    deadline = time.monotonic() + _NETWORK_TIMEOUT_S
+    status = control.get("/control/status")
+    while status["records"]["network"]["changes_behind"] and time.monotonic() < deadline:
+        time.sleep(0.05)
+        status = control.get("/control/status")
+    if failure := network_failure(status, paths):
+        raise NetworkError(failure)
+    return status
+
+
 def _report(text: str) -> None:
     typer.echo(f"  {text}", err=True)
 
@@ -142,7 +165,7 @@ def _start_daemon(paths: Paths, timing: str, takeover_delay_s: float | None, acc
     for directory in (paths.run, paths.state):
         directory.mkdir(parents=True, exist_ok=True)
     paths.identity()
-    log = paths.state / "daemon.log"
+    log = paths.daemon_log
     command = [sys.executable, "-m", "localcloud.daemon", paths.cloud, "--timing", timing, "--account-type", account]
     if takeover_delay_s is not None:
         command += ["--takeover-delay", str(takeover_delay_s)]
@@ -199,7 +222,7 @@ def _daemon_pid(paths: Paths) -> int | None:
     return None
 
 
-def _print_status(found: dict[str, Any]) -> None:
+def _print_status(found: dict[str, Any], paths: Paths) -> None:
     console = Console(soft_wrap=True, highlight=False)
     holders = {entry["holder"]: entry["address"] for entry in found["virtual_addresses"] if entry["holder"]}
     public = {entry["private"]: entry["public"] for entry in found["public_addresses"]}
@@ -225,6 +248,5 @@ def _print_status(found: dict[str, Any]) -> None:
         )
     for entry in found["exposed"]:
         console.print(f"{entry['public']} is exposed at {entry['local']} of this host")
-    error = found["records"].get("network", {}).get("error")
-    if error:
-        console.print(f"network: {error}")
+    if failure := network_failure(found, paths):
+        console.print(failure)

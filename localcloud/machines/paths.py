@@ -36,6 +36,10 @@ class Paths:
     def control_socket(self) -> Path:
         return self.run / "control.sock"
 
+    @property
+    def daemon_log(self) -> Path:
+        return self.state / "daemon.log"
+
     def identity(self) -> str:
         """Created with the cloud's first records and deleted with them: a different id means another cloud of the same
         name.

@@ -6,9 +6,14 @@ Each rule set is replaced completely, in one transaction.
 from __future__ import annotations
 
 import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import replace
 from ipaddress import IPv4Address
 
+from pyroute2.netlink.exceptions import NetlinkError
+
+from localcloud.errors import NetworkError
 from localcloud.infrastructure import Interface, NetworkPlan, Subnet, Vpc
 from localcloud.network import nft
 from localcloud.network.bridge_rules import bridge_rules, isolated_pairs, isolation_rules
@@ -54,16 +59,19 @@ class Network:
                 # A changed rule must apply immediately, so links are only checked if the plan's links have changed.
                 same = structure in before
                 if not same:
-                    self._wiring.ensure_router(vpc)
+                    with _naming(f"the router of {vpc.vpc_id}"):
+                        self._wiring.ensure_router(vpc)
                 for subnet in vpc.subnets:
                     if not same:
-                        self._wiring.ensure_subnet(vpc, subnet)
+                        with _naming(f"the bridge and links of {subnet.subnet_id}"):
+                            self._wiring.ensure_subnet(vpc, subnet)
                     self._load(subnet.subnet_id, "vpc", bridge_rules(subnet, groups, self._holder_by_havip))
                 self._load(vpc.vpc_id, "router", router_rules(vpc))
                 if not same:
-                    self._wiring.remove_subnet_links(vpc)
-                    self._wiring.route_public_addresses(vpc)
-                    shape(self.namespaces, vpc)
+                    with _naming(f"the routes and bandwidths of {vpc.vpc_id}"):
+                        self._wiring.remove_subnet_links(vpc)
+                        self._wiring.route_public_addresses(vpc)
+                        shape(self.namespaces, vpc)
             if not self._plan.vpcs:
                 self._recall_isolation(plan)
             self._plan = plan
@@ -142,6 +150,15 @@ class Network:
         if self._loaded.get(key) != commands:
             nft.load(self.namespaces, what, commands)
             self._loaded[key] = commands
+
+
+@contextmanager
+def _naming(part: str) -> Generator[None]:
+    """Name the part of the network in errors of the kernel, which contain only a number and its text."""
+    try:
+        yield
+    except (NetlinkError, OSError) as error:
+        raise NetworkError(f"{part} could not be set up: {type(error).__name__}: {error}") from error
 
 
 def _structure(vpc: Vpc) -> Vpc:

@@ -29,7 +29,7 @@ from pulumi.provider.experimental.provider import (
 )
 
 from localcloud.providers.difference import Kind, compare
-from localcloud.providers.errors import PartialError, ProviderError
+from localcloud.providers.errors import PartialError, ProviderError, UnseenError
 from localcloud.providers.schema import Property, Schema
 from localcloud.providers.values import Properties, has_unknown, to_plain, to_values
 
@@ -141,7 +141,7 @@ class Adapter(Provider):
         try:
             created = await self._run(self._backend.create, _type(request.urn), inputs, known.append)
         except ProviderError as error:
-            if not known:
+            if not known or isinstance(error, UnseenError):
                 raise
             raise PartialError(str(error), known[0], {**inputs, "id": known[0]}, inputs) from error
         return CreateResponse(created.id, to_values({**inputs, **created.outputs, "id": created.id}, schema.secrets))

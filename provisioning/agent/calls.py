@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from . import change_lock, commit, facts, health, serving, stage, upstreams
+from . import change_lock, commit, drain, facts, health, serving, stage, upstreams
 from .kinds import archive, audit_queue
 from .node import STATE, Node, StepError
 
@@ -28,11 +28,18 @@ READING: dict[str, Callable[..., Any]] = {
     "audit": audit_queue.audit,
     "serves": serving.serves,
     "held": serving.wait_until_held,
-    "drain": serving.drain,
-    "end_drain": serving.end_drain,
-    "retire": serving.retire,
+    "services": serving.services,
+    "finish_requests": drain.finish_requests,
+    "drain": drain.drain,
+    "end_drain": drain.end_drain,
+    "ask_clients_to_leave": drain.ask_clients_to_leave,
+    "stop_asking": drain.stop_asking,
+    "preferred_while_drained": drain.preferred_while_drained,
+    "retire": drain.retire,
+    "resume": drain.resume,
     "leave": upstreams.leave,
     "join": upstreams.join,
+    "join_if_served": upstreams.join_if_served,
 }
 # These run one at a time, and only with the token of the change lock.
 CHANGING: dict[str, Callable[..., Any]] = {

@@ -7,7 +7,8 @@ from typing import Any
 from . import kinds
 from .change_lock import changes_started, is_changing
 from .node import Node
-from .serving import DRAIN_CONF, DRAIN_MARK, addresses_held
+from .put_back_timer import DRAIN_CONF, DRAIN_MARK
+from .serving import addresses_held
 from .systemd import read_pending
 
 

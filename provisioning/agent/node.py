@@ -55,6 +55,11 @@ def run(argv: list[str], *, text: str = "", timeout_s: float = 60, env: dict[str
     return Result(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
 
 
+def program() -> bytes:
+    """The archive that this agent was started from."""
+    return Path(__file__).parents[1].read_bytes()
+
+
 def probe(url: str, timeout_s: float = 2) -> str:
     """The status code of a GET request, or the error."""
     parts = urllib.parse.urlsplit(url)
@@ -90,6 +95,7 @@ class Node:
         probe: Callable[[str], str] = probe,
         request: Callable[..., web.Response] = web.request,
         sync: Callable[[int], None] = os.fsync,
+        program: Callable[[], bytes] = program,
     ) -> None:
         self.root = Path(root)
         self.state = self.at(STATE)
@@ -103,6 +109,7 @@ class Node:
         self.probe = probe
         self.request = request
         self.sync = sync  # tests with many rollouts skip fsync
+        self.program = program
         self.token = ""
 
     def at(self, path: str) -> Path:

@@ -1,66 +1,92 @@
-"""Takes servers out of nginx's upstreams temporarily."""
+"""Takes the servers of one node out of nginx's upstreams temporarily."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
 from pathlib import Path
 
+from . import put_back_timer
 from .node import Node
 from .systemd import systemctl
 
 UPSTREAMS = "/etc/nginx/conf.d/upstreams.conf"
+RECORD = "upstreams.upstreams.conf"  # in the agent's state: the original text and the edited one
+
+_RESPONDS = frozenset(str(status) for status in range(200, 500))
+_BLOCK = re.compile(r"^upstream\s+\S+\s*\{.*?^\}", re.MULTILINE | re.DOTALL)
+_SERVER = re.compile(r"^(\s*server )([\d.]+):(\d+)\b([^;\n]*);", re.MULTILINE)
 
 
-def leave(node: Node, *, endpoints: list[str], wait_s: float) -> None:
-    """Mark these `address:port` as down in this node's nginx, then wait `wait_s` seconds for requests in progress."""
+def leave(node: Node, *, address: str, ports: list[int] | None = None) -> list[int]:
+    """Mark the servers of one node as down in this node's nginx, and no others. Returns the ports that are marked.
 
-    def mark(text: str) -> str:
-        for endpoint in endpoints:
-            text = re.sub(rf"^(\s*server {re.escape(endpoint)})\b(?! down)", r"\1 down", text, flags=re.MULTILINE)
-        return text
-
-    if _edit(node, UPSTREAMS, mark):
-        node.sleep(wait_s)
+    `ports` limits the operation to these services. The only server of an upstream is not marked. If this run is killed,
+    the node ends the mark itself (put_back_timer.py). The file also differs from its manifest, so a rollout restores
+    it.
+    """
+    target = node.at(UPSTREAMS)
+    if not target.exists():
+        return []
+    now, kept = target.read_text(), node.read_json(RECORD, {})
+    original = kept["original"] if kept.get("edited") == now else now
+    edited = mark_down(original, address, ports)
+    if edited != now:
+        put_back_timer.start(node)
+        node.write_json(RECORD, {"original": original, "edited": edited})
+        node.before("edit " + UPSTREAMS)
+        _replace_text(target, edited)
+        systemctl(node, "reload", "nginx")
+    return sorted(
+        {int(port) for _, at, port, options in _SERVER.findall(edited) if at == address and "down" in options.split()}
+    )
 
 
 def join(node: Node) -> None:
     """Undo `leave`."""
-    _restore(node, UPSTREAMS)
+    target, kept = node.at(UPSTREAMS), node.read_json(RECORD, {})
+    if kept:
+        # Keep a text that a rollout has written in the meantime.
+        if target.exists() and target.read_text() == kept["edited"]:
+            node.before("restore " + UPSTREAMS)
+            _replace_text(target, kept["original"])
+            systemctl(node, "reload", "nginx")
+        node.state_path(RECORD).unlink()
+    put_back_timer.stop_if_done(node)
 
 
-def _edit(node: Node, path: str, change: Callable[[str], str]) -> bool:
-    """Edit a file of nginx temporarily.
+def join_if_served(node: Node) -> None:
+    """Undo `leave` if the servers that are marked as down respond; a removed node stays out."""
+    edited = node.read_json(RECORD, {}).get("edited", "")
+    down = [(address, port) for _, address, port, options in _SERVER.findall(edited) if "down" in options.split()]
+    # The path of the health check differs between services; only an error of the server counts.
+    if all(node.probe(f"http://{address}:{port}/healthz") in _RESPONDS for address, port in down):
+        join(node)
 
-    If this run is killed, the file differs from its manifest, so the next run restores it.
+
+def mark_down(text: str, address: str, ports: list[int] | None) -> str:
+    """Return the upstreams with the servers of one node marked as down. Pure.
+
+    A single remaining server gets `max_fails=0`: otherwise nginx would answer every request with 502 for the whole
+    `fail_timeout` after one failed attempt, because it ignores `max_fails` only in upstreams with one server.
     """
-    target, record = node.at(path), "upstreams." + path.rpartition("/")[2]
-    if not target.exists():
-        return False
-    now, kept = target.read_text(), node.read_json(record, {})
-    original = kept["original"] if kept.get("edited") == now else now
-    edited = change(now)
-    if edited == now:
-        return False
-    node.write_json(record, {"original": original, "edited": edited})
-    node.before("edit " + path)
-    _replace_text(target, edited)
-    systemctl(node, "reload", "nginx")
-    return True
 
+    def block(upstream: re.Match[str]) -> str:
+        servers = _SERVER.findall(upstream[0])
+        leaving = [each for each in servers if each[1] == address and (ports is None or int(each[2]) in ports)]
+        if not leaving or len(leaving) == len(servers):
+            return upstream[0]
+        single = len(servers) - len(leaving) == 1
 
-def _restore(node: Node, path: str) -> None:
-    target, record = node.at(path), "upstreams." + path.rpartition("/")[2]
-    kept = node.read_json(record, {})
-    if not kept:
-        return
-    # Keep a text that a rollout has written in the meantime.
-    if target.exists() and target.read_text() == kept["edited"]:
-        node.before("restore " + path)
-        _replace_text(target, kept["original"])
-        systemctl(node, "reload", "nginx")
-    node.state_path(record).unlink()
+        def server(line: re.Match[str]) -> str:
+            if line.groups() in leaving:
+                return f"{line[1]}{line[2]}:{line[3]} down{line[4]};"
+            options = re.sub(r"\bmax_fails=\d+", "max_fails=0", line[4]) if single else line[4]
+            return f"{line[1]}{line[2]}:{line[3]}{options};"
+
+        return _SERVER.sub(server, upstream[0])
+
+    return _BLOCK.sub(block, text)
 
 
 def _replace_text(target: Path, text: str) -> None:

@@ -4,14 +4,29 @@ from __future__ import annotations
 
 from provisioning.deployment import Deployment, Node
 from provisioning.kinds.absent import Absent
-from provisioning.kinds.base import Item, reload
+from provisioning.kinds.base import Item, reload, restart
 from provisioning.kinds.directory import Directory
+from provisioning.kinds.file import File
+from provisioning.kinds.package import Package
+from provisioning.kinds.ssh_server import SshServer
 from provisioning.kinds.unit import Unit
+from provisioning.rendering import render
 
 
 def desired(deployment: Deployment, node: Node) -> list[Item]:
     del deployment, node
-    return [Directory("/etc/tandem"), Directory("/usr/local/lib/tandem"), *without_temporary_key()]
+    return [
+        Directory("/etc/tandem"),
+        Directory("/usr/local/lib/tandem"),
+        *without_temporary_key(),
+        Package("logrotate"),
+        File(
+            "/etc/systemd/system/logrotate.timer.d/tandem.conf",
+            render("base/logrotate.timer.j2"),
+            after=(restart("logrotate.timer"),),
+        ),
+        Unit("logrotate.timer"),
+    ]
 
 
 def without_temporary_key() -> list[Item]:
@@ -21,5 +36,5 @@ def without_temporary_key() -> list[Item]:
         # impersonate the node with it. The long-term key is pinned before a rollout starts.
         Absent("/etc/ssh/ssh_host_ecdsa_key", after=(reload("ssh"),)),
         Absent("/etc/ssh/ssh_host_ecdsa_key.pub", after=(reload("ssh"),)),
-        Unit("ssh"),
+        SshServer(),
     ]

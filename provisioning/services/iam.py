@@ -14,6 +14,7 @@ from provisioning.kinds.file import File
 from provisioning.kinds.gate import Gate
 from provisioning.kinds.iam_account import IamAccount
 from provisioning.kinds.link import Link
+from provisioning.kinds.old_archives import OldArchives
 from provisioning.kinds.package import Package
 from provisioning.kinds.port import Port
 from provisioning.kinds.timer import Timer
@@ -63,6 +64,7 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
         *_housekeeping(deployment),
         Link(CURRENT, release.path, after=everything),
         *(Unit(name) for name in _SERVICES),
+        OldArchives(release.path, deployment.iam.keep_releases),
         _refresh_timer(deployment.iam.refresh_interval_s),
         Gate("iam-apiserver", f"http://{node.private_address}:{APISERVER_PORT}/healthz"),
         Gate("iam-authz-server", f"http://{node.private_address}:{AUTHZ_PORT}/healthz"),

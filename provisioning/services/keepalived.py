@@ -94,16 +94,25 @@ def virtual_routers(deployment: Deployment, node: Node) -> list[VirtualRouter]:
     return routers
 
 
+def preferred_addresses(deployment: Deployment, node: Node) -> list[str]:
+    """The virtual IPs that this node takes back from a healthy peer when it recovers."""
+    if deployment.keepalived.mode == "non-preempt":
+        return []
+    return [router.address for router in virtual_routers(deployment, node) if router.priority == _HIGHEST]
+
+
 def desired(deployment: Deployment, node: Node) -> list[Item]:
     if not node.eligible:
         return []
     settings, profile = deployment.keepalived, profile_of(deployment.keepalived)
     peers = [peer.private_address for peer in deployment.peers(node)]
     switchover = {"virtual_ips": list(deployment.virtual_ips), "peers": peers, "drain": profile.drain,
-                  "fault": profile.fault, "drain_s": settings.drain_s, "tracked": profile.probe_s > 0}  # fmt: skip
+                  "fault": profile.fault, "drain_s": settings.drain_s, "tracked": profile.probe_s > 0,
+                  "preferred": preferred_addresses(deployment, node)}  # fmt: skip
     return [
         Package("keepalived"),
         Directory("/etc/keepalived"),
+        File("/etc/logrotate.d/keepalived", render("keepalived/logrotate.j2")),
         Check("keepalived", ("keepalived", "-t"), ("/etc/keepalived",), look_at=SETTINGS),
         File(SWITCHOVER_FILE, json.dumps(switchover, indent=2) + "\n"),
         *(_health_daemon(profile, peers) if profile.probe_s else _no_health_daemon()),

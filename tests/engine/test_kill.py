@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from operations.cloud_api import connect
 from operations.pending_types import TYPES
+from provisioning.cloud_api import connect
 from tests.engine.full_project import FullProject, full_project, nothing_to_do
 from tests.engine.project import kill_all
 from tests.localcloud.providers.cloud import Cloud

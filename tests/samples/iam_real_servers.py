@@ -275,7 +275,7 @@ class RealNode:
 @contextmanager
 def group(directory: Path, release_path: str = "") -> Generator[tuple[RealNode, RealNode]]:
     """Yield both nodes with their files, and running, initialized databases on the first; services are not started."""
-    release = find_release(release_path)
+    release = find_release(IamSettings(release=release_path))
     unpacked = directory / "release"
     unpack(Path(release.source), unpacked)
     deployment = _deployment(release)

@@ -10,6 +10,7 @@ import pytest
 
 from provisioning.agent.kinds.archive import unpack
 from samples.iam.build import archive, build
+from settings.iam import IamSettings
 from settings.load import find_release
 from settings.releases import Release, ReleaseError
 
@@ -55,7 +56,7 @@ def test_the_programs_start_from_an_unpacked_release(tmp_path: Path) -> None:
 
 
 def test_the_default_release_is_the_stand_in() -> None:
-    release = find_release("")
+    release = find_release(IamSettings())
     assert release.stand_in
     assert Path(release.source).read_bytes() == archive()
     assert release.path == f"/opt/iam/{release.sha256[:12]}"
@@ -75,13 +76,15 @@ _COMPLETE = ("bin/iam-apiserver", "bin/iam-authz-server", "bin/iam-pump", "sql/i
 @pytest.mark.parametrize("prefix", ["", "./"])
 def test_a_custom_release_is_identified_by_its_content(tmp_path: Path, prefix: str) -> None:
     path = make_release(tmp_path / "own.tar.gz", *(prefix + name for name in _COMPLETE))
-    assert find_release(str(path)) == Release(str(path), hashlib.sha256(path.read_bytes()).hexdigest())
+    assert find_release(IamSettings(release=str(path))) == Release(
+        str(path), hashlib.sha256(path.read_bytes()).hexdigest()
+    )
 
 
 def test_a_release_without_its_schema_is_refused(tmp_path: Path) -> None:
     path = make_release(tmp_path / "own.tar.gz", *_COMPLETE[:-1])
     with pytest.raises(ReleaseError, match=r"must contain sql/iam\.sql") as error:
-        find_release(str(path))
+        find_release(IamSettings(release=str(path)))
     assert "tandem:iam.release" in str(error.value)
 
 
@@ -91,4 +94,4 @@ def test_a_path_without_a_readable_archive_is_refused(tmp_path: Path, content: b
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(ReleaseError, match="cannot be read"):
-        find_release(str(path))
+        find_release(IamSettings(release=str(path)))

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping
 
 from localcloud.providers.adapter import Created
-from localcloud.providers.errors import ProviderError
+from localcloud.providers.errors import ProviderError, UnseenError
 from localcloud.providers.schema import Schema
 from localcloud.providers.tencentcloud.api import Api
 from localcloud.providers.tencentcloud.endpoint import find_endpoint
@@ -34,7 +34,10 @@ class TencentBackend:
         resource_id = described.create(self._api, inputs, token)
         on_created(resource_id)
         described.settle(self._api, resource_id, inputs)
-        return Created(resource_id, self._read(described, resource_id, inputs))
+        found = described.read(self._api, resource_id, inputs)
+        if found is None:
+            raise UnseenError(resource_id)
+        return Created(resource_id, found)
 
     def read(self, resource_type: str, resource_id: str, state: Properties) -> Properties | None:
         return self._types[resource_type].read(self._api, resource_id, state)
@@ -48,16 +51,13 @@ class TencentBackend:
             if described.update is None:
                 raise ProviderError(f"{resource_type} cannot be updated")
             described.update(self._api, resource_id, *_old_and_new(state, inputs, changed))
-        return self._read(described, resource_id, inputs)
+        found = described.read(self._api, resource_id, inputs)
+        if found is None:
+            raise ProviderError(f"{resource_id} does not exist any more")
+        return found
 
     def delete(self, resource_type: str, resource_id: str, state: Properties) -> None:
         self._types[resource_type].delete(self._api, resource_id, state)
-
-    def _read(self, described: ResourceType, resource_id: str, inputs: Properties) -> Properties:
-        found = described.read(self._api, resource_id, inputs)
-        if found is None:
-            raise ProviderError(f"{resource_id} does not exist after it was created or changed")
-        return found
 
     @property
     def _api(self) -> Api:

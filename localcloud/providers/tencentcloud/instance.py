@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any, Final
 
-from localcloud.providers.errors import ProviderError
+from localcloud.providers.errors import ProviderError, UnseenError
 from localcloud.providers.schema import COMPUTED, FIXED, OPTIONAL, REQUIRED, Property, Schema
 from localcloud.providers.tencentcloud import tags
 from localcloud.providers.tencentcloud.api import Api, ignore_missing, wait_until
@@ -101,7 +101,8 @@ def _settle(api: Api, instance_id: str, inputs: Properties) -> None:
     def started() -> bool | None:
         found = describe_instances(api, instance_id)
         if not found:
-            raise ProviderError(f"{instance_id} was deleted during its creation")
+            # The real plugin crashes here, without a state (1.82.42: resourceTencentCloudInstanceCreate).
+            raise UnseenError(instance_id)
         state = found[0]["InstanceState"]
         if state == "LAUNCH_FAILED":
             reason = found[0].get("LatestOperationErrorMsg") or "no reason reported"
@@ -150,7 +151,7 @@ def _read(api: Api, instance_id: str, inputs: Properties) -> Properties | None:
         "uuid": one.get("Uuid") or "",
         "tags": tags.read(api, "cvm/instance", instance_id),
         "password": inputs.get("password") or "",
-        "userData": _read_user_data(api, instance_id),
+        **_read_user_data(api, instance_id),
     }
     # The same list twice: in order of precedence, and without order.
     read["orderlySecurityGroups"] = one.get("SecurityGroupIds") or []
@@ -158,9 +159,13 @@ def _read(api: Api, instance_id: str, inputs: Properties) -> Properties | None:
     return read
 
 
-def _read_user_data(api: Api, instance_id: str) -> str:
+def _read_user_data(api: Api, instance_id: str) -> Properties:
+    """Return the user data under both names, as the real provider does."""
     answer = api.cvm("DescribeInstancesAttributes", {"InstanceIds": [instance_id], "Attributes": ["UserData"]})
-    return answer["InstanceSet"][0]["Attributes"].get("UserData") or ""
+    for one in answer["InstanceSet"]:
+        data = one["Attributes"].get("UserData") or ""
+        return {"userData": data, "userDataRaw": base64.b64decode(data).decode(errors="replace")}
+    return {}
 
 
 def _read_disk(disk: dict[str, Any]) -> Properties:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from typing import Any
 
 from localcloud.providers.schema import COMPUTED, FIXED, OPTIONAL, REQUIRED, Property, Schema
@@ -43,13 +45,16 @@ def _create_vpc(api: Api, inputs: Properties, token: str) -> str:
             "Tags": tags.as_list(inputs.get("tags")),
         },
     )
+    # As in the real plugin, which waits for the tags. Only a VPC has this wait.
+    time.sleep(float(os.environ.get("TENCENTCLOUD_WAIT_READ_TIMEOUT") or 1))
     return answer["Vpc"]["VpcId"]
 
 
 def _settle_vpc(api: Api, vpc_id: str, inputs: Properties) -> None:
     requested = inputs.get("assistantCidrs")
     if requested:
-        present = {one["CidrBlock"] for one in describe_vpcs(api, vpc_id=vpc_id)[0].get("AssistantCidrSet") or []}
+        found = describe_vpcs(api, vpc_id=vpc_id)
+        present = {one["CidrBlock"] for vpc in found for one in vpc.get("AssistantCidrSet") or []}
         missing = [cidr for cidr in requested if cidr not in present]
         if missing:
             api.vpc("CreateAssistantCidr", {"VpcId": vpc_id, "CidrBlocks": missing})

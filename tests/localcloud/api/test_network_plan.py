@@ -6,7 +6,11 @@ import time
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
+import pytest
+
+from localcloud.errors import NetworkError
 from localcloud.infrastructure import NetworkPlan, NoInfrastructure
+from localcloud.reconcile.network_worker import NetworkWorker
 from tests.localcloud.api.lab import Direct, running_cloud
 from tests.localcloud.api.place import Place
 from tests.localcloud.api.refused import associate, eni_of, gateway, main_table
@@ -136,3 +140,22 @@ def test_a_failed_plan_is_retried_and_the_status_shows_the_error() -> None:
         call.settle()
         assert cloud.status()["network"]["error"] == ""
         assert infrastructure.plans[-1] == cloud.network_plan()
+
+
+def test_an_instance_fails_to_launch_with_the_reason_if_the_network_cannot_be_applied() -> None:
+    infrastructure = RecordingInfrastructure()
+    infrastructure.broken = True
+    worker = NetworkWorker(NetworkPlan, infrastructure, patience_s=0.2)
+    worker.start()
+    worker.request()
+    began = time.monotonic()
+    with pytest.raises(NetworkError, match=r"could not be applied for \d s: RuntimeError: the bridge is gone"):
+        worker.wait_until_applied()
+    assert time.monotonic() - began < 3
+    infrastructure.broken = False
+    while not worker.idle():
+        assert time.monotonic() < began + 10
+        time.sleep(0.01)
+    worker.wait_until_applied()
+    assert infrastructure.plans == [NetworkPlan()]
+    worker.stop()

@@ -47,6 +47,30 @@ def test_up_pair_down_leaves_nothing_on_the_host(cloud: LocalCloud) -> None:
     assert host_network() == before
 
 
+def test_a_network_that_cannot_be_applied_is_reported_within_seconds(cloud: LocalCloud) -> None:
+    cloud.up()
+    vpc = cloud.call("vpc", "2017-03-12", "CreateVpc", VpcName="one", CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    namespace = f"lc-{cloud.name}-{vpc}"
+    subprocess.run(["ip", "netns", "delete", namespace], check=True)
+    obstacle = Path("/run/netns", namespace)
+    obstacle.mkdir()
+    try:
+        subnet = {"VpcId": vpc, "SubnetName": "one", "CidrBlock": "10.0.4.0/24", "Zone": "ap-guangzhou-6"}
+        cloud.call("vpc", "2017-03-12", "CreateSubnet", **subnet)
+        began = time.monotonic()
+        refused = cloud.run("up")
+        assert time.monotonic() - began < 10
+        assert refused.returncode == 1
+        reason = f"the router of {vpc} could not be set up: IsADirectoryError"
+        for text in (refused.stderr, cloud.must("status"), cloud.run("exec", "--", "true").stderr):
+            assert reason in text
+            assert f"/var/lib/localcloud/{cloud.name}/daemon.log" in text
+    finally:
+        obstacle.rmdir()
+    assert f"cloud {cloud.name} is already up" in cloud.up()
+    assert cloud.run("exec", "--", "true").stderr == ""
+
+
 def test_a_second_up_is_reported_and_a_second_down_succeeds(cloud: LocalCloud) -> None:
     cloud.up()
     assert f"cloud {cloud.name} is already up" in cloud.up()

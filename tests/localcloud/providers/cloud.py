@@ -34,6 +34,8 @@ class Cloud:
             "TENCENTCLOUD_SECRET_ID": "tester",
             "TENCENTCLOUD_SECRET_KEY": "secret-of-tester",
             "TENCENTCLOUD_REGION": "ap-guangzhou",
+            # The wait after CreateVpc; 1 s by default.
+            "TENCENTCLOUD_WAIT_READ_TIMEOUT": "0",
         }
 
     @property

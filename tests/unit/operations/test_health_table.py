@@ -14,6 +14,7 @@ from operations.errors import NoDeploymentError, OperationError
 from operations.health import check_cloud, make_table, to_json
 from operations.main import print_error
 from operations.recorded import read_deployment
+from provisioning.errors import CloudApiError
 from provisioning.group_checks import check_clocks, check_masters
 from provisioning.health import Group, PublicSide
 from provisioning.inventory import Inventory, RemoteNode
@@ -87,7 +88,7 @@ class FakeApi:
 
     def __call__(self, service: str, action: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         assert (service, action) == ("vpc", "DescribeHaVips")
-        assert parameters["Filters"] == [{"Name": "vip", "Values": ["10.0.4.99"]}]
+        assert parameters["Filters"][0] == {"Name": "vip", "Values": ["10.0.4.99"]}
         return {"HaVipSet": self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]}
 
     def sleep(self, seconds: float) -> None:
@@ -115,17 +116,16 @@ def test_the_havip_must_point_to_the_master(answers: list[Any], level: Level, te
     assert (result.level, result.seen) == (level, text)
 
 
-def test_the_same_address_in_another_vpc_is_ignored() -> None:
-    other = {"Vip": "10.0.4.99", "InstanceId": "ins-other", "HaVipAssociationSet": [{"InstanceId": "ins-other"}]}
-    assert [each.seen for each in check_cloud(GROUP, states("iam-b"), FakeApi([other, havip("ins-b")]))] == [
-        "10.0.4.99 is at iam-b in the cloud"
-    ]
+def test_a_havip_that_was_deleted_is_reported() -> None:
+    api = FakeApi([])
+    (result,) = check_cloud(GROUP, states("iam-b"), api, clock=lambda: api.now, sleep=api.sleep)
+    assert (result.level, result.seen) == (Level.FAIL, "10.0.4.99: the cloud has no HAVIP of this group")
 
 
 def test_an_api_that_cannot_be_reached_is_a_warning() -> None:
     def refuse(service: str, action: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         del service, action, parameters
-        raise OperationError("DescribeHaVips: [AuthFailure] wrong signature")
+        raise CloudApiError("DescribeHaVips: [AuthFailure] wrong signature")
 
     (result,) = check_cloud(GROUP, states("iam-b"), refuse)
     assert result.level is Level.WARNING

@@ -6,12 +6,14 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import grpc
 import pytest
 import yaml
 from program_runs import run
+from pulumi import RunError
 from pulumi.dynamic.dynamic import ResourceProvider, serialize_provider
 
-from components.failures import without_traceback
+from components.failures import Monitor, without_traceback
 from components.health import HealthProvider
 from components.host_keys import HostKeysProvider
 from components.rollout import RolloutProvider, find_departed
@@ -52,6 +54,22 @@ def _reported_by_pulumi(fail: Callable[[], None]) -> str:
     except Exception:  # noqa: BLE001 - as in pulumi.dynamic
         return traceback.format_exc()
     raise AssertionError("no exception was raised")
+
+
+class _FailingMonitor:
+    def __init__(self, code: grpc.StatusCode) -> None:
+        self._code = code
+
+    def RegisterResource(self, request: object) -> None:  # noqa: N802 - a name of the engine's API
+        del request
+        raise grpc.aio.AioRpcError(self._code, grpc.aio.Metadata(), grpc.aio.Metadata(), "context canceled")
+
+
+def test_a_cancelled_call_of_the_engine_ends_the_program_without_traceback() -> None:
+    with pytest.raises(RunError, match="Resource monitor has terminated"):
+        Monitor(_FailingMonitor(grpc.StatusCode.CANCELLED)).RegisterResource(None)
+    with pytest.raises(grpc.RpcError):
+        Monitor(_FailingMonitor(grpc.StatusCode.INVALID_ARGUMENT)).RegisterResource(None)
 
 
 def test_a_provisioning_error_is_reported_without_traceback() -> None:

@@ -58,10 +58,10 @@ async def test_resized_nodes_are_changed_one_at_a_time() -> None:
     await take(_args("a", *sizes))
     second = asyncio.create_task(take(_args("b", *sizes)))
     await asyncio.sleep(0.01)
-    assert group.calls == ["switch over a"]
-    end(_args("a", *sizes))
+    assert group.calls == ["take out a"]
+    await cast("Awaitable[None]", end(_args("a", *sizes)))
     await second
-    assert group.calls == ["switch over a", "switch over b"]
+    assert group.calls == ["take out a", "put back a", "take out b"]
 
 
 @_in_pulumi
@@ -78,7 +78,7 @@ async def test_unknown_changes_drain_the_node() -> None:
     group = FakeGroup()
     _, take = _update_hooks(Hooks(NodeSequence(group)))
     await take(_args("a", {}, {"somethingNew": True}))
-    assert group.calls == ["switch over a"]
+    assert group.calls == ["take out a"]
 
 
 @_in_pulumi
@@ -99,7 +99,9 @@ async def test_a_failed_change_lets_the_next_node_begin_and_is_not_retried() -> 
     _, take = _update_hooks(hooks)
     (on_error,) = hooks.node.on_error or []
     await take(_args("a", {"instanceType": "1"}, {"instanceType": "2"}))
-    assert on_error(ErrorHookArgs("urn", "id", "nodes.a", "type", failed_operation="update")) is False
+    failed = ErrorHookArgs("urn", "id", "nodes.a", "type", failed_operation="update")
+    assert await cast("Awaitable[bool]", on_error(failed)) is False
+    assert group.calls == ["take out a", "put back a after a failure"]
     await asyncio.wait_for(take(_args("b", {"instanceType": "1"}, {"instanceType": "2"})), 1)
 
 
@@ -112,6 +114,38 @@ async def test_a_node_is_retired_once_before_its_attached_resources_are_deleted(
     for name in ("vip.a", "nodes-data.a", "nodes.a"):
         await cast("Awaitable[None]", leave(ResourceHookArgs("urn", "id", name, "type")))
     assert group.calls == ["retire a"]
+
+
+@_in_pulumi
+async def test_a_failed_deletion_puts_the_node_back_unless_an_attached_resource_is_gone() -> None:
+    group = FakeGroup()
+    hooks = Hooks(NodeSequence(group))
+    (leave,) = hooks.attachment.before_delete or []
+    (detached,) = hooks.attachment.after_delete or []
+    (on_error,) = hooks.attachment.on_error or []
+    attachment = ResourceHookArgs("urn", "id", "nodes-data.a", "type")
+    failed = ErrorHookArgs("urn", "id", "nodes-data.a", "type", failed_operation="delete")
+    await cast("Awaitable[None]", leave(attachment))
+    assert await cast("Awaitable[bool]", on_error(failed)) is False
+    assert group.calls == ["retire a", "put back a after a failure"]
+    await cast("Awaitable[None]", leave(attachment))
+    detached(attachment)
+    await cast("Awaitable[bool]", on_error(failed))
+    assert group.calls == ["retire a", "put back a after a failure", "retire a"]
+
+
+@_in_pulumi
+async def test_only_an_attachment_that_the_program_no_longer_declares_demotes_its_node() -> None:
+    group = FakeGroup()
+    sequence = NodeSequence(group)
+    hooks = Hooks(sequence)
+    (leave,) = hooks.havip_attachment.before_delete or []
+    for node in ("a", "b"):
+        sequence.declare(node)
+    hooks.declare_attachment("vip.a")  # deleted by destroy, or replaced with its HAVIP
+    for name in ("vip.a", "vip.b"):
+        await cast("Awaitable[None]", leave(ResourceHookArgs("urn", "id", name, "type")))
+    assert group.calls == ["demote b"]
 
 
 def test_secrets_and_defaults_are_not_compared() -> None:
@@ -128,8 +162,9 @@ def test_nodes_and_their_attached_resources_have_hooks() -> None:
     declared = run("local", {"access.mode": "public"})
     hooked = {"Instance/instance", "Ha/vipInstanceAttachment", "Cbs/storageAttachment", "Eip/association"}
     for each in declared.resources:
-        before_delete = list(each.request.hooks.before_delete)
-        assert before_delete == (["leave-group"] if each.type.split(":")[1] in hooked else []), each.name
+        type_ = each.type.split(":")[1]
+        name = "leave-virtual-ip" if type_.startswith("Ha/") else "leave-group"
+        assert list(each.request.hooks.before_delete) == ([name] if type_ in hooked else []), each.name
     node = declared.get("nodes.iam-a").request.hooks
     assert list(node.before_update) == ["refuse-a-new-address", "take-change-lock"]
     assert list(node.after_update) == ["release-change-lock"]

@@ -17,11 +17,20 @@ class FakeGroup:
         self.calls: list[str] = []
         self.refusals = 0  # number of calls that fail because no peer is healthy
 
-    async def switch_over(self, node: str) -> None:
-        self._call(f"switch over {node}")
+    async def take_out(self, node: str) -> None:
+        self._call(f"take out {node}")
 
     async def retire(self, node: str) -> None:
         self._call(f"retire {node}")
+
+    async def check_replacement(self, node: str) -> None:
+        self._call(f"check {node}")
+
+    async def demote(self, node: str) -> None:
+        self._call(f"demote {node}")
+
+    async def put_back(self, node: str, *, failed: bool) -> None:
+        self.calls.append(f"put back {node}" + (" after a failure" if failed else ""))
 
     def _call(self, call: str) -> None:
         self.calls.append(call)
@@ -30,35 +39,26 @@ class FakeGroup:
             raise SwitchoverError(f"{call}: no peer is healthy")
 
 
-class FakeClock:
-    def __init__(self) -> None:
-        self.waited_s = 0.0
-
-    async def sleep(self, seconds: float) -> None:
-        self.waited_s += seconds
-        await asyncio.sleep(0)
-
-
-def _run(test: Callable[[NodeSequence, FakeGroup, FakeClock], Coroutine[Any, Any, None]]) -> None:
-    group, clock = FakeGroup(), FakeClock()
-    asyncio.run(test(NodeSequence(group, clock.sleep), group, clock))
+def _run(test: Callable[[NodeSequence, FakeGroup], Coroutine[Any, Any, None]]) -> None:
+    group = FakeGroup()
+    asyncio.run(test(NodeSequence(group), group))
 
 
 def test_a_second_change_waits_until_the_first_has_ended() -> None:
-    async def test(sequence: NodeSequence, group: FakeGroup, _clock: FakeClock) -> None:
+    async def test(sequence: NodeSequence, group: FakeGroup) -> None:
         await sequence.begin_change("a")
         second = asyncio.create_task(sequence.begin_change("b"))
         await asyncio.sleep(0.01)
-        assert group.calls == ["switch over a"]
-        sequence.end("a")
+        assert group.calls == ["take out a"]
+        await sequence.end("a")
         await second
-        assert group.calls == ["switch over a", "switch over b"]
+        assert group.calls == ["take out a", "put back a", "take out b"]
 
     _run(test)
 
 
 def test_a_refused_switchover_fails_the_change_and_lets_the_next_node_begin() -> None:
-    async def test(sequence: NodeSequence, group: FakeGroup, _clock: FakeClock) -> None:
+    async def test(sequence: NodeSequence, group: FakeGroup) -> None:
         group.refusals = 1
         with pytest.raises(SwitchoverError, match="no peer is healthy"):
             await sequence.begin_change("a")
@@ -67,54 +67,38 @@ def test_a_refused_switchover_fails_the_change_and_lets_the_next_node_begin() ->
     _run(test)
 
 
-def test_a_refusal_is_retried_after_an_earlier_change() -> None:
-    async def test(sequence: NodeSequence, group: FakeGroup, clock: FakeClock) -> None:
+def test_the_next_node_begins_when_the_changed_one_is_back_in_service() -> None:
+    async def test(sequence: NodeSequence, group: FakeGroup) -> None:
         await sequence.begin_change("a")
-        sequence.end("a")
-        # The node of the first change is still booting.
-        group.refusals = 3
-        await sequence.begin_change("b")
-        assert clock.waited_s == 15
-        sequence.end("b")
-
-    _run(test)
-
-
-def test_retries_end_when_a_node_does_not_recover() -> None:
-    async def test(sequence: NodeSequence, group: FakeGroup, clock: FakeClock) -> None:
-        await sequence.begin_change("a")
-        sequence.end("a")
-        group.refusals = 10_000
-        with pytest.raises(SwitchoverError):
-            await sequence.begin_change("b")
-        assert clock.waited_s == 300
+        await sequence.end("a", failed=True)
+        assert group.calls == ["take out a", "put back a after a failure"]
 
     _run(test)
 
 
 def test_a_failed_change_releases_the_lock_for_the_next_node() -> None:
-    async def test(sequence: NodeSequence, _group: FakeGroup, _clock: FakeClock) -> None:
+    async def test(sequence: NodeSequence, _group: FakeGroup) -> None:
         await sequence.begin_change("a")
         waiting = asyncio.create_task(sequence.begin_change("b"))
         await asyncio.sleep(0)
-        sequence.end("a")  # as the error hook does
+        await sequence.end("a")  # as the error hook does
         await asyncio.wait_for(waiting, 1)
 
     _run(test)
 
 
 def test_ending_a_change_that_did_not_begin_has_no_effect() -> None:
-    async def test(sequence: NodeSequence, _group: FakeGroup, _clock: FakeClock) -> None:
-        sequence.end("a")
+    async def test(sequence: NodeSequence, _group: FakeGroup) -> None:
+        await sequence.end("a")
         await sequence.begin_change("a")
-        sequence.end("b")
+        await sequence.end("b")
         assert not await _is_free(sequence)
 
     _run(test)
 
 
 def test_a_node_with_several_attached_resources_is_retired_once() -> None:
-    async def test(sequence: NodeSequence, group: FakeGroup, _clock: FakeClock) -> None:
+    async def test(sequence: NodeSequence, group: FakeGroup) -> None:
         # The hooks of its HAVIP attachment, its disk attachment and its instance run concurrently.
         await asyncio.gather(*(sequence.begin_removal("a") for _ in range(3)))
         assert group.calls == ["retire a"]
@@ -123,7 +107,7 @@ def test_a_node_with_several_attached_resources_is_retired_once() -> None:
 
 
 def test_a_second_replacement_in_one_run_is_refused_with_advice() -> None:
-    async def test(sequence: NodeSequence, group: FakeGroup, _clock: FakeClock) -> None:
+    async def test(sequence: NodeSequence, group: FakeGroup) -> None:
         await sequence.begin_removal("a")
         for begin in (sequence.begin_removal, sequence.begin_change):
             with pytest.raises(SwitchoverError) as caught:
@@ -136,8 +120,49 @@ def test_a_second_replacement_in_one_run_is_refused_with_advice() -> None:
     _run(test)
 
 
+def test_a_node_whose_deletion_fails_is_put_back_and_can_be_removed_again() -> None:
+    async def test(sequence: NodeSequence, group: FakeGroup) -> None:
+        await sequence.begin_removal("a")
+        await sequence.cancel_removal("a")
+        await sequence.begin_removal("a")
+        assert group.calls == ["retire a", "put back a after a failure", "retire a"]
+
+    _run(test)
+
+
+def test_a_node_that_cannot_be_created_again_stays_in_service() -> None:
+    async def test(sequence: NodeSequence, group: FakeGroup) -> None:
+        group.refusals = 1
+        with pytest.raises(SwitchoverError):
+            await sequence.begin_removal("a", replaced=True)
+        assert group.calls == ["check a"]
+
+    _run(test)
+
+
+def test_a_node_without_its_attached_resources_is_not_put_back() -> None:
+    async def test(sequence: NodeSequence, group: FakeGroup) -> None:
+        await sequence.begin_removal("a")
+        sequence.record_detached("a")
+        await sequence.cancel_removal("a")
+        assert group.calls == ["retire a"]
+
+    _run(test)
+
+
+def test_a_node_that_stays_in_the_group_is_demoted_once() -> None:
+    async def test(sequence: NodeSequence, group: FakeGroup) -> None:
+        sequence.declare("a")
+        await sequence.begin_demotion("a")  # of two HAVIP attachments
+        await sequence.begin_demotion("a")
+        await sequence.begin_demotion("removed")
+        assert group.calls == ["demote a"]
+
+    _run(test)
+
+
 def test_destroy_does_not_switch_over() -> None:
-    async def test(sequence: NodeSequence, group: FakeGroup, _clock: FakeClock) -> None:
+    async def test(sequence: NodeSequence, group: FakeGroup) -> None:
         sequence.declare("a")
         sequence.declare("b")
         await asyncio.gather(sequence.begin_removal("a"), sequence.begin_removal("b"))
@@ -147,7 +172,7 @@ def test_destroy_does_not_switch_over() -> None:
 
 
 def test_a_node_removed_from_the_settings_is_retired() -> None:
-    async def test(sequence: NodeSequence, group: FakeGroup, _clock: FakeClock) -> None:
+    async def test(sequence: NodeSequence, group: FakeGroup) -> None:
         sequence.declare("a")
         sequence.declare("b")
         await sequence.begin_removal("c")

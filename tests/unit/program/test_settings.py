@@ -10,6 +10,7 @@ from settings_samples import ABSENT, ED25519, EXTERNAL, RELEASE, parse, problems
 
 from provisioning.first_boot import user_data
 from settings import load
+from settings.iam import IamSettings
 from settings.load import Stack
 from settings.problems import SettingsError
 from settings.releases import Release, ReleaseError
@@ -312,8 +313,8 @@ def test_a_missing_region_is_reported() -> None:
 
 
 def test_an_unreadable_release_is_reported_as_a_problem() -> None:
-    def fail(path: str) -> Release:
-        raise ReleaseError(f"the IAM release {path} cannot be read", seen="")
+    def fail(settings: IamSettings) -> Release:
+        raise ReleaseError(f"the IAM release {settings.release} cannot be read", seen="")
 
     with pytest.raises(SettingsError, match=r"tandem:iam\.release +the IAM release /nowhere cannot be read"):
         load.parse(

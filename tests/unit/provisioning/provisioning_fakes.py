@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import grp
+import io
 import json
 import os
 import pwd
@@ -41,6 +42,8 @@ class FakeSystem:
     unit_files: dict[str, str] = field(default_factory=dict[str, str])  # as last read by systemd
     refuse: Callable[[dict[str, str]], str] = field(default=lambda _files: "")
     on_command: Callable[[list[str]], None] = field(default=lambda _argv: None)
+    connections: list[str] = field(default_factory=list[str])  # established ones, by local address and port
+    timers: set[str] = field(default_factory=set[str])  # transient units of systemd
 
     def run(self, argv: list[str], *, text: str = "", timeout_s: float = 60, env: object = None) -> Result:
         del timeout_s, env
@@ -84,6 +87,9 @@ class FakeSystem:
             ]
             return Result(0, "\n\n".join(blocks) + "\n", "")
         verb, unit = argv[0], argv[-1]
+        if verb == "stop" and unit.endswith(".timer") and unit not in self.units:
+            self.timers.discard(unit)
+            return Result(0, "", "")
         if verb == "daemon-reload":
             self.unit_files = {path: text for path, text in self._files().items() if "/systemd/system/" in path}
         if verb in ("enable", "disable"):
@@ -116,6 +122,11 @@ class FakeSystem:
         return Result(0, json.dumps([{"addr_info": [{"local": address} for address in sorted(self.addresses)]}]), "")
 
     def _ss(self, _argv: list[str], _text: str) -> Result:
+        return Result(0, "".join(f"0 0 {local} 198.51.100.7:40000\n" for local in self.connections), "")
+
+    def _systemd_run(self, argv: list[str], _text: str) -> Result:
+        name = next(argument for argument in argv if argument.startswith("--unit="))[7:]
+        self.timers.add(f"{name}.timer")
         return Result(0, "", "")
 
     def _useradd(self, argv: list[str], _text: str) -> Result:
@@ -141,10 +152,17 @@ class FakeSystem:
 class FakeConnection:
     """Calls the real agent. `link` may break the connection before or after a call; after it, the response is lost."""
 
-    def __init__(self, node: RemoteNode, make: Callable[[], Node], link: Callable[[str, list[str]], None]) -> None:
+    def __init__(
+        self,
+        node: RemoteNode,
+        make: Callable[[], Node],
+        link: Callable[[str, list[str]], None],
+        cut_upload: Callable[[int], int | None],
+    ) -> None:
         self.node = node
         self._make = make
         self._link = link
+        self._cut_upload = cut_upload
         self.calls: list[list[str]] = []
 
     def call(
@@ -168,10 +186,12 @@ class FakeConnection:
         if upload is None:
             response = answer(node, request)
         else:
-            with upload.source.open("rb") as file:
-                file.seek(upload.offset)
-                node.stdin = file
-                response = answer(node, request)
+            sent = upload.source.read_bytes()[upload.offset :]
+            arrives = self._cut_upload(upload.offset)
+            node.stdin = io.BytesIO(sent[:arrives])
+            response = answer(node, request)
+            if arrives is not None:
+                raise UnreachableError(f"{self.node.name}: the SSH connection broke during receive")
         self._link("after", names)
         if "error" in response:
             raise to_exception(self.node, response["error"])
@@ -205,10 +225,12 @@ class FakeGroup:
         self.unreachable: set[str] = set()
         self.before_effect: Callable[[str, str], None] = lambda _node, _effect: None
         self.link: Callable[[str, str, list[str]], None] = lambda _node, _when, _names: None
+        self.cut_upload: Callable[[int], int | None] = lambda _offset: None  # returns how many bytes arrive
         self.clock = 1000.0
         self.sleep: Callable[[float], None] = self.tick  # of the operator
         self.reported: list[str] = []
         self.gates_pass = True
+        self.silent: set[tuple[str, str]] = set()  # (node, text in the URL): services that do not respond
 
     def tick(self, seconds: float) -> None:
         self.clock += seconds
@@ -226,13 +248,19 @@ class FakeGroup:
                 sleep=self.tick,
                 before=lambda effect: self.before_effect(node.name, effect),
                 sync=lambda _handle: None,
-                probe=lambda _url: "200" if self.gates_pass else "ConnectionRefusedError",
+                probe=lambda url: self.probe(node.name, url),
+                program=lambda: b"the agent",
             ),
             lambda when, names: self.link(node.name, when, names),
+            self.cut_upload,
         )
         self.connections.append(connection)
         return connection
 
-    def held_by(self, name: str) -> None:
+    def probe(self, node: str, url: str) -> str:
+        silent = any(name == node and text in url for name, text in self.silent)
+        return "200" if self.gates_pass and not silent else "ConnectionRefusedError"
+
+    def held_by(self, name: str, address: str = "10.0.4.99") -> None:
         for other, system in self.systems.items():
-            system.addresses = {"10.0.4.99"} if other == name else set()
+            system.addresses = (system.addresses - {address}) | ({address} if other == name else set())

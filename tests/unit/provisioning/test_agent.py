@@ -35,7 +35,12 @@ class FakeNode:
 
     def node(self, **other: Any) -> Node:
         return Node(
-            root=str(self.system.root), runner=self.system.run, now=lambda: self.clock, sleep=self._sleep, **other
+            root=str(self.system.root),
+            runner=self.system.run,
+            now=lambda: self.clock,
+            sleep=self._sleep,
+            program=lambda: b"the agent",
+            **other,
         )
 
     def _sleep(self, seconds: float) -> None:
@@ -330,8 +335,10 @@ def test_endpoints_leave_the_upstreams_and_join_them_again(node: FakeNode) -> No
     text = "upstream a {\n    server 10.0.4.20:8080 max_fails=1; # iam-a\n    server 10.0.4.21:8080 max_fails=1;\n}\n"
     target.write_text(text)
     for _ in range(2):  # the second call changes nothing
-        node.call({"do": "leave", "endpoints": ["10.0.4.20:8080"], "wait_s": 1})
-        assert target.read_text() == text.replace("10.0.4.20:8080 max", "10.0.4.20:8080 down max")
+        assert node.call({"do": "leave", "address": "10.0.4.20", "ports": [8080]})["results"] == [[8080]]
+        assert target.read_text() == text.replace("20:8080 max", "20:8080 down max").replace(
+            "21:8080 max_fails=1", "21:8080 max_fails=0"
+        )
     assert node.system.log == ["reload nginx"]
     node.call({"do": "join"})
     assert target.read_text() == text
@@ -341,8 +348,9 @@ def test_endpoints_leave_the_upstreams_and_join_them_again(node: FakeNode) -> No
 def test_join_keeps_an_upstreams_file_that_a_rollout_has_replaced(node: FakeNode) -> None:
     target = node.system.root / "etc/nginx/conf.d/upstreams.conf"
     target.parent.mkdir(parents=True)
-    target.write_text("    server 10.0.4.20:8080;\n")
-    node.call({"do": "leave", "endpoints": ["10.0.4.20:8080"], "wait_s": 1})
+    target.write_text("upstream a {\n    server 10.0.4.20:8080;\n    server 10.0.4.21:8080;\n}\n")
+    node.call({"do": "leave", "address": "10.0.4.20"})
+    assert "down" in target.read_text()
     target.write_text("    server 10.0.4.20:9999;\n")
     node.call({"do": "join"})
     assert target.read_text() == "    server 10.0.4.20:9999;\n"

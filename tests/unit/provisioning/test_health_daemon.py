@@ -2,31 +2,49 @@ from __future__ import annotations
 
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 
-from provisioning.health_daemon import FaultDetector, answers
+from provisioning.health_daemon import FaultDetector, answers, requested_drain
 
 UP, DOWN = True, False
 
 
 @pytest.mark.parametrize(
-    ("probes", "peer", "draining", "expected"),
+    ("probes", "peer", "drain", "expected"),
     [
-        pytest.param([UP, UP], UP, False, [0, 0], id="healthy"),
-        pytest.param([DOWN, DOWN], UP, False, [0, 0], id="two failures are not yet a fault"),
-        pytest.param([DOWN, DOWN, DOWN], UP, False, [0, 0, -254], id="three failures are a fault"),
-        pytest.param([DOWN, DOWN, UP, DOWN, DOWN], UP, False, [0] * 5, id="a success resets the count"),
-        pytest.param([DOWN] * 4, DOWN, False, [0] * 4, id="no fault while the peer does not respond"),
-        pytest.param([UP, UP], UP, True, [-10, -10], id="a drain lowers the priority"),
-        pytest.param([DOWN] * 3, UP, True, [-10, -10, -254], id="a fault overrides a drain"),
-        pytest.param([DOWN, DOWN, DOWN, UP], UP, False, [0, 0, -254, 0], id="nginx responds again"),
+        pytest.param([UP, UP], UP, 0, [0, 0], id="healthy"),
+        pytest.param([DOWN, DOWN], UP, 0, [0, 0], id="two failures are not yet a fault"),
+        pytest.param([DOWN, DOWN, DOWN], UP, 0, [0, 0, -254], id="three failures are a fault"),
+        pytest.param([DOWN, DOWN, UP, DOWN, DOWN], UP, 0, [0] * 5, id="a success resets the count"),
+        pytest.param([DOWN] * 4, DOWN, 0, [0] * 4, id="no fault while the peer does not respond"),
+        pytest.param([UP, UP], UP, -10, [-10, -10], id="a drain lowers the priority"),
+        pytest.param([UP, UP], UP, -254, [-254, -254], id="a switchover may request a fault"),
+        pytest.param([DOWN] * 3, UP, -10, [-10, -10, -254], id="a fault overrides a drain"),
+        pytest.param([DOWN, DOWN, DOWN, UP], UP, 0, [0, 0, -254, 0], id="nginx responds again"),
     ],
 )
-def test_the_value_of_the_track_file(probes: list[bool], peer: bool, draining: bool, expected: list[int]) -> None:  # noqa: FBT001 - a parameter of the table above
-    detector = FaultDetector(fall=3, fault=-254, drain=-10)
-    values = [detector.value(nginx_answers=probe, peer_answers=peer, draining=draining) for probe in probes]
+def test_the_value_of_the_track_file(probes: list[bool], peer: bool, drain: int, expected: list[int]) -> None:  # noqa: FBT001 - a parameter of the table above
+    detector = FaultDetector(fall=3, fault=-254)
+    values = [detector.value(nginx_answers=probe, peer_answers=peer, drain=drain) for probe in probes]
     assert values == expected
+
+
+@pytest.mark.parametrize(
+    ("mark", "expected"),
+    [
+        pytest.param(None, 0, id="no mark"),
+        pytest.param("-254\n", -254, id="the value in the mark"),
+        pytest.param("", -10, id="an empty mark"),
+    ],
+)
+def test_the_drain_mark_contains_the_value(tmp_path: Path, mark: str | None, expected: int) -> None:
+    """With its own value, the daemon would end a FAULT of a switchover, so that the virtual IP is never released."""
+    path = tmp_path / "drain"
+    if mark is not None:
+        path.write_text(mark)
+    assert requested_drain(str(path), -10) == expected
 
 
 def serve(answer: bytes) -> socket.socket:

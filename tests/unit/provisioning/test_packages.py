@@ -182,9 +182,8 @@ def test_a_mirror_that_is_down_is_named(group: FakeGroup) -> None:
     )
     with pytest.raises(NodeError) as caught:
         deploy(group)
-    assert "cannot install nginx keepalived: the package mirror packages.example.com does not answer" in str(
-        caught.value
-    )
+    message = "cannot install nginx keepalived: the package mirror packages.example.com does not answer"
+    assert message in str(caught.value)
     assert f"{url}: Could not connect to packages.example.com:80 (192.0.2.1), connection timed out" in str(caught.value)
 
 

@@ -27,6 +27,7 @@ from provisioning.kinds.file import File
 from provisioning.kinds.gate import Gate
 from provisioning.kinds.link import Link
 from provisioning.kinds.package import Package
+from provisioning.kinds.ssh_server import SshServer
 from provisioning.kinds.timer import Timer
 from provisioning.kinds.unit import Unit
 from provisioning.kinds.user import User
@@ -378,7 +379,8 @@ def test_a_rollout_makes_no_more_calls_than_it_needs(group: FakeGroup) -> None:
     ]
     deploy(group, manifests(items(port=8080)))
     changed = [call for call in group.connections[-1].calls if call != ["renew"]]
-    assert changed == [["facts"], ["lock"], ["stage"], ["commit", "gate", "reset_restarts"], ["unlock"]]
+    asked = ["services", "serves", "held"]  # before the other node is taken out of service
+    assert changed == [["facts"], ["lock"], ["stage"], asked, ["commit", "gate", "reset_restarts"], ["unlock"]]
 
 
 def test_the_lock_is_released_after_an_error(group: FakeGroup) -> None:
@@ -440,6 +442,21 @@ def test_an_unreachable_node_stops_a_rollout_before_any_change(group: FakeGroup)
     with pytest.raises(UnreachableError):
         deploy(group, manifests())
     assert group.systems["iam-a"].log == []
+
+
+def test_an_ssh_server_that_runs_by_its_socket_is_kept(group: FakeGroup) -> None:
+    """Debian's ssh.service conflicts with ssh.socket; Ubuntu 24.04 has only the socket enabled."""
+    system = group.systems["iam-a"]
+    system.enabled.add("ssh.socket")
+    system.units["ssh.socket"] = "active"
+    of = manifests((Absent("/etc/ssh/ssh_host_ecdsa_key", after=(reload("ssh"),)), SshServer()))
+    key = system.root / "etc/ssh/ssh_host_ecdsa_key"
+    key.parent.mkdir()
+    key.write_text("private\n")
+    assert deploy(group, of).changed["iam-b"] == ("enabled ssh", "started ssh")
+    assert system.log == []
+    assert not key.exists()
+    assert deploy(group, of).changed == {}
 
 
 def test_the_temporary_host_key_of_the_bastion_is_removed_too(tmp_path: Path) -> None:

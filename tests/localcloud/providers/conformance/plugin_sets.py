@@ -28,7 +28,6 @@ def open_project(plugins: str, directory: Path, cloud: Cloud) -> Project:
     environment = {
         **cloud.environment,
         "TENCENTCLOUD_DOMAIN": f"{_DOMAIN}:{cloud.address.rpartition(':')[2]}",
-        "TENCENTCLOUD_WAIT_READ_TIMEOUT": "0",
     }
     launcher = ("unshare", "--mount", "sh", "-c", _WITH_HOSTS, str(hosts))
     return Project(directory / "project", environment, stand_ins=(), launcher=launcher)

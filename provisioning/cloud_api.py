@@ -14,8 +14,8 @@ from tencentcloud.common.exception.tencent_cloud_sdk_exception import TencentClo
 from tencentcloud.common.profile.client_profile import ClientProfile
 from tencentcloud.common.profile.http_profile import HttpProfile
 
-from operations.errors import OperationError
-from operations.pending_types import CallApi
+from provisioning.cloud_calls import CallApi
+from provisioning.errors import CloudApiError
 
 _VERSIONS = {
     "vpc": "2017-03-12",
@@ -35,7 +35,7 @@ def connect(settings: Mapping[str, str]) -> CallApi:
     """Return a function that calls the API.
 
     `settings` are environment variables and the stack's `tencentcloud:*` settings, the same that the provider uses.
-    Raises OperationError if a credential or the region is missing.
+    Raises CloudApiError if a credential or the region is missing.
     """
 
     def find(key: str, variable: str, default: str = "") -> str:
@@ -47,7 +47,7 @@ def connect(settings: Mapping[str, str]) -> CallApi:
         "tencentcloud:region": find("region", "TENCENTCLOUD_REGION"),
     }
     if missing := [name for name, value in given.items() if not value]:
-        raise OperationError(f"{', '.join(missing)} must be set to call the API")
+        raise CloudApiError(f"{', '.join(missing)} must be set to call the API")
     secret_id, secret_key, region = given.values()
     credential = Credential(secret_id, secret_key, find("securityToken", "TENCENTCLOUD_SECURITY_TOKEN") or None)
     protocol = find("protocol", "TENCENTCLOUD_PROTOCOL", "https").lower()
@@ -81,9 +81,6 @@ def _call_with_retries(client: CommonClient, action: str, parameters: Mapping[st
             if code in _EMPTY:
                 return {}
             if not code.startswith(_TEMPORARY) or pause_s == _PAUSES_S[-1]:
-                raise OperationError(
-                    f"{action}: [{code}] {error.get_message()}\n"
-                    "  the search for objects of an interrupted run failed; nothing was changed"
-                ) from None
+                raise CloudApiError(f"{action}: [{code}] {error.get_message()}") from None
         time.sleep(pause_s)
     raise AssertionError("the last attempt returns or raises")

@@ -1,0 +1,153 @@
+"""The node's part of taking it out of service: requests in progress, the drain, and its units."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from . import put_back_timer
+from .node import Node, StepError
+from .put_back_timer import DRAIN_CONF, DRAIN_MARK
+from .serving import addresses_held, read_node_file
+from .systemd import is_started, systemctl, unit_facts
+
+RELEASE_S = 5  # time for the peer to take over from a lower priority, before this node enters FAULT
+AUDIT_S = 0.5  # iam-authz-server sends its audit records within 0.3 s (measured with marmotedu/iam 16c723d)
+
+
+def finish_requests(node: Node, *, ports: list[int], deadline_s: float) -> int:
+    """Wait until no client is connected to these ports, and audit records are sent. Returns the remaining connections.
+
+    nginx has closed its idle connections to a server that is marked as down, so the others are requests in progress.
+    """
+    deadline = node.now() + deadline_s
+    while (remaining := len(_connections(node, ports=ports))) and node.now() < deadline:
+        node.sleep(0.1)
+    node.sleep(AUDIT_S)
+    return remaining
+
+
+def drain(node: Node, *, virtual_ips: list[str], deadline_s: float, split: bool = False) -> dict[str, dict[str, int]]:
+    """Ask clients to leave, then release the virtual IPs that this node holds.
+
+    `split`: a peer holds one of them too and may not hear this node, so a lower priority has no effect.
+    Returns for each released address the client connections that were still open, which are cut off. If this call is
+    killed, the node ends the drain itself (put_back_timer.py).
+    """
+    settings = _settings(node)
+    held = addresses_held(node, virtual_ips)
+    put_back_timer.start(node)
+    node.before("drain")
+    if held:
+        ask_clients_to_leave(node)
+    cut = {address: len(_connections(node, addresses=[address])) for address in held}
+    _track(node, settings["fault"] if split and held else settings["drain"], tracked=settings["tracked"])
+    remaining = held
+    if not split:
+        remaining = _wait_until_released(node, held, RELEASE_S)
+    if remaining:
+        # The peer did not receive the lower priority. FAULT releases the virtual IP in any case, and a peer serves.
+        _track(node, settings["fault"], tracked=settings["tracked"])
+        remaining = _wait_until_released(node, held, deadline_s)
+    if remaining:
+        end_drain(node)
+        raise StepError(
+            "drain", f"{', '.join(remaining)} was not released within {deadline_s:.0f} s; the drain was ended"
+        )
+    return {"cut": cut}
+
+
+def ask_clients_to_leave(node: Node, *, virtual_ips: list[str] | None = None) -> dict[str, int]:
+    """Nginx closes each connection after its response, for the drain time. `stop_asking` ends it.
+
+    Returns the client connections of the given virtual IPs that are still open.
+    """
+    drain_s = _settings(node)["drain_s"]
+    put_back_timer.start(node)
+    if drain_s:
+        node.at(DRAIN_CONF).write_text("keepalive_timeout 0;\n")
+        systemctl(node, "reload", "nginx")
+        node.sleep(drain_s)
+    return {address: len(_connections(node, addresses=[address])) for address in virtual_ips or []}
+
+
+def stop_asking(node: Node) -> None:
+    if node.at(DRAIN_CONF).exists():
+        node.at(DRAIN_CONF).unlink()
+        systemctl(node, "reload", "nginx")
+    put_back_timer.stop_if_done(node)
+
+
+def end_drain(node: Node) -> None:
+    """The node may become master again."""
+    settings = _settings(node)
+    if node.at(DRAIN_MARK).exists():
+        node.before("end drain")
+        node.at(DRAIN_MARK).unlink()
+    if settings["tracked"] and node.read("/run/tandem/nginx") in (str(settings["drain"]), str(settings["fault"])):
+        _write_track_file(node, 0)
+    stop_asking(node)
+
+
+def preferred_while_drained(node: Node) -> list[str]:
+    """The virtual IPs that this node takes back from a peer when its drain ends; none if it is not drained."""
+    return list(_settings(node)["preferred"]) if node.at(DRAIN_MARK).exists() else []
+
+
+def retire(node: Node, *, units: list[str] | None = None) -> list[str]:
+    """Stop units, by default those of the last rollout, in reverse order. Returns those that ran."""
+    chosen = read_node_file(node)["units"] if units is None else units
+    running = [unit for unit in reversed(chosen) if is_started(node, unit)]
+    for unit in running:
+        node.before("stop " + unit)
+        systemctl(node, "stop", unit)
+    return running
+
+
+def resume(node: Node) -> None:
+    """Start the enabled units of the last rollout that `retire` has stopped."""
+    units = read_node_file(node)["units"]
+    facts = unit_facts(node, units)
+    for unit in units:
+        if facts.get(unit, {}).get("enabled") and not facts[unit]["active"]:
+            node.before("start " + unit)
+            systemctl(node, "start", unit)
+
+
+def _settings(node: Node) -> dict[str, Any]:
+    """The file of the rollout; a node that may not hold a virtual IP has none."""
+    default = {"tracked": False, "drain": 0, "fault": 0, "drain_s": 0, "preferred": []}
+    return {**default, **json.loads(node.read("/etc/tandem/switchover.json") or "{}")}
+
+
+def _track(node: Node, value: int, *, tracked: bool) -> None:
+    """Report a value to keepalived. The health daemon repeats the value in the drain mark, instead of its own."""
+    new = node.at(DRAIN_MARK + ".new")
+    new.write_text(f"{value}\n")
+    new.replace(node.at(DRAIN_MARK))
+    if tracked:
+        _write_track_file(node, value)
+
+
+def _write_track_file(node: Node, value: int) -> None:
+    new = node.at("/run/tandem/nginx.drain")
+    new.write_text(f"{value}\n")
+    new.replace(node.at("/run/tandem/nginx"))
+
+
+def _wait_until_released(node: Node, addresses: list[str], deadline_s: float) -> list[str]:
+    deadline = node.now() + deadline_s
+    while (remaining := addresses_held(node, addresses)) and node.now() < deadline:
+        node.sleep(0.02)
+    return remaining
+
+
+def _connections(node: Node, *, addresses: list[str] | None = None, ports: list[int] | None = None) -> list[str]:
+    """The established connections to these addresses, or to these ports, of this node."""
+    result = node.run(["ss", "-Htn", "state", "established"])
+    found: list[str] = []
+    for line in result.out.splitlines():
+        address, _, port = line.split()[2].rpartition(":")
+        if address in (addresses or ()) or (ports and int(port) in ports):
+            found.append(line)
+    return found

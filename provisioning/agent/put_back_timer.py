@@ -1,0 +1,48 @@
+"""Puts this node back into service if the run that took a node out of service is killed.
+
+A transient timer of systemd, renewed by each `drain` and `leave` on this node, runs a copy of the agent. After a reboot
+the drain mark does not exist any more, and the next rollout restores the upstreams.
+"""
+
+from __future__ import annotations
+
+from .node import Node
+
+AFTER_S = 900  # longer than any step: a resized instance boots and passes its health checks within 5 minutes
+REPEAT_S = 60  # until the node that is out of service serves again
+UNIT = "tandem-put-back"
+PROGRAM = "/run/tandem/agent.zip"
+DRAIN_MARK = "/run/tandem/drain"
+DRAIN_CONF = "/run/tandem/nginx-drain.conf"
+
+_RUN = f"""
+import sys
+sys.path.insert(0, "{PROGRAM}")
+from agent.calls import answer
+from agent.node import Node
+answered = answer(Node(), {{"operations": [{{"do": "end_drain"}}, {{"do": "join_if_served"}}]}})
+sys.exit(str(answered["error"]) if "error" in answered else 0)
+"""
+
+
+def start(node: Node) -> None:
+    """Start the timer, or restart it. The caller has not changed anything yet, so a failure leaves nothing behind."""
+    program = node.at(PROGRAM)
+    program.parent.mkdir(parents=True, exist_ok=True)
+    new = program.with_name(program.name + ".new")
+    new.write_bytes(node.program())
+    new.replace(program)
+    node.run(["systemctl", "stop", f"{UNIT}.timer"])
+    node.run_checked(
+        "timer",
+        ["systemd-run", "--quiet", "--collect", f"--unit={UNIT}", f"--on-active={AFTER_S}",
+         f"--on-unit-active={REPEAT_S}", "--timer-property=AccuracySec=1s", "python3", "-I", "-c", _RUN],
+    )  # fmt: skip
+
+
+def stop_if_done(node: Node) -> None:
+    """Stop the timer if this node has nothing left to put back."""
+    paths = (node.at(DRAIN_MARK), node.at(DRAIN_CONF), node.state_path("upstreams.upstreams.conf"))
+    if node.at(PROGRAM).exists() and not any(path.exists() for path in paths):
+        node.run(["systemctl", "stop", f"{UNIT}.timer"])
+        node.at(PROGRAM).unlink()

@@ -1,0 +1,382 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from provisioning_fakes import FakeGroup
+
+from provisioning.errors import NodeError, SwitchoverError, UnreachableError
+from provisioning.inventory import RemoteNode
+from provisioning.node_changes import Group, demote, put_back_node, resume_node, retire, take_out_node
+
+VIP, VIP2 = "10.0.4.99", "10.0.4.98"
+UPSTREAMS = """upstream iam-apiserver {
+    zone iam-apiserver 256k;
+    server 10.0.4.20:8080 max_fails=1 fail_timeout=10s; # iam-a
+    server 10.0.4.21:8080 max_fails=1 fail_timeout=10s; # iam-b
+    keepalive 32;
+}
+upstream one-instance {
+    server 10.0.4.20:7000 max_fails=1 fail_timeout=10s; # iam-a
+}
+"""
+
+
+class Lab:
+    """Two eligible nodes with nginx, keepalived and one service. Keepalived moves what a node releases to the other."""
+
+    def __init__(self, root: Path, *, virtual_ips: tuple[str, ...] = (VIP,), names: tuple[str, ...] = ()) -> None:
+        self.group = FakeGroup(root, names or ("iam-a", "iam-b"))
+        self.group.inventory = replace(self.group.inventory, virtual_ips=virtual_ips)
+        self.reported: list[str] = []
+        self.confirmed: list[tuple[str, str]] = []
+        self.effects: list[str] = []
+        self.hears_priorities = True
+        self.group.before_effect = lambda node, effect: self.effects.append(f"{node}: {effect}")
+        for node in self.group.inventory.nodes:
+            self._set_up(node)
+        self.group.held_by("iam-a")
+
+    def _set_up(self, node: RemoteNode) -> None:
+        system = self.group.systems[node.name]
+        system.units = dict.fromkeys(("mariadb", "iam-apiserver", "nginx", "keepalived"), "active")
+        if node.name != "iam-a":
+            del system.units["mariadb"]
+        system.enabled = set(system.units)
+        for path in ("etc/tandem", "etc/nginx/conf.d", "run/tandem"):
+            (system.root / path).mkdir(parents=True)
+        (system.root / "etc/tandem/switchover.json").write_text(
+            json.dumps({"drain": -10, "fault": -254, "drain_s": 2, "tracked": True, "preferred": []})
+        )
+        gates = [
+            {"name": "iam-apiserver", "url": f"http://{node.private_address}:8080/healthz", "status": 200},
+            {"name": "nginx", "url": f"http://{node.private_address}/healthz", "status": 200},
+        ]
+        (system.root / "etc/tandem/node.json").write_text(json.dumps({"units": list(system.units), "gates": gates}))
+        (system.root / "etc/nginx/conf.d/upstreams.conf").write_text(UPSTREAMS)
+        (system.root / "run/tandem/nginx").write_text("0\n")
+        system.on_command = lambda argv: self.elect(node.name) if argv[0] == "ip" else None
+
+    def elect(self, node: str) -> None:
+        """Simulate keepalived: a node with a lower priority or in FAULT loses its virtual IPs to a healthy peer."""
+        released = ("-254", "-10") if self.hears_priorities else ("-254",)
+        peers = [name for name, system in self.group.systems.items() if name != node and self.value(name) == "0"
+                 and system.units.get("keepalived") == "active"]  # fmt: skip
+        if self.value(node) in released and peers:
+            self.group.systems[peers[0]].addresses |= self.group.systems[node].addresses
+            self.group.systems[node].addresses = set()
+
+    def value(self, node: str) -> str:
+        return self.read(node, "run/tandem/nginx").strip()
+
+    def read(self, node: str, path: str) -> str:
+        return (self.group.systems[node].root / path).read_text()
+
+    def upstreams(self, node: str) -> str:
+        return self.read(node, "etc/nginx/conf.d/upstreams.conf")
+
+    def drained(self, node: str) -> bool:
+        return (self.group.systems[node].root / "run/tandem/drain").exists()
+
+    def confirm(self, address: str, node: RemoteNode) -> str:
+        self.confirmed.append((address, node.name))
+        return "confirmed"
+
+    @property
+    def changes(self) -> Group:
+        return Group(
+            self.group.inventory,
+            self.confirm,
+            self.reported.append,
+            self.group.connect,
+            sleep=self.group.tick,
+            now=lambda: self.group.clock,
+        )
+
+    def is_as_before(self) -> bool:
+        return (
+            not any(self.drained(name) for name in self.group.systems)
+            and {self.upstreams(name) for name in self.group.systems} == {UPSTREAMS}
+            and not any(system.timers for system in self.group.systems.values())
+            and {self.value(name) for name in self.group.systems} == {"0"}
+        )
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    return Lab(tmp_path)
+
+
+def test_a_node_leaves_every_upstream_before_its_virtual_ip_moves(lab: Lab) -> None:
+    (moved,) = take_out_node(lab.changes, "iam-a")
+    assert (moved.address, moved.to, moved.cut_connections) == (VIP, "iam-b", 0)
+    for node in ("iam-a", "iam-b"):
+        assert "server 10.0.4.20:8080 down max_fails=1" in lab.upstreams(node)
+    edited = [effect for effect in lab.effects if "edit" in effect]
+    assert sorted(edited) == [f"{node}: edit /etc/nginx/conf.d/upstreams.conf" for node in ("iam-a", "iam-b")]
+    assert lab.effects.index("iam-a: drain") > max(lab.effects.index(effect) for effect in edited)
+    assert lab.confirmed == [(VIP, "iam-b")]
+    assert lab.drained("iam-a"), "the node is about to stop and must stay drained"
+
+
+def test_a_single_remaining_server_is_used_after_a_failed_attempt(lab: Lab) -> None:
+    """With `max_fails=1` one failed request would be followed by 10 s of 502 for all clients."""
+    take_out_node(lab.changes, "iam-a")
+    assert "server 10.0.4.21:8080 max_fails=0 fail_timeout=10s;" in lab.upstreams("iam-b")
+
+
+def test_the_only_server_of_an_upstream_is_not_marked_as_down(lab: Lab) -> None:
+    take_out_node(lab.changes, "iam-a")
+    assert "server 10.0.4.20:7000 max_fails=1 fail_timeout=10s; # iam-a" in lab.upstreams("iam-b")
+
+
+def test_requests_in_progress_finish_before_the_node_is_drained(lab: Lab) -> None:
+    system = lab.group.systems["iam-a"]
+    system.connections = ["10.0.4.20:8080", "[::ffff:10.0.4.20]:8080"]
+    asked = 0
+
+    def finish(argv: list[str]) -> None:
+        nonlocal asked
+        asked += argv[0] == "ss"
+        if asked == 5 and system.connections:
+            assert "iam-a: drain" not in lab.effects
+            system.connections = []
+        lab.elect("iam-a")
+
+    system.on_command = finish
+    take_out_node(lab.changes, "iam-a")
+    assert asked >= 5
+    assert not any("still in progress" in line for line in lab.reported)
+
+
+def test_requests_that_do_not_finish_are_reported(lab: Lab) -> None:
+    lab.group.systems["iam-a"].connections = ["10.0.4.20:8080"]
+    began = lab.group.clock
+    take_out_node(lab.changes, "iam-a")
+    assert lab.group.clock - began >= 30
+    assert "iam-a: 1 requests were still in progress after 30 s" in lab.reported
+
+
+def test_cut_client_connections_are_reported(lab: Lab) -> None:
+    lab.group.systems["iam-a"].connections = [f"{VIP}:443", f"{VIP}:443", "10.0.4.20:22"]
+    (moved,) = take_out_node(lab.changes, "iam-a")
+    assert moved.cut_connections == 2
+    assert f"iam-a: {VIP} moved to iam-b: 2 open client connections were cut off; confirmed" in lab.reported
+
+
+def test_in_dual_master_mode_each_virtual_ip_of_the_node_moves(tmp_path: Path) -> None:
+    """The peer always holds its own virtual IP, which must not count as the move of the other one."""
+    lab = Lab(tmp_path, virtual_ips=(VIP, VIP2))
+    lab.group.held_by("iam-b", VIP2)
+    moves = take_out_node(lab.changes, "iam-a")
+    assert [(move.address, move.to) for move in moves] == [(VIP, "iam-b")]
+    assert lab.group.systems["iam-b"].addresses == {VIP, VIP2}
+    assert lab.confirmed == [(VIP, "iam-b")]
+
+
+def test_a_node_with_both_virtual_ips_moves_both(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, virtual_ips=(VIP, VIP2))
+    lab.group.held_by("iam-a", VIP2)
+    lab.group.systems["iam-a"].connections = [f"{VIP2}:443"]
+    moves = take_out_node(lab.changes, "iam-a")
+    assert {move.address: move.cut_connections for move in moves} == {VIP: 0, VIP2: 1}
+
+
+def test_a_node_that_takes_its_virtual_ip_back_asks_the_clients_of_the_peer_to_leave_first(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, virtual_ips=(VIP, VIP2))
+    lab.group.held_by("iam-b", VIP2)
+    root = lab.group.systems["iam-a"].root
+    settings = json.loads((root / "etc/tandem/switchover.json").read_text())
+    (root / "etc/tandem/switchover.json").write_text(json.dumps({**settings, "preferred": [VIP]}))
+    take_out_node(lab.changes, "iam-a")
+    lab.group.systems["iam-b"].connections = [f"{VIP}:443", f"{VIP2}:443"]
+    asked_before: list[bool] = []
+
+    def preempt(argv: list[str]) -> None:
+        if argv[0] == "ip" and lab.value("iam-a") == "0":
+            asked_before.append((lab.group.systems["iam-b"].root / "run/tandem/nginx-drain.conf").exists())
+            lab.group.held_by("iam-a")
+
+    lab.group.systems["iam-a"].on_command = preempt
+    put_back_node(lab.changes, "iam-a")
+    assert asked_before[-1], "nginx on iam-b still closes connections when iam-a becomes master again"
+    assert f"iam-b: {VIP} moved to iam-a: 1 open client connections were cut off; confirmed" in lab.reported
+    assert lab.confirmed[-1] == (VIP, "iam-a")
+    assert lab.is_as_before()
+    assert not (lab.group.systems["iam-b"].root / "run/tandem/nginx-drain.conf").exists()
+
+
+@pytest.mark.parametrize(
+    ("silent", "lost"),
+    [(":8080/", "iam-apiserver"), ("10.0.4.21/healthz", "nginx"), ("127.0.0.1/healthz", VIP)],
+)
+def test_the_only_node_that_serves_is_not_taken_out(lab: Lab, silent: str, lost: str) -> None:
+    lab.group.silent.add(("iam-b", silent))
+    with pytest.raises(SwitchoverError) as caught:
+        take_out_node(lab.changes, "iam-a")
+    message = f"iam-a cannot be taken out of service: no other node serves {lost}; nothing was changed"
+    assert message in str(caught.value)
+    assert "iam-b: " in str(caught.value)
+    assert lab.effects == []
+    assert lab.is_as_before()
+
+
+def test_the_refusal_says_what_is_wrong_with_the_peer(lab: Lab) -> None:
+    lab.group.silent.add(("iam-b", ":8080/"))
+    with pytest.raises(SwitchoverError, match=r"iam-b: iam-apiserver: http://10\.0\.4\.21:8080/healthz: ConnectionRef"):
+        retire(lab.changes, "iam-a")
+    lab.group.silent.clear()
+    lab.group.unreachable.add("iam-b")
+    with pytest.raises(SwitchoverError, match="iam-b: cannot be queried: iam-b: no connection"):
+        take_out_node(lab.changes, "iam-a")
+    assert lab.is_as_before()
+
+
+def test_a_node_that_does_not_serve_itself_can_be_taken_out(lab: Lab) -> None:
+    lab.group.gates_pass = False
+    lab.group.held_by("none")
+    assert take_out_node(lab.changes, "iam-a") == ()
+
+
+def test_a_backup_needs_no_switchover_and_is_not_drained(lab: Lab) -> None:
+    assert take_out_node(lab.changes, "iam-b") == ()
+    assert not lab.drained("iam-b")
+    assert "server 10.0.4.21:8080 down" in lab.upstreams("iam-a")
+
+
+def test_the_outage_of_what_runs_on_one_node_only_is_announced(lab: Lab) -> None:
+    take_out_node(lab.changes, "iam-a")
+    assert "iam-a: mariadb run on this node only and are not available meanwhile" in lab.reported
+
+
+def test_a_split_virtual_ip_is_released_without_waiting_for_a_lower_priority_to_have_an_effect(lab: Lab) -> None:
+    """After a change of the VRRP version the nodes do not hear each other, and both hold the virtual IP."""
+    lab.hears_priorities = False
+    lab.group.systems["iam-b"].addresses = {VIP}
+    (moved,) = take_out_node(lab.changes, "iam-a")
+    assert moved.to == "iam-b"
+    assert lab.read("iam-a", "run/tandem/drain") == "-254\n"
+
+
+def test_a_peer_that_misses_the_lower_priority_takes_over_when_this_node_enters_fault(lab: Lab) -> None:
+    lab.hears_priorities = False
+    (moved,) = take_out_node(lab.changes, "iam-a")
+    assert moved.to == "iam-b"
+    # The health daemon repeats the value of the mark; with its own it would end the FAULT within 0.1 s.
+    assert lab.read("iam-a", "run/tandem/drain") == "-254\n"
+
+
+def test_a_virtual_ip_that_is_not_released_leaves_the_group_as_before(lab: Lab) -> None:
+    lab.group.systems["iam-a"].on_command = lambda _argv: None
+    with pytest.raises(NodeError, match="was not released within 30 s; the drain was ended"):
+        take_out_node(lab.changes, "iam-a")
+    assert lab.is_as_before()
+
+
+def test_a_havip_that_does_not_follow_leaves_the_group_as_before(lab: Lab) -> None:
+    def refuse(address: str, node: RemoteNode) -> str:
+        raise SwitchoverError(f"{address} does not follow {node.name}")
+
+    with pytest.raises(SwitchoverError, match="does not follow iam-b"):
+        take_out_node(replace(lab.changes, confirm=refuse), "iam-a")
+    assert lab.is_as_before()
+
+
+@pytest.mark.parametrize("call", ["leave", "finish_requests", "drain"])
+def test_a_step_that_fails_leaves_the_group_as_before(lab: Lab, call: str) -> None:
+    failed: list[str] = []
+
+    def fail(node: str, when: str, names: list[str]) -> None:
+        if names == [call] and when == "after" and not failed:
+            failed.append(node)
+            raise UnreachableError("the connection broke")
+
+    lab.group.link = fail
+    with pytest.raises(UnreachableError):
+        take_out_node(lab.changes, "iam-a")
+    assert lab.is_as_before()
+
+
+def test_a_node_is_put_back_when_it_serves_after_its_change(lab: Lab) -> None:
+    take_out_node(lab.changes, "iam-a")
+    (lab.group.systems["iam-a"].root / "run/tandem/drain").unlink()  # the node has booted
+    lab.group.silent.add(("iam-a", ":8080/"))
+
+    def start(node: str, when: str, _names: list[str]) -> None:
+        if lab.group.clock > 1100 and (node, when) == ("iam-a", "before"):
+            lab.group.silent.clear()
+
+    lab.group.link = start
+    put_back_node(lab.changes, "iam-a")
+    assert lab.group.clock > 1100
+    assert lab.is_as_before()
+
+
+def test_a_node_that_does_not_serve_after_its_change_stays_out_of_the_upstreams(lab: Lab) -> None:
+    take_out_node(lab.changes, "iam-a")
+    lab.group.silent.add(("iam-a", ":8080/"))
+    with pytest.raises(SwitchoverError, match=r"iam-a does not serve within 300 s and is not put back"):
+        put_back_node(lab.changes, "iam-a")
+    assert "server 10.0.4.20:8080 down" in lab.upstreams("iam-b")
+
+
+def test_a_retired_node_stops_its_units_in_reverse_order_and_can_be_resumed(lab: Lab) -> None:
+    system = lab.group.systems["iam-a"]
+    retire(lab.changes, "iam-a")
+    assert [line for line in system.log if line.startswith("stop")] == [
+        "stop keepalived", "stop nginx", "stop iam-apiserver", "stop mariadb",
+    ]  # fmt: skip
+    resume_node(lab.changes, "iam-a")
+    assert set(system.units.values()) == {"active"}
+    assert lab.is_as_before()
+
+
+def test_a_demoted_node_gives_its_virtual_ip_away_and_stops_keepalived_only(lab: Lab) -> None:
+    demote(lab.changes, "iam-a")
+    assert lab.group.systems["iam-b"].addresses == {VIP}
+    units = lab.group.systems["iam-a"].units
+    assert (units["keepalived"], units["iam-apiserver"]) == ("inactive", "active")
+    assert lab.upstreams("iam-b") == UPSTREAMS
+
+
+@pytest.mark.parametrize("operation", [take_out_node, retire, demote])
+def test_an_unreachable_node_needs_a_peer_that_holds_its_virtual_ip(
+    lab: Lab, operation: Callable[[Group, str], object]
+) -> None:
+    lab.group.unreachable.add("iam-a")
+    lab.group.held_by("none")
+    with pytest.raises(SwitchoverError, match="cannot be reached, and no other node holds"):
+        operation(lab.changes, "iam-a")
+    lab.group.held_by("iam-b")
+    operation(lab.changes, "iam-a")
+
+
+def test_a_killed_run_is_undone_by_the_nodes(lab: Lab) -> None:
+    """A timer of systemd on each node runs these two operations."""
+    take_out_node(lab.changes, "iam-a")
+    for name, system in lab.group.systems.items():
+        assert system.timers == {"tandem-put-back.timer"}
+        assert (system.root / "run/tandem/agent.zip").read_bytes() == b"the agent"
+        lab.group.connect(lab.group.inventory.get(name)).call([{"do": "end_drain"}, {"do": "join_if_served"}])
+    assert lab.is_as_before()
+
+
+def test_the_timer_does_not_put_a_node_back_that_does_not_serve(lab: Lab) -> None:
+    take_out_node(lab.changes, "iam-a")
+    lab.group.silent.add(("iam-b", "10.0.4.20:8080"))  # as seen from iam-b
+    lab.group.connect(lab.group.inventory.get("iam-b")).call([{"do": "end_drain"}, {"do": "join_if_served"}])
+    assert "server 10.0.4.20:8080 down" in lab.upstreams("iam-b")
+    assert lab.group.systems["iam-b"].timers
+
+
+def test_a_later_change_replaces_the_marks_of_a_killed_run(lab: Lab) -> None:
+    lab.group.held_by("iam-b")
+    take_out_node(lab.changes, "iam-b")
+    take_out_node(lab.changes, "iam-a")
+    assert "server 10.0.4.21:8080 max_fails=0" in lab.upstreams("iam-a")
+    assert not lab.drained("iam-b")
+    put_back_node(lab.changes, "iam-a")
+    assert lab.is_as_before()
