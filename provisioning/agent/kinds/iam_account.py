@@ -19,6 +19,7 @@ from ..web import Response
 
 RESOURCE = "tandem:health"
 _ACTION = "check"
+_USER_EXISTS = 110002  # error code of marmotedu/iam 16c723d
 _DECISION_S = 5.0  # a new policy reaches the authz-servers within a second
 _TOKEN_S = 60
 _LOGIN_LOOK_AT = "journalctl -u iam-apiserver; the database of the IAM services"
@@ -54,9 +55,11 @@ def _create(node: Node, item: dict[str, Any]) -> list[dict[str, Any]]:
     The apiserver answers a login with 401 for a wrong password, for a missing user and while the database is down.
     """
     created = node.request("POST", f"{item['apiserver']}/v1/users", body=_new_user(item["user"], item["password"]))
-    if created.status in (HTTPStatus.OK, HTTPStatus.BAD_REQUEST):  # 400: the user exists
+    if created.status == HTTPStatus.OK or created.json().get("code") == _USER_EXISTS:
         return []
-    seen = f"POST {item['apiserver']}/login: 401, and the database does not respond (POST /v1/users: {created})"
+    seen = f"POST {item['apiserver']}/login: 401; POST /v1/users: {created}"
+    if created.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        seen = f"the database does not respond: {seen}"
     return [fail("login", seen, _LOGIN_LOOK_AT)]
 
 

@@ -205,6 +205,7 @@ class FakeIam:
         self.secrets: list[dict[str, Any]] = []
         self.policies: list[dict[str, Any]] = []
         self.database = True
+        self.refuses: Response | None = None  # the answer to the creation of a user
         self.denied = 0  # so many decisions are denied first
         self.decisions: list[str] = []
 
@@ -229,6 +230,8 @@ class FakeIam:
 
     def _create_user(self, body: dict[str, Any]) -> Response:
         name = body["metadata"]["name"]
+        if self.refuses is not None:
+            return self.refuses
         if not self.database:
             return Response(500, '{"code":100101,"message":"Database error"}')
         if name in self.users:
@@ -300,6 +303,13 @@ def test_a_login_that_is_refused_because_the_database_is_down_fails(tmp_path: Pa
     (found,) = account_results(tmp_path, iam)
     assert found.startswith("fail login")
     assert "the database does not respond" in found
+
+
+def test_an_account_that_cannot_be_created_fails_with_the_reason(tmp_path: Path, iam: FakeIam) -> None:
+    iam.refuses = Response(400, '{"code":100004,"message":"Validation failed"}')
+    (found,) = account_results(tmp_path, iam)
+    assert found.startswith("fail login")
+    assert "Validation failed" in found
 
 
 def test_a_changed_password_is_a_warning_because_users_can_log_in(tmp_path: Path, iam: FakeIam) -> None:
