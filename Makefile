@@ -6,10 +6,10 @@ BIN := .venv/bin
 # instead of 11 s.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help up down test test-unit test-long test-fresh check format lock docs
+.PHONY: help up down test test-unit test-long test-fresh bench-provisioning check format lock docs
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
 
 up: ## deploy everything on localcloud, from nothing to a health check (root, Debian 12)
 	@scripts/bootstrap localcloud
@@ -34,6 +34,10 @@ test-long: ## run the full counts and test-fresh, or PARTS=...; keeps the result
 test-fresh: ## run README's two commands in a minimal Debian 12 root (root; no localcloud may run)
 	@scripts/bootstrap dev
 	@scripts/test-fresh
+
+bench-provisioning: ## measure a rollout to two nodes beside ansible-core (root)
+	@scripts/bootstrap dev
+	@$(BIN)/python tests/benchmarks/provisioning.py
 
 check: ## check style, types, imports, spelling and wording
 	@scripts/bootstrap dev

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pulumi
 
 from components.alarms import Alarms, AlarmsArgs
-from components.changes import refuse_impossible_changes
+from components.announcements import announce_changes
+from components.changes import list_key_generations, refuse_impossible_changes
 from components.credentials import Credentials, CredentialsArgs
 from components.dns import Dns, DnsArgs
 from components.exports import export
@@ -28,6 +29,7 @@ end_quietly_when_cancelled()
 s = load()
 last = read_exports()
 refuse_impossible_changes(s, last)
+announce_changes(s, last)
 labels = Labels(s.project, s.stack, s.tags)
 hooks = Hooks(NodeSequence(LastDeployment(last, cloud_settings())))
 
@@ -41,7 +43,8 @@ nodes = Nodes(
     "nodes",
     NodesArgs(
         s.nodes, s.access, s.network.zone, s.data.location, network, firewall,
-        credentials.deployment_key, credentials.temporary_host_keys, hooks, s.protect, labels,
+        credentials.deployment_key, list_key_generations(s, last), credentials.temporary_host_keys, hooks, s.protect,
+        labels,
     ),
 )  # fmt: skip
 virtual_ips = [

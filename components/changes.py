@@ -139,6 +139,31 @@ def check_node_removals(settings: Settings, deployed: Exports) -> Iterator[Probl
         )
 
 
+def check_deployment_key(settings: Settings, deployed: Exports) -> Iterator[Problem]:
+    key, requested = "tandem:credentials.generation.deploymentKey", settings.credentials.generation_of("deploymentKey")
+    current = deployed.key_generations[-1]
+    if requested in deployed.key_generations[:-1]:
+        yield Problem(
+            key,
+            f"cannot be reduced (current {current}, requested {requested}): its key pair exists with an earlier key.\n"
+            f"Choose a generation after {current}.",
+        )
+    new = {node.name for node in settings.nodes.members} - {node.name for node in deployed.inventory.nodes}
+    if requested != current and new and deployed.inventory.bastion is not None:
+        yield Problem(
+            key,
+            f"cannot be changed in the `up` that adds {', '.join(sorted(new))}, because the bastion accepts the new "
+            "key only after the rollout.\nChange it in an `up` before or after.",
+        )
+
+
+def list_key_generations(settings: Settings, deployed: Exports | None) -> tuple[str, ...]:
+    """Return the generations of the deployment key whose key pairs exist or are created; the last one is in use."""
+    current = settings.credentials.generation_of("deploymentKey")
+    earlier = deployed.key_generations if deployed is not None else ()
+    return (*(generation for generation in earlier if generation != current), current)
+
+
 def describe_network(settings: Settings) -> dict[str, Any]:
     """Return the properties of the network that cannot be changed, by their key in the stack's file."""
     network = settings.network
@@ -169,4 +194,5 @@ _RULES = (
     check_data_disk_is_kept,
     check_disk_sizes,
     check_node_removals,
+    check_deployment_key,
 )

@@ -51,7 +51,7 @@ class Credentials(pulumi.ComponentResource):
     health_password: pulumi.Output[str]  # of the IAM account that health checks log in with
     authorities: Mapping[str, pulumi.Output[str]]  # PEM of the CA of each public name; "" means the system's CAs
     secrets: pulumi.Output[Mapping[str, str]]  # by the names of the placeholders in files
-    certificates: pulumi.Output[Mapping[str, str]]  # by the names of the placeholders; not secret
+    certificates: pulumi.Output[Mapping[str, str]]  # and the public key, by the names of the placeholders; not secret
 
     def __init__(self, name: str, args: CredentialsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("tandem:cloud:Credentials", name, None, opts)
@@ -65,6 +65,7 @@ class Credentials(pulumi.ComponentResource):
         authority = self._authority()
         self.ca_certificate = authority[1]
         certificates[placeholders.CA_CERTIFICATE] = self.ca_certificate
+        certificates[placeholders.DEPLOYMENT_PUBLIC_KEY] = self.deployment_key.public_key
         self.authorities = {name: self._authority_of(name) for name in SERVED_NAMES}
         for served, (key, certificate) in self._server_certificates(authority).items():
             certificates[placeholders.server_certificate(served)] = certificate
@@ -79,8 +80,9 @@ class Credentials(pulumi.ComponentResource):
 
     def _deployment_key(self) -> KeyPair:
         # ImportKeyPair only accepts RSA ("OpenSSH RSA format", document 213/15703).
+        suffix = generation_suffix(self._args.settings.generation_of("deploymentKey"))
         key = tls.PrivateKey(
-            f"{self._name}-deployment-key", algorithm="RSA", rsa_bits=_DEPLOYMENT_KEY_BITS, opts=self._child()
+            f"{self._name}-deployment-key{suffix}", algorithm="RSA", rsa_bits=_DEPLOYMENT_KEY_BITS, opts=self._child()
         )
         return KeyPair(pulumi.Output.secret(key.private_key_openssh), key.public_key_openssh.apply(str.strip))
 
@@ -211,9 +213,8 @@ class Credentials(pulumi.ComponentResource):
         return certificate.cert_pem
 
     def _key(self, what: str, secret: SecretName) -> tls.PrivateKey:
-        generation = self._args.settings.generation_of(secret)
         # A tls.PrivateKey has no keepers, so a new generation is a new resource with a new name.
-        suffix = "" if generation == "1" else f"-{generation}"
+        suffix = generation_suffix(self._args.settings.generation_of(secret))
         return tls.PrivateKey(
             f"{self._name}-{what}{suffix}",
             algorithm="ECDSA",
@@ -227,6 +228,11 @@ class Credentials(pulumi.ComponentResource):
 
 def _for_a_url(secret: SecretStr) -> pulumi.Output[str]:
     return pulumi.Output.secret(quote(secret.get_secret_value(), safe=""))
+
+
+def generation_suffix(generation: str) -> str:
+    """Return the end of the name of a resource that exists once for each generation."""
+    return "" if generation == "1" else f"-{generation}"
 
 
 def _kebab(name: str) -> str:

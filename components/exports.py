@@ -7,6 +7,7 @@ from typing import Any
 
 import pulumi
 
+from components.announcements import describe_generations, describe_vrrp
 from components.changes import describe_disks, describe_network
 from components.credentials import Credentials
 from components.host_keys import GroupHostKeys
@@ -50,6 +51,10 @@ def export(  # noqa: PLR0917 - one call, in the order of the program
     pulumi.export("termination_protection", settings.nodes.termination_protection)
     pulumi.export("network", describe_network(settings))
     pulumi.export("disks", describe_disks(settings))
+    pulumi.export("key_generations", list(nodes.key_generations))
+    # Read by the next run to announce effects (components/announcements.py).
+    pulumi.export("generations", describe_generations(settings))
+    pulumi.export("vrrp", dict(describe_vrrp(settings)))
 
 
 def _ssh(settings: Settings, nodes: Nodes, host_keys: GroupHostKeys, credentials: Credentials) -> dict[str, Any]:

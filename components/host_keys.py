@@ -28,11 +28,12 @@ class HostKeysProvider(ResourceProvider):
 
     @without_traceback
     def create(self, props: dict[str, Any]) -> CreateResult:
-        return CreateResult(props["node"]["name"], _read(props))
+        return CreateResult(props["node"]["name"], _read(props, [props["private_key"]]))
 
     @without_traceback
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
-        return UpdateResult(_read(_news))
+        # A bastion has the key of the last rollout until the next one.
+        return UpdateResult(_read(_news, [_news["private_key"], _olds["private_key"]]))
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         # The keys of an instance never change. A new instance is an update, not a replacement: a replacement deletes
@@ -101,12 +102,10 @@ class GroupHostKeys(pulumi.ComponentResource):
         return node_data(instance, user, verified.host_keys)
 
 
-def _read(inputs: Mapping[str, Any]) -> dict[str, Any]:
+def _read(inputs: Mapping[str, Any], private_keys: Sequence[str]) -> dict[str, Any]:
     """Wait for the node and read its keys. Returns the resource's outputs. Raises: ProvisioningError."""
     bastion = inputs.get("bastion")
-    keys = read_host_keys(
-        parse_node(inputs["node"]), inputs["private_key"], bastion=parse_node(bastion) if bastion else None
-    )
+    keys = read_host_keys(parse_node(inputs["node"]), private_keys, bastion=parse_node(bastion) if bastion else None)
     return {**inputs, "host_keys": list(keys)}
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pulumi
 from tencentcloud_iac_pulumi import cbs, eip, instance, key, placement
 
-from components.credentials import KeyPair
+from components.credentials import KeyPair, generation_suffix
 from components.firewall import Firewall
 from components.hooks import Hooks, of_node
 from components.labels import Labels
@@ -45,6 +45,7 @@ class NodesArgs:
     network: Network
     firewall: Firewall
     deployment_key: KeyPair
+    key_generations: tuple[str, ...]  # of the deployment key: of earlier deployments, and of this one (the last)
     temporary_host_keys: Mapping[str, KeyPair]
     hooks: Hooks
     protect: bool
@@ -68,18 +69,14 @@ class Nodes(pulumi.ComponentResource):
     instances: tuple[Instance, ...]
     bastion: Instance | None
     data_disk_id: pulumi.Output[str] | None
+    key_generations: tuple[str, ...]
 
     def __init__(self, name: str, args: NodesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("tandem:cloud:Nodes", name, None, opts)
         self._name, self._args = name, args
         self._child = pulumi.ResourceOptions(parent=self)
-        self._key_id = key.Pair(
-            f"{name}-key",
-            key_name=args.labels.key_name("deploy"),
-            public_key=args.deployment_key.public_key,
-            tags=args.labels.tags,
-            opts=self._child,
-        ).id
+        self.key_generations = args.key_generations
+        self._key_pairs = {generation: self._key_pair(generation) for generation in args.key_generations}
         self._group_id = placement.Group(
             f"{name}-placement",
             name=args.labels.name("placement"),
@@ -95,6 +92,22 @@ class Nodes(pulumi.ComponentResource):
             if args.data_location is DataLocation.FIRST_NODE:
                 self.data_disk_id = self._attached(disk, self.instances[0])
         self.register_outputs({"instance_ids": [each.instance_id for each in self.instances]})
+
+    def _key_pair(self, generation: str) -> key.Pair:
+        """The cloud's copy of one generation of the deployment key. It only affects nodes at their first boot.
+
+        Pairs of earlier generations are kept: the provider unbinds a pair before it deletes it, which stops all nodes
+        that were created with it. They let no one log in: the rollout removes their key from the nodes.
+        """
+        suffix = generation_suffix(generation)
+        return key.Pair(
+            f"{self._name}-key{suffix}",
+            key_name=self._args.labels.key_name(f"deploy{suffix.replace('-', '_')}"),
+            public_key=self._args.deployment_key.public_key,
+            tags=self._args.labels.tags,
+            # Of earlier generations only this pair has the public key. A replacement would stop all nodes.
+            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["public_key"]),
+        )
 
     def _node(self, position: int, node: NodeSettings) -> Instance:
         args, settings = self._args, self._args.settings
@@ -114,6 +127,7 @@ class Nodes(pulumi.ComponentResource):
                 ignore_changes=_FIXED_AT_CREATION,
                 additional_secret_outputs=_SECRET_OUTPUTS,
                 hooks=args.hooks.node,
+                depends_on=self._earlier_key_pairs(),
             ),
         )
         cvm.id.apply(lambda _: args.hooks.declare(node.name))
@@ -139,10 +153,15 @@ class Nodes(pulumi.ComponentResource):
                 delete_before_replace=True,
                 ignore_changes=_FIXED_AT_CREATION,
                 additional_secret_outputs=_SECRET_OUTPUTS,
+                depends_on=self._earlier_key_pairs(),
             ),
         )
         ssh_address = self._public_address(BASTION, cvm, settings.bandwidth_mbps)
         return Instance(BASTION, str(settings.address), eligible=False, instance_id=cvm.id, ssh_address=ssh_address)
+
+    def _earlier_key_pairs(self) -> list[key.Pair]:
+        """Instances depend on them, so that `destroy` deletes the instances first."""
+        return [self._key_pairs[generation] for generation in self._args.key_generations[:-1]]
 
     def _instance(
         self,
@@ -169,7 +188,7 @@ class Nodes(pulumi.ComponentResource):
             # Public addresses are EIPs: a change of this property would replace the node.
             allocate_public_ip=False,
             orderly_security_groups=[group_id],
-            key_ids=[self._key_id],
+            key_ids=[self._key_pairs[self._args.key_generations[-1]].id],
             placement_group_id=self._group_id if name != BASTION else None,
             disable_security_service=not settings.security_agent,
             disable_monitor_service=not settings.monitoring_agent,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pulumi
@@ -14,11 +14,13 @@ from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, Resou
 from components.credentials import Credentials
 from components.failures import without_traceback
 from components.host_keys import GroupHostKeys
-from provisioning import node_changes, rollout
+from provisioning import node_changes, placeholders, rollout
 from provisioning.deployment import Deployment
 from provisioning.errors import CandidateError, LockedError, ProvisioningError, UnreachableError
 from provisioning.exports import parse_inventory
 from provisioning.havip import confirm_with
+from provisioning.inventory import Inventory
+from provisioning.kinds.account import Account
 from provisioning.manifest import Manifest, render
 from provisioning.preview_text import read_manifest, show_files, show_items
 
@@ -36,12 +38,13 @@ class RolloutProvider(ResourceProvider):
 
     @without_traceback
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
+        refuse_a_password_in_place(_olds, _news)
         retired = _retire_departed(_olds, _news)
         try:
-            return UpdateResult(_roll_out(_news))
+            return UpdateResult(_roll_out(_news, previous=_olds))
         except (CandidateError, LockedError, UnreachableError):
             # No node was changed, so the group is as before, with the nodes that were to be removed.
-            _resume(_olds, retired)
+            _resume(_olds, _news, retired)
             raise
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
@@ -95,9 +98,10 @@ def _inputs(args: RolloutArgs) -> dict[str, Any]:
     }
 
 
-def _roll_out(inputs: Mapping[str, Any]) -> dict[str, Any]:
+def _roll_out(inputs: Mapping[str, Any], previous: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Apply the manifests to all nodes. Returns the resource's outputs. Raises: ProvisioningError."""
-    result = rollout.roll_out(parse_inventory(inputs), _manifests(inputs), _secrets(inputs), _report)
+    inventory = _inventory(inputs, previous or {})
+    result = rollout.roll_out(inventory, _manifests(inputs), _secrets(inputs), _report)
     return {**inputs, "revision": result.revision, "drift": {}}
 
 
@@ -109,21 +113,47 @@ def _retire_departed(olds: Mapping[str, Any], news: Mapping[str, Any]) -> list[s
     """
     departed = find_departed(olds, news)
     for name in departed:
-        node_changes.retire(_group(olds), name)
+        node_changes.retire(_group(olds, news), name)
     return departed
 
 
-def _resume(olds: Mapping[str, Any], names: Iterable[str]) -> None:
+def _resume(olds: Mapping[str, Any], news: Mapping[str, Any], names: Iterable[str]) -> None:
     for name in names:
         try:
-            node_changes.resume_node(_group(olds), name)
+            node_changes.resume_node(_group(olds, news), name)
         except ProvisioningError as error:
             _report(str(error))
 
 
-def _group(inputs: Mapping[str, Any]) -> node_changes.Group:
-    inventory = parse_inventory(inputs)
+def _group(inputs: Mapping[str, Any], others: Mapping[str, Any]) -> node_changes.Group:
+    inventory = _inventory(inputs, others)
     return node_changes.Group(inventory, confirm_with(inventory, os.environ), _report)
+
+
+def refuse_a_password_in_place(olds: Mapping[str, Any], news: Mapping[str, Any]) -> None:
+    """An account with a new password would refuse the nodes that still have the old one. Raises: ProvisioningError."""
+    name = placeholders.MARIADB_IAM_PASSWORD
+    if olds["secrets"].get(name) == news["secrets"].get(name):
+        return
+    kept = sorted(_node_accounts(olds) & _node_accounts(news))
+    if kept:
+        raise ProvisioningError(
+            f"the password of the MariaDB account {kept[0]} cannot be changed in place: nodes that still have the old "
+            "one could not log in; nothing was changed",
+            look_at="increase tandem:credentials.generation.mariadbPassword too, which creates a second account",
+        )
+
+
+def _node_accounts(inputs: Mapping[str, Any]) -> set[str]:
+    items = [item for manifest in _manifests(inputs).values() for item in manifest.items if isinstance(item, Account)]
+    return {f"{item.user}@{item.host}" for item in items if not item.host.startswith("127.")}
+
+
+def _inventory(inputs: Mapping[str, Any], others: Mapping[str, Any]) -> Inventory:
+    """The inventory of one state. While the deployment key is rotated, a node may only accept the key of the other."""
+    inventory = parse_inventory(inputs)
+    other_key = others.get("private_key") or ""
+    return inventory if other_key == inventory.private_key else replace(inventory, other_private_key=other_key)
 
 
 def find_departed(olds: Mapping[str, Any], news: Mapping[str, Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shutil
@@ -41,6 +42,7 @@ def find_cli(environment: Mapping[str, str]) -> Path:
     )
 
 
+@functools.cache
 def read_version(command: str) -> tuple[int, ...]:
     """The version of a pulumi command; (0,) if it cannot be run."""
     environment = {**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "true"}

@@ -12,8 +12,6 @@ from rich.console import Console
 
 from operations.engine import open_engine
 from operations.errors import NoDeploymentError
-from operations.health import check, make_table, to_json
-from operations.recorded import read_deployment
 from operations.selection import Selection
 from operations.unlock import find_locks, release_locks
 from provisioning.exports import parse_exports
@@ -164,6 +162,9 @@ def health(
 
     A warning (for example a certificate that expires within 30 days) does not change the exit code.
     """
+    from operations.health import check, make_table, to_json  # noqa: PLC0415 - HTTP and SSH take 0.5 s to import
+    from operations.recorded import read_deployment  # noqa: PLC0415 - see above
+
     engine = open_engine(stack)
     report = check(read_deployment(engine.deployment(), stack), engine.call_api())
     if as_json:

@@ -24,6 +24,11 @@ from operations.state_files import release_dead_locks, remove_partly_written_fil
 from operations.workspace import PROJECT_ROOT, find_workspace
 from provisioning.cloud_calls import CallApi, connect, has_credentials
 
+_SALT_ADVICE = (
+    "  The encryptionsalt in the stack's settings file was made with another passphrase: set PULUMI_CONFIG_PASSPHRASE\n"
+    "  to that one. If the stack was removed and created again: see docs/operations.md, When something is wrong."
+)
+
 
 class _Workspace(LocalWorkspace):
     def select_stack(self, stack_name: str) -> None:
@@ -167,6 +172,8 @@ def open_engine(
     if config_file:
         # For messages of the program, which name the settings file (settings/load.py).
         os.environ["TANDEM_CONFIG_FILE"] = str(config_file)
+    # Pulumi prefers it to the generated passphrase, but it is the one of other stacks.
+    os.environ.pop("PULUMI_CONFIG_PASSPHRASE", None)
     environment = local.prepare_for_pulumi(stack, config_file, find_plugins(command.command, os.environ))
     failed_creates = local.directory / "failed-creates.json"
     return open_stack(
@@ -219,7 +226,9 @@ def open_stack(
 
 def _clean_up(workspace: _Workspace, stack: str, report: Report) -> None:
     """Remove the lock and the partly written files of a killed run, which would prevent opening the stack."""
-    backend, project = workspace.who_am_i().url or "", workspace.project_settings().name
+    # For a stack on localcloud the backend is known; asking pulumi for it takes 0.1 s.
+    backend = workspace.env_vars.get("PULUMI_BACKEND_URL") or workspace.who_am_i().url or ""
+    project = workspace.project_settings().name
     for lock in release_dead_locks(backend, project, stack):
         report(f"Released the state's lock: its owner, process {lock.pid} of {lock.username}, has ended.")
     remove_partly_written_files(backend, project, stack)
@@ -227,4 +236,5 @@ def _clean_up(workspace: _Workspace, stack: str, report: Report) -> None:
 
 def _stderr_of(error: CommandError) -> str:
     """The stderr of pulumi, without the exit code and stdout that the error contains too."""
-    return str(error).partition("stderr: ")[2].strip() or str(error)
+    text = str(error).partition("stderr: ")[2].strip() or str(error)
+    return f"{text}\n{_SALT_ADVICE}" if "incorrect passphrase" in text else text

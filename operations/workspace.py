@@ -57,8 +57,11 @@ class Workspace:
         project = _read(self.program / "Pulumi.yaml")
         copy = self.project / "stacks" / f"Pulumi.{stack}.yaml"
         settings = _read(config_file or self.program / str(project.get("stackConfigDir", ".")) / copy.name)
+        if "secure" not in str(settings.get("config")):
+            # `pulumi stack init` leaves the salt of another passphrase. Only encrypted settings need it.
+            settings.pop(_SALT, None)
         if copy.exists() and (salt := _read(copy).get(_SALT)):
-            settings.setdefault(_SALT, salt)  # encrypted settings keep their own salt
+            settings.setdefault(_SALT, salt)
         project["stackConfigDir"] = "stacks"
         project["main"] = os.path.relpath(self.program, self.project)
         project["runtime"] = {"name": "python", "options": {"virtualenv": str(self.program / ".venv")}}

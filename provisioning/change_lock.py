@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from provisioning.agent_calls import Connection, NodeLockedError, describe_lease
+from provisioning.agent_calls import CALL_DEADLINE_S, Connection, NodeLockedError, Upload, describe_lease
 from provisioning.errors import ProvisioningError
 from provisioning.parallel import in_parallel
 
@@ -28,13 +28,41 @@ RENEWAL_S = 5.0
 _LOCK_DEADLINE_S = 150.0
 
 
+class LockedConnection:
+    """A connection whose calls carry the token of a change lock."""
+
+    def __init__(self, connection: Connection, token: str) -> None:
+        self.node = connection.node
+        self._connection = connection
+        self._token = token
+
+    def call(
+        self,
+        operations: Sequence[dict[str, Any]],
+        *,
+        token: str = "",
+        upload: Upload | None = None,
+        deadline_s: float = CALL_DEADLINE_S,
+        report: Callable[[str], None] = lambda _line: None,
+    ) -> list[Any]:
+        token = token or self._token
+        return self._connection.call(operations, token=token, upload=upload, deadline_s=deadline_s, report=report)
+
+    def close(self) -> None:
+        self._connection.close()
+
+
 @dataclass(frozen=True, slots=True)
 class Lock:
     """A change lock that this process holds."""
 
-    token: str  # sent with every changing call
+    token: str  # of every changing call
     # By node: the last changing call before this owner. Facts with the same value are still true.
     changes: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def on(self, connection: Connection) -> LockedConnection:
+        """The connection for changing calls."""
+        return LockedConnection(connection, self.token)
 
 
 @contextmanager

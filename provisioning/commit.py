@@ -13,13 +13,13 @@ from provisioning.facts import Facts
 from provisioning.havip import Confirm
 from provisioning.inventory import Inventory, RemoteNode
 from provisioning.kinds.base import Item, Phase
-from provisioning.kinds.database import Database
 from provisioning.kinds.gate import Gate
 from provisioning.kinds.unit import Unit
+from provisioning.order import node_order, runs
 from provisioning.out_of_service import Extent, Surroundings, put_back, take_out
 from provisioning.parallel import in_parallel
 from provisioning.plan import Plan, commit_operation, describe, stage_operation
-from provisioning.serving import read_state
+from provisioning.serving import NodeState, read_state
 
 REPORTED_LINES = 8  # of each node's plan; the plan of a new node has about a hundred
 _NOT_CHANGED = "no configuration and no running service was changed"  # packages may have been installed
@@ -77,14 +77,13 @@ def commit_all(
 ) -> dict[str, tuple[str, ...]]:
     """Commit the staged candidates and return the changes made, by node name.
 
-    Node by node while the group serves (in `_commit_order`), otherwise all nodes in parallel.
+    Node by node while the group serves (in `order.node_order`), otherwise all nodes in parallel.
 
     Raises:
         GateError: a node failed its health gate; the following nodes were not changed.
         ProvisioningError: a step failed on a node.
     """
-    serving = any(change.facts.addresses or _runs(change, "keepalived") for change in changes)
-    if not serving:
+    if not is_serving(changes):
         done = in_parallel(changes, lambda change: _commit(change, token))
         _report_done(changes, done, report)
         for change in changes:
@@ -94,8 +93,9 @@ def commit_all(
     changed: dict[str, tuple[str, ...]] = {}
     committed: list[str] = []
     masters = {change.node.name for change in changes if change.facts.addresses}
+    # A broken node is repaired before the others: the last instance that serves is not taken out of service.
     broken = _find_broken(changes)
-    for change in sorted(changes, key=lambda each: _with_broken_first(_commit_order(each), each.node.name in broken)):
+    for change in sorted(changes, key=lambda each: (each.node.name not in broken, *node_order(each.items, each.facts))):
         if not change.plan:
             continue
         try:
@@ -114,30 +114,15 @@ def commit_all(
     return changed
 
 
-def _commit_order(change: NodeChange) -> tuple[bool, bool, bool]:
-    """Sort key: nodes that create a database first, nodes that stop a unit last, else the master after the backups.
-
-    Services on other nodes need a new database. A unit that stops must not be used by any service any longer.
-    """
-    items = [step.item for step in change.plan.commit]
-    creates = any(isinstance(item, Database) for item in items)
-    stops = any(isinstance(item, Unit) and not item.running for item in items)
-    return not creates, stops, bool(change.facts.addresses)
-
-
-def _runs(change: NodeChange, unit: str) -> bool:
-    return bool(change.facts.answers.get("unit", {}).get(unit, {}).get("active"))
+def is_serving(changes: Sequence[NodeChange]) -> bool:
+    """Whether a node of the group serves clients, so that the nodes are changed one by one."""
+    return any(change.facts.addresses or runs(change.facts, "keepalived") for change in changes)
 
 
 def _find_broken(changes: Sequence[NodeChange]) -> set[str]:
     """The nodes of the last rollout that do not serve. A node that has had no rollout is not among them."""
     states = in_parallel(changes, lambda change: read_state(change.connection, ()))
     return {state.node.name for state in states if any(state.health.values())}
-
-
-def _with_broken_first(order: tuple[bool, ...], broken: bool) -> tuple[bool, ...]:  # noqa: FBT001 - sort key
-    """A broken node is repaired before the others: the last instance that serves is not taken out of service."""
-    return order[0], not broken, *order[1:]
 
 
 def _surroundings(
@@ -148,7 +133,13 @@ def _surroundings(
     confirm: Confirm,
 ) -> Surroundings:
     others = tuple(other.connection for other in changes if other is not change)
-    return Surroundings(change.connection, others, (), inventory.virtual_ips, confirm, report)
+    reached = {each.node.name for each in changes}
+    unreachable = tuple(
+        NodeState(node, unreachable="it is left out of this rollout")
+        for node in inventory.nodes
+        if node.name not in reached
+    )
+    return Surroundings(change.connection, others, unreachable, inventory.virtual_ips, confirm, report)
 
 
 def _commit_one(around: Surroundings, change: NodeChange, token: str, *, masters: set[str]) -> tuple[str, ...]:

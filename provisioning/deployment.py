@@ -41,6 +41,7 @@ class Deployment:
     iam: IamSettings
     data: DataSettings
     release: Release  # of the IAM services
+    user: str = "debian"  # that logs in
     peer_ports: tuple[int, ...] = ()  # additional TCP ports that the nodes open to each other
 
     @property
@@ -75,7 +76,14 @@ def make_deployment(settings: Settings, group: str) -> Deployment:
         nginx=settings.nginx,
         keepalived=settings.keepalived,
         iam=settings.iam,
-        data=settings.data,
+        data=settings.data.model_copy(update={"username": _mariadb_account(settings)}),
+        user=settings.nodes.user,
         peer_ports=settings.nodes.peer_ports,
         release=settings.release,
     )
+
+
+def _mariadb_account(settings: Settings) -> str:
+    """The account of the services. Each generation of its password has its own, so that two are valid in a rotation."""
+    generation = settings.credentials.generation_of("mariadbPassword")
+    return settings.data.username if generation == "1" else f"{settings.data.username}_g{generation}"

@@ -21,6 +21,9 @@ class Exports:
     termination_protection: bool
     network: Mapping[str, Any]  # by key of the section tandem:network
     disks: Mapping[str, int]  # GiB, by key of the section tandem:nodes
+    generations: Mapping[str, str]  # of the secrets, by key of tandem:credentials.generation; "1" if missing
+    vrrp: Mapping[str, Any]  # the settings that all nodes must share, by their key in the stack's file
+    key_generations: tuple[str, ...]  # of the deployment key, in order; the last one logs in
 
 
 def parse_exports(outputs: Mapping[str, Any]) -> Exports | None:
@@ -41,6 +44,9 @@ def parse_exports(outputs: Mapping[str, Any]) -> Exports | None:
         termination_protection=bool(outputs.get("termination_protection")),
         network=outputs.get("network") or {},
         disks=outputs.get("disks") or {},
+        generations=outputs.get("generations") or {},
+        vrrp=outputs.get("vrrp") or {},
+        key_generations=tuple(outputs.get("key_generations") or ("1",)),
     )
 
 

@@ -1,7 +1,8 @@
 """Reports to keepalived, through its track_file, whether nginx on this node responds. Standard library only.
 
 Blocking sockets use 0.3 % of a core and 10 MB; an event loop uses twice that. A fault is reported only while a peer
-responds: with both nodes in FAULT no node would hold the virtual IP. If both fail, the master keeps it.
+responds: with both nodes in FAULT no node would hold the virtual IP. If both fail, the master keeps it. After a boot
+the node is in FAULT until nginx responds, or until BOOT_S have passed without a peer that responds.
 """
 
 # ruff: noqa: PTH105, PTH110, PTH123 - pathlib and its imports would cost this daemon 1 MB
@@ -16,6 +17,7 @@ import time
 TRACK_FILE = "/run/tandem/nginx"  # read by keepalived
 PEER_FILE = "/run/tandem/peer"  # read by ExecStopPost of nginx
 DRAIN_FILE = "/run/tandem/drain"  # exists during a switchover; contains the value to report
+BOOT_S = 30.0
 
 
 def answers(address: str, timeout_s: float, port: int = 80) -> bool:
@@ -47,15 +49,18 @@ def read(path: str) -> str:
 class FaultDetector:
     """Derives the value of keepalived's track_file from the results of single probes. Pure."""
 
-    def __init__(self, fall: int, fault: int) -> None:
+    def __init__(self, fall: int, fault: int, *, boot_until: float = 0.0) -> None:
         self.fall = fall
         self.fault = fault
+        self.boot_until = boot_until  # the node boots, and stays in FAULT until this time unless nginx answers before
         self.failures = 0
 
-    def value(self, *, nginx_answers: bool, peer_answers: bool, drain: int) -> int:
+    def value(self, *, nginx_answers: bool, peer_answers: bool, drain: int, now: float = 0.0) -> int:
         """`drain` is the value that a switchover has requested, or 0. It may be a fault, too."""
         self.failures = 0 if nginx_answers else self.failures + 1
-        if self.failures >= self.fall and peer_answers:
+        if nginx_answers:
+            self.boot_until = 0.0
+        if now < self.boot_until or (self.failures >= self.fall and peer_answers):
             return self.fault
         return drain
 
@@ -72,7 +77,10 @@ def main() -> None:
     with open(sys.argv[1], encoding="utf-8") as file:
         settings = json.load(file)
     interval_s, timeout_s = settings["interval_s"], settings["timeout_s"]
-    detector = FaultDetector(settings["fall"], settings["fault"])
+    # keepalived creates the file with the value of FAULT if it does not exist, as after a boot.
+    booting = read(TRACK_FILE) in {"", str(settings["fault"])}
+    boot_until = time.monotonic() + BOOT_S if booting else 0.0
+    detector = FaultDetector(settings["fall"], settings["fault"], boot_until=boot_until)
     while True:
         began = time.monotonic()
         nginx_answers = answers("127.0.0.1", timeout_s)
@@ -81,7 +89,7 @@ def main() -> None:
         if read(PEER_FILE) != peer:
             write(PEER_FILE, peer)
         drain = requested_drain(DRAIN_FILE, settings["drain"])
-        value = str(detector.value(nginx_answers=nginx_answers, peer_answers=peer_answers, drain=drain))
+        value = str(detector.value(nginx_answers=nginx_answers, peer_answers=peer_answers, drain=drain, now=began))
         # Below the fault threshold the file stays: systemd may have written a fault when nginx stopped.
         if read(TRACK_FILE) != value and (nginx_answers or detector.failures >= detector.fall):
             write(TRACK_FILE, value)

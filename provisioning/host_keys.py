@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from provisioning.errors import HostKeyError, NodeError, UnreachableError
 from provisioning.inventory import RemoteNode
-from provisioning.transport import wait_until_reachable
+from provisioning.transport import Keys, wait_until_reachable
 
 BOOT_DEADLINE_S = 300.0
 
 
 def read_host_keys(
-    node: RemoteNode, private_key: str, bastion: RemoteNode | None = None, *, deadline_s: float = BOOT_DEADLINE_S
+    node: RemoteNode, private_key: Keys, bastion: RemoteNode | None = None, *, deadline_s: float = BOOT_DEADLINE_S
 ) -> tuple[str, ...]:
     """Return the node's long-term public host keys, "ssh-ed25519 AAAA...". `node.host_keys` holds the temporary key.
 

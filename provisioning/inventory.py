@@ -28,6 +28,13 @@ class Inventory:
     virtual_ips: tuple[str, ...]  # one, or two in dual-master mode
     private_key: str  # OpenSSH or PEM text of the deployment key; never logged
     bastion: RemoteNode | None = None
+    # Tried on nodes that refuse `private_key`, while the key is rotated; "" if there is none.
+    other_private_key: str = ""
+
+    @property
+    def private_keys(self) -> tuple[str, ...]:
+        """The keys in the order in which they are tried."""
+        return (self.private_key, self.other_private_key) if self.other_private_key else (self.private_key,)
 
     def get(self, name: str) -> RemoteNode:
         """The node with that name. Raises KeyError."""

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from provisioning.agent_calls import Connection
+from provisioning.change_lock import locked
 from provisioning.errors import ProvisioningError, SwitchoverError, UnreachableError
 from provisioning.havip import Confirm
 from provisioning.inventory import Inventory, RemoteNode
@@ -146,7 +147,10 @@ def _check_group_serves_without(group: Group, name: str, others: Sequence[NodeSt
 def _connected(
     group: Group, name: str, deadline_s: float = CONNECT_DEADLINE_S
 ) -> Generator[Surroundings | list[NodeState]]:
-    """Connect to all nodes. If the named one cannot be reached, the result is the state of the others."""
+    """Connect to all nodes and take the change lock on them.
+
+    If the named node cannot be reached, the result is the state of the others. Raises LockedError.
+    """
     with ExitStack() as stack:
         others: list[Connection] = []
         unreachable: list[NodeState] = []
@@ -163,6 +167,12 @@ def _connected(
             yield [*(read_state(other, group.inventory.virtual_ips) for other in others), *unreachable]
             return
         stack.callback(leaving.close)
+        lock = stack.enter_context(locked([leaving, *others], group.report, group.sleep))
         yield Surroundings(
-            leaving, tuple(others), tuple(unreachable), group.inventory.virtual_ips, group.confirm, group.report
+            lock.on(leaving),
+            tuple(lock.on(other) for other in others),
+            tuple(unreachable),
+            group.inventory.virtual_ips,
+            group.confirm,
+            group.report,
         )

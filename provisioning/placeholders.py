@@ -19,6 +19,7 @@ MONGODB_PASSWORD = "mongodb_password"  # noqa: S105 - the name of a secret; perc
 JWT_KEY = "jwt_key"
 IAM_ADMIN_PASSWORD = "iam_admin_password"  # noqa: S105 - the name of a secret
 IAM_ADMIN_PASSWORD_HASH = "iam_admin_password_hash"  # noqa: S105 - the name of a secret; bcrypt, prefix $2a$ or $2b$
+DEPLOYMENT_PUBLIC_KEY = "deployment_public_key"  # not a secret, but known only after creation
 DATA_DISK_ID = "data_disk_id"  # disk-xxxxxxxx: not a secret, but known only after creation
 VRRP_PASSWORD = "vrrp_password"  # noqa: S105 - the name of a secret; VRRPv2 PASS, 8 characters
 

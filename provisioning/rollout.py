@@ -4,9 +4,9 @@
 2. Send archives, take the change lock on every node, install packages and create directories. The facts are gathered
    again only from nodes on which a change was started since.
 3. Stage and validate the candidates on all nodes. Nothing in use changes until all nodes have accepted them.
-4. Commit node by node, each followed by its health gates: nodes that create a database first, nodes that stop a unit
-   last, otherwise the master after the backups. A switchover precedes disruptive changes of the master. A failed gate
-   stops the rollout. While no node serves yet, all nodes are committed in parallel.
+4. Commit in the order of order.py: what other nodes need, then node by node, each followed by its health gates and the
+   master last, then what other nodes needed until then. A switchover precedes disruptive changes of the master. A
+   failed gate stops the rollout. While no node serves yet, all nodes are committed in parallel.
 
 A run that follows an interrupted one converges: it gathers the facts again, unfinished reloads are recorded on the
 node's disk, and the lock of an owner that has ended is released or expires.
@@ -27,7 +27,7 @@ from typing import Any
 
 from provisioning.agent_calls import Connection
 from provisioning.change_lock import Lock, locked
-from provisioning.commit import NodeChange, commit_all, report_plans, stage
+from provisioning.commit import NodeChange, report_plans, stage
 from provisioning.errors import HealthError, ProvisioningError, UnreachableError
 from provisioning.facts import Facts, question
 from provisioning.group_checks import check_audit, find_queue
@@ -39,6 +39,7 @@ from provisioning.parallel import in_parallel
 from provisioning.placeholders import find_names
 from provisioning.plan import changed_lines, changed_units, make_plan, prepare_operation
 from provisioning.results import Level
+from provisioning.rounds import commit_in_order
 from provisioning.services import base
 from provisioning.services.iam import PUMP_UNIT
 from provisioning.transport import connector
@@ -92,7 +93,7 @@ def roll_out(
             stage(changes, revision, lock.token)
             report("all nodes accepted the candidates")
             confirm = confirm or confirm_with(inventory, os.environ)
-            changed = commit_all(inventory, changes, lock.token, report, confirm)
+            changed = commit_in_order(inventory, changes, revision, lock.token, report, confirm=confirm)
             _follow_audit_record(changes, lock.token)
             return RolloutResult(revision, changed)
 
@@ -142,11 +143,11 @@ def revision_of(desired: Mapping[str, Sequence[Item]]) -> str:
 
 
 def _with_bastion(inventory: Inventory, manifests: Mapping[str, Manifest]) -> tuple[Inventory, Mapping[str, Manifest]]:
-    """Add the bastion as a node. It runs no services, but its temporary host key must be removed too."""
+    """Add the bastion as a node. It runs no services, but its keys are managed too."""
     bastion = inventory.bastion
     if bastion is None:
         return inventory, manifests
-    manifest = Manifest(bastion.name, tuple(base.without_temporary_key()))
+    manifest = Manifest(bastion.name, tuple(base.access(bastion.user)))
     nodes = (*inventory.nodes, dataclasses.replace(bastion, eligible=False))
     return dataclasses.replace(inventory, nodes=nodes), {**manifests, bastion.name: manifest}
 
@@ -212,8 +213,11 @@ def _send(
 
 
 def _confirm(change: NodeChange, lock: Lock, gather: Callable[[Connection], NodeChange]) -> NodeChange:
-    """Gather the facts again if a change was started since, or was running then."""
-    return change if change.facts.changes == lock.changes[change.node.name] else gather(change.connection)
+    """Gather the facts again if a change was started since, or was running then. From now on, calls carry the token."""
+    connection = lock.on(change.connection)
+    if change.facts.changes == lock.changes[change.node.name]:
+        return replace(change, connection=connection)
+    return gather(connection)
 
 
 def _prepare(inventory: Inventory, change: NodeChange, token: str, report: Callable[[str], None]) -> NodeChange:

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import paramiko
 
@@ -37,6 +37,7 @@ class SshConnection:
         self.node = node
         self._transport = transport
         self._on_close = on_close
+        self.stalled_after_s = STALLED_AFTER_S
         self._lock = threading.Lock()
         self._idle: list[_Agent] = []
 
@@ -50,7 +51,8 @@ class SshConnection:
 
     def close(self) -> None:
         self._transport.close()
-        self._on_close()
+        on_close, self._on_close = self._on_close, lambda: None
+        on_close()
 
     def call(
         self,
@@ -64,9 +66,10 @@ class SshConnection:
         step = operations[0]["do"]
         try:
             agent = self._take_agent()
-            answer = agent.request({"token": token, "operations": list(operations)}, upload, deadline_s, report)
-        except TimeoutError:
-            raise _late(self.node, deadline_s) from None
+            sending = agent.send({"token": token, "operations": list(operations)}, upload)
+            answer = agent.read_response(sending, _Limits(deadline_s, self.stalled_after_s), report)
+        except TimeoutError as late:
+            raise _late(self.node, str(late)) from None
         except _BROKEN as error:
             raise _broken(self.node, error, step) from None
         if answer is None:
@@ -96,12 +99,12 @@ class SshConnection:
         try:
             with _open(self._transport, command) as channel:
                 streams = _Streams(channel)
-                sending = _Sending(channel, stdin, None, deadline_s)
+                sending = _Sending(channel, stdin, None)
                 sending.start(then_end=True)
-                streams.read_until(lambda: False, sending.deadline)
+                streams.read_until(lambda: False, lambda: sending.check(_Limits(deadline_s)))
                 code = _exit_code(channel)
-        except TimeoutError:
-            raise _late(self.node, deadline_s) from None
+        except TimeoutError as late:
+            raise _late(self.node, str(late)) from None
         except _BROKEN as error:
             raise _broken(self.node, error) from None
         return streams.out.decode(errors="replace"), streams.err.decode(errors="replace"), code
@@ -114,23 +117,26 @@ class _Agent:
         self._channel = channel
         self._streams = _Streams(channel)
         self._unsent = agent_program()
+        self._mark = ""
 
     def close(self) -> None:
         self._channel.close()
 
-    def request(
-        self, request: dict[str, Any], upload: Upload | None, deadline_s: float, report: Callable[[str], None]
-    ) -> dict[str, Any] | None:
-        """Send a request and return the response; None if the agent has ended. Raises TimeoutError."""
-        mark = f"tandem-{secrets.token_hex(8)}:"
-        data, self._unsent = self._unsent + json.dumps({"mark": mark, **request}).encode() + b"\n", b""
-        sending = _Sending(self._channel, data, upload, deadline_s)
+    def send(self, request: dict[str, Any], upload: Upload | None) -> _Sending:
+        """Start to send a request."""
+        self._mark = f"tandem-{secrets.token_hex(8)}:"
+        data, self._unsent = self._unsent + json.dumps({"mark": self._mark, **request}).encode() + b"\n", b""
+        sending = _Sending(self._channel, data, upload)
         sending.start()
+        return sending
+
+    def read_response(self, sending: _Sending, limits: _Limits, report: Callable[[str], None]) -> dict[str, Any] | None:
+        """Return the response; None if the agent has ended. Raises TimeoutError."""
         response: dict[str, Any] | None = None
 
         def has_responded() -> bool:
             nonlocal response
-            for line in self._streams.take_lines(mark.encode()):
+            for line in self._streams.take_lines(self._mark.encode()):
                 if "progress" in line:
                     report(line["progress"])
                 else:
@@ -138,7 +144,7 @@ class _Agent:
             return response is not None
 
         try:
-            self._streams.read_until(has_responded, sending.deadline)
+            self._streams.read_until(has_responded, lambda: sending.check(limits))
         except TimeoutError:
             self.close()  # the call may still run; its response must not be read as that of another call
             raise
@@ -150,21 +156,35 @@ class _Agent:
         return "\n".join(output) or self._streams.out[-500:].decode(errors="replace"), _exit_code(self._channel)
 
 
+class _Limits(NamedTuple):
+    deadline_s: float  # for the call; after an upload, from its end
+    stalled_after_s: float = STALLED_AFTER_S
+
+
 class _Sending:
     """Sends data in a separate thread: a command that ends early or writes much output must not block."""
 
-    def __init__(self, channel: paramiko.Channel, data: bytes, upload: Upload | None, deadline_s: float) -> None:
-        self._channel, self._data, self._upload, self._deadline_s = channel, data, upload, deadline_s
+    def __init__(self, channel: paramiko.Channel, data: bytes, upload: Upload | None) -> None:
+        self._channel, self._data, self._upload = channel, data, upload
         self._moved_at = time.monotonic()
-        self._finished = False
+        self._position = upload.offset if upload else 0
+        self._uploading = upload is not None
 
     def start(self, *, then_end: bool = False) -> None:
         threading.Thread(target=self._send, args=(then_end,), daemon=True).start()
 
-    def deadline(self) -> float:
-        """When the call is late. While a file is sent, the call is late only if nothing was sent for some time."""
-        sending = self._upload is not None and not self._finished
-        return self._moved_at + (STALLED_AFTER_S if sending else self._deadline_s)
+    def check(self, limits: _Limits) -> float:
+        """Return the seconds until the call is late. While a file is sent, only a stalled transfer is late.
+
+        Raises TimeoutError.
+        """
+        limit = limits.stalled_after_s if self._uploading else limits.deadline_s
+        left = self._moved_at + limit - time.monotonic()
+        if left > 0:
+            return left
+        if self._uploading:
+            raise TimeoutError(f"the transfer stopped for {limit:.0f} s after {self._position / (1 << 20):.1f} MiB")
+        raise TimeoutError(f"the call did not end within {limit:.0f} s")
 
     def _send(self, then_end: bool) -> None:  # noqa: FBT001 - passed on by Thread, which takes no keywords here
         with contextlib.suppress(*_BROKEN):  # the reader reports the broken connection
@@ -175,15 +195,14 @@ class _Sending:
                 self._channel.shutdown_write()
 
     def _send_file(self, upload: Upload) -> None:
-        position = upload.offset
         with upload.source.open("rb") as file:
-            file.seek(position)
+            file.seek(upload.offset)
             while block := file.read(_BLOCK):
                 self._channel.sendall(block)
-                position += len(block)
+                self._position += len(block)
                 self._moved_at = time.monotonic()
-                upload.sent(position)
-        self._finished = True
+                upload.sent(self._position)
+        self._uploading = False
 
 
 class _Streams:
@@ -197,8 +216,8 @@ class _Streams:
         for stream in (channel.in_buffer, channel.in_stderr_buffer):
             stream.set_event(self._arrived)
 
-    def read_until(self, done: Callable[[], bool], deadline: Callable[[], float]) -> None:
-        """Read until `done`, or until the command has ended. Raises TimeoutError."""
+    def read_until(self, done: Callable[[], bool], check: Callable[[], float]) -> None:
+        """Read until `done`, or until the command has ended. `check` returns the seconds left, or raises an error."""
         channel = self._channel
         while True:
             self._arrived.clear()
@@ -208,10 +227,7 @@ class _Streams:
                 continue
             if channel.closed or (channel.eof_received and channel.exit_status_ready()):
                 return
-            left = deadline() - time.monotonic()
-            if left <= 0:
-                raise TimeoutError
-            self._arrived.wait(min(left, 0.05 if channel.eof_received else 1.0))
+            self._arrived.wait(min(check(), 0.05 if channel.eof_received else 1.0))
 
     def _read(self) -> bool:
         before = len(self.out) + len(self.err)
@@ -224,7 +240,8 @@ class _Streams:
     def take_lines(self, mark: bytes) -> list[dict[str, Any]]:
         """Remove the complete lines with that mark, and everything before them, such as the output of login files."""
         lines: list[dict[str, Any]] = []
-        while (begin := self.out.find(mark)) >= 0 and (end := self.out.find(b"\n", begin)) >= 0:
+        # A request that is echoed contains the mark too, but not before a brace.
+        while (begin := self.out.find(mark + b"{")) >= 0 and (end := self.out.find(b"\n", begin)) >= 0:
             lines.append(json.loads(self.out[begin + len(mark) : end]))
             del self.out[: end + 1]
         return lines
@@ -245,10 +262,8 @@ def _exit_code(channel: paramiko.Channel) -> int:
 # ---- errors ------------------------------------------------------------------------------------------------------
 
 
-def _late(node: RemoteNode, deadline_s: float) -> UnreachableError:
-    return UnreachableError(
-        f"{node_name(node)}: the call did not end within {deadline_s:.0f} s", look_at="tandem health; the node's load"
-    )
+def _late(node: RemoteNode, reason: str) -> UnreachableError:
+    return UnreachableError(f"{node_name(node)}: {reason}", look_at="tandem health; the node's load")
 
 
 def _broken(node: RemoteNode, error: Exception, step: str = "") -> UnreachableError:

@@ -13,7 +13,7 @@ import logging
 import random
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import paramiko
 from cryptography.hazmat.primitives import serialization
@@ -35,6 +35,10 @@ LOGIN_DEADLINE_S = 45.0
 DEAD_AFTER_MS = 15_000
 
 
+# The key that logs in, or several in the order in which they are tried.
+Keys = str | Sequence[str]
+
+
 def load_private_key(text: str) -> paramiko.PKey:
     """Load a private key in OpenSSH or PEM format (ssh-keygen, pulumi_tls). Raises NodeError, which omits the key."""
     data = text.strip().encode() + b"\n"
@@ -53,14 +57,14 @@ def load_private_key(text: str) -> paramiko.PKey:
     raise NodeError("the deployment key must be an Ed25519, ECDSA or RSA key", look_at="components/credentials.py")
 
 
-def connect(node: RemoteNode, private_key: str, bastion: RemoteNode | None = None) -> SshConnection:
+def connect(node: RemoteNode, private_key: Keys, bastion: RemoteNode | None = None) -> SshConnection:
     """Log in, without retries. Raises HostKeyError, UnreachableError."""
     return _connect(node, private_key, _bastion(bastion, private_key))
 
 
 def wait_until_reachable(
     node: RemoteNode,
-    private_key: str,
+    private_key: Keys,
     bastion: RemoteNode | Bastion | None = None,
     *,
     deadline_s: float,
@@ -100,22 +104,24 @@ def retry_pauses() -> Iterator[float]:
 
 def connector(inventory: Inventory, *, deadline_s: float = 60.0) -> Callable[[RemoteNode], Connection]:
     """Return a function that connects to a node of the inventory, through its bastion if there is one."""
-    through = _bastion(inventory.bastion, inventory.private_key)
+    through = _bastion(inventory.bastion, inventory.private_keys)
 
     def to(node: RemoteNode) -> Connection:
         is_bastion = inventory.bastion is not None and node.name == inventory.bastion.name
-        return wait_until_reachable(node, inventory.private_key, None if is_bastion else through, deadline_s=deadline_s)
+        return wait_until_reachable(
+            node, inventory.private_keys, None if is_bastion else through, deadline_s=deadline_s
+        )
 
     return to
 
 
-def _bastion(node: RemoteNode | None, private_key: str) -> Bastion | None:
+def _bastion(node: RemoteNode | None, private_key: Keys) -> Bastion | None:
     if node is None:
         return None
     return Bastion(node, lambda: _handshake(node, private_key, _dial(node)), CONNECT_DEADLINE_S)
 
 
-def _connect(node: RemoteNode, private_key: str, bastion: Bastion | None) -> SshConnection:
+def _connect(node: RemoteNode, private_key: Keys, bastion: Bastion | None) -> SshConnection:
     for pinned in (node, bastion.node if bastion else None):
         if pinned is not None and not pinned.host_keys:
             raise HostKeyError(f"{node_name(pinned)}: a pinned host key is required; nothing was sent")
@@ -147,9 +153,9 @@ def _dial(node: RemoteNode) -> socket.socket:
     return connected
 
 
-def _handshake(node: RemoteNode, private_key: str, over: socket.socket | paramiko.Channel) -> paramiko.Transport:
+def _handshake(node: RemoteNode, private_key: Keys, over: socket.socket | paramiko.Channel) -> paramiko.Transport:
     pinned = [paramiko.PKey.from_type_string(*_split_key(line)) for line in node.host_keys]
-    key = load_private_key(private_key)
+    keys = [load_private_key(text) for text in ((private_key,) if isinstance(private_key, str) else private_key)]
     transport = paramiko.Transport(over)
     try:
         transport.banner_timeout = transport.handshake_timeout = HANDSHAKE_DEADLINE_S
@@ -165,7 +171,7 @@ def _handshake(node: RemoteNode, private_key: str, over: socket.socket | paramik
                 + "\n".join(f"pinned:    {key.get_name()} {key.get_base64()}" for key in pinned),
                 look_at="whether the instance was replaced outside Pulumi, or another host uses its address",
             )
-        transport.auth_publickey(node.user, key)
+        _authenticate(transport, node.user, keys)
         transport.set_keepalive(5)
     except HostKeyError:
         transport.close()
@@ -186,6 +192,16 @@ def _handshake(node: RemoteNode, private_key: str, over: socket.socket | paramik
             seen=f"{type(error).__name__}: {error}",
         ) from None
     return transport
+
+
+def _authenticate(transport: paramiko.Transport, user: str, keys: Sequence[paramiko.PKey]) -> None:
+    """Log in with the first key that the node accepts. Raises AuthenticationException."""
+    *first, last = keys
+    for key in first:
+        with contextlib.suppress(paramiko.AuthenticationException):
+            transport.auth_publickey(user, key)
+            return
+    transport.auth_publickey(user, last)
 
 
 def _split_key(line: str) -> tuple[str, bytes]:

@@ -8,8 +8,8 @@ from pydantic import Field, SecretStr, model_validator
 
 from settings.base import FrozenModel
 
-# Without the deployment key: nodes accept only the one from their first boot, so a new key could not log in.
 SecretName = Literal[
+    "deploymentKey",
     "ca",
     "serverCertificate",
     "nodeCertificates",
@@ -89,7 +89,8 @@ class GivenSecrets(FrozenModel):
         default=None,
         min_length=8,
         max_length=128,
-        description="Password of the IAM services' MariaDB account. Required if the databases are outside the group.",
+        description="Password of the IAM services' MariaDB account. Required if the databases are outside the group. "
+        "To change it on a database of the group, increase `generation.mariadbPassword` too.",
     )
     redis_password: SecretStr | None = Field(
         default=None,
@@ -113,7 +114,9 @@ class CredentialsSettings(FrozenModel):
 
     generation: dict[SecretName, Annotated[int, Field(ge=1)]] = Field(
         default_factory=dict,
-        description="Generation number of each secret, 1 by default. Increase it to generate that secret again.",
+        description="Generation number of each secret, 1 by default. Increase it to generate that secret again. "
+        "The old one stays valid until all nodes have the new one, except `jwtKey` and `adminPassword`, which have one "
+        "value only (docs/operations.md).",
     )
     server: ServerCertificates = Field(
         default=ServerCertificates(),

@@ -76,11 +76,11 @@ class NginxSettings(FrozenModel):
         description="Failed attempts within `failTimeoutS` before nginx stops using an upstream server.",
     )
     fail_timeout_s: int = Field(
-        default=10,
+        default=2,
         ge=1,
         le=600,
         description="Period in which failed attempts are counted, and time for which a failed upstream server is not "
-        "used.",
+        "used. If the last server fails, every request is answered with 502 for this time.",
     )
     hsts_max_age_s: int = Field(
         default=63_072_000,

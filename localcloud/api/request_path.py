@@ -220,12 +220,12 @@ def _run_once(call: Call, action: Action) -> Answer:
     """A repeated request with the same ClientToken gets the earlier response."""
     token = call.parameters.find_text("ClientToken")
     if not token:
-        return action.handler(call)
+        return action.handler(call, call.parameters) or {}
     text = json.dumps({"action": action.name, **call.parameters.values}, sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()
     former = client_token.former_answer(call.tx, token, digest)
     if former is not None:
         return json.loads(former)
-    answer = action.handler(call)
+    answer = action.handler(call, call.parameters) or {}
     client_token.remember(call.tx, token, digest, json.dumps(answer))
     return answer

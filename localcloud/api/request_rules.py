@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from localcloud.rules.refusal import Refusal, assumed, documented
+from localcloud.rules.refusal import Refusal, assumed, documented, rule
 
 _SIGNATURE = documented("signature v3 (TC3-HMAC-SHA256); v1 (HmacSHA1, HmacSHA256) is 213/15693", page="213/30654")
 _COMMON = documented("the common error codes of API 3.0", page="213/30435")
@@ -38,38 +38,19 @@ class SignatureExpired(Refusal):
     source = _SIGNATURE
 
 
-class AuthorizationMalformed(Refusal):
-    """The Authorization header must have the form of TC3-HMAC-SHA256; its scope must have the request's date and
-    service.
-    """
-
-    code = "AuthFailure.InvalidAuthorization"
-    template = "The Authorization header is not valid: {reason}."
-    source = _SIGNATURE
-
-
-class BodyNotJson(Refusal):
-    """The body must be one JSON object."""
-
-    code = "InvalidParameter"
-    template = "The request body is not a JSON object: {reason}."
-    source = _COMMON
-
-
-class ContentTypeWrong(Refusal):
-    """A POST signed with v3 must have the content type application/json; a GET or v1 request must be a form."""
-
-    code = "InvalidParameter"
-    template = "The content type `{content_type}` is not supported here: use {expected}."
-    source = documented(_STRUCTURE + "; multipart/form-data is not emulated", page="213/30654")
-
-
-class InvalidAction(Refusal):
-    """The action must exist in the service."""
-
-    code = "InvalidAction"
-    template = "The requested action `{action}` is invalid or not found in {service} {version}."
-    source = _COMMON
+AuthorizationMalformed = rule(
+    "AuthFailure.InvalidAuthorization",
+    "The Authorization header must have the form of TC3-HMAC-SHA256; its scope must have the request's date and "
+    "service.",
+    _SIGNATURE,
+)
+BodyNotJson = rule("InvalidParameter", "The body must be one JSON object.", _COMMON)
+ContentTypeWrong = rule(
+    "InvalidParameter",
+    "A POST signed with v3 must have the content type application/json; a GET or v1 request must be a form.",
+    documented(_STRUCTURE + "; multipart/form-data is not emulated", page="213/30654"),
+)
+InvalidAction = rule("InvalidAction", "The action must exist in the service.", _COMMON)
 
 
 class ActionNotEmulated(Refusal):
@@ -84,46 +65,21 @@ class ActionNotEmulated(Refusal):
     source = assumed("limit of localcloud; the real cloud has the action")
 
 
-class NoSuchVersion(Refusal):
-    """X-TC-Version must be the version of the service."""
-
-    code = "NoSuchVersion"
-    template = "The requested version `{version}` of {service} does not exist: use {known}."
-    source = _COMMON
-
-
-class UnsupportedRegion(Refusal):
-    """X-TC-Region must be a region of the cloud."""
-
-    code = "UnsupportedRegion"
-    template = "The region `{region}` is not supported by {service}."
-    source = _COMMON
-
-
-class ServiceUnknown(Refusal):
-    """The host's first label and the signature's scope must name a service of localcloud."""
-
-    code = "NoSuchProduct"
-    template = "The product `{service}` does not exist: use {known}."
-    source = documented("common error codes: NoSuchProduct, the product does not exist", page="213/30435")
-
-
-class UnsupportedProtocol(Refusal):
-    """A request must be a POST, or a GET with its parameters in the query."""
-
-    code = "UnsupportedProtocol"
-    template = "The HTTP method {method} is not supported: use POST."
-    source = _COMMON
-
-
-class RequestTooLarge(Refusal):
-    """A GET can have at most 32 KiB, a POST signed with v1 at most 1 MiB, a POST signed with v3 at most 10 MiB."""
-
-    code = "RequestSizeLimitExceeded"
-    template = "The request exceeds {limit} bytes."
-    source = documented(
-        "request structure: GET 32 KB, POST 1 MB with HmacSHA1 or HmacSHA256, 10 MB with v3", page="213/30654"
-    )
+NoSuchVersion = rule("NoSuchVersion", "X-TC-Version must be the version of the service.", _COMMON)
+UnsupportedRegion = rule("UnsupportedRegion", "X-TC-Region must be a region of the cloud.", _COMMON)
+ServiceUnknown = rule(
+    "NoSuchProduct",
+    "The host's first label and the signature's scope must name a service of localcloud.",
+    documented("common error codes: NoSuchProduct, the product does not exist", page="213/30435"),
+)
+UnsupportedProtocol = rule(
+    "UnsupportedProtocol", "A request must be a POST, or a GET with its parameters in the query.", _COMMON
+)
+RequestTooLarge = rule(
+    "RequestSizeLimitExceeded",
+    "A GET can have at most 32 KiB, a POST signed with v1 at most 1 MiB, a POST signed with v3 at most 10 MiB.",
+    documented("request structure: GET 32 KB, POST 1 MB with v1, 10 MB with v3", page="213/30654"),
+)
 
 
 class TooManyRequests(Refusal):
@@ -137,9 +93,4 @@ class TooManyRequests(Refusal):
     source = documented("RequestLimitExceeded; the figures and their pages: localcloud/api/rates.py", page="213/30435")
 
 
-class InternalError(Refusal):
-    """localcloud failed internally; its log has the traceback."""
-
-    code = "InternalError"
-    template = "An internal error has occurred in localcloud ({kind}); see its log. Request {action}."
-    source = _COMMON
+InternalError = rule("InternalError", "localcloud failed internally; its log has the traceback.", _COMMON)

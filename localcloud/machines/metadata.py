@@ -1,5 +1,9 @@
 """The metadata service of a VPC: 169.254.0.23, metadata.tencentyun.com.
 
+Tencent documents (213/4934): instance-id, local-ipv4, public-ipv4, mac, placement/region and zone, and the interface's
+addresses, VPC and subnet. Assumed, because Debian's cloud-init needs them: host names, public keys, user data, the
+dated version and the token. Tandem itself reads no metadata; cloud-init does.
+
 Tencent's tree is EC2's at another address. Debian's cloud-init reads it with its Ec2 datasource if it is also available
 below a dated version and the token request succeeds (observed with Debian 12). An instance is identified by its
 source address, which the ARP and IP guard prevents other instances from using.

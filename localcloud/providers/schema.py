@@ -29,9 +29,8 @@ FIXED: Final = Property(required=True, replaces=True)
 COMPUTED: Final = Property(computed=True)
 
 
-def accept(inputs: Properties) -> str | None:
+def accept(_inputs: Properties) -> str | None:
     """Accept all inputs; for types without further checks."""
-    del inputs
     return None
 
 

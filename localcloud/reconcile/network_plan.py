@@ -59,7 +59,7 @@ def _virtual(tx: Transaction, one: havip.HaVip) -> infrastructure.VirtualAddress
         havip_id=one.id,
         address=one.address,
         announcers=tuple(sorted(havip.announcers(tx, one))),
-        holder=one.holder or None,
+        holder=one.announcer_id or None,
     )
 
 
@@ -93,7 +93,7 @@ def _bandwidth(tx: Transaction, eip: address.Address) -> int:
     if eip.charge_type:
         return eip.bandwidth_mbps
     virtual = tx.find(havip.HaVip, eip.target_id)
-    bound = tx.find(instance.Instance, virtual.holder if virtual is not None else eip.target_id)
+    bound = tx.find(instance.Instance, virtual.announcer_id if virtual is not None else eip.target_id)
     return 0 if bound is None else bound.bandwidth_mbps
 
 

@@ -10,7 +10,7 @@ from typing import ClassVar
 from localcloud.rules import havip, instance, public_pool, references, tag, task
 from localcloud.rules.jobs import after, step
 from localcloud.rules.records import Record, beijing_time
-from localcloud.rules.refusal import Refusal, documented
+from localcloud.rules.refusal import Refusal, documented, rule
 from localcloud.rules.transaction import Transaction
 
 QUOTA = 20
@@ -25,10 +25,10 @@ class Address(Record):
 
     affects_network_plan: ClassVar[bool] = True
 
-    name: str
-    ip: IPv4Address
-    status: str  # CREATING, BINDING, BIND, UNBINDING, UNBIND, OFFLINING
-    type: str
+    name: str = ""
+    ip: IPv4Address = public_pool.UNASSIGNED
+    status: str = "CREATING"  # CREATING, BINDING, BIND, UNBINDING, UNBIND, OFFLINING
+    type: str = "EIP"
     charge_type: str  # "" with a traditional account
     bandwidth_mbps: int  # 0 with a traditional account
     isp: str = "BGP"
@@ -46,92 +46,52 @@ class AllocationDay(Record):
     count: int
 
 
-class AddressNotFound(Refusal):
-    """AddressId must identify an existing EIP."""
-
-    code = "InvalidAddressId.NotFound"
-    template = "AddressId must identify an existing address (got `{address_id}`)."
-    source = documented("ReleaseAddresses and other actions on EIPs: InvalidAddressId.NotFound", page="215/16705")
-
-
-class AddressIdMalformed(Refusal):
-    """An EIP ID must be `eip-` followed by 8 letters or digits."""
-
-    code = "InvalidParameterValue.AddressIdMalformed"
-    template = "AddressId must be `eip-` followed by 8 letters or digits (got `{address_id}`)."
-    source = documented("ReleaseAddresses: IDs such as eip-11112222; .AddressIdMalformed", page="215/16705")
-
-
-class AddressQuota(Refusal):
-    """A region can have at most 20 EIPs."""
-
-    code = "AddressQuotaLimitExceeded"
-    template = "A region cannot have more than {limit} addresses (got {count})."
-    source = documented("EIP limits: 20 in a region; AllocateAddresses: AddressQuotaLimitExceeded", page="1199/41648")
-
-
-class DailyAddressQuota(Refusal):
-    """At most 40 EIPs can be allocated in a region each day, including EIPs that are already released."""
-
-    code = "AddressQuotaLimitExceeded.DailyAllocate"
-    template = "A region cannot allocate more than {limit} addresses each day (got {count})."
-    source = documented(
-        "EIP limits: twice the quota each day; AllocateAddresses: AddressQuotaLimitExceeded.DailyAllocate",
-        page="1199/41648",
-    )
-
-
-class NameMalformed(Refusal):
-    """An EIP name must consist of letters, Chinese characters, digits, hyphens and underscores."""
-
-    code = "InvalidParameterValue"
-    template = "AddressName must consist of letters, Chinese characters, digits, `-` and `_` (got `{name}`)."
-    source = documented("ModifyAddressAttribute: AddressName; InvalidParameterValue", page="215/16704")
-
-
-class NameTooLong(Refusal):
-    """An EIP name must not exceed 128 characters."""
-
-    code = "InvalidParameterValue.TooLong"
-    template = "The parameter `AddressName` must not be longer than 128 characters."
-    source = documented("ModifyAddressAttribute: AddressName; InvalidParameterValue.TooLong", page="215/16704")
-
-
-class AddressBusy(Refusal):
-    """An EIP cannot be changed while a task is running on it."""
-
-    code = "OperationDenied.MutexTaskRunning"
-    template = "The address `{address_id}` cannot be changed while a task is running on it (status {status})."
-    source = documented(
-        "ReleaseAddresses and other actions on EIPs: OperationDenied.MutexTaskRunning",
-        page="215/16705",
-    )
-
-
-class AddressStillBound(Refusal):
-    """An EIP must be unbound before it is released."""
-
-    code = "InvalidAddressState"
-    template = "The address `{address_id}` must be in status UNBIND before it is released (got {status})."
-    source = documented("ReleaseAddresses: only in status UNBIND; InvalidAddressState", page="215/16705")
-
-
-class PublicAddressNotFound(Refusal):
-    """AddressIp must be the public address of an existing EIP in the region."""
-
-    code = "ResourceNotFound"
-    template = "AddressIp must be the public address of an existing EIP (got `{ip}`)."
-    source = documented("HaVipAssociateAddressIp: AddressIp; ResourceNotFound", page="215/30649")
+_RELEASE_ADDRESSES = documented("ReleaseAddresses and other actions on EIPs", page="215/16705")
+_MODIFY_ADDRESS_ATTRIBUTE = documented("ModifyAddressAttribute: AddressName", page="215/16704")
+AddressNotFound = rule("InvalidAddressId.NotFound", "AddressId must identify an existing EIP.", _RELEASE_ADDRESSES)
+AddressIdMalformed = rule(
+    "InvalidParameterValue.AddressIdMalformed",
+    "An EIP ID must be `eip-` followed by 8 letters or digits.",
+    documented("ReleaseAddresses: IDs such as eip-11112222", page="215/16705"),
+)
+AddressQuota = rule(
+    "AddressQuotaLimitExceeded",
+    "A region can have at most 20 EIPs.",
+    documented("EIP limits: 20 in a region; code: AllocateAddresses", page="1199/41648"),
+)
+DailyAddressQuota = rule(
+    "AddressQuotaLimitExceeded.DailyAllocate",
+    "At most 40 EIPs can be allocated in a region each day, including EIPs that are already released.",
+    documented("EIP limits: twice the quota each day; code: AllocateAddresses", page="1199/41648"),
+)
+NameMalformed = rule(
+    "InvalidParameterValue",
+    "An EIP name must consist of letters, Chinese characters, digits, hyphens and underscores.",
+    _MODIFY_ADDRESS_ATTRIBUTE,
+)
+NameTooLong = rule(
+    "InvalidParameterValue.TooLong", "An EIP name must not exceed 128 characters.", _MODIFY_ADDRESS_ATTRIBUTE
+)
+AddressBusy = rule(
+    "OperationDenied.MutexTaskRunning", "An EIP cannot be changed while a task is running on it.", _RELEASE_ADDRESSES
+)
+AddressStillBound = rule(
+    "InvalidAddressState",
+    "An EIP must be unbound before it is released.",
+    documented("ReleaseAddresses: only in status UNBIND", page="215/16705"),
+)
+PublicAddressNotFound = rule(
+    "ResourceNotFound",
+    "AddressIp must be the public address of an existing EIP in the region.",
+    documented("HaVipAssociateAddressIp: AddressIp", page="215/30649"),
+)
 
 
 def get(tx: Transaction, address_id: str) -> Address:
     """Return the EIP. Raises: AddressIdMalformed or AddressNotFound."""
     if not re.fullmatch(r"eip-[0-9a-z]{8}", address_id):
-        raise AddressIdMalformed(address_id=address_id)
-    found = tx.find(Address, address_id)
-    if found is None:
-        raise AddressNotFound(address_id=address_id)
-    return found
+        raise AddressIdMalformed(got=address_id)
+    return tx.get(Address, address_id, AddressNotFound)
 
 
 def find_by_ip(tx: Transaction, ip: str) -> Address | None:
@@ -143,7 +103,7 @@ def by_ip(tx: Transaction, ip: str) -> Address:
     """Return the EIP with that public address. Raises: PublicAddressNotFound."""
     found = find_by_ip(tx, ip)
     if found is None:
-        raise PublicAddressNotFound(ip=ip)
+        raise PublicAddressNotFound(got=ip)
     return found
 
 
@@ -164,58 +124,32 @@ def _check_name(name: str) -> None:
         raise NameTooLong
     # Not \w, which matches scripts that the page does not list.
     if not re.fullmatch(r"[A-Za-z0-9_\u4e00-\u9fff-]*", name):
-        raise NameMalformed(name=name)
+        raise NameMalformed(got=name)
 
 
-def allocate(
-    tx: Transaction,
-    count: int,
-    *,
-    name: str,
-    kind: str,
-    charge_type: str,
-    bandwidth_mbps: int,
-    isp: str,
-    egress: str,
-    tags: tag.Tags,
-) -> tuple[list[Address], str]:
+def allocate(tx: Transaction, count: int, requested: Address, tags: tag.Tags) -> tuple[list[Address], str]:
     """Create EIPs in status CREATING. Returns them and the ID of the task that completes the allocation."""
-    _check_name(name)
+    _check_name(requested.name)
     _count_allocation(tx, count)
     made: list[Address] = []
     for _ in range(count):
-        one = tx.put(
-            Address(
-                id=tx.new_id("eip"),
-                region=tx.region,
-                created=tx.now,
-                name=name or DEFAULT_NAME,
-                ip=public_pool.free_address(tx),
-                status="CREATING",
-                type=kind,
-                charge_type=charge_type,
-                bandwidth_mbps=bandwidth_mbps,
-                isp=isp,
-                egress=egress,
-            )
-        )
-        tag.attach(tx, one.id, tags)
-        after(tx, tx.timing.address_s, "address.settled", one.id)
-        made.append(one)
+        named = replace(requested, name=requested.name or DEFAULT_NAME, ip=public_pool.free_address(tx))
+        made.append(tag.create(tx, "eip", named, tags))
+        after(tx, tx.timing.address_s, "address.settled", made[-1].id)
     return made, task.begin(tx, tx.timing.address_s)
 
 
 def _count_allocation(tx: Transaction, count: int) -> None:
     total = len(tx.all(Address)) + count
     if total > QUOTA:
-        raise AddressQuota(count=total, limit=QUOTA)
+        raise AddressQuota(got=total)
     today = allocated_today(tx)
     if today.count + count > DAILY_QUOTA:
-        raise DailyAddressQuota(count=today.count + count, limit=DAILY_QUOTA)
+        raise DailyAddressQuota(got=today.count + count)
     tx.put(replace(today, count=today.count + count))
 
 
-def check_idle(found: Address, busy: type[AddressBusy] = AddressBusy) -> None:
+def check_idle(found: Address, busy: type[Refusal] = AddressBusy) -> None:
     """Raises: `busy` if a task is running on the EIP."""
     if found.status in {"CREATING", "BINDING", "UNBINDING", "OFFLINING"}:
         raise busy(address_id=found.id, status=found.status)
@@ -234,8 +168,7 @@ def _settled(tx: Transaction, address_id: str) -> None:
         case "UNBINDING":
             tx.put(replace(found, status="UNBIND", target_id="", interface_id="", private_address=None))
         case "OFFLINING":
-            tag.detach_all(tx, address_id)
-            tx.delete(found)
+            tag.delete(tx, found)
         case _:
             pass
 
@@ -246,17 +179,16 @@ def release(tx: Transaction, address_ids: tuple[str, ...]) -> str:
         found = get(tx, address_id)
         check_idle(found)
         if found.status != "UNBIND":
-            raise AddressStillBound(address_id=address_id, status=found.status)
+            raise AddressStillBound(got=found.status, address_id=address_id)
         tx.put(replace(found, status="OFFLINING"))
         after(tx, tx.timing.address_s, "address.settled", address_id)
     return task.begin(tx, tx.timing.address_s)
 
 
-def rename(tx: Transaction, address_id: str, name: str) -> None:
+def change(tx: Transaction, changed: Address) -> None:
     """ModifyAddressAttribute."""
-    found = get(tx, address_id)
-    _check_name(name)
-    tx.put(replace(found, name=name))
+    _check_name(changed.name)
+    tx.put(changed)
 
 
 @public_pool.holds

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from localcloud.rules import address, task
-from localcloud.rules.refusal import InvalidParameterValue, MissingParameter, Refusal, documented
+from localcloud.rules.refusal import InvalidParameterValue, MissingParameter, documented, rule
 from localcloud.rules.transaction import Transaction
 
 DEFAULT = "TRAFFIC_POSTPAID_BY_HOUR"
@@ -15,83 +15,51 @@ CHARGE_TYPES = {DEFAULT: 100, "BANDWIDTH_POSTPAID_BY_HOUR": 100, PREPAID: 200, "
 CHANGES = 2
 
 
-class BandwidthOutOfRange(Refusal):
-    """The bandwidth of an EIP must be 1 Mbit/s to the maximum of its charge type."""
-
-    code = "InvalidParameterValue.BandwidthOutOfRange"
-    template = "The bandwidth must be {low} to {high} Mbit/s (got {bandwidth})."
-    source = documented("AllocateAddresses: InternetMaxBandwidthOut for each InternetChargeType", page="215/16699")
-
-
-class NewBandwidthOutOfRange(BandwidthOutOfRange):
-    """The bandwidth for a new charge type must be 1 Mbit/s to the maximum of that type."""
-
-    code = "InvalidParameterValue.Range"
-    source = documented(
-        "ModifyAddressInternetChargeType: InternetMaxBandwidthOut; InvalidParameterValue.Range", page="215/43849"
-    )
-
-
-class TraditionalAccount(Refusal):
-    """An EIP of a traditional account has no charge type or bandwidth; the settings of the bound instance apply."""
-
-    code = "UnsupportedOperation.AccountNotSupported"
-    template = (
-        "An account of the traditional type (bill-by-CVM) cannot set InternetChargeType and "
-        "InternetMaxBandwidthOut: the settings of the bound instance apply."
-    )
-    source = documented(
-        "AllocateAddresses: a traditional account passes neither InternetChargeType nor InternetMaxBandwidthOut",
+BandwidthOutOfRange = rule(
+    "InvalidParameterValue.BandwidthOutOfRange",
+    "The bandwidth of an EIP must be 1 Mbit/s to the maximum of its charge type.",
+    documented("AllocateAddresses: InternetMaxBandwidthOut for each InternetChargeType", page="215/16699"),
+)
+NewBandwidthOutOfRange = rule(
+    "InvalidParameterValue.Range",
+    "The bandwidth for a new charge type must be 1 Mbit/s to the maximum of that type.",
+    documented("ModifyAddressInternetChargeType: InternetMaxBandwidthOut", page="215/43849"),
+)
+TraditionalAccount = rule(
+    "UnsupportedOperation.AccountNotSupported",
+    "An EIP of a traditional account has no charge type or bandwidth; the settings of the bound instance apply.",
+    documented(
+        "AllocateAddresses: a traditional account passes neither parameter",
         page="215/16699",
-    )
+    ),
+)
 
 
-class TraditionalAccountChargeTypeFixed(TraditionalAccount):
-    """The charge type of an EIP of a traditional account cannot be changed."""
-
-    code = "InvalidAccount.NotSupported"
-    source = documented(
-        "ModifyAddressInternetChargeType: only EIPs with a separate bandwidth; InvalidAccount.NotSupported",
-        page="215/43849",
-    )
-
-
-class BandwidthPackageNotFound(Refusal):
-    """A bandwidth package must exist; localcloud does not support bandwidth packages."""
-
-    code = "InvalidParameterValue.BandwidthPackageNotFound"
-    template = "BandwidthPackageId must identify an existing bandwidth package (got `{package_id}`)."
-    source = documented("AllocateAddresses: BandwidthPackageId; .BandwidthPackageNotFound", page="215/16699")
-
-
-class ChargeTypeNotChanged(Refusal):
-    """A new charge type must differ from the current one."""
-
-    code = "InvalidParameterValue.InternetChargeTypeNotChanged"
-    template = "The new charge type of address `{address_id}` must differ from {charge_type}."
-    source = documented("ModifyAddressInternetChargeType: .InternetChargeTypeNotChanged", page="215/43849")
-
-
-class ChargeTypeNotChangeable(Refusal):
-    """A charge type can change only between BANDWIDTH_PREPAID_BY_MONTH and TRAFFIC_POSTPAID_BY_HOUR."""
-
-    code = "UnsupportedOperation.InvalidAddressInternetChargeType"
-    template = (
-        "The charge type of address `{address_id}` must change between BANDWIDTH_PREPAID_BY_MONTH and "
-        "TRAFFIC_POSTPAID_BY_HOUR (got {old} to {new})."
-    )
-    source = documented(
-        "ModifyAddressInternetChargeType: between these two; UnsupportedOperation.InvalidAddressInternetChargeType",
-        page="215/43849",
-    )
-
-
-class TooManyChargeTypeChanges(Refusal):
-    """The charge type of an EIP can be changed at most twice."""
-
-    code = "LimitExceeded.ModifyAddressInternetChargeTypeQuota"
-    template = "The charge type of address `{address_id}` cannot be changed more than {limit} times."
-    source = documented("ModifyAddressInternetChargeType: at most twice for each EIP", page="215/43849")
+TraditionalAccountChargeTypeFixed = rule(
+    "InvalidAccount.NotSupported",
+    "The charge type of an EIP of a traditional account cannot be changed.",
+    documented("ModifyAddressInternetChargeType: only EIPs with a separate bandwidth", page="215/43849"),
+)
+BandwidthPackageNotFound = rule(
+    "InvalidParameterValue.BandwidthPackageNotFound",
+    "A bandwidth package must exist; localcloud does not support bandwidth packages.",
+    documented("AllocateAddresses: BandwidthPackageId", page="215/16699"),
+)
+ChargeTypeNotChanged = rule(
+    "InvalidParameterValue.InternetChargeTypeNotChanged",
+    "A new charge type must differ from the current one.",
+    documented("ModifyAddressInternetChargeType", page="215/43849"),
+)
+ChargeTypeNotChangeable = rule(
+    "UnsupportedOperation.InvalidAddressInternetChargeType",
+    "A charge type can change only between BANDWIDTH_PREPAID_BY_MONTH and TRAFFIC_POSTPAID_BY_HOUR.",
+    documented("ModifyAddressInternetChargeType: between these two", page="215/43849"),
+)
+TooManyChargeTypeChanges = rule(
+    "LimitExceeded.ModifyAddressInternetChargeTypeQuota",
+    "The charge type of an EIP can be changed at most twice.",
+    documented("ModifyAddressInternetChargeType: at most twice for each EIP", page="215/43849"),
+)
 
 
 def check_new(
@@ -106,11 +74,11 @@ def check_new(
     bandwidth_mbps = 1 if bandwidth_mbps is None else bandwidth_mbps
     _check_charge_type(charge_type)
     if not 1 <= bandwidth_mbps <= CHARGE_TYPES[charge_type]:
-        raise BandwidthOutOfRange(bandwidth=bandwidth_mbps, low=1, high=CHARGE_TYPES[charge_type])
+        raise BandwidthOutOfRange(got=bandwidth_mbps, low=1, high=CHARGE_TYPES[charge_type])
     if charge_type == PREPAID and not prepaid:
         raise MissingParameter(name="AddressChargePrepaid")
     if package_id:
-        raise BandwidthPackageNotFound(package_id=package_id)
+        raise BandwidthPackageNotFound(got=package_id)
     return charge_type, bandwidth_mbps
 
 
@@ -126,7 +94,7 @@ def change_bandwidth(tx: Transaction, address_ids: tuple[str, ...], bandwidth_mb
         address.check_idle(found)
         high = CHARGE_TYPES.get(found.charge_type, CHARGE_TYPES[DEFAULT])
         if not 1 <= bandwidth_mbps <= high:
-            raise BandwidthOutOfRange(bandwidth=bandwidth_mbps, low=1, high=high)
+            raise BandwidthOutOfRange(got=bandwidth_mbps, low=1, high=high)
         tx.put(replace(found, bandwidth_mbps=bandwidth_mbps))
     return task.begin(tx, tx.timing.address_s)
 
@@ -143,11 +111,11 @@ def change_charge_type(
     if found.charge_type == charge_type:
         raise ChargeTypeNotChanged(address_id=address_id, charge_type=charge_type)
     if {found.charge_type, charge_type} != {DEFAULT, PREPAID}:
-        raise ChargeTypeNotChangeable(address_id=address_id, old=found.charge_type, new=charge_type)
+        raise ChargeTypeNotChangeable(got=charge_type, address_id=address_id, current=found.charge_type)
     if found.charge_type_changes >= CHANGES:
-        raise TooManyChargeTypeChanges(address_id=address_id, limit=CHANGES)
+        raise TooManyChargeTypeChanges(address_id=address_id)
     if not 1 <= bandwidth_mbps <= CHARGE_TYPES[charge_type]:
-        raise NewBandwidthOutOfRange(bandwidth=bandwidth_mbps, low=1, high=CHARGE_TYPES[charge_type])
+        raise NewBandwidthOutOfRange(got=bandwidth_mbps, low=1, high=CHARGE_TYPES[charge_type])
     if charge_type == PREPAID and not prepaid:
         raise MissingParameter(name="AddressChargePrepaid")
     tx.put(

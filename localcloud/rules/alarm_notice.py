@@ -8,7 +8,7 @@ from typing import Any
 
 from localcloud.rules import tag
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import Refusal, documented
+from localcloud.rules.refusal import documented, rule
 from localcloud.rules.transaction import Transaction
 
 _CREATE_POLICY, _CREATE_NOTICE = "248/51287", "248/51288"
@@ -27,31 +27,26 @@ class AlarmNotice(Record):
     users: tuple[Document, ...] = ()
     urls: tuple[Document, ...] = ()
     logs: tuple[Document, ...] = ()
-    updated: float
+    updated: float = 0.0
 
 
-class NoticeNotFound(Refusal):
-    """NoticeId must identify an existing alarm notice."""
-
-    code = "ResourceNotFound"
-    template = "NoticeId must identify an existing alarm notice (got `{notice_id}`)."
-    source = documented("CreateAlarmNotice and other actions on alarm notices: ResourceNotFound", page=_CREATE_NOTICE)
-
-
-class NameTooLong(Refusal):
-    """The name of an alarm policy or notice must have 1 to 60 characters."""
-
-    code = "InvalidParameterValue"
-    template = "The name must have 1 to 60 characters (got `{name}`)."
-    source = documented("CreateAlarmPolicy: PolicyName, CreateAlarmNotice: Name, at most 60", page=_CREATE_POLICY)
+NoticeNotFound = rule(
+    "ResourceNotFound",
+    "NoticeId must identify an existing alarm notice.",
+    documented("CreateAlarmNotice and other actions on alarm notices", page=_CREATE_NOTICE),
+)
+NameTooLong = rule(
+    "InvalidParameterValue",
+    "The name of an alarm policy or notice must have 1 to 60 characters.",
+    documented("CreateAlarmPolicy: PolicyName, CreateAlarmNotice: Name, at most 60", page=_CREATE_POLICY),
+)
 
 
-class ReceiversInvalid(Refusal):
-    """The receivers of a notice must be valid and within their documented numbers."""
-
-    code = "InvalidParameterValue"
-    template = "The {name} of the notice must be a documented value (got {value!r})."
-    source = documented("CreateAlarmNotice: UserNotice, URLNotice, at most 5 and 6, and 1 for CLS", page=_CREATE_NOTICE)
+ReceiversInvalid = rule(
+    "InvalidParameterValue",
+    "The receivers of a notice must be valid and within their documented numbers.",
+    documented("CreateAlarmNotice: UserNotice, URLNotice, at most 5 and 6, and 1 for CLS", page=_CREATE_NOTICE),
+)
 
 
 _WAYS = frozenset({"EMAIL", "SMS", "CALL", "WECHAT", "RTX"})
@@ -83,15 +78,12 @@ def _check_receivers(notice: AlarmNotice) -> None:
 
 def get(tx: Transaction, notice_id: str) -> AlarmNotice:
     """Return the notice. Raises: NoticeNotFound."""
-    found = tx.find(AlarmNotice, notice_id)
-    if found is None:
-        raise NoticeNotFound(notice_id=notice_id)
-    return found
+    return tx.get(AlarmNotice, notice_id, NoticeNotFound)
 
 
 def check_name(name: str) -> None:
     if not 1 <= len(name) <= _NAME_LIMIT:
-        raise NameTooLong(name=name)
+        raise NameTooLong(got=name)
 
 
 def create(tx: Transaction, requested: AlarmNotice, tags: tag.Tags) -> AlarmNotice:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import ClientTokenReused, Refusal, documented
+from localcloud.rules.refusal import ClientTokenReused, documented, rule
 from localcloud.rules.transaction import Transaction
 
 LIMIT = 64
@@ -19,12 +19,11 @@ class ClientToken(Record):
     answer: str
 
 
-class ClientTokenTooLong(Refusal):
-    """A ClientToken must not exceed 64 characters."""
-
-    code = "InvalidClientToken.TooLong"
-    template = "The ClientToken must not be longer than 64 characters."
-    source = documented("RunInstances: ClientToken at most 64 characters; InvalidClientToken.TooLong", page="213/15730")
+ClientTokenTooLong = rule(
+    "InvalidClientToken.TooLong",
+    "A ClientToken must not exceed 64 characters.",
+    documented("RunInstances: ClientToken at most 64 characters", page="213/15730"),
+)
 
 
 def former_answer(tx: Transaction, token: str, digest: str) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from localcloud.rules.refusal import Refusal, documented
+from localcloud.rules.refusal import documented, rule
 
 NAME_LIMIT = 60  # bytes; in CreateDisks
 NAME_LIMIT_AT_CREATION = 128  # characters; in RunInstances
@@ -24,78 +24,62 @@ _WITH_INSTANCE_ONLY = frozenset({"CLOUD_BASIC", "CLOUD_TSSD"})
 CHANGEABLE = frozenset({"CLOUD_BASIC", "CLOUD_PREMIUM", "CLOUD_SSD", "CLOUD_BSSD"})
 
 
-class DiskSizeOutOfRange(Refusal):
-    """The size of a data disk must be in the range of its type; a system disk must have 20 to 1024 GiB."""
-
-    code = "InvalidParameterValue"
-    template = "The size of a {type} disk must be {low} to {high} GiB (got {size})."
-    source = documented("to 32000 GB; SSD from 100 GB (362/5744); 20 for BSSD, HSSD, TSSD: assumed", page="362/2353")
-
-
-class SsdTooSmall(Refusal):
-    """An SSD data disk of a new instance must have at least 100 GiB."""
-
-    code = "InvalidParameterValue.CloudSsdDataDiskSizeTooSmall"
-    template = "The size of a CLOUD_SSD data disk must be at least 100 GiB (got {size})."
-    source = documented("RunInstances: InvalidParameterValue.CloudSsdDataDiskSizeTooSmall", page="213/15730")
-
-
-class DiskSizeOutOfStep(Refusal):
-    """The size of a data disk must be a multiple of 10 GiB."""
-
-    code = "InvalidParameterValue"
-    template = "The disk size must be a multiple of 10 GiB (got {size})."
-    source = documented("RunInstances: DataDisks.DiskSize in steps of 10 GiB", page="213/15730")
-
-
-class DiskTypeUnknown(Refusal):
-    """The type of a disk must be one that CreateDisks supports."""
-
-    code = "InvalidParameter.DiskConfigNotSupported"
-    template = "DiskType must be a supported type (got `{type}`)."
-    source = documented("CreateDisks: DiskType; InvalidParameter.DiskConfigNotSupported", page="362/16312")
-
-
-class DiskUnavailable(Refusal):
-    """The type of a disk of a new instance must be available."""
-
-    code = "ResourceInsufficient.CloudDiskUnavailable"
-    template = "DiskType must be an available type (got `{type}`)."
-    source = documented("RunInstances: DiskType; ResourceInsufficient.CloudDiskUnavailable", page="213/15730")
-
-
-class DiskNameTooLong(Refusal):
-    """A disk name must not exceed 60 bytes, or 128 characters in RunInstances."""
-
-    code = "InvalidParameterValue"
-    template = "The disk name must not be longer than {limit}."
-    source = documented("CreateDisks: DiskName at most 60 bytes; RunInstances: 128 characters", page="362/16312")
+DiskSizeOutOfRange = rule(
+    "InvalidParameterValue",
+    "The size of a data disk must be in the range of its type; a system disk must have 20 to 1024 GiB.",
+    documented("to 32000 GB; SSD from 100 GB (362/5744); 20 for BSSD, HSSD, TSSD: assumed", page="362/2353"),
+)
+SsdTooSmall = rule(
+    "InvalidParameterValue.CloudSsdDataDiskSizeTooSmall",
+    "An SSD data disk of a new instance must have at least 100 GiB.",
+    documented("RunInstances", page="213/15730"),
+)
+DiskSizeOutOfStep = rule(
+    "InvalidParameterValue",
+    "The size of a data disk must be a multiple of 10 GiB.",
+    documented("RunInstances: DataDisks.DiskSize in steps of 10 GiB", page="213/15730"),
+)
+DiskTypeUnknown = rule(
+    "InvalidParameter.DiskConfigNotSupported",
+    "The type of a disk must be one that CreateDisks supports.",
+    documented("CreateDisks: DiskType", page="362/16312"),
+)
+DiskUnavailable = rule(
+    "ResourceInsufficient.CloudDiskUnavailable",
+    "The type of a disk of a new instance must be available.",
+    documented("RunInstances: DiskType", page="213/15730"),
+)
+DiskNameTooLong = rule(
+    "InvalidParameterValue",
+    "A disk name must not exceed 60 bytes, or 128 characters in RunInstances.",
+    documented("CreateDisks: DiskName at most 60 bytes; RunInstances: 128 characters", page="362/16312"),
+)
 
 
 def check_system_size(size_gib: int) -> None:
     """Raises: DiskSizeOutOfRange."""
     low, high = SYSTEM_SIZES
     if not low <= size_gib <= high:
-        raise DiskSizeOutOfRange(size=size_gib, type="system", low=low, high=high)
+        raise DiskSizeOutOfRange(got=size_gib, type="system", low=low, high=high)
 
 
 def check_size(kind: str, size_gib: int) -> None:
     """Check the size of a data disk. Raises: DiskSizeOutOfRange or DiskSizeOutOfStep."""
     low, high = SIZES[kind]
     if not low <= size_gib <= high:
-        raise DiskSizeOutOfRange(size=size_gib, type=kind, low=low, high=high)
+        raise DiskSizeOutOfRange(got=size_gib, type=kind, low=low, high=high)
     if size_gib % STEP_GIB:
-        raise DiskSizeOutOfStep(size=size_gib)
+        raise DiskSizeOutOfStep(got=size_gib)
 
 
 def check_new(kind: str, size_gib: int) -> None:
     """Check a disk of CreateDisks. Raises: DiskTypeUnknown, DiskSizeOutOfRange or DiskSizeOutOfStep."""
     if kind not in SIZES or kind in _WITH_INSTANCE_ONLY:
-        raise DiskTypeUnknown(type=kind)
+        raise DiskTypeUnknown(got=kind)
     check_size(kind, size_gib)
 
 
 def check_name(name: str, limit: int) -> None:
     """Raises: DiskNameTooLong. RunInstances counts characters, other actions bytes."""
     if (len(name) if limit == NAME_LIMIT_AT_CREATION else len(name.encode())) > limit:
-        raise DiskNameTooLong(limit=limit)
+        raise DiskNameTooLong

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address
 
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import Refusal, assumed, documented, provider
+from localcloud.rules.refusal import assumed, documented, provider, rule
 from localcloud.rules.transaction import Transaction
 
 LINE = "默认"
@@ -51,7 +51,7 @@ class DnsRecord(Record):
     weight: int | None
     enabled: bool
     remark: str
-    updated: float
+    updated: float = 0.0
 
     @property
     def number(self) -> int:
@@ -59,127 +59,73 @@ class DnsRecord(Record):
         return int(self.id)
 
 
-class DomainNotFound(Refusal):
-    """Domain must be a domain of the account."""
-
-    code = "InvalidParameterValue.DomainNotExists"
-    template = "Domain must be a domain that was added with CreateDomain (got `{domain}`)."
-    source = _VALUES
-
-
-class DomainInvalid(Refusal):
-    """A domain name must have at least two valid labels."""
-
-    code = "InvalidParameter.DomainInvalid"
-    template = "Domain must be a valid domain name (got `{domain}`)."
-    source = documented("CreateRecord: Domain; InvalidParameter.DomainInvalid", page=_CREATE)
-
-
-class DomainExists(Refusal):
-    """A domain can be added only once."""
-
-    code = "FailedOperation.DomainExists"
-    template = "The domain `{domain}` must not already exist."
-    source = assumed("the SDK has the code; the number of the CreateDomain page is unknown")
-
-
-class RecordNotFound(Refusal):
-    """RecordId must identify an existing record of the domain."""
-
-    code = "InvalidParameter.RecordIdInvalid"
-    template = "RecordId must identify an existing record of domain `{domain}` (got {record_id})."
-    source = provider("interprets this code as deleted (observed with 1.82.42)")
-
-
-class RecordExists(Refusal):
-    """A domain must not have two records with the same name, type, line and value."""
-
-    code = "InvalidParameter.DomainRecordExist"
-    template = "The record `{name}` {type} {value} must not already exist in domain `{domain}`."
-    source = _VALUES
-
-
-class RecordConflict(Refusal):
-    """A CNAME must be the only record of its name on a line."""
-
-    code = "InvalidParameter.DomainRecordExist"
-    template = "A CNAME must be the only record of `{name}` on the line."
-    source = assumed("RFC 1034, 3.6.2; no page of DNSPod mentions it")
-
-
-class RecordTypeInvalid(Refusal):
-    """The type of a record must be A, AAAA, CNAME, MX, NS, TXT, SRV or CAA, in upper case."""
-
-    code = "InvalidParameter.RecordTypeInvalid"
-    template = "RecordType must be A, AAAA, CNAME, MX, NS, TXT, SRV or CAA (got `{type}`)."
-    source = _VALUES
-
-
-class RecordLineInvalid(Refusal):
-    """The line of a record must be the default line."""
-
-    code = "InvalidParameter.RecordLineInvalid"
-    template = "RecordLine must be `默认`, the only line that localcloud supports (got `{line}`)."
-    source = documented(
-        "CreateRecord: RecordLine, in Chinese, such as 默认; localcloud supports only this line",
-        page=_CREATE,
-    )
-
-
-class RecordValueInvalid(Refusal):
-    """The value of a record must be valid for its type."""
-
-    code = "InvalidParameter.RecordValueInvalid"
-    template = "The value of a record must be valid for type {type} (got `{value}`)."
-    source = _VALUES
-
-
-class SubdomainInvalid(Refusal):
-    """The name of a record must be `@`, `*`, or labels separated by dots."""
-
-    code = "InvalidParameter.SubdomainInvalid"
-    template = "SubDomain must be `@`, `*`, or labels separated by dots (got `{name}`)."
-    source = _VALUES
-
-
-class TtlOutOfRange(Refusal):
-    """A TTL must be 600 to 604800 seconds, the range of the free plan."""
-
-    code = "LimitExceeded.RecordTtlLimit"
-    template = "TTL must be 600 to 604800 seconds for a domain of grade DP_FREE (got {ttl})."
-    source = assumed("CreateRecord (1427/56180): 1 to 604800; the minimum depends on the plan, on no known page")
-
-
-class TooManyRecords(Refusal):
-    """A domain of the free plan can have at most 2 records with the same name, type and line."""
-
-    code = "LimitExceeded.SubdomainRollLimit"
-    template = "`{name}` cannot have more than 2 records of type {type} on one line."
-    source = assumed("CreateRecord (1427/56180) has the code; no known page gives the limit of the free plan")
-
-
-class WeightInvalid(Refusal):
-    """The weight of a record must be 0 to 100."""
-
-    code = "InvalidParameter.InvalidWeight"
-    template = "Weight must be 0 to 100 (got {weight})."
-    source = documented("CreateRecord: Weight from 0 to 100", page=_CREATE)
-
-
-class RemarkTooLong(Refusal):
-    """The remark of a record must not exceed 200 characters."""
-
-    code = "InvalidParameter.RemarkTooLong"
-    template = "Remark must not be longer than 200 characters (got {count})."
-    source = documented("CreateRecord: Remark; InvalidParameter.RemarkTooLong, at most 200", page=_CREATE)
-
-
-class MxInvalid(Refusal):
-    """An MX record must have a preference of 0 to 65535."""
-
-    code = "InvalidParameter.MxInvalid"
-    template = "MX must be 0 to 65535 (got {mx})."
-    source = documented("CreateRecord: MX, required for MX records, 0 to 65535", page=_CREATE)
+DomainNotFound = rule("InvalidParameterValue.DomainNotExists", "Domain must be a domain of the account.", _VALUES)
+DomainInvalid = rule(
+    "InvalidParameter.DomainInvalid",
+    "A domain name must have at least two valid labels.",
+    documented("CreateRecord: Domain", page=_CREATE),
+)
+DomainExists = rule(
+    "FailedOperation.DomainExists",
+    "A domain can be added only once.",
+    assumed("the SDK has the code; the number of the CreateDomain page is unknown"),
+)
+RecordNotFound = rule(
+    "InvalidParameter.RecordIdInvalid",
+    "RecordId must identify an existing record of the domain.",
+    provider("interprets this code as deleted (observed with 1.82.42)"),
+)
+RecordExists = rule(
+    "InvalidParameter.DomainRecordExist",
+    "A domain must not have two records with the same name, type, line and value.",
+    _VALUES,
+)
+RecordConflict = rule(
+    "InvalidParameter.DomainRecordExist",
+    "A CNAME must be the only record of its name on a line.",
+    assumed("RFC 1034, 3.6.2; no page of DNSPod mentions it"),
+)
+RecordTypeInvalid = rule(
+    "InvalidParameter.RecordTypeInvalid",
+    "The type of a record must be A, AAAA, CNAME, MX, NS, TXT, SRV or CAA, in upper case.",
+    _VALUES,
+)
+RecordLineInvalid = rule(
+    "InvalidParameter.RecordLineInvalid",
+    "The line of a record must be the default line.",
+    documented("CreateRecord: RecordLine, such as 默认; localcloud has only this one", page=_CREATE),
+)
+RecordValueInvalid = rule(
+    "InvalidParameter.RecordValueInvalid", "The value of a record must be valid for its type.", _VALUES
+)
+SubdomainInvalid = rule(
+    "InvalidParameter.SubdomainInvalid", "The name of a record must be `@`, `*`, or labels separated by dots.", _VALUES
+)
+TtlOutOfRange = rule(
+    "LimitExceeded.RecordTtlLimit",
+    "A TTL must be 600 to 604800 seconds, the range of the free plan.",
+    assumed("CreateRecord (1427/56180): 1 to 604800; the minimum depends on the plan, on no known page"),
+)
+TooManyRecords = rule(
+    "LimitExceeded.SubdomainRollLimit",
+    "A domain of the free plan can have at most 2 records with the same name, type and line.",
+    assumed("CreateRecord (1427/56180) has the code; no known page gives the limit of the free plan"),
+)
+WeightInvalid = rule(
+    "InvalidParameter.InvalidWeight",
+    "The weight of a record must be 0 to 100.",
+    documented("CreateRecord: Weight from 0 to 100", page=_CREATE),
+)
+RemarkTooLong = rule(
+    "InvalidParameter.RemarkTooLong",
+    "The remark of a record must not exceed 200 characters.",
+    documented("CreateRecord: Remark; InvalidParameter.RemarkTooLong, at most 200", page=_CREATE),
+)
+MxInvalid = rule(
+    "InvalidParameter.MxInvalid",
+    "An MX record must have a preference of 0 to 65535.",
+    documented("CreateRecord: MX, required for MX records, 0 to 65535", page=_CREATE),
+)
 
 
 def get_domain(tx: Transaction, name: str) -> Domain:
@@ -188,7 +134,7 @@ def get_domain(tx: Transaction, name: str) -> Domain:
     if found is None and name.lower() == INITIAL_DOMAIN:
         return _add(tx, INITIAL_DOMAIN)
     if found is None:
-        raise DomainNotFound(domain=name)
+        raise DomainNotFound(got=name)
     return found
 
 
@@ -200,7 +146,7 @@ def add_domain(tx: Transaction, name: str) -> Domain:
     """CreateDomain."""
     labels = name.lower().split(".")
     if "." not in name or len(name) > NAME_LIMIT or not all(_LABEL.fullmatch(label) for label in labels):
-        raise DomainInvalid(domain=name)
+        raise DomainInvalid(got=name)
     if name.lower() == INITIAL_DOMAIN or tx.find(Domain, name.lower()) is not None:
         raise DomainExists(domain=name)
     return _add(tx, name.lower())
@@ -216,7 +162,7 @@ def get(tx: Transaction, domain: str, number: int) -> DnsRecord:
     zone = get_domain(tx, domain)
     found = tx.find(DnsRecord, str(number))
     if found is None or found.domain != zone.id:
-        raise RecordNotFound(record_id=number, domain=domain)
+        raise RecordNotFound(got=number, domain=domain)
     return found
 
 
@@ -243,28 +189,28 @@ def _check_value(record: DnsRecord) -> None:
         case _:
             fits = 0 < len(record.value) <= VALUE_LIMIT
     if not fits:
-        raise RecordValueInvalid(value=record.value, type=record.type)
+        raise RecordValueInvalid(got=record.value, type=record.type)
 
 
 def _check_remark(text: str) -> None:
     if len(text) > REMARK_LIMIT:
-        raise RemarkTooLong(count=len(text))
+        raise RemarkTooLong(got=len(text))
 
 
 def _check(tx: Transaction, record: DnsRecord) -> None:
     if record.type not in TYPES:
-        raise RecordTypeInvalid(type=record.type)
+        raise RecordTypeInvalid(got=record.type)
     if record.line != LINE:
-        raise RecordLineInvalid(line=record.line)
+        raise RecordLineInvalid(got=record.line)
     if not TTL[0] <= record.ttl <= TTL[1]:
-        raise TtlOutOfRange(ttl=record.ttl)
+        raise TtlOutOfRange(got=record.ttl)
     if record.type == "MX" and record.mx not in PREFERENCES:
-        raise MxInvalid(mx=record.mx)
+        raise MxInvalid(got=record.mx)
     if record.weight is not None and record.weight not in WEIGHTS:
-        raise WeightInvalid(weight=record.weight)
+        raise WeightInvalid(got=record.weight)
     _check_remark(record.remark)
     if record.name != "@" and not _is_name(record.name.removeprefix("*.") if record.name != "*" else "x"):
-        raise SubdomainInvalid(name=record.name)
+        raise SubdomainInvalid(got=record.name)
     _check_value(record)
     others = [
         other

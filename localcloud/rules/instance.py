@@ -20,7 +20,7 @@ from localcloud.rules import (
 )
 from localcloud.rules.catalog import INSTANCE_TYPES, Image, InstanceType
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import Refusal, documented
+from localcloud.rules.refusal import documented, rule
 from localcloud.rules.transaction import Transaction
 
 QUOTA = 30
@@ -40,14 +40,14 @@ class Instance(Record):
 
     name: str
     hostname: str
-    uuid: str
+    uuid: str = ""
     zone: str
     instance_type: str
     image_id: str
     vpc_id: str
     subnet_id: str
-    interface_id: str
-    system_disk_id: str
+    interface_id: str = ""
+    system_disk_id: str = ""
     key_ids: tuple[str, ...] = ()
     placement_group_id: str = ""
     project_id: int = 0
@@ -74,161 +74,100 @@ class Instance(Record):
         return INSTANCE_TYPES[self.instance_type]
 
 
-class InstanceNotFound(Refusal):
-    """InstanceId must identify an existing instance."""
-
-    code = "InvalidInstanceId.NotFound"
-    template = "InstanceId must identify an existing instance (got `{instance_id}`)."
-    source = documented("StartInstances: InvalidInstanceId.NotFound", page="213/15735")
-
-
-class InstanceIdMalformed(Refusal):
-    """An instance ID must be `ins-` followed by 8 letters or digits."""
-
-    code = "InvalidInstanceId.Malformed"
-    template = "InstanceId must be `ins-` followed by 8 letters or digits (got `{instance_id}`)."
-    source = documented("DescribeInstances: IDs such as ins-xxxxxxxx; InvalidInstanceId.Malformed", page="213/15728")
-
-
-class InstanceQuota(Refusal):
-    """A zone can have at most 30 instances that are billed by the hour."""
-
-    code = "LimitExceeded.InstanceQuota"
-    template = "A zone cannot have more than {limit} instances (got {count})."
-    source = documented("CVM limits: 30 or 60 instances by the hour in each zone", page="213/15379")
-
-
-class ZoneMismatch(Refusal):
-    """The zone of an instance must be in the region of the request."""
-
-    code = "InvalidZone.MismatchRegion"
-    template = "Zone must be a zone of region `{region}` (got `{zone}`)."
-    source = documented("RunInstances: Placement.Zone; InvalidZone.MismatchRegion", page=_RUN)
-
-
-class ImageNotFound(Refusal):
-    """ImageId must identify an existing image."""
-
-    code = "InvalidImageId.NotFound"
-    template = "ImageId must identify an existing image (got `{image_id}`)."
-    source = documented("RunInstances: ImageId; InvalidImageId.NotFound", page=_RUN)
-
-
-class ImageIdMalformed(Refusal):
-    """An image ID must begin with `img-`."""
-
-    code = "InvalidImageId.Malformed"
-    template = "ImageId must begin with `img-` (got `{image_id}`)."
-    source = documented("RunInstances: ImageId of the form img-xxx; InvalidImageId.Malformed", page=_RUN)
-
-
-class InstanceTypeUnknown(Refusal):
-    """InstanceType must be a type of the catalog."""
-
-    code = "InvalidParameterValue.InstanceTypeNotFound"
-    template = "InstanceType must be an available type (got `{instance_type}`)."
-    source = documented("RunInstances: InvalidParameterValue.InstanceTypeNotFound", page=_RUN)
-
-
-class SubnetNotInVpc(Refusal):
-    """The subnet of an instance must be in the VPC of the instance."""
-
-    code = "InvalidParameterValue.VpcIdSubnetIdNotMatch"
-    template = "The subnet `{subnet_id}` must be in VPC `{vpc_id}`."
-    source = _PLACE
-
-
-class SubnetInOtherZone(Refusal):
-    """The subnet of an instance must be in the zone of the instance."""
-
-    code = "InvalidParameterValue.SubnetIdZoneIdNotMatch"
-    template = "The subnet `{subnet_id}` must be in zone {other} of the instance (got {zone})."
-    source = _PLACE
-
-
-class SubnetNotExist(Refusal):
-    """SubnetId of RunInstances must identify an existing subnet."""
-
-    code = "InvalidParameterValue.SubnetNotExist"
-    template = "SubnetId must identify an existing subnet (got `{subnet_id}`)."
-    source = _PLACE
-
-
-class AddressNotInSubnet(Refusal):
-    """The private address of an instance must be an assignable address of its subnet."""
-
-    code = "VpcAddrNotInSubNet"
-    template = "The address `{address}` must be an assignable address of subnet `{subnet_id}` ({cidr})."
-    source = _PLACE
-
-
-class AddressInUse(Refusal):
-    """The private address of an instance must not be in use by another resource."""
-
-    code = "VpcIpIsUsed"
-    template = "The address `{address}` must not be in use (used by `{user}`)."
-    source = _PLACE
-
-
-class GroupNotFound(Refusal):
-    """The security groups of an instance must exist."""
-
-    code = "InvalidSecurityGroupId.NotFound"
-    template = "SecurityGroupIds must identify existing security groups (got `{group_id}`)."
-    source = documented("RunInstances: SecurityGroupIds; InvalidSecurityGroupId.NotFound", page=_RUN)
-
-
-class TooManyGroups(Refusal):
-    """An instance must have 1 to 5 security groups."""
-
-    code = "LimitExceeded.AssociateUSGLimitExceeded"
-    template = "An instance must have 1 to 5 security groups (got {count})."
-    source = documented(
-        "CVM limits: at most 5 groups for each instance; code: AssociateSecurityGroups",
-        page="213/15379",
-    )
-
-
-class NoAddressLeft(Refusal):
-    """The subnet of a new instance must have a free address."""
-
-    code = "FailedOperation.NoAvailableIpAddressCountInSubnet"
-    template = "The subnet `{subnet_id}` must have a free address (all are in use)."
-    source = documented("RunInstances: FailedOperation.NoAvailableIpAddressCountInSubnet", page=_RUN)
-
-
-class InstanceProtected(Refusal):
-    """An instance with DisableApiTermination cannot be terminated."""
-
-    code = "UnsupportedOperation.InstancesProtected"
-    template = "The instance `{instance_id}` cannot be terminated while DisableApiTermination is set."
-    source = documented("TerminateInstances: UnsupportedOperation.InstancesProtected", page="213/15723")
+_RUN_INSTANCES = documented("RunInstances", page=_RUN)
+InstanceNotFound = rule(
+    "InvalidInstanceId.NotFound",
+    "InstanceId must identify an existing instance.",
+    documented("StartInstances", page="213/15735"),
+)
+InstanceIdMalformed = rule(
+    "InvalidInstanceId.Malformed",
+    "An instance ID must be `ins-` followed by 8 letters or digits.",
+    documented("DescribeInstances: IDs such as ins-xxxxxxxx", page="213/15728"),
+)
+InstanceQuota = rule(
+    "LimitExceeded.InstanceQuota",
+    "A zone can have at most 30 instances that are billed by the hour.",
+    documented("CVM limits: 30 or 60 instances by the hour in each zone", page="213/15379"),
+)
+ZoneMismatch = rule(
+    "InvalidZone.MismatchRegion",
+    "The zone of an instance must be in the region of the request.",
+    documented("RunInstances: Placement.Zone", page=_RUN),
+)
+ImageNotFound = rule(
+    "InvalidImageId.NotFound",
+    "ImageId must identify an existing image.",
+    documented("RunInstances: ImageId", page=_RUN),
+)
+ImageIdMalformed = rule(
+    "InvalidImageId.Malformed",
+    "An image ID must begin with `img-`.",
+    documented("RunInstances: ImageId of the form img-xxx", page=_RUN),
+)
+InstanceTypeUnknown = rule(
+    "InvalidParameterValue.InstanceTypeNotFound", "InstanceType must be a type of the catalog.", _RUN_INSTANCES
+)
+SubnetNotInVpc = rule(
+    "InvalidParameterValue.VpcIdSubnetIdNotMatch",
+    "The subnet of an instance must be in the VPC of the instance.",
+    _PLACE,
+)
+SubnetInOtherZone = rule(
+    "InvalidParameterValue.SubnetIdZoneIdNotMatch",
+    "The subnet of an instance must be in the zone of the instance.",
+    _PLACE,
+)
+SubnetNotExist = rule(
+    "InvalidParameterValue.SubnetNotExist", "SubnetId of RunInstances must identify an existing subnet.", _PLACE
+)
+AddressNotInSubnet = rule(
+    "VpcAddrNotInSubNet", "The private address of an instance must be an assignable address of its subnet.", _PLACE
+)
+AddressInUse = rule("VpcIpIsUsed", "The private address of an instance must not be in use by another resource.", _PLACE)
+GroupNotFound = rule(
+    "InvalidSecurityGroupId.NotFound",
+    "The security groups of an instance must exist.",
+    documented("RunInstances: SecurityGroupIds", page=_RUN),
+)
+TooManyGroups = rule(
+    "LimitExceeded.AssociateUSGLimitExceeded",
+    "An instance must have 1 to 5 security groups.",
+    documented("CVM limits: 5 groups for each instance; code: AssociateSecurityGroups", page="213/15379"),
+)
+NoAddressLeft = rule(
+    "FailedOperation.NoAvailableIpAddressCountInSubnet",
+    "The subnet of a new instance must have a free address.",
+    _RUN_INSTANCES,
+)
+InstanceProtected = rule(
+    "UnsupportedOperation.InstancesProtected",
+    "An instance with DisableApiTermination cannot be terminated.",
+    documented("TerminateInstances", page="213/15723"),
+)
 
 
 def get(tx: Transaction, instance_id: str) -> Instance:
     """Return the instance. Raises: InstanceIdMalformed or InstanceNotFound."""
     if not re.fullmatch(r"ins-[0-9a-z]{8}", instance_id):
-        raise InstanceIdMalformed(instance_id=instance_id)
-    found = tx.find(Instance, instance_id)
-    if found is None:
-        raise InstanceNotFound(instance_id=instance_id)
-    return found
+        raise InstanceIdMalformed(got=instance_id)
+    return tx.get(Instance, instance_id, InstanceNotFound)
 
 
 def image(tx: Transaction, image_id: str) -> Image:
     """Return the image. Raises: ImageIdMalformed or ImageNotFound."""
     if not image_id.startswith("img-"):
-        raise ImageIdMalformed(image_id=image_id)
+        raise ImageIdMalformed(got=image_id)
     for known in tx.images:
         if known.image_id == image_id:
             return known
-    raise ImageNotFound(image_id=image_id)
+    raise ImageNotFound(got=image_id)
 
 
 def check_type(name: str) -> InstanceType:
     """Raises: InstanceTypeUnknown."""
     if name not in INSTANCE_TYPES:
-        raise InstanceTypeUnknown(instance_type=name)
+        raise InstanceTypeUnknown(got=name)
     return INSTANCE_TYPES[name]
 
 
@@ -236,11 +175,11 @@ def check_place(tx: Transaction, vpc_id: str, subnet_id: str, zone: str, address
     """Return the subnet of a new instance. Raises: the refusals that the service cvm has for an invalid subnet."""
     place = tx.find(subnet.Subnet, subnet_id)
     if place is None:
-        raise SubnetNotExist(subnet_id=subnet_id)
+        raise SubnetNotExist(got=subnet_id)
     if place.vpc_id != vpc_id:
         raise SubnetNotInVpc(subnet_id=subnet_id, vpc_id=vpc_id)
     if place.zone != zone:
-        raise SubnetInOtherZone(subnet_id=subnet_id, zone=place.zone, other=zone)
+        raise SubnetInOtherZone(got=place.zone, subnet_id=subnet_id, other=zone)
     if address is not None:
         try:
             subnet.check_free(tx, place, address)
@@ -255,10 +194,10 @@ def check_place(tx: Transaction, vpc_id: str, subnet_id: str, zone: str, address
 def check_groups(tx: Transaction, group_ids: tuple[str, ...]) -> None:
     """Raises: TooManyGroups or GroupNotFound."""
     if not 1 <= len(group_ids) <= GROUPS_LIMIT:
-        raise TooManyGroups(count=len(group_ids))
+        raise TooManyGroups(got=len(group_ids))
     for group_id in group_ids:
         if tx.find(security_group.SecurityGroup, group_id) is None:
-            raise GroupNotFound(group_id=group_id)
+            raise GroupNotFound(got=group_id)
 
 
 def forget(tx: Transaction, deleted: Instance) -> None:
@@ -266,12 +205,11 @@ def forget(tx: Transaction, deleted: Instance) -> None:
     tx.delete(interface.get(tx, deleted.interface_id))
     for one in disk.of_instance(tx, deleted.id):
         if one.delete_with_instance:
-            disk.forget(tx, one)
+            tag.delete(tx, one)
         else:
             tx.put(replace(one, instance_id="", state="UNATTACHED", delete_with_instance=False, step=None))
-    tag.detach_all(tx, deleted.id)
     references.release(tx, deleted)
-    tx.delete(deleted)
+    tag.delete(tx, deleted)
 
 
 def powered_off(tx: Transaction, instance_id: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from ipaddress import IPv4Address
 
@@ -18,72 +19,54 @@ from localcloud.rules import (
 from localcloud.rules.catalog import INSTANCE_TYPES
 from localcloud.rules.instance import Instance, Step
 from localcloud.rules.jobs import after, step
-from localcloud.rules.refusal import Refusal, assumed, documented
+from localcloud.rules.records import changed
+from localcloud.rules.refusal import assumed, documented, rule
 from localcloud.rules.transaction import Transaction
 
 _RESIZE_DISKS = "213/15731"
 
 
-class AlreadyInPlacementGroup(Refusal):
-    """An instance cannot be moved to the placement group that it is already in."""
-
-    code = "FailedOperation.AlreadyInDisasterRecoverGroup"
-    template = "The instance `{instance_id}` must not already be in placement group `{group_id}`."
-    source = documented("ModifyInstancesDisasterRecoverGroup: error code", page="213/115717")
-
-
-class KeyNotOnInstance(Refusal):
-    """A key pair to disassociate must be associated with the instance."""
-
-    code = "InvalidParameterValue"
-    template = "The key pair `{key_id}` must be associated with `{instance_id}`."
-    source = assumed("DisassociateInstancesKeyPairs (213/15697) does not document the case of a missing key")
-
-
-class TypeNotOffered(Refusal):
-    """The new type of an instance must be available in its zone."""
-
-    code = "ResourceNotFound.InvalidZoneInstanceType"
-    template = "InstanceType must be available in the zone (got `{instance_type}`)."
-    source = documented("ResetInstancesType: ResourceNotFound.InvalidZoneInstanceType", page="213/15744")
-
-
-class SystemDiskTypeFixed(Refusal):
-    """An instance can be resized or reinstalled only if its system disk is CLOUD_BASIC, -PREMIUM, -SSD or -BSSD."""
-
-    code = "UnsupportedOperation.SystemDiskType"
-    template = "The system disk of `{instance_id}` must have a type that supports this operation (got {type})."
-    source = documented("ResetInstancesType, ResetInstance (213/15724): system disk types", page="213/15744")
-
-
-class DataDiskElastic(Refusal):
-    """A data disk must be resized with ResizeDisk."""
-
-    code = "UnsupportedOperation.InvalidDataDisk"
-    template = "An elastic data disk must be resized with ResizeDisk."
-    source = documented("ResizeInstanceDisks: only DataDisks that are not elastic", page=_RESIZE_DISKS)
-
-
-class SystemDiskTypeNotChangeable(Refusal):
-    """The type of a system disk cannot be changed when it is resized."""
-
-    code = "InvalidParameterValue"
-    template = "The type of the system disk of `{instance_id}` must remain {present}; only its size can change."
-    source = documented("ResizeInstanceDisks: SystemDisk has only the new size", page=_RESIZE_DISKS)
-
-
-class SystemDiskShrinks(Refusal):
-    """A system disk cannot shrink."""
-
-    code = "InvalidParameterValue"
-    template = "The system disk of `{instance_id}` cannot shrink from {present} GiB to {size} GiB."
-    source = documented("ResizeInstanceDisks: a system disk cannot be made smaller", page=_RESIZE_DISKS)
+AlreadyInPlacementGroup = rule(
+    "FailedOperation.AlreadyInDisasterRecoverGroup",
+    "An instance cannot be moved to the placement group that it is already in.",
+    documented("ModifyInstancesDisasterRecoverGroup: error code", page="213/115717"),
+)
+KeyNotOnInstance = rule(
+    "InvalidParameterValue",
+    "A key pair to disassociate must be associated with the instance.",
+    assumed("DisassociateInstancesKeyPairs (213/15697) does not document the case of a missing key"),
+)
+TypeNotOffered = rule(
+    "ResourceNotFound.InvalidZoneInstanceType",
+    "The new type of an instance must be available in its zone.",
+    documented("ResetInstancesType", page="213/15744"),
+)
+SystemDiskTypeFixed = rule(
+    "UnsupportedOperation.SystemDiskType",
+    "An instance can be resized or reinstalled only if its system disk is CLOUD_BASIC, -PREMIUM, -SSD or -BSSD.",
+    documented("ResetInstancesType, ResetInstance (213/15724): system disk types", page="213/15744"),
+)
+DataDiskElastic = rule(
+    "UnsupportedOperation.InvalidDataDisk",
+    "A data disk must be resized with ResizeDisk.",
+    documented("ResizeInstanceDisks: only DataDisks that are not elastic", page=_RESIZE_DISKS),
+)
+SystemDiskTypeNotChangeable = rule(
+    "InvalidParameterValue",
+    "The type of a system disk cannot be changed when it is resized.",
+    documented("ResizeInstanceDisks: SystemDisk has only the new size", page=_RESIZE_DISKS),
+)
+SystemDiskShrinks = rule(
+    "InvalidParameterValue",
+    "A system disk cannot shrink.",
+    documented("ResizeInstanceDisks: a system disk cannot be made smaller", page=_RESIZE_DISKS),
+)
 
 
 def _check_system_disk(tx: Transaction, found: Instance) -> None:
     kind = disk.get(tx, found.system_disk_id).type
     if kind not in disk_types.CHANGEABLE:
-        raise SystemDiskTypeFixed(instance_id=found.id, type=kind)
+        raise SystemDiskTypeFixed(got=kind, instance_id=found.id)
 
 
 def _begin(
@@ -173,48 +156,37 @@ def _restart_with(tx: Transaction, changed: Instance, operation: str, *, force: 
         _begin(tx, changed, operation, delay_s=tx.timing.instance_change_s)
         return
     if not force:
-        raise instance_state.InstanceIsRunning(instance_id=changed.id, state=changed.state)
+        raise instance_state.InstanceIsRunning(got=changed.state, instance_id=changed.id)
     _begin(tx, changed, operation, "stop", "start", delay_s=tx.timing.instance_change_s)
 
 
 def resize(tx: Transaction, instance_ids: tuple[str, ...], instance_type: str, *, force: bool) -> None:
     """ResetInstancesType."""
     if instance_type not in INSTANCE_TYPES:
-        raise TypeNotOffered(instance_type=instance_type)
+        raise TypeNotOffered(got=instance_type)
     for instance_id in instance_ids:
         found = instance_state.get_changeable(tx, instance_id)
         _check_system_disk(tx, found)
         _restart_with(tx, replace(found, instance_type=instance_type), "ResetInstancesType", force=force)
 
 
-def reset(
-    tx: Transaction,
-    instance_id: str,
-    *,
-    image_id: str | None,
-    hostname: str | None,
-    key_ids: tuple[str, ...] | None,
-    user_data: str | None,
-) -> None:
-    """ResetInstance: replace the system disk."""
+def reset(tx: Transaction, instance_id: str, attributes: Mapping[str, object]) -> None:
+    """ResetInstance: replace the system disk, and change the image, host name, key pairs or user data if given."""
     found = instance_state.get_changeable(tx, instance_id)
     _check_system_disk(tx, found)
-    if image_id is not None:
-        instance.image(tx, image_id)
-    if hostname is not None:
-        instance_attributes.check_hostname(hostname)
-    if user_data is not None:
-        instance_attributes.check_user_data(user_data)
-    for key_id in key_ids or ():
+    new = changed(found, attributes)
+    instance.image(tx, new.image_id)
+    _check_attributes(found, new)
+    for key_id in new.key_ids:
         key_pair.get_for_instance(tx, key_id)
-    changed = replace(
-        found,
-        image_id=found.image_id if image_id is None else image_id,
-        hostname=found.hostname if hostname is None else hostname,
-        key_ids=found.key_ids if key_ids is None else key_ids,
-        user_data=found.user_data if user_data is None else user_data,
-    )
-    _begin(tx, changed, "ResetInstance", "reset", delay_s=tx.timing.instance_change_s)
+    _begin(tx, new, "ResetInstance", "reset", delay_s=tx.timing.instance_change_s)
+
+
+def _check_attributes(present: Instance, new: Instance) -> None:
+    # A name that was set at creation can be longer than a later one.
+    limit = instance_attributes.NAME_LIMIT if new.name == present.name else instance_attributes.NEW_NAME_LIMIT
+    instance_attributes.check(new, limit)
+    instance_attributes.check_hostname(new.hostname)
 
 
 def resize_system_disk(
@@ -283,52 +255,23 @@ def move(
     _restart_with(tx, changed, "ModifyInstancesVpcAttribute", force=force)
 
 
-def modify(
-    tx: Transaction,
-    instance_id: str,
-    *,
-    name: str | None,
-    hostname: str | None,
-    user_data: str | None,
-    group_ids: tuple[str, ...],
-    protected: bool | None,
-    cam_role_name: str | None,
-) -> None:
+def modify(tx: Transaction, instance_id: str, attributes: Mapping[str, object], group_ids: tuple[str, ...]) -> None:
     """ModifyInstancesAttribute."""
     found = instance.get(tx, instance_id)
-    if name is not None:
-        instance_attributes.check_name(name, instance_attributes.NEW_NAME_LIMIT)
-    if hostname is not None:
-        instance_attributes.check_hostname(hostname)
-    if user_data is not None:
-        instance_attributes.check_user_data(user_data)
-    if cam_role_name is not None:
-        instance_attributes.check_role(cam_role_name)
+    new = changed(found, attributes)
+    _check_attributes(found, new)
     if group_ids:
         instance.check_groups(tx, group_ids)
         tx.put(replace(interface.get(tx, found.interface_id), group_ids=group_ids))
-    changed = replace(
-        found,
-        name=found.name if name is None else name,
-        hostname=found.hostname if hostname is None else hostname,
-        user_data=found.user_data if user_data is None else user_data,
-        protected=found.protected if protected is None else protected,
-        cam_role_name=found.cam_role_name if cam_role_name is None else cam_role_name,
-    )
-    if hostname is not None and found.state == "RUNNING":
+    if attributes.get("hostname") is not None and found.state == "RUNNING":
         # The instance is restarted immediately, according to the page of ModifyInstancesAttribute.
         instance_state.get_in(tx, instance_id, "RUNNING")
-        _restart_with(tx, changed, "ModifyInstancesAttribute", force=True)
-    elif user_data is None:
-        tx.put(changed)
+        _restart_with(tx, new, "ModifyInstancesAttribute", force=True)
+    elif attributes.get("user_data") is None:
+        tx.put(new)
     else:
-        settled = instance_state.get_changeable(tx, instance_id)
-        _begin(
-            tx,
-            replace(changed, operation=settled.operation),
-            "ModifyInstancesAttribute",
-            delay_s=tx.timing.instance_change_s,
-        )
+        instance_state.get_changeable(tx, instance_id)
+        _begin(tx, new, "ModifyInstancesAttribute", delay_s=tx.timing.instance_change_s)
 
 
 def change_placement(tx: Transaction, instance_ids: tuple[str, ...], group_id: str) -> None:

@@ -4,74 +4,51 @@ from __future__ import annotations
 
 from localcloud.rules import instance
 from localcloud.rules.instance import Instance
-from localcloud.rules.refusal import Refusal, documented
+from localcloud.rules.refusal import Refusal, documented, rule
 from localcloud.rules.transaction import Transaction
 
+_STATES = documented("StopInstances, StartInstances (213/15735): the codes for each state", page="213/15743")
 
-class InstanceBusy(Refusal):
-    """An instance must not have an operation in progress before the next one starts."""
-
-    code = "OperationDenied.InstanceOperationInProgress"
-    template = "The instance `{instance_id}` must not have an operation in progress (operation {operation})."
-    source = documented("StartInstances: OperationDenied.InstanceOperationInProgress", page="213/15735")
-
-
-class _WrongState(Refusal):
-    template = "The instance `{instance_id}` must be in a state that permits the operation (got {state})."
-    source = documented("StopInstances, StartInstances (213/15735): the codes for each state", page="213/15743")
-
-
-class InstanceIsPending(_WrongState):
-    """An instance cannot be changed while it is being created."""
-
-    code = "UnsupportedOperation.InstanceStatePending"
-
-
-class InstanceIsRunning(_WrongState):
-    """A running instance cannot be started, and can be changed only with ForceStop."""
-
-    code = "UnsupportedOperation.InstanceStateRunning"
-
-
-class InstanceIsStopped(_WrongState):
-    """A stopped instance cannot be stopped again."""
-
-    code = "UnsupportedOperation.InstanceStateStopped"
-
-
-class InstanceIsStarting(_WrongState):
-    """An instance cannot be changed while it is starting."""
-
-    code = "UnsupportedOperation.InstanceStateStarting"
-
-
-class InstanceIsStopping(_WrongState):
-    """An instance cannot be changed while it is stopping."""
-
-    code = "UnsupportedOperation.InstanceStateStopping"
+InstanceBusy = rule(
+    "OperationDenied.InstanceOperationInProgress",
+    "An instance must not have an operation in progress before the next one starts.",
+    documented("StartInstances", page="213/15735"),
+)
+InstanceIsPending = rule(
+    "UnsupportedOperation.InstanceStatePending", "An instance cannot be changed while it is being created.", _STATES
+)
+InstanceIsRunning = rule(
+    "UnsupportedOperation.InstanceStateRunning",
+    "A running instance cannot be started, and can be changed only with ForceStop.",
+    _STATES,
+)
+InstanceIsStopped = rule(
+    "UnsupportedOperation.InstanceStateStopped", "A stopped instance cannot be stopped again.", _STATES
+)
+InstanceIsStarting = rule(
+    "UnsupportedOperation.InstanceStateStarting", "An instance cannot be changed while it is starting.", _STATES
+)
+InstanceIsStopping = rule(
+    "UnsupportedOperation.InstanceStateStopping", "An instance cannot be changed while it is stopping.", _STATES
+)
+InstanceIsTerminating = rule(
+    "UnsupportedOperation.InstanceStateTerminating",
+    "An instance cannot be changed while it is being terminated.",
+    _STATES,
+)
+InstanceLaunchFailed = rule(
+    "UnsupportedOperation.InstanceStateLaunchFailed",
+    "An instance that failed to launch can only be terminated.",
+    documented("CVM error codes", page="213/30435"),
+)
+StoppedWithoutCharge = rule(
+    "UnsupportedOperation.StoppedModeStopCharging",
+    "An instance stopped with STOP_CHARGING can be started or terminated, but not changed.",
+    documented("ResetInstancesType and others", page="213/15744"),
+)
 
 
-class InstanceIsTerminating(_WrongState):
-    """An instance cannot be changed while it is being terminated."""
-
-    code = "UnsupportedOperation.InstanceStateTerminating"
-
-
-class InstanceLaunchFailed(_WrongState):
-    """An instance that failed to launch can only be terminated."""
-
-    code = "UnsupportedOperation.InstanceStateLaunchFailed"
-    source = documented("CVM error codes: UnsupportedOperation.InstanceStateLaunchFailed", page="213/30435")
-
-
-class StoppedWithoutCharge(_WrongState):
-    """An instance stopped with STOP_CHARGING can be started or terminated, but not changed."""
-
-    code = "UnsupportedOperation.StoppedModeStopCharging"
-    source = documented("ResetInstancesType and others: UnsupportedOperation.StoppedModeStopCharging", page="213/15744")
-
-
-_BY_STATE: dict[str, type[_WrongState]] = {
+_BY_STATE: dict[str, type[Refusal]] = {
     "PENDING": InstanceIsPending,
     "RUNNING": InstanceIsRunning,
     "STOPPED": InstanceIsStopped,
@@ -94,5 +71,5 @@ def get_in(tx: Transaction, instance_id: str, *states: str) -> Instance:
 def get_changeable(tx: Transaction, instance_id: str) -> Instance:
     found = get_in(tx, instance_id, "RUNNING", "STOPPED")
     if found.state == "STOPPED" and found.stop_charging:
-        raise StoppedWithoutCharge(instance_id=instance_id, state=found.state)
+        raise StoppedWithoutCharge(got=found.state, instance_id=instance_id)
     return found

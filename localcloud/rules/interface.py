@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from localcloud.rules import references, security_group, subnet
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import Refusal, documented
+from localcloud.rules.refusal import documented, rule
 from localcloud.rules.transaction import Transaction
 
 
@@ -27,20 +27,16 @@ class Interface(Record):
     group_ids: tuple[str, ...]
 
 
-class InterfaceNotFound(Refusal):
-    """NetworkInterfaceId must identify an existing network interface."""
-
-    code = "ResourceNotFound"
-    template = "NetworkInterfaceId must identify an existing network interface (got `{interface_id}`)."
-    source = documented("DeleteNetworkInterface: ResourceNotFound", page="215/15822")
+InterfaceNotFound = rule(
+    "ResourceNotFound",
+    "NetworkInterfaceId must identify an existing network interface.",
+    documented("DeleteNetworkInterface", page="215/15822"),
+)
 
 
 def get(tx: Transaction, interface_id: str) -> Interface:
     """Return the interface. Raises: InterfaceNotFound."""
-    found = tx.find(Interface, interface_id)
-    if found is None:
-        raise InterfaceNotFound(interface_id=interface_id)
-    return found
+    return tx.get(Interface, interface_id, InterfaceNotFound)
 
 
 def mac_of(interface_id: str) -> str:

@@ -10,141 +10,88 @@ from dataclasses import dataclass, replace
 
 from localcloud.rules import references, tag
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import Refusal, assumed, documented
+from localcloud.rules.refusal import assumed, documented, rule
 from localcloud.rules.transaction import Transaction
 
 NAME_LIMIT = 25
 DESCRIPTION_LIMIT = 60
 QUOTA = 100
 _RSA_FIELDS = 3  # type, exponent, modulus (RFC 4253, 6.6)
-_NAMES = documented(
-    "CreateKeyPair: KeyName, a unique name of at most 25 digits, letters and underscores", page="213/15702"
-)
+_NAMES = documented("CreateKeyPair: KeyName, unique, at most 25 digits, letters and underscores", page="213/15702")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyPair(Record):
-    """A public key, and the private key if the cloud created the pair."""
+    """A public key. The cloud does not keep the private key of a pair that it created."""
 
     name: str
     public_key: str  # one OpenSSH line
-    private_key: str = ""
     project_id: int = 0
     description: str = ""
 
 
-class KeyPairNotFound(Refusal):
-    """KeyId must identify an existing key pair."""
-
-    code = "InvalidKeyPairId.NotFound"
-    template = "KeyId must identify an existing key pair (got `{key_id}`)."
-    source = documented("DeleteKeyPairs: InvalidKeyPairId.NotFound", page="213/15700")
-
-
-class KeyPairUnknown(Refusal):
-    """The key pair of a new instance must exist."""
-
-    code = "InvalidParameterValue.KeyPairNotFound"
-    template = "KeyIds must identify existing key pairs (got `{key_id}`)."
-    source = documented("RunInstances: InvalidParameterValue.KeyPairNotFound", page="213/15730")
-
-
-class KeyPairIdMalformed(Refusal):
-    """A key pair ID must be `skey-` followed by 8 letters or digits."""
-
-    code = "InvalidKeyPairId.Malformed"
-    template = "KeyId must be `skey-` followed by 8 letters or digits (got `{key_id}`)."
-    source = documented("DescribeKeyPairs: KeyIds such as skey-11112222", page="213/15699")
-
-
-class KeyPairNameEmpty(Refusal):
-    """The name of a key pair must not be empty."""
-
-    code = "InvalidKeyPairNameEmpty"
-    template = "KeyName must not be empty."
-    source = _NAMES
+KeyPairNotFound = rule(
+    "InvalidKeyPairId.NotFound",
+    "KeyId must identify an existing key pair.",
+    documented("DeleteKeyPairs", page="213/15700"),
+)
+KeyPairUnknown = rule(
+    "InvalidParameterValue.KeyPairNotFound",
+    "The key pair of a new instance must exist.",
+    documented("RunInstances", page="213/15730"),
+)
+KeyPairIdMalformed = rule(
+    "InvalidKeyPairId.Malformed",
+    "A key pair ID must be `skey-` followed by 8 letters or digits.",
+    documented("DescribeKeyPairs: KeyIds such as skey-11112222", page="213/15699"),
+)
+KeyPairNameEmpty = rule("InvalidKeyPairNameEmpty", "The name of a key pair must not be empty.", _NAMES)
+KeyPairNameTooLong = rule("InvalidKeyPairNameTooLong", "The name of a key pair must not exceed 25 characters.", _NAMES)
+KeyPairNameIllegal = rule(
+    "InvalidKeyPairNameIncludeIllegalChar",
+    "The name of a key pair must consist of letters, digits and underscores.",
+    _NAMES,
+)
+KeyPairNameTaken = rule("InvalidKeyPairName.Duplicate", "The name of a key pair must be unique in its region.", _NAMES)
+KeyPairQuota = rule(
+    "InvalidKeyPair.LimitExceeded",
+    "A region can have at most 100 key pairs.",
+    assumed("CreateKeyPair (213/15702) has the code; no page gives the limit"),
+)
 
 
-class KeyPairNameTooLong(Refusal):
-    """The name of a key pair must not exceed 25 characters."""
-
-    code = "InvalidKeyPairNameTooLong"
-    template = "KeyName must not be longer than 25 characters (got `{name}`)."
-    source = _NAMES
-
-
-class KeyPairNameIllegal(Refusal):
-    """The name of a key pair must consist of letters, digits and underscores."""
-
-    code = "InvalidKeyPairNameIncludeIllegalChar"
-    template = "KeyName must consist of letters, digits and underscores (got `{name}`)."
-    source = _NAMES
-
-
-class KeyPairNameTaken(Refusal):
-    """The name of a key pair must be unique in its region."""
-
-    code = "InvalidKeyPairName.Duplicate"
-    template = "KeyName must be unique in the region (got `{name}`)."
-    source = _NAMES
-
-
-class KeyPairQuota(Refusal):
-    """A region can have at most 100 key pairs."""
-
-    code = "InvalidKeyPair.LimitExceeded"
-    template = "A region cannot have more than {limit} key pairs."
-    source = assumed("CreateKeyPair (213/15702) has the code; no page gives the limit")
-
-
-class PublicKeyMalformed(Refusal):
-    """An imported public key must be an OpenSSH line of type RSA."""
-
-    code = "InvalidPublicKey.Malformed"
-    template = "The public key must be in OpenSSH RSA format: {reason}."
-    source = documented("ImportKeyPair: PublicKey in OpenSSH RSA format", page="213/15703")
-
-
-class PublicKeyTaken(Refusal):
-    """A public key can be imported only once in a region."""
-
-    code = "InvalidPublicKey.Duplicate"
-    template = "The public key must not already exist in the region (exists as `{key_id}`)."
-    source = documented("ImportKeyPair: InvalidPublicKey.Duplicate", page="213/15703")
-
-
-class KeyPairInUse(Refusal):
-    """A key pair cannot be deleted while an instance uses it."""
-
-    code = "InvalidParameterValue.KeyPairNotSupported"
-    template = "The key pair `{key_id}` cannot be deleted while `{user}` uses it."
-    source = documented("DeleteKeyPairs: no key pair that an instance or an image refers to", page="213/15700")
-
-
-class KeyPairDescriptionTooLong(Refusal):
-    """The description of a key pair must not exceed 60 characters."""
-
-    code = "InvalidParameterValue"
-    template = "The description of a key pair must not be longer than 60 characters."
-    source = documented("ModifyKeyPairAttribute: Description at most 60 characters", page="213/15701")
-
-
-class KeyPairUnchanged(Refusal):
-    """A request to change a key pair must have a name or a description."""
-
-    code = "MissingParameter"
-    template = "The request must have the parameter `KeyName` or `Description`."
-    source = documented("ModifyKeyPairAttribute: name or description is required", page="213/15701")
+PublicKeyMalformed = rule(
+    "InvalidPublicKey.Malformed",
+    "An imported public key must be an OpenSSH line of type RSA.",
+    documented("ImportKeyPair: PublicKey in OpenSSH RSA format", page="213/15703"),
+)
+PublicKeyTaken = rule(
+    "InvalidPublicKey.Duplicate",
+    "A public key can be imported only once in a region.",
+    documented("ImportKeyPair", page="213/15703"),
+)
+KeyPairInUse = rule(
+    "InvalidParameterValue.KeyPairNotSupported",
+    "A key pair cannot be deleted while an instance uses it.",
+    documented("DeleteKeyPairs: no key pair that an instance or an image refers to", page="213/15700"),
+)
+KeyPairDescriptionTooLong = rule(
+    "InvalidParameterValue",
+    "The description of a key pair must not exceed 60 characters.",
+    documented("ModifyKeyPairAttribute: Description at most 60 characters", page="213/15701"),
+)
+KeyPairUnchanged = rule(
+    "MissingParameter",
+    "A request to change a key pair must have a name or a description.",
+    documented("ModifyKeyPairAttribute: name or description is required", page="213/15701"),
+)
 
 
 def get(tx: Transaction, key_id: str) -> KeyPair:
     """Return the key pair. Raises: KeyPairIdMalformed or KeyPairNotFound."""
     if not re.fullmatch(r"skey-[0-9a-z]{8}", key_id):
-        raise KeyPairIdMalformed(key_id=key_id)
-    found = tx.find(KeyPair, key_id)
-    if found is None:
-        raise KeyPairNotFound(key_id=key_id)
-    return found
+        raise KeyPairIdMalformed(got=key_id)
+    return tx.get(KeyPair, key_id, KeyPairNotFound)
 
 
 def get_for_instance(tx: Transaction, key_id: str) -> KeyPair:
@@ -152,18 +99,18 @@ def get_for_instance(tx: Transaction, key_id: str) -> KeyPair:
     try:
         return get(tx, key_id)
     except KeyPairNotFound:
-        raise KeyPairUnknown(key_id=key_id) from None
+        raise KeyPairUnknown(got=key_id) from None
 
 
 def _check_name(tx: Transaction, name: str) -> None:
     if not name:
         raise KeyPairNameEmpty
     if len(name) > NAME_LIMIT:
-        raise KeyPairNameTooLong(name=name)
+        raise KeyPairNameTooLong(got=name)
     if not re.fullmatch(r"[A-Za-z0-9_]+", name):
-        raise KeyPairNameIllegal(name=name)
+        raise KeyPairNameIllegal(got=name)
     if any(pair.name == name for pair in tx.all(KeyPair)):
-        raise KeyPairNameTaken(name=name)
+        raise KeyPairNameTaken(got=name)
 
 
 def _blob(line: str) -> bytes:
@@ -193,47 +140,26 @@ def _fields(blob: bytes) -> list[bytes]:
     return fields
 
 
-def add(tx: Transaction, *, name: str, public_key: str, private_key: str, project_id: int, tags: tag.Tags) -> KeyPair:
+def create(tx: Transaction, requested: KeyPair, tags: tag.Tags) -> KeyPair:
     """Add an imported or generated key pair."""
-    _check_name(tx, name)
-    blob = _blob(public_key)
+    _check_name(tx, requested.name)
+    blob = _blob(requested.public_key)
     pairs = tx.all(KeyPair)
     for pair in pairs:
         if _blob(pair.public_key) == blob:
             raise PublicKeyTaken(key_id=pair.id)
     if len(pairs) >= QUOTA:
-        raise KeyPairQuota(limit=QUOTA)
-    pair = tx.put(
-        KeyPair(
-            id=tx.new_id("skey"),
-            region=tx.region,
-            created=tx.now,
-            name=name,
-            public_key=public_key.strip(),
-            private_key=private_key,
-            project_id=project_id,
-        )
-    )
-    tag.attach(tx, pair.id, tags)
-    return pair
+        raise KeyPairQuota
+    return tag.create(tx, "skey", replace(requested, public_key=requested.public_key.strip()), tags)
 
 
-def modify(tx: Transaction, key_id: str, *, name: str | None, description: str | None) -> None:
-    """Change the given attributes; None leaves an attribute unchanged."""
-    pair = get(tx, key_id)
-    if name is None and description is None:
-        raise KeyPairUnchanged
-    if description is not None and len(description) > DESCRIPTION_LIMIT:
+def change(tx: Transaction, present: KeyPair, changed: KeyPair) -> None:
+    """ModifyKeyPairAttribute."""
+    if len(changed.description) > DESCRIPTION_LIMIT:
         raise KeyPairDescriptionTooLong
-    if name is not None and name != pair.name:
-        _check_name(tx, name)
-    tx.put(
-        replace(
-            pair,
-            name=pair.name if name is None else name,
-            description=pair.description if description is None else description,
-        )
-    )
+    if changed.name != present.name:
+        _check_name(tx, changed.name)
+    tx.put(changed)
 
 
 def delete(tx: Transaction, key_id: str) -> None:
@@ -241,5 +167,4 @@ def delete(tx: Transaction, key_id: str) -> None:
     pair = get(tx, key_id)
     for user in references.users(tx, pair):
         raise KeyPairInUse(key_id=key_id, user=user)
-    tag.detach_all(tx, key_id)
-    tx.delete(pair)
+    tag.delete(tx, pair)

@@ -8,7 +8,7 @@ from typing import Any
 
 from localcloud.rules import instance, security_group, subnet, tag
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import InvalidParameterValue, Refusal, assumed, check_range, documented, provider
+from localcloud.rules.refusal import InvalidParameterValue, assumed, check_range, documented, provider, rule
 from localcloud.rules.transaction import Transaction
 
 NAME_LIMIT = 60
@@ -50,83 +50,58 @@ class LoadBalancer(Record):
     type: str
     vpc_id: str
     subnet_id: str
-    address: IPv4Address
+    address: IPv4Address = subnet.UNASSIGNED
     project_id: int
     pass_to_target: bool
     group_ids: tuple[str, ...] = ()
     listeners: tuple[Listener, ...] = ()
 
 
-class LoadBalancerNotFound(Refusal):
-    """LoadBalancerId must identify an existing load balancer."""
-
-    code = "InvalidParameter.LBIdNotFound"
-    template = "LoadBalancerId must identify an existing load balancer (got `{balancer_id}`)."
-    source = provider("interprets this code as deleted (observed with 1.82.42)")
-
-
-class ListenerNotFound(Refusal):
-    """ListenerId must identify an existing listener of the load balancer."""
-
-    code = "InvalidParameter.ListenerIdNotFound"
-    template = "ListenerId must identify an existing listener of `{balancer_id}` (got `{listener_id}`)."
-    source = documented("DescribeListeners: LoadBalancerId, ListenerIds; the SDK's errorcodes.py", page="214/30686")
-
-
-class LoadBalancerTypeNotEmulated(Refusal):
-    """The type of a load balancer must be INTERNAL, the only type that localcloud emulates."""
-
-    code = "InvalidParameterValue"
-    template = "LoadBalancerType must be INTERNAL, the only type that is emulated (got `{type}`)."
-    source = assumed("limit of localcloud: LoadBalancerType OPEN (214/30692) is not emulated")
-
-
-class SubnetUnknown(Refusal):
-    """SubnetId must identify an existing subnet of the VPC in VpcId."""
-
-    code = "InvalidParameterValue"
-    template = "SubnetId must identify an existing subnet of VPC `{vpc_id}` (got `{subnet_id}`)."
-    source = documented("CreateLoadBalancer: VpcId, SubnetId", page="214/30692")
-
-
-class TargetUnknown(Refusal):
-    """A target must be an existing instance."""
-
-    code = "InvalidParameterValue"
-    template = "The target must be an existing instance (got `{instance_id}`)."
-    source = documented("RegisterTargets: Targets", page="214/30676")
-
-
-class PortInUse(Refusal):
-    """A load balancer can have only one listener on a port of one protocol."""
-
-    code = "InvalidParameter.PortCheckFailed"
-    template = "The port {port}/{protocol} of `{balancer_id}` cannot have a second listener."
-    source = documented("CreateListener: Ports; the SDK's errorcodes.py", page="214/30693")
-
-
-class TargetNotFound(Refusal):
-    """A target to deregister must be registered with the listener."""
-
-    code = "InvalidParameter"
-    template = "The target `{instance_id}`:{port} must be registered with `{listener_id}`."
-    source = provider("interprets InvalidParameter of DeregisterTargets as success (observed with 1.82.42)")
-
-
-class TargetAlreadyRegistered(Refusal):
-    """A port of an instance can be registered with a listener only once."""
-
-    code = "InvalidParameterValue.Duplicate"
-    template = "The target `{instance_id}`:{port} cannot be registered a second time with `{listener_id}`."
-    source = documented("RegisterTargets: Targets; the SDK's errorcodes.py", page="214/30676")
+LoadBalancerNotFound = rule(
+    "InvalidParameter.LBIdNotFound",
+    "LoadBalancerId must identify an existing load balancer.",
+    provider("interprets this code as deleted (observed with 1.82.42)"),
+)
+ListenerNotFound = rule(
+    "InvalidParameter.ListenerIdNotFound",
+    "ListenerId must identify an existing listener of the load balancer.",
+    documented("DescribeListeners: LoadBalancerId, ListenerIds; the SDK's errorcodes.py", page="214/30686"),
+)
+LoadBalancerTypeNotEmulated = rule(
+    "InvalidParameterValue",
+    "The type of a load balancer must be INTERNAL, the only type that localcloud emulates.",
+    assumed("limit of localcloud: LoadBalancerType OPEN (214/30692) is not emulated"),
+)
+SubnetUnknown = rule(
+    "InvalidParameterValue",
+    "SubnetId must identify an existing subnet of the VPC in VpcId.",
+    documented("CreateLoadBalancer: VpcId, SubnetId", page="214/30692"),
+)
+TargetUnknown = rule(
+    "InvalidParameterValue",
+    "A target must be an existing instance.",
+    documented("RegisterTargets: Targets", page="214/30676"),
+)
+PortInUse = rule(
+    "InvalidParameter.PortCheckFailed",
+    "A load balancer can have only one listener on a port of one protocol.",
+    documented("CreateListener: Ports; the SDK's errorcodes.py", page="214/30693"),
+)
+TargetNotFound = rule(
+    "InvalidParameter",
+    "A target to deregister must be registered with the listener.",
+    provider("interprets InvalidParameter of DeregisterTargets as success (observed with 1.82.42)"),
+)
+TargetAlreadyRegistered = rule(
+    "InvalidParameterValue.Duplicate",
+    "A port of an instance can be registered with a listener only once.",
+    documented("RegisterTargets: Targets; the SDK's errorcodes.py", page="214/30676"),
+)
 
 
 def get(tx: Transaction, balancer_id: str) -> LoadBalancer:
     """Return the load balancer. Raises: LoadBalancerNotFound."""
-    found = tx.find(LoadBalancer, balancer_id)
-    if found is None:
-        raise LoadBalancerNotFound(balancer_id=balancer_id)
-    return found
+    return tx.get(LoadBalancer, balancer_id, LoadBalancerNotFound)
 
 
 def get_listener(balancer: LoadBalancer, listener_id: str) -> Listener:
@@ -134,47 +109,19 @@ def get_listener(balancer: LoadBalancer, listener_id: str) -> Listener:
     for listener in balancer.listeners:
         if listener.listener_id == listener_id:
             return listener
-    raise ListenerNotFound(listener_id=listener_id, balancer_id=balancer.id)
+    raise ListenerNotFound(got=listener_id, balancer_id=balancer.id)
 
 
-def create(
-    tx: Transaction,
-    *,
-    name: str,
-    kind: str,
-    vpc_id: str,
-    subnet_id: str,
-    project_id: int,
-    pass_to_target: bool,
-    tags: tag.Tags,
-) -> LoadBalancer:
-    """Create an internal load balancer."""
-    if kind != "INTERNAL":
-        raise LoadBalancerTypeNotEmulated(type=kind)
-    _check_name(name)
-    place = _place(tx, vpc_id, subnet_id)
-    made = LoadBalancer(
-        id=tx.new_id("lb"),
-        region=tx.region,
-        created=tx.now,
-        name=name,
-        type=kind,
-        vpc_id=vpc_id,
-        subnet_id=subnet_id,
-        address=subnet.free_address(tx, place),
-        project_id=project_id,
-        pass_to_target=pass_to_target,
-    )
-    made = replace(made, name=name or made.id)
-    tag.attach(tx, made.id, tags)
-    return tx.put(made)
-
-
-def _place(tx: Transaction, vpc_id: str, subnet_id: str) -> subnet.Subnet:
-    place = tx.find(subnet.Subnet, subnet_id)
-    if place is None or place.vpc_id != vpc_id:
-        raise SubnetUnknown(subnet_id=subnet_id, vpc_id=vpc_id)
-    return place
+def create(tx: Transaction, requested: LoadBalancer, tags: tag.Tags) -> LoadBalancer:
+    """Create an internal load balancer. Its name is by default its ID."""
+    if requested.type != "INTERNAL":
+        raise LoadBalancerTypeNotEmulated(got=requested.type)
+    _check_name(requested.name)
+    place = tx.find(subnet.Subnet, requested.subnet_id)
+    if place is None or place.vpc_id != requested.vpc_id:
+        raise SubnetUnknown(got=requested.subnet_id, vpc_id=requested.vpc_id)
+    made = tag.create(tx, "lb", replace(requested, address=subnet.free_address(tx, place)), tags)
+    return tx.put(replace(made, name=made.name or made.id))
 
 
 def _check_name(name: str) -> None:
@@ -184,33 +131,18 @@ def _check_name(name: str) -> None:
         )
 
 
-def modify(tx: Transaction, balancer_id: str, *, name: str | None, pass_to_target: bool | None) -> None:
-    """Change the given attributes; None leaves an attribute unchanged."""
-    found = get(tx, balancer_id)
-    _check_name(name or "")
-    tx.put(
-        replace(
-            found,
-            name=found.name if name is None else name,
-            pass_to_target=found.pass_to_target if pass_to_target is None else pass_to_target,
-        )
-    )
-
-
-def set_groups(tx: Transaction, balancer_id: str, group_ids: tuple[str, ...]) -> None:
-    """SetLoadBalancerSecurityGroups."""
-    found = get(tx, balancer_id)
-    for group_id in group_ids:
+def change(tx: Transaction, changed: LoadBalancer) -> None:
+    """ModifyLoadBalancerAttributes, SetLoadBalancerSecurityGroups."""
+    _check_name(changed.name)
+    for group_id in changed.group_ids:
         security_group.get(tx, group_id)
-    tx.put(replace(found, group_ids=group_ids))
+    tx.put(changed)
 
 
 def delete(tx: Transaction, balancer_ids: tuple[str, ...]) -> None:
     """Delete load balancers with their listeners."""
     for balancer_id in balancer_ids:
-        found = get(tx, balancer_id)
-        tag.detach_all(tx, balancer_id)
-        tx.delete(found)
+        tag.delete(tx, get(tx, balancer_id))
 
 
 def add_listener(tx: Transaction, balancer_id: str, requested: Listener) -> Listener:
@@ -253,7 +185,7 @@ def register(tx: Transaction, balancer_id: str, listener_id: str, targets: tuple
     listener = get_listener(get(tx, balancer_id), listener_id)
     for target in targets:
         if tx.find(instance.Instance, target.instance_id) is None:
-            raise TargetUnknown(instance_id=target.instance_id)
+            raise TargetUnknown(got=target.instance_id)
         if any((one.instance_id, one.port) == (target.instance_id, target.port) for one in listener.targets):
             raise TargetAlreadyRegistered(instance_id=target.instance_id, port=target.port, listener_id=listener_id)
         listener = replace(listener, targets=(*listener.targets, target))

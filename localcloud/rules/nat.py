@@ -11,7 +11,7 @@ from localcloud.rules import address_binding, instance, nat_addresses, reference
 from localcloud.rules.catalog import ZONES
 from localcloud.rules.jobs import after, step
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import InvalidParameterValue, Refusal, check_bytes, documented
+from localcloud.rules.refusal import InvalidParameterValue, check_bytes, documented, rule
 from localcloud.rules.transaction import Transaction
 
 NAME_LIMIT = 60
@@ -51,113 +51,68 @@ class NatGateway(Record):
     rules: tuple[SnatRule, ...] = ()
 
 
-class NatGatewayNotFound(Refusal):
-    """NatGatewayId must identify an existing NAT gateway."""
-
-    code = "ResourceNotFound"
-    template = "NatGatewayId must identify an existing NAT gateway (got `{gateway_id}`)."
-    source = documented("DeleteNatGateway: ResourceNotFound", page="215/36719")
-
-
-class NatGatewayQuota(Refusal):
-    """A VPC can have at most 3 NAT gateways."""
-
-    code = "LimitExceeded.NatGatewayPerVpcLimitExceeded"
-    template = "The VPC `{vpc_id}` cannot have more than {limit} NAT gateways."
-    source = documented("NAT gateway limits: 3 for each VPC (code of 215/36721)", page="intl:1015/30230")
-
-
-class GatewayZoneUnknown(Refusal):
-    """The zone of a NAT gateway must be in the region of the request."""
-
-    code = "UnsupportedOperation.NotSupportZone"
-    template = "Zone must be a zone of region `{region}` (got `{zone}`)."
-    source = documented("CreateNatGateway: Zone; UnsupportedOperation.NotSupportZone", page="215/36721")
-
-
-class NatGatewayNeedsAddress(Refusal):
-    """A NAT gateway must be created with at least one existing or new EIP."""
-
-    code = "InvalidParameterValue.Empty"
-    template = "The request must have PublicIpAddresses, or an AddressCount of at least 1."
-    source = documented(
-        "CreateNatGateway: at least one of AddressCount and PublicIpAddresses; InvalidParameterValue.Empty",
-        page="215/36721",
-    )
-
-
-class NatGatewayBusy(Refusal):
-    """A NAT gateway cannot be changed while it is being created or changed."""
-
-    code = "UnsupportedOperation.InvalidState"
-    template = "The NAT gateway `{gateway_id}` must be in state AVAILABLE (got {state})."
-    source = documented(
-        "CreateNatGateway: AVAILABLE before any other action; UnsupportedOperation.InvalidState", page="215/36721"
-    )
+NatGatewayNotFound = rule(
+    "ResourceNotFound",
+    "NatGatewayId must identify an existing NAT gateway.",
+    documented("DeleteNatGateway", page="215/36719"),
+)
+NatGatewayQuota = rule(
+    "LimitExceeded.NatGatewayPerVpcLimitExceeded",
+    "A VPC can have at most 3 NAT gateways.",
+    documented("NAT gateway limits: 3 for each VPC (code of 215/36721)", page="intl:1015/30230"),
+)
+GatewayZoneUnknown = rule(
+    "UnsupportedOperation.NotSupportZone",
+    "The zone of a NAT gateway must be in the region of the request.",
+    documented("CreateNatGateway: Zone", page="215/36721"),
+)
+NatGatewayNeedsAddress = rule(
+    "InvalidParameterValue.Empty",
+    "A NAT gateway must be created with at least one existing or new EIP.",
+    documented("CreateNatGateway: at least one of AddressCount and PublicIpAddresses", page="215/36721"),
+)
+NatGatewayBusy = rule(
+    "UnsupportedOperation.InvalidState",
+    "A NAT gateway cannot be changed while it is being created or changed.",
+    documented("CreateNatGateway: AVAILABLE before any other action", page="215/36721"),
+)
 
 
 def get(tx: Transaction, gateway_id: str) -> NatGateway:
     """Return the NAT gateway. Raises: NatGatewayNotFound."""
-    found = tx.find(NatGateway, gateway_id)
-    if found is None:
-        raise NatGatewayNotFound(gateway_id=gateway_id)
-    return found
+    return tx.get(NatGateway, gateway_id, NatGatewayNotFound)
 
 
 def create(
-    tx: Transaction,
-    *,
-    name: str,
-    vpc_id: str,
-    zone: str,
-    subnet_id: str,
-    bandwidth_mbps: int,
-    connections: int,
-    product_version: int,
-    ips: tuple[str, ...],
-    new_addresses: int,
-    tags: tag.Tags,
+    tx: Transaction, requested: NatGateway, ips: tuple[str, ...], new_addresses: int, tags: tag.Tags
 ) -> NatGateway:
     """Create a NAT gateway in state PENDING with existing or new EIPs."""
-    check_bytes("NatGatewayName", name, NAME_LIMIT)
-    vpc.get(tx, vpc_id)
-    if zone not in ZONES[tx.region]:
-        raise GatewayZoneUnknown(zone=zone, region=tx.region)
-    if product_version == STANDARD:
-        bandwidth_mbps, connections = 5000, 2_000_000
-    else:
-        _check_size(bandwidth_mbps, connections)
+    vpc.get(tx, requested.vpc_id)
+    if requested.zone not in ZONES[tx.region]:
+        raise GatewayZoneUnknown(got=requested.zone, region=tx.region)
+    if requested.product_version == STANDARD:
+        requested = replace(requested, bandwidth_mbps=5000, connections=2_000_000)
+    _check(requested)
     if not ips and new_addresses < 1:
         raise NatGatewayNeedsAddress
-    if sum(one.vpc_id == vpc_id for one in tx.all(NatGateway)) >= MAX_PER_VPC:
-        raise NatGatewayQuota(vpc_id=vpc_id, limit=MAX_PER_VPC)
-    made = tx.put(
-        NatGateway(
-            id=tx.new_id("nat"),
-            region=tx.region,
-            created=tx.now,
-            name=name,
-            vpc_id=vpc_id,
-            zone=zone,
-            subnet_id=subnet_id,
-            bandwidth_mbps=bandwidth_mbps,
-            connections=connections,
-            product_version=product_version,
-        )
-    )
-    tag.attach(tx, made.id, tags)
+    if sum(one.vpc_id == requested.vpc_id for one in tx.all(NatGateway)) >= MAX_PER_VPC:
+        raise NatGatewayQuota(vpc_id=requested.vpc_id)
+    made = tag.create(tx, "nat", requested, tags)
     nat_addresses.take(tx, made.id, ips, new_addresses)
     after(tx, tx.timing.nat_gateway_s, "nat.settled", made.id)
     return made
 
 
-def _check_size(bandwidth_mbps: int, connections: int) -> None:
-    if bandwidth_mbps not in BANDWIDTHS:
-        raise InvalidParameterValue(
-            name="InternetMaxBandwidthOut", value=bandwidth_mbps, expected=f"one of {BANDWIDTHS}"
-        )
-    if connections not in CONNECTIONS:
-        raise InvalidParameterValue(name="MaxConcurrentConnection", value=connections, expected=f"one of {CONNECTIONS}")
+def _check(gateway: NatGateway) -> None:
+    check_bytes("NatGatewayName", gateway.name, NAME_LIMIT)
+    if gateway.product_version == STANDARD:
+        return
+    for name, value, allowed in (
+        ("InternetMaxBandwidthOut", gateway.bandwidth_mbps, BANDWIDTHS),
+        ("MaxConcurrentConnection", gateway.connections, CONNECTIONS),
+    ):
+        if value not in allowed:
+            raise InvalidParameterValue(name=name, value=value, expected=f"one of {allowed}")
 
 
 @step("nat.settled")
@@ -170,32 +125,20 @@ def _settled(tx: Transaction, gateway_id: str) -> None:
         return
     for one in nat_addresses.of_gateway(tx, gateway_id):
         address_binding.unbind_from_gateway(tx, one)
-    tag.detach_all(tx, gateway_id)
-    tx.delete(found)
+    tag.delete(tx, found)
 
 
 def get_ready(tx: Transaction, gateway_id: str) -> NatGateway:
     """Return the gateway in state AVAILABLE. Raises: NatGatewayNotFound or NatGatewayBusy."""
     found = get(tx, gateway_id)
     if found.state != "AVAILABLE":
-        raise NatGatewayBusy(gateway_id=gateway_id, state=found.state)
+        raise NatGatewayBusy(got=found.state, gateway_id=gateway_id)
     return found
 
 
-def modify(
-    tx: Transaction, gateway_id: str, *, name: str | None, bandwidth_mbps: int | None, connections: int | None
-) -> None:
-    """Change the given attributes; None leaves an attribute unchanged."""
-    found = get_ready(tx, gateway_id)
-    check_bytes("NatGatewayName", name or "", NAME_LIMIT)
-    changed = replace(
-        found,
-        name=found.name if name is None else name,
-        bandwidth_mbps=found.bandwidth_mbps if bandwidth_mbps is None else bandwidth_mbps,
-        connections=found.connections if connections is None else connections,
-    )
-    if found.product_version != STANDARD:
-        _check_size(changed.bandwidth_mbps, changed.connections)
+def change(tx: Transaction, changed: NatGateway) -> None:
+    """ModifyNatGatewayAttribute, ResetNatGatewayConnection."""
+    _check(changed)
     tx.put(changed)
 
 
@@ -237,9 +180,9 @@ def public_address_for(tx: Transaction, gateway_id: str, subnet_id: str) -> IPv4
     gateway = tx.find(NatGateway, gateway_id)
     if gateway is None or gateway.state != "AVAILABLE":
         return None
-    for rule in gateway.rules:
-        if rule.resource_id == subnet_id and rule.public_addresses:
-            return IPv4Address(rule.public_addresses[0])
+    for one in gateway.rules:
+        if one.resource_id == subnet_id and one.public_addresses:
+            return IPv4Address(one.public_addresses[0])
     own = nat_addresses.of_gateway(tx, gateway_id)
     return own[0].ip if own else None
 

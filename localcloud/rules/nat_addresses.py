@@ -5,66 +5,42 @@ from __future__ import annotations
 from dataclasses import replace
 
 from localcloud.rules import address, address_binding, address_charge
-from localcloud.rules.refusal import Refusal, documented
+from localcloud.rules.refusal import documented, rule
 from localcloud.rules.transaction import Transaction
 
 LIMIT = 10
 
 
-class TooManyGatewayAddresses(Refusal):
-    """A NAT gateway can have at most 10 EIPs."""
-
-    code = "LimitExceeded.PublicIpAddressPerNatGatewayLimitExceeded"
-    template = "A NAT gateway cannot have more than {limit} public addresses."
-    source = documented("NAT gateway limits: 10 EIPs for each gateway (also in 1199/41648)", page="intl:1015/30230")
-
-
-class LastAddressRequired(Refusal):
-    """A NAT gateway must keep at least one EIP."""
-
-    code = "UnsupportedOperation.PublicIpAddressDisassociate"
-    template = "The NAT gateway `{gateway_id}` must keep at least one public address."
-    source = documented(
-        "DisassociateNatGatewayAddress: UnsupportedOperation.PublicIpAddressDisassociate", page="215/36716"
-    )
-
-
-class GatewayAddressNotFound(Refusal):
-    """The EIP for a NAT gateway must exist."""
-
-    code = "UnsupportedOperation.PublicIpAddressIsNotExisted"
-    template = "The public address must be that of an existing EIP (got `{ip}`)."
-    source = documented(
-        "CreateNatGateway, 215/36722: UnsupportedOperation.PublicIpAddressIsNotExisted", page="215/36721"
-    )
-
-
-class AddressNotBilledByTraffic(Refusal):
-    """The EIP for a NAT gateway must be billed by traffic."""
-
-    code = "UnsupportedOperation.PublicIpAddressNotBilledByTraffic"
-    template = "The public address `{ip}` must be billed by traffic (got {charge_type})."
-    source = documented(
-        "CreateNatGateway, 215/36722: UnsupportedOperation.PublicIpAddressNotBilledByTraffic", page="215/36721"
-    )
-
-
-class GatewayAddressQuota(address.AddressQuota):
-    """A region can have at most 20 EIPs, including those that a NAT gateway allocates."""
-
-    code = "LimitExceeded.AddressQuotaLimitExceeded"
-    source = documented(
-        "CreateNatGateway, 215/36722: LimitExceeded.AddressQuotaLimitExceeded; limit: 1199/41648",
-        page="215/36721",
-    )
-
-
-class AddressToReleaseNotFound(Refusal):
-    """An EIP to remove from a NAT gateway must be bound to that gateway."""
-
-    code = "ResourceNotFound"
-    template = "The public address `{ip}` must be bound to NAT gateway `{gateway_id}`."
-    source = documented("DisassociateNatGatewayAddress: ResourceNotFound", page="215/36716")
+_DISASSOCIATE_NAT_GATEWAY_ADDRESS = documented("DisassociateNatGatewayAddress", page="215/36716")
+_CREATE_NAT_GATEWAY = documented("CreateNatGateway, 215/36722", page="215/36721")
+TooManyGatewayAddresses = rule(
+    "LimitExceeded.PublicIpAddressPerNatGatewayLimitExceeded",
+    "A NAT gateway can have at most 10 EIPs.",
+    documented("NAT gateway limits: 10 EIPs for each gateway (also in 1199/41648)", page="intl:1015/30230"),
+)
+LastAddressRequired = rule(
+    "UnsupportedOperation.PublicIpAddressDisassociate",
+    "A NAT gateway must keep at least one EIP.",
+    _DISASSOCIATE_NAT_GATEWAY_ADDRESS,
+)
+GatewayAddressNotFound = rule(
+    "UnsupportedOperation.PublicIpAddressIsNotExisted", "The EIP for a NAT gateway must exist.", _CREATE_NAT_GATEWAY
+)
+AddressNotBilledByTraffic = rule(
+    "UnsupportedOperation.PublicIpAddressNotBilledByTraffic",
+    "The EIP for a NAT gateway must be billed by traffic.",
+    _CREATE_NAT_GATEWAY,
+)
+GatewayAddressQuota = rule(
+    "LimitExceeded.AddressQuotaLimitExceeded",
+    "A region can have at most 20 EIPs, including those that a NAT gateway allocates.",
+    documented("CreateNatGateway, 215/36722; limit: 1199/41648", page="215/36721"),
+)
+AddressToReleaseNotFound = rule(
+    "ResourceNotFound",
+    "An EIP to remove from a NAT gateway must be bound to that gateway.",
+    _DISASSOCIATE_NAT_GATEWAY_ADDRESS,
+)
 
 
 def of_gateway(tx: Transaction, gateway_id: str) -> list[address.Address]:
@@ -75,13 +51,13 @@ def of_gateway(tx: Transaction, gateway_id: str) -> list[address.Address]:
 def take(tx: Transaction, gateway_id: str, ips: tuple[str, ...], new: int) -> None:
     """Bind existing EIPs and `new` newly allocated EIPs to a gateway."""
     if len(of_gateway(tx, gateway_id)) + len(ips) + new > LIMIT:
-        raise TooManyGatewayAddresses(limit=LIMIT)
+        raise TooManyGatewayAddresses
     for ip in (*ips, *_allocate(tx, new)):
         found = address.find_by_ip(tx, ip)
         if found is None:
-            raise GatewayAddressNotFound(ip=ip)
+            raise GatewayAddressNotFound(got=ip)
         if found.charge_type not in {address_charge.DEFAULT, ""}:
-            raise AddressNotBilledByTraffic(ip=ip, charge_type=found.charge_type)
+            raise AddressNotBilledByTraffic(got=found.charge_type, ip=ip)
         address_binding.bind_to_gateway(tx, found, gateway_id)
 
 
@@ -89,20 +65,14 @@ def _allocate(tx: Transaction, count: int) -> list[str]:
     if count == 0:
         return []
     standard = tx.account == "standard"
+    requested = address.Address(
+        charge_type=address_charge.DEFAULT if standard else "",
+        bandwidth_mbps=address_charge.CHARGE_TYPES[address_charge.DEFAULT] if standard else 0,
+    )
     try:
-        made, _ = address.allocate(
-            tx,
-            count,
-            name="",
-            kind="EIP",
-            charge_type=address_charge.DEFAULT if standard else "",
-            bandwidth_mbps=address_charge.CHARGE_TYPES[address_charge.DEFAULT] if standard else 0,
-            isp="BGP",
-            egress="center_egress1",
-            tags={},
-        )
+        made, _ = address.allocate(tx, count, requested, {})
     except address.AddressQuota:
-        raise GatewayAddressQuota(count=len(tx.all(address.Address)) + count, limit=address.QUOTA) from None
+        raise GatewayAddressQuota(got=len(tx.all(address.Address)) + count) from None
     for one in made:
         tx.put(replace(one, status="UNBIND"))
     return [str(one.ip) for one in made]

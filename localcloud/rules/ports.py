@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from localcloud.rules.refusal import Refusal, documented
+from localcloud.rules.refusal import documented, rule
 
 LAST = 65535
 
 
-class PortMalformed(Refusal):
-    """The port of a policy must be ALL, a number, a range, or a list of numbers and ranges."""
-
-    code = "InvalidParameterValue.Malformed"
-    template = "The port must be ALL, a number, a range or a list, for example 80, 8000-8010 or 80,443 (got `{port}`)."
-    source = documented(
-        "CreateSecurityGroupPolicies, SecurityGroupPolicy.Port (215/15824); InvalidParameterValue.Malformed",
-        page="215/15807",
-    )
+PortMalformed = rule(
+    "InvalidParameterValue.Malformed",
+    "The port of a policy must be ALL, a number, a range, or a list of numbers and ranges.",
+    documented("CreateSecurityGroupPolicies, SecurityGroupPolicy.Port (215/15824)", page="215/15807"),
+)
 
 
 def port_ranges(port: str) -> tuple[tuple[int, int], ...]:
@@ -28,8 +24,8 @@ def port_ranges(port: str) -> tuple[tuple[int, int], ...]:
 def _range(part: str, whole: str) -> tuple[int, int]:
     low, dash, high = part.strip().partition("-")
     if not low.isascii() or not low.isdigit() or (dash and not (high.isascii() and high.isdigit())):
-        raise PortMalformed(port=whole)
+        raise PortMalformed(got=whole)
     first, last = int(low), int(high or low)
     if not 0 <= first <= last <= LAST:
-        raise PortMalformed(port=whole)
+        raise PortMalformed(got=whole)
     return first, last

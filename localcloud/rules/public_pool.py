@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Network
 
-from localcloud.rules.refusal import Refusal, documented
+from localcloud.rules.refusal import documented, rule
 from localcloud.rules.transaction import Transaction
 
+UNASSIGNED = IPv4Address(0)  # the address in a requested record
 POOL = IPv4Network("203.0.113.0/24")
 FIRST = 10  # lower addresses are reserved for the hosts of the simulated internet
 
@@ -16,12 +17,11 @@ Lister = Callable[[Transaction], list[IPv4Address]]
 _LISTERS: list[Lister] = []
 
 
-class PoolEmpty(Refusal):
-    """The pool must have a free public address for a new resource."""
-
-    code = "ResourceInsufficient"
-    template = "The pool {pool} must have a free public address (all are in use)."
-    source = documented("AllocateAddresses: ResourceInsufficient", page="215/16699")
+PoolEmpty = rule(
+    "ResourceInsufficient",
+    "The pool must have a free public address for a new resource.",
+    documented("AllocateAddresses", page="215/16699"),
+)
 
 
 def holds(lister: Lister) -> Lister:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 _BEIJING = timezone(timedelta(hours=8))
 
@@ -16,9 +17,18 @@ class Record:
     # True for kinds that the network plan is computed from.
     affects_network_plan: ClassVar[bool] = False
 
-    id: str
-    region: str
-    created: float  # seconds since the epoch
+    # Empty in a requested record.
+    id: str = ""
+    region: str = ""
+    created: float = 0.0  # seconds since the epoch
+
+
+R = TypeVar("R", bound=Record)
+
+
+def changed(record: R, attributes: Mapping[str, object]) -> R:
+    """Return the record with the given attributes; None leaves an attribute unchanged."""
+    return replace(record, **{name: value for name, value in attributes.items() if value is not None})
 
 
 def kinds() -> dict[str, type[Record]]:

@@ -5,11 +5,13 @@ ApiError                  an error response: a code and a message
     |-- rules of a resource, next to its record, in localcloud/rules/<kind>.py
     `-- rules of the gateway (signature, parameters, limits), in localcloud/api/request_rules.py
 
-The docstring of a refusal states the rule; `localcloud actions` and docs/localcloud.md print it.
+Most are made by `rule`. The docstring of a refusal states the rule, which `localcloud actions` and docs/localcloud.md
+print.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -31,7 +33,10 @@ class Source:
 
 
 def documented(says: str, *, page: str) -> Source:
-    """A rule from a public page. The SDK's errorcodes.py and models.py are generated from these pages."""
+    """A rule from a public page. `says` names the action, and what its page says beyond the code of the rule.
+
+    The SDK's errorcodes.py and models.py are generated from these pages.
+    """
     return Source("documented", says, page)
 
 
@@ -55,14 +60,25 @@ class ApiError(Exception):
 
 
 class Refusal(ApiError):  # noqa: N818 - a refusal is an expected result, not a program error
-    """A violated rule. Subclasses set the class attributes; the values fill the placeholders of `template`."""
+    """A violated rule. The message is the rule in words, and the values; or `template`, filled with the values."""
 
     code: str = ""
     template: ClassVar[str] = ""
     source: ClassVar[Source]
 
     def __init__(self, **values: object) -> None:
-        super().__init__(type(self).code, type(self).template.format(**values))
+        super().__init__(self.code, self.template.format(**values) or _rule_and_values(type(self), values))
+
+
+def rule(code: str, text: str, source: Source) -> type[Refusal]:
+    """Return the refusal for a rule."""
+    return type(code.replace(".", "_"), (Refusal,), {"__doc__": text, "code": code, "source": source})
+
+
+def _rule_and_values(refusal: type[Refusal], values: Mapping[str, object]) -> str:
+    """Return a message such as "Subnets of one VPC must not overlap (got `10.0.4.0/25`, other `10.0.4.0/24`)."."""
+    facts = ", ".join(f"{name.replace('_', ' ')} `{value}`" for name, value in values.items())
+    return f"{rule_in_words(refusal).removesuffix('.')} ({facts})." if facts else rule_in_words(refusal)
 
 
 def rule_in_words(refusal: type[Refusal]) -> str:
@@ -110,7 +126,7 @@ class ParameterOutOfRange(Refusal):
 
     code = "InvalidParameterValue.Range"
     template = "The parameter `{name}` must be in the range [{low}, {high}] (got {value})."
-    source = documented("DescribeVpcs and other list actions: InvalidParameterValue.Range", page="215/15778")
+    source = documented("DescribeVpcs and other list actions", page="215/15778")
 
 
 def check_range(name: str, value: int, low: int, high: int) -> int:
@@ -125,7 +141,7 @@ class ParameterTooLong(Refusal):
 
     code = "InvalidParameterValue.TooLong"
     template = "The parameter `{name}` must not be longer than {limit}."
-    source = documented("CreateVpc: VpcName at most 60 bytes; InvalidParameterValue.TooLong", page="215/15774")
+    source = documented("CreateVpc: VpcName at most 60 bytes", page="215/15774")
 
 
 def check_bytes(name: str, value: str, limit: int) -> None:
@@ -139,7 +155,7 @@ class TooManyValues(Refusal):
 
     code = "InvalidParameterValue.LimitExceeded"
     template = "The parameter `{name}` must not have more than {limit} values (got {count})."
-    source = documented("DescribeVpcs: at most 100 ids; InvalidParameterValue.LimitExceeded", page="215/15778")
+    source = documented("DescribeVpcs: at most 100 ids", page="215/15778")
 
 
 def check_count(name: str, count: int, limit: int = 100) -> None:
@@ -153,10 +169,7 @@ class IdMalformed(Refusal):
 
     code = "InvalidParameterValue.Malformed"
     template = "The parameter `{name}` must be `{prefix}-` followed by 8 characters (got `{value}`)."
-    source = documented(
-        "all actions of vpc: IDs such as vpc-f49l6u0z; InvalidParameterValue.Malformed",
-        page="215/15773",
-    )
+    source = documented("all actions of vpc: IDs such as vpc-f49l6u0z", page="215/15773")
 
 
 class ClientTokenReused(Refusal):
@@ -164,6 +177,4 @@ class ClientTokenReused(Refusal):
 
     code = "UnsupportedOperation.IdempotentParameterMismatch"
     template = "The client token `{token}` must not be used again with different parameters."
-    source = documented(
-        "CreateNetworkInterface: ClientToken; UnsupportedOperation.IdempotentParameterMismatch", page="215/15818"
-    )
+    source = documented("CreateNetworkInterface: ClientToken", page="215/15818")

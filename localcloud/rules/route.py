@@ -8,62 +8,43 @@ from ipaddress import IPv4Address, IPv4Network
 
 from localcloud.rules import havip, instance, interface, nat, references, route_table, vpc
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import Refusal, assumed, documented
+from localcloud.rules.refusal import assumed, documented, rule
 from localcloud.rules.route_table import Route, RouteTable
 from localcloud.rules.transaction import Transaction
 
 QUOTA = 50
 
 
-class RouteNotFound(Refusal):
-    """A route to change or delete must exist in the route table."""
-
-    code = "ResourceNotFound"
-    template = "The route must exist in route table `{table_id}` (got `{route_id}`)."
-    source = documented("DeleteRoutes (and 215/19215, 215/19216, 215/15764): ResourceNotFound", page="215/16725")
-
-
-class RouteQuota(Refusal):
-    """A route table can have at most 50 routes."""
-
-    code = "LimitExceeded"
-    template = "The route table `{table_id}` cannot have more than {limit} routes."
-    source = documented("VPC limits: 50 routes for each route table", page="215/537")
-
-
-class NextHopInvalid(Refusal):
-    """A next hop must exist in the VPC of the route table."""
-
-    code = "InvalidParameterValue.RouteNextHopInvalid"
-    template = "The next hop of type {gateway_type} must exist in VPC `{vpc_id}` (got `{gateway_id}`)."
-    source = documented("CreateRoutes: InvalidParameterValue.RouteNextHopInvalid", page="215/16724")
-
-
-class NextHopTypeUnsupported(Refusal):
-    """The type of a next hop must be NAT, NORMAL_CVM, EIP, HAVIP or CVM, the types that localcloud supports."""
-
-    code = "UnsupportedOperation.NotSupportRouteType"
-    template = "GatewayType must be a type that localcloud supports (got {gateway_type})."
-    source = assumed("limit of localcloud; Tencent Cloud has more types")
-
-
-class DestinationInVpc(Refusal):
-    """The destination of a route must be outside the CIDR blocks of the VPC."""
-
-    code = "InvalidParameterValue.VpcCidrConflict"
-    template = "The destination `{destination}` must be outside the VPC CIDR block `{cidr}`."
-    source = documented(
-        "CreateRoutes: DestinationCidrBlock is not inside the VPC; InvalidParameterValue.VpcCidrConflict",
-        page="215/16724",
-    )
-
-
-class DestinationTaken(Refusal):
-    """A route table must not have two routes to one destination."""
-
-    code = "UnsupportedOperation.Ecmp"
-    template = "The route table `{table_id}` cannot have a second route to `{destination}`."
-    source = documented("CreateRoutes, EnableRoutes (215/19215): UnsupportedOperation.Ecmp", page="215/16724")
+RouteNotFound = rule(
+    "ResourceNotFound",
+    "A route to change or delete must exist in the route table.",
+    documented("DeleteRoutes (and 215/19215, 215/19216, 215/15764)", page="215/16725"),
+)
+RouteQuota = rule(
+    "LimitExceeded",
+    "A route table can have at most 50 routes.",
+    documented("VPC limits: 50 routes for each route table", page="215/537"),
+)
+NextHopInvalid = rule(
+    "InvalidParameterValue.RouteNextHopInvalid",
+    "A next hop must exist in the VPC of the route table.",
+    documented("CreateRoutes", page="215/16724"),
+)
+NextHopTypeUnsupported = rule(
+    "UnsupportedOperation.NotSupportRouteType",
+    "The type of a next hop must be NAT, NORMAL_CVM, EIP, HAVIP or CVM, the types that localcloud supports.",
+    assumed("limit of localcloud; Tencent Cloud has more types"),
+)
+DestinationInVpc = rule(
+    "InvalidParameterValue.VpcCidrConflict",
+    "The destination of a route must be outside the CIDR blocks of the VPC.",
+    documented("CreateRoutes: DestinationCidrBlock is not inside the VPC", page="215/16724"),
+)
+DestinationTaken = rule(
+    "UnsupportedOperation.Ecmp",
+    "A route table must not have two routes to one destination.",
+    documented("CreateRoutes, EnableRoutes (215/19215)", page="215/16724"),
+)
 
 
 def _nat_in(tx: Transaction, vpc_id: str, gateway_id: str) -> bool:
@@ -83,9 +64,8 @@ def _havip_in(tx: Transaction, vpc_id: str, gateway_id: str) -> bool:
     return any(one.vpc_id == vpc_id and gateway_id in {one.id, str(one.address)} for one in tx.all(havip.HaVip))
 
 
-def _own_address(tx: Transaction, vpc_id: str, gateway_id: str) -> bool:
+def _own_address(_tx: Transaction, _vpc_id: str, _gateway_id: str) -> bool:
     """Next hop of type EIP: the public address of the instance itself. The ID has no meaning and is "0"."""
-    del tx, vpc_id, gateway_id
     return True
 
 
@@ -101,9 +81,9 @@ _NEXT_HOPS: dict[str, Callable[[Transaction, str, str], bool]] = {
 def _check(tx: Transaction, table: RouteTable, route: Route) -> None:
     next_hop = _NEXT_HOPS.get(route.gateway_type)
     if next_hop is None:
-        raise NextHopTypeUnsupported(gateway_type=route.gateway_type)
+        raise NextHopTypeUnsupported(got=route.gateway_type)
     if not next_hop(tx, table.vpc_id, route.gateway_id):
-        raise NextHopInvalid(gateway_id=route.gateway_id, gateway_type=route.gateway_type, vpc_id=table.vpc_id)
+        raise NextHopInvalid(got=route.gateway_id, gateway_type=route.gateway_type, vpc_id=table.vpc_id)
     for cidr in vpc.get(tx, table.vpc_id).cidrs:
         if route.destination.subnet_of(cidr):
             raise DestinationInVpc(destination=route.destination, cidr=cidr)
@@ -118,7 +98,7 @@ def add(tx: Transaction, table_id: str, requested: tuple[Route, ...]) -> tuple[R
     added: list[Route] = []
     for route in requested:
         if len(table.routes) >= QUOTA:
-            raise RouteQuota(table_id=table_id, limit=QUOTA)
+            raise RouteQuota(table_id=table_id)
         made = replace(route, route_id=1000 + tx.count("route"), item_id=tx.new_id("rti"), created=tx.now)
         _check(tx, table, made)
         table = tx.put(replace(table, routes=(*table.routes, made)))
@@ -131,7 +111,7 @@ def find(table: RouteTable, route_id: int, item_id: str) -> Route:
     for route in table.routes:
         if route.route_id == route_id or (item_id and route.item_id == item_id):
             return route
-    raise RouteNotFound(route_id=item_id or route_id, table_id=table.id)
+    raise RouteNotFound(got=item_id or route_id, table_id=table.id)
 
 
 def remove(tx: Transaction, table_id: str, removed: tuple[Route, ...]) -> None:
@@ -155,7 +135,7 @@ def by_destination(table: RouteTable, destination: IPv4Network) -> Route:
     for route in table.routes:
         if route.destination == destination:
             return route
-    raise RouteNotFound(route_id=destination, table_id=table.id)
+    raise RouteNotFound(got=destination, table_id=table.id)
 
 
 @references.on_release(nat.NatGateway)

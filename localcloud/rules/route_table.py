@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import ClassVar
 
 from localcloud.rules import references, tag
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import Refusal, check_bytes, documented
+from localcloud.rules.refusal import check_bytes, documented, rule
 from localcloud.rules.transaction import Transaction
 
 NAME_LIMIT = 60
@@ -37,48 +37,34 @@ class RouteTable(Record):
 
     vpc_id: str
     name: str
-    main: bool
+    main: bool = False
     routes: tuple[Route, ...] = ()
 
 
-class RouteTableNotFound(Refusal):
-    """RouteTableId must identify an existing route table."""
-
-    code = "ResourceNotFound"
-    template = "RouteTableId must identify an existing route table (got `{table_id}`)."
-    source = documented("DeleteRouteTable: ResourceNotFound", page="215/15771")
-
-
-class RouteTableQuota(Refusal):
-    """A VPC can have at most 10 route tables."""
-
-    code = "LimitExceeded"
-    template = "The VPC `{vpc_id}` cannot have more than {limit} route tables."
-    source = documented("VPC limits: 10 route tables for each VPC", page="215/537")
-
-
-class MainRouteTableNotDeletable(Refusal):
-    """The main route table of a VPC cannot be deleted separately."""
-
-    code = "UnsupportedOperation.DelDefaultRoute"
-    template = "The main route table `{table_id}` cannot be deleted without its VPC."
-    source = documented("DeleteRouteTable: UnsupportedOperation.DelDefaultRoute", page="215/15771")
-
-
-class RouteTableHasSubnets(Refusal):
-    """A route table cannot be deleted while a subnet uses it."""
-
-    code = "UnsupportedOperation.DelRouteWithSubnet"
-    template = "The route table `{table_id}` cannot be deleted while subnet `{subnet_id}` uses it."
-    source = documented("DeleteRouteTable: UnsupportedOperation.DelRouteWithSubnet", page="215/15771")
+_DELETE_ROUTE_TABLE = documented("DeleteRouteTable", page="215/15771")
+RouteTableNotFound = rule(
+    "ResourceNotFound", "RouteTableId must identify an existing route table.", _DELETE_ROUTE_TABLE
+)
+RouteTableQuota = rule(
+    "LimitExceeded",
+    "A VPC can have at most 10 route tables.",
+    documented("VPC limits: 10 route tables for each VPC", page="215/537"),
+)
+MainRouteTableNotDeletable = rule(
+    "UnsupportedOperation.DelDefaultRoute",
+    "The main route table of a VPC cannot be deleted separately.",
+    _DELETE_ROUTE_TABLE,
+)
+RouteTableHasSubnets = rule(
+    "UnsupportedOperation.DelRouteWithSubnet",
+    "A route table cannot be deleted while a subnet uses it.",
+    _DELETE_ROUTE_TABLE,
+)
 
 
 def get(tx: Transaction, table_id: str) -> RouteTable:
     """Return the route table. Raises: RouteTableNotFound."""
-    found = tx.find(RouteTable, table_id)
-    if found is None:
-        raise RouteTableNotFound(table_id=table_id)
-    return found
+    return tx.get(RouteTable, table_id, RouteTableNotFound)
 
 
 def of_vpc(tx: Transaction, vpc_id: str) -> list[RouteTable]:
@@ -91,23 +77,18 @@ def main_of(tx: Transaction, vpc_id: str) -> RouteTable:
     return next(table for table in of_vpc(tx, vpc_id) if table.main)
 
 
-def create(tx: Transaction, *, vpc_id: str, name: str, main: bool = False, tags: tag.Tags | None = None) -> RouteTable:
+def create(tx: Transaction, requested: RouteTable, tags: tag.Tags) -> RouteTable:
     """Create an empty route table."""
-    check_bytes("RouteTableName", name, NAME_LIMIT)
-    if len(of_vpc(tx, vpc_id)) >= QUOTA:
-        raise RouteTableQuota(vpc_id=vpc_id, limit=QUOTA)
-    table = tx.put(
-        RouteTable(id=tx.new_id("rtb"), region=tx.region, created=tx.now, vpc_id=vpc_id, name=name, main=main)
-    )
-    tag.attach(tx, table.id, tags or {})
-    return table
+    check_bytes("RouteTableName", requested.name, NAME_LIMIT)
+    if len(of_vpc(tx, requested.vpc_id)) >= QUOTA:
+        raise RouteTableQuota(vpc_id=requested.vpc_id)
+    return tag.create(tx, "rtb", requested, tags)
 
 
-def rename(tx: Transaction, table_id: str, name: str) -> None:
-    """Rename a route table."""
-    table = get(tx, table_id)
-    check_bytes("RouteTableName", name, NAME_LIMIT)
-    tx.put(replace(table, name=name))
+def change(tx: Transaction, changed: RouteTable) -> None:
+    """ModifyRouteTableAttribute."""
+    check_bytes("RouteTableName", changed.name, NAME_LIMIT)
+    tx.put(changed)
 
 
 def delete(tx: Transaction, table_id: str) -> None:
@@ -117,10 +98,4 @@ def delete(tx: Transaction, table_id: str) -> None:
         raise MainRouteTableNotDeletable(table_id=table_id)
     for user in references.users(tx, table):
         raise RouteTableHasSubnets(table_id=table_id, subnet_id=user)
-    forget(tx, table)
-
-
-def forget(tx: Transaction, table: RouteTable) -> None:
-    """Delete the main route table together with its VPC."""
-    tag.detach_all(tx, table.id)
-    tx.delete(table)
+    tag.delete(tx, table)

@@ -6,68 +6,48 @@ from dataclasses import replace
 
 from localcloud.rules import instance, interface, nat, nat_addresses, subnet
 from localcloud.rules.nat import NatGateway, SnatRule
-from localcloud.rules.refusal import InvalidParameterValue, Refusal, documented
+from localcloud.rules.refusal import InvalidParameterValue, documented, rule
 from localcloud.rules.transaction import Transaction
 
 LIMIT = 200
 
 
-class AddressNotOnGateway(Refusal):
-    """An EIP of a SNAT rule must be bound to the NAT gateway."""
-
-    code = "UnsupportedOperation.NatGatewayEipNotExists"
-    template = "The public address `{ip}` must be bound to NAT gateway `{gateway_id}`."
-    source = documented(
-        "CreateNatGatewaySourceIpTranslationNatRule: UnsupportedOperation.NatGatewayEipNotExists", page="215/52622"
-    )
-
-
-class SnatRuleExists(Refusal):
-    """A subnet or interface can have only one SNAT rule on a NAT gateway."""
-
-    code = "InvalidParameterValue.NatSnatRuleExists"
-    template = "The NAT gateway `{gateway_id}` cannot have a second SNAT rule for `{resource_id}`."
-    source = documented(
-        "CreateNatGatewaySourceIpTranslationNatRule: InvalidParameterValue.NatSnatRuleExists", page="215/52622"
-    )
-
-
-class SnatRuleQuota(Refusal):
-    """A NAT gateway can have at most 200 SNAT rules."""
-
-    code = "LimitExceeded"
-    template = "The NAT gateway `{gateway_id}` cannot have more than {limit} SNAT rules."
-    source = documented("NAT gateway limits: 200 SNAT rules (code of 215/52622)", page="intl:1015/30230")
-
-
-class SnatRuleNotFound(Refusal):
-    """NatGatewaySnatId must identify an existing SNAT rule of the NAT gateway."""
-
-    code = "InvalidParameterValue.NatGatewaySnatRuleNotExists"
-    template = "NatGatewaySnatId must identify an existing SNAT rule of NAT gateway `{gateway_id}` (got `{rule_id}`)."
-    source = documented(
-        "DeleteNatGatewaySourceIpTranslationNatRule: InvalidParameterValue.NatGatewaySnatRuleNotExists",
-        page="215/52621",
-    )
-
-
-class SnatRuleFixed(Refusal):
-    """Only the public addresses and the description of a SNAT rule can be changed."""
-
-    code = "InvalidParameterValue"
-    template = "Only PublicIpAddresses and Description of SNAT rule `{rule_id}` for `{resource_id}` can be changed."
-    source = documented(
-        "ModifyNatGatewaySourceIpTranslationNatRule: only PublicIpAddresses or Description of a NatGatewaySnatId",
+_CREATE_RULE = documented("CreateNatGatewaySourceIpTranslationNatRule", page="215/52622")
+AddressNotOnGateway = rule(
+    "UnsupportedOperation.NatGatewayEipNotExists",
+    "An EIP of a SNAT rule must be bound to the NAT gateway.",
+    _CREATE_RULE,
+)
+SnatRuleExists = rule(
+    "InvalidParameterValue.NatSnatRuleExists",
+    "A subnet or interface can have only one SNAT rule on a NAT gateway.",
+    _CREATE_RULE,
+)
+SnatRuleQuota = rule(
+    "LimitExceeded",
+    "A NAT gateway can have at most 200 SNAT rules.",
+    documented("NAT gateway limits: 200 SNAT rules (code of 215/52622)", page="intl:1015/30230"),
+)
+SnatRuleNotFound = rule(
+    "InvalidParameterValue.NatGatewaySnatRuleNotExists",
+    "NatGatewaySnatId must identify an existing SNAT rule of the NAT gateway.",
+    documented("DeleteNatGatewaySourceIpTranslationNatRule", page="215/52621"),
+)
+SnatRuleFixed = rule(
+    "InvalidParameterValue",
+    "Only the public addresses and the description of a SNAT rule can be changed.",
+    documented(
+        "ModifyNatGatewaySourceIpTranslationNatRule: SourceIpTranslationNatRule",
         page="215/52619",
-    )
+    ),
+)
 
 
-class SnatOfOtherVpc(Refusal):
-    """The subnet or interface of a SNAT rule must be in the VPC of the NAT gateway."""
-
-    code = "InvalidParameterValue"
-    template = "`{resource_id}` must be in VPC `{vpc_id}` of NAT gateway `{gateway_id}`."
-    source = documented("CreateNatGatewaySourceIpTranslationNatRule: InvalidParameterValue", page="215/52622")
+SnatOfOtherVpc = rule(
+    "InvalidParameterValue",
+    "The subnet or interface of a SNAT rule must be in the VPC of the NAT gateway.",
+    _CREATE_RULE,
+)
 
 
 def _check_rule(tx: Transaction, gateway: NatGateway, rule: SnatRule) -> None:
@@ -98,7 +78,7 @@ def add_rule(tx: Transaction, gateway_id: str, rule: SnatRule) -> None:
         if (other.resource_id, other.private_address) == (rule.resource_id, rule.private_address):
             raise SnatRuleExists(gateway_id=gateway_id, resource_id=rule.resource_id)
     if len(gateway.rules) >= LIMIT:
-        raise SnatRuleQuota(gateway_id=gateway_id, limit=LIMIT)
+        raise SnatRuleQuota(gateway_id=gateway_id)
     made = replace(rule, rule_id=tx.new_id("snat"), created=tx.now)
     tx.put(replace(gateway, rules=(*gateway.rules, made)))
 
@@ -112,7 +92,7 @@ def change_rule(tx: Transaction, gateway_id: str, rule: SnatRule) -> None:
     gateway = nat.get_ready(tx, gateway_id)
     current = next((other for other in gateway.rules if other.rule_id == rule.rule_id), None)
     if current is None:
-        raise SnatRuleNotFound(rule_id=rule.rule_id, gateway_id=gateway_id)
+        raise SnatRuleNotFound(got=rule.rule_id, gateway_id=gateway_id)
     if _source_of(rule) != _source_of(current):
         raise SnatRuleFixed(rule_id=current.rule_id, resource_id=current.resource_id)
     _check_rule(tx, gateway, rule)
@@ -127,5 +107,5 @@ def remove_rules(tx: Transaction, gateway_id: str, rule_ids: tuple[str, ...]) ->
     gateway = nat.get_ready(tx, gateway_id)
     for rule_id in rule_ids:
         if all(other.rule_id != rule_id for other in gateway.rules):
-            raise SnatRuleNotFound(rule_id=rule_id, gateway_id=gateway_id)
+            raise SnatRuleNotFound(got=rule_id, gateway_id=gateway_id)
     tx.put(replace(gateway, rules=tuple(rule for rule in gateway.rules if rule.rule_id not in rule_ids)))

@@ -10,12 +10,13 @@ from typing import ClassVar
 from localcloud.rules import references, route_table, tag, vpc
 from localcloud.rules.catalog import ZONES
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import Refusal, check_bytes, documented
+from localcloud.rules.refusal import check_bytes, documented, rule
 from localcloud.rules.transaction import Transaction
 
 QUOTA = 100
 SHORTEST_MASK, LONGEST_MASK = 16, 28
 NAME_LIMIT = 60
+UNASSIGNED = IPv4Address(0)  # the address in a requested record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +29,7 @@ class Subnet(Record):
     vpc_id: str
     cidr: IPv4Network
     zone: str
-    route_table_id: str
+    route_table_id: str = ""
     broadcast: bool = False
 
     @property
@@ -62,114 +63,74 @@ def occupies(finder: Occupancy) -> Occupancy:
     return finder
 
 
-class SubnetNotFound(Refusal):
-    """SubnetId must identify an existing subnet."""
-
-    code = "ResourceNotFound"
-    template = "SubnetId must identify an existing subnet (got `{subnet_id}`)."
-    source = documented("DeleteSubnet: ResourceNotFound", page="215/15783")
-
-
-class SubnetRange(Refusal):
-    """The mask of a subnet CIDR block must be 16 to 28 bits."""
-
-    code = "InvalidParameterValue.SubnetRange"
-    template = "The mask of the subnet CIDR block must be 16 to 28 bits (got `{cidr}`)."
-    source = documented("CreateSubnet: the mask is 16 to 28 bits; .SubnetRange", page="215/15782")
-
-
-class SubnetOutsideVpc(Refusal):
-    """A subnet CIDR block must be in a CIDR block of its VPC."""
-
-    code = "InvalidParameterValue.SubnetRange"
-    template = "The subnet CIDR block `{cidr}` must be in the VPC CIDR block `{vpc_cidr}`."
-    source = documented("CreateSubnet: CidrBlock must be inside the VPC's; .SubnetRange", page="215/15782")
-
-
-class SubnetConflict(Refusal):
-    """Subnets of one VPC must not overlap."""
-
-    code = "InvalidParameterValue.SubnetConflict"
-    template = "The subnet CIDR block `{cidr}` must not overlap `{other}` of subnet `{subnet_id}`."
-    source = documented("CreateSubnet: CIDR blocks of one VPC do not overlap; .SubnetConflict", page="215/15782")
-
-
-class ZoneUnknown(Refusal):
-    """A zone must be in the region of the request."""
-
-    code = "InvalidParameterValue"
-    template = "Zone must be a zone of region `{region}` (got `{zone}`)."
-    source = documented("CreateSubnet: Zone; its error codes include InvalidParameterValue", page="215/15782")
-
-
-class SubnetQuota(Refusal):
-    """A VPC can have at most 100 subnets."""
-
-    code = "LimitExceeded"
-    template = "The VPC `{vpc_id}` cannot have more than {limit} subnets."
-    source = documented("VPC limits: 100 subnets for each VPC", page="215/537")
-
-
-class SubnetInUse(Refusal):
-    """A subnet cannot be deleted while an interface, a HAVIP or another resource uses an address in it."""
-
-    code = "ResourceInUse"
-    template = "The subnet `{subnet_id}` cannot be deleted while `{user}` uses it."
-    source = documented("DeleteSubnet: all resources in it must be removed first; ResourceInUse", page="215/15783")
-
-
-class SubnetFull(Refusal):
-    """A subnet must have a free address for a new resource."""
-
-    code = "ResourceInsufficient"
-    template = "The subnet `{subnet_id}` must have a free address (all are in use)."
-    source = documented("CreateHaVip, CreateNetworkInterface (215/15818): ResourceInsufficient", page="215/30652")
-
-
-class RouteTableOfOtherVpc(Refusal):
-    """The route table of a subnet must be in the same VPC as the subnet."""
-
-    code = "UnsupportedOperation.VpcMismatch"
-    template = "The route table `{table_id}` must be in VPC `{vpc_id}`."
-    source = documented("ReplaceRouteTableAssociation: UnsupportedOperation.VpcMismatch", page="215/15767")
-
-
-class SubnetOfOtherVpc(Refusal):
-    """SubnetId must identify a subnet of the VPC in VpcId."""
-
-    code = "UnsupportedOperation.SubnetNotExists"
-    template = "The subnet `{subnet_id}` must be in VPC `{vpc_id}`."
-    source = documented("CreateHaVip: UnsupportedOperation.SubnetNotExists", page="215/30652")
-
-
-class AddressOutsideSubnet(Refusal):
-    """A private address must be an assignable address of its subnet, not the network, gateway or broadcast address."""
-
-    code = "InvalidParameterValue.Range"
-    template = "The address `{address}` must be an assignable address of the subnet CIDR block `{cidr}`."
-    source = documented(
-        "AssignPrivateIpAddresses, CreateNetworkInterface (215/15818): the address is in the subnet and free; .Range",
+SubnetNotFound = rule(
+    "ResourceNotFound", "SubnetId must identify an existing subnet.", documented("DeleteSubnet", page="215/15783")
+)
+SubnetRange = rule(
+    "InvalidParameterValue.SubnetRange",
+    "The mask of a subnet CIDR block must be 16 to 28 bits.",
+    documented("CreateSubnet: the mask is 16 to 28 bits", page="215/15782"),
+)
+SubnetOutsideVpc = rule(
+    "InvalidParameterValue.SubnetRange",
+    "A subnet CIDR block must be in a CIDR block of its VPC.",
+    documented("CreateSubnet: CidrBlock must be inside the VPC's", page="215/15782"),
+)
+SubnetConflict = rule(
+    "InvalidParameterValue.SubnetConflict",
+    "Subnets of one VPC must not overlap.",
+    documented("CreateSubnet: CIDR blocks of one VPC do not overlap", page="215/15782"),
+)
+ZoneUnknown = rule(
+    "InvalidParameterValue",
+    "A zone must be in the region of the request.",
+    documented("CreateSubnet: Zone; its error codes include InvalidParameterValue", page="215/15782"),
+)
+SubnetQuota = rule(
+    "LimitExceeded",
+    "A VPC can have at most 100 subnets.",
+    documented("VPC limits: 100 subnets for each VPC", page="215/537"),
+)
+SubnetInUse = rule(
+    "ResourceInUse",
+    "A subnet cannot be deleted while an interface, a HAVIP or another resource uses an address in it.",
+    documented("DeleteSubnet: all resources in it must be removed first", page="215/15783"),
+)
+SubnetFull = rule(
+    "ResourceInsufficient",
+    "A subnet must have a free address for a new resource.",
+    documented("CreateHaVip, CreateNetworkInterface (215/15818)", page="215/30652"),
+)
+RouteTableOfOtherVpc = rule(
+    "UnsupportedOperation.VpcMismatch",
+    "The route table of a subnet must be in the same VPC as the subnet.",
+    documented("ReplaceRouteTableAssociation", page="215/15767"),
+)
+SubnetOfOtherVpc = rule(
+    "UnsupportedOperation.SubnetNotExists",
+    "SubnetId must identify a subnet of the VPC in VpcId.",
+    documented("CreateHaVip", page="215/30652"),
+)
+AddressOutsideSubnet = rule(
+    "InvalidParameterValue.Range",
+    "A private address must be an assignable address of its subnet, not the network, gateway or broadcast address.",
+    documented(
+        "AssignPrivateIpAddresses, 215/15818: the address is in the subnet and free",
         page="215/15813",
-    )
+    ),
+)
 
 
-class AddressTaken(Refusal):
-    """A private address must not be in use by another resource."""
-
-    code = "ResourceInUse"
-    template = "The address `{address}` must not be in use (used by `{user}`)."
-    source = documented(
-        "CreateHaVip: Vip is not in use; ResourceInUse (also in 215/15813 and 215/15818)",
-        page="215/30652",
-    )
+AddressTaken = rule(
+    "ResourceInUse",
+    "A private address must not be in use by another resource.",
+    documented("CreateHaVip: Vip is not in use (also in 215/15813 and 215/15818)", page="215/30652"),
+)
 
 
 def get(tx: Transaction, subnet_id: str) -> Subnet:
     """Return the subnet. Raises: SubnetNotFound."""
-    found = tx.find(Subnet, subnet_id)
-    if found is None:
-        raise SubnetNotFound(subnet_id=subnet_id)
-    return found
+    return tx.get(Subnet, subnet_id, SubnetNotFound)
 
 
 def get_in_vpc(tx: Transaction, subnet_id: str, vpc_id: str) -> Subnet:
@@ -186,34 +147,21 @@ def in_vpc(tx: Transaction, vpc_id: str) -> list[Subnet]:
     return [subnet for subnet in tx.all(Subnet) if subnet.vpc_id == vpc_id]
 
 
-def create(tx: Transaction, *, vpc_id: str, name: str, cidr: IPv4Network, zone: str, tags: tag.Tags) -> Subnet:
-    """Create a subnet that uses the main route table of the VPC."""
-    owner = vpc.get(tx, vpc_id)
-    check_bytes("SubnetName", name, NAME_LIMIT)
-    if zone not in ZONES[tx.region]:
-        raise ZoneUnknown(zone=zone, region=tx.region)
-    _check_cidr(tx, owner, cidr)
-    if len(in_vpc(tx, vpc_id)) >= QUOTA:
-        raise SubnetQuota(vpc_id=vpc_id, limit=QUOTA)
-    created = tx.put(
-        Subnet(
-            id=tx.new_id("subnet"),
-            region=tx.region,
-            created=tx.now,
-            name=name,
-            vpc_id=vpc_id,
-            cidr=cidr,
-            zone=zone,
-            route_table_id=route_table.main_of(tx, vpc_id).id,
-        )
-    )
-    tag.attach(tx, created.id, tags)
-    return created
+def create(tx: Transaction, requested: Subnet, tags: tag.Tags) -> Subnet:
+    """Create a subnet. It uses the main route table of the VPC."""
+    owner = vpc.get(tx, requested.vpc_id)
+    check_bytes("SubnetName", requested.name, NAME_LIMIT)
+    if requested.zone not in ZONES[tx.region]:
+        raise ZoneUnknown(got=requested.zone, region=tx.region)
+    _check_cidr(tx, owner, requested.cidr)
+    if len(in_vpc(tx, owner.id)) >= QUOTA:
+        raise SubnetQuota(vpc_id=owner.id)
+    return tag.create(tx, "subnet", replace(requested, route_table_id=route_table.main_of(tx, owner.id).id), tags)
 
 
 def _check_cidr(tx: Transaction, owner: vpc.Vpc, cidr: IPv4Network) -> None:
     if not SHORTEST_MASK <= cidr.prefixlen <= LONGEST_MASK:
-        raise SubnetRange(cidr=cidr)
+        raise SubnetRange(got=cidr)
     if not any(cidr.subnet_of(outer) for outer in owner.cidrs):
         raise SubnetOutsideVpc(cidr=cidr, vpc_cidr=", ".join(str(outer) for outer in owner.cidrs))
     for other in in_vpc(tx, owner.id):
@@ -221,18 +169,10 @@ def _check_cidr(tx: Transaction, owner: vpc.Vpc, cidr: IPv4Network) -> None:
             raise SubnetConflict(cidr=cidr, other=other.cidr, subnet_id=other.id)
 
 
-def modify(tx: Transaction, subnet_id: str, *, name: str | None, broadcast: bool | None) -> None:
-    """Change the given attributes; None leaves an attribute unchanged."""
-    subnet = get(tx, subnet_id)
-    if name is not None:
-        check_bytes("SubnetName", name, NAME_LIMIT)
-    tx.put(
-        replace(
-            subnet,
-            name=subnet.name if name is None else name,
-            broadcast=subnet.broadcast if broadcast is None else broadcast,
-        )
-    )
+def change(tx: Transaction, changed: Subnet) -> None:
+    """ModifySubnetAttribute."""
+    check_bytes("SubnetName", changed.name, NAME_LIMIT)
+    tx.put(changed)
 
 
 def delete(tx: Transaction, subnet_id: str) -> None:
@@ -243,8 +183,7 @@ def delete(tx: Transaction, subnet_id: str) -> None:
     for user in references.users(tx, subnet):
         raise SubnetInUse(subnet_id=subnet_id, user=user)
     references.release(tx, subnet)
-    tag.detach_all(tx, subnet_id)
-    tx.delete(subnet)
+    tag.delete(tx, subnet)
 
 
 def occupied(tx: Transaction, subnet_id: str) -> list[Occupied]:

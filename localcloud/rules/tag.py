@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import Refusal, documented
+from localcloud.rules.refusal import documented, rule
 from localcloud.rules.transaction import Transaction
 
 Tags = dict[str, str]
+R = TypeVar("R", bound=Record)
 
-PER_RESOURCE = 50
+TAGS_LIMIT = 50
 KEY_LIMIT = 127
 VALUE_LIMIT = 255
 
@@ -26,68 +28,37 @@ class TagSet(Record):
 _LIMITS = "651/13354"
 
 
-class TooManyTags(Refusal):
-    """A resource can have at most 50 tags."""
-
-    code = "LimitExceeded.ResourceAttachedTags"
-    template = "The resource `{resource_id}` cannot have more than 50 tags (got {count})."
-    source = documented("tag limits: at most 50 on a resource", page=_LIMITS)
-
-
-class TagKeyEmpty(Refusal):
-    """A tag key must not be empty."""
-
-    code = "InvalidParameterValue.TagKeyEmpty"
-    template = "The tag key must not be empty."
-    source = documented("tag limits: a key has 1 to 127 characters", page=_LIMITS)
-
-
-class TagKeyTooLong(Refusal):
-    """A tag key must not exceed 127 characters."""
-
-    code = "InvalidParameterValue.TagKeyLengthExceeded"
-    template = "The tag key must not be longer than 127 characters (got `{key}`)."
-    source = documented("tag limits: a key has 1 to 127 characters", page=_LIMITS)
-
-
-class TagKeyIllegal(Refusal):
-    """A tag key must consist of Chinese and English letters, digits, inner spaces, and `+-=._:/@()[],;><`."""
-
-    code = "InvalidParameterValue.TagKeyCharacterIllegal"
-    template = "The tag key must consist of letters, digits, inner spaces and `+-=._:/@()[],;><` (got `{key}`)."
-    source = documented("tag limits: characters of keys and values", page=_LIMITS)
-
-
-class TagKeyReserved(Refusal):
-    """A tag key must not begin with `qcs:`, `project`, `项目`, `qcloud` or `tencent`, which are reserved."""
-
-    code = "InvalidParameter.ReservedTagKey"
-    template = "The tag key must not be reserved by the system (got `{key}`)."
-    source = documented("tag limits: reserved keys; qcloud, tencent: error text of ModifyResourceTags", page=_LIMITS)
-
-
-class TagValueEmpty(Refusal):
-    """A tag value must not be empty."""
-
-    code = "InvalidParameterValue.TagValueEmpty"
-    template = "The value of tag `{key}` must not be empty."
-    source = documented("tag limits: a value has 1 to 255 characters", page=_LIMITS)
-
-
-class TagValueTooLong(Refusal):
-    """A tag value must not exceed 255 characters."""
-
-    code = "InvalidParameterValue.TagValueLengthExceeded"
-    template = "The value of tag `{key}` must not be longer than 255 characters."
-    source = documented("tag limits: a value has 1 to 255 characters", page=_LIMITS)
-
-
-class TagValueIllegal(Refusal):
-    """A tag value must consist of the same characters as a tag key."""
-
-    code = "InvalidParameterValue.TagValueCharacterIllegal"
-    template = "The value of tag `{key}` must consist of letters, digits, inner spaces and `+-=._:/@()[],;><`."
-    source = documented("tag limits: characters of keys and values", page=_LIMITS)
+_KEY_LENGTH = documented("tag limits: a key has 1 to 127 characters", page=_LIMITS)
+_CHARACTERS = documented("tag limits: characters of keys and values", page=_LIMITS)
+_VALUE_LENGTH = documented("tag limits: a value has 1 to 255 characters", page=_LIMITS)
+TooManyTags = rule(
+    "LimitExceeded.ResourceAttachedTags",
+    "A resource can have at most 50 tags.",
+    documented("tag limits: at most 50 on a resource", page=_LIMITS),
+)
+TagKeyEmpty = rule("InvalidParameterValue.TagKeyEmpty", "A tag key must not be empty.", _KEY_LENGTH)
+TagKeyTooLong = rule(
+    "InvalidParameterValue.TagKeyLengthExceeded", "A tag key must not exceed 127 characters.", _KEY_LENGTH
+)
+TagKeyIllegal = rule(
+    "InvalidParameterValue.TagKeyCharacterIllegal",
+    "A tag key must consist of Chinese and English letters, digits, inner spaces, and `+-=._:/@()[],;><`.",
+    _CHARACTERS,
+)
+TagKeyReserved = rule(
+    "InvalidParameter.ReservedTagKey",
+    "A tag key must not begin with `qcs:`, `project`, `项目`, `qcloud` or `tencent`, which are reserved.",
+    documented("tag limits: reserved keys; qcloud, tencent: error text of ModifyResourceTags", page=_LIMITS),
+)
+TagValueEmpty = rule("InvalidParameterValue.TagValueEmpty", "A tag value must not be empty.", _VALUE_LENGTH)
+TagValueTooLong = rule(
+    "InvalidParameterValue.TagValueLengthExceeded", "A tag value must not exceed 255 characters.", _VALUE_LENGTH
+)
+TagValueIllegal = rule(
+    "InvalidParameterValue.TagValueCharacterIllegal",
+    "A tag value must consist of the same characters as a tag key.",
+    _CHARACTERS,
+)
 
 
 # The rules for tags in any request.
@@ -112,11 +83,11 @@ def check(tags: Tags) -> None:
         if not key:
             raise TagKeyEmpty
         if len(key) > KEY_LIMIT:
-            raise TagKeyTooLong(key=key)
+            raise TagKeyTooLong(got=key)
         if key.startswith(_RESERVED):
-            raise TagKeyReserved(key=key)
+            raise TagKeyReserved(got=key)
         if not _TEXT.fullmatch(key):
-            raise TagKeyIllegal(key=key)
+            raise TagKeyIllegal(got=key)
         if not value:
             raise TagValueEmpty(key=key)
         if len(value) > VALUE_LIMIT:
@@ -140,8 +111,8 @@ def change(tx: Transaction, resource_id: str, *, replaced: Tags, removed: tuple[
     """Set and remove tags."""
     check(replaced)
     tags = {key: value for key, value in of(tx, resource_id).items() if key not in removed} | replaced
-    if len(tags) > PER_RESOURCE:
-        raise TooManyTags(resource_id=resource_id, count=len(tags))
+    if len(tags) > TAGS_LIMIT:
+        raise TooManyTags(got=len(tags), resource_id=resource_id)
     known = tx.find(TagSet, resource_id)
     if tags:
         created = tx.now if known is None else known.created
@@ -150,8 +121,16 @@ def change(tx: Transaction, resource_id: str, *, replaced: Tags, removed: tuple[
         tx.delete(known)
 
 
-def detach_all(tx: Transaction, resource_id: str) -> None:
-    """Delete the tags of a resource that is being deleted."""
-    known = tx.find(TagSet, resource_id)
+def create(tx: Transaction, prefix: str, requested: R, tags: Tags) -> R:
+    """Add a new resource with an ID, and its tags."""
+    made = tx.put(replace(requested, id=tx.new_id(prefix), region=tx.region, created=tx.now))
+    attach(tx, made.id, tags)
+    return made
+
+
+def delete(tx: Transaction, deleted: Record) -> None:
+    """Delete a resource with its tags."""
+    known = tx.find(TagSet, deleted.id)
     if known is not None:
         tx.delete(known)
+    tx.delete(deleted)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from localcloud.rules.jobs import after, step
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import Refusal, documented
+from localcloud.rules.refusal import Refusal, documented, rule
 from localcloud.rules.transaction import Transaction
 
 
@@ -20,12 +20,11 @@ class Task(Record):
     resource_ids: tuple[str, ...] = ()
 
 
-class TaskNotFound(Refusal):
-    """TaskId must identify an existing task."""
-
-    code = "ResourceNotFound"
-    template = "TaskId must identify an existing task (got `{task_id}`)."
-    source = documented("DescribeVpcTaskResult: TaskId; ResourceNotFound", page="215/59037")
+TaskNotFound = rule(
+    "ResourceNotFound",
+    "TaskId must identify an existing task.",
+    documented("DescribeVpcTaskResult: TaskId", page="215/59037"),
+)
 
 
 def begin(tx: Transaction, delay_s: float, *, task_id: str = "", resource_ids: tuple[str, ...] = ()) -> str:
@@ -38,12 +37,9 @@ def begin(tx: Transaction, delay_s: float, *, task_id: str = "", resource_ids: t
     return task_id
 
 
-def get(tx: Transaction, task_id: str, refusal: type[TaskNotFound] = TaskNotFound) -> Task:
+def get(tx: Transaction, task_id: str, missing: type[Refusal] = TaskNotFound) -> Task:
     """Return the task. Raises: the given refusal if it does not exist."""
-    found = tx.find(Task, task_id)
-    if found is None:
-        raise refusal(task_id=task_id)
-    return found
+    return tx.get(Task, task_id, missing)
 
 
 @step("task.done")

@@ -9,6 +9,7 @@ from typing import Literal, TypeVar
 
 from localcloud.rules.catalog import Image
 from localcloud.rules.records import Record
+from localcloud.rules.refusal import Refusal
 from localcloud.rules.timing import Timing
 
 R = TypeVar("R", bound=Record)
@@ -64,6 +65,13 @@ class Transaction:
         """Return the record with that ID in this region or without a region, or None."""
         record = self._look(kind, record_id)
         return record if record is not None and self._visible(record) else None
+
+    def get(self, kind: type[R], record_id: str, missing: type[Refusal]) -> R:
+        """Return the record with that ID. Raises: the given refusal if it does not exist."""
+        found = self.find(kind, record_id)
+        if found is None:
+            raise missing(got=record_id)
+        return found
 
     def _look(self, kind: type[R], record_id: str) -> R | None:
         record = self.changes.get((kind, record_id), ...)

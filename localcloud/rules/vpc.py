@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from localcloud.rules import references, route_table, tag
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import Refusal, check_bytes, documented
+from localcloud.rules.refusal import check_bytes, documented, rule
 from localcloud.rules.transaction import Transaction
 
 DNS_SERVERS = ("183.60.83.19", "183.60.82.98")
@@ -40,159 +40,86 @@ class Vpc(Record):
         return (self.cidr, *self.assistant_cidrs)
 
 
-class VpcNotFound(Refusal):
-    """VpcId must identify an existing VPC."""
-
-    code = "ResourceNotFound"
-    template = "VpcId must identify an existing VPC (got `{vpc_id}`)."
-    source = documented("DeleteVpc: ResourceNotFound", page="215/15775")
-
-
-class VpcCidrNotPrivate(Refusal):
-    """A VPC CIDR block must be in 10.0.0.0/8 or 172.16.0.0/12 with a mask of 12 to 28 bits, or in 192.168.0.0/16 with a
-    mask of 16 to 28 bits.
-    """
-
-    code = "InvalidParameterValue.Malformed"
-    template = (
-        "The VPC CIDR block must be in 10.0.0.0/8 or 172.16.0.0/12 with a mask of 12 to 28 bits, or in "
-        "192.168.0.0/16 with a mask of 16 to 28 bits (got `{cidr}`)."
-    )
-    source = documented(
+VpcNotFound = rule(
+    "ResourceNotFound", "VpcId must identify an existing VPC.", documented("DeleteVpc", page="215/15775")
+)
+VpcCidrNotPrivate = rule(
+    "InvalidParameterValue.Malformed",
+    "A VPC CIDR block must be in 10.0.0.0/8 or 172.16.0.0/12 with a mask of 12 to 28 bits, or in 192.168.0.0/16 with a "
+    "mask of 16 to 28 bits.",
+    documented(
         "VPC CIDR blocks: 10.0.0.0-10.255.255.255 and 172.16.0.0-172.31.255.255 with masks of 12 to 28, "
         "192.168.0.0-192.168.255.255 with 16 to 28 (CreateVpc, 215/15774, writes 10.0.0.0/12)",
         page="215/36515",
-    )
+    ),
+)
 
 
-class VpcQuota(Refusal):
-    """A region can have at most 20 VPCs."""
-
-    code = "LimitExceeded"
-    template = "Region `{region}` cannot have more than {limit} VPCs."
-    source = documented("VPC limits: 20 VPCs in a region for each account", page="215/537")
-
-
-class VpcInUse(Refusal):
-    """A VPC cannot be deleted while it has a subnet, a NAT gateway or a custom route table."""
-
-    code = "ResourceInUse"
-    template = "The VPC `{vpc_id}` cannot be deleted while `{user}` uses it."
-    source = documented("DeleteVpc: all resources in the VPC must be deleted first; ResourceInUse", page="215/15775")
-
-
-class TooManyDnsServers(Refusal):
-    """A VPC can have at most 4 DNS servers."""
-
-    code = "InvalidParameterValue.LimitExceeded"
-    template = "A VPC cannot have more than 4 DNS servers (got {count})."
-    source = documented("CreateVpc: DnsServers, at most 4; InvalidParameterValue.LimitExceeded", page="215/15774")
-
-
-class AssistantCidrOverlaps(Refusal):
-    """An assistant CIDR block must not overlap another CIDR block of the VPC."""
-
-    code = "InvalidParameterValue.SubnetOverlapAssistCidr"
-    template = "The CIDR block `{cidr}` must not overlap `{other}` of VPC `{vpc_id}`."
-    source = documented("CreateAssistantCidr: InvalidParameterValue.SubnetOverlapAssistCidr", page="215/43276")
-
-
-class AssistantCidrQuota(Refusal):
-    """A VPC can have at most 5 assistant CIDR blocks."""
-
-    code = "LimitExceeded"
-    template = "The VPC `{vpc_id}` cannot have more than {limit} assistant CIDR blocks."
-    source = documented("VPC limits: 5 assistant CIDR blocks for each VPC", page="215/537")
-
-
-class AssistantCidrInUse(Refusal):
-    """An assistant CIDR block cannot be removed while it contains a subnet."""
-
-    code = "ResourceInUse"
-    template = "The CIDR block `{cidr}` cannot be removed while subnet `{subnet_id}` uses it."
-    source = documented("DeleteAssistantCidr: ResourceInUse", page="215/43275")
+VpcQuota = rule(
+    "LimitExceeded",
+    "A region can have at most 20 VPCs.",
+    documented("VPC limits: 20 VPCs in a region for each account", page="215/537"),
+)
+VpcInUse = rule(
+    "ResourceInUse",
+    "A VPC cannot be deleted while it has a subnet, a NAT gateway or a custom route table.",
+    documented("DeleteVpc: all resources in the VPC must be deleted first", page="215/15775"),
+)
+TooManyDnsServers = rule(
+    "InvalidParameterValue.LimitExceeded",
+    "A VPC can have at most 4 DNS servers.",
+    documented("CreateVpc: DnsServers, at most 4", page="215/15774"),
+)
+AssistantCidrOverlaps = rule(
+    "InvalidParameterValue.SubnetOverlapAssistCidr",
+    "An assistant CIDR block must not overlap another CIDR block of the VPC.",
+    documented("CreateAssistantCidr", page="215/43276"),
+)
+AssistantCidrQuota = rule(
+    "LimitExceeded",
+    "A VPC can have at most 5 assistant CIDR blocks.",
+    documented("VPC limits: 5 assistant CIDR blocks for each VPC", page="215/537"),
+)
+AssistantCidrInUse = rule(
+    "ResourceInUse",
+    "An assistant CIDR block cannot be removed while it contains a subnet.",
+    documented("DeleteAssistantCidr", page="215/43275"),
+)
 
 
 def get(tx: Transaction, vpc_id: str) -> Vpc:
     """Return the VPC. Raises: VpcNotFound."""
-    found = tx.find(Vpc, vpc_id)
-    if found is None:
-        raise VpcNotFound(vpc_id=vpc_id)
-    return found
+    return tx.get(Vpc, vpc_id, VpcNotFound)
 
 
 def _check_cidr(cidr: IPv4Network) -> None:
     for allowed in _PRIVATE_RANGES:
         if cidr.subnet_of(allowed) and max(SHORTEST_MASK, allowed.prefixlen) <= cidr.prefixlen <= LONGEST_MASK:
             return
-    raise VpcCidrNotPrivate(cidr=cidr)
+    raise VpcCidrNotPrivate(got=cidr)
 
 
-def _check_name(name: str) -> None:
-    check_bytes("VpcName", name, NAME_LIMIT)
+def _check(vpc: Vpc) -> None:
+    check_bytes("VpcName", vpc.name, NAME_LIMIT)
+    if len(vpc.dns_servers) > DNS_LIMIT:
+        raise TooManyDnsServers(got=len(vpc.dns_servers))
 
 
-def _check_dns(servers: tuple[str, ...]) -> None:
-    if len(servers) > DNS_LIMIT:
-        raise TooManyDnsServers(count=len(servers))
-
-
-def create(
-    tx: Transaction,
-    *,
-    name: str,
-    cidr: IPv4Network,
-    multicast: bool,
-    dns_servers: tuple[str, ...],
-    domain_name: str,
-    tags: tag.Tags,
-) -> Vpc:
+def create(tx: Transaction, requested: Vpc, tags: tag.Tags) -> Vpc:
     """Create a VPC with its main route table."""
-    _check_name(name)
-    _check_cidr(cidr)
-    _check_dns(dns_servers)
+    _check(requested)
+    _check_cidr(requested.cidr)
     if len(tx.all(Vpc)) >= QUOTA:
-        raise VpcQuota(region=tx.region, limit=QUOTA)
-    vpc = tx.put(
-        Vpc(
-            id=tx.new_id("vpc"),
-            region=tx.region,
-            created=tx.now,
-            name=name,
-            cidr=cidr,
-            multicast=multicast,
-            dns_servers=dns_servers or DNS_SERVERS,
-            domain_name=domain_name,
-        )
-    )
-    tag.attach(tx, vpc.id, tags)
-    route_table.create(tx, vpc_id=vpc.id, name="default", main=True)
+        raise VpcQuota(region=tx.region)
+    vpc = tag.create(tx, "vpc", requested, tags)
+    route_table.create(tx, route_table.RouteTable(vpc_id=vpc.id, name="default", main=True), {})
     return vpc
 
 
-def modify(
-    tx: Transaction,
-    vpc_id: str,
-    *,
-    name: str | None,
-    multicast: bool | None,
-    dns_servers: tuple[str, ...],
-    domain_name: str | None,
-) -> None:
-    """Change the given attributes; None leaves an attribute unchanged."""
-    vpc = get(tx, vpc_id)
-    _check_dns(dns_servers)
-    if name is not None:
-        _check_name(name)
-    tx.put(
-        replace(
-            vpc,
-            name=vpc.name if name is None else name,
-            multicast=vpc.multicast if multicast is None else multicast,
-            dns_servers=dns_servers or vpc.dns_servers,
-            domain_name=vpc.domain_name if domain_name is None else domain_name,
-        )
-    )
+def change(tx: Transaction, changed: Vpc) -> None:
+    """ModifyVpcAttribute."""
+    _check(changed)
+    tx.put(changed)
 
 
 def change_assistant_cidrs(
@@ -211,7 +138,7 @@ def change_assistant_cidrs(
                 raise AssistantCidrOverlaps(cidr=cidr, other=other, vpc_id=vpc_id)
         kept = (*kept, cidr)
     if len(kept) > ASSISTANTS:
-        raise AssistantCidrQuota(vpc_id=vpc_id, limit=ASSISTANTS)
+        raise AssistantCidrQuota(vpc_id=vpc_id)
     return tx.put(replace(vpc, assistant_cidrs=kept))
 
 
@@ -220,9 +147,8 @@ def delete(tx: Transaction, vpc_id: str) -> None:
     vpc = get(tx, vpc_id)
     for user in references.users(tx, vpc):
         raise VpcInUse(vpc_id=vpc_id, user=user)
-    route_table.forget(tx, route_table.main_of(tx, vpc_id))
-    tag.detach_all(tx, vpc.id)
-    tx.delete(vpc)
+    tag.delete(tx, route_table.main_of(tx, vpc_id))
+    tag.delete(tx, vpc)
 
 
 @references.uses(Vpc)

@@ -36,7 +36,8 @@ class Call:
     request_id: str
 
 
-Handler = Callable[[Call], Answer]
+# Takes the request, and its parameters; returns the response, or None if it is empty.
+Handler = Callable[[Call, Parameters], Answer | None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,49 +4,38 @@ from __future__ import annotations
 
 from localcloud.rules import address, address_binding, address_charge, instance, public_pool, task
 from localcloud.rules.address import Address
-from localcloud.rules.records import iso_time
-from localcloud.rules.refusal import InvalidParameterValue, MissingParameter, Refusal, documented
+from localcloud.rules.records import changed, iso_time
+from localcloud.rules.refusal import InvalidParameterValue, MissingParameter, documented, rule
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
-from localcloud.services.listing import UnknownFilter, chosen, page
+from localcloud.services.listing import chosen, page
+from localcloud.services.parameters import Parameters
 
 _ONE = (address.AddressNotFound, address.AddressIdMalformed, address.AddressBusy)
 
 
-class InstanceOrInterface(Refusal):
-    """An EIP must be bound to either an instance or a private address of an interface."""
-
-    code = "InvalidParameterConflict"
-    template = "The request must have InstanceId, or NetworkInterfaceId and PrivateIpAddress, not both."
-    source = documented(
-        "AssociateAddress: not both NetworkInterfaceId and InstanceId; InvalidParameterConflict",
-        page="215/16700",
-    )
-
-
-class TaskNotFoundByNumber(task.TaskNotFound):
-    """TaskId must be the number of an existing EIP task."""
-
-    code = "InvalidParameter"
-    source = documented("DescribeTaskResult: TaskId; InvalidParameter", page="215/36271")
+InstanceOrInterface = rule(
+    "InvalidParameterConflict",
+    "An EIP must be bound to either an instance or a private address of an interface.",
+    documented("AssociateAddress: not both NetworkInterfaceId and InstanceId", page="215/16700"),
+)
+TaskNotFoundByNumber = rule(
+    "InvalidParameter",
+    "TaskId must be the number of an existing EIP task.",
+    documented("DescribeTaskResult: TaskId", page="215/36271"),
+)
 
 
-class UnknownAddressFilter(UnknownFilter):
-    """A filter name must be one that DescribeAddresses documents."""
-
-    code = "InvalidParameter.InvalidFilter"
-    source = documented("DescribeAddresses: Filters; InvalidParameter.InvalidFilter", page="215/16702")
-
-
-class AddressIdsAndFilter(Refusal):
-    """EIPs must be selected by either AddressIds or the filter address-id."""
-
-    code = "InvalidParameter"
-    template = "The request must have AddressIds or the filter address-id, not both."
-    source = documented(
-        "DescribeAddresses: not both AddressIds and Filters.address-id; InvalidParameter",
-        page="215/16702",
-    )
+UnknownAddressFilter = rule(
+    "InvalidParameter.InvalidFilter",
+    "A filter name must be one that DescribeAddresses documents.",
+    documented("DescribeAddresses: Filters", page="215/16702"),
+)
+AddressIdsAndFilter = rule(
+    "InvalidParameter",
+    "EIPs must be selected by either AddressIds or the filter address-id.",
+    documented("DescribeAddresses: not both AddressIds and Filters.address-id", page="215/16702"),
+)
 
 
 def show(call: Call, found: Address) -> Answer:
@@ -88,10 +77,8 @@ def _target_kind(found: Address) -> str:
     address_charge.BandwidthPackageNotFound,
     public_pool.PoolEmpty,
 )
-def allocate_addresses(call: Call) -> Answer:
+def allocate_addresses(call: Call, given: Parameters) -> Answer:
     """Allocate EIPs. They are in status CREATING until the task ends."""
-    given = call.parameters
-    count = given.integer_in("AddressCount", 1, 20, default=1)
     kind = given.find_text("AddressType") or "EIP"
     if kind != "EIP":
         raise InvalidParameterValue(
@@ -104,26 +91,23 @@ def allocate_addresses(call: Call) -> Answer:
         package_id=given.find_text("BandwidthPackageId") or "",
         prepaid="AddressChargePrepaid" in given,
     )
-    made, task_id = address.allocate(
-        call.tx,
-        count,
+    requested = Address(
         name=given.find_text("AddressName") or "",
-        kind=kind,
+        type=kind,
         charge_type=charge_type,
         bandwidth_mbps=bandwidth_mbps,
         isp=given.find_text("InternetServiceProvider") or "BGP",
         egress=given.find_text("Egress") or "center_egress1",
-        tags=tagging.given(given),
     )
+    count = given.integer_in("AddressCount", 1, 20, default=1)
+    made, task_id = address.allocate(call.tx, count, requested, tagging.given(given))
     return {"AddressSet": [one.id for one in made], "TaskId": task_id}
 
 
 @action("vpc", "DescribeAddresses", UnknownAddressFilter, AddressIdsAndFilter)
-def describe_addresses(call: Call) -> Answer:
+def describe_addresses(call: Call, given: Parameters) -> Answer:
     """List EIPs."""
-    if call.parameters.texts("AddressIds") and any(
-        entry.text("Name") == "address-id" for entry in call.parameters.each("Filters")
-    ):
+    if given.texts("AddressIds") and any(entry.text("Name") == "address-id" for entry in given.each("Filters")):
         raise AddressIdsAndFilter
     found = chosen(
         call,
@@ -151,7 +135,7 @@ def describe_addresses(call: Call) -> Answer:
 
 
 @action("vpc", "DescribeAddressQuota")
-def describe_address_quota(call: Call) -> Answer:
+def describe_address_quota(call: Call, _given: Parameters) -> Answer:
     """Return the quota and the number of EIPs in use."""
     quotas = {
         "TOTAL_EIP_QUOTA": (len(call.tx.all(Address)), address.QUOTA),
@@ -180,9 +164,8 @@ def describe_address_quota(call: Call) -> Answer:
     instance.InstanceNotFound,
     InstanceOrInterface,
 )
-def associate_address(call: Call) -> Answer:
+def associate_address(call: Call, given: Parameters) -> Answer:
     """Bind an EIP to an instance, or to a private address of an interface."""
-    given = call.parameters
     address_id = given.text("AddressId")
     target, eni = given.find_text("InstanceId") or "", given.find_text("NetworkInterfaceId") or ""
     private = given.find_address("PrivateIpAddress")
@@ -195,7 +178,7 @@ def associate_address(call: Call) -> Answer:
     if not target:
         raise address_binding.TargetMissing
     if not target.startswith("ins-"):
-        raise address_binding.TargetUnsupported(target_id=target)
+        raise address_binding.TargetUnsupported(got=target)
     return {"TaskId": address_binding.bind_to_instance(call.tx, address_id, target)}
 
 
@@ -206,16 +189,16 @@ def associate_address(call: Call) -> Answer:
     address_binding.AddressNotBound,
     address_binding.UnboundByAnotherAction,
 )
-def disassociate_address(call: Call) -> Answer:
+def disassociate_address(call: Call, given: Parameters) -> Answer:
     """Unbind an EIP."""
-    found = address.get(call.tx, call.parameters.text("AddressId"))
+    found = address.get(call.tx, given.text("AddressId"))
     return {"TaskId": address_binding.unbind(call.tx, found)}
 
 
 @action("vpc", "ReleaseAddresses", *_ONE, address.AddressStillBound)
-def release_addresses(call: Call) -> Answer:
+def release_addresses(call: Call, given: Parameters) -> Answer:
     """Release unbound EIPs."""
-    return {"TaskId": address.release(call.tx, call.parameters.required_texts("AddressIds"))}
+    return {"TaskId": address.release(call.tx, given.required_texts("AddressIds"))}
 
 
 @action(
@@ -226,18 +209,15 @@ def release_addresses(call: Call) -> Answer:
     address.NameMalformed,
     address.NameTooLong,
 )
-def modify_address_attribute(call: Call) -> Answer:
+def modify_address_attribute(call: Call, given: Parameters) -> None:
     """Rename an EIP."""
-    given = call.parameters
-    address_id, name = given.text("AddressId"), given.find_text("AddressName")
-    address.rename(call.tx, address_id, address.get(call.tx, address_id).name if name is None else name)
-    return {}
+    present = address.get(call.tx, given.text("AddressId"))
+    address.change(call.tx, changed(present, {"name": given.find_text("AddressName")}))
 
 
 @action("vpc", "ModifyAddressesBandwidth", *_ONE, address_charge.BandwidthOutOfRange)
-def modify_addresses_bandwidth(call: Call) -> Answer:
+def modify_addresses_bandwidth(call: Call, given: Parameters) -> Answer:
     """Change the bandwidth of EIPs."""
-    given = call.parameters
     ids = given.required_texts("AddressIds")
     return {"TaskId": address_charge.change_bandwidth(call.tx, ids, given.integer("InternetMaxBandwidthOut"))}
 
@@ -252,9 +232,8 @@ def modify_addresses_bandwidth(call: Call) -> Answer:
     address_charge.NewBandwidthOutOfRange,
     address_charge.TraditionalAccountChargeTypeFixed,
 )
-def modify_address_internet_charge_type(call: Call) -> Answer:
+def modify_address_internet_charge_type(call: Call, given: Parameters) -> None:
     """Change the charge type of an EIP."""
-    given = call.parameters
     address_charge.change_charge_type(
         call.tx,
         given.text("AddressId"),
@@ -262,19 +241,18 @@ def modify_address_internet_charge_type(call: Call) -> Answer:
         given.integer("InternetMaxBandwidthOut"),
         prepaid="AddressChargePrepaid" in given,
     )
-    return {}
 
 
 @action("vpc", "DescribeTaskResult", TaskNotFoundByNumber)
-def describe_task_result(call: Call) -> Answer:
+def describe_task_result(call: Call, given: Parameters) -> Answer:
     """Return the state of an EIP task."""
-    number = call.parameters.integer("TaskId")
+    number = given.integer("TaskId")
     found = task.get(call.tx, str(number), TaskNotFoundByNumber)
     return {"TaskId": number, "Result": found.result}
 
 
 @action("vpc", "DescribeBandwidthPackages")
-def describe_bandwidth_packages(call: Call) -> Answer:
+def describe_bandwidth_packages(_call: Call, given: Parameters) -> Answer:
     """List bandwidth packages. The list is always empty."""
-    call.parameters.each("Filters")
+    given.each("Filters")
     return {"TotalCount": 0, "BandwidthPackageSet": []}

@@ -1,17 +1,19 @@
-"""Alarm policies, notices and bindings (service monitor)."""
+"""Alarm policies and the objects that are bound to them (service monitor)."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 from localcloud.rules import alarm, alarm_notice, tag
 from localcloud.rules.alarm import AlarmPolicy
-from localcloud.rules.alarm_notice import AlarmNotice
-from localcloud.rules.records import beijing_time
+from localcloud.rules.records import changed
 from localcloud.rules.refusal import InvalidParameterValue
+from localcloud.services import alarm_notice as notices
 from localcloud.services import tagging
-from localcloud.services.actions import Answer, Call, action
+from localcloud.services.actions import Answer, Call
 from localcloud.services.listing import page
+from localcloud.services.monitor import monitor_action, numbered_page
+from localcloud.services.parameters import Parameters
 from localcloud.services.sts import ACCOUNT
 
 # Maximum number of PolicyIds in ModifyAlarmPolicyNotice.
@@ -20,108 +22,7 @@ POLICIES_PER_REQUEST = 30
 REGIONS = {"ap-guangzhou": "gz", "ap-shanghai": "sh", "ap-beijing": "bj"}
 
 
-def _check_module(call: Call) -> None:
-    module = call.parameters.text("Module")
-    if module != "monitor":
-        raise alarm.ModuleUnknown(module=module)
-
-
-def _page(call: Call, found: list[Any]) -> list[Any]:
-    number = call.parameters.integer_in("PageNumber", 1, 2**31, default=1)
-    size = call.parameters.integer_in("PageSize", 1, 200, default=20)
-    return found[(number - 1) * size : number * size]
-
-
-def _show_notice(call: Call, notice: AlarmNotice) -> Answer:
-    return {
-        "Id": notice.id,
-        "Name": notice.name,
-        "UpdatedAt": beijing_time(notice.updated),
-        "UpdatedBy": ACCOUNT,
-        "NoticeType": notice.type,
-        "UserNotices": list(notice.users),
-        "URLNotices": list(notice.urls),
-        "NoticeLanguage": notice.language,
-        "PolicyIds": alarm.senders(call.tx, notice.id),
-        "CLSNotices": list(notice.logs),
-        "Tags": tagging.shown(call, notice.id),
-    }
-
-
-def _notice(call: Call, notice_id: str) -> AlarmNotice:
-    given = call.parameters
-    kind = given.text("NoticeType")
-    if kind not in {"ALARM", "OK", "ALL"}:
-        raise InvalidParameterValue(name="NoticeType", value=kind, expected="ALARM, OK or ALL")
-    return AlarmNotice(
-        id=notice_id,
-        region="",
-        created=0.0,
-        updated=0.0,
-        name=given.text("Name"),
-        type=kind,
-        language=given.text("NoticeLanguage"),
-        users=tuple(dict(entry.values) for entry in given.each("UserNotices")),
-        urls=tuple(dict(entry.values) for entry in given.each("URLNotices")),
-        logs=tuple(dict(entry.values) for entry in given.each("CLSNotices")),
-    )
-
-
-@action(
-    "monitor",
-    "CreateAlarmNotice",
-    alarm.ModuleUnknown,
-    alarm_notice.NameTooLong,
-    alarm_notice.ReceiversInvalid,
-    *tag.RULES,
-)
-def create_alarm_notice(call: Call) -> Answer:
-    """Create a notice."""
-    _check_module(call)
-    return {"NoticeId": alarm_notice.create(call.tx, _notice(call, ""), tagging.given(call.parameters)).id}
-
-
-@action("monitor", "DescribeAlarmNotices", alarm.ModuleUnknown)
-def describe_alarm_notices(call: Call) -> Answer:
-    """List notices."""
-    _check_module(call)
-    given = call.parameters
-    order, requested, name = given.text("Order"), given.texts("NoticeIds"), given.find_text("Name")
-    given.integer("PageNumber")
-    given.integer("PageSize")
-    found = [
-        one
-        for one in call.tx.all(AlarmNotice)
-        if (not requested or one.id in requested) and (not name or name in one.name)
-    ]
-    found.sort(key=lambda one: one.updated, reverse=order.upper() == "DESC")
-    return {"TotalCount": len(found), "Notices": [_show_notice(call, one) for one in _page(call, found)]}
-
-
-@action(
-    "monitor",
-    "ModifyAlarmNotice",
-    alarm.ModuleUnknown,
-    alarm_notice.NoticeNotFound,
-    alarm_notice.NameTooLong,
-    alarm_notice.ReceiversInvalid,
-)
-def modify_alarm_notice(call: Call) -> Answer:
-    """Replace all attributes of a notice."""
-    _check_module(call)
-    alarm_notice.change(call.tx, _notice(call, call.parameters.text("NoticeId")))
-    return {}
-
-
-@action("monitor", "DeleteAlarmNotices", alarm.ModuleUnknown, alarm_notice.NoticeNotFound, alarm.NoticeInUse)
-def delete_alarm_notices(call: Call) -> Answer:
-    """Delete unused notices."""
-    _check_module(call)
-    alarm.delete_notices(call.tx, call.parameters.required_texts("NoticeIds"))
-    return {}
-
-
-def _show_policy(call: Call, policy: AlarmPolicy) -> Answer:
+def _show(call: Call, policy: AlarmPolicy) -> Answer:
     # The provider crashes if Condition or EventCondition is null.
     return {
         "PolicyId": policy.id,
@@ -135,7 +36,7 @@ def _show_policy(call: Call, policy: AlarmPolicy) -> Answer:
         "Condition": policy.condition or {"IsUnionRule": 0, "Rules": []},
         "EventCondition": policy.event_condition or {"Rules": []},
         "NoticeIds": list(policy.notice_ids),
-        "Notices": [_show_notice(call, alarm_notice.get(call.tx, notice_id)) for notice_id in policy.notice_ids],
+        "Notices": [notices.show(call, alarm_notice.get(call.tx, notice_id)) for notice_id in policy.notice_ids],
         "TriggerTasks": list(policy.trigger_tasks),
         "LastEditUin": ACCOUNT,
         "UpdateTime": int(policy.updated),
@@ -149,17 +50,14 @@ def _show_policy(call: Call, policy: AlarmPolicy) -> Answer:
     }
 
 
-def _flag(value: int | None, default: int) -> bool:
-    value = default if value is None else value
+def _flag(value: int) -> bool:
     if value not in {0, 1}:
         raise InvalidParameterValue(name="Enable", value=value, expected="0 or 1")
     return bool(value)
 
 
-@action(
-    "monitor",
+@monitor_action(
     "CreateAlarmPolicy",
-    alarm.ModuleUnknown,
     alarm_notice.NameTooLong,
     alarm.PolicyNeedsCondition,
     alarm.MonitorTypeUnknown,
@@ -169,162 +67,108 @@ def _flag(value: int | None, default: int) -> bool:
     alarm.TooManyNotices,
     *tag.RULES,
 )
-def create_alarm_policy(call: Call) -> Answer:
+def create_alarm_policy(call: Call, given: Parameters) -> Answer:
     """Create an alarm policy."""
-    _check_module(call)
-    given = call.parameters
-    project = given.find_integer("ProjectId")
     requested = AlarmPolicy(
-        id="",
-        region="",
-        created=0.0,
-        updated=0.0,
-        number=0,
         name=given.text("PolicyName"),
         remark=given.find_text("Remark") or "",
         monitor_type=given.text("MonitorType"),
         namespace=given.text("Namespace"),
-        project_id=-1 if project is None else project,
-        enabled=_flag(given.find_integer("Enable"), 1),
+        project_id=given.integer_or("ProjectId", -1),
+        enabled=_flag(given.integer_or("Enable", 1)),
         condition=dict(given.inside("Condition").values),
         event_condition=dict(given.inside("EventCondition").values),
         notice_ids=given.texts("NoticeIds"),
-        trigger_tasks=tuple(dict(entry.values) for entry in given.each("TriggerTasks")),
+        trigger_tasks=notices.documents(given, "TriggerTasks"),
     )
     made = alarm.create_policy(call.tx, requested, tagging.given(given))
     return {"PolicyId": made.id, "OriginId": str(made.number)}
 
 
-@action("monitor", "DescribeAlarmPolicy", alarm.ModuleUnknown)
-def describe_alarm_policy(call: Call) -> Answer:
+@monitor_action("DescribeAlarmPolicy")
+def describe_alarm_policy(call: Call, given: Parameters) -> Answer:
     """Return one alarm policy, or null if it does not exist."""
-    _check_module(call)
-    found = call.tx.find(AlarmPolicy, call.parameters.text("PolicyId"))
-    return {"Policy": None if found is None else _show_policy(call, found)}
+    found = call.tx.find(AlarmPolicy, given.text("PolicyId"))
+    return {"Policy": None if found is None else _show(call, found)}
 
 
-@action("monitor", "DescribeAlarmPolicies", alarm.ModuleUnknown)
-def describe_alarm_policies(call: Call) -> Answer:
+@monitor_action("DescribeAlarmPolicies")
+def describe_alarm_policies(call: Call, given: Parameters) -> Answer:
     """List alarm policies."""
-    _check_module(call)
-    given = call.parameters
-    name, namespaces, notices = given.find_text("PolicyName"), given.texts("Namespaces"), set(given.texts("NoticeIds"))
+    name, namespaces, sent = given.find_text("PolicyName"), given.texts("Namespaces"), set(given.texts("NoticeIds"))
     found = [
         one
         for one in call.tx.all(AlarmPolicy)
         if (not name or name in one.name)
         and (not namespaces or one.namespace in namespaces)
-        and (not notices or notices & set(one.notice_ids))
+        and (not sent or sent & set(one.notice_ids))
     ]
-    return {"TotalCount": len(found), "Policies": [_show_policy(call, one) for one in _page(call, found)]}
+    return {"TotalCount": len(found), "Policies": [_show(call, one) for one in numbered_page(given, found)]}
 
 
-@action(
-    "monitor",
-    "ModifyAlarmPolicyInfo",
-    alarm.ModuleUnknown,
-    alarm.PolicyNotFound,
-    alarm_notice.NameTooLong,
-    alarm.RemarkIllegal,
-)
-def modify_alarm_policy_info(call: Call) -> Answer:
+def _change(call: Call, policy_id: str, attributes: Mapping[str, object]) -> None:
+    alarm.change_policy(call.tx, changed(alarm.get_policy(call.tx, policy_id), attributes))
+
+
+@monitor_action("ModifyAlarmPolicyInfo", alarm.PolicyNotFound, alarm_notice.NameTooLong, alarm.RemarkIllegal)
+def modify_alarm_policy_info(call: Call, given: Parameters) -> None:
     """Change the name or remark of an alarm policy."""
-    _check_module(call)
-    given = call.parameters
-    policy_id, key, value = given.text("PolicyId"), given.text("Key"), given.text("Value")
-    match key:
-        case "NAME":
-            alarm.rename_policy(call.tx, policy_id, value)
-        case "REMARK":
-            alarm.remark_policy(call.tx, policy_id, value)
-        case _:
-            raise InvalidParameterValue(name="Key", value=key, expected="NAME or REMARK")
-    return {}
+    attributes = {"NAME": "name", "REMARK": "remark"}
+    key, value = given.text("Key"), given.text("Value")
+    if key not in attributes:
+        raise InvalidParameterValue(name="Key", value=key, expected="NAME or REMARK")
+    _change(call, given.text("PolicyId"), {attributes[key]: value})
 
 
-@action("monitor", "ModifyAlarmPolicyStatus", alarm.ModuleUnknown, alarm.PolicyNotFound)
-def modify_alarm_policy_status(call: Call) -> Answer:
+@monitor_action("ModifyAlarmPolicyStatus", alarm.PolicyNotFound)
+def modify_alarm_policy_status(call: Call, given: Parameters) -> None:
     """Enable or disable an alarm policy."""
-    _check_module(call)
-    given = call.parameters
-    alarm.switch_policy(call.tx, given.text("PolicyId"), on=_flag(given.integer("Enable"), 1))
-    return {}
+    _change(call, given.text("PolicyId"), {"enabled": _flag(given.integer("Enable"))})
 
 
-@action(
-    "monitor",
-    "ModifyAlarmPolicyCondition",
-    alarm.ModuleUnknown,
-    alarm.PolicyNotFound,
-    alarm.PolicyNeedsCondition,
-    alarm.ConditionInvalid,
-)
-def modify_alarm_policy_condition(call: Call) -> Answer:
+@monitor_action("ModifyAlarmPolicyCondition", alarm.PolicyNotFound, alarm.PolicyNeedsCondition, alarm.ConditionInvalid)
+def modify_alarm_policy_condition(call: Call, given: Parameters) -> None:
     """Change the conditions of an alarm policy."""
-    _check_module(call)
-    given = call.parameters
-    condition, event_condition = given.find_inside("Condition"), given.find_inside("EventCondition")
-    alarm.change_conditions(
-        call.tx,
-        given.text("PolicyId"),
-        None if condition is None else dict(condition.values),
-        None if event_condition is None else dict(event_condition.values),
-    )
-    return {}
+    if "Condition" not in given and "EventCondition" not in given:
+        raise alarm.PolicyNeedsCondition
+    conditions = {"condition": given.find_inside("Condition"), "event_condition": given.find_inside("EventCondition")}
+    attributes = {name: dict(one.values) for name, one in conditions.items() if one is not None}
+    _change(call, given.text("PolicyId"), attributes)
 
 
-@action(
-    "monitor",
-    "ModifyAlarmPolicyNotice",
-    alarm.ModuleUnknown,
-    alarm.PolicyNotFound,
-    alarm_notice.NoticeNotFound,
-    alarm.TooManyNotices,
-)
-def modify_alarm_policy_notice(call: Call) -> Answer:
+@monitor_action("ModifyAlarmPolicyNotice", alarm.PolicyNotFound, alarm_notice.NoticeNotFound, alarm.TooManyNotices)
+def modify_alarm_policy_notice(call: Call, given: Parameters) -> None:
     """Change the notices that alarm policies send."""
-    _check_module(call)
-    given = call.parameters
-    ids = given.texts("PolicyIds", limit=POLICIES_PER_REQUEST) or (given.text("PolicyId"),)
-    for policy_id in ids:
-        alarm.change_notices(call.tx, policy_id, given.texts("NoticeIds"))
-    return {}
+    for policy_id in given.texts("PolicyIds", limit=POLICIES_PER_REQUEST) or (given.text("PolicyId"),):
+        _change(call, policy_id, {"notice_ids": given.texts("NoticeIds")})
 
 
-@action("monitor", "ModifyAlarmPolicyTasks", alarm.ModuleUnknown, alarm.PolicyNotFound)
-def modify_alarm_policy_tasks(call: Call) -> Answer:
+@monitor_action("ModifyAlarmPolicyTasks", alarm.PolicyNotFound)
+def modify_alarm_policy_tasks(call: Call, given: Parameters) -> None:
     """Change the tasks that an alarm policy triggers."""
-    _check_module(call)
-    given = call.parameters
-    tasks = tuple(dict(entry.values) for entry in given.each("TriggerTasks"))
-    alarm.change_tasks(call.tx, given.text("PolicyId"), tasks)
-    return {}
+    _change(call, given.text("PolicyId"), {"trigger_tasks": notices.documents(given, "TriggerTasks")})
 
 
-@action("monitor", "DeleteAlarmPolicy", alarm.ModuleUnknown, alarm.PolicyNotFound)
-def delete_alarm_policy(call: Call) -> Answer:
+@monitor_action("DeleteAlarmPolicy", alarm.PolicyNotFound)
+def delete_alarm_policy(call: Call, given: Parameters) -> None:
     """Delete alarm policies."""
-    _check_module(call)
-    alarm.delete_policies(call.tx, call.parameters.required_texts("PolicyIds"))
-    return {}
+    alarm.delete_policies(call.tx, given.required_texts("PolicyIds"))
 
 
-def _policy_of(call: Call) -> AlarmPolicy:
+def _policy_of(call: Call, given: Parameters) -> AlarmPolicy:
     """Return the policy of PolicyId, or of GroupId, which is its older number."""
-    policy_id, number = call.parameters.find_text("PolicyId"), call.parameters.find_integer("GroupId")
+    policy_id, number = given.find_text("PolicyId"), given.find_integer("GroupId")
     if policy_id:
         return alarm.get_policy(call.tx, policy_id)
     for one in call.tx.all(AlarmPolicy):
         if one.number == number:
             return one
-    raise alarm.PolicyNotFound(policy_id=number)
+    raise alarm.PolicyNotFound(got=number)
 
 
-@action("monitor", "BindingPolicyObject", alarm.ModuleUnknown, alarm.PolicyNotFound, alarm.DimensionsInvalid)
-def binding_policy_object(call: Call) -> Answer:
+@monitor_action("BindingPolicyObject", alarm.PolicyNotFound, alarm.DimensionsInvalid)
+def binding_policy_object(call: Call, given: Parameters) -> None:
     """Bind objects to an alarm policy."""
-    _check_module(call)
-    given = call.parameters
     pairs = tuple(
         (entry.text("Region"), entry.find_text("Dimensions") or entry.find_text("EventDimensions") or "")
         for entry in given.each("Dimensions")
@@ -332,26 +176,21 @@ def binding_policy_object(call: Call) -> Answer:
     for region, _ in pairs:
         if region not in REGIONS.values():
             raise InvalidParameterValue(name="Region", value=region, expected=f"one of {', '.join(REGIONS.values())}")
-    alarm.bind(call.tx, _policy_of(call).id, pairs)
-    return {}
+    alarm.bind(call.tx, _policy_of(call, given), pairs)
 
 
-@action("monitor", "UnBindingAllPolicyObject", alarm.ModuleUnknown, alarm.PolicyNotFound)
-def un_binding_all_policy_object(call: Call) -> Answer:
+@monitor_action("UnBindingAllPolicyObject", alarm.PolicyNotFound)
+def un_binding_all_policy_object(call: Call, given: Parameters) -> None:
     """Unbind all objects in this region from an alarm policy."""
-    _check_module(call)
-    call.parameters.integer("GroupId")
-    alarm.unbind_region(call.tx, _policy_of(call).id, REGIONS[call.region])
-    return {}
-
-
-@action("monitor", "DescribeBindingPolicyObjectList", alarm.ModuleUnknown, alarm.PolicyNotFound)
-def describe_binding_policy_object_list(call: Call) -> Answer:
-    """List the objects in this region that are bound to an alarm policy."""
-    _check_module(call)
-    given = call.parameters
     given.integer("GroupId")
-    found = [one for one in _policy_of(call).objects if one.region == REGIONS[call.region]]
+    alarm.unbind_region(call.tx, _policy_of(call, given), REGIONS[call.region])
+
+
+@monitor_action("DescribeBindingPolicyObjectList", alarm.PolicyNotFound)
+def describe_binding_policy_object_list(call: Call, given: Parameters) -> Answer:
+    """List the objects in this region that are bound to an alarm policy."""
+    given.integer("GroupId")
+    found = [one for one in _policy_of(call, given).objects if one.region == REGIONS[call.region]]
     rows = [
         {"UniqueId": one.unique_id, "Dimensions": one.dimensions, "IsShielded": 0, "Region": one.region}
         for one in page(call, found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from localcloud.rules.catalog import INSTANCE_TYPES, ZONES, Image, InstanceType
 from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import UnknownInstanceFilter, page
+from localcloud.services.parameters import Parameters
 
 
 def _image(image: Image) -> Answer:
@@ -29,16 +30,16 @@ def _values(call: Call, known: tuple[str, ...]) -> dict[str, set[str]]:
     for entry in call.parameters.each("Filters"):
         name = entry.text("Name")
         if name not in known:
-            raise UnknownInstanceFilter(name=name, action="this action", known=", ".join(known))
+            raise UnknownInstanceFilter(got=name, known=", ".join(known))
         requested[name] = set(entry.texts("Values"))
     return requested
 
 
 @action("cvm", "DescribeImages", UnknownInstanceFilter)
-def describe_images(call: Call) -> Answer:
+def describe_images(call: Call, given: Parameters) -> Answer:
     """List images."""
     rows = [_image(image) for image in call.tx.images]
-    requested_ids = call.parameters.texts("ImageIds")
+    requested_ids = given.texts("ImageIds")
     rows = [row for row in rows if not requested_ids or row["ImageId"] in requested_ids]
     fields = {"image-id": "ImageId", "image-type": "ImageType", "image-name": "ImageName", "platform": "Platform"}
     for name, values in _values(call, tuple(fields)).items():
@@ -59,7 +60,7 @@ def _offers(call: Call) -> list[tuple[str, InstanceType]]:
 
 
 @action("cvm", "DescribeZoneInstanceConfigInfos", UnknownInstanceFilter)
-def describe_zone_instance_config_infos(call: Call) -> Answer:
+def describe_zone_instance_config_infos(call: Call, _given: Parameters) -> Answer:
     """List the available instance types of each zone. Prices are not emulated: they are 0."""
     rows = [
         {

@@ -5,11 +5,12 @@ from __future__ import annotations
 from localcloud.rules import disk, disk_types, instance, tag
 from localcloud.rules.catalog import ZONES
 from localcloud.rules.disk import Disk
-from localcloud.rules.records import beijing_time
+from localcloud.rules.records import beijing_time, changed
 from localcloud.rules.refusal import InvalidParameterValue
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import UnknownInstanceFilter, chosen, page
+from localcloud.services.parameters import Parameters
 
 # Maximum disks in one request (AttachDisks, 362/16313; DetachDisks, 362/16316; creating cloud disks, 362/5744).
 ATTACHED_PER_REQUEST = 10
@@ -48,39 +49,33 @@ def show(call: Call, found: Disk) -> Answer:
     disk_types.DiskNameTooLong,
     *tag.RULES,
 )
-def create_disks(call: Call) -> Answer:
+def create_disks(call: Call, given: Parameters) -> Answer:
     """Create data disks."""
-    given = call.parameters
-    place, kind = given.required_inside("Placement"), given.text("DiskType")
+    place = given.required_inside("Placement")
     charge_type = given.find_text("DiskChargeType") or "POSTPAID_BY_HOUR"
     if charge_type != "POSTPAID_BY_HOUR":
         raise InvalidParameterValue(name="DiskChargeType", value=charge_type, expected="POSTPAID_BY_HOUR")
     zone = place.text("Zone")
     if zone not in ZONES[call.region]:
         raise InvalidParameterValue(name="Placement.Zone", value=zone, expected=f"a zone of {call.region}")
+    requested = Disk(
+        name=given.find_text("DiskName") or "",
+        type=given.text("DiskType"),
+        size_gib=given.integer("DiskSize"),
+        zone=zone,
+        encrypted=given.find_text("Encrypt") == "ENCRYPT",
+        throughput=given.integer_or("ThroughputPerformance", 0),
+        project_id=place.integer_or("ProjectId", 0),
+    )
+    disk_types.check_new(requested.type, requested.size_gib)
+    disk_types.check_name(requested.name, disk_types.NAME_LIMIT)
     count = given.integer_in("DiskCount", 1, CREATED_PER_REQUEST, default=1)
-    name, size_gib = given.find_text("DiskName") or "", given.integer("DiskSize")
-    disk_types.check_new(kind, size_gib)
-    disk_types.check_name(name, disk_types.NAME_LIMIT)
-    made = [
-        disk.create(
-            call.tx,
-            name=name,
-            kind=kind,
-            size_gib=size_gib,
-            zone=zone,
-            encrypted=given.find_text("Encrypt") == "ENCRYPT",
-            throughput=given.find_integer("ThroughputPerformance") or 0,
-            project_id=place.find_integer("ProjectId") or 0,
-            tags=tagging.given(given),
-        )
-        for _ in range(count)
-    ]
-    return {"DiskIdSet": [one.id for one in made]}
+    tags = tagging.given(given)
+    return {"DiskIdSet": [disk.create(call.tx, requested, tags).id for _ in range(count)]}
 
 
 @action("cbs", "DescribeDisks", UnknownInstanceFilter)
-def describe_disks(call: Call) -> Answer:
+def describe_disks(call: Call, _given: Parameters) -> Answer:
     """List disks."""
     found = chosen(
         call,
@@ -115,16 +110,14 @@ def describe_disks(call: Call) -> Answer:
     disk.TooManyDisks,
     instance.InstanceNotFound,
 )
-def attach_disks(call: Call) -> Answer:
+def attach_disks(call: Call, given: Parameters) -> None:
     """Attach data disks to an instance."""
-    given = call.parameters
     instance_id = given.text("InstanceId")
     target = call.tx.find(instance.Instance, instance_id)
     if target is None:
-        raise instance.InstanceNotFound(instance_id=instance_id)
+        raise instance.InstanceNotFound(got=instance_id)
     for disk_id in given.required_texts("DiskIds", limit=ATTACHED_PER_REQUEST):
         disk.attach(call.tx, disk_id, target.id, target.zone, delete_with_instance=given.flag("DeleteWithInstance"))
-    return {}
 
 
 @action(
@@ -135,12 +128,10 @@ def attach_disks(call: Call) -> Answer:
     disk.DiskNotAttached,
     disk.DiskNotPortable,
 )
-def detach_disks(call: Call) -> Answer:
+def detach_disks(call: Call, given: Parameters) -> None:
     """Detach data disks."""
-    given = call.parameters
     for disk_id in given.required_texts("DiskIds", limit=ATTACHED_PER_REQUEST):
         disk.detach(call.tx, disk_id, given.find_text("InstanceId"))
-    return {}
 
 
 @action(
@@ -153,30 +144,21 @@ def detach_disks(call: Call) -> Answer:
     disk_types.DiskSizeOutOfStep,
     disk.DiskNotResizable,
 )
-def resize_disk(call: Call) -> Answer:
+def resize_disk(call: Call, given: Parameters) -> None:
     """Expand a disk."""
-    given = call.parameters
     disk.resize(call.tx, given.text("DiskId"), given.integer("DiskSize"))
-    return {}
 
 
 @action("cbs", "ModifyDiskAttributes", disk.DiskNotFound, disk_types.DiskNameTooLong)
-def modify_disk_attributes(call: Call) -> Answer:
+def modify_disk_attributes(call: Call, given: Parameters) -> None:
     """Change the names of disks, or whether they are deleted with their instance."""
-    given = call.parameters
+    attributes = {"name": given.find_text("DiskName"), "delete_with_instance": given.find_flag("DeleteWithInstance")}
     for disk_id in given.required_texts("DiskIds"):
-        disk.modify(
-            call.tx,
-            disk_id,
-            name=given.find_text("DiskName"),
-            delete_with_instance=given.find_flag("DeleteWithInstance"),
-        )
-    return {}
+        disk.change(call.tx, changed(disk.get(call.tx, disk_id), attributes))
 
 
 @action("cbs", "TerminateDisks", disk.DiskNotFound, disk.DiskChanging, disk.DiskNotRefundable)
-def terminate_disks(call: Call) -> Answer:
+def terminate_disks(call: Call, given: Parameters) -> None:
     """Delete detached data disks."""
-    for disk_id in call.parameters.required_texts("DiskIds"):
+    for disk_id in given.required_texts("DiskIds"):
         disk.terminate(call.tx, disk_id)
-    return {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from localcloud.rules import dns
 from localcloud.rules.dns import DnsRecord
 from localcloud.rules.records import beijing_time
-from localcloud.rules.refusal import InvalidParameterValue, Refusal, documented
+from localcloud.rules.refusal import InvalidParameterValue, documented, rule
 from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import page
 from localcloud.services.parameters import Parameters
@@ -27,12 +27,11 @@ _WRITE = (
 )
 
 
-class NoRecords(Refusal):
-    """A list of records must not be empty, unless ErrorOnEmpty is `no`."""
-
-    code = "ResourceNotFound.NoDataOfRecord"
-    template = "The domain `{domain}` must have a matching record."
-    source = documented("DescribeRecordList: ErrorOnEmpty; ResourceNotFound.NoDataOfRecord", page="1427/56166")
+NoRecords = rule(
+    "ResourceNotFound.NoDataOfRecord",
+    "A list of records must not be empty, unless ErrorOnEmpty is `no`.",
+    documented("DescribeRecordList: ErrorOnEmpty", page="1427/56166"),
+)
 
 
 def _line(given: Parameters) -> str:
@@ -43,23 +42,19 @@ def _line(given: Parameters) -> str:
     return dns.LINE if number == "0" else number
 
 
-def _record(call: Call, record_id: str, present: DnsRecord | None) -> DnsRecord:
-    given = call.parameters
+def _record(given: Parameters, record_id: str, present: DnsRecord | None) -> DnsRecord:
     status = given.find_text("Status") or "ENABLE"
     if status not in {"ENABLE", "DISABLE"}:
         raise InvalidParameterValue(name="Status", value=status, expected="ENABLE or DISABLE")
-    ttl, remark = given.find_integer("TTL"), given.find_text("Remark")
+    remark = given.find_text("Remark")
     return DnsRecord(
         id=record_id,
-        region="",
-        created=0.0,
-        updated=0.0,
         domain=given.text("Domain"),
         name=given.find_text("SubDomain") or "@",
         type=given.text("RecordType"),
         line=_line(given),
         value=given.text("Value"),
-        ttl=600 if ttl is None else ttl,
+        ttl=given.integer_or("TTL", 600),
         mx=given.find_integer("MX"),
         weight=given.find_integer("Weight"),
         enabled=status == "ENABLE",
@@ -68,15 +63,14 @@ def _record(call: Call, record_id: str, present: DnsRecord | None) -> DnsRecord:
 
 
 @action("dnspod", "CreateRecord", *_WRITE)
-def create_record(call: Call) -> Answer:
+def create_record(call: Call, given: Parameters) -> Answer:
     """Create a record."""
-    return {"RecordId": dns.create(call.tx, _record(call, "0", None)).number}
+    return {"RecordId": dns.create(call.tx, _record(given, "0", None)).number}
 
 
 @action("dnspod", "DescribeRecord", dns.DomainNotFound, dns.RecordNotFound)
-def describe_record(call: Call) -> Answer:
+def describe_record(call: Call, given: Parameters) -> Answer:
     """Return one record."""
-    given = call.parameters
     domain = given.text("Domain")
     found = dns.get(call.tx, domain, given.integer("RecordId"))
     return {
@@ -123,9 +117,8 @@ def _list(call: Call, found: list[DnsRecord]) -> Answer:
 
 
 @action("dnspod", "DescribeRecordList", dns.DomainNotFound, NoRecords)
-def describe_record_list(call: Call) -> Answer:
+def describe_record_list(call: Call, given: Parameters) -> Answer:
     """List the records of a domain."""
-    given = call.parameters
     domain = dns.get_domain(call.tx, given.text("Domain"))
     name = given.find_text("Subdomain") or given.find_text("SubDomain")
     kind, line, keyword = given.find_text("RecordType"), given.find_text("RecordLine"), given.find_text("Keyword")
@@ -143,34 +136,29 @@ def describe_record_list(call: Call) -> Answer:
 
 
 @action("dnspod", "ModifyRecord", *_WRITE, dns.RecordNotFound)
-def modify_record(call: Call) -> Answer:
+def modify_record(call: Call, given: Parameters) -> Answer:
     """Replace all attributes of a record."""
-    given = call.parameters
     number = given.integer("RecordId")
     present = dns.get(call.tx, given.text("Domain"), number)
-    dns.change(call.tx, _record(call, str(number), present))
+    dns.change(call.tx, _record(given, str(number), present))
     return {"RecordId": number}
 
 
 @action("dnspod", "ModifyRecordRemark", dns.DomainNotFound, dns.RecordNotFound, dns.RemarkTooLong)
-def modify_record_remark(call: Call) -> Answer:
+def modify_record_remark(call: Call, given: Parameters) -> None:
     """Change the remark of a record."""
-    given = call.parameters
     dns.remark(call.tx, given.text("Domain"), given.integer("RecordId"), given.find_text("Remark") or "")
-    return {}
 
 
 @action("dnspod", "DeleteRecord", dns.DomainNotFound, dns.RecordNotFound)
-def delete_record(call: Call) -> Answer:
+def delete_record(call: Call, given: Parameters) -> None:
     """Delete a record."""
-    given = call.parameters
     dns.delete(call.tx, given.text("Domain"), given.integer("RecordId"))
-    return {}
 
 
 @action("dnspod", "CreateDomain", dns.DomainInvalid, dns.DomainExists)
-def create_domain(call: Call) -> Answer:
+def create_domain(call: Call, given: Parameters) -> Answer:
     """Add a domain."""
-    made = dns.add_domain(call.tx, call.parameters.text("Domain"))
+    made = dns.add_domain(call.tx, given.text("Domain"))
     info = {"Id": made.number, "Domain": made.id, "Punycode": made.id, "GradeNsList": NAME_SERVERS}
     return {"DomainInfo": info}

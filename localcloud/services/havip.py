@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from localcloud.rules import address, address_binding, havip, instance, subnet, task, vpc
 from localcloud.rules.havip import Association, HaVip
-from localcloud.rules.records import beijing_time
+from localcloud.rules.records import beijing_time, changed
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import chosen, page
+from localcloud.services.parameters import Parameters
 
 _ASSOCIATING = (
     havip.TargetKindUnknown,
@@ -24,9 +25,9 @@ def _public_ip(call: Call, found: HaVip) -> str:
     return str(bound[0].ip) if bound else ""
 
 
-def _holding_eni(call: Call, found: HaVip) -> str:
-    holder = call.tx.find(instance.Instance, found.holder)
-    return holder.interface_id if holder is not None else ""
+def _announcing_eni(call: Call, found: HaVip) -> str:
+    announcer = call.tx.find(instance.Instance, found.announcer_id)
+    return announcer.interface_id if announcer is not None else ""
 
 
 def show(call: Call, found: HaVip, associations: tuple[Association, ...] | None = None) -> Answer:
@@ -37,10 +38,10 @@ def show(call: Call, found: HaVip, associations: tuple[Association, ...] | None 
         "Vip": str(found.address),
         "VpcId": found.vpc_id,
         "SubnetId": found.subnet_id,
-        "NetworkInterfaceId": _holding_eni(call, found),
-        "InstanceId": found.holder,
+        "NetworkInterfaceId": _announcing_eni(call, found),
+        "InstanceId": found.announcer_id,
         "AddressIp": _public_ip(call, found),
-        "State": "AVAILABLE" if found.holder else "UNBIND",
+        "State": "AVAILABLE" if found.announcer_id else "UNBIND",
         "CreatedTime": beijing_time(found.created),
         "HaVipAssociationSet": [
             {"HaVipId": found.id, "InstanceId": one.target_id, "InstanceType": one.type}
@@ -69,29 +70,26 @@ def _begin_task(call: Call) -> None:
     havip.HaVipQuota,
     *_ASSOCIATING,
 )
-def create_ha_vip(call: Call) -> Answer:
+def create_ha_vip(call: Call, given: Parameters) -> Answer:
     """Create a HAVIP in a subnet."""
-    given = call.parameters
-    vpc_id, name = given.resource_id("VpcId", "vpc"), given.text("HaVipName")
-    place = subnet.get_in_vpc(call.tx, given.resource_id("SubnetId", "subnet"), vpc_id)
-    made = havip.create(
-        call.tx,
-        name=name,
-        vpc_id=vpc_id,
-        place=place,
-        address=given.find_address("Vip"),
+    requested = HaVip(
+        name=given.text("HaVipName"),
+        vpc_id=given.resource_id("VpcId", "vpc"),
+        subnet_id=given.resource_id("SubnetId", "subnet"),
         check_associate=given.flag("CheckAssociate"),
-        tags=tagging.given(given),
     )
+    made = havip.create(call.tx, requested, given.find_address("Vip"), tagging.given(given))
     for entry in given.each("HaVipAssociationSet", havip.MAX_ASSOCIATIONS):
-        havip.associate(
-            call.tx, made.id, Association(entry.text("InstanceId"), entry.find_text("InstanceType") or "CVM")
-        )
+        havip.associate(call.tx, made.id, _association(entry))
     return {"HaVip": show(call, havip.get(call.tx, made.id))}
 
 
+def _association(entry: Parameters) -> Association:
+    return Association(entry.text("InstanceId"), entry.find_text("InstanceType") or "CVM")
+
+
 @action("vpc", "DescribeHaVips")
-def describe_ha_vips(call: Call) -> Answer:
+def describe_ha_vips(call: Call, _given: Parameters) -> Answer:
     """List HAVIPs."""
     found = chosen(
         call,
@@ -129,41 +127,31 @@ def _selected_associations(call: Call, found: HaVip) -> tuple[Association, ...]:
 
 
 @action("vpc", "ModifyHaVipAttribute", havip.HaVipNotFound)
-def modify_ha_vip_attribute(call: Call) -> Answer:
+def modify_ha_vip_attribute(call: Call, given: Parameters) -> None:
     """Rename a HAVIP."""
-    given = call.parameters
-    havip.modify(call.tx, given.resource_id("HaVipId", "havip"), name=given.find_text("HaVipName"))
-    return {}
+    present = havip.get(call.tx, given.resource_id("HaVipId", "havip"))
+    havip.change(call.tx, changed(present, {"name": given.find_text("HaVipName")}))
 
 
 @action("vpc", "DeleteHaVip", havip.HaVipNotFound, havip.HaVipInUse)
-def delete_ha_vip(call: Call) -> Answer:
+def delete_ha_vip(call: Call, given: Parameters) -> None:
     """Delete an unbound HAVIP."""
-    havip.delete(call.tx, call.parameters.resource_id("HaVipId", "havip"))
+    havip.delete(call.tx, given.resource_id("HaVipId", "havip"))
     _begin_task(call)
-    return {}
 
 
-@action(
-    "vpc",
-    "AssociateHaVipInstance",
-    havip.HaVipNotFound,
-    *_ASSOCIATING,
-)
-def associate_ha_vip_instance(call: Call) -> Answer:
+@action("vpc", "AssociateHaVipInstance", havip.HaVipNotFound, *_ASSOCIATING)
+def associate_ha_vip_instance(call: Call, given: Parameters) -> None:
     """Permit instances or interfaces to announce HAVIPs."""
-    for entry in call.parameters.required_each("HaVipAssociationSet", havip.MAX_ASSOCIATIONS):
-        target = Association(entry.text("InstanceId"), entry.find_text("InstanceType") or "CVM")
-        havip.associate(call.tx, entry.resource_id("HaVipId", "havip"), target)
-    return {}
+    for entry in given.required_each("HaVipAssociationSet", havip.MAX_ASSOCIATIONS):
+        havip.associate(call.tx, entry.resource_id("HaVipId", "havip"), _association(entry))
 
 
 @action("vpc", "DisassociateHaVipInstance", havip.HaVipNotFound, havip.AssociationNotFound)
-def disassociate_ha_vip_instance(call: Call) -> Answer:
+def disassociate_ha_vip_instance(call: Call, given: Parameters) -> None:
     """Remove the permission of instances or interfaces to announce HAVIPs."""
-    for entry in call.parameters.required_each("HaVipAssociationSet", havip.MAX_ASSOCIATIONS):
+    for entry in given.required_each("HaVipAssociationSet", havip.MAX_ASSOCIATIONS):
         havip.disassociate(call.tx, entry.resource_id("HaVipId", "havip"), entry.text("InstanceId"))
-    return {}
 
 
 @action(
@@ -175,14 +163,12 @@ def disassociate_ha_vip_instance(call: Call) -> Answer:
     address_binding.AddressBusyForVpc,
     address_binding.HaVipAddressAlreadyBound,
 )
-def ha_vip_associate_address_ip(call: Call) -> Answer:
+def ha_vip_associate_address_ip(call: Call, given: Parameters) -> None:
     """Bind an EIP to a HAVIP. AddressIp contains it after the binding."""
-    given = call.parameters
     havip_id, ip = given.resource_id("HaVipId", "havip"), given.find_address("AddressIp")
     havip.get(call.tx, havip_id)
     address_binding.bind_to_havip(call.tx, address.by_ip(call.tx, str(ip or "")), havip_id)
     _begin_task(call)
-    return {}
 
 
 @action(
@@ -192,8 +178,7 @@ def ha_vip_associate_address_ip(call: Call) -> Answer:
     address_binding.HaVipHasNoAddress,
     address_binding.AddressBusyForVpc,
 )
-def ha_vip_disassociate_address_ip(call: Call) -> Answer:
+def ha_vip_disassociate_address_ip(call: Call, given: Parameters) -> None:
     """Unbind the EIP of a HAVIP."""
-    address_binding.unbind_havip(call.tx, call.parameters.resource_id("HaVipId", "havip"))
+    address_binding.unbind_havip(call.tx, given.resource_id("HaVipId", "havip"))
     _begin_task(call)
-    return {}

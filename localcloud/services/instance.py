@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from localcloud.rules import address, disk, disk_types, instance, instance_attributes, interface, key_pair, placement
 from localcloud.rules.instance import Instance
 from localcloud.rules.records import iso_time
-from localcloud.rules.refusal import InvalidParameterValue, Refusal, assumed, documented
-from localcloud.rules.run_instances import DiskRequest, PublicAddressWithoutBandwidth, RunRequest, run_instance
+from localcloud.rules.refusal import InvalidParameterValue, assumed, documented, rule
+from localcloud.rules.run_instances import PublicAddressWithoutBandwidth, RunRequest, run_instance
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import UnknownInstanceFilter, chosen, page
@@ -20,36 +21,26 @@ BANDWIDTH_MBPS = 100
 _NUMBER = re.compile(r"\{R:(\d+)(?:,F:(\d))?\}")
 
 
-class InstanceNeedsVpc(Refusal):
-    """An instance must be created in a VPC; localcloud has no default VPC and no classic network."""
-
-    code = "InvalidParameterValue.VpcIdNotExist"
-    template = "VirtualPrivateCloud must have VpcId and SubnetId of an existing VPC and subnet."
-    source = assumed("RunInstances (213/15730) would use the default VPC; localcloud has none")
-
-
-class InstanceNeedsGroup(Refusal):
-    """An instance must be created with a security group; localcloud has no default group."""
-
-    code = "MissingParameter"
-    template = "The request must have the parameter `SecurityGroupIds`; localcloud has no default group."
-    source = assumed("RunInstances (213/15730) would create a default group; localcloud does not")
-
-
-class AddressCountDiffers(Refusal):
-    """The number of private addresses must equal the number of instances."""
-
-    code = "InvalidParameterCombination"
-    template = "The number of private addresses must be {count}, the number of instances (got {addresses})."
-    source = documented("RunInstances: as many PrivateIpAddresses as InstanceCount, at most 20", page="213/15730")
-
-
-class PasswordNotEmulated(Refusal):
-    """Instances must be accessed with key pairs; passwords are not emulated."""
-
-    code = "InvalidParameter.PasswordNotSupported"
-    template = "LoginSettings must not have a password: the images of localcloud support only key pairs."
-    source = assumed("limit of localcloud: its images support only key pairs (code: 213/30435)")
+InstanceNeedsVpc = rule(
+    "InvalidParameterValue.VpcIdNotExist",
+    "An instance must be created in a VPC; localcloud has no default VPC and no classic network.",
+    assumed("RunInstances (213/15730) would use the default VPC; localcloud has none"),
+)
+InstanceNeedsGroup = rule(
+    "MissingParameter",
+    "An instance must be created with a security group; localcloud has no default group.",
+    assumed("RunInstances (213/15730) would create a default group; localcloud does not"),
+)
+AddressCountDiffers = rule(
+    "InvalidParameterCombination",
+    "The number of private addresses must equal the number of instances.",
+    documented("RunInstances: as many PrivateIpAddresses as InstanceCount, at most 20", page="213/15730"),
+)
+PasswordNotEmulated = rule(
+    "InvalidParameter.PasswordNotSupported",
+    "Instances must be accessed with key pairs; passwords are not emulated.",
+    assumed("limit of localcloud: its images support only key pairs (code: 213/30435)"),
+)
 
 
 _RUN_RULES = (
@@ -90,9 +81,8 @@ _RUN_RULES = (
 
 
 @action("cvm", "RunInstances", *_RUN_RULES)
-def run_instances(call: Call) -> Answer:
+def run_instances(call: Call, given: Parameters) -> Answer:
     """Create instances. They are in state PENDING until they have booted."""
-    given = call.parameters
     count = given.integer_in("InstanceCount", 1, 500, default=1)
     requests = [_run_request(call, number, count) for number in range(count)]
     if given.flag("DryRun"):
@@ -102,20 +92,41 @@ def run_instances(call: Call) -> Answer:
 
 def _run_request(call: Call, number: int, count: int) -> RunRequest:
     given = call.parameters
-    place, network = given.required_inside("Placement"), given.inside("VirtualPrivateCloud")
-    internet, login = given.inside("InternetAccessible"), given.inside("LoginSettings")
+    project_id = given.required_inside("Placement").integer_or("ProjectId", 0)
+    network, login = given.inside("VirtualPrivateCloud"), given.inside("LoginSettings")
     addresses = network.addresses("PrivateIpAddresses")
     if addresses and (len(addresses) != count or count > _ADDRESSES_PER_REQUEST):
-        raise AddressCountDiffers(count=count, addresses=len(addresses))
+        raise AddressCountDiffers(got=len(addresses), count=count)
     if not network.find_text("VpcId") or not network.find_text("SubnetId"):
         raise InstanceNeedsVpc
     if not given.texts("SecurityGroupIds"):
         raise InstanceNeedsGroup
     if login.find_text("Password"):
         raise PasswordNotEmulated
+    data_disks = tuple(
+        # A data disk without type is a local disk, and one without size is not created (DataDisk, 213/15730).
+        replace(_disk(entry, "LOCAL_BASIC", 0), project_id=project_id)
+        for entry in given.each("DataDisks")
+    )
+    system_disk = _disk(given.inside("SystemDisk"), "CLOUD_PREMIUM", 50)
+    internet = given.inside("InternetAccessible")
+    return RunRequest(
+        instance=_instance(given, number, count),
+        address=addresses[number] if addresses else None,
+        group_ids=given.texts("SecurityGroupIds"),
+        system_disk=replace(system_disk, usage="SYSTEM_DISK", portable=False, delete_with_instance=True),
+        data_disks=data_disks,
+        public=internet.flag("PublicIpAssigned", default=_bandwidth(internet) > 0),
+        tags=tagging.specified(given, "instance"),
+    )
+
+
+def _instance(given: Parameters, number: int, count: int) -> Instance:
+    place, network = given.required_inside("Placement"), given.inside("VirtualPrivateCloud")
+    internet = given.inside("InternetAccessible")
     groups = given.texts("DisasterRecoverGroupIds", limit=1)
     name, hostname = given.find_text("InstanceName") or "未命名", given.find_text("HostName") or ""
-    return RunRequest(
+    return Instance(
         name=numbered(name, number, count),
         hostname=numbered(hostname, number, count) if hostname else "",
         zone=place.text("Zone"),
@@ -123,22 +134,15 @@ def _run_request(call: Call, number: int, count: int) -> RunRequest:
         image_id=given.text("ImageId"),
         vpc_id=network.text("VpcId"),
         subnet_id=network.text("SubnetId"),
-        address=addresses[number] if addresses else None,
-        group_ids=given.texts("SecurityGroupIds"),
-        key_ids=login.texts("KeyIds"),
-        system_disk=_disk(given.inside("SystemDisk"), "CLOUD_PREMIUM", 50),
-        # A data disk without type is a local disk, and one without size is not created (DataDisk, 213/15730).
-        data_disks=tuple(_disk(entry, "LOCAL_BASIC", 0) for entry in given.each("DataDisks")),
+        key_ids=given.inside("LoginSettings").texts("KeyIds"),
         placement_group_id=groups[0] if groups else "",
-        project_id=place.find_integer("ProjectId") or 0,
+        project_id=place.integer_or("ProjectId", 0),
         charge_type=_charge_type(given),
         internet_charge_type=internet.find_text("InternetChargeType") or "TRAFFIC_POSTPAID_BY_HOUR",
         bandwidth_mbps=_bandwidth(internet),
-        public=internet.flag("PublicIpAssigned", default=_bandwidth(internet) > 0),
         user_data=given.find_text("UserData") or "",
         cam_role_name=given.find_text("CamRoleName") or "",
         protected=given.flag("DisableApiTermination"),
-        tags=tagging.specified(given, "instance"),
     )
 
 
@@ -170,15 +174,14 @@ def _bandwidth(internet: Parameters) -> int:
     return internet.integer_in("InternetMaxBandwidthOut", 0, BANDWIDTH_MBPS, default=0)
 
 
-def _disk(given: Parameters, default_type: str, default_gib: int) -> DiskRequest:
-    size = given.find_integer("DiskSize")
-    return DiskRequest(
+def _disk(given: Parameters, default_type: str, default_gib: int) -> disk.Disk:
+    return disk.Disk(
         type=given.find_text("DiskType") or default_type,
-        size_gib=default_gib if size is None else size,
+        size_gib=given.integer_or("DiskSize", default_gib),
         name=given.find_text("DiskName") or "",
         delete_with_instance=given.flag("DeleteWithInstance", default=True),
         encrypted=given.flag("Encrypt"),
-        throughput=given.find_integer("ThroughputPerformance") or 0,
+        throughput=given.integer_or("ThroughputPerformance", 0),
     )
 
 
@@ -262,7 +265,7 @@ def found_instances(call: Call) -> list[Instance]:
     tx = call.tx
     for instance_id in call.parameters.texts("InstanceIds"):
         if not re.fullmatch(r"ins-[0-9a-z]{8}", instance_id):
-            raise instance.InstanceIdMalformed(instance_id=instance_id)
+            raise instance.InstanceIdMalformed(got=instance_id)
 
     def eni(one: Instance) -> interface.Interface:
         return interface.get(tx, one.interface_id)
@@ -294,16 +297,15 @@ def found_instances(call: Call) -> list[Instance]:
 
 
 @action("cvm", "DescribeInstances", instance.InstanceIdMalformed, UnknownInstanceFilter)
-def describe_instances(call: Call) -> Answer:
+def describe_instances(call: Call, _given: Parameters) -> Answer:
     """List instances."""
     found = found_instances(call)
     return {"TotalCount": len(found), "InstanceSet": [show(call, one) for one in page(call, found)]}
 
 
 @action("cvm", "DescribeInstancesAttributes", instance.InstanceNotFound, instance.InstanceIdMalformed)
-def describe_instances_attributes(call: Call) -> Answer:
+def describe_instances_attributes(call: Call, given: Parameters) -> Answer:
     """Return the user data of instances."""
-    given = call.parameters
     given.required_texts("Attributes")
     rows = [
         {"InstanceId": one.id, "Attributes": {"UserData": one.user_data}}

@@ -11,42 +11,26 @@ from localcloud.rules import (
     key_pair,
     placement,
 )
-from localcloud.rules.refusal import InvalidParameterValue, Refusal, documented
-from localcloud.services.actions import Answer, Call, action
+from localcloud.rules.refusal import InvalidParameterValue, documented, rule
+from localcloud.services.actions import Call, action
 from localcloud.services.instance import BANDWIDTH_MBPS, PasswordNotEmulated
 from localcloud.services.parameters import Parameters
 
-
-class NothingToModify(Refusal):
-    """A request to change attributes must have an attribute."""
-
-    code = "MissingParameter"
-    template = "The request must have an attribute to change."
-    source = documented("ModifyInstancesAttribute: one attribute in each request", page="213/15739")
-
-
-class SeveralToModify(Refusal):
-    """A request can change only one attribute."""
-
-    code = "InvalidParameterValue"
-    template = "The request must change only one attribute (got {names})."
-    source = documented("ModifyInstancesAttribute: one attribute in each request", page="213/15739")
-
-
-class TwoStopTypes(Refusal):
-    """A request must not have both StopType and ForceStop."""
-
-    code = "InvalidParameterCombination"
-    template = "The request must have `ForceStop` or `StopType`, not both."
-    source = documented("StopInstances: not both ForceStop and StopType", page="213/15743")
-
-
-class OneDiskParameter(Refusal):
-    """ResizeInstanceDisks must have either the system disk or data disks."""
-
-    code = "InvalidParameterValue"
-    template = "The request must have exactly one of `SystemDisk` and `DataDisks`."
-    source = documented("ResizeInstanceDisks: DataDisks or SystemDisk, not both", page="213/15731")
+_MODIFY_INSTANCES_ATTRIBUTE = documented("ModifyInstancesAttribute: one attribute in each request", page="213/15739")
+NothingToModify = rule(
+    "MissingParameter", "A request to change attributes must have an attribute.", _MODIFY_INSTANCES_ATTRIBUTE
+)
+SeveralToModify = rule("InvalidParameterValue", "A request can change only one attribute.", _MODIFY_INSTANCES_ATTRIBUTE)
+TwoStopTypes = rule(
+    "InvalidParameterCombination",
+    "A request must not have both StopType and ForceStop.",
+    documented("StopInstances: not both ForceStop and StopType", page="213/15743"),
+)
+OneDiskParameter = rule(
+    "InvalidParameterValue",
+    "ResizeInstanceDisks must have either the system disk or data disks.",
+    documented("ResizeInstanceDisks: DataDisks or SystemDisk, not both", page="213/15731"),
+)
 
 
 # Parameters that belong to an attribute (ModifyInstancesAttribute, 213/15739).
@@ -69,16 +53,14 @@ _CHANGE = (*_STATES, instance_state.StoppedWithoutCharge)
 
 
 @action("cvm", "StartInstances", *_STATES, instance_state.InstanceIsRunning)
-def start_instances(call: Call) -> Answer:
+def start_instances(call: Call, given: Parameters) -> None:
     """Start stopped instances."""
-    instance_change.start(call.tx, call.parameters.required_texts("InstanceIds"))
-    return {}
+    instance_change.start(call.tx, given.required_texts("InstanceIds"))
 
 
 @action("cvm", "StopInstances", *_STATES, instance_state.InstanceIsStopped, TwoStopTypes)
-def stop_instances(call: Call) -> Answer:
+def stop_instances(call: Call, given: Parameters) -> None:
     """Stop running instances."""
-    given = call.parameters
     mode = given.find_text("StoppedMode") or "KEEP_CHARGING"
     if mode not in {"KEEP_CHARGING", "STOP_CHARGING"}:
         raise InvalidParameterValue(name="StoppedMode", value=mode, expected="KEEP_CHARGING or STOP_CHARGING")
@@ -88,7 +70,6 @@ def stop_instances(call: Call) -> Answer:
         hard=_is_hard(given),
         stop_charging=mode == "STOP_CHARGING",
     )
-    return {}
 
 
 def _is_hard(given: Parameters) -> bool:
@@ -101,10 +82,9 @@ def _is_hard(given: Parameters) -> bool:
 
 
 @action("cvm", "TerminateInstances", *_STATES, instance.InstanceProtected)
-def terminate_instances(call: Call) -> Answer:
+def terminate_instances(call: Call, given: Parameters) -> None:
     """Delete instances and the resources that depend on them."""
-    instance_change.terminate(call.tx, call.parameters.required_texts("InstanceIds"))
-    return {}
+    instance_change.terminate(call.tx, given.required_texts("InstanceIds"))
 
 
 @action(
@@ -115,12 +95,10 @@ def terminate_instances(call: Call) -> Answer:
     instance_change.SystemDiskTypeFixed,
     instance_state.InstanceIsRunning,
 )
-def reset_instances_type(call: Call) -> Answer:
+def reset_instances_type(call: Call, given: Parameters) -> None:
     """Change the type of instances. Running instances require ForceStop and are restarted."""
-    given = call.parameters
     ids, kind = given.required_texts("InstanceIds", limit=1), given.text("InstanceType")
     instance_change.resize(call.tx, ids, kind, force=given.flag("ForceStop"))
-    return {}
 
 
 @action(
@@ -137,21 +115,18 @@ def reset_instances_type(call: Call) -> Answer:
     key_pair.KeyPairIdMalformed,
     PasswordNotEmulated,
 )
-def reset_instance(call: Call) -> Answer:
+def reset_instance(call: Call, given: Parameters) -> None:
     """Reinstall the system disk of an instance from an image."""
-    given = call.parameters
     login = given.inside("LoginSettings")
     if login.find_text("Password"):
         raise PasswordNotEmulated
-    instance_change.reset(
-        call.tx,
-        given.text("InstanceId"),
-        image_id=given.find_text("ImageId"),
-        hostname=given.find_text("HostName"),
-        key_ids=login.texts("KeyIds") if "KeyIds" in login else None,
-        user_data=given.find_text("UserData"),
-    )
-    return {}
+    attributes = {
+        "image_id": given.find_text("ImageId"),
+        "hostname": given.find_text("HostName"),
+        "key_ids": login.texts("KeyIds") if "KeyIds" in login else None,
+        "user_data": given.find_text("UserData"),
+    }
+    instance_change.reset(call.tx, given.text("InstanceId"), attributes)
 
 
 @action(
@@ -165,9 +140,8 @@ def reset_instance(call: Call) -> Answer:
     OneDiskParameter,
     disk_types.DiskSizeOutOfRange,
 )
-def resize_instance_disks(call: Call) -> Answer:
+def resize_instance_disks(call: Call, given: Parameters) -> None:
     """Expand the system disk of an instance. A running instance requires ForceStop."""
-    given = call.parameters
     instance_id = given.text("InstanceId")
     system, data = given.find_inside("SystemDisk"), given.each("DataDisks")
     if (system is None) == (not data):
@@ -181,20 +155,17 @@ def resize_instance_disks(call: Call) -> Answer:
         size_gib=system.find_integer("DiskSize"),
         force=given.flag("ForceStop"),
     )
-    return {}
 
 
 @action("cvm", "ResetInstancesInternetMaxBandwidth", *_CHANGE)
-def reset_instances_internet_max_bandwidth(call: Call) -> Answer:
+def reset_instances_internet_max_bandwidth(call: Call, given: Parameters) -> None:
     """Change the bandwidth of the ordinary public addresses of instances."""
-    given = call.parameters
     ids = given.required_texts("InstanceIds")
     internet = given.required_inside("InternetAccessible")
     bandwidth = internet.integer_in("InternetMaxBandwidthOut", 0, BANDWIDTH_MBPS, default=0)
     instance_change.change_bandwidth(
         call.tx, ids, charge_type=internet.find_text("InternetChargeType"), bandwidth_mbps=bandwidth
     )
-    return {}
 
 
 @action(
@@ -208,9 +179,8 @@ def reset_instances_internet_max_bandwidth(call: Call) -> Answer:
     instance.AddressNotInSubnet,
     instance.AddressInUse,
 )
-def modify_instances_vpc_attribute(call: Call) -> Answer:
+def modify_instances_vpc_attribute(call: Call, given: Parameters) -> None:
     """Change the private addresses or the subnet of instances. Running instances are restarted."""
-    given = call.parameters
     ids = given.required_texts("InstanceIds")
     network = given.required_inside("VirtualPrivateCloud")
     addresses = network.addresses("PrivateIpAddresses")
@@ -223,7 +193,6 @@ def modify_instances_vpc_attribute(call: Call) -> Answer:
             addresses[index] if index < len(addresses) else None,
             force=given.flag("ForceStop", default=True),
         )
-    return {}
 
 
 @action(
@@ -240,27 +209,23 @@ def modify_instances_vpc_attribute(call: Call) -> Answer:
     instance.GroupNotFound,
     instance.TooManyGroups,
 )
-def modify_instances_attribute(call: Call) -> Answer:
+def modify_instances_attribute(call: Call, given: Parameters) -> None:
     """Change names, security groups, user data or protection of instances."""
-    given = call.parameters
     ids = given.required_texts("InstanceIds")
-    changed = sorted(given.values.keys() - _COMPANIONS)
-    if not changed:
+    names = sorted(given.values.keys() - _COMPANIONS)
+    if not names:
         raise NothingToModify
-    if len(changed) > 1:
-        raise SeveralToModify(names=", ".join(changed))
+    if len(names) > 1:
+        raise SeveralToModify(got=", ".join(names))
+    attributes = {
+        "name": given.find_text("InstanceName"),
+        "hostname": given.find_text("HostName"),
+        "user_data": given.find_text("UserData"),
+        "protected": given.find_flag("DisableApiTermination"),
+        "cam_role_name": given.find_text("CamRoleName"),
+    }
     for instance_id in ids:
-        instance_change.modify(
-            call.tx,
-            instance_id,
-            name=given.find_text("InstanceName"),
-            hostname=given.find_text("HostName"),
-            user_data=given.find_text("UserData"),
-            group_ids=given.texts("SecurityGroups"),
-            protected=given.find_flag("DisableApiTermination"),
-            cam_role_name=given.find_text("CamRoleName"),
-        )
-    return {}
+        instance_change.modify(call.tx, instance_id, attributes, given.texts("SecurityGroups"))
 
 
 @action(
@@ -271,17 +236,13 @@ def modify_instances_attribute(call: Call) -> Answer:
     placement.PlacementGroupFull,
     instance_change.AlreadyInPlacementGroup,
 )
-def modify_instances_disaster_recover_group(call: Call) -> Answer:
+def modify_instances_disaster_recover_group(call: Call, given: Parameters) -> None:
     """Move instances to another placement group, or remove them from their group."""
-    given = call.parameters
     group_id = given.find_text("DisasterRecoverGroupId") or ""
     instance_change.change_placement(call.tx, given.required_texts("InstanceIds"), group_id)
-    return {}
 
 
 @action("cvm", "ModifyInstancesProject", instance.InstanceNotFound, instance.InstanceIdMalformed)
-def modify_instances_project(call: Call) -> Answer:
+def modify_instances_project(call: Call, given: Parameters) -> None:
     """Move instances to another project."""
-    given = call.parameters
     instance_change.change_project(call.tx, given.required_texts("InstanceIds"), given.integer("ProjectId"))
-    return {}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from localcloud.rules import instance, instance_change, instance_state, key_pair, references
 from localcloud.rules.key_pair import KeyPair
-from localcloud.rules.records import iso_time
+from localcloud.rules.records import changed, iso_time
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import UnknownInstanceFilter, chosen, page
+from localcloud.services.parameters import Parameters
 
 _NAMES = (
     key_pair.KeyPairNameEmpty,
@@ -40,41 +41,27 @@ def _show(call: Call, pair: KeyPair, private_key: str = "") -> Answer:
     key_pair.KeyPairQuota,
     *tagging.MACHINE_RULES,
 )
-def import_key_pair(call: Call) -> Answer:
+def import_key_pair(call: Call, given: Parameters) -> Answer:
     """Import a public key."""
-    given = call.parameters
-    pair = key_pair.add(
-        call.tx,
-        name=given.text("KeyName"),
-        public_key=given.text("PublicKey"),
-        private_key="",
-        project_id=given.find_integer("ProjectId") or 0,
-        tags=tagging.specified(given, "keypair"),
-    )
-    return {"KeyId": pair.id}
+    name, public_key = given.text("KeyName"), given.text("PublicKey")
+    requested = KeyPair(name=name, public_key=public_key, project_id=given.integer_or("ProjectId", 0))
+    return {"KeyId": key_pair.create(call.tx, requested, tagging.specified(given, "keypair")).id}
 
 
 @action("cvm", "CreateKeyPair", *_NAMES, key_pair.KeyPairQuota, *tagging.MACHINE_RULES)
-def create_key_pair(call: Call) -> Answer:
+def create_key_pair(call: Call, given: Parameters) -> Answer:
     """Create a key pair. Only this response contains the private key."""
     from localcloud.rules.rsa_keys import make_rsa_pair  # noqa: PLC0415 - slow to import and rarely needed
 
-    given = call.parameters
     name = given.text("KeyName")
     private, public = make_rsa_pair()
-    pair = key_pair.add(
-        call.tx,
-        name=name,
-        public_key=public,
-        private_key="",
-        project_id=given.integer("ProjectId"),
-        tags=tagging.specified(given, "keypair"),
-    )
+    requested = KeyPair(name=name, public_key=public, project_id=given.integer("ProjectId"))
+    pair = key_pair.create(call.tx, requested, tagging.specified(given, "keypair"))
     return {"KeyPair": _show(call, pair, private)}
 
 
 @action("cvm", "DescribeKeyPairs", UnknownInstanceFilter)
-def describe_key_pairs(call: Call) -> Answer:
+def describe_key_pairs(call: Call, _given: Parameters) -> Answer:
     """List key pairs."""
     found = chosen(
         call,
@@ -95,21 +82,20 @@ def describe_key_pairs(call: Call) -> Answer:
     key_pair.KeyPairUnchanged,
     key_pair.KeyPairDescriptionTooLong,
 )
-def modify_key_pair_attribute(call: Call) -> Answer:
+def modify_key_pair_attribute(call: Call, given: Parameters) -> None:
     """Change the name or description of a key pair."""
-    given = call.parameters
-    key_pair.modify(
-        call.tx, given.text("KeyId"), name=given.find_text("KeyName"), description=given.find_text("Description")
-    )
-    return {}
+    present = key_pair.get(call.tx, given.text("KeyId"))
+    if "KeyName" not in given and "Description" not in given:
+        raise key_pair.KeyPairUnchanged
+    name, description = given.find_text("KeyName"), given.find_text("Description")
+    key_pair.change(call.tx, present, changed(present, {"name": name, "description": description}))
 
 
 @action("cvm", "DeleteKeyPairs", key_pair.KeyPairNotFound, key_pair.KeyPairIdMalformed, key_pair.KeyPairInUse)
-def delete_key_pairs(call: Call) -> Answer:
+def delete_key_pairs(call: Call, given: Parameters) -> None:
     """Delete unused key pairs."""
-    for key_id in call.parameters.required_texts("KeyIds"):
+    for key_id in given.required_texts("KeyIds"):
         key_pair.delete(call.tx, key_id)
-    return {}
 
 
 @action(
@@ -121,13 +107,11 @@ def delete_key_pairs(call: Call) -> Answer:
     instance_state.InstanceIsRunning,
     instance_state.StoppedWithoutCharge,
 )
-def associate_instances_key_pairs(call: Call) -> Answer:
+def associate_instances_key_pairs(call: Call, given: Parameters) -> None:
     """Associate key pairs with instances. Running instances require ForceStop."""
-    given = call.parameters
     instance_change.associate_keys(
         call.tx, given.required_texts("InstanceIds"), given.required_texts("KeyIds"), force=given.flag("ForceStop")
     )
-    return {}
 
 
 @action(
@@ -139,10 +123,8 @@ def associate_instances_key_pairs(call: Call) -> Answer:
     instance_state.InstanceIsRunning,
     instance_state.StoppedWithoutCharge,
 )
-def disassociate_instances_key_pairs(call: Call) -> Answer:
+def disassociate_instances_key_pairs(call: Call, given: Parameters) -> None:
     """Remove key pairs from instances. Running instances require ForceStop."""
-    given = call.parameters
     instance_change.disassociate_keys(
         call.tx, given.required_texts("InstanceIds"), given.required_texts("KeyIds"), force=given.flag("ForceStop")
     )
-    return {}

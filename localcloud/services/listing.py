@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from localcloud.rules import tag
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import InvalidParameterValue, Refusal, check_count, check_range, documented
+from localcloud.rules.refusal import InvalidParameterValue, Refusal, check_count, check_range, documented, rule
 from localcloud.services.actions import Call
 
 R = TypeVar("R", bound=Record)
@@ -26,53 +26,31 @@ _VALUES_OF_INSTANCES = 5
 _FUZZY = frozenset({"vpc-name"})
 
 
-class UnknownFilter(Refusal):
-    """A filter name must be one that the action documents."""
-
-    code = "InvalidParameter.FilterInvalidKey"
-    template = "The filter name for {action} must be one of {known} (got `{name}`)."
-    source = documented(
-        "DescribeVpcs and other list actions of vpc: InvalidParameter.FilterInvalidKey",
-        page="215/15778",
-    )
-
-
-class UnknownInstanceFilter(Refusal):
-    """A filter name must be one that the action documents (services cvm and cbs)."""
-
-    code = "InvalidFilter"
-    template = "The filter name for {action} must be one of {known} (got `{name}`)."
-    source = documented(
-        "DescribeInstances and other list actions of cvm and cbs: Filters; InvalidFilter",
-        page="213/15728",
-    )
-
-
-class IdsAndFilters(Refusal):
-    """A list request must have either IDs or filters."""
-
-    code = "InvalidParameter.Coexist"
-    template = "The request must have `{ids}` or `Filters`, not both."
-    source = documented(
-        "DescribeVpcs and other list actions of vpc: not both; InvalidParameter.Coexist",
-        page="215/15778",
-    )
-
-
-class InstanceIdsAndFilters(Refusal):
-    """A list request must have either IDs or filters (services cvm and cbs)."""
-
-    code = "InvalidParameter"
-    template = "The request must have `{ids}` or `Filters`, not both."
-    source = documented("DescribeInstances: not both; the code is assumed", page="213/15728")
-
-
-class TooManyFilterValues(Refusal):
-    """A request can have at most 10 filters with at most 5 values each (services cvm and cbs)."""
-
-    code = "InvalidFilterValue.LimitExceeded"
-    template = "The request cannot have more than 10 filters, or more than 5 values in a filter."
-    source = documented("DescribeInstances: Filters; InvalidFilterValue.LimitExceeded", page="213/15728")
+UnknownFilter = rule(
+    "InvalidParameter.FilterInvalidKey",
+    "A filter name must be one that the action documents.",
+    documented("DescribeVpcs and other list actions of vpc", page="215/15778"),
+)
+UnknownInstanceFilter = rule(
+    "InvalidFilter",
+    "A filter name must be one that the action documents (services cvm and cbs).",
+    documented("DescribeInstances and other list actions of cvm and cbs: Filters", page="213/15728"),
+)
+IdsAndFilters = rule(
+    "InvalidParameter.Coexist",
+    "A list request must have either IDs or filters.",
+    documented("DescribeVpcs and other list actions of vpc: not both", page="215/15778"),
+)
+InstanceIdsAndFilters = rule(
+    "InvalidParameter",
+    "A list request must have either IDs or filters (services cvm and cbs).",
+    documented("DescribeInstances: not both; the code is assumed", page="213/15728"),
+)
+TooManyFilterValues = rule(
+    "InvalidFilterValue.LimitExceeded",
+    "A request can have at most 10 filters with at most 5 values each (services cvm and cbs).",
+    documented("DescribeInstances: Filters", page="213/15728"),
+)
 
 
 def chosen(
@@ -93,7 +71,7 @@ def chosen(
     found = list(records)
     given = call.parameters.each("Filters")
     requested = set(call.parameters.texts(ids)) if ids else set[str]()
-    if issubclass(refusal, UnknownFilter):
+    if refusal is not UnknownInstanceFilter:
         check_count(ids, len(requested))
     if requested:
         found = [record for record in found if record.id in requested]
@@ -114,7 +92,7 @@ def chosen(
 
 
 def _check_filters(refusal: type[Refusal], name: str, count: int, limit: int) -> None:
-    if count > limit and issubclass(refusal, UnknownFilter):
+    if count > limit and refusal is not UnknownInstanceFilter:
         check_count(name, count, limit)
     if count > limit:
         raise TooManyFilterValues
@@ -141,7 +119,7 @@ def _extractor(
         key = name.removeprefix("tag:")
         return lambda record: [value for at, value in tag.of(call.tx, record.id).items() if at == key]
     known = ", ".join((*filters, "tag-key", *(["tag-value"] if tag_value else []), "tag:KEY"))
-    raise refusal(name=name, action="this action", known=known)
+    raise refusal(got=name, known=known)
 
 
 def page(call: Call, found: Sequence[T], *, default: int = DEFAULT, highest: int = LIMIT) -> Sequence[T]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from localcloud.rules import instance, interface, load_balancer, security_group, task
 from localcloud.rules.load_balancer import Listener, LoadBalancer, Target
-from localcloud.rules.records import beijing_time, iso_time
+from localcloud.rules.records import beijing_time, changed, iso_time
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import page
@@ -23,9 +24,9 @@ def _begin_task(call: Call, *balancer_ids: str) -> None:
 
 
 @action("clb", "DescribeTaskStatus", task.TaskNotFound)
-def describe_task_status(call: Call) -> Answer:
+def describe_task_status(call: Call, given: Parameters) -> Answer:
     """Return the state of the task that a request started: 0 successful, 1 failed, 2 running."""
-    found = task.get(call.tx, call.parameters.text("TaskId"))
+    found = task.get(call.tx, given.text("TaskId"))
     done = found.result == "SUCCESS"
     return {"Status": _STATUS[found.result], "LoadBalancerIds": list(found.resource_ids) if done else []}
 
@@ -54,33 +55,25 @@ def show(call: Call, found: LoadBalancer) -> Answer:
     }
 
 
-@action(
-    "clb",
-    "CreateLoadBalancer",
-    load_balancer.LoadBalancerTypeNotEmulated,
-    load_balancer.SubnetUnknown,
-)
-def create_load_balancer(call: Call) -> Answer:
+@action("clb", "CreateLoadBalancer", load_balancer.LoadBalancerTypeNotEmulated, load_balancer.SubnetUnknown)
+def create_load_balancer(call: Call, given: Parameters) -> Answer:
     """Create an internal load balancer."""
-    given = call.parameters
-    made = load_balancer.create(
-        call.tx,
+    requested = LoadBalancer(
         name=given.find_text("LoadBalancerName") or "",
-        kind=given.text("LoadBalancerType"),
+        type=given.text("LoadBalancerType"),
         vpc_id=given.find_text("VpcId") or "",
         subnet_id=given.find_text("SubnetId") or "",
-        project_id=given.find_integer("ProjectId") or 0,
+        project_id=given.integer_or("ProjectId", 0),
         pass_to_target=given.flag("LoadBalancerPassToTarget"),
-        tags=tagging.given(given),
     )
+    made = load_balancer.create(call.tx, requested, tagging.given(given))
     _begin_task(call, made.id)
     return {"LoadBalancerIds": [made.id]}
 
 
 @action("clb", "DescribeLoadBalancers")
-def describe_load_balancers(call: Call) -> Answer:
+def describe_load_balancers(call: Call, given: Parameters) -> Answer:
     """List load balancers."""
-    given = call.parameters
     ids, name = given.texts("LoadBalancerIds"), given.find_text("LoadBalancerName")
     vpc_id, vips = given.find_text("VpcId"), given.texts("LoadBalancerVips")
     found = [
@@ -95,35 +88,31 @@ def describe_load_balancers(call: Call) -> Answer:
 
 
 @action("clb", "ModifyLoadBalancerAttributes", *_ONE)
-def modify_load_balancer_attributes(call: Call) -> Answer:
+def modify_load_balancer_attributes(call: Call, given: Parameters) -> Answer:
     """Change the name of a load balancer, or whether its targets trust its traffic."""
-    given = call.parameters
-    load_balancer.modify(
-        call.tx,
-        given.text("LoadBalancerId"),
-        name=given.find_text("LoadBalancerName"),
-        pass_to_target=given.find_flag("LoadBalancerPassToTarget"),
-    )
-    _begin_task(call, call.parameters.text("LoadBalancerId"))
+    name, pass_to_target = given.find_text("LoadBalancerName"), given.find_flag("LoadBalancerPassToTarget")
+    return _change(call, {"name": name, "pass_to_target": pass_to_target})
+
+
+def _change(call: Call, attributes: Mapping[str, object]) -> Answer:
+    present = load_balancer.get(call.tx, call.parameters.text("LoadBalancerId"))
+    load_balancer.change(call.tx, changed(present, attributes))
+    _begin_task(call, present.id)
     return {}
 
 
 @action("clb", "SetLoadBalancerSecurityGroups", *_ONE, security_group.SecurityGroupNotFound)
-def set_load_balancer_security_groups(call: Call) -> Answer:
+def set_load_balancer_security_groups(call: Call, given: Parameters) -> Answer:
     """Set the security groups of a load balancer."""
-    given = call.parameters
-    load_balancer.set_groups(call.tx, given.text("LoadBalancerId"), given.texts("SecurityGroups"))
-    _begin_task(call, call.parameters.text("LoadBalancerId"))
-    return {}
+    return _change(call, {"group_ids": given.texts("SecurityGroups")})
 
 
 @action("clb", "DeleteLoadBalancer", *_ONE)
-def delete_load_balancer(call: Call) -> Answer:
+def delete_load_balancer(call: Call, given: Parameters) -> None:
     """Delete load balancers with their listeners."""
-    ids = call.parameters.required_texts("LoadBalancerIds")
+    ids = given.required_texts("LoadBalancerIds")
     load_balancer.delete(call.tx, ids)
     _begin_task(call, *ids)
-    return {}
 
 
 def _health_check(given: Parameters) -> dict[str, Any]:
@@ -137,9 +126,8 @@ def _health_check(given: Parameters) -> dict[str, Any]:
 
 
 @action("clb", "CreateListener", *_ONE, load_balancer.PortInUse)
-def create_listener(call: Call) -> Answer:
+def create_listener(call: Call, given: Parameters) -> Answer:
     """Create listeners on ports of a load balancer."""
-    given = call.parameters
     balancer_id, protocol = given.text("LoadBalancerId"), given.text("Protocol")
     names = given.texts("ListenerNames")
     made = [
@@ -160,7 +148,7 @@ def create_listener(call: Call) -> Answer:
         )
         for index, port in enumerate(given.required_integers("Ports"))
     ]
-    _begin_task(call, call.parameters.text("LoadBalancerId"))
+    _begin_task(call, given.text("LoadBalancerId"))
     return {"ListenerIds": [one.listener_id for one in made]}
 
 
@@ -178,7 +166,7 @@ def _listeners(call: Call) -> list[Listener]:
 
 
 @action("clb", "DescribeListeners", *_ONE)
-def describe_listeners(call: Call) -> Answer:
+def describe_listeners(call: Call, _given: Parameters) -> Answer:
     """List the listeners of a load balancer."""
     rows = [
         {
@@ -199,9 +187,8 @@ def describe_listeners(call: Call) -> Answer:
 
 
 @action("clb", "ModifyListener", *_LISTENER)
-def modify_listener(call: Call) -> Answer:
+def modify_listener(call: Call, given: Parameters) -> None:
     """Change the name, scheduler, session or health check of a listener."""
-    given = call.parameters
     balancer_id = given.text("LoadBalancerId")
     present = load_balancer.get_listener(load_balancer.get(call.tx, balancer_id), given.text("ListenerId"))
     name, scheduler, expire = (
@@ -217,28 +204,23 @@ def modify_listener(call: Call) -> Answer:
         health_check=_health_check(given) if "HealthCheck" in given else present.health_check,
     )
     load_balancer.change_listener(call.tx, balancer_id, changed)
-    _begin_task(call, call.parameters.text("LoadBalancerId"))
-    return {}
+    _begin_task(call, given.text("LoadBalancerId"))
 
 
 @action("clb", "DeleteListener", *_LISTENER)
-def delete_listener(call: Call) -> Answer:
+def delete_listener(call: Call, given: Parameters) -> None:
     """Delete a listener with its targets."""
-    given = call.parameters
     load_balancer.delete_listener(call.tx, given.text("LoadBalancerId"), given.text("ListenerId"))
-    _begin_task(call, call.parameters.text("LoadBalancerId"))
-    return {}
+    _begin_task(call, given.text("LoadBalancerId"))
 
 
 @action("clb", "RegisterTargets", *_LISTENER, load_balancer.TargetAlreadyRegistered, load_balancer.TargetUnknown)
-def register_targets(call: Call) -> Answer:
+def register_targets(call: Call, given: Parameters) -> None:
     """Register instances as targets of a listener."""
-    given = call.parameters
     balancer_id, listener_id = given.text("LoadBalancerId"), given.text("ListenerId")
     targets = tuple(_target(call, entry) for entry in given.required_each("Targets"))
     load_balancer.register(call.tx, balancer_id, listener_id, targets)
-    _begin_task(call, call.parameters.text("LoadBalancerId"))
-    return {}
+    _begin_task(call, given.text("LoadBalancerId"))
 
 
 def _target(call: Call, entry: Parameters) -> Target:
@@ -247,18 +229,16 @@ def _target(call: Call, entry: Parameters) -> Target:
 
 
 @action("clb", "DeregisterTargets", *_LISTENER, load_balancer.TargetNotFound)
-def deregister_targets(call: Call) -> Answer:
+def deregister_targets(call: Call, given: Parameters) -> None:
     """Deregister targets from a listener."""
-    given = call.parameters
     balancer_id, listener_id = given.text("LoadBalancerId"), given.text("ListenerId")
     removed = tuple((entry.text("InstanceId"), entry.integer("Port")) for entry in given.required_each("Targets"))
     load_balancer.deregister(call.tx, balancer_id, listener_id, removed)
-    _begin_task(call, call.parameters.text("LoadBalancerId"))
-    return {}
+    _begin_task(call, given.text("LoadBalancerId"))
 
 
 @action("clb", "DescribeTargets", *_ONE)
-def describe_targets(call: Call) -> Answer:
+def describe_targets(call: Call, _given: Parameters) -> Answer:
     """List the targets of the listeners of a load balancer."""
     rows = [
         {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from localcloud.rules import address, address_binding, interface, nat, nat_addresses, snat, subnet, task, vpc
 from localcloud.rules.catalog import ZONES
 from localcloud.rules.nat import NatGateway, SnatRule
-from localcloud.rules.records import beijing_time
+from localcloud.rules.records import beijing_time, changed
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import UnknownFilter, chosen, page
@@ -56,32 +56,24 @@ def show(call: Call, found: NatGateway) -> Answer:
     nat.GatewayZoneUnknown,
     *_TAKING,
 )
-def create_nat_gateway(call: Call) -> Answer:
+def create_nat_gateway(call: Call, given: Parameters) -> Answer:
     """Create a NAT gateway with existing or new EIPs. Its first state is PENDING."""
-    given = call.parameters
-    name, vpc_id = given.text("NatGatewayName"), given.resource_id("VpcId", "vpc")
-    bandwidth, connections = (
-        given.find_integer("InternetMaxBandwidthOut"),
-        given.find_integer("MaxConcurrentConnection"),
-    )
-    made = nat.create(
-        call.tx,
-        name=name,
-        vpc_id=vpc_id,
+    requested = NatGateway(
+        name=given.text("NatGatewayName"),
+        vpc_id=given.resource_id("VpcId", "vpc"),
         zone=given.find_text("Zone") or ZONES[call.region][0],
         subnet_id=given.find_text("SubnetId") or "",
-        bandwidth_mbps=100 if bandwidth is None else bandwidth,
-        connections=1_000_000 if connections is None else connections,
+        bandwidth_mbps=given.integer_or("InternetMaxBandwidthOut", 100),
+        connections=given.integer_or("MaxConcurrentConnection", 1_000_000),
         product_version=given.find_integer("NatProductVersion") or 1,
-        ips=given.texts("PublicIpAddresses"),
-        new_addresses=given.find_integer("AddressCount") or 0,
-        tags=tagging.given(given),
     )
+    ips, new_addresses = given.texts("PublicIpAddresses"), given.integer_or("AddressCount", 0)
+    made = nat.create(call.tx, requested, ips, new_addresses, tagging.given(given))
     return {"NatGatewaySet": [show(call, made)], "TotalCount": 1}
 
 
 @action("vpc", "DescribeNatGateways")
-def describe_nat_gateways(call: Call) -> Answer:
+def describe_nat_gateways(call: Call, _given: Parameters) -> Answer:
     """List NAT gateways."""
     found = chosen(
         call,
@@ -99,32 +91,23 @@ def describe_nat_gateways(call: Call) -> Answer:
 
 
 @action("vpc", "ModifyNatGatewayAttribute", *_ONE)
-def modify_nat_gateway_attribute(call: Call) -> Answer:
+def modify_nat_gateway_attribute(call: Call, given: Parameters) -> None:
     """Change the name or bandwidth of a NAT gateway."""
-    given = call.parameters
-    nat.modify(
-        call.tx,
-        given.resource_id("NatGatewayId", "nat"),
-        name=given.find_text("NatGatewayName"),
-        bandwidth_mbps=given.find_integer("InternetMaxBandwidthOut"),
-        connections=None,
-    )
-    return {}
+    present = nat.get_ready(call.tx, given.resource_id("NatGatewayId", "nat"))
+    name, bandwidth_mbps = given.find_text("NatGatewayName"), given.find_integer("InternetMaxBandwidthOut")
+    nat.change(call.tx, changed(present, {"name": name, "bandwidth_mbps": bandwidth_mbps}))
 
 
 @action("vpc", "ResetNatGatewayConnection", *_ONE)
-def reset_nat_gateway_connection(call: Call) -> Answer:
+def reset_nat_gateway_connection(call: Call, given: Parameters) -> None:
     """Change the maximum number of connections of a NAT gateway."""
-    given = call.parameters
-    gateway_id, connections = given.resource_id("NatGatewayId", "nat"), given.integer("MaxConcurrentConnection")
-    nat.modify(call.tx, gateway_id, name=None, bandwidth_mbps=None, connections=connections)
-    return {}
+    present = nat.get_ready(call.tx, given.resource_id("NatGatewayId", "nat"))
+    nat.change(call.tx, changed(present, {"connections": given.integer("MaxConcurrentConnection")}))
 
 
 @action("vpc", "AssociateNatGatewayAddress", *_ONE, *_TAKING)
-def associate_nat_gateway_address(call: Call) -> Answer:
+def associate_nat_gateway_address(call: Call, given: Parameters) -> None:
     """Bind more EIPs to a NAT gateway. The RequestId is the task ID."""
-    given = call.parameters
     nat.add_addresses(
         call.tx,
         given.resource_id("NatGatewayId", "nat"),
@@ -132,7 +115,6 @@ def associate_nat_gateway_address(call: Call) -> Answer:
         given.find_integer("AddressCount") or 0,
     )
     task.begin(call.tx, call.tx.timing.address_s, task_id=call.request_id)
-    return {}
 
 
 @action(
@@ -142,26 +124,23 @@ def associate_nat_gateway_address(call: Call) -> Answer:
     nat_addresses.AddressToReleaseNotFound,
     nat_addresses.LastAddressRequired,
 )
-def disassociate_nat_gateway_address(call: Call) -> Answer:
+def disassociate_nat_gateway_address(call: Call, given: Parameters) -> None:
     """Unbind EIPs from a NAT gateway. The RequestId is the task ID."""
-    given = call.parameters
     nat.remove_addresses(call.tx, given.resource_id("NatGatewayId", "nat"), given.required_texts("PublicIpAddresses"))
     task.begin(call.tx, call.tx.timing.address_s, task_id=call.request_id)
-    return {}
 
 
 @action("vpc", "DescribeVpcTaskResult", task.TaskNotFound)
-def describe_vpc_task_result(call: Call) -> Answer:
+def describe_vpc_task_result(call: Call, given: Parameters) -> Answer:
     """Return the state of the task that a request started."""
-    found = task.get(call.tx, call.parameters.text("TaskId"))
+    found = task.get(call.tx, given.text("TaskId"))
     return {"Status": found.result, "Output": "", "Result": []}
 
 
 @action("vpc", "DeleteNatGateway", *_ONE)
-def delete_nat_gateway(call: Call) -> Answer:
+def delete_nat_gateway(call: Call, given: Parameters) -> None:
     """Delete a NAT gateway and its routes, and unbind its EIPs."""
-    nat.delete(call.tx, call.parameters.resource_id("NatGatewayId", "nat"))
-    return {}
+    nat.delete(call.tx, given.resource_id("NatGatewayId", "nat"))
 
 
 def _rule(given: Parameters) -> SnatRule:
@@ -191,19 +170,16 @@ def _show_rule(gateway: NatGateway, rule: SnatRule) -> Answer:
 
 
 @action("vpc", "CreateNatGatewaySourceIpTranslationNatRule", *_ONE, *_RULE, snat.SnatRuleExists, snat.SnatRuleQuota)
-def create_nat_gateway_source_ip_translation_nat_rule(call: Call) -> Answer:
+def create_nat_gateway_source_ip_translation_nat_rule(call: Call, given: Parameters) -> None:
     """Add SNAT rules."""
-    given = call.parameters
     gateway_id = given.resource_id("NatGatewayId", "nat")
     for entry in given.required_each("SourceIpTranslationNatRules"):
         snat.add_rule(call.tx, gateway_id, _rule(entry))
-    return {}
 
 
 @action("vpc", "DescribeNatGatewaySourceIpTranslationNatRules", nat.NatGatewayNotFound, UnknownFilter)
-def describe_nat_gateway_source_ip_translation_nat_rules(call: Call) -> Answer:
+def describe_nat_gateway_source_ip_translation_nat_rules(call: Call, given: Parameters) -> Answer:
     """List the SNAT rules of a NAT gateway."""
-    given = call.parameters
     gateway = nat.get(call.tx, given.resource_id("NatGatewayId", "nat"))
     rows = [_show_rule(gateway, rule) for rule in gateway.rules]
     fields = {
@@ -214,7 +190,7 @@ def describe_nat_gateway_source_ip_translation_nat_rules(call: Call) -> Answer:
     for entry in given.each("Filters"):
         name, values = entry.text("Name"), entry.texts("Values")
         if name not in fields:
-            raise UnknownFilter(name=name, action="this action", known=", ".join(fields))
+            raise UnknownFilter(got=name, known=", ".join(fields))
         rows = [row for row in rows if _has(row[fields[name]], values)]
     return {"TotalCount": len(rows), "SourceIpTranslationNatRuleSet": list(page(call, rows))}
 
@@ -224,17 +200,13 @@ def _has(field: str | list[str], values: tuple[str, ...]) -> bool:
 
 
 @action("vpc", "ModifyNatGatewaySourceIpTranslationNatRule", *_ONE, *_RULE, snat.SnatRuleNotFound, snat.SnatRuleFixed)
-def modify_nat_gateway_source_ip_translation_nat_rule(call: Call) -> Answer:
+def modify_nat_gateway_source_ip_translation_nat_rule(call: Call, given: Parameters) -> None:
     """Change a SNAT rule."""
-    given = call.parameters
     gateway_id = given.resource_id("NatGatewayId", "nat")
     snat.change_rule(call.tx, gateway_id, _rule(given.required_inside("SourceIpTranslationNatRule")))
-    return {}
 
 
 @action("vpc", "DeleteNatGatewaySourceIpTranslationNatRule", *_ONE, snat.SnatRuleNotFound)
-def delete_nat_gateway_source_ip_translation_nat_rule(call: Call) -> Answer:
+def delete_nat_gateway_source_ip_translation_nat_rule(call: Call, given: Parameters) -> None:
     """Delete SNAT rules."""
-    given = call.parameters
     snat.remove_rules(call.tx, given.resource_id("NatGatewayId", "nat"), given.required_texts("NatGatewaySnatIds"))
-    return {}

@@ -7,38 +7,23 @@ from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
-from localcloud.rules.refusal import (
-    IdMalformed,
-    MissingParameter,
-    Refusal,
-    check_count,
-    check_range,
-    documented,
+from localcloud.rules.refusal import IdMalformed, MissingParameter, check_count, check_range, documented, rule
+
+AddressMalformed = rule(
+    "InvalidParameterValue.Malformed",
+    "An IPv4 address must be four numbers from 0 to 255.",
+    documented("CreateHaVip: Vip", page="215/30652"),
 )
-
-
-class AddressMalformed(Refusal):
-    """An IPv4 address must be four numbers from 0 to 255."""
-
-    code = "InvalidParameterValue.Malformed"
-    template = "The parameter `{name}` must be an IPv4 address (got `{value}`)."
-    source = documented("CreateHaVip: Vip; InvalidParameterValue.Malformed", page="215/30652")
-
-
-class CidrMalformed(Refusal):
-    """A CIDR block must be the first address of a network, a slash, and the length of the mask."""
-
-    code = "InvalidParameterValue.Malformed"
-    template = "The parameter `{name}` must be an IPv4 CIDR block (got `{value}`)."
-    source = documented("CreateVpc: CidrBlock; InvalidParameterValue.Malformed", page="215/15774")
-
-
-class FlagMalformed(Refusal):
-    """A boolean that is sent as a string must be `true` or `false`."""
-
-    code = "InvalidParameterValue"
-    template = "The parameter `{name}` must be `true` or `false` (got `{value}`)."
-    source = documented("CreateVpc: EnableMulticast true or false; InvalidParameterValue", page="215/15774")
+CidrMalformed = rule(
+    "InvalidParameterValue.Malformed",
+    "A CIDR block must be the first address of a network, a slash, and the length of the mask.",
+    documented("CreateVpc: CidrBlock", page="215/15774"),
+)
+FlagMalformed = rule(
+    "InvalidParameterValue",
+    "A boolean that is sent as a string must be `true` or `false`.",
+    documented("CreateVpc: EnableMulticast true or false", page="215/15774"),
+)
 
 
 class Parameters:
@@ -78,6 +63,10 @@ class Parameters:
     def find_integer(self, name: str) -> int | None:
         """Return an integer, or None if absent."""
         return self.values.get(name)
+
+    def integer_or(self, name: str, default: int) -> int:
+        """Return an integer, or the default."""
+        return self.values.get(name, default)
 
     def integer_in(self, name: str, low: int, high: int, default: int) -> int:
         """Return an integer within a range, or the default. Raises: ParameterOutOfRange."""

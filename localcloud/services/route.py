@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from localcloud.rules import references, route, route_table, vpc
-from localcloud.rules.records import beijing_time
-from localcloud.rules.refusal import Refusal, check_count, documented
+from localcloud.rules.records import beijing_time, changed
+from localcloud.rules.refusal import check_count, documented, rule
 from localcloud.rules.route_table import Route, RouteTable
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
@@ -20,23 +20,16 @@ _ROUTE_RULES = (
 )
 
 
-class RouteNotIdentified(Refusal):
-    """A route must be identified by RouteId, RouteItemId or destination."""
-
-    code = "MissingParameter"
-    template = "The request must have the parameter `RouteId`, `RouteItemId` or `DestinationCidrBlock`."
-    source = documented(
-        "DeleteRoutes: RouteId (or RouteItemId) of a Route; EnableRoutes: one of both",
-        page="215/16725",
-    )
-
-
-class RouteIdsAndItemIds(Refusal):
-    """Routes to enable or disable must be identified by either RouteIds or RouteItemIds."""
-
-    code = "InvalidParameter.Coexist"
-    template = "The request must have RouteIds or RouteItemIds, not both."
-    source = documented("EnableRoutes, DisableRoutes (215/19216): not both; InvalidParameter.Coexist", page="215/19215")
+RouteNotIdentified = rule(
+    "MissingParameter",
+    "A route must be identified by RouteId, RouteItemId or destination.",
+    documented("DeleteRoutes: RouteId or RouteItemId; EnableRoutes: one of both", page="215/16725"),
+)
+RouteIdsAndItemIds = rule(
+    "InvalidParameter.Coexist",
+    "Routes to enable or disable must be identified by either RouteIds or RouteItemIds.",
+    documented("EnableRoutes, DisableRoutes (215/19216): not both", page="215/19215"),
+)
 
 
 def _show_route(table: RouteTable, one: Route) -> Answer:
@@ -84,17 +77,15 @@ def _parse_route(given: Parameters) -> Route:
 
 
 @action("vpc", "CreateRouteTable", vpc.VpcNotFound, route_table.RouteTableQuota)
-def create_route_table(call: Call) -> Answer:
+def create_route_table(call: Call, given: Parameters) -> Answer:
     """Create a route table."""
-    given = call.parameters
     vpc_id, name = given.resource_id("VpcId", "vpc"), given.text("RouteTableName")
-    owner = vpc.get(call.tx, vpc_id)
-    made = route_table.create(call.tx, vpc_id=owner.id, name=name, tags=tagging.given(given))
-    return {"RouteTable": show(call, made)}
+    requested = RouteTable(vpc_id=vpc.get(call.tx, vpc_id).id, name=name)
+    return {"RouteTable": show(call, route_table.create(call.tx, requested, tagging.given(given)))}
 
 
 @action("vpc", "DescribeRouteTables")
-def describe_route_tables(call: Call) -> Answer:
+def describe_route_tables(call: Call, _given: Parameters) -> Answer:
     """List route tables and their routes."""
     found = chosen(
         call,
@@ -112,13 +103,10 @@ def describe_route_tables(call: Call) -> Answer:
 
 
 @action("vpc", "ModifyRouteTableAttribute", route_table.RouteTableNotFound)
-def modify_route_table_attribute(call: Call) -> Answer:
+def modify_route_table_attribute(call: Call, given: Parameters) -> None:
     """Rename a route table."""
-    given = call.parameters
-    table_id, name = given.resource_id("RouteTableId", "rtb"), given.find_text("RouteTableName")
-    table = route_table.get(call.tx, table_id)
-    route_table.rename(call.tx, table_id, table.name if name is None else name)
-    return {}
+    present = route_table.get(call.tx, given.resource_id("RouteTableId", "rtb"))
+    route_table.change(call.tx, changed(present, {"name": given.find_text("RouteTableName")}))
 
 
 @action(
@@ -128,16 +116,14 @@ def modify_route_table_attribute(call: Call) -> Answer:
     route_table.MainRouteTableNotDeletable,
     route_table.RouteTableHasSubnets,
 )
-def delete_route_table(call: Call) -> Answer:
+def delete_route_table(call: Call, given: Parameters) -> None:
     """Delete an unused route table."""
-    route_table.delete(call.tx, call.parameters.resource_id("RouteTableId", "rtb"))
-    return {}
+    route_table.delete(call.tx, given.resource_id("RouteTableId", "rtb"))
 
 
 @action("vpc", "CreateRoutes", *_ROUTE_RULES, route.RouteQuota)
-def create_routes(call: Call) -> Answer:
+def create_routes(call: Call, given: Parameters) -> Answer:
     """Add routes. The response contains only the new routes."""
-    given = call.parameters
     table_id = given.resource_id("RouteTableId", "rtb")
     requested = tuple(_parse_route(entry) for entry in given.required_each("Routes"))
     table, added = route.add(call.tx, table_id, requested)
@@ -154,9 +140,8 @@ def _find_route(table: RouteTable, given: Parameters) -> Route:
 
 
 @action("vpc", "DeleteRoutes", route_table.RouteTableNotFound, route.RouteNotFound, RouteNotIdentified)
-def delete_routes(call: Call) -> Answer:
+def delete_routes(call: Call, given: Parameters) -> Answer:
     """Delete routes."""
-    given = call.parameters
     table_id, entries = given.resource_id("RouteTableId", "rtb"), given.required_each("Routes")
     table = route_table.get(call.tx, table_id)
     removed = tuple(_find_route(table, entry) for entry in entries)
@@ -181,7 +166,7 @@ def _switch(call: Call, *, on: bool) -> Answer:
 @action(
     "vpc", "EnableRoutes", route_table.RouteTableNotFound, route.RouteNotFound, RouteNotIdentified, RouteIdsAndItemIds
 )
-def enable_routes(call: Call) -> Answer:
+def enable_routes(call: Call, _given: Parameters) -> Answer:
     """Enable routes."""
     return _switch(call, on=True)
 
@@ -189,6 +174,6 @@ def enable_routes(call: Call) -> Answer:
 @action(
     "vpc", "DisableRoutes", route_table.RouteTableNotFound, route.RouteNotFound, RouteNotIdentified, RouteIdsAndItemIds
 )
-def disable_routes(call: Call) -> Answer:
+def disable_routes(call: Call, _given: Parameters) -> Answer:
     """Disable routes without deleting them."""
     return _switch(call, on=False)

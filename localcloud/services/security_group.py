@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from localcloud.rules import interface, security_group
-from localcloud.rules.records import beijing_time
+from localcloud.rules.records import beijing_time, changed
 from localcloud.rules.security_group import SecurityGroup
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import chosen, page
+from localcloud.services.parameters import Parameters
 
 
 def show(call: Call, found: SecurityGroup) -> Answer:
@@ -25,21 +26,18 @@ def show(call: Call, found: SecurityGroup) -> Answer:
 
 
 @action("vpc", "CreateSecurityGroup", security_group.SecurityGroupQuota)
-def create_security_group(call: Call) -> Answer:
+def create_security_group(call: Call, given: Parameters) -> Answer:
     """Create a security group without policies."""
-    given = call.parameters
-    made = security_group.create(
-        call.tx,
+    requested = SecurityGroup(
         name=given.text("GroupName"),
         description=given.text("GroupDescription"),
         project_id=given.find_text("ProjectId") or "0",
-        tags=tagging.given(given),
     )
-    return {"SecurityGroup": show(call, made)}
+    return {"SecurityGroup": show(call, security_group.create(call.tx, requested, tagging.given(given)))}
 
 
 @action("vpc", "DescribeSecurityGroups")
-def describe_security_groups(call: Call) -> Answer:
+def describe_security_groups(call: Call, _given: Parameters) -> Answer:
     """List security groups."""
     found = chosen(
         call,
@@ -55,32 +53,26 @@ def describe_security_groups(call: Call) -> Answer:
 
 
 @action("vpc", "ModifySecurityGroupAttribute", security_group.SecurityGroupNotFound)
-def modify_security_group_attribute(call: Call) -> Answer:
+def modify_security_group_attribute(call: Call, given: Parameters) -> None:
     """Change the name or description of a security group."""
-    given = call.parameters
-    security_group.modify(
-        call.tx,
-        given.resource_id("SecurityGroupId", "sg"),
-        name=given.find_text("GroupName"),
-        description=given.find_text("GroupDescription"),
-    )
-    return {}
+    present = security_group.get(call.tx, given.resource_id("SecurityGroupId", "sg"))
+    name, description = given.find_text("GroupName"), given.find_text("GroupDescription")
+    security_group.change(call.tx, changed(present, {"name": name, "description": description}))
 
 
 @action("vpc", "DeleteSecurityGroup", security_group.SecurityGroupNotFound, security_group.SecurityGroupInUse)
-def delete_security_group(call: Call) -> Answer:
+def delete_security_group(call: Call, given: Parameters) -> None:
     """Delete an unused security group."""
-    security_group.delete(call.tx, call.parameters.resource_id("SecurityGroupId", "sg"))
-    return {}
+    security_group.delete(call.tx, given.resource_id("SecurityGroupId", "sg"))
 
 
 @action("vpc", "DescribeSecurityGroupAssociationStatistics", security_group.SecurityGroupNotFound)
-def describe_security_group_association_statistics(call: Call) -> Answer:
+def describe_security_group_association_statistics(call: Call, given: Parameters) -> Answer:
     """Count the resources that use each security group."""
     return {
         "SecurityGroupAssociationStatisticsSet": [
             _statistics(call, security_group.get(call.tx, group_id))
-            for group_id in call.parameters.required_texts("SecurityGroupIds")
+            for group_id in given.required_texts("SecurityGroupIds")
         ]
     }
 

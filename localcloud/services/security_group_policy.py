@@ -6,61 +6,36 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
 from localcloud.rules import ports, security_group
 from localcloud.rules.records import beijing_time
-from localcloud.rules.refusal import InvalidParameterValue, Refusal, documented
+from localcloud.rules.refusal import InvalidParameterValue, documented, rule
 from localcloud.rules.security_group import Direction, Policy
 from localcloud.services.actions import Answer, Call, action
 from localcloud.services.parameters import CidrMalformed, Parameters
 
-
-class PortWithoutProtocol(Refusal):
-    """A policy can have ports only if its protocol is TCP or UDP."""
-
-    code = "InvalidParameter.Coexist"
-    template = "The port must be ALL for protocol {protocol}; only TCP and UDP have ports (got `{port}`)."
-    source = documented(
-        "CreateSecurityGroupPolicies: Port only with TCP or UDP; InvalidParameter.Coexist",
-        page="215/15807",
-    )
-
-
-class Ipv6NeedsIcmpV6(Refusal):
-    """A policy for an IPv6 range must have protocol ICMPV6 instead of ICMP."""
-
-    code = "InvalidParameter.Coexist"
-    template = "A policy with Ipv6CidrBlock must have protocol ICMPV6 (got ICMP)."
-    source = documented(
-        "CreateSecurityGroupPolicies: Ipv6CidrBlock and ICMP are exclusive; InvalidParameter.Coexist", page="215/15807"
-    )
-
-
-class IndexNotPermitted(Refusal):
-    """A request that replaces all policies must not have PolicyIndex; the order of the policies determines it."""
-
-    code = "InvalidParameterValue.Range"
-    template = "The request must not have PolicyIndex: policies are stored in the order of the request."
-    source = documented(
-        "ModifySecurityGroupPolicies: no PolicyIndex is given; InvalidParameterValue.Range",
-        page="215/15810",
-    )
-
-
-class PolicyMatchMixed(Refusal):
-    """Policies to delete must be identified by index, or by content with action, protocol, CIDR block and port."""
-
-    code = "InvalidParameterValue"
-    template = "All policies of a request must have either PolicyIndex, or Action, Protocol, Port and CidrBlock."
-    source = documented(
-        "DeleteSecurityGroupPolicies: either the index or all four attributes; InvalidParameterValue",
-        page="215/15809",
-    )
-
-
-class OnePeer(Refusal):
-    """A policy must have exactly one of CidrBlock, Ipv6CidrBlock and SecurityGroupId."""
-
-    code = "InvalidParameter.Coexist"
-    template = "A policy must have exactly one of CidrBlock, Ipv6CidrBlock and SecurityGroupId (got {given})."
-    source = documented("CreateSecurityGroupPolicies: these are exclusive; InvalidParameter.Coexist", page="215/15807")
+PortWithoutProtocol = rule(
+    "InvalidParameter.Coexist",
+    "A policy can have ports only if its protocol is TCP or UDP.",
+    documented("CreateSecurityGroupPolicies: Port only with TCP or UDP", page="215/15807"),
+)
+Ipv6NeedsIcmpV6 = rule(
+    "InvalidParameter.Coexist",
+    "A policy for an IPv6 range must have protocol ICMPV6 instead of ICMP.",
+    documented("CreateSecurityGroupPolicies: Ipv6CidrBlock and ICMP are exclusive", page="215/15807"),
+)
+IndexNotPermitted = rule(
+    "InvalidParameterValue.Range",
+    "A request that replaces all policies must not have PolicyIndex; the order of the policies determines it.",
+    documented("ModifySecurityGroupPolicies: no PolicyIndex is given", page="215/15810"),
+)
+PolicyMatchMixed = rule(
+    "InvalidParameterValue",
+    "Policies to delete must be identified by index, or by content with action, protocol, CIDR block and port.",
+    documented("DeleteSecurityGroupPolicies: either the index or all four attributes", page="215/15809"),
+)
+OnePeer = rule(
+    "InvalidParameter.Coexist",
+    "A policy must have exactly one of CidrBlock, Ipv6CidrBlock and SecurityGroupId.",
+    documented("CreateSecurityGroupPolicies: these are exclusive", page="215/15807"),
+)
 
 
 _PARSED = 1000
@@ -101,7 +76,7 @@ def _policy(call: Call, given: Parameters) -> Policy:
         raise InvalidParameterValue(name="Protocol", value=protocol, expected=f"one of {', '.join(PROTOCOLS)}")
     port = given.find_text("Port") or "ALL"
     if ports.port_ranges(port) and protocol.upper() not in {"TCP", "UDP"}:
-        raise PortWithoutProtocol(protocol=protocol, port=port)
+        raise PortWithoutProtocol(got=port, protocol=protocol)
     if protocol.upper() == "ICMP" and given.find_text("Ipv6CidrBlock"):
         raise Ipv6NeedsIcmpV6
     verdict = given.text("Action")
@@ -114,7 +89,7 @@ def _policy(call: Call, given: Parameters) -> Policy:
             )
     peers = [name for name in ("CidrBlock", "Ipv6CidrBlock", "SecurityGroupId") if given.find_text(name)]
     if len(peers) != 1:
-        raise OnePeer(given=" and ".join(peers) or "none")
+        raise OnePeer(got=" and ".join(peers) or "none")
     return Policy(
         protocol=protocol,
         port=port,
@@ -157,9 +132,9 @@ def _policies(call: Call, given: Parameters, name: str) -> tuple[Policy, ...] | 
 
 
 @action("vpc", "DescribeSecurityGroupPolicies", security_group.SecurityGroupNotFound)
-def describe_security_group_policies(call: Call) -> Answer:
+def describe_security_group_policies(call: Call, given: Parameters) -> Answer:
     """List a security group's policies in order."""
-    found = security_group.get(call.tx, call.parameters.resource_id("SecurityGroupId", "sg"))
+    found = security_group.get(call.tx, given.resource_id("SecurityGroupId", "sg"))
     return {
         "SecurityGroupPolicySet": {
             "Version": str(found.version),
@@ -170,9 +145,8 @@ def describe_security_group_policies(call: Call) -> Answer:
 
 
 @action("vpc", "ModifySecurityGroupPolicies", *_POLICY_RULES, security_group.VersionMismatch, IndexNotPermitted)
-def modify_security_group_policies(call: Call) -> Answer:
+def modify_security_group_policies(call: Call, given: Parameters) -> None:
     """Replace all policies of the given directions."""
-    given = call.parameters
     group_id = given.resource_id("SecurityGroupId", "sg")
     requested = given.required_inside("SecurityGroupPolicySet")
     if any("PolicyIndex" in entry for name in ("Ingress", "Egress") for entry in requested.each(name, limit=_PARSED)):
@@ -184,7 +158,6 @@ def modify_security_group_policies(call: Call) -> Answer:
         ingress=_policies(call, requested, "Ingress"),
         egress=_policies(call, requested, "Egress"),
     )
-    return {}
 
 
 def _one_direction(given: Parameters) -> tuple[Direction, list[Parameters]]:
@@ -205,11 +178,11 @@ def _one_direction(given: Parameters) -> tuple[Direction, list[Parameters]]:
     security_group.OneDirectionOnly,
     PolicyMatchMixed,
 )
-def delete_security_group_policies(call: Call) -> Answer:
+def delete_security_group_policies(call: Call, given: Parameters) -> None:
     """Delete policies of one direction, by index or by content."""
-    group_id = call.parameters.resource_id("SecurityGroupId", "sg")
-    direction, entries = _one_direction(call.parameters)
-    version = call.parameters.inside("SecurityGroupPolicySet").find_text("Version") or ""
+    group_id = given.resource_id("SecurityGroupId", "sg")
+    direction, entries = _one_direction(given)
+    version = given.inside("SecurityGroupPolicySet").find_text("Version") or ""
     security_group.check_version(call.tx, group_id, version)
     by_index = {"PolicyIndex" in entry for entry in entries}
     if len(by_index) > 1:
@@ -221,4 +194,3 @@ def delete_security_group_policies(call: Call) -> Answer:
         if not all(name in entry for entry in entries for name in ("Action", "Protocol", "Port", "CidrBlock")):
             raise PolicyMatchMixed
         security_group.remove_equal(call.tx, group_id, direction, tuple(_policy(call, entry) for entry in entries))
-    return {}

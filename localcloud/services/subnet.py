@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from localcloud.rules import route_table, subnet, vpc
-from localcloud.rules.records import beijing_time
+from localcloud.rules.records import beijing_time, changed
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import chosen, flag, page
+from localcloud.services.parameters import Parameters
 
 
 def show(call: Call, found: subnet.Subnet) -> Answer:
@@ -37,22 +38,19 @@ def show(call: Call, found: subnet.Subnet) -> Answer:
     subnet.SubnetConflict,
     subnet.SubnetQuota,
 )
-def create_subnet(call: Call) -> Answer:
+def create_subnet(call: Call, given: Parameters) -> Answer:
     """Create a subnet in one zone of a VPC."""
-    given = call.parameters
-    made = subnet.create(
-        call.tx,
+    requested = subnet.Subnet(
         vpc_id=given.resource_id("VpcId", "vpc"),
         name=given.text("SubnetName"),
         cidr=given.cidr("CidrBlock"),
         zone=given.text("Zone"),
-        tags=tagging.given(given),
     )
-    return {"Subnet": show(call, made)}
+    return {"Subnet": show(call, subnet.create(call.tx, requested, tagging.given(given)))}
 
 
 @action("vpc", "DescribeSubnets")
-def describe_subnets(call: Call) -> Answer:
+def describe_subnets(call: Call, _given: Parameters) -> Answer:
     """List subnets."""
     found = chosen(
         call,
@@ -71,16 +69,11 @@ def describe_subnets(call: Call) -> Answer:
 
 
 @action("vpc", "ModifySubnetAttribute", subnet.SubnetNotFound)
-def modify_subnet_attribute(call: Call) -> Answer:
+def modify_subnet_attribute(call: Call, given: Parameters) -> None:
     """Change the name or broadcast of a subnet."""
-    given = call.parameters
-    subnet.modify(
-        call.tx,
-        given.resource_id("SubnetId", "subnet"),
-        name=given.find_text("SubnetName"),
-        broadcast=given.find_text_flag("EnableBroadcast"),
-    )
-    return {}
+    present = subnet.get(call.tx, given.resource_id("SubnetId", "subnet"))
+    name, broadcast = given.find_text("SubnetName"), given.find_text_flag("EnableBroadcast")
+    subnet.change(call.tx, changed(present, {"name": name, "broadcast": broadcast}))
 
 
 @action(
@@ -90,26 +83,22 @@ def modify_subnet_attribute(call: Call) -> Answer:
     route_table.RouteTableNotFound,
     subnet.RouteTableOfOtherVpc,
 )
-def replace_route_table_association(call: Call) -> Answer:
+def replace_route_table_association(call: Call, given: Parameters) -> None:
     """Associate a subnet with another route table."""
-    given = call.parameters
     subnet.associate_route_table(
         call.tx, given.resource_id("SubnetId", "subnet"), given.resource_id("RouteTableId", "rtb")
     )
-    return {}
 
 
 @action("vpc", "DeleteSubnet", subnet.SubnetNotFound, subnet.SubnetInUse)
-def delete_subnet(call: Call) -> Answer:
+def delete_subnet(call: Call, given: Parameters) -> None:
     """Delete an unused subnet."""
-    subnet.delete(call.tx, call.parameters.resource_id("SubnetId", "subnet"))
-    return {}
+    subnet.delete(call.tx, given.resource_id("SubnetId", "subnet"))
 
 
 @action("vpc", "DescribeUsedIpAddress", vpc.VpcNotFound, subnet.SubnetNotFound)
-def describe_used_ip_address(call: Call) -> Answer:
+def describe_used_ip_address(call: Call, given: Parameters) -> Answer:
     """List the private addresses in use."""
-    given = call.parameters
     owner = vpc.get(call.tx, given.resource_id("VpcId", "vpc"))
     only = given.find_text("SubnetId")
     places = [subnet.get(call.tx, only)] if only else subnet.in_vpc(call.tx, owner.id)

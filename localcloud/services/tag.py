@@ -6,14 +6,15 @@ import re
 
 from localcloud.rules import tag
 from localcloud.rules.records import Record, kinds
-from localcloud.rules.refusal import InvalidParameterValue, Refusal, assumed, documented
+from localcloud.rules.refusal import InvalidParameterValue, assumed, documented, rule
 from localcloud.rules.tag import TagSet
 from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import page
+from localcloud.services.parameters import Parameters
 
 _MODIFY = "651/35322"
-PER_REQUEST = 10
-RESOURCES_PER_LIST = 50
+CHANGED_TAGS_LIMIT = 10
+LISTED_RESOURCES_LIMIT = 50
 
 # Kinds in `qcs::<service>:<region>:<account>:<prefix>/<id>`, with the prefix of their IDs.
 RESOURCES = {
@@ -35,62 +36,46 @@ RESOURCES = {
 }
 
 
-class ResourceDescriptionInvalid(Refusal):
-    """A resource must have the form `qcs::<service>:<region>:<account>:<prefix>/<id>` and a kind that supports tags."""
-
-    code = "InvalidParameterValue.ResourceDescriptionError"
-    template = (
-        "The resource must have the form qcs::service:region:uin/:prefix/id and a kind that supports tags (got "
-        "`{resource}`)."
-    )
-    source = documented("ModifyResourceTags: Resource in six parts; ResourceDescriptionError", page=_MODIFY)
-
-
-class ResourceUnknown(Refusal):
-    """A resource to tag must exist."""
-
-    code = "InvalidParameterValue.ResourceDescriptionError"
-    template = "The resource must exist (got `{resource_id}`)."
-    source = assumed("ModifyResourceTags (651/35322) does not document whether the tag service checks the resource")
-
-
-class NothingToChange(Refusal):
-    """A request must have a non-empty ReplaceTags or DeleteTags."""
-
-    code = "MissingParameter"
-    template = "The request must have the parameter `ReplaceTags` or `DeleteTags`."
-    source = documented("ModifyResourceTags: at least one of the two, not empty", page=_MODIFY)
-
-
-class TagBothSetAndRemoved(Refusal):
-    """A request must not set and remove the same key."""
-
-    code = "InvalidParameterValue.DeleteTagsParamError"
-    template = "The key `{key}` must not be in both ReplaceTags and DeleteTags."
-    source = documented("ModifyResourceTags: no key in both lists", page=_MODIFY)
-
-
-class TooManyTagsInRequest(Refusal):
-    """A request can set at most 10 tags and remove at most 10 tags."""
-
-    code = "LimitExceeded.TagNumPerRequest"
-    template = "The request cannot have more than 10 tags (got {count})."
-    source = documented("ModifyResourceTags: at most 10 tags each in ReplaceTags and DeleteTags", page=_MODIFY)
+ResourceDescriptionInvalid = rule(
+    "InvalidParameterValue.ResourceDescriptionError",
+    "A resource must have the form `qcs::<service>:<region>:<account>:<prefix>/<id>` and a kind that supports tags.",
+    documented("ModifyResourceTags: Resource in six parts", page=_MODIFY),
+)
+ResourceUnknown = rule(
+    "InvalidParameterValue.ResourceDescriptionError",
+    "A resource to tag must exist.",
+    assumed("ModifyResourceTags (651/35322) does not document whether the tag service checks the resource"),
+)
+NothingToChange = rule(
+    "MissingParameter",
+    "A request must have a non-empty ReplaceTags or DeleteTags.",
+    documented("ModifyResourceTags: at least one of the two, not empty", page=_MODIFY),
+)
+TagBothSetAndRemoved = rule(
+    "InvalidParameterValue.DeleteTagsParamError",
+    "A request must not set and remove the same key.",
+    documented("ModifyResourceTags: no key in both lists", page=_MODIFY),
+)
+TooManyTagsInRequest = rule(
+    "LimitExceeded.TagNumPerRequest",
+    "A request can set at most 10 tags and remove at most 10 tags.",
+    documented("ModifyResourceTags: at most 10 tags each in ReplaceTags and DeleteTags", page=_MODIFY),
+)
 
 
 def _few(count: int) -> None:
-    if count > PER_REQUEST:
-        raise TooManyTagsInRequest(count=count)
+    if count > CHANGED_TAGS_LIMIT:
+        raise TooManyTagsInRequest(got=count)
 
 
 def _resource(call: Call, text: str) -> str:
     """Return the resource ID of a six-part name. Raises: ResourceDescriptionInvalid or ResourceUnknown."""
     found = re.fullmatch(r"qcs:[^:]*:([^:]*):[^:]*:[^:]*:([^:/]*)/([^:]*)", text)
     if found is None or found.groups()[:2] not in RESOURCES:
-        raise ResourceDescriptionInvalid(resource=text)
+        raise ResourceDescriptionInvalid(got=text)
     resource_id = found[3]
     if not _exists(call, resource_id):
-        raise ResourceUnknown(resource_id=resource_id)
+        raise ResourceUnknown(got=resource_id)
     return resource_id
 
 
@@ -111,9 +96,8 @@ def _exists(call: Call, resource_id: str) -> bool:
     TooManyTagsInRequest,
     *tag.RULES,
 )
-def modify_resource_tags(call: Call) -> Answer:
+def modify_resource_tags(call: Call, given: Parameters) -> None:
     """Set and remove tags of one resource."""
-    given = call.parameters
     resource_id = _resource(call, given.text("Resource"))
     replaced = {entry.text("TagKey"): entry.text("TagValue") for entry in given.each("ReplaceTags")}
     removed = tuple(entry.text("TagKey") for entry in given.each("DeleteTags"))
@@ -125,19 +109,17 @@ def modify_resource_tags(call: Call) -> Answer:
         if key in replaced:
             raise TagBothSetAndRemoved(key=key)
     tag.change(call.tx, resource_id, replaced=replaced, removed=removed)
-    return {}
 
 
 @action("tag", "DescribeResourceTagsByResourceIds")
-def describe_resource_tags_by_resource_ids(call: Call) -> Answer:
+def describe_resource_tags_by_resource_ids(call: Call, given: Parameters) -> Answer:
     """List the tags of resources of one kind."""
-    given = call.parameters
     service = given.text("ServiceType")
     given.text("ResourcePrefix")
     given.text("ResourceRegion")
     rows = [
         {"TagKey": key, "TagValue": value, "ResourceId": resource_id, "ServiceType": service}
-        for resource_id in given.required_texts("ResourceIds", limit=RESOURCES_PER_LIST)
+        for resource_id in given.required_texts("ResourceIds", limit=LISTED_RESOURCES_LIMIT)
         for key, value in tag.of(call.tx, resource_id).items()
     ]
     offset, limit = given.find_integer("Offset") or 0, given.find_integer("Limit") or 15

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from localcloud.rules import tag
-from localcloud.rules.refusal import InvalidParameterValue, Refusal, documented
+from localcloud.rules.refusal import InvalidParameterValue, Refusal, documented, rule
 from localcloud.services.actions import Call
 from localcloud.services.parameters import Parameters
 
@@ -13,36 +13,27 @@ KeyValues = list[dict[str, str]]
 _RESOURCE_TYPES = ("instance", "host", "image", "keypair", "ps", "hpc")
 
 
-class CvmTagKeyIllegal(Refusal):
-    """A tag key in TagSpecification must satisfy the rules for tag keys (service cvm)."""
-
-    code = "FailedOperation.IllegalTagKey"
-    template = "{message}"
-    source = documented("RunInstances: FailedOperation.IllegalTagKey; tag limits: 651/13354", page="213/15730")
-
-
-class CvmTagValueIllegal(Refusal):
-    """A tag value in TagSpecification must satisfy the rules for tag values (service cvm)."""
-
-    code = "FailedOperation.IllegalTagValue"
-    template = "{message}"
-    source = documented("RunInstances: FailedOperation.IllegalTagValue; tag limits: 651/13354", page="213/15730")
-
-
-class CvmTagKeyReserved(Refusal):
-    """A tag key in TagSpecification must not be reserved for the system (service cvm)."""
-
-    code = "FailedOperation.TagKeyReserved"
-    template = "{message}"
-    source = documented("RunInstances: FailedOperation.TagKeyReserved; tag limits: 651/13354", page="213/15730")
-
-
-class CvmTagDuplicate(Refusal):
-    """A tag key must occur only once in TagSpecification (service cvm)."""
-
-    code = "InvalidParameterValue.DuplicateTags"
-    template = "The tag key `{key}` must occur only once."
-    source = documented("RunInstances: InvalidParameterValue.DuplicateTags", page="213/15730")
+_RUN_INSTANCES = documented("RunInstances: TagSpecification; tag limits: 651/13354", page="213/15730")
+CvmTagKeyIllegal = rule(
+    "FailedOperation.IllegalTagKey",
+    "A tag key in TagSpecification must satisfy the rules for tag keys (service cvm).",
+    _RUN_INSTANCES,
+)
+CvmTagValueIllegal = rule(
+    "FailedOperation.IllegalTagValue",
+    "A tag value in TagSpecification must satisfy the rules for tag values (service cvm).",
+    _RUN_INSTANCES,
+)
+CvmTagKeyReserved = rule(
+    "FailedOperation.TagKeyReserved",
+    "A tag key in TagSpecification must not be reserved for the system (service cvm).",
+    _RUN_INSTANCES,
+)
+CvmTagDuplicate = rule(
+    "InvalidParameterValue.DuplicateTags",
+    "A tag key must occur only once in TagSpecification (service cvm).",
+    documented("RunInstances", page="213/15730"),
+)
 
 
 MACHINE_RULES = (CvmTagKeyIllegal, CvmTagValueIllegal, CvmTagKeyReserved, CvmTagDuplicate, tag.TooManyTags)

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from localcloud.rules import vpc
-from localcloud.rules.records import beijing_time
-from localcloud.rules.refusal import Refusal, documented
+from localcloud.rules.records import beijing_time, changed
+from localcloud.rules.refusal import documented, rule
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import chosen, flag, page
 from localcloud.services.parameters import Parameters
 
-
-class NoCidrBlocks(Refusal):
-    """A request to change assistant CIDR blocks must add or remove at least one."""
-
-    code = "MissingParameter"
-    template = "The request must have the parameter `NewCidrBlocks` or `OldCidrBlocks`."
-    source = documented("ModifyAssistantCidr: at least one of NewCidrBlocks and OldCidrBlocks", page="215/43272")
+NoCidrBlocks = rule(
+    "MissingParameter",
+    "A request to change assistant CIDR blocks must add or remove at least one.",
+    documented("ModifyAssistantCidr: at least one of NewCidrBlocks and OldCidrBlocks", page="215/43272"),
+)
 
 
 def show(call: Call, found: vpc.Vpc) -> Answer:
@@ -45,24 +43,20 @@ def _dns_servers(given: Parameters) -> tuple[str, ...]:
 
 
 @action("vpc", "CreateVpc", vpc.VpcCidrNotPrivate, vpc.VpcQuota, vpc.TooManyDnsServers)
-def create_vpc(call: Call) -> Answer:
+def create_vpc(call: Call, given: Parameters) -> Answer:
     """Create a VPC with its main route table."""
-    given = call.parameters
-    name, cidr = given.text("VpcName"), given.cidr("CidrBlock")
-    made = vpc.create(
-        call.tx,
-        name=name,
-        cidr=cidr,
+    requested = vpc.Vpc(
+        name=given.text("VpcName"),
+        cidr=given.cidr("CidrBlock"),
         multicast=given.find_text_flag("EnableMulticast") or False,
-        dns_servers=_dns_servers(given),
+        dns_servers=_dns_servers(given) or vpc.DNS_SERVERS,
         domain_name=given.find_text("DomainName") or "",
-        tags=tagging.given(given),
     )
-    return {"Vpc": show(call, made)}
+    return {"Vpc": show(call, vpc.create(call.tx, requested, tagging.given(given)))}
 
 
 @action("vpc", "DescribeVpcs")
-def describe_vpcs(call: Call) -> Answer:
+def describe_vpcs(call: Call, _given: Parameters) -> Answer:
     """List VPCs."""
     found = chosen(
         call,
@@ -79,18 +73,16 @@ def describe_vpcs(call: Call) -> Answer:
 
 
 @action("vpc", "ModifyVpcAttribute", vpc.VpcNotFound, vpc.TooManyDnsServers)
-def modify_vpc_attribute(call: Call) -> Answer:
+def modify_vpc_attribute(call: Call, given: Parameters) -> None:
     """Change the name, multicast, DNS servers or domain name of a VPC."""
-    given = call.parameters
-    vpc.modify(
-        call.tx,
-        given.resource_id("VpcId", "vpc"),
-        name=given.find_text("VpcName"),
-        multicast=given.find_text_flag("EnableMulticast"),
-        dns_servers=_dns_servers(given),
-        domain_name=given.find_text("DomainName"),
-    )
-    return {}
+    present = vpc.get(call.tx, given.resource_id("VpcId", "vpc"))
+    attributes = {
+        "name": given.find_text("VpcName"),
+        "multicast": given.find_text_flag("EnableMulticast"),
+        "dns_servers": _dns_servers(given) or None,
+        "domain_name": given.find_text("DomainName"),
+    }
+    vpc.change(call.tx, changed(present, attributes))
 
 
 @action(
@@ -101,9 +93,8 @@ def modify_vpc_attribute(call: Call) -> Answer:
     vpc.AssistantCidrOverlaps,
     vpc.AssistantCidrQuota,
 )
-def create_assistant_cidr(call: Call) -> Answer:
+def create_assistant_cidr(call: Call, given: Parameters) -> Answer:
     """Add CIDR blocks to a VPC."""
-    given = call.parameters
     vpc_id = given.resource_id("VpcId", "vpc")
     given.required_texts("CidrBlocks")
     changed = vpc.change_assistant_cidrs(call.tx, vpc_id, added=given.cidrs("CidrBlocks"), removed=())
@@ -120,9 +111,8 @@ def create_assistant_cidr(call: Call) -> Answer:
     vpc.AssistantCidrInUse,
     NoCidrBlocks,
 )
-def modify_assistant_cidr(call: Call) -> Answer:
+def modify_assistant_cidr(call: Call, given: Parameters) -> Answer:
     """Add CIDR blocks to a VPC and remove others."""
-    given = call.parameters
     vpc_id = given.resource_id("VpcId", "vpc")
     if not given.texts("NewCidrBlocks") and not given.texts("OldCidrBlocks"):
         raise NoCidrBlocks
@@ -133,7 +123,6 @@ def modify_assistant_cidr(call: Call) -> Answer:
 
 
 @action("vpc", "DeleteVpc", vpc.VpcNotFound, vpc.VpcInUse)
-def delete_vpc(call: Call) -> Answer:
+def delete_vpc(call: Call, given: Parameters) -> None:
     """Delete an empty VPC."""
-    vpc.delete(call.tx, call.parameters.resource_id("VpcId", "vpc"))
-    return {}
+    vpc.delete(call.tx, given.resource_id("VpcId", "vpc"))

@@ -8,11 +8,12 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from . import change_lock, commit, drain, facts, health, serving, stage, upstreams
+from . import change_lock, commit, drain, facts, health, put_back, serving, stage, upstreams
 from .kinds import archive, audit_queue
 from .node import STATE, Node, StepError
 
-# Operations that change nothing on the node or only the lock, and `receive`, whose path identifies its content.
+# Operations that change nothing on the node or only the lock; `receive`, whose path identifies its content; and
+# `put_back`, which the node itself starts.
 READING: dict[str, Callable[..., Any]] = {
     "facts": facts.facts,
     "lock": change_lock.lock,
@@ -30,22 +31,22 @@ READING: dict[str, Callable[..., Any]] = {
     "held": serving.wait_until_held,
     "services": serving.services,
     "finish_requests": drain.finish_requests,
-    "drain": drain.drain,
-    "end_drain": drain.end_drain,
-    "ask_clients_to_leave": drain.ask_clients_to_leave,
-    "stop_asking": drain.stop_asking,
     "preferred_while_drained": drain.preferred_while_drained,
-    "retire": drain.retire,
-    "resume": drain.resume,
-    "leave": upstreams.leave,
-    "join": upstreams.join,
-    "join_if_served": upstreams.join_if_served,
+    "put_back": put_back.put_back,
 }
 # These run one at a time, and only with the token of the change lock.
 CHANGING: dict[str, Callable[..., Any]] = {
     "prepare": commit.prepare,
     "stage": stage.stage,
     "commit": commit.commit,
+    "drain": drain.drain,
+    "end_drain": drain.end_drain,
+    "ask_clients_to_leave": drain.ask_clients_to_leave,
+    "stop_asking": drain.stop_asking,
+    "retire": drain.retire,
+    "resume": drain.resume,
+    "leave": upstreams.leave,
+    "join": upstreams.join,
 }
 
 

@@ -68,11 +68,18 @@ def changing(node: Node) -> Generator[None, None, None]:
 
     A call whose SSH connection was cut runs to its end; the next owner waits for it.
     """
-    with _exclusive(node, "work", WORK_WAIT_S):
+    with between_calls(node):
         renew(node)
         number = int(node.read(_CHANGES) or 0) + 1
         node.at(_CHANGES).parent.mkdir(parents=True, exist_ok=True)
         node.at(_CHANGES).write_text(str(number))
+        yield
+
+
+@contextlib.contextmanager
+def between_calls(node: Node) -> Generator[None, None, None]:
+    """Wait for the running call, and keep others waiting. For what the node does without an operator."""
+    with _exclusive(node, "work", WORK_WAIT_S):
         yield
 
 

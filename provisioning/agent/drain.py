@@ -12,7 +12,26 @@ from .serving import addresses_held, read_node_file
 from .systemd import is_started, systemctl, unit_facts
 
 RELEASE_S = 5  # time for the peer to take over from a lower priority, before this node enters FAULT
+HOLD_S = 15  # a killed agent must not leave the node without new connections
+FINISH_S = 1  # for requests in progress, once no new connections arrive
+HOLD_TABLE = "tandem_drain"
 AUDIT_S = 0.5  # iam-authz-server sends its audit records within 0.3 s (measured with marmotedu/iam 16c723d)
+
+_HOLD = """
+table inet {table}
+delete table inet {table}
+table inet {table} {{
+    set addresses {{
+        type ipv4_addr
+        flags timeout
+        elements = {{ {elements} }}
+    }}
+    chain input {{
+        type filter hook input priority -10; policy accept;
+        ip daddr @addresses tcp flags & (fin | syn | rst | ack) == syn drop
+    }}
+}}
+"""
 
 
 def finish_requests(node: Node, *, ports: list[int], deadline_s: float) -> int:
@@ -40,21 +59,36 @@ def drain(node: Node, *, virtual_ips: list[str], deadline_s: float, split: bool 
     node.before("drain")
     if held:
         ask_clients_to_leave(node)
-    cut = {address: len(_connections(node, addresses=[address])) for address in held}
+        _hold_new_connections(node, held)
     _track(node, settings["fault"] if split and held else settings["drain"], tracked=settings["tracked"])
-    remaining = held
-    if not split:
-        remaining = _wait_until_released(node, held, RELEASE_S)
+    remaining = held if split else _wait_until_released(node, held, RELEASE_S)
     if remaining:
         # The peer did not receive the lower priority. FAULT releases the virtual IP in any case, and a peer serves.
         _track(node, settings["fault"], tracked=settings["tracked"])
         remaining = _wait_until_released(node, held, deadline_s)
+    # The sockets outlive the address: these connections are cut off.
+    cut = {address: len(_connections(node, addresses=[address])) for address in held}
+    if held:
+        node.run(["nft", "delete", "table", "inet", HOLD_TABLE])
     if remaining:
         end_drain(node)
         raise StepError(
             "drain", f"{', '.join(remaining)} was not released within {deadline_s:.0f} s; the drain was ended"
         )
     return {"cut": cut}
+
+
+def _hold_new_connections(node: Node, addresses: list[str]) -> None:
+    """Drop the first segment of new connections, and wait for the requests of the others.
+
+    The client repeats the segment after a second, when a peer has the virtual IP. Otherwise connections that arrive
+    between the last count and the release would be cut off. Without nft, they are cut off and counted.
+    """
+    elements = ", ".join(f"{address} timeout {HOLD_S}s" for address in addresses)
+    node.run(["nft", "-f", "-"], text=_HOLD.format(table=HOLD_TABLE, elements=elements))
+    deadline = node.now() + FINISH_S
+    while _connections(node, addresses=addresses) and node.now() < deadline:
+        node.sleep(0.05)
 
 
 def ask_clients_to_leave(node: Node, *, virtual_ips: list[str] | None = None) -> dict[str, int]:
@@ -68,10 +102,13 @@ def ask_clients_to_leave(node: Node, *, virtual_ips: list[str] | None = None) ->
         node.at(DRAIN_CONF).write_text("keepalive_timeout 0;\n")
         systemctl(node, "reload", "nginx")
         node.sleep(drain_s)
+    if virtual_ips:
+        _hold_new_connections(node, virtual_ips)
     return {address: len(_connections(node, addresses=[address])) for address in virtual_ips or []}
 
 
 def stop_asking(node: Node) -> None:
+    node.run(["nft", "delete", "table", "inet", HOLD_TABLE])
     if node.at(DRAIN_CONF).exists():
         node.at(DRAIN_CONF).unlink()
         systemctl(node, "reload", "nginx")

@@ -20,7 +20,7 @@ import sys
 sys.path.insert(0, "{PROGRAM}")
 from agent.calls import answer
 from agent.node import Node
-answered = answer(Node(), {{"operations": [{{"do": "end_drain"}}, {{"do": "join_if_served"}}]}})
+answered = answer(Node(), {{"operations": [{{"do": "put_back"}}]}})
 sys.exit(str(answered["error"]) if "error" in answered else 0)
 """
 

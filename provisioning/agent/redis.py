@@ -1,58 +1,81 @@
-"""A minimal Redis client (RESP2): one connection, one command at a time."""
+"""The passwords of Redis' default user: in the file of its users, and in the running server.
+
+Tandem has a user of its own, which may change users only. Its password exists on this node only, so it does not depend
+on the services' password, which it changes.
+"""
 
 from __future__ import annotations
 
-import socket
-from typing import Any
+import hashlib
+import os
+import re
+import secrets
+from collections.abc import Sequence
+
+from .files import sync_directory
+from .node import Node, StepError
+
+USER = "tandem"
+USERS = "/etc/redis/users.acl"  # named in redis.conf
+_PASSWORD_RECORD = "redis-administrator.json"  # noqa: S105 - the name of a file
+_CONFIGURATION = "/etc/redis/redis.conf"
 
 
-class RedisError(OSError):
-    """Redis cannot be reached, or it rejected a command."""
+def accepted(node: Node, address: str, port: int) -> tuple[list[str], list[str] | None]:
+    """The hashes of the accepted passwords: in the file, and in the running server (None: it cannot be queried)."""
+    return _hashes(node.read(USERS)) or [], _hashes(_command(node, address, port, "ACL LIST"))
 
 
-class Redis:
-    """A connection that has logged in. Raises RedisError."""
+def set_accepted(node: Node, address: str, port: int, *, add: Sequence[str] = (), remove: Sequence[str] = ()) -> None:
+    """Change the file, then the running server. Connections are kept. Raises StepError."""
+    in_file, live = accepted(node, address, port)
+    node.before("write " + USERS)
+    _write(node, [hashed for hashed in dict.fromkeys([*in_file, *add]) if hashed not in remove])
+    if live is None:
+        return  # the server reads the file when it starts
+    rules = [f"#{hashed}" for hashed in add if hashed not in live]
+    rules += [f"!{hashed}" for hashed in remove if hashed in live]
+    if rules:
+        node.before("set the passwords of Redis")
+        out = _command(node, address, port, f"ACL SETUSER default {' '.join(rules)}")
+        if out.strip() != "OK":
+            raise StepError("redis", "Redis did not accept the change of its passwords", out)
 
-    def __init__(self, host: str, port: int, password: str, timeout_s: float = 5) -> None:
-        try:
-            self._socket = socket.create_connection((host, port), timeout_s)
-        except OSError as failed:
-            raise RedisError(f"{type(failed).__name__}: {failed}") from None
-        self._reader = self._socket.makefile("rb")
-        if password:
-            try:
-                self.call("AUTH", password)
-            except RedisError:
-                self.close()
-                raise
 
-    def call(self, *words: str) -> Any:
-        """Run a command. Returns text, a number, a list or None. Raises RedisError."""
-        encoded = [word.encode() for word in words]
-        parts = [b"*%d\r\n" % len(encoded), *(b"$%d\r\n%s\r\n" % (len(word), word) for word in encoded)]
-        try:
-            self._socket.sendall(b"".join(parts))
-            return self._read()
-        except RedisError:
-            raise
-        except (OSError, ValueError) as failed:
-            raise RedisError(f"{type(failed).__name__}: {failed}") from None
+def _hashes(users: str) -> list[str] | None:
+    for line in users.splitlines():
+        if line.startswith("user default "):
+            return re.findall(r" #([0-9a-f]{64})", line)
+    return None
 
-    def close(self) -> None:
-        self._reader.close()
-        self._socket.close()
 
-    def _read(self) -> Any:
-        line = self._reader.readline()
-        if not line:
-            raise RedisError("the connection was closed")
-        kind, rest = line[:1], line[1:].strip().decode(errors="replace")
-        if kind == b"-":
-            raise RedisError(rest)
-        if kind == b":":
-            return int(rest)
-        if kind == b"$":
-            return None if int(rest) < 0 else self._reader.read(int(rest) + 2)[:-2].decode(errors="replace")
-        if kind == b"*":
-            return [self._read() for _ in range(int(rest))]
-        return rest
+def _command(node: Node, address: str, port: int, command: str) -> str:
+    """The output of one command; "" if the server does not run or does not know this user."""
+    password = node.read_json(_PASSWORD_RECORD, "")
+    if not password:
+        return ""
+    argv = ["redis-cli", "-h", address, "-p", str(port), "--user", USER, "--no-auth-warning"]
+    result = node.run(argv, text=command + "\n", timeout_s=10, env={"REDISCLI_AUTH": password})
+    return result.out if result.code == 0 else ""
+
+
+def _write(node: Node, hashes: list[str]) -> None:
+    password = node.read_json(_PASSWORD_RECORD, "")
+    if not password:
+        password = secrets.token_hex(32)
+        node.write_json(_PASSWORD_RECORD, password)  # in a directory that only root may read
+    own = hashlib.sha256(password.encode()).hexdigest()
+    # Redis accepts each password whose SHA-256 is listed. It allows no comments in this file.
+    text = (
+        f"user default on {' '.join('#' + hashed for hashed in hashes)} ~* &* +@all\nuser {USER} on #{own} -@all +acl\n"
+    )
+    target, owner = node.at(USERS), node.at(_CONFIGURATION).stat()
+    new = target.with_name(f".{target.name}.tandem")
+    new.touch(mode=0o600)
+    new.write_text(text)
+    os.chown(new, owner.st_uid, owner.st_gid)
+    new.chmod(0o640)
+    with new.open() as written:
+        node.sync(written.fileno())
+    new.replace(target)
+    sync_directory(node, target.parent)

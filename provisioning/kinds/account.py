@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from provisioning.kinds.base import Item
+from provisioning.kinds.base import Item, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,9 @@ class Account(Item):
         if hashed is None:
             return "missing"
         return None if hashed.upper() == password_hash(self.password) else "password differs"
+
+    def turn(self) -> Turn:
+        return Turn.BEFORE_OTHERS
 
     def operation(self) -> dict[str, Any]:
         return {"user": self.user, "host": self.host, "password_hash": password_hash(self.password)}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from provisioning.kinds.base import Item, Phase
+from provisioning.kinds.base import Item, Phase, UnitAction
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,7 @@ class Archive(Item):
     source: str  # a file on the operator's side
     sha256: str  # of the file, in hexadecimal
     path: str
+    after: tuple[UnitAction, ...] = ()  # after files were changed on the node, and replaced
 
     @property
     def label(self) -> str:
@@ -30,8 +31,11 @@ class Archive(Item):
         return self.path
 
     def compare(self, answer: Mapping[str, Any]) -> str | None:
-        return None if answer.get(self.path) else "missing"
+        changed = answer.get(self.path)
+        if changed is None:
+            return "missing"
+        return f"{', '.join(changed[:5])} changed on the node" if changed else None
 
     def operation(self) -> dict[str, Any]:
-        """Check that the archive arrived; it is sent before the lock is taken (rollout.py)."""
-        return {"path": self.path}
+        """Activate the archive; it is sent before the lock is taken (rollout.py)."""
+        return {"path": self.path, "after": [str(action) for action in self.after]}

@@ -34,6 +34,14 @@ class Phase(enum.IntEnum):
     HEALTH = enum.auto()  # a health check of `tandem health` only
 
 
+class Turn(enum.IntEnum):
+    """When an item is committed, relative to the other nodes of a group that serves (provisioning/order.py)."""
+
+    BEFORE_OTHERS = enum.auto()  # services on other nodes need it: before any node is taken out of service
+    IN_ORDER = enum.auto()  # when its node is committed
+    AFTER_ALL = enum.auto()  # services on other nodes need it until they are committed: after all nodes
+
+
 @dataclass(frozen=True, slots=True)
 class UnitAction:
     """An action on a unit after a file that it reads has changed."""
@@ -99,6 +107,10 @@ class Item:
         return []
 
     # ---- changes on the node ---------------------------------------------------------------------------------------
+
+    def turn(self) -> Turn:
+        """When it is committed, relative to the other nodes."""
+        return Turn.IN_ORDER
 
     def operation(self) -> dict[str, Any]:
         """The arguments for the agent's module of this kind, as JSON."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from provisioning.kinds.base import Item
+from provisioning.kinds.base import Item, Turn
 
 # Comments of an empty database, and of one whose load was interrupted.
 _SCHEMA_MISSING = ("", "schema loading by tandem")
@@ -35,6 +35,9 @@ class Database(Item):
         if self.name not in answer:
             return "missing"
         return "schema is incomplete" if self.schema and answer[self.name] in _SCHEMA_MISSING else None
+
+    def turn(self) -> Turn:
+        return Turn.BEFORE_OTHERS
 
     def operation(self) -> dict[str, Any]:
         return {"name": self.name, "schema": self.schema}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from provisioning.kinds.base import Item
+from provisioning.kinds.base import Item, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,9 @@ class Grant(Item):
         if set(granted) == set(self.privileges):
             return None
         return f"privileges are {', '.join(granted) or 'none'}, must be {', '.join(self.privileges)}"
+
+    def turn(self) -> Turn:
+        return Turn.BEFORE_OTHERS
 
     def operation(self) -> dict[str, Any]:
         account = {"user": self.user, "host": self.host}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from provisioning.kinds.base import Item
+from provisioning.kinds.base import Item, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,9 @@ class Query(Item):
 
     def compare(self, answer: Mapping[str, Any]) -> str | None:
         return None if answer.get(self.name) else "must be applied"
+
+    def turn(self) -> Turn:
+        return Turn.BEFORE_OTHERS
 
     def operation(self) -> dict[str, Any]:
         return {"name": self.name, "database": self.database, "statement": self.statement}

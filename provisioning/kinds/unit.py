@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from provisioning.kinds.base import Item
+from provisioning.kinds.base import Item, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +16,7 @@ class Unit(Item):
     name: str
     enabled: bool = True
     running: bool = True
+    others_need: bool = False  # services on other nodes need it
 
     @property
     def label(self) -> str:
@@ -29,6 +30,11 @@ class Unit(Item):
         if not fact or not fact["loaded"]:
             return "missing" if self.enabled or self.running else None
         return unit_difference(fact, enabled=self.enabled, running=self.running)
+
+    def turn(self) -> Turn:
+        if not self.running:
+            return Turn.AFTER_ALL
+        return Turn.BEFORE_OTHERS if self.others_need else Turn.IN_ORDER
 
     def operation(self) -> dict[str, Any]:
         return {"name": self.name, "enabled": self.enabled, "running": self.running}

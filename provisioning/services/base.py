@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from provisioning import placeholders
 from provisioning.deployment import Deployment, Node
 from provisioning.kinds.absent import Absent
+from provisioning.kinds.authorized_key import AuthorizedKey
 from provisioning.kinds.base import Item, reload, restart
 from provisioning.kinds.directory import Directory
 from provisioning.kinds.file import File
@@ -14,11 +16,15 @@ from provisioning.rendering import render
 
 
 def desired(deployment: Deployment, node: Node) -> list[Item]:
-    del deployment, node
+    hour = deployment.nodes.index(node)  # at most 16 nodes
     return [
         Directory("/etc/tandem"),
         Directory("/usr/local/lib/tandem"),
-        *without_temporary_key(),
+        *access(deployment.user),
+        File(
+            "/etc/systemd/system/apt-daily-upgrade.timer.d/tandem.conf",
+            render("base/apt-upgrade-time.conf.j2", hour=hour),
+        ),
         Package("logrotate"),
         File(
             "/etc/systemd/system/logrotate.timer.d/tandem.conf",
@@ -29,9 +35,10 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
     ]
 
 
-def without_temporary_key() -> list[Item]:
-    """The items of every node including a bastion: the temporary host key must not exist."""
+def access(user: str) -> list[Item]:
+    """The items of every node including a bastion: the key that logs in, and no temporary host key."""
     return [
+        AuthorizedKey("deployment key", user, placeholders.placeholder(placeholders.DEPLOYMENT_PUBLIC_KEY)),
         # The user data contains the temporary key (first_boot.py). Any process that can read the metadata service could
         # impersonate the node with it. The long-term key is pinned before a rollout starts.
         Absent("/etc/ssh/ssh_host_ecdsa_key", after=(reload("ssh"),)),

@@ -55,7 +55,7 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
         Directory("/var/lib/iam", owner="iam", group="iam", mode=0o750),
         Directory(AUDIT_DIRECTORY, owner="iam", group="iam", mode=0o750),
         Directory("/opt/iam"),
-        Archive(release.source, release.sha256, release.path),
+        Archive(release.source, release.sha256, release.path, after=everything),
         *_checks(),
         *(_connection_check(setting, address) for setting, address in external_addresses(deployment).items()),
         *_identity(node),

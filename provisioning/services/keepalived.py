@@ -10,12 +10,13 @@ from importlib import resources
 from provisioning import placeholders
 from provisioning.deployment import Deployment, Node
 from provisioning.kinds.absent import Absent
-from provisioning.kinds.base import Item, reload, restart
+from provisioning.kinds.base import Item, Phase, reload, restart
 from provisioning.kinds.check import Check
 from provisioning.kinds.directory import Directory
 from provisioning.kinds.file import File
 from provisioning.kinds.package import Package
 from provisioning.kinds.unit import Unit
+from provisioning.kinds.vrrp import Vrrp
 from provisioning.rendering import render
 from settings.keepalived import KeepalivedSettings, ProfileName
 
@@ -109,7 +110,7 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
     switchover = {"virtual_ips": list(deployment.virtual_ips), "peers": peers, "drain": profile.drain,
                   "fault": profile.fault, "drain_s": settings.drain_s, "tracked": profile.probe_s > 0,
                   "preferred": preferred_addresses(deployment, node)}  # fmt: skip
-    return [
+    items: list[Item] = [
         Package("keepalived"),
         Directory("/etc/keepalived"),
         File("/etc/logrotate.d/keepalived", render("keepalived/logrotate.j2")),
@@ -132,6 +133,24 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
         *([_script("/etc/keepalived/check_nginx.sh", "check_nginx.sh.j2")] if profile.name == "seed" else []),
         Unit("keepalived"),
     ]
+    together = tuple(item.label for item in items if item.phase is Phase.COMMIT)
+    return [*items, Vrrp(_shared_settings(deployment), together)]
+
+
+def _shared_settings(deployment: Deployment) -> str:
+    """What all eligible nodes must share; with different values two nodes become master."""
+    settings = deployment.keepalived
+    return json.dumps(
+        {
+            "profile": settings.profile,
+            "mode": settings.mode,
+            "virtual_router_id": settings.virtual_router_id,
+            "virtual_ips": list(deployment.virtual_ips),
+            "nodes": [node.private_address for node in deployment.eligible_nodes],
+            # Only VRRPv2 has a password.
+            "password": placeholders.placeholder(placeholders.VRRP_PASSWORD) if settings.profile == "seed" else "",
+        }
+    )
 
 
 def _configuration(deployment: Deployment, node: Node, profile: Profile) -> File:

@@ -28,6 +28,10 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
     if node != deployment.data_node:
         return []
     settings, unit = deployment.data, restart("mariadb")
+    limits = {
+        "max_connections": POOL_SIZE * len(deployment.nodes) + _SPARE_CONNECTIONS,
+        "buffer_pool_mib": settings.buffer_pool_mib,
+    }
     return [
         Package("mariadb-server"),
         File(
@@ -36,17 +40,17 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
                 "mariadb/server.cnf.j2",
                 address=node.private_address,
                 port=MARIADB_PORT,
-                max_connections=POOL_SIZE * len(deployment.nodes) + _SPARE_CONNECTIONS,
-                buffer_pool_mib=settings.buffer_pool_mib,
             ),
             after=(unit,),
         ),
+        # Read at a start; `_limits` sets the same values in the running server.
+        File("/etc/mysql/mariadb.conf.d/61-tandem-limits.cnf", render("mariadb/limits.cnf.j2", **limits)),
         File("/etc/systemd/system/mariadb.service.d/tandem.conf", render("mariadb/unit.conf.j2"), after=(unit,)),
-        Unit("mariadb"),
+        Unit("mariadb", others_need=True),
         *_accounts(deployment),
         Database(settings.database, schema=f"{deployment.release.path}/sql/iam.sql"),
         _administrator(settings.database),
-        _remove_other_accounts(deployment),
+        *_limits(**limits),
     ]
 
 
@@ -65,20 +69,25 @@ def _accounts(deployment: Deployment) -> list[Item]:
     return items
 
 
-def _remove_other_accounts(deployment: Deployment) -> Query:
-    """Remove the accounts of nodes that have left the group, since other instances may get their addresses."""
-    values = {
-        "users": ", ".join(f"'{user}'" for user in sorted({"iam", deployment.data.username})),
-        "hosts": ", ".join(
-            f"'{host}'" for host in (_DEFINER_HOST, *(node.private_address for node in deployment.nodes))
+def _limits(*, max_connections: int, buffer_pool_mib: int) -> list[Item]:
+    """Set the limits in the running server: a restart would cut off the services of all nodes."""
+    pool = buffer_pool_mib * 1024 * 1024
+    return [
+        Query(
+            "max_connections",
+            "mysql",
+            f"SET GLOBAL max_connections = {max_connections}",
+            unless=f"SELECT 1 FROM DUAL WHERE @@GLOBAL.max_connections = {max_connections}",  # noqa: S608 - an integer
         ),
-    }
-    return Query(
-        "no accounts for other addresses",
-        deployment.data.database,
-        render("mariadb/drop_other_accounts.sql.j2", **values).strip(),
-        unless=render("mariadb/no_other_accounts.sql.j2", **values).strip(),
-    )
+        Query(
+            "innodb_buffer_pool_size",
+            "mysql",
+            f"SET GLOBAL innodb_buffer_pool_size = {pool}",
+            # The server rounds up to a multiple of its chunk size.
+            unless=f"SELECT 1 FROM DUAL WHERE @@GLOBAL.innodb_buffer_pool_size BETWEEN {pool} AND "  # noqa: S608 - an integer
+            f"{pool} + @@GLOBAL.innodb_buffer_pool_chunk_size",
+        ),
+    ]
 
 
 def _administrator(database: str) -> Query:

@@ -7,6 +7,7 @@ from provisioning.deployment import Deployment, Node
 from provisioning.kinds.base import Item, restart
 from provisioning.kinds.file import File
 from provisioning.kinds.package import Package
+from provisioning.kinds.redis_password import RedisPassword
 from provisioning.kinds.unit import Unit
 from provisioning.rendering import render
 from provisioning.services.data import REDIS_PORT
@@ -18,6 +19,7 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
     """The items of the data node; empty on other nodes."""
     if node != deployment.data_node:
         return []
+    password = placeholders.placeholder(placeholders.REDIS_PASSWORD)
     return [
         Package("redis-server"),
         File(
@@ -26,7 +28,6 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
                 "redis/redis.conf.j2",
                 address=node.private_address,
                 port=REDIS_PORT,
-                password=placeholders.placeholder(placeholders.REDIS_PASSWORD),
                 max_memory_mib=deployment.data.redis_max_memory_mib,
             ),
             owner="redis",
@@ -37,5 +38,6 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
         File(
             f"/etc/systemd/system/{_UNIT}.service.d/tandem.conf", render("redis/unit.conf.j2"), after=(restart(_UNIT),)
         ),
-        Unit(_UNIT),
+        RedisPassword(password, node.private_address, REDIS_PORT),
+        Unit(_UNIT, others_need=True),
     ]

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network, ip_address
 from urllib.parse import urlsplit
 
+from pydantic import SecretStr
+
 from settings.access import AccessSettings
 from settings.alarms import AlarmsSettings
-from settings.credentials import CredentialsSettings
+from settings.credentials import CredentialsSettings, SecretName
 from settings.data import DataSettings
 from settings.domains import DnsSettings, DomainsSettings
 from settings.keepalived import KeepalivedSettings
@@ -25,6 +27,8 @@ _MAX_KEY_BYTES = 9 * 1024
 _BYTES_AROUND_A_KEY = 6  # comma, line break and indentation, as written by provisioning.first_boot
 _RESERVED_TAGS = ("qcs", "qcloud", "tencent", "project", "项目")
 _OWN_TAGS = frozenset({"pulumi-project", "pulumi-stack", "managed-by", "node"})
+# Of databases outside the group; both secrets must be valid until all nodes have changed.
+_ROTATE_OUTSIDE = " (first create a second account or password in your database, then give it here)"
 # ModifyResourceTags accepts 10 tags per request (document 651/35322), and the provider sends all tags of a resource.
 _MAX_TAGS = 10 - len(_OWN_TAGS)
 
@@ -106,6 +110,24 @@ def check_secrets_are_encrypted(
                 f"tandem:credentials.{key}",
                 "must be encrypted (got plain text); replace the secret and run "
                 f"`pulumi config set --secret --path tandem:credentials.{key}`",
+            )
+
+
+def check_generations_of_given_secrets(data: DataSettings, credentials: CredentialsSettings) -> Iterator[Problem]:
+    """A given secret is not generated, so its generation has no effect."""
+    given = credentials.given
+    values: dict[SecretName, SecretStr | None] = {
+        "redisPassword": given.redis_password, "jwtKey": given.jwt_key,
+    }  # fmt: skip
+    if data.outside_group:
+        values["mariadbPassword"] = given.mariadb_password
+    for name, value in values.items():
+        if value is not None and credentials.generation.get(name, 1) > 1:
+            yield Problem(
+                f"tandem:credentials.generation.{name}",
+                f"cannot be set with credentials.given.{name}: the given secret is used (got "
+                f"{credentials.generation[name]}); remove the generation and change the given secret instead"
+                + (_ROTATE_OUTSIDE if data.outside_group and name != "jwtKey" else ""),
             )
 
 
@@ -192,6 +214,7 @@ RULES = (
     check_alarms,
     check_external_databases_have_passwords,
     check_secrets_are_encrypted,
+    check_generations_of_given_secrets,
     check_validity_periods,
     check_given_certificate,
     check_tags,

@@ -34,6 +34,18 @@ def test_up_deploys_and_a_second_up_changes_nothing(project: SmallProject) -> No
     assert project.succeed("outputs", "b") == "one\n"
 
 
+def test_the_passphrase_of_other_stacks_is_not_used_for_a_stack_on_localcloud(project: SmallProject) -> None:
+    project.write('Item("a", text=pulumi.Output.secret("hidden"))')
+    settings = project.folder / "stacks" / "Pulumi.local.yaml"
+    # As left by `pulumi stack init` with the passphrase "one".
+    salt = "v1:slRQwbRuGG4=:v1:QoStcXMFgJlIeH+p:RZAnYM8R+fbAnBCeHaiOmVazXjxnog=="
+    settings.write_text(f"encryptionsalt: {salt}\n{settings.read_text()}")
+    project.environment["PULUMI_CONFIG_PASSPHRASE"] = "two"
+    project.succeed("up")
+    del project.environment["PULUMI_CONFIG_PASSPHRASE"]
+    assert "2 unchanged" in project.succeed("up")
+
+
 def test_destroy_runs_the_programs_delete_hooks_and_leaves_nothing(project: SmallProject) -> None:
     project.write("""
         hooks = ResourceHookBinding(before_delete=[ResourceHook("leave", lambda args: log("hook", args.name))])
@@ -279,6 +291,14 @@ def test_a_missing_stack_is_not_created_implicitly(other_backend: SmallProject) 
     output = other_backend.fail("up", "--yes")
     assert "there is no stack prod" in output
     assert "stack init prod" in output
+
+
+def test_a_wrong_passphrase_is_explained(other_backend: SmallProject) -> None:
+    other_backend.write('pulumi.export("word", pulumi.Output.secret("hidden"))')
+    init(other_backend)
+    other_backend.succeed("up", "--yes")
+    other_backend.environment["PULUMI_CONFIG_PASSPHRASE"] = "wrong"
+    assert "was made with another passphrase" in other_backend.fail("outputs", "--show-secrets")
 
 
 def test_a_stack_in_another_backend_is_deployed_with_the_yes_option(other_backend: SmallProject) -> None:

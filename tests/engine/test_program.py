@@ -86,9 +86,45 @@ def test_a_changed_instance_type_updates_one_node_at_a_time(project: FullProject
     project.asked()
     project.cloud.fault("cvm:ResetInstancesType", latency_ms=3000, times=2)
     project.succeed("up", changes={"nodes.type": "S5.MEDIUM4"})
-    (first, second) = (line.split() for line in project.asked())
-    assert {first[-1], second[-1]} == {"iam-a", "iam-b"}
-    assert float(second[0]) - float(first[0]) >= 3
+    asked = [line.split(maxsplit=1) for line in project.asked()]
+    order = [words for _, words in asked]
+    assert order in (_changes("iam-a", "iam-b"), _changes("iam-b", "iam-a"))
+    assert float(asked[2][0]) - float(asked[0][0]) >= 3
+    project.succeed("up")
+
+
+def _changes(*nodes: str) -> list[str]:
+    return [f"{what} {node}" for node in nodes for what in ("take out", "put back")]
+
+
+def test_a_refused_change_puts_the_node_back(project: FullProject) -> None:
+    project.asked()
+    project.cloud.fault("cvm:ResetInstancesType", code="InvalidParameterValue", times=0)
+    text = project.fail("up", changes={"nodes.members": [_A, {**_B, "type": "S5.LARGE8"}]})
+    project.cloud.clear_faults()
+    assert "InvalidParameterValue" in text
+    assert [line.split(maxsplit=1)[1] for line in project.asked()] == ["take out iam-b", "resume iam-b"]
+    assert nothing_to_do(project.succeed("up"))
+
+
+def test_a_node_whose_image_is_gone_is_not_replaced(project: FullProject) -> None:
+    project.asked()
+    project.cloud.fault("cvm:DescribeImages", code="InvalidImageId.NotFound", times=0)
+    node = "urn:pulumi:local::tandem::tandem:cloud:Nodes$tencentcloud:Instance/instance:Instance::nodes.iam-b"
+    before = project.objects()
+    text = project.fail("up", "--replace", node)
+    project.cloud.clear_faults()
+    assert re.search("iam-b cannot be replaced: its image img-[a-z0-9]+ does not exist any more", text)
+    assert (project.asked(), project.objects()) == ([], before)
+    assert nothing_to_do(project.succeed("up"))
+
+
+def test_a_node_that_may_not_hold_the_virtual_ip_any_more_gives_it_away(project: FullProject) -> None:
+    project.succeed("up", changes={"nodes.members": [_A, _B, _C]})
+    project.asked()
+    project.succeed("up", changes={"nodes.members": [_A, _C, _B]})
+    assert [line.split(maxsplit=1)[1] for line in project.asked()] == ["demote iam-b"]
+    project.succeed("up", changes={"nodes.members": [_A, _B, _C]})
     project.succeed("up")
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import secrets
 import string
-import uuid
 from typing import Final
 
 import bcrypt
@@ -41,11 +39,6 @@ def _draw(inputs: Properties) -> str:
     return "".join(drawn)
 
 
-def _make_string(inputs: Properties) -> Created:
-    result = _draw(inputs)
-    return Created(result, {"result": result})
-
-
 def _make_password(inputs: Properties) -> Created:
     result = _draw(inputs)
     # bcrypt supports at most 72 bytes; the real provider hashes the first 72 bytes of longer passwords.
@@ -53,42 +46,8 @@ def _make_password(inputs: Properties) -> Created:
     return Created("none", {"result": result, "bcryptHash": hashed})
 
 
-def _make_id(inputs: Properties) -> Created:
-    drawn = secrets.token_bytes(inputs["byteLength"])
-    prefix = inputs.get("prefix") or ""
-    url = base64.urlsafe_b64encode(drawn).decode().rstrip("=")
-    return Created(
-        url,
-        {
-            "b64Url": prefix + url,
-            "b64Std": prefix + base64.b64encode(drawn).decode(),
-            "hex": prefix + drawn.hex(),
-            "dec": prefix + str(int.from_bytes(drawn, "big")),
-        },
-    )
-
-
-def _make_bytes(inputs: Properties) -> Created:
-    drawn = secrets.token_bytes(inputs["length"])
-    return Created("none", {"base64": base64.b64encode(drawn).decode(), "hex": drawn.hex()})
-
-
-def _make_uuid(inputs: Properties) -> Created:
-    del inputs
-    result = str(uuid.uuid4())
-    return Created(result, {"result": result})
-
-
-def _make_integer(inputs: Properties) -> Created:
-    low, high = inputs["min"], inputs["max"]
-    if low > high:
-        raise ProviderError(f"min must not be larger than max {high} (got {low})")
-    result = low + secrets.randbelow(high - low + 1)
-    return Created(str(result), {"result": result})
-
-
 _FIXED: Final = Property(replaces=True)
-_STRING: Final = {
+_PASSWORD: Final = {
     "length": FIXED,
     "keepers": _FIXED,
     "overrideSpecial": _FIXED,
@@ -97,18 +56,7 @@ _STRING: Final = {
 }
 
 TYPES: Final = {
-    "random:index/randomString:RandomString": StateOnlyType(Schema(_STRING), _make_string),
     "random:index/randomPassword:RandomPassword": StateOnlyType(
-        Schema(_STRING, secrets=frozenset({"result", "bcryptHash"})), _make_password
-    ),
-    "random:index/randomId:RandomId": StateOnlyType(
-        Schema({"byteLength": FIXED, "keepers": _FIXED, "prefix": _FIXED}), _make_id
-    ),
-    "random:index/randomBytes:RandomBytes": StateOnlyType(
-        Schema({"length": FIXED, "keepers": _FIXED}, secrets=frozenset({"base64", "hex"})), _make_bytes
-    ),
-    "random:index/randomUuid:RandomUuid": StateOnlyType(Schema({"keepers": _FIXED}), _make_uuid),
-    "random:index/randomInteger:RandomInteger": StateOnlyType(
-        Schema({"min": FIXED, "max": FIXED, "keepers": _FIXED, "seed": _FIXED}), _make_integer
+        Schema(_PASSWORD, secrets=frozenset({"result", "bcryptHash"})), _make_password
     ),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from localcloud.providers.schema import OPTIONAL, REQUIRED, Property, Schema
+from localcloud.providers.schema import OPTIONAL, REQUIRED, Property
 from localcloud.providers.tencentcloud.api import Api, ignore_missing
 from localcloud.providers.tencentcloud.monitor import call, from_api, to_api
 from localcloud.providers.tencentcloud.resource_type import ResourceType
@@ -52,13 +52,11 @@ def _notices(api: Api, **parameters: Any) -> list[dict[str, Any]]:
     return answer.get("Notices") or []
 
 
-def _create_notice(api: Api, inputs: Properties, token: str) -> str:
-    del token
+def _create_notice(api: Api, inputs: Properties, _token: str) -> str:
     return call(api, "CreateAlarmNotice", _notice(inputs))["NoticeId"]
 
 
-def _read_notice(api: Api, notice_id: str, inputs: Properties) -> Properties | None:
-    del inputs
+def _read_notice(api: Api, notice_id: str, _inputs: Properties) -> Properties | None:
     found = [one for one in _notices(api, NoticeIds=[notice_id]) if one["Id"] == notice_id]
     if not found:
         return None
@@ -77,26 +75,22 @@ def _read_notice(api: Api, notice_id: str, inputs: Properties) -> Properties | N
     }
 
 
-def _update_notice(api: Api, notice_id: str, old: Properties, new: Properties) -> None:
-    del old
+def _update_notice(api: Api, notice_id: str, _old: Properties, new: Properties) -> None:
     call(api, "ModifyAlarmNotice", {"NoticeId": notice_id, **_notice(new)})
 
 
-def _delete_notice(api: Api, notice_id: str, outputs: Properties) -> None:
-    del outputs
+def _delete_notice(api: Api, notice_id: str, _outputs: Properties) -> None:
     ignore_missing(lambda: call(api, "DeleteAlarmNotices", {"NoticeIds": [notice_id]}))
 
 
 ALARM_NOTICE = ResourceType(
-    schema=Schema(
-        properties={
-            "name": REQUIRED,
-            "noticeType": REQUIRED,
-            "noticeLanguage": REQUIRED,
-            "userNotices": Property(nested={name: OPTIONAL for name, _ in _USER_NOTICE}),
-            "urlNotices": Property(nested={name: OPTIONAL for name, _ in _URL_NOTICE}),
-        },
-    ),
+    properties={
+        "name": REQUIRED,
+        "noticeType": REQUIRED,
+        "noticeLanguage": REQUIRED,
+        "userNotices": Property(nested={name: OPTIONAL for name, _ in _USER_NOTICE}),
+        "urlNotices": Property(nested={name: OPTIONAL for name, _ in _URL_NOTICE}),
+    },
     create=_create_notice,
     read=_read_notice,
     update=_update_notice,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from localcloud.providers.errors import ProviderError
-from localcloud.providers.schema import COMPUTED, FIXED, OPTIONAL, REQUIRED, Property, Schema
+from localcloud.providers.schema import COMPUTED, FIXED, OPTIONAL, REQUIRED, Property
 from localcloud.providers.tencentcloud.api import Api, ApiError, ignore_missing
 from localcloud.providers.tencentcloud.monitor import call, from_api, to_api
 from localcloud.providers.tencentcloud.resource_type import ResourceType
@@ -62,8 +62,7 @@ def _event_condition(inputs: Properties) -> dict[str, Any] | None:
     return {"Rules": [_rule(one) for one in given]} if given else None
 
 
-def _create_policy(api: Api, inputs: Properties, token: str) -> str:
-    del token
+def _create_policy(api: Api, inputs: Properties, _token: str) -> str:
     answer = call(
         api,
         "CreateAlarmPolicy",
@@ -83,8 +82,7 @@ def _create_policy(api: Api, inputs: Properties, token: str) -> str:
     return answer["PolicyId"]
 
 
-def _read_policy(api: Api, policy_id: str, inputs: Properties) -> Properties | None:
-    del inputs
+def _read_policy(api: Api, policy_id: str, _inputs: Properties) -> Properties | None:
     try:
         policy = call(api, "DescribeAlarmPolicy", {"PolicyId": policy_id}).get("Policy")
     except ApiError as error:
@@ -138,8 +136,7 @@ def _update_policy(api: Api, policy_id: str, old: Properties, new: Properties) -
         call(api, "ModifyAlarmPolicyNotice", {"PolicyId": policy_id, "NoticeIds": new.get("noticeIds") or []})
 
 
-def _delete_policy(api: Api, policy_id: str, outputs: Properties) -> None:
-    del outputs
+def _delete_policy(api: Api, policy_id: str, _outputs: Properties) -> None:
     ignore_missing(lambda: call(api, "DeleteAlarmPolicy", {"PolicyIds": [policy_id]}))
 
 
@@ -155,20 +152,18 @@ _CONDITIONS: Final = Property(
 )
 
 ALARM_POLICY = ResourceType(
-    schema=Schema(
-        properties={
-            "policyName": REQUIRED,
-            "monitorType": FIXED,
-            "namespace": FIXED,
-            "remark": OPTIONAL,
-            "enable": Property(default=1),
-            "projectId": Property(replaces=True, default=-1),
-            "conditonTemplateId": Property(replaces=True),
-            "conditions": _CONDITIONS,
-            "eventConditions": Property(computed=True, nested=_RULE_PROPERTIES),
-            "noticeIds": OPTIONAL,
-        },
-    ),
+    properties={
+        "policyName": REQUIRED,
+        "monitorType": FIXED,
+        "namespace": FIXED,
+        "remark": OPTIONAL,
+        "enable": Property(default=1),
+        "projectId": Property(replaces=True, default=-1),
+        "conditonTemplateId": Property(replaces=True),
+        "conditions": _CONDITIONS,
+        "eventConditions": Property(computed=True, nested=_RULE_PROPERTIES),
+        "noticeIds": OPTIONAL,
+    },
     create=_create_policy,
     read=_read_policy,
     update=_update_policy,
@@ -176,8 +171,7 @@ ALARM_POLICY = ResourceType(
 )
 
 
-def _bind(api: Api, inputs: Properties, token: str) -> str:
-    del token
+def _bind(api: Api, inputs: Properties, _token: str) -> str:
     dimensions = [
         {
             "Region": _REGIONS.get(one.get("region") or api.region, one.get("region") or api.region),
@@ -208,20 +202,15 @@ def _read_binding(api: Api, policy_id: str, inputs: Properties) -> Properties | 
     return {"policyId": policy_id, "dimensions": read}
 
 
-def _unbind(api: Api, policy_id: str, outputs: Properties) -> None:
-    del outputs
+def _unbind(api: Api, policy_id: str, _outputs: Properties) -> None:
     ignore_missing(lambda: call(api, "UnBindingAllPolicyObject", {"GroupId": 0, "PolicyId": policy_id}))
 
 
 POLICY_BINDING = ResourceType(
-    schema=Schema(
-        properties={
-            "policyId": FIXED,
-            "dimensions": Property(
-                required=True, replaces=True, nested={"dimensionsJson": REQUIRED, "region": COMPUTED}
-            ),
-        },
-    ),
+    properties={
+        "policyId": FIXED,
+        "dimensions": Property(required=True, replaces=True, nested={"dimensionsJson": REQUIRED, "region": COMPUTED}),
+    },
     create=_bind,
     read=_read_binding,
     delete=_unbind,

@@ -96,6 +96,19 @@ class Api:
     def cvm(self, action: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         return self.call("cvm", action, parameters)
 
+    def rows(self, service: str, action: str, key: str, /, **parameters: Any) -> list[dict[str, Any]]:
+        """Return a list of a Describe response, empty if the API reports that the resource does not exist."""
+        try:
+            return self.call(service, action, parameters).get(key) or []
+        except ApiError as error:
+            if error.missing:
+                return []
+            raise
+
+    def find(self, service: str, action: str, key: str, /, **parameters: Any) -> dict[str, Any] | None:
+        """Return the first entry of a list in a Describe response."""
+        return next(iter(self.rows(service, action, key, **parameters)), None)
+
     def _client(self, service: str) -> CommonClient:
         clients: dict[str, CommonClient] = self._local.__dict__.setdefault("clients", {})
         if service not in clients:
@@ -113,18 +126,16 @@ class Api:
         self._local.__dict__.setdefault("clients", {}).pop(service, None)
 
 
-def wait_until(what: str, check: Callable[[], _Found | None], *, timeout_s: float) -> _Found:
-    """Poll with increasing pauses until `check` returns a value. Raises: ProviderError at the deadline."""
+def wait_until(what: str, check: Callable[[], _Found], *, timeout_s: float) -> _Found:
+    """Poll with increasing pauses until `check` returns a true value. Raises: ProviderError at the deadline."""
     deadline = time.monotonic() + timeout_s
     pause = _FIRST_PAUSE_S
-    while True:
-        found = check()
-        if found is not None:
-            return found
+    while not (found := check()):
         if time.monotonic() > deadline:
             raise ProviderError(f"timed out after {timeout_s:.0f} s waiting for {what}")
         time.sleep(pause)
         pause = min(pause * 1.5, _LONGEST_PAUSE_S)
+    return found
 
 
 def ignore_missing(action: Callable[[], Any]) -> None:

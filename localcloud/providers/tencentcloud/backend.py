@@ -22,7 +22,7 @@ class TencentBackend:
 
     @property
     def schemas(self) -> Mapping[str, Schema]:
-        return {name: described.schema for name, described in self._types.items()}
+        return self._types
 
     def configure(self, config: Mapping[str, str]) -> None:
         self._connected = Api(find_endpoint(config))

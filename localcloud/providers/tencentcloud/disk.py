@@ -5,32 +5,22 @@ from __future__ import annotations
 from typing import Any, Final
 
 from localcloud.providers.errors import ProviderError
-from localcloud.providers.schema import COMPUTED, FIXED, OPTIONAL, REQUIRED, Property, Schema
+from localcloud.providers.schema import COMPUTED, FIXED, OPTIONAL, REQUIRED, Property
 from localcloud.providers.tencentcloud import tags
-from localcloud.providers.tencentcloud.api import Api, ApiError, ignore_missing, wait_until
+from localcloud.providers.tencentcloud.api import Api, ignore_missing, wait_until
 from localcloud.providers.tencentcloud.resource_type import ResourceType
 from localcloud.providers.values import Properties
 
 _TIMEOUT_S: Final = 300.0
 
 
-def _describe(api: Api, **parameters: Any) -> list[dict[str, Any]]:
-    try:
-        return api.call("cbs", "DescribeDisks", parameters).get("DiskSet") or []
-    except ApiError as error:
-        if error.missing:
-            return []
-        raise
-
-
-def _get(api: Api, disk_id: str) -> dict[str, Any] | None:
-    return next(iter(_describe(api, DiskIds=[disk_id])), None)
+def _find(api: Api, disk_id: str) -> dict[str, Any] | None:
+    return api.find("cbs", "DescribeDisks", "DiskSet", DiskIds=[disk_id])
 
 
 def _wait_for(api: Api, disk_id: str, *states: str) -> None:
-    def in_state() -> bool | None:
-        disk = _get(api, disk_id)
-        return True if disk is not None and disk["DiskState"] in states else None
+    def in_state() -> bool:
+        return (_find(api, disk_id) or {}).get("DiskState") in states
 
     wait_until(f"{disk_id} to be {' or '.join(states)}", in_state, timeout_s=_TIMEOUT_S)
 
@@ -59,14 +49,12 @@ def _create(api: Api, inputs: Properties, token: str) -> str:
     return answer["DiskIdSet"][0]
 
 
-def _settle(api: Api, disk_id: str, inputs: Properties) -> None:
-    del inputs
+def _settle(api: Api, disk_id: str, _inputs: Properties) -> None:
     _wait_for(api, disk_id, "UNATTACHED", "ATTACHED")
 
 
-def _read(api: Api, disk_id: str, inputs: Properties) -> Properties | None:
-    del inputs
-    disk = _get(api, disk_id)
+def _read(api: Api, disk_id: str, _inputs: Properties) -> Properties | None:
+    disk = _find(api, disk_id)
     if disk is None:
         return None
     return {
@@ -86,51 +74,46 @@ def _read(api: Api, disk_id: str, inputs: Properties) -> Properties | None:
 def _update(api: Api, disk_id: str, old: Properties, new: Properties) -> None:
     if new["storageName"] != old["storageName"]:
         api.call("cbs", "ModifyDiskAttributes", {"DiskIds": [disk_id], "DiskName": new["storageName"]})
-    if new["storageSize"] != old["storageSize"]:
-        if new["storageSize"] < old["storageSize"]:
-            raise ProviderError(
-                f"storageSize cannot shrink (current {old['storageSize']}, requested {new['storageSize']})"
-            )
+    if new["storageSize"] < old["storageSize"]:
+        raise ProviderError(f"storageSize cannot shrink (current {old['storageSize']}, requested {new['storageSize']})")
+    if new["storageSize"] > old["storageSize"]:
         api.call("cbs", "ResizeDisk", {"DiskId": disk_id, "DiskSize": new["storageSize"]})
 
-        def resized() -> bool | None:
-            disk = _get(api, disk_id) or {}
-            return True if disk.get("DiskSize") == new["storageSize"] and disk["DiskState"] != "EXPANDING" else None
+        def resized() -> bool:
+            disk = _find(api, disk_id) or {}
+            return disk.get("DiskSize") == new["storageSize"] and disk["DiskState"] != "EXPANDING"
 
         wait_until(f"{disk_id} to be expanded", resized, timeout_s=_TIMEOUT_S)
     tags.change(api, "cvm/volume", disk_id, old, new)
 
 
-def _delete(api: Api, disk_id: str, outputs: Properties) -> None:
-    del outputs
-    if _get(api, disk_id) is None:
+def _delete(api: Api, disk_id: str, _outputs: Properties) -> None:
+    if _find(api, disk_id) is None:
         return
     ignore_missing(lambda: api.call("cbs", "TerminateDisks", {"DiskIds": [disk_id]}))
 
-    def deleted() -> bool | None:
-        disk = _get(api, disk_id)
-        return True if disk is None or disk["DiskState"] == "TORECYCLE" else None
+    def deleted() -> bool:
+        disk = _find(api, disk_id)
+        return disk is None or disk["DiskState"] == "TORECYCLE"
 
     wait_until(f"{disk_id} to be deleted", deleted, timeout_s=_TIMEOUT_S)
 
 
 STORAGE = ResourceType(
-    schema=Schema(
-        properties={
-            "storageName": REQUIRED,
-            "storageType": FIXED,
-            "storageSize": REQUIRED,
-            "availabilityZone": FIXED,
-            "chargeType": Property(default="POSTPAID_BY_HOUR"),
-            "projectId": Property(default=0),
-            "snapshotId": COMPUTED,
-            "encrypt": Property(replaces=True),
-            "kmsKeyId": Property(computed=True, replaces=True),
-            "throughputPerformance": Property(default=0),
-            "forceDelete": Property(default=False),
-            "tags": OPTIONAL,
-        },
-    ),
+    properties={
+        "storageName": REQUIRED,
+        "storageType": FIXED,
+        "storageSize": REQUIRED,
+        "availabilityZone": FIXED,
+        "chargeType": Property(default="POSTPAID_BY_HOUR"),
+        "projectId": Property(default=0),
+        "snapshotId": COMPUTED,
+        "encrypt": Property(replaces=True),
+        "kmsKeyId": Property(computed=True, replaces=True),
+        "throughputPerformance": Property(default=0),
+        "forceDelete": Property(default=False),
+        "tags": OPTIONAL,
+    },
     create=_create,
     settle=_settle,
     read=_read,
@@ -139,19 +122,17 @@ STORAGE = ResourceType(
 )
 
 
-def _attach(api: Api, inputs: Properties, token: str) -> str:
-    del token
+def _attach(api: Api, inputs: Properties, _token: str) -> str:
     api.call("cbs", "AttachDisks", {"DiskIds": [inputs["storageId"]], "InstanceId": inputs["instanceId"]})
     return inputs["storageId"]
 
 
-def _settle_attachment(api: Api, disk_id: str, inputs: Properties) -> None:
-    del inputs
+def _settle_attachment(api: Api, disk_id: str, _inputs: Properties) -> None:
     _wait_for(api, disk_id, "ATTACHED")
 
 
 def _read_attachment(api: Api, disk_id: str, inputs: Properties) -> Properties | None:
-    disk = _get(api, disk_id)
+    disk = _find(api, disk_id)
     if disk is None or disk.get("InstanceId") not in (inputs.get("instanceId"), None, ""):
         return None
     # An attachment in progress exists; the settle step waits for its end.
@@ -161,7 +142,7 @@ def _read_attachment(api: Api, disk_id: str, inputs: Properties) -> Properties |
 
 
 def _detach(api: Api, disk_id: str, outputs: Properties) -> None:
-    disk = _get(api, disk_id)
+    disk = _find(api, disk_id)
     if disk is None or disk["DiskState"] == "UNATTACHED" or disk.get("InstanceId") != outputs["instanceId"]:
         return
     ignore_missing(lambda: api.call("cbs", "DetachDisks", {"DiskIds": [disk_id], "InstanceId": outputs["instanceId"]}))
@@ -169,12 +150,10 @@ def _detach(api: Api, disk_id: str, outputs: Properties) -> None:
 
 
 STORAGE_ATTACHMENT = ResourceType(
-    schema=Schema(
-        properties={
-            "storageId": FIXED,
-            "instanceId": FIXED,
-        },
-    ),
+    properties={
+        "storageId": FIXED,
+        "instanceId": FIXED,
+    },
     create=_attach,
     settle=_settle_attachment,
     read=_read_attachment,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from localcloud.providers.schema import FIXED, OPTIONAL, REQUIRED, Property, Schema
+from localcloud.providers.schema import FIXED, OPTIONAL, REQUIRED, Property
 from localcloud.providers.tencentcloud.api import Api, ApiError, ignore_missing
 from localcloud.providers.tencentcloud.resource_type import ResourceType
 from localcloud.providers.values import Properties
@@ -24,8 +24,7 @@ def _parameters(inputs: Properties) -> dict[str, Any]:
     }
 
 
-def _create(api: Api, inputs: Properties, token: str) -> str:
-    del token
+def _create(api: Api, inputs: Properties, _token: str) -> str:
     return f"{inputs['domain']}#{api.call('dnspod', 'CreateRecord', _parameters(inputs))['RecordId']}"
 
 
@@ -39,8 +38,7 @@ def _remark(api: Api, record_id: str, remark: str) -> None:
     api.call("dnspod", "ModifyRecordRemark", {"Domain": domain, "RecordId": int(number), "Remark": remark})
 
 
-def _read(api: Api, record_id: str, inputs: Properties) -> Properties | None:
-    del inputs
+def _read(api: Api, record_id: str, _inputs: Properties) -> Properties | None:
     domain, number = record_id.split("#")
     try:
         record = api.call("dnspod", "DescribeRecord", {"Domain": domain, "RecordId": int(number)}).get("RecordInfo")
@@ -72,27 +70,24 @@ def _update(api: Api, record_id: str, old: Properties, new: Properties) -> None:
         _remark(api, record_id, new.get("remark", ""))
 
 
-def _delete(api: Api, record_id: str, outputs: Properties) -> None:
-    del outputs
+def _delete(api: Api, record_id: str, _outputs: Properties) -> None:
     domain, number = record_id.split("#")
     ignore_missing(lambda: api.call("dnspod", "DeleteRecord", {"Domain": domain, "RecordId": int(number)}))
 
 
 RECORD = ResourceType(
-    schema=Schema(
-        properties={
-            "domain": FIXED,
-            "subDomain": Property(default="@"),
-            "recordType": REQUIRED,
-            "recordLine": REQUIRED,
-            "value": REQUIRED,
-            "ttl": Property(default=600),
-            "status": Property(default="ENABLE"),
-            "mx": OPTIONAL,
-            "weight": OPTIONAL,
-            "remark": OPTIONAL,
-        },
-    ),
+    properties={
+        "domain": FIXED,
+        "subDomain": Property(default="@"),
+        "recordType": REQUIRED,
+        "recordLine": REQUIRED,
+        "value": REQUIRED,
+        "ttl": Property(default=600),
+        "status": Property(default="ENABLE"),
+        "mx": OPTIONAL,
+        "weight": OPTIONAL,
+        "remark": OPTIONAL,
+    },
     create=_create,
     settle=_settle,
     read=_read,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from localcloud.providers.errors import ProviderError
-from localcloud.providers.schema import COMPUTED, FIXED, OPTIONAL, Property, Schema
+from localcloud.providers.schema import COMPUTED, FIXED, OPTIONAL, Property
 from localcloud.providers.tencentcloud import tags
 from localcloud.providers.tencentcloud.api import Api, ignore_missing, wait_until
 from localcloud.providers.tencentcloud.resource_type import ResourceType
@@ -15,7 +15,11 @@ _TIMEOUT_S: Final = 180.0
 
 
 def describe_addresses(api: Api, **parameters: Any) -> list[dict[str, Any]]:
-    return api.vpc("DescribeAddresses", parameters).get("AddressSet") or []
+    return api.rows("vpc", "DescribeAddresses", "AddressSet", **parameters)
+
+
+def _find(api: Api, eip_id: str) -> dict[str, Any] | None:
+    return next(iter(describe_addresses(api, AddressIds=[eip_id])), None)
 
 
 def wait_for_task(api: Api, answer: dict[str, Any]) -> None:
@@ -24,12 +28,11 @@ def wait_for_task(api: Api, answer: dict[str, Any]) -> None:
     if not task:
         return
 
-    def ended() -> str | None:
-        result = api.vpc("DescribeTaskResult", {"TaskId": int(task)}).get("Result")
-        return None if result == "RUNNING" else str(result)
+    def ended() -> str:
+        result = str(api.vpc("DescribeTaskResult", {"TaskId": int(task)}).get("Result"))
+        return "" if result == "RUNNING" else result
 
-    result = wait_until(f"task {task} to end", ended, timeout_s=_TIMEOUT_S)
-    if result == "FAILED":
+    if wait_until(f"task {task} to end", ended, timeout_s=_TIMEOUT_S) == "FAILED":
         raise ProviderError(f"task {task} failed")
 
 
@@ -50,22 +53,17 @@ def _create(api: Api, inputs: Properties, token: str) -> str:
     return answer["AddressSet"][0]
 
 
-def _settle(api: Api, eip_id: str, inputs: Properties) -> None:
-    del inputs
-
-    def made() -> bool | None:
-        found = describe_addresses(api, AddressIds=[eip_id])
-        return True if found and found[0]["AddressStatus"] != "CREATING" else None
+def _settle(api: Api, eip_id: str, _inputs: Properties) -> None:
+    def made() -> bool:
+        return (_find(api, eip_id) or {}).get("AddressStatus", "CREATING") != "CREATING"
 
     wait_until(f"{eip_id} to be created", made, timeout_s=_TIMEOUT_S)
 
 
-def _read(api: Api, eip_id: str, inputs: Properties) -> Properties | None:
-    del inputs
-    found = describe_addresses(api, AddressIds=[eip_id])
-    if not found:
+def _read(api: Api, eip_id: str, _inputs: Properties) -> Properties | None:
+    address = _find(api, eip_id)
+    if address is None:
         return None
-    address = found[0]
     return {
         "name": address.get("AddressName") or "",
         "type": address["AddressType"],
@@ -99,19 +97,14 @@ def _update(api: Api, eip_id: str, old: Properties, new: Properties) -> None:
     tags.change(api, "vpc/eip", eip_id, old, new)
 
 
-def _delete(api: Api, eip_id: str, outputs: Properties) -> None:
-    del outputs
-    found = describe_addresses(api, AddressIds=[eip_id])
-    if not found:
+def _delete(api: Api, eip_id: str, _outputs: Properties) -> None:
+    address = _find(api, eip_id)
+    if address is None:
         return
-    if found[0]["AddressStatus"] != "UNBIND":
-        _unbind(api, eip_id, found[0])
+    if address["AddressStatus"] != "UNBIND":
+        _unbind(api, eip_id, address)
     ignore_missing(lambda: wait_for_task(api, api.vpc("ReleaseAddresses", {"AddressIds": [eip_id]})))
-    wait_until(
-        f"{eip_id} to be released",
-        lambda: None if describe_addresses(api, AddressIds=[eip_id]) else True,
-        timeout_s=_TIMEOUT_S,
-    )
+    wait_until(f"{eip_id} to be released", lambda: _find(api, eip_id) is None, timeout_s=_TIMEOUT_S)
 
 
 def _unbind(api: Api, eip_id: str, address: dict[str, Any]) -> None:
@@ -123,25 +116,22 @@ def _unbind(api: Api, eip_id: str, address: dict[str, Any]) -> None:
     else:
         ignore_missing(lambda: wait_for_task(api, api.vpc("DisassociateAddress", {"AddressId": eip_id})))
 
-    def unbound() -> bool | None:
-        now = describe_addresses(api, AddressIds=[eip_id])
-        return True if not now or now[0]["AddressStatus"] == "UNBIND" else None
+    def unbound() -> bool:
+        return (_find(api, eip_id) or {}).get("AddressStatus", "UNBIND") == "UNBIND"
 
     wait_until(f"{eip_id} to be unbound from {target_id or 'its resource'}", unbound, timeout_s=_TIMEOUT_S)
 
 
 EIP = ResourceType(
-    schema=Schema(
-        properties={
-            "name": COMPUTED,
-            "type": Property(replaces=True, default="EIP"),
-            "internetChargeType": COMPUTED,
-            "internetMaxBandwidthOut": COMPUTED,
-            "internetServiceProvider": Property(replaces=True),
-            "bandwidthPackageId": OPTIONAL,
-            "tags": OPTIONAL,
-        },
-    ),
+    properties={
+        "name": COMPUTED,
+        "type": Property(replaces=True, default="EIP"),
+        "internetChargeType": COMPUTED,
+        "internetMaxBandwidthOut": COMPUTED,
+        "internetServiceProvider": Property(replaces=True),
+        "bandwidthPackageId": OPTIONAL,
+        "tags": OPTIONAL,
+    },
     create=_create,
     settle=_settle,
     read=_read,
@@ -156,8 +146,7 @@ def _association_id(inputs: Properties) -> str:
     return f"{inputs['eipId']}::{inputs['networkInterfaceId']}::{inputs['privateIp']}"
 
 
-def _associate(api: Api, inputs: Properties, token: str) -> str:
-    del token
+def _associate(api: Api, inputs: Properties, _token: str) -> str:
     api.vpc(
         "AssociateAddress",
         {
@@ -170,44 +159,37 @@ def _associate(api: Api, inputs: Properties, token: str) -> str:
     return _association_id(inputs)
 
 
-def _settle_association(api: Api, association_id: str, inputs: Properties) -> None:
-    del association_id
-
-    def bound() -> bool | None:
-        found = describe_addresses(api, AddressIds=[inputs["eipId"]])
-        return True if found and found[0]["AddressStatus"] in {"BIND", "BIND_ENI"} else None
+def _settle_association(api: Api, _association_id: str, inputs: Properties) -> None:
+    def bound() -> bool:
+        return (_find(api, inputs["eipId"]) or {}).get("AddressStatus") in {"BIND", "BIND_ENI"}
 
     wait_until(f"{inputs['eipId']} to be bound", bound, timeout_s=_TIMEOUT_S)
 
 
-def _read_association(api: Api, association_id: str, inputs: Properties) -> Properties | None:
+def _read_association(api: Api, association_id: str, _inputs: Properties) -> Properties | None:
     """Return the association. As in the real provider, it exists while its EIP exists, even if the EIP was unbound."""
-    del inputs
     eip_id, bound_to, *address = association_id.split("::")
-    if not describe_addresses(api, AddressIds=[eip_id]):
+    if _find(api, eip_id) is None:
         return None
     if not address:
         return {"eipId": eip_id, "instanceId": bound_to}
     return {"eipId": eip_id, "networkInterfaceId": bound_to, "privateIp": address[0]}
 
 
-def _disassociate(api: Api, association_id: str, outputs: Properties) -> None:
-    del outputs
+def _disassociate(api: Api, association_id: str, _outputs: Properties) -> None:
     eip_id, bound_to, *_ = association_id.split("::")
-    for address in describe_addresses(api, AddressIds=[eip_id]):
-        if bound_to in (address.get("InstanceId"), address.get("NetworkInterfaceId")):
-            _unbind(api, eip_id, address)
+    address = _find(api, eip_id) or {}
+    if bound_to in (address.get("InstanceId"), address.get("NetworkInterfaceId")):
+        _unbind(api, eip_id, address)
 
 
 EIP_ASSOCIATION = ResourceType(
-    schema=Schema(
-        properties={
-            "eipId": FIXED,
-            "instanceId": Property(computed=True, replaces=True),
-            "networkInterfaceId": Property(computed=True, replaces=True),
-            "privateIp": Property(computed=True, replaces=True),
-        },
-    ),
+    properties={
+        "eipId": FIXED,
+        "instanceId": Property(computed=True, replaces=True),
+        "networkInterfaceId": Property(computed=True, replaces=True),
+        "privateIp": Property(computed=True, replaces=True),
+    },
     create=_associate,
     settle=_settle_association,
     read=_read_association,

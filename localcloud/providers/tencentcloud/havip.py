@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from localcloud.providers.schema import FIXED, REQUIRED, Property, Schema
+from localcloud.providers.schema import FIXED, REQUIRED, Property
 from localcloud.providers.tencentcloud.api import Api, ApiError, ignore_missing, wait_until
 from localcloud.providers.tencentcloud.resource_type import ResourceType
 from localcloud.providers.values import Properties
@@ -13,16 +13,18 @@ _TIMEOUT_S: Final = 180.0
 
 
 def _describe(api: Api, **parameters: Any) -> list[dict[str, Any]]:
-    try:
-        return api.vpc("DescribeHaVips", parameters).get("HaVipSet") or []
-    except ApiError as error:
-        if error.missing:
-            return []
-        raise
+    return api.rows("vpc", "DescribeHaVips", "HaVipSet", **parameters)
 
 
-def _create(api: Api, inputs: Properties, token: str) -> str:
-    del token
+def _find(api: Api, havip_id: str) -> dict[str, Any] | None:
+    return next(iter(_describe(api, HaVipIds=[havip_id])), None)
+
+
+def _public_ip(api: Api, havip_id: str) -> str:
+    return (_find(api, havip_id) or {}).get("AddressIp") or ""
+
+
+def _create(api: Api, inputs: Properties, _token: str) -> str:
     answer = api.vpc(
         "CreateHaVip",
         {
@@ -36,12 +38,10 @@ def _create(api: Api, inputs: Properties, token: str) -> str:
     return answer["HaVip"]["HaVipId"]
 
 
-def _read(api: Api, havip_id: str, inputs: Properties) -> Properties | None:
-    del inputs
-    found = _describe(api, HaVipIds=[havip_id])
-    if not found:
+def _read(api: Api, havip_id: str, _inputs: Properties) -> Properties | None:
+    vip = _find(api, havip_id)
+    if vip is None:
         return None
-    vip = found[0]
     return {
         "name": vip["HaVipName"],
         "vip": vip["Vip"],
@@ -56,44 +56,33 @@ def _read(api: Api, havip_id: str, inputs: Properties) -> Properties | None:
     }
 
 
-def _update(api: Api, havip_id: str, old: Properties, new: Properties) -> None:
-    del old
+def _update(api: Api, havip_id: str, _old: Properties, new: Properties) -> None:
     api.vpc("ModifyHaVipAttribute", {"HaVipId": havip_id, "HaVipName": new.get("name", "")})
 
 
-def _delete(api: Api, havip_id: str, outputs: Properties) -> None:
-    del outputs
-
-    def deleted() -> bool | None:
+def _delete(api: Api, havip_id: str, _outputs: Properties) -> None:
+    def deleted() -> bool:
         try:
-            api.vpc("DeleteHaVip", {"HaVipId": havip_id})
+            ignore_missing(lambda: api.vpc("DeleteHaVip", {"HaVipId": havip_id}))
         except ApiError as error:
-            if error.missing:
-                return True
             # Still bound: a successful disassociation can take effect later (the real provider retries too).
             if error.code.startswith("UnsupportedOperation"):
-                return None
+                return False
             raise
         return True
 
     wait_until(f"{havip_id} to be unbound and deleted", deleted, timeout_s=_TIMEOUT_S)
-    wait_until(
-        f"{havip_id} to be deleted",
-        lambda: None if _describe(api, HaVipIds=[havip_id]) else True,
-        timeout_s=_TIMEOUT_S,
-    )
+    wait_until(f"{havip_id} to be deleted", lambda: _find(api, havip_id) is None, timeout_s=_TIMEOUT_S)
 
 
 VIP = ResourceType(
-    schema=Schema(
-        properties={
-            "name": REQUIRED,
-            "vpcId": FIXED,
-            "subnetId": FIXED,
-            "vip": Property(computed=True, replaces=True),
-            "checkAssociate": Property(computed=True, replaces=True),
-        },
-    ),
+    properties={
+        "name": REQUIRED,
+        "vpcId": FIXED,
+        "subnetId": FIXED,
+        "vip": Property(computed=True, replaces=True),
+        "checkAssociate": Property(computed=True, replaces=True),
+    },
     create=_create,
     read=_read,
     update=_update,
@@ -113,8 +102,7 @@ def _attachment(api: Api, havip_id: str, instance_id: str) -> dict[str, Any] | N
     return None
 
 
-def _attach(api: Api, inputs: Properties, token: str) -> str:
-    del token
+def _attach(api: Api, inputs: Properties, _token: str) -> str:
     association = {
         "HaVipId": inputs["haVipId"],
         "InstanceId": inputs["instanceId"],
@@ -124,8 +112,7 @@ def _attach(api: Api, inputs: Properties, token: str) -> str:
     return f"{inputs['haVipId']}#{inputs['instanceId']}"
 
 
-def _read_attachment(api: Api, attachment_id: str, inputs: Properties) -> Properties | None:
-    del inputs
+def _read_attachment(api: Api, attachment_id: str, _inputs: Properties) -> Properties | None:
     havip_id, instance_id = attachment_id.split("#")
     found = _attachment(api, havip_id, instance_id)
     if found is None:
@@ -133,8 +120,7 @@ def _read_attachment(api: Api, attachment_id: str, inputs: Properties) -> Proper
     return {"haVipId": havip_id, "instanceId": instance_id, "instanceType": found.get("InstanceType") or ""}
 
 
-def _detach(api: Api, attachment_id: str, outputs: Properties) -> None:
-    del outputs
+def _detach(api: Api, attachment_id: str, _outputs: Properties) -> None:
     havip_id, instance_id = attachment_id.split("#")
     if _attachment(api, havip_id, instance_id) is None:
         return
@@ -143,67 +129,45 @@ def _detach(api: Api, attachment_id: str, outputs: Properties) -> None:
 
 
 VIP_INSTANCE_ATTACHMENT = ResourceType(
-    schema=Schema(
-        properties={
-            "haVipId": FIXED,
-            "instanceId": FIXED,
-            "instanceType": Property(replaces=True),
-        },
-    ),
+    properties={
+        "haVipId": FIXED,
+        "instanceId": FIXED,
+        "instanceType": Property(replaces=True),
+    },
     create=_attach,
     read=_read_attachment,
     delete=_detach,
 )
 
 
-def _bind(api: Api, inputs: Properties, token: str) -> str:
-    del token
+def _bind(api: Api, inputs: Properties, _token: str) -> str:
     api.vpc("HaVipAssociateAddressIp", {"HaVipId": inputs["havipId"], "AddressIp": inputs["addressIp"]})
     return f"{inputs['havipId']}#{inputs['addressIp']}"
 
 
-def _settle_binding(api: Api, binding_id: str, inputs: Properties) -> None:
-    del inputs
+def _settle_binding(api: Api, binding_id: str, _inputs: Properties) -> None:
     havip_id, address = binding_id.split("#")
-
-    def bound() -> bool | None:
-        found = _describe(api, HaVipIds=[havip_id])
-        return True if found and found[0].get("AddressIp") else None
-
-    wait_until(f"{havip_id} to be bound to {address}", bound, timeout_s=_TIMEOUT_S)
+    wait_until(f"{havip_id} to be bound to {address}", lambda: _public_ip(api, havip_id), timeout_s=_TIMEOUT_S)
 
 
-def _read_binding(api: Api, binding_id: str, inputs: Properties) -> Properties | None:
-    del inputs
+def _read_binding(api: Api, binding_id: str, _inputs: Properties) -> Properties | None:
     havip_id, address = binding_id.split("#")
-    found = _describe(api, HaVipIds=[havip_id])
-    if not found or found[0].get("AddressIp") != address:
-        return None
-    return {"havipId": havip_id, "addressIp": address}
+    return {"havipId": havip_id, "addressIp": address} if _public_ip(api, havip_id) == address else None
 
 
-def _unbind(api: Api, binding_id: str, outputs: Properties) -> None:
-    del outputs
+def _unbind(api: Api, binding_id: str, _outputs: Properties) -> None:
     havip_id, address = binding_id.split("#")
-    found = _describe(api, HaVipIds=[havip_id])
-    if not found or found[0].get("AddressIp") != address:
+    if _public_ip(api, havip_id) != address:
         return
     ignore_missing(lambda: api.vpc("HaVipDisassociateAddressIp", {"HaVipId": havip_id}))
-
-    def unbound() -> bool | None:
-        now = _describe(api, HaVipIds=[havip_id])
-        return True if not now or not now[0].get("AddressIp") else None
-
-    wait_until(f"{havip_id} to be unbound from {address}", unbound, timeout_s=_TIMEOUT_S)
+    wait_until(f"{havip_id} to be unbound from {address}", lambda: not _public_ip(api, havip_id), timeout_s=_TIMEOUT_S)
 
 
 VIP_EIP_ATTACHMENT = ResourceType(
-    schema=Schema(
-        properties={
-            "havipId": FIXED,
-            "addressIp": FIXED,
-        },
-    ),
+    properties={
+        "havipId": FIXED,
+        "addressIp": FIXED,
+    },
     create=_bind,
     settle=_settle_binding,
     read=_read_binding,

@@ -6,10 +6,10 @@ import base64
 from typing import Any, Final
 
 from localcloud.providers.errors import ProviderError, UnseenError
-from localcloud.providers.schema import COMPUTED, FIXED, OPTIONAL, REQUIRED, Property, Schema
+from localcloud.providers.schema import COMPUTED, FIXED, OPTIONAL, REQUIRED, Property
 from localcloud.providers.tencentcloud import tags
 from localcloud.providers.tencentcloud.api import Api, ignore_missing, wait_until
-from localcloud.providers.tencentcloud.instance_update import describe_instances, update
+from localcloud.providers.tencentcloud.instance_update import find_instance, update
 from localcloud.providers.tencentcloud.resource_type import ResourceType
 from localcloud.providers.values import Properties
 
@@ -98,16 +98,15 @@ def _create(api: Api, inputs: Properties, token: str) -> str:
 
 
 def _settle(api: Api, instance_id: str, inputs: Properties) -> None:
-    def started() -> bool | None:
-        found = describe_instances(api, instance_id)
-        if not found:
+    def started() -> bool:
+        found = find_instance(api, instance_id)
+        if found is None:
             # The real plugin crashes here, without a state (1.82.42: resourceTencentCloudInstanceCreate).
             raise UnseenError(instance_id)
-        state = found[0]["InstanceState"]
-        if state == "LAUNCH_FAILED":
-            reason = found[0].get("LatestOperationErrorMsg") or "no reason reported"
+        if found["InstanceState"] == "LAUNCH_FAILED":
+            reason = found.get("LatestOperationErrorMsg") or "no reason reported"
             raise ProviderError(f"{instance_id} failed to launch: {reason}")
-        return True if state in {"RUNNING", "STOPPED"} else None
+        return found["InstanceState"] in {"RUNNING", "STOPPED"}
 
     wait_until(f"{instance_id} to run", started, timeout_s=_START_TIMEOUT_S)
     if inputs.get("runningFlag") is False:
@@ -115,10 +114,9 @@ def _settle(api: Api, instance_id: str, inputs: Properties) -> None:
 
 
 def _read(api: Api, instance_id: str, inputs: Properties) -> Properties | None:
-    found = describe_instances(api, instance_id)
-    if not found:
+    one = find_instance(api, instance_id)
+    if one is None:
         return None
-    one = found[0]
     cloud, placement, login = one["VirtualPrivateCloud"], one["Placement"], one["LoginSettings"]
     read: Properties = {
         "availabilityZone": placement["Zone"],
@@ -178,17 +176,16 @@ def _read_disk(disk: dict[str, Any]) -> Properties:
 
 
 def _delete(api: Api, instance_id: str, outputs: Properties) -> None:
-    if not describe_instances(api, instance_id):
+    if find_instance(api, instance_id) is None:
         return
     ignore_missing(lambda: api.cvm("TerminateInstances", {"InstanceIds": [instance_id]}))
 
-    def deleted() -> bool | None:
-        found = describe_instances(api, instance_id)
+    def deleted() -> bool:
+        found = find_instance(api, instance_id)
         # SHUTDOWN without an operation in progress means the recycle bin.
-        over = not found or (
-            found[0]["InstanceState"] == "SHUTDOWN" and found[0].get("LatestOperationState") != "OPERATING"
+        return found is None or (
+            found["InstanceState"] == "SHUTDOWN" and found.get("LatestOperationState") != "OPERATING"
         )
-        return True if over else None
 
     wait_until(f"{instance_id} to be terminated", deleted, timeout_s=_GONE_TIMEOUT_S)
     if outputs.get("vpcId") and outputs.get("privateIp"):
@@ -197,19 +194,16 @@ def _delete(api: Api, instance_id: str, outputs: Properties) -> None:
 
 def _wait_for_address(api: Api, outputs: Properties) -> None:
     """Wait for the release of the address after the deletion, because a replacement may use the same address."""
+    used = {
+        "VpcId": outputs["vpcId"],
+        "SubnetId": outputs["subnetId"],
+        "IpAddresses": [outputs["privateIp"]],
+        "Offset": 0,
+        "Limit": 20,
+    }
 
-    def free() -> bool | None:
-        answer = api.vpc(
-            "DescribeUsedIpAddress",
-            {
-                "VpcId": outputs["vpcId"],
-                "SubnetId": outputs["subnetId"],
-                "IpAddresses": [outputs["privateIp"]],
-                "Offset": 0,
-                "Limit": 20,
-            },
-        )
-        return None if answer.get("IpAddressStates") else True
+    def free() -> bool:
+        return not api.rows("vpc", "DescribeUsedIpAddress", "IpAddressStates", **used)
 
     wait_until(f"{outputs['privateIp']} to be released", free, timeout_s=_GONE_TIMEOUT_S)
 
@@ -225,45 +219,43 @@ _DATA_DISK: Final = {
 }
 
 INSTANCE = ResourceType(
-    schema=Schema(
-        properties={
-            "availabilityZone": Property(required=True, computed=True, replaces=True),
-            "instanceName": COMPUTED,
-            "hostname": COMPUTED,
-            "instanceType": COMPUTED,
-            "imageId": COMPUTED,
-            "projectId": COMPUTED,
-            "instanceChargeType": COMPUTED,
-            "vpcId": COMPUTED,
-            "subnetId": COMPUTED,
-            "privateIp": COMPUTED,
-            "allocatePublicIp": Property(replaces=True, default=False),
-            "internetChargeType": COMPUTED,
-            "internetMaxBandwidthOut": COMPUTED,
-            "securityGroups": Property(computed=True, unordered=True),
-            "orderlySecurityGroups": COMPUTED,
-            "keyIds": Property(computed=True, unordered=True),
-            "password": OPTIONAL,
-            "keepImageLogin": COMPUTED,
-            "placementGroupId": COMPUTED,
-            "systemDiskType": COMPUTED,
-            "systemDiskSize": COMPUTED,
-            "dataDisks": Property(computed=True, replaces=True, nested=_DATA_DISK),
-            "runningFlag": COMPUTED,
-            "disableApiTermination": COMPUTED,
-            "disableSecurityService": Property(default=False),
-            "disableMonitorService": Property(default=False),
-            "disableAutomationService": Property(default=False),
-            "camRoleName": OPTIONAL,
-            "userData": COMPUTED,
-            "userDataRaw": COMPUTED,
-            "userDataReplaceOnChange": Property(default=False),
-            "forceDelete": Property(default=False),
-            "tags": COMPUTED,
-        },
-        check=_check,
-        secrets=frozenset({"password"}),
-    ),
+    properties={
+        "availabilityZone": Property(required=True, computed=True, replaces=True),
+        "instanceName": COMPUTED,
+        "hostname": COMPUTED,
+        "instanceType": COMPUTED,
+        "imageId": COMPUTED,
+        "projectId": COMPUTED,
+        "instanceChargeType": COMPUTED,
+        "vpcId": COMPUTED,
+        "subnetId": COMPUTED,
+        "privateIp": COMPUTED,
+        "allocatePublicIp": Property(replaces=True, default=False),
+        "internetChargeType": COMPUTED,
+        "internetMaxBandwidthOut": COMPUTED,
+        "securityGroups": Property(computed=True, unordered=True),
+        "orderlySecurityGroups": COMPUTED,
+        "keyIds": Property(computed=True, unordered=True),
+        "password": OPTIONAL,
+        "keepImageLogin": COMPUTED,
+        "placementGroupId": COMPUTED,
+        "systemDiskType": COMPUTED,
+        "systemDiskSize": COMPUTED,
+        "dataDisks": Property(computed=True, replaces=True, nested=_DATA_DISK),
+        "runningFlag": COMPUTED,
+        "disableApiTermination": COMPUTED,
+        "disableSecurityService": Property(default=False),
+        "disableMonitorService": Property(default=False),
+        "disableAutomationService": Property(default=False),
+        "camRoleName": OPTIONAL,
+        "userData": COMPUTED,
+        "userDataRaw": COMPUTED,
+        "userDataReplaceOnChange": Property(default=False),
+        "forceDelete": Property(default=False),
+        "tags": COMPUTED,
+    },
+    check=_check,
+    secrets=frozenset({"password"}),
     create=_create,
     settle=_settle,
     read=_read,

@@ -16,20 +16,20 @@ _TIMEOUT_S: Final = 360.0
 Change = Callable[[Api, str, Properties, Properties], None]
 
 
-def describe_instances(api: Api, instance_id: str) -> list[dict[str, Any]]:
-    return api.cvm("DescribeInstances", {"InstanceIds": [instance_id]}).get("InstanceSet") or []
+def find_instance(api: Api, instance_id: str) -> dict[str, Any] | None:
+    return api.find("cvm", "DescribeInstances", "InstanceSet", InstanceIds=[instance_id])
 
 
 def wait_until_operated(api: Api, instance_id: str) -> None:
     """Wait for the end of the current operation. Raises: ProviderError if it failed."""
 
     def ended() -> dict[str, Any] | None:
-        found = describe_instances(api, instance_id)
-        if not found:
+        found = find_instance(api, instance_id)
+        if found is None:
             raise ProviderError(f"{instance_id} was deleted during an operation")
-        return None if found[0].get("LatestOperationState") == "OPERATING" else found[0]
+        return None if found.get("LatestOperationState") == "OPERATING" else found
 
-    one = wait_until(f"the operation on {instance_id} to end", ended, timeout_s=_TIMEOUT_S)
+    one = wait_until(f"the operation on {instance_id} to end", ended, timeout_s=_TIMEOUT_S) or {}
     if one.get("LatestOperationState") == "FAILED":
         raise ProviderError(
             f"{instance_id}: {one.get('LatestOperation')} failed: {one.get('LatestOperationErrorMsg') or 'no reason'}"
@@ -37,21 +37,18 @@ def wait_until_operated(api: Api, instance_id: str) -> None:
 
 
 def _attributes(key: str, name: str) -> Change:
-    def change(api: Api, instance_id: str, old: Properties, new: Properties) -> None:
-        del old
+    def change(api: Api, instance_id: str, _old: Properties, new: Properties) -> None:
         api.cvm("ModifyInstancesAttribute", {"InstanceIds": [instance_id], key: new[name]})
 
     return change
 
 
-def _project(api: Api, instance_id: str, old: Properties, new: Properties) -> None:
-    del old
+def _project(api: Api, instance_id: str, _old: Properties, new: Properties) -> None:
     api.cvm("ModifyInstancesProject", {"InstanceIds": [instance_id], "ProjectId": new["projectId"]})
 
 
-def _reset(api: Api, instance_id: str, old: Properties, new: Properties) -> None:
+def _reset(api: Api, instance_id: str, _old: Properties, new: Properties) -> None:
     """Replace the system disk for a new image or other agents."""
-    del old
     services = ("SecurityService", "MonitorService", "AutomationService")
     api.cvm(
         "ResetInstance",
@@ -76,17 +73,16 @@ def _keys(api: Api, instance_id: str, old: Properties, new: Properties) -> None:
             wait_until_operated(api, instance_id)
 
 
-def _running(api: Api, instance_id: str, old: Properties, new: Properties) -> None:
-    del old
+def _running(api: Api, instance_id: str, _old: Properties, new: Properties) -> None:
     state = "RUNNING" if new["runningFlag"] else "STOPPED"
-    action = "StartInstances" if new["runningFlag"] else "StopInstances"
-    api.cvm(action, {"InstanceIds": [instance_id]})
+
+    def in_state() -> bool:
+        return (find_instance(api, instance_id) or {}).get("InstanceState") == state
+
+    if in_state():  # the settle step, which precedes each update, has stopped it
+        return
+    api.cvm("StartInstances" if new["runningFlag"] else "StopInstances", {"InstanceIds": [instance_id]})
     wait_until_operated(api, instance_id)
-
-    def in_state() -> bool | None:
-        found = describe_instances(api, instance_id)
-        return True if found and found[0]["InstanceState"] == state else None
-
     wait_until(f"{instance_id} to be {state}", in_state, timeout_s=_TIMEOUT_S)
 
 
@@ -97,17 +93,15 @@ def _system_disk(api: Api, instance_id: str, old: Properties, new: Properties) -
     }
     api.cvm("ResizeInstanceDisks", {"InstanceId": instance_id, "ForceStop": True, "SystemDisk": disk})
 
-    def resized() -> bool | None:
-        found = describe_instances(api, instance_id)
-        now = found[0]["SystemDisk"] if found else {}
-        return True if all(now.get(key) == value for key, value in disk.items() if value is not None) else None
+    def resized() -> bool:
+        now = (find_instance(api, instance_id) or {}).get("SystemDisk") or {}
+        return all(now.get(key) == value for key, value in disk.items() if value is not None)
 
     wait_until(f"the system disk of {instance_id} to be {disk}", resized, timeout_s=_TIMEOUT_S)
     wait_until_operated(api, instance_id)
 
 
-def _type(api: Api, instance_id: str, old: Properties, new: Properties) -> None:
-    del old
+def _type(api: Api, instance_id: str, _old: Properties, new: Properties) -> None:
     api.cvm(
         "ResetInstancesType",
         {"InstanceIds": [instance_id], "InstanceType": new["instanceType"], "ForceStop": True},
@@ -128,11 +122,10 @@ def _network(api: Api, instance_id: str, old: Properties, new: Properties) -> No
 
 def _tags(api: Api, instance_id: str, old: Properties, new: Properties) -> None:
     tags.change(api, "cvm/instance", instance_id, old, new)
-    one = describe_instances(api, instance_id)[0]
-    disks = [one["SystemDisk"], *(one.get("DataDisks") or [])]
-    for disk_id in [disk.get("DiskId") or "" for disk in disks]:
-        if disk_id.startswith("disk-"):
-            tags.change(api, "cvm/volume", disk_id, old, new)
+    one = find_instance(api, instance_id) or {}
+    for disk in (one.get("SystemDisk") or {}, *(one.get("DataDisks") or ())):
+        if str(disk.get("DiskId")).startswith("disk-"):
+            tags.change(api, "cvm/volume", disk["DiskId"], old, new)
 
 
 def _bandwidth(api: Api, instance_id: str, old: Properties, new: Properties) -> None:
@@ -145,15 +138,13 @@ def _bandwidth(api: Api, instance_id: str, old: Properties, new: Properties) -> 
     wait_until_operated(api, instance_id)
 
 
-def _user_data(api: Api, instance_id: str, old: Properties, new: Properties) -> None:
-    del old
+def _user_data(api: Api, instance_id: str, _old: Properties, new: Properties) -> None:
     data = new.get("userData") or base64.b64encode(str(new.get("userDataRaw") or "").encode()).decode()
     api.cvm("ModifyInstancesAttribute", {"InstanceIds": [instance_id], "UserData": data})
     wait_until_operated(api, instance_id)
 
 
-def _placement_group(api: Api, instance_id: str, old: Properties, new: Properties) -> None:
-    del old
+def _placement_group(api: Api, instance_id: str, _old: Properties, new: Properties) -> None:
     if not new.get("placementGroupId"):
         raise ProviderError(f"placementGroupId of {instance_id} cannot be removed; set another placement group")
     api.cvm(

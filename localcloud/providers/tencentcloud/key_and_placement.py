@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from localcloud.providers.schema import FIXED, OPTIONAL, REQUIRED, Property, Schema
+from localcloud.providers.schema import FIXED, OPTIONAL, REQUIRED, Property
 from localcloud.providers.tencentcloud import tags
 from localcloud.providers.tencentcloud.api import Api, ignore_missing
 from localcloud.providers.tencentcloud.resource_type import ResourceType
@@ -20,12 +20,11 @@ def _check_key(inputs: Properties) -> str | None:
     return f"keyName must be 1 to 25 letters, digits and underscores (got {inputs['keyName']!r})"
 
 
-def _describe_keys(api: Api, **parameters: Any) -> list[dict[str, Any]]:
-    return api.cvm("DescribeKeyPairs", parameters).get("KeyPairSet") or []
+def _find_key(api: Api, key_id: str) -> dict[str, Any] | None:
+    return api.find("cvm", "DescribeKeyPairs", "KeyPairSet", KeyIds=[key_id])
 
 
-def _create_key(api: Api, inputs: Properties, token: str) -> str:
-    del token
+def _create_key(api: Api, inputs: Properties, _token: str) -> str:
     named = {"KeyName": inputs["keyName"], "ProjectId": inputs["projectId"]}
     if inputs.get("publicKey"):
         return api.cvm("ImportKeyPair", {**named, "PublicKey": inputs["publicKey"]})["KeyId"]
@@ -37,10 +36,9 @@ def _settle_key(api: Api, key_id: str, inputs: Properties) -> None:
 
 
 def _read_key(api: Api, key_id: str, inputs: Properties) -> Properties | None:
-    found = _describe_keys(api, KeyIds=[key_id])
-    if not found:
+    key = _find_key(api, key_id)
+    if key is None:
         return None
-    key = found[0]
     return {
         "keyName": key["KeyName"],
         "projectId": key["ProjectId"],
@@ -57,18 +55,11 @@ def _update_key(api: Api, key_id: str, old: Properties, new: Properties) -> None
     tags.change(api, "cvm/keypair", key_id, old, new)
 
 
-def _delete_key(api: Api, key_id: str, outputs: Properties) -> None:
-    del outputs
-    found = _describe_keys(api, KeyIds=[key_id])
-    if not found:
-        return
-    instances = found[0].get("AssociatedInstanceIds") or []
+def _delete_key(api: Api, key_id: str, _outputs: Properties) -> None:
+    instances = (_find_key(api, key_id) or {}).get("AssociatedInstanceIds")
     if instances:
-        ignore_missing(
-            lambda: api.cvm(
-                "DisassociateInstancesKeyPairs", {"KeyIds": [key_id], "InstanceIds": instances, "ForceStop": True}
-            )
-        )
+        given = {"KeyIds": [key_id], "InstanceIds": instances, "ForceStop": True}
+        ignore_missing(lambda: api.cvm("DisassociateInstancesKeyPairs", given))
     ignore_missing(lambda: api.cvm("DeleteKeyPairs", {"KeyIds": [key_id]}))
 
 
@@ -78,25 +69,19 @@ def _without_comment(public_key: str) -> str:
 
 
 KEY_PAIR = ResourceType(
-    schema=Schema(
-        properties={
-            "keyName": REQUIRED,
-            "publicKey": Property(computed=True, replaces=True, normal=_without_comment),
-            "projectId": Property(replaces=True, default=0),
-            "tags": OPTIONAL,
-        },
-        check=_check_key,
-    ),
+    properties={
+        "keyName": REQUIRED,
+        "publicKey": Property(computed=True, replaces=True, normal=_without_comment),
+        "projectId": Property(replaces=True, default=0),
+        "tags": OPTIONAL,
+    },
+    check=_check_key,
     create=_create_key,
     settle=_settle_key,
     read=_read_key,
     update=_update_key,
     delete=_delete_key,
 )
-
-
-def _describe_groups(api: Api, **parameters: Any) -> list[dict[str, Any]]:
-    return api.cvm("DescribeDisasterRecoverGroups", parameters).get("DisasterRecoverGroupSet") or []
 
 
 def _create_group(api: Api, inputs: Properties, token: str) -> str:
@@ -113,21 +98,19 @@ def _create_group(api: Api, inputs: Properties, token: str) -> str:
     return answer["DisasterRecoverGroupId"]
 
 
-def _read_group(api: Api, group_id: str, inputs: Properties) -> Properties | None:
-    del inputs
-    found = _describe_groups(api, DisasterRecoverGroupIds=[group_id])
-    if not found:
-        return None
-    group = found[0]
-    return {
-        "name": group["Name"],
-        "type": group["Type"],
-        "affinity": group["Affinity"],
-        "cvmQuotaTotal": group["CvmQuotaTotal"],
-        "currentNum": group["CurrentNum"],
-        "createTime": group["CreateTime"],
-        "tags": {one["Key"]: one["Value"] for one in group.get("Tags") or []},
-    }
+def _read_group(api: Api, group_id: str, _inputs: Properties) -> Properties | None:
+    given = {"DisasterRecoverGroupIds": [group_id]}
+    for group in api.rows("cvm", "DescribeDisasterRecoverGroups", "DisasterRecoverGroupSet", **given):
+        return {
+            "name": group["Name"],
+            "type": group["Type"],
+            "affinity": group["Affinity"],
+            "cvmQuotaTotal": group["CvmQuotaTotal"],
+            "currentNum": group["CurrentNum"],
+            "createTime": group["CreateTime"],
+            "tags": {one["Key"]: one["Value"] for one in group.get("Tags") or []},
+        }
+    return None
 
 
 def _update_group(api: Api, group_id: str, old: Properties, new: Properties) -> None:
@@ -138,20 +121,17 @@ def _update_group(api: Api, group_id: str, old: Properties, new: Properties) -> 
     tags.change(api, "cvm/ps", group_id, old, new)
 
 
-def _delete_group(api: Api, group_id: str, outputs: Properties) -> None:
-    del outputs
+def _delete_group(api: Api, group_id: str, _outputs: Properties) -> None:
     ignore_missing(lambda: api.cvm("DeleteDisasterRecoverGroups", {"DisasterRecoverGroupIds": [group_id]}))
 
 
 PLACEMENT_GROUP = ResourceType(
-    schema=Schema(
-        properties={
-            "name": REQUIRED,
-            "type": FIXED,
-            "affinity": Property(computed=True, replaces=True),
-            "tags": OPTIONAL,
-        },
-    ),
+    properties={
+        "name": REQUIRED,
+        "type": FIXED,
+        "affinity": Property(computed=True, replaces=True),
+        "tags": OPTIONAL,
+    },
     create=_create_group,
     read=_read_group,
     update=_update_group,

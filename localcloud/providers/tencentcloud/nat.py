@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from localcloud.providers.errors import ProviderError
-from localcloud.providers.schema import COMPUTED, FIXED, OPTIONAL, REQUIRED, Property, Schema
+from localcloud.providers.schema import COMPUTED, FIXED, OPTIONAL, REQUIRED, Property
 from localcloud.providers.tencentcloud import tags
-from localcloud.providers.tencentcloud.api import Api, ApiError, ignore_missing, wait_until
+from localcloud.providers.tencentcloud.api import Api, ignore_missing, wait_until
 from localcloud.providers.tencentcloud.eip import describe_addresses
 from localcloud.providers.tencentcloud.resource_type import ResourceType
 from localcloud.providers.values import Properties
@@ -15,17 +15,14 @@ from localcloud.providers.values import Properties
 _TIMEOUT_S: Final = 180.0
 
 
-def _describe(api: Api, **parameters: Any) -> list[dict[str, Any]]:
-    try:
-        return api.vpc("DescribeNatGateways", parameters).get("NatGatewaySet") or []
-    except ApiError as error:
-        if error.missing:
-            return []
-        raise
+def _find(api: Api, nat_id: str) -> dict[str, Any] | None:
+    found = api.find("vpc", "DescribeNatGateways", "NatGatewaySet", NatGatewayIds=[nat_id])
+    if found is not None and found["State"] == "FAILED":
+        raise ProviderError(f"{nat_id} is in state FAILED")
+    return found
 
 
-def _create(api: Api, inputs: Properties, token: str) -> str:
-    del token
+def _create(api: Api, inputs: Properties, _token: str) -> str:
     answer = api.vpc(
         "CreateNatGateway",
         {
@@ -43,25 +40,17 @@ def _create(api: Api, inputs: Properties, token: str) -> str:
     return answer["NatGatewaySet"][0]["NatGatewayId"]
 
 
-def _settle(api: Api, nat_id: str, inputs: Properties) -> None:
-    del inputs
-
-    def available() -> bool | None:
-        found = _describe(api, NatGatewayIds=[nat_id])
-        state = found[0]["State"] if found else "PENDING"
-        if state == "FAILED":
-            raise ProviderError(f"the creation of {nat_id} failed")
-        return True if state == "AVAILABLE" else None
+def _settle(api: Api, nat_id: str, _inputs: Properties) -> None:
+    def available() -> bool:
+        return (_find(api, nat_id) or {}).get("State") == "AVAILABLE"
 
     wait_until(f"{nat_id} to be available", available, timeout_s=_TIMEOUT_S)
 
 
-def _read(api: Api, nat_id: str, inputs: Properties) -> Properties | None:
-    del inputs
-    found = _describe(api, NatGatewayIds=[nat_id])
-    if not found:
+def _read(api: Api, nat_id: str, _inputs: Properties) -> Properties | None:
+    nat = _find(api, nat_id)
+    if nat is None:
         return None
-    nat = found[0]
     addresses = [one["PublicIpAddress"] for one in nat.get("PublicIpAddressSet") or []]
     stock = describe_addresses(api, Filters=[{"Name": "address-ip", "Values": addresses}]) if addresses else []
     return {
@@ -106,33 +95,23 @@ def _change_addresses(api: Api, nat_id: str, before: set[str], after: set[str]) 
             api.vpc(action, {"NatGatewayId": nat_id, "PublicIpAddresses": sorted(addresses)})
 
 
-def _delete(api: Api, nat_id: str, outputs: Properties) -> None:
-    del outputs
+def _delete(api: Api, nat_id: str, _outputs: Properties) -> None:
     ignore_missing(lambda: api.vpc("DeleteNatGateway", {"NatGatewayId": nat_id}))
-
-    def deleted() -> bool | None:
-        found = _describe(api, NatGatewayIds=[nat_id])
-        if found and found[0]["State"] == "FAILED":
-            raise ProviderError(f"the deletion of {nat_id} failed")
-        return None if found else True
-
-    wait_until(f"{nat_id} to be deleted", deleted, timeout_s=_TIMEOUT_S)
+    wait_until(f"{nat_id} to be deleted", lambda: _find(api, nat_id) is None, timeout_s=_TIMEOUT_S)
 
 
 NAT_GATEWAY = ResourceType(
-    schema=Schema(
-        properties={
-            "name": REQUIRED,
-            "vpcId": FIXED,
-            "assignedEipSets": Property(required=True, unordered=True),
-            "bandwidth": COMPUTED,
-            "maxConcurrent": COMPUTED,
-            "zone": COMPUTED,
-            "subnetId": Property(computed=True, replaces=True),
-            "natProductVersion": Property(computed=True, replaces=True),
-            "tags": OPTIONAL,
-        },
-    ),
+    properties={
+        "name": REQUIRED,
+        "vpcId": FIXED,
+        "assignedEipSets": Property(required=True, unordered=True),
+        "bandwidth": COMPUTED,
+        "maxConcurrent": COMPUTED,
+        "zone": COMPUTED,
+        "subnetId": Property(computed=True, replaces=True),
+        "natProductVersion": Property(computed=True, replaces=True),
+        "tags": OPTIONAL,
+    },
     create=_create,
     settle=_settle,
     read=_read,

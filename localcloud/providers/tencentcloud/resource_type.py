@@ -10,16 +10,14 @@ from localcloud.providers.tencentcloud.api import Api
 from localcloud.providers.values import Properties
 
 
-def do_nothing(api: Api, resource_id: str, inputs: Properties) -> None:
+def do_nothing(_api: Api, _resource_id: str, _inputs: Properties) -> None:
     """Do nothing; for types that are complete after the create call."""
-    del api, resource_id, inputs
 
 
-@dataclass(frozen=True, slots=True)
-class ResourceType:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceType(Schema):
     """The schema and operations of a type. Inputs have defaults set; names are those of the Pulumi wire format."""
 
-    schema: Schema
     # Makes the create call and returns the ID; `token` is an idempotency key.
     create: Callable[[Api, Properties, str], str]
     # Returns the current outputs, or None if the resource does not exist. An import has an empty state.

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from localcloud.providers.schema import COMPUTED, FIXED, OPTIONAL, REQUIRED, Property, Schema
+from localcloud.providers.schema import COMPUTED, FIXED, OPTIONAL, REQUIRED, Property
 from localcloud.providers.tencentcloud import tags
 from localcloud.providers.tencentcloud.api import Api, ignore_missing
 from localcloud.providers.tencentcloud.resource_type import ResourceType
-from localcloud.providers.tencentcloud.vpc import describe_subnets, filters
+from localcloud.providers.tencentcloud.vpc import (
+    associate_route_table,
+    find_main_route_table,
+    find_route_table,
+    find_subnet,
+)
 from localcloud.providers.values import Properties
 
 
-def _describe(api: Api, filters: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    answer = api.vpc("DescribeRouteTables", {"Filters": filters, "Offset": "0", "Limit": "100"})
-    return answer.get("RouteTableSet") or []
-
-
-def _get(api: Api, table_id: str) -> dict[str, Any] | None:
-    return next(iter(_describe(api, filters(route_table_id=table_id))), None)
-
-
-def _create(api: Api, inputs: Properties, token: str) -> str:
-    del token
+def _create(api: Api, inputs: Properties, _token: str) -> str:
     answer = api.vpc(
         "CreateRouteTable",
         {
@@ -34,9 +27,8 @@ def _create(api: Api, inputs: Properties, token: str) -> str:
     return answer["RouteTable"]["RouteTableId"]
 
 
-def _read(api: Api, table_id: str, inputs: Properties) -> Properties | None:
-    del inputs
-    table = _get(api, table_id)
+def _read(api: Api, table_id: str, _inputs: Properties) -> Properties | None:
+    table = find_route_table(api, route_table_id=table_id)
     if table is None:
         return None
     return {
@@ -56,19 +48,16 @@ def _update(api: Api, table_id: str, old: Properties, new: Properties) -> None:
     tags.change(api, "vpc/rtb", table_id, old, new)
 
 
-def _delete(api: Api, table_id: str, outputs: Properties) -> None:
-    del outputs
+def _delete(api: Api, table_id: str, _outputs: Properties) -> None:
     ignore_missing(lambda: api.vpc("DeleteRouteTable", {"RouteTableId": table_id}))
 
 
 ROUTE_TABLE = ResourceType(
-    schema=Schema(
-        properties={
-            "name": REQUIRED,
-            "vpcId": FIXED,
-            "tags": OPTIONAL,
-        },
-    ),
+    properties={
+        "name": REQUIRED,
+        "vpcId": FIXED,
+        "tags": OPTIONAL,
+    },
     create=_create,
     read=_read,
     update=_update,
@@ -76,8 +65,7 @@ ROUTE_TABLE = ResourceType(
 )
 
 
-def _create_entry(api: Api, inputs: Properties, token: str) -> str:
-    del token
+def _create_entry(api: Api, inputs: Properties, _token: str) -> str:
     answer = api.vpc(
         "CreateRoutes",
         {
@@ -108,10 +96,9 @@ def _switch(api: Api, entry_id: str, *, disabled: bool) -> None:
     api.vpc(action, {"RouteTableId": table_id, "RouteIds": [int(route_id)]})
 
 
-def _read_entry(api: Api, entry_id: str, inputs: Properties) -> Properties | None:
-    del inputs
+def _read_entry(api: Api, entry_id: str, _inputs: Properties) -> Properties | None:
     route_id, table_id = entry_id.split(".", 1)
-    table = _get(api, table_id) or {}
+    table = find_route_table(api, route_table_id=table_id) or {}
     for one in table.get("RouteSet") or []:
         if str(one["RouteId"]) == route_id:
             return {
@@ -126,8 +113,7 @@ def _read_entry(api: Api, entry_id: str, inputs: Properties) -> Properties | Non
     return None
 
 
-def _update_entry(api: Api, entry_id: str, old: Properties, new: Properties) -> None:
-    del old
+def _update_entry(api: Api, entry_id: str, _old: Properties, new: Properties) -> None:
     _switch(api, entry_id, disabled=bool(new.get("disabled")))
 
 
@@ -140,16 +126,14 @@ def _delete_entry(api: Api, entry_id: str, outputs: Properties) -> None:
 
 
 ROUTE_ENTRY = ResourceType(
-    schema=Schema(
-        properties={
-            "routeTableId": FIXED,
-            "destinationCidrBlock": FIXED,
-            "nextType": FIXED,
-            "nextHub": FIXED,
-            "description": Property(replaces=True),
-            "disabled": COMPUTED,
-        },
-    ),
+    properties={
+        "routeTableId": FIXED,
+        "destinationCidrBlock": FIXED,
+        "nextType": FIXED,
+        "nextHub": FIXED,
+        "description": Property(replaces=True),
+        "disabled": COMPUTED,
+    },
     create=_create_entry,
     settle=_settle_entry,
     read=_read_entry,
@@ -158,46 +142,33 @@ ROUTE_ENTRY = ResourceType(
 )
 
 
-def _associate(api: Api, subnet_id: str, table_id: str) -> None:
-    api.vpc("ReplaceRouteTableAssociation", {"SubnetId": subnet_id, "RouteTableId": table_id})
-
-
-def _create_association(api: Api, inputs: Properties, token: str) -> str:
-    del token
-    _associate(api, inputs["subnetId"], inputs["routeTableId"])
+def _create_association(api: Api, inputs: Properties, _token: str) -> str:
+    associate_route_table(api, inputs["subnetId"], inputs["routeTableId"])
     return inputs["subnetId"]
 
 
-def _read_association(api: Api, subnet_id: str, inputs: Properties) -> Properties | None:
-    del inputs
-    found = describe_subnets(api, subnet_id=subnet_id)
-    return {"subnetId": subnet_id, "routeTableId": found[0]["RouteTableId"]} if found else None
+def _read_association(api: Api, subnet_id: str, _inputs: Properties) -> Properties | None:
+    subnet = find_subnet(api, subnet_id)
+    return None if subnet is None else {"subnetId": subnet_id, "routeTableId": subnet["RouteTableId"]}
 
 
-def _update_association(api: Api, subnet_id: str, old: Properties, new: Properties) -> None:
-    del old
-    _associate(api, subnet_id, new["routeTableId"])
+def _update_association(api: Api, subnet_id: str, _old: Properties, new: Properties) -> None:
+    associate_route_table(api, subnet_id, new["routeTableId"])
 
 
-def _delete_association(api: Api, subnet_id: str, outputs: Properties) -> None:
+def _delete_association(api: Api, subnet_id: str, _outputs: Properties) -> None:
     """Associate the subnet with the main table of the VPC, because a subnet always has a route table."""
-    del outputs
-    found = describe_subnets(api, subnet_id=subnet_id)
-    if not found:
-        return
-    main = {"Name": "association.main", "Values": ["true"]}
-    tables = _describe(api, [*filters(vpc_id=found[0]["VpcId"]), main])
-    if tables and tables[0]["RouteTableId"] != found[0]["RouteTableId"]:
-        _associate(api, subnet_id, tables[0]["RouteTableId"])
+    subnet = find_subnet(api, subnet_id)
+    main = find_main_route_table(api, subnet["VpcId"]) if subnet is not None else None
+    if subnet is not None and main is not None and main["RouteTableId"] != subnet["RouteTableId"]:
+        associate_route_table(api, subnet_id, main["RouteTableId"])
 
 
 ROUTE_ASSOCIATION = ResourceType(
-    schema=Schema(
-        properties={
-            "subnetId": FIXED,
-            "routeTableId": REQUIRED,
-        },
-    ),
+    properties={
+        "subnetId": FIXED,
+        "routeTableId": REQUIRED,
+    },
     create=_create_association,
     read=_read_association,
     update=_update_association,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from localcloud.providers.schema import COMPUTED, FIXED, OPTIONAL, REQUIRED, Property, Schema
+from localcloud.providers.schema import COMPUTED, FIXED, OPTIONAL, REQUIRED, Property
 from localcloud.providers.tencentcloud import tags
 from localcloud.providers.tencentcloud.api import Api, ApiError, ignore_missing, wait_until
 from localcloud.providers.tencentcloud.resource_type import ResourceType
@@ -13,17 +13,7 @@ from localcloud.providers.values import Properties
 _RELEASE_TIMEOUT_S: Final = 180.0
 
 
-def _describe(api: Api, **parameters: Any) -> list[dict[str, Any]]:
-    try:
-        return api.vpc("DescribeSecurityGroups", parameters).get("SecurityGroupSet") or []
-    except ApiError as error:
-        if error.missing:
-            return []
-        raise
-
-
-def _create(api: Api, inputs: Properties, token: str) -> str:
-    del token
+def _create(api: Api, inputs: Properties, _token: str) -> str:
     project = inputs.get("projectId")
     answer = api.vpc(
         "CreateSecurityGroup",
@@ -37,18 +27,15 @@ def _create(api: Api, inputs: Properties, token: str) -> str:
     return answer["SecurityGroup"]["SecurityGroupId"]
 
 
-def _read(api: Api, group_id: str, inputs: Properties) -> Properties | None:
-    del inputs
-    found = _describe(api, SecurityGroupIds=[group_id])
-    if not found:
-        return None
-    group = found[0]
-    return {
-        "name": group["SecurityGroupName"],
-        "description": group["SecurityGroupDesc"],
-        "projectId": int(group["ProjectId"] or 0),
-        "tags": tags.read(api, "cvm/sg", group_id),
-    }
+def _read(api: Api, group_id: str, _inputs: Properties) -> Properties | None:
+    for group in api.rows("vpc", "DescribeSecurityGroups", "SecurityGroupSet", SecurityGroupIds=[group_id]):
+        return {
+            "name": group["SecurityGroupName"],
+            "description": group["SecurityGroupDesc"],
+            "projectId": int(group["ProjectId"] or 0),
+            "tags": tags.read(api, "cvm/sg", group_id),
+        }
+    return None
 
 
 def _update(api: Api, group_id: str, old: Properties, new: Properties) -> None:
@@ -62,33 +49,23 @@ def _update(api: Api, group_id: str, old: Properties, new: Properties) -> None:
     tags.change(api, "cvm/sg", group_id, old, new)
 
 
-def _delete(api: Api, group_id: str, outputs: Properties) -> None:
-    del outputs
-
-    def unused() -> bool | None:
-        try:
-            answer = api.vpc("DescribeSecurityGroupAssociationStatistics", {"SecurityGroupIds": [group_id]})
-        except ApiError as error:
-            if error.missing:
-                return True
-            raise
-        rows = answer.get("SecurityGroupAssociationStatisticsSet") or []
-        used = any(row.get(key) for row in rows for key in ("CVM", "CLB", "CDB", "ENI", "SG"))
-        return None if used else True
+def _delete(api: Api, group_id: str, _outputs: Properties) -> None:
+    def unused() -> bool:
+        action, key = "DescribeSecurityGroupAssociationStatistics", "SecurityGroupAssociationStatisticsSet"
+        rows = api.rows("vpc", action, key, SecurityGroupIds=[group_id])
+        return not any(row.get(kind) for row in rows for kind in ("CVM", "CLB", "CDB", "ENI", "SG"))
 
     wait_until(f"{group_id} to be unused", unused, timeout_s=_RELEASE_TIMEOUT_S)
     ignore_missing(lambda: api.vpc("DeleteSecurityGroup", {"SecurityGroupId": group_id}))
 
 
 GROUP = ResourceType(
-    schema=Schema(
-        properties={
-            "name": REQUIRED,
-            "description": Property(default=""),
-            "projectId": Property(computed=True, replaces=True),
-            "tags": OPTIONAL,
-        },
-    ),
+    properties={
+        "name": REQUIRED,
+        "description": Property(default=""),
+        "projectId": Property(computed=True, replaces=True),
+        "tags": OPTIONAL,
+    },
     create=_create,
     read=_read,
     update=_update,
@@ -141,8 +118,7 @@ def _stored(api: Api, group_id: str) -> dict[str, Any]:
     return api.vpc("DescribeSecurityGroupPolicies", {"SecurityGroupId": group_id})["SecurityGroupPolicySet"]
 
 
-def _create_rules(api: Api, inputs: Properties, token: str) -> str:
-    del token
+def _create_rules(api: Api, inputs: Properties, _token: str) -> str:
     group_id = inputs["securityGroupId"]
     api.vpc(
         "ModifySecurityGroupPolicies",
@@ -151,8 +127,7 @@ def _create_rules(api: Api, inputs: Properties, token: str) -> str:
     return group_id
 
 
-def _read_rules(api: Api, group_id: str, inputs: Properties) -> Properties | None:
-    del inputs
+def _read_rules(api: Api, group_id: str, _inputs: Properties) -> Properties | None:
     try:
         stored = _stored(api, group_id)
     except ApiError as error:
@@ -198,8 +173,7 @@ def _update_rules(api: Api, group_id: str, old: Properties, new: Properties) -> 
     )
 
 
-def _delete_rules(api: Api, group_id: str, outputs: Properties) -> None:
-    del outputs
+def _delete_rules(api: Api, group_id: str, _outputs: Properties) -> None:
     ignore_missing(
         lambda: api.vpc(
             "ModifySecurityGroupPolicies",
@@ -219,13 +193,11 @@ _RULE: Final = {
 }
 
 RULE_SET = ResourceType(
-    schema=Schema(
-        properties={
-            "securityGroupId": FIXED,
-            "ingresses": Property(nested=_RULE),
-            "egresses": Property(nested=_RULE),
-        },
-    ),
+    properties={
+        "securityGroupId": FIXED,
+        "ingresses": Property(nested=_RULE),
+        "egresses": Property(nested=_RULE),
+    },
     create=_create_rules,
     read=_read_rules,
     update=_update_rules,

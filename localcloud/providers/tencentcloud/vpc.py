@@ -6,7 +6,7 @@ import os
 import time
 from typing import Any
 
-from localcloud.providers.schema import COMPUTED, FIXED, OPTIONAL, REQUIRED, Property, Schema
+from localcloud.providers.schema import COMPUTED, FIXED, OPTIONAL, REQUIRED, Property
 from localcloud.providers.tencentcloud import tags
 from localcloud.providers.tencentcloud.api import Api, ignore_missing
 from localcloud.providers.tencentcloud.resource_type import ResourceType
@@ -23,18 +23,26 @@ def _text(flag: Any) -> str:
     return "true" if flag else "false"
 
 
-def describe_vpcs(api: Api, **values: str) -> list[dict[str, Any]]:
-    answer = api.vpc("DescribeVpcs", {"Filters": filters(**values), "Offset": "0", "Limit": "100"})
-    return answer.get("VpcSet") or []
+def find_vpc(api: Api, vpc_id: str) -> dict[str, Any] | None:
+    given = {"Filters": filters(vpc_id=vpc_id), "Offset": "0", "Limit": "100"}
+    return api.find("vpc", "DescribeVpcs", "VpcSet", **given)
 
 
-def describe_subnets(api: Api, **values: str) -> list[dict[str, Any]]:
-    answer = api.vpc("DescribeSubnets", {"Filters": filters(**values), "Offset": "0", "Limit": "100"})
-    return answer.get("SubnetSet") or []
+def find_subnet(api: Api, subnet_id: str) -> dict[str, Any] | None:
+    given = {"Filters": filters(subnet_id=subnet_id), "Offset": "0", "Limit": "100"}
+    return api.find("vpc", "DescribeSubnets", "SubnetSet", **given)
 
 
-def _create_vpc(api: Api, inputs: Properties, token: str) -> str:
-    del token
+def find_route_table(api: Api, **values: str) -> dict[str, Any] | None:
+    given = {"Filters": filters(**values), "Offset": "0", "Limit": "100"}
+    return api.find("vpc", "DescribeRouteTables", "RouteTableSet", **given)
+
+
+def find_main_route_table(api: Api, vpc_id: str) -> dict[str, Any] | None:
+    return find_route_table(api, **{"vpc_id": vpc_id, "association.main": "true"})
+
+
+def _create_vpc(api: Api, inputs: Properties, _token: str) -> str:
     answer = api.vpc(
         "CreateVpc",
         {
@@ -53,23 +61,16 @@ def _create_vpc(api: Api, inputs: Properties, token: str) -> str:
 def _settle_vpc(api: Api, vpc_id: str, inputs: Properties) -> None:
     requested = inputs.get("assistantCidrs")
     if requested:
-        found = describe_vpcs(api, vpc_id=vpc_id)
-        present = {one["CidrBlock"] for vpc in found for one in vpc.get("AssistantCidrSet") or []}
+        present = {one["CidrBlock"] for one in (find_vpc(api, vpc_id) or {}).get("AssistantCidrSet") or []}
         missing = [cidr for cidr in requested if cidr not in present]
         if missing:
             api.vpc("CreateAssistantCidr", {"VpcId": vpc_id, "CidrBlocks": missing})
 
 
-def _read_vpc(api: Api, vpc_id: str, inputs: Properties) -> Properties | None:
-    del inputs
-    found = describe_vpcs(api, vpc_id=vpc_id)
-    if not found:
+def _read_vpc(api: Api, vpc_id: str, _inputs: Properties) -> Properties | None:
+    vpc = find_vpc(api, vpc_id)
+    if vpc is None:
         return None
-    vpc = found[0]
-    tables = api.vpc(
-        "DescribeRouteTables",
-        {"Filters": [*filters(vpc_id=vpc_id), {"Name": "association.main", "Values": ["true"]}]},
-    )
     return {
         "name": vpc["VpcName"],
         "cidrBlock": vpc["CidrBlock"],
@@ -79,7 +80,7 @@ def _read_vpc(api: Api, vpc_id: str, inputs: Properties) -> Properties | None:
         "dnsServers": vpc.get("DnsServerSet") or [],
         "assistantCidrs": [one["CidrBlock"] for one in vpc.get("AssistantCidrSet") or [] if not one["AssistantType"]],
         "dockerAssistantCidrs": [one["CidrBlock"] for one in vpc.get("AssistantCidrSet") or [] if one["AssistantType"]],
-        "defaultRouteTableId": next((one["RouteTableId"] for one in tables.get("RouteTableSet") or []), ""),
+        "defaultRouteTableId": (find_main_route_table(api, vpc_id) or {}).get("RouteTableId", ""),
         "tags": {one["Key"]: one["Value"] for one in vpc.get("TagSet") or []},
     }
 
@@ -94,26 +95,18 @@ def _update_vpc(api: Api, vpc_id: str, old: Properties, new: Properties) -> None
             "DnsServers": new.get("dnsServers"),
         },
     )
-    if "assistantCidrs" in new and new["assistantCidrs"] != old.get("assistantCidrs"):
-        before, after = set(old.get("assistantCidrs") or ()), set(new["assistantCidrs"])
-        api.vpc(
-            "ModifyAssistantCidr",
-            {
-                "VpcId": vpc_id,
-                "OldCidrBlocks": sorted(before - after) or None,
-                "NewCidrBlocks": sorted(after - before) or None,
-            },
-        )
+    # Added blocks exist already: the settle step, which precedes each update, creates what is missing.
+    removed = set(old.get("assistantCidrs") or ()) - set(new.get("assistantCidrs") or ())
+    if removed and "assistantCidrs" in new:
+        api.vpc("ModifyAssistantCidr", {"VpcId": vpc_id, "OldCidrBlocks": sorted(removed)})
     tags.change(api, "vpc/vpc", vpc_id, old, new)
 
 
-def _delete_vpc(api: Api, vpc_id: str, outputs: Properties) -> None:
-    del outputs
+def _delete_vpc(api: Api, vpc_id: str, _outputs: Properties) -> None:
     ignore_missing(lambda: api.vpc("DeleteVpc", {"VpcId": vpc_id}))
 
 
-def _create_subnet(api: Api, inputs: Properties, token: str) -> str:
-    del token
+def _create_subnet(api: Api, inputs: Properties, _token: str) -> str:
     answer = api.vpc(
         "CreateSubnet",
         {
@@ -131,7 +124,7 @@ def _create_subnet(api: Api, inputs: Properties, token: str) -> str:
 def _settle_subnet(api: Api, subnet_id: str, inputs: Properties) -> None:
     _modify_subnet(api, subnet_id, inputs)
     if inputs.get("routeTableId"):
-        _associate(api, subnet_id, inputs["routeTableId"])
+        associate_route_table(api, subnet_id, inputs["routeTableId"])
 
 
 def _modify_subnet(api: Api, subnet_id: str, inputs: Properties) -> None:
@@ -145,16 +138,14 @@ def _modify_subnet(api: Api, subnet_id: str, inputs: Properties) -> None:
     )
 
 
-def _associate(api: Api, subnet_id: str, route_table_id: str) -> None:
+def associate_route_table(api: Api, subnet_id: str, route_table_id: str) -> None:
     api.vpc("ReplaceRouteTableAssociation", {"SubnetId": subnet_id, "RouteTableId": route_table_id})
 
 
-def _read_subnet(api: Api, subnet_id: str, inputs: Properties) -> Properties | None:
-    del inputs
-    found = describe_subnets(api, subnet_id=subnet_id)
-    if not found:
+def _read_subnet(api: Api, subnet_id: str, _inputs: Properties) -> Properties | None:
+    subnet = find_subnet(api, subnet_id)
+    if subnet is None:
         return None
-    subnet = found[0]
     return {
         "name": subnet["SubnetName"],
         "vpcId": subnet["VpcId"],
@@ -173,26 +164,23 @@ def _read_subnet(api: Api, subnet_id: str, inputs: Properties) -> Properties | N
 def _update_subnet(api: Api, subnet_id: str, old: Properties, new: Properties) -> None:
     _modify_subnet(api, subnet_id, new)
     if new.get("routeTableId") and new["routeTableId"] != old.get("routeTableId"):
-        _associate(api, subnet_id, new["routeTableId"])
+        associate_route_table(api, subnet_id, new["routeTableId"])
     tags.change(api, "vpc/subnet", subnet_id, old, new)
 
 
-def _delete_subnet(api: Api, subnet_id: str, outputs: Properties) -> None:
-    del outputs
+def _delete_subnet(api: Api, subnet_id: str, _outputs: Properties) -> None:
     ignore_missing(lambda: api.vpc("DeleteSubnet", {"SubnetId": subnet_id}))
 
 
 VPC = ResourceType(
-    schema=Schema(
-        properties={
-            "name": REQUIRED,
-            "cidrBlock": FIXED,
-            "isMulticast": Property(default=True),
-            "dnsServers": Property(computed=True, unordered=True),
-            "assistantCidrs": Property(computed=True, unordered=True),
-            "tags": OPTIONAL,
-        },
-    ),
+    properties={
+        "name": REQUIRED,
+        "cidrBlock": FIXED,
+        "isMulticast": Property(default=True),
+        "dnsServers": Property(computed=True, unordered=True),
+        "assistantCidrs": Property(computed=True, unordered=True),
+        "tags": OPTIONAL,
+    },
     create=_create_vpc,
     settle=_settle_vpc,
     read=_read_vpc,
@@ -201,18 +189,16 @@ VPC = ResourceType(
 )
 
 SUBNET = ResourceType(
-    schema=Schema(
-        properties={
-            "name": REQUIRED,
-            "vpcId": FIXED,
-            "cidrBlock": FIXED,
-            "availabilityZone": FIXED,
-            "cdcId": Property(replaces=True),
-            "isMulticast": Property(default=True),
-            "routeTableId": COMPUTED,
-            "tags": OPTIONAL,
-        },
-    ),
+    properties={
+        "name": REQUIRED,
+        "vpcId": FIXED,
+        "cidrBlock": FIXED,
+        "availabilityZone": FIXED,
+        "cdcId": Property(replaces=True),
+        "isMulticast": Property(default=True),
+        "routeTableId": COMPUTED,
+        "tags": OPTIONAL,
+    },
     create=_create_subnet,
     settle=_settle_subnet,
     read=_read_subnet,

@@ -6,23 +6,38 @@ import contextlib
 import os
 import shutil
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..files import exist, sha256_of
+from ..files import sha256_of
 from ..node import Node, StepError
+from ..systemd import merge, read_pending
 
 INCOMING = "incoming"  # below the state directory: parts of archives, by checksum
+# Beside an archive, by its name. Also `.NAME.PID` while it is unpacked; old_archives.py deletes what a killed run left.
+_REPAIRED, _OLD = ".{}.0", ".{}.1"
 
 
-def facts(node: Node, questions: list[str]) -> dict[str, bool]:
-    return exist(node, questions)
+def facts(node: Node, questions: list[str]) -> dict[str, list[str]]:
+    """For each unpacked archive, the files that were changed on this node since."""
+    return {path: _changed_files(node, path) for path in questions if node.at(path).is_dir()}
 
 
 def prepare(node: Node, items: list[dict[str, Any]]) -> None:
-    """Check that `receive` has unpacked the archives."""
+    """Replace archives whose files were changed. `receive` has unpacked all of them."""
     for item in items:
-        if not node.at(item["path"]).exists():
+        target = node.at(item["path"])
+        repaired, old = target.with_name(_REPAIRED.format(target.name)), target.with_name(_OLD.format(target.name))
+        if repaired.exists():
+            node.write_json("pending.json", merge(read_pending(node), item["after"]))
+            node.before("replace " + item["path"])
+            shutil.rmtree(old, ignore_errors=True)
+            with contextlib.suppress(FileNotFoundError):  # an interrupted run has moved it
+                target.rename(old)
+            repaired.rename(target)
+            shutil.rmtree(old, ignore_errors=True)
+        if not target.exists():
             raise StepError("receive", f"{item['path']}: the archive was not received")
 
 
@@ -60,17 +75,51 @@ def receive(node: Node, *, path: str, sha256: str, size: int, offset: int) -> No
         seen = f"got {actual}\nexpected {sha256}"
         raise StepError("receive", f"{path}: the checksum of the received archive is wrong", seen)
     node.before("unpack " + path)
+    target = node.at(path)
+    if target.exists():  # its files were changed; `prepare` replaces it
+        target = target.with_name(_REPAIRED.format(target.name))
+        shutil.rmtree(target, ignore_errors=True)
     try:
-        unpack(part, node.at(path))
+        unpack(part, target, lambda unpacked: node.write_json(record_name(path), _record(unpacked)))
     finally:
         part.unlink()
+
+
+def record_name(path: str) -> str:
+    """The file in the agent's state with the checksums of an unpacked archive."""
+    return f"archive.{path.rpartition('/')[2]}.json"
+
+
+def _record(directory: Path) -> dict[str, list[Any]]:
+    files = sorted(each for each in directory.rglob("*") if each.is_file())
+    return {str(each.relative_to(directory)): [sha256_of(each), *_stamp(each)] for each in files}
+
+
+def _stamp(file: Path) -> list[int]:
+    """Differs after every write. The change time cannot be set by a program."""
+    status = file.stat()
+    return [status.st_mode, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+
+
+def _changed_files(node: Node, path: str) -> list[str]:
+    record = node.read_json(record_name(path), None)
+    if record is None:
+        return ["(no checksums recorded)"]
+    return [name for name, (sha256, *stamp) in record.items() if _is_changed(node.at(path) / name, sha256, stamp)]
+
+
+def _is_changed(file: Path, sha256: str, stamp: list[int]) -> bool:
+    if file.is_symlink() or not file.is_file():
+        return True
+    now = _stamp(file)
+    return now != stamp and (now[0] != stamp[0] or sha256_of(file) != sha256)
 
 
 def _part(node: Node, sha256: str) -> Path:
     return node.state_path(INCOMING) / sha256
 
 
-def unpack(archive: Path, target: Path) -> None:
+def unpack(archive: Path, target: Path, before_rename: Callable[[Path], None] = lambda _unpacked: None) -> None:
     """Unpack regular files and directories below `target`, atomically. An existing `target` is kept.
 
     The only caller of `extractall` in this project (tests/test_committed_files.py): `filter="data"` does not exist
@@ -98,6 +147,7 @@ def unpack(archive: Path, target: Path) -> None:
             tar.extractall(new, **trusted)  # noqa: S202 - every member was checked above
         new.chmod(0o755)  # the archive may contain its top directory with another mode and time
         os.utime(new)
+        before_rename(new)
         with contextlib.suppress(OSError):  # another call may have unpacked the same content
             new.rename(target)
     finally:

@@ -6,7 +6,7 @@ import contextlib
 from typing import Any
 
 from ..node import Node
-from ..redis import Redis, RedisError
+from ..redis_client import Redis, RedisError
 
 _QUEUE = "analytics-iam-system-analytics"
 _LOCK = "iam-pump"

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..mariadb_login import log_in
 from ..node import Node
-from ..redis import Redis, RedisError
+from ..redis_client import Redis, RedisError
 from ..results import fail, ok
 
 _TIMEOUT_S = 5.0

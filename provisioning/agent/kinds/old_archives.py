@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..node import Node
-from .archive import INCOMING
+from .archive import INCOMING, record_name
 
 # Other names in the directory are not ours.
 _ARCHIVE = re.compile(r"[0-9a-f]{12}\Z")
@@ -37,6 +38,8 @@ def commit(node: Node, item: dict[str, Any]) -> list[str]:
         node.before(f"delete {path.name}")
         if path.is_dir():
             shutil.rmtree(path)
+            with contextlib.suppress(FileNotFoundError):
+                node.state_path(record_name(path.name)).unlink()
         else:
             path.unlink()
         deleted.append(f"deleted {path.name}")

@@ -7,6 +7,7 @@ from typing import Any
 
 from localcloud.rules import alarm, alarm_notice, dns, refusal, tag
 from localcloud.services import dns as names
+from localcloud.services import monitor
 from localcloud.services import tag as tagging
 from tests.localcloud.api.place import Place
 from tests.localcloud.api.refused import Request, Row, row
@@ -163,7 +164,7 @@ ROWS = [
         Limit=20,
     ),
     Row(tag.TooManyTags, _fifty_tags),
-    row(alarm.ModuleUnknown, "monitor:DescribeAlarmPolicy", Module="moon", PolicyId="policy-00000000"),
+    row(monitor.ModuleUnknown, "monitor:DescribeAlarmPolicy", Module="moon", PolicyId="policy-00000000"),
     row(alarm.PolicyNotFound, "monitor:DeleteAlarmPolicy", **_MONITOR, PolicyIds=["policy-00000000"]),
     row(alarm_notice.NoticeNotFound, "monitor:DeleteAlarmNotices", **_MONITOR, NoticeIds=["notice-00000000"]),
     Row(alarm.NoticeInUse, _sent_notice),

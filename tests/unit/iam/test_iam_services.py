@@ -15,7 +15,7 @@ import yaml
 from provisioning.deployment import Deployment, Domains, Node
 from provisioning.kinds.account import Account
 from provisioning.kinds.archive import Archive
-from provisioning.kinds.base import Item
+from provisioning.kinds.base import Item, Turn
 from provisioning.kinds.check import Check
 from provisioning.kinds.database import Database
 from provisioning.kinds.directory import Directory
@@ -156,8 +156,10 @@ def test_mariadb_and_redis_listen_only_on_the_private_address() -> None:
     ("nodes", "connections"), [((A,), 130), ((A, B), 230), ((A, B, Node("iam-c", "10.0.4.22")), 330)]
 )
 def test_max_connections_is_enough_for_the_pools_of_all_nodes(nodes: tuple[Node, ...], connections: int) -> None:
-    text = text_of("/etc/mysql/mariadb.conf.d/60-tandem.cnf", nodes=nodes)
+    text = text_of("/etc/mysql/mariadb.conf.d/61-tandem-limits.cnf", nodes=nodes)
     assert f"max_connections = {connections}\n" in text
+    statements = [query.statement for query in of_kind(Query, mariadb.desired(deployment(nodes=nodes), A))]
+    assert f"SET GLOBAL max_connections = {connections}" in statements
     assert configuration("iam-apiserver")["mysql"]["max-open-connections"] * len(nodes) < connections
 
 
@@ -184,15 +186,36 @@ def test_the_definer_is_created_before_the_schema_whose_triggers_name_it() -> No
     assert database.schema == f"{STAND_IN.path}/sql/iam.sql"
 
 
-def test_accounts_of_removed_nodes_are_deleted() -> None:
-    _, query = of_kind(Query, mariadb.desired(deployment(), A))
-    kept = "'127.0.0.1', '10.0.4.20', '10.0.4.21'"
-    assert kept in query.statement
-    assert kept in query.unless
+def test_an_additional_node_does_not_restart_the_databases() -> None:
+    """MariaDB's limits change at run time, and its accounts are added."""
+    before = {*mariadb.desired(deployment(), A), *redis.desired(deployment(), A)}
+    larger = deployment(nodes=(A, B, Node("iam-c", "10.0.4.22", eligible=False)))
+    changed = {*mariadb.desired(larger, A), *redis.desired(larger, A)} - before
+    assert {type(item) for item in changed} == {Account, Grant, File, Query}
+    assert all(not item.unit_actions() for item in changed)
+
+
+def test_the_definer_of_the_triggers_keeps_its_name_when_the_account_of_the_services_changes() -> None:
+    rotated = deployment(data=DataSettings(username="iam_g2"))
+    items = mariadb.desired(rotated, rotated.nodes[0])
+    assert {account.user for account in of_kind(Account, items) if account.host != "127.0.0.1"} == {"iam_g2"}
+    assert [account.user for account in of_kind(Account, items) if account.host == "127.0.0.1"] == ["iam"]
+    apiserver = next(item for item in render(rotated)["iam-b"].items if item.label == "/etc/iam/iam-apiserver.yaml")
+    assert isinstance(apiserver, File)
+    assert yaml.safe_load(apiserver.text)["mysql"]["username"] == "iam_g2"
+
+
+def test_what_other_nodes_need_precedes_the_first_service_of_a_node() -> None:
+    """Everything before it in the manifest is committed with it (provisioning/order.py)."""
+    for node, manifest in render(deployment()).items():
+        turns = [item.turn() for item in manifest.items]
+        services = [number for number, item in enumerate(manifest.items) if item.label == "unit iam-apiserver"]
+        last = max(number for number, turn in enumerate(turns) if turn is Turn.BEFORE_OTHERS)
+        assert last < services[0], node
 
 
 def test_the_administrators_password_is_only_set_when_the_secret_changes() -> None:
-    query, _ = of_kind(Query, mariadb.desired(deployment(), A))
+    query = of_kind(Query, mariadb.desired(deployment(), A))[0]
     assert find_names(query.statement) == find_names(query.unless) == {"iam_admin_password_hash"}
     assert "Admin@2021" not in query.statement
 

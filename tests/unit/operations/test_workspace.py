@@ -101,14 +101,23 @@ def test_plugins_that_are_not_installed_are_listed_in_the_copy(workspace: Worksp
     assert project["plugins"] == {"providers": [{"name": "tls", "path": str(tmp_path)}]}
 
 
-def test_settings_with_encrypted_values_keep_their_salt(workspace: Workspace) -> None:
+@pytest.mark.parametrize(
+    ("config", "salt"),
+    [
+        pytest.param("{tandem:token: {secure: v1:abc}}", "v1:own", id="encrypted settings keep their salt"),
+        pytest.param("{tandem:region: ap-shanghai}", "v1:copy", id="a salt that no setting needs is ignored"),
+    ],
+)
+def test_the_salt_of_the_settings_file_is_used_for_encrypted_settings(
+    workspace: Workspace, config: str, salt: str
+) -> None:
     copy = workspace.project / "stacks" / "Pulumi.local.yaml"
     workspace.prepare_for_pulumi("local")
     copy.write_text(copy.read_text() + "encryptionsalt: v1:copy\n")
     original = workspace.program / "stacks" / "Pulumi.local.yaml"
-    original.write_text("encryptionsalt: v1:own\n" + original.read_text())
+    original.write_text(f"encryptionsalt: v1:own\nconfig: {config}\n")
     workspace.prepare_for_pulumi("local")
-    assert yaml.safe_load(copy.read_text())["encryptionsalt"] == "v1:own"
+    assert yaml.safe_load(copy.read_text())["encryptionsalt"] == salt
 
 
 def test_a_settings_file_can_replace_that_of_the_stack(workspace: Workspace, tmp_path: Path) -> None:

@@ -6,7 +6,18 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from settings_samples import ABSENT, ED25519, EXTERNAL, RELEASE, parse, problems_of, sections, with_value, with_values
+from settings_samples import (
+    ABSENT,
+    ED25519,
+    EXTERNAL,
+    GIVEN,
+    RELEASE,
+    parse,
+    problems_of,
+    sections,
+    with_value,
+    with_values,
+)
 
 from provisioning.first_boot import user_data
 from settings import load
@@ -128,8 +139,11 @@ INVALID: list[tuple[str, dict[str, Any], str, str]] = [
      "credentials.given.redisPassword", "must be encrypted (got plain text)"),
     ("short JWT key", {"credentials": {"given": {"jwtKey": "abc"}}}, "credentials.given.jwtKey", "a secret, not shown"),
     ("generation of an unknown secret", {"credentials": {"generation": {"nonesuch": 2}}}, "credentials.generation.nonesuch", "(got nonesuch)"),
-    ("generation of the deployment key", {"credentials": {"generation": {"deploymentKey": 2}}},
-     "credentials.generation.deploymentKey", "(got deploymentKey)"),
+    ("generation of a given secret", {"credentials": {"generation": {"jwtKey": 2}, "given": {"jwtKey": "x" * 20}}},
+     "credentials.generation.jwtKey", "change the given secret instead"),
+    ("generation of the password of an external database",
+     {"data": EXTERNAL, "credentials": {"generation": {"mariadbPassword": 2}, "given": GIVEN}},
+     "credentials.generation.mariadbPassword", "first create a second account or password in your database"),
     ("generation 0", {"credentials": {"generation": {"jwtKey": 0}}}, "credentials.generation.jwtKey", "(got 0)"),
     ("renewal as early as issue", {"credentials": {"validityHours": 100, "earlyRenewalHours": 100}},
      "credentials.earlyRenewalHours", "otherwise every `up` renews the certificates"),

@@ -41,6 +41,8 @@ class FakeSystem:
     )  # the files that each unit has read
     unit_files: dict[str, str] = field(default_factory=dict[str, str])  # as last read by systemd
     refuse: Callable[[dict[str, str]], str] = field(default=lambda _files: "")
+    redis: list[str] | None = None  # the hashes of the passwords that the running Redis accepts
+    mariadb: Callable[[str], Result] = field(default=lambda _statements: Result(0, "", ""))  # accepts all, no rows
     on_command: Callable[[list[str]], None] = field(default=lambda _argv: None)
     connections: list[str] = field(default_factory=list[str])  # established ones, by local address and port
     timers: set[str] = field(default_factory=set[str])  # transient units of systemd
@@ -111,9 +113,19 @@ class FakeSystem:
     def _read_unit_files(self, unit: str) -> dict[str, str]:
         return {path: text for path, text in self.unit_files.items() if f"/systemd/system/{unit}." in path}
 
-    def _mariadb(self, _argv: list[str], _text: str) -> Result:
-        """Accepts all statements and returns no rows."""
-        return Result(0, "", "")
+    def _mariadb(self, _argv: list[str], text: str) -> Result:
+        return self.mariadb(text)
+
+    def _redis_cli(self, _argv: list[str], text: str) -> Result:
+        if self.redis is None:
+            return Result(1, "", "Could not connect to Redis")
+        command = text.split()
+        if command[:2] == ["ACL", "SETUSER"]:
+            self.redis += [rule[1:] for rule in command[3:] if rule[0] == "#"]
+            self.redis = [hashed for hashed in self.redis if "!" + hashed not in command]
+            return Result(0, "OK\n", "")
+        hashes = " ".join("#" + hashed for hashed in self.redis)
+        return Result(0, f"user default on {hashes} ~* &* +@all\nuser tandem on #ab -@all +acl\n", "")
 
     def _journalctl(self, _argv: list[str], _text: str) -> Result:
         return Result(0, "last line of the journal\n", "")
@@ -123,6 +135,9 @@ class FakeSystem:
 
     def _ss(self, _argv: list[str], _text: str) -> Result:
         return Result(0, "".join(f"0 0 {local} 198.51.100.7:40000\n" for local in self.connections), "")
+
+    def _nft(self, _argv: list[str], _text: str) -> Result:
+        return Result(0, "", "")
 
     def _systemd_run(self, argv: list[str], _text: str) -> Result:
         name = next(argument for argument in argv if argument.startswith("--unit="))[7:]
@@ -221,6 +236,7 @@ class FakeGroup:
         self.systems = {node.name: FakeSystem(root / node.name) for node in nodes}
         for system in self.systems.values():
             (system.root / "etc").mkdir(parents=True)
+            (system.root / "etc/passwd").write_text(f"debian:x:{os.getuid()}:{os.getgid()}::/home/debian:/bin/bash\n")
         self.connections: list[FakeConnection] = []
         self.unreachable: set[str] = set()
         self.before_effect: Callable[[str, str], None] = lambda _node, _effect: None
@@ -230,10 +246,12 @@ class FakeGroup:
         self.sleep: Callable[[float], None] = self.tick  # of the operator
         self.reported: list[str] = []
         self.gates_pass = True
+        self.on_sleep: Callable[[], None] = lambda: None
         self.silent: set[tuple[str, str]] = set()  # (node, text in the URL): services that do not respond
 
     def tick(self, seconds: float) -> None:
         self.clock += seconds
+        self.on_sleep()
 
     def connect(self, node: RemoteNode) -> FakeConnection:
         if node.name in self.unreachable:

@@ -18,7 +18,7 @@ import pytest
 from provisioning_fakes import ME, MY_GROUP, FakeSystem
 
 import provisioning.agent
-from provisioning.agent.calls import answer
+from provisioning.agent.calls import CHANGING, answer
 from provisioning.agent.facts import facts
 from provisioning.agent.mariadb import account
 from provisioning.agent.node import Node, Result, StepError, probe, run
@@ -85,6 +85,13 @@ def receive(data: bytes, path: str = "/opt/iam/abc", sha256: str = "", offset: i
 
 
 # ---- the lock ------------------------------------------------------------------------------------------------------
+
+
+def test_every_changing_operation_requires_the_lock(node: FakeNode) -> None:
+    for name in CHANGING:
+        refused = node.call({"do": name})["error"]
+        assert refused["message"] == "this rollout does not hold the change lock of this node", name
+    assert node.system.log == []
 
 
 def test_a_change_requires_the_lock(node: FakeNode) -> None:
@@ -334,6 +341,7 @@ def test_endpoints_leave_the_upstreams_and_join_them_again(node: FakeNode) -> No
     target.parent.mkdir(parents=True)
     text = "upstream a {\n    server 10.0.4.20:8080 max_fails=1; # iam-a\n    server 10.0.4.21:8080 max_fails=1;\n}\n"
     target.write_text(text)
+    node.call(lock())
     for _ in range(2):  # the second call changes nothing
         assert node.call({"do": "leave", "address": "10.0.4.20", "ports": [8080]})["results"] == [[8080]]
         assert target.read_text() == text.replace("20:8080 max", "20:8080 down max").replace(
@@ -349,7 +357,7 @@ def test_join_keeps_an_upstreams_file_that_a_rollout_has_replaced(node: FakeNode
     target = node.system.root / "etc/nginx/conf.d/upstreams.conf"
     target.parent.mkdir(parents=True)
     target.write_text("upstream a {\n    server 10.0.4.20:8080;\n    server 10.0.4.21:8080;\n}\n")
-    node.call({"do": "leave", "address": "10.0.4.20"})
+    node.call(lock(), {"do": "leave", "address": "10.0.4.20"})
     assert "down" in target.read_text()
     target.write_text("    server 10.0.4.20:9999;\n")
     node.call({"do": "join"})

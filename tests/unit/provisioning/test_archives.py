@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import random
 import tarfile
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from provisioning_fakes import FakeGroup
+from provisioning_fakes import FakeGroup, PowerCutError
 
 from provisioning.errors import UnreachableError
 from provisioning.kinds.archive import Archive
-from provisioning.kinds.base import Item
+from provisioning.kinds.base import Item, restart
 from provisioning.kinds.link import Link
 from provisioning.kinds.old_archives import OldArchives
+from provisioning.kinds.unit import Unit
 from provisioning.manifest import Manifest
 from provisioning.rollout import RolloutResult, drift, roll_out
 
@@ -86,6 +90,72 @@ def test_leftovers_of_killed_transfers_are_deleted_and_other_files_kept(group: F
     assert found == {"iam-a": [f"old archives in /opt/iam: .0123456789ab.812, {'f' * 64} must be deleted"]}
     deploy(group, first)
     assert (incomplete.exists(), part.exists(), notes.exists()) == (False, False, True)
+
+
+def with_service(archive: Archive) -> dict[str, Manifest]:
+    archive = replace(archive, after=(restart("iam-apiserver"),))
+    return {"iam-a": Manifest("iam-a", (archive, Unit("iam-apiserver")))}
+
+
+def test_a_file_that_was_changed_on_the_node_is_drift_and_its_services_restart(
+    group: FakeGroup, tmp_path: Path
+) -> None:
+    manifests = with_service(release(tmp_path, 1))
+
+    def up() -> RolloutResult:
+        return roll_out(group.inventory, manifests, {}, group.reported.append, connect=group.connect)
+
+    up()
+    (path,) = installed(group)
+    system = group.systems["iam-a"]
+    file = system.root / path.lstrip("/") / "VERSION"
+    data = file.read_bytes()
+    stamp = file.stat().st_mtime_ns
+    file.write_bytes(data[:-1] + b"!")
+    os.utime(file, ns=(stamp, stamp))  # the size and the time are as before
+    found = drift(group.inventory, manifests, {}, connect=group.connect)
+    assert found == {"iam-a": [f"{path}: VERSION changed on the node"]}
+    system.log.clear()
+    up()
+    assert file.read_bytes() == data
+    assert system.log == ["restart iam-apiserver"]
+    file.touch()
+    assert drift(group.inventory, manifests, {}, connect=group.connect) == {}, "another time is not another content"
+    file.chmod(0o777)
+    assert drift(group.inventory, manifests, {}, connect=group.connect) != {}
+    assert set(up().changed) == {"iam-a"}
+    assert installed(group) == {path}
+
+
+def test_an_archive_that_was_changed_is_replaced_by_a_run_after_one_that_was_killed(tmp_path: Path) -> None:
+    for number in range(6):
+        group = FakeGroup(tmp_path / str(number), ("iam-a",))
+        manifests = with_service(release(tmp_path, 1))
+
+        def up(group: FakeGroup = group, manifests: dict[str, Manifest] = manifests) -> None:
+            roll_out(group.inventory, manifests, {}, connect=group.connect, sleep=group.sleep)
+
+        up()
+        (path,) = installed(group)
+        system = group.systems["iam-a"]
+        (system.root / path.lstrip("/") / "VERSION").write_text("changed")
+        system.log.clear()
+        left = number
+
+        def cut(_node: str, _effect: str) -> None:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise PowerCutError
+
+        group.before_effect = cut
+        with suppress(PowerCutError):
+            up()
+        group.before_effect = lambda _node, _effect: None
+        group.tick(60)
+        up()
+        assert drift(group.inventory, manifests, {}, connect=group.connect) == {}
+        assert system.log == ["restart iam-apiserver"]
 
 
 class Line:

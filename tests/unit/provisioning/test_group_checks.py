@@ -18,7 +18,7 @@ from provisioning.agent.calls import answer
 from provisioning.agent.kinds import audit_queue
 from provisioning.agent.mariadb_login import log_in
 from provisioning.agent.node import Node, Result
-from provisioning.agent.redis import Redis, RedisError
+from provisioning.agent.redis_client import Redis, RedisError
 from provisioning.agent_calls import Upload
 from provisioning.errors import UnreachableError
 from provisioning.group_checks import UPSTREAMS, check_audit, check_spread

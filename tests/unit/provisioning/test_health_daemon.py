@@ -32,6 +32,28 @@ def test_the_value_of_the_track_file(probes: list[bool], peer: bool, drain: int,
 
 
 @pytest.mark.parametrize(
+    ("probes", "peer", "expected"),
+    [
+        pytest.param([DOWN] * 4, DOWN, [-254] * 3 + [0], id="both nodes boot without nginx: FAULT ends after 30 s"),
+        pytest.param([DOWN, UP, DOWN], DOWN, [-254, 0, 0], id="FAULT ends when nginx answers"),
+        pytest.param([DOWN] * 4, UP, [-254] * 4, id="the peer serves: FAULT until nginx answers"),
+    ],
+)
+def test_a_node_that_boots_is_in_fault_until_its_nginx_answers(
+    probes: list[bool],
+    peer: bool,  # noqa: FBT001 - a parameter of the table above
+    expected: list[int],
+) -> None:
+    detector = FaultDetector(fall=3, fault=-254, boot_until=30.0)
+    times = [0.0, 10.0, 20.0, 31.0]
+    values = [
+        detector.value(nginx_answers=probe, peer_answers=peer, drain=0, now=now)
+        for probe, now in zip(probes, times, strict=False)
+    ]
+    assert values == expected
+
+
+@pytest.mark.parametrize(
     ("mark", "expected"),
     [
         pytest.param(None, 0, id="no mark"),

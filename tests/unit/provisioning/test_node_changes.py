@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from provisioning_fakes import FakeGroup
 
-from provisioning.errors import NodeError, SwitchoverError, UnreachableError
+from provisioning.errors import LockedError, NodeError, SwitchoverError, UnreachableError
+from provisioning.health_daemon import requested_drain
 from provisioning.inventory import RemoteNode
 from provisioning.node_changes import Group, demote, put_back_node, resume_node, retire, take_out_node
 
@@ -35,6 +36,7 @@ class Lab:
         self.confirmed: list[tuple[str, str]] = []
         self.effects: list[str] = []
         self.hears_priorities = True
+        self.renewed: Callable[[], object] = lambda: None  # another operator renews its lock
         self.group.before_effect = lambda node, effect: self.effects.append(f"{node}: {effect}")
         for node in self.group.inventory.nodes:
             self._set_up(node)
@@ -85,6 +87,10 @@ class Lab:
         self.confirmed.append((address, node.name))
         return "confirmed"
 
+    def sleep(self, seconds: float) -> None:
+        self.group.tick(seconds)
+        self.renewed()
+
     @property
     def changes(self) -> Group:
         return Group(
@@ -92,7 +98,7 @@ class Lab:
             self.confirm,
             self.reported.append,
             self.group.connect,
-            sleep=self.group.tick,
+            sleep=self.sleep,
             now=lambda: self.group.clock,
         )
 
@@ -167,6 +173,26 @@ def test_cut_client_connections_are_reported(lab: Lab) -> None:
     assert f"iam-a: {VIP} moved to iam-b: 2 open client connections were cut off; confirmed" in lab.reported
 
 
+def test_new_connections_wait_for_the_peer_while_the_virtual_ip_moves(lab: Lab) -> None:
+    system = lab.group.systems["iam-a"]
+    system.connections = [f"{VIP}:443"]
+    order: list[str] = []
+
+    def watch(argv: list[str]) -> None:
+        if argv[0] == "nft":
+            order.append("hold" if argv[1] == "-f" else "end")
+        if argv[0] == "ss" and order == ["hold"] and VIP in system.addresses:
+            system.connections = []  # the request in progress has finished
+        if argv[0] == "ip":
+            order.extend(["released"] if lab.value("iam-a") == "-10" and "released" not in order else [])
+            lab.elect("iam-a")
+
+    system.on_command = watch
+    (moved,) = take_out_node(lab.changes, "iam-a")
+    assert order == ["hold", "released", "end"]
+    assert moved.cut_connections == 0
+
+
 def test_in_dual_master_mode_each_virtual_ip_of_the_node_moves(tmp_path: Path) -> None:
     """The peer always holds its own virtual IP, which must not count as the move of the other one."""
     lab = Lab(tmp_path, virtual_ips=(VIP, VIP2))
@@ -220,7 +246,18 @@ def test_the_only_node_that_serves_is_not_taken_out(lab: Lab, silent: str, lost:
     message = f"iam-a cannot be taken out of service: no other node serves {lost}; nothing was changed"
     assert message in str(caught.value)
     assert "iam-b: " in str(caught.value)
-    assert lab.effects == []
+    assert sorted(lab.effects) == ["iam-a: lock", "iam-b: lock"]
+    assert lab.is_as_before()
+
+
+def test_another_operator_that_holds_the_change_lock_stops_a_change(lab: Lab) -> None:
+    lock = {"do": "lock", "owner": {"user": "jo", "host": "laptop", "pid": 7}, "ttl_s": 30}
+    other = lab.group.connect(lab.group.inventory.get("iam-b"))
+    other.call([lock], token="other")
+    lab.renewed = lambda: other.call([{"do": "renew"}], token="other")
+    for change in (take_out_node, retire, demote):
+        with pytest.raises(LockedError, match="another rollout holds the change lock"):
+            change(lab.changes, "iam-a")
     assert lab.is_as_before()
 
 
@@ -267,6 +304,22 @@ def test_a_peer_that_misses_the_lower_priority_takes_over_when_this_node_enters_
     assert moved.to == "iam-b"
     # The health daemon repeats the value of the mark; with its own it would end the FAULT within 0.1 s.
     assert lab.read("iam-a", "run/tandem/drain") == "-254\n"
+
+
+def test_the_health_daemon_does_not_end_the_fault_of_a_switchover(lab: Lab) -> None:
+    """It writes the track file every 0.1 s. With its own value for a drain, the virtual IP was never released."""
+    lab.hears_priorities = False
+    root = lab.group.systems["iam-a"].root
+
+    def write_track_file(argv: list[str]) -> None:
+        if argv[0] == "ip":
+            value = requested_drain(str(root / "run/tandem/drain"), -10)
+            (root / "run/tandem/nginx").write_text(f"{value}\n")
+            lab.elect("iam-a")
+
+    lab.group.systems["iam-a"].on_command = write_track_file
+    (moved,) = take_out_node(lab.changes, "iam-a")
+    assert moved.to == "iam-b"
 
 
 def test_a_virtual_ip_that_is_not_released_leaves_the_group_as_before(lab: Lab) -> None:
@@ -355,19 +408,19 @@ def test_an_unreachable_node_needs_a_peer_that_holds_its_virtual_ip(
 
 
 def test_a_killed_run_is_undone_by_the_nodes(lab: Lab) -> None:
-    """A timer of systemd on each node runs these two operations."""
+    """A timer of systemd on each node runs this operation."""
     take_out_node(lab.changes, "iam-a")
     for name, system in lab.group.systems.items():
         assert system.timers == {"tandem-put-back.timer"}
         assert (system.root / "run/tandem/agent.zip").read_bytes() == b"the agent"
-        lab.group.connect(lab.group.inventory.get(name)).call([{"do": "end_drain"}, {"do": "join_if_served"}])
+        lab.group.connect(lab.group.inventory.get(name)).call([{"do": "put_back"}])
     assert lab.is_as_before()
 
 
 def test_the_timer_does_not_put_a_node_back_that_does_not_serve(lab: Lab) -> None:
     take_out_node(lab.changes, "iam-a")
     lab.group.silent.add(("iam-b", "10.0.4.20:8080"))  # as seen from iam-b
-    lab.group.connect(lab.group.inventory.get("iam-b")).call([{"do": "end_drain"}, {"do": "join_if_served"}])
+    lab.group.connect(lab.group.inventory.get("iam-b")).call([{"do": "put_back"}])
     assert "server 10.0.4.20:8080 down" in lab.upstreams("iam-b")
     assert lab.group.systems["iam-b"].timers
 

@@ -99,9 +99,15 @@ def at(kind: str, path: str, fact: Any) -> Facts:
         pytest.param(User("iam"), Facts(), ["user iam: missing"], id="a missing user is created"),
         pytest.param(
             Archive("/tmp/x.tar.gz", "abc", "/opt/iam/abc"),
-            at("archive", "/opt/iam/abc", fact=True),
+            at("archive", "/opt/iam/abc", fact=[]),
             [],
             id="an unpacked release is not sent again",
+        ),
+        pytest.param(
+            Archive("/tmp/x.tar.gz", "abc", "/opt/iam/abc"),
+            at("archive", "/opt/iam/abc", fact=["bin/iam-pump"]),
+            ["/opt/iam/abc: bin/iam-pump changed on the node"],
+            id="a release with a changed file is sent again",
         ),
         pytest.param(NGINX, Facts(), ["unit nginx: missing"], id="a unit whose package is not installed yet"),
         pytest.param(NGINX, GOOD, [], id="an enabled running unit is not changed"),

@@ -34,7 +34,7 @@ from provisioning.kinds.user import User
 from provisioning.manifest import Manifest
 from provisioning.rollout import RolloutResult, drift, roll_out
 
-SECRETS = {"password": "hunter2"}
+SECRETS = {"password": "hunter2", "deployment_public_key": "ssh-rsa AAAAB3"}
 
 
 def file(path: str, text: str, *after: str, mode: int = 0o644) -> File:
@@ -251,11 +251,10 @@ def test_new_databases_come_before_the_services_that_need_them(group: FakeGroup)
     changed = manifests(items(port=8080))
     with_databases = Manifest("iam-a", (Unit("mariadb"), Database("iam"), *changed["iam-a"].items))
     assert commits(group, {**changed, "iam-a": with_databases}) == [
-        "iam-a drain",
         "iam-a database iam",
-        "iam-a write /etc/nginx/conf.d/site.conf",
-        "iam-b drain",  # the master since the drain of iam-a
         "iam-b write /etc/nginx/conf.d/site.conf",
+        "iam-a drain",
+        "iam-a write /etc/nginx/conf.d/site.conf",
     ]
 
 
@@ -264,10 +263,9 @@ def test_databases_stop_after_the_services_of_all_nodes_use_other_databases(grou
     group.held_by("iam-b")
     changed, off = manifests(items(port=8080)), Unit("mariadb", enabled=False, running=False)
     assert commits(group, {**changed, "iam-a": Manifest("iam-a", (*changed["iam-a"].items, off))}) == [
+        "iam-a write /etc/nginx/conf.d/site.conf",
         "iam-b drain",
         "iam-b write /etc/nginx/conf.d/site.conf",
-        "iam-a drain",
-        "iam-a write /etc/nginx/conf.d/site.conf",
         "iam-a stop mariadb",
     ]
 
@@ -379,8 +377,8 @@ def test_a_rollout_makes_no_more_calls_than_it_needs(group: FakeGroup) -> None:
     ]
     deploy(group, manifests(items(port=8080)))
     changed = [call for call in group.connections[-1].calls if call != ["renew"]]
-    asked = ["services", "serves", "held"]  # before the other node is taken out of service
-    assert changed == [["facts"], ["lock"], ["stage"], asked, ["commit", "gate", "reset_restarts"], ["unlock"]]
+    state = ["services", "serves", "held"]
+    assert changed == [["facts"], ["lock"], ["stage"], state, ["commit", "gate", "reset_restarts"], ["unlock"]]
 
 
 def test_the_lock_is_released_after_an_error(group: FakeGroup) -> None:
@@ -469,6 +467,7 @@ def test_the_temporary_host_key_of_the_bastion_is_removed_too(tmp_path: Path) ->
     assert deploy(group, manifests()).changed["bastion"]
     assert not key.exists()
     assert group.systems["bastion"].log == ["enable ssh", "start ssh"]
+    assert "ssh-rsa AAAAB3" in (group.systems["bastion"].root / "home/debian/.ssh/authorized_keys").read_text()
     assert deploy(group, manifests()).changed == {}
 
 

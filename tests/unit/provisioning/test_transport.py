@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import IO
 
 import paramiko
@@ -19,9 +22,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from paramiko.common import AUTH_FAILED, AUTH_SUCCESSFUL, OPEN_SUCCEEDED
 
-from provisioning.errors import HostKeyError, NodeError, UnreachableError
-from provisioning.inventory import RemoteNode
-from provisioning.transport import connect, load_private_key, wait_until_reachable
+from provisioning.agent_calls import Upload
+from provisioning.errors import HostKeyError, NodeError, ProvisioningError, UnreachableError
+from provisioning.inventory import Inventory, RemoteNode
+from provisioning.transport import connect, connector, load_private_key, retry_pauses, wait_until_reachable
 
 FORMATS = {
     "openssh": serialization.PrivateFormat.OpenSSH,
@@ -266,6 +270,7 @@ def test_the_error_contains_the_stderr_of_an_agent_that_does_not_start(
         "printf 'no newline at the end'; ",
         "printf '\\377\\376 not UTF-8\\n{\"results\": []}\\n'; ",
         "echo tandem-; echo on stderr >&2; ",
+        "set -x; tee /dev/stderr | ",
     ],
 )
 def test_output_of_login_files_is_ignored(server: Server, login_file: str) -> None:
@@ -336,6 +341,78 @@ def test_a_connection_through_a_bastion_pins_both_host_keys(server: Server) -> N
             connect(server.node(), PRIVATE_KEY, wrong)
     finally:
         jump.close()
+
+
+def test_all_connections_through_a_bastion_share_one_login(server: Server) -> None:
+    """Sshd refuses some of more than 10 logins at the same time (MaxStartups)."""
+    jump = Server(load_private_key(PRIVATE_KEY))
+    bastion = replace(jump.node(), name="bastion")
+    nodes = tuple(replace(server.node(), name=f"iam-{n}") for n in range(12))
+    connect_to = connector(Inventory("test", nodes, (), PRIVATE_KEY, bastion), deadline_s=20)
+    try:
+        with ThreadPoolExecutor(len(nodes)) as pool:
+            connections = list(pool.map(connect_to, nodes))
+        assert len(jump.connections) == 1
+        assert connections[-1].call([FACTS])
+        for connection in connections:
+            connection.close()
+        jump.connections[0].join(10)
+        assert not jump.connections[0].is_active(), "the last connection logs out"
+        connect_to(nodes[0]).close()
+        assert len(jump.connections) == 2
+    finally:
+        jump.close()
+
+
+def test_a_bastion_that_cannot_be_reached_is_an_error_of_every_node(server: Server) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    bastion = replace(server.node(), name="bastion", ssh_port=port)
+    connect_to = connector(Inventory("test", (server.node(),), (), PRIVATE_KEY, bastion), deadline_s=0)
+    with pytest.raises(UnreachableError, match=r"bastion \(10.0.4.20\): no connection to 127.0.0.1"):
+        connect_to(server.node())
+
+
+def test_logins_are_retried_with_growing_pauses() -> None:
+    """At most 5 in any 10 s, so that no packet filter or security agent takes them for an attack."""
+    times, now = [0.0], 0.0
+    for pause in itertools.islice(retry_pauses(), 60):
+        now += pause
+        times.append(now)
+    assert all(sum(start <= time < start + 10 for time in times) <= 5 for start in times)
+    assert now / 60 < 4
+
+
+@pytest.mark.parametrize(
+    ("login_file", "message"),
+    [
+        pytest.param("sleep 5; ", r"the transfer stopped for 0 s after \d+\.\d MiB", id="a node that stops reading"),
+        pytest.param("exec cat >/dev/null; ", "the call did not end within 0 s", id="no response after the transfer"),
+        pytest.param("exec head -c 2000000; ", "the agent ended without a response", id="an agent that ends"),
+    ],
+)
+def test_a_transfer_that_does_not_end_is_an_error(
+    server: Server, tmp_path: Path, login_file: str, message: str
+) -> None:
+    source = tmp_path / "release"
+    source.write_bytes(b"x" * 12_000_000)
+    server.login_file = login_file
+    with connect(server.node(), PRIVATE_KEY) as connection:
+        connection.stalled_after_s = 0.4
+        with pytest.raises(ProvisioningError, match=message):
+            connection.call([{"do": "receive"}], upload=Upload(source), deadline_s=0.3)
+
+
+def test_a_slow_transfer_is_not_cut_at_the_deadline_of_the_call(server: Server, tmp_path: Path) -> None:
+    source = tmp_path / "release"
+    source.write_bytes(b"x" * 4_000_000)
+    sent: list[int] = []
+    server.login_file = "for n in 1 2 3 4; do head -c 600000 >/dev/null; sleep 0.3; done; echo done >&2; exit 3; "
+    with connect(server.node(), PRIVATE_KEY) as connection:
+        connection.stalled_after_s = 20
+        with pytest.raises(NodeError, match="exit code 3"):
+            connection.call([{"do": "receive"}], upload=Upload(source, 1_000_000, sent.append), deadline_s=5)
+    assert sent[0] > 1_000_000
 
 
 @pytest.mark.parametrize("form", FORMATS)

@@ -40,9 +40,4 @@ KNOWN = (
         "The real random and tls plugins report which inputs changed, without the path inside them; localcloud's also "
         "report the path.",
     ),
-    Difference(
-        "random:index/randomBytes:RandomBytes",
-        ("outputs*", "id"),
-        "The real RandomBytes has no id among its outputs; every resource of the localcloud plugins has.",
-    ),
 )

@@ -268,24 +268,13 @@ _RANDOM = Scene(
     """
 import pulumi, pulumi_random as random
 config = pulumi.Config()
-keepers = {"label": config.get("label") or "one"}
 length = config.get_int("length") or 12
-random.RandomString("string", length=length, special=False)
 random.RandomPassword("password", length=length, min_upper=2, override_special="!?")
-random.RandomId("id", byte_length=6, prefix="p-", keepers=keepers)
-random.RandomBytes("bytes", length=length)
-random.RandomUuid("uuid", keepers=keepers)
-random.RandomInteger("integer", min=7, max=length, keepers=keepers)
 """,
     update={},
-    replace={"label": "two", "length": "13"},
+    replace={"length": "13"},
     types={
-        "string": "random:index/randomString:RandomString",
         "password": "random:index/randomPassword:RandomPassword",
-        "id": "random:index/randomId:RandomId",
-        "bytes": "random:index/randomBytes:RandomBytes",
-        "uuid": "random:index/randomUuid:RandomUuid",
-        "integer": "random:index/randomInteger:RandomInteger",
     },
 )
 

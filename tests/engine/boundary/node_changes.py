@@ -1,4 +1,4 @@
-"""Stand-in for provisioning.switchover. The API has no instances behind its records.
+"""Stand-in for provisioning.node_changes. The API has no instances behind its records.
 
 Files in the project directory control its results and record the requested operations.
 """
@@ -9,19 +9,31 @@ import time
 from pathlib import Path
 
 from provisioning.errors import SwitchoverError
-from provisioning.inventory import Inventory
+from provisioning.node_changes import Group
 
 
-def switch_over(inventory: Inventory, name: str) -> None:
-    _keep("switch over", inventory, name)
+def take_out_node(group: Group, name: str) -> None:
+    _keep("take out", group, name)
 
 
-def retire(inventory: Inventory, name: str) -> None:
-    _keep("retire", inventory, name)
+def retire(group: Group, name: str) -> None:
+    _keep("retire", group, name)
 
 
-def _keep(what: str, inventory: Inventory, name: str) -> None:
-    assert inventory.get(name)
+def demote(group: Group, name: str) -> None:
+    _keep("demote", group, name)
+
+
+def put_back_node(group: Group, name: str) -> None:
+    _keep("put back", group, name)
+
+
+def resume_node(group: Group, name: str) -> None:
+    _keep("resume", group, name)
+
+
+def _keep(what: str, group: Group, name: str) -> None:
+    assert group.inventory.get(name)
     with Path("asked").open("a", encoding="utf-8") as asked:
         asked.write(f"{time.time():.1f} {what} {name}\n")
     times = Path("asked").read_text(encoding="utf-8").count(f" {what} ")

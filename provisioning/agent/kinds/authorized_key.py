@@ -1,0 +1,84 @@
+"""SSH keys that may log in."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..files import sync_directory
+from ..node import Node, StepError
+
+_FILE = ".ssh/authorized_keys"
+
+
+class _User(NamedTuple):
+    name: str
+    uid: int
+    gid: int
+    home: str
+
+
+def _users(node: Node) -> list[_User]:
+    rows = (line.split(":") for line in node.read("/etc/passwd").splitlines())
+    return [_User(row[0], int(row[2]), int(row[3]), row[5]) for row in rows if len(row) >= 6]  # noqa: PLR2004 - passwd(5)
+
+
+def _file(node: Node, user: _User) -> Path:
+    return node.at(user.home) / _FILE
+
+
+def _lines(file: Path) -> list[str]:
+    return file.read_text(errors="surrogateescape").splitlines() if file.is_file() else []
+
+
+def _has(line: str, key: str) -> bool:
+    """Whether a line is for this key. Options may precede the key, and a comment may follow it."""
+    return key.split()[1] in line.split() and not line.startswith("#")
+
+
+def facts(node: Node, questions: list[dict[str, str]]) -> dict[str, bool]:
+    users = {user.name: user for user in _users(node)}
+    return {
+        f"{each['user']} {' '.join(each['key'].split()[:2])}": each["user"] in users
+        and any(_has(line, each["key"]) for line in _lines(_file(node, users[each["user"]])))
+        for each in questions
+    }
+
+
+def commit(node: Node, item: dict[str, Any]) -> list[str]:
+    user = next((user for user in _users(node) if user.name == item["user"]), None)
+    if user is None:
+        raise StepError("SSH key", f"the user {item['user']} does not exist on this node")
+    file = _file(node, user)
+    if not file.parent.is_dir():
+        file.parent.mkdir(mode=0o700, parents=True)
+        os.chown(file.parent, user.uid, user.gid)
+    lines = [line for line in _lines(file) if not _has(line, item["key"])]
+    node.before(f"authorize a key of {user.name}")
+    _replace(node, file, [*lines, item["key"].strip()], user)
+    return [f"authorized the key of {user.name}"]
+
+
+def remove(node: Node, entry: dict[str, Any]) -> list[str]:
+    done: list[str] = []
+    for user in _users(node):
+        lines = _lines(_file(node, user))
+        kept = [line for line in lines if not _has(line, entry["key"])]
+        if kept != lines:
+            node.before(f"remove a key of {user.name}")
+            _replace(node, _file(node, user), kept, user)
+            done.append(f"removed an old key of {user.name}")
+    return done
+
+
+def _replace(node: Node, file: Path, lines: list[str], user: _User) -> None:
+    new = file.with_name(f".{file.name}.tandem")
+    new.touch(mode=0o600)
+    new.write_text("".join(f"{line}\n" for line in lines), errors="surrogateescape")
+    os.chown(new, user.uid, user.gid)
+    new.chmod(0o600)
+    with new.open() as written:
+        node.sync(written.fileno())
+    new.replace(file)
+    sync_directory(node, file.parent)

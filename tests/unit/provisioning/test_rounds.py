@@ -1,0 +1,154 @@
+"""Rollouts on simulated nodes whose services need an account on the first node, which exists before they use it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from provisioning_fakes import ME, MY_GROUP, FakeGroup, FakeSystem, PowerCutError
+
+from provisioning.agent.node import Result
+from provisioning.kinds.account import Account
+from provisioning.kinds.base import Item, reload, restart
+from provisioning.kinds.file import File
+from provisioning.kinds.gate import Gate
+from provisioning.kinds.unit import Unit
+from provisioning.manifest import Manifest
+from provisioning.rollout import RolloutResult, drift, roll_out
+
+NODES = ("iam-a", "iam-b", "iam-c")
+ADDRESSES = {name: f"10.0.4.{20 + number}" for number, name in enumerate(NODES)}
+CONF = "/etc/iam/iam.yaml"
+RULES = "/etc/tandem/rules.nft"
+
+
+class Accounts:
+    """MariaDB on the first node."""
+
+    def __init__(self, system: FakeSystem) -> None:
+        self.hashes: dict[str, str] = {}
+        self.system = system
+        system.mariadb = self.answer
+
+    def answer(self, statements: str) -> Result:
+        if self.system.units.get("mariadb") != "active":
+            return Result(1, "", "Can't connect to local server")
+        for user, host, hashed in re.findall(r"USER '(.+?)'@'(.+?)' IDENTIFIED VIA \w+ USING '(.+?)'", statements):
+            self.hashes[f"{user}@{host}"] = hashed
+        listing = "authentication_string" in statements
+        return Result(0, "".join(f"{name}\t{hashed}\n" for name, hashed in self.hashes.items() if listing), "")
+
+
+def manifests(names: tuple[str, ...], user: str = "iam") -> dict[str, Manifest]:
+    def items(name: str) -> tuple[Item, ...]:
+        rules = "".join(f"accept {ADDRESSES[other]}\n" for other in names)
+        databases = (Unit("mariadb", others_need=True), *(Account(user, ADDRESSES[other], user) for other in names))
+        return (
+            File(RULES, rules, ME, MY_GROUP, after=(reload("firewall"),)),
+            Unit("firewall"),
+            *(databases if name == "iam-a" else ()),
+            File(CONF, f"{user}\n", ME, MY_GROUP, after=(restart("iam"),)),
+            Unit("iam"),
+            *((Unit("keepalived"),) if name != "iam-c" else ()),
+            Gate("iam", f"http://{ADDRESSES[name]}/healthz"),
+        )
+
+    return {name: Manifest(name, items(name)) for name in names}
+
+
+class Group(FakeGroup):
+    """Three nodes, of which the third may be new. A service without an account or behind a filter does not answer."""
+
+    def __init__(self, root: Path, master: str, names: tuple[str, ...]) -> None:
+        super().__init__(root, NODES)
+        self.accounts = Accounts(self.systems["iam-a"])
+        self.everyone = self.inventory.nodes
+        self.log: list[str] = []
+        self.deployed = False
+        self.deploy(names)  # all nodes in parallel, in any order
+        self.deployed = True
+        self.held_by(master)
+        self.before_effect = self.effect
+
+    def deploy(self, names: tuple[str, ...], user: str = "iam") -> RolloutResult:
+        nodes = tuple(node for node in self.everyone if node.name in names)
+        inventory = type(self.inventory)("test", nodes, self.inventory.virtual_ips, "key")
+        return roll_out(inventory, manifests(names, user), {}, connect=self.connect)
+
+    def probe(self, node: str, url: str) -> str:
+        if not self.deployed:
+            return super().probe(node, url)
+        address = url.split("/")[2]
+        name = next((name for name in NODES if ADDRESSES[name] == address), "")
+        return "200" if not name or self.serves(name) else "ConnectionRefusedError"
+
+    def serves(self, name: str) -> bool:
+        """Whether the service runs, and the first node accepts its address and its account."""
+        first, system = self.systems["iam-a"], self.systems[name]
+        if system.units.get("iam") != "active":
+            return False
+        accepted = f"accept {ADDRESSES[name]}\n" in first.loaded.get("firewall", {}).get(RULES, "")
+        return accepted and f"{system.loaded['iam'][CONF].strip()}@{ADDRESSES[name]}" in self.accounts.hashes
+
+    def effect(self, node: str, effect: str) -> None:
+        assert all(self.serves(name) for name in NODES[:2]), f"a node does not serve before {node} {effect}: {self.log}"
+        self.log.append(f"{node} {effect}")
+        if effect == "drain":
+            self.held_by("iam-b" if node == "iam-a" else "iam-a")
+
+
+@pytest.mark.parametrize("master", NODES[:2])
+def test_a_new_node_finds_its_account_whichever_node_is_master(tmp_path: Path, master: str) -> None:
+    group = Group(tmp_path, master, NODES[:2])
+    group.deploy(NODES)
+    assert all(group.serves(name) for name in NODES)
+    first = [line for line in group.log if not line.split()[1].startswith(("lock", "stage"))]
+    assert first[:3] == [f"iam-a write {RULES}", "iam-a reload firewall", "iam-a account 'iam'@'10.0.4.22'"]
+    assert not [line for line in first if "restart" in line], "nothing that serves is restarted"
+    assert group.deploy(NODES).changed == {}
+
+
+@pytest.mark.parametrize("master", NODES[:2])
+def test_a_rotated_account_is_valid_before_the_first_node_uses_it(tmp_path: Path, master: str) -> None:
+    group = Group(tmp_path, master, NODES)
+    group.deploy(NODES, user="iam_g2")
+    created = group.log.index("iam-a account 'iam_g2'@'10.0.4.22'")
+    assert created < min(number for number, line in enumerate(group.log) if line.endswith(f"write {CONF}"))
+    assert all(group.systems[name].loaded["iam"][CONF] == "iam_g2\n" for name in NODES)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("change", ["a new node", "a rotated account"])
+def test_all_nodes_serve_at_each_point_of_an_interrupted_run(tmp_path: Path, change: str) -> None:
+    before, user = (NODES[:2], "iam") if change == "a new node" else (NODES, "iam_g2")
+    for number in range(200):
+        group = Group(tmp_path / str(number), "iam-a", before)
+        interrupted = cut_off(group, number, lambda group=group: group.deploy(NODES, user))
+        group.deploy(NODES, user)
+        assert all(group.serves(name) for name in NODES)
+        assert drift(group.inventory, manifests(NODES, user), {}, connect=group.connect) == {}
+        if not interrupted:
+            return
+    raise AssertionError("the last runs must not have been interrupted")
+
+
+def cut_off(group: Group, number: int, deploy: Callable[[], object]) -> bool:
+    """Cut the power before the effect of that number. Returns whether the run was interrupted."""
+    left = number
+
+    def cut(node: str, effect: str) -> None:
+        nonlocal left
+        group.effect(node, effect)
+        left -= 1
+        if left < 0:
+            raise PowerCutError
+
+    group.before_effect = cut
+    with suppress(PowerCutError):
+        deploy()
+    group.before_effect = group.effect
+    group.tick(200)  # the lock of the killed run expires
+    return left < 0
