@@ -28,7 +28,11 @@ def encrypt(text: str, folder: Path) -> tuple[str, str]:
     (folder / "Pulumi.yaml").write_text("name: encrypted\nruntime: yaml\n")
     pulumi = [str(find_cli(os.environ) / "pulumi"), "--cwd", str(folder), "--non-interactive"]
     environment = {**os.environ, "PULUMI_BACKEND_URL": folder.as_uri(), "PULUMI_HOME": str(folder)}
-    for words in (["stack", "init", "one"], ["config", "set", "text", text, "--secret", "--stack", "one"]):
-        subprocess.run([*pulumi, *words], env=environment, check=True, capture_output=True)
+    # The text is read from stdin, since one that starts with a hyphen would be an option.
+    for words, given in (
+        (["stack", "init", "one"], ""),
+        (["config", "set", "text", "--secret", "--stack", "one"], text),
+    ):
+        subprocess.run([*pulumi, *words], env=environment, check=True, capture_output=True, input=given, text=True)
     written = yaml.safe_load((folder / "Pulumi.one.yaml").read_text())
     return written["config"]["encrypted:text"]["secure"], written["encryptionsalt"]
