@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -82,15 +81,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     state = ROOT / ".tandem" / lab.name
     shutil.rmtree(state, ignore_errors=True)
     lab.localcloud("up", timeout_s=900)
-    phrase = os.urandom(8).hex()
-    before = os.environ.get("PULUMI_CONFIG_PASSPHRASE")
-    os.environ["PULUMI_CONFIG_PASSPHRASE"] = phrase  # for the commands that the lab runs
     try:
-        yield _make_site(lab, *encrypt(PASSWORD, tmp_path_factory.mktemp("encrypted")))
+        yield _make_site(lab, *encrypt(lab, PASSWORD, tmp_path_factory.mktemp("encrypted")))
     finally:
-        os.environ.pop("PULUMI_CONFIG_PASSPHRASE")
-        if before is not None:
-            os.environ["PULUMI_CONFIG_PASSPHRASE"] = before
         lab.localcloud("down")
         shutil.rmtree(state, ignore_errors=True)
 

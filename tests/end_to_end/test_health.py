@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,40 +47,26 @@ def read_health(lab: Lab) -> Report:
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A group on a cloud of its own, since the encrypted key requires a passphrase of its own."""
+    """A group on a separate cloud, whose passphrase encrypts the private key."""
     lab = Lab(f"{NAME}h")
     state = ROOT / ".tandem" / lab.name
     lab.localcloud("down")
     shutil.rmtree(state, ignore_errors=True)
     lab.localcloud("up", timeout_s=900)
-    with passphrase():
-        try:
-            settings = write_given_certificate(tmp_path_factory.mktemp("settings"))
-            lab.up("--config-file", str(settings))
-            yield lab
-        finally:
-            lab.localcloud("down")
-            shutil.rmtree(state, ignore_errors=True)
-
-
-@contextmanager
-def passphrase() -> Generator[None]:
-    """Set a passphrase for the commands that the lab runs."""
-    before = os.environ.get("PULUMI_CONFIG_PASSPHRASE")
-    os.environ["PULUMI_CONFIG_PASSPHRASE"] = os.urandom(8).hex()
     try:
-        yield
+        settings = write_given_certificate(lab, tmp_path_factory.mktemp("settings"))
+        lab.up("--config-file", str(settings))
+        yield lab
     finally:
-        os.environ.pop("PULUMI_CONFIG_PASSPHRASE")
-        if before is not None:
-            os.environ["PULUMI_CONFIG_PASSPHRASE"] = before
+        lab.localcloud("down")
+        shutil.rmtree(state, ignore_errors=True)
 
 
-def write_given_certificate(folder: Path) -> Path:
+def write_given_certificate(lab: Lab, folder: Path) -> Path:
     """Write settings with a certificate for one of the names, issued by another CA."""
     ca = trustme.CA()
     issued = ca.issue_cert(AUTHZ)
-    key, salt = encrypt(issued.private_key_pem.bytes().decode(), folder)
+    key, salt = encrypt(lab, issued.private_key_pem.bytes().decode(), folder)
     given = {
         "certificate": "".join(blob.bytes().decode() for blob in issued.cert_chain_pems),
         "privateKey": {"secure": key},
