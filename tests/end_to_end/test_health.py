@@ -78,20 +78,22 @@ def write_given_certificate(lab: Lab, folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def faulty(lab: Lab) -> Iterator[Report]:
+def faulty(lab: Lab) -> Report:
     """The report while several services and the disk of iam-b, and a service of iam-a, have a fault."""
     broken = "/run/systemd/system/iam-pump.service.d/broken.conf"
-    lab.on("iam-b", "systemctl stop iam-apiserver iam-authz-server")
-    lab.localcloud("fault", "iam-b", "fill-disk")
-    lab.on(
-        "iam-a",
-        f"mkdir -p {Path(broken).parent}; printf '[Service]\\nExecStart=\\nExecStart=/bin/false\\n' > {broken}; "
-        "systemctl daemon-reload; systemctl restart iam-pump; sleep 4",
-    )
-    yield read_health(lab)
-    lab.on("iam-a", f"rm {broken}; systemctl daemon-reload; systemctl restart iam-pump; systemctl reset-failed")
-    lab.localcloud("fault", "iam-b", "heal")
-    lab.on("iam-b", "systemctl start iam-apiserver iam-authz-server")
+    try:
+        lab.on("iam-b", "systemctl stop iam-apiserver iam-authz-server")
+        lab.localcloud("fault", "iam-b", "fill-disk")
+        lab.on(
+            "iam-a",
+            f"mkdir -p {Path(broken).parent}; printf '[Service]\\nExecStart=\\nExecStart=/bin/false\\n' > {broken}; "
+            "systemctl daemon-reload; systemctl restart iam-pump; sleep 4",
+        )
+        return read_health(lab)
+    finally:
+        lab.on("iam-a", f"rm -f {broken}; systemctl daemon-reload; systemctl restart iam-pump; systemctl reset-failed")
+        lab.localcloud("fault", "iam-b", "heal")
+        lab.on("iam-b", "systemctl start iam-apiserver iam-authz-server")
 
 
 def test_a_group_with_a_certificate_of_another_ca_is_healthy(lab: Lab) -> None:
