@@ -57,7 +57,7 @@ alarms = Alarms("alarms", AlarmsArgs(s.alarms, nodes, virtual_ips, s.virtual_ip.
 host_keys = GroupHostKeys("host-keys", HostKeysArgs(nodes, credentials, s.nodes.user))
 rollout = Rollout(
     "rollout",
-    RolloutArgs(make_deployment(s, labels.group), host_keys, credentials, nodes.data_disk_id),
+    RolloutArgs(make_deployment(s, labels.group), host_keys, credentials, nodes.data_disk_id, s.rollout.unreachable),
     # keepalived announces virtual IPs as soon as it starts, and packages are downloaded through the network's egress.
     pulumi.ResourceOptions(depends_on=[network, *virtual_ips]),
 )
@@ -67,4 +67,4 @@ Health(
     # Created last, so deleted first: with `protect`, `destroy` fails here, before addresses and secrets are deleted.
     pulumi.ResourceOptions(depends_on=[dns, alarms], protect=s.protect),
 )
-export(s, labels, nodes, host_keys, credentials, virtual_ips)
+export(s, labels, nodes, host_keys, credentials, virtual_ips, rollout.incomplete)

@@ -26,6 +26,7 @@ def export(  # noqa: PLR0917 - one call, in the order of the program
     host_keys: GroupHostKeys,
     credentials: Credentials,
     virtual_ips: Sequence[VirtualIp],
+    incomplete: pulumi.Output[Sequence[str]],
 ) -> None:
     """Export all outputs of the stack."""
     public_ips = [each.public_ip for each in virtual_ips]
@@ -39,6 +40,7 @@ def export(  # noqa: PLR0917 - one call, in the order of the program
     pulumi.export("nodes", list(host_keys.nodes))
     pulumi.export("ssh", _ssh(settings, nodes, host_keys, credentials))
     pulumi.export("known_hosts", pulumi.Output.from_input(_all_nodes(host_keys)).apply(known_hosts))
+    pulumi.export("incomplete", incomplete.apply(lambda names: list(names or ())))
     pulumi.export("profile", settings.keepalived.profile)
     pulumi.export("ca_certificate", credentials.ca_certificate)
     # The first password of the user `admin`. Somebody who changes it over the API knows the new one.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,6 +23,7 @@ from provisioning.inventory import Inventory
 from provisioning.kinds.account import Account
 from provisioning.manifest import Manifest, render
 from provisioning.preview_text import read_manifest, show_files, show_items
+from settings.rollout import Unreachable
 
 _INPUTS = ("group", "nodes", "virtual_ips", "files", "manifests", "values", "secrets", "private_key", "bastion")
 
@@ -51,9 +52,10 @@ class RolloutProvider(ResourceProvider):
         return ReadResult(id_, {**props, "drift": _find_drift(props)})
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
-        # Old outputs are compared with new inputs. `drift` from a refresh triggers a rollout that repairs it.
+        # Old outputs are compared with new inputs. `drift` from a refresh triggers a rollout that repairs it, and
+        # `incomplete` one that completes the nodes that the last rollout could not reach.
         changed = any(_olds.get(key) != _news.get(key) for key in _INPUTS)
-        return DiffResult(changes=changed or bool(_olds.get("drift")), replaces=[])
+        return DiffResult(changes=changed or bool(_olds.get("drift") or _olds.get("incomplete")), replaces=[])
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class RolloutArgs:
     host_keys: GroupHostKeys
     credentials: Credentials
     data_disk_id: pulumi.Output[str] | None
+    unreachable: Unreachable = "stop"
 
 
 class Rollout(Resource, module="tandem", name="Rollout"):
@@ -69,13 +72,20 @@ class Rollout(Resource, module="tandem", name="Rollout"):
 
     revision: pulumi.Output[str]
     drift: pulumi.Output[Mapping[str, Any]]
+    incomplete: pulumi.Output[Sequence[str]]  # names of nodes that could not be reached
 
     def __init__(self, name: str, args: RolloutArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        outputs = {"revision": None, "drift": None}
+        outputs = {"revision": None, "drift": None, "incomplete": None}
         secret = pulumi.ResourceOptions(additional_secret_outputs=["secrets", "private_key"])
         super().__init__(
             RolloutProvider(), name, {**_inputs(args), **outputs}, pulumi.ResourceOptions.merge(opts, secret)
         )
+        pulumi.Output.from_input(self.incomplete).apply(_warn_of)
+
+
+def _warn_of(incomplete: Sequence[str] | None) -> None:
+    for node in incomplete or ():
+        pulumi.log.warn(f"{node} could not be reached and is not up to date; run `tandem up` again when it is running")
 
 
 def _inputs(args: RolloutArgs) -> dict[str, Any]:
@@ -95,14 +105,16 @@ def _inputs(args: RolloutArgs) -> dict[str, Any]:
         "secrets": args.credentials.secrets,
         "private_key": args.credentials.deployment_key.private_key,
         "bastion": args.host_keys.bastion,
+        "unreachable": args.unreachable,
     }
 
 
 def _roll_out(inputs: Mapping[str, Any], previous: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Apply the manifests to all nodes. Returns the resource's outputs. Raises: ProvisioningError."""
+    unreachable: Unreachable = "skip" if inputs.get("unreachable") == "skip" else "stop"
     inventory = _inventory(inputs, previous or {})
-    result = rollout.roll_out(inventory, _manifests(inputs), _secrets(inputs), _report)
-    return {**inputs, "revision": result.revision, "drift": {}}
+    result = rollout.roll_out(inventory, _manifests(inputs), _secrets(inputs), _report, unreachable=unreachable)
+    return {**inputs, "revision": result.revision, "drift": {}, "incomplete": list(result.incomplete)}
 
 
 def _retire_departed(olds: Mapping[str, Any], news: Mapping[str, Any]) -> list[str]:

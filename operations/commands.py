@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,9 +13,12 @@ from rich.console import Console
 
 from operations.engine import open_engine
 from operations.errors import NoDeploymentError
+from operations.rollback import find_inventory, make_status_table, pardon, roll_back
 from operations.selection import Selection
 from operations.unlock import find_locks, release_locks
+from operations.workspace import find_workspace
 from provisioning.exports import parse_exports
+from provisioning.rollback import read_versions
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -47,11 +51,16 @@ def up(
     target_dependents: Dependents = False,
     refresh: Annotated[bool, typer.Option(help="Read the actual state first, so that drift is corrected.")] = True,
     diff: Annotated[bool, typer.Option("--diff", help="Show each changed line.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Deploy the revision even if it was rolled back with `tandem rollback`.")
+    ] = False,
     yes: Yes = False,
 ) -> None:
     """Deploy a stack: `pulumi up --refresh`."""
     selection = Selection(target or (), exclude or (), replace or (), target_dependents)
     engine = open_engine(stack, config_file, ask=not yes, report=typer.echo)
+    if force:
+        pardon(find_inventory(engine, stack), typer.echo)
     engine.up(selection, refresh=refresh, diff=diff)
 
 
@@ -99,6 +108,27 @@ def destroy(
     """Delete all resources of the stack: `pulumi destroy --run-program`."""
     selection = Selection(target or (), target_dependents=target_dependents)
     open_engine(stack, config_file, ask=not yes, report=typer.echo).destroy(selection)
+
+
+@app.command()
+def rollback(stack: Stack = "local", *, yes: Yes = False) -> None:
+    """Return all nodes to the previous revision. The newer one is refused until the program changes."""
+    engine = open_engine(stack, report=typer.echo)
+    inventory = find_inventory(engine, stack)
+    if not yes and find_workspace(stack, os.environ) is None:
+        typer.confirm(f"Return the nodes of stack {stack} to their previous revision?", abort=True)
+    rejected = roll_back(engine, inventory, typer.echo)
+    typer.echo(
+        f"The nodes have their previous revision again. Revision {rejected} is rejected: `tandem up` refuses it until\n"
+        f"the program or its settings change. `tandem up --force --stack {stack}` deploys it nevertheless."
+    )
+
+
+@app.command()
+def status(stack: Stack = "local") -> None:
+    """Show the revision of each node: current, previous, rejected."""
+    inventory = find_inventory(open_engine(stack), stack)
+    Console(width=None if sys.stdout.isatty() else 200).print(make_status_table(read_versions(inventory)))
 
 
 @app.command()

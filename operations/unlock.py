@@ -8,10 +8,10 @@ from typing import Any
 
 from provisioning.agent_calls import Connection, describe_lease
 from provisioning.change_lock import break_lock, find_lock
+from provisioning.connections import connector
 from provisioning.errors import ProvisioningError
 from provisioning.inventory import Inventory, RemoteNode
 from provisioning.parallel import in_parallel
-from provisioning.transport import connector
 
 SSH_DEADLINE_S = 10.0
 

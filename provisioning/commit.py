@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 from urllib.parse import urlsplit
 
 from provisioning.agent_calls import Connection
-from provisioning.errors import CandidateError, GateError, ProvisioningError
+from provisioning.errors import CandidateError, GateError, NodeError, ProvisioningError
 from provisioning.facts import Facts
 from provisioning.havip import Confirm
 from provisioning.inventory import Inventory, RemoteNode
@@ -18,10 +18,13 @@ from provisioning.kinds.unit import Unit
 from provisioning.order import node_order, runs
 from provisioning.out_of_service import Extent, Surroundings, put_back, take_out
 from provisioning.parallel import in_parallel
-from provisioning.plan import Plan, commit_operation, describe, stage_operation
+from provisioning.plan import Plan, commit_operation, describe, gate_operation, stage_operation
+from provisioning.restore import restore_after
 from provisioning.serving import NodeState, read_state
+from provisioning.versions import Version, accept_operation
 
 REPORTED_LINES = 8  # of each node's plan; the plan of a new node has about a hundred
+FIRST_FAILED = "the first rollout failed on another node"
 _NOT_CHANGED = "no configuration and no running service was changed"  # packages may have been installed
 
 
@@ -36,7 +39,7 @@ class NodeChange:
     plan: Plan
 
 
-def stage(changes: Sequence[NodeChange], revision: str, token: str) -> None:
+def stage(changes: Sequence[NodeChange], version: Version, token: str) -> None:
     """Stage and validate the candidates on all nodes.
 
     Raises:
@@ -44,10 +47,11 @@ def stage(changes: Sequence[NodeChange], revision: str, token: str) -> None:
     """
 
     def stage_one(change: NodeChange) -> ProvisioningError | None:
-        if not change.plan.commit:
+        if not change.plan:
             return None
         try:
-            change.connection.call([stage_operation(change.plan, revision)], token=token)
+            operation = stage_operation(change.plan, version.revision, version.serial)
+            change.connection.call([operation], token=token)
         except ProvisioningError as error:
             return error
         return None
@@ -71,47 +75,79 @@ def stage(changes: Sequence[NodeChange], revision: str, token: str) -> None:
 def commit_all(
     inventory: Inventory,
     changes: Sequence[NodeChange],
+    version: Version,
     token: str,
     report: Callable[[str], None],
+    *,
     confirm: Confirm,
 ) -> dict[str, tuple[str, ...]]:
     """Commit the staged candidates and return the changes made, by node name.
 
-    Node by node while the group serves (in `order.node_order`), otherwise all nodes in parallel.
+    Node by node while the group serves (in `order.node_order`), otherwise all nodes in parallel. A node that fails is
+    rolled back to its previous version.
 
     Raises:
         GateError: a node failed its health gate; the following nodes were not changed.
         ProvisioningError: a step failed on a node.
     """
     if not is_serving(changes):
-        done = in_parallel(changes, lambda change: _commit(change, token))
+        done = _commit_together(changes, version, token, report)
         _report_done(changes, done, report)
         for change in changes:
             if change.plan.drained:
                 change.connection.call([{"do": "end_drain"}])
         return {change.node.name: lines for change, lines in zip(changes, done, strict=True) if lines}
     changed: dict[str, tuple[str, ...]] = {}
-    committed: list[str] = []
     masters = {change.node.name for change in changes if change.facts.addresses}
     # A broken node is repaired before the others: the last instance that serves is not taken out of service.
     broken = _find_broken(changes)
     for change in sorted(changes, key=lambda each: (each.node.name not in broken, *node_order(each.items, each.facts))):
         if not change.plan:
             continue
+        commit = partial(_commit_or_restore, change, version, token, report)
         try:
-            around = _surroundings(inventory, change, changes, report, confirm)
-            lines = _commit_one(around, change, token, masters=masters)
-        except GateError as error:
-            raise GateError(
-                f"{error.message}; the rollout stopped there"
-                + (f" ({', '.join(committed)} changed before it)" if committed else ""),
-                seen=error.seen,
-                look_at=error.look_at,
-            ) from None
-        committed.append(change.node.name)
-        changed[change.node.name] = lines
-        _report_done([change], [lines], report)
+            around = surroundings(inventory, change, changes, report, confirm)
+            changed[change.node.name] = change_one(around, change, commit, masters=masters)
+        except (GateError, NodeError) as error:
+            earlier = f" ({', '.join(changed)} changed before it)" if changed else ""
+            error.message += f"; the rollout stopped there{earlier}"
+            raise
+        _report_done([change], [changed[change.node.name]], report)
     return changed
+
+
+def _commit_together(
+    changes: Sequence[NodeChange], version: Version, token: str, report: Callable[[str], None]
+) -> list[tuple[str, ...]]:
+    """Commit all nodes in parallel. If one fails, it is rolled back, and so is the whole of a first rollout."""
+
+    def attempt(change: NodeChange) -> tuple[str, ...] | ProvisioningError:
+        try:
+            return _commit(change, token, None if is_first(change) else version)
+        except ProvisioningError as error:
+            return error
+
+    def is_first(change: NodeChange) -> bool:
+        return change.facts.versions.current is None
+
+    results = in_parallel(changes, attempt)
+    errors = [result for result in results if isinstance(result, ProvisioningError)]
+
+    def conclude(change: NodeChange, result: tuple[str, ...] | ProvisioningError) -> ProvisioningError | None:
+        if isinstance(result, ProvisioningError):
+            return restore_after(result, change.connection, change.facts, token, report)
+        if not (change.plan and is_first(change)):
+            return None
+        if errors:
+            return restore_after(GateError(FIRST_FAILED), change.connection, change.facts, token, report)
+        change.connection.call([accept_operation(version, change.items)], token=token)
+        return None
+
+    concluded = in_parallel(list(zip(changes, results, strict=True)), lambda pair: conclude(*pair))
+    for result, error in zip(results, concluded, strict=True):
+        if isinstance(result, ProvisioningError) and error:
+            raise error
+    return [result for result in results if not isinstance(result, ProvisioningError)]
 
 
 def is_serving(changes: Sequence[NodeChange]) -> bool:
@@ -125,7 +161,7 @@ def _find_broken(changes: Sequence[NodeChange]) -> set[str]:
     return {state.node.name for state in states if any(state.health.values())}
 
 
-def _surroundings(
+def surroundings(
     inventory: Inventory,
     change: NodeChange,
     changes: Sequence[NodeChange],
@@ -142,45 +178,58 @@ def _surroundings(
     return Surroundings(change.connection, others, unreachable, inventory.virtual_ips, confirm, report)
 
 
-def _commit_one(around: Surroundings, change: NodeChange, token: str, *, masters: set[str]) -> tuple[str, ...]:
-    """Commit one node while the others serve: out of service before, and back afterwards.
+def change_one(
+    around: Surroundings, change: NodeChange, commit: Callable[[], tuple[str, ...]], *, masters: set[str]
+) -> tuple[str, ...]:
+    """Change one node while the others serve: out of service before, and back afterwards.
 
     Only services that will restart leave the upstreams: a restart cuts off requests in progress. `masters` are the
-    names of the nodes that hold a virtual IP; the new masters are added after a switchover. If a health gate fails, the
-    node stays out of the upstreams.
+    names of the nodes that hold a virtual IP; the new masters are added after a switchover. A node that fails and
+    cannot be rolled back stays out of the upstreams.
     """
-    restarts = change.plan.restarts()
+    plan, restarts = change.plan, change.plan.restarts()
     gates = [item for item in change.items if isinstance(item, Gate) and item.name in restarts]
-    disruptive = any(isinstance(step.item, Unit) for step in change.plan.commit) or change.plan.pending
+    disruptive = any(isinstance(step.item, Unit) for step in plan.commit) or plan.pending or plan.unfinished
     has_peer = any(other.node.eligible for other in around.others)
     switches = bool(change.node.name in masters and has_peer and disruptive)
-    if not (gates or switches or change.plan.drained):
-        return _commit(change, token)
+    if not (gates or switches or plan.drained):
+        return commit()
     if gates or switches:
         ports = [urlsplit(gate.url).port or 80 for gate in gates]
         moves = take_out(around, Extent([gate.name for gate in gates], ports, virtual_ips=switches))
         masters.update(move.to for move in moves)
     try:
-        lines = _commit(change, token)
-    except ProvisioningError:
-        if switches or change.plan.drained:
+        lines = commit()
+    except ProvisioningError as error:
+        if error.restored:
+            put_back(around)
+        elif switches or plan.drained:
             change.connection.call([{"do": "end_drain"}])
         raise
     put_back(around)
     return lines
 
 
-def _commit(change: NodeChange, token: str) -> tuple[str, ...]:
-    """Commit, then wait for the health gates, in one call to the agent."""
+def _commit_or_restore(
+    change: NodeChange, version: Version, token: str, report: Callable[[str], None]
+) -> tuple[str, ...]:
+    try:
+        return _commit(change, token, version)
+    except ProvisioningError as error:
+        raise restore_after(error, change.connection, change.facts, token, report) from None
+
+
+def _commit(change: NodeChange, token: str, accept: Version | None) -> tuple[str, ...]:
+    """Commit, wait for the health gates, and record `accept` as the current version, in one call to the agent."""
     if not change.plan:
         return ()
-    gates: list[dict[str, Any]] = [
-        {"do": "gate", "kind": item.kind(), "nonce": token, **item.operation()}
-        for item in change.items
-        if item.phase is Phase.GATE
+    gates = [gate_operation(item, token) for item in change.items if item.phase is Phase.GATE]
+    operations = [
+        commit_operation(change.plan),
+        *gates,
+        {"do": "reset_restarts", "units": [unit for item in change.items for unit in item.units()]},
+        *([accept_operation(accept, change.items)] if accept else []),
     ]
-    units = [unit for item in change.items for unit in item.units()]
-    operations = [commit_operation(change.plan), *gates, {"do": "reset_restarts", "units": units}]
     deadline_s = 600.0 + sum(gate["deadline_s"] for gate in gates)
     return tuple(change.connection.call(operations, token=token, deadline_s=deadline_s)[0])
 

@@ -6,6 +6,7 @@
     │   └── HostKeyError     the SSH server has a different host key than the pinned one
     ├── LockedError          another rollout holds the change lock of the group
     ├── CandidateError       a node rejected a candidate; no configuration and no running service was changed
+    ├── RejectedError        the revision was rolled back before; nothing was changed
     ├── NodeError            a step on a node failed
     ├── GateError            a node failed its health gate after the commit; the rollout stopped
     ├── SwitchoverError      a node cannot be taken out of service, or its virtual IP cannot be switched over
@@ -26,6 +27,7 @@ class ProvisioningError(Exception):
         self.message = message
         self.seen = seen.strip()
         self.look_at = look_at
+        self.restored = False  # the node was restored to its previous version, which passed its health gates
         super().__init__(message)
 
     def __str__(self) -> str:
@@ -53,6 +55,10 @@ class LockedError(ProvisioningError):
 
 
 class CandidateError(ProvisioningError):
+    pass
+
+
+class RejectedError(ProvisioningError):
     pass
 
 

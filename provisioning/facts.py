@@ -10,6 +10,32 @@ from provisioning.kinds.base import Item
 
 
 @dataclass(frozen=True, slots=True)
+class Versions:
+    """The revisions that a node has recorded."""
+
+    current: Mapping[str, Any] | None = None  # revision, serial, gates: the last one that passed its health gates
+    # The way back from `revision` to `base`, which has the fields of `current`; `actions` are its reloads and restarts,
+    # `missing` the links' targets that no longer exist.
+    previous: Mapping[str, Any] | None = None
+    unfinished: Mapping[str, Any] | None = None  # the same for a commit that has not passed its health gates
+    rejected: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])  # at, by
+
+    @property
+    def revision(self) -> str:
+        """The current revision; "" before the first finished rollout."""
+        return str(self.current["revision"]) if self.current else ""
+
+    @property
+    def way_back(self) -> Mapping[str, Any] | None:
+        return self.unfinished or self.previous
+
+    @property
+    def serial(self) -> int:
+        """The number of the newest rollout on this node. Later rollouts of the group have higher numbers."""
+        return max((int(each["serial"]) for each in (self.current, self.previous, self.unfinished) if each), default=0)
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """The state of one node, limited to what its manifest needs."""
 
@@ -19,6 +45,7 @@ class Facts:
     # Identifies the last changing call on the node; None: one was running while the facts were gathered.
     changes: str | None = None
     draining: bool = False  # an interrupted switchover left the node drained
+    versions: Versions = Versions()
 
     def of(self, item: Item) -> Mapping[str, Any]:
         """The facts of all items of the same kind as `item`."""
@@ -32,6 +59,7 @@ class Facts:
             pending=tuple(answer["pending"]),
             changes=answer["changes"],
             draining=answer["draining"],
+            versions=Versions(**answer["versions"]),
         )
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from provisioning.connections import Keys
 from provisioning.errors import HostKeyError, NodeError, UnreachableError
 from provisioning.inventory import RemoteNode
-from provisioning.transport import Keys, wait_until_reachable
 
 BOOT_DEADLINE_S = 300.0
 
@@ -17,6 +17,8 @@ def read_host_keys(
     Retries on a wrong host key until the deadline: before cloud-init has run, sshd may offer the keys of the image.
     Nothing is sent in that case. Raises UnreachableError, HostKeyError, NodeError.
     """
+    from provisioning.transport import wait_until_reachable  # noqa: PLC0415 - for the reason in connections.py
+
     retry = (UnreachableError, HostKeyError)
     with wait_until_reachable(node, private_key, bastion, deadline_s=deadline_s, retry=retry) as connection:
         out, err, code = connection.run("echo; cat /etc/ssh/ssh_host_ed25519_key.pub", deadline_s=30)

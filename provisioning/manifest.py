@@ -12,7 +12,7 @@ from provisioning.kinds import KINDS
 from provisioning.kinds.base import Item
 from provisioning.kinds.file import File
 from provisioning.kinds.gate import Gate
-from provisioning.services import base, data_disk, firewall, iam, keepalived, mariadb, nginx, redis
+from provisioning.services import base, data_disk, firewall, iam, keepalived, mariadb, nginx, redis, unit_files
 
 # Each service follows those that it depends on. Units to stop come last.
 _SERVICES = (
@@ -64,4 +64,4 @@ def _render_node(deployment: Deployment, node: Node) -> Manifest:
     units = [unit for item in items for unit in item.units()]
     gates = [{"name": item.name, "url": item.url, "status": item.status} for item in items if isinstance(item, Gate)]
     node_file = File("/etc/tandem/node.json", json.dumps({"units": units, "gates": gates}, indent=2) + "\n")
-    return Manifest(node.name, (*items, node_file))
+    return Manifest(node.name, (*items, node_file, *unit_files.check(items)))

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 from provisioning.agent_calls import Connection
 from provisioning.change_lock import locked
+from provisioning.connections import connector
 from provisioning.errors import ProvisioningError, SwitchoverError, UnreachableError
 from provisioning.havip import Confirm
 from provisioning.inventory import Inventory, RemoteNode
 from provisioning.out_of_service import EVERYTHING, Extent, Report, Surroundings, put_back, take_out
 from provisioning.serving import NodeState, read_state
 from provisioning.switchover import Switchover
-from provisioning.transport import connector
 
 CONNECT_DEADLINE_S = 10.0
 BOOT_DEADLINE_S = 300.0  # a resized node boots, starts its services and passes its health checks

@@ -40,10 +40,13 @@ def divide(plan: Plan, *, together: Collection[str] = ()) -> Parts:
     first = [step for step in others[:end] if step.item.turn() is not Turn.AFTER_ALL]
     last = [step for step in others if step.item.turn() is Turn.AFTER_ALL]
     rest = [step for step in others[end:] if step.item.turn() is not Turn.AFTER_ALL]
-    in_order = dataclasses.replace(_part(plan, rest), prepare=plan.prepare, pending=plan.pending, drained=plan.drained)
+    middle = _part(plan, rest)
     return Parts(
         before_others=_part(plan, first),
-        in_order=in_order,
+        # With all that concerns the node as a whole, such as the work that an interrupted run has left.
+        in_order=dataclasses.replace(
+            plan, commit=middle.commit, checks=middle.checks, unit_actions=middle.unit_actions
+        ),
         vrrp=_part(plan, [step for step in plan.commit if step.item.label in together]),
         after_all=_part(plan, last),
     )

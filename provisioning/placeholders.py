@@ -1,6 +1,7 @@
 """Placeholders for certificates, keys and passwords in rendered files.
 
-A rendered text contains `@@secret:NAME@@`; the value is inserted on the operator's side just before it is sent.
+A rendered text contains `@@secret:NAME@@`, or `@@secret:NAME as FORMAT@@` between the double quotes of a format, which
+escapes the value. It is inserted on the operator's side just before it is sent.
 Manifests can therefore be stored, compared and shown in a preview without exposing secrets.
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Literal
 
 from provisioning.errors import ProvisioningError
 
@@ -23,7 +25,13 @@ DEPLOYMENT_PUBLIC_KEY = "deployment_public_key"  # not a secret, but known only 
 DATA_DISK_ID = "data_disk_id"  # disk-xxxxxxxx: not a secret, but known only after creation
 VRRP_PASSWORD = "vrrp_password"  # noqa: S105 - the name of a secret; VRRPv2 PASS, 8 characters
 
-_PLACEHOLDER = re.compile(r"@@secret:([A-Za-z0-9_.-]+)@@")
+Format = Literal["yaml", "redis", "environment"]
+_PLACEHOLDER = re.compile(r"@@secret:([A-Za-z0-9_.-]+)(?: as (yaml|redis|environment))?@@")
+_ESCAPED: dict[str, str] = {  # by Format
+    "yaml": r"([\\\"])",  # a double-quoted scalar, https://yaml.org/spec/1.2.2/#731-double-quoted-style
+    "redis": r"([\\\"])",  # sdssplitargs() of Redis
+    "environment": r"([\\\"`$])",  # an EnvironmentFile, systemd.exec(5)
+}
 
 
 def server_certificate(name: str) -> str:
@@ -49,9 +57,19 @@ def placeholder(name: str) -> str:
     return f"@@secret:{name}@@"
 
 
+def escaped_placeholder(name: str, as_: Format) -> str:
+    """The text that represents the secret between the double quotes of a format."""
+    return f"@@secret:{name} as {as_}@@"
+
+
+def escape(secret: str, as_: str) -> str:
+    """Escape a secret for the double quotes of a format. Secrets are printable ASCII (settings/credentials.py)."""
+    return re.sub(_ESCAPED[as_], r"\\\1", secret)
+
+
 def find_names(text: str) -> frozenset[str]:
     """The names of all secrets that a text refers to."""
-    return frozenset(_PLACEHOLDER.findall(text))
+    return frozenset(name for name, _format in _PLACEHOLDER.findall(text))
 
 
 def substitute(text: str, secrets: Mapping[str, str], where: str) -> str:
@@ -63,4 +81,7 @@ def substitute(text: str, secrets: Mapping[str, str], where: str) -> str:
             seen=f"known secrets: {', '.join(sorted(secrets)) or 'none'}",
             look_at="components/credentials.py",
         )
-    return _PLACEHOLDER.sub(lambda found: secrets[found[1]], text)
+    return _PLACEHOLDER.sub(
+        lambda found: escape(secrets[found[1]], found[2]) if found[2] else secrets[found[1]],
+        text,
+    )

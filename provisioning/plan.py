@@ -36,13 +36,19 @@ class Plan:
     unit_actions: tuple[str, ...] = ()  # "reload nginx", in order: actions that the changes require
     pending: tuple[str, ...] = ()  # actions that an interrupted run did not finish
     drained: bool = False  # an interrupted switchover left the node drained
+    # The last change has not passed its health gates; these actions belong to it, and a rollback would repeat them.
+    unfinished: tuple[str, ...] | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.prepare or self.commit or self.pending or self.drained)
+        return bool(self.prepare or self.commit or self.pending or self.drained or self.unfinished is not None)
+
+    def changed_paths(self) -> list[str]:
+        """The paths of all files and links that change."""
+        return [candidate.path for step in self.commit for candidate in step.item.candidates()]
 
     def restarts(self) -> tuple[str, ...]:
-        """The units that will be restarted, which cuts their connections."""
-        actions = [action.split(" ", 1) for action in (*self.pending, *self.unit_actions)]
+        """The units that will or may be restarted, which cuts their connections."""
+        actions = [action.split(" ", 1) for action in (*self.pending, *self.unit_actions, *(self.unfinished or ()))]
         return tuple(dict.fromkeys(unit for verb, *rest in actions if verb == "restart" for unit in rest))
 
 
@@ -68,6 +74,7 @@ def make_plan(node: str, items: Sequence[Item], facts: Facts) -> Plan:
         unit_actions=unit_actions,
         pending=facts.pending,
         drained=facts.draining,
+        unfinished=tuple(facts.versions.unfinished["actions"]) if facts.versions.unfinished else None,
     )
 
 
@@ -86,6 +93,7 @@ def describe(plan: Plan) -> list[str]:
 
 def _unfinished(plan: Plan) -> list[str]:
     lines = [f"{action}: not finished by an interrupted run" for action in plan.pending]
+    lines += ["the last change has not passed its health gates"] if plan.unfinished is not None else []
     return [*lines, "still drained by an interrupted switchover"] if plan.drained else lines
 
 
@@ -109,19 +117,21 @@ def prepare_operation(plan: Plan) -> dict[str, Any]:
     return {"do": "prepare", "items": [_operation(step.item) for step in plan.prepare]}
 
 
-def stage_operation(plan: Plan, revision: str) -> dict[str, Any]:
+def stage_operation(plan: Plan, revision: str, serial: int) -> dict[str, Any]:
     candidates = [candidate for step in plan.commit for candidate in step.item.candidates()]
     files = [each for each in candidates if each.text is not None]
     links = [each for each in candidates if each.target is not None]
     return {
         "do": "stage",
         "revision": revision,
+        "serial": serial,
         "files": [
             {"path": each.path, "owner": each.owner, "group": each.group, "mode": each.mode, "text": each.text}
             for each in files
         ],
         "links": [{"path": each.path, "target": each.target} for each in links],
         "absent": [each.path for each in candidates if each.text is None and each.target is None],
+        "units": list(dict.fromkeys(unit for step in plan.commit for unit in step.item.follows())),
         "unit_actions": list(plan.unit_actions),
         "checks": [check.operation() for check in plan.checks],
     }
@@ -129,6 +139,11 @@ def stage_operation(plan: Plan, revision: str) -> dict[str, Any]:
 
 def commit_operation(plan: Plan) -> dict[str, Any]:
     return {"do": "commit", "actions": [_operation(step.item) for step in plan.commit]}
+
+
+def gate_operation(item: Item, nonce: str = "") -> dict[str, Any]:
+    """The agent's operation that waits for one health check. `nonce` marks the authorization decision of a check."""
+    return {"do": "gate", "nonce": nonce, **_operation(item)}
 
 
 def _operation(item: Item) -> dict[str, Any]:

@@ -5,8 +5,9 @@
    again only from nodes on which a change was started since.
 3. Stage and validate the candidates on all nodes. Nothing in use changes until all nodes have accepted them.
 4. Commit in the order of order.py: what other nodes need, then node by node, each followed by its health gates and the
-   master last, then what other nodes needed until then. A switchover precedes disruptive changes of the master. A
-   failed gate stops the rollout. While no node serves yet, all nodes are committed in parallel.
+   master last, then what other nodes needed until then. A switchover precedes disruptive changes of the master. A node
+   that fails is rolled back to its previous version, and the rollout stops. While no node serves yet, all nodes are
+   committed in parallel.
 
 A run that follows an interrupted one converges: it gathers the facts again, unfinished reloads are recorded on the
 node's disk, and the lock of an owner that has ended is released or expires.
@@ -19,8 +20,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -28,6 +28,7 @@ from typing import Any
 from provisioning.agent_calls import Connection
 from provisioning.change_lock import Lock, locked
 from provisioning.commit import NodeChange, report_plans, stage
+from provisioning.connections import connector
 from provisioning.errors import HealthError, ProvisioningError, UnreachableError
 from provisioning.facts import Facts, question
 from provisioning.group_checks import check_audit, find_queue
@@ -38,12 +39,15 @@ from provisioning.manifest import Manifest
 from provisioning.parallel import in_parallel
 from provisioning.placeholders import find_names
 from provisioning.plan import changed_lines, changed_units, make_plan, prepare_operation
+from provisioning.reachable import Reached, connected, refuse_to_skip, refuse_unsafe_change
 from provisioning.results import Level
 from provisioning.rounds import commit_in_order
 from provisioning.services import base
 from provisioning.services.iam import PUMP_UNIT
-from provisioning.transport import connector
+from provisioning.services.iam_files import refuse_invalid_yaml
 from provisioning.uploads import send_archives
+from provisioning.versions import describe_rejection, next_version, refuse_rejected
+from settings.rollout import Unreachable
 
 PREPARE_DEADLINE_S = 2400.0
 
@@ -53,6 +57,7 @@ class RolloutResult:
     revision: str  # hash of all manifests including secrets
     # Changes made, by node name.
     changed: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, "tuple[str, ...]"])
+    incomplete: tuple[str, ...] = ()  # nodes that could not be reached; the next rollout completes them
 
 
 def roll_out(
@@ -61,6 +66,7 @@ def roll_out(
     secrets: Mapping[str, str],
     report: Callable[[str], None] = lambda _line: None,
     *,
+    unreachable: Unreachable = "stop",
     connect: Callable[[RemoteNode], Connection] | None = None,
     sleep: Callable[[float], None] = time.sleep,
     confirm: Confirm | None = None,
@@ -72,30 +78,50 @@ def roll_out(
         GateError: a node failed its health gate; the rollout stopped there.
         HealthError: all nodes have changed, but no audit record passes through iam-pump.
         LockedError: another rollout holds the change lock.
-        UnreachableError, NodeError: a node cannot be reached, or a step on it failed.
+        RejectedError: this revision was rolled back before; nothing was changed.
+        UnreachableError: a node cannot be reached, and `unreachable` is "stop" or the change needs all nodes.
+        NodeError: a step failed on a node.
     """
     inventory, manifests = _with_bastion(inventory, manifests)
     desired = replace_secrets(inventory, manifests, secrets)
+    for name, items in desired.items():
+        refuse_invalid_yaml(name, items)
     revision = revision_of(desired)
     connect = connect or connector(inventory)
-    with _connected(inventory, connect) as connections:
+    with connected(inventory, connect) as reached:
+        _handle_unreachable(inventory, reached, unreachable, report)
+        skipped = tuple(sorted(reached.unreachable))
         gather = partial(_gather_facts, inventory, desired)
-        changes = in_parallel([connections[node.name] for node in inventory.nodes], gather)
+        changes = in_parallel(list(reached.connections.values()), gather)
         if not any(change.plan for change in changes):
-            report("all nodes match their manifests")
-            return RolloutResult(revision)
-        reconnect = partial(_reconnect, connections, connect)
+            report("all nodes match their manifests" if not skipped else "all nodes that were reached match")
+            return RolloutResult(revision, incomplete=skipped)
+        refuse_rejected(revision, [change.facts for change in changes])
+        refuse_unsafe_change(inventory, reached, [path for change in changes for path in change.plan.changed_paths()])
+        reconnect = partial(_reconnect, reached.connections, connect)
         changes = in_parallel(changes, lambda change: _send(change, reconnect, report))
-        with locked([*connections.values()], report, sleep) as lock:
+        with locked([*reached.connections.values()], report, sleep) as lock:
             changes = in_parallel(changes, lambda change: _confirm(change, lock, gather))
             report_plans(changes, report)
             changes = in_parallel(changes, lambda change: _prepare(inventory, change, lock.token, report))
-            stage(changes, revision, lock.token)
+            version = next_version(revision, [change.facts for change in changes])
+            stage(changes, version, lock.token)
             report("all nodes accepted the candidates")
             confirm = confirm or confirm_with(inventory, os.environ)
-            changed = commit_in_order(inventory, changes, revision, lock.token, report, confirm=confirm)
+            changed = commit_in_order(inventory, changes, version, lock.token, report, confirm=confirm)
             _follow_audit_record(changes, lock.token)
-            return RolloutResult(revision, changed)
+            return RolloutResult(revision, changed, skipped)
+
+
+def _handle_unreachable(
+    inventory: Inventory, reached: Reached, policy: Unreachable, report: Callable[[str], None]
+) -> None:
+    """Raises UnreachableError if the rollout cannot go on without the nodes that could not be reached."""
+    if reached.first_error and policy == "stop":
+        raise reached.first_error
+    refuse_to_skip(inventory, reached)
+    for name, error in reached.unreachable.items():
+        report(f"warning: {name} is skipped, because it cannot be reached: {error.message}")
 
 
 def drift(
@@ -115,6 +141,7 @@ def drift(
         name: frozenset(path for path, text in manifest.files().items() if find_names(text))
         for name, manifest in manifests.items()
     }
+    revision = revision_of(desired)
     connect = connect or connector(inventory, deadline_s=5)
 
     def find_drift(node: RemoteNode) -> list[str]:
@@ -125,7 +152,9 @@ def drift(
         try:
             items = desired[node.name]
             facts = Facts.from_answer(connection.call([question(items, inventory.virtual_ips)])[0])
-            return changed_lines(make_plan(node.name, items, facts), facts, secret_paths[node.name])
+            lines = changed_lines(make_plan(node.name, items, facts), facts, secret_paths[node.name])
+            rejected = lines and revision in facts.versions.rejected
+            return [describe_rejection(revision, facts), *lines] if rejected else lines
         except ProvisioningError as error:
             return [f"cannot be checked: {error.message}"]
         finally:
@@ -175,24 +204,6 @@ def _follow_audit_record(changes: Sequence[NodeChange], token: str) -> None:
     result = check_audit([change.connection for change in changes], queue, token)
     if result.level is Level.FAIL:
         raise HealthError(f"all nodes have changed, but {result.name}: {result.seen}", look_at=result.look_at)
-
-
-# ---- connections to nodes -----------------------------------------------------------------------------------
-
-
-@contextmanager
-def _connected(inventory: Inventory, connect: Callable[[RemoteNode], Connection]) -> Generator[dict[str, Connection]]:
-    connections: dict[str, Connection] = {}
-
-    def open_connection(node: RemoteNode) -> None:
-        connections[node.name] = connect(node)
-
-    try:
-        in_parallel(inventory.nodes, open_connection)
-        yield connections
-    finally:
-        for connection in connections.values():
-            connection.close()
 
 
 def _gather_facts(inventory: Inventory, desired: Mapping[str, tuple[Item, ...]], connection: Connection) -> NodeChange:

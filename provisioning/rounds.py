@@ -11,6 +11,7 @@ from provisioning.havip import Confirm
 from provisioning.inventory import Inventory
 from provisioning.order import Parts, divide, vrrp_differs, vrrp_is_unfinished, vrrp_of, without_pending
 from provisioning.plan import Plan, commit_operation
+from provisioning.versions import Version, accept_operation
 from provisioning.vrrp_change import change_vrrp
 
 Report = Callable[[str], None]
@@ -19,7 +20,7 @@ Report = Callable[[str], None]
 def commit_in_order(
     inventory: Inventory,
     changes: Sequence[NodeChange],
-    revision: str,
+    version: Version,
     token: str,
     report: Report,
     *,
@@ -30,12 +31,12 @@ def commit_in_order(
     While the group serves, each part is staged again just before its commit, so a node never has half a part.
 
     Raises:
-        GateError: a node failed its health gate; the following nodes were not changed.
+        GateError: a node failed its health gate and was rolled back; the following nodes were not changed.
         ProvisioningError: a step failed on a node.
     """
     if not is_serving(changes):
-        return commit_all(inventory, changes, token, report, confirm)
-    rollout = _Rollout(inventory, revision, token, report, confirm)
+        return commit_all(inventory, changes, version, token, report, confirm=confirm)
+    rollout = _Rollout(inventory, version, token, report, confirm)
     apart = any(vrrp_differs(change.items, change.facts) for change in changes)
     parts = [divide(change.plan, together=_together(change) if apart else ()) for change in changes]
     for change, part in zip(changes, parts, strict=True):
@@ -50,6 +51,8 @@ def commit_in_order(
         rollout.change_vrrp(changes, parts)
     for change, part in zip(changes, parts, strict=True):
         rollout.commit_part(change, part.after_all)
+    for change, part in zip(changes, parts, strict=True):
+        rollout.accept_parts(change, part)
     return rollout.changed
 
 
@@ -61,10 +64,10 @@ def _together(change: NodeChange) -> tuple[str, ...]:
 
 @dataclass(slots=True)
 class _Rollout:
-    """The rollout of one revision, and the changes made so far."""
+    """The rollout of one version, and the changes made so far."""
 
     inventory: Inventory
-    revision: str
+    version: Version
     token: str
     report: Report
     confirm: Confirm
@@ -74,20 +77,25 @@ class _Rollout:
         """Commit steps that take nothing out of service: no drain, no health gate."""
         if not plan:
             return
-        stage([dataclasses.replace(change, plan=plan)], self.revision, self.token)
+        stage([dataclasses.replace(change, plan=plan)], self.version, self.token)
         (lines,) = change.connection.call([commit_operation(plan)], token=self.token, deadline_s=600.0)
         self._add({change.node.name: tuple(lines)})
+
+    def accept_parts(self, change: NodeChange, part: Parts) -> None:
+        """Record that the node has the version, including the parts that have no health gates of their own."""
+        if part.before_others or part.vrrp or part.after_all:
+            change.connection.call([accept_operation(self.version, change.items)], token=self.token)
 
     def commit_in_order(self, changes: Sequence[NodeChange], parts: Sequence[Parts]) -> None:
         in_order = [dataclasses.replace(each, plan=part.in_order) for each, part in zip(changes, parts, strict=True)]
         if any(change.plan.commit != part.in_order.commit for change, part in zip(changes, parts, strict=True)):
-            stage(in_order, self.revision, self.token)
-        self._add(commit_all(self.inventory, in_order, self.token, self.report, self.confirm))
+            stage(in_order, self.version, self.token)
+        self._add(commit_all(self.inventory, in_order, self.version, self.token, self.report, confirm=self.confirm))
 
     def change_vrrp(self, changes: Sequence[NodeChange], parts: Sequence[Parts]) -> None:
         vrrp = [dataclasses.replace(each, plan=part.vrrp) for each, part in zip(changes, parts, strict=True)]
         if any(change.plan for change in vrrp):
-            self._add(change_vrrp(self.inventory, vrrp, self.revision, self.token, self.report, confirm=self.confirm))
+            self._add(change_vrrp(self.inventory, vrrp, self.version, self.token, self.report, confirm=self.confirm))
 
     def _add(self, changed: Mapping[str, tuple[str, ...]]) -> None:
         for node, lines in changed.items():

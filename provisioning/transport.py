@@ -21,6 +21,7 @@ from paramiko.ssh_exception import IncompatiblePeer
 
 from provisioning.agent_calls import Connection, node_name
 from provisioning.bastion import Bastion
+from provisioning.connections import Keys
 from provisioning.errors import HostKeyError, NodeError, UnreachableError
 from provisioning.inventory import Inventory, RemoteNode
 from provisioning.ssh_connection import SshConnection
@@ -33,10 +34,6 @@ HANDSHAKE_DEADLINE_S = 20.0
 # With UseDNS, sshd looks up the client's name before it accepts a login: 10 to 20 s for each of two dead resolvers.
 LOGIN_DEADLINE_S = 45.0
 DEAD_AFTER_MS = 15_000
-
-
-# The key that logs in, or several in the order in which they are tried.
-Keys = str | Sequence[str]
 
 
 def load_private_key(text: str) -> paramiko.PKey:

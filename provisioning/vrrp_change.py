@@ -31,6 +31,7 @@ from provisioning.parallel import in_parallel
 from provisioning.plan import Plan, Step, commit_operation
 from provisioning.serving import read_state
 from provisioning.switchover import move_to_peers
+from provisioning.versions import Version
 
 UNIT = "keepalived"
 CONFIRM_S = 30.0  # the slowest profile elects a master within 4 s
@@ -40,7 +41,7 @@ Report = Callable[[str], None]
 def change_vrrp(
     inventory: Inventory,
     changes: Sequence[NodeChange],
-    revision: str,
+    version: Version,
     token: str,
     report: Report,
     *,
@@ -69,18 +70,18 @@ def change_vrrp(
             if keeper is not None and name in holders:
                 _move(by_name[name], by_name[keeper.name], inventory.virtual_ips, confirm, report)
             off = Plan(name, commit=(Step(Unit(UNIT, enabled=False, running=False), "must be stopped"),))
-            _commit(by_name[name], off, revision, token)
+            _commit(by_name[name], off, version, token)
         if keeper is not None:
             report(
                 f"{keeper.name}: changing the VRRP settings; the virtual IP is interrupted for a few seconds at most"
             )
-            changed |= _commit(by_name[keeper.name], _changing(by_name[keeper.name].plan), revision, token)
+            changed |= _commit(by_name[keeper.name], _changing(by_name[keeper.name].plan), version, token)
             if holders:
                 wait.until(lambda: _not_one_master([by_name[keeper.name]], inventory.virtual_ips))
         for change in changes:
             if keeper is None or change.node.name != keeper.name:
                 plan = with_unit(change.plan, change.items, UNIT) if change.node.name in stopped else change.plan
-                changed |= _commit(change, _changing(plan), revision, token)
+                changed |= _commit(change, _changing(plan), version, token)
     except ProvisioningError as error:
         if stopped:
             error.message += f"; keepalived stays stopped on {', '.join(stopped)}, so that there is one master"
@@ -123,10 +124,10 @@ def _changing(plan: Plan) -> Plan:
     return marked_as_changing(plan) if plan else plan
 
 
-def _commit(change: NodeChange, plan: Plan, revision: str, token: str) -> dict[str, tuple[str, ...]]:
+def _commit(change: NodeChange, plan: Plan, version: Version, token: str) -> dict[str, tuple[str, ...]]:
     if not plan:
         return {}
-    stage([dataclasses.replace(change, plan=plan)], revision, token)
+    stage([dataclasses.replace(change, plan=plan)], version, token)
     (lines,) = change.connection.call([commit_operation(plan)], token=token, deadline_s=300.0)
     return {change.node.name: tuple(lines)}
 

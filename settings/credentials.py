@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from settings.base import FrozenModel
 
@@ -21,6 +21,18 @@ SecretName = Literal[
 ]
 
 
+def _printable(value: SecretStr) -> SecretStr:
+    """Reject characters that a file format, a protocol or a driver could change. The value is not shown."""
+    for position, character in enumerate(value.get_secret_value(), 1):
+        if not " " <= character <= "~":
+            raise ValueError(
+                "must consist of printable ASCII characters: letters, digits, punctuation and spaces "
+                f"(character {position} is another one; the value is not shown)"
+            )
+    return value
+
+
+PrintableSecret = Annotated[SecretStr, AfterValidator(_printable)]
 _PEM_CERTIFICATE = r"^\s*-----BEGIN CERTIFICATE-----"
 ServedName = Literal["api", "authz"]  # the public host names, as in tandem:domains
 SERVED_NAMES: tuple[ServedName, ...] = ("api", "authz")
@@ -85,23 +97,23 @@ class ServerCertificates(FrozenModel):
 class GivenSecrets(FrozenModel):
     """Existing secrets; all others are generated. Set each with `--secret`."""
 
-    mariadb_password: SecretStr | None = Field(
+    mariadb_password: PrintableSecret | None = Field(
         default=None,
         min_length=8,
         max_length=128,
         description="Password of the IAM services' MariaDB account. Required if the databases are outside the group. "
         "To change it on a database of the group, increase `generation.mariadbPassword` too.",
     )
-    redis_password: SecretStr | None = Field(
+    redis_password: PrintableSecret | None = Field(
         default=None,
         min_length=8,
         max_length=128,
         description="Password of Redis. Required if the databases are outside the group.",
     )
-    mongodb_password: SecretStr | None = Field(
+    mongodb_password: PrintableSecret | None = Field(
         default=None, min_length=8, max_length=128, description="Password of MongoDB. Required with `data.mongodb`."
     )
-    jwt_key: SecretStr | None = Field(
+    jwt_key: PrintableSecret | None = Field(
         default=None,
         min_length=6,
         max_length=32,

@@ -19,6 +19,7 @@ from settings.network import NetworkSettings
 from settings.nginx import NginxSettings
 from settings.nodes import NodesSettings
 from settings.releases import Release
+from settings.rollout import RolloutSettings
 from settings.virtual_ip import VirtualIpSettings
 
 # Document 651/13354: Chinese and English letters, digits, these marks, and spaces except at the start and end.
@@ -65,6 +66,7 @@ class Sections(FrozenModel):
     )
     iam: IamSettings = Field(default=IamSettings(), description="The IAM services.")
     data: DataSettings = Field(default=DataSettings(), description="The databases.")
+    rollout: RolloutSettings = Field(default=RolloutSettings(), description="How changes reach the nodes.")
     tags: dict[TagKey, TagValue] = Field(
         default_factory=dict,
         description="Up to 6 tags for all resources that support tags, in addition to `pulumi-project`, "

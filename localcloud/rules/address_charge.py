@@ -14,7 +14,6 @@ PREPAID = "BANDWIDTH_PREPAID_BY_MONTH"
 CHARGE_TYPES = {DEFAULT: 100, "BANDWIDTH_POSTPAID_BY_HOUR": 100, PREPAID: 200, "BANDWIDTH_PACKAGE": 2000}
 CHANGES = 2
 
-
 BandwidthOutOfRange = rule(
     "InvalidParameterValue.BandwidthOutOfRange",
     "The bandwidth of an EIP must be 1 Mbit/s to the maximum of its charge type.",
@@ -33,7 +32,6 @@ TraditionalAccount = rule(
         page="215/16699",
     ),
 )
-
 
 TraditionalAccountChargeTypeFixed = rule(
     "InvalidAccount.NotSupported",

@@ -46,6 +46,7 @@ class AlarmPolicy(Record):
     updated: float = 0.0
 
 
+_CREATE_ALARM_POLICY = documented("CreateAlarmPolicy", page=_CREATE_POLICY)
 PolicyNotFound = rule(
     "ResourceNotFound",
     "PolicyId must identify an existing alarm policy.",
@@ -57,11 +58,8 @@ NoticeInUse = rule(
     assumed("the console refuses it; DeleteAlarmNotices does not document a code"),
 )
 PolicyNeedsCondition = rule(
-    "InvalidParameter",
-    "An alarm policy must have a condition for metrics or events.",
-    documented("CreateAlarmPolicy: Condition or ConditionTemplateId", page=_CREATE_POLICY),
+    "InvalidParameter", "An alarm policy must have a condition for metrics or events.", _CREATE_ALARM_POLICY
 )
-
 
 ConditionInvalid = rule(
     "InvalidParameterValue",
@@ -69,9 +67,7 @@ ConditionInvalid = rule(
     documented("CreateAlarmPolicy: AlarmPolicyCondition, AlarmPolicyRule", page=_CREATE_POLICY),
 )
 MonitorTypeUnknown = rule(
-    "InvalidParameterValue",
-    "The monitor type of an alarm policy must be MT_QCE.",
-    documented("CreateAlarmPolicy: MonitorType MT_QCE", page=_CREATE_POLICY),
+    "InvalidParameterValue", "The monitor type of an alarm policy must be MT_QCE.", _CREATE_ALARM_POLICY
 )
 RemarkIllegal = rule(
     "InvalidParameterValue",
@@ -88,7 +84,6 @@ DimensionsInvalid = rule(
     "The dimensions of a bound object must be JSON with the dimension of the namespace.",
     documented("policy types and their dimensions; for EIPs: intl:248/34646", page="248/50397"),
 )
-
 
 _OPERATORS = frozenset(
     {

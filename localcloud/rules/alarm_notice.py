@@ -41,13 +41,11 @@ NameTooLong = rule(
     documented("CreateAlarmPolicy: PolicyName, CreateAlarmNotice: Name, at most 60", page=_CREATE_POLICY),
 )
 
-
 ReceiversInvalid = rule(
     "InvalidParameterValue",
     "The receivers of a notice must be valid and within their documented numbers.",
     documented("CreateAlarmNotice: UserNotice, URLNotice, at most 5 and 6, and 1 for CLS", page=_CREATE_NOTICE),
 )
-
 
 _WAYS = frozenset({"EMAIL", "SMS", "CALL", "WECHAT", "RTX"})
 _DAY_S = range(86_400)

@@ -12,7 +12,6 @@ from localcloud.rules.transaction import Transaction
 
 ATTACHED_LIMIT = 20  # data disks of one instance
 
-
 DiskStep = Literal["attach", "detach", "grow", "destroy"]
 
 
@@ -37,11 +36,10 @@ class Disk(Record):
 
 
 _ATTACH_DISKS = documented("AttachDisks", page="362/16313")
+_RESIZE_DISK = documented("ResizeDisk", page="362/16310")
 DiskNotFound = rule("InvalidDiskId.NotFound", "DiskId must identify an existing disk.", _ATTACH_DISKS)
 DiskShrinks = rule(
-    "InvalidParameterValue",
-    "The new size of a disk must be larger than the current size.",
-    documented("ResizeDisk: DiskSize must exceed the current size", page="362/16310"),
+    "InvalidParameterValue", "The new size of a disk must be larger than the current size.", _RESIZE_DISK
 )
 DiskAttached = rule("ResourceUnavailable.Attached", "A disk can be attached to only one instance.", _ATTACH_DISKS)
 DiskNotAttached = rule(
@@ -55,9 +53,7 @@ DiskNotPortable = rule(
     documented("AttachDisks, DetachDisks: elastic disks", page="362/16313"),
 )
 DiskBusy = rule(
-    "InvalidDisk.Busy",
-    "A disk cannot be resized while it is being attached, detached or expanded.",
-    documented("ResizeDisk", page="362/16310"),
+    "InvalidDisk.Busy", "A disk cannot be resized while it is being attached, detached or expanded.", _RESIZE_DISK
 )
 DiskChanging = rule(
     "ResourceBusy",

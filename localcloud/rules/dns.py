@@ -59,11 +59,10 @@ class DnsRecord(Record):
         return int(self.id)
 
 
+_CREATE_RECORD = documented("CreateRecord", page=_CREATE)
 DomainNotFound = rule("InvalidParameterValue.DomainNotExists", "Domain must be a domain of the account.", _VALUES)
 DomainInvalid = rule(
-    "InvalidParameter.DomainInvalid",
-    "A domain name must have at least two valid labels.",
-    documented("CreateRecord: Domain", page=_CREATE),
+    "InvalidParameter.DomainInvalid", "A domain name must have at least two valid labels.", _CREATE_RECORD
 )
 DomainExists = rule(
     "FailedOperation.DomainExists",
@@ -111,21 +110,11 @@ TooManyRecords = rule(
     "A domain of the free plan can have at most 2 records with the same name, type and line.",
     assumed("CreateRecord (1427/56180) has the code; no known page gives the limit of the free plan"),
 )
-WeightInvalid = rule(
-    "InvalidParameter.InvalidWeight",
-    "The weight of a record must be 0 to 100.",
-    documented("CreateRecord: Weight from 0 to 100", page=_CREATE),
-)
+WeightInvalid = rule("InvalidParameter.InvalidWeight", "The weight of a record must be 0 to 100.", _CREATE_RECORD)
 RemarkTooLong = rule(
-    "InvalidParameter.RemarkTooLong",
-    "The remark of a record must not exceed 200 characters.",
-    documented("CreateRecord: Remark; InvalidParameter.RemarkTooLong, at most 200", page=_CREATE),
+    "InvalidParameter.RemarkTooLong", "The remark of a record must not exceed 200 characters.", _CREATE_RECORD
 )
-MxInvalid = rule(
-    "InvalidParameter.MxInvalid",
-    "An MX record must have a preference of 0 to 65535.",
-    documented("CreateRecord: MX, required for MX records, 0 to 65535", page=_CREATE),
-)
+MxInvalid = rule("InvalidParameter.MxInvalid", "An MX record must have a preference of 0 to 65535.", _CREATE_RECORD)
 
 
 def get_domain(tx: Transaction, name: str) -> Domain:

@@ -91,20 +91,10 @@ InstanceQuota = rule(
     documented("CVM limits: 30 or 60 instances by the hour in each zone", page="213/15379"),
 )
 ZoneMismatch = rule(
-    "InvalidZone.MismatchRegion",
-    "The zone of an instance must be in the region of the request.",
-    documented("RunInstances: Placement.Zone", page=_RUN),
+    "InvalidZone.MismatchRegion", "The zone of an instance must be in the region of the request.", _RUN_INSTANCES
 )
-ImageNotFound = rule(
-    "InvalidImageId.NotFound",
-    "ImageId must identify an existing image.",
-    documented("RunInstances: ImageId", page=_RUN),
-)
-ImageIdMalformed = rule(
-    "InvalidImageId.Malformed",
-    "An image ID must begin with `img-`.",
-    documented("RunInstances: ImageId of the form img-xxx", page=_RUN),
-)
+ImageNotFound = rule("InvalidImageId.NotFound", "ImageId must identify an existing image.", _RUN_INSTANCES)
+ImageIdMalformed = rule("InvalidImageId.Malformed", "An image ID must begin with `img-`.", _RUN_INSTANCES)
 InstanceTypeUnknown = rule(
     "InvalidParameterValue.InstanceTypeNotFound", "InstanceType must be a type of the catalog.", _RUN_INSTANCES
 )
@@ -126,9 +116,7 @@ AddressNotInSubnet = rule(
 )
 AddressInUse = rule("VpcIpIsUsed", "The private address of an instance must not be in use by another resource.", _PLACE)
 GroupNotFound = rule(
-    "InvalidSecurityGroupId.NotFound",
-    "The security groups of an instance must exist.",
-    documented("RunInstances: SecurityGroupIds", page=_RUN),
+    "InvalidSecurityGroupId.NotFound", "The security groups of an instance must exist.", _RUN_INSTANCES
 )
 TooManyGroups = rule(
     "LimitExceeded.AssociateUSGLimitExceeded",

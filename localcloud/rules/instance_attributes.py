@@ -15,12 +15,9 @@ NEW_NAME_LIMIT = 60  # in later changes
 HOSTNAME_LENGTHS = range(2, 61)
 USER_DATA_LIMIT = 16 * 1024
 
-
 _RUN_INSTANCES = documented("RunInstances", page=_RUN)
 UserDataTooLong = rule(
-    "InvalidParameterValue.TooLarge",
-    "User data must not exceed 16 KiB before encoding.",
-    documented("RunInstances: UserData, at most 16 KB of data", page=_RUN),
+    "InvalidParameterValue.TooLarge", "User data must not exceed 16 KiB before encoding.", _RUN_INSTANCES
 )
 UserDataNotBase64 = rule(
     "InvalidParameterValue.InvalidUserDataFormat", "User data must be encoded in base64.", _RUN_INSTANCES

@@ -25,7 +25,7 @@ from localcloud.rules.transaction import Transaction
 
 _RESIZE_DISKS = "213/15731"
 
-
+_RESIZE_INSTANCE_DISKS = documented("ResizeInstanceDisks", page=_RESIZE_DISKS)
 AlreadyInPlacementGroup = rule(
     "FailedOperation.AlreadyInDisasterRecoverGroup",
     "An instance cannot be moved to the placement group that it is already in.",
@@ -47,20 +47,12 @@ SystemDiskTypeFixed = rule(
     documented("ResetInstancesType, ResetInstance (213/15724): system disk types", page="213/15744"),
 )
 DataDiskElastic = rule(
-    "UnsupportedOperation.InvalidDataDisk",
-    "A data disk must be resized with ResizeDisk.",
-    documented("ResizeInstanceDisks: only DataDisks that are not elastic", page=_RESIZE_DISKS),
+    "UnsupportedOperation.InvalidDataDisk", "A data disk must be resized with ResizeDisk.", _RESIZE_INSTANCE_DISKS
 )
 SystemDiskTypeNotChangeable = rule(
-    "InvalidParameterValue",
-    "The type of a system disk cannot be changed when it is resized.",
-    documented("ResizeInstanceDisks: SystemDisk has only the new size", page=_RESIZE_DISKS),
+    "InvalidParameterValue", "The type of a system disk cannot be changed when it is resized.", _RESIZE_INSTANCE_DISKS
 )
-SystemDiskShrinks = rule(
-    "InvalidParameterValue",
-    "A system disk cannot shrink.",
-    documented("ResizeInstanceDisks: a system disk cannot be made smaller", page=_RESIZE_DISKS),
-)
+SystemDiskShrinks = rule("InvalidParameterValue", "A system disk cannot shrink.", _RESIZE_INSTANCE_DISKS)
 
 
 def _check_system_disk(tx: Transaction, found: Instance) -> None:

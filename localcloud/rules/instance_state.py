@@ -47,7 +47,6 @@ StoppedWithoutCharge = rule(
     documented("ResetInstancesType and others", page="213/15744"),
 )
 
-
 _BY_STATE: dict[str, type[Refusal]] = {
     "PENDING": InstanceIsPending,
     "RUNNING": InstanceIsRunning,

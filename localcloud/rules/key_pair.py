@@ -30,6 +30,8 @@ class KeyPair(Record):
     description: str = ""
 
 
+_IMPORT_KEY_PAIR = documented("ImportKeyPair", page="213/15703")
+_MODIFY_KEY_PAIR_ATTRIBUTE = documented("ModifyKeyPairAttribute", page="213/15701")
 KeyPairNotFound = rule(
     "InvalidKeyPairId.NotFound",
     "KeyId must identify an existing key pair.",
@@ -59,16 +61,11 @@ KeyPairQuota = rule(
     assumed("CreateKeyPair (213/15702) has the code; no page gives the limit"),
 )
 
-
 PublicKeyMalformed = rule(
-    "InvalidPublicKey.Malformed",
-    "An imported public key must be an OpenSSH line of type RSA.",
-    documented("ImportKeyPair: PublicKey in OpenSSH RSA format", page="213/15703"),
+    "InvalidPublicKey.Malformed", "An imported public key must be an OpenSSH line of type RSA.", _IMPORT_KEY_PAIR
 )
 PublicKeyTaken = rule(
-    "InvalidPublicKey.Duplicate",
-    "A public key can be imported only once in a region.",
-    documented("ImportKeyPair", page="213/15703"),
+    "InvalidPublicKey.Duplicate", "A public key can be imported only once in a region.", _IMPORT_KEY_PAIR
 )
 KeyPairInUse = rule(
     "InvalidParameterValue.KeyPairNotSupported",
@@ -76,14 +73,10 @@ KeyPairInUse = rule(
     documented("DeleteKeyPairs: no key pair that an instance or an image refers to", page="213/15700"),
 )
 KeyPairDescriptionTooLong = rule(
-    "InvalidParameterValue",
-    "The description of a key pair must not exceed 60 characters.",
-    documented("ModifyKeyPairAttribute: Description at most 60 characters", page="213/15701"),
+    "InvalidParameterValue", "The description of a key pair must not exceed 60 characters.", _MODIFY_KEY_PAIR_ATTRIBUTE
 )
 KeyPairUnchanged = rule(
-    "MissingParameter",
-    "A request to change a key pair must have a name or a description.",
-    documented("ModifyKeyPairAttribute: name or description is required", page="213/15701"),
+    "MissingParameter", "A request to change a key pair must have a name or a description.", _MODIFY_KEY_PAIR_ATTRIBUTE
 )
 
 

@@ -10,7 +10,6 @@ from localcloud.rules.transaction import Transaction
 
 LIMIT = 10
 
-
 _DISASSOCIATE_NAT_GATEWAY_ADDRESS = documented("DisassociateNatGatewayAddress", page="215/36716")
 _CREATE_NAT_GATEWAY = documented("CreateNatGateway, 215/36722", page="215/36721")
 TooManyGatewayAddresses = rule(

@@ -6,7 +6,6 @@ from localcloud.rules.refusal import documented, rule
 
 LAST = 65535
 
-
 PortMalformed = rule(
     "InvalidParameterValue.Malformed",
     "The port of a policy must be ALL, a number, a range, or a list of numbers and ranges.",

@@ -16,7 +16,6 @@ Lister = Callable[[Transaction], list[IPv4Address]]
 
 _LISTERS: list[Lister] = []
 
-
 PoolEmpty = rule(
     "ResourceInsufficient",
     "The pool must have a free public address for a new resource.",

@@ -14,7 +14,6 @@ from localcloud.rules.transaction import Transaction
 
 QUOTA = 50
 
-
 RouteNotFound = rule(
     "ResourceNotFound",
     "A route to change or delete must exist in the route table.",

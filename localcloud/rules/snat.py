@@ -11,7 +11,6 @@ from localcloud.rules.transaction import Transaction
 
 LIMIT = 200
 
-
 _CREATE_RULE = documented("CreateNatGatewaySourceIpTranslationNatRule", page="215/52622")
 AddressNotOnGateway = rule(
     "UnsupportedOperation.NatGatewayEipNotExists",
@@ -41,7 +40,6 @@ SnatRuleFixed = rule(
         page="215/52619",
     ),
 )
-
 
 SnatOfOtherVpc = rule(
     "InvalidParameterValue",

@@ -63,29 +63,18 @@ def occupies(finder: Occupancy) -> Occupancy:
     return finder
 
 
+_CREATE_SUBNET = documented("CreateSubnet", page="215/15782")
 SubnetNotFound = rule(
     "ResourceNotFound", "SubnetId must identify an existing subnet.", documented("DeleteSubnet", page="215/15783")
 )
 SubnetRange = rule(
-    "InvalidParameterValue.SubnetRange",
-    "The mask of a subnet CIDR block must be 16 to 28 bits.",
-    documented("CreateSubnet: the mask is 16 to 28 bits", page="215/15782"),
+    "InvalidParameterValue.SubnetRange", "The mask of a subnet CIDR block must be 16 to 28 bits.", _CREATE_SUBNET
 )
 SubnetOutsideVpc = rule(
-    "InvalidParameterValue.SubnetRange",
-    "A subnet CIDR block must be in a CIDR block of its VPC.",
-    documented("CreateSubnet: CidrBlock must be inside the VPC's", page="215/15782"),
+    "InvalidParameterValue.SubnetRange", "A subnet CIDR block must be in a CIDR block of its VPC.", _CREATE_SUBNET
 )
-SubnetConflict = rule(
-    "InvalidParameterValue.SubnetConflict",
-    "Subnets of one VPC must not overlap.",
-    documented("CreateSubnet: CIDR blocks of one VPC do not overlap", page="215/15782"),
-)
-ZoneUnknown = rule(
-    "InvalidParameterValue",
-    "A zone must be in the region of the request.",
-    documented("CreateSubnet: Zone; its error codes include InvalidParameterValue", page="215/15782"),
-)
+SubnetConflict = rule("InvalidParameterValue.SubnetConflict", "Subnets of one VPC must not overlap.", _CREATE_SUBNET)
+ZoneUnknown = rule("InvalidParameterValue", "A zone must be in the region of the request.", _CREATE_SUBNET)
 SubnetQuota = rule(
     "LimitExceeded",
     "A VPC can have at most 100 subnets.",
@@ -119,7 +108,6 @@ AddressOutsideSubnet = rule(
         page="215/15813",
     ),
 )
-
 
 AddressTaken = rule(
     "ResourceInUse",

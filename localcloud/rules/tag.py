@@ -27,7 +27,6 @@ class TagSet(Record):
 
 _LIMITS = "651/13354"
 
-
 _KEY_LENGTH = documented("tag limits: a key has 1 to 127 characters", page=_LIMITS)
 _CHARACTERS = documented("tag limits: characters of keys and values", page=_LIMITS)
 _VALUE_LENGTH = documented("tag limits: a value has 1 to 255 characters", page=_LIMITS)
@@ -59,7 +58,6 @@ TagValueIllegal = rule(
     "A tag value must consist of the same characters as a tag key.",
     _CHARACTERS,
 )
-
 
 # The rules for tags in any request.
 RULES = (

@@ -40,6 +40,7 @@ class Vpc(Record):
         return (self.cidr, *self.assistant_cidrs)
 
 
+_VPC_LIMITS = documented("VPC limits", page="215/537")
 VpcNotFound = rule(
     "ResourceNotFound", "VpcId must identify an existing VPC.", documented("DeleteVpc", page="215/15775")
 )
@@ -54,12 +55,7 @@ VpcCidrNotPrivate = rule(
     ),
 )
 
-
-VpcQuota = rule(
-    "LimitExceeded",
-    "A region can have at most 20 VPCs.",
-    documented("VPC limits: 20 VPCs in a region for each account", page="215/537"),
-)
+VpcQuota = rule("LimitExceeded", "A region can have at most 20 VPCs.", _VPC_LIMITS)
 VpcInUse = rule(
     "ResourceInUse",
     "A VPC cannot be deleted while it has a subnet, a NAT gateway or a custom route table.",
@@ -75,11 +71,7 @@ AssistantCidrOverlaps = rule(
     "An assistant CIDR block must not overlap another CIDR block of the VPC.",
     documented("CreateAssistantCidr", page="215/43276"),
 )
-AssistantCidrQuota = rule(
-    "LimitExceeded",
-    "A VPC can have at most 5 assistant CIDR blocks.",
-    documented("VPC limits: 5 assistant CIDR blocks for each VPC", page="215/537"),
-)
+AssistantCidrQuota = rule("LimitExceeded", "A VPC can have at most 5 assistant CIDR blocks.", _VPC_LIMITS)
 AssistantCidrInUse = rule(
     "ResourceInUse",
     "An assistant CIDR block cannot be removed while it contains a subnet.",

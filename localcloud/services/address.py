@@ -13,7 +13,6 @@ from localcloud.services.parameters import Parameters
 
 _ONE = (address.AddressNotFound, address.AddressIdMalformed, address.AddressBusy)
 
-
 InstanceOrInterface = rule(
     "InvalidParameterConflict",
     "An EIP must be bound to either an instance or a private address of an interface.",
@@ -24,7 +23,6 @@ TaskNotFoundByNumber = rule(
     "TaskId must be the number of an existing EIP task.",
     documented("DescribeTaskResult: TaskId", page="215/36271"),
 )
-
 
 UnknownAddressFilter = rule(
     "InvalidParameter.InvalidFilter",

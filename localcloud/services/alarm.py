@@ -196,3 +196,12 @@ def describe_binding_policy_object_list(call: Call, given: Parameters) -> Answer
         for one in page(call, found)
     ]
     return {"List": rows, "Total": len(found), "NoShieldedSum": len(found)}
+
+
+@monitor_action("DescribePolicyObjectCount", alarm.PolicyNotFound)
+def describe_policy_object_count(call: Call, given: Parameters) -> Answer:
+    """Count the objects that are bound to an alarm policy in each region. Only the real provider calls it."""
+    given.integer("GroupId")
+    regions = [one.region for one in _policy_of(call, given).objects]
+    rows = [{"Region": region, "Count": regions.count(region)} for region in sorted(set(regions))]
+    return {"IsMultiRegion": len(rows) > 1, "RegionList": rows}

@@ -26,7 +26,6 @@ _WRITE = (
     dns.RecordConflict,
 )
 
-
 NoRecords = rule(
     "ResourceNotFound.NoDataOfRecord",
     "A list of records must not be empty, unless ErrorOnEmpty is `no`.",

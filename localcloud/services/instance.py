@@ -20,7 +20,6 @@ _ADDRESSES_PER_REQUEST = 20
 BANDWIDTH_MBPS = 100
 _NUMBER = re.compile(r"\{R:(\d+)(?:,F:(\d))?\}")
 
-
 InstanceNeedsVpc = rule(
     "InvalidParameterValue.VpcIdNotExist",
     "An instance must be created in a VPC; localcloud has no default VPC and no classic network.",
@@ -41,7 +40,6 @@ PasswordNotEmulated = rule(
     "Instances must be accessed with key pairs; passwords are not emulated.",
     assumed("limit of localcloud: its images support only key pairs (code: 213/30435)"),
 )
-
 
 _RUN_RULES = (
     InstanceNeedsVpc,

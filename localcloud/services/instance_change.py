@@ -32,10 +32,8 @@ OneDiskParameter = rule(
     documented("ResizeInstanceDisks: DataDisks or SystemDisk, not both", page="213/15731"),
 )
 
-
 # Parameters that belong to an attribute (ModifyInstancesAttribute, 213/15739).
 _COMPANIONS = frozenset({"InstanceIds", "AutoReboot", "CamRoleType"})
-
 
 _STATES = (
     instance.InstanceNotFound,
@@ -47,7 +45,6 @@ _STATES = (
     instance_state.InstanceIsTerminating,
     instance_state.InstanceLaunchFailed,
 )
-
 
 _CHANGE = (*_STATES, instance_state.StoppedWithoutCharge)
 

@@ -12,7 +12,6 @@ from localcloud.services.parameters import Parameters
 
 T = TypeVar("T")
 
-
 ModuleUnknown = rule(
     "InvalidParameter",
     "The Module of a request to the service monitor must be `monitor`.",

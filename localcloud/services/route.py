@@ -19,7 +19,6 @@ _ROUTE_RULES = (
     route.DestinationTaken,
 )
 
-
 RouteNotIdentified = rule(
     "MissingParameter",
     "A route must be identified by RouteId, RouteItemId or destination.",

@@ -37,7 +37,6 @@ OnePeer = rule(
     documented("CreateSecurityGroupPolicies: these are exclusive", page="215/15807"),
 )
 
-
 _PARSED = 1000
 PROTOCOLS = ("TCP", "UDP", "ICMP", "ICMPV6", "GRE", "ALL")
 _POLICY_RULES = (

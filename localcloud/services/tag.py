@@ -35,7 +35,6 @@ RESOURCES = {
     ("monitor", "policy"): "policy-",
 }
 
-
 ResourceDescriptionInvalid = rule(
     "InvalidParameterValue.ResourceDescriptionError",
     "A resource must have the form `qcs::<service>:<region>:<account>:<prefix>/<id>` and a kind that supports tags.",

@@ -12,7 +12,6 @@ KeyValues = list[dict[str, str]]
 # Resource types in TagSpecification of the service cvm (RunInstances: TagSpecification, 213/15730).
 _RESOURCE_TYPES = ("instance", "host", "image", "keypair", "ps", "hpc")
 
-
 _RUN_INSTANCES = documented("RunInstances: TagSpecification; tag limits: 651/13354", page="213/15730")
 CvmTagKeyIllegal = rule(
     "FailedOperation.IllegalTagKey",
@@ -34,7 +33,6 @@ CvmTagDuplicate = rule(
     "A tag key must occur only once in TagSpecification (service cvm).",
     documented("RunInstances", page="213/15730"),
 )
-
 
 MACHINE_RULES = (CvmTagKeyIllegal, CvmTagValueIllegal, CvmTagKeyReserved, CvmTagDuplicate, tag.TooManyTags)
 _CVM_REFUSALS: dict[type[Refusal], type[Refusal]] = {

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from . import change_lock, commit, drain, facts, health, put_back, serving, stage, upstreams
+from . import change_lock, commit, drain, facts, health, previous, put_back, rollback, serving, stage, upstreams
 from .kinds import archive, audit_queue
 from .node import STATE, Node, StepError
 
@@ -39,6 +39,12 @@ CHANGING: dict[str, Callable[..., Any]] = {
     "prepare": commit.prepare,
     "stage": stage.stage,
     "commit": commit.commit,
+    "accept": previous.accept,
+    "roll_back": rollback.roll_back,
+    "revert": rollback.revert,
+    "finish_rollback": rollback.finish_rollback,
+    "reject": previous.reject,
+    "pardon": previous.pardon,
     "drain": drain.drain,
     "end_drain": drain.end_drain,
     "ask_clients_to_leave": drain.ask_clients_to_leave,

@@ -7,7 +7,7 @@ import itertools
 import shutil
 from typing import Any
 
-from . import cloud_init, kinds
+from . import cloud_init, kinds, previous
 from .node import Node
 from .systemd import read_pending, settle
 
@@ -21,6 +21,7 @@ def prepare(node: Node, *, items: list[dict[str, Any]]) -> None:
 
 def commit(node: Node, *, actions: list[dict[str, Any]]) -> list[str]:
     """Activate the staged candidates in order. Returns a description of each change."""
+    previous.activate(node)
     with contextlib.suppress(FileNotFoundError):
         node.state_path("pending.next.json").replace(node.state_path("pending.json"))
     done: list[str] = []

@@ -7,6 +7,7 @@ from typing import Any
 from . import kinds
 from .change_lock import changes_started, is_changing
 from .node import Node
+from .previous import version_facts
 from .put_back_timer import DRAIN_CONF, DRAIN_MARK
 from .serving import addresses_held
 from .systemd import read_pending
@@ -21,4 +22,5 @@ def facts(node: Node, *, questions: dict[str, list[Any]], virtual_ips: list[str]
         "addresses": addresses_held(node, virtual_ips),
         "pending": read_pending(node),
         "draining": node.at(DRAIN_MARK).exists() or node.at(DRAIN_CONF).exists(),
+        "versions": version_facts(node),
     }

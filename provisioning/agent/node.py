@@ -116,6 +116,10 @@ class Node:
         """The path below `root` of an absolute path on the node."""
         return self.root / path.lstrip("/")
 
+    def uptime_s(self) -> float:
+        """Seconds since boot, on the clock of systemd's monotonic timestamps."""
+        return float((self.read("/proc/uptime") or "0").split()[0])
+
     def read(self, path: str) -> str:
         """The text of a file, stripped; "" if it cannot be read. Bytes that are not UTF-8 are replaced."""
         try:

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from . import previous
 from .files import set_owner
 from .node import Node, StepError
 from .systemd import merge, read_pending
@@ -42,9 +43,11 @@ def stage(
     node: Node,
     *,
     revision: str,
+    serial: int,
     files: list[dict[str, Any]],
     links: list[dict[str, Any]],
     absent: list[str],
+    units: list[str],
     unit_actions: list[str],
     checks: list[dict[str, Any]],
 ) -> None:
@@ -60,7 +63,8 @@ def stage(
     for check in checks:
         node.before("check " + check["name"])
         _check(node, check, _Candidates(staged, files, links, absent))
-    _keep_previous(node, revision, [entry["path"] for entry in [*files, *links]] + absent)
+    paths = [entry["path"] for entry in [*files, *links]] + absent
+    previous.keep(node, revision=revision, serial=serial, paths=paths, units=units, actions=unit_actions)
     node.write_json("pending.next.json", merge(read_pending(node), unit_actions))
 
 
@@ -74,6 +78,14 @@ def _stage_file(node: Node, target: Path, file: dict[str, Any]) -> None:
         node.sync(out.fileno())
 
 
+def _copy_directory(original: Path, copy: Path) -> None:
+    """Copy with owners and modes: a check may run as the user of its service."""
+    shutil.copytree(original, copy, symlinks=True)
+    for path in [original, *original.rglob("*")]:
+        status = path.lstat()
+        os.chown(copy / path.relative_to(original), status.st_uid, status.st_gid, follow_symlinks=False)
+
+
 def _check(node: Node, check: dict[str, Any], candidates: _Candidates) -> None:
     """Run a check with the candidates at their final paths. Raises StepError with its output."""
     trial = node.state_path("trial")
@@ -83,8 +95,7 @@ def _check(node: Node, check: dict[str, Any], candidates: _Candidates) -> None:
     for number, directory in enumerate(check["directories"]):
         original, copy = node.at(directory), trial / str(number)
         original.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(original, copy, symlinks=True)
-        shutil.copystat(original, copy)
+        _copy_directory(original, copy)
         candidates.put_into(copy, directory.rstrip("/") + "/")
         mounts += [str(copy), str(original)]
     # The mounts exist in the command's mount namespace only and end with it.
@@ -99,31 +110,3 @@ def _check(node: Node, check: dict[str, Any], candidates: _Candidates) -> None:
         output = (result.err + result.out).replace(str(trial), "").strip()
         seen = f"{output}\nexit code {result.code} of: {' '.join(check['command'])}"
         raise StepError("check", check["name"], seen)
-
-
-def _keep_previous(node: Node, revision: str, paths: list[str]) -> None:
-    """Keep the current versions of these paths until another revision is staged.
-
-    A hard link needs no disk space and is created atomically. A run that continues an interrupted one has the same
-    revision and must not overwrite the versions kept by that one.
-    """
-    previous = node.state_path("previous")
-    if node.read_json("previous/journal.json", {}).get("revision") != revision:
-        shutil.rmtree(previous, ignore_errors=True)
-        (previous / "files").mkdir(mode=0o700, parents=True)
-        node.write_json("previous/journal.json", {"revision": revision, "existed": {}})
-    journal = node.read_json("previous/journal.json", {})
-    for path in paths:
-        if path in journal["existed"]:
-            continue
-        current, kept = node.at(path), previous / "files" / path.lstrip("/")
-        journal["existed"][path] = os.path.lexists(current)
-        if journal["existed"][path]:
-            kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with contextlib.suppress(FileNotFoundError):
-                kept.unlink()
-            try:
-                os.link(current, kept, follow_symlinks=False)
-            except OSError:  # another file system
-                shutil.copy2(current, kept, follow_symlinks=False)
-    node.write_json("previous/journal.json", journal)

@@ -7,29 +7,59 @@ from __future__ import annotations
 
 from typing import Any
 
+from .nginx_reload import reload_nginx
 from .node import Node, StepError
 
-_PROPERTIES = ("LoadState", "ActiveState", "UnitFileState", "NeedDaemonReload")
+_PROPERTIES = (
+    "LoadState", "ActiveState", "SubState", "UnitFileState", "NeedDaemonReload", "NRestarts",
+    "ActiveEnterTimestampMonotonic",
+)  # fmt: skip
+# A unit that systemd has restarted at least this often, and that runs for less than this time, is in a crash loop.
+_LOOP_RESTARTS = 2
+_LOOP_UPTIME_S = 15
 
 
-def unit_facts(node: Node, units: list[str]) -> dict[str, dict[str, bool]]:
-    """The state of each unit, by name: loaded, active, started, enabled, needs_daemon_reload."""
+def unit_facts(node: Node, units: list[str]) -> dict[str, dict[str, Any]]:
+    """The state of each unit, by name: loaded, active, started, enabled, needs_daemon_reload, crashes.
+
+    `crashes` is the number of restarts of a unit that crashes repeatedly, otherwise 0.
+    """
     if not units:
         return {}
     result = node.run(["systemctl", "show", "--property", ",".join(("Id", "Names", *_PROPERTIES)), *units])
     blocks = [dict(line.split("=", 1) for line in block.splitlines()) for block in result.out.split("\n\n") if block]
     # systemctl prints one block for each unit, in the order of the arguments.
-    return {unit: _fact(block) for unit, block in zip(units, blocks)}  # noqa: B905 - Python 3.9 has no strict
+    return {unit: _fact(node, block) for unit, block in zip(units, blocks)}  # noqa: B905 - Python 3.9 has no strict
 
 
-def _fact(shown: dict[str, str]) -> dict[str, bool]:
+def _fact(node: Node, shown: dict[str, str]) -> dict[str, Any]:
     return {
         "loaded": shown.get("LoadState") == "loaded",
         "active": shown.get("ActiveState") in ("active", "reloading", "activating"),
         "started": shown.get("ActiveState") == "active",
         "enabled": shown.get("UnitFileState") in ("enabled", "enabled-runtime", "static", "alias", "generated"),
         "needs_daemon_reload": shown.get("NeedDaemonReload") == "yes",
+        "crashes": _crashes(node, shown),
     }
+
+
+def _crashes(node: Node, shown: dict[str, str]) -> int:
+    """How often systemd has restarted a unit that does not stay up; 0 if it does.
+
+    ActiveState is "active" for a moment in each round of a crash loop, so it is not sufficient.
+    """
+    restarts = int(shown.get("NRestarts") or 0)
+    if shown.get("SubState", "").startswith("auto-restart"):
+        return max(1, restarts)
+    entered_s = int(shown.get("ActiveEnterTimestampMonotonic") or 0) / 1_000_000
+    loops = restarts >= _LOOP_RESTARTS and node.uptime_s() - entered_s < _LOOP_UPTIME_S
+    return restarts if loops else 0
+
+
+def reset_crashes(node: Node, units: list[str]) -> None:
+    """Reset systemd's counters of restarts: a service that waited for its database is not in a crash loop."""
+    if units:
+        node.run(["systemctl", "reset-failed", *units])
 
 
 def is_started(node: Node, unit: str) -> bool:
@@ -38,6 +68,14 @@ def is_started(node: Node, unit: str) -> bool:
 
 
 def systemctl(node: Node, verb: str, unit: str) -> None:
+    """Run systemctl. Raises StepError if it fails, or if nginx keeps its old configuration after a reload."""
+    if (verb, unit) == ("reload", "nginx"):
+        reload_nginx(node, lambda: _systemctl(node, verb, unit))
+    else:
+        _systemctl(node, verb, unit)
+
+
+def _systemctl(node: Node, verb: str, unit: str) -> None:
     result = node.run(["systemctl", verb, unit], timeout_s=120)
     if result.code:
         journal = node.run(["journalctl", "--no-pager", "-o", "cat", "-n", "12", "-u", unit]).out
@@ -99,8 +137,8 @@ def bring_up(node: Node, unit: str, *, enabled: bool, running: bool) -> list[str
         node.run(["systemctl", "reset-failed", unit])  # start fails for a unit that exceeded its restart limit
         systemctl(node, "start", unit)
         done.append("started " + unit)
-    elif pending:
-        verb = "restart" if "restart " + unit in pending else "reload"
+    elif pending or state.get("crashes"):
+        verb = "restart" if "restart " + unit in pending or state.get("crashes") else "reload"
         node.before(f"{verb} {unit}")
         systemctl(node, verb, unit)
         done.append(f"{verb}ed {unit}")

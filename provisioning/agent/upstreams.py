@@ -55,6 +55,12 @@ def join(node: Node) -> None:
     put_back_timer.stop_if_done(node)
 
 
+def text_before_leave(node: Node, path: str) -> str | None:
+    """The text that a file had before `leave` edited it; None if it is not edited now."""
+    kept = node.read_json(RECORD, {}) if path == UPSTREAMS else {}
+    return kept["original"] if kept and node.at(path).read_text() == kept["edited"] else None
+
+
 def join_if_served(node: Node) -> None:
     """Undo `leave` if the servers that are marked as down respond; a removed node stays out."""
     edited = node.read_json(RECORD, {}).get("edited", "")

@@ -52,4 +52,6 @@ def unit_difference(fact: Mapping[str, Any], *, enabled: bool, running: bool) ->
         return "not enabled" if enabled else "must be disabled"
     if fact["active"] != running:
         return "not running" if running else "must be stopped"
+    if running and fact["crashes"]:
+        return f"crashes repeatedly (restarted {fact['crashes']} times)"
     return "unit files changed; daemon-reload required" if fact["needs_daemon_reload"] else None

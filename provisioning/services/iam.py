@@ -157,12 +157,12 @@ def _configuration(deployment: Deployment, node: Node) -> list[Item]:
         "data": deployment.data,
         "address": node.private_address,
         "mariadb_address": mariadb_address(deployment),
-        "mariadb_password": placeholders.placeholder(placeholders.MARIADB_IAM_PASSWORD),
+        "mariadb_password": placeholders.escaped_placeholder(placeholders.MARIADB_IAM_PASSWORD, "yaml"),
         "redis_host": redis_host,
         "redis_port": redis_port,
-        "redis_password": placeholders.placeholder(placeholders.REDIS_PASSWORD),
+        "redis_password": placeholders.escaped_placeholder(placeholders.REDIS_PASSWORD, "yaml"),
         "mongodb_password": placeholders.placeholder(placeholders.MONGODB_PASSWORD),
-        "jwt_key": placeholders.placeholder(placeholders.JWT_KEY),
+        "jwt_key": placeholders.escaped_placeholder(placeholders.JWT_KEY, "yaml"),
         "pool_size": POOL_SIZE,
         "certificate": _CERTIFICATE,
         "private_key": _PRIVATE_KEY,
@@ -174,7 +174,8 @@ def _configuration(deployment: Deployment, node: Node) -> list[Item]:
     configurations = [
         _secret_file(f"/etc/iam/{name}.yaml", render(f"iam/{name}.yaml.j2", **values), name) for name in _SERVICES
     ]
-    return [*configurations, _secret_file("/etc/iam/redis.env", render("iam/redis.env.j2", **values))]
+    password = placeholders.escaped_placeholder(placeholders.REDIS_PASSWORD, "environment")
+    return [*configurations, _secret_file("/etc/iam/redis.env", render("iam/redis.env.j2", redis_password=password))]
 
 
 def _units(deployment: Deployment, node: Node) -> list[Item]:

@@ -115,6 +115,13 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
         Directory("/etc/keepalived"),
         File("/etc/logrotate.d/keepalived", render("keepalived/logrotate.j2")),
         Check("keepalived", ("keepalived", "-t"), ("/etc/keepalived",), look_at=SETTINGS),
+        # `keepalived -t` accepts an interface that does not exist; a backup would stop at the reload.
+        Check(
+            "the interface of keepalived",
+            ("ip", "link", "show", "dev", settings.interface),
+            ("/etc/keepalived",),
+            look_at="tandem:keepalived.interface",
+        ),
         File(SWITCHOVER_FILE, json.dumps(switchover, indent=2) + "\n"),
         *(_health_daemon(profile, peers) if profile.probe_s else _no_health_daemon()),
         _script(

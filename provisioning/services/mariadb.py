@@ -6,6 +6,7 @@ from provisioning import placeholders
 from provisioning.deployment import Deployment, Node
 from provisioning.kinds.account import Account
 from provisioning.kinds.base import Item, restart
+from provisioning.kinds.check import Check
 from provisioning.kinds.database import Database
 from provisioning.kinds.file import File
 from provisioning.kinds.grant import Grant
@@ -21,6 +22,7 @@ _DEFINER_HOST = "127.0.0.1"
 _DATA_PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE")
 # For monitoring, and for `mariadb` as root, while all pools are full.
 _SPARE_CONNECTIONS = 30
+_TEMPLATE = "provisioning/templates/mariadb/server.cnf.j2"
 
 
 def desired(deployment: Deployment, node: Node) -> list[Item]:
@@ -34,6 +36,8 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
     }
     return [
         Package("mariadb-server"),
+        # Reads all option files, prints the resulting options and exits.
+        Check("mariadb", ("sh", "-c", "mariadbd --verbose --help > /dev/null"), ("/etc/mysql",), look_at=_TEMPLATE),
         File(
             "/etc/mysql/mariadb.conf.d/60-tandem.cnf",
             render(

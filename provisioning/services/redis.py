@@ -5,6 +5,7 @@ from __future__ import annotations
 from provisioning import placeholders
 from provisioning.deployment import Deployment, Node
 from provisioning.kinds.base import Item, restart
+from provisioning.kinds.check import Check
 from provisioning.kinds.file import File
 from provisioning.kinds.package import Package
 from provisioning.kinds.redis_password import RedisPassword
@@ -13,6 +14,15 @@ from provisioning.rendering import render
 from provisioning.services.data import REDIS_PORT
 
 _UNIT = "redis-server"
+# Redis has no command that only checks a file. It reads the file first and then its arguments, so it stops at the
+# unknown argument if the file is valid. It opens the log file while it reads, so it runs as the user of the service.
+_SCRIPT = """
+seen=$(runuser -u redis -- redis-server /etc/redis/redis.conf --end-of-file yes 2>&1)
+case $seen in *end-of-file*) exit 0 ;; esac
+printf '%s\\n' "$seen" | sed -E "s/^(>>> '(requirepass|user)).*/\\1 ***/"
+exit 1
+"""
+_CHECK = Check("redis", ("sh", "-c", _SCRIPT), ("/etc/redis",), look_at="provisioning/templates/redis/redis.conf.j2")
 
 
 def desired(deployment: Deployment, node: Node) -> list[Item]:
@@ -22,6 +32,7 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
     password = placeholders.placeholder(placeholders.REDIS_PASSWORD)
     return [
         Package("redis-server"),
+        _CHECK,
         File(
             "/etc/redis/redis.conf",
             render(

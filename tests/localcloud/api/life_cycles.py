@@ -479,6 +479,7 @@ def alarms(client: Client) -> None:
     client("monitor:BindingPolicyObject", **policy, GroupId=0, Dimensions=[where])
     by_number = module | {"GroupId": int(made["OriginId"])}
     assert client("monitor:DescribeBindingPolicyObjectList", **by_number)["Total"] == 1
+    assert client("monitor:DescribePolicyObjectCount", **by_number)["RegionList"] == [{"Region": "gz", "Count": 1}]
     client("monitor:UnBindingAllPolicyObject", **policy, GroupId=0)
     assert client("monitor:DescribeBindingPolicyObjectList", **by_number)["Total"] == 0
     refused(client, "FailedOperation", "monitor:DeleteAlarmNotices", **module, NoticeIds=[notice_id])

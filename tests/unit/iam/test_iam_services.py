@@ -276,7 +276,7 @@ def test_all_services_use_the_same_redis_database() -> None:
 
 def test_the_jwt_key_and_lifetimes_come_from_secrets_and_settings() -> None:
     jwt = configuration("iam-apiserver", B, iam=IamSettings(token_lifetime_s=900))["jwt"]
-    assert (jwt["key"], jwt["timeout"], jwt["max-refresh"]) == ("@@secret:jwt_key@@", "900s", "7200s")
+    assert (jwt["key"], jwt["timeout"], jwt["max-refresh"]) == ("@@secret:jwt_key as yaml@@", "900s", "7200s")
 
 
 def test_each_service_logs_to_the_journal_and_to_its_file() -> None:

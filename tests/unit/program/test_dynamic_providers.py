@@ -145,6 +145,13 @@ def test_drift_found_by_a_refresh_runs_the_rollout() -> None:
     assert RolloutProvider().diff("x", old, inputs).changes is True
 
 
+def test_a_node_that_a_rollout_has_skipped_is_completed_by_the_next_run() -> None:
+    inputs = _rollout_inputs()
+    old = {**inputs, "revision": "r", "drift": {}, "incomplete": ["iam-b"]}
+    assert RolloutProvider().diff("x", old, inputs).changes is True
+    assert RolloutProvider().diff("x", {**old, "incomplete": []}, inputs).changes is False
+
+
 def test_health_is_only_checked_again_after_a_rollout() -> None:
     old = {
         "revision": "1", "public_ips": ["203.0.113.10"], "domains": {"api": "a"}, "authorities": {"api": "c"},

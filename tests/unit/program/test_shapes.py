@@ -277,7 +277,7 @@ def test_the_stack_exports_all_documented_outputs() -> None:
     assert set(exports) == {
         "group", "public_ip", "public_ips", "virtual_ip", "virtual_ips", "urls", "nodes", "ssh", "known_hosts",
         "profile", "ca_certificate", "certificate_authorities", "admin_password", "data_node", "termination_protection",
-        "network", "disks",
+        "network", "disks", "incomplete",
         "generations", "key_generations", "vrrp",
     }  # fmt: skip
     assert exports["urls"] == {"api": "https://iam.api.example.com", "authz": "https://iam.authz.example.com"}

@@ -33,6 +33,7 @@ class FakeSystem:
     root: Path
     packages: set[str] = field(default_factory=set[str])
     units: dict[str, str] = field(default_factory=dict[str, str])  # name -> active | inactive | failed
+    restarts: dict[str, int] = field(default_factory=dict[str, int])  # of units in a crash loop
     enabled: set[str] = field(default_factory=set[str])
     addresses: set[str] = field(default_factory=set[str])
     log: list[str] = field(default_factory=list[str])  # commands with an effect, in order
@@ -83,6 +84,7 @@ class FakeSystem:
         if argv[0] == "show":
             blocks = [
                 f"Id={name}.service\nLoadState=loaded\nActiveState={self.units.get(name, 'inactive')}\n"
+                f"SubState={'auto-restart' if name in self.restarts else ''}\nNRestarts={self.restarts.get(name, 0)}\n"
                 f"UnitFileState={'enabled' if name in self.enabled else 'disabled'}\n"
                 f"NeedDaemonReload={'no' if self._unit_files(name) == self._read_unit_files(name) else 'yes'}"
                 for name in argv[3:]
@@ -100,6 +102,7 @@ class FakeSystem:
             if unit == "broken":
                 return Result(1, "", "Job for broken.service failed.")
             self.units[unit] = "active"
+            self.restarts.pop(unit, None)
             self.loaded[unit] = self._files()
         elif verb == "stop":
             self.units[unit] = "inactive"
@@ -243,6 +246,8 @@ class FakeGroup:
         self.link: Callable[[str, str, list[str]], None] = lambda _node, _when, _names: None
         self.cut_upload: Callable[[int], int | None] = lambda _offset: None  # returns how many bytes arrive
         self.clock = 1000.0
+        self.moves = False  # a drain moves the virtual IP to another node
+        self.answers: Callable[[str, str], str] = lambda _node, _url: "200"  # status codes, by node and URL
         self.sleep: Callable[[float], None] = self.tick  # of the operator
         self.reported: list[str] = []
         self.gates_pass = True
@@ -264,7 +269,7 @@ class FakeGroup:
                 runner=system.run,
                 now=lambda: self.clock,
                 sleep=self.tick,
-                before=lambda effect: self.before_effect(node.name, effect),
+                before=lambda effect: self._before(node.name, effect),
                 sync=lambda _handle: None,
                 probe=lambda url: self.probe(node.name, url),
                 program=lambda: b"the agent",
@@ -275,9 +280,14 @@ class FakeGroup:
         self.connections.append(connection)
         return connection
 
+    def _before(self, node: str, effect: str) -> None:
+        self.before_effect(node, effect)
+        if effect == "drain" and self.moves:
+            self.held_by(next(other for other in self.systems if other != node))
+
     def probe(self, node: str, url: str) -> str:
         silent = any(name == node and text in url for name, text in self.silent)
-        return "200" if self.gates_pass and not silent else "ConnectionRefusedError"
+        return self.answers(node, url) if self.gates_pass and not silent else "ConnectionRefusedError"
 
     def held_by(self, name: str, address: str = "10.0.4.99") -> None:
         for other, system in self.systems.items():

@@ -60,8 +60,8 @@ def lock(host: str = "this-host", **more: Any) -> dict[str, Any]:
 
 
 def stage(*files: dict[str, Any], unit_actions: tuple[str, ...] = ()) -> dict[str, Any]:
-    return {"do": "stage", "revision": "r1", "files": list(files), "links": [], "absent": [],
-            "unit_actions": list(unit_actions), "checks": []}  # fmt: skip
+    return {"do": "stage", "revision": "r1", "serial": 1, "files": list(files), "links": [], "absent": [],
+            "units": [], "unit_actions": list(unit_actions), "checks": []}  # fmt: skip
 
 
 def file(path: str, text: str = "text\n", mode: int = 0o640) -> dict[str, Any]:
@@ -234,12 +234,17 @@ def test_a_reader_never_sees_a_partly_written_file(node: FakeNode) -> None:
         assert reader.read() == "old\n"
 
 
+def accept(revision: str = "r1") -> dict[str, Any]:
+    return {"do": "accept", "revision": revision, "serial": 1, "gates": []}
+
+
 def test_the_previous_version_is_kept_and_a_repeated_run_does_not_overwrite_it(node: FakeNode) -> None:
-    (node.system.root / "etc/x").write_text("first\n")
-    kept = node.system.root / "var/lib/tandem/previous/files/etc/x"
-    for _ in range(2):  # same revision: the second run continues an interrupted one
+    node.call(lock(), stage(file("/etc/x", "first\n")), commit(write("/etc/x")), accept("r0"))
+    for _ in range(2):  # the second run continues an interrupted one
         node.call(lock(), stage(file("/etc/x", "second\n")), commit(write("/etc/x")))
-        assert kept.read_text() == "first\n"
+    node.call(accept())
+    (kept,) = (node.system.root / "var/lib/tandem/previous").iterdir()
+    assert (kept / "etc/x").read_text() == "first\n"
 
 
 def test_an_unknown_owner_is_an_error_before_any_change(node: FakeNode) -> None:

@@ -26,7 +26,7 @@ from provisioning.plan import Plan, changed_lines, commit_operation, describe, m
 
 CONF = File("/etc/nginx/nginx.conf", "user www-data;\n", after=(reload("nginx"),))
 RIGHT = {"sha256": text_sha256(CONF.text), "owner": "root", "group": "root", "mode": 0o644}
-RUNS = {"loaded": True, "active": True, "enabled": True, "needs_daemon_reload": False}
+RUNS = {"loaded": True, "active": True, "enabled": True, "needs_daemon_reload": False, "crashes": 0}
 NGINX = Unit("nginx")
 TIMER = Timer("refresh", "Refresh every minute", 60, random_delay_s=15)
 GOOD = Facts({"file": {CONF.path: RIGHT}, "unit": {"nginx": RUNS}})
@@ -278,7 +278,7 @@ def test_the_question_covers_all_items_that_can_differ() -> None:
 
 def test_only_changed_files_are_staged() -> None:
     plan = make_plan("iam-a", (CONF, File("/etc/other", "y")), GOOD)
-    assert [file["path"] for file in stage_operation(plan, "r")["files"]] == ["/etc/other"]
+    assert [file["path"] for file in stage_operation(plan, "r", 1)["files"]] == ["/etc/other"]
 
 
 def test_an_empty_plan_is_false() -> None:

@@ -21,7 +21,7 @@ from provisioning.rollout import RolloutResult, drift, roll_out
 
 NODES = ("iam-a", "iam-b", "iam-c")
 ADDRESSES = {name: f"10.0.4.{20 + number}" for number, name in enumerate(NODES)}
-CONF = "/etc/iam/iam.yaml"
+CONF = "/etc/iam/iam.conf"
 RULES = "/etc/tandem/rules.nft"
 
 

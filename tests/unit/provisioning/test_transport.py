@@ -224,6 +224,17 @@ def test_a_refused_login_is_an_error_with_user_and_node(server: Server) -> None:
         connect(server.node(), new_key())
 
 
+@pytest.mark.parametrize("order", ["the accepted key first", "the accepted key last"])
+def test_a_node_with_either_key_is_reached_while_the_deployment_key_is_rotated(server: Server, order: str) -> None:
+    keys = (PRIVATE_KEY, new_key()) if order == "the accepted key first" else (new_key(), PRIVATE_KEY)
+    inventory = Inventory("test", (server.node(),), (), keys[0], other_private_key=keys[1])
+    connection = connector(inventory, deadline_s=10)(server.node())
+    try:
+        assert connection.call([{"do": "held", "virtual_ips": [], "deadline_s": 0}]) == [[]]
+    finally:
+        connection.close()
+
+
 def test_several_calls_use_one_agent_and_calls_at_the_same_time_one_each(server: Server) -> None:
     with connect(server.node(), PRIVATE_KEY) as connection:
         for _ in range(3):

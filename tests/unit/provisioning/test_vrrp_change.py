@@ -15,6 +15,7 @@ from provisioning.kinds.gate import Gate
 from provisioning.kinds.unit import Unit
 from provisioning.kinds.vrrp import Vrrp
 from provisioning.manifest import Manifest
+from provisioning.rollback import roll_back
 from provisioning.rollout import RolloutResult, drift, roll_out
 
 NODES = ("iam-a", "iam-b")
@@ -89,7 +90,8 @@ def effects(group: FakeGroup) -> list[str]:
 def test_the_backup_is_stopped_before_the_master_reloads_and_started_after_it(group: FakeGroup) -> None:
     log, lines = effects(group), list[str]()
     deploy(group, manifests(52), lines)
-    assert [line for line in log if "stage" not in line and "lock" not in line] == [
+    bookkeeping = ("stage", "lock", "accept", "keep previous")
+    assert [line for line in log if not any(word in line for word in bookkeeping)] == [
         "iam-a enable keepalived",  # the effect of both directions has this name
         "iam-a stop keepalived",
         "iam-b record the VRRP settings",  # as unknown
@@ -198,3 +200,13 @@ def interrupt(group: FakeGroup, number: int, of: dict[str, Manifest]) -> bool:
     group.before_effect = vrrps.effect
     group.tick(200)  # the lock of the killed run expires
     return cut_off
+
+
+def test_a_revision_that_changed_the_vrrp_settings_is_not_rolled_back_node_by_node(group: FakeGroup) -> None:
+    deploy(group, manifests(52))
+    with pytest.raises(ProvisioningError, match="changed the VRRP settings, which all nodes must share"):
+        roll_back(group.inventory, lambda _line: None, group.connect)
+    assert Vrrps(group).settings() == {"iam-a": "52", "iam-b": "52"}
+    deploy(group, manifests(52, nginx="2"))
+    roll_back(group.inventory, lambda _line: None, group.connect)
+    assert Vrrps(group).settings() == {"iam-a": "52", "iam-b": "52"}

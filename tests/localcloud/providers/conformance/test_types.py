@@ -14,9 +14,11 @@ from typing import Any
 
 import pytest
 
+from localcloud import services
 from localcloud.providers.state_only.certificates import TYPES as TLS_TYPES
 from localcloud.providers.state_only.random import TYPES as RANDOM_TYPES
 from localcloud.providers.tencentcloud.types import TYPES
+from localcloud.services.actions import ACTIONS
 from tests.localcloud.providers.cloud import running_cloud
 
 from .known import KNOWN
@@ -74,6 +76,13 @@ def test_a_resource_type_behaves_as_recorded_from_the_real_plugins(
         for difference in KNOWN:
             expected, found = difference.without(expected), difference.without(found)
     assert found == expected
+
+
+def test_the_api_has_each_action_that_the_real_plugin_calls() -> None:
+    """The list was recorded from the real plugin, which runs only where it is installed."""
+    services.load()
+    actions = {f"{service}:{name}" for service, name in ACTIONS}
+    assert set((_EXPECTED / "actions.txt").read_text().split()) - actions == set()
 
 
 def test_each_resource_type_is_in_a_scene() -> None:

@@ -1,0 +1,86 @@
+"""`tandem rollback`, `tandem status` and `tandem up --force`: the revisions on the nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from rich.table import Table
+
+from operations.engine import Engine
+from operations.errors import NoDeploymentError, OperationError
+from operations.selection import Selection
+from provisioning import rollback
+from provisioning.agent_calls import Connection
+from provisioning.errors import ProvisioningError
+from provisioning.exports import parse_exports
+from provisioning.facts import Facts
+from provisioning.inventory import Inventory, RemoteNode
+
+Connect = Callable[[RemoteNode], Connection]
+Report = Callable[[str], None]
+_ROLLOUT = "**tandem:Rollout::rollout"
+
+
+def find_inventory(engine: Engine, stack: str) -> Inventory:
+    """The nodes of the last deployment. Raises NoDeploymentError if there is none."""
+    exports = parse_exports(engine.outputs(show_secrets=True))
+    if exports is None:
+        raise NoDeploymentError(stack, "nodes", f"nothing is deployed; run `tandem up --stack {stack}`")
+    return exports.inventory
+
+
+class Refreshing(Protocol):
+    """The part of `Engine` that a rollback uses."""
+
+    def refresh(self, selection: Selection) -> None: ...
+
+
+def roll_back(engine: Refreshing, inventory: Inventory, report: Report, connect: Connect | None = None) -> str:
+    """Return the group to its previous revision. Returns the revision that is rejected now.
+
+    The refresh records the difference from the program, so that the next `up` is refused even without a refresh.
+
+    Raises:
+        OperationError: the rollback failed, or there is no previous revision.
+        EngineError: the refresh failed.
+    """
+    try:
+        rejected = rollback.roll_back(inventory, report, connect).rejected
+    except ProvisioningError as error:
+        raise OperationError(str(error)) from None
+    engine.refresh(Selection(target=[_ROLLOUT]))
+    return rejected
+
+
+def pardon(inventory: Inventory, report: Report, connect: Connect | None = None) -> None:
+    """Allow rollouts of rejected revisions again. Raises OperationError."""
+    try:
+        revisions = rollback.pardon(inventory, connect)
+    except ProvisioningError as error:
+        raise OperationError(str(error)) from None
+    for revision in revisions:
+        report(f"Revision {revision} is no longer marked as rejected.")
+
+
+def make_status_table(found: Mapping[str, Facts | ProvisioningError]) -> Table:
+    """The revisions of each node, as returned by `read_versions`."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("node", "revision", "previous", "rejected", "state"):
+        table.add_column(heading, overflow="fold")
+    for name, facts in found.items():
+        table.add_row(name, *(_cells(facts) if isinstance(facts, Facts) else ("", "", "", facts.message)))
+    return table
+
+
+def _cells(facts: Facts) -> tuple[str, str, str, str]:
+    versions = facts.versions
+    base = _revision(versions.previous["base"]) if versions.previous else ""
+    rejected = [f"{revision} ({mark['at']} by {mark['by']})" for revision, mark in versions.rejected.items()]
+    unfinished = versions.unfinished
+    state = f"revision {unfinished['revision']} has not passed its health gates" if unfinished else "ok"
+    return versions.revision or "none", base or "none", ", ".join(rejected) or "none", state
+
+
+def _revision(record: Mapping[str, Any] | None) -> str:
+    return str(record["revision"]) if record else ""

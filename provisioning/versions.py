@@ -1,0 +1,61 @@
+"""The revision of a rollout: its place in the order of rollouts, its record on the nodes, and its rejection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from provisioning.errors import RejectedError
+from provisioning.facts import Facts
+from provisioning.kinds.base import Item
+from provisioning.kinds.gate import Gate
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One revision of the group's manifests and the number of the rollout that deploys it."""
+
+    revision: str
+    serial: int
+
+
+def next_version(revision: str, facts: Iterable[Facts]) -> Version:
+    """The version of this rollout. A run that continues the newest rollout has the same serial number."""
+    versions = [each.versions for each in facts]
+    newest = max((each.serial for each in versions), default=0)
+    started = [each for version in versions for each in (version.current, version.unfinished) if each]
+    continues = any((each["revision"], each["serial"]) == (revision, newest) for each in started)
+    return Version(revision, newest if continues else newest + 1)
+
+
+def refuse_rejected(revision: str, facts: Iterable[Facts]) -> None:
+    """Raises RejectedError if a node has the mark of this revision."""
+    for each in facts:
+        if revision in each.versions.rejected:
+            raise RejectedError(
+                f"{describe_rejection(revision, each)}; nothing was changed",
+                look_at="change the program or its settings; to deploy this revision in spite of it: tandem up --force",
+            )
+
+
+def describe_rejection(revision: str, facts: Facts) -> str:
+    mark = facts.versions.rejected[revision]
+    return f"revision {revision} was rolled back at {mark['at']} by {mark['by']}"
+
+
+def accept_operation(version: Version, items: Sequence[Item]) -> dict[str, Any]:
+    """The agent's operation that records the version after its health gates have passed."""
+    gates = [item.to_data() for item in items if isinstance(item, Gate)]
+    return {"do": "accept", "revision": version.revision, "serial": version.serial, "gates": gates}
+
+
+def recorded_gates(record: Mapping[str, Any] | None) -> list[Gate]:
+    """The health gates of a version that a node has recorded. This release of Tandem may not know those of another."""
+    gates: list[Gate] = []
+    for data in record["gates"] if record else ():
+        try:
+            gates.append(Gate.from_data(data))
+        except TypeError:
+            continue
+    return gates

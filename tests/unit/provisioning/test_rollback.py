@@ -1,0 +1,479 @@
+"""Rollbacks: after a failed health gate, and on request. The nodes are simulated; the agent is the real one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import pytest
+from provisioning_fakes import ME, MY_GROUP, FakeConnection, FakeGroup, PowerCutError
+
+from provisioning.errors import GateError, HostKeyError, NodeError, ProvisioningError, RejectedError, UnreachableError
+from provisioning.inventory import RemoteNode
+from provisioning.kinds.absent import Absent
+from provisioning.kinds.base import Item, reload, restart
+from provisioning.kinds.file import File
+from provisioning.kinds.gate import Gate
+from provisioning.kinds.link import Link
+from provisioning.kinds.package import Package
+from provisioning.kinds.timer import Timer
+from provisioning.kinds.unit import Unit
+from provisioning.manifest import Manifest
+from provisioning.rollback import pardon, roll_back
+from provisioning.rollout import RolloutResult, drift, roll_out
+
+UPSTREAMS = "/etc/nginx/conf.d/upstreams.conf"
+
+
+def file(path: str, text: str, *after: str, mode: int = 0o644) -> File:
+    actions = tuple(restart(unit[1:]) if unit.startswith("!") else reload(unit) for unit in after)
+    return File(path, text, ME, MY_GROUP, mode, actions)
+
+
+def version(name: str, *more: Item) -> tuple[Item, ...]:
+    """The items of one node. Version 2 adds a file, a timer and a unit, and removes a file."""
+    added: tuple[Item, ...] = (
+        file("/etc/systemd/system/extra.service", "[Service]\n", "!extra"),
+        file("/etc/extra.conf", "new\n", "!extra"),
+        Absent("/etc/old.conf", after=(reload("nginx"),)),
+        Unit("extra"),
+        Timer("clean", "Clean up", 60),
+    )
+    removed: tuple[Item, ...] = (file("/etc/old.conf", "old\n", "nginx"),)
+    units = ["nginx", "iam-apiserver", *(["extra", "clean.timer"] if name != "1" else []), "keepalived"]
+    return (
+        Package("nginx"),
+        file("/etc/tandem/node.json", json.dumps({"units": units}) + "\n"),
+        file("/etc/nginx/nginx.conf", f"version {name}\n", "nginx", mode=0o600 if name == "1" else 0o640),
+        file(UPSTREAMS, "upstream a {\n    server 10.0.4.20:8080;\n    server 10.0.4.21:8080;\n}\n", "nginx"),
+        Unit("nginx"),
+        Link("/opt/iam/current", f"/opt/iam/{name}", after=(restart("iam-apiserver"),)),
+        Unit("iam-apiserver"),
+        *(removed if name == "1" else added),
+        Unit("keepalived"),
+        *more,
+    )
+
+
+def manifests(name: str, group: FakeGroup, *more: Item) -> dict[str, Manifest]:
+    return {
+        node.name: Manifest(
+            node.name,
+            (*version(name, *more), Gate("iam-apiserver", f"http://{node.private_address}:8080/healthz")),
+        )
+        for node in group.inventory.nodes
+    }
+
+
+def make_group(root: Path) -> FakeGroup:
+    group = FakeGroup(root)
+    for system in group.systems.values():
+        for release in ("1", "2", "3", "bad"):
+            (system.root / "opt/iam" / release).mkdir(parents=True)
+    group.moves = True
+    group.answers = lambda node, url: "502" if ":8080" in url and release_of(group, node) == "bad" else "200"
+    return group
+
+
+@pytest.fixture
+def group(tmp_path: Path) -> FakeGroup:
+    return make_group(tmp_path)
+
+
+def release_of(group: FakeGroup, node: str) -> str:
+    return (group.systems[node].root / "opt/iam/current").readlink().name
+
+
+def deploy(group: FakeGroup, name: str, *more: Item) -> RolloutResult:
+    return roll_out(group.inventory, manifests(name, group, *more), {}, connect=group.connect)
+
+
+def state(group: FakeGroup, node: str) -> dict[str, object]:
+    """Everything on a node that a rollout may change, and the files that its units have read."""
+    system = group.systems[node]
+    paths = [path for path in (system.root / "etc").rglob("*") if path.is_file()]
+    return {
+        **{str(path): (path.read_text(), path.stat().st_mode) for path in paths},
+        "release": release_of(group, node) if (system.root / "opt/iam/current").is_symlink() else None,
+        "running": {unit for unit, state in system.units.items() if state == "active"},
+        "enabled": set(system.enabled),
+        "nginx has read": {path: text for path, text in system.loaded.get("nginx", {}).items() if "nginx" in path},
+    }
+
+
+def states(group: FakeGroup) -> dict[str, dict[str, object]]:
+    return {node: state(group, node) for node in group.systems}
+
+
+def expect_failure(group: FakeGroup, name: str = "bad") -> ProvisioningError:
+    with pytest.raises(ProvisioningError) as caught:
+        deploy(group, name)
+    return caught.value
+
+
+# ---- a failed health gate ------------------------------------------------------------------------------------------
+
+
+def test_a_release_that_fails_on_the_first_node_is_undone_there_and_never_reaches_the_second(group: FakeGroup) -> None:
+    deploy(group, "1")
+    group.held_by("iam-a")
+    before = states(group)
+    group.systems["iam-a"].log.clear()
+    error = expect_failure(group)
+    assert isinstance(error, GateError)
+    assert error.message == (
+        "iam-b (10.0.4.21): iam-apiserver responds: http://10.0.4.21:8080/healthz: 502, must be 200 (waited 60 s); "
+        "iam-b was rolled back to its previous version; the rollout stopped there"
+    )
+    assert states(group) == before
+    # The first node changed nothing but its upstreams, to leave out iam-b while it restarted.
+    assert group.systems["iam-a"].log == ["reload nginx", "reload nginx"]
+
+
+def test_a_unit_that_does_not_start_is_rolled_back_too(group: FakeGroup) -> None:
+    deploy(group, "1")
+    group.held_by("iam-a")
+    before = states(group)
+    with pytest.raises(NodeError, match="systemctl start broken failed; iam-b was rolled back to its previous version"):
+        deploy(group, "2", Unit("broken"))
+    assert {**states(group)["iam-a"]} == before["iam-a"]
+    assert state(group, "iam-b") == before["iam-b"]
+
+
+def test_a_first_rollout_that_fails_on_one_node_is_stopped_and_disabled_on_all(group: FakeGroup) -> None:
+    group.answers = lambda node, _url: "502" if node == "iam-b" else "200"
+    with pytest.raises(GateError, match="what this first rollout had started on iam-b was stopped and disabled"):
+        deploy(group, "2")
+    for system in group.systems.values():
+        assert {unit for unit, state in system.units.items() if state == "active"} == set()
+        assert system.enabled == set()
+        assert not (system.root / "etc/extra.conf").exists()
+    group.answers = lambda _node, _url: "200"
+    assert set(deploy(group, "2").changed) == {"iam-a", "iam-b"}
+
+
+def test_a_node_that_fails_while_none_serves_does_not_undo_the_others(group: FakeGroup) -> None:
+    deploy(group, "1")
+    for system in group.systems.values():
+        system.units["keepalived"] = "failed"
+    group.answers = lambda node, url: (
+        "502" if ":8080" in url and (node, release_of(group, node)) == ("iam-b", "2") else "200"
+    )
+    with pytest.raises(GateError, match="iam-b was rolled back"):
+        deploy(group, "2")
+    assert (release_of(group, "iam-a"), release_of(group, "iam-b")) == ("2", "1")
+    assert {system.units["keepalived"] for system in group.systems.values()} == {"active"}
+
+
+def test_a_unit_of_the_previous_version_that_had_failed_runs_after_a_rollback(group: FakeGroup) -> None:
+    deploy(group, "1")
+    group.systems["iam-b"].units["nginx"] = "failed"
+    with pytest.raises(GateError):
+        deploy(group, "bad")
+    assert group.systems["iam-b"].units["nginx"] == "active"
+
+
+def test_a_rollback_that_does_not_pass_the_previous_gates_says_so_and_leaves_the_node_out(group: FakeGroup) -> None:
+    deploy(group, "1")
+    group.answers = lambda _node, _url: "502"
+    error = expect_failure(group)
+    assert "iam-a could not be rolled back" in error.message
+    assert (
+        "rollback: iam-a (10.0.4.20): iam-apiserver responds: http://10.0.4.20:8080/healthz: 502, must be 200"
+        in error.seen
+    )
+    assert "10.0.4.20:8080 down" in (group.systems["iam-b"].root / UPSTREAMS.lstrip("/")).read_text()
+    group.answers = lambda _node, _url: "200"
+    deploy(group, "1")  # no file differs on iam-a, but its health gates have not passed
+    assert drift(group.inventory, manifests("1", group), {}, connect=group.connect) == {}
+
+
+def test_an_interrupted_run_does_not_skip_the_health_gates(group: FakeGroup) -> None:
+    deploy(group, "1")
+
+    def cut(_node: str, now: str, names: list[str]) -> None:
+        if now == "after" and "commit" in names:
+            raise PowerCutError
+
+    group.link = cut
+    with pytest.raises(PowerCutError):
+        deploy(group, "bad")
+    group.link = lambda _node, _when, _names: None
+    group.tick(200)
+    error = expect_failure(group)
+    assert "was rolled back to its previous version" in error.message
+    assert {release_of(group, node) for node in group.systems} == {"1"}
+
+
+def test_the_previous_version_is_the_last_one_that_passed_even_after_interrupted_runs_of_others(
+    group: FakeGroup,
+) -> None:
+    deploy(group, "1")
+    before = states(group)
+
+    def cut(node: str, effect: str) -> None:
+        if (node, effect) == ("iam-a", "restart iam-apiserver"):
+            raise PowerCutError
+
+    group.before_effect = cut
+    with pytest.raises(PowerCutError):
+        deploy(group, "2")
+    group.before_effect = lambda _node, _effect: None
+    group.tick(200)
+    expect_failure(group)
+    assert states(group) == before
+
+
+@pytest.mark.exhaustive
+def test_a_rollback_that_was_killed_at_any_point_is_completed_by_the_next_run(tmp_path: Path) -> None:
+    number = 0
+    for number in range(60):
+        group = make_group(tmp_path / str(number))
+        deploy(group, "1")
+        group.held_by("iam-a")
+        before = states(group)
+        if not killed_after(group, number, partial(deploy, group, "bad")):
+            break
+        with pytest.raises(GateError):
+            deploy(group, "bad")
+        assert states(group) == before, number
+        assert deploy(group, "1").changed == {}
+    assert number > 25
+
+
+@pytest.mark.exhaustive
+def test_a_killed_rollback_does_not_stop_the_next_version(tmp_path: Path) -> None:
+    number = 0
+    for number in range(60):
+        group = make_group(tmp_path / str(number))
+        deploy(group, "1")
+        group.held_by("iam-a")
+        if not killed_after(group, number, partial(deploy, group, "bad")):
+            break
+        deploy(group, "2")
+        assert drift(group.inventory, manifests("2", group), {}, connect=group.connect) == {}, number
+        for system in group.systems.values():
+            assert system.loaded["nginx"]["/etc/nginx/nginx.conf"] == "version 2\n"
+            assert system.units["extra"] == system.units["clean.timer"] == "active"
+
+
+def killed_after(group: FakeGroup, effects: int, run: Callable[[], object]) -> bool:
+    """Run, and cut the power before the effect with this number. Returns whether that happened."""
+    left = effects
+
+    def cut(_node: str, _effect: str) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise PowerCutError
+
+    group.before_effect = cut
+    try:
+        run()
+    except PowerCutError:
+        return True
+    except ProvisioningError:
+        return False
+    finally:
+        group.before_effect = lambda _node, _effect: None
+        group.tick(200)
+    return False
+
+
+# ---- on request ----------------------------------------------------------------------------------------------------
+
+
+def go_back(group: FakeGroup) -> str:
+    return roll_back(group.inventory, lambda _line: None, group.connect).rejected
+
+
+def test_a_rollback_restores_the_previous_version_of_all_nodes(group: FakeGroup) -> None:
+    deploy(group, "1")
+    group.held_by("iam-a")
+    before = states(group)
+    newer = deploy(group, "2").revision
+    group.held_by("iam-b")
+    order: list[str] = []
+    group.before_effect = lambda node, effect: order.append(f"{node} {effect}")
+    assert go_back(group) == newer
+    assert states(group) == before
+    assert order.index("iam-a revert") < order.index("iam-b drain") < order.index("iam-b revert")
+    assert any(line.startswith(f"iam-b edit {UPSTREAMS}") for line in order), "iam-a leaves the upstreams first"
+
+
+def test_a_rolled_back_revision_is_refused_until_the_program_changes(group: FakeGroup) -> None:
+    deploy(group, "1")
+    deploy(group, "2")
+    rejected = go_back(group)
+    before = states(group)
+    found = drift(group.inventory, manifests("2", group), {}, connect=group.connect)
+    assert found["iam-a"][0].startswith(f"revision {rejected} was rolled back at ")
+    with pytest.raises(RejectedError, match=f"revision {rejected} was rolled back at .* nothing was changed"):
+        deploy(group, "2")
+    assert states(group) == before
+    assert deploy(group, "1").changed == {}, "the program of the previous revision needs no change"
+    assert set(deploy(group, "3").changed) == {"iam-a", "iam-b"}
+
+
+def test_a_pardoned_revision_can_be_deployed_again(group: FakeGroup) -> None:
+    deploy(group, "1")
+    deploy(group, "2")
+    rejected = go_back(group)
+    assert pardon(group.inventory, group.connect) == [rejected]
+    assert set(deploy(group, "2").changed) == {"iam-a", "iam-b"}
+
+
+def test_a_repair_of_drift_keeps_the_way_back_to_the_previous_version(group: FakeGroup) -> None:
+    deploy(group, "1")
+    before = states(group)
+    deploy(group, "2")
+    (group.systems["iam-b"].root / "etc/nginx/nginx.conf").write_text("by hand\n")
+    deploy(group, "2")
+    go_back(group)
+    assert states(group) == before
+
+
+def test_an_invalid_candidate_keeps_the_way_back_to_the_previous_version(group: FakeGroup) -> None:
+    deploy(group, "1")
+    before = states(group)
+    deploy(group, "2")
+
+    def cut(_node: str, now: str, names: list[str]) -> None:
+        if now == "after" and "stage" in names:
+            raise UnreachableError("the SSH connection broke")
+
+    group.link = cut
+    with pytest.raises(UnreachableError):
+        deploy(group, "3")
+    group.link = lambda _node, _when, _names: None
+    go_back(group)
+    assert states(group) == before
+
+
+def test_a_rollout_that_stopped_half_way_is_rolled_back_on_the_nodes_that_it_changed(group: FakeGroup) -> None:
+    deploy(group, "1")
+    group.held_by("iam-b")
+    before = states(group)
+    group.answers = lambda node, url: (
+        "502" if ":8080" in url and (node, release_of(group, node)) == ("iam-b", "2") else "200"
+    )
+
+    error = expect_failure(group, "2")
+    assert "(iam-a changed before it)" in error.message
+    assert (release_of(group, "iam-a"), release_of(group, "iam-b")) == ("2", "1")
+    group.held_by("iam-b")
+    go_back(group)
+    assert states(group) == before
+
+
+def test_without_a_previous_version_a_rollback_changes_nothing(group: FakeGroup) -> None:
+    deploy(group, "1")
+    before = states(group)
+    for _ in range(2):
+        with pytest.raises(ProvisioningError, match="there is no previous version to return to; nothing was changed"):
+            go_back(group)
+        assert states(group) == before
+    deploy(group, "2")
+    go_back(group)
+    with pytest.raises(ProvisioningError, match="there is no previous version to return to; nothing was changed"):
+        go_back(group)
+    assert states(group) == before
+
+
+def test_a_rollback_is_refused_if_the_previous_release_was_deleted(group: FakeGroup) -> None:
+    deploy(group, "1")
+    deploy(group, "2")
+    before = states(group)
+    (group.systems["iam-a"].root / "opt/iam/1").rmdir()
+    with pytest.raises(ProvisioningError, match=r"iam-a: /opt/iam/1 of the previous version no longer exists; nothing"):
+        go_back(group)
+    assert states(group) == before
+
+
+@pytest.mark.exhaustive
+def test_a_rollback_on_request_that_was_killed_at_any_point_is_continued(tmp_path: Path) -> None:
+    number = 0
+    for number in range(80):
+        group = make_group(tmp_path / str(number))
+        deploy(group, "1")
+        before = states(group)
+        rejected = deploy(group, "2").revision
+        if not killed_after(group, number, partial(go_back, group)):
+            break
+        with suppress(RejectedError):  # the mark is set before the first change
+            assert deploy(group, "2").changed == {}
+        with suppress(ProvisioningError):  # nothing is left to roll back if it was killed at the very end
+            assert go_back(group) == rejected
+        assert states(group) == before, number
+    assert number > 25
+
+
+# ---- nodes that cannot be reached ----------------------------------------------------------------------------------
+
+
+def deploy_without(group: FakeGroup, name: str, *more: Item) -> RolloutResult:
+    return roll_out(group.inventory, manifests(name, group, *more), {}, unreachable="skip", connect=group.connect)
+
+
+def test_an_unreachable_node_is_skipped_and_completed_by_the_next_run(group: FakeGroup) -> None:
+    deploy(group, "1")
+    group.held_by("iam-a")
+    group.unreachable = {"iam-b"}
+    group.moves = False  # no peer can take over
+    reported: list[str] = []
+    result = roll_out(
+        group.inventory, manifests("2", group), {}, reported.append, unreachable="skip", connect=group.connect
+    )
+    assert (result.incomplete, set(result.changed)) == (("iam-b",), {"iam-a"})
+    assert "warning: iam-b is skipped, because it cannot be reached: iam-b: no connection" in reported
+    assert (release_of(group, "iam-a"), release_of(group, "iam-b")) == ("2", "1")
+    group.unreachable = set()
+    result = deploy_without(group, "2")
+    assert (result.incomplete, set(result.changed)) == ((), {"iam-b"})
+    assert release_of(group, "iam-b") == "2"
+
+
+def test_a_run_without_changes_still_says_which_node_is_missing(group: FakeGroup) -> None:
+    deploy(group, "1")
+    group.unreachable = {"iam-b"}
+    assert deploy_without(group, "1").incomplete == ("iam-b",)
+
+
+def test_keepalived_does_not_change_while_an_eligible_node_is_unreachable(group: FakeGroup) -> None:
+    deploy(group, "1")
+    before = states(group)
+    group.unreachable = {"iam-b"}
+    with pytest.raises(UnreachableError, match="both nodes could hold the virtual IP"):
+        deploy_without(group, "1", file("/etc/keepalived/keepalived.conf", "new\n", "keepalived"))
+    assert states(group) == before
+
+
+def test_a_group_without_a_reachable_eligible_node_is_not_skipped(group: FakeGroup) -> None:
+    group.unreachable = {"iam-a", "iam-b"}
+    with pytest.raises(UnreachableError, match="no eligible node can be reached"):
+        deploy_without(group, "1")
+
+
+def test_a_node_with_another_host_key_is_never_skipped(group: FakeGroup) -> None:
+    def connect(node: RemoteNode) -> FakeConnection:
+        if node.name == "iam-b":
+            raise HostKeyError("iam-b: the host key differs")
+        return group.connect(node)
+
+    with pytest.raises(HostKeyError):
+        roll_out(group.inventory, manifests("1", group), {}, unreachable="skip", connect=connect)
+    assert group.systems["iam-a"].log == []
+
+
+def test_both_nodes_of_a_skipped_rollout_return_to_the_same_version(group: FakeGroup) -> None:
+    deploy(group, "1")
+    before = states(group)
+    group.unreachable = {"iam-b"}
+    deploy_without(group, "2")
+    group.unreachable = set()
+    deploy(group, "2")
+    go_back(group)
+    assert states(group) == before

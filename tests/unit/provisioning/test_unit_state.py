@@ -1,0 +1,98 @@
+"""The agent's view of units and of nginx: crash loops, and reloads that nginx did not take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from provisioning.agent.nginx_reload import ERROR_LOG, reload_nginx
+from provisioning.agent.node import Node, Result, StepError
+from provisioning.agent.systemd import unit_facts
+
+
+def systemd(shown: str) -> Callable[..., Result]:
+    def run(_argv: list[str]) -> Result:
+        return Result(0, shown, "")
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("shown", "crashes"),
+    [
+        pytest.param("ActiveState=active\nSubState=running\nNRestarts=0", 0, id="never restarted"),
+        pytest.param("ActiveState=activating\nSubState=auto-restart\nNRestarts=0", 1, id="waits for its first restart"),
+        pytest.param("ActiveState=activating\nSubState=auto-restart\nNRestarts=40", 40, id="waits for another restart"),
+        pytest.param(
+            "ActiveState=active\nSubState=running\nNRestarts=40\nActiveEnterTimestampMonotonic=999500000",
+            40,
+            id="active for a moment",
+        ),
+        pytest.param(
+            "ActiveState=active\nSubState=running\nNRestarts=40\nActiveEnterTimestampMonotonic=900000000",
+            0,
+            id="stays up after earlier crashes",
+        ),
+        pytest.param(
+            "ActiveState=active\nSubState=running\nNRestarts=1\nActiveEnterTimestampMonotonic=999500000",
+            0,
+            id="one restart",
+        ),
+    ],
+)
+def test_crash_loops_are_recognized(tmp_path: Path, shown: str, crashes: int) -> None:
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/uptime").write_text("1000.00 1.0\n")
+    node = Node(root=str(tmp_path), runner=systemd(shown))
+    assert unit_facts(node, ["iam-apiserver"])["iam-apiserver"]["crashes"] == crashes
+
+
+class FakeNginx:
+    """The process table and the error log of nginx with process id 10."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.clock = 0.0
+        self.show_workers("11 12")
+        self.log = root / ERROR_LOG.lstrip("/")
+        self.log.parent.mkdir(parents=True)
+        self.log.write_text("1 [emerg] 10#10: an earlier error\n")
+
+    def show_workers(self, pids: str) -> None:
+        children = self.root / "proc/10/task/10/children"
+        children.parent.mkdir(parents=True, exist_ok=True)
+        children.write_text(pids)
+
+    def node(self) -> Node:
+        return Node(root=str(self.root), runner=systemd("10\n"), now=lambda: self.clock, sleep=self.tick)
+
+    def tick(self, seconds: float) -> None:
+        self.clock += seconds
+
+
+def test_a_reload_is_complete_when_a_new_worker_runs(tmp_path: Path) -> None:
+    nginx = FakeNginx(tmp_path)
+    reload_nginx(nginx.node(), lambda: nginx.show_workers("11 12 13"))
+    assert nginx.clock == 0
+
+
+def test_a_reload_that_nginx_rejects_is_an_error_with_its_reason(tmp_path: Path) -> None:
+    nginx = FakeNginx(tmp_path)
+    reason = '2 [emerg] 10#10: limit_req "x" uses the "$host" key while previously it used the "$uri" key'
+
+    def reload() -> None:
+        with nginx.log.open("a") as log:
+            log.write(reason + "\n3 [crit] 11#11: *5 SSL_do_handshake() failed\n")
+
+    with pytest.raises(StepError, match="nginx kept its old configuration after a reload") as caught:
+        reload_nginx(nginx.node(), reload)
+    assert caught.value.seen == reason
+
+
+def test_a_reload_without_any_sign_fails_after_a_deadline(tmp_path: Path) -> None:
+    nginx = FakeNginx(tmp_path)
+    with pytest.raises(StepError):
+        reload_nginx(nginx.node(), lambda: None)
+    assert 10 < nginx.clock < 11
