@@ -63,7 +63,7 @@ rollout = Rollout(
 )
 Health(
     "health",
-    HealthArgs(rollout.revision, virtual_ips, s.domains, credentials.ca_certificate),
+    HealthArgs(rollout.revision, virtual_ips, s.domains, credentials.authorities, credentials.health_password),
     # Created last, so deleted first: with `protect`, `destroy` fails here, before addresses and secrets are deleted.
     pulumi.ResourceOptions(depends_on=[dns, alarms], protect=s.protect),
 )

@@ -48,6 +48,7 @@ class Credentials(pulumi.ComponentResource):
     deployment_key: KeyPair
     temporary_host_keys: Mapping[str, KeyPair]  # by node; replaced by the long-term host key (ADR 0003)
     ca_certificate: pulumi.Output[str]
+    health_password: pulumi.Output[str]  # of the IAM account that health checks log in with
     authorities: Mapping[str, pulumi.Output[str]]  # PEM of the CA of each public name; "" means the system's CAs
     secrets: pulumi.Output[Mapping[str, str]]  # by the names of the placeholders in files
     certificates: pulumi.Output[Mapping[str, str]]  # and the public key, by the names of the placeholders; not secret
@@ -58,7 +59,8 @@ class Credentials(pulumi.ComponentResource):
         self.deployment_key = self._deployment_key()
         names = [node.name for node in args.nodes.members] + (["bastion"] if args.bastion else [])
         self.temporary_host_keys = {node: self._temporary_host_key(node) for node in names}
-        secrets: dict[str, pulumi.Output[str]] = self._passwords()
+        self.health_password = pulumi.Output.secret(self._health_password())
+        secrets = {**self._passwords(), placeholders.IAM_HEALTH_PASSWORD: self.health_password}
         certificates: dict[str, pulumi.Output[str]] = {}
         authority = self._authority()
         self.ca_certificate = authority[1]
@@ -111,7 +113,6 @@ class Credentials(pulumi.ComponentResource):
             placeholders.REDIS_PASSWORD: self._given_or_generated("redisPassword", given.redis_password),
             placeholders.JWT_KEY: self._given_or_generated("jwtKey", given.jwt_key),
             placeholders.IAM_ADMIN_PASSWORD: admin.result,
-            placeholders.IAM_HEALTH_PASSWORD: self._health_password(),
             # The database stores only this hash.
             "iam_admin_password_hash": admin.bcrypt_hash,
             # VRRPv2 passwords have 8 characters and are sent in plain text: they only protect against misconfiguration.

@@ -1,4 +1,4 @@
-"""The final check of a deployment: both services must respond through every public address."""
+"""The final check of a deployment: both services must serve clients through every public address."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider,
 from components.failures import without_traceback
 from components.virtual_ip import VirtualIp
 from provisioning import health
+from provisioning.health import PublicSide
+from provisioning.public_checks import Address, Service
 from settings.domains import DomainsSettings
+
+_INPUTS = ("revision", "public_ips", "domains", "authorities", "password")
 
 
 class HealthProvider(ResourceProvider):
@@ -29,8 +33,7 @@ class HealthProvider(ResourceProvider):
         return UpdateResult(_check(_news))
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
-        inputs = ("revision", "public_ips", "domains", "ca_certificate")
-        return DiffResult(changes=any(_olds.get(key) != _news.get(key) for key in inputs), replaces=[])
+        return DiffResult(changes=any(_olds.get(key) != _news.get(key) for key in _INPUTS), replaces=[])
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,8 @@ class HealthArgs:
     revision: pulumi.Output[str]  # of the rollout; a new revision triggers the check
     virtual_ips: Sequence[VirtualIp]
     domains: DomainsSettings
-    ca_certificate: pulumi.Output[str]
+    authorities: Mapping[str, pulumi.Output[str]]  # PEM of the CA of each domain; "": the system's CAs
+    password: pulumi.Output[str]  # of the account for health checks
 
 
 class Health(Resource, module="tandem", name="Health"):
@@ -54,12 +58,16 @@ class Health(Resource, module="tandem", name="Health"):
             "revision": args.revision,
             "public_ips": [each.public_ip for each in args.virtual_ips],
             "domains": {"api": args.domains.api, "authz": args.domains.authz},
-            "ca_certificate": args.ca_certificate,
+            "authorities": dict(args.authorities),
+            "password": args.password,
         }
-        super().__init__(HealthProvider(), name, inputs, opts)
+        secret = pulumi.ResourceOptions(additional_secret_outputs=["password"])
+        super().__init__(HealthProvider(), name, inputs, pulumi.ResourceOptions.merge(opts, secret))
 
 
 def _check(inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Check every public address. Returns the resource's outputs. Raises: HealthError."""
-    health.check(tuple(inputs["public_ips"]), inputs["domains"], inputs["ca_certificate"])
+    services = tuple(Service(name, domain, inputs["authorities"][name]) for name, domain in inputs["domains"].items())
+    addresses = tuple(Address(ip) for ip in inputs["public_ips"])
+    health.check(PublicSide(addresses, services, inputs["password"]))
     return dict(inputs)

@@ -14,7 +14,6 @@ from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, Resou
 from components.credentials import Credentials
 from components.failures import without_traceback
 from components.host_keys import GroupHostKeys
-from components.preview_text import read_manifest, show_files, show_items
 from provisioning import node_changes, placeholders, rollout
 from provisioning.deployment import Deployment
 from provisioning.errors import CandidateError, LockedError, ProvisioningError, UnreachableError
@@ -23,6 +22,7 @@ from provisioning.havip import confirm_with
 from provisioning.inventory import Inventory
 from provisioning.kinds.account import Account
 from provisioning.manifest import Manifest, render
+from provisioning.preview_text import read_manifest, show_files, show_items
 from settings.rollout import Unreachable
 
 _INPUTS = ("group", "nodes", "virtual_ips", "files", "manifests", "values", "secrets", "private_key", "bastion")

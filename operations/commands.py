@@ -186,16 +186,25 @@ def outputs(
 
 
 @app.command()
-def health(stack: Stack = "local") -> None:
-    """Check the services through the public IP, and each node. Exit code 1 if a check fails."""
-    from operations.health import check, make_table  # noqa: PLC0415 - HTTP and SSH take 0.5 s to import
+def health(
+    stack: Stack = "local",
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Show the results as JSON.")] = False,
+) -> None:
+    """Check what users of the services see, each node and the group. Exit code 1 if a check fails.
 
-    values = open_engine(stack).outputs(show_secrets=True)
-    if "public_ip" not in values:
-        raise NoDeploymentError(stack, "public_ip", f"nothing is deployed; run `tandem up --stack {stack}`")
-    report = check(values)
-    # Without a terminal, Rich would limit the table to 80 columns.
-    Console(width=None if sys.stdout.isatty() else 140).print(make_table(report, values))
+    A warning (for example a certificate that expires within 30 days) does not change the exit code.
+    """
+    from operations.health import check, make_table, to_json  # noqa: PLC0415 - HTTP and SSH take 0.5 s to import
+    from operations.recorded import read_deployment  # noqa: PLC0415 - see above
+
+    engine = open_engine(stack)
+    report = check(read_deployment(engine.deployment(), stack), engine.call_api())
+    if as_json:
+        typer.echo(json.dumps(to_json(report), indent=2, ensure_ascii=False))
+    else:
+        # Without a terminal, Rich would limit the table to 80 columns.
+        Console(width=None if sys.stdout.isatty() else 180).print(make_table(report, stack))
     if not report.healthy:
         raise typer.Exit(1)
 

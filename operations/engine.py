@@ -22,7 +22,7 @@ from operations.recovery import Recoverer, Report
 from operations.selection import EVERYTHING, Selection
 from operations.state_files import release_dead_locks, remove_partly_written_files
 from operations.workspace import PROJECT_ROOT, find_workspace
-from provisioning.cloud_calls import CallApi, connect
+from provisioning.cloud_calls import CallApi, connect, has_credentials
 
 _SALT_ADVICE = (
     "  The encryptionsalt in the stack's settings file was made with another passphrase: set PULUMI_CONFIG_PASSPHRASE\n"
@@ -118,11 +118,14 @@ class Engine:
 
     def connect(self) -> CallApi:
         """Return a function that calls the API. Raises OperationError."""
+        return connect(self._cloud_settings())
+
+    def _cloud_settings(self) -> dict[str, str]:
         config = self._stack.get_all_config()
         settings = {
             key.partition(":")[2]: item.value for key, item in config.items() if key.startswith("tencentcloud:")
         }
-        return connect({**os.environ, **settings})
+        return {**os.environ, **settings}
 
     def cancel(self) -> None:
         """Release the lock of the stack. Raises OperationError."""
@@ -131,6 +134,14 @@ class Engine:
     def outputs(self, *, show_secrets: bool) -> dict[str, Any]:
         """The outputs of the stack; empty before the first deployment. Raises OperationError."""
         return json.loads(self._run("stack", "output", "--json", *(["--show-secrets"] if show_secrets else [])))
+
+    def deployment(self) -> dict[str, Any]:
+        """The recorded state with its secrets; empty before the first deployment. Raises OperationError."""
+        return json.loads(self._run("stack", "export", "--show-secrets")).get("deployment") or {}
+
+    def call_api(self) -> CallApi | None:
+        """A function that calls the cloud's API, or None if no credentials are at hand."""
+        return self.connect() if has_credentials(self._cloud_settings()) else None
 
     def _run(self, *arguments: str) -> str:
         try:

@@ -1,102 +1,99 @@
-"""`tandem health`: checks the services through the public IP, and each node over SSH."""
+"""`tandem health`: all health checks of a group, as a table or as JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
-from provisioning.agent_calls import Connection
+from provisioning.cloud_calls import CallApi
 from provisioning.connections import connector
 from provisioning.errors import ProvisioningError
-from provisioning.exports import parse_exports
-from provisioning.health import HealthReport, probe_once
-from provisioning.inventory import RemoteNode
-from provisioning.serving import NOT_SERVING
+from provisioning.group_checks import GROUP
+from provisioning.havip import find_holder
+from provisioning.health import Connect, Group, check_group
+from provisioning.node_checks import NodeState
+from provisioning.results import CheckResult, HealthReport, Level, fail, ok, warning
 
 SSH_DEADLINE_S = 10.0
+HAVIP_SETTLE_S = 12.0
+_MARKS = {Level.OK: ("ok", "green"), Level.WARNING: ("WARN", "yellow"), Level.FAIL: ("FAIL", "red")}
 
 
-@dataclass(frozen=True, slots=True)
-class NodeHealth:
-    """The result of checking one node over SSH."""
-
-    node: RemoteNode
-    serves: bool
-    held: tuple[str, ...]  # virtual IPs that the node holds now
-    seen: str  # the reason if it does not serve, in one line
+def check(group: Group, call_api: CallApi | None = None, connect: Connect | None = None) -> HealthReport:
+    """Run all checks once. `call_api` adds the cloud's view of each virtual IP. Failed checks raise no exception."""
+    connect = connect or connector(group.inventory, deadline_s=SSH_DEADLINE_S)
+    report, states = check_group(group, connect)
+    cloud = check_cloud(group, states, call_api) if call_api is not None else []
+    return HealthReport((*report.results, *cloud))
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
-    through_public_ip: HealthReport
-    nodes: tuple[NodeHealth, ...]
-
-    @property
-    def healthy(self) -> bool:
-        return self.through_public_ip.healthy and all(node.serves for node in self.nodes)
-
-
-def check(outputs: Mapping[str, Any], connect: Callable[[RemoteNode], Connection] | None = None) -> Health:
-    """Check every domain through every public IP, and every node, once. Failed checks raise no exception."""
-    exports = parse_exports(outputs)
-    if exports is None:
-        raise ValueError("the outputs are not those of a deployment")
-    inventory = exports.inventory
-    connect = connect or connector(inventory, deadline_s=SSH_DEADLINE_S)
-
-    def check_over_ssh(node: RemoteNode) -> NodeHealth:
+def check_cloud(
+    group: Group,
+    states: Sequence[NodeState],
+    call_api: CallApi,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> list[CheckResult]:
+    """Compare the instance that each HAVIP points to with the master. A HAVIP follows it after up to 10 s."""
+    deadline = clock() + HAVIP_SETTLE_S
+    while True:
         try:
-            connection = connect(node)
+            results = [
+                each for address in group.inventory.virtual_ips for each in _compare(group, states, call_api, address)
+            ]
         except ProvisioningError as error:
-            return NodeHealth(node, serves=False, held=(), seen=_line(error))
-        try:
-            return check_node(connection, inventory.virtual_ips)
-        except ProvisioningError as error:
-            return NodeHealth(node, serves=False, held=(), seen=_line(error))
-        finally:
-            connection.close()
-
-    domains = {name: str(url).removeprefix("https://") for name, url in outputs["urls"].items()}
-    with ThreadPoolExecutor(max_workers=len(inventory.nodes) + 1) as pool:
-        report = pool.submit(probe_once, list(outputs["public_ips"]), domains, str(outputs["ca_certificate"]))
-        nodes = tuple(pool.map(check_over_ssh, inventory.nodes))
-        return Health(report.result(), nodes)
+            return [
+                warning(GROUP, "HAVIP", f"the cloud's view is unknown: {error.message}", "the credentials of the API")
+            ]
+        if HealthReport(tuple(results)).healthy or clock() > deadline:
+            return results
+        sleep(1)
 
 
-def check_node(connection: Connection, virtual_ips: Sequence[str]) -> NodeHealth:
-    """Check one node: an eligible node for nginx and keepalived, others for their units. Raises ProvisioningError."""
-    node = connection.node
-    if not node.eligible:  # runs the IAM services, but neither nginx nor keepalived
-        idle: list[str] = connection.call([{"do": "idle"}], deadline_s=SSH_DEADLINE_S)[0]
-        return NodeHealth(node, serves=not idle, held=(), seen=f"not running: {', '.join(idle)}" if idle else "")
-    operations = [{"do": "serves"}, {"do": "held", "virtual_ips": list(virtual_ips), "deadline_s": 0}]
-    serves, held = connection.call(operations, deadline_s=SSH_DEADLINE_S)
-    seen = "" if serves else NOT_SERVING
-    return NodeHealth(node, serves=bool(serves), held=tuple(held), seen=seen)
+def _compare(group: Group, states: Sequence[NodeState], call_api: CallApi, address: str) -> list[CheckResult]:
+    names = {node.instance_id: node.name for node in group.inventory.nodes}
+    instance = find_holder(call_api, group.inventory, address)
+    if instance is None:
+        return [
+            fail(
+                GROUP,
+                "HAVIP",
+                f"{address}: the cloud has no HAVIP of this group",
+                "the HAVIP in the console; tandem up",
+            )
+        ]
+    masters = [state.name for state in states if address in state.held]
+    seen = f"{address} is at {names.get(instance, instance or 'no instance')} in the cloud"
+    if names.get(instance) in masters:
+        return [ok(GROUP, "HAVIP", seen)]
+    seen += f", but the master is {' and '.join(masters) or 'no node'}"
+    return [fail(GROUP, "HAVIP", seen, "DescribeHaVips; gratuitous ARP of the master: journalctl -u keepalived")]
 
 
-def make_table(health: Health, outputs: Mapping[str, Any]) -> Table:
-    table = Table(
-        "", "check", "target", "result", "time", title="Health check through the public IP", title_justify="left"
-    )
-    for probe in health.through_public_ip.probes:
-        table.add_row(_mark(probe.ok), probe.url, probe.name, probe.seen, f"{probe.took_ms:.0f} ms")
-    table.add_section()
-    for node in health.nodes:
-        role = f"master of {', '.join(node.held)}" if node.held else "backup" if node.node.eligible else "serves"
-        result = role if node.serves else node.seen
-        table.add_row(_mark(node.serves), node.node.name, node.node.private_address, result, "")
-    table.caption = f"profile {outputs['profile']}"
+def to_json(report: HealthReport) -> dict[str, Any]:
+    return {"healthy": report.healthy, "checks": [result.to_data() for result in report.results]}
+
+
+def make_table(report: HealthReport, stack: str) -> Table:
+    """The results as a table; each failure and warning with the next place to look."""
+    table = Table("", "target", "check", "result", title=f"Health of stack {stack}", title_justify="left")
+    by_target: dict[str, list[CheckResult]] = {}
+    for result in report.results:
+        by_target.setdefault(result.target, []).append(result)
+    for target, results in by_target.items():
+        for number, result in enumerate(results):
+            shown = Text(result.seen)
+            if result.look_at:
+                shown.append(f"\nlook at: {result.look_at}", style="dim")
+            # Text: a message may contain brackets, which are not markup.
+            name = Text("" if number else target)
+            table.add_row(Text(*_MARKS[result.level]), name, Text(result.name), shown)
+        table.add_section()
+    counts = [sum(result.level is level for result in report.results) for level in (Level.FAIL, Level.WARNING)]
+    table.caption = f"{len(report.results)} checks, {counts[0]} failed, {counts[1]} warnings"
     return table
-
-
-def _mark(ok: bool) -> str:  # noqa: FBT001 - a value to display, not a mode
-    return "[green]ok[/]" if ok else "[red]FAIL[/]"
-
-
-def _line(error: ProvisioningError) -> str:
-    return str(error).splitlines()[0]

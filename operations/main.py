@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from rich.console import Console
+from rich.text import Text
 
 from operations.errors import OperationError
 from operations.localcloud import enter_localcloud
@@ -25,8 +26,13 @@ def main() -> None:
         # Pulumi, gRPC and paramiko take 1 s to import, so not before entering localcloud.
         importlib.import_module("operations.commands").app()
     except (OperationError, ProvisioningError) as error:
-        Console(stderr=True).print(f"[red]error:[/] {error}", markup=True, highlight=False, soft_wrap=True)
+        print_error(error, Console(stderr=True))
         sys.exit(1)
+
+
+def print_error(error: Exception, console: Console) -> None:
+    """Print an error. Its text may contain brackets, which Rich would interpret as markup."""
+    console.print(Text.assemble(("error:", "red"), f" {error}"), highlight=False, soft_wrap=True)
 
 
 def find_stack(arguments: Sequence[str]) -> str:

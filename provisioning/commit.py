@@ -12,13 +12,13 @@ from provisioning.errors import CandidateError, GateError, NodeError, Provisioni
 from provisioning.facts import Facts
 from provisioning.havip import Confirm
 from provisioning.inventory import Inventory, RemoteNode
-from provisioning.kinds.base import Item
+from provisioning.kinds.base import Item, Phase
 from provisioning.kinds.gate import Gate
 from provisioning.kinds.unit import Unit
 from provisioning.order import node_order, runs
 from provisioning.out_of_service import Extent, Surroundings, put_back, take_out
 from provisioning.parallel import in_parallel
-from provisioning.plan import Plan, commit_operation, describe, stage_operation
+from provisioning.plan import Plan, commit_operation, describe, gate_operation, stage_operation
 from provisioning.restore import restore_after
 from provisioning.serving import NodeState, read_state
 from provisioning.versions import Version, accept_operation
@@ -224,13 +224,14 @@ def _commit(change: NodeChange, token: str, accept: Version | None) -> tuple[str
     """Commit, wait for the health gates, and record `accept` as the current version, in one call to the agent."""
     if not change.plan:
         return ()
-    gates = [item for item in change.items if isinstance(item, Gate)]
+    gates = [gate_operation(item, token) for item in change.items if item.phase is Phase.GATE]
     operations = [
         commit_operation(change.plan),
-        *({"do": "gate", **gate.operation()} for gate in gates),
+        *gates,
+        {"do": "reset_restarts", "units": [unit for item in change.items for unit in item.units()]},
         *([accept_operation(accept, change.items)] if accept else []),
     ]
-    deadline_s = 600.0 + sum(gate.deadline_s for gate in gates)
+    deadline_s = 600.0 + sum(gate["deadline_s"] for gate in gates)
     return tuple(change.connection.call(operations, token=token, deadline_s=deadline_s)[0])
 
 

@@ -90,6 +90,11 @@ def make_plan(node: str, items: Sequence[Item], facts: Facts) -> Plan:
     )
 
 
+def changed_units(plan: Plan) -> frozenset[str]:
+    """The units that are started, restarted or reloaded."""
+    return frozenset(unit for step in plan.commit for unit in step.item.units())
+
+
 # ---- as text -----------------------------------------------------------------------------------------------------
 
 
@@ -152,6 +157,11 @@ def commit_operation(plan: Plan) -> dict[str, Any]:
 
 def remove_operation(plan: Plan) -> dict[str, Any]:
     return {"do": "remove", "entries": list(plan.removals), "record": list(plan.record)}
+
+
+def gate_operation(item: Item, nonce: str = "") -> dict[str, Any]:
+    """The agent's operation that waits for one health check. `nonce` marks the authorization decision of a check."""
+    return {"do": "gate", "nonce": nonce, **_operation(item)}
 
 
 def _operation(item: Item) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from provisioning.agent_calls import Connection
 from provisioning.errors import LockedError, ProvisioningError, UnreachableError
 from provisioning.facts import Facts
 from provisioning.kinds.gate import Gate
+from provisioning.plan import gate_operation
 from provisioning.versions import recorded_gates
 
 _UNITS_DEADLINE_S = 600.0
@@ -44,6 +45,6 @@ def restore(connection: Connection, operation: Mapping[str, Any], gates: Sequenc
         GateError: the previous version did not pass its health gates.
         ProvisioningError: a step failed on the node.
     """
-    operations = [dict(operation), *({"do": "gate", **gate.operation()} for gate in gates), {"do": "finish_rollback"}]
+    operations = [dict(operation), *(gate_operation(gate) for gate in gates), {"do": "finish_rollback"}]
     deadline_s = _UNITS_DEADLINE_S + sum(gate.deadline_s for gate in gates)
     return tuple(connection.call(operations, token=token, deadline_s=deadline_s)[0])

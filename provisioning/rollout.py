@@ -31,19 +31,22 @@ from provisioning.agent_calls import Connection
 from provisioning.change_lock import Lock, locked
 from provisioning.commit import NodeChange, report_plans, stage
 from provisioning.connections import connector
-from provisioning.errors import LostDataError, ProvisioningError, UnreachableError
+from provisioning.errors import HealthError, LostDataError, ProvisioningError, UnreachableError
 from provisioning.facts import Facts, question
+from provisioning.group_checks import check_audit, find_queue
 from provisioning.havip import Confirm, confirm_with
 from provisioning.inventory import Inventory, RemoteNode
 from provisioning.kinds.base import Item
 from provisioning.manifest import Manifest
 from provisioning.parallel import in_parallel
 from provisioning.placeholders import find_names
-from provisioning.plan import changed_lines, make_plan, prepare_operation
+from provisioning.plan import changed_lines, changed_units, make_plan, prepare_operation
 from provisioning.reachable import Reached, connected, refuse_to_skip, refuse_unsafe_change
 from provisioning.removal import remove_all, stop_demoted
+from provisioning.results import Level
 from provisioning.rounds import commit_in_order
 from provisioning.services import base
+from provisioning.services.iam import PUMP_UNIT
 from provisioning.services.iam_files import refuse_invalid_yaml
 from provisioning.uploads import send_archives
 from provisioning.versions import describe_rejection, next_version, refuse_rejected
@@ -77,13 +80,14 @@ def roll_out(
         CandidateError: a node rejected its candidates; no configuration and no running service was changed.
         LostDataError: a database has held data and is empty now; no database was created.
         GateError: a node failed its health gate; the rollout stopped there.
+        HealthError: all nodes have changed, but no audit record passes through iam-pump.
         LockedError: another rollout holds the change lock.
         RejectedError: this revision was rolled back before; nothing was changed.
         UnreachableError: a node cannot be reached, and `unreachable` is "stop" or the change needs all nodes.
         NodeError: a step failed on a node.
     """
     inventory, manifests = _with_bastion(inventory, manifests)
-    desired = _with_secrets(inventory, manifests, secrets)
+    desired = replace_secrets(inventory, manifests, secrets)
     for name, items in desired.items():
         refuse_invalid_yaml(name, items)
     revision = revision_of(desired)
@@ -144,6 +148,7 @@ def _change(
     changed = commit_in_order(inventory, changes, version, token, report, confirm=confirm)
     changed = remove_all(changes, changed, token)
     held_data.record(changes, token)
+    _follow_audit_record(changes, token)
     return changed
 
 
@@ -159,7 +164,7 @@ def drift(
     A node that is deleted or unreachable is reported as drift and not raised as an error.
     """
     inventory, manifests = _with_bastion(inventory, manifests)
-    desired = _with_secrets(inventory, manifests, secrets)
+    desired = replace_secrets(inventory, manifests, secrets)
     secret_paths = {
         name: frozenset(path for path, text in manifest.files().items() if find_names(text))
         for name, manifest in manifests.items()
@@ -204,7 +209,7 @@ def _with_bastion(inventory: Inventory, manifests: Mapping[str, Manifest]) -> tu
     return dataclasses.replace(inventory, nodes=nodes), {**manifests, bastion.name: manifest}
 
 
-def _with_secrets(
+def replace_secrets(
     inventory: Inventory, manifests: Mapping[str, Manifest], secrets: Mapping[str, str]
 ) -> dict[str, tuple[Item, ...]]:
     missing = [node.name for node in inventory.nodes if node.name not in manifests]
@@ -216,6 +221,19 @@ def _with_secrets(
         node.name: tuple(item.with_secrets(secrets, node.name) for item in manifests[node.name].items)
         for node in inventory.nodes
     }
+
+
+def _follow_audit_record(changes: Sequence[NodeChange], token: str) -> None:
+    """Wait until a decision of the health gates has passed through iam-pump, if a pump has been restarted.
+
+    Not a gate of one node: the pumps share the queue, so any of them may move a record. Raises HealthError.
+    """
+    queue = find_queue({change.node.name: change.items for change in changes})
+    if queue is None or not any(PUMP_UNIT in changed_units(change.plan) for change in changes):
+        return
+    result = check_audit([change.connection for change in changes], queue, token)
+    if result.level is Level.FAIL:
+        raise HealthError(f"all nodes have changed, but {result.name}: {result.seen}", look_at=result.look_at)
 
 
 def _gather_facts(inventory: Inventory, desired: Mapping[str, tuple[Item, ...]], connection: Connection) -> NodeChange:

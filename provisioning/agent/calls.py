@@ -15,6 +15,7 @@ from . import (
     commit,
     drain,
     facts,
+    health,
     held_data,
     previous,
     put_back,
@@ -23,7 +24,7 @@ from . import (
     stage,
     upstreams,
 )
-from .kinds import archive
+from .kinds import archive, audit_queue
 from .node import STATE, Node, StepError
 
 # Operations that change nothing on the node or only the lock; `receive`, whose path identifies its content; and
@@ -39,9 +40,12 @@ READING: dict[str, Callable[..., Any]] = {
     "backups": backups.backups,
     "back_up": backups.back_up,
     "data_state": backups.data_state,
-    "gate": serving.gate,
+    "gate": health.gate,
+    "health": health.health,
+    "spread": health.spread,
+    "reset_restarts": health.reset_restarts,
+    "audit": audit_queue.audit,
     "serves": serving.serves,
-    "idle": serving.idle,
     "held": serving.wait_until_held,
     "services": serving.services,
     "finish_requests": drain.finish_requests,

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from . import web
+
 STATE = "/var/lib/tandem"
 
 
@@ -75,8 +77,8 @@ class Node:
     """One node. Tests pass their own `root`, `runner` and so on.
 
     `token` identifies the rollout that sent the request. `now` is the monotonic clock: a clock that is set while a step
-    runs must not change a deadline. `before` is called with the name of each change before it is made; `progress` sends
-    a line to the operator while a step still runs.
+    runs must not change a deadline. `wall_clock` is for dates. `before` is called with the name of each change before
+    it is made; `progress` sends a line to the operator while a step still runs.
     """
 
     def __init__(
@@ -86,10 +88,12 @@ class Node:
         runner: Runner = run,
         stdin: IO[bytes] | None = None,
         now: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
         before: Callable[[str], None] = lambda _effect: None,
         progress: Callable[[str], None] = lambda _line: None,
         probe: Callable[[str], str] = probe,
+        request: Callable[..., web.Response] = web.request,
         sync: Callable[[int], None] = os.fsync,
         program: Callable[[], bytes] = program,
     ) -> None:
@@ -98,10 +102,12 @@ class Node:
         self.run = runner
         self.stdin = stdin
         self.now = now
+        self.wall_clock = wall_clock
         self.sleep = sleep
         self.before = before  # tests interrupt a run here
         self.progress = progress
         self.probe = probe
+        self.request = request
         self.sync = sync  # tests with many rollouts skip fsync
         self.program = program
         self.token = ""

@@ -1,30 +1,15 @@
-"""What this node serves: the health gate after a commit, its services, the virtual IPs that it holds."""
+"""What this node serves: its services, the virtual IPs that it holds."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from .node import Node, StepError
+from .node import Node
 from .put_back_timer import DRAIN_MARK
-from .systemd import is_started, unit_facts
+from .systemd import is_started
 
 NODE_FILE = "/etc/tandem/node.json"  # the units and health gates of the node's manifest, in order
-
-
-def gate(node: Node, *, name: str, url: str, status: int, deadline_s: float) -> float:
-    """Repeat a request until it returns `status`. Returns the time taken, in seconds."""
-    began = node.now()
-    seen = ""
-    while True:
-        seen = node.probe(url)
-        if seen == str(status):
-            return round(node.now() - began, 3)
-        if node.now() - began > deadline_s:
-            break
-        node.sleep(0.1)
-    journal = node.run(["journalctl", "--no-pager", "-o", "cat", "-n", "12", "-u", name]).out
-    raise StepError("gate", f"{url} did not return {status} within {deadline_s:.0f} s", f"{seen}\n{journal}")
 
 
 def serves(node: Node) -> bool:
@@ -40,13 +25,6 @@ def wait_until_held(node: Node, *, virtual_ips: list[str], deadline_s: float) ->
     while not (held := addresses_held(node, virtual_ips)) and node.now() < deadline:
         node.sleep(0.05)
     return held
-
-
-def idle(node: Node) -> list[str]:
-    """The units of the last rollout that are not running; ["everything"] if there was no rollout."""
-    units = read_node_file(node)["units"]
-    facts = unit_facts(node, units)
-    return [unit for unit in units if not facts.get(unit, {}).get("started")] if units else ["everything"]
 
 
 def services(node: Node) -> dict[str, Any]:

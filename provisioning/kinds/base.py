@@ -30,7 +30,8 @@ class Phase(enum.IntEnum):
     PREPARE = enum.auto()  # does not affect running services
     CHECK = enum.auto()  # validates the candidates
     COMMIT = enum.auto()
-    GATE = enum.auto()  # after the commit
+    GATE = enum.auto()  # a health check that a node must pass after the commit
+    HEALTH = enum.auto()  # a health check of `tandem health` only
 
 
 class Turn(enum.IntEnum):

@@ -14,7 +14,7 @@ class Gate(Item):
 
     phase: ClassVar[Phase] = Phase.GATE
 
-    name: str  # "nginx"
+    name: str  # of the unit, "nginx"
     url: str  # http://10.0.4.20/healthz
     status: int = 200
     deadline_s: int = 60
@@ -24,4 +24,4 @@ class Gate(Item):
         return f"gate {self.name}"
 
     def operation(self) -> dict[str, Any]:
-        return {"name": self.name, "url": self.url, "status": self.status, "deadline_s": self.deadline_s}
+        return {"unit": self.name, "url": self.url, "status": self.status, "deadline_s": self.deadline_s}

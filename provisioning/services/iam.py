@@ -5,14 +5,18 @@ from __future__ import annotations
 from provisioning import placeholders
 from provisioning.deployment import Deployment, Node
 from provisioning.kinds.archive import Archive
+from provisioning.kinds.audit_queue import AuditQueue
 from provisioning.kinds.base import Item, restart
 from provisioning.kinds.check import Check
 from provisioning.kinds.directory import Directory
+from provisioning.kinds.endpoint import Endpoint
 from provisioning.kinds.file import File
 from provisioning.kinds.gate import Gate
+from provisioning.kinds.iam_account import IamAccount
 from provisioning.kinds.link import Link
 from provisioning.kinds.old_archives import OldArchives
 from provisioning.kinds.package import Package
+from provisioning.kinds.port import Port
 from provisioning.kinds.timer import Timer
 from provisioning.kinds.unit import Unit
 from provisioning.kinds.user import User
@@ -20,13 +24,15 @@ from provisioning.rendering import render
 from provisioning.services.data import POOL_SIZE, external_addresses, mariadb_address, redis_address
 
 CURRENT = "/opt/iam/current"
+AUDIT_DIRECTORY = "/var/lib/iam/audit"
 APISERVER_PORT = 8080
 AUTHZ_PORT = 9090
 PUMP_PORT = 7070
+PUMP_UNIT = "iam-pump"
 _SERVICES = {
     "iam-apiserver": "users, secrets and policies",
     "iam-authz-server": "authorization decisions",
-    "iam-pump": "transfer of audit records out of Redis",
+    PUMP_UNIT: "transfer of audit records out of Redis",
 }
 _CERTIFICATE = "/etc/iam/node.crt"
 _PRIVATE_KEY = "/etc/iam/node.key"
@@ -47,7 +53,7 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
         Directory("/etc/iam", group="iam", mode=0o750),
         Directory("/var/log/iam", owner="iam", group="adm", mode=0o2750),
         Directory("/var/lib/iam", owner="iam", group="iam", mode=0o750),
-        Directory("/var/lib/iam/audit", owner="iam", group="iam", mode=0o750),
+        Directory(AUDIT_DIRECTORY, owner="iam", group="iam", mode=0o750),
         Directory("/opt/iam"),
         Archive(release.source, release.sha256, release.path, after=everything),
         *_checks(),
@@ -63,6 +69,44 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
         Gate("iam-apiserver", f"http://{node.private_address}:{APISERVER_PORT}/healthz"),
         Gate("iam-authz-server", f"http://{node.private_address}:{AUTHZ_PORT}/healthz"),
         Gate("iam-pump", f"http://127.0.0.1:{PUMP_PORT}/healthz"),
+        *_health(deployment, node),
+    ]
+
+
+def _health(deployment: Deployment, node: Node) -> list[Item]:
+    """The health checks beyond the gates that only show that a process responds."""
+    data, address = deployment.data, node.private_address
+    redis_host, redis_port = redis_address(deployment)
+    mariadb_host, _, mariadb_port = mariadb_address(deployment).rpartition(":")
+    redis_password = placeholders.placeholder(placeholders.REDIS_PASSWORD)
+    outside = "tandem:data of the stack, and the route to this address"
+    look_at = outside if data.outside_group else f"journalctl -u mariadb -u redis-server on {deployment.nodes[0].name}"
+    mongodb = data.mongodb.address.rpartition(":") if data.mongodb else None
+    return [
+        IamAccount(
+            f"http://{address}:{APISERVER_PORT}",
+            f"http://{address}:{AUTHZ_PORT}",
+            placeholders.placeholder(placeholders.IAM_HEALTH_PASSWORD),
+        ),
+        Port("iam-apiserver", address, APISERVER_PORT),
+        Port("iam-authz-server", address, AUTHZ_PORT),
+        Endpoint(
+            "mariadb",
+            mariadb_host,
+            int(mariadb_port),
+            data.username,
+            placeholders.placeholder(placeholders.MARIADB_IAM_PASSWORD),
+            look_at,
+        ),
+        Endpoint("redis", redis_host, redis_port, "", redis_password, look_at),
+        *([Endpoint("mongodb", mongodb[0], int(mongodb[2]), look_at=look_at)] if mongodb else []),
+        AuditQueue(
+            redis_host,
+            redis_port,
+            redis_password,
+            deployment.iam.audit_interval_s,
+            "" if data.mongodb else AUDIT_DIRECTORY,
+        ),
     ]
 
 

@@ -13,6 +13,8 @@ from provisioning.kinds.directory import Directory
 from provisioning.kinds.file import File
 from provisioning.kinds.gate import Gate
 from provisioning.kinds.package import Package
+from provisioning.kinds.port import Port
+from provisioning.kinds.site import Site
 from provisioning.kinds.unit import Unit
 from provisioning.rendering import render
 from provisioning.services.iam import APISERVER_PORT, AUTHZ_PORT
@@ -62,6 +64,8 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
         ),
         Unit("nginx"),
         Gate("nginx", f"http://{node.private_address}/healthz"),
+        *(Port("nginx", "0.0.0.0", port) for port in (80, 443)),  # noqa: S104 - where nginx listens
+        *(Site(each.domain, node.private_address, f"/etc/nginx/tls/{each.certificate}.pem") for each in services),
     ]
 
 

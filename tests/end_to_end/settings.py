@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tests.end_to_end.lab import ROOT
+from operations.cli import find_cli
+from tests.end_to_end.lab import ROOT, Lab
 
 
 def write_settings(file: Path, **changed: dict[str, Any]) -> Path:
@@ -18,3 +21,26 @@ def write_settings(file: Path, **changed: dict[str, Any]) -> Path:
         settings["config"][key] = {**settings["config"].get(key, {}), **values}
     file.write_text(yaml.safe_dump(settings))
     return file
+
+
+def encrypt(lab: Lab, text: str, folder: Path) -> tuple[str, str]:
+    """Return the text as encrypted in the file of a stack on this localcloud, and the file's encryption salt."""
+    # The first command creates the workspace with the generated passphrase, which encrypts all settings there.
+    lab.operator("tandem", "health", "--stack", "local", check=False)
+    (folder / "Pulumi.yaml").write_text("name: encrypted\nruntime: yaml\n")
+    pulumi = [str(find_cli(os.environ) / "pulumi"), "--cwd", str(folder), "--non-interactive"]
+    environment = {
+        **os.environ,
+        "PULUMI_BACKEND_URL": folder.as_uri(),
+        "PULUMI_HOME": str(folder),
+        "PULUMI_CONFIG_PASSPHRASE_FILE": str(ROOT / ".tandem" / lab.name / "passphrase"),
+    }
+    environment.pop("PULUMI_CONFIG_PASSPHRASE", None)
+    # The text is read from stdin, since one that starts with a hyphen would be an option.
+    for words, given in (
+        (["stack", "init", "one"], ""),
+        (["config", "set", "text", "--secret", "--stack", "one"], text),
+    ):
+        subprocess.run([*pulumi, *words], env=environment, check=True, capture_output=True, input=given, text=True)
+    written = yaml.safe_load((folder / "Pulumi.one.yaml").read_text())
+    return written["config"]["encrypted:text"]["secure"], written["encryptionsalt"]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -13,12 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from operations.cli import find_cli
 from tests.end_to_end.conftest import NAME
 from tests.end_to_end.lab import ROOT, CommandError, Lab, wait_until
-from tests.end_to_end.settings import write_settings
+from tests.end_to_end.settings import encrypt, write_settings
 
 pytestmark = pytest.mark.root
 
@@ -85,28 +81,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     state = ROOT / ".tandem" / lab.name
     shutil.rmtree(state, ignore_errors=True)
     lab.localcloud("up", timeout_s=900)
-    phrase = os.urandom(8).hex()
-    before = os.environ.get("PULUMI_CONFIG_PASSPHRASE")
-    os.environ["PULUMI_CONFIG_PASSPHRASE"] = phrase  # for the commands that the lab runs
     try:
-        yield _make_site(lab, *_encrypt(PASSWORD, tmp_path_factory.mktemp("encrypted")))
+        yield _make_site(lab, *encrypt(lab, PASSWORD, tmp_path_factory.mktemp("encrypted")))
     finally:
-        os.environ.pop("PULUMI_CONFIG_PASSPHRASE")
-        if before is not None:
-            os.environ["PULUMI_CONFIG_PASSPHRASE"] = before
         lab.localcloud("down")
         shutil.rmtree(state, ignore_errors=True)
-
-
-def _encrypt(text: str, folder: Path) -> tuple[str, str]:
-    """Return the text as encrypted in a stack file, and the file's encryption salt."""
-    (folder / "Pulumi.yaml").write_text("name: encrypted\nruntime: yaml\n")
-    pulumi = [str(find_cli(os.environ) / "pulumi"), "--cwd", str(folder), "--non-interactive"]
-    environment = {**os.environ, "PULUMI_BACKEND_URL": folder.as_uri(), "PULUMI_HOME": str(folder)}
-    for words in (["stack", "init", "one"], ["config", "set", "text", text, "--secret", "--stack", "one"]):
-        subprocess.run([*pulumi, *words], env=environment, check=True, capture_output=True)
-    written = yaml.safe_load((folder / "Pulumi.one.yaml").read_text())
-    return written["config"]["encrypted:text"]["secure"], written["encryptionsalt"]
 
 
 def _make_site(lab: Lab, encrypted: str, salt: str) -> Site:

@@ -55,6 +55,7 @@ _SECRETS = {
     placeholders.MARIADB_IAM_PASSWORD: "mariadbOnlyForThisTest",
     placeholders.REDIS_PASSWORD: REDIS_PASSWORD,
     placeholders.JWT_KEY: "a-key-of-thirty-two-characters-x",
+    placeholders.IAM_HEALTH_PASSWORD: "Health@2021",
     # Hash of Admin@2021 with cost 4, which makes logins fast.
     placeholders.IAM_ADMIN_PASSWORD_HASH: "$2a$04$6SfFA1X0BEhQRbiz/qLYUuGoz3gtWy.V9diduv5hZRaersetRAQXy",
 }

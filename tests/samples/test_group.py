@@ -29,6 +29,10 @@ from iam_real_servers import (
     wait_until,
 )
 
+from provisioning.agent import kinds
+from provisioning.agent.node import Node
+from provisioning.kinds.endpoint import Endpoint
+from provisioning.kinds.iam_account import IamAccount
 from provisioning.kinds.query import Query
 
 pytestmark = pytest.mark.root
@@ -73,6 +77,28 @@ def wait_until_both_subscribed(primary: RealNode) -> None:
 def test_a_token_of_one_node_is_valid_on_the_other(nodes: tuple[RealNode, RealNode]) -> None:
     a, b = nodes
     assert send(b, API, "GET", "/v1/users/admin", None, login(a))[0] == 200
+
+
+def run_health_checks(node: RealNode, nonce: str) -> list[tuple[str, str, str]]:
+    """Run the checks of the databases and of the account for health checks, as the agent runs them on the node."""
+    checks = [item for item in node.items if isinstance(item, IamAccount | Endpoint)]
+    found: list[tuple[str, str, str]] = []
+    for item in (each.with_secrets(node.secrets(), node.node.name) for each in checks):
+        module = kinds.get(item.kind())
+        results = module.check(Node(), {**item.operation(), "nonce": nonce})
+        found += [(each["name"], each["level"], each["seen"]) for each in results]
+    return found
+
+
+def test_the_health_checks_log_in_and_make_a_decision_on_each_node(nodes: tuple[RealNode, RealNode]) -> None:
+    for node in nodes:
+        results = run_health_checks(node, "test")
+        assert [(name, level) for name, level, _ in results] == [
+            ("login", "ok"), ("authorization", "ok"), ("databases", "ok"), ("databases", "ok"),
+        ], results  # fmt: skip
+    # One account with one secret and one policy, however many nodes and runs.
+    headers = login(nodes[0])
+    assert send(nodes[0], API, "GET", "/v1/users/tandem-health", None, headers)[0] == 200
 
 
 def test_the_administrators_password_is_set_once_and_other_passwords_are_refused(

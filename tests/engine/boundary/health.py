@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from provisioning.health import PublicSide
 
 
-def check(public_ips: Sequence[str], domains: Mapping[str, str], ca_certificate: str) -> None:
-    assert public_ips
-    assert domains
-    assert ca_certificate
+def check(public: PublicSide) -> None:
+    assert public.addresses
+    assert all(service.domain and service.ca for service in public.services)
+    assert public.password

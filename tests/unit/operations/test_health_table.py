@@ -1,115 +1,234 @@
-"""The checks of single nodes and the table of `tandem health`."""
+"""`tandem health`: the checks of a group, the cloud's view, the table and the JSON."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from operations.health import Health, NodeHealth, check_node, make_table
-from provisioning.agent_calls import Upload
-from provisioning.exports import parse_exports
-from provisioning.health import HealthReport, Probe
+from operations.errors import NoDeploymentError, OperationError
+from operations.health import check_cloud, make_table, to_json
+from operations.main import print_error
+from operations.recorded import read_deployment
+from provisioning.errors import CloudApiError
+from provisioning.group_checks import check_clocks, check_masters
+from provisioning.health import Group, PublicSide
 from provisioning.inventory import Inventory, RemoteNode
+from provisioning.kinds.file import File
+from provisioning.node_checks import NodeState
+from provisioning.results import HealthReport, Level, fail, merge_successes, ok, warning
+
+NODES = tuple(
+    RemoteNode(f"iam-{name}", f"ins-{name}", f"10.0.4.2{n}", f"10.0.4.2{n}", "debian", ("ssh-ed25519 AAAA",), True)
+    for n, name in enumerate("ab")
+)
+GROUP = Group(PublicSide((), (), ""), Inventory("tandem-local", NODES, ("10.0.4.99",), "KEY"), {})
 
 
-def node(name: str, address: str) -> dict[str, Any]:
-    return {
-        "name": name, "instance_id": f"ins-{name}", "private_address": address, "ssh_address": address,
-        "user": "debian", "host_keys": ["ssh-ed25519 AAAA"], "eligible": True,
-    }  # fmt: skip
+def states(*holders: str, **changed: Any) -> tuple[NodeState, ...]:
+    return tuple(
+        NodeState(node.name, (), held=("10.0.4.99",) if node.name in holders else (), **changed) for node in NODES
+    )
 
 
-OUTPUTS: dict[str, Any] = {
-    "group": "tandem-local",
-    "nodes": [node("iam-a", "10.0.4.20"), node("iam-b", "10.0.4.21")],
-    "virtual_ips": ["10.0.4.99"],
-    "profile": "fast",
-    "ssh": {"private_key": "KEY"},
-}
-
-
-def read_inventory(outputs: dict[str, Any]) -> Inventory:
-    exports = parse_exports(outputs)
-    assert exports is not None
-    return exports.inventory
-
-
-def shown(health: Health) -> str:
-    console = Console(file=io.StringIO(), width=140)
-    console.print(make_table(health, OUTPUTS))
+def shown(report: HealthReport, width: int = 160) -> str:
+    console = Console(file=io.StringIO(), width=width)
+    console.print(make_table(report, "local"))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
 
-def probe(*, ok: bool, seen: str) -> HealthReport:
-    return HealthReport((Probe("api through 203.0.113.10", "https://iam.api.example.com/healthz", ok, seen, 3.2),))
+# ---- the group -------------------------------------------------------------------------------------------------------
 
 
-def test_the_inventory_is_read_from_the_outputs() -> None:
-    inventory = read_inventory(OUTPUTS)
-    assert [host.name for host in inventory.nodes] == ["iam-a", "iam-b"]
-    assert inventory.get("iam-b").private_address == "10.0.4.21"
-    assert inventory.private_key == "KEY"
+@pytest.mark.parametrize(
+    ("found", "level", "text"),
+    [
+        pytest.param(states("iam-b"), Level.OK, "10.0.4.99 is held by iam-b", id="one master"),
+        pytest.param(states("iam-a", "iam-b"), Level.FAIL, "10.0.4.99 is held by iam-a and iam-b", id="a split pair"),
+        pytest.param(states(), Level.FAIL, "10.0.4.99 is held by no node", id="no master"),
+        pytest.param(
+            states(reached=False), Level.FAIL,
+            "10.0.4.99 is held by no node that responds over SSH (without iam-a, iam-b)", id="no node responds",
+        ),
+    ],
+)  # fmt: skip
+def test_each_virtual_ip_must_have_one_master(found: tuple[NodeState, ...], level: Level, text: str) -> None:
+    (result,) = check_masters(("10.0.4.99",), found)
+    assert (result.level, result.seen) == (level, text)
+    assert level is Level.OK or result.look_at
 
 
-def test_the_table_of_a_healthy_group_names_master_and_backup() -> None:
-    first, second = read_inventory(OUTPUTS).nodes
-    health = Health(
-        probe(ok=True, seen='200 {"status":"ok"}'),
-        (NodeHealth(first, True, ("10.0.4.99",), ""), NodeHealth(second, True, (), "")),
+@pytest.mark.parametrize(
+    ("offset_s", "level"), [(0.0, Level.OK), (-1.9, Level.OK), (3, Level.WARNING), (-3600, Level.FAIL)]
+)
+def test_a_clock_that_differs_is_reported(offset_s: float, level: Level) -> None:
+    results = check_clocks(states(offset_s=offset_s))
+    assert {result.level for result in results} == {level}
+
+
+# ---- the cloud's view ------------------------------------------------------------------------------------------------
+
+
+def havip(instance: str) -> dict[str, Any]:
+    associations = [{"InstanceId": node.instance_id} for node in NODES]
+    return {"Vip": "10.0.4.99", "InstanceId": instance, "HaVipAssociationSet": associations}
+
+
+class FakeApi:
+    """Returns the given HAVIPs, one answer for each call; the last one again."""
+
+    def __init__(self, *answers: list[dict[str, Any]]) -> None:
+        self.answers = list(answers)
+        self.now = 0.0
+
+    def __call__(self, service: str, action: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        assert (service, action) == ("vpc", "DescribeHaVips")
+        assert parameters["Filters"][0] == {"Name": "vip", "Values": ["10.0.4.99"]}
+        return {"HaVipSet": self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]}
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.mark.parametrize(
+    ("answers", "level", "text"),
+    [
+        pytest.param([[havip("ins-b")]], Level.OK, "10.0.4.99 is at iam-b in the cloud", id="the master has it"),
+        pytest.param(
+            [[havip("ins-a")], [havip("ins-b")]], Level.OK, "10.0.4.99 is at iam-b in the cloud", id="it follows late"
+        ),
+        pytest.param(
+            [[havip("ins-a")]], Level.FAIL, "10.0.4.99 is at iam-a in the cloud, but the master is iam-b", id="it stays"
+        ),
+        pytest.param(
+            [[havip("")]], Level.FAIL, "10.0.4.99 is at no instance in the cloud, but the master is iam-b", id="nobody"
+        ),
+    ],
+)
+def test_the_havip_must_point_to_the_master(answers: list[Any], level: Level, text: str) -> None:
+    api = FakeApi(*answers)
+    (result,) = check_cloud(GROUP, states("iam-b"), api, clock=lambda: api.now, sleep=api.sleep)
+    assert (result.level, result.seen) == (level, text)
+
+
+def test_a_havip_that_was_deleted_is_reported() -> None:
+    api = FakeApi([])
+    (result,) = check_cloud(GROUP, states("iam-b"), api, clock=lambda: api.now, sleep=api.sleep)
+    assert (result.level, result.seen) == (Level.FAIL, "10.0.4.99: the cloud has no HAVIP of this group")
+
+
+def test_an_api_that_cannot_be_reached_is_a_warning() -> None:
+    def refuse(service: str, action: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        del service, action, parameters
+        raise CloudApiError("DescribeHaVips: [AuthFailure] wrong signature")
+
+    (result,) = check_cloud(GROUP, states("iam-b"), refuse)
+    assert result.level is Level.WARNING
+    assert "AuthFailure" in result.seen
+
+
+# ---- the table and the JSON ------------------------------------------------------------------------------------------
+
+REPORT = HealthReport(
+    (
+        ok("iam-a", "units", "14 running"),
+        fail("iam-b", "unit iam-pump", "failed [/x] [exit-code]", "journalctl -u iam-pump (on iam-b)"),
+        warning("iam-b", "certificate", "node.crt expires in 3 days", "tandem up"),
     )
-    assert health.healthy
-    text = shown(health)
-    assert "master of 10.0.4.99" in text
-    assert "backup" in text
-    assert "FAIL" not in text
+)
 
 
-def test_a_failed_node_is_shown_with_its_error_and_the_group_is_not_healthy() -> None:
-    first, second = read_inventory(OUTPUTS).nodes
-    health = Health(
-        probe(ok=True, seen='200 {"status":"ok"}'),
-        (NodeHealth(first, True, ("10.0.4.99",), ""), NodeHealth(second, False, (), "no SSH within 10 s")),
-    )
-    assert not health.healthy
-    assert "no SSH within 10 s" in shown(health)
+def test_each_line_shows_what_was_seen_and_what_to_look_at_with_its_brackets() -> None:
+    text = shown(REPORT)
+    assert "failed [/x] [exit-code]" in text
+    assert "look at: journalctl -u iam-pump (on iam-b)" in text
+    assert "3 checks, 1 failed, 1 warnings" in text
 
 
-class FakeNode:
-    """Returns a given result for each operation; any other operation is an error."""
-
-    def __init__(self, node: RemoteNode, answers: dict[str, Any]) -> None:
-        self.node = node
-        self._answers = answers
-
-    def call(
-        self,
-        operations: Sequence[dict[str, Any]],
-        *,
-        token: str = "",
-        upload: Upload | None = None,
-        deadline_s: float = 0,
-        report: Callable[[str], None] = lambda _line: None,
-    ) -> list[Any]:
-        del token, upload, deadline_s, report
-        return [self._answers[operation["do"]] for operation in operations]
-
-    def close(self) -> None:
-        pass
+def test_results_of_one_target_are_together() -> None:
+    text = shown(HealthReport((ok("x", "https", "1"), ok("y", "https", "2"), ok("x", "login", "3"))))
+    rows = [line.split("│")[2:4] for line in text.splitlines() if line.startswith("│")]
+    assert [[cell.strip() for cell in row] for row in rows] == [["x", "https"], ["", "login"], ["y", "https"]]
 
 
-@pytest.mark.parametrize(("idle", "seen"), [([], ""), (["iam-apiserver"], "not running: iam-apiserver")])
-def test_an_application_node_is_checked_for_its_units_only(idle: list[str], seen: str) -> None:
-    (host,) = read_inventory({**OUTPUTS, "nodes": [{**node("iam-c", "10.0.4.22"), "eligible": False}]}).nodes
-    health = check_node(FakeNode(host, {"idle": idle}), ["10.0.4.99"])
-    assert (health.serves, health.seen) == (not idle, seen)
+def test_only_a_failed_check_makes_the_group_unhealthy() -> None:
+    assert not REPORT.healthy
+    assert HealthReport(REPORT.results[::2]).healthy
 
 
-def test_an_eligible_node_is_checked_for_nginx_and_keepalived() -> None:
-    host, _ = read_inventory(OUTPUTS).nodes
-    health = check_node(FakeNode(host, {"serves": False, "held": []}), ["10.0.4.99"])
-    assert (health.serves, health.seen) == (False, "nginx or keepalived is not running or does not respond")
+def test_the_json_contains_every_result() -> None:
+    data = json.loads(json.dumps(to_json(REPORT)))
+    assert data["healthy"] is False
+    assert [each["level"] for each in data["checks"]] == ["ok", "fail", "warning"]
+    assert data["checks"][1] == {
+        "target": "iam-b", "check": "unit iam-pump", "level": "fail", "seen": "failed [/x] [exit-code]",
+        "look_at": "journalctl -u iam-pump (on iam-b)",
+    }  # fmt: skip
+
+
+def test_successes_of_one_check_are_one_line() -> None:
+    merged = merge_successes([ok("a", "ports", "80"), fail("a", "port 9", "x", "y"), ok("a", "ports", "443")])
+    assert [(each.name, each.seen) for each in merged] == [("ports", "80, 443"), ("port 9", "x")]
+
+
+def test_an_error_with_brackets_is_printed_as_it_is() -> None:
+    console = Console(file=io.StringIO(), width=80)
+    print_error(OperationError("node says [/x] and [word]"), console)
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue() == "error: node says [/x] and [word]\n"
+
+
+# ---- the recorded deployment -----------------------------------------------------------------------------------------
+
+
+def secret(value: object) -> dict[str, str]:
+    """A decrypted secret in `pulumi stack export --show-secrets`."""
+    return {
+        "4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "plaintext": json.dumps(value),
+    }  # fmt: skip
+
+
+STATE: dict[str, Any] = {
+    "resources": [
+        {
+            "type": "pulumi:pulumi:Stack",
+            "outputs": {
+                "public_ips": ["203.0.113.10"], "urls": {"api": "https://iam.api.example.com"},
+                "certificate_authorities": {"api": "PEM"},
+            },
+        },
+        {
+            "type": "pulumi-python:dynamic/tandem:Rollout",
+            "outputs": {
+                "group": "tandem-local", "virtual_ips": ["10.0.4.99"], "private_key": secret("KEY"),
+                "nodes": [
+                    {
+                        "name": "iam-a", "instance_id": "ins-a", "private_address": "10.0.4.20", "eligible": True,
+                        "ssh_address": "10.0.4.20", "user": "debian", "host_keys": ["ssh-ed25519 AAAA"],
+                    }
+                ],
+                "files": {"iam-a": {"/etc/x": "@@ iam-a:/etc/x\npassword=@@secret:redis_password@@\n"}},
+                "manifests": {"iam-a": '@@ iam-a\n{"kind": "File", "path": "/etc/x"}'},
+                "values": {}, "secrets": secret({"redis_password": "R", "iam_health_password": "H"}),
+            },
+        },
+    ]
+}  # fmt: skip
+
+
+def test_the_group_is_read_from_the_recorded_state_with_its_secrets() -> None:
+    group = read_deployment(STATE, "local")
+    assert group.inventory.private_key == "KEY"
+    assert group.items == {"iam-a": (File("/etc/x", "password=R\n"),)}
+    assert (group.public.password, group.public.services[0].ca) == ("H", "PEM")
+
+
+@pytest.mark.parametrize("state", [{}, {"resources": STATE["resources"][:1]}, {"resources": STATE["resources"][1:]}])
+def test_a_stack_without_a_finished_deployment_has_no_health(state: dict[str, Any]) -> None:
+    with pytest.raises(NoDeploymentError, match="nothing is deployed"):
+        read_deployment(state, "local")

@@ -16,10 +16,10 @@ from pulumi.dynamic.dynamic import ResourceProvider, serialize_provider
 from components.failures import Monitor, without_traceback
 from components.health import HealthProvider
 from components.host_keys import HostKeysProvider
-from components.preview_text import read_manifest, show_files, show_items
 from components.rollout import RolloutProvider, find_departed
 from provisioning.errors import GateError
 from provisioning.exports import parse_exports, parse_inventory, parse_node
+from provisioning.preview_text import read_manifest, show_files, show_items
 
 _NODE = {
     "name": "iam-a",
@@ -153,7 +153,10 @@ def test_a_node_that_a_rollout_has_skipped_is_completed_by_the_next_run() -> Non
 
 
 def test_health_is_only_checked_again_after_a_rollout() -> None:
-    old = {"revision": "1", "public_ips": ["203.0.113.10"], "domains": {"api": "a"}, "ca_certificate": "c"}
+    old = {
+        "revision": "1", "public_ips": ["203.0.113.10"], "domains": {"api": "a"}, "authorities": {"api": "c"},
+        "password": "p",
+    }  # fmt: skip
     assert HealthProvider().diff("x", old, dict(old)).changes is False
     assert HealthProvider().diff("x", old, {**old, "revision": "2"}).changes is True
 

@@ -433,12 +433,3 @@ def test_a_later_change_replaces_the_marks_of_a_killed_run(lab: Lab) -> None:
     assert not lab.drained("iam-b")
     put_back_node(lab.changes, "iam-a")
     assert lab.is_as_before()
-
-
-def test_a_node_reports_its_units_that_are_not_running(lab: Lab) -> None:
-    connection = lab.group.connect(lab.group.inventory.get("iam-a"))
-    assert connection.call([{"do": "idle"}]) == [[]]
-    lab.group.systems["iam-a"].units["mariadb"] = "inactive"
-    assert connection.call([{"do": "idle"}]) == [["mariadb"]]
-    (lab.group.systems["iam-a"].root / "etc/tandem/node.json").unlink()
-    assert connection.call([{"do": "idle"}]) == [["everything"]]

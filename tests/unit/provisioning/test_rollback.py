@@ -125,7 +125,7 @@ def test_a_release_that_fails_on_the_first_node_is_undone_there_and_never_reache
     error = expect_failure(group)
     assert isinstance(error, GateError)
     assert error.message == (
-        "iam-b (10.0.4.21): http://10.0.4.21:8080/healthz did not return 200 within 60 s; "
+        "iam-b (10.0.4.21): iam-apiserver responds: http://10.0.4.21:8080/healthz: 502, must be 200 (waited 60 s); "
         "iam-b was rolled back to its previous version; the rollout stopped there"
     )
     assert states(group) == before
@@ -181,7 +181,10 @@ def test_a_rollback_that_does_not_pass_the_previous_gates_says_so_and_leaves_the
     group.answers = lambda _node, _url: "502"
     error = expect_failure(group)
     assert "iam-a could not be rolled back" in error.message
-    assert "rollback: iam-a (10.0.4.20): http://10.0.4.20:8080/healthz did not return 200" in error.seen
+    assert (
+        "rollback: iam-a (10.0.4.20): iam-apiserver responds: http://10.0.4.20:8080/healthz: 502, must be 200"
+        in error.seen
+    )
     assert "10.0.4.20:8080 down" in (group.systems["iam-b"].root / UPSTREAMS.lstrip("/")).read_text()
     group.answers = lambda _node, _url: "200"
     deploy(group, "1")  # no file differs on iam-a, but its health gates have not passed

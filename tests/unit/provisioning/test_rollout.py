@@ -378,11 +378,26 @@ def test_a_change_between_the_facts_and_the_lock_is_seen(group: FakeGroup) -> No
 def test_a_rollout_makes_no_more_calls_than_it_needs(group: FakeGroup) -> None:
     deploy(group, manifests())
     first = [call for call in group.connections[0].calls if call != ["renew"]]
-    assert first == [["facts"], ["lock"], ["prepare", "facts"], ["stage"], ["commit", "gate"], ["accept"], ["unlock"]]
+    assert first == [
+        ["facts"],
+        ["lock"],
+        ["prepare", "facts"],
+        ["stage"],
+        ["commit", "gate", "reset_restarts"],
+        ["accept"],
+        ["unlock"],
+    ]
     deploy(group, manifests(items(port=8080)))
     changed = [call for call in group.connections[-1].calls if call != ["renew"]]
     asked = ["services", "serves", "held"]  # before the other node is taken out of service
-    assert changed == [["facts"], ["lock"], ["stage"], asked, ["commit", "gate", "accept"], ["unlock"]]
+    assert changed == [
+        ["facts"],
+        ["lock"],
+        ["stage"],
+        asked,
+        ["commit", "gate", "reset_restarts", "accept"],
+        ["unlock"],
+    ]
 
 
 def test_the_lock_is_released_after_an_error(group: FakeGroup) -> None:

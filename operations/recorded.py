@@ -1,0 +1,57 @@
+"""Reads the deployed group from the recorded state of a stack (`pulumi stack export --show-secrets`)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, cast
+
+from operations.errors import NoDeploymentError
+from provisioning.exports import parse_inventory
+from provisioning.health import Group, PublicSide
+from provisioning.placeholders import IAM_HEALTH_PASSWORD
+from provisioning.preview_text import read_manifest
+from provisioning.public_checks import Address, Service
+from provisioning.rollout import replace_secrets
+
+# Marks an object as a secret (Pulumi's resource.SigKey and resource.SecretSig).
+_SIGNATURE, _SECRET = "4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44270"
+_STACK, _ROLLOUT = "pulumi:pulumi:Stack", "tandem:Rollout"
+
+
+def read_deployment(deployment: Mapping[str, Any], stack: str) -> Group:
+    """Return the group that the last successful rollout has deployed. Raises NoDeploymentError."""
+    exports, rollout = _find(deployment, _STACK), _find(deployment, _ROLLOUT)
+    if not rollout or "public_ips" not in exports:
+        raise NoDeploymentError(stack, "public_ip", f"nothing is deployed; run `tandem up --stack {stack}`")
+    inventory = parse_inventory(rollout)
+    values = {**rollout["values"], **rollout["secrets"]}
+    manifests = {
+        node: read_manifest(node, items, rollout["files"][node]) for node, items in rollout["manifests"].items()
+    }
+    services = tuple(
+        Service(name, str(url).removeprefix("https://"), exports["certificate_authorities"][name])
+        for name, url in exports["urls"].items()
+    )
+    addresses = tuple(Address(ip) for ip in exports["public_ips"])
+    public = PublicSide(addresses, services, values[IAM_HEALTH_PASSWORD])
+    return Group(public, inventory, replace_secrets(inventory, manifests, values))
+
+
+def _find(deployment: Mapping[str, Any], type_: str) -> dict[str, Any]:
+    """The outputs of the only resource of a type, without the marks of secrets; {} if there is none."""
+    for resource in deployment.get("resources") or []:
+        if resource["type"].endswith(type_) and not resource.get("delete"):
+            return _plain(resource.get("outputs") or {})
+    return {}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        fields = cast("dict[str, Any]", value)
+        if fields.get(_SIGNATURE) == _SECRET:
+            return _plain(json.loads(fields["plaintext"]))
+        return {key: _plain(each) for key, each in fields.items()}
+    if isinstance(value, list):
+        return [_plain(each) for each in cast("list[Any]", value)]
+    return value

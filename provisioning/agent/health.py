@@ -1,0 +1,168 @@
+"""The health checks of a node, and the health gate after a commit.
+
+Health asks what users ask: a unit that is "active" may restart every second, and `/healthz` of the services is
+constant. `health` runs all checks once and changes nothing; `gate` repeats one check until it passes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from typing import Any
+
+from . import kinds
+from .node import Node, StepError
+from .results import FAIL, fail, ok, warning
+from .serving import DRAIN_MARK, addresses_held
+from .systemd import is_started
+
+# A unit that restarted often and runs for less than this is considered to be crash-looping.
+_STABLE_S = 60.0
+_RESTARTS = 3
+_BOOT_S = 180.0  # services restart until the databases of another node respond
+_USED_WARNING, _USED_FAIL = 0.85, 0.95  # of the space or the inodes of a file system
+_SMALLEST_FREE = 64 * 1024 * 1024  # bytes
+_FILE_SYSTEMS = ("/", "/var", "/var/log", "/var/lib/mysql", "/var/lib/redis", "/srv/tandem", "/tmp", "/run")  # noqa: S108 - only their free space is read
+_ACCESS_LOG = "/var/log/nginx/access.log"
+_UNIT_PROPERTIES = "Id,LoadState,ActiveState,SubState,NRestarts,Result,ActiveEnterTimestampMonotonic"
+
+
+def health(
+    node: Node, *, units: list[str], checks: list[dict[str, Any]], virtual_ips: list[str], nonce: str
+) -> dict[str, Any]:
+    """Run all checks once. `nonce` marks the authorization decision, so that its audit record can be found."""
+    results = [*_units(node, units), *_disks(node)]
+    for check in checks:
+        results += kinds.get(check["kind"]).check(node, {**check, "nonce": nonce})
+    held = addresses_held(node, virtual_ips)
+    if node.at("/etc/tandem/switchover.json").exists():
+        results += [_vrrp(node, held), *_nginx(node)]
+    return {"now": node.wall_clock(), "held": held, "results": results}
+
+
+def gate(node: Node, *, kind: str, deadline_s: float, nonce: str = "", **item: Any) -> float:
+    """Repeat a check until it does not fail. Returns the time taken, in seconds."""
+    began = node.now()
+    while True:
+        failed = [each for each in kinds.get(kind).check(node, {**item, "nonce": nonce}) if each["level"] == FAIL]
+        if not failed:
+            return round(node.now() - began, 3)
+        if node.now() - began > deadline_s:
+            break
+        node.sleep(0.1)
+    seen = "\n".join(f"{each['name']}: {each['seen']}" for each in failed)
+    journal = node.run(["journalctl", "--no-pager", "-o", "cat", "-n", "12", "-u", item["unit"]]).out
+    first = seen.splitlines()[0]
+    raise StepError("gate", f"{first} (waited {deadline_s:.0f} s)", f"{seen}\n{journal}")
+
+
+def spread(node: Node, *, nonce: str) -> dict[str, int]:
+    """The number of requests with this nonce in the URL by upstream address, from nginx's access log."""
+    found: dict[str, int] = {}
+    lines = node.run(["tail", "-n", "2000", _ACCESS_LOG]).out.splitlines()
+    for line in lines:
+        match = re.search(r" upstream=(?:\S+, )*(\S+) upstream_status=", line) if nonce in line else None
+        if match:
+            found[match[1]] = found.get(match[1], 0) + 1
+    return found
+
+
+def reset_restarts(node: Node, *, units: list[str]) -> None:
+    """Reset systemd's restart counters after a rollout: services restart until what they depend on has started."""
+    if units:
+        node.run(["systemctl", "reset-failed", *units])
+
+
+# ---- units -----------------------------------------------------------------------------------------------------------
+
+
+def _units(node: Node, names: list[str]) -> list[dict[str, Any]]:
+    if not names:
+        return []
+    shown = node.run(["systemctl", "show", "--property", _UNIT_PROPERTIES, *names]).out
+    blocks = [dict(line.split("=", 1) for line in block.splitlines()) for block in shown.split("\n\n") if block]
+    booted_s = _seconds_since(node.run(["systemctl", "show", "--property", "UserspaceTimestampMonotonic"]).out)
+    # systemctl prints one block for each unit, in the order of the arguments.
+    found = [_unit(name, block, booted_s) for name, block in zip(names, blocks)]  # noqa: B905 - Python 3.9 has no strict
+    faults = [each for each in found if each]
+    running = len(names) - len(faults)
+    return [*faults, *([ok("units", f"{running} running")] if running else [])]
+
+
+def _unit(name: str, shown: dict[str, str], booted_s: float) -> dict[str, Any] | None:
+    """The fault of a unit, or None."""
+    look_at = f"journalctl -u {name}"
+    state, detail = shown.get("ActiveState", "unknown"), shown.get("SubState", "")
+    restarts = int(shown.get("NRestarts") or 0)
+    if shown.get("LoadState") == "not-found":
+        return fail(f"unit {name}", "the unit does not exist", "tandem up")
+    if detail == "auto-restart":
+        return fail(f"unit {name}", f"stopped ({shown.get('Result', '')}), restarted {restarts} times", look_at)
+    if state not in ("active", "reloading"):
+        return fail(f"unit {name}", f"{state} ({detail or shown.get('Result', '')})", look_at)
+    running_s = _seconds_since(f"ActiveEnterTimestampMonotonic={shown.get('ActiveEnterTimestampMonotonic', '')}")
+    if restarts and running_s < _STABLE_S:
+        seen = f"restarted {restarts} times, the last time {running_s:.0f} s ago"
+        looping = restarts >= _RESTARTS and booted_s > _BOOT_S
+        return (fail if looping else warning)(f"unit {name}", seen, look_at)
+    return None
+
+
+def _seconds_since(shown: str) -> float:
+    """The seconds since a monotonic time stamp of systemd, "NAME=MICROSECONDS"; infinite if it is missing."""
+    text = shown.strip().partition("=")[2]
+    return time.monotonic() - int(text) / 1e6 if text.isdigit() and int(text) else float("inf")
+
+
+# ---- disks -----------------------------------------------------------------------------------------------------------
+
+
+def _disks(node: Node) -> list[dict[str, Any]]:
+    found: dict[int, tuple[str, os.statvfs_result]] = {}
+    for path in _FILE_SYSTEMS:
+        target = node.at(path)
+        if target.is_dir():
+            found.setdefault(target.stat().st_dev, (path, os.statvfs(target)))
+    return [_disk(path, usage) for path, usage in found.values() if usage.f_blocks]
+
+
+def _disk(path: str, usage: os.statvfs_result) -> dict[str, Any]:
+    # f_bavail: root may use reserved blocks, nginx and the databases may not.
+    free = usage.f_bavail * usage.f_frsize
+    used = 1 - usage.f_bavail / max(1, usage.f_blocks - usage.f_bfree + usage.f_bavail)
+    used_inodes = 1 - usage.f_favail / usage.f_files if usage.f_files else 0.0
+    seen = f"{path}: {used:.0%} used, {free // 1024 // 1024} MiB free"
+    if used_inodes > _USED_WARNING:
+        seen += f", {used_inodes:.0%} of the inodes used"
+    look_at = f"du -xh --max-depth=2 {path} | sort -h | tail; journalctl --disk-usage"
+    if usage.f_flag & os.ST_RDONLY:
+        return fail("disk", f"{path} is mounted read-only", "dmesg")
+    if max(used, used_inodes) >= _USED_FAIL or (free < _SMALLEST_FREE and used >= _USED_WARNING):
+        return fail("disk", seen, look_at)
+    if max(used, used_inodes) >= _USED_WARNING:
+        return warning("disk", seen, look_at)
+    return ok("disk", f"{path} {used:.0%} used")
+
+
+# ---- keepalived and nginx --------------------------------------------------------------------------------------------
+
+
+def _vrrp(node: Node, held: list[str]) -> dict[str, Any]:
+    settings = json.loads(node.read("/etc/tandem/switchover.json") or "{}")
+    if not is_started(node, "keepalived"):
+        return fail("VRRP", "keepalived is not running: this node cannot take over", "journalctl -u keepalived")
+    if node.at(DRAIN_MARK).exists():
+        return fail("VRRP", "drained by a rollout or an interrupted switchover: cannot take over", "tandem up")
+    if settings.get("tracked") and node.read("/run/tandem/nginx") == str(settings.get("fault")):
+        return fail("VRRP", "FAULT: nginx does not respond, so this node cannot take over", "journalctl -u nginx")
+    return ok("VRRP", f"master of {', '.join(held)}" if held else "backup")
+
+
+def _nginx(node: Node) -> list[dict[str, Any]]:
+    result = node.run(["nginx", "-t", "-q"])
+    if result.code:
+        seen = f"nginx -t: {result.err.strip() or result.out.strip()}"
+        return [fail("nginx", seen, "the file that nginx -t names; tandem up")]
+    return []

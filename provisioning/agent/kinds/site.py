@@ -1,0 +1,24 @@
+"""Public host names that nginx serves with a certificate."""
+
+from __future__ import annotations
+
+import ssl
+from http import HTTPStatus
+from typing import Any
+
+from ..node import Node
+from ..results import fail, ok
+
+_END = "-----END CERTIFICATE-----"
+
+
+def check(node: Node, item: dict[str, Any]) -> list[dict[str, Any]]:
+    domain, path = item["domain"], item["certificate"]
+    response = node.request("GET", f"https://{domain}/healthz", address=item["address"])
+    if response.status != HTTPStatus.OK:
+        look_at = "/var/log/nginx/error.log, /etc/nginx/conf.d/upstreams.conf"
+        return [fail(f"nginx {domain}", f"https://{domain}/healthz at {item['address']}: {response}", look_at)]
+    deployed = node.read(path).partition(_END)[0]
+    if ssl.PEM_cert_to_DER_cert(deployed.strip() + "\n" + _END) != response.certificate:
+        return [fail(f"nginx {domain}", f"presents another certificate than {path}", "systemctl reload nginx")]
+    return [ok("nginx", domain)]

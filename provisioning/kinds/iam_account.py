@@ -1,0 +1,36 @@
+"""The IAM account that health checks log in with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from provisioning.kinds.base import Item, Phase
+
+USER = "tandem-health"
+
+
+@dataclass(frozen=True, slots=True)
+class IamAccount(Item):
+    """A login and an authorization decision on this node, with an account that belongs to the deployment.
+
+    The administrator's account is not used: its owner may change the password, and its last login would be ours.
+    """
+
+    phase: ClassVar[Phase] = Phase.GATE
+
+    apiserver: str  # URL of this node's iam-apiserver
+    authz: str  # URL of this node's iam-authz-server
+    password: str  # may be a placeholder
+    user: str = USER
+    deadline_s: int = 60
+
+    @property
+    def label(self) -> str:
+        return f"IAM account {self.user}"
+
+    def operation(self) -> dict[str, Any]:
+        return {
+            "unit": "iam-apiserver", "user": self.user, "password": self.password,
+            "apiserver": self.apiserver, "authz": self.authz, "deadline_s": self.deadline_s,
+        }  # fmt: skip
