@@ -18,10 +18,9 @@ from .results import FAIL, fail, ok, warning
 from .serving import DRAIN_MARK, addresses_held
 from .systemd import is_started
 
-# A unit that restarted often and runs for less than this is considered to be crash-looping.
+# A unit that has been restarted less than this ago is looked at twice: one that restarts again in between is looping.
 _STABLE_S = 60.0
-_RESTARTS = 3
-_BOOT_S = 180.0  # services restart until the databases of another node respond
+_SECOND_LOOK_S = 2.0
 _USED_WARNING, _USED_FAIL = 0.85, 0.95  # of the space or the inodes of a file system
 _SMALLEST_FREE = 64 * 1024 * 1024  # bytes
 _FILE_SYSTEMS = ("/", "/var", "/var/log", "/var/lib/mysql", "/var/lib/redis", "/srv/tandem", "/tmp", "/run")  # noqa: S108 - only their free space is read
@@ -81,38 +80,54 @@ def reset_restarts(node: Node, *, units: list[str]) -> None:
 def _units(node: Node, names: list[str]) -> list[dict[str, Any]]:
     if not names:
         return []
-    shown = node.run(["systemctl", "show", "--property", _UNIT_PROPERTIES, *names]).out
-    blocks = [dict(line.split("=", 1) for line in block.splitlines()) for block in shown.split("\n\n") if block]
-    booted_s = _seconds_since(node.run(["systemctl", "show", "--property", "UserspaceTimestampMonotonic"]).out)
-    # systemctl prints one block for each unit, in the order of the arguments.
-    found = [_unit(name, block, booted_s) for name, block in zip(names, blocks)]  # noqa: B905 - Python 3.9 has no strict
+    first = _show(node, names)
+    restarted = [name for name, shown in first.items() if _restarts(shown) and _running_s(shown) < _STABLE_S]
+    later = {}
+    if restarted:
+        node.sleep(_SECOND_LOOK_S)
+        later = _show(node, restarted)
+    found = [_unit(name, shown, later.get(name, shown)) for name, shown in first.items()]
     faults = [each for each in found if each]
     running = len(names) - len(faults)
     return [*faults, *([ok("units", f"{running} running")] if running else [])]
 
 
-def _unit(name: str, shown: dict[str, str], booted_s: float) -> dict[str, Any] | None:
-    """The fault of a unit, or None."""
+def _show(node: Node, names: list[str]) -> dict[str, dict[str, str]]:
+    text = node.run(["systemctl", "show", "--property", _UNIT_PROPERTIES, *names]).out
+    blocks = [dict(line.split("=", 1) for line in block.splitlines()) for block in text.split("\n\n") if block]
+    # systemctl prints one block for each unit, in the order of the arguments.
+    return dict(zip(names, blocks))  # noqa: B905 - Python 3.9 has no strict
+
+
+def _unit(name: str, shown: dict[str, str], later: dict[str, str]) -> dict[str, Any] | None:
+    """The fault of a unit, or None. `later` is its state two seconds later, if it has been restarted recently."""
     look_at = f"journalctl -u {name}"
     state, detail = shown.get("ActiveState", "unknown"), shown.get("SubState", "")
-    restarts = int(shown.get("NRestarts") or 0)
+    restarts = _restarts(later)
     if shown.get("LoadState") == "not-found":
         return fail(f"unit {name}", "the unit does not exist", "tandem up")
     if detail == "auto-restart":
         return fail(f"unit {name}", f"stopped ({shown.get('Result', '')}), restarted {restarts} times", look_at)
     if state not in ("active", "reloading"):
         return fail(f"unit {name}", f"{state} ({detail or shown.get('Result', '')})", look_at)
-    running_s = _seconds_since(f"ActiveEnterTimestampMonotonic={shown.get('ActiveEnterTimestampMonotonic', '')}")
+    running_s = _running_s(later)
     if restarts and running_s < _STABLE_S:
         seen = f"restarted {restarts} times, the last time {running_s:.0f} s ago"
-        looping = restarts >= _RESTARTS and booted_s > _BOOT_S
+        looping = restarts > _restarts(shown) or later.get("SubState") == "auto-restart"
         return (fail if looping else warning)(f"unit {name}", seen, look_at)
     return None
 
 
-def _seconds_since(shown: str) -> float:
-    """The seconds since a monotonic time stamp of systemd, "NAME=MICROSECONDS"; infinite if it is missing."""
-    text = shown.strip().partition("=")[2]
+def _restarts(shown: dict[str, str]) -> int:
+    return int(shown.get("NRestarts") or 0)
+
+
+def _running_s(shown: dict[str, str]) -> float:
+    return _seconds_since(shown.get("ActiveEnterTimestampMonotonic", ""))
+
+
+def _seconds_since(text: str) -> float:
+    """The seconds since a monotonic time stamp of systemd, in microseconds; infinite if there is none."""
     return time.monotonic() - int(text) / 1e6 if text.isdigit() and int(text) else float("inf")
 
 
