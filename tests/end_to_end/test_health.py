@@ -98,7 +98,7 @@ def faulty(lab: Lab) -> Report:
 
 def test_a_group_with_a_certificate_of_another_ca_is_healthy(lab: Lab) -> None:
     report = read_health(lab)
-    assert report.code == 0, report.checks
+    assert report.failed("") == {}
     seen = {(each["target"].split(" ")[0], each["check"]) for each in report.checks}
     wanted = {"units", "disk", "login", "authorization", "ports", "databases", "nginx", "VRRP", "configuration"}
     assert {check for target, check in seen if target == "iam-b"} >= wanted
@@ -153,6 +153,8 @@ def test_two_masters_are_named(lab: Lab) -> None:
 
 def test_the_group_is_healthy_again_without_a_trace_of_the_checks(lab: Lab) -> None:
     """Also shows that the checks use one account, with one secret and one policy, however often they run."""
+    # A pump that was cut off from Redis leaves its lock. The second refresh that sees it deletes it.
+    lab.on("iam-a", "systemctl start iam-refresh; systemctl start iam-refresh")
     wait_until(lambda: read_health(lab).failed(""), lambda failed: not failed, deadline_s=90, what="a healthy group")
     count = "SELECT (SELECT COUNT(*) FROM user), (SELECT COUNT(*) FROM secret), (SELECT COUNT(*) FROM policy)"
     before = lab.on("iam-a", f"mariadb -N iam -e '{count}'")
