@@ -119,7 +119,7 @@ def roll_out(
 def _handle_unreachable(
     inventory: Inventory, reached: Reached, policy: Unreachable, report: Callable[[str], None]
 ) -> None:
-    """Raises UnreachableError if the rollout cannot go on without the nodes that could not be reached."""
+    """Raises UnreachableError if the rollout cannot continue without the nodes that could not be reached."""
     if reached.first_error and policy == "stop":
         raise reached.first_error
     refuse_to_skip(inventory, reached)

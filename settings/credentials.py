@@ -85,7 +85,7 @@ class ServerCertificates(FrozenModel):
         return self
 
     def shared(self) -> GivenCertificate | None:
-        """The certificate for each name that has none of its own."""
+        """The certificate for each name without a separate certificate."""
         if self.certificate is None or self.private_key is None:
             return None
         return GivenCertificate(certificate=self.certificate, private_key=self.private_key, ca=self.ca)

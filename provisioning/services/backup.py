@@ -85,7 +85,7 @@ def _backup_node(deployment: Deployment) -> list[Item]:
     data_node = deployment.data_node
     assert data_node is not None
     public_key = placeholders.placeholder(placeholders.BACKUP_PUBLIC_KEY)
-    # sshd runs the command with the shell of the account, whatever the client asks for.
+    # sshd runs the command with the shell of the account, not the command that the client requests.
     key = f'command="{PROGRAM} serve",restrict,from="{data_node.private_address}" {public_key}\n'
     return [
         User(_RECEIVER, home=_HOME, shell="/bin/sh"),  # noqa: S604 - a login shell, no call
