@@ -1,6 +1,7 @@
 """Finds the items that a node has applied and that are no longer in its manifest. Pure.
 
-Only items that Tandem has applied are removed. Packages stay installed, and databases are never dropped.
+Only items that Tandem has applied are removed. Packages stay installed, and databases are never dropped. Old releases
+are deleted by the kind old_archives, because some of them stay for a rollback.
 """
 
 from __future__ import annotations
@@ -10,11 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from provisioning.kinds.absent import Absent
-from provisioning.kinds.archive import Archive
 from provisioning.kinds.base import Item, parse_action
 
 LEFT = "no longer in the manifest"
-KEPT_ARCHIVES = 2  # previous releases that stay on a node, so that a rollback needs no transfer
 Entry = Mapping[str, Any]  # names an item after it has left the manifest: {"kind": "file", "path": ...}
 
 
@@ -34,8 +33,6 @@ def find_leaving(items: Sequence[Item], applied: Sequence[Entry]) -> Leaving:
     paths = {candidate.path for item in items for candidate in item.candidates()}
     units = {unit for item in items for unit in (*item.units(), *item.follows())}
     left = [entry for entry in applied if entry not in own and not _is_used(entry, paths, units)]
-    archives = [entry for entry in left if entry["kind"] == Archive.kind()]
-    kept = archives[-KEPT_ARCHIVES:]
     absent = [
         Absent(entry["path"], after=tuple(map(parse_action, entry["after"])))
         for entry in left
@@ -43,8 +40,8 @@ def find_leaving(items: Sequence[Item], applied: Sequence[Entry]) -> Leaving:
     ]
     gone = {item.path for item in absent}
     # In reverse order: units stop before their files are deleted, and files are deleted before their directories.
-    removals = [entry for entry in reversed(left) if entry not in kept and entry.get("path") not in gone]
-    return Leaving(tuple(absent), tuple(removals), (*kept, *own))
+    removals = [entry for entry in reversed(left) if entry.get("path") not in gone]
+    return Leaving(tuple(absent), tuple(removals), own)
 
 
 def _entries_of(items: Sequence[Item]) -> tuple[Entry, ...]:

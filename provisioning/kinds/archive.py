@@ -36,9 +36,6 @@ class Archive(Item):
             return "missing"
         return f"{', '.join(changed[:5])} changed on the node" if changed else None
 
-    def removal(self) -> dict[str, Any]:
-        return {"path": self.path}
-
     def operation(self) -> dict[str, Any]:
         """Activate the archive; it is sent before the lock is taken (rollout.py)."""
         return {"path": self.path, "after": [str(action) for action in self.after]}

@@ -152,12 +152,3 @@ def unpack(archive: Path, target: Path, before_rename: Callable[[Path], None] = 
             new.rename(target)
     finally:
         shutil.rmtree(new, ignore_errors=True)
-
-
-def remove(node: Node, item: dict[str, Any]) -> list[str]:
-    target = node.at(item["path"])
-    if not target.is_dir():
-        return []
-    node.before("remove " + item["path"])
-    shutil.rmtree(target)
-    return ["removed " + item["path"]]

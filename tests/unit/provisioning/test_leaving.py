@@ -11,7 +11,6 @@ from provisioning_fakes import ME, MY_GROUP, FakeGroup
 
 from provisioning.errors import GateError
 from provisioning.kinds.account import Account
-from provisioning.kinds.archive import Archive
 from provisioning.kinds.base import Item, reload
 from provisioning.kinds.database import Database
 from provisioning.kinds.directory import Directory
@@ -29,10 +28,6 @@ from provisioning.rollout import drift, roll_out
 
 NGINX = Unit("nginx")
 CONF = File("/etc/nginx/site.conf", "x\n", ME, MY_GROUP, after=(reload("nginx"),))
-
-
-def archive(digit: str) -> Archive:
-    return Archive("r.tar.gz", digit * 64, f"/opt/iam/{digit * 12}")
 
 
 @pytest.mark.parametrize(
@@ -61,13 +56,6 @@ def archive(digit: str) -> Archive:
             id="accounts",
         ),
         pytest.param((Package("nginx"), Database("iam")), (), [], [], id="packages and databases stay"),
-        pytest.param(
-            (archive("1"), archive("2"), archive("3")),
-            (archive("4"),),
-            [],
-            ["archive /opt/iam/111111111111"],
-            id="the two previous releases stay",
-        ),
     ],
 )
 def test_leaving_items(
