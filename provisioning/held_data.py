@@ -28,9 +28,11 @@ def refuse(changes: Sequence[NodeChange]) -> None:
         CandidateError: a node cannot be brought to its desired state.
         LostDataError: a database that has held data would be created empty.
     """
-    refused = [f"{node_name(change.node)}: {step}" for change in changes for step in change.plan.refused]
+    refused = [(f"{node_name(change.node)}: {step}", step.item) for change in changes for step in change.plan.refused]
     if refused:
-        raise CandidateError(f"{refused[0]}; nothing was changed", seen="\n".join(refused[1:]))
+        (first, item), *others = refused
+        seen = "\n".join(message for message, _ in others)
+        raise CandidateError(f"{first}; nothing was changed", seen=seen, look_at=item.advice())
     record = find_record(changes)
     if record is None or record.get("replacement"):
         return

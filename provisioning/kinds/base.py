@@ -106,6 +106,10 @@ class Item:
         del answer
         return None
 
+    def advice(self) -> str:
+        """Where to look after a refusal."""
+        return ""
+
     def changed_lines(self, answer: Mapping[str, Any]) -> list[str]:
         """The lines that differ, if known."""
         del answer

@@ -38,6 +38,9 @@ class Query(Item):
         seen = answer.get(self.name)
         return f"{self.user} cannot use it on {self.server}: {seen}" if isinstance(seen, str) else None
 
+    def advice(self) -> str:
+        return "tandem:data.mariadbAddress, tandem:data.username and tandem:credentials.given.mariadbPassword"
+
     def turn(self) -> Turn:
         return Turn.BEFORE_OTHERS
 

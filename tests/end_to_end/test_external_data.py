@@ -122,8 +122,8 @@ def test_a_wrong_address_is_reported_before_any_change(site: Site, tmp_path: Pat
     with pytest.raises(CommandError) as caught:
         site.lab.up("--config-file", str(settings))
     message = str(caught.value)
-    assert f"mariadbAddress {DATABASES}:3399" in message
-    assert "no configuration and no running service was changed" in message
+    assert f"iam cannot use it on {DATABASES}:3399: " in message
+    assert "Connection refused; nothing was changed" in message
     assert "tandem:data.mariadbAddress" in message
     assert PASSWORD not in message
 
