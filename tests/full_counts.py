@@ -25,7 +25,8 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 NOTES = "test-long"
 # Each part takes at most 40 minutes on two idle cores.
 PARTS: Mapping[str, Sequence[str]] = {
-    "counts": ("scripts/test", "-m", "long"),
+    "counts": ("scripts/test", "-m", "long", "tests", "--ignore=tests/end_to_end"),
+    "nodes": ("scripts/test", "-m", "long", "tests/end_to_end"),
     "fresh": ("scripts/test-fresh",),
 }
 

@@ -12,7 +12,7 @@ import pytest
 from tests.end_to_end.conftest import NAME
 from tests.end_to_end.lab import ROOT, CommandError, Lab, wait_until
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.long]
 
 NODES = ["iam-a", "iam-b"]
 VIRTUAL_IP = "10.0.4.99"

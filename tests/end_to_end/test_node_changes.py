@@ -19,7 +19,7 @@ from tests.end_to_end.settings import write_settings
 from tests.load.requests import Record
 from tests.load.result import Result, load
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.long]
 
 SECOND = "10.0.4.98"
 NAMES = ("iam-a", "iam-b", "iam-c")

@@ -17,7 +17,7 @@ import pytest
 
 from tests.end_to_end.lab import BIN, ROOT, CommandError, Lab, wait_until
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.long]
 
 _LOCKS = "cat /var/lib/tandem/lock.json 2>/dev/null || true"
 # Delays each installation, so that a test can interrupt it.

@@ -24,7 +24,7 @@ from tests.end_to_end.lab import BIN, ROOT, Lab, wait_until
 from tests.end_to_end.settings import write_settings
 from tests.load.result import Result, load
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.long]
 
 # Of the secrets that rotate without an effect on clients.
 ROTATED = dict.fromkeys(
