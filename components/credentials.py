@@ -70,6 +70,9 @@ class Credentials(pulumi.ComponentResource):
         for served, (key, certificate) in self._server_certificates(authority).items():
             certificates[placeholders.server_certificate(served)] = certificate
             secrets[placeholders.server_private_key(served)] = key
+        backup = self._key("backup-key", "backupKey")
+        secrets[placeholders.BACKUP_PRIVATE_KEY] = backup.private_key_openssh.apply(str.strip)
+        certificates[placeholders.BACKUP_PUBLIC_KEY] = backup.public_key_openssh.apply(str.strip)
         for node in args.nodes.members:
             key, certificate = self._node_certificate(node, authority)
             certificates[placeholders.node_certificate(node.name)] = certificate
@@ -95,8 +98,17 @@ class Credentials(pulumi.ComponentResource):
         given = self._args.settings.given
         admin = self._password("adminPassword", length=16, special=_SPECIAL)
         mongodb = given.mongodb_password
+        bucket = {
+            placeholders.BUCKET_KEY_ID: given.bucket_key_id,
+            placeholders.BUCKET_KEY_SECRET: given.bucket_key_secret,
+        }
         return {
             **({placeholders.MONGODB_PASSWORD: _for_a_url(mongodb)} if mongodb is not None else {}),
+            **{
+                name: pulumi.Output.secret(value.get_secret_value())
+                for name, value in bucket.items()
+                if value is not None
+            },
             placeholders.MARIADB_IAM_PASSWORD: self._given_or_generated("mariadbPassword", given.mariadb_password),
             placeholders.REDIS_PASSWORD: self._given_or_generated("redisPassword", given.redis_password),
             placeholders.JWT_KEY: self._given_or_generated("jwtKey", given.jwt_key),

@@ -43,7 +43,7 @@ def export(  # noqa: PLR0917 - one call, in the order of the program
     pulumi.export("incomplete", incomplete.apply(lambda names: list(names or ())))
     pulumi.export("profile", settings.keepalived.profile)
     pulumi.export("ca_certificate", credentials.ca_certificate)
-    # The first password of the user `admin`. Somebody who changes it over the API knows the new one.
+    # The first password of the user `admin`. A user who changes it over the API knows the new password.
     password = credentials.secrets.apply(lambda secrets: secrets[placeholders.IAM_ADMIN_PASSWORD])
     pulumi.export("admin_password", pulumi.Output.secret(password))
     pulumi.export("certificate_authorities", dict(credentials.authorities))

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
+from operations.backup import Backups, open_backups, parse_time
 from operations.engine import open_engine
-from operations.errors import NoDeploymentError
+from operations.errors import NoDeploymentError, OperationError
 from operations.rollback import find_inventory, make_status_table, pardon, roll_back
 from operations.selection import Selection
 from operations.unlock import find_locks, release_locks
@@ -204,6 +207,55 @@ def health(
         Console(width=None if sys.stdout.isatty() else 180).print(make_table(report, stack))
     if not report.healthy:
         raise typer.Exit(1)
+
+
+@app.command()
+def backup(stack: Stack = "local") -> None:
+    """Make a backup of the databases now, in addition to the nightly one."""
+    with _open_backups(stack) as found:
+        found.create()
+
+
+@app.command()
+def backups(stack: Stack = "local") -> None:
+    """List the backups of the databases on the nodes."""
+    with _open_backups(stack) as found:
+        found.show()
+
+
+@app.command()
+def restore(
+    stack: Stack = "local",
+    *,
+    at: Annotated[str | None, typer.Option(help="Restore the newest backup made until this time (UTC).")] = None,
+    empty: Annotated[
+        bool, typer.Option("--empty", help="Accept the loss of the data: start with an empty database.")
+    ] = False,
+    audit_queue: Annotated[
+        bool, typer.Option("--audit-queue", help="Restore queued audit records too; some may be recorded twice.")
+    ] = False,
+    yes: Yes = False,
+) -> None:
+    """Restore the database from a backup."""
+    if empty and (at or audit_queue):
+        raise OperationError("--empty cannot be combined with --at or --audit-queue")
+    ask: Callable[[str], None] = (lambda _question: None) if yes else _confirm
+    with _open_backups(stack) as found:
+        if empty:
+            found.start_empty(ask)
+        else:
+            found.restore(parse_time(at) if at else None, audit_queue=audit_queue, confirm=ask)
+
+
+def _confirm(text: str) -> None:
+    typer.confirm(text, abort=True)
+
+
+def _open_backups(stack: str) -> AbstractContextManager[Backups]:
+    values = open_engine(stack).outputs(show_secrets=True)
+    if "public_ip" not in values:
+        raise NoDeploymentError(stack, "public_ip", f"nothing is deployed; run `tandem up --stack {stack}`")
+    return open_backups(values, typer.echo)
 
 
 def _print_table(values: dict[str, Any]) -> None:

@@ -11,7 +11,14 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Protocol
 
-from provisioning.errors import CandidateError, GateError, LockedError, NodeError, ProvisioningError
+from provisioning.errors import (
+    CandidateError,
+    GateError,
+    LockedError,
+    LostDataError,
+    NodeError,
+    ProvisioningError,
+)
 from provisioning.inventory import RemoteNode
 
 CALL_DEADLINE_S = 120.0
@@ -94,6 +101,8 @@ def to_exception(node: RemoteNode, error: dict[str, Any]) -> ProvisioningError:
         return GateError(f"{node_name(node)}: {message}", seen=seen, look_at="the unit's journal on the node")
     if step == "lock":
         return NodeLockedError(f"{node_name(node)}: {message}", held_by=detail)
+    if step == "held data":
+        return LostDataError(f"{node_name(node)}: {message}")
     return NodeError(f"{node_name(node)}: {step}: {message}", seen=seen)
 
 

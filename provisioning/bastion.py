@@ -16,7 +16,8 @@ from provisioning.inventory import RemoteNode
 class Bastion:
     """Logs in on first use, and out when nothing uses it any more.
 
-    sshd limits logins (MaxStartups 10:30:100 refuses some of 11 at once) but not the connections forwarded by one.
+    sshd limits logins (MaxStartups 10:30:100 refuses some of 11 parallel ones), but not the connections that one
+    login forwards.
     """
 
     def __init__(self, node: RemoteNode, log_in: Callable[[], paramiko.Transport], timeout_s: float) -> None:

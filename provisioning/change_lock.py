@@ -94,7 +94,7 @@ def locked(
 def _lock_all(
     connections: Sequence[Connection], token: str, report: Callable[[str], None], sleep: Callable[[float], None]
 ) -> dict[str, str]:
-    """Lock all nodes at once; if one refuses, in the order of names, so that two operators cannot deadlock."""
+    """Lock all nodes in parallel; if one refuses, in the order of names, so that two operators cannot deadlock."""
 
     def try_to_lock(connection: Connection) -> str | None:
         try:

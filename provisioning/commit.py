@@ -106,7 +106,7 @@ def commit_all(
             continue
         commit = partial(_commit_or_restore, change, version, token, report)
         try:
-            around = surroundings(inventory, change, changes, report, confirm)
+            around = make_surroundings(inventory, change, changes, report, confirm)
             changed[change.node.name] = change_one(around, change, commit, masters=masters)
         except (GateError, NodeError) as error:
             earlier = f" ({', '.join(changed)} changed before it)" if changed else ""
@@ -161,13 +161,14 @@ def _find_broken(changes: Sequence[NodeChange]) -> set[str]:
     return {state.node.name for state in states if any(state.health.values())}
 
 
-def surroundings(
+def make_surroundings(
     inventory: Inventory,
     change: NodeChange,
     changes: Sequence[NodeChange],
     report: Callable[[str], None],
     confirm: Confirm,
 ) -> Surroundings:
+    """The node of one change, and the rest of its group."""
     others = tuple(other.connection for other in changes if other is not change)
     reached = {each.node.name for each in changes}
     unreachable = tuple(

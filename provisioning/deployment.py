@@ -53,6 +53,11 @@ class Deployment:
         """The node with the databases; None if they run outside the group."""
         return self.nodes[0] if self.data.location is DataLocation.FIRST_NODE else None
 
+    @property
+    def backup_node(self) -> Node | None:
+        """The node with the copies of the backups; None if the databases run outside the group."""
+        return self.nodes[1] if self.data_node is not None else None
+
     def peers(self, node: Node) -> tuple[Node, ...]:
         """The other eligible nodes."""
         return tuple(other for other in self.eligible_nodes if other.name != node.name)

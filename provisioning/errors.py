@@ -7,6 +7,7 @@
     ├── LockedError          another rollout holds the change lock of the group
     ├── CandidateError       a node rejected a candidate; no configuration and no running service was changed
     ├── RejectedError        the revision was rolled back before; nothing was changed
+    ├── LostDataError        a database has held data and is empty now; no database was created
     ├── NodeError            a step on a node failed
     ├── GateError            a node failed its health gate after the commit; the rollout stopped
     ├── SwitchoverError      a node cannot be taken out of service, or its virtual IP cannot be switched over
@@ -59,6 +60,10 @@ class CandidateError(ProvisioningError):
 
 
 class RejectedError(ProvisioningError):
+    pass
+
+
+class LostDataError(ProvisioningError):
     pass
 
 

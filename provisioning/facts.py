@@ -44,6 +44,9 @@ class Facts:
     pending: tuple[str, ...] = ()  # "reload nginx": actions that an interrupted run did not finish
     # Identifies the last changing call on the node; None: one was running while the facts were gathered.
     changes: str | None = None
+    applied: tuple[Mapping[str, Any], ...] = ()  # the items that Tandem has applied, in order (agent/applied.py)
+    # The record that a database has held data (agent/held_data.py); empty if none has.
+    held_data: Mapping[str, str] = field(default_factory=dict[str, str])
     draining: bool = False  # an interrupted switchover left the node drained
     versions: Versions = Versions()
 
@@ -58,6 +61,8 @@ class Facts:
             addresses=tuple(answer["addresses"]),
             pending=tuple(answer["pending"]),
             changes=answer["changes"],
+            applied=tuple(answer["applied"]),
+            held_data=answer["held_data"],
             draining=answer["draining"],
             versions=Versions(**answer["versions"]),
         )

@@ -43,7 +43,7 @@ def divide(plan: Plan, *, together: Collection[str] = ()) -> Parts:
     middle = _part(plan, rest)
     return Parts(
         before_others=_part(plan, first),
-        # With all that concerns the node as a whole, such as the work that an interrupted run has left.
+        # With everything that concerns the whole node, such as the work that an interrupted run has left.
         in_order=dataclasses.replace(
             plan, commit=middle.commit, checks=middle.checks, unit_actions=middle.unit_actions
         ),
@@ -63,6 +63,7 @@ def _part(plan: Plan, steps: Iterable[Step]) -> Plan:
     return Plan(
         node=plan.node,
         commit=steps,
+        record=plan.record,
         checks=tuple(check for check in plan.checks if check.sees(paths)),
         unit_actions=tuple(dict.fromkeys(action for step in steps for action in step.item.unit_actions())),
     )

@@ -24,6 +24,10 @@ IAM_ADMIN_PASSWORD_HASH = "iam_admin_password_hash"  # noqa: S105 - the name of 
 DEPLOYMENT_PUBLIC_KEY = "deployment_public_key"  # not a secret, but known only after creation
 DATA_DISK_ID = "data_disk_id"  # disk-xxxxxxxx: not a secret, but known only after creation
 VRRP_PASSWORD = "vrrp_password"  # noqa: S105 - the name of a secret; VRRPv2 PASS, 8 characters
+BACKUP_PRIVATE_KEY = "backup_private_key"  # of the data node, for SSH to the node that receives its backups
+BACKUP_PUBLIC_KEY = "backup_public_key"
+BUCKET_KEY_ID = "bucket_key_id"  # write-only access to the bucket for backups
+BUCKET_KEY_SECRET = "bucket_key_secret"  # noqa: S105 - the name of a secret
 
 Format = Literal["yaml", "redis", "environment"]
 _PLACEHOLDER = re.compile(r"@@secret:([A-Za-z0-9_.-]+)(?: as (yaml|redis|environment))?@@")
@@ -50,6 +54,11 @@ def node_certificate(node: str) -> str:
 
 def node_private_key(node: str) -> str:
     return f"node_private_key.{node}"
+
+
+def host_key(node: str) -> str:
+    """The name of a node's public SSH host key. The rollout knows it from its inventory."""
+    return f"host_key.{node}"
 
 
 def placeholder(name: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from provisioning.facts import Facts
 from provisioning.kinds.base import Item, Phase
 from provisioning.kinds.check import Check
+from provisioning.leaving import LEFT, Entry, describe_entry, find_leaving
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +36,17 @@ class Plan:
     checks: tuple[Check, ...] = ()  # those whose directories contain a candidate
     unit_actions: tuple[str, ...] = ()  # "reload nginx", in order: actions that the changes require
     pending: tuple[str, ...] = ()  # actions that an interrupted run did not finish
+    refused: tuple[Step, ...] = ()  # the node cannot be brought to these items
     drained: bool = False  # an interrupted switchover left the node drained
     # The last change has not passed its health gates; these actions belong to it, and a rollback would repeat them.
     unfinished: tuple[str, ...] | None = None
+    removals: tuple[Entry, ...] = ()  # items that have left the manifest, in the order of removal
+    record: tuple[Entry, ...] = ()  # the items that the next manifest may have to remove
+    recorded: bool = True  # whether the node has this record
 
     def __bool__(self) -> bool:
-        return bool(self.prepare or self.commit or self.pending or self.drained or self.unfinished is not None)
+        unfinished = self.unfinished is not None
+        return bool(self.prepare or self.commit or self.pending or self.drained or unfinished or not self.recorded)
 
     def changed_paths(self) -> list[str]:
         """The paths of all files and links that change."""
@@ -54,9 +60,11 @@ class Plan:
 
 def make_plan(node: str, items: Sequence[Item], facts: Facts) -> Plan:
     """The changes that bring a node with these facts to `items`, whose placeholders must be replaced already."""
+    leaving = find_leaving(items, facts.applied)
     # dict.fromkeys: two services may require the same package.
     differing = {item: why for item in dict.fromkeys(items) if (why := item.compare(facts.of(item)))}
-    committed = [item for item in items if item.phase is Phase.COMMIT]
+    differing |= dict.fromkeys(leaving.absent, LEFT)
+    committed = [*leaving.absent, *(item for item in items if item.phase is Phase.COMMIT)]
     unit_actions = tuple(
         dict.fromkeys(action for item in committed if item in differing for action in item.unit_actions())
     )
@@ -73,8 +81,12 @@ def make_plan(node: str, items: Sequence[Item], facts: Facts) -> Plan:
         checks=tuple(item for item in items if isinstance(item, Check) and item.sees(changed_paths)),
         unit_actions=unit_actions,
         pending=facts.pending,
+        refused=tuple(Step(item, why) for item in items if (why := item.refusal(facts.of(item)))),
         drained=facts.draining,
         unfinished=tuple(facts.versions.unfinished["actions"]) if facts.versions.unfinished else None,
+        removals=leaving.removals,
+        record=leaving.record,
+        recorded=facts.applied == leaving.record,
     )
 
 
@@ -88,11 +100,13 @@ def changed_units(plan: Plan) -> frozenset[str]:
 
 def describe(plan: Plan) -> list[str]:
     """One line for each change, in order. Contains no secrets."""
-    return [*(str(step) for step in (*plan.prepare, *plan.commit)), *_unfinished(plan)]
+    return [*(str(step) for step in (*plan.prepare, *plan.commit)), *_others(plan)]
 
 
-def _unfinished(plan: Plan) -> list[str]:
-    lines = [f"{action}: not finished by an interrupted run" for action in plan.pending]
+def _others(plan: Plan) -> list[str]:
+    """The removals, and what an interrupted run has left to do."""
+    lines = [f"{describe_entry(entry)}: {LEFT}" for entry in plan.removals]
+    lines += [f"{action}: not finished by an interrupted run" for action in plan.pending]
     lines += ["the last change has not passed its health gates"] if plan.unfinished is not None else []
     return [*lines, "still drained by an interrupted switchover"] if plan.drained else lines
 
@@ -107,7 +121,7 @@ def changed_lines(plan: Plan, facts: Facts, secret: Collection[str]) -> list[str
             lines.append("  (not shown: contains a secret)")
         else:
             lines += [f"  {line}" for line in changed]
-    return [*lines, *_unfinished(plan)]
+    return [*lines, *_others(plan)]
 
 
 # ---- as operations for the agent -------------------------------------------------------------------------------
@@ -138,7 +152,11 @@ def stage_operation(plan: Plan, revision: str, serial: int) -> dict[str, Any]:
 
 
 def commit_operation(plan: Plan) -> dict[str, Any]:
-    return {"do": "commit", "actions": [_operation(step.item) for step in plan.commit]}
+    return {"do": "commit", "actions": [_operation(step.item) for step in plan.commit], "record": list(plan.record)}
+
+
+def remove_operation(plan: Plan) -> dict[str, Any]:
+    return {"do": "remove", "entries": list(plan.removals), "record": list(plan.record)}
 
 
 def gate_operation(item: Item, nonce: str = "") -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Connects to the nodes of a group, and decides whether a rollout may go on without those that cannot be reached."""
+"""Connects to the nodes of a group, and decides whether a rollout may continue without unreachable nodes."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from functools import partial
 
 from provisioning.agent_calls import Connection
 from provisioning.change_lock import Lock, locked, this_process
-from provisioning.commit import NodeChange, change_one, surroundings
+from provisioning.commit import NodeChange, change_one, make_surroundings
 from provisioning.errors import ProvisioningError
 from provisioning.facts import Facts, question
 from provisioning.havip import Confirm, confirm_with
@@ -188,7 +188,7 @@ def _restore_all(
         name = change.node.name
         report(f"{name}: returning to the previous version")
         try:
-            around = surroundings(inventory, change, changes, report, confirm)
+            around = make_surroundings(inventory, change, changes, report, confirm)
             done[name] = change_one(around, change, partial(_revert, change, newest, token), masters=masters)
         except ProvisioningError as error:
             earlier = f" ({', '.join(done)} returned before it)" if done else ""

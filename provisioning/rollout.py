@@ -8,6 +8,7 @@
    master last, then what other nodes needed until then. A switchover precedes disruptive changes of the master. A node
    that fails is rolled back to its previous version, and the rollout stops. While no node serves yet, all nodes are
    committed in parallel.
+5. Remove what has left the manifests.
 
 A run that follows an interrupted one converges: it gathers the facts again, unfinished reloads are recorded on the
 node's disk, and the lock of an owner that has ended is released or expires.
@@ -25,11 +26,12 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from provisioning import held_data, placeholders
 from provisioning.agent_calls import Connection
 from provisioning.change_lock import Lock, locked
 from provisioning.commit import NodeChange, report_plans, stage
 from provisioning.connections import connector
-from provisioning.errors import HealthError, ProvisioningError, UnreachableError
+from provisioning.errors import HealthError, LostDataError, ProvisioningError, UnreachableError
 from provisioning.facts import Facts, question
 from provisioning.group_checks import check_audit, find_queue
 from provisioning.havip import Confirm, confirm_with
@@ -40,6 +42,7 @@ from provisioning.parallel import in_parallel
 from provisioning.placeholders import find_names
 from provisioning.plan import changed_lines, changed_units, make_plan, prepare_operation
 from provisioning.reachable import Reached, connected, refuse_to_skip, refuse_unsafe_change
+from provisioning.removal import remove_all, stop_demoted
 from provisioning.results import Level
 from provisioning.rounds import commit_in_order
 from provisioning.services import base
@@ -75,6 +78,7 @@ def roll_out(
 
     Raises:
         CandidateError: a node rejected its candidates; no configuration and no running service was changed.
+        LostDataError: a database has held data and is empty now; no database was created.
         GateError: a node failed its health gate; the rollout stopped there.
         HealthError: all nodes have changed, but no audit record passes through iam-pump.
         LockedError: another rollout holds the change lock.
@@ -88,40 +92,64 @@ def roll_out(
         refuse_invalid_yaml(name, items)
     revision = revision_of(desired)
     connect = connect or connector(inventory)
+    confirm = confirm or confirm_with(inventory, os.environ)
     with connected(inventory, connect) as reached:
         _handle_unreachable(inventory, reached, unreachable, report)
         skipped = tuple(sorted(reached.unreachable))
         gather = partial(_gather_facts, inventory, desired)
-        changes = in_parallel(list(reached.connections.values()), gather)
-        if not any(change.plan for change in changes):
-            report("all nodes match their manifests" if not skipped else "all nodes that were reached match")
-            return RolloutResult(revision, incomplete=skipped)
-        refuse_rejected(revision, [change.facts for change in changes])
-        refuse_unsafe_change(inventory, reached, [path for change in changes for path in change.plan.changed_paths()])
         reconnect = partial(_reconnect, reached.connections, connect)
-        changes = in_parallel(changes, lambda change: _send(change, reconnect, report))
-        with locked([*reached.connections.values()], report, sleep) as lock:
-            changes = in_parallel(changes, lambda change: _confirm(change, lock, gather))
-            report_plans(changes, report)
-            changes = in_parallel(changes, lambda change: _prepare(inventory, change, lock.token, report))
-            version = next_version(revision, [change.facts for change in changes])
-            stage(changes, version, lock.token)
-            report("all nodes accepted the candidates")
-            confirm = confirm or confirm_with(inventory, os.environ)
-            changed = commit_in_order(inventory, changes, version, lock.token, report, confirm=confirm)
-            _follow_audit_record(changes, lock.token)
-            return RolloutResult(revision, changed, skipped)
+        try:
+            changes = in_parallel(list(reached.connections.values()), gather)
+            held_data.refuse(changes)
+            if held_data.is_recorded(changes) and not any(change.plan for change in changes):
+                report("all nodes match their manifests" if not skipped else "all nodes that were reached match")
+                return RolloutResult(revision, incomplete=skipped)
+            refuse_rejected(revision, [change.facts for change in changes])
+            paths = [path for change in changes for path in change.plan.changed_paths()]
+            refuse_unsafe_change(inventory, reached, paths)
+            changes = in_parallel(changes, lambda change: _send(change, reconnect, report))
+            with locked([*reached.connections.values()], report, sleep) as lock:
+                changes = in_parallel(changes, lambda change: _confirm(change, lock, gather))
+                done = _change(inventory, changes, revision=revision, token=lock.token, report=report, confirm=confirm)
+                return RolloutResult(revision, done, skipped)
+        except LostDataError as error:
+            raise held_data.explain(error, [*reached.connections.values()]) from None
 
 
 def _handle_unreachable(
     inventory: Inventory, reached: Reached, policy: Unreachable, report: Callable[[str], None]
 ) -> None:
-    """Raises UnreachableError if the rollout cannot go on without the nodes that could not be reached."""
+    """Raises UnreachableError if the rollout cannot continue without the nodes that could not be reached."""
     if reached.first_error and policy == "stop":
         raise reached.first_error
     refuse_to_skip(inventory, reached)
     for name, error in reached.unreachable.items():
         report(f"warning: {name} is skipped, because it cannot be reached: {error.message}")
+
+
+def _change(
+    inventory: Inventory,
+    changes: Sequence[NodeChange],
+    *,
+    revision: str,
+    token: str,
+    report: Callable[[str], None],
+    confirm: Confirm,
+) -> Mapping[str, tuple[str, ...]]:
+    """Make the changes while the lock is held. Returns them by node name."""
+    report_plans(changes, report)
+    held_data.spread(changes, token)
+    changes = in_parallel(changes, lambda change: _prepare(inventory, change, token, report))
+    held_data.refuse(changes)
+    version = next_version(revision, [change.facts for change in changes])
+    stage(changes, version, token)
+    report("all nodes accepted the candidates")
+    stop_demoted(inventory, changes, token, report, confirm)
+    changed = commit_in_order(inventory, changes, version, token, report, confirm=confirm)
+    changed = remove_all(changes, changed, token)
+    held_data.record(changes, token)
+    _follow_audit_record(changes, token)
+    return changed
 
 
 def drift(
@@ -187,6 +215,8 @@ def replace_secrets(
     missing = [node.name for node in inventory.nodes if node.name not in manifests]
     if missing:
         raise ProvisioningError(f"{', '.join(missing)}: the node has no manifest", look_at="this is a bug of Tandem")
+    host_keys = {placeholders.host_key(node.name): node.host_keys[0] for node in inventory.nodes if node.host_keys}
+    secrets = {**secrets, **host_keys}
     return {
         node.name: tuple(item.with_secrets(secrets, node.name) for item in manifests[node.name].items)
         for node in inventory.nodes

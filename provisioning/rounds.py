@@ -64,7 +64,7 @@ def _together(change: NodeChange) -> tuple[str, ...]:
 
 @dataclass(slots=True)
 class _Rollout:
-    """The rollout of one version, and the changes made so far."""
+    """The rollout of one version, and the changes until now."""
 
     inventory: Inventory
     version: Version
@@ -82,7 +82,7 @@ class _Rollout:
         self._add({change.node.name: tuple(lines)})
 
     def accept_parts(self, change: NodeChange, part: Parts) -> None:
-        """Record that the node has the version, including the parts that have no health gates of their own."""
+        """Record that the node has the version, including the parts that have no health gates."""
         if part.before_others or part.vrrp or part.after_all:
             change.connection.call([accept_operation(self.version, change.items)], token=self.token)
 

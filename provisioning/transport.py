@@ -1,7 +1,7 @@
 """Logs in to the nodes over SSH, with pinned host keys.
 
-There is no trust on first use: if the host key differs from the pinned one, the connection is closed before anything is
-sent. Only this module, bastion.py and ssh_connection.py import paramiko.
+Host keys are not trusted on first use: if the host key differs from the pinned one, the connection is closed before
+data is sent. Only this module, bastion.py and ssh_connection.py import paramiko.
 """
 
 from __future__ import annotations

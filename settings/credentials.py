@@ -18,6 +18,7 @@ SecretName = Literal[
     "jwtKey",
     "adminPassword",
     "vrrpPassword",
+    "backupKey",
 ]
 
 
@@ -84,7 +85,7 @@ class ServerCertificates(FrozenModel):
         return self
 
     def shared(self) -> GivenCertificate | None:
-        """The certificate for each name that has none of its own."""
+        """The certificate for each name without a separate certificate."""
         if self.certificate is None or self.private_key is None:
             return None
         return GivenCertificate(certificate=self.certificate, private_key=self.private_key, ca=self.ca)
@@ -112,6 +113,20 @@ class GivenSecrets(FrozenModel):
     )
     mongodb_password: PrintableSecret | None = Field(
         default=None, min_length=8, max_length=128, description="Password of MongoDB. Required with `data.mongodb`."
+    )
+    bucket_key_id: SecretStr | None = Field(
+        default=None,
+        min_length=3,
+        max_length=128,
+        pattern=r"^[!-~]+$",
+        description="Access key id for `data.backup.bucket`. The key only needs the permission to write objects.",
+    )
+    bucket_key_secret: SecretStr | None = Field(
+        default=None,
+        min_length=3,
+        max_length=128,
+        pattern=r"^[!-~]+$",
+        description="Secret of the access key for `data.backup.bucket`.",
     )
     jwt_key: PrintableSecret | None = Field(
         default=None,

@@ -31,6 +31,40 @@ class MongodbSettings(FrozenModel):
     auth_source: Identifier = Field(default="admin", description="Database that authenticates the account.")
 
 
+class BucketSettings(FrozenModel):
+    """A bucket for copies of the backups, on COS or another S3 service. Its lifecycle rule deletes old backups."""
+
+    endpoint: str = Field(
+        pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$",
+        description="URL of the S3 service, for example `https://cos.ap-guangzhou.myqcloud.com`. Nodes must reach it.",
+    )
+    name: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
+        description="Name of the bucket, on COS with the account's APPID.",
+    )
+    prefix: str = Field(
+        default="", pattern=r"^([A-Za-z0-9._-]+/)*$", description="Prefix of the objects, for example `prod/`."
+    )
+    region: str | None = Field(
+        default=None, pattern=r"^[a-z0-9-]+$", description="Region of the bucket, if the service requires it."
+    )
+
+
+class BackupSettings(FrozenModel):
+    """Nightly backups of the databases, with `data.location: first-node` (docs/operations.md, Backups)."""
+
+    hour: int = Field(default=2, ge=0, le=23, description="Hour of the nightly backup, in UTC.")
+    keep_days: int = Field(default=7, ge=1, le=365, description="Days for which every backup is kept.")
+    keep_weeks: int = Field(
+        default=4, ge=0, le=520, description="Weeks for which the newest backup of each week is kept."
+    )
+    bucket: BucketSettings | None = Field(
+        default=None,
+        description="Bucket for another copy of each backup. "
+        "Requires `credentials.given.bucketKeyId` and `credentials.given.bucketKeySecret`.",
+    )
+
+
 class DataSettings(FrozenModel):
     location: DataLocation = Field(
         default=DataLocation.FIRST_NODE,
@@ -65,6 +99,9 @@ class DataSettings(FrozenModel):
         ge=16,
         le=65536,
         description="Memory limit of Redis, which queues audit records. When it is reached, new records are rejected.",
+    )
+    backup: BackupSettings = Field(
+        default=BackupSettings(), description="Nightly backups, on the data disk and on the second node."
     )
 
     @model_validator(mode="after")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
 
 from samples.iam.build import archive, build
+from settings.data import DataSettings
 from settings.downloads import fetch, is_url
 from settings.iam import IamSettings
 from settings.parsing import parse_sections
@@ -69,7 +70,7 @@ def _build_stand_in() -> Release:
     sha256 = hashlib.sha256(archive()).hexdigest()
     source = _RELEASES / f"iam-stand-in-{sha256[:12]}.tar.gz"
     build(source)
-    return Release(str(source), sha256, stand_in=True)
+    return replace(read_release(source), stand_in=True)
 
 
 def parse(
@@ -94,9 +95,8 @@ def parse(
         except ReleaseError as error:
             problems.append(Problem(f"{_NAMESPACE}:iam.release", error.message))
         data = parsed.sections.get("data")
-        if release is not None and release.stand_in and data is not None and data.mongodb is not None:
-            text = "cannot be set without tandem:iam.release: the stand-in's iam-pump writes only csv files"
-            problems.append(Problem(f"{_NAMESPACE}:data.mongodb", text))
+        if release is not None and data is not None:
+            problems += _check_release(release, data)
     if problems:
         raise SettingsError(stack.file, tuple(problems))
     return Settings.model_construct(
@@ -107,6 +107,19 @@ def parse(
         release=release,
         **parsed.sections,
     )
+
+
+def _check_release(release: Release, data: DataSettings) -> Iterator[Problem]:
+    if release.stand_in and data.mongodb is not None:
+        text = "cannot be set without tandem:iam.release: the stand-in's iam-pump writes only csv files"
+        yield Problem(f"{_NAMESPACE}:data.mongodb", text)
+    others = [name for name in release.schema.databases if name != data.database]
+    if others and not data.outside_group:
+        text = (
+            f"must be {others[0]}: sql/iam.sql of the release selects the database {others[0]} by name "
+            f"(got {data.database})"
+        )
+        yield Problem(f"{_NAMESPACE}:data.database", text)
 
 
 def _configuration() -> dict[str, object]:

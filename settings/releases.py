@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
-_REQUIRED = ("bin/iam-apiserver", "bin/iam-authz-server", "bin/iam-pump", "sql/iam.sql")
+_SCHEMA = "sql/iam.sql"
+_REQUIRED = ("bin/iam-apiserver", "bin/iam-authz-server", "bin/iam-pump", _SCHEMA)
+_MIGRATION = re.compile(r"sql/migrate-([0-9a-f]{12})\.sql")
+_COMMENT = re.compile(r"^\s*(--\s.*|--|#.*)$", re.MULTILINE)
+# `USE name`, and CREATE, ALTER or DROP DATABASE.
+_NAMED_DATABASE = re.compile(
+    r"^\s*(?:USE|(?:CREATE|ALTER|DROP)(?:\s+OR\s+REPLACE)?\s+(?:DATABASE|SCHEMA)(?:\s+IF\s+(?:NOT\s+)?EXISTS)?)\s+"
+    r"[`\"]?([A-Za-z0-9_$-]+)",
+    re.MULTILINE | re.IGNORECASE,
+)
 
 
 class ReleaseError(Exception):
@@ -19,10 +29,20 @@ class ReleaseError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Schema:
+    """The database schema of a release."""
+
+    version: str = ""  # first 12 digits of the SHA-256 of sql/iam.sql without its comments and blank lines
+    migrations: tuple[str, ...] = ()  # versions for which the release has sql/migrate-VERSION.sql
+    databases: tuple[str, ...] = ()  # that sql/iam.sql selects, creates or drops by name
+
+
+@dataclass(frozen=True, slots=True)
 class Release:
     source: str  # path of the archive on the operator's computer, absolute or relative to the project directory
     sha256: str
     stand_in: bool = False  # the Python stand-in, which requires Debian's Python packages on the nodes
+    schema: Schema = Schema()
 
     @property
     def path(self) -> str:
@@ -41,19 +61,31 @@ def read_release(path: Path, expected_sha256: str | None = None) -> Release:
                 "the file is incomplete, or it is another release",
             )
         with tarfile.open(path, "r:gz") as archive:
-            names = {name.removeprefix("./") for name in archive.getnames()}
+            members = {member.name.removeprefix("./"): member for member in archive.getmembers()}
+            found = members.get(_SCHEMA)
+            file = archive.extractfile(found) if found is not None else None
+            text = file.read().decode(errors="replace") if file is not None else ""
     except (OSError, tarfile.TarError) as error:
         raise ReleaseError(f"the IAM release {path} cannot be read as a .tar.gz", str(error)) from error
-    missing = [name for name in _REQUIRED if name not in names]
+    missing = [name for name in _REQUIRED if name not in members]
     if missing:
         raise ReleaseError(
             f"the IAM release {path} must contain {' and '.join(missing)}",
-            f"it contains: {', '.join(sorted(names)[:20])}",
+            f"it contains: {', '.join(sorted(members)[:20])}",
         )
-    return Release(str(path), sha256)
+    migrations = tuple(sorted(match[1] for name in members if (match := _MIGRATION.fullmatch(name))))
+    return Release(str(path), sha256, schema=parse_schema(text, migrations))
 
 
 def file_sha256(path: Path) -> str:
     """Return the checksum of a file. Raises: OSError."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def parse_schema(text: str, migrations: tuple[str, ...] = ()) -> Schema:
+    """Describe the text of an sql/iam.sql."""
+    statements = _COMMENT.sub("", text)
+    lines = [line.rstrip() for line in statements.splitlines() if line.strip()]
+    version = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
+    return Schema(version, migrations, tuple(sorted(set(_NAMED_DATABASE.findall(statements)))))

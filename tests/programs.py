@@ -26,6 +26,7 @@ INSTALLED = {
     "mariadb-install-db": "mariadb-server-core",
     "mariadbd": "mariadb-server-core",
     "nginx": "nginx",
+    "rclone": "rclone",
     "redis-cli": "redis-tools",
     "redis-server": "redis-server",
     "ss": "iproute2",

@@ -8,7 +8,22 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from . import change_lock, commit, drain, facts, health, previous, put_back, rollback, serving, stage, upstreams
+from . import (
+    applied,
+    backups,
+    change_lock,
+    commit,
+    drain,
+    facts,
+    health,
+    held_data,
+    previous,
+    put_back,
+    rollback,
+    serving,
+    stage,
+    upstreams,
+)
 from .kinds import archive, audit_queue
 from .node import STATE, Node, StepError
 
@@ -22,6 +37,9 @@ READING: dict[str, Callable[..., Any]] = {
     "unlock": change_lock.unlock,
     "received": archive.received,
     "receive": archive.receive,
+    "backups": backups.backups,
+    "back_up": backups.back_up,
+    "data_state": backups.data_state,
     "gate": health.gate,
     "health": health.health,
     "spread": health.spread,
@@ -45,6 +63,9 @@ CHANGING: dict[str, Callable[..., Any]] = {
     "finish_rollback": rollback.finish_rollback,
     "reject": previous.reject,
     "pardon": previous.pardon,
+    "remove": applied.remove,
+    "remember": held_data.remember,
+    "restore": backups.restore,
     "drain": drain.drain,
     "end_drain": drain.end_drain,
     "ask_clients_to_leave": drain.ask_clients_to_leave,

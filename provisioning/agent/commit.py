@@ -7,7 +7,7 @@ import itertools
 import shutil
 from typing import Any
 
-from . import cloud_init, kinds, previous
+from . import applied, cloud_init, kinds, previous
 from .node import Node
 from .systemd import read_pending, settle
 
@@ -19,9 +19,13 @@ def prepare(node: Node, *, items: list[dict[str, Any]]) -> None:
         kinds.get(kind).prepare(node, list(group))
 
 
-def commit(node: Node, *, actions: list[dict[str, Any]]) -> list[str]:
-    """Activate the staged candidates in order. Returns a description of each change."""
+def commit(node: Node, *, actions: list[dict[str, Any]], record: list[dict[str, Any]]) -> list[str]:
+    """Activate the staged candidates in order. Returns a description of each change.
+
+    `record` names all items of the manifest (applied.py).
+    """
     previous.activate(node)
+    applied.add(node, record)
     with contextlib.suppress(FileNotFoundError):
         node.state_path("pending.next.json").replace(node.state_path("pending.json"))
     done: list[str] = []

@@ -127,7 +127,7 @@ def end_drain(node: Node) -> None:
 
 
 def preferred_while_drained(node: Node) -> list[str]:
-    """The virtual IPs that this node takes back from a peer when its drain ends; none if it is not drained."""
+    """The virtual IPs that this node gets back from a peer when its drain ends; none if it is not drained."""
     return list(_settings(node)["preferred"]) if node.at(DRAIN_MARK).exists() else []
 
 
@@ -158,7 +158,7 @@ def _settings(node: Node) -> dict[str, Any]:
 
 
 def _track(node: Node, value: int, *, tracked: bool) -> None:
-    """Report a value to keepalived. The health daemon repeats the value in the drain mark, instead of its own."""
+    """Report a value to keepalived. The health daemon repeats the value in the drain mark, and no other value."""
     new = node.at(DRAIN_MARK + ".new")
     new.write_text(f"{value}\n")
     new.replace(node.at(DRAIN_MARK))

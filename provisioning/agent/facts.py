@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import kinds
+from . import applied, held_data, kinds
 from .change_lock import changes_started, is_changing
 from .node import Node
 from .previous import version_facts
@@ -21,6 +21,8 @@ def facts(node: Node, *, questions: dict[str, list[Any]], virtual_ips: list[str]
         "answers": {kind: kinds.get(kind).facts(node, asked) for kind, asked in questions.items()},
         "addresses": addresses_held(node, virtual_ips),
         "pending": read_pending(node),
+        "applied": applied.read(node),
+        "held_data": held_data.read(node),
         "draining": node.at(DRAIN_MARK).exists() or node.at(DRAIN_CONF).exists(),
         "versions": version_facts(node),
     }

@@ -83,3 +83,39 @@ def replace_with_staged(node: Node, file: dict[str, Any]) -> None:
         set_owner(temporary, file)
         temporary.replace(target)
     sync_directory(node, target.parent)
+
+
+ORIGINALS = "originals"  # files of the distribution that a file of a manifest has replaced
+
+
+def keep_original(node: Node, path: str) -> None:
+    """Keep the file of the distribution before the first version of ours replaces it."""
+    current, kept = node.at(path), node.state_path(ORIGINALS) / path.lstrip("/")
+    if kept.exists() or current.is_symlink() or not current.is_file():
+        return
+    kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = kept.with_name(f".{kept.name}.new")
+    shutil.copy2(current, temporary)
+    status = current.stat()
+    os.chown(temporary, status.st_uid, status.st_gid)
+    temporary.replace(kept)
+
+
+def remove_file(node: Node, path: str) -> list[str]:
+    """Delete a file that has left the manifest, or restore the one of the distribution that it had replaced."""
+    target, kept = node.at(path), node.state_path(ORIGINALS) / path.lstrip("/")
+    if kept.exists():
+        node.before("restore " + path)
+        try:
+            kept.replace(target)
+        except OSError as failed:
+            if failed.errno != errno.EXDEV:
+                raise
+            shutil.copy2(kept, target)
+            kept.unlink()
+        return ["restored " + path]
+    if not os.path.lexists(target):
+        return []
+    node.before("remove " + path)
+    target.unlink()
+    return ["removed " + path]

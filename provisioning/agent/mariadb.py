@@ -13,6 +13,22 @@ def query(node: Node, statements: str, database: str = "") -> Result:
     return node.run(argv, text=statements)
 
 
+def query_as(node: Node, user: str, password: str, *, statements: str, database: str, timeout_s: float) -> Result:
+    """Run statements as a user with a password, which is passed in the environment: only root can read it there."""
+    argv = ["mariadb", "--batch", "--skip-column-names", "--raw", f"--user={user}", database]
+    return node.run(argv, text=statements, timeout_s=timeout_s, env={"MYSQL_PWD": password})
+
+
+def query_on(  # noqa: PLR0917 - as on the command line of the client
+    node: Node, server: str, user: str, password: str, statements: str, database: str
+) -> Result:
+    """Run statements on another server, "HOST:PORT"."""
+    host, _, port = server.rpartition(":")
+    argv = ["mariadb", "--batch", "--skip-column-names", "--raw", "--connect-timeout=5", f"--host={host}"]
+    argv += [f"--port={port}", "--protocol=tcp", f"--user={user}", database]
+    return node.run(argv, text=statements, env={"MYSQL_PWD": password})
+
+
 def rows(node: Node, statement: str) -> dict[str, str]:
     """The rows of a SELECT with two columns; empty if MariaDB is not running."""
     result = query(node, statement)
@@ -25,6 +41,11 @@ def run(node: Node, statements: str, database: str = "") -> None:
     result = query(node, statements, database)
     if result.code:
         raise StepError("mariadb", f"mariadb failed with exit code {result.code}", result.err or result.out)
+
+
+def escape_pattern(name: str) -> str:
+    """The name of a database for GRANT, where `_` would match any character."""
+    return name.replace("_", r"\_")
 
 
 def account(user: str, host: str) -> str:

@@ -127,9 +127,9 @@ class Node:
         except OSError:
             return ""
 
-    def run_checked(self, step: str, argv: list[str], text: str = "") -> str:
+    def run_checked(self, step: str, argv: list[str], text: str = "", timeout_s: float = 60) -> str:
         """Run a command and return its stdout. Raises StepError if it fails."""
-        result = self.run(argv, text=text)
+        result = self.run(argv, text=text, timeout_s=timeout_s)
         if result.code:
             raise StepError(step, f"{argv[0]} failed with exit code {result.code}", result.err or result.out)
         return result.out

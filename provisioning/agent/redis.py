@@ -1,6 +1,6 @@
 """The passwords of Redis' default user: in the file of its users, and in the running server.
 
-Tandem has a user of its own, which may change users only. Its password exists on this node only, so it does not depend
+Tandem has a separate user, which can change users only. Its password exists on this node only, so it does not depend
 on the services' password, which it changes.
 """
 

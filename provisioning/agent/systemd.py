@@ -67,16 +67,16 @@ def is_started(node: Node, unit: str) -> bool:
     return unit_facts(node, [unit]).get(unit, {}).get("started", False)
 
 
-def systemctl(node: Node, verb: str, unit: str) -> None:
+def systemctl(node: Node, verb: str, unit: str, timeout_s: float = 120) -> None:
     """Run systemctl. Raises StepError if it fails, or if nginx keeps its old configuration after a reload."""
     if (verb, unit) == ("reload", "nginx"):
-        reload_nginx(node, lambda: _systemctl(node, verb, unit))
+        reload_nginx(node, lambda: _systemctl(node, verb, unit, timeout_s))
     else:
-        _systemctl(node, verb, unit)
+        _systemctl(node, verb, unit, timeout_s)
 
 
-def _systemctl(node: Node, verb: str, unit: str) -> None:
-    result = node.run(["systemctl", verb, unit], timeout_s=120)
+def _systemctl(node: Node, verb: str, unit: str, timeout_s: float) -> None:
+    result = node.run(["systemctl", verb, unit], timeout_s=timeout_s)
     if result.code:
         journal = node.run(["journalctl", "--no-pager", "-o", "cat", "-n", "12", "-u", unit]).out
         raise StepError(f"{verb} {unit}", f"systemctl {verb} {unit} failed", f"{result.err.strip()}\n{journal}")
@@ -143,4 +143,19 @@ def bring_up(node: Node, unit: str, *, enabled: bool, running: bool) -> list[str
         systemctl(node, verb, unit)
         done.append(f"{verb}ed {unit}")
     forget(node, pending)
+    return done
+
+
+def bring_down(node: Node, unit: str) -> list[str]:
+    """Stop and disable a unit that has left the manifest."""
+    state = unit_facts(node, [unit]).get(unit, {})
+    done: list[str] = []
+    if state.get("active"):
+        node.before("stop " + unit)
+        systemctl(node, "stop", unit)
+        done.append("stopped " + unit)
+    if state.get("loaded") and state.get("enabled"):
+        node.before("disable " + unit)
+        node.run_checked(f"unit {unit}", ["systemctl", "disable", "-q", unit])
+        done.append("disabled " + unit)
     return done

@@ -31,6 +31,9 @@ class Account(Item):
             return "missing"
         return None if hashed.upper() == password_hash(self.password) else "password differs"
 
+    def removal(self) -> dict[str, Any]:
+        return {"user": self.user, "host": self.host}
+
     def turn(self) -> Turn:
         return Turn.BEFORE_OTHERS
 

@@ -101,6 +101,11 @@ class Item:
         del answer
         return None
 
+    def refusal(self, answer: Mapping[str, Any]) -> str | None:
+        """Why the node cannot be brought to this state, or None. A refusal stops the rollout before any change."""
+        del answer
+        return None
+
     def changed_lines(self, answer: Mapping[str, Any]) -> list[str]:
         """The lines that differ, if known."""
         del answer
@@ -134,6 +139,12 @@ class Item:
     def units(self) -> Sequence[str]:
         """The systemd units that it keeps running."""
         return ()
+
+    def removal(self) -> dict[str, Any] | None:
+        """What identifies it on the node after it has left the manifest, as JSON; None: it is not removed.
+
+        The agent's module of this kind removes it with `remove(node, entry)`. Contains no secrets.
+        """
 
     # ---- conversion to and from data -------------------------------------------------------------------------------
 
@@ -169,7 +180,7 @@ class Item:
 
 def _from_json(key: str, value: Any) -> Any:
     if key == "after":
-        return tuple(_parse_action(text) for text in value)
+        return tuple(parse_action(text) for text in value)
     if key == "mode":
         return int(value, 8)
     if isinstance(value, (list, tuple)):
@@ -177,7 +188,8 @@ def _from_json(key: str, value: Any) -> Any:
     return int(value) if isinstance(value, float) else value
 
 
-def _parse_action(text: str) -> UnitAction:
+def parse_action(text: str) -> UnitAction:
+    """The inverse of `str`: "reload nginx"."""
     action, _, unit = text.partition(" ")
     return restart(unit) if action == "restart" else reload(unit)
 

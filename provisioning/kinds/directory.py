@@ -29,5 +29,8 @@ class Directory(Item):
         fact = answer.get(self.path)
         return owner_difference(self, fact) if fact else "missing"
 
+    def removal(self) -> dict[str, Any]:
+        return {"path": self.path}
+
     def operation(self) -> dict[str, Any]:
         return owned(self)

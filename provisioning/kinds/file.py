@@ -45,6 +45,9 @@ class File(Item):
         diff = difflib.unified_diff(fact["text"].splitlines(), self.text.splitlines(), lineterm="", n=0)
         return [line for line in diff if line[:3] not in ("---", "+++") and not line.startswith("@@")]
 
+    def removal(self) -> dict[str, Any]:
+        return {"path": self.path, "after": [str(action) for action in self.after]}
+
     def operation(self) -> dict[str, Any]:
         return owned(self)
 

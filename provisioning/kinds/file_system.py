@@ -28,10 +28,16 @@ class FileSystem(Item):
         return self.device
 
     def compare(self, answer: Mapping[str, Any]) -> str | None:
-        content = answer.get(self.device, "")
+        content = answer.get(self.device)
         if content == "ext4":
             return None
-        return f"must be blank or ext4 (has {content})" if content else "blank or not attached yet"
+        if content is None:
+            return "not attached yet"
+        return f"must be blank or ext4 (has {content})" if content else "blank"
+
+    def refusal(self, answer: Mapping[str, Any]) -> str | None:
+        content = answer.get(self.device, "")
+        return None if content in ("", "ext4") else self.compare(answer)
 
     def operation(self) -> dict[str, Any]:
         return {"device": self.device}

@@ -31,6 +31,9 @@ class Grant(Item):
             return None
         return f"privileges are {', '.join(granted) or 'none'}, must be {', '.join(self.privileges)}"
 
+    def removal(self) -> dict[str, Any]:
+        return {"user": self.user, "host": self.host, "database": self.database}
+
     def turn(self) -> Turn:
         return Turn.BEFORE_OTHERS
 

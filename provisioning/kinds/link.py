@@ -32,6 +32,9 @@ class Link(Item):
             return None
         return f"target is {target}, must be {self.target}" if target else "must be a link"
 
+    def removal(self) -> dict[str, Any]:
+        return {"path": self.path, "after": [str(action) for action in self.after]}
+
     def operation(self) -> dict[str, Any]:
         return {"path": self.path, "target": self.target}
 

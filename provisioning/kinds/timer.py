@@ -13,12 +13,13 @@ from provisioning.kinds.unit import unit_difference
 
 @dataclass(frozen=True, slots=True)
 class Timer(Item):
-    """A systemd timer that starts the service of the same name at a fixed interval."""
+    """A systemd timer that starts the service of the same name at a fixed interval or at calendar times."""
 
     name: str  # "iam-refresh": starts iam-refresh.service
     description: str
-    interval_s: int
+    interval_s: int = 0
     random_delay_s: int = 0  # maximum delay, so that nodes do not start the service simultaneously
+    calendar: str = ""  # instead of an interval: systemd.time(7), "*-*-* 02:00:00 UTC"; a missed time is made up for
 
     @property
     def unit(self) -> str:
@@ -27,7 +28,10 @@ class Timer(Item):
     @property
     def text(self) -> str:
         lines = ["[Unit]", f"Description={self.description}", "", "[Timer]"]
-        lines += [f"OnActiveSec={self.interval_s}", f"OnUnitActiveSec={self.interval_s}", "AccuracySec=1"]
+        if self.calendar:
+            lines += [f"OnCalendar={self.calendar}", "Persistent=true"]
+        else:
+            lines += [f"OnActiveSec={self.interval_s}", f"OnUnitActiveSec={self.interval_s}", "AccuracySec=1"]
         lines += [f"RandomizedDelaySec={self.random_delay_s}"] if self.random_delay_s else []
         return "\n".join([*lines, "", "[Install]", "WantedBy=timers.target", ""])
 
@@ -45,6 +49,9 @@ class Timer(Item):
         if fact["sha256"] != text_sha256(self.text):
             return "schedule differs"
         return unit_difference(fact, enabled=True, running=True)
+
+    def removal(self) -> dict[str, Any]:
+        return {"unit": self.unit, "path": self._candidate().path}
 
     def operation(self) -> dict[str, Any]:
         return {**owned(self._candidate()), "unit": self.unit}

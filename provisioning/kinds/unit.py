@@ -31,6 +31,10 @@ class Unit(Item):
             return "missing" if self.enabled or self.running else None
         return unit_difference(fact, enabled=self.enabled, running=self.running)
 
+    def removal(self) -> dict[str, Any] | None:
+        """Tandem started it; a unit that is stopped anyway is not recorded."""
+        return {"name": self.name} if self.running else None
+
     def turn(self) -> Turn:
         if not self.running:
             return Turn.AFTER_ALL

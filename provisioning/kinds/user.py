@@ -11,12 +11,13 @@ from provisioning.kinds.base import Item, Phase
 
 @dataclass(frozen=True, slots=True)
 class User(Item):
-    """A system user without login, and a group of the same name."""
+    """A system user without a password, and a group of the same name."""
 
     phase: ClassVar[Phase] = Phase.PREPARE
 
     name: str
     home: str = "/nonexistent"
+    shell: str = "/usr/sbin/nologin"
 
     @property
     def label(self) -> str:
@@ -28,5 +29,8 @@ class User(Item):
     def compare(self, answer: Mapping[str, Any]) -> str | None:
         return None if answer.get(self.name) else "missing"
 
+    def removal(self) -> dict[str, Any]:
+        return {"name": self.name}
+
     def operation(self) -> dict[str, Any]:
-        return {"name": self.name, "home": self.home}
+        return {"name": self.name, "home": self.home, "shell": self.shell}

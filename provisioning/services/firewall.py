@@ -24,6 +24,7 @@ from provisioning.services.iam import APISERVER_PORT, AUTHZ_PORT
 
 UNIT = "tandem-firewall"
 RULES = "/etc/tandem/firewall/rules.nft"
+_SSH_PORT = 22
 _HTTP_PORT = 80
 _HTTPS_PORT = 443
 
@@ -33,7 +34,7 @@ class Offer:
     """A TCP port that a node opens to other nodes of the group."""
 
     port: int
-    to: Literal["eligible", "nodes"]
+    to: Literal["eligible", "nodes", "data"]
     what: str
 
 
@@ -50,6 +51,8 @@ def offers(deployment: Deployment, node: Node) -> list[Offer]:
         ]
     if node == deployment.data_node:
         found += [Offer(MARIADB_PORT, "nodes", "MariaDB"), Offer(REDIS_PORT, "nodes", "Redis")]
+    if node == deployment.backup_node:
+        found.append(Offer(_SSH_PORT, "data", "backups of the databases"))
     return [*found, *(Offer(port, "nodes", "nodes.peerPorts") for port in deployment.peer_ports)]
 
 
@@ -60,6 +63,7 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
         nodes=others,
         eligible_nodes=[other for other in others if other.eligible],
         eligible=node.eligible,
+        data_node=deployment.data_node if node == deployment.backup_node else None,
         offers=offers(deployment, node),
     )
     return [

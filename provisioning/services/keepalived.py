@@ -96,7 +96,7 @@ def virtual_routers(deployment: Deployment, node: Node) -> list[VirtualRouter]:
 
 
 def preferred_addresses(deployment: Deployment, node: Node) -> list[str]:
-    """The virtual IPs that this node takes back from a healthy peer when it recovers."""
+    """The virtual IPs that this node gets back from a healthy peer when it recovers."""
     if deployment.keepalived.mode == "non-preempt":
         return []
     return [router.address for router in virtual_routers(deployment, node) if router.priority == _HIGHEST]

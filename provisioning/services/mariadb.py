@@ -19,6 +19,8 @@ from provisioning.services.data import MARIADB_PORT, POOL_SIZE
 # The definer of the schema's triggers (marmotedu/iam 16c723d). MariaDB does not listen on loopback, so this account
 # cannot log in.
 _DEFINER_HOST = "127.0.0.1"
+# Of `admin` in configs/iam.sql of marmotedu/iam 16c723d; its password is public.
+_PUBLISHED_HASH = "$2a$10$WnQD2DCfWVhlGmkQ8pdLkesIGPf9KJB7N1mhSOqulbgN7ZMo44Mv2"
 _DATA_PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE")
 # For monitoring, and for `mariadb` as root, while all pools are full.
 _SPARE_CONNECTIONS = 30
@@ -26,7 +28,9 @@ _TEMPLATE = "provisioning/templates/mariadb/server.cnf.j2"
 
 
 def desired(deployment: Deployment, node: Node) -> list[Item]:
-    """The items of the data node; empty on other nodes."""
+    """The items of the data node; the login to an external database on every node."""
+    if deployment.data.mariadb_address is not None:
+        return _external(deployment, deployment.data.mariadb_address)
     if node != deployment.data_node:
         return []
     settings, unit = deployment.data, restart("mariadb")
@@ -51,26 +55,56 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
         File("/etc/mysql/mariadb.conf.d/61-tandem-limits.cnf", render("mariadb/limits.cnf.j2", **limits)),
         File("/etc/systemd/system/mariadb.service.d/tandem.conf", render("mariadb/unit.conf.j2"), after=(unit,)),
         Unit("mariadb", others_need=True),
-        *_accounts(deployment),
-        Database(settings.database, schema=f"{deployment.release.path}/sql/iam.sql"),
+        *_definer(deployment),
+        Database(
+            settings.database,
+            schema=f"{deployment.release.path}/sql/iam.sql",
+            version=deployment.release.schema.version,
+            migrations=deployment.release.schema.migrations,
+        ),
         _administrator(settings.database),
+        *_accounts(deployment),
         *_limits(**limits),
     ]
 
 
+def _definer(deployment: Deployment) -> list[Item]:
+    password = placeholders.placeholder(placeholders.MARIADB_IAM_PASSWORD)
+    return [
+        Account("iam", _DEFINER_HOST, password),
+        Grant("iam", _DEFINER_HOST, deployment.data.database, (*_DATA_PRIVILEGES, "TRIGGER")),
+    ]
+
+
 def _accounts(deployment: Deployment) -> list[Item]:
+    """The accounts of the nodes. They follow the schema: until it is loaded, no service can write to the database."""
     user, database = deployment.data.username, deployment.data.database
     password = placeholders.placeholder(placeholders.MARIADB_IAM_PASSWORD)
-    items: list[Item] = [
-        Account("iam", _DEFINER_HOST, password),
-        Grant("iam", _DEFINER_HOST, database, (*_DATA_PRIVILEGES, "TRIGGER")),
-    ]
+    items: list[Item] = []
     for node in deployment.nodes:
         items += [
             Account(user, node.private_address, password),
             Grant(user, node.private_address, database, _DATA_PRIVILEGES),
         ]
     return items
+
+
+def _external(deployment: Deployment, server: str) -> list[Item]:
+    """Log in to the operator's database, and replace the published default password of `admin`, but no other one."""
+    hashed = placeholders.placeholder(placeholders.IAM_ADMIN_PASSWORD_HASH)
+    published = f"`name` = 'admin' AND `password` = '{_PUBLISHED_HASH}'"
+    return [
+        Package("mariadb-client-core"),
+        Query(
+            "no published password of admin",
+            deployment.data.database,
+            f"UPDATE `user` SET `password` = '{hashed}' WHERE {published}",  # noqa: S608 - constants and a placeholder
+            unless=f"SELECT 1 FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM `user` WHERE {published})",  # noqa: S608 - constants
+            server=server,
+            user=deployment.data.username,
+            password=placeholders.placeholder(placeholders.MARIADB_IAM_PASSWORD),
+        ),
+    ]
 
 
 def _limits(*, max_connections: int, buffer_pool_mib: int) -> list[Item]:

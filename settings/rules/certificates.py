@@ -85,7 +85,7 @@ def _chain_problems(leaf: x509.Certificate, others: Certificates, roots: Certifi
     current = leaf
     for _ in range(_LONGEST_CHAIN):
         yield from _validity_problems(current, now)
-        if current in roots:  # clients trust a CA by its key, whatever its own signature is
+        if current in roots:  # clients trust a CA by its key; its signature does not matter
             return
         weak = list(_strength_problems(current))
         yield from weak

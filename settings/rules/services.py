@@ -89,6 +89,17 @@ def check_external_databases_have_passwords(data: DataSettings, credentials: Cre
             )
 
 
+def check_bucket_has_a_key(data: DataSettings, credentials: CredentialsSettings) -> Iterator[Problem]:
+    given = credentials.given
+    for key, value in {"bucketKeyId": given.bucket_key_id, "bucketKeySecret": given.bucket_key_secret}.items():
+        if data.backup.bucket is not None and value is None:
+            yield Problem(
+                f"tandem:credentials.given.{key}",
+                f"is required with data.backup.bucket; run `pulumi config set --secret --path "
+                f"tandem:credentials.given.{key}`",
+            )
+
+
 def check_secrets_are_encrypted(
     credentials: CredentialsSettings, encrypted_sections: frozenset[str]
 ) -> Iterator[Problem]:
@@ -99,6 +110,8 @@ def check_secrets_are_encrypted(
         "given.mariadbPassword": given.mariadb_password,
         "given.redisPassword": given.redis_password,
         "given.mongodbPassword": given.mongodb_password,
+        "given.bucketKeyId": given.bucket_key_id,
+        "given.bucketKeySecret": given.bucket_key_secret,
         "given.jwtKey": given.jwt_key,
         "server.privateKey": credentials.server.private_key,
         "server.api.privateKey": credentials.server.api and credentials.server.api.private_key,
@@ -213,6 +226,7 @@ RULES = (
     check_notify_urls_are_reachable,
     check_alarms,
     check_external_databases_have_passwords,
+    check_bucket_has_a_key,
     check_secrets_are_encrypted,
     check_generations_of_given_secrets,
     check_validity_periods,

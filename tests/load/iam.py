@@ -55,7 +55,8 @@ class User:
         return [
             Stream("healthz", 200 * scale, api, "/healthz"),
             Stream("healthz-kept", 50 * scale, api, "/healthz", keep_alive=True),
-            Stream("authorization", 50 * scale, authz, "/v1/authz", "POST", DECISION, True, self._key),
+            Stream("authorization", 50 * scale, authz, "/v1/authz", "POST", DECISION, keep_alive=True,
+                   headers=self._key),
             Stream("secrets", 50 * scale, api, "/v1/secrets", keep_alive=True, headers=lambda: self._bearer,
                    refused=self.log_in),
             Stream("login", 2 * scale, api, "/login", "POST", self._login()),

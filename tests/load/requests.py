@@ -10,6 +10,7 @@ import json
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import IO, Any
 
@@ -28,6 +29,8 @@ class Stream:
     method: str = "GET"
     body: object = None
     keep_alive: bool = False  # False: a new TLS connection for each request
+    # A request that meets the end of a kept connection is repeated on a new one, as HTTP clients do (RFC 9110, 9.2.2).
+    idempotent: bool = True
     headers: Callable[[], Mapping[str, str]] = field(default=dict[str, str])  # read when a request leaves
     refused: Callable[[], Awaitable[None]] | None = None  # called after a 401, for example to log in again
 
@@ -70,30 +73,42 @@ class Sender:
         self._address, self._out = address, out
         self._context = ssl.create_default_context(cadata=ca_certificate)
         self._idle: dict[str, list[Connection]] = {}  # by host
+        self._refused = asyncio.Lock()
 
     async def ask(self, stream: Stream) -> Response:
         """Send one request and read the whole response. Raises: OSError, EOFError, TimeoutError."""
         async with asyncio.timeout(TIMEOUT_S):
-            reader, writer = await self._connect(stream)
-            kept = False
-            try:
-                writer.write(stream.request())
-                response = await _read_response(reader)
-                kept = stream.keep_alive and response.reusable
-            finally:
-                if kept:
-                    self._idle.setdefault(stream.host, []).append((reader, writer))
-                else:
-                    writer.transport.abort()
+            if stream.keep_alive and (kept := self._take_idle(stream.host)):
+                try:
+                    return await self._send(stream, kept)
+                except (ConnectionError, asyncio.IncompleteReadError) as failed:
+                    received = isinstance(failed, asyncio.IncompleteReadError) and failed.partial
+                    if received or not stream.idempotent:
+                        raise
+            new = await asyncio.open_connection(self._address, 443, ssl=self._context, server_hostname=stream.host)
+            return await self._send(stream, new)
+
+    async def _send(self, stream: Stream, connection: Connection) -> Response:
+        reader, writer = connection
+        kept = False
+        try:
+            writer.write(stream.request())
+            response = await _read_response(reader)
+            kept = stream.keep_alive and response.reusable
+        finally:
+            if kept:
+                self._idle.setdefault(stream.host, []).append(connection)
+            else:
+                writer.transport.abort()
         return response
 
-    async def _connect(self, stream: Stream) -> Connection:
-        idle = self._idle.get(stream.host, [])
-        while stream.keep_alive and idle:
+    def _take_idle(self, host: str) -> Connection | None:
+        idle = self._idle.get(host, [])
+        while idle:
             reader, writer = idle.pop()
             if not reader.at_eof() and not writer.is_closing():  # a client does not use a connection closed by its peer
                 return reader, writer
-        return await asyncio.open_connection(self._address, 443, ssl=self._context, server_hostname=stream.host)
+        return None
 
     async def run(self, streams: Sequence[Stream], stop: asyncio.Event) -> None:
         """Send until `stop` is set, then wait for the requests in progress."""
@@ -120,8 +135,10 @@ class Sender:
             error = f"{type(failed).__name__}: {failed}"
         record = Record(stream.name, began, time.monotonic() - clock, status, error)
         self._out.write(json.dumps(asdict(record)) + "\n")
-        if status == 401 and stream.refused is not None:
-            await stream.refused()
+        if status == 401 and stream.refused is not None and not self._refused.locked():
+            async with self._refused:  # one login for all requests with the old token
+                with suppress(OSError, EOFError, RuntimeError):  # the next refused request tries again
+                    await stream.refused()
 
 
 async def _read_response(reader: asyncio.StreamReader) -> Response:

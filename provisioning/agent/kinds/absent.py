@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any
 
-from ..files import exist
+from ..files import exist, remove_file
 from ..node import Node
 
 
@@ -14,7 +13,4 @@ def facts(node: Node, questions: list[str]) -> dict[str, bool]:
 
 
 def commit(node: Node, item: dict[str, Any]) -> list[str]:
-    node.before("remove " + item["path"])
-    with contextlib.suppress(FileNotFoundError):
-        node.at(item["path"]).unlink()
-    return ["removed " + item["path"]]
+    return remove_file(node, item["path"])

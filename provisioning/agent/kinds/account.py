@@ -20,3 +20,12 @@ def commit(node: Node, item: dict[str, Any]) -> list[str]:
     hashed = f"IDENTIFIED VIA mysql_native_password USING '{item['password_hash']}'"
     run(node, f"CREATE USER IF NOT EXISTS {account_name} {hashed}; ALTER USER {account_name} {hashed};")
     return [f"set account {account_name}"]
+
+
+def remove(node: Node, item: dict[str, Any]) -> list[str]:
+    account_name = account(item["user"], item["host"])
+    if f"{item['user']}@{item['host']}" not in facts(node, []):
+        return []
+    node.before(f"drop account {account_name}")
+    run(node, f"DROP USER IF EXISTS {account_name};")
+    return [f"dropped account {account_name}"]

@@ -22,3 +22,13 @@ def prepare(node: Node, items: list[dict[str, Any]]) -> None:
         target = node.at(directory["path"])
         target.mkdir(parents=True, exist_ok=True)
         set_owner(target, directory)
+
+
+def remove(node: Node, item: dict[str, Any]) -> list[str]:
+    """Delete the directory if it is empty. Data and logs are kept."""
+    target = node.at(item["path"])
+    if not _is_directory(node, item["path"]) or any(target.iterdir()):
+        return []
+    node.before("remove " + item["path"])
+    target.rmdir()
+    return ["removed " + item["path"]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..files import owner_facts, replace_with_staged, sha256_of
+from ..files import owner_facts, remove_file, replace_with_staged, sha256_of
 from ..node import Node
 
 TEXT_LIMIT = 256 * 1024  # a larger file is compared by its checksum only
@@ -30,3 +30,8 @@ def _fact(node: Node, path: str, sha256: str) -> dict[str, Any] | None:
 def commit(node: Node, item: dict[str, Any]) -> list[str]:
     replace_with_staged(node, item)
     return ["wrote " + item["path"]]
+
+
+def remove(node: Node, item: dict[str, Any]) -> list[str]:
+    """Delete the file, or restore the one of the distribution that it had replaced."""
+    return remove_file(node, item["path"])

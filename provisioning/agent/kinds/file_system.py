@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import held_data
 from ..node import Node, StepError
 
 
 def facts(node: Node, questions: list[str]) -> dict[str, str]:
-    return {device: _content(node, device) for device in questions}
+    """The content of each disk that is attached. A disk appears shortly after it is attached."""
+    return {device: _content(node, device) for device in questions if node.at(device).exists()}
 
 
 def _content(node: Node, device: str) -> str:
-    """The type of content of a disk, read from the disk itself and not from a cache; "" if blank or missing."""
-    if not node.at(device).exists():
-        return ""
+    """The type of content of a disk, read from the disk itself and not from a cache; "" if blank."""
     result = node.run(["blkid", "-p", "-o", "export", device])
     found = dict(line.split("=", 1) for line in result.out.splitlines() if "=" in line)
     if result.code not in (0, 2):  # 2: nothing found; 8: ambivalent, so the disk is not blank
@@ -38,5 +38,6 @@ def make_file_system(node: Node, device: str) -> None:
         return
     if content:
         raise StepError("disk", f"{device} must be blank or have an ext4 file system (has {content})")
+    held_data.refuse_empty(node, f"the data disk {device} is blank")
     node.before("mkfs " + device)
     node.run_checked(f"disk {device}", ["mkfs.ext4", "-q", "-L", "tandem-data", device])

@@ -1,6 +1,6 @@
 """A login and an authorization decision with the deployment's own IAM account.
 
-The account is created by the first check through the node's apiserver, whichever database it uses. Its policy allows
+The account is created by the first check through the node's apiserver, with any database. Its policy allows
 one action on resources that nothing else has, so the account grants no access.
 """
 

@@ -30,3 +30,12 @@ def commit(node: Node, item: dict[str, Any]) -> list[str]:
     new.replace(link)
     sync_directory(node, link.parent)
     return [f"linked {item['path']} to {item['target']}"]
+
+
+def remove(node: Node, item: dict[str, Any]) -> list[str]:
+    link = node.at(item["path"])
+    if not link.is_symlink():
+        return []
+    node.before("remove " + item["path"])
+    link.unlink()
+    return ["removed " + item["path"]]

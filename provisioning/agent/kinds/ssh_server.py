@@ -23,7 +23,7 @@ def commit(node: Node, item: dict[str, Any]) -> list[str]:
     done: list[str] = []
     for action in read_pending(node):
         if action.split(" ", 1)[-1] == _SERVICE:
-            done += settle(node, action)  # does nothing if each connection has an sshd of its own
+            done += settle(node, action)  # does nothing if each connection has a separate sshd
     return done
 
 

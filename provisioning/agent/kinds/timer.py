@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..files import replace_with_staged, sha256_of
+from ..files import remove_file, replace_with_staged, sha256_of
 from ..node import Node
-from ..systemd import bring_up, unit_facts
+from ..systemd import bring_down, bring_up, unit_facts
 
 
 def facts(node: Node, questions: list[str]) -> dict[str, dict[str, Any]]:
@@ -20,3 +20,7 @@ def facts(node: Node, questions: list[str]) -> dict[str, dict[str, Any]]:
 def commit(node: Node, item: dict[str, Any]) -> list[str]:
     replace_with_staged(node, item)
     return ["wrote " + item["path"], *bring_up(node, item["unit"], enabled=True, running=True)]
+
+
+def remove(node: Node, item: dict[str, Any]) -> list[str]:
+    return [*bring_down(node, item["unit"]), *remove_file(node, item["path"])]

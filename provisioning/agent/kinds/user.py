@@ -19,5 +19,14 @@ def prepare(node: Node, items: list[dict[str, Any]]) -> None:
         node.run_checked(
             f"user {user['name']}",
             ["useradd", "--system", "--user-group", "--no-create-home", "--home-dir", user["home"],
-             "--shell", "/usr/sbin/nologin", user["name"]],
+             "--shell", user["shell"], user["name"]],
         )  # fmt: skip
+
+
+def remove(node: Node, item: dict[str, Any]) -> list[str]:
+    name = item["name"]
+    if not facts(node, [name])[name]:
+        return []
+    node.before("remove user " + name)
+    node.run_checked(f"user {name}", ["userdel", name])
+    return ["removed user " + name]

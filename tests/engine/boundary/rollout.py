@@ -19,6 +19,7 @@ from provisioning.manifest import Manifest
 @dataclass(frozen=True)
 class RolloutResult:
     revision: str
+    incomplete: tuple[str, ...] = ()
 
 
 def roll_out(
@@ -26,8 +27,11 @@ def roll_out(
     manifests: Mapping[str, Manifest],
     secrets: Mapping[str, str],
     report: Callable[[str], None],
+    *,
+    unreachable: str,
 ) -> RolloutResult:
     assert secrets
+    assert unreachable in {"stop", "skip"}
     report(f"rolling out to {', '.join(node.name for node in inventory.nodes)}")
     if Path("fail-rollout").exists():
         raise GateError("iam-b (10.0.4.21): does not serve", seen="502 Bad Gateway", look_at="/var/log/nginx/error.log")

@@ -27,6 +27,7 @@ from provisioning.kinds.package import Package
 from provisioning.kinds.query import Query
 from provisioning.kinds.timer import Timer
 from provisioning.kinds.unit import Unit
+from provisioning.leaving import describe_entry, find_leaving
 from provisioning.manifest import render
 from provisioning.placeholders import find_names
 from provisioning.services import iam, mariadb, redis
@@ -92,7 +93,14 @@ def test_databases_run_only_on_the_first_node() -> None:
 def test_external_databases_are_configured_and_not_installed() -> None:
     external = deployment(data=EXTERNAL, nodes=(replace(A), B))
     for node in external.nodes:
-        assert mariadb.desired(external, node) == redis.desired(external, node) == []
+        assert redis.desired(external, node) == []
+        client, query = mariadb.desired(external, node)
+        assert client == Package("mariadb-client-core")
+        assert isinstance(query, Query)
+        assert (query.server, query.user) == ("db.example.com:3307", "iam")
+        assert query.compare({query.name: "ERROR 1045"}) == "must be applied"
+        assert "ERROR 1045" in (query.refusal({query.name: "ERROR 1045"}) or "")
+        assert query.refusal({query.name: True}) is None
     apiserver = configuration("iam-apiserver", data=EXTERNAL)
     assert apiserver["mysql"]["host"] == "db.example.com:3307"
     assert (apiserver["redis"]["host"], apiserver["redis"]["port"]) == ("10.9.9.9", 6380)
@@ -184,6 +192,24 @@ def test_the_definer_is_created_before_the_schema_whose_triggers_name_it() -> No
     assert kinds.index(Unit) < kinds.index(Account) < kinds.index(Database) < kinds.index(Query)
     (database,) = of_kind(Database, items)
     assert database.schema == f"{STAND_IN.path}/sql/iam.sql"
+
+
+def test_the_services_get_access_only_after_the_schema_is_loaded() -> None:
+    """A schema may begin with DROP TABLE, and an interrupted load is repeated."""
+    items = mariadb.desired(deployment(), A)
+    database = next(number for number, item in enumerate(items) if isinstance(item, Database))
+    granted = {item.host: number for number, item in enumerate(items) if isinstance(item, Grant)}
+    assert {host for host, number in granted.items() if number < database} == {"127.0.0.1"}
+    assert {host for host, number in granted.items() if number > database} == {"10.0.4.20", "10.0.4.21"}
+
+
+def test_only_the_accounts_of_removed_nodes_are_deleted() -> None:
+    """People's own accounts, such as iam@'%', are not in the record of the node."""
+    three = deployment(nodes=(A, B, Node("iam-c", "10.0.4.22", eligible=False)))
+    applied = find_leaving(mariadb.desired(three, A), ()).record
+    removals = find_leaving(mariadb.desired(deployment(), A), applied).removals
+    assert [describe_entry(entry) for entry in removals] == ["grant iam 10.0.4.22 iam", "account iam 10.0.4.22"]
+    assert not [query for query in of_kind(Query, mariadb.desired(three, A)) if "DROP" in query.statement]
 
 
 def test_an_additional_node_does_not_restart_the_databases() -> None:

@@ -28,6 +28,7 @@ _CHANGED: dict[str, set[str]] = {
     "jwtKey": {"credentials-jwt-key"},
     "adminPassword": {"credentials-admin-password"},
     "vrrpPassword": {"credentials-vrrp-password"},
+    "backupKey": {"credentials-backup-key-2"},
 }  # fmt: skip
 
 

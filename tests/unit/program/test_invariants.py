@@ -198,7 +198,8 @@ def test_no_secret_is_plain_text(stack: str, option: str) -> None:
 @every_run
 def test_files_contain_only_placeholders_of_known_secrets(stack: str, option: str) -> None:
     rollout = run_any(stack, option).get("rollout")
-    given = set(rollout.inputs["secrets"]) | set(rollout.inputs["values"])
+    host_keys = {f"host_key.{node['name']}" for node in rollout.inputs["nodes"]}
+    given = set(rollout.inputs["secrets"]) | set(rollout.inputs["values"]) | host_keys
     placeholders = set(
         re.findall(r"@@secret:([A-Za-z0-9_.-]+)@@", json.dumps([rollout.inputs["files"], rollout.inputs["manifests"]]))
     )

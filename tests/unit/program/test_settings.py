@@ -24,7 +24,7 @@ from settings import load
 from settings.iam import IamSettings
 from settings.load import Stack
 from settings.problems import SettingsError
-from settings.releases import Release, ReleaseError
+from settings.releases import Release, ReleaseError, parse_schema
 
 _NODES = [{"name": f"n{number}", "address": f"10.0.4.{20 + number}"} for number in range(17)]
 _TWICE = [{"name": "iam-a", "address": "10.0.4.20"}, {"name": "iam-a", "address": "10.0.4.21"}]
@@ -65,6 +65,12 @@ INVALID: list[tuple[str, dict[str, Any], str, str]] = [
     ("existing VPC by name", {"network.existing": {"vpcId": "mine", "subnetId": "subnet-1234abcd"}},
      "network.existing.vpcId", "has an invalid format (got mine)"),
     ("existing VPC without subnet", {"network.existing": {"vpcId": "vpc-1234abcd"}}, "network.existing.subnetId", "is required"),
+    # data
+    ("bucket without a key", {"data.backup": {"bucket": {"endpoint": "https://cos.ap-guangzhou.myqcloud.com", "name": "backups-1"}}},
+     "credentials.given.bucketKeyId", "is required with data.backup.bucket"),
+    ("bucket endpoint without https", {"data.backup": {"bucket": {"endpoint": "cos.ap-guangzhou.myqcloud.com", "name": "backups-1"}}},
+     "data.backup.bucket.endpoint", "has an invalid format"),
+    ("backup at hour 24", {"data.backup": {"hour": 24}}, "data.backup.hour", "(got 24)"),
     # nodes
     ("one node", {"nodes.members": _NODES[:1]}, "nodes.members", "must have at least 2 items (got"),
     ("17 nodes", {"nodes.members": _NODES}, "nodes.members", "must have at most 16 items (got"),
@@ -358,3 +364,35 @@ def test_five_keys_are_enough_for_a_new_stack() -> None:
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
         parse(sections()).nodes.image = "img-other"  # pyright: ignore[reportAttributeAccessIssue] - the frozen attribute under test
+
+
+_SELECTS_IAM = parse_schema(
+    "-- a comment: USE other;\nCREATE DATABASE  IF NOT EXISTS `iam` /*!40100 DEFAULT */;\nUSE `iam`;\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("data", "refused"),
+    [({}, False), ({"database": "iam_prod"}, True), ({**EXTERNAL, "database": "iam_prod"}, False)],
+    ids=["its own database", "another database", "a database that the operator has created"],
+)
+def test_a_release_whose_schema_names_another_database_is_refused(data: dict[str, Any], refused: bool) -> None:  # noqa: FBT001 - a column of the table
+    assert _SELECTS_IAM.databases == ("iam",)
+    release = replace(RELEASE, schema=_SELECTS_IAM)
+    given = with_values(sections(), {"data": data, "credentials.given": GIVEN if "location" in data else {}})
+    stack = Stack("tandem", "local", "ap-guangzhou")
+    try:
+        load.parse(stack, given, frozenset({"credentials"}), find_release=lambda _: release)
+        problems: list[str] = []
+    except SettingsError as error:
+        problems = [f"{problem.key} {problem.text}" for problem in error.problems]
+    expected = (
+        "tandem:data.database must be iam: sql/iam.sql of the release selects the database iam by name (got iam_prod)"
+    )
+    assert problems == ([expected] if refused else [])
+
+
+def test_the_version_of_a_schema_ignores_comments_and_blank_lines() -> None:
+    schema = parse_schema("CREATE TABLE t (i INT);\n")
+    assert parse_schema("-- Dump completed on 2026-11-27\n\n# x\nCREATE TABLE t (i INT);  \n") == schema
+    assert parse_schema("CREATE TABLE t (i BIGINT);\n") != schema

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pwd
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +42,8 @@ class FakeSystem:
         default_factory=dict[str, dict[str, str]]
     )  # the files that each unit has read
     unit_files: dict[str, str] = field(default_factory=dict[str, str])  # as last read by systemd
+    databases: dict[str, str] | None = None  # the comment of each database; None: MariaDB is not installed
+    disk: str | None = None  # the file system of the data disk; "" if it is blank, None if it is not attached
     refuse: Callable[[dict[str, str]], str] = field(default=lambda _files: "")
     redis: list[str] | None = None  # the hashes of the passwords that the running Redis accepts
     mariadb: Callable[[str], Result] = field(default=lambda _statements: Result(0, "", ""))  # accepts all, no rows
@@ -51,7 +54,7 @@ class FakeSystem:
     def run(self, argv: list[str], *, text: str = "", timeout_s: float = 60, env: object = None) -> Result:
         del timeout_s, env
         self.on_command(argv)
-        return getattr(self, "_" + argv[0].replace("-", "_"))(argv[1:], text)
+        return getattr(self, "_" + argv[0].rpartition("/")[2].replace("-", "_").replace(".", "_"))(argv[1:], text)
 
     def _files(self) -> dict[str, str]:
         etc = self.root / "etc"
@@ -117,7 +120,26 @@ class FakeSystem:
         return {path: text for path, text in self.unit_files.items() if f"/systemd/system/{unit}." in path}
 
     def _mariadb(self, _argv: list[str], text: str) -> Result:
-        return self.mariadb(text)
+        """Knows databases and their comments, and accepts all other statements."""
+        if self.databases is None:
+            return Result(1, "", "no server") if "information_schema.schemata" in text else self.mariadb(text)
+        if "information_schema.schemata" in text:
+            rows = {"mysql": "", **self.databases}
+            return Result(0, "".join(f"{name}\t{comment}\n" for name, comment in rows.items()), "")
+        if created := re.match(r"CREATE DATABASE IF NOT EXISTS `(\w+)`", text):
+            self.databases.setdefault(created[1], "")
+            self.log.append(f"created database {created[1]}")
+        if marked := re.match(r"ALTER DATABASE `(\w+)` COMMENT '(.*)'", text):
+            self.databases[marked[1]] = marked[2]
+        return Result(0, "", "")
+
+    def _blkid(self, _argv: list[str], _text: str) -> Result:
+        return Result(0, f"TYPE={self.disk}\n", "") if self.disk else Result(2, "", "")
+
+    def _mkfs_ext4(self, _argv: list[str], _text: str) -> Result:
+        self.disk = "ext4"
+        self.log.append("created a file system")
+        return Result(0, "", "")
 
     def _redis_cli(self, _argv: list[str], text: str) -> Result:
         if self.redis is None:

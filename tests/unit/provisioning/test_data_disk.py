@@ -50,11 +50,11 @@ def test_the_disk_is_identified_by_its_id_which_is_a_placeholder() -> None:
     ("content", "expected"),
     [
         pytest.param("ext4", [], id="a disk with data is not changed"),
-        pytest.param("", [f"disk {DEVICE}: blank or not attached yet"], id="a blank disk gets a file system"),
+        pytest.param("", [f"disk {DEVICE}: blank"], id="a blank disk gets a file system"),
         pytest.param(
             "gpt",
             [f"disk {DEVICE}: must be blank or ext4 (has gpt)"],
-            id="other content is planned, and rejected on the node",
+            id="other content is planned and refused",
         ),
     ],
 )

@@ -56,7 +56,9 @@ def test_only_the_data_node_opens_the_ports_of_the_databases() -> None:
     services = {8080: "eligible", 9090: "eligible"}
     front = {**services, 80: "nodes", 443: "nodes"}
     assert ports(of, "iam-a") == {**front, 3306: "nodes", 6379: "nodes"}
-    assert ports(of, "iam-b") == front
+    # The second node receives the backups by SSH.
+    assert ports(of, "iam-b") == {**front, 22: "data"}
+    assert set_of(rules(of, "iam-b"), "data") == ["10.0.4.20"]
     assert ports(of, "iam-c") == services
 
 

@@ -89,7 +89,13 @@ def test_rendered_files_contain_placeholders_and_no_secrets() -> None:
 
 
 def test_files_with_secrets_are_not_readable_by_all_users() -> None:
-    public = {"server_certificate.api", "server_certificate.authz", "ca_certificate", "data_disk_id"}
+    public = {
+        "server_certificate.api",
+        "server_certificate.authz",
+        "ca_certificate",
+        "data_disk_id",
+        "backup_public_key",
+    }
     for profile in ("fast", "seed"):
         for manifest in render(deployment(profile=profile)).values():
             for item in manifest.items:

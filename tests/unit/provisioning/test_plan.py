@@ -14,6 +14,7 @@ from provisioning.kinds.check import Check
 from provisioning.kinds.database import Database
 from provisioning.kinds.directory import Directory
 from provisioning.kinds.file import File, text_sha256
+from provisioning.kinds.file_system import FileSystem
 from provisioning.kinds.gate import Gate
 from provisioning.kinds.grant import Grant
 from provisioning.kinds.link import Link
@@ -22,6 +23,7 @@ from provisioning.kinds.query import Query
 from provisioning.kinds.timer import Timer
 from provisioning.kinds.unit import Unit
 from provisioning.kinds.user import User
+from provisioning.leaving import find_leaving
 from provisioning.plan import Plan, changed_lines, commit_operation, describe, make_plan, stage_operation
 
 CONF = File("/etc/nginx/nginx.conf", "user www-data;\n", after=(reload("nginx"),))
@@ -170,8 +172,26 @@ def at(kind: str, path: str, fact: Any) -> Facts:
         pytest.param(
             Database("iam", "/opt/iam/iam.sql"),
             found("database", iam="other content"),
+            ["database iam: version of the schema is not recorded"],
+            id="the schema of a database with other content is recorded",
+        ),
+        pytest.param(
+            Database("iam", "/opt/iam/iam.sql", "b" * 12),
+            found("database", iam=f"schema {'b' * 12} loaded by tandem"),
             [],
-            id="a database with other content is not changed",
+            id="a database with the schema of the release is not changed",
+        ),
+        pytest.param(
+            Database("iam", "/opt/iam/iam.sql", "b" * 12, migrations=("a" * 12,)),
+            found("database", iam=f"schema {'a' * 12} loaded by tandem"),
+            ["database iam: schema aaaaaaaaaaaa must be migrated to bbbbbbbbbbbb"],
+            id="an older schema is migrated",
+        ),
+        pytest.param(
+            Database("iam", "/opt/iam/iam.sql", "b" * 12),
+            found("database", iam="a comment of the owner"),
+            [],
+            id="a database with a comment of its owner is not changed",
         ),
         pytest.param(
             Account("iam", "10.0.4.21", "secret"),
@@ -207,9 +227,46 @@ def at(kind: str, path: str, fact: Any) -> Facts:
     ],
 )
 def test_only_differences_are_planned(item: Item, facts: Facts, expected: list[str]) -> None:
-    plan = make_plan("iam-a", (item,), facts)
+    plan = make_plan("iam-a", (item,), replace(facts, applied=find_leaving((item,), ()).record))
     assert describe(plan) == expected
     assert bool(plan) == bool(expected)
+
+
+NEW = Database("iam", "/opt/iam/iam.sql", "b" * 12, migrations=("c" * 12,))
+
+
+@pytest.mark.parametrize(
+    ("item", "facts", "expected"),
+    [
+        pytest.param(
+            NEW,
+            found("database", iam=f"schema {'a' * 12} loaded by tandem"),
+            "must contain sql/migrate-aaaaaaaaaaaa.sql",
+            id="a changed schema without a migration",
+        ),
+        pytest.param(
+            NEW,
+            found("database", iam=f"schema {'b' * 12} migrating by tandem"),
+            "was interrupted; deploy the release",
+            id="the old release after an interrupted migration",
+        ),
+        pytest.param(
+            NEW, found("database", iam=f"schema {'c' * 12} migrating by tandem"), "", id="a repeated migration"
+        ),
+        pytest.param(NEW, Facts(), "", id="MariaDB does not run"),
+        pytest.param(
+            FileSystem("/dev/x"),
+            at("file_system", "/dev/x", "gpt"),
+            "must be blank or ext4 (has gpt)",
+            id="another disk",
+        ),
+        pytest.param(FileSystem("/dev/x"), at("file_system", "/dev/x", ""), "", id="a blank disk"),
+    ],
+)
+def test_what_cannot_be_applied_is_refused_in_the_plan(item: Item, facts: Facts, expected: str) -> None:
+    refused = "".join(map(str, make_plan("iam-a", (item,), facts).refused))
+    assert expected in refused
+    assert bool(expected) == bool(refused)
 
 
 def test_a_changed_file_reloads_its_unit_once() -> None:

@@ -1,0 +1,130 @@
+"""`tandem backup`, `tandem backups` and `tandem restore`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from operations.errors import OperationError
+from provisioning.agent_calls import Connection
+from provisioning.backups import Backup, choose, describe_backups, list_backups, parse_name
+from provisioning.change_lock import locked
+from provisioning.errors import ProvisioningError, UnreachableError
+from provisioning.exports import parse_exports
+from provisioning.held_data import decide
+from provisioning.inventory import RemoteNode
+from provisioning.transport import connector
+
+_DEADLINE_S = 6 * 3600.0
+Connect = Callable[[RemoteNode], Connection]
+Report = Callable[[str], None]
+
+
+class Backups:
+    """The databases of a deployment and their backups."""
+
+    def __init__(self, data_node: str, connections: Sequence[Connection], report: Report) -> None:
+        self._data_node = data_node
+        self._connections = connections
+        self._report = report
+
+    def show(self) -> None:
+        """Print one line for each backup."""
+        for line in describe_backups(list_backups(self._connections)) or ["there is no backup"]:
+            self._report(line)
+
+    def create(self) -> None:
+        made = self._on_data_node().call([{"do": "back_up"}], deadline_s=_DEADLINE_S)[0]
+        for name in made:
+            self._report(f"created the backup of {_format(parse_name(name))}")
+
+    def restore(self, at: datetime | None, *, audit_queue: bool, confirm: Callable[[str], None]) -> None:
+        """Restore the newest backup, or the newest one that is not younger than `at`."""
+        backups = list_backups(self._connections)
+        backup = choose(backups, at)
+        if backup is None:
+            raise OperationError("\n  ".join([f"there is no backup{_until(at)}; backups:", *describe_backups(backups)]))
+        if self._is_present():
+            self._replace(backup, audit_queue=audit_queue, confirm=confirm)
+        else:
+            self._decide(backup.name)
+            self._report(f"The next `tandem up` creates the database from the backup of {_format(backup.time)}.")
+
+    def start_empty(self, confirm: Callable[[str], None]) -> None:
+        """Accept the loss of the data."""
+        if self._is_present():
+            raise OperationError(f"the database on {self._data_node} exists; --empty is for a lost database only")
+        confirm("The next `tandem up` creates an empty database. The backups are kept. Continue?")
+        self._decide("empty")
+        self._report("The next `tandem up` creates an empty database.")
+
+    def _replace(self, backup: Backup, *, audit_queue: bool, confirm: Callable[[str], None]) -> None:
+        confirm(
+            f"Replace the database on {self._data_node} by the backup of {_format(backup.time)}? A backup of the "
+            "present data is made first. Requests fail while the data is loaded."
+        )
+        with locked(self._connections) as lock:
+            operation = {"do": "restore", "backup": backup.name, "audit_queue": audit_queue}
+            before = self._on_data_node().call([operation], token=lock.token, deadline_s=2 * _DEADLINE_S)[0]
+        self._report(
+            f"restored the backup of {_format(backup.time)}; the data before it: {_format(parse_name(before))}"
+        )
+
+    def _is_present(self) -> bool:
+        try:
+            return bool(self._on_data_node().call([{"do": "data_state"}])[0]["present"])
+        except UnreachableError:
+            return False
+
+    def _decide(self, replacement: str) -> None:
+        with locked(self._connections) as lock:
+            decide(self._connections, replacement, lock.token)
+
+    def _on_data_node(self) -> Connection:
+        for connection in self._connections:
+            if connection.node.name == self._data_node:
+                return connection
+        raise UnreachableError(f"{self._data_node} cannot be reached")
+
+
+@contextmanager
+def open_backups(
+    outputs: Mapping[str, Any], report: Report, connect: Connect | None = None
+) -> Generator[Backups]:  # fmt: skip
+    """Connect to all nodes that can be reached. Raises OperationError if the databases are outside the group."""
+    exports = parse_exports(outputs)
+    if exports is None or exports.data_node is None:
+        raise OperationError("the databases of this deployment run outside the group; Tandem makes no backups of them")
+    connect = connect or connector(exports.inventory, deadline_s=15)
+    connections: list[Connection] = []
+    try:
+        for node in exports.inventory.nodes:
+            try:
+                connections.append(connect(node))
+            except UnreachableError as error:
+                report(f"{node.name} is skipped: {error.message}")
+        yield Backups(exports.data_node, connections, report)
+    except ProvisioningError as error:
+        raise OperationError(str(error)) from None
+    finally:
+        for connection in connections:
+            connection.close()
+
+
+def parse_time(text: str) -> datetime:
+    """Parse `2026-11-27 02:00`, in UTC unless it has an offset. Raises OperationError."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise OperationError(f"--at must be a time such as '2026-11-27 02:00', in UTC (got {text})") from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _until(at: datetime | None) -> str:
+    return f" that was made until {_format(at)}" if at else ""
+
+
+def _format(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,48 @@
+"""The record of the items that Tandem has applied to this node, and the removal of those that left the manifest.
+
+Only recorded items are removed: what people have installed or created on the node is not touched.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import kinds
+from .files import keep_original
+from .node import Node
+from .systemd import merge, read_pending, settle
+
+_RECORD = "manifest.json"
+_SYSTEMD_FILES = "/etc/systemd/system/"
+Entry = dict[str, Any]
+
+
+def read(node: Node) -> list[Entry]:
+    """The recorded items in the order of their manifest."""
+    return list(node.read_json(_RECORD, []))
+
+
+def add(node: Node, entries: list[Entry]) -> None:
+    """Record items before they are applied, so that the next manifest can remove them after an interrupted run."""
+    recorded = read(node)
+    ours = {entry.get("path") for entry in recorded}
+    for entry in entries:
+        if entry["kind"] == "file" and entry["path"] not in ours:
+            keep_original(node, entry["path"])
+    record = [*(entry for entry in recorded if entry not in entries), *entries]
+    if record != recorded:
+        node.write_json(_RECORD, record)
+
+
+def remove(node: Node, *, entries: list[Entry], record: list[Entry]) -> list[str]:
+    """Remove the entries in order, then record the items that remain."""
+    # After a rollback, entries of the newer version are in the record although its files do not exist any more.
+    if any(node.at(entry["path"]).exists() for entry in entries if entry.get("path", "").startswith(_SYSTEMD_FILES)):
+        node.write_json("pending.json", merge(read_pending(node), ["daemon-reload"]))
+    done: list[str] = []
+    for entry in entries:
+        done += kinds.get(entry["kind"]).remove(node, {key: entry[key] for key in entry if key != "kind"})
+    if "daemon-reload" in read_pending(node):
+        done += settle(node, "daemon-reload")
+    node.write_json(_RECORD, record)
+    return done

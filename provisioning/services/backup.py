@@ -1,0 +1,97 @@
+"""Nightly backups of the databases: on the data disk, and copied to the second node and optionally to a bucket.
+
+The data node reaches the second node by SSH with a key that can only run the backup program there.
+"""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from typing import Any
+
+from provisioning import placeholders
+from provisioning.deployment import Deployment, Node
+from provisioning.kinds.base import Item
+from provisioning.kinds.directory import Directory
+from provisioning.kinds.file import File
+from provisioning.kinds.package import Package
+from provisioning.kinds.timer import Timer
+from provisioning.kinds.user import User
+from provisioning.rendering import render
+from provisioning.services.data import redis_address
+
+UNIT = "tandem-backup"
+PROGRAM = "/usr/local/lib/tandem/backup"
+_RECEIVER = "tandem-backup"  # the account on the second node
+_HOME = "/var/lib/tandem-backup"
+_KEYS = "/etc/tandem/backup"
+
+
+def desired(deployment: Deployment, node: Node) -> list[Item]:
+    if node == deployment.data_node:
+        return _data_node(deployment)
+    return _backup_node(deployment) if node == deployment.backup_node else []
+
+
+def _program(deployment: Deployment, **more: Any) -> list[Item]:
+    keep = {"keep_days": deployment.data.backup.keep_days, "keep_weeks": deployment.data.backup.keep_weeks}
+    text = resources.files("provisioning").joinpath("backup_program.py").read_text(encoding="utf-8")
+    return [
+        File(PROGRAM, text, mode=0o755),
+        File("/etc/tandem/backup.json", json.dumps({**keep, **more}, indent=2) + "\n"),
+    ]
+
+
+def _data_node(deployment: Deployment) -> list[Item]:
+    peer, settings = deployment.backup_node, deployment.data.backup
+    assert peer is not None
+    redis_host, redis_port = redis_address(deployment)
+    bucket = settings.bucket
+    given: dict[str, Any] = {
+        "database": deployment.data.database,
+        "redis_host": redis_host,
+        "redis_port": redis_port,
+        "redis_env": "/etc/iam/redis.env",
+        "peer": peer.private_address,
+        "key": f"{_KEYS}/key",
+        "known_hosts": f"{_KEYS}/known_hosts",
+    }
+    if bucket is not None:
+        given["bucket"] = {**bucket.model_dump(), "region": bucket.region or "", "env": f"{_KEYS}/bucket.env"}
+    known = f"{peer.private_address} {placeholders.placeholder(placeholders.host_key(peer.name))}\n"
+    key = placeholders.placeholder(placeholders.BACKUP_PRIVATE_KEY) + "\n"
+    return [
+        Package("openssh-client"),
+        Directory(_KEYS, mode=0o700),
+        *_program(deployment, **given),
+        File(f"{_KEYS}/known_hosts", known, mode=0o600),
+        File(f"{_KEYS}/key", key, mode=0o600),
+        *([Package("rclone"), _bucket_key()] if bucket is not None else []),
+        File(f"/etc/systemd/system/{UNIT}.service", render("backup/tandem-backup.service.j2", program=PROGRAM)),
+        Timer(UNIT, "Nightly backup of the databases", calendar=f"*-*-* {settings.hour:02}:00:00 UTC"),
+    ]
+
+
+def _bucket_key() -> File:
+    # Variables of rclone; a file, so that the key is on no command line.
+    text = (
+        f"RCLONE_S3_ACCESS_KEY_ID={placeholders.placeholder(placeholders.BUCKET_KEY_ID)}\n"
+        f"RCLONE_S3_SECRET_ACCESS_KEY={placeholders.placeholder(placeholders.BUCKET_KEY_SECRET)}\n"
+    )
+    return File(f"{_KEYS}/bucket.env", text, mode=0o600)
+
+
+def _backup_node(deployment: Deployment) -> list[Item]:
+    data_node = deployment.data_node
+    assert data_node is not None
+    public_key = placeholders.placeholder(placeholders.BACKUP_PUBLIC_KEY)
+    # sshd runs the command with the shell of the account, not the command that the client requests.
+    key = f'command="{PROGRAM} serve",restrict,from="{data_node.private_address}" {public_key}\n'
+    return [
+        User(_RECEIVER, home=_HOME, shell="/bin/sh"),  # noqa: S604 - a login shell, no call
+        Directory(_HOME),
+        Directory(f"{_HOME}/.ssh"),
+        Directory(f"{_HOME}/received", owner=_RECEIVER, group=_RECEIVER, mode=0o700),
+        *_program(deployment),
+        File(f"{_HOME}/.ssh/authorized_keys", key),
+    ]

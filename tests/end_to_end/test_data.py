@@ -1,0 +1,164 @@
+"""Backups, and the loss of a node or of the data disk, on real nodes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.end_to_end.conftest import NAME
+from tests.end_to_end.lab import ROOT, CommandError, Lab, wait_until
+
+pytestmark = pytest.mark.root
+
+NODES = ["iam-a", "iam-b"]
+VIRTUAL_IP = "10.0.4.99"
+ROWS = 200
+
+
+@pytest.fixture(scope="module")
+def deployed_data() -> Iterator[Lab]:
+    """A group with rows in its database. The tests of this module run in order: each starts from a healthy group."""
+    lab = Lab(f"{NAME}d")
+    state = ROOT / ".tandem" / lab.name
+    lab.localcloud("down")
+    shutil.rmtree(state, ignore_errors=True)
+    lab.localcloud("up", timeout_s=900)
+    lab.up()
+    lab.on(
+        "iam-a", "mariadb iam -e 'CREATE TABLE kept (number INT PRIMARY KEY) SELECT seq AS number FROM seq_1_to_200'"
+    )
+    yield lab
+    lab.localcloud("down")
+    shutil.rmtree(state, ignore_errors=True)
+
+
+def rows(lab: Lab) -> int:
+    return int(lab.on("iam-a", "mariadb -N iam -e 'SELECT COUNT(*) FROM kept'"))
+
+
+def users(lab: Lab) -> list[str]:
+    return lab.on("iam-a", "mariadb -N iam -e 'SELECT name FROM user ORDER BY name'").split()
+
+
+def tandem(lab: Lab, *arguments: str) -> str:
+    return lab.operator("tandem", *arguments, "--stack", "local").stdout
+
+
+def healthy(lab: Lab) -> bool:
+    return lab.operator("tandem", "health", "--stack", "local", check=False).returncode == 0
+
+
+def call(lab: Lab, service: str, action: str, **parameters: Any) -> dict[str, Any]:
+    words = [
+        word
+        for name, value in parameters.items()
+        for word in (f"--{name}", value if isinstance(value, str) else json.dumps(value))
+    ]
+    return json.loads(lab.operator("tccli", service, action, *words).stdout)
+
+
+def instance_id(lab: Lab, name: str) -> str:
+    return next(node["instance_id"] for node in lab.outputs()["nodes"] if node["name"] == name)
+
+
+def terminate(lab: Lab, name: str) -> None:
+    """Terminate an instance outside Tandem, as a person in the console would."""
+    gone = instance_id(lab, name)
+    call(lab, "cvm", "TerminateInstances", InstanceIds=[gone])
+    wait_until(
+        lambda: [
+            each["InstanceState"]
+            for each in call(lab, "cvm", "DescribeInstances")["InstanceSet"]
+            if each["InstanceId"] == gone
+        ],
+        lambda states: states in ([], ["SHUTDOWN"]),
+        deadline_s=60,
+        what=f"end of {name}",
+    )
+
+
+def test_a_backup_is_complete_on_the_data_disk_and_on_the_other_node(deployed_data: Lab) -> None:
+    lab = deployed_data
+    assert "created the backup of " in tandem(lab, "backup")
+    (line,) = tandem(lab, "backups").splitlines()
+    assert line.endswith("on iam-a, iam-b")
+    for node, directory in (("iam-a", "/srv/tandem/backups"), ("iam-b", "/var/lib/tandem-backup/received")):
+        dump = lab.on(node, f"zcat {directory}/*.sql.gz")
+        assert dump.count("\n(") >= ROWS
+        assert "TRIGGER" in dump
+        assert lab.on(node, f"stat -c %a {directory}/*.sql.gz").split() == ["600"]
+    assert "02:00:00 UTC" in lab.on("iam-a", "systemctl cat tandem-backup.timer")
+    assert lab.on("iam-a", "systemctl is-active tandem-backup.timer").strip() == "active"
+
+
+def test_the_key_of_the_data_node_can_only_add_and_read_backups(deployed_data: Lab) -> None:
+    lab = deployed_data
+    ssh = "ssh -i /etc/tandem/backup/key -o BatchMode=yes -o UserKnownHostsFile=/etc/tandem/backup/known_hosts "
+    target = "tandem-backup@10.0.4.21"
+    assert "unknown request" in lab.on("iam-a", f"{ssh} {target} id 2>&1 || true")
+    assert "unknown request" in lab.on("iam-a", f"{ssh} {target} 'fetch ../../../etc/shadow' 2>&1 || true")
+    assert "fetched" not in lab.on("iam-a", f"{ssh} -W 127.0.0.1:80 {target} </dev/null && echo fetched || true")
+    assert len(lab.on("iam-a", f"{ssh} {target} list").split()) == 1
+
+
+def test_a_restore_brings_back_every_row_and_keeps_the_present_data_in_a_backup(deployed_data: Lab) -> None:
+    lab = deployed_data
+    before = users(lab)
+    lab.on("iam-a", "mariadb iam -e 'DELETE FROM kept WHERE number > 100; DELETE FROM user; DROP TABLE policy'")
+    restored = tandem(lab, "restore", "--yes")
+    assert "restored the backup of " in restored
+    assert rows(lab) == ROWS
+    assert users(lab) == before
+    assert "loaded by tandem" in lab.on("iam-a", "mariadb -N -e 'SHOW CREATE DATABASE iam'")
+    # The backup that was made before the restore has the other rows.
+    assert len(tandem(lab, "backups").splitlines()) == 2
+    assert tandem(lab, "restore", "--yes").startswith("restored")
+    assert rows(lab) == 100
+    tandem(lab, "restore", "--yes", "--at", restored.partition("backup of ")[2].partition(" UTC")[0])
+    assert rows(lab) == ROWS
+    wait_until(lambda: healthy(lab), bool, deadline_s=30, what="the group is healthy")
+
+
+def test_a_terminated_second_node_is_created_again_and_gets_the_backups(deployed_data: Lab) -> None:
+    lab = deployed_data
+    terminate(lab, "iam-b")
+    lab.up()
+    assert rows(lab) == ROWS
+    assert healthy(lab)
+    tandem(lab, "backup")
+    assert all(line.endswith("on iam-a, iam-b") for line in tandem(lab, "backups").splitlines())
+
+
+def test_a_terminated_first_node_is_created_again_with_all_its_rows(deployed_data: Lab) -> None:
+    lab = deployed_data
+    terminate(lab, "iam-a")
+    lab.up()
+    assert rows(lab) == ROWS
+    assert healthy(lab)
+
+
+def test_a_deleted_disk_stops_the_rollout_and_a_restore_brings_the_rows_back(deployed_data: Lab) -> None:
+    lab = deployed_data
+    (disk,) = [
+        each["DiskId"] for each in call(lab, "cbs", "DescribeDisks")["DiskSet"] if each["DiskUsage"] == "DATA_DISK"
+    ]
+    terminate(lab, "iam-a")
+    call(lab, "cbs", "TerminateDisks", DiskIds=[disk])
+    with pytest.raises(CommandError) as caught:
+        lab.up()
+    message = str(caught.value)
+    assert "is blank, but a database of this group has held data; no database was created" in message
+    assert "on iam-b" in message
+    assert "tandem restore" in message
+    assert "command not found" not in message
+    assert "The next `tandem up` creates the database from the backup of " in tandem(lab, "restore", "--yes")
+    lab.up()
+    assert rows(lab) == ROWS
+    assert "admin" in users(lab)
+    assert healthy(lab)
+    # The decision was for this loss only.
+    assert lab.on("iam-b", "cat /var/lib/tandem/held_data.json").strip() == '{"database": "iam", "node": "iam-a"}'

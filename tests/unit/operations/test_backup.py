@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import pytest
+
+from operations.backup import Backups, parse_time
+from operations.errors import OperationError
+from provisioning.agent_calls import Connection
+from provisioning.inventory import RemoteNode
+
+FIRST, SECOND = "20261126T020000Z", "20261127T020000Z"
+
+
+@dataclass
+class FakeNode:
+    """The agent's responses about backups."""
+
+    name: str
+    backups: dict[str, int] = field(default_factory=dict[str, int])
+    present: bool = True
+    record: dict[str, str] = field(default_factory=lambda: {"database": "iam", "node": "iam-a"})
+    calls: list[str] = field(default_factory=list[str])
+
+    @property
+    def node(self) -> RemoteNode:
+        return RemoteNode(self.name, "ins-1", "10.0.4.20", "10.0.4.20", "debian", (), eligible=True)
+
+    def call(self, operations: Sequence[dict[str, Any]], **_options: Any) -> list[Any]:
+        return [self._answer(json.loads(json.dumps(operation))) for operation in operations]
+
+    def _answer(self, operation: dict[str, Any]) -> Any:
+        verb = operation.pop("do")
+        if verb in ("backups", "facts", "data_state"):
+            answers: dict[str, Any] = {
+                "backups": self.backups,
+                "facts": {"held_data": self.record},
+                "data_state": {"record": self.record, "present": self.present},
+            }
+            return answers[verb]
+        self.calls.append(" ".join([verb, *map(str, operation.values())]) if verb in ("restore", "remember") else verb)
+        return "20261127T100000Z"
+
+
+def backups(lines: list[str], *, present: bool = True) -> tuple[Backups, FakeNode, FakeNode]:
+    a = FakeNode("iam-a", {SECOND: 2048} if present else {}, present=present)
+    b = FakeNode("iam-b", {FIRST: 1024, SECOND: 2048})
+    return Backups("iam-a", cast("list[Connection]", [a, b]), lines.append), a, b
+
+
+def no(_question: str) -> None:
+    raise KeyboardInterrupt
+
+
+def yes(_question: str) -> None:
+    pass
+
+
+def test_each_backup_is_listed_with_the_nodes_that_have_it() -> None:
+    lines: list[str] = []
+    backups(lines)[0].show()
+    assert lines == [
+        "2026-11-27 02:00:00 UTC  2 KiB  on iam-a, iam-b",
+        "2026-11-26 02:00:00 UTC  1 KiB  on iam-b",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("at", "name"),
+    [(None, SECOND), (datetime(2026, 11, 27, 1, tzinfo=UTC), FIRST), (datetime(2026, 11, 26, 2, tzinfo=UTC), FIRST)],
+)
+def test_a_restore_takes_the_newest_backup_until_the_given_time(at: datetime | None, name: str) -> None:
+    lines: list[str] = []
+    found, a, b = backups(lines)
+    found.restore(at, audit_queue=False, confirm=yes)
+    assert [line for line in a.calls if line.startswith("restore")] == [f"restore {name} False"]
+    assert [line for line in b.calls if line.startswith("restore")] == []
+    assert lines[-1].endswith("the data before it: 2026-11-27 10:00:00 UTC")
+
+
+def test_nothing_is_restored_without_a_confirmation_or_a_backup() -> None:
+    found, a, _ = backups([])
+    with pytest.raises(KeyboardInterrupt):
+        found.restore(None, audit_queue=False, confirm=no)
+    with pytest.raises(OperationError, match="no backup that was made until 2026-11-01 00:00:00 UTC; backups:"):
+        found.restore(datetime(2026, 11, 1, tzinfo=UTC), audit_queue=False, confirm=yes)
+    assert a.calls == []
+
+
+def restore_newest(found: Backups) -> None:
+    found.restore(None, audit_queue=False, confirm=no)
+
+
+def start_empty(found: Backups) -> None:
+    found.start_empty(yes)
+
+
+@pytest.mark.parametrize(("decide", "replacement"), [(restore_newest, SECOND), (start_empty, "empty")])
+def test_the_decision_about_lost_data_is_recorded_on_every_node(
+    decide: Callable[[Backups], None], replacement: str
+) -> None:
+    lines: list[str] = []
+    found, a, b = backups(lines, present=False)
+    decide(found)
+    record = {"database": "iam", "node": "iam-a", "replacement": replacement}
+    assert a.calls == b.calls == ["lock", f"remember {record}", "unlock"]
+    assert lines[-1].startswith("The next `tandem up` creates")
+
+
+def test_an_existing_database_cannot_be_declared_lost() -> None:
+    found, a, _ = backups([])
+    with pytest.raises(OperationError, match="the database on iam-a exists"):
+        found.start_empty(yes)
+    assert a.calls == []
+
+
+def test_a_time_is_in_utc_unless_it_has_an_offset() -> None:
+    assert parse_time("2026-11-27 02:00") == datetime(2026, 11, 27, 2, tzinfo=UTC)
+    assert parse_time("2026-11-27T02:00+08:00") == datetime(2026, 11, 26, 18, tzinfo=UTC)
+    with pytest.raises(OperationError, match="must be a time such as"):
+        parse_time("yesterday")

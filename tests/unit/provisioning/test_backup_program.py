@@ -1,0 +1,119 @@
+"""The backup program on temporary directories. tests/end_to_end/test_data.py runs it on nodes."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from provisioning_deployments import deployment
+
+from provisioning.backup_program import BackupError, expired, serve
+from provisioning.kinds.file import File
+from provisioning.kinds.package import Package
+from provisioning.kinds.timer import Timer
+from provisioning.manifest import render
+from settings.data import DataSettings
+
+NOW = datetime(2026, 11, 27, 2, 0, tzinfo=UTC)  # a Friday
+KEEP = {"keep_days": 7, "keep_weeks": 4}
+
+
+def name(age: timedelta, now: datetime = NOW) -> str:
+    return f"{now - age:%Y%m%dT%H%M%SZ}"
+
+
+def test_all_backups_of_seven_days_and_one_of_each_of_four_weeks_are_kept() -> None:
+    nightly = {name(timedelta(days=age)): age for age in range(40)}
+    kept = set(nightly) - expired(nightly, NOW, 7, 4)
+    # Day 0 is a Friday: the newest backups of the earlier weeks were made on Sundays, 5, 12, 19 and 26 days ago.
+    assert sorted(nightly[each] for each in kept) == [0, 1, 2, 3, 4, 5, 6, 12, 19, 26]
+
+
+def test_the_newest_backup_is_never_deleted_while_others_arrive() -> None:
+    assert expired([name(timedelta(days=300)), name(timedelta())], NOW, 7, 0) == {name(timedelta(days=300))}
+    assert expired([name(timedelta(hours=hours)) for hours in range(100)], NOW, 7, 4) == set()
+
+
+def request(folder: Path, text: str, content: bytes = b"") -> bytes:
+    answer = io.BytesIO()
+    serve(KEEP, text, folder, io.BytesIO(content), answer)
+    return answer.getvalue()
+
+
+def receive(folder: Path, backup: str, content: bytes, *, sent: bytes | None = None) -> None:
+    line = f"receive {backup}.sql.gz {len(content)} {hashlib.sha256(content).hexdigest()}"
+    request(folder, line, content if sent is None else sent)
+
+
+def test_a_received_backup_is_listed_fetched_and_never_changed(tmp_path: Path) -> None:
+    backup = name(timedelta(hours=1), datetime.now(UTC))
+    receive(tmp_path, backup, b"content")
+    assert request(tmp_path, "list") == backup.encode()
+    receive(tmp_path, backup, b"other")
+    assert request(tmp_path, f"fetch {backup}.sql.gz") == b"content"
+    assert (tmp_path / f"{backup}.sql.gz").stat().st_mode & 0o777 == 0o600
+
+
+def test_an_incomplete_backup_is_not_kept(tmp_path: Path) -> None:
+    with pytest.raises(BackupError, match="arrived incomplete"):
+        receive(tmp_path, name(timedelta(), datetime.now(UTC)), b"content", sent=b"cont")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "id",
+        "list; id",
+        "fetch ../../etc/shadow",
+        "fetch 20261127T020000Z.sql.gz 1",
+        "receive 20261127T020000Z.sql.gz",
+    ],
+)
+def test_other_requests_are_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(BackupError, match="unknown request"):
+        request(tmp_path, text)
+
+
+def test_backups_of_the_future_cannot_push_out_the_present_ones(tmp_path: Path) -> None:
+    with pytest.raises(BackupError, match="is in the future"):
+        receive(tmp_path, name(timedelta(days=-2), datetime.now(UTC)), b"content")
+
+
+def test_received_backups_expire(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    for days in (400, 0):
+        receive(tmp_path, name(timedelta(days=days), now), b"content")
+    assert request(tmp_path, "list") == name(timedelta(), now).encode()
+
+
+def test_a_bucket_needs_rclone_and_a_key_that_only_root_can_read() -> None:
+    bucket = {"endpoint": "https://cos.ap-guangzhou.myqcloud.com", "name": "backups-1", "prefix": "prod/"}
+    data = DataSettings.model_validate({"backup": {"hour": 3, "bucket": bucket}})
+    manifest = render(replace(deployment(), data=data))["iam-a"]
+    assert Package("rclone") in manifest.items
+    given = json.loads(manifest.files()["/etc/tandem/backup.json"])["bucket"]
+    assert given == {**bucket, "region": "", "env": "/etc/tandem/backup/bucket.env"}
+    (env,) = [item for item in manifest.items if isinstance(item, File) and item.path == given["env"]]
+    assert (env.owner, env.mode) == ("root", 0o600)
+    (timer,) = [item for item in manifest.items if isinstance(item, Timer) and item.name == "tandem-backup"]
+    assert "OnCalendar=*-*-* 03:00:00 UTC\nPersistent=true\n" in timer.text
+    assert Package("rclone") not in render(deployment())["iam-a"].items
+
+
+def test_the_key_of_the_data_node_is_limited_to_one_command_from_its_address() -> None:
+    files = render(deployment(application_nodes=1))["iam-b"].files()
+    assert files["/var/lib/tandem-backup/.ssh/authorized_keys"] == (
+        'command="/usr/local/lib/tandem/backup serve",restrict,from="10.0.4.20" @@secret:backup_public_key@@\n'
+    )
+    manifests = render(deployment(application_nodes=1))
+    timers = {node: [item.name for item in each.items if isinstance(item, Timer)] for node, each in manifests.items()}
+    assert timers == {"iam-a": ["tandem-backup", "iam-refresh"], "iam-b": ["iam-refresh"], "iam-c": ["iam-refresh"]}
+    secret = [item for item in manifests["iam-a"].items if isinstance(item, File) and "/backup/key" in item.path]
+    assert [item.mode for item in secret] == [0o600]
