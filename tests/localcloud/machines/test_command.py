@@ -59,7 +59,7 @@ def test_a_network_that_cannot_be_applied_is_reported_within_seconds(cloud: Loca
         cloud.call("vpc", "2017-03-12", "CreateSubnet", **subnet)
         began = time.monotonic()
         refused = cloud.run("up")
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 30  # of a busy host; an idle one takes 6 s
         assert refused.returncode == 1
         reason = f"the router of {vpc} could not be set up: IsADirectoryError"
         for text in (refused.stderr, cloud.must("status"), cloud.run("exec", "--", "true").stderr):
@@ -68,7 +68,9 @@ def test_a_network_that_cannot_be_applied_is_reported_within_seconds(cloud: Loca
     finally:
         obstacle.rmdir()
     assert f"cloud {cloud.name} is already up" in cloud.up()
-    assert cloud.run("exec", "--", "true").stderr == ""
+    deadline = time.monotonic() + 30
+    while reported := cloud.run("exec", "--", "true").stderr:  # until the daemon has tried again
+        assert time.monotonic() < deadline, reported
 
 
 def test_a_second_up_is_reported_and_a_second_down_succeeds(cloud: LocalCloud) -> None:
