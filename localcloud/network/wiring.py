@@ -73,12 +73,15 @@ class Wiring:
             links.add_route(IPv4Network(f"{address}/32"), name=f"to-{what}")
 
     def ensure_router(self, vpc: Vpc) -> None:
-        if self.namespaces.ensure(vpc.vpc_id):
+        is_new = self.namespaces.ensure(vpc.vpc_id)
+        if is_new:
             set_sysctls(self.namespaces, vpc.vpc_id, _ROUTING)
         link = names.vpc_link(vpc.vpc_id)
         ways = ((names.INTERNET, names.WAN), (names.OPERATOR, names.LINE))
         for far, near in ways:
             with links_inside(self.namespaces, far) as links:
+                if is_new:  # a link to a namespace of this name that was deleted from outside, but is still in use
+                    links.delete(link)
                 links.ensure_pair(link, peer=near, peer_namespace=self.namespaces.path(vpc.vpc_id))
                 links.set_up(link)
                 if far == names.INTERNET:
@@ -103,11 +106,14 @@ class Wiring:
                 )
 
     def ensure_subnet(self, vpc: Vpc, subnet: Subnet) -> None:
-        if self.namespaces.ensure(subnet.subnet_id):
+        is_new = self.namespaces.ensure(subnet.subnet_id)
+        if is_new:
             set_sysctls(self.namespaces, subnet.subnet_id, _QUIET)
             nft.load(self.namespaces, subnet.subnet_id, state_rules())
         link = names.subnet_link(subnet.subnet_id)
         with links_inside(self.namespaces, vpc.vpc_id) as links:
+            if is_new:
+                links.delete(link)
             links.ensure_pair(
                 link,
                 peer=names.UPLINK,
