@@ -7,6 +7,7 @@ processes are children of the test and end with it.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -153,7 +154,7 @@ class RealNode:
     def _on_loopback(self, text: str) -> str:
         text = placeholders.substitute(text, self.secrets(), self.node.name)
         text = text.replace("127.0.0.1", self.node.private_address).replace("supervised systemd", "supervised no")
-        for place in ("/etc/iam/", "/var/log/", "/var/lib/", "/run/redis/"):
+        for place in ("/etc/iam/", "/etc/redis/", "/var/log/", "/var/lib/", "/run/redis/"):
             for before in " ,=":
                 text = text.replace(f"{before}{place}", f"{before}{self.directory}{place}")
         return text
@@ -230,6 +231,9 @@ class RealNode:
         return result.stdout
 
     def start_redis(self) -> None:
+        # On a node the kind redis_password writes this file.
+        hashed = hashlib.sha256(REDIS_PASSWORD.encode()).hexdigest()
+        (self.directory / "etc/redis/users.acl").write_text(f"user default on #{hashed} ~* &* +@all\n")
         self._start("redis", ["redis-server", str(self.directory / "etc/redis/redis.conf")])
         wait_until(self.redis_answers, f"redis-server, see {self.directory}/var/log/redis/redis-server.log")
 
