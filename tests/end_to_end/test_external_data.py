@@ -123,7 +123,7 @@ def test_a_wrong_address_is_reported_before_any_change(site: Site, tmp_path: Pat
         site.lab.up("--config-file", str(settings))
     message = str(caught.value)
     assert f"iam cannot use it on {DATABASES}:3399: " in message
-    assert "Connection refused; nothing was changed" in message
+    assert "nothing was changed" in message
     assert "tandem:data.mariadbAddress" in message
     assert PASSWORD not in message
 
