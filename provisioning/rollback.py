@@ -15,6 +15,7 @@ from functools import partial
 from provisioning.agent_calls import Connection
 from provisioning.change_lock import Lock, locked, this_process
 from provisioning.commit import NodeChange, change_one, make_surroundings
+from provisioning.connections import connector
 from provisioning.errors import ProvisioningError
 from provisioning.facts import Facts, question
 from provisioning.havip import Confirm, confirm_with
@@ -24,7 +25,6 @@ from provisioning.parallel import in_parallel
 from provisioning.plan import Plan
 from provisioning.reachable import Reached, connected
 from provisioning.restore import restore
-from provisioning.transport import connector
 from provisioning.versions import recorded_gates
 
 Connect = Callable[[RemoteNode], Connection]

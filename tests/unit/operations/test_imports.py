@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 
 from operations.workspace import PROJECT_ROOT
@@ -67,3 +69,10 @@ def arrows_of_the_drawing() -> set[tuple[str, str]]:
 
 def test_the_drawing_of_the_architecture_has_every_import() -> None:
     assert arrows_of_the_drawing() == arrows_of_the_code()
+
+
+def test_the_command_line_does_not_import_paramiko() -> None:
+    """It takes 0.4 s, and most commands connect to no node (provisioning/connections.py)."""
+    script = "import sys, operations.commands; print('paramiko' in sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", script], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True)
+    assert shown.stdout == "False\n"
