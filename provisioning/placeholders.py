@@ -29,11 +29,10 @@ BACKUP_PUBLIC_KEY = "backup_public_key"
 BUCKET_KEY_ID = "bucket_key_id"  # write-only access to the bucket for backups
 BUCKET_KEY_SECRET = "bucket_key_secret"  # noqa: S105 - the name of a secret
 
-Format = Literal["yaml", "redis", "environment"]
-_PLACEHOLDER = re.compile(r"@@secret:([A-Za-z0-9_.-]+)(?: as (yaml|redis|environment))?@@")
+Format = Literal["yaml", "environment"]
+_PLACEHOLDER = re.compile(r"@@secret:([A-Za-z0-9_.-]+)(?: as (yaml|environment))?@@")
 _ESCAPED: dict[str, str] = {  # by Format
     "yaml": r"([\\\"])",  # a double-quoted scalar, https://yaml.org/spec/1.2.2/#731-double-quoted-style
-    "redis": r"([\\\"])",  # sdssplitargs() of Redis
     "environment": r"([\\\"`$])",  # an EnvironmentFile, systemd.exec(5)
 }
 

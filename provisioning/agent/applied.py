@@ -10,7 +10,7 @@ from typing import Any
 from . import kinds
 from .files import keep_original
 from .node import Node
-from .systemd import merge, read_pending, settle
+from .systemd import add_pending, read_pending, settle
 
 _RECORD = "manifest.json"
 _SYSTEMD_FILES = "/etc/systemd/system/"
@@ -38,7 +38,7 @@ def remove(node: Node, *, entries: list[Entry], record: list[Entry]) -> list[str
     """Remove the entries in order, then record the items that remain."""
     # After a rollback, entries of the newer version are in the record although its files do not exist any more.
     if any(node.at(entry["path"]).exists() for entry in entries if entry.get("path", "").startswith(_SYSTEMD_FILES)):
-        node.write_json("pending.json", merge(read_pending(node), ["daemon-reload"]))
+        add_pending(node, ["daemon-reload"])
     done: list[str] = []
     for entry in entries:
         done += kinds.get(entry["kind"]).remove(node, {key: entry[key] for key in entry if key != "kind"})

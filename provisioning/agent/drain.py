@@ -15,6 +15,7 @@ RELEASE_S = 5  # time for the peer to take over from a lower priority, before th
 HOLD_S = 15  # a killed agent must not leave the node without new connections
 FINISH_S = 1  # for requests in progress, once no new connections arrive
 HOLD_TABLE = "tandem_drain"
+_TRACK_FILE = "/run/tandem/nginx"  # of keepalived
 AUDIT_S = 0.5  # iam-authz-server sends its audit records within 0.3 s (measured with marmotedu/iam 16c723d)
 
 _HOLD = """
@@ -121,8 +122,8 @@ def end_drain(node: Node) -> None:
     if node.at(DRAIN_MARK).exists():
         node.before("end drain")
         node.at(DRAIN_MARK).unlink()
-    if settings["tracked"] and node.read("/run/tandem/nginx") in (str(settings["drain"]), str(settings["fault"])):
-        _write_track_file(node, 0)
+    if settings["tracked"] and node.read(_TRACK_FILE) in (str(settings["drain"]), str(settings["fault"])):
+        _write_value(node, _TRACK_FILE, 0)
     stop_asking(node)
 
 
@@ -159,17 +160,14 @@ def _settings(node: Node) -> dict[str, Any]:
 
 def _track(node: Node, value: int, *, tracked: bool) -> None:
     """Report a value to keepalived. The health daemon repeats the value in the drain mark, and no other value."""
-    new = node.at(DRAIN_MARK + ".new")
-    new.write_text(f"{value}\n")
-    new.replace(node.at(DRAIN_MARK))
-    if tracked:
-        _write_track_file(node, value)
+    for path in [DRAIN_MARK, *([_TRACK_FILE] if tracked else [])]:
+        _write_value(node, path, value)
 
 
-def _write_track_file(node: Node, value: int) -> None:
-    new = node.at("/run/tandem/nginx.drain")
+def _write_value(node: Node, path: str, value: int) -> None:
+    new = node.at(path + ".drain")  # the health daemon has another name for its new file
     new.write_text(f"{value}\n")
-    new.replace(node.at("/run/tandem/nginx"))
+    new.replace(node.at(path))
 
 
 def _wait_until_released(node: Node, addresses: list[str], deadline_s: float) -> list[str]:

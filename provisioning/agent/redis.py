@@ -7,12 +7,11 @@ on the services' password, which it changes.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import secrets
 from collections.abc import Sequence
 
-from .files import sync_directory
+from .files import replace_text
 from .node import Node, StepError
 
 USER = "tandem"
@@ -69,13 +68,5 @@ def _write(node: Node, hashes: list[str]) -> None:
     text = (
         f"user default on {' '.join('#' + hashed for hashed in hashes)} ~* &* +@all\nuser {USER} on #{own} -@all +acl\n"
     )
-    target, owner = node.at(USERS), node.at(_CONFIGURATION).stat()
-    new = target.with_name(f".{target.name}.tandem")
-    new.touch(mode=0o600)
-    new.write_text(text)
-    os.chown(new, owner.st_uid, owner.st_gid)
-    new.chmod(0o640)
-    with new.open() as written:
-        node.sync(written.fileno())
-    new.replace(target)
-    sync_directory(node, target.parent)
+    redis = node.at(_CONFIGURATION).stat()
+    replace_text(node, node.at(USERS), text, owner=(redis.st_uid, redis.st_gid), mode=0o640)

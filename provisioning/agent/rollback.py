@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from . import previous
 from .node import Node, StepError
 from .serving import NODE_FILE
-from .systemd import bring_up, merge, read_pending, reset_crashes, settle, systemctl, unit_facts
+from .systemd import add_pending, bring_up, read_pending, reset_crashes, settle, systemctl, unit_facts
 
 
 class _State(NamedTuple):
@@ -32,7 +32,7 @@ def roll_back(node: Node) -> list[str]:
     if missing := previous.missing_targets(node, journal):
         raise StepError("rollback", f"{', '.join(missing)} of the previous version no longer exists")
     # Before the first change, so that the next run performs what an interrupted rollback did not.
-    node.write_json("pending.json", merge(read_pending(node), journal["actions"]))
+    add_pending(node, journal["actions"])
     states = _states_before(node, journal)
     done = _stop_new_units(node, states)
     done += previous.restore_paths(node, journal)

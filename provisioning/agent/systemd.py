@@ -94,6 +94,11 @@ def merge(pending: list[str], more: list[str]) -> list[str]:
     return [*pending, *(action for action in dict.fromkeys(more) if action not in pending)]
 
 
+def add_pending(node: Node, actions: list[str]) -> None:
+    """Record actions before the change that requires them, so that an interrupted run does not omit them."""
+    node.write_json("pending.json", merge(read_pending(node), actions))
+
+
 def forget(node: Node, actions: list[str]) -> None:
     if actions:
         node.write_json("pending.json", [action for action in read_pending(node) if action not in actions])

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..files import sha256_of
 from ..node import Node, StepError
-from ..systemd import merge, read_pending
+from ..systemd import add_pending
 
 INCOMING = "incoming"  # below the state directory: parts of archives, by checksum
 # Beside an archive, by its name. Also `.NAME.PID` while it is unpacked; old_archives.py deletes what a killed run left.
@@ -30,7 +30,7 @@ def prepare(node: Node, items: list[dict[str, Any]]) -> None:
         target = node.at(item["path"])
         repaired, old = target.with_name(_REPAIRED.format(target.name)), target.with_name(_OLD.format(target.name))
         if repaired.exists():
-            node.write_json("pending.json", merge(read_pending(node), item["after"]))
+            add_pending(node, item["after"])
             node.before("replace " + item["path"])
             shutil.rmtree(old, ignore_errors=True)
             with contextlib.suppress(FileNotFoundError):  # an interrupted run has moved it

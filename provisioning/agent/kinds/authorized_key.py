@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..files import sync_directory
+from ..files import replace_text
 from ..node import Node, StepError
 
 _FILE = ".ssh/authorized_keys"
@@ -73,12 +73,4 @@ def remove(node: Node, entry: dict[str, Any]) -> list[str]:
 
 
 def _replace(node: Node, file: Path, lines: list[str], user: _User) -> None:
-    new = file.with_name(f".{file.name}.tandem")
-    new.touch(mode=0o600)
-    new.write_text("".join(f"{line}\n" for line in lines), errors="surrogateescape")
-    os.chown(new, user.uid, user.gid)
-    new.chmod(0o600)
-    with new.open() as written:
-        node.sync(written.fileno())
-    new.replace(file)
-    sync_directory(node, file.parent)
+    replace_text(node, file, "".join(f"{line}\n" for line in lines), owner=(user.uid, user.gid), mode=0o600)
