@@ -280,6 +280,30 @@ class FakeGroup:
         self.clock += seconds
         self.on_sleep()
 
+    def cut_power(self, number: int, run: Callable[[], object]) -> bool:
+        """Run, and cut the power before the effect with this number. Returns whether that happened.
+
+        Afterwards the lock of the run has expired, and `before_effect` is as it was.
+        """
+        observe, left = self.before_effect, number
+
+        def cut(node: str, effect: str) -> None:
+            nonlocal left
+            observe(node, effect)
+            left -= 1
+            if left < 0:
+                raise PowerCutError
+
+        self.before_effect = cut
+        try:
+            run()
+        except PowerCutError:
+            return True
+        finally:
+            self.before_effect = observe
+            self.tick(200)
+        return False
+
     def connect(self, node: RemoteNode) -> FakeConnection:
         if node.name in self.unreachable:
             raise UnreachableError(f"{node.name}: no connection")

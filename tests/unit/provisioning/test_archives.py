@@ -8,12 +8,11 @@ import io
 import os
 import random
 import tarfile
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from provisioning_fakes import FakeGroup, PowerCutError
+from provisioning_fakes import FakeGroup
 
 from provisioning.errors import UnreachableError
 from provisioning.kinds.archive import Archive
@@ -142,19 +141,7 @@ def test_an_archive_that_was_changed_is_replaced_by_a_run_after_one_that_was_kil
         system = group.systems["iam-a"]
         (system.root / path.lstrip("/") / "VERSION").write_text("changed")
         system.log.clear()
-        left = number
-
-        def cut(_node: str, _effect: str) -> None:
-            nonlocal left
-            left -= 1
-            if left < 0:
-                raise PowerCutError
-
-        group.before_effect = cut
-        with suppress(PowerCutError):
-            up()
-        group.before_effect = lambda _node, _effect: None
-        group.tick(60)
+        group.cut_power(number, up)
         up()
         assert drift(group.inventory, manifests, {}, connect=group.connect) == {}
         assert system.log == ["restart iam-apiserver"]

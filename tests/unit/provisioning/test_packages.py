@@ -5,11 +5,11 @@ from __future__ import annotations
 import fcntl
 import json
 import subprocess
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
-from provisioning_fakes import FakeGroup, FakeSystem, PowerCutError
+from provisioning_fakes import FakeGroup, FakeSystem
 
 from provisioning.agent.kinds import package
 from provisioning.agent.node import Result
@@ -88,20 +88,8 @@ def test_an_installation_killed_between_any_two_steps_is_completed_by_the_next_r
     for number in range(len(steps)):
         group = FakeGroup(tmp_path / str(number), ("iam-a",))
         fail(group, install=["E: Unable to locate package nginx"])
-        left = number
-
-        def cut(_node: str, _effect: str) -> None:
-            nonlocal left
-            left -= 1
-            if left < 0:
-                raise PowerCutError
-
-        group.before_effect = cut
-        with suppress(PowerCutError):
-            deploy(group)
+        group.cut_power(number, partial(deploy, group))
         assert policy(group).exists() == (number > 2), "a killed installation leaves it; the next run deletes it"
-        group.before_effect = lambda _node, _effect: None
-        group.tick(60)
         deploy(group)
         assert group.systems["iam-a"].packages == {"nginx", "keepalived"}
         assert not policy(group).exists()

@@ -262,25 +262,10 @@ def test_a_killed_rollback_does_not_stop_the_next_version(tmp_path: Path) -> Non
 
 def killed_after(group: FakeGroup, effects: int, run: Callable[[], object]) -> bool:
     """Run, and cut the power before the effect with this number. Returns whether that happened."""
-    left = effects
-
-    def cut(_node: str, _effect: str) -> None:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise PowerCutError
-
-    group.before_effect = cut
     try:
-        run()
-    except PowerCutError:
-        return True
+        return group.cut_power(effects, run)
     except ProvisioningError:
         return False
-    finally:
-        group.before_effect = lambda _node, _effect: None
-        group.tick(200)
-    return False
 
 
 # ---- on request ----------------------------------------------------------------------------------------------------

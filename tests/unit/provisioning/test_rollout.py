@@ -4,6 +4,7 @@ import json
 import os
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -522,19 +523,7 @@ def test_a_run_converges_after_one_that_was_killed_before_any_effect(tmp_path: P
         group = FakeGroup(tmp_path / f"{fresh}-{number}")
         if not fresh:
             deploy(group, manifests())
-        left = number
-
-        def cut(_node: str, _effect: str) -> None:
-            nonlocal left
-            left -= 1
-            if left < 0:
-                raise PowerCutError
-
-        group.before_effect = cut
-        with suppress(PowerCutError):
-            deploy(group, manifests(items(version="2", port=8080)))
-        group.before_effect = lambda _node, _effect: None
-        group.tick(200)  # the lock of the killed run expires
+        group.cut_power(number, partial(deploy, group, manifests(items(version="2", port=8080))))
         deploy(group, manifests(items(version="2", port=8080)))
         assert_converged(group)
 
@@ -544,19 +533,7 @@ def test_a_run_starts_the_new_schedule_of_a_timer_after_one_that_was_killed(tmp_
     for number in range(12):
         group = FakeGroup(tmp_path / str(number))
         deploy(group, with_timer(60))
-        left = number
-
-        def cut(_node: str, _effect: str) -> None:
-            nonlocal left
-            left -= 1
-            if left < 0:
-                raise PowerCutError
-
-        group.before_effect = cut
-        with suppress(PowerCutError):
-            deploy(group, with_timer(30))
-        group.before_effect = lambda _node, _effect: None
-        group.tick(200)
+        group.cut_power(number, partial(deploy, group, with_timer(30)))
         deploy(group, with_timer(30))
         assert drift(group.inventory, with_timer(30), SECRETS, connect=group.connect) == {}
         for system in group.systems.values():

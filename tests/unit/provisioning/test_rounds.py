@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
-from provisioning_fakes import ME, MY_GROUP, FakeGroup, FakeSystem, PowerCutError
+from provisioning_fakes import ME, MY_GROUP, FakeGroup, FakeSystem
 
 from provisioning.agent.node import Result
 from provisioning.kinds.account import Account
@@ -126,29 +125,10 @@ def test_all_nodes_serve_at_each_point_of_an_interrupted_run(tmp_path: Path, cha
     before, user = (NODES[:2], "iam") if change == "a new node" else (NODES, "iam_g2")
     for number in range(200):
         group = Group(tmp_path / str(number), "iam-a", before)
-        interrupted = cut_off(group, number, lambda group=group: group.deploy(NODES, user))
+        interrupted = group.cut_power(number, partial(group.deploy, NODES, user))
         group.deploy(NODES, user)
         assert all(group.serves(name) for name in NODES)
         assert drift(group.inventory, manifests(NODES, user), {}, connect=group.connect) == {}
         if not interrupted:
             return
     raise AssertionError("the last runs must not have been interrupted")
-
-
-def cut_off(group: Group, number: int, deploy: Callable[[], object]) -> bool:
-    """Cut the power before the effect of that number. Returns whether the run was interrupted."""
-    left = number
-
-    def cut(node: str, effect: str) -> None:
-        nonlocal left
-        group.effect(node, effect)
-        left -= 1
-        if left < 0:
-            raise PowerCutError
-
-    group.before_effect = cut
-    with suppress(PowerCutError):
-        deploy()
-    group.before_effect = group.effect
-    group.tick(200)  # the lock of the killed run expires
-    return left < 0

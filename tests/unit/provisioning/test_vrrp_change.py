@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
-from provisioning_fakes import ME, MY_GROUP, FakeGroup, PowerCutError
+from provisioning_fakes import ME, MY_GROUP, FakeGroup
 
 from provisioning.errors import GateError, ProvisioningError
 from provisioning.kinds.base import Item, reload
@@ -184,22 +184,8 @@ def test_at_no_point_of_an_interrupted_change_two_nodes_are_master(tmp_path: Pat
 
 def interrupt(group: FakeGroup, number: int, of: dict[str, Manifest]) -> bool:
     """Deploy and cut the power before the effect of that number. Returns whether the run was interrupted."""
-    vrrps, left, cut_off = Vrrps(group), number, False
-
-    def cut(node: str, effect: str) -> None:
-        nonlocal left, cut_off
-        vrrps.effect(node, effect)
-        left -= 1
-        if left < 0:
-            cut_off = True
-            raise PowerCutError
-
-    group.before_effect = cut
-    with suppress(PowerCutError):
-        deploy(group, of)
-    group.before_effect = vrrps.effect
-    group.tick(200)  # the lock of the killed run expires
-    return cut_off
+    group.before_effect = Vrrps(group).effect
+    return group.cut_power(number, partial(deploy, group, of))
 
 
 def test_a_revision_that_changed_the_vrrp_settings_is_not_rolled_back_node_by_node(group: FakeGroup) -> None:
