@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import shutil
 import zlib
 from collections.abc import Generator, Iterator
 
@@ -8,7 +7,7 @@ import pytest
 
 from tests.end_to_end import host
 from tests.end_to_end.group import Group
-from tests.end_to_end.lab import ROOT, Lab
+from tests.end_to_end.lab import ROOT, Lab, new_cloud
 
 # One name for each checkout: tests of two checkouts may run in parallel, and a run removes what a killed one left.
 NAME = f"e2e{zlib.crc32(str(ROOT).encode()):08x}"
@@ -55,12 +54,8 @@ def before() -> host.Traces:
 def lab(before: host.Traces) -> Iterator[Lab]:
     """A separate localcloud. It shares the image cache with all other clouds."""
     del before
-    lab = Lab(NAME)
-    lab.localcloud("down")
-    shutil.rmtree(ROOT / ".tandem" / NAME, ignore_errors=True)
-    lab.localcloud("up", timeout_s=900)
-    yield lab
-    lab.localcloud("down")
+    with new_cloud(NAME) as lab:
+        yield lab
 
 
 @pytest.fixture(scope="session")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -78,6 +80,21 @@ class Lab:
     def masters(self, address: str, nodes: list[str]) -> list[str]:
         """Return the names of the nodes that have the virtual IP on an interface."""
         return [name for name in nodes if address in self.on(name, "ip -4 -o addr show scope global")]
+
+
+@contextmanager
+def new_cloud(name: str) -> Generator[Lab]:
+    """Start an empty localcloud, without what an earlier run has left, and remove it with its state afterwards."""
+    lab = Lab(name)
+    state = ROOT / ".tandem" / lab.name
+    lab.localcloud("down")
+    shutil.rmtree(state, ignore_errors=True)
+    lab.localcloud("up", timeout_s=900)
+    try:
+        yield lab
+    finally:
+        lab.localcloud("down")
+        shutil.rmtree(state, ignore_errors=True)
 
 
 def wait_until(read: Callable[[], T], accept: Callable[[T], bool], *, deadline_s: float, what: str) -> T:

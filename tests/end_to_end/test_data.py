@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.end_to_end.conftest import NAME
-from tests.end_to_end.lab import ROOT, CommandError, Lab, wait_until
+from tests.end_to_end.lab import CommandError, Lab, new_cloud, wait_until
 
 pytestmark = [pytest.mark.root, pytest.mark.long]
 
@@ -22,18 +21,11 @@ ROWS = 200
 @pytest.fixture(scope="module")
 def deployed_data() -> Iterator[Lab]:
     """A group with rows in its database. The tests of this module run in order: each starts from a healthy group."""
-    lab = Lab(f"{NAME}d")
-    state = ROOT / ".tandem" / lab.name
-    lab.localcloud("down")
-    shutil.rmtree(state, ignore_errors=True)
-    lab.localcloud("up", timeout_s=900)
-    lab.up()
-    lab.on(
-        "iam-a", "mariadb iam -e 'CREATE TABLE kept (number INT PRIMARY KEY) SELECT seq AS number FROM seq_1_to_200'"
-    )
-    yield lab
-    lab.localcloud("down")
-    shutil.rmtree(state, ignore_errors=True)
+    create = "CREATE TABLE kept (number INT PRIMARY KEY) SELECT seq AS number FROM seq_1_to_200"
+    with new_cloud(f"{NAME}d") as lab:
+        lab.up()
+        lab.on("iam-a", f"mariadb iam -e '{create}'")
+        yield lab
 
 
 def rows(lab: Lab) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.end_to_end.conftest import NAME
-from tests.end_to_end.lab import ROOT, CommandError, Lab, wait_until
+from tests.end_to_end.lab import ROOT, CommandError, Lab, new_cloud, wait_until
 from tests.end_to_end.settings import encrypt, write_settings
 
 pytestmark = pytest.mark.root
@@ -76,16 +75,8 @@ def _call(lab: Lab, service: str, action: str, **parameters: Any) -> dict[str, A
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    lab = Lab(f"{NAME}x")
-    lab.localcloud("down")
-    state = ROOT / ".tandem" / lab.name
-    shutil.rmtree(state, ignore_errors=True)
-    lab.localcloud("up", timeout_s=900)
-    try:
+    with new_cloud(f"{NAME}x") as lab:
         yield _make_site(lab, *encrypt(lab, PASSWORD, tmp_path_factory.mktemp("encrypted")))
-    finally:
-        lab.localcloud("down")
-        shutil.rmtree(state, ignore_errors=True)
 
 
 def _make_site(lab: Lab, encrypted: str, salt: str) -> Site:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ import trustme
 import yaml
 
 from tests.end_to_end.conftest import NAME
-from tests.end_to_end.lab import ROOT, Lab, wait_until
+from tests.end_to_end.lab import Lab, new_cloud, wait_until
 from tests.end_to_end.settings import encrypt, write_settings
 
 pytestmark = pytest.mark.root
@@ -48,18 +47,10 @@ def read_health(lab: Lab) -> Report:
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A group on a separate cloud, whose passphrase encrypts the private key."""
-    lab = Lab(f"{NAME}h")
-    state = ROOT / ".tandem" / lab.name
-    lab.localcloud("down")
-    shutil.rmtree(state, ignore_errors=True)
-    lab.localcloud("up", timeout_s=900)
-    try:
+    with new_cloud(f"{NAME}h") as lab:
         settings = write_given_certificate(lab, tmp_path_factory.mktemp("settings"))
         lab.up("--config-file", str(settings))
         yield lab
-    finally:
-        lab.localcloud("down")
-        shutil.rmtree(state, ignore_errors=True)
 
 
 def write_given_certificate(lab: Lab, folder: Path) -> Path:

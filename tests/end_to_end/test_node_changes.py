@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
@@ -14,7 +13,7 @@ import pytest
 
 from tests.end_to_end.conftest import NAME
 from tests.end_to_end.group import VIRTUAL_IP
-from tests.end_to_end.lab import BIN, ROOT, Lab, wait_until
+from tests.end_to_end.lab import BIN, Lab, new_cloud, wait_until
 from tests.end_to_end.settings import write_settings
 from tests.load.requests import Record
 from tests.load.result import Result, load
@@ -30,14 +29,8 @@ LARGER, REFUSED = "S5.LARGE8", "S5.MEDIUM4"
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
     """Three nodes on a localcloud of their own."""
-    lab = Lab(f"{NAME}n")
-    state = ROOT / ".tandem" / lab.name
-    lab.localcloud("down")
-    shutil.rmtree(state, ignore_errors=True)
-    lab.localcloud("up", timeout_s=900)
-    yield lab
-    lab.localcloud("down")
-    shutil.rmtree(state, ignore_errors=True)
+    with new_cloud(f"{NAME}n") as lab:
+        yield lab
 
 
 class Change:

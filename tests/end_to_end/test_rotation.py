@@ -7,7 +7,6 @@ and iam.sql; otherwise with the stand-in.
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import tarfile
@@ -20,7 +19,7 @@ import pytest
 
 from tests.end_to_end.conftest import NAME
 from tests.end_to_end.group import NODES, VIRTUAL_IP, Group
-from tests.end_to_end.lab import BIN, ROOT, Lab, wait_until
+from tests.end_to_end.lab import BIN, ROOT, Lab, new_cloud, wait_until
 from tests.end_to_end.settings import write_settings
 from tests.load.result import Result, load
 
@@ -51,17 +50,11 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def group(release: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Group]:
     """A group on a separate cloud: a generation of the deployment key cannot be reduced for other tests."""
-    lab = Lab(f"{NAME}r")
-    state = ROOT / ".tandem" / lab.name
-    lab.localcloud("down")
-    shutil.rmtree(state, ignore_errors=True)
-    lab.localcloud("up", timeout_s=900)
     first = write_settings(tmp_path_factory.mktemp("settings") / "first.yaml", iam=release)
-    group = Group(lab, first)
-    group.up()
-    yield group
-    lab.localcloud("down")
-    shutil.rmtree(state, ignore_errors=True)
+    with new_cloud(f"{NAME}r") as lab:
+        group = Group(lab, first)
+        group.up()
+        yield group
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.end_to_end.conftest import NAME
-from tests.end_to_end.lab import ROOT, Lab, wait_until
+from tests.end_to_end.lab import Lab, new_cloud, wait_until
 from tests.end_to_end.settings import write_settings
 
 pytestmark = pytest.mark.root
@@ -21,14 +20,8 @@ THREE = [{"name": f"iam-{name}", "address": f"10.0.4.2{number}"} for number, nam
 
 @pytest.fixture
 def empty() -> Iterator[Lab]:
-    lab = Lab(f"{NAME}w")
-    state = ROOT / ".tandem" / lab.name
-    lab.localcloud("down")
-    shutil.rmtree(state, ignore_errors=True)
-    lab.localcloud("up", timeout_s=900)
-    yield lab
-    lab.localcloud("down")
-    shutil.rmtree(state, ignore_errors=True)
+    with new_cloud(f"{NAME}w") as lab:
+        yield lab
 
 
 def log_in(lab: Lab, folder: Path) -> dict[str, str]:
