@@ -20,7 +20,6 @@ from operations.rollback import find_inventory, make_status_table, pardon, roll_
 from operations.selection import Selection
 from operations.unlock import find_locks, release_locks
 from operations.workspace import find_workspace
-from provisioning.exports import parse_exports
 from provisioning.rollback import read_versions
 
 app = typer.Typer(
@@ -146,16 +145,14 @@ def unlock(stack: Stack = "local", *, yes: Annotated[bool, typer.Option("--yes",
 
     Asks for confirmation, unless `--yes`. Exit code 1 if a node could not be reached.
     """
-    exports = parse_exports(open_engine(stack).outputs(show_secrets=True))
-    if exports is None:
-        raise NoDeploymentError(stack, "nodes", f"nothing is deployed; run `tandem up --stack {stack}`")
-    locks = find_locks(exports.inventory)
+    inventory = find_inventory(open_engine(stack), stack)
+    locks = find_locks(inventory)
     for lock in locks:
         typer.echo(lock.describe())
     if any(lock.lease for lock in locks):
         if not yes:
             typer.confirm("An owner that still runs will stop with an error. Release the lock?", abort=True)
-        for line in release_locks(exports.inventory, locks):
+        for line in release_locks(inventory, locks):
             typer.echo(line)
     if any(lock.error for lock in locks):
         raise typer.Exit(1)

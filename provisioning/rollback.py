@@ -15,7 +15,7 @@ from functools import partial
 from provisioning.agent_calls import Connection
 from provisioning.change_lock import Lock, locked, this_process
 from provisioning.commit import NodeChange, change_one, make_surroundings
-from provisioning.connections import connector
+from provisioning.connections import Connect, ask_each, connector
 from provisioning.errors import ProvisioningError
 from provisioning.facts import Facts, question
 from provisioning.havip import Confirm, confirm_with
@@ -27,7 +27,6 @@ from provisioning.reachable import Reached, connected
 from provisioning.restore import restore
 from provisioning.versions import recorded_gates
 
-Connect = Callable[[RemoteNode], Connection]
 Report = Callable[[str], None]
 
 
@@ -39,21 +38,10 @@ class RollbackResult:
 
 def read_versions(inventory: Inventory, connect: Connect | None = None) -> dict[str, Facts | ProvisioningError]:
     """The facts with the recorded revisions of each node by its name; an error for a node that cannot be asked."""
-
-    def read(node: RemoteNode) -> Facts | ProvisioningError:
-        try:
-            connection = make(node)
-        except ProvisioningError as error:
-            return error
-        try:
-            return _read(connection, inventory)
-        except ProvisioningError as error:
-            return error
-        finally:
-            connection.close()
-
-    make = connect or connector(inventory, deadline_s=10)
-    return dict(zip((node.name for node in inventory.nodes), in_parallel(inventory.nodes, read), strict=True))
+    nodes = inventory.nodes
+    connect = connect or connector(inventory, deadline_s=10)
+    found = ask_each(nodes, connect, lambda connection: _read(connection, inventory))
+    return dict(zip((node.name for node in nodes), found, strict=True))
 
 
 def roll_back(
