@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -70,6 +70,17 @@ def stage(changes: Sequence[NodeChange], version: Version, token: str) -> None:
         error.look_at,
     )
     raise CandidateError(f"{error.message}; {_NOT_CHANGED}", seen=error.seen + others, look_at=look_at) from None
+
+
+def commit_part(
+    change: NodeChange, plan: Plan, version: Version, token: str, *, deadline_s: float
+) -> dict[str, tuple[str, ...]]:
+    """Stage and commit a part of a node's plan, without a drain and without health gates. Returns the changes made."""
+    if not plan:
+        return {}
+    stage([replace(change, plan=plan)], version, token)
+    (lines,) = change.connection.call([commit_operation(plan)], token=token, deadline_s=deadline_s)
+    return {change.node.name: tuple(lines)}
 
 
 def commit_all(

@@ -6,11 +6,11 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from provisioning.commit import NodeChange, commit_all, is_serving, stage
+from provisioning.commit import NodeChange, commit_all, commit_part, is_serving, stage
 from provisioning.havip import Confirm
 from provisioning.inventory import Inventory
 from provisioning.order import Parts, divide, vrrp_differs, vrrp_is_unfinished, vrrp_of, without_pending
-from provisioning.plan import Plan, commit_operation
+from provisioning.plan import Plan
 from provisioning.versions import Version, accept_operation
 from provisioning.vrrp_change import change_vrrp
 
@@ -75,11 +75,7 @@ class _Rollout:
 
     def commit_part(self, change: NodeChange, plan: Plan) -> None:
         """Commit steps that take nothing out of service: no drain, no health gate."""
-        if not plan:
-            return
-        stage([dataclasses.replace(change, plan=plan)], self.version, self.token)
-        (lines,) = change.connection.call([commit_operation(plan)], token=self.token, deadline_s=600.0)
-        self._add({change.node.name: tuple(lines)})
+        self._add(commit_part(change, plan, self.version, self.token, deadline_s=600.0))
 
     def accept_parts(self, change: NodeChange, part: Parts) -> None:
         """Record that the node has the version, including the parts that have no health gates."""

@@ -7,12 +7,11 @@ master. If the change is interrupted, the backups stay stopped and disabled, als
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from provisioning.commit import NodeChange, stage
+from provisioning.commit import NodeChange, commit_part
 from provisioning.errors import ProvisioningError, SwitchoverError
 from provisioning.havip import Confirm
 from provisioning.inventory import Inventory
@@ -28,12 +27,13 @@ from provisioning.order import (
     with_unit,
 )
 from provisioning.parallel import in_parallel
-from provisioning.plan import Plan, Step, commit_operation
+from provisioning.plan import Plan, Step
 from provisioning.serving import read_state
 from provisioning.switchover import move_to_peers
 from provisioning.versions import Version
 
 UNIT = "keepalived"
+COMMIT_S = 300.0
 CONFIRM_S = 30.0  # the slowest profile elects a master within 4 s
 Report = Callable[[str], None]
 
@@ -70,18 +70,20 @@ def change_vrrp(
             if keeper is not None and name in holders:
                 _move(by_name[name], by_name[keeper.name], inventory.virtual_ips, confirm, report)
             off = Plan(name, commit=(Step(Unit(UNIT, enabled=False, running=False), "must be stopped"),))
-            _commit(by_name[name], off, version, token)
+            commit_part(by_name[name], off, version, token, deadline_s=COMMIT_S)
         if keeper is not None:
             report(
                 f"{keeper.name}: changing the VRRP settings; the virtual IP is interrupted for a few seconds at most"
             )
-            changed |= _commit(by_name[keeper.name], _changing(by_name[keeper.name].plan), version, token)
+            changed |= commit_part(
+                by_name[keeper.name], _changing(by_name[keeper.name].plan), version, token, deadline_s=COMMIT_S
+            )
             if holders:
                 wait.until(lambda: _not_one_master([by_name[keeper.name]], inventory.virtual_ips))
         for change in changes:
             if keeper is None or change.node.name != keeper.name:
                 plan = with_unit(change.plan, change.items, UNIT) if change.node.name in stopped else change.plan
-                changed |= _commit(change, _changing(plan), version, token)
+                changed |= commit_part(change, _changing(plan), version, token, deadline_s=COMMIT_S)
     except ProvisioningError as error:
         if stopped:
             error.message += f"; keepalived stays stopped on {', '.join(stopped)}, so that there is one master"
@@ -122,14 +124,6 @@ def _move(
 
 def _changing(plan: Plan) -> Plan:
     return marked_as_changing(plan) if plan else plan
-
-
-def _commit(change: NodeChange, plan: Plan, version: Version, token: str) -> dict[str, tuple[str, ...]]:
-    if not plan:
-        return {}
-    stage([dataclasses.replace(change, plan=plan)], version, token)
-    (lines,) = change.connection.call([commit_operation(plan)], token=token, deadline_s=300.0)
-    return {change.node.name: tuple(lines)}
 
 
 @dataclass(frozen=True, slots=True)
