@@ -11,9 +11,9 @@ from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider,
 
 from components.failures import without_traceback
 from components.virtual_ip import VirtualIp
-from provisioning import health
-from provisioning.health import PublicSide
-from provisioning.public_checks import Address, Service
+from provisioning.health import checks as health
+from provisioning.health.checks import PublicSide
+from provisioning.health.public_checks import Address, Service
 from settings.domains import DomainsSettings
 
 _INPUTS = ("revision", "public_ips", "domains", "authorities", "password")

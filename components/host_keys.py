@@ -14,7 +14,7 @@ from components.failures import without_traceback
 from components.hooks import of_node
 from components.nodes import Instance, Nodes
 from provisioning.exports import parse_node
-from provisioning.host_keys import read_host_keys
+from provisioning.ssh.host_keys import read_host_keys
 
 
 class HostKeysProvider(ResourceProvider):

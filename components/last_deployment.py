@@ -15,13 +15,13 @@ from typing import Any
 
 import pulumi
 
-from provisioning import node_changes
 from provisioning.cloud_calls import connect, has_credentials
 from provisioning.errors import ProvisioningError
 from provisioning.exports import Exports, parse_exports
-from provisioning.havip import confirm_with
-from provisioning.node_changes import Group
-from provisioning.replacement import check_image_exists
+from provisioning.traffic import node_changes
+from provisioning.traffic.havip import confirm_with
+from provisioning.traffic.node_changes import Group
+from provisioning.traffic.replacement import check_image_exists
 
 Outputs = Mapping[str, Any]
 
@@ -57,7 +57,7 @@ class LastDeployment:
     """The nodes of the last finished deployment."""
 
     def __init__(self, exports: Exports | None, settings: Mapping[str, str]) -> None:
-        """`settings` are those of the cloud's API (provisioning/havip.py)."""
+        """`settings` are those of the cloud's API (provisioning/traffic/havip.py)."""
         self._settings = settings
         self._group: Group | None = None
         if exports:

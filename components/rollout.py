@@ -14,15 +14,17 @@ from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, Resou
 from components.credentials import Credentials
 from components.failures import without_traceback
 from components.host_keys import GroupHostKeys
-from provisioning import node_changes, placeholders, rollout
+from provisioning import placeholders
 from provisioning.deployment import Deployment
 from provisioning.errors import CandidateError, LockedError, ProvisioningError, UnreachableError
 from provisioning.exports import parse_inventory
-from provisioning.havip import confirm_with
 from provisioning.inventory import Inventory
 from provisioning.kinds.account import Account
 from provisioning.manifest import Manifest, render
 from provisioning.preview_text import read_manifest, show_files, show_items
+from provisioning.rollout import rollout
+from provisioning.traffic import node_changes
+from provisioning.traffic.havip import confirm_with
 from settings.rollout import Unreachable
 
 _INPUTS = ("group", "nodes", "virtual_ips", "files", "manifests", "values", "secrets", "private_key", "bastion")

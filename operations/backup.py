@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from operations.errors import OperationError
-from provisioning.agent_calls import Connection
 from provisioning.backups import Backup, choose, describe_backups, list_backups, parse_name
 from provisioning.change_lock import locked
-from provisioning.connections import connector
 from provisioning.errors import ProvisioningError, UnreachableError
 from provisioning.exports import parse_exports
-from provisioning.held_data import decide
 from provisioning.inventory import RemoteNode
+from provisioning.rollout.held_data import decide
+from provisioning.ssh.agent_calls import Connection
+from provisioning.ssh.connections import connector
 
 _DEADLINE_S = 6 * 3600.0
 Connect = Callable[[RemoteNode], Connection]

@@ -20,7 +20,7 @@ from operations.rollback import find_inventory, make_status_table, pardon, roll_
 from operations.selection import Selection
 from operations.unlock import find_locks, release_locks
 from operations.workspace import find_workspace
-from provisioning.rollback import read_versions
+from provisioning.rollout.rollback import read_versions
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,

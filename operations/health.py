@@ -10,13 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from provisioning.cloud_calls import CallApi
-from provisioning.connections import connector
 from provisioning.errors import ProvisioningError
-from provisioning.group_checks import GROUP
-from provisioning.havip import find_holder
-from provisioning.health import Connect, Group, check_group
-from provisioning.node_checks import NodeState
-from provisioning.results import CheckResult, HealthReport, Level, fail, ok, warning
+from provisioning.health.checks import Connect, Group, check_group
+from provisioning.health.group_checks import GROUP
+from provisioning.health.node_checks import NodeState
+from provisioning.health.results import CheckResult, HealthReport, Level, fail, ok, warning
+from provisioning.ssh.connections import connector
+from provisioning.traffic.havip import find_holder
 
 SSH_DEADLINE_S = 10.0
 HAVIP_SETTLE_S = 12.0

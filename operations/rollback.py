@@ -10,12 +10,12 @@ from rich.table import Table
 from operations.engine import Engine
 from operations.errors import NoDeploymentError, OperationError
 from operations.selection import Selection
-from provisioning import rollback
-from provisioning.agent_calls import Connection
 from provisioning.errors import ProvisioningError
 from provisioning.exports import parse_exports
 from provisioning.facts import Facts
 from provisioning.inventory import Inventory, RemoteNode
+from provisioning.rollout import rollback
+from provisioning.ssh.agent_calls import Connection
 
 Connect = Callable[[RemoteNode], Connection]
 Report = Callable[[str], None]

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from provisioning.agent_calls import Connection, describe_lease
 from provisioning.change_lock import break_lock, find_lock
-from provisioning.connections import Connect, ask_each, connector
 from provisioning.errors import ProvisioningError
 from provisioning.inventory import Inventory, RemoteNode
+from provisioning.ssh.agent_calls import Connection, describe_lease
+from provisioning.ssh.connections import Connect, ask_each, connector
 
 SSH_DEADLINE_S = 10.0
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from provisioning.agent_calls import Connection
 from provisioning.parallel import in_parallel
+from provisioning.ssh.agent_calls import Connection
 
 _NAME = re.compile(r"\d{8}T\d{6}Z")
 

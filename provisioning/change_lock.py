@@ -18,9 +18,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from provisioning.agent_calls import CALL_DEADLINE_S, Connection, NodeLockedError, Upload, describe_lease
 from provisioning.errors import ProvisioningError
 from provisioning.parallel import in_parallel
+from provisioning.ssh.agent_calls import CALL_DEADLINE_S, Connection, NodeLockedError, Upload, describe_lease
 
 LEASE_S = 30.0
 RENEWAL_S = 5.0

@@ -1,4 +1,4 @@
-"""The backups on this node, and the calls of the backup program (provisioning/backup_program.py)."""
+"""The backups on this node, and the calls of the backup program (provisioning/programs/backup.py)."""
 
 from __future__ import annotations
 

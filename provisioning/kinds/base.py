@@ -35,7 +35,7 @@ class Phase(enum.IntEnum):
 
 
 class Turn(enum.IntEnum):
-    """When an item is committed, relative to the other nodes of a group that serves (provisioning/order.py)."""
+    """When an item is committed, relative to the other nodes of a group that serves (provisioning/rollout/order.py)."""
 
     BEFORE_OTHERS = enum.auto()  # services on other nodes need it: before any node is taken out of service
     IN_ORDER = enum.auto()  # when its node is committed

@@ -35,7 +35,7 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
 
 def _program(deployment: Deployment, **more: Any) -> list[Item]:
     keep = {"keep_days": deployment.data.backup.keep_days, "keep_weeks": deployment.data.backup.keep_weeks}
-    text = resources.files("provisioning").joinpath("backup_program.py").read_text(encoding="utf-8")
+    text = resources.files("provisioning.programs").joinpath("backup.py").read_text(encoding="utf-8")
     return [
         File(PROGRAM, text, mode=0o755),
         File("/etc/tandem/backup.json", json.dumps({**keep, **more}, indent=2) + "\n"),

@@ -190,7 +190,7 @@ def _configuration(deployment: Deployment, node: Node, profile: Profile) -> File
 def _health_daemon(profile: Profile, peers: list[str]) -> list[Item]:
     settings = {"interval_s": profile.probe_s, "timeout_s": profile.probe_s, "fall": profile.fall,
                 "fault": profile.fault, "drain": profile.drain, "peers": peers}  # fmt: skip
-    program = resources.files("provisioning").joinpath("health_daemon.py").read_text(encoding="utf-8")
+    program = resources.files("provisioning.programs").joinpath("health_daemon.py").read_text(encoding="utf-8")
     changed = (restart("tandem-health"),)
     return [
         File("/usr/local/lib/tandem/health_daemon.py", program, after=changed),

@@ -40,7 +40,7 @@ from provisioning.kinds.file import File
 from provisioning.kinds.package import Package
 from provisioning.kinds.unit import Unit
 from provisioning.manifest import Manifest
-from provisioning.rollout import roll_out
+from provisioning.rollout.rollout import roll_out
 
 _NODES = ("ann", "bob")
 _ANSIBLE = Path.home() / ".cache/tandem/ansible"

@@ -13,7 +13,7 @@ from pathlib import Path
 from provisioning.change_lock import locked
 from provisioning.errors import ProvisioningError
 from provisioning.exports import parse_exports
-from provisioning.transport import connector
+from provisioning.ssh.transport import connector
 
 _NO_CHANGE = {"do": "stage", "revision": "x", "files": [], "links": [], "absent": [], "unit_actions": [], "checks": []}
 

@@ -67,8 +67,8 @@ class FullProject(Project):
 def full_project(folder: Path) -> Generator[FullProject]:
     """Yield a project with a cloud to deploy it on."""
     project = FullProject.copy(folder / "project", *PROGRAM)
-    for stand_in in _BOUNDARY.glob("*.py"):
-        module = project.folder / "provisioning" / stand_in.name
+    for stand_in in _BOUNDARY.rglob("*.py"):
+        module = project.folder / "provisioning" / stand_in.relative_to(_BOUNDARY)
         # The definitions of the stand-in replace those of the module; `tandem` needs the rest of the module.
         module.write_text(module.read_text() + stand_in.read_text().replace("from __future__ import annotations\n", ""))
     with running_cloud(folder) as cloud:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioning.backup_program import upload
+from provisioning.programs.backup import upload
 
 
 @dataclass

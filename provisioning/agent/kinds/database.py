@@ -19,7 +19,7 @@ from ..node import Node, StepError
 LOADING = "schema loading by tandem"
 _OTHER = "other content"
 _LOADER = "tandem_schema"  # exists only while a schema is loaded
-BACKUP = "/usr/local/lib/tandem/backup"  # provisioning/backup_program.py
+BACKUP = "/usr/local/lib/tandem/backup"  # provisioning/programs/backup.py
 _LOAD_DEADLINE_S = 600
 _RESTORE_DEADLINE_S = 3600
 

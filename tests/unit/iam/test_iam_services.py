@@ -232,7 +232,7 @@ def test_the_definer_of_the_triggers_keeps_its_name_when_the_account_of_the_serv
 
 
 def test_what_other_nodes_need_precedes_the_first_service_of_a_node() -> None:
-    """Everything before it in the manifest is committed with it (provisioning/order.py)."""
+    """Everything before it in the manifest is committed with it (provisioning/rollout/order.py)."""
     for node, manifest in render(deployment()).items():
         turns = [item.turn() for item in manifest.items]
         services = [number for number, item in enumerate(manifest.items) if item.label == "unit iam-apiserver"]

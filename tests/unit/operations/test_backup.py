@@ -10,8 +10,8 @@ import pytest
 
 from operations.backup import Backups, parse_time
 from operations.errors import OperationError
-from provisioning.agent_calls import Connection
 from provisioning.inventory import RemoteNode
+from provisioning.ssh.agent_calls import Connection
 
 FIRST, SECOND = "20261126T020000Z", "20261127T020000Z"
 

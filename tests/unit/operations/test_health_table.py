@@ -15,12 +15,12 @@ from operations.health import check_cloud, make_table, to_json
 from operations.main import print_error
 from operations.recorded import read_deployment
 from provisioning.errors import CloudApiError
-from provisioning.group_checks import check_clocks, check_masters
-from provisioning.health import Group, PublicSide
+from provisioning.health.checks import Group, PublicSide
+from provisioning.health.group_checks import check_clocks, check_masters
+from provisioning.health.node_checks import NodeState
+from provisioning.health.results import HealthReport, Level, fail, merge_successes, ok, warning
 from provisioning.inventory import Inventory, RemoteNode
 from provisioning.kinds.file import File
-from provisioning.node_checks import NodeState
-from provisioning.results import HealthReport, Level, fail, merge_successes, ok, warning
 
 NODES = tuple(
     RemoteNode(f"iam-{name}", f"ins-{name}", f"10.0.4.2{n}", f"10.0.4.2{n}", "debian", ("ssh-ed25519 AAAA",), True)

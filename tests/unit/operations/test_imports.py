@@ -72,7 +72,7 @@ def test_the_drawing_of_the_architecture_has_every_import() -> None:
 
 
 def test_the_command_line_does_not_import_paramiko() -> None:
-    """It takes 0.4 s, and most commands connect to no node (provisioning/connections.py)."""
+    """It takes 0.4 s, and most commands connect to no node (provisioning/ssh/connections.py)."""
     script = "import sys, operations.commands; print('paramiko' in sys.modules)"
     shown = subprocess.run([sys.executable, "-c", script], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True)
     assert shown.stdout == "False\n"

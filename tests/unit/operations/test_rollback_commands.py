@@ -10,10 +10,10 @@ from rich.console import Console
 from operations.errors import OperationError
 from operations.rollback import make_status_table, roll_back
 from operations.selection import Selection
-from provisioning.agent_calls import Connection
 from provisioning.errors import UnreachableError
 from provisioning.facts import Facts, Versions
 from provisioning.inventory import Inventory, RemoteNode
+from provisioning.ssh.agent_calls import Connection
 
 
 class FakeEngine:

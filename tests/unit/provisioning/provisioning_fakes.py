@@ -15,9 +15,9 @@ from typing import Any
 
 from provisioning.agent.calls import answer
 from provisioning.agent.node import Node, Result
-from provisioning.agent_calls import Upload, to_exception
 from provisioning.errors import UnreachableError
 from provisioning.inventory import Inventory, RemoteNode
+from provisioning.ssh.agent_calls import Upload, to_exception
 
 ME = pwd.getpwuid(os.getuid()).pw_name
 MY_GROUP = grp.getgrgid(os.getgid()).gr_name

@@ -22,7 +22,7 @@ from provisioning.agent.calls import CHANGING, answer
 from provisioning.agent.facts import facts
 from provisioning.agent.mariadb import account
 from provisioning.agent.node import Node, Result, StepError, probe, run
-from provisioning.agent_calls import agent_program, python_command
+from provisioning.ssh.agent_calls import agent_program, python_command
 
 MINE = "me"
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from provisioning_deployments import deployment
 
-from provisioning.backup_program import BackupError, expired, serve
 from provisioning.kinds.file import File
 from provisioning.kinds.package import Package
 from provisioning.kinds.timer import Timer
 from provisioning.manifest import render
+from provisioning.programs.backup import BackupError, expired, serve
 from settings.data import DataSettings
 
 NOW = datetime(2026, 11, 27, 2, 0, tzinfo=UTC)  # a Friday

@@ -19,14 +19,14 @@ from provisioning.agent.kinds import audit_queue
 from provisioning.agent.mariadb_login import log_in
 from provisioning.agent.node import Node, Result
 from provisioning.agent.redis_client import Redis, RedisError
-from provisioning.agent_calls import Upload
 from provisioning.errors import UnreachableError
-from provisioning.group_checks import UPSTREAMS, check_audit, check_spread
+from provisioning.health.group_checks import UPSTREAMS, check_audit, check_spread
+from provisioning.health.public_checks import Service
+from provisioning.health.results import Level
 from provisioning.inventory import Inventory, RemoteNode
 from provisioning.kinds.audit_queue import AuditQueue
 from provisioning.kinds.file import File
-from provisioning.public_checks import Service
-from provisioning.results import Level
+from provisioning.ssh.agent_calls import Upload
 
 PASSWORD = "Redis-1234"
 SINK = "/var/lib/iam/audit"

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from provisioning.errors import CloudApiError, SwitchoverError
-from provisioning.havip import confirm_with
 from provisioning.inventory import Inventory, RemoteNode
+from provisioning.traffic.havip import confirm_with
 
 CREDENTIALS = {"secretId": "id", "TENCENTCLOUD_SECRET_KEY": "key", "region": "ap-guangzhou"}
 

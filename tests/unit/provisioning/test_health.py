@@ -13,9 +13,9 @@ import pytest
 import trustme
 
 from provisioning.errors import HealthError
-from provisioning.health import PublicSide, check, check_public
-from provisioning.public_checks import Address, Service, check_services, check_validity
-from provisioning.results import CheckResult, Level
+from provisioning.health.checks import PublicSide, check, check_public
+from provisioning.health.public_checks import Address, Service, check_services, check_validity
+from provisioning.health.results import CheckResult, Level
 
 API, AUTHZ = "iam.api.example.com", "iam.authz.example.com"
 PASSWORD = "Health-1234"

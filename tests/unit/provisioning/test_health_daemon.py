@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioning.health_daemon import FaultDetector, answers, requested_drain
+from provisioning.programs.health_daemon import FaultDetector, answers, requested_drain
 
 UP, DOWN = True, False
 

@@ -10,13 +10,13 @@ from provisioning_fakes import FakeGroup, FakeSystem
 
 from provisioning.change_lock import locked
 from provisioning.errors import LostDataError
-from provisioning.held_data import decide
 from provisioning.kinds.base import Item
 from provisioning.kinds.database import Database
 from provisioning.kinds.file_system import FileSystem
 from provisioning.kinds.unit import Unit
 from provisioning.manifest import Manifest
-from provisioning.rollout import RolloutResult, roll_out
+from provisioning.rollout.held_data import decide
+from provisioning.rollout.rollout import RolloutResult, roll_out
 
 DEVICE = "/dev/disk/by-id/virtio-disk-1"
 SCHEMA = "/opt/iam/1/sql/iam.sql"

@@ -9,9 +9,9 @@ import pytest
 from provisioning_fakes import FakeGroup
 
 from provisioning.errors import LockedError, NodeError, SwitchoverError, UnreachableError
-from provisioning.health_daemon import requested_drain
 from provisioning.inventory import RemoteNode
-from provisioning.node_changes import Group, demote, put_back_node, resume_node, retire, take_out_node
+from provisioning.programs.health_daemon import requested_drain
+from provisioning.traffic.node_changes import Group, demote, put_back_node, resume_node, retire, take_out_node
 
 VIP, VIP2 = "10.0.4.99", "10.0.4.98"
 UPSTREAMS = """upstream iam-apiserver {

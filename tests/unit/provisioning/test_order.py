@@ -11,8 +11,8 @@ from provisioning.kinds.check import Check
 from provisioning.kinds.file import File
 from provisioning.kinds.unit import Unit
 from provisioning.kinds.vrrp import Vrrp
-from provisioning.order import VrrpNode, divide, find_keeper, find_stopped, node_order, with_unit
 from provisioning.plan import Plan, Step
+from provisioning.rollout.order import VrrpNode, divide, find_keeper, find_stopped, node_order, with_unit
 
 RULES = File("/etc/tandem/firewall/rules.nft", "", after=(reload("firewall"),))
 ACCOUNT = Account("iam", "10.0.4.22", "secret")

@@ -7,7 +7,7 @@ import pytest
 
 from provisioning.errors import CloudApiError, SwitchoverError
 from provisioning.inventory import RemoteNode
-from provisioning.replacement import check_image_exists
+from provisioning.traffic.replacement import check_image_exists
 
 NODE = RemoteNode("iam-b", "ins-b", "10.0.4.21", "10.0.4.21", "debian", (), eligible=True)
 INSTANCE = {"InstanceSet": [{"ImageId": "img-1"}]}

@@ -22,8 +22,8 @@ from provisioning.kinds.package import Package
 from provisioning.kinds.timer import Timer
 from provisioning.kinds.unit import Unit
 from provisioning.manifest import Manifest
-from provisioning.rollback import pardon, roll_back
-from provisioning.rollout import RolloutResult, drift, roll_out
+from provisioning.rollout.rollback import pardon, roll_back
+from provisioning.rollout.rollout import RolloutResult, drift, roll_out
 
 UPSTREAMS = "/etc/nginx/conf.d/upstreams.conf"
 

@@ -33,7 +33,7 @@ from provisioning.kinds.timer import Timer
 from provisioning.kinds.unit import Unit
 from provisioning.kinds.user import User
 from provisioning.manifest import Manifest
-from provisioning.rollout import RolloutResult, drift, roll_out
+from provisioning.rollout.rollout import RolloutResult, drift, roll_out
 
 SECRETS = {"password": "hunter2", "deployment_public_key": "ssh-rsa AAAAB3"}
 

@@ -14,7 +14,7 @@ from provisioning.kinds.file import File
 from provisioning.kinds.gate import Gate
 from provisioning.kinds.unit import Unit
 from provisioning.manifest import Manifest
-from provisioning.rollout import roll_out
+from provisioning.rollout.rollout import roll_out
 
 UPSTREAMS = "upstream iam {\n    server 10.0.4.20:8080 max_fails=1;\n    server 10.0.4.21:8080 max_fails=1;\n}\n"
 

@@ -22,10 +22,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from paramiko.common import AUTH_FAILED, AUTH_SUCCESSFUL, OPEN_SUCCEEDED
 
-from provisioning.agent_calls import Upload
 from provisioning.errors import HostKeyError, NodeError, ProvisioningError, UnreachableError
 from provisioning.inventory import Inventory, RemoteNode
-from provisioning.transport import connect, connector, load_private_key, retry_pauses, wait_until_reachable
+from provisioning.ssh.agent_calls import Upload
+from provisioning.ssh.transport import connect, connector, load_private_key, retry_pauses, wait_until_reachable
 
 FORMATS = {
     "openssh": serialization.PrivateFormat.OpenSSH,
@@ -446,6 +446,6 @@ def test_the_error_for_an_invalid_deployment_key_omits_the_key() -> None:
 
 def test_paramikos_log_is_not_printed() -> None:
     """Otherwise each retry through a bastion would print `Secsh channel 0 open FAILED: Connection refused`."""
-    code = "import logging, provisioning.transport; logging.getLogger('paramiko.transport').error('open FAILED')"
+    code = "import logging, provisioning.ssh.transport; logging.getLogger('paramiko.transport').error('open FAILED')"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (result.stdout, result.stderr) == ("", "")

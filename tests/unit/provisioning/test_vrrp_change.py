@@ -15,8 +15,8 @@ from provisioning.kinds.gate import Gate
 from provisioning.kinds.unit import Unit
 from provisioning.kinds.vrrp import Vrrp
 from provisioning.manifest import Manifest
-from provisioning.rollback import roll_back
-from provisioning.rollout import RolloutResult, drift, roll_out
+from provisioning.rollout.rollback import roll_back
+from provisioning.rollout.rollout import RolloutResult, drift, roll_out
 
 NODES = ("iam-a", "iam-b")
 CONF = "/etc/keepalived/keepalived.conf"

@@ -1,0 +1,104 @@
+"""The health checks of one node over SSH: what its manifest declares, drift, certificates, disks, units and VRRP."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from cryptography import x509
+
+from provisioning.errors import ProvisioningError
+from provisioning.facts import Facts, question
+from provisioning.health.public_checks import judge_validity
+from provisioning.health.results import CheckResult, Level, fail, merge_successes, ok
+from provisioning.kinds.base import Item, Phase
+from provisioning.kinds.file import File
+from provisioning.plan import describe, make_plan
+from provisioning.ssh.agent_calls import Connection
+
+DEADLINE_S = 60.0
+_SHOWN_DRIFT = 5
+_PEM = "-----BEGIN CERTIFICATE-----"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeState:
+    """The results of one node, and what the checks of the group need of it."""
+
+    name: str
+    results: tuple[CheckResult, ...]
+    reached: bool = True
+    held: tuple[str, ...] = ()  # virtual IPs
+    offset_s: float = 0.0  # of its clock from this computer's
+
+
+def check_node(
+    connection: Connection,
+    items: Sequence[Item],
+    virtual_ips: Sequence[str],
+    nonce: str,
+    clock: Callable[[], float] = time.time,
+) -> NodeState:
+    """Run all checks of one node once. `items` have no placeholders. Raises no ProvisioningError."""
+    name = connection.node.name
+    began = clock()
+    try:
+        answer, facts = connection.call([health_operation(items, virtual_ips, nonce), question(items, virtual_ips)],
+                                        deadline_s=DEADLINE_S)  # fmt: skip
+    except ProvisioningError as error:
+        return unreachable(name, error)
+    results = [CheckResult.from_data(name, each) for each in answer["results"]]
+    results += [_drift(name, items, Facts.from_answer(facts)), *_certificates(name, items, began)]
+    ended, now = clock(), float(answer["now"])
+    offset_s = now - began if now < began else max(0.0, now - ended)  # 0: during the call
+    located = [_with_node(result) for result in results]
+    return NodeState(name, merge_successes(located), held=tuple(answer["held"]), offset_s=offset_s)
+
+
+def unreachable(name: str, error: ProvisioningError) -> NodeState:
+    seen = " ".join(str(error).split("\n  look at:")[0].split())
+    look_at = error.look_at or f"the console of {name}; the security group"
+    return NodeState(name, (fail(name, "SSH", seen, look_at),), reached=False)
+
+
+def health_operation(items: Sequence[Item], virtual_ips: Sequence[str], nonce: str) -> dict[str, Any]:
+    """The agent's `health` operation for these items."""
+    return {
+        "do": "health",
+        "units": list(dict.fromkeys(unit for item in items for unit in item.units())),
+        "checks": [
+            {"kind": item.kind(), **item.operation()} for item in items if item.phase in {Phase.GATE, Phase.HEALTH}
+        ],
+        "virtual_ips": list(virtual_ips),
+        "nonce": nonce,
+    }
+
+
+def _with_node(result: CheckResult) -> CheckResult:
+    """Add the node to the next place to look."""
+    if result.level is Level.OK or " on " in result.look_at or result.look_at.startswith("tandem"):
+        return result
+    return CheckResult(result.target, result.name, result.level, result.seen, f"{result.look_at} (on {result.target})")
+
+
+def _drift(name: str, items: Sequence[Item], facts: Facts) -> CheckResult:
+    lines = describe(make_plan(name, items, facts))
+    if not lines:
+        return ok(name, "configuration", "as deployed")
+    more = f"; and {len(lines) - _SHOWN_DRIFT} more" if len(lines) > _SHOWN_DRIFT else ""
+    return fail(name, "configuration", "; ".join(lines[:_SHOWN_DRIFT]) + more, "tandem up corrects it")
+
+
+def _certificates(name: str, items: Sequence[Item], now: float) -> list[CheckResult]:
+    """Judge the deployed certificates by their text in the manifest; a different file on the node is drift."""
+    moment = datetime.fromtimestamp(now, UTC)
+    results: list[CheckResult] = []
+    for item in items:
+        if isinstance(item, File) and item.text.startswith(_PEM):
+            leaf = x509.load_pem_x509_certificates(item.text.encode())[0]
+            file = item.path.rpartition("/")[2]
+            results.append(judge_validity(name, leaf.not_valid_before_utc, leaf.not_valid_after_utc, moment, file))
+    return results

@@ -1,0 +1,225 @@
+"""Checks of the services from outside, through each public IP: what clients of the services see.
+
+Every request opens a new connection, because a kept-alive one would not follow the virtual IP. Domains need no DNS
+records: requests go to the IP address with the domain as TLS server name.
+"""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx
+
+from provisioning.agent.kinds.iam_account import RESOURCE, sign
+from provisioning.health.results import CheckResult, Level, fail, ok, warning
+from provisioning.kinds.iam_account import USER
+
+REQUEST_TIMEOUT_S = 5.0
+WARNING_PERIOD = timedelta(days=30)
+_UNKNOWN = "unknown.invalid"
+_TOO_LARGE = 1 << 50  # bytes announced; nginx refuses the request before any is sent
+_UNRECOGNIZED_NAME = ("UNRECOGNIZED_NAME", "unrecognized name", "UNRECOGNIZED NAME")
+_NGINX = "/var/log/nginx/error.log on the master"
+_RENEWAL = "tandem up renews a certificate of the stack; replace a given one (tandem:credentials.server)"
+_UNFILED = "the domain's ICP filing: mainland regions block domains without one"
+_BLOCK_PAGE = "webblock"  # dnspod.qcloud.com/static/webblock.html, Tencent Cloud's answer for an unfiled domain
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One public service."""
+
+    name: str  # "api" or "authz"
+    domain: str
+    ca: str = ""  # PEM of the CA that clients trust; "": the CAs of this computer
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A public IP address."""
+
+    ip: str
+    https_port: int = 443
+    http_port: int = 80
+
+
+def check_services(address: Address, services: Sequence[Service]) -> list[CheckResult]:
+    """Check each domain through one public IP, and that other names are refused."""
+    results = [result for service in services for result in _check_service(address, service)]
+    return [*results, _check_unknown_host(address)]
+
+
+def _check_service(address: Address, service: Service) -> list[CheckResult]:
+    https = _check_https(address, service)
+    results = [*https, _check_redirect(address, service)]
+    if https[0].level is not Level.FAIL:
+        results.append(_check_large_body(address, service))
+    return results
+
+
+def _target(address: Address, service: Service) -> str:
+    return f"{service.domain} ({address.ip})"
+
+
+def _context(service: Service) -> ssl.SSLContext:
+    return ssl.create_default_context(cadata=service.ca or None)
+
+
+def request(
+    address: Address, service: Service, method: str, path: str, **options: Any
+) -> tuple[httpx.Response | None, str, dict[str, Any]]:
+    """Send one HTTPS request. Returns the response or None, a description, and the server's certificate."""
+    url = f"https://{address.ip}:{address.https_port}{path}"
+    options["headers"] = {"Host": service.domain, **options.get("headers", {})}
+    options["extensions"] = {"sni_hostname": service.domain}
+    began = time.monotonic()
+    try:
+        with (
+            httpx.Client(verify=_context(service), timeout=REQUEST_TIMEOUT_S, trust_env=False) as client,
+            client.stream(method, url, **options) as answer,
+        ):
+            certificate = answer.extensions["network_stream"].get_extra_info("ssl_object").getpeercert()
+            answer.read()
+    except httpx.HTTPError as error:
+        return None, f"{type(error).__name__}: {error}", {}
+    took_ms = (time.monotonic() - began) * 1000
+    return answer, f"{answer.status_code} {answer.text.strip()[:120]} in {took_ms:.0f} ms", certificate
+
+
+def _check_https(address: Address, service: Service) -> list[CheckResult]:
+    target = _target(address, service)
+    response, seen, certificate = request(address, service, "GET", "/healthz")
+    if response is None:
+        return [fail(target, "https", seen, _explain(address, seen))]
+    if not response.is_success:
+        return [fail(target, "https", seen, f"{_NGINX}; the units of the services on all nodes")]
+    return [ok(target, "https", seen), check_validity(target, certificate)]
+
+
+def _explain(address: Address, seen: str) -> str:
+    if "certificate" in seen.lower():
+        return "tandem:credentials.server: its chain, names and ca"
+    if "ConnectError" in seen and _refuses_unknown_names(address):
+        # nginx responds to other names, so something before it cuts this one off.
+        return _UNFILED
+    return "tandem health; the security group; journalctl -u nginx -u keepalived on the nodes"
+
+
+def check_validity(target: str, certificate: dict[str, Any], now: datetime | None = None) -> CheckResult:
+    """Check how long a certificate, as `SSLSocket.getpeercert` returns it, is still valid."""
+    start, end = (parsedate_to_datetime(certificate[key]) for key in ("notBefore", "notAfter"))
+    return judge_validity(target, start, end, now or datetime.now(UTC))
+
+
+def judge_validity(target: str, start: datetime, end: datetime, now: datetime, file: str = "") -> CheckResult:
+    """Warn 30 days before the end, or a third of the validity period if that is shorter."""
+    name = f"{file}: " if file else ""
+    if now > end:
+        return fail(target, "certificate", f"{name}expired on {end:%Y-%m-%d %H:%M} UTC", _RENEWAL)
+    if end - now < min(WARNING_PERIOD, (end - start) / 3):
+        seen = f"{name}expires in {(end - now).days} days, on {end:%Y-%m-%d %H:%M} UTC"
+        return warning(target, "certificate", seen, _RENEWAL)
+    return ok(target, "certificate", f"{name}{(end - now).days} days left")
+
+
+def _check_redirect(address: Address, service: Service) -> CheckResult:
+    target, expected = _target(address, service), f"https://{service.domain}/healthz"
+    try:
+        with httpx.Client(timeout=REQUEST_TIMEOUT_S, trust_env=False) as client:
+            response = client.get(f"http://{address.ip}:{address.http_port}/healthz", headers={"Host": service.domain})
+    except httpx.HTTPError as error:
+        return fail(target, "redirect", f"port 80: {type(error).__name__}: {error}", "the security group; " + _NGINX)
+    location = response.headers.get("Location", "")
+    if response.status_code in {301, 308} and location == expected:
+        return ok(target, "redirect", f"http to https ({response.status_code})")
+    seen = f"port 80: {response.status_code} {location}, must redirect to {expected}"
+    return fail(target, "redirect", seen, _UNFILED if _BLOCK_PAGE in location + response.text else _NGINX)
+
+
+def _check_large_body(address: Address, service: Service) -> CheckResult:
+    """Announce a body larger than any limit. Nothing of it is sent."""
+    target = _target(address, service)
+    try:
+        with (
+            socket.create_connection((address.ip, address.https_port), REQUEST_TIMEOUT_S) as plain,
+            _context(service).wrap_socket(plain, server_hostname=service.domain) as connection,
+        ):
+            head = f"POST /login HTTP/1.1\r\nHost: {service.domain}\r\nContent-Length: {_TOO_LARGE}\r\n\r\n"
+            connection.sendall(head.encode())
+            response = http.client.HTTPResponse(connection)
+            response.begin()
+            status = response.status
+    except (OSError, http.client.HTTPException) as error:
+        return fail(target, "body too large", f"{type(error).__name__}: {error}", _NGINX)
+    if status == http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return ok(target, "body too large", "refused (413)")
+    return fail(target, "body too large", f"{status}, must be refused with 413", "tandem:nginx.clientMaxBodySize")
+
+
+def _check_unknown_host(address: Address) -> CheckResult:
+    if _refuses_unknown_names(address):
+        return ok(address.ip, "unknown host", "refused")
+    seen = f"https://{_UNKNOWN} at {address.ip} must be refused in the TLS handshake"
+    return fail(address.ip, "unknown host", seen, "/etc/nginx/conf.d/default.conf on the master")
+
+
+def _refuses_unknown_names(address: Address) -> bool:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        with (
+            socket.create_connection((address.ip, address.https_port), REQUEST_TIMEOUT_S) as plain,
+            context.wrap_socket(plain, server_hostname=_UNKNOWN),
+        ):
+            return False
+    except ssl.SSLError as error:
+        return any(text in str(error) for text in _UNRECOGNIZED_NAME)
+    except OSError:
+        return False
+
+
+def check_login(
+    address: Address,
+    services: Sequence[Service],
+    password: str,
+    nonce: str,
+    *,
+    user: str = USER,
+    clock: Callable[[], float] = time.time,
+) -> list[CheckResult]:
+    """Log in and ask for an authorization decision as a client does. The gates have created the account."""
+    api, authz = (next(service for service in services if service.name == name) for name in ("api", "authz"))
+    target, look_at = _target(address, api), "the line `login` of each node; journalctl -u iam-apiserver"
+    body = {"username": user, "password": password}
+    response, seen, _ = request(address, api, "POST", "/login", json=body)
+    status = response.status_code if response is not None else 0
+    if response is None or not response.is_success:
+        judge = warning if status in {401, 429} else fail  # 401: the nodes' own check tells why; 429: limited by nginx
+        return [judge(target, "login", f"POST /login as {user}: {seen}", look_at)]
+    headers = {"Authorization": f"Bearer {response.json()['token']}"}
+    listed, seen, _ = request(address, api, "GET", "/v1/secrets?offset=0&limit=10", headers=headers)
+    found: list[dict[str, Any]] = (listed.json().get("items") or []) if listed is not None else []
+    if not found:
+        return [fail(target, "login", f"GET /v1/secrets as {user}: {seen}", look_at)]
+    token = sign(found[0]["secretID"], found[0]["secretKey"], clock() + 300)
+    asked = {"subject": f"users:{user}", "action": "check", "resource": f"{RESOURCE}:{nonce}"}
+    decision, seen, _ = request(
+        address, authz, "POST", "/v1/authz", json=asked, headers={"Authorization": f"Bearer {token}"}
+    )
+    target = _target(address, authz)
+    allowed = decision is not None and decision.is_success and decision.json().get("allowed") is True
+    result = (
+        ok(target, "authorization", "allowed")
+        if allowed
+        else fail(target, "authorization", f"POST /v1/authz: {seen}", "journalctl -u iam-authz-server on the nodes")
+    )
+    return [ok(_target(address, api), "login", f"as {user}"), result]

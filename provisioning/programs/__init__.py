@@ -1,0 +1,1 @@
+"""Programs that are installed on the nodes. Standard library only."""

@@ -1,0 +1,1 @@
+"""The rollout: the difference between manifest and node, committed node by node, and its rollback."""

@@ -1,0 +1,43 @@
+"""Opens connections to nodes. Imports paramiko (0.4 s) at the first one: most runs of the program open none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from provisioning.errors import ProvisioningError
+from provisioning.inventory import Inventory, RemoteNode
+from provisioning.parallel import in_parallel
+from provisioning.ssh.agent_calls import Connection
+
+# The key that logs in, or several in the order in which they are tried.
+Keys = str | Sequence[str]
+Connect = Callable[[RemoteNode], Connection]
+T = TypeVar("T")
+
+
+def ask_each(
+    nodes: Sequence[RemoteNode], connect: Connect, ask: Callable[[Connection], T]
+) -> list[T | ProvisioningError]:
+    """Connect to the nodes in parallel, ask each of them, and close the connections. Failures are returned."""
+
+    def ask_one(node: RemoteNode) -> T | ProvisioningError:
+        try:
+            connection = connect(node)
+        except ProvisioningError as error:
+            return error
+        try:
+            return ask(connection)
+        except ProvisioningError as error:
+            return error
+        finally:
+            connection.close()
+
+    return in_parallel(nodes, ask_one)
+
+
+def connector(inventory: Inventory, *, deadline_s: float = 60.0) -> Connect:
+    """Return a function that connects to a node of the inventory; see `provisioning.ssh.transport.connector`."""
+    from provisioning.ssh import transport  # noqa: PLC0415 - the reason for this module
+
+    return transport.connector(inventory, deadline_s=deadline_s)

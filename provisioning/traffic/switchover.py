@@ -1,0 +1,113 @@
+"""Switchover: a planned move of the virtual IPs from one node to a peer.
+
+1. Drain: nginx answers with `Connection: close` for the drain time, so clients reconnect.
+2. Lower this node's priority through the drain mark, so that the peer becomes master.
+3. Confirm for each virtual IP that the peer holds it, and that the HAVIP follows the peer.
+
+Client connections that are still open after the drain are cut off, counted and reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from provisioning.errors import ProvisioningError, SwitchoverError
+from provisioning.ssh.agent_calls import Connection
+from provisioning.traffic.havip import Confirm
+from provisioning.traffic.serving import NodeState
+
+RELEASE_DEADLINE_S = 30
+_TAKE_OVER_S = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Switchover:
+    """The move of one virtual IP."""
+
+    address: str
+    to: str  # the node that holds it now
+    cut_connections: int  # client connections that were still open when the virtual IP moved
+    seen: str  # by the HAVIP
+
+    def describe(self, leaving: str) -> str:
+        cut = (
+            f"{self.cut_connections} open client connections were cut off"
+            if self.cut_connections
+            else "no open connection was cut off"
+        )
+        return f"{leaving}: {self.address} moved to {self.to}: {cut}; {self.seen}"
+
+
+def move_to_peers(
+    leaving: Connection,
+    state: NodeState,
+    peers: Sequence[tuple[Connection, NodeState]],
+    confirm: Confirm,
+    report: Callable[[str], None],
+) -> tuple[Switchover, ...]:
+    """Drain the node, and move each virtual IP that it holds to a peer. The node stays drained until `end_drain`.
+
+    Raises SwitchoverError or NodeError: no peer took over; the drain was ended.
+    """
+    able = [connection for connection, peer in peers if peer.can_be_master]
+    # While the VRRP version changes, both nodes may hold a virtual IP and do not hear each other.
+    split = any(address in peer.held for _, peer in peers for address in state.held)
+    drain = {"do": "drain", "virtual_ips": list(state.held), "deadline_s": RELEASE_DEADLINE_S, "split": split}
+    if state.held:
+        report(f"{leaving.node.name}: switching over {', '.join(state.held)}")
+    cut: dict[str, int] = leaving.call([drain], deadline_s=400)[0]["cut"]
+    moves: list[Switchover] = []
+    try:
+        for address, connections in cut.items():
+            to = _wait_for_holder(leaving, able, address)
+            moves.append(Switchover(address, to.node.name, connections, confirm(address, to.node)))
+            report(moves[-1].describe(leaving.node.name))
+    except ProvisioningError:
+        leaving.call([{"do": "end_drain"}])
+        raise
+    return tuple(moves)
+
+
+def take_back(
+    returning: Connection,
+    preferred: Sequence[str],
+    peers: Sequence[Connection],
+    confirm: Confirm,
+    report: Callable[[str], None],
+) -> tuple[Switchover, ...]:
+    """End the node's drain. It preempts its preferred virtual IPs, so the peers' clients are asked to leave first.
+
+    Raises ProvisioningError.
+    """
+    cut: dict[str, int] = {}
+    asked: list[Connection] = []
+    try:
+        for peer in peers if preferred else ():
+            held = peer.call([{"do": "held", "virtual_ips": list(preferred), "deadline_s": 0}])[0]
+            if held:
+                asked.append(peer)
+                ask = {"do": "ask_clients_to_leave", "virtual_ips": held}
+                cut |= peer.call([ask], deadline_s=400)[0]
+        returning.call([{"do": "end_drain"}])
+        moves: list[Switchover] = []
+        for address, connections in cut.items():
+            to = _wait_for_holder(asked[0], [returning], address)
+            moves.append(Switchover(address, to.node.name, connections, confirm(address, to.node)))
+            report(moves[-1].describe(asked[0].node.name))
+        return tuple(moves)
+    finally:
+        for peer in asked:
+            peer.call([{"do": "stop_asking"}])
+
+
+def _wait_for_holder(leaving: Connection, peers: Sequence[Connection], address: str) -> Connection:
+    for _ in range(_TAKE_OVER_S):
+        for peer in peers:
+            if peer.call([{"do": "held", "virtual_ips": [address], "deadline_s": 1}])[0]:
+                return peer
+    raise SwitchoverError(
+        f"{leaving.node.name} released {address}, but no peer took over within {_TAKE_OVER_S} s; the drain was ended",
+        seen=", ".join(f"{peer.node.name} does not hold it" for peer in peers),
+        look_at="journalctl -u keepalived on all nodes; the security group must allow ALL between the eligible nodes",
+    )
