@@ -18,8 +18,9 @@ from settings.keepalived import KeepalivedSettings
 from settings.network import NetworkSettings
 from settings.nginx import NginxSettings
 from settings.nodes import NodesSettings
-from settings.releases import Release
+from settings.releases import Bundle, Release
 from settings.rollout import RolloutSettings
+from settings.services import ServiceName, ServiceSettings
 from settings.virtual_ip import VirtualIpSettings
 
 # Document 651/13354: Chinese and English letters, digits, these marks, and spaces except at the start and end.
@@ -65,6 +66,11 @@ class Sections(FrozenModel):
         default=KeepalivedSettings(), description="Failover of the virtual IP with keepalived."
     )
     iam: IamSettings = Field(default=IamSettings(), description="The IAM services.")
+    services: dict[ServiceName, ServiceSettings] = Field(
+        default_factory=dict,
+        description="Services of your own, by name (docs/services.md). Each runs as the unit `app-NAME`; a location of "
+        "a site sends requests to it.",
+    )
     data: DataSettings = Field(default=DataSettings(), description="The databases.")
     rollout: RolloutSettings = Field(default=RolloutSettings(), description="How changes reach the nodes.")
     tags: dict[TagKey, TagValue] = Field(
@@ -86,3 +92,4 @@ class Settings(Sections):
     file: str  # with the settings, as named in error messages
     region: str
     release: Release  # of the IAM services, as set by `iam.release`
+    bundles: dict[str, Bundle]  # by setting: "services.web"
