@@ -16,6 +16,7 @@ from provisioning import placeholders
 from settings.credentials import SERVED_NAMES, CredentialsSettings, SecretName, ServedName
 from settings.domains import DomainsSettings
 from settings.nodes import NodeSettings, NodesSettings
+from settings.services import ServiceSettings
 from settings.virtual_ip import VirtualIpSettings
 
 # Special characters that IAM's API accepts in a password and that need no escaping in SQL, YAML or shells.
@@ -32,6 +33,7 @@ class CredentialsArgs:
     virtual_ip: VirtualIpSettings
     bastion: bool
     labels: Labels
+    services: Mapping[str, ServiceSettings]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,9 @@ class Credentials(pulumi.ComponentResource):
         self.temporary_host_keys = {node: self._temporary_host_key(node) for node in names}
         self.health_password = pulumi.Output.secret(self._health_password())
         secrets = {**self._passwords(), placeholders.IAM_HEALTH_PASSWORD: self.health_password}
+        for service, own in args.services.items():
+            for key, value in own.secrets.items():
+                secrets[placeholders.service_secret(service, key)] = pulumi.Output.secret(value.get_secret_value())
         certificates: dict[str, pulumi.Output[str]] = {}
         authority = self._authority()
         self.ca_certificate = authority[1]

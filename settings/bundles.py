@@ -32,7 +32,9 @@ def _pack(folder: Path, sha256: str | None, cache: Path, name: str) -> Bundle:
         raise ReleaseError(f"the folder {folder} cannot be packed: {error}", str(error)) from error
     found = hashlib.sha256(content).hexdigest()
     if sha256 is not None and found != sha256:
-        raise ReleaseError(f"the folder {folder} must have the checksum of sha256 (got {found}, requested {sha256})", "")
+        raise ReleaseError(
+            f"the folder {folder} must have the checksum of sha256 (got {found}, requested {sha256})", ""
+        )
     output = cache / f"{name.replace('.', '-')}-{found[:12]}.tar.gz"
     archives.write(content, output)
     return _read(output, found, name)

@@ -17,6 +17,8 @@ FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._
 OWN_VARIABLES = ("NODE", "ADDRESS", "PORT", "CONFIGURATION_DIRECTORY")
 SECRET_REFERENCE = re.compile(r"\$\{secret\.([A-Za-z0-9_]+)(?: as (yaml|environment))?\}")
 _PLACEHOLDER = "@@secret:"
+# systemd gives other first characters a meaning, and expands ${NAME} in arguments only.
+_PROGRAM = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_./+-]*")
 
 
 def _plain(text: str) -> str:
@@ -59,8 +61,10 @@ class ServiceHealth(FrozenModel):
     )
     status: int = Field(default=200, ge=100, le=599, description="Status code of a healthy answer.")
     deadline_s: int = Field(
-        default=60, ge=1, le=600, description="Time after a start within which the check must pass. Then the node is "
-        "rolled back."
+        default=60,
+        ge=1,
+        le=600,
+        description="Time after a start within which the check must pass. Then the node is rolled back.",
     )
 
 
@@ -156,6 +160,8 @@ class ServiceSettings(FrozenModel):
             raise ValueError("port cannot be set with schedule: a scheduled command runs to its end and serves nothing")
         if self.health.path is not None and self.port is None:
             raise ValueError(f"port is required with health.path (got {self.health.path} without a port)")
+        if not _PROGRAM.fullmatch(self.command[0]):
+            raise ValueError(f"command must start with a program such as bin/web or python3 (got {self.command[0]!r})")
         known = {*OWN_VARIABLES, *self.env}
         for name in self.secrets:
             if name in known:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 from . import put_back_timer
-from .node import Node
+from .node import CONNECTED, Node
+from .serving import read_node_file
 from .systemd import systemctl
 
 UPSTREAMS = "/etc/nginx/conf.d/upstreams.conf"
@@ -63,9 +65,17 @@ def join_if_served(node: Node) -> None:
     """Undo `leave` if the servers that are marked as down respond; a removed node stays out."""
     kept = node.read_json(RECORD, {}).values()
     marked = [server for texts in kept for server in _marked(texts["edited"]) - _marked(texts["original"])]
-    # The path of the health check differs between services; only an error of the server counts.
-    if all(node.probe(f"http://{address}:{port}/healthz") in _RESPONDS for address, port in marked):
+    if all(_responds(node, address, port) for address, port in marked):
         join(node)
+
+
+def _responds(node: Node, address: str, port: int) -> bool:
+    """Ask as this node's health gate asks its own instance. One that other nodes run must accept connections."""
+    own = [urlsplit(gate["url"]) for gate in read_node_file(node)["gates"]]
+    url = next((each for each in own if each.port == port), urlsplit(f"tcp://:{port}"))
+    seen = node.probe(url._replace(netloc=f"{address}:{port}").geturl())
+    # The status of the health check differs between services; only an error of the server counts.
+    return seen == CONNECTED or seen in _RESPONDS
 
 
 def mark_down(text: str, address: str, ports: list[int] | None) -> str:

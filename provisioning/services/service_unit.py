@@ -37,4 +37,3 @@ class ServiceUnit:
         """The unit file. A change restarts the service; a command that runs to its end is not interrupted."""
         after = () if self.runs_to_its_end else (restart(self.name),)
         return File(f"/etc/systemd/system/{self.name}.service", render("app/service.j2", unit=self), after=after)
-

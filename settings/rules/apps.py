@@ -70,7 +70,9 @@ def _reachable(services: Services, start: str) -> set[str]:
     return found
 
 
-def check_secrets_of_services_are_encrypted(services: Services, encrypted_sections: frozenset[str]) -> Iterator[Problem]:
+def check_secrets_of_services_are_encrypted(
+    services: Services, encrypted_sections: frozenset[str]
+) -> Iterator[Problem]:
     if "services" in encrypted_sections:
         return
     for name, service in services.items():

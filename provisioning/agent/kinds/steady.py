@@ -10,7 +10,9 @@ from ..results import fail, ok
 
 def check(node: Node, item: dict[str, Any]) -> list[dict[str, Any]]:
     unit, run_s = item["unit"], item["run_s"]
-    shown = node.run(["systemctl", "show", "--property", "ActiveState,SubState,ActiveEnterTimestampMonotonic", unit]).out
+    shown = node.run(
+        ["systemctl", "show", "--property", "ActiveState,SubState,ActiveEnterTimestampMonotonic", unit]
+    ).out
     state = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
     look_at = f"journalctl -u {unit}"
     if state.get("ActiveState") != "active":
