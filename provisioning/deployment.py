@@ -55,12 +55,12 @@ class Deployment:
     group: str  # project and stack: "tandem-local"
     nodes: tuple[Node, ...]  # in the order of the settings; eligible nodes first
     virtual_ips: tuple[str, ...]  # one, or two in dual-master mode
-    domains: Domains
+    domains: Domains | None  # None: without the IAM services
     nginx: NginxSettings
     keepalived: KeepalivedSettings
     iam: IamSettings
     data: DataSettings
-    release: Release  # of the IAM services
+    release: Release | None  # of the IAM services; None: without them
     user: str = "debian"  # that logs in
     peer_ports: tuple[int, ...] = ()  # additional TCP ports that the nodes open to each other
     apps: tuple[App, ...] = ()  # each after those that it depends on
@@ -71,8 +71,8 @@ class Deployment:
 
     @property
     def data_node(self) -> Node | None:
-        """The node with the databases; None if they run outside the group."""
-        return self.nodes[0] if self.data.location is DataLocation.FIRST_NODE else None
+        """The node with the databases; None if they run outside the group, or without the IAM services."""
+        return self.nodes[0] if self.iam.enabled and self.data.location is DataLocation.FIRST_NODE else None
 
     @property
     def backup_node(self) -> Node | None:
@@ -100,11 +100,12 @@ def make_deployment(settings: Settings, group: str) -> Deployment:
         )
         for position, node in enumerate(settings.nodes.members)
     )
+    domains = settings.domains
     return Deployment(
         group=group,
         nodes=nodes,
         virtual_ips=tuple(str(address) for address in settings.virtual_ip.addresses),
-        domains=Domains(api=settings.domains.api, authz=settings.domains.authz),
+        domains=Domains(api=domains.api, authz=domains.authz) if domains is not None else None,
         nginx=settings.nginx,
         keepalived=settings.keepalived,
         iam=settings.iam,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
@@ -91,9 +92,11 @@ def parse(
     if stack.region is None:
         problems.append(Problem(_REGION, "is required: region of all resources, for example ap-guangzhou"))
     release: Release | None = None
-    if "iam" in parsed.sections:
+    iam: IamSettings | None = parsed.sections.get("iam")
+    if iam is not None and iam.enabled:
+        problems += _check_domains(parsed.sections, problems)
         try:
-            release = find_release(parsed.sections["iam"])
+            release = find_release(iam)
         except ReleaseError as error:
             problems.append(Problem(f"{_NAMESPACE}:iam.release", error.message))
         data = parsed.sections.get("data")
@@ -113,6 +116,15 @@ def parse(
         bundles=bundles,
         **parsed.sections,
     )
+
+
+def _check_domains(sections: Mapping[str, Any], problems: Sequence[Problem]) -> Iterator[Problem]:
+    """The IAM services need both public names; a missing section is otherwise valid."""
+    reported = any(problem.key.startswith(f"{_NAMESPACE}:domains") for problem in problems)
+    if sections.get("domains") is None and not reported:
+        for key, service in {"api": "iam-apiserver", "authz": "iam-authz-server"}.items():
+            text = f"is required: public host name of {service}, or set iam.enabled to false"
+            yield Problem(f"{_NAMESPACE}:domains.{key}", text)
 
 
 def _check_release(release: Release, data: DataSettings) -> Iterator[Problem]:

@@ -11,7 +11,7 @@ from settings.access import AccessSettings
 from settings.alarms import AlarmsSettings
 from settings.base import FrozenModel
 from settings.credentials import CredentialsSettings
-from settings.data import DataSettings
+from settings.data import DataLocation, DataSettings
 from settings.domains import DnsSettings, DomainsSettings
 from settings.iam import IamSettings
 from settings.keepalived import KeepalivedSettings
@@ -54,7 +54,9 @@ class Sections(FrozenModel):
     network: NetworkSettings = Field(description="The VPC and the subnet of the nodes.")
     nodes: NodesSettings = Field(description="The nodes of the group (CVM instances).")
     access: AccessSettings = Field(description="SSH access to the nodes.")
-    domains: DomainsSettings = Field(description="The public host names of the services.")
+    domains: DomainsSettings | None = Field(
+        default=None, description="The public host names of the IAM services. Required with `iam.enabled: true`."
+    )
     virtual_ip: VirtualIpSettings = Field(
         default=VirtualIpSettings(), description="The virtual IP that the eligible nodes share, and its public address."
     )
@@ -91,5 +93,11 @@ class Settings(Sections):
     stack: str
     file: str  # with the settings, as named in error messages
     region: str
-    release: Release  # of the IAM services, as set by `iam.release`
+    release: Release | None  # of the IAM services, as set by `iam.release`; None: `iam.enabled` is false
     bundles: dict[str, Bundle]  # by setting: "services.web"
+
+    @property
+    def data_location(self) -> DataLocation:
+        """Where the databases run. Without the IAM services nothing uses them, and the group has no data disk."""
+        unused = not self.iam.enabled and self.data.location is DataLocation.FIRST_NODE
+        return DataLocation.EXTERNAL if unused else self.data.location

@@ -21,6 +21,7 @@ from provisioning.rendering import render
 from provisioning.services.data import POOL_SIZE, external_addresses, mariadb_address, redis_address
 from provisioning.services.delivery import Delivery
 from provisioning.services.service_unit import ServiceUnit
+from settings.releases import Release
 
 _DIRECTORY = "/opt/iam"
 AUDIT_DIRECTORY = "/var/lib/iam/audit"
@@ -45,6 +46,8 @@ _STAND_IN_PACKAGES = (
 
 def desired(deployment: Deployment, node: Node) -> list[Item]:
     release = deployment.release
+    if release is None:
+        return []
     everything = tuple(restart(name) for name in _SERVICES)
     delivery = Delivery(
         _DIRECTORY, release.source, release.sha256, release.path, deployment.iam.keep_releases, everything
@@ -61,7 +64,7 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
         *(_connection_check(setting, address) for setting, address in external_addresses(deployment).items()),
         *_identity(node),
         *_configuration(deployment, node),
-        *_units(deployment, node),
+        *_units(deployment, node, release),
         *_housekeeping(deployment),
         delivery.link(),
         *(Unit(name) for name in _SERVICES),
@@ -179,9 +182,7 @@ def _configuration(deployment: Deployment, node: Node) -> list[Item]:
     return [*configurations, _secret_file("/etc/iam/redis.env", render("iam/redis.env.j2", redis_password=password))]
 
 
-def _unit(deployment: Deployment, node: Node, name: str) -> File:
-    # The real servers print their whole configuration at start, including passwords and keys.
-    censored = not deployment.release.stand_in
+def _unit(deployment: Deployment, node: Node, name: str, *, censored: bool) -> File:
     program = (f"{_DIRECTORY}/current/bin/{name}", "-c", f"/etc/iam/{name}.yaml")
     authz = name == "iam-authz-server"
     data = ("mariadb", "redis-server") if node == deployment.data_node else ()
@@ -200,12 +201,14 @@ def _unit(deployment: Deployment, node: Node, name: str) -> File:
     ).file()
 
 
-def _units(deployment: Deployment, node: Node) -> list[Item]:
+def _units(deployment: Deployment, node: Node, release: Release) -> list[Item]:
+    # The real servers print their whole configuration at start, including passwords and keys.
+    censored = not release.stand_in
     runner = File(_RUNNER, render("iam/run-censored.sh.j2"), mode=0o755)
     redis_host, redis_port = redis_address(deployment)
     return [
-        *([] if deployment.release.stand_in else [runner]),
-        *(_unit(deployment, node, name) for name in _SERVICES),
+        *([runner] if censored else []),
+        *(_unit(deployment, node, name, censored=censored) for name in _SERVICES),
         File(
             _REFRESH,
             render(

@@ -9,6 +9,8 @@ from provisioning.upstreams import Server, Upstream
 
 def upstreams(deployment: Deployment) -> tuple[Upstream, ...]:
     """One upstream for each of the two services; every node runs both."""
+    if not deployment.iam.enabled:
+        return ()
     nginx = deployment.nginx
 
     def upstream(name: str, port: int) -> Upstream:
