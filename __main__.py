@@ -20,6 +20,7 @@ from components.last_deployment import LastDeployment, cloud_settings, read_expo
 from components.network import Network, NetworkArgs
 from components.node_sequence import NodeSequence
 from components.nodes import Nodes, NodesArgs
+from components.public_sites import describe_sites, names_in_zone
 from components.rollout import Rollout, RolloutArgs
 from components.virtual_ip import VirtualIp, VirtualIpArgs
 from provisioning.deployment import make_deployment
@@ -51,7 +52,7 @@ virtual_ips = [
     VirtualIp(name, VirtualIpArgs(s.virtual_ip, address, name, nodes, network, hooks, s.protect, labels))
     for name, address in zip(("vip", "vip2"), map(str, s.virtual_ip.addresses), strict=False)
 ]
-dns = Dns("dns", DnsArgs(s.dns, s.domains, virtual_ips))
+dns = Dns("dns", DnsArgs(s.dns, names_in_zone(s), virtual_ips))
 alarms = Alarms("alarms", AlarmsArgs(s.alarms, nodes, virtual_ips, s.virtual_ip.bandwidth_mbps, labels))
 
 host_keys = GroupHostKeys("host-keys", HostKeysArgs(nodes, credentials, s.nodes.user))
@@ -63,7 +64,9 @@ rollout = Rollout(
 )
 Health(
     "health",
-    HealthArgs(rollout.revision, virtual_ips, s.domains, credentials.authorities, credentials.health_password),
+    HealthArgs(
+        rollout.revision, virtual_ips, describe_sites(s), credentials.authorities, credentials.health_password
+    ),
     # Created last, so deleted first: with `protect`, `destroy` fails here, before addresses and secrets are deleted.
     pulumi.ResourceOptions(depends_on=[dns, alarms], protect=s.protect),
 )

@@ -13,6 +13,7 @@ from components.credentials import Credentials
 from components.host_keys import GroupHostKeys
 from components.labels import Labels
 from components.nodes import Nodes
+from components.public_sites import describe_sites, urls_of
 from components.virtual_ip import VirtualIp
 from provisioning import placeholders
 from settings.data import DataLocation
@@ -36,8 +37,8 @@ def export(  # noqa: PLR0917 - one call, in the order of the program
     pulumi.export("public_ips", public_ips)
     pulumi.export("virtual_ip", addresses[0])
     pulumi.export("virtual_ips", addresses)
-    domains = settings.domains
-    pulumi.export("urls", {"api": f"https://{domains.api}", "authz": f"https://{domains.authz}"} if domains else {})
+    pulumi.export("urls", urls_of(settings))
+    pulumi.export("sites", dict(describe_sites(settings)))
     pulumi.export("nodes", list(host_keys.nodes))
     pulumi.export("ssh", _ssh(settings, nodes, host_keys, credentials))
     pulumi.export("known_hosts", pulumi.Output.from_input(_all_nodes(host_keys)).apply(known_hosts))
