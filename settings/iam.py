@@ -9,6 +9,9 @@ from pydantic import Field
 from settings.base import FrozenModel
 
 
+STAND_IN = "stand-in"
+
+
 class IamSettings(FrozenModel):
     enabled: bool = Field(
         default=True,
@@ -18,7 +21,8 @@ class IamSettings(FrozenModel):
     release: str = Field(
         default="",
         description="Path or URL of an IAM release (.tar.gz with bin/, sql/iam.sql, VERSION). A URL, such as a "
-        "presigned one of a COS bucket, is fetched once and needs `sha256`. Default: the stand-in in samples/iam.",
+        "presigned one of a COS bucket, is fetched once and needs `sha256`. `stand-in` is the stand-in in samples/iam, "
+        "which is for tests. Default: `stand-in`; required in stack `prod` and with `protect: true`.",
     )
     sha256: str | None = Field(
         default=None,
