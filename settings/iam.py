@@ -35,6 +35,12 @@ class IamSettings(FrozenModel):
         le=20,
         description="Number of previous releases that each node keeps for a rollback. Older ones are deleted.",
     )
+    memory_mib: int = Field(
+        default=1024,
+        ge=128,
+        le=1_048_576,
+        description="Memory limit of each of the three services. One that exceeds it is killed and restarted.",
+    )
     token_lifetime_s: int = Field(default=7200, ge=60, le=604_800, description="Lifetime of a login token.")
     token_refresh_s: int = Field(
         default=7200, ge=60, le=2_592_000, description="Time after the login in which a token can be renewed."
