@@ -13,6 +13,7 @@ from settings.nodes import ELIGIBLE_NODES
 from settings.releases import Bundle, Release
 from settings.sections import Settings
 from settings.services import ServiceSettings
+from settings.system import SystemSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ class Deployment:
     user: str = "debian"  # that logs in
     peer_ports: tuple[int, ...] = ()  # additional TCP ports that the nodes open to each other
     apps: tuple[App, ...] = ()  # each after those that it depends on
+    system: SystemSettings = SystemSettings()
 
     @property
     def eligible_nodes(self) -> tuple[Node, ...]:
@@ -114,6 +116,7 @@ def make_deployment(settings: Settings, group: str) -> Deployment:
         peer_ports=settings.nodes.peer_ports,
         release=settings.release,
         apps=_apps(settings),
+        system=settings.system,
     )
 
 

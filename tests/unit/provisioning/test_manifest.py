@@ -105,8 +105,9 @@ def test_files_with_secrets_are_not_readable_by_all_users() -> None:
                     assert item.mode & 0o007 == 0, item.path
 
 
-def test_no_two_nodes_upgrade_their_packages_at_the_same_time() -> None:
+def test_eligible_nodes_upgrade_their_packages_on_different_days_and_no_two_nodes_at_the_same_time() -> None:
     path = "/etc/systemd/system/apt-daily-upgrade.timer.d/tandem.conf"
     manifests = render(deployment(application_nodes=2))
     times = [line for each in manifests.values() for line in each.files()[path].splitlines() if "*-*-*" in line]
-    assert times == [f"OnCalendar=*-*-* {hour:02}:00" for hour in range(4)]
+    days = ("Mon,Wed,Fri", "Tue,Thu,Sat")
+    assert times == [f"OnCalendar={days[hour % 2]} *-*-* {hour:02}:00" for hour in range(4)]
