@@ -43,6 +43,7 @@ class Deployment:
     release: Release  # of the IAM services
     user: str = "debian"  # that logs in
     peer_ports: tuple[int, ...] = ()  # additional TCP ports that the nodes open to each other
+    trusted_certificates: frozenset[str] = frozenset()  # names of the certificates that clients trust without a CA
 
     @property
     def eligible_nodes(self) -> tuple[Node, ...]:
@@ -84,6 +85,7 @@ def make_deployment(settings: Settings, group: str) -> Deployment:
         data=settings.data.model_copy(update={"username": _mariadb_account(settings)}),
         user=settings.nodes.user,
         peer_ports=settings.nodes.peer_ports,
+        trusted_certificates=settings.credentials.trusted_names(),
         release=settings.release,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 
 import jinja2
@@ -11,7 +12,7 @@ from provisioning.errors import TemplateError
 
 @cache
 def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.PackageLoader("provisioning", "templates"),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -19,6 +20,8 @@ def _environment() -> jinja2.Environment:
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - configuration files, not HTML; values come from validated settings
     )
+    environment.filters["regex_escape"] = re.escape
+    return environment
 
 
 def render(template: str, **values: object) -> str:

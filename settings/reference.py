@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from settings.schema import find_model, known_keys
+from settings.schema import find_model, is_mapping, known_keys
 from settings.sections import Sections
 
 _HEAD = """# Settings of a stack
@@ -62,7 +62,7 @@ def _rows(model: type[BaseModel], prefix: str) -> Iterator[str]:
         yield _row(f"{prefix}{key}", field)
         inner = find_model(field.annotation)
         if inner is not None:
-            many = "[]" if _is_list(field.annotation) else ""
+            many = "[]" if _is_list(field.annotation) else ".NAME" if is_mapping(field.annotation) else ""
             yield from _rows(inner, f"{prefix}{key}{many}.")
 
 

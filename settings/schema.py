@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
@@ -13,8 +13,10 @@ def find_field(model: type[BaseModel], path: Sequence[str | int]) -> FieldInfo |
     """Return the field at a path of the stack's file (camelCase keys, list positions)."""
     current: type[BaseModel] | None = model
     found: FieldInfo | None = None
+    named = False  # whether the next part is a key of a mapping of models
     for part in path:
-        if isinstance(part, int):
+        if named or isinstance(part, int):
+            named = False
             continue
         if current is None:
             # Keys of a plain mapping have no fields: the mapping's field describes them.
@@ -23,7 +25,13 @@ def find_field(model: type[BaseModel], path: Sequence[str | int]) -> FieldInfo |
         if found is None:
             return None
         current = find_model(found.annotation)
+        named = current is not None and is_mapping(found.annotation)
     return found
+
+
+def is_mapping(annotation: Any) -> bool:
+    """Whether a field's values are given by names that the user chooses."""
+    return get_origin(annotation) is dict or any(is_mapping(inner) for inner in get_args(annotation))
 
 
 def find_model(annotation: Any) -> type[BaseModel] | None:

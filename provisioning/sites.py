@@ -1,0 +1,29 @@
+"""Sites of nginx: what it serves under which host names, and with which certificate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from settings.sites import SiteSettings
+
+ACME_ROOT = "/srv/tandem/acme"  # below it .well-known/acme-challenge/
+TLS_DIRECTORY = "/etc/nginx/tls"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    name: str  # in the names of files, zones and variables
+    settings: SiteSettings
+    certificate: str = ""  # placeholders.server_certificate(certificate); "": no TLS
+    trusted: bool = False  # clients trust the certificate without a CA of their own
+    probe: str = ""  # path that answers 200; "": any answer but an error of the server
+
+    @property
+    def path(self) -> str:
+        """Of its file."""
+        return f"/etc/nginx/conf.d/{self.name}.conf"
+
+
+def content_root(site: str) -> str:
+    """The directory with the delivered files of a site (`sites[].content`): a link to the current release."""
+    return f"/srv/tandem/sites/{site}/current"
