@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 
 from settings.data import DataLocation, DataSettings
@@ -13,6 +14,7 @@ from settings.nodes import ELIGIBLE_NODES
 from settings.releases import Bundle, Release
 from settings.sections import Settings
 from settings.services import ServiceSettings
+from settings.sites import bundle_key
 from settings.system import SystemSettings
 
 
@@ -66,6 +68,9 @@ class Deployment:
     peer_ports: tuple[int, ...] = ()  # additional TCP ports that the nodes open to each other
     apps: tuple[App, ...] = ()  # each after those that it depends on
     system: SystemSettings = SystemSettings()
+    # The files of sites by the site's name, then by node; "" stands for all nodes.
+    content: Mapping[str, Mapping[str, Bundle]] = field(default_factory=dict[str, Mapping[str, Bundle]])
+    trusted_certificates: frozenset[str] = frozenset()  # names of the certificates that clients trust without a CA
 
     @property
     def eligible_nodes(self) -> tuple[Node, ...]:
@@ -114,9 +119,15 @@ def make_deployment(settings: Settings, group: str) -> Deployment:
         data=settings.data.model_copy(update={"username": _mariadb_account(settings)}),
         user=settings.nodes.user,
         peer_ports=settings.nodes.peer_ports,
+        trusted_certificates=settings.credentials.trusted_names(),
         release=settings.release,
         apps=_apps(settings),
         system=settings.system,
+        content={
+            site.name: {node: settings.bundles[bundle_key(site, node)] for node in site.sources}
+            for site in settings.nginx.sites
+            if site.sources
+        },
     )
 
 

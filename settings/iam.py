@@ -8,6 +8,10 @@ from pydantic import Field
 
 from settings.base import FrozenModel
 
+# The upstreams of the public services: what a location's `proxy` names.
+APISERVER = "iam-apiserver"
+AUTHZ_SERVER = "iam-authz-server"
+
 
 STAND_IN = "stand-in"
 

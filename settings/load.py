@@ -19,12 +19,14 @@ from settings.bundles import find_bundle
 from settings.data import DataSettings
 from settings.downloads import fetch, is_url
 from settings.iam import STAND_IN, IamSettings
+from settings.nginx import NginxSettings
 from settings.parsing import parse_sections
 from settings.problems import Problem, SettingsError
 from settings.releases import Bundle, Release, ReleaseError, read_release
 from settings.rules import find_contradictions
 from settings.sections import Sections, Settings
 from settings.services import ServiceSettings
+from settings.sites import SiteSettings, bundle_key
 
 _NAMESPACE = "tandem"
 # Pulumi's own key: the provider reads the same one, so the two regions cannot differ.
@@ -111,6 +113,9 @@ def parse(
     bundles: dict[str, Bundle] = {}
     for name, service in parsed.sections.get("services", {}).items():
         problems += _find_service(name, service, bundles)
+    nginx: NginxSettings | None = parsed.sections.get("nginx")
+    for number, site in enumerate(nginx.sites if nginx is not None else ()):
+        problems += _find_content(number, site, bundles)
     if problems:
         raise SettingsError(stack.file, tuple(problems))
     return Settings.model_construct(
@@ -160,6 +165,16 @@ def _find_service(name: str, service: ServiceSettings, bundles: dict[str, Bundle
             f"must be a file of the release {service.release} or a command of the node (got {service.program})",
         )
     bundles[key] = bundle
+
+
+def _find_content(number: int, site: SiteSettings, bundles: dict[str, Bundle]) -> Iterator[Problem]:
+    """Add the files of a site to `bundles`, or yield what is wrong with them."""
+    for node, source in site.sources.items():
+        key = bundle_key(site, node)
+        try:
+            bundles[key] = find_bundle(source, site.content_sha256, key, _RELEASES)
+        except ReleaseError as error:
+            yield Problem(f"{_NAMESPACE}:nginx.sites[{number}].content" + (f".{node}" if node else ""), error.message)
 
 
 def _is_production(stack: Stack, sections: Mapping[str, Any]) -> bool:
