@@ -155,7 +155,7 @@ def _find_service(name: str, service: ServiceSettings, bundles: dict[str, Bundle
     """Add the release of a service to `bundles`, or yield what is wrong with it."""
     key = f"services.{name}"
     try:
-        bundle = find_bundle(service.release, service.sha256, key, _RELEASES)
+        bundle = find_bundle(service.release, service.sha256, key, f"{_NAMESPACE}:{key}.sha256", _RELEASES)
     except ReleaseError as error:
         yield Problem(f"{_NAMESPACE}:{key}.release", error.message)
         return
@@ -172,7 +172,8 @@ def _find_content(number: int, site: SiteSettings, bundles: dict[str, Bundle]) -
     for node, source in site.sources.items():
         key = bundle_key(site, node)
         try:
-            bundles[key] = find_bundle(source, site.content_sha256, key, _RELEASES)
+            checksum = f"{_NAMESPACE}:nginx.sites[{number}].contentSha256"
+            bundles[key] = find_bundle(source, site.content_sha256, key, checksum, _RELEASES)
         except ReleaseError as error:
             yield Problem(f"{_NAMESPACE}:nginx.sites[{number}].content" + (f".{node}" if node else ""), error.message)
 

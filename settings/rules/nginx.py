@@ -74,7 +74,9 @@ def check_sites_have_files(nginx: NginxSettings) -> Iterator[Problem]:
                 )
         pages = [*site.error_pages.values(), *(page for each in site.locations for page in each.error_pages.values())]
         if any(page.file for page in pages):
-            yield Problem(f"{_SITES}[{number}].errorPages", "file cannot be set without content or root, the files of the site")
+            yield Problem(
+                f"{_SITES}[{number}].errorPages", "file cannot be set without content or root, the files of the site"
+            )
 
 
 def check_hosts_differ_from_domains(nginx: NginxSettings, domains: DomainsSettings) -> Iterator[Problem]:
@@ -82,7 +84,9 @@ def check_hosts_differ_from_domains(nginx: NginxSettings, domains: DomainsSettin
     for number, site in enumerate(nginx.sites):
         for index, host in enumerate(site.hosts):
             if host in owners:
-                yield Problem(f"{_SITES}[{number}].hosts[{index}]", f"must be unique (got {host}, also in {owners[host]})")
+                yield Problem(
+                    f"{_SITES}[{number}].hosts[{index}]", f"must be unique (got {host}, also in {owners[host]})"
+                )
 
 
 def check_content_of_nodes(nginx: NginxSettings, nodes: NodesSettings) -> Iterator[Problem]:

@@ -67,7 +67,7 @@ def test_a_service_needs_only_a_release_and_a_command(release: str) -> None:
         pytest.param({"user": "www-data"}, "tandem:services.web.user has an invalid format", id="a system account"),
         pytest.param({"replicas": 2}, "is not a known key", id="an unknown key"),
         pytest.param({"release": "/nowhere"}, "tandem:services.web.release /nowhere cannot be read", id="no release"),
-        pytest.param({"sha256": "0" * 64}, "must have the checksum of sha256", id="another checksum"),
+        pytest.param({"sha256": "0" * 64}, "must have the checksum of tandem:services.web.sha256", id="another checksum"),
         pytest.param({"release": "https://x.example.com/web.tar.gz"},
                      "must be set together with tandem:services.web.sha256", id="a URL without a checksum"),
     ],
@@ -122,7 +122,7 @@ def test_the_archive_of_a_folder_depends_on_its_files_only(release: str) -> None
 def test_a_folder_with_a_link_is_refused(release: str, tmp_path: Path) -> None:
     (Path(release) / "latest").symlink_to("bin")
     with pytest.raises(ReleaseError, match="cannot contain latest, which is a link"):
-        find_bundle(release, None, "services.web", tmp_path)
+        find_bundle(release, None, "services.web", "tandem:services.web.sha256", tmp_path)
 
 
 def test_an_archive_with_a_path_outside_is_refused(tmp_path: Path) -> None:
@@ -130,4 +130,4 @@ def test_an_archive_with_a_path_outside_is_refused(tmp_path: Path) -> None:
     with tarfile.open(path, "w:gz") as archive:
         archive.addfile(tarfile.TarInfo("../etc/passwd"))
     with pytest.raises(ReleaseError, match=r"cannot contain \.\./etc/passwd"):
-        find_bundle(str(path), None, "services.web", tmp_path)
+        find_bundle(str(path), None, "services.web", "tandem:services.web.sha256", tmp_path)
