@@ -67,7 +67,7 @@ class Deployment:
     user: str = "debian"  # that logs in
     peer_ports: tuple[int, ...] = ()  # additional TCP ports that the nodes open to each other
     apps: tuple[App, ...] = ()  # each after those that it depends on
-    system: SystemSettings = SystemSettings()
+    system: SystemSettings = field(default_factory=SystemSettings)
     # The files of sites by the site's name, then by node; "" stands for all nodes.
     content: Mapping[str, Mapping[str, Bundle]] = field(default_factory=dict[str, Mapping[str, Bundle]])
     trusted_certificates: frozenset[str] = frozenset()  # names of the certificates that clients trust without a CA

@@ -13,13 +13,25 @@ from provisioning.kinds.base import Item
 from provisioning.kinds.file import File
 from provisioning.kinds.gate import Gate
 from provisioning.services import (
-    app, backup, base, content, data_disk, firewall, iam, keepalived, mariadb, nginx, redis, system, unit_files,
+    app,
+    backup,
+    base,
+    content,
+    data_disk,
+    firewall,
+    iam,
+    keepalived,
+    mariadb,
+    nginx,
+    redis,
+    system,
+    unit_files,
 )  # fmt: skip
 
 # Each service follows those that it depends on. Units to stop come last.
 _SERVICES = (
-    base.desired, system.desired, firewall.desired, data_disk.desired, backup.desired, mariadb.desired, redis.desired, iam.desired,
-    app.desired, content.desired, nginx.desired, keepalived.desired, data_disk.desired_after_move,
+    base.desired, system.desired, firewall.desired, data_disk.desired, backup.desired, mariadb.desired, redis.desired,
+    iam.desired, app.desired, content.desired, nginx.desired, keepalived.desired, data_disk.desired_after_move,
 )  # fmt: skip
 
 

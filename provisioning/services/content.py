@@ -12,7 +12,7 @@ _KEPT = 2  # previous versions
 
 
 def desired(deployment: Deployment, node: Node) -> list[Item]:
-    """nginx opens the files of each request, so the switch of the link needs no reload."""
+    """Nginx opens the files of each request, so the switch of the link needs no reload."""
     if not node.eligible:
         return []
     items: list[Item] = []

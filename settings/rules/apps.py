@@ -49,7 +49,7 @@ def check_ports(services: Services, iam: IamSettings) -> Iterator[Problem]:
 
 
 def check_stream_ports_are_not_those_of_services(services: Services, nginx: NginxSettings) -> Iterator[Problem]:
-    """nginx listens on all addresses of an eligible node, a service on one of them."""
+    """Nginx listens on all addresses of an eligible node, a service on one of them."""
     ports = {service.port: name for name, service in services.items() if service.port is not None}
     for number, stream in enumerate(nginx.streams):
         if stream.protocol == "tcp" and stream.port in ports:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,10 @@ pytestmark = pytest.mark.root
 NODES = ["web-a", "web-b"]
 VIRTUAL_IP = "10.0.4.99"
 SITE = "www.example.com"
-_ECHO = "import socket, sys; c = socket.create_connection((sys.argv[1], 9101), 5); f = c.makefile('rw'); "
-_ECHO += "print(f.readline(), end=''); print('hello', file=f, flush=True); print(f.readline(), end='')"
+_ECHO = (
+    "import socket, sys; c = socket.create_connection((sys.argv[1], 9101), 5); f = c.makefile('rw'); "
+    "print(f.readline(), end=''); print('hello', file=f, flush=True); print(f.readline(), end='')"
+)
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ class Web:
     address: str
 
     def curl(self, path: str, *options: str, host: str = SITE) -> str:
-        return self.lab.client("curl", "-skS", *options, "--connect-to", f"::{self.address}", f"https://{host}{path}").stdout
+        url = f"https://{host}{path}"
+        return self.lab.client("curl", "-skS", *options, "--connect-to", f"::{self.address}", url).stdout
 
     def version(self) -> dict[str, str]:
         return json.loads(self.curl("/api/version"))
@@ -129,8 +132,11 @@ def test_a_scheduled_command_runs_on_the_node_with_the_virtual_ip_and_follows_it
     assert len(times) == len(set(times)), "a time was served twice"
 
 
-def client_of(lab: Lab) -> Any:
-    return lambda *command: ["env", f"LOCALCLOUD_NAME={lab.name}", str(BIN / "localcloud"), "client", "--", *command]
+def client_of(lab: Lab) -> Callable[..., list[str]]:
+    def client(*command: str) -> list[str]:
+        return ["env", f"LOCALCLOUD_NAME={lab.name}", str(BIN / "localcloud"), "client", "--", *command]
+
+    return client
 
 
 def newer_stack(tmp_path: Path, version: str) -> dict[str, Any]:

@@ -275,7 +275,7 @@ def test_one_changed_setting_is_one_changed_line_on_each_node() -> None:
 def test_the_stack_exports_all_documented_outputs() -> None:
     exports = run("local").exports
     assert set(exports) == {
-        "group", "public_ip", "public_ips", "virtual_ip", "virtual_ips", "urls", "nodes", "ssh", "known_hosts",
+        "group", "public_ip", "public_ips", "virtual_ip", "virtual_ips", "urls", "sites", "nodes", "ssh", "known_hosts",
         "profile", "ca_certificate", "certificate_authorities", "admin_password", "data_node", "termination_protection",
         "network", "disks", "incomplete",
         "generations", "key_generations", "vrrp",
