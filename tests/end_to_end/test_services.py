@@ -171,9 +171,9 @@ def test_a_bad_release_is_rolled_back_and_loses_no_request(web: Web, tmp_path: P
     settings["config"]["tandem:services"]["api"]["health"] = {"path": "/ready", "deadlineS": 5}
     bad = write_stack(tmp_path / "bad.yaml", settings)
     before = web.version()["version"]
-    with load(client_of(web.lab), web.lab.outputs(), tmp_path, scale=0.25, site=(SITE, "/api/version")) as result:
-        with pytest.raises(CommandError) as caught:
-            web.lab.up(*bad)
+    requests = load(client_of(web.lab), web.lab.outputs(), tmp_path, scale=0.25, site=(SITE, "/api/version"))
+    with requests as result, pytest.raises(CommandError) as caught:
+        web.lab.up(*bad)
     assert "was rolled back to its previous version" in " ".join(str(caught.value).split())
     assert "broken release" in str(caught.value)
     assert result.lost() == [], result.summary()
