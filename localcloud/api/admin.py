@@ -1,4 +1,4 @@
-"""The admin application: log, faults, actions, reset. Served on a Unix socket, never on the API's listener."""
+"""The admin application: log, faults, reset. Served on a Unix socket, never on the API's listener."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from starlette.routing import Route
 
 from localcloud.api.api_faults import ApiFault
 from localcloud.api.gateway import Gateway
-from localcloud.api.reference import actions_as_data
 from localcloud.services.actions import ACTIONS
 
 
 def make_admin_app(gateway: Gateway) -> Starlette:
-    """GET /status /log /actions /faults, POST /faults /reset, DELETE /faults."""
+    """GET /status /log /faults, POST /faults /reset, DELETE /faults."""
 
     async def status(_: Request) -> Response:
         return JSONResponse(gateway.cloud.status() | {"requests": gateway.log.total, "faults": gateway.faults.all()})
@@ -31,9 +30,6 @@ def make_admin_app(gateway: Gateway) -> Starlette:
         else:
             entries = gateway.log.after(int(after))
         return JSONResponse(entries)
-
-    async def actions(_: Request) -> Response:
-        return JSONResponse(actions_as_data())
 
     async def list_faults(_: Request) -> Response:
         return JSONResponse(gateway.faults.all())
@@ -59,7 +55,6 @@ def make_admin_app(gateway: Gateway) -> Starlette:
         routes=[
             Route("/status", status),
             Route("/log", log),
-            Route("/actions", actions),
             Route("/faults", list_faults, methods=["GET"]),
             Route("/faults", add_fault, methods=["POST"]),
             Route("/faults", clear_faults, methods=["DELETE"]),
