@@ -38,9 +38,8 @@ def make_admin_app(gateway: Gateway) -> Starlette:
         given: dict[str, Any] = json.loads(await request.body())
         target = str(given.get("target", ""))
         if not any(fnmatch.fnmatchcase(f"{service}:{name}", target) for service, name in ACTIONS):
-            return JSONResponse(
-                f"{target!r} matches no action; see `localcloud actions`, for example vpc:CreateVpc", 400
-            )
+            text = f"{target!r} matches no action; see `localcloud actions`, for example vpc:CreateVpc"
+            return JSONResponse({"error": text}, 400)
         gateway.faults.add(ApiFault(**given))
         return JSONResponse(gateway.faults.all())
 
