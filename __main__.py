@@ -42,7 +42,7 @@ firewall = Firewall("firewall", FirewallArgs(s.nodes, s.access, labels))
 nodes = Nodes(
     "nodes",
     NodesArgs(
-        s.nodes, s.access, s.network.zone, s.data.location, network, firewall,
+        s.nodes, s.access, s.network.zone, s.data, network, firewall,
         credentials.deployment_key, list_key_generations(s, last), credentials.temporary_host_keys, hooks, s.protect,
         labels,
     ),

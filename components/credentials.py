@@ -103,7 +103,11 @@ class Credentials(pulumi.ComponentResource):
             placeholders.BUCKET_KEY_SECRET: given.bucket_key_secret,
         }
         return {
-            **({placeholders.MONGODB_PASSWORD: _for_a_url(mongodb)} if mongodb is not None else {}),
+            **(
+                {placeholders.MONGODB_PASSWORD: pulumi.Output.secret(encode_for_a_url(mongodb.get_secret_value()))}
+                if mongodb is not None
+                else {}
+            ),
             **{
                 name: pulumi.Output.secret(value.get_secret_value())
                 for name, value in bucket.items()
@@ -238,8 +242,8 @@ class Credentials(pulumi.ComponentResource):
         return pulumi.ResourceOptions(parent=self)
 
 
-def _for_a_url(secret: SecretStr) -> pulumi.Output[str]:
-    return pulumi.Output.secret(quote(secret.get_secret_value(), safe=""))
+def encode_for_a_url(secret: str) -> str:
+    return quote(secret, safe="")
 
 
 def generation_suffix(generation: str) -> str:

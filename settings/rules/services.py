@@ -90,14 +90,17 @@ def check_external_databases_have_passwords(data: DataSettings, credentials: Cre
 
 
 def check_bucket_has_a_key(data: DataSettings, credentials: CredentialsSettings) -> Iterator[Problem]:
-    given = credentials.given
+    bucket, given = data.backup.bucket, credentials.given
     for key, value in {"bucketKeyId": given.bucket_key_id, "bucketKeySecret": given.bucket_key_secret}.items():
-        if data.backup.bucket is not None and value is None:
+        name = f"tandem:credentials.given.{key}"
+        if bucket is not None and bucket.role is None and value is None:
             yield Problem(
-                f"tandem:credentials.given.{key}",
-                f"is required with data.backup.bucket; run `pulumi config set --secret --path "
-                f"tandem:credentials.given.{key}`",
+                name,
+                "is required with data.backup.bucket unless its role is set; run "
+                f"`pulumi config set --secret --path {name}`",
             )
+        if bucket is not None and bucket.role is not None and value is not None:
+            yield Problem(name, f"cannot be set with data.backup.bucket.role {bucket.role}; remove one of them")
 
 
 def check_secrets_are_encrypted(
