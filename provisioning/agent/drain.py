@@ -127,6 +127,12 @@ def end_drain(node: Node) -> None:
     stop_asking(node)
 
 
+def keep_drained(node: Node) -> None:
+    """Leave the node drained without a time limit: `end_drain`, a rollout or a boot ends it."""
+    stop_asking(node)
+    put_back_timer.stop(node)
+
+
 def preferred_while_drained(node: Node) -> list[str]:
     """The virtual IPs that this node gets back from a peer when its drain ends; none if it is not drained."""
     return list(_settings(node)["preferred"]) if node.at(DRAIN_MARK).exists() else []

@@ -43,6 +43,11 @@ def start(node: Node) -> None:
 def stop_if_done(node: Node) -> None:
     """Stop the timer if this node has nothing left to put back."""
     paths = (node.at(DRAIN_MARK), node.at(DRAIN_CONF), node.state_path("upstreams.upstreams.conf"))
-    if node.at(PROGRAM).exists() and not any(path.exists() for path in paths):
+    if not any(path.exists() for path in paths):
+        stop(node)
+
+
+def stop(node: Node) -> None:
+    if node.at(PROGRAM).exists():
         node.run(["systemctl", "stop", f"{UNIT}.timer"])
         node.at(PROGRAM).unlink()
