@@ -21,7 +21,7 @@ from components.network import Network, NetworkArgs
 from components.node_sequence import NodeSequence
 from components.nodes import Nodes, NodesArgs
 from components.rollout import Rollout, RolloutArgs
-from components.virtual_ip import VirtualIp, VirtualIpArgs
+from components.virtual_ip import VIRTUAL_IP_NAMES, VirtualIp, VirtualIpArgs
 from provisioning.deployment import make_deployment
 from settings.load import load
 
@@ -49,7 +49,7 @@ nodes = Nodes(
 )  # fmt: skip
 virtual_ips = [
     VirtualIp(name, VirtualIpArgs(s.virtual_ip, address, name, nodes, network, hooks, s.protect, labels))
-    for name, address in zip(("vip", "vip2"), map(str, s.virtual_ip.addresses), strict=False)
+    for name, address in zip(VIRTUAL_IP_NAMES, map(str, s.virtual_ip.addresses), strict=False)
 ]
 dns = Dns("dns", DnsArgs(s.dns, s.domains, virtual_ips))
 alarms = Alarms("alarms", AlarmsArgs(s.alarms, nodes, virtual_ips, s.virtual_ip.bandwidth_mbps, labels))

@@ -34,7 +34,7 @@ class Domains:
 class Deployment:
     group: str  # project and stack: "tandem-local"
     nodes: tuple[Node, ...]  # in the order of the settings; eligible nodes first
-    virtual_ips: tuple[str, ...]  # one, or two in dual-master mode
+    virtual_ips: tuple[str, ...]
     domains: Domains
     nginx: NginxSettings
     keepalived: KeepalivedSettings
@@ -43,6 +43,7 @@ class Deployment:
     release: Release  # of the IAM services
     user: str = "debian"  # that logs in
     peer_ports: tuple[int, ...] = ()  # additional TCP ports that the nodes open to each other
+    of_second_router: tuple[str, ...] = ()  # the virtual IPs that the second node prefers, in dual-master mode
 
     @property
     def eligible_nodes(self) -> tuple[Node, ...]:
@@ -84,6 +85,7 @@ def make_deployment(settings: Settings, group: str) -> Deployment:
         data=settings.data.model_copy(update={"username": _mariadb_account(settings)}),
         user=settings.nodes.user,
         peer_ports=settings.nodes.peer_ports,
+        of_second_router=tuple(str(address) for address in settings.virtual_ip.of_second_router),
         release=settings.release,
     )
 

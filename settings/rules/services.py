@@ -19,7 +19,6 @@ from settings.network import NetworkSettings
 from settings.nodes import NodesSettings
 from settings.problems import Problem
 from settings.rules.certificates import find_problems
-from settings.virtual_ip import VirtualIpSettings
 
 # User data is limited to 16 KiB (document 213/15730). If this limit applies to the base64 text, 12 KiB remain, and
 # 3 KiB of these are reserved for everything except the keys (2.1 KB with the deployment key of 4096 bits).
@@ -31,18 +30,6 @@ _OWN_TAGS = frozenset({"pulumi-project", "pulumi-stack", "managed-by", "node"})
 _ROTATE_OUTSIDE = " (first create a second account or password in your database, then give it here)"
 # ModifyResourceTags accepts 10 tags per request (document 651/35322), and the provider sends all tags of a resource.
 _MAX_TAGS = 10 - len(_OWN_TAGS)
-
-
-def check_second_address_matches_mode(
-    keepalived: KeepalivedSettings, virtual_ip: VirtualIpSettings
-) -> Iterator[Problem]:
-    second = virtual_ip.second_address
-    if keepalived.mode == "dual-master" and second is None:
-        yield Problem("tandem:virtualIp.secondAddress", "is required with keepalived.mode dual-master")
-    if keepalived.mode != "dual-master" and second is not None:
-        yield Problem(
-            "tandem:virtualIp.secondAddress", f"cannot be set with keepalived.mode {keepalived.mode} (got {second})"
-        )
 
 
 def check_domains_differ(domains: DomainsSettings) -> Iterator[Problem]:
@@ -235,7 +222,6 @@ RULES = (
     check_validity_periods,
     check_given_certificate,
     check_tags,
-    check_second_address_matches_mode,
     check_domains_differ,
     check_domains_are_in_zone,
 )

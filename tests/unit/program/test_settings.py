@@ -118,7 +118,7 @@ INVALID: list[tuple[str, dict[str, Any], str, str]] = [
     # addresses and names
     ("virtual IP outside the subnet", {"virtualIp.address": "10.0.5.99"}, "virtualIp.address", "must be inside the subnet 10.0.4.0/24"),
     ("virtual IP at the address of a node", {"virtualIp.address": "10.0.4.20"}, "virtualIp.address", "must be unique"),
-    ("second address without dual-master", {"virtualIp.secondAddress": "10.0.4.98"}, "virtualIp.secondAddress", "cannot be set with keepalived.mode non-preempt"),
+    ("second address without dual-master", {"virtualIp.secondAddress": "10.0.4.98"}, "virtualIp.secondAddress", "cannot be set with keepalived.mode nopreempt"),
     ("dual-master with one address", {"keepalived": {"mode": "dual-master"}}, "virtualIp.secondAddress", "is required with keepalived.mode dual-master"),
     ("too much bandwidth", {"virtualIp.bandwidthMbps": 9000}, "virtualIp.bandwidthMbps", "(got 9000)"),
     ("bandwidth above the limit of an address", {"virtualIp.bandwidthMbps": 101}, "virtualIp.bandwidthMbps", "must be at most 100"),

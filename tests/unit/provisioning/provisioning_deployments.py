@@ -15,10 +15,12 @@ from settings.releases import Release
 def deployment(
     *,
     profile: str = "fast",
-    mode: str = "non-preempt",
+    mode: str = "nopreempt",
     nginx: dict[str, Any] | None = None,
     application_nodes: int = 0,
     virtual_ips: tuple[str, ...] = ("10.0.4.99",),
+    keepalived: dict[str, Any] | None = None,
+    second_router: tuple[str, ...] = ("10.0.4.98",),
     notify_urls: tuple[str, ...] = (),
 ) -> Deployment:
     nodes = (
@@ -32,8 +34,11 @@ def deployment(
         virtual_ips=virtual_ips,
         domains=Domains("iam.api.example.com", "iam.authz.example.com"),
         nginx=NginxSettings.model_validate(nginx or {}),
-        keepalived=KeepalivedSettings.model_validate({"profile": profile, "mode": mode, "notifyUrls": notify_urls}),
+        keepalived=KeepalivedSettings.model_validate(
+            {"profile": profile, "mode": mode, "notifyUrls": notify_urls, **(keepalived or {})}
+        ),
         iam=IamSettings(),
         data=DataSettings(),
+        of_second_router=second_router,
         release=Release("iam-stand-in.tar.gz", "0" * 64, stand_in=True),
     )
