@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from settings.data import DataLocation, DataSettings
 from settings.iam import IamSettings
 from settings.keepalived import KeepalivedSettings
 from settings.nginx import NginxSettings
 from settings.nodes import ELIGIBLE_NODES
+from settings.notifications import NotificationsSettings
 from settings.releases import Release
 from settings.sections import Settings
 
@@ -43,6 +44,7 @@ class Deployment:
     release: Release  # of the IAM services
     user: str = "debian"  # that logs in
     peer_ports: tuple[int, ...] = ()  # additional TCP ports that the nodes open to each other
+    notifications: NotificationsSettings = field(default_factory=NotificationsSettings)
 
     @property
     def eligible_nodes(self) -> tuple[Node, ...]:
@@ -84,6 +86,7 @@ def make_deployment(settings: Settings, group: str) -> Deployment:
         data=settings.data.model_copy(update={"username": _mariadb_account(settings)}),
         user=settings.nodes.user,
         peer_ports=settings.nodes.peer_ports,
+        notifications=settings.notifications,
         release=settings.release,
     )
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
 from settings.base import FrozenModel
 
-NotifyUrl = Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9._~:/?#@!$&()*+,;=%\[\]-]+$")]
 ProfileName = Literal["fast", "balanced", "seed"]
 Mode = Literal["non-preempt", "preempt", "dual-master"]
 
@@ -51,11 +50,6 @@ class KeepalivedSettings(FrozenModel):
         le=-1,
         description="Change of a node's priority for a switchover, with `mode` `preempt` or `dual-master`. "
         "Must exceed `priorityStep` in size.",
-    )
-    notify_urls: tuple[NotifyUrl, ...] = Field(
-        default=(),
-        max_length=3,
-        description="URLs that receive a POST request (group, node, state) when a node's VRRP state changes.",
     )
 
     @model_validator(mode="after")

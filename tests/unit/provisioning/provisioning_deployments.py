@@ -9,6 +9,7 @@ from settings.data import DataSettings
 from settings.iam import IamSettings
 from settings.keepalived import KeepalivedSettings
 from settings.nginx import NginxSettings
+from settings.notifications import NotificationsSettings
 from settings.releases import Release
 
 
@@ -19,7 +20,7 @@ def deployment(
     nginx: dict[str, Any] | None = None,
     application_nodes: int = 0,
     virtual_ips: tuple[str, ...] = ("10.0.4.99",),
-    notify_urls: tuple[str, ...] = (),
+    notifications: dict[str, Any] | None = None,
 ) -> Deployment:
     nodes = (
         Node("iam-a", "10.0.4.20"),
@@ -32,8 +33,9 @@ def deployment(
         virtual_ips=virtual_ips,
         domains=Domains("iam.api.example.com", "iam.authz.example.com"),
         nginx=NginxSettings.model_validate(nginx or {}),
-        keepalived=KeepalivedSettings.model_validate({"profile": profile, "mode": mode, "notifyUrls": notify_urls}),
+        keepalived=KeepalivedSettings.model_validate({"profile": profile, "mode": mode}),
         iam=IamSettings(),
         data=DataSettings(),
+        notifications=NotificationsSettings.model_validate(notifications or {}),
         release=Release("iam-stand-in.tar.gz", "0" * 64, stand_in=True),
     )
