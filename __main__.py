@@ -35,7 +35,9 @@ hooks = Hooks(NodeSequence(LastDeployment(last, cloud_settings())))
 
 credentials = Credentials(
     "credentials",
-    CredentialsArgs(s.credentials, s.nodes, s.domains, s.virtual_ip, s.access.mode == "bastion", labels),
+    CredentialsArgs(
+        s.credentials, s.nodes, s.domains, s.virtual_ip, s.notifications, s.access.mode == "bastion", labels
+    ),
 )
 network = Network("network", NetworkArgs(s.network, s.protect, labels))
 firewall = Firewall("firewall", FirewallArgs(s.nodes, s.access, labels))

@@ -16,6 +16,7 @@ from provisioning import placeholders
 from settings.credentials import SERVED_NAMES, CredentialsSettings, SecretName, ServedName
 from settings.domains import DomainsSettings
 from settings.nodes import NodeSettings, NodesSettings
+from settings.notifications import NotificationsSettings
 from settings.virtual_ip import VirtualIpSettings
 
 # Special characters that IAM's API accepts in a password and that need no escaping in SQL, YAML or shells.
@@ -30,6 +31,7 @@ class CredentialsArgs:
     nodes: NodesSettings
     domains: DomainsSettings
     virtual_ip: VirtualIpSettings
+    notifications: NotificationsSettings
     bastion: bool
     labels: Labels
 
@@ -70,6 +72,8 @@ class Credentials(pulumi.ComponentResource):
         for served, (key, certificate) in self._server_certificates(authority).items():
             certificates[placeholders.server_certificate(served)] = certificate
             secrets[placeholders.server_private_key(served)] = key
+        for setting, value in args.notifications.secrets().items():
+            secrets[placeholders.notification(setting)] = pulumi.Output.secret(value.get_secret_value())
         backup = self._key("backup-key", "backupKey")
         secrets[placeholders.BACKUP_PRIVATE_KEY] = backup.private_key_openssh.apply(str.strip)
         certificates[placeholders.BACKUP_PUBLIC_KEY] = backup.public_key_openssh.apply(str.strip)

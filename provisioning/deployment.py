@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from settings.data import DataLocation, DataSettings
 from settings.iam import IamSettings
 from settings.keepalived import KeepalivedSettings
 from settings.nginx import NginxSettings
 from settings.nodes import ELIGIBLE_NODES
+from settings.notifications import NotificationsSettings
 from settings.releases import Release
 from settings.sections import Settings
 
@@ -44,6 +45,7 @@ class Deployment:
     user: str = "debian"  # that logs in
     peer_ports: tuple[int, ...] = ()  # additional TCP ports that the nodes open to each other
     of_second_router: tuple[str, ...] = ()  # the virtual IPs that the second node prefers, in dual-master mode
+    notifications: NotificationsSettings = field(default_factory=NotificationsSettings)
 
     @property
     def eligible_nodes(self) -> tuple[Node, ...]:
@@ -86,6 +88,7 @@ def make_deployment(settings: Settings, group: str) -> Deployment:
         user=settings.nodes.user,
         peer_ports=settings.nodes.peer_ports,
         of_second_router=tuple(str(address) for address in settings.virtual_ip.of_second_router),
+        notifications=settings.notifications,
         release=settings.release,
     )
 

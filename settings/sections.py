@@ -18,6 +18,7 @@ from settings.keepalived import KeepalivedSettings
 from settings.network import NetworkSettings
 from settings.nginx import NginxSettings
 from settings.nodes import NodesSettings
+from settings.notifications import NotificationsSettings
 from settings.releases import Release
 from settings.rollout import RolloutSettings
 from settings.virtual_ip import VirtualIpSettings
@@ -63,6 +64,9 @@ class Sections(FrozenModel):
     nginx: NginxSettings = Field(default=NginxSettings(), description="The reverse proxy and load balancer.")
     keepalived: KeepalivedSettings = Field(
         default=KeepalivedSettings(), description="Failover of the virtual IP with keepalived."
+    )
+    notifications: NotificationsSettings = Field(
+        default=NotificationsSettings(), description="Who is told about each change of master and each fault."
     )
     iam: IamSettings = Field(default=IamSettings(), description="The IAM services.")
     data: DataSettings = Field(default=DataSettings(), description="The databases.")

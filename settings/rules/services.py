@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from ipaddress import IPv4Network, ip_address
-from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
@@ -14,9 +13,9 @@ from settings.alarms import AlarmsSettings
 from settings.credentials import CredentialsSettings, SecretName
 from settings.data import DataSettings
 from settings.domains import DnsSettings, DomainsSettings
-from settings.keepalived import KeepalivedSettings
 from settings.network import NetworkSettings
 from settings.nodes import NodesSettings
+from settings.notifications import NotificationsSettings
 from settings.problems import Problem
 from settings.rules.certificates import find_problems
 
@@ -163,18 +162,32 @@ def check_given_certificate(credentials: CredentialsSettings, domains: DomainsSe
                 yield Problem(f"tandem:credentials.server.{name}.{key}", text)
 
 
-def check_notify_urls_are_reachable(keepalived: KeepalivedSettings, network: NetworkSettings) -> Iterator[Problem]:
+def check_notification_receivers_are_reachable(
+    notifications: NotificationsSettings, network: NetworkSettings
+) -> Iterator[Problem]:
     if network.egress != "none" or network.existing is not None:
         # The routes of an existing network are unknown.
         return
-    for index, url in enumerate(keepalived.notify_urls):
-        host = urlsplit(url).hostname or ""
+    for key, host in notifications.hosts().items():
         if not _is_inside(host, network.vpc_cidr):
             yield Problem(
-                f"tandem:keepalived.notifyUrls[{index}]",
+                f"tandem:notifications.{key}",
                 f"must be an address inside the VPC's {network.vpc_cidr} with network.egress none (got {host}); "
                 "use such an address or set network.egress nat",
             )
+
+
+def check_notification_secrets_are_encrypted(
+    notifications: NotificationsSettings, encrypted_sections: frozenset[str]
+) -> Iterator[Problem]:
+    if "notifications" in encrypted_sections:
+        return
+    for key in notifications.secrets():
+        yield Problem(
+            f"tandem:notifications.{key}",
+            "must be encrypted (got plain text); replace the secret and run "
+            f"`pulumi config set --secret --path 'tandem:notifications.{key}'`",
+        )
 
 
 def _is_inside(host: str, network: IPv4Network) -> bool:
@@ -213,7 +226,8 @@ def check_tags(tags: dict[str, str]) -> Iterator[Problem]:
 
 RULES = (
     check_keys_fit_into_user_data,
-    check_notify_urls_are_reachable,
+    check_notification_receivers_are_reachable,
+    check_notification_secrets_are_encrypted,
     check_alarms,
     check_external_databases_have_passwords,
     check_bucket_has_a_key,
