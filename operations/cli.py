@@ -79,7 +79,7 @@ class TerminalCommand(PulumiCommand):
     """
 
     def __init__(self, directory: Path, *, ask: bool, events: list[str] | None = None) -> None:
-        """With `events`, output is written to stderr, and the lines of the event log are added to the list."""
+        """With `events`, the lines of the event log are added to the list, and stdout is not shown."""
         self.command = str(directory / "pulumi")
         self.version = VersionInfo(*read_version(self.command))
         self._ask = ask
@@ -118,7 +118,7 @@ class TerminalCommand(PulumiCommand):
             arguments.insert(0, "--non-interactive")
         path = os.pathsep.join((str(Path(self.command).parent), additional_env.get("PATH") or os.environ["PATH"]))
         environment = {**os.environ, **additional_env, "PATH": path}
-        output = sys.stderr.fileno() if self._events is not None else None
+        output = subprocess.DEVNULL if self._events is not None else None
         return _run_in_foreground([self.command, *arguments], cwd, environment, output)
 
 

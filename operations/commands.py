@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -17,18 +16,20 @@ from operations.backup import Backups, open_backups, parse_time
 from operations.engine import open_engine
 from operations.errors import EngineError, NoDeploymentError, OperationError
 from operations.events import read_preview
+from operations.node_commands import app as node_commands
 from operations.options import ConfigFile, Dependents, Exclude, Replace, Stack, Target, Yes
 from operations.preview_comment import to_markdown
-from operations.rollback import find_inventory, make_status_table, pardon, roll_back
+from operations.rollback import find_inventory, pardon, roll_back
 from operations.selection import Selection
 from operations.unlock import find_locks, release_locks
 from operations.workspace import find_workspace
-from provisioning.rollout.rollback import read_versions
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
     help="Tandem: deploy a stack, preview its changes, check its health.",
 )  # fmt: skip
+app.add_typer(node_commands)
+
 
 @app.command()
 def up(
@@ -64,9 +65,7 @@ def preview(
     replace: Replace = None,
     target_dependents: Dependents = False,
     refresh: Annotated[bool, typer.Option(help="Read the actual state first.")] = False,
-    markdown: Annotated[
-        bool, typer.Option("--markdown", help="Print the comment for a pull request; Pulumi's output goes to stderr.")
-    ] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the comment for a pull request instead.")] = False,
 ) -> None:
     """Show each line that `up` would change: `pulumi preview --diff`. Compares with the recorded state."""
     selection = Selection(target or (), exclude or (), replace or (), target_dependents)
@@ -125,13 +124,6 @@ def rollback(stack: Stack = "local", *, yes: Yes = False) -> None:
         f"The nodes have their previous revision again. Revision {rejected} is rejected: `tandem up` refuses it until\n"
         f"the program or its settings change. `tandem up --force --stack {stack}` deploys it nevertheless."
     )
-
-
-@app.command()
-def status(stack: Stack = "local") -> None:
-    """Show the revision of each node: current, previous, rejected."""
-    inventory = find_inventory(open_engine(stack), stack)
-    Console(width=None if sys.stdout.isatty() else 200).print(make_status_table(read_versions(inventory)))
 
 
 @app.command()

@@ -118,9 +118,10 @@ class Engine:
 
     def connect(self) -> CallApi:
         """Return a function that calls the API. Raises OperationError."""
-        return connect(self._cloud_settings())
+        return connect(self.cloud_settings())
 
-    def _cloud_settings(self) -> dict[str, str]:
+    def cloud_settings(self) -> dict[str, str]:
+        """The environment, and the stack's `tencentcloud:*` settings."""
         config = self._stack.get_all_config()
         settings = {
             key.partition(":")[2]: item.value for key, item in config.items() if key.startswith("tencentcloud:")
@@ -141,7 +142,7 @@ class Engine:
 
     def call_api(self) -> CallApi | None:
         """A function that calls the cloud's API, or None if no credentials are at hand."""
-        return self.connect() if has_credentials(self._cloud_settings()) else None
+        return self.connect() if has_credentials(self.cloud_settings()) else None
 
     def _run(self, *arguments: str) -> str:
         try:

@@ -150,4 +150,6 @@ def _fit(head: str, sections: Iterable[str], stack: str, limit: int) -> str:
             text += f"\n{section}"
         else:
             left_out += 1
-    return text + (f"\n{left_out} changed files are not shown: the comment has a limit. {command}\n" if left_out else "")
+    return text + (
+        f"\n{left_out} changed files are not shown: the comment has a limit. {command}\n" if left_out else ""
+    )

@@ -27,29 +27,39 @@ def message(severity: str, text: str) -> str:
 
 
 def rollout(timeout: int, *, text: str = "") -> dict[str, Any]:
+    """Rendered files as inputs: two nodes, and a user that only iam-a gets with the shorter time-out."""
+    path, unit, user = "/etc/nginx/nginx.conf", '{"kind": "unit", "name": "nginx"}', '{"kind": "user", "name": "web"}'
     conf = f"http {{\n    sendfile on;\n    keepalive_timeout {timeout}s;\n}}\n{text}"
-    items = '{"kind": "unit", "name": "nginx"}'
+    items = {"iam-a": [unit, *([user] if timeout == 30 else [])], "iam-b": [unit]}
     return {
-        "files": {node: {"/etc/nginx/nginx.conf": f"@@ {node}:/etc/nginx/nginx.conf\n{conf}"} for node in ("iam-a", "iam-b")},
-        "manifests": {node: f"@@ {node}\n{items}" + ('\n{"kind": "user", "name": "web"}' if timeout == 30 and node == "iam-a" else "") for node in ("iam-a", "iam-b")},
+        "files": {node: {path: f"@@ {node}:{path}\n{conf}"} for node in items},
+        "manifests": {node: "\n".join([f"@@ {node}", *lines]) for node, lines in items.items()},
         "secrets": "[secret]",
         "__provider": str(timeout),
-    }  # fmt: skip
+    }
 
 
+def update(new: dict[str, Any]) -> str:
+    return step("update", "pulumi-python:dynamic/tandem:Rollout", "rollout", rollout(65), new)
+
+
+EIP, INSTANCE = "tencentcloud:Eip/instance:Instance", "tencentcloud:Instance/instance:Instance"
+BEFORE, AFTER = {"privateIp": "10.2.4.21"}, {"privateIp": "10.2.4.31", "userDataRaw": UNKNOWN}
 EVENTS = [
     step("same", "pulumi:pulumi:Stack", "tandem-prod", {}, {}),
-    step("update", "tencentcloud:Eip/instance:Instance", "vip-eip", {"internetMaxBandwidthOut": 100, "password": "[secret]"}, {"internetMaxBandwidthOut": 200, "password": "[secret]"}),
-    step("create", "tencentcloud:Instance/instance:Instance", "nodes.iam-c", None, {"hostname": "iam-c"}),
-    step("delete-replaced", "tencentcloud:Instance/instance:Instance", "nodes.iam-b", {"privateIp": "10.2.4.21"}, None),
-    step("replace", "tencentcloud:Instance/instance:Instance", "nodes.iam-b", {"privateIp": "10.2.4.21"}, {"privateIp": "10.2.4.31", "userDataRaw": UNKNOWN}),
-    step("create-replacement", "tencentcloud:Instance/instance:Instance", "nodes.iam-b", {"privateIp": "10.2.4.21"}, {"privateIp": "10.2.4.31", "userDataRaw": UNKNOWN}),
+    step(
+        "update", EIP, "vip-eip", {"bandwidth": 100, "password": "[secret]"}, {"bandwidth": 200, "password": "[secret]"}
+    ),
+    step("create", INSTANCE, "nodes.iam-c", None, {"hostname": "iam-c"}),
+    step("delete-replaced", INSTANCE, "nodes.iam-b", BEFORE, None),
+    step("replace", INSTANCE, "nodes.iam-b", BEFORE, AFTER),
+    step("create-replacement", INSTANCE, "nodes.iam-b", BEFORE, AFTER),
     step("delete", "random:index/randomPassword:RandomPassword", "credentials-old", {"length": 32}, None),
     step("read", "tencentcloud:Images/getInstance", "ignored", None, {}),
     step("update", "pulumi-python:dynamic/tandem:Rollout", "rollout", rollout(65), rollout(30)),
     message("warning", "tandem:credentials.generation.jwtKey changes from 1 to 2: users log in again."),
     message("info", "not shown"),
-]  # fmt: skip
+]
 
 
 def test_the_comment_is_the_snapshot() -> None:
@@ -75,7 +85,7 @@ def test_a_failed_preview_shows_its_error_as_text() -> None:
 def test_nodes_that_change_alike_share_one_block_and_others_have_their_own() -> None:
     new = rollout(30)
     new["files"]["iam-b"]["/etc/nginx/nginx.conf"] += "extra\n"
-    text = to_markdown(read_preview([step("update", "pulumi-python:dynamic/tandem:Rollout", "rollout", rollout(65), new)]), "prod")  # fmt: skip
+    text = to_markdown(read_preview([update(new)]), "prod")
     assert "iam-a\n\n```diff" in text
     assert "iam-b\n\n```diff" in text
     assert text.count("+    keepalive_timeout 30s;") == 2
@@ -84,7 +94,7 @@ def test_nodes_that_change_alike_share_one_block_and_others_have_their_own() -> 
 
 def test_a_text_cannot_end_its_fence() -> None:
     new = rollout(65, text="```\n<script>\n")
-    text = to_markdown(read_preview([step("update", "pulumi-python:dynamic/tandem:Rollout", "rollout", rollout(65), new)]), "prod")  # fmt: skip
+    text = to_markdown(read_preview([update(new)]), "prod")
     assert "````diff" in text
     assert "+```\n" in text
 
@@ -94,7 +104,7 @@ def test_the_comment_never_exceeds_the_limit_and_names_what_is_left_out(size: in
     new = rollout(65)
     for number in range(30):
         new["files"]["iam-a"][f"/etc/{number}"] = "@@\n" + f"{'x' * 90}\n" * (size // 3000)
-    text = to_markdown(read_preview([step("update", "pulumi-python:dynamic/tandem:Rollout", "rollout", rollout(65), new)]), "prod")  # fmt: skip
+    text = to_markdown(read_preview([update(new)]), "prod")
     assert len(text) <= LIMIT
     assert text.count("<details>") == text.count("</details>")
     assert ("changed files are not shown" in text) == (size == 400_000)

@@ -14,6 +14,7 @@ import yaml
 from operations.workspace import PROJECT_ROOT
 
 WORKFLOWS = sorted((PROJECT_ROOT / ".github" / "workflows").glob("*.yaml"))
+GITLAB = PROJECT_ROOT / "samples" / "ci" / "gitlab-ci.yml"
 _GH = """#!/bin/bash
 printf '%s\\n' "$*" >> "$GH_CALLS"
 case "$*" in
@@ -55,11 +56,11 @@ def test_a_job_that_a_fork_can_start_gets_no_secret(file: Path) -> None:
         assert "pull_request" not in starts or own or "secrets." not in str(job)
 
 
-@pytest.mark.parametrize("file", [*WORKFLOWS, PROJECT_ROOT / "samples" / "ci" / "gitlab-ci.yml"], ids=lambda file: file.stem)  # fmt: skip
+@pytest.mark.parametrize("file", [*WORKFLOWS, GITLAB], ids=lambda file: file.stem)
 def test_every_script_and_make_target_that_a_workflow_runs_exists(file: Path) -> None:
     text = file.read_text()
     targets = set(re.findall(r"^([a-z-]+):.*##", (PROJECT_ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert {word for word in re.findall(r"(?:run: |- |script: )make ([a-z-]+)", text)} <= targets
+    assert set(re.findall(r"(?:run: |- |script: )make ([a-z-]+)", text)) <= targets
     for script in re.findall(r"(?<![\w/.])scripts/([\w-]+)", text):
         assert os.access(PROJECT_ROOT / "scripts" / script, os.X_OK), script
 
