@@ -13,6 +13,7 @@ from settings.alarms import AlarmsSettings
 from settings.credentials import CredentialsSettings, SecretName
 from settings.data import DataSettings
 from settings.domains import DnsSettings, DomainsSettings
+from settings.iam import IamSettings
 from settings.network import NetworkSettings
 from settings.nodes import NodesSettings
 from settings.notifications import NotificationsSettings
@@ -34,6 +35,15 @@ _MAX_TAGS = 10 - len(_OWN_TAGS)
 def check_domains_differ(domains: DomainsSettings) -> Iterator[Problem]:
     if domains.api == domains.authz:
         yield Problem("tandem:domains.authz", f"must differ from domains.api (got {domains.authz} for both)")
+
+
+def check_iam_settings_are_used(iam: IamSettings, domains: DomainsSettings) -> Iterator[Problem]:
+    if not iam.enabled:
+        yield Problem(
+            "tandem:domains",
+            f"cannot be set with iam.enabled false: {domains.api} and {domains.authz} are names of the IAM services; "
+            "give names to sites in nginx.sites instead",
+        )
 
 
 def check_domains_are_in_zone(domains: DomainsSettings, dns: DnsSettings) -> Iterator[Problem]:
@@ -59,8 +69,10 @@ def check_alarms(alarms: AlarmsSettings, nodes: NodesSettings) -> Iterator[Probl
         )
 
 
-def check_external_databases_have_passwords(data: DataSettings, credentials: CredentialsSettings) -> Iterator[Problem]:
-    if not data.outside_group:
+def check_external_databases_have_passwords(
+    data: DataSettings, credentials: CredentialsSettings, iam: IamSettings
+) -> Iterator[Problem]:
+    if not data.outside_group or not iam.enabled:
         return
     given = credentials.given
     required = {"mariadbPassword": given.mariadb_password, "redisPassword": given.redis_password}
@@ -237,5 +249,6 @@ RULES = (
     check_given_certificate,
     check_tags,
     check_domains_differ,
+    check_iam_settings_are_used,
     check_domains_are_in_zone,
 )
