@@ -17,6 +17,7 @@ from settings.credentials import SERVED_NAMES, CredentialsSettings, SecretName, 
 from settings.domains import DomainsSettings
 from settings.nginx import NginxSettings
 from settings.nodes import NodeSettings, NodesSettings
+from settings.notifications import NotificationsSettings
 from settings.services import ServiceSettings
 from settings.virtual_ip import VirtualIpSettings
 
@@ -33,6 +34,7 @@ class CredentialsArgs:
     domains: DomainsSettings | None  # of the IAM services; None: without them
     virtual_ip: VirtualIpSettings
     nginx: NginxSettings
+    notifications: NotificationsSettings
     services: Mapping[str, ServiceSettings]
     bastion: bool
     labels: Labels
@@ -87,6 +89,8 @@ class Credentials(pulumi.ComponentResource):
         for users, hashes in args.settings.basic_auth.items():
             lines = [f"{user}:{each.get_secret_value()}" for user, each in hashes.items()]
             secrets[placeholders.basic_auth(users)] = pulumi.Output.secret("\n".join(lines))
+        for setting, value in args.notifications.secrets().items():
+            secrets[placeholders.notification(setting)] = pulumi.Output.secret(value.get_secret_value())
         if args.domains is not None:
             backup = self._key("backup-key", "backupKey")
             secrets[placeholders.BACKUP_PRIVATE_KEY] = backup.private_key_openssh.apply(str.strip)
@@ -121,7 +125,11 @@ class Credentials(pulumi.ComponentResource):
             placeholders.BUCKET_KEY_SECRET: given.bucket_key_secret,
         }
         return {
-            **({placeholders.MONGODB_PASSWORD: _for_a_url(mongodb)} if mongodb is not None else {}),
+            **(
+                {placeholders.MONGODB_PASSWORD: pulumi.Output.secret(encode_for_a_url(mongodb.get_secret_value()))}
+                if mongodb is not None
+                else {}
+            ),
             **{
                 name: pulumi.Output.secret(value.get_secret_value())
                 for name, value in bucket.items()
@@ -271,8 +279,8 @@ class Credentials(pulumi.ComponentResource):
         return pulumi.ResourceOptions(parent=self)
 
 
-def _for_a_url(secret: SecretStr) -> pulumi.Output[str]:
-    return pulumi.Output.secret(quote(secret.get_secret_value(), safe=""))
+def encode_for_a_url(secret: str) -> str:
+    return quote(secret, safe="")
 
 
 def generation_suffix(generation: str) -> str:

@@ -11,6 +11,7 @@ from settings.iam import IamSettings
 from settings.keepalived import KeepalivedSettings
 from settings.nginx import NginxSettings
 from settings.nodes import ELIGIBLE_NODES
+from settings.notifications import NotificationsSettings
 from settings.releases import Bundle, Release
 from settings.sections import Settings
 from settings.services import ServiceSettings
@@ -57,7 +58,7 @@ class App:
 class Deployment:
     group: str  # project and stack: "tandem-local"
     nodes: tuple[Node, ...]  # in the order of the settings; eligible nodes first
-    virtual_ips: tuple[str, ...]  # one, or two in dual-master mode
+    virtual_ips: tuple[str, ...]
     domains: Domains | None  # None: without the IAM services
     nginx: NginxSettings
     keepalived: KeepalivedSettings
@@ -66,6 +67,8 @@ class Deployment:
     release: Release | None  # of the IAM services; None: without them
     user: str = "debian"  # that logs in
     peer_ports: tuple[int, ...] = ()  # additional TCP ports that the nodes open to each other
+    of_second_router: tuple[str, ...] = ()  # the virtual IPs that the second node prefers, in dual-master mode
+    notifications: NotificationsSettings = field(default_factory=NotificationsSettings)
     apps: tuple[App, ...] = ()  # each after those that it depends on
     system: SystemSettings = field(default_factory=SystemSettings)
     # The files of sites by the site's name, then by node; "" stands for all nodes.
@@ -120,6 +123,8 @@ def make_deployment(settings: Settings, group: str) -> Deployment:
         user=settings.nodes.user,
         peer_ports=settings.nodes.peer_ports,
         trusted_certificates=settings.credentials.trusted_names(),
+        of_second_router=tuple(str(address) for address in settings.virtual_ip.of_second_router),
+        notifications=settings.notifications,
         release=settings.release,
         apps=_apps(settings),
         system=settings.system,

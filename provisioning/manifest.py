@@ -23,6 +23,7 @@ from provisioning.services import (
     keepalived,
     mariadb,
     nginx,
+    notifications,
     redis,
     system,
     unit_files,
@@ -31,7 +32,8 @@ from provisioning.services import (
 # Each service follows those that it depends on. Units to stop come last.
 _SERVICES = (
     base.desired, system.desired, firewall.desired, data_disk.desired, backup.desired, mariadb.desired, redis.desired,
-    iam.desired, app.desired, content.desired, nginx.desired, keepalived.desired, data_disk.desired_after_move,
+    iam.desired, notifications.desired, app.desired, content.desired, nginx.desired, keepalived.desired,
+    data_disk.desired_after_move,
 )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from settings.keepalived import KeepalivedSettings
 from settings.network import NetworkSettings
 from settings.nginx import NginxSettings
 from settings.nodes import NodesSettings
+from settings.notifications import NotificationsSettings
 from settings.releases import Bundle, Release
 from settings.rollout import RolloutSettings
 from settings.services import ServiceName, ServiceSettings
@@ -68,6 +69,9 @@ class Sections(FrozenModel):
     keepalived: KeepalivedSettings = Field(
         default=KeepalivedSettings(), description="Failover of the virtual IP with keepalived."
     )
+    notifications: NotificationsSettings = Field(
+        default=NotificationsSettings(), description="Who is told about each change of master and each fault."
+    )
     iam: IamSettings = Field(default=IamSettings(), description="The IAM services.")
     services: dict[ServiceName, ServiceSettings] = Field(
         default_factory=dict,
@@ -99,7 +103,12 @@ class Settings(Sections):
     bundles: dict[str, Bundle]  # by setting: "services.web"
 
     @property
+    def used_data(self) -> DataSettings:
+        """The databases. Without the IAM services nothing uses them: no data disk, no backups."""
+        if self.iam.enabled or self.data.location is not DataLocation.FIRST_NODE:
+            return self.data
+        return DataSettings.model_construct(location=DataLocation.EXTERNAL)
+
+    @property
     def data_location(self) -> DataLocation:
-        """Where the databases run. Without the IAM services nothing uses them, and the group has no data disk."""
-        unused = not self.iam.enabled and self.data.location is DataLocation.FIRST_NODE
-        return DataLocation.EXTERNAL if unused else self.data.location
+        return self.used_data.location
