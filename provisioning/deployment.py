@@ -43,6 +43,7 @@ class Deployment:
     release: Release  # of the IAM services
     user: str = "debian"  # that logs in
     peer_ports: tuple[int, ...] = ()  # additional TCP ports that the nodes open to each other
+    health_generation: str = "1"  # of the password of the account for health checks
 
     @property
     def eligible_nodes(self) -> tuple[Node, ...]:
@@ -85,6 +86,7 @@ def make_deployment(settings: Settings, group: str) -> Deployment:
         user=settings.nodes.user,
         peer_ports=settings.nodes.peer_ports,
         release=settings.release,
+        health_generation=settings.credentials.generation_of("healthPassword"),
     )
 
 

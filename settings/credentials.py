@@ -17,6 +17,7 @@ SecretName = Literal[
     "redisPassword",
     "jwtKey",
     "adminPassword",
+    "healthPassword",
     "vrrpPassword",
     "backupKey",
 ]

@@ -12,7 +12,7 @@ from provisioning.kinds.directory import Directory
 from provisioning.kinds.endpoint import Endpoint
 from provisioning.kinds.file import File
 from provisioning.kinds.gate import Gate
-from provisioning.kinds.iam_account import IamAccount
+from provisioning.kinds.iam_account import IamAccount, nickname_of
 from provisioning.kinds.link import Link
 from provisioning.kinds.old_archives import OldArchives
 from provisioning.kinds.package import Package
@@ -87,6 +87,7 @@ def _health(deployment: Deployment, node: Node) -> list[Item]:
             f"http://{address}:{APISERVER_PORT}",
             f"http://{address}:{AUTHZ_PORT}",
             placeholders.placeholder(placeholders.IAM_HEALTH_PASSWORD),
+            nickname_of(deployment.health_generation),
         ),
         Port("iam-apiserver", address, APISERVER_PORT),
         Port("iam-authz-server", address, AUTHZ_PORT),
