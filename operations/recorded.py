@@ -35,7 +35,7 @@ def read_deployment(deployment: Mapping[str, Any], stack: str) -> Group:
     )
     addresses = tuple(Address(ip) for ip in exports["public_ips"])
     public = PublicSide(addresses, services, values[IAM_HEALTH_PASSWORD])
-    return Group(public, inventory, replace_secrets(inventory, manifests, values))
+    return Group(public, inventory, replace_secrets(inventory, manifests, values), rollout.get("revision") or "")
 
 
 def _find(deployment: Mapping[str, Any], type_: str) -> dict[str, Any]:
