@@ -37,6 +37,9 @@ _CHECK = Check("mariadb", ("sh", "-c", _SCRIPT), ("/etc/mysql",), look_at=_TEMPL
 
 def desired(deployment: Deployment, node: Node) -> list[Item]:
     """The items of the data node; the login to an external database on every node."""
+    release = deployment.release
+    if release is None:
+        return []  # nothing uses it without the IAM services
     if deployment.data.mariadb_address is not None:
         return _external(deployment, deployment.data.mariadb_address)
     if node != deployment.data_node:
@@ -65,9 +68,9 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
         *_definer(deployment),
         Database(
             settings.database,
-            schema=f"{deployment.release.path}/sql/iam.sql",
-            version=deployment.release.schema.version,
-            migrations=deployment.release.schema.migrations,
+            schema=f"{release.path}/sql/iam.sql",
+            version=release.schema.version,
+            migrations=release.schema.migrations,
         ),
         _administrator(settings.database),
         Query("the account for health checks", settings.database, *_health_password(deployment)),
