@@ -46,7 +46,7 @@ firewall = Firewall("firewall", FirewallArgs(s.nodes, s.access, s.nginx, labels)
 nodes = Nodes(
     "nodes",
     NodesArgs(
-        s.nodes, s.access, s.network.zone, s.used_data, network, firewall,
+        s.nodes, s.access, s.network.zone, s.data_location, s.bucket_role, network, firewall,
         credentials.deployment_key, list_key_generations(s, last), credentials.temporary_host_keys, hooks, s.protect,
         labels,
     ),
