@@ -14,7 +14,6 @@ from components.nodes import Nodes
 from settings.nodes import ELIGIBLE_NODES
 from settings.virtual_ip import MAX_VIRTUAL_IPS, VirtualIpSettings
 
-
 VIRTUAL_IP_NAMES = ("vip", *(f"vip{number}" for number in range(2, MAX_VIRTUAL_IPS + 1)))
 
 

@@ -9,7 +9,6 @@ from pydantic import Field
 
 from settings.base import Address, FrozenModel
 
-
 # CreateHaVip: at most 5 HAVIPs for each network interface (assumed; the page gives no number).
 MAX_VIRTUAL_IPS = 5
 

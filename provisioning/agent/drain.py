@@ -182,7 +182,15 @@ def resume(node: Node) -> None:
 
 def _settings(node: Node) -> dict[str, Any]:
     """The file of the rollout; a node that may not hold a virtual IP has none."""
-    default = {"routers": {}, "together": False, "at_once": False, "drain": 0, "fault": 0, "drain_s": 0, "preferred": []}
+    default = {
+        "routers": {},
+        "together": False,
+        "at_once": False,
+        "drain": 0,
+        "fault": 0,
+        "drain_s": 0,
+        "preferred": [],
+    }
     return {**default, **json.loads(node.read("/etc/tandem/switchover.json") or "{}")}
 
 

@@ -118,4 +118,6 @@ def preferred_addresses(deployment: Deployment, node: Node) -> list[str]:
     """The virtual IPs that this node gets back from a healthy peer when it recovers."""
     if deployment.keepalived.mode == "nopreempt":
         return []
-    return [each.address for router in virtual_routers(deployment, node) if router.preferred for each in router.addresses]
+    return [
+        each.address for router in virtual_routers(deployment, node) if router.preferred for each in router.addresses
+    ]

@@ -30,7 +30,9 @@ def check_additional_virtual_ips(keepalived: KeepalivedSettings, virtual_ip: Vir
     if count > MAX_VIRTUAL_IPS:
         yield Problem("tandem:virtualIp.additional", f"must not exceed {MAX_VIRTUAL_IPS} HAVIPs in all (got {count})")
     if virtual_ip.additional and keepalived.profile == "seed":
-        yield Problem("tandem:virtualIp.additional", "must be empty with keepalived.profile seed, which has one address")
+        yield Problem(
+            "tandem:virtualIp.additional", "must be empty with keepalived.profile seed, which has one address"
+        )
     for number, each in enumerate(virtual_ip.additional):
         if each.router != 1 and keepalived.mode != "dual-master":
             yield Problem(

@@ -51,8 +51,16 @@ class Lab:
             (system.root / path).mkdir(parents=True)
         (system.root / "etc/tandem/switchover.json").write_text(
             json.dumps(
-                {"drain": -10, "fault": -254, "drain_s": 2, "tracked": True, "preferred": [], "at_once": False,
-                 "together": False, "routers": {f"VI_{n}": [ip] for n, ip in enumerate(self.group.inventory.virtual_ips, 1)}}
+                {
+                    "drain": -10,
+                    "fault": -254,
+                    "drain_s": 2,
+                    "tracked": True,
+                    "preferred": [],
+                    "at_once": False,
+                    "together": False,
+                    "routers": {f"VI_{n}": [ip] for n, ip in enumerate(self.group.inventory.virtual_ips, 1)},
+                }
             )
         )
         gates = [
