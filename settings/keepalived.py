@@ -11,7 +11,6 @@ from settings.base import FrozenModel
 from settings.lvs import VirtualServer
 from settings.tracking import COMMAND, INTERFACE, TrackSettings
 
-NotifyUrl = Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9._~:/?#@!$&()*+,;=%\[\]-]+$")]
 MailAddress = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+$", max_length=254)]
 ProfileName = Literal["fast", "balanced", "seed"]
 Mode = Literal["nopreempt", "preempt", "delayed-preempt", "dual-master"]
@@ -149,11 +148,6 @@ class KeepalivedSettings(FrozenModel):
         default="vpc",
         description="`switched`: the network of the nodes carries packets with other source addresses than a node's "
         "own, which `virtualServers` needs and a VPC drops (docs/adr/0018).",
-    )
-    notify_urls: tuple[NotifyUrl, ...] = Field(
-        default=(),
-        max_length=3,
-        description="URLs that receive a POST request (group, node, state) when a node's VRRP state changes.",
     )
 
     @property

@@ -31,8 +31,8 @@ def services(node: Node) -> dict[str, Any]:
     known = read_node_file(node)
     health: dict[str, str] = {}
     for gate in known["gates"]:
-        seen = node.probe(gate["url"])
-        health[gate["name"]] = "" if seen == str(gate["status"]) else f"{gate['url']}: {seen}"
+        healthy, seen = node.is_healthy(gate)
+        health[gate["name"]] = "" if healthy else f"{gate['url']}: {seen}"
     return {"units": known["units"], "health": health}
 
 

@@ -46,13 +46,7 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
         ),
         File(SWITCHOVER_FILE, _switchover(deployment, node, profile)),
         *(_health_daemon(profile, peers) if profile.probe_s else _no_health_daemon()),
-        _script(
-            "/etc/keepalived/keepalived_notify.sh",
-            "keepalived_notify.sh.j2",
-            urls=settings.notify_urls,
-            group=deployment.group,
-            node=node,
-        ),
+        _script("/etc/keepalived/keepalived_notify.sh", "keepalived_notify.sh.j2"),
         _configuration(deployment, node, profile),
         # No restart: it would move the virtual IP, and these options only matter at the next start.
         File(
