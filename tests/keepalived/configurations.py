@@ -19,7 +19,7 @@ from settings.releases import Release
 
 NODES = ("iam-a", "iam-b")
 VIP, VIP2, VIP3 = "10.0.4.99", "10.0.4.98", "10.0.4.97"
-PASSWORD = "abcd1234"  # noqa: S105 - of the tests
+PASSWORD = "abcd1234"
 
 
 def deployment(settings: dict[str, Any], additional: tuple[str, ...] = ()) -> Deployment:

@@ -18,8 +18,10 @@ from provisioning.agent.calls import answer
 from provisioning.agent.node import Node, Result
 from provisioning.deployment import Deployment
 from provisioning.inventory import Inventory, RemoteNode
+from provisioning.services.vrrp import preferred_addresses
 from provisioning.ssh.agent_calls import to_exception
 from provisioning.traffic.out_of_service import Surroundings
+from provisioning.traffic.switchover import Switchover, return_preferred
 from tests.keepalived.configurations import NODES, write
 
 # Part of the names of namespaces, so that runs beside each other do not meet.
@@ -119,7 +121,8 @@ class AgentConnection:
 
 @dataclass
 class Pair:
-    machines: dict[str, Machine] = field(default_factory=dict[str, Machine])
+    machines: dict[str, Machine]
+    preferred: dict[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
 
     @property
     def a(self) -> Machine:
@@ -132,6 +135,7 @@ class Pair:
     def write(self, of: Deployment) -> None:
         for name, machine in self.machines.items():
             write(of, name, machine.root)
+            self.preferred |= {node.name: preferred_addresses(of, node) for node in of.nodes if node.name == name}
 
     def start(self, of: Deployment) -> None:
         """Start keepalived on healthy nodes: on the second one when the first one is master."""
@@ -155,6 +159,12 @@ class Pair:
 
     def wait_for(self, masters: dict[str, str], deadline_s: float = 15) -> float:
         return wait_until(lambda: self.masters() == masters, deadline_s, lambda: f"{self.masters()}, not {masters}")
+
+    def balance(self, around: Surroundings) -> tuple[Switchover, ...]:
+        """Return each virtual IP to its preferred node. The address is announced once both nodes know each other."""
+        wait_until(lambda: "BACKUP" in (self.b.root / "log").read_text(), 10, lambda: "iam-b has not started")
+        preferred = [(each, self.preferred.get(each.node.name, ())) for each in (around.leaving, *around.others)]
+        return return_preferred(preferred, around.virtual_ips, around.confirm, around.report)
 
     def surroundings(self, leaving: str, virtual_ips: tuple[str, ...]) -> Surroundings:
         """The pair as the operator's side sees it. The agent's change lock is taken."""

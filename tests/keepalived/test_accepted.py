@@ -23,7 +23,7 @@ def test_keepalived_accepts_pairwise_combinations_of_all_settings(tmp_path: Path
         for number, settings in enumerate(combinations):
             for node in NODES:
                 sync = KeepalivedSettings.model_validate(settings).sync_group
-                of = deployment(settings, (VIP3,) if sync or number % 2 and settings["profile"] != "seed" else ())
+                of = deployment(settings, (VIP3,) if sync or (number % 2 and settings["profile"] != "seed") else ())
                 configuration = write(of, node, tmp_path / f"{number}{node}")
                 done = subprocess.run(
                     ["ip", "netns", "exec", namespace, "keepalived", "-t", "-f", str(configuration)],
