@@ -159,6 +159,27 @@ def switchover(
 
 
 @app.command()
+def fence(
+    node: Annotated[str, typer.Argument(help="Eligible node that must not receive traffic any more.")],
+    stack: Stack = "local",
+    *,
+    yes: Yes = False,
+) -> None:
+    """Detach the virtual IPs from a node in the cloud, if two nodes hold one and cannot be made to hear each other.
+
+    Refused unless another node holds the virtual IPs and serves. `tandem up` attaches the node again.
+    """
+    from operations.fencing import run  # noqa: PLC0415 - HTTP and SSH take 0.5 s to import
+    from operations.recorded import read_deployment  # noqa: PLC0415 - see above
+
+    engine = open_engine(stack)
+    deployed = read_deployment(engine.deployment(), stack)
+    if not yes and find_workspace(stack, os.environ) is None:
+        typer.confirm(f"Detach the virtual IPs of stack {stack} from {node} in the cloud?", abort=True)
+    run(deployed.inventory, node, engine.cloud_settings(), typer.echo)
+
+
+@app.command()
 def cancel(stack: Stack = "local") -> None:
     """Release the lock of the stack: `pulumi cancel`. Use this only if the owner of the lock has ended."""
     open_engine(stack).cancel()
