@@ -44,6 +44,7 @@ def drill(
     on: Annotated[list[str] | None, typer.Option("--on", help="Only on this node: master, backup, data, both.")] = None,
     show: Annotated[bool, typer.Option("--list", help="List the faults and run nothing.")] = False,
     repeat: Annotated[int, typer.Option(min=1, max=10, help="Inflict each fault so often in a row.")] = 1,
+    runs: Annotated[int, typer.Option(min=1, max=100, help="Run each case so often, each with its own load.")] = 1,
     scale: Annotated[float, typer.Option(min=0.01, max=2, help="Request rates, as a multiple of the full ones.")] = 1.0,
     watch: Annotated[float | None, typer.Option(min=1, max=600, help="Seconds until a fault is undone.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the result to this file.")] = None,
@@ -61,10 +62,11 @@ def drill(
         Console(width=None if sys.stdout.isatty() else 120).print(_list())
         return
     on_localcloud = find_workspace(stack, os.environ) is not None
-    cases = _choose(faults or [], on or [], on_localcloud=on_localcloud)
+    chosen = _choose(faults or [], on or [], on_localcloud=on_localcloud)
+    cases = [case for case in chosen for _ in range(runs)]
     other = _read(beside)
     if not on_localcloud:
-        _confirm(stack, cases)
+        _confirm(stack, chosen)
     from operations.drill.drill import Drill, Options  # noqa: PLC0415 - HTTP and SSH take 0.5 s to import
     from operations.drill.report import Setting, make_table  # noqa: PLC0415 - see above
 

@@ -63,6 +63,7 @@ FAULTS: tuple[Fault, ...] = (
           safe=True),
     Fault("nginx-master-hang", "nginx's master process hangs (SIGSTOP)", OnNode(f"kill -STOP {_MASTER_PROCESS}"),
           OnNode(f"kill -CONT {_MASTER_PROCESS}"), safe=True),
+    Fault("nginx-reload", "nginx reloaded", OnNode("systemctl reload nginx"), None, safe=True),
     Fault("nginx-broken-reload", "reload with a broken configuration",
           OnNode(f"echo broken > {_BROKEN}; systemctl reload nginx; true"),
           OnNode(f"rm {_BROKEN}; systemctl reload nginx"),

@@ -72,10 +72,17 @@ class Sender:
     """Sends the requests to one public IP."""
 
     def __init__(
-        self, address: str, ca_certificate: str, out: IO[str], *, timeout_s: float = 10.0, sources: Sequence[str] = ()
+        self,
+        address: str,
+        ca_certificate: str,
+        out: IO[str],
+        *,
+        timeout_s: float = 10.0,
+        sources: Sequence[str] = (),
+        port: int = 443,
     ) -> None:
         """`ca_certificate` "" means the CAs of this computer. `sources` are local addresses to send from, in turn."""
-        self._address, self._out, self._timeout_s = address, out, timeout_s
+        self._address, self._port, self._out, self._timeout_s = address, port, out, timeout_s
         self._sources = itertools.cycle([(source, 0) for source in sources] or [None])
         self._context = ssl.create_default_context(cadata=ca_certificate or None)
         self._idle: dict[str, list[Connection]] = {}  # by host
@@ -92,7 +99,11 @@ class Sender:
                     if received or not stream.idempotent:
                         raise
             new = await asyncio.open_connection(
-                self._address, 443, ssl=self._context, server_hostname=stream.host, local_addr=next(self._sources)
+                self._address,
+                self._port,
+                ssl=self._context,
+                server_hostname=stream.host,
+                local_addr=next(self._sources),
             )
             return await self._send(stream, new)
 

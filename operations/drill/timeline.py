@@ -6,7 +6,7 @@ Times are in seconds since the first injection.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from operations.drill.drill import CaseRun, Injection
@@ -35,6 +35,7 @@ def to_data(run: CaseRun) -> dict[str, Any]:
     if not run.injections or not run.result.records:
         return data
     zero = run.injections[0].at
+    states = {node: _states(run, node, lines, zero) for node, lines in run.journals.items()}
     return {
         **data,
         "at": zero,
@@ -44,7 +45,8 @@ def to_data(run: CaseRun) -> dict[str, Any]:
         "injections": [_injection(each, zero) for each in run.injections],
         "figures": figures(run),
         "requests": {name: _segments(run.result, name, zero) for name in run.result.streams()},
-        "vrrp": {node: _states(run, node, lines, zero) for node, lines in run.journals.items()},
+        "vrrp": states,
+        "failovers": _failovers(states),
         "havip": [[round(at - zero, 3), name] for at, name in run.havip],
         "log": _log(run, zero),
     }
@@ -118,6 +120,11 @@ def _states(run: CaseRun, node: str, lines: Iterable[Sequence[Any]], zero: float
             if state != states[-1][1]:
                 states.append([round(at - zero, 3), state])
     return states
+
+
+def _failovers(states: Mapping[str, Sequence[Sequence[Any]]]) -> list[list[Any]]:
+    """The times at which a node became master, with its name."""
+    return sorted([at, node] for node, changes in states.items() for at, state in changes[1:] if state == "MASTER")
 
 
 def _log(run: CaseRun, zero: float) -> list[list[Any]]:

@@ -84,7 +84,7 @@ def case_run(outage_s: float = 0.035, fault: str = "nginx-stop") -> CaseRun:
 
 def test_every_fault_is_undone_or_ends_without_help() -> None:
     unaided = {fault.name for fault in FAULTS if fault.undo is None}
-    assert unaided == {"switchover", "reboot", "none"}
+    assert unaided == {"switchover", "nginx-reload", "reboot", "none"}
     assert len({fault.name for fault in FAULTS}) == len(FAULTS)
 
 
@@ -146,6 +146,10 @@ def test_an_outage_that_lasts_to_the_end_is_measured_to_the_end() -> None:
 def test_a_request_is_correct_slow_or_lost(status: int, took: float, lost: int, slow: int) -> None:
     result = Result([Record(NEW, ZERO, took, status)])
     assert (len(result.lost()), len(result.slow())) == (lost, slow)
+
+
+def test_each_change_of_master_is_counted() -> None:
+    assert to_data(case_run())["failovers"] == [[pytest.approx(0.027), "iam-b"]]
 
 
 # ---- the sequence ---------------------------------------------------------------------------------------------------
