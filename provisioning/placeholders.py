@@ -56,6 +56,11 @@ def node_private_key(node: str) -> str:
     return f"node_private_key.{node}"
 
 
+def service_secret(service: str, name: str) -> str:
+    """The name of a secret of tandem:services."""
+    return f"service.{service}.{name}"
+
+
 def host_key(node: str) -> str:
     """The name of a node's public SSH host key. The rollout knows it from its inventory."""
     return f"host_key.{node}"

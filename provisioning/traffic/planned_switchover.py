@@ -1,8 +1,8 @@
 """A switchover on request of an operator: each virtual IP of one eligible node moves to its peer.
 
-With mode `non-preempt` the virtual IP stays at the peer. With `preempt` and `dual-master` a node would get its
-preferred virtual IP back as soon as its drain ends, so it stays drained until `switch_back`, the next rollout or its
-next boot. A drained node still takes over if its peer fails: it only has a lower priority.
+With mode `nopreempt` the virtual IP stays at the peer. With `preempt` and `dual-master` a node would get its preferred
+virtual IP back as soon as its drain ends, so it stays drained until `switch_back`, the next rollout or its next boot. A
+drained node still takes over if its peer fails: it only has a lower priority.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def switch_back(group: Group) -> tuple[Switchover, ...]:
     if not drained:
         raise SwitchoverError(
             "no node is drained by a switchover; nothing was changed",
-            look_at="tandem switchover --to NODE; with keepalived.mode non-preempt a virtual IP stays where it is",
+            look_at="tandem switchover --to NODE; with keepalived.mode nopreempt a virtual IP stays where it is",
         )
     return _put_back(group, drained)
 

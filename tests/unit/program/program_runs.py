@@ -48,6 +48,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "data": {**EXTERNAL, "mongodb": {"address": "10.0.9.3:27017"}},
         "credentials": {"given": {**GIVEN, "mongodbPassword": "gi/ven@mongodb%password"}},
     },
+    "bucket with a role": {
+        "data.backup": {
+            "bucket": {"endpoint": "https://cos.ap-guangzhou.myqcloud.com", "name": "backups-1", "role": "uploads"}
+        }
+    },
     "NAT gateway": {"network.egress": "nat"},
     "DNS records with dual-master": {
         "dns": {"zone": "example.com"},

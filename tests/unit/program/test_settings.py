@@ -71,6 +71,10 @@ INVALID: list[tuple[str, dict[str, Any], str, str]] = [
      "credentials.given.bucketKeyId", "is required with data.backup.bucket"),
     ("bucket endpoint without https", {"data.backup": {"bucket": {"endpoint": "cos.ap-guangzhou.myqcloud.com", "name": "backups-1"}}},
      "data.backup.bucket.endpoint", "has an invalid format"),
+    ("bucket with a role and a key",
+     {"data.backup": {"bucket": {"endpoint": "https://cos.ap-guangzhou.myqcloud.com", "name": "backups-1", "role": "r"}},
+      "credentials": {"given": {"bucketKeyId": "AKID"}}},
+     "credentials.given.bucketKeyId", "cannot be set with data.backup.bucket.role r"),
     ("backup at hour 24", {"data.backup": {"hour": 24}}, "data.backup.hour", "(got 24)"),
     # nodes
     ("one node", {"nodes.members": _NODES[:1]}, "nodes.members", "must have at least 2 items (got"),
@@ -115,7 +119,7 @@ INVALID: list[tuple[str, dict[str, Any], str, str]] = [
     # addresses and names
     ("virtual IP outside the subnet", {"virtualIp.address": "10.0.5.99"}, "virtualIp.address", "must be inside the subnet 10.0.4.0/24"),
     ("virtual IP at the address of a node", {"virtualIp.address": "10.0.4.20"}, "virtualIp.address", "must be unique"),
-    ("second address without dual-master", {"virtualIp.secondAddress": "10.0.4.98"}, "virtualIp.secondAddress", "cannot be set with keepalived.mode non-preempt"),
+    ("second address without dual-master", {"virtualIp.secondAddress": "10.0.4.98"}, "virtualIp.secondAddress", "cannot be set with keepalived.mode nopreempt"),
     ("dual-master with one address", {"keepalived": {"mode": "dual-master"}}, "virtualIp.secondAddress", "is required with keepalived.mode dual-master"),
     ("too much bandwidth", {"virtualIp.bandwidthMbps": 9000}, "virtualIp.bandwidthMbps", "(got 9000)"),
     ("bandwidth above the limit of an address", {"virtualIp.bandwidthMbps": 101}, "virtualIp.bandwidthMbps", "must be at most 100"),
@@ -253,6 +257,20 @@ def test_the_report_never_contains_a_secret() -> None:
     text = "\n".join(problem.text for problem in problems_of(with_value(sections(), "credentials", given)))
     assert "abc" not in text
     assert "12345" not in text
+
+
+@pytest.mark.parametrize("name", ["mariadbPassword", "redisPassword", "mongodbPassword", "jwtKey", "bucketKeyId"])
+@pytest.mark.parametrize("character", ["\n", "\0", "\x7f", "\t", "é", "密", "\u2028", "\ud800"])
+def test_characters_that_a_format_cannot_carry_are_reported_without_the_secret(name: str, character: str) -> None:
+    given = {"given": {name: f"hunter{character}2secret"}}
+    texts = [
+        problem.text
+        for problem in problems_of(with_value(sections(), "credentials", given))
+        if problem.key == f"tandem:credentials.given.{name}" and "encrypted" not in problem.text
+    ]
+    assert len(texts) == 1
+    assert "not shown" in texts[0]
+    assert "hunter" not in texts[0]
 
 
 def test_mongodb_is_rejected_with_the_stand_in() -> None:

@@ -16,10 +16,12 @@ from settings.releases import Release
 def deployment(
     *,
     profile: str = "fast",
-    mode: str = "non-preempt",
+    mode: str = "nopreempt",
     nginx: dict[str, Any] | None = None,
     application_nodes: int = 0,
     virtual_ips: tuple[str, ...] = ("10.0.4.99",),
+    keepalived: dict[str, Any] | None = None,
+    second_router: tuple[str, ...] = ("10.0.4.98",),
     notifications: dict[str, Any] | None = None,
 ) -> Deployment:
     nodes = (
@@ -33,9 +35,10 @@ def deployment(
         virtual_ips=virtual_ips,
         domains=Domains("iam.api.example.com", "iam.authz.example.com"),
         nginx=NginxSettings.model_validate(nginx or {}),
-        keepalived=KeepalivedSettings.model_validate({"profile": profile, "mode": mode}),
+        keepalived=KeepalivedSettings.model_validate({"profile": profile, "mode": mode, **(keepalived or {})}),
         iam=IamSettings(),
         data=DataSettings(),
+        of_second_router=second_router,
         notifications=NotificationsSettings.model_validate(notifications or {}),
         release=Release("iam-stand-in.tar.gz", "0" * 64, stand_in=True),
     )

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from provisioning.kinds.file import File
 from provisioning.kinds.unit import Unit
 from provisioning.manifest import render
-from provisioning.services.keepalived import PROFILES, Profile
+from provisioning.services.vrrp import PROFILES, Profile
 from settings.keepalived import KeepalivedSettings
 
 CONF = "/etc/keepalived/keepalived.conf"
@@ -112,7 +112,7 @@ def test_the_notify_script_writes_the_log_lines_of_the_lectures(tmp_path: Path, 
         ),
         pytest.param(
             {"profile": "seed", "mode": "preempt"},
-            "mode must be non-preempt with profile seed",
+            "mode must be nopreempt with profile seed",
             id="preemption in the seed profile",
         ),
         pytest.param(
@@ -130,13 +130,13 @@ def test_an_invalid_setting_is_rejected(settings: dict[str, Any], message: str) 
 
 
 @pytest.mark.parametrize("profile", ["fast", "balanced", "seed"])
-@pytest.mark.parametrize("mode", ["non-preempt", "preempt", "dual-master"])
+@pytest.mark.parametrize("mode", ["nopreempt", "preempt", "dual-master"])
 @pytest.mark.root
 @pytest.mark.skipif(
     shutil.which("keepalived") is None, reason="keepalived is not installed; keepalived -t runs on the nodes"
 )
 def test_keepalived_accepts_the_rendered_configuration(tmp_path: Path, profile: str, mode: str) -> None:
-    if profile == "seed" and mode != "non-preempt":
+    if profile == "seed" and mode != "nopreempt":
         with pytest.raises(ValidationError):
             deployment(profile=profile, mode=mode)
         return
