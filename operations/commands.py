@@ -24,6 +24,8 @@ from operations.selection import Selection
 from operations.setup_commands import app as setup_commands
 from operations.unlock import find_locks, release_locks
 from operations.workspace import find_workspace
+from provisioning.traffic.havip import confirm_with
+from provisioning.traffic.node_changes import Group
 
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False,
@@ -128,6 +130,33 @@ def rollback(stack: Stack = "local", *, yes: Yes = False) -> None:
         f"The nodes have their previous revision again. Revision {rejected} is rejected: `tandem up` refuses it until\n"
         f"the program or its settings change. `tandem up --force --stack {stack}` deploys it nevertheless."
     )
+
+
+@app.command(epilog=examples("tandem switchover --stack prod", "tandem switchover --to iam-b"))
+def switchover(
+    stack: Stack = "local",
+    *,
+    to: Annotated[
+        str | None, typer.Option(help="Node to move the virtual IPs to. Default: the peer of the master.")
+    ] = None,
+    back: Annotated[
+        bool, typer.Option("--back", help="End an earlier switchover, with keepalived.mode preempt or dual-master.")
+    ] = False,
+    yes: Yes = False,
+) -> None:
+    """Drain a node and move its virtual IPs to its peer; confirm it with the HAVIP and a request from outside.
+
+    Exit code 1 if the move is refused, fails or is not confirmed.
+    """
+    from operations.recorded import read_deployment  # noqa: PLC0415 - HTTP and SSH take 0.5 s to import
+    from operations.switchover import run  # noqa: PLC0415 - see above
+
+    engine = open_engine(stack)
+    deployed = read_deployment(engine.deployment(), stack)
+    if not yes and find_workspace(stack, os.environ) is None:
+        typer.confirm(f"Move the virtual IPs of stack {stack}? Connections that stay open are cut off.", abort=True)
+    confirm = confirm_with(deployed.inventory, engine.cloud_settings())
+    run(Group(deployed.inventory, confirm, typer.echo), deployed.public, to=to, back=back)
 
 
 @app.command(epilog=examples("tandem cancel --stack prod"))

@@ -29,12 +29,12 @@ def read_deployment(deployment: Mapping[str, Any], stack: str) -> Group:
     manifests = {
         node: read_manifest(node, items, rollout["files"][node]) for node, items in rollout["manifests"].items()
     }
+    authorities = exports["certificate_authorities"]
     services = tuple(
-        Service(name, str(url).removeprefix("https://"), exports["certificate_authorities"][name])
-        for name, url in exports["urls"].items()
+        Service.from_data(name, site, authorities.get(name, "")) for name, site in exports["sites"].items()
     )
     addresses = tuple(Address(ip) for ip in exports["public_ips"])
-    public = PublicSide(addresses, services, values[IAM_HEALTH_PASSWORD])
+    public = PublicSide(addresses, services, values.get(IAM_HEALTH_PASSWORD, ""))
     return Group(public, inventory, replace_secrets(inventory, manifests, values))
 
 

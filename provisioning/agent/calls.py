@@ -72,6 +72,8 @@ CHANGING: dict[str, Callable[..., Any]] = {
     "restore": backups.restore,
     "drain": drain.drain,
     "end_drain": drain.end_drain,
+    "keep_drained": drain.keep_drained,
+    "release": drain.release,
     "ask_clients_to_leave": drain.ask_clients_to_leave,
     "stop_asking": drain.stop_asking,
     "retire": drain.retire,

@@ -7,9 +7,10 @@ import json
 import re
 from typing import Any
 
+from .drained import drained_routers
 from .node import Node
 from .previous import version_facts
-from .serving import DRAIN_MARK, addresses_held, read_node_file
+from .serving import addresses_held, read_node_file
 from .systemd import unit_facts
 
 ACCESS_LOG = "/var/log/nginx/access.log"
@@ -30,7 +31,7 @@ def status(node: Node, *, virtual_ips: list[str], links: list[str]) -> dict[str,
         "now": node.wall_clock(),
         "held": addresses_held(node, virtual_ips),
         "transitions": _transitions(node),
-        "draining": node.at(DRAIN_MARK).exists(),
+        "draining": bool(drained_routers(node)),
         "units": {name: fact["started"] for name, fact in unit_facts(node, units).items()},
         "packages": _packages(node),
         "releases": {link: node.at(link).resolve().name for link in links},

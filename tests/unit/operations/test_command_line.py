@@ -157,13 +157,14 @@ GOOD: dict[str, Any] = {
     "instance_type": "S5.MEDIUM2", "subnet": "10.3.4.0/24", "nodes": ["web-a", "web-b", "web-c"], "access": "bastion",
     "admin_cidrs": ["198.51.100.0/24"], "domains": ("api.example.com", "authz.example.com"),
 }  # fmt: skip
+WRONG: dict[str, Any] = {"name": "Demo!", "subnet": "10.3.4.0/30", "access": "vpn", "admin_cidrs": ["here"]}
 
 
 @pytest.mark.parametrize("access", ["bastion", "public", "direct"])
 @pytest.mark.parametrize("subnet", ["10.3.4.0/24", "172.16.0.0/16", "192.168.4.128/25"])
 def test_a_new_stack_is_valid_and_has_comments(tmp_path: Path, access: str, subnet: str) -> None:
     file = tmp_path / "Pulumi.demo.yaml"
-    write(file, render(make_answers(**{**GOOD, "access": access, "subnet": subnet})))
+    write(file, render(make_answers(**(GOOD | {"access": access, "subnet": subnet}))))
     checked = check_file(file)
     assert checked.problems == ()
     assert checked.settings is not None
@@ -173,7 +174,7 @@ def test_a_new_stack_is_valid_and_has_comments(tmp_path: Path, access: str, subn
 
 def test_all_wrong_answers_are_reported_together() -> None:
     with pytest.raises(OperationError) as caught:
-        make_answers(**{**GOOD, "name": "Demo!", "subnet": "10.3.4.0/30", "access": "vpn", "admin_cidrs": ["here"]})
+        make_answers(**{**GOOD, **WRONG})
     text = str(caught.value)
     assert all(word in text for word in ("NAME must", "--subnet must", "--access must", "--admin must"))
 
@@ -237,7 +238,8 @@ def test_an_account_that_has_everything_passes(tmp_path: Path) -> None:
             "S5.MEDIUM2 cannot be bought in ap-guangzhou-6", id="type",
         ),
         pytest.param(
-            {"DescribeAddressQuota": {"QuotaSet": [NO_QUOTA]}}, "addresses", "0 of 20 free; a new stack needs 1", id="quota",
+            {"DescribeAddressQuota": {"QuotaSet": [NO_QUOTA]}}, "addresses", "0 of 20 free; a new stack needs 1",
+            id="quota",
         ),
         pytest.param(
             {"GetCallerIdentity": CloudApiError("[AuthFailure.SecretIdNotFound] the key does not exist")},
