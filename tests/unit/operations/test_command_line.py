@@ -164,7 +164,8 @@ WRONG: dict[str, Any] = {"name": "Demo!", "subnet": "10.3.4.0/30", "access": "vp
 @pytest.mark.parametrize("subnet", ["10.3.4.0/24", "172.16.0.0/16", "192.168.4.128/25"])
 def test_a_new_stack_is_valid_and_has_comments(tmp_path: Path, access: str, subnet: str) -> None:
     file = tmp_path / "Pulumi.demo.yaml"
-    write(file, render(make_answers(**(GOOD | {"access": access, "subnet": subnet}))))
+    answers: dict[str, Any] = GOOD | {"access": access, "subnet": subnet}
+    write(file, render(make_answers(**answers)))
     checked = check_file(file)
     assert checked.problems == ()
     assert checked.settings is not None
