@@ -49,6 +49,14 @@ def pulumi(project: SmallProject, *arguments: str, text: str = "") -> str:
     ).stdout
 
 
+def change_program(project: SmallProject, program: str) -> None:
+    """Write another program, and keep the salt in the stack's file."""
+    file = project.folder / "stacks" / f"Pulumi.{project.stack}.yaml"
+    settings = file.read_text()
+    project.write(program)
+    file.write_text(settings)
+
+
 def share_settings(source: SmallProject, target: SmallProject) -> None:
     """`stack init` writes the salt into the stack's file, which the operators share in git."""
     name = f"Pulumi.{source.stack}.yaml"
@@ -68,13 +76,13 @@ def test_a_second_operator_continues_with_the_state_in_the_bucket(server: str, t
 def test_the_lock_of_a_killed_run_is_named_and_can_be_cancelled(server: str, tmp_path: Path) -> None:
     ann = operator(tmp_path / "ann", server, "locked")
     pulumi(ann, "stack", "init", "locked")
-    ann.write('Item("a", sleep_s=60)')
+    change_program(ann, 'Item("a", sleep_s=60)')
     process = ann.start("up", "--yes")
     ann.wait_for_call("begin", "create", "a")
     kill_all(process)
     assert "the stack is currently locked by 1 lock(s)" in ann.fail("up", "--yes")
     ann.succeed("cancel")
-    ann.write(PROGRAM)
+    change_program(ann, PROGRAM)
     assert "created" in ann.succeed("up", "--yes")
 
 
