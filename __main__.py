@@ -37,8 +37,15 @@ hooks = Hooks(NodeSequence(LastDeployment(last, cloud_settings())))
 credentials = Credentials(
     "credentials",
     CredentialsArgs(
-        s.credentials, s.nodes, s.domains, s.virtual_ip, s.nginx, s.notifications, s.services,
-        s.access.mode == "bastion", labels,
+        s.credentials,
+        s.nodes,
+        s.domains,
+        s.virtual_ip,
+        s.nginx,
+        s.notifications,
+        s.services,
+        s.access.mode == "bastion",
+        labels,
     ),
 )
 network = Network("network", NetworkArgs(s.network, s.protect, labels))
@@ -46,7 +53,7 @@ firewall = Firewall("firewall", FirewallArgs(s.nodes, s.access, s.nginx, labels)
 nodes = Nodes(
     "nodes",
     NodesArgs(
-        s.nodes, s.access, s.network.zone, s.used_data, network, firewall,
+        s.nodes, s.access, s.network.zone, s.data_location, s.bucket_role, network, firewall,
         credentials.deployment_key, list_key_generations(s, last), credentials.temporary_host_keys, hooks, s.protect,
         labels,
     ),

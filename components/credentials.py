@@ -69,8 +69,13 @@ class Credentials(pulumi.ComponentResource):
         secrets = {placeholders.VRRP_PASSWORD: self._password("vrrpPassword", length=8).result}
         self.health_password = pulumi.Output.secret("")
         if args.domains is not None:
-            self.health_password = pulumi.Output.secret(self._health_password())
-            secrets |= {**self._passwords(), placeholders.IAM_HEALTH_PASSWORD: self.health_password}
+            health = self._health_password()
+            self.health_password = pulumi.Output.secret(health.result)
+            secrets |= {
+                **self._passwords(),
+                placeholders.IAM_HEALTH_PASSWORD: self.health_password,
+                placeholders.IAM_HEALTH_PASSWORD_HASH: health.bcrypt_hash,
+            }
         for service, own in args.services.items():
             for key, value in own.secrets.items():
                 secrets[placeholders.service_secret(service, key)] = pulumi.Output.secret(value.get_secret_value())
@@ -143,12 +148,16 @@ class Credentials(pulumi.ComponentResource):
             "iam_admin_password_hash": admin.bcrypt_hash,
         }
 
-    def _health_password(self) -> pulumi.Output[str]:
+    def _health_password(self) -> random.RandomPassword:
         """The password of the account that health checks log in with (provisioning/kinds/iam_account.py)."""
+        generation = self._args.settings.generation_of("healthPassword")
         return random.RandomPassword(
             f"{self._name}-health-password", length=16, override_special=_SPECIAL,
-            min_lower=1, min_upper=1, min_numeric=1, min_special=1, opts=self._child(),
-        ).result  # fmt: skip
+            min_lower=1, min_upper=1, min_numeric=1, min_special=1,
+            # Without keepers at first: stacks of earlier versions have none, and new ones would replace the password.
+            keepers=None if generation == "1" else {"generation": generation},
+            opts=self._child(),
+        )  # fmt: skip
 
     def _given_or_generated(self, name: SecretName, given: SecretStr | None) -> pulumi.Output[str]:
         if given is not None:

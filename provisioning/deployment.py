@@ -67,6 +67,7 @@ class Deployment:
     release: Release | None  # of the IAM services; None: without them
     user: str = "debian"  # that logs in
     peer_ports: tuple[int, ...] = ()  # additional TCP ports that the nodes open to each other
+    health_generation: str = "1"  # of the password of the account for health checks
     of_second_router: tuple[str, ...] = ()  # the virtual IPs that the second node prefers, in dual-master mode
     notifications: NotificationsSettings = field(default_factory=NotificationsSettings)
     apps: tuple[App, ...] = ()  # each after those that it depends on
@@ -126,6 +127,7 @@ def make_deployment(settings: Settings, group: str) -> Deployment:
         of_second_router=tuple(str(address) for address in settings.virtual_ip.of_second_router),
         notifications=settings.notifications,
         release=settings.release,
+        health_generation=settings.credentials.generation_of("healthPassword"),
         apps=_apps(settings),
         system=settings.system,
         content={

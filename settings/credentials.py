@@ -18,6 +18,7 @@ SecretName = Literal[
     "redisPassword",
     "jwtKey",
     "adminPassword",
+    "healthPassword",
     "vrrpPassword",
     "backupKey",
 ]

@@ -103,12 +103,13 @@ class Settings(Sections):
     bundles: dict[str, Bundle]  # by setting: "services.web"
 
     @property
-    def used_data(self) -> DataSettings:
-        """The databases. Without the IAM services nothing uses them: no data disk, no backups."""
-        if self.iam.enabled or self.data.location is not DataLocation.FIRST_NODE:
-            return self.data
-        return DataSettings.model_construct(location=DataLocation.EXTERNAL)
+    def data_location(self) -> DataLocation:
+        """Where the databases run. Without the IAM services nothing uses them, and the group has no data disk."""
+        unused = not self.iam.enabled and self.data.location is DataLocation.FIRST_NODE
+        return DataLocation.EXTERNAL if unused else self.data.location
 
     @property
-    def data_location(self) -> DataLocation:
-        return self.used_data.location
+    def bucket_role(self) -> str | None:
+        """The CAM role with which the first node uploads backups."""
+        bucket = self.data.backup.bucket
+        return bucket.role if bucket is not None and self.data_location is DataLocation.FIRST_NODE else None

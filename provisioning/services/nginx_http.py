@@ -23,6 +23,10 @@ class Cors:
     variable: str
     settings: CorsSettings
 
+    @property
+    def active(self) -> bool:
+        return bool(self.settings.allow_origins)
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -43,6 +47,12 @@ class Location:
     pages: tuple[Page, ...]
     root: str  # "" with a target other than files, or with an alias
     rate_zone: str  # "" without a limit
+
+    @property
+    def preflight(self) -> Cors | None:
+        """What answers a browser's preflight request."""
+        answers_itself = self.settings.redirect or self.settings.respond
+        return self.cors if self.cors and self.cors.active and not answers_itself else None
 
     @property
     def name(self) -> str:
@@ -94,7 +104,7 @@ def make_view(site: Site, nginx: NginxSettings) -> View:
     locations = tuple(
         _location(site, f"{prefix}_{number}", each, site_cors, headers) for number, each in enumerate(given, 1)
     )
-    used = [location.cors for location in locations if location.cors and location.cors.settings.allow_origins]
+    used = [each for each in (site_cors, *(location.cors for location in locations)) if each and each.active]
     return View(
         site=site,
         locations=locations,
@@ -122,13 +132,15 @@ def _location(
     if own or settings.cors is not None:
         # nginx inherits headers only if a location adds none of its own.
         headers = (*((name, value) for name, value in site_headers if name not in own), *own.items())
-        headers += _cors_headers(cors)
+        of_cors = dict(_cors_headers(cors))
+        # An empty value removes a header of the site.
+        headers += tuple({**{name: "" for name, _ in _cors_headers(site_cors)}, **of_cors}.items())
     hidden = (*_hidden(cors), *settings.hide_headers) if settings.cors or settings.hide_headers else ()
     files = not (settings.proxy or settings.redirect or settings.respond or settings.alias)
     return Location(
         settings=settings,
         variable=variable,
-        cors=cors if cors and cors.settings.allow_origins and not (settings.redirect or settings.respond) else None,
+        cors=cors,
         headers=headers,
         hidden=hidden,
         pages=_pages(variable, settings.error_pages),
@@ -154,7 +166,7 @@ def _hsts(site: Site, nginx: NginxSettings) -> tuple[tuple[str, str], ...]:
 
 def _cors_headers(cors: Cors | None) -> tuple[tuple[str, str], ...]:
     """Headers for allowed origins. nginx sends no header with an empty value, so other origins get none."""
-    if cors is None or not cors.settings.allow_origins:
+    if cors is None or not cors.active:
         return ()
     settings = cors.settings
     found = {

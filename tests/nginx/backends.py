@@ -7,8 +7,8 @@ import socket
 import socketserver
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -31,7 +31,9 @@ class Backend:
     name: str
     address: str = "127.0.0.1"
     hangs: bool = False  # accepts requests and never answers
+    reading: int = 0  # requests whose body is not complete
     received: list[Received] = field(default_factory=list[Received])
+    connections: list[socket.socket] = field(default_factory=list[socket.socket])
     server: ThreadingHTTPServer | None = None
     stopping: threading.Event = field(default_factory=threading.Event)
 
@@ -50,6 +52,10 @@ class Backend:
             request_queue_size = 128
             daemon_threads = True
 
+            def process_request(self, request: Any, client_address: Any) -> None:
+                backend.connections.append(request)
+                super().process_request(request, client_address)
+
             def handle_error(self, request: Any, client_address: Any) -> None:
                 """A client that has gone is no error of the test."""
 
@@ -57,10 +63,14 @@ class Backend:
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
     def stop(self) -> None:
+        """Close the port and all connections, as a killed process does."""
         if self.server:
             self.stopping.set()
             self.server.shutdown()
             self.server.server_close()
+            for connection in self.connections:
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -77,7 +87,9 @@ class _Handler(BaseHTTPRequestHandler):
         """Quiet."""
 
     def _respond(self) -> None:
+        self.owner.reading += 1
         body = self._read_body()
+        self.owner.reading -= 1
         self.owner.received.append(Received(self.command, self.path, dict(self.headers.items()), body))
         if self.owner.hangs:
             self.owner.stopping.wait(20)
@@ -150,7 +162,7 @@ class _TcpServer(socketserver.ThreadingTCPServer):
 
 
 @contextmanager
-def echoes(*names: str, udp: bool = False) -> Iterator[list[int]]:
+def echoes(*names: str, udp: bool = False) -> Generator[list[int]]:
     """Servers that return what they receive, with their name in front. Yields their ports."""
     with ExitStack() as stack:
         ports: list[int] = []

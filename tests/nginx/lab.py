@@ -10,7 +10,7 @@ import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -135,6 +135,21 @@ class Lab:
                 return
         raise AssertionError(f"nginx does not listen: {self.errors()}")
 
+    def reload(self) -> None:
+        """Reload, and wait until only new workers serve."""
+        assert self.process
+        before = self.workers()
+        self.process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + 10
+        while not self.workers() - before or self.workers() & before:
+            assert time.monotonic() < deadline, self.errors()
+            time.sleep(0.02)
+
+    def workers(self) -> set[str]:
+        assert self.process
+        pid = self.process.pid
+        return set(Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+
     def stop(self) -> None:
         if self.process:
             self.process.send_signal(signal.SIGTERM)
@@ -191,7 +206,7 @@ class Lab:
 
 
 @contextmanager
-def running(directory: Path, nginx: Mapping[str, Any], **options: Any) -> Iterator[Lab]:
+def running(directory: Path, nginx: Mapping[str, Any], **options: Any) -> Generator[Lab]:
     """A running nginx. `trusted` names certificates that clients trust; other options are those of Lab."""
     trusted = options.pop("trusted", ())
     lab = Lab(directory, **options)
