@@ -54,6 +54,7 @@ def test_health_asks_for_the_sites_of_the_settings() -> None:
         "www.example.com": {"domain": "www.example.com", "https": True, "http": "redirect"}
     }
     assert health.inputs["password"] == ""
+    assert health.inputs["authorities"] == {"www.example.com": run("web").exports["ca_certificate"]}
 
 
 def test_names_of_sites_in_the_zone_get_dns_records() -> None:
