@@ -14,7 +14,7 @@ _BEGIN, _END = "# Tandem: names of the group", "# Tandem: end"
 def facts(node: Node, questions: list[str]) -> dict[str, list[str]]:
     """The lines of the block."""
     _, block, _ = _divide(_text(node))
-    return {path: block for path in questions}
+    return dict.fromkeys(questions, block)
 
 
 def prepare(node: Node, items: list[dict[str, Any]]) -> None:
