@@ -19,7 +19,8 @@ class Timer(Item):
     description: str
     interval_s: int = 0
     random_delay_s: int = 0  # maximum delay, so that nodes do not start the service simultaneously
-    calendar: str = ""  # instead of an interval: systemd.time(7), "*-*-* 02:00:00 UTC"; a missed time is made up for
+    calendar: str = ""  # instead of an interval: systemd.time(7), "*-*-* 02:00:00 UTC"
+    persistent: bool = True  # with a calendar: a time at which the node was off is made up for
 
     @property
     def unit(self) -> str:
@@ -29,7 +30,7 @@ class Timer(Item):
     def text(self) -> str:
         lines = ["[Unit]", f"Description={self.description}", "", "[Timer]"]
         if self.calendar:
-            lines += [f"OnCalendar={self.calendar}", "Persistent=true"]
+            lines += [f"OnCalendar={self.calendar}", f"Persistent={'true' if self.persistent else 'false'}"]
         else:
             lines += [f"OnActiveSec={self.interval_s}", f"OnUnitActiveSec={self.interval_s}", "AccuracySec=1"]
         lines += [f"RandomizedDelaySec={self.random_delay_s}"] if self.random_delay_s else []

@@ -156,7 +156,7 @@ def test_a_scheduled_command_has_its_timer_on_every_eligible_node_and_runs_where
         assert "Type=oneshot\n" in unit
         assert "Restart=" not in unit
         (timer,) = [item for item in items if isinstance(item, Timer)]
-        assert timer.calendar == "*-*-* 03:30:00 UTC"
+        assert (timer.calendar, timer.persistent) == ("*-*-* 03:30:00 UTC", False)
         assert not [item for item in items if isinstance(item, Unit)]
 
 
