@@ -14,7 +14,7 @@ import trustme
 
 from operations.drill.requests import Record, Sender, Stream
 from operations.drill.result import Result
-from operations.drill.streams import healthz_streams
+from operations.drill.streams import plain_streams
 
 HOST = "iam.api.example.com"
 AUTHORITY = trustme.CA()
@@ -94,7 +94,7 @@ def test_new_connections_are_opened_for_each_request_and_kept_ones_used_again() 
     seen: dict[str, int] = {}
 
     async def use(sender: Sender, server: Server) -> None:
-        for stream in healthz_streams(HOST, 0.1):
+        for stream in plain_streams(HOST, "/healthz", 0.1):
             before = server.connections
             for _ in range(5):
                 await sender.ask(stream)
