@@ -53,6 +53,7 @@ ESSENTIAL = frozenset(
         "setpriv",
         "sh",
         "sleep",
+        "sync",
         "true",
         "umount",
         "uname",
