@@ -20,8 +20,9 @@ from components.last_deployment import LastDeployment, cloud_settings, read_expo
 from components.network import Network, NetworkArgs
 from components.node_sequence import NodeSequence
 from components.nodes import Nodes, NodesArgs
+from components.public_sites import describe_sites, names_in_zone
 from components.rollout import Rollout, RolloutArgs
-from components.virtual_ip import VirtualIp, VirtualIpArgs
+from components.virtual_ip import VIRTUAL_IP_NAMES, VirtualIp, VirtualIpArgs
 from provisioning.deployment import make_deployment
 from settings.load import load
 
@@ -35,23 +36,32 @@ hooks = Hooks(NodeSequence(LastDeployment(last, cloud_settings())))
 
 credentials = Credentials(
     "credentials",
-    CredentialsArgs(s.credentials, s.nodes, s.domains, s.virtual_ip, s.access.mode == "bastion", labels),
+    CredentialsArgs(
+        s.credentials,
+        s.nodes,
+        s.domains,
+        s.virtual_ip,
+        s.notifications,
+        s.access.mode == "bastion",
+        labels,
+        s.services,
+    ),
 )
 network = Network("network", NetworkArgs(s.network, s.protect, labels))
 firewall = Firewall("firewall", FirewallArgs(s.nodes, s.access, labels))
 nodes = Nodes(
     "nodes",
     NodesArgs(
-        s.nodes, s.access, s.network.zone, s.data.location, network, firewall,
+        s.nodes, s.access, s.network.zone, s.data_location, network, firewall,
         credentials.deployment_key, list_key_generations(s, last), credentials.temporary_host_keys, hooks, s.protect,
         labels,
     ),
 )  # fmt: skip
 virtual_ips = [
     VirtualIp(name, VirtualIpArgs(s.virtual_ip, address, name, nodes, network, hooks, s.protect, labels))
-    for name, address in zip(("vip", "vip2"), map(str, s.virtual_ip.addresses), strict=False)
+    for name, address in zip(VIRTUAL_IP_NAMES, map(str, s.virtual_ip.addresses), strict=False)
 ]
-dns = Dns("dns", DnsArgs(s.dns, s.domains, virtual_ips))
+dns = Dns("dns", DnsArgs(s.dns, names_in_zone(s), virtual_ips))
 alarms = Alarms("alarms", AlarmsArgs(s.alarms, nodes, virtual_ips, s.virtual_ip.bandwidth_mbps, labels))
 
 host_keys = GroupHostKeys("host-keys", HostKeysArgs(nodes, credentials, s.nodes.user))
@@ -63,7 +73,7 @@ rollout = Rollout(
 )
 Health(
     "health",
-    HealthArgs(rollout.revision, virtual_ips, s.domains, credentials.authorities, credentials.health_password),
+    HealthArgs(rollout.revision, virtual_ips, describe_sites(s), credentials.authorities, credentials.health_password),
     # Created last, so deleted first: with `protect`, `destroy` fails here, before addresses and secrets are deleted.
     pulumi.ResourceOptions(depends_on=[dns, alarms], protect=s.protect),
 )

@@ -20,6 +20,9 @@ _REPEAT_S = 3600
 _WHOLE_DAY = (0, 86_399)  # seconds of the day
 _CVM = "cvm_device"
 _EIP = "EIP"
+# Events that the cloud itself observes: the node cannot be pinged, for example after a power failure; it has rebooted.
+# Documents 248/51284 (DescribeAlarmEvents) and 248/51287; names as in the provider's example of an alarm policy.
+_CVM_EVENTS = ("ping_unreachable", "guest_reboot")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,8 @@ class Alarms(pulumi.ComponentResource):
             "MemUsage": settings.memory_percent,
             "CvmDiskUsage": settings.disk_percent,
         }
-        policy = self._policy("nodes", _CVM, [_rule(metric, limit, "%") for metric, limit in limits.items()], notice)
+        rules = [_rule(metric, limit, "%") for metric, limit in limits.items()]
+        policy = self._policy("nodes", _CVM, rules, notice, _CVM_EVENTS)
         instance_ids = [instance.instance_id for instance in self._args.nodes.instances]
         self._bind("nodes", policy, [instance_id.apply(_instance_dimension) for instance_id in instance_ids])
 
@@ -83,6 +87,7 @@ class Alarms(pulumi.ComponentResource):
         namespace: str,
         rules: list[monitor.AlarmPolicyConditionsRuleArgs],
         notice: pulumi.Output[str],
+        events: Sequence[str] = (),
     ) -> pulumi.Output[str]:
         return monitor.AlarmPolicy(
             f"{self._name}-{what}",
@@ -92,6 +97,7 @@ class Alarms(pulumi.ComponentResource):
             enable=1,
             # 0: an alarm is raised when any of the rules matches.
             conditions=monitor.AlarmPolicyConditionsArgs(is_union_rule=0, rules=rules),
+            event_conditions=[monitor.AlarmPolicyEventConditionArgs(metric_name=event) for event in events] or None,
             notice_ids=[notice],
             opts=self._child,
         ).id

@@ -57,7 +57,10 @@ def describe_vrrp(settings: Settings) -> Mapping[str, Any]:
         "tandem:keepalived.profile": keepalived.profile,
         "tandem:keepalived.mode": keepalived.mode,
         "tandem:keepalived.virtualRouterId": keepalived.virtual_router_id,
+        "tandem:keepalived.vrrpVersion": keepalived.vrrp_version,
+        "tandem:keepalived.authentication": keepalived.authentication,
+        "tandem:keepalived.syncGroup": keepalived.sync_group,
     }
-    if keepalived.profile == "seed":
+    if keepalived.profile == "seed" or keepalived.authentication != "none":
         shared["tandem:credentials.generation.vrrpPassword"] = settings.credentials.generation_of("vrrpPassword")
     return shared

@@ -75,7 +75,7 @@ def check_node_addresses(settings: Settings, deployed: Exports) -> Iterator[Prob
 
 def check_data_node_stays_first(settings: Settings, deployed: Exports) -> Iterator[Problem]:
     data_node, first = deployed.data_node, settings.nodes.members[0].name
-    if data_node in {None, first} or settings.data.location is not DataLocation.FIRST_NODE:
+    if data_node in {None, first} or settings.data_location is not DataLocation.FIRST_NODE:
         return
     yield Problem(
         "tandem:nodes.members",
@@ -89,9 +89,18 @@ def check_data_node_stays_first(settings: Settings, deployed: Exports) -> Iterat
 def check_data_disk_is_kept(settings: Settings, deployed: Exports) -> Iterator[Problem]:
     """Moving the databases must not delete their disk; a separate `up` deletes it."""
     data_node, first = deployed.data_node, settings.nodes.members[0].name
-    if data_node is None or settings.data.location is DataLocation.FIRST_NODE:
+    if data_node is None or settings.data_location is DataLocation.FIRST_NODE:
         return
-    if settings.data.location is DataLocation.EXTERNAL:
+    if not settings.iam.enabled and settings.data_location is DataLocation.EXTERNAL:
+        yield Problem(
+            "tandem:iam.enabled",
+            f"cannot be set to false in one `up`, because the data disk with the databases of {data_node} would be "
+            "deleted.\n"
+            "Set data.location to moved with it, which keeps the disk and needs data.mariadbAddress and "
+            "data.redisAddress (docs/operations.md).\n"
+            "When the disk is no longer needed, set data.location to external in a later `up`.",
+        )
+    elif settings.data_location is DataLocation.EXTERNAL:
         yield Problem(
             "tandem:data.location",
             "cannot be changed from first-node to external in one `up`, because the data disk with the databases of "
@@ -182,7 +191,7 @@ def describe_disks(settings: Settings) -> dict[str, int]:
     """Return the sizes of the declared disks in GiB, by their key in the stack's file."""
     nodes = settings.nodes
     sizes = {"systemDisk": nodes.system_disk.size_gib}
-    if settings.data.location is not DataLocation.EXTERNAL:
+    if settings.data_location is not DataLocation.EXTERNAL:
         sizes["dataDisk"] = nodes.data_disk.size_gib
     return sizes
 

@@ -16,6 +16,8 @@ from provisioning import placeholders
 from settings.credentials import SERVED_NAMES, CredentialsSettings, SecretName, ServedName
 from settings.domains import DomainsSettings
 from settings.nodes import NodeSettings, NodesSettings
+from settings.notifications import NotificationsSettings
+from settings.services import ServiceSettings
 from settings.virtual_ip import VirtualIpSettings
 
 # Special characters that IAM's API accepts in a password and that need no escaping in SQL, YAML or shells.
@@ -28,10 +30,12 @@ _SERVER_USES = ["digital_signature", "key_encipherment", "server_auth"]
 class CredentialsArgs:
     settings: CredentialsSettings
     nodes: NodesSettings
-    domains: DomainsSettings
+    domains: DomainsSettings | None  # of the IAM services; None: without them
     virtual_ip: VirtualIpSettings
+    notifications: NotificationsSettings
     bastion: bool
     labels: Labels
+    services: Mapping[str, ServiceSettings]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ class Credentials(pulumi.ComponentResource):
     deployment_key: KeyPair
     temporary_host_keys: Mapping[str, KeyPair]  # by node; replaced by the long-term host key (ADR 0003)
     ca_certificate: pulumi.Output[str]
-    health_password: pulumi.Output[str]  # of the IAM account that health checks log in with
+    health_password: pulumi.Output[str]  # of the IAM account that health checks log in with; "": without IAM
     authorities: Mapping[str, pulumi.Output[str]]  # PEM of the CA of each public name; "" means the system's CAs
     secrets: pulumi.Output[Mapping[str, str]]  # by the names of the placeholders in files
     certificates: pulumi.Output[Mapping[str, str]]  # and the public key, by the names of the placeholders; not secret
@@ -59,21 +63,31 @@ class Credentials(pulumi.ComponentResource):
         self.deployment_key = self._deployment_key()
         names = [node.name for node in args.nodes.members] + (["bastion"] if args.bastion else [])
         self.temporary_host_keys = {node: self._temporary_host_key(node) for node in names}
-        self.health_password = pulumi.Output.secret(self._health_password())
-        secrets = {**self._passwords(), placeholders.IAM_HEALTH_PASSWORD: self.health_password}
+        # VRRPv2 passwords have 8 characters and are sent in plain text: they only protect against misconfiguration.
+        secrets = {placeholders.VRRP_PASSWORD: self._password("vrrpPassword", length=8).result}
+        self.health_password = pulumi.Output.secret("")
+        if args.domains is not None:
+            self.health_password = pulumi.Output.secret(self._health_password())
+            secrets |= {**self._passwords(), placeholders.IAM_HEALTH_PASSWORD: self.health_password}
+        for service, own in args.services.items():
+            for key, value in own.secrets.items():
+                secrets[placeholders.service_secret(service, key)] = pulumi.Output.secret(value.get_secret_value())
         certificates: dict[str, pulumi.Output[str]] = {}
         authority = self._authority()
         self.ca_certificate = authority[1]
         certificates[placeholders.CA_CERTIFICATE] = self.ca_certificate
         certificates[placeholders.DEPLOYMENT_PUBLIC_KEY] = self.deployment_key.public_key
-        self.authorities = {name: self._authority_of(name) for name in SERVED_NAMES}
+        self.authorities = {name: self._authority_of(name) for name in SERVED_NAMES if args.domains is not None}
         for served, (key, certificate) in self._server_certificates(authority).items():
             certificates[placeholders.server_certificate(served)] = certificate
             secrets[placeholders.server_private_key(served)] = key
-        backup = self._key("backup-key", "backupKey")
-        secrets[placeholders.BACKUP_PRIVATE_KEY] = backup.private_key_openssh.apply(str.strip)
-        certificates[placeholders.BACKUP_PUBLIC_KEY] = backup.public_key_openssh.apply(str.strip)
-        for node in args.nodes.members:
+        for setting, value in args.notifications.secrets().items():
+            secrets[placeholders.notification(setting)] = pulumi.Output.secret(value.get_secret_value())
+        if args.domains is not None:
+            backup = self._key("backup-key", "backupKey")
+            secrets[placeholders.BACKUP_PRIVATE_KEY] = backup.private_key_openssh.apply(str.strip)
+            certificates[placeholders.BACKUP_PUBLIC_KEY] = backup.public_key_openssh.apply(str.strip)
+        for node in args.nodes.members if args.domains is not None else ():
             key, certificate = self._node_certificate(node, authority)
             certificates[placeholders.node_certificate(node.name)] = certificate
             secrets[placeholders.node_private_key(node.name)] = key
@@ -103,7 +117,11 @@ class Credentials(pulumi.ComponentResource):
             placeholders.BUCKET_KEY_SECRET: given.bucket_key_secret,
         }
         return {
-            **({placeholders.MONGODB_PASSWORD: _for_a_url(mongodb)} if mongodb is not None else {}),
+            **(
+                {placeholders.MONGODB_PASSWORD: pulumi.Output.secret(encode_for_a_url(mongodb.get_secret_value()))}
+                if mongodb is not None
+                else {}
+            ),
             **{
                 name: pulumi.Output.secret(value.get_secret_value())
                 for name, value in bucket.items()
@@ -115,8 +133,6 @@ class Credentials(pulumi.ComponentResource):
             placeholders.IAM_ADMIN_PASSWORD: admin.result,
             # The database stores only this hash.
             "iam_admin_password_hash": admin.bcrypt_hash,
-            # VRRPv2 passwords have 8 characters and are sent in plain text: they only protect against misconfiguration.
-            placeholders.VRRP_PASSWORD: self._password("vrrpPassword", length=8).result,
         }
 
     def _health_password(self) -> pulumi.Output[str]:
@@ -174,6 +190,8 @@ class Credentials(pulumi.ComponentResource):
         """Return the key and certificate that nginx presents to clients, for each public name."""
         domains, server = self._args.domains, self._args.settings.server
         found: dict[ServedName, tuple[pulumi.Output[str], pulumi.Output[str]]] = {}
+        if domains is None:
+            return found
         for name in SERVED_NAMES:
             if (given := server.get(name)) is not None:
                 key = pulumi.Output.secret(given.private_key.get_secret_value())
@@ -238,8 +256,8 @@ class Credentials(pulumi.ComponentResource):
         return pulumi.ResourceOptions(parent=self)
 
 
-def _for_a_url(secret: SecretStr) -> pulumi.Output[str]:
-    return pulumi.Output.secret(quote(secret.get_secret_value(), safe=""))
+def encode_for_a_url(secret: str) -> str:
+    return quote(secret, safe="")
 
 
 def generation_suffix(generation: str) -> str:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
 from tencentcloud_iac_pulumi import dnspod
 
 from components.virtual_ip import VirtualIp
-from settings.domains import DnsSettings, DomainsSettings
+from settings.domains import DnsSettings
 
 
 @dataclass(frozen=True, slots=True)
 class DnsArgs:
     settings: DnsSettings
-    domains: DomainsSettings
+    names: Mapping[str, str]  # host names in the zone, by the part of a resource name that identifies them
     virtual_ips: Sequence[VirtualIp]
 
 
@@ -25,10 +25,10 @@ class Dns(pulumi.ComponentResource):
     def __init__(self, name: str, args: DnsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("tandem:cloud:Dns", name, None, opts)
         zone = args.settings.zone
-        for service, domain in {"api": args.domains.api, "authz": args.domains.authz}.items() if zone else ():
+        for key, domain in args.names.items() if zone else ():
             for number, virtual_ip in enumerate(args.virtual_ips, start=1):
                 dnspod.Record(
-                    f"{name}-{service}-{number}",
+                    f"{name}-{key}-{number}",
                     domain=zone,
                     sub_domain=sub_domain(domain, zone or ""),
                     record_type="A",

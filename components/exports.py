@@ -13,6 +13,7 @@ from components.credentials import Credentials
 from components.host_keys import GroupHostKeys
 from components.labels import Labels
 from components.nodes import Nodes
+from components.public_sites import describe_sites, urls_of
 from components.virtual_ip import VirtualIp
 from provisioning import placeholders
 from settings.data import DataLocation
@@ -36,19 +37,21 @@ def export(  # noqa: PLR0917 - one call, in the order of the program
     pulumi.export("public_ips", public_ips)
     pulumi.export("virtual_ip", addresses[0])
     pulumi.export("virtual_ips", addresses)
-    pulumi.export("urls", {"api": f"https://{settings.domains.api}", "authz": f"https://{settings.domains.authz}"})
+    pulumi.export("urls", urls_of(settings))
+    pulumi.export("sites", dict(describe_sites(settings)))
     pulumi.export("nodes", list(host_keys.nodes))
     pulumi.export("ssh", _ssh(settings, nodes, host_keys, credentials))
     pulumi.export("known_hosts", pulumi.Output.from_input(_all_nodes(host_keys)).apply(known_hosts))
     pulumi.export("incomplete", incomplete.apply(lambda names: list(names or ())))
     pulumi.export("profile", settings.keepalived.profile)
     pulumi.export("ca_certificate", credentials.ca_certificate)
-    # The first password of the user `admin`. A user who changes it over the API knows the new password.
-    password = credentials.secrets.apply(lambda secrets: secrets[placeholders.IAM_ADMIN_PASSWORD])
-    pulumi.export("admin_password", pulumi.Output.secret(password))
+    if settings.iam.enabled:
+        # The first password of the user `admin`. A user who changes it over the API knows the new password.
+        password = credentials.secrets.apply(lambda secrets: secrets[placeholders.IAM_ADMIN_PASSWORD])
+        pulumi.export("admin_password", pulumi.Output.secret(password))
     pulumi.export("certificate_authorities", dict(credentials.authorities))
     # Read by the next run to refuse impossible changes (components/changes.py).
-    local = settings.data.location is DataLocation.FIRST_NODE
+    local = settings.data_location is DataLocation.FIRST_NODE
     pulumi.export("data_node", settings.nodes.members[0].name if local else None)
     pulumi.export("termination_protection", settings.nodes.termination_protection)
     pulumi.export("network", describe_network(settings))

@@ -1,4 +1,4 @@
-"""The final check of a deployment: both services must serve clients through every public address."""
+"""The final check of a deployment: all public names must be served through every public address."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from components.virtual_ip import VirtualIp
 from provisioning.health import checks as health
 from provisioning.health.checks import PublicSide
 from provisioning.health.public_checks import Address, Service
-from settings.domains import DomainsSettings
 
-_INPUTS = ("revision", "public_ips", "domains", "authorities", "password")
+_INPUTS = ("revision", "public_ips", "sites", "authorities", "password")
 
 
 class HealthProvider(ResourceProvider):
@@ -40,13 +39,13 @@ class HealthProvider(ResourceProvider):
 class HealthArgs:
     revision: pulumi.Output[str]  # of the rollout; a new revision triggers the check
     virtual_ips: Sequence[VirtualIp]
-    domains: DomainsSettings
-    authorities: Mapping[str, pulumi.Output[str]]  # PEM of the CA of each domain; "": the system's CAs
-    password: pulumi.Output[str]  # of the account for health checks
+    sites: Mapping[str, Mapping[str, Any]]  # as described by components/public_sites.py
+    authorities: Mapping[str, pulumi.Output[str]]  # PEM of the CA of each site; "": the system's CAs
+    password: pulumi.Output[str]  # of the IAM account for health checks; "" without the IAM services
 
 
 class Health(Resource, module="tandem", name="Health"):
-    """A resource whose creation or update fails unless both services respond through every public address."""
+    """A resource whose creation or update fails unless all public names respond through every public address."""
 
     def __init__(
         self,
@@ -57,7 +56,7 @@ class Health(Resource, module="tandem", name="Health"):
         inputs: dict[str, Any] = {
             "revision": args.revision,
             "public_ips": [each.public_ip for each in args.virtual_ips],
-            "domains": {"api": args.domains.api, "authz": args.domains.authz},
+            "sites": dict(args.sites),
             "authorities": dict(args.authorities),
             "password": args.password,
         }
@@ -67,7 +66,8 @@ class Health(Resource, module="tandem", name="Health"):
 
 def _check(inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Check every public address. Returns the resource's outputs. Raises: HealthError."""
-    services = tuple(Service(name, domain, inputs["authorities"][name]) for name, domain in inputs["domains"].items())
+    authorities = inputs["authorities"]
+    services = tuple(Service.from_data(name, site, authorities.get(name, "")) for name, site in inputs["sites"].items())
     addresses = tuple(Address(ip) for ip in inputs["public_ips"])
     health.check(PublicSide(addresses, services, inputs["password"]))
     return dict(inputs)

@@ -13,8 +13,11 @@ from provisioning.errors import SwitchoverError
 
 # Changes that do not interrupt a running node. For all other changes the node is drained first, one node at a time.
 _NON_DISRUPTIVE = frozenset(
-    {"disableApiTermination", "instanceName", "orderlySecurityGroups", "projectId", "securityGroups", "tags"}
-)
+    {
+        "camRoleName", "disableApiTermination", "instanceName", "orderlySecurityGroups", "projectId", "securityGroups",
+        "tags",
+    }
+)  # fmt: skip
 # The provider can change these on a running node, but firewall, VRRP peers and certificates use the old address.
 _IMMUTABLE = ("privateIp", "subnetId", "vpcId")
 

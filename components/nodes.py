@@ -15,7 +15,7 @@ from components.labels import Labels
 from components.network import Network
 from provisioning.first_boot import user_data
 from settings.access import AccessSettings
-from settings.data import DataLocation
+from settings.data import DataLocation, DataSettings
 from settings.nodes import ELIGIBLE_NODES, NodeSettings, NodesSettings
 
 BASTION = "bastion"
@@ -41,7 +41,7 @@ class NodesArgs:
     settings: NodesSettings
     access: AccessSettings
     zone: str
-    data_location: DataLocation
+    data: DataSettings
     network: Network
     firewall: Firewall
     deployment_key: KeyPair
@@ -87,9 +87,9 @@ class Nodes(pulumi.ComponentResource):
         self.instances = tuple(self._node(position, node) for position, node in enumerate(args.settings.members))
         self.bastion = self._bastion() if args.access.mode == "bastion" else None
         self.data_disk_id = None
-        if args.data_location is not DataLocation.EXTERNAL:
+        if args.data.location is not DataLocation.EXTERNAL:
             disk = self._data_disk()
-            if args.data_location is DataLocation.FIRST_NODE:
+            if args.data.location is DataLocation.FIRST_NODE:
                 self.data_disk_id = self._attached(disk, self.instances[0])
         self.register_outputs({"instance_ids": [each.instance_id for each in self.instances]})
 
@@ -120,6 +120,7 @@ class Nodes(pulumi.ComponentResource):
             address=str(node.address),
             instance_type=node.type or settings.type,
             group_id=group_id,
+            role=args.data.bucket_role if position == 0 else None,
             # An instance must be deleted before its replacement can use the same private address.
             opts=pulumi.ResourceOptions(
                 parent=self,
@@ -171,6 +172,7 @@ class Nodes(pulumi.ComponentResource):
         instance_type: str,
         group_id: pulumi.Output[str],
         opts: pulumi.ResourceOptions,
+        role: str | None = None,
     ) -> instance.Instance:
         args, settings = self._args, self._args.settings
         return instance.Instance(
@@ -188,6 +190,7 @@ class Nodes(pulumi.ComponentResource):
             # Public addresses are EIPs: a change of this property would replace the node.
             allocate_public_ip=False,
             orderly_security_groups=[group_id],
+            cam_role_name=role,
             key_ids=[self._key_pairs[self._args.key_generations[-1]].id],
             placement_group_id=self._group_id if name != BASTION else None,
             disable_security_service=not settings.security_agent,

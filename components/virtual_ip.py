@@ -12,14 +12,16 @@ from components.labels import Labels
 from components.network import Network
 from components.nodes import Nodes
 from settings.nodes import ELIGIBLE_NODES
-from settings.virtual_ip import VirtualIpSettings
+from settings.virtual_ip import MAX_VIRTUAL_IPS, VirtualIpSettings
+
+VIRTUAL_IP_NAMES = ("vip", *(f"vip{number}" for number in range(2, MAX_VIRTUAL_IPS + 1)))
 
 
 @dataclass(frozen=True, slots=True)
 class VirtualIpArgs:
     settings: VirtualIpSettings
     address: str  # one of the settings' addresses
-    label: str  # "vip" or "vip2", for the names of the cloud resources
+    label: str  # one of VIRTUAL_IP_NAMES, for the names of the cloud resources
     nodes: Nodes
     network: Network
     hooks: Hooks

@@ -40,6 +40,10 @@ def make_control_app(
         stop()
         return JSONResponse({"stopping": True})
 
+    async def machine(request: Request) -> Response:
+        found = infrastructure.get(request.query_params["node"])
+        return JSONResponse(await asyncio.to_thread(_describe_machine, found))
+
     async def console(request: Request) -> Response:
         machine = infrastructure.get(request.query_params["node"])
         return JSONResponse({"console": await asyncio.to_thread(machine.console)})
@@ -75,6 +79,7 @@ def make_control_app(
         Route("/control/takeover-delay", takeover_delay, methods=["POST"]),
         Route("/control/status", status),
         Route("/control/stop", end, methods=["POST"]),
+        Route("/control/machine", machine),
         Route("/control/console", console),
         Mount("/admin", make_admin_app(gateway)),
         Mount("/", api),

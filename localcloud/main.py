@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-
 import typer
 
-from localcloud.commands import access, doctor, expose, fault, up
+from localcloud.commands import access, api, doctor, expose, fault, up
+from localcloud.commands.context import Commands
 
 app = typer.Typer(
     name="localcloud",
+    cls=Commands,
     help="A Tencent Cloud on this host: real instances, a network as strict as the real VPC, the real API.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -27,22 +26,9 @@ app.command()(expose.expose)
 app.command("takeover-delay")(fault.takeover_delay)
 app.command()(doctor.doctor)
 app.add_typer(fault.app)
+app.add_typer(api.app)
+fault.app.command("api")(api.fault_api)
 
-
-# These do not use the API, whose imports take a second: it is imported only for the other commands.
-_LIGHT = {"up", "down", "status", "exec", "client", "ssh", "console", "doctor", "expose", "takeover-delay"}
-
-
-def _add_families(words: list[str]) -> None:
-    asked = [word for word in words if not word.startswith("-")]
-    if asked and (asked[0] in _LIGHT or (asked[0] == "fault" and asked[1:2] != ["api"])):
-        return
-    api = importlib.import_module("localcloud.commands.api")
-    app.add_typer(api.app)
-    fault.app.command("api")(api.fault_api)
-
-
-_add_families(sys.argv[1:])
 
 if __name__ == "__main__":
     app()

@@ -78,10 +78,12 @@ class TerminalCommand(PulumiCommand):
     pulumi.automation uses pipes, so it prints plain lines only (docs/adr/0016).
     """
 
-    def __init__(self, directory: Path, *, ask: bool) -> None:
+    def __init__(self, directory: Path, *, ask: bool, events: list[str] | None = None) -> None:
+        """With `events`, the lines of the event log are added to the list, and stdout is not shown."""
         self.command = str(directory / "pulumi")
         self.version = VersionInfo(*read_version(self.command))
         self._ask = ask
+        self._events = events
         self._terminal = sys.stdin.isatty() and sys.stdout.isatty()
 
     def run(
@@ -103,27 +105,33 @@ class TerminalCommand(PulumiCommand):
         with tempfile.NamedTemporaryFile("r", suffix=".jsonl") as event_log:
             arguments = args if "--event-log" in args else [*args, "--event-log", event_log.name]
             code, interrupted = self._run_on_terminal(arguments, cwd, additional_env)
+            events = event_log.readlines()
+            if self._events is not None:
+                self._events += events
             if code != 0:
-                raise EngineError(f"pulumi {args[0]}", code, read_failures(event_log, interrupted=interrupted))
+                raise EngineError(f"pulumi {args[0]}", code, read_failures(events, interrupted=interrupted))
         raise OutputShown
 
     def _run_on_terminal(self, args: list[str], cwd: str, additional_env: Mapping[str, str]) -> tuple[int, bool]:
         arguments = [argument for argument in args if not (self._ask and argument in _CONFIRMATIONS)]
-        if not self._terminal:
+        if not self._terminal or self._events is not None:
             arguments.insert(0, "--non-interactive")
         path = os.pathsep.join((str(Path(self.command).parent), additional_env.get("PATH") or os.environ["PATH"]))
         environment = {**os.environ, **additional_env, "PATH": path}
-        return _run_in_foreground([self.command, *arguments], cwd, environment)
+        output = subprocess.DEVNULL if self._events is not None else None
+        return _run_in_foreground([self.command, *arguments], cwd, environment, output)
 
 
-def _run_in_foreground(command: Sequence[str], directory: str, environment: Mapping[str, str]) -> tuple[int, bool]:
+def _run_in_foreground(
+    command: Sequence[str], directory: str, environment: Mapping[str, str], output: int | None
+) -> tuple[int, bool]:
     """Run a command until it ends. Returns its exit code, and whether it was interrupted.
 
     Signals are left to the command, which finishes its current steps.
     """
     interrupted = False
     sys.stdout.flush()
-    process = subprocess.Popen(command, cwd=directory, env=environment)
+    process = subprocess.Popen(command, cwd=directory, env=environment, stdout=output)
 
     def interrupt(number: int, _frame: object) -> None:
         nonlocal interrupted

@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -15,31 +14,23 @@ from rich.console import Console
 
 from operations.backup import Backups, open_backups, parse_time
 from operations.engine import open_engine
-from operations.errors import NoDeploymentError, OperationError
-from operations.rollback import find_inventory, make_status_table, pardon, roll_back
+from operations.errors import EngineError, NoDeploymentError, OperationError
+from operations.events import read_preview
+from operations.node_commands import app as node_commands
+from operations.options import ConfigFile, Dependents, Exclude, Replace, Stack, Target, Yes
+from operations.preview_comment import to_markdown
+from operations.rollback import find_inventory, pardon, roll_back
 from operations.selection import Selection
 from operations.unlock import find_locks, release_locks
 from operations.workspace import find_workspace
-from provisioning.rollout.rollback import read_versions
+from provisioning.traffic.havip import confirm_with
+from provisioning.traffic.node_changes import Group
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
     help="Tandem: deploy a stack, preview its changes, check its health.",
 )  # fmt: skip
-
-Stack = Annotated[str, typer.Option("--stack", "-s", help="Name of the Pulumi stack, for example prod.")]
-
-
-ConfigFile = Annotated[
-    Path | None, typer.Option(help="Settings file to use instead of the stack's. Only for stacks on localcloud.")
-]
-Target = Annotated[
-    list[str] | None, typer.Option("--target", "-t", help="Limit the operation to this URN; `**` matches any text.")
-]
-Exclude = Annotated[list[str] | None, typer.Option("--exclude", help="Exclude this URN from the operation.")]
-Replace = Annotated[list[str] | None, typer.Option("--replace", help="Replace this URN, even if it has no changes.")]
-Dependents = Annotated[bool, typer.Option("--target-dependents", help="Include resources that depend on the targets.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation. Stacks on localcloud never ask.")]
+app.add_typer(node_commands)
 
 
 @app.command()
@@ -76,10 +67,21 @@ def preview(
     replace: Replace = None,
     target_dependents: Dependents = False,
     refresh: Annotated[bool, typer.Option(help="Read the actual state first.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the comment for a pull request instead.")] = False,
 ) -> None:
     """Show each line that `up` would change: `pulumi preview --diff`. Compares with the recorded state."""
     selection = Selection(target or (), exclude or (), replace or (), target_dependents)
-    open_engine(stack, config_file).preview(selection, refresh=refresh)
+    if not markdown:
+        open_engine(stack, config_file).preview(selection, refresh=refresh)
+        return
+    events: list[str] = []
+    try:
+        open_engine(stack, config_file, events=events).preview(selection, refresh=refresh)
+    except EngineError:
+        # The comment contains the errors.
+        typer.echo(to_markdown(read_preview(events), stack))
+        raise
+    typer.echo(to_markdown(read_preview(events), stack))
 
 
 @app.command()
@@ -127,10 +129,30 @@ def rollback(stack: Stack = "local", *, yes: Yes = False) -> None:
 
 
 @app.command()
-def status(stack: Stack = "local") -> None:
-    """Show the revision of each node: current, previous, rejected."""
-    inventory = find_inventory(open_engine(stack), stack)
-    Console(width=None if sys.stdout.isatty() else 200).print(make_status_table(read_versions(inventory)))
+def switchover(
+    stack: Stack = "local",
+    *,
+    to: Annotated[
+        str | None, typer.Option(help="Node to move the virtual IPs to. Default: the peer of the master.")
+    ] = None,
+    back: Annotated[
+        bool, typer.Option("--back", help="End an earlier switchover, with keepalived.mode preempt or dual-master.")
+    ] = False,
+    yes: Yes = False,
+) -> None:
+    """Drain a node and move its virtual IPs to its peer; confirm it with the HAVIP and a request from outside.
+
+    Exit code 1 if the move is refused, fails or is not confirmed.
+    """
+    from operations.recorded import read_deployment  # noqa: PLC0415 - HTTP and SSH take 0.5 s to import
+    from operations.switchover import run  # noqa: PLC0415 - see above
+
+    engine = open_engine(stack)
+    deployed = read_deployment(engine.deployment(), stack)
+    if not yes and find_workspace(stack, os.environ) is None:
+        typer.confirm(f"Move the virtual IPs of stack {stack}? Connections that stay open are cut off.", abort=True)
+    confirm = confirm_with(deployed.inventory, engine.cloud_settings())
+    run(Group(deployed.inventory, confirm, typer.echo), deployed.public, to=to, back=back)
 
 
 @app.command()

@@ -118,9 +118,10 @@ class Engine:
 
     def connect(self) -> CallApi:
         """Return a function that calls the API. Raises OperationError."""
-        return connect(self._cloud_settings())
+        return connect(self.cloud_settings())
 
-    def _cloud_settings(self) -> dict[str, str]:
+    def cloud_settings(self) -> dict[str, str]:
+        """The environment, and the stack's `tencentcloud:*` settings."""
         config = self._stack.get_all_config()
         settings = {
             key.partition(":")[2]: item.value for key, item in config.items() if key.startswith("tencentcloud:")
@@ -141,7 +142,7 @@ class Engine:
 
     def call_api(self) -> CallApi | None:
         """A function that calls the cloud's API, or None if no credentials are at hand."""
-        return self.connect() if has_credentials(self._cloud_settings()) else None
+        return self.connect() if has_credentials(self.cloud_settings()) else None
 
     def _run(self, *arguments: str) -> str:
         try:
@@ -155,15 +156,21 @@ def _ignore(text: str) -> None:
 
 
 def open_engine(
-    stack: str, config_file: Path | None = None, *, ask: bool = False, report: Report | None = None
+    stack: str,
+    config_file: Path | None = None,
+    *,
+    ask: bool = False,
+    report: Report | None = None,
+    events: list[str] | None = None,
 ) -> Engine:
     """Open an existing stack, or one on localcloud, which is created if it does not exist.
 
     `config_file` replaces the settings of a stack on localcloud. With `report`, the remains of an interrupted run are
-    cleaned up and reported. Raises OperationError if pulumi or the stack is missing.
+    cleaned up and reported. `events` collects the event log of the engine (operations/cli.py). Raises OperationError if
+    pulumi or the stack is missing.
     """
     local = find_workspace(stack, os.environ)
-    command = TerminalCommand(find_cli(os.environ), ask=ask and local is None)
+    command = TerminalCommand(find_cli(os.environ), ask=ask and local is None, events=events)
     if local is None:
         failed_creates = PROJECT_ROOT / ".tandem" / f"failed-creates-{stack}.json"
         return open_stack(

@@ -21,21 +21,37 @@ _STACK, _ROLLOUT = "pulumi:pulumi:Stack", "tandem:Rollout"
 
 def read_deployment(deployment: Mapping[str, Any], stack: str) -> Group:
     """Return the group that the last successful rollout has deployed. Raises NoDeploymentError."""
-    exports, rollout = _find(deployment, _STACK), _find(deployment, _ROLLOUT)
-    if not rollout or "public_ips" not in exports:
+    exports, rollout = _find(deployment, _STACK), read_rollout(deployment, stack)
+    if "public_ips" not in exports:
         raise NoDeploymentError(stack, "public_ip", f"nothing is deployed; run `tandem up --stack {stack}`")
     inventory = parse_inventory(rollout)
     values = {**rollout["values"], **rollout["secrets"]}
     manifests = {
         node: read_manifest(node, items, rollout["files"][node]) for node, items in rollout["manifests"].items()
     }
+    authorities = exports["certificate_authorities"]
     services = tuple(
-        Service(name, str(url).removeprefix("https://"), exports["certificate_authorities"][name])
-        for name, url in exports["urls"].items()
+        Service.from_data(name, site, authorities.get(name, "")) for name, site in exports["sites"].items()
     )
     addresses = tuple(Address(ip) for ip in exports["public_ips"])
-    public = PublicSide(addresses, services, values[IAM_HEALTH_PASSWORD])
+    public = PublicSide(addresses, services, values.get(IAM_HEALTH_PASSWORD, ""))
     return Group(public, inventory, replace_secrets(inventory, manifests, values))
+
+
+def read_rollout(deployment: Mapping[str, Any], stack: str) -> dict[str, Any]:
+    """Return the outputs of the last successful rollout, with secrets. Raises NoDeploymentError."""
+    rollout = _find(deployment, _ROLLOUT)
+    if not rollout:
+        raise NoDeploymentError(stack, "public_ip", f"nothing is deployed; run `tandem up --stack {stack}`")
+    return rollout
+
+
+def list_secrets(rollout: Mapping[str, Any]) -> list[str]:
+    """The values that no output may show, with the lines of private keys, the longest first."""
+    values = [str(value) for value in rollout["secrets"].values()] + [rollout["private_key"]]
+    values += [value for value in map(str, rollout["values"].values()) if "PRIVATE KEY" in value]
+    lines = [line for value in values for line in value.splitlines() if not line.startswith("-----")]
+    return sorted({*values, *lines} - {""}, key=len, reverse=True)
 
 
 def _find(deployment: Mapping[str, Any], type_: str) -> dict[str, Any]:

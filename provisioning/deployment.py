@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
 
 from settings.data import DataLocation, DataSettings
 from settings.iam import IamSettings
 from settings.keepalived import KeepalivedSettings
 from settings.nginx import NginxSettings
 from settings.nodes import ELIGIBLE_NODES
-from settings.releases import Release
+from settings.notifications import NotificationsSettings
+from settings.releases import Bundle, Release
 from settings.sections import Settings
+from settings.services import ServiceSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +34,39 @@ class Domains:
 
 
 @dataclass(frozen=True, slots=True)
+class App:
+    """One service of the user's own."""
+
+    name: str  # in tandem:services
+    settings: ServiceSettings
+    bundle: Bundle  # its release
+
+    @property
+    def unit(self) -> str:
+        """The name of its unit, directories and account. The prefix keeps it apart from those of packages."""
+        return f"app-{self.name}"
+
+    @property
+    def user(self) -> str:
+        return self.settings.user or self.unit
+
+
+@dataclass(frozen=True, slots=True)
 class Deployment:
     group: str  # project and stack: "tandem-local"
     nodes: tuple[Node, ...]  # in the order of the settings; eligible nodes first
-    virtual_ips: tuple[str, ...]  # one, or two in dual-master mode
-    domains: Domains
+    virtual_ips: tuple[str, ...]
+    domains: Domains | None  # None: without the IAM services
     nginx: NginxSettings
     keepalived: KeepalivedSettings
     iam: IamSettings
     data: DataSettings
-    release: Release  # of the IAM services
+    release: Release | None  # of the IAM services; None: without them
     user: str = "debian"  # that logs in
     peer_ports: tuple[int, ...] = ()  # additional TCP ports that the nodes open to each other
+    of_second_router: tuple[str, ...] = ()  # the virtual IPs that the second node prefers, in dual-master mode
+    notifications: NotificationsSettings = field(default_factory=NotificationsSettings)
+    apps: tuple[App, ...] = ()  # each after those that it depends on
 
     @property
     def eligible_nodes(self) -> tuple[Node, ...]:
@@ -50,13 +74,19 @@ class Deployment:
 
     @property
     def data_node(self) -> Node | None:
-        """The node with the databases; None if they run outside the group."""
-        return self.nodes[0] if self.data.location is DataLocation.FIRST_NODE else None
+        """The node with the databases; None if they run outside the group, or without the IAM services."""
+        return self.nodes[0] if self.iam.enabled and self.data.location is DataLocation.FIRST_NODE else None
 
     @property
     def backup_node(self) -> Node | None:
         """The node with the copies of the backups; None if the databases run outside the group."""
         return self.nodes[1] if self.data_node is not None else None
+
+    def nodes_of(self, app: App) -> tuple[Node, ...]:
+        """The nodes that run a service. A scheduled command needs an eligible node, or the only one that is named."""
+        if app.settings.instances == "all":
+            return self.nodes if app.settings.schedule is None else self.eligible_nodes
+        return tuple(node for node in self.nodes if node.name in app.settings.instances)
 
     def peers(self, node: Node) -> tuple[Node, ...]:
         """The other eligible nodes."""
@@ -73,19 +103,29 @@ def make_deployment(settings: Settings, group: str) -> Deployment:
         )
         for position, node in enumerate(settings.nodes.members)
     )
+    domains = settings.domains
     return Deployment(
         group=group,
         nodes=nodes,
         virtual_ips=tuple(str(address) for address in settings.virtual_ip.addresses),
-        domains=Domains(api=settings.domains.api, authz=settings.domains.authz),
+        domains=Domains(api=domains.api, authz=domains.authz) if domains is not None else None,
         nginx=settings.nginx,
         keepalived=settings.keepalived,
         iam=settings.iam,
         data=settings.data.model_copy(update={"username": _mariadb_account(settings)}),
         user=settings.nodes.user,
         peer_ports=settings.nodes.peer_ports,
+        of_second_router=tuple(str(address) for address in settings.virtual_ip.of_second_router),
+        notifications=settings.notifications,
         release=settings.release,
+        apps=_apps(settings),
     )
+
+
+def _apps(settings: Settings) -> tuple[App, ...]:
+    names = {name: service.depends_on for name, service in settings.services.items()}
+    order = TopologicalSorter(names).static_order()
+    return tuple(App(name, settings.services[name], settings.bundles[f"services.{name}"]) for name in order)
 
 
 def _mariadb_account(settings: Settings) -> str:

@@ -25,7 +25,7 @@ class Inventory:
 
     group: str  # project and stack, for example "tandem-local"
     nodes: tuple[RemoteNode, ...]
-    virtual_ips: tuple[str, ...]  # one, or two in dual-master mode
+    virtual_ips: tuple[str, ...]
     private_key: str  # OpenSSH or PEM text of the deployment key; never logged
     bastion: RemoteNode | None = None
     # Tried on nodes that refuse `private_key`, while the key is rotated; "" if there is none.

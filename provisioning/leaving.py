@@ -1,7 +1,7 @@
 """Finds the items that a node has applied and that are no longer in its manifest. Pure.
 
 Only items that Tandem has applied are removed. Packages stay installed, and databases are never dropped. Old releases
-are deleted by the kind old_archives, because some of them stay for a rollback.
+are deleted by the kind old_archives, because some of them stay for a rollback; the last ones with their archive.
 """
 
 from __future__ import annotations

@@ -12,12 +12,25 @@ from provisioning.kinds import KINDS
 from provisioning.kinds.base import Item
 from provisioning.kinds.file import File
 from provisioning.kinds.gate import Gate
-from provisioning.services import backup, base, data_disk, firewall, iam, keepalived, mariadb, nginx, redis, unit_files
+from provisioning.services import (
+    app,
+    backup,
+    base,
+    data_disk,
+    firewall,
+    iam,
+    keepalived,
+    mariadb,
+    nginx,
+    notifications,
+    redis,
+    unit_files,
+)  # fmt: skip
 
 # Each service follows those that it depends on. Units to stop come last.
 _SERVICES = (
     base.desired, firewall.desired, data_disk.desired, backup.desired, mariadb.desired, redis.desired, iam.desired,
-    nginx.desired, keepalived.desired, data_disk.desired_after_move,
+    notifications.desired, app.desired, nginx.desired, keepalived.desired, data_disk.desired_after_move,
 )  # fmt: skip
 
 

@@ -29,10 +29,11 @@ BACKUP_PUBLIC_KEY = "backup_public_key"
 BUCKET_KEY_ID = "bucket_key_id"  # write-only access to the bucket for backups
 BUCKET_KEY_SECRET = "bucket_key_secret"  # noqa: S105 - the name of a secret
 
-Format = Literal["yaml", "environment"]
-_PLACEHOLDER = re.compile(r"@@secret:([A-Za-z0-9_.-]+)(?: as (yaml|environment))?@@")
+Format = Literal["yaml", "environment", "json"]
+_PLACEHOLDER = re.compile(r"@@secret:([A-Za-z0-9_.-]+)(?: as (yaml|environment|json))?@@")
 _ESCAPED: dict[str, str] = {  # by Format
     "yaml": r"([\\\"])",  # a double-quoted scalar, https://yaml.org/spec/1.2.2/#731-double-quoted-style
+    "json": r"([\\\"])",  # RFC 8259, 7: printable ASCII needs no more
     "environment": r"([\\\"`$])",  # an EnvironmentFile, systemd.exec(5)
 }
 
@@ -55,9 +56,19 @@ def node_private_key(node: str) -> str:
     return f"node_private_key.{node}"
 
 
+def service_secret(service: str, name: str) -> str:
+    """The name of a secret of tandem:services."""
+    return f"service.{service}.{name}"
+
+
 def host_key(node: str) -> str:
     """The name of a node's public SSH host key. The rollout knows it from its inventory."""
     return f"host_key.{node}"
+
+
+def notification(setting: str) -> str:
+    """The secret name of a setting of `tandem:notifications`, for example "webhooks[0].url"."""
+    return "notification." + setting.replace("[", ".").replace("]", "")
 
 
 def placeholder(name: str) -> str:

@@ -11,7 +11,7 @@ from provisioning.errors import TemplateError
 
 @cache
 def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.PackageLoader("provisioning", "templates"),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -19,6 +19,15 @@ def _environment() -> jinja2.Environment:
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - configuration files, not HTML; values come from validated settings
     )
+    environment.filters["word"] = quote_word
+    return environment
+
+
+def quote_word(text: str) -> str:
+    """Quote one word of a unit file (systemd.syntax(7)). ${NAME} stays a reference to an environment variable."""
+    plain = text and all(character.isalnum() or character in "_-./:=,@+${}" for character in text)
+    quoted = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return text if plain else f'"{quoted}"'
 
 
 def render(template: str, **values: object) -> str:

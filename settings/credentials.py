@@ -114,18 +114,16 @@ class GivenSecrets(FrozenModel):
     mongodb_password: PrintableSecret | None = Field(
         default=None, min_length=8, max_length=128, description="Password of MongoDB. Required with `data.mongodb`."
     )
-    bucket_key_id: SecretStr | None = Field(
+    bucket_key_id: PrintableSecret | None = Field(
         default=None,
         min_length=3,
         max_length=128,
-        pattern=r"^[!-~]+$",
         description="Access key id for `data.backup.bucket`. The key only needs the permission to write objects.",
     )
-    bucket_key_secret: SecretStr | None = Field(
+    bucket_key_secret: PrintableSecret | None = Field(
         default=None,
         min_length=3,
         max_length=128,
-        pattern=r"^[!-~]+$",
         description="Secret of the access key for `data.backup.bucket`.",
     )
     jwt_key: PrintableSecret | None = Field(

@@ -48,6 +48,18 @@ class BucketSettings(FrozenModel):
     region: str | None = Field(
         default=None, pattern=r"^[a-z0-9-]+$", description="Region of the bucket, if the service requires it."
     )
+    role: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9+=,.@_-]{1,128}$",
+        description="Name of a CAM role that may write objects below `prefix`. The first node gets it, so that no key "
+        "is required (docs/operations.md, Backups). Only for COS.",
+    )
+
+    @model_validator(mode="after")
+    def _role_is_for_cos(self) -> BucketSettings:
+        if self.role is not None and not self.endpoint.endswith(".myqcloud.com"):
+            raise ValueError(f"role can be set for an endpoint of COS (*.myqcloud.com) only (got {self.endpoint})")
+        return self
 
 
 class BackupSettings(FrozenModel):
@@ -61,7 +73,7 @@ class BackupSettings(FrozenModel):
     bucket: BucketSettings | None = Field(
         default=None,
         description="Bucket for another copy of each backup. "
-        "Requires `credentials.given.bucketKeyId` and `credentials.given.bucketKeySecret`.",
+        "Requires `role`, or `credentials.given.bucketKeyId` and `credentials.given.bucketKeySecret`.",
     )
 
 
@@ -115,6 +127,12 @@ class DataSettings(FrozenModel):
             named = " and ".join(name for name, value in external_only.items() if value)
             raise ValueError(f"{named} cannot be set with location first-node; remove it or set location external")
         return self
+
+    @property
+    def bucket_role(self) -> str | None:
+        """The CAM role of the first node."""
+        bucket = self.backup.bucket
+        return bucket.role if bucket is not None and not self.outside_group else None
 
     @property
     def outside_group(self) -> bool:

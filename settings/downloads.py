@@ -28,6 +28,7 @@ def fetch(
     url: str,
     sha256: str | None,
     cache: Path,
+    setting: str = "tandem:iam",
     *,
     transport: httpx.BaseTransport | None = None,
     report: Callable[[str], object] = lambda line: sys.stderr.write(f"{line}\n"),
@@ -35,7 +36,7 @@ def fetch(
 ) -> Path:
     """Return the cached file with this checksum, after fetching it if necessary.
 
-    A connection that breaks is continued, in this run or in the next one.
+    A connection that breaks is continued, in this run or in the next one. `setting` names the release in errors.
 
     Raises:
         ReleaseError: the URL cannot be fetched, or its content has another checksum. The text omits the URL's query,
@@ -43,7 +44,7 @@ def fetch(
     """
     shown = url.partition("?")[0]
     if sha256 is None:
-        raise ReleaseError("must be set together with tandem:iam.sha256 when it is a URL", shown)
+        raise ReleaseError(f"must be set together with {setting}.sha256 when it is a URL", shown)
     target = cache / f"{sha256[:12]}.tar.gz"
     with suppress(FileNotFoundError):
         if file_sha256(target) == sha256:
@@ -60,14 +61,14 @@ def fetch(
             except httpx.HTTPError as error:
                 if attempt == _TRIES:
                     seen = f"{type(error).__name__}: {error}"
-                    raise ReleaseError(f"the IAM release {shown} cannot be fetched: {seen}", seen) from None
+                    raise ReleaseError(f"{shown} cannot be fetched: {seen}", seen) from None
                 report(f"{shown}: {type(error).__name__}; trying again")
                 sleep(attempt)
     actual = file_sha256(part)
     if actual != sha256:
         part.unlink()
         raise ReleaseError(
-            f"the IAM release {shown} must have the checksum of tandem:iam.sha256 (got {actual}, requested {sha256})",
+            f"{shown} must have the checksum of {setting}.sha256 (got {actual}, requested {sha256})",
             "another release is at this URL, or the checksum is that of another one",
         )
     part.replace(target)
@@ -76,7 +77,7 @@ def fetch(
 
 def _refused(shown: str, status: int) -> ReleaseError:
     hint = "; a presigned URL may have expired" if status in {401, 403} else ""
-    return ReleaseError(f"the IAM release {shown} cannot be fetched: HTTP status {status}{hint}", f"HTTP {status}")
+    return ReleaseError(f"{shown} cannot be fetched: HTTP status {status}{hint}", f"HTTP {status}")
 
 
 def _continue(client: httpx.Client, url: str, part: Path, report: Callable[[str], object]) -> None:

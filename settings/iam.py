@@ -10,6 +10,11 @@ from settings.base import FrozenModel
 
 
 class IamSettings(FrozenModel):
+    enabled: bool = Field(
+        default=True,
+        description="Deploy the IAM services and their databases. With false, a stack has only sites and services of "
+        "your own (docs/services.md).",
+    )
     release: str = Field(
         default="",
         description="Path or URL of an IAM release (.tar.gz with bin/, sql/iam.sql, VERSION). A URL, such as a "

@@ -5,23 +5,26 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
 
 from samples.iam.build import archive, build
+from settings.bundles import find_bundle
 from settings.data import DataSettings
 from settings.downloads import fetch, is_url
 from settings.iam import IamSettings
 from settings.parsing import parse_sections
 from settings.problems import Problem, SettingsError
-from settings.releases import Release, ReleaseError, read_release
+from settings.releases import Bundle, Release, ReleaseError, read_release
 from settings.rules import find_contradictions
 from settings.sections import Sections, Settings
+from settings.services import ServiceSettings
 
 _NAMESPACE = "tandem"
 # Pulumi's own key: the provider reads the same one, so the two regions cannot differ.
@@ -89,14 +92,19 @@ def parse(
     if stack.region is None:
         problems.append(Problem(_REGION, "is required: region of all resources, for example ap-guangzhou"))
     release: Release | None = None
-    if "iam" in parsed.sections:
+    iam: IamSettings | None = parsed.sections.get("iam")
+    if iam is not None and iam.enabled:
+        problems += _check_domains(parsed.sections, problems)
         try:
-            release = find_release(parsed.sections["iam"])
+            release = find_release(iam)
         except ReleaseError as error:
             problems.append(Problem(f"{_NAMESPACE}:iam.release", error.message))
         data = parsed.sections.get("data")
         if release is not None and data is not None:
             problems += _check_release(release, data)
+    bundles: dict[str, Bundle] = {}
+    for name, service in parsed.sections.get("services", {}).items():
+        problems += _find_service(name, service, bundles)
     if problems:
         raise SettingsError(stack.file, tuple(problems))
     return Settings.model_construct(
@@ -105,8 +113,18 @@ def parse(
         file=stack.file,
         region=stack.region,
         release=release,
+        bundles=bundles,
         **parsed.sections,
     )
+
+
+def _check_domains(sections: Mapping[str, Any], problems: Sequence[Problem]) -> Iterator[Problem]:
+    """The IAM services need both public names; a missing section is otherwise valid."""
+    reported = any(problem.key.startswith(f"{_NAMESPACE}:domains") for problem in problems)
+    if sections.get("domains") is None and not reported:
+        for key, service in {"api": "iam-apiserver", "authz": "iam-authz-server"}.items():
+            text = f"is required: public host name of {service}, or set iam.enabled to false"
+            yield Problem(f"{_NAMESPACE}:domains.{key}", text)
 
 
 def _check_release(release: Release, data: DataSettings) -> Iterator[Problem]:
@@ -120,6 +138,22 @@ def _check_release(release: Release, data: DataSettings) -> Iterator[Problem]:
             f"(got {data.database})"
         )
         yield Problem(f"{_NAMESPACE}:data.database", text)
+
+
+def _find_service(name: str, service: ServiceSettings, bundles: dict[str, Bundle]) -> Iterator[Problem]:
+    """Add the release of a service to `bundles`, or yield what is wrong with it."""
+    key = f"services.{name}"
+    try:
+        bundle = find_bundle(service.release, service.sha256, key, _RELEASES)
+    except ReleaseError as error:
+        yield Problem(f"{_NAMESPACE}:{key}.release", error.message)
+        return
+    if service.program is not None and service.program not in bundle.files:
+        yield Problem(
+            f"{_NAMESPACE}:{key}.command[0]",
+            f"must be a file of the release {service.release} or a command of the node (got {service.program})",
+        )
+    bundles[key] = bundle
 
 
 def _configuration() -> dict[str, object]:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from settings.base import FrozenModel
+from settings.upstreams import UpstreamName, UpstreamSettings
 
 Size = Annotated[str, StringConstraints(pattern=r"^[0-9]+[kmg]?$")]
 Origin = Annotated[str, StringConstraints(pattern=r"^(\*|https?://[A-Za-z0-9.-]+(:[0-9]+)?)$")]
@@ -76,11 +77,11 @@ class NginxSettings(FrozenModel):
         description="Failed attempts within `failTimeoutS` before nginx stops using an upstream server.",
     )
     fail_timeout_s: int = Field(
-        default=2,
+        default=10,
         ge=1,
         le=600,
         description="Period in which failed attempts are counted, and time for which a failed upstream server is not "
-        "used. If the last server fails, every request is answered with 502 for this time.",
+        "used while another one is available.",
     )
     hsts_max_age_s: int = Field(
         default=63_072_000,
@@ -107,6 +108,9 @@ class NginxSettings(FrozenModel):
     )
     registration_cidrs: tuple[IPv4Network, ...] = Field(
         default=(), description="Networks from which POST /v1/users is accepted when `openRegistration` is false."
+    )
+    upstreams: dict[UpstreamName, UpstreamSettings] = Field(
+        default_factory=dict, description="Groups of servers by name, for locations and streams."
     )
     gzip: GzipSettings = Field(default_factory=GzipSettings, description="Compression of responses.")
     cors: CorsSettings = Field(default_factory=CorsSettings, description="Cross-origin resource sharing (CORS).")

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from settings.schema import find_model, known_keys
+from settings.schema import find_model, is_mapping, known_keys
 from settings.sections import Sections
 
 _HEAD = """# Settings of a stack
@@ -47,7 +47,8 @@ def render_reference() -> str:
         if model is None:
             plain.append(_row(key, field))
         else:
-            parts.append(f"## `tandem:{key}`\n\n{field.description or ''}\n\n{_table(_rows(model, ''))}")
+            prefix = _part_of(field.annotation).removeprefix(".")
+            parts.append(f"## `tandem:{key}`\n\n{field.description or ''}\n\n{_table(_rows(model, prefix))}")
     parts.append(f"## Other keys\n\n{_table(plain)}")
     return "\n".join(parts)
 
@@ -62,8 +63,14 @@ def _rows(model: type[BaseModel], prefix: str) -> Iterator[str]:
         yield _row(f"{prefix}{key}", field)
         inner = find_model(field.annotation)
         if inner is not None:
-            many = "[]" if _is_list(field.annotation) else ""
-            yield from _rows(inner, f"{prefix}{key}{many}.")
+            yield from _rows(inner, f"{prefix}{key}{_part_of(field.annotation)}")
+
+
+def _part_of(annotation: Any) -> str:
+    """Return what is between the key of a field and the keys of the models in it."""
+    if is_mapping(annotation):
+        return ".NAME."
+    return "[]." if _is_list(annotation) else "."
 
 
 def _row(key: str, field: FieldInfo) -> str:

@@ -1,4 +1,4 @@
-"""A release of the IAM services: a .tar.gz with bin/, sql/iam.sql and VERSION."""
+"""Archives that are delivered to the nodes. A release of the IAM services has bin/, sql/iam.sql and VERSION."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NAMED_DATABASE = re.compile(
 
 
 class ReleaseError(Exception):
-    """The setting `iam.release` does not name a valid release."""
+    """A setting such as `iam.release` does not name a valid release."""
 
     def __init__(self, message: str, seen: str) -> None:
         self.message = message
@@ -35,6 +35,19 @@ class Schema:
     version: str = ""  # first 12 digits of the SHA-256 of sql/iam.sql without its comments and blank lines
     migrations: tuple[str, ...] = ()  # versions for which the release has sql/migrate-VERSION.sql
     databases: tuple[str, ...] = ()  # that sql/iam.sql selects, creates or drops by name
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """An archive that is delivered to the nodes: the release of a service, or static content."""
+
+    source: str  # path on the operator's computer, absolute or relative to the project directory
+    sha256: str
+    files: frozenset[str] = frozenset()  # the paths of its files
+
+    def path_below(self, directory: str) -> str:
+        """The directory on a node. Its name identifies the content, so several versions can be installed."""
+        return f"{directory}/{self.sha256[:12]}"
 
 
 @dataclass(frozen=True, slots=True)

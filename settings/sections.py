@@ -11,15 +11,17 @@ from settings.access import AccessSettings
 from settings.alarms import AlarmsSettings
 from settings.base import FrozenModel
 from settings.credentials import CredentialsSettings
-from settings.data import DataSettings
+from settings.data import DataLocation, DataSettings
 from settings.domains import DnsSettings, DomainsSettings
 from settings.iam import IamSettings
 from settings.keepalived import KeepalivedSettings
 from settings.network import NetworkSettings
 from settings.nginx import NginxSettings
 from settings.nodes import NodesSettings
-from settings.releases import Release
+from settings.notifications import NotificationsSettings
+from settings.releases import Bundle, Release
 from settings.rollout import RolloutSettings
+from settings.services import ServiceName, ServiceSettings
 from settings.virtual_ip import VirtualIpSettings
 
 # Document 651/13354: Chinese and English letters, digits, these marks, and spaces except at the start and end.
@@ -53,7 +55,9 @@ class Sections(FrozenModel):
     network: NetworkSettings = Field(description="The VPC and the subnet of the nodes.")
     nodes: NodesSettings = Field(description="The nodes of the group (CVM instances).")
     access: AccessSettings = Field(description="SSH access to the nodes.")
-    domains: DomainsSettings = Field(description="The public host names of the services.")
+    domains: DomainsSettings | None = Field(
+        default=None, description="The public host names of the IAM services. Required with `iam.enabled: true`."
+    )
     virtual_ip: VirtualIpSettings = Field(
         default=VirtualIpSettings(), description="The virtual IP that the eligible nodes share, and its public address."
     )
@@ -64,7 +68,15 @@ class Sections(FrozenModel):
     keepalived: KeepalivedSettings = Field(
         default=KeepalivedSettings(), description="Failover of the virtual IP with keepalived."
     )
+    notifications: NotificationsSettings = Field(
+        default=NotificationsSettings(), description="Who is told about each change of master and each fault."
+    )
     iam: IamSettings = Field(default=IamSettings(), description="The IAM services.")
+    services: dict[ServiceName, ServiceSettings] = Field(
+        default_factory=dict,
+        description="Services of your own, by name (docs/services.md). Each runs as the unit `app-NAME`; a location of "
+        "a site sends requests to it.",
+    )
     data: DataSettings = Field(default=DataSettings(), description="The databases.")
     rollout: RolloutSettings = Field(default=RolloutSettings(), description="How changes reach the nodes.")
     tags: dict[TagKey, TagValue] = Field(
@@ -85,4 +97,11 @@ class Settings(Sections):
     stack: str
     file: str  # with the settings, as named in error messages
     region: str
-    release: Release  # of the IAM services, as set by `iam.release`
+    release: Release | None  # of the IAM services, as set by `iam.release`; None: `iam.enabled` is false
+    bundles: dict[str, Bundle]  # by setting: "services.web"
+
+    @property
+    def data_location(self) -> DataLocation:
+        """Where the databases run. Without the IAM services nothing uses them, and the group has no data disk."""
+        unused = not self.iam.enabled and self.data.location is DataLocation.FIRST_NODE
+        return DataLocation.EXTERNAL if unused else self.data.location

@@ -9,6 +9,18 @@ from pydantic import Field
 
 from settings.base import Address, FrozenModel
 
+# CreateHaVip: at most 5 HAVIPs for each network interface (assumed; the page gives no number).
+MAX_VIRTUAL_IPS = 5
+
+
+class AdditionalVirtualIp(FrozenModel):
+    address: Address = Field(description="The HAVIP. Must be inside the subnet.")
+    router: Literal[1, 2] = Field(
+        default=1,
+        description="Moves together with `virtualIp.address` (1) or, with `keepalived.mode: dual-master`, with "
+        "`virtualIp.secondAddress` (2).",
+    )
+
 
 class VirtualIpSettings(FrozenModel):
     """The address that the first two nodes share, and the public address in front of it."""
@@ -16,6 +28,11 @@ class VirtualIpSettings(FrozenModel):
     address: Address = Field(default=IPv4Address("10.0.4.99"), description="The HAVIP. Must be inside the subnet.")
     second_address: Address | None = Field(
         default=None, description="A second HAVIP. Only with `keepalived.mode: dual-master`, and required there."
+    )
+    additional: tuple[AdditionalVirtualIp, ...] = Field(
+        default=(),
+        max_length=MAX_VIRTUAL_IPS - 1,
+        description="Further HAVIPs, each with its own public address; 5 HAVIPs in all.",
     )
     bandwidth_mbps: int = Field(
         default=10,
@@ -36,5 +53,12 @@ class VirtualIpSettings(FrozenModel):
 
     @property
     def addresses(self) -> tuple[IPv4Address, ...]:
-        """The one or two virtual IPs."""
-        return (self.address,) if self.second_address is None else (self.address, self.second_address)
+        """All virtual IPs; the preferred one of the first node comes first, then that of the second node."""
+        first = (self.address,) if self.second_address is None else (self.address, self.second_address)
+        return (*first, *(each.address for each in self.additional))
+
+    @property
+    def of_second_router(self) -> tuple[IPv4Address, ...]:
+        """The virtual IPs of the second virtual router, in dual-master mode."""
+        second = () if self.second_address is None else (self.second_address,)
+        return (*second, *(each.address for each in self.additional if each.router == 2))  # noqa: PLR2004 - the second

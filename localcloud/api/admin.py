@@ -1,4 +1,4 @@
-"""The admin application: log, faults, actions, reset. Served on a Unix socket, never on the API's listener."""
+"""The admin application: log, faults, reset. Served on a Unix socket, never on the API's listener."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from starlette.routing import Route
 
 from localcloud.api.api_faults import ApiFault
 from localcloud.api.gateway import Gateway
-from localcloud.api.reference import actions_as_data
 from localcloud.services.actions import ACTIONS
 
 
 def make_admin_app(gateway: Gateway) -> Starlette:
-    """GET /status /log /actions /faults, POST /faults /reset, DELETE /faults."""
+    """GET /status /log /faults, POST /faults /reset, DELETE /faults."""
 
     async def status(_: Request) -> Response:
         return JSONResponse(gateway.cloud.status() | {"requests": gateway.log.total, "faults": gateway.faults.all()})
@@ -32,9 +31,6 @@ def make_admin_app(gateway: Gateway) -> Starlette:
             entries = gateway.log.after(int(after))
         return JSONResponse(entries)
 
-    async def actions(_: Request) -> Response:
-        return JSONResponse(actions_as_data())
-
     async def list_faults(_: Request) -> Response:
         return JSONResponse(gateway.faults.all())
 
@@ -42,9 +38,8 @@ def make_admin_app(gateway: Gateway) -> Starlette:
         given: dict[str, Any] = json.loads(await request.body())
         target = str(given.get("target", ""))
         if not any(fnmatch.fnmatchcase(f"{service}:{name}", target) for service, name in ACTIONS):
-            return JSONResponse(
-                f"{target!r} matches no action; see `localcloud actions`, for example vpc:CreateVpc", 400
-            )
+            text = f"{target!r} matches no action; see `localcloud actions`, for example vpc:CreateVpc"
+            return JSONResponse({"error": text}, 400)
         gateway.faults.add(ApiFault(**given))
         return JSONResponse(gateway.faults.all())
 
@@ -59,7 +54,6 @@ def make_admin_app(gateway: Gateway) -> Starlette:
         routes=[
             Route("/status", status),
             Route("/log", log),
-            Route("/actions", actions),
             Route("/faults", list_faults, methods=["GET"]),
             Route("/faults", add_fault, methods=["POST"]),
             Route("/faults", clear_faults, methods=["DELETE"]),

@@ -28,7 +28,6 @@ RATES: dict[tuple[str, str], tuple[int, str]] = {
     ("vpc", "CreateSubnet"): (100, "215/15782"),
     ("vpc", "CreateVpc"): (100, "215/15774"),
     ("vpc", "DeleteRoutes"): (50, "215/16725"),
-    ("vpc", "DescribeAddressQuota"): (10, "215/16701"),
     ("vpc", "DescribeSubnets"): (100, "215/15784"),
     ("vpc", "ModifyAddressInternetChargeType"): (10, "215/43849"),
     ("vpc", "ModifyAssistantCidr"): (50, "215/43272"),

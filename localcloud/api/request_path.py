@@ -37,7 +37,7 @@ from localcloud.services.parameters import Parameters
 _log = logging.getLogger(__name__)
 
 # Services without regions: X-TC-Region is optional and ignored.
-_GLOBAL = frozenset({"dnspod", "monitor", "sts", "tag"})
+_GLOBAL = frozenset({"dnspod", "monitor", "tag"})
 
 services.load()
 

@@ -60,10 +60,6 @@ class Schema:
         """Whether the SDK has a model of that name."""
         return model in self._places
 
-    def actions(self) -> list[str]:
-        """Return every action of this service in the SDK."""
-        return sorted(name.removesuffix("Request") for name in self._places if name.endswith("Request"))
-
     def members(self, model: str) -> Mapping[str, Member]:
         """Return the model's fields by name. Raises KeyError for an unknown model."""
         known = self._members.get(model)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import time
-from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
 import typer
 
-from localcloud.commands.context import DEFAULT_NAME, Control, Name, fail, network_failure, paths_of, require_root
+from localcloud.commands.context import DEFAULT_NAME, Control, Name, network_failure, require_root
 from localcloud.errors import LocalcloudError
 from localcloud.machines.cgroups import Cgroup
 from localcloud.machines.inside import become
@@ -49,17 +48,14 @@ def ssh(
     name: Name = DEFAULT_NAME,
 ) -> None:
     """Run CMD or a shell as root on an instance, like the cloud's console login: without key or network."""
-    try:
-        paths = paths_of(name)
-        require_root()
-        machine = _find(Control(paths).get("/control/status"), node)
-        if not machine["running"]:
-            raise LocalcloudError(f"{node} is not running; start it, or run `localcloud fault {node} power-on`")
-        if machine["paused"]:
-            # CMD would be frozen with the other processes, and could then not be interrupted, not even by Ctrl-C.
-            raise LocalcloudError(f"{node} is paused; no command runs on it until `localcloud fault {node} resume`")
-    except LocalcloudError as error:
-        fail(error)
+    paths = Paths(name)
+    require_root()
+    machine = Control(paths).get(f"/control/machine?{urlencode({'node': node})}")
+    if not machine["running"]:
+        raise LocalcloudError(f"{node} is not running; start it, or run `localcloud fault {node} power-on`")
+    if machine["paused"]:
+        # CMD would be frozen with the other processes, and could then not be interrupted, not even by Ctrl-C.
+        raise LocalcloudError(f"{node} is paused; no command runs on it until `localcloud fault {node} resume`")
     group = Cgroup(f"{paths.cgroup}/{machine['instance']}")
     # After NODE, the `--` that protects CMD's options is still in the list.
     words = command[1:] if command and command[0] == "--" else command
@@ -73,31 +69,25 @@ def console(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing new output.")] = False,
 ) -> None:
     """Print the end of an instance's console log."""
-    try:
-        control = Control(paths_of(name))
-        path = f"/control/console?{urlencode({'node': node})}"
-        seen = control.get(path)["console"]
-        typer.echo(seen, nl=False)
-        while follow:
-            time.sleep(0.3)
-            current = control.get(path)["console"]
-            # The log is truncated at the front: print the text after the last line already printed.
-            anchor = seen[-200:]
-            position = current.rfind(anchor)
-            typer.echo(current[position + len(anchor) :] if position >= 0 else current, nl=False)
-            seen = current
-    except LocalcloudError as error:
-        fail(error)
+    control = Control(Paths(name))
+    path = f"/control/console?{urlencode({'node': node})}"
+    seen = control.get(path)["console"]
+    typer.echo(seen, nl=False)
+    while follow:
+        time.sleep(0.3)
+        current = control.get(path)["console"]
+        # The log is truncated at the front: print the text after the last line already printed.
+        anchor = seen[-200:]
+        position = current.rfind(anchor)
+        typer.echo(current[position + len(anchor) :] if position >= 0 else current, nl=False)
+        seen = current
 
 
 def _enterable(name: str, what: str) -> Paths:
-    try:
-        paths = paths_of(name)
-        require_root()
-        if not Namespaces(name).path(what).exists():
-            raise LocalcloudError(f"cloud {name} is not up; start it with `localcloud up`")
-    except LocalcloudError as error:
-        fail(error)
+    paths = Paths(name)
+    require_root()
+    if not Namespaces(name).path(what).exists():
+        raise LocalcloudError(f"cloud {name} is not up; start it with `localcloud up`")
     return paths
 
 
@@ -114,24 +104,10 @@ def _run_here(command: list[str], enter: Any) -> None:
     """Replace this process by the command, which keeps its exit code, terminal and signals."""
     try:
         environment = enter()
-    except (LocalcloudError, OSError) as error:
-        fail(LocalcloudError(str(error)))
+    except OSError as error:
+        raise LocalcloudError(str(error)) from error
     try:
         os.execvpe(command[0], command, environment)  # noqa: S606 - to become the command is the point
     except OSError as error:
         typer.echo(f"localcloud: {command[0]}: {error.strerror}", err=True)
         sys.exit(127 if isinstance(error, FileNotFoundError) else 126)
-
-
-def _find(status: dict[str, Any], node: str) -> dict[str, Any]:
-    named = ("name", "hostname", "instance")
-    found = [machine for machine in status["machines"] if node in {machine[key] for key in named}]
-    if len(found) == 1:
-        return found[0]
-    known = ", ".join(f"{machine['hostname']} ({machine['instance']})" for machine in status["machines"]) or "none"
-    raise LocalcloudError(
-        f"{'no instance is' if not found else f'{len(found)} instances are'} named {node!r}; known: {known}"
-    )
-
-
-__all__ = ["PASS_THROUGH", "Path", "client", "console", "exec_", "ssh"]

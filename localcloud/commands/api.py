@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from localcloud.commands.context import DEFAULT_NAME, Control, Name
+from localcloud.machines.paths import Paths
 from localcloud.rules.timing import LONGEST_PAST_S
 
 app = typer.Typer(no_args_is_help=True)
-
-DEFAULT_NAME = "default"
 
 
 def _address(text: str) -> tuple[str, int]:
@@ -76,33 +76,13 @@ def api(  # noqa: PLR0917 - Typer turns them into options
     )
 
 
-Name = Annotated[str, typer.Option("--name", envvar="LOCALCLOUD_NAME", help="Name of the cloud.")]
 ApiSocket = Annotated[Path | None, typer.Option("--control", help="Socket of a `localcloud api`; replaces --name.")]
 
 
-def ask_admin(name: str, control: Path | None, method: str, path: str, **arguments: Any) -> Any:
-    """Send a request to the socket of a daemon or of a `localcloud api`.
-
-    Exits with a message on failure.
-    """
-    import httpx  # noqa: PLC0415 - the server does not need it, and it would slow down the start
-
-    # The daemon serves this below /admin on its control socket; `localcloud api` has a separate socket for it.
-    socket_path = control or Path("/run/localcloud") / name / "control.sock"
-    prefix = "" if control else "/admin"
-    if not socket_path.exists():
-        typer.echo(f"localcloud {name}: {socket_path} does not exist; is it up?", err=True)
-        raise typer.Exit(1)
-    try:
-        with httpx.Client(transport=httpx.HTTPTransport(uds=str(socket_path)), timeout=30) as client:
-            answer = client.request(method, f"http://localcloud{prefix}{path}", **arguments)
-    except httpx.TransportError as error:
-        typer.echo(f"localcloud {name}: {socket_path} does not respond ({error}); is it up?", err=True)
-        raise typer.Exit(1) from None
-    if answer.is_error:
-        typer.echo(f"localcloud {name}: {socket_path} returned {answer.status_code}: {answer.text[:200]}", err=True)
-        raise typer.Exit(1)
-    return answer.json()
+def ask_admin(name: str, control: Path | None, method: str, path: str, data: dict[str, Any] | None = None) -> Any:
+    """Send a request to the admin application of a daemon, or of a `localcloud api` with the socket `control`."""
+    # The daemon serves it below /admin on its control socket; `localcloud api` has a separate socket for it.
+    return Control(Paths(name), control).ask(method, path if control else f"/admin{path}", data)
 
 
 @app.command()
@@ -144,7 +124,7 @@ def log(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
 ) -> None:
     """Show the last requests and their results."""
-    entries = ask_admin(name, control, "GET", "/log", params={"last": last})
+    entries = ask_admin(name, control, "GET", f"/log?last={last}")
     number = 0
     while True:
         for entry in entries:
@@ -153,7 +133,7 @@ def log(
         if not follow:
             return
         time.sleep(0.3)
-        entries = ask_admin(name, control, "GET", "/log", params={"after": number})
+        entries = ask_admin(name, control, "GET", f"/log?after={number}")
 
 
 def _as_line(entry: dict[str, Any]) -> str:
@@ -211,5 +191,5 @@ def fault_api(  # noqa: PLR0917 - Typer turns them into options
             "times": times,
             "probability": probability,
         }
-        answer = ask_admin(name, control, "POST", "/faults", json=settings)
+        answer = ask_admin(name, control, "POST", "/faults", settings)
     typer.echo(json.dumps(answer, indent=2))

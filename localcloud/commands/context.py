@@ -8,26 +8,20 @@ import os
 import socket
 import sys
 from http import HTTPStatus
-from typing import Annotated, Any, NoReturn
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from localcloud.errors import HostError, LocalcloudError
 from localcloud.machines.paths import Paths
-from localcloud.network.namespaces import CLOUD_NAME
 
 Name = Annotated[
     str, typer.Option("--name", envvar="LOCALCLOUD_NAME", help="Name of the cloud on this host.", metavar="NAME")
 ]
 DEFAULT_NAME = "default"
 LONGEST_DELAY_S = 3600.0  # of a HAVIP's takeover; in a real VPC it takes about ten seconds at most
-
-
-def paths_of(name: str) -> Paths:
-    """Return the paths of a cloud. Raises LocalcloudError for an invalid name."""
-    if not CLOUD_NAME.match(name):
-        raise LocalcloudError(f"the cloud's name must be 1 to 20 characters of a-z and 0-9 (got {name!r})")
-    return Paths(name)
 
 
 def require_root() -> None:
@@ -37,17 +31,30 @@ def require_root() -> None:
         )
 
 
-class Control:
-    """Client of the daemon's control socket."""
+class Commands(TyperGroup):
+    """Commands whose LocalcloudError is printed as one message, without a traceback, with exit code 1."""
 
-    def __init__(self, paths: Paths) -> None:
-        self._paths = paths
+    def invoke(self, ctx: Any) -> Any:  # the type of ctx depends on the version of typer
+        try:
+            return super().invoke(ctx)
+        except LocalcloudError as error:
+            typer.echo(f"localcloud: {error}", err=True)
+            raise typer.Exit(1) from None
+
+
+class Control:
+    """Client of a control socket: of the daemon of a cloud, or of a `localcloud api`."""
+
+    def __init__(self, paths: Paths, socket_of_api: Path | None = None) -> None:
+        self._socket = socket_of_api or paths.control_socket
+        self._what = "the API" if socket_of_api else f"cloud {paths.cloud}"
+        self._remedy = "start it with `localcloud api`" if socket_of_api else "start it with `localcloud up`"
 
     def get(self, path: str) -> dict[str, Any]:
-        return self._ask("GET", path, None, 10.0)
+        return self.ask("GET", path, None, 10.0)
 
-    def post(self, path: str, data: dict[str, Any] | None = None, *, timeout_s: float = 60.0) -> dict[str, Any]:
-        return self._ask("POST", path, data or {}, timeout_s)
+    def post(self, path: str, data: dict[str, Any]) -> dict[str, Any]:
+        return self.ask("POST", path, data)
 
     def answers(self) -> bool:
         try:
@@ -56,8 +63,9 @@ class Control:
             return False
         return True
 
-    def _ask(self, method: str, path: str, data: dict[str, Any] | None, timeout_s: float) -> dict[str, Any]:
-        connection = _UnixConnection(str(self._paths.control_socket), timeout_s)
+    def ask(self, method: str, path: str, data: dict[str, Any] | None, timeout_s: float = 60.0) -> Any:
+        """Return the JSON of the response. Raises LocalcloudError without a response, and for an error response."""
+        connection = _UnixConnection(str(self._socket), timeout_s)
         try:
             body = None if data is None else json.dumps(data)
             connection.request(method, path, body, {"Content-Type": "application/json", "Host": "localcloud"})
@@ -65,11 +73,11 @@ class Control:
             text = answer.read().decode()
         except PermissionError as error:
             require_root()
-            raise LocalcloudError(f"{self._paths.control_socket} cannot be opened ({error.strerror})") from error
+            raise LocalcloudError(f"{self._socket} cannot be opened ({error.strerror})") from error
         except OSError as error:
+            reason = error.strerror or type(error).__name__
             raise LocalcloudError(
-                f"cloud {self._paths.cloud} does not respond at {self._paths.control_socket} "
-                f"({error.strerror or type(error).__name__}); start it with `localcloud up`"
+                f"{self._what} does not respond at {self._socket} ({reason}); {self._remedy}"
             ) from error
         finally:
             connection.close()
@@ -107,9 +115,3 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(self._path)
-
-
-def fail(error: LocalcloudError) -> NoReturn:
-    """Print only the message, without a traceback, and exit with code 1."""
-    typer.echo(f"localcloud: {error}", err=True)
-    raise typer.Exit(1)

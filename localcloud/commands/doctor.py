@@ -13,8 +13,7 @@ from typing import Annotated
 
 import typer
 
-from localcloud.commands.context import fail
-from localcloud.errors import HostError, LocalcloudError
+from localcloud.errors import HostError
 from localcloud.host_tools import FILES, TOOLS
 from localcloud.package_sources import sources_for
 
@@ -38,10 +37,7 @@ def doctor(
     problems = list(find_problems())
     packages = sorted({package for problem in problems for package in problem.packages})
     if install and packages:
-        try:
-            _install(packages)
-        except LocalcloudError as error:
-            fail(error)
+        _install(packages)
         problems = list(find_problems())
     for problem in problems:
         typer.echo(f"missing: {problem.what}\n    {problem.remedy}")
@@ -107,15 +103,8 @@ def _missing_kernel_features() -> Iterator[Problem]:
 
 def _load(module: str) -> bool:
     """Load a kernel module. Returns True on failure."""
-    return (
-        subprocess.run(["modprobe", module], check=False, capture_output=True).returncode != 0
-        if _has_modprobe()
-        else True
-    )
-
-
-def _has_modprobe() -> bool:
-    return shutil.which("modprobe", path="/sbin:/usr/sbin:/bin:/usr/bin") is not None
+    modprobe = shutil.which("modprobe", path="/sbin:/usr/sbin:/bin:/usr/bin")
+    return modprobe is None or subprocess.run([modprobe, module], check=False, capture_output=True).returncode != 0
 
 
 def _install(packages: list[str]) -> None:

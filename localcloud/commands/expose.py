@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from localcloud.commands.context import DEFAULT_NAME, Control, Name, fail, paths_of
+from localcloud.commands.context import DEFAULT_NAME, Control, Name
 from localcloud.errors import LocalcloudError
+from localcloud.machines.paths import Paths
 
 _LAST_PORT = 65535
 
@@ -22,22 +23,19 @@ def expose(
     stop: Annotated[bool, typer.Option("--stop", help="Close the port.")] = False,
 ) -> None:
     """Forward http://127.0.0.1:PORT of this host to a public address of the cloud, for a browser."""
-    try:
-        control = Control(paths_of(name))
-        if stop:
-            was_open = control.post("/control/expose", {"stop": port})["closed"]
-            typer.echo(f"127.0.0.1:{port} is closed" + ("" if was_open else " (it was not open)"))
-            return
-        public, colon, public_port = (address or "").partition(":")
-        if colon and not (public_port.isdigit() and 0 < int(public_port) <= _LAST_PORT):
-            raise LocalcloudError(
-                f"the address must be PUBLIC or PUBLIC:PORT, for example 203.0.113.10:443, "
-                f"with a port up to {_LAST_PORT} (got {address!r})"
-            )
-        target = {"public": public or _only_public_address(control), "port": int(public_port or 80), "local": port}
-        control.post("/control/expose", target)
-    except LocalcloudError as error:
-        fail(error)
+    control = Control(Paths(name))
+    if stop:
+        was_open = control.post("/control/expose", {"stop": port})["closed"]
+        typer.echo(f"127.0.0.1:{port} is closed" + ("" if was_open else " (it was not open)"))
+        return
+    public, colon, public_port = (address or "").partition(":")
+    if colon and not (public_port.isdigit() and 0 < int(public_port) <= _LAST_PORT):
+        raise LocalcloudError(
+            f"the address must be PUBLIC or PUBLIC:PORT, for example 203.0.113.10:443, "
+            f"with a port up to {_LAST_PORT} (got {address!r})"
+        )
+    target = {"public": public or _only_public_address(control), "port": int(public_port or 80), "local": port}
+    control.post("/control/expose", target)
     scheme = "https" if target["port"] == 443 else "http"  # noqa: PLR2004 - the standard port of HTTPS
     typer.echo(f"{scheme}://127.0.0.1:{port} forwards to {target['public']}:{target['port']} until `localcloud down`")
 

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from localcloud.commands.context import DEFAULT_NAME, LONGEST_DELAY_S, Control, Name, fail, paths_of
-from localcloud.errors import LocalcloudError
+from localcloud.commands.context import DEFAULT_NAME, LONGEST_DELAY_S, Control, Name
+from localcloud.machines.paths import Paths
 
 _HELP = """Inject a fault into an instance, or revert all of them with `heal`.
 
@@ -41,10 +41,7 @@ def takeover_delay(
     name: Name = DEFAULT_NAME,
 ) -> None:
     """Set the delay between a HAVIP's announcement and its traffic, from now on."""
-    try:
-        Control(paths_of(name)).post("/control/takeover-delay", {"seconds": seconds})
-    except LocalcloudError as error:
-        fail(error)
+    Control(Paths(name)).post("/control/takeover-delay", {"seconds": seconds})
     typer.echo(f"traffic follows a HAVIP's announcement after {seconds:g} s")
 
 
@@ -56,11 +53,7 @@ def fault(
     name: Name = DEFAULT_NAME,
 ) -> None:
     """Inject the fault, and print its effect and time in milliseconds."""
-    try:
-        done: dict[str, Any] = Control(paths_of(name)).post(
-            "/control/fault", {"node": node, "fault": fault_name, "arguments": arguments or []}
-        )
-    except LocalcloudError as error:
-        fail(error)
+    request = {"node": node, "fault": fault_name, "arguments": arguments or []}
+    done = Control(Paths(name)).post("/control/fault", request)
     at = time.strftime("%H:%M:%S", time.localtime(done["at"])) + f".{int(done['at'] * 1000) % 1000:03d}"
     typer.echo(f"{at} {done['node']} {done['fault']}: {done['did']} ({done['took_ms']:.1f} ms)")

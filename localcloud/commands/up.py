@@ -19,16 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from localcloud.commands.api import ApiSocket, ask_admin
-from localcloud.commands.context import (
-    DEFAULT_NAME,
-    LONGEST_DELAY_S,
-    Control,
-    Name,
-    fail,
-    network_failure,
-    paths_of,
-    require_root,
-)
+from localcloud.commands.context import DEFAULT_NAME, LONGEST_DELAY_S, Control, Name, network_failure, require_root
 from localcloud.commands.doctor import require_tools
 from localcloud.errors import LocalcloudError, NetworkError
 from localcloud.machines.paths import Paths
@@ -53,22 +44,19 @@ def up(
     ] = "standard",
 ) -> None:
     """Start or resume the cloud: build missing images, then start network, API and instances."""
-    try:
-        paths = paths_of(name)
-        require_root()
-        require_tools()  # before any file is created
-        control = Control(paths)
-        with _one_at_a_time(paths):
-            if control.answers():
-                _require_network(control, paths)
-                typer.echo(f"cloud {name} is already up")
-                return
-            began = time.monotonic()
-            ImageStore().ensure(_report)
-            _start_daemon(paths, timing, takeover_delay, account_type)
-        status = _require_network(control, paths)
-    except LocalcloudError as error:
-        fail(error)
+    paths = Paths(name)
+    require_root()
+    require_tools()  # before any file is created
+    control = Control(paths)
+    with _one_at_a_time(paths):
+        if control.answers():
+            _require_network(control, paths)
+            typer.echo(f"cloud {name} is already up")
+            return
+        began = time.monotonic()
+        ImageStore().ensure(_report)
+        _start_daemon(paths, timing, takeover_delay, account_type)
+    status = _require_network(control, paths)
     resumed = sum(machine["running"] for machine in status["machines"])
     machines = f", {resumed} instances running" if status["machines"] else ""
     typer.echo(f"cloud {name} is up after {time.monotonic() - began:.1f} s{machines}")
@@ -80,17 +68,17 @@ def down(
     keep: Annotated[bool, typer.Option("--keep", help="Keep records and disks for the next `up`.")] = False,
 ) -> None:
     """Stop the cloud and remove everything, also after all its processes were killed."""
-    try:
-        paths = paths_of(name)
-        require_root()
-        with _one_at_a_time(paths) as lock:
-            _stop_daemon(paths)
+    paths = Paths(name)
+    require_root()
+    with _one_at_a_time(paths) as lock:
+        _stop_daemon(paths)
+        try:
             tear_down(paths, keep_state=keep, report=_report)
-            lock.unlink()
-            with contextlib.suppress(OSError):
-                lock.parent.rmdir()
-    except (LocalcloudError, TimeoutError) as error:
-        fail(LocalcloudError(str(error)))
+        except TimeoutError as error:
+            raise LocalcloudError(str(error)) from error
+        lock.unlink()
+        with contextlib.suppress(OSError):
+            lock.parent.rmdir()
     typer.echo(f"cloud {name} is down" + ("; records and disks are kept" if keep else ""))
 
 
@@ -104,17 +92,14 @@ def status(
     if control is not None:
         _print_api_status(ask_admin(name, control, "GET", "/status"), as_json=as_json)
         return
-    try:
-        paths = paths_of(name)
-    except LocalcloudError as error:
-        fail(error)
+    paths = Paths(name)
     try:
         found = Control(paths).get("/control/status")
-    except LocalcloudError as error:
-        if as_json:
-            typer.echo(json.dumps({"cloud": name, "up": False}))
-            raise typer.Exit(1) from None
-        fail(error)
+    except LocalcloudError:
+        if not as_json:
+            raise
+        typer.echo(json.dumps({"cloud": name, "up": False}))
+        raise typer.Exit(1) from None
     if as_json:
         typer.echo(json.dumps({"up": True, **found}, indent=2))
         return

@@ -92,7 +92,7 @@ def build(image: Image, target: Path, lower: list[Path], report: Report) -> None
         report(f"{image.image_id}: adding {len(image.packages)} packages to {image.parent}")
         _build_layer(image, target, lower, listing, report)
         for unit in image.disabled_units:
-            _disable(root, lower, unit)
+            _disable(root, unit)
     _remove_identity(root)
     for leftover in ("work", "merged", "sources.list", "apt.conf"):
         path = target / leftover
@@ -203,9 +203,8 @@ def _mask(root: Path, unit: str) -> None:
     link.symlink_to("/dev/null")
 
 
-def _disable(root: Path, lower: list[Path], unit: str) -> None:
+def _disable(root: Path, unit: str) -> None:
     """Remove the unit from every target's wants, and its aliases, as `systemctl disable` does."""
-    del lower  # The packages of this layer created the links.
     system = root / "etc/systemd/system"
     for link in list(system.rglob("*")):
         if link.is_symlink() and link.readlink().name == unit and link.parent != system / "sockets.target.wants":

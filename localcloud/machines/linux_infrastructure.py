@@ -18,7 +18,7 @@ from localcloud.network import mirror
 from localcloud.network.announcements import Announcement, AnnouncementWatch
 from localcloud.network.holders import Holders
 from localcloud.network.names import port
-from localcloud.network.namespaces import CLOUD_NAME, Namespaces
+from localcloud.network.namespaces import Namespaces
 from localcloud.network.network import Network
 from localcloud.network.platform_servers import PlatformServers
 from localcloud.package_sources import sources_for
@@ -46,8 +46,6 @@ class LinuxInfrastructure:
     """
 
     def __init__(self, paths: Paths, *, takeover_delay_s: float = 0.0, images: ImageStore | None = None) -> None:
-        if not CLOUD_NAME.match(paths.cloud):
-            raise MachineError(f"the cloud's name must be 1 to 20 characters of a-z and 0-9 (got {paths.cloud!r})")
         self.paths = paths
         self.images = images or ImageStore()
         self.namespaces = Namespaces(paths.cloud)

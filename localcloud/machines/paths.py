@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import os
+import re
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
+from localcloud.errors import LocalcloudError
+
+# No dash, or cloud `a` would treat the namespaces of cloud `a-b` as its own.
+_CLOUD_NAME = re.compile(r"[a-z0-9]{1,20}")
+
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """Directories and files of one cloud."""
+    """Directories and files of one cloud. Raises LocalcloudError for an invalid name."""
 
     cloud: str
     state_root: Path = Path("/var/lib/localcloud")
     run_root: Path = Path("/run/localcloud")
+
+    def __post_init__(self) -> None:
+        if not _CLOUD_NAME.fullmatch(self.cloud):
+            raise LocalcloudError(f"the cloud's name must be 1 to 20 characters of a-z and 0-9 (got {self.cloud!r})")
 
     @property
     def state(self) -> Path:

@@ -7,7 +7,6 @@ import ctypes
 import errno
 import fcntl
 import os
-import re
 import threading
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -23,9 +22,6 @@ _MS_REC = 0x4000
 _MS_PRIVATE = 1 << 18
 _MNT_DETACH = 2
 _NS_GET_NSTYPE = 0xB703  # ioctl_ns(2)
-
-# No dash, or cloud `a` would treat the namespaces of cloud `a-b` as its own.
-CLOUD_NAME = re.compile(r"^[a-z0-9]{1,20}$")
 
 _libc = ctypes.CDLL(None, use_errno=True)
 

@@ -2,42 +2,25 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from typing import Final
 
-from localcloud.providers.adapter import Adapter, Backend
+from localcloud.providers.adapter import Adapter
 from localcloud.providers.plugins import version
 from localcloud.providers.server import serve
 
-# Only the types of the requested plugin are imported: the SDK of the cloud and cryptography are slow to import.
-
-
-def _tencentcloud() -> Backend:
-    from localcloud.providers.tencentcloud.backend import TencentBackend  # noqa: PLC0415 - slow; see above
-    from localcloud.providers.tencentcloud.types import TYPES  # noqa: PLC0415 - slow; see above
-
-    return TencentBackend(TYPES)
-
-
-def _random() -> Backend:
-    from localcloud.providers.state_only.backend import StateOnlyBackend  # noqa: PLC0415 - slow; see above
-    from localcloud.providers.state_only.random import TYPES  # noqa: PLC0415 - slow; see above
-
-    return StateOnlyBackend(TYPES)
-
-
-def _tls() -> Backend:
-    from localcloud.providers.state_only.backend import StateOnlyBackend  # noqa: PLC0415 - slow; see above
-    from localcloud.providers.state_only.certificates import TYPES  # noqa: PLC0415 - slow; see above
-
-    return StateOnlyBackend(TYPES)
-
-
-_BACKENDS: Final = {"tencentcloud": _tencentcloud, "random": _random, "tls": _tls}
+# The module with the BACKEND of each plugin. Only the requested one is imported: the SDK of the cloud and cryptography
+# are slow to import.
+_MODULES: Final = {
+    "tencentcloud": "localcloud.providers.tencentcloud.types",
+    "random": "localcloud.providers.state_only.random",
+    "tls": "localcloud.providers.state_only.certificates",
+}
 
 
 def main(plugin: str, arguments: list[str]) -> None:
-    serve(arguments, version(plugin), Adapter(_BACKENDS[plugin]()))
+    serve(arguments, version(plugin), Adapter(importlib.import_module(_MODULES[plugin]).BACKEND))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import sys
 import threading
@@ -25,29 +26,18 @@ _OPTIONS: Final = [("grpc.max_receive_message_length", 400 * 1024 * 1024)]  # th
 _PARENT_CHECK_S: Final = 0.5
 
 
-class Servicer(ProviderServicer):
+class ErrorTexts(grpc.aio.ServerInterceptor):
     """Reports a ProviderError by its text, and a PartialError also with the outputs for the state."""
 
-    async def Configure(self, request: Any, context: Any) -> Any:
-        return await _answer(super().Configure(request, context), context)
+    async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+        handler = await continuation(handler_call_details)
+        if handler is None or not inspect.iscoroutinefunction(handler.unary_unary):
+            return handler
 
-    async def Check(self, request: Any, context: Any) -> Any:
-        return await _answer(super().Check(request, context), context)
+        async def answer(request: Any, context: Any) -> Any:
+            return await _answer(handler.unary_unary(request, context), context)
 
-    async def Diff(self, request: Any, context: Any) -> Any:
-        return await _answer(super().Diff(request, context), context)
-
-    async def Create(self, request: Any, context: Any) -> Any:
-        return await _answer(super().Create(request, context), context)
-
-    async def Read(self, request: Any, context: Any) -> Any:
-        return await _answer(super().Read(request, context), context)
-
-    async def Update(self, request: Any, context: Any) -> Any:
-        return await _answer(super().Update(request, context), context)
-
-    async def Delete(self, request: Any, context: Any) -> Any:
-        return await _answer(super().Delete(request, context), context)
+        return grpc.unary_unary_rpc_method_handler(answer, handler.request_deserializer, handler.response_serializer)
 
 
 async def _answer(call: Awaitable[_Answer], context: grpc.aio.ServicerContext[Any, Any]) -> _Answer:
@@ -80,11 +70,11 @@ def _details(error: PartialError) -> bytes:
 def serve(arguments: list[str], version: str, provider: Provider) -> None:
     """Report the port to the engine on stdout, and serve until the engine ends."""
     engine = next((word for word in arguments if not word.startswith("-")), "")
-    asyncio.run(_serve(Servicer(arguments, version, provider, engine)))
+    asyncio.run(_serve(ProviderServicer(arguments, version, provider, engine)))
 
 
-async def _serve(servicer: Servicer) -> None:
-    server = grpc.aio.server(options=_OPTIONS)
+async def _serve(servicer: ProviderServicer) -> None:
+    server = grpc.aio.server(options=_OPTIONS, interceptors=[ErrorTexts()])
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

@@ -25,11 +25,6 @@ class InstanceType:
     cpu: int
     memory_gib: int
 
-    @property
-    def family(self) -> str:
-        """`S5` of `S5.MEDIUM4`."""
-        return self.name.partition(".")[0]
-
 
 IMAGES = (
     Image("img-debian12", "Debian 12", "Debian 12.0 64bit", "Debian", 10, "plain Debian 12"),

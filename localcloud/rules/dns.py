@@ -15,7 +15,6 @@ LINE = "默认"
 # The initial domain of every localcloud, reserved for documentation (RFC 2606).
 INITIAL_DOMAIN = "example.com"
 TYPES = ("A", "AAAA", "CNAME", "MX", "NS", "TXT", "SRV", "CAA")
-GRADE = "DP_FREE"  # of every domain
 TTL = (600, 604_800)
 PREFERENCES = range(65_536)  # of MX records
 WEIGHTS = range(101)

@@ -132,21 +132,6 @@ def describe_addresses(call: Call, given: Parameters) -> Answer:
     return {"TotalCount": len(found), "AddressSet": [show(call, one) for one in page(call, found)]}
 
 
-@action("vpc", "DescribeAddressQuota")
-def describe_address_quota(call: Call, _given: Parameters) -> Answer:
-    """Return the quota and the number of EIPs in use."""
-    quotas = {
-        "TOTAL_EIP_QUOTA": (len(call.tx.all(Address)), address.QUOTA),
-        "DAILY_EIP_APPLY": (address.allocated_today(call.tx).count, address.DAILY_QUOTA),
-    }
-    return {
-        "QuotaSet": [
-            {"QuotaId": quota_id, "QuotaCurrent": current, "QuotaLimit": limit}
-            for quota_id, (current, limit) in quotas.items()
-        ]
-    }
-
-
 @action(
     "vpc",
     "AssociateAddress",

@@ -12,9 +12,8 @@ from localcloud.services import alarm_notice as notices
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call
 from localcloud.services.listing import page
-from localcloud.services.monitor import monitor_action, numbered_page
+from localcloud.services.monitor import ACCOUNT, monitor_action, numbered_page
 from localcloud.services.parameters import Parameters
-from localcloud.services.sts import ACCOUNT
 
 # Maximum number of PolicyIds in ModifyAlarmPolicyNotice.
 POLICIES_PER_REQUEST = 30

@@ -8,9 +8,8 @@ from localcloud.rules.records import beijing_time
 from localcloud.rules.refusal import InvalidParameterValue
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call
-from localcloud.services.monitor import monitor_action, numbered_page
+from localcloud.services.monitor import ACCOUNT, monitor_action, numbered_page
 from localcloud.services.parameters import Parameters
-from localcloud.services.sts import ACCOUNT
 
 _WRITE = (alarm_notice.NameTooLong, alarm_notice.ReceiversInvalid)
 

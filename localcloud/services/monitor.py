@@ -12,6 +12,8 @@ from localcloud.services.parameters import Parameters
 
 T = TypeVar("T")
 
+ACCOUNT = "100000000001"
+
 ModuleUnknown = rule(
     "InvalidParameter",
     "The Module of a request to the service monitor must be `monitor`.",

@@ -49,19 +49,6 @@ def describe_disaster_recover_groups(call: Call, given: Parameters) -> Answer:
     return {"TotalCount": len(found), "DisasterRecoverGroupSet": [_show(call, one) for one in page(call, found)]}
 
 
-@action("cvm", "DescribeDisasterRecoverGroupQuota")
-def describe_disaster_recover_group_quota(call: Call, _given: Parameters) -> Answer:
-    """Return the maximum number of placement groups, and of instances in one group."""
-    return {
-        "GroupQuota": placement.QUOTA,
-        "CurrentNum": len(call.tx.all(PlacementGroup)),
-        "CvmInHostGroupQuota": placement.INSTANCES["HOST"],
-        "CvmInSwGroupQuota": placement.INSTANCES["SW"],
-        "CvmInSwitchGroupQuota": placement.INSTANCES["SW"],
-        "CvmInRackGroupQuota": placement.INSTANCES["RACK"],
-    }
-
-
 @action(
     "cvm",
     "ModifyDisasterRecoverGroupAttribute",

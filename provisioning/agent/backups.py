@@ -11,7 +11,6 @@ from .systemd import systemctl
 
 OWN = "/srv/tandem/backups"
 RECEIVED = "/var/lib/tandem-backup/received"
-UNIT = "tandem-backup.service"
 _DUMP = ".sql.gz"
 _DEADLINE_S = 6 * 3600
 
@@ -26,7 +25,7 @@ def back_up(node: Node) -> dict[str, int]:
     """Make a backup now. Returns the new backups on this node, by name."""
     before = backups(node)
     node.before("back up")
-    systemctl(node, "start", UNIT, timeout_s=_DEADLINE_S)
+    systemctl(node, "start", database.BACKUP_UNIT, timeout_s=_DEADLINE_S)
     return {name: size for name, size in backups(node).items() if name not in before}
 
 

@@ -19,9 +19,11 @@ from . import (
     held_data,
     previous,
     put_back,
+    put_back_timer,
     rollback,
     serving,
     stage,
+    status,
     upstreams,
 )
 from .kinds import archive, audit_queue
@@ -51,6 +53,8 @@ READING: dict[str, Callable[..., Any]] = {
     "finish_requests": drain.finish_requests,
     "preferred_while_drained": drain.preferred_while_drained,
     "put_back": put_back.put_back,
+    "status": status.status,
+    "logs": status.logs,
 }
 # These run one at a time, and only with the token of the change lock.
 CHANGING: dict[str, Callable[..., Any]] = {
@@ -68,12 +72,15 @@ CHANGING: dict[str, Callable[..., Any]] = {
     "restore": backups.restore,
     "drain": drain.drain,
     "end_drain": drain.end_drain,
+    "keep_drained": drain.keep_drained,
+    "release": drain.release,
     "ask_clients_to_leave": drain.ask_clients_to_leave,
     "stop_asking": drain.stop_asking,
     "retire": drain.retire,
     "resume": drain.resume,
     "leave": upstreams.leave,
     "join": upstreams.join,
+    "stay_out": put_back_timer.stay_out,
 }
 
 

@@ -6,8 +6,9 @@ import json
 from typing import Any
 
 from . import put_back_timer
+from .drained import DRAIN_FILE, drained_routers
 from .node import Node, StepError
-from .put_back_timer import DRAIN_CONF, DRAIN_MARK
+from .put_back_timer import DRAIN_CONF
 from .serving import addresses_held, read_node_file
 from .systemd import is_started, systemctl, unit_facts
 
@@ -15,7 +16,6 @@ RELEASE_S = 5  # time for the peer to take over from a lower priority, before th
 HOLD_S = 15  # a killed agent must not leave the node without new connections
 FINISH_S = 1  # for requests in progress, once no new connections arrive
 HOLD_TABLE = "tandem_drain"
-_TRACK_FILE = "/run/tandem/nginx"  # of keepalived
 AUDIT_S = 0.5  # iam-authz-server sends its audit records within 0.3 s (measured with marmotedu/iam 16c723d)
 
 _HOLD = """
@@ -55,18 +55,24 @@ def drain(node: Node, *, virtual_ips: list[str], deadline_s: float, split: bool 
     killed, the node ends the drain itself (put_back_timer.py).
     """
     settings = _settings(node)
-    held = addresses_held(node, virtual_ips)
+    routers = _routers_of(settings, virtual_ips)
+    held = addresses_held(node, [address for router in routers for address in settings["routers"][router]])
     put_back_timer.start(node)
     node.before("drain")
     if held:
         ask_clients_to_leave(node)
         _hold_new_connections(node, held)
-    _track(node, settings["fault"] if split and held else settings["drain"], tracked=settings["tracked"])
-    remaining = held if split else _wait_until_released(node, held, RELEASE_S)
+    # With preempt_delay a peer would wait that long before it takes over from a lower priority, but not from FAULT.
+    at_once = bool(held) and (split or settings["at_once"])
+    _track(node, routers, settings["fault"] if at_once else settings["drain"])
+    remaining = held if at_once else _wait_until_released(node, held, RELEASE_S)
     if remaining:
         # The peer did not receive the lower priority. FAULT releases the virtual IP in any case, and a peer serves.
-        _track(node, settings["fault"], tracked=settings["tracked"])
+        _track(node, routers, settings["fault"])
         remaining = _wait_until_released(node, held, deadline_s)
+        if at_once and not split and not remaining:
+            # A drained node still takes over if its peer fails.
+            _track(node, routers, settings["drain"])
     # The sockets outlive the address: these connections are cut off.
     cut = {address: len(_connections(node, addresses=[address])) for address in held}
     if held:
@@ -77,6 +83,23 @@ def drain(node: Node, *, virtual_ips: list[str], deadline_s: float, split: bool 
             "drain", f"{', '.join(remaining)} was not released within {deadline_s:.0f} s; the drain was ended"
         )
     return {"cut": cut}
+
+
+def release(node: Node, *, virtual_ips: list[str], deadline_s: float) -> list[str]:
+    """Release virtual IPs that a returning peer prefers, without waiting for its preempt_delay.
+
+    `ask_clients_to_leave` comes before. Returns the virtual IPs that were not released within the deadline.
+    """
+    settings = _settings(node)
+    held = addresses_held(node, virtual_ips)
+    if not held:
+        return []
+    node.before("release")
+    routers = _routers_of(settings, held)
+    _track(node, routers, settings["fault"])
+    remaining = _wait_until_released(node, held, deadline_s)
+    _track(node, routers, 0)
+    return remaining
 
 
 def _hold_new_connections(node: Node, addresses: list[str]) -> None:
@@ -118,18 +141,23 @@ def stop_asking(node: Node) -> None:
 
 def end_drain(node: Node) -> None:
     """The node may become master again."""
-    settings = _settings(node)
-    if node.at(DRAIN_MARK).exists():
+    if drained := drained_routers(node):
         node.before("end drain")
-        node.at(DRAIN_MARK).unlink()
-    if settings["tracked"] and node.read(_TRACK_FILE) in (str(settings["drain"]), str(settings["fault"])):
-        _write_value(node, _TRACK_FILE, 0)
+        _track(node, drained, 0)
     stop_asking(node)
+
+
+def keep_drained(node: Node) -> None:
+    """Leave the node drained without a time limit: `end_drain`, a rollout or a boot ends it."""
+    stop_asking(node)
+    put_back_timer.stop(node)
 
 
 def preferred_while_drained(node: Node) -> list[str]:
     """The virtual IPs that this node gets back from a peer when its drain ends; none if it is not drained."""
-    return list(_settings(node)["preferred"]) if node.at(DRAIN_MARK).exists() else []
+    settings = _settings(node)
+    drained = {address for router in drained_routers(node) for address in settings["routers"].get(router, ())}
+    return [address for address in settings["preferred"] if address in drained]
 
 
 def retire(node: Node, *, units: list[str] | None = None) -> list[str]:
@@ -154,20 +182,32 @@ def resume(node: Node) -> None:
 
 def _settings(node: Node) -> dict[str, Any]:
     """The file of the rollout; a node that may not hold a virtual IP has none."""
-    default = {"tracked": False, "drain": 0, "fault": 0, "drain_s": 0, "preferred": []}
+    default = {
+        "routers": {},
+        "together": False,
+        "at_once": False,
+        "drain": 0,
+        "fault": 0,
+        "drain_s": 0,
+        "preferred": [],
+    }
     return {**default, **json.loads(node.read("/etc/tandem/switchover.json") or "{}")}
 
 
-def _track(node: Node, value: int, *, tracked: bool) -> None:
-    """Report a value to keepalived. The health daemon repeats the value in the drain mark, and no other value."""
-    for path in [DRAIN_MARK, *([_TRACK_FILE] if tracked else [])]:
-        _write_value(node, path, value)
+def _routers_of(settings: dict[str, Any], addresses: list[str]) -> list[str]:
+    """The virtual routers that move if these virtual IPs move: all of them in a sync group."""
+    routers: dict[str, list[str]] = settings["routers"]
+    moving = [router for router, own in routers.items() if any(address in own for address in addresses)]
+    return list(routers) if settings["together"] and moving else moving
 
 
-def _write_value(node: Node, path: str, value: int) -> None:
-    new = node.at(path + ".drain")  # the health daemon has another name for its new file
-    new.write_text(f"{value}\n")
-    new.replace(node.at(path))
+def _track(node: Node, routers: list[str], value: int) -> None:
+    """Report a value to keepalived, which has one track_file for the drain of each virtual router."""
+    for router in routers:
+        path = node.at(DRAIN_FILE + router)
+        new = path.with_name(path.name + ".new")
+        new.write_text(f"{value}\n")
+        new.replace(path)
 
 
 def _wait_until_released(node: Node, addresses: list[str], deadline_s: float) -> list[str]:

@@ -6,9 +6,10 @@ from typing import Any
 
 from . import applied, held_data, kinds
 from .change_lock import changes_started, is_changing
+from .drained import drained_routers
 from .node import Node
 from .previous import version_facts
-from .put_back_timer import DRAIN_CONF, DRAIN_MARK
+from .put_back_timer import DRAIN_CONF
 from .serving import addresses_held
 from .systemd import read_pending
 
@@ -23,6 +24,6 @@ def facts(node: Node, *, questions: dict[str, list[Any]], virtual_ips: list[str]
         "pending": read_pending(node),
         "applied": applied.read(node),
         "held_data": held_data.read(node),
-        "draining": node.at(DRAIN_MARK).exists() or node.at(DRAIN_CONF).exists(),
+        "draining": bool(drained_routers(node)) or node.at(DRAIN_CONF).exists(),
         "versions": version_facts(node),
     }

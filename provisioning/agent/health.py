@@ -13,9 +13,10 @@ import time
 from typing import Any
 
 from . import kinds
+from .drained import drained_routers
 from .node import Node, StepError
 from .results import FAIL, fail, ok, warning
-from .serving import DRAIN_MARK, addresses_held
+from .serving import addresses_held
 from .systemd import is_started
 
 # A unit that has been restarted less than this ago is looked at twice: one that restarts again in between is looping.
@@ -168,7 +169,7 @@ def _vrrp(node: Node, held: list[str]) -> dict[str, Any]:
     settings = json.loads(node.read("/etc/tandem/switchover.json") or "{}")
     if not is_started(node, "keepalived"):
         return fail("VRRP", "keepalived is not running: this node cannot take over", "journalctl -u keepalived")
-    if node.at(DRAIN_MARK).exists():
+    if drained_routers(node):
         return fail("VRRP", "drained by a rollout or an interrupted switchover: cannot take over", "tandem up")
     if settings.get("tracked") and node.read("/run/tandem/nginx") == str(settings.get("fault")):
         return fail("VRRP", "FAULT: nginx does not respond, so this node cannot take over", "journalctl -u nginx")

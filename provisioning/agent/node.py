@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import socket
 import subprocess
 import time
 import urllib.parse
@@ -15,6 +16,7 @@ from typing import IO, Any, NamedTuple
 from . import web
 
 STATE = "/var/lib/tandem"
+CONNECTED = "connected"
 
 
 class Result(NamedTuple):
@@ -61,11 +63,18 @@ def program() -> bytes:
 
 
 def probe(url: str, timeout_s: float = 2) -> str:
-    """The status code of a GET request, or the error."""
+    """The status code of a GET request, CONNECTED for a tcp:// URL, or the error."""
     parts = urllib.parse.urlsplit(url)
+    if parts.scheme == "tcp":
+        try:
+            socket.create_connection((parts.hostname or "", parts.port or 0), timeout_s).close()
+        except OSError as failed:
+            return f"{type(failed).__name__}: {failed}"
+        return CONNECTED
+    query = f"?{parts.query}" if parts.query else ""
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=timeout_s)
     try:
-        connection.request("GET", parts.path or "/", headers={"Connection": "close"})
+        connection.request("GET", f"{parts.path or '/'}{query}", headers={"Connection": "close"})
         return str(connection.getresponse().status)
     except (OSError, http.client.HTTPException) as failed:
         return f"{type(failed).__name__}: {failed}"
@@ -115,6 +124,11 @@ class Node:
     def at(self, path: str) -> Path:
         """The path below `root` of an absolute path on the node."""
         return self.root / path.lstrip("/")
+
+    def is_healthy(self, gate: dict[str, Any]) -> tuple[bool, str]:
+        """Whether the URL of a health gate answers as it must, and what was seen."""
+        seen = self.probe(gate["url"])
+        return seen == (CONNECTED if gate["url"].startswith("tcp:") else str(gate["status"])), seen
 
     def uptime_s(self) -> float:
         """Seconds since boot, on the clock of systemd's monotonic timestamps."""

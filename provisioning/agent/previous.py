@@ -82,11 +82,11 @@ def activate(node: Node) -> None:
         node.state_path(UNDO_NEXT).replace(node.state_path(UNDO))
 
 
-def accept(node: Node, *, revision: str, serial: int, gates: list[dict[str, Any]]) -> None:
+def accept(node: Node, *, revision: str, serial: int, gates: list[dict[str, Any]], at: str = "", by: str = "") -> None:
     """Record that the current version has passed its health gates. Its predecessor becomes the previous version."""
     node.before("accept")
     journal = node.read_json(UNDO, None)
-    node.write_json(REVISION, {"revision": revision, "serial": serial, "gates": gates})
+    node.write_json(REVISION, {"revision": revision, "serial": serial, "gates": gates, "at": at, "by": by})
     if journal is None:
         return
     reset_crashes(node, list(journal["units"]))

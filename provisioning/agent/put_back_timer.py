@@ -1,18 +1,18 @@
 """Puts this node back into service if the run that took a node out of service is killed.
 
 A transient timer of systemd, renewed by each `drain` and `leave` on this node, runs a copy of the agent. After a reboot
-the drain mark does not exist any more, and the next rollout restores the upstreams.
+the drain has ended, and the next rollout restores the upstreams.
 """
 
 from __future__ import annotations
 
+from .drained import drained_routers
 from .node import Node
 
 AFTER_S = 900  # longer than any step: a resized instance boots and passes its health checks within 5 minutes
 REPEAT_S = 60  # until the node that is out of service serves again
 UNIT = "tandem-put-back"
 PROGRAM = "/run/tandem/agent.zip"
-DRAIN_MARK = "/run/tandem/drain"
 DRAIN_CONF = "/run/tandem/nginx-drain.conf"
 
 _RUN = f"""
@@ -25,7 +25,13 @@ sys.exit(str(answered["error"]) if "error" in answered else 0)
 """
 
 
-def start(node: Node) -> None:
+def stay_out(node: Node, *, seconds: int) -> None:
+    """Keep what this node has marked or drained for longer than a rollout needs. Does nothing if it has nothing."""
+    if _has_something(node):
+        start(node, seconds)
+
+
+def start(node: Node, after_s: int = AFTER_S) -> None:
     """Start the timer, or restart it. The caller has not changed anything yet, so a failure leaves nothing behind."""
     program = node.at(PROGRAM)
     program.parent.mkdir(parents=True, exist_ok=True)
@@ -35,14 +41,23 @@ def start(node: Node) -> None:
     node.run(["systemctl", "stop", f"{UNIT}.timer"])
     node.run_checked(
         "timer",
-        ["systemd-run", "--quiet", "--collect", f"--unit={UNIT}", f"--on-active={AFTER_S}",
+        ["systemd-run", "--quiet", "--collect", f"--unit={UNIT}", f"--on-active={after_s}",
          f"--on-unit-active={REPEAT_S}", "--timer-property=AccuracySec=1s", "python3", "-I", "-c", _RUN],
     )  # fmt: skip
 
 
 def stop_if_done(node: Node) -> None:
     """Stop the timer if this node has nothing left to put back."""
-    paths = (node.at(DRAIN_MARK), node.at(DRAIN_CONF), node.state_path("upstreams.upstreams.conf"))
-    if node.at(PROGRAM).exists() and not any(path.exists() for path in paths):
+    if not _has_something(node):
+        stop(node)
+
+
+def stop(node: Node) -> None:
+    if node.at(PROGRAM).exists():
         node.run(["systemctl", "stop", f"{UNIT}.timer"])
         node.at(PROGRAM).unlink()
+
+
+def _has_something(node: Node) -> bool:
+    paths = (node.at(DRAIN_CONF), node.state_path("upstreams.upstreams.conf"))
+    return bool(drained_routers(node)) or any(path.exists() for path in paths)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from .drained import drained_routers
 from .node import Node
-from .put_back_timer import DRAIN_MARK
 from .systemd import is_started
 
 NODE_FILE = "/etc/tandem/node.json"  # the units and health gates of the node's manifest, in order
@@ -15,8 +15,7 @@ NODE_FILE = "/etc/tandem/node.json"  # the units and health gates of the node's 
 def serves(node: Node) -> bool:
     """Whether this node could become master: keepalived runs, nginx responds, and the node is not drained."""
     active = is_started(node, "keepalived")
-    draining = node.at(DRAIN_MARK).exists()
-    return active and not draining and node.probe("http://127.0.0.1/healthz") == "200"
+    return active and not drained_routers(node) and node.probe("http://127.0.0.1/healthz") == "200"
 
 
 def wait_until_held(node: Node, *, virtual_ips: list[str], deadline_s: float) -> list[str]:
@@ -32,8 +31,8 @@ def services(node: Node) -> dict[str, Any]:
     known = read_node_file(node)
     health: dict[str, str] = {}
     for gate in known["gates"]:
-        seen = node.probe(gate["url"])
-        health[gate["name"]] = "" if seen == str(gate["status"]) else f"{gate['url']}: {seen}"
+        healthy, seen = node.is_healthy(gate)
+        health[gate["name"]] = "" if healthy else f"{gate['url']}: {seen}"
     return {"units": known["units"], "health": health}
 
 

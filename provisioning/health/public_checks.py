@@ -10,17 +10,18 @@ import http.client
 import socket
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 
 from provisioning.agent.kinds.iam_account import RESOURCE, sign
 from provisioning.health.results import CheckResult, Level, fail, ok, warning
 from provisioning.kinds.iam_account import USER
+from settings.credentials import SERVED_NAMES
 
 REQUEST_TIMEOUT_S = 5.0
 WARNING_PERIOD = timedelta(days=30)
@@ -35,11 +36,31 @@ _BLOCK_PAGE = "webblock"  # dnspod.qcloud.com/static/webblock.html, Tencent Clou
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One public service."""
+    """One public name: of an IAM service, or of a site of the user's own."""
 
-    name: str  # "api" or "authz"
+    name: str  # "api" or "authz"; for a site its domain
     domain: str
     ca: str = ""  # PEM of the CA that clients trust; "": the CAs of this computer
+    https: bool = True
+    http: Literal["serve", "redirect", "off"] = "redirect"  # port 80
+
+    @property
+    def iam(self) -> bool:
+        """Whether it is an IAM service, whose answers are known. A site may answer anything but an error of nginx."""
+        return self.name in SERVED_NAMES
+
+    @property
+    def path(self) -> str:
+        return "/healthz" if self.iam else "/"
+
+    @property
+    def url(self) -> str:
+        return f"{'https' if self.https else 'http'}://{self.domain}"
+
+    @classmethod
+    def from_data(cls, name: str, data: Mapping[str, Any], ca: str) -> Service:
+        """Parse an entry of the export `sites`."""
+        return cls(name, data["domain"], ca, bool(data["https"]), data["http"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +79,24 @@ def check_services(address: Address, services: Sequence[Service]) -> list[CheckR
 
 
 def _check_service(address: Address, service: Service) -> list[CheckResult]:
-    https = _check_https(address, service)
-    results = [*https, _check_redirect(address, service)]
-    if https[0].level is not Level.FAIL:
-        results.append(_check_large_body(address, service))
-    return results
+    results = _check_https(address, service) if service.https else []
+    large_body = service.iam and results[0].level is not Level.FAIL
+    if service.http != "off":
+        results.append((_check_redirect if service.http == "redirect" else _check_http)(address, service))
+    return [*results, *([_check_large_body(address, service)] if large_body else [])]
+
+
+def _check_http(address: Address, service: Service) -> CheckResult:
+    target, url = _target(address, service), f"http://{address.ip}:{address.http_port}{service.path}"
+    try:
+        with httpx.Client(timeout=REQUEST_TIMEOUT_S, trust_env=False) as client:
+            response = client.get(url, headers={"Host": service.domain})
+    except httpx.HTTPError as error:
+        return fail(target, "http", f"port 80: {type(error).__name__}: {error}", "the security group; " + _NGINX)
+    seen = f"{response.status_code} at port 80"
+    if _BLOCK_PAGE in response.headers.get("Location", "") + response.text:
+        return fail(target, "http", seen, _UNFILED)
+    return fail(target, "http", seen, _NGINX) if response.is_server_error else ok(target, "http", seen)
 
 
 def _target(address: Address, service: Service) -> str:
@@ -96,10 +130,10 @@ def request(
 
 def _check_https(address: Address, service: Service) -> list[CheckResult]:
     target = _target(address, service)
-    response, seen, certificate = request(address, service, "GET", "/healthz")
+    response, seen, certificate = request(address, service, "GET", service.path)
     if response is None:
         return [fail(target, "https", seen, _explain(address, seen))]
-    if not response.is_success:
+    if not response.is_success and (service.iam or response.is_server_error):
         return [fail(target, "https", seen, f"{_NGINX}; the units of the services on all nodes")]
     return [ok(target, "https", seen), check_validity(target, certificate)]
 
@@ -131,10 +165,12 @@ def judge_validity(target: str, start: datetime, end: datetime, now: datetime, f
 
 
 def _check_redirect(address: Address, service: Service) -> CheckResult:
-    target, expected = _target(address, service), f"https://{service.domain}/healthz"
+    target, expected = _target(address, service), f"https://{service.domain}{service.path}"
     try:
         with httpx.Client(timeout=REQUEST_TIMEOUT_S, trust_env=False) as client:
-            response = client.get(f"http://{address.ip}:{address.http_port}/healthz", headers={"Host": service.domain})
+            response = client.get(
+                f"http://{address.ip}:{address.http_port}{service.path}", headers={"Host": service.domain}
+            )
     except httpx.HTTPError as error:
         return fail(target, "redirect", f"port 80: {type(error).__name__}: {error}", "the security group; " + _NGINX)
     location = response.headers.get("Location", "")

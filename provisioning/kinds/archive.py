@@ -36,6 +36,10 @@ class Archive(Item):
             return "missing"
         return f"{', '.join(changed[:5])} changed on the node" if changed else None
 
+    def removal(self) -> dict[str, Any]:
+        """The directory of all archives, which are deleted together: without the item nothing uses one of them."""
+        return {"path": self.path.rpartition("/")[0]}
+
     def operation(self) -> dict[str, Any]:
         """Activate the archive; it is sent before the lock is taken (rollout.py)."""
         return {"path": self.path, "after": [str(action) for action in self.after]}

@@ -15,7 +15,7 @@ class Gate(Item):
     phase: ClassVar[Phase] = Phase.GATE
 
     name: str  # of the unit, "nginx"
-    url: str  # http://10.0.4.20/healthz
+    url: str  # http://10.0.4.20/healthz; tcp://10.0.4.20:9000: it only accepts connections
     status: int = 200
     deadline_s: int = 60
 

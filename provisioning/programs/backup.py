@@ -20,14 +20,15 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta, timezone
+from collections.abc import Generator, Iterable
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import IO, Any
 
 CONFIGURATION = Path("/etc/tandem/backup.json")
 OWN = Path("/srv/tandem/backups")
 RECEIVED = Path("/var/lib/tandem-backup/received")
+UPLOAD = "/usr/local/lib/tandem/backup-upload"
 QUEUE = "analytics-iam-system-analytics"  # the list in Redis (samples/iam/README.md)
 _TIME = "%Y%m%dT%H%M%SZ"
 _FILE = r"\d{8}T\d{6}Z\.(?:sql\.gz|queue)"
@@ -36,6 +37,7 @@ _REQUEST = re.compile(
 )
 _DUMP_ENDS = b"-- Dump completed"
 _BLOCK = 1 << 20
+_UTC = timezone.utc  # noqa: UP017 - Python 3.9 has no datetime.UTC
 
 
 class BackupError(Exception):
@@ -56,11 +58,11 @@ def expired(names: Iterable[str], now: datetime, keep_days: int, keep_weeks: int
 
 
 def _time_of(name: str) -> datetime:
-    return datetime.strptime(name, _TIME).replace(tzinfo=UTC)
+    return datetime.strptime(name, _TIME).replace(tzinfo=_UTC)
 
 
 def _now() -> datetime:
-    return datetime.now(timezone.utc)  # noqa: UP017 - Python 3.9 has no datetime.UTC
+    return datetime.now(_UTC)
 
 
 def names_in(directory: Path) -> list[str]:
@@ -85,7 +87,8 @@ def create(settings: dict[str, Any]) -> None:
     name = _now().strftime(_TIME)
     queued = _redis(settings, "--raw", "DUMP", QUEUE).stdout[:-1]  # redis-cli appends a line feed
     if queued:
-        _write(OWN / f"{name}.queue", queued)
+        with _new_file(OWN / f"{name}.queue") as file:
+            file.write(queued)
     _dump(settings["database"], OWN / f"{name}.sql.gz")
     _prune(OWN, settings)
     print(f"created {name}")
@@ -94,34 +97,37 @@ def create(settings: dict[str, Any]) -> None:
         raise BackupError("; ".join(errors))
 
 
-def _dump(database: str, target: Path) -> None:
+@contextlib.contextmanager
+def _new_file(target: Path) -> Generator[IO[bytes]]:
+    """A file that gets its name when it is complete, and is deleted after an error."""
     part = target.with_name(f".{target.name}")
+    try:
+        with part.open("wb") as file:
+            os.fchmod(file.fileno(), 0o600)
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        part.unlink()
+        raise
+    part.replace(target)
+
+
+def _dump(database: str, target: Path) -> None:
     command = ["mariadb-dump", "--single-transaction", "--quick", "--routines", "--events", "--hex-blob", database]
     comment = _sql("SELECT schema_comment FROM information_schema.schemata WHERE schema_name = DATABASE()", database)
     tail = b""
-    with part.open("wb") as file, subprocess.Popen(command, stdout=subprocess.PIPE) as dump:
-        os.fchmod(file.fileno(), 0o600)
-        output = dump.stdout
-        assert output is not None
-        with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=6) as packed:
+    with _new_file(target) as file:
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as dump, gzip.open(file, "wb", 6) as packed:
+            output = dump.stdout
+            assert output is not None
             for block in iter(lambda: output.read(_BLOCK), b""):
                 packed.write(block)
                 tail = (tail + block)[-200:]
             # The state of the schema is restored with the data (agent/kinds/database.py).
             packed.write(f"ALTER DATABASE COMMENT '{comment.strip()}';\n".encode())
-        file.flush()
-        os.fsync(file.fileno())
-    if dump.returncode or _DUMP_ENDS not in tail:
-        part.unlink()
-        raise BackupError(f"mariadb-dump failed with exit code {dump.returncode}; its messages are above")
-    part.replace(target)
-
-
-def _write(target: Path, content: bytes) -> None:
-    part = target.with_name(f".{target.name}")
-    part.write_bytes(content)
-    part.chmod(0o600)
-    part.replace(target)
+        if dump.returncode or _DUMP_ENDS not in tail:
+            raise BackupError(f"mariadb-dump failed with exit code {dump.returncode}; its messages are above")
 
 
 def _sql(statement: str, *database: str) -> str:
@@ -131,20 +137,16 @@ def _sql(statement: str, *database: str) -> str:
     ).stdout  # fmt: skip
 
 
-def _environment(file: str) -> dict[str, str]:
-    lines = Path(file).read_text(encoding="utf-8").splitlines()
-    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+def read_environment(file: str) -> dict[str, str]:
+    """The variables of an EnvironmentFile (systemd.exec(5)) with one value in double quotes in each line."""
+    found = re.findall(r'^(\w+)="(.*)"$', Path(file).read_text(encoding="utf-8"), re.MULTILINE)
+    return {name: re.sub(r"\\(.)", r"\1", value) for name, value in found}
 
 
 def _redis(settings: dict[str, Any], *command: str, content: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     connect = ["redis-cli", "-e", "-h", settings["redis_host"], "-p", str(settings["redis_port"])]
-    result = subprocess.run(
-        [*connect, *command],
-        input=content,
-        stdout=subprocess.PIPE,
-        env={**os.environ, **_environment(settings["redis_env"])},
-        check=False,
-    )
+    environment = {**os.environ, **read_environment(settings["redis_env"])}
+    result = subprocess.run([*connect, *command], input=content, stdout=subprocess.PIPE, env=environment, check=False)
     if result.returncode:
         raise BackupError(f"redis-cli {command[1]} failed: {result.stdout.decode(errors='replace').strip()}")
     return result
@@ -180,30 +182,9 @@ def _send(settings: dict[str, Any], file: Path) -> int:
 
 
 def _copy_to_bucket(settings: dict[str, Any]) -> str:
-    """Upload what has not been uploaded. A write-only key cannot list the bucket, so a mark is kept for each backup."""
-    bucket = settings.get("bucket")
-    if not bucket:
-        return ""
-    for name in names_in(OWN):
-        mark = OWN / f"{name}.uploaded"
-        for file in () if mark.exists() else (OWN / f"{name}.queue", OWN / f"{name}.sql.gz"):
-            if file.exists() and upload(bucket, file):
-                return f"{file.name} was not uploaded to the bucket {bucket['name']}"
-        mark.touch()
+    if "bucket" in settings and subprocess.run([UPLOAD], check=False).returncode:
+        return f"not every backup was uploaded to the bucket {settings['bucket']['name']}"
     return ""
-
-
-def upload(bucket: dict[str, str], file: Path) -> int:
-    keys = _environment(bucket["env"])
-    remote = f":s3:{bucket['name']}/{bucket['prefix']}{file.name}"
-    # COS accepts only the bucket's own host name (virtual-hosted style), which the provider selects.
-    provider = "TencentCOS" if bucket["endpoint"].endswith(".myqcloud.com") else "Other"
-    # Without HEAD requests, and without creating the bucket: a write-only key may do neither.
-    options = ["--s3-no-check-bucket", "--s3-no-head", "--no-check-dest", "--ignore-times", "--retries=3", "--quiet",
-               f"--s3-endpoint={bucket['endpoint']}", f"--s3-provider={provider}"]  # fmt: skip
-    region = [f"--s3-region={bucket['region']}"] if bucket["region"] else []
-    command = ["rclone", "copyto", str(file), remote, *options, *region]
-    return subprocess.run(command, env={**os.environ, **keys, "HOME": "/root"}, check=False).returncode
 
 
 # ---- the other node --------------------------------------------------------------------------------------------------
@@ -230,16 +211,11 @@ def serve(settings: dict[str, Any], request: str, received: Path, source: IO[byt
 def _receive(target: Path, size: int, sha256: str, source: IO[bytes]) -> None:
     if target.exists():
         return
-    part = target.with_name(f".{target.name}")
-    with part.open("wb") as file:
-        os.fchmod(file.fileno(), 0o600)
+    with _new_file(target) as file:
         shutil.copyfileobj(source, file, _BLOCK)
         file.flush()
-        os.fsync(file.fileno())
-    if part.stat().st_size != size or _sha256(part) != sha256:
-        part.unlink()
-        raise BackupError(f"{target.name} arrived incomplete")
-    part.replace(target)
+        if file.tell() != size or _sha256(Path(file.name)) != sha256:
+            raise BackupError(f"{target.name} arrived incomplete")
 
 
 def _sha256(file: Path) -> str:
@@ -279,18 +255,13 @@ def restore(settings: dict[str, Any], name: str, *, audit_queue: bool) -> None:
 def _find(settings: dict[str, Any], name: str) -> Path | None:
     """The file on this node, after fetching it from the other node if necessary."""
     own = OWN / name
-    if own.exists():
-        return own
-    OWN.mkdir(mode=0o700, exist_ok=True)
-    part = OWN / f".{name}"
-    with part.open("wb") as file:
-        os.fchmod(file.fileno(), 0o600)
-        fetched = subprocess.run(_ssh(settings, f"fetch {name}"), stdout=file, check=False)
-    if fetched.returncode or not part.stat().st_size:
-        part.unlink()
-        return None
-    part.replace(own)
-    return own
+    if not own.exists():
+        OWN.mkdir(mode=0o700, exist_ok=True)
+        with contextlib.suppress(BackupError), _new_file(own) as file:
+            fetched = subprocess.run(_ssh(settings, f"fetch {name}"), stdout=file, check=False)
+            if fetched.returncode or not Path(file.name).stat().st_size:
+                raise BackupError(f"{settings['peer']} has no {name}")
+    return own if own.exists() else None
 
 
 def _verify(dump: Path) -> None:

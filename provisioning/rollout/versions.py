@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from provisioning.change_lock import this_process
 from provisioning.errors import RejectedError
 from provisioning.facts import Facts
 from provisioning.kinds.base import Item
@@ -47,7 +49,9 @@ def describe_rejection(revision: str, facts: Facts) -> str:
 def accept_operation(version: Version, items: Sequence[Item]) -> dict[str, Any]:
     """The agent's operation that records the version after its health gates have passed."""
     gates = [item.to_data() for item in items if isinstance(item, Gate)]
-    return {"do": "accept", "revision": version.revision, "serial": version.serial, "gates": gates}
+    me, now = this_process(), dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
+    record = {"revision": version.revision, "serial": version.serial, "gates": gates}
+    return {"do": "accept", **record, "at": now, "by": f"{me['user']}@{me['host']}"}
 
 
 def recorded_gates(record: Mapping[str, Any] | None) -> list[Gate]:

@@ -28,9 +28,10 @@ from provisioning.rollout.order import (
     with_unit,
 )
 from provisioning.rollout.versions import Version
+from provisioning.ssh.agent_calls import Connection
 from provisioning.traffic.havip import Confirm
 from provisioning.traffic.serving import read_state
-from provisioning.traffic.switchover import move_to_peers
+from provisioning.traffic.switchover import move_to_peers, take_back
 
 UNIT = "keepalived"
 COMMIT_S = 300.0
@@ -89,11 +90,18 @@ def change_vrrp(
             error.message += f"; keepalived stays stopped on {', '.join(stopped)}, so that there is one master"
             error.look_at = error.look_at or "run `tandem up` again, which completes the change"
         raise
-    for name in stopped:
-        by_name[name].connection.call([{"do": "end_drain"}])
     if holders:
         wait.until(lambda: _not_one_master(changes, inventory.virtual_ips))
+    for name in stopped:
+        _put_back(by_name[name].connection, [each.connection for each in changes if each.node.name != name],
+                  confirm, report)  # fmt: skip
     return changed
+
+
+def _put_back(returning: Connection, peers: Sequence[Connection], confirm: Confirm, report: Report) -> None:
+    """End the node's drain. With preemption it gets its preferred virtual IPs back now."""
+    preferred: list[str] = returning.call([{"do": "preferred_while_drained"}])[0]
+    take_back(returning, preferred, peers, confirm, report)
 
 
 def _vrrp_node(change: NodeChange, holders: dict[str, tuple[str, ...]]) -> VrrpNode:

@@ -22,9 +22,11 @@ from provisioning.services.data import redis_address
 
 UNIT = "tandem-backup"
 PROGRAM = "/usr/local/lib/tandem/backup"
+UPLOAD = "/usr/local/lib/tandem/backup-upload"
 _RECEIVER = "tandem-backup"  # the account on the second node
 _HOME = "/var/lib/tandem-backup"
 _KEYS = "/etc/tandem/backup"
+_BUCKET_KEY = f"{_KEYS}/bucket.env"
 
 
 def desired(deployment: Deployment, node: Node) -> list[Item]:
@@ -33,11 +35,14 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
     return _backup_node(deployment) if node == deployment.backup_node else []
 
 
-def _program(deployment: Deployment, **more: Any) -> list[Item]:
+def _program(path: str, source: str) -> File:
+    return File(path, resources.files("provisioning.programs").joinpath(source).read_text(encoding="utf-8"), mode=0o755)
+
+
+def _programs(deployment: Deployment, **more: Any) -> list[Item]:
     keep = {"keep_days": deployment.data.backup.keep_days, "keep_weeks": deployment.data.backup.keep_weeks}
-    text = resources.files("provisioning.programs").joinpath("backup.py").read_text(encoding="utf-8")
     return [
-        File(PROGRAM, text, mode=0o755),
+        _program(PROGRAM, "backup.py"),
         File("/etc/tandem/backup.json", json.dumps({**keep, **more}, indent=2) + "\n"),
     ]
 
@@ -57,28 +62,33 @@ def _data_node(deployment: Deployment) -> list[Item]:
         "known_hosts": f"{_KEYS}/known_hosts",
     }
     if bucket is not None:
-        given["bucket"] = {**bucket.model_dump(), "region": bucket.region or "", "env": f"{_KEYS}/bucket.env"}
+        given["bucket"] = {**bucket.model_dump(), "region": bucket.region or "", "role": bucket.role or ""}
     known = f"{peer.private_address} {placeholders.placeholder(placeholders.host_key(peer.name))}\n"
     key = placeholders.placeholder(placeholders.BACKUP_PRIVATE_KEY) + "\n"
     return [
         Package("openssh-client"),
         Directory(_KEYS, mode=0o700),
-        *_program(deployment, **given),
+        *_programs(deployment, **given),
         File(f"{_KEYS}/known_hosts", known, mode=0o600),
         File(f"{_KEYS}/key", key, mode=0o600),
-        *([Package("rclone"), _bucket_key()] if bucket is not None else []),
-        File(f"/etc/systemd/system/{UNIT}.service", render("backup/tandem-backup.service.j2", program=PROGRAM)),
+        *([Package("rclone"), _program(UPLOAD, "backup_upload.py")] if bucket is not None else []),
+        *([_bucket_key()] if bucket is not None and bucket.role is None else []),
+        File(
+            f"/etc/systemd/system/{UNIT}.service",
+            render("backup/tandem-backup.service.j2", program=PROGRAM, bucket_key=_BUCKET_KEY),
+        ),
         Timer(UNIT, "Nightly backup of the databases", calendar=f"*-*-* {settings.hour:02}:00:00 UTC"),
     ]
 
 
 def _bucket_key() -> File:
-    # Variables of rclone; a file, so that the key is on no command line.
-    text = (
-        f"RCLONE_S3_ACCESS_KEY_ID={placeholders.placeholder(placeholders.BUCKET_KEY_ID)}\n"
-        f"RCLONE_S3_SECRET_ACCESS_KEY={placeholders.placeholder(placeholders.BUCKET_KEY_SECRET)}\n"
-    )
-    return File(f"{_KEYS}/bucket.env", text, mode=0o600)
+    """Variables of rclone, which the unit reads from a file: the key is on no command line."""
+    variables = {
+        "RCLONE_S3_ACCESS_KEY_ID": placeholders.BUCKET_KEY_ID,
+        "RCLONE_S3_SECRET_ACCESS_KEY": placeholders.BUCKET_KEY_SECRET,
+    }
+    lines = [f'{name}="{placeholders.escaped_placeholder(key, "environment")}"\n' for name, key in variables.items()]
+    return File(_BUCKET_KEY, "".join(lines), mode=0o600)
 
 
 def _backup_node(deployment: Deployment) -> list[Item]:
@@ -92,6 +102,6 @@ def _backup_node(deployment: Deployment) -> list[Item]:
         Directory(_HOME),
         Directory(f"{_HOME}/.ssh"),
         Directory(f"{_HOME}/received", owner=_RECEIVER, group=_RECEIVER, mode=0o700),
-        *_program(deployment),
+        *_programs(deployment),
         File(f"{_HOME}/.ssh/authorized_keys", key),
     ]

@@ -20,7 +20,7 @@ from provisioning.kinds.package import Package
 from provisioning.kinds.unit import Unit
 from provisioning.rendering import render
 from provisioning.services.data import MARIADB_PORT, REDIS_PORT
-from provisioning.services.iam import APISERVER_PORT, AUTHZ_PORT
+from provisioning.services.listeners import listeners
 
 UNIT = "tandem-firewall"
 RULES = "/etc/tandem/firewall/rules.nft"
@@ -41,8 +41,9 @@ class Offer:
 def offers(deployment: Deployment, node: Node) -> list[Offer]:
     """The ports that this node opens to the other nodes."""
     found = [
-        Offer(APISERVER_PORT, "eligible", "iam-apiserver, behind nginx"),
-        Offer(AUTHZ_PORT, "eligible", "iam-authz-server, behind nginx"),
+        Offer(listener.port, "eligible", f"{listener.service}, behind nginx")
+        for listener in listeners(deployment)
+        if node in listener.nodes
     ]
     if node.eligible:
         found += [

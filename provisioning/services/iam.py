@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from provisioning import placeholders
 from provisioning.deployment import Deployment, Node
-from provisioning.kinds.archive import Archive
 from provisioning.kinds.audit_queue import AuditQueue
 from provisioning.kinds.base import Item, restart
 from provisioning.kinds.check import Check
@@ -13,8 +12,6 @@ from provisioning.kinds.endpoint import Endpoint
 from provisioning.kinds.file import File
 from provisioning.kinds.gate import Gate
 from provisioning.kinds.iam_account import IamAccount
-from provisioning.kinds.link import Link
-from provisioning.kinds.old_archives import OldArchives
 from provisioning.kinds.package import Package
 from provisioning.kinds.port import Port
 from provisioning.kinds.timer import Timer
@@ -22,8 +19,11 @@ from provisioning.kinds.unit import Unit
 from provisioning.kinds.user import User
 from provisioning.rendering import render
 from provisioning.services.data import POOL_SIZE, external_addresses, mariadb_address, redis_address
+from provisioning.services.delivery import Delivery
+from provisioning.services.service_unit import ServiceUnit
+from settings.releases import Release
 
-CURRENT = "/opt/iam/current"
+_DIRECTORY = "/opt/iam"
 AUDIT_DIRECTORY = "/var/lib/iam/audit"
 APISERVER_PORT = 8080
 AUTHZ_PORT = 9090
@@ -46,7 +46,12 @@ _STAND_IN_PACKAGES = (
 
 def desired(deployment: Deployment, node: Node) -> list[Item]:
     release = deployment.release
+    if release is None:
+        return []
     everything = tuple(restart(name) for name in _SERVICES)
+    delivery = Delivery(
+        _DIRECTORY, release.source, release.sha256, release.path, deployment.iam.keep_releases, everything
+    )
     return [
         *(Package(name) for name in (*(_STAND_IN_PACKAGES if release.stand_in else ()), "redis-tools", "openssl")),
         User("iam", home="/var/lib/iam"),
@@ -54,17 +59,16 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
         Directory("/var/log/iam", owner="iam", group="adm", mode=0o2750),
         Directory("/var/lib/iam", owner="iam", group="iam", mode=0o750),
         Directory(AUDIT_DIRECTORY, owner="iam", group="iam", mode=0o750),
-        Directory("/opt/iam"),
-        Archive(release.source, release.sha256, release.path, after=everything),
+        *delivery.received(),
         *_checks(),
         *(_connection_check(setting, address) for setting, address in external_addresses(deployment).items()),
         *_identity(node),
         *_configuration(deployment, node),
-        *_units(deployment, node),
+        *_units(deployment, node, release),
         *_housekeeping(deployment),
-        Link(CURRENT, release.path, after=everything),
+        delivery.link(),
         *(Unit(name) for name in _SERVICES),
-        OldArchives(release.path, deployment.iam.keep_releases),
+        delivery.old(),
         _refresh_timer(deployment.iam.refresh_interval_s),
         Gate("iam-apiserver", f"http://{node.private_address}:{APISERVER_PORT}/healthz"),
         Gate("iam-authz-server", f"http://{node.private_address}:{AUTHZ_PORT}/healthz"),
@@ -178,28 +182,33 @@ def _configuration(deployment: Deployment, node: Node) -> list[Item]:
     return [*configurations, _secret_file("/etc/iam/redis.env", render("iam/redis.env.j2", redis_password=password))]
 
 
-def _units(deployment: Deployment, node: Node) -> list[Item]:
-    services = [
-        File(
-            f"/etc/systemd/system/{name}.service",
-            render(
-                "iam/service.j2",
-                name=name,
-                purpose=purpose,
-                current=CURRENT,
-                has_data=node == deployment.data_node,
-                censored=not deployment.release.stand_in,
-                runner=_RUNNER,
-            ),
-            after=(restart(name),),
-        )
-        for name, purpose in _SERVICES.items()
-    ]
+def _unit(deployment: Deployment, node: Node, name: str, *, censored: bool) -> File:
+    program = (f"{_DIRECTORY}/current/bin/{name}", "-c", f"/etc/iam/{name}.yaml")
+    authz = name == "iam-authz-server"
+    data = ("mariadb", "redis-server") if node == deployment.data_node else ()
+    return ServiceUnit(
+        name,
+        _SERVICES[name],
+        user="iam",
+        working_directory="/var/lib/iam",
+        command=(_RUNNER, *program) if censored else program,
+        after=(*data, *(("iam-apiserver",) if authz else ())),
+        # Logs why the connection to the apiserver fails; without it the server waits silently.
+        environment=(("GRPC_GO_LOG_SEVERITY_LEVEL", "warning"),) if authz else (),
+        writes=("/var/log/iam", "/var/lib/iam"),
+        # The masking process must run until the server has stopped writing.
+        kill_mode="mixed" if censored else "",
+    ).file()
+
+
+def _units(deployment: Deployment, node: Node, release: Release) -> list[Item]:
+    # The real servers print their whole configuration at start, including passwords and keys.
+    censored = not release.stand_in
     runner = File(_RUNNER, render("iam/run-censored.sh.j2"), mode=0o755)
     redis_host, redis_port = redis_address(deployment)
     return [
-        *([] if deployment.release.stand_in else [runner]),
-        *services,
+        *([runner] if censored else []),
+        *(_unit(deployment, node, name, censored=censored) for name in _SERVICES),
         File(
             _REFRESH,
             render(

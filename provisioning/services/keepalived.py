@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from dataclasses import dataclass
 from importlib import resources
 
 from provisioning import placeholders
@@ -18,102 +16,26 @@ from provisioning.kinds.package import Package
 from provisioning.kinds.unit import Unit
 from provisioning.kinds.vrrp import Vrrp
 from provisioning.rendering import render
-from settings.keepalived import KeepalivedSettings, ProfileName
+from provisioning.services import lvs
+from provisioning.services.vrrp import Profile, preferred_addresses, profile_of, virtual_routers
 
 SETTINGS = "provisioning/templates/keepalived/ and the stack's tandem:keepalived"
 SWITCHOVER_FILE = "/etc/tandem/switchover.json"  # read by the agent during a switchover
-_HIGHEST = 250
 _SEED_HIGHEST = 100
 _SEED_STEP = 50
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """The times of one profile, in seconds, and the values of its track_file."""
-
-    name: ProfileName
-    advert_s: float
-    restart_s: float  # delay before systemd restarts a killed keepalived
-    probe_s: float = 0.0  # interval and timeout of the health daemon; 0: no health daemon
-    fall: int = 3  # consecutive failed probes before a fault
-    garp_refresh_s: int = 0
-    drain: int = -10
-    fault: int = -254
-
-    @property
-    def master_down_s(self) -> float:
-        """The maximum time before a backup takes over from a silent master.
-
-        RFC 5798, 6.1; keepalived 2.2.7 calculates the skew of VRRPv2 in the same way.
-        """
-        return 4 * self.advert_s
-
-
-# Based on measurements with keepalived 2.2.7. `restart_s` is longer than the time in which the peer takes over.
-PROFILES: dict[ProfileName, Profile] = {
-    "fast": Profile("fast", advert_s=0.1, restart_s=0.5, probe_s=0.1),
-    # Tencent's guide requires garp_master_refresh 5. A node that stalls for one second must not cause two masters.
-    "balanced": Profile("balanced", advert_s=0.5, restart_s=2.5, probe_s=0.3, garp_refresh_s=5),
-    "seed": Profile("seed", advert_s=1, restart_s=5, garp_refresh_s=5),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class VirtualRouter:
-    """One VRRP virtual router: a virtual IP and the priority of this node for it."""
-
-    name: str
-    virtual_router_id: int
-    address: str
-    priority: int
-
-
-def profile_of(settings: KeepalivedSettings) -> Profile:
-    profile = PROFILES[settings.profile]
-    if settings.mode == "non-preempt":
-        return profile
-
-    return dataclasses.replace(profile, drain=settings.drain_weight)
-
-
-def virtual_routers(deployment: Deployment, node: Node) -> list[VirtualRouter]:
-    """One virtual router for each virtual IP. In dual-master mode each node is the preferred master of one."""
-    settings = deployment.keepalived
-    position = [each.name for each in deployment.eligible_nodes].index(node.name)
-    routers: list[VirtualRouter] = []
-    for number, address in enumerate(deployment.virtual_ips):
-        # With equal priorities no node preempts another.
-        behind = 0 if settings.mode == "non-preempt" else (position - number) % len(deployment.eligible_nodes)
-        routers.append(
-            VirtualRouter(
-                f"VI_{number + 1}",
-                settings.virtual_router_id + number,
-                address,
-                _HIGHEST - settings.priority_step * behind,
-            )
-        )
-    return routers
-
-
-def preferred_addresses(deployment: Deployment, node: Node) -> list[str]:
-    """The virtual IPs that this node gets back from a healthy peer when it recovers."""
-    if deployment.keepalived.mode == "non-preempt":
-        return []
-    return [router.address for router in virtual_routers(deployment, node) if router.priority == _HIGHEST]
-
-
 def desired(deployment: Deployment, node: Node) -> list[Item]:
     if not node.eligible:
-        return []
+        return lvs.desired_of_real_server(deployment, node)
     settings, profile = deployment.keepalived, profile_of(deployment.keepalived)
     peers = [peer.private_address for peer in deployment.peers(node)]
-    switchover = {"virtual_ips": list(deployment.virtual_ips), "peers": peers, "drain": profile.drain,
-                  "fault": profile.fault, "drain_s": settings.drain_s, "tracked": profile.probe_s > 0,
-                  "preferred": preferred_addresses(deployment, node)}  # fmt: skip
     items: list[Item] = [
         Package("keepalived"),
         Directory("/etc/keepalived"),
-        File("/etc/logrotate.d/keepalived", render("keepalived/logrotate.j2")),
+        File(
+            "/etc/logrotate.d/keepalived", render("keepalived/logrotate.j2", daemon_log=settings.daemon_log == "file")
+        ),
         Check("keepalived", ("keepalived", "-t"), ("/etc/keepalived",), look_at=SETTINGS),
         # `keepalived -t` accepts an interface that does not exist; a backup would stop at the reload.
         Check(
@@ -122,22 +44,18 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
             ("/etc/keepalived",),
             look_at="tandem:keepalived.interface",
         ),
-        File(SWITCHOVER_FILE, json.dumps(switchover, indent=2) + "\n"),
+        File(SWITCHOVER_FILE, _switchover(deployment, node, profile)),
         *(_health_daemon(profile, peers) if profile.probe_s else _no_health_daemon()),
-        _script(
-            "/etc/keepalived/keepalived_notify.sh",
-            "keepalived_notify.sh.j2",
-            urls=settings.notify_urls,
-            group=deployment.group,
-            node=node,
-        ),
+        _script("/etc/keepalived/keepalived_notify.sh", "keepalived_notify.sh.j2"),
         _configuration(deployment, node, profile),
         # No restart: it would move the virtual IP, and these options only matter at the next start.
         File(
             "/etc/systemd/system/keepalived.service.d/tandem.conf",
-            render("keepalived/restart.conf.j2", profile=profile),
+            render("keepalived/restart.conf.j2", profile=profile, to_file=settings.daemon_log == "file"),
         ),
         *([_script("/etc/keepalived/check_nginx.sh", "check_nginx.sh.j2")] if profile.name == "seed" else []),
+        *(_daemon_log() if settings.daemon_log == "file" else []),
+        *lvs.desired_of_director(deployment),
         Unit("keepalived"),
     ]
     together = tuple(item.label for item in items if item.phase is Phase.COMMIT)
@@ -147,17 +65,35 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
 def _shared_settings(deployment: Deployment) -> str:
     """What all eligible nodes must share; with different values two nodes become master."""
     settings = deployment.keepalived
+    with_password = settings.profile == "seed" or settings.authentication != "none"
+    routers = virtual_routers(deployment, deployment.eligible_nodes[0])
     return json.dumps(
         {
             "profile": settings.profile,
             "mode": settings.mode,
-            "virtual_router_id": settings.virtual_router_id,
-            "virtual_ips": list(deployment.virtual_ips),
+            "version": settings.vrrp_version,
+            "authentication": settings.authentication,
+            "routers": {str(each.virtual_router_id): [one.address for one in each.addresses] for each in routers},
             "nodes": [node.private_address for node in deployment.eligible_nodes],
-            # Only VRRPv2 has a password.
-            "password": placeholders.placeholder(placeholders.VRRP_PASSWORD) if settings.profile == "seed" else "",
+            "password": placeholders.placeholder(placeholders.VRRP_PASSWORD) if with_password else "",
         }
     )
+
+
+def _switchover(deployment: Deployment, node: Node, profile: Profile) -> str:
+    """What the agent on the node needs to know for a switchover, as JSON."""
+    routers = virtual_routers(deployment, node)
+    values = {
+        "routers": {router.name: [each.address for each in router.addresses] for router in routers},
+        "together": deployment.keepalived.sync_group,
+        "drain": profile.drain,
+        "at_once": profile.at_once,
+        "fault": profile.fault,
+        "drain_s": deployment.keepalived.drain_s,
+        "tracked": profile.probe_s > 0,
+        "preferred": preferred_addresses(deployment, node),
+    }
+    return json.dumps(values, indent=2) + "\n"
 
 
 def _configuration(deployment: Deployment, node: Node, profile: Profile) -> File:
@@ -181,10 +117,20 @@ def _configuration(deployment: Deployment, node: Node, profile: Profile) -> File
             profile=profile,
             node=node,
             peers=peers,
-            instances=virtual_routers(deployment, node),
+            routers=virtual_routers(deployment, node),
+            password=placeholders.placeholder(placeholders.VRRP_PASSWORD),
         )
     # Never a restart, which would remove the virtual IP. Mode 0640, since the file contains the VRRP password.
     return File("/etc/keepalived/keepalived.conf", text, mode=0o640, after=(reload("keepalived"),))
+
+
+def _daemon_log() -> list[Item]:
+    """The lecture's separate log file: keepalived writes to local6, and rsyslog to the file."""
+    return [
+        Package("rsyslog"),
+        File("/etc/rsyslog.d/30-keepalived.conf", render("keepalived/rsyslog.conf.j2"), after=(restart("rsyslog"),)),
+        Unit("rsyslog"),
+    ]
 
 
 def _health_daemon(profile: Profile, peers: list[str]) -> list[Item]:

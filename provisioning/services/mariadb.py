@@ -25,10 +25,20 @@ _DATA_PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE")
 # For monitoring, and for `mariadb` as root, while all pools are full.
 _SPARE_CONNECTIONS = 30
 _TEMPLATE = "provisioning/templates/mariadb/server.cnf.j2"
+# Reads all option files, prints the resulting options and exits: with code 0 even if it skips an included file.
+_SCRIPT = """
+seen=$(mariadbd --verbose --help 2>&1 > /dev/null) && ! printf '%s\\n' "$seen" | grep -q '^error:' && exit 0
+printf '%s\\n' "$seen"
+exit 1
+"""
+_CHECK = Check("mariadb", ("sh", "-c", _SCRIPT), ("/etc/mysql",), look_at=_TEMPLATE)
 
 
 def desired(deployment: Deployment, node: Node) -> list[Item]:
     """The items of the data node; the login to an external database on every node."""
+    release = deployment.release
+    if release is None:
+        return []  # nothing uses it without the IAM services
     if deployment.data.mariadb_address is not None:
         return _external(deployment, deployment.data.mariadb_address)
     if node != deployment.data_node:
@@ -40,8 +50,7 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
     }
     return [
         Package("mariadb-server"),
-        # Reads all option files, prints the resulting options and exits.
-        Check("mariadb", ("sh", "-c", "mariadbd --verbose --help > /dev/null"), ("/etc/mysql",), look_at=_TEMPLATE),
+        _CHECK,
         File(
             "/etc/mysql/mariadb.conf.d/60-tandem.cnf",
             render(
@@ -58,9 +67,9 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
         *_definer(deployment),
         Database(
             settings.database,
-            schema=f"{deployment.release.path}/sql/iam.sql",
-            version=deployment.release.schema.version,
-            migrations=deployment.release.schema.migrations,
+            schema=f"{release.path}/sql/iam.sql",
+            version=release.schema.version,
+            migrations=release.schema.migrations,
         ),
         _administrator(settings.database),
         *_accounts(deployment),

@@ -18,6 +18,7 @@ from provisioning.kinds.site import Site
 from provisioning.kinds.unit import Unit
 from provisioning.rendering import render
 from provisioning.services.iam import APISERVER_PORT, AUTHZ_PORT
+from provisioning.services.upstreams import upstreams
 
 SETTINGS = "provisioning/templates/nginx/ and the stack's tandem:nginx"
 
@@ -54,7 +55,7 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
         Absent("/etc/nginx/sites-enabled/default", after=changed),
         file("/etc/nginx/nginx.conf", "nginx.conf.j2"),
         file("/etc/nginx/conf.d/default.conf", "default.conf.j2"),
-        file("/etc/nginx/conf.d/upstreams.conf", "upstreams.conf.j2", services=services, nodes=deployment.nodes),
+        file("/etc/nginx/conf.d/upstreams.conf", "upstreams.conf.j2", upstreams=upstreams(deployment)),
         *(file(f"/etc/nginx/conf.d/{service.name}.conf", "site.conf.j2", service=service) for service in services),
         *(file for service in services for file in _identity(service.certificate)),
         # Needs a daemon-reload only, which `File` adds; nginx is not restarted.

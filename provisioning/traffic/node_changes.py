@@ -44,7 +44,7 @@ def take_out_node(group: Group, name: str, extent: Extent = EVERYTHING) -> tuple
 
     Raises SwitchoverError or another ProvisioningError; nothing was changed, or the node was put back.
     """
-    with _connected(group, name) as around:
+    with connected(group, name) as around:
         if isinstance(around, Surroundings):
             return take_out(around, extent)
         _check_group_serves_without(group, name, around)
@@ -56,7 +56,7 @@ def retire(group: Group, name: str) -> list[str]:
 
     Raises ProvisioningError; the node was put back.
     """
-    with _connected(group, name) as around:
+    with connected(group, name) as around:
         if not isinstance(around, Surroundings):
             _check_group_serves_without(group, name, around)
             return []
@@ -74,7 +74,7 @@ def demote(group: Group, name: str) -> None:
 
     Raises ProvisioningError.
     """
-    with _connected(group, name) as around:
+    with connected(group, name) as around:
         if isinstance(around, Surroundings):
             take_out(around, VIRTUAL_IPS_ONLY)
             around.leaving.call([{"do": "retire", "units": ["keepalived"]}], deadline_s=60)
@@ -82,12 +82,12 @@ def demote(group: Group, name: str) -> None:
             _check_group_serves_without(group, name, around)
 
 
-def put_back_node(group: Group, name: str, *, deadline_s: float = BOOT_DEADLINE_S) -> None:
-    """Wait until the node serves, then put it back into service.
+def put_back_node(group: Group, name: str, *, deadline_s: float = BOOT_DEADLINE_S) -> tuple[Switchover, ...]:
+    """Wait until the node serves, then put it back into service. Returns the virtual IPs that it got back.
 
     Raises ProvisioningError: the node does not serve. The others do not use it then.
     """
-    _put_back(group, name, deadline_s, resume=False)
+    return _put_back(group, name, deadline_s, resume=False)
 
 
 def resume_node(group: Group, name: str) -> None:
@@ -95,9 +95,9 @@ def resume_node(group: Group, name: str) -> None:
     _put_back(group, name, RESUME_DEADLINE_S, resume=True)
 
 
-def _put_back(group: Group, name: str, deadline_s: float, *, resume: bool) -> None:
+def _put_back(group: Group, name: str, deadline_s: float, *, resume: bool) -> tuple[Switchover, ...]:
     began = group.now()
-    with _connected(group, name, deadline_s=deadline_s) as around:
+    with connected(group, name, deadline_s=deadline_s) as around:
         if not isinstance(around, Surroundings):
             raise UnreachableError(
                 f"{name} cannot be put back into service: it could not be reached within {deadline_s:.0f} s",
@@ -106,7 +106,7 @@ def _put_back(group: Group, name: str, deadline_s: float, *, resume: bool) -> No
         if resume:
             around.leaving.call([{"do": "resume"}], deadline_s=300)
         _wait_until_it_serves(group, around, deadline_s - (group.now() - began))
-        put_back(around)
+        return put_back(around)
 
 
 def _wait_until_it_serves(group: Group, around: Surroundings, deadline_s: float) -> None:
@@ -144,7 +144,7 @@ def _check_group_serves_without(group: Group, name: str, others: Sequence[NodeSt
 
 
 @contextmanager
-def _connected(
+def connected(
     group: Group, name: str, deadline_s: float = CONNECT_DEADLINE_S
 ) -> Generator[Surroundings | list[NodeState]]:
     """Connect to all nodes and take the change lock on them.

@@ -76,7 +76,9 @@ def take_back(
     confirm: Confirm,
     report: Callable[[str], None],
 ) -> tuple[Switchover, ...]:
-    """End the node's drain. It preempts its preferred virtual IPs, so the peers' clients are asked to leave first.
+    """End the node's drain, and give it back its preferred virtual IPs. The peers' clients are asked to leave first.
+
+    keepalived would return a virtual IP only after `preempt_delay`, so the peers release it.
 
     Raises ProvisioningError.
     """
@@ -90,6 +92,8 @@ def take_back(
                 ask = {"do": "ask_clients_to_leave", "virtual_ips": held}
                 cut |= peer.call([ask], deadline_s=400)[0]
         returning.call([{"do": "end_drain"}])
+        for peer in asked:
+            peer.call([{"do": "release", "virtual_ips": list(cut), "deadline_s": RELEASE_DEADLINE_S}], deadline_s=60)
         moves: list[Switchover] = []
         for address, connections in cut.items():
             to = _wait_for_holder(asked[0], [returning], address)

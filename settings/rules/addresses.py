@@ -69,6 +69,9 @@ def check_addresses(
     addresses += [("tandem:virtualIp.address", virtual_ip.address)]
     if virtual_ip.second_address is not None:
         addresses += [("tandem:virtualIp.secondAddress", virtual_ip.second_address)]
+    addresses += [
+        (f"tandem:virtualIp.additional[{i}].address", each.address) for i, each in enumerate(virtual_ip.additional)
+    ]
     if access.mode == "bastion":
         addresses += [("tandem:access.bastion.address", access.bastion.address)]
     uses = Counter(address for _, address in addresses)

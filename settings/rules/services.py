@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from ipaddress import IPv4Network, ip_address
-from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
@@ -14,12 +13,12 @@ from settings.alarms import AlarmsSettings
 from settings.credentials import CredentialsSettings, SecretName
 from settings.data import DataSettings
 from settings.domains import DnsSettings, DomainsSettings
-from settings.keepalived import KeepalivedSettings
+from settings.iam import IamSettings
 from settings.network import NetworkSettings
 from settings.nodes import NodesSettings
+from settings.notifications import NotificationsSettings
 from settings.problems import Problem
 from settings.rules.certificates import find_problems
-from settings.virtual_ip import VirtualIpSettings
 
 # User data is limited to 16 KiB (document 213/15730). If this limit applies to the base64 text, 12 KiB remain, and
 # 3 KiB of these are reserved for everything except the keys (2.1 KB with the deployment key of 4096 bits).
@@ -33,21 +32,18 @@ _ROTATE_OUTSIDE = " (first create a second account or password in your database,
 _MAX_TAGS = 10 - len(_OWN_TAGS)
 
 
-def check_second_address_matches_mode(
-    keepalived: KeepalivedSettings, virtual_ip: VirtualIpSettings
-) -> Iterator[Problem]:
-    second = virtual_ip.second_address
-    if keepalived.mode == "dual-master" and second is None:
-        yield Problem("tandem:virtualIp.secondAddress", "is required with keepalived.mode dual-master")
-    if keepalived.mode != "dual-master" and second is not None:
-        yield Problem(
-            "tandem:virtualIp.secondAddress", f"cannot be set with keepalived.mode {keepalived.mode} (got {second})"
-        )
-
-
 def check_domains_differ(domains: DomainsSettings) -> Iterator[Problem]:
     if domains.api == domains.authz:
         yield Problem("tandem:domains.authz", f"must differ from domains.api (got {domains.authz} for both)")
+
+
+def check_iam_settings_are_used(iam: IamSettings, domains: DomainsSettings) -> Iterator[Problem]:
+    if not iam.enabled:
+        yield Problem(
+            "tandem:domains",
+            f"cannot be set with iam.enabled false: {domains.api} and {domains.authz} are names of the IAM services; "
+            "give names to sites in nginx.sites instead",
+        )
 
 
 def check_domains_are_in_zone(domains: DomainsSettings, dns: DnsSettings) -> Iterator[Problem]:
@@ -73,8 +69,10 @@ def check_alarms(alarms: AlarmsSettings, nodes: NodesSettings) -> Iterator[Probl
         )
 
 
-def check_external_databases_have_passwords(data: DataSettings, credentials: CredentialsSettings) -> Iterator[Problem]:
-    if not data.outside_group:
+def check_external_databases_have_passwords(
+    data: DataSettings, credentials: CredentialsSettings, iam: IamSettings
+) -> Iterator[Problem]:
+    if not data.outside_group or not iam.enabled:
         return
     given = credentials.given
     required = {"mariadbPassword": given.mariadb_password, "redisPassword": given.redis_password}
@@ -90,14 +88,17 @@ def check_external_databases_have_passwords(data: DataSettings, credentials: Cre
 
 
 def check_bucket_has_a_key(data: DataSettings, credentials: CredentialsSettings) -> Iterator[Problem]:
-    given = credentials.given
+    bucket, given = data.backup.bucket, credentials.given
     for key, value in {"bucketKeyId": given.bucket_key_id, "bucketKeySecret": given.bucket_key_secret}.items():
-        if data.backup.bucket is not None and value is None:
+        name = f"tandem:credentials.given.{key}"
+        if bucket is not None and bucket.role is None and value is None:
             yield Problem(
-                f"tandem:credentials.given.{key}",
-                f"is required with data.backup.bucket; run `pulumi config set --secret --path "
-                f"tandem:credentials.given.{key}`",
+                name,
+                "is required with data.backup.bucket unless its role is set; run "
+                f"`pulumi config set --secret --path {name}`",
             )
+        if bucket is not None and bucket.role is not None and value is not None:
+            yield Problem(name, f"cannot be set with data.backup.bucket.role {bucket.role}; remove one of them")
 
 
 def check_secrets_are_encrypted(
@@ -173,18 +174,32 @@ def check_given_certificate(credentials: CredentialsSettings, domains: DomainsSe
                 yield Problem(f"tandem:credentials.server.{name}.{key}", text)
 
 
-def check_notify_urls_are_reachable(keepalived: KeepalivedSettings, network: NetworkSettings) -> Iterator[Problem]:
+def check_notification_receivers_are_reachable(
+    notifications: NotificationsSettings, network: NetworkSettings
+) -> Iterator[Problem]:
     if network.egress != "none" or network.existing is not None:
         # The routes of an existing network are unknown.
         return
-    for index, url in enumerate(keepalived.notify_urls):
-        host = urlsplit(url).hostname or ""
+    for key, host in notifications.hosts().items():
         if not _is_inside(host, network.vpc_cidr):
             yield Problem(
-                f"tandem:keepalived.notifyUrls[{index}]",
+                f"tandem:notifications.{key}",
                 f"must be an address inside the VPC's {network.vpc_cidr} with network.egress none (got {host}); "
                 "use such an address or set network.egress nat",
             )
+
+
+def check_notification_secrets_are_encrypted(
+    notifications: NotificationsSettings, encrypted_sections: frozenset[str]
+) -> Iterator[Problem]:
+    if "notifications" in encrypted_sections:
+        return
+    for key in notifications.secrets():
+        yield Problem(
+            f"tandem:notifications.{key}",
+            "must be encrypted (got plain text); replace the secret and run "
+            f"`pulumi config set --secret --path 'tandem:notifications.{key}'`",
+        )
 
 
 def _is_inside(host: str, network: IPv4Network) -> bool:
@@ -223,7 +238,8 @@ def check_tags(tags: dict[str, str]) -> Iterator[Problem]:
 
 RULES = (
     check_keys_fit_into_user_data,
-    check_notify_urls_are_reachable,
+    check_notification_receivers_are_reachable,
+    check_notification_secrets_are_encrypted,
     check_alarms,
     check_external_databases_have_passwords,
     check_bucket_has_a_key,
@@ -232,7 +248,7 @@ RULES = (
     check_validity_periods,
     check_given_certificate,
     check_tags,
-    check_second_address_matches_mode,
     check_domains_differ,
+    check_iam_settings_are_used,
     check_domains_are_in_zone,
 )

@@ -80,7 +80,8 @@ class Change:
 
     def marks(self) -> list[str]:
         """What is out of service, by node."""
-        script = f"ls /run/tandem/drain /run/tandem/nginx-drain.conf 2>/dev/null; grep ' down ' {UPSTREAMS}; true"
+        drained = "grep -L '^0' /run/tandem/drain-* /dev/null | grep run; ls /run/tandem/nginx-drain.conf 2>/dev/null"
+        script = f"{drained}; grep ' down ' {UPSTREAMS}; true"
         return [f"{name}: {line}" for name in ("iam-a", "iam-b") for line in self.lab.on(name, script).splitlines()]
 
     def drains(self) -> list[tuple[float, float]]:

@@ -283,7 +283,7 @@ def group(directory: Path, release_path: str = "") -> Generator[tuple[RealNode, 
     release = find_release(IamSettings(release=release_path))
     unpacked = directory / "release"
     unpack(Path(release.source), unpacked)
-    deployment = _deployment(release)
+    deployment = deployment_of(release)
     with ExitStack() as stack:
         nodes = [RealNode(deployment, node, directory / node.name, unpacked) for node in deployment.nodes]
         for node in nodes:
@@ -297,7 +297,7 @@ def group(directory: Path, release_path: str = "") -> Generator[tuple[RealNode, 
         yield first, second
 
 
-def _deployment(release: Release) -> Deployment:
+def deployment_of(release: Release) -> Deployment:
     return Deployment(
         group="test",
         nodes=(A, B),

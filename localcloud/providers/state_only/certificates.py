@@ -16,7 +16,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 from localcloud.providers.adapter import Created
 from localcloud.providers.errors import ProviderError
 from localcloud.providers.schema import FIXED, Property, Schema
-from localcloud.providers.state_only.backend import StateOnlyType
+from localcloud.providers.state_only.backend import StateOnlyBackend, StateOnlyType
 from localcloud.providers.state_only.keys import PRIVATE_KEY, PrivateKey, algorithm_of, hash_for_id, load_key
 from localcloud.providers.values import Properties
 
@@ -270,3 +270,5 @@ TYPES: Final = {
         _make_locally_signed,
     ),
 }
+
+BACKEND: Final = StateOnlyBackend(TYPES)

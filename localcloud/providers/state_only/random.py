@@ -11,7 +11,7 @@ import bcrypt
 from localcloud.providers.adapter import Created
 from localcloud.providers.errors import ProviderError
 from localcloud.providers.schema import FIXED, Property, Schema
-from localcloud.providers.state_only.backend import StateOnlyType
+from localcloud.providers.state_only.backend import StateOnlyBackend, StateOnlyType
 from localcloud.providers.values import Properties
 
 _SPECIAL: Final = "!@#$%&*()-_=+[]{}<>:?"
@@ -60,3 +60,5 @@ TYPES: Final = {
         Schema(_PASSWORD, secrets=frozenset({"result", "bcryptHash"})), _make_password
     ),
 }
+
+BACKEND: Final = StateOnlyBackend(TYPES)

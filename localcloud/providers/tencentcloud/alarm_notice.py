@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from localcloud.providers.schema import OPTIONAL, REQUIRED, Property
-from localcloud.providers.tencentcloud.api import Api, ignore_missing
-from localcloud.providers.tencentcloud.monitor import call, from_api, to_api
+from localcloud.providers.tencentcloud.api import Api, deleting
+from localcloud.providers.tencentcloud.monitor import MODULE, call, from_api, to_api
 from localcloud.providers.tencentcloud.resource_type import ResourceType
 from localcloud.providers.values import Properties
 
@@ -79,10 +79,6 @@ def _update_notice(api: Api, notice_id: str, _old: Properties, new: Properties) 
     call(api, "ModifyAlarmNotice", {"NoticeId": notice_id, **_notice(new)})
 
 
-def _delete_notice(api: Api, notice_id: str, _outputs: Properties) -> None:
-    ignore_missing(lambda: call(api, "DeleteAlarmNotices", {"NoticeIds": [notice_id]}))
-
-
 ALARM_NOTICE = ResourceType(
     properties={
         "name": REQUIRED,
@@ -94,5 +90,5 @@ ALARM_NOTICE = ResourceType(
     create=_create_notice,
     read=_read_notice,
     update=_update_notice,
-    delete=_delete_notice,
+    delete=deleting("monitor", "DeleteAlarmNotices", lambda notice_id: {**MODULE, "NoticeIds": [notice_id]}),
 )

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from localcloud.providers.errors import ProviderError
 from localcloud.providers.schema import COMPUTED, FIXED, OPTIONAL, REQUIRED, Property
-from localcloud.providers.tencentcloud.api import Api, ApiError, ignore_missing
-from localcloud.providers.tencentcloud.monitor import call, from_api, to_api
+from localcloud.providers.tencentcloud.api import Api, deleting
+from localcloud.providers.tencentcloud.monitor import MODULE, call, from_api, to_api
 from localcloud.providers.tencentcloud.resource_type import ResourceType
 from localcloud.providers.values import Properties
 
@@ -83,12 +83,8 @@ def _create_policy(api: Api, inputs: Properties, _token: str) -> str:
 
 
 def _read_policy(api: Api, policy_id: str, _inputs: Properties) -> Properties | None:
-    try:
-        policy = call(api, "DescribeAlarmPolicy", {"PolicyId": policy_id}).get("Policy")
-    except ApiError as error:
-        if error.missing:
-            return None
-        raise
+    response = api.find_response("monitor", "DescribeAlarmPolicy", {**MODULE, "PolicyId": policy_id})
+    policy = response.get("Policy")
     if not policy:
         return None
     return {
@@ -136,10 +132,6 @@ def _update_policy(api: Api, policy_id: str, old: Properties, new: Properties) -
         call(api, "ModifyAlarmPolicyNotice", {"PolicyId": policy_id, "NoticeIds": new.get("noticeIds") or []})
 
 
-def _delete_policy(api: Api, policy_id: str, _outputs: Properties) -> None:
-    ignore_missing(lambda: call(api, "DeleteAlarmPolicy", {"PolicyIds": [policy_id]}))
-
-
 _RULE_PROPERTIES: Final = {
     **dict.fromkeys(("metricName", "period", "operator", "value"), OPTIONAL),
     **dict.fromkeys(
@@ -167,7 +159,7 @@ ALARM_POLICY = ResourceType(
     create=_create_policy,
     read=_read_policy,
     update=_update_policy,
-    delete=_delete_policy,
+    delete=deleting("monitor", "DeleteAlarmPolicy", lambda policy_id: {**MODULE, "PolicyIds": [policy_id]}),
 )
 
 
@@ -202,10 +194,6 @@ def _read_binding(api: Api, policy_id: str, inputs: Properties) -> Properties | 
     return {"policyId": policy_id, "dimensions": read}
 
 
-def _unbind(api: Api, policy_id: str, _outputs: Properties) -> None:
-    ignore_missing(lambda: call(api, "UnBindingAllPolicyObject", {"GroupId": 0, "PolicyId": policy_id}))
-
-
 POLICY_BINDING = ResourceType(
     properties={
         "policyId": FIXED,
@@ -213,5 +201,7 @@ POLICY_BINDING = ResourceType(
     },
     create=_bind,
     read=_read_binding,
-    delete=_unbind,
+    delete=deleting(
+        "monitor", "UnBindingAllPolicyObject", lambda policy_id: {**MODULE, "GroupId": 0, "PolicyId": policy_id}
+    ),
 )

@@ -16,6 +16,7 @@ from tencentcloud.common.profile.http_profile import HttpProfile
 
 from localcloud.providers.errors import ProviderError
 from localcloud.providers.tencentcloud.endpoint import Endpoint
+from localcloud.providers.values import Properties
 
 _Found = TypeVar("_Found")
 
@@ -96,14 +97,18 @@ class Api:
     def cvm(self, action: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         return self.call("cvm", action, parameters)
 
-    def rows(self, service: str, action: str, key: str, /, **parameters: Any) -> list[dict[str, Any]]:
-        """Return a list of a Describe response, empty if the API reports that the resource does not exist."""
+    def find_response(self, service: str, action: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Return `Response`, empty if the API reports that the resource does not exist."""
         try:
-            return self.call(service, action, parameters).get(key) or []
+            return self.call(service, action, parameters)
         except ApiError as error:
             if error.missing:
-                return []
+                return {}
             raise
+
+    def rows(self, service: str, action: str, key: str, /, **parameters: Any) -> list[dict[str, Any]]:
+        """Return a list of a Describe response, empty if the API reports that the resource does not exist."""
+        return self.find_response(service, action, parameters).get(key) or []
 
     def find(self, service: str, action: str, key: str, /, **parameters: Any) -> dict[str, Any] | None:
         """Return the first entry of a list in a Describe response."""
@@ -145,6 +150,13 @@ def ignore_missing(action: Callable[[], Any]) -> None:
     except ApiError as error:
         if not error.missing:
             raise
+
+
+def deleting(
+    service: str, action: str, parameters: Callable[[str], Mapping[str, Any]]
+) -> Callable[[Api, str, Properties], None]:
+    """Return the delete function of a type that one call deletes; `parameters` returns those for an ID."""
+    return lambda api, resource_id, _outputs: ignore_missing(lambda: api.call(service, action, parameters(resource_id)))
 
 
 def _no_response(action: str, host: str, error: TencentCloudSDKException) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from localcloud.providers.schema import FIXED, OPTIONAL, REQUIRED, Property
-from localcloud.providers.tencentcloud.api import Api, ApiError, ignore_missing
+from localcloud.providers.tencentcloud.api import Api, ignore_missing
 from localcloud.providers.tencentcloud.resource_type import ResourceType
 from localcloud.providers.values import Properties
 
@@ -40,12 +40,8 @@ def _remark(api: Api, record_id: str, remark: str) -> None:
 
 def _read(api: Api, record_id: str, _inputs: Properties) -> Properties | None:
     domain, number = record_id.split("#")
-    try:
-        record = api.call("dnspod", "DescribeRecord", {"Domain": domain, "RecordId": int(number)}).get("RecordInfo")
-    except ApiError as error:
-        if error.missing:
-            return None
-        raise
+    response = api.find_response("dnspod", "DescribeRecord", {"Domain": domain, "RecordId": int(number)})
+    record = response.get("RecordInfo")
     if not record:
         return None
     return {

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from localcloud.providers.schema import FIXED, OPTIONAL, REQUIRED, Property
 from localcloud.providers.tencentcloud import tags
-from localcloud.providers.tencentcloud.api import Api, ignore_missing
+from localcloud.providers.tencentcloud.api import Api, deleting, ignore_missing
 from localcloud.providers.tencentcloud.resource_type import ResourceType
 from localcloud.providers.values import Properties
 
@@ -121,10 +121,6 @@ def _update_group(api: Api, group_id: str, old: Properties, new: Properties) -> 
     tags.change(api, "cvm/ps", group_id, old, new)
 
 
-def _delete_group(api: Api, group_id: str, _outputs: Properties) -> None:
-    ignore_missing(lambda: api.cvm("DeleteDisasterRecoverGroups", {"DisasterRecoverGroupIds": [group_id]}))
-
-
 PLACEMENT_GROUP = ResourceType(
     properties={
         "name": REQUIRED,
@@ -135,5 +131,5 @@ PLACEMENT_GROUP = ResourceType(
     create=_create_group,
     read=_read_group,
     update=_update_group,
-    delete=_delete_group,
+    delete=deleting("cvm", "DeleteDisasterRecoverGroups", lambda group_id: {"DisasterRecoverGroupIds": [group_id]}),
 )

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from localcloud.providers.tencentcloud.api import Api
 from localcloud.providers.values import Properties
 
+# A parameter of every action.
+MODULE: Final = {"Module": "monitor"}
+
 
 def call(api: Api, action: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    return api.call("monitor", action, {"Module": "monitor", **parameters})
+    return api.call("monitor", action, {**MODULE, **parameters})
 
 
 def to_api(values: Mapping[str, Any], names: Sequence[tuple[str, str]]) -> dict[str, Any]:

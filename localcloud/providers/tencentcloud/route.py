@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from localcloud.providers.schema import COMPUTED, FIXED, OPTIONAL, REQUIRED, Property
 from localcloud.providers.tencentcloud import tags
-from localcloud.providers.tencentcloud.api import Api, ignore_missing
+from localcloud.providers.tencentcloud.api import Api, deleting, ignore_missing
 from localcloud.providers.tencentcloud.resource_type import ResourceType
 from localcloud.providers.tencentcloud.vpc import (
     associate_route_table,
@@ -48,10 +48,6 @@ def _update(api: Api, table_id: str, old: Properties, new: Properties) -> None:
     tags.change(api, "vpc/rtb", table_id, old, new)
 
 
-def _delete(api: Api, table_id: str, _outputs: Properties) -> None:
-    ignore_missing(lambda: api.vpc("DeleteRouteTable", {"RouteTableId": table_id}))
-
-
 ROUTE_TABLE = ResourceType(
     properties={
         "name": REQUIRED,
@@ -61,7 +57,7 @@ ROUTE_TABLE = ResourceType(
     create=_create,
     read=_read,
     update=_update,
-    delete=_delete,
+    delete=deleting("vpc", "DeleteRouteTable", lambda table_id: {"RouteTableId": table_id}),
 )
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from localcloud.providers.schema import COMPUTED, FIXED, OPTIONAL, REQUIRED, Property
 from localcloud.providers.tencentcloud import tags
-from localcloud.providers.tencentcloud.api import Api, ApiError, ignore_missing, wait_until
+from localcloud.providers.tencentcloud.api import Api, ignore_missing, wait_until
 from localcloud.providers.tencentcloud.resource_type import ResourceType
 from localcloud.providers.values import Properties
 
@@ -84,23 +84,19 @@ _POLICY_KEYS: Final = (
 )
 
 
+_TEMPLATES: Final = {
+    "AddressTemplate": (("addressTemplateId", "AddressId"), ("addressTemplateGroup", "AddressGroupId")),
+    "ServiceTemplate": (("serviceTemplateId", "ServiceId"), ("serviceTemplateGroup", "ServiceGroupId")),
+}
+
+
+def _given(rule: Properties, names: tuple[tuple[str, str], ...]) -> dict[str, Any]:
+    return {key: rule[name] for name, key in names if rule.get(name)}
+
+
 def _policy(rule: Properties) -> dict[str, Any]:
-    policy: dict[str, Any] = {key: rule[name] for name, key in _POLICY_KEYS if rule.get(name)}
-    address = {
-        key: rule[name]
-        for name, key in (("addressTemplateId", "AddressId"), ("addressTemplateGroup", "AddressGroupId"))
-        if rule.get(name)
-    }
-    service = {
-        key: rule[name]
-        for name, key in (("serviceTemplateId", "ServiceId"), ("serviceTemplateGroup", "ServiceGroupId"))
-        if rule.get(name)
-    }
-    if address:
-        policy["AddressTemplate"] = address
-    if service:
-        policy["ServiceTemplate"] = service
-    return policy
+    templates = {key: _given(rule, names) for key, names in _TEMPLATES.items()}
+    return _given(rule, _POLICY_KEYS) | {key: given for key, given in templates.items() if given}
 
 
 def _policies(inputs: Properties, version: str | None) -> dict[str, Any]:
@@ -128,12 +124,10 @@ def _create_rules(api: Api, inputs: Properties, _token: str) -> str:
 
 
 def _read_rules(api: Api, group_id: str, _inputs: Properties) -> Properties | None:
-    try:
-        stored = _stored(api, group_id)
-    except ApiError as error:
-        if error.missing:
-            return None
-        raise
+    response = api.find_response("vpc", "DescribeSecurityGroupPolicies", {"SecurityGroupId": group_id})
+    if not response:
+        return None
+    stored = response["SecurityGroupPolicySet"]
     return {
         "securityGroupId": group_id,
         "version": stored["Version"],
@@ -187,9 +181,7 @@ _RULE: Final = {
     "policyIndex": COMPUTED,
     **dict.fromkeys(("protocol", "port"), COMPUTED),
     **dict.fromkeys(("cidrBlock", "ipv6CidrBlock", "sourceSecurityId", "description"), OPTIONAL),
-    **dict.fromkeys(
-        ("addressTemplateId", "addressTemplateGroup", "serviceTemplateId", "serviceTemplateGroup"), OPTIONAL
-    ),
+    **{name: OPTIONAL for names in _TEMPLATES.values() for name, _ in names},
 }
 
 RULE_SET = ResourceType(

@@ -6,6 +6,7 @@ from typing import Final
 
 from localcloud.providers.tencentcloud.alarm_notice import ALARM_NOTICE
 from localcloud.providers.tencentcloud.alarm_policy import ALARM_POLICY, POLICY_BINDING
+from localcloud.providers.tencentcloud.backend import TencentBackend
 from localcloud.providers.tencentcloud.disk import STORAGE, STORAGE_ATTACHMENT
 from localcloud.providers.tencentcloud.dns import RECORD
 from localcloud.providers.tencentcloud.eip import EIP, EIP_ASSOCIATION
@@ -42,3 +43,5 @@ TYPES: Final[dict[str, ResourceType]] = {
     "tencentcloud:Monitor/policyBindingObject:PolicyBindingObject": POLICY_BINDING,
     "tencentcloud:Dnspod/record:Record": RECORD,
 }
+
+BACKEND: Final = TencentBackend(TYPES)

@@ -8,7 +8,7 @@ from typing import Any
 
 from localcloud.providers.schema import COMPUTED, FIXED, OPTIONAL, REQUIRED, Property
 from localcloud.providers.tencentcloud import tags
-from localcloud.providers.tencentcloud.api import Api, ignore_missing
+from localcloud.providers.tencentcloud.api import Api, deleting
 from localcloud.providers.tencentcloud.resource_type import ResourceType
 from localcloud.providers.values import Properties
 
@@ -102,10 +102,6 @@ def _update_vpc(api: Api, vpc_id: str, old: Properties, new: Properties) -> None
     tags.change(api, "vpc/vpc", vpc_id, old, new)
 
 
-def _delete_vpc(api: Api, vpc_id: str, _outputs: Properties) -> None:
-    ignore_missing(lambda: api.vpc("DeleteVpc", {"VpcId": vpc_id}))
-
-
 def _create_subnet(api: Api, inputs: Properties, _token: str) -> str:
     answer = api.vpc(
         "CreateSubnet",
@@ -168,10 +164,6 @@ def _update_subnet(api: Api, subnet_id: str, old: Properties, new: Properties) -
     tags.change(api, "vpc/subnet", subnet_id, old, new)
 
 
-def _delete_subnet(api: Api, subnet_id: str, _outputs: Properties) -> None:
-    ignore_missing(lambda: api.vpc("DeleteSubnet", {"SubnetId": subnet_id}))
-
-
 VPC = ResourceType(
     properties={
         "name": REQUIRED,
@@ -185,7 +177,7 @@ VPC = ResourceType(
     settle=_settle_vpc,
     read=_read_vpc,
     update=_update_vpc,
-    delete=_delete_vpc,
+    delete=deleting("vpc", "DeleteVpc", lambda vpc_id: {"VpcId": vpc_id}),
 )
 
 SUBNET = ResourceType(
@@ -203,5 +195,5 @@ SUBNET = ResourceType(
     settle=_settle_subnet,
     read=_read_subnet,
     update=_update_subnet,
-    delete=_delete_subnet,
+    delete=deleting("vpc", "DeleteSubnet", lambda subnet_id: {"SubnetId": subnet_id}),
 )

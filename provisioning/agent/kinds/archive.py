@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import tarfile
 from collections.abc import Callable
@@ -17,6 +18,9 @@ from ..systemd import add_pending
 INCOMING = "incoming"  # below the state directory: parts of archives, by checksum
 # Beside an archive, by its name. Also `.NAME.PID` while it is unpacked; old_archives.py deletes what a killed run left.
 _REPAIRED, _OLD = ".{}.0", ".{}.1"
+# Other names in the directory are not ours.
+_ARCHIVE = re.compile(r"[0-9a-f]{12}\Z")
+_PARTIAL = re.compile(r"\.[0-9a-f]{12}\.[0-9]+\Z")
 
 
 def facts(node: Node, questions: list[str]) -> dict[str, list[str]]:
@@ -39,6 +43,38 @@ def prepare(node: Node, items: list[dict[str, Any]]) -> None:
             shutil.rmtree(old, ignore_errors=True)
         if not target.exists():
             raise StepError("receive", f"{item['path']}: the archive was not received")
+
+
+def remove(node: Node, item: dict[str, Any]) -> list[str]:
+    """Delete all archives in a directory, and what killed transfers left there. Other files are kept."""
+    return [delete(node, item["path"], name) for name in [*archives(node, item["path"]), *partial(node, item["path"])]]
+
+
+def archives(node: Node, directory: str) -> list[str]:
+    """The names of the unpacked archives in a directory, the last one that was current first."""
+    found = [each for each in _children(node.at(directory)) if _ARCHIVE.match(each.name)]
+    return [each.name for each in sorted(found, key=lambda each: each.stat().st_mtime, reverse=True)]
+
+
+def partial(node: Node, directory: str) -> list[str]:
+    """The names of the directories that `unpack` did not complete."""
+    return [each.name for each in _children(node.at(directory)) if _PARTIAL.match(each.name)]
+
+
+def delete(node: Node, directory: str, name: str) -> str:
+    """Delete one archive. Returns a description of the change."""
+    node.before(f"delete {name}")
+    shutil.rmtree(node.at(directory) / name)
+    with contextlib.suppress(FileNotFoundError):
+        node.state_path(record_name(f"{directory}/{name}")).unlink()
+    return f"deleted {name}"
+
+
+def _children(directory: Path) -> list[Path]:
+    """Without links: `current` is one."""
+    if not directory.is_dir():
+        return []
+    return sorted(each for each in directory.iterdir() if not each.is_symlink())
 
 
 def received(node: Node, *, sha256: str) -> int:
@@ -87,7 +123,7 @@ def receive(node: Node, *, path: str, sha256: str, size: int, offset: int) -> No
 
 def record_name(path: str) -> str:
     """The file in the agent's state with the checksums of an unpacked archive."""
-    return f"archive.{path.rpartition('/')[2]}.json"
+    return f"archive.{path.strip('/').replace('/', '-')}.json"
 
 
 def _record(directory: Path) -> dict[str, list[Any]]:

@@ -15,11 +15,13 @@ from typing import Any
 from .. import held_data
 from ..mariadb import escape_pattern, query_as, rows, run
 from ..node import Node, StepError
+from ..systemd import systemctl
 
 LOADING = "schema loading by tandem"
 _OTHER = "other content"
 _LOADER = "tandem_schema"  # exists only while a schema is loaded
 BACKUP = "/usr/local/lib/tandem/backup"  # provisioning/programs/backup.py
+BACKUP_UNIT = "tandem-backup.service"
 _LOAD_DEADLINE_S = 600
 _RESTORE_DEADLINE_S = 3600
 
@@ -79,7 +81,7 @@ def _migrate(node: Node, item: dict[str, Any], recorded: str, *, backup: bool) -
     done: list[str] = []
     if backup and node.at(BACKUP).exists():
         node.before(f"back up database {name}")
-        node.run_checked("backup", [BACKUP, "create"], timeout_s=_RESTORE_DEADLINE_S)
+        systemctl(node, "start", BACKUP_UNIT, timeout_s=_RESTORE_DEADLINE_S)
         done = [f"backed up database {name}"]
     _mark(node, name, f"schema {recorded} migrating by tandem")
     node.before(f"migrate database {name}")

@@ -1,4 +1,4 @@
-"""A URL on the node that must return a certain status."""
+"""A URL on the node that must return a certain status, or a port that must accept connections."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from ..results import fail, ok
 
 def check(node: Node, item: dict[str, Any]) -> list[dict[str, Any]]:
     url, status, unit = item["url"], item["status"], item["unit"]
-    seen = node.probe(url)
-    if seen == str(status):
+    healthy, seen = node.is_healthy(item)
+    if healthy:
         return [ok("responds", unit)]
-    return [fail(f"{unit} responds", f"{url}: {seen}, must be {status}", f"journalctl -u {unit}")]
+    must = "" if url.startswith("tcp:") else f", must be {status}"
+    return [fail(f"{unit} responds", f"{url}: {seen}{must}", f"journalctl -u {unit}")]

@@ -2,63 +2,42 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import re
-import shutil
-from pathlib import Path
 from typing import Any
 
 from ..node import Node
-from .archive import INCOMING, record_name
-
-# Other names in the directory are not ours.
-_ARCHIVE = re.compile(r"[0-9a-f]{12}\Z")
-_INCOMPLETE = re.compile(r"\.[0-9a-f]{12}\.[0-9]+\Z")
+from .archive import INCOMING, archives, delete, partial
 
 
 def facts(node: Node, questions: list[str]) -> dict[str, dict[str, list[str]]]:
     """The names of the archives, the last one that was current first, and of the leftovers of killed transfers."""
     return {
         current: {
-            "archives": [each.name for each in _archives(node, current)],
-            "leftovers": [each.name for each in _leftovers(node, current)],
+            "archives": archives(node, _directory(current)),
+            "leftovers": [*partial(node, _directory(current)), *_parts(node)],
         }
         for current in questions
     }
 
 
 def commit(node: Node, item: dict[str, Any]) -> list[str]:
-    current = node.at(item["current"])
+    directory, _, name = item["current"].rpartition("/")
     node.before("mark " + item["current"])
-    os.utime(current)
-    old = [each for each in _archives(node, item["current"]) if each != current][item["keep"] :]
-    deleted: list[str] = []
-    for path in [*old, *_leftovers(node, item["current"])]:
-        node.before(f"delete {path.name}")
-        if path.is_dir():
-            shutil.rmtree(path)
-            with contextlib.suppress(FileNotFoundError):
-                node.state_path(record_name(path.name)).unlink()
-        else:
-            path.unlink()
-        deleted.append(f"deleted {path.name}")
+    os.utime(node.at(item["current"]))
+    old = [each for each in archives(node, directory) if each != name][item["keep"] :]
+    deleted = [delete(node, directory, each) for each in [*old, *partial(node, directory)]]
+    for part in _parts(node):
+        node.before(f"delete {part}")
+        (node.state_path(INCOMING) / part).unlink()
+        deleted.append(f"deleted {part}")
     return deleted or [f"marked {item['current']} as current"]
 
 
-def _archives(node: Node, current: str) -> list[Path]:
-    directories = [each for each in _children(node.at(current).parent) if _ARCHIVE.match(each.name)]
-    return sorted(directories, key=lambda each: each.stat().st_mtime, reverse=True)
+def _directory(current: str) -> str:
+    return current.rpartition("/")[0]
 
 
-def _leftovers(node: Node, current: str) -> list[Path]:
-    """Directories that `unpack` did not complete, and parts that `receive` did not complete."""
-    incomplete = [each for each in _children(node.at(current).parent) if _INCOMPLETE.match(each.name)]
-    return [*incomplete, *_children(node.state_path(INCOMING))]
-
-
-def _children(directory: Path) -> list[Path]:
-    """Without links: `current` is one."""
-    if not directory.is_dir():
-        return []
-    return sorted(each for each in directory.iterdir() if not each.is_symlink())
+def _parts(node: Node) -> list[str]:
+    """The names of the parts of archives that `receive` did not complete."""
+    directory = node.state_path(INCOMING)
+    return sorted(each.name for each in directory.iterdir()) if directory.is_dir() else []

@@ -12,17 +12,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-import typer
 from tencentcloud.common.exception.tencent_cloud_sdk_exception import TencentCloudSDKException
 from typer.testing import CliRunner
 
 from localcloud.api.schema import schema
-from localcloud.commands.api import app, fault_api
-from localcloud.main import app as localcloud
+from localcloud.main import app
 from tests.localcloud.api.process import ApiProcess
-
-_fault = typer.Typer()
-_fault.command("api")(fault_api)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +35,7 @@ def _run(api: ApiProcess, *words: str) -> str:
 
 
 def _inject(api: ApiProcess, *words: str) -> None:
-    said = CliRunner().invoke(_fault, [*words, "--control", str(api.home / "state.sqlite.sock")])
+    said = CliRunner().invoke(app, ["fault", "api", *words, "--control", str(api.home / "state.sqlite.sock")])
     assert said.exit_code == 0, said.output
 
 
@@ -55,7 +50,7 @@ def test_only_the_owner_can_access_the_state_and_the_socket(api: ApiProcess) -> 
 
 
 def test_a_fault_for_an_unknown_action_is_refused_with_a_reference(api: ApiProcess) -> None:
-    said = CliRunner().invoke(_fault, ["vpc:CreateVcp", "--control", str(api.home / "state.sqlite.sock")])
+    said = CliRunner().invoke(app, ["fault", "api", "vpc:CreateVcp", "--control", str(api.home / "state.sqlite.sock")])
     assert said.exit_code == 1
     assert "'vpc:CreateVcp' matches no action; see `localcloud actions`" in said.output
 
@@ -81,9 +76,9 @@ def test_the_log_shows_the_requests(api: ApiProcess) -> None:
 def test_the_status_of_an_api_counts_its_records(api: ApiProcess) -> None:
     api.call("vpc:CreateVpc", VpcName="counted", CidrBlock="10.9.0.0/16")
     control = ("--control", str(api.home / "state.sqlite.sock"))
-    told = CliRunner().invoke(localcloud, ["status", "--json", *control])
+    told = CliRunner().invoke(app, ["status", "--json", *control])
     assert json.loads(told.output)["records"]["Vpc"] >= 1
-    said = CliRunner().invoke(localcloud, ["status", *control])
+    said = CliRunner().invoke(app, ["status", *control])
     assert "is up for" in said.output
     assert " Vpc\n" in said.output
 

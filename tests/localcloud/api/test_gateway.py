@@ -171,7 +171,7 @@ def throttled() -> Iterator[Server]:
         yield server
 
 
-@pytest.mark.parametrize(("action", "limit"), [("DescribeVpcs", 20), ("DescribeAddressQuota", 10)])
+@pytest.mark.parametrize(("action", "limit"), [("DescribeVpcs", 20), ("DescribeAddresses", 10)])
 def test_calls_above_the_documented_rate_are_refused(throttled: Server, action: str, limit: int) -> None:
     codes = [_code(Asked(action=action).send(throttled)) for _ in range(limit + 5)]
     assert codes[:limit] == [""] * limit

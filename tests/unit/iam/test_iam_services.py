@@ -267,7 +267,7 @@ def test_only_addresses_and_certificates_differ_between_nodes() -> None:
     def neutral(node: Node) -> dict[str, str]:
         files = {file.path: file.text for file in of_kind(File, iam.desired(deployment(), node))}
         own = (node.private_address, f".{node.name}@@")
-        first_node_only = "After=mariadb.service redis-server.service\n"
+        first_node_only = "After=mariadb.service\nAfter=redis-server.service\n"
         return {
             path: re.sub("|".join(map(re.escape, own)), "OWN", text.replace(first_node_only, ""))
             for path, text in files.items()
@@ -359,7 +359,7 @@ def test_services_are_always_restarted_and_start_after_local_databases() -> None
         on_a, on_b = (text_of(f"/etc/systemd/system/{name}.service", node) for node in (A, B))
         assert "Restart=always\n" in on_a
         assert "StartLimitIntervalSec=0\n" in on_a
-        assert "After=mariadb.service redis-server.service\n" in on_a
+        assert "After=mariadb.service\nAfter=redis-server.service\n" in on_a
         assert "mariadb" not in on_b.split("[Service]")[0].replace("where MariaDB", "")
         assert "User=iam\n" in on_a
         assert f"SyslogIdentifier={name}\n" in on_a

@@ -186,8 +186,8 @@ def run_program(
         monitor = _Monitor(answers, run)
         mocks.set_mocks(answers, project=PROJECT, stack=stack, preview=preview, monitor=monitor)
         texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
-        # Pulumi would encrypt this section, because it contains secrets.
-        set_all_config(texts, ["tandem:credentials"])
+        # Pulumi would encrypt these sections, because they contain secrets.
+        set_all_config(texts, ["tandem:credentials", "tandem:notifications"])
         await run_pulumi_func(_execute)
         for name, value in getattr(get_root_resource(), "outputs", {}).items():
             output = pulumi.Output.from_input(value)

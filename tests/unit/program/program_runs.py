@@ -48,6 +48,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "data": {**EXTERNAL, "mongodb": {"address": "10.0.9.3:27017"}},
         "credentials": {"given": {**GIVEN, "mongodbPassword": "gi/ven@mongodb%password"}},
     },
+    "bucket with a role": {
+        "data.backup": {
+            "bucket": {"endpoint": "https://cos.ap-guangzhou.myqcloud.com", "name": "backups-1", "role": "uploads"}
+        }
+    },
     "NAT gateway": {"network.egress": "nat"},
     "DNS records with dual-master": {
         "dns": {"zone": "example.com"},
@@ -56,6 +61,20 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "alarms": {
         "alarms": {"enabled": True, "receivers": {"userIds": [1], "groupIds": [2], "urls": ["https://a.example.com/"]}}
+    },
+    "notifications": {
+        "network.egress": "nat",
+        "notifications": {
+            "mail": {
+                "server": "smtp.example.com",
+                "username": "ann",
+                "password": "given-mail-password",
+                "sender": "tandem@example.com",
+                "receivers": ["ops@example.com"],
+            },
+            "dingtalk": {"url": "https://robot.example.com/given-robot-password", "secret": "given-signature-password"},
+            "webhooks": [{"url": "https://hook.example.com/given-hook-password", "authorization": 'a "quoted" key'}],
+        },
     },
     "given certificate": {"credentials": {"server": make_certificate("iam.api.example.com", "iam.authz.example.com")}},
     "protected": {"protect": True, "nodes.terminationProtection": True},

@@ -30,6 +30,13 @@ def test_cpu_memory_and_disk_of_all_nodes_are_monitored() -> None:
     assert _dimensions(declared, "nodes") == [{"unInstanceId": f"nodes.iam-{name}.id"} for name in "ab"]
 
 
+def test_events_that_the_cloud_observes_raise_an_alarm() -> None:
+    declared = run_option("alarms")
+    events = declared.get("alarms-nodes").inputs["eventConditions"]
+    assert [each["metricName"] for each in events] == ["ping_unreachable", "guest_reboot"]
+    assert "eventConditions" not in declared.get("alarms-traffic").inputs
+
+
 def test_traffic_of_all_public_addresses_is_monitored() -> None:
     declared = run(
         "local",

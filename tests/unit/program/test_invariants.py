@@ -201,7 +201,10 @@ def test_files_contain_only_placeholders_of_known_secrets(stack: str, option: st
     host_keys = {f"host_key.{node['name']}" for node in rollout.inputs["nodes"]}
     given = set(rollout.inputs["secrets"]) | set(rollout.inputs["values"]) | host_keys
     placeholders = set(
-        re.findall(r"@@secret:([A-Za-z0-9_.-]+)@@", json.dumps([rollout.inputs["files"], rollout.inputs["manifests"]]))
+        re.findall(
+            r"@@secret:([A-Za-z0-9_.-]+)(?: as \w+)?@@",
+            json.dumps([rollout.inputs["files"], rollout.inputs["manifests"]]),
+        )
     )
     assert placeholders
     assert placeholders <= given

@@ -26,6 +26,7 @@ from settings.load import Stack
 from settings.problems import SettingsError
 from settings.releases import Release, ReleaseError, parse_schema
 
+MAIL = {"server": "smtp.example.com", "sender": "tandem@example.com", "receivers": ["ops@example.com"]}
 _NODES = [{"name": f"n{number}", "address": f"10.0.4.{20 + number}"} for number in range(17)]
 _TWICE = [{"name": "iam-a", "address": "10.0.4.20"}, {"name": "iam-a", "address": "10.0.4.21"}]
 
@@ -70,6 +71,10 @@ INVALID: list[tuple[str, dict[str, Any], str, str]] = [
      "credentials.given.bucketKeyId", "is required with data.backup.bucket"),
     ("bucket endpoint without https", {"data.backup": {"bucket": {"endpoint": "cos.ap-guangzhou.myqcloud.com", "name": "backups-1"}}},
      "data.backup.bucket.endpoint", "has an invalid format"),
+    ("bucket with a role and a key",
+     {"data.backup": {"bucket": {"endpoint": "https://cos.ap-guangzhou.myqcloud.com", "name": "backups-1", "role": "r"}},
+      "credentials": {"given": {"bucketKeyId": "AKID"}}},
+     "credentials.given.bucketKeyId", "cannot be set with data.backup.bucket.role r"),
     ("backup at hour 24", {"data.backup": {"hour": 24}}, "data.backup.hour", "(got 24)"),
     # nodes
     ("one node", {"nodes.members": _NODES[:1]}, "nodes.members", "must have at least 2 items (got"),
@@ -114,7 +119,7 @@ INVALID: list[tuple[str, dict[str, Any], str, str]] = [
     # addresses and names
     ("virtual IP outside the subnet", {"virtualIp.address": "10.0.5.99"}, "virtualIp.address", "must be inside the subnet 10.0.4.0/24"),
     ("virtual IP at the address of a node", {"virtualIp.address": "10.0.4.20"}, "virtualIp.address", "must be unique"),
-    ("second address without dual-master", {"virtualIp.secondAddress": "10.0.4.98"}, "virtualIp.secondAddress", "cannot be set with keepalived.mode non-preempt"),
+    ("second address without dual-master", {"virtualIp.secondAddress": "10.0.4.98"}, "virtualIp.secondAddress", "cannot be set with keepalived.mode nopreempt"),
     ("dual-master with one address", {"keepalived": {"mode": "dual-master"}}, "virtualIp.secondAddress", "is required with keepalived.mode dual-master"),
     ("too much bandwidth", {"virtualIp.bandwidthMbps": 9000}, "virtualIp.bandwidthMbps", "(got 9000)"),
     ("bandwidth above the limit of an address", {"virtualIp.bandwidthMbps": 101}, "virtualIp.bandwidthMbps", "must be at most 100"),
@@ -170,10 +175,22 @@ INVALID: list[tuple[str, dict[str, Any], str, str]] = [
     ("unknown profile", {"keepalived": {"profile": "ludicrous"}}, "keepalived.profile", "'balanced' or 'seed'"),
     ("drain weight smaller than the priority step", {"keepalived": {"mode": "preempt", "priorityStep": 30, "drainWeight": -20}},
      "keepalived", "drainWeight must be -31 or less"),
-    ("notify URL outside the VPC without egress", {"keepalived": {"notifyUrls": ["https://hooks.example.com/x"]}},
-     "keepalived.notifyUrls[0]", "with network.egress none (got hooks.example.com)"),
-    ("notify address outside the VPC without egress", {"keepalived": {"notifyUrls": ["http://8.8.8.8/x"]}},
-     "keepalived.notifyUrls[0]", "must be an address inside the VPC's 10.0.0.0/16"),
+    ("robot outside the VPC without egress", {"notifications": {"wecom": {"url": "https://robot.example.com/k3y"}}},
+     "notifications.wecom.url", "with network.egress none (got robot.example.com)"),
+    ("mail server outside the VPC without egress", {"notifications.mail": MAIL},
+     "notifications.mail.server", "must be an address inside the VPC's 10.0.0.0/16"),
+    ("URL of a receiver in plain text", {"notifications": {"webhooks": [{"url": "http://10.0.9.9/k3y"}]}},
+     "notifications.webhooks[0].url", "must be encrypted (got plain text)"),
+    ("receiver that is not an HTTP URL", {"notifications": {"webhooks": [{"url": "ftp://10.0.9.9/k3y"}]}},
+     "notifications.webhooks[0].url", "must be an http or https URL"),
+    ("four webhooks", {"notifications": {"webhooks": [{"url": "http://10.0.9.9/k3y"}] * 4}},
+     "notifications.webhooks", "at most 3"),
+    ("header with a line break", {"notifications": {"webhooks": [{"url": "http://10.0.9.9", "authorization": "a\nb"}]}},
+     "notifications.webhooks[0].authorization", "must consist of printable ASCII characters"),
+    ("mail login without a password", {"notifications.mail": {**MAIL, "username": "ann"}},
+     "notifications.mail", "username and password must be set together (password is missing)"),
+    ("mail password in plain text", {"notifications.mail": {**MAIL, "username": "a", "password": "b", "security": "none"}},
+     "notifications.mail", "security must be tls or starttls with a password"),
     ("120 public keys", {"access.publicKeys": [ED25519] * 120}, "access.publicKeys", "to fit into user data"),
     ("long comment in Chinese", {"access.publicKeys": [f"{ED25519} {'名' * 2000}"]}, "access.publicKeys", "to fit into"),
     ("external databases without addresses", {"data": {"location": "external"}}, "data", "mariadbAddress and redisAddress (HOST:PORT) must be set"),
@@ -242,6 +259,20 @@ def test_the_report_never_contains_a_secret() -> None:
     assert "12345" not in text
 
 
+@pytest.mark.parametrize("name", ["mariadbPassword", "redisPassword", "mongodbPassword", "jwtKey", "bucketKeyId"])
+@pytest.mark.parametrize("character", ["\n", "\0", "\x7f", "\t", "é", "密", "\u2028", "\ud800"])
+def test_characters_that_a_format_cannot_carry_are_reported_without_the_secret(name: str, character: str) -> None:
+    given = {"given": {name: f"hunter{character}2secret"}}
+    texts = [
+        problem.text
+        for problem in problems_of(with_value(sections(), "credentials", given))
+        if problem.key == f"tandem:credentials.given.{name}" and "encrypted" not in problem.text
+    ]
+    assert len(texts) == 1
+    assert "not shown" in texts[0]
+    assert "hunter" not in texts[0]
+
+
 def test_mongodb_is_rejected_with_the_stand_in() -> None:
     values = with_values(
         sections(),
@@ -277,14 +308,20 @@ def test_encrypted_secrets_are_accepted() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        pytest.param({"keepalived": {"notifyUrls": ["http://10.0.9.9/x"]}}, id="address inside the VPC"),
-        pytest.param(
-            {"keepalived": {"notifyUrls": ["https://hooks.example.com/x"]}, "network.egress": "nat"}, id="NAT gateway"
-        ),
+        pytest.param({"notifications": {"webhooks": [{"url": "http://10.0.9.9/x"}]}}, id="address inside the VPC"),
+        pytest.param({"notifications.mail": MAIL, "network.egress": "nat"}, id="NAT gateway"),
     ],
 )
-def test_notify_urls_that_nodes_can_reach_are_accepted(changes: dict[str, Any]) -> None:
-    assert problems_of(with_values(sections(), changes)) == ()
+def test_receivers_of_notifications_that_nodes_can_reach_are_accepted(changes: dict[str, Any]) -> None:
+    encrypted = frozenset({"notifications"})
+    assert problems_of(with_values(sections(), changes), encrypted_sections=encrypted) == ()
+
+
+def test_the_key_of_a_receiver_is_never_shown() -> None:
+    for url in ("ftp://robot.example.com/k3y", "http://robot.example.com/k3y", "http://[k3y", "http://a:k3y/"):
+        found = problems_of(with_value(sections(), "notifications", {"wecom": {"url": url}}))
+        assert found
+        assert not [problem for problem in found if "k3y" in problem.text]
 
 
 def test_all_tags_that_the_cloud_accepts_are_accepted() -> None:

@@ -189,6 +189,12 @@ def test_databases_are_on_a_disk_that_is_independent_of_the_node() -> None:
     assert declared.get("rollout").inputs["values"]["data_disk_id"] == "nodes-data.id"
 
 
+def test_only_the_first_node_has_the_role_for_the_bucket() -> None:
+    declared = run_option("bucket with a role")
+    assert declared.get("nodes.iam-a").inputs["camRoleName"] == "uploads"
+    assert "camRoleName" not in declared.get("nodes.iam-b").inputs
+
+
 def test_egress_nat_is_a_default_route_to_a_nat_gateway() -> None:
     declared = run_option("NAT gateway")
     entry = declared.get("network-default-route").inputs

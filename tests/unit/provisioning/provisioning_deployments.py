@@ -9,17 +9,20 @@ from settings.data import DataSettings
 from settings.iam import IamSettings
 from settings.keepalived import KeepalivedSettings
 from settings.nginx import NginxSettings
+from settings.notifications import NotificationsSettings
 from settings.releases import Release
 
 
 def deployment(
     *,
     profile: str = "fast",
-    mode: str = "non-preempt",
+    mode: str = "nopreempt",
     nginx: dict[str, Any] | None = None,
     application_nodes: int = 0,
     virtual_ips: tuple[str, ...] = ("10.0.4.99",),
-    notify_urls: tuple[str, ...] = (),
+    keepalived: dict[str, Any] | None = None,
+    second_router: tuple[str, ...] = ("10.0.4.98",),
+    notifications: dict[str, Any] | None = None,
 ) -> Deployment:
     nodes = (
         Node("iam-a", "10.0.4.20"),
@@ -32,8 +35,10 @@ def deployment(
         virtual_ips=virtual_ips,
         domains=Domains("iam.api.example.com", "iam.authz.example.com"),
         nginx=NginxSettings.model_validate(nginx or {}),
-        keepalived=KeepalivedSettings.model_validate({"profile": profile, "mode": mode, "notifyUrls": notify_urls}),
+        keepalived=KeepalivedSettings.model_validate({"profile": profile, "mode": mode, **(keepalived or {})}),
         iam=IamSettings(),
         data=DataSettings(),
+        of_second_router=second_router,
+        notifications=NotificationsSettings.model_validate(notifications or {}),
         release=Release("iam-stand-in.tar.gz", "0" * 64, stand_in=True),
     )

@@ -174,6 +174,12 @@ class FakeSystem:
             file.write(f"{argv[-1]}:x:999:999::/:/usr/sbin/nologin\n")
         return Result(0, "", "")
 
+    def _userdel(self, argv: list[str], _text: str) -> Result:
+        passwd = self.root / "etc/passwd"
+        kept = [line for line in passwd.read_text().splitlines(keepends=True) if not line.startswith(f"{argv[-1]}:")]
+        passwd.write_text("".join(kept))
+        return Result(0, "", "")
+
     def _unshare(self, argv: list[str], _text: str) -> Result:
         """A check: pass the candidates, at their final paths, to `refuse`."""
         arguments = argv[argv.index("tandem") + 1 :]

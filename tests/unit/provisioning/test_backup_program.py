@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 from provisioning_deployments import deployment
+from pydantic import ValidationError
 
 from provisioning.kinds.file import File
 from provisioning.kinds.package import Package
 from provisioning.kinds.timer import Timer
-from provisioning.manifest import render
+from provisioning.manifest import Manifest, render
 from provisioning.programs.backup import BackupError, expired, serve
 from settings.data import DataSettings
 
@@ -93,18 +94,44 @@ def test_received_backups_expire(tmp_path: Path) -> None:
     assert request(tmp_path, "list") == name(timedelta(), now).encode()
 
 
+BUCKET = {"endpoint": "https://cos.ap-guangzhou.myqcloud.com", "name": "backups-1", "prefix": "prod/"}
+KEY_FILE = "/etc/tandem/backup/bucket.env"
+
+
+def with_bucket(**more: str) -> Manifest:
+    data = DataSettings.model_validate({"backup": {"hour": 3, "bucket": {**BUCKET, **more}}})
+    return render(replace(deployment(), data=data))["iam-a"]
+
+
+def files_of(manifest: Manifest) -> dict[str, File]:
+    return {item.path: item for item in manifest.items if isinstance(item, File)}
+
+
 def test_a_bucket_needs_rclone_and_a_key_that_only_root_can_read() -> None:
-    bucket = {"endpoint": "https://cos.ap-guangzhou.myqcloud.com", "name": "backups-1", "prefix": "prod/"}
-    data = DataSettings.model_validate({"backup": {"hour": 3, "bucket": bucket}})
-    manifest = render(replace(deployment(), data=data))["iam-a"]
+    manifest = with_bucket()
     assert Package("rclone") in manifest.items
     given = json.loads(manifest.files()["/etc/tandem/backup.json"])["bucket"]
-    assert given == {**bucket, "region": "", "env": "/etc/tandem/backup/bucket.env"}
-    (env,) = [item for item in manifest.items if isinstance(item, File) and item.path == given["env"]]
-    assert (env.owner, env.mode) == ("root", 0o600)
+    assert given == {**BUCKET, "region": "", "role": ""}
+    key = files_of(manifest)[KEY_FILE]
+    assert (key.owner, key.mode) == ("root", 0o600)
+    assert f"EnvironmentFile=-{KEY_FILE}\n" in manifest.files()["/etc/systemd/system/tandem-backup.service"]
     (timer,) = [item for item in manifest.items if isinstance(item, Timer) and item.name == "tandem-backup"]
     assert "OnCalendar=*-*-* 03:00:00 UTC\nPersistent=true\n" in timer.text
-    assert Package("rclone") not in render(deployment())["iam-a"].items
+    others = render(deployment())["iam-a"]
+    assert Package("rclone") not in others.items
+    assert "/usr/local/lib/tandem/backup-upload" in manifest.files().keys() - others.files().keys()
+
+
+def test_with_a_role_no_key_is_on_the_node() -> None:
+    manifest = with_bucket(role="tandem-backup")
+    assert KEY_FILE not in manifest.files()
+    assert json.loads(manifest.files()["/etc/tandem/backup.json"])["bucket"]["role"] == "tandem-backup"
+    assert "bucket_key" not in str(manifest)
+
+
+def test_a_role_is_refused_for_another_service_than_cos() -> None:
+    with pytest.raises(ValidationError, match=r"role can be set for an endpoint of COS .* \(got http://10.0.9.9\)"):
+        with_bucket(role="tandem-backup", endpoint="http://10.0.9.9")
 
 
 def test_the_key_of_the_data_node_is_limited_to_one_command_from_its_address() -> None:

@@ -18,7 +18,7 @@ from provisioning.manifest import render
 from provisioning.services.firewall import RULES, desired, offers
 from settings.data import DataSettings
 
-HEARTBEATS = "        ip saddr @eligible ip protocol 112 accept"
+HEARTBEATS = "        ip saddr @eligible ip protocol { 51, 112 } accept"
 
 
 def rules(of: Deployment, node: str) -> list[str]:

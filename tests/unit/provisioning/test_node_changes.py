@@ -10,7 +10,6 @@ from provisioning_fakes import FakeGroup
 
 from provisioning.errors import LockedError, NodeError, SwitchoverError, UnreachableError
 from provisioning.inventory import RemoteNode
-from provisioning.programs.health_daemon import requested_drain
 from provisioning.traffic.node_changes import Group, demote, put_back_node, resume_node, retire, take_out_node
 
 VIP, VIP2 = "10.0.4.99", "10.0.4.98"
@@ -51,7 +50,18 @@ class Lab:
         for path in ("etc/tandem", "etc/nginx/conf.d", "run/tandem"):
             (system.root / path).mkdir(parents=True)
         (system.root / "etc/tandem/switchover.json").write_text(
-            json.dumps({"drain": -10, "fault": -254, "drain_s": 2, "tracked": True, "preferred": []})
+            json.dumps(
+                {
+                    "drain": -10,
+                    "fault": -254,
+                    "drain_s": 2,
+                    "tracked": True,
+                    "preferred": [],
+                    "at_once": False,
+                    "together": False,
+                    "routers": {f"VI_{n}": [ip] for n, ip in enumerate(self.group.inventory.virtual_ips, 1)},
+                }
+            )
         )
         gates = [
             {"name": "iam-apiserver", "url": f"http://{node.private_address}:8080/healthz", "status": 200},
@@ -63,16 +73,19 @@ class Lab:
         system.on_command = lambda argv: self.elect(node.name) if argv[0] == "ip" else None
 
     def elect(self, node: str) -> None:
-        """Simulate keepalived: a node with a lower priority or in FAULT loses its virtual IPs to a healthy peer."""
+        """Simulate keepalived: a node with a lower priority or in FAULT loses the virtual IP to a healthy peer."""
         released = ("-254", "-10") if self.hears_priorities else ("-254",)
-        peers = [name for name, system in self.group.systems.items() if name != node and self.value(name) == "0"
-                 and system.units.get("keepalived") == "active"]  # fmt: skip
-        if self.value(node) in released and peers:
-            self.group.systems[peers[0]].addresses |= self.group.systems[node].addresses
-            self.group.systems[node].addresses = set()
+        for number, address in enumerate(self.group.inventory.virtual_ips, start=1):
+            peers = [name for name, system in self.group.systems.items() if name != node
+                     and self.value(name, number) == "0" and system.units.get("keepalived") == "active"]  # fmt: skip
+            if self.value(node, number) in released and peers and address in self.group.systems[node].addresses:
+                self.group.held_by(peers[0], address)
 
-    def value(self, node: str) -> str:
-        return self.read(node, "run/tandem/nginx").strip()
+    def value(self, node: str, router: int = 1) -> str:
+        """What keepalived reads for a virtual router: the fault of the health daemon, or the drain."""
+        drain = self.group.systems[node].root / f"run/tandem/drain-VI_{router}"
+        health = self.read(node, "run/tandem/nginx").strip()
+        return health if health != "0" or not drain.exists() else drain.read_text().strip()
 
     def read(self, node: str, path: str) -> str:
         return (self.group.systems[node].root / path).read_text()
@@ -81,7 +94,7 @@ class Lab:
         return self.read(node, "etc/nginx/conf.d/upstreams.conf")
 
     def drained(self, node: str) -> bool:
-        return (self.group.systems[node].root / "run/tandem/drain").exists()
+        return any(self.value(node, n) != "0" for n, _ in enumerate(self.group.inventory.virtual_ips, start=1))
 
     def confirm(self, address: str, node: RemoteNode) -> str:
         self.confirmed.append((address, node.name))
@@ -295,31 +308,14 @@ def test_a_split_virtual_ip_is_released_without_waiting_for_a_lower_priority_to_
     lab.group.systems["iam-b"].addresses = {VIP}
     (moved,) = take_out_node(lab.changes, "iam-a")
     assert moved.to == "iam-b"
-    assert lab.read("iam-a", "run/tandem/drain") == "-254\n"
+    assert lab.read("iam-a", "run/tandem/drain-VI_1") == "-254\n"
 
 
 def test_a_peer_that_misses_the_lower_priority_takes_over_when_this_node_enters_fault(lab: Lab) -> None:
     lab.hears_priorities = False
     (moved,) = take_out_node(lab.changes, "iam-a")
     assert moved.to == "iam-b"
-    # The health daemon repeats the value of the mark; with its own it would end the FAULT within 0.1 s.
-    assert lab.read("iam-a", "run/tandem/drain") == "-254\n"
-
-
-def test_the_health_daemon_does_not_end_the_fault_of_a_switchover(lab: Lab) -> None:
-    """It writes the track file every 0.1 s. With its own value for a drain, the virtual IP was never released."""
-    lab.hears_priorities = False
-    root = lab.group.systems["iam-a"].root
-
-    def write_track_file(argv: list[str]) -> None:
-        if argv[0] == "ip":
-            value = requested_drain(str(root / "run/tandem/drain"), -10)
-            (root / "run/tandem/nginx").write_text(f"{value}\n")
-            lab.elect("iam-a")
-
-    lab.group.systems["iam-a"].on_command = write_track_file
-    (moved,) = take_out_node(lab.changes, "iam-a")
-    assert moved.to == "iam-b"
+    assert lab.read("iam-a", "run/tandem/drain-VI_1") == "-254\n"
 
 
 def test_a_virtual_ip_that_is_not_released_leaves_the_group_as_before(lab: Lab) -> None:
@@ -355,7 +351,7 @@ def test_a_step_that_fails_leaves_the_group_as_before(lab: Lab, call: str) -> No
 
 def test_a_node_is_put_back_when_it_serves_after_its_change(lab: Lab) -> None:
     take_out_node(lab.changes, "iam-a")
-    (lab.group.systems["iam-a"].root / "run/tandem/drain").unlink()  # the node has booted
+    (lab.group.systems["iam-a"].root / "run/tandem/drain-VI_1").unlink()  # the node has booted
     lab.group.silent.add(("iam-a", ":8080/"))
 
     def start(node: str, when: str, _names: list[str]) -> None:

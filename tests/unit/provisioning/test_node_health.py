@@ -132,7 +132,7 @@ def test_each_file_system_is_reported_with_its_usage(tmp_path: Path) -> None:
         pytest.param(
             {"run/tandem/nginx": "-254"}, {}, "fail VRRP: FAULT: nginx does not respond", id="in FAULT"
         ),
-        pytest.param({"run/tandem/drain": ""}, {}, "fail VRRP: drained by", id="drained"),
+        pytest.param({"run/tandem/drain-VI_1": "-10"}, {}, "fail VRRP: drained by", id="drained"),
         pytest.param({}, {"ActiveState": "inactive"}, "fail VRRP: keepalived is not running", id="stopped"),
     ],
 )  # fmt: skip

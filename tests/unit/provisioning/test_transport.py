@@ -235,16 +235,20 @@ def test_a_node_with_either_key_is_reached_while_the_deployment_key_is_rotated(s
         connection.close()
 
 
-def test_several_calls_use_one_agent_and_calls_at_the_same_time_one_each(server: Server) -> None:
+def test_calls_one_after_the_other_use_one_agent(server: Server) -> None:
     with connect(server.node(), PRIVATE_KEY) as connection:
         for _ in range(3):
             connection.call([FACTS])
-        assert server.commands == 1
-        threads = [threading.Thread(target=connection.call, args=([FACTS],)) for _ in range(2)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+    assert server.commands == 1
+
+
+def test_calls_at_the_same_time_use_one_agent_each(server: Server, tmp_path: Path) -> None:
+    # Each agent starts when both have been requested, so neither call can use the agent of the other.
+    server.login_file = f"mktemp -p {tmp_path} >&2; until [ $(ls {tmp_path} | wc -l) = 2 ]; do sleep 0.02; done; "
+    with connect(server.node(), PRIVATE_KEY) as connection, ThreadPoolExecutor(2) as pool:
+        for call in [pool.submit(connection.call, [FACTS]) for _ in range(2)]:
+            call.result()
+        connection.call([FACTS])
     assert server.commands == 2
 
 

@@ -1,0 +1,27 @@
+"""Options that several commands of `tandem` share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Stack = Annotated[str, typer.Option("--stack", "-s", help="Name of the Pulumi stack, for example prod.")]
+ConfigFile = Annotated[
+    Path | None, typer.Option(help="Settings file to use instead of the stack's. Only for stacks on localcloud.")
+]
+Target = Annotated[
+    list[str] | None, typer.Option("--target", "-t", help="Limit the operation to this URN; `**` matches any text.")
+]
+Exclude = Annotated[list[str] | None, typer.Option("--exclude", help="Exclude this URN from the operation.")]
+Replace = Annotated[list[str] | None, typer.Option("--replace", help="Replace this URN, even if it has no changes.")]
+Dependents = Annotated[bool, typer.Option("--target-dependents", help="Include resources that depend on the targets.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation. Stacks on localcloud never ask.")]
+NodeName = Annotated[str, typer.Argument(metavar="NODE", help="Name of the node, for example iam-b.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+def examples(*lines: str) -> str:
+    """The end of a command's help."""
+    return "\n\n".join(["Examples:", *(f"  {line}" for line in lines)])

@@ -1,0 +1,155 @@
+"""The comment of a pull request: what `up` would change, as Markdown (`tandem preview --markdown`).
+
+A table of the resources, then one folded section for each file with the changed lines of each node. Contains no
+secret: the engine replaces secrets, and the files have placeholders (docs/adr/0013).
+"""
+
+from __future__ import annotations
+
+import difflib
+import html
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from operations.events import Preview, ResourceChange
+
+# GitHub refuses comments of more than 65536 characters; GitLab allows more.
+LIMIT = 65_000
+_CONTEXT = 2
+_MAX_ROWS = 100
+_MAX_LINES = 400  # of one diff
+_MAX_VALUE = 60
+_UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"  # Pulumi's mark of a value that is known after `up` only
+_VERBS = {"create": "create", "update": "update", "replace": "replace", "delete": "delete"}
+_MARKS = {"create": "+", "update": "~", "replace": "+-", "delete": "-"}
+_ITEMS = "units, users, packages and databases"
+
+
+def marker(stack: str) -> str:
+    """The first line of the comment. A workflow finds the comment of an earlier run by it."""
+    return f"<!-- tandem preview of stack {stack} -->"
+
+
+def to_markdown(preview: Preview, stack: str, limit: int = LIMIT) -> str:
+    """Return the comment, at most `limit` characters long."""
+    changed = [change for change in preview.changes if change.operation in _VERBS]
+    parts = [marker(stack), f"### Preview of stack `{stack}`: {_summary(preview)}", ""]
+    parts += [f"**Error:** {_quoted(text)}\n" for text in preview.errors]
+    parts += [f"**Note:** {_quoted(text)}\n" for text in preview.warnings]
+    if changed:
+        parts += ["| | resource | type | changes |", "|---|---|---|---|", *map(_row, changed[:_MAX_ROWS])]
+        parts += [f"\n{len(changed) - _MAX_ROWS} more resources are not shown.\n"] if len(changed) > _MAX_ROWS else [""]
+    rollout = preview.rollout()
+    sections = list(_sections(rollout)) if rollout else []
+    return _fit("\n".join(parts), sections, stack, limit)
+
+
+def _summary(preview: Preview) -> str:
+    if preview.errors:
+        return "failed"
+    counts = [f"{preview.count(each)} to {each}" for each in _VERBS if preview.count(each)]
+    return ", ".join([*(counts or ["no changes"]), f"{preview.count('same')} unchanged"])
+
+
+def _quoted(text: str) -> str:
+    return html.escape(" ".join(text.split())[:2000], quote=False)
+
+
+def _row(change: ResourceChange) -> str:
+    cells = [f"`{_MARKS[change.operation]}`", _code(change.name), _code(change.type), _describe(change)]
+    return f"| {' | '.join(cells)} |"
+
+
+def _describe(change: ResourceChange) -> str:
+    if change.operation in {"create", "delete"}:
+        return change.operation
+    keys = change.changed_keys()
+    shown = [_property(key, change.old.get(key), change.new.get(key)) for key in keys[:8]]
+    more = [f"{len(keys) - 8} more"] if len(keys) > 8 else []  # noqa: PLR2004 - as above
+    return ", ".join([*shown, *more]) or change.operation
+
+
+def _property(key: str, old: Any, new: Any) -> str:
+    if isinstance(old, (dict, list)) or isinstance(new, (dict, list)) or "\n" in f"{old}{new}":
+        return _code(key)
+    return f"{_code(key)}: {_code(_value(old))} to {_code(_value(new))}"
+
+
+def _value(value: Any) -> str:
+    if value == _UNKNOWN:
+        return "(known after up)"
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= _MAX_VALUE else f"{text[:_MAX_VALUE]}..."
+
+
+def _code(text: str) -> str:
+    """Inline code in a table cell; a value must not end the cell or the code."""
+    return f"`{text.replace('|', chr(0xA6)).replace('`', chr(0x2019))}`"
+
+
+# ---- files -----------------------------------------------------------------------------------------------------------
+
+
+def _sections(rollout: ResourceChange) -> Iterator[str]:
+    """One folded section for each file that changes, with the nodes that change alike together."""
+    old, new = _texts(rollout.old), _texts(rollout.new)
+    by_path: dict[str, dict[str, list[str]]] = {}
+    for node, path in sorted(old.keys() | new.keys(), key=lambda key: (key[1] == _ITEMS, key[1], key[0])):
+        lines = _diff(old.get((node, path)), new.get((node, path)))
+        if lines:
+            by_path.setdefault(path, {}).setdefault("\n".join(lines), []).append(node)
+    for path, nodes_by_diff in by_path.items():
+        nodes = sorted(node for nodes in nodes_by_diff.values() for node in nodes)
+        blocks = [_block(lines, nodes) for lines, nodes in nodes_by_diff.items()]
+        summary = f"<summary><code>{html.escape(path)}</code> on {', '.join(map(html.escape, nodes))}</summary>"
+        yield "\n".join(["<details>", summary, "", *blocks, "</details>", ""])
+
+
+def _texts(inputs: Mapping[str, Any]) -> dict[tuple[str, str], list[str]]:
+    """The lines of each text by node and path, without the first line (provisioning/preview_text.py)."""
+    files, items = inputs.get("files"), inputs.get("manifests")
+    texts: dict[tuple[str, str], list[str]] = {}
+    for node, text_by_path in files.items() if isinstance(files, Mapping) else ():
+        texts |= {(node, path): str(text).splitlines()[1:] for path, text in text_by_path.items()}
+    for node, text in items.items() if isinstance(items, Mapping) else ():
+        texts[node, _ITEMS] = [_item(line) for line in str(text).splitlines()[1:]]
+    return texts
+
+
+def _item(line: str) -> str:
+    """One item of a manifest, without what is the same for all of its kind."""
+    data = json.loads(line)
+    return f"{data.pop('kind', 'item')} " + " ".join(f"{key}={json.dumps(value)}" for key, value in data.items())
+
+
+def _diff(old: list[str] | None, new: list[str] | None) -> list[str]:
+    lines = list(difflib.unified_diff(old or [], new or [], lineterm="", n=_CONTEXT))[2:]
+    if not lines:
+        return []
+    state = "file created" if old is None else "file removed" if new is None else ""
+    more = [f"... {len(lines) - _MAX_LINES} more lines"] if len(lines) > _MAX_LINES else []
+    return [*([f"# {state}"] if state else []), *lines[:_MAX_LINES], *more]
+
+
+def _block(lines: str, nodes: list[str]) -> str:
+    # A fence must be longer than every run of backticks in the text.
+    fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", lines) or [""]))
+    return f"{', '.join(nodes)}\n\n{fence}diff\n{lines}\n{fence}\n"
+
+
+def _fit(head: str, sections: Iterable[str], stack: str, limit: int) -> str:
+    """Add as many sections as fit."""
+    command = f"`tandem preview --stack {stack}` shows all of them."
+    room = limit - 200
+    text = head if len(head) <= room else f"{head[:room]}\n\nThe rest is not shown. {command}\n"
+    left_out = 0
+    for section in sections:
+        if len(text) + len(section) + 1 <= room:
+            text += f"\n{section}"
+        else:
+            left_out += 1
+    return text + (
+        f"\n{left_out} changed files are not shown: the comment has a limit. {command}\n" if left_out else ""
+    )

@@ -1,0 +1,256 @@
+"""`tandem status`: what a deployed group does now, on one screen, as JSON, and repeatedly."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Group as Rows
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from operations.health import SSH_DEADLINE_S, check
+from provisioning.backups import Backup, list_backups
+from provisioning.cloud_calls import CallApi
+from provisioning.errors import ProvisioningError
+from provisioning.health.checks import Group
+from provisioning.health.results import HealthReport, Level
+from provisioning.inventory import Inventory
+from provisioning.kinds.link import Link
+from provisioning.ssh.agent_calls import Connection
+from provisioning.ssh.connections import Connect, ask_each, connector
+from provisioning.traffic.havip import find_holder
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """One node; without data if it could not be asked."""
+
+    name: str
+    address: str
+    data: Mapping[str, Any] = field(default_factory=dict[str, Any])  # as the agent's `status` returns it
+    error: str = ""
+
+    def held_since(self, addresses: Sequence[str]) -> dict[str, float]:
+        """The time since which the node holds each virtual IP; 0 if its journal does not reach that far."""
+        # keepalived's routers are in the order of the virtual IPs.
+        transitions = [each for _, each in sorted(self.data.get("transitions", {}).items())]
+        held = {address: 0.0 for address in addresses if address in self.data.get("held", ())}
+        for address, transition in zip(addresses, transitions, strict=False):
+            if address in held and transition["state"] == "MASTER":
+                held[address] = transition["at"]
+        return held
+
+    @property
+    def revision(self) -> str:
+        return str(((self.data.get("versions") or {}).get("current") or {}).get("revision", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class GroupStatus:
+    stack: str
+    virtual_ips: Mapping[str, str]  # the public IP of each
+    nodes: tuple[NodeStatus, ...]
+    cloud: Mapping[str, str] = field(default_factory=dict[str, str])  # the node that each HAVIP follows
+    health: HealthReport | None = None
+    backups: tuple[Backup, ...] | None = None  # None: not asked
+
+    @property
+    def healthy(self) -> bool:
+        return self.health is None or self.health.healthy
+
+
+def gather(
+    group: Group,
+    stack: str,
+    call_api: CallApi | None = None,
+    connect: Connect | None = None,
+    *,
+    check_health: Callable[[Group, CallApi | None, Connect | None], HealthReport] | None = check,
+) -> GroupStatus:
+    """Ask every node once. `check_health` is None for the short form without health checks and backups."""
+    inventory = group.inventory
+    connect = connect or connector(inventory, deadline_s=SSH_DEADLINE_S)
+    public = [address.ip for address in group.public.addresses]
+    backups = None
+    if check_health is not None:
+        asked = ask_each(inventory.nodes, connect, lambda connection: list_backups([connection]))
+        backups = _merge([each for each in asked if not isinstance(each, ProvisioningError)])
+    return GroupStatus(
+        stack,
+        dict(zip(inventory.virtual_ips, public, strict=False)),
+        read_nodes(group, connect),
+        _cloud(inventory, call_api),
+        check_health(group, call_api, connect) if check_health else None,
+        backups,
+    )
+
+
+def read_nodes(group: Group, connect: Connect) -> tuple[NodeStatus, ...]:
+    """The status of each node. A node that cannot be asked raises no exception."""
+
+    def ask(connection: Connection) -> dict[str, Any]:
+        items = group.items.get(connection.node.name, ())
+        links = [item.path for item in items if isinstance(item, Link) and item.path.endswith("/current")]
+        return connection.call([{"do": "status", "virtual_ips": list(group.inventory.virtual_ips), "links": links}])[0]
+
+    nodes = group.inventory.nodes
+    return tuple(
+        NodeStatus(node.name, node.private_address, error=data.message)
+        if isinstance(data, ProvisioningError)
+        else NodeStatus(node.name, node.private_address, data)
+        for node, data in zip(nodes, ask_each(nodes, connect, ask), strict=True)
+    )
+
+
+def _cloud(inventory: Inventory, call_api: CallApi | None) -> dict[str, str]:
+    if call_api is None:
+        return {}
+    names = {node.instance_id: node.name for node in inventory.nodes}
+    try:
+        found = {address: find_holder(call_api, inventory, address) for address in inventory.virtual_ips}
+    except ProvisioningError as error:
+        return dict.fromkeys(inventory.virtual_ips, f"unknown: {error.message}")
+    return {
+        address: "no HAVIP" if holder is None else names.get(holder, holder or "no instance")
+        for address, holder in found.items()
+    }
+
+
+def _merge(lists: Sequence[Sequence[Backup]]) -> tuple[Backup, ...]:
+    """The backups of all nodes, the newest first."""
+    merged: dict[str, Backup] = {}
+    for backup in (each for backups in lists for each in backups):
+        nodes = (*(merged[backup.name].nodes if backup.name in merged else ()), *backup.nodes)
+        merged[backup.name] = Backup(backup.name, nodes, backup.size_bytes)
+    return tuple(merged[name] for name in sorted(merged, reverse=True))
+
+
+# ---- as text and as JSON ---------------------------------------------------------------------------------------------
+
+
+def show(status: GroupStatus, now: float | None = None) -> RenderableType:
+    """One screen."""
+    now = time.time() if now is None else now
+    parts: list[RenderableType] = [Text(f"Stack {status.stack}: {_rollout(status)}", style="bold")]
+    parts += [Text(_virtual_ip(status, address, now)) for address in status.virtual_ips]
+    parts += [Text(), _node_table(status), Text()]
+    if status.health is not None:
+        parts += _health_lines(status.health)
+    if status.backups is not None:
+        parts.append(Text(f"backups  {_backups(status.backups, now)}"))
+    return Rows(*parts)
+
+
+def _rollout(status: GroupStatus) -> str:
+    records: list[dict[str, Any]] = [(node.data.get("versions") or {}).get("current") or {} for node in status.nodes]
+    newest = max(records, key=lambda record: int(record.get("serial", 0)), default={})
+    if not newest:
+        return "no node has finished a rollout"
+    when = f", deployed at {newest['at']} by {newest['by']}" if newest.get("at") else ""
+    return f"revision {newest['revision']}{when}"
+
+
+def _virtual_ip(status: GroupStatus, address: str, now: float) -> str:
+    holders = [
+        node.name + (f" for {duration(now - since)}" if since else "")
+        for node in status.nodes
+        for held, since in node.held_since(list(status.virtual_ips)).items()
+        if held == address
+    ]
+    public = status.virtual_ips[address]
+    text = f"virtual IP {address} (public {public}): held by {' AND '.join(holders) or 'NO NODE'}"
+    return text + (f"; the HAVIP follows {status.cloud[address]}" if address in status.cloud else "")
+
+
+def _node_table(status: GroupStatus) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("node", "address", "state", "units", "revision", "release", "programs", "requests/s", "errors/s"):
+        table.add_column(heading, overflow="fold")
+    for node in status.nodes:
+        if node.error:
+            table.add_row(node.name, node.address, Text(node.error, style="red"))
+        else:
+            # Text: a value may contain brackets, which are not markup.
+            table.add_row(node.name, node.address, *map(Text, _cells(node)))
+    return table
+
+
+def _cells(node: NodeStatus) -> tuple[str, ...]:
+    data = node.data
+    units: Mapping[str, bool] = data["units"]
+    stopped = [name for name, started in units.items() if not started]
+    state = "master" if data["held"] else "drained" if data["draining"] else "backup" if data["transitions"] else "-"
+    versions = data["versions"]
+    revision = node.revision or "none"
+    revision += f", {len(versions['rejected'])} rejected" if versions["rejected"] else ""
+    revision += f", {versions['unfinished']['revision']} has not passed its gates" if versions["unfinished"] else ""
+    programs = ", ".join(f"{name} {version}" for name, version in data["packages"].items())
+    traffic = data["traffic"]
+    rates = [f"{traffic[key] / traffic['seconds']:.1f}" for key in ("requests", "errors")]
+    count = f"{len(units) - len(stopped)} of {len(units)}" + (f"; not running: {', '.join(stopped)}" if stopped else "")
+    return state, count, revision, ", ".join(data["releases"].values()) or "-", programs, *rates
+
+
+def _health_lines(report: HealthReport) -> list[Text]:
+    shown = [result for result in report.results if result.level is not Level.OK]
+    failed = sum(result.level is Level.FAIL for result in shown)
+    drift = [result for result in report.results if result.name == "configuration"]
+    same = all(result.level is Level.OK for result in drift)
+    certificates = [result.seen for result in report.results if result.name == "certificate"]
+    lines = [Text(f"health   {len(report.results)} checks, {failed} failed, {len(shown) - failed} warnings")]
+    lines += [Text(f"         {result}", style="red" if result.level is Level.FAIL else "yellow") for result in shown]
+    lines.append(Text(f"drift    {'none' if same else 'see the lines above; tandem up corrects it'}"))
+    if certificates:
+        lines.append(Text(f"certificates  {'; '.join(dict.fromkeys(certificates))}"))
+    return lines
+
+
+def _backups(backups: Sequence[Backup], now: float) -> str:
+    if not backups:
+        return "none"
+    newest = backups[0]
+    age = duration(now - newest.time.timestamp())
+    return f"{len(backups)}, the newest {age} old, on {', '.join(newest.nodes)}"
+
+
+def duration(seconds: float) -> str:
+    """An approximate duration: "45 s", "12 min", "3 h 20 min", "5 days"."""
+    minutes, hours, days = int(seconds // 60), int(seconds // 3600), int(seconds // 86400)
+    if minutes < 2:  # noqa: PLR2004 - below, seconds are clearer
+        return f"{max(0, int(seconds))} s"
+    if hours < 1:
+        return f"{minutes} min"
+    return f"{hours} h {minutes % 60} min" if days < 2 else f"{days} days"  # noqa: PLR2004 - as above
+
+
+def to_json(status: GroupStatus) -> dict[str, Any]:
+    """The same as JSON data; a time is in seconds since 1970."""
+    addresses = list(status.virtual_ips)
+    return {
+        "stack": status.stack,
+        "virtual_ips": [
+            {
+                "address": address,
+                "public_ip": public,
+                "held_by": {
+                    node.name: since
+                    for node in status.nodes
+                    for held, since in node.held_since(addresses).items()
+                    if held == address
+                },
+                "havip_follows": status.cloud.get(address),
+            }
+            for address, public in status.virtual_ips.items()
+        ],
+        "nodes": [
+            {"name": node.name, "address": node.address, "error": node.error, **node.data} for node in status.nodes
+        ],
+        "health": [result.to_data() for result in status.health.results] if status.health else None,
+        "backups": None
+        if status.backups is None
+        else [{"name": each.name, "nodes": list(each.nodes), "size_bytes": each.size_bytes} for each in status.backups],
+    }

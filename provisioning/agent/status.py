@@ -1,0 +1,133 @@
+"""What this node does now, for `tandem status`; and its log lines, for `tandem logs`. Changes nothing."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+from typing import Any
+
+from .drained import drained_routers
+from .node import Node
+from .previous import version_facts
+from .serving import addresses_held, read_node_file
+from .systemd import unit_facts
+
+ACCESS_LOG = "/var/log/nginx/access.log"
+ERROR_LOG = "/var/log/nginx/error.log"
+_WINDOW_S = 10
+_TAIL_BYTES = 512 * 1024
+_PACKAGES = ("nginx", "keepalived", "mariadb-server", "redis-server")
+# keepalived writes "(VI_1) Entering MASTER STATE"; journalctl -o short-unix begins each line with the seconds.
+_TRANSITION = re.compile(r"^(\d+\.\d+) .*\((\S+)\) Entering (MASTER|BACKUP|FAULT) STATE", re.MULTILINE)
+_REQUEST = re.compile(r'\[(\d\d/\w{3}/\d{4}:[\d:]{8} [+-]\d{4})\] "[^"]*" (\d{3}) ')
+_ERROR = re.compile(r"^(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) (.*)$", re.MULTILINE)
+
+
+def status(node: Node, *, virtual_ips: list[str], links: list[str]) -> dict[str, Any]:
+    """The state of this node. `links` are symbolic links whose targets name the current releases."""
+    units: list[str] = read_node_file(node)["units"]
+    return {
+        "now": node.wall_clock(),
+        "held": addresses_held(node, virtual_ips),
+        "transitions": _transitions(node),
+        "draining": bool(drained_routers(node)),
+        "units": {name: fact["started"] for name, fact in unit_facts(node, units).items()},
+        "packages": _packages(node),
+        "releases": {link: node.at(link).resolve().name for link in links},
+        "versions": version_facts(node),
+        "traffic": traffic(node),
+    }
+
+
+def traffic(node: Node) -> dict[str, float]:
+    """Requests and errors (5xx) in nginx's access log within the last seconds, and the length of that time."""
+    now, path = node.wall_clock(), node.at(ACCESS_LOG)
+    if not path.exists():
+        return {"requests": 0, "errors": 0, "seconds": _WINDOW_S}
+    with path.open("rb") as log:
+        log.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+        text = log.read().decode("utf-8", "replace")
+    found = [(_seconds(at), code) for at, code in _REQUEST.findall(text)]
+    recent = [(at, code) for at, code in found if at > now - _WINDOW_S]
+    # A busy log has more lines in this time than were read.
+    complete = not found or found[0][0] <= now - _WINDOW_S or path.stat().st_size <= _TAIL_BYTES
+    seconds = _WINDOW_S if complete else max(1.0, now - found[0][0])
+    return {"requests": len(recent), "errors": sum(code >= "500" for _, code in recent), "seconds": seconds}
+
+
+def logs(node: Node, *, units: list[str], since: str, lines: int, position: dict[str, Any] | None) -> dict[str, Any]:
+    """Log lines of units, the oldest first: of the journal, and of nginx's error log.
+
+    Without `position`, at most `lines` since a time of journalctl; otherwise all that were written after the position
+    that an earlier call has returned. An empty list of units means all.
+    """
+    entries, cursor = _journal(node, units, since, lines, position)
+    size = node.at(ERROR_LOG).stat().st_size if node.at(ERROR_LOG).exists() else 0
+    begin = max(0, size - _TAIL_BYTES) if position is None else min(position["size"], size)
+    if not units or "nginx" in units:
+        entries += _errors(node, begin, size)
+    entries.sort(key=lambda entry: entry["at"])
+    first = entries[-lines:] if position is None else entries
+    return {"entries": first, "position": {"cursor": cursor, "size": size}}
+
+
+def _journal(
+    node: Node, units: list[str], since: str, lines: int, position: dict[str, Any] | None
+) -> tuple[list[dict[str, Any]], str]:
+    fields = "--output-fields=MESSAGE,_SYSTEMD_UNIT,UNIT,SYSLOG_IDENTIFIER"
+    chosen = [f"--unit={unit}" for unit in units]
+    cursor = position["cursor"] if position else ""
+    begin = [f"--after-cursor={cursor}"] if cursor else [f"--since={since}", f"--lines={lines}"]
+    result = node.run_checked("logs", ["journalctl", "--no-pager", "--quiet", "--output=json", fields, *chosen, *begin])
+    entries: list[dict[str, Any]] = []
+    for line in result.splitlines():
+        data = json.loads(line)
+        cursor = data["__CURSOR"]
+        entries.append({"at": int(data["__REALTIME_TIMESTAMP"]) / 1e6, "unit": _unit(data), "text": _text(data)})
+    return entries, cursor
+
+
+def _unit(data: dict[str, Any]) -> str:
+    # UNIT: the unit that systemd writes about.
+    name = str(data.get("UNIT") or data.get("_SYSTEMD_UNIT") or data.get("SYSLOG_IDENTIFIER") or "")
+    return name.removesuffix(".service")
+
+
+def _text(data: dict[str, Any]) -> str:
+    message = data.get("MESSAGE")
+    if isinstance(message, list):  # bytes that are not UTF-8
+        return bytes(message).decode("utf-8", "replace")
+    return message if isinstance(message, str) else "(a message without text)"
+
+
+def _errors(node: Node, begin: int, end: int) -> list[dict[str, Any]]:
+    if begin >= end:
+        return []
+    with node.at(ERROR_LOG).open("rb") as log:
+        log.seek(begin)
+        text = log.read(end - begin).decode("utf-8", "replace")
+    return [
+        {"at": dt.datetime.strptime(at, "%Y/%m/%d %H:%M:%S").timestamp(), "unit": "nginx", "text": rest}  # noqa: DTZ007 - nginx writes the node's local time
+        for at, rest in _ERROR.findall(text)
+    ]
+
+
+def _transitions(node: Node) -> dict[str, dict[str, Any]]:
+    """The last state of each virtual router, and since when, as far as the journal reaches."""
+    text = node.run(
+        ["journalctl", "--no-pager", "--quiet", "--output=short-unix", "--unit=keepalived", "--lines=1000"]
+    ).out
+    return {router: {"state": state, "at": float(at)} for at, router, state in _TRANSITION.findall(text)}
+
+
+def _packages(node: Node) -> dict[str, str]:
+    shown = node.run(
+        ["dpkg-query", "--show", "--showformat", "${Package}\\t${db:Status-Status}\\t${Version}\\n", *_PACKAGES]
+    )
+    rows = [line.split("\t") for line in shown.out.splitlines()]
+    return {row[0]: row[2] for row in rows if row[1:2] == ["installed"]}
+
+
+def _seconds(text: str) -> float:
+    return dt.datetime.strptime(text, "%d/%b/%Y:%H:%M:%S %z").timestamp()

@@ -1,0 +1,123 @@
+"""The times of a profile, and the virtual routers of a node with their priorities. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from provisioning.deployment import Deployment, Node
+from settings.keepalived import KeepalivedSettings, ProfileName
+
+_HIGHEST = 250
+_LABEL_LENGTH = 15  # of an address: IFNAMSIZ - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """The times of one profile, in seconds, and the values of its track files."""
+
+    name: ProfileName
+    advert_s: float
+    restart_s: float  # delay before systemd restarts a killed keepalived
+    probe_s: float = 0.0  # interval and timeout of the health daemon; 0: no health daemon
+    fall: int = 3  # consecutive failed probes before a fault
+    garp_refresh_s: int = 0
+    drain: int = -10
+    at_once: bool = False  # a switchover begins with FAULT, since a lower priority has no effect or a late one
+    fault: int = -254
+
+    @property
+    def master_down_s(self) -> float:
+        """The maximum time before a backup takes over from a silent master.
+
+        RFC 5798, 6.1; keepalived 2.2.7 calculates the skew of VRRPv2 in the same way.
+        """
+        return 4 * self.advert_s
+
+
+# Based on measurements with keepalived 2.2.7. `restart_s` is longer than the time in which the peer takes over.
+PROFILES: dict[ProfileName, Profile] = {
+    "fast": Profile("fast", advert_s=0.1, restart_s=0.5, probe_s=0.1),
+    # Tencent's guide requires garp_master_refresh 5. A node that stalls for one second must not cause two masters.
+    "balanced": Profile("balanced", advert_s=0.5, restart_s=2.5, probe_s=0.3, garp_refresh_s=5),
+    "seed": Profile("seed", advert_s=1, restart_s=5, garp_refresh_s=5),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualAddress:
+    """A virtual IP of a virtual router."""
+
+    address: str
+    label: str = ""  # "eth0:1"
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualRouter:
+    """One VRRP virtual router: its virtual IPs, and the priority of this node for them."""
+
+    name: str
+    virtual_router_id: int
+    addresses: tuple[VirtualAddress, ...]
+    priority: int
+
+    @property
+    def preferred(self) -> bool:
+        return self.priority == _HIGHEST
+
+
+def profile_of(settings: KeepalivedSettings) -> Profile:
+    profile = PROFILES[settings.profile]
+    changes: dict[str, object] = {}
+    if settings.vrrp_version == 2:  # noqa: PLR2004 - the version of VRRP
+        changes |= {"advert_s": 1, "restart_s": PROFILES["seed"].restart_s}
+    if settings.garp.master_refresh_s is not None:
+        changes["garp_refresh_s"] = settings.garp.master_refresh_s
+    if settings.sync_group:
+        # keepalived 2.2.7 ignores weights in a sync group: any value but 0 is a fault.
+        changes |= {"drain": profile.fault, "at_once": True}
+    elif settings.mode != "nopreempt":
+        changes |= {"drain": settings.drain_weight, "at_once": settings.delay_s > 0}
+    return dataclasses.replace(profile, **changes) if changes else profile
+
+
+def virtual_routers(deployment: Deployment, node: Node) -> list[VirtualRouter]:
+    """The virtual routers of a node. In dual-master mode each node is the preferred master of one."""
+    settings = deployment.keepalived
+    eligible = [each.name for each in deployment.eligible_nodes]
+    position = eligible.index(node.name)
+    labels = {
+        address: f"{settings.interface}:{number}"[-_LABEL_LENGTH:] if settings.address_labels else ""
+        for number, address in enumerate(deployment.virtual_ips, start=1)
+    }
+    routers: list[VirtualRouter] = []
+    for number, addresses in enumerate(_addresses_of_routers(deployment)):
+        # With equal priorities no node preempts another.
+        behind = 0 if settings.mode == "nopreempt" else (position - number) % len(eligible)
+        routers.append(
+            VirtualRouter(
+                f"VI_{number + 1}",
+                settings.virtual_router_id + number,
+                tuple(VirtualAddress(address, labels[address]) for address in addresses),
+                _HIGHEST - settings.priority_step * behind,
+            )
+        )
+    return routers
+
+
+def _addresses_of_routers(deployment: Deployment) -> list[tuple[str, ...]]:
+    if deployment.keepalived.sync_group:
+        return [(address,) for address in deployment.virtual_ips]
+    if deployment.keepalived.mode != "dual-master":
+        return [deployment.virtual_ips]
+    second = deployment.of_second_router
+    return [tuple(address for address in deployment.virtual_ips if address not in second), second]
+
+
+def preferred_addresses(deployment: Deployment, node: Node) -> list[str]:
+    """The virtual IPs that this node gets back from a healthy peer when it recovers."""
+    if deployment.keepalived.mode == "nopreempt":
+        return []
+    return [
+        each.address for router in virtual_routers(deployment, node) if router.preferred for each in router.addresses
+    ]

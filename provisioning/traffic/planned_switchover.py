@@ -1,0 +1,117 @@
+"""A switchover on request of an operator: each virtual IP of one eligible node moves to its peer.
+
+With mode `nopreempt` the virtual IP stays at the peer. With `preempt` and `dual-master` a node would get its preferred
+virtual IP back as soon as its drain ends, so it stays drained until `switch_back`, the next rollout or its next boot. A
+drained node still takes over if its peer fails: it only has a lower priority.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from provisioning.errors import ProvisioningError, SwitchoverError
+from provisioning.inventory import Inventory
+from provisioning.ssh.connections import ask_each
+from provisioning.traffic.node_changes import (
+    RESUME_DEADLINE_S,
+    VIRTUAL_IPS_ONLY,
+    Group,
+    connected,
+    put_back_node,
+)
+from provisioning.traffic.out_of_service import Surroundings, put_back, take_out
+from provisioning.traffic.serving import NodeState, read_state
+from provisioning.traffic.switchover import Switchover
+
+
+def switch_over(group: Group, to: str | None) -> tuple[Switchover, ...]:
+    """Move the virtual IPs to the node `to`, or from the only node that holds one to its peer.
+
+    Returns the moves, none if the node holds all of them already. Raises SwitchoverError or another ProvisioningError.
+    """
+    leaving = choose_leaving(_read_states(group), group.inventory, to)
+    if leaving is None:
+        return ()
+    if drained := [name for name in _find_drained(group) if name != leaving]:
+        return _put_back(group, drained)
+    with connected(group, leaving) as around:
+        if not isinstance(around, Surroundings):
+            raise SwitchoverError(f"{leaving} cannot be drained: it cannot be reached; nothing was changed")
+        moves = take_out(around, VIRTUAL_IPS_ONLY)
+        if around.leaving.call([{"do": "preferred_while_drained"}])[0]:
+            around.leaving.call([{"do": "keep_drained"}])
+            group.report(f"{leaving} stays drained until `tandem switchover --back`, the next `up` or its next boot")
+        else:
+            put_back(around)
+        return moves
+
+
+def switch_back(group: Group) -> tuple[Switchover, ...]:
+    """End the drains that `switch_over` has left, so that each virtual IP returns to its preferred node.
+
+    Raises SwitchoverError or another ProvisioningError; nothing is changed if no node is drained.
+    """
+    drained = _find_drained(group)
+    if not drained:
+        raise SwitchoverError(
+            "no node is drained by a switchover; nothing was changed",
+            look_at="tandem switchover --to NODE; with keepalived.mode nopreempt a virtual IP stays where it is",
+        )
+    return _put_back(group, drained)
+
+
+def choose_leaving(states: Sequence[NodeState], inventory: Inventory, to: str | None) -> str | None:
+    """The node whose virtual IPs have to move; None if the node `to` holds all of them. Pure.
+
+    Raises SwitchoverError if the request is not possible.
+    """
+    seen = "\n".join(_describe(state) for state in states)
+    names = [state.node.name for state in states]
+    if to is not None and to not in names:
+        raise SwitchoverError(f"--to must be an eligible node: {' or '.join(names)} (got {to})")
+    if len(states) == 1:
+        raise SwitchoverError(f"a switchover needs a second eligible node; {names[0]} has no peer")
+    for state in states:
+        if state.unreachable:
+            raise SwitchoverError(
+                f"{state.node.name} cannot be queried; nothing was changed", seen=seen, look_at="tandem health"
+            )
+    for address in inventory.virtual_ips:
+        holders = [state.node.name for state in states if address in state.held]
+        if len(holders) != 1:
+            raise SwitchoverError(
+                f"{address} must be held by one node (held by {' and '.join(holders) or 'none'}); nothing was changed",
+                seen=seen,
+                look_at="tandem health; journalctl -u keepalived on the eligible nodes",
+            )
+    leaving = [state.node.name for state in states if state.held and state.node.name != to]
+    if len(leaving) > 1:
+        raise SwitchoverError(f"--to is required, because {' and '.join(leaving)} hold a virtual IP each", seen=seen)
+    return leaving[0] if leaving else None
+
+
+def _read_states(group: Group) -> list[NodeState]:
+    nodes = [node for node in group.inventory.nodes if node.eligible]
+    found = ask_each(nodes, group.connector(), lambda each: read_state(each, group.inventory.virtual_ips))
+    return [
+        NodeState(node, unreachable=state.message) if isinstance(state, ProvisioningError) else state
+        for node, state in zip(nodes, found, strict=True)
+    ]
+
+
+def _find_drained(group: Group) -> list[str]:
+    """The nodes that get a virtual IP back when their drain ends. Raises ProvisioningError if one cannot be asked."""
+    nodes = [node for node in group.inventory.nodes if node.eligible]
+    found = ask_each(nodes, group.connector(), lambda each: each.call([{"do": "preferred_while_drained"}])[0])
+    for answer in found:
+        if isinstance(answer, ProvisioningError):
+            raise answer
+    return [node.name for node, preferred in zip(nodes, found, strict=True) if preferred]
+
+
+def _put_back(group: Group, names: Sequence[str]) -> tuple[Switchover, ...]:
+    return tuple(move for name in names for move in put_back_node(group, name, deadline_s=RESUME_DEADLINE_S))
+
+
+def _describe(state: NodeState) -> str:
+    return f"{state.node.name}: {state.unreachable or 'holds ' + (', '.join(state.held) or 'no virtual IP')}"

@@ -1,0 +1,87 @@
+"""Rules about services of the user's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from settings.iam import IamSettings
+from settings.nodes import ELIGIBLE_NODES, NodesSettings
+from settings.problems import Problem
+from settings.services import ServiceSettings
+
+Services = Mapping[str, ServiceSettings]
+_IAM_PORTS = {
+    8080: "iam-apiserver", 8081: "iam-apiserver", 8443: "iam-apiserver", 9090: "iam-authz-server",
+    9443: "iam-authz-server", 7070: "iam-pump", 3306: "MariaDB", 6379: "Redis",
+}  # fmt: skip
+
+
+def check_instances(services: Services, nodes: NodesSettings) -> Iterator[Problem]:
+    names = [node.name for node in nodes.members]
+    eligible = names[:ELIGIBLE_NODES]
+    for name, service in services.items():
+        if service.instances == "all":
+            continue
+        key = f"tandem:services.{name}.instances"
+        unknown = [instance for instance in service.instances if instance not in names]
+        if unknown:
+            yield Problem(key, f"must be names of nodes.members: {', '.join(names)} (got {', '.join(unknown)})")
+        if not service.instances:
+            yield Problem(key, "must name at least one node (got none)")
+        # On one named node the command needs no virtual IP to decide where it runs.
+        others = [instance for instance in service.instances if instance in names and instance not in eligible]
+        if service.schedule is not None and len(service.instances) > 1 and others:
+            yield Problem(
+                key,
+                f"must be eligible nodes ({', '.join(eligible)}) or one node with schedule (got {', '.join(others)}): "
+                "the command runs on the node that holds the virtual IP",
+            )
+
+
+def check_ports(services: Services, iam: IamSettings) -> Iterator[Problem]:
+    taken = dict(_IAM_PORTS) if iam.enabled else {}
+    for name, service in services.items():
+        if service.port is None:
+            continue
+        if (owner := taken.setdefault(service.port, f"service {name}")) != f"service {name}":
+            yield Problem(f"tandem:services.{name}.port", f"must be free (got {service.port}, the port of {owner})")
+
+
+def check_dependencies(services: Services) -> Iterator[Problem]:
+    for name, service in services.items():
+        key = f"tandem:services.{name}.dependsOn"
+        for other in service.depends_on:
+            if other not in services:
+                yield Problem(key, f"must name services: {', '.join(sorted(services))} (got {other})")
+            elif services[other].schedule is not None:
+                yield Problem(key, f"cannot contain {other}, which has a schedule and does not run all the time")
+        if name in _reachable(services, name):
+            yield Problem(key, f"cannot form a cycle ({name} depends on itself)")
+
+
+def _reachable(services: Services, start: str) -> set[str]:
+    found: set[str] = set()
+    waiting = list(services[start].depends_on)
+    while waiting:
+        name = waiting.pop()
+        if name in services and name not in found:
+            found.add(name)
+            waiting += services[name].depends_on
+    return found
+
+
+def check_secrets_of_services_are_encrypted(
+    services: Services, encrypted_sections: frozenset[str]
+) -> Iterator[Problem]:
+    if "services" in encrypted_sections:
+        return
+    for name, service in services.items():
+        for secret in service.secrets:
+            yield Problem(
+                f"tandem:services.{name}.secrets.{secret}",
+                "must be encrypted (got plain text); replace the secret and run "
+                f"`pulumi config set --secret --path tandem:services.{name}.secrets.{secret}`",
+            )
+
+
+RULES = (check_instances, check_ports, check_dependencies, check_secrets_of_services_are_encrypted)

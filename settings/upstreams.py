@@ -1,0 +1,89 @@
+"""`tandem:nginx.upstreams`: groups of servers that sites and streams send requests to."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, field_validator, model_validator
+
+from settings.base import FrozenModel
+
+# A host name, or an IPv4 address, or the name of a node.
+Host = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$"),
+]
+UpstreamName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*([-.][a-z0-9]+)*$", max_length=60)]
+# Text and variables of nginx. Quotes, `;` and braces would end the directive.
+Expression = Annotated[str, StringConstraints(pattern=r"^[^\s\"'{};\\]+$", max_length=200)]
+Method = Literal["round-robin", "least-conn", "ip-hash", "url-hash", "hash", "random"]
+_WITHOUT_BACKUP: tuple[Method, ...] = ("ip-hash", "url-hash", "hash", "random")
+
+
+class ServerSettings(FrozenModel):
+    address: Host = Field(
+        description="IPv4 address, host name, or name of a node. nginx resolves a host name at start."
+    )
+    port: int = Field(ge=1, le=65535, description="Port of the server.")
+    weight: int = Field(default=1, ge=1, le=1000, description="Share of the requests, relative to the other servers.")
+    backup: bool = Field(
+        default=False,
+        description="Use this server only when no other one is available. Not with ip-hash, url-hash, hash or random.",
+    )
+    down: bool = Field(default=False, description="Send no requests to this server.")
+    max_conns: int = Field(
+        default=0, ge=0, le=1_000_000, description="Maximum number of concurrent connections. 0: no limit."
+    )
+    max_fails: int | None = Field(
+        default=None, ge=0, le=100, description="Default: `nginx.maxFails`. 0: the server is never considered failed."
+    )
+    fail_timeout_s: int | None = Field(default=None, ge=1, le=600, description="Default: `nginx.failTimeoutS`.")
+    slow_start: str | None = Field(default=None, description="Refused: only the commercial nginx has it.")
+
+    @field_validator("slow_start")
+    @classmethod
+    def _not_in_open_source_nginx(cls, value: str | None) -> str | None:
+        if value is not None:
+            raise ValueError(
+                "cannot be set: slow_start exists only in the commercial nginx; give the server a smaller weight "
+                "and increase it with the next `up`"
+            )
+        return value
+
+
+class UpstreamSettings(FrozenModel):
+    servers: tuple[ServerSettings, ...] = Field(min_length=1, max_length=100, description="The servers.")
+    method: Method = Field(
+        default="round-robin",
+        description="Load balancing method. `url-hash` hashes the request URI, `hash` the value of `hashKey`.",
+    )
+    hash_key: Expression | None = Field(
+        default=None, description="Key of the method `hash`, for example `$cookie_session` or `$arg_user`."
+    )
+    consistent: bool = Field(
+        default=True,
+        description="Consistent hashing with `url-hash` and `hash`: a removed server only moves its own keys.",
+    )
+    keepalive: int | None = Field(
+        default=None,
+        ge=0,
+        le=1024,
+        description="Idle connections that each worker process keeps open. Default: `nginx.upstreamKeepalive`. "
+        "0: a connection for each request.",
+    )
+    zone_kib: int = Field(
+        default=256,
+        ge=64,
+        le=65536,
+        description="Shared memory of the workers for the state of the servers. 256 KiB hold about 500 servers.",
+    )
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> UpstreamSettings:
+        if (self.method == "hash") != (self.hash_key is not None):
+            raise ValueError("hashKey must be set with method hash, and only with it")
+        if self.method in _WITHOUT_BACKUP and any(server.backup for server in self.servers):
+            raise ValueError(f"servers cannot be backup with method {self.method}: nginx does not support it")
+        if all(server.backup or server.down for server in self.servers):
+            raise ValueError("servers must contain one that is neither backup nor down")
+        return self

@@ -1,0 +1,125 @@
+"""`tandem preview --markdown`: the comment of a pull request, from events of the engine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from operations.events import read_preview
+from operations.preview_comment import LIMIT, marker, to_markdown
+
+SNAPSHOT = Path(__file__).parent / "snapshots" / "preview.md"
+UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+_URN = "urn:pulumi:prod::tandem::"
+
+
+def step(op: str, type_: str, name: str, old: dict[str, Any] | None, new: dict[str, Any] | None) -> str:
+    sides = {side: {"inputs": inputs} for side, inputs in (("old", old), ("new", new)) if inputs is not None}
+    metadata = {"op": op, "urn": f"{_URN}{type_}::{name}", "type": type_, **sides}
+    return json.dumps({"sequence": 1, "resourcePreEvent": {"metadata": metadata, "planning": True}})
+
+
+def message(severity: str, text: str) -> str:
+    return json.dumps({"diagnosticEvent": {"severity": severity, "message": f"<{{%fg 1%}}>{text}<{{%reset%}}>\n"}})
+
+
+def rollout(timeout: int, *, text: str = "") -> dict[str, Any]:
+    """Rendered files as inputs: two nodes, and a user that only iam-a gets with the shorter time-out."""
+    path, unit, user = "/etc/nginx/nginx.conf", '{"kind": "unit", "name": "nginx"}', '{"kind": "user", "name": "web"}'
+    conf = f"http {{\n    sendfile on;\n    keepalive_timeout {timeout}s;\n}}\n{text}"
+    items = {"iam-a": [unit, *([user] if timeout == 30 else [])], "iam-b": [unit]}
+    return {
+        "files": {node: {path: f"@@ {node}:{path}\n{conf}"} for node in items},
+        "manifests": {node: "\n".join([f"@@ {node}", *lines]) for node, lines in items.items()},
+        "secrets": "[secret]",
+        "__provider": str(timeout),
+    }
+
+
+def update(new: dict[str, Any]) -> str:
+    return step("update", "pulumi-python:dynamic/tandem:Rollout", "rollout", rollout(65), new)
+
+
+EIP, INSTANCE = "tencentcloud:Eip/instance:Instance", "tencentcloud:Instance/instance:Instance"
+BEFORE, AFTER = {"privateIp": "10.2.4.21"}, {"privateIp": "10.2.4.31", "userDataRaw": UNKNOWN}
+EVENTS = [
+    step("same", "pulumi:pulumi:Stack", "tandem-prod", {}, {}),
+    step(
+        "update", EIP, "vip-eip", {"bandwidth": 100, "password": "[secret]"}, {"bandwidth": 200, "password": "[secret]"}
+    ),
+    step("create", INSTANCE, "nodes.iam-c", None, {"hostname": "iam-c"}),
+    step("delete-replaced", INSTANCE, "nodes.iam-b", BEFORE, None),
+    step("replace", INSTANCE, "nodes.iam-b", BEFORE, AFTER),
+    step("create-replacement", INSTANCE, "nodes.iam-b", BEFORE, AFTER),
+    step("delete", "random:index/randomPassword:RandomPassword", "credentials-old", {"length": 32}, None),
+    step("read", "tencentcloud:Images/getInstance", "ignored", None, {}),
+    step("update", "pulumi-python:dynamic/tandem:Rollout", "rollout", rollout(65), rollout(30)),
+    message("warning", "tandem:credentials.generation.jwtKey changes from 1 to 2: users log in again."),
+    message("info", "not shown"),
+]
+
+
+def test_the_comment_is_the_snapshot() -> None:
+    assert to_markdown(read_preview(EVENTS), "prod") == SNAPSHOT.read_text()
+
+
+def test_the_comment_starts_with_the_marker_by_which_a_workflow_finds_it() -> None:
+    assert to_markdown(read_preview([]), "prod").startswith(marker("prod") + "\n")
+
+
+def test_without_changes_the_comment_says_so() -> None:
+    text = to_markdown(read_preview([step("same", "pulumi:pulumi:Stack", "tandem-prod", {}, {})]), "prod")
+    assert "no changes, 1 unchanged" in text
+    assert "|" not in text
+
+
+def test_a_failed_preview_shows_its_error_as_text() -> None:
+    text = to_markdown(read_preview([message("error", "stacks/Pulumi.prod.yaml has 1 problem: <b>x</b>")]), "prod")
+    assert "Preview of stack `prod`: failed" in text
+    assert "**Error:** stacks/Pulumi.prod.yaml has 1 problem: &lt;b&gt;x&lt;/b&gt;" in text
+
+
+def test_nodes_that_change_alike_share_one_block_and_others_have_their_own() -> None:
+    new = rollout(30)
+    new["files"]["iam-b"]["/etc/nginx/nginx.conf"] += "extra\n"
+    text = to_markdown(read_preview([update(new)]), "prod")
+    assert "iam-a\n\n```diff" in text
+    assert "iam-b\n\n```diff" in text
+    assert text.count("+    keepalive_timeout 30s;") == 2
+    assert text.count("+extra") == 1
+
+
+def test_a_text_cannot_end_its_fence() -> None:
+    new = rollout(65, text="```\n<script>\n")
+    text = to_markdown(read_preview([update(new)]), "prod")
+    assert "````diff" in text
+    assert "+```\n" in text
+
+
+@pytest.mark.parametrize("size", [100, 20_000, 400_000])
+def test_the_comment_never_exceeds_the_limit_and_names_what_is_left_out(size: int) -> None:
+    new = rollout(65)
+    for number in range(30):
+        new["files"]["iam-a"][f"/etc/{number}"] = "@@\n" + f"{'x' * 90}\n" * (size // 3000)
+    text = to_markdown(read_preview([update(new)]), "prod")
+    assert len(text) <= LIMIT
+    assert text.count("<details>") == text.count("</details>")
+    assert ("changed files are not shown" in text) == (size == 400_000)
+    assert text.count("```") % 2 == 0
+
+
+def test_many_resources_are_limited() -> None:
+    events = [step("create", "tencentcloud:Vpc/instance:Instance", f"vpc-{number}", None, {}) for number in range(2000)]
+    text = to_markdown(read_preview(events), "prod")
+    assert len(text) <= LIMIT
+    assert "1900 more resources are not shown." in text
+
+
+def test_a_value_cannot_break_the_table() -> None:
+    text = to_markdown(read_preview([step("update", "t", "n", {"a": "x|y`z"}, {"a": "long" * 100})]), "prod")
+    row = next(line for line in text.splitlines() if "`n`" in line)
+    assert row.count("|") == 5
+    assert len(row) < 200

@@ -1,0 +1,121 @@
+"""The workflows for GitHub and the example for GitLab: their syntax, and who gets secrets."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from operations.workspace import PROJECT_ROOT
+
+WORKFLOWS = sorted((PROJECT_ROOT / ".github" / "workflows").glob("*.yaml"))
+GITLAB = PROJECT_ROOT / "samples" / "ci" / "gitlab-ci.yml"
+_GH = """#!/bin/bash
+printf '%s\\n' "$*" >> "$GH_CALLS"
+case "$*" in
+  *--jq*comments* | *comments*--jq*) printf '%s' "$GH_COMMENTS" ;;
+  "issue list"*) printf '%s' "$GH_ISSUE" ;;
+esac
+"""
+
+
+def read(name: str) -> dict[str, Any]:
+    return yaml.safe_load((PROJECT_ROOT / ".github" / "workflows" / f"{name}.yaml").read_text())
+
+
+def test_the_workflows_cover_preview_unit_localcloud_drift_and_release() -> None:
+    assert [file.stem for file in WORKFLOWS] == ["drift", "localcloud", "preview", "release", "unit"]
+
+
+@pytest.mark.long
+def test_actionlint_accepts_the_workflows() -> None:
+    checked = subprocess.run([PROJECT_ROOT / "scripts" / "actionlint"], text=True, capture_output=True, check=False)
+    assert (checked.returncode, checked.stdout) == (0, ""), checked.stderr
+
+
+@pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.stem)
+def test_each_workflow_says_that_it_has_not_run_and_limits_its_token(file: Path) -> None:
+    text = file.read_text()
+    assert re.search(r"[Nn]ot run on GitHub yet|Never run on GitHub", text)
+    assert "permissions" in yaml.safe_load(text)
+
+
+@pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.stem)
+def test_a_job_that_a_fork_can_start_gets_no_secret(file: Path) -> None:
+    workflow: dict[Any, Any] = yaml.safe_load(file.read_text())
+    # YAML 1.1 reads the key `on` as true.
+    starts = workflow[True]
+    assert "pull_request_target" not in starts
+    for job in workflow["jobs"].values():
+        own = "github.event.pull_request.head.repo.full_name == github.repository" in str(job.get("if"))
+        assert "pull_request" not in starts or own or "secrets." not in str(job)
+
+
+@pytest.mark.parametrize("file", [*WORKFLOWS, GITLAB], ids=lambda file: file.stem)
+def test_every_script_and_make_target_that_a_workflow_runs_exists(file: Path) -> None:
+    text = file.read_text()
+    targets = set(re.findall(r"^([a-z-]+):.*##", (PROJECT_ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"(?:run: |- |script: )make ([a-z-]+)", text)) <= targets
+    for script in re.findall(r"(?<![\w/.])scripts/([\w-]+)", text):
+        assert os.access(PROJECT_ROOT / "scripts" / script, os.X_OK), script
+
+
+class Gh:
+    """A fake `gh` on the PATH."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "gh").write_text(_GH)
+        (folder / "gh").chmod(0o755)
+
+    def run(self, script: str, *arguments: str, comments: str = "", issue: str = "") -> list[str]:
+        """Run a script. Returns the calls of `gh` that change something."""
+        calls = self.folder / "calls"
+        calls.write_text("")
+        environment = {
+            **os.environ, "PATH": f"{self.folder}:{os.environ['PATH']}", "GH_CALLS": str(calls),
+            "GH_COMMENTS": comments, "GH_ISSUE": issue, "GITHUB_REPOSITORY": "team/tandem",
+        }  # fmt: skip
+        subprocess.run([PROJECT_ROOT / "scripts" / script, *arguments], env=environment, check=True)
+        return [line for line in calls.read_text().splitlines() if "--jq" not in line]
+
+
+@pytest.fixture
+def gh(tmp_path: Path) -> Gh:
+    return Gh(tmp_path)
+
+
+def test_a_first_comment_is_created_and_a_later_one_replaces_it(gh: Gh, tmp_path: Path) -> None:
+    file = tmp_path / "comment.md"
+    file.write_text("<!-- tandem preview of stack prod -->\ntext\n")
+    others = "11 LGTM\n12 <!-- tandem preview of stack staging -->\n"
+    assert gh.run("pull-request-comment", "7", str(file), comments=others) == [
+        f"api --method POST repos/team/tandem/issues/7/comments --field body=@{file} --silent"
+    ]
+    mine = f"{others}13 <!-- tandem preview of stack prod -->\r\n"
+    assert gh.run("pull-request-comment", "7", str(file), comments=mine) == [
+        f"api --method PATCH repos/team/tandem/issues/comments/13 --field body=@{file} --silent"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("summary", "issue", "call"),
+    [
+        pytest.param("1 to update, 46 unchanged", "", "issue create", id="drift opens an issue"),
+        pytest.param("1 to update, 46 unchanged", "5", "issue comment 5", id="lasting drift is a comment"),
+        pytest.param("failed", "", "issue create", id="a failed preview opens an issue"),
+        pytest.param("no changes, 47 unchanged", "5", "issue close 5", id="the end of the drift closes the issue"),
+        pytest.param("no changes, 47 unchanged", "", None, id="no drift and no issue"),
+    ],
+)
+def test_drift_has_one_issue(gh: Gh, tmp_path: Path, summary: str, issue: str, call: str | None) -> None:
+    file = tmp_path / "drift.md"
+    file.write_text(f"<!-- x -->\n### Preview of stack `prod`: {summary}\n")
+    calls = gh.run("drift-issue", "prod", str(file), issue=issue)
+    assert len(calls) == (0 if call is None else 1)
+    assert call is None or calls[0].startswith(call)

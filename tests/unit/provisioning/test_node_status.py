@@ -1,0 +1,141 @@
+"""The agent's `status` and `logs`, and the time for which a drained node stays out."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from provisioning_fakes import FakeGroup
+
+from provisioning.agent import put_back_timer, status
+from provisioning.agent.node import Node, Result
+
+NOW = dt.datetime(2026, 11, 27, 15, 0, 0, tzinfo=dt.UTC).timestamp()
+KEEPALIVED = """\
+1764255000.100000 iam-a Keepalived_vrrp[12]: (VI_1) Entering BACKUP STATE (init)
+1764255003.500000 iam-a Keepalived_vrrp[12]: (VI_1) Entering MASTER STATE
+1764255003.600000 iam-a Keepalived_vrrp[12]: (VI_2) Entering BACKUP STATE
+"""
+
+
+class FakeNode:
+    def __init__(self, root: Path, journal: str = "") -> None:
+        self.journal = journal
+        self.commands: list[list[str]] = []
+        self.node = Node(root=str(root), runner=self._run, wall_clock=lambda: NOW)
+        (root / "var/log/nginx").mkdir(parents=True)
+
+    def _run(self, argv: list[str], **_: object) -> Result:
+        self.commands.append(argv)
+        if argv[0] == "dpkg-query":
+            return Result(1, "keepalived\tinstalled\t1:2.2.7-1+b2\nnginx\tinstalled\t1.22.1-9\nredis-server\tnot-installed\t\n", "no package")  # fmt: skip  # noqa: E501 - one response
+        return Result(0, {"journalctl": self.journal, "ip": "[]"}.get(argv[0], ""), "")
+
+    def write(self, path: str, text: str) -> None:
+        self.node.at(path).write_text(text)
+
+
+def access(seconds_ago: float, code: int) -> str:
+    at = dt.datetime.fromtimestamp(NOW - seconds_ago, dt.UTC)
+    return f'203.0.113.9 - - [{at:%d/%b/%Y:%H:%M:%S} +0000] "GET /healthz HTTP/1.1" {code} 15 "-" "curl/8"\n'
+
+
+def test_the_status_has_the_last_state_of_each_virtual_router(tmp_path: Path) -> None:
+    found = status.status(FakeNode(tmp_path, KEEPALIVED).node, virtual_ips=["10.0.4.99"], links=[])
+    assert found["transitions"] == {
+        "VI_1": {"state": "MASTER", "at": 1764255003.5},
+        "VI_2": {"state": "BACKUP", "at": 1764255003.6},
+    }
+
+
+def test_the_status_names_installed_programs_and_the_release(tmp_path: Path) -> None:
+    fake = FakeNode(tmp_path)
+    release = fake.node.at("/opt/iam/releases/1.2.3")
+    release.mkdir(parents=True)
+    fake.node.at("/opt/iam/current").symlink_to(release)
+    found = status.status(fake.node, virtual_ips=[], links=["/opt/iam/current"])
+    assert found["packages"] == {"keepalived": "1:2.2.7-1+b2", "nginx": "1.22.1-9"}
+    assert found["releases"] == {"/opt/iam/current": "1.2.3"}
+
+
+def test_requests_and_errors_of_the_last_ten_seconds_are_counted(tmp_path: Path) -> None:
+    fake = FakeNode(tmp_path)
+    lines = [access(60, 200), access(9, 200), access(5, 502), "no request\n", access(1, 404)]
+    fake.write(status.ACCESS_LOG, "".join(lines))
+    assert status.traffic(fake.node) == {"requests": 3, "errors": 1, "seconds": 10}
+
+
+def test_without_an_access_log_there_are_no_requests(tmp_path: Path) -> None:
+    assert status.traffic(FakeNode(tmp_path).node)["requests"] == 0
+
+
+def test_a_log_that_is_too_busy_to_be_read_back_ten_seconds_counts_what_was_read(tmp_path: Path) -> None:
+    fake = FakeNode(tmp_path)
+    fake.write(status.ACCESS_LOG, access(9, 200) * 100 + access(2, 200) * 10_000)
+    found = status.traffic(fake.node)
+    assert found["seconds"] == 2
+    assert 4000 < found["requests"] < 10_000
+
+
+def entry(at: float, **fields: Any) -> str:
+    return json.dumps({"__CURSOR": f"c{at}", "__REALTIME_TIMESTAMP": str(int(at * 1e6)), **fields}) + "\n"
+
+
+def read(fake: FakeNode, position: dict[str, Any] | None = None, units: tuple[str, ...] = ()) -> dict[str, Any]:
+    return status.logs(fake.node, units=list(units), since="-1h", lines=50, position=position)
+
+
+def test_the_journal_and_nginxs_error_log_are_merged(tmp_path: Path) -> None:
+    journal = [
+        entry(NOW - 9, MESSAGE="Started nginx", UNIT="nginx.service", _SYSTEMD_UNIT="init.scope"),
+        entry(NOW - 2, MESSAGE=[255, 65], _SYSTEMD_UNIT="iam-apiserver.service"),
+        entry(NOW - 1, MESSAGE=None, SYSLOG_IDENTIFIER="kernel"),
+    ]
+    fake = FakeNode(tmp_path, "".join(journal))
+    at = dt.datetime.fromtimestamp(NOW - 5)  # noqa: DTZ006 - nginx writes the node's local time
+    fake.write(status.ERROR_LOG, f"{at:%Y/%m/%d %H:%M:%S} [error] 7#7: *1 connect() failed\n")
+    found = read(fake)
+    assert [(each["unit"], each["text"]) for each in found["entries"]] == [
+        ("nginx", "Started nginx"),
+        ("nginx", "[error] 7#7: *1 connect() failed"),
+        ("iam-apiserver", "\ufffdA"),
+        ("kernel", "(a message without text)"),
+    ]
+    assert "--since=-1h" in fake.commands[-1]
+
+
+def test_a_later_call_returns_only_what_is_new(tmp_path: Path) -> None:
+    fake = FakeNode(tmp_path, entry(NOW, MESSAGE="one"))
+    fake.write(status.ERROR_LOG, "2026/11/27 15:00:00 [error] old\n")
+    first = read(fake)
+    fake.journal = ""
+    fake.write(status.ERROR_LOG, "2026/11/27 15:00:00 [error] old\n2026/11/27 15:00:01 [error] new\n")
+    second = read(fake, first["position"])
+    assert [each["text"] for each in second["entries"]] == ["[error] new"]
+    assert f"--after-cursor=c{NOW}" in fake.commands[-1]
+    assert second["position"]["cursor"] == first["position"]["cursor"]
+    assert read(fake, second["position"])["entries"] == []
+
+
+def test_other_units_do_not_show_nginxs_errors(tmp_path: Path) -> None:
+    fake = FakeNode(tmp_path)
+    fake.write(status.ERROR_LOG, "2026/11/27 15:00:00 [error] x\n")
+    assert read(fake, units=("keepalived",))["entries"] == []
+    assert "--unit=keepalived" in fake.commands[-1]
+
+
+@pytest.mark.parametrize("out", [True, False])
+def test_only_a_node_that_is_out_stays_out_longer(tmp_path: Path, *, out: bool) -> None:
+    group = FakeGroup(tmp_path)
+    (node,) = group.inventory.nodes[:1]
+    system = group.systems[node.name]
+    (system.root / "run/tandem").mkdir(parents=True)
+    commands: list[list[str]] = []
+    system.on_command = commands.append
+    if out:
+        (system.root / put_back_timer.DRAIN_MARK.lstrip("/")).write_text("-10\n")
+    put_back_timer.stay_out(Node(root=str(system.root), runner=system.run, program=lambda: b""), seconds=7200)
+    assert any("--on-active=7200" in command for command in commands) == out
