@@ -17,6 +17,7 @@ from localcloud.host_tools import TOOLS
 
 # The `-core` packages and redis-tools contain no service; scripts/host-tools stops the services of the other packages.
 INSTALLED = {
+    "apt-cache": "apt",
     "apt-get": "apt",
     "bridge": "iproute2",
     "curl": "curl",
@@ -41,6 +42,7 @@ ESSENTIAL = frozenset(
         "blkid",
         "blockdev",
         "cp",
+        "dpkg-deb",
         "dpkg-query",
         "e2fsck",
         "env",
