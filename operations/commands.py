@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from operations.backup import Backups, open_backups, parse_time
+from operations.drill.command import drill
 from operations.engine import open_engine
 from operations.errors import EngineError, NoDeploymentError, OperationError
 from operations.events import read_preview
@@ -153,6 +154,9 @@ def switchover(
         typer.confirm(f"Move the virtual IPs of stack {stack}? Connections that stay open are cut off.", abort=True)
     confirm = confirm_with(deployed.inventory, engine.cloud_settings())
     run(Group(deployed.inventory, confirm, typer.echo), deployed.public, to=to, back=back)
+
+
+app.command()(drill)
 
 
 @app.command()

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from operations.drill.requests import Sender, Stream
 from tests.load.iam import User
-from tests.load.requests import Sender, Stream
 
 
 async def main(settings: dict[str, Any]) -> None:
