@@ -23,7 +23,7 @@ ADDRESSES = {"a": "10.0.4.20", "b": "10.0.4.21"}
 CLIENT = "10.0.4.1"
 VIRTUAL_IP = "10.0.4.99"
 SETTINGS: dict[str, Any] = {
-    "interval_s": 0.1, "patience_s": 0.25, "rise": 2, "fault": -254, "drain": -10, "disk": "/var/lib/nginx",
+    "interval_s": 0.1, "patience_s": 0.25, "rise": 2, "fault": -254, "lowered": -10, "disk": "/var/lib/nginx",
     "upstreams": "/etc/nginx/conf.d/upstreams.conf", "services": [],
 }  # fmt: skip
 _PRIVATE = ("/run", "/var/log", "/var/lib/tandem", "/etc/nginx", "/etc/keepalived")
@@ -44,9 +44,12 @@ class Namespace:
 
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
+        self.programs: list[subprocess.Popen[bytes]] = []
         command = ["unshare", "--net", "--mount", "--propagation=private", "sh", "-c"]
         self._holder = subprocess.Popen(
-            [*command, _HOLD.format(private=" ".join(_PRIVATE))], stdout=subprocess.PIPE, text=True,
+            [*command, _HOLD.format(private=" ".join(_PRIVATE))],
+            stdout=subprocess.PIPE,
+            text=True,
             start_new_session=True,
         )
         stack.callback(_kill, self._holder)
@@ -63,7 +66,9 @@ class Namespace:
         return ["nsenter", "--target", str(self.pid), "--net", "--mount", "--", *words]
 
     def run(self, *words: str, text: str = "", check: bool = True) -> str:
-        result = subprocess.run(self.command(*words), input=text, text=True, capture_output=True, check=False, timeout=30)
+        result = subprocess.run(
+            self.command(*words), input=text, text=True, capture_output=True, check=False, timeout=30
+        )
         assert not check or result.returncode == 0, f"{' '.join(words)}: {result.stderr}{result.stdout}"
         return result.stdout
 
@@ -72,6 +77,7 @@ class Namespace:
         output = None if "TANDEM_TEST_OUTPUT" in os.environ else subprocess.DEVNULL
         child = subprocess.Popen(self.command(*words), stdout=output, stderr=output, start_new_session=True)
         self._stack.callback(_kill, child)
+        self.programs.append(child)
         return child
 
     def write(self, path: str, text: str) -> None:

@@ -28,7 +28,7 @@ _DOWN = re.compile(r"^\s*server\s+([\d.]+):(\d+)\s+down\b", re.MULTILINE)
 
 class Daemon:
     def __init__(self, settings: dict[str, Any]) -> None:
-        patience_s, self.fault, self.drain = settings["patience_s"], settings["fault"], settings["drain"]
+        patience_s, self.fault, self.lowered = settings["patience_s"], settings["fault"], settings["lowered"]
         self.interval_s, self.disk, self.upstreams = settings["interval_s"], settings["disk"], settings["upstreams"]
         self.patience_s = patience_s
         now = time.monotonic()
@@ -168,11 +168,10 @@ class Daemon:
         self._report_events()
 
     def _report_value(self, now: float) -> None:
-        requested = files.requested_drain(files.DRAIN_FILE, self.drain)
         seen = files.read(files.TRACK_FILE)
-        if seen not in (self.last, str(requested)):
+        if seen != self.last:
             self._adopt(seen)
-        value = self.verdict.value(drain=requested or (self.drain if self.disk_is_full else 0), now=now)
+        value = self.verdict.value(lowered=self.lowered if self.disk_is_full else 0, now=now)
         if seen != str(value):
             files.write(files.TRACK_FILE, str(value))
         self.last = str(value)

@@ -3,7 +3,7 @@
 It is a tmpfs, so a full disk has no effect.
 """
 
-# ruff: noqa: PTH105, PTH110, PTH123 - pathlib and its imports would cost this daemon 1 MB
+# ruff: noqa: PTH105, PTH123 - pathlib and its imports would cost this daemon 1 MB
 from __future__ import annotations
 
 import json
@@ -15,7 +15,6 @@ TRACK_FILE = f"{RUN}/nginx"  # read by keepalived
 PEER_FILE = (
     f"{RUN}/peer"  # "answers" or "silent", and the uptime of this word in seconds; read by ExecStopPost of nginx
 )
-DRAIN_FILE = f"{RUN}/drain"  # exists during a switchover; contains the value to report
 BOOTED_FILE = f"{RUN}/booted"  # exists when the node is not in FAULT any more after its boot
 PROBED_FILE = f"{RUN}/probed"  # exists while the daemon works; read by its own ExecStopPost
 OUT_FILE = f"{RUN}/out.json"  # the servers that are out, for the next start of the daemon
@@ -43,19 +42,6 @@ def write_json(path: str, value: object) -> None:
     with open(path + ".new", "w", encoding="utf-8") as file:
         json.dump(value, file)
     os.replace(path + ".new", path)
-
-
-def remove(path: str) -> None:
-    if os.path.exists(path):
-        os.unlink(path)  # noqa: PTH108 - see above
-
-
-def requested_drain(mark: str, default: int) -> int:
-    """The value in the drain mark. An older version of Tandem writes an empty mark."""
-    try:
-        return int(read(mark) or default) if os.path.exists(mark) else 0
-    except ValueError:
-        return default
 
 
 def free_bytes(path: str) -> int | None:

@@ -69,14 +69,14 @@ class Verdict:
         self._nginx, self._peers, self._fault = nginx, peers, fault
         self.boot_until = boot_until
 
-    def value(self, *, drain: int, now: float) -> int:
-        """`drain` is the value that a switchover or a full disk asks for, or 0. It may be a fault, too."""
+    def value(self, *, lowered: int, now: float) -> int:
+        """`lowered` is the value below 0 that a full disk asks for, or 0: a healthy peer becomes master."""
         if not self._nginx.failing:
             self.boot_until = 0.0
-            return drain
+            return lowered
         if now < self.boot_until or self.peer_answers():
             return self._fault
-        return drain
+        return lowered
 
     def peer_answers(self) -> bool:
         return any(not peer.failing and peer.last_ok > self._nginx.failing_from for peer in self._peers)
