@@ -130,9 +130,9 @@ class KeepalivedSettings(FrozenModel):
     notify_command: str | None = Field(
         default=None,
         pattern=COMMAND,
-        description="Your own notify script, by absolute path, run by root. keepalived calls it with the words INSTANCE or "
-        "GROUP, the name, the state and the priority. It must exist on both eligible nodes, and only root may be able to "
-        "change it.",
+        description="Your own notify script, by absolute path, run by root. keepalived calls it with the words "
+        "INSTANCE or GROUP, the name, the state and the priority. It must exist on both eligible nodes, and only root "
+        "may be able to change it.",
     )
     daemon_log: Literal["journal", "file"] = Field(
         default="journal",
@@ -177,8 +177,8 @@ class KeepalivedSettings(FrozenModel):
         for key, weight in self.track.weights.items():
             if self.mode != "nopreempt" and abs(weight) <= self.priority_step:
                 raise ValueError(
-                    f"{key} must exceed priorityStep {self.priority_step} in size with mode {self.mode} (got {weight}); "
-                    "otherwise a failure does not change the order of the nodes"
+                    f"{key} must exceed priorityStep {self.priority_step} in size with mode {self.mode} (got "
+                    f"{weight}); otherwise a failure does not change the order of the nodes"
                 )
         return self
 

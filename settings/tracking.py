@@ -40,8 +40,9 @@ class TrackedScript(FrozenModel):
     name: Name
     command: str = Field(
         pattern=COMMAND,
-        description="Command with an absolute path, run by root; exit code 0 means healthy. It must exist on both eligible "
-        "nodes, and only root may be able to change it. For another account use `/usr/sbin/runuser -u ACCOUNT -- COMMAND`.",
+        description="Command with an absolute path, run by root; exit code 0 means healthy. It must exist on both "
+        "eligible nodes, and only root may be able to change it. For another account use "
+        "`/usr/sbin/runuser -u ACCOUNT -- COMMAND`.",
     )
     interval_s: int = Field(default=5, ge=1, le=3600, description="Time between two runs.")
     timeout_s: int = Field(default=5, ge=1, le=3600, description="Time after which a run has failed.")

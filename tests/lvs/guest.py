@@ -5,6 +5,7 @@ Prints one line of JSON for each observation. Standard library only. Argument: t
 
 from __future__ import annotations
 
+import itertools
 import json
 import shlex
 import socket
@@ -39,7 +40,7 @@ def say(name: str, value: object) -> None:
 
 
 def call(*arguments: str) -> str:
-    return subprocess.run(arguments, capture_output=True, text=True, check=True).stdout
+    return subprocess.run(arguments, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 def inside(name: str, *arguments: str) -> list[str]:
@@ -165,7 +166,7 @@ def main(folder: Path) -> None:
         say("the other director takes over", wait_until(lambda: holds("iam-b"), 60))
         lines = (asking.communicate()[0] or "").splitlines()
     answered = [float(line.split(" ")[0]) for line in lines if line.partition(" ")[2]]
-    say("longest time without an answer", round(max(b - a for a, b in zip(answered, answered[1:], strict=False)), 1))
+    say("longest time without an answer", round(max(b - a for a, b in itertools.pairwise(answered)), 1))
     say("answers at the end", len(lines[-5:]) == 5 and all(line.partition(" ")[2] for line in lines[-5:]))
 
 

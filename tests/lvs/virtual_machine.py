@@ -34,8 +34,14 @@ for module in {modules}; do /bin/busybox insmod /modules/$module; done
 /bin/busybox mount -t tmpfs tmp /new/var/tmp
 /bin/busybox mkdir -p /new/lib/modules
 /bin/busybox mount --bind /new{kernel}/lib/modules /new/lib/modules
+echo /modprobe > /proc/sys/kernel/modprobe
 /bin/busybox chroot /new {command}
 /bin/busybox poweroff -f
+"""
+
+# The kernel calls it when a module needs another one, outside the changed root.
+_MODPROBE = """#!/bin/busybox sh
+exec /bin/busybox chroot /new /bin/busybox modprobe "$@"
 """
 
 
@@ -63,10 +69,10 @@ def run(command: str, kernel_folder: Path, work: Path, timeout_s: float) -> str:
     _write_initramfs(image, kernel_folder, command)
     (boot,) = kernel_folder.glob("boot/vmlinuz-*")
     arguments = [
-        _QEMU, "-m", str(_MEMORY_MIB), "-smp", "2", "-accel", "tcg,thread=multi", "-cpu", "max", "-nographic", "-no-reboot",
-        "-nodefaults", "-serial", "stdio", "-net", "none", "-kernel", str(boot), "-initrd", str(image),
+        _QEMU, "-m", str(_MEMORY_MIB), "-smp", "2", "-accel", "tcg,thread=multi", "-cpu", "max", "-nographic",
+        "-no-reboot", "-nodefaults", "-serial", "stdio", "-net", "none", "-kernel", str(boot), "-initrd", str(image),
         "-append", "console=ttyS0 quiet loglevel=3 panic=-1 mitigations=off random.trust_cpu=on",
-        "-virtfs", "local,path=/,mount_tag=host,security_model=none,readonly=on",
+        "-virtfs", "local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap",
     ]  # fmt: skip
     done = subprocess.run(
         arguments, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=True,
@@ -85,14 +91,15 @@ def _write_initramfs(image: Path, kernel_folder: Path, command: str) -> None:
     for path in _in_order(modules):
         shutil.copy(modules / path, root / "modules")
         names.append(Path(path).name)
-    init = root / "init"
-    init.write_text(_INIT.format(modules=" ".join(names), kernel=kernel_folder, command=command))
-    init.chmod(0o755)
+    init = _INIT.format(modules=" ".join(names), kernel=kernel_folder, command=command)
+    for name, text in {"init": init, "modprobe": _MODPROBE}.items():
+        (root / name).write_text(text)
+        (root / name).chmod(0o755)
     files = "\n".join(str(path.relative_to(root)) for path in sorted(root.rglob("*")))
     with image.open("wb") as target:
         subprocess.run(
-            [BUSYBOX, "cpio", "-o", "-H", "newc"], cwd=root, input=files.encode(), stdout=target, stderr=subprocess.DEVNULL,
-            check=True,
+            [BUSYBOX, "cpio", "-o", "-H", "newc"], cwd=root, input=files.encode(), stdout=target,
+            stderr=subprocess.DEVNULL, check=True,
         )  # fmt: skip
 
 
