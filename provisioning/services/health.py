@@ -12,17 +12,20 @@ from provisioning.kinds.directory import Directory
 from provisioning.kinds.file import File
 from provisioning.kinds.unit import Unit
 from provisioning.rendering import render
-from provisioning.services.listeners import Listener, listeners
+from provisioning.services.upstreams import upstreams
 from provisioning.services.vrrp import Profile, virtual_routers
 
 DAEMON = "tandem-health"
 RECORDER = "tandem-events"
 _PROGRAMS = "/usr/local/lib/tandem"
 _RISE = 2  # correct answers in a row, after which a target is healthy again
+# The health page of a service of the user's own may use databases, and so be slow.
+_OTHERS_PATIENCE_S = 2.0
 # nginx buffers request bodies and responses of upstreams below it.
 _NGINX_DATA = "/var/lib/nginx"
 # Go's HTTP server rejects a request without a Host header with status 400 before the service logs it, so probes do not
 # fill the access logs of iam-apiserver and iam-authz-server. Their /healthz is a constant, too.
+_IAM = frozenset({"iam-apiserver", "iam-authz-server"})
 _UNLOGGED_REQUEST = "GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n"
 
 
@@ -41,8 +44,8 @@ def _daemon(deployment: Deployment, node: Node, profile: Profile) -> list[Item]:
         "lowered": 0 if deployment.keepalived.sync_group else profile.drain,
         "peers": [peer.private_address for peer in deployment.peers(node)],
         "disk": _NGINX_DATA,
-        "upstreams": "/etc/nginx/conf.d/upstreams.conf",
-        "services": [_service(listener) for listener in listeners(deployment)],
+        "upstreams": ["/etc/nginx/conf.d/upstreams.conf", "/etc/nginx/stream.d/upstreams.conf"],
+        "services": _services(deployment, profile),
     }
     changed = (restart(DAEMON),)
     return [
@@ -94,11 +97,24 @@ def _recorder(deployment: Deployment, node: Node) -> list[Item]:
     ]
 
 
-def _service(listener: Listener) -> dict[str, object]:
-    # An accepted connection is enough where the protocol is not known.
-    request = _UNLOGGED_REQUEST if listener.service.startswith("iam-") else ""
-    addresses = [node.private_address for node in listener.nodes]
-    return {"name": listener.service, "port": listener.port, "request": request, "addresses": addresses}
+def _services(deployment: Deployment, profile: Profile) -> list[dict[str, object]]:
+    """The upstreams with servers on nodes of the group. Without a request an accepted connection is enough."""
+    udp = {stream.upstream for stream in deployment.nginx.streams if stream.protocol == "udp"}
+    nodes = {node.private_address for node in deployment.nodes}
+    paths = {app.name: app.settings.health.path for app in deployment.apps if app.settings.health}
+    found: list[dict[str, object]] = []
+    for upstream in upstreams(deployment):
+        servers = sorted({(server.address, server.port) for server in upstream.servers if server.address in nodes})
+        if servers and upstream.name not in udp:
+            path = paths.get(upstream.name)
+            request = _UNLOGGED_REQUEST if upstream.name in _IAM else _request(path) if path else ""
+            patience_s = max(_OTHERS_PATIENCE_S, profile.patience_s) if path else profile.patience_s
+            found.append({"name": upstream.name, "request": request, "patience_s": patience_s, "servers": servers})
+    return found
+
+
+def _request(path: str) -> str:
+    return f"GET {path} HTTP/1.1\r\nHost: health\r\nConnection: close\r\n\r\n"
 
 
 def _sources(package: str) -> dict[str, str]:

@@ -73,7 +73,11 @@ def test_a_fault_written_by_systemd_is_kept_until_nginx_answers(lab: Lab) -> Non
 # ---- a dead peer -----------------------------------------------------------------------------------------------------
 
 PORT = 8080
-SERVICES = {"services": [{"name": "web", "port": PORT, "request": "", "addresses": ["10.0.4.20", "10.0.4.21"]}]}
+SERVICES = {
+    "services": [
+        {"name": "web", "request": "", "patience_s": 0.25, "servers": [["10.0.4.20", PORT], ["10.0.4.21", PORT]]}
+    ]
+}
 
 
 @pytest.fixture

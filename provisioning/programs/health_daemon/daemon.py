@@ -23,23 +23,22 @@ _WATCHDOG_S = 0.3
 _LOWEST_FREE, _ENOUGH_FREE = 16 << 20, 64 << 20  # bytes for request bodies that nginx buffers on disk
 _HTTP_PORT = 80
 _ERROR_STATUS = 300
-_DOWN = re.compile(r"^\s*server\s+([\d.]+):(\d+)\s+down\b", re.MULTILINE)
+_DOWN = re.compile(r"^\s*server\s+([\d.]+):(\d+)\b[^;\n]*\bdown\b", re.MULTILINE)
 
 
 class Daemon:
     def __init__(self, settings: dict[str, Any]) -> None:
         patience_s, self.fault, self.lowered = settings["patience_s"], settings["fault"], settings["lowered"]
         self.interval_s, self.disk, self.upstreams = settings["interval_s"], settings["disk"], settings["upstreams"]
-        self.patience_s = patience_s
         now = time.monotonic()
         self.nginx = Tracker(patience_s, settings["rise"])
         self.hosts = {address: Tracker(patience_s) for address in settings["peers"]}
         # A peer counts as silent until it has answered.
         self.peers = {address: Tracker(patience_s, failing=True) for address in settings["peers"]}
         self.servers = [
-            Server(each["name"], address, each["port"], Tracker(patience_s, settings["rise"]), self.hosts.get(address))
+            Server(each["name"], address, port, Tracker(each["patience_s"], settings["rise"]), self.hosts.get(address))
             for each in settings["services"]
-            for address in each["addresses"]
+            for address, port in each["servers"]
         ]
         requests = {each["name"]: each["request"].encode() for each in settings["services"]}
         self.targets = [
@@ -91,8 +90,8 @@ class Daemon:
         """Probe all that is due, and judge until the next interval."""
         now = time.monotonic()
         self._keep_house(now)
-        self.prober.expire(now - self.patience_s)
-        for target in [*self.targets, *self._due()]:
+        self.prober.expire(now)
+        for target in [*self.targets, *self._due(now)]:
             self.prober.start(target, now)
         for _ in range(2):  # connected; answered
             self._sleep(_SLICE_S)
@@ -127,7 +126,7 @@ class Daemon:
             default=float("inf"),
         )  # fmt: skip
 
-    def _due(self) -> list[Target]:
+    def _due(self, now: float) -> list[Target]:
         """A few services in turn, and those that did not answer the last time: one lost packet is not a failure."""
         count = min(_SERVICE_PROBES, len(self.service_targets))
         turn = {(self.rotation + step) % len(self.service_targets) for step in range(count)}
@@ -135,7 +134,7 @@ class Daemon:
         return [
             target
             for number, target in enumerate(self.service_targets)
-            if number in turn or (target.tracker.suspect_since is not None and not target.tracker.failing)
+            if number in turn or target.tracker.needs_another_probe(now)
         ]
 
     def _keep_house(self, now: float) -> None:
@@ -146,7 +145,8 @@ class Daemon:
             free = files.free_bytes(self.disk)
             if free is not None:
                 self.disk_is_full = free < (_ENOUGH_FREE if self.disk_is_full else _LOWEST_FREE)
-            self.down = {(address, int(port)) for address, port in _DOWN.findall(files.read(self.upstreams))}
+            texts = [files.read(path) for path in self.upstreams]
+            self.down = {(address, int(port)) for text in texts for address, port in _DOWN.findall(text)}
             if self.out:
                 self._apply(self.out)  # the packet rules may have been loaded again
             self.next_housekeeping = now + _HOUSEKEEPING_S

@@ -10,7 +10,7 @@ class Tracker:
     `rise` correct answers in a row. One lost packet is not a failure, because another probe follows within that time.
     """
 
-    __slots__ = ("_newest", "failing", "failing_from", "last_ok", "patience_s", "rise", "successes", "suspect_since")
+    __slots__ = ("failing", "failing_from", "last_ok", "newest", "patience_s", "rise", "successes", "suspect_since")
 
     def __init__(self, patience_s: float, rise: int = 1, *, failing: bool = False) -> None:
         self.patience_s, self.rise = patience_s, rise
@@ -19,10 +19,10 @@ class Tracker:
         self.last_ok = -1.0  # the start of the newest probe that was answered correctly
         self.successes = 0
         self.suspect_since: float | None = None
-        self._newest = 0.0
+        self.newest = 0.0  # the start of the newest probe
 
     def started(self, now: float) -> None:
-        self._newest = now
+        self.newest = now
         if self.suspect_since is None:
             self.suspect_since = now
 
@@ -33,9 +33,13 @@ class Tracker:
         self.successes += 1
         self.last_ok = max(self.last_ok, started)
         if self.suspect_since is not None and self.suspect_since <= started:
-            self.suspect_since = self._newest if self._newest > started else None
+            self.suspect_since = self.newest if self.newest > started else None
         if self.failing and self.successes >= self.rise:
             self.failing = False
+
+    def needs_another_probe(self, now: float) -> bool:
+        """A lost packet delays one probe by a second, so the next ones follow before the patience is over."""
+        return self.suspect_since is not None and not self.failing and now - self.newest >= self.patience_s / 2.6
 
     def judge(self, now: float) -> bool:
         """Return whether the target has just failed."""

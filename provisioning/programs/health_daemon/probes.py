@@ -70,9 +70,10 @@ class Prober:
             except OSError as failed:
                 self._refused(probe, failed.errno or errno.EIO)
 
-    def expire(self, before: float) -> None:
-        """Give up the probes that started before this time."""
-        for probe in [each for each in self._probes.values() if each.started < before]:
+    def expire(self, now: float) -> None:
+        """Give up the probes that can no longer show that their target is healthy."""
+        old = [each for each in self._probes.values() if now - each.started > each.target.tracker.patience_s]
+        for probe in old:
             self._end(probe, ok=False)
 
     def _go_on(self, probe: _Probe) -> None:
