@@ -20,6 +20,7 @@ _LATE_S = 0.05  # this process did not run for so long: the machine stalled, whi
 _SERVICE_PROBES = 2  # in each interval, so that many nodes do not cost more CPU time
 _HOUSEKEEPING_S = 1.0
 _WATCHDOG_S = 0.3
+_PEER_S = 0.5  # the hook of nginx ignores a word about the peer that is older than two seconds
 _LOWEST_FREE, _ENOUGH_FREE = 16 << 20, 64 << 20  # bytes for request bodies that nginx buffers on disk
 _HTTP_PORT = 80
 _ERROR_STATUS = 300
@@ -71,7 +72,7 @@ class Daemon:
         self.down: set[tuple[str, int]] = set()
         self.disk_is_full = False
         self.rotation = 0
-        self.next_housekeeping = self.next_watchdog = now
+        self.next_housekeeping = self.next_watchdog = self.next_peer = now
 
     # ---- the loop ----------------------------------------------------------------------------------------------------
 
@@ -89,19 +90,20 @@ class Daemon:
     def run_interval(self, tick: float) -> None:
         """Probe all that is due, and judge until the next interval."""
         now = time.monotonic()
-        self._keep_house(now)
+        kept_house = self._keep_house(now)
         self.prober.expire(now)
         for target in [*self.targets, *self._due(now)]:
             self.prober.start(target, now)
         for _ in range(2):  # connected; answered
             self._sleep(_SLICE_S)
             self.prober.wait(0)
-        self.judge(time.monotonic())
-        self.report(time.monotonic())
+        now = time.monotonic()
+        self.report(now, changed=self.judge(now) or kept_house)
         while (left := tick + self.interval_s - time.monotonic()) > 0:
             self._wait(min(left, self._next_deadline() - time.monotonic()))
-            if self.judge(time.monotonic()):
-                self.report(time.monotonic())
+            now = time.monotonic()
+            if self.judge(now):
+                self.report(now, changed=True)
 
     def _sleep(self, planned_s: float) -> None:
         began = time.monotonic()
@@ -137,19 +139,22 @@ class Daemon:
             if number in turn or target.tracker.needs_another_probe(now)
         ]
 
-    def _keep_house(self, now: float) -> None:
+    def _keep_house(self, now: float) -> bool:
+        """Return whether the disk and the marks in nginx's upstreams were looked at."""
         if now >= self.next_watchdog:
             self.systemd.notify("WATCHDOG=1")
             self.next_watchdog = now + _WATCHDOG_S
-        if now >= self.next_housekeeping:
-            free = files.free_bytes(self.disk)
-            if free is not None:
-                self.disk_is_full = free < (_ENOUGH_FREE if self.disk_is_full else _LOWEST_FREE)
-            texts = [files.read(path) for path in self.upstreams]
-            self.down = {(address, int(port)) for text in texts for address, port in _DOWN.findall(text)}
-            if self.out:
-                self._apply(self.out)  # the packet rules may have been loaded again
-            self.next_housekeeping = now + _HOUSEKEEPING_S
+        if now < self.next_housekeeping:
+            return False
+        free = files.free_bytes(self.disk)
+        if free is not None:
+            self.disk_is_full = free < (_ENOUGH_FREE if self.disk_is_full else _LOWEST_FREE)
+        texts = [files.read(path) for path in self.upstreams]
+        self.down = {(address, int(port)) for text in texts for address, port in _DOWN.findall(text)}
+        if self.out:
+            self._apply(self.out)  # the packet rules may have been loaded again
+        self.next_housekeeping = now + _HOUSEKEEPING_S
+        return True
 
     # ---- decisions ---------------------------------------------------------------------------------------------------
 
@@ -158,10 +163,14 @@ class Daemon:
         before, self.failing = self.failing, [tracker.judge(now) or tracker.failing for tracker in self.trackers]
         return before != self.failing
 
-    def report(self, now: float) -> None:
+    def report(self, now: float, *, changed: bool) -> None:
         peer = "silent" if all(each.failing for each in self.peers.values()) else "answers"
-        files.write(files.PEER_FILE, f"{peer} {int(time.clock_gettime(time.CLOCK_BOOTTIME))}")
+        if changed or now >= self.next_peer:
+            files.write(files.PEER_FILE, f"{peer} {int(time.clock_gettime(time.CLOCK_BOOTTIME))}")
+            self.next_peer = now + _PEER_S
         self._report_value(now)
+        if not changed:
+            return
         out = servers_out(self.servers, self.out, self.down)
         if out != self.out:
             self._take_out(out)

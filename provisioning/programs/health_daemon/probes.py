@@ -51,7 +51,8 @@ class Prober:
         if target.host:
             target.host.started(now)
         try:
-            self._set_mark(probe.socket)
+            if target.host is None:
+                self._set_mark(probe.socket)
             error = probe.socket.connect_ex((target.address, target.port))
         except OSError as failed:
             error = failed.errno or errno.EIO
