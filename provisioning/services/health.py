@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from importlib import resources
 
+from provisioning import placeholders
 from provisioning.deployment import Deployment, Node
 from provisioning.kinds.absent import Absent
 from provisioning.kinds.base import Item, restart
@@ -12,11 +13,13 @@ from provisioning.kinds.directory import Directory
 from provisioning.kinds.file import File
 from provisioning.kinds.unit import Unit
 from provisioning.rendering import render
+from provisioning.services.data import mariadb_address
 from provisioning.services.upstreams import upstreams
 from provisioning.services.vrrp import Profile, virtual_routers
 
 DAEMON = "tandem-health"
 RECORDER = "tandem-events"
+_DATABASE = "/etc/tandem/database.json"
 _PROGRAMS = "/usr/local/lib/tandem"
 _RISE = 2  # correct answers in a row, after which a target is healthy again
 # The health page of a service of the user's own may use databases, and so be slow.
@@ -48,6 +51,7 @@ def _daemon(deployment: Deployment, node: Node, profile: Profile) -> list[Item]:
         "services": _services(deployment, profile),
     }
     changed = (restart(DAEMON),)
+    database = [File(_DATABASE, _database(deployment), mode=0o600, after=changed)] if deployment.iam.enabled else []
     return [
         Directory(f"{_PROGRAMS}/health_daemon"),
         *(
@@ -55,6 +59,7 @@ def _daemon(deployment: Deployment, node: Node, profile: Profile) -> list[Item]:
             for name, text in _sources("health_daemon").items()
         ),
         File("/etc/tandem/health.json", json.dumps(settings, indent=2) + "\n", after=changed),
+        *database,
         *(
             File(
                 f"{_PROGRAMS}/{name}",
@@ -65,7 +70,11 @@ def _daemon(deployment: Deployment, node: Node, profile: Profile) -> list[Item]:
         ),
         File(
             f"/etc/systemd/system/{DAEMON}.service",
-            render("health/tandem-health.service.j2", watchdog_s=max(1.0, 10 * profile.probe_s)),
+            render(
+                "health/tandem-health.service.j2",
+                watchdog_s=max(1.0, 10 * profile.probe_s),
+                database=_DATABASE if database else "",
+            ),
             after=changed,
         ),
         Unit(DAEMON),
@@ -111,6 +120,13 @@ def _services(deployment: Deployment, profile: Profile) -> list[dict[str, object
             patience_s = max(_OTHERS_PATIENCE_S, profile.patience_s) if path else profile.patience_s
             found.append({"name": upstream.name, "request": request, "patience_s": patience_s, "servers": servers})
     return found
+
+
+def _database(deployment: Deployment) -> str:
+    host, _, port = mariadb_address(deployment).rpartition(":")
+    password = placeholders.escaped_placeholder(placeholders.MARIADB_IAM_PASSWORD, "json")
+    values = {"host": host, "port": port, "user": deployment.data.username, "password": password}
+    return json.dumps(values, indent=2) + "\n"
 
 
 def _request(path: str) -> str:

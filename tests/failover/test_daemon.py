@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from provisioning.services.iam_sites import WITHOUT_DATABASE
+
 from .lab import Lab, new_lab, wait_until
 
 pytestmark = pytest.mark.root
@@ -68,6 +70,21 @@ def test_a_fault_written_by_systemd_is_kept_until_nginx_answers(lab: Lab) -> Non
         assert lab.a.value() == "-254"
     lab.a.start_nginx()
     wait_until(lambda: lab.a.value() == "0", "healthy again", 1)
+
+
+def test_nginx_answers_503_at_once_while_the_database_is_away_but_for_the_health_page(lab: Lab) -> None:
+    lab.a.write_nginx(f"server {{ listen 8081; {WITHOUT_DATABASE} location / {{ return 200 ok; }} }}")
+    lab.a.start_nginx()
+
+    def status(path: str) -> str:
+        return lab.a.run("curl", "-s", "-w", "%{http_code} %{content_type}", f"http://127.0.0.1:8081{path}")
+
+    assert status("/login") == "ok200 application/json"
+    lab.a.write("/run/tandem/database-away", "1")
+    assert status("/login") == '{"code":100101,"message":"Database error"}503 application/json'
+    assert status("/healthz").startswith("ok200")
+    lab.a.run("rm", "/run/tandem/database-away")
+    assert status("/v1/secrets").startswith("ok200")
 
 
 # ---- a dead peer -----------------------------------------------------------------------------------------------------

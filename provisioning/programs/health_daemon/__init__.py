@@ -5,6 +5,7 @@ answer out of use. Blocking waits and plain classes: an event loop and dataclass
 
 judgement.py   what probes mean: healthy or failed, the value of the track_file, the servers that are out
 probes.py      HTTP probes over sockets that do not block
+database.py    whether the database of the IAM services answers
 resets.py      refuses connections to servers that are out, and destroys the open ones, over netlink
 files.py       the files in /run/tandem, which other programs read
 daemon.py      the loop

@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 from . import files, resets
+from .database import Database
 from .judgement import Server, Tracker, Verdict, servers_out
 from .probes import NGINX_REQUEST, Prober, Target
 
@@ -28,7 +29,7 @@ _DOWN = re.compile(r"^\s*server\s+([\d.]+):(\d+)\b[^;\n]*\bdown\b", re.MULTILINE
 
 
 class Daemon:
-    def __init__(self, settings: dict[str, Any]) -> None:
+    def __init__(self, settings: dict[str, Any], database: dict[str, str] | None = None) -> None:
         patience_s, self.fault, self.lowered = settings["patience_s"], settings["fault"], settings["lowered"]
         self.interval_s, self.disk, self.upstreams = settings["interval_s"], settings["disk"], settings["upstreams"]
         now = time.monotonic()
@@ -64,6 +65,13 @@ class Daemon:
         if self.booting or self.last == str(self.fault):
             self.nginx.fail(0.0)
         self.prober = Prober()
+        self.database = (
+            Database(database, Tracker(patience_s), watch=self.prober.watch, forget=self.prober.forget)
+            if database
+            else None
+        )
+        if self.database:
+            self.trackers.append(self.database.tracker)
         self.systemd = files.Systemd(dict(os.environ))
         self.events = files.Events(files.EVENTS_FIFO)
         self.reported: dict[str, bool] = {}  # whether a subject was reported as failed
@@ -92,6 +100,8 @@ class Daemon:
         now = time.monotonic()
         kept_house = self._keep_house(now)
         self.prober.expire(now)
+        if self.database:
+            self.database.step(now)
         for target in [*self.targets, *self._due(now)]:
             self.prober.start(target, now)
         for _ in range(2):  # connected; answered
@@ -171,6 +181,8 @@ class Daemon:
         self._report_value(now)
         if not changed:
             return
+        if self.database:
+            files.set_flag(files.AWAY_FILE, exists=self.database.tracker.failing)
         out = servers_out(self.servers, self.out, self.down)
         if out != self.out:
             self._take_out(out)
@@ -230,6 +242,8 @@ class Daemon:
 
     def _report_events(self) -> None:
         self._event("nginx", failing=self.nginx.failing and not self.verdict.boot_until)
+        if self.database:
+            self._event("database", failing=self.database.tracker.failing)
         self._event(f"disk {self.disk}", failing=self.disk_is_full)
         for address, host in self.hosts.items():
             self._event(f"node {address}", failing=host.failing)
@@ -253,4 +267,8 @@ class Daemon:
 def main() -> None:
     with open(sys.argv[1], encoding="utf-8") as file:
         settings = json.load(file)
-    Daemon(settings).run()
+    database = None
+    if len(sys.argv) > 2:  # noqa: PLR2004 - without the IAM services there is no database
+        with open(sys.argv[2], encoding="utf-8") as file:
+            database = json.load(file)
+    Daemon(settings, database).run()

@@ -3,9 +3,10 @@
 It is a tmpfs, so a full disk has no effect.
 """
 
-# ruff: noqa: PTH105, PTH123 - pathlib and its imports would cost this daemon 1 MB
+# ruff: noqa: PTH105, PTH108, PTH123 - pathlib and its imports would cost this daemon 1 MB
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -18,6 +19,7 @@ PEER_FILE = (
 BOOTED_FILE = f"{RUN}/booted"  # exists when the node is not in FAULT any more after its boot
 PROBED_FILE = f"{RUN}/probed"  # exists while the daemon works; read by its own ExecStopPost
 OUT_FILE = f"{RUN}/out.json"  # the servers that are out, for the next start of the daemon
+AWAY_FILE = f"{RUN}/database-away"  # exists while the database of the IAM services does not answer; read by nginx
 EVENTS_FIFO = f"{RUN}/events"
 
 
@@ -42,6 +44,14 @@ def write_json(path: str, value: object) -> None:
     with open(path + ".new", "w", encoding="utf-8") as file:
         json.dump(value, file)
     os.replace(path + ".new", path)
+
+
+def set_flag(path: str, *, exists: bool) -> None:
+    if exists:
+        write(path, "1")
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
 
 
 def free_bytes(path: str) -> int | None:

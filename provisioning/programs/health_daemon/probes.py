@@ -43,6 +43,7 @@ class Prober:
     def __init__(self, set_mark: Callable[[socket.socket], None] | None = None) -> None:
         self._poll = select.poll()
         self._probes: dict[int, _Probe] = {}
+        self._others: dict[int, Callable[[], None]] = {}
         self._set_mark = set_mark or mark
 
     def start(self, target: Target, now: float) -> None:
@@ -65,6 +66,10 @@ class Prober:
     def wait(self, timeout_s: float) -> None:
         """Handle what arrives within this time, until the first answer."""
         for fd, _ in self._poll.poll(max(0.0, timeout_s * 1000)):
+            other = self._others.get(fd)
+            if other:
+                other()
+                continue
             probe = self._probes[fd]
             try:
                 self._go_on(probe)
@@ -76,6 +81,15 @@ class Prober:
         old = [each for each in self._probes.values() if now - each.started > each.target.tracker.patience_s]
         for probe in old:
             self._end(probe, ok=False)
+
+    def watch(self, each: socket.socket, ready: Callable[[], None], writing: bool) -> None:  # noqa: FBT001 - passed as a callback
+        """Call `ready` when this socket can be written, or has data."""
+        self._others[each.fileno()] = ready
+        self._poll.register(each, select.POLLOUT if writing else select.POLLIN)
+
+    def forget(self, each: socket.socket) -> None:
+        if self._others.pop(each.fileno(), None):
+            self._poll.unregister(each)
 
     def _go_on(self, probe: _Probe) -> None:
         target = probe.target
