@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from operations.backup import Backups, open_backups, parse_time
+from operations.drill.command import drill
 from operations.engine import open_engine
 from operations.errors import EngineError, NoDeploymentError, OperationError
 from operations.events import read_preview
@@ -117,11 +118,14 @@ def destroy(
 @app.command()
 def rollback(stack: Stack = "local", *, yes: Yes = False) -> None:
     """Return all nodes to the previous revision. The newer one is refused until the program changes."""
+    from operations.recorded import read_deployment  # noqa: PLC0415 - HTTP takes 0.5 s to import
+
     engine = open_engine(stack, report=typer.echo)
     inventory = find_inventory(engine, stack)
+    items = read_deployment(engine.deployment(), stack).items
     if not yes and find_workspace(stack, os.environ) is None:
         typer.confirm(f"Return the nodes of stack {stack} to their previous revision?", abort=True)
-    rejected = roll_back(engine, inventory, typer.echo)
+    rejected = roll_back(engine, inventory, items, typer.echo)
     typer.echo(
         f"The nodes have their previous revision again. Revision {rejected} is rejected: `tandem up` refuses it until\n"
         f"the program or its settings change. `tandem up --force --stack {stack}` deploys it nevertheless."
@@ -153,6 +157,9 @@ def switchover(
         typer.confirm(f"Move the virtual IPs of stack {stack}? Connections that stay open are cut off.", abort=True)
     confirm = confirm_with(deployed.inventory, engine.cloud_settings())
     run(Group(deployed.inventory, confirm, typer.echo), deployed.public, to=to, back=back)
+
+
+app.command()(drill)
 
 
 @app.command()

@@ -44,7 +44,7 @@ from provisioning.rollout.order import vrrp_of
 from provisioning.rollout.removal import remove_all, stop_demoted
 from provisioning.rollout.rounds import commit_in_order
 from provisioning.rollout.uploads import send_archives
-from provisioning.rollout.versions import describe_rejection, next_version, refuse_rejected
+from provisioning.rollout.versions import next_version, refuse_rejected
 from provisioning.services import base
 from provisioning.services.iam import PUMP_UNIT
 from provisioning.services.iam_files import refuse_invalid_yaml
@@ -187,7 +187,7 @@ def drift(
             facts = Facts.from_answer(connection.call([question(items, inventory.virtual_ips)])[0])
             lines = changed_lines(make_plan(node.name, items, facts), facts, secret_paths[node.name])
             rejected = lines and revision in facts.versions.rejected
-            return [describe_rejection(revision, facts), *lines] if rejected else lines
+            return [facts.versions.describe_rejection(revision), *lines] if rejected else lines
         except ProvisioningError as error:
             return [f"cannot be checked: {error.message}"]
         finally:

@@ -411,6 +411,27 @@ def test_the_provided_stacks_are_valid(stack: str) -> None:
     assert problems_of(sections(stack)) == ()
 
 
+@pytest.mark.parametrize(
+    ("name", "changes", "refused"),
+    [
+        ("prod", {}, True),
+        ("prod", {"iam": {"release": "stand-in"}}, False),
+        ("staging", {}, False),
+        ("staging", {"protect": True}, True),
+        ("local", {"protect": True, "iam": {"release": "stand-in"}}, False),
+    ],
+)
+def test_a_production_stack_gets_the_stand_in_only_on_request(
+    name: str, changes: dict[str, Any], refused: bool  # noqa: FBT001 - a parameter of the table
+) -> None:  # fmt: skip
+    stack, values = Stack("tandem", name, "ap-guangzhou"), with_values(sections(name), changes)
+    if not refused:
+        assert load.parse(stack, values).release == load.find_release(IamSettings())
+        return
+    with pytest.raises(SettingsError, match=r"tandem:iam\.release +is required in a production stack"):
+        load.parse(stack, values)
+
+
 def test_five_keys_are_enough_for_a_new_stack() -> None:
     values = {
         "network": {"zone": "ap-guangzhou-6"},

@@ -198,10 +198,10 @@ def interrupt(group: FakeGroup, number: int, of: dict[str, Manifest]) -> bool:
 def test_a_revision_that_changed_the_vrrp_settings_is_not_rolled_back_node_by_node(group: FakeGroup) -> None:
     deploy(group, manifests(52))
     with pytest.raises(ProvisioningError, match="changed the VRRP settings, which all nodes must share"):
-        roll_back(group.inventory, lambda _line: None, group.connect)
+        roll_back(group.inventory, {}, lambda _line: None, group.connect)
     assert Vrrps(group).settings() == {"iam-a": "52", "iam-b": "52"}
     deploy(group, manifests(52, nginx="2"))
-    roll_back(group.inventory, lambda _line: None, group.connect)
+    roll_back(group.inventory, {}, lambda _line: None, group.connect)
     assert Vrrps(group).settings() == {"iam-a": "52", "iam-b": "52"}
 
 
