@@ -12,7 +12,7 @@ import pytest
 
 from provisioning.traffic.out_of_service import EVERYTHING, put_back, take_out
 from tests.keepalived.configurations import PASSWORD, VIP, VIP2, VIP3, deployment
-from tests.keepalived.pair import Pair, announcements, lines_of, new_pair, wait_until
+from tests.keepalived.pair import Pair, announcements, lines_of, new_pair, running, wait_until
 
 pytestmark = [pytest.mark.root, pytest.mark.xdist_group("keepalived-pair")]
 DUAL: dict[str, Any] = {"mode": "dual-master", "drainS": 0}
@@ -192,3 +192,42 @@ def test_a_command_of_the_user_is_told_each_state(pair: Pair, tmp_path: Path) ->
     pair.a.start()
     wait_until(lambda: any("MASTER 250" in line for line in lines_of(told)), 10, lambda: str(list(lines_of(told))))
     assert "INSTANCE VI_1 MASTER 250" in list(lines_of(told))
+
+
+def test_keepalived_sends_a_mail_about_a_new_master(pair: Pair, tmp_path: Path) -> None:
+    mail = {"receivers": ["ops@example.com", "root@localhost"], "sender": "keepalived@localhost", "port": 2525}
+    pair.write(deployment({"mail": mail}))
+    received = tmp_path / "mails"
+    with running(pair.a, _SMTP, received):
+        pair.a.report(0)
+        pair.a.start()
+        wait_until(
+            lambda: any("Entering MASTER state" in line for line in lines_of(received)),
+            15,
+            received.read_text,
+        )
+    text = received.read_text()
+    assert "MAIL FROM:<keepalived@localhost>" in text
+    assert "RCPT TO:<ops@example.com>" in text
+    assert "RCPT TO:<root@localhost>" in text
+    assert "Subject: [iam-a] VRRP Instance VI_1 - Entering MASTER state" in text
+
+
+# Accepts every mail, and writes what it receives to standard output.
+_SMTP = """
+import socketserver, sys
+class Handler(socketserver.StreamRequestHandler):
+    def handle(self):
+        self.wfile.write(b"220 test\\r\\n")
+        data = False
+        for line in self.rfile:
+            print(line.decode().rstrip(), flush=True)
+            if data and line != b".\\r\\n":
+                continue
+            data = line.upper().startswith(b"DATA")
+            self.wfile.write(b"354 go\\r\\n" if data else b"250 ok\\r\\n")
+class Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+print("ready", flush=True)
+Server(("127.0.0.1", 2525), Handler).serve_forever()
+"""
