@@ -85,6 +85,18 @@ def test_a_switchover_in_dual_master_mode_moves_one_virtual_ip_and_brings_it_bac
     assert len(entered) == 2, "VI_2 has become master of its own virtual IP once, and has kept it"
 
 
+@pytest.mark.parametrize("mode", ["preempt", "delayed-preempt"])
+def test_a_drained_node_gets_its_virtual_ip_back_when_it_is_put_back(pair: Pair, mode: str) -> None:
+    pair.start(deployment({"mode": mode, "drainS": 0}))
+    pair.wait_for({VIP: "iam-a"})
+    around = pair.surroundings("iam-a", (VIP,))
+    assert [move.to for move in take_out(around, EVERYTHING)] == ["iam-b"]
+    assert [move.to for move in put_back(around)] == ["iam-a"]
+    time.sleep(2)
+    assert pair.masters() == {VIP: "iam-a"}
+    assert put_back(around) == ()
+
+
 def test_a_drained_node_takes_over_if_its_peer_fails(pair: Pair) -> None:
     pair.start(deployment(DUAL))
     around = pair.surroundings("iam-a", (VIP, VIP2))
