@@ -85,6 +85,17 @@ def test_a_switchover_in_dual_master_mode_moves_one_virtual_ip_and_brings_it_bac
     assert len(entered) == 2, "VI_2 has become master of its own virtual IP once, and has kept it"
 
 
+def test_with_equal_priorities_the_virtual_ip_stays_where_a_switchover_has_moved_it(pair: Pair) -> None:
+    pair.start(deployment({"drainS": 0}))
+    pair.wait_for({VIP: "iam-a"})
+    around = pair.surroundings("iam-a", (VIP,))
+    assert [move.to for move in take_out(around, EVERYTHING)] == ["iam-b"]
+    assert not [line for line in lines_of(pair.a.root / "log") if "FAULT" in line], "a lower priority is enough"
+    assert put_back(around) == ()
+    time.sleep(3)
+    assert pair.masters() == {VIP: "iam-b"}
+
+
 @pytest.mark.parametrize("mode", ["preempt", "delayed-preempt"])
 def test_a_drained_node_gets_its_virtual_ip_back_when_it_is_put_back(pair: Pair, mode: str) -> None:
     pair.start(deployment({"mode": mode, "drainS": 0}))
