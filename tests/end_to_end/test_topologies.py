@@ -126,7 +126,7 @@ def test_two_public_nodes_in_dual_master_mode_each_hold_their_virtual_ips(empty:
 
     # Restarts have no limit; the profile fast restarts it after 0.5 s; meanwhile the peer holds all.
     for _ in range(7):
-        empty.on("iam-a", "pkill -9 keepalived; sleep 0.3")
+        empty.on("iam-a", "kill -9 $(pidof keepalived); sleep 0.3")
         wait_until(lambda: empty.on("iam-a", "systemctl is-active keepalived", check=False).strip(), "active".__eq__,
                    deadline_s=20, what="keepalived runs again")  # fmt: skip
     assert all(names == ["iam-b"] for names in holders(empty).values())
