@@ -168,6 +168,9 @@ class FakeSystem:
     def _ss(self, _argv: list[str], _text: str) -> Result:
         return Result(0, "".join(f"0 0 {local} 198.51.100.7:40000\n" for local in self.connections), "")
 
+    def _nginx(self, _argv: list[str], _text: str) -> Result:
+        return Result(0, "", "")
+
     def _nft(self, _argv: list[str], _text: str) -> Result:
         return Result(0, "", "")
 
