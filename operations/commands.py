@@ -118,11 +118,14 @@ def destroy(
 @app.command()
 def rollback(stack: Stack = "local", *, yes: Yes = False) -> None:
     """Return all nodes to the previous revision. The newer one is refused until the program changes."""
+    from operations.recorded import read_deployment  # noqa: PLC0415 - HTTP takes 0.5 s to import
+
     engine = open_engine(stack, report=typer.echo)
     inventory = find_inventory(engine, stack)
+    items = read_deployment(engine.deployment(), stack).items
     if not yes and find_workspace(stack, os.environ) is None:
         typer.confirm(f"Return the nodes of stack {stack} to their previous revision?", abort=True)
-    rejected = roll_back(engine, inventory, typer.echo)
+    rejected = roll_back(engine, inventory, items, typer.echo)
     typer.echo(
         f"The nodes have their previous revision again. Revision {rejected} is rejected: `tandem up` refuses it until\n"
         f"the program or its settings change. `tandem up --force --stack {stack}` deploys it nevertheless."
@@ -157,6 +160,27 @@ def switchover(
 
 
 app.command()(drill)
+
+
+@app.command()
+def fence(
+    node: Annotated[str, typer.Argument(help="Eligible node that must not receive traffic any more.")],
+    stack: Stack = "local",
+    *,
+    yes: Yes = False,
+) -> None:
+    """Detach the virtual IPs from a node in the cloud, if two nodes hold one and cannot be made to hear each other.
+
+    Refused unless another node holds the virtual IPs and serves. `tandem up` attaches the node again.
+    """
+    from operations.fencing import run  # noqa: PLC0415 - HTTP and SSH take 0.5 s to import
+    from operations.recorded import read_deployment  # noqa: PLC0415 - see above
+
+    engine = open_engine(stack)
+    deployed = read_deployment(engine.deployment(), stack)
+    if not yes and find_workspace(stack, os.environ) is None:
+        typer.confirm(f"Detach the virtual IPs of stack {stack} from {node} in the cloud?", abort=True)
+    run(deployed.inventory, node, engine.cloud_settings(), typer.echo)
 
 
 @app.command()
