@@ -15,6 +15,7 @@ from components.labels import Labels
 from provisioning import placeholders
 from settings.credentials import SERVED_NAMES, CredentialsSettings, SecretName, ServedName
 from settings.domains import DomainsSettings
+from settings.nginx import NginxSettings
 from settings.nodes import NodeSettings, NodesSettings
 from settings.notifications import NotificationsSettings
 from settings.services import ServiceSettings
@@ -32,10 +33,11 @@ class CredentialsArgs:
     nodes: NodesSettings
     domains: DomainsSettings | None  # of the IAM services; None: without them
     virtual_ip: VirtualIpSettings
+    nginx: NginxSettings
     notifications: NotificationsSettings
+    services: Mapping[str, ServiceSettings]
     bastion: bool
     labels: Labels
-    services: Mapping[str, ServiceSettings]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,12 @@ class Credentials(pulumi.ComponentResource):
         for served, (key, certificate) in self._server_certificates(authority).items():
             certificates[placeholders.server_certificate(served)] = certificate
             secrets[placeholders.server_private_key(served)] = key
+        for served, (key, certificate) in self._site_certificates(authority).items():
+            certificates[placeholders.server_certificate(served)] = certificate
+            secrets[placeholders.server_private_key(served)] = key
+        for users, hashes in args.settings.basic_auth.items():
+            lines = [f"{user}:{each.get_secret_value()}" for user, each in hashes.items()]
+            secrets[placeholders.basic_auth(users)] = pulumi.Output.secret("\n".join(lines))
         for setting, value in args.notifications.secrets().items():
             secrets[placeholders.notification(setting)] = pulumi.Output.secret(value.get_secret_value())
         if args.domains is not None:
@@ -212,6 +220,21 @@ class Credentials(pulumi.ComponentResource):
             addresses = [str(address) for address in self._args.virtual_ip.addresses]
             certificate = self._leaf("server", key, names, addresses, authority)
             found |= dict.fromkeys(remaining, (key.private_key_pem, certificate))
+        return found
+
+    def _site_certificates(
+        self, authority: tuple[pulumi.Output[str], pulumi.Output[str]]
+    ) -> dict[str, tuple[pulumi.Output[str], pulumi.Output[str]]]:
+        """Return the key and certificate of each site and stream of the settings, by the name in placeholders."""
+        found: dict[str, tuple[pulumi.Output[str], pulumi.Output[str]]] = {}
+        for name, given in self._args.settings.certificates.items():
+            key = pulumi.Output.secret(given.private_key.get_secret_value())
+            found[f"given.{name}"] = (key, pulumi.Output.from_input(given.certificate))
+        addresses = [str(address) for address in self._args.virtual_ip.addresses]
+        for name, hosts in self._args.nginx.signed_certificates().items():
+            what = name.replace(".", "-", 1)
+            private = self._key(f"{what}-key", "serverCertificate")
+            found[name] = (private.private_key_pem, self._leaf(what, private, list(hosts), addresses, authority))
         return found
 
     def _node_certificate(

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from operations.backup import Backups, open_backups, parse_time
+from operations.drill.command import drill
 from operations.engine import open_engine
 from operations.errors import EngineError, NoDeploymentError, OperationError
 from operations.events import read_preview
@@ -156,6 +157,30 @@ def switchover(
         typer.confirm(f"Move the virtual IPs of stack {stack}? Connections that stay open are cut off.", abort=True)
     confirm = confirm_with(deployed.inventory, engine.cloud_settings())
     run(Group(deployed.inventory, confirm, typer.echo), deployed.public, to=to, back=back)
+
+
+app.command()(drill)
+
+
+@app.command()
+def fence(
+    node: Annotated[str, typer.Argument(help="Eligible node that must not receive traffic any more.")],
+    stack: Stack = "local",
+    *,
+    yes: Yes = False,
+) -> None:
+    """Detach the virtual IPs from a node in the cloud, if two nodes hold one and cannot be made to hear each other.
+
+    Refused unless another node holds the virtual IPs and serves. `tandem up` attaches the node again.
+    """
+    from operations.fencing import run  # noqa: PLC0415 - HTTP and SSH take 0.5 s to import
+    from operations.recorded import read_deployment  # noqa: PLC0415 - see above
+
+    engine = open_engine(stack)
+    deployed = read_deployment(engine.deployment(), stack)
+    if not yes and find_workspace(stack, os.environ) is None:
+        typer.confirm(f"Detach the virtual IPs of stack {stack} from {node} in the cloud?", abort=True)
+    run(deployed.inventory, node, engine.cloud_settings(), typer.echo)
 
 
 @app.command()

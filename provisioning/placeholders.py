@@ -40,12 +40,17 @@ _ESCAPED: dict[str, str] = {  # by Format
 
 
 def server_certificate(name: str) -> str:
-    """The secret name of nginx's certificate, with its chain, for one public host name ("api" or "authz")."""
+    """The secret name of nginx's certificate, with its chain, for a site ("api", "given.NAME", "site.HOST")."""
     return f"server_certificate.{name}"
 
 
 def server_private_key(name: str) -> str:
     return f"server_private_key.{name}"
+
+
+def basic_auth(name: str) -> str:
+    """The secret name of a list of users with hashes of their passwords, one a line."""
+    return f"basic_auth.{name}"
 
 
 def node_certificate(node: str) -> str:

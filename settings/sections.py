@@ -22,6 +22,7 @@ from settings.notifications import NotificationsSettings
 from settings.releases import Bundle, Release
 from settings.rollout import RolloutSettings
 from settings.services import ServiceName, ServiceSettings
+from settings.system import SystemSettings
 from settings.virtual_ip import VirtualIpSettings
 
 # Document 651/13354: Chinese and English letters, digits, these marks, and spaces except at the start and end.
@@ -78,6 +79,7 @@ class Sections(FrozenModel):
         "a site sends requests to it.",
     )
     data: DataSettings = Field(default=DataSettings(), description="The databases.")
+    system: SystemSettings = Field(default=SystemSettings(), description="The operating system of the nodes.")
     rollout: RolloutSettings = Field(default=RolloutSettings(), description="How changes reach the nodes.")
     tags: dict[TagKey, TagValue] = Field(
         default_factory=dict,

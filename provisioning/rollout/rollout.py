@@ -40,6 +40,7 @@ from provisioning.placeholders import find_names
 from provisioning.plan import changed_lines, changed_units, make_plan, prepare_operation
 from provisioning.rollout import held_data
 from provisioning.rollout.commit import NodeChange, report_plans, stage
+from provisioning.rollout.order import vrrp_of
 from provisioning.rollout.removal import remove_all, stop_demoted
 from provisioning.rollout.rounds import commit_in_order
 from provisioning.rollout.uploads import send_archives
@@ -51,6 +52,7 @@ from provisioning.ssh.agent_calls import Connection
 from provisioning.ssh.connections import connector
 from provisioning.ssh.reachable import Reached, connected, refuse_to_skip, refuse_unsafe_change
 from provisioning.traffic.havip import Confirm, confirm_with
+from provisioning.traffic.switchover import return_preferred
 from settings.rollout import Unreachable
 
 PREPARE_DEADLINE_S = 2400.0
@@ -147,6 +149,8 @@ def _change(
     report("all nodes accepted the candidates")
     stop_demoted(inventory, changes, token, report, confirm)
     changed = commit_in_order(inventory, changes, version, token, report, confirm=confirm)
+    preferred = [(change.connection, vrrp.preferred) for change in changes if (vrrp := vrrp_of(change.items))]
+    return_preferred(preferred, inventory.virtual_ips, confirm, report)
     changed = remove_all(changes, changed, token)
     held_data.record(changes, token)
     _follow_audit_record(changes, token)

@@ -198,6 +198,8 @@ def _unit(deployment: Deployment, node: Node, name: str, *, censored: bool) -> F
         writes=("/var/lib/iam",),
         # The masking process must run until the server has stopped writing.
         kill_mode="mixed" if censored else "",
+        # marmotedu/iam 16c723d needs up to 425 MB, with bodies of 20 MB that nginx does not let through.
+        memory_mib=deployment.iam.memory_mib,
     ).file()
 
 
