@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.end_to_end.conftest import NAME
 from tests.end_to_end.lab import CommandError, Lab, new_cloud, wait_until
+from tests.end_to_end.settings import encrypt, write_settings
 
 pytestmark = [pytest.mark.root, pytest.mark.long]
 
@@ -18,14 +21,42 @@ VIRTUAL_IP = "10.0.4.99"
 ROWS = 200
 
 
+# All printable characters: the backup program, the refresh of the caches and all services log in with it.
+PASSWORD = "".join(map(chr, [*range(0x21, 0x5F), 0x20, *range(0x5F, 0x7F)]))
+
+
+@dataclass(frozen=True)
+class DataLab(Lab):
+    """A group with given passwords of its databases."""
+
+    settings: Path = Path()
+
+    def up(self, *options: str) -> str:
+        return super().up("--config-file", str(self.settings), *options)
+
+
 @pytest.fixture(scope="module")
-def deployed_data() -> Iterator[Lab]:
+def deployed_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A group with rows in its database. The tests of this module run in order: each starts from a healthy group."""
     create = "CREATE TABLE kept (number INT PRIMARY KEY) SELECT seq AS number FROM seq_1_to_200"
-    with new_cloud(f"{NAME}d") as lab:
+    folder = tmp_path_factory.mktemp("encrypted")
+    with new_cloud(f"{NAME}d") as empty:
+        encrypted, salt = encrypt(empty, PASSWORD, folder)
+        given = {name: {"secure": encrypted} for name in ("mariadbPassword", "redisPassword")}
+        settings = write_settings(folder / "given.yaml", credentials={"given": given})
+        settings.write_text(f"encryptionsalt: '{salt}'\n{settings.read_text()}")
+        lab = DataLab(empty.name, settings)
         lab.up()
         lab.on("iam-a", f"mariadb iam -e '{create}'")
         yield lab
+
+
+def test_given_passwords_with_all_printable_characters_work_in_every_service(deployed_data: Lab) -> None:
+    lab = deployed_data
+    assert healthy(lab)
+    for node in NODES:  # reads the password from an EnvironmentFile
+        run = "systemctl start iam-refresh && systemctl show -P ExecMainStatus iam-refresh"
+        assert lab.on(node, run).strip() == "0"
 
 
 def rows(lab: Lab) -> int:
