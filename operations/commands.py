@@ -18,23 +18,27 @@ from operations.engine import open_engine
 from operations.errors import EngineError, NoDeploymentError, OperationError
 from operations.events import read_preview
 from operations.node_commands import app as node_commands
-from operations.options import ConfigFile, Dependents, Exclude, Replace, Stack, Target, Yes
+from operations.options import ConfigFile, Dependents, Exclude, Replace, Stack, Target, Yes, examples
 from operations.preview_comment import to_markdown
 from operations.rollback import find_inventory, pardon, roll_back
 from operations.selection import Selection
+from operations.setup_commands import app as setup_commands
 from operations.unlock import find_locks, release_locks
 from operations.workspace import find_workspace
 from provisioning.traffic.havip import confirm_with
 from provisioning.traffic.node_changes import Group
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
-    help="Tandem: deploy a stack, preview its changes, check its health.",
+    no_args_is_help=True, pretty_exceptions_enable=False,
+    help="Tandem: deploy a stack, preview its changes, see and change what runs.",
+    epilog="Exit codes: 0 success, 1 failure or a failed check, 2 wrong usage, 130 interrupted. "
+    "Shell completion: tandem --install-completion. Every command: tandem COMMAND --help.",
 )  # fmt: skip
 app.add_typer(node_commands)
+app.add_typer(setup_commands)
 
 
-@app.command()
+@app.command(epilog=examples("tandem up", "tandem up --stack prod", "tandem up --stack prod --diff --yes"))
 def up(
     stack: Stack = "local",
     *,
@@ -58,7 +62,7 @@ def up(
     engine.up(selection, refresh=refresh, diff=diff)
 
 
-@app.command()
+@app.command(epilog=examples("tandem preview --stack prod", "tandem preview --stack prod --markdown >comment.md"))
 def preview(
     stack: Stack = "local",
     *,
@@ -85,7 +89,7 @@ def preview(
     typer.echo(to_markdown(read_preview(events), stack))
 
 
-@app.command()
+@app.command(epilog=examples("tandem refresh --stack prod --diff"))
 def refresh(
     stack: Stack = "local",
     *,
@@ -101,7 +105,7 @@ def refresh(
     )
 
 
-@app.command()
+@app.command(epilog=examples("tandem destroy --stack staging"))
 def destroy(
     stack: Stack = "local",
     *,
@@ -115,7 +119,7 @@ def destroy(
     open_engine(stack, config_file, ask=not yes, report=typer.echo).destroy(selection)
 
 
-@app.command()
+@app.command(epilog=examples("tandem rollback --stack prod"))
 def rollback(stack: Stack = "local", *, yes: Yes = False) -> None:
     """Return all nodes to the previous revision. The newer one is refused until the program changes."""
     from operations.recorded import read_deployment  # noqa: PLC0415 - HTTP takes 0.5 s to import
@@ -132,7 +136,7 @@ def rollback(stack: Stack = "local", *, yes: Yes = False) -> None:
     )
 
 
-@app.command()
+@app.command(epilog=examples("tandem switchover --stack prod", "tandem switchover --to iam-b"))
 def switchover(
     stack: Stack = "local",
     *,
@@ -183,13 +187,13 @@ def fence(
     run(deployed.inventory, node, engine.cloud_settings(), typer.echo)
 
 
-@app.command()
+@app.command(epilog=examples("tandem cancel --stack prod"))
 def cancel(stack: Stack = "local") -> None:
     """Release the lock of the stack: `pulumi cancel`. Use this only if the owner of the lock has ended."""
     open_engine(stack).cancel()
 
 
-@app.command()
+@app.command(epilog=examples("tandem unlock --stack prod"))
 def unlock(stack: Stack = "local", *, yes: Annotated[bool, typer.Option("--yes", "-y")] = False) -> None:
     """Show the change lock of each node, and release it. Use this only if its owner has ended.
 
@@ -208,7 +212,11 @@ def unlock(stack: Stack = "local", *, yes: Annotated[bool, typer.Option("--yes",
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "tandem outputs", "tandem outputs public_ip", "tandem outputs admin_password --show-secrets --stack prod"
+    )
+)
 def outputs(
     name: Annotated[str | None, typer.Argument(help="Show only this output, as plain text.")] = None,
     stack: Stack = "local",
@@ -232,7 +240,7 @@ def outputs(
         _print_table(values)
 
 
-@app.command()
+@app.command(epilog=examples("tandem health --stack prod", "tandem health --json"))
 def health(
     stack: Stack = "local",
     *,
@@ -256,21 +264,21 @@ def health(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(epilog=examples("tandem backup --stack prod"))
 def backup(stack: Stack = "local") -> None:
     """Make a backup of the databases now, in addition to the nightly one."""
     with _open_backups(stack) as found:
         found.create()
 
 
-@app.command()
+@app.command(epilog=examples("tandem backups --stack prod"))
 def backups(stack: Stack = "local") -> None:
     """List the backups of the databases on the nodes."""
     with _open_backups(stack) as found:
         found.show()
 
 
-@app.command()
+@app.command(epilog=examples("tandem restore --stack prod", "tandem restore --stack prod --at '2026-11-27 02:00'"))
 def restore(
     stack: Stack = "local",
     *,

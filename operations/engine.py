@@ -140,6 +140,17 @@ class Engine:
         """The recorded state with its secrets; empty before the first deployment. Raises OperationError."""
         return json.loads(self._run("stack", "export", "--show-secrets")).get("deployment") or {}
 
+    def history(self) -> list[dict[str, Any]]:
+        """The last operations on the stack, the newest first. Raises OperationError."""
+        return json.loads(self._run("stack", "history", "--json", "--page-size", "10", "--page", "1"))
+
+    def plugins(self) -> list[dict[str, Any]]:
+        """The installed plugins: name, kind, version. Raises OperationError."""
+        try:
+            return json.loads(self._workspace.run("plugin", "ls", "--json"))
+        except CommandError as error:
+            raise OperationError(_stderr_of(error)) from None
+
     def call_api(self) -> CallApi | None:
         """A function that calls the cloud's API, or None if no credentials are at hand."""
         return self.connect() if has_credentials(self.cloud_settings()) else None

@@ -79,9 +79,9 @@ def to_json(report: HealthReport) -> dict[str, Any]:
     return {"healthy": report.healthy, "checks": [result.to_data() for result in report.results]}
 
 
-def make_table(report: HealthReport, stack: str) -> Table:
+def make_table(report: HealthReport, stack: str, subject: str = "Health of") -> Table:
     """The results as a table; each failure and warning with the next place to look."""
-    table = Table("", "target", "check", "result", title=f"Health of stack {stack}", title_justify="left")
+    table = Table("", "target", "check", "result", title=f"{subject} stack {stack}", title_justify="left")
     by_target: dict[str, list[CheckResult]] = {}
     for result in report.results:
         by_target.setdefault(result.target, []).append(result)

@@ -1,9 +1,13 @@
-"""The entry point of `tandem`. Enters localcloud if the stack is deployed there, before any slow import."""
+"""The entry point of `tandem`. Enters localcloud if the stack is deployed there, before any slow import.
+
+Exit codes: 0 success; 1 failure, or a check that failed; 2 wrong usage; 130 interrupted.
+"""
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -14,23 +18,42 @@ from operations.errors import OperationError
 from operations.localcloud import enter_localcloud
 from provisioning.errors import ProvisioningError
 
-_OUTSIDE = {"outputs"}  # reads only the state
+_DEBUG = "TANDEM_DEBUG"
+# They read only the state or files.
+_OUTSIDE = {"outputs", "init", "config"}
 
 
 def main() -> None:
     """Run a command. An OperationError is printed, and the process exits with code 1."""
     arguments = sys.argv[1:]
     try:
-        if arguments and arguments[0] not in _OUTSIDE and not {"--help", "--list"} & set(arguments):
+        if (
+            arguments
+            and not arguments[0].startswith("-")
+            and arguments[0] not in _OUTSIDE
+            and not {"--help", "--list"} & set(arguments)
+        ):
             enter_localcloud(find_stack(arguments), arguments)
         # Pulumi, gRPC and paramiko take 1 s to import, so not before entering localcloud.
-        importlib.import_module("operations.commands").app()
+        importlib.import_module("operations.commands").app(prog_name="tandem")
     except (OperationError, ProvisioningError) as error:
         print_error(error, Console(stderr=True))
         sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        if os.environ.get(_DEBUG):
+            raise
+        print_error(describe_bug(error), Console(stderr=True))
+        sys.exit(1)
 
 
-def print_error(error: Exception, console: Console) -> None:
+def describe_bug(error: Exception) -> str:
+    """An error that no part of Tandem has foreseen. Its traceback would hide what it says."""
+    return f"{type(error).__name__}: {error}\n  this is a bug of Tandem; {_DEBUG}=1 shows where it happened"
+
+
+def print_error(error: object, console: Console) -> None:
     """Print an error. Its text may contain brackets, which Rich would interpret as markup."""
     console.print(Text.assemble(("error:", "red"), f" {error}"), highlight=False, soft_wrap=True)
 

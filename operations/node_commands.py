@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from contextlib import closing
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,7 +19,7 @@ from operations.errors import OperationError
 from operations.options import AsJson, NodeName, Stack, Yes, examples
 from operations.rollback import find_inventory
 from operations.selection import Selection
-from operations.workspace import find_workspace
+from operations.workspace import PROJECT_ROOT, find_workspace
 from provisioning.inventory import Inventory, RemoteNode
 from provisioning.ssh.connections import connector
 from provisioning.traffic.havip import confirm_with
@@ -161,6 +162,26 @@ def replace(node: NodeName, stack: Stack = "local", *, yes: Yes = False) -> None
     if not yes and find_workspace(stack, os.environ) is None:
         typer.confirm(f"Delete the instance of {node} and create it again?", abort=True)
     engine.up(Selection(replace=[f"**tencentcloud:Instance/instance:Instance::nodes.{node}"]), refresh=True)
+
+
+@app.command(epilog=examples("tandem report --stack prod", "tandem report --stack prod --output status.html"))
+def report(
+    stack: Stack = "local",
+    *,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write. Default: STACK.html.")] = None,
+) -> None:
+    """Write one HTML page: the topology, the state, the last changes and the last drill. Contains no secret."""
+    from operations.recorded import read_deployment  # noqa: PLC0415 - as above
+    from operations.report import find_last_drill, make_page  # noqa: PLC0415 - as above
+    from operations.status import gather  # noqa: PLC0415 - as above
+
+    engine = open_engine(stack)
+    group = read_deployment(engine.deployment(), stack)
+    found = gather(group, stack, engine.call_api())
+    drill = find_last_drill(PROJECT_ROOT / ".tandem" / "drills", stack)
+    file = output or Path(f"{stack}.html")
+    file.write_text(make_page(group, found, engine.history(), drill), encoding="utf-8")
+    typer.echo(f"{file} is written.")
 
 
 def _stay_out(group: ChangingGroup, minutes: int) -> None:

@@ -32,7 +32,7 @@ def test_operations_imports_only_the_automation_module_of_pulumi() -> None:
 
 
 # The modules that load the settings; the rest of `settings` are models.
-LOADING = ("load", "parsing", "problems", "reference", "rules", "schema")
+LOADING = ("check", "load", "parsing", "problems", "reference", "rules", "schema")
 SDKS = {"pulumi", "pulumi_random", "pulumi_tls", "tencentcloud_iac_pulumi"}
 PACKAGES = ("settings", "components", "provisioning", "operations", "localcloud", "samples")
 

@@ -1,0 +1,76 @@
+"""`tandem report`: one self-contained HTML page about a stack: topology, state, last changes, last drill."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from rich.console import Console, RenderableType
+
+from operations.health import make_table
+from operations.status import GroupStatus, show
+from operations.topology import draw, from_group
+from provisioning.health.checks import Group
+
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, autoescape=True, trim_blocks=True,
+    lstrip_blocks=True,
+)  # fmt: skip
+_WIDTH = 170
+
+
+def make_page(
+    group: Group,
+    status: GroupStatus,
+    history: Sequence[Mapping[str, Any]],
+    drill: Mapping[str, Any] | None,
+    now: datetime | None = None,
+) -> str:
+    """Return the page. `history` is that of `pulumi stack history --json`; it contains no secret."""
+    now = now or datetime.now(UTC)
+    masters = [node.name for node in status.nodes if node.data.get("held")]
+    return _TEMPLATES.get_template("report.html.j2").render(
+        stack=status.stack,
+        made=f"{now:%Y-%m-%d %H:%M} UTC",
+        topology=draw(from_group(group, status.stack, masters)),
+        state=_plain(show(status, now.timestamp())),
+        health=_plain(make_table(status.health, status.stack)) if status.health else "",
+        changes=[_change(each) for each in history],
+        drill=drill,
+    )
+
+
+def _plain(shown: RenderableType) -> str:
+    console = Console(file=io.StringIO(), width=_WIDTH, no_color=True, force_terminal=False)
+    console.print(shown, highlight=False)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue().rstrip()
+
+
+def _change(update: Mapping[str, Any]) -> dict[str, str]:
+    counts: Mapping[str, int] = update.get("resourceChanges") or {}
+    changed = ", ".join(f"{count} {word}" for word, count in sorted(counts.items()) if word != "same")
+    environment: Mapping[str, str] = update.get("environment") or {}
+    return {
+        "at": str(update.get("endTime") or update.get("startTime") or ""),
+        "kind": str(update.get("kind", "")),
+        "result": str(update.get("result", "")),
+        "changes": changed or "no changes",
+        "by": environment.get("git.author") or environment.get("pulumi.env.PULUMI_USER") or "",
+        "commit": environment.get("git.head", "")[:12],
+    }
+
+
+def find_last_drill(directory: Path, stack: str) -> dict[str, Any] | None:
+    """The newest result that `tandem drill` has written, or None."""
+    for file in sorted(directory.glob(f"{stack}-*.json"), reverse=True):
+        try:
+            return json.loads(file.read_text())
+        except ValueError:  # of a drill that was killed while it wrote
+            continue
+    return None

@@ -1,0 +1,136 @@
+"""Checks the settings file of a stack without the engine and without a passphrase (`tandem config check`).
+
+    python -m settings.check [FILE ...]     default: all of stacks/
+
+Encrypted values are not checked: a rule that needs one, such as whether a key belongs to a certificate, is left to
+`up`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+
+from settings.downloads import is_url
+from settings.iam import IamSettings
+from settings.load import Stack, find_release, parse
+from settings.problems import Problem, SettingsError
+from settings.releases import Release
+from settings.sections import Settings
+
+_PROJECT = "tandem"
+_NAMESPACES = ("tandem", "tencentcloud", "pulumi")
+_ENCRYPTED = "Encrypted-value-0"  # has the form of most secrets
+_UNKNOWN = "is not a known key; keys start with tandem: or tencentcloud:"
+_PREFIX = "Pulumi."
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """The result for one file."""
+
+    file: str
+    problems: tuple[Problem, ...]
+    settings: Settings | None  # None if there are problems
+    encrypted: tuple[str, ...] = ()  # keys whose values were not checked
+
+
+def check_file(file: Path, name: str | None = None) -> Checked:
+    """Check one file. `name` is the stack's; by default, that of the file."""
+    shown = str(file)
+    name = name or file.stem.removeprefix(_PREFIX)
+    try:
+        config = _read(file)
+    except (OSError, yaml.YAMLError, ValueError) as error:
+        return Checked(shown, (Problem(shown, " ".join(str(error).split())),), None)
+    foreign = [Problem(key, _UNKNOWN) for key in config if key.partition(":")[0] not in _NAMESPACES]
+    encrypted: list[str] = []
+    plain = {key: _replace_encrypted(value, key, encrypted) for key, value in config.items()}
+    raw = {key.partition(":")[2]: value for key, value in plain.items() if key.startswith("tandem:")}
+    sections = frozenset(key.partition(":")[2].partition(".")[0] for key in encrypted if key.startswith("tandem:"))
+    region = plain.get("tencentcloud:region")
+    try:
+        settings = parse(Stack(_PROJECT, name, region, shown), raw, sections, _find_release)
+    except SettingsError as error:
+        unknown = _sections_with(encrypted, error.problems)
+        problems = (*foreign, *(each for each in error.problems if each.key not in unknown))
+        return Checked(shown, problems, None, tuple(encrypted))
+    return Checked(shown, tuple(foreign), None if foreign else settings, tuple(encrypted))
+
+
+def find_files(directory: Path) -> list[Path]:
+    """The settings files of all stacks."""
+    return sorted(directory.glob(f"{_PREFIX}*.yaml"))
+
+
+def _read(file: Path) -> dict[str, Any]:
+    content = yaml.load(file.read_text(), _StrictLoader)  # noqa: S506 - a SafeLoader that refuses repeated keys
+    config = cast("dict[str, Any]", content).get("config") if isinstance(content, dict) else None
+    if not isinstance(config, dict):
+        raise ValueError("must have the mapping `config:`")  # noqa: TRY004 - the content of a file
+    return {str(key): value for key, value in cast("dict[Any, Any]", config).items()}
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML keeps the last of repeated keys without a message."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - the method of the base class
+        keys = [str(key.value) for key, _ in node.value]
+        if repeated := sorted({key for key in keys if keys.count(key) > 1}):
+            raise yaml.constructor.ConstructorError(
+                None, None, f"the key {repeated[0]} is given more than once", node.start_mark
+            )
+        return super().construct_mapping(node, deep)
+
+
+def _replace_encrypted(value: Any, path: str, encrypted: list[str]) -> Any:
+    """Replace `secure: TEXT` by a text, and add its path to `encrypted`."""
+    if isinstance(value, Mapping):
+        fields = cast("Mapping[str, Any]", value)
+        if set(fields) == {"secure"}:
+            encrypted.append(path)
+            return _ENCRYPTED
+        return {key: _replace_encrypted(each, f"{path}.{key}", encrypted) for key, each in fields.items()}
+    if isinstance(value, list):
+        return [_replace_encrypted(each, path, encrypted) for each in cast("list[Any]", value)]
+    return value
+
+
+def _sections_with(encrypted: Sequence[str], problems: Sequence[Problem]) -> set[str]:
+    """The keys of problems that may come from the replaced values: the same key, or one beside it."""
+    beside = {path.rpartition(".")[0] for path in encrypted}
+    return {each.key for each in problems if each.key in encrypted or each.key.rpartition(".")[0] in beside}
+
+
+def _find_release(settings: IamSettings) -> Release:
+    """The release if it is a file; a URL is not fetched."""
+    if settings.release and is_url(settings.release):
+        return Release(settings.release, settings.sha256 or "0" * 64)
+    return find_release(settings)
+
+
+def describe(checked: Checked) -> Iterator[str]:
+    """The result as text."""
+    if not checked.problems:
+        skipped = f" ({len(checked.encrypted)} encrypted values not checked)" if checked.encrypted else ""
+        yield f"{checked.file}: ok{skipped}"
+        return
+    # SettingsError has the same form in `up` and `preview`.
+    yield str(SettingsError(checked.file, checked.problems))
+
+
+def main(arguments: Sequence[str]) -> int:
+    files = [Path(each) for each in arguments] or find_files(Path("stacks"))
+    results = [check_file(file) for file in files]
+    for line in (line for each in results for line in describe(each)):
+        print(line)
+    return 1 if any(each.problems for each in results) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,81 @@
+"""docs/cam-policy.json allows what a deployment calls; a forbidden action gives an error that names it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.engine.full_project import FullProject, full_project, nothing_to_do
+from tests.engine.project import ROOT
+
+pytestmark = pytest.mark.timeout(3000)
+_PREFIX = {"cbs": "cvm"}  # in CAM
+# A create, an attachment, a read, one that a provider calls after a create, and one that `up` only calls to change.
+SAMPLE = ("vpc:CreateHaVip", "cvm:RunInstances", "vpc:DescribeSecurityGroupPolicies", "tag:ModifyResourceTags")
+
+
+def allowed() -> set[str]:
+    (statement,) = json.loads((ROOT / "docs" / "cam-policy.json").read_text())["statement"]
+    return set(statement["action"])
+
+
+def in_cam(action: str) -> str:
+    service, _, name = action.partition(":")
+    return f"{_PREFIX.get(service, service)}:{name}"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[FullProject]:
+    with full_project(tmp_path) as project:
+        yield project
+
+
+def test_the_policy_is_the_generated_one() -> None:
+    command = [sys.executable, str(ROOT / "scripts" / "cam-policy")]
+    assert (
+        subprocess.run(command, text=True, capture_output=True, check=True).stdout
+        == (ROOT / "docs" / "cam-policy.json").read_text()
+    )
+
+
+def test_a_deployment_from_its_creation_to_its_removal_calls_only_allowed_actions(project: FullProject) -> None:
+    project.succeed("up")
+    project.succeed("up", changes={"nodes.type": "S5.LARGE8", "virtualIp.bandwidthMbps": 20, "network.egress": "nat"})
+    assert nothing_to_do(project.succeed("up", changes={"nodes.type": "S5.LARGE8", "virtualIp.bandwidthMbps": 20, "network.egress": "nat"}))  # fmt: skip  # noqa: E501 - one call
+    project.succeed("destroy")
+    called = {in_cam(action) for action in project.cloud.requests()}
+    assert len(called) > 30
+    assert called - allowed() == set()
+
+
+def refuse(project: FullProject, action: str) -> None:
+    """Forbid one action, deploy, and allow it again."""
+    project.cloud.fault(action, code="UnauthorizedOperation", message="You are not authorized to perform it.", times=0)
+    run = project.run("up")
+    project.cloud.clear_faults()
+    name = action.partition(":")[2]
+    if run.code:
+        assert f"{name}: [UnauthorizedOperation] You are not authorized" in run.output, run.output[-3000:]
+        assert "Traceback" not in run.output
+        project.succeed("up")
+
+
+@pytest.mark.parametrize("action", SAMPLE)
+def test_a_forbidden_action_is_named_and_the_next_run_continues(project: FullProject, action: str) -> None:
+    refuse(project, action)
+    assert nothing_to_do(project.succeed("up"))
+
+
+@pytest.mark.long
+def test_each_forbidden_action_is_named(tmp_path: Path) -> None:
+    with full_project(tmp_path / "whole") as project:
+        project.succeed("up")
+        called = sorted(set(project.cloud.requests()))
+    for number, action in enumerate(called):
+        with full_project(tmp_path / str(number)) as project:
+            refuse(project, action)

@@ -1,0 +1,291 @@
+"""The command line as a whole: help, exit codes, errors without markup or traceback, completion, `init`, `doctor`."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+from rich.console import Console
+from typer.main import get_group
+
+from operations import doctor
+from operations.commands import app
+from operations.errors import OperationError
+from operations.main import describe_bug, find_stack, print_error
+from operations.new_stack import make_answers, render, write
+from operations.workspace import PROJECT_ROOT
+from provisioning.errors import CloudApiError, UnreachableError
+from provisioning.health.results import CheckResult, Level
+from provisioning.inventory import Inventory, RemoteNode
+from settings.check import Checked, check_file, find_files
+
+
+def all_commands() -> Iterator[tuple[str, click.Command]]:
+    def walk(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+        children: Mapping[str, click.Command] = getattr(command, "commands", {})
+        if not children:
+            yield name, command
+        for word, child in children.items():
+            yield from walk(f"{name} {word}", child)
+
+    yield from walk("tandem", get_group(app))  # pyright: ignore[reportArgumentType] - Typer's own copy of click
+
+
+COMMANDS = dict(all_commands())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_a_help_with_an_example_of_itself(name: str) -> None:
+    command = COMMANDS[name]
+    assert command.help
+    assert re.search(rf"^\s+{re.escape(name)}\b", command.epilog or "", re.MULTILINE), command.epilog
+
+
+def tandem(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "LOCALCLOUD_ID": "x", "NO_COLOR": "1", **variables}
+    return subprocess.run(
+        [sys.executable, "-m", "operations.main", *arguments], cwd=PROJECT_ROOT, env=environment, text=True,
+        capture_output=True, check=False, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def test_wrong_usage_is_exit_code_2_and_help_is_0() -> None:
+    assert tandem("no-such-command").returncode == 2
+    shown = tandem("--help")
+    assert shown.returncode == 0
+    assert "Exit codes: 0 success, 1 failure" in " ".join(shown.stdout.split())
+
+
+def test_shells_can_complete_commands() -> None:
+    shown = tandem(_TANDEM_COMPLETE="complete_bash", COMP_WORDS="tandem pre", COMP_CWORD="1")
+    assert shown.stdout.split() == ["preview"]
+
+
+@pytest.mark.parametrize("text", ["a [bold]value[/bold]", "unbalanced [/red]", "path [/etc/x] [0m"])
+def test_an_error_is_printed_as_it_is(text: str) -> None:
+    console = Console(file=io.StringIO(), width=40)
+    print_error(OperationError(text), console)
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue() == f"error: {text}\n"
+
+
+def test_an_unforeseen_error_is_one_sentence() -> None:
+    assert describe_bug(KeyError("x")).splitlines() == [
+        "KeyError: 'x'", "  this is a bug of Tandem; TANDEM_DEBUG=1 shows where it happened",
+    ]  # fmt: skip
+
+
+def test_the_stack_of_a_remote_command_is_not_taken_from_its_arguments() -> None:
+    assert find_stack(["ssh", "iam-a", "--stack", "prod", "--", "x", "-s", "y"]) == "prod"
+    assert find_stack(["ssh", "iam-a", "--", "systemctl", "-s", "y"]) == "local"
+
+
+# ---- config check ----------------------------------------------------------------------------------------------------
+
+
+def check(tmp_path: Path, config: Mapping[str, Any] | str) -> Checked:
+    file = tmp_path / "Pulumi.test.yaml"
+    file.write_text(config if isinstance(config, str) else yaml.safe_dump({"config": config}))
+    return check_file(file)
+
+
+def local_config() -> dict[str, Any]:
+    return yaml.safe_load((PROJECT_ROOT / "stacks" / "Pulumi.local.yaml").read_text())["config"]
+
+
+def test_the_provided_stacks_have_no_problem() -> None:
+    checked = [check_file(file) for file in find_files(PROJECT_ROOT / "stacks")]
+    assert len(checked) >= 3
+    assert [problem for each in checked for problem in each.problems] == []
+
+
+def test_all_problems_of_a_file_are_reported_together(tmp_path: Path) -> None:
+    config = {**local_config(), "tendem:x": 1, "tandem:virtualIp": {"address": "10.9.9.9"}, "tandem:nginxx": {}}
+    keys = [problem.key for problem in check(tmp_path, config).problems]
+    assert keys == ["tendem:x", "tandem:nginxx", "tandem:virtualIp.address"]
+
+
+def test_an_encrypted_value_is_not_judged(tmp_path: Path) -> None:
+    given = {"mariadbPassword": {"secure": "v1:abc"}, "redisPassword": {"secure": "v1:abc"}}
+    data = {"location": "external", "mariadbAddress": "10.0.9.1:3306", "redisAddress": "10.0.9.2:6379"}
+    checked = check(tmp_path, {**local_config(), "tandem:data": data, "tandem:credentials": {"given": given}})
+    assert checked.problems == ()
+    assert len(checked.encrypted) == 2
+
+
+def test_a_secret_in_plain_text_is_a_problem(tmp_path: Path) -> None:
+    config = {**local_config(), "tandem:credentials": {"given": {"redisPassword": "plain-text-password"}}}
+    assert "must be encrypted" in check(tmp_path, config).problems[0].text
+    assert "plain-text-password" not in str(check(tmp_path, config).problems)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        pytest.param("config:\n  a: 1\n  a: 2\n", "the key a is given more than once", id="a repeated key"),
+        pytest.param("config: [\n", "while parsing", id="no YAML"),
+        pytest.param("name: x\n", "must have the mapping `config:`", id="no config"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_a_problem(tmp_path: Path, text: str, problem: str) -> None:
+    (found,) = check(tmp_path, text).problems
+    assert problem in found.text
+
+
+def test_config_check_needs_no_engine_and_exits_with_1(tmp_path: Path) -> None:
+    file = tmp_path / "Pulumi.test.yaml"
+    file.write_text(yaml.safe_dump({"config": {**local_config(), "tandem:nginxx": {}}}))
+    shown = tandem("config", "check", str(file), PATH="/nonexistent")
+    assert (shown.returncode, shown.stderr) == (1, "")
+    assert "tandem:nginxx  is not a known key; did you mean nginx?" in shown.stdout
+    assert tandem("config", "check", PATH="/nonexistent").returncode == 0
+
+
+# ---- init ------------------------------------------------------------------------------------------------------------
+
+GOOD: dict[str, Any] = {
+    "name": "demo", "region": "ap-guangzhou", "zone": "ap-guangzhou-6", "image": "img-1234abcd",
+    "instance_type": "S5.MEDIUM2", "subnet": "10.3.4.0/24", "nodes": ["web-a", "web-b", "web-c"], "access": "bastion",
+    "admin_cidrs": ["198.51.100.0/24"], "domains": ("api.example.com", "authz.example.com"),
+}  # fmt: skip
+WRONG: dict[str, Any] = {"name": "Demo!", "subnet": "10.3.4.0/30", "access": "vpn", "admin_cidrs": ["here"]}
+
+
+@pytest.mark.parametrize("access", ["bastion", "public", "direct"])
+@pytest.mark.parametrize("subnet", ["10.3.4.0/24", "172.16.0.0/16", "192.168.4.128/25"])
+def test_a_new_stack_is_valid_and_has_comments(tmp_path: Path, access: str, subnet: str) -> None:
+    file = tmp_path / "Pulumi.demo.yaml"
+    answers: dict[str, Any] = GOOD | {"access": access, "subnet": subnet}
+    write(file, render(make_answers(**answers)))
+    checked = check_file(file)
+    assert checked.problems == ()
+    assert checked.settings is not None
+    assert [node.name for node in checked.settings.nodes.members] == GOOD["nodes"]
+    assert file.read_text().count("# ") > 8
+
+
+def test_all_wrong_answers_are_reported_together() -> None:
+    with pytest.raises(OperationError) as caught:
+        make_answers(**{**GOOD, **WRONG})
+    text = str(caught.value)
+    assert all(word in text for word in ("NAME must", "--subnet must", "--access must", "--admin must"))
+
+
+def test_an_existing_stack_is_not_overwritten(tmp_path: Path) -> None:
+    file = tmp_path / "Pulumi.demo.yaml"
+    file.write_text("mine")
+    with pytest.raises(OperationError, match="exists"):
+        write(file, "x")
+    assert file.read_text() == "mine"
+
+
+# ---- doctor ----------------------------------------------------------------------------------------------------------
+
+
+NO_QUOTA = {"QuotaId": "TOTAL_EIP_QUOTA", "QuotaCurrent": 20, "QuotaLimit": 20}
+
+
+class FakeCloud:
+    """The API's responses, by action; an exception is raised."""
+
+    def __init__(self, **changed: Any) -> None:
+        quota = {"QuotaId": "TOTAL_EIP_QUOTA", "QuotaCurrent": 1, "QuotaLimit": 20}
+        self.answers: dict[str, Any] = {
+            "GetCallerIdentity": {"Arn": "qcs::cam::uin/1:uin/1"},
+            "DescribeImages": {"ImageSet": [{"OsName": "Debian 12"}]},
+            "DescribeZoneInstanceConfigInfos": {
+                "InstanceTypeQuotaSet": [{"InstanceType": "S5.MEDIUM2", "Status": "SELL"}]
+            },
+            "DescribeAddressQuota": {"QuotaSet": [quota]},
+            "DescribeHaVips": {"TotalCount": 0},
+            **changed,
+        }
+
+    def __call__(self, service: str, action: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        del service, parameters
+        answer = self.answers[action]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def examine(call: FakeCloud | None, tmp_path: Path) -> dict[str, CheckResult]:
+    settings = check(tmp_path, local_config()).settings
+    assert settings is not None
+    return {result.name: result for result in doctor.check_account(settings, call)}
+
+
+def test_an_account_that_has_everything_passes(tmp_path: Path) -> None:
+    found = examine(FakeCloud(), tmp_path)
+    assert {result.level for result in found.values()} == {Level.OK}
+    assert list(found) == ["credentials", "image", "instance types", "addresses", "HAVIP"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "name", "seen"),
+    [
+        pytest.param({"DescribeImages": {"ImageSet": []}}, "image", "there is no image img-services", id="image"),
+        pytest.param(
+            {"DescribeZoneInstanceConfigInfos": {"InstanceTypeQuotaSet": []}}, "instance types",
+            "S5.MEDIUM2 cannot be bought in ap-guangzhou-6", id="type",
+        ),
+        pytest.param(
+            {"DescribeAddressQuota": {"QuotaSet": [NO_QUOTA]}}, "addresses", "0 of 20 free; a new stack needs 1",
+            id="quota",
+        ),
+        pytest.param(
+            {"GetCallerIdentity": CloudApiError("[AuthFailure.SecretIdNotFound] the key does not exist")},
+            "credentials", "AuthFailure", id="key",
+        ),
+    ],
+)  # fmt: skip
+def test_each_fault_of_the_account_has_a_remedy(tmp_path: Path, changed: Any, name: str, seen: str) -> None:
+    result = examine(FakeCloud(**changed), tmp_path)[name]
+    assert result.level is Level.FAIL
+    assert seen in result.seen
+    assert result.look_at
+
+
+def test_a_forbidden_action_is_a_warning_and_the_other_checks_go_on(tmp_path: Path) -> None:
+    found = examine(FakeCloud(DescribeAddressQuota=CloudApiError("[UnauthorizedOperation] no")), tmp_path)
+    assert found["addresses"].level is Level.WARNING
+    assert found["HAVIP"].level is Level.OK
+
+
+def test_without_credentials_the_account_is_not_asked(tmp_path: Path) -> None:
+    assert list(examine(None, tmp_path)) == ["credentials"]
+
+
+def test_missing_plugins_and_a_wrong_clock_are_found() -> None:
+    assert doctor.check_plugins([{"name": "random"}], replaced=False).seen == "not installed: tencentcloud, tls"
+    assert doctor.check_plugins([], replaced=True).level is Level.OK
+    date = "Fri, 27 Nov 2026 15:00:00 GMT"
+    assert doctor.check_clock(date, lambda: 1795791600.0).level is Level.OK
+    assert doctor.check_clock(date, lambda: 1795791600.0 + 600).level is Level.FAIL
+    assert doctor.check_clock("", lambda: 0.0).level is Level.WARNING
+
+
+def test_a_node_that_cannot_be_reached_names_the_setting() -> None:
+    node = RemoteNode("iam-a", "ins-1", "10.0.4.20", "10.0.4.20", "debian", (), eligible=True)
+
+    def connect(_node: RemoteNode) -> Any:
+        raise UnreachableError("iam-a: no connection", look_at="the security group")
+
+    (result,) = doctor.check_nodes(Inventory("g", (node,), (), "key"), connect)
+    assert result.level is Level.FAIL
+    assert "tandem:access.adminCidrs" in result.look_at
+
+
+def test_a_missing_ssh_is_a_warning_with_the_command_to_install_it() -> None:
+    found = {result.name: result for result in doctor.check_operator(lambda _name: None)}
+    assert found["ssh"].level is Level.WARNING
+    assert "openssh-client" in found["ssh"].look_at
