@@ -58,8 +58,9 @@ def test_old_and_new_account_log_in_until_the_old_one_is_dropped_last(
     assert plan.removals == (entry,)
     operation = remove_operation(plan, (second,))
     assert "dba-pass" not in str([operation["entries"], operation["record"]])
-    arguments = {key: list(value) if key != "secrets" else value for key, value in operation.items() if key != "do"}
-    assert applied.remove(node, **arguments) == [f"dropped account 'svc'@'{first.host}' on {SERVER}"]
+    entries, record, secrets = operation["entries"], operation["record"], operation["secrets"]
+    dropped = [f"dropped account 'svc'@'{first.host}' on {SERVER}"]
+    assert applied.remove(node, entries=entries, record=record, secrets=secrets) == dropped
     assert "dba-pass" not in "".join(path.read_text() for path in node.state.iterdir())
     assert difference(second) is None
     assert "Access denied" in (difference(first) or "")
