@@ -6,7 +6,7 @@ BIN := .venv/bin
 # instead of 11 s.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help up down test test-unit test-long test-fresh bench-provisioning check format lock docs
+.PHONY: help up down test test-unit test-long test-fresh bench-provisioning bench-failover bench-proxy check format lock docs
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -38,6 +38,15 @@ test-fresh: ## run README's two commands in a minimal Debian 12 root (root; no l
 bench-provisioning: ## measure a rollout to two nodes beside ansible-core (root)
 	@scripts/bootstrap dev
 	@$(BIN)/python tests/benchmarks/provisioning.py
+
+bench-failover: ## measure failovers beside the lectures' timing, or PART=...; keeps the results as a git note (root)
+	@scripts/bootstrap dev
+	@$(BIN)/python -m tests.benchmarks.failover $(PART)
+
+bench-proxy: ## compare the reverse proxy with lecture 001's nginx configuration (root)
+	@scripts/bootstrap dev
+	@scripts/host-tools wrk
+	@$(BIN)/python -m tests.benchmarks.proxy
 
 check: ## check style, types, imports, spelling and wording
 	@scripts/bootstrap dev

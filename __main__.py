@@ -37,22 +37,16 @@ hooks = Hooks(NodeSequence(LastDeployment(last, cloud_settings())))
 credentials = Credentials(
     "credentials",
     CredentialsArgs(
-        s.credentials,
-        s.nodes,
-        s.domains,
-        s.virtual_ip,
-        s.notifications,
-        s.access.mode == "bastion",
-        labels,
-        s.services,
+        s.credentials, s.nodes, s.domains, s.virtual_ip, s.nginx, s.notifications, s.services,
+        s.access.mode == "bastion", labels,
     ),
 )
 network = Network("network", NetworkArgs(s.network, s.protect, labels))
-firewall = Firewall("firewall", FirewallArgs(s.nodes, s.access, labels))
+firewall = Firewall("firewall", FirewallArgs(s.nodes, s.access, s.nginx, labels))
 nodes = Nodes(
     "nodes",
     NodesArgs(
-        s.nodes, s.access, s.network.zone, s.data_location, network, firewall,
+        s.nodes, s.access, s.network.zone, s.data_location, s.bucket_role, network, firewall,
         credentials.deployment_key, list_key_generations(s, last), credentials.temporary_host_keys, hooks, s.protect,
         labels,
     ),

@@ -15,6 +15,7 @@ from components.labels import Labels
 from provisioning import placeholders
 from settings.credentials import SERVED_NAMES, CredentialsSettings, SecretName, ServedName
 from settings.domains import DomainsSettings
+from settings.nginx import NginxSettings
 from settings.nodes import NodeSettings, NodesSettings
 from settings.notifications import NotificationsSettings
 from settings.services import ServiceSettings
@@ -32,10 +33,11 @@ class CredentialsArgs:
     nodes: NodesSettings
     domains: DomainsSettings | None  # of the IAM services; None: without them
     virtual_ip: VirtualIpSettings
+    nginx: NginxSettings
     notifications: NotificationsSettings
+    services: Mapping[str, ServiceSettings]
     bastion: bool
     labels: Labels
-    services: Mapping[str, ServiceSettings]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +69,13 @@ class Credentials(pulumi.ComponentResource):
         secrets = {placeholders.VRRP_PASSWORD: self._password("vrrpPassword", length=8).result}
         self.health_password = pulumi.Output.secret("")
         if args.domains is not None:
-            self.health_password = pulumi.Output.secret(self._health_password())
-            secrets |= {**self._passwords(), placeholders.IAM_HEALTH_PASSWORD: self.health_password}
+            health = self._health_password()
+            self.health_password = pulumi.Output.secret(health.result)
+            secrets |= {
+                **self._passwords(),
+                placeholders.IAM_HEALTH_PASSWORD: self.health_password,
+                placeholders.IAM_HEALTH_PASSWORD_HASH: health.bcrypt_hash,
+            }
         for service, own in args.services.items():
             for key, value in own.secrets.items():
                 secrets[placeholders.service_secret(service, key)] = pulumi.Output.secret(value.get_secret_value())
@@ -81,6 +88,12 @@ class Credentials(pulumi.ComponentResource):
         for served, (key, certificate) in self._server_certificates(authority).items():
             certificates[placeholders.server_certificate(served)] = certificate
             secrets[placeholders.server_private_key(served)] = key
+        for served, (key, certificate) in self._site_certificates(authority).items():
+            certificates[placeholders.server_certificate(served)] = certificate
+            secrets[placeholders.server_private_key(served)] = key
+        for users, hashes in args.settings.basic_auth.items():
+            lines = [f"{user}:{each.get_secret_value()}" for user, each in hashes.items()]
+            secrets[placeholders.basic_auth(users)] = pulumi.Output.secret("\n".join(lines))
         for setting, value in args.notifications.secrets().items():
             secrets[placeholders.notification(setting)] = pulumi.Output.secret(value.get_secret_value())
         if args.domains is not None:
@@ -135,12 +148,16 @@ class Credentials(pulumi.ComponentResource):
             "iam_admin_password_hash": admin.bcrypt_hash,
         }
 
-    def _health_password(self) -> pulumi.Output[str]:
+    def _health_password(self) -> random.RandomPassword:
         """The password of the account that health checks log in with (provisioning/kinds/iam_account.py)."""
+        generation = self._args.settings.generation_of("healthPassword")
         return random.RandomPassword(
             f"{self._name}-health-password", length=16, override_special=_SPECIAL,
-            min_lower=1, min_upper=1, min_numeric=1, min_special=1, opts=self._child(),
-        ).result  # fmt: skip
+            min_lower=1, min_upper=1, min_numeric=1, min_special=1,
+            # Without keepers at first: stacks of earlier versions have none, and new ones would replace the password.
+            keepers=None if generation == "1" else {"generation": generation},
+            opts=self._child(),
+        )  # fmt: skip
 
     def _given_or_generated(self, name: SecretName, given: SecretStr | None) -> pulumi.Output[str]:
         if given is not None:
@@ -203,6 +220,21 @@ class Credentials(pulumi.ComponentResource):
             addresses = [str(address) for address in self._args.virtual_ip.addresses]
             certificate = self._leaf("server", key, names, addresses, authority)
             found |= dict.fromkeys(remaining, (key.private_key_pem, certificate))
+        return found
+
+    def _site_certificates(
+        self, authority: tuple[pulumi.Output[str], pulumi.Output[str]]
+    ) -> dict[str, tuple[pulumi.Output[str], pulumi.Output[str]]]:
+        """Return the key and certificate of each site and stream of the settings, by the name in placeholders."""
+        found: dict[str, tuple[pulumi.Output[str], pulumi.Output[str]]] = {}
+        for name, given in self._args.settings.certificates.items():
+            key = pulumi.Output.secret(given.private_key.get_secret_value())
+            found[f"given.{name}"] = (key, pulumi.Output.from_input(given.certificate))
+        addresses = [str(address) for address in self._args.virtual_ip.addresses]
+        for name, hosts in self._args.nginx.signed_certificates().items():
+            what = name.replace(".", "-", 1)
+            private = self._key(f"{what}-key", "serverCertificate")
+            found[name] = (private.private_key_pem, self._leaf(what, private, list(hosts), addresses, authority))
         return found
 
     def _node_certificate(

@@ -11,6 +11,7 @@ from tencentcloud_iac_pulumi import security
 
 from components.labels import Labels
 from settings.access import AccessSettings
+from settings.nginx import NginxSettings
 from settings.nodes import ELIGIBLE_NODES, NodesSettings
 
 
@@ -18,6 +19,7 @@ from settings.nodes import ELIGIBLE_NODES, NodesSettings
 class FirewallArgs:
     nodes: NodesSettings
     access: AccessSettings
+    nginx: NginxSettings
     labels: Labels
 
 
@@ -56,6 +58,7 @@ class Firewall(pulumi.ComponentResource):
         web = [
             Rule("0.0.0.0/0", "TCP", "443", "clients"),
             Rule("0.0.0.0/0", "TCP", "80", "clients, redirected to 443"),
+            *_streams(args.nginx),
         ]
         self.eligible_id = self._group(
             f"{name}-eligible",
@@ -66,7 +69,7 @@ class Firewall(pulumi.ComponentResource):
         self.application_id = None
         if len(args.nodes.members) > ELIGIBLE_NODES:
             self.application_id = self._group(
-                f"{name}-application", args.labels, "application nodes", [*ssh, *services]
+                f"{name}-application", args.labels, "application nodes", [*ssh, *services, *_datagrams(args)]
             )
         self.bastion_id = None
         if args.access.mode == "bastion":
@@ -87,6 +90,24 @@ class Firewall(pulumi.ComponentResource):
         )
         # Nodes depend on the rules, not only on the group: without rules a node is unreachable.
         return rules.security_group_id
+
+
+def _streams(nginx: NginxSettings) -> list[Rule]:
+    """The ports of layer 4 load balancing."""
+    return [
+        Rule(str(cidr), "UDP" if stream.protocol == "udp" else "TCP", str(stream.port), "clients of a stream")
+        for stream in nginx.streams
+        for cidr in stream.allow or ("0.0.0.0/0",)
+    ]
+
+
+def _datagrams(args: FirewallArgs) -> list[Rule]:
+    """What nginx sends to upstream servers over UDP."""
+    return [
+        Rule(f"{node.address}/32", "UDP", str(port), f"{node.name}: nginx")
+        for node in args.nodes.members[:ELIGIBLE_NODES]
+        for port in args.nginx.udp_ports()
+    ]
 
 
 def ssh_sources(access: AccessSettings) -> list[str]:

@@ -15,7 +15,7 @@ from components.labels import Labels
 from components.network import Network
 from provisioning.first_boot import user_data
 from settings.access import AccessSettings
-from settings.data import DataLocation, DataSettings
+from settings.data import DataLocation
 from settings.nodes import ELIGIBLE_NODES, NodeSettings, NodesSettings
 
 BASTION = "bastion"
@@ -41,7 +41,8 @@ class NodesArgs:
     settings: NodesSettings
     access: AccessSettings
     zone: str
-    data: DataSettings
+    data_location: DataLocation
+    role: str | None  # of the first node, in CAM
     network: Network
     firewall: Firewall
     deployment_key: KeyPair
@@ -87,9 +88,9 @@ class Nodes(pulumi.ComponentResource):
         self.instances = tuple(self._node(position, node) for position, node in enumerate(args.settings.members))
         self.bastion = self._bastion() if args.access.mode == "bastion" else None
         self.data_disk_id = None
-        if args.data.location is not DataLocation.EXTERNAL:
+        if args.data_location is not DataLocation.EXTERNAL:
             disk = self._data_disk()
-            if args.data.location is DataLocation.FIRST_NODE:
+            if args.data_location is DataLocation.FIRST_NODE:
                 self.data_disk_id = self._attached(disk, self.instances[0])
         self.register_outputs({"instance_ids": [each.instance_id for each in self.instances]})
 
@@ -120,7 +121,7 @@ class Nodes(pulumi.ComponentResource):
             address=str(node.address),
             instance_type=node.type or settings.type,
             group_id=group_id,
-            role=args.data.bucket_role if position == 0 else None,
+            role=args.role if position == 0 else None,
             # An instance must be deleted before its replacement can use the same private address.
             opts=pulumi.ResourceOptions(
                 parent=self,

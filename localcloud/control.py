@@ -30,13 +30,11 @@ def make_control_app(
     faults = MachineFaults(infrastructure)
     exposed = Exposed(infrastructure.namespaces)
 
-    async def status(request: Request) -> Response:
-        del request
+    async def status(_: Request) -> Response:
         found = await asyncio.to_thread(describe, infrastructure, gateway.cloud)
         return JSONResponse(found | {"exposed": exposed.listing()})
 
-    async def end(request: Request) -> Response:
-        del request
+    async def end(_: Request) -> Response:
         stop()
         return JSONResponse({"stopping": True})
 
@@ -87,8 +85,7 @@ def make_control_app(
     return Starlette(routes=routes, exception_handlers={LocalcloudError: _refuse, Exception: _internal_error})
 
 
-async def _refuse(request: Request, error: Exception) -> Response:
-    del request
+async def _refuse(_: Request, error: Exception) -> Response:
     return JSONResponse({"error": str(error)}, status_code=409)
 
 

@@ -49,10 +49,6 @@ class Exposed:
         server.close()
         return True
 
-    async def close_all(self) -> None:
-        for local_port in list(self._servers):
-            await self.close(local_port)
-
     def listing(self) -> list[dict[str, object]]:
         return [
             {"local": f"127.0.0.1:{local_port}", "public": f"{public}:{public_port}"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from dataclasses import dataclass
+from email import message_from_string
 from pathlib import Path
 
 from localcloud.errors import HostError
@@ -96,30 +97,21 @@ def _parse_lines(text: str) -> list[Source]:
 
 def _parse_deb822(text: str) -> list[Source]:
     found: list[Source] = []
-    for paragraph in re.split(r"\n\s*\n", text):
-        fields: dict[str, str] = {}
-        last = ""
-        for line in paragraph.splitlines():
-            if line.startswith("#"):
-                continue
-            if line[:1] in " \t" and last:
-                fields[last] += "\n" + line.strip()
-            elif ":" in line:
-                name, _, value = line.partition(":")
-                last = name.strip().lower()
-                fields[last] = value.strip()
-        if "deb" not in fields.get("types", "").split() or fields.get("enabled", "yes").lower() == "no":
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    for paragraph in re.split(r"\n\s*\n", "\n".join(lines)):
+        fields = message_from_string(paragraph.lstrip("\n"))  # deb822 has the syntax of mail headers
+        if "deb" not in fields.get("Types", "").split() or fields.get("Enabled", "yes").strip().lower() == "no":
             continue
-        signed_by = fields.get("signed-by", "")
+        signed_by = fields.get("Signed-By", "").strip()
         found += [
             Source(
                 uri,
                 suite,
-                tuple(fields.get("components", "").split()),
+                tuple(fields.get("Components", "").split()),
                 signed_by if signed_by.startswith("/") else None,
-                fields.get("trusted") == "yes",
+                fields.get("Trusted", "").strip() == "yes",
             )
-            for uri in fields.get("uris", "").split()
-            for suite in fields.get("suites", "").split()
+            for uri in fields.get("URIs", "").split()
+            for suite in fields.get("Suites", "").split()
         ]
     return found

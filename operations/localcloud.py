@@ -21,7 +21,7 @@ def command_inside(stack: str, arguments: Sequence[str], environment: Mapping[st
     """
     if "LOCALCLOUD_ID" in environment or find_workspace(stack, environment) is None:
         return None
-    return [_find_command("localcloud"), "exec", "--", _find_command("tandem"), *arguments]
+    return [find_command("localcloud"), "exec", "--", find_command("tandem"), *arguments]
 
 
 def enter_localcloud(stack: str, arguments: Sequence[str]) -> None:
@@ -39,6 +39,6 @@ def enter_localcloud(stack: str, arguments: Sequence[str]) -> None:
             ) from None
 
 
-def _find_command(command: str) -> str:
+def find_command(command: str) -> str:
     installed = Path(sys.executable).with_name(command)
     return str(installed) if installed.exists() else command

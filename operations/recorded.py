@@ -35,7 +35,7 @@ def read_deployment(deployment: Mapping[str, Any], stack: str) -> Group:
     )
     addresses = tuple(Address(ip) for ip in exports["public_ips"])
     public = PublicSide(addresses, services, values.get(IAM_HEALTH_PASSWORD, ""))
-    return Group(public, inventory, replace_secrets(inventory, manifests, values))
+    return Group(public, inventory, replace_secrets(inventory, manifests, values), rollout.get("revision") or "")
 
 
 def read_rollout(deployment: Mapping[str, Any], stack: str) -> dict[str, Any]:

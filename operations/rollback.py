@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from rich.table import Table
@@ -14,6 +14,7 @@ from provisioning.errors import ProvisioningError
 from provisioning.exports import parse_exports
 from provisioning.facts import Facts
 from provisioning.inventory import Inventory, RemoteNode
+from provisioning.kinds.base import Item
 from provisioning.rollout import rollback
 from provisioning.ssh.agent_calls import Connection
 
@@ -36,7 +37,13 @@ class Refreshing(Protocol):
     def refresh(self, selection: Selection) -> None: ...
 
 
-def roll_back(engine: Refreshing, inventory: Inventory, report: Report, connect: Connect | None = None) -> str:
+def roll_back(
+    engine: Refreshing,
+    inventory: Inventory,
+    items: Mapping[str, Sequence[Item]],
+    report: Report,
+    connect: Connect | None = None,
+) -> str:
     """Return the group to its previous revision. Returns the revision that is rejected now.
 
     The refresh records the difference from the program, so that the next `up` is refused even without a refresh.
@@ -46,7 +53,7 @@ def roll_back(engine: Refreshing, inventory: Inventory, report: Report, connect:
         EngineError: the refresh failed.
     """
     try:
-        rejected = rollback.roll_back(inventory, report, connect).rejected
+        rejected = rollback.roll_back(inventory, items, report, connect).rejected
     except ProvisioningError as error:
         raise OperationError(str(error)) from None
     engine.refresh(Selection(target=[_ROLLOUT]))

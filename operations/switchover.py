@@ -74,6 +74,16 @@ def _confirm(address: Address, service: Service, send: Send, clock: Clock) -> st
         clock.sleep(0.2)
 
 
+def find_public_answer(public: PublicSide) -> str:
+    """Return what was seen of a domain that does not answer through a public IP; empty if all answer."""
+    for address in public.addresses:
+        for service in public.services:
+            right, seen = _send(address, service)
+            if not right:
+                return f"{service.domain} through {address.ip}: {seen}"
+    return ""
+
+
 def _send(address: Address, service: Service) -> tuple[bool, str]:
     response, seen, _certificate = request(address, service, "GET", "/healthz")
     return response is not None and response.is_success, seen

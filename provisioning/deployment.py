@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 
@@ -14,6 +15,8 @@ from settings.notifications import NotificationsSettings
 from settings.releases import Bundle, Release
 from settings.sections import Settings
 from settings.services import ServiceSettings
+from settings.sites import bundle_key
+from settings.system import SystemSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +67,14 @@ class Deployment:
     release: Release | None  # of the IAM services; None: without them
     user: str = "debian"  # that logs in
     peer_ports: tuple[int, ...] = ()  # additional TCP ports that the nodes open to each other
+    health_generation: str = "1"  # of the password of the account for health checks
     of_second_router: tuple[str, ...] = ()  # the virtual IPs that the second node prefers, in dual-master mode
     notifications: NotificationsSettings = field(default_factory=NotificationsSettings)
     apps: tuple[App, ...] = ()  # each after those that it depends on
+    system: SystemSettings = field(default_factory=SystemSettings)
+    # The files of sites by the site's name, then by node; "" stands for all nodes.
+    content: Mapping[str, Mapping[str, Bundle]] = field(default_factory=dict[str, Mapping[str, Bundle]])
+    trusted_certificates: frozenset[str] = frozenset()  # names of the certificates that clients trust without a CA
 
     @property
     def eligible_nodes(self) -> tuple[Node, ...]:
@@ -115,10 +123,18 @@ def make_deployment(settings: Settings, group: str) -> Deployment:
         data=settings.data.model_copy(update={"username": _mariadb_account(settings)}),
         user=settings.nodes.user,
         peer_ports=settings.nodes.peer_ports,
+        trusted_certificates=settings.credentials.trusted_names(),
         of_second_router=tuple(str(address) for address in settings.virtual_ip.of_second_router),
         notifications=settings.notifications,
         release=settings.release,
+        health_generation=settings.credentials.generation_of("healthPassword"),
         apps=_apps(settings),
+        system=settings.system,
+        content={
+            site.name: {node: settings.bundles[bundle_key(site, node)] for node in site.sources}
+            for site in settings.nginx.sites
+            if site.sources
+        },
     )
 
 

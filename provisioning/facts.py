@@ -25,6 +25,10 @@ class Versions:
         """The current revision; "" before the first finished rollout."""
         return str(self.current["revision"]) if self.current else ""
 
+    def describe_rejection(self, revision: str) -> str:
+        mark = self.rejected[revision]
+        return f"revision {revision} was rolled back at {mark['at']} by {mark['by']}"
+
     @property
     def way_back(self) -> Mapping[str, Any] | None:
         return self.unfinished or self.previous
@@ -45,6 +49,7 @@ class Facts:
     # Identifies the last changing call on the node; None: one was running while the facts were gathered.
     changes: str | None = None
     applied: tuple[Mapping[str, Any], ...] = ()  # the items that Tandem has applied, in order (agent/applied.py)
+    removed: tuple[Mapping[str, Any], ...] = ()  # the items that the current revision has removed
     # The record that a database has held data (agent/held_data.py); empty if none has.
     held_data: Mapping[str, str] = field(default_factory=dict[str, str])
     draining: bool = False  # an interrupted switchover left the node drained
@@ -62,6 +67,7 @@ class Facts:
             pending=tuple(answer["pending"]),
             changes=answer["changes"],
             applied=tuple(answer["applied"]),
+            removed=tuple(answer["removed"]),
             held_data=answer["held_data"],
             draining=answer["draining"],
             versions=Versions(**answer["versions"]),

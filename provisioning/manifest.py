@@ -16,6 +16,7 @@ from provisioning.services import (
     app,
     backup,
     base,
+    content,
     data_disk,
     firewall,
     iam,
@@ -24,13 +25,15 @@ from provisioning.services import (
     nginx,
     notifications,
     redis,
+    system,
     unit_files,
 )  # fmt: skip
 
 # Each service follows those that it depends on. Units to stop come last.
 _SERVICES = (
-    base.desired, firewall.desired, data_disk.desired, backup.desired, mariadb.desired, redis.desired, iam.desired,
-    notifications.desired, app.desired, nginx.desired, keepalived.desired, data_disk.desired_after_move,
+    base.desired, system.desired, firewall.desired, data_disk.desired, backup.desired, mariadb.desired, redis.desired,
+    iam.desired, notifications.desired, app.desired, content.desired, nginx.desired, keepalived.desired,
+    data_disk.desired_after_move,
 )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from provisioning.errors import ProvisioningError
 
 CA_CERTIFICATE = "ca_certificate"  # of the deployment's CA, which signs the node certificates
 IAM_HEALTH_PASSWORD = "iam_health_password"  # noqa: S105 - the name of a secret; of the account for health checks
+IAM_HEALTH_PASSWORD_HASH = "iam_health_password_hash"  # noqa: S105 - the name of a secret; bcrypt
 MARIADB_IAM_PASSWORD = "mariadb_iam_password"  # noqa: S105 - the name of a secret
 REDIS_PASSWORD = "redis_password"  # noqa: S105 - the name of a secret
 MONGODB_PASSWORD = "mongodb_password"  # noqa: S105 - the name of a secret; percent-encoded for a URL
@@ -39,12 +40,17 @@ _ESCAPED: dict[str, str] = {  # by Format
 
 
 def server_certificate(name: str) -> str:
-    """The secret name of nginx's certificate, with its chain, for one public host name ("api" or "authz")."""
+    """The secret name of nginx's certificate, with its chain, for a site ("api", "given.NAME", "site.HOST")."""
     return f"server_certificate.{name}"
 
 
 def server_private_key(name: str) -> str:
     return f"server_private_key.{name}"
+
+
+def basic_auth(name: str) -> str:
+    """The secret name of a list of users with hashes of their passwords, one a line."""
+    return f"basic_auth.{name}"
 
 
 def node_certificate(node: str) -> str:

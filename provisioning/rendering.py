@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 
 import jinja2
@@ -19,6 +20,7 @@ def _environment() -> jinja2.Environment:
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - configuration files, not HTML; values come from validated settings
     )
+    environment.filters["regex_escape"] = re.escape
     environment.filters["word"] = quote_word
     return environment
 

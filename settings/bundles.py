@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import tarfile
-from collections.abc import Callable
 from pathlib import Path
 
 from settings import archives
 from settings.downloads import fetch, is_url
 from settings.releases import Bundle, ReleaseError, file_sha256
 
-Fetch = Callable[[str, str | None, Path, str], Path]
 
-
-def find_bundle(source: str, sha256: str | None, name: str, cache: Path, fetch: Fetch = fetch) -> Bundle:
+def find_bundle(source: str, sha256: str | None, name: str, checksum: str, cache: Path) -> Bundle:
     """Pack a folder, or check an archive, which is fetched if it is a URL. Raises: ReleaseError.
 
-    `name` identifies the settings: "web" in tandem:services.web.
+    `name` identifies it in the cache, for example "services.web"; `checksum` is the setting of `sha256`.
     """
     if is_url(source):
-        return _read(fetch(source, sha256, cache, f"tandem:{name}"), sha256, name)
+        return _read(fetch(source, sha256, cache, checksum), sha256, checksum)
     path = Path(source)
-    return _pack(path, sha256, cache, name) if path.is_dir() else _read(path, sha256, name)
+    return _pack(path, sha256, cache, name, checksum) if path.is_dir() else _read(path, sha256, checksum)
 
 
-def _pack(folder: Path, sha256: str | None, cache: Path, name: str) -> Bundle:
+def _pack(folder: Path, sha256: str | None, cache: Path, name: str, checksum: str) -> Bundle:
     try:
         content = archives.pack_folder(folder)
     except (OSError, archives.FolderError) as error:
@@ -33,20 +30,20 @@ def _pack(folder: Path, sha256: str | None, cache: Path, name: str) -> Bundle:
     found = hashlib.sha256(content).hexdigest()
     if sha256 is not None and found != sha256:
         raise ReleaseError(
-            f"the folder {folder} must have the checksum of sha256 (got {found}, requested {sha256})", ""
+            f"the folder {folder} must have the checksum of {checksum} (got {found}, requested {sha256})", ""
         )
     output = cache / f"{name.replace('.', '-')}-{found[:12]}.tar.gz"
     archives.write(content, output)
-    return _read(output, found, name)
+    return _read(output, found, checksum)
 
 
-def _read(path: Path, sha256: str | None, name: str) -> Bundle:
+def _read(path: Path, sha256: str | None, checksum: str) -> Bundle:
     """Check the content of an archive, as the nodes will. Raises: ReleaseError."""
     try:
         found = file_sha256(path)
         if sha256 is not None and found != sha256:
             raise ReleaseError(
-                f"the archive {path} must have the checksum of sha256 (got {found}, requested {sha256})",
+                f"the archive {path} must have the checksum of {checksum} (got {found}, requested {sha256})",
                 "the file is incomplete, or it is another one",
             )
         with tarfile.open(path, "r:gz") as archive:
@@ -57,9 +54,10 @@ def _read(path: Path, sha256: str | None, name: str) -> Bundle:
         outside = member.name.startswith("/") or ".." in member.name.split("/")
         if outside or not (member.isfile() or member.isdir()):
             raise ReleaseError(
-                f"the archive {path} cannot contain {member.name}, which is a link, a device or outside its top", name
+                f"the archive {path} cannot contain {member.name}, which is a link, a device or outside its top",
+                str(path),
             )
     files = frozenset(member.name.removeprefix("./") for member in members if member.isfile())
     if not files:
-        raise ReleaseError(f"{path} must contain files (it is empty)", name)
+        raise ReleaseError(f"{path} must contain files (it is empty)", str(path))
     return Bundle(str(path), found, files)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
@@ -17,9 +18,12 @@ SecretName = Literal[
     "redisPassword",
     "jwtKey",
     "adminPassword",
+    "healthPassword",
     "vrrpPassword",
     "backupKey",
 ]
+
+_PASSWORD_HASH = re.compile(r"\$(1|5|6|apr1|2[aby]|y)\$[A-Za-z0-9./$=,+-]{10,200}")
 
 
 def _printable(value: SecretStr) -> SecretStr:
@@ -33,8 +37,21 @@ def _printable(value: SecretStr) -> SecretStr:
     return value
 
 
+def _is_hash(value: SecretStr) -> SecretStr:
+    """Reject what nginx would take for a password in plain text. The value is not shown."""
+    if not _PASSWORD_HASH.fullmatch(value.get_secret_value()):
+        raise ValueError(
+            "must be the hash of a password, as printed by `openssl passwd -5` (the value is not shown): "
+            "$5$, $6$, $apr1$, $1$, $2y$ or $y$"
+        )
+    return value
+
+
+PasswordHash = Annotated[SecretStr, AfterValidator(_is_hash)]
 PrintableSecret = Annotated[SecretStr, AfterValidator(_printable)]
 _PEM_CERTIFICATE = r"^\s*-----BEGIN CERTIFICATE-----"
+CertificateName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$", max_length=60)]
+UserName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]*$", max_length=100)]
 ServedName = Literal["api", "authz"]  # the public host names, as in tandem:domains
 SERVED_NAMES: tuple[ServedName, ...] = ("api", "authz")
 
@@ -148,6 +165,15 @@ class CredentialsSettings(FrozenModel):
         description="Certificates for the public names that were issued elsewhere. A name without one gets a "
         "certificate signed by the stack's own CA.",
     )
+    certificates: dict[CertificateName, GivenCertificate] = Field(
+        default_factory=dict,
+        description="Certificates that were issued elsewhere, by name, for `nginx.sites` and `nginx.streams`.",
+    )
+    basic_auth: dict[CertificateName, dict[UserName, PasswordHash]] = Field(
+        default_factory=dict,
+        description="Lists of users with the hash of their password, for `basicAuth` of a location. Create a hash with "
+        "`openssl passwd -5`. One that takes long to check, such as bcrypt, blocks all requests of a worker meanwhile.",
+    )
     given: GivenSecrets = Field(
         default=GivenSecrets(), description="Existing secrets to use instead of generated ones."
     )
@@ -165,6 +191,12 @@ class CredentialsSettings(FrozenModel):
         ge=8760,
         description="Validity period of the CA. The CA is not renewed automatically, because clients trust it.",
     )
+
+    def trusted_names(self) -> frozenset[str]:
+        """Names of the certificates that operating systems trust, as in placeholders and files."""
+        served = {name: self.server.get(name) for name in SERVED_NAMES}
+        given = {f"given.{name}": each for name, each in self.certificates.items()}
+        return frozenset(name for name, each in {**served, **given}.items() if each is not None and each.ca is None)
 
     def generation_of(self, name: SecretName) -> str:
         """Return the generation of a secret as text. A different value generates the secret again."""

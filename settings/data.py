@@ -129,12 +129,6 @@ class DataSettings(FrozenModel):
         return self
 
     @property
-    def bucket_role(self) -> str | None:
-        """The CAM role of the first node."""
-        bucket = self.backup.bucket
-        return bucket.role if bucket is not None and not self.outside_group else None
-
-    @property
     def outside_group(self) -> bool:
         """Whether the databases run outside the group."""
         return self.location is not DataLocation.FIRST_NODE

@@ -28,7 +28,7 @@ def fetch(
     url: str,
     sha256: str | None,
     cache: Path,
-    setting: str = "tandem:iam",
+    checksum: str = "tandem:iam.sha256",
     *,
     transport: httpx.BaseTransport | None = None,
     report: Callable[[str], object] = lambda line: sys.stderr.write(f"{line}\n"),
@@ -36,7 +36,7 @@ def fetch(
 ) -> Path:
     """Return the cached file with this checksum, after fetching it if necessary.
 
-    A connection that breaks is continued, in this run or in the next one. `setting` names the release in errors.
+    A connection that breaks is continued, in this run or in the next one. `checksum` is the setting of `sha256`.
 
     Raises:
         ReleaseError: the URL cannot be fetched, or its content has another checksum. The text omits the URL's query,
@@ -44,7 +44,7 @@ def fetch(
     """
     shown = url.partition("?")[0]
     if sha256 is None:
-        raise ReleaseError(f"must be set together with {setting}.sha256 when it is a URL", shown)
+        raise ReleaseError(f"must be set together with {checksum} when it is a URL", shown)
     target = cache / f"{sha256[:12]}.tar.gz"
     with suppress(FileNotFoundError):
         if file_sha256(target) == sha256:
@@ -68,7 +68,7 @@ def fetch(
     if actual != sha256:
         part.unlink()
         raise ReleaseError(
-            f"{shown} must have the checksum of {setting}.sha256 (got {actual}, requested {sha256})",
+            f"{shown} must have the checksum of {checksum} (got {actual}, requested {sha256})",
             "another release is at this URL, or the checksum is that of another one",
         )
     part.replace(target)

@@ -8,6 +8,13 @@ from pydantic import Field
 
 from settings.base import FrozenModel
 
+# The upstreams of the public services: what a location's `proxy` names.
+APISERVER = "iam-apiserver"
+AUTHZ_SERVER = "iam-authz-server"
+
+
+STAND_IN = "stand-in"
+
 
 class IamSettings(FrozenModel):
     enabled: bool = Field(
@@ -18,7 +25,8 @@ class IamSettings(FrozenModel):
     release: str = Field(
         default="",
         description="Path or URL of an IAM release (.tar.gz with bin/, sql/iam.sql, VERSION). A URL, such as a "
-        "presigned one of a COS bucket, is fetched once and needs `sha256`. Default: the stand-in in samples/iam.",
+        "presigned one of a COS bucket, is fetched once and needs `sha256`. `stand-in` is the stand-in in samples/iam, "
+        "which is for tests. Default: `stand-in`; required in stack `prod` and with `protect: true`.",
     )
     sha256: str | None = Field(
         default=None,
@@ -30,6 +38,12 @@ class IamSettings(FrozenModel):
         ge=1,
         le=20,
         description="Number of previous releases that each node keeps for a rollback. Older ones are deleted.",
+    )
+    memory_mib: int = Field(
+        default=1024,
+        ge=128,
+        le=1_048_576,
+        description="Memory limit of each of the three services. One that exceeds it is killed and restarted.",
     )
     token_lifetime_s: int = Field(default=7200, ge=60, le=604_800, description="Lifetime of a login token.")
     token_refresh_s: int = Field(

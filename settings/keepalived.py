@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from settings.base import FrozenModel
 from settings.lvs import VirtualServer
-from settings.tracking import ACCOUNT, COMMAND, INTERFACE, TrackSettings
+from settings.tracking import COMMAND, INTERFACE, TrackSettings
 
 MailAddress = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+$", max_length=254)]
 ProfileName = Literal["fast", "balanced", "seed"]
@@ -130,10 +130,10 @@ class KeepalivedSettings(FrozenModel):
     notify_command: str | None = Field(
         default=None,
         pattern=COMMAND,
-        description="Your own notify script, by absolute path. keepalived calls it with the words INSTANCE or GROUP, "
-        "the name, the state and the priority. It must exist on both eligible nodes.",
+        description="Your own notify script, by absolute path, run by root. keepalived calls it with the words "
+        "INSTANCE or GROUP, the name, the state and the priority. It must exist on both eligible nodes, and only root "
+        "may be able to change it.",
     )
-    notify_user: str = Field(default="nobody", pattern=ACCOUNT, description="Account that runs `notifyCommand`.")
     daemon_log: Literal["journal", "file"] = Field(
         default="journal",
         description="Where keepalived's own messages go: to the `journal`, or by rsyslog to the `file` "
@@ -177,8 +177,8 @@ class KeepalivedSettings(FrozenModel):
         for key, weight in self.track.weights.items():
             if self.mode != "nopreempt" and abs(weight) <= self.priority_step:
                 raise ValueError(
-                    f"{key} must exceed priorityStep {self.priority_step} in size with mode {self.mode} (got {weight}); "
-                    "otherwise a failure does not change the order of the nodes"
+                    f"{key} must exceed priorityStep {self.priority_step} in size with mode {self.mode} (got "
+                    f"{weight}); otherwise a failure does not change the order of the nodes"
                 )
         return self
 

@@ -18,19 +18,25 @@ from samples.iam.build import archive, build
 from settings.bundles import find_bundle
 from settings.data import DataSettings
 from settings.downloads import fetch, is_url
-from settings.iam import IamSettings
+from settings.iam import STAND_IN, IamSettings
+from settings.nginx import NginxSettings
 from settings.parsing import parse_sections
 from settings.problems import Problem, SettingsError
 from settings.releases import Bundle, Release, ReleaseError, read_release
 from settings.rules import find_contradictions
 from settings.sections import Sections, Settings
 from settings.services import ServiceSettings
+from settings.sites import SiteSettings, bundle_key
 
 _NAMESPACE = "tandem"
 # Pulumi's own key: the provider reads the same one, so the two regions cannot differ.
 _REGION = "tencentcloud:region"
 # Set by `tandem --config-file`: Pulumi does not pass the file's name to the program.
 _FILE = "TANDEM_CONFIG_FILE"
+_NO_STAND_IN = (
+    "is required in a production stack: a path or URL of your release of the IAM services. Without it the stand-in of "
+    f"samples/iam would be deployed, which is for tests; set it to {STAND_IN} if you want that"
+)
 # Relative to the project: an absolute path would show as a change in the preview of another checkout.
 _RELEASES = Path(".tandem/releases")
 
@@ -61,7 +67,7 @@ def load() -> Settings:
 
 def find_release(settings: IamSettings) -> Release:
     """Return the release, fetched if it is a URL; the stand-in in samples/iam by default. Raises: ReleaseError."""
-    if not settings.release:
+    if settings.release in {"", STAND_IN}:
         return _build_stand_in()
     if not is_url(settings.release):
         return read_release(Path(settings.release), settings.sha256)
@@ -102,9 +108,14 @@ def parse(
         data = parsed.sections.get("data")
         if release is not None and data is not None:
             problems += _check_release(release, data)
+        if release is not None and release.stand_in and not iam.release and _is_production(stack, parsed.sections):
+            problems.append(Problem(f"{_NAMESPACE}:iam.release", _NO_STAND_IN))
     bundles: dict[str, Bundle] = {}
     for name, service in parsed.sections.get("services", {}).items():
         problems += _find_service(name, service, bundles)
+    nginx: NginxSettings | None = parsed.sections.get("nginx")
+    for number, site in enumerate(nginx.sites if nginx is not None else ()):
+        problems += _find_content(number, site, bundles)
     if problems:
         raise SettingsError(stack.file, tuple(problems))
     return Settings.model_construct(
@@ -144,7 +155,7 @@ def _find_service(name: str, service: ServiceSettings, bundles: dict[str, Bundle
     """Add the release of a service to `bundles`, or yield what is wrong with it."""
     key = f"services.{name}"
     try:
-        bundle = find_bundle(service.release, service.sha256, key, _RELEASES)
+        bundle = find_bundle(service.release, service.sha256, key, f"{_NAMESPACE}:{key}.sha256", _RELEASES)
     except ReleaseError as error:
         yield Problem(f"{_NAMESPACE}:{key}.release", error.message)
         return
@@ -154,6 +165,21 @@ def _find_service(name: str, service: ServiceSettings, bundles: dict[str, Bundle
             f"must be a file of the release {service.release} or a command of the node (got {service.program})",
         )
     bundles[key] = bundle
+
+
+def _find_content(number: int, site: SiteSettings, bundles: dict[str, Bundle]) -> Iterator[Problem]:
+    """Add the files of a site to `bundles`, or yield what is wrong with them."""
+    for node, source in site.sources.items():
+        key = bundle_key(site, node)
+        try:
+            checksum = f"{_NAMESPACE}:nginx.sites[{number}].contentSha256"
+            bundles[key] = find_bundle(source, site.content_sha256, key, checksum, _RELEASES)
+        except ReleaseError as error:
+            yield Problem(f"{_NAMESPACE}:nginx.sites[{number}].content" + (f".{node}" if node else ""), error.message)
+
+
+def _is_production(stack: Stack, sections: Mapping[str, Any]) -> bool:
+    return stack.name in {"prod", "production"} or bool(sections.get("protect"))
 
 
 def _configuration() -> dict[str, object]:

@@ -34,7 +34,7 @@ class VirtualServer(FrozenModel):
     protocol: Literal["TCP", "UDP"] = Field(default="TCP", description="Protocol.")
     method: Literal["rr", "wrr", "lc", "wlc", "sh"] = Field(
         default="rr",
-        description="`rr` (in turn), `wrr` (in turn, by weight), `lc` and `wlc` (fewest connections), `sh` (by source).",
+        description="`rr` (in turn), `wrr` (by weight), `lc` and `wlc` (fewest connections), `sh` (by source).",
     )
     kind: Literal["NAT", "DR", "TUN"] = Field(
         default="DR",

@@ -13,10 +13,10 @@ def find_field(model: type[BaseModel], path: Sequence[str | int]) -> FieldInfo |
     """Return the field at a path of the stack's file (camelCase keys, list positions)."""
     current: type[BaseModel] | None = model
     found: FieldInfo | None = None
-    names_one = False  # the next part is a key of a mapping of models
+    named = False  # whether the next part is a key of a mapping of models
     for part in path:
-        if isinstance(part, int) or names_one:
-            names_one = False
+        if named or isinstance(part, int):
+            named = False
             continue
         if current is None:
             # Keys of a plain mapping have no fields: the mapping's field describes them.
@@ -25,8 +25,13 @@ def find_field(model: type[BaseModel], path: Sequence[str | int]) -> FieldInfo |
         if found is None:
             return None
         current = find_model(found.annotation)
-        names_one = current is not None and is_mapping(found.annotation)
+        named = current is not None and is_mapping(found.annotation)
     return found
+
+
+def is_mapping(annotation: Any) -> bool:
+    """Whether a field's values are given by names that the user chooses."""
+    return get_origin(annotation) is dict or any(is_mapping(inner) for inner in get_args(annotation))
 
 
 def find_model(annotation: Any) -> type[BaseModel] | None:
@@ -38,11 +43,6 @@ def find_model(annotation: Any) -> type[BaseModel] | None:
         if model is not None:
             return model
     return None
-
-
-def is_mapping(annotation: Any) -> bool:
-    """Return whether a field's type is a mapping, for example of names to models."""
-    return get_origin(annotation) is dict
 
 
 def known_keys(model: type[BaseModel]) -> dict[str, FieldInfo]:

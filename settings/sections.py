@@ -22,6 +22,7 @@ from settings.notifications import NotificationsSettings
 from settings.releases import Bundle, Release
 from settings.rollout import RolloutSettings
 from settings.services import ServiceName, ServiceSettings
+from settings.system import SystemSettings
 from settings.virtual_ip import VirtualIpSettings
 
 # Document 651/13354: Chinese and English letters, digits, these marks, and spaces except at the start and end.
@@ -78,6 +79,7 @@ class Sections(FrozenModel):
         "a site sends requests to it.",
     )
     data: DataSettings = Field(default=DataSettings(), description="The databases.")
+    system: SystemSettings = Field(default=SystemSettings(), description="The operating system of the nodes.")
     rollout: RolloutSettings = Field(default=RolloutSettings(), description="How changes reach the nodes.")
     tags: dict[TagKey, TagValue] = Field(
         default_factory=dict,
@@ -105,3 +107,9 @@ class Settings(Sections):
         """Where the databases run. Without the IAM services nothing uses them, and the group has no data disk."""
         unused = not self.iam.enabled and self.data.location is DataLocation.FIRST_NODE
         return DataLocation.EXTERNAL if unused else self.data.location
+
+    @property
+    def bucket_role(self) -> str | None:
+        """The CAM role with which the first node uploads backups."""
+        bucket = self.data.backup.bucket
+        return bucket.role if bucket is not None and self.data_location is DataLocation.FIRST_NODE else None

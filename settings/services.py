@@ -144,7 +144,7 @@ class ServiceSettings(FrozenModel):
         default=None,
         pattern=r"^[A-Za-z0-9*,:./ ~-]+$",
         max_length=100,
-        description="Times at which the command runs to its end, as in systemd.time(7): `*-*-* 03:30:00 UTC`, `hourly`. "
+        description="Times at which the command runs to its end, as in systemd.time(7): `*-*-* 03:30:00 UTC`. "
         "It runs on one node each time: the one that holds the virtual IP. Default: the service runs all the time.",
     )
     packages: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]+$")], ...] = Field(

@@ -12,7 +12,6 @@ INTERFACE = r"^[a-z][a-z0-9._-]{0,14}$"
 _NAME = r"^[a-z][a-z0-9_]{0,30}$"
 # In double quotes in keepalived.conf; keepalived 2.2.7 requires an absolute path.
 COMMAND = r'^/[^"\\\x00-\x1f]+$'
-ACCOUNT = r"^[a-z_][a-z0-9_-]{0,30}$"
 
 
 def _not_zero(weight: int) -> int:
@@ -41,7 +40,9 @@ class TrackedScript(FrozenModel):
     name: Name
     command: str = Field(
         pattern=COMMAND,
-        description="Command with an absolute path; exit code 0 means healthy. It must exist on both eligible nodes.",
+        description="Command with an absolute path, run by root; exit code 0 means healthy. It must exist on both "
+        "eligible nodes, and only root may be able to change it. For another account use "
+        "`/usr/sbin/runuser -u ACCOUNT -- COMMAND`.",
     )
     interval_s: int = Field(default=5, ge=1, le=3600, description="Time between two runs.")
     timeout_s: int = Field(default=5, ge=1, le=3600, description="Time after which a run has failed.")
@@ -50,7 +51,6 @@ class TrackedScript(FrozenModel):
     weight: Weight = Field(
         description="Change of the priority: negative while the check fails, positive while it succeeds."
     )
-    user: str = Field(default="nobody", pattern=ACCOUNT, description="Account that runs the command.")
 
 
 class TrackedProcess(FrozenModel):

@@ -25,8 +25,9 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 NOTES = "test-long"
 # Each part takes at most 40 minutes on two idle cores.
 PARTS: Mapping[str, Sequence[str]] = {
-    "counts": ("scripts/test", "-m", "long", "tests", "--ignore=tests/end_to_end"),
+    "counts": ("scripts/test", "-m", "long", "tests", "--ignore=tests/end_to_end", "--ignore=tests/lvs"),
     "nodes": ("scripts/test", "-m", "long", "tests/end_to_end"),
+    "lvs": ("scripts/test-lvs",),
     "fresh": ("scripts/test-fresh",),
 }
 

@@ -17,6 +17,7 @@ from localcloud.host_tools import TOOLS
 
 # The `-core` packages and redis-tools contain no service; scripts/host-tools stops the services of the other packages.
 INSTALLED = {
+    "apt-cache": "apt",
     "apt-get": "apt",
     "bridge": "iproute2",
     "curl": "curl",
@@ -33,6 +34,9 @@ INSTALLED = {
     "ssh": "openssh-client",
 }
 
+# Only for tests/lvs, by scripts/test-lvs: 200 MB.
+FOR_LVS = {"busybox": "busybox-static", "keepalived": "keepalived", "qemu-system-x86_64": "qemu-system-x86"}
+
 # Programs of packages that every Debian system has: `Essential: yes` or `Priority: required`.
 ESSENTIAL = frozenset(
     [
@@ -41,6 +45,7 @@ ESSENTIAL = frozenset(
         "blkid",
         "blockdev",
         "cp",
+        "dpkg-deb",
         "dpkg-query",
         "e2fsck",
         "env",
@@ -96,7 +101,7 @@ def find_undeclared(words: Sequence[str]) -> set[str]:
 def _is_declared(program: str) -> bool:
     """Also true for programs of the checkout, its .venv or the test, and for programs that this host does not have."""
     path = Path(program)
-    if path.name in {*INSTALLED, *ESSENTIAL, *BUILT, *TOOLS}:
+    if path.name in {*INSTALLED, *FOR_LVS, *ESSENTIAL, *BUILT, *TOOLS}:
         return True
     if path.is_absolute():
         return path.parent not in _SYSTEM
@@ -104,4 +109,4 @@ def _is_declared(program: str) -> bool:
 
 
 if __name__ == "__main__":
-    print(*sorted({*INSTALLED.values()}))
+    print(*sorted({*(FOR_LVS if sys.argv[1:] == ["lvs"] else INSTALLED).values()}))

@@ -9,12 +9,12 @@ import os
 import socket
 import ssl
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 
 @contextmanager
-def open_websocket(host: str, port: int, path: str, server_name: str = "") -> Iterator[Callable[[str], str]]:
+def open_websocket(host: str, port: int, path: str, server_name: str = "") -> Generator[Callable[[str], str]]:
     with socket.create_connection((host, port), 5) as plain:
         connection = plain
         if server_name:

@@ -136,9 +136,8 @@ class Cgroup:
                     raise TimeoutError(message)
                 time.sleep(0.001)
             return
-        for hierarchy in hierarchies():
-            if hierarchy.unified and (hierarchy.mount / self.path / "cgroup.freeze").exists():
-                (hierarchy.mount / self.path / "cgroup.freeze").write_text("1" if frozen else "0")
+        for path in self._unified("cgroup.freeze"):
+            path.write_text("1" if frozen else "0")
 
     def frozen(self) -> bool:
         for directory in self._of("freezer"):
@@ -199,43 +198,47 @@ class Cgroup:
                 key, _, value = line.partition(" ")
                 if key == "total_rss":
                     return int(value)
-        for hierarchy in hierarchies():
-            path = hierarchy.mount / self.path / "memory.stat"
-            if hierarchy.unified and path.exists():
-                return next(int(line.split()[1]) for line in path.read_text().splitlines() if line.startswith("anon "))
+        for path in self._unified("memory.stat"):
+            return next(int(line.split()[1]) for line in path.read_text().splitlines() if line.startswith("anon "))
         return 0
 
     def write_throttle(self, major: int, minor: int, bytes_per_s: int) -> None:
         """Limit the write rate of a block device; 0 removes the limit."""
         for directory in self._of("blkio"):
             (directory / "blkio.throttle.write_bps_device").write_text(f"{major}:{minor} {bytes_per_s}")
-        for hierarchy in hierarchies():
-            path = hierarchy.mount / self.path / "io.max"
-            if hierarchy.unified and path.exists():
-                path.write_text(f"{major}:{minor} wbps={bytes_per_s or 'max'}")
+        for path in self._unified("io.max"):
+            path.write_text(f"{major}:{minor} wbps={bytes_per_s or 'max'}")
 
     def write_throttled(self) -> bool:
         for directory in self._of("blkio"):
             with contextlib.suppress(OSError):
                 return bool((directory / "blkio.throttle.write_bps_device").read_text().strip())
-        for hierarchy in hierarchies():
-            path = hierarchy.mount / self.path / "io.max"
-            if hierarchy.unified and path.exists():
-                return "wbps=" in path.read_text()
-        return False
+        return any("wbps=" in path.read_text() for path in self._unified("io.max"))
 
     def _of(self, controller: str) -> Iterator[Path]:
         for hierarchy in hierarchies():
             if controller in hierarchy.controllers:
                 yield hierarchy.mount / self.path
 
+    def _unified(self, name: str) -> Iterator[Path]:
+        """The file of that name in cgroup v2, if it exists."""
+        for hierarchy in hierarchies():
+            path = hierarchy.mount / self.path / name
+            if hierarchy.unified and path.exists():
+                yield path
+
     def _write(self, controller: str, name: str, value: object, *, unified: tuple[str, object]) -> None:
         for directory in self._of(controller):
             (directory / name).write_text(str(value))
-        for hierarchy in hierarchies():
-            path = hierarchy.mount / self.path / unified[0]
-            if hierarchy.unified and path.exists():
-                path.write_text(str(unified[1]))
+        for path in self._unified(unified[0]):
+            path.write_text(str(unified[1]))
+
+
+def spread_cores(name: str, cpus: int) -> str:
+    """Select as many host cores as the instance type has (`nproc` inside shows them), spread over the host by name."""
+    usable = sorted(os.sched_getaffinity(0))
+    first = sum(name.encode()) % len(usable) if cpus < len(usable) else 0
+    return ",".join(str(usable[(first + number) % len(usable)]) for number in range(min(cpus, len(usable))))
 
 
 def _below(directory: Path) -> Iterator[Path]:

@@ -15,7 +15,7 @@ from localcloud.machines.paths import Paths
 from localcloud.machines.store import ImageStore
 from localcloud.machines.watch import Watch
 from localcloud.network import mirror
-from localcloud.network.announcements import Announcement, AnnouncementWatch
+from localcloud.network.announcements import AnnouncementWatch
 from localcloud.network.holders import Holders
 from localcloud.network.names import port
 from localcloud.network.namespaces import Namespaces
@@ -56,7 +56,7 @@ class LinuxInfrastructure:
         self._changing: dict[str, threading.RLock] = {}
         self._watch = Watch(self._ended)
         self.holders = Holders(self.network, self._announced, takeover_delay_s)
-        self._announcements = AnnouncementWatch(self.namespaces, self._heard)
+        self._announcements = AnnouncementWatch(self.namespaces, self.holders.on_announcement)
         package_mirror = mirror.Mirror(mirror.roots(sources_for(next(iter(IMAGES.values())).codename)))
         self._servers = PlatformServers(
             self.namespaces,
@@ -98,9 +98,6 @@ class LinuxInfrastructure:
     def set_takeover_delay(self, seconds: float) -> None:
         """Set how long a HAVIP's traffic takes to follow an announcement."""
         self.holders.set_delay(seconds)
-
-    def _heard(self, announcement: Announcement) -> None:
-        self.holders.on_announcement(announcement)
 
     def _announced(self, vpc_id: str, address: IPv4Address, instance_id: str) -> None:
         self._events.havip_announced(vpc_id, address, instance_id)
@@ -148,7 +145,7 @@ class LinuxInfrastructure:
                 if (pid := machine.find_runner()) is not None:
                     self._watch.add(spec.instance_id, pid)
                 return
-            machine.update(spec)
+            machine.spec = spec
             interface, subnet = self.interface_of(spec)
             machine.prepare()
             self.network.set_live(interface, subnet, live=True)

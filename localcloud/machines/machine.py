@@ -24,7 +24,7 @@ from pydantic import TypeAdapter
 from localcloud.errors import MachineError
 from localcloud.infrastructure import Disk, Interface, MachineSpec, Subnet
 from localcloud.machines import disks, processes, runner
-from localcloud.machines.cgroups import Cgroup
+from localcloud.machines.cgroups import Cgroup, spread_cores
 from localcloud.machines.inside import ENVIRONMENT, command_inside
 from localcloud.machines.paths import Paths
 from localcloud.machines.seed import DISKS_FILE, DISKS_SCRIPT, meminfo, write_seed
@@ -63,12 +63,9 @@ class Machine:
         spec = _SPEC.validate_json(text)
         return cls(replace(spec, user_data=data), paths)
 
-    def update(self, spec: MachineSpec) -> None:
-        self.spec = spec
-
     def init_pid(self) -> int | None:
         """The host's process id of the machine's PID 1, or None if the machine is not running."""
-        if self._init is None or not _is_init(self._init, self.cgroup):
+        if self._init is None or not runner.is_init(self._init, self.cgroup):
             self._init = runner.find_init(self.cgroup)
         return self._init
 
@@ -116,9 +113,8 @@ class Machine:
         # Kill leftovers of an earlier run, such as the host's end of a command that was running when PID 1 was killed.
         self.cgroup.kill()
         self.cgroup.create()
-        self.cgroup.limit(
-            cpus=self.spec.cpu, memory_bytes=self.spec.memory_mib * 1024**2, cpu_list=self._cpu_list(self.spec.cpu)
-        )
+        cores = spread_cores(self.instance_id, self.spec.cpu)
+        self.cgroup.limit(cpus=self.spec.cpu, memory_bytes=self.spec.memory_mib * 1024**2, cpu_list=cores)
         self.cgroup.restrict_devices()
         self._connect_disks()
         began = (self.directory / "console.log").stat().st_size if (self.directory / "console.log").exists() else 0
@@ -290,14 +286,6 @@ class Machine:
             )
         return done.stdout
 
-    def _cpu_list(self, cpus: int) -> str:
-        """Select as many host cores as the instance type has (`nproc` inside shows them), spread over the host."""
-        usable = sorted(os.sched_getaffinity(0))
-        if cpus >= len(usable):
-            return ",".join(str(core) for core in usable)
-        first = sum(self.instance_id.encode()) % len(usable)
-        return ",".join(str(usable[(first + number) % len(usable)]) for number in range(cpus))
-
     def _trim_console(self) -> None:
         text = self.console()
         if text:
@@ -306,12 +294,3 @@ class Machine:
     def _reap(self) -> None:
         with contextlib.suppress(OSError, ValueError):
             runner.reap(int((self.directory / "runner.pid").read_text()))
-
-
-def _is_init(pid: int, cgroup: Cgroup) -> bool:
-    """Whether it is still the same process: process ids are reused."""
-    try:
-        groups = Path(f"/proc/{pid}/cgroup").read_text()
-    except OSError:
-        return False
-    return f"/{cgroup.path}" in groups and processes.is_alive(pid)

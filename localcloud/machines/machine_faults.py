@@ -21,8 +21,18 @@ _MIB = 1024**2
 _STRESS_TIMEOUT_S = 5.0
 
 
-# Each function returns a description of what it did.
-Do = Callable[[LinuxInfrastructure, Machine, list[str]], str]
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A fault. `do` returns a description of what it did; parameters in brackets are optional positive integers."""
+
+    do: Callable[[LinuxInfrastructure, Machine, list[str]], str]
+    parameters: str = ""
+    needs_running: bool = False
+
+    def accepts(self, arguments: list[str]) -> bool:
+        if self.parameters.startswith("["):
+            return len(arguments) <= 1 and all(word.isdecimal() and int(word) for word in arguments)
+        return len(arguments) == len(self.parameters.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +59,21 @@ class MachineFaults:
         if kind is None:
             raise MachineError(f"unknown fault {fault!r}; known: {', '.join(KINDS)}")
         machine = self._infrastructure.get(node)
+        if not kind.accepts(arguments):
+            usage, given = f"{fault} {kind.parameters}".rstrip(), " ".join(arguments) or "no argument"
+            raise MachineError(f"usage: localcloud fault NODE {usage} (got: {given})")
         at = time.time()
         began = time.perf_counter()
         did = self._do(kind, machine, arguments)
         took_ms = (time.perf_counter() - began) * 1000
         return Report(machine.spec.hostname, machine.instance_id, fault, did, at, round(took_ms, 1))
 
-    def _do(self, kind: Do, machine: Machine, arguments: list[str]) -> str:
+    def _do(self, kind: Fault, machine: Machine, arguments: list[str]) -> str:
         """Run one fault. Raises MachineError also if the machine ended meanwhile or did not react in time."""
         try:
-            return kind(self._infrastructure, machine, arguments)
+            if kind.needs_running:
+                machine.root()
+            return kind.do(self._infrastructure, machine, arguments)
         except TimeoutError as error:
             raise MachineError(f"{machine.spec.hostname}: {error}") from error
         except OSError as error:
@@ -69,19 +84,16 @@ class MachineFaults:
             ) from error
 
 
-def _link_down(infrastructure: LinuxInfrastructure, machine: Machine, arguments: list[str]) -> str:
-    _expect(arguments, 0, "link-down")
+def _link_down(infrastructure: LinuxInfrastructure, machine: Machine, _arguments: list[str]) -> str:
     port = infrastructure.set_link(machine, up=False)
     return f"port {port} is down: no frame passes in either direction"
 
 
-def _link_up(infrastructure: LinuxInfrastructure, machine: Machine, arguments: list[str]) -> str:
-    _expect(arguments, 0, "link-up")
+def _link_up(infrastructure: LinuxInfrastructure, machine: Machine, _arguments: list[str]) -> str:
     return f"port {infrastructure.set_link(machine, up=True)} is up"
 
 
 def _isolate_from(infrastructure: LinuxInfrastructure, machine: Machine, arguments: list[str]) -> str:
-    _expect(arguments, 1, "isolate-from PEER")
     peer = infrastructure.get(arguments[0])
     if peer is machine:
         raise MachineError(f"{machine.spec.hostname} cannot be isolated from itself")
@@ -89,34 +101,25 @@ def _isolate_from(infrastructure: LinuxInfrastructure, machine: Machine, argumen
     return f"no packet passes between it and {peer.spec.hostname}; all other instances are reachable"
 
 
-def _pause(infrastructure: LinuxInfrastructure, machine: Machine, arguments: list[str]) -> str:
-    del infrastructure
-    _expect(arguments, 0, "pause")
-    machine.root()  # raises MachineError for a machine that is not running
+def _pause(_infrastructure: LinuxInfrastructure, machine: Machine, _arguments: list[str]) -> str:
     machine.cgroup.freeze(frozen=True)
     return f"{len(machine.cgroup.pids())} processes are frozen (the kernel still completes TCP handshakes)"
 
 
-def _resume(infrastructure: LinuxInfrastructure, machine: Machine, arguments: list[str]) -> str:
-    del infrastructure
-    _expect(arguments, 0, "resume")
-    machine.root()
+def _resume(_infrastructure: LinuxInfrastructure, machine: Machine, _arguments: list[str]) -> str:
     if not machine.cgroup.frozen():
         return "it was not paused"
     machine.cgroup.freeze(frozen=False)
     return f"{len(machine.cgroup.pids())} processes continue"
 
 
-def _power_off(infrastructure: LinuxInfrastructure, machine: Machine, arguments: list[str]) -> str:
-    _expect(arguments, 0, "power-off")
-    machine.root()
+def _power_off(infrastructure: LinuxInfrastructure, machine: Machine, _arguments: list[str]) -> str:
     count = len(machine.cgroup.pids())
     infrastructure.stop_machine(machine.instance_id, hard=True)
     return f"port down, then {count} processes killed together; the API was not informed"
 
 
-def _power_on(infrastructure: LinuxInfrastructure, machine: Machine, arguments: list[str]) -> str:
-    _expect(arguments, 0, "power-on")
+def _power_on(infrastructure: LinuxInfrastructure, machine: Machine, _arguments: list[str]) -> str:
     if machine.is_running():
         return "it was already on"
     infrastructure.power_on(machine)
@@ -124,10 +127,8 @@ def _power_on(infrastructure: LinuxInfrastructure, machine: Machine, arguments: 
 
 
 def _kill(infrastructure: LinuxInfrastructure, machine: Machine, arguments: list[str]) -> str:
-    _expect(arguments, 2, "kill PROCESS SIGNAL")
     process, name = arguments
     number = _signal(name)
-    machine.root()
     # The groups also contain host processes that restart the machine and watch for its end.
     inside = [pid for pid in machine.cgroup.pids() if processes.is_inside(pid)]
     found = [pid for pid in inside if processes.name_of(pid) == process[:15]]
@@ -142,9 +143,7 @@ def _kill(infrastructure: LinuxInfrastructure, machine: Machine, arguments: list
     return f"{number.name} to {len(found)} processes {process}: {', '.join(map(str, found))} on the host"
 
 
-def _fill_disk(infrastructure: LinuxInfrastructure, machine: Machine, arguments: list[str]) -> str:
-    del infrastructure
-    _expect(arguments, 0, "fill-disk")
+def _fill_disk(_infrastructure: LinuxInfrastructure, machine: Machine, _arguments: list[str]) -> str:
     try:
         filler = open_file(machine.root(), healing.FILLER)
     except OSError as error:
@@ -162,10 +161,8 @@ def _fill_disk(infrastructure: LinuxInfrastructure, machine: Machine, arguments:
     return f"{left / _MIB:.0f} MiB written to /{healing.FILLER}: the system disk is full"
 
 
-def _cpu_stress(infrastructure: LinuxInfrastructure, machine: Machine, arguments: list[str]) -> str:
-    del infrastructure
-    loops = _number(arguments, machine.spec.cpu * 2, "cpu-stress [LOOPS]")
-    machine.root()
+def _cpu_stress(_infrastructure: LinuxInfrastructure, machine: Machine, arguments: list[str]) -> str:
+    loops = int(arguments[0]) if arguments else machine.spec.cpu * 2
     pid = machine.init_pid()
     assert pid is not None
     for _ in range(loops):
@@ -184,49 +181,33 @@ def _cpu_stress(infrastructure: LinuxInfrastructure, machine: Machine, arguments
     return f"{loops} busy loops run inside, limited to {machine.spec.cpu} cores"
 
 
-def _slow_disk(infrastructure: LinuxInfrastructure, machine: Machine, arguments: list[str]) -> str:
-    del infrastructure
-    rate = _number(arguments, 1, "slow-disk [MIB_PER_SECOND]")
-    machine.root()
+def _slow_disk(_infrastructure: LinuxInfrastructure, machine: Machine, arguments: list[str]) -> str:
+    rate = int(arguments[0]) if arguments else 1
     machine.cgroup.write_throttle(*healing.system_disk_numbers(machine), rate * _MIB)
     return f"synchronous and direct writes to its system disk are limited to {rate} MiB/s"
 
 
-def _heal(infrastructure: LinuxInfrastructure, machine: Machine, arguments: list[str]) -> str:
-    _expect(arguments, 0, "heal")
+def _heal(infrastructure: LinuxInfrastructure, machine: Machine, _arguments: list[str]) -> str:
     healer = healing.Healing(infrastructure, machine)
     healer.heal()
     return ", ".join(healer.done) or "no fault was active"
 
 
-_FAULTS: dict[str, Do] = {
-    "link-down": _link_down,
-    "link-up": _link_up,
-    "isolate-from": _isolate_from,
-    "heal": _heal,
-    "pause": _pause,
-    "resume": _resume,
-    "power-off": _power_off,
-    "power-on": _power_on,
-    "kill": _kill,
-    "fill-disk": _fill_disk,
-    "cpu-stress": _cpu_stress,
-    "slow-disk": _slow_disk,
+_FAULTS = {
+    "link-down": Fault(_link_down),
+    "link-up": Fault(_link_up),
+    "isolate-from": Fault(_isolate_from, "PEER"),
+    "heal": Fault(_heal),
+    "pause": Fault(_pause, needs_running=True),
+    "resume": Fault(_resume, needs_running=True),
+    "power-off": Fault(_power_off, needs_running=True),
+    "power-on": Fault(_power_on),
+    "kill": Fault(_kill, "PROCESS SIGNAL", needs_running=True),
+    "fill-disk": Fault(_fill_disk, needs_running=True),
+    "cpu-stress": Fault(_cpu_stress, "[LOOPS]", needs_running=True),
+    "slow-disk": Fault(_slow_disk, "[MIB_PER_SECOND]", needs_running=True),
 }
 KINDS = tuple(_FAULTS)
-
-
-def _expect(arguments: list[str], count: int, usage: str) -> None:
-    if len(arguments) != count:
-        raise MachineError(f"usage: localcloud fault NODE {usage} (got: {' '.join(arguments) or 'no argument'})")
-
-
-def _number(arguments: list[str], default: int, usage: str) -> int:
-    if not arguments:
-        return default
-    if len(arguments) > 1 or not arguments[0].isdigit() or int(arguments[0]) == 0:
-        _expect(arguments, -1, usage)
-    return int(arguments[0])
 
 
 def _signal(name: str) -> signal.Signals:

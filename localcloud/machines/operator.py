@@ -6,22 +6,14 @@ program in any language sees them, and no other process on the host does.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shutil
 import sys
 from pathlib import Path
 
-from localcloud.errors import LocalcloudError
 from localcloud.machines.paths import Paths
-from localcloud.network import names
+from localcloud.network import kernel, names
 from localcloud.network.namespaces import Namespaces
-
-_CLONE_NEWNS = 0x00020000
-_CLONE_NEWNET = 0x40000000
-_MS_BIND = 0x1000
-_MS_REC = 0x4000
-_MS_PRIVATE = 1 << 18
 
 _BUNDLES = (Path("/etc/ssl/certs/ca-certificates.crt"), Path("/etc/pki/tls/certs/ca-bundle.crt"))
 _BUNDLE_VARIABLES = (
@@ -41,8 +33,6 @@ _SERVICES = (
 )  # fmt: skip
 _REGIONS = ("ap-guangzhou", "ap-shanghai", "ap-beijing")
 
-_libc = ctypes.CDLL(None, use_errno=True)
-
 
 def hosts_text() -> str:
     """Map every API host name to the local API.
@@ -59,7 +49,7 @@ def hosts_text() -> str:
 
 def enter_operator(paths: Paths, command: str) -> dict[str, str]:
     """Move this process (it must have one thread) into the operator's environment; return the command's environment
-    variables.
+    variables. Raises OSError.
     """
     bundle = _write_bundle(paths)
     hosts = paths.run / "hosts"
@@ -67,7 +57,7 @@ def enter_operator(paths: Paths, command: str) -> dict[str, str]:
     resolv = paths.run / "resolv.conf"
     resolv.write_text("# Names are in /etc/hosts: no outside address can be reached.\noptions timeout:1 attempts:1\n")
     _enter(paths, names.OPERATOR)
-    _private_mounts()
+    kernel.private_mounts()
     _bind(hosts, Path("/etc/hosts"))
     _bind(resolv, Path("/etc/resolv.conf"))
     for place in [*_BUNDLES, *_certifi_bundles(command)]:
@@ -127,22 +117,9 @@ def _certifi_bundles(command: str) -> set[Path]:
 
 def _enter(paths: Paths, what: str) -> None:
     with Namespaces(paths.cloud).path(what).open("rb") as namespace:
-        _check(_libc.setns(namespace.fileno(), _CLONE_NEWNET), f"entering {what}")
-
-
-def _private_mounts() -> None:
-    _check(_libc.unshare(_CLONE_NEWNS), "a mount namespace")
-    _check(_libc.mount(None, b"/", None, _MS_REC | _MS_PRIVATE, None), "private mounts")
+        kernel.enter_network(namespace.fileno())
 
 
 def _bind(source: Path, target: Path) -> None:
     if target.exists():
-        _check(
-            _libc.mount(os.fsencode(source), os.fsencode(target.resolve()), None, _MS_BIND, None), f"mounting {target}"
-        )
-
-
-def _check(result: int, what: str) -> None:
-    if result != 0:
-        number = ctypes.get_errno()
-        raise LocalcloudError(f"{what}: {os.strerror(number)}")
+        kernel.bind(source, target.resolve())

@@ -167,6 +167,15 @@ def find_init(cgroup: Cgroup) -> int | None:
     return None
 
 
+def is_init(pid: int, cgroup: Cgroup) -> bool:
+    """Whether it is still the same process: process ids are reused."""
+    try:
+        groups = Path(f"/proc/{pid}/cgroup").read_text()
+    except OSError:
+        return False
+    return f"/{cgroup.path}" in groups and processes.is_alive(pid)
+
+
 def _has_own_root(pid: int) -> bool:
     """Before nspawn's child leaves the host's file system, it is already number 1: a full disk would be the host's."""
     try:

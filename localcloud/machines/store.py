@@ -46,10 +46,6 @@ class ImageStore:
                 raise ImageError(f"image {image_id} is not built ({path} does not exist); run `localcloud up`")
         return paths
 
-    def missing(self) -> list[Image]:
-        """Images that have not been built yet, in the order to build them."""
-        return [image for image in IMAGES.values() if self._finished(image) is None]
-
     def ensure(self, report: Report) -> None:
         """Build missing or damaged images. Of two concurrent callers, one builds and the other waits."""
         self.directory.mkdir(parents=True, exist_ok=True)

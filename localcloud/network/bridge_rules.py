@@ -50,23 +50,16 @@ def isolation_rules(subnet: Subnet, isolated: Iterable[frozenset[Interface]]) ->
             (far,) = pair - {near}
             if near.interface_id not in here:
                 continue
-            sent = nft.match(nft.meta("iifname"), names.port(near.interface_id))
-            heard = nft.match(nft.meta("oifname"), names.port(near.interface_id))
+            sent, heard = (nft.match(nft.meta(end), names.port(near.interface_id)) for end in ("iifname", "oifname"))
             if far.interface_id in here:
-                table.rule(
-                    "forward",
-                    sent,
-                    nft.match(nft.meta("oifname"), names.port(far.interface_id)),
-                    DROP,
-                    comment=pair_name,
-                )
+                packets = [(sent, nft.match(nft.meta("oifname"), names.port(far.interface_id)))]
             else:
-                table.rule(
-                    "forward", sent, nft.match(nft.field("ip", "daddr"), str(far.address)), DROP, comment=pair_name
-                )
-                table.rule(
-                    "forward", heard, nft.match(nft.field("ip", "saddr"), str(far.address)), DROP, comment=pair_name
-                )
+                packets = [
+                    (sent, nft.match(nft.field("ip", "daddr"), str(far.address))),
+                    (heard, nft.match(nft.field("ip", "saddr"), str(far.address))),
+                ]
+            for statements in packets:
+                table.rule("forward", *statements, DROP, comment=pair_name)
     return table.replace()
 
 
@@ -179,22 +172,22 @@ def _add_groups(table: Table, subnet: Subnet, groups: Mapping[str, SecurityGroup
         inward.append((name, nft.jump(f"in_{chain}")))
 
     table.rule("forward", nft.match(nft.field("ether", "type"), "arp"), ACCEPT)
-    _accept_platform(table)
+    for platform in to_platform():
+        table.rule("forward", nft.match(nft.meta("oifname"), names.UPLINK), *platform, ACCEPT)
     if outward:
         table.rule("forward", nft.verdicts(nft.meta("iifname"), outward))
         table.rule("forward", nft.verdicts(nft.meta("oifname"), inward))
 
 
-def _accept_platform(table: Table) -> None:
+def to_platform() -> list[list[Statement]]:
     """Metadata, DNS and packages belong to the platform: no group blocks them (assumed: not documented)."""
-    to_router = nft.match(nft.meta("oifname"), names.UPLINK)
-    target = nft.field("ip", "daddr")
-    web = nft.match(nft.field("tcp", "dport"), 80)
-    table.rule("forward", to_router, nft.among(target, [str(names.METADATA), str(names.MIRROR)]), web, ACCEPT)
-    servers = [str(address) for address in names.NAME_SERVERS]
-    for protocol in ("udp", "tcp"):
-        asked = nft.match(nft.field(protocol, "dport"), 53)
-        table.rule("forward", to_router, nft.among(target, servers), asked, ACCEPT)
+    address = nft.field("ip", "daddr")
+    web = nft.among(address, [str(names.METADATA), str(names.MIRROR)])
+    names_asked = nft.among(address, [str(server) for server in names.NAME_SERVERS])
+    return [
+        [web, nft.match(nft.field("tcp", "dport"), 80)],
+        *([names_asked, nft.match(nft.field(protocol, "dport"), 53)] for protocol in ("udp", "tcp")),
+    ]
 
 
 def _add_chain(table: Table, chain: str, passes: Accepted, far_end: str) -> None:

@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import fcntl
-import os
 import threading
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 
 from localcloud.errors import NetworkError
+from localcloud.network import kernel
 
 _NETNS_DIRECTORY = Path("/run/netns")
-_CLONE_NEWNET = 0x40000000
-_CLONE_NEWNS = 0x00020000
-_MS_BIND = 0x1000
-_MS_REC = 0x4000
-_MS_PRIVATE = 1 << 18
-_MNT_DETACH = 2
 _NS_GET_NSTYPE = 0xB703  # ioctl_ns(2)
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +49,8 @@ class Namespaces:
         path.touch(mode=0o444)
 
         def make() -> None:
-            _check(_libc.unshare(_CLONE_NEWNET), "unshare")
-            source = f"/proc/self/task/{threading.get_native_id()}/ns/net"
-            _check(_libc.mount(source.encode(), os.fsencode(path), None, _MS_BIND, None), "mount")
+            kernel.new_network()
+            kernel.bind(Path(f"/proc/self/task/{threading.get_native_id()}/ns/net"), path)
 
         try:
             _in_a_thread(make)
@@ -74,7 +64,7 @@ class Namespaces:
         # The kernel's mount table would also list a mount that another mount hides.
         try:
             with self.path(what).open("rb") as opened:
-                return fcntl.ioctl(opened, _NS_GET_NSTYPE) == _CLONE_NEWNET
+                return fcntl.ioctl(opened, _NS_GET_NSTYPE) == kernel.NEW_NETWORK
         except OSError:
             return False
 
@@ -94,16 +84,16 @@ class Namespaces:
                     f"network namespace {self.full(what)} does not exist; is the cloud up? (`localcloud status`)"
                 ) from None
             with target:
-                _check(_libc.setns(target.fileno(), _CLONE_NEWNET), "setns")
+                kernel.enter_network(target.fileno())
             try:
                 yield
             finally:
-                _check(_libc.setns(home.fileno(), _CLONE_NEWNET), "setns")
+                kernel.enter_network(home.fileno())
 
 
 def _unmount(path: Path) -> None:
     """Remove all mounts stacked on the path."""
-    while _libc.umount2(os.fsencode(path), _MNT_DETACH) == 0:
+    while kernel.unmount(path):
         pass
 
 
@@ -124,14 +114,13 @@ def _unlink(path: Path) -> None:
 
 def _uncover_and_unlink(path: Path) -> None:
     """In a private mount namespace, unmount the directory as often as it is mounted, and delete the file."""
-    _check(_libc.unshare(_CLONE_NEWNS), "unshare")
-    _check(_libc.mount(None, b"/", None, _MS_REC | _MS_PRIVATE, None), "private mounts")
+    kernel.private_mounts()
     while True:
         _unmount(path)
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
-            if error.errno != errno.EBUSY or _libc.umount2(os.fsencode(path.parent), _MNT_DETACH) != 0:
+            if error.errno != errno.EBUSY or not kernel.unmount(path.parent):
                 raise
         else:
             return
@@ -152,9 +141,3 @@ def _in_a_thread(do: Callable[[], None]) -> None:
     thread.join()
     if failure:
         raise failure[0]
-
-
-def _check(result: int, call: str) -> None:
-    if result != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"{call}: {os.strerror(number)}")

@@ -33,9 +33,8 @@ class Network:
         self._loaded: dict[str, list[nft.Statement]] = {}
         self._plan = NetworkPlan()
         self._isolated: set[frozenset[Interface]] = set()
-        self._holder_by_havip: dict[str, str | None] | None = (
-            None  # HAVIP -> instance, where only the holder may send from it
-        )
+        # HAVIP -> instance, where only the holder may send from it
+        self._holder_by_havip: dict[str, str | None] | None = None
 
     @property
     def plan(self) -> NetworkPlan:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from localcloud.infrastructure import Vpc
 from localcloud.network import names, nft
+from localcloud.network.bridge_rules import to_platform
 from localcloud.network.nft import ACCEPT, DROP, Statement, Table
 
 
@@ -61,13 +62,7 @@ def _filter(vpc: Vpc) -> list[Statement]:
     # The platform's services are sockets of the router; apart from them it only answers pings to the gateway.
     table.base_chain("input", "input", 0, policy="drop")
     table.rule("input", nft.among(state, ["established", "related"]), ACCEPT)
-    platform = [str(names.METADATA), str(names.MIRROR)]
-    arrived = nft.field("ip", "daddr")
-    web = nft.match(nft.field("tcp", "dport"), 80)
-    table.rule("input", from_inside, nft.among(arrived, platform), web, ACCEPT)
-    servers = [str(address) for address in names.NAME_SERVERS]
-    for protocol in ("udp", "tcp"):
-        asked = nft.match(nft.field(protocol, "dport"), 53)
-        table.rule("input", from_inside, nft.among(arrived, servers), asked, ACCEPT)
+    for platform in to_platform():
+        table.rule("input", from_inside, *platform, ACCEPT)
     table.rule("input", from_inside, nft.match(nft.field("icmp", "type"), "echo-request"), ACCEPT)
     return table.replace()

@@ -52,34 +52,16 @@ def infrastructure_interface(eni: interface.Interface) -> infrastructure.Interfa
 
 
 def _metadata(tx: Transaction, found: instance.Instance, eni: interface.Interface) -> dict[str, str]:
-    """Map paths below /latest/meta-data/ to values, named as in the real metadata service."""
+    """Map the paths below /latest/meta-data/ that the specification does not determine, as in the real service."""
     place = subnet.get(tx, found.subnet_id)
-    interface_path = f"network/interfaces/macs/{eni.mac}"
-    address_path = f"{interface_path}/local-ipv4s/{eni.address}"
-    public = str(found.public_address or "")
+    address_path = f"network/interfaces/macs/{eni.mac}/local-ipv4s/{eni.address}"
     return {
-        "instance-id": found.id,
         "instance-name": found.name,
         "uuid": found.uuid,
-        "local-hostname": found.hostname,
-        "local-ipv4": str(eni.address),
-        "public-ipv4": public,
-        "mac": eni.mac,
-        "placement/region": found.region,
-        "placement/zone": found.zone,
         "app-id": "1250000000",
         "payment/charge-type": found.charge_type,
         "payment/create-time": "",
-        "instance/image-id": found.image_id,
-        "instance/instance-type": found.instance_type,
         "instance/security-group": ",".join(eni.group_ids),
-        f"{interface_path}/mac": eni.mac,
-        f"{interface_path}/primary-local-ipv4": str(eni.address),
-        f"{interface_path}/public-ipv4s": public,
-        f"{interface_path}/vpc-id": found.vpc_id,
-        f"{interface_path}/subnet-id": found.subnet_id,
         f"{address_path}/gateway": str(place.gateway),
-        f"{address_path}/local-ipv4": str(eni.address),
-        f"{address_path}/public-ipv4": public,
         f"{address_path}/subnet-mask": str(place.cidr.netmask),
     }

@@ -27,10 +27,7 @@ NewBandwidthOutOfRange = rule(
 TraditionalAccount = rule(
     "UnsupportedOperation.AccountNotSupported",
     "An EIP of a traditional account has no charge type or bandwidth; the settings of the bound instance apply.",
-    documented(
-        "AllocateAddresses: a traditional account passes neither parameter",
-        page="215/16699",
-    ),
+    documented("AllocateAddresses: a traditional account passes neither parameter", page="215/16699"),
 )
 
 TraditionalAccountChargeTypeFixed = rule(

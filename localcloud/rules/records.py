@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 _BEIJING = timezone(timedelta(hours=8))
 
@@ -23,11 +23,15 @@ class Record:
     created: float = 0.0  # seconds since the epoch
 
 
-R = TypeVar("R", bound=Record)
+class _Dataclass(Protocol):
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+R = TypeVar("R", bound=_Dataclass)
 
 
 def changed(record: R, attributes: Mapping[str, object]) -> R:
-    """Return the record with the given attributes; None leaves an attribute unchanged."""
+    """Return the record, or a part of one, with the given attributes; None leaves an attribute unchanged."""
     return replace(record, **{name: value for name, value in attributes.items() if value is not None})
 
 

@@ -7,16 +7,13 @@ does not import its users, and there are no import cycles.
 from __future__ import annotations
 
 from collections.abc import Callable
-from ipaddress import IPv4Network
 
 from localcloud.rules.records import Record
 from localcloud.rules.transaction import Transaction
 
 Finder = Callable[[Transaction, str], list[str]]
-RangeFinder = Callable[[Transaction, str, IPv4Network], list[str]]
 
 _FINDERS: dict[type[Record], list[Finder]] = {}
-_RANGE_FINDERS: list[RangeFinder] = []
 
 
 def uses(used: type[Record]) -> Callable[[Finder], Finder]:
@@ -29,20 +26,9 @@ def uses(used: type[Record]) -> Callable[[Finder], Finder]:
     return register
 
 
-def uses_range(finder: RangeFinder) -> RangeFinder:
-    """Register a function (transaction, VPC ID, range) -> IDs of the subnets in the range."""
-    _RANGE_FINDERS.append(finder)
-    return finder
-
-
 def users(tx: Transaction, used: Record) -> list[str]:
     """Return the IDs of all resources that use the record."""
     return [user for finder in _FINDERS.get(type(used), ()) for user in finder(tx, used.id)]
-
-
-def users_of_range(tx: Transaction, vpc_id: str, cidr: IPv4Network) -> list[str]:
-    """Return the IDs of all subnets in a CIDR block of a VPC."""
-    return [user for finder in _RANGE_FINDERS for user in finder(tx, vpc_id, cidr)]
 
 
 Release = Callable[[Transaction, Record], None]

@@ -35,10 +35,7 @@ SnatRuleNotFound = rule(
 SnatRuleFixed = rule(
     "InvalidParameterValue",
     "Only the public addresses and the description of a SNAT rule can be changed.",
-    documented(
-        "ModifyNatGatewaySourceIpTranslationNatRule: SourceIpTranslationNatRule",
-        page="215/52619",
-    ),
+    documented("ModifyNatGatewaySourceIpTranslationNatRule: SourceIpTranslationNatRule", page="215/52619"),
 )
 
 SnatOfOtherVpc = rule(

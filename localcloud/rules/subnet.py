@@ -103,10 +103,7 @@ SubnetOfOtherVpc = rule(
 AddressOutsideSubnet = rule(
     "InvalidParameterValue.Range",
     "A private address must be an assignable address of its subnet, not the network, gateway or broadcast address.",
-    documented(
-        "AssignPrivateIpAddresses, 215/15818: the address is in the subnet and free",
-        page="215/15813",
-    ),
+    documented("AssignPrivateIpAddresses, 215/15818: the address is in the subnet and free", page="215/15813"),
 )
 
 AddressTaken = rule(
@@ -220,8 +217,3 @@ def _subnets(tx: Transaction, vpc_id: str) -> list[str]:
 @references.uses(route_table.RouteTable)
 def _associated(tx: Transaction, table_id: str) -> list[str]:
     return [subnet.id for subnet in tx.all(Subnet) if subnet.route_table_id == table_id]
-
-
-@references.uses_range
-def _cut_from(tx: Transaction, vpc_id: str, cidr: IPv4Network) -> list[str]:
-    return [subnet.id for subnet in in_vpc(tx, vpc_id) if subnet.cidr.subnet_of(cidr)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import ClassVar
 
@@ -15,7 +15,6 @@ DNS_SERVERS = ("183.60.83.19", "183.60.82.98")
 QUOTA = 20
 NAME_LIMIT = 60
 DNS_LIMIT = 4
-ASSISTANTS = 5
 SHORTEST_MASK, LONGEST_MASK = 12, 28
 
 _PRIVATE_RANGES = tuple(IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
@@ -66,17 +65,6 @@ TooManyDnsServers = rule(
     "A VPC can have at most 4 DNS servers.",
     documented("CreateVpc: DnsServers, at most 4", page="215/15774"),
 )
-AssistantCidrOverlaps = rule(
-    "InvalidParameterValue.SubnetOverlapAssistCidr",
-    "An assistant CIDR block must not overlap another CIDR block of the VPC.",
-    documented("CreateAssistantCidr", page="215/43276"),
-)
-AssistantCidrQuota = rule("LimitExceeded", "A VPC can have at most 5 assistant CIDR blocks.", _VPC_LIMITS)
-AssistantCidrInUse = rule(
-    "ResourceInUse",
-    "An assistant CIDR block cannot be removed while it contains a subnet.",
-    documented("DeleteAssistantCidr", page="215/43275"),
-)
 
 
 def get(tx: Transaction, vpc_id: str) -> Vpc:
@@ -84,7 +72,8 @@ def get(tx: Transaction, vpc_id: str) -> Vpc:
     return tx.get(Vpc, vpc_id, VpcNotFound)
 
 
-def _check_cidr(cidr: IPv4Network) -> None:
+def check_cidr(cidr: IPv4Network) -> None:
+    """Raises: VpcCidrNotPrivate."""
     for allowed in _PRIVATE_RANGES:
         if cidr.subnet_of(allowed) and max(SHORTEST_MASK, allowed.prefixlen) <= cidr.prefixlen <= LONGEST_MASK:
             return
@@ -100,7 +89,7 @@ def _check(vpc: Vpc) -> None:
 def create(tx: Transaction, requested: Vpc, tags: tag.Tags) -> Vpc:
     """Create a VPC with its main route table."""
     _check(requested)
-    _check_cidr(requested.cidr)
+    check_cidr(requested.cidr)
     if len(tx.all(Vpc)) >= QUOTA:
         raise VpcQuota(region=tx.region)
     vpc = tag.create(tx, "vpc", requested, tags)
@@ -112,26 +101,6 @@ def change(tx: Transaction, changed: Vpc) -> None:
     """ModifyVpcAttribute."""
     _check(changed)
     tx.put(changed)
-
-
-def change_assistant_cidrs(
-    tx: Transaction, vpc_id: str, *, added: tuple[IPv4Network, ...], removed: tuple[IPv4Network, ...]
-) -> Vpc:
-    """Remove, then add assistant CIDR blocks."""
-    vpc = get(tx, vpc_id)
-    for cidr in removed:
-        for user in references.users_of_range(tx, vpc_id, cidr):
-            raise AssistantCidrInUse(cidr=cidr, subnet_id=user)
-    kept = tuple(cidr for cidr in vpc.assistant_cidrs if cidr not in removed)
-    for cidr in added:
-        _check_cidr(cidr)
-        for other in (vpc.cidr, *kept):
-            if cidr.overlaps(other):
-                raise AssistantCidrOverlaps(cidr=cidr, other=other, vpc_id=vpc_id)
-        kept = (*kept, cidr)
-    if len(kept) > ASSISTANTS:
-        raise AssistantCidrQuota(vpc_id=vpc_id)
-    return tx.put(replace(vpc, assistant_cidrs=kept))
 
 
 def delete(tx: Transaction, vpc_id: str) -> None:

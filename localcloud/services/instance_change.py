@@ -13,8 +13,8 @@ from localcloud.rules import (
 )
 from localcloud.rules.refusal import InvalidParameterValue, documented, rule
 from localcloud.services.actions import Call, action
-from localcloud.services.instance import BANDWIDTH_MBPS, PasswordNotEmulated
 from localcloud.services.parameters import Parameters
+from localcloud.services.run_instances import BANDWIDTH_MBPS, PasswordNotEmulated
 
 _MODIFY_INSTANCES_ATTRIBUTE = documented("ModifyInstancesAttribute: one attribute in each request", page="213/15739")
 NothingToModify = rule(

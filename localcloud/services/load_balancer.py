@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from localcloud.rules import instance, interface, load_balancer, security_group, task
@@ -191,19 +190,13 @@ def modify_listener(call: Call, given: Parameters) -> None:
     """Change the name, scheduler, session or health check of a listener."""
     balancer_id = given.text("LoadBalancerId")
     present = load_balancer.get_listener(load_balancer.get(call.tx, balancer_id), given.text("ListenerId"))
-    name, scheduler, expire = (
-        given.find_text("ListenerName"),
-        given.find_text("Scheduler"),
-        given.find_integer("SessionExpireTime"),
-    )
-    changed = replace(
-        present,
-        name=present.name if name is None else name,
-        scheduler=scheduler or present.scheduler,
-        session_expire_s=present.session_expire_s if expire is None else expire,
-        health_check=_health_check(given) if "HealthCheck" in given else present.health_check,
-    )
-    load_balancer.change_listener(call.tx, balancer_id, changed)
+    attributes = {
+        "name": given.find_text("ListenerName"),
+        "scheduler": given.find_text("Scheduler") or None,
+        "session_expire_s": given.find_integer("SessionExpireTime"),
+        "health_check": _health_check(given) if "HealthCheck" in given else None,
+    }
+    load_balancer.change_listener(call.tx, balancer_id, changed(present, attributes))
     _begin_task(call, given.text("LoadBalancerId"))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from localcloud.rules import vpc
+from localcloud.rules import assistant_cidr, vpc
 from localcloud.rules.records import beijing_time, changed
 from localcloud.rules.refusal import documented, rule
 from localcloud.services import tagging
@@ -90,15 +90,15 @@ def modify_vpc_attribute(call: Call, given: Parameters) -> None:
     "CreateAssistantCidr",
     vpc.VpcNotFound,
     vpc.VpcCidrNotPrivate,
-    vpc.AssistantCidrOverlaps,
-    vpc.AssistantCidrQuota,
+    assistant_cidr.AssistantCidrOverlaps,
+    assistant_cidr.AssistantCidrQuota,
 )
 def create_assistant_cidr(call: Call, given: Parameters) -> Answer:
     """Add CIDR blocks to a VPC."""
     vpc_id = given.resource_id("VpcId", "vpc")
     given.required_texts("CidrBlocks")
-    changed = vpc.change_assistant_cidrs(call.tx, vpc_id, added=given.cidrs("CidrBlocks"), removed=())
-    return {"AssistantCidrSet": _assistants(changed)}
+    owner = assistant_cidr.change(call.tx, vpc_id, added=given.cidrs("CidrBlocks"), removed=())
+    return {"AssistantCidrSet": _assistants(owner)}
 
 
 @action(
@@ -106,9 +106,9 @@ def create_assistant_cidr(call: Call, given: Parameters) -> Answer:
     "ModifyAssistantCidr",
     vpc.VpcNotFound,
     vpc.VpcCidrNotPrivate,
-    vpc.AssistantCidrOverlaps,
-    vpc.AssistantCidrQuota,
-    vpc.AssistantCidrInUse,
+    assistant_cidr.AssistantCidrOverlaps,
+    assistant_cidr.AssistantCidrQuota,
+    assistant_cidr.AssistantCidrInUse,
     NoCidrBlocks,
 )
 def modify_assistant_cidr(call: Call, given: Parameters) -> Answer:
@@ -116,10 +116,8 @@ def modify_assistant_cidr(call: Call, given: Parameters) -> Answer:
     vpc_id = given.resource_id("VpcId", "vpc")
     if not given.texts("NewCidrBlocks") and not given.texts("OldCidrBlocks"):
         raise NoCidrBlocks
-    changed = vpc.change_assistant_cidrs(
-        call.tx, vpc_id, added=given.cidrs("NewCidrBlocks"), removed=given.cidrs("OldCidrBlocks")
-    )
-    return {"AssistantCidrSet": _assistants(changed)}
+    added, removed = given.cidrs("NewCidrBlocks"), given.cidrs("OldCidrBlocks")
+    return {"AssistantCidrSet": _assistants(assistant_cidr.change(call.tx, vpc_id, added=added, removed=removed))}
 
 
 @action("vpc", "DeleteVpc", vpc.VpcNotFound, vpc.VpcInUse)

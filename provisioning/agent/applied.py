@@ -10,9 +10,11 @@ from typing import Any
 from . import kinds
 from .files import keep_original
 from .node import Node
+from .previous import REVISION
 from .systemd import add_pending, read_pending, settle
 
 _RECORD = "manifest.json"
+_REMOVED = "removed.json"  # {"revision": ..., "entries": [...]}: what the current revision has removed
 _SYSTEMD_FILES = "/etc/systemd/system/"
 Entry = dict[str, Any]
 
@@ -39,6 +41,7 @@ def remove(node: Node, *, entries: list[Entry], record: list[Entry]) -> list[str
     # After a rollback, entries of the newer version are in the record although its files do not exist any more.
     if any(node.at(entry["path"]).exists() for entry in entries if entry.get("path", "").startswith(_SYSTEMD_FILES)):
         add_pending(node, ["daemon-reload"])
+    _record_removal(node, entries)
     done: list[str] = []
     for entry in entries:
         done += kinds.get(entry["kind"]).remove(node, {key: entry[key] for key in entry if key != "kind"})
@@ -46,3 +49,20 @@ def remove(node: Node, *, entries: list[Entry], record: list[Entry]) -> list[str
         done += settle(node, "daemon-reload")
     node.write_json(_RECORD, record)
     return done
+
+
+def removed(node: Node) -> list[Entry]:
+    """What the current revision has removed, which the previous one may need."""
+    recorded = node.read_json(_REMOVED, {})
+    return list(recorded["entries"]) if recorded.get("revision") == _current(node) else []
+
+
+def _record_removal(node: Node, entries: list[Entry]) -> None:
+    before = removed(node)
+    new = [entry for entry in entries if entry not in before]
+    if new:
+        node.write_json(_REMOVED, {"revision": _current(node), "entries": [*before, *new]})
+
+
+def _current(node: Node) -> str:
+    return str((node.read_json(REVISION, None) or {"revision": ""})["revision"])

@@ -23,6 +23,7 @@ def facts(node: Node, *, questions: dict[str, list[Any]], virtual_ips: list[str]
         "addresses": addresses_held(node, virtual_ips),
         "pending": read_pending(node),
         "applied": applied.read(node),
+        "removed": applied.removed(node),
         "held_data": held_data.read(node),
         "draining": bool(drained_routers(node)) or node.at(DRAIN_CONF).exists(),
         "versions": version_facts(node),

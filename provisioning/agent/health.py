@@ -25,6 +25,8 @@ _SECOND_LOOK_S = 2.0
 _USED_WARNING, _USED_FAIL = 0.85, 0.95  # of the space or the inodes of a file system
 _SMALLEST_FREE = 64 * 1024 * 1024  # bytes
 _FILE_SYSTEMS = ("/", "/var", "/var/log", "/var/lib/mysql", "/var/lib/redis", "/srv/tandem", "/tmp", "/run")  # noqa: S108 - only their free space is read
+# The last server that was tried, in both formats of the access log.
+_UPSTREAM = re.compile(r"""upstream(?:=|":")(?:[^ "]+, )*([^ "]+)(?:"| upstream_status)""")
 _ACCESS_LOG = "/var/log/nginx/access.log"
 _UNIT_PROPERTIES = "Id,LoadState,ActiveState,SubState,NRestarts,Result,ActiveEnterTimestampMonotonic"
 
@@ -63,7 +65,7 @@ def spread(node: Node, *, nonce: str) -> dict[str, int]:
     found: dict[str, int] = {}
     lines = node.run(["tail", "-n", "2000", _ACCESS_LOG]).out.splitlines()
     for line in lines:
-        match = re.search(r" upstream=(?:\S+, )*(\S+) upstream_status=", line) if nonce in line else None
+        match = _UPSTREAM.search(line) if nonce in line else None
         if match:
             found[match[1]] = found.get(match[1], 0) + 1
     return found

@@ -52,6 +52,7 @@ class Group:
     public: PublicSide
     inventory: Inventory
     items: Mapping[str, Sequence[Item]]
+    revision: str = ""  # of the items
 
 
 def check(
@@ -129,7 +130,7 @@ def _open(connect: Connect, node: RemoteNode) -> Connection | NodeState:
 def _check_one(group: Group, opened: Connection | NodeState, nonce: str) -> NodeState:
     if isinstance(opened, NodeState):
         return opened
-    return check_node(opened, group.items[opened.node.name], group.inventory.virtual_ips, nonce)
+    return check_node(opened, group.items[opened.node.name], group.inventory.virtual_ips, nonce, group.revision)
 
 
 def _settle(

@@ -13,7 +13,7 @@ from cryptography import x509
 from provisioning.errors import ProvisioningError
 from provisioning.facts import Facts, question
 from provisioning.health.public_checks import judge_validity
-from provisioning.health.results import CheckResult, Level, fail, merge_successes, ok
+from provisioning.health.results import CheckResult, Level, fail, merge_successes, ok, warning
 from provisioning.kinds.base import Item, Phase
 from provisioning.kinds.file import File
 from provisioning.plan import describe, make_plan
@@ -40,9 +40,14 @@ def check_node(
     items: Sequence[Item],
     virtual_ips: Sequence[str],
     nonce: str,
+    revision: str = "",
+    *,
     clock: Callable[[], float] = time.time,
 ) -> NodeState:
-    """Run all checks of one node once. `items` have no placeholders. Raises no ProvisioningError."""
+    """Run all checks of one node once. `items` are those of the revision, without placeholders.
+
+    Raises no ProvisioningError.
+    """
     name = connection.node.name
     began = clock()
     try:
@@ -51,7 +56,7 @@ def check_node(
     except ProvisioningError as error:
         return unreachable(name, error)
     results = [CheckResult.from_data(name, each) for each in answer["results"]]
-    results += [_drift(name, items, Facts.from_answer(facts)), *_certificates(name, items, began)]
+    results += [_configuration(name, items, Facts.from_answer(facts), revision), *_certificates(name, items, began)]
     ended, now = clock(), float(answer["now"])
     offset_s = now - began if now < began else max(0.0, now - ended)  # 0: during the call
     located = [_with_node(result) for result in results]
@@ -84,8 +89,14 @@ def _with_node(result: CheckResult) -> CheckResult:
     return CheckResult(result.target, result.name, result.level, result.seen, f"{result.look_at} (on {result.target})")
 
 
-def _drift(name: str, items: Sequence[Item], facts: Facts) -> CheckResult:
+def _configuration(name: str, items: Sequence[Item], facts: Facts, revision: str) -> CheckResult:
     lines = describe(make_plan(name, items, facts))
+    if revision in facts.versions.rejected:
+        seen = facts.versions.describe_rejection(revision)
+        if facts.versions.revision == revision:
+            return fail(name, "configuration", f"{seen}, but this node still has it", "tandem rollback completes it")
+        look_at = "the program or its settings; tandem up --force deploys the rejected revision nevertheless"
+        return warning(name, "configuration", f"{seen}: this node has its previous version", look_at)
     if not lines:
         return ok(name, "configuration", "as deployed")
     more = f"; and {len(lines) - _SHOWN_DRIFT} more" if len(lines) > _SHOWN_DRIFT else ""

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from provisioning.kinds.base import Item, Phase
 
 USER = "tandem-health"
+_NICKNAME = "health checks of Tandem"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class IamAccount(Item):
     apiserver: str  # URL of this node's iam-apiserver
     authz: str  # URL of this node's iam-authz-server
     password: str  # may be a placeholder
+    nickname: str = _NICKNAME
     user: str = USER
     deadline_s: int = 60
 
@@ -31,6 +33,11 @@ class IamAccount(Item):
 
     def operation(self) -> dict[str, Any]:
         return {
-            "unit": "iam-apiserver", "user": self.user, "password": self.password,
+            "unit": "iam-apiserver", "user": self.user, "password": self.password, "nickname": self.nickname,
             "apiserver": self.apiserver, "authz": self.authz, "deadline_s": self.deadline_s,
         }  # fmt: skip
+
+
+def nickname_of(generation: str) -> str:
+    """The nickname of the account, which shows the generation of its password. At most 30 characters."""
+    return _NICKNAME if generation == "1" else f"{_NICKNAME} {generation}"

@@ -20,10 +20,11 @@ class Site(Item):
     domain: str
     address: str  # of nginx on the node
     certificate: str  # path on the node
+    path: str = "/healthz"  # must be answered with 200; "": any answer but an error of the server
 
     @property
     def label(self) -> str:
         return f"site {self.domain}"
 
     def operation(self) -> dict[str, Any]:
-        return {"domain": self.domain, "address": self.address, "certificate": self.certificate}
+        return {"domain": self.domain, "address": self.address, "certificate": self.certificate, "path": self.path}

@@ -19,6 +19,7 @@ class Vrrp(Item):
 
     values: str  # may contain placeholders; "" on a node without keepalived
     together: tuple[str, ...] = ()  # the labels of the items that are committed with this one
+    preferred: tuple[str, ...] = ()  # the virtual IPs that this node gets back from a healthy peer
 
     @property
     def label(self) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from provisioning.errors import LockedError, ProvisioningError, UnreachableError
 from provisioning.facts import Facts
-from provisioning.kinds.gate import Gate
+from provisioning.kinds.base import Item
 from provisioning.plan import gate_operation
 from provisioning.rollout.versions import recorded_gates
 from provisioning.ssh.agent_calls import Connection
@@ -38,13 +38,14 @@ def restore_after(
     return error
 
 
-def restore(connection: Connection, operation: Mapping[str, Any], gates: Sequence[Gate], token: str) -> tuple[str, ...]:
+def restore(connection: Connection, operation: Mapping[str, Any], gates: Sequence[Item], token: str) -> tuple[str, ...]:
     """Restore the previous version with `roll_back` or `revert`, then wait for its gates. Returns the changes made.
 
     Raises:
         GateError: the previous version did not pass its health gates.
         ProvisioningError: a step failed on the node.
     """
-    operations = [dict(operation), *(gate_operation(gate) for gate in gates), {"do": "finish_rollback"}]
-    deadline_s = _UNITS_DEADLINE_S + sum(gate.deadline_s for gate in gates)
+    waits = [gate_operation(gate) for gate in gates]
+    operations = [dict(operation), *waits, {"do": "finish_rollback"}]
+    deadline_s = _UNITS_DEADLINE_S + sum(wait["deadline_s"] for wait in waits)
     return tuple(connection.call(operations, token=token, deadline_s=deadline_s)[0])

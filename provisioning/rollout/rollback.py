@@ -16,18 +16,22 @@ from provisioning.change_lock import Lock, locked, this_process
 from provisioning.errors import ProvisioningError
 from provisioning.facts import Facts, question
 from provisioning.inventory import Inventory, RemoteNode
+from provisioning.kinds.base import Item
 from provisioning.kinds.vrrp import Vrrp
+from provisioning.leaving import describe_entry
 from provisioning.parallel import in_parallel
 from provisioning.plan import Plan
 from provisioning.rollout.commit import NodeChange, change_one, make_surroundings
 from provisioning.rollout.restore import restore
-from provisioning.rollout.versions import recorded_gates
+from provisioning.rollout.versions import all_gates
 from provisioning.ssh.agent_calls import Connection
 from provisioning.ssh.connections import Connect, ask_each, connector
 from provisioning.ssh.reachable import Reached, connected
 from provisioning.traffic.havip import Confirm, confirm_with
 
 Report = Callable[[str], None]
+# Removed items without which the previous version runs: the operator logs in with the present key.
+_NOT_NEEDED = frozenset({"authorized_key"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +49,15 @@ def read_versions(inventory: Inventory, connect: Connect | None = None) -> dict[
 
 
 def roll_back(
-    inventory: Inventory, report: Report, connect: Connect | None = None, confirm: Confirm | None = None
+    inventory: Inventory,
+    items: Mapping[str, Sequence[Item]],
+    report: Report,
+    connect: Connect | None = None,
+    confirm: Confirm | None = None,
 ) -> RollbackResult:
     """Return all nodes from the newest revision to the previous one. A repeated call continues an interrupted one.
+
+    `items` are those of the newest revision by node name, without placeholders.
 
     Raises:
         GateError: a node did not pass the health gates of its previous version; the rollback stopped there.
@@ -58,7 +68,7 @@ def roll_back(
         if reached.first_error:
             raise reached.first_error
         with locked([*reached.connections.values()], report) as lock:
-            changes = _plan_rollback(inventory, reached, lock)
+            changes = _plan_rollback(inventory, reached, lock, items)
             newest = _newest_revision(changes)
             returning = [change for change in changes if _returns(change.facts, newest)]
             if not returning:
@@ -66,6 +76,7 @@ def roll_back(
                 in_parallel(changes, lambda change: change.connection.call([{"do": "join"}]))
                 raise _nothing_to_restore(changes, newest)
             _refuse_missing(returning)
+            _refuse_removed(changes, newest)
             _refuse_vrrp_settings(changes, newest)
             confirm = confirm or confirm_with(inventory, os.environ)
             _reject(changes, newest, lock.token)
@@ -91,15 +102,17 @@ def _read(connection: Connection, inventory: Inventory) -> Facts:
     return Facts.from_answer(connection.call([question((Vrrp(""),), inventory.virtual_ips)])[0])
 
 
-def _plan_rollback(inventory: Inventory, reached: Reached, lock: Lock) -> list[NodeChange]:
-    """Each node with the reloads and restarts that its rollback needs, as a plan without steps."""
+def _plan_rollback(
+    inventory: Inventory, reached: Reached, lock: Lock, items: Mapping[str, Sequence[Item]]
+) -> list[NodeChange]:
+    """Each node with its present health gates and the reloads and restarts of its rollback, as a plan without steps."""
 
     def plan(node: RemoteNode) -> NodeChange:
         connection = lock.on(reached.connections[node.name])
         facts = _read(connection, inventory)
         way_back = facts.versions.way_back or {"actions": ()}
         pending = tuple(dict.fromkeys([*facts.pending, *way_back["actions"]]))
-        gates = tuple(recorded_gates(facts.versions.current))
+        gates = tuple(all_gates(facts.versions.current, items.get(node.name, ())))
         return NodeChange(node, connection, gates, facts, Plan(node.name, pending=pending, drained=facts.draining))
 
     return in_parallel(inventory.nodes, plan)
@@ -140,6 +153,23 @@ def _refuse_missing(returning: Sequence[NodeChange]) -> None:
                 "nothing was changed",
                 look_at="deploy the previous version from its program and settings instead: tandem up",
             )
+
+
+def _refuse_removed(changes: Sequence[NodeChange], newest: str) -> None:
+    """A removal keeps nothing: the previous version would run without the account or password that it logs in with."""
+    found = [
+        f"{change.node.name}: {describe_entry(entry)}"
+        for change in changes
+        for entry in change.facts.removed
+        if change.facts.versions.revision == newest and entry["kind"] not in _NOT_NEEDED
+    ]
+    if found:
+        raise ProvisioningError(
+            f"revision {newest} has removed what the previous version needs; nothing was changed",
+            seen="\n".join(found),
+            look_at="deploy the previous version from its program and settings instead: tandem up. Keep the present "
+            "numbers in tandem:credentials.generation: a lower number generates yet another secret",
+        )
 
 
 def _refuse_vrrp_settings(changes: Sequence[NodeChange], newest: str) -> None:
@@ -188,5 +218,5 @@ def _restore_all(
 
 def _revert(change: NodeChange, revision: str, token: str) -> tuple[str, ...]:
     way_back = change.facts.versions.way_back
-    gates = recorded_gates(way_back["base"] if way_back else None)
+    gates = all_gates(way_back["base"] if way_back else None, change.items)
     return restore(change.connection, {"do": "revert", "revision": revision}, gates, token)

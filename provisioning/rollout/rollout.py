@@ -40,10 +40,11 @@ from provisioning.placeholders import find_names
 from provisioning.plan import changed_lines, changed_units, make_plan, prepare_operation
 from provisioning.rollout import held_data
 from provisioning.rollout.commit import NodeChange, report_plans, stage
+from provisioning.rollout.order import vrrp_of
 from provisioning.rollout.removal import remove_all, stop_demoted
 from provisioning.rollout.rounds import commit_in_order
 from provisioning.rollout.uploads import send_archives
-from provisioning.rollout.versions import describe_rejection, next_version, refuse_rejected
+from provisioning.rollout.versions import next_version, refuse_rejected
 from provisioning.services import base
 from provisioning.services.iam import PUMP_UNIT
 from provisioning.services.iam_files import refuse_invalid_yaml
@@ -51,6 +52,7 @@ from provisioning.ssh.agent_calls import Connection
 from provisioning.ssh.connections import connector
 from provisioning.ssh.reachable import Reached, connected, refuse_to_skip, refuse_unsafe_change
 from provisioning.traffic.havip import Confirm, confirm_with
+from provisioning.traffic.switchover import return_preferred
 from settings.rollout import Unreachable
 
 PREPARE_DEADLINE_S = 2400.0
@@ -147,6 +149,8 @@ def _change(
     report("all nodes accepted the candidates")
     stop_demoted(inventory, changes, token, report, confirm)
     changed = commit_in_order(inventory, changes, version, token, report, confirm=confirm)
+    preferred = [(change.connection, vrrp.preferred) for change in changes if (vrrp := vrrp_of(change.items))]
+    return_preferred(preferred, inventory.virtual_ips, confirm, report)
     changed = remove_all(changes, changed, token)
     held_data.record(changes, token)
     _follow_audit_record(changes, token)
@@ -183,7 +187,7 @@ def drift(
             facts = Facts.from_answer(connection.call([question(items, inventory.virtual_ips)])[0])
             lines = changed_lines(make_plan(node.name, items, facts), facts, secret_paths[node.name])
             rejected = lines and revision in facts.versions.rejected
-            return [describe_rejection(revision, facts), *lines] if rejected else lines
+            return [facts.versions.describe_rejection(revision), *lines] if rejected else lines
         except ProvisioningError as error:
             return [f"cannot be checked: {error.message}"]
         finally:

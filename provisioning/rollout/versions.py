@@ -10,7 +10,7 @@ from typing import Any
 from provisioning.change_lock import this_process
 from provisioning.errors import RejectedError
 from provisioning.facts import Facts
-from provisioning.kinds.base import Item
+from provisioning.kinds.base import Item, Phase
 from provisioning.kinds.gate import Gate
 
 
@@ -36,14 +36,9 @@ def refuse_rejected(revision: str, facts: Iterable[Facts]) -> None:
     for each in facts:
         if revision in each.versions.rejected:
             raise RejectedError(
-                f"{describe_rejection(revision, each)}; nothing was changed",
+                f"{each.versions.describe_rejection(revision)}; nothing was changed",
                 look_at="change the program or its settings; to deploy this revision in spite of it: tandem up --force",
             )
-
-
-def describe_rejection(revision: str, facts: Facts) -> str:
-    mark = facts.versions.rejected[revision]
-    return f"revision {revision} was rolled back at {mark['at']} by {mark['by']}"
 
 
 def accept_operation(version: Version, items: Sequence[Item]) -> dict[str, Any]:
@@ -63,3 +58,14 @@ def recorded_gates(record: Mapping[str, Any] | None) -> list[Gate]:
         except TypeError:
             continue
     return gates
+
+
+def all_gates(record: Mapping[str, Any] | None, present: Iterable[Item]) -> list[Item]:
+    """The health gates of a version. Nodes record no secrets, so the login is that of the present version.
+
+    It is left out if the version has no service of the same name. A refused password is only a warning of this check.
+    """
+    gates = recorded_gates(record)
+    units = {gate.name for gate in gates}
+    others = [item for item in present if item.phase is Phase.GATE and not isinstance(item, Gate)]
+    return [*gates, *(item for item in others if item.operation()["unit"] in units)]

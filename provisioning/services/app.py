@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from provisioning import placeholders
 from provisioning.deployment import App, Deployment, Node
 from provisioning.kinds.base import Item, UnitAction, restart
@@ -15,6 +17,7 @@ from provisioning.kinds.steady import Steady
 from provisioning.kinds.timer import Timer
 from provisioning.kinds.unit import Unit
 from provisioning.kinds.user import User
+from provisioning.placeholders import Format
 from provisioning.rendering import render
 from provisioning.services.delivery import Delivery
 from provisioning.services.service_unit import ServiceUnit
@@ -105,10 +108,10 @@ def _files(app: App, after: tuple[UnitAction, ...]) -> list[Item]:
 
 
 def _with_secrets(app: App, text: str) -> str:
-    return SECRET_REFERENCE.sub(lambda found: _secret(app, found[1], found[2]), text)
+    return SECRET_REFERENCE.sub(lambda found: _secret(app, found[1], cast("Format | None", found[2])), text)
 
 
-def _secret(app: App, name: str, as_: str | None) -> str:
+def _secret(app: App, name: str, as_: Format | None) -> str:
     secret = placeholders.service_secret(app.name, name)
     return placeholders.escaped_placeholder(secret, as_) if as_ else placeholders.placeholder(secret)
 

@@ -16,15 +16,11 @@ from provisioning.rendering import render
 
 
 def desired(deployment: Deployment, node: Node) -> list[Item]:
-    hour = deployment.nodes.index(node)  # at most 16 nodes
+    del node
     return [
         Directory("/etc/tandem"),
         Directory("/usr/local/lib/tandem"),
         *access(deployment.user),
-        File(
-            "/etc/systemd/system/apt-daily-upgrade.timer.d/tandem.conf",
-            render("base/apt-upgrade-time.conf.j2", hour=hour),
-        ),
         Package("logrotate"),
         File(
             "/etc/systemd/system/logrotate.timer.d/tandem.conf",

@@ -20,7 +20,7 @@ from provisioning.kinds.package import Package
 from provisioning.kinds.unit import Unit
 from provisioning.rendering import render
 from provisioning.services.data import MARIADB_PORT, REDIS_PORT
-from provisioning.services.listeners import listeners
+from provisioning.services.upstreams import upstreams
 
 UNIT = "tandem-firewall"
 RULES = "/etc/tandem/firewall/rules.nft"
@@ -31,30 +31,43 @@ _HTTPS_PORT = 443
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A TCP port that a node opens to other nodes of the group."""
+    """A port that a node opens to other nodes of the group."""
 
     port: int
     to: Literal["eligible", "nodes", "data"]
     what: str
+    match: str = "tcp dport"
 
 
 def offers(deployment: Deployment, node: Node) -> list[Offer]:
     """The ports that this node opens to the other nodes."""
-    found = [
-        Offer(listener.port, "eligible", f"{listener.service}, behind nginx")
-        for listener in listeners(deployment)
-        if node in listener.nodes
-    ]
+    found = _behind_nginx(deployment, node)
     if node.eligible:
         found += [
             Offer(_HTTP_PORT, "nodes", "nginx; the peer's health daemon"),
             Offer(_HTTPS_PORT, "nodes", "nginx"),
+            *(Offer(each.port, "nodes", "nginx", f"{each.protocol} dport") for each in deployment.nginx.streams),
+            # Without connection tracking, an answer over UDP is only known by its source port.
+            *(Offer(port, "nodes", "answers to nginx", "udp sport") for port in deployment.nginx.udp_ports()),
         ]
     if node == deployment.data_node:
         found += [Offer(MARIADB_PORT, "nodes", "MariaDB"), Offer(REDIS_PORT, "nodes", "Redis")]
     if node == deployment.backup_node:
         found.append(Offer(_SSH_PORT, "data", "backups of the databases"))
     return [*found, *(Offer(port, "nodes", "nodes.peerPorts") for port in deployment.peer_ports)]
+
+
+def _behind_nginx(deployment: Deployment, node: Node) -> list[Offer]:
+    """The ports of upstream servers on this node."""
+    udp = {stream.upstream for stream in deployment.nginx.streams if stream.protocol == "udp"}
+    found: dict[tuple[str, int], Offer] = {}
+    for upstream in upstreams(deployment):
+        for server in upstream.servers:
+            if server.address == node.private_address:
+                match = "udp dport" if upstream.name in udp else "tcp dport"
+                offer = Offer(server.port, "eligible", f"{upstream.name}, behind nginx", match)
+                found.setdefault((match, server.port), offer)
+    return list(found.values())
 
 
 def desired(deployment: Deployment, node: Node) -> list[Item]:

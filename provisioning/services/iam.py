@@ -11,7 +11,7 @@ from provisioning.kinds.directory import Directory
 from provisioning.kinds.endpoint import Endpoint
 from provisioning.kinds.file import File
 from provisioning.kinds.gate import Gate
-from provisioning.kinds.iam_account import IamAccount
+from provisioning.kinds.iam_account import IamAccount, nickname_of
 from provisioning.kinds.package import Package
 from provisioning.kinds.port import Port
 from provisioning.kinds.timer import Timer
@@ -91,6 +91,7 @@ def _health(deployment: Deployment, node: Node) -> list[Item]:
             f"http://{address}:{APISERVER_PORT}",
             f"http://{address}:{AUTHZ_PORT}",
             placeholders.placeholder(placeholders.IAM_HEALTH_PASSWORD),
+            nickname_of(deployment.health_generation),
         ),
         Port("iam-apiserver", address, APISERVER_PORT),
         Port("iam-authz-server", address, AUTHZ_PORT),
@@ -198,6 +199,8 @@ def _unit(deployment: Deployment, node: Node, name: str, *, censored: bool) -> F
         writes=("/var/log/iam", "/var/lib/iam"),
         # The masking process must run until the server has stopped writing.
         kill_mode="mixed" if censored else "",
+        # marmotedu/iam 16c723d needs up to 425 MB, with bodies of 20 MB that nginx does not let through.
+        memory_mib=deployment.iam.memory_mib,
     ).file()
 
 

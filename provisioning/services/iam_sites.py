@@ -1,10 +1,20 @@
-"""The sites and upstreams of the IAM services."""
+"""The sites and upstreams of the IAM services: a preset of what `tandem:nginx` can express."""
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network
+
 from provisioning.deployment import Deployment
 from provisioning.services.iam import APISERVER_PORT, AUTHZ_PORT
+from provisioning.sites import Site
 from provisioning.upstreams import Server, Upstream
+from settings.iam import APISERVER, AUTHZ_SERVER
+from settings.locations import AccessSettings, LocationSettings, RateLimitSettings
+from settings.nginx import NginxSettings
+from settings.sites import SiteSettings
+from settings.web import ErrorPage, ResponseSettings
+
+_REFUSED = '{"code":100207,"message":"Permission denied"}'
 
 
 def upstreams(deployment: Deployment) -> tuple[Upstream, ...]:
@@ -31,4 +41,63 @@ def upstreams(deployment: Deployment) -> tuple[Upstream, ...]:
             look_at="provisioning/services/iam_sites.py",
         )
 
-    return (upstream("iam-apiserver", APISERVER_PORT), upstream("iam-authz-server", AUTHZ_PORT))
+    return (upstream(APISERVER, APISERVER_PORT), upstream(AUTHZ_SERVER, AUTHZ_PORT))
+
+
+def sites(deployment: Deployment) -> tuple[Site, ...]:
+    """The public site of each of the two services; none without them."""
+    nginx, domains = deployment.nginx, deployment.domains
+    if domains is None:
+        return ()
+
+    def site(name: str, host: str, certificate: str, locations: list[LocationSettings], body_size: str) -> Site:
+        settings = SiteSettings(
+            hosts=(host,), locations=tuple(locations), cors=nginx.cors, client_max_body_size=body_size
+        )
+        trusted = certificate in deployment.trusted_certificates
+        return Site(name, settings, certificate, trusted, probe="/healthz")
+
+    return (
+        site(APISERVER, domains.api, "api", _apiserver(nginx), nginx.client_max_body_size),
+        site(AUTHZ_SERVER, domains.authz, "authz", _common(AUTHZ_SERVER), nginx.authz_max_body_size),
+    )
+
+
+def _common(name: str, rate_limit: RateLimitSettings | None = None) -> list[LocationSettings]:
+    return [
+        LocationSettings(path="/", proxy=name, rate_limit=rate_limit),
+        # The services support only GET here and answer HEAD with 500.
+        LocationSettings(path="/healthz", match="=", proxy=name, proxy_method="GET"),
+        # The services serve these paths without a login, so they are not public.
+        LocationSettings(path="^/(metrics$|debug(/|$))", match="~", respond=ResponseSettings(status=404)),
+    ]
+
+
+def _apiserver(nginx: NginxSettings) -> list[LocationSettings]:
+    # A login costs the service 50 ms of CPU: 40 logins a second saturate two cores. It also accepts a password
+    # instead of a token on every path (Basic authentication).
+    rate, burst = nginx.login_rate_per_s, nginx.login_burst
+    login = RateLimitSettings(name="login", per_s=rate, burst=burst)
+    password = RateLimitSettings(name="login", per_s=rate, burst=burst, only="basic-auth")
+    found = [
+        *_common(APISERVER, password),
+        LocationSettings(path="/login", match="=", proxy=APISERVER, rate_limit=login),
+    ]
+    if nginx.open_registration:
+        return found
+    # The service creates users, including administrators, without a login.
+    return [
+        *found,
+        LocationSettings(
+            path="^/v1/users/?$",
+            match="~",
+            proxy=APISERVER,
+            rate_limit=password,
+            access=AccessSettings(
+                allow=nginx.registration_cidrs,
+                deny=() if nginx.registration_cidrs else (IPv4Network("0.0.0.0/0"),),
+                except_methods=("GET", "PUT", "DELETE", "PATCH", "OPTIONS"),
+            ),
+            error_pages={"403": ErrorPage(body=_REFUSED, content_type="application/json")},
+        ),
+    ]

@@ -59,7 +59,8 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
         Unit("keepalived"),
     ]
     together = tuple(item.label for item in items if item.phase is Phase.COMMIT)
-    return [*items, Vrrp(_shared_settings(deployment), together)]
+    preferred = tuple(preferred_addresses(deployment, node))
+    return [*items, Vrrp(_shared_settings(deployment), together, preferred)]
 
 
 def _shared_settings(deployment: Deployment) -> str:

@@ -10,6 +10,7 @@ from provisioning.kinds.check import Check
 from provisioning.kinds.database import Database
 from provisioning.kinds.file import File
 from provisioning.kinds.grant import Grant
+from provisioning.kinds.iam_account import USER, nickname_of
 from provisioning.kinds.package import Package
 from provisioning.kinds.query import Query
 from provisioning.kinds.unit import Unit
@@ -72,6 +73,7 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
             migrations=release.schema.migrations,
         ),
         _administrator(settings.database),
+        Query("the account for health checks", settings.database, *_health_password(deployment)),
         *_accounts(deployment),
         *_limits(**limits),
     ]
@@ -98,9 +100,29 @@ def _accounts(deployment: Deployment) -> list[Item]:
     return items
 
 
+def _health_password(deployment: Deployment) -> tuple[str, str]:
+    """The statement that sets a new password of the account for health checks, and its condition.
+
+    The first health check creates the account with the present password. Its nickname shows the generation of the
+    password that it has.
+    """
+    hashed = placeholders.placeholder(placeholders.IAM_HEALTH_PASSWORD_HASH)
+    nickname = nickname_of(deployment.health_generation)
+    other = f"`name` = '{USER}' AND `nickname` <> '{nickname}'"
+    return (
+        f"UPDATE `user` SET `password` = '{hashed}', `nickname` = '{nickname}' WHERE {other}",  # noqa: S608 - constants, a number and a placeholder
+        f"SELECT 1 FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM `user` WHERE {other})",  # noqa: S608 - see above
+    )
+
+
 def _external(deployment: Deployment, server: str) -> list[Item]:
     """Log in to the operator's database, and replace the published default password of `admin`, but no other one."""
     hashed = placeholders.placeholder(placeholders.IAM_ADMIN_PASSWORD_HASH)
+    login = {
+        "server": server,
+        "user": deployment.data.username,
+        "password": placeholders.placeholder(placeholders.MARIADB_IAM_PASSWORD),
+    }
     published = f"`name` = 'admin' AND `password` = '{_PUBLISHED_HASH}'"
     return [
         Package("mariadb-client-core"),
@@ -109,10 +131,9 @@ def _external(deployment: Deployment, server: str) -> list[Item]:
             deployment.data.database,
             f"UPDATE `user` SET `password` = '{hashed}' WHERE {published}",  # noqa: S608 - constants and a placeholder
             unless=f"SELECT 1 FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM `user` WHERE {published})",  # noqa: S608 - constants
-            server=server,
-            user=deployment.data.username,
-            password=placeholders.placeholder(placeholders.MARIADB_IAM_PASSWORD),
+            **login,
         ),
+        Query("the account for health checks", deployment.data.database, *_health_password(deployment), **login),
     ]
 
 

@@ -1,8 +1,8 @@
-"""nginx: terminates TLS for two domains and distributes the requests over all nodes."""
+"""nginx: terminates TLS, serves the sites and distributes requests and connections over the nodes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 from provisioning import placeholders
 from provisioning.deployment import Deployment, Node
@@ -14,50 +14,45 @@ from provisioning.kinds.file import File
 from provisioning.kinds.gate import Gate
 from provisioning.kinds.package import Package
 from provisioning.kinds.port import Port
-from provisioning.kinds.site import Site
+from provisioning.kinds.site import Site as SiteCheck
 from provisioning.kinds.unit import Unit
 from provisioning.rendering import render
-from provisioning.services.iam import APISERVER_PORT, AUTHZ_PORT
+from provisioning.services.nginx_http import ACME_PATH, View, make_view
+from provisioning.services.sites import sites
 from provisioning.services.upstreams import upstreams
+from provisioning.sites import ACME_ROOT, TLS_DIRECTORY
+from provisioning.upstreams import Upstream
 
 SETTINGS = "provisioning/templates/nginx/ and the stack's tandem:nginx"
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """One upstream and the domain in front of it."""
-
-    name: str
-    port: int
-    domain: str
-    variable: str  # the name in nginx variables, which must not contain hyphens
-    login: bool
-    certificate: str  # name of its certificate in placeholders and files
+CACHE_DIRECTORY = "/var/cache/tandem"  # of responses of upstreams
+_CHANGED = (reload("nginx"),)
+# For files and logs, beside two connections a request.
+_OTHER_FILES = 1024
+_CIPHERS = (
+    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
+    "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
+)
 
 
 def desired(deployment: Deployment, node: Node) -> list[Item]:
     if not node.eligible:
         return []
     nginx = deployment.nginx
-    services = (
-        Service("iam-apiserver", APISERVER_PORT, deployment.domains.api, "apiserver", login=True, certificate="api"),
-        Service("iam-authz-server", AUTHZ_PORT, deployment.domains.authz, "authz", login=False, certificate="authz"),
-    )
-    changed = (reload("nginx"),)
-
-    def file(path: str, template: str, **values: object) -> File:
-        return File(path, render(f"nginx/{template}", nginx=nginx, **values), after=changed)
-
+    views = [make_view(site, nginx) for site in sites(deployment)]
+    locations = [location.settings for view in views for location in view.locations]
     return [
         Package("nginx"),
-        Directory("/etc/nginx/tls", mode=0o700),
+        *([Package("libnginx-mod-stream")] if nginx.streams else []),
+        *_directories(deployment, caches=any(location.cache for location in locations)),
         Check("nginx", ("nginx", "-t", "-q"), ("/etc/nginx",), look_at=SETTINGS),
-        Absent("/etc/nginx/sites-enabled/default", after=changed),
-        file("/etc/nginx/nginx.conf", "nginx.conf.j2"),
-        file("/etc/nginx/conf.d/default.conf", "default.conf.j2"),
-        file("/etc/nginx/conf.d/upstreams.conf", "upstreams.conf.j2", upstreams=upstreams(deployment)),
-        *(file(f"/etc/nginx/conf.d/{service.name}.conf", "site.conf.j2", service=service) for service in services),
-        *(file for service in services for file in _identity(service.certificate)),
+        Absent("/etc/nginx/sites-enabled/default", after=_CHANGED),
+        *_configuration(deployment, views),
+        *_identities(deployment, views),
+        *(
+            _password_file(name, nginx.user)
+            for name in sorted({each.basic_auth.users for each in locations if each.basic_auth})
+        ),
+        File("/etc/logrotate.d/nginx", render("nginx/logrotate.j2", nginx=nginx)),
         # Needs a daemon-reload only, which `File` adds; nginx is not restarted.
         File(
             "/etc/systemd/system/nginx.service.d/tandem.conf",
@@ -65,17 +60,104 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
         ),
         Unit("nginx"),
         Gate("nginx", f"http://{node.private_address}/healthz"),
-        *(Port("nginx", "0.0.0.0", port) for port in (80, 443)),  # noqa: S104 - where nginx listens
-        *(Site(each.domain, node.private_address, f"/etc/nginx/tls/{each.certificate}.pem") for each in services),
+        *(Port("nginx", "0.0.0.0", port) for port in _ports(deployment)),  # noqa: S104 - where nginx listens
+        *(_site_check(view, node) for view in views if view.site.certificate),
     ]
 
 
-def _identity(name: str) -> list[File]:
-    return [
-        _secret_file(f"/etc/nginx/tls/{name}.pem", placeholders.server_certificate(name), 0o644),
-        _secret_file(f"/etc/nginx/tls/{name}.key", placeholders.server_private_key(name), 0o600),
+def open_files(deployment: Deployment) -> int:
+    """The descriptors that a worker process may need."""
+    return 2 * deployment.nginx.worker_connections + _OTHER_FILES
+
+
+def _ports(deployment: Deployment) -> list[int]:
+    return [80, 443, *sorted({stream.port for stream in deployment.nginx.streams if stream.protocol == "tcp"})]
+
+
+def _directories(deployment: Deployment, *, caches: bool) -> list[Item]:
+    found = [
+        Directory(TLS_DIRECTORY, mode=0o700),
+        Directory(ACME_ROOT),
+        Directory(f"{ACME_ROOT}/.well-known"),
+        Directory(f"{ACME_ROOT}/.well-known/acme-challenge"),
     ]
+    if caches:
+        found.append(Directory(CACHE_DIRECTORY))
+    if deployment.nginx.streams:
+        found.append(Directory("/etc/nginx/stream.d"))
+    return list(found)
+
+
+def _configuration(deployment: Deployment, views: list[View]) -> list[Item]:
+    nginx = deployment.nginx
+    settings = [location.settings for view in views for location in view.locations]
+    uses = {
+        "websocket": any(each.websocket for each in settings),
+        "hotlink": any(each.hotlink and each.hotlink.allow_empty for each in settings),
+        "password_limit": any(each.rate_limit and each.rate_limit.only == "basic-auth" for each in settings),
+    }
+    defaults = [view.site.settings for view in views if view.site.settings.default]
+    addresses = ["127.0.0.1", "localhost", *(each.private_address for each in deployment.eligible_nodes)]
+    http, stream = _divide(deployment)
+
+    def file(path: str, template: str, **values: object) -> File:
+        return File(path, render(f"nginx/{template}", nginx=nginx, **values), after=_CHANGED)
+
+    found = [
+        file("/etc/nginx/nginx.conf", "nginx.conf.j2", uses=uses, ciphers=_CIPHERS, open_files=open_files(deployment)),
+        file(
+            "/etc/nginx/conf.d/default.conf",
+            "default.conf.j2",
+            addresses=[*addresses, *deployment.virtual_ips],
+            http_default=bool(defaults),
+            https_default=any(each.https for each in defaults),
+            any_certificate=next((view.site.certificate for view in views if view.site.certificate), ""),
+        ),
+        file("/etc/nginx/conf.d/upstreams.conf", "upstreams.conf.j2", upstreams=http),
+        *(file(view.site.path, "site.conf.j2", view=view, acme_path=ACME_PATH, acme_root=ACME_ROOT) for view in views),
+    ]
+    if nginx.streams:
+        found += [
+            file("/etc/nginx/stream.d/upstreams.conf", "stream-upstreams.conf.j2", upstreams=stream),
+            file("/etc/nginx/stream.d/streams.conf", "streams.conf.j2", streams=nginx.streams),
+        ]
+    return list(found)
+
+
+def _divide(deployment: Deployment) -> tuple[list[Upstream], list[Upstream]]:
+    """The upstreams of sites and those of streams. One that nothing names is kept for sites."""
+    streams = deployment.nginx.streams
+    of_streams = {name for stream in streams for name in (stream.upstream, *stream.server_names.values())}
+    of_sites = {each.proxy for site in sites(deployment) for each in site.settings.locations}
+    every = upstreams(deployment)
+    return (
+        [each for each in every if each.name in of_sites or each.name not in of_streams],
+        [each for each in every if each.name in of_streams],
+    )
+
+
+def _identities(deployment: Deployment, views: list[View]) -> list[Item]:
+    of_streams = [stream.tls.certificate_name for stream in deployment.nginx.streams if stream.tls]
+    names = dict.fromkeys([*(view.site.certificate for view in views if view.site.certificate), *of_streams])
+    return [file for name in names for file in _identity(name)]
+
+
+def _identity(name: str) -> Iterable[File]:
+    yield _secret_file(f"{TLS_DIRECTORY}/{name}.pem", placeholders.server_certificate(name), 0o644)
+    yield _secret_file(f"{TLS_DIRECTORY}/{name}.key", placeholders.server_private_key(name), 0o600)
+
+
+def _password_file(name: str, group: str) -> File:
+    # Workers, which have no privileges, read it with each request.
+    path = f"/etc/nginx/{name}.htpasswd"
+    return File(path, placeholders.placeholder(placeholders.basic_auth(name)) + "\n", group=group, mode=0o640)
 
 
 def _secret_file(path: str, secret: str, mode: int) -> File:
-    return File(path, placeholders.placeholder(secret) + "\n", mode=mode, after=(reload("nginx"),))
+    return File(path, placeholders.placeholder(secret) + "\n", mode=mode, after=_CHANGED)
+
+
+def _site_check(view: View, node: Node) -> SiteCheck:
+    site = view.site
+    host = site.settings.hosts[0].replace("*", "any")
+    return SiteCheck(host, node.private_address, f"{TLS_DIRECTORY}/{site.certificate}.pem", path=site.probe)

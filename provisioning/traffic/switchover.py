@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from provisioning.errors import ProvisioningError, SwitchoverError
 from provisioning.ssh.agent_calls import Connection
 from provisioning.traffic.havip import Confirm
-from provisioning.traffic.serving import NodeState
+from provisioning.traffic.serving import NodeState, read_state
 
 RELEASE_DEADLINE_S = 30
 _TAKE_OVER_S = 10
@@ -103,6 +103,25 @@ def take_back(
     finally:
         for peer in asked:
             peer.call([{"do": "stop_asking"}])
+
+
+def return_preferred(
+    preferred: Sequence[tuple[Connection, Sequence[str]]],
+    virtual_ips: Sequence[str],
+    confirm: Confirm,
+    report: Callable[[str], None],
+) -> tuple[Switchover, ...]:
+    """Give each eligible node its preferred virtual IPs now, so that clients are asked to leave before.
+
+    keepalived would move them without a drain as soon as its `preempt_delay` is over. Raises ProvisioningError.
+    """
+    moves: list[Switchover] = []
+    for node, addresses in preferred:
+        state = read_state(node, virtual_ips) if addresses else None
+        missing = [address for address in addresses if state is not None and address not in state.held]
+        if state is not None and state.can_be_master and missing:
+            moves += take_back(node, missing, [other for other, _ in preferred if other is not node], confirm, report)
+    return tuple(moves)
 
 
 def _wait_for_holder(leaving: Connection, peers: Sequence[Connection], address: str) -> Connection:

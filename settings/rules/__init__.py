@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from settings.problems import Problem
-from settings.rules import addresses, apps, keepalived, services
+from settings.rules import addresses, apps, keepalived, nginx, services
 
-_RULES = (*addresses.RULES, *keepalived.RULES, *services.RULES, *apps.RULES)
+_RULES = (*addresses.RULES, *keepalived.RULES, *services.RULES, *nginx.RULES, *apps.RULES)
 
 
 def find_contradictions(sections: Mapping[str, Any]) -> Iterator[Problem]:

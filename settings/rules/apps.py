@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from settings.iam import IamSettings
+from settings.nginx import NginxSettings
 from settings.nodes import ELIGIBLE_NODES, NodesSettings
 from settings.problems import Problem
 from settings.services import ServiceSettings
@@ -47,6 +48,18 @@ def check_ports(services: Services, iam: IamSettings) -> Iterator[Problem]:
             yield Problem(f"tandem:services.{name}.port", f"must be free (got {service.port}, the port of {owner})")
 
 
+def check_stream_ports_are_not_those_of_services(services: Services, nginx: NginxSettings) -> Iterator[Problem]:
+    """Nginx listens on all addresses of an eligible node, a service on one of them."""
+    ports = {service.port: name for name, service in services.items() if service.port is not None}
+    for number, stream in enumerate(nginx.streams):
+        if stream.protocol == "tcp" and stream.port in ports:
+            yield Problem(
+                f"tandem:nginx.streams[{number}].port",
+                f"must differ from the port of service {ports[stream.port]} (got {stream.port}): on a node that runs "
+                "both, nginx and the service cannot listen on one port",
+            )
+
+
 def check_dependencies(services: Services) -> Iterator[Problem]:
     for name, service in services.items():
         key = f"tandem:services.{name}.dependsOn"
@@ -84,4 +97,10 @@ def check_secrets_of_services_are_encrypted(
             )
 
 
-RULES = (check_instances, check_ports, check_dependencies, check_secrets_of_services_are_encrypted)
+RULES = (
+    check_instances,
+    check_ports,
+    check_stream_ports_are_not_those_of_services,
+    check_dependencies,
+    check_secrets_of_services_are_encrypted,
+)

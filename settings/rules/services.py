@@ -117,6 +117,12 @@ def check_secrets_are_encrypted(
         "server.privateKey": credentials.server.private_key,
         "server.api.privateKey": credentials.server.api and credentials.server.api.private_key,
         "server.authz.privateKey": credentials.server.authz and credentials.server.authz.private_key,
+        **{f"certificates.{name}.privateKey": each.private_key for name, each in credentials.certificates.items()},
+        **{
+            f"basicAuth.{name}.{user}": password_hash
+            for name, users in credentials.basic_auth.items()
+            for user, password_hash in users.items()
+        },
     }
     for key, value in secrets.items():
         if value is not None:

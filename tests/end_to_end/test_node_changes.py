@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
+from operations.drill.requests import Record
+from operations.drill.result import Result
 from tests.end_to_end.conftest import NAME
 from tests.end_to_end.group import VIRTUAL_IP
 from tests.end_to_end.lab import BIN, Lab, new_cloud, wait_until
 from tests.end_to_end.settings import write_settings
-from tests.load.requests import Record
-from tests.load.result import Result, load
+from tests.load.result import load
 
 pytestmark = [pytest.mark.root, pytest.mark.long]
 

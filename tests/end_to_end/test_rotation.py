@@ -17,11 +17,12 @@ from pathlib import Path
 
 import pytest
 
+from operations.drill.result import Result
 from tests.end_to_end.conftest import NAME
 from tests.end_to_end.group import NODES, VIRTUAL_IP, Group
 from tests.end_to_end.lab import BIN, ROOT, Lab, new_cloud, wait_until
 from tests.end_to_end.settings import write_settings
-from tests.load.result import Result, load
+from tests.load.result import load
 
 pytestmark = [pytest.mark.root, pytest.mark.long]
 

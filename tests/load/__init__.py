@@ -1,5 +1,5 @@
-"""An open-loop load on a deployed group: each request leaves at its time, whether or not earlier ones were answered.
+"""A load on a deployed group for tests: operations/drill/requests.py sends it and operations/drill/result.py counts.
 
-`requests.py` sends requests and records them, `iam.py` has the requests of the IAM services, `__main__.py` runs on the
-client's side, and `result.py` reads what was recorded.
+`iam.py` has the requests of an administrator of the IAM services, `__main__.py` runs on the client's side, and
+`result.py` starts it from a test.
 """

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from operations.drill.requests import Sender, Stream
 from tests.load.iam import User
-from tests.load.requests import Sender, Stream
 
 
 async def main(settings: dict[str, Any]) -> None:
@@ -22,7 +22,7 @@ async def main(settings: dict[str, Any]) -> None:
             await user.create()
             streams = user.streams(settings["scale"])
         else:
-            streams = [Stream("healthz", 200 * settings["scale"], settings["api"], "/healthz")]
+            streams = [Stream("healthz", 200 * settings["scale"], settings["api"], settings["path"])]
         print("ready", flush=True)
         waiting = asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
         waiting.add_done_callback(lambda _: stop.set())

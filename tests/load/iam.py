@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import jwt
 
-from tests.load.requests import Sender, Stream
+from operations.drill.requests import Sender, Stream
 
 ALLOW = {"subjects": ["users:<.*>"], "actions": ["read"], "resources": ["res:<.*>"], "effect": "allow"}
 DECISION = {"subject": "users:load", "action": "read", "resource": "res:1"}

@@ -20,6 +20,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import bcrypt
 import redis
 from iam_certificates import write_certificates
 
@@ -57,6 +58,7 @@ _SECRETS = {
     placeholders.REDIS_PASSWORD: REDIS_PASSWORD,
     placeholders.JWT_KEY: "a-key-of-thirty-two-characters-x",
     placeholders.IAM_HEALTH_PASSWORD: "Health@2021",
+    placeholders.IAM_HEALTH_PASSWORD_HASH: bcrypt.hashpw(b"Health@2021", bcrypt.gensalt(4)).decode(),
     # Hash of Admin@2021 with cost 4, which makes logins fast.
     placeholders.IAM_ADMIN_PASSWORD_HASH: "$2a$04$6SfFA1X0BEhQRbiz/qLYUuGoz3gtWy.V9diduv5hZRaersetRAQXy",
 }
@@ -123,6 +125,7 @@ class RealNode:
     node: Node
     directory: Path
     release: Path  # directory of the unpacked release
+    other_secrets: dict[str, str] = field(default_factory=dict[str, str])
     processes: dict[str, Process] = field(default_factory=dict[str, Process])
 
     @property
@@ -146,6 +149,7 @@ class RealNode:
 
         return {
             **_SECRETS,
+            **self.other_secrets,
             placeholders.CA_CERTIFICATE: pem("ca.crt"),
             placeholders.node_certificate(self.node.name): pem("node.crt"),
             placeholders.node_private_key(self.node.name): pem("node.key"),

@@ -14,8 +14,10 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
+import bcrypt
 import pytest
 from iam_calls import ALLOW, Grant, login, send
 from iam_real_servers import (
@@ -29,6 +31,7 @@ from iam_real_servers import (
     wait_until,
 )
 
+from provisioning import placeholders
 from provisioning.agent import kinds
 from provisioning.agent.node import Node
 from provisioning.kinds.endpoint import Endpoint
@@ -99,6 +102,37 @@ def test_the_health_checks_log_in_and_make_a_decision_on_each_node(nodes: tuple[
     # One account with one secret and one policy, however many nodes and runs.
     headers = login(nodes[0])
     assert send(nodes[0], API, "GET", "/v1/users/tandem-health", None, headers)[0] == 200
+
+
+def rotate_health_password(node: RealNode, generation: str, password: str) -> list[bool]:
+    """Run the statement of a rollout twice. Returns whether it ran."""
+    node.deployment = replace(node.deployment, health_generation=generation)
+    node.other_secrets = {
+        placeholders.IAM_HEALTH_PASSWORD: password,
+        placeholders.IAM_HEALTH_PASSWORD_HASH: bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode(),
+    }
+    query = next(item for item in node.items if isinstance(item, Query) and "health checks" in item.name)
+    return [node.run_query(query), node.run_query(query)]
+
+
+def test_the_password_of_the_account_for_health_checks_is_rotated(nodes: tuple[RealNode, RealNode]) -> None:
+    a, b = nodes
+    assert {level for _, level, _ in run_health_checks(a, "before")} == {"ok"}
+    for generation, password in (("2", "Second@2021"), ("1", "Health@2021")):
+        assert rotate_health_password(a, generation, password) == [True, False]
+        assert {level for _, level, _ in run_health_checks(a, generation)} == {"ok"}
+        _, level, _ = run_health_checks(b, "other")[0]
+        assert level == ("warning" if generation == "2" else "ok")
+
+
+def test_an_account_that_the_first_check_creates_has_the_present_generation(nodes: tuple[RealNode, RealNode]) -> None:
+    a, _ = nodes
+    headers = login(a)
+    assert send(a, API, "DELETE", "/v1/users/tandem-health", None, headers)[0] == 200
+    assert rotate_health_password(a, "3", "Third@2021") == [False, False]
+    assert {level for _, level, _ in run_health_checks(a, "created")} == {"ok"}
+    assert rotate_health_password(a, "3", "Third@2021") == [False, False]
+    assert rotate_health_password(a, "1", "Health@2021") == [True, False]
 
 
 def test_the_administrators_password_is_set_once_and_other_passwords_are_refused(

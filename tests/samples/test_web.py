@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(program: str) -> Iterator[int]:
+def running(program: str) -> Generator[int]:
     port = free_port()
     environment = {**os.environ, "ADDRESS": "127.0.0.1", "PORT": str(port), "NODE": "iam-a"}
     process = subprocess.Popen([sys.executable, str(_WEB / program)], env=environment, stdout=subprocess.DEVNULL)

@@ -54,7 +54,7 @@ def _create(node: Node, item: dict[str, Any]) -> list[dict[str, Any]]:
 
     The apiserver answers a login with 401 for a wrong password, for a missing user and while the database is down.
     """
-    created = node.request("POST", f"{item['apiserver']}/v1/users", body=_new_user(item["user"], item["password"]))
+    created = node.request("POST", f"{item['apiserver']}/v1/users", body=_new_user(item))
     if created.status == HTTPStatus.OK or created.json().get("code") == _USER_EXISTS:
         return []
     seen = f"POST {item['apiserver']}/login: 401; POST /v1/users: {created}"
@@ -63,10 +63,10 @@ def _create(node: Node, item: dict[str, Any]) -> list[dict[str, Any]]:
     return [fail("login", seen, _LOGIN_LOOK_AT)]
 
 
-def _new_user(user: str, password: str) -> dict[str, Any]:
+def _new_user(item: dict[str, Any]) -> dict[str, Any]:
     return {
-        "metadata": {"name": user}, "nickname": "health checks of Tandem", "password": password,
-        "email": f"{user}@example.com", "phone": "10000000000",
+        "metadata": {"name": item["user"]}, "nickname": item["nickname"], "password": item["password"],
+        "email": f"{item['user']}@example.com", "phone": "10000000000",
     }  # fmt: skip
 
 

@@ -9,15 +9,18 @@ from typing import Any
 from ..node import Node
 from ..results import fail, ok
 
+_NO_SERVER_ERROR = range(200, 500)
 _END = "-----END CERTIFICATE-----"
 
 
 def check(node: Node, item: dict[str, Any]) -> list[dict[str, Any]]:
     domain, path = item["domain"], item["certificate"]
-    response = node.request("GET", f"https://{domain}/healthz", address=item["address"])
-    if response.status != HTTPStatus.OK:
+    url = f"https://{domain}{item['path'] or '/'}"
+    response = node.request("GET", url, address=item["address"])
+    good = response.status == HTTPStatus.OK if item["path"] else response.status in _NO_SERVER_ERROR
+    if not good:
         look_at = "/var/log/nginx/error.log, /etc/nginx/conf.d/upstreams.conf"
-        return [fail(f"nginx {domain}", f"https://{domain}/healthz at {item['address']}: {response}", look_at)]
+        return [fail(f"nginx {domain}", f"{url} at {item['address']}: {response}", look_at)]
     deployed = node.read(path).partition(_END)[0]
     if ssl.PEM_cert_to_DER_cert(deployed.strip() + "\n" + _END) != response.certificate:
         return [fail(f"nginx {domain}", f"presents another certificate than {path}", "systemctl reload nginx")]

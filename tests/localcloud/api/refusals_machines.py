@@ -17,8 +17,8 @@ from localcloud.rules import (
     refusal,
     run_instances,
 )
-from localcloud.services import instance as instances
 from localcloud.services import instance_change as changes
+from localcloud.services import run_instances as handlers
 from localcloud.services import tagging
 from tests.localcloud.api.lab import ZONE
 from tests.localcloud.api.place import Place
@@ -156,13 +156,13 @@ ROWS = [
         lambda p: run(p, TagSpecification=[{"ResourceType": "disk", "Tags": [{"Key": "a", "Value": "b"}]}]),
     ),
     Row(instance.InstanceProtected, _protected),
-    Row(instances.InstanceNeedsVpc, lambda p: run(p, VirtualPrivateCloud={})),
-    Row(instances.InstanceNeedsGroup, lambda p: run(p, SecurityGroupIds=[])),
+    Row(handlers.InstanceNeedsVpc, lambda p: run(p, VirtualPrivateCloud={})),
+    Row(handlers.InstanceNeedsGroup, lambda p: run(p, SecurityGroupIds=[])),
     Row(
-        instances.AddressCountDiffers,
+        handlers.AddressCountDiffers,
         lambda p: (_run_at(p, "10.0.4.9")[0], _run_at(p, "10.0.4.9")[1] | {"InstanceCount": 2}),
     ),
-    Row(instances.PasswordNotEmulated, lambda p: run(p, LoginSettings={"Password": "Secret-123"})),
+    Row(handlers.PasswordNotEmulated, lambda p: run(p, LoginSettings={"Password": "Secret-123"})),
     Row(changes.NothingToModify, lambda p: _modify(p, AutoReboot=True)),
     Row(changes.SeveralToModify, lambda p: _modify(p, InstanceName="a", HostName="ab")),
     Row(

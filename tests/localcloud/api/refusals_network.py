@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from localcloud.rules import (
+    assistant_cidr,
     havip,
     ports,
     refusal,
@@ -200,12 +201,12 @@ ROWS = [
     Row(vpc.VpcQuota, _full_vpcs),
     Row(vpc.VpcInUse, lambda p: ("vpc:DeleteVpc", {"VpcId": p.vpc_id})),
     Row(
-        vpc.AssistantCidrOverlaps,
+        assistant_cidr.AssistantCidrOverlaps,
         lambda p: ("vpc:CreateAssistantCidr", {"VpcId": p.vpc_id, "CidrBlocks": ["10.0.0.0/12"]}),
     ),
-    Row(vpc.AssistantCidrInUse, _assistant_in_use),
+    Row(assistant_cidr.AssistantCidrInUse, _assistant_in_use),
     Row(
-        vpc.AssistantCidrQuota,
+        assistant_cidr.AssistantCidrQuota,
         lambda p: (
             "vpc:CreateAssistantCidr",
             {"VpcId": p.vpc_id, "CidrBlocks": [f"192.168.{number}.0/24" for number in range(6)]},

@@ -163,4 +163,4 @@ def test_lecture_004_fails_over_while_the_master_is_paused_and_back_when_it_resu
             time.sleep(2)
             assert _title() == "主机"
         finally:
-            run(exposed.close_all())
+            run(exposed.close(_PORT))

@@ -362,6 +362,7 @@ def test_services_are_always_restarted_and_start_after_local_databases() -> None
         assert "After=mariadb.service\nAfter=redis-server.service\n" in on_a
         assert "mariadb" not in on_b.split("[Service]")[0].replace("where MariaDB", "")
         assert "User=iam\n" in on_a
+        assert {"MemoryMax=1024M", "OOMScoreAdjust=300", "LimitNOFILE=65536"} <= set(on_a.splitlines())
         assert f"SyslogIdentifier={name}\n" in on_a
 
 

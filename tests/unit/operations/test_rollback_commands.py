@@ -58,5 +58,5 @@ def test_a_failed_rollback_is_an_error_without_a_refresh() -> None:
 
     engine = FakeEngine()
     with pytest.raises(OperationError, match="iam-a: no connection"):
-        roll_back(engine, Inventory("test", (node,), (), "key"), lambda _line: None, connect)
+        roll_back(engine, Inventory("test", (node,), (), "key"), {}, lambda _line: None, connect)
     assert engine.refreshed == []

@@ -157,13 +157,14 @@ def _plain(value: Any) -> Any:
 
 
 def stack_config(stack: str) -> dict[str, Any]:
-    """Return a copy of the configuration in a provided stack's file."""
+    """Return a copy of the configuration in the file of a provided stack, or of an example in samples/."""
     return copy.deepcopy(_read_stack(stack))
 
 
 @functools.cache
 def _read_stack(stack: str) -> dict[str, Any]:
-    text = (ROOT / "stacks" / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8")
+    provided, example = ROOT / "stacks" / f"Pulumi.{stack}.yaml", ROOT / "samples" / stack / "stack.yaml"
+    text = (provided if provided.exists() else example).read_text(encoding="utf-8")
     return yaml.safe_load(text)["config"]
 
 

@@ -77,7 +77,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         },
     },
     "given certificate": {"credentials": {"server": make_certificate("iam.api.example.com", "iam.authz.example.com")}},
-    "protected": {"protect": True, "nodes.terminationProtection": True},
+    "protected": {"protect": True, "nodes.terminationProtection": True, "iam": {"release": "stand-in"}},
     "profile seed": {"keepalived": {"profile": "seed"}},
 }
 
@@ -85,6 +85,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
 def config_of(stack: str, changes: dict[str, Any]) -> dict[str, Any]:
     config = fake_cloud.stack_config(stack)
     values = {key.partition(":")[2]: value for key, value in config.items() if key.startswith("tandem:")}
+    if stack == "prod":
+        values["iam"] = {"release": "stand-in"}  # the file has none: its user must choose one
     changed = {f"tandem:{key}": value for key, value in with_values(values, changes).items()}
     return {"tencentcloud:region": config["tencentcloud:region"], **changed}
 

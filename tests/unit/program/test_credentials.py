@@ -27,6 +27,7 @@ _CHANGED: dict[str, set[str]] = {
     "redisPassword": {"credentials-redis-password"},
     "jwtKey": {"credentials-jwt-key"},
     "adminPassword": {"credentials-admin-password"},
+    "healthPassword": {"credentials-health-password"},
     "vrrpPassword": {"credentials-vrrp-password"},
     "backupKey": {"credentials-backup-key-2"},
 }  # fmt: skip

@@ -56,7 +56,7 @@ def test_an_effect_that_users_notice_is_announced(requested: Settings, text: str
 
 
 @pytest.mark.parametrize("name", ["mariadbPassword", "redisPassword", "nodeCertificates", "serverCertificate",
-                                  "deploymentKey", "vrrpPassword"])  # fmt: skip
+                                  "deploymentKey", "vrrpPassword", "healthPassword"])  # fmt: skip
 def test_a_rotation_that_nobody_notices_is_not_announced(name: str) -> None:
     """The VRRP password is only used with the profile seed."""
     assert list(find_announcements(generation(name), deployed())) == []

@@ -49,25 +49,25 @@ def test_a_service_needs_only_a_release_and_a_command(release: str) -> None:
         ),
         pytest.param({"port": 80}, "tandem:services.web.port must be greater than or equal to 1024", id="a low port"),
         pytest.param(
-            {"port": 8080}, "tandem:services.web.port must be free (got 8080, the port of iam-apiserver)", id="IAM's port"
+            {"port": 8080}, "tandem:services.web.port must be free (got 8080, the port of iam-apiserver)", id="IAM"
         ),
         pytest.param({"port": 3306}, "(got 3306, the port of MariaDB)", id="a database's port"),
-        pytest.param({"instances": ["iam-x"]}, "must be names of nodes.members: iam-a, iam-b (got iam-x)", id="no node"),
+        pytest.param({"instances": ["iam-x"]}, "must be names of nodes.members: iam-a, iam-b (got iam-x)", id="node"),
         pytest.param({"instances": []}, "must name at least one node", id="no instance"),
         pytest.param({"dependsOn": ["api"]}, "must name services: web (got api)", id="an unknown dependency"),
         pytest.param({"dependsOn": ["web"]}, "cannot form a cycle", id="a dependency on itself"),
         pytest.param({"schedule": "daily", "port": 9000}, "port cannot be set with schedule", id="a scheduled server"),
-        pytest.param({"health": {"path": "/healthz"}}, "port is required with health.path", id="a check without a port"),
+        pytest.param({"health": {"path": "/healthz"}}, "port is required with health.path", id="no port to check"),
         pytest.param({"env": {"PORT": "1"}}, "env cannot contain PORT", id="a variable of the program"),
         pytest.param({"env": {"A": "x\ny"}}, "must be one line of printable characters", id="a line break"),
         pytest.param({"env": {"A": "@@secret:jwt_key@@"}}, "write ${secret.NAME}", id="a secret of the stack"),
-        pytest.param({"files": {"a": "@@secret:jwt_key@@"}}, "write ${secret.NAME}", id="a secret of the stack in a file"),
+        pytest.param({"files": {"a": "@@secret:jwt_key@@"}}, "write ${secret.NAME}", id="a secret of the stack in files"),
         pytest.param({"files": {"a": "key ${secret.KEY}"}}, "add secrets.KEY", id="a secret that is not set"),
         pytest.param({"files": {"../a": ""}}, "tandem:services.web.files", id="a file outside its directory"),
         pytest.param({"user": "www-data"}, "tandem:services.web.user has an invalid format", id="a system account"),
         pytest.param({"replicas": 2}, "is not a known key", id="an unknown key"),
         pytest.param({"release": "/nowhere"}, "tandem:services.web.release /nowhere cannot be read", id="no release"),
-        pytest.param({"sha256": "0" * 64}, "must have the checksum of sha256", id="another checksum"),
+        pytest.param({"sha256": "0" * 64}, "must have the checksum of tandem:services.web.sha256", id="a checksum"),
         pytest.param({"release": "https://x.example.com/web.tar.gz"},
                      "must be set together with tandem:services.web.sha256", id="a URL without a checksum"),
     ],
@@ -122,7 +122,7 @@ def test_the_archive_of_a_folder_depends_on_its_files_only(release: str) -> None
 def test_a_folder_with_a_link_is_refused(release: str, tmp_path: Path) -> None:
     (Path(release) / "latest").symlink_to("bin")
     with pytest.raises(ReleaseError, match="cannot contain latest, which is a link"):
-        find_bundle(release, None, "services.web", tmp_path)
+        find_bundle(release, None, "services.web", "tandem:services.web.sha256", tmp_path)
 
 
 def test_an_archive_with_a_path_outside_is_refused(tmp_path: Path) -> None:
@@ -130,4 +130,4 @@ def test_an_archive_with_a_path_outside_is_refused(tmp_path: Path) -> None:
     with tarfile.open(path, "w:gz") as archive:
         archive.addfile(tarfile.TarInfo("../etc/passwd"))
     with pytest.raises(ReleaseError, match=r"cannot contain \.\./etc/passwd"):
-        find_bundle(str(path), None, "services.web", tmp_path)
+        find_bundle(str(path), None, "services.web", "tandem:services.web.sha256", tmp_path)

@@ -121,6 +121,31 @@ INVALID: list[tuple[str, dict[str, Any], str, str]] = [
     ("virtual IP at the address of a node", {"virtualIp.address": "10.0.4.20"}, "virtualIp.address", "must be unique"),
     ("second address without dual-master", {"virtualIp.secondAddress": "10.0.4.98"}, "virtualIp.secondAddress", "cannot be set with keepalived.mode nopreempt"),
     ("dual-master with one address", {"keepalived": {"mode": "dual-master"}}, "virtualIp.secondAddress", "is required with keepalived.mode dual-master"),
+    ("six HAVIPs", {"virtualIp.additional": [{"address": f"10.0.4.9{n}"} for n in range(5)]}, "virtualIp.additional", "at most 4 items"),
+    ("an additional virtual IP outside the subnet", {"virtualIp.additional": [{"address": "10.0.5.97"}]},
+     "virtualIp.additional[0].address", "must be inside the subnet"),
+    ("an additional virtual IP at the address of another", {"virtualIp.additional": [{"address": "10.0.4.99"}]},
+     "virtualIp.additional[0].address", "must be unique"),
+    ("second virtual router without dual-master", {"virtualIp.additional": [{"address": "10.0.4.97", "router": 2}]},
+     "virtualIp.additional[0].router", "must be 1 with keepalived.mode nopreempt (got 2)"),
+    ("two virtual IPs in the profile seed", {"virtualIp.additional": [{"address": "10.0.4.97"}], "keepalived": {"profile": "seed"}},
+     "virtualIp.additional", "must be empty with keepalived.profile seed"),
+    ("six HAVIPs in dual-master mode",
+     {"keepalived": {"mode": "dual-master"}, "virtualIp": {"secondAddress": "10.0.4.98", "additional": [{"address": f"10.0.4.9{n}"} for n in range(4)]}},
+     "virtualIp.additional", "must not exceed 5 HAVIPs in all (got 6)"),
+    ("a sync group of one virtual IP", {"keepalived": {"syncGroup": True}}, "keepalived.syncGroup", "must be false with one virtual IP"),
+    ("no virtual router ids for a sync group", {"keepalived": {"syncGroup": True, "virtualRouterId": 255}, "virtualIp.additional": [{"address": "10.0.4.97"}]},
+     "keepalived.virtualRouterId", "must be at most 254 with syncGroup and 2 virtual IPs (got 255)"),
+    ("multicast", {"keepalived": {"vrrpMcastGroup4": "224.0.0.18"}}, "keepalived", "a VPC drops multicast"),
+    ("vrrp_strict", {"keepalived": {"vrrpStrict": True}}, "keepalived", "vrrp_strict forbids unicast"),
+    ("a virtual server in a VPC", {"keepalived": {"virtualServers": [{"address": "10.0.4.99", "port": 80, "realServers": [{"address": "10.0.4.30", "port": 80}]}]}},
+     "keepalived", "a VPC drops packets with a source address that is not the sender's"),
+    ("a virtual server at another address",
+     {"keepalived": {"lvsNetwork": "switched", "virtualServers": [{"address": "10.0.4.90", "port": 80, "realServers": [{"address": "10.0.4.30", "port": 80}]}]}},
+     "keepalived.virtualServers[0].address", "must be a virtual IP: 10.0.4.99 (got 10.0.4.90)"),
+    ("a director as a real server",
+     {"keepalived": {"lvsNetwork": "switched", "virtualServers": [{"address": "10.0.4.99", "port": 80, "realServers": [{"address": "10.0.4.21", "port": 80}]}]}},
+     "keepalived.virtualServers[0].realServers[0].address", "cannot be an eligible node (got 10.0.4.21, iam-b)"),
     ("too much bandwidth", {"virtualIp.bandwidthMbps": 9000}, "virtualIp.bandwidthMbps", "(got 9000)"),
     ("bandwidth above the limit of an address", {"virtualIp.bandwidthMbps": 101}, "virtualIp.bandwidthMbps", "must be at most 100"),
     ("bandwidth above the limit outside a package",
@@ -384,6 +409,27 @@ def test_an_unreadable_release_is_reported_as_a_problem() -> None:
 @pytest.mark.parametrize("stack", ["local", "staging", "prod"])
 def test_the_provided_stacks_are_valid(stack: str) -> None:
     assert problems_of(sections(stack)) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "refused"),
+    [
+        ("prod", {}, True),
+        ("prod", {"iam": {"release": "stand-in"}}, False),
+        ("staging", {}, False),
+        ("staging", {"protect": True}, True),
+        ("local", {"protect": True, "iam": {"release": "stand-in"}}, False),
+    ],
+)
+def test_a_production_stack_gets_the_stand_in_only_on_request(
+    name: str, changes: dict[str, Any], refused: bool  # noqa: FBT001 - a parameter of the table
+) -> None:  # fmt: skip
+    stack, values = Stack("tandem", name, "ap-guangzhou"), with_values(sections(name), changes)
+    if not refused:
+        assert load.parse(stack, values).release == load.find_release(IamSettings())
+        return
+    with pytest.raises(SettingsError, match=r"tandem:iam\.release +is required in a production stack"):
+        load.parse(stack, values)
 
 
 def test_five_keys_are_enough_for_a_new_stack() -> None:

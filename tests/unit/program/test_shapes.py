@@ -269,19 +269,19 @@ def test_all_files_are_known_in_the_preview_of_new_nodes() -> None:
 
 def test_one_changed_setting_is_one_changed_line_on_each_node() -> None:
     before = run("local").get("rollout").inputs
-    after = run("local", {"nginx": {"workerConnections": 8192}}).get("rollout").inputs
+    after = run("local", {"nginx": {"keepaliveTimeoutS": 30}}).get("rollout").inputs
     assert before["manifests"] == after["manifests"]
     for node in ("iam-a", "iam-b"):
         old, new = before["files"][node], after["files"][node]
         lines = [(path, line) for path in new for line in set(new[path].splitlines()) ^ set(old[path].splitlines())]
         assert len(lines) == 2, lines  # the old and the new line
-        assert all(path == "/etc/nginx/nginx.conf" and "worker_connections" in line for path, line in lines)
+        assert all(path == "/etc/nginx/nginx.conf" and "keepalive_timeout" in line for path, line in lines)
 
 
 def test_the_stack_exports_all_documented_outputs() -> None:
     exports = run("local").exports
     assert set(exports) == {
-        "group", "public_ip", "public_ips", "virtual_ip", "virtual_ips", "urls", "nodes", "ssh", "known_hosts",
+        "group", "public_ip", "public_ips", "virtual_ip", "virtual_ips", "urls", "sites", "nodes", "ssh", "known_hosts",
         "profile", "ca_certificate", "certificate_authorities", "admin_password", "data_node", "termination_protection",
         "network", "disks", "incomplete",
         "generations", "key_generations", "vrrp",

@@ -22,7 +22,7 @@ _FOLDER = Path(__file__).parent / "snapshots"
 _RENDERED = {"files", "manifests"}
 
 
-@pytest.mark.parametrize("stack", ["local", "staging", "prod"])
+@pytest.mark.parametrize("stack", ["local", "staging", "prod", "web"])
 def test_a_provided_stack_declares_the_resources_of_its_snapshot(stack: str) -> None:
     seen = "\n".join(sorted(_text(each) for each in run(stack).resources))
     path = _FOLDER / f"{stack}.txt"

@@ -23,6 +23,13 @@ ME = pwd.getpwuid(os.getuid()).pw_name
 MY_GROUP = grp.getgrgid(os.getgid()).gr_name
 
 
+# What a rollout of keepalived writes for the agent, in mode `nopreempt`.
+SWITCHOVER: dict[str, Any] = {
+    "routers": {"VI_1": ["10.0.4.99"]}, "together": False, "drain": -10, "at_once": False, "fault": -254, "drain_s": 0,
+    "tracked": True, "preferred": [],
+}  # fmt: skip
+
+
 class PowerCutError(BaseException):
     """Simulates an interruption of the node, the connection or the operator. Not caught by `except Exception`."""
 
@@ -266,7 +273,8 @@ class FakeGroup:
         self.inventory = Inventory("test", nodes, ("10.0.4.99",), "key")
         self.systems = {node.name: FakeSystem(root / node.name) for node in nodes}
         for system in self.systems.values():
-            (system.root / "etc").mkdir(parents=True)
+            (system.root / "etc/tandem").mkdir(parents=True)
+            (system.root / "etc/tandem/switchover.json").write_text(json.dumps(SWITCHOVER))
             (system.root / "etc/passwd").write_text(f"debian:x:{os.getuid()}:{os.getgid()}::/home/debian:/bin/bash\n")
         self.connections: list[FakeConnection] = []
         self.unreachable: set[str] = set()

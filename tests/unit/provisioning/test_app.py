@@ -202,7 +202,10 @@ def shows(text: str, uptime_s: float = 100.0) -> AgentNode:
         def uptime_s(self) -> float:
             return uptime_s
 
-    return Shown(runner=lambda _argv, **_options: Result(0, text, ""))
+    def run(_argv: list[str], **_options: object) -> Result:
+        return Result(0, text, "")
+
+    return Shown(runner=run)
 
 
 @pytest.mark.parametrize(("text", "level"), [
@@ -227,7 +230,7 @@ def test_a_tcp_gate_only_connects() -> None:
     assert probe("tcp://127.0.0.1:1").startswith("ConnectionRefusedError")
 
 
-# ---- rollout on fake nodes --------------------------------------------------------------------------------------------
+# ---- rollout on fake nodes -----------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -243,8 +246,7 @@ def release(directory: Path, version: int) -> Bundle:
 
 
 def deploy(group: FakeGroup, bundle: Bundle | None) -> None:
-    services = {"web": WEB} if bundle else {}
-    made = with_apps(bundle=bundle, **services)
+    made = with_apps(bundle=bundle, web=WEB) if bundle else deployment()
     manifests = {node.name: Manifest(node.name, tuple(_owned(made, node))) for node in made.nodes}
     roll_out(group.inventory, manifests, {}, group.reported.append, connect=group.connect, sleep=group.sleep)
 

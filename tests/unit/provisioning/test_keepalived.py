@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,13 @@ import pytest
 from provisioning_deployments import deployment
 from pydantic import ValidationError
 
-from provisioning.kinds.file import File
 from provisioning.kinds.unit import Unit
 from provisioning.manifest import render
 from provisioning.services.vrrp import PROFILES, Profile
 from settings.keepalived import KeepalivedSettings
 
+REAL = {"address": "10.0.4.30", "port": 80}
+LVS = {"address": "10.0.4.99", "port": 80}
 CONF = "/etc/keepalived/keepalived.conf"
 
 
@@ -122,6 +122,74 @@ def test_the_notify_script_writes_the_log_lines_of_the_lectures(tmp_path: Path, 
         ),
         pytest.param({"mode": "dual-master", "priorityStep": 20}, "must be -21 or less", id="a step that is too large"),
         pytest.param({"interface": "eth 0"}, "pattern", id="an invalid interface name"),
+        pytest.param({"vrrpIptables": True}, "only has an effect with vrrp_strict", id="vrrp_iptables"),
+        pytest.param({"multicastGroup": "224.0.0.18"}, "both nodes would become master", id="a multicast group"),
+        pytest.param({"authentication": "AH"}, "must be none with vrrpVersion 3", id="VRRPv3 with authentication"),
+        pytest.param(
+            {"vrrpVersion": 2, "profile": "fast"},
+            "sends advertisements once a second",
+            id="fast VRRPv2",
+        ),
+        pytest.param(
+            {"profile": "seed", "track": {"interfaces": [{"interface": "eth1", "weight": -5}]}, "addressLabels": True},
+            "addressLabels, track cannot be set with profile seed",
+            id="options in the lecture's text",
+        ),
+        pytest.param(
+            {"mode": "preempt", "track": {"scripts": [{"name": "x", "command": "/bin/true", "weight": 10}]}},
+            r"track.scripts\[0\].weight must exceed priorityStep 10",
+            id="the lecture's weight of 10, which never moves the virtual IP",
+        ),
+        pytest.param(
+            {"track": {"scripts": [{"name": "x", "command": "/bin/true", "weight": 0}]}},
+            "neither of them holds the virtual IP",
+            id="a check that puts both nodes into FAULT",
+        ),
+        pytest.param(
+            {"track": {"scripts": [{"name": "x", "command": "pidof nginx", "weight": -20}]}}, "pattern", id="no path"
+        ),
+        pytest.param(
+            {"track": {"scripts": [{"name": "x", "command": '/bin/a"\n}', "weight": -20}]}}, "pattern", id="a quote"
+        ),
+        pytest.param(
+            {"track": {"files": [{"name": "drain_vi_1", "path": "/x", "weight": 1}]}},
+            "cannot begin with",
+            id="a reserved name",
+        ),
+        pytest.param(
+            {"track": {"files": [{"name": "x", "path": "/x", "weight": 1}, {"name": "x", "path": "/y", "weight": 1}]}},
+            "must be unique",
+            id="one name twice",
+        ),
+        pytest.param({"mode": "preempt", "syncGroup": True}, "must be nopreempt with syncGroup", id="sync, preempt"),
+        pytest.param(
+            {"syncGroup": True, "track": {"interfaces": [{"interface": "eth1", "weight": -5}]}},
+            "track must be empty with syncGroup",
+            id="weights in a sync group",
+        ),
+        pytest.param(
+            {
+                "lvsNetwork": "switched",
+                "virtualServers": [{**LVS, "realServers": [{"address": "10.0.4.30", "port": 81}]}],
+            },
+            r"realServers\[0\].port must be 80 with kind DR",
+            id="another port with DR",
+        ),
+        pytest.param(
+            {"lvsNetwork": "switched", "virtualServers": [{**LVS, "realServers": [{**REAL, "weight": 2}]}]},
+            "cannot be set with method rr, which ignores weights",
+            id="weights with rr",
+        ),
+        pytest.param(
+            {"lvsNetwork": "switched", "virtualServers": [{**LVS, "realServers": [REAL, REAL]}]},
+            "must be unique",
+            id="a real server twice",
+        ),
+        pytest.param(
+            {"lvsNetwork": "switched", "virtualServers": [{**LVS, "realServers": [REAL]}] * 2},
+            r"virtualServers\[1\] must be unique",
+            id="a virtual server twice",
+        ),
     ],
 )
 def test_an_invalid_setting_is_rejected(settings: dict[str, Any], message: str) -> None:
@@ -129,36 +197,44 @@ def test_an_invalid_setting_is_rejected(settings: dict[str, Any], message: str) 
         KeepalivedSettings.model_validate(settings)
 
 
-@pytest.mark.parametrize("profile", ["fast", "balanced", "seed"])
-@pytest.mark.parametrize("mode", ["nopreempt", "preempt", "dual-master"])
-@pytest.mark.root
-@pytest.mark.skipif(
-    shutil.which("keepalived") is None, reason="keepalived is not installed; keepalived -t runs on the nodes"
-)
-def test_keepalived_accepts_the_rendered_configuration(tmp_path: Path, profile: str, mode: str) -> None:
-    if profile == "seed" and mode != "nopreempt":
-        with pytest.raises(ValidationError):
-            deployment(profile=profile, mode=mode)
-        return
-    addresses = ("10.0.4.99", "10.0.4.98") if mode == "dual-master" else ("10.0.4.99",)
-    items = render(deployment(profile=profile, mode=mode, virtual_ips=addresses))["iam-a"].items
-    for item in items:
-        if isinstance(item, File) and item.path.startswith("/etc/keepalived/"):
-            target = tmp_path / item.path.rpartition("/")[2]
-            text = item.text.replace("@@secret:vrrp_password@@", "abcd1234").replace("/etc/keepalived", str(tmp_path))
-            target.write_text(re.sub(r"interface eth0", f"interface {find_interface()}", text))
-            target.chmod(item.mode)
-    result = subprocess.run(
-        ["keepalived", "-t", "-f", str(tmp_path / "keepalived.conf")], capture_output=True, text=True, check=False
-    )
-    assert result.returncode in (0, 5 if is_writable_by_others(tmp_path) else 0), result.stderr
+def test_restarts_of_keepalived_have_no_limit_and_do_not_wait_for_nginx() -> None:
+    unit = render(deployment())["iam-a"].files()["/etc/systemd/system/keepalived.service.d/tandem.conf"]
+    assert "StartLimitIntervalSec=0\n" in unit[: unit.index("[Service]")]
+    (after,) = re.findall(r"^After=(.*)$", unit, flags=re.MULTILINE)
+    assert "tandem-health.service" in after
+    assert "nginx" not in after, "if nginx cannot start on both nodes, one of them must hold the virtual IP"
 
 
-def is_writable_by_others(path: Path) -> bool:
-    """Keepalived exits with 5 for scripts below a directory that other users can write to, such as /tmp."""
-    return any(parent.stat().st_mode & 0o022 for parent in path.parents)
+def test_the_daemon_log_is_a_file_of_its_own_if_requested() -> None:
+    files = render(deployment(keepalived={"daemonLog": "file"}))["iam-a"].files()
+    assert "--log-facility 6 " in files["/etc/systemd/system/keepalived.service.d/tandem.conf"]
+    assert "local6.* /var/log/keepalived-daemon.log" in files["/etc/rsyslog.d/30-keepalived.conf"]
+    assert "/var/log/keepalived-daemon.log {" in files["/etc/logrotate.d/keepalived"]
+    assert "/etc/rsyslog.d/30-keepalived.conf" not in render(deployment())["iam-a"].files()
 
 
-def find_interface() -> str:
-    shown = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout
-    return next(line.split(": ")[1].split("@")[0] for line in shown.splitlines() if "LOOPBACK" not in line)
+def test_only_real_servers_of_the_group_have_the_virtual_ip_on_their_loopback_interface() -> None:
+    servers = [{**LVS, "realServers": [{"address": "10.0.4.22", "port": 80}]}]
+    of = deployment(keepalived={"lvsNetwork": "switched", "virtualServers": servers}, application_nodes=2)
+    unit = "/etc/systemd/system/tandem-lvs-real-server.service"
+    manifests = render(of)
+    assert [name for name in manifests if unit in manifests[name].files()] == ["iam-c"]
+    text = manifests["iam-c"].files()[unit]
+    assert text.index("arp_ignore=1") < text.index("address replace 10.0.4.99/32 dev lo")
+    assert "tunl0" not in text
+
+
+def test_a_nat_director_forwards_packets() -> None:
+    servers = [{**LVS, "kind": "NAT", "realServers": [{"address": "10.0.4.30", "port": 8080}]}]
+    files = render(deployment(keepalived={"lvsNetwork": "switched", "virtualServers": servers}))["iam-b"].files()
+    assert "ip_forward=1" in files["/etc/systemd/system/tandem-lvs-director.service"]
+    assert "real_server 10.0.4.30 8080 {" in files[CONF]
+
+
+def test_vrrp_version_2_sends_once_a_second_with_a_password() -> None:
+    text = conf(profile="balanced", keepalived={"vrrpVersion": 2, "authentication": "AH"})
+    assert "advert_int 1\n" in text
+    assert "auth_type AH\n" in text
+    assert "auth_pass @@secret:vrrp_password@@\n" in text
+    # keepalived 2.2.7 warns about it with version 2.
+    assert "vrrp_higher_prio_send_advert" not in text

@@ -56,13 +56,13 @@ def test_rendering_is_deterministic() -> None:
 
 
 def test_changing_one_setting_changes_one_line_on_each_node() -> None:
-    before, after = render(deployment()), render(deployment(nginx={"workerConnections": 5000}))
+    before, after = render(deployment()), render(deployment(nginx={"keepaliveTimeoutS": 30}))
     for name in before:
         assert before[name].to_data() == after[name].to_data()
         changed = [path for path, text in before[name].files().items() if after[name].files()[path] != text]
         assert changed == ["/etc/nginx/nginx.conf"]
         old, new = (set(files.files()[changed[0]].splitlines()) for files in (before[name], after[name]))
-        assert (old - new, new - old) == ({"    worker_connections 4096;"}, {"    worker_connections 5000;"})
+        assert (old - new, new - old) == ({"    keepalive_timeout 65s;"}, {"    keepalive_timeout 30s;"})
 
 
 def test_an_additional_node_changes_only_the_peers_of_the_others() -> None:
@@ -105,8 +105,9 @@ def test_files_with_secrets_are_not_readable_by_all_users() -> None:
                     assert item.mode & 0o007 == 0, item.path
 
 
-def test_no_two_nodes_upgrade_their_packages_at_the_same_time() -> None:
+def test_eligible_nodes_upgrade_their_packages_on_different_days_and_no_two_nodes_at_the_same_time() -> None:
     path = "/etc/systemd/system/apt-daily-upgrade.timer.d/tandem.conf"
     manifests = render(deployment(application_nodes=2))
     times = [line for each in manifests.values() for line in each.files()[path].splitlines() if "*-*-*" in line]
-    assert times == [f"OnCalendar=*-*-* {hour:02}:00" for hour in range(4)]
+    days = ("Mon,Wed,Fri", "Tue,Thu,Sat")
+    assert times == [f"OnCalendar={days[hour % 2]} *-*-* {hour:02}:00" for hour in range(4)]

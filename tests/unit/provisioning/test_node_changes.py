@@ -47,7 +47,7 @@ class Lab:
         if node.name != "iam-a":
             del system.units["mariadb"]
         system.enabled = set(system.units)
-        for path in ("etc/tandem", "etc/nginx/conf.d", "run/tandem"):
+        for path in ("etc/nginx/conf.d", "run/tandem"):
             (system.root / path).mkdir(parents=True)
         (system.root / "etc/tandem/switchover.json").write_text(
             json.dumps(

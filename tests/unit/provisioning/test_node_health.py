@@ -265,7 +265,7 @@ class FakeIam:
 
 
 ACCOUNT = {
-    "kind": "iam_account", "unit": UNIT, "user": "tandem-health", "password": "Health-1234",
+    "kind": "iam_account", "unit": UNIT, "user": "tandem-health", "password": "Health-1234", "nickname": "checks",
     "apiserver": "http://10.0.4.20:8080", "authz": "http://10.0.4.20:9090",
 }  # fmt: skip
 

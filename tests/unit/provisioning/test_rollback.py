@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -11,14 +11,21 @@ from pathlib import Path
 import pytest
 from provisioning_fakes import ME, MY_GROUP, FakeConnection, FakeGroup, PowerCutError
 
+from provisioning.agent.node import Result
 from provisioning.errors import GateError, HostKeyError, NodeError, ProvisioningError, RejectedError, UnreachableError
+from provisioning.health.node_checks import check_node
+from provisioning.health.results import Level
 from provisioning.inventory import RemoteNode
 from provisioning.kinds.absent import Absent
-from provisioning.kinds.base import Item, reload, restart
+from provisioning.kinds.account import Account
+from provisioning.kinds.authorized_key import AuthorizedKey
+from provisioning.kinds.base import Item, Phase, reload, restart
 from provisioning.kinds.file import File
 from provisioning.kinds.gate import Gate
+from provisioning.kinds.iam_account import IamAccount
 from provisioning.kinds.link import Link
 from provisioning.kinds.package import Package
+from provisioning.kinds.redis_password import RedisPassword, redis_hash
 from provisioning.kinds.timer import Timer
 from provisioning.kinds.unit import Unit
 from provisioning.manifest import Manifest
@@ -271,8 +278,8 @@ def killed_after(group: FakeGroup, effects: int, run: Callable[[], object]) -> b
 # ---- on request ----------------------------------------------------------------------------------------------------
 
 
-def go_back(group: FakeGroup) -> str:
-    return roll_back(group.inventory, lambda _line: None, group.connect).rejected
+def go_back(group: FakeGroup, items: Mapping[str, Sequence[Item]] | None = None) -> str:
+    return roll_back(group.inventory, items or {}, lambda _line: None, group.connect).rejected
 
 
 def test_a_rollback_restores_the_previous_version_of_all_nodes(group: FakeGroup) -> None:
@@ -301,6 +308,42 @@ def test_a_rolled_back_revision_is_refused_until_the_program_changes(group: Fake
     assert states(group) == before
     assert deploy(group, "1").changed == {}, "the program of the previous revision needs no change"
     assert set(deploy(group, "3").changed) == {"iam-a", "iam-b"}
+
+
+def configuration_health(group: FakeGroup, name: str, revision: str) -> dict[str, tuple[Level, str]]:
+    """The health check of the configuration on each node, of what was deployed last."""
+    found: dict[str, tuple[Level, str]] = {}
+    for node in group.inventory.nodes:
+        items = manifests(name, group)[node.name].items
+        items = tuple(item for item in items if item.phase is not Phase.GATE)
+        results = check_node(group.connect(node), items, ["10.0.4.99"], "nonce", revision).results
+        found[node.name] = next((each.level, each.seen) for each in results if each.name == "configuration")
+    return found
+
+
+def test_health_shows_a_rejected_revision(group: FakeGroup) -> None:
+    deploy(group, "1")
+    newer = deploy(group, "2").revision
+    assert configuration_health(group, "2", newer)["iam-a"] == (Level.OK, "as deployed")
+    group.link = lambda node, when, names: _cut(node == "iam-a" and when == "before" and "revert" in names)
+    group.held_by("iam-a")
+    with pytest.raises(UnreachableError):
+        go_back(group)
+    group.link = lambda _node, _when, _names: None
+    found = configuration_health(group, "2", newer)
+    assert found["iam-a"][0] is Level.FAIL
+    assert found["iam-a"][1].endswith(", but this node still has it")
+    assert found["iam-b"][0] is Level.WARNING
+    assert found["iam-b"][1].startswith(f"revision {newer} was rolled back at ")
+    go_back(group)
+    assert {level for level, _ in configuration_health(group, "2", newer).values()} == {Level.WARNING}
+    deploy(group, "3")
+    assert configuration_health(group, "3", "another")["iam-a"] == (Level.OK, "as deployed")
+
+
+def _cut(broken: object) -> None:
+    if broken:
+        raise UnreachableError("the SSH connection broke")
 
 
 def test_a_pardoned_revision_can_be_deployed_again(group: FakeGroup) -> None:
@@ -366,6 +409,58 @@ def test_without_a_previous_version_a_rollback_changes_nothing(group: FakeGroup)
     with pytest.raises(ProvisioningError, match="there is no previous version to return to; nothing was changed"):
         go_back(group)
     assert states(group) == before
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "removed"),
+    [
+        pytest.param(
+            RedisPassword("old", "10.0.4.20", 6379), RedisPassword("new", "10.0.4.20", 6379),
+            f"iam-a: redis_password 10.0.4.20 6379 {redis_hash('old')[:12]}", id="a password of Redis",
+        ),
+        pytest.param(Account("iam", "10.0.4.20", "p"), Account("iam_g2", "10.0.4.20", "q"),
+                     "iam-a: account iam 10.0.4.20", id="an account of MariaDB"),
+        pytest.param(file("/etc/a.conf", "x\n"), file("/etc/b.conf", "x\n"), "iam-a: file /etc/a.conf", id="a file"),
+    ],
+)  # fmt: skip
+def test_a_rollback_to_a_version_whose_secret_was_removed_is_refused_before_anything_changes(
+    group: FakeGroup, old: Item, new: Item, removed: str
+) -> None:
+    for system in group.systems.values():
+        (system.root / "etc/redis").mkdir(parents=True)
+        (system.root / "etc/redis/redis.conf").write_text("")
+        system.mariadb = lambda statements: Result(0, "iam@10.0.4.20\t*x\n" if "SELECT" in statements else "", "")
+    deploy(group, "1", old)
+    deploy(group, "2", new)
+    before = states(group)
+    with pytest.raises(ProvisioningError, match="has removed what the previous version needs; nothing was") as caught:
+        go_back(group)
+    assert removed in caught.value.seen
+    assert "tandem up" in caught.value.look_at
+    assert states(group) == before
+    assert set(deploy(group, "3", new).changed) == {"iam-a", "iam-b"}, "nothing is marked as rejected"
+    go_back(group)  # version 3 has removed nothing
+    assert states(group) == before
+
+
+def test_a_rollback_after_a_rotation_of_the_ssh_key_needs_only_the_present_key(group: FakeGroup) -> None:
+    for system in group.systems.values():
+        (system.root / "home/debian").mkdir(parents=True)
+    deploy(group, "1", AuthorizedKey("deployment key", "debian", "ssh-rsa AAAAold"))
+    before = states(group)
+    deploy(group, "2", AuthorizedKey("deployment key", "debian", "ssh-rsa AAAAnew"))
+    go_back(group)
+    assert states(group) == before
+    keys = (group.systems["iam-a"].root / "home/debian/.ssh/authorized_keys").read_text()
+    assert keys == "ssh-rsa AAAAnew\n"
+
+
+def test_a_rollback_asks_for_a_login_on_each_node(group: FakeGroup) -> None:
+    deploy(group, "1")
+    deploy(group, "2")
+    account = IamAccount("http://127.0.0.1:9", "http://127.0.0.1:9", "password", deadline_s=0)
+    with pytest.raises(GateError, match=r"login: POST http://127.0.0.1:9/login: .*the rollback stopped there"):
+        go_back(group, dict.fromkeys(group.systems, (account,)))
 
 
 def test_a_rollback_is_refused_if_the_previous_release_was_deleted(group: FakeGroup) -> None:

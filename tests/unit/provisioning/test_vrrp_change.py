@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from functools import partial
 from pathlib import Path
 
 import pytest
-from provisioning_fakes import ME, MY_GROUP, FakeGroup
+from provisioning_fakes import ME, MY_GROUP, SWITCHOVER, FakeGroup
 
 from provisioning.errors import GateError, ProvisioningError
 from provisioning.kinds.base import Item, reload
@@ -19,6 +21,7 @@ from provisioning.rollout.rollback import roll_back
 from provisioning.rollout.rollout import RolloutResult, drift, roll_out
 
 NODES = ("iam-a", "iam-b")
+VIP = "10.0.4.99"
 CONF = "/etc/keepalived/keepalived.conf"
 
 
@@ -52,10 +55,14 @@ class Vrrps:
         running = self.settings()
         assert len(set(running.values())) <= 1, f"two masters: {running}"
         holders = [name for name in running if self.group.systems[name].addresses]
-        drained = {name for name in running if (self.group.systems[name].root / "run/tandem/drain").exists()}
+        drained = {name for name in running if self.drained(name)}
         fit = [name for name in running if name not in drained] or list(running)
         master = next((name for name in holders if name in fit), next(iter(fit), ""))
         self.group.held_by(master)
+
+    def drained(self, name: str) -> bool:
+        file = self.group.systems[name].root / "run/tandem/drain-VI_1"
+        return file.exists() and file.read_text() != "0\n"
 
     def effect(self, node: str, name: str) -> None:
         self.update()
@@ -191,8 +198,49 @@ def interrupt(group: FakeGroup, number: int, of: dict[str, Manifest]) -> bool:
 def test_a_revision_that_changed_the_vrrp_settings_is_not_rolled_back_node_by_node(group: FakeGroup) -> None:
     deploy(group, manifests(52))
     with pytest.raises(ProvisioningError, match="changed the VRRP settings, which all nodes must share"):
-        roll_back(group.inventory, lambda _line: None, group.connect)
+        roll_back(group.inventory, {}, lambda _line: None, group.connect)
     assert Vrrps(group).settings() == {"iam-a": "52", "iam-b": "52"}
     deploy(group, manifests(52, nginx="2"))
-    roll_back(group.inventory, lambda _line: None, group.connect)
+    roll_back(group.inventory, {}, lambda _line: None, group.connect)
     assert Vrrps(group).settings() == {"iam-a": "52", "iam-b": "52"}
+
+
+def test_in_dual_master_mode_both_virtual_ips_stay_with_one_node_and_return_afterwards(tmp_path: Path) -> None:
+    """Keepalived itself would return the second one only after its preempt_delay of 300 s."""
+    second = "10.0.4.98"
+    group = FakeGroup(tmp_path)
+    group.inventory = dataclasses.replace(group.inventory, virtual_ips=(VIP, second))
+    preferred = {"iam-a": VIP, "iam-b": second}
+    for name, address in preferred.items():
+        routers = {"VI_1": [VIP], "VI_2": [second]}
+        settings = {**SWITCHOVER, "routers": routers, "at_once": True, "drain": -20, "preferred": [address]}
+        (group.systems[name].root / "etc/tandem/switchover.json").write_text(json.dumps(settings))
+    deploy(group, manifests(51))
+    for name, address in preferred.items():
+        group.held_by(name, address)
+    seen: list[tuple[str, ...]] = []
+
+    def elect(argv: list[str]) -> None:
+        """A virtual IP leaves a node that is stopped or in FAULT; the other node takes it."""
+        running = Vrrps(group).settings()
+        assert len(set(running.values())) <= 1, f"two masters: {running}"
+        for number, address in enumerate((VIP, second), start=1):
+            holder = next((name for name in NODES if address in group.systems[name].addresses), None)
+            fit = [name for name in running if read_drain(group, name, number) == "0"]
+            if holder not in fit and fit and argv[0] == "ip":
+                group.held_by(fit[0], address)
+        seen.append(tuple(running))
+
+    for system in group.systems.values():
+        system.on_command = elect
+    lines: list[str] = []
+    deploy(group, manifests(52), lines)
+    assert Vrrps(group).settings() == {"iam-a": "52", "iam-b": "52"}
+    assert {name: group.systems[name].addresses for name in NODES} == {"iam-a": {VIP}, "iam-b": {second}}
+    assert any(len(running) == 1 for running in seen), "keepalived ran on one node only"
+    assert not any(read_drain(group, name, number) != "0" for name in NODES for number in (1, 2))
+
+
+def read_drain(group: FakeGroup, name: str, router: int) -> str:
+    file = group.systems[name].root / f"run/tandem/drain-VI_{router}"
+    return file.read_text().strip() if file.exists() else "0"

@@ -6,6 +6,7 @@ The connections are plain asyncio streams: with httpx, one process could send ab
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import ssl
 import time
@@ -14,7 +15,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import IO, Any
 
-TIMEOUT_S = 10.0
+_UNAUTHORIZED = 401
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -31,6 +32,7 @@ class Stream:
     keep_alive: bool = False  # False: a new TLS connection for each request
     # A request that meets the end of a kept connection is repeated on a new one, as HTTP clients do (RFC 9110, 9.2.2).
     idempotent: bool = True
+    expected: bytes = b""  # must be in the body of a correct response
     headers: Callable[[], Mapping[str, str]] = field(default=dict[str, str])  # read when a request leaves
     refused: Callable[[], Awaitable[None]] | None = None  # called after a 401, for example to log in again
 
@@ -69,15 +71,26 @@ class Record:
 class Sender:
     """Sends the requests to one public IP."""
 
-    def __init__(self, address: str, ca_certificate: str, out: IO[str]) -> None:
-        self._address, self._out = address, out
-        self._context = ssl.create_default_context(cadata=ca_certificate)
+    def __init__(
+        self,
+        address: str,
+        ca_certificate: str,
+        out: IO[str],
+        *,
+        timeout_s: float = 10.0,
+        sources: Sequence[str] = (),
+        port: int = 443,
+    ) -> None:
+        """`ca_certificate` "" means the CAs of this computer. `sources` are local addresses to send from, in turn."""
+        self._address, self._port, self._out, self._timeout_s = address, port, out, timeout_s
+        self._sources = itertools.cycle([(source, 0) for source in sources] or [None])
+        self._context = ssl.create_default_context(cadata=ca_certificate or None)
         self._idle: dict[str, list[Connection]] = {}  # by host
         self._refused = asyncio.Lock()
 
     async def ask(self, stream: Stream) -> Response:
         """Send one request and read the whole response. Raises: OSError, EOFError, TimeoutError."""
-        async with asyncio.timeout(TIMEOUT_S):
+        async with asyncio.timeout(self._timeout_s):
             if stream.keep_alive and (kept := self._take_idle(stream.host)):
                 try:
                     return await self._send(stream, kept)
@@ -85,7 +98,13 @@ class Sender:
                     received = isinstance(failed, asyncio.IncompleteReadError) and failed.partial
                     if received or not stream.idempotent:
                         raise
-            new = await asyncio.open_connection(self._address, 443, ssl=self._context, server_hostname=stream.host)
+            new = await asyncio.open_connection(
+                self._address,
+                self._port,
+                ssl=self._context,
+                server_hostname=stream.host,
+                local_addr=next(self._sources),
+            )
             return await self._send(stream, new)
 
     async def _send(self, stream: Stream, connection: Connection) -> Response:
@@ -130,12 +149,15 @@ class Sender:
         began, clock = time.time(), time.monotonic()
         status, error = 0, ""
         try:
-            status = (await self.ask(stream)).status
+            response = await self.ask(stream)
+            status = response.status
+            if stream.expected not in response.body:
+                status, error = 0, f"unexpected response: {response.body[:100]!r}"
         except (OSError, EOFError) as failed:  # TimeoutError is an OSError
             error = f"{type(failed).__name__}: {failed}"
         record = Record(stream.name, began, time.monotonic() - clock, status, error)
         self._out.write(json.dumps(asdict(record)) + "\n")
-        if status == 401 and stream.refused is not None and not self._refused.locked():
+        if status == _UNAUTHORIZED and stream.refused is not None and not self._refused.locked():
             async with self._refused:  # one login for all requests with the old token
                 with suppress(OSError, EOFError, RuntimeError):  # the next refused request tries again
                     await stream.refused()

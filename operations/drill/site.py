@@ -1,0 +1,143 @@
+"""How a drill reaches the deployed group: nodes over SSH, faults of the network through localcloud, and the client."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from operations.drill.faults import Action, OnCloud, OnNode
+from operations.drill.result import Result, read_records
+from operations.errors import OperationError
+from provisioning.change_lock import locked
+from provisioning.errors import ProvisioningError
+from provisioning.health.checks import Group
+from provisioning.ssh.agent_calls import Connection
+from provisioning.ssh.connections import Connect, ask_each
+from provisioning.traffic.serving import NodeState, read_state
+
+SCRIPT_DEADLINE_S = 60.0
+CLIENT_END_S = 30.0
+ROOT = Path(__file__).resolve().parents[2]
+_AT = re.compile(r"(\d\d):(\d\d):(\d\d\.\d+) ")
+
+
+class DrillError(OperationError):
+    """A fault could not be inflicted or undone, or the client could not run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A deployed group and the commands that reach it. Tests pass their own."""
+
+    group: Group
+    connect: Connect
+    # Runs `localcloud fault ARGUMENTS` and returns its output; None on a real stack.
+    cloud: Callable[[Sequence[str]], str] | None
+    # Turns a command into one that runs on a client on the internet side.
+    client: Callable[[Sequence[str]], Sequence[str]]
+    sources: tuple[str, ...] = ()  # addresses of the client
+
+    def states(self) -> list[NodeState]:
+        nodes, virtual_ips = self.group.inventory.nodes, self.group.inventory.virtual_ips
+        found = ask_each(nodes, self.connect, lambda each: read_state(each, virtual_ips))
+        return [
+            NodeState(node, unreachable=state.message) if isinstance(state, ProvisioningError) else state
+            for node, state in zip(nodes, found, strict=True)
+        ]
+
+    def apply(self, action: Action, node: str) -> float:
+        """Inflict or undo a fault. Returns the time at which it began, in seconds since the epoch.
+
+        Raises DrillError or ProvisioningError.
+        """
+        if isinstance(action, OnNode):
+            return self.run(action.script, node)
+        assert isinstance(action, OnCloud)
+        if self.cloud is None:
+            raise DrillError(f"{' '.join(action.words)} is only possible on localcloud")
+        words = [self.peer(node) if word == "PEER" else word for word in action.words]
+        return _time_of(self.cloud([node, *words]))
+
+    def run(self, script: str, node: str) -> float:
+        """Run a script on a node, under its change lock. Returns the time at which it began."""
+        connection = self.connect(self.group.inventory.get(node))
+        try:
+            with locked([connection]) as lock:
+                operation = {"do": "run_script", "script": script, "deadline_s": SCRIPT_DEADLINE_S}
+                done = lock.on(connection).call([operation], deadline_s=SCRIPT_DEADLINE_S + 30)[0]
+        finally:
+            connection.close()
+        if done["code"] != 0:
+            raise DrillError(f"{node}: `{script}` ended with exit code {done['code']}\n  {done['out']}")
+        return float(done["at"])
+
+    def journals(self, since: float) -> dict[str, list[list[Any]]]:
+        """The log lines of each node since a time; none from a node that cannot be reached."""
+
+        def read(connection: Connection) -> list[list[Any]]:
+            return connection.call([{"do": "journal", "since": since}])[0]
+
+        nodes = self.group.inventory.nodes
+        found = ask_each(nodes, self.connect, read)
+        return {
+            node.name: [] if isinstance(lines, ProvisioningError) else lines
+            for node, lines in zip(nodes, found, strict=True)
+        }
+
+    def peer(self, node: str) -> str:
+        return next(each.name for each in self.group.inventory.nodes if each.eligible and each.name != node)
+
+    @contextmanager
+    def load(self, scale: float, folder: Path) -> Generator[Result]:
+        """Send requests from the client while the block runs. The result is complete afterwards. Raises DrillError."""
+        public, out = self.group.public, folder / "requests.jsonl"
+        domains = {service.name: service for service in public.services}
+        settings: Mapping[str, Any] = {
+            "address": public.addresses[0].ip, "ca_certificate": domains["api"].ca, "out": str(out), "scale": scale,
+            "api": domains["api"].domain, "authz": domains["authz"].domain, "password": public.password,
+            "sources": list(self.sources),
+        }  # fmt: skip
+        result = Result()
+        command = self.client([sys.executable, "-m", "operations.drill.client"])
+        log = folder / "client.log"
+        with (
+            log.open("w", encoding="utf-8") as errors,
+            subprocess.Popen(
+                command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
+            ) as process,
+        ):
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(json.dumps(settings) + "\n")
+            process.stdin.flush()
+            if process.stdout.readline() != "ready\n":
+                process.kill()
+                process.wait()
+                seen = (log.read_text(encoding="utf-8").strip().splitlines() or [""])[-1]
+                raise DrillError(f"the client did not start: {seen}\n  look at: tandem health")
+            try:
+                yield result
+            finally:
+                process.stdin.close()  # ends the load
+                process.wait(timeout=CLIENT_END_S)
+        result.records = read_records(out)
+
+
+def _time_of(output: str) -> float:
+    """The local time that `localcloud fault` prints, in seconds since the epoch."""
+    now = datetime.now().astimezone()
+    found = _AT.match(output)
+    if found is None:
+        return time.time()
+    seconds = float(found[3])
+    at = now.replace(hour=int(found[1]), minute=int(found[2]), second=0, microsecond=0).timestamp() + seconds
+    return at if at <= now.timestamp() + 60 else at - 86400  # before midnight

@@ -1,0 +1,67 @@
+"""The operating system of each node: time, kernel parameters, journal, SSH server, security updates."""
+
+from __future__ import annotations
+
+from provisioning.deployment import Deployment, Node
+from provisioning.kinds.base import Item, reload, restart
+from provisioning.kinds.check import Check
+from provisioning.kinds.directory import Directory
+from provisioning.kinds.file import File
+from provisioning.kinds.link import Link
+from provisioning.kinds.package import Package
+from provisioning.kinds.unit import Unit
+from provisioning.rendering import render
+
+_SSHD = "provisioning/templates/system/sshd.conf.j2"
+
+
+def desired(deployment: Deployment, node: Node) -> list[Item]:
+    system = deployment.system
+    items: list[Item] = [
+        *_upgrades(deployment, node),
+        Directory("/etc/systemd/journald.conf.d"),
+        File(
+            "/etc/systemd/journald.conf.d/tandem.conf",
+            render("system/journald.conf.j2", system=system),
+            after=(restart("systemd-journald"),),
+        ),
+        File(
+            "/etc/sysctl.d/60-tandem.conf",
+            render("system/sysctl.conf.j2", system=system),
+            after=(restart("systemd-sysctl"),),
+        ),
+    ]
+    if system.time_zone is not None:
+        items += [
+            Link("/etc/localtime", f"/usr/share/zoneinfo/{system.time_zone}"),
+            File("/etc/timezone", f"{system.time_zone}\n"),
+        ]
+    if system.harden_ssh:
+        items += [
+            Check("sshd", ("/usr/sbin/sshd", "-t"), ("/etc/ssh",), look_at=_SSHD),
+            # The name sorts before that of cloud-init's file.
+            File("/etc/ssh/sshd_config.d/00-tandem.conf", render("system/sshd.conf.j2"), after=(reload("ssh"),)),
+        ]
+    if system.time_servers:
+        items += [
+            Package("chrony"),
+            File("/etc/chrony/chrony.conf", render("system/chrony.conf.j2", system=system), after=(restart("chrony"),)),
+            Unit("chrony"),
+        ]
+    return items
+
+
+def _upgrades(deployment: Deployment, node: Node) -> list[Item]:
+    number = deployment.nodes.index(node)  # at most 16 nodes
+    days = "Mon,Wed,Fri" if number % 2 == 0 else "Tue,Thu,Sat"
+    time = File(
+        "/etc/systemd/system/apt-daily-upgrade.timer.d/tandem.conf",
+        render("system/apt-upgrade-time.conf.j2", days=days, hour=number),
+    )
+    if not deployment.system.security_updates:
+        return [time]
+    return [
+        time,
+        Package("unattended-upgrades"),
+        File("/etc/apt/apt.conf.d/52tandem", render("system/unattended-upgrades.j2")),
+    ]

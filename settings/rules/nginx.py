@@ -1,0 +1,198 @@
+"""Rules about nginx's sites, upstreams and streams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from settings.credentials import CredentialsSettings
+from settings.domains import DomainsSettings
+from settings.iam import APISERVER, AUTHZ_SERVER, IamSettings
+from settings.nginx import NginxSettings
+from settings.nodes import ELIGIBLE_NODES, NodesSettings
+from settings.problems import Problem
+from settings.rules.certificates import find_problems
+from settings.services import ServiceSettings
+
+Services = Mapping[str, ServiceSettings]
+
+# Ports of the nodes that this program uses.
+_USED_PORTS = {
+    22: "SSH", 80: "nginx", 443: "nginx", 3306: "MariaDB", 6379: "Redis", 7070: "iam-pump",
+    8080: "iam-apiserver", 8081: "iam-apiserver", 8443: "iam-apiserver",
+    9090: "iam-authz-server", 9443: "iam-authz-server",
+}  # fmt: skip
+_SITES = "tandem:nginx.sites"
+_STREAMS = "tandem:nginx.streams"
+
+
+def _known(nginx: NginxSettings, iam: IamSettings, services: Services) -> set[str]:
+    own = {name for name, service in services.items() if service.port is not None}
+    return {*((APISERVER, AUTHZ_SERVER) if iam.enabled else ()), *own, *nginx.upstreams}
+
+
+def _unknown_target(key: str, name: str, known: set[str]) -> Problem:
+    names = ", ".join(sorted(known))
+    return Problem(
+        key, f"must be the name of an upstream or of a service with a port (got {name}); known: {names or 'none'}"
+    )
+
+
+def check_upstream_names(nginx: NginxSettings, services: Services) -> Iterator[Problem]:
+    for name in nginx.upstreams:
+        if name in services:
+            yield Problem(f"tandem:nginx.upstreams.{name}", f"cannot be named {name}, the name of a service")
+        if name in {APISERVER, AUTHZ_SERVER}:
+            yield Problem(f"tandem:nginx.upstreams.{name}", f"cannot be named {name}, the upstream of an IAM service")
+
+
+def check_targets(nginx: NginxSettings, iam: IamSettings, services: Services) -> Iterator[Problem]:
+    known = _known(nginx, iam, services)
+    for number, site in enumerate(nginx.sites):
+        for index, location in enumerate(site.locations):
+            if location.proxy is not None and location.proxy not in known:
+                yield _unknown_target(f"{_SITES}[{number}].locations[{index}].proxy", location.proxy, known)
+    for number, stream in enumerate(nginx.streams):
+        named = {"upstream": stream.upstream, **{f"serverNames.{k}": v for k, v in stream.server_names.items()}}
+        for key, name in named.items():
+            if name is not None and name not in known:
+                yield _unknown_target(f"{_STREAMS}[{number}].{key}", name, known)
+            elif name in nginx.upstreams and nginx.upstreams[name].method == "url-hash":
+                yield Problem(f"{_STREAMS}[{number}].{key}", f"cannot be {name} with method url-hash: TCP has no URL")
+
+
+def check_sites_have_files(nginx: NginxSettings) -> Iterator[Problem]:
+    for number, site in enumerate(nginx.sites):
+        if site.has_files:
+            continue
+        if not site.locations:
+            yield Problem(f"{_SITES}[{number}]", "must have locations, or content or root for the files of the site")
+        for index, location in enumerate(site.locations):
+            if not location.has_target:
+                yield Problem(
+                    f"{_SITES}[{number}].locations[{index}]",
+                    f"must have one of proxy, root, alias, redirect and respond (got {location.path} without a target)",
+                )
+        pages = [*site.error_pages.values(), *(page for each in site.locations for page in each.error_pages.values())]
+        if any(page.file for page in pages):
+            yield Problem(
+                f"{_SITES}[{number}].errorPages", "file cannot be set without content or root, the files of the site"
+            )
+
+
+def check_hosts_differ_from_domains(nginx: NginxSettings, domains: DomainsSettings) -> Iterator[Problem]:
+    owners = {domains.api: "tandem:domains.api", domains.authz: "tandem:domains.authz"}
+    for number, site in enumerate(nginx.sites):
+        for index, host in enumerate(site.hosts):
+            if host in owners:
+                yield Problem(
+                    f"{_SITES}[{number}].hosts[{index}]", f"must be unique (got {host}, also in {owners[host]})"
+                )
+
+
+def check_content_of_nodes(nginx: NginxSettings, nodes: NodesSettings) -> Iterator[Problem]:
+    eligible = [node.name for node in nodes.members[:ELIGIBLE_NODES]]
+    for number, site in enumerate(nginx.sites):
+        if isinstance(site.content, dict) and sorted(site.content) != sorted(eligible):
+            yield Problem(
+                f"{_SITES}[{number}].content",
+                f"must name the eligible nodes {' and '.join(eligible)} (got {', '.join(site.content)})",
+            )
+
+
+def check_hosts_are_unique(nginx: NginxSettings) -> Iterator[Problem]:
+    owners: dict[str, str] = {}
+    names: dict[str, str] = {}
+    for number, site in enumerate(nginx.sites):
+        for index, host in enumerate(site.hosts):
+            key = f"{_SITES}[{number}].hosts[{index}]"
+            if host in owners:
+                yield Problem(key, f"must be unique (got {host}, also in {owners[host]})")
+            owners[host] = key
+        if site.name in names:
+            yield Problem(f"{_SITES}[{number}].hosts[0]", f"must differ from {names[site.name]} (got {site.hosts[0]})")
+        names[site.name] = f"{_SITES}[{number}].hosts[0]"
+
+
+def check_one_default_site(nginx: NginxSettings) -> Iterator[Problem]:
+    defaults = [number for number, site in enumerate(nginx.sites) if site.default]
+    for number in defaults[1:]:
+        yield Problem(f"{_SITES}[{number}].default", f"can be true for one site only (also for sites[{defaults[0]}])")
+
+
+def check_certificates(nginx: NginxSettings, credentials: CredentialsSettings) -> Iterator[Problem]:
+    used = {
+        f"{_SITES}[{number}].certificate": (site.certificate, site.hosts)
+        for number, site in enumerate(nginx.sites)
+    } | {
+        f"{_STREAMS}[{number}].tls.certificate": (stream.tls.certificate, ())
+        for number, stream in enumerate(nginx.streams)
+        if stream.tls
+    }  # fmt: skip
+    hosts: dict[str, list[str]] = {}
+    for key, (name, names) in used.items():
+        if name is None:
+            continue
+        if name not in credentials.certificates:
+            yield Problem(key, f"must be the name of a certificate in tandem:credentials.certificates (got {name})")
+        hosts.setdefault(name, []).extend(names)
+    for name, given in credentials.certificates.items():
+        for key, text in find_problems(given, tuple(dict.fromkeys(hosts.get(name, [])))):
+            yield Problem(f"tandem:credentials.certificates.{name}.{key}", text)
+
+
+def check_hsts(nginx: NginxSettings, credentials: CredentialsSettings) -> Iterator[Problem]:
+    """A browser that has seen the header lets nobody continue past an untrusted certificate, also after a mistake."""
+    trusted = credentials.trusted_names()
+    reason = (
+        "cannot be set without a certificate that clients trust: browsers would refuse the site, without a way to "
+        "continue, until this time has passed; give one in tandem:credentials first"
+    )
+    if nginx.hsts_max_age_s and not trusted & {"api", "authz"} and not any(s.certificate for s in nginx.sites):
+        yield Problem("tandem:nginx.hstsMaxAgeS", f"{reason} (got {nginx.hsts_max_age_s})")
+    for number, site in enumerate(nginx.sites):
+        if site.hsts_max_age_s and site.certificate_name not in trusted:
+            yield Problem(f"{_SITES}[{number}].hstsMaxAgeS", f"{reason} (got {site.hsts_max_age_s})")
+
+
+def check_user_lists(nginx: NginxSettings, credentials: CredentialsSettings) -> Iterator[Problem]:
+    for number, site in enumerate(nginx.sites):
+        for index, location in enumerate(site.locations):
+            if location.basic_auth is not None and location.basic_auth.users not in credentials.basic_auth:
+                yield Problem(
+                    f"{_SITES}[{number}].locations[{index}].basicAuth.users",
+                    f"must be the name of a list in tandem:credentials.basicAuth (got {location.basic_auth.users})",
+                )
+
+
+def check_stream_ports(nginx: NginxSettings) -> Iterator[Problem]:
+    seen: set[tuple[int, str]] = set()
+    for number, stream in enumerate(nginx.streams):
+        key = f"{_STREAMS}[{number}].port"
+        if stream.protocol == "tcp" and stream.port in _USED_PORTS:
+            yield Problem(key, f"cannot be {stream.port}, which {_USED_PORTS[stream.port]} uses on the nodes")
+        if (stream.port, stream.protocol) in seen:
+            yield Problem(key, f"must be unique for {stream.protocol} (got {stream.port} twice)")
+        seen.add((stream.port, stream.protocol))
+        for name in {stream.upstream, *stream.server_names.values()} & set(nginx.upstreams):
+            upstream = nginx.upstreams[name or ""]
+            if stream.protocol == "tcp" and any(server.port == stream.port for server in upstream.servers):
+                yield Problem(
+                    key,
+                    f"must differ from the port of the servers of {name} (got {stream.port}): on one node "
+                    "they cannot share a port",
+                )
+
+
+RULES = (
+    check_upstream_names,
+    check_targets,
+    check_sites_have_files,
+    check_hosts_are_unique,
+    check_hosts_differ_from_domains,
+    check_content_of_nodes,
+    check_one_default_site,
+    check_certificates,
+    check_hsts,
+    check_user_lists,
+    check_stream_ports,
+)

@@ -1,0 +1,126 @@
+"""`tandem:nginx.sites`: what nginx serves under which host names."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, model_validator
+
+from settings.base import FrozenModel
+from settings.locations import LocationSettings, PublicDirectory
+from settings.web import CorsSettings, ErrorPages, ExtraConfig, Headers, Size
+
+# At least one label; a wildcard as the first one.
+SiteHost = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", max_length=253
+    ),
+]
+
+
+class SiteSettings(FrozenModel):
+    hosts: tuple[SiteHost, ...] = Field(
+        min_length=1,
+        max_length=50,
+        description="Host names; the first one names the site. `*.example.com` is a wildcard.",
+    )
+    http: Literal["serve", "redirect", "off"] = Field(
+        default="redirect",
+        description="Port 80: `serve` the site without TLS too, `redirect` to HTTPS, or `off`. "
+        "/.well-known/acme-challenge/ is served from /srv/acme in any case.",
+    )
+    https: bool = Field(default=True, description="Serve the site on port 443.")
+    certificate: str | None = Field(
+        default=None,
+        description="Name of a certificate in `credentials.certificates`. Default: one of the stack's CA for `hosts`.",
+    )
+    default: bool = Field(default=False, description="Also serve the requests for unknown host names.")
+    root: PublicDirectory | None = Field(default=None, description="Directory on the nodes with the files of the site.")
+    content: str | dict[str, str] | None = Field(
+        default=None,
+        min_length=1,
+        description="The files of the site, which are delivered to the eligible nodes: a folder, or the path or URL of "
+        "a .tar.gz. A mapping of node names to these serves other files on each node. Not with `root`.",
+    )
+    content_sha256: str | None = Field(
+        default=None, pattern=r"^[0-9a-f]{64}$", description="SHA-256 checksum of `content`, required for a URL."
+    )
+    locations: tuple[LocationSettings, ...] = Field(
+        default=(), max_length=200, description="What is served below which path. Default: the files of the site."
+    )
+    headers: Headers = Field(default_factory=dict, description="Response headers of all locations.")
+    cors: CorsSettings | None = Field(
+        default=None, description="CORS of all locations. Default: the headers of the upstream are passed on."
+    )
+    error_pages: ErrorPages = Field(default_factory=dict, description="Pages by status: `404` or `50x`.")
+    hsts_max_age_s: int | None = Field(default=None, ge=0, description="Default: `nginx.hstsMaxAgeS`.")
+    client_max_body_size: Size | None = Field(default=None, description="Default: `nginx.clientMaxBodySize`.")
+    access_log: bool = Field(default=True, description="Log the requests.")
+    extra_config: ExtraConfig = Field(default="", description="Further directives for the site, as a last resort.")
+
+    @property
+    def name(self) -> str:
+        """Name of the site in files, zones and secrets."""
+        return re.sub(r"[^a-z0-9.-]", "", self.hosts[0].replace("*", "any"))
+
+    @property
+    def has_files(self) -> bool:
+        """Whether the site has files, which locations without a target serve."""
+        return self.root is not None or self.content is not None
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """The delivered files by node name; "" stands for all nodes."""
+        if self.content is None:
+            return {}
+        return {"": self.content} if isinstance(self.content, str) else self.content
+
+    @property
+    def certificate_name(self) -> str:
+        """Name of the certificate in placeholders and files; "" without HTTPS."""
+        if not self.https:
+            return ""
+        return f"given.{self.certificate}" if self.certificate else f"site.{self.name}"
+
+    @model_validator(mode="after")
+    def _has_one_kind_of_files(self) -> SiteSettings:
+        if self.content is not None and self.root is not None:
+            raise ValueError(f"root cannot be set with content, which is delivered to a directory (got {self.root})")
+        if self.content_sha256 is not None and not isinstance(self.content, str):
+            raise ValueError("contentSha256 can only be set with one content for all nodes")
+        return self
+
+    @model_validator(mode="after")
+    def _is_served(self) -> SiteSettings:
+        if not self.https and self.http != "serve":
+            raise ValueError(f"http must be serve without https (got {self.http}): the site would not be served")
+        if not self.https and (self.certificate or self.hsts_max_age_s):
+            raise ValueError("certificate and hstsMaxAgeS cannot be set without https")
+        return self
+
+    @model_validator(mode="after")
+    def _locations_differ(self) -> SiteSettings:
+        found: set[tuple[str, str]] = set()
+        for location in self.locations:
+            # nginx refuses `location /x` beside `location ^~ /x`.
+            key = ("prefix" if location.match == "^~" else location.match, location.path)
+            if key in found:
+                raise ValueError(f"locations must differ (got {location.match} {location.path} twice)")
+            found.add(key)
+        return self
+
+    @model_validator(mode="after")
+    def _shared_limits_are_equal(self) -> SiteSettings:
+        limits = [location.rate_limit for location in self.locations if location.rate_limit]
+        for limit in limits:
+            for other in limits:
+                if limit.name and limit.name == other.name and limit.per_s != other.per_s:
+                    raise ValueError(f"rateLimit {limit.name} must have one perS (got {limit.per_s} and {other.per_s})")
+        return self
+
+
+def bundle_key(site: SiteSettings, node: str) -> str:
+    """The key of the delivered files in `Settings.bundles`."""
+    return f"sites.{site.name}.{node}" if node else f"sites.{site.name}"

@@ -1,0 +1,45 @@
+"""`tandem:system`: the operating system of the nodes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from settings.base import FrozenModel
+
+TimeServer = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$", max_length=253)]
+SysctlName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+([./][A-Za-z0-9_*-]+)+$", max_length=200)]
+# Reachable from every VPC without a public address (document 213/30392).
+_CLOUD_TIME_SERVERS = tuple(f"time{number}.tencentyun.com" for number in range(1, 6))
+
+
+class SystemSettings(FrozenModel):
+    time_servers: tuple[TimeServer, ...] = Field(
+        default=_CLOUD_TIME_SERVERS,
+        description="NTP servers of chrony, which replaces the image's time service. An empty list leaves that alone.",
+    )
+    time_zone: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$",
+        description="Time zone such as `Asia/Shanghai`. Running services use it after their next start. Default: that "
+        "of the image.",
+    )
+    journal_max_mib: int = Field(
+        default=1024, ge=16, le=1_048_576, description="Maximum size of the journal. Older entries are deleted."
+    )
+    journal_keep_days: int = Field(default=30, ge=1, le=3650, description="Retention of the journal.")
+    harden_ssh: bool = Field(
+        default=True,
+        description="Accept SSH logins with a key only, and no outdated algorithms, on the nodes (not on the bastion).",
+    )
+    security_updates: bool = Field(
+        default=False,
+        description="Install the distribution's security updates on every second day, never on both eligible nodes on "
+        "the same one, and never those of nginx, keepalived, MariaDB and Redis, which a restart interrupts.",
+    )
+    sysctls: dict[SysctlName, Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z _.:/-]+$")] | int] = Field(
+        default_factory=dict,
+        description="Kernel parameters, for example `net.core.rmem_max: 8388608`, in addition to those for nginx "
+        "(net.core.somaxconn, net.ipv4.tcp_max_syn_backlog and net.ipv4.tcp_migrate_req).",
+    )

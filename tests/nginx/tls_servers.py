@@ -1,0 +1,29 @@
+"""TLS servers behind a stream."""
+
+from __future__ import annotations
+
+import socketserver
+import ssl
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import trustme
+
+
+@contextmanager
+def tls_echo(ca: trustme.CA, name: str) -> Generator[int]:
+    """A server with a certificate for this name, which it sends to each client. Yields its port."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert(name).configure_cert(context)
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with context.wrap_socket(self.request, server_side=True) as sock:
+                sock.sendall(name.encode())
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
