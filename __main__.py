@@ -37,8 +37,15 @@ hooks = Hooks(NodeSequence(LastDeployment(last, cloud_settings())))
 credentials = Credentials(
     "credentials",
     CredentialsArgs(
-        s.credentials, s.nodes, s.domains, s.virtual_ip, s.nginx, s.notifications, s.services,
-        s.access.mode == "bastion", labels,
+        s.credentials,
+        s.nodes,
+        s.domains,
+        s.virtual_ip,
+        s.nginx,
+        s.notifications,
+        s.services,
+        s.access.mode == "bastion",
+        labels,
     ),
 )
 network = Network("network", NetworkArgs(s.network, s.protect, labels))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,7 @@ HOMES = {"10.0.4.99": "iam-a", "10.0.4.98": "iam-b", "10.0.4.97": "iam-b"}
 
 
 @contextmanager
-def watched(lab: Lab) -> Iterator[list[dict[str, list[str]]]]:
+def watched(lab: Lab) -> Generator[list[dict[str, list[str]]]]:
     """Read repeatedly which virtual IPs the nodes hold. The list grows."""
     ended = threading.Event()
     seen: list[dict[str, list[str]]] = []
