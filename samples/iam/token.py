@@ -1,6 +1,6 @@
 """Makes the token with which a service asks iam-authz-server: a JWT that is signed with a secret of iam-apiserver.
 
-    python -m samples.iam.token <SECRET.json     the answer of POST /v1/secrets, with secretID and secretKey
+python -m samples.iam.token <SECRET.json     the answer of POST /v1/secrets, with secretID and secretKey
 """
 
 from __future__ import annotations
