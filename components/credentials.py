@@ -127,7 +127,8 @@ class Credentials(pulumi.ComponentResource):
         given = self._args.settings.given
         admin = self._password("adminPassword", length=16, special=_SPECIAL)
         mongodb = given.mongodb_password
-        bucket = {
+        as_given = {
+            placeholders.MARIADB_ADMINISTRATOR_PASSWORD: given.mariadb_administrator_password,
             placeholders.BUCKET_KEY_ID: given.bucket_key_id,
             placeholders.BUCKET_KEY_SECRET: given.bucket_key_secret,
         }
@@ -139,7 +140,7 @@ class Credentials(pulumi.ComponentResource):
             ),
             **{
                 name: pulumi.Output.secret(value.get_secret_value())
-                for name, value in bucket.items()
+                for name, value in as_given.items()
                 if value is not None
             },
             placeholders.MARIADB_IAM_PASSWORD: self._given_or_generated("mariadbPassword", given.mariadb_password),

@@ -63,6 +63,7 @@ ESSENTIAL = frozenset(
         "setpriv",
         "sh",
         "sleep",
+        "sync",
         "true",
         "umount",
         "uname",

@@ -30,6 +30,7 @@ async def main(settings: dict[str, Any]) -> None:
         waiting = asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
         waiting.add_done_callback(lambda _: stop.set())
         await sender.run(streams, stop)
+        sender.close()
 
 
 if __name__ == "__main__":

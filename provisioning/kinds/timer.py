@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from provisioning.kinds.base import Candidate, Item, actions_after_change, owned, restart
+from provisioning.kinds.base import Candidate, Item, actions_after_change, owned, owner_difference, restart
 from provisioning.kinds.file import text_sha256
 from provisioning.kinds.unit import unit_difference
 
@@ -45,11 +45,17 @@ class Timer(Item):
 
     def compare(self, answer: Mapping[str, Any]) -> str | None:
         fact = answer.get(self.unit)
-        if not fact or not fact["sha256"]:
+        if not fact or not (fact["sha256"] or fact["is"]):
             return "missing"
+        if "is" in fact:
+            return f"must be a file (is {fact['is']})"
         if fact["sha256"] != text_sha256(self.text):
             return "schedule differs"
-        return unit_difference(fact, enabled=True, running=True)
+        return owner_difference(self._candidate(), fact) or unit_difference(fact, enabled=True, running=True)
+
+    def refusal(self, answer: Mapping[str, Any]) -> str | None:
+        fact = answer.get(self.unit) or {}
+        return self.compare(answer) if fact.get("is") == "a directory" else None
 
     def removal(self) -> dict[str, Any]:
         return {"unit": self.unit, "path": self._candidate().path}

@@ -62,7 +62,10 @@ def run(use: Callable[[Sender, Server], Awaitable[None]], *, timeout_s: float = 
         listening = await asyncio.start_server(server.handle, "127.0.0.1", 0, ssl=context)
         port = listening.sockets[0].getsockname()[1]
         authority = AUTHORITY.cert_pem.bytes().decode()
-        await use(Sender("127.0.0.1", authority, out, timeout_s=timeout_s, port=port), server)
+        sender = Sender("127.0.0.1", authority, out, timeout_s=timeout_s, port=port)
+        await use(sender, server)
+        sender.close()
+        await asyncio.sleep(0)  # aborted transports are closed in the next turn of the loop
         listening.close()
 
     asyncio.run(main())
