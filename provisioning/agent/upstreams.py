@@ -63,20 +63,19 @@ def text_before_leave(node: Node, path: str) -> str | None:
 
 def join_if_served(node: Node) -> None:
     """Undo `leave` if the servers that are marked as down respond; a removed node stays out."""
-    kept: dict[str, dict[str, str]] = node.read_json(RECORD, {})
-    if all(
-        _responds(node, address, port, path)
-        for path, texts in kept.items()
-        for address, port in _marked(texts["edited"]) - _marked(texts["original"])
-    ):
+    kept = node.read_json(RECORD, {}).values()
+    marked = [server for texts in kept for server in _marked(texts["edited"]) - _marked(texts["original"])]
+    if all(_responds(node, address, port) for address, port in marked):
         join(node)
 
 
-def _responds(node: Node, address: str, port: int, path: str) -> bool:
-    if path == STREAM_UPSTREAMS:  # any protocol over TCP; a server of UDP stays out until the next rollout
-        return node.probe(f"tcp://{address}:{port}") == CONNECTED
-    # The path of the health check differs between services; only an error of the server counts.
-    return node.probe(f"http://{address}:{port}/healthz") in _RESPONDS
+def _responds(node: Node, address: str, port: int) -> bool:
+    """Ask as this node's health gate asks its own instance. One that other nodes run must accept connections."""
+    own = [urlsplit(gate["url"]) for gate in read_node_file(node)["gates"]]
+    url = next((each for each in own if each.port == port), urlsplit(f"tcp://:{port}"))
+    seen = node.probe(url._replace(netloc=f"{address}:{port}").geturl())
+    # The status of the health check differs between services; only an error of the server counts.
+    return seen == CONNECTED or seen in _RESPONDS
 
 
 def mark_down(text: str, address: str, ports: list[int] | None) -> str:
