@@ -64,6 +64,7 @@ ESSENTIAL = frozenset(
         "setpriv",
         "sh",
         "sleep",
+        "sync",
         "true",
         "umount",
         "uname",

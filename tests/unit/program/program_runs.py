@@ -54,6 +54,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         }
     },
     "NAT gateway": {"network.egress": "nat"},
+    "five virtual IPs": {"virtualIp.additional": [{"address": f"10.0.4.{n}"} for n in range(94, 98)]},
     "DNS records with dual-master": {
         "dns": {"zone": "example.com"},
         "keepalived": {"mode": "dual-master"},
