@@ -13,7 +13,7 @@ from typing import Any
 from . import files, resets
 from .database import Database
 from .judgement import Server, Tracker, Verdict, servers_out
-from .probes import NGINX_REQUEST, Prober, Target
+from .probes import MASTER_REQUEST, NGINX_REQUEST, Prober, Target
 
 BOOT_S = 30.0
 _SLICE_S = 0.001  # answers of nodes in the same zone arrive within this time, and are handled together
@@ -24,6 +24,7 @@ _WATCHDOG_S = 0.3
 _PEER_S = 0.5  # the hook of nginx ignores a word about the peer that is older than two seconds
 _LOWEST_FREE, _ENOUGH_FREE = 16 << 20, 64 << 20  # bytes for request bodies that nginx buffers on disk
 _HTTP_PORT = 80
+_SECOND_MASTER_LOOKS = 3  # the state may be one second old on both nodes
 _ERROR_STATUS = 300
 _DOWN = re.compile(r"^\s*server\s+([\d.]+):(\d+)\b[^;\n]*\bdown\b", re.MULTILINE)
 
@@ -56,6 +57,19 @@ class Daemon:
         self.trackers = [
             *(self.nginx, *self.hosts.values(), *self.peers.values()), *(server.tracker for server in self.servers)
         ]  # fmt: skip
+        # Answered with 200 while the peer is master, otherwise with 404. They do not count as failures.
+        self.masters = {
+            (router, address): Target(
+                address,
+                _HTTP_PORT,
+                MASTER_REQUEST.format(router).encode(),
+                Tracker(patience_s),
+                lowest_fault=_ERROR_STATUS,
+            )
+            for router in settings["routers"]
+            for address in settings["peers"]
+        }
+        self.both_masters: dict[tuple[str, str], int] = {}
         self.booting = not files.read(files.BOOTED_FILE)
         self.verdict = Verdict(
             self.nginx, list(self.peers.values()), self.fault, boot_until=now + BOOT_S if self.booting else 0.0
@@ -163,8 +177,20 @@ class Daemon:
         self.down = {(address, int(port)) for text in texts for address, port in _DOWN.findall(text)}
         if self.out:
             self._apply(self.out)  # the packet rules may have been loaded again
+        self._look_for_second_master(now)
         self.next_housekeeping = now + _HOUSEKEEPING_S
         return True
+
+    def _look_for_second_master(self, now: float) -> None:
+        """Report a peer that is master, too, although it answers: a filter drops VRRP between the nodes."""
+        for key, target in self.masters.items():
+            router = key[0]
+            peer_is_master = target.tracker.last_ok >= now - 1.5 * _HOUSEKEEPING_S
+            both = peer_is_master and files.exists(f"{files.MASTER_DIRECTORY}/{router}")
+            self.both_masters[key] = self.both_masters.get(key, 0) + 1 if both else 0
+            if self.both_masters[key] == _SECOND_MASTER_LOOKS:
+                self.events.report_second_master(router)
+            self.prober.start(target, now)
 
     # ---- decisions ---------------------------------------------------------------------------------------------------
 
