@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import pytest
 from operations.drill.requests import Record
 from operations.drill.result import Result
 from tests.end_to_end.conftest import NAME
-from tests.end_to_end.group import VIRTUAL_IP
+from tests.end_to_end.group import VIRTUAL_IP, drain_windows
 from tests.end_to_end.lab import BIN, Lab, new_cloud, wait_until
 from tests.end_to_end.settings import write_settings
 from tests.load.result import load
@@ -85,22 +84,6 @@ class Change:
         script = f"{drained}; grep ' down ' {UPSTREAMS}; true"
         return [f"{name}: {line}" for name in ("iam-a", "iam-b") for line in self.lab.on(name, script).splitlines()]
 
-    def drains(self) -> list[tuple[float, float]]:
-        """The times around each move of a virtual IP and around each reload of nginx.
-
-        nginx closes its idle client connections when it reloads, also one on which a request arrives at that moment.
-        """
-        found: list[tuple[float, float]] = []
-        for name in ("iam-a", "iam-b"):
-            for line in self.lab.on(name, "grep notify_master /var/log/keepalived.log; true").splitlines():
-                at = datetime.strptime(line[1:20], "%Y-%m-%d %H:%M:%S").astimezone().timestamp()
-                found.append((at - 1, at + 2))
-            reloads = "journalctl -u nginx -o short-unix --no-pager | grep 'Reload'; true"
-            for line in self.lab.on(name, reloads).splitlines():
-                at = float(line.split()[0])
-                found.append((at - 1.5, at + 1.5))
-        return found
-
 
 @pytest.fixture(scope="module")
 def change(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Change:
@@ -111,7 +94,7 @@ def change(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Change:
 
 def failed(change: Change, result: Result, *streams: str, delay_s: float = 0) -> list[Record]:
     """The requests without a correct response, outside of the drains. Slow ones do not count: the host may be busy."""
-    drains = [(began, ended + delay_s) for began, ended in change.drains()]
+    drains = [(began, ended + delay_s) for began, ended in drain_windows(change.lab)]
     return [each for each in result.outside(drains).lost(*streams) if each.status != 200]
 
 

@@ -232,6 +232,18 @@ def new_pair(folder: Path) -> Generator[Pair]:
 
 
 @contextmanager
+def running(machine: Machine, script: str, output: Path) -> Generator[None]:
+    """Run a Python script on a node. It prints "ready" first."""
+    command = ["ip", "netns", "exec", machine.namespace, sys.executable, "-c", script]
+    with output.open("wb") as file, subprocess.Popen(command, stdout=file) as process:
+        wait_until(lambda: output.read_bytes().startswith(b"ready"), 10, lambda: "the script does not start")
+        try:
+            yield
+        finally:
+            process.terminate()
+
+
+@contextmanager
 def announcements(address: str, folder: Path) -> Generator[Callable[[], list[float]]]:
     """Record the gratuitous ARP packets for an address on the bridge. The result is their times."""
     target = folder / "announcements"

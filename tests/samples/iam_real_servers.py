@@ -135,7 +135,7 @@ class RealNode:
 
     def write_files(self) -> None:
         write_certificates(self.directory, self.node.private_address)
-        for below in ("etc/iam", "var/log/iam", "var/log/redis", "var/lib/redis", "var/lib/iam/audit", "run/redis"):
+        for below in ("etc/iam", "var/log/redis", "var/lib/redis", "var/lib/iam/audit", "run/redis"):
             (self.directory / below).mkdir(parents=True, exist_ok=True)
         for file in self.items:
             if isinstance(file, File) and file.path.startswith(_WRITTEN):
@@ -277,8 +277,8 @@ class RealNode:
             process.kill()
 
     def log_of(self, name: str) -> str:
-        """Return the text of /var/log/iam/NAME.log."""
-        return (self.directory / f"var/log/iam/{name}.log").read_text()
+        """Return what the service has printed, which is the journal on a node."""
+        return self.processes[name].log.read_text()
 
 
 @contextmanager
