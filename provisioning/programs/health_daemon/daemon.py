@@ -12,6 +12,7 @@ from typing import Any
 
 from . import files, resets
 from .database import Database
+from .events import Events
 from .judgement import Server, Tracker, Verdict, servers_out
 from .probes import MASTER_REQUEST, NGINX_REQUEST, Prober, Target
 
@@ -87,9 +88,7 @@ class Daemon:
         if self.database:
             self.trackers.append(self.database.tracker)
         self.systemd = files.Systemd(dict(os.environ))
-        self.events = files.Events(files.EVENTS_FIFO)
-        self.reported: dict[str, bool] = {}  # whether a subject was reported as failed
-        self.covered: set[str] = set()  # subjects that failed with their host
+        self.events = Events(files.EVENTS_FIFO)
         self.out = self._restore_out()
         self.down: set[tuple[str, int]] = set()
         self.disk_is_full = False
@@ -267,27 +266,17 @@ class Daemon:
     # ---- events ------------------------------------------------------------------------------------------------------
 
     def _report_events(self) -> None:
-        self._event("nginx", failing=self.nginx.failing and not self.verdict.boot_until)
+        self.events.judge("nginx", failing=self.nginx.failing and not self.verdict.boot_until)
         if self.database:
-            self._event("database", failing=self.database.tracker.failing)
-        self._event(f"disk {self.disk}", failing=self.disk_is_full)
+            self.events.judge("database", failing=self.database.tracker.failing)
+        self.events.judge(f"disk {self.disk}", failing=self.disk_is_full)
         for address, host in self.hosts.items():
-            self._event(f"node {address}", failing=host.failing)
-            self._event(f"nginx of {address}", failing=self.peers[address].failing, host=host)
+            self.events.judge(f"node {address}", failing=host.failing)
+            self.events.judge(f"nginx of {address}", failing=self.peers[address].failing, host=host)
         for server in self.servers:
-            self._event(
+            self.events.judge(
                 f"{server.name} at {server.address}:{server.port}", failing=server.tracker.failing, host=server.host
             )
-
-    def _event(self, subject: str, *, failing: bool, host: Tracker | None = None) -> None:
-        if not failing:
-            self.covered.discard(subject)
-        elif host is not None and host.failing:
-            self.covered.add(subject)  # the host's failure is reported, and not each of its services
-        state = failing and subject not in self.covered
-        if state != self.reported.get(subject, False):
-            self.reported[subject] = state
-            self.events.report(subject, "failed" if state else "healthy")
 
 
 def main() -> None:

@@ -68,32 +68,6 @@ def free_bytes(path: str) -> int | None:
     return found.f_bavail * found.f_frsize
 
 
-class Events:
-    """Reports to the event recorder, which has the format. Never waits; without a recorder it does nothing."""
-
-    def __init__(self, fifo: str) -> None:
-        self._fifo = fifo
-
-    def report(self, subject: str, state: str, seen: str = "") -> None:
-        self._write(f'HEALTH "{subject}" {state} {seen}'.strip())
-
-    def report_second_master(self, router: str) -> None:
-        """In keepalived's words, as it reports an advertisement that it hears from another master."""
-        self._write(f'INSTANCE "{router}" MASTER_RX_LOWER_PRI 0')
-
-    def _write(self, line: str) -> None:
-        try:
-            fd = os.open(self._fifo, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError:  # the recorder does not run
-            return
-        try:
-            os.write(fd, line.encode() + b"\n")
-        except OSError:  # the FIFO is full
-            pass
-        finally:
-            os.close(fd)
-
-
 class Systemd:
     """sd_notify(3)."""
 
