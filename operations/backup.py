@@ -97,7 +97,7 @@ def open_backups(
     """Connect to all nodes that can be reached. Raises OperationError if the databases are outside the group."""
     exports = parse_exports(outputs)
     if exports is None or exports.data_node is None:
-        raise OperationError("the databases of this deployment run outside the group; Tandem makes no backups of them")
+        raise OperationError("this deployment has no databases in the group; Tandem makes no backups of others")
     connect = connect or connector(exports.inventory, deadline_s=15)
     try:
         with connected(exports.inventory, connect) as reached:

@@ -6,7 +6,8 @@ file for the notifications:
 
 FIFO     `INSTANCE "VI_1" MASTER 250` (keepalived), `HEALTH "nginx" failed TEXT` (the health daemon)
 state    /run/tandem/state.json: {"vrrp": {"VI_1": EVENT}, "health": {"nginx": EVENT}}, the newest event of each subject
-log      /var/log/keepalived.log: `[2026-11-27 15:04:05.123] notify_master VI_1 10.0.4.99`
+log      /var/log/keepalived.log: `[2026-11-27 15:04:05] notify_master`, as in the lectures; the name
+         of the instance follows if there are several
 queue    /var/lib/tandem/events/000000000017.json: one EVENT; only complete files have this name. The sender deletes a
          file when it has been sent; the lowest number is the oldest event.
 
@@ -75,7 +76,7 @@ class Events:
 
     def _new(self, kind: str, subject: str, state: str, at: str, seen: str) -> Event | None:
         previous = self.state[kind].get(subject, {}).get("state", "")
-        if state == previous:  # keepalived repeats its state after a reload
+        if state == previous or (state == "healthy" and not previous):  # keepalived repeats its state after a reload
             return None
         self.sequence += 1
         event: Event = {
@@ -88,9 +89,9 @@ class Events:
         return event
 
 
-def log_line(event: Event, clock: str) -> str:
+def log_line(event: Event, clock: str, *, several: bool) -> str:
     if event["kind"] == "vrrp":
-        words = [f"notify_{str(event['state']).lower()}", event["subject"], event["address"]]
+        words = [f"notify_{event['state'].lower()}", event["subject"] if several else ""]
     else:
         words = [event["subject"], event["state"], event["seen"]]
     return f"[{clock}] " + " ".join(str(word) for word in words if word)
@@ -171,11 +172,12 @@ class Recorder:
         sequence = max(newest, int(str(read_json(self._sequence_file, 0))))
         state = read_json(self._state_file, {})
         self._events = Events(settings["group"], settings["node"], settings["addresses"], state, sequence)
+        self._several = len(settings["addresses"]) > 1
         self._waiting: deque[Event] = deque(maxlen=LONGEST_QUEUE)  # not on disk yet
 
     def record(self, line: str) -> None:
         seconds = time.time()
-        local = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds)) + f".{int(seconds % 1 * 1000):03d}"
+        local = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
         utc = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{int(seconds % 1 * 1e6):06d}+00:00"
         event = self._events.event(line, at=utc, now=time.monotonic())
         if event is None:
@@ -183,7 +185,7 @@ class Recorder:
         self._waiting.append(event)
         try:
             write(self._state_file, json.dumps(self._events.state) + "\n")
-            append(self._log, log_line(event, local))
+            append(self._log, log_line(event, local, several=self._several))
         except OSError as error:
             print(f"{error}: {line}", file=sys.stderr)
 

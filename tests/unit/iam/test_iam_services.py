@@ -418,6 +418,8 @@ def test_the_start_log_of_the_real_services_reaches_the_journal_without_secrets(
     script = tmp_path / "run-censored"
     script.write_text(runner.text)
     line = '{"jwt":{"realm":"x","key":"abc"},"redis":{"password":"d/e","port":1},"mysql":{"password":""}}'
+    # iam-pump prints the URL of MongoDB, whose password is percent-encoded.
+    line += ' map[mongo_url:mongodb://audit:p%40ss%2Fw@10.9.9.8:27017/iam?authSource=admin]'
     completed = subprocess.run(
         ["bash", str(script), "sh", "-c", f"echo '{line}'; sleep 0.1; exit 3"],
         capture_output=True,
@@ -425,5 +427,6 @@ def test_the_start_log_of_the_real_services_reaches_the_journal_without_secrets(
         check=False,
     )
     assert completed.returncode == 3
-    expected = '{"jwt":{"realm":"x","key":"***"},"redis":{"password":"***","port":1},"mysql":{"password":"***"}}\n'
+    expected = '{"jwt":{"realm":"x","key":"***"},"redis":{"password":"***","port":1},"mysql":{"password":"***"}}'
+    expected += " map[mongo_url:mongodb://audit:***@10.9.9.8:27017/iam?authSource=admin]\n"
     assert completed.stdout == expected

@@ -136,6 +136,6 @@ def test_only_a_node_that_is_out_stays_out_longer(tmp_path: Path, *, out: bool) 
     commands: list[list[str]] = []
     system.on_command = commands.append
     if out:
-        (system.root / "run/tandem/drain-VI_1").write_text("-10\n")
+        (system.root / put_back_timer.DRAIN_CONF.lstrip("/")).write_text("")
     put_back_timer.stay_out(Node(root=str(system.root), runner=system.run, program=lambda: b""), seconds=7200)
     assert any("--on-active=7200" in command for command in commands) == out
