@@ -419,7 +419,7 @@ def test_the_start_log_of_the_real_services_reaches_the_journal_without_secrets(
     script.write_text(runner.text)
     line = '{"jwt":{"realm":"x","key":"abc"},"redis":{"password":"d/e","port":1},"mysql":{"password":""}}'
     # iam-pump prints the URL of MongoDB, whose password is percent-encoded.
-    line += ' map[mongo_url:mongodb://audit:p%40ss%2Fw@10.9.9.8:27017/iam?authSource=admin]'
+    line += " map[mongo_url:mongodb://audit:p%40ss%2Fw@10.9.9.8:27017/iam?authSource=admin]"
     completed = subprocess.run(
         ["bash", str(script), "sh", "-c", f"echo '{line}'; sleep 0.1; exit 3"],
         capture_output=True,
