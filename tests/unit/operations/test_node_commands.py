@@ -301,7 +301,7 @@ def facts(text: str, *, held: bool = False) -> dict[str, Any]:
     versions = {"current": None, "previous": None, "unfinished": None, "rejected": {}}
     return {
         "answers": {File.kind(): files}, "addresses": [VIP] if held else [], "pending": [],
-        "changes": "1", "applied": [], "held_data": {}, "draining": False, "versions": versions,
+        "changes": "1", "applied": [], "removed": [], "held_data": {}, "draining": False, "versions": versions,
     }  # fmt: skip
 
 
