@@ -103,7 +103,7 @@ class Site:
         domains = {service.name: service.domain for service in public.services}
         first = next((service for service in public.services if service.https), None)
         if first is None:
-            raise DrillError("the drill needs a site with HTTPS for its requests\n  look at: tandem:nginx.sites")
+            raise DrillError("the drill needs a site with HTTPS to send requests to\n  look at: tandem:nginx.sites")
         settings: Mapping[str, Any] = {
             "address": public.addresses[0].ip, "ca_certificate": first.ca, "out": str(out), "scale": scale,
             "api": first.domain, "path": first.path, "authz": domains.get("authz", ""), "password": public.password,

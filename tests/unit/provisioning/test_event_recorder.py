@@ -92,6 +92,15 @@ def test_events_are_queued_in_order_logged_and_the_newest_is_the_state(root: Pat
     assert [line.split("] ")[1] for line in lines] == [f"notify_{word}" for word in ("backup", "master", "fault")]
 
 
+def test_the_mark_of_a_master_exists_while_the_node_is_master(root: Path) -> None:
+    recorder, mark = Recorder(SETTINGS, str(root)), root / "run/tandem/master/VI_1"
+    seen: list[bool] = []
+    for word in ("BACKUP", "MASTER", "MASTER_RX_LOWER_PRI", "FAULT"):
+        record(recorder, word)
+        seen.append(mark.exists())
+    assert seen == [False, True, True, False]
+
+
 def test_numbers_go_on_after_a_restart_with_an_empty_queue(root: Path) -> None:
     record(Recorder(SETTINGS, str(root)), "BACKUP", "MASTER")
     for file in (root / "var/lib/tandem/events").glob("*.json"):
