@@ -50,6 +50,7 @@ ESSENTIAL = frozenset(
         "blockdev",
         "cp",
         "dpkg-deb",
+        "dpkg-deb",
         "dpkg-query",
         "e2fsck",
         "env",

@@ -73,6 +73,8 @@ class Lab:
     users: dict[str, str] = field(default_factory=dict[str, str])  # lists of users for basic authentication
     identity: tuple[str, str] | None = None  # a certificate for all sites and its key, instead of one of `ca`
     ca: trustme.CA = field(default_factory=trustme.CA)
+    program: str = NGINX
+    modules: Path = _MODULES
     process: subprocess.Popen[bytes] | None = None
 
     def write(self, deployed: Deployment) -> None:
@@ -96,7 +98,7 @@ class Lab:
         modules = self.path("/etc/nginx/modules-enabled/stream.conf")
         modules.parent.mkdir(exist_ok=True)
         if deployed.nginx.streams:
-            modules.write_text(f"load_module {_MODULES}/ngx_stream_module.so;\n")
+            modules.write_text(f"load_module {self.modules}/ngx_stream_module.so;\n")
 
     def _issue(self, hosts: list[str]) -> tuple[str, str]:
         leaf = self.ca.issue_cert(API, AUTHZ, *dict.fromkeys(hosts))
@@ -116,7 +118,16 @@ class Lab:
 
     def command(self, *arguments: str) -> list[str]:
         configuration = self.path("/etc/nginx/nginx.conf")
-        return [NGINX, "-p", str(self.directory), "-c", str(configuration), "-e", f"{self.directory}/e.log", *arguments]
+        return [
+            self.program,
+            "-p",
+            str(self.directory),
+            "-c",
+            str(configuration),
+            "-e",
+            f"{self.directory}/e.log",
+            *arguments,
+        ]
 
     def check(self) -> str:
         """Run `nginx -t`. Returns its warnings. Raises: AssertionError if it refuses the configuration."""
