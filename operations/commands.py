@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from operations.backup import Backups, open_backups, parse_time
+from operations.backup_commands import app as backup_commands
 from operations.drill.command import drill
 from operations.engine import open_engine
-from operations.errors import EngineError, NoDeploymentError, OperationError
+from operations.errors import EngineError, NoDeploymentError
 from operations.events import read_preview
 from operations.node_commands import app as node_commands
 from operations.options import ConfigFile, Dependents, Exclude, Replace, Stack, Target, Yes, examples
@@ -36,6 +34,7 @@ app = typer.Typer(
 )  # fmt: skip
 app.add_typer(node_commands)
 app.add_typer(setup_commands)
+app.add_typer(backup_commands)
 
 
 @app.command(epilog=examples("tandem up", "tandem up --stack prod", "tandem up --stack prod --diff --yes"))
@@ -163,10 +162,10 @@ def switchover(
     run(Group(deployed.inventory, confirm, typer.echo), deployed.public, to=to, back=back)
 
 
-app.command()(drill)
+app.command(epilog=examples("tandem drill --stack staging", "tandem drill --list"))(drill)
 
 
-@app.command()
+@app.command(epilog=examples("tandem fence iam-b --stack prod"))
 def fence(
     node: Annotated[str, typer.Argument(help="Eligible node that must not receive traffic any more.")],
     stack: Stack = "local",
@@ -262,55 +261,6 @@ def health(
         Console(width=None if sys.stdout.isatty() else 180).print(make_table(report, stack))
     if not report.healthy:
         raise typer.Exit(1)
-
-
-@app.command(epilog=examples("tandem backup --stack prod"))
-def backup(stack: Stack = "local") -> None:
-    """Make a backup of the databases now, in addition to the nightly one."""
-    with _open_backups(stack) as found:
-        found.create()
-
-
-@app.command(epilog=examples("tandem backups --stack prod"))
-def backups(stack: Stack = "local") -> None:
-    """List the backups of the databases on the nodes."""
-    with _open_backups(stack) as found:
-        found.show()
-
-
-@app.command(epilog=examples("tandem restore --stack prod", "tandem restore --stack prod --at '2026-11-27 02:00'"))
-def restore(
-    stack: Stack = "local",
-    *,
-    at: Annotated[str | None, typer.Option(help="Restore the newest backup made until this time (UTC).")] = None,
-    empty: Annotated[
-        bool, typer.Option("--empty", help="Accept the loss of the data: start with an empty database.")
-    ] = False,
-    audit_queue: Annotated[
-        bool, typer.Option("--audit-queue", help="Restore queued audit records too; some may be recorded twice.")
-    ] = False,
-    yes: Yes = False,
-) -> None:
-    """Restore the database from a backup."""
-    if empty and (at or audit_queue):
-        raise OperationError("--empty cannot be combined with --at or --audit-queue")
-    ask: Callable[[str], None] = (lambda _question: None) if yes else _confirm
-    with _open_backups(stack) as found:
-        if empty:
-            found.start_empty(ask)
-        else:
-            found.restore(parse_time(at) if at else None, audit_queue=audit_queue, confirm=ask)
-
-
-def _confirm(text: str) -> None:
-    typer.confirm(text, abort=True)
-
-
-def _open_backups(stack: str) -> AbstractContextManager[Backups]:
-    values = open_engine(stack).outputs(show_secrets=True)
-    if "public_ip" not in values:
-        raise NoDeploymentError(stack, "public_ip", f"nothing is deployed; run `tandem up --stack {stack}`")
-    return open_backups(values, typer.echo)
 
 
 def _print_table(values: dict[str, Any]) -> None:

@@ -27,12 +27,8 @@ def main() -> None:
     """Run a command. An OperationError is printed, and the process exits with code 1."""
     arguments = sys.argv[1:]
     try:
-        if (
-            arguments
-            and not arguments[0].startswith("-")
-            and arguments[0] not in _OUTSIDE
-            and not {"--help", "--list"} & set(arguments)
-        ):
+        option = not arguments or arguments[0].startswith("-")
+        if not option and arguments[0] not in _OUTSIDE and not {"--help", "--list"} & set(arguments):
             enter_localcloud(find_stack(arguments), arguments)
         # Pulumi, gRPC and paramiko take 1 s to import, so not before entering localcloud.
         importlib.import_module("operations.commands").app(prog_name="tandem")

@@ -43,6 +43,13 @@ class Lab:
             raise CommandError(list(command), result)
         return result
 
+    def run_with_input(self, text: str, *command: str) -> str:
+        """Run a command that reads a text from stdin and may fail. Returns its output."""
+        environment = {**os.environ, "LOCALCLOUD_NAME": self.name, "PATH": f"{BIN}:{os.environ['PATH']}"}
+        return subprocess.run(
+            command, env=environment, cwd=ROOT, input=text, text=True, capture_output=True, check=False, timeout=120
+        ).stdout
+
     def localcloud(self, *arguments: str, timeout_s: float = 300) -> str:
         return self.run("localcloud", *arguments, timeout_s=timeout_s).stdout
 

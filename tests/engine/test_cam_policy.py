@@ -53,8 +53,8 @@ def test_a_deployment_from_its_creation_to_its_removal_calls_only_allowed_action
     assert called - allowed() == set()
 
 
-def refuse(project: FullProject, action: str) -> None:
-    """Forbid one action, deploy, and allow it again."""
+def refuse(project: FullProject, action: str) -> bool:
+    """Forbid one action, deploy, and allow it again. Returns whether the deployment needed it."""
     project.cloud.fault(action, code="UnauthorizedOperation", message="You are not authorized to perform it.", times=0)
     run = project.run("up")
     project.cloud.clear_faults()
@@ -63,11 +63,12 @@ def refuse(project: FullProject, action: str) -> None:
         assert f"{name}: [UnauthorizedOperation] You are not authorized" in run.output, run.output[-3000:]
         assert "Traceback" not in run.output
         project.succeed("up")
+    return run.code != 0
 
 
 @pytest.mark.parametrize("action", SAMPLE)
 def test_a_forbidden_action_is_named_and_the_next_run_continues(project: FullProject, action: str) -> None:
-    refuse(project, action)
+    assert refuse(project, action)
     assert nothing_to_do(project.succeed("up"))
 
 
@@ -76,6 +77,9 @@ def test_each_forbidden_action_is_named(tmp_path: Path) -> None:
     with full_project(tmp_path / "whole") as project:
         project.succeed("up")
         called = sorted(set(project.cloud.requests()))
+    needed: list[str] = []
     for number, action in enumerate(called):
         with full_project(tmp_path / str(number)) as project:
-            refuse(project, action)
+            needed += [action] if refuse(project, action) else []
+    # Providers do without the answers to a few reads.
+    assert {action for action in called if ":Describe" not in action} <= set(needed)

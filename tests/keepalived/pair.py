@@ -157,6 +157,12 @@ class Pair:
                 found.setdefault(address, []).append(name)
         return {address: " ".join(names) for address, names in found.items()}
 
+    def isolate(self, *, isolated: bool) -> None:
+        """Cut the nodes off from each other only: isolated ports of a bridge reach all others."""
+        for machine in self.machines.values():
+            link = ["link", "set", f"port-{machine.name[-1]}", "type", "bridge_slave"]
+            _ip("-n", f"{_RUN}-switch", *link, "isolated", "on" if isolated else "off")
+
     def wait_for(self, masters: dict[str, str], deadline_s: float = 15) -> float:
         return wait_until(lambda: self.masters() == masters, deadline_s, lambda: f"{self.masters()}, not {masters}")
 

@@ -180,8 +180,9 @@ class FakeSystem:
         return Result(0, "", "")
 
     def _useradd(self, argv: list[str], _text: str) -> Result:
+        home, shell = argv[argv.index("--home-dir") + 1], argv[argv.index("--shell") + 1]
         with (self.root / "etc/passwd").open("a") as file:
-            file.write(f"{argv[-1]}:x:999:999::/:/usr/sbin/nologin\n")
+            file.write(f"{argv[-1]}:x:999:999::{home}:{shell}\n")
         return Result(0, "", "")
 
     def _userdel(self, argv: list[str], _text: str) -> Result:

@@ -1,0 +1,65 @@
+"""The commands of `tandem` for backups of the databases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Annotated
+
+import typer
+
+from operations.backup import Backups, open_backups, parse_time
+from operations.engine import open_engine
+from operations.errors import NoDeploymentError, OperationError
+from operations.options import Stack, Yes, examples
+
+app = typer.Typer()
+
+
+@app.command(epilog=examples("tandem backup --stack prod"))
+def backup(stack: Stack = "local") -> None:
+    """Make a backup of the databases now, in addition to the nightly one."""
+    with _open_backups(stack) as found:
+        found.create()
+
+
+@app.command(epilog=examples("tandem backups --stack prod"))
+def backups(stack: Stack = "local") -> None:
+    """List the backups of the databases on the nodes."""
+    with _open_backups(stack) as found:
+        found.show()
+
+
+@app.command(epilog=examples("tandem restore --stack prod", "tandem restore --stack prod --at '2026-11-27 02:00'"))
+def restore(
+    stack: Stack = "local",
+    *,
+    at: Annotated[str | None, typer.Option(help="Restore the newest backup made until this time (UTC).")] = None,
+    empty: Annotated[
+        bool, typer.Option("--empty", help="Accept the loss of the data: start with an empty database.")
+    ] = False,
+    audit_queue: Annotated[
+        bool, typer.Option("--audit-queue", help="Restore queued audit records too; some may be recorded twice.")
+    ] = False,
+    yes: Yes = False,
+) -> None:
+    """Restore the database from a backup."""
+    if empty and (at or audit_queue):
+        raise OperationError("--empty cannot be combined with --at or --audit-queue")
+    ask: Callable[[str], None] = (lambda _question: None) if yes else _confirm
+    with _open_backups(stack) as found:
+        if empty:
+            found.start_empty(ask)
+        else:
+            found.restore(parse_time(at) if at else None, audit_queue=audit_queue, confirm=ask)
+
+
+def _confirm(text: str) -> None:
+    typer.confirm(text, abort=True)
+
+
+def _open_backups(stack: str) -> AbstractContextManager[Backups]:
+    values = open_engine(stack).outputs(show_secrets=True)
+    if "public_ip" not in values:
+        raise NoDeploymentError(stack, "public_ip", f"nothing is deployed; run `tandem up --stack {stack}`")
+    return open_backups(values, typer.echo)
