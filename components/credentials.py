@@ -19,6 +19,7 @@ from settings.nginx import NginxSettings
 from settings.nodes import NodeSettings, NodesSettings
 from settings.notifications import NotificationsSettings
 from settings.services import ServiceSettings
+from settings.sites import SiteSettings
 from settings.virtual_ip import VirtualIpSettings
 
 # Special characters that IAM's API accepts in a password and that need no escaping in SQL, YAML or shells.
@@ -85,6 +86,7 @@ class Credentials(pulumi.ComponentResource):
         certificates[placeholders.CA_CERTIFICATE] = self.ca_certificate
         certificates[placeholders.DEPLOYMENT_PUBLIC_KEY] = self.deployment_key.public_key
         self.authorities = {name: self._authority_of(name) for name in SERVED_NAMES if args.domains is not None}
+        self.authorities |= {site.domain: self._authority_of_site(site) for site in args.nginx.sites if site.https}
         for served, (key, certificate) in self._server_certificates(authority).items():
             certificates[placeholders.server_certificate(served)] = certificate
             secrets[placeholders.server_private_key(served)] = key
@@ -125,7 +127,8 @@ class Credentials(pulumi.ComponentResource):
         given = self._args.settings.given
         admin = self._password("adminPassword", length=16, special=_SPECIAL)
         mongodb = given.mongodb_password
-        bucket = {
+        as_given = {
+            placeholders.MARIADB_ADMINISTRATOR_PASSWORD: given.mariadb_administrator_password,
             placeholders.BUCKET_KEY_ID: given.bucket_key_id,
             placeholders.BUCKET_KEY_SECRET: given.bucket_key_secret,
         }
@@ -137,7 +140,7 @@ class Credentials(pulumi.ComponentResource):
             ),
             **{
                 name: pulumi.Output.secret(value.get_secret_value())
-                for name, value in bucket.items()
+                for name, value in as_given.items()
                 if value is not None
             },
             placeholders.MARIADB_IAM_PASSWORD: self._given_or_generated("mariadbPassword", given.mariadb_password),
@@ -200,6 +203,11 @@ class Credentials(pulumi.ComponentResource):
     def _authority_of(self, name: ServedName) -> pulumi.Output[str]:
         given = self._args.settings.server.get(name)
         return self.ca_certificate if given is None else pulumi.Output.from_input(given.ca or "")
+
+    def _authority_of_site(self, site: SiteSettings) -> pulumi.Output[str]:
+        if site.certificate is None:
+            return self.ca_certificate
+        return pulumi.Output.from_input(self._args.settings.certificates[site.certificate].ca or "")
 
     def _server_certificates(
         self, authority: tuple[pulumi.Output[str], pulumi.Output[str]]

@@ -13,11 +13,9 @@ def describe_sites(settings: Settings) -> Mapping[str, Mapping[str, Any]]:
     found: dict[str, Mapping[str, Any]] = {}
     if settings.domains is not None:
         for name, domain in {"api": settings.domains.api, "authz": settings.domains.authz}.items():
-            found[name] = {"domain": domain, "https": True, "http": "redirect"}
+            found[name] = {"domain": domain, "https": True, "http": "redirect", "default": False}
     for site in settings.nginx.sites:
-        # A wildcard matches any name below it.
-        domain = site.hosts[0].replace("*", "any")
-        found[domain] = {"domain": domain, "https": site.https, "http": site.http}
+        found[site.domain] = {"domain": site.domain, "https": site.https, "http": site.http, "default": site.default}
     return found
 
 

@@ -20,6 +20,7 @@ from provisioning.errors import CandidateError, LockedError, ProvisioningError, 
 from provisioning.exports import parse_inventory
 from provisioning.inventory import Inventory
 from provisioning.kinds.account import Account
+from provisioning.kinds.remote_account import RemoteAccount
 from provisioning.manifest import Manifest, render
 from provisioning.preview_text import read_manifest, show_files, show_items
 from provisioning.rollout import rollout
@@ -159,7 +160,12 @@ def refuse_a_password_in_place(olds: Mapping[str, Any], news: Mapping[str, Any])
 
 
 def _node_accounts(inputs: Mapping[str, Any]) -> set[str]:
-    items = [item for manifest in _manifests(inputs).values() for item in manifest.items if isinstance(item, Account)]
+    items = [
+        item
+        for manifest in _manifests(inputs).values()
+        for item in manifest.items
+        if isinstance(item, Account | RemoteAccount)
+    ]
     return {f"{item.user}@{item.host}" for item in items if not item.host.startswith("127.")}
 
 

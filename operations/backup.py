@@ -16,6 +16,7 @@ from provisioning.inventory import RemoteNode
 from provisioning.rollout.held_data import decide
 from provisioning.ssh.agent_calls import Connection
 from provisioning.ssh.connections import connector
+from provisioning.ssh.reachable import connected
 
 _DEADLINE_S = 6 * 3600.0
 Connect = Callable[[RemoteNode], Connection]
@@ -96,21 +97,16 @@ def open_backups(
     """Connect to all nodes that can be reached. Raises OperationError if the databases are outside the group."""
     exports = parse_exports(outputs)
     if exports is None or exports.data_node is None:
-        raise OperationError("the databases of this deployment run outside the group; Tandem makes no backups of them")
+        raise OperationError("this deployment has no databases in the group; Tandem makes no backups of others")
     connect = connect or connector(exports.inventory, deadline_s=15)
-    connections: list[Connection] = []
     try:
-        for node in exports.inventory.nodes:
-            try:
-                connections.append(connect(node))
-            except UnreachableError as error:
-                report(f"{node.name} is skipped: {error.message}")
-        yield Backups(exports.data_node, connections, report)
+        with connected(exports.inventory, connect) as reached:
+            names, found = [node.name for node in exports.inventory.nodes], reached.connections
+            for name, error in reached.unreachable.items():
+                report(f"{name} is skipped: {error.message}")
+            yield Backups(exports.data_node, [found[name] for name in names if name in found], report)
     except ProvisioningError as error:
         raise OperationError(str(error)) from None
-    finally:
-        for connection in connections:
-            connection.close()
 
 
 def parse_time(text: str) -> datetime:

@@ -17,6 +17,7 @@ CA_CERTIFICATE = "ca_certificate"  # of the deployment's CA, which signs the nod
 IAM_HEALTH_PASSWORD = "iam_health_password"  # noqa: S105 - the name of a secret; of the account for health checks
 IAM_HEALTH_PASSWORD_HASH = "iam_health_password_hash"  # noqa: S105 - the name of a secret; bcrypt
 MARIADB_IAM_PASSWORD = "mariadb_iam_password"  # noqa: S105 - the name of a secret
+MARIADB_ADMINISTRATOR_PASSWORD = "mariadb_administrator_password"  # noqa: S105 - the name of a secret
 REDIS_PASSWORD = "redis_password"  # noqa: S105 - the name of a secret
 MONGODB_PASSWORD = "mongodb_password"  # noqa: S105 - the name of a secret; percent-encoded for a URL
 JWT_KEY = "jwt_key"

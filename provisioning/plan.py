@@ -155,8 +155,10 @@ def commit_operation(plan: Plan) -> dict[str, Any]:
     return {"do": "commit", "actions": [_operation(step.item) for step in plan.commit], "record": list(plan.record)}
 
 
-def remove_operation(plan: Plan) -> dict[str, Any]:
-    return {"do": "remove", "entries": list(plan.removals), "record": list(plan.record)}
+def remove_operation(plan: Plan, items: Sequence[Item]) -> dict[str, Any]:
+    kinds = {entry["kind"] for entry in plan.removals}
+    secrets = {item.kind(): found for item in items if item.kind() in kinds and (found := item.removal_secrets())}
+    return {"do": "remove", "entries": list(plan.removals), "record": list(plan.record), "secrets": secrets}
 
 
 def gate_operation(item: Item, nonce: str = "") -> dict[str, Any]:

@@ -119,8 +119,12 @@ class GivenSecrets(FrozenModel):
         default=None,
         min_length=8,
         max_length=128,
-        description="Password of the IAM services' MariaDB account. Required if the databases are outside the group. "
-        "To change it on a database of the group, increase `generation.mariadbPassword` too.",
+        description="Password of the IAM services' MariaDB account. Required if the databases are outside the group "
+        "and `data.administrator` is not set. To change it on a database of the group, or with an administrator, "
+        "increase `generation.mariadbPassword` too.",
+    )
+    mariadb_administrator_password: PrintableSecret | None = Field(
+        default=None, min_length=1, max_length=128, description="Password of `data.administrator`."
     )
     redis_password: PrintableSecret | None = Field(
         default=None,

@@ -100,6 +100,12 @@ class DataSettings(FrozenModel):
     )
     database: Identifier = Field(default="iam", description="Name of the MariaDB database.")
     username: Identifier = Field(default="iam", description="MariaDB account of the IAM services.")
+    administrator: Identifier | None = Field(
+        default=None,
+        description="MariaDB or MySQL account that creates the accounts of the nodes (CREATE USER, and GRANT OPTION on "
+        "the database). Only with `location` `external` or `moved`. Requires "
+        "`credentials.given.mariadbAdministratorPassword`; `generation.mariadbPassword` can then be increased.",
+    )
     buffer_pool_mib: int = Field(
         default=128,
         ge=16,
@@ -122,7 +128,7 @@ class DataSettings(FrozenModel):
         if self.outside_group and None in given.values():
             missing = " and ".join(name for name, value in given.items() if value is None)
             raise ValueError(f"{missing} (HOST:PORT) must be set with location {self.location}")
-        external_only = {**given, "mongodb": self.mongodb}
+        external_only = {**given, "mongodb": self.mongodb, "administrator": self.administrator}
         if not self.outside_group and any(external_only.values()):
             named = " and ".join(name for name, value in external_only.items() if value)
             raise ValueError(f"{named} cannot be set with location first-node; remove it or set location external")

@@ -137,7 +137,8 @@ class KeepalivedSettings(FrozenModel):
     daemon_log: Literal["journal", "file"] = Field(
         default="journal",
         description="Where keepalived's own messages go: to the `journal`, or by rsyslog to the `file` "
-        "/var/log/keepalived-daemon.log. State changes are in /var/log/keepalived.log in both cases.",
+        "/var/log/keepalived-daemon.log, from the next start of keepalived on. State changes are in "
+        "/var/log/keepalived.log in both cases.",
     )
     virtual_servers: tuple[VirtualServer, ...] = Field(
         default=(),

@@ -66,6 +66,11 @@ class SiteSettings(FrozenModel):
         return re.sub(r"[^a-z0-9.-]", "", self.hosts[0].replace("*", "any"))
 
     @property
+    def domain(self) -> str:
+        """A name that the site serves: a wildcard matches any name below it."""
+        return self.hosts[0].replace("*", "any")
+
+    @property
     def has_files(self) -> bool:
         """Whether the site has files, which locations without a target serve."""
         return self.root is not None or self.content is not None

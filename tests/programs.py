@@ -23,6 +23,7 @@ INSTALLED = {
     "curl": "curl",
     "git": "git",
     "keepalived": "keepalived",
+    "logrotate": "logrotate",
     "mariadb": "mariadb-client-core",
     "mariadb-install-db": "mariadb-server-core",
     "mariadbd": "mariadb-server-core",
@@ -37,6 +38,9 @@ INSTALLED = {
 # Only for tests/lvs, by scripts/test-lvs: 200 MB.
 FOR_LVS = {"busybox": "busybox-static", "keepalived": "keepalived", "qemu-system-x86_64": "qemu-system-x86"}
 
+# Packages without a program: a module of nginx.
+MODULES = ("libnginx-mod-stream",)
+
 # Programs of packages that every Debian system has: `Essential: yes` or `Priority: required`.
 ESSENTIAL = frozenset(
     [
@@ -46,10 +50,12 @@ ESSENTIAL = frozenset(
         "blockdev",
         "cp",
         "dpkg-deb",
+        "dpkg-deb",
         "dpkg-query",
         "e2fsck",
         "env",
         "grep",
+        "gzip",
         "lsblk",
         "mkswap",
         "mount",
@@ -58,6 +64,7 @@ ESSENTIAL = frozenset(
         "setpriv",
         "sh",
         "sleep",
+        "sync",
         "true",
         "umount",
         "uname",
@@ -109,4 +116,4 @@ def _is_declared(program: str) -> bool:
 
 
 if __name__ == "__main__":
-    print(*sorted({*(FOR_LVS if sys.argv[1:] == ["lvs"] else INSTALLED).values()}))
+    print(*sorted({*FOR_LVS.values()} if sys.argv[1:] == ["lvs"] else {*INSTALLED.values(), *MODULES}))

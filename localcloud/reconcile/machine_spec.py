@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 
 from localcloud import infrastructure
 from localcloud.rules import disk, instance, interface, key_pair, subnet
@@ -64,4 +65,11 @@ def _metadata(tx: Transaction, found: instance.Instance, eni: interface.Interfac
         "instance/security-group": ",".join(eni.group_ids),
         f"{address_path}/gateway": str(place.gateway),
         f"{address_path}/subnet-mask": str(place.cidr.netmask),
+        **_role(found),
     }
+
+
+def _role(found: instance.Instance) -> dict[str, str]:
+    """The temporary key of the instance's CAM role (213/4934), from its next start on. No emulated service takes it."""
+    key = {"TmpSecretId": f"AKID{found.id}", "TmpSecretKey": found.uuid, "Token": found.uuid, "Code": "Success"}
+    return {f"cam/security-credentials/{found.cam_role_name}": json.dumps(key)} if found.cam_role_name else {}

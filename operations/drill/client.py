@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from operations.drill.requests import Sender
-from operations.drill.streams import User, healthz_streams
+from operations.drill.streams import User, plain_streams
 
 TIMEOUT_S = 2.5  # a response after 2 s does not count, and a dead node must not keep thousands of requests open
 
@@ -25,11 +25,12 @@ async def main(settings: dict[str, Any]) -> None:
             await user.start()
             streams = user.streams(settings["scale"])
         else:
-            streams = healthz_streams(settings["api"], settings["scale"])
+            streams = plain_streams(settings["api"], settings["path"], settings["scale"])
         print("ready", flush=True)
         waiting = asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
         waiting.add_done_callback(lambda _: stop.set())
         await sender.run(streams, stop)
+        sender.close()
 
 
 if __name__ == "__main__":

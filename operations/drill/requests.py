@@ -129,6 +129,13 @@ class Sender:
                 return reader, writer
         return None
 
+    def close(self) -> None:
+        """End the idle connections."""
+        for connections in self._idle.values():
+            for _, writer in connections:
+                writer.transport.abort()
+        self._idle.clear()
+
     async def run(self, streams: Sequence[Stream], stop: asyncio.Event) -> None:
         """Send until `stop` is set, then wait for the requests in progress."""
         async with asyncio.TaskGroup() as group:

@@ -100,10 +100,13 @@ class Site:
     def load(self, scale: float, folder: Path) -> Generator[Result]:
         """Send requests from the client while the block runs. The result is complete afterwards. Raises DrillError."""
         public, out = self.group.public, folder / "requests.jsonl"
-        domains = {service.name: service for service in public.services}
+        domains = {service.name: service.domain for service in public.services}
+        first = next((service for service in public.services if service.https), None)
+        if first is None:
+            raise DrillError("the drill needs a site with HTTPS to send requests to\n  look at: tandem:nginx.sites")
         settings: Mapping[str, Any] = {
-            "address": public.addresses[0].ip, "ca_certificate": domains["api"].ca, "out": str(out), "scale": scale,
-            "api": domains["api"].domain, "authz": domains["authz"].domain, "password": public.password,
+            "address": public.addresses[0].ip, "ca_certificate": first.ca, "out": str(out), "scale": scale,
+            "api": first.domain, "path": first.path, "authz": domains.get("authz", ""), "password": public.password,
             "sources": list(self.sources),
         }  # fmt: skip
         result = Result()

@@ -50,7 +50,7 @@ class User:
         """The streams at `scale` times the full rates."""
         decision = {"subject": f"users:{USER}", "action": "check", "resource": f"{RESOURCE}:drill"}
         return [
-            *healthz_streams(self.api, scale),
+            *plain_streams(self.api, "/healthz", scale),
             Stream(AUTHORIZATION, 50 * scale, self.authz, "/v1/authz", "POST", decision, keep_alive=True,
                    idempotent=False, expected=b'"allowed":true', headers=self._key),
             Stream(SECRETS, 50 * scale, self.api, "/v1/secrets", keep_alive=True, headers=lambda: self._bearer,
@@ -72,8 +72,9 @@ class User:
         return response.json()
 
 
-def healthz_streams(api: str, scale: float) -> list[Stream]:
+def plain_streams(domain: str, path: str, scale: float) -> list[Stream]:
+    """Requests that need no login."""
     return [
-        Stream(NEW, 200 * scale, api, "/healthz"),
-        Stream(KEPT, 200 * scale, api, "/healthz", keep_alive=True),
+        Stream(NEW, 200 * scale, domain, path),
+        Stream(KEPT, 200 * scale, domain, path, keep_alive=True),
     ]

@@ -36,15 +36,18 @@ def add(node: Node, entries: list[Entry]) -> None:
         node.write_json(_RECORD, record)
 
 
-def remove(node: Node, *, entries: list[Entry], record: list[Entry]) -> list[str]:
-    """Remove the entries in order, then record the items that remain."""
+def remove(
+    node: Node, *, entries: list[Entry], record: list[Entry], secrets: dict[str, Entry] | None = None
+) -> list[str]:
+    """Remove the entries in order, then record the items that remain. `secrets` are for all entries of a kind."""
     # After a rollback, entries of the newer version are in the record although its files do not exist any more.
     if any(node.at(entry["path"]).exists() for entry in entries if entry.get("path", "").startswith(_SYSTEMD_FILES)):
         add_pending(node, ["daemon-reload"])
     _record_removal(node, entries)
     done: list[str] = []
     for entry in entries:
-        done += kinds.get(entry["kind"]).remove(node, {key: entry[key] for key in entry if key != "kind"})
+        named = {key: value for key, value in entry.items() if key != "kind"}
+        done += kinds.get(entry["kind"]).remove(node, {**named, **(secrets or {}).get(entry["kind"], {})})
     if "daemon-reload" in read_pending(node):
         done += settle(node, "daemon-reload")
     node.write_json(_RECORD, record)

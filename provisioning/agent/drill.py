@@ -7,7 +7,9 @@ from typing import Any
 
 from .node import Node
 
-UNITS = ("keepalived", "nginx", "tandem-health", "tandem-events", "iam-apiserver", "iam-authz-server")
+UNITS = ("keepalived", "nginx", "tandem-health", "tandem-events")
+# Of these only what systemd says about them: they write a line for each request.
+SERVICES = ("iam-apiserver", "iam-authz-server", "mariadb", "redis-server")
 LONGEST_LOG = 400  # lines
 
 
@@ -20,8 +22,9 @@ def run_script(node: Node, *, script: str, deadline_s: float) -> dict[str, Any]:
 
 def journal(node: Node, *, since: float) -> list[list[Any]]:
     """The lines of the units that decide about failovers: time, unit, text."""
-    units = [word for unit in UNITS for word in ("-u", unit)]
-    result = node.run(["journalctl", "--no-pager", "--output=json", f"--since=@{since:.3f}", *units])
+    own = [f"_SYSTEMD_UNIT={unit}.service" for unit in UNITS]
+    about = [f"UNIT={unit}.service" for unit in (*UNITS, *SERVICES)]
+    result = node.run(["journalctl", "--no-pager", "--output=json", f"--since=@{since:.3f}", *own, "+", *about])
     found: list[list[Any]] = []
     for line in result.out.splitlines():
         try:

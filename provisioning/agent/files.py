@@ -45,9 +45,30 @@ def owner_facts(target: Path) -> dict[str, Any]:
     }
 
 
-def exist(node: Node, paths: list[str]) -> dict[str, bool]:
-    """Whether each path exists. A dangling link counts as existing."""
-    return {path: os.path.lexists(node.at(path)) for path in paths}
+def what_is(path: Path) -> str:
+    """What a path is, without following a link: "a file", "a directory", "a symbolic link to X"; "" if nothing."""
+    if path.is_symlink():
+        return f"a symbolic link to {path.readlink()}"
+    if path.is_dir():
+        return "a directory"
+    if path.is_file():
+        return "a file"
+    return "a special file" if path.exists() else ""
+
+
+def discard(path: Path) -> None:
+    """Delete a file, a link (never its target) or a directory tree, if it exists."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    elif os.path.lexists(path):
+        path.unlink()
+
+
+def beside(target: Path) -> Path:
+    """The path for the next version of `target`, before the rename. Nothing exists there, so no link is followed."""
+    new = target.with_name(f".{target.name}.tandem")
+    discard(new)
+    return new
 
 
 def set_owner(target: Path, file: dict[str, Any]) -> None:
@@ -70,13 +91,16 @@ def sync_directory(node: Node, path: Path) -> None:
 
 def replace_text(node: Node, target: Path, text: str, *, owner: tuple[int, int], mode: int) -> None:
     """Replace a file that no candidate is staged for. `owner` is its user and group; only root reads it until then."""
-    new = target.with_name(f".{target.name}.tandem")
-    new.touch(mode=0o600)
-    new.write_text(text, errors="surrogateescape")  # bytes of other people's lines that are not UTF-8
-    os.chown(new, *owner)
-    new.chmod(mode)
-    with new.open() as written:
-        node.sync(written.fileno())
+    new = beside(target)
+    # The owner of the directory may create a link at any moment: O_EXCL does not follow it, and neither does fchown.
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    # "surrogateescape": bytes of other people's lines that are not UTF-8.
+    with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as out:
+        out.write(text)
+        out.flush()
+        os.fchown(out.fileno(), *owner)
+        os.fchmod(out.fileno(), mode)
+        node.sync(out.fileno())
     new.replace(target)
     sync_directory(node, target.parent)
 
@@ -91,7 +115,7 @@ def replace_with_staged(node: Node, file: dict[str, Any]) -> None:
     except OSError as failed:
         if failed.errno != errno.EXDEV:
             raise
-        temporary = target.with_name(f".{target.name}.tandem")
+        temporary = beside(target)
         shutil.copy2(staged, temporary)
         set_owner(temporary, file)
         temporary.replace(target)
@@ -124,7 +148,10 @@ def remove_file(node: Node, path: str) -> list[str]:
         except OSError as failed:
             if failed.errno != errno.EXDEV:
                 raise
-            shutil.copy2(kept, target)
+            temporary, status = beside(target), kept.stat()
+            shutil.copy2(kept, temporary)
+            os.chown(temporary, status.st_uid, status.st_gid)
+            temporary.replace(target)
             kept.unlink()
         return ["restored " + path]
     if not os.path.lexists(target):

@@ -12,7 +12,7 @@ import re
 import time
 from typing import Any
 
-from . import kinds
+from . import kinds, undelivered
 from .drained import drained_routers
 from .node import Node, StepError
 from .results import FAIL, fail, ok, warning
@@ -40,7 +40,7 @@ def health(
         results += kinds.get(check["kind"]).check(node, {**check, "nonce": nonce})
     held = addresses_held(node, virtual_ips)
     if node.at("/etc/tandem/switchover.json").exists():
-        results += [_vrrp(node, held), *_nginx(node)]
+        results += [_vrrp(node, held), *_nginx(node), *undelivered.check(node)]
     return {"now": node.wall_clock(), "held": held, "results": results}
 
 

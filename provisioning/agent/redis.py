@@ -11,18 +11,20 @@ import re
 import secrets
 from collections.abc import Sequence
 
-from .files import replace_text
+from .files import owner_facts, replace_text, what_is
 from .node import Node, StepError
 
 USER = "tandem"
 USERS = "/etc/redis/users.acl"  # named in redis.conf
 _PASSWORD_RECORD = "redis-administrator.json"  # noqa: S105 - the name of a file
 _CONFIGURATION = "/etc/redis/redis.conf"
+_MODE = 0o640  # of the file of users: hashes of passwords are not for everyone
 
 
 def accepted(node: Node, address: str, port: int) -> tuple[list[str], list[str] | None]:
     """The hashes of the accepted passwords: in the file, and in the running server (None: it cannot be queried)."""
-    return _hashes(node.read(USERS)) or [], _hashes(_command(node, address, port, "ACL LIST"))
+    in_file = node.read(USERS) if what_is(node.at(USERS)) == "a file" else ""
+    return _hashes(in_file) or [], _hashes(_command(node, address, port, "ACL LIST"))
 
 
 def set_accepted(node: Node, address: str, port: int, *, add: Sequence[str] = (), remove: Sequence[str] = ()) -> None:
@@ -39,6 +41,18 @@ def set_accepted(node: Node, address: str, port: int, *, add: Sequence[str] = ()
         out = _command(node, address, port, f"ACL SETUSER default {' '.join(rules)}")
         if out.strip() != "OK":
             raise StepError("redis", "Redis did not accept the change of its passwords", out)
+
+
+def owner_difference(node: Node) -> str:
+    """What is wrong with the owner or the mode of the file; "" if nothing, or if it does not exist."""
+    users, redis = node.at(USERS), node.at(_CONFIGURATION)
+    if what_is(users) != "a file" or not redis.exists():
+        return ""
+    fact, right = owner_facts(users), owner_facts(redis)
+    if (fact["owner"], fact["group"], fact["mode"]) == (right["owner"], right["group"], _MODE):
+        return ""
+    seen, expected = f"{fact['owner']}:{fact['group']} {fact['mode']:04o}", f"{right['owner']}:{right['group']}"
+    return f"owner and mode of {USERS} are {seen}, must be {expected} {_MODE:04o}"
 
 
 def _hashes(users: str) -> list[str] | None:
@@ -69,4 +83,4 @@ def _write(node: Node, hashes: list[str]) -> None:
         f"user default on {' '.join('#' + hashed for hashed in hashes)} ~* &* +@all\nuser {USER} on #{own} -@all +acl\n"
     )
     redis = node.at(_CONFIGURATION).stat()
-    replace_text(node, node.at(USERS), text, owner=(redis.st_uid, redis.st_gid), mode=0o640)
+    replace_text(node, node.at(USERS), text, owner=(redis.st_uid, redis.st_gid), mode=_MODE)

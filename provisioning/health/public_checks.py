@@ -43,6 +43,7 @@ class Service:
     ca: str = ""  # PEM of the CA that clients trust; "": the CAs of this computer
     https: bool = True
     http: Literal["serve", "redirect", "off"] = "redirect"  # port 80
+    default: bool = False  # also serves unknown host names
 
     @property
     def iam(self) -> bool:
@@ -60,7 +61,7 @@ class Service:
     @classmethod
     def from_data(cls, name: str, data: Mapping[str, Any], ca: str) -> Service:
         """Parse an entry of the export `sites`."""
-        return cls(name, data["domain"], ca, bool(data["https"]), data["http"])
+        return cls(name, data["domain"], ca, bool(data["https"]), data["http"], bool(data["default"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +74,9 @@ class Address:
 
 
 def check_services(address: Address, services: Sequence[Service]) -> list[CheckResult]:
-    """Check each domain through one public IP, and that other names are refused."""
+    """Check each domain through one public IP, and that other names are refused unless a site serves them."""
     results = [result for service in services for result in _check_service(address, service)]
-    return [*results, _check_unknown_host(address)]
+    return results if any(service.default for service in services) else [*results, _check_unknown_host(address)]
 
 
 def _check_service(address: Address, service: Service) -> list[CheckResult]:

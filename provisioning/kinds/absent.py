@@ -26,6 +26,12 @@ class Absent(Item):
     def compare(self, answer: Mapping[str, Any]) -> str | None:
         return "must not exist" if answer.get(self.path) else None
 
+    def refusal(self, answer: Mapping[str, Any]) -> str | None:
+        return "must not exist (is a directory)" if answer.get(self.path) == "a directory" else None
+
+    def advice(self) -> str:
+        return "move it away; a directory with files of other programs is not deleted"
+
     def operation(self) -> dict[str, Any]:
         return {"path": self.path}
 

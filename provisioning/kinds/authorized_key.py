@@ -28,7 +28,7 @@ class AuthorizedKey(Item):
         return {"user": self.user, "key": self.key}
 
     def compare(self, answer: Mapping[str, Any]) -> str | None:
-        return None if answer.get(f"{self.user} {_without_comment(self.key)}") else "not authorized"
+        return answer.get(f"{self.user} {_without_comment(self.key)}", "not authorized") or None
 
     def turn(self) -> Turn:
         return Turn.BEFORE_OTHERS

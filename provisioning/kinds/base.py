@@ -150,6 +150,9 @@ class Item:
         The agent's module of this kind removes it with `remove(node, entry)`. Contains no secrets.
         """
 
+    def removal_secrets(self) -> dict[str, Any] | None:
+        """What `remove` of the agent's module needs beside the entry, for all entries of this kind; not recorded."""
+
     # ---- conversion to and from data -------------------------------------------------------------------------------
 
     def with_secrets(self, secrets: Mapping[str, str], node: str) -> Self:

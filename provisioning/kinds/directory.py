@@ -27,7 +27,15 @@ class Directory(Item):
 
     def compare(self, answer: Mapping[str, Any]) -> str | None:
         fact = answer.get(self.path)
-        return owner_difference(self, fact) if fact else "missing"
+        return self.refusal(answer) or (owner_difference(self, fact) if fact else "missing")
+
+    def refusal(self, answer: Mapping[str, Any]) -> str | None:
+        """A link is not followed: its target may belong to another program."""
+        fact = answer.get(self.path) or {}
+        return f"must be a directory (is {fact['is']})" if "is" in fact else None
+
+    def advice(self) -> str:
+        return "move it away, or mount the other place there"
 
     def removal(self) -> dict[str, Any]:
         return {"path": self.path}

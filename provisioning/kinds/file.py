@@ -33,7 +33,17 @@ class File(Item):
         fact = answer.get(self.path)
         if not fact:
             return "missing"
+        if "is" in fact:
+            return f"must be a file (is {fact['is']})"
         return "content differs" if self._differs(fact) else owner_difference(self, fact)
+
+    def refusal(self, answer: Mapping[str, Any]) -> str | None:
+        """A link is replaced; a directory or a special file is not deleted."""
+        fact = answer.get(self.path) or {}
+        return self.compare(answer) if "is" in fact and not fact["is"].startswith("a symbolic link") else None
+
+    def advice(self) -> str:
+        return "move it away"
 
     def _differs(self, fact: Mapping[str, Any]) -> bool:
         return fact.get("sha256") != text_sha256(self.text)

@@ -28,7 +28,15 @@ class FirstContent(Item):
         return self.path
 
     def compare(self, answer: Mapping[str, Any]) -> str | None:
-        return None if answer.get(self.path) else "missing"
+        return self.refusal(answer) or (None if answer.get(self.path) else "missing")
+
+    def refusal(self, answer: Mapping[str, Any]) -> str | None:
+        found = answer.get(self.path) or ""
+        is_usable = found in ("", "a directory") or (found.startswith("a symbolic link") and "does not" not in found)
+        return None if is_usable else f"must be a directory (is {found})"
+
+    def advice(self) -> str:
+        return "restore the target of the link, or move the path away"
 
     def operation(self) -> dict[str, Any]:
         return {"path": self.path, "source": self.source, "unit": self.unit}

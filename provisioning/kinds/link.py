@@ -25,12 +25,20 @@ class Link(Item):
         return self.path
 
     def compare(self, answer: Mapping[str, Any]) -> str | None:
-        target = answer.get(self.path)
-        if target is None:
+        fact = answer.get(self.path)
+        if fact is None:
             return "missing"
-        if target == self.target:
-            return None
-        return f"target is {target}, must be {self.target}" if target else "must be a link"
+        if "is" in fact:
+            return f"must be a link (is {fact['is']})"
+        return None if fact["target"] == self.target else f"target is {fact['target']}, must be {self.target}"
+
+    def refusal(self, answer: Mapping[str, Any]) -> str | None:
+        """A file is replaced; a directory is not deleted."""
+        fact = answer.get(self.path) or {}
+        return self.compare(answer) if fact.get("is") == "a directory" else None
+
+    def advice(self) -> str:
+        return "move it away"
 
     def removal(self) -> dict[str, Any]:
         return {"path": self.path, "after": [str(action) for action in self.after]}

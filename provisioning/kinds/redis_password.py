@@ -30,6 +30,8 @@ class RedisPassword(Item):
         hashed = redis_hash(self.password)
         if hashed not in answer.get("file", ()):
             return "not accepted"
+        if answer.get("owner"):
+            return answer["owner"]
         live = answer.get("live")
         return None if live is None or hashed in live else "not accepted until a restart"
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from provisioning.kinds.base import Candidate, Item, actions_after_change, owned, restart
+from provisioning.kinds.base import Candidate, Item, actions_after_change, owned, owner_difference, restart
 from provisioning.kinds.file import text_sha256
 from provisioning.kinds.unit import unit_difference
 
@@ -19,7 +19,8 @@ class Timer(Item):
     description: str
     interval_s: int = 0
     random_delay_s: int = 0  # maximum delay, so that nodes do not start the service simultaneously
-    calendar: str = ""  # instead of an interval: systemd.time(7), "*-*-* 02:00:00 UTC"; a missed time is made up for
+    calendar: str = ""  # instead of an interval: systemd.time(7), "*-*-* 02:00:00 UTC"
+    persistent: bool = True  # with a calendar: a time at which the node was off is made up for
 
     @property
     def unit(self) -> str:
@@ -29,7 +30,7 @@ class Timer(Item):
     def text(self) -> str:
         lines = ["[Unit]", f"Description={self.description}", "", "[Timer]"]
         if self.calendar:
-            lines += [f"OnCalendar={self.calendar}", "Persistent=true"]
+            lines += [f"OnCalendar={self.calendar}", f"Persistent={'true' if self.persistent else 'false'}"]
         else:
             lines += [f"OnActiveSec={self.interval_s}", f"OnUnitActiveSec={self.interval_s}", "AccuracySec=1"]
         lines += [f"RandomizedDelaySec={self.random_delay_s}"] if self.random_delay_s else []
@@ -44,11 +45,17 @@ class Timer(Item):
 
     def compare(self, answer: Mapping[str, Any]) -> str | None:
         fact = answer.get(self.unit)
-        if not fact or not fact["sha256"]:
+        if not fact or not (fact["sha256"] or fact["is"]):
             return "missing"
+        if "is" in fact:
+            return f"must be a file (is {fact['is']})"
         if fact["sha256"] != text_sha256(self.text):
             return "schedule differs"
-        return unit_difference(fact, enabled=True, running=True)
+        return owner_difference(self._candidate(), fact) or unit_difference(fact, enabled=True, running=True)
+
+    def refusal(self, answer: Mapping[str, Any]) -> str | None:
+        fact = answer.get(self.unit) or {}
+        return self.compare(answer) if fact.get("is") == "a directory" else None
 
     def removal(self) -> dict[str, Any]:
         return {"unit": self.unit, "path": self._candidate().path}

@@ -27,7 +27,12 @@ class User(Item):
         return self.name
 
     def compare(self, answer: Mapping[str, Any]) -> str | None:
-        return None if answer.get(self.name) else "missing"
+        fact = answer.get(self.name)
+        if not fact:
+            return "missing"
+        requested = {"home": self.home, "shell": self.shell}
+        differ = [f"{key} is {fact[key]}, must be {value}" for key, value in requested.items() if fact[key] != value]
+        return "; ".join(differ) or None
 
     def removal(self) -> dict[str, Any]:
         return {"name": self.name}

@@ -6,7 +6,9 @@ file for the notifications:
 
 FIFO     `INSTANCE "VI_1" MASTER 250` (keepalived), `HEALTH "nginx" failed TEXT` (the health daemon)
 state    /run/tandem/state.json: {"vrrp": {"VI_1": EVENT}, "health": {"nginx": EVENT}}, the newest event of each subject
-log      /var/log/keepalived.log: `[2026-11-27 15:04:05.123] notify_master VI_1 10.0.4.99`
+log      /var/log/keepalived.log: `[2026-11-27 15:04:05] notify_master`, as in the lectures; the name
+         of the instance follows if there are several
+master   /run/tandem/master/VI_1 exists while this node is master; nginx serves it to the peer's health daemon
 queue    /var/lib/tandem/events/000000000017.json: one EVENT; only complete files have this name. The sender deletes a
          file when it has been sent; the lowest number is the oldest event.
 
@@ -32,6 +34,7 @@ Event = dict[str, Any]
 
 FIFO = "/run/tandem/events"
 STATE_FILE = "/run/tandem/state.json"
+MASTER_DIRECTORY = "/run/tandem/master"
 LOG = "/var/log/keepalived.log"
 QUEUE = "/var/lib/tandem/events"
 SEQUENCE_FILE = "/var/lib/tandem/event-sequence"
@@ -75,7 +78,7 @@ class Events:
 
     def _new(self, kind: str, subject: str, state: str, at: str, seen: str) -> Event | None:
         previous = self.state[kind].get(subject, {}).get("state", "")
-        if state == previous:  # keepalived repeats its state after a reload
+        if state == previous or (state == "healthy" and not previous):  # keepalived repeats its state after a reload
             return None
         self.sequence += 1
         event: Event = {
@@ -88,9 +91,9 @@ class Events:
         return event
 
 
-def log_line(event: Event, clock: str) -> str:
+def log_line(event: Event, clock: str, *, several: bool) -> str:
     if event["kind"] == "vrrp":
-        words = [f"notify_{str(event['state']).lower()}", event["subject"], event["address"]]
+        words = [f"notify_{event['state'].lower()}", event["subject"] if several else ""]
     else:
         words = [event["subject"], event["state"], event["seen"]]
     return f"[{clock}] " + " ".join(str(word) for word in words if word)
@@ -163,29 +166,41 @@ class Fifo:
 class Recorder:
     def __init__(self, settings: dict[str, Any], root: str = "") -> None:
         """`root` is a directory instead of / in tests."""
-        self._state_file, self._log, self._queue, self._sequence_file = (
-            root + path for path in (STATE_FILE, LOG, QUEUE, SEQUENCE_FILE)
+        self._state_file, self._master, self._log, self._queue, self._sequence_file = (
+            root + path for path in (STATE_FILE, MASTER_DIRECTORY, LOG, QUEUE, SEQUENCE_FILE)
         )
         os.makedirs(self._queue, exist_ok=True)
+        os.makedirs(self._master, exist_ok=True)
         newest = int((queued(self._queue) or ["0"])[-1].partition(".")[0])
         sequence = max(newest, int(str(read_json(self._sequence_file, 0))))
         state = read_json(self._state_file, {})
         self._events = Events(settings["group"], settings["node"], settings["addresses"], state, sequence)
+        self._several = len(settings["addresses"]) > 1
         self._waiting: deque[Event] = deque(maxlen=LONGEST_QUEUE)  # not on disk yet
 
     def record(self, line: str) -> None:
         seconds = time.time()
-        local = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds)) + f".{int(seconds % 1 * 1000):03d}"
+        local = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
         utc = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{int(seconds % 1 * 1e6):06d}+00:00"
         event = self._events.event(line, at=utc, now=time.monotonic())
         if event is None:
             return
         self._waiting.append(event)
         try:
+            if event["kind"] == "vrrp":
+                self._mark_master(event["subject"])
             write(self._state_file, json.dumps(self._events.state) + "\n")
-            append(self._log, log_line(event, local))
+            append(self._log, log_line(event, local, several=self._several))
         except OSError as error:
             print(f"{error}: {line}", file=sys.stderr)
+
+    def _mark_master(self, instance: str) -> None:
+        mark = f"{self._master}/{instance}"
+        if self._events.state["vrrp"].get(instance, {}).get("state") == "MASTER":
+            append(mark, "")
+        else:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(mark)
 
     def flush(self) -> None:
         """Queue the events. Raises OSError, for example if the disk is full; then they stay in memory, in order."""

@@ -129,7 +129,7 @@ class Http:
         class NoRedirects(HTTPRedirectHandler):
             """A redirected POST would become a GET without the event."""
 
-            def redirect_request(self, *_arguments: Any) -> None:  # type: ignore[override]
+            def redirect_request(self, *_arguments: Any) -> None:  # type: ignore[override] - refuses every redirect, whatever its arguments
                 return None
 
         headers = {"Content-Type": "application/json; charset=utf-8", "User-Agent": "tandem"}

@@ -41,7 +41,9 @@ def remove_all(
     def remove(change: NodeChange) -> tuple[str, ...]:
         if all(entry in change.plan.record for entry in change.facts.applied):
             return ()
-        return tuple(change.connection.call([remove_operation(change.plan)], token=token, deadline_s=600)[0])
+        return tuple(
+            change.connection.call([remove_operation(change.plan, change.items)], token=token, deadline_s=600)[0]
+        )
 
     removed = zip(changes, in_parallel(changes, remove), strict=True)
     more = {change.node.name: (*changed.get(change.node.name, ()), *lines) for change, lines in removed}

@@ -49,7 +49,7 @@ def _app(deployment: Deployment, node: Node, app: App) -> list[Item]:
         *_files(app, after),
         unit.file(),
         delivery.link(),
-        *(_timer(app) if settings.schedule else _running(node, app)),
+        *(_timer(deployment, app) if settings.schedule else _running(node, app)),
         delivery.old(),
     ]
 
@@ -133,13 +133,13 @@ def _running(node: Node, app: App) -> list[Item]:
 # ---- schedules ------------------------------------------------------------------------------------------------------
 
 
-def _timer(app: App) -> list[Item]:
+def _timer(deployment: Deployment, app: App) -> list[Item]:
     schedule = app.settings.schedule
     assert schedule is not None
-    return [
-        Timer(app.unit, f"Runs {app.unit}.service at the times of tandem:services.{app.name}", calendar=schedule),
-        LastRun(app.unit),
-    ]
+    # A node that was off does not know whether another one has run the command meanwhile.
+    alone = len(deployment.nodes_of(app)) == 1
+    what = f"Runs {app.unit}.service at the times of tandem:services.{app.name}"
+    return [Timer(app.unit, what, calendar=schedule, persistent=alone), LastRun(app.unit)]
 
 
 def _condition(deployment: Deployment, app: App) -> str:

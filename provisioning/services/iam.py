@@ -56,7 +56,6 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
         *(Package(name) for name in (*(_STAND_IN_PACKAGES if release.stand_in else ()), "redis-tools", "openssl")),
         User("iam", home="/var/lib/iam"),
         Directory("/etc/iam", group="iam", mode=0o750),
-        Directory("/var/log/iam", owner="iam", group="adm", mode=0o2750),
         Directory("/var/lib/iam", owner="iam", group="iam", mode=0o750),
         Directory(AUDIT_DIRECTORY, owner="iam", group="iam", mode=0o750),
         *delivery.received(),
@@ -196,7 +195,7 @@ def _unit(deployment: Deployment, node: Node, name: str, *, censored: bool) -> F
         after=(*data, *(("iam-apiserver",) if authz else ())),
         # Logs why the connection to the apiserver fails; without it the server waits silently.
         environment=(("GRPC_GO_LOG_SEVERITY_LEVEL", "warning"),) if authz else (),
-        writes=("/var/log/iam", "/var/lib/iam"),
+        writes=("/var/lib/iam",),
         # The masking process must run until the server has stopped writing.
         kill_mode="mixed" if censored else "",
         # marmotedu/iam 16c723d needs up to 425 MB, with bodies of 20 MB that nginx does not let through.
@@ -238,6 +237,5 @@ def _refresh_timer(interval_s: int) -> Timer:
 
 def _housekeeping(deployment: Deployment) -> list[Item]:
     return [
-        File("/etc/logrotate.d/iam", render("iam/logrotate.j2")),
         File("/etc/tmpfiles.d/iam.conf", render("iam/tmpfiles.conf.j2", keep_days=deployment.iam.audit_keep_days)),
     ]

@@ -14,6 +14,21 @@ from settings.nginx import NginxSettings
 from settings.sites import SiteSettings
 from settings.web import ErrorPage, ResponseSettings
 
+# iam-apiserver answers a login with 401 and other requests with 500 while its database is away. The health daemon
+# creates the file (programs/health_daemon/database.py).
+WITHOUT_DATABASE = """
+default_type application/json;
+set $tandem_database_away "";
+if (-f /run/tandem/database-away) {
+    set $tandem_database_away 1;
+}
+if ($uri = /healthz) {
+    set $tandem_database_away "";
+}
+if ($tandem_database_away) {
+    return 503 '{"code":100101,"message":"Database error"}';
+}
+"""
 _REFUSED = '{"code":100207,"message":"Permission denied"}'
 
 
@@ -52,7 +67,12 @@ def sites(deployment: Deployment) -> tuple[Site, ...]:
 
     def site(name: str, host: str, certificate: str, locations: list[LocationSettings], body_size: str) -> Site:
         settings = SiteSettings(
-            hosts=(host,), locations=tuple(locations), cors=nginx.cors, client_max_body_size=body_size
+            hosts=(host,),
+            locations=tuple(locations),
+            cors=nginx.cors,
+            client_max_body_size=body_size,
+            # iam-authz-server answers from its cache.
+            extra_config=WITHOUT_DATABASE if name == APISERVER and deployment.keepalived.profile != "seed" else "",
         )
         trusted = certificate in deployment.trusted_certificates
         return Site(name, settings, certificate, trusted, probe="/healthz")

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from importlib import resources
 
 from provisioning import placeholders
 from provisioning.deployment import Deployment, Node
-from provisioning.kinds.absent import Absent
 from provisioning.kinds.base import Item, Phase, reload, restart
 from provisioning.kinds.check import Check
 from provisioning.kinds.directory import Directory
@@ -16,7 +14,7 @@ from provisioning.kinds.package import Package
 from provisioning.kinds.unit import Unit
 from provisioning.kinds.vrrp import Vrrp
 from provisioning.rendering import render
-from provisioning.services import lvs
+from provisioning.services import health, lvs
 from provisioning.services.vrrp import Profile, preferred_addresses, profile_of, virtual_routers
 
 SETTINGS = "provisioning/templates/keepalived/ and the stack's tandem:keepalived"
@@ -29,7 +27,6 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
     if not node.eligible:
         return lvs.desired_of_real_server(deployment, node)
     settings, profile = deployment.keepalived, profile_of(deployment.keepalived)
-    peers = [peer.private_address for peer in deployment.peers(node)]
     items: list[Item] = [
         Package("keepalived"),
         Directory("/etc/keepalived"),
@@ -45,8 +42,7 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
             look_at="tandem:keepalived.interface",
         ),
         File(SWITCHOVER_FILE, _switchover(deployment, node, profile)),
-        *(_health_daemon(profile, peers) if profile.probe_s else _no_health_daemon()),
-        _script("/etc/keepalived/keepalived_notify.sh", "keepalived_notify.sh.j2"),
+        *health.desired(deployment, node, profile),
         _configuration(deployment, node, profile),
         # No restart: it would move the virtual IP, and these options only matter at the next start.
         File(
@@ -131,28 +127,6 @@ def _daemon_log() -> list[Item]:
         Package("rsyslog"),
         File("/etc/rsyslog.d/30-keepalived.conf", render("keepalived/rsyslog.conf.j2"), after=(restart("rsyslog"),)),
         Unit("rsyslog"),
-    ]
-
-
-def _health_daemon(profile: Profile, peers: list[str]) -> list[Item]:
-    settings = {"interval_s": profile.probe_s, "timeout_s": profile.probe_s, "fall": profile.fall,
-                "fault": profile.fault, "drain": profile.drain, "peers": peers}  # fmt: skip
-    program = resources.files("provisioning.programs").joinpath("health_daemon.py").read_text(encoding="utf-8")
-    changed = (restart("tandem-health"),)
-    return [
-        File("/usr/local/lib/tandem/health_daemon.py", program, after=changed),
-        File("/etc/tandem/health.json", json.dumps(settings, indent=2) + "\n", after=changed),
-        _script("/usr/local/lib/tandem/nginx-stopped", "nginx-stopped.j2", profile=profile),
-        File("/etc/systemd/system/tandem-health.service", render("health/tandem-health.service.j2"), after=changed),
-        Unit("tandem-health"),
-    ]
-
-
-def _no_health_daemon() -> list[Item]:
-    return [
-        Unit("tandem-health", enabled=False, running=False),
-        Absent("/etc/systemd/system/tandem-health.service"),
-        Absent("/usr/local/lib/tandem/nginx-stopped"),
     ]
 
 

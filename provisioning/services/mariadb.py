@@ -13,6 +13,7 @@ from provisioning.kinds.grant import Grant
 from provisioning.kinds.iam_account import USER, nickname_of
 from provisioning.kinds.package import Package
 from provisioning.kinds.query import Query
+from provisioning.kinds.remote_account import RemoteAccount
 from provisioning.kinds.unit import Unit
 from provisioning.rendering import render
 from provisioning.services.data import MARIADB_PORT, POOL_SIZE
@@ -41,7 +42,7 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
     if release is None:
         return []  # nothing uses it without the IAM services
     if deployment.data.mariadb_address is not None:
-        return _external(deployment, deployment.data.mariadb_address)
+        return _external(deployment, node, deployment.data.mariadb_address)
     if node != deployment.data_node:
         return []
     settings, unit = deployment.data, restart("mariadb")
@@ -115,17 +116,26 @@ def _health_password(deployment: Deployment) -> tuple[str, str]:
     )
 
 
-def _external(deployment: Deployment, server: str) -> list[Item]:
+def _external(deployment: Deployment, node: Node, server: str) -> list[Item]:
     """Log in to the operator's database, and replace the published default password of `admin`, but no other one."""
     hashed = placeholders.placeholder(placeholders.IAM_ADMIN_PASSWORD_HASH)
-    login = {
-        "server": server,
-        "user": deployment.data.username,
-        "password": placeholders.placeholder(placeholders.MARIADB_IAM_PASSWORD),
-    }
+    data, password = deployment.data, placeholders.placeholder(placeholders.MARIADB_IAM_PASSWORD)
+    login = {"server": server, "user": data.username, "password": password}
+    accounts: list[Item] = []
+    if data.administrator is not None:
+        administrator_password = placeholders.placeholder(placeholders.MARIADB_ADMINISTRATOR_PASSWORD)
+        # Before its first rollout the account does not exist.
+        login = {"server": server, "user": data.administrator, "password": administrator_password}
+        accounts = [
+            RemoteAccount(
+                server, data.username, node.private_address, password, data.database, _DATA_PRIVILEGES,
+                data.administrator, administrator_password,
+            )
+        ]  # fmt: skip
     published = f"`name` = 'admin' AND `password` = '{_PUBLISHED_HASH}'"
     return [
         Package("mariadb-client-core"),
+        *accounts,
         Query(
             "no published password of admin",
             deployment.data.database,

@@ -7,6 +7,7 @@ from provisioning.kinds.base import Item, reload, restart
 from provisioning.kinds.check import Check
 from provisioning.kinds.directory import Directory
 from provisioning.kinds.file import File
+from provisioning.kinds.hosts import Hosts
 from provisioning.kinds.link import Link
 from provisioning.kinds.package import Package
 from provisioning.kinds.unit import Unit
@@ -18,6 +19,7 @@ _SSHD = "provisioning/templates/system/sshd.conf.j2"
 def desired(deployment: Deployment, node: Node) -> list[Item]:
     system = deployment.system
     items: list[Item] = [
+        Hosts(_names(deployment)),
         *_upgrades(deployment, node),
         Directory("/etc/systemd/journald.conf.d"),
         File(
@@ -49,6 +51,14 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
             Unit("chrony"),
         ]
     return items
+
+
+def _names(deployment: Deployment) -> tuple[str, ...]:
+    """So that programs on the nodes reach each other, and the services, without DNS."""
+    names = [f"{node.private_address} {node.name}" for node in deployment.nodes]
+    if deployment.domains is not None:
+        names.append(f"{deployment.virtual_ips[0]} {deployment.domains.api} {deployment.domains.authz}")
+    return tuple(names)
 
 
 def _upgrades(deployment: Deployment, node: Node) -> list[Item]:

@@ -19,12 +19,16 @@ class Profile:
     name: ProfileName
     advert_s: float
     restart_s: float  # delay before systemd restarts a killed keepalived
-    probe_s: float = 0.0  # interval and timeout of the health daemon; 0: no health daemon
-    fall: int = 3  # consecutive failed probes before a fault
+    probe_s: float = 0.0  # interval of the health daemon's probes; 0: no health daemon
     garp_refresh_s: int = 0
     drain: int = -10
     at_once: bool = False  # a switchover begins with FAULT, since a lower priority has no effect or a late one
     fault: int = -254
+
+    @property
+    def patience_s(self) -> float:
+        """The age at which an unanswered probe is a failure: after that time two others are unanswered, too."""
+        return 2.5 * self.probe_s
 
     @property
     def master_down_s(self) -> float:

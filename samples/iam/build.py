@@ -17,7 +17,7 @@ _HERE = Path(__file__).parent
 
 def archive() -> bytes:
     """The .tar.gz of the release."""
-    return pack(_members())
+    return pack(members())
 
 
 def build(output: Path) -> str:
@@ -25,7 +25,7 @@ def build(output: Path) -> str:
     return write(archive(), output)
 
 
-def _members() -> list[tuple[str, bytes, int]]:
+def members() -> list[tuple[str, bytes, int]]:
     programs = [(f"bin/{path.name}", path.read_bytes(), 0o755) for path in (_HERE / "bin").iterdir()]
     modules = [(f"lib/stand_in/{path.name}", path.read_bytes(), 0o644) for path in (_HERE / "stand_in").glob("*.py")]
     schema = ("sql/iam.sql", (_HERE / "sql" / "iam.sql").read_bytes(), 0o644)

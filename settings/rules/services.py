@@ -28,6 +28,7 @@ _RESERVED_TAGS = ("qcs", "qcloud", "tencent", "project", "项目")
 _OWN_TAGS = frozenset({"pulumi-project", "pulumi-stack", "managed-by", "node"})
 # Of databases outside the group; both secrets must be valid until all nodes have changed.
 _ROTATE_OUTSIDE = " (first create a second account or password in your database, then give it here)"
+_OR_ADMINISTRATOR = ", or set tandem:data.administrator, which creates the accounts"
 # ModifyResourceTags accepts 10 tags per request (document 651/35322), and the provider sends all tags of a resource.
 _MAX_TAGS = 10 - len(_OWN_TAGS)
 
@@ -75,7 +76,11 @@ def check_external_databases_have_passwords(
     if not data.outside_group or not iam.enabled:
         return
     given = credentials.given
-    required = {"mariadbPassword": given.mariadb_password, "redisPassword": given.redis_password}
+    required = {"redisPassword": given.redis_password}
+    if data.administrator is None:
+        required["mariadbPassword"] = given.mariadb_password
+    else:
+        required["mariadbAdministratorPassword"] = given.mariadb_administrator_password
     if data.mongodb is not None:
         required["mongodbPassword"] = given.mongodb_password
     for key, value in required.items():
@@ -109,6 +114,7 @@ def check_secrets_are_encrypted(
     given = credentials.given
     secrets = {
         "given.mariadbPassword": given.mariadb_password,
+        "given.mariadbAdministratorPassword": given.mariadb_administrator_password,
         "given.redisPassword": given.redis_password,
         "given.mongodbPassword": given.mongodb_password,
         "given.bucketKeyId": given.bucket_key_id,
@@ -139,7 +145,7 @@ def check_generations_of_given_secrets(data: DataSettings, credentials: Credenti
     values: dict[SecretName, SecretStr | None] = {
         "redisPassword": given.redis_password, "jwtKey": given.jwt_key,
     }  # fmt: skip
-    if data.outside_group:
+    if data.outside_group and data.administrator is None:
         values["mariadbPassword"] = given.mariadb_password
     for name, value in values.items():
         if value is not None and credentials.generation.get(name, 1) > 1:
@@ -147,7 +153,8 @@ def check_generations_of_given_secrets(data: DataSettings, credentials: Credenti
                 f"tandem:credentials.generation.{name}",
                 f"cannot be set with credentials.given.{name}: the given secret is used (got "
                 f"{credentials.generation[name]}); remove the generation and change the given secret instead"
-                + (_ROTATE_OUTSIDE if data.outside_group and name != "jwtKey" else ""),
+                + (_ROTATE_OUTSIDE if data.outside_group and name != "jwtKey" else "")
+                + (_OR_ADMINISTRATOR if name == "mariadbPassword" else ""),
             )
 
 

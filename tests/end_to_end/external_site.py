@@ -42,16 +42,26 @@ class Site:
         return write_settings(file, network={"existing": {"vpcId": self.vpc_id, "subnetId": self.subnet_id}})
 
     def settings(
-        self, file: Path, *, location: str = "external", keepalived: dict[str, Any] | None = None, **data: Any
+        self,
+        file: Path,
+        *,
+        location: str = "external",
+        keepalived: dict[str, Any] | None = None,
+        secrets: tuple[str, ...] = ("mariadbPassword", "redisPassword"),
+        generation: int = 1,
+        **data: Any,
     ) -> Path:
-        """Write settings of the local stack in this network, with these databases."""
-        given = {name: {"secure": self.encrypted} for name in ("mariadbPassword", "redisPassword")}
+        """Write settings of the local stack in this network, with these databases.
+
+        All `secrets` have the same value. `generation` is that of the MariaDB password.
+        """
+        given = {name: {"secure": self.encrypted} for name in secrets}
         addresses = {"mariadbAddress": f"{DATABASES}:3306", "redisAddress": f"{DATABASES}:6379"}
         written = write_settings(
             file,
             network={"existing": {"vpcId": self.vpc_id, "subnetId": self.subnet_id}},
             data={"location": location, **addresses, **data},
-            credentials={"given": given},
+            credentials={"given": given, "generation": {"mariadbPassword": generation}},
             keepalived=keepalived or {},
         )
         written.write_text(f"encryptionsalt: '{self.salt}'\n{written.read_text()}")

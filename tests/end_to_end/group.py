@@ -7,13 +7,45 @@ import subprocess
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
-from tests.end_to_end.lab import ROOT, Lab, wait_until
+from operations.drill.result import Result
+from tests.end_to_end.lab import BIN, ROOT, Lab, wait_until
+from tests.load.result import load
 
 NODES = ("iam-a", "iam-b")
 VIRTUAL_IP = "10.0.4.99"
 _BOOT_S = 60
+
+
+def drain_windows(lab: Lab) -> list[tuple[float, float]]:
+    """The times around each move of a virtual IP and around each reload of nginx, in seconds since the epoch.
+
+    nginx closes its idle client connections when it reloads, also one on which a request arrives at that moment.
+    """
+    found: list[tuple[float, float]] = []
+    for name in NODES:
+        for line in lab.on(name, "grep notify_master /var/log/keepalived.log; true").splitlines():
+            at = datetime.strptime(line[1:20], "%Y-%m-%d %H:%M:%S").astimezone().timestamp()
+            found.append((at - 1, at + 2))
+        reloads = "journalctl -u nginx -o short-unix --no-pager | grep 'Reload'; true"
+        for line in lab.on(name, reloads).splitlines():
+            at = float(line.split()[0])
+            found.append((at - 1.5, at + 1.5))
+    return found
+
+
+@contextmanager
+def under_load(lab: Lab, folder: Path, *, scale: float = 0.25) -> Generator[Result]:
+    """Send all streams of requests from a client on the emulated internet."""
+
+    def client(*command: str) -> list[str]:
+        return [str(BIN / "localcloud"), "client", "--name", lab.name, "--", *command]
+
+    outputs = lab.outputs()
+    with load(client, outputs, folder, scale=scale, admin_password=outputs["admin_password"]) as result:
+        yield result
 
 
 @dataclass

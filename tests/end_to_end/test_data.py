@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.end_to_end.conftest import NAME
 from tests.end_to_end.lab import CommandError, Lab, new_cloud, wait_until
+from tests.end_to_end.settings import encrypt, write_settings
 
 pytestmark = [pytest.mark.root, pytest.mark.long]
 
@@ -18,14 +22,42 @@ VIRTUAL_IP = "10.0.4.99"
 ROWS = 200
 
 
+# All printable characters: the backup program, the refresh of the caches and all services log in with it.
+PASSWORD = "".join(map(chr, [*range(0x21, 0x5F), 0x20, *range(0x5F, 0x7F)]))
+
+
+@dataclass(frozen=True)
+class DataLab(Lab):
+    """A group with given passwords of its databases."""
+
+    settings: Path = Path()
+
+    def up(self, *options: str) -> str:
+        return super().up("--config-file", str(self.settings), *options)
+
+
 @pytest.fixture(scope="module")
-def deployed_data() -> Iterator[Lab]:
+def deployed_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A group with rows in its database. The tests of this module run in order: each starts from a healthy group."""
     create = "CREATE TABLE kept (number INT PRIMARY KEY) SELECT seq AS number FROM seq_1_to_200"
-    with new_cloud(f"{NAME}d") as lab:
+    folder = tmp_path_factory.mktemp("encrypted")
+    with new_cloud(f"{NAME}d") as empty:
+        encrypted, salt = encrypt(empty, PASSWORD, folder)
+        given = {name: {"secure": encrypted} for name in ("mariadbPassword", "redisPassword")}
+        settings = write_settings(folder / "given.yaml", credentials={"given": given})
+        settings.write_text(f"encryptionsalt: '{salt}'\n{settings.read_text()}")
+        lab = DataLab(empty.name, settings)
         lab.up()
         lab.on("iam-a", f"mariadb iam -e '{create}'")
         yield lab
+
+
+def test_given_passwords_with_all_printable_characters_work_in_every_service(deployed_data: Lab) -> None:
+    lab = deployed_data
+    assert healthy(lab)
+    for node in NODES:  # reads the password from an EnvironmentFile
+        run = "systemctl start iam-refresh && systemctl show -P ExecMainStatus iam-refresh"
+        assert lab.on(node, run).strip() == "0"
 
 
 def rows(lab: Lab) -> int:
@@ -154,3 +186,49 @@ def test_a_deleted_disk_stops_the_rollout_and_a_restore_brings_the_rows_back(dep
     assert healthy(lab)
     # The decision was for this loss only.
     assert lab.on("iam-b", "cat /var/lib/tandem/held_data.json").strip() == '{"database": "iam", "node": "iam-a"}'
+
+
+BUCKET = {"endpoint": "http://cos.ap-guangzhou.myqcloud.com", "name": "backups-1250000000", "prefix": "prod/"}
+# Accepts objects in place of COS, and records path and token of each request.
+_RECEIVER = """
+import http.server
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_PUT(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        with open("/root/received", "a") as file:
+            print(self.headers["Host"], self.path.split("?")[0], self.headers["X-Amz-Security-Token"], file=file)
+        self.send_response(200)
+        self.send_header("ETag", "x")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+http.server.HTTPServer(("127.0.0.9", 9000), Handler).serve_forever()
+"""
+_REDIRECT = (
+    "add table ip cos; add chain ip cos output { type nat hook output priority -100; }; "
+    "add rule ip cos output ip daddr 127.0.0.9 tcp dport 80 dnat to 127.0.0.9:9000"
+)
+
+
+def test_a_role_of_the_first_node_uploads_the_backups(deployed_data: DataLab) -> None:
+    lab = deployed_data
+    settings = yaml.safe_load(lab.settings.read_text())
+    settings["config"]["tandem:data"] = {"backup": {"bucket": {**BUCKET, "role": "uploads"}}}
+    lab.settings.write_text(yaml.safe_dump(settings))
+    lab.up()
+    first = instance_id(lab, "iam-a")
+    for action, state in (("StopInstances", "STOPPED"), ("StartInstances", "RUNNING")):
+        call(lab, "cvm", action, InstanceIds=[first])
+        wait_until(
+            lambda: call(lab, "cvm", "DescribeInstances", InstanceIds=[first])["InstanceSet"][0]["InstanceState"],
+            state.__eq__, deadline_s=90, what=f"iam-a is {state}",
+        )  # fmt: skip
+    wait_until(lambda: healthy(lab), bool, deadline_s=90, what="the group is healthy")
+    host = f"{BUCKET['name']}.cos.ap-guangzhou.myqcloud.com"
+    lab.on("iam-a", f"echo '127.0.0.9 {host}' >> /etc/hosts; nft '{_REDIRECT}'")
+    lab.on("iam-a", f"cat > /root/receiver.py <<'END'\n{_RECEIVER}\nEND\nsystemd-run -q python3 /root/receiver.py")
+    tandem(lab, "backup")
+    received = [line.split() for line in lab.on("iam-a", "cat /root/received").splitlines()]
+    files = lab.on("iam-a", "cd /srv/tandem/backups; ls *.sql.gz *.queue 2>/dev/null || true").split()
+    assert sorted(path for _, path, _ in received) == sorted(f"/prod/{file}" for file in files)
+    assert {(name, token == "None") for name, _, token in received} == {(host, False)}
+    assert not lab.on("iam-a", "ls /etc/tandem/backup/bucket.env 2>/dev/null || true")

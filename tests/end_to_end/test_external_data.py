@@ -43,6 +43,27 @@ def test_the_group_serves_from_external_databases(site: Site, tmp_path: Path) ->
     assert {line.split(":")[0] for line in seen.split()} == {"10.0.4.20", "10.0.4.21"}
 
 
+@pytest.mark.long
+def test_with_an_administrator_the_accounts_of_the_nodes_are_created_rotated_and_dropped(
+    site: Site, tmp_path: Path
+) -> None:
+    rights = "GRANT CREATE USER ON *.* TO dba@'10.0.4.%'; GRANT ALL ON iam.* TO dba@'10.0.4.%' WITH GRANT OPTION"
+    site.lab.on("databases", f"mariadb -e \"CREATE USER dba@'10.0.4.%' IDENTIFIED BY '{PASSWORD}'; {rights}\"")
+    accounts = "mariadb -N -e \"SELECT user, host FROM mysql.user WHERE user LIKE 'iam%' ORDER BY user, host\""
+    for generation in (2, 3):
+        settings = site.settings(
+            tmp_path / f"{generation}.yaml", secrets=("mariadbAdministratorPassword", "redisPassword"),
+            generation=generation, administrator="dba",
+        )  # fmt: skip
+        site.lab.up("--config-file", str(settings))
+        # The first account belongs to the operator of the database.
+        assert site.lab.on("databases", accounts).splitlines() == [
+            "iam\t10.0.4.%", f"iam_g{generation}\t10.0.4.20", f"iam_g{generation}\t10.0.4.21",
+        ]  # fmt: skip
+        assert site.lab.operator("tandem", "health", "--stack", "local").returncode == 0
+    site.lab.up("--config-file", str(site.settings(tmp_path / "right.yaml")))
+
+
 def test_moving_the_databases_to_external_servers_keeps_their_data_disk(site: Site, tmp_path: Path) -> None:
     """docs/operations.md, Move the databases off the first node."""
     on_primary = site.settings_on_first_node(tmp_path / "on-primary.yaml")

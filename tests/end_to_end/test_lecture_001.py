@@ -30,8 +30,8 @@ def request_healthz(lab: Lab, domain: str, public_ip: str, *, times: int = 1) ->
 
 
 def requests_seen(lab: Lab, node: str, service: str) -> int:
-    """Count the /healthz requests in the log of the service."""
-    return int(lab.on(node, f"grep -c 'GET /healthz' /var/log/iam/{service}.log || true").strip() or 0)
+    """Count the /healthz requests in the journal of the service."""
+    return int(lab.on(node, f"journalctl --output cat --unit {service} | grep -c 'GET /healthz' || true").strip() or 0)
 
 
 @pytest.mark.parametrize(

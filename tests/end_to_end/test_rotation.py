@@ -17,18 +17,24 @@ from pathlib import Path
 
 import pytest
 
-from operations.drill.result import Result
 from tests.end_to_end.conftest import NAME
-from tests.end_to_end.group import NODES, VIRTUAL_IP, Group
+from tests.end_to_end.group import NODES, VIRTUAL_IP, Group, under_load
 from tests.end_to_end.lab import BIN, ROOT, Lab, new_cloud, wait_until
 from tests.end_to_end.settings import write_settings
-from tests.load.result import load
 
 pytestmark = [pytest.mark.root, pytest.mark.long]
 
 # Of the secrets that rotate without an effect on clients.
 ROTATED = dict.fromkeys(
-    ("mariadbPassword", "redisPassword", "nodeCertificates", "serverCertificate", "deploymentKey"), 2
+    (
+        "mariadbPassword",
+        "redisPassword",
+        "healthPassword",
+        "nodeCertificates",
+        "serverCertificate",
+        "deploymentKey",
+    ),
+    2,
 )
 MEMBERS = [{"name": f"iam-{name}", "address": f"10.0.4.2{number}"} for number, name in enumerate("abc")]
 _REAL = os.environ.get("TANDEM_REAL_IAM", "")
@@ -56,16 +62,6 @@ def group(release: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> 
         group = Group(lab, first)
         group.up()
         yield group
-
-
-@contextmanager
-def under_load(lab: Lab, folder: Path) -> Generator[Result]:
-    def client(*command: str) -> list[str]:
-        return [str(BIN / "localcloud"), "client", "--name", lab.name, "--", *command]
-
-    outputs = lab.outputs()
-    with load(client, outputs, folder, admin_password=outputs["admin_password"]) as result:
-        yield result
 
 
 def make_master(lab: Lab, name: str) -> None:
@@ -133,7 +129,13 @@ def test_all_secrets_of_databases_certificates_and_ssh_rotate_under_load(
         assert keys.count("ssh-rsa") >= 1
         assert len({line.split()[-1] for line in keys.splitlines() if "ssh-rsa" in line}) == 1
     assert lab.operator("tandem", "health", "--stack", "local").returncode == 0
+    assert "as tandem-health in " in lab.operator("tandem", "health", "--stack", "local", "--json").stdout
     assert result.lost() == [], result.summary()
+    # The previous version would log in with accounts and passwords that no longer exist.
+    refused = lab.operator("tandem", "rollback", "--stack", "local", "--yes", check=False)
+    assert refused.returncode == 1
+    assert "has removed what the previous version needs; nothing was changed" in refused.stdout + refused.stderr
+    assert lab.operator("tandem", "health", "--stack", "local").returncode == 0
 
 
 def test_the_jwt_key_changes_after_an_announcement(group: Group, release: dict[str, str], tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import yaml
 
 from tests.end_to_end.conftest import NAME
 from tests.end_to_end.lab import BIN, ROOT, CommandError, Lab, new_cloud, wait_until
+from tests.end_to_end.settings import encrypt
 from tests.load.result import load
 
 pytestmark = pytest.mark.root
@@ -92,7 +93,7 @@ def test_a_tcp_service_is_reached_through_a_stream(web: Web) -> None:
 
 def test_a_service_runs_unprivileged_in_its_directories(web: Web) -> None:
     for node in NODES:
-        processes = web.lab.on(node, "ps -o user:20= -C api,python3,echo").split()
+        processes = web.lab.on(node, "ps -o user:20= -C api,echo").split()
         assert set(processes) == {"app-api", "app-echo"}
         assert "MemoryMax=134217728" in web.lab.on(node, "systemctl show -p MemoryMax app-api")
         # The packet filter accepts the port from eligible nodes only.
@@ -163,6 +164,29 @@ def test_a_new_release_under_load_loses_no_request(web: Web, tmp_path: Path) -> 
     for node in NODES:
         for directory in ("/opt/app-api", "/srv/sites/www.example.com"):
             assert len(web.lab.on(node, f"ls {directory}").split()) == 3  # two versions and `current`
+
+
+def test_a_secret_reaches_the_service_and_no_preview(web: Web, tmp_path: Path) -> None:
+    secret = 'p"a\\ss $w#rd %1'
+    folder = tmp_path / "encrypted"
+    folder.mkdir()
+    encrypted, salt = encrypt(web.lab, secret, folder)
+    settings = stack_of("web")
+    settings["encryptionsalt"] = salt
+    api = settings["config"]["tandem:services"]["api"]
+    api["secrets"] = {"KEY": {"secure": encrypted}}
+    api["files"] = {"api.json": '{"key": "${secret.KEY as yaml}"}\n'}
+    options = write_stack(tmp_path / "secret.yaml", settings)
+    assert secret not in web.lab.tandem("preview", *options)
+    web.lab.up(*options)
+    for node in NODES:
+        environment = web.lab.on(node, "cat /proc/$(systemctl show -P MainPID app-api)/environ").split("\0")
+        assert f"KEY={secret}" in environment
+        assert json.loads(web.lab.on(node, "cat /etc/app-api/api.json")) == {"key": secret}
+        assert web.lab.on(node, "stat -c '%U:%G %a' /etc/app-api/api.json /etc/tandem/app-api.env").split("\n")[:2] == [
+            "root:app-api 640",
+            "root:root 600",
+        ]
 
 
 def test_a_bad_release_is_rolled_back_and_loses_no_request(web: Web, tmp_path: Path) -> None:

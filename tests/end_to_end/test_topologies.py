@@ -126,25 +126,36 @@ def test_two_public_nodes_in_dual_master_mode_each_hold_their_virtual_ips(empty:
 
     # Restarts have no limit; the profile fast restarts it after 0.5 s; meanwhile the peer holds all.
     for _ in range(7):
-        empty.on("iam-a", "pkill -9 keepalived; sleep 0.3")
+        empty.on("iam-a", "kill -9 $(pidof keepalived); sleep 0.3")
         wait_until(lambda: empty.on("iam-a", "systemctl is-active keepalived", check=False).strip(), "active".__eq__,
                    deadline_s=20, what="keepalived runs again")  # fmt: skip
     assert all(names == ["iam-b"] for names in holders(empty).values())
 
     # VRRPv2 with a keyed hash: protocol 51 passes the packet filters, and no address has two masters on the way.
-    sections["keepalived"] |= {"profile": "balanced", "vrrpVersion": 2, "authentication": "AH"}
+    sections["keepalived"] |= {
+        "profile": "balanced", "vrrpVersion": 2, "authentication": "AH", "addressLabels": True, "daemonLog": "file",
+        "track": {"scripts": [{"name": "root_is_writable", "command": "/usr/bin/test -w /", "weight": -20}]},
+    }  # fmt: skip
     settings = write_settings(tmp_path / "hash.yaml", **sections)
     with watched(empty) as seen:
         empty.up("--config-file", str(settings))
         time.sleep(5)
     assert holders(empty) == at_home
     assert split(seen) == []
+    assert "eth0:1" in empty.on("iam-a", "ip -4 -o addr show")
+    logs = [empty.on(name, "cat /var/log/keepalived-daemon.log", check=False) for name in ("iam-a", "iam-b")]
+    assert any("Entering BACKUP STATE" in log for log in logs), "the one that was stopped for the change"
     assert empty.operator("tandem", "health", "--stack", "local").returncode == 0
 
-    # The cloud sends nothing to a fenced node, and `up` attaches it again.
+    # The cloud sends nothing to a fenced node, and `up` attaches it again. The only node that serves is not fenced.
+    refused = empty.operator("tandem", "fence", "iam-a", "--stack", "local", check=False)
+    assert "no other node holds 10.0.4.99 and serves; nothing was changed" in refused.stderr + refused.stdout
+    empty.operator("tandem", "switchover", "--to", "iam-b", "--stack", "local")
+    assert all(names == ["iam-b"] for names in holders(empty).values())
     output = empty.operator("tandem", "fence", "iam-a", "--stack", "local").stdout
     assert output.count("is detached in the cloud") == 3
     nothing = "iam-a: no virtual IP of the group is attached"
     assert nothing in empty.operator("tandem", "fence", "iam-a", "--stack", "local").stdout
     empty.up("--config-file", str(settings))
-    assert nothing not in empty.operator("tandem", "fence", "iam-a", "--stack", "local").stdout
+    empty.operator("tandem", "switchover", "--back", "--stack", "local")
+    assert holders(empty) == at_home

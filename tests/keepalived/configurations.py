@@ -103,7 +103,10 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
 
 
 def pairwise() -> tuple[list[dict[str, Any]], int]:
-    """Settings in which each two values of two options occur together, and the number of refused pairs."""
+    """Settings in which each two values of two options occur together, and the number of refused pairs.
+
+    Not with allpairspy: with a filter it leaves out most of the valid pairs of these options.
+    """
     merged: list[dict[str, Any]] = []
     refused = 0
     uncovered = [

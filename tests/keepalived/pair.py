@@ -157,6 +157,12 @@ class Pair:
                 found.setdefault(address, []).append(name)
         return {address: " ".join(names) for address, names in found.items()}
 
+    def isolate(self, *, isolated: bool) -> None:
+        """Cut the nodes off from each other only: isolated ports of a bridge reach all others."""
+        for machine in self.machines.values():
+            link = ["link", "set", f"port-{machine.name[-1]}", "type", "bridge_slave"]
+            _ip("-n", f"{_RUN}-switch", *link, "isolated", "on" if isolated else "off")
+
     def wait_for(self, masters: dict[str, str], deadline_s: float = 15) -> float:
         return wait_until(lambda: self.masters() == masters, deadline_s, lambda: f"{self.masters()}, not {masters}")
 
@@ -223,6 +229,18 @@ def new_pair(folder: Path) -> Generator[Pair]:
         for namespace in namespaces:
             if namespace in existing:
                 _ip("netns", "delete", namespace)
+
+
+@contextmanager
+def running(machine: Machine, script: str, output: Path) -> Generator[None]:
+    """Run a Python script on a node. It prints "ready" first."""
+    command = ["ip", "netns", "exec", machine.namespace, sys.executable, "-c", script]
+    with output.open("wb") as file, subprocess.Popen(command, stdout=file) as process:
+        wait_until(lambda: output.read_bytes().startswith(b"ready"), 10, lambda: "the script does not start")
+        try:
+            yield
+        finally:
+            process.terminate()
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import pytest
 
 from provisioning.traffic.out_of_service import EVERYTHING, put_back, take_out
 from tests.keepalived.configurations import PASSWORD, VIP, VIP2, VIP3, deployment
-from tests.keepalived.pair import Pair, announcements, lines_of, new_pair, wait_until
+from tests.keepalived.pair import Pair, announcements, lines_of, new_pair, running, wait_until
 
 pytestmark = [pytest.mark.root, pytest.mark.xdist_group("keepalived-pair")]
 DUAL: dict[str, Any] = {"mode": "dual-master", "drainS": 0}
@@ -83,6 +83,29 @@ def test_a_switchover_in_dual_master_mode_moves_one_virtual_ip_and_brings_it_bac
     assert pair.masters() == {VIP: "iam-a", VIP2: "iam-b", VIP3: "iam-a"}
     entered = [line for line in lines_of(pair.b.root / "log") if "(VI_2) Entering" in line]
     assert len(entered) == 2, "VI_2 has become master of its own virtual IP once, and has kept it"
+
+
+def test_with_equal_priorities_the_virtual_ip_stays_where_a_switchover_has_moved_it(pair: Pair) -> None:
+    pair.start(deployment({"drainS": 0}))
+    pair.wait_for({VIP: "iam-a"})
+    around = pair.surroundings("iam-a", (VIP,))
+    assert [move.to for move in take_out(around, EVERYTHING)] == ["iam-b"]
+    assert not [line for line in lines_of(pair.a.root / "log") if "FAULT" in line], "a lower priority is enough"
+    assert put_back(around) == ()
+    time.sleep(3)
+    assert pair.masters() == {VIP: "iam-b"}
+
+
+@pytest.mark.parametrize("mode", ["preempt", "delayed-preempt"])
+def test_a_drained_node_gets_its_virtual_ip_back_when_it_is_put_back(pair: Pair, mode: str) -> None:
+    pair.start(deployment({"mode": mode, "drainS": 0}))
+    pair.wait_for({VIP: "iam-a"})
+    around = pair.surroundings("iam-a", (VIP,))
+    assert [move.to for move in take_out(around, EVERYTHING)] == ["iam-b"]
+    assert [move.to for move in put_back(around)] == ["iam-a"]
+    time.sleep(2)
+    assert pair.masters() == {VIP: "iam-a"}
+    assert put_back(around) == ()
 
 
 def test_a_drained_node_takes_over_if_its_peer_fails(pair: Pair) -> None:
@@ -192,3 +215,42 @@ def test_a_command_of_the_user_is_told_each_state(pair: Pair, tmp_path: Path) ->
     pair.a.start()
     wait_until(lambda: any("MASTER 250" in line for line in lines_of(told)), 10, lambda: str(list(lines_of(told))))
     assert "INSTANCE VI_1 MASTER 250" in list(lines_of(told))
+
+
+def test_keepalived_sends_a_mail_about_a_new_master(pair: Pair, tmp_path: Path) -> None:
+    mail = {"receivers": ["ops@example.com", "root@localhost"], "sender": "keepalived@localhost", "port": 2525}
+    pair.write(deployment({"mail": mail}))
+    received = tmp_path / "mails"
+    with running(pair.a, _SMTP, received):
+        pair.a.report(0)
+        pair.a.start()
+        wait_until(
+            lambda: any("Entering MASTER state" in line for line in lines_of(received)),
+            15,
+            received.read_text,
+        )
+    text = received.read_text()
+    assert "MAIL FROM:<keepalived@localhost>" in text
+    assert "RCPT TO:<ops@example.com>" in text
+    assert "RCPT TO:<root@localhost>" in text
+    assert "Subject: [iam-a] VRRP Instance VI_1 - Entering MASTER state" in text
+
+
+# Accepts every mail, and writes what it receives to standard output.
+_SMTP = """
+import socketserver, sys
+class Handler(socketserver.StreamRequestHandler):
+    def handle(self):
+        self.wfile.write(b"220 test\\r\\n")
+        data = False
+        for line in self.rfile:
+            print(line.decode().rstrip(), flush=True)
+            if data and line != b".\\r\\n":
+                continue
+            data = line.upper().startswith(b"DATA")
+            self.wfile.write(b"354 go\\r\\n" if data else b"250 ok\\r\\n")
+class Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+print("ready", flush=True)
+Server(("127.0.0.1", 2525), Handler).serve_forever()
+"""

@@ -71,7 +71,10 @@ class Lab:
     ports: dict[int, int] = field(default_factory=dict[int, int])  # port in the configuration -> on loopback
     replaced: dict[str, str] = field(default_factory=dict[str, str])  # further texts
     users: dict[str, str] = field(default_factory=dict[str, str])  # lists of users for basic authentication
+    identity: tuple[str, str] | None = None  # a certificate for all sites and its key, instead of one of `ca`
     ca: trustme.CA = field(default_factory=trustme.CA)
+    program: str = NGINX
+    modules: Path = _MODULES
     process: subprocess.Popen[bytes] | None = None
 
     def write(self, deployed: Deployment) -> None:
@@ -80,12 +83,11 @@ class Lab:
             self.ports.setdefault(listened, free_port())
         hosts = [host for site in deployed.nginx.sites for host in site.hosts]
         hosts += [each.tls.host for each in deployed.nginx.streams if each.tls and each.tls.host]
-        leaf = self.ca.issue_cert(API, AUTHZ, *dict.fromkeys(hosts))
-        chain = b"".join(blob.bytes() for blob in leaf.cert_chain_pems).decode()
+        chain, key = self.identity or self._issue(hosts)
         for item in manifest.render(deployed)["iam-a"].items:
             if isinstance(item, File) and "nginx" in item.path and not item.path.startswith(("/etc/systemd", "/usr")):
                 text = re.sub("@@secret:server_certificate[^@]*@@", chain, item.text)
-                text = re.sub("@@secret:server_private_key[^@]*@@", leaf.private_key_pem.bytes().decode(), text)
+                text = re.sub("@@secret:server_private_key[^@]*@@", key, text)
                 text = re.sub("@@secret:basic_auth.([^@]*)@@", lambda found: self.users[found[1]], text)
                 target = self.path(item.path)
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -96,7 +98,11 @@ class Lab:
         modules = self.path("/etc/nginx/modules-enabled/stream.conf")
         modules.parent.mkdir(exist_ok=True)
         if deployed.nginx.streams:
-            modules.write_text(f"load_module {_MODULES}/ngx_stream_module.so;\n")
+            modules.write_text(f"load_module {self.modules}/ngx_stream_module.so;\n")
+
+    def _issue(self, hosts: list[str]) -> tuple[str, str]:
+        leaf = self.ca.issue_cert(API, AUTHZ, *dict.fromkeys(hosts))
+        return b"".join(blob.bytes() for blob in leaf.cert_chain_pems).decode(), leaf.private_key_pem.bytes().decode()
 
     def _here(self, text: str) -> str:
         for listened, port in self.ports.items():
@@ -112,7 +118,16 @@ class Lab:
 
     def command(self, *arguments: str) -> list[str]:
         configuration = self.path("/etc/nginx/nginx.conf")
-        return [NGINX, "-p", str(self.directory), "-c", str(configuration), "-e", f"{self.directory}/e.log", *arguments]
+        return [
+            self.program,
+            "-p",
+            str(self.directory),
+            "-c",
+            str(configuration),
+            "-e",
+            f"{self.directory}/e.log",
+            *arguments,
+        ]
 
     def check(self) -> str:
         """Run `nginx -t`. Returns its warnings. Raises: AssertionError if it refuses the configuration."""

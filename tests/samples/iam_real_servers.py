@@ -135,7 +135,7 @@ class RealNode:
 
     def write_files(self) -> None:
         write_certificates(self.directory, self.node.private_address)
-        for below in ("etc/iam", "var/log/iam", "var/log/redis", "var/lib/redis", "var/lib/iam/audit", "run/redis"):
+        for below in ("etc/iam", "var/log/redis", "var/lib/redis", "var/lib/iam/audit", "run/redis"):
             (self.directory / below).mkdir(parents=True, exist_ok=True)
         for file in self.items:
             if isinstance(file, File) and file.path.startswith(_WRITTEN):
@@ -226,7 +226,12 @@ class RealNode:
         self.sql(placeholders.substitute(query.statement, self.secrets(), query.name) + ";", query.database)
 
     def refresh(self) -> str:
-        """Run the script of iam-refresh.service. Returns its output."""
+        """Run the script of iam-refresh.service, as the first node in its interval. Returns its output."""
+        with self.redis() as client:
+            client.delete("tandem-refreshed")
+        return self.refresh_again()
+
+    def refresh_again(self) -> str:
         script = self.directory / "usr/local/lib/tandem/iam-refresh"
         result = subprocess.run(
             ["sh", str(script)], capture_output=True, text=True, check=True,
@@ -277,8 +282,8 @@ class RealNode:
             process.kill()
 
     def log_of(self, name: str) -> str:
-        """Return the text of /var/log/iam/NAME.log."""
-        return (self.directory / f"var/log/iam/{name}.log").read_text()
+        """Return what the service has printed, which is the journal on a node."""
+        return self.processes[name].log.read_text()
 
 
 @contextmanager

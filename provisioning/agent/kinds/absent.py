@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..files import exist, remove_file
+from ..files import remove_file, what_is
 from ..node import Node
 
 
-def facts(node: Node, questions: list[str]) -> dict[str, bool]:
-    return exist(node, questions)
+def facts(node: Node, questions: list[str]) -> dict[str, str]:
+    """What each path is; "" if it does not exist."""
+    return {path: what_is(node.at(path)) for path in questions}
 
 
 def commit(node: Node, item: dict[str, Any]) -> list[str]:

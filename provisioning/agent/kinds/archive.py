@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..files import sha256_of
+from ..files import discard, sha256_of, what_is
 from ..node import Node, StepError
 from ..systemd import add_pending
 
@@ -25,7 +25,7 @@ _PARTIAL = re.compile(r"\.[0-9a-f]{12}\.[0-9]+\Z")
 
 def facts(node: Node, questions: list[str]) -> dict[str, list[str]]:
     """For each unpacked archive, the files that were changed on this node since."""
-    return {path: _changed_files(node, path) for path in questions if node.at(path).is_dir()}
+    return {path: _changed_files(node, path) for path in questions if what_is(node.at(path))}
 
 
 def prepare(node: Node, items: list[dict[str, Any]]) -> None:
@@ -36,11 +36,11 @@ def prepare(node: Node, items: list[dict[str, Any]]) -> None:
         if repaired.exists():
             add_pending(node, item["after"])
             node.before("replace " + item["path"])
-            shutil.rmtree(old, ignore_errors=True)
+            discard(old)
             with contextlib.suppress(FileNotFoundError):  # an interrupted run has moved it
                 target.rename(old)
             repaired.rename(target)
-            shutil.rmtree(old, ignore_errors=True)
+            discard(old)
         if not target.exists():
             raise StepError("receive", f"{item['path']}: the archive was not received")
 
@@ -112,9 +112,9 @@ def receive(node: Node, *, path: str, sha256: str, size: int, offset: int) -> No
         raise StepError("receive", f"{path}: the checksum of the received archive is wrong", seen)
     node.before("unpack " + path)
     target = node.at(path)
-    if target.exists():  # its files were changed; `prepare` replaces it
+    if what_is(target):  # its files were changed; `prepare` replaces it
         target = target.with_name(_REPAIRED.format(target.name))
-        shutil.rmtree(target, ignore_errors=True)
+        discard(target)
     try:
         unpack(part, target, lambda unpacked: node.write_json(record_name(path), _record(unpacked)))
     finally:
@@ -132,12 +132,15 @@ def _record(directory: Path) -> dict[str, list[Any]]:
 
 
 def _stamp(file: Path) -> list[int]:
-    """Differs after every write. The change time cannot be set by a program."""
+    """Mode, owner and group; the rest differs after every write. The change time cannot be set by a program."""
     status = file.stat()
-    return [status.st_mode, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+    owner = [status.st_mode, status.st_uid, status.st_gid]
+    return [*owner, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
 
 
 def _changed_files(node: Node, path: str) -> list[str]:
+    if what_is(node.at(path)) != "a directory":
+        return [f"({what_is(node.at(path))})"]
     record = node.read_json(record_name(path), None)
     if record is None:
         return ["(no checksums recorded)"]
@@ -148,7 +151,7 @@ def _is_changed(file: Path, sha256: str, stamp: list[int]) -> bool:
     if file.is_symlink() or not file.is_file():
         return True
     now = _stamp(file)
-    return now != stamp and (now[0] != stamp[0] or sha256_of(file) != sha256)
+    return now != stamp and (now[:3] != stamp[:3] or sha256_of(file) != sha256)
 
 
 def _part(node: Node, sha256: str) -> Path:

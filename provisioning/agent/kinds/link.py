@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any
 
-from ..files import sync_directory
+from ..files import beside, sync_directory, what_is
 from ..node import Node
 
 
-def facts(node: Node, questions: list[str]) -> dict[str, str]:
-    """The target of each link; "" if the path is not a link."""
+def facts(node: Node, questions: list[str]) -> dict[str, dict[str, str]]:
+    """The target of each link; what the path is instead if it is something else."""
     files = {path: node.at(path) for path in questions}
     return {
-        path: str(file.readlink()) if file.is_symlink() else ""
+        path: {"target": str(file.readlink())} if file.is_symlink() else {"is": what_is(file)}
         for path, file in files.items()
-        if file.is_symlink() or file.exists()
+        if what_is(file)
     }
 
 
 def commit(node: Node, item: dict[str, Any]) -> list[str]:
     link = node.at(item["path"])
     link.parent.mkdir(parents=True, exist_ok=True)
-    new = link.with_name(f".{link.name}.tandem")
-    with contextlib.suppress(FileNotFoundError):
-        new.unlink()
+    new = beside(link)
     new.symlink_to(item["target"])
     node.before("link " + item["path"])
     new.replace(link)

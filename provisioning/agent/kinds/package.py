@@ -7,6 +7,7 @@ import urllib.parse
 from pathlib import Path
 from typing import Any
 
+from ..files import beside, what_is
 from ..node import Node, Result, StepError
 
 INTERRUPTED = "interrupted installation"  # among the facts; contains a space, so no package has this name
@@ -40,7 +41,7 @@ def prepare(node: Node, items: list[dict[str, Any]]) -> None:
     packages = [item["name"] for item in items]
     node.before("install " + " ".join(packages))
     policy = node.at(_POLICY)
-    if not policy.exists() or _is_ours(policy):  # an administrator's own file is kept
+    if not what_is(policy) or _is_ours(policy):  # an administrator's own file or link is kept
         _write(node, policy)
     try:
         _install(node, packages)
@@ -52,7 +53,7 @@ def prepare(node: Node, items: list[dict[str, Any]]) -> None:
 
 def _write(node: Node, policy: Path) -> None:
     policy.parent.mkdir(parents=True, exist_ok=True)
-    new = policy.with_name(f".{policy.name}.tandem")
+    new = beside(policy)
     new.write_text(_POLICY_TEXT)
     new.chmod(0o755)
     node.before("write policy-rc.d")
@@ -60,7 +61,7 @@ def _write(node: Node, policy: Path) -> None:
 
 
 def _is_ours(policy: Path) -> bool:
-    return policy.is_file() and "# written by tandem" in policy.read_text(errors="replace")
+    return what_is(policy) == "a file" and "# written by tandem" in policy.read_text(errors="replace")
 
 
 def _install(node: Node, packages: list[str]) -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from ..node import Node
-from ..redis import accepted, set_accepted
+from ..redis import accepted, owner_difference, set_accepted
 
 
 def facts(node: Node, questions: list[dict[str, Any]]) -> dict[str, Any]:
-    """The hashes of the accepted passwords: in the file, and in the running server (None: it cannot be queried)."""
+    """The hashes of the accepted passwords: in the file, and in the running server (None: it cannot be queried).
+
+    Also what is wrong with the owner or the mode of the file; "" if nothing.
+    """
     in_file, live = accepted(node, **questions[0])
-    return {"file": in_file, "live": live}
+    return {"file": in_file, "live": live, "owner": owner_difference(node)}
 
 
 def commit(node: Node, item: dict[str, Any]) -> list[str]:

@@ -21,7 +21,16 @@ def check(node: Node, item: dict[str, Any]) -> list[dict[str, Any]]:
     if not good:
         look_at = "/var/log/nginx/error.log, /etc/nginx/conf.d/upstreams.conf"
         return [fail(f"nginx {domain}", f"{url} at {item['address']}: {response}", look_at)]
-    deployed = node.read(path).partition(_END)[0]
-    if ssl.PEM_cert_to_DER_cert(deployed.strip() + "\n" + _END) != response.certificate:
+    deployed = _first_certificate(node.read(path))
+    if deployed is None:
+        return [fail(f"nginx {domain}", f"{path} holds no certificate", "tandem up deploys it again")]
+    if deployed != response.certificate:
         return [fail(f"nginx {domain}", f"presents another certificate than {path}", "systemctl reload nginx")]
     return [ok("nginx", domain)]
+
+
+def _first_certificate(chain: str) -> bytes | None:
+    try:
+        return ssl.PEM_cert_to_DER_cert(chain.partition(_END)[0].strip() + "\n" + _END)
+    except ValueError:
+        return None

@@ -94,7 +94,9 @@ def test_external_databases_are_configured_and_not_installed() -> None:
     external = deployment(data=EXTERNAL, nodes=(replace(A), B))
     for node in external.nodes:
         assert redis.desired(external, node) == []
-        client, query = mariadb.desired(external, node)
+        client, query, health = mariadb.desired(external, node)
+        assert isinstance(health, Query)
+        assert (health.server, health.user) == ("db.example.com:3307", "iam")
         assert client == Package("mariadb-client-core")
         assert isinstance(query, Query)
         assert (query.server, query.user) == ("db.example.com:3307", "iam")
@@ -305,9 +307,9 @@ def test_the_jwt_key_and_lifetimes_come_from_secrets_and_settings() -> None:
     assert (jwt["key"], jwt["timeout"], jwt["max-refresh"]) == ("@@secret:jwt_key as yaml@@", "900s", "7200s")
 
 
-def test_each_service_logs_to_the_journal_and_to_its_file() -> None:
+def test_each_service_logs_to_the_journal_only() -> None:
     for name in ("iam-apiserver", "iam-authz-server", "iam-pump"):
-        assert configuration(name)["log"]["output-paths"] == f"stdout,/var/log/iam/{name}.log"
+        assert configuration(name)["log"]["output-paths"] == "stdout"
 
 
 # ---- secrets ---------------------------------------------------------------------------------------------------------
@@ -329,8 +331,9 @@ def test_files_and_statements_use_the_secrets_that_the_program_generates() -> No
         texts += [account.password for account in of_kind(Account, items)]
         return {name for text in texts for name in find_names(text)}
 
+    hashes = {"iam_admin_password_hash", "iam_health_password_hash"}
     common = {"ca_certificate", "jwt_key", "mariadb_iam_password", "redis_password"}
-    assert names(A) == common | {"node_certificate.iam-a", "node_private_key.iam-a", "iam_admin_password_hash"}
+    assert names(A) == common | {"node_certificate.iam-a", "node_private_key.iam-a", *hashes}
     assert names(B) == common | {"node_certificate.iam-b", "node_private_key.iam-b"}
 
 
@@ -415,6 +418,8 @@ def test_the_start_log_of_the_real_services_reaches_the_journal_without_secrets(
     script = tmp_path / "run-censored"
     script.write_text(runner.text)
     line = '{"jwt":{"realm":"x","key":"abc"},"redis":{"password":"d/e","port":1},"mysql":{"password":""}}'
+    # iam-pump prints the URL of MongoDB, whose password is percent-encoded.
+    line += " map[mongo_url:mongodb://audit:p%40ss%2Fw@10.9.9.8:27017/iam?authSource=admin]"
     completed = subprocess.run(
         ["bash", str(script), "sh", "-c", f"echo '{line}'; sleep 0.1; exit 3"],
         capture_output=True,
@@ -422,5 +427,6 @@ def test_the_start_log_of_the_real_services_reaches_the_journal_without_secrets(
         check=False,
     )
     assert completed.returncode == 3
-    expected = '{"jwt":{"realm":"x","key":"***"},"redis":{"password":"***","port":1},"mysql":{"password":"***"}}\n'
+    expected = '{"jwt":{"realm":"x","key":"***"},"redis":{"password":"***","port":1},"mysql":{"password":"***"}}'
+    expected += " map[mongo_url:mongodb://audit:***@10.9.9.8:27017/iam?authSource=admin]\n"
     assert completed.stdout == expected

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -8,8 +9,9 @@ from typing import Any, cast
 
 import pytest
 
-from operations.backup import Backups, parse_time
+from operations.backup import Backups, open_backups, parse_time
 from operations.errors import OperationError
+from provisioning.errors import HostKeyError, UnreachableError
 from provisioning.inventory import RemoteNode
 from provisioning.ssh.agent_calls import Connection
 
@@ -29,6 +31,9 @@ class FakeNode:
     @property
     def node(self) -> RemoteNode:
         return RemoteNode(self.name, "ins-1", "10.0.4.20", "10.0.4.20", "debian", (), eligible=True)
+
+    def close(self) -> None:
+        self.calls.append("close")
 
     def call(self, operations: Sequence[dict[str, Any]], **_options: Any) -> list[Any]:
         return [self._answer(json.loads(json.dumps(operation))) for operation in operations]
@@ -123,3 +128,42 @@ def test_a_time_is_in_utc_unless_it_has_an_offset() -> None:
     assert parse_time("2026-11-27T02:00+08:00") == datetime(2026, 11, 26, 18, tzinfo=UTC)
     with pytest.raises(OperationError, match="must be a time such as"):
         parse_time("yesterday")
+
+
+# ---- connections -----------------------------------------------------------------------------------------------------
+
+
+def outputs() -> dict[str, Any]:
+    nodes = [
+        {"name": name, "instance_id": "ins-1", "private_address": "10.0.4.20", "ssh_address": "10.0.4.20",
+         "user": "debian", "host_keys": [], "eligible": True}
+        for name in ("iam-a", "iam-b", "iam-c")
+    ]  # fmt: skip
+    return {"group": "g", "nodes": nodes, "virtual_ips": [], "ssh": {"private_key": "key"}, "data_node": "iam-a"}
+
+
+def test_nodes_that_do_not_respond_are_waited_for_at_the_same_time() -> None:
+    waiting = threading.Barrier(3)  # the three connections: one after the other, they would never all be open
+    lines: list[str] = []
+
+    def connect(node: RemoteNode) -> Connection:
+        waiting.wait(60)
+        if node.name != "iam-b":
+            raise UnreachableError(f"{node.name}: no connection")
+        return cast("Connection", FakeNode(node.name, {FIRST: 1024}))
+
+    with open_backups(outputs(), lines.append, connect) as found:
+        found.show()
+    assert sorted(lines) == [
+        "2026-11-26 02:00:00 UTC  1 KiB  on iam-b",
+        "iam-a is skipped: iam-a: no connection",
+        "iam-c is skipped: iam-c: no connection",
+    ]
+
+
+def test_a_node_with_another_host_key_is_an_error() -> None:
+    def connect(node: RemoteNode) -> Connection:
+        raise HostKeyError(f"{node.name}: the host key differs")
+
+    with pytest.raises(OperationError, match="the host key differs"), open_backups(outputs(), print, connect):
+        pass

@@ -14,7 +14,7 @@ import trustme
 
 from operations.drill.requests import Record, Sender, Stream
 from operations.drill.result import Result
-from operations.drill.streams import healthz_streams
+from operations.drill.streams import plain_streams
 
 HOST = "iam.api.example.com"
 AUTHORITY = trustme.CA()
@@ -62,7 +62,10 @@ def run(use: Callable[[Sender, Server], Awaitable[None]], *, timeout_s: float = 
         listening = await asyncio.start_server(server.handle, "127.0.0.1", 0, ssl=context)
         port = listening.sockets[0].getsockname()[1]
         authority = AUTHORITY.cert_pem.bytes().decode()
-        await use(Sender("127.0.0.1", authority, out, timeout_s=timeout_s, port=port), server)
+        sender = Sender("127.0.0.1", authority, out, timeout_s=timeout_s, port=port)
+        await use(sender, server)
+        sender.close()
+        await asyncio.sleep(0)  # aborted transports are closed in the next turn of the loop
         listening.close()
 
     asyncio.run(main())
@@ -94,7 +97,7 @@ def test_new_connections_are_opened_for_each_request_and_kept_ones_used_again() 
     seen: dict[str, int] = {}
 
     async def use(sender: Sender, server: Server) -> None:
-        for stream in healthz_streams(HOST, 0.1):
+        for stream in plain_streams(HOST, "/healthz", 0.1):
             before = server.connections
             for _ in range(5):
                 await sender.ask(stream)

@@ -200,7 +200,9 @@ STATE: dict[str, Any] = {
             "outputs": {
                 "public_ips": ["203.0.113.10"], "urls": {"api": "https://iam.api.example.com"},
                 "certificate_authorities": {"api": "PEM"},
-                "sites": {"api": {"domain": "iam.api.example.com", "https": True, "http": "redirect"}},
+                "sites": {
+                    "api": {"domain": "iam.api.example.com", "https": True, "http": "redirect", "default": False}
+                },
             },
         },
         {

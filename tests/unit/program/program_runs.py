@@ -54,6 +54,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         }
     },
     "NAT gateway": {"network.egress": "nat"},
+    "five virtual IPs": {"virtualIp.additional": [{"address": f"10.0.4.{n}"} for n in range(94, 98)]},
     "DNS records with dual-master": {
         "dns": {"zone": "example.com"},
         "keepalived": {"mode": "dual-master"},
@@ -77,6 +78,32 @@ OPTIONS: dict[str, dict[str, Any]] = {
         },
     },
     "given certificate": {"credentials": {"server": make_certificate("iam.api.example.com", "iam.authz.example.com")}},
+    "sites and streams": {
+        "nodes.members": _NODES[:3],
+        "nginx": {
+            "upstreams": {
+                "web": {"servers": [{"address": "iam-c", "port": 7000}]},
+                "dns": {"servers": [{"address": "iam-c", "port": 5353}]},
+            },
+            "sites": [
+                {
+                    "hosts": ["www.example.com"],
+                    "locations": [
+                        {"path": "/", "proxy": "web", "cache": {"validS": 5}, "basicAuth": {"users": "staff"}}
+                    ],
+                },
+                {"hosts": ["shop.example.com"], "certificate": "shop", "locations": [{"path": "/", "proxy": "web"}]},
+            ],
+            "streams": [
+                {"port": 7001, "upstream": "web", "allow": ["198.51.100.0/24"], "tls": {"host": "tcp.example.com"}},
+                {"port": 5300, "upstream": "dns", "protocol": "udp"},
+            ],
+        },
+        "credentials": {
+            "certificates": {"shop": make_certificate("shop.example.com")},
+            "basicAuth": {"staff": {"alice": "$5$salt$given-hash-password"}},
+        },
+    },
     "protected": {"protect": True, "nodes.terminationProtection": True, "iam": {"release": "stand-in"}},
     "profile seed": {"keepalived": {"profile": "seed"}},
 }

@@ -155,7 +155,7 @@ def test_a_node_that_a_rollout_has_skipped_is_completed_by_the_next_run() -> Non
 def test_health_is_only_checked_again_after_a_rollout() -> None:
     old = {
         "revision": "1", "public_ips": ["203.0.113.10"], "authorities": {"api": "c"},
-        "sites": {"api": {"domain": "a", "https": True, "http": "redirect"}},
+        "sites": {"api": {"domain": "a", "https": True, "http": "redirect", "default": False}},
         "password": "p",
     }  # fmt: skip
     assert HealthProvider().diff("x", old, dict(old)).changes is False

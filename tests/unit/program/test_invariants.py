@@ -40,13 +40,18 @@ def _cloud(declared: Run) -> list[Declared]:
     return [each for each in declared.resources if each.type.startswith("tencentcloud:")]
 
 
+def _streams(option: str) -> set[tuple[str, str]]:
+    """The public ports of layer 4 load balancing."""
+    return {("UDP", "5300"), ("TCP", "7001")} if option == "sites and streams" else set()
+
+
 @every_run
 def test_only_web_ports_of_the_eligible_nodes_are_public(stack: str, option: str) -> None:
     declared = run_any(stack, option)
     for rules in declared.of_kind("Security/groupRuleSet"):
         for rule in rules.inputs["ingresses"]:
             if ip_network(rule["cidrBlock"]).prefixlen < 8:
-                assert (rule["protocol"], rule["port"]) in {("TCP", "443"), ("TCP", "80")}
+                assert (rule["protocol"], rule["port"]) in {("TCP", "443"), ("TCP", "80"), *_streams(option)}
                 assert rules.name == "firewall-eligible-rules"
 
 
@@ -70,8 +75,9 @@ def test_all_protocols_are_only_accepted_between_eligible_nodes(stack: str, opti
     nodes = {f"{each['private_address']}/32": each["eligible"] for each in declared.exports["nodes"]}
     eligible_nodes = {address for address, eligible in nodes.items() if eligible}
     for rules in declared.of_kind("Security/groupRuleSet"):
-        ingresses = rules.inputs["ingresses"]
-        assert {rule["action"] for rule in ingresses} == {"ACCEPT"}
+        assert {rule["action"] for rule in rules.inputs["ingresses"]} == {"ACCEPT"}
+        of_streams = _streams(option) | ({("UDP", "5353")} if option == "sites and streams" else set())
+        ingresses = [rule for rule in rules.inputs["ingresses"] if (rule["protocol"], rule["port"]) not in of_streams]
         all_protocols = {rule["cidrBlock"] for rule in ingresses if rule["protocol"] == "ALL"}
         assert all_protocols == (eligible_nodes if rules.name == "firewall-eligible-rules" else set())
         # All other rules are TCP in upper case, and accept either all ports of a node or none.
@@ -97,7 +103,7 @@ def test_eligible_nodes_accept_clients(stack: str, option: str) -> None:
         for rule in run_any(stack, option).get("firewall-eligible-rules").inputs["ingresses"]
         if rule["cidrBlock"] == "0.0.0.0/0"
     }
-    assert web == {"80", "443"}
+    assert web == {"80", "443"} | {port for protocol, port in _streams(option) if protocol == "UDP"}
 
 
 @every_run

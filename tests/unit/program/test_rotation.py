@@ -15,6 +15,8 @@ from components.rollout import refuse_a_password_in_place
 from provisioning.deployment import make_deployment
 from provisioning.errors import ProvisioningError
 from provisioning.exports import Exports, parse_exports
+from provisioning.kinds.remote_account import RemoteAccount
+from provisioning.manifest import render
 from settings.sections import Settings
 
 pytestmark = pytest.mark.xdist_group("changes of the program")
@@ -86,6 +88,19 @@ def test_a_given_mariadb_password_can_be_rotated_with_its_generation() -> None:
     values = with_values(sections(), {"credentials": {"given": given, "generation": {"mariadbPassword": 2}}})
     rotated = parse(values, encrypted_sections=frozenset({"credentials"}))
     assert make_deployment(rotated, "tandem-local").data.username == "iam_g2"
+
+
+def test_an_administrator_creates_an_account_of_each_generation_on_an_external_database() -> None:
+    given = {"redisPassword": "p" * 20, "mariadbAdministratorPassword": "q" * 20}
+    data = {**EXTERNAL, "administrator": "dba"}
+    changes = {"data": data, "credentials": {"given": given, "generation": {"mariadbPassword": 2}}}
+    rotated = parse(with_values(sections(), changes), encrypted_sections=frozenset({"credentials"}))
+    manifests = render(make_deployment(rotated, "tandem-local"))
+    found = [item for manifest in manifests.values() for item in manifest.items if isinstance(item, RemoteAccount)]
+    assert [(item.user, item.host) for item in found] == [("iam_g2", "10.0.4.20"), ("iam_g2", "10.0.4.21")]
+    secrets = run("local", changes).get("rollout").inputs["secrets"]
+    assert secrets["mariadb_administrator_password"] == "q" * 20
+    assert secrets["mariadb_iam_password"] == "credentials-mariadb-password.result"
 
 
 def rollout_inputs(changes: dict[str, Any], password: str) -> dict[str, Any]:

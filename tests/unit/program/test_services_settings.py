@@ -61,7 +61,7 @@ def test_a_service_needs_only_a_release_and_a_command(release: str) -> None:
         pytest.param({"env": {"PORT": "1"}}, "env cannot contain PORT", id="a variable of the program"),
         pytest.param({"env": {"A": "x\ny"}}, "must be one line of printable characters", id="a line break"),
         pytest.param({"env": {"A": "@@secret:jwt_key@@"}}, "write ${secret.NAME}", id="a secret of the stack"),
-        pytest.param({"files": {"a": "@@secret:jwt_key@@"}}, "write ${secret.NAME}", id="of the stack, in files"),
+        pytest.param({"files": {"a": "@@secret:jwt_key@@"}}, "write ${secret.NAME}", id="the same in a file"),
         pytest.param({"files": {"a": "key ${secret.KEY}"}}, "add secrets.KEY", id="a secret that is not set"),
         pytest.param({"files": {"../a": ""}}, "tandem:services.web.files", id="a file outside its directory"),
         pytest.param({"user": "www-data"}, "tandem:services.web.user has an invalid format", id="a system account"),

@@ -102,6 +102,14 @@ def test_dual_master_declares_two_virtual_ips_with_addresses_and_records() -> No
     }
 
 
+def test_each_additional_virtual_ip_has_its_own_public_address() -> None:
+    declared = run_option("five virtual IPs")
+    havips = {each.name: each.inputs["vip"] for each in declared.of_kind("Ha/vip")}
+    assert havips == {"vip-havip": "10.0.4.99"} | {f"vip{n}-havip": f"10.0.4.{n + 92}" for n in range(2, 6)}
+    assert len(declared.of_kind("Ha/vipInstanceAttachment")) == 10
+    assert declared.exports["public_ips"][-1] == "vip5-address.publicIp"
+
+
 def test_an_existing_network_is_used_and_not_changed() -> None:
     declared = run_option("existing network")
     assert not declared.of_kind("Vpc/instance")

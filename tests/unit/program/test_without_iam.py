@@ -51,9 +51,10 @@ def test_every_secret_of_the_manifests_has_a_value() -> None:
 def test_health_asks_for_the_sites_of_the_settings() -> None:
     health = next(each for each in run("web").resources if each.type.endswith("Health"))
     assert health.inputs["sites"] == {
-        "www.example.com": {"domain": "www.example.com", "https": True, "http": "redirect"}
+        "www.example.com": {"domain": "www.example.com", "https": True, "http": "redirect", "default": False}
     }
     assert health.inputs["password"] == ""
+    assert health.inputs["authorities"] == {"www.example.com": run("web").exports["ca_certificate"]}
 
 
 def test_names_of_sites_in_the_zone_get_dns_records() -> None:

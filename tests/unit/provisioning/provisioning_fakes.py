@@ -168,6 +168,9 @@ class FakeSystem:
     def _ss(self, _argv: list[str], _text: str) -> Result:
         return Result(0, "".join(f"0 0 {local} 198.51.100.7:40000\n" for local in self.connections), "")
 
+    def _nginx(self, _argv: list[str], _text: str) -> Result:
+        return Result(0, "", "")
+
     def _nft(self, _argv: list[str], _text: str) -> Result:
         return Result(0, "", "")
 
@@ -177,8 +180,9 @@ class FakeSystem:
         return Result(0, "", "")
 
     def _useradd(self, argv: list[str], _text: str) -> Result:
+        home, shell = argv[argv.index("--home-dir") + 1], argv[argv.index("--shell") + 1]
         with (self.root / "etc/passwd").open("a") as file:
-            file.write(f"{argv[-1]}:x:999:999::/:/usr/sbin/nologin\n")
+            file.write(f"{argv[-1]}:x:999:999::{home}:{shell}\n")
         return Result(0, "", "")
 
     def _userdel(self, argv: list[str], _text: str) -> Result:

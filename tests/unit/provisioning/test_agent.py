@@ -358,6 +358,33 @@ def test_endpoints_leave_the_upstreams_and_join_them_again(node: FakeNode) -> No
     assert node.system.log == ["reload nginx", "reload nginx"]
 
 
+STREAM = (
+    "upstream db {\n    server 10.0.4.20:5432 max_fails=1; # iam-a\n    server db.example.com:5432 max_fails=1;\n}\n"
+)
+
+
+def test_servers_of_streams_leave_and_join_like_those_of_sites(node: FakeNode) -> None:
+    """A host name counts as another server; a server that is down in the settings does not."""
+    http, stream = (node.system.root / f"etc/nginx/{name}.d/upstreams.conf" for name in ("conf", "stream"))
+    for path in (http, stream):
+        path.parent.mkdir(parents=True)
+    text = (
+        "upstream a {\n    server 10.0.4.20:80 max_fails=1;\n    server 10.0.4.20:80 backup max_fails=0;\n"
+        "    server 10.0.4.21:80 max_fails=1;\n    server 10.0.4.21:80 backup max_fails=0;\n}\n"
+        "upstream b {\n    server 10.0.4.20:81;\n    server 10.0.4.21:81 down;\n}\n"
+    )
+    http.write_text(text)
+    stream.write_text(STREAM)
+    node.call(lock())
+    assert node.call({"do": "leave", "address": "10.0.4.20"})["results"] == [[80, 5432]]
+    assert http.read_text().count("10.0.4.20:80 down") == 2
+    assert "server 10.0.4.20:81;" in http.read_text(), "the only usable server stays"
+    assert "server db.example.com:5432 max_fails=0;" in stream.read_text()
+    assert node.system.log == ["reload nginx"]
+    node.call({"do": "join"})
+    assert (http.read_text(), stream.read_text()) == (text, STREAM)
+
+
 def test_join_keeps_an_upstreams_file_that_a_rollout_has_replaced(node: FakeNode) -> None:
     target = node.system.root / "etc/nginx/conf.d/upstreams.conf"
     target.parent.mkdir(parents=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from provisioning_fakes import FakeGroup
 from provisioning.agent.kinds import last_run, steady
 from provisioning.agent.node import Node as AgentNode
 from provisioning.agent.node import Result, probe
+from provisioning.agent.upstreams import join_if_served, leave
 from provisioning.deployment import App, Deployment, Node
 from provisioning.errors import GateError
 from provisioning.kinds.base import Item, restart
@@ -154,7 +156,7 @@ def test_a_scheduled_command_has_its_timer_on_every_eligible_node_and_runs_where
         assert "Type=oneshot\n" in unit
         assert "Restart=" not in unit
         (timer,) = [item for item in items if isinstance(item, Timer)]
-        assert timer.calendar == "*-*-* 03:30:00 UTC"
+        assert (timer.calendar, timer.persistent) == ("*-*-* 03:30:00 UTC", False)
         assert not [item for item in items if isinstance(item, Unit)]
 
 
@@ -228,6 +230,39 @@ def test_a_failed_scheduled_command_is_a_failed_check(result: str, level: str) -
 
 def test_a_tcp_gate_only_connects() -> None:
     assert probe("tcp://127.0.0.1:1").startswith("ConnectionRefusedError")
+
+
+@pytest.mark.parametrize(
+    ("gate", "seen", "joins"),
+    [
+        ("tcp://10.0.4.20:9000", {"tcp://10.0.4.21:9000": "connected"}, True),
+        ("tcp://10.0.4.20:9000", {}, False),
+        ("http://10.0.4.20:9000/ready", {"http://10.0.4.21:9000/ready": "200"}, True),
+        ("http://10.0.4.20:9000/ready", {"http://10.0.4.21:9000/ready": "503"}, False),
+        ("http://10.0.4.20:8080/healthz", {"tcp://10.0.4.21:9000": "connected"}, True),
+    ],
+    ids=["a TCP service", "one that is down", "a path", "a path that fails", "a service of other nodes"],
+)
+def test_a_node_puts_a_server_back_that_answers_as_its_own_health_gate_asks(
+    tmp_path: Path, gate: str, seen: dict[str, str], joins: bool  # noqa: FBT001 - a parameter of the table
+) -> None:  # fmt: skip
+    (tmp_path / "etc/tandem").mkdir(parents=True)
+    (tmp_path / "etc/tandem/node.json").write_text(json.dumps({"gates": [{"name": "x", "url": gate, "status": 200}]}))
+    upstreams_file = tmp_path / "etc/nginx/conf.d/upstreams.conf"
+    upstreams_file.parent.mkdir(parents=True)
+    text = "upstream web {\n    server 10.0.4.20:9000 max_fails=1;\n    server 10.0.4.21:9000 max_fails=1;\n}\n"
+    upstreams_file.write_text(text)
+
+    def run(_argv: list[str], **_options: object) -> Result:
+        return Result(0, "", "")
+
+    node = AgentNode(
+        root=str(tmp_path), runner=run, probe=lambda url: seen.get(url, "refused"), program=lambda: b"", now=lambda: 1.0
+    )
+    leave(node, address="10.0.4.21")
+    assert "10.0.4.21:9000 down" in upstreams_file.read_text()
+    join_if_served(node)
+    assert (upstreams_file.read_text() == text) == joins
 
 
 # ---- rollout on fake nodes -----------------------------------------------------------------------------------------

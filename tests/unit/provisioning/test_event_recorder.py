@@ -89,9 +89,16 @@ def test_events_are_queued_in_order_logged_and_the_newest_is_the_state(root: Pat
     state = json.loads((root / "run/tandem/state.json").read_text())
     assert state["vrrp"]["VI_1"]["state"] == "FAULT"
     lines = (root / "var/log/keepalived.log").read_text().splitlines()
-    assert [line.split("] ")[1] for line in lines] == [
-        f"notify_{word} VI_1 10.0.4.99" for word in ("backup", "master", "fault")
-    ]
+    assert [line.split("] ")[1] for line in lines] == [f"notify_{word}" for word in ("backup", "master", "fault")]
+
+
+def test_the_mark_of_a_master_exists_while_the_node_is_master(root: Path) -> None:
+    recorder, mark = Recorder(SETTINGS, str(root)), root / "run/tandem/master/VI_1"
+    seen: list[bool] = []
+    for word in ("BACKUP", "MASTER", "MASTER_RX_LOWER_PRI", "FAULT"):
+        record(recorder, word)
+        seen.append(mark.exists())
+    assert seen == [False, True, True, False]
 
 
 def test_numbers_go_on_after_a_restart_with_an_empty_queue(root: Path) -> None:

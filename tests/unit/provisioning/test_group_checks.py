@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import socketserver
-import struct
-import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_databases import PASSWORD, SCRAMBLE, FakeRedis, greeting, packet, serving
 
 from provisioning.agent.calls import answer
 from provisioning.agent.kinds import audit_queue
@@ -28,58 +25,7 @@ from provisioning.kinds.audit_queue import AuditQueue
 from provisioning.kinds.file import File
 from provisioning.ssh.agent_calls import Upload
 
-PASSWORD = "Redis-1234"
 SINK = "/var/lib/iam/audit"
-
-
-@contextmanager
-def serving(handle: Callable[[Any], None]) -> Generator[int]:
-    """Serve TCP connections on loopback. Yields the port."""
-
-    class Handler(socketserver.StreamRequestHandler):
-        def handle(self) -> None:
-            handle(self)
-
-    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    try:
-        yield server.server_address[1]
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-class FakeRedis:
-    """Some commands of Redis: AUTH, PTTL, LLEN, DEL."""
-
-    def __init__(self) -> None:
-        self.lock_ms = -2  # no lock
-        self.queued = 0
-        self.deleted: list[str] = []
-
-    def handle(self, connection: Any) -> None:
-        while line := connection.rfile.readline():
-            words: list[str] = []
-            for _ in range(int(line[1:])):
-                size = int(connection.rfile.readline()[1:])
-                words.append(connection.rfile.read(size + 2)[:-2].decode())
-            connection.wfile.write(self._answer(words).encode() + b"\r\n")
-
-    def _answer(self, words: list[str]) -> str:
-        match words:
-            case ["AUTH", password]:
-                return "+OK" if password == PASSWORD else "-WRONGPASS invalid username-password pair"
-            case ["PTTL", "iam-pump"]:
-                return f":{self.lock_ms}"
-            case ["LLEN", "analytics-iam-system-analytics"]:
-                return f":{self.queued}"
-            case ["DEL", key]:
-                self.deleted.append(key)
-                self.lock_ms = -2
-                return ":1"
-            case _:
-                return f"-ERR unknown command {words[0]}"
 
 
 @pytest.fixture
@@ -234,19 +180,6 @@ def test_a_wrong_password_of_redis_is_an_error(port: int) -> None:
 
 # ---- MariaDB ---------------------------------------------------------------------------------------------------------
 
-_SCRAMBLE = bytes(range(1, 21))
-
-
-def greeting() -> bytes:
-    """A HandshakeV10 packet (MariaDB's protocol, "Initial handshake packet")."""
-    payload = b"\x0a10.11.6-MariaDB\0" + struct.pack("<I", 7) + _SCRAMBLE[:8] + b"\0" + b"\xfe\xf7\x21\x02\x00\xff\x81"
-    payload += b"\x15" + bytes(10) + _SCRAMBLE[8:] + b"\0mysql_native_password\0"
-    return packet(0, payload)
-
-
-def packet(number: int, payload: bytes) -> bytes:
-    return len(payload).to_bytes(3, "little") + bytes([number]) + payload
-
 
 @pytest.mark.parametrize(
     ("first", "second", "seen"),
@@ -281,7 +214,7 @@ def test_a_login_to_mariadb_is_accepted_or_explained(first: bytes, second: bytes
         proof = rest[1:21]
         # As the server verifies it: the stored hash is SHA1(SHA1(password)).
         stored = hashlib.sha1(hashlib.sha1(b"secret").digest()).digest()  # noqa: S324 - the protocol's algorithm
-        mask = hashlib.sha1(_SCRAMBLE + stored).digest()  # noqa: S324 - the protocol's algorithm
+        mask = hashlib.sha1(SCRAMBLE + stored).digest()  # noqa: S324 - the protocol's algorithm
         once = bytes(left ^ right for left, right in zip(proof, mask, strict=True))
         assert (user, hashlib.sha1(once).digest()) == (b"iam", stored)  # noqa: S324 - the protocol's algorithm
 

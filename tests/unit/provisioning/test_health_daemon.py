@@ -2,104 +2,211 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from provisioning.programs.health_daemon import FaultDetector, answers, requested_drain
+from provisioning.programs.event_recorder import Fifo
+from provisioning.programs.health_daemon import files
+from provisioning.programs.health_daemon.events import Events
+from provisioning.programs.health_daemon.judgement import Server, Tracker, Verdict, servers_out
+from provisioning.programs.health_daemon.probes import NGINX_REQUEST, Prober, Target
 
-UP, DOWN = True, False
+OK, FAILED, SILENT = "ok", "failed", "silent"
 
 
-@pytest.mark.parametrize(
-    ("probes", "peer", "drain", "expected"),
-    [
-        pytest.param([UP, UP], UP, 0, [0, 0], id="healthy"),
-        pytest.param([DOWN, DOWN], UP, 0, [0, 0], id="two failures are not yet a fault"),
-        pytest.param([DOWN, DOWN, DOWN], UP, 0, [0, 0, -254], id="three failures are a fault"),
-        pytest.param([DOWN, DOWN, UP, DOWN, DOWN], UP, 0, [0] * 5, id="a success resets the count"),
-        pytest.param([DOWN] * 4, DOWN, 0, [0] * 4, id="no fault while the peer does not respond"),
-        pytest.param([UP, UP], UP, -10, [-10, -10], id="a drain lowers the priority"),
-        pytest.param([UP, UP], UP, -254, [-254, -254], id="a switchover may request a fault"),
-        pytest.param([DOWN] * 3, UP, -10, [-10, -10, -254], id="a fault overrides a drain"),
-        pytest.param([DOWN, DOWN, DOWN, UP], UP, 0, [0, 0, -254, 0], id="nginx responds again"),
-    ],
-)
-def test_the_value_of_the_track_file(probes: list[bool], peer: bool, drain: int, expected: list[int]) -> None:  # noqa: FBT001 - a parameter of the table above
-    detector = FaultDetector(fall=3, fault=-254)
-    values = [detector.value(nginx_answers=probe, peer_answers=peer, drain=drain) for probe in probes]
-    assert values == expected
+def tracked(*answers: str, patience_s: float = 0.25, rise: int = 2, failing: bool = False) -> list[bool]:
+    """Probe every 100 ms; return whether the target counts as failed 50 ms after each probe."""
+    tracker = Tracker(patience_s, rise, failing=failing)
+    states: list[bool] = []
+    for number, answer in enumerate(answers):
+        started = number / 10
+        tracker.started(started)
+        if answer != SILENT:
+            tracker.answered(started, ok=answer == OK)
+        tracker.judge(started + 0.05)
+        states.append(tracker.failing)
+    return states
 
 
 @pytest.mark.parametrize(
-    ("probes", "peer", "expected"),
+    ("answers", "expected"),
     [
-        pytest.param([DOWN] * 4, DOWN, [-254] * 3 + [0], id="both nodes boot without nginx: FAULT ends after 30 s"),
-        pytest.param([DOWN, UP, DOWN], DOWN, [-254, 0, 0], id="FAULT ends when nginx answers"),
-        pytest.param([DOWN] * 4, UP, [-254] * 4, id="the peer serves: FAULT until nginx answers"),
+        pytest.param([OK, OK], [False, False], id="healthy"),
+        pytest.param([SILENT, SILENT], [False, False], id="150 ms are not yet a failure"),
+        pytest.param([SILENT, SILENT, SILENT], [False, False, True], id="250 ms are"),
+        pytest.param([FAILED, FAILED, FAILED], [False, False, True], id="so are wrong answers"),
+        pytest.param([SILENT, OK, SILENT, SILENT], [False] * 4, id="one lost packet is not a failure"),
+        pytest.param([SILENT] * 3 + [OK, OK], [False, False, True, True, False], id="two answers in a row end it"),
+        pytest.param([SILENT] * 3 + [OK, FAILED, OK], [False, False, True, True, True, True], id="but not one"),
     ],
 )
-def test_a_node_that_boots_is_in_fault_until_its_nginx_answers(
-    probes: list[bool],
-    peer: bool,  # noqa: FBT001 - a parameter of the table above
-    expected: list[int],
+def test_a_target_fails_when_no_probe_is_answered_for_the_patience(answers: list[str], expected: list[bool]) -> None:
+    assert tracked(*answers) == expected
+
+
+def test_time_in_which_the_daemon_did_not_run_does_not_count() -> None:
+    tracker = Tracker(0.25)
+    tracker.started(0.0)
+    tracker.skip(10.0)
+    assert not tracker.judge(10.1)
+    assert tracker.judge(10.3)
+
+
+FAULT = -254
+
+
+def verdict(*, nginx: bool, peer_ok_at: float, boot_until: float = 0.0) -> Verdict:
+    """Nginx of this node has failed at 1.0, if at all; the peer has answered a probe that started at the given time."""
+    own, peer = Tracker(0.25), Tracker(0.25, failing=peer_ok_at < 0)
+    if not nginx:
+        own.fail(1.0)
+    peer.last_ok = peer_ok_at
+    return Verdict(own, [peer], FAULT, boot_until)
+
+
+@pytest.mark.parametrize(
+    ("judged", "now", "expected"),
+    [
+        pytest.param(verdict(nginx=True, peer_ok_at=2.0), 2.0, 0, id="healthy"),
+        pytest.param(verdict(nginx=False, peer_ok_at=2.0), 2.0, FAULT, id="nginx failed and the peer answers"),
+        pytest.param(verdict(nginx=False, peer_ok_at=-1), 2.0, 0, id="nginx failed and the peer is silent"),
+        pytest.param(verdict(nginx=False, peer_ok_at=0.9), 2.0, 0, id="both fail at once: it has not answered since"),
+        pytest.param(verdict(nginx=False, peer_ok_at=-1, boot_until=30), 29.0, FAULT, id="boot: FAULT without a peer"),
+        pytest.param(verdict(nginx=False, peer_ok_at=-1, boot_until=30), 30.0, 0, id="boot: until 30 s have passed"),
+        pytest.param(verdict(nginx=False, peer_ok_at=2.0, boot_until=30), 31.0, FAULT, id="boot: the peer serves"),
+        pytest.param(verdict(nginx=True, peer_ok_at=-1, boot_until=30), 1.0, 0, id="boot: nginx answers"),
+    ],
+)
+def test_the_value_of_the_track_file(judged: Verdict, now: float, expected: int) -> None:
+    assert judged.value(lowered=0, now=now) == expected
+
+
+def test_a_full_disk_lowers_the_priority_and_a_fault_overrides_it() -> None:
+    assert verdict(nginx=True, peer_ok_at=2.0).value(lowered=-10, now=2.0) == -10
+    assert verdict(nginx=False, peer_ok_at=2.0).value(lowered=-10, now=2.0) == FAULT
+
+
+A, B, C = ("10.0.4.20", 8080), ("10.0.4.21", 8080), ("10.0.4.22", 8080)
+
+
+def servers(failing: set[tuple[str, int]]) -> list[Server]:
+    found: list[Server] = []
+    for address, port in (A, B, C):
+        tracker = Tracker(0.25, failing=(address, port) in failing)
+        found.append(Server("iam-apiserver", address, port, tracker, None))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("failing", "before", "down", "out"),
+    [
+        pytest.param(set(), set(), set(), set(), id="all answer"),
+        pytest.param({B}, set(), set(), {B}, id="one does not"),
+        pytest.param({B, C}, {B}, set(), {B, C}, id="one answers"),
+        pytest.param({A, B, C}, set(), set(), set(), id="none answers: nginx decides"),
+        pytest.param({A, B, C}, {B, C}, set(), {B, C}, id="the last one that answered stays"),
+        pytest.param({A}, set(), {B, C}, set(), id="the others are marked as down in nginx"),
+        pytest.param(set(), {B}, set(), set(), id="it answers again"),
+    ],
+)
+def test_a_server_is_out_while_another_one_of_its_service_answers(
+    failing: set[tuple[str, int]],
+    before: set[tuple[str, int]],
+    down: set[tuple[str, int]],
+    out: set[tuple[str, int]],
 ) -> None:
-    detector = FaultDetector(fall=3, fault=-254, boot_until=30.0)
-    times = [0.0, 10.0, 20.0, 31.0]
-    values = [
-        detector.value(nginx_answers=probe, peer_answers=peer, drain=0, now=now)
-        for probe, now in zip(probes, times, strict=False)
-    ]
-    assert values == expected
+    assert servers_out(servers(failing), before, down) == out
 
 
-@pytest.mark.parametrize(
-    ("mark", "expected"),
-    [
-        pytest.param(None, 0, id="no mark"),
-        pytest.param("-254\n", -254, id="the value in the mark"),
-        pytest.param("", -10, id="an empty mark"),
-    ],
-)
-def test_the_drain_mark_contains_the_value(tmp_path: Path, mark: str | None, expected: int) -> None:
-    """With its own value, the daemon would end a FAULT of a switchover, so that the virtual IP is never released."""
-    path = tmp_path / "drain"
-    if mark is not None:
-        path.write_text(mark)
-    assert requested_drain(str(path), -10) == expected
+def test_a_silent_host_takes_out_its_servers() -> None:
+    host = Tracker(0.25, failing=True)
+    both = [Server("web", *A, Tracker(0.25), None), Server("web", *B, Tracker(0.25), host)]
+    assert servers_out(both, set(), set()) == {B}
 
 
-def serve(answer: bytes) -> socket.socket:
+def serve(answer: bytes | None) -> socket.socket:
+    """Listen on a free port. None: accept nothing more than the kernel does, as a hung process."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def once() -> None:
         connection, _ = listener.accept()
         with connection:
-            if answer:
-                connection.recv(200)
-                connection.sendall(answer)
-            else:
-                connection.recv(200)
-                connection.recv(200)  # hang until the client closes the connection
+            connection.recv(200)
+            connection.sendall(answer or b"")
 
-    threading.Thread(target=once, daemon=True).start()
+    if answer is not None:
+        threading.Thread(target=once, daemon=True).start()
     return listener
 
 
 @pytest.mark.parametrize(
-    ("answer", "expected"),
+    ("answer", "lowest_fault", "ok"),
     [
-        pytest.param(b"HTTP/1.1 200 OK\r\n\r\n", True, id="200"),
-        pytest.param(b"HTTP/1.1 503 Sorry\r\n\r\n", False, id="503"),
-        pytest.param(b"", False, id="a server that hangs after accepting the connection"),
+        pytest.param(b"HTTP/1.1 200 OK\r\n\r\n", 300, True, id="200"),
+        pytest.param(b"HTTP/1.1 503 Sorry\r\n\r\n", 300, False, id="503"),
+        pytest.param(b"HTTP/1.1 400 Bad Request\r\n\r\n", 500, True, id="a service that rejects the probe works"),
+        pytest.param(b"SSH-2.0-OpenSSH\r\n", 300, False, id="another protocol"),
+        pytest.param(b"", 300, False, id="closed without an answer"),
     ],
 )
-def test_a_probe_succeeds_on_an_http_200_in_time(answer: bytes, expected: bool) -> None:  # noqa: FBT001 - a parameter of the table above
+def test_a_probe_is_judged_by_the_status(answer: bytes, lowest_fault: int, ok: bool) -> None:  # noqa: FBT001 - a parameter of the table above
+    tracker, host = Tracker(0.25, failing=True), Tracker(0.25, failing=True)
     with serve(answer) as listener:
-        assert answers("127.0.0.1", 0.2, port=listener.getsockname()[1]) is expected
+        probe(
+            Target("127.0.0.1", listener.getsockname()[1], NGINX_REQUEST, tracker, host=host, lowest_fault=lowest_fault)
+        )
+    assert (not tracker.failing, not host.failing) == (ok, True)
 
 
-def test_a_probe_fails_without_a_listener() -> None:
+def test_a_server_that_hangs_after_the_handshake_fails_but_its_host_does_not() -> None:
+    tracker, host = Tracker(0.25, failing=True), Tracker(0.25, failing=True)
+    with serve(None) as listener:
+        probe(Target("127.0.0.1", listener.getsockname()[1], NGINX_REQUEST, tracker, host=host))
+    assert (tracker.failing, host.failing) == (True, False)
+
+
+def test_a_host_that_refuses_the_connection_is_not_silent() -> None:
+    tracker, host = Tracker(0.25, failing=True), Tracker(0.25, failing=True)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    assert not answers("127.0.0.1", 0.2, port=port)
+    probe(Target("127.0.0.1", port, NGINX_REQUEST, tracker, host=host))
+    assert (tracker.failing, host.failing) == (True, False)
+
+
+def probe(target: Target) -> None:
+    prober = Prober(set_mark=lambda _: None)
+    prober.start(target, time.monotonic())
+    deadline = time.monotonic() + 0.2
+    while time.monotonic() < deadline:
+        prober.wait(0.02)
+    prober.expire(time.monotonic() + 1)
+
+
+def test_a_value_is_written_in_place_so_that_a_full_file_system_cannot_empty_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "nginx"
+    files.write(str(path), "-254")
+    number = path.stat().st_ino
+    files.write(str(path), "0")
+    assert (path.read_text().split(), path.stat().st_ino, path.stat().st_size) == (["0"], number, 32)
+
+
+def test_events_without_a_recorder_are_dropped(tmp_path: Path) -> None:
+    Events(str(tmp_path / "missing")).judge("nginx", failing=True)
+
+
+def test_a_failure_is_reported_once_and_services_of_a_silent_host_are_not(tmp_path: Path) -> None:
+    fifo = Fifo(str(tmp_path / "events"))
+    events, host = Events(str(tmp_path / "events")), Tracker(0.25)
+    for failing in (True, True, False, False):
+        events.judge("iam-apiserver at 10.0.4.21:8080", failing=failing, host=host)
+    host.fail(0.0)
+    events.judge("iam-apiserver at 10.0.4.21:8080", failing=True, host=host)
+    host.forget()
+    events.judge("iam-apiserver at 10.0.4.21:8080", failing=True, host=host)  # its host is back before it
+    events.judge("iam-apiserver at 10.0.4.21:8080", failing=False, host=host)
+    assert fifo.lines() == [
+        'HEALTH "iam-apiserver at 10.0.4.21:8080" failed',
+        'HEALTH "iam-apiserver at 10.0.4.21:8080" healthy',
+    ]

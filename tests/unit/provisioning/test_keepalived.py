@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -88,17 +86,10 @@ def test_in_dual_master_mode_each_virtual_ip_has_its_own_virtual_router() -> Non
 
 
 @pytest.mark.parametrize("profile", ["fast", "balanced", "seed"])
-def test_the_notify_script_writes_the_log_lines_of_the_lectures(tmp_path: Path, profile: str) -> None:
-    files = render(deployment(profile=profile))["iam-a"].files()
-    log = tmp_path / "keepalived.log"
-    script = tmp_path / "notify.sh"
-    script.write_text(files["/etc/keepalived/keepalived_notify.sh"].replace("/var/log/keepalived.log", str(log)))
-    for state in ("MASTER", "BACKUP", "FAULT", "STOP"):
-        assert f'keepalived_notify.sh {state}"' in files[CONF]
-        subprocess.run(["sh", str(script), state], check=True)
-    lines = log.read_text().splitlines()
-    assert [line.split("] ")[1] for line in lines] == ["notify_master", "notify_backup", "notify_fault", "notify_stop"]
-    assert all(re.match(r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\] ", line) for line in lines)
+def test_keepalived_reports_to_the_event_recorder_in_order_and_not_by_scripts(profile: str) -> None:
+    text = conf(profile=profile)
+    assert "vrrp_notify_fifo /run/tandem/events\n" in text
+    assert "notify_master" not in text
 
 
 @pytest.mark.parametrize(

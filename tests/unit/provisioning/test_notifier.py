@@ -25,6 +25,8 @@ import pytest
 from provisioning_deployments import deployment
 
 from provisioning import placeholders
+from provisioning.agent import undelivered
+from provisioning.agent.node import Node
 from provisioning.kinds.file import File
 from provisioning.manifest import render
 from provisioning.placeholders import substitute
@@ -478,3 +480,17 @@ def test_the_program_runs_with_the_standard_library_only_and_ends_at_sigterm(
         assert process.wait(DEADLINE_S) == 0
     assert receiver.sequences == [1]
     assert stat.S_ISDIR((tmp_path / "events").stat().st_mode)
+
+
+@pytest.mark.parametrize(
+    ("age_s", "level", "seen"),
+    [
+        pytest.param(10, "ok", "mail: confirmed", id="just queued"),
+        pytest.param(1200, "warning", "mail: 1 events are not confirmed, the oldest since 20 minutes", id="late"),
+    ],
+)
+def test_health_warns_of_events_that_no_receiver_confirms(tmp_path: Path, age_s: int, level: str, seen: str) -> None:
+    write_event(tmp_path / "var/lib/tandem/notifications/mail", 1)
+    os.utime(tmp_path / "var/lib/tandem/notifications/mail/000000000001.json", (1000, 1000))
+    (result,) = undelivered.check(Node(root=str(tmp_path), wall_clock=lambda: 1000.0 + age_s))
+    assert (result["level"], result["seen"]) == (level, seen)

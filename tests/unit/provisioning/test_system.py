@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from provisioning_deployments import deployment
 
+from provisioning.agent.kinds import hosts
+from provisioning.agent.node import Node
 from provisioning.kinds.base import Item, reload, restart
 from provisioning.kinds.check import Check
 from provisioning.kinds.file import File
+from provisioning.kinds.hosts import Hosts
 from provisioning.kinds.link import Link
 from provisioning.kinds.package import Package
 from provisioning.kinds.unit import Unit
@@ -65,6 +69,23 @@ def test_what_is_not_set_is_left_to_the_image(path: str, settings: dict[str, Any
 def test_chrony_is_installed_and_runs_only_with_time_servers() -> None:
     assert {Package("chrony"), Unit("chrony")} <= set(items_of())
     assert not {Package("chrony"), Unit("chrony")} & set(items_of(timeServers=[]))
+
+
+def test_the_names_of_the_group_are_in_the_hosts_file_and_other_lines_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    file = tmp_path / "etc/hosts"
+    file.write_text("127.0.0.1 localhost\n")
+    node = Node(root=str(tmp_path))
+    (item,) = [item for item in items_of() if isinstance(item, Hosts)]
+    assert item.lines[:2] == ("10.0.4.20 iam-a", "10.0.4.21 iam-b")
+    assert item.lines[2] == "10.0.4.99 iam.api.example.com iam.authz.example.com"
+    for wanted in (item, Hosts(("10.0.4.20 iam-a",)), item):
+        assert wanted.compare(hosts.facts(node, [wanted.question()])) is not None
+        hosts.prepare(node, [wanted.operation()])
+        assert wanted.compare(hosts.facts(node, [wanted.question()])) is None
+    text = file.read_text()
+    assert text.startswith("127.0.0.1 localhost\n")
+    assert text.count("iam-a") == 1
 
 
 def test_the_time_zone_is_a_link() -> None:

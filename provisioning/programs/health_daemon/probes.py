@@ -1,0 +1,135 @@
+"""HTTP probes over sockets that do not block, so that a silent target does not delay the probes of others."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import select
+import socket
+from collections.abc import Callable
+
+from .judgement import Tracker
+
+# The packet rules let packets with this mark pass, so that servers that are out can be probed.
+MARK = 0x74616E64  # "tand"
+
+NGINX_REQUEST = b"GET /healthz HTTP/1.0\r\nHost: health\r\n\r\n"
+MASTER_REQUEST = "GET /healthz/master/{} HTTP/1.0\r\nHost: health\r\n\r\n"
+_SERVER_ERROR = 500
+
+
+class Target:
+    """What to probe. `host` learns whether the kernel of the target's host answers, `tracker` the rest."""
+
+    __slots__ = ("address", "host", "lowest_fault", "port", "request", "tracker")
+
+    def __init__(
+        self, address: str, port: int, request: bytes, tracker: Tracker, *,
+        host: Tracker | None = None, lowest_fault: int = _SERVER_ERROR,
+    ) -> None:  # fmt: skip
+        """`request` is empty if an accepted connection is enough. A status from `lowest_fault` on is a failure."""
+        self.address, self.port, self.request = address, port, request
+        self.tracker, self.host, self.lowest_fault = tracker, host, lowest_fault
+
+
+class _Probe:
+    __slots__ = ("connected", "socket", "started", "target")
+
+    def __init__(self, target: Target, started: float) -> None:
+        self.target, self.started, self.connected = target, started, False
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+
+
+class Prober:
+    def __init__(self, set_mark: Callable[[socket.socket], None] | None = None) -> None:
+        self._poll = select.poll()
+        self._probes: dict[int, _Probe] = {}
+        self._others: dict[int, Callable[[], None]] = {}
+        self._set_mark = set_mark or mark
+
+    def start(self, target: Target, now: float) -> None:
+        probe = _Probe(target, now)
+        target.tracker.started(now)
+        if target.host:
+            target.host.started(now)
+        try:
+            if target.host is None:
+                self._set_mark(probe.socket)
+            error = probe.socket.connect_ex((target.address, target.port))
+        except OSError as failed:
+            error = failed.errno or errno.EIO
+        self._probes[probe.socket.fileno()] = probe
+        if error in (0, errno.EINPROGRESS):
+            self._poll.register(probe.socket, select.POLLOUT)
+        else:
+            self._refused(probe, error)
+
+    def wait(self, timeout_s: float) -> None:
+        """Handle what arrives within this time, until the first answer."""
+        for fd, _ in self._poll.poll(max(0.0, timeout_s * 1000)):
+            other = self._others.get(fd)
+            if other:
+                other()
+                continue
+            probe = self._probes[fd]
+            try:
+                self._go_on(probe)
+            except OSError as failed:
+                self._refused(probe, failed.errno or errno.EIO)
+
+    def expire(self, now: float) -> None:
+        """Give up the probes that can no longer show that their target is healthy."""
+        old = [each for each in self._probes.values() if now - each.started > each.target.tracker.patience_s]
+        for probe in old:
+            self._end(probe, ok=False)
+
+    def watch(self, each: socket.socket, ready: Callable[[], None], writing: bool) -> None:  # noqa: FBT001 - passed as a callback
+        """Call `ready` when this socket can be written, or has data."""
+        self._others[each.fileno()] = ready
+        self._poll.register(each, select.POLLOUT if writing else select.POLLIN)
+
+    def forget(self, each: socket.socket) -> None:
+        if self._others.pop(each.fileno(), None):
+            self._poll.unregister(each)
+
+    def _go_on(self, probe: _Probe) -> None:
+        target = probe.target
+        if not probe.connected:
+            error = probe.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if error:
+                self._refused(probe, error)
+                return
+            probe.connected = True
+            if target.host:
+                target.host.answered(probe.started, ok=True)
+            if not target.request:
+                self._end(probe, ok=True)
+                return
+            probe.socket.send(target.request)
+            self._poll.modify(probe.socket, select.POLLIN)
+            return
+        self._end(probe, ok=_status(probe.socket.recv(64)) < target.lowest_fault)
+
+    def _refused(self, probe: _Probe, error: int) -> None:
+        if probe.target.host:
+            # A host that resets the connection is alive.
+            probe.target.host.answered(probe.started, ok=error in (errno.ECONNREFUSED, errno.ECONNRESET))
+        self._end(probe, ok=False)
+
+    def _end(self, probe: _Probe, *, ok: bool) -> None:
+        fd = probe.socket.fileno()
+        del self._probes[fd]
+        with contextlib.suppress(KeyError):  # refused at once
+            self._poll.unregister(fd)
+        probe.socket.close()
+        probe.target.tracker.answered(probe.started, ok=ok)
+
+
+def mark(each: socket.socket) -> None:
+    each.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, MARK)
+
+
+def _status(answer: bytes) -> int:
+    """The status of an HTTP response; 999 if it is none."""
+    words = answer[:16].split()
+    return int(words[1]) if answer.startswith(b"HTTP/1.") and len(words) > 1 and words[1].isdigit() else 999

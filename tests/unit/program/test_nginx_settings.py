@@ -1,0 +1,138 @@
+"""What the settings of nginx refuse, with the reason."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from certificate_samples import issue
+from settings_samples import parse, problems_of, sections, with_value, with_values
+
+HOST = "www.example.com"
+WEB = {"web": {"servers": [{"address": "10.0.9.1", "port": 7000}]}}
+
+
+def location(**values: Any) -> dict[str, Any]:
+    """Settings with one site that has one location."""
+    site = {"hosts": [HOST], "locations": [{"path": "/x/", **values}]}
+    return {"upstreams": WEB, "sites": [site]}
+
+
+def site(**values: Any) -> dict[str, Any]:
+    return {"upstreams": WEB, "sites": [{"hosts": [HOST], "locations": [{"path": "/", "proxy": "web"}], **values}]}
+
+
+def upstream(**values: Any) -> dict[str, Any]:
+    return {"upstreams": {"web": {**WEB["web"], **values}}}
+
+
+def server(**values: Any) -> dict[str, Any]:
+    return {"upstreams": {"web": {"servers": [{"address": "10.0.9.1", "port": 80, **values}]}}}
+
+
+def stream(**values: Any) -> dict[str, Any]:
+    return {"upstreams": WEB, "streams": [{"port": 7001, "upstream": "web", **values}]}
+
+
+LOCATION = "nginx.sites[0].locations[0]"
+PROBLEMS: list[tuple[str, dict[str, Any], str, str]] = [
+    ("slow_start", server(slowStart="30s"), "upstreams.web.servers[0].slowStart", "only in the commercial nginx"),
+    ("hash without key", upstream(method="hash"), "upstreams.web", "hashKey must be set with method hash"),
+    ("backup with ip-hash", {"upstreams": {"web": {"method": "ip-hash", "servers": [
+        {"address": "a", "port": 1}, {"address": "b", "port": 1, "backup": True}]}}}, "upstreams.web",
+     "cannot be backup with method ip-hash"),
+    ("only backups", server(backup=True), "upstreams.web", "neither backup nor down"),
+    ("name of an IAM upstream", {"upstreams": {"iam-apiserver": WEB["web"]}}, "upstreams.iam-apiserver", "IAM service"),
+    ("unknown target", location(proxy="wbe"), f"{LOCATION}.proxy", "(got wbe); known: iam-apiserver"),
+    ("no target", location(), LOCATION, "must have one of proxy, root, alias, redirect and respond"),
+    ("two targets", location(proxy="web", root="/srv/x"), LOCATION, "must have only one of"),
+    ("proxy option without proxy", location(root="/srv/x", websocket=True), LOCATION, "cannot be set without proxy"),
+    ("no anchor", location(path=r"\.png", match="~*", root="/srv/x"), LOCATION, "must start with ^ or end with $"),
+    ("broken expression", location(path="^/(", match="~", proxy="web"), LOCATION, "must be a regular expression"),
+    ("expression without ~", location(path="^/x$", proxy="web"), LOCATION, "be no regular expression"),
+    ("braces", location(path="^/x{2}$", match="~", proxy="web"), f"{LOCATION}.path", "must not contain white space"),
+    ("alias without slash", location(path="/x", alias="/srv/x/"), LOCATION, "leads out of the directory"),
+    ("alias with expression", location(path="^/x", match="~", alias="/srv/x/"), LOCATION, "use root"),
+    ("private files", location(root="/etc/nginx"), f"{LOCATION}.root",
+     "cannot be below /etc, whose files are not public"),
+    ("the root directory", location(root="/"), f"{LOCATION}.root", "must be a directory below /"),
+    ("a parent", location(root="/srv/../etc"), f"{LOCATION}.root", "without .."),
+    ("proxyPath with =", location(path="/x", match="=", proxy="web", proxyPath="/y"), LOCATION, "only a prefix"),
+    ("uneven slashes", location(proxy="web", proxyPath="/y"), LOCATION, "must both end with / or not"),
+    ("decoded redirect", location(redirect={"to": "https://x$uri"}), f"{LOCATION}.redirect.to", "use $request_uri"),
+    ("the client's Host", location(proxy="web", requestHeaders={"Host": "$http_host"}),
+     f"{LOCATION}.requestHeaders.Host",
+     "use $host"),
+    ("quotes in a header", location(proxy="web", headers={"X": 'a"b'}), f"{LOCATION}.headers.X", "double quotes"),
+    ("a late limit", location(respond={}, rateLimit={"perS": 1}), LOCATION, "nginx answers before it is checked"),
+    ("a network twice", location(proxy="web", access={"allow": ["10.0.0.0/8"], "deny": ["10.0.0.0/8"]}),
+     f"{LOCATION}.access", "allow and deny must differ"),
+    ("CORS with any origin and credentials", location(proxy="web", cors={"allowOrigins": ["*"],
+     "allowCredentials": True}),
+     f"{LOCATION}.cors", "list the origins instead"),
+    ("unknown users", location(proxy="web", basicAuth={"users": "staff"}), f"{LOCATION}.basicAuth.users",
+     "must be the name of a list in tandem:credentials.basicAuth"),
+    ("tryFiles with proxy", location(proxy="web", tryFiles=["$uri", "=404"]), LOCATION, "where files are served"),
+    ("a wrong time", location(proxy="web", expires="soon"), f"{LOCATION}.expires", "invalid format"),
+    ("not served", site(https=False), "nginx.sites[0]", "http must be serve without https"),
+    ("hosts twice", site(hosts=["iam.api.example.com"]), "nginx.sites[0].hosts[0]", "also in tandem:domains.api"),
+    ("locations twice", site(locations=[{"path": "/", "proxy": "web"}, {"path": "/", "match": "^~", "proxy": "web"}]),
+     "nginx.sites[0]", "locations must differ"),
+    ("two defaults", {"sites": [{"hosts": [f"{n}.example.com"], "default": True, "root": "/srv/x"} for n in "ab"]},
+     "nginx.sites[1].default", "for one site only"),
+    ("unknown certificate", site(certificate="mine"), "nginx.sites[0].certificate",
+     "credentials.certificates (got mine)"),
+    ("HSTS without trust", site(hstsMaxAgeS=300), "nginx.sites[0].hstsMaxAgeS",
+     "without a certificate that clients trust"),
+    ("HSTS of all sites without trust", {"hstsMaxAgeS": 300}, "nginx.hstsMaxAgeS", "(got 300)"),
+    ("no files", {"sites": [{"hosts": [HOST]}]}, "nginx.sites[0]", "must have locations"),
+    ("files of error pages", site(errorPages={404: {"file": "404.html"}}), "nginx.sites[0].errorPages",
+     "without content or root"),
+    ("different shared limits", site(locations=[
+        {"path": f"/{n}", "proxy": "web", "rateLimit": {"name": "one", "perS": n}} for n in (1, 2)]), "nginx.sites[0]",
+     "must have one perS"),
+    ("compressed types", {"gzip": {"types": ["image/png"]}}, "nginx.gzip.types", "compressed already"),
+    ("all proxies trusted", {"trustedProxies": {"cidrs": ["0.0.0.0/0"]}}, "nginx.trustedProxies.cidrs", "every client"),
+    ("stream without target", {"streams": [{"port": 7001}]}, "nginx.streams[0]", "there is no target"),
+    ("TLS over UDP", stream(protocol="udp", tls={"host": HOST}), "nginx.streams[0]", "nginx has no DTLS"),
+    ("termination and pass-through", stream(tls={"host": HOST}, serverNames={HOST: "web"}), "nginx.streams[0]",
+     "with pass-through the upstream terminates TLS"),
+    ("a used port", stream(port=443), "nginx.streams[0].port", "cannot be 443, which nginx uses"),
+    ("the port of its own server", stream(port=7000), "nginx.streams[0].port",
+     "must differ from the port of the servers"),
+    ("a port twice", {"upstreams": WEB, "streams": [{"port": 7001, "upstream": "web"}] * 2}, "nginx.streams[1].port",
+     "must be unique"),
+    ("url-hash for TCP", {**stream(), **upstream(method="url-hash")}, "nginx.streams[0].upstream", "TCP has no URL"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("nginx", "key", "text"), [pytest.param(*rest, id=name) for name, *rest in PROBLEMS])
+def test_a_wrong_setting_is_refused_with_the_reason(nginx: dict[str, Any], key: str, text: str) -> None:
+    problems = {problem.key: problem.text for problem in problems_of(with_value(sections(), "nginx", nginx))}
+    wanted = f"tandem:{key}" if key.startswith("nginx") else f"tandem:nginx.{key}"
+    assert wanted in problems, problems
+    assert text in problems[wanted]
+
+
+def test_a_site_with_a_certificate_of_its_own_gets_hsts() -> None:
+    ca = issue("Test CA")
+    leaf = issue(HOST, HOST, by=ca)
+    given = {"certificate": leaf.pem, "privateKey": leaf.private_key, "ca": ca.pem}
+    values = with_values(sections(), {"nginx": site(certificate="mine"), "credentials.certificates": {"mine": given}})
+    encrypted = frozenset({"credentials"})
+    assert parse(values, encrypted_sections=encrypted).credentials.trusted_names() == frozenset()
+    wrong = with_value(values, "nginx", site(certificate="mine", hosts=["other.example.com"]))
+    problems = problems_of(wrong, encrypted_sections=encrypted)
+    assert [problem.key for problem in problems] == ["tandem:credentials.certificates.mine.certificate"]
+    assert "must be valid for other.example.com" in problems[0].text
+
+
+def test_secrets_of_sites_must_be_encrypted_and_passwords_hashed() -> None:
+    given = {"basicAuth": {"staff": {"alice": "$5$salt$kpa26zwgX83BPSR8d7w93OIXbFt"}}}
+    (problem,) = problems_of(with_value(sections(), "credentials", given))
+    assert problem.key == "tandem:credentials.basicAuth.staff.alice"
+    assert "must be encrypted" in problem.text
+    plain = with_value(sections(), "credentials", {"basicAuth": {"staff": {"alice": "secret-password"}}})
+    (problem,) = problems_of(plain, encrypted_sections=frozenset({"credentials"}))
+    assert "must be the hash of a password" in problem.text
+    assert "secret-password" not in problem.text
