@@ -53,7 +53,7 @@ def init(
     node: Annotated[list[str] | None, typer.Option(help="Name of a node; repeat it. Default: iam-a, iam-b.")] = None,
     access: Annotated[str, typer.Option(help="How SSH reaches the nodes: bastion, public or direct.")] = "bastion",
 ) -> None:
-    """Create the settings file of a new stack, with comments. On a terminal, asks for what is not given as an option."""
+    """Create the settings file of a new stack, with comments. On a terminal, asks for options that are missing."""
     from settings.check import check_file  # noqa: PLC0415 - pydantic takes 0.3 s to import
 
     answers = make_answers(
