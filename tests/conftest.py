@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,7 +44,7 @@ def declared_programs() -> Iterator[None]:
 
 
 # Directories whose tests share resources of the host and run one after the other, in one worker of pytest-xdist:
-# a deployment on localcloud, or localcloud's machines and networks and real servers. All other tests may run beside them.
+# a deployment on localcloud, or instances, networks and real servers. All other tests may run beside them.
 _GROUPS = {
     "end_to_end": "deployment",
     "engine": "host",
@@ -69,6 +70,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if deselected:
         config.hook.pytest_deselected(items=deselected)
         items[:] = [item for item in items if not reasons[item]]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    output: dict[str, object] | None = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["deselected"] = dict(_deselected)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:  # a worker of pytest-xdist; each collects all tests
+    _deselected.update(getattr(node, "workeroutput", {}).get("deselected", {}) if not _deselected else {})
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

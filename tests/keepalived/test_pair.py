@@ -14,7 +14,7 @@ from provisioning.traffic.out_of_service import EVERYTHING, put_back, take_out
 from tests.keepalived.configurations import PASSWORD, VIP, VIP2, VIP3, deployment
 from tests.keepalived.pair import Pair, announcements, lines_of, new_pair, running, wait_until
 
-pytestmark = [pytest.mark.root, pytest.mark.xdist_group("keepalived-pair")]
+pytestmark = pytest.mark.root
 DUAL: dict[str, Any] = {"mode": "dual-master", "drainS": 0}
 
 
