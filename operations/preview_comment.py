@@ -34,9 +34,10 @@ def marker(stack: str) -> str:
 
 def to_markdown(preview: Preview, stack: str, limit: int = LIMIT) -> str:
     """Return the comment, at most `limit` characters long."""
-    changed = [change for change in preview.changes if change.operation in _VERBS]
+    shown = [change for change in preview.changes if not change.type.startswith("pulumi:providers:")]
+    changed = [change for change in shown if change.operation in _VERBS]
     parts = [marker(stack), f"### Preview of stack `{stack}`: {_summary(preview)}", ""]
-    parts += [f"**Error:** {_quoted(text)}\n" for text in preview.errors]
+    parts += [_error(text) for text in preview.errors]
     parts += [f"**Note:** {_quoted(text)}\n" for text in preview.warnings]
     if changed:
         parts += ["| | resource | type | changes |", "|---|---|---|---|", *map(_row, changed[:_MAX_ROWS])]
@@ -51,6 +52,12 @@ def _summary(preview: Preview) -> str:
         return "failed"
     counts = [f"{preview.count(each)} to {each}" for each in _VERBS if preview.count(each)]
     return ", ".join([*(counts or ["no changes"]), f"{preview.count('same')} unchanged"])
+
+
+def _error(text: str) -> str:
+    """An error as a block: the report of wrong settings is a table. A traceback says nothing about the change."""
+    lines = text.partition("Traceback (most recent call last)")[0].strip().replace("`", "'") or text.splitlines()[-1]
+    return f"**Error**\n\n```\n{lines[:4000]}\n```\n"
 
 
 def _quoted(text: str) -> str:

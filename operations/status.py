@@ -34,15 +34,10 @@ class NodeStatus:
     data: Mapping[str, Any] = field(default_factory=dict[str, Any])  # as the agent's `status` returns it
     error: str = ""
 
-    def held_since(self, addresses: Sequence[str]) -> dict[str, float]:
-        """The time since which the node holds each virtual IP; 0 if its journal does not reach that far."""
-        # keepalived's routers are in the order of the virtual IPs.
-        transitions = [each for _, each in sorted(self.data.get("transitions", {}).items())]
-        held = {address: 0.0 for address in addresses if address in self.data.get("held", ())}
-        for address, transition in zip(addresses, transitions, strict=False):
-            if address in held and transition["state"] == "MASTER":
-                held[address] = transition["at"]
-        return held
+    @property
+    def held(self) -> Mapping[str, float]:
+        """The virtual IPs that the node holds, and since when; 0 if its journal does not reach that far."""
+        return self.data.get("held", {})
 
     @property
     def revision(self) -> str:
@@ -158,7 +153,7 @@ def _virtual_ip(status: GroupStatus, address: str, now: float) -> str:
     holders = [
         node.name + (f" for {duration(now - since)}" if since else "")
         for node in status.nodes
-        for held, since in node.held_since(list(status.virtual_ips)).items()
+        for held, since in node.held.items()
         if held == address
     ]
     public = status.virtual_ips[address]
@@ -183,7 +178,7 @@ def _cells(node: NodeStatus) -> tuple[str, ...]:
     data = node.data
     units: Mapping[str, bool] = data["units"]
     stopped = [name for name, started in units.items() if not started]
-    state = "master" if data["held"] else "drained" if data["draining"] else "backup" if data["transitions"] else "-"
+    state = "master" if data["held"] else "drained" if data["draining"] else "backup" if data["vrrp"] else "-"
     versions = data["versions"]
     revision = node.revision or "none"
     revision += f", {len(versions['rejected'])} rejected" if versions["rejected"] else ""
@@ -229,7 +224,6 @@ def duration(seconds: float) -> str:
 
 def to_json(status: GroupStatus) -> dict[str, Any]:
     """The same as JSON data; a time is in seconds since 1970."""
-    addresses = list(status.virtual_ips)
     return {
         "stack": status.stack,
         "virtual_ips": [
@@ -237,10 +231,7 @@ def to_json(status: GroupStatus) -> dict[str, Any]:
                 "address": address,
                 "public_ip": public,
                 "held_by": {
-                    node.name: since
-                    for node in status.nodes
-                    for held, since in node.held_since(addresses).items()
-                    if held == address
+                    node.name: since for node in status.nodes for held, since in node.held.items() if held == address
                 },
                 "havip_follows": status.cloud.get(address),
             }

@@ -27,10 +27,11 @@ _ERROR = re.compile(r"^(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) (.*)$", re.MULTILINE)
 def status(node: Node, *, virtual_ips: list[str], links: list[str]) -> dict[str, Any]:
     """The state of this node. `links` are symbolic links whose targets name the current releases."""
     units: list[str] = read_node_file(node)["units"]
+    held, since = addresses_held(node, virtual_ips), _master_since(node)
     return {
         "now": node.wall_clock(),
-        "held": addresses_held(node, virtual_ips),
-        "transitions": _transitions(node),
+        "held": {address: since.get(address, 0.0) for address in held},
+        "vrrp": node.at("/etc/tandem/switchover.json").exists(),
         "draining": bool(drained_routers(node)),
         "units": {name: fact["started"] for name, fact in unit_facts(node, units).items()},
         "packages": _packages(node),
@@ -113,12 +114,14 @@ def _errors(node: Node, begin: int, end: int) -> list[dict[str, Any]]:
     ]
 
 
-def _transitions(node: Node) -> dict[str, dict[str, Any]]:
-    """The last state of each virtual router, and since when, as far as the journal reaches."""
-    text = node.run(
-        ["journalctl", "--no-pager", "--quiet", "--output=short-unix", "--unit=keepalived", "--lines=1000"]
-    ).out
-    return {router: {"state": state, "at": float(at)} for at, router, state in _TRANSITION.findall(text)}
+def _master_since(node: Node) -> dict[str, float]:
+    """Since when this node is master of each virtual IP, as far as the journal reaches."""
+    routers: dict[str, list[str]] = json.loads(node.read("/etc/tandem/switchover.json") or "{}").get("routers", {})
+    command = ["journalctl", "--no-pager", "--quiet", "--output=short-unix", "--unit=keepalived", "--lines=1000"]
+    last = {router: (state, float(at)) for at, router, state in _TRANSITION.findall(node.run(command).out)}
+    return {
+        address: at for router, (state, at) in last.items() for address in routers.get(router, ()) if state == "MASTER"
+    }
 
 
 def _packages(node: Node) -> dict[str, str]:

@@ -8,6 +8,7 @@ FIFO     `INSTANCE "VI_1" MASTER 250` (keepalived), `HEALTH "nginx" failed TEXT`
 state    /run/tandem/state.json: {"vrrp": {"VI_1": EVENT}, "health": {"nginx": EVENT}}, the newest event of each subject
 log      /var/log/keepalived.log: `[2026-11-27 15:04:05] notify_master`, as in the lectures; the name
          of the instance follows if there are several
+master   /run/tandem/master/VI_1 exists while this node is master; nginx serves it to the peer's health daemon
 queue    /var/lib/tandem/events/000000000017.json: one EVENT; only complete files have this name. The sender deletes a
          file when it has been sent; the lowest number is the oldest event.
 
@@ -33,6 +34,7 @@ Event = dict[str, Any]
 
 FIFO = "/run/tandem/events"
 STATE_FILE = "/run/tandem/state.json"
+MASTER_DIRECTORY = "/run/tandem/master"
 LOG = "/var/log/keepalived.log"
 QUEUE = "/var/lib/tandem/events"
 SEQUENCE_FILE = "/var/lib/tandem/event-sequence"
@@ -116,6 +118,17 @@ def queued(queue: str) -> list[str]:
     return sorted(name for name in os.listdir(queue) if name.endswith(".json"))
 
 
+def finish_interrupted(queue: str) -> None:
+    """Queue the event that was written when this program or the node ended, if it is complete."""
+    for name in os.listdir(queue):
+        if name.endswith(".json.new"):
+            path = f"{queue}/{name}"
+            if read_json(path, None) is None:
+                os.unlink(path)
+            else:
+                os.replace(path, path.removesuffix(".new"))
+
+
 def add_to_queue(queue: str, sequence_file: str, event: Event) -> None:
     write(sequence_file, f"{event['sequence']}\n")
     write(f"{queue}/{event['sequence']:012d}.json", json.dumps(event) + "\n")
@@ -164,10 +177,12 @@ class Fifo:
 class Recorder:
     def __init__(self, settings: dict[str, Any], root: str = "") -> None:
         """`root` is a directory instead of / in tests."""
-        self._state_file, self._log, self._queue, self._sequence_file = (
-            root + path for path in (STATE_FILE, LOG, QUEUE, SEQUENCE_FILE)
+        self._state_file, self._master, self._log, self._queue, self._sequence_file = (
+            root + path for path in (STATE_FILE, MASTER_DIRECTORY, LOG, QUEUE, SEQUENCE_FILE)
         )
         os.makedirs(self._queue, exist_ok=True)
+        os.makedirs(self._master, exist_ok=True)
+        finish_interrupted(self._queue)
         newest = int((queued(self._queue) or ["0"])[-1].partition(".")[0])
         sequence = max(newest, int(str(read_json(self._sequence_file, 0))))
         state = read_json(self._state_file, {})
@@ -184,10 +199,20 @@ class Recorder:
             return
         self._waiting.append(event)
         try:
+            if event["kind"] == "vrrp":
+                self._mark_master(event["subject"])
             write(self._state_file, json.dumps(self._events.state) + "\n")
             append(self._log, log_line(event, local, several=self._several))
         except OSError as error:
             print(f"{error}: {line}", file=sys.stderr)
+
+    def _mark_master(self, instance: str) -> None:
+        mark = f"{self._master}/{instance}"
+        if self._events.state["vrrp"].get(instance, {}).get("state") == "MASTER":
+            append(mark, "")
+        else:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(mark)
 
     def flush(self) -> None:
         """Queue the events. Raises OSError, for example if the disk is full; then they stay in memory, in order."""

@@ -46,6 +46,7 @@ def _daemon(deployment: Deployment, node: Node, profile: Profile) -> list[Item]:
         # In a sync group any value but 0 is a fault.
         "lowered": 0 if deployment.keepalived.sync_group else profile.drain,
         "peers": [peer.private_address for peer in deployment.peers(node)],
+        "routers": [router.name for router in virtual_routers(deployment, node)],
         "disk": _NGINX_DATA,
         "upstreams": ["/etc/nginx/conf.d/upstreams.conf", "/etc/nginx/stream.d/upstreams.conf"],
         "services": _services(deployment, profile),

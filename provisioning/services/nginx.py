@@ -109,6 +109,7 @@ def _configuration(deployment: Deployment, views: list[View]) -> list[Item]:
             "/etc/nginx/conf.d/default.conf",
             "default.conf.j2",
             addresses=[*addresses, *deployment.virtual_ips],
+            eligible=[each.private_address for each in deployment.eligible_nodes],
             http_default=bool(defaults),
             https_default=any(each.https for each in defaults),
             any_certificate=next((view.site.certificate for view in views if view.site.certificate), ""),

@@ -56,7 +56,7 @@ class CountedConnection:
         self._inner, self._points = inner, points
 
     def call(self, operations: Sequence[dict[str, Any]], **options: Any) -> list[Any]:
-        # The lock is renewed at a rhythm of its own, which would number the points differently in each run.
+        # The lock is renewed by a timer, which would number the points differently in each run.
         counted = operations[0]["do"] != "renew"
         if counted:
             self._points.reach(self._inner)

@@ -119,7 +119,7 @@ def test_a_node_that_limits_logins_does_not_lock_the_operator_out(deployed: Lab)
         assert "elements" not in deployed.on("iam-b", "nft list set inet company refused")
 
 
-def test_a_socket_activated_ssh_stays_reachable_and_is_no_change(deployed: Lab) -> None:
+def test_a_socket_activated_ssh_stays_reachable_and_unchanged(deployed: Lab) -> None:
     deployed.on("iam-b", "systemctl disable --now ssh.service; systemctl enable --now ssh.socket")
     try:
         deployed.up()
@@ -147,7 +147,7 @@ def test_a_foreign_packet_filter_that_drops_vrrp_is_named(deployed: Lab) -> None
     wait_until(lambda: health(deployed), lambda seen: seen[0] == 0, deadline_s=60, what="the group is healthy again")
 
 
-def test_packages_that_are_reinstalled_on_both_nodes_at_once_leave_one_master(deployed: Lab) -> None:
+def test_packages_that_are_reinstalled_on_both_nodes_together_leave_one_master(deployed: Lab) -> None:
     """What unattended-upgrades would do. The hours of the upgrades differ (apt-upgrade-time.conf)."""
     command = "DEBIAN_FRONTEND=noninteractive apt-get install --reinstall -q -y -o Dpkg::Options::=--force-confold "
     deployed.on("iam-a", "apt-get update -q")

@@ -52,12 +52,12 @@ def serves(lab: Lab) -> bool:
 
 
 def converge(lab: Lab) -> None:
-    """The next run completes the rollout at once, and nothing is left of the interrupted one."""
+    """The next run completes the rollout, and leaves nothing of the interrupted one."""
     began = time.monotonic()
     code, line = roll_out(lab)
     assert code == 0, line
     assert line.isdigit(), line
-    assert time.monotonic() - began < 100, "no lock is in the way"
+    assert time.monotonic() - began < 100, "no lock delays it"
     for node in NODES:
         for path, text in _FILES.items():
             assert text in lab.on(node, f"cat {path}"), (node, path)

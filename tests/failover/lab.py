@@ -24,7 +24,7 @@ CLIENT = "10.0.4.1"
 VIRTUAL_IP = "10.0.4.99"
 SETTINGS: dict[str, Any] = {
     "interval_s": 0.1, "patience_s": 0.25, "rise": 2, "fault": -254, "lowered": -10, "disk": "/var/lib/nginx",
-    "upstreams": ["/etc/nginx/conf.d/upstreams.conf"], "services": [],
+    "upstreams": ["/etc/nginx/conf.d/upstreams.conf"], "services": [], "routers": [],
 }  # fmt: skip
 _PRIVATE = ("/run", "/var/log", "/var/lib/tandem", "/etc/nginx", "/etc/keepalived")
 _HOLD = "for d in {private}; do mkdir -p $d; mount -t tmpfs none $d; done; mkdir -p /run/tandem /var/log/nginx; echo ready; exec sleep 600"  # noqa: E501 - one shell command

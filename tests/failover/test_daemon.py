@@ -87,6 +87,30 @@ def test_nginx_answers_503_at_once_while_the_database_is_away_but_for_the_health
     assert status("/v1/secrets").startswith("ok200")
 
 
+@pytest.mark.parametrize("peer_is_master", [True, False])
+def test_a_peer_that_is_master_too_is_reported_once(lab: Lab, peer_is_master: bool) -> None:  # noqa: FBT001 - a parameter of the table above
+    for node in (lab.a, lab.b):
+        node.write_nginx()
+        text = node.read("/etc/nginx/nginx.conf")
+        node.write(
+            "/etc/nginx/nginx.conf", text.replace("location = /healthz", f"{MASTER_LOCATION} location = /healthz")
+        )
+        node.start_nginx()
+        node.run("mkdir", "/run/tandem/master")
+    lab.a.write("/run/tandem/master/VI_1", "")
+    if peer_is_master:
+        lab.b.write("/run/tandem/master/VI_1", "")
+    lab.a.run("mkfifo", "/run/tandem/events")
+    reader = lab.a.start("sh", "-c", "cat <> /run/tandem/events > /run/tandem/seen")
+    assert reader.poll() is None
+    lab.a.start_daemon(routers=["VI_1"])
+    time.sleep(6)
+    seen = lab.a.read("/run/tandem/seen").splitlines()
+    assert seen.count('INSTANCE "VI_1" MASTER_RX_LOWER_PRI 0') == (1 if peer_is_master else 0), seen
+
+
+MASTER_LOCATION = "location ^~ /healthz/master/ { alias /run/tandem/master/; }"
+
 # ---- a dead peer -----------------------------------------------------------------------------------------------------
 
 PORT = 8080

@@ -226,7 +226,12 @@ class RealNode:
         self.sql(placeholders.substitute(query.statement, self.secrets(), query.name) + ";", query.database)
 
     def refresh(self) -> str:
-        """Run the script of iam-refresh.service. Returns its output."""
+        """Run the script of iam-refresh.service, as the first node in its interval. Returns its output."""
+        with self.redis() as client:
+            client.delete("tandem-refreshed")
+        return self.refresh_again()
+
+    def refresh_again(self) -> str:
         script = self.directory / "usr/local/lib/tandem/iam-refresh"
         result = subprocess.run(
             ["sh", str(script)], capture_output=True, text=True, check=True,

@@ -199,6 +199,18 @@ def test_the_next_refresh_invalidates_a_deleted_users_secret(nodes: tuple[RealNo
     wait_until(lambda: "allowed" not in grant.decision(b), "the deleted user's secret is refused")
 
 
+def test_one_node_sends_the_notice_of_an_interval_for_all(nodes: tuple[RealNode, RealNode]) -> None:
+    a, b = nodes
+    with a.redis() as client, client.pubsub() as listener:
+        listener.subscribe("iam.cluster.notifications")
+        listener.get_message(timeout=2)  # of the subscription
+        a.refresh()
+        b.refresh_again()
+        a.refresh_again()
+        seen = [message for _ in range(3) if (message := listener.get_message(timeout=0.5))]
+    assert len(seen) == 1
+
+
 def test_the_next_refresh_applies_a_change_that_was_made_during_a_redis_outage(
     nodes: tuple[RealNode, RealNode],
 ) -> None:

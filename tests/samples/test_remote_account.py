@@ -70,7 +70,7 @@ def test_old_and_new_account_log_in_until_the_old_one_is_dropped_last(
     assert "probe" in database.sql("SELECT user FROM mysql.user"), "other accounts stay"
 
 
-def test_an_account_that_someone_else_has_created_with_this_password_is_used(first: RemoteAccount) -> None:
+def test_an_existing_account_with_this_password_is_used(first: RemoteAccount) -> None:
     probe = replace(first, user="probe", password="p")
     assert difference(probe) is None
 
@@ -101,7 +101,7 @@ def test_an_administrator_without_the_privileges_is_an_error(database: RealNode,
     assert PRINTABLE not in caught.value.seen
 
 
-def test_without_an_administrator_the_old_account_stays_and_the_rollout_says_so(first: RemoteAccount) -> None:
+def test_without_an_administrator_the_old_account_stays_and_is_reported(first: RemoteAccount) -> None:
     assert remote_account.remove(Node(), first.removal()) == [
         f"kept account 'svc'@'{first.host}' on {SERVER}, since no administrator is given"
     ]

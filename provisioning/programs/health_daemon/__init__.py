@@ -7,6 +7,7 @@ judgement.py   what probes mean: healthy or failed, the value of the track_file,
 probes.py      HTTP probes over sockets that do not block
 database.py    whether the database of the IAM services answers
 resets.py      refuses connections to servers that are out, and destroys the open ones, over netlink
+events.py      what it reports to the event recorder
 files.py       the files in /run/tandem, which other programs read
 daemon.py      the loop
 """

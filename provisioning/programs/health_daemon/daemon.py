@@ -12,8 +12,9 @@ from typing import Any
 
 from . import files, resets
 from .database import Database
+from .events import Events
 from .judgement import Server, Tracker, Verdict, servers_out
-from .probes import NGINX_REQUEST, Prober, Target
+from .probes import MASTER_REQUEST, NGINX_REQUEST, Prober, Target
 
 BOOT_S = 30.0
 _SLICE_S = 0.001  # answers of nodes in the same zone arrive within this time, and are handled together
@@ -24,6 +25,7 @@ _WATCHDOG_S = 0.3
 _PEER_S = 0.5  # the hook of nginx ignores a word about the peer that is older than two seconds
 _LOWEST_FREE, _ENOUGH_FREE = 16 << 20, 64 << 20  # bytes for request bodies that nginx buffers on disk
 _HTTP_PORT = 80
+_SECOND_MASTER_LOOKS = 3  # the state may be one second old on both nodes
 _ERROR_STATUS = 300
 _DOWN = re.compile(r"^\s*server\s+([\d.]+):(\d+)\b[^;\n]*\bdown\b", re.MULTILINE)
 
@@ -56,6 +58,19 @@ class Daemon:
         self.trackers = [
             *(self.nginx, *self.hosts.values(), *self.peers.values()), *(server.tracker for server in self.servers)
         ]  # fmt: skip
+        # Answered with 200 while the peer is master, otherwise with 404. They do not count as failures.
+        self.masters = {
+            (router, address): Target(
+                address,
+                _HTTP_PORT,
+                MASTER_REQUEST.format(router).encode(),
+                Tracker(patience_s),
+                lowest_fault=_ERROR_STATUS,
+            )
+            for router in settings["routers"]
+            for address in settings["peers"]
+        }
+        self.both_masters: dict[tuple[str, str], int] = {}
         self.booting = not files.read(files.BOOTED_FILE)
         self.verdict = Verdict(
             self.nginx, list(self.peers.values()), self.fault, boot_until=now + BOOT_S if self.booting else 0.0
@@ -73,9 +88,7 @@ class Daemon:
         if self.database:
             self.trackers.append(self.database.tracker)
         self.systemd = files.Systemd(dict(os.environ))
-        self.events = files.Events(files.EVENTS_FIFO)
-        self.reported: dict[str, bool] = {}  # whether a subject was reported as failed
-        self.covered: set[str] = set()  # subjects that failed with their host
+        self.events = Events(files.EVENTS_FIFO)
         self.out = self._restore_out()
         self.down: set[tuple[str, int]] = set()
         self.disk_is_full = False
@@ -163,8 +176,20 @@ class Daemon:
         self.down = {(address, int(port)) for text in texts for address, port in _DOWN.findall(text)}
         if self.out:
             self._apply(self.out)  # the packet rules may have been loaded again
+        self._look_for_second_master(now)
         self.next_housekeeping = now + _HOUSEKEEPING_S
         return True
+
+    def _look_for_second_master(self, now: float) -> None:
+        """Report a peer that is master, too, although it answers: a filter drops VRRP between the nodes."""
+        for key, target in self.masters.items():
+            router = key[0]
+            peer_is_master = target.tracker.last_ok >= now - 1.5 * _HOUSEKEEPING_S
+            both = peer_is_master and files.exists(f"{files.MASTER_DIRECTORY}/{router}")
+            self.both_masters[key] = self.both_masters.get(key, 0) + 1 if both else 0
+            if self.both_masters[key] == _SECOND_MASTER_LOOKS:
+                self.events.report_second_master(router)
+            self.prober.start(target, now)
 
     # ---- decisions ---------------------------------------------------------------------------------------------------
 
@@ -241,27 +266,17 @@ class Daemon:
     # ---- events ------------------------------------------------------------------------------------------------------
 
     def _report_events(self) -> None:
-        self._event("nginx", failing=self.nginx.failing and not self.verdict.boot_until)
+        self.events.judge("nginx", failing=self.nginx.failing and not self.verdict.boot_until)
         if self.database:
-            self._event("database", failing=self.database.tracker.failing)
-        self._event(f"disk {self.disk}", failing=self.disk_is_full)
+            self.events.judge("database", failing=self.database.tracker.failing)
+        self.events.judge(f"disk {self.disk}", failing=self.disk_is_full)
         for address, host in self.hosts.items():
-            self._event(f"node {address}", failing=host.failing)
-            self._event(f"nginx of {address}", failing=self.peers[address].failing, host=host)
+            self.events.judge(f"node {address}", failing=host.failing)
+            self.events.judge(f"nginx of {address}", failing=self.peers[address].failing, host=host)
         for server in self.servers:
-            self._event(
+            self.events.judge(
                 f"{server.name} at {server.address}:{server.port}", failing=server.tracker.failing, host=server.host
             )
-
-    def _event(self, subject: str, *, failing: bool, host: Tracker | None = None) -> None:
-        if not failing:
-            self.covered.discard(subject)
-        elif host is not None and host.failing:
-            self.covered.add(subject)  # the host's failure is reported, and not each of its services
-        state = failing and subject not in self.covered
-        if state != self.reported.get(subject, False):
-            self.reported[subject] = state
-            self.events.report(subject, "failed" if state else "healthy")
 
 
 def main() -> None:

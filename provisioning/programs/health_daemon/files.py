@@ -3,7 +3,7 @@
 It is a tmpfs, so a full disk has no effect.
 """
 
-# ruff: noqa: PTH105, PTH108, PTH123 - pathlib and its imports would cost this daemon 1 MB
+# ruff: noqa: PTH105, PTH108, PTH110, PTH123 - pathlib and its imports would cost this daemon 1 MB
 from __future__ import annotations
 
 import contextlib
@@ -20,6 +20,7 @@ BOOTED_FILE = f"{RUN}/booted"  # exists when the node is not in FAULT any more a
 PROBED_FILE = f"{RUN}/probed"  # exists while the daemon works; read by its own ExecStopPost
 OUT_FILE = f"{RUN}/out.json"  # the servers that are out, for the next start of the daemon
 AWAY_FILE = f"{RUN}/database-away"  # exists while the database of the IAM services does not answer; read by nginx
+MASTER_DIRECTORY = f"{RUN}/master"  # a file for each virtual router of which this node is master (event_recorder.py)
 EVENTS_FIFO = f"{RUN}/events"
 
 
@@ -46,6 +47,10 @@ def write_json(path: str, value: object) -> None:
     os.replace(path + ".new", path)
 
 
+def exists(path: str) -> bool:
+    return os.path.exists(path)
+
+
 def set_flag(path: str, *, exists: bool) -> None:
     if exists:
         write(path, "1")
@@ -61,25 +66,6 @@ def free_bytes(path: str) -> int | None:
     except OSError:
         return None
     return found.f_bavail * found.f_frsize
-
-
-class Events:
-    """Reports to the event recorder, which has the format. Never waits; without a recorder it does nothing."""
-
-    def __init__(self, fifo: str) -> None:
-        self._fifo = fifo
-
-    def report(self, subject: str, state: str, seen: str = "") -> None:
-        try:
-            fd = os.open(self._fifo, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError:  # the recorder does not run
-            return
-        try:
-            os.write(fd, f'HEALTH "{subject}" {state} {seen}'.strip().encode() + b"\n")
-        except OSError:  # the FIFO is full
-            pass
-        finally:
-            os.close(fd)
 
 
 class Systemd:

@@ -260,7 +260,7 @@ def test_a_group_that_does_not_recover_ends_the_drill() -> None:
 def test_a_drill_does_not_begin_on_a_group_with_two_masters() -> None:
     site = FakeSite()
     both = [replace(state, held=(VIP,)) for state in site.states()]
-    site.states = lambda: both  # type: ignore[method-assign]
+    site.states = lambda: both  # type: ignore[method-assign] - a method of the fake
     with pytest.raises(DrillError, match=r"10\.0\.4\.99 is held by iam-a and iam-b"):
         list(site.drill().run(cases("nginx-stop")))
     assert site.applied == []

@@ -48,8 +48,8 @@ def state(*, held: bool) -> dict[str, Any]:
     current = {"revision": "2222", "serial": 2, "at": "2026-11-27 11:03 UTC", "by": "ann@desk"}
     return {
         "now": NOW,
-        "held": [VIP] if held else [],
-        "transitions": {"VI_1": {"state": "MASTER" if held else "BACKUP", "at": NOW - 7500}},
+        "held": {VIP: NOW - 7500} if held else {},
+        "vrrp": True,
         "draining": False,
         "units": {"nginx": True, "iam-pump": held},
         "packages": {"nginx": "1.22.1-9"},
@@ -301,7 +301,7 @@ def facts(text: str, *, held: bool = False) -> dict[str, Any]:
     versions = {"current": None, "previous": None, "unfinished": None, "rejected": {}}
     return {
         "answers": {File.kind(): files}, "addresses": [VIP] if held else [], "pending": [],
-        "changes": "1", "applied": [], "held_data": {}, "draining": False, "versions": versions,
+        "changes": "1", "applied": [], "removed": [], "held_data": {}, "draining": False, "versions": versions,
     }  # fmt: skip
 
 

@@ -76,10 +76,22 @@ def test_without_changes_the_comment_says_so() -> None:
     assert "|" not in text
 
 
-def test_a_failed_preview_shows_its_error_as_text() -> None:
-    text = to_markdown(read_preview([message("error", "stacks/Pulumi.prod.yaml has 1 problem: <b>x</b>")]), "prod")
+def test_a_failed_preview_shows_its_error_as_it_is() -> None:
+    report = "stacks/Pulumi.prod.yaml has 1 problem:\n  tandem:x  <b> is not a known key"
+    text = to_markdown(read_preview([message("error", report)]), "prod")
     assert "Preview of stack `prod`: failed" in text
-    assert "**Error:** stacks/Pulumi.prod.yaml has 1 problem: &lt;b&gt;x&lt;/b&gt;" in text
+    assert f"**Error**\n\n```\n{report}\n```\n" in text
+
+
+def test_a_traceback_is_left_out() -> None:
+    error = 'the program failed: no such zone\nTraceback (most recent call last):\n  File "x.py", line 1\nKeyError: 1'
+    text = to_markdown(read_preview([message("error", error)]), "prod")
+    assert "```\nthe program failed: no such zone\n```" in text
+
+
+def test_the_providers_are_not_shown() -> None:
+    text = to_markdown(read_preview([step("create", "pulumi:providers:tls", "default", None, {})]), "prod")
+    assert "default" not in text
 
 
 def test_nodes_that_change_alike_share_one_block_and_others_have_their_own() -> None:

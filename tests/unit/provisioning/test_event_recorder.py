@@ -92,6 +92,15 @@ def test_events_are_queued_in_order_logged_and_the_newest_is_the_state(root: Pat
     assert [line.split("] ")[1] for line in lines] == [f"notify_{word}" for word in ("backup", "master", "fault")]
 
 
+def test_the_mark_of_a_master_exists_while_the_node_is_master(root: Path) -> None:
+    recorder, mark = Recorder(SETTINGS, str(root)), root / "run/tandem/master/VI_1"
+    seen: list[bool] = []
+    for word in ("BACKUP", "MASTER", "MASTER_RX_LOWER_PRI", "FAULT"):
+        record(recorder, word)
+        seen.append(mark.exists())
+    assert seen == [False, True, True, False]
+
+
 def test_numbers_go_on_after_a_restart_with_an_empty_queue(root: Path) -> None:
     record(Recorder(SETTINGS, str(root)), "BACKUP", "MASTER")
     for file in (root / "var/lib/tandem/events").glob("*.json"):
@@ -111,6 +120,20 @@ def test_events_wait_in_memory_while_the_disk_cannot_be_written(root: Path) -> N
     directory.mkdir()
     record(recorder, "FAULT")
     assert [event["state"] for event in queue(root)] == ["BACKUP", "MASTER", "FAULT"]
+
+
+def test_an_event_that_was_written_at_a_power_failure_is_queued_if_it_is_complete(root: Path) -> None:
+    record(Recorder(SETTINGS, str(root)), "BACKUP")
+    directory = root / "var/lib/tandem/events"
+    (directory / "000000000002.json.new").write_text('{"sequence": 2, "state": "MASTER"}\n')
+    (directory / "000000000003.json.new").write_text('{"sequence": 3, "st')
+    record(Recorder(SETTINGS, str(root)), "FAULT")
+    assert [(event["sequence"], event["state"]) for event in queue(root)] == [
+        (1, "BACKUP"),
+        (2, "MASTER"),
+        (3, "FAULT"),
+    ]
+    assert not list(directory.glob("*.new"))
 
 
 def test_the_queue_keeps_the_newest_thousand(root: Path) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from provisioning.programs.event_recorder import Fifo
 from provisioning.programs.health_daemon import files
+from provisioning.programs.health_daemon.events import Events
 from provisioning.programs.health_daemon.judgement import Server, Tracker, Verdict, servers_out
 from provisioning.programs.health_daemon.probes import NGINX_REQUEST, Prober, Target
 
@@ -191,4 +193,20 @@ def test_a_value_is_written_in_place_so_that_a_full_file_system_cannot_empty_the
 
 
 def test_events_without_a_recorder_are_dropped(tmp_path: Path) -> None:
-    files.Events(str(tmp_path / "missing")).report("nginx", "failed")
+    Events(str(tmp_path / "missing")).judge("nginx", failing=True)
+
+
+def test_a_failure_is_reported_once_and_services_of_a_silent_host_are_not(tmp_path: Path) -> None:
+    fifo = Fifo(str(tmp_path / "events"))
+    events, host = Events(str(tmp_path / "events")), Tracker(0.25)
+    for failing in (False, True, True, False, False):
+        events.judge("iam-apiserver at 10.0.4.21:8080", failing=failing, host=host)
+    host.fail(0.0)
+    events.judge("iam-apiserver at 10.0.4.21:8080", failing=True, host=host)
+    host.forget()
+    events.judge("iam-apiserver at 10.0.4.21:8080", failing=True, host=host)  # its host is back before it
+    events.judge("iam-apiserver at 10.0.4.21:8080", failing=False, host=host)
+    assert fifo.lines() == [
+        'HEALTH "iam-apiserver at 10.0.4.21:8080" failed',
+        'HEALTH "iam-apiserver at 10.0.4.21:8080" healthy',
+    ]

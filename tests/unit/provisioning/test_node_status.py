@@ -22,8 +22,9 @@ KEEPALIVED = """\
 
 
 class FakeNode:
-    def __init__(self, root: Path, journal: str = "") -> None:
+    def __init__(self, root: Path, journal: str = "", held: tuple[str, ...] = ()) -> None:
         self.journal = journal
+        self.held = json.dumps([{"addr_info": [{"local": address} for address in held]}])
         self.commands: list[list[str]] = []
         self.node = Node(root=str(root), runner=self._run, wall_clock=lambda: NOW)
         (root / "var/log/nginx").mkdir(parents=True)
@@ -32,7 +33,7 @@ class FakeNode:
         self.commands.append(argv)
         if argv[0] == "dpkg-query":
             return Result(1, "keepalived\tinstalled\t1:2.2.7-1+b2\nnginx\tinstalled\t1.22.1-9\nredis-server\tnot-installed\t\n", "no package")  # fmt: skip  # noqa: E501 - one response
-        return Result(0, {"journalctl": self.journal, "ip": "[]"}.get(argv[0], ""), "")
+        return Result(0, {"journalctl": self.journal, "ip": self.held}.get(argv[0], ""), "")
 
     def write(self, path: str, text: str) -> None:
         self.node.at(path).write_text(text)
@@ -43,12 +44,22 @@ def access(seconds_ago: float, code: int) -> str:
     return f'203.0.113.9 - - [{at:%d/%b/%Y:%H:%M:%S} +0000] "GET /healthz HTTP/1.1" {code} 15 "-" "curl/8"\n'
 
 
-def test_the_status_has_the_last_state_of_each_virtual_router(tmp_path: Path) -> None:
-    found = status.status(FakeNode(tmp_path, KEEPALIVED).node, virtual_ips=["10.0.4.99"], links=[])
-    assert found["transitions"] == {
-        "VI_1": {"state": "MASTER", "at": 1764255003.5},
-        "VI_2": {"state": "BACKUP", "at": 1764255003.6},
-    }
+def test_the_status_has_the_time_since_which_each_virtual_ip_is_held(tmp_path: Path) -> None:
+    """The node is master of VI_1 with two addresses; of VI_2 it was master before, and its address is in transit."""
+    journal = KEEPALIVED + "1764255009.0 iam-a Keepalived_vrrp[12]: (VI_2) Entering MASTER STATE\n"
+    journal += "1764255010.0 iam-a Keepalived_vrrp[12]: (VI_2) Entering BACKUP STATE\n"
+    fake = FakeNode(tmp_path, journal, held=("10.0.4.99", "10.0.4.97", "10.0.4.98"))
+    fake.node.at("/etc/tandem").mkdir(parents=True)
+    routers = {"VI_1": ["10.0.4.99", "10.0.4.97"], "VI_2": ["10.0.4.98"]}
+    fake.write("/etc/tandem/switchover.json", json.dumps({"routers": routers}))
+    found = status.status(fake.node, virtual_ips=["10.0.4.99", "10.0.4.98", "10.0.4.97", "10.0.4.96"], links=[])
+    assert found["held"] == {"10.0.4.99": 1764255003.5, "10.0.4.97": 1764255003.5, "10.0.4.98": 0.0}
+    assert found["vrrp"]
+
+
+def test_a_node_without_keepalived_holds_nothing(tmp_path: Path) -> None:
+    found = status.status(FakeNode(tmp_path).node, virtual_ips=["10.0.4.99"], links=[])
+    assert (found["held"], found["vrrp"]) == ({}, False)
 
 
 def test_the_status_names_installed_programs_and_the_release(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def return_to_preferred(lab: Lab, preferred: dict[str, list[str]]) -> None:
                 for address in addresses:
                     lab.group.held_by(name, address)
 
-    lab.elect = preempt  # type: ignore[method-assign]
+    lab.elect = preempt  # type: ignore[method-assign] - a method of the fake
 
 
 def test_the_peer_of_the_master_becomes_master_and_the_old_one_may_take_over_again(lab: Lab) -> None:
