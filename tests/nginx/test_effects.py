@@ -80,7 +80,7 @@ def lab(web: Backend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]
         path = directory / "srv/www" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    challenge = directory / "srv/tandem/acme/.well-known/acme-challenge/token"
+    challenge = directory / "srv/acme/.well-known/acme-challenge/token"
     challenge.parent.mkdir(parents=True)
     challenge.write_text("challenge")
     settings = {
