@@ -6,12 +6,14 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.localcloud.providers.conformance.plugin_sets import MISSING
 from tests.programs import StartedPrograms
 
+_TESTS = Path(__file__).parent
 _started = StartedPrograms()
 _deselected: Counter[str] = Counter()
 
@@ -40,7 +42,27 @@ def declared_programs() -> Iterator[None]:
     assert not found, f"programs must be declared in tests/programs.py (started {', '.join(sorted(found))})"
 
 
+# Directories whose tests share resources of the host and run one after the other, in one worker of pytest-xdist:
+# a deployment on localcloud, or localcloud's machines and networks and real servers. All other tests may run beside them.
+_GROUPS = {
+    "end_to_end": "deployment",
+    "engine": "host",
+    "failover": "host",
+    "keepalived": "host",
+    "localcloud": "host",
+    "lvs": "host",
+    "nginx": "host",
+    "samples": "host",
+}
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        group = _GROUPS.get(item.path.relative_to(_TESTS).parts[0])
+        if group is not None:
+            item.own_markers = [mark for mark in item.own_markers if mark.name != "xdist_group"]
+            item.add_marker(pytest.mark.xdist_group(group), append=False)
     reasons = {item: _missing(item) for item in items}
     _deselected.update(reason for reason in reasons.values() if reason)
     deselected = [item for item in items if reasons[item]]

@@ -52,7 +52,7 @@ LOCATIONS: list[dict[str, Any]] = [
     {"path": "/slow-1s", "proxy": "web", "readTimeoutS": 1},
     {"path": "/cached", "proxy": "web", "cache": {"validS": 60}},
     {"path": "/cached-short", "proxy": "web", "cache": {"validS": 1}},
-    {"path": "/pictures/", "root": "/srv/www", "hotlink": {"referers": ["*.friend.example.com"]}},
+    {"path": "/pictures/", "root": "/srv/www", "hotlink": {"hosts": ["*.friend.example.com"]}},
     {"path": "/strict/", "root": "/srv/www", "hotlink": {"allowEmpty": False}},
     {"path": "/cors", "proxy": "web", "cors": _OWN_CORS},
     {"path": "/quiet", "proxy": "web", "accessLog": False},
