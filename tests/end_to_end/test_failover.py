@@ -151,7 +151,7 @@ def test_keepalived_comes_back_after_many_kills(lab: Lab) -> None:
     wait_until_healthy(lab)
 
 
-def test_without_the_database_logins_get_503_and_decisions_go_on(lab: Lab, tmp_path: Path) -> None:
+def test_without_the_database_logins_get_503_and_decisions_continue(lab: Lab, tmp_path: Path) -> None:
     def stop() -> None:
         lab.on("iam-a", "systemctl stop mariadb")
 

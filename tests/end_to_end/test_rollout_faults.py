@@ -77,7 +77,7 @@ def test_an_owner_in_another_pid_namespace_is_not_robbed_until_it_is_unlocked(de
     assert "4096" in deployed.on("iam-a", "grep worker_connections /etc/nginx/nginx.conf")
 
 
-def test_the_lock_of_a_killed_owner_is_released_at_once(deployed: Lab, tmp_path: Path) -> None:
+def test_the_lock_of_a_killed_owner_is_released_immediately(deployed: Lab, tmp_path: Path) -> None:
     with another_operator(deployed, tmp_path) as other:
         pid = int(line(other).rpartition(" ")[2])
         assert "token" in deployed.on("iam-b", _LOCKS)

@@ -40,7 +40,7 @@ def test_a_hung_nginx_is_a_fault_within_400_ms_and_recovers(lab: Lab) -> None:
     wait_until(lambda: lab.a.value() == "0", "healthy again", 1)
 
 
-def test_both_nginx_hung_is_no_fault(lab: Lab) -> None:
+def test_both_nginx_hung_is_not_a_fault(lab: Lab) -> None:
     start_nginx_and_daemon(lab)
     for node in (lab.a, lab.b):
         node.signal_nginx(signal.SIGSTOP)
@@ -72,7 +72,7 @@ def test_a_fault_written_by_systemd_is_kept_until_nginx_answers(lab: Lab) -> Non
     wait_until(lambda: lab.a.value() == "0", "healthy again", 1)
 
 
-def test_nginx_answers_503_at_once_while_the_database_is_away_but_for_the_health_page(lab: Lab) -> None:
+def test_nginx_answers_503_immediately_while_the_database_is_away_but_for_the_health_page(lab: Lab) -> None:
     lab.a.write_nginx(f"server {{ listen 8081; {WITHOUT_DATABASE} location / {{ return 200 ok; }} }}")
     lab.a.start_nginx()
 

@@ -90,9 +90,9 @@ def test_what_is_deployed_passes_the_checks(items: list[Item], directory: str, t
         pytest.param(
             Change(REFRESH, "TimeoutStartSec=30", "TimeoutStartSec=soon", "Failed to parse"), id="unit: wrong value"
         ),
-        pytest.param(Change(REFRESH, "[Service]", "[Sevice]", "Unknown section 'Sevice'"), id="unit: no section"),
+        pytest.param(Change(REFRESH, "[Service]", "[Unknown]", "Unknown section 'Unknown'"), id="unit: no section"),
         pytest.param(
-            Change(REDIS_UNIT, "Restart=always", "Restart=allways", "Failed to parse"), id="drop-in: wrong value"
+            Change(REDIS_UNIT, "Restart=always", "Restart=never", "Failed to parse"), id="drop-in: wrong value"
         ),
     ],
 )

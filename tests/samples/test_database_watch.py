@@ -61,7 +61,7 @@ def aborted(node: RealNode) -> str:
     return node.sql("SHOW GLOBAL STATUS LIKE 'Aborted_connects';").split()[-1]
 
 
-def test_a_stopped_server_is_noticed_at_once_and_its_return_within_a_second(node: RealNode, watch: Watch) -> None:
+def test_a_stopped_server_is_noticed_immediately_and_its_return_within_a_second(node: RealNode, watch: Watch) -> None:
     node.processes["mariadb"].kill()
     assert watch.run(1, lambda: watch.tracker.failing) < 0.1
     assert watch.run(1, lambda: not watch.tracker.failing) == float("inf")

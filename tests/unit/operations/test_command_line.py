@@ -262,7 +262,7 @@ def test_each_fault_of_the_account_has_a_remedy(tmp_path: Path, changed: Any, na
     assert result.look_at
 
 
-def test_a_forbidden_action_is_a_warning_and_the_other_checks_go_on(tmp_path: Path) -> None:
+def test_a_forbidden_action_is_a_warning_and_the_other_checks_continue(tmp_path: Path) -> None:
     found = examine(FakeCloud(DescribeAddressQuota=CloudApiError("[UnauthorizedOperation] no")), tmp_path)
     assert found["addresses"].level is Level.WARNING
     assert found["HAVIP"].level is Level.OK

@@ -70,7 +70,7 @@ def test_the_comment_starts_with_the_marker_by_which_a_workflow_finds_it() -> No
     assert to_markdown(read_preview([]), "prod").startswith(marker("prod") + "\n")
 
 
-def test_without_changes_the_comment_says_so() -> None:
+def test_without_changes_the_comment_reports_it() -> None:
     text = to_markdown(read_preview([step("same", "pulumi:pulumi:Stack", "tandem-prod", {}, {})]), "prod")
     assert "no changes, 1 unchanged" in text
     assert "|" not in text

@@ -114,7 +114,7 @@ def test_the_page_contains_no_secret() -> None:
     assert not any(secret in page(DRILL) for secret in ("password-of-health", "private-key"))
 
 
-def test_a_backend_without_history_is_said() -> None:
+def test_a_backend_without_history_is_shown() -> None:
     assert "keeps no history" in page(history=())
 
 

@@ -114,7 +114,7 @@ def test_a_wrong_setting_is_refused_with_the_reason(nginx: dict[str, Any], key: 
     assert text in problems[wanted]
 
 
-def test_a_site_with_a_certificate_of_its_own_gets_hsts() -> None:
+def test_a_site_with_a_separate_certificate_gets_hsts() -> None:
     ca = issue("Test CA")
     leaf = issue(HOST, HOST, by=ca)
     given = {"certificate": leaf.pem, "privateKey": leaf.private_key, "ca": ca.pem}

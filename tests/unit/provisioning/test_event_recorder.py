@@ -101,7 +101,7 @@ def test_the_mark_of_a_master_exists_while_the_node_is_master(root: Path) -> Non
     assert seen == [False, True, True, False]
 
 
-def test_numbers_go_on_after_a_restart_with_an_empty_queue(root: Path) -> None:
+def test_numbers_continue_after_a_restart_with_an_empty_queue(root: Path) -> None:
     record(Recorder(SETTINGS, str(root)), "BACKUP", "MASTER")
     for file in (root / "var/lib/tandem/events").glob("*.json"):
         file.unlink()  # sent

@@ -196,7 +196,7 @@ def test_restarts_of_keepalived_have_no_limit_and_do_not_wait_for_nginx() -> Non
     assert "nginx" not in after, "if nginx cannot start on both nodes, one of them must hold the virtual IP"
 
 
-def test_the_daemon_log_is_a_file_of_its_own_if_requested() -> None:
+def test_the_daemon_log_is_a_separate_file_if_requested() -> None:
     files = render(deployment(keepalived={"daemonLog": "file"}))["iam-a"].files()
     assert "--log-facility 6 " in files["/etc/systemd/system/keepalived.service.d/tandem.conf"]
     assert "local6.* /var/log/keepalived-daemon.log" in files["/etc/rsyslog.d/30-keepalived.conf"]

@@ -183,7 +183,7 @@ def test_a_unit_of_the_previous_version_that_had_failed_runs_after_a_rollback(gr
     assert group.systems["iam-b"].units["nginx"] == "active"
 
 
-def test_a_rollback_that_does_not_pass_the_previous_gates_says_so_and_leaves_the_node_out(group: FakeGroup) -> None:
+def test_a_rollback_that_does_not_pass_the_previous_gates_reports_it_and_leaves_the_node_out(group: FakeGroup) -> None:
     deploy(group, "1")
     group.answers = lambda _node, _url: "502"
     error = expect_failure(group)

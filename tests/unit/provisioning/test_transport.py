@@ -255,7 +255,7 @@ def test_calls_at_the_same_time_use_one_agent_each(server: Server, tmp_path: Pat
     assert server.commands == 2
 
 
-def test_an_unknown_operation_is_an_error_and_the_agent_goes_on(server: Server) -> None:
+def test_an_unknown_operation_is_an_error_and_the_agent_continues(server: Server) -> None:
     with connect(server.node(), PRIVATE_KEY) as connection:
         with pytest.raises(NodeError, match=r"no_such_operation: KeyError: 'no_such_operation' \(this is a bug"):
             connection.call([{"do": "no_such_operation"}])
