@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
-from ..files import sync_directory
+from ..files import replace_text
 from ..node import Node
 
 _PATH = "/etc/hosts"
@@ -20,18 +21,14 @@ def facts(node: Node, questions: list[str]) -> dict[str, list[str]]:
 def prepare(node: Node, items: list[dict[str, Any]]) -> None:
     for item in items:
         before, _, after = _divide(_text(node))
-        target = node.at(_PATH)
-        new = target.with_name(f".{target.name}.tandem")
-        new.write_text("\n".join([*before, _BEGIN, *item["lines"], _END, *after]) + "\n")
-        new.chmod(0o644)
+        text = "\n".join([*before, _BEGIN, *item["lines"], _END, *after]) + "\n"
         node.before("write " + _PATH)
-        new.replace(target)
-        sync_directory(node, target.parent)
+        replace_text(node, node.at(_PATH), text, owner=(os.geteuid(), os.getegid()), mode=0o644)
 
 
 def _text(node: Node) -> list[str]:
     target = node.at(_PATH)
-    return target.read_text(errors="replace").splitlines() if target.exists() else []
+    return target.read_text(encoding="utf-8", errors="surrogateescape").splitlines() if target.exists() else []
 
 
 def _divide(lines: list[str]) -> tuple[list[str], list[str], list[str]]:

@@ -13,6 +13,7 @@ from provisioning.kinds.base import Item
 from provisioning.kinds.database import Database
 from provisioning.kinds.grant import Grant
 from provisioning.kinds.query import Query
+from provisioning.kinds.remote_account import RemoteAccount
 
 Arrange = Callable[[Bench], object]
 _OWNER = NotApplicable("MariaDB has no owners or modes of its rows; its privileges are the kind `grant`")
@@ -133,6 +134,37 @@ QUERY = Table(
 )
 
 
+_DENIED = "ERROR 1045 (28000): Access denied for user 'iam'"
+
+
+def _remote(*, read_only: bool = False, **passwords: str) -> Arrange:
+    def arrange(bench: Bench) -> None:
+        bench.system.remote.passwords = {"admin": "admin-secret", **passwords}
+        bench.system.remote.read_only = read_only
+
+    return arrange
+
+
+def _can_log_in(bench: Bench) -> None:
+    assert bench.system.remote.passwords["iam"] == "secret"
+
+
+REMOTE_ACCOUNT = Table(
+    RemoteAccount("db.example.com:3306", "iam", "10.0.4.20", "secret", "iam", ("SELECT",), "admin", "admin-secret"),
+    {
+        ABSENT: Row(_remote(), _DENIED, after=_can_log_in),
+        PRESENT: Row(_remote(iam="secret")),
+        DRIFTED: Row(_remote(iam="other"), _DENIED, after=_can_log_in),
+        OWNER: _OWNER,
+        LINK: NotApplicable("the server is on another host"),
+        READ_ONLY: Row(_remote(read_only=True), _DENIED, _READ_ONLY, repair=_remote(), after=_can_log_in),
+        "an administrator with another password": Row(
+            _remote(admin="other"), _DENIED, "admin cannot create it: ERROR 1045", repair=_remote(), after=_can_log_in
+        ),
+    },
+)
+
+
 def _queue(bench: Bench) -> Item:
     return AuditQueue("127.0.0.1", bench.redis_port, PASSWORD, 5)
 
@@ -165,4 +197,11 @@ AUDIT_QUEUE = Table(
     },
 )  # fmt: skip
 
-TABLES = {"account": ACCOUNT, "audit_queue": AUDIT_QUEUE, "database": DATABASE, "grant": GRANT, "query": QUERY}
+TABLES = {
+    "account": ACCOUNT,
+    "audit_queue": AUDIT_QUEUE,
+    "database": DATABASE,
+    "grant": GRANT,
+    "query": QUERY,
+    "remote_account": REMOTE_ACCOUNT,
+}

@@ -28,6 +28,7 @@ from provisioning.kinds.authorized_key import AuthorizedKey
 from provisioning.kinds.directory import Directory
 from provisioning.kinds.file import File
 from provisioning.kinds.first_content import FirstContent
+from provisioning.kinds.hosts import Hosts
 from provisioning.kinds.link import Link
 from provisioning.kinds.redis_password import RedisPassword, redis_hash
 from provisioning.kinds.timer import Timer
@@ -391,12 +392,56 @@ REDIS_PASSWORD = Table(
     },
 )  # fmt: skip
 
+_HOSTS = "/etc/hosts"
+_OTHERS = b"127.0.0.1 localhost\n# caf\xe9\n"  # not UTF-8
+_BLOCK = b"# Tandem: names of the group\n10.0.4.20 iam-a\n# Tandem: end\n"
+
+
+def _hosts(content: bytes) -> Callable[[Bench], None]:
+    def arrange(bench: Bench) -> None:
+        bench.text(_HOSTS, "").write_bytes(content)
+
+    return arrange
+
+
+def _names_are_known(kept: bytes = b"") -> Callable[[Bench], None]:
+    def verify(bench: Bench) -> None:
+        assert not bench.at(_HOSTS).is_symlink()
+        assert bench.at(_HOSTS).read_bytes() == kept + _BLOCK
+        assert bench.owner(_HOSTS) == (ME, MY_GROUP, "0644")
+
+    return verify
+
+
+HOSTS = Table(
+    Hosts(("10.0.4.20 iam-a",)),
+    {
+        ABSENT: Row(_nothing, "names of the group differ", after=_names_are_known()),
+        PRESENT: Row(_hosts(_OTHERS + _BLOCK)),
+        DRIFTED: Row(
+            _hosts(_OTHERS + _BLOCK.replace(b"iam-a", b"iam-b")), "names of the group differ",
+            after=_names_are_known(_OTHERS),
+        ),
+        OWNER: NotApplicable("the file is the operating system's; a change leaves it to root with mode 0644"),
+        LINK: Row(
+            lambda bench: bench.link(_HOSTS, f"{OUTSIDE}/file"), "names of the group differ",
+            after=_names_are_known(b"of another program\n"),
+        ),
+        READ_ONLY: read_only("/etc", _hosts(b""), "names of the group differ", after=_names_are_known()),
+        "a link at the temporary path": Row(
+            lambda bench: (_hosts(_OTHERS)(bench), bench.link("/etc/.hosts.tandem", f"{OUTSIDE}/file")),
+            "names of the group differ", after=_names_are_known(_OTHERS),
+        ),
+    },
+)  # fmt: skip
+
 TABLES = {
     "absent": ABSENT_FILE,
     "authorized_key": AUTHORIZED_KEY,
     "directory": DIRECTORY,
     "file": FILE,
     "first_content": FIRST_CONTENT,
+    "hosts": HOSTS,
     "link": LINKS,
     "redis_password": REDIS_PASSWORD,
     "timer": TIMER,
