@@ -118,6 +118,17 @@ def queued(queue: str) -> list[str]:
     return sorted(name for name in os.listdir(queue) if name.endswith(".json"))
 
 
+def finish_interrupted(queue: str) -> None:
+    """Queue the event that was written when this program or the node ended, if it is complete."""
+    for name in os.listdir(queue):
+        if name.endswith(".json.new"):
+            path = f"{queue}/{name}"
+            if read_json(path, None) is None:
+                os.unlink(path)
+            else:
+                os.replace(path, path.removesuffix(".new"))
+
+
 def add_to_queue(queue: str, sequence_file: str, event: Event) -> None:
     write(sequence_file, f"{event['sequence']}\n")
     write(f"{queue}/{event['sequence']:012d}.json", json.dumps(event) + "\n")
@@ -171,6 +182,7 @@ class Recorder:
         )
         os.makedirs(self._queue, exist_ok=True)
         os.makedirs(self._master, exist_ok=True)
+        finish_interrupted(self._queue)
         newest = int((queued(self._queue) or ["0"])[-1].partition(".")[0])
         sequence = max(newest, int(str(read_json(self._sequence_file, 0))))
         state = read_json(self._state_file, {})

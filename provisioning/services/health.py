@@ -29,7 +29,7 @@ _NGINX_DATA = "/var/lib/nginx"
 # Go's HTTP server rejects a request without a Host header with status 400 before the service logs it, so probes do not
 # fill the access logs of iam-apiserver and iam-authz-server. Their /healthz is a constant, too.
 _IAM = frozenset({"iam-apiserver", "iam-authz-server"})
-_UNLOGGED_REQUEST = "GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n"
+UNLOGGED_REQUEST = "GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n"
 
 
 def desired(deployment: Deployment, node: Node, profile: Profile) -> list[Item]:
@@ -117,7 +117,7 @@ def _services(deployment: Deployment, profile: Profile) -> list[dict[str, object
         servers = sorted({(server.address, server.port) for server in upstream.servers if server.address in nodes})
         if servers and upstream.name not in udp:
             path = paths.get(upstream.name)
-            request = _UNLOGGED_REQUEST if upstream.name in _IAM else _request(path) if path else ""
+            request = UNLOGGED_REQUEST if upstream.name in _IAM else _request(path) if path else ""
             patience_s = max(_OTHERS_PATIENCE_S, profile.patience_s) if path else profile.patience_s
             found.append({"name": upstream.name, "request": request, "patience_s": patience_s, "servers": servers})
     return found

@@ -29,6 +29,9 @@ if ($tandem_database_away) {
     return 503 '{"code":100101,"message":"Database error"}';
 }
 """
+# The longest request, a login, takes 50 ms. The health daemon takes out a server that hangs after 250 ms (profile
+# `fast`); this limit is for a kernel that cannot destroy its connections.
+_READ_TIMEOUT_S = 10
 _REFUSED = '{"code":100207,"message":"Permission denied"}'
 
 
@@ -79,18 +82,22 @@ def sites(deployment: Deployment) -> tuple[Site, ...]:
 
     return (
         site(APISERVER, domains.api, "api", _apiserver(nginx), nginx.client_max_body_size),
-        site(AUTHZ_SERVER, domains.authz, "authz", _common(AUTHZ_SERVER), nginx.authz_max_body_size),
+        site(AUTHZ_SERVER, domains.authz, "authz", _common(AUTHZ_SERVER, nginx), nginx.authz_max_body_size),
     )
 
 
-def _common(name: str, rate_limit: RateLimitSettings | None = None) -> list[LocationSettings]:
+def _common(name: str, nginx: NginxSettings, rate_limit: RateLimitSettings | None = None) -> list[LocationSettings]:
     return [
-        LocationSettings(path="/", proxy=name, rate_limit=rate_limit),
+        LocationSettings(path="/", proxy=name, rate_limit=rate_limit, read_timeout_s=_read_timeout_s(nginx)),
         # The services support only GET here and answer HEAD with 500.
         LocationSettings(path="/healthz", match="=", proxy=name, proxy_method="GET"),
         # The services serve these paths without a login, so they are not public.
         LocationSettings(path="^/(metrics$|debug(/|$))", match="~", respond=ResponseSettings(status=404)),
     ]
+
+
+def _read_timeout_s(nginx: NginxSettings) -> int:
+    return min(_READ_TIMEOUT_S, nginx.read_timeout_s)
 
 
 def _apiserver(nginx: NginxSettings) -> list[LocationSettings]:
@@ -100,8 +107,10 @@ def _apiserver(nginx: NginxSettings) -> list[LocationSettings]:
     login = RateLimitSettings(name="login", per_s=rate, burst=burst)
     password = RateLimitSettings(name="login", per_s=rate, burst=burst, only="basic-auth")
     found = [
-        *_common(APISERVER, password),
-        LocationSettings(path="/login", match="=", proxy=APISERVER, rate_limit=login),
+        *_common(APISERVER, nginx, password),
+        LocationSettings(
+            path="/login", match="=", proxy=APISERVER, rate_limit=login, read_timeout_s=_read_timeout_s(nginx)
+        ),
     ]
     if nginx.open_registration:
         return found
@@ -113,6 +122,7 @@ def _apiserver(nginx: NginxSettings) -> list[LocationSettings]:
             match="~",
             proxy=APISERVER,
             rate_limit=password,
+            read_timeout_s=_read_timeout_s(nginx),
             access=AccessSettings(
                 allow=nginx.registration_cidrs,
                 deny=() if nginx.registration_cidrs else (IPv4Network("0.0.0.0/0"),),

@@ -13,20 +13,21 @@ _BEGIN, _END = "# Tandem: names of the group", "# Tandem: end"
 
 
 def facts(node: Node, questions: list[str]) -> dict[str, list[str]]:
-    """The lines of the block."""
-    _, block, _ = _divide(_text(node))
+    """The lines of the block; none if the file is a link, which another program may rewrite."""
+    block = [] if node.at(_PATH).is_symlink() else _divide(_lines(node))[1]
     return dict.fromkeys(questions, block)
 
 
 def prepare(node: Node, items: list[dict[str, Any]]) -> None:
     for item in items:
-        before, _, after = _divide(_text(node))
+        before, _, after = _divide(_lines(node))
         text = "\n".join([*before, _BEGIN, *item["lines"], _END, *after]) + "\n"
         node.before("write " + _PATH)
+        # All programs read it.
         replace_text(node, node.at(_PATH), text, owner=(os.geteuid(), os.getegid()), mode=0o644)
 
 
-def _text(node: Node) -> list[str]:
+def _lines(node: Node) -> list[str]:
     target = node.at(_PATH)
     return target.read_text(encoding="utf-8", errors="surrogateescape").splitlines() if target.exists() else []
 

@@ -22,7 +22,7 @@ class Events:
         elif host is not None and host.failing:
             self._covered.add(subject)
         state = failing and subject not in self._covered
-        if state != self._reported.get(subject, False):
+        if state != self._reported.setdefault(subject, state):  # the first state is no event
             self._reported[subject] = state
             self._write(f'HEALTH "{subject}" {"failed" if state else "healthy"}')
 

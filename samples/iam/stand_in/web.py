@@ -189,6 +189,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         started = time.perf_counter()
         self._listener.enter(self.connection, _Phase.ANSWERING)
+        if "Host" not in self.headers and self.request_version == "HTTP/1.1":
+            # As Go's server (net/http), before the service sees or logs the request.
+            self.close_connection = True
+            self._send(Response(HTTPStatus.BAD_REQUEST, "400 Bad Request: missing required Host header"), "")
+            return
         request_id = self.headers.get("X-Request-Id") or str(uuid.uuid4())
         request = Request(self.command, self.path, {name.title(): value for name, value in self.headers.items()})
         response = self._read_body(request) or self._answer(request)

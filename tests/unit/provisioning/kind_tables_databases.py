@@ -61,6 +61,28 @@ ACCOUNT = Table(
 )
 
 
+def _has_user(bench: Bench) -> None:
+    assert bench.system.server.users == {"dba", "svc"}
+
+
+_REFUSED = "ERROR 1045 (28000): Access denied"
+REMOTE_ACCOUNT = Table(
+    RemoteAccount("10.0.9.1:3306", "svc", "10.0.4.20", "secret", "iam", ("SELECT",), "dba", "dba-pass"),
+    {
+        ABSENT: Row(_nothing, _REFUSED, after=_has_user),
+        PRESENT: Row(lambda bench: bench.system.server.users.add("svc")),
+        DRIFTED: NotApplicable("with another password the login fails, as without the account"),
+        OWNER: _OWNER,
+        LINK: _LINK,
+        READ_ONLY: Row(_locked(), _REFUSED, _READ_ONLY, repair=_unlocked, after=_has_user),
+        "an administrator who cannot log in": Row(
+            lambda bench: bench.system.server.users.clear(), _REFUSED, f"dba cannot create it: {_REFUSED}",
+            repair=lambda bench: bench.system.server.users.add("dba"), after=_has_user,
+        ),
+    },
+)  # fmt: skip
+
+
 def _granted(*rights: str) -> Arrange:
     return lambda bench: bench.system.server.grants.update({f"{_NAME} on iam": set(rights)})
 
@@ -134,37 +156,6 @@ QUERY = Table(
 )
 
 
-_DENIED = "ERROR 1045 (28000): Access denied for user 'iam'"
-
-
-def _remote(*, read_only: bool = False, **passwords: str) -> Arrange:
-    def arrange(bench: Bench) -> None:
-        bench.system.remote.passwords = {"admin": "admin-secret", **passwords}
-        bench.system.remote.read_only = read_only
-
-    return arrange
-
-
-def _can_log_in(bench: Bench) -> None:
-    assert bench.system.remote.passwords["iam"] == "secret"
-
-
-REMOTE_ACCOUNT = Table(
-    RemoteAccount("db.example.com:3306", "iam", "10.0.4.20", "secret", "iam", ("SELECT",), "admin", "admin-secret"),
-    {
-        ABSENT: Row(_remote(), _DENIED, after=_can_log_in),
-        PRESENT: Row(_remote(iam="secret")),
-        DRIFTED: Row(_remote(iam="other"), _DENIED, after=_can_log_in),
-        OWNER: _OWNER,
-        LINK: NotApplicable("the server is on another host"),
-        READ_ONLY: Row(_remote(read_only=True), _DENIED, _READ_ONLY, repair=_remote(), after=_can_log_in),
-        "an administrator with another password": Row(
-            _remote(admin="other"), _DENIED, "admin cannot create it: ERROR 1045", repair=_remote(), after=_can_log_in
-        ),
-    },
-)
-
-
 def _queue(bench: Bench) -> Item:
     return AuditQueue("127.0.0.1", bench.redis_port, PASSWORD, 5)
 
@@ -198,10 +189,6 @@ AUDIT_QUEUE = Table(
 )  # fmt: skip
 
 TABLES = {
-    "account": ACCOUNT,
-    "audit_queue": AUDIT_QUEUE,
-    "database": DATABASE,
-    "grant": GRANT,
-    "query": QUERY,
+    "account": ACCOUNT, "audit_queue": AUDIT_QUEUE, "database": DATABASE, "grant": GRANT, "query": QUERY,
     "remote_account": REMOTE_ACCOUNT,
-}
+}  # fmt: skip

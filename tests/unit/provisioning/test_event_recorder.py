@@ -122,6 +122,20 @@ def test_events_wait_in_memory_while_the_disk_cannot_be_written(root: Path) -> N
     assert [event["state"] for event in queue(root)] == ["BACKUP", "MASTER", "FAULT"]
 
 
+def test_an_event_that_was_written_at_a_power_failure_is_queued_if_it_is_complete(root: Path) -> None:
+    record(Recorder(SETTINGS, str(root)), "BACKUP")
+    directory = root / "var/lib/tandem/events"
+    (directory / "000000000002.json.new").write_text('{"sequence": 2, "state": "MASTER"}\n')
+    (directory / "000000000003.json.new").write_text('{"sequence": 3, "st')
+    record(Recorder(SETTINGS, str(root)), "FAULT")
+    assert [(event["sequence"], event["state"]) for event in queue(root)] == [
+        (1, "BACKUP"),
+        (2, "MASTER"),
+        (3, "FAULT"),
+    ]
+    assert not list(directory.glob("*.new"))
+
+
 def test_the_queue_keeps_the_newest_thousand(root: Path) -> None:
     recorder = Recorder(SETTINGS, str(root))
     directory = root / "var/lib/tandem/events"

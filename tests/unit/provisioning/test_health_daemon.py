@@ -199,7 +199,7 @@ def test_events_without_a_recorder_are_dropped(tmp_path: Path) -> None:
 def test_a_failure_is_reported_once_and_services_of_a_silent_host_are_not(tmp_path: Path) -> None:
     fifo = Fifo(str(tmp_path / "events"))
     events, host = Events(str(tmp_path / "events")), Tracker(0.25)
-    for failing in (True, True, False, False):
+    for failing in (False, True, True, False, False):
         events.judge("iam-apiserver at 10.0.4.21:8080", failing=failing, host=host)
     host.fail(0.0)
     events.judge("iam-apiserver at 10.0.4.21:8080", failing=True, host=host)

@@ -43,6 +43,20 @@ def test_a_dead_node_delays_by_one_second_and_a_post_is_not_retried(name: str) -
     assert "non_idempotent" not in text
 
 
+@pytest.mark.parametrize(("given", "used"), [(60, 10), (3, 3)])
+def test_a_request_to_iam_waits_at_most_ten_seconds(given: int, used: int) -> None:
+    for name in ("iam-apiserver", "iam-authz-server"):
+        text = site(files(readTimeoutS=given)[f"/etc/nginx/conf.d/{name}.conf"])
+        assert f"proxy_read_timeout {used}s;" in text
+
+
+def test_only_the_apiservers_domain_answers_503_without_the_database() -> None:
+    assert "-f /run/tandem/database-away" in files()["/etc/nginx/conf.d/iam-apiserver.conf"]
+    assert "database-away" not in files()["/etc/nginx/conf.d/iam-authz-server.conf"]
+    seed = render(deployment(profile="seed"))["iam-a"].files()
+    assert "database-away" not in seed["/etc/nginx/conf.d/iam-apiserver.conf"], "without a health daemon"
+
+
 @pytest.mark.parametrize("name", ["iam-apiserver", "iam-authz-server"])
 def test_x_forwarded_for_of_the_client_is_replaced(name: str) -> None:
     text = site(files()[f"/etc/nginx/conf.d/{name}.conf"])
