@@ -392,47 +392,48 @@ REDIS_PASSWORD = Table(
     },
 )  # fmt: skip
 
-_HOSTS, _NAMES = "/etc/hosts", ("10.0.4.20 iam-a", "10.0.4.21 iam-b")
-_OTHER_NAME = "127.0.0.1 localhost\n"
-_BLOCK = "# Tandem: names of the group\n{}\n# Tandem: end\n"
+_HOSTS = "/etc/hosts"
+_OTHERS = b"127.0.0.1 localhost\n# caf\xe9\n"  # not UTF-8
+_BLOCK = b"# Tandem: names of the group\n10.0.4.20 iam-a\n# Tandem: end\n"
 
 
-def _hosts(text: str) -> Callable[[Bench], Path]:
-    return lambda bench: bench.text(_HOSTS, text)
+def _hosts(content: bytes) -> Callable[[Bench], None]:
+    def arrange(bench: Bench) -> None:
+        bench.text(_HOSTS, "").write_bytes(content)
+
+    return arrange
 
 
-def _has_names(bench: Bench) -> None:
-    assert bench.at(_HOSTS).read_text().endswith(_BLOCK.format("\n".join(_NAMES)))
-    assert bench.owner(_HOSTS) == (ME, MY_GROUP, "0644")
+def _names_are_known(kept: bytes = b"") -> Callable[[Bench], None]:
+    def verify(bench: Bench) -> None:
+        assert not bench.at(_HOSTS).is_symlink()
+        assert bench.at(_HOSTS).read_bytes() == kept + _BLOCK
+        assert bench.owner(_HOSTS) == (ME, MY_GROUP, "0644")
 
-
-def _has_names_beside_others(bench: Bench) -> None:
-    _has_names(bench)
-    assert bench.at(_HOSTS).read_text().startswith(_OTHER_NAME)
-    assert bench.at(_HOSTS).read_text().count("iam-a") == 1
+    return verify
 
 
 HOSTS = Table(
-    Hosts(_NAMES),
+    Hosts(("10.0.4.20 iam-a",)),
     {
-        ABSENT: Row(_nothing, "names of the group differ", after=_has_names),
-        PRESENT: Row(_hosts(_OTHER_NAME + _BLOCK.format("\n".join(_NAMES)))),
+        ABSENT: Row(_nothing, "names of the group differ", after=_names_are_known()),
+        PRESENT: Row(_hosts(_OTHERS + _BLOCK)),
         DRIFTED: Row(
-            _hosts(_OTHER_NAME + _BLOCK.format("10.0.4.9 iam-a")), "names of the group differ",
-            after=_has_names_beside_others,
+            _hosts(_OTHERS + _BLOCK.replace(b"iam-a", b"iam-b")), "names of the group differ",
+            after=_names_are_known(_OTHERS),
         ),
-        OWNER: NotApplicable("the file is the distribution's; only the block in it is Tandem's"),
+        OWNER: NotApplicable("the file is the operating system's; a change leaves it to root with mode 0644"),
         LINK: Row(
-            lambda bench: bench.link(_HOSTS, f"{OUTSIDE}/file"), "names of the group differ", after=_has_names
+            lambda bench: bench.link(_HOSTS, f"{OUTSIDE}/file"), "names of the group differ",
+            after=_names_are_known(b"of another program\n"),
         ),
-        READ_ONLY: NotApplicable("without /etc no kind can change anything; the kind `file` has this row"),
+        READ_ONLY: read_only("/etc", _hosts(b""), "names of the group differ", after=_names_are_known()),
         "a link at the temporary path": Row(
-            lambda bench: (_hosts(_OTHER_NAME)(bench), bench.link("/etc/.hosts.tandem", f"{OUTSIDE}/file")),
-            "names of the group differ", after=_has_names_beside_others,
+            lambda bench: (_hosts(_OTHERS)(bench), bench.link("/etc/.hosts.tandem", f"{OUTSIDE}/file")),
+            "names of the group differ", after=_names_are_known(_OTHERS),
         ),
     },
 )  # fmt: skip
-
 
 TABLES = {
     "absent": ABSENT_FILE,
