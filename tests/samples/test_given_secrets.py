@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -82,7 +83,7 @@ def test_no_other_file_contains_a_given_secret(texts: dict[str, str]) -> None:
     names = f"{BUCKET_KEY_ID}|{BUCKET_KEY_SECRET}|{JWT_KEY}|{MARIADB_IAM_PASSWORD}|{MONGODB_PASSWORD}|{REDIS}"
     assert sorted(path for path, text in texts.items() if re.search(rf"@@secret:({names})\b", text)) == [
         "/etc/iam/iam-apiserver.yaml", "/etc/iam/iam-authz-server.yaml", "/etc/iam/iam-pump.yaml",
-        "/etc/iam/redis.env", "/etc/tandem/backup/bucket.env", "mongodb",
+        "/etc/iam/redis.env", "/etc/tandem/backup/bucket.env", "/etc/tandem/database.json", "mongodb",
     ]  # fmt: skip
 
 
@@ -97,6 +98,23 @@ def test_yaml_returns_each_secret(texts: dict[str, str], secret: str) -> None:
     assert (api["mysql"]["password"], api["jwt"]["key"]) == (secret, secret + "x")
     for name in ("apiserver", "authz-server", "pump"):
         assert parsed(f"/etc/iam/iam-{name}.yaml")["redis"]["password"] == secret[::-1]
+
+
+@with_examples
+def test_json_returns_each_secret(texts: dict[str, str], secret: str) -> None:
+    path = "/etc/tandem/database.json"
+    values = {MARIADB_IAM_PASSWORD: secret, REDIS: secret[::-1]}
+    found = set(_strings(json.loads(substitute(texts[path], values, path))))
+    assert {values[name] for name in values if f"@@secret:{name} " in texts[path]} <= found
+    assert "@@secret" not in str(found)
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _strings(each)
+    elif isinstance(value, str):
+        yield value
 
 
 @with_examples
