@@ -55,8 +55,11 @@ class Alarms(pulumi.ComponentResource):
             notice_type="ALL",
             notice_language=settings.language,
             user_notices=_user_notices(settings.receivers),
+            # Such a URL often contains a key, so it is neither in a preview nor in plain text in the state.
             url_notices=[
-                monitor.AlarmNoticeUrlNoticeArgs(url=url, start_time=_WHOLE_DAY[0], end_time=_WHOLE_DAY[1])
+                monitor.AlarmNoticeUrlNoticeArgs(
+                    url=pulumi.Output.secret(url), start_time=_WHOLE_DAY[0], end_time=_WHOLE_DAY[1]
+                )
                 for url in settings.receivers.urls
             ],
             opts=self._child,

@@ -24,7 +24,7 @@ from provisioning.inventory import Inventory, RemoteNode
 from provisioning.ssh.connections import connector
 from provisioning.traffic.havip import confirm_with
 from provisioning.traffic.node_changes import Group as ChangingGroup
-from provisioning.traffic.node_changes import put_back_node, take_out_node
+from provisioning.traffic.node_changes import put_back_node, stay_out, take_out_node
 
 app = typer.Typer()
 _WATCH_S = 2.0
@@ -141,7 +141,7 @@ def drain(
     group = _changing(open_engine(stack), stack)
     _get(group.inventory, node)
     take_out_node(group, node)
-    _stay_out(group, minutes)
+    stay_out(group, minutes * 60)
     typer.echo(f"{node} is out of service for at most {minutes} min. tandem undrain {node} --stack {stack} ends this.")
 
 
@@ -182,18 +182,6 @@ def report(
     file = output or Path(f"{stack}.html")
     file.write_text(make_page(group, found, engine.history(), drill), encoding="utf-8")
     typer.echo(f"{file} is written.")
-
-
-def _stay_out(group: ChangingGroup, minutes: int) -> None:
-    """Extend the time after which the nodes put the node back without an operator."""
-    from provisioning.change_lock import locked  # noqa: PLC0415 - as above
-    from provisioning.ssh.reachable import connected  # noqa: PLC0415 - as above
-
-    with connected(group.inventory, group.connector()) as reached:
-        connections = [*reached.connections.values()]
-        with locked(connections, group.report) as lock:
-            for connection in connections:
-                lock.on(connection).call([{"do": "stay_out", "seconds": minutes * 60}])
 
 
 def _changing(engine: Engine, stack: str) -> ChangingGroup:

@@ -22,6 +22,7 @@ app = typer.Typer()
 config = typer.Typer(no_args_is_help=True, help="Check the settings of stacks.")
 app.add_typer(config, name="config")
 _STACKS = PROJECT_ROOT / "stacks"
+_ASK = sys.stdin.isatty()  # otherwise a missing option is an error
 
 
 @app.command(
@@ -34,22 +35,25 @@ _STACKS = PROJECT_ROOT / "stacks"
 def init(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the new stack.")],
     *,
-    region: Annotated[str, typer.Option(prompt=True, help="Region of all resources.")],
-    zone: Annotated[str, typer.Option(prompt=True, help="Availability zone of the subnet.")],
-    image: Annotated[str, typer.Option(prompt="Image (Debian 12)", help="Image of the nodes: Debian 12.")],
+    region: Annotated[str, typer.Option(prompt=_ASK, help="Region of all resources.")],
+    zone: Annotated[str, typer.Option(prompt=_ASK, help="Availability zone of the subnet.")],
+    image: Annotated[str, typer.Option(prompt=_ASK and "Image (Debian 12)", help="Image of the nodes: Debian 12.")],
     admin: Annotated[
-        list[str], typer.Option(prompt="Your network, for SSH", help="A network that may use SSH; repeat the option.")
+        list[str],
+        typer.Option(prompt=_ASK and "Your network, for SSH", help="A network that may use SSH; repeat the option."),
     ],
-    api_domain: Annotated[str, typer.Option(prompt="Host name of the API", help="Public name of iam-apiserver.")],
+    api_domain: Annotated[
+        str, typer.Option(prompt=_ASK and "Host name of the API", help="Public name of iam-apiserver.")
+    ],
     authz_domain: Annotated[
-        str, typer.Option(prompt="Host name of the authorization", help="Public name of iam-authz-server.")
+        str, typer.Option(prompt=_ASK and "Host name of the authorization", help="Public name of iam-authz-server.")
     ],
     instance_type: Annotated[str, typer.Option("--type", help="Instance type of the nodes.")] = "S5.MEDIUM2",
     subnet: Annotated[str, typer.Option(help="The subnet; it must not overlap your other networks.")] = "10.3.4.0/24",
     node: Annotated[list[str] | None, typer.Option(help="Name of a node; repeat it. Default: iam-a, iam-b.")] = None,
     access: Annotated[str, typer.Option(help="How SSH reaches the nodes: bastion, public or direct.")] = "bastion",
 ) -> None:
-    """Create the settings file of a new stack, with comments. Asks for what is not given as an option."""
+    """Create the settings file of a new stack, with comments. On a terminal, asks for options that are missing."""
     from settings.check import check_file  # noqa: PLC0415 - pydantic takes 0.3 s to import
 
     answers = make_answers(

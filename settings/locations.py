@@ -107,7 +107,7 @@ class CacheSettings(FrozenModel):
 class HotlinkSettings(FrozenModel):
     """Refuse requests from pages of other sites with status 403."""
 
-    referers: tuple[Referer, ...] = Field(
+    hosts: tuple[Referer, ...] = Field(
         default=(),
         description="Hosts whose pages may embed the files, such as `*.example.com`, in addition to the site.",
     )
@@ -224,7 +224,7 @@ class LocationSettings(FrozenModel):
         }  # fmt: skip
         given = [name for name, value in only_proxy.items() if value]
         if given and self.proxy is None:
-            raise ValueError(f"{given[0]} cannot be set without proxy: there is no target that receives the requests")
+            raise ValueError(f"{given[0]} cannot be set without proxy: the target is missing")
         if self.proxy_path is not None and self.match not in {"prefix", "^~"}:
             raise ValueError(f"proxyPath cannot be set with match {self.match}: only a prefix can be replaced")
         if self.proxy_path is not None and self.proxy_path.endswith("/") != self.path.endswith("/"):

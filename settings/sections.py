@@ -75,7 +75,7 @@ class Sections(FrozenModel):
     iam: IamSettings = Field(default=IamSettings(), description="The IAM services.")
     services: dict[ServiceName, ServiceSettings] = Field(
         default_factory=dict,
-        description="Services of your own, by name (docs/services.md). Each runs as the unit `app-NAME`; a location of "
+        description="Your own services, by name (docs/services.md). Each runs as the unit `app-NAME`; a location of "
         "a site sends requests to it.",
     )
     data: DataSettings = Field(default=DataSettings(), description="The databases.")

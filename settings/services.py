@@ -1,4 +1,4 @@
-"""`tandem:services`: services of your own, which run on the nodes beside the IAM services or instead of them."""
+"""`tandem:services`: your own services, which run on the nodes beside the IAM services or instead of them."""
 
 from __future__ import annotations
 

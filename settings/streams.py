@@ -58,7 +58,7 @@ class StreamSettings(FrozenModel):
     @model_validator(mode="after")
     def _is_consistent(self) -> StreamSettings:
         if self.upstream is None and not self.server_names:
-            raise ValueError("must have an upstream or serverNames: there is no target that receives the connections")
+            raise ValueError("must have an upstream or serverNames: the target is missing")
         if self.protocol == "udp" and (self.tls or self.server_names):
             raise ValueError("tls and serverNames cannot be set with protocol udp: nginx has no DTLS")
         if self.tls is not None and self.server_names:

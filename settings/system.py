@@ -17,7 +17,7 @@ _CLOUD_TIME_SERVERS = tuple(f"time{number}.tencentyun.com" for number in range(1
 class SystemSettings(FrozenModel):
     time_servers: tuple[TimeServer, ...] = Field(
         default=_CLOUD_TIME_SERVERS,
-        description="NTP servers of chrony, which replaces the image's time service. An empty list leaves that alone.",
+        description="NTP servers of chrony, which replaces the image's time service. An empty list keeps it.",
     )
     time_zone: str | None = Field(
         default=None,

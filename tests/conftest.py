@@ -6,12 +6,15 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.localcloud.providers.conformance.plugin_sets import MISSING
 from tests.programs import StartedPrograms
 
+_TESTS = Path(__file__).parent
 _started = StartedPrograms()
 _deselected: Counter[str] = Counter()
 
@@ -40,13 +43,44 @@ def declared_programs() -> Iterator[None]:
     assert not found, f"programs must be declared in tests/programs.py (started {', '.join(sorted(found))})"
 
 
+# Directories whose tests share resources of the host and run one after the other, in one worker of pytest-xdist:
+# a deployment on localcloud, or instances, networks and real servers. All other tests may run beside them.
+_GROUPS = {
+    "end_to_end": "deployment",
+    "engine": "host",
+    "failover": "host",
+    "keepalived": "host",
+    "localcloud": "host",
+    "lvs": "host",
+    "nginx": "host",
+    "samples": "host",
+}
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        group = _GROUPS.get(item.path.relative_to(_TESTS).parts[0])
+        if group is not None:
+            item.own_markers = [mark for mark in item.own_markers if mark.name != "xdist_group"]
+            item.add_marker(pytest.mark.xdist_group(group), append=False)
     reasons = {item: _missing(item) for item in items}
     _deselected.update(reason for reason in reasons.values() if reason)
     deselected = [item for item in items if reasons[item]]
     if deselected:
         config.hook.pytest_deselected(items=deselected)
         items[:] = [item for item in items if not reasons[item]]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    output: dict[str, object] | None = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["deselected"] = dict(_deselected)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:  # a worker of pytest-xdist; each collects all tests
+    _deselected.update(getattr(node, "workeroutput", {}).get("deselected", {}) if not _deselected else {})
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -18,14 +18,14 @@ def plan(tx: Transaction) -> infrastructure.NetworkPlan:
     """Return the plan of all regions, in the order of ids: equal records give equal plans."""
     regions = sorted(
         {one.region for one in tx.everywhere(vpc.Vpc)}
-        | {one.region for one in tx.everywhere(security_group.SecurityGroup)}
+        | {group.region for group in tx.everywhere(security_group.SecurityGroup)}
     )
     vpcs: list[infrastructure.Vpc] = []
     groups: list[infrastructure.SecurityGroup] = []
     for region in regions:
         view = tx.in_region(region)
         vpcs += [_vpc(view, one) for one in view.all(vpc.Vpc)]
-        groups += [_group(view, one) for one in view.all(security_group.SecurityGroup)]
+        groups += [_group(view, group) for group in view.all(security_group.SecurityGroup)]
     return infrastructure.NetworkPlan(
         vpcs=tuple(sorted(vpcs, key=lambda one: one.vpc_id)),
         groups=tuple(sorted(groups, key=lambda one: one.group_id)),
@@ -43,7 +43,7 @@ def _vpc(tx: Transaction, one: vpc.Vpc) -> infrastructure.Vpc:
 
 def _subnet(tx: Transaction, place: subnet.Subnet) -> infrastructure.Subnet:
     enis = [eni for eni in tx.all(interface.Interface) if eni.subnet_id == place.id]
-    virtual = [one for one in tx.all(havip.HaVip) if one.subnet_id == place.id]
+    virtual = [vip for vip in tx.all(havip.HaVip) if vip.subnet_id == place.id]
     return infrastructure.Subnet(
         subnet_id=place.id,
         cidr=place.cidr,
@@ -124,7 +124,7 @@ def _peers(tx: Transaction, policy: security_group.Policy) -> tuple[IPv4Network,
     addresses = {eni.address for eni in members}
     ids = {eni.id for eni in members}
     # A member that holds a HAVIP also sends from that address.
-    for one in tx.all(havip.HaVip):
-        if one.check_associate and ids & set(havip.announcers(tx, one)):
-            addresses.add(one.address)
+    for vip in tx.all(havip.HaVip):
+        if vip.check_associate and ids & set(havip.announcers(tx, vip)):
+            addresses.add(vip.address)
     return tuple(IPv4Network(f"{found}/32") for found in sorted(addresses))

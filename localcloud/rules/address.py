@@ -109,7 +109,7 @@ def by_ip(tx: Transaction, ip: str) -> Address:
 
 def of_target(tx: Transaction, target_id: str) -> list[Address]:
     """Return the EIPs that are bound, or being bound, to a resource."""
-    return [one for one in tx.all(Address) if one.target_id == target_id]
+    return [address for address in tx.all(Address) if address.target_id == target_id]
 
 
 def allocated_today(tx: Transaction) -> AllocationDay:
@@ -193,12 +193,12 @@ def change(tx: Transaction, changed: Address) -> None:
 
 @public_pool.holds
 def _public_addresses(tx: Transaction) -> list[IPv4Address]:
-    return [one.ip for one in tx.everywhere(Address)]
+    return [address.ip for address in tx.everywhere(Address)]
 
 
 @references.uses(havip.HaVip)
 def _on_havip(tx: Transaction, havip_id: str) -> list[str]:
-    return [one.id for one in of_target(tx, havip_id)]
+    return [address.id for address in of_target(tx, havip_id)]
 
 
 @references.on_release(instance.Instance)

@@ -180,7 +180,7 @@ def delete_policies(tx: Transaction, policy_ids: tuple[str, ...]) -> None:
 
 def bind(tx: Transaction, policy: AlarmPolicy, requested: tuple[tuple[str, str], ...]) -> None:
     """BindingPolicyObject with pairs (region, dimensions). Objects that are already bound are unchanged."""
-    objects = {one.unique_id: one for one in policy.objects}
+    objects = {target.unique_id: target for target in policy.objects}
     for region, dimensions in requested:
         _check_dimensions(policy, dimensions)
         unique_id = hashlib.sha256(f"{policy.id}/{region}/{dimensions}".encode()).hexdigest()[:32]
@@ -190,4 +190,4 @@ def bind(tx: Transaction, policy: AlarmPolicy, requested: tuple[tuple[str, str],
 
 def unbind_region(tx: Transaction, policy: AlarmPolicy, region: str) -> None:
     """UnBindingAllPolicyObject for one region."""
-    tx.put(replace(policy, objects=tuple(one for one in policy.objects if one.region != region)))
+    tx.put(replace(policy, objects=tuple(target for target in policy.objects if target.region != region)))

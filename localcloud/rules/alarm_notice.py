@@ -68,10 +68,10 @@ def _check_receivers(notice: AlarmNotice) -> None:
     for one in notice.urls:
         if not re.match(r"https?://", one.get("URL", "")) or len(one["URL"]) > _URL_LIMIT:
             raise ReceiversInvalid(name="URL", value=one.get("URL"))
-    for one in (*notice.users, *notice.urls):
+    for receiver in (*notice.users, *notice.urls):
         for name in ("StartTime", "EndTime"):
-            if one.get(name, 0) not in _DAY_S:
-                raise ReceiversInvalid(name=name, value=one[name])
+            if receiver.get(name, 0) not in _DAY_S:
+                raise ReceiversInvalid(name=name, value=receiver[name])
 
 
 def get(tx: Transaction, notice_id: str) -> AlarmNotice:

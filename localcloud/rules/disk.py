@@ -94,7 +94,7 @@ def create(tx: Transaction, requested: Disk, tags: tag.Tags) -> Disk:
 
 def of_instance(tx: Transaction, instance_id: str) -> list[Disk]:
     """Return the disks of an instance, the system disk first."""
-    found = [one for one in tx.all(Disk) if one.instance_id == instance_id]
+    found = [disk for disk in tx.all(Disk) if disk.instance_id == instance_id]
     return sorted(found, key=lambda one: one.usage != "SYSTEM_DISK")
 
 

@@ -99,7 +99,7 @@ def create(tx: Transaction, requested: HaVip, address: IPv4Address | None, tags:
     """Create a HAVIP with the given address, or the lowest free one, that no instance has announced."""
     check_bytes("HaVipName", requested.name, NAME_LIMIT)
     place = subnet.get_in_vpc(tx, requested.subnet_id, requested.vpc_id)
-    if sum(one.vpc_id == place.vpc_id for one in tx.all(HaVip)) >= MAX_PER_VPC:
+    if sum(vip.vpc_id == place.vpc_id for vip in tx.all(HaVip)) >= MAX_PER_VPC:
         raise HaVipQuota(vpc_id=place.vpc_id)
     if address is not None:
         subnet.check_free(tx, place, address)
@@ -115,7 +115,7 @@ def change(tx: Transaction, changed: HaVip) -> None:
 def delete(tx: Transaction, havip_id: str) -> None:
     """Delete an unbound HAVIP. Raises: HaVipInUse."""
     found = get(tx, havip_id)
-    for user in (*references.users(tx, found), *(one.target_id for one in found.associations)):
+    for user in (*references.users(tx, found), *(at.target_id for at in found.associations)):
         raise HaVipInUse(havip_id=havip_id, user=user)
     tag.delete(tx, found)
 
@@ -140,11 +140,11 @@ def associate(tx: Transaction, havip_id: str, target: Association) -> None:
     eni = _eni_of(tx, target)
     if eni.subnet_id != found.subnet_id:
         raise TargetInOtherSubnet(target_id=target.target_id, subnet_id=found.subnet_id, havip_id=havip_id)
-    if any(one.target_id == target.target_id for one in found.associations):
+    if any(at.target_id == target.target_id for at in found.associations):
         raise AssociationExists(havip_id=havip_id, target_id=target.target_id)
     if len(found.associations) >= MAX_ASSOCIATIONS:
         raise AssociationQuota(havip_id=havip_id)
-    others = [one for one in tx.all(HaVip) if eni.id in {_eni_of(tx, at).id for at in one.associations}]
+    others = [vip for vip in tx.all(HaVip) if eni.id in {_eni_of(tx, at).id for at in vip.associations}]
     if len(others) >= MAX_PER_INTERFACE:
         raise TooManyHaVips(interface_id=eni.id)
     tx.put(replace(found, associations=(*found.associations, target)))
@@ -153,9 +153,9 @@ def associate(tx: Transaction, havip_id: str, target: Association) -> None:
 def disassociate(tx: Transaction, havip_id: str, target_id: str) -> None:
     """Remove an association. With CheckAssociate, the instance loses the address."""
     found = get(tx, havip_id)
-    if all(one.target_id != target_id for one in found.associations):
+    if all(at.target_id != target_id for at in found.associations):
         raise AssociationNotFound(havip_id=havip_id, target_id=target_id)
-    changed = replace(found, associations=tuple(one for one in found.associations if one.target_id != target_id))
+    changed = replace(found, associations=tuple(at for at in found.associations if at.target_id != target_id))
     able = {interface.get(tx, eni_id).instance_id for eni_id in announcers(tx, changed)}
     tx.put(replace(changed, announcer_id=found.announcer_id if found.announcer_id in able else ""))
 
@@ -178,13 +178,13 @@ def announced(tx: Transaction, vpc_id: str, address: IPv4Address, instance_id: s
 
 @subnet.occupies
 def _addresses(tx: Transaction, subnet_id: str) -> list[subnet.Occupied]:
-    return [subnet.Occupied(one.address, "HAVIP", one.id) for one in tx.all(HaVip) if one.subnet_id == subnet_id]
+    return [subnet.Occupied(vip.address, "HAVIP", vip.id) for vip in tx.all(HaVip) if vip.subnet_id == subnet_id]
 
 
 @references.on_release(instance.Instance)
 def _instance_deleted(tx: Transaction, deleted: Record) -> None:
     for found in tx.all(HaVip):
-        kept = tuple(one for one in found.associations if one.target_id != deleted.id)
+        kept = tuple(at for at in found.associations if at.target_id != deleted.id)
         announcer_id = "" if found.announcer_id == deleted.id else found.announcer_id
         if (kept, announcer_id) != (found.associations, found.announcer_id):
             tx.put(replace(found, associations=kept, announcer_id=announcer_id))

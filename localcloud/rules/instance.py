@@ -216,14 +216,14 @@ def powered_on(tx: Transaction, instance_id: str) -> None:
 
 @references.uses(key_pair.KeyPair)
 def _with_key(tx: Transaction, key_id: str) -> list[str]:
-    return [one.id for one in tx.all(Instance) if key_id in one.key_ids]
+    return [instance.id for instance in tx.all(Instance) if key_id in instance.key_ids]
 
 
 @references.uses(placement.PlacementGroup)
 def _in_placement_group(tx: Transaction, group_id: str) -> list[str]:
-    return [one.id for one in tx.all(Instance) if one.placement_group_id == group_id]
+    return [instance.id for instance in tx.all(Instance) if instance.placement_group_id == group_id]
 
 
 @public_pool.holds
 def _public_addresses(tx: Transaction) -> list[IPv4Address]:
-    return [one.public_address for one in tx.everywhere(Instance) if one.public_address is not None]
+    return [instance.public_address for instance in tx.everywhere(Instance) if instance.public_address is not None]

@@ -84,10 +84,10 @@ def move(tx: Transaction, interface_id: str, place: subnet.Subnet, requested: IP
 @subnet.occupies
 def _addresses(tx: Transaction, subnet_id: str) -> list[subnet.Occupied]:
     return [
-        subnet.Occupied(one.address, "CVM", one.instance_id) for one in tx.all(Interface) if one.subnet_id == subnet_id
+        subnet.Occupied(eni.address, "CVM", eni.instance_id) for eni in tx.all(Interface) if eni.subnet_id == subnet_id
     ]
 
 
 @references.uses(security_group.SecurityGroup)
 def _in_group(tx: Transaction, group_id: str) -> list[str]:
-    return [one.instance_id for one in tx.all(Interface) if group_id in one.group_ids]
+    return [eni.instance_id for eni in tx.all(Interface) if group_id in eni.group_ids]

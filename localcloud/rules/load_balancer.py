@@ -169,7 +169,7 @@ def change_listener(tx: Transaction, balancer_id: str, changed: Listener) -> Non
     """Replace the listener with the same ID."""
     found = get(tx, balancer_id)
     get_listener(found, changed.listener_id)
-    listeners = tuple(changed if one.listener_id == changed.listener_id else one for one in found.listeners)
+    listeners = tuple(changed if each.listener_id == changed.listener_id else each for each in found.listeners)
     tx.put(replace(found, listeners=listeners))
 
 
@@ -177,7 +177,7 @@ def delete_listener(tx: Transaction, balancer_id: str, listener_id: str) -> None
     """Delete a listener with its targets."""
     found = get(tx, balancer_id)
     get_listener(found, listener_id)
-    tx.put(replace(found, listeners=tuple(one for one in found.listeners if one.listener_id != listener_id)))
+    tx.put(replace(found, listeners=tuple(each for each in found.listeners if each.listener_id != listener_id)))
 
 
 def register(tx: Transaction, balancer_id: str, listener_id: str, targets: tuple[Target, ...]) -> None:
@@ -195,14 +195,16 @@ def register(tx: Transaction, balancer_id: str, listener_id: str, targets: tuple
 def deregister(tx: Transaction, balancer_id: str, listener_id: str, removed: tuple[tuple[str, int], ...]) -> None:
     """Deregister targets from a listener."""
     listener = get_listener(get(tx, balancer_id), listener_id)
-    present = {(one.instance_id, one.port) for one in listener.targets}
+    present = {(target.instance_id, target.port) for target in listener.targets}
     for instance_id, port in removed:
         if (instance_id, port) not in present:
             raise TargetNotFound(instance_id=instance_id, port=port, listener_id=listener_id)
-    kept = tuple(one for one in listener.targets if (one.instance_id, one.port) not in removed)
+    kept = tuple(target for target in listener.targets if (target.instance_id, target.port) not in removed)
     change_listener(tx, balancer_id, replace(listener, targets=kept))
 
 
 @subnet.occupies
 def _addresses(tx: Transaction, subnet_id: str) -> list[subnet.Occupied]:
-    return [subnet.Occupied(one.address, "CLB", one.id) for one in tx.all(LoadBalancer) if one.subnet_id == subnet_id]
+    return [
+        subnet.Occupied(each.address, "CLB", each.id) for each in tx.all(LoadBalancer) if each.subnet_id == subnet_id
+    ]

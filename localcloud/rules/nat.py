@@ -95,7 +95,7 @@ def create(
     _check(requested)
     if not ips and new_addresses < 1:
         raise NatGatewayNeedsAddress
-    if sum(one.vpc_id == requested.vpc_id for one in tx.all(NatGateway)) >= MAX_PER_VPC:
+    if sum(gateway.vpc_id == requested.vpc_id for gateway in tx.all(NatGateway)) >= MAX_PER_VPC:
         raise NatGatewayQuota(vpc_id=requested.vpc_id)
     made = tag.create(tx, "nat", requested, tags)
     nat_addresses.take(tx, made.id, ips, new_addresses)
@@ -123,8 +123,8 @@ def _settled(tx: Transaction, gateway_id: str) -> None:
     if found.state != "DELETING":
         tx.put(replace(found, state="AVAILABLE"))
         return
-    for one in nat_addresses.of_gateway(tx, gateway_id):
-        address_binding.unbind_from_gateway(tx, one)
+    for address in nat_addresses.of_gateway(tx, gateway_id):
+        address_binding.unbind_from_gateway(tx, address)
     tag.delete(tx, found)
 
 
@@ -189,17 +189,17 @@ def public_address_for(tx: Transaction, gateway_id: str, subnet_id: str) -> IPv4
 
 @references.uses(vpc.Vpc)
 def _in_vpc(tx: Transaction, vpc_id: str) -> list[str]:
-    return [one.id for one in tx.all(NatGateway) if one.vpc_id == vpc_id]
+    return [gateway.id for gateway in tx.all(NatGateway) if gateway.vpc_id == vpc_id]
 
 
 @references.on_release(subnet.Subnet)
 @references.on_release(instance.Instance)
 def _resource_deleted(tx: Transaction, deleted: Record) -> None:
-    for one in tx.all(NatGateway):
-        if any(rule.resource_id == deleted.id for rule in one.rules):
-            _keep_rules(tx, one.id, lambda rule: None if rule.resource_id == deleted.id else rule)
+    for gateway in tx.all(NatGateway):
+        if any(rule.resource_id == deleted.id for rule in gateway.rules):
+            _keep_rules(tx, gateway.id, lambda rule: None if rule.resource_id == deleted.id else rule)
 
 
 @references.uses(subnet.Subnet)
 def _in_subnet(tx: Transaction, subnet_id: str) -> list[str]:
-    return [one.id for one in tx.all(NatGateway) if one.subnet_id == subnet_id]
+    return [gateway.id for gateway in tx.all(NatGateway) if gateway.subnet_id == subnet_id]

@@ -74,7 +74,7 @@ def _allocate(tx: Transaction, count: int) -> list[str]:
         raise GatewayAddressQuota(got=len(tx.all(address.Address)) + count) from None
     for one in made:
         tx.put(replace(one, status="UNBIND"))
-    return [str(one.ip) for one in made]
+    return [str(created.ip) for created in made]
 
 
 def release(tx: Transaction, gateway_id: str, ips: set[str]) -> None:

@@ -60,7 +60,7 @@ def _machine_in(tx: Transaction, vpc_id: str, gateway_id: str) -> bool:
 
 
 def _havip_in(tx: Transaction, vpc_id: str, gateway_id: str) -> bool:
-    return any(one.vpc_id == vpc_id and gateway_id in {one.id, str(one.address)} for one in tx.all(havip.HaVip))
+    return any(vip.vpc_id == vpc_id and gateway_id in {vip.id, str(vip.address)} for vip in tx.all(havip.HaVip))
 
 
 def _own_address(_tx: Transaction, _vpc_id: str, _gateway_id: str) -> bool:
@@ -125,7 +125,7 @@ def switch(tx: Transaction, table_id: str, route_ids: tuple[int, ...], item_ids:
     table = route_table.get(tx, table_id)
     meant = {find(table, route_id, "").route_id for route_id in route_ids}
     meant |= {find(table, -1, item_id).route_id for item_id in item_ids}
-    routes = tuple(replace(one, enabled=on) if one.route_id in meant else one for one in table.routes)
+    routes = tuple(replace(route, enabled=on) if route.route_id in meant else route for route in table.routes)
     tx.put(replace(table, routes=routes))
 
 
@@ -140,7 +140,7 @@ def by_destination(table: RouteTable, destination: IPv4Network) -> Route:
 @references.on_release(nat.NatGateway)
 def _gateway_deleted(tx: Transaction, deleted: Record) -> None:
     for table in tx.all(RouteTable):
-        kept = tuple(one for one in table.routes if (one.gateway_type, one.gateway_id) != ("NAT", deleted.id))
+        kept = tuple(route for route in table.routes if (route.gateway_type, route.gateway_id) != ("NAT", deleted.id))
         if kept != table.routes:
             tx.put(replace(table, routes=kept))
 

@@ -59,7 +59,7 @@ def _check_rule(tx: Transaction, gateway: NatGateway, rule: SnatRule) -> None:
         )
     if vpc_id != gateway.vpc_id:
         raise SnatOfOtherVpc(resource_id=rule.resource_id, vpc_id=gateway.vpc_id, gateway_id=gateway.id)
-    own = {str(one.ip) for one in nat_addresses.of_gateway(tx, gateway.id)}
+    own = {str(address.ip) for address in nat_addresses.of_gateway(tx, gateway.id)}
     for ip in rule.public_addresses:
         if ip not in own:
             raise AddressNotOnGateway(ip=ip, gateway_id=gateway.id)

@@ -99,7 +99,7 @@ def allocate_addresses(call: Call, given: Parameters) -> Answer:
     )
     count = given.integer_in("AddressCount", 1, 20, default=1)
     made, task_id = address.allocate(call.tx, count, requested, tagging.given(given))
-    return {"AddressSet": [one.id for one in made], "TaskId": task_id}
+    return {"AddressSet": [created.id for created in made], "TaskId": task_id}
 
 
 @action("vpc", "DescribeAddresses", UnknownAddressFilter, AddressIdsAndFilter)

@@ -40,7 +40,7 @@ def _show(call: Call, policy: AlarmPolicy) -> Answer:
         "LastEditUin": ACCOUNT,
         "UpdateTime": int(policy.updated),
         "InsertTime": int(policy.created),
-        "Region": sorted({one.region for one in policy.objects}),
+        "Region": sorted({target.region for target in policy.objects}),
         "NamespaceShowName": policy.namespace,
         "InstanceSum": len(policy.objects),
         "RuleType": "STATIC",
@@ -96,13 +96,13 @@ def describe_alarm_policies(call: Call, given: Parameters) -> Answer:
     """List alarm policies."""
     name, namespaces, sent = given.find_text("PolicyName"), given.texts("Namespaces"), set(given.texts("NoticeIds"))
     found = [
-        one
-        for one in call.tx.all(AlarmPolicy)
-        if (not name or name in one.name)
-        and (not namespaces or one.namespace in namespaces)
-        and (not sent or sent & set(one.notice_ids))
+        policy
+        for policy in call.tx.all(AlarmPolicy)
+        if (not name or name in policy.name)
+        and (not namespaces or policy.namespace in namespaces)
+        and (not sent or sent & set(policy.notice_ids))
     ]
-    return {"TotalCount": len(found), "Policies": [_show(call, one) for one in numbered_page(given, found)]}
+    return {"TotalCount": len(found), "Policies": [_show(call, policy) for policy in numbered_page(given, found)]}
 
 
 def _change(call: Call, policy_id: str, attributes: Mapping[str, object]) -> None:
@@ -159,9 +159,9 @@ def _policy_of(call: Call, given: Parameters) -> AlarmPolicy:
     policy_id, number = given.find_text("PolicyId"), given.find_integer("GroupId")
     if policy_id:
         return alarm.get_policy(call.tx, policy_id)
-    for one in call.tx.all(AlarmPolicy):
-        if one.number == number:
-            return one
+    for policy in call.tx.all(AlarmPolicy):
+        if policy.number == number:
+            return policy
     raise alarm.PolicyNotFound(got=number)
 
 
@@ -189,10 +189,10 @@ def un_binding_all_policy_object(call: Call, given: Parameters) -> None:
 def describe_binding_policy_object_list(call: Call, given: Parameters) -> Answer:
     """List the objects in this region that are bound to an alarm policy."""
     given.integer("GroupId")
-    found = [one for one in _policy_of(call, given).objects if one.region == REGIONS[call.region]]
+    found = [target for target in _policy_of(call, given).objects if target.region == REGIONS[call.region]]
     rows = [
-        {"UniqueId": one.unique_id, "Dimensions": one.dimensions, "IsShielded": 0, "Region": one.region}
-        for one in page(call, found)
+        {"UniqueId": target.unique_id, "Dimensions": target.dimensions, "IsShielded": 0, "Region": target.region}
+        for target in page(call, found)
     ]
     return {"List": rows, "Total": len(found), "NoShieldedSum": len(found)}
 
@@ -201,6 +201,6 @@ def describe_binding_policy_object_list(call: Call, given: Parameters) -> Answer
 def describe_policy_object_count(call: Call, given: Parameters) -> Answer:
     """Count the objects that are bound to an alarm policy in each region. Only the real provider calls it."""
     given.integer("GroupId")
-    regions = [one.region for one in _policy_of(call, given).objects]
+    regions = [target.region for target in _policy_of(call, given).objects]
     rows = [{"Region": region, "Count": regions.count(region)} for region in sorted(set(regions))]
     return {"IsMultiRegion": len(rows) > 1, "RegionList": rows}

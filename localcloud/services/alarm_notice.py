@@ -64,12 +64,12 @@ def describe_alarm_notices(call: Call, given: Parameters) -> Answer:
     given.integer("PageNumber")
     given.integer("PageSize")
     found = [
-        one
-        for one in call.tx.all(AlarmNotice)
-        if (not requested or one.id in requested) and (not name or name in one.name)
+        notice
+        for notice in call.tx.all(AlarmNotice)
+        if (not requested or notice.id in requested) and (not name or name in notice.name)
     ]
     found.sort(key=lambda one: one.updated, reverse=order.upper() == "DESC")
-    return {"TotalCount": len(found), "Notices": [show(call, one) for one in numbered_page(given, found)]}
+    return {"TotalCount": len(found), "Notices": [show(call, notice) for notice in numbered_page(given, found)]}
 
 
 @monitor_action("ModifyAlarmNotice", alarm_notice.NoticeNotFound, *_WRITE)

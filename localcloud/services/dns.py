@@ -109,7 +109,7 @@ def _listed(found: DnsRecord) -> Answer:
 
 
 def _list(call: Call, found: list[DnsRecord]) -> Answer:
-    rows = [_listed(one) for one in page(call, found, default=100, highest=3000)]
+    rows = [_listed(record) for record in page(call, found, default=100, highest=3000)]
     names = {one.name for one in found}
     count = {"SubdomainCount": len(names), "ListCount": len(rows), "TotalCount": len(found)}
     return {"RecordCountInfo": count, "RecordList": rows}
@@ -122,12 +122,12 @@ def describe_record_list(call: Call, given: Parameters) -> Answer:
     name = given.find_text("Subdomain") or given.find_text("SubDomain")
     kind, line, keyword = given.find_text("RecordType"), given.find_text("RecordLine"), given.find_text("Keyword")
     found = [
-        one
-        for one in dns.of_domain(call.tx, domain.id)
-        if (not name or one.name == name)
-        and (not kind or one.type == kind)
-        and (not line or one.line == line)
-        and (not keyword or keyword in one.name or keyword in one.value)
+        record
+        for record in dns.of_domain(call.tx, domain.id)
+        if (not name or record.name == name)
+        and (not kind or record.type == kind)
+        and (not line or record.line == line)
+        and (not keyword or keyword in record.name or keyword in record.value)
     ]
     if not found and given.find_text("ErrorOnEmpty") != "no":
         raise NoRecords(domain=domain.id)

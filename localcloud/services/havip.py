@@ -44,8 +44,8 @@ def show(call: Call, found: HaVip, associations: tuple[Association, ...] | None 
         "State": "AVAILABLE" if found.announcer_id else "UNBIND",
         "CreatedTime": beijing_time(found.created),
         "HaVipAssociationSet": [
-            {"HaVipId": found.id, "InstanceId": one.target_id, "InstanceType": one.type}
-            for one in (found.associations if associations is None else associations)
+            {"HaVipId": found.id, "InstanceId": at.target_id, "InstanceType": at.type}
+            for at in (found.associations if associations is None else associations)
         ],
         "CheckAssociate": found.check_associate,
         "FlushedTime": beijing_time(found.announced) if found.announced else "",
@@ -110,7 +110,7 @@ def describe_ha_vips(call: Call, _given: Parameters) -> Answer:
     )
     return {
         "TotalCount": len(found),
-        "HaVipSet": [show(call, one, _selected_associations(call, one)) for one in page(call, found)],
+        "HaVipSet": [show(call, vip, _selected_associations(call, vip)) for vip in page(call, found)],
     }
 
 
@@ -122,7 +122,7 @@ def _selected_associations(call: Call, found: HaVip) -> tuple[Association, ...]:
     for entry in call.parameters.each("Filters"):
         if entry.text("Name") == "havip-association.instance-id":
             requested = entry.texts("Values")
-            return tuple(one for one in found.associations if one.target_id in requested)
+            return tuple(at for at in found.associations if at.target_id in requested)
     return found.associations
 
 

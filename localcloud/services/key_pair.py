@@ -70,7 +70,7 @@ def describe_key_pairs(call: Call, _given: Parameters) -> Answer:
         ids="KeyIds",
         refusal=UnknownInstanceFilter,
     )
-    return {"TotalCount": len(found), "KeyPairSet": [_show(call, one) for one in page(call, found)]}
+    return {"TotalCount": len(found), "KeyPairSet": [_show(call, pair) for pair in page(call, found)]}
 
 
 @action(

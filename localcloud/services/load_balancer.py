@@ -76,14 +76,14 @@ def describe_load_balancers(call: Call, given: Parameters) -> Answer:
     ids, name = given.texts("LoadBalancerIds"), given.find_text("LoadBalancerName")
     vpc_id, vips = given.find_text("VpcId"), given.texts("LoadBalancerVips")
     found = [
-        one
-        for one in call.tx.all(LoadBalancer)
-        if (not ids or one.id in ids)
-        and (not name or name in one.name)
-        and (not vpc_id or one.vpc_id == vpc_id)
-        and (not vips or str(one.address) in vips)
+        balancer
+        for balancer in call.tx.all(LoadBalancer)
+        if (not ids or balancer.id in ids)
+        and (not name or name in balancer.name)
+        and (not vpc_id or balancer.vpc_id == vpc_id)
+        and (not vips or str(balancer.address) in vips)
     ]
-    return {"TotalCount": len(found), "LoadBalancerSet": [show(call, one) for one in page(call, found)]}
+    return {"TotalCount": len(found), "LoadBalancerSet": [show(call, balancer) for balancer in page(call, found)]}
 
 
 @action("clb", "ModifyLoadBalancerAttributes", *_ONE)
@@ -148,7 +148,7 @@ def create_listener(call: Call, given: Parameters) -> Answer:
         for index, port in enumerate(given.required_integers("Ports"))
     ]
     _begin_task(call, given.text("LoadBalancerId"))
-    return {"ListenerIds": [one.listener_id for one in made]}
+    return {"ListenerIds": [created.listener_id for created in made]}
 
 
 def _listeners(call: Call) -> list[Listener]:
@@ -156,11 +156,11 @@ def _listeners(call: Call) -> list[Listener]:
     balancer = load_balancer.get(call.tx, given.text("LoadBalancerId"))
     ids, protocol, port = given.texts("ListenerIds"), given.find_text("Protocol"), given.find_integer("Port")
     return [
-        one
-        for one in balancer.listeners
-        if (not ids or one.listener_id in ids)
-        and (not protocol or one.protocol == protocol)
-        and (port is None or one.port == port)
+        listener
+        for listener in balancer.listeners
+        if (not ids or listener.listener_id in ids)
+        and (not protocol or listener.protocol == protocol)
+        and (port is None or listener.port == port)
     ]
 
 
@@ -169,18 +169,18 @@ def describe_listeners(call: Call, _given: Parameters) -> Answer:
     """List the listeners of a load balancer."""
     rows = [
         {
-            "ListenerId": one.listener_id,
-            "ListenerName": one.name,
-            "Protocol": one.protocol,
-            "Port": one.port,
-            "Scheduler": one.scheduler,
-            "SessionExpireTime": one.session_expire_s,
+            "ListenerId": listener.listener_id,
+            "ListenerName": listener.name,
+            "Protocol": listener.protocol,
+            "Port": listener.port,
+            "Scheduler": listener.scheduler,
+            "SessionExpireTime": listener.session_expire_s,
             "SessionType": "NORMAL",
-            "HealthCheck": {"CheckType": one.protocol, **one.health_check},
-            "CreateTime": beijing_time(one.created),
-            "TargetType": one.target_type,
+            "HealthCheck": {"CheckType": listener.protocol, **listener.health_check},
+            "CreateTime": beijing_time(listener.created),
+            "TargetType": listener.target_type,
         }
-        for one in _listeners(call)
+        for listener in _listeners(call)
     ]
     return {"Listeners": rows, "TotalCount": len(rows)}
 
@@ -235,12 +235,12 @@ def describe_targets(call: Call, _given: Parameters) -> Answer:
     """List the targets of the listeners of a load balancer."""
     rows = [
         {
-            "ListenerId": one.listener_id,
-            "Protocol": one.protocol,
-            "Port": one.port,
-            "Targets": [_show_target(call, target) for target in one.targets],
+            "ListenerId": listener.listener_id,
+            "Protocol": listener.protocol,
+            "Port": listener.port,
+            "Targets": [_show_target(call, target) for target in listener.targets],
         }
-        for one in _listeners(call)
+        for listener in _listeners(call)
     ]
     return {"Listeners": rows}
 

@@ -87,7 +87,7 @@ def describe_nat_gateways(call: Call, _given: Parameters) -> Answer:
         ids="NatGatewayIds",
         values_limit=5,
     )
-    return {"TotalCount": len(found), "NatGatewaySet": [show(call, one) for one in page(call, found)]}
+    return {"TotalCount": len(found), "NatGatewaySet": [show(call, gateway) for gateway in page(call, found)]}
 
 
 @action("vpc", "ModifyNatGatewayAttribute", *_ONE)

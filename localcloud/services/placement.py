@@ -46,7 +46,7 @@ def describe_disaster_recover_groups(call: Call, given: Parameters) -> Answer:
     found = chosen(call, call.tx.all(PlacementGroup), {}, ids="DisasterRecoverGroupIds", refusal=UnknownInstanceFilter)
     name = given.find_text("Name")
     found = [one for one in found if not name or name in one.name]
-    return {"TotalCount": len(found), "DisasterRecoverGroupSet": [_show(call, one) for one in page(call, found)]}
+    return {"TotalCount": len(found), "DisasterRecoverGroupSet": [_show(call, group) for group in page(call, found)]}
 
 
 @action(

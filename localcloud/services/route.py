@@ -98,7 +98,7 @@ def describe_route_tables(call: Call, _given: Parameters) -> Answer:
         },
         ids="RouteTableIds",
     )
-    return {"TotalCount": len(found), "RouteTableSet": [show(call, one) for one in page(call, found)]}
+    return {"TotalCount": len(found), "RouteTableSet": [show(call, table) for table in page(call, found)]}
 
 
 @action("vpc", "ModifyRouteTableAttribute", route_table.RouteTableNotFound)

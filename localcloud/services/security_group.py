@@ -49,7 +49,7 @@ def describe_security_groups(call: Call, _given: Parameters) -> Answer:
         },
         ids="SecurityGroupIds",
     )
-    return {"TotalCount": len(found), "SecurityGroupSet": [show(call, one) for one in page(call, found)]}
+    return {"TotalCount": len(found), "SecurityGroupSet": [show(call, group) for group in page(call, found)]}
 
 
 @action("vpc", "ModifySecurityGroupAttribute", security_group.SecurityGroupNotFound)

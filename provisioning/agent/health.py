@@ -172,7 +172,11 @@ def _vrrp(node: Node, held: list[str]) -> dict[str, Any]:
     if not is_started(node, "keepalived"):
         return fail("VRRP", "keepalived is not running: this node cannot take over", "journalctl -u keepalived")
     if drained_routers(node):
-        return fail("VRRP", "drained by a rollout or an interrupted switchover: cannot take over", "tandem up")
+        return fail(
+            "VRRP",
+            "drained by `tandem drain`, a rollout or an interrupted switchover: cannot take over",
+            "tandem undrain; tandem up",
+        )
     if settings.get("tracked") and node.read("/run/tandem/nginx") == str(settings.get("fault")):
         return fail("VRRP", "FAULT: nginx does not respond, so this node cannot take over", "journalctl -u nginx")
     return ok("VRRP", f"master of {', '.join(held)}" if held else "backup")

@@ -29,6 +29,7 @@ TIMEOUT_S = 10.0
 LAST_TIMEOUT_S = 3.0  # of each attempt after SIGTERM
 POLL_S = 0.5
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
+EARLIER_S = 600.0  # before the settings were written
 LONGEST_QUEUE = 500  # of one receiver; the oldest events are dropped first
 _TOO_MANY_REQUESTS = 429
 
@@ -46,8 +47,8 @@ _STATES = {
     "FAULT": "{node} is in FAULT and cannot hold {where}",
     "STOP": "keepalived on {node} stopped ({where})",
     "SECOND_MASTER": "another node is master of {where}, as {node} is",
-    "failed": "{where} on {node} failed",
-    "healthy": "{where} on {node} is healthy again",
+    "failed": "{where} failed, as {node} has seen",
+    "healthy": "{where} is healthy again, as {node} has seen",
 }
 
 
@@ -262,6 +263,15 @@ def distribute(events: Path, channels: list[Channel]) -> int:
     return len(found)
 
 
+def drop_earlier(events: Path, settings: Path) -> None:
+    """Drop what was recorded before anyone was to be told: a first receiver must not get days of old events."""
+    told_since = settings.stat().st_mtime - EARLIER_S
+    for path in events.glob("*.json"):
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_mtime < told_since:
+                path.unlink()
+
+
 class Notifier:
     """The threads of all channels."""
 
@@ -332,6 +342,7 @@ def main() -> None:
     settings = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     for folder in (EVENTS, QUEUES):
         folder.mkdir(parents=True, exist_ok=True)
+    drop_earlier(EVENTS, Path(sys.argv[1]))
     notifier = Notifier(make_channels(settings, QUEUES, lambda line: print(line, file=sys.stderr, flush=True)))
 
     def stop(_number: int, _frame: Optional[FrameType]) -> None:  # noqa: UP045 - Python 3.9

@@ -13,7 +13,7 @@ from provisioning.kinds.old_archives import OldArchives
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """An archive at `path` below `directory`. Only the link changes what is in use, at once and back in a rollback."""
+    """An archive at `path` below `directory`. Only the link changes what is in use, in one step, also in a rollback."""
 
     directory: str  # "/opt/iam"
     source: str

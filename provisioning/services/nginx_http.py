@@ -68,7 +68,7 @@ class View:
     site: Site
     locations: tuple[Location, ...]
     acme: tuple[Location, ...]  # of the settings, for ACME challenges
-    cors: tuple[Cors, ...]  # all that the locations use
+    cors: tuple[Cors, ...]  # of the site and of its locations
     headers: tuple[tuple[str, str], ...]
     hidden: tuple[str, ...]
     pages: tuple[Page, ...]
@@ -130,7 +130,7 @@ def _location(
         own["X-Cache-Status"] = "$upstream_cache_status"
     headers: tuple[tuple[str, str], ...] = ()
     if own or settings.cors is not None:
-        # nginx inherits headers only if a location adds none of its own.
+        # nginx inherits headers only in locations without `add_header`.
         headers = (*((name, value) for name, value in site_headers if name not in own), *own.items())
         of_cors = dict(_cors_headers(cors))
         # An empty value removes a header of the site.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from provisioning.change_lock import locked
 from provisioning.errors import ProvisioningError, SwitchoverError, UnreachableError
 from provisioning.inventory import Inventory, RemoteNode
+from provisioning.ssh import reachable
 from provisioning.ssh.agent_calls import Connection
 from provisioning.ssh.connections import connector
 from provisioning.traffic.havip import Confirm
@@ -49,6 +50,18 @@ def take_out_node(group: Group, name: str, extent: Extent = EVERYTHING) -> tuple
             return take_out(around, extent)
         _check_group_serves_without(group, name, around)
         return ()
+
+
+def stay_out(group: Group, seconds: int) -> None:
+    """Let a node that was taken out of service stay out for longer than a rollout needs. Raises ProvisioningError.
+
+    Every node with a part in it restarts its timer, which puts the node back without an operator.
+    """
+    with reachable.connected(group.inventory, group.connector()) as reached:
+        connections = [*reached.connections.values()]
+        with locked(connections, group.report, group.sleep) as lock:
+            for connection in connections:
+                lock.on(connection).call([{"do": "stay_out", "seconds": seconds}])
 
 
 def retire(group: Group, name: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,6 +93,9 @@ def test_a_rolled_back_revision_is_refused_until_the_program_changes(serving: La
     status = serving.tandem("status")
     assert status.count("rejected") == 1
     assert status.count(" by ") == len(NODES), status
+    health = serving.operator("tandem", "health", "--stack", "local", "--json", check=False)
+    warned = [each for each in json.loads(health.stdout)["checks"] if "was rolled back at" in each["seen"]]
+    assert [(each["target"], each["level"]) for each in warned] == [(node, "warning") for node in NODES]
     for options in (newer, (*newer, "--no-refresh")):
         assert "was rolled back at" in refused(serving, "up", *options)
     assert "was rolled back at" in serving.tandem("refresh", "--diff")

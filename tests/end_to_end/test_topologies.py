@@ -145,7 +145,12 @@ def test_two_public_nodes_in_dual_master_mode_each_hold_their_virtual_ips(empty:
     assert "eth0:1" in empty.on("iam-a", "ip -4 -o addr show")
     logs = [empty.on(name, "cat /var/log/keepalived-daemon.log", check=False) for name in ("iam-a", "iam-b")]
     assert any("Entering BACKUP STATE" in log for log in logs), "the one that was stopped for the change"
-    assert empty.operator("tandem", "health", "--stack", "local").returncode == 0
+    wait_until(
+        lambda: empty.operator("tandem", "health", "--stack", "local", check=False).returncode,
+        (0).__eq__,
+        deadline_s=60,
+        what="tandem health",
+    )
 
     # The cloud sends nothing to a fenced node, and `up` attaches it again. The only node that serves is not fenced.
     refused = empty.operator("tandem", "fence", "iam-a", "--stack", "local", check=False)

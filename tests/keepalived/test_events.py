@@ -13,7 +13,7 @@ from provisioning.programs.event_recorder import Fifo, Recorder
 from tests.keepalived.configurations import VIP, deployment
 from tests.keepalived.pair import Machine, Pair, new_pair, wait_until
 
-pytestmark = [pytest.mark.root, pytest.mark.xdist_group("keepalived-pair")]
+pytestmark = pytest.mark.root
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ class Backend:
                 super().process_request(request, client_address)
 
             def handle_error(self, request: Any, client_address: Any) -> None:
-                """A client that has gone is no error of the test."""
+                """Ignore clients that have disconnected."""
 
         self.server = Server((self.address, port), Handler)
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()

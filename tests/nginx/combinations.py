@@ -48,7 +48,7 @@ LOCATION: dict[str, list[Any]] = {
     "basicAuth": [UNSET, {"users": "staff", "realm": "Staff only"}],
     "expires": [UNSET, "7d", "@22h30m", "max", "epoch", "-1h", "off"],
     "cache": [UNSET, {"validS": 60}, {"validS": 60, "notFoundS": 5, "stale": False, "key": "$host$request_uri"}],
-    "hotlink": [UNSET, {"referers": ["*.example.com"]}, {"allowEmpty": False}],
+    "hotlink": [UNSET, {"hosts": ["*.example.com"]}, {"allowEmpty": False}],
     "cors": [UNSET, _CORS, {"allowOrigins": ["*"]}, {}],
     "errorPages": [UNSET, _PAGES, {"404": {"file": "404.html"}}],
     "accessLog": [True, False],

@@ -147,7 +147,8 @@ class Lab:
                 assert self.process.poll() is None, self.errors()
                 time.sleep(0.02)
             else:
-                return
+                if self.workers():  # the master process listens before they exist
+                    return
         raise AssertionError(f"nginx does not listen: {self.errors()}")
 
     def reload(self) -> None:

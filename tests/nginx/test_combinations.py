@@ -97,7 +97,7 @@ def test_without_a_certificate_that_clients_trust_the_only_finding_is_the_missin
 
 
 def test_the_only_finding_of_an_upstream_with_a_host_name_is_that_it_is_resolved_at_start(tmp_path: Path) -> None:
-    """Only nginx 1.27.3 can resolve it again (`server ... resolve`); docs/nginx.md says so."""
+    """Only nginx 1.27.3 can resolve it again (`server ... resolve`)."""
     upstreams = {"named": {"servers": [{"address": "backend.example.com", "port": 7005}]}}
     site = {"hosts": ["a.example.com"], "locations": [{"path": "/", "proxy": "named"}]}
     lab = written(tmp_path, {"upstreams": upstreams, "sites": [site]}, ("api", "authz", "site.a.example.com"))

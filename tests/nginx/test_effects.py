@@ -52,7 +52,7 @@ LOCATIONS: list[dict[str, Any]] = [
     {"path": "/slow-1s", "proxy": "web", "readTimeoutS": 1},
     {"path": "/cached", "proxy": "web", "cache": {"validS": 60}},
     {"path": "/cached-short", "proxy": "web", "cache": {"validS": 1}},
-    {"path": "/pictures/", "root": "/srv/www", "hotlink": {"referers": ["*.friend.example.com"]}},
+    {"path": "/pictures/", "root": "/srv/www", "hotlink": {"hosts": ["*.friend.example.com"]}},
     {"path": "/strict/", "root": "/srv/www", "hotlink": {"allowEmpty": False}},
     {"path": "/cors", "proxy": "web", "cors": _OWN_CORS},
     {"path": "/quiet", "proxy": "web", "accessLog": False},
@@ -80,7 +80,7 @@ def lab(web: Backend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]
         path = directory / "srv/www" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    challenge = directory / "srv/tandem/acme/.well-known/acme-challenge/token"
+    challenge = directory / "srv/acme/.well-known/acme-challenge/token"
     challenge.parent.mkdir(parents=True)
     challenge.write_text("challenge")
     settings = {

@@ -41,7 +41,7 @@ def unpack(directory: Path, codename: str, packages: Sequence[str]) -> Path:
     for name in ("lists/partial", "archives/partial", "files", "debs"):
         (directory / name).mkdir(parents=True)
     (directory / "status").touch()
-    # The keys of this host are those of its own release.
+    # This host only has the keys of its release.
     source = dataclasses.replace(sources_for("bookworm")[0], suite=codename, trusted=True, signed_by=None)
     (directory / "sources.list").write_text(source.line() + "\n")
     options = [

@@ -63,15 +63,15 @@ def _name(subject: Properties | None) -> x509.Name:
     for key, oid in _NAMES:
         value = (subject or {}).get(key)
         values = value if isinstance(value, list) else [value]
-        attributes += [x509.NameAttribute(oid, one) for one in values if one]
+        attributes += [x509.NameAttribute(oid, text) for text in values if text]
     return x509.Name(attributes)
 
 
 def _alternative_names(inputs: Properties) -> x509.SubjectAlternativeName | None:
     try:
-        names: list[x509.GeneralName] = [x509.DNSName(one) for one in inputs.get("dnsNames") or ()]
-        names += [x509.IPAddress(ip_address(one)) for one in inputs.get("ipAddresses") or ()]
-        names += [x509.UniformResourceIdentifier(one) for one in inputs.get("uris") or ()]
+        names: list[x509.GeneralName] = [x509.DNSName(dns_name) for dns_name in inputs.get("dnsNames") or ()]
+        names += [x509.IPAddress(ip_address(address)) for address in inputs.get("ipAddresses") or ()]
+        names += [x509.UniformResourceIdentifier(uri) for uri in inputs.get("uris") or ()]
     except ValueError as error:
         raise ProviderError(str(error)) from error
     return x509.SubjectAlternativeName(names) if names else None

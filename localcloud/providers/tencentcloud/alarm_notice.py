@@ -42,8 +42,8 @@ def _notice(inputs: Properties) -> dict[str, Any]:
         "Name": inputs.get("name", ""),
         "NoticeType": inputs["noticeType"],
         "NoticeLanguage": inputs["noticeLanguage"],
-        "UserNotices": [to_api(one, _USER_NOTICE) for one in inputs.get("userNotices") or ()] or None,
-        "URLNotices": [to_api(one, _URL_NOTICE) for one in inputs.get("urlNotices") or ()] or None,
+        "UserNotices": [to_api(notice, _USER_NOTICE) for notice in inputs.get("userNotices") or ()] or None,
+        "URLNotices": [to_api(notice, _URL_NOTICE) for notice in inputs.get("urlNotices") or ()] or None,
     }
 
 

@@ -54,12 +54,12 @@ def _condition(inputs: Properties) -> dict[str, Any] | None:
     given = inputs.get("conditions")
     if not given:
         return None
-    return {"IsUnionRule": given.get("isUnionRule", 0), "Rules": [_rule(one) for one in given.get("rules") or ()]}
+    return {"IsUnionRule": given.get("isUnionRule", 0), "Rules": [_rule(rule) for rule in given.get("rules") or ()]}
 
 
 def _event_condition(inputs: Properties) -> dict[str, Any] | None:
     given = inputs.get("eventConditions")
-    return {"Rules": [_rule(one) for one in given]} if given else None
+    return {"Rules": [_rule(rule) for rule in given]} if given else None
 
 
 def _create_policy(api: Api, inputs: Properties, _token: str) -> str:
@@ -97,9 +97,9 @@ def _read_policy(api: Api, policy_id: str, _inputs: Properties) -> Properties | 
         "noticeIds": policy.get("NoticeIds") or [],
         "conditions": {
             "isUnionRule": policy["Condition"].get("IsUnionRule") or 0,
-            "rules": [_read_rule(one) for one in policy["Condition"].get("Rules") or ()],
+            "rules": [_read_rule(rule) for rule in policy["Condition"].get("Rules") or ()],
         },
-        "eventConditions": [_read_rule(one) for one in policy["EventCondition"].get("Rules") or ()],
+        "eventConditions": [_read_rule(rule) for rule in policy["EventCondition"].get("Rules") or ()],
         "createTime": _time(policy.get("InsertTime")),
         "updateTime": _time(policy.get("UpdateTime")),
     }
@@ -166,10 +166,10 @@ ALARM_POLICY = ResourceType(
 def _bind(api: Api, inputs: Properties, _token: str) -> str:
     dimensions = [
         {
-            "Region": _REGIONS.get(one.get("region") or api.region, one.get("region") or api.region),
-            "Dimensions": one["dimensionsJson"],
+            "Region": _REGIONS.get(dimension.get("region") or api.region, dimension.get("region") or api.region),
+            "Dimensions": dimension["dimensionsJson"],
         }
-        for one in inputs["dimensions"]
+        for dimension in inputs["dimensions"]
     ]
     call(api, "BindingPolicyObject", {"GroupId": 0, "PolicyId": inputs["policyId"], "Dimensions": dimensions})
     return inputs["policyId"]
@@ -182,14 +182,14 @@ def _read_binding(api: Api, policy_id: str, inputs: Properties) -> Properties | 
     found = call(
         api, "DescribeBindingPolicyObjectList", {"GroupId": 0, "PolicyId": policy_id, "Limit": 100, "Offset": 0}
     )
-    given = {one["dimensionsJson"]: one for one in inputs.get("dimensions") or ()}
+    given = {dimension["dimensionsJson"]: dimension for dimension in inputs.get("dimensions") or ()}
     read = [
         {
-            "dimensionsJson": one["Dimensions"],
-            "uniqueId": one.get("UniqueId") or "",
-            "region": given.get(one["Dimensions"], {}).get("region") or api.region,
+            "dimensionsJson": target["Dimensions"],
+            "uniqueId": target.get("UniqueId") or "",
+            "region": given.get(target["Dimensions"], {}).get("region") or api.region,
         }
-        for one in found.get("List") or []
+        for target in found.get("List") or []
     ]
     return {"policyId": policy_id, "dimensions": read}
 

@@ -75,7 +75,7 @@ def _require_localcloud(host: str) -> None:
         addresses = {str(info[4][0]) for info in socket.getaddrinfo(name, int(port or 443), type=socket.SOCK_STREAM)}
     except OSError:
         addresses = set()
-    if addresses and all(_is_local(ipaddress.ip_address(one)) for one in addresses):
+    if addresses and all(_is_local(ipaddress.ip_address(address)) for address in addresses):
         return
     raise ProviderError(
         f"{host} must be the API of localcloud ({', '.join(sorted(addresses)) or 'name not found'}): "

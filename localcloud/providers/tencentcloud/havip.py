@@ -96,9 +96,9 @@ def _attachment(api: Api, havip_id: str, instance_id: str) -> dict[str, Any] | N
         {"Name": "havip-association.instance-id", "Values": [instance_id]},
     ]
     for vip in _describe(api, Filters=filters, Offset=0, Limit=100):
-        for one in vip.get("HaVipAssociationSet") or []:
-            if one["HaVipId"] == havip_id and one["InstanceId"] == instance_id:
-                return one
+        for association in vip.get("HaVipAssociationSet") or []:
+            if association["HaVipId"] == havip_id and association["InstanceId"] == instance_id:
+                return association
     return None
 
 

@@ -65,7 +65,7 @@ def _create(api: Api, inputs: Properties, token: str) -> str:
             "ImageId": inputs.get("imageId"),
             "InstanceChargeType": inputs.get("instanceChargeType"),
             "SystemDisk": _given(DiskType=inputs.get("systemDiskType"), DiskSize=inputs.get("systemDiskSize")),
-            "DataDisks": [_disk(one) for one in inputs.get("dataDisks") or ()] or None,
+            "DataDisks": [_disk(disk) for disk in inputs.get("dataDisks") or ()] or None,
             "VirtualPrivateCloud": _given(
                 VpcId=inputs.get("vpcId"),
                 SubnetId=inputs.get("subnetId"),
@@ -160,8 +160,8 @@ def _read(api: Api, instance_id: str, inputs: Properties) -> Properties | None:
 def _read_user_data(api: Api, instance_id: str) -> Properties:
     """Return the user data under both names, as the real provider does."""
     answer = api.cvm("DescribeInstancesAttributes", {"InstanceIds": [instance_id], "Attributes": ["UserData"]})
-    for one in answer["InstanceSet"]:
-        data = one["Attributes"].get("UserData") or ""
+    for instance in answer["InstanceSet"]:
+        data = instance["Attributes"].get("UserData") or ""
         return {"userData": data, "userDataRaw": base64.b64decode(data).decode(errors="replace")}
     return {}
 

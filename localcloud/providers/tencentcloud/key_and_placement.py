@@ -108,7 +108,7 @@ def _read_group(api: Api, group_id: str, _inputs: Properties) -> Properties | No
             "cvmQuotaTotal": group["CvmQuotaTotal"],
             "currentNum": group["CurrentNum"],
             "createTime": group["CreateTime"],
-            "tags": {one["Key"]: one["Value"] for one in group.get("Tags") or []},
+            "tags": {tag["Key"]: tag["Value"] for tag in group.get("Tags") or []},
         }
     return None
 

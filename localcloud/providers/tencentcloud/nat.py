@@ -51,7 +51,7 @@ def _read(api: Api, nat_id: str, _inputs: Properties) -> Properties | None:
     nat = _find(api, nat_id)
     if nat is None:
         return None
-    addresses = [one["PublicIpAddress"] for one in nat.get("PublicIpAddressSet") or []]
+    addresses = [address["PublicIpAddress"] for address in nat.get("PublicIpAddressSet") or []]
     stock = describe_addresses(api, Filters=[{"Name": "address-ip", "Values": addresses}]) if addresses else []
     return {
         "vpcId": nat["VpcId"],
@@ -63,7 +63,7 @@ def _read(api: Api, nat_id: str, _inputs: Properties) -> Properties | None:
         "assignedEipSets": addresses,
         "subnetId": nat.get("SubnetId") or "",
         "natProductVersion": nat.get("NatProductVersion") or 0,
-        "stockPublicIpAddressesBandwidthOut": next((one.get("Bandwidth") or 0 for one in stock), 0),
+        "stockPublicIpAddressesBandwidthOut": next((address.get("Bandwidth") or 0 for address in stock), 0),
         "tags": tags.read(api, "vpc/nat", nat_id),
     }
 

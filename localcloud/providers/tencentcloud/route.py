@@ -36,8 +36,8 @@ def _read(api: Api, table_id: str, _inputs: Properties) -> Properties | None:
         "vpcId": table["VpcId"],
         "isDefault": table["Main"],
         "createTime": table["CreatedTime"],
-        "subnetIds": [one["SubnetId"] for one in table.get("AssociationSet") or []],
-        "routeEntryIds": [f"{one['RouteId']}.{table_id}" for one in table.get("RouteSet") or []],
+        "subnetIds": [association["SubnetId"] for association in table.get("AssociationSet") or []],
+        "routeEntryIds": [f"{route['RouteId']}.{table_id}" for route in table.get("RouteSet") or []],
         "tags": tags.read(api, "vpc/rtb", table_id),
     }
 
@@ -95,16 +95,16 @@ def _switch(api: Api, entry_id: str, *, disabled: bool) -> None:
 def _read_entry(api: Api, entry_id: str, _inputs: Properties) -> Properties | None:
     route_id, table_id = entry_id.split(".", 1)
     table = find_route_table(api, route_table_id=table_id) or {}
-    for one in table.get("RouteSet") or []:
-        if str(one["RouteId"]) == route_id:
+    for route in table.get("RouteSet") or []:
+        if str(route["RouteId"]) == route_id:
             return {
                 "routeTableId": table_id,
-                "destinationCidrBlock": one["DestinationCidrBlock"],
-                "nextType": one["GatewayType"],
-                "nextHub": one["GatewayId"],
-                "description": one.get("RouteDescription") or "",
-                "disabled": not one["Enabled"],
-                "routeItemId": one.get("RouteItemId") or "",
+                "destinationCidrBlock": route["DestinationCidrBlock"],
+                "nextType": route["GatewayType"],
+                "nextHub": route["GatewayId"],
+                "description": route.get("RouteDescription") or "",
+                "disabled": not route["Enabled"],
+                "routeItemId": route.get("RouteItemId") or "",
             }
     return None
 

@@ -131,8 +131,8 @@ def _read_rules(api: Api, group_id: str, _inputs: Properties) -> Properties | No
     return {
         "securityGroupId": group_id,
         "version": stored["Version"],
-        "ingresses": [_rule(one) for one in stored.get("Ingress") or []],
-        "egresses": [_rule(one) for one in stored.get("Egress") or []],
+        "ingresses": [_rule(rule) for rule in stored.get("Ingress") or []],
+        "egresses": [_rule(rule) for rule in stored.get("Egress") or []],
     }
 
 
@@ -153,7 +153,7 @@ def _update_rules(api: Api, group_id: str, old: Properties, new: Properties) -> 
                 "DeleteSecurityGroupPolicies",
                 {
                     "SecurityGroupId": group_id,
-                    "SecurityGroupPolicySet": {direction: [{"PolicyIndex": one["PolicyIndex"]} for one in stored]},
+                    "SecurityGroupPolicySet": {direction: [{"PolicyIndex": rule["PolicyIndex"]} for rule in stored]},
                 },
             )
             version += 1

@@ -61,7 +61,7 @@ def _create_vpc(api: Api, inputs: Properties, _token: str) -> str:
 def _settle_vpc(api: Api, vpc_id: str, inputs: Properties) -> None:
     requested = inputs.get("assistantCidrs")
     if requested:
-        present = {one["CidrBlock"] for one in (find_vpc(api, vpc_id) or {}).get("AssistantCidrSet") or []}
+        present = {block["CidrBlock"] for block in (find_vpc(api, vpc_id) or {}).get("AssistantCidrSet") or []}
         missing = [cidr for cidr in requested if cidr not in present]
         if missing:
             api.vpc("CreateAssistantCidr", {"VpcId": vpc_id, "CidrBlocks": missing})
@@ -71,6 +71,7 @@ def _read_vpc(api: Api, vpc_id: str, _inputs: Properties) -> Properties | None:
     vpc = find_vpc(api, vpc_id)
     if vpc is None:
         return None
+    blocks = vpc.get("AssistantCidrSet") or []
     return {
         "name": vpc["VpcName"],
         "cidrBlock": vpc["CidrBlock"],
@@ -78,10 +79,10 @@ def _read_vpc(api: Api, vpc_id: str, _inputs: Properties) -> Properties | None:
         "isDefault": vpc["IsDefault"],
         "createTime": vpc["CreatedTime"],
         "dnsServers": vpc.get("DnsServerSet") or [],
-        "assistantCidrs": [one["CidrBlock"] for one in vpc.get("AssistantCidrSet") or [] if not one["AssistantType"]],
-        "dockerAssistantCidrs": [one["CidrBlock"] for one in vpc.get("AssistantCidrSet") or [] if one["AssistantType"]],
+        "assistantCidrs": [block["CidrBlock"] for block in blocks if not block["AssistantType"]],
+        "dockerAssistantCidrs": [block["CidrBlock"] for block in blocks if block["AssistantType"]],
         "defaultRouteTableId": (find_main_route_table(api, vpc_id) or {}).get("RouteTableId", ""),
-        "tags": {one["Key"]: one["Value"] for one in vpc.get("TagSet") or []},
+        "tags": {tag["Key"]: tag["Value"] for tag in vpc.get("TagSet") or []},
     }
 
 

@@ -181,7 +181,7 @@ def unpack(archive: Path, target: Path, before_rename: Callable[[Path], None] = 
                 member.uid = member.gid = 0
                 member.uname = member.gname = "root"
                 # As filter="data" does: no set-user-ID bit, only root may write. The accounts of services and of nginx
-                # must be able to read all files and to run programs, whatever the modes on the operator's computer.
+                # must be able to read all files and to run programs, with any modes on the operator's computer.
                 runs = 0o111 if member.mode & 0o100 or member.isdir() else 0
                 member.mode = (member.mode & 0o755) | 0o444 | runs
             # Python 3.12 and 3.13 warn without a filter; Python 3.11.3 and earlier have none.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
-from ..files import sync_directory
+from ..files import replace_text
 from ..node import Node
 
 _PATH = "/etc/hosts"
@@ -12,26 +13,23 @@ _BEGIN, _END = "# Tandem: names of the group", "# Tandem: end"
 
 
 def facts(node: Node, questions: list[str]) -> dict[str, list[str]]:
-    """The lines of the block."""
-    _, block, _ = _divide(_text(node))
+    """The lines of the block; none if the file is a link, which another program may rewrite."""
+    block = [] if node.at(_PATH).is_symlink() else _divide(_lines(node))[1]
     return dict.fromkeys(questions, block)
 
 
 def prepare(node: Node, items: list[dict[str, Any]]) -> None:
     for item in items:
-        before, _, after = _divide(_text(node))
-        target = node.at(_PATH)
-        new = target.with_name(f".{target.name}.tandem")
-        new.write_text("\n".join([*before, _BEGIN, *item["lines"], _END, *after]) + "\n")
-        new.chmod(0o644)
+        before, _, after = _divide(_lines(node))
+        text = "\n".join([*before, _BEGIN, *item["lines"], _END, *after]) + "\n"
         node.before("write " + _PATH)
-        new.replace(target)
-        sync_directory(node, target.parent)
+        # All programs read it.
+        replace_text(node, node.at(_PATH), text, owner=(os.geteuid(), os.getegid()), mode=0o644)
 
 
-def _text(node: Node) -> list[str]:
+def _lines(node: Node) -> list[str]:
     target = node.at(_PATH)
-    return target.read_text(errors="replace").splitlines() if target.exists() else []
+    return target.read_text(encoding="utf-8", errors="surrogateescape").splitlines() if target.exists() else []
 
 
 def _divide(lines: list[str]) -> tuple[list[str], list[str], list[str]]:

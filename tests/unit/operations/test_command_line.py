@@ -181,6 +181,12 @@ def test_all_wrong_answers_are_reported_together() -> None:
     assert all(word in text for word in ("NAME must", "--subnet must", "--access must", "--admin must"))
 
 
+def test_without_a_terminal_a_missing_answer_is_wrong_usage() -> None:
+    done = tandem("init", "demo", "--region", "ap-guangzhou")
+    assert done.returncode == 2
+    assert "--zone" in done.stderr
+
+
 def test_an_existing_stack_is_not_overwritten(tmp_path: Path) -> None:
     file = tmp_path / "Pulumi.demo.yaml"
     file.write_text("mine")

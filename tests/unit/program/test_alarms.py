@@ -52,11 +52,13 @@ def test_traffic_of_all_public_addresses_is_monitored() -> None:
 
 
 def test_users_groups_and_callback_urls_receive_alarms() -> None:
-    notice = run_option("alarms").get("alarms-notice").inputs
+    declared = run_option("alarms").get("alarms-notice")
+    notice = declared.inputs
     receivers = [(each["receiverType"], each.get("userIds"), each.get("groupIds")) for each in notice["userNotices"]]
     assert receivers == [("USER", [1], None), ("GROUP", None, [2])]
     assert [each["noticeWays"] for each in notice["userNotices"]] == [["EMAIL", "SMS"]] * 2
     assert [each["url"] for each in notice["urlNotices"]] == ["https://a.example.com/"]
+    assert "urlNotices" in declared.secret_inputs, "a callback URL often contains a key"
 
 
 def test_no_alarm_resources_are_created_by_default() -> None:

@@ -93,7 +93,7 @@ PROBLEMS: list[tuple[str, dict[str, Any], str, str]] = [
      "must have one perS"),
     ("compressed types", {"gzip": {"types": ["image/png"]}}, "nginx.gzip.types", "compressed already"),
     ("all proxies trusted", {"trustedProxies": {"cidrs": ["0.0.0.0/0"]}}, "nginx.trustedProxies.cidrs", "every client"),
-    ("stream without target", {"streams": [{"port": 7001}]}, "nginx.streams[0]", "there is no target"),
+    ("stream without target", {"streams": [{"port": 7001}]}, "nginx.streams[0]", "the target is missing"),
     ("TLS over UDP", stream(protocol="udp", tls={"host": HOST}), "nginx.streams[0]", "nginx has no DTLS"),
     ("termination and pass-through", stream(tls={"host": HOST}, serverNames={HOST: "web"}), "nginx.streams[0]",
      "with pass-through the upstream terminates TLS"),

@@ -47,6 +47,17 @@ class MariaDb:
     grants: dict[str, set[str]] = field(default_factory=dict[str, set[str]])  # by "user@host on database"
     rows: set[str] = field(default_factory=set[str])  # statements that have run
     read_only: bool = False
+    users: set[str] = field(default_factory=lambda: {"dba"})  # that can log in from this node
+
+    def run_as(self, user: str, text: str) -> Result:
+        """Run statements of a user who has logged in over the network."""
+        if user not in self.users:
+            return Result(1, "", "ERROR 1045 (28000): Access denied")
+        if created := re.search(r"CREATE USER IF NOT EXISTS '(.+?)'@", text):
+            if self.read_only:
+                return self.run("CREATE")
+            self.users.add(created[1])
+        return Result(0, "1\n", "")
 
     def run(self, text: str) -> Result:
         if "authentication_string FROM mysql.user" in text:
@@ -109,6 +120,9 @@ class TableSystem(FakeSystem):
         return Result(0, "NAME\nvda\n", "")
 
     def _mariadb(self, argv: list[str], text: str) -> Result:
+        if any(word.startswith("--host=") for word in argv):
+            user = next(word for word in argv if word.startswith("--user="))
+            return self.server.run_as(user.removeprefix("--user="), text)
         if self.databases is not None and not (self.server.read_only and not text.startswith("SELECT")):
             return super()._mariadb(argv, text)
         return self.server.run(text)

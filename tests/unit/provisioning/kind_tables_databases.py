@@ -13,6 +13,7 @@ from provisioning.kinds.base import Item
 from provisioning.kinds.database import Database
 from provisioning.kinds.grant import Grant
 from provisioning.kinds.query import Query
+from provisioning.kinds.remote_account import RemoteAccount
 
 Arrange = Callable[[Bench], object]
 _OWNER = NotApplicable("MariaDB has no owners or modes of its rows; its privileges are the kind `grant`")
@@ -58,6 +59,28 @@ ACCOUNT = Table(
         READ_ONLY: Row(_locked(), "missing", _READ_ONLY, repair=_unlocked, after=_has_password),
     },
 )
+
+
+def _has_user(bench: Bench) -> None:
+    assert bench.system.server.users == {"dba", "svc"}
+
+
+_REFUSED = "ERROR 1045 (28000): Access denied"
+REMOTE_ACCOUNT = Table(
+    RemoteAccount("10.0.9.1:3306", "svc", "10.0.4.20", "secret", "iam", ("SELECT",), "dba", "dba-pass"),
+    {
+        ABSENT: Row(_nothing, _REFUSED, after=_has_user),
+        PRESENT: Row(lambda bench: bench.system.server.users.add("svc")),
+        DRIFTED: NotApplicable("with another password the login fails, as without the account"),
+        OWNER: _OWNER,
+        LINK: _LINK,
+        READ_ONLY: Row(_locked(), _REFUSED, _READ_ONLY, repair=_unlocked, after=_has_user),
+        "an administrator who cannot log in": Row(
+            lambda bench: bench.system.server.users.clear(), _REFUSED, f"dba cannot create it: {_REFUSED}",
+            repair=lambda bench: bench.system.server.users.add("dba"), after=_has_user,
+        ),
+    },
+)  # fmt: skip
 
 
 def _granted(*rights: str) -> Arrange:
@@ -165,4 +188,7 @@ AUDIT_QUEUE = Table(
     },
 )  # fmt: skip
 
-TABLES = {"account": ACCOUNT, "audit_queue": AUDIT_QUEUE, "database": DATABASE, "grant": GRANT, "query": QUERY}
+TABLES = {
+    "account": ACCOUNT, "audit_queue": AUDIT_QUEUE, "database": DATABASE, "grant": GRANT, "query": QUERY,
+    "remote_account": REMOTE_ACCOUNT,
+}  # fmt: skip

@@ -28,6 +28,7 @@ from provisioning.kinds.authorized_key import AuthorizedKey
 from provisioning.kinds.directory import Directory
 from provisioning.kinds.file import File
 from provisioning.kinds.first_content import FirstContent
+from provisioning.kinds.hosts import Hosts
 from provisioning.kinds.link import Link
 from provisioning.kinds.redis_password import RedisPassword, redis_hash
 from provisioning.kinds.timer import Timer
@@ -391,12 +392,55 @@ REDIS_PASSWORD = Table(
     },
 )  # fmt: skip
 
+_HOSTS, _NAMES = "/etc/hosts", ("10.0.4.20 iam-a", "10.0.4.21 iam-b")
+_OTHER_NAME = "127.0.0.1 localhost\n"
+_BLOCK = "# Tandem: names of the group\n{}\n# Tandem: end\n"
+
+
+def _hosts(text: str) -> Callable[[Bench], Path]:
+    return lambda bench: bench.text(_HOSTS, text)
+
+
+def _has_names(bench: Bench) -> None:
+    assert bench.at(_HOSTS).read_text().endswith(_BLOCK.format("\n".join(_NAMES)))
+    assert bench.owner(_HOSTS) == (ME, MY_GROUP, "0644")
+
+
+def _has_names_beside_others(bench: Bench) -> None:
+    _has_names(bench)
+    assert bench.at(_HOSTS).read_text().startswith(_OTHER_NAME)
+    assert bench.at(_HOSTS).read_text().count("iam-a") == 1
+
+
+HOSTS = Table(
+    Hosts(_NAMES),
+    {
+        ABSENT: Row(_nothing, "names of the group differ", after=_has_names),
+        PRESENT: Row(_hosts(_OTHER_NAME + _BLOCK.format("\n".join(_NAMES)))),
+        DRIFTED: Row(
+            _hosts(_OTHER_NAME + _BLOCK.format("10.0.4.9 iam-a")), "names of the group differ",
+            after=_has_names_beside_others,
+        ),
+        OWNER: NotApplicable("the file is the distribution's; only the block in it is Tandem's"),
+        LINK: Row(
+            lambda bench: bench.link(_HOSTS, f"{OUTSIDE}/file"), "names of the group differ", after=_has_names
+        ),
+        READ_ONLY: NotApplicable("without /etc no kind can change anything; the kind `file` has this row"),
+        "a link at the temporary path": Row(
+            lambda bench: (_hosts(_OTHER_NAME)(bench), bench.link("/etc/.hosts.tandem", f"{OUTSIDE}/file")),
+            "names of the group differ", after=_has_names_beside_others,
+        ),
+    },
+)  # fmt: skip
+
+
 TABLES = {
     "absent": ABSENT_FILE,
     "authorized_key": AUTHORIZED_KEY,
     "directory": DIRECTORY,
     "file": FILE,
     "first_content": FIRST_CONTENT,
+    "hosts": HOSTS,
     "link": LINKS,
     "redis_password": REDIS_PASSWORD,
     "timer": TIMER,

@@ -227,6 +227,11 @@ def line(nonce: str, upstream: str) -> str:
     return f"203.0.113.1 - - [x] {request} 200 15 host=h upstream={upstream} upstream_status=200 time=0.001\n"
 
 
+def json_line(nonce: str, upstream: str) -> str:
+    """One line of the default format (templates/nginx/nginx.conf.j2)."""
+    return f'{{"uri":"/healthz?tandem={nonce}","status":200,"upstream":"{upstream}","upstream_status":"200"}}\n'
+
+
 @pytest.mark.parametrize(
     ("log", "level", "counts"),
     [
@@ -247,6 +252,12 @@ def line(nonce: str, upstream: str) -> str:
             Level.WARNING,
             "iam-a 1, iam-b 0",
             id="a retry on another node",
+        ),
+        pytest.param(
+            json_line("nonce-1", "10.0.4.20:8080") + json_line("nonce-1", "10.0.4.20:8080, 10.0.4.21:8080"),
+            Level.OK,
+            "iam-a 1, iam-b 1",
+            id="the JSON format",
         ),
     ],
 )

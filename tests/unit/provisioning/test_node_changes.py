@@ -10,7 +10,15 @@ from provisioning_fakes import FakeGroup
 
 from provisioning.errors import LockedError, NodeError, SwitchoverError, UnreachableError
 from provisioning.inventory import RemoteNode
-from provisioning.traffic.node_changes import Group, demote, put_back_node, resume_node, retire, take_out_node
+from provisioning.traffic.node_changes import (
+    Group,
+    demote,
+    put_back_node,
+    resume_node,
+    retire,
+    stay_out,
+    take_out_node,
+)
 
 VIP, VIP2 = "10.0.4.99", "10.0.4.98"
 UPSTREAMS = """upstream iam-apiserver {
@@ -428,4 +436,23 @@ def test_a_later_change_replaces_the_marks_of_a_killed_run(lab: Lab) -> None:
     assert "server 10.0.4.21:8080 max_fails=0" in lab.upstreams("iam-a")
     assert not lab.drained("iam-b")
     put_back_node(lab.changes, "iam-a")
+    assert lab.is_as_before()
+
+
+def test_a_node_stays_out_for_the_time_that_the_operator_asks_for_and_comes_back(lab: Lab) -> None:
+    commands: list[list[str]] = []
+    take_out_node(lab.changes, "iam-a")
+    for name, system in lab.group.systems.items():
+        system.on_command = lambda argv, name=name: commands.append([name, *argv])
+    stay_out(lab.changes, 7200)
+    restarted = {command[0] for command in commands if "--on-active=7200" in command}
+    assert restarted == {"iam-a", "iam-b"}
+    for name, system in lab.group.systems.items():
+        system.on_command = lambda argv, name=name: lab.elect(name) if argv[0] == "ip" else None
+    put_back_node(lab.changes, "iam-a")
+    assert lab.is_as_before()
+
+
+def test_a_group_in_service_starts_no_timer(lab: Lab) -> None:
+    stay_out(lab.changes, 7200)
     assert lab.is_as_before()

@@ -31,7 +31,7 @@ from provisioning.kinds.file import File
 from provisioning.manifest import render
 from provisioning.placeholders import substitute
 from provisioning.programs import notifier
-from provisioning.programs.notifier import DeliveryError, Notifier, distribute, make_channels
+from provisioning.programs.notifier import DeliveryError, Notifier, distribute, drop_earlier, make_channels
 from settings.notifications import NotificationsSettings
 
 DEADLINE_S = 20.0
@@ -297,6 +297,17 @@ def test_the_queue_of_a_removed_receiver_is_deleted(tmp_path: Path) -> None:
     distribute(lab.events, lab.channels)
     make_channels({"receivers": [webhook("http://127.0.0.1:9/", "new")]}, lab.queues, lab.reported.append)
     assert [folder.name for folder in lab.queues.iterdir()] == ["new"]
+
+
+def test_a_first_receiver_gets_no_events_from_before_it_was_set(tmp_path: Path) -> None:
+    settings = tmp_path / "settings.json"
+    settings.touch()
+    for number, age_s in ((1, 3600), (2, 5)):
+        write_event(tmp_path / "events", number)
+        at = settings.stat().st_mtime - age_s
+        os.utime(tmp_path / "events" / f"{number:012d}.json", (at, at))
+    drop_earlier(tmp_path / "events", settings)
+    assert [path.name for path in (tmp_path / "events").iterdir()] == [f"{2:012d}.json"]
 
 
 # ---- receivers ------------------------------------------------------------------------------------------------------

@@ -120,6 +120,7 @@ class Server:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self.connections: list[paramiko.Transport] = []
+        self.channels: list[paramiko.Channel | None] = []
         self._rules: list[_Rules] = []
         threading.Thread(target=self._serve, daemon=True).start()
 
@@ -139,6 +140,8 @@ class Server:
             transport.start_server(server=rules)
             while transport.is_active():
                 channel = transport.accept(1)
+                # The transport refers to its channels weakly: one that waits for its command would be closed.
+                self.channels.append(channel)
                 if channel is not None and hasattr(rules, "destination"):
                     threading.Thread(target=_forward, args=(channel, rules.destination), daemon=True).start()
 
