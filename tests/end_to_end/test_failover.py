@@ -29,7 +29,7 @@ def roles(lab: Lab) -> tuple[str, str]:
 
 
 @pytest.fixture
-def lab(group: Group) -> Iterator[Lab]:
+def cloud(group: Group) -> Iterator[Lab]:
     yield group.lab
     for name in NODES:
         group.lab.localcloud("fault", name, "heal")
@@ -68,35 +68,35 @@ def events(lab: Lab, node: str) -> dict[str, Any]:
     return json.loads(lab.on(node, "cat /run/tandem/state.json"))
 
 
-def test_a_powered_off_backup_costs_no_get(lab: Lab, tmp_path: Path) -> None:
-    master, backup = roles(lab)
+def test_a_powered_off_backup_costs_no_get(cloud: Lab, tmp_path: Path) -> None:
+    master, backup = roles(cloud)
     began = 0.0
 
     def power_off() -> None:
         nonlocal began
-        lab.localcloud("fault", backup, "power-off")
+        cloud.localcloud("fault", backup, "power-off")
         began = time.time()
 
     try:
-        result, _ = meets(lab, tmp_path, power_off, seconds=6)
+        result, _ = meets(cloud, tmp_path, power_off, seconds=6)
         assert result.lost(*GETS) == []
         late = [each for each in result.slow(*GETS) if each.began > began + 0.2]
         print(f"slow: {len(result.slow(*GETS))}, of them begun 0.2 s after the fault: {len(late)}")
-        out = lab.on(master, "nft list set inet tandem_servers out")
+        out = cloud.on(master, "nft list set inet tandem_servers out")
         assert f"{'10.0.4.20' if backup == 'iam-a' else '10.0.4.21'} . 8080" in out
         assert (
-            events(lab, master)["health"][f"node {'10.0.4.20' if backup == 'iam-a' else '10.0.4.21'}"]["state"]
+            events(cloud, master)["health"][f"node {'10.0.4.20' if backup == 'iam-a' else '10.0.4.21'}"]["state"]
             == "failed"
         )
     finally:
-        lab.localcloud("fault", backup, "power-on")
+        cloud.localcloud("fault", backup, "power-on")
     wait_until(
-        lambda: lab.on(master, "nft list set inet tandem_servers out"),
+        lambda: cloud.on(master, "nft list set inet tandem_servers out"),
         lambda text: "elements" not in text,
         deadline_s=60,
         what="the servers of the returned node are used again",
     )
-    wait_until_healthy(lab)
+    wait_until_healthy(cloud)
 
 
 @pytest.mark.parametrize(
@@ -107,60 +107,60 @@ def test_a_powered_off_backup_costs_no_get(lab: Lab, tmp_path: Path) -> None:
         pytest.param("systemctl kill -s KILL keepalived", "true", id="keepalived killed"),
     ],
 )
-def test_a_fault_on_the_master_moves_the_virtual_ip(lab: Lab, tmp_path: Path, fault: str, undo: str) -> None:
-    master, backup = roles(lab)
+def test_a_fault_on_the_master_moves_the_virtual_ip(cloud: Lab, tmp_path: Path, fault: str, undo: str) -> None:
+    master, backup = roles(cloud)
     try:
-        result, _ = meets(lab, tmp_path, lambda: lab.on(master, fault), seconds=4, users=False)
-        assert roles(lab)[0] == backup
+        result, _ = meets(cloud, tmp_path, lambda: cloud.on(master, fault), seconds=4, users=False)
+        assert roles(cloud)[0] == backup
         assert result.blackout_s("healthz") < 2
     finally:
-        lab.on(master, undo)
-    wait_until_healthy(lab)
+        cloud.on(master, undo)
+    wait_until_healthy(cloud)
 
 
-def test_a_paused_daemon_is_restarted_and_the_virtual_ip_stays(lab: Lab) -> None:
-    master, _ = roles(lab)
-    before = lab.on(master, "systemctl show -P MainPID tandem-health")
-    lab.on(master, "systemctl kill -s STOP tandem-health")
+def test_a_paused_daemon_is_restarted_and_the_virtual_ip_stays(cloud: Lab) -> None:
+    master, _ = roles(cloud)
+    before = cloud.on(master, "systemctl show -P MainPID tandem-health")
+    cloud.on(master, "systemctl kill -s STOP tandem-health")
     wait_until(
-        lambda: lab.on(master, "systemctl show -P MainPID tandem-health"),
+        lambda: cloud.on(master, "systemctl show -P MainPID tandem-health"),
         lambda pid: pid not in (before, "0\n"),
         deadline_s=5,
         what="a new daemon",
     )
-    assert roles(lab)[0] == master
-    lab.on(master, "systemctl kill -s STOP nginx")
+    assert roles(cloud)[0] == master
+    cloud.on(master, "systemctl kill -s STOP nginx")
     try:
-        wait_until(lambda: roles(lab)[0], lambda found: found != master, deadline_s=5, what="the peer is master")
+        wait_until(lambda: roles(cloud)[0], lambda found: found != master, deadline_s=5, what="the peer is master")
     finally:
-        lab.on(master, "systemctl kill -s CONT nginx")
-    wait_until_healthy(lab)
+        cloud.on(master, "systemctl kill -s CONT nginx")
+    wait_until_healthy(cloud)
 
 
-def test_keepalived_comes_back_after_many_kills(lab: Lab) -> None:
+def test_keepalived_comes_back_after_many_kills(cloud: Lab) -> None:
     """Systemd's default start limit is 5 in 10 s."""
-    _, backup = roles(lab)
+    _, backup = roles(cloud)
     for _ in range(7):
-        lab.on(backup, "systemctl kill -s KILL keepalived; sleep 0.8")
+        cloud.on(backup, "systemctl kill -s KILL keepalived; sleep 0.8")
     wait_until(
-        lambda: lab.on(backup, "systemctl is-active keepalived", check=False).strip(),
+        lambda: cloud.on(backup, "systemctl is-active keepalived", check=False).strip(),
         lambda state: state == "active",
         deadline_s=5,
         what="keepalived",
     )
-    wait_until_healthy(lab)
+    wait_until_healthy(cloud)
 
 
-def test_without_the_database_logins_get_503_and_decisions_continue(lab: Lab, tmp_path: Path) -> None:
+def test_without_the_database_logins_get_503_and_decisions_continue(cloud: Lab, tmp_path: Path) -> None:
     def stop() -> None:
-        lab.on("iam-a", "systemctl stop mariadb")
+        cloud.on("iam-a", "systemctl stop mariadb")
 
-    result, _ = meets(lab, tmp_path, stop, seconds=3)
-    lab.on("iam-a", "systemctl start mariadb")
+    result, _ = meets(cloud, tmp_path, stop, seconds=3)
+    cloud.on("iam-a", "systemctl start mariadb")
     away = [each for each in result.records if each.status == 503]
     print("statuses:", sorted({(each.stream, each.status) for each in result.records}))
     assert {each.stream for each in away} <= {"login", "secrets"}
     assert [each for each in result.records if each.status in (401, 500)] == []
     assert result.lost("authorization", "healthz") == []
     assert max((each.took for each in away), default=0) < 1
-    wait_until_healthy(lab)
+    wait_until_healthy(cloud)

@@ -73,12 +73,17 @@ class Daemon:
         self.both_masters: dict[tuple[str, str], int] = {}
         self.booting = not files.read(files.BOOTED_FILE)
         self.verdict = Verdict(
-            self.nginx, list(self.peers.values()), self.fault, boot_until=now + BOOT_S if self.booting else 0.0
+            self.nginx,
+            list(self.peers.values()),
+            self.fault,
+            prompt_s=1.5 * self.interval_s,
+            boot_until=now + BOOT_S if self.booting else 0.0,
         )
         self.last = files.read(files.TRACK_FILE)  # the content of the track_file
         self.failing: list[bool] = []
         if self.booting or self.last == str(self.fault):
             self.nginx.fail(0.0)
+            self.verdict.keep_fault()
         self.prober = Prober()
         self.database = (
             Database(database, Tracker(patience_s), watch=self.prober.watch, forget=self.prober.forget)
@@ -229,6 +234,7 @@ class Daemon:
         """Systemd has reported that nginx has stopped or started; only probes from now on count."""
         if value == str(self.fault):
             self.nginx.fail(0.0)
+            self.verdict.keep_fault()
         elif value == "0":
             self.nginx.forget()
 

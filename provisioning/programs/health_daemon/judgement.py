@@ -65,25 +65,30 @@ class Verdict:
     """Derives the value of the track_file.
 
     A fault is reported only while a peer answers, which it must have done since nginx failed here: with both nodes in
-    FAULT no node would hold the virtual IP. If both fail, the master keeps it. After a boot the node is in FAULT until
-    nginx answers, or until `boot_until` without a peer that answers.
+    FAULT no node would hold the virtual IP. If both fail, the master keeps it. A fault begins only if the peer has
+    answered a probe of the last `prompt_s`: on an overloaded host nginx on both nodes is slow. After a boot the node is
+    in FAULT until nginx answers, or until `boot_until` without a peer that answers.
     """
 
-    def __init__(self, nginx: Tracker, peers: list[Tracker], fault: int, boot_until: float = 0.0) -> None:
-        self._nginx, self._peers, self._fault = nginx, peers, fault
+    def __init__(
+        self, nginx: Tracker, peers: list[Tracker], fault: int, *, prompt_s: float, boot_until: float = 0.0
+    ) -> None:
+        self._nginx, self._peers, self._fault, self._prompt_s = nginx, peers, fault, prompt_s
+        self._is_fault = False
         self.boot_until = boot_until
 
     def value(self, *, lowered: int, now: float) -> int:
         """`lowered` is the value below 0 that a full disk asks for, or 0: a healthy peer becomes master."""
         if not self._nginx.failing:
-            self.boot_until = 0.0
+            self.boot_until, self._is_fault = 0.0, False
             return lowered
-        if now < self.boot_until or self.peer_answers():
-            return self._fault
-        return lowered
+        since = 0.0 if self._is_fault else max(self._nginx.failing_from, now - self._prompt_s)
+        self._is_fault = any(not peer.failing and peer.last_ok > since for peer in self._peers)
+        return self._fault if now < self.boot_until or self._is_fault else lowered
 
-    def peer_answers(self) -> bool:
-        return any(not peer.failing and peer.last_ok > self._nginx.failing_from for peer in self._peers)
+    def keep_fault(self) -> None:
+        """Systemd has reported the fault already."""
+        self._is_fault = True
 
 
 class Server:

@@ -24,7 +24,7 @@ class Started(NoInfrastructure):
         self.specs[spec.instance_id] = spec
 
 
-def test_an_instance_gets_the_temporary_separate_key_role_only() -> None:
+def test_an_instance_gets_the_temporary_key_of_its_role_only() -> None:
     infrastructure = Started()
     with running_cloud(infrastructure=infrastructure) as cloud:
         place = Place.build(Direct(cloud))

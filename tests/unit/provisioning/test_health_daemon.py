@@ -63,7 +63,7 @@ def verdict(*, nginx: bool, peer_ok_at: float, boot_until: float = 0.0) -> Verdi
     if not nginx:
         own.fail(1.0)
     peer.last_ok = peer_ok_at
-    return Verdict(own, [peer], FAULT, boot_until)
+    return Verdict(own, [peer], FAULT, prompt_s=0.15, boot_until=boot_until)
 
 
 @pytest.mark.parametrize(
@@ -71,16 +71,27 @@ def verdict(*, nginx: bool, peer_ok_at: float, boot_until: float = 0.0) -> Verdi
     [
         pytest.param(verdict(nginx=True, peer_ok_at=2.0), 2.0, 0, id="healthy"),
         pytest.param(verdict(nginx=False, peer_ok_at=2.0), 2.0, FAULT, id="nginx failed and the peer answers"),
+        pytest.param(verdict(nginx=False, peer_ok_at=1.7), 2.0, 0, id="the peer is slow, too: an overloaded host"),
         pytest.param(verdict(nginx=False, peer_ok_at=-1), 2.0, 0, id="nginx failed and the peer is silent"),
         pytest.param(verdict(nginx=False, peer_ok_at=0.9), 2.0, 0, id="both fail at once: it has not answered since"),
         pytest.param(verdict(nginx=False, peer_ok_at=-1, boot_until=30), 29.0, FAULT, id="boot: FAULT without a peer"),
         pytest.param(verdict(nginx=False, peer_ok_at=-1, boot_until=30), 30.0, 0, id="boot: until 30 s have passed"),
-        pytest.param(verdict(nginx=False, peer_ok_at=2.0, boot_until=30), 31.0, FAULT, id="boot: the peer serves"),
+        pytest.param(verdict(nginx=False, peer_ok_at=31.0, boot_until=30), 31.0, FAULT, id="boot: the peer serves"),
         pytest.param(verdict(nginx=True, peer_ok_at=-1, boot_until=30), 1.0, 0, id="boot: nginx answers"),
     ],
 )
 def test_the_value_of_the_track_file(judged: Verdict, now: float, expected: int) -> None:
     assert judged.value(lowered=0, now=now) == expected
+
+
+def test_a_fault_stays_while_the_peer_is_slow_and_ends_when_it_fails() -> None:
+    own, peer = Tracker(0.25), Tracker(0.25)
+    own.fail(1.0)
+    peer.last_ok = 1.3
+    judged = Verdict(own, [peer], FAULT, prompt_s=0.15)
+    assert [judged.value(lowered=0, now=now) for now in (1.3, 1.5)] == [FAULT, FAULT]
+    peer.fail(1.4)
+    assert judged.value(lowered=0, now=1.7) == 0
 
 
 def test_a_full_disk_lowers_the_priority_and_a_fault_overrides_it() -> None:
