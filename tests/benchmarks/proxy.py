@@ -29,6 +29,7 @@ BACKEND_PORT = 8100
 # Ports of the two configurations: plain, TLS.
 PORTS = {"lecture": (8101, 8102), "tandem": (8103, 8104)}
 IDLE_CONNECTIONS = 10_000
+_POLICY = ("Protocol", "Port", "CidrBlock", "SecurityGroupId", "Action", "PolicyDescription")
 LEAST_TIMES = 3.0  # requests/s at 64 plain connections
 MOST_OF_P99 = 0.5
 _NEVER_WORSE = 0.95  # of a ratio, with the variation between two runs of the same configuration
@@ -118,11 +119,18 @@ class Bench:
         groups = json.loads(self._lab.operator("tccli", "vpc", "DescribeSecurityGroups").stdout)["SecurityGroupSet"]
         rule = {"Protocol": "TCP", "Port": "8101-8104", "CidrBlock": "0.0.0.0/0", "Action": "ACCEPT"}
         for group in groups:
-            policies = json.dumps({"Ingress": [rule]})
-            self._lab.operator(
-                "tccli", "vpc", "CreateSecurityGroupPolicies", "--SecurityGroupId", group["SecurityGroupId"],
-                "--SecurityGroupPolicySet", policies,
-            )  # fmt: skip
+            chosen = ("--SecurityGroupId", group["SecurityGroupId"])
+            shown = self._lab.operator("tccli", "vpc", "DescribeSecurityGroupPolicies", *chosen).stdout
+            policies = {
+                direction: [
+                    {name: value for name, value in each.items() if name in _POLICY and value} for each in found
+                ]
+                for direction, found in json.loads(shown)["SecurityGroupPolicySet"].items()
+                if direction in ("Ingress", "Egress")
+            }
+            policies["Ingress"].insert(0, rule)
+            given = ("--SecurityGroupPolicySet", json.dumps(policies))
+            self._lab.operator("tccli", "vpc", "ModifySecurityGroupPolicies", *chosen, *given)
         for node in (NODE, PEER):
             self._lab.on(node, f"nft insert rule inet tandem from_nodes tcp dport {BACKEND_PORT} accept")
 
@@ -224,13 +232,14 @@ def tandem_files(product: Mapping[str, str]) -> dict[str, str]:
     main = product["nginx.conf"].replace("/etc/nginx/conf.d", "/etc/bench-tandem/conf.d")
     site = product["conf.d/iam-apiserver.conf"]
     # The first server only redirects from http to https.
-    servers = [f"server {{{part}" for part in site.split("\nserver {")[1:]]
+    maps, *parts = site.split("\nserver {")
+    servers = [f"server {{{part}" for part in parts]
     serving = next(server for server in servers if "listen 443" in server)
     serving = re.sub(r"listen 443 ssl[^;]*;", f"listen {plain}; listen {tls} ssl http2;", serving)
     return {
         "nginx.conf": re.sub(r"^pid .*;", "pid /run/bench-tandem.pid;", main, flags=re.MULTILINE),
         "conf.d/upstreams.conf": re.sub(r":8080\b", f":{BACKEND_PORT}", product["conf.d/upstreams.conf"]),
-        "conf.d/iam-apiserver.conf": serving,
+        "conf.d/iam-apiserver.conf": f"{maps}\n{serving}",
     }
 
 
