@@ -103,7 +103,7 @@ class TerminalCommand(PulumiCommand):
         if args[0] not in _INTERACTIVE:
             return super().run(args, cwd, additional_env, on_output, on_error)
         with tempfile.NamedTemporaryFile("r", suffix=".jsonl") as event_log:
-            arguments = args if "--event-log" in args else [*args, "--event-log", event_log.name]
+            arguments = [*_without_event_log(args), "--event-log", event_log.name]
             code, interrupted = self._run_on_terminal(arguments, cwd, additional_env)
             events = event_log.readlines()
             if self._events is not None:
@@ -120,6 +120,12 @@ class TerminalCommand(PulumiCommand):
         environment = {**os.environ, **additional_env, "PATH": path}
         output = subprocess.DEVNULL if self._events is not None else None
         return _run_in_foreground([self.command, *arguments], cwd, environment, output)
+
+
+def _without_event_log(args: Sequence[str]) -> list[str]:
+    """For a preview, pulumi.automation names a server of its own, which counts the changes and nothing else."""
+    position = args.index("--event-log") if "--event-log" in args else len(args)
+    return [*args[:position], *args[position + 2 :]]
 
 
 def _run_in_foreground(

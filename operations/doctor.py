@@ -87,11 +87,11 @@ def check_account(settings: Settings, call: CallApi | None) -> Iterator[CheckRes
         yield fail(ACCOUNT, "credentials", "not set", _CREDENTIALS)
         return
     try:
-        caller = call("sts", "GetCallerIdentity", {})
+        call("cvm", "DescribeInstances", {"Offset": 0, "Limit": 1})
     except ProvisioningError as error:
         yield fail(ACCOUNT, "credentials", error.message, f"{_CREDENTIALS}; the key in the console (CAM)")
         return
-    yield ok(ACCOUNT, "credentials", f"of {caller.get('Arn') or caller.get('UserId') or 'a user'}")
+    yield ok(ACCOUNT, "credentials", f"accepted in {settings.region}")
     for name, check, look_at in (
         ("image", _check_image, "tandem:nodes.image"),
         ("instance types", _check_types, "tandem:nodes.type, tandem:network.zone"),

@@ -70,8 +70,10 @@ def gather(
     inventory = group.inventory
     connect = connect or connector(inventory, deadline_s=SSH_DEADLINE_S)
     public = [address.ip for address in group.public.addresses]
-    backups = None
+    backups, health = None, None
     if check_health is not None:
+        # First, since it waits while a failover is in progress.
+        health = check_health(group, call_api, connect)
         asked = ask_each(inventory.nodes, connect, lambda connection: list_backups([connection]))
         backups = _merge([each for each in asked if not isinstance(each, ProvisioningError)])
     return GroupStatus(
@@ -79,7 +81,7 @@ def gather(
         dict(zip(inventory.virtual_ips, public, strict=False)),
         read_nodes(group, connect),
         _cloud(inventory, call_api),
-        check_health(group, call_api, connect) if check_health else None,
+        health,
         backups,
     )
 

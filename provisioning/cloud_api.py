@@ -23,7 +23,6 @@ _VERSIONS = {
     "cbs": "2017-03-12",
     "monitor": "2018-07-24",
     "dnspod": "2021-03-23",
-    "sts": "2018-08-13",
 }
 # Error codes that mean an empty list.
 _EMPTY = ("ResourceNotFound.NoDataOfRecord",)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from operations.cli import OLDEST, find_cli, read_version
+from operations.cli import OLDEST, OutputShown, TerminalCommand, find_cli, read_version
 from operations.errors import OperationError
 from operations.workspace import PROJECT_ROOT
 
@@ -65,3 +65,21 @@ def test_the_versions_of_command_and_sdk_are_compatible() -> None:
     script = (PROJECT_ROOT / "scripts" / "pulumi").read_text()
     assert f"OLDEST={'.'.join(map(str, OLDEST))} " in script
     assert f'"pulumi>={OLDEST[0]}.{OLDEST[1]},<={PINNED[1]}"' in (PROJECT_ROOT / "pyproject.toml").read_text()
+
+
+def test_the_events_of_a_preview_are_read_although_the_sdk_names_another_log(tmp_path: Path) -> None:
+    """pulumi.automation passes the address of its own server as the event log of a preview."""
+    command = tmp_path / "pulumi"
+    command.write_text("""#!/bin/sh
+[ "$1" = version ] && { echo v3.280.0; exit; }
+while [ "$1" != --event-log ]; do shift; done
+echo '{"sequence": 1}' >"$2"
+echo shown
+""")
+    command.chmod(0o755)
+    events: list[str] = []
+    with pytest.raises(OutputShown):
+        TerminalCommand(tmp_path, ask=False, events=events).run(
+            ["preview", "--event-log", "tcp://127.0.0.1:1", "--diff"], str(tmp_path), {"PATH": "/usr/bin:/bin"}
+        )
+    assert events == ['{"sequence": 1}\n']

@@ -207,7 +207,7 @@ class FakeCloud:
     def __init__(self, **changed: Any) -> None:
         quota = {"QuotaId": "TOTAL_EIP_QUOTA", "QuotaCurrent": 1, "QuotaLimit": 20}
         self.answers: dict[str, Any] = {
-            "GetCallerIdentity": {"Arn": "qcs::cam::uin/1:uin/1"},
+            "DescribeInstances": {"InstanceSet": []},
             "DescribeImages": {"ImageSet": [{"OsName": "Debian 12"}]},
             "DescribeZoneInstanceConfigInfos": {
                 "InstanceTypeQuotaSet": [{"InstanceType": "S5.MEDIUM2", "Status": "SELL"}]
@@ -250,7 +250,7 @@ def test_an_account_that_has_everything_passes(tmp_path: Path) -> None:
             id="quota",
         ),
         pytest.param(
-            {"GetCallerIdentity": CloudApiError("[AuthFailure.SecretIdNotFound] the key does not exist")},
+            {"DescribeInstances": CloudApiError("[AuthFailure.SecretIdNotFound] the key does not exist")},
             "credentials", "AuthFailure", id="key",
         ),
     ],
