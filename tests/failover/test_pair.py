@@ -20,7 +20,7 @@ from provisioning.manifest import render
 from tests.failover.lab import PROGRAMS, PYTHON, VIRTUAL_IP, Lab, Node, new_lab, wait_until
 from tests.keepalived.configurations import deployment
 
-pytestmark = [pytest.mark.root, pytest.mark.xdist_group("keepalived-pair")]
+pytestmark = pytest.mark.root
 
 PORT, SERVICE = 8000, 8080
 LOST_S, SLOW_S = 2.0, 0.25
