@@ -247,7 +247,8 @@ def test_calls_one_after_the_other_use_one_agent(server: Server) -> None:
 
 def test_calls_at_the_same_time_use_one_agent_each(server: Server, tmp_path: Path) -> None:
     # Each agent starts when both have been requested, so neither call can use the agent of the other.
-    server.login_file = f"mktemp -p {tmp_path} >&2; for _ in $(seq 1000); do [ $(ls {tmp_path} | wc -l) -ge 2 ] && break; sleep 0.02; done; "
+    both = f"[ $(ls {tmp_path} | wc -l) -ge 2 ]"
+    server.login_file = f"mktemp -p {tmp_path} >&2; for _ in $(seq 1000); do {both} && break; sleep 0.02; done; "
     with connect(server.node(), PRIVATE_KEY) as connection, ThreadPoolExecutor(2) as pool:
         for call in [pool.submit(connection.call, [FACTS]) for _ in range(2)]:
             call.result()
