@@ -393,7 +393,7 @@ REDIS_PASSWORD = Table(
 )  # fmt: skip
 
 _HOSTS = "/etc/hosts"
-_OTHERS = b"127.0.0.1 localhost\n# caf\xe9\n"  # not UTF-8
+_OTHERS = b"127.0.0.1 localhost\n# Z\xfcrich\n"  # not UTF-8
 _BLOCK = b"# Tandem: names of the group\n10.0.4.20 iam-a\n# Tandem: end\n"
 
 
