@@ -25,7 +25,7 @@ test: ## run all tests that CI runs, or TESTS=... (root, Debian 12)
 
 test-unit: ## run the unit tests with Pulumi mocks and fakes (pip only, no root)
 	@scripts/bootstrap unit
-	@$(BIN)/python -m pytest tests/unit -q -n 2 --dist loadgroup -m "not exhaustive"
+	@$(BIN)/python -m pytest tests/unit -q -n 2 -m "not exhaustive"
 
 test-long: ## run the full counts and test-fresh, or PARTS=...; keeps the results as a git note of the commit
 	@scripts/bootstrap dev

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 
-import pytest
 from fake_cloud import Run
 from program_runs import run, run_option
 
 # One worker, separate from the one of the other program runs: results are cached per process.
-pytestmark = pytest.mark.xdist_group("changes of the program")
 
 
 def _dimensions(declared: Run, policy: str) -> list[dict[str, str]]:

@@ -15,7 +15,6 @@ from provisioning.exports import parse_exports
 from settings.sections import Settings
 
 # One worker, separate from the one of the other program runs: results are cached per process.
-pytestmark = pytest.mark.xdist_group("changes of the program")
 
 _A, _B = {"name": "iam-a", "address": "10.0.4.20"}, {"name": "iam-b", "address": "10.0.4.21"}
 _C, _D = {"name": "iam-c", "address": "10.0.4.22"}, {"name": "iam-d", "address": "10.0.4.23"}

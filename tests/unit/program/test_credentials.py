@@ -11,7 +11,6 @@ from program_runs import run
 from settings.credentials import SecretName
 
 # One worker, separate from the one of the other program runs: results are cached per process.
-pytestmark = pytest.mark.xdist_group("changes of the program")
 
 # The resources that are new or have other inputs after the generation of a secret is increased.
 _CHANGED: dict[str, set[str]] = {

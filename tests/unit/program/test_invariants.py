@@ -13,7 +13,6 @@ from fake_cloud import Declared, Run, stack_config
 from program_runs import ALL_RUNS, run, run_any
 
 # One worker: results of program runs are cached per process.
-pytestmark = pytest.mark.xdist_group("runs of the program")
 
 every_run = pytest.mark.parametrize(
     ("stack", "option"), ALL_RUNS, ids=[f"{stack}, {option}" for stack, option in ALL_RUNS]

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 
-import pytest
 from program_runs import run_option
-
-pytestmark = pytest.mark.xdist_group("runs of the program")
 
 
 def test_the_security_group_opens_the_ports_of_streams_to_their_clients() -> None:

@@ -5,7 +5,6 @@ from program_runs import ALL_RUNS, run_any
 from replacement_table import NEVER_BY_A_SETTING, REPLACED_BY
 
 # One worker: results of program runs are cached per process.
-pytestmark = pytest.mark.xdist_group("runs of the program")
 
 
 def test_the_table_contains_all_types_of_the_program() -> None:

@@ -19,8 +19,6 @@ from provisioning.kinds.remote_account import RemoteAccount
 from provisioning.manifest import render
 from settings.sections import Settings
 
-pytestmark = pytest.mark.xdist_group("changes of the program")
-
 _C = {"name": "iam-c", "address": "10.0.4.22"}
 
 

@@ -13,7 +13,6 @@ from settings_samples import ED25519
 from components.dns import sub_domain
 
 # One worker: results of program runs are cached per process.
-pytestmark = pytest.mark.xdist_group("runs of the program")
 
 _OTHER_NODES = {
     "nodes.placement": "rack",

@@ -15,7 +15,6 @@ from fake_cloud import Declared
 from program_runs import run
 
 # One worker: results of program runs are cached per process.
-pytestmark = pytest.mark.xdist_group("runs of the program")
 
 _FOLDER = Path(__file__).parent / "snapshots"
 # Rendered by provisioning and covered by its tests.

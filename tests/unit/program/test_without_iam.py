@@ -9,8 +9,6 @@ import pytest
 from program_runs import run
 from settings_samples import parse, problems_of, sections, with_value
 
-pytestmark = pytest.mark.xdist_group("runs of the program")
-
 SAMPLES = ["web", "pair"]
 
 

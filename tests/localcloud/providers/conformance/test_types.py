@@ -55,13 +55,7 @@ def record_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], 
 @pytest.mark.parametrize(
     ("plugins", "scene", "resource"),
     [
-        pytest.param(
-            plugins,
-            scene.name,
-            resource,
-            id=f"{plugins}-{scene.name}-{resource}",
-            marks=pytest.mark.xdist_group(scene.name),
-        )
+        pytest.param(plugins, scene.name, resource, id=f"{plugins}-{scene.name}-{resource}")
         for plugins in PLUGIN_SETS
         for scene in SCENES.values()
         for resource in scene.types
