@@ -12,6 +12,7 @@ from typing import Any
 
 from provisioning.kinds.absent import Absent
 from provisioning.kinds.base import Item, parse_action
+from provisioning.kinds.unit import Unit
 
 LEFT = "no longer in the manifest"
 Entry = Mapping[str, Any]  # names an item after it has left the manifest: {"kind": "file", "path": ...}
@@ -21,7 +22,7 @@ Entry = Mapping[str, Any]  # names an item after it has left the manifest: {"kin
 class Leaving:
     """What a node has to remove."""
 
-    # Configuration of units that stay: removed with the commit, so that it is validated and the units read the change.
+    # Configuration of units that stay and run: removed with the commit, so it is validated and the units read the change.
     absent: tuple[Absent, ...]
     removals: tuple[Entry, ...]  # everything else, in order; removed after all nodes have passed their health gates
     record: tuple[Entry, ...]  # the items that the next manifest may have to remove
@@ -32,11 +33,12 @@ def find_leaving(items: Sequence[Item], applied: Sequence[Entry]) -> Leaving:
     # A path or a unit may have passed to an item of another kind.
     paths = {candidate.path for item in items for candidate in item.candidates()}
     units = {unit for item in items for unit in (*item.units(), *item.follows())}
+    running = units - {item.name for item in items if isinstance(item, Unit) and not item.running}
     left = [entry for entry in applied if entry not in own and not _is_used(entry, paths, units)]
     absent = [
         Absent(entry["path"], after=tuple(map(parse_action, entry["after"])))
         for entry in left
-        if any(parse_action(action).unit in units for action in entry.get("after", ()))
+        if any(parse_action(action).unit in running for action in entry.get("after", ()))
     ]
     gone = {item.path for item in absent}
     # In reverse order: units stop before their files are deleted, and files are deleted before their directories.

@@ -45,6 +45,13 @@ CONF = File("/etc/nginx/site.conf", "x\n", ME, MY_GROUP, after=(reload("nginx"),
         pytest.param(
             (NGINX,), (Unit("nginx", enabled=False, running=False),), [], [], id="a unit to stop is in the manifest"
         ),
+        pytest.param(
+            (CONF, NGINX),
+            (Unit("nginx", enabled=False, running=False),),
+            [],
+            ["file /etc/nginx/site.conf"],
+            id="a unit to stop is not reloaded for its files",
+        ),
         pytest.param((CONF,), (Link("/etc/nginx/site.conf", "/x"),), [], [], id="a path of another kind now"),
         pytest.param((Timer("t", "T", 60),), (Unit("t.timer"),), [], [], id="a unit of another kind now"),
         pytest.param((Timer("t", "T", 60),), (), [], ["timer t.timer /etc/systemd/system/t.timer"], id="a timer"),
