@@ -22,7 +22,7 @@ Entry = Mapping[str, Any]  # names an item after it has left the manifest: {"kin
 class Leaving:
     """What a node has to remove."""
 
-    # Configuration of units that stay and run: removed with the commit, so it is validated and the units read the change.
+    # Configuration of units that stay and run: removed with the commit, to be validated and read by the units.
     absent: tuple[Absent, ...]
     removals: tuple[Entry, ...]  # everything else, in order; removed after all nodes have passed their health gates
     record: tuple[Entry, ...]  # the items that the next manifest may have to remove
