@@ -261,10 +261,11 @@ def test_the_state_contains_no_secret_in_clear_text(project: FullProject) -> Non
 
 
 def test_a_protected_group_is_destroyed_only_after_its_protection_is_disabled(project: FullProject) -> None:
-    project.succeed("up", changes={"protect": True, "nodes.terminationProtection": True})
+    protected = {"protect": True, "nodes.terminationProtection": True, "iam": {"release": "stand-in"}}
+    project.succeed("up", changes=protected)
     destroy = "destroy"
     before = project.objects()
-    text = project.fail(destroy, changes={"protect": True, "nodes.terminationProtection": True})
+    text = project.fail(destroy, changes=protected)
     assert "health" in text
     assert "cannot be deleted" in text
     assert project.objects() == before
