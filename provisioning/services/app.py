@@ -151,4 +151,5 @@ def _condition(deployment: Deployment, app: App) -> str:
     """
     if app.settings.schedule is None or len(deployment.nodes_of(app)) == 1:
         return ""
-    return f"{_HOLDS} {deployment.virtual_ips[0]}"
+    # "+": the sandbox of the service has no netlink sockets, which `ip` needs.
+    return f"+{_HOLDS} {deployment.virtual_ips[0]}"

@@ -152,7 +152,7 @@ def test_a_scheduled_command_has_its_timer_on_every_eligible_node_and_runs_where
     for number in range(2):
         items = items_of(group, number)
         unit = text_of("/etc/systemd/system/app-job.service", items)
-        assert "ExecCondition=/usr/local/lib/tandem/holds-virtual-ip 10.0.4.99\n" in unit
+        assert "ExecCondition=+/usr/local/lib/tandem/holds-virtual-ip 10.0.4.99\n" in unit
         assert "Type=oneshot\n" in unit
         assert "Restart=" not in unit
         (timer,) = [item for item in items if isinstance(item, Timer)]
