@@ -386,6 +386,7 @@ def test_acme_challenges_are_served_without_a_redirect(lab: Lab, host: str) -> N
 
 def test_unknown_names_and_addresses(lab: Lab) -> None:
     assert lab.send("GET", "unknown.example.net", "/", tls=False).body == b"home"  # the default site
+    assert lab.send("GET", "health", "/healthz", tls=False).body == b"ok\n"  # as the health daemons ask
     assert lab.send("GET", "x.alias.example.com", "/exact").body == b"exact"
     # The health daemons probe by address, also with a default site.
     assert lab.send("GET", "127.0.0.1", "/healthz", tls=False).body == b"ok\n"
