@@ -23,7 +23,7 @@ def commands_of(section: str) -> list[str]:
 def test_five_commands_log_in_create_a_secret_and_a_policy_and_ask_for_a_decision(deployed: Lab) -> None:
     commands = commands_of("Use it")
     assert len(commands) == 5
-    done = deployed.run("bash", "-euo", "pipefail", "-c", "\n".join(commands), timeout_s=120)
+    done = deployed.run("bash", "-euo", "pipefail", "-c", "\n".join(commands), timeout_s=300)
     assert json.loads(done.stdout.splitlines()[-1]) == {"allowed": True}, done.stdout
 
 
