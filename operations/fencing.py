@@ -10,9 +10,9 @@ from provisioning.cloud_calls import CallApi
 from provisioning.errors import ProvisioningError
 from provisioning.inventory import Inventory, RemoteNode
 from provisioning.ssh.agent_calls import Connection
-from provisioning.ssh.connections import ask_each, connector
+from provisioning.ssh.connections import connector
 from provisioning.traffic.fencing import fence
-from provisioning.traffic.serving import NodeState, read_state
+from provisioning.traffic.serving import read_states
 
 _CONNECT_S = 10.0
 
@@ -29,11 +29,7 @@ def run(
     """Detach the virtual IPs from a node. Raises OperationError."""
     others = [node for node in inventory.nodes if node.eligible and node.name != name]
     opened = connect or connector(inventory, deadline_s=_CONNECT_S)
-    answers = ask_each(others, opened, lambda each: read_state(each, inventory.virtual_ips))
-    states = [
-        NodeState(node, unreachable=answer.message) if isinstance(answer, ProvisioningError) else answer
-        for node, answer in zip(others, answers, strict=True)
-    ]
+    states = read_states(others, opened, inventory.virtual_ips)
     try:
         detached = fence(open_api(settings), inventory, name, states, report)
     except ProvisioningError as error:

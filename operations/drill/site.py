@@ -22,7 +22,7 @@ from provisioning.errors import ProvisioningError
 from provisioning.health.checks import Group
 from provisioning.ssh.agent_calls import Connection
 from provisioning.ssh.connections import Connect, ask_each
-from provisioning.traffic.serving import NodeState, read_state
+from provisioning.traffic.serving import NodeState, read_states
 
 SCRIPT_DEADLINE_S = 60.0
 CLIENT_END_S = 30.0
@@ -47,12 +47,8 @@ class Site:
     sources: tuple[str, ...] = ()  # addresses of the client
 
     def states(self) -> list[NodeState]:
-        nodes, virtual_ips = self.group.inventory.nodes, self.group.inventory.virtual_ips
-        found = ask_each(nodes, self.connect, lambda each: read_state(each, virtual_ips))
-        return [
-            NodeState(node, unreachable=state.message) if isinstance(state, ProvisioningError) else state
-            for node, state in zip(nodes, found, strict=True)
-        ]
+        inventory = self.group.inventory
+        return read_states(inventory.nodes, self.connect, inventory.virtual_ips)
 
     def apply(self, action: Action, node: str) -> float:
         """Inflict or undo a fault. Returns the time at which it began, in seconds since the epoch.

@@ -20,7 +20,7 @@ from provisioning.traffic.node_changes import (
     put_back_node,
 )
 from provisioning.traffic.out_of_service import Surroundings, put_back, take_out
-from provisioning.traffic.serving import NodeState, read_state
+from provisioning.traffic.serving import NodeState, read_states
 from provisioning.traffic.switchover import Switchover
 
 
@@ -92,11 +92,7 @@ def choose_leaving(states: Sequence[NodeState], inventory: Inventory, to: str | 
 
 def _read_states(group: Group) -> list[NodeState]:
     nodes = [node for node in group.inventory.nodes if node.eligible]
-    found = ask_each(nodes, group.connector(), lambda each: read_state(each, group.inventory.virtual_ips))
-    return [
-        NodeState(node, unreachable=state.message) if isinstance(state, ProvisioningError) else state
-        for node, state in zip(nodes, found, strict=True)
-    ]
+    return read_states(nodes, group.connector(), group.inventory.virtual_ips)
 
 
 def _find_drained(group: Group) -> list[str]:

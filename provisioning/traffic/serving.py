@@ -1,4 +1,7 @@
-"""What the nodes of a group serve, and whether one of them can be taken out of service. Pure, but for `read_state`."""
+"""What the nodes of a group serve, and whether one of them can be taken out of service.
+
+`read_state` and `read_states` ask nodes; the rest is pure.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from dataclasses import dataclass, field
 from provisioning.errors import ProvisioningError, SwitchoverError
 from provisioning.inventory import RemoteNode
 from provisioning.ssh.agent_calls import Connection
+from provisioning.ssh.connections import Connect, ask_each
 
 NOT_SERVING = "nginx or keepalived is not running or does not respond"
 _DEADLINE_S = 30
@@ -40,6 +44,15 @@ def read_state(connection: Connection, virtual_ips: Sequence[str]) -> NodeState:
     return NodeState(
         connection.node, tuple(services["units"]), services["health"], tuple(addresses), bool(can_be_master)
     )
+
+
+def read_states(nodes: Sequence[RemoteNode], connect: Connect, virtual_ips: Sequence[str]) -> list[NodeState]:
+    """Connect to nodes at the same time and query each. A node that cannot be reached is `unreachable`."""
+    answers = ask_each(nodes, connect, lambda connection: read_state(connection, virtual_ips))
+    return [
+        NodeState(node, unreachable=answer.message) if isinstance(answer, ProvisioningError) else answer
+        for node, answer in zip(nodes, answers, strict=True)
+    ]
 
 
 def check_others_serve(
