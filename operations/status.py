@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from operations.health import SSH_DEADLINE_S, check
-from provisioning.backups import Backup, list_backups
+from provisioning.backups import Backup, merge, read_sizes
 from provisioning.cloud_calls import CallApi
 from provisioning.errors import ProvisioningError
 from provisioning.health.checks import Group
@@ -74,8 +74,8 @@ def gather(
     if check_health is not None:
         # First, since it waits while a failover is in progress.
         health = check_health(group, call_api, connect)
-        asked = ask_each(inventory.nodes, connect, lambda connection: list_backups([connection]))
-        backups = _merge([each for each in asked if not isinstance(each, ProvisioningError)])
+        asked = zip(inventory.nodes, ask_each(inventory.nodes, connect, read_sizes), strict=True)
+        backups = tuple(merge({node.name: each for node, each in asked if not isinstance(each, ProvisioningError)}))
     return GroupStatus(
         stack,
         dict(zip(inventory.virtual_ips, public, strict=False)),
@@ -115,15 +115,6 @@ def _cloud(inventory: Inventory, call_api: CallApi | None) -> dict[str, str]:
         address: "no HAVIP" if holder is None else names.get(holder, holder or "no instance")
         for address, holder in found.items()
     }
-
-
-def _merge(lists: Sequence[Sequence[Backup]]) -> tuple[Backup, ...]:
-    """The backups of all nodes, the newest first."""
-    merged: dict[str, Backup] = {}
-    for backup in (each for backups in lists for each in backups):
-        nodes = (*(merged[backup.name].nodes if backup.name in merged else ()), *backup.nodes)
-        merged[backup.name] = Backup(backup.name, nodes, backup.size_bytes)
-    return tuple(merged[name] for name in sorted(merged, reverse=True))
 
 
 # ---- as text and as JSON ---------------------------------------------------------------------------------------------

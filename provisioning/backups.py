@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -32,12 +32,22 @@ def parse_name(name: str) -> datetime:
 
 def list_backups(connections: Sequence[Connection]) -> list[Backup]:
     """All backups, the newest first."""
-    lists = in_parallel(connections, lambda connection: connection.call([{"do": "backups"}])[0])
+    lists = in_parallel(connections, read_sizes)
+    return merge({connection.node.name: sizes for connection, sizes in zip(connections, lists, strict=True)})
+
+
+def read_sizes(connection: Connection) -> dict[str, int]:
+    """The sizes in bytes of the backups on one node, by name."""
+    return connection.call([{"do": "backups"}])[0]
+
+
+def merge(sizes: Mapping[str, Mapping[str, int]]) -> list[Backup]:
+    """The backups of all nodes, the newest first. `sizes` has what `read_sizes` returns, by node."""
     found: dict[str, list[tuple[str, int]]] = {}
-    for connection, backups in zip(connections, lists, strict=True):
+    for node, backups in sizes.items():
         for name, size in backups.items():
             if _NAME.fullmatch(name):
-                found.setdefault(name, []).append((connection.node.name, size))
+                found.setdefault(name, []).append((node, size))
     return [
         Backup(name, tuple(node for node, _ in copies), copies[0][1])
         for name, copies in sorted(found.items(), reverse=True)
