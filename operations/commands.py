@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from typing import Annotated, Any
 
@@ -16,13 +15,12 @@ from operations.engine import open_engine
 from operations.errors import EngineError, NoDeploymentError
 from operations.events import read_preview
 from operations.node_commands import app as node_commands
-from operations.options import ConfigFile, Dependents, Exclude, Replace, Stack, Target, Yes, examples
+from operations.options import ConfigFile, Dependents, Exclude, Replace, Stack, Target, Yes, ask_first, examples
 from operations.preview_comment import to_markdown
 from operations.rollback import find_inventory, pardon, roll_back
 from operations.selection import Selection
 from operations.setup_commands import app as setup_commands
 from operations.unlock import find_locks, release_locks
-from operations.workspace import find_workspace
 from provisioning.traffic.havip import confirm_with
 from provisioning.traffic.node_changes import Group
 
@@ -126,8 +124,7 @@ def rollback(stack: Stack = "local", *, yes: Yes = False) -> None:
     engine = open_engine(stack, report=typer.echo)
     inventory = find_inventory(engine, stack)
     items = read_deployment(engine.deployment(), stack).items
-    if not yes and find_workspace(stack, os.environ) is None:
-        typer.confirm(f"Return the nodes of stack {stack} to their previous revision?", abort=True)
+    ask_first(f"Return the nodes of stack {stack} to their previous revision?", stack, yes=yes)
     rejected = roll_back(engine, inventory, items, typer.echo)
     typer.echo(
         f"The nodes have their previous revision again. Revision {rejected} is rejected: `tandem up` refuses it until\n"
@@ -156,8 +153,7 @@ def switchover(
 
     engine = open_engine(stack)
     deployed = read_deployment(engine.deployment(), stack)
-    if not yes and find_workspace(stack, os.environ) is None:
-        typer.confirm(f"Move the virtual IPs of stack {stack}? Connections that stay open are cut off.", abort=True)
+    ask_first(f"Move the virtual IPs of stack {stack}? Connections that stay open are cut off.", stack, yes=yes)
     confirm = confirm_with(deployed.inventory, engine.cloud_settings())
     run(Group(deployed.inventory, confirm, typer.echo), deployed.public, to=to, back=back)
 
@@ -181,8 +177,7 @@ def fence(
 
     engine = open_engine(stack)
     deployed = read_deployment(engine.deployment(), stack)
-    if not yes and find_workspace(stack, os.environ) is None:
-        typer.confirm(f"Detach the virtual IPs of stack {stack} from {node} in the cloud?", abort=True)
+    ask_first(f"Detach the virtual IPs of stack {stack} from {node} in the cloud?", stack, yes=yes)
     run(deployed.inventory, node, engine.cloud_settings(), typer.echo)
 
 

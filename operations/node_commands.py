@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from contextlib import closing
@@ -16,10 +15,10 @@ from rich.live import Live
 
 from operations.engine import Engine, open_engine
 from operations.errors import OperationError
-from operations.options import AsJson, NodeName, Stack, Yes, examples
+from operations.options import AsJson, NodeName, Stack, Yes, ask_first, examples
 from operations.rollback import find_inventory
 from operations.selection import Selection
-from operations.workspace import PROJECT_ROOT, find_workspace
+from operations.workspace import PROJECT_ROOT
 from provisioning.inventory import Inventory, RemoteNode
 from provisioning.ssh.connections import connector
 from provisioning.traffic.havip import confirm_with
@@ -159,8 +158,7 @@ def replace(node: NodeName, stack: Stack = "local", *, yes: Yes = False) -> None
     """Rebuild a node: leave the group, delete the instance, create it again with its name, address and image."""
     engine = open_engine(stack, ask=not yes, report=typer.echo)
     _get(find_inventory(engine, stack), node)
-    if not yes and find_workspace(stack, os.environ) is None:
-        typer.confirm(f"Delete the instance of {node} and create it again?", abort=True)
+    ask_first(f"Delete the instance of {node} and create it again?", stack, yes=yes)
     engine.up(Selection(replace=[f"**tencentcloud:Instance/instance:Instance::nodes.{node}"]), refresh=True)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from operations.workspace import find_workspace
 
 Stack = Annotated[str, typer.Option("--stack", "-s", help="Name of the Pulumi stack, for example prod.")]
 ConfigFile = Annotated[
@@ -25,3 +28,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text
 def examples(*lines: str) -> str:
     """The end of a command's help."""
     return "\n\n".join(["Examples:", *(f"  {line}" for line in lines)])
+
+
+def ask_first(question: str, stack: str, *, yes: bool) -> None:
+    """Ask, except with `--yes` and for stacks on localcloud. Ends the command if the answer is no."""
+    if not yes and find_workspace(stack, os.environ) is None:
+        typer.confirm(question, abort=True)
