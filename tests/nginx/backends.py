@@ -177,6 +177,10 @@ def echoes(*names: str, udp: bool = False) -> Generator[list[int]]:
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    with socket.socket(socket.AF_INET, kind) as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
+    """A port of loopback without 443 in its number, which gixy takes for HTTPS."""
+    while True:
+        with socket.socket(socket.AF_INET, kind) as sock:
+            sock.bind(("127.0.0.1", 0))
+            port = sock.getsockname()[1]
+        if "443" not in str(port):
+            return port

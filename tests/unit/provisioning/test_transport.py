@@ -69,7 +69,7 @@ class _Rules(paramiko.ServerInterface):
 
 
 def _execute(channel: paramiko.Channel, login_file: str, command: str) -> None:
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
         if command == "cut":
             transport = channel.get_transport()
             time.sleep(0.1)
