@@ -146,7 +146,7 @@ def _commit_together(
     errors = [result for result in results if isinstance(result, ProvisioningError)]
 
     def undo(error: ProvisioningError, change: NodeChange) -> ProvisioningError:
-        return restore_after(error, Target(change.connection, change.items), change.facts, (), token, report)
+        return restore_after(error, Target(change.connection, change.items), change.facts, (), token=token, report=report)
 
     def conclude(change: NodeChange, result: tuple[str, ...] | ProvisioningError) -> ProvisioningError | None:
         if isinstance(result, ProvisioningError):
@@ -233,7 +233,7 @@ def _commit_or_restore(
         return _commit(change, token, version)
     except ProvisioningError as error:
         node = Target(change.connection, change.items)
-        raise restore_after(error, node, change.facts, peers, token, report) from None
+        raise restore_after(error, node, change.facts, peers, token=token, report=report) from None
 
 
 def _commit(change: NodeChange, token: str, accept: Version | None) -> tuple[str, ...]:

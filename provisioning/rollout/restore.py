@@ -28,14 +28,19 @@ class Target:
 
 
 def restore_after(
-    error: ProvisioningError, node: Target, facts: Facts, peers: Sequence[Target], token: str,
+    error: ProvisioningError,
+    node: Target,
+    facts: Facts,
+    peers: Sequence[Target],
+    *,
+    token: str,
     report: Callable[[str], None],
-) -> ProvisioningError:  # fmt: skip
+) -> ProvisioningError:
     """Roll the node back after a failed commit. Returns the error to raise, which says whether that succeeded.
 
     The previous version must pass what the rollout asks, a login and an authorization decision included.
     """
-    connection, name = node.connection, node.connection.node.name
+    name = node.connection.node.name
     if isinstance(error, (UnreachableError, LockedError)):
         return error  # nothing can be changed on the node; the next run converges
     report(f"{name}: {error.message}; rolling it back")
