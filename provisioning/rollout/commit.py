@@ -146,7 +146,9 @@ def _commit_together(
     errors = [result for result in results if isinstance(result, ProvisioningError)]
 
     def undo(error: ProvisioningError, change: NodeChange) -> ProvisioningError:
-        return restore_after(error, Target(change.connection, change.items), change.facts, (), token=token, report=report)
+        return restore_after(
+            error, Target(change.connection, change.items), change.facts, (), token=token, report=report
+        )
 
     def conclude(change: NodeChange, result: tuple[str, ...] | ProvisioningError) -> ProvisioningError | None:
         if isinstance(result, ProvisioningError):
