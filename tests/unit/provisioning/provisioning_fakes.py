@@ -259,6 +259,10 @@ class FakeConnection:
         pass
 
 
+def _send(_node: str, method: str, url: str, **options: Any) -> Response:
+    return request(method, url, **options)
+
+
 class FakeGroup:
     """Two nodes and the connections to them, with hooks to interrupt each step."""
 
@@ -289,7 +293,7 @@ class FakeGroup:
         self.clock = 1000.0
         self.moves = False  # a drain moves the virtual IP to another node
         self.answers: Callable[[str, str], str] = lambda _node, _url: "200"  # status codes, by node and URL
-        self.request: Callable[..., Response] = lambda _node, *call, **options: request(*call, **options)
+        self.request: Callable[..., Response] = _send  # with the name of the node before the arguments of `request`
         self.sleep: Callable[[float], None] = self.tick  # of the operator
         self.reported: list[str] = []
         self.gates_pass = True
