@@ -96,7 +96,6 @@ def delete(tx: Transaction, policy_ids: tuple[str, ...]) -> None:
         tx.delete(policy)
 
 
-def refuse_permanent(*, permanent: bool) -> None:
+def refuse_flag(name: str) -> None:
     """Raises: InvalidParameterValue."""
-    if permanent:
-        raise InvalidParameterValue(name="IsPermanent", value=True, expected="FALSE (others are not emulated)")
+    raise InvalidParameterValue(name=name, value=True, expected="FALSE, the only value that localcloud emulates")
