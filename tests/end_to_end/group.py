@@ -44,7 +44,9 @@ def under_load(lab: Lab, folder: Path, *, scale: float = 0.25, sources: Sequence
         return [str(BIN / "localcloud"), "client", "--name", lab.name, "--", *command]
 
     outputs = lab.outputs()
-    with load(client, outputs, folder, scale=scale, sources=sources, admin_password=outputs["admin_password"]) as result:
+    with load(
+        client, outputs, folder, scale=scale, sources=sources, admin_password=outputs["admin_password"]
+    ) as result:
         yield result
 
 
