@@ -35,7 +35,7 @@ test-fresh: ## run README's two commands in a minimal Debian 12 root (root; no l
 	@scripts/bootstrap dev
 	@scripts/test-fresh
 
-bench-provisioning: ## measure a rollout to two nodes beside ansible-core (root)
+bench-provisioning: ## measure a rollout to two nodes beside ansible-core, and to six (root)
 	@scripts/bootstrap dev
 	@$(BIN)/python tests/benchmarks/provisioning.py
 

@@ -16,7 +16,7 @@ from components.network import Network
 from provisioning.first_boot import user_data
 from settings.access import AccessSettings
 from settings.data import DataLocation
-from settings.nodes import ELIGIBLE_NODES, NodeSettings, NodesSettings
+from settings.nodes import ELIGIBLE_NODES, WEEKDAYS, NodeSettings, NodesSettings, SnapshotSettings
 
 BASTION = "bastion"
 _PLACEMENT_TYPES = {"host": "HOST", "rack": "RACK", "switch": "SW"}
@@ -90,6 +90,8 @@ class Nodes(pulumi.ComponentResource):
         self.data_disk_id = None
         if args.data_location is not DataLocation.EXTERNAL:
             disk = self._data_disk()
+            if args.settings.data_disk.snapshots:
+                self._snapshots(disk, args.settings.data_disk.snapshots)
             if args.data_location is DataLocation.FIRST_NODE:
                 self.data_disk_id = self._attached(disk, self.instances[0])
         self.register_outputs({"instance_ids": [each.instance_id for each in self.instances]})
@@ -255,6 +257,20 @@ class Nodes(pulumi.ComponentResource):
                 # Another type or zone would replace the disk and delete the databases; the operator must move the data.
                 ignore_changes=["storage_type", "availability_zone"],
             ),
+        )
+
+    def _snapshots(self, disk: cbs.Storage, settings: SnapshotSettings) -> None:
+        policy = cbs.SnapshotPolicy(
+            f"{self._name}-data-snapshots",
+            snapshot_policy_name=self._args.labels.name("data"),
+            # The API counts the days from Sunday.
+            repeat_weekdays=[number for number, day in enumerate(WEEKDAYS) if day in settings.weekdays],
+            repeat_hours=sorted(set(settings.hours)),
+            retention_days=settings.keep_days,
+            opts=self._child,
+        )
+        cbs.SnapshotPolicyAttachment(
+            f"{self._name}-data-snapshots", storage_id=disk.id, snapshot_policy_id=policy.id, opts=self._child
         )
 
     def _attached(self, disk: cbs.Storage, node: Instance) -> pulumi.Output[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -37,14 +37,16 @@ def drain_windows(lab: Lab) -> list[tuple[float, float]]:
 
 
 @contextmanager
-def under_load(lab: Lab, folder: Path, *, scale: float = 0.25) -> Generator[Result]:
-    """Send all streams of requests from a client on the emulated internet."""
+def under_load(lab: Lab, folder: Path, *, scale: float = 0.25, sources: Sequence[str] = ()) -> Generator[Result]:
+    """Send all streams of requests from a client on the emulated internet, from these addresses in turn."""
 
     def client(*command: str) -> list[str]:
         return [str(BIN / "localcloud"), "client", "--name", lab.name, "--", *command]
 
     outputs = lab.outputs()
-    with load(client, outputs, folder, scale=scale, admin_password=outputs["admin_password"]) as result:
+    with load(
+        client, outputs, folder, scale=scale, sources=sources, admin_password=outputs["admin_password"]
+    ) as result:
         yield result
 
 

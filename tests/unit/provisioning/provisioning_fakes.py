@@ -15,6 +15,7 @@ from typing import Any
 
 from provisioning.agent.calls import answer
 from provisioning.agent.node import Node, Result
+from provisioning.agent.web import Response, request
 from provisioning.errors import UnreachableError
 from provisioning.inventory import Inventory, RemoteNode
 from provisioning.ssh.agent_calls import Upload, to_exception
@@ -258,6 +259,10 @@ class FakeConnection:
         pass
 
 
+def _send(_node: str, method: str, url: str, **options: Any) -> Response:
+    return request(method, url, **options)
+
+
 class FakeGroup:
     """Two nodes and the connections to them, with hooks to interrupt each step."""
 
@@ -288,6 +293,7 @@ class FakeGroup:
         self.clock = 1000.0
         self.moves = False  # a drain moves the virtual IP to another node
         self.answers: Callable[[str, str], str] = lambda _node, _url: "200"  # status codes, by node and URL
+        self.request: Callable[..., Response] = _send  # with the name of the node before the arguments of `request`
         self.sleep: Callable[[float], None] = self.tick  # of the operator
         self.reported: list[str] = []
         self.gates_pass = True
@@ -336,6 +342,7 @@ class FakeGroup:
                 before=lambda effect: self._before(node.name, effect),
                 sync=lambda _handle: None,
                 probe=lambda url: self.probe(node.name, url),
+                request=lambda *call, **options: self.request(node.name, *call, **options),
                 program=lambda: b"the agent",
             ),
             lambda when, names: self.link(node.name, when, names),

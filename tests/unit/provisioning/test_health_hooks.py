@@ -96,6 +96,9 @@ def test_the_units_have_no_start_limit_and_a_stopped_daemon_is_killed(profile: s
     for unit in ("tandem-health.service", "tandem-events.service", "keepalived.service.d/tandem.conf"):
         assert "StartLimitIntervalSec=0" in files[f"/etc/systemd/system/{unit}"]
         assert "Restart=always" in files[f"/etc/systemd/system/{unit}"]
+    nginx = files["/etc/systemd/system/nginx.service.d/tandem.conf"]
+    assert "StartLimitIntervalSec=0\n" in nginx[: nginx.index("[Service]")]
+    assert "Restart=on-failure" in nginx
     daemon = files["/etc/systemd/system/tandem-health.service"]
     assert f"WatchdogSec={1.0 if profile == 'fast' else 3.0}" in daemon
     assert "WatchdogSignal=SIGKILL" in daemon
