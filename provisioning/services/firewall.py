@@ -52,6 +52,9 @@ def offers(deployment: Deployment, node: Node) -> list[Offer]:
         ]
     if node == deployment.data_node:
         found += [Offer(MARIADB_PORT, "nodes", "MariaDB"), Offer(REDIS_PORT, "nodes", "Redis")]
+    mongodb = deployment.data.mongodb
+    if mongodb is not None and mongodb.address.startswith(f"{node.private_address}:"):
+        found.append(Offer(int(mongodb.address.rpartition(":")[2]), "nodes", "MongoDB, from iam-pump"))
     if node == deployment.backup_node:
         found.append(Offer(_SSH_PORT, "data", "backups of the databases"))
     return [*found, *(Offer(port, "nodes", "nodes.peerPorts") for port in deployment.peer_ports)]

@@ -60,4 +60,5 @@ def main(address: str, host: str, ca: str, count: int, seconds: int) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:4], *map(int, sys.argv[4:6]))
+    given = sys.argv[1:]
+    main(given[0], given[1], given[2], int(given[3]), int(given[4]))

@@ -146,7 +146,6 @@ def test_connections_to_external_addresses_are_checked_before_a_change() -> None
 @pytest.mark.parametrize(
     ("values", "text"),
     [
-        ({"mongodb": {"address": "m:1"}}, "mongodb cannot be set with location first-node"),
         ({"location": "external", "mariadbAddress": "m:1", "redisAddress": "r:1", "mongodb": {}}, "mongodb.address"),
         ({"location": "external"}, r"mariadbAddress and redisAddress \(HOST:PORT\) must be set"),
         (
