@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from provisioning.deployment import Deployment, Node
+from provisioning.deployment import BASTION, Deployment, Node
 from provisioning.kinds import KINDS
 from provisioning.kinds.base import Item
 from provisioning.kinds.file import File
@@ -69,8 +69,11 @@ def _parse_item(data: Mapping[str, Any], files: Mapping[str, str]) -> Item:
 
 
 def render(deployment: Deployment) -> dict[str, Manifest]:
-    """The manifest of each node by its name. Pure."""
-    return {node.name: _render_node(deployment, node) for node in deployment.nodes}
+    """The manifest of each node, and of the bastion, by its name. Pure."""
+    manifests = {node.name: _render_node(deployment, node) for node in deployment.nodes}
+    if deployment.bastion:
+        manifests[BASTION] = Manifest(BASTION, tuple(base.access(deployment)))
+    return manifests
 
 
 def _render_node(deployment: Deployment, node: Node) -> Manifest:

@@ -45,7 +45,6 @@ from provisioning.rollout.removal import remove_all, stop_demoted
 from provisioning.rollout.rounds import commit_in_order
 from provisioning.rollout.uploads import send_archives
 from provisioning.rollout.versions import next_version, refuse_rejected
-from provisioning.services import base
 from provisioning.services.iam import PUMP_UNIT
 from provisioning.services.iam_files import refuse_invalid_yaml
 from provisioning.ssh.agent_calls import Connection
@@ -205,13 +204,12 @@ def revision_of(desired: Mapping[str, Sequence[Item]]) -> str:
 
 
 def _with_bastion(inventory: Inventory, manifests: Mapping[str, Manifest]) -> tuple[Inventory, Mapping[str, Manifest]]:
-    """Add the bastion as a node. It runs no services, but its keys are managed too."""
+    """Add the bastion as a node. It runs no services, but its SSH server is managed too."""
     bastion = inventory.bastion
     if bastion is None:
         return inventory, manifests
-    manifest = Manifest(bastion.name, tuple(base.access(bastion.user)))
     nodes = (*inventory.nodes, dataclasses.replace(bastion, eligible=False))
-    return dataclasses.replace(inventory, nodes=nodes), {**manifests, bastion.name: manifest}
+    return dataclasses.replace(inventory, nodes=nodes), {bastion.name: Manifest(bastion.name, ()), **manifests}
 
 
 def replace_secrets(

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from operations.cli import find_cli
 from operations.workspace import find_workspace
+from tests.end_to_end.release import default_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -34,7 +35,8 @@ class Lab:
     name: str
 
     def run(self, *command: str, check: bool = True, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "LOCALCLOUD_NAME": self.name, "PATH": f"{BIN}:{os.environ['PATH']}"}
+        environment = {**os.environ, **default_settings(), "LOCALCLOUD_NAME": self.name}
+        environment["PATH"] = f"{BIN}:{environment['PATH']}"
         result = subprocess.run(
             command, env=environment, cwd=ROOT, text=True, capture_output=True, check=False, timeout=timeout_s,
             stdin=subprocess.DEVNULL,
