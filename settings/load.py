@@ -64,7 +64,8 @@ def load() -> Settings:
     raw = {key.partition(":")[2]: value for key, value in _configuration().items() if key.startswith(f"{_NAMESPACE}:")}
     encrypted_sections = frozenset(key for key in raw if is_config_secret(f"{_NAMESPACE}:{key}"))
     region = pulumi.Config("tencentcloud").get("region")
-    stack = Stack(pulumi.get_project(), pulumi.get_stack(), region, os.environ.get(_FILE), os.environ.get(_NEW_IMAGE, ""))
+    given = os.environ.get
+    stack = Stack(pulumi.get_project(), pulumi.get_stack(), region, given(_FILE), given(_NEW_IMAGE, ""))
     return parse(stack, raw, encrypted_sections)
 
 

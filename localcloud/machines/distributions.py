@@ -56,7 +56,6 @@ class Image:
     """The recipe of an image. `parent` is the image that a layer is built on, or None for a complete system."""
 
     image_id: str
-    title: str
     codename: str
     packages: tuple[str, ...]
     parent: str | None = None
@@ -67,10 +66,9 @@ class Image:
 IMAGES: dict[str, Image] = {
     image.image_id: image
     for image in (
-        Image("img-debian12", "Debian Server 12 64bit", "bookworm", _DEBIAN_PACKAGES),
+        Image("img-debian12", "bookworm", _DEBIAN_PACKAGES),
         Image(
             "img-services",
-            "Debian Server 12 64bit with nginx, keepalived, MariaDB and Redis",
             "bookworm",
             _SERVICE_PACKAGES,
             parent="img-debian12",
