@@ -66,6 +66,20 @@ def test_shells_can_complete_commands() -> None:
     assert shown.stdout.split() == ["preview"]
 
 
+def test_completion_is_installed_for_the_shell_that_runs_the_command(tmp_path: Path) -> None:
+    environment = {**os.environ, "LOCALCLOUD_ID": "x", "HOME": str(tmp_path), "PYTHON": sys.executable}
+    # `true`: bash replaces itself by its last command.
+    command = ["bash", "-c", '"$PYTHON" -m operations.main --install-completion; true']
+    subprocess.run(command, cwd=PROJECT_ROOT, env=environment, capture_output=True, check=True)
+    assert any("_TANDEM_COMPLETE" in file.read_text() for file in tmp_path.rglob("*") if file.is_file())
+
+
+def test_the_faults_of_a_drill_are_listed_without_a_deployment() -> None:
+    shown = tandem("drill", "--list")
+    assert shown.returncode == 0
+    assert {"nginx-kill", "power-off"} <= set(shown.stdout.split())
+
+
 @pytest.mark.parametrize("text", ["a [bold]value[/bold]", "unbalanced [/red]", "path [/etc/x] [0m"])
 def test_an_error_is_printed_as_it_is(text: str) -> None:
     console = Console(file=io.StringIO(), width=40)
