@@ -6,7 +6,9 @@ The log lines have the format printed in the lecture: `[2020-10-14 14:01:51] not
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -140,3 +142,32 @@ def test_scenarios_2_and_3_nginx_stopped_and_restarted_without_preemption(seed: 
     recovered.wait_until_held_by("iam-b")
     recovered.wait_until_answered()
     assert recovered.new_lines("iam-b") == []
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    ("keepalived", "returns"),
+    [
+        pytest.param({"profile": "fast"}, False, id="fast"),
+        pytest.param({"profile": "balanced"}, False, id="balanced"),
+        pytest.param({"profile": "fast", "mode": "preempt"}, True, id="preempt"),
+        pytest.param({"profile": "fast", "mode": "delayed-preempt", "preemptDelayS": 5}, True, id="delayed preempt"),
+    ],
+)
+def test_the_three_scenarios_in_the_other_profiles_and_modes(
+    group: Group, tmp_path: Path, keepalived: dict[str, object], *, returns: bool
+) -> None:
+    with group.changed_to(write_settings(tmp_path / "profile.yaml", keepalived=keepalived)) as lab:
+        start_on_a(lab)
+        watch = Watch(lab)
+        for unit in ("keepalived", "nginx"):
+            lab.on("iam-a", f"systemctl stop {unit}")
+            watch.wait_until_held_by("iam-b")
+            watch.wait_until_answered()
+            lab.on("iam-a", f"systemctl start {unit}")
+            time.sleep(TAKE_OVER_S)
+            watch.wait_until_held_by("iam-a" if returns else "iam-b")
+            watch.wait_until_answered()
+            if not returns and unit == "keepalived":
+                start_on_a(lab)
