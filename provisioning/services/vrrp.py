@@ -22,7 +22,6 @@ class Profile:
     probe_s: float = 0.0  # interval of the health daemon's probes; 0: no health daemon
     garp_refresh_s: int = 0
     drain: int = -10
-    at_once: bool = False  # a switchover begins with FAULT, since a lower priority has no effect or a late one
     fault: int = -254
 
     @property
@@ -79,9 +78,9 @@ def profile_of(settings: KeepalivedSettings) -> Profile:
         changes["garp_refresh_s"] = settings.garp.master_refresh_s
     if settings.sync_group:
         # keepalived 2.2.7 ignores weights in a sync group: any value but 0 is a fault.
-        changes |= {"drain": profile.fault, "at_once": True}
+        changes["drain"] = profile.fault
     elif settings.mode != "nopreempt":
-        changes |= {"drain": settings.drain_weight, "at_once": settings.delay_s > 0}
+        changes["drain"] = settings.drain_weight
     return dataclasses.replace(profile, **changes) if changes else profile
 
 
