@@ -69,3 +69,12 @@ def test_every_row_names_a_test_or_says_why_there_is_none(lecture: str) -> None:
 def test_every_named_test_exists(file: str, name: str) -> None:
     assert name.startswith("test_")
     assert name in functions_of(file)
+
+
+DOCS = TESTS.parent / "docs"
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.stem)
+def test_every_test_file_that_a_page_names_exists(page: Path) -> None:
+    named = set(re.findall(r"`(tests/[\w/]+(?:\.\w+)?)", page.read_text()))
+    assert {path for path in named if not (TESTS.parent / path).exists()} == set()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.group import Group
+from tests.end_to_end.group import Group, request_healthz, requests_seen
 from tests.end_to_end.lab import Lab, wait_until
 from tests.end_to_end.settings import write_settings
 
@@ -23,17 +23,6 @@ VIRTUAL_IP = "10.0.4.99"
 LINE = re.compile(r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\] (notify_(?:master|backup|fault|stop))")
 # 3 adverts of 1 s and a skew of up to 0.8 s until the master counts as down; a check interval of 5 s; 1 s ARP delay.
 TAKE_OVER_S = 12
-
-
-def request_healthz(lab: Lab, domain: str, public_ip: str, *, times: int = 1) -> list[str]:
-    """Return the responses to a client on the internet, with a new connection for each request."""
-    curl = f"curl --silent --insecure --max-time 3 --connect-to ::{public_ip} https://{domain}/healthz; echo"
-    return lab.client("sh", "-c", f"for n in $(seq {times}); do {curl}; done", check=False).stdout.splitlines()
-
-
-def requests_seen(lab: Lab, node: str, service: str) -> int:
-    """Count the /healthz requests in the journal of the service."""
-    return int(lab.on(node, f"journalctl --output cat --unit {service} | grep -c 'GET /healthz' || true").strip() or 0)
 
 
 @pytest.mark.parametrize(
