@@ -7,6 +7,7 @@ import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,8 +16,8 @@ from tests.test_commands_named import GROUPS, LINES, words_of
 TESTS = Path(__file__).resolve().parent
 # Functions of the tests that run a command; `lab.up("--force")` runs `tandem up --force`.
 RUNNERS = frozenset(
-    {"tandem", "localcloud", "operator", "run", "succeed", "fail", "start", "started", "invoke", "must", "up", "ApiProcess",
-     "_run", "client", "Popen"}
+    {"tandem", "localcloud", "operator", "run", "succeed", "fail", "start", "started", "invoke", "must", "up", 
+     "ApiProcess", "_run", "client", "Popen"}
 )  # fmt: skip
 # What no call shows, and the test that runs the same code.
 ELSEWHERE = {
@@ -34,7 +35,8 @@ ELSEWHERE = {
 
 def commands_of(program: str, words: list[str]) -> Iterator[str]:
     """The command with each of its options ("tandem drain --minutes"), or without options only the command."""
-    command, path = GROUPS[program], [program]
+    command: Any = GROUPS[program]
+    path = [program]
     while hasattr(command, "commands") and words:
         if command.name == "fault" and words[0] not in command.commands:
             words = ["node", *words]

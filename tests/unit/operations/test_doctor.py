@@ -157,7 +157,9 @@ def test_an_existing_vpc_needs_room_for_the_havips_only(tmp_path: Path) -> None:
 @pytest.mark.parametrize("action", ["DescribeAddressQuota", "DescribeHaVips"])
 def test_a_forbidden_action_is_a_warning_and_the_other_checks_continue(tmp_path: Path, action: str) -> None:
     forbidden = CloudApiError(f"{action}: [UnauthorizedOperation] no")
-    found = examine(FakeCloud(**{action: forbidden}), tmp_path)
+    cloud = FakeCloud()
+    cloud.answers[action] = forbidden
+    found = examine(cloud, tmp_path)
     assert [result.level for result in found.values()].count(Level.WARNING) == 1
     assert [result.level for result in found.values()].count(Level.OK) == len(found) - 1
 
