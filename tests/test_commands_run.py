@@ -16,7 +16,7 @@ from tests.test_commands_named import GROUPS, LINES, words_of
 TESTS = Path(__file__).resolve().parent
 # Functions of the tests that run a command; `lab.up("--force")` runs `tandem up --force`.
 RUNNERS = frozenset(
-    {"tandem", "localcloud", "operator", "run", "succeed", "fail", "start", "started", "invoke", "must", "up", 
+    {"tandem", "localcloud", "operator", "run", "succeed", "fail", "start", "started", "invoke", "must", "up",
      "ApiProcess", "_run", "client", "Popen"}
 )  # fmt: skip
 # What no call shows, and the test that runs the same code.
