@@ -16,7 +16,7 @@ from typing import Any
 import pulumi
 
 from provisioning.cloud_calls import connect, has_credentials
-from provisioning.errors import ProvisioningError
+from provisioning.errors import ProvisioningError, SwitchoverError
 from provisioning.exports import Exports, parse_exports
 from provisioning.traffic import node_changes
 from provisioning.traffic.havip import confirm_with
@@ -65,6 +65,7 @@ class LastDeployment:
         """
         self._settings, self._new_images = settings, new_images or {}
         self._group: Group | None = None
+        self._protected = exports is not None and exports.termination_protection
         if exports:
             self._group = Group(exports.inventory, confirm_with(exports.inventory, settings), pulumi.log.info)
 
@@ -78,6 +79,13 @@ class LastDeployment:
 
     async def check_replacement(self, node: str) -> None:
         """Check that the node can be created again after its deletion. Raises: SwitchoverError."""
+        if self._protected:
+            # Refused by the API too, but only after the node was stopped and its disk detached.
+            raise SwitchoverError(
+                f"{node}: cannot be replaced while nodes.terminationProtection is true; nothing was changed",
+                look_at="set tandem:nodes.terminationProtection to false and run `tandem up` first; "
+                "this does not interrupt the nodes",
+            )
         if has_credentials(self._settings):
             settings, image = self._settings, self._new_images.get(node)
             await self._run(
