@@ -54,6 +54,8 @@ def test_a_protected_node_is_not_stopped_for_a_replacement_that_the_api_would_re
     if not protected:
         asyncio.run(last.check_replacement("iam-b"))
         return
-    with pytest.raises(SwitchoverError, match="iam-b: cannot be replaced while nodes.terminationProtection") as raised:
+    with pytest.raises(
+        SwitchoverError, match=r"iam-b: cannot be replaced while nodes\.terminationProtection"
+    ) as raised:
         asyncio.run(last.check_replacement("iam-b"))
     assert "set tandem:nodes.terminationProtection to false" in (raised.value.look_at or "")
