@@ -61,7 +61,6 @@ class Image:
     """The recipe of an image. `parent` is the image that a layer is built on, or None for a complete system."""
 
     image_id: str
-    title: str
     codename: str
     packages: tuple[str, ...]
     parent: str | None = None
@@ -72,18 +71,16 @@ class Image:
 IMAGES: dict[str, Image] = {
     image.image_id: image
     for image in (
-        Image("img-debian12", "Debian Server 12 64bit", BASE, _DEBIAN_PACKAGES),
+        Image("img-debian12", BASE, _DEBIAN_PACKAGES),
         Image(
             "img-services",
-            "Debian Server 12 64bit with nginx, keepalived, MariaDB and Redis",
             BASE,
             _SERVICE_PACKAGES,
             parent="img-debian12",
             disabled_units=_SERVICE_UNITS,
         ),
         Image(
-            "img-debian13", "Debian Server 13 64bit with services", "trixie", (*_DEBIAN_PACKAGES, *_SERVICE_PACKAGES),
-            disabled_units=_SERVICE_UNITS,
+            "img-debian13", "trixie", (*_DEBIAN_PACKAGES, *_SERVICE_PACKAGES), disabled_units=_SERVICE_UNITS,
         ),
     )
 }  # fmt: skip

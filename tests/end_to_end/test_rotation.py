@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.conftest import NAME
-from tests.end_to_end.group import NODES, VIRTUAL_IP, Group, under_load
+from tests.end_to_end.group import NODES, VIRTUAL_IP, Group, request_healthz, requests_seen, under_load
 from tests.end_to_end.lab import BIN, ROOT, Lab, new_cloud, wait_until
 from tests.end_to_end.settings import write_settings
 
@@ -67,6 +67,9 @@ def test_a_node_is_added_without_a_restart_of_the_databases(group: Group, tmp_pa
         group.settings = write_settings(tmp_path / "three.yaml", nodes={"members": MEMBERS})
         group.up()
     assert "200" in lab.on("iam-a", "curl -s -o /dev/null -w '%{http_code}' http://10.0.4.22:8080/healthz")
+    seen = requests_seen(lab, "iam-c", "iam-apiserver")
+    request_healthz(lab, "iam.api.example.com", lab.outputs()["public_ip"], times=9)
+    assert requests_seen(lab, "iam-c", "iam-apiserver") - seen == 3, "the share of a third node"
     assert started(lab) == before
     assert lab.on("iam-a", "mariadb -N -e 'SELECT @@GLOBAL.max_connections'").strip() == "330"
     assert result.lost() == [], result.summary()

@@ -543,6 +543,19 @@ def catalog(client: Client) -> None:
     refused(client, "UnsupportedOperation", "vpc:DescribeCcns")
 
 
+def account(client: Client) -> None:
+    """The state of the account, which other life cycles change: only its form and fixed values are compared."""
+    assert client("vpc:DescribeNetworkAccountType")["NetworkAccountType"] == "STANDARD"
+    quotas = {row["QuotaId"]: row["QuotaLimit"] for row in client("vpc:DescribeAddressQuota")["QuotaSet"]}
+    assert quotas == {"TOTAL_EIP_QUOTA": 20, "DAILY_EIP_APPLY": 40}
+    limits = client("vpc:DescribeVpcLimits", LimitTypes=["appid-max-vpcs"])["VpcLimitSet"]
+    assert limits == [{"LimitType": "appid-max-vpcs", "LimitValue": 20}]
+    found = client("cvm:DescribeAccountQuota", Filters=named("zone", ZONE))["AccountQuotaOverview"]
+    assert [row["TotalQuota"] for row in found["AccountQuota"]["PostPaidQuotaSet"]] == [30]
+    rows = client("cvm:DescribeZoneInstanceConfigInfos", Filters=named("zone", ZONE))["InstanceTypeQuotaSet"]
+    assert "S5.MEDIUM2" in {row["InstanceType"] for row in rows}
+
+
 LIFE_CYCLES: tuple[LifeCycle, ...] = (
     vpc_and_subnet,
     route_table,
@@ -557,4 +570,5 @@ LIFE_CYCLES: tuple[LifeCycle, ...] = (
     dns,
     snapshot_policy,
     catalog,
+    account,
 )
