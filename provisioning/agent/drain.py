@@ -62,13 +62,14 @@ def drain(node: Node, *, virtual_ips: list[str], deadline_s: float, split: bool 
     if held:
         ask_clients_to_leave(node)
         _hold_new_connections(node, held)
-    # With preempt_delay a peer would wait that long before it takes over from a lower priority, but not from FAULT.
+    # A peer waits before it takes over from a lower priority (also for its preempt_delay), but not from FAULT.
     at_once = bool(held) and (split or settings["at_once"])
     _track(node, routers, settings["fault"] if at_once else settings["drain"])
     remaining = held if at_once else _wait_until_released(node, held, RELEASE_S)
     if remaining:
-        # The peer did not receive the lower priority. FAULT releases the virtual IP in any case, and a peer serves.
-        _track(node, routers, settings["fault"])
+        # The lower priority had no effect, or a late one. FAULT releases the virtual IP, and a peer serves.
+        if not at_once:
+            _track(node, routers, settings["fault"])
         remaining = _wait_until_released(node, held, deadline_s)
         if at_once and not split and not remaining:
             # A drained node still takes over if its peer fails.
@@ -112,7 +113,7 @@ def _hold_new_connections(node: Node, addresses: list[str]) -> None:
     node.run(["nft", "-f", "-"], text=_HOLD.format(table=HOLD_TABLE, elements=elements))
     deadline = node.now() + FINISH_S
     while _connections(node, addresses=addresses) and node.now() < deadline:
-        node.sleep(0.05)
+        node.sleep(0.01)
 
 
 def ask_clients_to_leave(node: Node, *, virtual_ips: list[str] | None = None) -> dict[str, int]:

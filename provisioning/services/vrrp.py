@@ -22,7 +22,9 @@ class Profile:
     probe_s: float = 0.0  # interval of the health daemon's probes; 0: no health daemon
     garp_refresh_s: int = 0
     drain: int = -10
-    at_once: bool = False  # a switchover begins with FAULT, since a lower priority has no effect or a late one
+    # A switchover begins with FAULT: the peer would wait three advertisements before it takes over from a lower
+    # priority, and new connections are held meanwhile.
+    at_once: bool = True
     fault: int = -254
 
     @property
@@ -41,10 +43,11 @@ class Profile:
 
 # Based on measurements with keepalived 2.2.7. `restart_s` is longer than the time in which the peer takes over.
 PROFILES: dict[ProfileName, Profile] = {
-    "fast": Profile("fast", advert_s=0.1, restart_s=0.5, probe_s=0.1),
+    # Three lost or late advertisements of 50 ms: as short as two of 100 ms, of which one alone must not be lost.
+    "fast": Profile("fast", advert_s=0.05, restart_s=0.5, probe_s=0.1),
     # Tencent's guide requires garp_master_refresh 5. A node that stalls for one second must not cause two masters.
     "balanced": Profile("balanced", advert_s=0.5, restart_s=2.5, probe_s=0.3, garp_refresh_s=5),
-    "seed": Profile("seed", advert_s=1, restart_s=5, garp_refresh_s=5),
+    "seed": Profile("seed", advert_s=1, restart_s=5, garp_refresh_s=5, at_once=False),
 }
 
 
@@ -79,9 +82,9 @@ def profile_of(settings: KeepalivedSettings) -> Profile:
         changes["garp_refresh_s"] = settings.garp.master_refresh_s
     if settings.sync_group:
         # keepalived 2.2.7 ignores weights in a sync group: any value but 0 is a fault.
-        changes |= {"drain": profile.fault, "at_once": True}
+        changes["drain"] = profile.fault
     elif settings.mode != "nopreempt":
-        changes |= {"drain": settings.drain_weight, "at_once": settings.delay_s > 0}
+        changes["drain"] = settings.drain_weight
     return dataclasses.replace(profile, **changes) if changes else profile
 
 

@@ -27,6 +27,7 @@ def start_nginx_and_daemon(lab: Lab) -> None:
     for node in (lab.a, lab.b):
         node.write_nginx()
         node.start_nginx()
+    lab.b.set_able(able=True)
     lab.a.start_daemon()
     wait_until(lambda: lab.a.value() == "0" and lab.a.read("/run/tandem/peer").startswith("answers"), "healthy")
 
@@ -47,6 +48,21 @@ def test_both_nginx_hung_is_not_a_fault(lab: Lab) -> None:
     end = time.monotonic() + 1
     while time.monotonic() < end:
         assert lab.a.value() == "0"
+
+
+def test_a_hung_nginx_is_not_a_fault_while_the_peer_is_in_fault(lab: Lab) -> None:
+    """The peer's nginx answers, but with both nodes in FAULT no node would hold the virtual IP."""
+    start_nginx_and_daemon(lab)
+    assert lab.a.run("sh", "-c", "test -e /run/tandem/able && echo able") == "able\n"
+    lab.b.set_able(able=False)
+    wait_until(lambda: lab.a.read("/run/tandem/peer").startswith("silent"), "the peer cannot take over", 1)
+    lab.a.signal_nginx(signal.SIGSTOP)
+    end = time.monotonic() + 1
+    while time.monotonic() < end:
+        assert lab.a.value() == "0"
+    lab.b.set_able(able=True)
+    wait_until(lambda: lab.a.value() == "-254", "a fault", 1)
+    assert lab.a.run("sh", "-c", "test -e /run/tandem/able || echo unable") == "unable\n"
 
 
 def test_a_daemon_that_was_paused_does_not_report_a_fault(lab: Lab) -> None:
@@ -92,9 +108,7 @@ def test_a_peer_that_is_master_too_is_reported_once(lab: Lab, peer_is_master: bo
     for node in (lab.a, lab.b):
         node.write_nginx()
         text = node.read("/etc/nginx/nginx.conf")
-        node.write(
-            "/etc/nginx/nginx.conf", text.replace("location = /healthz", f"{MASTER_LOCATION} location = /healthz")
-        )
+        node.write("/etc/nginx/nginx.conf", text.replace("listen 80;", f"listen 80; {MASTER_LOCATION}"))
         node.start_nginx()
         node.run("mkdir", "/run/tandem/master")
     lab.a.write("/run/tandem/master/VI_1", "")

@@ -14,7 +14,7 @@ from . import files, resets
 from .database import Database
 from .events import Events
 from .judgement import Server, Tracker, Verdict, servers_out
-from .probes import MASTER_REQUEST, NGINX_REQUEST, Prober, Target
+from .probes import MASTER_REQUEST, NGINX_REQUEST, PEER_REQUEST, Prober, Target
 
 BOOT_S = 30.0
 _SLICE_S = 0.001  # answers of nodes in the same zone arrive within this time, and are handled together
@@ -48,7 +48,7 @@ class Daemon:
         self.targets = [
             Target("127.0.0.1", _HTTP_PORT, NGINX_REQUEST, self.nginx, lowest_fault=_ERROR_STATUS),
             *(
-                Target(address, _HTTP_PORT, NGINX_REQUEST, self.peers[address], host=host, lowest_fault=_ERROR_STATUS)
+                Target(address, _HTTP_PORT, PEER_REQUEST, self.peers[address], host=host, lowest_fault=_ERROR_STATUS)
                 for address, host in self.hosts.items()
             ),
         ]
@@ -80,6 +80,7 @@ class Daemon:
             boot_until=now + BOOT_S if self.booting else 0.0,
         )
         self.last = files.read(files.TRACK_FILE)  # the content of the track_file
+        self.is_able: bool | None = None  # whether ABLE_FILE exists
         self.failing: list[bool] = []
         if self.booting or self.last == str(self.fault):
             self.nginx.fail(0.0)
@@ -223,6 +224,10 @@ class Daemon:
         if seen != self.last:
             self._adopt(seen)
         value = self.verdict.value(lowered=self.lowered if self.disk_is_full else 0, now=now)
+        is_able = value != self.fault
+        if is_able != self.is_able:
+            files.set_flag(files.ABLE_FILE, exists=is_able)
+            self.is_able = is_able
         if seen != str(value):
             files.write(files.TRACK_FILE, str(value))
         self.last = str(value)
@@ -235,6 +240,7 @@ class Daemon:
         if value == str(self.fault):
             self.nginx.fail(0.0)
             self.verdict.keep_fault()
+            self.is_able = False
         elif value == "0":
             self.nginx.forget()
 

@@ -16,6 +16,7 @@ TRACK_FILE = f"{RUN}/nginx"  # read by keepalived
 PEER_FILE = (
     f"{RUN}/peer"  # "answers" or "silent", and the uptime of this word in seconds; read by ExecStopPost of nginx
 )
+ABLE_FILE = f"{RUN}/able"  # exists while this node is not in FAULT; the daemons of the peers read it through nginx
 BOOTED_FILE = f"{RUN}/booted"  # exists when the node is not in FAULT any more after its boot
 PROBED_FILE = f"{RUN}/probed"  # exists while the daemon works; read by its own ExecStopPost
 OUT_FILE = f"{RUN}/out.json"  # the servers that are out, for the next start of the daemon

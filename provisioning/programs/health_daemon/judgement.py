@@ -64,10 +64,10 @@ class Tracker:
 class Verdict:
     """Derives the value of the track_file.
 
-    A fault is reported only while a peer answers, which it must have done since nginx failed here: with both nodes in
-    FAULT no node would hold the virtual IP. If both fail, the master keeps it. A fault begins only if the peer has
-    answered a probe of the last `prompt_s`: on an overloaded host nginx on both nodes is slow. After a boot the node is
-    in FAULT until nginx answers, or until `boot_until` without a peer that answers.
+    A fault is reported only while a peer answers and is not in FAULT itself, which it must have done since nginx failed
+    here: with both nodes in FAULT no node would hold the virtual IP. If both fail, the master keeps it. A fault begins
+    only if the peer has answered a probe of the last `prompt_s`: on an overloaded host nginx on both nodes is slow.
+    After a boot the node is in FAULT until nginx answers, or until `boot_until` without a peer that answers.
     """
 
     def __init__(

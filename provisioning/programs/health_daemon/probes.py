@@ -14,6 +14,8 @@ from .judgement import Tracker
 MARK = 0x74616E64  # "tand"
 
 NGINX_REQUEST = b"GET /healthz HTTP/1.0\r\nHost: health\r\n\r\n"
+# Answered with 404 by a node in FAULT: it cannot take over, although its nginx answers.
+PEER_REQUEST = b"GET /healthz/able HTTP/1.0\r\nHost: health\r\n\r\n"
 MASTER_REQUEST = "GET /healthz/master/{} HTTP/1.0\r\nHost: health\r\n\r\n"
 _SERVER_ERROR = 500
 

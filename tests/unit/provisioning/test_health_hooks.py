@@ -20,9 +20,9 @@ class Hooks:
         self.run_directory.mkdir()
         self.files = render(deployment())["iam-a"].files()
 
-    def run(self, name: str, **environment: str) -> None:
+    def run(self, name: str, *arguments: str, **environment: str) -> None:
         script = self.files[f"/usr/local/lib/tandem/{name}"].replace("/run/tandem", str(self.run_directory))
-        subprocess.run(["sh", "-c", script], check=True, env={"PATH": "/usr/bin:/bin", **environment})
+        subprocess.run(["sh", "-c", script, name, *arguments], check=True, env={"PATH": "/usr/bin:/bin", **environment})
 
     def write(self, name: str, text: str) -> None:
         (self.run_directory / name).write_text(text)
@@ -57,6 +57,21 @@ def test_a_stop_of_nginx_is_a_fault_only_if_the_peer_has_just_answered(
     hooks.run("nginx-stopped")
     assert hooks.value() == value
     assert (hooks.run_directory / "nginx").stat().st_size == 32
+
+
+def test_a_node_in_fault_tells_its_peer_that_it_cannot_take_over(hooks: Hooks) -> None:
+    hooks.write("peer", f"answers {uptime_s()}".ljust(31) + "\n")
+    hooks.write("able", "1")
+    hooks.run("nginx-stopped", "before-stop")
+    assert hooks.value() == FAULT
+    assert not (hooks.run_directory / "able").exists()
+
+
+def test_the_virtual_ip_moves_before_nginx_is_stopped() -> None:
+    unit = render(deployment())["iam-a"].files()["/etc/systemd/system/nginx.service.d/tandem.conf"]
+    stops = [line for line in unit.splitlines() if line.startswith("ExecStop=")]
+    assert stops == ["ExecStop=", "ExecStop=-/usr/local/lib/tandem/nginx-stopped before-stop"]
+    assert "KillSignal=SIGQUIT" in unit, "open requests are answered"
 
 
 def test_a_stop_of_nginx_is_no_fault_before_the_daemon_has_seen_the_peer(hooks: Hooks) -> None:
