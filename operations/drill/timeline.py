@@ -119,7 +119,7 @@ def _restored_ms(recovery: Result, streams: Sequence[str], undone: float) -> flo
 def _settled_ms(run: CaseRun, states: Mapping[str, Sequence[Sequence[Any]]], zero: float) -> float | None:
     """The time from the last undo until one node was master for the rest of the case; None if it never was."""
     undone = _end_of(run.injections[-1], run.ended) - zero
-    changes = sorted([at, node, state] for node, own in states.items() for at, state in own)
+    changes = sorted((float(at), node, str(state)) for node, own in states.items() for at, state in own)
     last: dict[str, str] = {}
     since: float | None = None
     for at, node, state in changes:

@@ -394,14 +394,20 @@ def test_localcloud_reports_when_a_fault_began() -> None:
 def test_on_localcloud_requests_come_from_all_addresses_of_the_client() -> None:
     links = json.dumps([{"addr_info": [{"local": "198.51.100.10"}, {"local": "198.51.100.11"}]}])
     group = Group(PublicSide((), (), ""), INVENTORY, {})
-    site = Site(
-        group, lambda _node: pytest.fail("no SSH"), lambda _words: "", lambda _command: _python(f"print({links!r})")
-    )
-    assert site.sources() == ["198.51.100.10", "198.51.100.11"]
-    assert replace(site, cloud=None).sources() == []
+    site = Site(group, lambda _node: pytest.fail("no SSH"), lambda _words: "", list)
+    shown = replace(site, client=_Prints(f"print({links!r})"))
+    assert shown.sources() == ["198.51.100.10", "198.51.100.11"]
+    assert replace(shown, cloud=None).sources() == []
     with pytest.raises(DrillError, match="addresses cannot be read"):
-        replace(site, client=lambda _command: _python("sys.exit('no namespace')")).sources()
+        replace(site, client=_Prints("sys.exit('no namespace')")).sources()
 
 
-def _python(code: str) -> list[str]:
-    return [sys.executable, "-c", f"import sys; {code}"]
+@dataclass(frozen=True)
+class _Prints:
+    """Turns each command into one that runs this code."""
+
+    code: str
+
+    def __call__(self, command: Sequence[str]) -> Sequence[str]:
+        del command
+        return [sys.executable, "-c", f"import sys; {self.code}"]
