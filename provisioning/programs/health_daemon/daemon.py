@@ -126,6 +126,8 @@ class Daemon:
         for _ in range(2):  # connected; answered
             self._sleep(_SLICE_S)
             self.prober.wait(0)
+            if not self.prober.is_waiting:
+                break
         now = time.monotonic()
         self.report(now, changed=self.judge(now) or kept_house)
         while (left := tick + self.interval_s - time.monotonic()) > 0:
@@ -178,7 +180,7 @@ class Daemon:
         free = files.free_bytes(self.disk)
         if free is not None:
             self.disk_is_full = free < (_ENOUGH_FREE if self.disk_is_full else _LOWEST_FREE)
-        texts = [files.read(path) for path in self.upstreams]
+        texts = [files.read_all(path) for path in self.upstreams]
         self.down = {(address, int(port)) for text in texts for address, port in _DOWN.findall(text)}
         if self.out:
             self._apply(self.out)  # the packet rules may have been loaded again
