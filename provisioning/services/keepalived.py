@@ -84,7 +84,6 @@ def _switchover(deployment: Deployment, node: Node, profile: Profile) -> str:
         "routers": {router.name: [each.address for each in router.addresses] for router in routers},
         "together": deployment.keepalived.sync_group,
         "drain": profile.drain,
-        "at_once": profile.at_once,
         "fault": profile.fault,
         "drain_s": deployment.keepalived.drain_s,
         "tracked": profile.probe_s > 0,

@@ -22,9 +22,6 @@ class Profile:
     probe_s: float = 0.0  # interval of the health daemon's probes; 0: no health daemon
     garp_refresh_s: int = 0
     drain: int = -10
-    # A switchover begins with FAULT: the peer would wait three advertisements before it takes over from a lower
-    # priority, and new connections are held meanwhile.
-    at_once: bool = True
     fault: int = -254
 
     @property
@@ -47,7 +44,7 @@ PROFILES: dict[ProfileName, Profile] = {
     "fast": Profile("fast", advert_s=0.05, restart_s=0.5, probe_s=0.1),
     # Tencent's guide requires garp_master_refresh 5. A node that stalls for one second must not cause two masters.
     "balanced": Profile("balanced", advert_s=0.5, restart_s=2.5, probe_s=0.3, garp_refresh_s=5),
-    "seed": Profile("seed", advert_s=1, restart_s=5, garp_refresh_s=5, at_once=False),
+    "seed": Profile("seed", advert_s=1, restart_s=5, garp_refresh_s=5),
 }
 
 

@@ -22,7 +22,7 @@ EOF
 systemctl restart mariadb
 mariadb -e "CREATE DATABASE iam; CREATE USER iam@'10.0.4.%' IDENTIFIED BY '{PASSWORD}';
             GRANT ALL ON iam.* TO iam@'10.0.4.%'"
-printf 'bind 0.0.0.0\\nrequirepass %s\\n' '{PASSWORD}' > /etc/redis/redis.conf
+printf 'bind 0.0.0.0\\nrequirepass %s\\nsave ""\\n' '{PASSWORD}' > /etc/redis/redis.conf
 systemctl restart redis-server
 """
 

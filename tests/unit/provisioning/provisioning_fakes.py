@@ -25,7 +25,7 @@ MY_GROUP = grp.getgrgid(os.getgid()).gr_name
 
 # What a rollout of keepalived writes for the agent, in mode `nopreempt`.
 SWITCHOVER: dict[str, Any] = {
-    "routers": {"VI_1": ["10.0.4.99"]}, "together": False, "drain": -10, "at_once": False, "fault": -254, "drain_s": 0,
+    "routers": {"VI_1": ["10.0.4.99"]}, "together": False, "drain": -10, "fault": -254, "drain_s": 0,
     "tracked": True, "preferred": [],
 }  # fmt: skip
 
