@@ -60,16 +60,11 @@ class Daemon:
         ]  # fmt: skip
         # Answered with 200 while the peer is master, otherwise with 404. They do not count as failures.
         self.masters = {
-            (router, address): Target(
-                address,
-                _HTTP_PORT,
-                MASTER_REQUEST.format(router).encode(),
-                Tracker(patience_s),
-                lowest_fault=_ERROR_STATUS,
-            )
+            (router, address): Target(address, _HTTP_PORT, MASTER_REQUEST.format(router).encode(), Tracker(patience_s),
+                                      lowest_fault=_ERROR_STATUS)
             for router in settings["routers"]
             for address in settings["peers"]
-        }
+        }  # fmt: skip
         self.both_masters: dict[tuple[str, str], int] = {}
         self.booting = not files.read(files.BOOTED_FILE)
         self.verdict = Verdict(
@@ -240,7 +235,7 @@ class Daemon:
     def _adopt(self, value: str) -> None:
         """Systemd has reported that nginx has stopped or started; only probes from now on count."""
         if value == str(self.fault):
-            self.nginx.fail(0.0)
+            self.nginx.fail(0.0, "it has stopped, as systemd reports")
             self.verdict.keep_fault()
             self.is_able = False
         elif value == "0":
@@ -280,17 +275,18 @@ class Daemon:
     # ---- events ------------------------------------------------------------------------------------------------------
 
     def _report_events(self) -> None:
-        self.events.judge("nginx", failing=self.nginx.failing and not self.verdict.boot_until)
+        judge = self.events.judge
+        judge("nginx", failing=self.nginx.failing and not self.verdict.boot_until, seen=self.nginx.seen)
         if self.database:
-            self.events.judge("database", failing=self.database.tracker.failing)
-        self.events.judge(f"disk {self.disk}", failing=self.disk_is_full)
+            judge("database", failing=self.database.tracker.failing, seen=self.database.tracker.seen)
+        judge(f"disk {self.disk}", failing=self.disk_is_full, seen=f"less than {_LOWEST_FREE >> 20} MiB are free")
         for address, host in self.hosts.items():
-            self.events.judge(f"node {address}", failing=host.failing)
-            self.events.judge(f"nginx of {address}", failing=self.peers[address].failing, host=host)
+            peer = self.peers[address]
+            judge(f"node {address}", failing=host.failing, seen=host.seen)
+            judge(f"nginx of {address}", failing=peer.failing, seen=peer.seen, host=host)
         for server in self.servers:
-            self.events.judge(
-                f"{server.name} at {server.address}:{server.port}", failing=server.tracker.failing, host=server.host
-            )
+            subject, tracker = f"{server.name} at {server.address}:{server.port}", server.tracker
+            judge(subject, failing=tracker.failing, seen=tracker.seen, host=server.host)
 
 
 def main() -> None:

@@ -116,6 +116,23 @@ def test_the_units_have_no_start_limit_and_a_stopped_daemon_is_killed(profile: s
     assert "WatchdogSignal=SIGKILL" in daemon
 
 
+def test_what_decides_about_failovers_runs_ahead_of_the_services_on_a_busy_node() -> None:
+    files = render(deployment())["iam-a"].files()
+    names = ("keepalived.service.d/tandem.conf", "tandem-health.service", "nginx.service.d/tandem.conf")
+    units = [settings_of(files[f"/etc/systemd/system/{name}"]) for name in names]
+    assert [unit["CPUWeight"] for unit in units] == ["1000", "1000", "500"], "100 is the weight of other services"
+    assert [int(unit["Nice"]) for unit in units] == [-10, -10, -5]
+    assert all(int(unit["OOMScoreAdjust"]) <= -500 for unit in units)
+    services = [text for path, text in files.items() if "/iam-" in path and path.endswith(".service")]
+    assert services
+    assert not [text for text in services if "CPUWeight" in text or "Nice=" in text]
+
+
+def settings_of(text: str) -> dict[str, str]:
+    """The settings of a unit; the last of several with one name."""
+    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line and not line.startswith("#"))
+
+
 def test_the_recorder_stops_after_keepalived_so_that_it_records_the_stop() -> None:
     files = render(deployment())["iam-a"].files()
     assert "Before=keepalived.service" in files["/etc/systemd/system/tandem-events.service"]
