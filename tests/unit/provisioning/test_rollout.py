@@ -33,7 +33,8 @@ from provisioning.kinds.timer import Timer
 from provisioning.kinds.unit import Unit
 from provisioning.kinds.user import User
 from provisioning.manifest import Manifest
-from provisioning.rollout.rollout import RolloutResult, drift, roll_out
+from provisioning.rollout.drift import drift
+from provisioning.rollout.rollout import RolloutResult, roll_out
 
 SECRETS = {"password": "hunter2", "deployment_public_key": "ssh-rsa AAAAB3"}
 
