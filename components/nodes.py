@@ -13,13 +13,15 @@ from components.firewall import Firewall
 from components.hooks import Hooks, of_node
 from components.labels import Labels
 from components.network import Network
+from provisioning.deployment import BASTION
 from provisioning.first_boot import user_data
 from settings.access import AccessSettings
 from settings.data import DataLocation
-from settings.nodes import ELIGIBLE_NODES, NodeSettings, NodesSettings
+from settings.distributions import DISTRIBUTIONS
+from settings.nodes import ELIGIBLE_NODES, WEEKDAYS, NodeSettings, NodesSettings, SnapshotSettings
 
-BASTION = "bastion"
 _PLACEMENT_TYPES = {"host": "HOST", "rack": "RACK", "switch": "SW"}
+_IMAGE = "image_id"
 # A change would stop or reinstall the instance, is not supported, or (user data, keys) has no effect after the first
 # boot. These settings only apply to nodes that are created later.
 _FIXED_AT_CREATION = [
@@ -27,7 +29,7 @@ _FIXED_AT_CREATION = [
     "disable_automation_service",
     "disable_monitor_service",
     "disable_security_service",
-    "image_id",
+    _IMAGE,
     "key_ids",
     "system_disk_type",
     "user_data_raw",
@@ -39,6 +41,7 @@ _SECRET_OUTPUTS = ["user_data"]
 @dataclass(frozen=True, slots=True)
 class NodesArgs:
     settings: NodesSettings
+    new_image: str  # the node that this run creates again with another image; "": none
     access: AccessSettings
     zone: str
     data_location: DataLocation
@@ -90,6 +93,8 @@ class Nodes(pulumi.ComponentResource):
         self.data_disk_id = None
         if args.data_location is not DataLocation.EXTERNAL:
             disk = self._data_disk()
+            if args.settings.data_disk.snapshots:
+                self._snapshots(disk, args.settings.data_disk.snapshots)
             if args.data_location is DataLocation.FIRST_NODE:
                 self.data_disk_id = self._attached(disk, self.instances[0])
         self.register_outputs({"instance_ids": [each.instance_id for each in self.instances]})
@@ -126,7 +131,7 @@ class Nodes(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(
                 parent=self,
                 delete_before_replace=True,
-                ignore_changes=_FIXED_AT_CREATION,
+                ignore_changes=_fixed(new_image=node.name == args.new_image),
                 additional_secret_outputs=_SECRET_OUTPUTS,
                 hooks=args.hooks.node,
                 depends_on=self._earlier_key_pairs(),
@@ -213,6 +218,7 @@ class Nodes(pulumi.ComponentResource):
                     host_key_public=keys[1],
                     user=user,
                     public_keys=(keys[2], *access.public_keys),
+                    python=DISTRIBUTIONS[self._args.settings.distribution].python,
                 )
             )
         )
@@ -257,6 +263,20 @@ class Nodes(pulumi.ComponentResource):
             ),
         )
 
+    def _snapshots(self, disk: cbs.Storage, settings: SnapshotSettings) -> None:
+        policy = cbs.SnapshotPolicy(
+            f"{self._name}-data-snapshots",
+            snapshot_policy_name=self._args.labels.name("data"),
+            # The API counts the days from Sunday.
+            repeat_weekdays=[number for number, day in enumerate(WEEKDAYS) if day in settings.weekdays],
+            repeat_hours=sorted(set(settings.hours)),
+            retention_days=settings.keep_days,
+            opts=self._child,
+        )
+        cbs.SnapshotPolicyAttachment(
+            f"{self._name}-data-snapshots", storage_id=disk.id, snapshot_policy_id=policy.id, opts=self._child
+        )
+
     def _attached(self, disk: cbs.Storage, node: Instance) -> pulumi.Output[str]:
         """Attach the disk to a node. Returns the disk's id, known after the attachment."""
         return cbs.StorageAttachment(
@@ -266,3 +286,8 @@ class Nodes(pulumi.ComponentResource):
             # A disk can be attached to one instance at a time.
             opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True, hooks=self._args.hooks.attachment),
         ).storage_id
+
+
+def _fixed(*, new_image: bool) -> list[str]:
+    """The properties that keep their values. A replacement also has the values of the node that it replaces."""
+    return [name for name in _FIXED_AT_CREATION if not (new_image and name == _IMAGE)]

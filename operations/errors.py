@@ -16,7 +16,8 @@ class OperationError(Exception):
 
 class EngineError(OperationError):
     def __init__(self, command: str, exit_code: int, failures: Failures) -> None:
-        super().__init__(f"{command} failed with exit code {exit_code}, see above")
+        lines = [f"{command} failed with exit code {exit_code}, see above", *failures.advice]
+        super().__init__("\n  ".join(lines))
         self.exit_code = exit_code
         self.failures = failures
 

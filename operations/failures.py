@@ -21,6 +21,11 @@ _CREATE = {"create", "create-replacement"}
 _REFUSED = re.compile(r"RequestId")
 # A plugin that repeats a create after a lost response fails because of the object that it has created.
 _DUPLICATE = re.compile(r"conflict|duplicate|inuse|overlap|exists", re.IGNORECASE)
+# What to do about errors of the API that do not say it.
+_ADVICE = {
+    "AccountNotSupported": "The account is of the traditional type (bill-by-CVM), whose public addresses have no "
+    "charge type and no bandwidth: see docs/operations.md, Manual steps in the console.",
+}
 _KEYS = ("urn", "custom", "type", "inputs", "parent", "provider", "protect", "retainOnDelete")
 
 # A resource in the form of the state, with the id of the resource that it replaces as `id`.
@@ -33,6 +38,7 @@ class Failures:
 
     uncertain: tuple[Uncertain, ...]  # creates that may have created their object
     others: bool  # whether another operation failed too, or the run was interrupted
+    advice: tuple[str, ...] = ()
 
 
 def read_failures(event_log: Iterable[str], *, interrupted: bool) -> Failures:
@@ -45,7 +51,8 @@ def read_failures(event_log: Iterable[str], *, interrupted: bool) -> Failures:
         if message.get("severity") == "error" and "urn" in message:
             errors[message["urn"]] = errors.get(message["urn"], "") + message["message"]
     uncertain = tuple(_resource(one) for one in failed if _is_uncertain(one, errors.get(one["urn"], "")))
-    return Failures(uncertain, others=interrupted or len(uncertain) < len(failed))
+    advice = tuple(text for code, text in _ADVICE.items() if any(code in error for error in errors.values()))
+    return Failures(uncertain, interrupted or len(uncertain) < len(failed), advice)
 
 
 def _is_uncertain(failed: Mapping[str, Any], error: str) -> bool:

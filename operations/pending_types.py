@@ -145,6 +145,11 @@ TYPES: dict[str, ByName | ByInputs | ByFunction] = {
         "cbs", "DescribeDisks", "DiskSet", "DiskId", "DiskName", key="storageName", filter="disk-name"
     ),
     "tencentcloud:Cbs/storageAttachment:StorageAttachment": ByInputs("{storageId}"),
+    "tencentcloud:Cbs/snapshotPolicy:SnapshotPolicy": ByName(
+        "cbs", "DescribeAutoSnapshotPolicies", "AutoSnapshotPolicySet", "AutoSnapshotPolicyId",
+        "AutoSnapshotPolicyName", key="snapshotPolicyName", filter="auto-snapshot-policy-name",
+    ),
+    "tencentcloud:Cbs/snapshotPolicyAttachment:SnapshotPolicyAttachment": ByInputs("{storageId}#{snapshotPolicyId}"),
     "tencentcloud:Monitor/alarmNotice:AlarmNotice": ByName(
         "monitor", "DescribeAlarmNotices", "Notices", "Id", "Name", page={**_MONITOR_PAGE, "Order": "ASC"}
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from provisioning.deployment import Deployment, Node
+from provisioning.deployment import BASTION, Deployment, Node
 from provisioning.kinds.file import File
 from provisioning.kinds.gate import Gate
 from provisioning.manifest import Manifest
@@ -34,8 +34,11 @@ _SERVICES = (
 
 
 def render(deployment: Deployment) -> dict[str, Manifest]:
-    """The manifest of each node by its name. Pure."""
-    return {node.name: _render_node(deployment, node) for node in deployment.nodes}
+    """The manifest of each node, and of the bastion, by its name. Pure."""
+    manifests = {node.name: _render_node(deployment, node) for node in deployment.nodes}
+    if deployment.bastion:
+        manifests[BASTION] = Manifest(BASTION, tuple(base.access(deployment)))
+    return manifests
 
 
 def _render_node(deployment: Deployment, node: Node) -> Manifest:

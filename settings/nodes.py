@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
 from settings.base import Address, FrozenModel
+from settings.distributions import DEFAULT, DistributionName
 
 NODE_COUNT = (2, 16)
 ELIGIBLE_NODES = 2  # the first two nodes are eligible to hold the virtual IP
@@ -15,6 +16,9 @@ ELIGIBLE_NODES = 2  # the first two nodes are eligible to hold the virtual IP
 _NAME = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
 # Family, generation, size: "S5.MEDIUM2".
 _INSTANCE_TYPE = r"^[A-Z][A-Z0-9]*\.[A-Z0-9]+$"
+
+Weekday = Literal["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"]
+WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
 
 # An instance with another type of system disk cannot be resized (ResetInstancesType, document 213/15744).
 SystemDiskType = Literal["CLOUD_PREMIUM", "CLOUD_SSD", "CLOUD_BSSD"]
@@ -51,6 +55,18 @@ class SystemDiskSettings(FrozenModel):
     size_gib: int = Field(default=50, ge=20, le=1024, description="Size of the system disk. Cannot be reduced.")
 
 
+class SnapshotSettings(FrozenModel):
+    """When the cloud takes snapshots of the data disk. Hours and days are those of its clock (UTC+8)."""
+
+    weekdays: tuple[Weekday, ...] = Field(
+        default=WEEKDAYS, min_length=1, description="Days on which snapshots are taken. Default: every day."
+    )
+    hours: tuple[Annotated[int, Field(ge=0, le=23)], ...] = Field(
+        default=(3,), min_length=1, description="Hours at which snapshots are taken, in UTC+8."
+    )
+    keep_days: int = Field(default=7, ge=1, le=3650, description="Days after which a snapshot is deleted.")
+
+
 class DataDiskSettings(FrozenModel):
     """The data disk of the databases, with `data.location: first-node`. It is kept when the node is replaced."""
 
@@ -63,6 +79,11 @@ class DataDiskSettings(FrozenModel):
         le=32000,
         multiple_of=10,
         description="Size of the data disk, in steps of 10. Cannot be reduced.",
+    )
+    snapshots: SnapshotSettings | None = Field(
+        default=None,
+        description="Scheduled snapshots of the data disk, which the cloud charges for. Default: none. "
+        "They complement `data.backup` (docs/operations.md).",
     )
 
     @model_validator(mode="after")
@@ -80,6 +101,11 @@ class NodesSettings(FrozenModel):
         pattern=r"^img-[0-9a-z]+$",
         description="Image id, for example `img-jzvbbed6`. "
         "A change only affects nodes that are created later (docs/operations.md).",
+    )
+    distribution: DistributionName = Field(
+        default=DEFAULT,
+        description="Distribution of the image (docs/operations.md, Distributions). A node that runs another one is "
+        "refused before any change.",
     )
     type: str = Field(
         default="S5.MEDIUM2", pattern=_INSTANCE_TYPE, description="Instance type, for example `S5.LARGE8`."

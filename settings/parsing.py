@@ -47,9 +47,20 @@ def parse_sections(model: type[BaseModel], raw: Mapping[str, object], namespace:
         try:
             sections[name] = adapter.validate_python(value)
         except ValidationError as error:
-            details = error.errors(include_url=False)
+            details = _without_consequences(error.errors(include_url=False))
             problems.extend(_problem(model, alias, value, detail, namespace) for detail in details)
     return Parsed(sections, _once_per_key(problems))
+
+
+def _without_consequences(details: Sequence[ErrorDetails]) -> list[ErrorDetails]:
+    """Leave out that a list is too short if one of its entries is invalid: only the valid ones were counted."""
+    locations = [detail["loc"] for detail in details]
+    return [
+        detail
+        for detail in details
+        if detail["type"] != "too_short"
+        or not any(len(each) > len(detail["loc"]) and each[: len(detail["loc"])] == detail["loc"] for each in locations)
+    ]
 
 
 def _problem(model: type[BaseModel], section: str, value: object, detail: ErrorDetails, namespace: str) -> Problem:

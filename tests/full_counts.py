@@ -23,13 +23,24 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 NOTES = "test-long"
+_NODES = ("scripts/test", "-m", "long")
+_KILLED = "operator_that_is_killed"
+_CHANGES = ("test_node_changes", "test_rotation", "test_data", "test_external_data")
 # Each part takes at most 40 minutes on two idle cores.
 PARTS: Mapping[str, Sequence[str]] = {
     "counts": ("scripts/test", "-m", "long", "tests", "--ignore=tests/end_to_end", "--ignore=tests/lvs"),
-    "nodes": ("scripts/test", "-m", "long", "tests/end_to_end"),
+    "kill": (*_NODES, "tests/end_to_end/test_kill_points.py", "-k", _KILLED),
+    "cut": (*_NODES, "tests/end_to_end/test_kill_points.py", "-k", f"not {_KILLED}"),
+    "load": (*_NODES, "tests/end_to_end/test_full_load.py"),
+    "changes": (*_NODES, *(f"tests/end_to_end/{name}.py" for name in _CHANGES)),
+    # All others, so that a new module is not forgotten.
+    "nodes": (
+        *_NODES, "tests/end_to_end",
+        *(f"--ignore=tests/end_to_end/{name}.py" for name in ("test_kill_points", "test_full_load", *_CHANGES)),
+    ),
     "lvs": ("scripts/test-lvs",),
     "fresh": ("scripts/test-fresh",),
-}
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,9 @@ def up(
     account_type: Annotated[
         Literal["standard", "traditional"], typer.Option(help="Whether each EIP has its own bandwidth.")
     ] = "standard",
+    image: Annotated[
+        str | None, typer.Option(help="Also build this image, for example img-debian13, which takes minutes.")
+    ] = None,
 ) -> None:
     """Start or resume the cloud: build missing images, then start network, API and instances."""
     paths = Paths(name)
@@ -47,6 +50,8 @@ def up(
     require_tools()  # before any file is created
     control = Control(paths)
     with _one_at_a_time(paths):
+        if image is not None:
+            ImageStore().ensure(_report, image)
         if control.answers():
             _require_network(control, paths)
             typer.echo(f"cloud {name} is already up")

@@ -30,6 +30,7 @@ class Disk(Record):
     encrypted: bool = False
     throughput: int = 0
     project_id: int = 0
+    snapshot_policies: tuple[str, ...] = ()  # IDs of the bound scheduled snapshot policies
     state: str = "UNATTACHED"  # ATTACHING, ATTACHED, DETACHING, EXPANDING, TORECYCLE
     step: DiskStep | None = None  # pending task of the infrastructure
     step_began: float = 0.0

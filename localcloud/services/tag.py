@@ -31,7 +31,6 @@ RESOURCES = {
     ("cvm", "instance"): "ins-",
     ("cvm", "volume"): "disk-",
     ("cvm", "disk"): "disk-",
-    ("clb", "clb"): "lb-",
     ("monitor", "policy"): "policy-",
 }
 

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import uvloop
+
 from operations.drill.requests import Sender
 from operations.drill.streams import User, plain_streams
 
@@ -34,4 +36,4 @@ async def main(settings: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(json.loads(sys.stdin.readline())))
+    uvloop.run(main(json.loads(sys.stdin.readline())))

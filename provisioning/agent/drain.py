@@ -12,7 +12,6 @@ from .put_back_timer import DRAIN_CONF
 from .serving import addresses_held, read_node_file
 from .systemd import is_started, systemctl, unit_facts
 
-RELEASE_S = 5  # time for the peer to take over from a lower priority, before this node enters FAULT
 HOLD_S = 15  # a killed agent must not leave the node without new connections
 FINISH_S = 1  # for requests in progress, once no new connections arrive
 HOLD_TABLE = "tandem_drain"
@@ -50,7 +49,7 @@ def finish_requests(node: Node, *, ports: list[int], deadline_s: float) -> int:
 def drain(node: Node, *, virtual_ips: list[str], deadline_s: float, split: bool = False) -> dict[str, dict[str, int]]:
     """Ask clients to leave, then release the virtual IPs that this node holds.
 
-    `split`: a peer holds one of them too and may not hear this node, so a lower priority has no effect.
+    `split`: a peer holds one of them too and may not hear this node, so this node stays in FAULT.
     Returns for each released address the client connections that were still open, which are cut off. If this call is
     killed, the node ends the drain itself (put_back_timer.py).
     """
@@ -59,24 +58,16 @@ def drain(node: Node, *, virtual_ips: list[str], deadline_s: float, split: bool 
     held = addresses_held(node, [address for router in routers for address in settings["routers"][router]])
     put_back_timer.start(node)
     node.before("drain")
-    if held:
-        ask_clients_to_leave(node)
-        _hold_new_connections(node, held)
-    # With preempt_delay a peer would wait that long before it takes over from a lower priority, but not from FAULT.
-    at_once = bool(held) and (split or settings["at_once"])
-    _track(node, routers, settings["fault"] if at_once else settings["drain"])
-    remaining = held if at_once else _wait_until_released(node, held, RELEASE_S)
-    if remaining:
-        # The peer did not receive the lower priority. FAULT releases the virtual IP in any case, and a peer serves.
-        _track(node, routers, settings["fault"])
-        remaining = _wait_until_released(node, held, deadline_s)
-        if at_once and not split and not remaining:
-            # A drained node still takes over if its peer fails.
-            _track(node, routers, settings["drain"])
+    if not held:
+        _track(node, routers, settings["drain"])
+        return {"cut": {}}
+    ask_clients_to_leave(node)
+    remaining = _release_held(node, routers, held, deadline_s)
+    if not split and not remaining:
+        # A drained node still takes over if its peer fails.
+        _track(node, routers, settings["drain"])
     # The sockets outlive the address: these connections are cut off.
-    cut = {address: len(_connections(node, addresses=[address])) for address in held}
-    if held:
-        node.run(["nft", "delete", "table", "inet", HOLD_TABLE])
+    cut = _stop_holding(node, held)
     if remaining:
         end_drain(node)
         raise StepError(
@@ -85,50 +76,62 @@ def drain(node: Node, *, virtual_ips: list[str], deadline_s: float, split: bool 
     return {"cut": cut}
 
 
-def release(node: Node, *, virtual_ips: list[str], deadline_s: float) -> list[str]:
+def release(node: Node, *, virtual_ips: list[str], deadline_s: float) -> dict[str, int]:
     """Release virtual IPs that a returning peer prefers, without waiting for its preempt_delay.
 
-    `ask_clients_to_leave` comes before. Returns the virtual IPs that were not released within the deadline.
+    `ask_clients_to_leave` comes before. Returns for each address the client connections that were cut off.
     """
     settings = _settings(node)
     held = addresses_held(node, virtual_ips)
     if not held:
-        return []
+        return {}
     node.before("release")
     routers = _routers_of(settings, held)
-    _track(node, routers, settings["fault"])
-    remaining = _wait_until_released(node, held, deadline_s)
+    _release_held(node, routers, held, deadline_s)
     _track(node, routers, 0)
-    return remaining
+    return _stop_holding(node, held)
+
+
+def _release_held(node: Node, routers: list[str], held: list[str], deadline_s: float) -> list[str]:
+    """Enter FAULT as soon as no request is in progress. Returns the addresses that remain after the deadline.
+
+    From FAULT the peer takes over within its skew time, a few milliseconds with the profile fast. From a lower priority
+    it takes over after three advertisement intervals, in which new connections would have to wait.
+    """
+    _hold_new_connections(node, held)
+    _track(node, routers, _settings(node)["fault"])
+    return _wait_until_released(node, held, deadline_s)
+
+
+def _stop_holding(node: Node, addresses: list[str]) -> dict[str, int]:
+    """Accept new connections again. Returns the connections to each address that are still open."""
+    found = {address: len(_connections(node, addresses=[address])) for address in addresses}
+    node.run(["nft", "delete", "table", "inet", HOLD_TABLE])
+    return found
 
 
 def _hold_new_connections(node: Node, addresses: list[str]) -> None:
     """Drop the first segment of new connections, and wait for the requests of the others.
 
-    The client repeats the segment after a second, when a peer has the virtual IP. Otherwise connections that arrive
-    between the last count and the release would be cut off. Without nft, they are cut off and counted.
+    The client repeats the segment after a second, when a peer has the virtual IP, so this must take no longer than it
+    has to. Otherwise connections that arrive between the last count and the release would be cut off. Without nft,
+    they are cut off and counted.
     """
     elements = ", ".join(f"{address} timeout {HOLD_S}s" for address in addresses)
     node.run(["nft", "-f", "-"], text=_HOLD.format(table=HOLD_TABLE, elements=elements))
     deadline = node.now() + FINISH_S
     while _connections(node, addresses=addresses) and node.now() < deadline:
-        node.sleep(0.05)
+        node.sleep(0.01)
 
 
-def ask_clients_to_leave(node: Node, *, virtual_ips: list[str] | None = None) -> dict[str, int]:
-    """Nginx closes each connection after its response, for the drain time. `stop_asking` ends it.
-
-    Returns the client connections of the given virtual IPs that are still open.
-    """
+def ask_clients_to_leave(node: Node) -> None:
+    """Nginx closes each connection after its response, for the drain time. `stop_asking` ends it."""
     drain_s = _settings(node)["drain_s"]
     put_back_timer.start(node)
     if drain_s:
         node.at(DRAIN_CONF).write_text("keepalive_timeout 0;\n")
         systemctl(node, "reload", "nginx")
         node.sleep(drain_s)
-    if virtual_ips:
-        _hold_new_connections(node, virtual_ips)
-    return {address: len(_connections(node, addresses=[address])) for address in virtual_ips or []}
 
 
 def stop_asking(node: Node) -> None:
@@ -185,7 +188,6 @@ def _settings(node: Node) -> dict[str, Any]:
     default = {
         "routers": {},
         "together": False,
-        "at_once": False,
         "drain": 0,
         "fault": 0,
         "drain_s": 0,

@@ -16,7 +16,7 @@ from provisioning.kinds.unit import Unit
 from provisioning.parallel import in_parallel
 from provisioning.plan import Plan, commit_operation, describe, gate_operation, stage_operation
 from provisioning.rollout.order import node_order, runs
-from provisioning.rollout.restore import restore_after
+from provisioning.rollout.restore import Target, restore_after
 from provisioning.rollout.versions import Version, accept_operation
 from provisioning.ssh.agent_calls import Connection
 from provisioning.traffic.havip import Confirm
@@ -115,7 +115,8 @@ def commit_all(
     for change in sorted(changes, key=lambda each: (each.node.name not in broken, *node_order(each.items, each.facts))):
         if not change.plan:
             continue
-        commit = partial(_commit_or_restore, change, version, token, report)
+        peers = [Target(other.connection, other.items) for other in changes if other is not change]
+        commit = partial(_commit_or_restore, change, peers, version, token, report)
         try:
             around = make_surroundings(inventory, change, changes, report, confirm)
             changed[change.node.name] = change_one(around, change, commit, masters=masters)
@@ -144,13 +145,18 @@ def _commit_together(
     results = in_parallel(changes, attempt)
     errors = [result for result in results if isinstance(result, ProvisioningError)]
 
+    def undo(error: ProvisioningError, change: NodeChange) -> ProvisioningError:
+        return restore_after(
+            error, Target(change.connection, change.items), change.facts, (), token=token, report=report
+        )
+
     def conclude(change: NodeChange, result: tuple[str, ...] | ProvisioningError) -> ProvisioningError | None:
         if isinstance(result, ProvisioningError):
-            return restore_after(result, change.connection, change.facts, token, report)
+            return undo(result, change)
         if not (change.plan and is_first(change)):
             return None
         if errors:
-            return restore_after(GateError(FIRST_FAILED), change.connection, change.facts, token, report)
+            return undo(GateError(FIRST_FAILED), change)
         change.connection.call([accept_operation(version, change.items)], token=token)
         return None
 
@@ -223,12 +229,13 @@ def change_one(
 
 
 def _commit_or_restore(
-    change: NodeChange, version: Version, token: str, report: Callable[[str], None]
+    change: NodeChange, peers: Sequence[Target], version: Version, token: str, report: Callable[[str], None]
 ) -> tuple[str, ...]:
     try:
         return _commit(change, token, version)
     except ProvisioningError as error:
-        raise restore_after(error, change.connection, change.facts, token, report) from None
+        node = Target(change.connection, change.items)
+        raise restore_after(error, node, change.facts, peers, token=token, report=report) from None
 
 
 def _commit(change: NodeChange, token: str, accept: Version | None) -> tuple[str, ...]:

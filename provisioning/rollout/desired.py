@@ -12,17 +12,15 @@ from provisioning.errors import ProvisioningError
 from provisioning.inventory import Inventory
 from provisioning.kinds.base import Item
 from provisioning.manifest import Manifest
-from provisioning.services.access import access
 
 
 def with_bastion(inventory: Inventory, manifests: Mapping[str, Manifest]) -> tuple[Inventory, Mapping[str, Manifest]]:
-    """Add the bastion as a node. It runs no services, but its keys are managed too."""
+    """Add the bastion as a node. It runs no services, but its SSH server is managed too."""
     bastion = inventory.bastion
     if bastion is None:
         return inventory, manifests
-    manifest = Manifest(bastion.name, tuple(access(bastion.user)))
     nodes = (*inventory.nodes, dataclasses.replace(bastion, eligible=False))
-    return dataclasses.replace(inventory, nodes=nodes), {**manifests, bastion.name: manifest}
+    return dataclasses.replace(inventory, nodes=nodes), {bastion.name: Manifest(bastion.name, ()), **manifests}
 
 
 def replace_secrets(

@@ -3,28 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from provisioning.errors import LockedError, ProvisioningError, UnreachableError
+from provisioning.errors import GateError, LockedError, ProvisioningError, UnreachableError
 from provisioning.facts import Facts
-from provisioning.kinds.base import Item
+from provisioning.kinds.base import Item, Phase
+from provisioning.kinds.gate import Gate
+from provisioning.parallel import in_parallel
 from provisioning.plan import gate_operation
-from provisioning.rollout.versions import recorded_gates
+from provisioning.rollout.versions import all_gates, recorded_gates
 from provisioning.ssh.agent_calls import Connection
 
 _UNITS_DEADLINE_S = 600.0
+_PEER_DEADLINE_S = 5.0  # one check of a node that has not changed
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A node to restore, or one of its peers, with the items of the version that failed."""
+
+    connection: Connection
+    items: Sequence[Item]
 
 
 def restore_after(
-    error: ProvisioningError, connection: Connection, facts: Facts, token: str, report: Callable[[str], None]
+    error: ProvisioningError,
+    node: Target,
+    facts: Facts,
+    peers: Sequence[Target],
+    *,
+    token: str,
+    report: Callable[[str], None],
 ) -> ProvisioningError:
-    """Roll the node back after a failed commit. Returns the error to raise, which says whether that succeeded."""
-    name = connection.node.name
+    """Roll the node back after a failed commit. Returns the error to raise, which says whether that succeeded.
+
+    The previous version must pass what the rollout asks, a login and an authorization decision included.
+    """
+    name = node.connection.node.name
     if isinstance(error, (UnreachableError, LockedError)):
         return error  # nothing can be changed on the node; the next run converges
     report(f"{name}: {error.message}; rolling it back")
     try:
-        restore(connection, {"do": "roll_back"}, recorded_gates(facts.versions.current), token)
+        common = _restore_version(node, facts, peers, token)
     except ProvisioningError as failed:
         error.message += f"; {name} could not be rolled back"
         error.seen += f"\nrollback: {failed}"
@@ -35,7 +56,36 @@ def restore_after(
         if facts.versions.current
         else f"; what this first rollout had started on {name} was stopped and disabled"
     )
+    if common:
+        error.message += ", which fails too, as on every other node"
+        error.seen += f"\nafter the rollback: {common.message}"
     return error
+
+
+def _restore_version(node: Target, facts: Facts, peers: Sequence[Target], token: str) -> GateError | None:
+    """Returns the failed login if it fails on all peers too: then the node is as good as they are.
+
+    This happens while a database that all nodes use is away. Raises ProvisioningError.
+    """
+    operation = {"do": "roll_back"}
+    try:
+        restore(node.connection, operation, all_gates(facts.versions.current, node.items), token)
+    except GateError as failed:
+        if not peers or any(in_parallel(peers, _passes_login)):
+            raise
+        restore(node.connection, operation, recorded_gates(facts.versions.current), token)
+        return failed
+    return None
+
+
+def _passes_login(peer: Target) -> bool:
+    logins = [item for item in peer.items if item.phase is Phase.GATE and not isinstance(item, Gate)]
+    gates = [{**gate_operation(item), "deadline_s": _PEER_DEADLINE_S} for item in logins]
+    try:
+        peer.connection.call(gates, deadline_s=_UNITS_DEADLINE_S)
+    except ProvisioningError:
+        return False
+    return True
 
 
 def restore(connection: Connection, operation: Mapping[str, Any], gates: Sequence[Item], token: str) -> tuple[str, ...]:

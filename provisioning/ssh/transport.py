@@ -166,7 +166,8 @@ def _handshake(node: RemoteNode, private_key: Keys, over: socket.socket | parami
                 f"{node_name(node)}: the host key of {node.ssh_address} differs from the pinned one; nothing was sent",
                 seen=f"presented: {presented.get_name()} {presented.get_base64()}\n"
                 + "\n".join(f"pinned:    {key.get_name()} {key.get_base64()}" for key in pinned),
-                look_at="whether the instance was replaced outside Pulumi, or another host uses its address",
+                look_at="whether another host uses its address, or the instance was replaced or reinstalled outside "
+                f"Pulumi (then: tandem replace {node.name})",
             )
         _authenticate(transport, node.user, keys)
         transport.set_keepalive(5)

@@ -1,7 +1,7 @@
 """Switchover: a planned move of the virtual IPs from one node to a peer.
 
 1. Drain: nginx answers with `Connection: close` for the drain time, so clients reconnect.
-2. Lower this node's priority through the drain mark, so that the peer becomes master.
+2. Hold new connections for the moment of the move, and release the virtual IPs through the drain mark.
 3. Confirm for each virtual IP that the peer holds it, and that the HAVIP follows the peer.
 
 Client connections that are still open after the drain are cut off, counted and reported.
@@ -86,14 +86,14 @@ def take_back(
     asked: list[Connection] = []
     try:
         for peer in peers if preferred else ():
-            held = peer.call([{"do": "held", "virtual_ips": list(preferred), "deadline_s": 0}])[0]
-            if held:
+            if held := peer.call([{"do": "held", "virtual_ips": list(preferred), "deadline_s": 0}])[0]:
                 asked.append(peer)
-                ask = {"do": "ask_clients_to_leave", "virtual_ips": held}
-                cut |= peer.call([ask], deadline_s=400)[0]
+                cut |= dict.fromkeys(held, 0)
+                peer.call([{"do": "ask_clients_to_leave"}], deadline_s=400)
         returning.call([{"do": "end_drain"}])
         for peer in asked:
-            peer.call([{"do": "release", "virtual_ips": list(cut), "deadline_s": RELEASE_DEADLINE_S}], deadline_s=60)
+            release = {"do": "release", "virtual_ips": list(preferred), "deadline_s": RELEASE_DEADLINE_S}
+            cut |= peer.call([release], deadline_s=60)[0]
         moves: list[Switchover] = []
         for address, connections in cut.items():
             to = _wait_for_holder(asked[0], [returning], address)

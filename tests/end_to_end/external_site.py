@@ -22,7 +22,7 @@ EOF
 systemctl restart mariadb
 mariadb -e "CREATE DATABASE iam; CREATE USER iam@'10.0.4.%' IDENTIFIED BY '{PASSWORD}';
             GRANT ALL ON iam.* TO iam@'10.0.4.%'"
-printf 'bind 0.0.0.0\\nrequirepass %s\\n' '{PASSWORD}' > /etc/redis/redis.conf
+printf 'bind 0.0.0.0\\nrequirepass %s\\nsave ""\\n' '{PASSWORD}' > /etc/redis/redis.conf
 systemctl restart redis-server
 """
 
@@ -47,6 +47,7 @@ class Site:
         *,
         location: str = "external",
         keepalived: dict[str, Any] | None = None,
+        nginx: dict[str, Any] | None = None,
         secrets: tuple[str, ...] = ("mariadbPassword", "redisPassword"),
         generation: int = 1,
         **data: Any,
@@ -63,6 +64,7 @@ class Site:
             data={"location": location, **addresses, **data},
             credentials={"given": given, "generation": {"mariadbPassword": generation}},
             keepalived=keepalived or {},
+            nginx=nginx or {},
         )
         written.write_text(f"encryptionsalt: '{self.salt}'\n{written.read_text()}")
         return written

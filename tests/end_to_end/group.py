@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -37,15 +37,28 @@ def drain_windows(lab: Lab) -> list[tuple[float, float]]:
 
 
 @contextmanager
-def under_load(lab: Lab, folder: Path, *, scale: float = 0.25) -> Generator[Result]:
-    """Send all streams of requests from a client on the emulated internet."""
+def under_load(lab: Lab, folder: Path, *, scale: float = 0.25, sources: Sequence[str] = ()) -> Generator[Result]:
+    """Send all streams of requests from a client on the emulated internet, from these addresses in turn."""
 
     def client(*command: str) -> list[str]:
         return [str(BIN / "localcloud"), "client", "--name", lab.name, "--", *command]
 
     outputs = lab.outputs()
-    with load(client, outputs, folder, scale=scale, admin_password=outputs["admin_password"]) as result:
+    with load(
+        client, outputs, folder, scale=scale, sources=sources, admin_password=outputs["admin_password"]
+    ) as result:
         yield result
+
+
+def request_healthz(lab: Lab, domain: str, public_ip: str, *, times: int = 1) -> list[str]:
+    """Return the responses to a client on the internet, with a new connection for each request."""
+    curl = f"curl --silent --insecure --max-time 3 --connect-to ::{public_ip} https://{domain}/healthz; echo"
+    return lab.client("sh", "-c", f"for n in $(seq {times}); do {curl}; done", check=False).stdout.splitlines()
+
+
+def requests_seen(lab: Lab, node: str, service: str) -> int:
+    """Count the /healthz requests in the journal of the service."""
+    return int(lab.on(node, f"journalctl --output cat --unit {service} | grep -c 'GET /healthz' || true").strip() or 0)
 
 
 @dataclass

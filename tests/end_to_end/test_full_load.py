@@ -38,12 +38,17 @@ CHANGES: dict[str, dict[str, Any]] = {
 _AFFECTED = {"jwtKey": {"secrets"}, "adminPassword": {"login", "secrets"}}
 
 
+CLIENTS = tuple(f"198.51.100.{number}" for number in range(20, 28))
+
+
 @pytest.fixture(scope="module")
 def group(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Group]:
     """A group on a separate cloud: generations cannot be reduced for other tests."""
     with new_cloud(f"{NAME}l") as lab:
         group = Group(lab, write_settings(tmp_path_factory.mktemp("settings") / "first.yaml"))
         group.up()
+        for address in CLIENTS:
+            lab.client("ip", "addr", "add", f"{address}/32", "dev", "lo")
         yield group
 
 
@@ -76,7 +81,7 @@ def test_nothing_is_lost_that_began_outside_the_drain(
     add(applied, CHANGES[name])
     if name == "release":
         applied["iam"]["release"] = another_release(tmp_path)
-    with under_load(group.lab, tmp_path, scale=1) as result:
+    with under_load(group.lab, tmp_path, scale=1, sources=CLIENTS) as result:
         group.settings = write_settings(tmp_path / "changed.yaml", **applied)
         group.up()
     print(name, result.summary())

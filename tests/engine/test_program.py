@@ -119,6 +119,23 @@ def test_a_node_whose_image_is_gone_is_not_replaced(project: FullProject) -> Non
     assert nothing_to_do(project.succeed("up"))
 
 
+def test_replace_keeps_the_image_of_a_node_and_takes_the_new_one_on_request(project: FullProject) -> None:
+    changes = {"nodes.image": "img-debian12"}
+    images = {name: project.resources()[f"nodes.{name}"]["inputs"]["imageId"] for name in ("iam-a", "iam-b")}
+    assert "img-debian12" not in images.values()
+    project.asked()
+    project.succeed("replace", "iam-b", changes=changes)
+    assert "retire iam-b" in " ".join(project.asked())
+    assert project.resources()["nodes.iam-b"]["inputs"]["imageId"] == images["iam-b"]
+    project.succeed("replace", "iam-b", "--new-image", changes=changes)
+    assert "retire iam-b" in " ".join(project.asked())
+    found = project.resources()
+    assert found["nodes.iam-b"]["inputs"]["imageId"] == "img-debian12"
+    assert found["nodes.iam-a"]["inputs"]["imageId"] == images["iam-a"]
+    # Later runs ignore the setting again.
+    assert nothing_to_do(project.succeed("up"))
+
+
 def test_a_node_that_may_not_hold_the_virtual_ip_any_more_gives_it_away(project: FullProject) -> None:
     project.succeed("up", changes={"nodes.members": [_A, _B, _C]})
     project.asked()

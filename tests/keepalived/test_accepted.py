@@ -31,7 +31,7 @@ def test_keepalived_accepts_pairwise_combinations_of_all_settings(tmp_path: Path
                     text=True,
                     check=False,
                 )
-                if done.returncode:
+                if done.returncode or "keyword" in done.stderr:  # 2.1.5 exits with 0 after an unknown one
                     problems.append(f"{settings}: exit code {done.returncode}: {done.stderr}")
     assert not problems, "\n".join(problems)
 

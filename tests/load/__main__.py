@@ -16,7 +16,7 @@ async def main(settings: dict[str, Any]) -> None:
     stop = asyncio.Event()
     user: User | None = None
     with Path(settings["out"]).open("w") as out:  # noqa: ASYNC230 - lines are short, and the disk is local
-        sender = Sender(settings["address"], settings["ca_certificate"], out)
+        sender = Sender(settings["address"], settings["ca_certificate"], out, sources=settings["sources"])
         if settings.get("admin_password"):
             user = User(sender, settings["api"], settings["authz"], settings["admin_password"])
             await user.create()

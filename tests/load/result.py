@@ -19,18 +19,18 @@ ROOT = Path(__file__).resolve().parents[2]
 @contextmanager
 def load(
     client: Callable[..., Sequence[str]], outputs: dict[str, Any], directory: Path, *, scale: float = 0.25,
-    admin_password: str = "", site: tuple[str, str] | None = None,
+    admin_password: str = "", site: tuple[str, str] | None = None, sources: Sequence[str] = (),
 ) -> Generator[Result]:  # fmt: skip
     """Send requests while the block runs.
 
     `client` turns a command into one that runs on a client on the internet side, and `outputs` are the stack's outputs
     with secrets. Without `admin_password`, only one path is requested: healthz of
-    the API, or that of `site` (its name in the export `urls`, and the path).
+    the API, or that of `site` (its name in the export `urls`, and the path). `sources` are addresses of the client.
     """
     out = directory / "load.jsonl"
     settings = {
         "address": outputs["public_ip"], "ca_certificate": outputs["ca_certificate"], "out": str(out), "scale": scale,
-        "admin_password": admin_password, "path": site[1] if site else "/healthz",
+        "admin_password": admin_password, "path": site[1] if site else "/healthz", "sources": list(sources),
         "api": outputs["urls"][site[0] if site else "api"].removeprefix("https://"),
         "authz": outputs["urls"].get("authz", "").removeprefix("https://"),
     }  # fmt: skip

@@ -123,6 +123,21 @@ def test_one_failed_request_on_the_last_server_does_not_stop_the_others(tmp_path
         assert [lab.send("GET", HOST, "/", tls=False).status for _ in range(20)] == [200] * 20
 
 
+def test_a_failed_request_while_the_other_server_is_taken_out_does_not_stop_the_others(tmp_path: Path) -> None:
+    """In a rollout: nginx does not treat the last server as the only one while another is marked as down."""
+    with balanced(tmp_path, 2, nginx={"readTimeoutS": 1}) as (lab, backends):
+        path = lab.path(UPSTREAMS)
+        path.write_text(mark_down(path.read_text(), "127.0.0.11", None))
+        lab.reload()
+        assert lab.send("POST", HOST, "/slow/2", tls=False, body=b"").status in {502, 504}
+        port = backends[1].port
+        backends[1].stop()
+        assert lab.send("GET", HOST, "/", tls=False).status == 502
+        backends[1].stopping.clear()
+        backends[1].start(port)
+        assert [lab.send("GET", HOST, "/", tls=False).status for _ in range(20)] == [200] * 20
+
+
 def test_a_restart_of_the_last_server_costs_errors_only_while_it_lasts(tmp_path: Path) -> None:
     with balanced(tmp_path, 2) as (lab, backends):
         backends[0].stop()

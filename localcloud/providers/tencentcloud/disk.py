@@ -1,4 +1,4 @@
-"""Cbs/storage and Cbs/storageAttachment."""
+"""Cbs/storage, Cbs/storageAttachment, Cbs/snapshotPolicy and Cbs/snapshotPolicyAttachment."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Final
 from localcloud.providers.errors import ProviderError
 from localcloud.providers.schema import COMPUTED, FIXED, OPTIONAL, REQUIRED, Property
 from localcloud.providers.tencentcloud import tags
-from localcloud.providers.tencentcloud.api import Api, ignore_missing, wait_until
+from localcloud.providers.tencentcloud.api import Api, deleting, ignore_missing, wait_until
 from localcloud.providers.tencentcloud.resource_type import ResourceType
 from localcloud.providers.values import Properties
 
@@ -158,4 +158,86 @@ STORAGE_ATTACHMENT = ResourceType(
     settle=_settle_attachment,
     read=_read_attachment,
     delete=_detach,
+)
+
+
+def _schedule(inputs: Properties) -> list[dict[str, Any]]:
+    return [{"DayOfWeek": inputs["repeatWeekdays"], "Hour": inputs["repeatHours"]}]
+
+
+def _create_policy(api: Api, inputs: Properties, _token: str) -> str:
+    given = {
+        "AutoSnapshotPolicyName": inputs["snapshotPolicyName"],
+        "Policy": _schedule(inputs),
+        "RetentionDays": inputs["retentionDays"],
+    }
+    return api.call("cbs", "CreateAutoSnapshotPolicy", given)["AutoSnapshotPolicyId"]
+
+
+def _read_policy(api: Api, policy_id: str, _inputs: Properties) -> Properties | None:
+    set_name = "AutoSnapshotPolicySet"
+    policy = api.find("cbs", "DescribeAutoSnapshotPolicies", set_name, AutoSnapshotPolicyIds=[policy_id])
+    if policy is None:
+        return None
+    (schedule,) = policy["Policy"]
+    return {
+        "snapshotPolicyName": policy["AutoSnapshotPolicyName"],
+        "repeatWeekdays": schedule["DayOfWeek"],
+        "repeatHours": schedule["Hour"],
+        "retentionDays": policy["RetentionDays"],
+    }
+
+
+def _update_policy(api: Api, policy_id: str, old: Properties, new: Properties) -> None:
+    given: dict[str, Any] = {"AutoSnapshotPolicyId": policy_id}
+    for name, parameter in (("snapshotPolicyName", "AutoSnapshotPolicyName"), ("retentionDays", "RetentionDays")):
+        if new[name] != old[name]:
+            given[parameter] = new[name]
+    if _schedule(new) != _schedule(old):
+        given["Policy"] = _schedule(new)
+    api.call("cbs", "ModifyAutoSnapshotPolicyAttribute", given)
+
+
+SNAPSHOT_POLICY = ResourceType(
+    properties={
+        "snapshotPolicyName": REQUIRED,
+        "repeatWeekdays": REQUIRED,
+        "repeatHours": REQUIRED,
+        "retentionDays": Property(default=7),
+    },
+    create=_create_policy,
+    read=_read_policy,
+    update=_update_policy,
+    delete=deleting("cbs", "DeleteAutoSnapshotPolicies", lambda policy_id: {"AutoSnapshotPolicyIds": [policy_id]}),
+)
+
+
+def _bind(api: Api, inputs: Properties, _token: str) -> str:
+    disk_id, policy_id = inputs["storageId"], inputs["snapshotPolicyId"]
+    api.call("cbs", "BindAutoSnapshotPolicy", {"AutoSnapshotPolicyId": policy_id, "DiskIds": [disk_id]})
+    return f"{disk_id}#{policy_id}"
+
+
+def _read_binding(api: Api, binding_id: str, _inputs: Properties) -> Properties | None:
+    disk_id, _, policy_id = binding_id.partition("#")
+    found = api.rows("cbs", "DescribeDiskAssociatedAutoSnapshotPolicy", "AutoSnapshotPolicySet", DiskId=disk_id)
+    if all(policy["AutoSnapshotPolicyId"] != policy_id for policy in found):
+        return None
+    return {"storageId": disk_id, "snapshotPolicyId": policy_id}
+
+
+def _unbind(api: Api, binding_id: str, _outputs: Properties) -> None:
+    disk_id, _, policy_id = binding_id.partition("#")
+    given = {"AutoSnapshotPolicyId": policy_id, "DiskIds": [disk_id]}
+    ignore_missing(lambda: api.call("cbs", "UnbindAutoSnapshotPolicy", given))
+
+
+SNAPSHOT_POLICY_ATTACHMENT = ResourceType(
+    properties={
+        "storageId": FIXED,
+        "snapshotPolicyId": FIXED,
+    },
+    create=_bind,
+    read=_read_binding,
+    delete=_unbind,
 )

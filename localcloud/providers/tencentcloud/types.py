@@ -7,7 +7,12 @@ from typing import Final
 from localcloud.providers.tencentcloud.alarm_notice import ALARM_NOTICE
 from localcloud.providers.tencentcloud.alarm_policy import ALARM_POLICY, POLICY_BINDING
 from localcloud.providers.tencentcloud.backend import TencentBackend
-from localcloud.providers.tencentcloud.disk import STORAGE, STORAGE_ATTACHMENT
+from localcloud.providers.tencentcloud.disk import (
+    SNAPSHOT_POLICY,
+    SNAPSHOT_POLICY_ATTACHMENT,
+    STORAGE,
+    STORAGE_ATTACHMENT,
+)
 from localcloud.providers.tencentcloud.dns import RECORD
 from localcloud.providers.tencentcloud.eip import EIP, EIP_ASSOCIATION
 from localcloud.providers.tencentcloud.havip import VIP, VIP_EIP_ATTACHMENT, VIP_INSTANCE_ATTACHMENT
@@ -38,6 +43,8 @@ TYPES: Final[dict[str, ResourceType]] = {
     "tencentcloud:Nat/gateway:Gateway": NAT_GATEWAY,
     "tencentcloud:Cbs/storage:Storage": STORAGE,
     "tencentcloud:Cbs/storageAttachment:StorageAttachment": STORAGE_ATTACHMENT,
+    "tencentcloud:Cbs/snapshotPolicy:SnapshotPolicy": SNAPSHOT_POLICY,
+    "tencentcloud:Cbs/snapshotPolicyAttachment:SnapshotPolicyAttachment": SNAPSHOT_POLICY_ATTACHMENT,
     "tencentcloud:Monitor/alarmNotice:AlarmNotice": ALARM_NOTICE,
     "tencentcloud:Monitor/alarmPolicy:AlarmPolicy": ALARM_POLICY,
     "tencentcloud:Monitor/policyBindingObject:PolicyBindingObject": POLICY_BINDING,

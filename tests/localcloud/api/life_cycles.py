@@ -511,49 +511,49 @@ def dns(client: Client) -> None:
     refused(client, "InvalidParameterValue.DomainNotExists", "dnspod:DescribeRecordList", Domain="example.net")
 
 
-def load_balancer(client: Client) -> None:
-    site = Site(client)
-    instance_id = site.machine()
-
-    def write(target: str, **parameters: Any) -> dict[str, Any]:
-        answer = client(target, **parameters)
-        task = answer["RequestId"]
-        wait_until(lambda: client("clb:DescribeTaskStatus", TaskId=task)["Status"], 0)
-        return answer
-
-    made = write(
-        "clb:CreateLoadBalancer",
-        LoadBalancerType="INTERNAL",
-        LoadBalancerName="in",
-        VpcId=site.vpc_id,
-        SubnetId=site.subnet_id,
-    )
-    balancer = {"LoadBalancerId": made["LoadBalancerIds"][0]}
-    write("clb:ModifyLoadBalancerAttributes", **balancer, LoadBalancerName="inner")
-    write("clb:SetLoadBalancerSecurityGroups", **balancer, SecurityGroups=[site.group_id])
-    found = client("clb:DescribeLoadBalancers", LoadBalancerName="inner")["LoadBalancerSet"]
-    assert [row["SecureGroups"] for row in found] == [[site.group_id]]
-    listener_id = write("clb:CreateListener", **balancer, Ports=[80], Protocol="TCP")["ListenerIds"][0]
-    listener = balancer | {"ListenerId": listener_id}
-    write("clb:ModifyListener", **listener, ListenerName="web", Scheduler="LEAST_CONN")
-    assert client("clb:DescribeListeners", **balancer)["Listeners"][0]["Scheduler"] == "LEAST_CONN"
-    refused(client, "InvalidParameter.PortCheckFailed", "clb:CreateListener", **balancer, Ports=[80], Protocol="TCP")
-    target = [{"InstanceId": instance_id, "Port": 80, "Weight": 10}]
-    write("clb:RegisterTargets", **listener, Targets=target)
-    listed = client("clb:DescribeTargets", **balancer, ListenerIds=[listener_id])["Listeners"][0]["Targets"]
-    assert [row["InstanceId"] for row in listed] == [instance_id]
-    write("clb:DeregisterTargets", **listener, Targets=target)
-    write("clb:DeleteListener", **listener)
-    write("clb:DeleteLoadBalancer", LoadBalancerIds=[balancer["LoadBalancerId"]])
-    refused(client, "InvalidParameter.LBIdNotFound", "clb:DescribeListeners", **balancer)
-    site.terminate(instance_id)
-    site.close()
+def snapshot_policy(client: Client) -> None:
+    given = {"DiskType": "CLOUD_PREMIUM", "DiskSize": 50, "Placement": {"Zone": ZONE}}
+    (disk_id,) = client("cbs:CreateDisks", **given)["DiskIdSet"]
+    policy_id = client(
+        "cbs:CreateAutoSnapshotPolicy",
+        AutoSnapshotPolicyName="nightly",
+        Policy=[{"DayOfWeek": [1, 3], "Hour": [2]}],
+    )["AutoSnapshotPolicyId"]
+    policy = {"AutoSnapshotPolicyId": policy_id}
+    client("cbs:ModifyAutoSnapshotPolicyAttribute", **policy, RetentionDays=14)
+    client("cbs:BindAutoSnapshotPolicy", **policy, DiskIds=[disk_id])
+    (shown,) = client("cbs:DescribeAutoSnapshotPolicies", AutoSnapshotPolicyIds=[policy_id])["AutoSnapshotPolicySet"]
+    assert (shown["AutoSnapshotPolicyName"], shown["RetentionDays"], shown["DiskIdSet"]) == ("nightly", 14, [disk_id])
+    assert [(each["DayOfWeek"], each["Hour"]) for each in shown["Policy"]] == [([1, 3], [2])]
+    assert shown["NextTriggerTime"].endswith(" 02:00:00")
+    of_disk = client("cbs:DescribeDiskAssociatedAutoSnapshotPolicy", DiskId=disk_id)["AutoSnapshotPolicySet"]
+    assert [each["AutoSnapshotPolicyId"] for each in of_disk] == [policy_id]
+    refused(client, "ResourceBusy", "cbs:DeleteAutoSnapshotPolicies", AutoSnapshotPolicyIds=[policy_id])
+    for _ in range(2):  # a disk without the policy is skipped
+        client("cbs:UnbindAutoSnapshotPolicy", **policy, DiskIds=[disk_id])
+    client("cbs:DeleteAutoSnapshotPolicies", AutoSnapshotPolicyIds=[policy_id])
+    refused(client, "InvalidAutoSnapshotPolicyId.NotFound", "cbs:BindAutoSnapshotPolicy", **policy, DiskIds=[disk_id])
+    client("cbs:TerminateDisks", DiskIds=[disk_id])
+    wait_until(lambda: client("cbs:DescribeDisks", DiskIds=[disk_id])["TotalCount"], 0)
 
 
 def catalog(client: Client) -> None:
     assert client("cvm:DescribeImages", ImageIds=["img-services"])["TotalCount"] == 1
     assert client("vpc:DescribeBandwidthPackages")["BandwidthPackageSet"] == []
     refused(client, "UnsupportedOperation", "vpc:DescribeCcns")
+
+
+def account(client: Client) -> None:
+    """The state of the account, which other life cycles change: only its form and fixed values are compared."""
+    assert client("vpc:DescribeNetworkAccountType")["NetworkAccountType"] == "STANDARD"
+    quotas = {row["QuotaId"]: row["QuotaLimit"] for row in client("vpc:DescribeAddressQuota")["QuotaSet"]}
+    assert quotas == {"TOTAL_EIP_QUOTA": 20, "DAILY_EIP_APPLY": 40}
+    limits = client("vpc:DescribeVpcLimits", LimitTypes=["appid-max-vpcs"])["VpcLimitSet"]
+    assert limits == [{"LimitType": "appid-max-vpcs", "LimitValue": 20}]
+    found = client("cvm:DescribeAccountQuota", Filters=named("zone", ZONE))["AccountQuotaOverview"]
+    assert [row["TotalQuota"] for row in found["AccountQuota"]["PostPaidQuotaSet"]] == [30]
+    rows = client("cvm:DescribeZoneInstanceConfigInfos", Filters=named("zone", ZONE))["InstanceTypeQuotaSet"]
+    assert "S5.MEDIUM2" in {row["InstanceType"] for row in rows}
 
 
 LIFE_CYCLES: tuple[LifeCycle, ...] = (
@@ -568,6 +568,7 @@ LIFE_CYCLES: tuple[LifeCycle, ...] = (
     tags,
     alarms,
     dns,
-    load_balancer,
+    snapshot_policy,
     catalog,
+    account,
 )

@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from localcloud.rules import disk, disk_types, instance_change, key_pair, placement, refusal
+from localcloud.rules import disk, disk_types, instance_change, key_pair, placement, refusal, snapshot_policy
 from tests.localcloud.api import refused
 from tests.localcloud.api.lab import PUBLIC_KEY, ZONE, public_key
 from tests.localcloud.api.place import Place
 from tests.localcloud.api.refusals_machines import DATA_DISK, run
 from tests.localcloud.api.refused import Request, Row, key, row, spread
+
+_SCHEDULE = {"DayOfWeek": [0], "Hour": [3]}
 
 
 def _create(**parameters: Any) -> Request:
@@ -107,6 +109,22 @@ def _system_disk(place: Place) -> str:
     return place.show(place.machine())["SystemDisk"]["DiskId"]
 
 
+def _policy(place: Place) -> str:
+    return place.call("cbs:CreateAutoSnapshotPolicy", Policy=[_SCHEDULE])["AutoSnapshotPolicyId"]
+
+
+def _full_policies(place: Place) -> Request:
+    for _ in range(snapshot_policy.QUOTA):
+        _policy(place)
+    return "cbs:CreateAutoSnapshotPolicy", {"Policy": [_SCHEDULE]}
+
+
+def _bound_policy(place: Place) -> Request:
+    policy_id = _policy(place)
+    place.call("cbs:BindAutoSnapshotPolicy", AutoSnapshotPolicyId=policy_id, DiskIds=[refused.disk(place)])
+    return "cbs:DeleteAutoSnapshotPolicies", {"AutoSnapshotPolicyIds": [policy_id]}
+
+
 def _full_placement(place: Place) -> Request:
     group_id = place.call("cvm:CreateDisasterRecoverGroup", Name="spread", Type="SW")["DisasterRecoverGroupId"]
     target, parameters = run(place, InstanceCount=20, DisasterRecoverGroupIds=[group_id])
@@ -173,4 +191,11 @@ ROWS = [
         disk.DiskZoneMismatch,
         lambda p: _attach(refused.disk(p, Placement={"Zone": "ap-guangzhou-3"}), p.machine()),
     ),
+    row(snapshot_policy.PolicyNotFound, "cbs:DeleteAutoSnapshotPolicies", AutoSnapshotPolicyIds=["asp-00000000"]),
+    row(snapshot_policy.ScheduleInvalid, "cbs:CreateAutoSnapshotPolicy", Policy=[{"DayOfWeek": [7], "Hour": [3]}]),
+    row(snapshot_policy.ScheduleInvalid, "cbs:CreateAutoSnapshotPolicy", Policy=[{"DayOfWeek": [0], "Hour": [24]}]),
+    row(snapshot_policy.ScheduleInvalid, "cbs:CreateAutoSnapshotPolicy", Policy=[{"DayOfMonth": [1], "Hour": [3]}]),
+    row(snapshot_policy.ScheduleInvalid, "cbs:CreateAutoSnapshotPolicy", Policy=[_SCHEDULE] * 2),
+    Row(snapshot_policy.TooManyPolicies, _full_policies),
+    Row(snapshot_policy.PolicyInUse, _bound_policy),
 ]

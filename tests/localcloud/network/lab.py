@@ -1,6 +1,7 @@
 """Two VPCs with real machines, created from hand-written plans: the infrastructure without the API.
 
-VPC one, 10.0.0.0/16: subnet four 10.0.4.0/24 with ann .20, bob .21, cat .22; subnet five 10.0.5.0/24 with dan .20
+VPC one, 10.0.0.0/16: subnet four 10.0.4.0/24 with ann .20, bob .21, cat .22, and fay .24 to hal .26 for benchmarks;
+                      subnet five 10.0.5.0/24 with dan .20
 VPC two, also 10.0.0.0/16: its subnet 10.0.4.0/24 with eve .23
 """
 
@@ -83,8 +84,12 @@ PLACES = {
         Place("cat", "one", "four", "10.0.4.22", 3),
         Place("dan", "one", "five", "10.0.5.20", 4),
         Place("eve", "two", "far", "10.0.4.23", 5),
+        Place("fay", "one", "four", "10.0.4.24", 6),
+        Place("gus", "one", "four", "10.0.4.25", 7),
+        Place("hal", "one", "four", "10.0.4.26", 8),
     )
 }
+MACHINES = ("ann", "bob", "cat", "dan", "eve")
 VPCS = {"one": "vpc-00000001", "two": "vpc-00000002"}
 SUBNETS = {
     "four": ("subnet-00000004", "10.0.4.0/24"),
@@ -146,7 +151,7 @@ class Configuration:
 class Lab:
     """The running infrastructure. `configure` changes the network; every test begins with the default."""
 
-    def __init__(self, *, image: str = "img-debian12", machines: tuple[str, ...] = tuple(PLACES)) -> None:
+    def __init__(self, *, image: str = "img-debian12", machines: tuple[str, ...] = MACHINES) -> None:
         self.cloud = f"t{os.getpid()}x{next(_numbers)}"
         self.paths = Paths(self.cloud)
         tear_down(self.paths, keep_state=False)

@@ -69,6 +69,7 @@ class Cloud:
             "havip": api.vpc("DescribeHaVips", page)["HaVipSet"],
             "eip": api.vpc("DescribeAddresses", page)["AddressSet"],
             "disk": [one for one in api.call("cbs", "DescribeDisks", page)["DiskSet"] if one["DiskName"] == "net-dev"],
+            "snapshot policy": api.call("cbs", "DescribeAutoSnapshotPolicies", page)["AutoSnapshotPolicySet"],
         }
         return {kind: len(resources) for kind, resources in found.items() if resources}
 

@@ -81,7 +81,7 @@ def test_the_drawing_of_the_architecture_has_every_import() -> None:
         pytest.param("operations.commands", "cryptography httpx jinja2 paramiko", id="the command line"),
         pytest.param(
             "components.rollout components.health components.host_keys",
-            "cryptography httpx jinja2 paramiko pydantic pulumi_tls rich settings tencentcloud_iac_pulumi",
+            "cryptography httpx jinja2 paramiko pydantic pulumi_tls rich tencentcloud_iac_pulumi",
             id="the plugin of the dynamic resources",
         ),
         pytest.param("localcloud.main", "cryptography pulumi pyroute2 rich starlette", id="localcloud exec"),

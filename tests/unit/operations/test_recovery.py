@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from operations.errors import OperationError
+from operations.errors import EngineError, OperationError
 from operations.failures import FailedCreates, Failures, Uncertain, read_failures
 from operations.recovery import Recoverer
 from provisioning.cloud_calls import CallApi
@@ -100,6 +100,14 @@ def recoverer(stack: FakeStack, record: FailedCreates) -> Recoverer:
 def test_failures_with_an_open_result_are_recognized(log: list[str], uncertain: bool, others: bool) -> None:  # noqa: FBT001 - from the parameters above
     failures = read(log)
     assert (bool(failures.uncertain), failures.others) == (uncertain, others)
+
+
+def test_an_account_of_the_traditional_type_is_named() -> None:
+    error = "[TencentCloudSDKError] Code=UnsupportedOperation.AccountNotSupported, Message=..., RequestId=7f3a\n"
+    shown = str(EngineError("pulumi up", 1, read(failed(error=error))))
+    assert shown.startswith("pulumi up failed with exit code 1, see above\n  The account is of the traditional type")
+    assert "docs/operations.md" in shown
+    assert str(EngineError("pulumi up", 1, read(failed()))) == "pulumi up failed with exit code 1, see above"
 
 
 def test_an_interrupted_run_is_not_continued() -> None:

@@ -104,7 +104,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
             "basicAuth": {"staff": {"alice": "$5$salt$given-hash-password"}},
         },
     },
-    "protected": {"protect": True, "nodes.terminationProtection": True, "iam": {"release": "stand-in"}},
+    "protected": {
+        "protect": True,
+        "nodes.terminationProtection": True,
+        "nodes.dataDisk": {"snapshots": {"weekdays": ["monday", "sunday"], "hours": [14, 2, 2], "keepDays": 30}},
+        "iam": {"release": "stand-in"},
+    },
     "profile seed": {"keepalived": {"profile": "seed"}},
 }
 

@@ -23,6 +23,8 @@ REPLACED_BY: dict[str, set[str]] = {
     # Both are ignored, because a new disk would be empty.
     "Cbs/storage": {"availabilityZone", "storageType"},
     "Cbs/storageAttachment": {"instanceId", "storageId"},
+    "Cbs/snapshotPolicy": set(),
+    "Cbs/snapshotPolicyAttachment": {"snapshotPolicyId", "storageId"},
     "Dnspod/record": {"domain"},
     "Monitor/alarmNotice": set(),
     "Monitor/alarmPolicy": {"monitorType", "namespace"},

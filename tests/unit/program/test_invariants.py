@@ -25,9 +25,9 @@ _WITH_TAGS = {
 _WITHOUT_TAGS = {
     "Security/groupRuleSet", "Ha/vip", "Ha/vipInstanceAttachment", "Ha/vipEipAttachment", "Eip/association",
     "Route/tableEntry", "Route/tableAssociation", "Cbs/storageAttachment", "Dnspod/record", "Monitor/alarmNotice",
-    "Monitor/alarmPolicy", "Monitor/policyBindingObject",
+    "Monitor/alarmPolicy", "Monitor/policyBindingObject", "Cbs/snapshotPolicy", "Cbs/snapshotPolicyAttachment",
 }  # fmt: skip
-_NAMES = ("name", "instanceName", "storageName", "policyName")
+_NAMES = ("name", "instanceName", "storageName", "policyName", "snapshotPolicyName")
 # Resources that cannot exist twice: the old one must be deleted before its replacement is created.
 _DELETED_FIRST = {
     "Instance/instance", "Ha/vipInstanceAttachment", "Ha/vipEipAttachment", "Eip/association", "Cbs/storageAttachment",

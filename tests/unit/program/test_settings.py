@@ -100,6 +100,10 @@ INVALID: list[tuple[str, dict[str, Any], str, str]] = [
     ("unknown placement", {"nodes.placement": "continent"}, "nodes.placement", "'host', 'rack' or 'switch'"),
     ("too small system disk", {"nodes.systemDisk": {"sizeGib": 5}}, "nodes.systemDisk.sizeGib", "(got 5)"),
     ("odd data disk size", {"nodes.dataDisk": {"sizeGib": 25}}, "nodes.dataDisk.sizeGib", "multiple of 10"),
+    ("no such day", {"nodes.dataDisk": {"snapshots": {"weekdays": ["someday"]}}}, "nodes.dataDisk.snapshots.weekdays[0]",
+     "got someday"),
+    ("no such hour", {"nodes.dataDisk": {"snapshots": {"hours": [24]}}}, "nodes.dataDisk.snapshots.hours[0]", "(got 24)"),
+    ("no hours", {"nodes.dataDisk": {"snapshots": {"hours": []}}}, "nodes.dataDisk.snapshots.hours", "must have at least 1 item (got [])"),
     ("unknown disk type", {"nodes.dataDisk": {"type": "FLOPPY"}}, "nodes.dataDisk.type", "(got FLOPPY)"),
     ("number for a boolean", {"nodes.securityAgent": 7}, "nodes.securityAgent", "(got 7)"),
     ("text for the nodes section", {"nodes": "two"}, "nodes", "(got two)"),
@@ -230,7 +234,7 @@ INVALID: list[tuple[str, dict[str, Any], str, str]] = [
     ("MongoDB without a port", {"data": {**EXTERNAL, "mongodb": {"address": "10.0.9.3"}}}, "data.mongodb.address",
      "10.0.9.3"),
     ("MongoDB without a password", {"data": {**EXTERNAL, "mongodb": {"address": "10.0.9.3:27017"}}},
-     "credentials.given.mongodbPassword", "is required with data.location external"),
+     "credentials.given.mongodbPassword", "is required with data.mongodb"),
     ("too long token lifetime", {"iam": {"tokenLifetimeS": 99_999_999}}, "iam.tokenLifetimeS", "(got 99999999)"),
     # other keys
     ("unknown section", {"node": {}}, "node", "did you mean nodes?"),
@@ -273,6 +277,11 @@ def test_all_problems_are_reported_together_with_their_keys() -> None:
     keys = [line.split()[0] for line in lines[1:]]
     assert {"tandem:network.subnetCidr", "tandem:nodes.type", "tandem:nginx.workerConnection"} <= set(keys)
     assert all(line.startswith("  tandem:") for line in lines[1:])
+
+
+def test_a_list_with_an_invalid_entry_is_not_also_reported_as_too_short() -> None:
+    found = problems_of(with_value(sections(), "nodes.dataDisk", {"snapshots": {"hours": [24]}}))
+    assert [problem.key for problem in found] == ["tandem:nodes.dataDisk.snapshots.hours[0]"]
 
 
 def test_the_report_names_the_file_given_with_config_file() -> None:

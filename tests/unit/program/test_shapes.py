@@ -161,6 +161,18 @@ def test_external_databases_need_no_disk_and_no_database_server() -> None:
     assert not [path for path in rollout["files"]["iam-a"] if "mysql" in path]
 
 
+def test_snapshots_of_the_data_disk_follow_their_settings() -> None:
+    declared = run_option("protected")
+    (policy,) = declared.of_kind("Cbs/snapshotPolicy")
+    assert policy.inputs == {
+        "snapshotPolicyName": "tandem-local-data", "repeatWeekdays": [0, 1], "repeatHours": [2, 14],
+        "retentionDays": 30,
+    }  # fmt: skip
+    (bound,) = declared.of_kind("Cbs/snapshotPolicyAttachment")
+    assert bound.inputs == {"storageId": "nodes-data.id", "snapshotPolicyId": "nodes-data-snapshots.id"}
+    assert not run_option("defaults").of_kind("Cbs/snapshotPolicy")
+
+
 def test_the_disk_of_moved_databases_is_kept_and_detached() -> None:
     before, after = run_option("defaults"), run_option("moved databases")
     assert after.get("nodes-data").inputs == before.get("nodes-data").inputs

@@ -15,6 +15,7 @@ from typing import Any
 
 from provisioning.agent.calls import answer
 from provisioning.agent.node import Node, Result
+from provisioning.agent.web import Response, request
 from provisioning.errors import UnreachableError
 from provisioning.inventory import Inventory, RemoteNode
 from provisioning.ssh.agent_calls import Upload, to_exception
@@ -25,7 +26,7 @@ MY_GROUP = grp.getgrgid(os.getgid()).gr_name
 
 # What a rollout of keepalived writes for the agent, in mode `nopreempt`.
 SWITCHOVER: dict[str, Any] = {
-    "routers": {"VI_1": ["10.0.4.99"]}, "together": False, "drain": -10, "at_once": False, "fault": -254, "drain_s": 0,
+    "routers": {"VI_1": ["10.0.4.99"]}, "together": False, "drain": -10, "fault": -254, "drain_s": 0,
     "tracked": True, "preferred": [],
 }  # fmt: skip
 
@@ -57,6 +58,9 @@ class FakeSystem:
     on_command: Callable[[list[str]], None] = field(default=lambda _argv: None)
     connections: list[str] = field(default_factory=list[str])  # established ones, by local address and port
     timers: set[str] = field(default_factory=set[str])  # transient units of systemd
+    rpms: set[str] = field(default_factory=set[str])
+    selinux: str = ""  # the mode; "": there is no SELinux
+    permissive: set[str] = field(default_factory=set[str])  # domains
 
     def run(self, argv: list[str], *, text: str = "", timeout_s: float = 60, env: object = None) -> Result:
         del timeout_s, env
@@ -89,6 +93,28 @@ class FakeSystem:
         self.packages |= set(requested)
         self.log.append("installed " + " ".join(requested))
         return Result(0, "", "")
+
+    def _rpm(self, argv: list[str], _text: str) -> Result:
+        lines = [f"{n}\t1.0-1" if n in self.rpms else f"package {n} is not installed" for n in argv[3:]]
+        return Result(len(set(argv[3:]) - self.rpms), "\n".join(lines) + "\n", "")
+
+    def _dnf(self, argv: list[str], _text: str) -> Result:
+        words = [word for word in argv if not word.startswith("-")]
+        if words[0] == "install":
+            if "no-such-package" in words:
+                return Result(1, "", "Error: Unable to find a match: no-such-package")
+            self.rpms |= set(words[1:])
+        if words[:2] == ["module", "enable"]:
+            self.log.append("enabled " + " ".join(words[2:]))
+        return Result(0, "", "")
+
+    def _getenforce(self, _argv: list[str], _text: str) -> Result:
+        return Result(0, self.selinux + "\n", "") if self.selinux else Result(127, "", "getenforce: not found")
+
+    def _semanage(self, argv: list[str], _text: str) -> Result:
+        if "--add" in argv:
+            self.permissive.add(argv[-1])
+        return Result(0, "\n".join(self.permissive), "")
 
     def _systemctl(self, argv: list[str], _text: str) -> Result:
         if argv[0] == "show":
@@ -258,6 +284,10 @@ class FakeConnection:
         pass
 
 
+def _send(_node: str, method: str, url: str, **options: Any) -> Response:
+    return request(method, url, **options)
+
+
 class FakeGroup:
     """Two nodes and the connections to them, with hooks to interrupt each step."""
 
@@ -279,6 +309,7 @@ class FakeGroup:
         for system in self.systems.values():
             (system.root / "etc/tandem").mkdir(parents=True)
             (system.root / "etc/tandem/switchover.json").write_text(json.dumps(SWITCHOVER))
+            (system.root / "etc/os-release").write_text('PRETTY_NAME="Debian 12"\nID=debian\nVERSION_ID="12"\n')
             (system.root / "etc/passwd").write_text(f"debian:x:{os.getuid()}:{os.getgid()}::/home/debian:/bin/bash\n")
         self.connections: list[FakeConnection] = []
         self.unreachable: set[str] = set()
@@ -288,6 +319,7 @@ class FakeGroup:
         self.clock = 1000.0
         self.moves = False  # a drain moves the virtual IP to another node
         self.answers: Callable[[str, str], str] = lambda _node, _url: "200"  # status codes, by node and URL
+        self.request: Callable[..., Response] = _send  # with the name of the node before the arguments of `request`
         self.sleep: Callable[[float], None] = self.tick  # of the operator
         self.reported: list[str] = []
         self.gates_pass = True
@@ -336,6 +368,7 @@ class FakeGroup:
                 before=lambda effect: self._before(node.name, effect),
                 sync=lambda _handle: None,
                 probe=lambda url: self.probe(node.name, url),
+                request=lambda *call, **options: self.request(node.name, *call, **options),
                 program=lambda: b"the agent",
             ),
             lambda when, names: self.link(node.name, when, names),

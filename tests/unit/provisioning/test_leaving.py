@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from provisioning_fakes import ME, MY_GROUP, FakeGroup
 
+from provisioning.agent.node import Result
 from provisioning.errors import GateError
-from provisioning.kinds.account import Account
+from provisioning.kinds.account import Account, password_hash
 from provisioning.kinds.base import Item, reload
 from provisioning.kinds.database import Database
 from provisioning.kinds.directory import Directory
@@ -148,6 +150,25 @@ def test_what_people_have_created_is_not_removed(group: FakeGroup) -> None:
     deploy(group, NGINX)
     assert system.units["their-unit"] == "active"
     assert (system.root / "opt/theirs").exists()
+
+
+def test_accounts_that_people_have_created_stay(group: FakeGroup) -> None:
+    people = {"iam@%": "*x", "ann@10.0.4.21": "*y"}
+    accounts = dict(people)
+
+    def mariadb(text: str) -> Result:
+        for user, host, hashed in re.findall(r"ALTER USER '(\w+)'@'(\S+)' IDENTIFIED .* USING '(\S+)'", text):
+            accounts[f"{user}@{host}"] = hashed
+        for user, host in re.findall(r"DROP USER IF EXISTS '(\w+)'@'(\S+)'", text):
+            del accounts[f"{user}@{host}"]
+        return Result(0, "".join(f"{name}\t{hashed}\n" for name, hashed in accounts.items()), "")
+
+    for system in group.systems.values():
+        system.mariadb = mariadb
+    deploy(group, Account("iam", "10.0.4.21", "p"), Unit("keepalived"))
+    assert accounts.keys() == {"iam@10.0.4.21", *people}
+    deploy(group, Account("iam_g2", "10.0.4.21", "q"), Unit("keepalived"))
+    assert accounts == {**people, "iam_g2@10.0.4.21": password_hash("q")}
 
 
 def test_an_interrupted_removal_is_completed_by_the_next_run(group: FakeGroup) -> None:

@@ -42,7 +42,6 @@ class Lab:
         self.reported: list[str] = []
         self.confirmed: list[tuple[str, str]] = []
         self.effects: list[str] = []
-        self.hears_priorities = True
         self.renewed: Callable[[], object] = lambda: None  # another operator renews its lock
         self.group.before_effect = lambda node, effect: self.effects.append(f"{node}: {effect}")
         for node in self.group.inventory.nodes:
@@ -65,7 +64,6 @@ class Lab:
                     "drain_s": 2,
                     "tracked": True,
                     "preferred": [],
-                    "at_once": False,
                     "together": False,
                     "routers": {f"VI_{n}": [ip] for n, ip in enumerate(self.group.inventory.virtual_ips, 1)},
                 }
@@ -81,12 +79,11 @@ class Lab:
         system.on_command = lambda argv: self.elect(node.name) if argv[0] == "ip" else None
 
     def elect(self, node: str) -> None:
-        """Simulate keepalived: a node with a lower priority or in FAULT loses the virtual IP to a healthy peer."""
-        released = ("-254", "-10") if self.hears_priorities else ("-254",)
+        """Simulate keepalived: a node in FAULT loses the virtual IP to a healthy peer at once."""
         for number, address in enumerate(self.group.inventory.virtual_ips, start=1):
             peers = [name for name, system in self.group.systems.items() if name != node
                      and self.value(name, number) == "0" and system.units.get("keepalived") == "active"]  # fmt: skip
-            if self.value(node, number) in released and peers and address in self.group.systems[node].addresses:
+            if self.value(node, number) == "-254" and peers and address in self.group.systems[node].addresses:
                 self.group.held_by(peers[0], address)
 
     def value(self, node: str, router: int = 1) -> str:
@@ -205,7 +202,7 @@ def test_new_connections_wait_for_the_peer_while_the_virtual_ip_moves(lab: Lab) 
         if argv[0] == "ss" and order == ["hold"] and VIP in system.addresses:
             system.connections = []  # the request in progress has finished
         if argv[0] == "ip":
-            order.extend(["released"] if lab.value("iam-a") == "-10" and "released" not in order else [])
+            order.extend(["released"] if lab.value("iam-a") == "-254" and "released" not in order else [])
             lab.elect("iam-a")
 
     system.on_command = watch
@@ -310,20 +307,19 @@ def test_the_outage_of_what_runs_on_one_node_only_is_announced(lab: Lab) -> None
     assert "iam-a: mariadb run on this node only and are not available meanwhile" in lab.reported
 
 
-def test_a_split_virtual_ip_is_released_without_waiting_for_a_lower_priority_to_have_an_effect(lab: Lab) -> None:
+def test_a_node_stays_in_fault_after_it_released_a_split_virtual_ip(lab: Lab) -> None:
     """After a change of the VRRP version the nodes do not hear each other, and both hold the virtual IP."""
-    lab.hears_priorities = False
     lab.group.systems["iam-b"].addresses = {VIP}
     (moved,) = take_out_node(lab.changes, "iam-a")
     assert moved.to == "iam-b"
     assert lab.read("iam-a", "run/tandem/drain-VI_1") == "-254\n"
 
 
-def test_a_peer_that_misses_the_lower_priority_takes_over_when_this_node_enters_fault(lab: Lab) -> None:
-    lab.hears_priorities = False
+def test_the_virtual_ip_leaves_from_fault_and_the_drained_node_may_take_over_again(lab: Lab) -> None:
+    """The peer waits three advertisement intervals before it takes over from a lower priority."""
     (moved,) = take_out_node(lab.changes, "iam-a")
     assert moved.to == "iam-b"
-    assert lab.read("iam-a", "run/tandem/drain-VI_1") == "-254\n"
+    assert lab.read("iam-a", "run/tandem/drain-VI_1") == "-10\n"
 
 
 def test_a_virtual_ip_that_is_not_released_leaves_the_group_as_before(lab: Lab) -> None:

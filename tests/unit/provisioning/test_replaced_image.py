@@ -51,3 +51,16 @@ def test_a_node_whose_image_is_gone_is_not_replaced(images: dict[str, Any] | Clo
 )
 def test_other_nodes_are_replaced(images: Any, instances: Any) -> None:
     check_image_exists(cloud(images, instances), NODE)
+
+
+def test_a_new_image_must_exist_and_the_present_one_need_not() -> None:
+    images = {"ImageSet": [{"ImageId": "img-2", "ImageState": "NORMAL"}]}
+    check_image_exists(cloud(images), NODE, "img-2")
+    with pytest.raises(SwitchoverError, match="iam-b cannot be replaced: the image img-3 does not exist; nothing was"):
+        check_image_exists(cloud(images), NODE, "img-3")
+
+
+def test_a_missing_image_names_the_command_that_uses_another_one() -> None:
+    with pytest.raises(SwitchoverError) as raised:
+        check_image_exists(cloud({"ImageSet": []}), NODE)
+    assert "tandem replace iam-b --new-image" in (raised.value.look_at or "")

@@ -12,6 +12,7 @@ import pytest
 from provisioning_fakes import ME, MY_GROUP, FakeConnection, FakeGroup, PowerCutError
 
 from provisioning.agent.node import Result
+from provisioning.agent.web import Response
 from provisioning.errors import GateError, HostKeyError, NodeError, ProvisioningError, RejectedError, UnreachableError
 from provisioning.health.node_checks import check_node
 from provisioning.health.results import Level
@@ -197,6 +198,55 @@ def test_a_rollback_that_does_not_pass_the_previous_gates_reports_it_and_leaves_
     group.answers = lambda _node, _url: "200"
     deploy(group, "1")  # no file differs on iam-a, but its health gates have not passed
     assert drift(group.inventory, manifests("1", group), {}, connect=group.connect) == {}
+
+
+ACCOUNT = IamAccount("http://127.0.0.1:8080", "http://127.0.0.1:9090", "password", deadline_s=1)
+
+
+def log_in(group: FakeGroup, works: Callable[[str], bool]) -> None:
+    """Answer logins and decisions on the nodes on which `works` is true, and refuse connections elsewhere."""
+    secret = {"metadata": {"name": ACCOUNT.user}, "secretID": "id", "secretKey": "key"}
+    found = {"token": "t", "items": [secret], "allowed": True}
+
+    def request(node: str, _method: str, _url: str, **_options: object) -> Response:
+        return Response(200, json.dumps(found)) if works(node) else Response(0, "ConnectionRefusedError")
+
+    group.request = request
+
+
+def upstreams(group: FakeGroup, node: str) -> str:
+    return (group.systems[node].root / UPSTREAMS.lstrip("/")).read_text()
+
+
+def test_a_rolled_back_node_returns_to_the_upstreams_only_if_a_login_works_there(group: FakeGroup) -> None:
+    """Its /healthz is constant, so it would answer 200 while all logins on this node fail."""
+    log_in(group, lambda _node: True)
+    deploy(group, "1", ACCOUNT)
+    group.held_by("iam-a")
+    log_in(group, lambda node: node == "iam-a")
+    with pytest.raises(GateError) as caught:
+        deploy(group, "2", ACCOUNT)
+    assert "iam-b could not be rolled back" in caught.value.message
+    assert "rollback: iam-b (10.0.4.21): login: POST http://127.0.0.1:8080/login" in caught.value.seen
+    assert "10.0.4.21:8080 down" in upstreams(group, "iam-a")
+    log_in(group, lambda _node: True)
+    deploy(group, "1", ACCOUNT)
+    assert "down" not in upstreams(group, "iam-a")
+    assert drift(group.inventory, manifests("1", group, ACCOUNT), {}, connect=group.connect) == {}
+
+
+def test_a_login_that_fails_on_every_node_does_not_keep_the_rolled_back_one_out(group: FakeGroup) -> None:
+    """The database is away: the group serves what it served before the rollout, on both nodes."""
+    log_in(group, lambda _node: True)
+    deploy(group, "1", ACCOUNT)
+    group.held_by("iam-a")
+    before = states(group)
+    log_in(group, lambda _node: False)
+    with pytest.raises(GateError) as caught:
+        deploy(group, "2", ACCOUNT)
+    assert "iam-b was rolled back to its previous version, which fails too, as on every other" in caught.value.message
+    assert "after the rollback: iam-b (10.0.4.21): login: POST" in caught.value.seen
+    assert states(group) == before
 
 
 def test_an_interrupted_run_does_not_skip_the_health_gates(group: FakeGroup) -> None:

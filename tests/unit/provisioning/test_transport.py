@@ -205,6 +205,7 @@ def test_nothing_is_sent_to_a_server_with_a_wrong_host_key(server: Server) -> No
         connect(node, PRIVATE_KEY)
     assert "the host key of 127.0.0.1 differs from the pinned one; nothing was sent" in str(caught.value)
     assert server.key.get_base64() in str(caught.value)
+    assert f"reinstalled outside Pulumi (then: tandem replace {node.name})" in str(caught.value)
     assert not any(transport.is_authenticated() for transport in server.connections)
 
 

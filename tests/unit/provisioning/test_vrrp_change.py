@@ -214,7 +214,7 @@ def test_in_dual_master_mode_both_virtual_ips_stay_with_one_node_and_return_afte
     preferred = {"iam-a": VIP, "iam-b": second}
     for name, address in preferred.items():
         routers = {"VI_1": [VIP], "VI_2": [second]}
-        settings = {**SWITCHOVER, "routers": routers, "at_once": True, "drain": -20, "preferred": [address]}
+        settings = {**SWITCHOVER, "routers": routers, "drain": -20, "preferred": [address]}
         (group.systems[name].root / "etc/tandem/switchover.json").write_text(json.dumps(settings))
     deploy(group, manifests(51))
     for name, address in preferred.items():

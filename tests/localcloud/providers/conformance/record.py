@@ -15,7 +15,10 @@ from .scenes import Resources, Scene
 _INTERNAL: Final = {"__meta", "__defaults", "__pulumi_raw_state_delta"}
 _SIGNATURE: Final = "4dabf18193072939515e22adb298388d"  # of a secret
 _PATTERNS: Final = (
-    (re.compile(r"\b(vpc|subnet|sg|ins|eip|havip|rtb|nat|disk|skey|ps|eni|notice|policy|rti)-[0-9a-z-]{6,}"), r"\1-*"),
+    (
+        re.compile(r"\b(vpc|subnet|sg|ins|eip|havip|rtb|nat|asp|disk|skey|ps|eni|notice|policy|rti)-[0-9a-z-]{6,}"),
+        r"\1-*",
+    ),
     (re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?"), "<time>"),
     (re.compile(r"\b(203\.0\.113|198\.51\.100)\.\d+"), "<public address>"),
     (re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "<uuid>"),

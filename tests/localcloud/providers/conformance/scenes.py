@@ -58,6 +58,9 @@ def _change_groups(api: Api, resources: Resources) -> None:
     api.cvm("ModifyDisasterRecoverGroupAttribute", {"DisasterRecoverGroupId": ids["placement"], "Name": "outside"})
     api.vpc("ModifyAddressAttribute", {"AddressId": ids["eip"], "AddressName": "outside"})
     api.call("cbs", "ModifyDiskAttributes", {"DiskIds": [ids["disk"]], "DiskName": "outside"})
+    policy = {"AutoSnapshotPolicyId": ids["policy"]}
+    api.call("cbs", "ModifyAutoSnapshotPolicyAttribute", {**policy, "AutoSnapshotPolicyName": "outside"})
+    api.call("cbs", "UnbindAutoSnapshotPolicy", {**policy, "DiskIds": [ids["disk"]]})
 
 
 _GROUPS = Scene(
@@ -89,8 +92,19 @@ eip = tc.eip.Instance("eip", name=given("name", "groups"), internet_charge_type=
                       internet_service_provider=given("isp", "BGP"))
 disk = tc.cbs.Storage("disk", storage_name=given("name", "groups"), storage_type=given("disk", "CLOUD_BSSD"),
                       storage_size=int(given("size", "20")), availability_zone=zone, tags=tags)
+policy = tc.cbs.SnapshotPolicy("policy", snapshot_policy_name=given("name", "groups"), repeat_hours=[2, 14],
+                               repeat_weekdays=[0, int(given("day", "1"))], retention_days=int(given("days", "7")))
+tc.cbs.SnapshotPolicyAttachment("policy-attachment", storage_id=disk.id, snapshot_policy_id=policy.id)
 """,
-    update={"name": "renamed", "label": "two", "port": "80,443", "bandwidth": "20", "size": "30"},
+    update={
+        "name": "renamed",
+        "label": "two",
+        "port": "80,443",
+        "bandwidth": "20",
+        "size": "30",
+        "day": "2",
+        "days": "14",
+    },
     replace={
         "cidr": "10.0.0.0/20",
         "project": "1",
@@ -110,6 +124,8 @@ disk = tc.cbs.Storage("disk", storage_name=given("name", "groups"), storage_type
         "placement": "tencentcloud:Placement/group:Group",
         "eip": "tencentcloud:Eip/instance:Instance",
         "disk": "tencentcloud:Cbs/storage:Storage",
+        "policy": "tencentcloud:Cbs/snapshotPolicy:SnapshotPolicy",
+        "policy-attachment": "tencentcloud:Cbs/snapshotPolicyAttachment:SnapshotPolicyAttachment",
     },
 )
 
