@@ -31,8 +31,7 @@ class Problem:
 
 
 def doctor(
-    *,
-    install: Annotated[bool, typer.Option("--install", help="Install missing packages with apt-get.")] = False,
+    *, install: Annotated[bool, typer.Option("--install", help="Install missing packages with apt-get.")] = False
 ) -> None:
     """List what this host lacks and the command that installs it. Exit code 1 if anything is missing."""
     problems = list(find_problems())

@@ -37,7 +37,6 @@ AddressIdsAndFilter = rule(
 
 
 def show(call: Call, found: Address) -> Answer:
-    """Return an EIP in the response format."""
     return {
         "AddressId": found.id,
         "AddressName": found.name,

@@ -18,7 +18,6 @@ CREATED_PER_REQUEST = 50
 
 
 def show(call: Call, found: Disk) -> Answer:
-    """Return a disk in the response format."""
     return {
         "DiskId": found.id,
         "DiskName": found.name,

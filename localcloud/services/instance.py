@@ -19,7 +19,6 @@ def _public_addresses(call: Call, found: Instance) -> list[str]:
 
 
 def show(call: Call, found: Instance) -> Answer:
-    """Return an instance in the response format."""
     eni = interface.get(call.tx, found.interface_id)
     disks = disk.of_instance(call.tx, found.id)
     kind = found.type
@@ -89,7 +88,6 @@ def _data_disk(one: disk.Disk) -> Answer:
 
 
 def found_instances(call: Call) -> list[Instance]:
-    """Return the instances that InstanceIds or Filters select."""
     tx = call.tx
     for instance_id in call.parameters.texts("InstanceIds"):
         if not re.fullmatch(r"ins-[0-9a-z]{8}", instance_id):

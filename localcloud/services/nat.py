@@ -25,7 +25,6 @@ _RULE = (snat.SnatOfOtherVpc, snat.AddressNotOnGateway, subnet.SubnetNotFound, i
 
 
 def show(call: Call, found: NatGateway) -> Answer:
-    """Return a NAT gateway in the response format."""
     return {
         "NatGatewayId": found.id,
         "NatGatewayName": found.name,
@@ -182,11 +181,7 @@ def describe_nat_gateway_source_ip_translation_nat_rules(call: Call, given: Para
     """List the SNAT rules of a NAT gateway."""
     gateway = nat.get(call.tx, given.resource_id("NatGatewayId", "nat"))
     rows = [_show_rule(gateway, rule) for rule in gateway.rules]
-    fields = {
-        "resource-id": "ResourceId",
-        "public-ip-address": "PublicIpAddresses",
-        "description": "Description",
-    }
+    fields = {"resource-id": "ResourceId", "public-ip-address": "PublicIpAddresses", "description": "Description"}
     for entry in given.each("Filters"):
         name, values = entry.text("Name"), entry.texts("Values")
         if name not in fields:

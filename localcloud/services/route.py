@@ -47,7 +47,6 @@ def _show_route(table: RouteTable, one: Route) -> Answer:
 
 
 def show(call: Call, table: RouteTable, routes: tuple[Route, ...] | None = None) -> Answer:
-    """Return a route table in the response format."""
     return {
         "RouteTableId": table.id,
         "RouteTableName": table.name,

@@ -12,7 +12,6 @@ from localcloud.services.parameters import Parameters
 
 
 def show(call: Call, found: SecurityGroup) -> Answer:
-    """Return a security group in the response format."""
     return {
         "SecurityGroupId": found.id,
         "SecurityGroupName": found.name,

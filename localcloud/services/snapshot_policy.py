@@ -16,7 +16,6 @@ _WRITE = (disk_types.DiskNameTooLong, ScheduleInvalid)
 
 
 def show(call: Call, policy: SnapshotPolicy, disks: list[str]) -> Answer:
-    """Return a policy in the response format."""
     return {
         "AutoSnapshotPolicyId": policy.id,
         "AutoSnapshotPolicyName": policy.name,
@@ -43,7 +42,6 @@ def _next_time(call: Call, policy: SnapshotPolicy) -> str:
 
 
 def _attributes(given: Parameters) -> dict[str, object]:
-    """The given attributes; None for those that are left out."""
     for name in ("IsPermanent", "DryRun"):
         if given.flag(name):
             snapshot_policy.refuse_flag(name)

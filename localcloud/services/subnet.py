@@ -11,7 +11,6 @@ from localcloud.services.parameters import Parameters
 
 
 def show(call: Call, found: subnet.Subnet) -> Answer:
-    """Return a subnet in the response format."""
     return {
         "SubnetId": found.id,
         "SubnetName": found.name,

@@ -18,7 +18,6 @@ NoCidrBlocks = rule(
 
 
 def show(call: Call, found: vpc.Vpc) -> Answer:
-    """Return a VPC in the response format."""
     return {
         "VpcId": found.id,
         "VpcName": found.name,
