@@ -23,8 +23,6 @@ _FREE_BYTES = 4 * 1024**3
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A missing requirement, and its remedy."""
-
     what: str
     remedy: str
     packages: tuple[str, ...] = ()
