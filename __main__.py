@@ -32,7 +32,7 @@ last = read_exports()
 refuse_impossible_changes(s, last)
 announce_changes(s, last)
 labels = Labels(s.project, s.stack, s.tags)
-hooks = Hooks(NodeSequence(LastDeployment(last, cloud_settings(), {s.new_image: s.nodes.image})))
+hooks = Hooks(NodeSequence(LastDeployment(last, cloud_settings(), s.nodes.image)))
 
 credentials = Credentials(
     "credentials",
@@ -53,7 +53,7 @@ firewall = Firewall("firewall", FirewallArgs(s.nodes, s.access, s.nginx, labels)
 nodes = Nodes(
     "nodes",
     NodesArgs(
-        s.nodes, s.new_image, s.access, s.network.zone, s.data_location, s.bucket_role, network, firewall,
+        s.nodes, s.access, s.network.zone, s.data_location, s.bucket_role, network, firewall,
         credentials.deployment_key, list_key_generations(s, last), credentials.temporary_host_keys, hooks, s.protect,
         labels,
     ),

@@ -57,9 +57,10 @@ def plan_nodes(preview: Preview, recorded: Mapping[str, Any], connect: Connect) 
         node: read_manifest(node, items, rollout.new["files"][node]) for node, items in rollout.new["manifests"].items()
     }
     inventory = parse_inventory(recorded)
-    kept = [node for node in inventory.nodes if node.name in manifests]
+    nodes = (*inventory.nodes, *([inventory.bastion] if inventory.bastion else []))
+    kept = [node for node in nodes if node.name in manifests]
     plans = _ask(replace(inventory, nodes=tuple(kept)), manifests, _values(manifests, recorded), connect)
-    names = {node.name for node in inventory.nodes}
+    names = {node.name for node in nodes}
     created = [NodePlan(name, note="will be created") for name in manifests if name not in names]
     removed = [NodePlan(name, note="will be removed") for name in sorted(names - manifests.keys())]
     return (*created, *sorted(plans, key=lambda plan: plan.master), *removed)

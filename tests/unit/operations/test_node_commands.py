@@ -338,6 +338,17 @@ def test_the_plan_names_created_removed_and_unreachable_nodes() -> None:
     ]
 
 
+def test_the_plan_compares_the_bastion_too() -> None:
+    bastion = {**recorded()["nodes"][0], "name": "bastion", "eligible": False}
+    names = ("iam-a", "iam-b", "bastion")
+    nodes = FakeNodes.answering(iam_a={"facts": facts("new\n")}, iam_b={"facts": facts("new\n")})
+    nodes.nodes["bastion"] = FakeNode(replace(INVENTORY.nodes[0], name="bastion"), {"facts": facts("new\n")})
+    plans = plan_nodes(preview(manifests("new\n", names)), {**recorded(), "bastion": bastion}, nodes.connect)
+    assert [line for line in describe_plans(plans) if not line.startswith(" ")] == [
+        "iam-a: 1 change", "iam-b: 1 change", "bastion: 1 change",
+    ]  # fmt: skip
+
+
 def test_the_plan_shows_changed_lines_but_none_of_a_file_with_a_secret_and_the_master_last() -> None:
     nodes = FakeNodes.answering(iam_a={"facts": facts("old\n", held=True)}, iam_b={"facts": facts("new\n")})
     lines = describe_plans(plan_nodes(preview(manifests("new\n")), recorded(), nodes.connect))

@@ -197,6 +197,12 @@ def test_restarts_of_keepalived_have_no_limit_and_do_not_wait_for_nginx() -> Non
     assert "nginx" not in after, "if nginx cannot start on both nodes, one of them must hold the virtual IP"
 
 
+@pytest.mark.parametrize("profile", ["fast", "balanced", "seed"])
+def test_the_log_of_state_changes_is_rotated(profile: str) -> None:
+    files = render(deployment(profile=profile))["iam-a"].files()
+    assert "/var/log/keepalived.log {" in files["/etc/logrotate.d/keepalived"]
+
+
 def test_the_daemon_log_is_a_separate_file_if_requested() -> None:
     files = render(deployment(keepalived={"daemonLog": "file"}))["iam-a"].files()
     assert "--log-facility 6 " in files["/etc/systemd/system/keepalived.service.d/tandem.conf"]
