@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -300,6 +301,9 @@ def test_every_rule_belongs_to_an_action_and_names_its_source() -> None:
             assert refusal in named, refusal
             assert refusal.source.where
             assert rule_in_words(refusal).endswith(".")
+            # PRODUCT/DOCUMENT of the page. Assumed rules say why; docs/localcloud.md lists them first.
+            has_page = re.fullmatch(r"(intl:)?[0-9]+/[0-9]+", refusal.source.page) is not None
+            assert has_page == (refusal.source.kind == "documented"), refusal
 
 
 def _all(refusal: type[Refusal]) -> Iterator[type[Refusal]]:
