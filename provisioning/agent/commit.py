@@ -8,6 +8,7 @@ import shutil
 from typing import Any
 
 from . import applied, cloud_init, kinds, previous
+from .files import sync_all
 from .node import Node
 from .systemd import enable, read_pending, settle
 
@@ -33,6 +34,7 @@ def commit(node: Node, *, actions: list[dict[str, Any]], record: list[dict[str, 
         done += kinds.get(action["kind"]).commit(node, action)
     for after in read_pending(node):  # of units that the manifest no longer names
         done += settle(node, after)
+    sync_all(node, node.unsynced)
     done += enable(node, [unit for action in actions for unit in _enables(action)])
     shutil.rmtree(node.state_path("staged"), ignore_errors=True)
     return done

@@ -20,7 +20,7 @@ _LOOP_UPTIME_S = 15
 
 
 def unit_facts(node: Node, units: list[str]) -> dict[str, dict[str, Any]]:
-    """The state of each unit, by name: loaded, active, started, enabled, needs_daemon_reload, crashes.
+    """The state of each unit, by name: loaded, active, started, failed, enabled, needs_daemon_reload, crashes.
 
     `crashes` is the number of restarts of a unit that crashes repeatedly, otherwise 0.
     """
@@ -37,6 +37,7 @@ def _fact(node: Node, shown: dict[str, str]) -> dict[str, Any]:
         "loaded": shown.get("LoadState") == "loaded",
         "active": shown.get("ActiveState") in ("active", "reloading", "activating"),
         "started": shown.get("ActiveState") == "active",
+        "failed": shown.get("ActiveState") == "failed",
         "enabled": shown.get("UnitFileState") in ("enabled", "enabled-runtime", "static", "alias", "generated"),
         "needs_daemon_reload": shown.get("NeedDaemonReload") == "yes",
         "crashes": _crashes(node, shown),
@@ -153,7 +154,8 @@ def bring_up(node: Node, unit: str, *, running: bool, enabled: bool | None = Non
             done.append("stopped " + unit)
     elif not state.get("active"):
         node.before("start " + unit)
-        node.run(["systemctl", "reset-failed", unit])  # start fails for a unit that exceeded its restart limit
+        if state.get("failed"):  # start fails for a unit that exceeded its restart limit
+            node.run(["systemctl", "reset-failed", unit])
         systemctl(node, "start", unit)
         done.append("started " + unit)
     elif pending or state.get("crashes"):
