@@ -16,7 +16,7 @@ from typing import Any
 import pulumi
 
 from provisioning.cloud_calls import connect, has_credentials
-from provisioning.errors import ProvisioningError
+from provisioning.errors import ProvisioningError, SwitchoverError
 from provisioning.exports import Exports, parse_exports
 from provisioning.traffic import node_changes
 from provisioning.traffic.havip import confirm_with
@@ -56,10 +56,11 @@ def read_with_retries(read: Callable[[], Outputs], sleep: Callable[[float], None
 class LastDeployment:
     """The nodes of the last finished deployment."""
 
-    def __init__(self, exports: Exports | None, settings: Mapping[str, str]) -> None:
-        """`settings` are those of the cloud's API (provisioning/traffic/havip.py)."""
-        self._settings = settings
+    def __init__(self, exports: Exports | None, settings: Mapping[str, str], image: str) -> None:
+        """`settings` are those of the cloud's API (provisioning/traffic/havip.py); `image` that of a replaced node."""
+        self._settings, self._image = settings, image
         self._group: Group | None = None
+        self._protected = exports is not None and exports.termination_protection
         if exports:
             self._group = Group(exports.inventory, confirm_with(exports.inventory, settings), pulumi.log.info)
 
@@ -73,9 +74,16 @@ class LastDeployment:
 
     async def check_replacement(self, node: str) -> None:
         """Check that the node can be created again after its deletion. Raises: SwitchoverError."""
+        if self._protected:
+            # Refused by the API too, but only after the node was stopped and its disk detached.
+            raise SwitchoverError(
+                f"{node}: cannot be replaced while nodes.terminationProtection is true; nothing was changed",
+                look_at="set tandem:nodes.terminationProtection to false and run `tandem up` first; "
+                "this does not interrupt the nodes",
+            )
         if has_credentials(self._settings):
             settings = self._settings
-            await self._run(lambda group, name: check_image_exists(connect(settings), group.inventory.get(name)), node)
+            await self._run(lambda _, name: check_image_exists(connect(settings), name, self._image), node)
 
     async def demote(self, node: str) -> None:
         """Move the virtual IPs of a node that stays in the group to its peers. Raises: SwitchoverError."""

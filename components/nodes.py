@@ -13,12 +13,13 @@ from components.firewall import Firewall
 from components.hooks import Hooks, of_node
 from components.labels import Labels
 from components.network import Network
+from provisioning.deployment import BASTION
 from provisioning.first_boot import user_data
 from settings.access import AccessSettings
 from settings.data import DataLocation
+from settings.distributions import DISTRIBUTIONS
 from settings.nodes import ELIGIBLE_NODES, WEEKDAYS, NodeSettings, NodesSettings, SnapshotSettings
 
-BASTION = "bastion"
 _PLACEMENT_TYPES = {"host": "HOST", "rack": "RACK", "switch": "SW"}
 # A change would stop or reinstall the instance, is not supported, or (user data, keys) has no effect after the first
 # boot. These settings only apply to nodes that are created later.
@@ -215,6 +216,7 @@ class Nodes(pulumi.ComponentResource):
                     host_key_public=keys[1],
                     user=user,
                     public_keys=(keys[2], *access.public_keys),
+                    python=DISTRIBUTIONS[self._args.settings.distribution].python,
                 )
             )
         )

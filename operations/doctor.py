@@ -1,6 +1,7 @@
 """`tandem doctor`: what would keep a deployment from working, with the remedy for each finding.
 
-Checks the operator's computer, the account, and the nodes of a deployed stack. Changes nothing.
+Checks the operator's computer, the account (account_checks.py), and a deployed stack: its domains and nodes. Changes
+nothing.
 """
 
 from __future__ import annotations
@@ -15,18 +16,17 @@ from typing import Any
 
 import httpx
 
-from provisioning.cloud_calls import CallApi
 from provisioning.errors import ProvisioningError
+from provisioning.health.checks import Group
+from provisioning.health.public_checks import UNFILED, Address, Service, is_blocked
 from provisioning.health.results import CheckResult, fail, ok, warning
 from provisioning.inventory import Inventory
 from provisioning.ssh.connections import Connect, ask_each
 from settings.problems import Problem
-from settings.sections import Settings
 
-OPERATOR, ACCOUNT = "operator", "account"
+OPERATOR, DOMAINS = "operator", "domains"
 _NEWEST_PYTHON = (3, 13)
 _MAX_SKEW_S = 120.0  # the API refuses requests that are 5 minutes old
-_CREDENTIALS = "set TENCENTCLOUD_SECRET_ID and TENCENTCLOUD_SECRET_KEY"
 _PLUGINS = "docs/providers.md: pulumi plugin install resource ..."
 
 
@@ -81,66 +81,19 @@ def check_clock(date: str, now: Callable[[], float] = time.time) -> CheckResult:
     return fail(OPERATOR, "clock", f"differs from the API's by {abs(skew_s):.0f} s", "timedatectl set-ntp true")
 
 
-def check_account(settings: Settings, call: CallApi | None) -> Iterator[CheckResult]:
-    """The account: credentials, quota of addresses, the image, the instance types in the zone, HAVIPs."""
-    if call is None:
-        yield fail(ACCOUNT, "credentials", "not set", _CREDENTIALS)
-        return
-    try:
-        call("cvm", "DescribeInstances", {"Offset": 0, "Limit": 1})
-    except ProvisioningError as error:
-        yield fail(ACCOUNT, "credentials", error.message, f"{_CREDENTIALS}; the key in the console (CAM)")
-        return
-    yield ok(ACCOUNT, "credentials", f"accepted in {settings.region}")
-    for name, check, look_at in (
-        ("image", _check_image, "tandem:nodes.image"),
-        ("instance types", _check_types, "tandem:nodes.type, tandem:network.zone"),
-        ("addresses", _check_addresses, "request a higher quota of EIPs in the console; release unused ones"),
-        ("HAVIP", _check_havip, "the console, Virtual Private Cloud, HAVIP: request access for the account"),
-    ):
-        try:
-            problem, seen = check(settings, call)
-        except ProvisioningError as error:
-            # A policy may forbid one action that `up` does not need.
-            yield warning(ACCOUNT, name, error.message, "docs/security.md, Access to the account")
-            continue
-        yield fail(ACCOUNT, name, problem, look_at) if problem else ok(ACCOUNT, name, seen)
-
-
-def _check_image(settings: Settings, call: CallApi) -> tuple[str, str]:
-    image = settings.nodes.image
-    found = call("cvm", "DescribeImages", {"Filters": [{"Name": "image-id", "Values": [image]}]}).get("ImageSet") or []
-    if not found:
-        return f"there is no image {image} in {settings.region}", ""
-    return "", f"{image}: {found[0].get('OsName') or found[0].get('ImageName') or 'exists'}"
-
-
-def _check_types(settings: Settings, call: CallApi) -> tuple[str, str]:
-    zone = settings.network.zone
-    needed = {node.type or settings.nodes.type for node in settings.nodes.members}
-    needed |= {settings.access.bastion.type} if settings.access.mode == "bastion" else set()
-    rows = call("cvm", "DescribeZoneInstanceConfigInfos", {"Filters": [{"Name": "zone", "Values": [zone]}]})
-    sold = {row["InstanceType"] for row in rows.get("InstanceTypeQuotaSet") or [] if row.get("Status") == "SELL"}
-    missing = sorted(needed - sold)
-    return (f"{', '.join(missing)} cannot be bought in {zone}" if missing else ""), ", ".join(sorted(needed))
-
-
-def _check_addresses(settings: Settings, call: CallApi) -> tuple[str, str]:
-    mode, nodes = settings.access.mode, len(settings.nodes.members)
-    needed = len(settings.virtual_ip.addresses) + {"bastion": 1, "public": nodes}.get(mode, 0)
-    needed += settings.network.egress == "nat"
-    rows = call("vpc", "DescribeAddressQuota", {}).get("QuotaSet") or []
-    total = next((row for row in rows if row.get("QuotaId") == "TOTAL_EIP_QUOTA"), None)
-    if total is None:
-        return "", "the API shows no quota"
-    left = int(total["QuotaLimit"]) - int(total["QuotaCurrent"])
-    seen = f"{left} of {total['QuotaLimit']} free; a new stack needs {needed}"
-    return (seen if left < needed else ""), seen
-
-
-def _check_havip(_settings: Settings, call: CallApi) -> tuple[str, str]:
-    found = call("vpc", "DescribeHaVips", {"Offset": 0, "Limit": 1})
-    return "", f"{found.get('TotalCount', 0)} in this region"
+def check_filing(group: Group, ask: Callable[[Address, Service], bool | None] = is_blocked) -> Iterator[CheckResult]:
+    """Whether the cloud answers plain HTTP for a domain with its block page: the domain has no ICP filing."""
+    for service in group.public.services:
+        seen = {address.ip: ask(address, service) for address in group.public.addresses}
+        blocked = [ip for ip, found in seen.items() if found]
+        if blocked:
+            yield fail(DOMAINS, service.domain, f"{', '.join(blocked)} answers with the cloud's block page", UNFILED)
+        elif None in seen.values():
+            if service.http == "off":
+                continue
+            yield warning(DOMAINS, service.domain, "no answer on port 80: not compared", "tandem health")
+        else:
+            yield ok(DOMAINS, service.domain, "not blocked (ICP)")
 
 
 def check_nodes(inventory: Inventory, connect: Connect) -> list[CheckResult]:

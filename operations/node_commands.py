@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.live import Live
 
 from operations.engine import Engine, open_engine
 from operations.errors import OperationError
-from operations.options import AsJson, NodeName, Stack, Yes, ask_first, examples
+from operations.options import AsJson, ConfigFile, NodeName, Stack, Yes, ask_first, examples
 from operations.rollback import find_inventory
 from operations.selection import Selection
 from operations.workspace import PROJECT_ROOT
@@ -26,7 +24,6 @@ from provisioning.traffic.node_changes import Group as ChangingGroup
 from provisioning.traffic.node_changes import put_back_node, stay_out, take_out_node
 
 app = typer.Typer()
-_WATCH_S = 2.0
 _HOUR_MIN = 60
 
 
@@ -35,23 +32,34 @@ def status(
     stack: Stack = "local",
     *,
     as_json: AsJson = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Repeat until Ctrl+C, without health checks.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Repeat every 2 s until Ctrl+C, without health checks.")
+    ] = False,
 ) -> None:
     """Show who holds each virtual IP, the nodes, their revisions and load, health, drift, certificates and backups.
 
     Exit code 1 if a health check fails.
     """
     from operations.recorded import read_deployment  # noqa: PLC0415 - HTTP and SSH take 0.5 s to import
-    from operations.status import gather, show, to_json  # noqa: PLC0415 - as above
+    from operations.status import (  # noqa: PLC0415 - as above
+        GroupStatus,
+        gather,
+        show,
+        to_json,
+        watch_json,
+        watch_screen,
+    )  # fmt: skip
 
     engine = open_engine(stack)
     group, call_api = read_deployment(engine.deployment(), stack), engine.call_api()
     console = Console(width=None if sys.stdout.isatty() else 200)
     if watch:
-        with Live(console=console, auto_refresh=False) as live:
-            while True:
-                live.update(show(gather(group, stack, call_api, check_health=None)), refresh=True)
-                time.sleep(_WATCH_S)
+
+        def look() -> GroupStatus:
+            return gather(group, stack, call_api, check_health=None)
+
+        watch_json(look, typer.echo) if as_json else watch_screen(look, console)
+        return
     found = gather(group, stack, call_api)
     if as_json:
         typer.echo(json.dumps(to_json(found), indent=2, ensure_ascii=False))
@@ -154,9 +162,18 @@ def undrain(node: NodeName, stack: Stack = "local") -> None:
 
 
 @app.command(epilog=examples("tandem replace iam-b --stack prod"))
-def replace(node: NodeName, stack: Stack = "local", *, yes: Yes = False) -> None:
-    """Rebuild a node: leave the group, delete the instance, create it again with its name, address and image."""
-    engine = open_engine(stack, ask=not yes, report=typer.echo)
+def replace(
+    node: NodeName,
+    stack: Stack = "local",
+    *,
+    config_file: ConfigFile = None,
+    yes: Yes = False,
+) -> None:
+    """Rebuild a node: leave the group, delete the instance, create it again with its name and address.
+
+    The image is `nodes.image`. Other changed settings are deployed, too.
+    """
+    engine = open_engine(stack, config_file, ask=not yes, report=typer.echo)
     _get(find_inventory(engine, stack), node)
     ask_first(f"Delete the instance of {node} and create it again?", stack, yes=yes)
     engine.up(Selection(replace=[f"**tencentcloud:Instance/instance:Instance::nodes.{node}"]), refresh=True)

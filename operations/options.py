@@ -12,7 +12,11 @@ from operations.workspace import find_workspace
 
 Stack = Annotated[str, typer.Option("--stack", "-s", help="Name of the Pulumi stack, for example prod.")]
 ConfigFile = Annotated[
-    Path | None, typer.Option(help="Settings file to use instead of the stack's. Only for stacks on localcloud.")
+    Path | None,
+    typer.Option(
+        envvar="TANDEM_CONFIG_FILE",
+        help="Settings file to use instead of the stack's. Only for stacks on localcloud.",
+    ),
 ]
 Target = Annotated[
     list[str] | None, typer.Option("--target", "-t", help="Limit the operation to this URN; `**` matches any text.")

@@ -104,6 +104,7 @@ def doctor(stack: Stack = "local") -> None:
 
 def _examine(stack: str) -> Iterator[CheckResult]:
     from operations import doctor as checks  # noqa: PLC0415 - as above
+    from operations.account_checks import check_account  # noqa: PLC0415 - as above
     from settings.check import check_file  # noqa: PLC0415 - as above
 
     yield from checks.check_operator()
@@ -117,22 +118,25 @@ def _examine(stack: str) -> Iterator[CheckResult]:
         return
     yield checks.check_plugins(engine.plugins(), replaced="LOCALCLOUD_PLUGINS" in os.environ)
     yield checks.check_clock(checks.read_date(engine.cloud_settings()))
+    deployed = tuple(_deployed(engine, stack))
     if checked.settings is not None:
-        yield from checks.check_account(checked.settings, engine.call_api())
-    yield from _nodes(engine, stack)
+        nothing = any(result.name == "deployment" for result in deployed)
+        yield from check_account(checked.settings, engine.call_api(), deployed=not nothing)
+    yield from deployed
 
 
-def _nodes(engine: Engine, stack: str) -> Iterator[CheckResult]:
+def _deployed(engine: Engine, stack: str) -> Iterator[CheckResult]:
     from operations import doctor as checks  # noqa: PLC0415 - as above
-    from operations.rollback import find_inventory  # noqa: PLC0415 - as above
+    from operations.recorded import read_deployment  # noqa: PLC0415 - as above
     from provisioning.ssh.connections import connector  # noqa: PLC0415 - as above
 
     try:
-        inventory = find_inventory(engine, stack)
+        group = read_deployment(engine.deployment(), stack)
     except NoDeploymentError:
         yield warning("nodes", "deployment", "nothing is deployed", f"tandem up --stack {stack}")
         return
     except OperationError as error:
         yield fail(checks.OPERATOR, "passphrase", str(error).splitlines()[0], "PULUMI_CONFIG_PASSPHRASE")
         return
-    yield from checks.check_nodes(inventory, connector(inventory, deadline_s=10))
+    yield from checks.check_filing(group)
+    yield from checks.check_nodes(group.inventory, connector(group.inventory, deadline_s=10))

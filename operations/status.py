@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
+from rich.console import Console, RenderableType
 from rich.console import Group as Rows
-from rich.console import RenderableType
+from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
@@ -21,8 +24,11 @@ from provisioning.health.results import HealthReport, Level
 from provisioning.inventory import Inventory
 from provisioning.kinds.link import Link
 from provisioning.ssh.agent_calls import Connection
-from provisioning.ssh.connections import Connect, ask_each, connector
+from provisioning.ssh.connections import Connect, ask_each, connector, shared
 from provisioning.traffic.havip import find_holder
+
+CheckHealth = Callable[[Group, CallApi | None, Connect | None], HealthReport]
+WATCH_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +64,26 @@ class GroupStatus:
         return self.health is None or self.health.healthy
 
 
+Look = Callable[[], GroupStatus]
+
+
 def gather(
     group: Group,
     stack: str,
     call_api: CallApi | None = None,
     connect: Connect | None = None,
     *,
-    check_health: Callable[[Group, CallApi | None, Connect | None], HealthReport] | None = check,
+    check_health: CheckHealth | None = check,
 ) -> GroupStatus:
-    """Ask every node once. `check_health` is None for the short form without health checks and backups."""
+    """Ask every node over one connection. `check_health` is None for the short form: no health checks, no backups."""
+    with shared(connect or connector(group.inventory, deadline_s=SSH_DEADLINE_S)) as once:
+        return _gather(group, stack, call_api, once, check_health)
+
+
+def _gather(
+    group: Group, stack: str, call_api: CallApi | None, connect: Connect, check_health: CheckHealth | None
+) -> GroupStatus:
     inventory = group.inventory
-    connect = connect or connector(inventory, deadline_s=SSH_DEADLINE_S)
     public = [address.ip for address in group.public.addresses]
     backups, health = None, None
     if check_health is not None:
@@ -203,6 +218,23 @@ def _backups(backups: Sequence[Backup], now: float) -> str:
     newest = backups[0]
     age = duration(now - newest.time.timestamp())
     return f"{len(backups)}, the newest {age} old, on {', '.join(newest.nodes)}"
+
+
+def watch_screen(look: Look, console: Console, sleep: Callable[[float], None] = time.sleep) -> None:
+    """Show the status until the user interrupts it: in place on a terminal, otherwise one screen after the other."""
+    live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+    with live or nullcontext():
+        while True:
+            shown = show(look())
+            live.update(shown, refresh=True) if live else console.print(shown, highlight=False)
+            sleep(WATCH_S)
+
+
+def watch_json(look: Look, write: Callable[[str], None], sleep: Callable[[float], None] = time.sleep) -> None:
+    """Write the status as one line of JSON, until the user interrupts it."""
+    while True:
+        write(json.dumps(to_json(look()), ensure_ascii=False))
+        sleep(WATCH_S)
 
 
 def duration(seconds: float) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 
 from settings.data import DataLocation, DataSettings
+from settings.distributions import DEFAULT, DISTRIBUTIONS, Distribution
 from settings.iam import IamSettings
 from settings.keepalived import KeepalivedSettings
 from settings.nginx import NginxSettings
@@ -17,6 +18,8 @@ from settings.sections import Settings
 from settings.services import ServiceSettings
 from settings.sites import bundle_key
 from settings.system import SystemSettings
+
+BASTION = "bastion"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,8 @@ class Deployment:
     # The files of sites by the site's name, then by node; "" stands for all nodes.
     content: Mapping[str, Mapping[str, Bundle]] = field(default_factory=dict[str, Mapping[str, Bundle]])
     trusted_certificates: frozenset[str] = frozenset()  # names of the certificates that clients trust without a CA
+    distribution: Distribution = DISTRIBUTIONS[DEFAULT]
+    bastion: bool = False  # the nodes are reached through it
 
     @property
     def eligible_nodes(self) -> tuple[Node, ...]:
@@ -117,7 +122,7 @@ def make_deployment(settings: Settings, group: str) -> Deployment:
         nodes=nodes,
         virtual_ips=tuple(str(address) for address in settings.virtual_ip.addresses),
         domains=Domains(api=domains.api, authz=domains.authz) if domains is not None else None,
-        nginx=settings.nginx,
+        nginx=_nginx(settings),
         keepalived=settings.keepalived,
         iam=settings.iam,
         data=settings.data.model_copy(update={"username": _mariadb_account(settings)}),
@@ -130,6 +135,8 @@ def make_deployment(settings: Settings, group: str) -> Deployment:
         health_generation=settings.credentials.generation_of("healthPassword"),
         apps=_apps(settings),
         system=settings.system,
+        distribution=DISTRIBUTIONS[settings.nodes.distribution],
+        bastion=settings.access.mode == "bastion",
         content={
             site.name: {node: settings.bundles[bundle_key(site, node)] for node in site.sources}
             for site in settings.nginx.sites
@@ -142,6 +149,14 @@ def _apps(settings: Settings) -> tuple[App, ...]:
     names = {name: service.depends_on for name, service in settings.services.items()}
     order = TopologicalSorter(names).static_order()
     return tuple(App(name, settings.services[name], settings.bundles[f"services.{name}"]) for name in order)
+
+
+def _nginx(settings: Settings) -> NginxSettings:
+    """With the version and the account of the distribution's package where the stack names none."""
+    distribution = DISTRIBUTIONS[settings.nodes.distribution]
+    package = {"version": distribution.nginx, "user": distribution.family.web_user}
+    absent = package.keys() - settings.nginx.model_fields_set
+    return settings.nginx.model_copy(update={name: package[name] for name in absent})
 
 
 def _mariadb_account(settings: Settings) -> str:

@@ -12,13 +12,26 @@ import json
 
 from provisioning.errors import TemplateError
 
+_PYTHON = "dnf -q -y install {package} && alternatives --set python3 /usr/bin/{python}"
 LIMIT_BYTES = 16 * 1024  # limit of CVM RunInstances for UserData, counted after base64 encoding
 
 
+def _python(name: str) -> str:
+    return _PYTHON.format(package=name.replace(".", ""), python=name)
+
+
 def user_data(
-    *, hostname: str, host_key_private: str, host_key_public: str, user: str, public_keys: tuple[str, ...]
+    *,
+    hostname: str,
+    host_key_private: str,
+    host_key_public: str,
+    user: str,
+    public_keys: tuple[str, ...],
+    python: str = "",
 ) -> str:
     """Return a cloud-config as JSON, which is valid YAML and needs no quoting rules.
+
+    `python` is one of the RHEL family that can run the agent, in place of the image's: "python3.9".
 
     Raises:
         TemplateError: the user data exceeds 16 KiB.
@@ -33,7 +46,9 @@ def user_data(
             [
                 "cloud-init-per", "instance", "tandem-host-key", "sh", "-c",
                 f"rm -f /etc/ssh/ssh_host_*_key*; ssh-keygen -q -t ed25519 -N '' -C '' -f {ed25519}",
-            ]
+            ],
+            # Before sshd starts, so that no login meets the old one. The family's own tools do not use `python3`.
+            *([["cloud-init-per", "instance", "tandem-python", "sh", "-c", _python(python)]] if python else []),
         ],
         "ssh_deletekeys": False,
         "ssh_genkeytypes": [],

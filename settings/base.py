@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints
 from pydantic.alias_generators import to_camel
 
 
@@ -29,4 +29,5 @@ def _only_text(value: Any) -> Any:
 
 
 Address = Annotated[IPv4Address, BeforeValidator(_only_text)]
+HostPort = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.-]+:[0-9]{1,5}$")]
 Network = Annotated[IPv4Network, BeforeValidator(_only_text)]

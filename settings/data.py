@@ -7,9 +7,8 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints, model_validator
 
-from settings.base import FrozenModel
+from settings.base import FrozenModel, HostPort
 
-HostPort = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.-]+:[0-9]{1,5}$")]
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 
 
@@ -95,7 +94,7 @@ class DataSettings(FrozenModel):
     )
     mongodb: MongodbSettings | None = Field(
         default=None,
-        description="MongoDB for the audit records. Only with `location` `external` or `moved`. "
+        description="MongoDB for the audit records: a server outside the group, or one of your services (docs/iam.md). "
         "Default: csv files on each node.",
     )
     database: Identifier = Field(default="iam", description="Name of the MariaDB database.")
@@ -128,7 +127,7 @@ class DataSettings(FrozenModel):
         if self.outside_group and None in given.values():
             missing = " and ".join(name for name, value in given.items() if value is None)
             raise ValueError(f"{missing} (HOST:PORT) must be set with location {self.location}")
-        external_only = {**given, "mongodb": self.mongodb, "administrator": self.administrator}
+        external_only = {**given, "administrator": self.administrator}
         if not self.outside_group and any(external_only.values()):
             named = " and ".join(name for name, value in external_only.items() if value)
             raise ValueError(f"{named} cannot be set with location first-node; remove it or set location external")

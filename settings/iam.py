@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from settings.base import FrozenModel
+from settings.base import FrozenModel, HostPort
 
 # The upstreams of the public services: what a location's `proxy` names.
 APISERVER = "iam-apiserver"
@@ -60,6 +60,11 @@ class IamSettings(FrozenModel):
     )
     audit_keep_days: int = Field(
         default=30, ge=1, le=3650, description="Retention of the csv files with audit records. Older files are deleted."
+    )
+    audit_syslog: HostPort | None = Field(
+        default=None,
+        description="Address of a syslog server outside the group (HOST:PORT, UDP) that the pumps of all nodes send a "
+        "copy of each audit record to, with facility 13 (log audit) and the tag iam-audit. The csv files stay.",
     )
     refresh_interval_s: int = Field(
         default=60,

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from settings.base import FrozenModel, Network
+from settings.distributions import DEFAULT, DISTRIBUTIONS, NginxVersion
 from settings.sites import SiteSettings
 from settings.streams import StreamSettings
 from settings.upstreams import UpstreamName, UpstreamSettings
@@ -70,15 +71,16 @@ class TrustedProxiesSettings(FrozenModel):
 
 
 class NginxSettings(FrozenModel):
-    version: Literal["1.18", "1.22", "1.26"] = Field(
-        default="1.22",
-        description="Version of the nodes' nginx package: 1.18 (Debian 11, Ubuntu 22.04), 1.22 (Debian 12, Ubuntu "
-        "24.04) or 1.26 (Debian 13).",
+    version: NginxVersion = Field(
+        default=DISTRIBUTIONS[DEFAULT].nginx,
+        description="Version of the nodes' nginx package; 1.22 stands for 1.24 too. Without it, that of "
+        "`nodes.distribution`.",
     )
     user: str = Field(
         default="www-data",
         pattern=r"^[a-z_][a-z0-9_-]*$",
-        description="User that the worker processes run as. Must not be root.",
+        description="User that the worker processes run as. Must not be root. Without it, that of the package of "
+        "`nodes.distribution`.",
     )
     worker_processes: Literal["auto"] | Annotated[int, Field(ge=1, le=512)] = Field(
         default="auto", description="Number of worker processes. `auto` starts one for each CPU core."

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field, field_validator, model_validator
 
 from settings.base import Address, FrozenModel
+from settings.distributions import DEFAULT, DistributionName
 
 NODE_COUNT = (2, 16)
 ELIGIBLE_NODES = 2  # the first two nodes are eligible to hold the virtual IP
@@ -100,6 +101,11 @@ class NodesSettings(FrozenModel):
         pattern=r"^img-[0-9a-z]+$",
         description="Image id, for example `img-jzvbbed6`. "
         "A change only affects nodes that are created later (docs/operations.md).",
+    )
+    distribution: DistributionName = Field(
+        default=DEFAULT,
+        description="Distribution of the image (docs/operations.md, Distributions). A node that runs another one is "
+        "refused before any change.",
     )
     type: str = Field(
         default="S5.MEDIUM2", pattern=_INSTANCE_TYPE, description="Instance type, for example `S5.LARGE8`."

@@ -78,7 +78,7 @@ def _joined(block: str) -> Iterator[str]:
         text = ""
 
 
-def _words(line: str) -> list[str]:
+def words_of(line: str) -> list[str]:
     """The words of the first command of a line, without redirections and the rest of a pipeline."""
     words = shlex.split(line.replace("[--", "--").replace("]", ""), comments=True)  # [--json]: may be left out
     ends = (n for n, word in enumerate(words) if word in {"|", "&&", "||"} or word[:1] in {"<", ">"})
@@ -112,7 +112,7 @@ def test_the_pages_name_many_commands() -> None:
 
 @pytest.mark.parametrize(("page", "line"), LINES, ids=[f"{page}: {line[:60]}" for page, line in LINES])
 def test_every_command_in_readme_and_docs_can_be_parsed(page: str, line: str) -> None:
-    program, *words = _words(line)
+    program, *words = words_of(line)
     if program == "make":
         targets = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE)
         assert [word for word in words if "=" not in word and word not in targets] == [], page

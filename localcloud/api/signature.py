@@ -9,12 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from localcloud.api.request_rules import (
-    AuthorizationMalformed,
-    CredentialUnknown,
-    SignatureExpired,
-    SignatureWrong,
-)
+from localcloud.api.request_rules import AuthorizationMalformed, CredentialUnknown, SignatureExpired, SignatureWrong
 from localcloud.rules.refusal import MissingParameter
 
 ALGORITHM = "TC3-HMAC-SHA256"

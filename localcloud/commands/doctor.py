@@ -15,6 +15,7 @@ import typer
 
 from localcloud.errors import HostError
 from localcloud.host_tools import FILES, TOOLS
+from localcloud.machines.distributions import BASE
 from localcloud.package_sources import sources_for
 
 _FREE_BYTES = 4 * 1024**3
@@ -66,7 +67,7 @@ def find_problems() -> Iterator[Problem]:
     if not Path("/etc/hosts").exists():
         yield Problem("/etc/hosts, which is the mount point of the API's names", "echo 127.0.0.1 localhost >/etc/hosts")
     try:
-        sources_for("bookworm")
+        sources_for(BASE)
     except (HostError, OSError) as error:
         yield Problem("package sources of Debian 12", str(error))
     place = next(path for path in (Path("/var/cache/localcloud"), Path("/var/cache"), Path("/")) if path.exists())

@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from localcloud.commands.api import ApiSocket, ask_admin
 from localcloud.commands.context import DEFAULT_NAME, LONGEST_DELAY_S, Control, Name, network_failure, require_root
@@ -42,6 +40,9 @@ def up(
     account_type: Annotated[
         Literal["standard", "traditional"], typer.Option(help="Whether each EIP has its own bandwidth.")
     ] = "standard",
+    image: Annotated[
+        str | None, typer.Option(help="Also build this image, for example img-debian13, which takes minutes.")
+    ] = None,
 ) -> None:
     """Start or resume the cloud: build missing images, then start network, API and instances."""
     paths = Paths(name)
@@ -49,6 +50,8 @@ def up(
     require_tools()  # before any file is created
     control = Control(paths)
     with _one_at_a_time(paths):
+        if image is not None:
+            ImageStore().ensure(_report, image)
         if control.answers():
             _require_network(control, paths)
             typer.echo(f"cloud {name} is already up")
@@ -208,6 +211,9 @@ def _daemon_pid(paths: Paths) -> int | None:
 
 
 def _print_status(found: dict[str, Any], paths: Paths) -> None:
+    from rich.console import Console  # noqa: PLC0415 - `localcloud exec` starts faster without Rich
+    from rich.table import Table  # noqa: PLC0415 - as above
+
     console = Console(soft_wrap=True, highlight=False)
     holders = {entry["holder"]: entry["address"] for entry in found["virtual_addresses"] if entry["holder"]}
     public = {entry["private"]: entry["public"] for entry in found["public_addresses"]}

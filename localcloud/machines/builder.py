@@ -11,10 +11,11 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from localcloud.errors import ImageError
-from localcloud.machines.distributions import Image
+from localcloud.machines.distributions import BASE, Image
 from localcloud.machines.image_files import MASKED_UNITS, base_files
 from localcloud.package_sources import apt_options, sources_for
 
@@ -76,7 +77,7 @@ def build(image: Image, target: Path, lower: list[Path], report: Report) -> None
     Raises:
         ImageError: a step failed; the message contains the end of its output.
     """
-    sources = sources_for(image.codename)
+    sources = [replace(each, suite=each.suite.replace(BASE, image.codename)) for each in sources_for(BASE)]
     root = target / "root"
     root.mkdir(parents=True)
     listing = target / "sources.list"
@@ -91,8 +92,8 @@ def build(image: Image, target: Path, lower: list[Path], report: Report) -> None
     else:
         report(f"{image.image_id}: adding {len(image.packages)} packages to {image.parent}")
         _build_layer(image, target, lower, listing, report)
-        for unit in image.disabled_units:
-            _disable(root, unit)
+    for unit in image.disabled_units:
+        _disable(root, unit)
     _remove_identity(root)
     for leftover in ("work", "merged", "sources.list", "apt.conf"):
         path = target / leftover

@@ -2,7 +2,8 @@
 
 The attributes that the API returns for an image are in `state/catalog.py`; a test checks that every image has them.
 
-A row needs a codename that the host's package sources have, and a builder of its root file system (`builder.py` has
+A row needs a codename that the servers of the host's package sources have, and a builder of its root file system
+(`builder.py` has
 Debian's; TencentOS would need one that uses dnf).
 """
 
@@ -51,12 +52,15 @@ _SERVICE_PACKAGES = (
 )
 
 
+_SERVICE_UNITS = ("nginx.service", "keepalived.service", "mariadb.service", "redis-server.service")
+BASE = "bookworm"  # the release of the host, whose sources have the other ones too
+
+
 @dataclass(frozen=True, slots=True)
 class Image:
     """The recipe of an image. `parent` is the image that a layer is built on, or None for a complete system."""
 
     image_id: str
-    title: str
     codename: str
     packages: tuple[str, ...]
     parent: str | None = None
@@ -67,17 +71,20 @@ class Image:
 IMAGES: dict[str, Image] = {
     image.image_id: image
     for image in (
-        Image("img-debian12", "Debian Server 12 64bit", "bookworm", _DEBIAN_PACKAGES),
+        Image("img-debian12", BASE, _DEBIAN_PACKAGES),
         Image(
             "img-services",
-            "Debian Server 12 64bit with nginx, keepalived, MariaDB and Redis",
-            "bookworm",
+            BASE,
             _SERVICE_PACKAGES,
             parent="img-debian12",
-            disabled_units=("nginx.service", "keepalived.service", "mariadb.service", "redis-server.service"),
+            disabled_units=_SERVICE_UNITS,
+        ),
+        Image(
+            "img-debian13", "trixie", (*_DEBIAN_PACKAGES, *_SERVICE_PACKAGES), disabled_units=_SERVICE_UNITS,
         ),
     )
-}
+}  # fmt: skip
+ON_REQUEST = frozenset({"img-debian13"})  # built by `localcloud up --image` only
 
 
 def lineage(image_id: str) -> tuple[Image, ...]:

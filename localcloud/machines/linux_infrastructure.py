@@ -9,7 +9,7 @@ from ipaddress import IPv4Address
 from localcloud.errors import MachineError
 from localcloud.infrastructure import Disk, InfrastructureEvents, Interface, MachineSpec, NetworkPlan, Subnet
 from localcloud.machines import disks, metadata
-from localcloud.machines.distributions import IMAGES
+from localcloud.machines.distributions import BASE
 from localcloud.machines.machine import Machine
 from localcloud.machines.paths import Paths
 from localcloud.machines.store import ImageStore
@@ -57,7 +57,7 @@ class LinuxInfrastructure:
         self._watch = Watch(self._ended)
         self.holders = Holders(self.network, self._announced, takeover_delay_s)
         self._announcements = AnnouncementWatch(self.namespaces, self.holders.on_announcement)
-        package_mirror = mirror.Mirror(mirror.roots(sources_for(next(iter(IMAGES.values())).codename)))
+        package_mirror = mirror.Mirror(mirror.roots(sources_for(BASE)))
         self._servers = PlatformServers(
             self.namespaces,
             metadata=lambda vpc_id: metadata.make_handler(lambda address: self._find_by_address(vpc_id, address)),

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from localcloud.errors import ImageError
 from localcloud.machines import builder
-from localcloud.machines.distributions import IMAGES, Image, lineage
+from localcloud.machines.distributions import IMAGES, ON_REQUEST, Image, lineage
 from localcloud.machines.image_files import MASKED_UNITS, base_files
 
 DEFAULT_DIRECTORY = Path("/var/cache/localcloud/images")
@@ -43,16 +43,21 @@ class ImageStore:
         paths = [self.path(image) / "root" for image in lineage(image_id)]
         for path in paths:
             if not path.is_dir():
-                raise ImageError(f"image {image_id} is not built ({path} does not exist); run `localcloud up`")
+                raise ImageError(
+                    f"image {image_id} is not built ({path} does not exist); run `localcloud up --image {image_id}`"
+                )
         return paths
 
-    def ensure(self, report: Report) -> None:
-        """Build missing or damaged images. Of two concurrent callers, one builds and the other waits."""
+    def ensure(self, report: Report, also: str | None = None) -> None:
+        """Build missing or damaged images, of those that are built on request only `also`.
+
+        Of two concurrent callers, one builds and the other waits.
+        """
         self.directory.mkdir(parents=True, exist_ok=True)
         with self._lock(report):
             self.remove_stale()
             built: set[str] = set()
-            for image in IMAGES.values():
+            for image in (IMAGES[name] for name in IMAGES if name not in ON_REQUEST or name == also):
                 # A layer depends on the files of its parent, so it is rebuilt with it.
                 damage = f"{image.parent} was rebuilt" if image.parent in built else self.damage(image)
                 if damage is None:

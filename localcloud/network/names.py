@@ -9,6 +9,7 @@ OPERATOR = "ops"
 API = "api"
 
 CLIENT_ADDRESS = IPv4Address("198.51.100.10")
+MORE_CLIENTS = tuple(CLIENT_ADDRESS + number for number in range(1, 8))  # for clients with different addresses
 OPERATOR_ADDRESS = IPv4Address("198.51.100.20")
 API_ADDRESS = IPv4Address("198.51.100.30")
 PUBLIC_POOL = IPv4Network("203.0.113.0/24")

@@ -49,7 +49,8 @@ class Wiring:
             set_sysctls(self.namespaces, what, _ROUTING if what == names.INTERNET else _QUIET)
         with links_inside(self.namespaces, names.INTERNET) as links:
             links.set_up("lo")
-            links.add_address("lo", names.CLIENT_ADDRESS, 32)
+            for address in (names.CLIENT_ADDRESS, *names.MORE_CLIENTS):
+                links.add_address("lo", address, 32)
             # A public address that is not bound discards all packets, as on the internet.
             links.ensure_void("nowhere")
             links.add_route(names.PUBLIC_POOL, name="nowhere")

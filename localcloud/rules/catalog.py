@@ -28,14 +28,8 @@ class InstanceType:
 
 IMAGES = (
     Image("img-debian12", "Debian 12", "Debian 12.0 64bit", "Debian", 10, "plain Debian 12"),
-    Image(
-        "img-services",
-        "Debian 12 with services",
-        "Debian 12.0 64bit",
-        "Debian",
-        10,
-        "Debian 12, nginx, keepalived, MariaDB, Redis",
-    ),
+    Image("img-services", "Debian 12 with services", "Debian 12.0 64bit", "Debian", 10, "with the services' packages"),
+    Image("img-debian13", "Debian 13 with services", "Debian 13.0 64bit", "Debian", 10, "with the services' packages"),
 )
 
 ZONES: dict[str, tuple[str, ...]] = {

@@ -39,14 +39,7 @@ def after(tx: Transaction, delay_s: float, name: str, subject: str) -> None:
     """Schedule the named step for the subject in `delay_s` seconds."""
     # A step that is due immediately still runs in the next transaction, so a response shows the intermediate state.
     tx.put(
-        Job(
-            id=str(tx.count("job")),
-            region=tx.region,
-            created=tx.now,
-            due=tx.now + delay_s,
-            step=name,
-            subject=subject,
-        )
+        Job(id=str(tx.count("job")), region=tx.region, created=tx.now, due=tx.now + delay_s, step=name, subject=subject)
     )
 
 

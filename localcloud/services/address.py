@@ -165,13 +165,7 @@ def associate_address(call: Call, given: Parameters) -> Answer:
     return {"TaskId": address_binding.bind_to_instance(call.tx, address_id, target)}
 
 
-@action(
-    "vpc",
-    "DisassociateAddress",
-    *_ONE,
-    address_binding.AddressNotBound,
-    address_binding.UnboundByAnotherAction,
-)
+@action("vpc", "DisassociateAddress", *_ONE, address_binding.AddressNotBound, address_binding.UnboundByAnotherAction)
 def disassociate_address(call: Call, given: Parameters) -> Answer:
     """Unbind an EIP."""
     found = address.get(call.tx, given.text("AddressId"))

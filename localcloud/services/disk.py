@@ -120,14 +120,7 @@ def attach_disks(call: Call, given: Parameters) -> None:
         disk.attach(call.tx, disk_id, target.id, target.zone, delete_with_instance=given.flag("DeleteWithInstance"))
 
 
-@action(
-    "cbs",
-    "DetachDisks",
-    disk.DiskNotFound,
-    disk.DiskChanging,
-    disk.DiskNotAttached,
-    disk.DiskNotPortable,
-)
+@action("cbs", "DetachDisks", disk.DiskNotFound, disk.DiskChanging, disk.DiskNotAttached, disk.DiskNotPortable)
 def detach_disks(call: Call, given: Parameters) -> None:
     """Detach data disks."""
     for disk_id in given.required_texts("DiskIds", limit=ATTACHED_PER_REQUEST):

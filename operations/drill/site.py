@@ -44,7 +44,6 @@ class Site:
     cloud: Callable[[Sequence[str]], str] | None
     # Turns a command into one that runs on a client on the internet side.
     client: Callable[[Sequence[str]], Sequence[str]]
-    sources: tuple[str, ...] = ()  # addresses of the client
 
     def states(self) -> list[NodeState]:
         inventory = self.group.inventory
@@ -92,6 +91,18 @@ class Site:
     def peer(self, node: str) -> str:
         return next(each.name for each in self.group.inventory.nodes if each.eligible and each.name != node)
 
+    def sources(self) -> list[str]:
+        """The addresses of the client that requests come from in turn; on a real stack the computer's own one."""
+        if self.cloud is None:
+            return []
+        command = self.client(["ip", "-j", "-4", "address", "show", "dev", "lo", "scope", "global"])
+        done = subprocess.run(command, text=True, capture_output=True, check=False)
+        if done.returncode != 0:
+            raise DrillError(
+                f"the client's addresses cannot be read: {done.stderr.strip()}\n  look at: localcloud status"
+            )
+        return [each["local"] for link in json.loads(done.stdout) for each in link.get("addr_info", [])]
+
     @contextmanager
     def load(self, scale: float, folder: Path) -> Generator[Result]:
         """Send requests from the client while the block runs. The result is complete afterwards. Raises DrillError."""
@@ -103,7 +114,7 @@ class Site:
         settings: Mapping[str, Any] = {
             "address": public.addresses[0].ip, "ca_certificate": first.ca, "out": str(out), "scale": scale,
             "api": first.domain, "path": first.path, "authz": domains.get("authz", ""), "password": public.password,
-            "sources": list(self.sources),
+            "sources": self.sources(),
         }  # fmt: skip
         result = Result()
         command = self.client([sys.executable, "-m", "operations.drill.client"])

@@ -6,6 +6,7 @@ Times are in seconds since the first injection.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from operations.drill.result import SLOW_S, Result, is_correct
 from operations.drill.streams import POSTS
 
 BIN_S = 0.02
+GRACE_S = 0.2  # after a fault of a backup; requests that begin later must not notice it
 TOTALS = ("all", "GET")  # groups of streams in the figures
 _STATE = re.compile(r"\(VI_1\) Entering (MASTER|BACKUP|FAULT) STATE")
 _STOPPED = re.compile(r"^Stopped\b|Deactivated successfully|Main process exited|^keepalived\.service: Consumed")
@@ -47,6 +49,7 @@ def to_data(run: CaseRun) -> dict[str, Any]:
         "requests": {name: _segments(run.result, name, zero) for name in run.result.streams()},
         "vrrp": states,
         "failovers": _failovers(states),
+        "settled_ms": _settled_ms(run, states, zero),
         "havip": [[round(at - zero, 3), name] for at, name in run.havip],
         "log": _log(run, zero),
     }
@@ -67,8 +70,14 @@ def figures(run: CaseRun) -> dict[str, dict[str, Any]]:
     names = run.result.streams()
     gets = [name for name in names if name not in POSTS]
     groups = {**{name: [name] for name in names}, "all": names, "GET": gets}
+    undone = _end_of(run.injections[-1], run.ended)
     return {
-        group: {**_counts(seen, streams), "recovery": _counts(recovery, streams)} for group, streams in groups.items()
+        group: {
+            **_counts(seen, streams),
+            "late": _late(seen, streams, zero, undone),
+            "recovery": {**_counts(recovery, streams), "restored_ms": _restored_ms(recovery, streams, undone)},
+        }
+        for group, streams in groups.items()
     }
 
 
@@ -84,7 +93,44 @@ def _counts(result: Result, streams: Sequence[str]) -> dict[str, Any]:
         "lost": sum(not is_correct(record) for record in records),
         "slow": sum(_is_slow(record) for record in records),
         "blackout_ms": None if blackout_s == float("inf") else round(blackout_s * 1000, 1),
+        "statuses": dict(Counter(str(record.status) for record in records)),
+        # The longest time until an error such as 503: a client that is told at once can do something else.
+        "error_ms": _ms(
+            max((record.took for record in records if record.status and not is_correct(record)), default=0)
+        ),
     }
+
+
+def _late(result: Result, streams: Sequence[str], zero: float, undone: float) -> int:
+    """The requests that were lost or slow although they began more than 200 ms after the fault, before its undo."""
+    return sum(
+        _is_slow(record) or not is_correct(record)
+        for record in result.between(zero + GRACE_S, undone).records
+        if record.stream in streams
+    )
+
+
+def _restored_ms(recovery: Result, streams: Sequence[str], undone: float) -> float:
+    """The time from the last undo until the last request began that got no correct response."""
+    failed = [each.began for each in recovery.records if each.stream in streams and not is_correct(each)]
+    return _ms(max(failed, default=undone) - undone)
+
+
+def _settled_ms(run: CaseRun, states: Mapping[str, Sequence[Sequence[Any]]], zero: float) -> float | None:
+    """The time from the last undo until one node was master for the rest of the case; None if it never was."""
+    undone = _end_of(run.injections[-1], run.ended) - zero
+    changes = sorted((float(at), node, str(state)) for node, own in states.items() for at, state in own)
+    last: dict[str, str] = {}
+    since: float | None = None
+    for at, node, state in changes:
+        last[node] = state
+        single = list(last.values()).count("MASTER") == 1
+        since = (at if since is None else since) if single else None
+    return None if since is None else _ms(max(0.0, since - undone))
+
+
+def _ms(seconds: float) -> float:
+    return round(max(0.0, seconds) * 1000, 1)
 
 
 def _is_slow(record: Record) -> bool:

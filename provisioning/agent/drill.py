@@ -9,7 +9,7 @@ from .node import Node
 
 UNITS = ("keepalived", "nginx", "tandem-health", "tandem-events")
 # Of these only what systemd says about them: they write a line for each request.
-SERVICES = ("iam-apiserver", "iam-authz-server", "mariadb", "redis-server")
+SERVICES = ("iam-apiserver", "iam-authz-server", "mariadb", "redis-server", "redis")
 LONGEST_LOG = 400  # lines
 
 

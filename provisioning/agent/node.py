@@ -17,6 +17,7 @@ from . import web
 
 STATE = "/var/lib/tandem"
 CONNECTED = "connected"
+NOT_FOUND = 127  # the exit code if a program is missing
 
 
 class Result(NamedTuple):
@@ -50,7 +51,7 @@ def run(argv: list[str], *, text: str = "", timeout_s: float = 60, env: dict[str
             argv, input=text.encode(), capture_output=True, timeout=timeout_s, env=environment, check=False
         )
     except FileNotFoundError:
-        return Result(127, "", f"{argv[0]}: not found on this node")
+        return Result(NOT_FOUND, "", f"{argv[0]}: not found on this node")
     except subprocess.TimeoutExpired as late:
         err = (late.stderr or b"").decode(errors="replace")
         return Result(124, "", f"{err}\n{argv[0]} was killed: it did not end within {timeout_s:.0f} s")

@@ -8,7 +8,8 @@ import re
 from typing import Any
 
 from .drained import drained_routers
-from .node import Node
+from .kinds import rpm
+from .node import NOT_FOUND, Node
 from .previous import version_facts
 from .serving import addresses_held, read_node_file
 from .systemd import unit_facts
@@ -17,7 +18,7 @@ ACCESS_LOG = "/var/log/nginx/access.log"
 ERROR_LOG = "/var/log/nginx/error.log"
 _WINDOW_S = 10
 _TAIL_BYTES = 512 * 1024
-_PACKAGES = ("nginx", "keepalived", "mariadb-server", "redis-server")
+_PACKAGES = ("nginx", "keepalived", "mariadb-server", "redis-server", "redis")  # the last one on the RHEL family
 # keepalived writes "(VI_1) Entering MASTER STATE"; journalctl -o short-unix begins each line with the seconds.
 _TRANSITION = re.compile(r"^(\d+\.\d+) .*\((\S+)\) Entering (MASTER|BACKUP|FAULT) STATE", re.MULTILINE)
 _REQUEST = re.compile(r'\[(\d\d/\w{3}/\d{4}:[\d:]{8} [+-]\d{4})\] "[^"]*" (\d{3}) ')
@@ -128,6 +129,8 @@ def _packages(node: Node) -> dict[str, str]:
     shown = node.run(
         ["dpkg-query", "--show", "--showformat", "${Package}\\t${db:Status-Status}\\t${Version}\\n", *_PACKAGES]
     )
+    if shown.code == NOT_FOUND:
+        return rpm.facts(node, list(_PACKAGES))
     rows = [line.split("\t") for line in shown.out.splitlines()]
     return {row[0]: row[2] for row in rows if row[1:2] == ["installed"]}
 

@@ -26,7 +26,7 @@ SETTLE_S = 6.0
 _LONGEST_WAIT_S = 40.0  # for an audit record
 _VRRP = "VRRP (protocol 112) between the nodes: nft list ruleset on both, the security group; journalctl -u keepalived"
 UPSTREAMS = "/etc/nginx/conf.d/upstreams.conf"
-_PUMP = "journalctl -u iam-pump -u redis-server on all nodes; the sink of iam-pump"
+_PUMP = "journalctl -u iam-pump -u redis-server (redis on the RHEL family) on all nodes; the sink of iam-pump"
 
 
 def check_masters(virtual_ips: Sequence[str], states: Sequence[NodeState]) -> list[CheckResult]:

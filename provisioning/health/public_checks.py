@@ -30,7 +30,7 @@ _TOO_LARGE = 1 << 50  # bytes announced; nginx refuses the request before any is
 _UNRECOGNIZED_NAME = ("UNRECOGNIZED_NAME", "unrecognized name", "UNRECOGNIZED NAME")
 _NGINX = "/var/log/nginx/error.log on the master"
 _RENEWAL = "tandem up renews a certificate of the stack; replace a given one (tandem:credentials.server)"
-_UNFILED = "the domain's ICP filing: mainland regions block domains without one"
+UNFILED = "the domain's ICP filing: mainland regions block domains without one"
 _BLOCK_PAGE = "webblock"  # dnspod.qcloud.com/static/webblock.html, Tencent Cloud's answer for an unfiled domain
 
 
@@ -95,9 +95,23 @@ def _check_http(address: Address, service: Service) -> CheckResult:
     except httpx.HTTPError as error:
         return fail(target, "http", f"port 80: {type(error).__name__}: {error}", "the security group; " + _NGINX)
     seen = f"{response.status_code} at port 80"
-    if _BLOCK_PAGE in response.headers.get("Location", "") + response.text:
-        return fail(target, "http", seen, _UNFILED)
+    if _shows_block_page(response):
+        return fail(target, "http", seen, UNFILED)
     return fail(target, "http", seen, _NGINX) if response.is_server_error else ok(target, "http", seen)
+
+
+def is_blocked(address: Address, service: Service) -> bool | None:
+    """Whether plain HTTP is answered with the cloud's block page. None: no answer."""
+    try:
+        with httpx.Client(timeout=REQUEST_TIMEOUT_S, trust_env=False) as client:
+            response = client.get(f"http://{address.ip}:{address.http_port}/", headers={"Host": service.domain})
+    except httpx.HTTPError:
+        return None
+    return _shows_block_page(response)
+
+
+def _shows_block_page(response: httpx.Response) -> bool:
+    return _BLOCK_PAGE in response.headers.get("Location", "") + response.text
 
 
 def _target(address: Address, service: Service) -> str:
@@ -144,7 +158,7 @@ def _explain(address: Address, seen: str) -> str:
         return "tandem:credentials.server: its chain, names and ca"
     if "ConnectError" in seen and _refuses_unknown_names(address):
         # nginx responds to other names, so something before it cuts this one off.
-        return _UNFILED
+        return UNFILED
     return "tandem health; the security group; journalctl -u nginx -u keepalived on the nodes"
 
 
@@ -178,7 +192,7 @@ def _check_redirect(address: Address, service: Service) -> CheckResult:
     if response.status_code in {301, 308} and location == expected:
         return ok(target, "redirect", f"http to https ({response.status_code})")
     seen = f"port 80: {response.status_code} {location}, must redirect to {expected}"
-    return fail(target, "redirect", seen, _UNFILED if _BLOCK_PAGE in location + response.text else _NGINX)
+    return fail(target, "redirect", seen, UNFILED if _shows_block_page(response) else _NGINX)
 
 
 def _check_large_body(address: Address, service: Service) -> CheckResult:

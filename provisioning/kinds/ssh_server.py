@@ -8,8 +8,6 @@ from typing import Any
 
 from provisioning.kinds.base import Item
 
-SERVICE = "ssh"
-
 
 @dataclass(frozen=True, slots=True)
 class SshServer(Item):
@@ -18,18 +16,22 @@ class SshServer(Item):
     On Debian, starting the service would stop the socket: the units conflict, and after a reboot neither may run.
     """
 
+    service: str = "ssh"
+
     @property
     def label(self) -> str:
         return "SSH server"
 
     def question(self) -> str:
-        return SERVICE
+        return self.service
 
     def compare(self, answer: Mapping[str, Any]) -> str | None:
-        return None if answer.get(SERVICE) else "neither ssh.service nor ssh.socket is enabled and runs"
+        return (
+            None if answer.get(self.service) else f"neither {self.service}.service nor its socket is enabled and runs"
+        )
 
     def operation(self) -> dict[str, Any]:
-        return {}
+        return {"service": self.service}
 
     def follows(self) -> Sequence[str]:
-        return (SERVICE,)
+        return (self.service,)

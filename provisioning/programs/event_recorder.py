@@ -32,9 +32,10 @@ from typing import Any
 
 Event = dict[str, Any]
 
-FIFO = "/run/tandem/events"
-STATE_FILE = "/run/tandem/state.json"
-MASTER_DIRECTORY = "/run/tandem/master"
+RUN = "/run/tandem"
+FIFO = f"{RUN}/events"
+STATE_FILE = f"{RUN}/state.json"
+MASTER_DIRECTORY = f"{RUN}/master"
 LOG = "/var/log/keepalived.log"
 QUEUE = "/var/lib/tandem/events"
 SEQUENCE_FILE = "/var/lib/tandem/event-sequence"
@@ -144,6 +145,15 @@ def read_json(path: str, default: object) -> Any:
         return default
 
 
+def read_word(path: str) -> str:
+    """The first word of a file of /run/tandem; "" if there is none."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return (file.read().split() or [""])[0]
+    except (OSError, ValueError):
+        return ""
+
+
 class Fifo:
     """The FIFO, opened for reading and writing: a reader alone would see its end when keepalived stops."""
 
@@ -180,6 +190,7 @@ class Recorder:
         self._state_file, self._master, self._log, self._queue, self._sequence_file = (
             root + path for path in (STATE_FILE, MASTER_DIRECTORY, LOG, QUEUE, SEQUENCE_FILE)
         )
+        self._run = root + RUN
         os.makedirs(self._queue, exist_ok=True)
         os.makedirs(self._master, exist_ok=True)
         finish_interrupted(self._queue)
@@ -197,6 +208,8 @@ class Recorder:
         event = self._events.event(line, at=utc, now=time.monotonic())
         if event is None:
             return
+        if event["kind"] == "vrrp" and not event["seen"]:
+            event["seen"] = self._reports(event["subject"])
         self._waiting.append(event)
         try:
             if event["kind"] == "vrrp":
@@ -205,6 +218,12 @@ class Recorder:
             append(self._log, log_line(event, local, several=self._several))
         except OSError as error:
             print(f"{error}: {line}", file=sys.stderr)
+
+    def _reports(self, instance: str) -> str:
+        """What keepalived was told about this node when its state changed, and whether the peer could take over."""
+        files = {"nginx": "nginx", "drain": f"drain-{instance}", "peer": "peer"}
+        words = {name: read_word(f"{self._run}/{file}") for name, file in files.items()}
+        return ", ".join(f"{name} {word}" for name, word in words.items() if word)
 
     def _mark_master(self, instance: str) -> None:
         mark = f"{self._master}/{instance}"

@@ -11,7 +11,6 @@ from provisioning.kinds.directory import Directory
 from provisioning.kinds.file import File
 from provisioning.kinds.gate import Gate
 from provisioning.kinds.last_run import LastRun
-from provisioning.kinds.package import Package
 from provisioning.kinds.port import Port
 from provisioning.kinds.steady import Steady
 from provisioning.kinds.timer import Timer
@@ -20,6 +19,7 @@ from provisioning.kinds.user import User
 from provisioning.placeholders import Format
 from provisioning.rendering import render
 from provisioning.services.delivery import Delivery
+from provisioning.services.packages import packages
 from provisioning.services.service_unit import ServiceUnit
 from settings.services import SECRET_REFERENCE
 
@@ -42,7 +42,7 @@ def _app(deployment: Deployment, node: Node, app: App) -> list[Item]:
         settings.keep_releases, after,
     )  # fmt: skip
     return [
-        *(Package(name) for name in settings.packages),
+        *packages(deployment, *settings.packages),
         User(app.user, home=f"/var/lib/{app.unit}"),
         Directory(_configuration(app), group=app.user, mode=0o750),
         *delivery.received(),

@@ -14,11 +14,11 @@ from provisioning.deployment import Deployment, Node
 from provisioning.kinds.base import Item
 from provisioning.kinds.directory import Directory
 from provisioning.kinds.file import File
-from provisioning.kinds.package import Package
 from provisioning.kinds.timer import Timer
 from provisioning.kinds.user import User
 from provisioning.rendering import render
 from provisioning.services.data import redis_address
+from provisioning.services.packages import packages
 
 UNIT = "tandem-backup"
 PROGRAM = "/usr/local/lib/tandem/backup"
@@ -66,16 +66,21 @@ def _data_node(deployment: Deployment) -> list[Item]:
     known = f"{peer.private_address} {placeholders.placeholder(placeholders.host_key(peer.name))}\n"
     key = placeholders.placeholder(placeholders.BACKUP_PRIVATE_KEY) + "\n"
     return [
-        Package("openssh-client"),
+        *packages(deployment, "openssh-client"),
         Directory(_KEYS, mode=0o700),
         *_programs(deployment, **given),
         File(f"{_KEYS}/known_hosts", known, mode=0o600),
         File(f"{_KEYS}/key", key, mode=0o600),
-        *([Package("rclone"), _program(UPLOAD, "backup_upload.py")] if bucket is not None else []),
+        *([*packages(deployment, "rclone"), _program(UPLOAD, "backup_upload.py")] if bucket is not None else []),
         *([_bucket_key()] if bucket is not None and bucket.role is None else []),
         File(
             f"/etc/systemd/system/{UNIT}.service",
-            render("backup/tandem-backup.service.j2", program=PROGRAM, bucket_key=_BUCKET_KEY),
+            render(
+                "backup/tandem-backup.service.j2",
+                program=PROGRAM,
+                bucket_key=_BUCKET_KEY,
+                redis_unit=deployment.distribution.family.redis_unit,
+            ),
         ),
         Timer(UNIT, "Nightly backup of the databases", calendar=f"*-*-* {settings.hour:02}:00:00 UTC"),
     ]

@@ -7,12 +7,14 @@ from provisioning.deployment import Deployment, Node
 from provisioning.kinds.absent import Absent
 from provisioning.kinds.authorized_key import AuthorizedKey
 from provisioning.kinds.base import Item, reload, restart
+from provisioning.kinds.check import Check
 from provisioning.kinds.directory import Directory
 from provisioning.kinds.file import File
-from provisioning.kinds.package import Package
+from provisioning.kinds.operating_system import OperatingSystem
 from provisioning.kinds.ssh_server import SshServer
 from provisioning.kinds.unit import Unit
 from provisioning.rendering import render
+from provisioning.services.packages import packages
 
 
 def desired(deployment: Deployment, node: Node) -> list[Item]:
@@ -20,8 +22,8 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
     return [
         Directory("/etc/tandem"),
         Directory("/usr/local/lib/tandem"),
-        *access(deployment.user),
-        Package("logrotate"),
+        *access(deployment),
+        *packages(deployment, "logrotate"),
         File(
             "/etc/systemd/system/logrotate.timer.d/tandem.conf",
             render("base/logrotate.timer.j2"),
@@ -31,13 +33,28 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
     ]
 
 
-def access(user: str) -> list[Item]:
+def access(deployment: Deployment) -> list[Item]:
     """The items of every node including a bastion: the key that logs in, and no temporary host key."""
+    ssh = deployment.distribution.family.ssh_unit
     return [
-        AuthorizedKey("deployment key", user, placeholders.placeholder(placeholders.DEPLOYMENT_PUBLIC_KEY)),
+        OperatingSystem(deployment.distribution.name),
+        AuthorizedKey("deployment key", deployment.user, placeholders.placeholder(placeholders.DEPLOYMENT_PUBLIC_KEY)),
         # The user data contains the temporary key (first_boot.py). Any process that can read the metadata service could
         # impersonate the node with it. The long-term key is pinned before a rollout starts.
-        Absent("/etc/ssh/ssh_host_ecdsa_key", after=(reload("ssh"),)),
-        Absent("/etc/ssh/ssh_host_ecdsa_key.pub", after=(reload("ssh"),)),
-        SshServer(),
+        Absent("/etc/ssh/ssh_host_ecdsa_key", after=(reload(ssh),)),
+        Absent("/etc/ssh/ssh_host_ecdsa_key.pub", after=(reload(ssh),)),
+        *hardened_ssh(deployment),
+        SshServer(ssh),
+    ]
+
+
+def hardened_ssh(deployment: Deployment) -> list[Item]:
+    if not deployment.system.harden_ssh:
+        return []
+    # The name sorts before that of cloud-init's file.
+    file = "/etc/ssh/sshd_config.d/00-tandem.conf"
+    changed = (reload(deployment.distribution.family.ssh_unit),)
+    return [
+        Check("sshd", ("/usr/sbin/sshd", "-t"), ("/etc/ssh",), look_at="provisioning/templates/system/sshd.conf.j2"),
+        File(file, render("system/sshd.conf.j2"), after=changed),
     ]

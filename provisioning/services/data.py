@@ -28,11 +28,14 @@ def _data_node(deployment: Deployment) -> Node:
 
 
 def external_addresses(deployment: Deployment) -> dict[str, str]:
-    """The HOST:PORT of each database outside the group, by setting. Empty for `data.location: first-node`."""
+    """The HOST:PORT of each database outside the group, by setting."""
     data = deployment.data
+    nodes = {node.private_address for node in deployment.nodes}
     named = {
         "mariadbAddress": data.mariadb_address,
         "redisAddress": data.redis_address,
         "mongodb.address": data.mongodb.address if data.mongodb else None,
     }
-    return {setting: address for setting, address in named.items() if address}
+    return {
+        setting: address for setting, address in named.items() if address and address.rpartition(":")[0] not in nodes
+    }

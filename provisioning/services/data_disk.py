@@ -1,6 +1,6 @@
 """The data disk of the databases. It is kept when its node is replaced, and attached to the new node.
 
-The disk is mounted once, and the directory of each database is bind-mounted at the path of the Debian package. The
+The disk is mounted once, and the directory of each database is bind-mounted at the path of its package. The
 configuration of the databases therefore does not depend on the disk.
 """
 
@@ -12,14 +12,18 @@ from provisioning.kinds.base import Item, restart
 from provisioning.kinds.file import File
 from provisioning.kinds.file_system import FileSystem
 from provisioning.kinds.first_content import FirstContent
-from provisioning.kinds.package import Package
 from provisioning.kinds.unit import Unit
 from provisioning.rendering import render
+from provisioning.services.packages import packages
 from settings.data import DataLocation
 
 MOUNT_POINT = "/srv/tandem"
-# (package, unit, directory of its files)
-DATABASES = (("mariadb-server", "mariadb", "/var/lib/mysql"), ("redis-server", "redis-server", "/var/lib/redis"))
+
+
+def databases(deployment: Deployment) -> tuple[tuple[str, str, str], ...]:
+    """The package of each database, its unit, and the directory of its files."""
+    redis = deployment.distribution.family.redis_unit
+    return ("mariadb-server", "mariadb", "/var/lib/mysql"), ("redis-server", redis, "/var/lib/redis")
 
 
 def desired(deployment: Deployment, node: Node) -> list[Item]:
@@ -31,10 +35,10 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
         File("/etc/systemd/system/tandem-disk.service", render("data_disk/tandem-disk.service.j2", device=device)),
         *_mount(MOUNT_POINT, device, kind="ext4", options="noatime"),
     ]
-    for package, unit, path in DATABASES:
+    for package, unit, path in databases(deployment):
         on_disk = f"{MOUNT_POINT}/{unit}"
         items += [
-            Package(package),
+            *packages(deployment, package),
             FirstContent(on_disk, path, unit),
             File(
                 f"/etc/systemd/system/{unit}.service.d/data-disk.conf",
@@ -66,8 +70,8 @@ def desired_after_move(deployment: Deployment, node: Node) -> list[Item]:
     if deployment.data.location is not DataLocation.MOVED or node != deployment.nodes[0]:
         return []
     return [
-        *(_off(unit) for _, unit, _ in DATABASES),
-        *(_off(mount_unit(path)) for _, _, path in DATABASES),
+        *(_off(unit) for _, unit, _ in databases(deployment)),
+        *(_off(mount_unit(path)) for _, _, path in databases(deployment)),
         _off(mount_unit(MOUNT_POINT)),
     ]
 

@@ -16,10 +16,10 @@ from provisioning.kinds.base import Item, reload
 from provisioning.kinds.check import Check
 from provisioning.kinds.directory import Directory
 from provisioning.kinds.file import File
-from provisioning.kinds.package import Package
 from provisioning.kinds.unit import Unit
 from provisioning.rendering import render
 from provisioning.services.data import MARIADB_PORT, REDIS_PORT
+from provisioning.services.packages import packages
 from provisioning.services.upstreams import upstreams
 
 UNIT = "tandem-firewall"
@@ -52,6 +52,9 @@ def offers(deployment: Deployment, node: Node) -> list[Offer]:
         ]
     if node == deployment.data_node:
         found += [Offer(MARIADB_PORT, "nodes", "MariaDB"), Offer(REDIS_PORT, "nodes", "Redis")]
+    mongodb = deployment.data.mongodb
+    if mongodb is not None and mongodb.address.startswith(f"{node.private_address}:"):
+        found.append(Offer(int(mongodb.address.rpartition(":")[2]), "nodes", "MongoDB, from iam-pump"))
     if node == deployment.backup_node:
         found.append(Offer(_SSH_PORT, "data", "backups of the databases"))
     return [*found, *(Offer(port, "nodes", "nodes.peerPorts") for port in deployment.peer_ports)]
@@ -81,7 +84,7 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
         offers=offers(deployment, node),
     )
     return [
-        Package("nftables"),
+        *packages(deployment, "nftables"),
         Directory("/etc/tandem/firewall"),
         Check("nftables", ("nft", "--check", "--file", RULES), ("/etc/tandem/firewall",), look_at=__name__),
         File(RULES, rules, after=(reload(UNIT),)),

@@ -12,7 +12,6 @@ from provisioning.kinds.endpoint import Endpoint
 from provisioning.kinds.file import File
 from provisioning.kinds.gate import Gate
 from provisioning.kinds.iam_account import IamAccount, nickname_of
-from provisioning.kinds.package import Package
 from provisioning.kinds.port import Port
 from provisioning.kinds.timer import Timer
 from provisioning.kinds.unit import Unit
@@ -20,6 +19,7 @@ from provisioning.kinds.user import User
 from provisioning.rendering import render
 from provisioning.services.data import POOL_SIZE, external_addresses, mariadb_address, redis_address
 from provisioning.services.delivery import Delivery
+from provisioning.services.packages import packages
 from provisioning.services.service_unit import ServiceUnit
 from settings.releases import Release
 
@@ -53,7 +53,7 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
         _DIRECTORY, release.source, release.sha256, release.path, deployment.iam.keep_releases, everything
     )
     return [
-        *(Package(name) for name in (*(_STAND_IN_PACKAGES if release.stand_in else ()), "redis-tools", "openssl")),
+        *packages(deployment, *(_STAND_IN_PACKAGES if release.stand_in else ()), "redis-tools", "openssl"),
         User("iam", home="/var/lib/iam"),
         Directory("/etc/iam", group="iam", mode=0o750),
         Directory("/var/lib/iam", owner="iam", group="iam", mode=0o750),
@@ -83,7 +83,11 @@ def _health(deployment: Deployment, node: Node) -> list[Item]:
     mariadb_host, _, mariadb_port = mariadb_address(deployment).rpartition(":")
     redis_password = placeholders.placeholder(placeholders.REDIS_PASSWORD)
     outside = "tandem:data of the stack, and the route to this address"
-    look_at = outside if data.outside_group else f"journalctl -u mariadb -u redis-server on {deployment.nodes[0].name}"
+    look_at = (
+        outside
+        if data.outside_group
+        else f"journalctl -u mariadb -u {deployment.distribution.family.redis_unit} on {deployment.nodes[0].name}"
+    )
     mongodb = data.mongodb.address.rpartition(":") if data.mongodb else None
     return [
         IamAccount(
@@ -185,7 +189,7 @@ def _configuration(deployment: Deployment, node: Node) -> list[Item]:
 def _unit(deployment: Deployment, node: Node, name: str, *, censored: bool) -> File:
     program = (f"{_DIRECTORY}/current/bin/{name}", "-c", f"/etc/iam/{name}.yaml")
     authz = name == "iam-authz-server"
-    data = ("mariadb", "redis-server") if node == deployment.data_node else ()
+    data = ("mariadb", deployment.distribution.family.redis_unit) if node == deployment.data_node else ()
     return ServiceUnit(
         name,
         _SERVICES[name],

@@ -10,11 +10,11 @@ from provisioning.kinds.base import Item, Phase, reload, restart
 from provisioning.kinds.check import Check
 from provisioning.kinds.directory import Directory
 from provisioning.kinds.file import File
-from provisioning.kinds.package import Package
 from provisioning.kinds.unit import Unit
 from provisioning.kinds.vrrp import Vrrp
 from provisioning.rendering import render
 from provisioning.services import health, lvs
+from provisioning.services.packages import packages
 from provisioning.services.vrrp import Profile, preferred_addresses, profile_of, virtual_routers
 
 SETTINGS = "provisioning/templates/keepalived/ and the stack's tandem:keepalived"
@@ -27,8 +27,9 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
     if not node.eligible:
         return lvs.desired_of_real_server(deployment, node)
     settings, profile = deployment.keepalived, profile_of(deployment.keepalived)
+    family = deployment.distribution.family
     items: list[Item] = [
-        Package("keepalived"),
+        *packages(deployment, "keepalived"),
         Directory("/etc/keepalived"),
         File(
             "/etc/logrotate.d/keepalived", render("keepalived/logrotate.j2", daemon_log=settings.daemon_log == "file")
@@ -47,10 +48,15 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
         # No restart: it would move the virtual IP, and these options only matter at the next start.
         File(
             "/etc/systemd/system/keepalived.service.d/tandem.conf",
-            render("keepalived/restart.conf.j2", profile=profile, to_file=settings.daemon_log == "file"),
+            render("keepalived/restart.conf.j2", profile=profile, to_file=settings.daemon_log == "file", family=family),
+        ),
+        *(
+            [File(family.keepalived_file, f'{family.keepalived_options}="-D"\n')]
+            if family.keepalived_type == "forking"
+            else []
         ),
         *([_script("/etc/keepalived/check_nginx.sh", "check_nginx.sh.j2")] if profile.name == "seed" else []),
-        *(_daemon_log() if settings.daemon_log == "file" else []),
+        *(_daemon_log(deployment) if settings.daemon_log == "file" else []),
         *lvs.desired_of_director(deployment),
         Unit("keepalived"),
     ]
@@ -120,10 +126,10 @@ def _configuration(deployment: Deployment, node: Node, profile: Profile) -> File
     return File("/etc/keepalived/keepalived.conf", text, mode=0o640, after=(reload("keepalived"),))
 
 
-def _daemon_log() -> list[Item]:
+def _daemon_log(deployment: Deployment) -> list[Item]:
     """The lecture's separate log file: keepalived writes to local6, and rsyslog to the file."""
     return [
-        Package("rsyslog"),
+        *packages(deployment, "rsyslog"),
         File("/etc/rsyslog.d/30-keepalived.conf", render("keepalived/rsyslog.conf.j2"), after=(restart("rsyslog"),)),
         Unit("rsyslog"),
     ]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from provisioning.deployment import Deployment, Node
 from provisioning.kinds.base import Item, restart
 from provisioning.kinds.file import File
-from provisioning.kinds.package import Package
 from provisioning.kinds.unit import Unit
 from provisioning.rendering import render
+from provisioning.services.packages import packages
 
 _DIRECTOR = "tandem-lvs-director"
 _REAL_SERVER = "tandem-lvs-real-server"
@@ -18,7 +18,7 @@ def desired_of_director(deployment: Deployment) -> list[Item]:
     servers = deployment.keepalived.virtual_servers
     if not servers:
         return []
-    items: list[Item] = [Package("ipvsadm")]
+    items: list[Item] = [*packages(deployment, "ipvsadm")]
     if any(server.kind == "NAT" for server in servers):
         items += _unit(_DIRECTOR, "lvs/director.service.j2")
     return items

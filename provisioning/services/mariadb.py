@@ -11,12 +11,12 @@ from provisioning.kinds.database import Database
 from provisioning.kinds.file import File
 from provisioning.kinds.grant import Grant
 from provisioning.kinds.iam_account import USER, nickname_of
-from provisioning.kinds.package import Package
 from provisioning.kinds.query import Query
 from provisioning.kinds.remote_account import RemoteAccount
 from provisioning.kinds.unit import Unit
 from provisioning.rendering import render
 from provisioning.services.data import MARIADB_PORT, POOL_SIZE
+from provisioning.services.packages import packages
 
 # The definer of the schema's triggers (marmotedu/iam 16c723d). MariaDB does not listen on loopback, so this account
 # cannot log in.
@@ -29,11 +29,11 @@ _SPARE_CONNECTIONS = 30
 _TEMPLATE = "provisioning/templates/mariadb/server.cnf.j2"
 # Reads all option files, prints the resulting options and exits: with code 0 even if it skips an included file.
 _SCRIPT = """
+PATH=$PATH:/usr/libexec  # of the RHEL family
 seen=$(mariadbd --verbose --help 2>&1 > /dev/null) && ! printf '%s\\n' "$seen" | grep -q '^error:' && exit 0
 printf '%s\\n' "$seen"
 exit 1
 """
-_CHECK = Check("mariadb", ("sh", "-c", _SCRIPT), ("/etc/mysql",), look_at=_TEMPLATE)
 
 
 def desired(deployment: Deployment, node: Node) -> list[Item]:
@@ -46,15 +46,16 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
     if node != deployment.data_node:
         return []
     settings, unit = deployment.data, restart("mariadb")
+    options = deployment.distribution.family.mariadb_file
     limits = {
         "max_connections": POOL_SIZE * len(deployment.nodes) + _SPARE_CONNECTIONS,
         "buffer_pool_mib": settings.buffer_pool_mib,
     }
     return [
-        Package("mariadb-server"),
-        _CHECK,
+        *packages(deployment, "mariadb-server"),
+        Check("mariadb", ("sh", "-c", _SCRIPT), (_configuration(options),), look_at=_TEMPLATE),
         File(
-            "/etc/mysql/mariadb.conf.d/60-tandem.cnf",
+            options.format("60-tandem"),
             render(
                 "mariadb/server.cnf.j2",
                 address=node.private_address,
@@ -63,9 +64,10 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
             after=(unit,),
         ),
         # Read at a start; `_limits` sets the same values in the running server.
-        File("/etc/mysql/mariadb.conf.d/61-tandem-limits.cnf", render("mariadb/limits.cnf.j2", **limits)),
+        File(options.format("61-tandem-limits"), render("mariadb/limits.cnf.j2", **limits)),
         File("/etc/systemd/system/mariadb.service.d/tandem.conf", render("mariadb/unit.conf.j2"), after=(unit,)),
         Unit("mariadb", others_need=True),
+        *_root(deployment),
         *_definer(deployment),
         Database(
             settings.database,
@@ -77,6 +79,26 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
         Query("the account for health checks", settings.database, *_health_password(deployment)),
         *_accounts(deployment),
         *_limits(**limits),
+    ]
+
+
+def _configuration(options: str) -> str:
+    """The directory that the check replaces by a copy with the candidates."""
+    return "/etc/mysql" if options.startswith("/etc/mysql/") else "/etc/my.cnf.d"
+
+
+def _root(deployment: Deployment) -> list[Item]:
+    """On the RHEL family, every local account may log in as root without a password after the installation."""
+    if deployment.distribution.family.packages == "apt":
+        return []
+    insecure = "User = 'root' AND Host = 'localhost' AND COALESCE(JSON_VALUE(Priv, '$.plugin'), '') <> 'unix_socket'"
+    return [
+        Query(
+            "root logs in through the socket only",
+            "mysql",
+            "ALTER USER 'root'@'localhost' IDENTIFIED VIA unix_socket",
+            unless=f"SELECT 1 FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM global_priv WHERE {insecure})",  # noqa: S608 - constants
+        )
     ]
 
 
@@ -134,7 +156,7 @@ def _external(deployment: Deployment, node: Node, server: str) -> list[Item]:
         ]  # fmt: skip
     published = f"`name` = 'admin' AND `password` = '{_PUBLISHED_HASH}'"
     return [
-        Package("mariadb-client-core"),
+        *packages(deployment, "mariadb-client-core"),
         *accounts,
         Query(
             "no published password of admin",

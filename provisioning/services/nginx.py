@@ -12,12 +12,12 @@ from provisioning.kinds.check import Check
 from provisioning.kinds.directory import Directory
 from provisioning.kinds.file import File
 from provisioning.kinds.gate import Gate
-from provisioning.kinds.package import Package
 from provisioning.kinds.port import Port
 from provisioning.kinds.site import Site as SiteCheck
 from provisioning.kinds.unit import Unit
 from provisioning.rendering import render
 from provisioning.services.nginx_http import ACME_PATH, View, make_view
+from provisioning.services.packages import packages
 from provisioning.services.sites import sites
 from provisioning.services.upstreams import upstreams
 from provisioning.sites import ACME_ROOT, TLS_DIRECTORY
@@ -41,8 +41,7 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
     views = [make_view(site, nginx) for site in sites(deployment)]
     locations = [location.settings for view in views for location in view.locations]
     return [
-        Package("nginx"),
-        *([Package("libnginx-mod-stream")] if nginx.streams else []),
+        *packages(deployment, "nginx", *(["libnginx-mod-stream"] if nginx.streams else [])),
         *_directories(deployment, caches=any(location.cache for location in locations)),
         Check("nginx", ("nginx", "-t", "-q"), ("/etc/nginx",), look_at=SETTINGS),
         Absent("/etc/nginx/sites-enabled/default", after=_CHANGED),
@@ -52,7 +51,10 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
             _password_file(name, nginx.user)
             for name in sorted({each.basic_auth.users for each in locations if each.basic_auth})
         ),
-        File("/etc/logrotate.d/nginx", render("nginx/logrotate.j2", nginx=nginx)),
+        File(
+            "/etc/logrotate.d/nginx",
+            render("nginx/logrotate.j2", nginx=nginx, log_group=deployment.distribution.family.log_group),
+        ),
         # Needs a daemon-reload only, which `File` adds; nginx is not restarted.
         File(
             "/etc/systemd/system/nginx.service.d/tandem.conf",
@@ -104,7 +106,14 @@ def _configuration(deployment: Deployment, views: list[View]) -> list[Item]:
         return File(path, render(f"nginx/{template}", nginx=nginx, **values), after=_CHANGED)
 
     found = [
-        file("/etc/nginx/nginx.conf", "nginx.conf.j2", uses=uses, ciphers=_CIPHERS, open_files=open_files(deployment)),
+        file(
+            "/etc/nginx/nginx.conf",
+            "nginx.conf.j2",
+            uses=uses,
+            ciphers=_CIPHERS,
+            open_files=open_files(deployment),
+            modules=deployment.distribution.family.nginx_modules,
+        ),
         file(
             "/etc/nginx/conf.d/default.conf",
             "default.conf.j2",

@@ -12,9 +12,9 @@ from provisioning import placeholders
 from provisioning.deployment import Deployment, Node
 from provisioning.kinds.base import Item, restart
 from provisioning.kinds.file import File
-from provisioning.kinds.package import Package
 from provisioning.kinds.unit import Unit
 from provisioning.rendering import render
+from provisioning.services.packages import packages
 
 UNIT = "tandem-notify"
 PROGRAM = "/usr/local/lib/tandem/notifier.py"
@@ -32,7 +32,7 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
     ]  # fmt: skip
     changed = (restart(UNIT),)
     return [
-        Package("ca-certificates"),
+        *packages(deployment, "ca-certificates"),
         File(
             PROGRAM, resources.files("provisioning.programs").joinpath("notifier.py").read_text("utf-8"), after=changed
         ),

@@ -6,14 +6,14 @@ from provisioning import placeholders
 from provisioning.deployment import Deployment, Node
 from provisioning.kinds.base import Item, restart
 from provisioning.kinds.check import Check
+from provisioning.kinds.directory import Directory
 from provisioning.kinds.file import File
-from provisioning.kinds.package import Package
 from provisioning.kinds.redis_password import RedisPassword
 from provisioning.kinds.unit import Unit
 from provisioning.rendering import render
 from provisioning.services.data import REDIS_PORT
+from provisioning.services.packages import packages
 
-_UNIT = "redis-server"
 # Redis has no command that only checks a file. It reads the file first and then its arguments, so it stops at the
 # unknown argument if the file is valid. It opens the log file while it reads, so it runs as the user of the service.
 _SCRIPT = """
@@ -30,8 +30,12 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
     if node != deployment.data_node:
         return []
     password = placeholders.placeholder(placeholders.REDIS_PASSWORD)
+    family = deployment.distribution.family
+    unit = family.redis_unit
     return [
-        Package("redis-server"),
+        *packages(deployment, "redis-server"),
+        # On the RHEL family the package has no such directory.
+        *([Directory("/etc/redis", owner="redis", group="redis", mode=0o750)] if family.redis_command else []),
         _CHECK,
         File(
             "/etc/redis/redis.conf",
@@ -44,11 +48,13 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
             owner="redis",
             group="redis",
             mode=0o640,
-            after=(restart(_UNIT),),
+            after=(restart(unit),),
         ),
         File(
-            f"/etc/systemd/system/{_UNIT}.service.d/tandem.conf", render("redis/unit.conf.j2"), after=(restart(_UNIT),)
+            f"/etc/systemd/system/{unit}.service.d/tandem.conf",
+            render("redis/unit.conf.j2", command=family.redis_command),
+            after=(restart(unit),),
         ),
         RedisPassword(password, node.private_address, REDIS_PORT),
-        Unit(_UNIT, others_need=True),
+        Unit(unit, others_need=True),
     ]

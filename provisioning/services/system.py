@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from provisioning.deployment import Deployment, Node
-from provisioning.kinds.base import Item, reload, restart
-from provisioning.kinds.check import Check
+from provisioning.kinds.base import Item, restart
 from provisioning.kinds.directory import Directory
 from provisioning.kinds.file import File
 from provisioning.kinds.hosts import Hosts
 from provisioning.kinds.link import Link
-from provisioning.kinds.package import Package
+from provisioning.kinds.selinux import Selinux
 from provisioning.kinds.unit import Unit
 from provisioning.rendering import render
-
-_SSHD = "provisioning/templates/system/sshd.conf.j2"
+from provisioning.services.packages import packages
 
 
 def desired(deployment: Deployment, node: Node) -> list[Item]:
     system = deployment.system
     items: list[Item] = [
         Hosts(_names(deployment)),
+        *_selinux(deployment),
         *_upgrades(deployment, node),
         Directory("/etc/systemd/journald.conf.d"),
         File(
@@ -38,17 +37,13 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
             Link("/etc/localtime", f"/usr/share/zoneinfo/{system.time_zone}"),
             File("/etc/timezone", f"{system.time_zone}\n"),
         ]
-    if system.harden_ssh:
-        items += [
-            Check("sshd", ("/usr/sbin/sshd", "-t"), ("/etc/ssh",), look_at=_SSHD),
-            # The name sorts before that of cloud-init's file.
-            File("/etc/ssh/sshd_config.d/00-tandem.conf", render("system/sshd.conf.j2"), after=(reload("ssh"),)),
-        ]
     if system.time_servers:
+        family = deployment.distribution.family
+        chrony = family.chrony_unit
         items += [
-            Package("chrony"),
-            File("/etc/chrony/chrony.conf", render("system/chrony.conf.j2", system=system), after=(restart("chrony"),)),
-            Unit("chrony"),
+            *packages(deployment, "chrony"),
+            File(family.chrony_file, render("system/chrony.conf.j2", system=system), after=(restart(chrony),)),
+            Unit(chrony),
         ]
     return items
 
@@ -61,7 +56,14 @@ def _names(deployment: Deployment) -> tuple[str, ...]:
     return tuple(names)
 
 
+def _selinux(deployment: Deployment) -> list[Item]:
+    domains = deployment.distribution.family.permissive
+    return [*packages(deployment, "policycoreutils-python-utils"), Selinux(domains)] if domains else []
+
+
 def _upgrades(deployment: Deployment, node: Node) -> list[Item]:
+    if deployment.distribution.family.packages != "apt":
+        return []  # settings refuse securityUpdates
     number = deployment.nodes.index(node)  # at most 16 nodes
     days = "Mon,Wed,Fri" if number % 2 == 0 else "Tue,Thu,Sat"
     time = File(
@@ -72,6 +74,6 @@ def _upgrades(deployment: Deployment, node: Node) -> list[Item]:
         return [time]
     return [
         time,
-        Package("unattended-upgrades"),
+        *packages(deployment, "unattended-upgrades"),
         File("/etc/apt/apt.conf.d/52tandem", render("system/unattended-upgrades.j2")),
     ]

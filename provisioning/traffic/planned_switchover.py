@@ -23,13 +23,15 @@ from provisioning.traffic.out_of_service import Surroundings, put_back, take_out
 from provisioning.traffic.serving import NodeState, read_states
 from provisioning.traffic.switchover import Switchover
 
+_LOOKS, _BETWEEN_LOOKS_S = 4, 0.3
+
 
 def switch_over(group: Group, to: str | None) -> tuple[Switchover, ...]:
     """Move the virtual IPs to the node `to`, or from the only node that holds one to its peer.
 
     Returns the moves, none if the node holds all of them already. Raises SwitchoverError or another ProvisioningError.
     """
-    leaving = choose_leaving(_read_states(group), group.inventory, to)
+    leaving = choose_leaving(_read_settled_states(group), group.inventory, to)
     if leaving is None:
         return ()
     if drained := [name for name in _find_drained(group) if name != leaving]:
@@ -88,6 +90,17 @@ def choose_leaving(states: Sequence[NodeState], inventory: Inventory, to: str | 
     if len(leaving) > 1:
         raise SwitchoverError(f"--to is required, because {' and '.join(leaving)} hold a virtual IP each", seen=seen)
     return leaving[0] if leaving else None
+
+
+def _read_settled_states(group: Group) -> list[NodeState]:
+    """Read again while a virtual IP moves: the nodes are not read at the same instant."""
+    for _ in range(_LOOKS - 1):
+        states = _read_states(group)
+        held = [address for state in states for address in state.held]
+        if sorted(held) == sorted(group.inventory.virtual_ips):
+            return states
+        group.sleep(_BETWEEN_LOOKS_S)
+    return _read_states(group)
 
 
 def _read_states(group: Group) -> list[NodeState]:

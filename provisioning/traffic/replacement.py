@@ -6,30 +6,24 @@ from collections.abc import Mapping
 
 from provisioning.cloud_calls import CallApi
 from provisioning.errors import CloudApiError, SwitchoverError
-from provisioning.inventory import RemoteNode
 
 _AVAILABLE = "NORMAL"  # ImageState
 _UNKNOWN_IMAGE = "InvalidImageId"  # prefix of the error codes of DescribeImages
 
 
-def check_image_exists(call: CallApi, node: RemoteNode) -> None:
-    """Check that the image of a node still exists; a replaced node is created from it. Raises SwitchoverError.
+def check_image_exists(call: CallApi, name: str, image: str) -> None:
+    """Check that the image exists from which a node is created again: `nodes.image`. Raises SwitchoverError.
 
-    An API that does not respond, or a node that does not exist any more, is not an error.
+    An API that does not respond is not an error.
     """
     try:
-        found = call("cvm", "DescribeInstances", {"InstanceIds": [node.instance_id]}).get("InstanceSet") or []
-        image = found[0].get("ImageId") if found else None
-        if image is None:
-            return
         state = _find_state(call, image)
     except CloudApiError:
         return
     if state != _AVAILABLE:
         raise SwitchoverError(
-            f"{node.name} cannot be replaced: its image {image} {state or 'does not exist any more'}; "
-            "nothing was changed",
-            look_at='docs/operations.md, "Use a new image": add a node with a new image, then remove this node',
+            f"{name} cannot be replaced: the image {image} {state or 'does not exist'}; nothing was changed",
+            look_at="tandem:nodes.image; tandem doctor",
         )
 
 

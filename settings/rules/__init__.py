@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from settings.problems import Problem
-from settings.rules import addresses, apps, keepalived, nginx, services
+from settings.rules import addresses, apps, distributions, keepalived, nginx, services
 
-_RULES = (*addresses.RULES, *keepalived.RULES, *services.RULES, *nginx.RULES, *apps.RULES)
+_RULES = (*addresses.RULES, *keepalived.RULES, *services.RULES, *nginx.RULES, *apps.RULES, *distributions.RULES)
 
 
 def find_contradictions(sections: Mapping[str, Any]) -> Iterator[Problem]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from settings.data import DataSettings
 from settings.iam import IamSettings
 from settings.nginx import NginxSettings
 from settings.nodes import ELIGIBLE_NODES, NodesSettings
@@ -37,6 +38,23 @@ def check_instances(services: Services, nodes: NodesSettings) -> Iterator[Proble
                 f"must be eligible nodes ({', '.join(eligible)}) or one node with schedule (got {', '.join(others)}): "
                 "the command runs on the node that holds the virtual IP",
             )
+
+
+def check_mongodb_runs(services: Services, nodes: NodesSettings, data: DataSettings) -> Iterator[Problem]:
+    """On a node, MongoDB is a service of the user's own: no distribution has a package of it."""
+    host, _, port = data.mongodb.address.rpartition(":") if data.mongodb else ("", "", "")
+    node = next((each.name for each in nodes.members if str(each.address) == host), None)
+    runs = any(
+        str(service.port) == port and (service.instances == "all" or node in service.instances)
+        for service in services.values()
+    )
+    if node is not None and not runs:
+        yield Problem(
+            "tandem:data.mongodb.address",
+            f"must be a server outside the group or one of your services (got {host}:{port}, and no service in "
+            f"tandem:services has port {port} on {node}): the distributions have no package of MongoDB, so give its "
+            "archive as services.NAME.release",
+        )
 
 
 def check_ports(services: Services, iam: IamSettings) -> Iterator[Problem]:
@@ -98,6 +116,7 @@ def check_secrets_of_services_are_encrypted(
 
 
 RULES = (
+    check_mongodb_runs,
     check_instances,
     check_ports,
     check_stream_ports_are_not_those_of_services,

@@ -73,21 +73,23 @@ def check_alarms(alarms: AlarmsSettings, nodes: NodesSettings) -> Iterator[Probl
 def check_external_databases_have_passwords(
     data: DataSettings, credentials: CredentialsSettings, iam: IamSettings
 ) -> Iterator[Problem]:
-    if not data.outside_group or not iam.enabled:
+    if not iam.enabled:
         return
     given = credentials.given
-    required = {"redisPassword": given.redis_password}
-    if data.administrator is None:
-        required["mariadbPassword"] = given.mariadb_password
-    else:
-        required["mariadbAdministratorPassword"] = given.mariadb_administrator_password
+    required: dict[str, SecretStr | None] = {}
+    if data.outside_group:
+        required["redisPassword"] = given.redis_password
+        if data.administrator is None:
+            required["mariadbPassword"] = given.mariadb_password
+        else:
+            required["mariadbAdministratorPassword"] = given.mariadb_administrator_password
     if data.mongodb is not None:
         required["mongodbPassword"] = given.mongodb_password
     for key, value in required.items():
         if value is None:
             yield Problem(
                 f"tandem:credentials.given.{key}",
-                f"is required with data.location {data.location}; "
+                f"is required with {'data.mongodb' if key == 'mongodbPassword' else f'data.location {data.location}'}; "
                 f"run `pulumi config set --secret --path tandem:credentials.given.{key}`",
             )
 

@@ -47,6 +47,7 @@ class Site:
         *,
         location: str = "external",
         keepalived: dict[str, Any] | None = None,
+        nginx: dict[str, Any] | None = None,
         secrets: tuple[str, ...] = ("mariadbPassword", "redisPassword"),
         generation: int = 1,
         **data: Any,
@@ -63,6 +64,7 @@ class Site:
             data={"location": location, **addresses, **data},
             credentials={"given": given, "generation": {"mariadbPassword": generation}},
             keepalived=keepalived or {},
+            nginx=nginx or {},
         )
         written.write_text(f"encryptionsalt: '{self.salt}'\n{written.read_text()}")
         return written

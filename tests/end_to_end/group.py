@@ -50,6 +50,17 @@ def under_load(lab: Lab, folder: Path, *, scale: float = 0.25, sources: Sequence
         yield result
 
 
+def request_healthz(lab: Lab, domain: str, public_ip: str, *, times: int = 1) -> list[str]:
+    """Return the responses to a client on the internet, with a new connection for each request."""
+    curl = f"curl --silent --insecure --max-time 3 --connect-to ::{public_ip} https://{domain}/healthz; echo"
+    return lab.client("sh", "-c", f"for n in $(seq {times}); do {curl}; done", check=False).stdout.splitlines()
+
+
+def requests_seen(lab: Lab, node: str, service: str) -> int:
+    """Count the /healthz requests in the journal of the service."""
+    return int(lab.on(node, f"journalctl --output cat --unit {service} | grep -c 'GET /healthz' || true").strip() or 0)
+
+
 @dataclass
 class Group:
     """The deployed group with the settings of the current tests."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 
@@ -19,11 +19,11 @@ class Traces:
     nft_tables: frozenset[str]
     control_groups: frozenset[str]
     loop_devices: frozenset[str]
+    files: frozenset[str]  # outside the image cache
 
     def beyond(self, before: Traces) -> dict[str, frozenset[str]]:
         """Return the traces that did not exist before, by kind. Empty when nothing was left behind."""
-        kinds = ("processes", "mounts", "namespaces", "links", "nft_tables", "control_groups", "loop_devices")
-        new = {kind: getattr(self, kind) - getattr(before, kind) for kind in kinds}
+        new = {kind.name: getattr(self, kind.name) - getattr(before, kind.name) for kind in fields(self)}
         return {kind: left for kind, left in new.items() if left}
 
 
@@ -40,6 +40,9 @@ def read_traces(name: str) -> Traces:
             line
             for line in _output("losetup", "--list", "--noheadings", "--output", "BACK-FILE").splitlines()
             if _is_of(name, line)
+        ),
+        files=frozenset(
+            str(path) for root in ("/var/lib/localcloud", "/run/localcloud") for path in Path(root).glob(f"*{name}*")
         ),
     )
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,7 @@ from typing import Any, TypeVar
 
 from operations.cli import find_cli
 from operations.workspace import find_workspace
+from tests.end_to_end.release import default_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -34,7 +37,8 @@ class Lab:
     name: str
 
     def run(self, *command: str, check: bool = True, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "LOCALCLOUD_NAME": self.name, "PATH": f"{BIN}:{os.environ['PATH']}"}
+        environment = {**os.environ, **default_settings(), "LOCALCLOUD_NAME": self.name}
+        environment["PATH"] = f"{BIN}:{environment['PATH']}"
         result = subprocess.run(
             command, env=environment, cwd=ROOT, text=True, capture_output=True, check=False, timeout=timeout_s,
             stdin=subprocess.DEVNULL,
@@ -56,6 +60,23 @@ class Lab:
     def operator(self, *command: str, check: bool = True, timeout_s: float = 600) -> subprocess.CompletedProcess[str]:
         """Run a command in the operator's network namespace, where `pulumi` runs."""
         return self.run("localcloud", "exec", "--", *command, check=check, timeout_s=timeout_s)
+
+    @contextmanager
+    def started(self, *command: str) -> Generator[Iterator[str]]:
+        """Run a command that does not end in the operator's namespace. Yields its lines; interrupts it afterwards."""
+        environment = {**os.environ, "LOCALCLOUD_NAME": self.name, "PATH": f"{BIN}:{os.environ['PATH']}"}
+        with subprocess.Popen(
+            ("localcloud", "exec", "--", *command), env=environment, cwd=ROOT, text=True, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        ) as process:  # fmt: skip
+            assert process.stdout is not None
+            killer = threading.Timer(120, os.killpg, (process.pid, signal.SIGKILL))
+            killer.start()
+            try:
+                yield iter(process.stdout)
+            finally:
+                killer.cancel()
+                os.killpg(process.pid, signal.SIGINT)
 
     def client(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command on a client on the emulated internet."""

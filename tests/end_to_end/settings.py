@@ -1,4 +1,8 @@
-"""Writes variants of the settings of stack `local`."""
+"""Writes variants of the settings of stack `local`.
+
+The nodes run the servers of marmotedu/iam when TANDEM_REAL_IAM names a directory with iam-apiserver, iam-authz-server,
+iam-pump and iam.sql; otherwise the stand-in.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +15,15 @@ import yaml
 
 from operations.cli import find_cli
 from tests.end_to_end.lab import ROOT, Lab
+from tests.end_to_end.release import REAL, real_release
 
 
 def write_settings(file: Path, **changed: dict[str, Any]) -> Path:
     """Write the settings of stack `local` with changes by section, for example keepalived={"profile": "seed"}."""
     settings = yaml.safe_load((ROOT / "stacks" / "Pulumi.local.yaml").read_text())
+    iam = changed.get("iam", {})
+    if REAL and iam.get("enabled", True):
+        changed["iam"] = {"release": str(real_release()), **iam}
     for section, values in changed.items():
         key = f"tandem:{section}"
         settings["config"][key] = {**settings["config"].get(key, {}), **values}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.lab import Lab
+from tests.end_to_end.lab import ROOT, CommandError, Lab
 from tests.end_to_end.settings import write_settings
 
 pytestmark = pytest.mark.root
@@ -62,10 +63,47 @@ def test_a_rebuilt_first_node_keeps_its_databases(deployed: Lab) -> None:
     """The data disk moves from the replaced node to the new one (docs/operations.md, Rebuild a node)."""
     deployed.on("iam-a", "mariadb iam -e 'CREATE TABLE kept (number INT); INSERT INTO kept VALUES (42)'")
     before = {node["name"]: node["instance_id"] for node in deployed.outputs()["nodes"]}
-    (urn,) = [word for word in deployed.urns() if word.endswith("Instance/instance:Instance::nodes.iam-a")]
-    deployed.up("--replace", urn)
+    deployed.tandem("replace", "iam-a")
     after = {node["name"]: node["instance_id"] for node in deployed.outputs()["nodes"]}
     assert after["iam-a"] != before["iam-a"]
     assert after["iam-b"] == before["iam-b"]
     assert deployed.on("iam-a", "mariadb -N iam -e 'SELECT number FROM kept; DROP TABLE kept'").strip() == "42"
     assert re.search(r"Resources:\n\s+\d+ unchanged\n", deployed.up())
+
+
+def test_an_invalid_configuration_is_refused_and_changes_no_node(deployed: Lab, tmp_path: Path) -> None:
+    """The nginx of a node refuses what no rule of the settings knows."""
+    settings = write_settings(tmp_path / "invalid.yaml", nginx={"extraConfig": "no_such_directive on;"})
+    files = "cd /etc; find nginx keepalived iam -type f -exec stat -c '%n %i %y' {} + | sort"
+    before = {node: deployed.on(node, files) for node in ("iam-a", "iam-b")}
+    with pytest.raises(CommandError, match=r'unknown directive "no_such_directive"') as refused:
+        deployed.up("--config-file", str(settings))
+    assert "Traceback" not in str(refused.value)
+    assert {node: deployed.on(node, files) for node in before} == before
+    assert re.search(r"Resources:\n\s+\d+ unchanged\n", deployed.up())
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_a_node_is_rebuilt_with_a_new_image_and_the_other_one_keeps_its_own(deployed: Lab, tmp_path: Path) -> None:
+    settings = write_settings(tmp_path / "image.yaml", nodes={"image": "img-debian12"})
+    try:
+        output = deployed.tandem("replace", "iam-b", "--config-file", str(settings))
+        assert images(deployed) == {"iam-a": "img-services", "iam-b": "img-debian12"}, output
+        assert deployed.operator("tandem", "health", "--stack", "local").returncode == 0
+        # `up` ignores a changed image.
+        assert re.search(r"Resources:\n\s+\d+ unchanged\n", deployed.up())
+    finally:
+        deployed.tandem("replace", "iam-b")
+    assert set(images(deployed).values()) == {"img-services"}
+
+
+def images(lab: Lab) -> dict[str, str]:
+    """The image of each node, as the state records it."""
+    script = (
+        "import json; from operations.engine import open_engine; "
+        "found = open_engine('local').deployment()['resources']; "
+        "found = [each['outputs'] for each in found if 'imageId' in each.get('outputs', {})]; "
+        "print(json.dumps({each['hostname']: each['imageId'] for each in found}))"
+    )
+    return json.loads(lab.operator(str(ROOT / ".venv" / "bin" / "python"), "-c", script).stdout)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from tests.end_to_end.group import NODES, VIRTUAL_IP
-from tests.end_to_end.lab import ROOT, Lab
+from tests.end_to_end.lab import ROOT, Lab, wait_until
 
 
 def status(lab: Lab) -> dict[str, Any]:
@@ -48,6 +49,44 @@ def test_the_logs_of_both_nodes_are_merged_by_time(deployed: Lab) -> None:
     nginx = deployed.tandem("logs", NODES[0], "nginx").splitlines()
     assert nginx
     assert {line.split()[2] for line in nginx} == {NODES[0]}
+
+
+def test_followed_logs_show_what_both_nodes_write_from_then_on(deployed: Lab) -> None:
+    command = ("tandem", "logs", "--follow", "--since", "-1s", "--stack", "local")
+    with deployed.started(*command) as lines:
+        for node in NODES:
+            deployed.on(node, "sleep 3; logger -t tandem-test 'followed'")
+        found: set[str] = set()
+        while found != set(NODES):
+            line = next(lines)
+            if line.endswith(" tandem-test: followed\n"):
+                found.add(line.split()[2])
+
+
+def test_the_live_status_counts_requests_and_errors(deployed: Lab) -> None:
+    public_ip = deployed.outputs()["public_ip"]
+    (master,) = deployed.masters(VIRTUAL_IP, list(NODES))
+    url = f"curl -sk -o /dev/null -m 2 --connect-to ::{public_ip} https://iam.authz.example.com/healthz"
+    ask = ("sh", "-c", f"for n in $(seq 40); do {url}; done")
+
+    def counts(lines: Iterator[str], key: str) -> bool:
+        nodes = {node["name"]: node for node in json.loads(next(lines))["nodes"]}
+        return nodes[master]["traffic"][key] > 0
+
+    with deployed.started("tandem", "status", "--watch", "--json", "--stack", "local") as lines:
+        assert json.loads(next(lines))["health"] is None
+        deployed.client(*ask)
+        wait_until(lambda: counts(lines, "requests"), bool, deadline_s=20, what="requests are counted")
+        try:
+            for node in NODES:
+                deployed.on(node, "systemctl stop iam-authz-server")
+            deployed.client(*ask)
+            wait_until(lambda: counts(lines, "errors"), bool, deadline_s=20, what="errors are counted")
+        finally:
+            for node in NODES:
+                deployed.on(node, "systemctl start iam-authz-server")
+    wait_until(lambda: deployed.operator("tandem", "health", "--stack", "local", check=False).returncode, (0).__eq__,
+               deadline_s=60, what="healthy group")  # fmt: skip
 
 
 def test_a_command_runs_on_a_node_over_ssh_with_its_exit_code(deployed: Lab) -> None:

@@ -6,11 +6,13 @@ The log lines have the format printed in the lecture: `[2020-10-14 14:01:51] not
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.group import Group
+from tests.end_to_end.group import Group, request_healthz, requests_seen
 from tests.end_to_end.lab import Lab, wait_until
 from tests.end_to_end.settings import write_settings
 
@@ -21,17 +23,6 @@ VIRTUAL_IP = "10.0.4.99"
 LINE = re.compile(r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\] (notify_(?:master|backup|fault|stop))")
 # 3 adverts of 1 s and a skew of up to 0.8 s until the master counts as down; a check interval of 5 s; 1 s ARP delay.
 TAKE_OVER_S = 12
-
-
-def request_healthz(lab: Lab, domain: str, public_ip: str, *, times: int = 1) -> list[str]:
-    """Return the responses to a client on the internet, with a new connection for each request."""
-    curl = f"curl --silent --insecure --max-time 3 --connect-to ::{public_ip} https://{domain}/healthz; echo"
-    return lab.client("sh", "-c", f"for n in $(seq {times}); do {curl}; done", check=False).stdout.splitlines()
-
-
-def requests_seen(lab: Lab, node: str, service: str) -> int:
-    """Count the /healthz requests in the journal of the service."""
-    return int(lab.on(node, f"journalctl --output cat --unit {service} | grep -c 'GET /healthz' || true").strip() or 0)
 
 
 @pytest.mark.parametrize(
@@ -140,3 +131,32 @@ def test_scenarios_2_and_3_nginx_stopped_and_restarted_without_preemption(seed: 
     recovered.wait_until_held_by("iam-b")
     recovered.wait_until_answered()
     assert recovered.new_lines("iam-b") == []
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    ("keepalived", "returns"),
+    [
+        pytest.param({"profile": "fast"}, False, id="fast"),
+        pytest.param({"profile": "balanced"}, False, id="balanced"),
+        pytest.param({"profile": "fast", "mode": "preempt"}, True, id="preempt"),
+        pytest.param({"profile": "fast", "mode": "delayed-preempt", "preemptDelayS": 5}, True, id="delayed preempt"),
+    ],
+)
+def test_the_three_scenarios_in_the_other_profiles_and_modes(
+    group: Group, tmp_path: Path, keepalived: dict[str, object], *, returns: bool
+) -> None:
+    with group.changed_to(write_settings(tmp_path / "profile.yaml", keepalived=keepalived)) as lab:
+        start_on_a(lab)
+        watch = Watch(lab)
+        for unit in ("keepalived", "nginx"):
+            lab.on("iam-a", f"systemctl stop {unit}")
+            watch.wait_until_held_by("iam-b")
+            watch.wait_until_answered()
+            lab.on("iam-a", f"systemctl start {unit}")
+            time.sleep(TAKE_OVER_S)
+            watch.wait_until_held_by("iam-a" if returns else "iam-b")
+            watch.wait_until_answered()
+            if not returns and unit == "keepalived":
+                start_on_a(lab)

@@ -1,15 +1,10 @@
-"""Additional nodes, rotated secrets and changed VRRP settings on real nodes, under load.
-
-With the servers of marmotedu/iam when TANDEM_REAL_IAM names a directory with iam-apiserver, iam-authz-server, iam-pump
-and iam.sql; otherwise with the stand-in.
-"""
+"""Additional nodes, rotated secrets and changed VRRP settings on real nodes, under load."""
 
 from __future__ import annotations
 
 import os
 import signal
 import subprocess
-import tarfile
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -18,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.conftest import NAME
-from tests.end_to_end.group import NODES, VIRTUAL_IP, Group, under_load
+from tests.end_to_end.group import NODES, VIRTUAL_IP, Group, request_healthz, requests_seen, under_load
 from tests.end_to_end.lab import BIN, ROOT, Lab, new_cloud, wait_until
 from tests.end_to_end.settings import write_settings
 
@@ -37,27 +32,13 @@ ROTATED = dict.fromkeys(
     2,
 )
 MEMBERS = [{"name": f"iam-{name}", "address": f"10.0.4.2{number}"} for number, name in enumerate("abc")]
-_REAL = os.environ.get("TANDEM_REAL_IAM", "")
 WATCH = "/run/tandem-test-addresses"
 
 
 @pytest.fixture(scope="module")
-def release(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The section `iam` of the settings."""
-    if not _REAL:
-        return {}
-    path = tmp_path_factory.mktemp("release") / "iam.tar.gz"
-    with tarfile.open(path, "w:gz") as archive:
-        for name in ("iam-apiserver", "iam-authz-server", "iam-pump"):
-            archive.add(Path(_REAL) / name, f"bin/{name}")
-        archive.add(Path(_REAL) / "iam.sql", "sql/iam.sql")
-    return {"release": str(path)}
-
-
-@pytest.fixture(scope="module")
-def group(release: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Group]:
+def group(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Group]:
     """A group on a separate cloud: a generation of the deployment key cannot be reduced for other tests."""
-    first = write_settings(tmp_path_factory.mktemp("settings") / "first.yaml", iam=release)
+    first = write_settings(tmp_path_factory.mktemp("settings") / "first.yaml")
     with new_cloud(f"{NAME}r") as lab:
         group = Group(lab, first)
         group.up()
@@ -78,20 +59,21 @@ def started(lab: Lab) -> list[str]:
 
 
 @pytest.mark.parametrize("master", NODES)
-def test_a_node_is_added_without_a_restart_of_the_databases(
-    group: Group, release: dict[str, str], tmp_path: Path, master: str
-) -> None:
+def test_a_node_is_added_without_a_restart_of_the_databases(group: Group, tmp_path: Path, master: str) -> None:
     lab = group.lab
     make_master(lab, master)
     before = started(lab)
     with under_load(lab, tmp_path) as result:
-        group.settings = write_settings(tmp_path / "three.yaml", iam=release, nodes={"members": MEMBERS})
+        group.settings = write_settings(tmp_path / "three.yaml", nodes={"members": MEMBERS})
         group.up()
     assert "200" in lab.on("iam-a", "curl -s -o /dev/null -w '%{http_code}' http://10.0.4.22:8080/healthz")
+    seen = requests_seen(lab, "iam-c", "iam-apiserver")
+    request_healthz(lab, "iam.api.example.com", lab.outputs()["public_ip"], times=9)
+    assert requests_seen(lab, "iam-c", "iam-apiserver") - seen == 3, "the share of a third node"
     assert started(lab) == before
     assert lab.on("iam-a", "mariadb -N -e 'SELECT @@GLOBAL.max_connections'").strip() == "330"
     assert result.lost() == [], result.summary()
-    group.settings = write_settings(tmp_path / "two.yaml", iam=release)
+    group.settings = write_settings(tmp_path / "two.yaml")
     group.up()
     assert started(lab) == before
 
@@ -105,14 +87,12 @@ def passwords_valid(lab: Lab) -> dict[str, bool]:
     return valid
 
 
-def test_all_secrets_of_databases_certificates_and_ssh_rotate_under_load(
-    group: Group, release: dict[str, str], tmp_path: Path
-) -> None:
+def test_all_secrets_of_databases_certificates_and_ssh_rotate_under_load(group: Group, tmp_path: Path) -> None:
     lab = group.lab
     before, old = started(lab), lab.outputs()
     old_redis = lab.on("iam-a", "cat /etc/iam/redis.env")
     with under_load(lab, tmp_path) as result:
-        group.settings = write_settings(tmp_path / "rotated.yaml", iam=release, credentials={"generation": ROTATED})
+        group.settings = write_settings(tmp_path / "rotated.yaml", credentials={"generation": ROTATED})
         group.up()
     print(result.summary())
     new = lab.outputs()
@@ -138,12 +118,11 @@ def test_all_secrets_of_databases_certificates_and_ssh_rotate_under_load(
     assert lab.operator("tandem", "health", "--stack", "local").returncode == 0
 
 
-def test_the_jwt_key_changes_after_an_announcement(group: Group, release: dict[str, str], tmp_path: Path) -> None:
+def test_the_jwt_key_changes_after_an_announcement(group: Group, tmp_path: Path) -> None:
     lab = group.lab
     with under_load(lab, tmp_path) as result:
         group.settings = write_settings(
             tmp_path / "jwt.yaml",
-            iam=release,
             credentials={"generation": {**ROTATED, "jwtKey": 2}},
         )
         output = group.up()
@@ -197,16 +176,12 @@ def start_up(lab: Lab, settings: Path) -> subprocess.Popen[bytes]:
     )  # fmt: skip
 
 
-def test_an_interrupted_change_of_the_router_id_never_leaves_two_masters(
-    group: Group, release: dict[str, str], tmp_path: Path
-) -> None:
+def test_an_interrupted_change_of_the_router_id_never_leaves_two_masters(group: Group, tmp_path: Path) -> None:
     lab = group.lab
     (master,) = lab.masters(VIRTUAL_IP, list(NODES))
     (backup,) = [node for node in NODES if node != master]
     credentials = {"generation": {**ROTATED, "jwtKey": 2}}
-    group.settings = write_settings(
-        tmp_path / "vrrp.yaml", iam=release, keepalived={"virtualRouterId": 77}, credentials=credentials
-    )
+    group.settings = write_settings(tmp_path / "vrrp.yaml", keepalived={"virtualRouterId": 77}, credentials=credentials)
     with watched(lab) as seen:
         running = start_up(lab, group.settings)
         wait_until(
@@ -228,15 +203,11 @@ def test_an_interrupted_change_of_the_router_id_never_leaves_two_masters(
         ]  # fmt: skip
 
 
-def test_a_change_of_the_profile_has_one_master_at_all_times(
-    group: Group, release: dict[str, str], tmp_path: Path
-) -> None:
+def test_a_change_of_the_profile_has_one_master_at_all_times(group: Group, tmp_path: Path) -> None:
     lab = group.lab
     credentials = {"generation": {**ROTATED, "jwtKey": 2}}
     with watched(lab) as seen:
-        group.settings = write_settings(
-            tmp_path / "seed.yaml", iam=release, keepalived={"profile": "seed"}, credentials=credentials
-        )
+        group.settings = write_settings(tmp_path / "seed.yaml", keepalived={"profile": "seed"}, credentials=credentials)
         group.up()
         wait_until(lambda: len(lab.masters(VIRTUAL_IP, list(NODES))), (1).__eq__, deadline_s=10, what="one master")
     assert both_held_s(seen) < 0.15

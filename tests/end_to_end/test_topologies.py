@@ -62,6 +62,9 @@ def test_three_nodes_behind_a_bastion_with_egress(empty: Lab, tmp_path: Path) ->
     )
     empty.up("--config-file", str(settings))
     assert log_in(empty, tmp_path) == {"iam-a": "iam-a", "iam-b": "iam-b", "iam-c": "iam-c"}
+    # `tandem ssh` uses the bastion, too.
+    done = empty.operator("tandem", "ssh", "iam-c", "--stack", "local", "--", "hostname; exit 3", check=False)
+    assert (done.returncode, done.stdout) == (3, "iam-c\n"), done.stderr
     # The third is an application node: healthy without nginx and keepalived.
     assert empty.operator("tandem", "health", "--stack", "local").returncode == 0
     # A refused connection proves that egress reaches a client on the internet: without egress it would time out.

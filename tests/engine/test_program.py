@@ -114,8 +114,17 @@ def test_a_node_whose_image_is_gone_is_not_replaced(project: FullProject) -> Non
     before = project.objects()
     text = project.fail("up", "--replace", node)
     project.cloud.clear_faults()
-    assert re.search("iam-b cannot be replaced: its image img-[a-z0-9]+ does not exist any more", text)
+    assert re.search("iam-b cannot be replaced: the image img-[a-z0-9]+ does not exist; nothing was changed", text)
     assert (project.asked(), project.objects()) == ([], before)
+    assert nothing_to_do(project.succeed("up"))
+
+
+def test_a_replaced_node_has_the_image_of_the_settings_and_the_others_keep_theirs(project: FullProject) -> None:
+    project.asked()
+    project.succeed("replace", "iam-b", changes={"nodes.image": "img-debian12"})
+    assert "retire iam-b" in " ".join(project.asked())
+    images = {name: project.resources()[f"nodes.{name}"]["inputs"]["imageId"] for name in ("iam-a", "iam-b")}
+    assert images == {"iam-a": "img-services", "iam-b": "img-debian12"}
     assert nothing_to_do(project.succeed("up"))
 
 

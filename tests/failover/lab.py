@@ -105,10 +105,18 @@ error_log /var/log/nginx/error.log info;
 events {{ worker_connections 256; }}
 http {{
     access_log off;
-    server {{ listen 80; location = /healthz {{ return 200 "ok\\n"; }} }}
+    server {{
+        listen 80;
+        location = /healthz {{ return 200 "ok\\n"; }}
+        location = /healthz/able {{ alias /run/tandem/able; }}
+    }}
     {" ".join(servers)}
 }}
 """)  # fmt: skip
+
+    def set_able(self, *, able: bool) -> None:
+        """What the node's own daemon tells those of its peers."""
+        self.run("sh", "-c", "echo > /run/tandem/able" if able else "rm /run/tandem/able")
 
     def start_nginx(self) -> subprocess.Popen[bytes]:
         child = self.start("nginx", "-g", "daemon off;")

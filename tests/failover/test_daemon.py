@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +28,7 @@ def start_nginx_and_daemon(lab: Lab) -> None:
     for node in (lab.a, lab.b):
         node.write_nginx()
         node.start_nginx()
+    lab.b.set_able(able=True)
     lab.a.start_daemon()
     wait_until(lambda: lab.a.value() == "0" and lab.a.read("/run/tandem/peer").startswith("answers"), "healthy")
 
@@ -47,6 +49,51 @@ def test_both_nginx_hung_is_not_a_fault(lab: Lab) -> None:
     end = time.monotonic() + 1
     while time.monotonic() < end:
         assert lab.a.value() == "0"
+
+
+def test_a_hung_nginx_is_not_a_fault_while_the_peer_is_in_fault(lab: Lab) -> None:
+    """The peer's nginx answers, but with both nodes in FAULT no node would hold the virtual IP."""
+    start_nginx_and_daemon(lab)
+    assert lab.a.run("sh", "-c", "test -e /run/tandem/able && echo able") == "able\n"
+    lab.b.set_able(able=False)
+    wait_until(lambda: lab.a.read("/run/tandem/peer").startswith("silent"), "the peer cannot take over", 1)
+    lab.a.signal_nginx(signal.SIGSTOP)
+    end = time.monotonic() + 1
+    while time.monotonic() < end:
+        assert lab.a.value() == "0"
+    lab.b.set_able(able=True)
+    wait_until(lambda: lab.a.value() == "-254", "a fault", 1)
+    assert lab.a.run("sh", "-c", "test -e /run/tandem/able || echo unable") == "unable\n"
+
+
+def test_the_daemon_needs_little_processor_time_and_memory(lab: Lab) -> None:
+    """The goals are 0.5 % of a core on an idle host and 15 MiB; a busy host doubles the time of the same work."""
+    for node in (lab.a, lab.b):
+        node.write_nginx(*(f"server {{ listen {port}; location / {{ return 200; }} }}" for port in (8080, 9090)))
+        node.start_nginx()
+    lab.b.set_able(able=True)
+    request = "GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n"
+    services = [
+        {"name": str(port), "request": request, "patience_s": 0.25,
+         "servers": [[lab.a.address, port], [lab.b.address, port]]}
+        for port in (8080, 9090)
+    ]  # fmt: skip
+    daemon = lab.a.start_daemon(services=services, routers=["VI_1"])
+    wait_until(lambda: lab.a.value() == "0", "healthy")
+    time.sleep(1)
+    before, began = processor_s(daemon.pid), time.monotonic()
+    time.sleep(5)
+    share = (processor_s(daemon.pid) - before) / (time.monotonic() - began)
+    status = Path(f"/proc/{daemon.pid}/status").read_text()
+    memory_kib = int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS:")))
+    print(f"{100 * share:.2f} % of a core, {memory_kib / 1024:.1f} MiB")
+    assert share < 0.01
+    assert memory_kib < 15 * 1024
+
+
+def processor_s(pid: int) -> float:
+    """User and system time of a process with one thread, in nanoseconds' resolution."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
 
 
 def test_a_daemon_that_was_paused_does_not_report_a_fault(lab: Lab) -> None:
@@ -92,9 +139,7 @@ def test_a_peer_that_is_master_too_is_reported_once(lab: Lab, peer_is_master: bo
     for node in (lab.a, lab.b):
         node.write_nginx()
         text = node.read("/etc/nginx/nginx.conf")
-        node.write(
-            "/etc/nginx/nginx.conf", text.replace("location = /healthz", f"{MASTER_LOCATION} location = /healthz")
-        )
+        node.write("/etc/nginx/nginx.conf", text.replace("listen 80;", f"listen 80; {MASTER_LOCATION}"))
         node.start_nginx()
         node.run("mkdir", "/run/tandem/master")
     lab.a.write("/run/tandem/master/VI_1", "")

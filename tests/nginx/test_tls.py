@@ -8,7 +8,6 @@ import shutil
 import socket
 import ssl
 import subprocess
-import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -21,9 +20,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from tests.nginx.lab import API, AUTHZ, Lab, running
+from tests.scanners import install
 
 pytestmark = pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")
-_REQUIREMENTS = Path(__file__).parents[2] / "requirements/sslyze.txt"
 _PEM = serialization.Encoding.PEM
 
 
@@ -71,12 +70,7 @@ def issue() -> tuple[str, str, str]:
 
 @pytest.fixture(scope="module")
 def sslyze(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The program, in a separate environment: it needs an older cryptography."""
-    directory = tmp_path_factory.mktemp("sslyze")
-    subprocess.run([sys.executable, "-m", "venv", str(directory)], check=True)
-    pip = [str(directory / "bin/python"), "-m", "pip", "install", "--quiet", "--require-hashes"]
-    subprocess.run([*pip, "-r", str(_REQUIREMENTS)], check=True)
-    return str(directory / "bin/sslyze")
+    return str(install(tmp_path_factory.mktemp("scanners")) / "sslyze")
 
 
 def scan(sslyze: str, lab: Lab, ca: Path, *options: str) -> subprocess.CompletedProcess[str]:

@@ -46,6 +46,7 @@ from settings.releases import Release
 # pytest-xdist's workers (gw0, gw1 ...) run in parallel, so each uses another loopback network.
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 A = Node("iam-a", f"127.0.{_WORKER}.20")
+SYSLOG_PORT = 5514
 B = Node("iam-b", f"127.0.{_WORKER}.21")
 ADMIN_PASSWORD = "Admin@2021"
 SERVICES = ("iam-apiserver", "iam-authz-server", "iam-pump")
@@ -314,7 +315,7 @@ def deployment_of(release: Release) -> Deployment:
         domains=Domains("iam.api.example.com", "iam.authz.example.com"),
         nginx=NginxSettings(),
         keepalived=KeepalivedSettings(),
-        iam=IamSettings(audit_interval_s=1),
+        iam=IamSettings(audit_interval_s=1, audit_syslog=f"{A.private_address}:{SYSLOG_PORT}"),
         data=DataSettings(buffer_pool_mib=32),
         release=release,
     )

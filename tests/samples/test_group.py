@@ -6,7 +6,10 @@ iam-pump and iam.sql of marmotedu/iam (built with the error-code table).
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
+import socket
 import ssl
 import subprocess
 import tarfile
@@ -25,6 +28,7 @@ from iam_real_servers import (
     API,
     AUTHZ,
     SERVICES,
+    SYSLOG_PORT,
     RealNode,
     group,
     http_status,
@@ -166,6 +170,30 @@ def test_each_audit_record_of_both_nodes_is_written_once_to_a_csv_file(nodes: tu
 
     wait_until(lambda: len(written()) >= len(resources), "audit records in csv files")
     assert sorted(written()) == sorted(resources)
+
+
+def test_each_audit_record_of_both_nodes_reaches_the_syslog_server_once(nodes: tuple[RealNode, RealNode]) -> None:
+    grant = Grant(nodes[0], "audit-copy")
+    grant.wait_until_allowed(*nodes)
+    resources = {f"res:copied-{number}" for number in range(20)}
+    lines: list[str] = []
+
+    def received() -> list[str]:
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                lines.append(server.recv(65536).decode())
+        return [resource for resource in resources for line in lines if f'"{resource}"' in line]
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind((nodes[0].node.private_address, SYSLOG_PORT))
+        server.setblocking(False)
+        for number, resource in enumerate(sorted(resources)):
+            grant.decision(nodes[number % 2], resource)
+        wait_until(lambda: len(received()) >= len(resources), "audit records at the syslog server")
+        assert sorted(received()) == sorted(resources)
+    pattern = r"<110>\S+ \S+ iam-audit\[\d+\]: map\[.*effect:allow .*timestamp:%!s\(int64=\d+\) username:audit-copy\]\n"
+    copied = [line for line in lines if "res:copied-" in line]
+    assert all(re.fullmatch(pattern, line) for line in copied), copied[0]
 
 
 def test_each_node_logs_the_requests_that_it_received(nodes: tuple[RealNode, RealNode]) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import socket
 from datetime import datetime
 from pathlib import Path
 
@@ -114,6 +115,18 @@ def test_without_redis_a_round_moves_no_record_and_logs_the_error(tmp_path: Path
     mover, log = make_pump(tmp_path, messages)
     assert mover.move() == 0
     assert "cannot reach redis" in log.getvalue()
+
+
+def test_a_syslog_server_that_is_away_delays_no_record(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    meta = {"network_addr": f"127.0.0.1:{port}", "log_level": 110, "tag": "iam-audit"}
+    pumps = {"csv": {"type": "csv", "meta": {"csv_dir": str(tmp_path)}}, "syslog": {"type": "syslog", "meta": meta}}
+    messages, sinks = MemoryMessages(), pump.make_sinks(pumps, detailed=True)
+    messages.append(AUDIT_LIST, [record().pack(), record().pack()])
+    assert pump.Pump(messages, sinks, Journal("iam-pump", [io.StringIO()])).move() == 2
+    assert len("".join(path.read_text() for path in tmp_path.glob("*.csv")).splitlines()) == 3
 
 
 def test_a_sink_of_an_unknown_type_is_an_error_at_startup() -> None:

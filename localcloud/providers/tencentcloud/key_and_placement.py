@@ -122,12 +122,7 @@ def _update_group(api: Api, group_id: str, old: Properties, new: Properties) -> 
 
 
 PLACEMENT_GROUP = ResourceType(
-    properties={
-        "name": REQUIRED,
-        "type": FIXED,
-        "affinity": Property(computed=True, replaces=True),
-        "tags": OPTIONAL,
-    },
+    properties={"name": REQUIRED, "type": FIXED, "affinity": Property(computed=True, replaces=True), "tags": OPTIONAL},
     create=_create_group,
     read=_read_group,
     update=_update_group,

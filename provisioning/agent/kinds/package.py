@@ -9,10 +9,9 @@ from typing import Any
 
 from ..files import beside, what_is
 from ..node import Node, Result, StepError
+from ..package_lock import run_when_free
 
 INTERRUPTED = "interrupted installation"  # among the facts; contains a space, so no package has this name
-LOCK_WAIT_S = 600.0
-REPORT_EVERY_S = 15.0
 _POLICY = "/usr/sbin/policy-rc.d"
 # Exit code 101 forbids invoke-rc.d to start a service with the distribution's configuration. apt-get inherits the lock
 # and holds it while it runs. The file has no effect while the lock is free, so a leftover does no harm.
@@ -81,19 +80,8 @@ def _run(node: Node, argv: list[str], timeout_s: float) -> Result:
 
     `DPkg::Lock::Timeout` of apt does not cover the locks of the package lists and of the downloads.
     """
-    began, reported = node.now(), None
-    while True:
-        node.before(
-            " ".join(argv[2:4] if argv[2] == "dpkg" else ["apt-get", "update" if "update" in argv else "install"])
-        )
-        result = node.run(argv, timeout_s=timeout_s, env=_ENV)
-        other = _OTHER_APT.search(result.err) if result.code else None
-        if not other or node.now() - began > LOCK_WAIT_S:
-            return result
-        if reported is None or node.now() - reported >= REPORT_EVERY_S:
-            reported = node.now()
-            node.progress(f"waiting for another apt: {other.group().strip()}")
-        node.sleep(3)
+    node.before(" ".join(argv[2:4] if argv[2] == "dpkg" else ["apt-get", "update" if "update" in argv else "install"]))
+    return run_when_free(node, "apt", argv, _OTHER_APT, timeout_s=timeout_s, env=_ENV)
 
 
 def _failure(packages: list[str], updating: str, installing: str) -> StepError:

@@ -7,26 +7,24 @@ from typing import Any
 from ..node import Node
 from ..systemd import bring_up, read_pending, settle, unit_facts
 
-_SERVICE, _SOCKET = "ssh", "ssh.socket"
-
 
 def facts(node: Node, questions: list[str]) -> dict[str, bool]:
     """Whether the SSH server is enabled and runs, as a service or by a socket."""
-    del questions
-    return {_SERVICE: bool(_works(node))}
+    return {service: bool(_works(node, service)) for service in questions}
 
 
 def commit(node: Node, item: dict[str, Any]) -> list[str]:
-    del item
-    if _SOCKET not in _works(node):
-        return bring_up(node, _SERVICE, enabled=True, running=True)
+    service = item["service"]
+    if f"{service}.socket" not in _works(node, service):
+        return bring_up(node, service, enabled=True, running=True)
     done: list[str] = []
     for action in read_pending(node):
-        if action.split(" ", 1)[-1] == _SERVICE:
+        if action.split(" ", 1)[-1] == service:
             done += settle(node, action)  # does nothing if each connection has a separate sshd
     return done
 
 
-def _works(node: Node) -> list[str]:
-    """Those of the two units that are enabled and run."""
-    return [unit for unit, fact in unit_facts(node, [_SERVICE, _SOCKET]).items() if fact["enabled"] and fact["started"]]
+def _works(node: Node, service: str) -> list[str]:
+    """Those of the service and its socket that are enabled and run."""
+    units = unit_facts(node, [service, f"{service}.socket"])
+    return [unit for unit, fact in units.items() if fact["enabled"] and fact["started"]]

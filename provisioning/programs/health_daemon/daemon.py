@@ -14,7 +14,7 @@ from . import files, resets
 from .database import Database
 from .events import Events
 from .judgement import Server, Tracker, Verdict, servers_out
-from .probes import MASTER_REQUEST, NGINX_REQUEST, Prober, Target
+from .probes import MASTER_REQUEST, NGINX_REQUEST, PEER_REQUEST, Prober, Target
 
 BOOT_S = 30.0
 _SLICE_S = 0.001  # answers of nodes in the same zone arrive within this time, and are handled together
@@ -48,7 +48,7 @@ class Daemon:
         self.targets = [
             Target("127.0.0.1", _HTTP_PORT, NGINX_REQUEST, self.nginx, lowest_fault=_ERROR_STATUS),
             *(
-                Target(address, _HTTP_PORT, NGINX_REQUEST, self.peers[address], host=host, lowest_fault=_ERROR_STATUS)
+                Target(address, _HTTP_PORT, PEER_REQUEST, self.peers[address], host=host, lowest_fault=_ERROR_STATUS)
                 for address, host in self.hosts.items()
             ),
         ]
@@ -60,16 +60,11 @@ class Daemon:
         ]  # fmt: skip
         # Answered with 200 while the peer is master, otherwise with 404. They do not count as failures.
         self.masters = {
-            (router, address): Target(
-                address,
-                _HTTP_PORT,
-                MASTER_REQUEST.format(router).encode(),
-                Tracker(patience_s),
-                lowest_fault=_ERROR_STATUS,
-            )
+            (router, address): Target(address, _HTTP_PORT, MASTER_REQUEST.format(router).encode(), Tracker(patience_s),
+                                      lowest_fault=_ERROR_STATUS)
             for router in settings["routers"]
             for address in settings["peers"]
-        }
+        }  # fmt: skip
         self.both_masters: dict[tuple[str, str], int] = {}
         self.booting = not files.read(files.BOOTED_FILE)
         self.verdict = Verdict(
@@ -80,6 +75,7 @@ class Daemon:
             boot_until=now + BOOT_S if self.booting else 0.0,
         )
         self.last = files.read(files.TRACK_FILE)  # the content of the track_file
+        self.is_able: bool | None = None  # whether ABLE_FILE exists
         self.failing: list[bool] = []
         if self.booting or self.last == str(self.fault):
             self.nginx.fail(0.0)
@@ -125,6 +121,8 @@ class Daemon:
         for _ in range(2):  # connected; answered
             self._sleep(_SLICE_S)
             self.prober.wait(0)
+            if not self.prober.is_waiting:
+                break
         now = time.monotonic()
         self.report(now, changed=self.judge(now) or kept_house)
         while (left := tick + self.interval_s - time.monotonic()) > 0:
@@ -177,7 +175,7 @@ class Daemon:
         free = files.free_bytes(self.disk)
         if free is not None:
             self.disk_is_full = free < (_ENOUGH_FREE if self.disk_is_full else _LOWEST_FREE)
-        texts = [files.read(path) for path in self.upstreams]
+        texts = [files.read_all(path) for path in self.upstreams]
         self.down = {(address, int(port)) for text in texts for address, port in _DOWN.findall(text)}
         if self.out:
             self._apply(self.out)  # the packet rules may have been loaded again
@@ -223,6 +221,10 @@ class Daemon:
         if seen != self.last:
             self._adopt(seen)
         value = self.verdict.value(lowered=self.lowered if self.disk_is_full else 0, now=now)
+        is_able = value != self.fault
+        if is_able != self.is_able:
+            files.set_flag(files.ABLE_FILE, exists=is_able)
+            self.is_able = is_able
         if seen != str(value):
             files.write(files.TRACK_FILE, str(value))
         self.last = str(value)
@@ -233,8 +235,9 @@ class Daemon:
     def _adopt(self, value: str) -> None:
         """Systemd has reported that nginx has stopped or started; only probes from now on count."""
         if value == str(self.fault):
-            self.nginx.fail(0.0)
+            self.nginx.fail(0.0, "it has stopped, as systemd reports")
             self.verdict.keep_fault()
+            self.is_able = False
         elif value == "0":
             self.nginx.forget()
 
@@ -272,17 +275,18 @@ class Daemon:
     # ---- events ------------------------------------------------------------------------------------------------------
 
     def _report_events(self) -> None:
-        self.events.judge("nginx", failing=self.nginx.failing and not self.verdict.boot_until)
+        judge = self.events.judge
+        judge("nginx", failing=self.nginx.failing and not self.verdict.boot_until, seen=self.nginx.seen)
         if self.database:
-            self.events.judge("database", failing=self.database.tracker.failing)
-        self.events.judge(f"disk {self.disk}", failing=self.disk_is_full)
+            judge("database", failing=self.database.tracker.failing, seen=self.database.tracker.seen)
+        judge(f"disk {self.disk}", failing=self.disk_is_full, seen=f"less than {_LOWEST_FREE >> 20} MiB are free")
         for address, host in self.hosts.items():
-            self.events.judge(f"node {address}", failing=host.failing)
-            self.events.judge(f"nginx of {address}", failing=self.peers[address].failing, host=host)
+            peer = self.peers[address]
+            judge(f"node {address}", failing=host.failing, seen=host.seen)
+            judge(f"nginx of {address}", failing=peer.failing, seen=peer.seen, host=host)
         for server in self.servers:
-            self.events.judge(
-                f"{server.name} at {server.address}:{server.port}", failing=server.tracker.failing, host=server.host
-            )
+            subject, tracker = f"{server.name} at {server.address}:{server.port}", server.tracker
+            judge(subject, failing=tracker.failing, seen=tracker.seen, host=server.host)
 
 
 def main() -> None:

@@ -133,7 +133,7 @@ class Database:
     def _fail(self) -> None:
         """The server is away: it refuses connections, or has closed one."""
         if not self.tracker.failing:
-            self.tracker.fail(self._now)
+            self.tracker.fail(self._now, "it refuses connections or has closed one")
         self.close(RETRY_S)
 
     def close(self, retry_s: float) -> None:

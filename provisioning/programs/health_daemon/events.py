@@ -15,7 +15,7 @@ class Events:
         self._reported: dict[str, bool] = {}  # whether a subject was reported as failed
         self._covered: set[str] = set()  # subjects that failed with their host
 
-    def judge(self, subject: str, *, failing: bool, host: Tracker | None = None) -> None:
+    def judge(self, subject: str, *, failing: bool, seen: str = "", host: Tracker | None = None) -> None:
         """Report a failure and its end once. A failure of the host is reported, and not each of its services."""
         if not failing:
             self._covered.discard(subject)
@@ -24,7 +24,7 @@ class Events:
         state = failing and subject not in self._covered
         if state != self._reported.setdefault(subject, state):  # the first state is no event
             self._reported[subject] = state
-            self._write(f'HEALTH "{subject}" {"failed" if state else "healthy"}')
+            self._write(f'HEALTH "{subject}" failed {seen}'.rstrip() if state else f'HEALTH "{subject}" healthy')
 
     def report_second_master(self, router: str) -> None:
         """In keepalived's words, as it reports an advertisement that it hears from another master."""

@@ -16,18 +16,34 @@ TRACK_FILE = f"{RUN}/nginx"  # read by keepalived
 PEER_FILE = (
     f"{RUN}/peer"  # "answers" or "silent", and the uptime of this word in seconds; read by ExecStopPost of nginx
 )
+ABLE_FILE = f"{RUN}/able"  # exists while this node is not in FAULT; the daemons of the peers read it through nginx
 BOOTED_FILE = f"{RUN}/booted"  # exists when the node is not in FAULT any more after its boot
 PROBED_FILE = f"{RUN}/probed"  # exists while the daemon works; read by its own ExecStopPost
 OUT_FILE = f"{RUN}/out.json"  # the servers that are out, for the next start of the daemon
 AWAY_FILE = f"{RUN}/database-away"  # exists while the database of the IAM services does not answer; read by nginx
 MASTER_DIRECTORY = f"{RUN}/master"  # a file for each virtual router of which this node is master (event_recorder.py)
+_SHORT = 64  # bytes of a value with its padding
 EVENTS_FIFO = f"{RUN}/events"
 
 
 def read(path: str) -> str:
+    """The value in one of these files; "" if it cannot be read. A file object would cost ten times as much."""
     try:
-        with open(path, encoding="ascii") as file:
-            return file.read().strip()
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        return os.read(fd, _SHORT).decode("ascii").strip()
+    except (OSError, ValueError):
+        return ""
+    finally:
+        os.close(fd)
+
+
+def read_all(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
     except (OSError, ValueError):
         return ""
 

@@ -10,7 +10,9 @@ class Tracker:
     `rise` correct answers in a row. One lost packet is not a failure, because another probe follows within that time.
     """
 
-    __slots__ = ("failing", "failing_from", "last_ok", "newest", "patience_s", "rise", "successes", "suspect_since")
+    __slots__ = (
+        "failing", "failing_from", "last_ok", "newest", "patience_s", "rise", "seen", "successes", "suspect_since",
+    )  # fmt: skip
 
     def __init__(self, patience_s: float, rise: int = 1, *, failing: bool = False) -> None:
         self.patience_s, self.rise = patience_s, rise
@@ -20,13 +22,15 @@ class Tracker:
         self.successes = 0
         self.suspect_since: float | None = None
         self.newest = 0.0  # the start of the newest probe
+        self.seen = ""  # what the last probe met, if it was no correct answer
 
     def started(self, now: float) -> None:
         self.newest = now
         if self.suspect_since is None:
             self.suspect_since = now
 
-    def answered(self, started: float, *, ok: bool) -> None:
+    def answered(self, started: float, *, ok: bool, seen: str = "") -> None:
+        self.seen = seen
         if not ok:
             self.successes = 0
             return
@@ -45,11 +49,12 @@ class Tracker:
         """Return whether the target has just failed."""
         if self.failing or self.suspect_since is None or now - self.suspect_since < self.patience_s:
             return False
-        self.fail(self.suspect_since)
+        self.fail(self.suspect_since, self.seen or f"no answer for {self.patience_s * 1000:.0f} ms")
         return True
 
-    def fail(self, since: float) -> None:
+    def fail(self, since: float, seen: str = "") -> None:
         self.failing, self.failing_from, self.successes = True, since, 0
+        self.seen = seen
 
     def forget(self) -> None:
         """Judge from here on: the target has been restarted, or its state is known from elsewhere."""
@@ -64,10 +69,10 @@ class Tracker:
 class Verdict:
     """Derives the value of the track_file.
 
-    A fault is reported only while a peer answers, which it must have done since nginx failed here: with both nodes in
-    FAULT no node would hold the virtual IP. If both fail, the master keeps it. A fault begins only if the peer has
-    answered a probe of the last `prompt_s`: on an overloaded host nginx on both nodes is slow. After a boot the node is
-    in FAULT until nginx answers, or until `boot_until` without a peer that answers.
+    A fault is reported only while a peer answers and is not in FAULT itself, which it must have done since nginx failed
+    here: with both nodes in FAULT no node would hold the virtual IP. If both fail, the master keeps it. A fault begins
+    only if the peer has answered a probe of the last `prompt_s`: on an overloaded host nginx on both nodes is slow.
+    After a boot the node is in FAULT until nginx answers, or until `boot_until` without a peer that answers.
     """
 
     def __init__(

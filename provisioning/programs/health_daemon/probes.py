@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import select
 import socket
 from collections.abc import Callable
@@ -14,8 +15,11 @@ from .judgement import Tracker
 MARK = 0x74616E64  # "tand"
 
 NGINX_REQUEST = b"GET /healthz HTTP/1.0\r\nHost: health\r\n\r\n"
+# Answered with 404 by a node in FAULT: it cannot take over, although its nginx answers.
+PEER_REQUEST = b"GET /healthz/able HTTP/1.0\r\nHost: health\r\n\r\n"
 MASTER_REQUEST = "GET /healthz/master/{} HTTP/1.0\r\nHost: health\r\n\r\n"
 _SERVER_ERROR = 500
+_NO_HTTP = 1000
 
 
 class Target:
@@ -59,10 +63,23 @@ class Prober:
         except OSError as failed:
             error = failed.errno or errno.EIO
         self._probes[probe.socket.fileno()] = probe
-        if error in (0, errno.EINPROGRESS):
-            self._poll.register(probe.socket, select.POLLOUT)
-        else:
+        if error not in (0, errno.EINPROGRESS):
             self._refused(probe, error)
+            return
+        try:
+            # A connection inside this node is open by now, which saves a wait and four system calls.
+            if target.request:
+                self._send(probe)
+        except BlockingIOError:
+            pass
+        except OSError as failed:
+            self._refused(probe, failed.errno or errno.EIO)
+            return
+        self._poll.register(probe.socket, select.POLLIN if probe.connected else select.POLLOUT)
+
+    @property
+    def is_waiting(self) -> bool:
+        return bool(self._probes)
 
     def wait(self, timeout_s: float) -> None:
         """Handle what arrives within this time, until the first answer."""
@@ -81,7 +98,7 @@ class Prober:
         """Give up the probes that can no longer show that their target is healthy."""
         old = [each for each in self._probes.values() if now - each.started > each.target.tracker.patience_s]
         for probe in old:
-            self._end(probe, ok=False)
+            self._end(probe, f"no answer for {probe.target.tracker.patience_s * 1000:.0f} ms")
 
     def watch(self, each: socket.socket, ready: Callable[[], None], writing: bool) -> None:  # noqa: FBT001 - passed as a callback
         """Call `ready` when this socket can be written, or has data."""
@@ -99,30 +116,42 @@ class Prober:
             if error:
                 self._refused(probe, error)
                 return
-            probe.connected = True
+            if target.request:
+                self._send(probe)
+                self._poll.modify(probe.socket, select.POLLIN)
+                return
             if target.host:
                 target.host.answered(probe.started, ok=True)
-            if not target.request:
-                self._end(probe, ok=True)
-                return
-            probe.socket.send(target.request)
-            self._poll.modify(probe.socket, select.POLLIN)
+            self._end(probe)
             return
-        self._end(probe, ok=_status(probe.socket.recv(64)) < target.lowest_fault)
+        status = _status(probe.socket.recv(64))
+        if status < target.lowest_fault:
+            self._end(probe)
+        else:
+            self._end(probe, f"answered with status {status}" if status < _NO_HTTP else "did not answer in HTTP")
+
+    def _send(self, probe: _Probe) -> None:
+        """Raises BlockingIOError while the connection is not open."""
+        probe.socket.send(probe.target.request)
+        probe.connected = True
+        if probe.target.host:
+            probe.target.host.answered(probe.started, ok=True)
 
     def _refused(self, probe: _Probe, error: int) -> None:
         if probe.target.host:
             # A host that resets the connection is alive.
-            probe.target.host.answered(probe.started, ok=error in (errno.ECONNREFUSED, errno.ECONNRESET))
-        self._end(probe, ok=False)
+            is_alive = error in (errno.ECONNREFUSED, errno.ECONNRESET)
+            probe.target.host.answered(probe.started, ok=is_alive, seen="" if is_alive else os.strerror(error))
+        self._end(probe, os.strerror(error))
 
-    def _end(self, probe: _Probe, *, ok: bool) -> None:
+    def _end(self, probe: _Probe, fault: str = "") -> None:
+        """`fault` is what the probe met instead of a correct answer."""
         fd = probe.socket.fileno()
         del self._probes[fd]
         with contextlib.suppress(KeyError):  # refused at once
             self._poll.unregister(fd)
         probe.socket.close()
-        probe.target.tracker.answered(probe.started, ok=ok)
+        probe.target.tracker.answered(probe.started, ok=not fault, seen=fault)
 
 
 def mark(each: socket.socket) -> None:
@@ -130,6 +159,6 @@ def mark(each: socket.socket) -> None:
 
 
 def _status(answer: bytes) -> int:
-    """The status of an HTTP response; 999 if it is none."""
+    """The status of an HTTP response; _NO_HTTP if it is none."""
     words = answer[:16].split()
-    return int(words[1]) if answer.startswith(b"HTTP/1.") and len(words) > 1 and words[1].isdigit() else 999
+    return int(words[1]) if answer.startswith(b"HTTP/1.") and len(words) > 1 and words[1].isdigit() else _NO_HTTP

@@ -100,6 +100,14 @@ class Record:
             f"{self.expire_at:%Y-%m-%d %H:%M:%S.%f} +0000 UTC",
         ]
 
+    def to_map(self) -> str:
+        """The message of the syslog sink: a map as Go prints it, with the keys in order."""
+        return (
+            f"map[conclusion:{self.conclusion} deciders:{self.deciders} effect:{self.effect} "
+            f"expireAt:{self.expire_at:%Y-%m-%d %H:%M:%S.%f} +0000 UTC policies:{self.policies} "
+            f"request:{self.request} timestamp:%!s(int64={self.timestamp}) username:{self.username}]"
+        )
+
 
 def _conclusion(decision: Decision) -> str:
     names = [str(policy["id"]) for policy in decision.deciders]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
+import socket
 import sys
 import time
 import uuid
@@ -65,6 +67,24 @@ class DummySink:
         del records
 
 
+@dataclass(frozen=True, slots=True)
+class SyslogSink:
+    """Sends each record in a datagram, as Go's log/syslog does. A server that is away is not noticed."""
+
+    host: str
+    port: int
+    priority: int
+    tag: str
+
+    def write(self, records: Sequence[Record]) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            for record in records:
+                at = datetime.now().astimezone().isoformat(timespec="seconds")
+                head = f"<{self.priority}>{at} {socket.gethostname()} {self.tag}[{os.getpid()}]: "
+                with contextlib.suppress(ConnectionRefusedError):
+                    sender.sendto(f"{head}{record.to_map()}\n".encode(), (self.host, self.port))
+
+
 def make_sinks(pumps: Mapping[str, Mapping[str, Any]], *, detailed: bool) -> list[Sink]:
     """Raises SinkError at start.
 
@@ -82,8 +102,11 @@ def make_sinks(pumps: Mapping[str, Mapping[str, Any]], *, detailed: bool) -> lis
             sinks.append(CsvSink(directory, detailed and not pump.get("omit-detailed-recording")))
         elif kind == "dummy":
             sinks.append(DummySink())
+        elif kind == "syslog":
+            host, _, port = str(meta["network_addr"]).rpartition(":")
+            sinks.append(SyslogSink(host, int(port), int(meta["log_level"]), str(meta["tag"])))
         else:
-            raise SinkError(f"{NAME}: pumps.{name} is of type {kind}; the stand-in supports csv and dummy")
+            raise SinkError(f"{NAME}: pumps.{name} is of type {kind}; the stand-in supports csv, syslog and dummy")
     return sinks
 
 

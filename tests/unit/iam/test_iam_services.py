@@ -28,7 +28,7 @@ from provisioning.kinds.query import Query
 from provisioning.kinds.timer import Timer
 from provisioning.kinds.unit import Unit
 from provisioning.leaving import describe_entry, find_leaving
-from provisioning.manifest import render
+from provisioning.manifest_rendering import render
 from provisioning.placeholders import find_names
 from provisioning.services import iam, mariadb, redis
 from settings.data import DataLocation, DataSettings, MongodbSettings
@@ -122,6 +122,14 @@ def test_audit_records_go_to_mongodb_and_not_to_csv_files() -> None:
     }
 
 
+def test_all_pumps_send_a_copy_of_each_audit_record_to_a_syslog_server_beside_the_csv_files() -> None:
+    settings = IamSettings(audit_syslog="logs.example.com:514")
+    meta = {"transport": "udp", "network_addr": "logs.example.com:514", "log_level": 110, "tag": "iam-audit"}
+    pumps = configuration("iam-pump", iam=settings)["pumps"]
+    assert pumps["syslog"] == {"type": "syslog", "meta": meta}
+    assert pumps["csv"]["type"] == "csv"
+
+
 def test_connections_to_external_addresses_are_checked_before_a_change() -> None:
     def probes(**changed: Any) -> dict[str, str]:
         checks = of_kind(Check, iam.desired(deployment(**changed), A))
@@ -138,7 +146,6 @@ def test_connections_to_external_addresses_are_checked_before_a_change() -> None
 @pytest.mark.parametrize(
     ("values", "text"),
     [
-        ({"mongodb": {"address": "m:1"}}, "mongodb cannot be set with location first-node"),
         ({"location": "external", "mariadbAddress": "m:1", "redisAddress": "r:1", "mongodb": {}}, "mongodb.address"),
         ({"location": "external"}, r"mariadbAddress and redisAddress \(HOST:PORT\) must be set"),
         (

@@ -1,4 +1,4 @@
-"""The command line as a whole: help, exit codes, errors without markup or traceback, completion, `init`, `doctor`."""
+"""The command line as a whole: help, exit codes, errors without markup or traceback, completion, `init`."""
 
 from __future__ import annotations
 
@@ -17,15 +17,12 @@ import yaml
 from rich.console import Console
 from typer.main import get_group
 
-from operations import doctor
 from operations.commands import app
 from operations.errors import OperationError
-from operations.main import describe_bug, find_stack, print_error
+from operations.main import describe_bug, find_stack
+from operations.messages import print_error
 from operations.new_stack import make_answers, render, write
 from operations.workspace import PROJECT_ROOT
-from provisioning.errors import CloudApiError, UnreachableError
-from provisioning.health.results import CheckResult, Level
-from provisioning.inventory import Inventory, RemoteNode
 from settings.check import Checked, check_file, find_files
 
 
@@ -68,6 +65,20 @@ def test_wrong_usage_is_exit_code_2_and_help_is_0() -> None:
 def test_shells_can_complete_commands() -> None:
     shown = tandem(_TANDEM_COMPLETE="complete_bash", COMP_WORDS="tandem pre", COMP_CWORD="1")
     assert shown.stdout.split() == ["preview"]
+
+
+def test_completion_is_installed_for_the_shell_that_runs_the_command(tmp_path: Path) -> None:
+    environment = {**os.environ, "LOCALCLOUD_ID": "x", "HOME": str(tmp_path), "PYTHON": sys.executable}
+    # `true`: bash replaces itself by its last command.
+    command = ["bash", "-c", '"$PYTHON" -m operations.main --install-completion; true']
+    subprocess.run(command, cwd=PROJECT_ROOT, env=environment, capture_output=True, check=True)
+    assert any("_TANDEM_COMPLETE" in file.read_text() for file in tmp_path.rglob("*") if file.is_file())
+
+
+def test_the_faults_of_a_drill_are_listed_without_a_deployment() -> None:
+    shown = tandem("drill", "--list")
+    assert shown.returncode == 0
+    assert {"nginx-kill", "power-off"} <= set(shown.stdout.split())
 
 
 @pytest.mark.parametrize("text", ["a [bold]value[/bold]", "unbalanced [/red]", "path [/etc/x] [0m"])
@@ -193,106 +204,3 @@ def test_an_existing_stack_is_not_overwritten(tmp_path: Path) -> None:
     with pytest.raises(OperationError, match="exists"):
         write(file, "x")
     assert file.read_text() == "mine"
-
-
-# ---- doctor ----------------------------------------------------------------------------------------------------------
-
-
-NO_QUOTA = {"QuotaId": "TOTAL_EIP_QUOTA", "QuotaCurrent": 20, "QuotaLimit": 20}
-
-
-class FakeCloud:
-    """The API's responses, by action; an exception is raised."""
-
-    def __init__(self, **changed: Any) -> None:
-        quota = {"QuotaId": "TOTAL_EIP_QUOTA", "QuotaCurrent": 1, "QuotaLimit": 20}
-        self.answers: dict[str, Any] = {
-            "DescribeInstances": {"InstanceSet": []},
-            "DescribeImages": {"ImageSet": [{"OsName": "Debian 12"}]},
-            "DescribeZoneInstanceConfigInfos": {
-                "InstanceTypeQuotaSet": [{"InstanceType": "S5.MEDIUM2", "Status": "SELL"}]
-            },
-            "DescribeAddressQuota": {"QuotaSet": [quota]},
-            "DescribeHaVips": {"TotalCount": 0},
-            **changed,
-        }
-
-    def __call__(self, service: str, action: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        del service, parameters
-        answer = self.answers[action]
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-
-def examine(call: FakeCloud | None, tmp_path: Path) -> dict[str, CheckResult]:
-    settings = check(tmp_path, local_config()).settings
-    assert settings is not None
-    return {result.name: result for result in doctor.check_account(settings, call)}
-
-
-def test_an_account_that_has_everything_passes(tmp_path: Path) -> None:
-    found = examine(FakeCloud(), tmp_path)
-    assert {result.level for result in found.values()} == {Level.OK}
-    assert list(found) == ["credentials", "image", "instance types", "addresses", "HAVIP"]
-
-
-@pytest.mark.parametrize(
-    ("changed", "name", "seen"),
-    [
-        pytest.param({"DescribeImages": {"ImageSet": []}}, "image", "there is no image img-services", id="image"),
-        pytest.param(
-            {"DescribeZoneInstanceConfigInfos": {"InstanceTypeQuotaSet": []}}, "instance types",
-            "S5.MEDIUM2 cannot be bought in ap-guangzhou-6", id="type",
-        ),
-        pytest.param(
-            {"DescribeAddressQuota": {"QuotaSet": [NO_QUOTA]}}, "addresses", "0 of 20 free; a new stack needs 1",
-            id="quota",
-        ),
-        pytest.param(
-            {"DescribeInstances": CloudApiError("[AuthFailure.SecretIdNotFound] the key does not exist")},
-            "credentials", "AuthFailure", id="key",
-        ),
-    ],
-)  # fmt: skip
-def test_each_fault_of_the_account_has_a_remedy(tmp_path: Path, changed: Any, name: str, seen: str) -> None:
-    result = examine(FakeCloud(**changed), tmp_path)[name]
-    assert result.level is Level.FAIL
-    assert seen in result.seen
-    assert result.look_at
-
-
-def test_a_forbidden_action_is_a_warning_and_the_other_checks_continue(tmp_path: Path) -> None:
-    found = examine(FakeCloud(DescribeAddressQuota=CloudApiError("[UnauthorizedOperation] no")), tmp_path)
-    assert found["addresses"].level is Level.WARNING
-    assert found["HAVIP"].level is Level.OK
-
-
-def test_without_credentials_the_account_is_not_asked(tmp_path: Path) -> None:
-    assert list(examine(None, tmp_path)) == ["credentials"]
-
-
-def test_missing_plugins_and_a_wrong_clock_are_found() -> None:
-    assert doctor.check_plugins([{"name": "random"}], replaced=False).seen == "not installed: tencentcloud, tls"
-    assert doctor.check_plugins([], replaced=True).level is Level.OK
-    date = "Fri, 27 Nov 2026 15:00:00 GMT"
-    assert doctor.check_clock(date, lambda: 1795791600.0).level is Level.OK
-    assert doctor.check_clock(date, lambda: 1795791600.0 + 600).level is Level.FAIL
-    assert doctor.check_clock("", lambda: 0.0).level is Level.WARNING
-
-
-def test_a_node_that_cannot_be_reached_names_the_setting() -> None:
-    node = RemoteNode("iam-a", "ins-1", "10.0.4.20", "10.0.4.20", "debian", (), eligible=True)
-
-    def connect(_node: RemoteNode) -> Any:
-        raise UnreachableError("iam-a: no connection", look_at="the security group")
-
-    (result,) = doctor.check_nodes(Inventory("g", (node,), (), "key"), connect)
-    assert result.level is Level.FAIL
-    assert "tandem:access.adminCidrs" in result.look_at
-
-
-def test_a_missing_ssh_is_a_warning_with_the_command_to_install_it() -> None:
-    found = {result.name: result for result in doctor.check_operator(lambda _name: None)}
-    assert found["ssh"].level is Level.WARNING
-    assert "openssh-client" in found["ssh"].look_at

@@ -6,6 +6,7 @@ import io
 import json
 import random
 import re
+import sys
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -150,6 +151,36 @@ def test_a_request_is_correct_slow_or_lost(status: int, took: float, lost: int, 
 
 def test_each_change_of_master_is_counted() -> None:
     assert to_data(case_run())["failovers"] == [[pytest.approx(0.027), "iam-b"]]
+
+
+def test_statuses_and_the_slowest_error_are_counted_by_stream() -> None:
+    run = case_run()
+    run.result.records += [Record(LOGIN, ZERO + 1, 0.4, 503), Record(LOGIN, ZERO + 2, 2.5, 0, "TimeoutError")]
+    found = figures(run)[LOGIN]
+    assert (found["statuses"]["503"], found["statuses"]["0"]) == (1, 2)
+    assert found["error_ms"] == 400, "a request without a response has its own count"
+
+
+def test_a_fault_that_requests_notice_after_200_ms_is_counted() -> None:
+    assert figures(case_run(outage_s=0.15))["GET"]["late"] == 0
+    assert figures(case_run(outage_s=0.3))[NEW]["late"] == 25, "lost and slow requests, 200 a second"
+
+
+def test_the_time_until_requests_are_answered_after_the_undo_is_measured() -> None:
+    run = case_run()
+    assert figures(run)[SECRETS]["recovery"]["restored_ms"] == 0
+    run.result.records += [Record(SECRETS, ZERO + 5 + after, 0.1, 503) for after in (0.2, 0.7)]
+    assert figures(run)[SECRETS]["recovery"]["restored_ms"] == pytest.approx(700)
+    assert figures(run)[NEW]["recovery"]["restored_ms"] == 0
+
+
+def test_the_time_until_one_node_is_master_after_the_undo_is_measured() -> None:
+    run = case_run(fault="isolated")
+    assert to_data(run)["settled_ms"] == 0, "iam-b was the only master before"
+    del run.journals["iam-a"][:]
+    assert to_data(run)["settled_ms"] is None, "iam-a is still master, too"
+    run.journals["iam-a"].append([ZERO + 5.06, "keepalived", "(VI_1) Entering BACKUP STATE"])
+    assert to_data(run)["settled_ms"] == pytest.approx(60)
 
 
 # ---- the sequence ---------------------------------------------------------------------------------------------------
@@ -358,3 +389,25 @@ def test_localcloud_reports_when_a_fault_began() -> None:
 
     site = Site(Group(PublicSide((), (), ""), INVENTORY, {}), lambda _node: pytest.fail("no SSH"), cloud, list)
     assert site.apply(OnCloud(("isolate-from", "PEER")), "iam-a") % 60 == pytest.approx(1.5)
+
+
+def test_on_localcloud_requests_come_from_all_addresses_of_the_client() -> None:
+    links = json.dumps([{"addr_info": [{"local": "198.51.100.10"}, {"local": "198.51.100.11"}]}])
+    group = Group(PublicSide((), (), ""), INVENTORY, {})
+    site = Site(group, lambda _node: pytest.fail("no SSH"), lambda _words: "", list)
+    shown = replace(site, client=_Prints(f"print({links!r})"))
+    assert shown.sources() == ["198.51.100.10", "198.51.100.11"]
+    assert replace(shown, cloud=None).sources() == []
+    with pytest.raises(DrillError, match="addresses cannot be read"):
+        replace(site, client=_Prints("sys.exit('no namespace')")).sources()
+
+
+@dataclass(frozen=True)
+class _Prints:
+    """Turns each command into one that runs this code."""
+
+    code: str
+
+    def __call__(self, command: Sequence[str]) -> Sequence[str]:
+        del command
+        return [sys.executable, "-c", f"import sys; {self.code}"]

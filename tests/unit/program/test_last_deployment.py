@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from components.last_deployment import read_with_retries
+from components.last_deployment import LastDeployment, read_with_retries
+from provisioning.errors import SwitchoverError
+from provisioning.exports import parse_exports
 
 INCOMPLETE = Exception("readStackOutputs returned an error: failed to load checkpoint: EOF")
 
@@ -42,3 +45,17 @@ def test_other_errors_are_not_retried() -> None:
     with pytest.raises(Exception, match="the engine has ended"):
         read_with_retries(engine.read, engine.slept.append)
     assert engine.slept == []
+
+
+@pytest.mark.parametrize("protected", [True, False])
+def test_a_protected_node_is_not_stopped_for_a_replacement_that_the_api_would_refuse(*, protected: bool) -> None:
+    outputs = {"group": "g", "nodes": [], "ssh": {"private_key": "key"}, "virtual_ips": []}
+    last = LastDeployment(parse_exports({**outputs, "termination_protection": protected}), {}, "img-1")
+    if not protected:
+        asyncio.run(last.check_replacement("iam-b"))
+        return
+    with pytest.raises(
+        SwitchoverError, match=r"iam-b: cannot be replaced while nodes\.terminationProtection"
+    ) as raised:
+        asyncio.run(last.check_replacement("iam-b"))
+    assert "set tandem:nodes.terminationProtection to false" in (raised.value.look_at or "")

@@ -77,6 +77,24 @@ def test_an_invalid_service_is_reported_with_the_reason(release: str, values: di
     assert any(problem in text for text in found), found
 
 
+@pytest.mark.parametrize(
+    ("service", "accepted"),
+    [
+        pytest.param({"port": 27017, "instances": ["iam-a"]}, True, id="the archive of MongoDB on that node"),
+        pytest.param({"port": 27017}, True, id="on all nodes"),
+        pytest.param({"port": 27017, "instances": ["iam-b"]}, False, id="on another node"),
+        pytest.param({"port": 9000}, False, id="another service"),
+    ],
+)
+def test_mongodb_on_a_node_needs_its_archive(release: str, service: dict[str, Any], accepted: bool) -> None:  # noqa: FBT001 - a column of the table
+    values = with_value(settings(release, mongodb=service), "data", {"mongodb": {"address": "10.0.4.20:27017"}})
+    values = with_value(values, "credentials", {"given": {"mongodbPassword": "a-password"}})
+    found = texts(values, frozenset({"credentials"}))
+    reason = "the distributions have no package of MongoDB, so give its archive as services.NAME.release"
+    assert [text for text in found if reason not in text] == []
+    assert bool(found) != accepted
+
+
 def test_two_services_cannot_have_one_port(release: str) -> None:
     found = texts(settings(release, web={"port": 9000}, api={"port": 9000}))
     assert found == ["tandem:services.api.port must be free (got 9000, the port of service web)"]

@@ -234,7 +234,7 @@ INVALID: list[tuple[str, dict[str, Any], str, str]] = [
     ("MongoDB without a port", {"data": {**EXTERNAL, "mongodb": {"address": "10.0.9.3"}}}, "data.mongodb.address",
      "10.0.9.3"),
     ("MongoDB without a password", {"data": {**EXTERNAL, "mongodb": {"address": "10.0.9.3:27017"}}},
-     "credentials.given.mongodbPassword", "is required with data.location external"),
+     "credentials.given.mongodbPassword", "is required with data.mongodb"),
     ("too long token lifetime", {"iam": {"tokenLifetimeS": 99_999_999}}, "iam.tokenLifetimeS", "(got 99999999)"),
     # other keys
     ("unknown section", {"node": {}}, "node", "did you mean nodes?"),

@@ -29,7 +29,10 @@ from provisioning.kinds.archive import Archive
 from provisioning.kinds.base import Item
 from provisioning.kinds.file_system import FileSystem
 from provisioning.kinds.old_archives import OldArchives
+from provisioning.kinds.operating_system import OperatingSystem
 from provisioning.kinds.package import Package
+from provisioning.kinds.rpm import Rpm
+from provisioning.kinds.selinux import Selinux
 from provisioning.kinds.ssh_server import SshServer
 from provisioning.kinds.unit import Unit
 from provisioning.kinds.user import User
@@ -89,6 +92,92 @@ PACKAGE = Table(
             lambda bench: bench.link("/usr/sbin/.policy-rc.d.tandem", f"{OUTSIDE}/file"), "not installed",
             after=_is_installed,
         ),
+    },
+)  # fmt: skip
+
+
+def _rpms(*names: str) -> Arrange:
+    return lambda bench: bench.system.rpms.update(names)
+
+
+def _is_rpm(bench: Bench) -> None:
+    assert bench.system.rpms == {"nginx"}
+    assert "enabled nginx:1.18" in bench.system.log
+
+
+RPM = Table(
+    Rpm("nginx", "nginx:1.18"),
+    {
+        ABSENT: Row(_nothing, "not installed", after=_is_rpm),
+        PRESENT: Row(_rpms("nginx")),
+        DRIFTED: Row(_nothing, "not installed", after=_is_rpm),
+        OWNER: NotApplicable("rpm sets the owners of the files of a package"),
+        LINK: NotApplicable("only dnf writes its files"),
+        READ_ONLY: Row(
+            _broken("dnf", "Error: Read-only file system"), "not installed", "Read-only file system", repair=_mended,
+            after=_is_rpm,
+        ),
+    },
+)  # fmt: skip
+
+
+def _release(text: str) -> Arrange:
+    return lambda bench: bench.text("/etc/os-release", text)
+
+
+_DEBIAN_12 = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nVERSION_ID="12"\nID=debian\n'
+_IS_DEBIAN_12 = _release(_DEBIAN_12)
+OPERATING_SYSTEM = Table(
+    OperatingSystem("debian-12"),
+    {
+        ABSENT: Row(
+            lambda bench: bench.at("/etc/os-release").unlink(), None,
+            "must be one of Debian 12, Debian 13, Ubuntu 22.04, Ubuntu 24.04, TencentOS Server 3, CentOS 8 "
+            "(is a system without /etc/os-release)", repair=_IS_DEBIAN_12,
+        ),
+        PRESENT: Row(_IS_DEBIAN_12),
+        DRIFTED: Row(
+            _release('PRETTY_NAME="Ubuntu 24.04.1 LTS"\nVERSION_ID="24.04"\nID=ubuntu\n'), None,
+            "must be Debian 12, as nodes.distribution says (is Ubuntu 24.04.1 LTS: ubuntu-24.04)",
+            repair=_IS_DEBIAN_12,
+        ),
+        OWNER: NotApplicable("nothing is written"),
+        LINK: NotApplicable("nothing is written"),
+        READ_ONLY: NotApplicable("nothing is written"),
+        "a newer version": Row(
+            _release("PRETTY_NAME='CentOS Stream 9'\nVERSION_ID=9\nID=centos\n"), None,
+            "TencentOS Server 3, CentOS 8 (is CentOS Stream 9)", repair=_IS_DEBIAN_12,
+        ),
+    },
+)  # fmt: skip
+
+
+def _selinux(mode: str, *permissive: str) -> Arrange:
+    def arrange(bench: Bench) -> None:
+        bench.system.selinux = mode
+        bench.system.permissive = set(permissive)
+
+    return arrange
+
+
+def _is_permissive(bench: Bench) -> None:
+    assert bench.system.permissive == {"httpd_t", "redis_t"}
+
+
+SELINUX = Table(
+    Selinux(("httpd_t", "redis_t")),
+    {
+        ABSENT: Row(_selinux("")),
+        PRESENT: Row(_selinux("Enforcing", "httpd_t", "redis_t")),
+        DRIFTED: Row(_selinux("Enforcing", "httpd_t"), "confines redis_t", after=_is_permissive),
+        OWNER: NotApplicable("a policy module has no owner"),
+        LINK: NotApplicable("only semanage writes its files"),
+        READ_ONLY: Row(
+            lambda bench: (_selinux("Enforcing")(bench), _broken("semanage", "OSError: Read-only file system")(bench)),
+            "confines httpd_t, redis_t", "Read-only file system", repair=_mended, after=_is_permissive,
+        ),
+        "switched off": Row(_selinux("Disabled")),
+        "reports only": Row(_selinux("Permissive"), "confines httpd_t, redis_t", after=_is_permissive),
     },
 )  # fmt: skip
 
@@ -172,7 +261,7 @@ UNIT = Table(
     },
 )  # fmt: skip
 
-_NO_SSH = "neither ssh.service nor ssh.socket is enabled and runs"
+_NO_SSH = "neither ssh.service nor its socket is enabled and runs"
 
 
 def _without_ssh(bench: Bench) -> None:
@@ -392,7 +481,10 @@ TABLES = {
     "archive": ARCHIVE,
     "file_system": FILE_SYSTEM,
     "old_archives": OLD_ARCHIVES,
+    "operating_system": OPERATING_SYSTEM,
     "package": PACKAGE,
+    "rpm": RPM,
+    "selinux": SELINUX,
     "ssh_server": SSH_SERVER,
     "unit": UNIT,
     "user": USER,

@@ -58,6 +58,9 @@ class FakeSystem:
     on_command: Callable[[list[str]], None] = field(default=lambda _argv: None)
     connections: list[str] = field(default_factory=list[str])  # established ones, by local address and port
     timers: set[str] = field(default_factory=set[str])  # transient units of systemd
+    rpms: set[str] = field(default_factory=set[str])
+    selinux: str = ""  # the mode; "": there is no SELinux
+    permissive: set[str] = field(default_factory=set[str])  # domains
 
     def run(self, argv: list[str], *, text: str = "", timeout_s: float = 60, env: object = None) -> Result:
         del timeout_s, env
@@ -90,6 +93,28 @@ class FakeSystem:
         self.packages |= set(requested)
         self.log.append("installed " + " ".join(requested))
         return Result(0, "", "")
+
+    def _rpm(self, argv: list[str], _text: str) -> Result:
+        lines = [f"{n}\t1.0-1" if n in self.rpms else f"package {n} is not installed" for n in argv[3:]]
+        return Result(len(set(argv[3:]) - self.rpms), "\n".join(lines) + "\n", "")
+
+    def _dnf(self, argv: list[str], _text: str) -> Result:
+        words = [word for word in argv if not word.startswith("-")]
+        if words[0] == "install":
+            if "no-such-package" in words:
+                return Result(1, "", "Error: Unable to find a match: no-such-package")
+            self.rpms |= set(words[1:])
+        if words[:2] == ["module", "enable"]:
+            self.log.append("enabled " + " ".join(words[2:]))
+        return Result(0, "", "")
+
+    def _getenforce(self, _argv: list[str], _text: str) -> Result:
+        return Result(0, self.selinux + "\n", "") if self.selinux else Result(127, "", "getenforce: not found")
+
+    def _semanage(self, argv: list[str], _text: str) -> Result:
+        if "--add" in argv:
+            self.permissive.add(argv[-1])
+        return Result(0, "\n".join(self.permissive), "")
 
     def _systemctl(self, argv: list[str], _text: str) -> Result:
         if argv[0] == "show":
@@ -285,6 +310,7 @@ class FakeGroup:
         for system in self.systems.values():
             (system.root / "etc/tandem").mkdir(parents=True)
             (system.root / "etc/tandem/switchover.json").write_text(json.dumps(SWITCHOVER))
+            (system.root / "etc/os-release").write_text('PRETTY_NAME="Debian 12"\nID=debian\nVERSION_ID="12"\n')
             (system.root / "etc/passwd").write_text(f"debian:x:{os.getuid()}:{os.getgid()}::/home/debian:/bin/bash\n")
         self.connections: list[FakeConnection] = []
         self.unreachable: set[str] = set()

@@ -16,7 +16,8 @@ from pydantic import ValidationError
 from provisioning.kinds.file import File
 from provisioning.kinds.package import Package
 from provisioning.kinds.timer import Timer
-from provisioning.manifest import Manifest, render
+from provisioning.manifest import Manifest
+from provisioning.manifest_rendering import render
 from provisioning.programs.backup import BackupError, expired, serve
 from settings.data import DataSettings
 

@@ -92,6 +92,18 @@ def test_events_are_queued_in_order_logged_and_the_newest_is_the_state(root: Pat
     assert [line.split("] ")[1] for line in lines] == [f"notify_{word}" for word in ("backup", "master", "fault")]
 
 
+def test_a_change_of_master_says_what_keepalived_was_told(root: Path) -> None:
+    for file, word in (("nginx", "-254"), ("drain-VI_1", "-10"), ("peer", "answers 4711")):
+        (root / "run/tandem" / file).write_text(word.ljust(31) + "\n")
+    recorder = Recorder(SETTINGS, str(root))
+    record(recorder, "BACKUP")
+    (root / "run/tandem/drain-VI_1").unlink()
+    record(recorder, "FAULT")
+    assert [event["seen"] for event in queue(root)] == [
+        "nginx -254, drain -10, peer answers", "nginx -254, peer answers",
+    ]  # fmt: skip
+
+
 def test_the_mark_of_a_master_exists_while_the_node_is_master(root: Path) -> None:
     recorder, mark = Recorder(SETTINGS, str(root)), root / "run/tandem/master/VI_1"
     seen: list[bool] = []

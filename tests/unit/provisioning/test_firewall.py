@@ -14,9 +14,10 @@ from provisioning.kinds.check import Check
 from provisioning.kinds.file import File
 from provisioning.kinds.package import Package
 from provisioning.kinds.unit import Unit
-from provisioning.manifest import render
+from provisioning.manifest_rendering import render
+from provisioning.services.data import external_addresses
 from provisioning.services.firewall import RULES, desired, offers
-from settings.data import DataSettings
+from settings.data import DataSettings, MongodbSettings
 
 HEARTBEATS = "        ip saddr @eligible ip protocol { 51, 112 } accept"
 
@@ -60,6 +61,13 @@ def test_only_the_data_node_opens_the_ports_of_the_databases() -> None:
     assert ports(of, "iam-b") == {**front, 22: "data"}
     assert set_of(rules(of, "iam-b"), "data") == ["10.0.4.20"]
     assert ports(of, "iam-c") == services
+
+
+def test_mongodb_on_a_node_is_open_to_the_pumps_of_all_nodes() -> None:
+    data = DataSettings(mongodb=MongodbSettings(address="10.0.4.20:27017"))
+    of = dataclasses.replace(deployment(application_nodes=1), data=data)
+    assert [[offer.to for offer in offers(of, node) if offer.port == 27017] for node in of.nodes] == [["nodes"], [], []]
+    assert external_addresses(of) == {}, "it does not run yet when the candidates are checked"
 
 
 def test_external_databases_open_no_port() -> None:

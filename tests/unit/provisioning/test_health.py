@@ -14,7 +14,7 @@ import trustme
 
 from provisioning.errors import HealthError
 from provisioning.health.checks import PublicSide, check, check_public
-from provisioning.health.public_checks import Address, Service, check_services, check_validity
+from provisioning.health.public_checks import Address, Service, check_services, check_validity, is_blocked
 from provisioning.health.results import CheckResult, Level
 
 API, AUTHZ = "iam.api.example.com", "iam.authz.example.com"
@@ -220,6 +220,20 @@ def test_a_wrong_redirect_fails(site: Site, ca: trustme.CA, location: str, look_
     ]
     assert result.level is Level.FAIL
     assert look_at in result.look_at
+
+
+@pytest.mark.parametrize(
+    ("location", "blocked"),
+    [("https://dnspod.qcloud.com/static/webblock.html?d=x", True), ("https://{host}{path}", False)],
+)
+def test_the_block_page_of_the_cloud_is_recognized(site: Site, location: str, *, blocked: bool) -> None:
+    site.location = location
+    assert is_blocked(site.address, site.services("api", ca="")[0]) is blocked
+
+
+def test_without_an_answer_it_is_unknown_whether_a_domain_is_blocked() -> None:
+    nothing = Address("127.0.0.1", http_port=1)
+    assert is_blocked(nothing, Service("api", "iam.api.example.com")) is None
 
 
 def test_a_body_that_is_accepted_whatever_its_size_fails(site: Site, ca: trustme.CA) -> None:

@@ -46,6 +46,20 @@ def test_a_target_fails_when_no_probe_is_answered_for_the_patience(answers: list
     assert tracked(*answers) == expected
 
 
+def test_a_failure_says_what_the_probes_met() -> None:
+    tracker = Tracker(0.25)
+    tracker.started(0.0)
+    assert tracker.judge(0.3)
+    assert tracker.seen == "no answer for 250 ms"
+    for started in (1.0, 1.1):
+        tracker.answered(started, ok=True)
+    tracker.forget()
+    tracker.started(2.0)
+    tracker.answered(2.0, ok=False, seen="answered with status 503")
+    assert tracker.judge(2.3)
+    assert tracker.seen == "answered with status 503"
+
+
 def test_time_in_which_the_daemon_did_not_run_does_not_count() -> None:
     tracker = Tracker(0.25)
     tracker.started(0.0)
@@ -153,22 +167,22 @@ def serve(answer: bytes | None) -> socket.socket:
 
 
 @pytest.mark.parametrize(
-    ("answer", "lowest_fault", "ok"),
+    ("answer", "lowest_fault", "seen"),
     [
-        pytest.param(b"HTTP/1.1 200 OK\r\n\r\n", 300, True, id="200"),
-        pytest.param(b"HTTP/1.1 503 Sorry\r\n\r\n", 300, False, id="503"),
-        pytest.param(b"HTTP/1.1 400 Bad Request\r\n\r\n", 500, True, id="a service that rejects the probe works"),
-        pytest.param(b"SSH-2.0-OpenSSH\r\n", 300, False, id="another protocol"),
-        pytest.param(b"", 300, False, id="closed without an answer"),
+        pytest.param(b"HTTP/1.1 200 OK\r\n\r\n", 300, "", id="200"),
+        pytest.param(b"HTTP/1.1 503 Sorry\r\n\r\n", 300, "answered with status 503", id="503"),
+        pytest.param(b"HTTP/1.1 400 Bad Request\r\n\r\n", 500, "", id="a service that rejects the probe works"),
+        pytest.param(b"SSH-2.0-OpenSSH\r\n", 300, "did not answer in HTTP", id="another protocol"),
+        pytest.param(b"", 300, "did not answer in HTTP", id="closed without an answer"),
     ],
 )
-def test_a_probe_is_judged_by_the_status(answer: bytes, lowest_fault: int, ok: bool) -> None:  # noqa: FBT001 - a parameter of the table above
+def test_a_probe_is_judged_by_the_status(answer: bytes, lowest_fault: int, seen: str) -> None:
     tracker, host = Tracker(0.25, failing=True), Tracker(0.25, failing=True)
     with serve(answer) as listener:
         probe(
             Target("127.0.0.1", listener.getsockname()[1], NGINX_REQUEST, tracker, host=host, lowest_fault=lowest_fault)
         )
-    assert (not tracker.failing, not host.failing) == (ok, True)
+    assert (tracker.seen, not tracker.failing, not host.failing) == (seen, not seen, True)
 
 
 def test_a_server_that_hangs_after_the_handshake_fails_but_its_host_does_not() -> None:
@@ -176,6 +190,7 @@ def test_a_server_that_hangs_after_the_handshake_fails_but_its_host_does_not() -
     with serve(None) as listener:
         probe(Target("127.0.0.1", listener.getsockname()[1], NGINX_REQUEST, tracker, host=host))
     assert (tracker.failing, host.failing) == (True, False)
+    assert (tracker.seen, host.seen) == ("no answer for 250 ms", "")
 
 
 def test_a_host_that_refuses_the_connection_is_not_silent() -> None:
@@ -184,6 +199,7 @@ def test_a_host_that_refuses_the_connection_is_not_silent() -> None:
         port = listener.getsockname()[1]
     probe(Target("127.0.0.1", port, NGINX_REQUEST, tracker, host=host))
     assert (tracker.failing, host.failing) == (True, False)
+    assert (tracker.seen, host.seen) == ("Connection refused", "")
 
 
 def probe(target: Target) -> None:
@@ -211,13 +227,13 @@ def test_a_failure_is_reported_once_and_services_of_a_silent_host_are_not(tmp_pa
     fifo = Fifo(str(tmp_path / "events"))
     events, host = Events(str(tmp_path / "events")), Tracker(0.25)
     for failing in (False, True, True, False, False):
-        events.judge("iam-apiserver at 10.0.4.21:8080", failing=failing, host=host)
+        events.judge("iam-apiserver at 10.0.4.21:8080", failing=failing, seen="Connection refused", host=host)
     host.fail(0.0)
     events.judge("iam-apiserver at 10.0.4.21:8080", failing=True, host=host)
     host.forget()
     events.judge("iam-apiserver at 10.0.4.21:8080", failing=True, host=host)  # its host is back before it
     events.judge("iam-apiserver at 10.0.4.21:8080", failing=False, host=host)
     assert fifo.lines() == [
-        'HEALTH "iam-apiserver at 10.0.4.21:8080" failed',
+        'HEALTH "iam-apiserver at 10.0.4.21:8080" failed Connection refused',
         'HEALTH "iam-apiserver at 10.0.4.21:8080" healthy',
     ]

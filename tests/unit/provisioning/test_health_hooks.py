@@ -9,7 +9,7 @@ import pytest
 from provisioning_deployments import deployment
 
 from provisioning.kinds.unit import Unit
-from provisioning.manifest import render
+from provisioning.manifest_rendering import render
 
 FAULT = "-254"
 
@@ -20,9 +20,9 @@ class Hooks:
         self.run_directory.mkdir()
         self.files = render(deployment())["iam-a"].files()
 
-    def run(self, name: str, **environment: str) -> None:
+    def run(self, name: str, *arguments: str, **environment: str) -> None:
         script = self.files[f"/usr/local/lib/tandem/{name}"].replace("/run/tandem", str(self.run_directory))
-        subprocess.run(["sh", "-c", script], check=True, env={"PATH": "/usr/bin:/bin", **environment})
+        subprocess.run(["sh", "-c", script, name, *arguments], check=True, env={"PATH": "/usr/bin:/bin", **environment})
 
     def write(self, name: str, text: str) -> None:
         (self.run_directory / name).write_text(text)
@@ -57,6 +57,21 @@ def test_a_stop_of_nginx_is_a_fault_only_if_the_peer_has_just_answered(
     hooks.run("nginx-stopped")
     assert hooks.value() == value
     assert (hooks.run_directory / "nginx").stat().st_size == 32
+
+
+def test_a_node_in_fault_tells_its_peer_that_it_cannot_take_over(hooks: Hooks) -> None:
+    hooks.write("peer", f"answers {uptime_s()}".ljust(31) + "\n")
+    hooks.write("able", "1")
+    hooks.run("nginx-stopped", "before-stop")
+    assert hooks.value() == FAULT
+    assert not (hooks.run_directory / "able").exists()
+
+
+def test_the_virtual_ip_moves_before_nginx_is_stopped() -> None:
+    unit = render(deployment())["iam-a"].files()["/etc/systemd/system/nginx.service.d/tandem.conf"]
+    stops = [line for line in unit.splitlines() if line.startswith("ExecStop=")]
+    assert stops == ["ExecStop=", "ExecStop=-/usr/local/lib/tandem/nginx-stopped before-stop"]
+    assert "KillSignal=SIGQUIT" in unit, "open requests are answered"
 
 
 def test_a_stop_of_nginx_is_no_fault_before_the_daemon_has_seen_the_peer(hooks: Hooks) -> None:
@@ -102,6 +117,23 @@ def test_the_units_have_no_start_limit_and_a_stopped_daemon_is_killed(profile: s
     daemon = files["/etc/systemd/system/tandem-health.service"]
     assert f"WatchdogSec={1.0 if profile == 'fast' else 3.0}" in daemon
     assert "WatchdogSignal=SIGKILL" in daemon
+
+
+def test_what_decides_about_failovers_runs_ahead_of_the_services_on_a_busy_node() -> None:
+    files = render(deployment())["iam-a"].files()
+    names = ("keepalived.service.d/tandem.conf", "tandem-health.service", "nginx.service.d/tandem.conf")
+    units = [settings_of(files[f"/etc/systemd/system/{name}"]) for name in names]
+    assert [unit["CPUWeight"] for unit in units] == ["1000", "1000", "500"], "100 is the weight of other services"
+    assert [int(unit["Nice"]) for unit in units] == [-10, -10, -5]
+    assert all(int(unit["OOMScoreAdjust"]) <= -500 for unit in units)
+    services = [text for path, text in files.items() if "/iam-" in path and path.endswith(".service")]
+    assert services
+    assert not [text for text in services if "CPUWeight" in text or "Nice=" in text]
+
+
+def settings_of(text: str) -> dict[str, str]:
+    """The settings of a unit; the last of several with one name."""
+    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line and not line.startswith("#"))
 
 
 def test_the_recorder_stops_after_keepalived_so_that_it_records_the_stop() -> None:

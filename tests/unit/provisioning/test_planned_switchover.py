@@ -52,6 +52,19 @@ def test_the_peer_of_the_master_becomes_master_and_the_old_one_may_take_over_aga
     assert lab.is_as_before(), "the drain has ended, and no service left the upstreams"
 
 
+def test_a_virtual_ip_that_moves_while_the_nodes_are_read_is_read_again(lab: Lab) -> None:
+    lab.group.systems["iam-a"].addresses.remove(VIP)
+    sleep = lab.sleep
+
+    def take_over(seconds: float) -> None:
+        sleep(seconds)
+        lab.group.held_by("iam-b")
+
+    lab.sleep = take_over  # type: ignore[method-assign] - a method of the fake
+    (moved,) = switch_over(lab.changes, None)
+    assert moved.to == "iam-a"
+
+
 def test_open_client_connections_are_reported(lab: Lab) -> None:
     lab.group.systems["iam-a"].connections = [f"{VIP}:443"] * 3
     (moved,) = switch_over(lab.changes, "iam-b")

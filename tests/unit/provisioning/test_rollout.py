@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from provisioning_deployments import deployment
 from provisioning_fakes import ME, MY_GROUP, FakeGroup, PowerCutError
 
+from provisioning.deployment import BASTION
 from provisioning.errors import (
     CandidateError,
     GateError,
@@ -33,7 +35,9 @@ from provisioning.kinds.timer import Timer
 from provisioning.kinds.unit import Unit
 from provisioning.kinds.user import User
 from provisioning.manifest import Manifest
-from provisioning.rollout.rollout import RolloutResult, drift, roll_out
+from provisioning.manifest_rendering import render
+from provisioning.rollout.drift import drift
+from provisioning.rollout.rollout import RolloutResult, roll_out
 
 SECRETS = {"password": "hunter2", "deployment_public_key": "ssh-rsa AAAAB3"}
 
@@ -477,18 +481,22 @@ def test_an_ssh_server_that_runs_by_its_socket_is_kept(group: FakeGroup) -> None
     assert deploy(group, of).changed == {}
 
 
-def test_the_temporary_host_key_of_the_bastion_is_removed_too(tmp_path: Path) -> None:
+@pytest.mark.root
+def test_the_ssh_server_of_the_bastion_is_managed_too(tmp_path: Path) -> None:
     group = FakeGroup(tmp_path, ("iam-a", "iam-b", "bastion"))
     key = group.systems["bastion"].root / "etc/ssh/ssh_host_ecdsa_key"
     key.parent.mkdir()
     key.write_text("private\n")
     *nodes, bastion = group.inventory.nodes
     group.inventory = replace(group.inventory, nodes=tuple(nodes), bastion=bastion)
-    assert deploy(group, manifests()).changed["bastion"]
+    of = {**manifests(), BASTION: render(replace(deployment(), bastion=True))[BASTION]}
+    assert deploy(group, of).changed["bastion"]
     assert not key.exists()
     assert group.systems["bastion"].log == ["enable ssh", "start ssh"]
+    hardened = (group.systems["bastion"].root / "etc/ssh/sshd_config.d/00-tandem.conf").read_text()
+    assert "PasswordAuthentication no" in hardened
     assert "ssh-rsa AAAAB3" in (group.systems["bastion"].root / "home/debian/.ssh/authorized_keys").read_text()
-    assert deploy(group, manifests()).changed == {}
+    assert deploy(group, of).changed == {}
 
 
 # ---- a run that follows an interrupted one converges -------------------------------------------------------------

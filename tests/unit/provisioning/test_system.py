@@ -18,13 +18,13 @@ from provisioning.kinds.hosts import Hosts
 from provisioning.kinds.link import Link
 from provisioning.kinds.package import Package
 from provisioning.kinds.unit import Unit
-from provisioning.services import system
+from provisioning.services import base, system
 from settings.system import SystemSettings
 
 
 def items_of(number: int = 0, **settings: Any) -> list[Item]:
     made = replace(deployment(), system=SystemSettings.model_validate(settings))
-    return system.desired(made, made.nodes[number])
+    return [*base.desired(made, made.nodes[number]), *system.desired(made, made.nodes[number])]
 
 
 def file_of(path: str, **settings: Any) -> File | None:
