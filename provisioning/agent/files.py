@@ -8,6 +8,8 @@ import hashlib
 import os
 import pwd
 import shutil
+import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -81,12 +83,27 @@ def set_owner(target: Path, file: dict[str, Any]) -> None:
     target.chmod(file["mode"])  # after chown, which clears the set-id bits
 
 
-def sync_directory(node: Node, path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        node.sync(handle)
-    finally:
-        os.close(handle)
+def sync_all(node: Node, paths: Iterable[Path]) -> None:
+    """Write files and directories through to the disk, at the same time: a journal then commits them together."""
+    errors: list[OSError] = []
+
+    def sync(path: Path) -> None:
+        try:
+            handle = os.open(path, os.O_RDONLY)
+            try:
+                node.sync(handle)
+            finally:
+                os.close(handle)
+        except OSError as failed:
+            errors.append(failed)
+
+    threads = [threading.Thread(target=sync, args=(path,)) for path in paths]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
 
 
 def replace_text(node: Node, target: Path, text: str, *, owner: tuple[int, int], mode: int) -> None:
@@ -102,11 +119,14 @@ def replace_text(node: Node, target: Path, text: str, *, owner: tuple[int, int],
         os.fchmod(out.fileno(), mode)
         node.sync(out.fileno())
     new.replace(target)
-    sync_directory(node, target.parent)
+    sync_all(node, [target.parent])
 
 
 def replace_with_staged(node: Node, file: dict[str, Any]) -> None:
-    """Replace a file with its staged candidate."""
+    """Replace a file with its staged candidate. The commit syncs the directory at its end.
+
+    After a power failure before that, the old file is drift.
+    """
     target, staged = node.at(file["path"]), node.state_path("staged") / file["path"].lstrip("/")
     target.parent.mkdir(parents=True, exist_ok=True)
     node.before("write " + file["path"])
@@ -119,7 +139,7 @@ def replace_with_staged(node: Node, file: dict[str, Any]) -> None:
         shutil.copy2(staged, temporary)
         set_owner(temporary, file)
         temporary.replace(target)
-    sync_directory(node, target.parent)
+    node.unsynced.add(target.parent)
 
 
 ORIGINALS = "originals"  # files of the distribution that a file of a manifest has replaced

@@ -121,6 +121,7 @@ class Node:
         self.sync = sync  # tests with many rollouts skip fsync
         self.program = program
         self.token = ""
+        self.unsynced: set[Path] = set()  # directories in which the commit has replaced files
 
     def at(self, path: str) -> Path:
         """The path below `root` of an absolute path on the node."""
@@ -161,12 +162,14 @@ class Node:
         except (FileNotFoundError, ValueError):
             return default
 
-    def write_json(self, name: str, value: Any) -> None:
+    def write_json(self, name: str, value: Any, *, durable: bool = True) -> None:
+        """Replace a file of the state. `durable`: it must survive a power failure."""
         self.make_state()
         target = self.state_path(name)
         new = target.with_name(target.name + ".new")
         with new.open("w") as file:
             json.dump(value, file)
             file.flush()
-            self.sync(file.fileno())
+            if durable:
+                self.sync(file.fileno())
         new.replace(target)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from . import previous
-from .files import set_owner
+from .files import set_owner, sync_all
 from .node import Node, StepError
 from .systemd import merge, read_pending
 
@@ -59,7 +59,8 @@ def stage(
     staged.mkdir(mode=0o700)
     for file in files:
         node.before("stage " + file["path"])
-        _stage_file(node, staged / file["path"].lstrip("/"), file)
+        _stage_file(staged / file["path"].lstrip("/"), file)
+    sync_all(node, [staged / file["path"].lstrip("/") for file in files])
     for check in checks:
         node.before("check " + check["name"])
         _check(node, check, _Candidates(staged, files, links, absent))
@@ -68,14 +69,13 @@ def stage(
     node.write_json("pending.next.json", merge(read_pending(node), unit_actions))
 
 
-def _stage_file(node: Node, target: Path, file: dict[str, Any]) -> None:
+def _stage_file(target: Path, file: dict[str, Any]) -> None:
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as out:
         out.write(file["text"])
         out.flush()
         set_owner(target, file)
-        node.sync(out.fileno())
 
 
 def _copy_directory(original: Path, copy: Path) -> None:

@@ -20,7 +20,7 @@ _LOOP_UPTIME_S = 15
 
 
 def unit_facts(node: Node, units: list[str]) -> dict[str, dict[str, Any]]:
-    """The state of each unit, by name: loaded, active, started, enabled, needs_daemon_reload, crashes.
+    """The state of each unit, by name: loaded, active, started, failed, enabled, needs_daemon_reload, crashes.
 
     `crashes` is the number of restarts of a unit that crashes repeatedly, otherwise 0.
     """
@@ -37,6 +37,7 @@ def _fact(node: Node, shown: dict[str, str]) -> dict[str, Any]:
         "loaded": shown.get("LoadState") == "loaded",
         "active": shown.get("ActiveState") in ("active", "reloading", "activating"),
         "started": shown.get("ActiveState") == "active",
+        "failed": shown.get("ActiveState") == "failed",
         "enabled": shown.get("UnitFileState") in ("enabled", "enabled-runtime", "static", "alias", "generated"),
         "needs_daemon_reload": shown.get("NeedDaemonReload") == "yes",
         "crashes": _crashes(node, shown),
@@ -119,8 +120,22 @@ def settle(node: Node, action: str) -> list[str]:
     return [f"{verb}ed {unit}"]
 
 
-def bring_up(node: Node, unit: str, *, enabled: bool, running: bool) -> list[str]:
-    """Perform the pending actions of a unit, and ensure that it is enabled and running as requested."""
+def enable(node: Node, units: list[str]) -> list[str]:
+    """Enable the units that are not. systemd reads all its unit files after each call, so this is one call."""
+    states = unit_facts(node, units)
+    missing = [unit for unit in units if not states.get(unit, {}).get("enabled")]
+    if missing:
+        names = " ".join(missing)
+        node.before("enable " + names)
+        node.run_checked(f"units {names}", ["systemctl", "enable", "-q", *missing])
+    return ["enabled " + unit for unit in missing]
+
+
+def bring_up(node: Node, unit: str, *, running: bool, enabled: bool | None = None) -> list[str]:
+    """Perform the pending actions of a unit, and ensure that it is running and enabled as requested.
+
+    `enabled` None: `enable` follows for several units.
+    """
     state: dict[str, Any] = unit_facts(node, [unit]).get(unit, {})
     done: list[str] = []
     # systemd is queried too: an earlier unit may have done the daemon-reload before this unit's files were written.
@@ -128,7 +143,7 @@ def bring_up(node: Node, unit: str, *, enabled: bool, running: bool) -> list[str
         done = settle(node, "daemon-reload")
         state = unit_facts(node, [unit]).get(unit, {})
     pending = [action for action in read_pending(node) if action.split(" ", 1)[-1] == unit]
-    if enabled != bool(state.get("enabled")):
+    if enabled is not None and enabled != bool(state.get("enabled")):
         node.before("enable " + unit)
         node.run_checked(f"unit {unit}", ["systemctl", "enable" if enabled else "disable", "-q", unit])
         done.append(("enabled " if enabled else "disabled ") + unit)
@@ -139,7 +154,8 @@ def bring_up(node: Node, unit: str, *, enabled: bool, running: bool) -> list[str
             done.append("stopped " + unit)
     elif not state.get("active"):
         node.before("start " + unit)
-        node.run(["systemctl", "reset-failed", unit])  # start fails for a unit that exceeded its restart limit
+        if state.get("failed"):  # start fails for a unit that exceeded its restart limit
+            node.run(["systemctl", "reset-failed", unit])
         systemctl(node, "start", unit)
         done.append("started " + unit)
     elif pending or state.get("crashes"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..files import beside, sync_directory, what_is
+from ..files import beside, what_is
 from ..node import Node
 
 
@@ -25,7 +25,7 @@ def commit(node: Node, item: dict[str, Any]) -> list[str]:
     new.symlink_to(item["target"])
     node.before("link " + item["path"])
     new.replace(link)
-    sync_directory(node, link.parent)
+    node.unsynced.add(link.parent)
     return [f"linked {item['path']} to {item['target']}"]
 
 
