@@ -21,7 +21,7 @@ from provisioning.manifest import Manifest
 from provisioning.placeholders import find_names
 from provisioning.plan import changed_lines, make_plan
 from provisioning.preview_text import read_manifest
-from provisioning.rollout.rollout import replace_secrets
+from provisioning.rollout.desired import replace_secrets
 from provisioning.ssh.agent_calls import Connection
 from provisioning.ssh.connections import Connect, ask_each
 

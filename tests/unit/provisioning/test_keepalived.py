@@ -8,7 +8,7 @@ from provisioning_deployments import deployment
 from pydantic import ValidationError
 
 from provisioning.kinds.unit import Unit
-from provisioning.manifest import render
+from provisioning.manifest_rendering import render
 from provisioning.services.vrrp import PROFILES, Profile
 from settings.keepalived import KeepalivedSettings
 
