@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from settings.base import FrozenModel
 from settings.lvs import VirtualServer
-from settings.tracking import COMMAND, INTERFACE, TrackSettings
+from settings.tracking import INTERFACE, Command, TrackSettings
 
 MailAddress = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+$", max_length=254)]
 ProfileName = Literal["fast", "balanced", "seed"]
@@ -127,9 +127,8 @@ class KeepalivedSettings(FrozenModel):
     garp: GarpSettings = Field(default=GarpSettings(), description="Gratuitous ARP.")
     track: TrackSettings = Field(default=TrackSettings(), description="Checks in addition to that of nginx.")
     mail: MailSettings | None = Field(default=None, description="Mails that keepalived sends at each state change.")
-    notify_command: str | None = Field(
+    notify_command: Command | None = Field(
         default=None,
-        pattern=COMMAND,
         description="Your own notify script, by absolute path, run by root. keepalived calls it with the words "
         "INSTANCE or GROUP, the name, the state and the priority. It must exist on both eligible nodes, and only root "
         "may be able to change it.",

@@ -23,6 +23,17 @@ def _not_zero(weight: int) -> int:
     return weight
 
 
+def _not_behind_a_link(command: str) -> str:
+    path = command.split(" ", maxsplit=1)[0]
+    if path.split("/")[1] in {"bin", "sbin", "lib"}:
+        raise ValueError(
+            f"must be a path without links, such as /usr{path} (got {path}): keepalived 2.3 (Debian 13) refuses "
+            "scripts behind links"
+        )
+    return command
+
+
+Command = Annotated[str, Field(pattern=COMMAND), AfterValidator(_not_behind_a_link)]
 Weight = Annotated[int, Field(ge=-100, le=100), AfterValidator(_not_zero)]
 Name = Annotated[str, Field(pattern=_NAME, description="Name in keepalived's configuration and log.")]
 
@@ -38,8 +49,7 @@ class TrackedInterface(FrozenModel):
 
 class TrackedScript(FrozenModel):
     name: Name
-    command: str = Field(
-        pattern=COMMAND,
+    command: Command = Field(
         description="Command with an absolute path, run by root; exit code 0 means healthy. It must exist on both "
         "eligible nodes, and only root may be able to change it. For another account use "
         "`/usr/sbin/runuser -u ACCOUNT -- COMMAND`.",

@@ -11,11 +11,11 @@ from provisioning.kinds.absent import Absent
 from provisioning.kinds.base import Item, restart
 from provisioning.kinds.directory import Directory
 from provisioning.kinds.file import File
-from provisioning.kinds.package import Package
 from provisioning.kinds.timer import Timer
 from provisioning.kinds.unit import Unit
 from provisioning.rendering import render
 from provisioning.services.data import mariadb_address
+from provisioning.services.packages import packages
 from provisioning.services.upstreams import upstreams
 from provisioning.services.vrrp import Profile, virtual_routers
 
@@ -37,7 +37,7 @@ UNLOGGED_REQUEST = "GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n"
 
 def desired(deployment: Deployment, node: Node, profile: Profile) -> list[Item]:
     daemon = _daemon(deployment, node, profile) if profile.probe_s else _no_daemon()
-    return [*_recorder(deployment, node), *_certificate_watch(), *daemon]
+    return [*_recorder(deployment, node), *_certificate_watch(deployment), *daemon]
 
 
 def _daemon(deployment: Deployment, node: Node, profile: Profile) -> list[Item]:
@@ -110,12 +110,12 @@ def _recorder(deployment: Deployment, node: Node) -> list[Item]:
     ]
 
 
-def _certificate_watch() -> list[Item]:
+def _certificate_watch(deployment: Deployment) -> list[Item]:
     program, name = f"{_PROGRAMS}/certificate_watch.py", "tandem-certificates"
     unit = render("health/tandem-certificates.service.j2", program=program, patterns=_CERTIFICATES)
     source = resources.files("provisioning.programs").joinpath("certificate_watch.py").read_text(encoding="utf-8")
     return [
-        Package("openssl"),
+        *packages(deployment, "openssl"),
         File(program, source),
         File(f"/etc/systemd/system/{name}.service", unit),
         Timer(name, "Report certificates that expire soon, once a day", calendar="*-*-* 06:00:00 UTC"),

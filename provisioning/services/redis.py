@@ -15,9 +15,10 @@ from provisioning.services.data import REDIS_PORT
 from provisioning.services.packages import packages
 
 # Redis has no command that only checks a file. It reads the file first and then its arguments, so it stops at the
-# unknown argument if the file is valid. It opens the log file while it reads, so it runs as the user of the service.
+# wrong argument if the file is valid. Redis 8 starts with an unknown one, which might belong to a module. It opens the
+# log file while it reads, so it runs as the user of the service.
 _SCRIPT = """
-seen=$(runuser -u redis -- redis-server /etc/redis/redis.conf --end-of-file yes 2>&1)
+seen=$(runuser -u redis -- redis-server /etc/redis/redis.conf --databases end-of-file 2>&1)
 case $seen in *end-of-file*) exit 0 ;; esac
 printf '%s\\n' "$seen" | sed -E "s/^(>>> '(requirepass|user)).*/\\1 ***/"
 exit 1

@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from settings.data import DataSettings
 from settings.distributions import DISTRIBUTIONS
 from settings.iam import STAND_IN, IamSettings
+from settings.keepalived import KeepalivedSettings
 from settings.nodes import NodesSettings
 from settings.problems import Problem
 from settings.system import SystemSettings
+
+_DOWN_TIMER_ADVERTS = (2, 2, 3)  # keepalived has it from this version on
 
 
 def check_release_runs(nodes: NodesSettings, iam: IamSettings) -> Iterator[Problem]:
@@ -38,6 +41,17 @@ def check_system(nodes: NodesSettings, system: SystemSettings) -> Iterator[Probl
         )
 
 
+def check_profile(nodes: NodesSettings, keepalived: KeepalivedSettings) -> Iterator[Problem]:
+    distribution = DISTRIBUTIONS[nodes.distribution]
+    version = tuple(int(part) for part in distribution.keepalived.split("."))
+    if keepalived.profile == "fast" and version < _DOWN_TIMER_ADVERTS:
+        yield Problem(
+            "tandem:keepalived.profile",
+            f"must be balanced with nodes.distribution {distribution.name}: keepalived {distribution.keepalived} lacks "
+            "down_timer_adverts, without which a master that stalls for 60 ms would lose the virtual IP",
+        )
+
+
 def check_bucket(nodes: NodesSettings, data: DataSettings) -> Iterator[Problem]:
     distribution = DISTRIBUTIONS[nodes.distribution]
     if distribution.family.packages == "rpm" and data.backup.bucket is not None:
@@ -47,4 +61,4 @@ def check_bucket(nodes: NodesSettings, data: DataSettings) -> Iterator[Problem]:
         )
 
 
-RULES = (check_release_runs, check_system, check_bucket)
+RULES = (check_release_runs, check_system, check_profile, check_bucket)

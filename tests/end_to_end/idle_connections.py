@@ -11,6 +11,7 @@ import socket
 import ssl
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 REQUEST = "GET /healthz HTTP/1.1\r\nHost: {host}\r\n{more}\r\n"
 
@@ -44,9 +45,15 @@ def is_open(connection: ssl.SSLSocket) -> bool:
 def main(address: str, host: str, ca: str, count: int, seconds: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (count + 1000, count + 1000))
     context = ssl.create_default_context(cafile=ca)
-    held = [connect(address, host, context) for _ in range(count)]
-    # Without a request nginx would close them after 10 s.
-    opened = sum(ask(connection, host) == 200 for connection in held)
+    held: list[ssl.SSLSocket] = []
+
+    def hold(_number: int) -> bool:
+        connection = connect(address, host, context)
+        held.append(connection)
+        return ask(connection, host) == 200  # without a request nginx would close it after 10 s
+
+    with ThreadPoolExecutor(16) as pool:
+        opened = sum(pool.map(hold, range(count)))
     statuses: list[int] = []
     for _ in range(seconds):
         began = time.monotonic()

@@ -9,7 +9,10 @@ from settings_samples import parse, problems_of, sections, with_values
 
 from provisioning.deployment import make_deployment
 
-CENTOS = {"nodes.distribution": "centos-8", "system": {"hardenSsh": False}, "iam.release": "iam.tar.gz"}
+CENTOS: dict[str, Any] = {
+    "nodes.distribution": "centos-8", "system": {"hardenSsh": False}, "iam.release": "iam.tar.gz",
+    "keepalived.profile": "balanced",
+}  # fmt: skip
 
 
 def texts(changes: dict[str, Any]) -> list[str]:
@@ -38,6 +41,10 @@ def test_nginx_has_the_version_and_the_account_of_the_package_unless_the_stack_n
     [
         ({"nodes.distribution": "arch"}, "tandem:nodes.distribution must be 'debian-12', 'debian-13', 'ubuntu-22.04'"),
         ({**CENTOS, "iam.release": "stand-in"}, "tandem:iam.release must name a release with nodes.distribution"),
+        (
+            {**CENTOS, "keepalived.profile": "fast"},
+            "tandem:keepalived.profile must be balanced with nodes.distribution",
+        ),
         ({**CENTOS, "system": {}}, "tandem:system.hardenSsh must be false with nodes.distribution centos-8"),
         (
             {**CENTOS, "system": {"hardenSsh": False, "securityUpdates": True}},

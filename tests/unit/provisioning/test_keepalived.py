@@ -128,12 +128,12 @@ def test_keepalived_reports_to_the_event_recorder_in_order_and_not_by_scripts(pr
             id="options in the lecture's text",
         ),
         pytest.param(
-            {"mode": "preempt", "track": {"scripts": [{"name": "x", "command": "/bin/true", "weight": 10}]}},
+            {"mode": "preempt", "track": {"scripts": [{"name": "x", "command": "/usr/bin/true", "weight": 10}]}},
             r"track.scripts\[0\].weight must exceed priorityStep 10",
             id="the lecture's weight of 10, which never moves the virtual IP",
         ),
         pytest.param(
-            {"track": {"scripts": [{"name": "x", "command": "/bin/true", "weight": 0}]}},
+            {"track": {"scripts": [{"name": "x", "command": "/usr/bin/true", "weight": 0}]}},
             "neither of them holds the virtual IP",
             id="a check that puts both nodes into FAULT",
         ),
@@ -141,7 +141,10 @@ def test_keepalived_reports_to_the_event_recorder_in_order_and_not_by_scripts(pr
             {"track": {"scripts": [{"name": "x", "command": "pidof nginx", "weight": -20}]}}, "pattern", id="no path"
         ),
         pytest.param(
-            {"track": {"scripts": [{"name": "x", "command": '/bin/a"\n}', "weight": -20}]}}, "pattern", id="a quote"
+            {"notifyCommand": "/bin/true -x"}, r"such as /usr/bin/true \(got /bin/true\): keepalived 2.3", id="a link"
+        ),
+        pytest.param(
+            {"track": {"scripts": [{"name": "x", "command": '/usr/bin/a"\n}', "weight": -20}]}}, "pattern", id="a quote"
         ),
         pytest.param(
             {"track": {"files": [{"name": "drain_vi_1", "path": "/x", "weight": 1}]}},
