@@ -12,16 +12,16 @@ from components.dns import Dns, DnsArgs
 from components.exports import export
 from components.failures import end_quietly_when_cancelled
 from components.firewall import Firewall, FirewallArgs
-from components.health import Health, HealthArgs
+from components.health_resource import Health, HealthArgs
 from components.hooks import Hooks
-from components.host_keys import GroupHostKeys, HostKeysArgs
+from components.host_keys_resource import GroupHostKeys, HostKeysArgs
 from components.labels import Labels
 from components.last_deployment import LastDeployment, cloud_settings, read_exports
 from components.network import Network, NetworkArgs
 from components.node_sequence import NodeSequence
 from components.nodes import Nodes, NodesArgs
 from components.public_sites import describe_sites, names_in_zone
-from components.rollout import Rollout, RolloutArgs
+from components.rollout_resource import Rollout, RolloutArgs
 from components.virtual_ip import VIRTUAL_IP_NAMES, VirtualIp, VirtualIpArgs
 from provisioning.deployment import make_deployment
 from settings.load import load
@@ -32,7 +32,7 @@ last = read_exports()
 refuse_impossible_changes(s, last)
 announce_changes(s, last)
 labels = Labels(s.project, s.stack, s.tags)
-hooks = Hooks(NodeSequence(LastDeployment(last, cloud_settings(), {s.new_image: s.nodes.image})))
+hooks = Hooks(NodeSequence(LastDeployment(last, cloud_settings(), s.nodes.image)))
 
 credentials = Credentials(
     "credentials",
@@ -53,7 +53,7 @@ firewall = Firewall("firewall", FirewallArgs(s.nodes, s.access, s.nginx, labels)
 nodes = Nodes(
     "nodes",
     NodesArgs(
-        s.nodes, s.new_image, s.access, s.network.zone, s.data_location, s.bucket_role, network, firewall,
+        s.nodes, s.access, s.network.zone, s.data_location, s.bucket_role, network, firewall,
         credentials.deployment_key, list_key_generations(s, last), credentials.temporary_host_keys, hooks, s.protect,
         labels,
     ),

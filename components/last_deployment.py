@@ -56,14 +56,9 @@ def read_with_retries(read: Callable[[], Outputs], sleep: Callable[[float], None
 class LastDeployment:
     """The nodes of the last finished deployment."""
 
-    def __init__(
-        self, exports: Exports | None, settings: Mapping[str, str], new_images: Mapping[str, str] | None = None
-    ) -> None:
-        """`settings` are those of the cloud's API (provisioning/traffic/havip.py).
-
-        `new_images` are those of the nodes that are created again with another image, by node name.
-        """
-        self._settings, self._new_images = settings, new_images or {}
+    def __init__(self, exports: Exports | None, settings: Mapping[str, str], image: str) -> None:
+        """`settings` are those of the cloud's API (provisioning/traffic/havip.py); `image` that of a replaced node."""
+        self._settings, self._image = settings, image
         self._group: Group | None = None
         self._protected = exports is not None and exports.termination_protection
         if exports:
@@ -87,10 +82,8 @@ class LastDeployment:
                 "this does not interrupt the nodes",
             )
         if has_credentials(self._settings):
-            settings, image = self._settings, self._new_images.get(node)
-            await self._run(
-                lambda group, name: check_image_exists(connect(settings), group.inventory.get(name), image), node
-            )
+            settings = self._settings
+            await self._run(lambda _, name: check_image_exists(connect(settings), name, self._image), node)
 
     async def demote(self, node: str) -> None:
         """Move the virtual IPs of a node that stays in the group to its peers. Raises: SwitchoverError."""

@@ -21,7 +21,6 @@ from settings.distributions import DISTRIBUTIONS
 from settings.nodes import ELIGIBLE_NODES, WEEKDAYS, NodeSettings, NodesSettings, SnapshotSettings
 
 _PLACEMENT_TYPES = {"host": "HOST", "rack": "RACK", "switch": "SW"}
-_IMAGE = "image_id"
 # A change would stop or reinstall the instance, is not supported, or (user data, keys) has no effect after the first
 # boot. These settings only apply to nodes that are created later.
 _FIXED_AT_CREATION = [
@@ -29,7 +28,7 @@ _FIXED_AT_CREATION = [
     "disable_automation_service",
     "disable_monitor_service",
     "disable_security_service",
-    _IMAGE,
+    "image_id",
     "key_ids",
     "system_disk_type",
     "user_data_raw",
@@ -41,7 +40,6 @@ _SECRET_OUTPUTS = ["user_data"]
 @dataclass(frozen=True, slots=True)
 class NodesArgs:
     settings: NodesSettings
-    new_image: str  # the node that this run creates again with another image; "": none
     access: AccessSettings
     zone: str
     data_location: DataLocation
@@ -131,7 +129,7 @@ class Nodes(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(
                 parent=self,
                 delete_before_replace=True,
-                ignore_changes=_fixed(new_image=node.name == args.new_image),
+                ignore_changes=_FIXED_AT_CREATION,
                 additional_secret_outputs=_SECRET_OUTPUTS,
                 hooks=args.hooks.node,
                 depends_on=self._earlier_key_pairs(),
@@ -286,8 +284,3 @@ class Nodes(pulumi.ComponentResource):
             # A disk can be attached to one instance at a time.
             opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True, hooks=self._args.hooks.attachment),
         ).storage_id
-
-
-def _fixed(*, new_image: bool) -> list[str]:
-    """The properties that keep their values. A replacement also has the values of the node that it replaces."""
-    return [name for name in _FIXED_AT_CREATION if not (new_image and name == _IMAGE)]

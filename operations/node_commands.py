@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -162,25 +161,20 @@ def undrain(node: NodeName, stack: Stack = "local") -> None:
     typer.echo(f"{node} is in service.")
 
 
-@app.command(epilog=examples("tandem replace iam-b --stack prod", "tandem replace iam-b --new-image --stack prod"))
+@app.command(epilog=examples("tandem replace iam-b --stack prod"))
 def replace(
     node: NodeName,
     stack: Stack = "local",
     *,
     config_file: ConfigFile = None,
-    new_image: Annotated[
-        bool, typer.Option("--new-image", help="Create it from `nodes.image`. Default: the image that it has.")
-    ] = False,
     yes: Yes = False,
 ) -> None:
     """Rebuild a node: leave the group, delete the instance, create it again with its name and address.
 
-    Deploys other changed settings, too.
+    The image is `nodes.image`. Other changed settings are deployed, too.
     """
     engine = open_engine(stack, config_file, ask=not yes, report=typer.echo)
     _get(find_inventory(engine, stack), node)
-    if new_image:
-        os.environ["TANDEM_NEW_IMAGE"] = node  # read by the program (settings/load.py)
     ask_first(f"Delete the instance of {node} and create it again?", stack, yes=yes)
     engine.up(Selection(replace=[f"**tencentcloud:Instance/instance:Instance::nodes.{node}"]), refresh=True)
 

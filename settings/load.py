@@ -17,12 +17,11 @@ from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
 from samples.iam.build import archive, build
 from settings.bundles import find_bundle
 from settings.data import DataSettings
-from settings.downloads import fetch, is_url
 from settings.iam import STAND_IN, IamSettings
 from settings.nginx import NginxSettings
 from settings.parsing import parse_sections
 from settings.problems import Problem, SettingsError
-from settings.releases import Bundle, Release, ReleaseError, read_release
+from settings.releases import Bundle, Release, ReleaseError, is_url, read_release
 from settings.rules import find_contradictions
 from settings.sections import Sections, Settings
 from settings.services import ServiceSettings
@@ -33,8 +32,6 @@ _NAMESPACE = "tandem"
 _REGION = "tencentcloud:region"
 # Set by `tandem --config-file`: Pulumi does not pass the file's name to the program.
 _FILE = "TANDEM_CONFIG_FILE"
-# Set by `tandem replace NODE --new-image` to the node's name.
-_NEW_IMAGE = "TANDEM_NEW_IMAGE"
 _NO_STAND_IN = (
     "is required in a production stack: a path or URL of your release of the IAM services. Without it the stand-in of "
     f"samples/iam would be deployed, which is for tests; set it to {STAND_IN} if you want that"
@@ -51,7 +48,6 @@ class Stack:
     name: str
     region: str | None
     given_file: str | None = None  # instead of the stack's own
-    new_image: str = ""  # the node that is created again with `nodes.image`
 
     @property
     def file(self) -> str:
@@ -64,8 +60,7 @@ def load() -> Settings:
     raw = {key.partition(":")[2]: value for key, value in _configuration().items() if key.startswith(f"{_NAMESPACE}:")}
     encrypted_sections = frozenset(key for key in raw if is_config_secret(f"{_NAMESPACE}:{key}"))
     region = pulumi.Config("tencentcloud").get("region")
-    given = os.environ.get
-    stack = Stack(pulumi.get_project(), pulumi.get_stack(), region, given(_FILE), given(_NEW_IMAGE, ""))
+    stack = Stack(pulumi.get_project(), pulumi.get_stack(), region, os.environ.get(_FILE))
     return parse(stack, raw, encrypted_sections)
 
 
@@ -75,6 +70,8 @@ def find_release(settings: IamSettings) -> Release:
         return _build_stand_in()
     if not is_url(settings.release):
         return read_release(Path(settings.release), settings.sha256)
+    from settings.downloads import fetch  # noqa: PLC0415 - HTTP takes 0.1 s to import
+
     return read_release(fetch(settings.release, settings.sha256, _RELEASES), settings.sha256)
 
 
@@ -127,7 +124,6 @@ def parse(
         stack=stack.name,
         file=stack.file,
         region=stack.region,
-        new_image=stack.new_image,
         release=release,
         bundles=bundles,
         **parsed.sections,

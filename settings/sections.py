@@ -99,7 +99,6 @@ class Settings(Sections):
     stack: str
     file: str  # with the settings, as named in error messages
     region: str
-    new_image: str  # the node that this run creates again with `nodes.image`; "": none
     release: Release | None  # of the IAM services, as set by `iam.release`; None: `iam.enabled` is false
     bundles: dict[str, Bundle]  # by setting: "services.web"
 

@@ -6,39 +6,25 @@ from collections.abc import Mapping
 
 from provisioning.cloud_calls import CallApi
 from provisioning.errors import CloudApiError, SwitchoverError
-from provisioning.inventory import RemoteNode
 
 _AVAILABLE = "NORMAL"  # ImageState
 _UNKNOWN_IMAGE = "InvalidImageId"  # prefix of the error codes of DescribeImages
 
 
-def check_image_exists(call: CallApi, node: RemoteNode, new_image: str | None = None) -> None:
-    """Check that the image exists from which a node is created again: by default its own. Raises SwitchoverError.
+def check_image_exists(call: CallApi, name: str, image: str) -> None:
+    """Check that the image exists from which a node is created again: `nodes.image`. Raises SwitchoverError.
 
-    An API that does not respond, or a node that does not exist any more, is not an error.
+    An API that does not respond is not an error.
     """
     try:
-        image = new_image or _find_image(call, node)
-        state = _AVAILABLE if image is None else _find_state(call, image)
+        state = _find_state(call, image)
     except CloudApiError:
         return
-    if state == _AVAILABLE:
-        return
-    if new_image:
+    if state != _AVAILABLE:
         raise SwitchoverError(
-            f"{node.name} cannot be replaced: the image {image} {state or 'does not exist'}; nothing was changed",
+            f"{name} cannot be replaced: the image {image} {state or 'does not exist'}; nothing was changed",
             look_at="tandem:nodes.image; tandem doctor",
         )
-    raise SwitchoverError(
-        f"{node.name} cannot be replaced: its image {image} {state or 'does not exist any more'}; nothing was changed",
-        look_at=f"set tandem:nodes.image to another image, then tandem replace {node.name} --new-image",
-    )
-
-
-def _find_image(call: CallApi, node: RemoteNode) -> str | None:
-    """The image of the node's instance; None if the instance does not exist any more."""
-    found = call("cvm", "DescribeInstances", {"InstanceIds": [node.instance_id]}).get("InstanceSet") or []
-    return found[0].get("ImageId") if found else None
 
 
 def _find_state(call: CallApi, image: str) -> str:

@@ -88,13 +88,13 @@ def test_an_invalid_configuration_is_refused_and_changes_no_node(deployed: Lab, 
 def test_a_node_is_rebuilt_with_a_new_image_and_the_other_one_keeps_its_own(deployed: Lab, tmp_path: Path) -> None:
     settings = write_settings(tmp_path / "image.yaml", nodes={"image": "img-debian12"})
     try:
-        output = deployed.tandem("replace", "iam-b", "--new-image", "--config-file", str(settings))
+        output = deployed.tandem("replace", "iam-b", "--config-file", str(settings))
         assert images(deployed) == {"iam-a": "img-services", "iam-b": "img-debian12"}, output
         assert deployed.operator("tandem", "health", "--stack", "local").returncode == 0
-        # A changed image has no effect without --new-image.
+        # `up` ignores a changed image.
         assert re.search(r"Resources:\n\s+\d+ unchanged\n", deployed.up())
     finally:
-        deployed.tandem("replace", "iam-b", "--new-image")
+        deployed.tandem("replace", "iam-b")
     assert set(images(deployed).values()) == {"img-services"}
 
 

@@ -56,6 +56,20 @@ def test_a_job_that_a_fork_can_start_gets_no_secret(file: Path) -> None:
         assert "pull_request" not in starts or own or "secrets." not in str(job)
 
 
+def test_the_preview_on_localcloud_shows_what_a_pull_request_changes() -> None:
+    """The base is deployed first; a deployment of the pull request itself would have nothing to preview."""
+    (job,) = read("localcloud")["jobs"].values()
+    steps = [str(step.get("run", "")) for step in job["steps"]]
+    order = [
+        'git checkout --quiet "${{ github.event.pull_request.base.sha }}"',
+        "make up",
+        "github.sha }}",
+        "preview --markdown",
+    ]
+    places = [next(place for place, step in enumerate(steps) if text in step) for text in order]
+    assert places == sorted(places)
+
+
 @pytest.mark.parametrize("file", [*WORKFLOWS, GITLAB], ids=lambda file: file.stem)
 def test_every_script_and_make_target_that_a_workflow_runs_exists(file: Path) -> None:
     text = file.read_text()

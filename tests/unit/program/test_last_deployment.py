@@ -50,7 +50,7 @@ def test_other_errors_are_not_retried() -> None:
 @pytest.mark.parametrize("protected", [True, False])
 def test_a_protected_node_is_not_stopped_for_a_replacement_that_the_api_would_refuse(*, protected: bool) -> None:
     outputs = {"group": "g", "nodes": [], "ssh": {"private_key": "key"}, "virtual_ips": []}
-    last = LastDeployment(parse_exports({**outputs, "termination_protection": protected}), {})
+    last = LastDeployment(parse_exports({**outputs, "termination_protection": protected}), {}, "img-1")
     if not protected:
         asyncio.run(last.check_replacement("iam-b"))
         return

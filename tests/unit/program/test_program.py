@@ -26,14 +26,3 @@ def test_invalid_settings_are_reported_before_any_resource_is_declared(
         fake_cloud.run_program("local", config_of("local", {"nodes.type": "large"}), preview=preview, run=declared)
     assert not declared.resources
     assert not declared.exports
-
-
-def test_only_the_node_that_is_created_again_with_a_new_image_gets_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TANDEM_NEW_IMAGE", "iam-b")
-    run = fake_cloud.run_program("local", config_of("local", {"nodes.image": "img-2"}))
-    nodes = {node.name: node for node in run.of_kind("Instance/instance")}
-    assert {name: "imageId" in node.ignores for name, node in nodes.items()} == {
-        "nodes.iam-a": True,
-        "nodes.iam-b": False,
-    }
-    assert nodes["nodes.iam-b"].inputs["imageId"] == "img-2"
