@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from provisioning.kinds.check import Check
-from provisioning.manifest import render
+from provisioning.manifest_rendering import render
 from settings.keepalived import KeepalivedSettings
 from tests.keepalived.configurations import NODES, VIP3, deployment, pairwise, write
 from tests.keepalived.pair import in_namespace
