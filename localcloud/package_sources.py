@@ -16,8 +16,6 @@ _CARRIED_OPTIONS = re.compile(r"^Acquire::(https?::|ftp::|Check-|Retries|Max-Fut
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One line of apt's sources."""
-
     uri: str
     suite: str
     components: tuple[str, ...]

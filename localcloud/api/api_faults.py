@@ -31,7 +31,6 @@ class ApiFault:
 
     @property
     def breaks_connection(self) -> bool:
-        """Whether the response is not sent completely."""
         return self.drop or self.half
 
 
@@ -44,7 +43,6 @@ class ApiFaults:
         self._chance = random.Random(seed)  # noqa: S311 - a repeatable choice, not a secret
 
     def add(self, fault: ApiFault) -> ApiFault:
-        """Add a fault."""
         self._numbers += 1
         fault.number = self._numbers
         self._faults.append(fault)
@@ -80,8 +78,6 @@ class ConnectionBrokenError(Exception):
 
 
 class BrokenResponse(Response):
-    """A response that is not sent completely."""
-
     def __init__(self, content: bytes, fault: ApiFault) -> None:
         super().__init__(content, media_type="application/json")
         self._half = fault.half

@@ -13,36 +13,14 @@ from localcloud.services.actions import ACTIONS, VERSIONS
 
 services.load()
 
-# Rules of every action.
-COMMON: tuple[type[Refusal], ...] = (
-    refusal.MissingParameter,
-    request_rules.AuthorizationMalformed,
-    request_rules.SignatureExpired,
-    request_rules.CredentialUnknown,
-    request_rules.SignatureWrong,
-    request_rules.ServiceUnknown,
-    request_rules.NoSuchVersion,
-    request_rules.InvalidAction,
-    request_rules.ActionNotEmulated,
-    request_rules.UnsupportedRegion,
-    request_rules.UnsupportedProtocol,
-    request_rules.ContentTypeWrong,
-    request_rules.RequestTooLarge,
-    request_rules.TooManyRequests,
-    request_rules.BodyNotJson,
-    refusal.UnknownParameter,
-    refusal.WrongType,
-    parameters.AddressMalformed,
-    parameters.CidrMalformed,
-    parameters.FlagMalformed,
-    refusal.InvalidParameterValue,
-    refusal.ParameterOutOfRange,
-    refusal.ParameterTooLong,
-    refusal.TooManyValues,
-    refusal.IdMalformed,
-    refusal.ClientTokenReused,
-    client_token.ClientTokenTooLong,
-    request_rules.InternalError,
+# Rules of every action: those of the gateway, and those that any handler's parameters can break.
+COMMON: tuple[type[Refusal], ...] = tuple(
+    dict.fromkeys(
+        found
+        for module in (refusal, request_rules, parameters, client_token)
+        for found in vars(module).values()
+        if isinstance(found, type) and issubclass(found, Refusal) and found is not Refusal
+    )
 )
 
 

@@ -13,8 +13,6 @@ _SECRET = frozenset({"Password", "UserData", "PrivateKey", "EncryptedUserData"})
 
 @dataclass(slots=True)
 class Entry:
-    """One request and its result."""
-
     at: float
     service: str
     action: str
@@ -35,7 +33,6 @@ class RequestLog:
         self.total = 0
 
     def add(self, entry: Entry) -> None:
-        """Add an entry."""
         self.total += 1
         entry.number = self.total
         entry.parameters = _without_secrets(entry.parameters)

@@ -2,40 +2,37 @@
 
 from __future__ import annotations
 
-from localcloud.rules.refusal import Refusal, assumed, documented, rule
+from localcloud.rules.refusal import assumed, documented, rule
 
 _SIGNATURE = documented("signature v3 (TC3-HMAC-SHA256); v1 (HmacSHA1, HmacSHA256) is 213/15693", page="213/30654")
 _COMMON = documented("the common error codes of API 3.0", page="213/30435")
 _STRUCTURE = "request structure: a GET, and a POST signed with v1, are forms; a POST signed with v3 is JSON"
 
 
-class CredentialUnknown(Refusal):
-    """The SecretId must identify an existing credential."""
-
-    code = "AuthFailure.SecretIdNotFound"
-    template = "The SecretId is not found, please ensure that your SecretId is correct."
-    source = _SIGNATURE
-
-
-class SignatureWrong(Refusal):
-    """The signature must match the request and the secret key."""
-
-    code = "AuthFailure.SignatureFailure"
-    template = (
-        "The provided credentials could not be validated. Please check your signature is correct. (localcloud: {hint})"
-    )
-    source = _SIGNATURE
+CredentialUnknown = rule(
+    "AuthFailure.SecretIdNotFound",
+    "The SecretId must identify an existing credential.",
+    _SIGNATURE,
+    template="The SecretId is not found, please ensure that your SecretId is correct.",
+)
 
 
-class SignatureExpired(Refusal):
-    """The timestamp must be within 5 minutes of the server's time."""
+SignatureWrong = rule(
+    "AuthFailure.SignatureFailure",
+    "The signature must match the request and the secret key.",
+    _SIGNATURE,
+    template="The provided credentials could not be validated. Please check your signature is correct. "
+    "(localcloud: {hint})",
+)
 
-    code = "AuthFailure.SignatureExpire"
-    template = (
-        "The provided credentials could not be validated because of exceeding request time limit. "
-        "(localcloud: request {timestamp}, server {now})"
-    )
-    source = _SIGNATURE
+
+SignatureExpired = rule(
+    "AuthFailure.SignatureExpire",
+    "The timestamp must be within 5 minutes of the server's time.",
+    _SIGNATURE,
+    template="The provided credentials could not be validated because of exceeding request time limit. "
+    "(localcloud: request {timestamp}, server {now})",
+)
 
 
 AuthorizationMalformed = rule(
@@ -53,16 +50,14 @@ ContentTypeWrong = rule(
 InvalidAction = rule("InvalidAction", "The action must exist in the service.", _COMMON)
 
 
-class ActionNotEmulated(Refusal):
-    """An existing action that localcloud does not emulate is rejected with the name of the page that lists the emulated
-    ones.
-    """
-
-    code = "UnsupportedOperation"
-    template = (
-        "localcloud does not emulate {service} {action}; docs/localcloud.md and `localcloud actions` list what it does."
-    )
-    source = assumed("limit of localcloud; the real cloud has the action")
+ActionNotEmulated = rule(
+    "UnsupportedOperation",
+    "An existing action that localcloud does not emulate is rejected with the name of the page that lists the emulated "
+    "ones.",
+    assumed("limit of localcloud; the real cloud has the action"),
+    template="localcloud does not emulate {service} {action}; docs/localcloud.md and `localcloud actions` list what it "
+    "does.",
+)
 
 
 NoSuchVersion = rule("NoSuchVersion", "X-TC-Version must be the version of the service.", _COMMON)
@@ -82,15 +77,13 @@ RequestTooLarge = rule(
 )
 
 
-class TooManyRequests(Refusal):
-    """An account can call an action at most as often per second as the action's page states, usually 20 times."""
-
-    code = "RequestLimitExceeded"
-    template = (
-        "Your current request times equals to `{count}` in a second, which exceeds the frequency limit `{limit}` "
-        "for a second. Please reduce the frequency of calls."
-    )
-    source = documented("RequestLimitExceeded; the figures and their pages: localcloud/api/rates.py", page="213/30435")
+TooManyRequests = rule(
+    "RequestLimitExceeded",
+    "An account can call an action at most as often per second as the action's page states, usually 20 times.",
+    documented("RequestLimitExceeded; the figures and their pages: localcloud/api/rates.py", page="213/30435"),
+    template="Your current request times equals to `{count}` in a second, which exceeds the frequency limit `{limit}` "
+    "for a second. Please reduce the frequency of calls.",
+)
 
 
 InternalError = rule("InternalError", "localcloud failed internally; its log has the traceback.", _COMMON)

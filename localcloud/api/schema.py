@@ -24,8 +24,6 @@ _MODEL = re.compile(r":class:`.*\.(\w+)`")
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One field of a model."""
-
     name: str
     kind: Kind
     many: bool
@@ -57,7 +55,6 @@ class Schema:
         return {name: (start, end) for (name, start), end in zip(starts, ends, strict=True)}
 
     def has(self, model: str) -> bool:
-        """Whether the SDK has a model of that name."""
         return model in self._places
 
     def members(self, model: str) -> Mapping[str, Member]:
@@ -87,5 +84,4 @@ def _member(name: str, text: str) -> Member:
 
 @cache
 def schema(service: str, version: str) -> Schema:
-    """Return the cached schema of a service's version."""
     return Schema(service, version)

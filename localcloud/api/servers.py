@@ -18,8 +18,6 @@ _KEEP_ALIVE_S = 75
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """A server's certificate and key, in PEM files."""
-
     certificate: Path
     key: Path
 

@@ -81,7 +81,6 @@ def _timestamp(headers: Mapping[str, str]) -> int:
 
 
 def sign(request: Signed, signed_headers: list[str], key: str, timestamp: int, service: str) -> str:
-    """Return the signature in hexadecimal."""
     canonical_headers = "".join(f"{name}:{request.headers.get(name, '').strip().lower()}\n" for name in signed_headers)
     payload = hashlib.sha256(request.body).hexdigest()
     canonical = f"{request.method}\n/\n{request.query}\n{canonical_headers}\n{';'.join(signed_headers)}\n{payload}"

@@ -20,8 +20,6 @@ from localcloud.rules.transaction import AccountType
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options of `localcloud api`."""
-
     https: tuple[str, int] | None
     http: tuple[str, int] | None
     state: Path | None

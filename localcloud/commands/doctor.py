@@ -23,16 +23,13 @@ _FREE_BYTES = 4 * 1024**3
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A missing requirement, and its remedy."""
-
     what: str
     remedy: str
     packages: tuple[str, ...] = ()
 
 
 def doctor(
-    *,
-    install: Annotated[bool, typer.Option("--install", help="Install missing packages with apt-get.")] = False,
+    *, install: Annotated[bool, typer.Option("--install", help="Install missing packages with apt-get.")] = False
 ) -> None:
     """List what this host lacks and the command that installs it. Exit code 1 if anything is missing."""
     problems = list(find_problems())

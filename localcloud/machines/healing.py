@@ -102,7 +102,6 @@ class Healing:
 
 
 def remember_killed(infrastructure: LinuxInfrastructure, machine: Machine, units: set[str]) -> None:
-    """Record the units for the next healing."""
     path = _killed_units_file(infrastructure, machine)
     path.write_text(json.dumps(sorted(units | set(_read(path)))))
 
@@ -116,7 +115,6 @@ def system_disk_numbers(machine: Machine) -> tuple[int, int]:
 
 
 def is_stress(pid: int) -> bool:
-    """Whether the process is one of the busy loops."""
     return processes.has_argument(pid, STRESS)
 
 

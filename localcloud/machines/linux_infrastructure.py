@@ -119,7 +119,6 @@ class LinuxInfrastructure:
     # --- machines
 
     def machines(self) -> list[Machine]:
-        """All known machines, running or not."""
         with self._lock:
             return sorted(self._machines.values(), key=lambda machine: (machine.spec.name, machine.instance_id))
 

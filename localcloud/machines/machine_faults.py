@@ -48,8 +48,6 @@ class Report:
 
 
 class MachineFaults:
-    """Injects faults into the machines of one infrastructure."""
-
     def __init__(self, infrastructure: LinuxInfrastructure) -> None:
         self._infrastructure = infrastructure
 

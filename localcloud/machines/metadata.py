@@ -61,7 +61,6 @@ def tree(spec: MachineSpec, public: IPv4Address | None) -> dict[str, str]:
 
 
 def answer(path: str, spec: MachineSpec, public: IPv4Address | None) -> bytes | None:
-    """Return the response body for a path, or None if the path does not exist."""
     parts = [part for part in path.split("?", maxsplit=1)[0].split("/") if part]
     if not parts:
         return "\n".join(_VERSIONS[:-1]).encode()

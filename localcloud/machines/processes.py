@@ -57,7 +57,6 @@ def is_stopped(pid: int) -> bool:
 
 
 def has_argument(pid: int, argument: str) -> bool:
-    """Whether the command line contains exactly this argument."""
     with contextlib.suppress(OSError):
         return argument.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     return False

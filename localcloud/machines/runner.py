@@ -77,8 +77,6 @@ echo "$code" >"$directory/exit"
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """The arguments of the runner."""
-
     spec: MachineSpec
     directory: Path
     namespace: Path

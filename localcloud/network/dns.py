@@ -12,10 +12,7 @@ from dnslib import QTYPE, RCODE, RR, A, DNSHeader, DNSRecord
 
 from localcloud.network import names
 
-ZONE = {
-    "metadata.tencentyun.com": names.METADATA,
-    "packages.internal": names.MIRROR,
-}
+ZONE = {"metadata.tencentyun.com": names.METADATA, "packages.internal": names.MIRROR}
 
 
 def answer(query: bytes) -> bytes | None:

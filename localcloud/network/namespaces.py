@@ -19,8 +19,6 @@ _NS_GET_NSTYPE = 0xB703  # ioctl_ns(2)
 
 @dataclass(frozen=True, slots=True)
 class Namespaces:
-    """The network namespaces of the cloud `cloud`."""
-
     cloud: str
 
     def full(self, what: str) -> str:
@@ -92,7 +90,6 @@ class Namespaces:
 
 
 def _unmount(path: Path) -> None:
-    """Remove all mounts stacked on the path."""
     while kernel.unmount(path):
         pass
 

@@ -41,7 +41,6 @@ class Network:
         return self._plan
 
     def open(self) -> None:
-        """Create the part that does not depend on a VPC: internet, operator, API."""
         with self._lock:
             self._wiring.open()
 
@@ -95,7 +94,6 @@ class Network:
             return self._wiring.port_is_up(interface, subnet)
 
     def set_holder(self, vpc: Vpc, subnet: Subnet, address: IPv4Address, mac: str) -> None:
-        """From now on, route the HAVIP's packets to this MAC."""
         self._wiring.set_holder(vpc, subnet, address, mac)
 
     def announce(self, subnet: Subnet, address: IPv4Address, mac: str) -> None:

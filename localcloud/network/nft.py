@@ -129,7 +129,6 @@ def goto(chain: str) -> Statement:
 
 
 def span(low: IPv4Address | int, high: IPv4Address | int) -> Expression:
-    """An inclusive range, or its single value."""
     first, last = (str(low), str(high)) if isinstance(low, IPv4Address) else (low, high)
     return first if first == last else {"range": [first, last]}
 

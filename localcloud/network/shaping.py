@@ -55,9 +55,7 @@ def _marks(name: str, device: str, end: str, classes: dict[str, int]) -> list[St
     table.base_chain("postrouting", "postrouting", -150)
     value = nft.lookup(nft.field("ip", end), known)
     table.rule(
-        "postrouting",
-        nft.match(nft.meta("oifname"), device),
-        {"mangle": {"key": nft.meta("priority"), "value": value}},
+        "postrouting", nft.match(nft.meta("oifname"), device), {"mangle": {"key": nft.meta("priority"), "value": value}}
     )
     return table.replace()
 

@@ -235,10 +235,7 @@ class Wiring:
         sender = bytes.fromhex(mac.replace(":", ""))
         frame = b"\xff" * 6 + sender + bytes.fromhex("0806 0001 0800 06 04 0001")
         frame += sender + address.packed + b"\0" * 6 + address.packed
-        with (
-            self.namespaces.inside(subnet.subnet_id),
-            socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw,
-        ):
+        with self.namespaces.inside(subnet.subnet_id), socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
             raw.bind((names.BRIDGE, 0))
             raw.send(frame.ljust(60, b"\0"))
 

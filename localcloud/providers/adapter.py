@@ -153,9 +153,7 @@ class Adapter(Provider):
             return ReadResponse()
         outputs = {**_unread(schema, inputs), **found, "id": request.resource_id}
         return ReadResponse(
-            request.resource_id,
-            to_values(outputs, schema.secrets),
-            to_values(_as_inputs(schema, outputs, inputs)),
+            request.resource_id, to_values(outputs, schema.secrets), to_values(_as_inputs(schema, outputs, inputs))
         )
 
     async def update(self, request: UpdateRequest) -> UpdateResponse:

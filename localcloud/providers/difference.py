@@ -30,7 +30,6 @@ class Change:
 
     @property
     def name(self) -> str:
-        """The top-level property."""
         return self.path.split(".", 1)[0].split("[", 1)[0]
 
 

@@ -45,7 +45,6 @@ def with_plugins(
 
 
 def find_missing(environment: Mapping[str, str]) -> list[str]:
-    """Return the plugins that are not installed."""
     return [plugin for plugin in PLUGINS if not _is_installed(plugin, environment)]
 
 

@@ -30,7 +30,6 @@ COMPUTED: Final = Property(computed=True)
 
 
 def accept(_inputs: Properties) -> str | None:
-    """Accept all inputs; for types without further checks."""
     return None
 
 

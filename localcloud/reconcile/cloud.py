@@ -152,7 +152,6 @@ class Cloud:
                     self._wake.wait(pause if pause is not None else 1.0)
 
     def network_plan(self) -> NetworkPlan:
-        """Return the network plan of the present records."""
         with self._lock:
             return network_plan.plan(self._begin(""))
 
@@ -194,16 +193,13 @@ class Cloud:
             self.infrastructure.destroy_disk(disk_id)
 
     def havip_announced(self, vpc_id: str, address: IPv4Address, instance_id: str) -> None:
-        """A machine has taken over a HAVIP."""
         with self.transaction("") as tx:
             havip.announced(tx, vpc_id, address, instance_id)
 
     def machine_stopped(self, instance_id: str) -> None:
-        """A machine has powered itself off."""
         with self.transaction("") as tx:
             instance.powered_off(tx, instance_id)
 
     def machine_started(self, instance_id: str) -> None:
-        """An operator has powered a machine on."""
         with self.transaction("") as tx:
             instance.powered_on(tx, instance_id)

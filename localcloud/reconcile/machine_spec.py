@@ -11,7 +11,6 @@ from localcloud.rules.transaction import Transaction
 
 
 def machine_spec(tx: Transaction, found: instance.Instance) -> infrastructure.MachineSpec:
-    """Return the specification of the machine."""
     eni = interface.get(tx, found.interface_id)
     disks = disk.of_instance(tx, found.id)
     keys = [tx.find(key_pair.KeyPair, key_id) for key_id in found.key_ids]
@@ -42,13 +41,8 @@ def machine_spec(tx: Transaction, found: instance.Instance) -> infrastructure.Ma
 
 
 def infrastructure_interface(eni: interface.Interface) -> infrastructure.Interface:
-    """Return the interface in the infrastructure's terms."""
     return infrastructure.Interface(
-        interface_id=eni.id,
-        instance_id=eni.instance_id,
-        mac=eni.mac,
-        address=eni.address,
-        group_ids=eni.group_ids,
+        interface_id=eni.id, instance_id=eni.instance_id, mac=eni.mac, address=eni.address, group_ids=eni.group_ids
     )
 
 

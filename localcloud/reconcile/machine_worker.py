@@ -165,12 +165,10 @@ class MachineWorker:
             self._in_progress.pop(record_id, None)
 
     def idle(self) -> bool:
-        """Whether no work is pending."""
         with self._lock:
             return not self._in_progress
 
     def status(self) -> dict[str, Any]:
-        """Return the pending work."""
         with self._lock:
             return {"in_progress": sorted(self._in_progress)}
 
@@ -185,5 +183,4 @@ class MachineWorker:
 
 
 def data_disk_ids(tx: Transaction) -> list[str]:
-    """Return the ids of all data disks."""
     return [one.id for one in tx.everywhere(Disk) if one.portable]

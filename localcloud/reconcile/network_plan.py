@@ -27,8 +27,7 @@ def plan(tx: Transaction) -> infrastructure.NetworkPlan:
         vpcs += [_vpc(view, one) for one in view.all(vpc.Vpc)]
         groups += [_group(view, group) for group in view.all(security_group.SecurityGroup)]
     return infrastructure.NetworkPlan(
-        vpcs=tuple(sorted(vpcs, key=lambda one: one.vpc_id)),
-        groups=tuple(sorted(groups, key=lambda one: one.group_id)),
+        vpcs=tuple(sorted(vpcs, key=lambda one: one.vpc_id)), groups=tuple(sorted(groups, key=lambda one: one.group_id))
     )
 
 

@@ -38,7 +38,6 @@ class NetworkWorker:
         self._thread = threading.Thread(target=self._run, name="localcloud-network", daemon=True)
 
     def start(self) -> None:
-        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -72,12 +71,10 @@ class NetworkWorker:
         return 0.0 if self._failing_since is None else time.monotonic() - self._failing_since
 
     def idle(self) -> bool:
-        """Whether all requested changes are in force."""
         with self._changed:
             return self._applied >= self._requested
 
     def status(self) -> dict[str, Any]:
-        """Return the progress, the last error, and the time of the last application."""
         with self._changed:
             return {
                 "changes_behind": self._requested - self._applied,

@@ -118,7 +118,6 @@ class Store:
         return undone
 
     def clear(self) -> None:
-        """Delete all records and id counters."""
         self._file.execute("DELETE FROM records")
         self._file.execute("DELETE FROM facts")
         self.committed.records.clear()
@@ -127,5 +126,4 @@ class Store:
         self._former.clear()
 
     def close(self) -> None:
-        """Close the file."""
         self._file.close()

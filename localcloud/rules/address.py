@@ -95,7 +95,6 @@ def get(tx: Transaction, address_id: str) -> Address:
 
 
 def find_by_ip(tx: Transaction, ip: str) -> Address | None:
-    """Return the EIP with that public address, or None."""
     return next((found for found in tx.all(Address) if str(found.ip) == ip), None)
 
 
@@ -108,7 +107,6 @@ def by_ip(tx: Transaction, ip: str) -> Address:
 
 
 def of_target(tx: Transaction, target_id: str) -> list[Address]:
-    """Return the EIPs that are bound, or being bound, to a resource."""
     return [address for address in tx.all(Address) if address.target_id == target_id]
 
 
@@ -186,7 +184,6 @@ def release(tx: Transaction, address_ids: tuple[str, ...]) -> str:
 
 
 def change(tx: Transaction, changed: Address) -> None:
-    """ModifyAddressAttribute."""
     _check_name(changed.name)
     tx.put(changed)
 

@@ -87,9 +87,7 @@ TargetMissing = rule(
 
 
 def _check_bindable(
-    found: Address,
-    busy: type[Refusal] = address.AddressBusy,
-    bound: type[Refusal] = AddressAlreadyBound,
+    found: Address, busy: type[Refusal] = address.AddressBusy, bound: type[Refusal] = AddressAlreadyBound
 ) -> None:
     address.check_idle(found, busy)
     if found.status != "UNBIND":

@@ -122,7 +122,6 @@ def _check_dimensions(policy: AlarmPolicy, dimensions: str) -> None:
 
 
 def get_policy(tx: Transaction, policy_id: str) -> AlarmPolicy:
-    """Return the policy. Raises: PolicyNotFound."""
     return tx.get(AlarmPolicy, policy_id, PolicyNotFound)
 
 
@@ -136,7 +135,6 @@ def delete_notices(tx: Transaction, notice_ids: tuple[str, ...]) -> None:
 
 
 def senders(tx: Transaction, notice_id: str) -> list[str]:
-    """Return the IDs of the policies that send a notice."""
     return [policy.id for policy in tx.all(AlarmPolicy) if notice_id in policy.notice_ids]
 
 
@@ -157,7 +155,6 @@ def _check(tx: Transaction, policy: AlarmPolicy) -> None:
 
 
 def create_policy(tx: Transaction, requested: AlarmPolicy, tags: tag.Tags) -> AlarmPolicy:
-    """Create a policy and assign its ID, number and times."""
     _check(tx, requested)
     number = 7_000_000 + tx.count("alarm policy")
     made = tx.put(replace(requested, id=tx.new_id("policy"), number=number, created=tx.now, updated=tx.now))
@@ -172,7 +169,6 @@ def change_policy(tx: Transaction, changed: AlarmPolicy) -> None:
 
 
 def delete_policies(tx: Transaction, policy_ids: tuple[str, ...]) -> None:
-    """Delete policies with their bindings."""
     for policy_id in policy_ids:
         found = get_policy(tx, policy_id)
         tag.delete(tx, found)

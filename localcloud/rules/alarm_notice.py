@@ -75,7 +75,6 @@ def _check_receivers(notice: AlarmNotice) -> None:
 
 
 def get(tx: Transaction, notice_id: str) -> AlarmNotice:
-    """Return the notice. Raises: NoticeNotFound."""
     return tx.get(AlarmNotice, notice_id, NoticeNotFound)
 
 
@@ -85,7 +84,6 @@ def check_name(name: str) -> None:
 
 
 def create(tx: Transaction, requested: AlarmNotice, tags: tag.Tags) -> AlarmNotice:
-    """Create a notice and assign its ID and times."""
     check_name(requested.name)
     _check_receivers(requested)
     made = tx.put(replace(requested, id=tx.new_id("notice"), created=tx.now, updated=tx.now))

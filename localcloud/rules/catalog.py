@@ -19,8 +19,6 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class InstanceType:
-    """The size and limits of an instance."""
-
     name: str
     cpu: int
     memory_gib: int

@@ -39,5 +39,4 @@ def former_answer(tx: Transaction, token: str, digest: str) -> str | None:
 
 
 def remember(tx: Transaction, token: str, digest: str, answer: str) -> None:
-    """Store the response."""
     tx.put(ClientToken(id=token, region=tx.region, created=tx.now, digest=digest, answer=answer))

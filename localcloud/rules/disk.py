@@ -84,12 +84,10 @@ DiskZoneMismatch = rule(
 
 
 def get(tx: Transaction, disk_id: str) -> Disk:
-    """Return the disk. Raises: DiskNotFound."""
     return tx.get(Disk, disk_id, DiskNotFound)
 
 
 def create(tx: Transaction, requested: Disk, tags: tag.Tags) -> Disk:
-    """Create a disk with validated attributes."""
     return tag.create(tx, "disk", requested, tags)
 
 
@@ -191,6 +189,5 @@ def resize(tx: Transaction, disk_id: str, size_gib: int) -> None:
 
 
 def change(tx: Transaction, changed: Disk) -> None:
-    """ModifyDiskAttributes."""
     disk_types.check_name(changed.name, disk_types.NAME_LIMIT)
     tx.put(changed)

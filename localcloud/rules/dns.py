@@ -131,7 +131,6 @@ def _add(tx: Transaction, name: str) -> Domain:
 
 
 def add_domain(tx: Transaction, name: str) -> Domain:
-    """CreateDomain."""
     labels = name.lower().split(".")
     if "." not in name or len(name) > NAME_LIMIT or not all(_LABEL.fullmatch(label) for label in labels):
         raise DomainInvalid(got=name)
@@ -141,7 +140,6 @@ def add_domain(tx: Transaction, name: str) -> Domain:
 
 
 def of_domain(tx: Transaction, domain: str) -> list[DnsRecord]:
-    """Return the records of a domain."""
     return [record for record in tx.all(DnsRecord) if record.domain == domain]
 
 
@@ -215,7 +213,6 @@ def _check(tx: Transaction, record: DnsRecord) -> None:
 
 
 def create(tx: Transaction, requested: DnsRecord) -> DnsRecord:
-    """Create a record and assign its number and times."""
     zone = get_domain(tx, requested.domain)
     number = 1000 + tx.count("dns record")
     made = replace(requested, id=str(number), domain=zone.id, created=tx.now, updated=tx.now)
@@ -232,11 +229,9 @@ def change(tx: Transaction, changed: DnsRecord) -> None:
 
 
 def remark(tx: Transaction, domain: str, number: int, text: str) -> None:
-    """ModifyRecordRemark."""
     _check_remark(text)
     tx.put(replace(get(tx, domain, number), remark=text, updated=tx.now))
 
 
 def delete(tx: Transaction, domain: str, number: int) -> None:
-    """DeleteRecord."""
     tx.delete(get(tx, domain, number))

@@ -91,7 +91,6 @@ TargetKindUnknown = rule(
 
 
 def get(tx: Transaction, havip_id: str) -> HaVip:
-    """Return the HAVIP. Raises: HaVipNotFound."""
     return tx.get(HaVip, havip_id, HaVipNotFound)
 
 
@@ -107,7 +106,6 @@ def create(tx: Transaction, requested: HaVip, address: IPv4Address | None, tags:
 
 
 def change(tx: Transaction, changed: HaVip) -> None:
-    """ModifyHaVipAttribute."""
     check_bytes("HaVipName", changed.name, NAME_LIMIT)
     tx.put(changed)
 
@@ -170,7 +168,6 @@ def announcers(tx: Transaction, found: HaVip) -> tuple[str, ...]:
 
 
 def announced(tx: Transaction, vpc_id: str, address: IPv4Address, instance_id: str) -> None:
-    """Record the instance that announced the address."""
     for found in tx.everywhere(HaVip):
         if found.vpc_id == vpc_id and found.address == address and found.announcer_id != instance_id:
             tx.put(replace(found, announcer_id=instance_id, announced=tx.now))

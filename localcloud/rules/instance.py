@@ -7,17 +7,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from typing import ClassVar, Literal
 
-from localcloud.rules import (
-    disk,
-    interface,
-    key_pair,
-    placement,
-    public_pool,
-    references,
-    security_group,
-    subnet,
-    tag,
-)
+from localcloud.rules import disk, interface, key_pair, placement, public_pool, references, security_group, subnet, tag
 from localcloud.rules.catalog import INSTANCE_TYPES, Image, InstanceType
 from localcloud.rules.records import Record
 from localcloud.rules.refusal import documented, rule
@@ -70,7 +60,6 @@ class Instance(Record):
 
     @property
     def type(self) -> InstanceType:
-        """The instance type."""
         return INSTANCE_TYPES[self.instance_type]
 
 

@@ -118,14 +118,12 @@ def restore(tx: Transaction, instance_id: str) -> None:
 
 
 def start(tx: Transaction, instance_ids: tuple[str, ...]) -> None:
-    """StartInstances."""
     for instance_id in instance_ids:
         found = instance_state.get_in(tx, instance_id, "STOPPED")
         _begin(tx, found, "StartInstances", "start", state="STARTING", delay_s=tx.timing.instance_start_s)
 
 
 def stop(tx: Transaction, instance_ids: tuple[str, ...], *, hard: bool, stop_charging: bool) -> None:
-    """StopInstances."""
     for instance_id in instance_ids:
         found = replace(instance_state.get_in(tx, instance_id, "RUNNING"), stop_charging=stop_charging)
         kind: Step = "cut" if hard else "stop"
@@ -153,7 +151,6 @@ def _restart_with(tx: Transaction, changed: Instance, operation: str, *, force: 
 
 
 def resize(tx: Transaction, instance_ids: tuple[str, ...], instance_type: str, *, force: bool) -> None:
-    """ResetInstancesType."""
     if instance_type not in INSTANCE_TYPES:
         raise TypeNotOffered(got=instance_type)
     for instance_id in instance_ids:
@@ -184,7 +181,6 @@ def _check_attributes(present: Instance, new: Instance) -> None:
 def resize_system_disk(
     tx: Transaction, instance_id: str, *, kind: str | None, size_gib: int | None, force: bool
 ) -> None:
-    """ResizeInstanceDisks."""
     found = instance_state.get_changeable(tx, instance_id)
     present = disk.get(tx, found.system_disk_id)
     size_gib = present.size_gib if size_gib is None else size_gib
@@ -209,7 +205,6 @@ def associate_keys(tx: Transaction, instance_ids: tuple[str, ...], key_ids: tupl
 
 
 def disassociate_keys(tx: Transaction, instance_ids: tuple[str, ...], key_ids: tuple[str, ...], *, force: bool) -> None:
-    """DisassociateInstancesKeyPairs."""
     for instance_id in instance_ids:
         found = instance_state.get_changeable(tx, instance_id)
         for key_id in key_ids:
@@ -222,13 +217,10 @@ def disassociate_keys(tx: Transaction, instance_ids: tuple[str, ...], key_ids: t
 def change_bandwidth(
     tx: Transaction, instance_ids: tuple[str, ...], *, charge_type: str | None, bandwidth_mbps: int
 ) -> None:
-    """ResetInstancesInternetMaxBandwidth."""
     for instance_id in instance_ids:
         found = instance_state.get_changeable(tx, instance_id)
         changed = replace(
-            found,
-            bandwidth_mbps=bandwidth_mbps,
-            internet_charge_type=charge_type or found.internet_charge_type,
+            found, bandwidth_mbps=bandwidth_mbps, internet_charge_type=charge_type or found.internet_charge_type
         )
         _begin(tx, changed, "ResetInstancesInternetMaxBandwidth", delay_s=tx.timing.instance_change_s)
 
@@ -248,7 +240,6 @@ def move(
 
 
 def modify(tx: Transaction, instance_id: str, attributes: Mapping[str, object], group_ids: tuple[str, ...]) -> None:
-    """ModifyInstancesAttribute."""
     found = instance.get(tx, instance_id)
     new = changed(found, attributes)
     _check_attributes(found, new)
@@ -284,6 +275,5 @@ def change_placement(tx: Transaction, instance_ids: tuple[str, ...], group_id: s
 
 
 def change_project(tx: Transaction, instance_ids: tuple[str, ...], project_id: int) -> None:
-    """ModifyInstancesProject."""
     for instance_id in instance_ids:
         tx.put(replace(instance.get(tx, instance_id), project_id=project_id))

@@ -15,8 +15,6 @@ from localcloud.rules.transaction import Transaction
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interface(Record):
-    """The network interface of an instance."""
-
     affects_network_plan: ClassVar[bool] = True
 
     instance_id: str
@@ -35,7 +33,6 @@ InterfaceNotFound = rule(
 
 
 def get(tx: Transaction, interface_id: str) -> Interface:
-    """Return the interface. Raises: InterfaceNotFound."""
     return tx.get(Interface, interface_id, InterfaceNotFound)
 
 

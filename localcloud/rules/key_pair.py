@@ -147,7 +147,6 @@ def create(tx: Transaction, requested: KeyPair, tags: tag.Tags) -> KeyPair:
 
 
 def change(tx: Transaction, present: KeyPair, changed: KeyPair) -> None:
-    """ModifyKeyPairAttribute."""
     if len(changed.description) > DESCRIPTION_LIMIT:
         raise KeyPairDescriptionTooLong
     if changed.name != present.name:

@@ -79,7 +79,6 @@ NatGatewayBusy = rule(
 
 
 def get(tx: Transaction, gateway_id: str) -> NatGateway:
-    """Return the NAT gateway. Raises: NatGatewayNotFound."""
     return tx.get(NatGateway, gateway_id, NatGatewayNotFound)
 
 

@@ -26,7 +26,6 @@ class PlacementGroup(Record):
 
     @property
     def quota(self) -> int:
-        """Maximum number of instances."""
         return INSTANCES[self.type]
 
 
@@ -63,12 +62,10 @@ PlacementGroupFull = rule(
 
 
 def get(tx: Transaction, group_id: str) -> PlacementGroup:
-    """Return the placement group. Raises: PlacementGroupNotFound."""
     return tx.get(PlacementGroup, group_id, PlacementGroupNotFound)
 
 
 def get_for_instance(tx: Transaction, group_id: str) -> PlacementGroup:
-    """Return the placement group. Raises: PlacementGroupUnknown."""
     return tx.get(PlacementGroup, group_id, PlacementGroupUnknown)
 
 
@@ -79,7 +76,6 @@ def _check(group: PlacementGroup) -> None:
 
 
 def create(tx: Transaction, requested: PlacementGroup, tags: tag.Tags) -> PlacementGroup:
-    """Create an empty placement group."""
     _check(requested)
     if requested.type not in INSTANCES:
         raise InvalidParameterValue(name="Type", value=requested.type, expected="HOST, SW or RACK")
@@ -89,7 +85,6 @@ def create(tx: Transaction, requested: PlacementGroup, tags: tag.Tags) -> Placem
 
 
 def change(tx: Transaction, present: PlacementGroup, changed: PlacementGroup) -> None:
-    """ModifyDisasterRecoverGroupAttribute."""
     _check(changed)
     if changed.affinity < present.affinity:
         raise PlacementAffinityReduced(got=changed.affinity, group_id=present.id, present=present.affinity)
@@ -97,7 +92,6 @@ def change(tx: Transaction, present: PlacementGroup, changed: PlacementGroup) ->
 
 
 def members(tx: Transaction, group: PlacementGroup) -> list[str]:
-    """Return the IDs of the instances in the group."""
     return references.users(tx, group)
 
 

@@ -27,7 +27,6 @@ def uses(used: type[Record]) -> Callable[[Finder], Finder]:
 
 
 def users(tx: Transaction, used: Record) -> list[str]:
-    """Return the IDs of all resources that use the record."""
     return [user for finder in _FINDERS.get(type(used), ()) for user in finder(tx, used.id)]
 
 

@@ -70,9 +70,10 @@ class Refusal(ApiError):  # noqa: N818 - a refusal is an expected result, not a 
         super().__init__(self.code, self.template.format(**values) or _rule_and_values(type(self), values))
 
 
-def rule(code: str, text: str, source: Source) -> type[Refusal]:
+def rule(code: str, text: str, source: Source, *, template: str = "") -> type[Refusal]:
     """Return the refusal for a rule."""
-    return type(code.replace(".", "_"), (Refusal,), {"__doc__": text, "code": code, "source": source})
+    members = {"__doc__": text, "code": code, "source": source, "template": template}
+    return type(code.replace(".", "_"), (Refusal,), members)
 
 
 def _rule_and_values(refusal: type[Refusal], values: Mapping[str, object]) -> str:
@@ -89,44 +90,44 @@ def rule_in_words(refusal: type[Refusal]) -> str:
 _COMMON = documented("the common error codes of API 3.0", page="213/30435")
 
 
-class MissingParameter(Refusal):
-    """A required parameter or header must be given."""
-
-    code = "MissingParameter"
-    template = "The request must have the parameter `{name}`."
-    source = _COMMON
-
-
-class UnknownParameter(Refusal):
-    """A parameter must be in the request model of the action."""
-
-    code = "UnknownParameter"
-    template = "The parameter `{name}` must be in the request model of the action."
-    source = _COMMON
+MissingParameter = rule(
+    "MissingParameter",
+    "A required parameter or header must be given.",
+    _COMMON,
+    template="The request must have the parameter `{name}`.",
+)
 
 
-class WrongType(Refusal):
-    """A parameter must have the type that the request model specifies."""
-
-    code = "InvalidParameter"
-    template = "The parameter `{name}` must be {expected}."
-    source = _COMMON
-
-
-class InvalidParameterValue(Refusal):
-    """The value of a parameter must be one that the action documents."""
-
-    code = "InvalidParameterValue"
-    template = "The parameter `{name}` must be {expected} (got {value!r})."
-    source = _COMMON
+UnknownParameter = rule(
+    "UnknownParameter",
+    "A parameter must be in the request model of the action.",
+    _COMMON,
+    template="The parameter `{name}` must be in the request model of the action.",
+)
 
 
-class ParameterOutOfRange(Refusal):
-    """A number must be in its documented range."""
+WrongType = rule(
+    "InvalidParameter",
+    "A parameter must have the type that the request model specifies.",
+    _COMMON,
+    template="The parameter `{name}` must be {expected}.",
+)
 
-    code = "InvalidParameterValue.Range"
-    template = "The parameter `{name}` must be in the range [{low}, {high}] (got {value})."
-    source = documented("DescribeVpcs and other list actions", page="215/15778")
+
+InvalidParameterValue = rule(
+    "InvalidParameterValue",
+    "The value of a parameter must be one that the action documents.",
+    _COMMON,
+    template="The parameter `{name}` must be {expected} (got {value!r}).",
+)
+
+
+ParameterOutOfRange = rule(
+    "InvalidParameterValue.Range",
+    "A number must be in its documented range.",
+    documented("DescribeVpcs and other list actions", page="215/15778"),
+    template="The parameter `{name}` must be in the range [{low}, {high}] (got {value}).",
+)
 
 
 def check_range(name: str, value: int, low: int, high: int) -> int:
@@ -136,12 +137,12 @@ def check_range(name: str, value: int, low: int, high: int) -> int:
     return value
 
 
-class ParameterTooLong(Refusal):
-    """A name or description must not exceed its documented length, usually 60 bytes of UTF-8."""
-
-    code = "InvalidParameterValue.TooLong"
-    template = "The parameter `{name}` must not be longer than {limit}."
-    source = documented("CreateVpc: VpcName at most 60 bytes", page="215/15774")
+ParameterTooLong = rule(
+    "InvalidParameterValue.TooLong",
+    "A name or description must not exceed its documented length, usually 60 bytes of UTF-8.",
+    documented("CreateVpc: VpcName at most 60 bytes", page="215/15774"),
+    template="The parameter `{name}` must not be longer than {limit}.",
+)
 
 
 def check_bytes(name: str, value: str, limit: int) -> None:
@@ -150,12 +151,12 @@ def check_bytes(name: str, value: str, limit: int) -> None:
         raise ParameterTooLong(name=name, limit=limit)
 
 
-class TooManyValues(Refusal):
-    """A list must not exceed its documented length, usually 100 entries."""
-
-    code = "InvalidParameterValue.LimitExceeded"
-    template = "The parameter `{name}` must not have more than {limit} values (got {count})."
-    source = documented("DescribeVpcs: at most 100 ids", page="215/15778")
+TooManyValues = rule(
+    "InvalidParameterValue.LimitExceeded",
+    "A list must not exceed its documented length, usually 100 entries.",
+    documented("DescribeVpcs: at most 100 ids", page="215/15778"),
+    template="The parameter `{name}` must not have more than {limit} values (got {count}).",
+)
 
 
 def check_count(name: str, count: int, limit: int = 100) -> None:
@@ -164,17 +165,17 @@ def check_count(name: str, count: int, limit: int = 100) -> None:
         raise TooManyValues(name=name, count=count, limit=limit)
 
 
-class IdMalformed(Refusal):
-    """An ID of the service vpc must be the prefix of its kind, a hyphen, and 8 lower-case letters or digits."""
+IdMalformed = rule(
+    "InvalidParameterValue.Malformed",
+    "An ID of the service vpc must be the prefix of its kind, a hyphen, and 8 lower-case letters or digits.",
+    documented("all actions of vpc: IDs such as vpc-f49l6u0z", page="215/15773"),
+    template="The parameter `{name}` must be `{prefix}-` followed by 8 characters (got `{value}`).",
+)
 
-    code = "InvalidParameterValue.Malformed"
-    template = "The parameter `{name}` must be `{prefix}-` followed by 8 characters (got `{value}`)."
-    source = documented("all actions of vpc: IDs such as vpc-f49l6u0z", page="215/15773")
 
-
-class ClientTokenReused(Refusal):
-    """A ClientToken must not be used again with different parameters."""
-
-    code = "UnsupportedOperation.IdempotentParameterMismatch"
-    template = "The client token `{token}` must not be used again with different parameters."
-    source = documented("CreateNetworkInterface: ClientToken", page="215/15818")
+ClientTokenReused = rule(
+    "UnsupportedOperation.IdempotentParameterMismatch",
+    "A ClientToken must not be used again with different parameters.",
+    documented("CreateNetworkInterface: ClientToken", page="215/15818"),
+    template="The client token `{token}` must not be used again with different parameters.",
+)

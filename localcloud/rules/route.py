@@ -114,14 +114,12 @@ def find(table: RouteTable, route_id: int, item_id: str) -> Route:
 
 
 def remove(tx: Transaction, table_id: str, removed: tuple[Route, ...]) -> None:
-    """Delete routes."""
     table = route_table.get(tx, table_id)
     ids = {one.route_id for one in removed}
     tx.put(replace(table, routes=tuple(route for route in table.routes if route.route_id not in ids)))
 
 
 def switch(tx: Transaction, table_id: str, route_ids: tuple[int, ...], item_ids: tuple[str, ...], *, on: bool) -> None:
-    """EnableRoutes and DisableRoutes."""
     table = route_table.get(tx, table_id)
     meant = {find(table, route_id, "").route_id for route_id in route_ids}
     meant |= {find(table, -1, item_id).route_id for item_id in item_ids}

@@ -63,7 +63,6 @@ RouteTableHasSubnets = rule(
 
 
 def get(tx: Transaction, table_id: str) -> RouteTable:
-    """Return the route table. Raises: RouteTableNotFound."""
     return tx.get(RouteTable, table_id, RouteTableNotFound)
 
 
@@ -73,12 +72,10 @@ def of_vpc(tx: Transaction, vpc_id: str) -> list[RouteTable]:
 
 
 def main_of(tx: Transaction, vpc_id: str) -> RouteTable:
-    """Return the main route table of a VPC."""
     return next(table for table in of_vpc(tx, vpc_id) if table.main)
 
 
 def create(tx: Transaction, requested: RouteTable, tags: tag.Tags) -> RouteTable:
-    """Create an empty route table."""
     check_bytes("RouteTableName", requested.name, NAME_LIMIT)
     if len(of_vpc(tx, requested.vpc_id)) >= QUOTA:
         raise RouteTableQuota(vpc_id=requested.vpc_id)
@@ -86,7 +83,6 @@ def create(tx: Transaction, requested: RouteTable, tags: tag.Tags) -> RouteTable
 
 
 def change(tx: Transaction, changed: RouteTable) -> None:
-    """ModifyRouteTableAttribute."""
     check_bytes("RouteTableName", changed.name, NAME_LIMIT)
     tx.put(changed)
 

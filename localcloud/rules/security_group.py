@@ -49,7 +49,6 @@ class SecurityGroup(Record):
     egress: tuple[Policy, ...] = ()
 
     def policies(self, direction: Direction) -> tuple[Policy, ...]:
-        """Return the policies of one direction."""
         return self.ingress if direction == "ingress" else self.egress
 
 
@@ -104,7 +103,6 @@ OneDirectionOnly = rule(
 
 
 def get(tx: Transaction, group_id: str) -> SecurityGroup:
-    """Return the security group. Raises: SecurityGroupNotFound."""
     return tx.get(SecurityGroup, group_id, SecurityGroupNotFound)
 
 
@@ -124,7 +122,6 @@ def _check_texts(group: SecurityGroup) -> None:
 
 
 def change(tx: Transaction, changed: SecurityGroup) -> None:
-    """ModifySecurityGroupAttribute."""
     _check_texts(changed)
     tx.put(replace(changed, updated=tx.now))
 
@@ -156,9 +153,7 @@ def replace_all(
     if version and version != str(group.version + 1):
         raise VersionMismatch(got=version, current=group.version)
     changed = replace(
-        group,
-        ingress=group.ingress if ingress is None else ingress,
-        egress=group.egress if egress is None else egress,
+        group, ingress=group.ingress if ingress is None else ingress, egress=group.egress if egress is None else egress
     )
     _keep(tx, changed)
 

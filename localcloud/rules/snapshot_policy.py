@@ -48,7 +48,6 @@ PolicyInUse = rule(
 
 
 def get(tx: Transaction, policy_id: str) -> SnapshotPolicy:
-    """Return the policy. Raises: PolicyNotFound."""
     return tx.get(SnapshotPolicy, policy_id, PolicyNotFound)
 
 
@@ -83,7 +82,6 @@ def unbind(tx: Transaction, policy_id: str, disk_ids: tuple[str, ...]) -> None:
 
 
 def bound_disks(tx: Transaction, policy_id: str) -> list[str]:
-    """Return the IDs of the disks with the policy."""
     return [one.id for one in tx.all(Disk) if policy_id in one.snapshot_policies]
 
 
@@ -97,5 +95,4 @@ def delete(tx: Transaction, policy_ids: tuple[str, ...]) -> None:
 
 
 def refuse_flag(name: str) -> None:
-    """Raises: InvalidParameterValue."""
     raise InvalidParameterValue(name=name, value=True, expected="FALSE, the only value that localcloud emulates")

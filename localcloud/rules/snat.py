@@ -66,7 +66,6 @@ def _check_rule(tx: Transaction, gateway: NatGateway, rule: SnatRule) -> None:
 
 
 def add_rule(tx: Transaction, gateway_id: str, rule: SnatRule) -> None:
-    """Add a SNAT rule and assign its ID."""
     gateway = nat.get_ready(tx, gateway_id)
     _check_rule(tx, gateway, rule)
     for other in gateway.rules:
@@ -83,7 +82,6 @@ def _source_of(rule: SnatRule) -> tuple[str, str, str]:
 
 
 def change_rule(tx: Transaction, gateway_id: str, rule: SnatRule) -> None:
-    """Replace the rule with the same ID."""
     gateway = nat.get_ready(tx, gateway_id)
     current = next((other for other in gateway.rules if other.rule_id == rule.rule_id), None)
     if current is None:
@@ -98,7 +96,6 @@ def change_rule(tx: Transaction, gateway_id: str, rule: SnatRule) -> None:
 
 
 def remove_rules(tx: Transaction, gateway_id: str, rule_ids: tuple[str, ...]) -> None:
-    """Delete SNAT rules."""
     gateway = nat.get_ready(tx, gateway_id)
     for rule_id in rule_ids:
         if all(other.rule_id != rule_id for other in gateway.rules):

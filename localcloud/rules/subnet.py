@@ -114,7 +114,6 @@ AddressTaken = rule(
 
 
 def get(tx: Transaction, subnet_id: str) -> Subnet:
-    """Return the subnet. Raises: SubnetNotFound."""
     return tx.get(Subnet, subnet_id, SubnetNotFound)
 
 
@@ -155,7 +154,6 @@ def _check_cidr(tx: Transaction, owner: vpc.Vpc, cidr: IPv4Network) -> None:
 
 
 def change(tx: Transaction, changed: Subnet) -> None:
-    """ModifySubnetAttribute."""
     check_bytes("SubnetName", changed.name, NAME_LIMIT)
     tx.put(changed)
 
@@ -172,7 +170,6 @@ def delete(tx: Transaction, subnet_id: str) -> None:
 
 
 def occupied(tx: Transaction, subnet_id: str) -> list[Occupied]:
-    """Return all addresses in use in the subnet."""
     return [taken for finder in _OCCUPANCIES for taken in finder(tx, subnet_id)]
 
 

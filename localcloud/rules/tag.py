@@ -106,7 +106,6 @@ def attach(tx: Transaction, resource_id: str, tags: Tags) -> None:
 
 
 def change(tx: Transaction, resource_id: str, *, replaced: Tags, removed: tuple[str, ...]) -> None:
-    """Set and remove tags."""
     check(replaced)
     tags = {key: value for key, value in of(tx, resource_id).items() if key not in removed} | replaced
     if len(tags) > TAGS_LIMIT:
@@ -127,7 +126,6 @@ def create(tx: Transaction, prefix: str, requested: R, tags: Tags) -> R:
 
 
 def delete(tx: Transaction, deleted: Record) -> None:
-    """Delete a resource with its tags."""
     known = tx.find(TagSet, deleted.id)
     if known is not None:
         tx.delete(known)

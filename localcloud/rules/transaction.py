@@ -98,12 +98,10 @@ class Transaction:
         return record.region in {self.region, ""}
 
     def put(self, record: R) -> R:
-        """Add or replace a record."""
         self.changes[type(record), record.id] = record
         return record
 
     def delete(self, record: Record) -> None:
-        """Delete a record."""
         self.changes[type(record), record.id] = None
 
     def fact(self, name: str) -> str:

@@ -68,7 +68,6 @@ TooManyDnsServers = rule(
 
 
 def get(tx: Transaction, vpc_id: str) -> Vpc:
-    """Return the VPC. Raises: VpcNotFound."""
     return tx.get(Vpc, vpc_id, VpcNotFound)
 
 
@@ -98,7 +97,6 @@ def create(tx: Transaction, requested: Vpc, tags: tag.Tags) -> Vpc:
 
 
 def change(tx: Transaction, changed: Vpc) -> None:
-    """ModifyVpcAttribute."""
     _check(changed)
     tx.put(changed)
 

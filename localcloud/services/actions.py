@@ -26,8 +26,6 @@ VERSIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request, as passed to a handler."""
-
     tx: Transaction
     parameters: Parameters
     region: str
@@ -41,8 +39,6 @@ Handler = Callable[[Call, Parameters], Answer | None]
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A handler and its description."""
-
     service: str
     name: str
     handler: Handler

@@ -8,7 +8,7 @@ from localcloud.rules.records import changed, iso_time
 from localcloud.rules.refusal import InvalidParameterValue, MissingParameter, documented, rule
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
-from localcloud.services.listing import chosen, page
+from localcloud.services.listing import Filters, listed
 from localcloud.services.parameters import Parameters
 
 _ONE = (address.AddressNotFound, address.AddressIdMalformed, address.AddressBusy)
@@ -37,7 +37,6 @@ AddressIdsAndFilter = rule(
 
 
 def show(call: Call, found: Address) -> Answer:
-    """Return an EIP in the response format."""
     return {
         "AddressId": found.id,
         "AddressName": found.name,
@@ -107,29 +106,24 @@ def describe_addresses(call: Call, given: Parameters) -> Answer:
     """List EIPs."""
     if given.texts("AddressIds") and any(entry.text("Name") == "address-id" for entry in given.each("Filters")):
         raise AddressIdsAndFilter
-    found = chosen(
-        call,
-        call.tx.all(Address),
-        {
-            "address-id": lambda one: [one.id],
-            "address-name": lambda one: [one.name],
-            "address-ip": lambda one: [str(one.ip)],
-            "address-status": lambda one: [one.status],
-            "instance-id": lambda one: [one.target_id],
-            "private-ip-address": lambda one: [str(one.private_address or "")],
-            "network-interface-id": lambda one: [one.interface_id],
-            "is-arrears": lambda _: ["FALSE", "false"],
-            "instance-type": lambda one: [_target_kind(one)],
-            "address-type": lambda one: [one.type],
-            "address-isp": lambda one: [one.isp],
-            "business-type": lambda _: ["NORMAL"],  # undocumented; the provider sends it
-        },
-        ids="AddressIds",
-        refusal=UnknownAddressFilter,
-        both=True,
-        tag_value=True,
+    filters: Filters[Address] = {
+        "address-id": lambda one: [one.id],
+        "address-name": lambda one: [one.name],
+        "address-ip": lambda one: [str(one.ip)],
+        "address-status": lambda one: [one.status],
+        "instance-id": lambda one: [one.target_id],
+        "private-ip-address": lambda one: [str(one.private_address or "")],
+        "network-interface-id": lambda one: [one.interface_id],
+        "is-arrears": lambda _: ["FALSE", "false"],
+        "instance-type": lambda one: [_target_kind(one)],
+        "address-type": lambda one: [one.type],
+        "address-isp": lambda one: [one.isp],
+        "business-type": lambda _: ["NORMAL"],  # undocumented; the provider sends it
+    }
+    permitted = {"both": True, "tag_value": True}
+    return listed(
+        call, "AddressSet", Address, show, filters, ids="AddressIds", refusal=UnknownAddressFilter, **permitted
     )
-    return {"TotalCount": len(found), "AddressSet": [show(call, one) for one in page(call, found)]}
 
 
 @action(

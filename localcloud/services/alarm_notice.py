@@ -15,7 +15,6 @@ _WRITE = (alarm_notice.NameTooLong, alarm_notice.ReceiversInvalid)
 
 
 def show(call: Call, notice: AlarmNotice) -> Answer:
-    """Return a notice in the response format."""
     return {
         "Id": notice.id,
         "Name": notice.name,
@@ -32,7 +31,6 @@ def show(call: Call, notice: AlarmNotice) -> Answer:
 
 
 def documents(given: Parameters, name: str) -> tuple[Document, ...]:
-    """Return a list of objects that are stored as given."""
     return tuple(dict(entry.values) for entry in given.each(name))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from localcloud.rules.catalog import Image
 from localcloud.services.actions import Answer, Call, action
-from localcloud.services.listing import UnknownInstanceFilter, page
+from localcloud.services.listing import UnknownInstanceFilter, matching, page
 from localcloud.services.parameters import Parameters
 
 
@@ -32,9 +32,5 @@ def describe_images(call: Call, given: Parameters) -> Answer:
     requested_ids = given.texts("ImageIds")
     rows = [row for row in rows if not requested_ids or row["ImageId"] in requested_ids]
     fields = {"image-id": "ImageId", "image-type": "ImageType", "image-name": "ImageName", "platform": "Platform"}
-    for entry in given.each("Filters"):
-        name, values = entry.text("Name"), entry.texts("Values")
-        if name not in fields:
-            raise UnknownInstanceFilter(got=name, known=", ".join(fields))
-        rows = [row for row in rows if row[fields[name]] in values]
+    rows = matching(given, rows, fields, UnknownInstanceFilter)
     return {"TotalCount": len(rows), "ImageSet": list(page(call, rows))}

@@ -9,7 +9,7 @@ from localcloud.rules.records import beijing_time, changed
 from localcloud.rules.refusal import InvalidParameterValue
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
-from localcloud.services.listing import UnknownInstanceFilter, chosen, page
+from localcloud.services.listing import Filters, UnknownInstanceFilter, listed
 from localcloud.services.parameters import Parameters
 
 # Maximum disks in one request (AttachDisks, 362/16313; DetachDisks, 362/16316; creating cloud disks, 362/5744).
@@ -18,7 +18,6 @@ CREATED_PER_REQUEST = 50
 
 
 def show(call: Call, found: Disk) -> Answer:
-    """Return a disk in the response format."""
     return {
         "DiskId": found.id,
         "DiskName": found.name,
@@ -77,26 +76,20 @@ def create_disks(call: Call, given: Parameters) -> Answer:
 @action("cbs", "DescribeDisks", UnknownInstanceFilter)
 def describe_disks(call: Call, _given: Parameters) -> Answer:
     """List disks."""
-    found = chosen(
-        call,
-        call.tx.all(Disk),
-        {
-            "disk-usage": lambda one: [one.usage],
-            "disk-charge-type": lambda _: ["POSTPAID_BY_HOUR"],
-            "portable": lambda one: ["TRUE" if one.portable else "FALSE"],
-            "project-id": lambda one: [str(one.project_id)],
-            "disk-id": lambda one: [one.id],
-            "disk-name": lambda one: [one.name],
-            "disk-type": lambda one: [one.type],
-            "disk-state": lambda one: [one.state],
-            "instance-id": lambda one: [one.instance_id],
-            "zone": lambda one: [one.zone],
-            "encrypt": lambda one: ["TRUE" if one.encrypted else "FALSE"],
-        },
-        ids="DiskIds",
-        refusal=UnknownInstanceFilter,
-    )
-    return {"TotalCount": len(found), "DiskSet": [show(call, one) for one in page(call, found)]}
+    filters: Filters[Disk] = {
+        "disk-usage": lambda one: [one.usage],
+        "disk-charge-type": lambda _: ["POSTPAID_BY_HOUR"],
+        "portable": lambda one: ["TRUE" if one.portable else "FALSE"],
+        "project-id": lambda one: [str(one.project_id)],
+        "disk-id": lambda one: [one.id],
+        "disk-name": lambda one: [one.name],
+        "disk-type": lambda one: [one.type],
+        "disk-state": lambda one: [one.state],
+        "instance-id": lambda one: [one.instance_id],
+        "zone": lambda one: [one.zone],
+        "encrypt": lambda one: ["TRUE" if one.encrypted else "FALSE"],
+    }
+    return listed(call, "DiskSet", Disk, show, filters, ids="DiskIds", refusal=UnknownInstanceFilter)
 
 
 @action(

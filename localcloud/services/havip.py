@@ -7,7 +7,7 @@ from localcloud.rules.havip import Association, HaVip
 from localcloud.rules.records import beijing_time, changed
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
-from localcloud.services.listing import chosen, page
+from localcloud.services.listing import Filters, flag, listed
 from localcloud.services.parameters import Parameters
 
 _ASSOCIATING = (
@@ -91,39 +91,30 @@ def _association(entry: Parameters) -> Association:
 @action("vpc", "DescribeHaVips")
 def describe_ha_vips(call: Call, _given: Parameters) -> Answer:
     """List HAVIPs."""
-    found = chosen(
-        call,
-        call.tx.all(HaVip),
-        {
-            "havip-id": lambda one: [one.id],
-            "havip-name": lambda one: [one.name],
-            "vpc-id": lambda one: [one.vpc_id],
-            "subnet-id": lambda one: [one.subnet_id],
-            "vip": lambda one: [str(one.address)],
-            "address-ip": lambda one: [_public_ip(call, one)],
-            "havip-association.instance-id": lambda one: [at.target_id for at in one.associations],
-            "havip-association.instance-type": lambda one: [at.type for at in one.associations],
-            "check-associate": lambda one: ["true" if one.check_associate else "false"],
-        },
-        ids="HaVipIds",
-        values_limit=5,
-    )
-    return {
-        "TotalCount": len(found),
-        "HaVipSet": [show(call, vip, _selected_associations(call, vip)) for vip in page(call, found)],
+    filters: Filters[HaVip] = {
+        "havip-id": lambda one: [one.id],
+        "havip-name": lambda one: [one.name],
+        "vpc-id": lambda one: [one.vpc_id],
+        "subnet-id": lambda one: [one.subnet_id],
+        "vip": lambda one: [str(one.address)],
+        "address-ip": lambda one: [_public_ip(call, one)],
+        "havip-association.instance-id": lambda one: [at.target_id for at in one.associations],
+        "havip-association.instance-type": lambda one: [at.type for at in one.associations],
+        "check-associate": lambda one: flag(one.check_associate),
     }
+    return listed(call, "HaVipSet", HaVip, _show_selected, filters, ids="HaVipIds", values_limit=5)
 
 
-def _selected_associations(call: Call, found: HaVip) -> tuple[Association, ...]:
-    """Return the associations; with a filter for an instance, only the associations of that instance.
+def _show_selected(call: Call, found: HaVip) -> Answer:
+    """Show a HAVIP; with a filter for an instance, only with the associations of that instance.
 
     The provider uses the first association of the response.
     """
     for entry in call.parameters.each("Filters"):
         if entry.text("Name") == "havip-association.instance-id":
             requested = entry.texts("Values")
-            return tuple(at for at in found.associations if at.target_id in requested)
-    return found.associations
+            return show(call, found, tuple(at for at in found.associations if at.target_id in requested))
+    return show(call, found, found.associations)
 
 
 @action("vpc", "ModifyHaVipAttribute", havip.HaVipNotFound)

@@ -9,7 +9,7 @@ from localcloud.rules.instance import Instance
 from localcloud.rules.records import iso_time
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
-from localcloud.services.listing import UnknownInstanceFilter, chosen, page
+from localcloud.services.listing import Filters, UnknownInstanceFilter, listed
 from localcloud.services.parameters import Parameters
 
 
@@ -19,7 +19,6 @@ def _public_addresses(call: Call, found: Instance) -> list[str]:
 
 
 def show(call: Call, found: Instance) -> Answer:
-    """Return an instance in the response format."""
     eni = interface.get(call.tx, found.interface_id)
     disks = disk.of_instance(call.tx, found.id)
     kind = found.type
@@ -88,47 +87,35 @@ def _data_disk(one: disk.Disk) -> Answer:
     }
 
 
-def found_instances(call: Call) -> list[Instance]:
-    """Return the instances that InstanceIds or Filters select."""
-    tx = call.tx
-    for instance_id in call.parameters.texts("InstanceIds"):
+@action("cvm", "DescribeInstances", instance.InstanceIdMalformed, UnknownInstanceFilter)
+def describe_instances(call: Call, given: Parameters) -> Answer:
+    """List instances."""
+    for instance_id in given.texts("InstanceIds"):
         if not re.fullmatch(r"ins-[0-9a-z]{8}", instance_id):
             raise instance.InstanceIdMalformed(got=instance_id)
 
     def eni(one: Instance) -> interface.Interface:
-        return interface.get(tx, one.interface_id)
+        return interface.get(call.tx, one.interface_id)
 
-    return chosen(
-        call,
-        tx.all(Instance),
-        {
-            "zone": lambda one: [one.zone],
-            "project-id": lambda one: [str(one.project_id)],
-            "instance-id": lambda one: [one.id],
-            "instance-name": lambda one: [one.name],
-            "instance-charge-type": lambda one: [one.charge_type],
-            "instance-state": lambda one: [one.state],
-            "instance-type": lambda one: [one.instance_type],
-            "image-id": lambda one: [one.image_id],
-            "uuid": lambda one: [one.uuid],
-            "vpc-id": lambda one: [one.vpc_id],
-            "subnet-id": lambda one: [one.subnet_id],
-            "disaster-recover-group-id": lambda one: [one.placement_group_id],
-            "security-group-id": lambda one: eni(one).group_ids,
-            "private-ip-address": lambda one: [str(eni(one).address)],
-            "public-ip-address": lambda one: _public_addresses(call, one),
-            "login-settings.key-ids": lambda one: one.key_ids,
-        },
-        ids="InstanceIds",
-        refusal=UnknownInstanceFilter,
-    )
-
-
-@action("cvm", "DescribeInstances", instance.InstanceIdMalformed, UnknownInstanceFilter)
-def describe_instances(call: Call, _given: Parameters) -> Answer:
-    """List instances."""
-    found = found_instances(call)
-    return {"TotalCount": len(found), "InstanceSet": [show(call, one) for one in page(call, found)]}
+    filters: Filters[Instance] = {
+        "zone": lambda one: [one.zone],
+        "project-id": lambda one: [str(one.project_id)],
+        "instance-id": lambda one: [one.id],
+        "instance-name": lambda one: [one.name],
+        "instance-charge-type": lambda one: [one.charge_type],
+        "instance-state": lambda one: [one.state],
+        "instance-type": lambda one: [one.instance_type],
+        "image-id": lambda one: [one.image_id],
+        "uuid": lambda one: [one.uuid],
+        "vpc-id": lambda one: [one.vpc_id],
+        "subnet-id": lambda one: [one.subnet_id],
+        "disaster-recover-group-id": lambda one: [one.placement_group_id],
+        "security-group-id": lambda one: eni(one).group_ids,
+        "private-ip-address": lambda one: [str(eni(one).address)],
+        "public-ip-address": lambda one: _public_addresses(call, one),
+        "login-settings.key-ids": lambda one: one.key_ids,
+    }
+    return listed(call, "InstanceSet", Instance, show, filters, ids="InstanceIds", refusal=UnknownInstanceFilter)
 
 
 @action("cvm", "DescribeInstancesAttributes", instance.InstanceNotFound, instance.InstanceIdMalformed)

@@ -62,10 +62,7 @@ def stop_instances(call: Call, given: Parameters) -> None:
     if mode not in {"KEEP_CHARGING", "STOP_CHARGING"}:
         raise InvalidParameterValue(name="StoppedMode", value=mode, expected="KEEP_CHARGING or STOP_CHARGING")
     instance_change.stop(
-        call.tx,
-        given.required_texts("InstanceIds"),
-        hard=_is_hard(given),
-        stop_charging=mode == "STOP_CHARGING",
+        call.tx, given.required_texts("InstanceIds"), hard=_is_hard(given), stop_charging=mode == "STOP_CHARGING"
     )
 
 

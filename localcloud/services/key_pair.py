@@ -7,7 +7,7 @@ from localcloud.rules.key_pair import KeyPair
 from localcloud.rules.records import changed, iso_time
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
-from localcloud.services.listing import UnknownInstanceFilter, chosen, page
+from localcloud.services.listing import Filters, UnknownInstanceFilter, listed
 from localcloud.services.parameters import Parameters
 
 _NAMES = (
@@ -63,14 +63,8 @@ def create_key_pair(call: Call, given: Parameters) -> Answer:
 @action("cvm", "DescribeKeyPairs", UnknownInstanceFilter)
 def describe_key_pairs(call: Call, _given: Parameters) -> Answer:
     """List key pairs."""
-    found = chosen(
-        call,
-        call.tx.all(KeyPair),
-        {"project-id": lambda one: [str(one.project_id)], "key-name": lambda one: [one.name]},
-        ids="KeyIds",
-        refusal=UnknownInstanceFilter,
-    )
-    return {"TotalCount": len(found), "KeyPairSet": [_show(call, pair) for pair in page(call, found)]}
+    filters: Filters[KeyPair] = {"project-id": lambda one: [str(one.project_id)], "key-name": lambda one: [one.name]}
+    return listed(call, "KeyPairSet", KeyPair, _show, filters, ids="KeyIds", refusal=UnknownInstanceFilter)
 
 
 @action(

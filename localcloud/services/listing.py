@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from localcloud.rules import tag
 from localcloud.rules.records import Record
 from localcloud.rules.refusal import InvalidParameterValue, Refusal, check_count, check_range, documented, rule
-from localcloud.services.actions import Call
+from localcloud.services.actions import Answer, Call
+from localcloud.services.parameters import Parameters
 
 R = TypeVar("R", bound=Record)
 T = TypeVar("T")
 
 Extract = Callable[[R], Iterable[str]]
+Filters = Mapping[str, Extract[R]]
 
 LIMIT = 100
 DEFAULT = 20
@@ -55,7 +57,7 @@ TooManyFilterValues = rule(
 def chosen(
     call: Call,
     records: Iterable[R],
-    filters: Mapping[str, Extract[R]],
+    filters: Filters[R],
     *,
     ids: str = "",
     refusal: type[Refusal] = UnknownFilter,
@@ -90,6 +92,24 @@ def chosen(
     return found
 
 
+def listed(
+    call: Call, key: str, kind: type[R], show: Callable[[Call, R], Answer], filters: Filters[R], **options: Any
+) -> Answer:
+    """Return the response with the chosen records of a kind; `options` are those of `chosen`."""
+    found = chosen(call, call.tx.all(kind), filters, **options)
+    return {"TotalCount": len(found), key: [show(call, one) for one in page(call, found)]}
+
+
+def matching(given: Parameters, rows: list[Answer], fields: Mapping[str, str], refusal: type[Refusal]) -> list[Answer]:
+    """Return the rows that match all Filters, by the field (a text or a list of texts) that each filter name has."""
+    for entry in given.each("Filters"):
+        name, values = entry.text("Name"), set(entry.texts("Values"))
+        if name not in fields:
+            raise refusal(got=name, known=", ".join(fields))
+        rows = [row for row in rows if values & ({at} if isinstance(at := row[fields[name]], str) else set(at))]
+    return rows
+
+
 def _check_filters(refusal: type[Refusal], name: str, count: int, limit: int) -> None:
     if count > limit and refusal is not UnknownInstanceFilter:
         check_count(name, count, limit)
@@ -105,9 +125,7 @@ def _contains(present: set[str], requested: set[str]) -> bool:
     return any(part in text for text in present for part in requested)
 
 
-def _extractor(
-    call: Call, name: str, filters: Mapping[str, Extract[R]], refusal: type[Refusal], *, tag_value: bool
-) -> Extract[R]:
+def _extractor(call: Call, name: str, filters: Filters[R], refusal: type[Refusal], *, tag_value: bool) -> Extract[R]:
     if name in filters:
         return filters[name]
     if name == "tag-key":

@@ -38,7 +38,6 @@ def monitor_action(name: str, *refuses: type[Refusal]) -> Callable[[Handler], Ha
 
 
 def numbered_page(given: Parameters, found: Sequence[T]) -> Sequence[T]:
-    """Return the rows that PageNumber and PageSize select."""
     number = given.integer_in("PageNumber", 1, 2**31, default=1)
     size = given.integer_in("PageSize", 1, 200, default=20)
     return found[(number - 1) * size : number * size]

@@ -8,7 +8,7 @@ from localcloud.rules.nat import NatGateway, SnatRule
 from localcloud.rules.records import beijing_time, changed
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
-from localcloud.services.listing import UnknownFilter, chosen, page
+from localcloud.services.listing import Filters, UnknownFilter, listed, matching, page
 from localcloud.services.parameters import Parameters
 
 _ONE = (nat.NatGatewayNotFound, nat.NatGatewayBusy)
@@ -25,7 +25,6 @@ _RULE = (snat.SnatOfOtherVpc, snat.AddressNotOnGateway, subnet.SubnetNotFound, i
 
 
 def show(call: Call, found: NatGateway) -> Answer:
-    """Return a NAT gateway in the response format."""
     return {
         "NatGatewayId": found.id,
         "NatGatewayName": found.name,
@@ -75,19 +74,13 @@ def create_nat_gateway(call: Call, given: Parameters) -> Answer:
 @action("vpc", "DescribeNatGateways")
 def describe_nat_gateways(call: Call, _given: Parameters) -> Answer:
     """List NAT gateways."""
-    found = chosen(
-        call,
-        call.tx.all(NatGateway),
-        {
-            "nat-gateway-id": lambda one: [one.id],
-            "vpc-id": lambda one: [one.vpc_id],
-            "nat-gateway-name": lambda one: [one.name],
-            "nat-state": lambda one: [one.state],
-        },
-        ids="NatGatewayIds",
-        values_limit=5,
-    )
-    return {"TotalCount": len(found), "NatGatewaySet": [show(call, gateway) for gateway in page(call, found)]}
+    filters: Filters[NatGateway] = {
+        "nat-gateway-id": lambda one: [one.id],
+        "vpc-id": lambda one: [one.vpc_id],
+        "nat-gateway-name": lambda one: [one.name],
+        "nat-state": lambda one: [one.state],
+    }
+    return listed(call, "NatGatewaySet", NatGateway, show, filters, ids="NatGatewayIds", values_limit=5)
 
 
 @action("vpc", "ModifyNatGatewayAttribute", *_ONE)
@@ -182,21 +175,9 @@ def describe_nat_gateway_source_ip_translation_nat_rules(call: Call, given: Para
     """List the SNAT rules of a NAT gateway."""
     gateway = nat.get(call.tx, given.resource_id("NatGatewayId", "nat"))
     rows = [_show_rule(gateway, rule) for rule in gateway.rules]
-    fields = {
-        "resource-id": "ResourceId",
-        "public-ip-address": "PublicIpAddresses",
-        "description": "Description",
-    }
-    for entry in given.each("Filters"):
-        name, values = entry.text("Name"), entry.texts("Values")
-        if name not in fields:
-            raise UnknownFilter(got=name, known=", ".join(fields))
-        rows = [row for row in rows if _has(row[fields[name]], values)]
+    fields = {"resource-id": "ResourceId", "public-ip-address": "PublicIpAddresses", "description": "Description"}
+    rows = matching(given, rows, fields, UnknownFilter)
     return {"TotalCount": len(rows), "SourceIpTranslationNatRuleSet": list(page(call, rows))}
-
-
-def _has(field: str | list[str], values: tuple[str, ...]) -> bool:
-    return bool(set(values) & ({field} if isinstance(field, str) else set(field)))
 
 
 @action("vpc", "ModifyNatGatewaySourceIpTranslationNatRule", *_ONE, *_RULE, snat.SnatRuleNotFound, snat.SnatRuleFixed)

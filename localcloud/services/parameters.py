@@ -42,7 +42,6 @@ class Parameters:
         return self.values[name]
 
     def text(self, name: str) -> str:
-        """Return a required string."""
         return self._required(name)
 
     def resource_id(self, name: str, prefix: str) -> str:
@@ -53,19 +52,15 @@ class Parameters:
         return value
 
     def find_text(self, name: str) -> str | None:
-        """Return a string, or None if absent."""
         return self.values.get(name)
 
     def integer(self, name: str) -> int:
-        """Return a required integer."""
         return self._required(name)
 
     def find_integer(self, name: str) -> int | None:
-        """Return an integer, or None if absent."""
         return self.values.get(name)
 
     def integer_or(self, name: str, default: int) -> int:
-        """Return an integer, or the default."""
         return self.values.get(name, default)
 
     def integer_in(self, name: str, low: int, high: int, default: int) -> int:
@@ -73,11 +68,9 @@ class Parameters:
         return check_range(self._path + name, self.values.get(name, default), low, high)
 
     def flag(self, name: str, *, default: bool = False) -> bool:
-        """Return a boolean, or the default."""
         return self.values.get(name, default)
 
     def find_flag(self, name: str) -> bool | None:
-        """Return a boolean, or None if absent."""
         return self.values.get(name)
 
     def find_text_flag(self, name: str) -> bool | None:
@@ -105,26 +98,21 @@ class Parameters:
         return values
 
     def integers(self, name: str) -> tuple[int, ...]:
-        """Return a list of integers, empty if absent."""
         return tuple(self.values.get(name, ()))
 
     def required_integers(self, name: str) -> tuple[int, ...]:
-        """Return a list of at least one integer."""
         values = tuple(self._required(name))
         if not values:
             raise MissingParameter(name=self._path + name)
         return values
 
     def inside(self, name: str) -> Parameters:
-        """Return the members of an object, empty if absent."""
         return Parameters(self.values.get(name, {}), f"{self._path}{name}.")
 
     def required_inside(self, name: str) -> Parameters:
-        """Return the members of a required object."""
         return Parameters(self._required(name), f"{self._path}{name}.")
 
     def find_inside(self, name: str) -> Parameters | None:
-        """Return the members of an object, or None if absent."""
         return self.inside(name) if name in self.values else None
 
     def each(self, name: str, limit: int = 100) -> list[Parameters]:
@@ -134,17 +122,14 @@ class Parameters:
         return [Parameters(entry, f"{self._path}{name}.{index}.") for index, entry in enumerate(entries)]
 
     def required_each(self, name: str, limit: int = 100) -> list[Parameters]:
-        """Return a list of at least one object."""
         if not self._required(name):
             raise MissingParameter(name=self._path + name)
         return self.each(name, limit)
 
     def cidr(self, name: str) -> IPv4Network:
-        """Return a required CIDR block."""
         return as_cidr(self.text(name), self._path + name)
 
     def cidrs(self, name: str) -> tuple[IPv4Network, ...]:
-        """Return a list of CIDR blocks, empty if absent."""
         return tuple(as_cidr(value, f"{self._path}{name}.{index}") for index, value in enumerate(self.texts(name)))
 
     def find_address(self, name: str) -> IPv4Address | None:
@@ -153,7 +138,6 @@ class Parameters:
         return as_address(value, self._path + name) if value else None
 
     def addresses(self, name: str) -> tuple[IPv4Address, ...]:
-        """Return a list of IPv4 addresses, empty if absent."""
         return tuple(as_address(value, f"{self._path}{name}.{index}") for index, value in enumerate(self.texts(name)))
 
 

@@ -50,10 +50,7 @@ def describe_disaster_recover_groups(call: Call, given: Parameters) -> Answer:
 
 
 @action(
-    "cvm",
-    "ModifyDisasterRecoverGroupAttribute",
-    placement.PlacementGroupNotFound,
-    placement.PlacementAffinityReduced,
+    "cvm", "ModifyDisasterRecoverGroupAttribute", placement.PlacementGroupNotFound, placement.PlacementAffinityReduced
 )
 def modify_disaster_recover_group_attribute(call: Call, given: Parameters) -> None:
     """Change the name or affinity of a placement group."""

@@ -8,7 +8,7 @@ from localcloud.rules.refusal import check_count, documented, rule
 from localcloud.rules.route_table import Route, RouteTable
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
-from localcloud.services.listing import chosen, flag, page
+from localcloud.services.listing import Filters, flag, listed
 from localcloud.services.parameters import Parameters
 
 _ROUTE_RULES = (
@@ -47,7 +47,6 @@ def _show_route(table: RouteTable, one: Route) -> Answer:
 
 
 def show(call: Call, table: RouteTable, routes: tuple[Route, ...] | None = None) -> Answer:
-    """Return a route table in the response format."""
     return {
         "RouteTableId": table.id,
         "RouteTableName": table.name,
@@ -86,19 +85,14 @@ def create_route_table(call: Call, given: Parameters) -> Answer:
 @action("vpc", "DescribeRouteTables")
 def describe_route_tables(call: Call, _given: Parameters) -> Answer:
     """List route tables and their routes."""
-    found = chosen(
-        call,
-        call.tx.all(RouteTable),
-        {
-            "route-table-id": lambda one: [one.id],
-            "route-table-name": lambda one: [one.name],
-            "vpc-id": lambda one: [one.vpc_id],
-            "association.main": lambda one: flag(one.main),
-            "next-hop-type": lambda one: [entry.gateway_type for entry in one.routes],
-        },
-        ids="RouteTableIds",
-    )
-    return {"TotalCount": len(found), "RouteTableSet": [show(call, table) for table in page(call, found)]}
+    filters: Filters[RouteTable] = {
+        "route-table-id": lambda one: [one.id],
+        "route-table-name": lambda one: [one.name],
+        "vpc-id": lambda one: [one.vpc_id],
+        "association.main": lambda one: flag(one.main),
+        "next-hop-type": lambda one: [entry.gateway_type for entry in one.routes],
+    }
+    return listed(call, "RouteTableSet", RouteTable, show, filters, ids="RouteTableIds")
 
 
 @action("vpc", "ModifyRouteTableAttribute", route_table.RouteTableNotFound)

@@ -7,12 +7,11 @@ from localcloud.rules.records import beijing_time, changed
 from localcloud.rules.security_group import SecurityGroup
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
-from localcloud.services.listing import chosen, page
+from localcloud.services.listing import Filters, listed
 from localcloud.services.parameters import Parameters
 
 
 def show(call: Call, found: SecurityGroup) -> Answer:
-    """Return a security group in the response format."""
     return {
         "SecurityGroupId": found.id,
         "SecurityGroupName": found.name,
@@ -39,17 +38,12 @@ def create_security_group(call: Call, given: Parameters) -> Answer:
 @action("vpc", "DescribeSecurityGroups")
 def describe_security_groups(call: Call, _given: Parameters) -> Answer:
     """List security groups."""
-    found = chosen(
-        call,
-        call.tx.all(SecurityGroup),
-        {
-            "security-group-id": lambda one: [one.id],
-            "project-id": lambda one: [one.project_id],
-            "security-group-name": lambda one: [one.name],
-        },
-        ids="SecurityGroupIds",
-    )
-    return {"TotalCount": len(found), "SecurityGroupSet": [show(call, group) for group in page(call, found)]}
+    filters: Filters[SecurityGroup] = {
+        "security-group-id": lambda one: [one.id],
+        "project-id": lambda one: [one.project_id],
+        "security-group-name": lambda one: [one.name],
+    }
+    return listed(call, "SecurityGroupSet", SecurityGroup, show, filters, ids="SecurityGroupIds")
 
 
 @action("vpc", "ModifySecurityGroupAttribute", security_group.SecurityGroupNotFound)

@@ -69,7 +69,6 @@ def _show_policy(index: int, policy: Policy) -> Answer:
 
 
 def _policy(call: Call, given: Parameters) -> Policy:
-    """Parse one policy of a request."""
     protocol = given.find_text("Protocol") or "ALL"
     if protocol.upper() not in PROTOCOLS:
         raise InvalidParameterValue(name="Protocol", value=protocol, expected=f"one of {', '.join(PROTOCOLS)}")

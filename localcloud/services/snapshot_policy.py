@@ -8,15 +8,14 @@ from localcloud.rules import disk, disk_types, snapshot_policy
 from localcloud.rules.records import beijing_time, changed
 from localcloud.rules.snapshot_policy import ScheduleInvalid, SnapshotPolicy
 from localcloud.services.actions import Answer, Call, action
-from localcloud.services.listing import UnknownInstanceFilter, chosen, page
+from localcloud.services.listing import Filters, UnknownInstanceFilter, listed
 from localcloud.services.parameters import Parameters
 
 BOUND_PER_REQUEST = 80  # BindAutoSnapshotPolicy: DiskIds (362/33559)
 _WRITE = (disk_types.DiskNameTooLong, ScheduleInvalid)
 
 
-def show(call: Call, policy: SnapshotPolicy, disks: list[str]) -> Answer:
-    """Return a policy in the response format."""
+def show(call: Call, policy: SnapshotPolicy) -> Answer:
     return {
         "AutoSnapshotPolicyId": policy.id,
         "AutoSnapshotPolicyName": policy.name,
@@ -28,7 +27,7 @@ def show(call: Call, policy: SnapshotPolicy, disks: list[str]) -> Answer:
         "IsCopyToRemote": 0,
         "NextTriggerTime": _next_time(call, policy),
         "CreateTime": beijing_time(policy.created),
-        "DiskIdSet": disks,
+        "DiskIdSet": snapshot_policy.bound_disks(call.tx, policy.id),
         "InstanceIdSet": [],
         "Tags": [],
     }
@@ -43,7 +42,6 @@ def _next_time(call: Call, policy: SnapshotPolicy) -> str:
 
 
 def _attributes(given: Parameters) -> dict[str, object]:
-    """The given attributes; None for those that are left out."""
     for name in ("IsPermanent", "DryRun"):
         if given.flag(name):
             snapshot_policy.refuse_flag(name)
@@ -71,19 +69,13 @@ def create_policy(call: Call, given: Parameters) -> Answer:
 @action("cbs", "DescribeAutoSnapshotPolicies", UnknownInstanceFilter)
 def describe_policies(call: Call, _given: Parameters) -> Answer:
     """List scheduled snapshot policies."""
-    found = chosen(
-        call,
-        call.tx.all(SnapshotPolicy),
-        {
-            "auto-snapshot-policy-id": lambda one: [one.id],
-            "auto-snapshot-policy-name": lambda one: [one.name],
-            "auto-snapshot-policy-state": lambda _: ["NORMAL"],
-        },
-        ids="AutoSnapshotPolicyIds",
-        refusal=UnknownInstanceFilter,
-    )
-    shown = [show(call, one, snapshot_policy.bound_disks(call.tx, one.id)) for one in page(call, found)]
-    return {"TotalCount": len(found), "AutoSnapshotPolicySet": shown}
+    filters: Filters[SnapshotPolicy] = {
+        "auto-snapshot-policy-id": lambda one: [one.id],
+        "auto-snapshot-policy-name": lambda one: [one.name],
+        "auto-snapshot-policy-state": lambda _: ["NORMAL"],
+    }
+    ids, refusal = "AutoSnapshotPolicyIds", UnknownInstanceFilter
+    return listed(call, "AutoSnapshotPolicySet", SnapshotPolicy, show, filters, ids=ids, refusal=refusal)
 
 
 @action("cbs", "DescribeDiskAssociatedAutoSnapshotPolicy", disk.DiskNotFound)
@@ -91,7 +83,7 @@ def describe_policies_of_disk(call: Call, given: Parameters) -> Answer:
     """List the scheduled snapshot policies of a disk."""
     found = disk.get(call.tx, given.text("DiskId")).snapshot_policies
     # "DiskIdSet" is empty here, as the data type AutoSnapshotPolicy says.
-    shown = [show(call, snapshot_policy.get(call.tx, policy_id), []) for policy_id in found]
+    shown = [show(call, snapshot_policy.get(call.tx, policy_id)) | {"DiskIdSet": []} for policy_id in found]
     return {"TotalCount": len(found), "AutoSnapshotPolicySet": shown}
 
 

@@ -6,12 +6,11 @@ from localcloud.rules import route_table, subnet, vpc
 from localcloud.rules.records import beijing_time, changed
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
-from localcloud.services.listing import chosen, flag, page
+from localcloud.services.listing import Filters, flag, listed, page
 from localcloud.services.parameters import Parameters
 
 
 def show(call: Call, found: subnet.Subnet) -> Answer:
-    """Return a subnet in the response format."""
     return {
         "SubnetId": found.id,
         "SubnetName": found.name,
@@ -52,20 +51,15 @@ def create_subnet(call: Call, given: Parameters) -> Answer:
 @action("vpc", "DescribeSubnets")
 def describe_subnets(call: Call, _given: Parameters) -> Answer:
     """List subnets."""
-    found = chosen(
-        call,
-        call.tx.all(subnet.Subnet),
-        {
-            "subnet-id": lambda one: [one.id],
-            "vpc-id": lambda one: [one.vpc_id],
-            "cidr-block": lambda one: [str(one.cidr)],
-            "is-default": lambda _: flag(value=False),
-            "subnet-name": lambda one: [one.name],
-            "zone": lambda one: [one.zone],
-        },
-        ids="SubnetIds",
-    )
-    return {"TotalCount": len(found), "SubnetSet": [show(call, one) for one in page(call, found)]}
+    filters: Filters[subnet.Subnet] = {
+        "subnet-id": lambda one: [one.id],
+        "vpc-id": lambda one: [one.vpc_id],
+        "cidr-block": lambda one: [str(one.cidr)],
+        "is-default": lambda _: flag(value=False),
+        "subnet-name": lambda one: [one.name],
+        "zone": lambda one: [one.zone],
+    }
+    return listed(call, "SubnetSet", subnet.Subnet, show, filters, ids="SubnetIds")
 
 
 @action("vpc", "ModifySubnetAttribute", subnet.SubnetNotFound)

@@ -81,5 +81,4 @@ def specified(parameters: Parameters, resource_type: str) -> tag.Tags:
 
 
 def shown(call: Call, resource_id: str) -> KeyValues:
-    """Return tags in the response format Tags[{Key, Value}]."""
     return [{"Key": key, "Value": value} for key, value in tag.of(call.tx, resource_id).items()]

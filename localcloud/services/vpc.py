@@ -7,7 +7,7 @@ from localcloud.rules.records import beijing_time, changed
 from localcloud.rules.refusal import documented, rule
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
-from localcloud.services.listing import chosen, flag, page
+from localcloud.services.listing import Filters, flag, listed
 from localcloud.services.parameters import Parameters
 
 NoCidrBlocks = rule(
@@ -18,7 +18,6 @@ NoCidrBlocks = rule(
 
 
 def show(call: Call, found: vpc.Vpc) -> Answer:
-    """Return a VPC in the response format."""
     return {
         "VpcId": found.id,
         "VpcName": found.name,
@@ -58,18 +57,13 @@ def create_vpc(call: Call, given: Parameters) -> Answer:
 @action("vpc", "DescribeVpcs")
 def describe_vpcs(call: Call, _given: Parameters) -> Answer:
     """List VPCs."""
-    found = chosen(
-        call,
-        call.tx.all(vpc.Vpc),
-        {
-            "vpc-id": lambda one: [one.id],
-            "vpc-name": lambda one: [one.name],
-            "cidr-block": lambda one: [str(one.cidr)],
-            "is-default": lambda _: flag(value=False),
-        },
-        ids="VpcIds",
-    )
-    return {"TotalCount": len(found), "VpcSet": [show(call, one) for one in page(call, found)]}
+    filters: Filters[vpc.Vpc] = {
+        "vpc-id": lambda one: [one.id],
+        "vpc-name": lambda one: [one.name],
+        "cidr-block": lambda one: [str(one.cidr)],
+        "is-default": lambda _: flag(value=False),
+    }
+    return listed(call, "VpcSet", vpc.Vpc, show, filters, ids="VpcIds")
 
 
 @action("vpc", "ModifyVpcAttribute", vpc.VpcNotFound, vpc.TooManyDnsServers)

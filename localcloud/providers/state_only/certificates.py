@@ -201,8 +201,7 @@ def _make_request(inputs: Properties) -> Created:
     request = builder.sign(key, _hash_for(key))
     pem = request.public_bytes(Encoding.PEM).decode()
     return Created(
-        hash_for_id(request.public_bytes(Encoding.DER)),
-        {"certRequestPem": pem, "keyAlgorithm": algorithm_of(key)},
+        hash_for_id(request.public_bytes(Encoding.DER)), {"certRequestPem": pem, "keyAlgorithm": algorithm_of(key)}
     )
 
 

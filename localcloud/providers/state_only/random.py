@@ -58,7 +58,7 @@ _PASSWORD: Final = {
 TYPES: Final = {
     "random:index/randomPassword:RandomPassword": StateOnlyType(
         Schema(_PASSWORD, secrets=frozenset({"result", "bcryptHash"})), _make_password
-    ),
+    )
 }
 
 BACKEND: Final = StateOnlyBackend(TYPES)

@@ -49,15 +49,12 @@ _NETWORK_ATTEMPTS: Final = 3
 
 
 class ApiError(ProviderError):
-    """The API returned an error."""
-
     def __init__(self, action: str, code: str, message: str, request_id: str) -> None:
         super().__init__(f"{action}: [{code}] {message} (RequestId {request_id or 'none'})")
         self.code = code
 
     @property
     def missing(self) -> bool:
-        """Whether the error means that the resource does not exist."""
         return "NotFound" in self.code or self.code == "InvalidParameter.RecordIdInvalid"
 
 
@@ -111,7 +108,6 @@ class Api:
         return self.find_response(service, action, parameters).get(key) or []
 
     def find(self, service: str, action: str, key: str, /, **parameters: Any) -> dict[str, Any] | None:
-        """Return the first entry of a list in a Describe response."""
         return next(iter(self.rows(service, action, key, **parameters)), None)
 
     def _client(self, service: str) -> CommonClient:

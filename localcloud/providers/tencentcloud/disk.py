@@ -150,10 +150,7 @@ def _detach(api: Api, disk_id: str, outputs: Properties) -> None:
 
 
 STORAGE_ATTACHMENT = ResourceType(
-    properties={
-        "storageId": FIXED,
-        "instanceId": FIXED,
-    },
+    properties={"storageId": FIXED, "instanceId": FIXED},
     create=_attach,
     settle=_settle_attachment,
     read=_read_attachment,
@@ -233,11 +230,5 @@ def _unbind(api: Api, binding_id: str, _outputs: Properties) -> None:
 
 
 SNAPSHOT_POLICY_ATTACHMENT = ResourceType(
-    properties={
-        "storageId": FIXED,
-        "snapshotPolicyId": FIXED,
-    },
-    create=_bind,
-    read=_read_binding,
-    delete=_unbind,
+    properties={"storageId": FIXED, "snapshotPolicyId": FIXED}, create=_bind, read=_read_binding, delete=_unbind
 )

@@ -91,8 +91,7 @@ def _update(api: Api, eip_id: str, old: Properties, new: Properties) -> None:
         )
     elif bandwidth != old.get("internetMaxBandwidthOut"):
         wait_for_task(
-            api,
-            api.vpc("ModifyAddressesBandwidth", {"AddressIds": [eip_id], "InternetMaxBandwidthOut": bandwidth}),
+            api, api.vpc("ModifyAddressesBandwidth", {"AddressIds": [eip_id], "InternetMaxBandwidthOut": bandwidth})
         )
     tags.change(api, "vpc/eip", eip_id, old, new)
 

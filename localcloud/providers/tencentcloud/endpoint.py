@@ -18,8 +18,6 @@ _LOCALCLOUD: Final = ipaddress.ip_network("198.51.100.0/24")
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """The address of the API and the credentials."""
-
     protocol: str  # "https" or "http"
     domain: str  # the part after "<service>."; or an address with port, for an API on loopback
     secret_id: str

@@ -129,11 +129,7 @@ def _detach(api: Api, attachment_id: str, _outputs: Properties) -> None:
 
 
 VIP_INSTANCE_ATTACHMENT = ResourceType(
-    properties={
-        "haVipId": FIXED,
-        "instanceId": FIXED,
-        "instanceType": Property(replaces=True),
-    },
+    properties={"haVipId": FIXED, "instanceId": FIXED, "instanceType": Property(replaces=True)},
     create=_attach,
     read=_read_attachment,
     delete=_detach,
@@ -164,10 +160,7 @@ def _unbind(api: Api, binding_id: str, _outputs: Properties) -> None:
 
 
 VIP_EIP_ATTACHMENT = ResourceType(
-    properties={
-        "havipId": FIXED,
-        "addressIp": FIXED,
-    },
+    properties={"havipId": FIXED, "addressIp": FIXED},
     create=_bind,
     settle=_settle_binding,
     read=_read_binding,

@@ -103,8 +103,7 @@ def _system_disk(api: Api, instance_id: str, old: Properties, new: Properties) -
 
 def _type(api: Api, instance_id: str, _old: Properties, new: Properties) -> None:
     api.cvm(
-        "ResetInstancesType",
-        {"InstanceIds": [instance_id], "InstanceType": new["instanceType"], "ForceStop": True},
+        "ResetInstancesType", {"InstanceIds": [instance_id], "InstanceType": new["instanceType"], "ForceStop": True}
     )
     wait_until_operated(api, instance_id)
 

@@ -77,10 +77,7 @@ def _update(api: Api, nat_id: str, old: Properties, new: Properties) -> None:
     if changed:
         api.vpc("ModifyNatGatewayAttribute", {"NatGatewayId": nat_id, **changed})
     if "maxConcurrent" in new and new["maxConcurrent"] != old.get("maxConcurrent"):
-        api.vpc(
-            "ResetNatGatewayConnection",
-            {"NatGatewayId": nat_id, "MaxConcurrentConnection": new["maxConcurrent"]},
-        )
+        api.vpc("ResetNatGatewayConnection", {"NatGatewayId": nat_id, "MaxConcurrentConnection": new["maxConcurrent"]})
     _change_addresses(api, nat_id, set(old["assignedEipSets"]), set(new["assignedEipSets"]))
     tags.change(api, "vpc/nat", nat_id, old, new)
 

@@ -18,11 +18,7 @@ from localcloud.providers.values import Properties
 def _create(api: Api, inputs: Properties, _token: str) -> str:
     answer = api.vpc(
         "CreateRouteTable",
-        {
-            "VpcId": inputs["vpcId"],
-            "RouteTableName": inputs.get("name", ""),
-            "Tags": tags.as_list(inputs.get("tags")),
-        },
+        {"VpcId": inputs["vpcId"], "RouteTableName": inputs.get("name", ""), "Tags": tags.as_list(inputs.get("tags"))},
     )
     return answer["RouteTable"]["RouteTableId"]
 
@@ -49,11 +45,7 @@ def _update(api: Api, table_id: str, old: Properties, new: Properties) -> None:
 
 
 ROUTE_TABLE = ResourceType(
-    properties={
-        "name": REQUIRED,
-        "vpcId": FIXED,
-        "tags": OPTIONAL,
-    },
+    properties={"name": REQUIRED, "vpcId": FIXED, "tags": OPTIONAL},
     create=_create,
     read=_read,
     update=_update,
@@ -161,10 +153,7 @@ def _delete_association(api: Api, subnet_id: str, _outputs: Properties) -> None:
 
 
 ROUTE_ASSOCIATION = ResourceType(
-    properties={
-        "subnetId": FIXED,
-        "routeTableId": REQUIRED,
-    },
+    properties={"subnetId": FIXED, "routeTableId": REQUIRED},
     create=_create_association,
     read=_read_association,
     update=_update_association,

@@ -117,8 +117,7 @@ def _stored(api: Api, group_id: str) -> dict[str, Any]:
 def _create_rules(api: Api, inputs: Properties, _token: str) -> str:
     group_id = inputs["securityGroupId"]
     api.vpc(
-        "ModifySecurityGroupPolicies",
-        {"SecurityGroupId": group_id, "SecurityGroupPolicySet": _policies(inputs, None)},
+        "ModifySecurityGroupPolicies", {"SecurityGroupId": group_id, "SecurityGroupPolicySet": _policies(inputs, None)}
     )
     return group_id
 
@@ -159,19 +158,14 @@ def _update_rules(api: Api, group_id: str, old: Properties, new: Properties) -> 
             version += 1
     api.vpc(
         "ModifySecurityGroupPolicies",
-        {
-            "SecurityGroupId": group_id,
-            "SecurityGroupPolicySet": _policies(new, str(version + 1)),
-            "SortPolicys": True,
-        },
+        {"SecurityGroupId": group_id, "SecurityGroupPolicySet": _policies(new, str(version + 1)), "SortPolicys": True},
     )
 
 
 def _delete_rules(api: Api, group_id: str, _outputs: Properties) -> None:
     ignore_missing(
         lambda: api.vpc(
-            "ModifySecurityGroupPolicies",
-            {"SecurityGroupId": group_id, "SecurityGroupPolicySet": {"Version": "0"}},
+            "ModifySecurityGroupPolicies", {"SecurityGroupId": group_id, "SecurityGroupPolicySet": {"Version": "0"}}
         )
     )
 
@@ -185,11 +179,7 @@ _RULE: Final = {
 }
 
 RULE_SET = ResourceType(
-    properties={
-        "securityGroupId": FIXED,
-        "ingresses": Property(nested=_RULE),
-        "egresses": Property(nested=_RULE),
-    },
+    properties={"securityGroupId": FIXED, "ingresses": Property(nested=_RULE), "egresses": Property(nested=_RULE)},
     create=_create_rules,
     read=_read_rules,
     update=_update_rules,

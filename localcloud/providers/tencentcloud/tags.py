@@ -11,7 +11,6 @@ _PAGE = 20
 
 
 def as_list(tags: Mapping[str, str] | None) -> list[dict[str, str]] | None:
-    """Return `Tags` of a create call, or None without tags."""
     return [{"Key": key, "Value": value} for key, value in sorted((tags or {}).items())] or None
 
 

@@ -127,11 +127,7 @@ def _settle_subnet(api: Api, subnet_id: str, inputs: Properties) -> None:
 def _modify_subnet(api: Api, subnet_id: str, inputs: Properties) -> None:
     api.vpc(
         "ModifySubnetAttribute",
-        {
-            "SubnetId": subnet_id,
-            "SubnetName": inputs.get("name", ""),
-            "EnableBroadcast": _text(inputs["isMulticast"]),
-        },
+        {"SubnetId": subnet_id, "SubnetName": inputs.get("name", ""), "EnableBroadcast": _text(inputs["isMulticast"])},
     )
 
 

@@ -116,7 +116,8 @@ def serving(cloud: Cloud, *, requests_per_second: int | None = 0) -> Generator[S
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     listener.listen(128)
-    config = uvicorn.Config(make_app(gateway), log_config=None, access_log=False, lifespan="off")
+    # The loop of the daemon: uvloop, which the program brings, has transports of another type.
+    config = uvicorn.Config(make_app(gateway), loop="asyncio", log_config=None, access_log=False, lifespan="off")
     server = _Quiet(config)
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
